@@ -1,0 +1,93 @@
+package crypto
+
+import "strings"
+
+const (
+	addressPrefix = "CAREKEY1" // read in any case, written in lower case
+	addressSize   = 1 + 33 + 33 + 64 + 4
+)
+
+// Address names a person to others: the public keys S, which signs, and V, which
+// lets its owner recognise what is meant for her. S signs both, so that an address
+// with another's V is refused and not a leak. Addresses are public and can be
+// compared with ==; whose they are, they do not say.
+type Address struct {
+	Sign, View PubKey
+	Signature  Signature // by Sign, over both keys
+}
+
+// AddressError says why a text is not an address.
+type AddressError struct{ Kind Fault }
+
+func (e *AddressError) Error() string { return "address: " + string(e.Kind) }
+
+// head is what the signature and the checksum cover: version ‖ S ‖ V.
+func (a Address) head() []byte {
+	b := make([]byte, 1, addressSize)
+	b[0] = 1
+	return append(append(b, a.Sign[:]...), a.View[:]...)
+}
+
+func newAddress(s, v *PrivateKey) Address {
+	a := Address{Sign: s.Public(), View: v.Public()}
+	a.Signature = s.Sign(TaggedHash(TagAddress, a.head()))
+	return a
+}
+
+// String returns the text form: "carekey1" and 216 characters of lower-case
+// base32.
+func (a Address) String() string {
+	text := addressPrefix + encodeCode(append(a.head(), a.Signature[:]...), TagAddressChecksum)
+	return strings.ToLower(text)
+}
+
+// MarshalText returns the text form. The zero value is refused.
+func (a Address) MarshalText() ([]byte, error) {
+	if a.IsZero() {
+		return nil, &AddressError{FaultMalformed}
+	}
+	return []byte(a.String()), nil
+}
+
+// UnmarshalText is [ParseAddress].
+func (a *Address) UnmarshalText(text []byte) error {
+	b, err := ParseAddress(string(text))
+	if err == nil {
+		*a = b
+	}
+	return err
+}
+
+// IsZero reports whether a is the zero value: no address.
+func (a Address) IsZero() bool { return a == Address{} }
+
+// ParseAddress reads an address; case and white space do not matter. Its error is
+// an [*AddressError].
+func ParseAddress(text string) (Address, error) {
+	text, ok := strings.CutPrefix(withoutSpace(text, ""), addressPrefix)
+	if !ok {
+		return Address{}, &AddressError{FaultMalformed}
+	}
+	b, fault := decodeCode(text, TagAddressChecksum, addressSize)
+	if fault != "" {
+		return Address{}, &AddressError{fault}
+	}
+	a := Address{PubKey(b[1:34]), PubKey(b[34:67]), Signature(b[67:131])}
+	if _, err := decompress(a.View); err != nil {
+		return Address{}, &AddressError{FaultMalformed}
+	}
+	if _, err := decompress(a.Sign); err != nil {
+		return Address{}, &AddressError{FaultMalformed}
+	}
+	if !a.Sign.Verify(TaggedHash(TagAddress, a.head()), a.Signature) {
+		return Address{}, &AddressError{FaultMixed}
+	}
+	return a, nil
+}
+
+// Words returns eight words of the BIP-39 list, 88 bits, for two people to compare
+// by voice. They depend on both keys.
+func (a Address) Words() [8]string {
+	sum := TaggedHash(TagAddressWords, a.head())
+	return [8]string(elevenBits(sum[:], 8))
+}

@@ -1,0 +1,157 @@
+package crypto
+
+import (
+	"crypto/rand"
+	"errors"
+
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
+)
+
+// errPoint says that bytes are not a point of the curve in the one form allowed.
+var errPoint = errors.New("not a point of secp256k1")
+
+type (
+	scalar = secp256k1.ModNScalar
+	point  = secp256k1.JacobianPoint
+	field  = secp256k1.FieldVal
+)
+
+// parseScalar reads 32 bytes, big-endian, in [1, n-1]. Unlike decred's
+// PrivKeyFromBytes it never reduces or truncates.
+func parseScalar(b []byte) (*scalar, bool) {
+	if len(b) != 32 {
+		return nil, false
+	}
+	d := new(scalar)
+	if d.SetByteSlice(b) || d.IsZero() {
+		d.Zero()
+		return nil, false
+	}
+	return d, true
+}
+
+func randomScalar() *scalar {
+	var b [32]byte
+	for {
+		rand.Read(b[:])
+		if d, ok := parseScalar(b[:]); ok {
+			clear(b[:])
+			return d
+		}
+	}
+}
+
+// decompress reads a compressed point; hybrid and uncompressed forms are refused.
+func decompress(p PubKey) (point, error) {
+	var q point
+	if (p[0] != 2 && p[0] != 3) || q.X.SetByteSlice(p[1:]) ||
+		!secp256k1.DecompressY(&q.X, p[0] == 3, &q.Y) {
+		return point{}, errPoint
+	}
+	q.Z.SetInt(1)
+	return q, nil
+}
+
+// parseRaw reads an uncompressed point, 0x04 ‖ x ‖ y.
+func parseRaw(b []byte) (point, error) {
+	var q point
+	if len(b) != 65 || b[0] != 4 || q.X.SetByteSlice(b[1:33]) || q.Y.SetByteSlice(b[33:]) ||
+		!secp256k1.NewPublicKey(&q.X, &q.Y).IsOnCurve() {
+		return point{}, errPoint
+	}
+	q.Z.SetInt(1)
+	return q, nil
+}
+
+// compress returns the point's compressed form. q must not be infinity; it is
+// made affine.
+func compress(q *point) PubKey {
+	q.ToAffine()
+	var p PubKey
+	p[0] = 2 + byte(q.Y.IsOddBit())
+	q.X.PutBytesUnchecked(p[1:])
+	return p
+}
+
+// raw returns the uncompressed form of an affine point.
+func raw(q *point) (b [65]byte) {
+	b[0] = 4
+	q.X.PutBytesUnchecked(b[1:33])
+	q.Y.PutBytesUnchecked(b[33:])
+	return b
+}
+
+// affine makes two points affine with one inversion.
+func affine(p, q *point) {
+	var inverse, pInverse, qInverse field
+	inverse.Mul2(&p.Z, &q.Z).Inverse()
+	pInverse.Mul2(&inverse, &q.Z)
+	qInverse.Mul2(&inverse, &p.Z)
+	for _, s := range []struct {
+		p *point
+		i *field
+	}{{p, &pInverse}, {q, &qInverse}} {
+		var square field
+		square.SquareVal(s.i)
+		s.p.X.Mul(&square).Normalize()
+		s.p.Y.Mul(square.Mul(s.i)).Normalize()
+		s.p.Z.SetInt(1)
+	}
+}
+
+func isInfinity(q *point) bool {
+	return (q.X.IsZero() && q.Y.IsZero()) || q.Z.IsZero()
+}
+
+// multiply returns k·q. The time it takes depends on the scalar it is given, so
+// for keys used again and again it is blinded: (k−r)·q + r·q with a random r.
+func multiply(k *scalar, q *point, blind bool) (sum point) {
+	if !blind {
+		secp256k1.ScalarMultNonConst(k, q, &sum)
+		return sum
+	}
+	k1, k2 := split(k)
+	var q1, q2 point
+	secp256k1.ScalarMultNonConst(k1, q, &q1)
+	secp256k1.ScalarMultNonConst(k2, q, &q2)
+	secp256k1.AddNonConst(&q1, &q2, &sum)
+	k1.Zero()
+	k2.Zero()
+	return sum
+}
+
+// multiplyBase returns k·G, like multiply.
+func multiplyBase(k *scalar, blind bool) (sum point) {
+	if !blind {
+		secp256k1.ScalarBaseMultNonConst(k, &sum)
+		return sum
+	}
+	k1, k2 := split(k)
+	var q1, q2 point
+	secp256k1.ScalarBaseMultNonConst(k1, &q1)
+	secp256k1.ScalarBaseMultNonConst(k2, &q2)
+	secp256k1.AddNonConst(&q1, &q2, &sum)
+	k1.Zero()
+	k2.Zero()
+	return sum
+}
+
+// split returns k−r and r for a fresh random r.
+func split(k *scalar) (k1, k2 *scalar) {
+	k2 = randomScalar()
+	k1 = new(scalar).NegateVal(k2)
+	k1.Add(k)
+	return k1, k2
+}
+
+// ecdh returns the x coordinate of k·q, 32 bytes, big-endian.
+func ecdh(k *scalar, q *point, blind bool) ([32]byte, error) {
+	z := multiply(k, q, blind)
+	if isInfinity(&z) {
+		return [32]byte{}, errPoint
+	}
+	z.ToAffine()
+	return *z.X.Bytes(), nil
+}
+
+func addPoints(p, q, sum *point) { secp256k1.AddNonConst(p, q, sum) }

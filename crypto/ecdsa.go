@@ -1,0 +1,95 @@
+package crypto
+
+import (
+	"encoding/hex"
+
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
+	"github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
+)
+
+// Signature is an ECDSA signature: r ‖ s, 32 bytes each, big-endian, with s at
+// most half the order. Its text is 128 lower-case hexadecimal digits.
+type Signature [64]byte
+
+// String returns the text form.
+func (s Signature) String() string { return hex.EncodeToString(s[:]) }
+
+// MarshalText returns the text form.
+func (s Signature) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, s[:]), nil }
+
+// UnmarshalText accepts exactly what MarshalText writes. Whether the signature is
+// one, only [PubKey.Verify] says.
+func (s *Signature) UnmarshalText(text []byte) error { return parseHex(s[:], text, "signature") }
+
+// IsZero reports whether s is 64 zero bytes, which no key ever verifies.
+func (s Signature) IsZero() bool { return s == Signature{} }
+
+// Sign signs a digest with the nonce of RFC 6979, so that signing again gives the
+// same bytes. The digest must be a [TaggedHash] over bytes that contain the public
+// key: keys here are related to each other by known sums, and without the key
+// inside, a signature under one could be turned into a signature under another.
+func (k *PrivateKey) Sign(digest Hash) Signature {
+	secret := k.secret()
+	key := secret.d.Bytes()
+	defer clear(key[:])
+	var e scalar
+	e.SetByteSlice(digest[:]) // reduced, as ECDSA wants it
+	for iteration := uint32(0); ; iteration++ {
+		nonce := secp256k1.NonceRFC6979(key[:], digest[:], nil, nil, iteration)
+		sig, ok := signWith(&secret.d, nonce, &e, secret.blind)
+		nonce.Zero()
+		if ok {
+			return sig
+		}
+	}
+}
+
+// signWith computes r = (k·G).x and s = k⁻¹·(e + r·d), and false if one of them is
+// zero. decred's own Sign gives the same bytes; here the two operations whose time
+// depends on the nonce can be blinded.
+func signWith(d, k, e *scalar, blind bool) (sig Signature, ok bool) {
+	kG := multiplyBase(k, blind)
+	kG.ToAffine()
+	var r, s, kinv scalar
+	r.SetBytes(kG.X.Bytes()) // x is below p, so reduced at most once
+	if r.IsZero() {
+		return sig, false
+	}
+	if blind {
+		b := randomScalar()
+		kinv.Mul2(k, b)
+		kinv.InverseNonConst().Mul(b) // (k·b)⁻¹·b
+		b.Zero()
+	} else {
+		kinv.InverseValNonConst(k)
+	}
+	s.Mul2(d, &r).Add(e).Mul(&kinv)
+	kinv.Zero()
+	if s.IsZero() {
+		return sig, false
+	}
+	if s.IsOverHalfOrder() {
+		s.Negate()
+	}
+	r.PutBytesUnchecked(sig[:32])
+	s.PutBytesUnchecked(sig[32:])
+	return sig, true
+}
+
+// Verify reports whether sig is the signature of digest by p. It refuses r or s
+// of 0 or not below the order, s above half the order, and a p that is no point.
+func (p PubKey) Verify(digest Hash, sig Signature) bool {
+	r, ok := parseScalar(sig[:32])
+	if !ok {
+		return false
+	}
+	s, ok := parseScalar(sig[32:])
+	if !ok || s.IsOverHalfOrder() {
+		return false
+	}
+	q, err := decompress(p)
+	if err != nil {
+		return false
+	}
+	return ecdsa.NewSignature(r, s).Verify(digest[:], secp256k1.NewPublicKey(&q.X, &q.Y))
+}

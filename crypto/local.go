@@ -1,0 +1,50 @@
+package crypto
+
+import (
+	"crypto/cipher"
+	"crypto/rand"
+
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+// LocalKey seals what a wallet keeps on its machine. It is safe for concurrent
+// use.
+type LocalKey struct {
+	redacted
+	p hidden[localKey]
+}
+
+type localKey struct{ aead cipher.AEAD }
+
+// LocalKey derives the key of the local state.
+func (r Root) LocalKey() *LocalKey {
+	key := derive(r.bytes(), TagLocalKey)
+	defer clear(key)
+	aead, err := chacha20poly1305.NewX(key)
+	if err != nil {
+		panic("crypto: " + err.Error()) // can't happen: 32 bytes
+	}
+	return &LocalKey{p: hide(&localKey{aead})}
+}
+
+// Seal returns nonce24 ‖ ciphertext, 40 bytes more than the plaintext. What was
+// sealed under one name does not open under another.
+func (k *LocalKey) Seal(name string, plaintext []byte) []byte {
+	b := make([]byte, chacha20poly1305.NonceSizeX, chacha20poly1305.NonceSizeX+len(plaintext)+chacha20poly1305.Overhead)
+	rand.Read(b)
+	return k.p().aead.Seal(b, b, plaintext, []byte(name))
+}
+
+// Open opens what Seal sealed under the same name; else a [*DamagedError]. It
+// can't tell an old state from the newest.
+func (k *LocalKey) Open(name string, sealed []byte) ([]byte, error) {
+	if len(sealed) < chacha20poly1305.NonceSizeX {
+		return nil, &DamagedError{"local state"}
+	}
+	nonce, ciphertext := sealed[:chacha20poly1305.NonceSizeX], sealed[chacha20poly1305.NonceSizeX:]
+	b, err := k.p().aead.Open(nil, nonce, ciphertext, []byte(name))
+	if err != nil {
+		return nil, &DamagedError{"local state"}
+	}
+	return b, nil
+}

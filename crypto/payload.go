@@ -1,0 +1,89 @@
+package crypto
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"filippo.io/age"
+)
+
+// MaxPayload is the size of the largest payload that can be sealed, in bytes:
+// 64 MiB less the 4 bytes of its length.
+const MaxPayload = 64<<20 - 4
+
+// maxSealed is the size of the largest sealed payload: header, nonce, 1024 chunks
+// with their tags.
+const maxSealed = 22 + maxStanzas*148 + 48 + 16 + 64<<20 + 1024*16
+
+// SealContext is what a sealed payload is bound to, beside its recipients. Opened
+// in another context it is not for the key.
+type SealContext struct {
+	Ledger LedgerID
+	Kind   byte   // of the entry that the payload belongs to
+	Author PubKey // of that entry. Its id can't be bound: it depends on the payload's hash
+}
+
+// info is the HPKE info for one recipient: tag ‖ 0 ‖ ledger ‖ kind ‖ A ‖ P.
+func (c SealContext) info(p PubKey) []byte {
+	return info(TagPayload, c.Ledger[:], []byte{c.Kind}, c.Author[:], p[:])
+}
+
+// ErrTooLarge says that a payload is larger than [MaxPayload].
+var ErrTooLarge = errors.New("payload too large")
+
+// SealPayload seals a payload to 1 to 16 public keys as one age file with one
+// anonymous stanza each, in that order; opening costs an ECDH for each stanza up to
+// one's own. Before it is sealed it is padded, to 4 KiB·4ⁱ with its length in the
+// first 4 bytes. It names and proves no sender.
+func SealPayload(ctx SealContext, plaintext []byte, to ...PubKey) ([]byte, error) {
+	if len(plaintext) > MaxPayload {
+		return nil, ErrTooLarge
+	}
+	if len(to) < 1 || len(to) > maxStanzas {
+		return nil, fmt.Errorf("%d recipients instead of 1 to %d", len(to), maxStanzas)
+	}
+	recipients := make([]age.Recipient, len(to))
+	for i, p := range to {
+		recipients[i] = &stanzaRecipient{p, ctx.info(p)}
+	}
+	padded := pad(plaintext)
+	defer clear(padded)
+	var sealed bytes.Buffer
+	sealed.Grow(512 + len(padded) + 16*(len(padded)>>16+1))
+	w, err := age.Encrypt(&sealed, recipients...)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(padded); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return sealed.Bytes(), nil
+}
+
+// OpenPayload opens what [SealPayload] sealed in the same context. Its errors are
+// [*NotForKeyError], also when the context is another, and [*DamagedError].
+func OpenPayload(ctx SealContext, key *PrivateKey, sealed []byte) ([]byte, error) {
+	const what = "sealed payload"
+	if len(sealed) > maxSealed {
+		return nil, &DamagedError{what}
+	}
+	r, err := age.Decrypt(bytes.NewReader(sealed),
+		&stanzaIdentity{key: key, info: ctx.info(key.Public()), only: true})
+	if err != nil {
+		return nil, openError(err, what)
+	}
+	var padded bytes.Buffer
+	padded.Grow(len(sealed))
+	if _, err := padded.ReadFrom(r); err != nil {
+		return nil, &DamagedError{what}
+	}
+	plaintext, ok := unpad(padded.Bytes())
+	if !ok {
+		return nil, &DamagedError{what}
+	}
+	return plaintext, nil
+}

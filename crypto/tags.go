@@ -1,0 +1,83 @@
+package crypto
+
+// A Tag names the one purpose of a hash, a signed digest or a derived key. No two
+// purposes share one, so that bytes made for one are worthless for another. A tag
+// is printable ASCII, begins with "carekey/v1/" and contains no zero byte.
+type Tag string
+
+// Tags of the keys of a person.
+const (
+	TagRoot     Tag = "carekey/v1/root"      // entropy → root
+	TagSignKey  Tag = "carekey/v1/sign-key"  // root → address key s
+	TagViewKey  Tag = "carekey/v1/view-key"  // root → address key v
+	TagSelfKey  Tag = "carekey/v1/self-key"  // root → key of one's own stanza
+	TagLocalKey Tag = "carekey/v1/local-key" // root → key of the local state
+	TagSelfTag  Tag = "carekey/v1/self-tag"  // root → AES key of the self-tags on one ledger
+)
+
+// Tags of the keys of an entry and its thread.
+const (
+	TagSeed           Tag = "carekey/v1/seed"            // root, ledger, nonce → seed
+	TagThreadKey      Tag = "carekey/v1/thread-key"      // seed → a
+	TagLockKey        Tag = "carekey/v1/lock-key"        // seed → K
+	TagLockHash       Tag = "carekey/v1/lock-hash"       // commitment to K
+	TagLock           Tag = "carekey/v1/lock"            // K → AEAD key of a locked envelope
+	TagSplit          Tag = "carekey/v1/split"           // seed → polynomials of the shares of K
+	TagShare          Tag = "carekey/v1/share"           // commitment to a share
+	TagSealedShare    Tag = "carekey/v1/sealed-share"    // HPKE info of a share on its way to a recipient
+	TagOwnLocator     Tag = "carekey/v1/own-locator"     // seed → locator of a payload for its author
+	TagContentLocator Tag = "carekey/v1/content-locator" // seed → locator of a record's content
+)
+
+// Tags of the keys between a grantor and a recipient.
+const (
+	TagStealthSign    Tag = "carekey/v1/stealth-sign"    // ECDH → h_sig
+	TagStealthSeal    Tag = "carekey/v1/stealth-seal"    // ECDH → h_seal
+	TagStealthLocator Tag = "carekey/v1/stealth-locator" // ECDH → h_loc
+	TagTheirLocator   Tag = "carekey/v1/their-locator"   // h_loc → locator of a payload for the other side
+)
+
+// Tags of sealed and stored bytes.
+const (
+	TagPayload Tag = "carekey/v1/payload" // HPKE info of a sealed payload
+	TagRecord  Tag = "carekey/v1/record"  // HPKE info of a record's content
+	TagBlob    Tag = "carekey/v1/blob"    // hash of a blob
+)
+
+// Tags of what people read to each other.
+const (
+	TagAddress           Tag = "carekey/v1/address"             // signed by S: S and V belong together
+	TagAddressChecksum   Tag = "carekey/v1/address-checksum"    // last 4 bytes of an address
+	TagAddressWords      Tag = "carekey/v1/address-words"       // check words of an address
+	TagShareCodeChecksum Tag = "carekey/v1/share-code-checksum" // last 4 bytes of a share code
+)
+
+// Tags of the contract: entries, their chains and what they commit to.
+const (
+	TagLedger        Tag = "carekey/v1/ledger"         // genesis configuration document → ledger id
+	TagEntry         Tag = "carekey/v1/entry"          // id of an entry, and the digest that is signed
+	TagChain         Tag = "carekey/v1/chain"          // chain over a thread's follow-ups
+	TagConfig        Tag = "carekey/v1/config"         // commitment to a configuration document
+	TagConfigApprove Tag = "carekey/v1/config-approve" // signed by nodes: the next configuration
+	TagGrantPackage  Tag = "carekey/v1/grant-package"  // commitment of a grant
+	TagRecordPackage Tag = "carekey/v1/record-package" // commitment of a record
+	TagAccessPackage Tag = "carekey/v1/access-package" // commitment of an access
+)
+
+// Tags of the ledger's services: stores and keepers.
+const (
+	TagLocator         Tag = "carekey/v1/locator"         // a store's name for a locator
+	TagDeposit         Tag = "carekey/v1/deposit"         // signed by a grant's author
+	TagReceipt         Tag = "carekey/v1/receipt"         // signed by a keeper
+	TagRequest         Tag = "carekey/v1/request"         // signed by a grant's counterparty
+	TagRequestHash     Tag = "carekey/v1/request-hash"    // a whole request, named in its answer
+	TagAnswer          Tag = "carekey/v1/answer"          // signed by a keeper
+	TagAcknowledgement Tag = "carekey/v1/acknowledgement" // signed by a keeper
+	TagInquiry         Tag = "carekey/v1/inquiry"         // signed by a grant's author
+)
+
+// Tags of the wallet.
+const (
+	TagTerms   Tag = "carekey/v1/terms"   // signed by S: the terms of a grant
+	TagProfile Tag = "carekey/v1/profile" // name of a profile on this machine
+)

@@ -1,0 +1,164 @@
+package crypto
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// english is the English word list of BIP-39: 2048 words in alphabetical order,
+// one a line.
+//
+//go:embed english.txt
+var english string
+
+var wordList = sync.OnceValue(func() []string { return strings.Fields(english) })
+
+// Entropy is the secret of a person: the 32 bytes behind 24 words. It is the item
+// in the operating system's keyring.
+type Entropy struct{ secret32 }
+
+// ErrEntropy says that a text is not what [Entropy.Encode] writes.
+var ErrEntropy = errors.New("not an encoded wallet secret")
+
+// WordCountError says that there are not 24 words.
+type WordCountError struct{ Count int }
+
+func (e *WordCountError) Error() string { return fmt.Sprintf("%d words instead of 24", e.Count) }
+
+// WordError says that a word is not in the list. The word itself may be almost a
+// word of somebody's backup: it is for the terminal that asked for it, and not
+// printed with the error.
+type WordError struct {
+	Index int // position, from 0
+	Word  string
+}
+
+func (e *WordError) Error() string { return fmt.Sprintf("word %d is not in the list", e.Index+1) }
+
+// Format prints the message only, with every verb.
+func (e *WordError) Format(f fmt.State, _ rune) { io.WriteString(f, e.Error()) }
+
+// ChecksumError says that all words are in the list, but do not belong together:
+// one is wrong, or their order.
+type ChecksumError struct{}
+
+func (*ChecksumError) Error() string { return "the words do not belong together" }
+
+// NewEntropy returns a new random secret.
+func NewEntropy() Entropy {
+	var b [32]byte
+	rand.Read(b[:])
+	defer clear(b[:])
+	return Entropy{newSecret32(b[:])}
+}
+
+// Words returns the 24 words (BIP-39, English).
+func (e Entropy) Words() []string { return toWords(e.bytes()) }
+
+// EntropyFromWords reads 24 words, in any case. Its errors are [*WordCountError],
+// [*WordError] and [*ChecksumError].
+func EntropyFromWords(words []string) (Entropy, error) {
+	if len(words) != 24 {
+		return Entropy{}, &WordCountError{len(words)}
+	}
+	b, err := fromWords(words)
+	if err != nil {
+		return Entropy{}, err
+	}
+	defer clear(b)
+	return Entropy{newSecret32(b)}, nil
+}
+
+// Encode returns the secret as text for the keyring: base64url without padding,
+// 43 characters.
+func (e Entropy) Encode() string { return base64.RawURLEncoding.EncodeToString(e.bytes()) }
+
+// DecodeEntropy reads what [Entropy.Encode] wrote, and returns [ErrEntropy] for
+// anything else.
+func DecodeEntropy(text string) (Entropy, error) {
+	if len(text) != 43 {
+		return Entropy{}, ErrEntropy
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	defer clear(b)
+	if err != nil || len(b) != 32 {
+		return Entropy{}, ErrEntropy
+	}
+	return Entropy{newSecret32(b)}, nil
+}
+
+// Equal reports, in constant time, whether both are the same secret.
+func (e Entropy) Equal(o Entropy) bool { return e.equal(o.secret32) }
+
+// toWords is BIP-39 for 16 to 32 bytes, a multiple of 4: the bits, then the first
+// len/4 bits of their SHA-256, 11 bits a word.
+func toWords(entropy []byte) []string {
+	sum := sha256.Sum256(entropy)
+	bits := append(slices.Clone(entropy), sum[0])
+	words := elevenBits(bits, len(entropy)*3/4)
+	clear(bits)
+	return words
+}
+
+// elevenBits returns the words for the first n groups of 11 bits.
+func elevenBits(bits []byte, n int) []string {
+	words := make([]string, n)
+	acc, have := uint32(0), 0
+	for i := range words {
+		for have < 11 {
+			acc, bits, have = acc<<8|uint32(bits[0]), bits[1:], have+8
+		}
+		have -= 11
+		words[i] = wordList()[acc>>have&0x7ff]
+	}
+	return words
+}
+
+// fromWords is the inverse of toWords for 12 to 24 words, a multiple of 3.
+func fromWords(words []string) ([]byte, error) {
+	bits := make([]byte, 0, 40)
+	defer clear(bits[:cap(bits)])
+	acc, have := uint32(0), 0
+	for i, w := range words {
+		index, ok := slices.BinarySearch(wordList(), lowerASCII(w))
+		if !ok {
+			return nil, &WordError{i, w}
+		}
+		acc, have = acc<<11|uint32(index), have+11
+		for have >= 8 {
+			have -= 8
+			bits = append(bits, byte(acc>>have))
+		}
+	}
+	size := len(words) * 4 / 3
+	entropy := bits[:size:size]
+	// What is left after the entropy is the checksum: 4 to 8 bits.
+	sum := byte(acc << (8 - have))
+	if have == 0 {
+		sum = bits[size]
+	}
+	want := sha256.Sum256(entropy)
+	if shift := 8 - len(words)/3; sum>>shift != want[0]>>shift {
+		return nil, &ChecksumError{}
+	}
+	return slices.Clone(entropy), nil
+}
+
+// lowerASCII is strings.ToLower for A to Z only: Unicode's lower case maps letters
+// of other scripts to ASCII.
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,161 @@
+package contract
+
+import "github.com/carekey/carekey/crypto"
+
+// ContractVersion is the version of the rules in this package. A configuration
+// entry activates a version; there is only this one yet.
+const ContractVersion = 1
+
+// Limits of a configuration document.
+const (
+	MaxNodes   = 16
+	MaxKeepers = 16
+	// MaxName is the longest name of a ledger, in bytes of UTF-8.
+	MaxName = 64
+)
+
+// Node is one server of the ledger, by its two public keys.
+type Node struct {
+	Checkpoint [32]byte      // Ed25519: signs checkpoints
+	Key        crypto.PubKey // signs config entries and approves configurations
+}
+
+// Approval is one node's signature under the configuration that is to follow.
+type Approval struct {
+	Node      crypto.PubKey    // Node.Key of a node of the configuration before
+	Signature crypto.Signature // over Config.ApprovalDigest
+}
+
+// Config is the content of a configuration document. The document is public;
+// its exact bytes count, and ParseConfig and Marshal are inverse to each other.
+type Config struct {
+	Name      string          // of the ledger, for people; 1 … MaxName bytes
+	Contract  uint8           // version of the rules
+	Nodes     []Node          // 1 … MaxNodes; no key twice. The first signs entry 0
+	Threshold uint8           // how many nodes approve the next configuration; 1 … nodes
+	Keepers   []crypto.PubKey // 1 … MaxKeepers; no key twice
+	Release   uint8           // how many keepers' shares open an envelope; 1 … keepers
+	Random    [16]byte        // makes two ledgers differ that are the same otherwise
+
+	// Follow-ups only; zero and empty in the genesis document.
+	Previous  crypto.Hash // Commitment of the configuration before
+	Approvals []Approval
+}
+
+// Params is what Apply needs of the configuration in force.
+type Params struct {
+	Version   uint8           // of the contract
+	Nodes     []Node          //
+	Threshold int             // how many nodes approve the next configuration
+	Keepers   []crypto.PubKey //
+	Release   int             // how many keepers' shares open an envelope
+}
+
+func (p Params) isNode(key crypto.PubKey) bool {
+	for i := range p.Nodes {
+		if p.Nodes[i].Key == key {
+			return true
+		}
+	}
+	return false
+}
+
+// Params returns the parameters under which entries are judged while the
+// configuration is in force. They share no memory with c.
+func (c *Config) Params() Params {
+	return Params{
+		Version:   c.Contract,
+		Nodes:     append([]Node(nil), c.Nodes...),
+		Threshold: int(c.Threshold),
+		Keepers:   append([]crypto.PubKey(nil), c.Keepers...),
+		Release:   int(c.Release),
+	}
+}
+
+// LedgerID returns the id of the ledger whose genesis document c is.
+func (c *Config) LedgerID() crypto.LedgerID { return LedgerID(c.Marshal()) }
+
+// LedgerID returns the id of the ledger that has the genesis document.
+func LedgerID(document []byte) crypto.LedgerID {
+	return crypto.LedgerID(crypto.TaggedHash(crypto.TagLedger, document))
+}
+
+// Commitment returns what the config entry with this document has as its
+// commitment, and what the next configuration calls its previous one.
+func (c *Config) Commitment() crypto.Hash { return ConfigCommitment(c.Marshal()) }
+
+// ConfigCommitment returns the commitment of a configuration document.
+func ConfigCommitment(document []byte) crypto.Hash {
+	return crypto.TaggedHash(crypto.TagConfig, document)
+}
+
+// ApprovalDigest returns what the approving nodes sign: a hash of the document
+// up to its first approval.
+func (c *Config) ApprovalDigest() crypto.Hash {
+	return crypto.TaggedHash(crypto.TagConfigApprove, c.marshalUnapproved())
+}
+
+// Approve signs the configuration with the key of a node of the one before.
+// All other fields must be final.
+func (c *Config) Approve(key *crypto.PrivateKey) {
+	c.Approvals = append(c.Approvals, Approval{Node: key.Public(), Signature: key.Sign(c.ApprovalDigest())})
+}
+
+// CheckGenesis checks the document of entry 0 against the entry and returns the
+// configuration that is in force from entry 0 on. The errors are *Refusal, and
+// *ContractVersionError for a document that only later software can judge.
+func CheckGenesis(document []byte, e *Entry) (Config, error) {
+	c, err := readConfig(document, e)
+	if err != nil {
+		return Config{}, err
+	}
+	if c.Previous != (crypto.Hash{}) {
+		return Config{}, &Refusal{Rule: RuleConfigPrevious}
+	}
+	return c, nil
+}
+
+// CheckConfig checks the document of a later config entry against the entry and
+// the configuration in force, and returns the configuration that is in force
+// after the entry. It does not judge the entry itself: that is for CheckShape,
+// CheckSignature and Apply. The errors are those of CheckGenesis.
+func CheckConfig(current Config, document []byte, e *Entry) (Config, error) {
+	next, err := readConfig(document, e)
+	if err != nil {
+		return Config{}, err
+	}
+	if next.Previous != current.Commitment() {
+		return Config{}, &Refusal{Rule: RuleConfigPrevious}
+	}
+	digest := next.ApprovalDigest()
+	params := current.Params()
+	for i, a := range next.Approvals {
+		for _, before := range next.Approvals[:i] {
+			if before.Node == a.Node {
+				return Config{}, &Refusal{Rule: RuleConfigSigner}
+			}
+		}
+		if !params.isNode(a.Node) || !a.Node.Verify(digest, a.Signature) {
+			return Config{}, &Refusal{Rule: RuleConfigSigner}
+		}
+	}
+	if len(next.Approvals) < params.Threshold {
+		return Config{}, &Refusal{Rule: RuleConfigThreshold}
+	}
+	return next, nil
+}
+
+// readConfig parses the document that a config entry commits to.
+func readConfig(document []byte, e *Entry) (Config, error) {
+	if e.Commitment != ConfigCommitment(document) {
+		return Config{}, &Refusal{Rule: RuleConfigDocument}
+	}
+	c, err := ParseConfig(document)
+	if _, ok := err.(*ContractVersionError); ok {
+		return Config{}, err
+	}
+	if err != nil {
+		return Config{}, &Refusal{Rule: RuleConfigDocument}
+	}
+	return c, nil
+}
