@@ -66,7 +66,7 @@ func BenchmarkSeal(b *testing.B) {
 	own, other := GenerateKey(), GenerateKey()
 	own.Public()
 	other.Public()
-	ctx := SealContext{Ledger: LedgerID{1}, Kind: 3, Author: own.Public()}
+	ctx := SealContext{Ledger: LedgerID{1}, Part: 3, Author: own.Public()}
 	body := make([]byte, 3000)
 	sealed, err := SealPayload(ctx, body, other.Public(), own.Public())
 	if err != nil {

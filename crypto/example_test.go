@@ -25,7 +25,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	ctx := crypto.SealContext{Ledger: ledger, Kind: 3, Author: thread.Public()}
+	ctx := crypto.SealContext{Ledger: ledger, Part: 3, Author: thread.Public()}
 	sealed, err := crypto.SealPayload(ctx, []byte("Dear doctor"), to.Seal, patient.SelfKey().Public())
 	if err != nil {
 		fmt.Println(err)

@@ -20,13 +20,13 @@ const maxSealed = 22 + maxStanzas*148 + 48 + 16 + 64<<20 + 1024*16
 // in another context it is not for the key.
 type SealContext struct {
 	Ledger LedgerID
-	Kind   byte   // of the entry that the payload belongs to
+	Part   byte   // which payload of which kind of entry it is; see ledgerclient.Part
 	Author PubKey // of that entry. Its id can't be bound: it depends on the payload's hash
 }
 
-// info is the HPKE info for one recipient: tag ‖ 0 ‖ ledger ‖ kind ‖ A ‖ P.
+// info is the HPKE info for one recipient: tag ‖ 0 ‖ ledger ‖ part ‖ A ‖ P.
 func (c SealContext) info(p PubKey) []byte {
-	return info(TagPayload, c.Ledger[:], []byte{c.Kind}, c.Author[:], p[:])
+	return info(TagPayload, c.Ledger[:], []byte{c.Part}, c.Author[:], p[:])
 }
 
 // ErrTooLarge says that a payload is larger than [MaxPayload].

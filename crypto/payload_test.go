@@ -66,7 +66,7 @@ func TestPayloadForOthers(t *testing.T) {
 	ctx := SealContext{LedgerID{1}, 3, GenerateKey().Public()}
 	sealed := sealedFor(t, ctx, []byte("body"), k.Public(), GenerateKey().Public())
 	kind, ledger, author := ctx, ctx, ctx
-	kind.Kind++
+	kind.Part++
 	ledger.Ledger[31] ^= 1
 	author.Author[0] ^= 1
 	for name, open := range map[string]func() ([]byte, error){

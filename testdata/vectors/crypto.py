@@ -262,8 +262,8 @@ emit("sealed share", enc + ct, "share 2 of 3 to the response key; grant = entry 
 
 payload = emit("payload", "a payload: plain text here, JSON in real life", "given")
 def payload_info(q): return info("payload", ledger, b"\3", A, pub(q))
-emit("payload sealed to P_seal and A", age(rand(16), pad(payload.encode()), (P_seal, payload_info(P_seal)), (mul(a), payload_info(mul(a)))), "an age file; kind 3, author A")
-emit("payload sealed to the self key", age(rand(16), pad(payload.encode()), (mul(self_key), payload_info(mul(self_key)))), "an age file; kind 3, author A")
+emit("payload sealed to P_seal and A", age(rand(16), pad(payload.encode()), (P_seal, payload_info(P_seal)), (mul(a), payload_info(mul(a)))), "an age file; part 3, author A")
+emit("payload sealed to the self key", age(rand(16), pad(payload.encode()), (mul(self_key), payload_info(mul(self_key)))), "an age file; part 3, author A")
 blob = emit("blob", rand(32) + b"body", "salt ‖ body")
 emit("blob hash", H("blob", blob), "H(blob, the blob)")
 file_key = emit("record file key", rand(16), "given")

@@ -1,0 +1,181 @@
+package ui
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+// Confirm prints the preview, in full and as ordinary lines so that a long one
+// can be scrolled back to, and asks the question beneath it. The answer that
+// takes no thought is no. With danger set, yes has to be typed out.
+//
+// Preview and question pass through CleanText. Pasted text never answers.
+func Confirm(ctx context.Context, in, out *os.File, preview, question string, danger bool) (bool, error) {
+	if !Terminal(in, out) {
+		return false, ErrNoTerminal
+	}
+	if preview = strings.TrimRight(CleanText(preview), "\n"); preview != "" {
+		if _, err := fmt.Fprintf(out, "%s\n\n", preview); err != nil {
+			return false, err
+		}
+	}
+	if plain() {
+		return confirmLine(ctx, in, out, question, danger)
+	}
+	end, err := run(ctx, in, out, newConfirm(question, danger, styled()))
+	if err != nil {
+		return false, err
+	}
+	if end.answer == unanswered {
+		return false, ErrCanceled
+	}
+	return end.answer == answeredYes, nil
+}
+
+type answer int
+
+const (
+	unanswered answer = iota
+	answeredNo
+	answeredYes
+)
+
+// confirmModel is the question of Confirm.
+type confirmModel struct {
+	question string
+	danger   bool
+	style    style
+	width    int // 0 until known
+
+	yes    bool   // the cursor is on yes
+	typed  string // with danger
+	ended  bool
+	answer answer
+}
+
+func newConfirm(question string, danger bool, s style) confirmModel {
+	return confirmModel{question: Clean(question), danger: danger, style: s}
+}
+
+func (m confirmModel) Init() tea.Cmd { return nil }
+
+func (m confirmModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		m.width = msg.Width
+	case tea.KeyMsg:
+		switch {
+		case m.ended || msg.Paste:
+		case msg.Type == tea.KeyEsc, msg.Type == tea.KeyCtrlC:
+			return m.end(unanswered)
+		case m.danger:
+			return m.typing(msg)
+		default:
+			return m.choosing(msg)
+		}
+	}
+	return m, nil
+}
+
+func (m confirmModel) end(a answer) (tea.Model, tea.Cmd) {
+	m.ended, m.answer = true, a
+	return m, tea.Quit
+}
+
+func (m confirmModel) choosing(key tea.KeyMsg) (tea.Model, tea.Cmd) {
+	switch key.String() {
+	case "y", "Y":
+		return m.end(answeredYes)
+	case "n", "N":
+		return m.end(answeredNo)
+	case "up", "down", "left", "right", "j", "k", "tab":
+		m.yes = !m.yes
+	case "enter":
+		if m.yes {
+			return m.end(answeredYes)
+		}
+		return m.end(answeredNo)
+	}
+	return m, nil
+}
+
+func (m confirmModel) typing(key tea.KeyMsg) (tea.Model, tea.Cmd) {
+	switch key.Type {
+	case tea.KeyEnter:
+		if strings.EqualFold(strings.TrimSpace(m.typed), "yes") {
+			return m.end(answeredYes)
+		}
+		return m.end(answeredNo)
+	case tea.KeyBackspace:
+		m.typed = m.typed[:max(0, len(m.typed)-1)]
+	case tea.KeyCtrlU:
+		m.typed = ""
+	case tea.KeyRunes, tea.KeySpace:
+		for _, r := range key.Runes {
+			if ' ' <= r && r < 0x7f && len(m.typed) < 16 {
+				m.typed += string(r)
+			}
+		}
+	}
+	return m, nil
+}
+
+func (m confirmModel) View() string {
+	var b strings.Builder
+	paint := m.style.bold
+	if m.danger {
+		paint = m.style.danger
+	}
+	question := m.question
+	if m.ended {
+		question += " " + [...]string{"(no answer)", "no", "yes"}[m.answer]
+	}
+	for _, line := range wrap(question, m.width) {
+		b.WriteString(paint(line) + "\n")
+	}
+	if m.ended {
+		return b.String()
+	}
+	if m.danger {
+		b.WriteString("\n" + fit("Type yes if you are sure: "+m.typed+"_", m.width) + "\n\n")
+		b.WriteString(m.style.keysLine(m.width, "enter: anything but yes means no    esc: stop", "enter  esc: stop"))
+		return b.String()
+	}
+	option := func(label string, at bool) string {
+		if at {
+			return "> " + m.style.current(label)
+		}
+		return "  " + label
+	}
+	b.WriteString("\n" + option("no", !m.yes) + "\n" + option("yes", m.yes) + "\n\n")
+	b.WriteString(m.style.keysLine(m.width, "y/n, or arrows and enter    esc: stop", "y/n  esc: stop"))
+	return b.String()
+}
+
+// confirmLine is Confirm on a plain terminal.
+func confirmLine(ctx context.Context, in io.Reader, out io.Writer, question string, danger bool) (bool, error) {
+	hint := "[y/N]"
+	if danger {
+		hint = "(type yes if you are sure)"
+	}
+	for {
+		if _, err := fmt.Fprintf(out, "%s %s ", Clean(question), hint); err != nil {
+			return false, err
+		}
+		line, err := readLine(ctx, in)
+		if err != nil {
+			return false, err
+		}
+		switch line = strings.ToLower(line); {
+		case line == "yes", line == "y" && !danger:
+			return true, nil
+		case line == "", line == "n", line == "no", danger:
+			return false, nil
+		}
+	}
+}

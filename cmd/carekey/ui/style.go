@@ -1,0 +1,75 @@
+package ui
+
+import (
+	"os"
+	"strings"
+)
+
+// style draws attributes, or nothing if it is false. Only the attributes that
+// every terminal has and that suit every background are used.
+type style bool
+
+// styled is the style for this process's terminal.
+func styled() style { return style(os.Getenv("NO_COLOR") == "" && !plain()) }
+
+func (s style) bold(t string) string    { return s.sgr("1", t) }
+func (s style) faint(t string) string   { return s.sgr("2", t) }
+func (s style) danger(t string) string  { return s.sgr("1;31", t) }
+func (s style) current(t string) string { return s.sgr("7", t) }
+
+func (s style) sgr(attribute, t string) string {
+	if !s || t == "" {
+		return t
+	}
+	return "\x1b[" + attribute + "m" + t + "\x1b[0m"
+}
+
+// fit cuts text to a terminal's width; 0 is an unknown width.
+func fit(t string, width int) string {
+	if width <= 0 {
+		return t
+	}
+	return truncate(t, width)
+}
+
+// keysLine is the last line of a prompt: the keys, in fewer words where the
+// terminal is narrow.
+func (s style) keysLine(width int, long, short string) string {
+	if width > 0 && columns(long) > width {
+		long = fit(short, width)
+	}
+	return s.faint(long)
+}
+
+// wrap breaks text into lines of at most width columns, at spaces where it can.
+func wrap(t string, width int) []string {
+	if width <= 0 {
+		return []string{t}
+	}
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(t) {
+		for columns(word) > width {
+			if line != "" {
+				lines, line = append(lines, line), ""
+			}
+			head := prefix(word, width)
+			if head == "" {
+				break // a character wider than the terminal
+			}
+			lines, word = append(lines, head), word[len(head):]
+		}
+		switch {
+		case line == "":
+			line = word
+		case columns(line)+1+columns(word) <= width:
+			line += " " + word
+		default:
+			lines, line = append(lines, line), word
+		}
+	}
+	if line != "" || len(lines) == 0 {
+		lines = append(lines, line)
+	}
+	return lines
+}

@@ -1,0 +1,283 @@
+package ui
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// pseudoTerminal opens a terminal of 80 by 24; person is the end of whoever sits
+// before it.
+func pseudoTerminal(t *testing.T) (person, terminal *os.File) {
+	t.Helper()
+	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { person.Close() })
+	fd := int(person.Fd())
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80}); err != nil {
+		t.Fatal(err)
+	}
+	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { terminal.Close() })
+	return person, terminal
+}
+
+// screen collects what the terminal was sent.
+type screen struct {
+	t      *testing.T
+	person *os.File
+	sent   []byte
+	seen   int // sent[:seen] has been waited for
+}
+
+// until reads until text has been sent after what was waited for before.
+func (s *screen) until(text string) {
+	s.t.Helper()
+	for b := make([]byte, 4096); ; {
+		if i := bytes.Index(s.sent[s.seen:], []byte(text)); i >= 0 {
+			s.seen += i + len(text)
+			return
+		}
+		n, err := s.person.Read(b)
+		if err != nil {
+			s.t.Fatalf("waiting for %q: %v", text, err)
+		}
+		s.sent = append(s.sent, b[:n]...)
+	}
+}
+
+func (s *screen) press(keys string) {
+	s.t.Helper()
+	if _, err := s.person.WriteString(keys); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func attributes(t *testing.T, f *os.File) unix.Termios {
+	t.Helper()
+	a, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return *a
+}
+
+func TestWordsOnTerminal(t *testing.T) {
+	t.Setenv("TERM", "xterm-256color")
+	for _, end := range []string{"escape", "context", "signal"} {
+		t.Run(end, func(t *testing.T) {
+			person, terminal := pseudoTerminal(t)
+			before := attributes(t, terminal)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			done := make(chan error, 1)
+			go func() { done <- Words(ctx, terminal, terminal, numbered) }()
+
+			s := &screen{t: t, person: person}
+			s.until("24. " + numbered[23])
+			switch end {
+			case "escape":
+				s.press("\x1b")
+			case "context":
+				cancel()
+			case "signal":
+				// This test lives on because the screen waits for the signal.
+				if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.until(leaveAlternate)
+			if err := <-done; !errors.Is(err, ErrCanceled) || errors.Is(err, context.Canceled) != (end != "escape") {
+				t.Errorf("ended with %v", err)
+			}
+			sent := string(s.sent)
+			enter := strings.Index(sent, "\x1b[?1049h")
+			wiped := strings.LastIndex(sent, wipe(24))
+			last := strings.LastIndex(sent, numbered[0])
+			leave := strings.Index(sent, leaveAlternate)
+			if enter < 0 || strings.Index(sent, "word") < enter || wiped < last || leave < wiped {
+				t.Errorf("entered at %d, last word at %d, wiped at %d, left at %d", enter, last, wiped, leave)
+			}
+			if attributes(t, terminal) != before {
+				t.Error("terminal was not restored")
+			}
+		})
+	}
+}
+
+func TestConfirmAndChooseOnTerminal(t *testing.T) {
+	for _, term := range []string{"xterm-256color", "dumb"} {
+		t.Run(term, func(t *testing.T) {
+			t.Setenv("TERM", term)
+			person, terminal := pseudoTerminal(t)
+			s := &screen{t: t, person: person}
+
+			type result struct {
+				value any
+				err   error
+			}
+			done := make(chan result, 1)
+			go func() {
+				ok, err := Confirm(t.Context(), terminal, terminal, "pre\x1b[2Jview", "Grant?", false)
+				done <- result{ok, err}
+			}()
+			s.until("Grant?")
+			if term == "dumb" {
+				s.until("[y/N] ")
+				s.press("yes\r")
+			} else {
+				s.until("esc: stop")
+				s.press("y")
+			}
+			if r := <-done; r.value != true || r.err != nil {
+				t.Errorf("confirm: %v, %v", r.value, r.err)
+			}
+			if !strings.Contains(string(s.sent), `pre\x1b[2Jview`) {
+				t.Error("the preview was not shown, or not cleaned")
+			}
+
+			go func() {
+				indices, err := Choose(t.Context(), terminal, terminal, "Which?", fruit, false)
+				done <- result{fmt.Sprint(indices), err}
+			}()
+			if term == "dumb" {
+				s.until("stop): ")
+				s.press("2\r")
+			} else {
+				s.until("esc: stop")
+				s.press("j\r")
+			}
+			if r := <-done; r.value != "[1]" || r.err != nil {
+				t.Errorf("choose: %v, %v", r.value, r.err)
+			}
+			if term == "dumb" && bytes.IndexByte(s.sent, 0x1b) >= 0 {
+				t.Errorf("escape sequence on a plain terminal: %q", s.sent)
+			}
+			if term == "dumb" {
+				if err := Words(t.Context(), terminal, terminal, numbered); !errors.Is(err, ErrPlainTerminal) {
+					t.Errorf("words: %v", err)
+				}
+			}
+		})
+	}
+}
+
+func TestPassphraseOnTerminal(t *testing.T) {
+	person, terminal := pseudoTerminal(t)
+	before := attributes(t, terminal)
+	s := &screen{t: t, person: person}
+	type result struct {
+		passphrase []byte
+		err        error
+	}
+	done := make(chan result, 1)
+	ask := func(confirm bool) {
+		p, err := Passphrase(terminal, terminal, "Pass\x1bphrase", confirm)
+		done <- result{p, err}
+	}
+
+	go ask(false)
+	s.until(": ")
+	s.press("hunter2\r")
+	if r := <-done; string(r.passphrase) != "hunter2" || r.err != nil {
+		t.Errorf("got %q, %v", r.passphrase, r.err)
+	}
+
+	go ask(true)
+	s.until(": ")
+	s.press("\r")
+	s.until("empty.\r\nPass\\x1bphrase: ")
+	s.press("hunter2\r")
+	s.until("once more: ")
+	s.press("hunter3\r")
+	s.until("same.\r\nPass\\x1bphrase: ")
+	s.press("hunter4\r")
+	s.until("once more: ")
+	s.press("hunter4\r")
+	if r := <-done; string(r.passphrase) != "hunter4" || r.err != nil {
+		t.Errorf("got %q, %v", r.passphrase, r.err)
+	}
+
+	go ask(true)
+	for range tries {
+		s.until("phrase: ")
+		s.press("hunter5\r")
+		s.until("once more: ")
+		s.press("hunter6\r")
+	}
+	if r := <-done; r.passphrase != nil || !errors.Is(r.err, ErrPassphrasesDiffer) {
+		t.Errorf("got %q, %v", r.passphrase, r.err)
+	}
+
+	go ask(true)
+	s.until("phrase: ")
+	s.press("hunt\x03")
+	if r := <-done; r.passphrase != nil || !errors.Is(r.err, ErrCanceled) {
+		t.Errorf("got %q, %v", r.passphrase, r.err)
+	}
+
+	// The signal reaches this test too, which lives on because Passphrase
+	// has asked for it before it prompts.
+	go ask(false)
+	s.until("phrase: ")
+	if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-done; r.passphrase != nil || !errors.Is(r.err, ErrCanceled) {
+		t.Errorf("got %q, %v", r.passphrase, r.err)
+	}
+	if attributes(t, terminal) != before {
+		t.Error("terminal was not restored")
+	}
+	if strings.Contains(string(s.sent), "hunt") || strings.Contains(string(s.sent), "\x1b") {
+		t.Errorf("the terminal was sent %q", s.sent)
+	}
+}
+
+// Starting the program says nothing to the terminal: no question about its
+// colours goes out. The program started is this test.
+func TestStartIsSilent(t *testing.T) {
+	person, terminal := pseudoTerminal(t)
+	cmd := exec.Command(os.Args[0], "-test.run=^$")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
+	cmd.Env = append(os.Environ(), "TERM=xterm-256color", "COLORTERM=truecolor")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	terminal.Close()
+	var sent []byte
+	for b := make([]byte, 4096); ; {
+		n, err := person.Read(b)
+		sent = append(sent, b[:n]...)
+		if err != nil { // EIO: nobody has the terminal open any more
+			break
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v: %q", err, sent)
+	}
+	if bytes.IndexByte(sent, 0x1b) >= 0 || !bytes.Contains(sent, []byte("PASS")) {
+		t.Errorf("the terminal was sent %q", sent)
+	}
+}

@@ -1,0 +1,182 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// maxIdle is how far the clock may be past the last entry, in hours.
+const maxIdle = 31 * 24
+
+// Append judges the entries in order and makes the accepted ones durable and
+// visible together. Each is judged in the order shape, signature, duplicate,
+// contract. The ledger hour is the clock's, but never before that of the last
+// entry.
+//
+// Errors: *ClockError, *ReadOnlyError, *BusyError, *DamagedError, ctx's, and
+// those of the file system (errors.Is tells syscall.ENOSPC). After an error look
+// the entries up before sending them again: nothing or all of the batch is in
+// the log.
+func (f *Folder) Append(ctx context.Context, entries []contract.Entry) ([]ledgerclient.Outcome, error) {
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	if f.readOnly != nil {
+		return nil, &ReadOnlyError{Dir: f.dir, Err: f.readOnly}
+	}
+	out, err := f.precheck(ctx, entries)
+	if err != nil {
+		return nil, err
+	}
+	err = f.locked(ctx, true, func() error {
+		err := f.judge(entries, out)
+		if err == nil && len(f.tables.pending) > 0 {
+			err = f.commit()
+		}
+		if err != nil {
+			f.loaded = false // what is in memory may not be what is on the disk
+		}
+		return err
+	})
+	if readOnly(err) {
+		err = &ReadOnlyError{Dir: f.dir, Err: err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// precheck checks the entries one by one, on all cores: shape and signature.
+func (f *Folder) precheck(ctx context.Context, entries []contract.Entry) ([]ledgerclient.Outcome, error) {
+	out := make([]ledgerclient.Outcome, len(entries))
+	errs := make([]error, len(entries))
+	parallel(len(entries), func(i int) bool {
+		e := &entries[i]
+		out[i].ID = e.ID(f.id)
+		err := contract.CheckShape(e)
+		if err == nil {
+			err = contract.CheckSignature(f.id, e)
+		}
+		if r := (*contract.Refusal)(nil); errors.As(err, &r) {
+			out[i].Refusal = &contract.Refusal{Rule: r.Rule, Entry: out[i].ID}
+		} else {
+			errs[i] = err
+		}
+		return ctx.Err() == nil
+	})
+	return out, errors.Join(append(errs, ctx.Err())...)
+}
+
+// judge fills in the outcomes and makes the accepted entries pending.
+func (f *Folder) judge(entries []contract.Entry, out []ledgerclient.Outcome) error {
+	t := f.tables
+	hour := f.hour()
+	if hour > f.last.Hour && hour-f.last.Hour > maxIdle && !f.accept {
+		return &ClockError{Last: f.last.Hour, Now: hour}
+	}
+	hour = max(hour, f.last.Hour)
+	if err := t.growIndex(t.size + uint64(len(entries))); err != nil {
+		return err
+	}
+	for i := range entries {
+		o := &out[i]
+		o.Hour = hour
+		if o.Refusal != nil {
+			o.Refusal.Hour = hour
+			continue
+		}
+		at, _, there, err := t.find(o.ID)
+		if err != nil {
+			return err
+		}
+		if there {
+			leaf, err := t.leaf(at)
+			if err != nil {
+				return err
+			}
+			o.Index, o.Hour, o.Duplicate = at, leaf.Hour, true
+			continue
+		}
+		o.Index = t.length()
+		_, err = t.admit(&entries[i], o.ID, hour)
+		if errors.As(err, &o.Refusal) {
+			o.Index = 0
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// commit writes the pending leaves and then the checkpoint, whose rename is the
+// moment from which they count. The derived files follow; they need not be
+// durable, since they can be had again.
+func (f *Folder) commit() error {
+	t := f.tables
+	signer, err := f.checkpointSigner()
+	if err != nil {
+		return err
+	}
+	size := t.length()
+	root, err := t.log.root(size)
+	if err != nil {
+		return err
+	}
+	next, err := signer.checkpoint(size, root)
+	if err != nil {
+		return err
+	}
+	if err := f.writeLeaves(); err != nil {
+		return err
+	}
+	if err := replaceFile(f.ops, f.path(checkpointFile), next.raw, f.modes.file); err != nil {
+		return err
+	}
+	if err := f.ops.syncDir(f.dir); err != nil {
+		return err
+	}
+	f.head, f.last = next, t.pending[len(t.pending)-1]
+	t.size, t.pending, t.pendingIDs = size, nil, nil
+
+	f.flush()
+	for _, d := range t.files() {
+		if d.flushed() && size-d.header.synced >= f.syncEvery {
+			f.sync()
+			break
+		}
+	}
+	return nil
+}
+
+// writeLeaves writes the pending leaves behind those that count, durably.
+func (f *Folder) writeLeaves() error {
+	t := f.tables
+	b := make([]byte, 0, len(t.pending)*contract.LeafSize)
+	for i := range t.pending {
+		leaf := t.pending[i].Marshal()
+		b = append(b, leaf[:]...)
+	}
+	end := int64(t.size) * contract.LeafSize
+	if info, err := t.leaves.f.Stat(); err != nil {
+		return err
+	} else if info.Size() > end {
+		// Of an append that was killed, or failed, before its checkpoint.
+		if err := t.leaves.f.Truncate(end); err != nil {
+			return err
+		}
+	}
+	_, err := t.leaves.f.WriteAt(b, end)
+	if err == nil {
+		err = t.leaves.f.Sync()
+	}
+	if err != nil {
+		t.leaves.f.Truncate(end) // gives the room back if the disk is full
+	}
+	return err
+}

@@ -1,0 +1,115 @@
+package embedded
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/keeper"
+)
+
+// ground is what the store and the keeper's vault stand on: the folder, its lock
+// and its log.
+type ground struct {
+	dir    string
+	ops    fileOps
+	modes  modes
+	ledger crypto.LedgerID
+	hour   func() contract.Hour // this machine's clock
+	lock   locker
+}
+
+// locker runs f under the folder's lock with the newest head of the log. Neither
+// may be called from within f.
+type locker interface {
+	read(ctx context.Context, f func(snapshot) error) error
+	write(ctx context.Context, f func(snapshot) error) error
+}
+
+// snapshot is the log at one head.
+type snapshot interface {
+	keeper.View
+	// followUps returns the positions of the accepted follow-ups of the thread
+	// opened at index, in order.
+	followUps(index uint64) ([]uint64, error)
+}
+
+// path is a path inside the folder.
+func (g *ground) path(elem ...string) string {
+	return filepath.Join(append([]string{g.dir}, elem...)...)
+}
+
+// relative names a file in errors.
+func (g *ground) relative(path string) string {
+	if r, err := filepath.Rel(g.dir, path); err == nil {
+		return filepath.ToSlash(r)
+	}
+	return filepath.Base(path)
+}
+
+func (g *ground) damaged(path, what string) error {
+	return &DamagedError{File: g.relative(path), Entry: NoEntry, What: what}
+}
+
+// mkdirs makes a folder inside the ledger's folder and those above it. Names that
+// it made are durable.
+func (g *ground) mkdirs(elem ...string) error {
+	for i := range elem {
+		dir := g.path(elem[:i+1]...)
+		if _, err := os.Stat(dir); err == nil {
+			continue
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := g.ops.mkdir(dir, g.modes.dir); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err := g.ops.syncDir(filepath.Dir(dir)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fullHour is this hour's beginning. Files of the store and the keeper show no
+// finer time, since the log shows none either. (What a file system keeps beyond
+// the time of last change, like that of the last change of the file's status,
+// cannot be set.)
+func (g *ground) fullHour() time.Time { return time.Unix(int64(g.hour())*3600, 0) }
+
+// removeAll removes what was never in use: no care is taken that it is durable.
+func (g *ground) removeAll(path string) error {
+	entries, err := os.ReadDir(path)
+	if err == nil {
+		for _, e := range entries {
+			if err := g.removeAll(filepath.Join(path, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	if err := g.ops.remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func exists(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// unhex reads the 32 bytes of a file name; false if the name is none.
+func unhex(name string) (h crypto.Hash, ok bool) {
+	return h, len(name) == 2*len(h) && h.UnmarshalText([]byte(name)) == nil
+}
+
+func hexName[T ~[32]byte](h T) string { return hex.EncodeToString(h[:]) }

@@ -1,0 +1,96 @@
+package embedded
+
+import (
+	"context"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/keeper"
+)
+
+// startServices makes the folder's store and keeper.
+func (f *Folder) startServices() error {
+	g := f.ground()
+	f.store = store{g}
+	public := f.config.Keepers[0]
+	key, err := f.readCurveKey(keeperKeyFile, public)
+	if err != nil {
+		// The ledger can be read and verified without its keeper.
+		f.keeper = absentKeeper{public, &ledgerclient.UnreachableError{Service: "keeper", Err: err}}
+		return nil
+	}
+	// The Folder is the replica: under its lock it is always fresh.
+	f.keeper = &folderKeeper{keeper.New(f.id, key, f, vault{g}, f.hour), f, vault{g}}
+	return nil
+}
+
+func (f *Folder) ground() *ground {
+	return &ground{dir: f.dir, ops: f.ops, modes: f.modes, ledger: f.id, hour: f.hour, lock: f}
+}
+
+// folderKeeper is a keeper that runs only when somebody uses the folder: after
+// each call that may write it destroys the shares whose time has come.
+type folderKeeper struct {
+	*keeper.Keeper
+	f *Folder
+	v vault
+}
+
+func (k *folderKeeper) Deposit(ctx context.Context, deposits []ledgerclient.Deposit) ([]ledgerclient.Receipt, error) {
+	defer k.sweep(ctx)
+	return k.Keeper.Deposit(ctx, deposits)
+}
+
+func (k *folderKeeper) Release(ctx context.Context, r ledgerclient.Request) (ledgerclient.Answer, error) {
+	defer k.sweep(ctx)
+	return k.Keeper.Release(ctx, r)
+}
+
+func (k *folderKeeper) Revoke(ctx context.Context, revocations []contract.Entry) ([]ledgerclient.Acknowledgement, error) {
+	defer k.sweep(ctx)
+	return k.Keeper.Revoke(ctx, revocations)
+}
+
+// sweep looks at the folders of shares, which are named by the end of the window,
+// and reads more only if one is over. What fails is done at the next call: it
+// must not take back what the call itself has done.
+func (k *folderKeeper) sweep(ctx context.Context) {
+	var now contract.Hour
+	if k.f.View(ctx, func(v keeper.View) error { now = v.Head().Hour; return nil }) != nil {
+		return
+	}
+	if over, err := k.v.anyOver(now); over && err == nil {
+		k.Sweep(ctx)
+	}
+}
+
+// absentKeeper stands for a keeper whose key cannot be read.
+type absentKeeper struct {
+	key crypto.PubKey
+	err error
+}
+
+var _ ledgerclient.Keeper = absentKeeper{}
+
+func (k absentKeeper) Key() crypto.PubKey { return k.key }
+
+func (k absentKeeper) Deposit(context.Context, []ledgerclient.Deposit) ([]ledgerclient.Receipt, error) {
+	return nil, k.err
+}
+
+func (k absentKeeper) State(context.Context, contract.ID) (ledgerclient.KeeperState, error) {
+	return ledgerclient.KeeperState{}, k.err
+}
+
+func (k absentKeeper) Release(context.Context, ledgerclient.Request) (ledgerclient.Answer, error) {
+	return ledgerclient.Answer{}, k.err
+}
+
+func (k absentKeeper) Revoke(context.Context, []contract.Entry) ([]ledgerclient.Acknowledgement, error) {
+	return nil, k.err
+}
+
+func (k absentKeeper) Inquire(context.Context, ledgerclient.Inquiry) ([]ledgerclient.Refused, []ledgerclient.Acknowledgement, error) {
+	return nil, nil, k.err
+}

@@ -1,0 +1,21 @@
+package embedded
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// parallel calls fn(0) … fn(n-1) on all cores until one returns false.
+func parallel(n int, fn func(i int) bool) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), n) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n && fn(i); {
+				i = int(next.Add(1)) - 1
+			}
+		})
+	}
+	wg.Wait()
+}

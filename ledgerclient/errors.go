@@ -1,0 +1,93 @@
+package ledgerclient
+
+import (
+	"fmt"
+
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// NotFoundError says that a service does not hold what was asked for.
+type NotFoundError struct {
+	What string // "payload", "entry", "grant", "ledger"
+}
+
+func (e *NotFoundError) Error() string { return "no such " + e.What }
+
+// UnreachableError says that a service gave no answer, so that nothing is known
+// about what it did.
+type UnreachableError struct {
+	Service string // "ledger", "store" or "keeper"
+	Err     error
+}
+
+func (e *UnreachableError) Error() string { return e.Service + " out of reach: " + e.Err.Error() }
+
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
+// KeeperError says that a keeper refused a deposit, a revocation or an inquiry.
+// (A refused Request is no error: it has a signed Answer.)
+type KeeperError struct {
+	Grant contract.ID // zero when the message names none
+	Code  Code        // why; never Released
+}
+
+func (e *KeeperError) Error() string { return "refused by the keeper: " + e.Code.String() }
+
+// StoreError says that a store refused a payload.
+type StoreError struct {
+	Entry  contract.ID
+	Part   Part
+	Reason StoreReason
+}
+
+func (e *StoreError) Error() string {
+	return fmt.Sprintf("%s of %s refused by the store: %s", e.Part, e.Entry, e.Reason)
+}
+
+// StoreReason is why a store refused a payload.
+type StoreReason string
+
+// The reasons of a StoreError.
+const (
+	BadEntry     StoreReason = "entry" // shape or signature does not hold on this ledger
+	BadPackage   StoreReason = "package is not what the entry commits to"
+	BadBlob      StoreReason = "payload is not what the package lists"
+	BadPart      StoreReason = "no such part in an entry of this kind"
+	BadLocators  StoreReason = "locators"  // not one or two, equal, or in use for another payload
+	Withdrawn    StoreReason = "withdrawn" // the thread was withdrawn on the ledger: its payloads never come back
+	NotWithdrawn StoreReason = "not a withdrawal on this ledger"
+)
+
+// BatchError says that some items of a batch were refused. All others were
+// accepted, durably.
+type BatchError struct {
+	Errs []error // one per item of the batch, nil where it was accepted
+}
+
+func (e *BatchError) Error() string {
+	n := 0
+	var first error
+	for _, err := range e.Errs {
+		if err != nil {
+			if n == 0 {
+				first = err
+			}
+			n++
+		}
+	}
+	if first == nil {
+		return "nothing refused"
+	}
+	return fmt.Sprintf("%d of %d refused, the first: %v", n, len(e.Errs), first)
+}
+
+// Unwrap returns the errors of the refused items.
+func (e *BatchError) Unwrap() []error {
+	var errs []error
+	for _, err := range e.Errs {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}

@@ -1,0 +1,171 @@
+package keeper
+
+import (
+	"context"
+
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// Revoke takes revocations signed by the authors of their grants. Before anything
+// else they are marked as stopped, durably: nothing is released from then on,
+// whether the ledger has ordered the revocation yet or not, so that whoever
+// orders cannot delay it. A grant that is revoked on the replica also has its
+// share destroyed. (Where no share ever came, none is taken any more, which is
+// acknowledged in the same way.) The same again yields the acknowledgement that
+// was filed.
+//
+// Refused entries make the error a *ledgerclient.BatchError of
+// *ledgerclient.KeeperError, their acknowledgements are zero.
+func (k *Keeper) Revoke(ctx context.Context, revocations []contract.Entry) ([]ledgerclient.Acknowledgement, error) {
+	grants := make([]grant, len(revocations))
+	var head Head
+	err := k.replica.View(ctx, func(v View) (err error) {
+		head = v.Head()
+		for i := range revocations {
+			if grants[i], err = lookup(v, revocations[i].Subject); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	codes := make([]ledgerclient.Code, len(revocations))
+	parallel(len(revocations), func(i int) { codes[i] = k.judgeRevocation(&revocations[i], grants[i]) })
+
+	errs := make([]error, len(revocations))
+	ends := make([]ledgerclient.End, len(revocations))
+	var stops []contract.Entry
+	var over []Grant
+	for i, code := range codes {
+		if code != ledgerclient.Released {
+			errs[i] = &ledgerclient.KeeperError{Grant: revocations[i].Subject, Code: code}
+			continue
+		}
+		stops = append(stops, revocations[i])
+		ends[i] = ledgerclient.Stopped
+		if grants[i].state.Status == contract.StatusClosed {
+			ends[i] = ledgerclient.DestroyedShare
+			over = append(over, grants[i].Grant)
+		}
+	}
+	if len(stops) == 0 {
+		return make([]ledgerclient.Acknowledgement, len(revocations)), batch(errs)
+	}
+	if err := k.vault.Stop(ctx, stops); err != nil {
+		return nil, err
+	}
+	if len(over) > 0 {
+		if err := k.vault.Destroy(ctx, over); err != nil {
+			return nil, err
+		}
+	}
+	acks, err := k.acknowledge(ctx, grants, ends, head)
+	if err != nil {
+		return nil, err
+	}
+	return acks, batch(errs)
+}
+
+func (k *Keeper) judgeRevocation(e *contract.Entry, g grant) ledgerclient.Code {
+	switch {
+	case e.Kind != contract.KindRevoke || contract.CheckShape(e) != nil:
+		return ledgerclient.BadRequest
+	case !g.ok:
+		return ledgerclient.UnknownGrant
+	case e.Author != g.state.Author || contract.CheckSignature(k.ledger, e) != nil:
+		return ledgerclient.WrongKey
+	}
+	return ledgerclient.Released
+}
+
+// acknowledge returns one acknowledgement per grant with an end, filed: the one
+// that was filed before where there is one.
+func (k *Keeper) acknowledge(ctx context.Context, grants []grant, ends []ledgerclient.End, head Head) ([]ledgerclient.Acknowledgement, error) {
+	acks := make([]ledgerclient.Acknowledgement, len(grants))
+	var fresh []int
+	for i, end := range ends {
+		if end == 0 {
+			continue
+		}
+		rec, err := k.vault.Read(ctx, grants[i].Grant)
+		if err != nil {
+			return nil, err
+		}
+		if a := rec.ack(end); a != nil {
+			acks[i] = *a
+			continue
+		}
+		fresh = append(fresh, i)
+	}
+	if len(fresh) == 0 {
+		return acks, nil
+	}
+	parallel(len(fresh), func(j int) {
+		i := fresh[j]
+		acks[i] = ledgerclient.Acknowledgement{
+			Ledger: k.ledger,
+			Grant:  grants[i].ID,
+			Keeper: k.public,
+			End:    ends[i],
+			Hour:   head.Hour,
+		}
+		acks[i].Sign(k.key)
+	})
+	file := make([]ledgerclient.Acknowledgement, len(fresh))
+	for j, i := range fresh {
+		file[j] = acks[i]
+	}
+	if err := k.vault.Acknowledge(ctx, file); err != nil {
+		return nil, err
+	}
+	return acks, nil
+}
+
+// Sweep destroys the shares of all grants that are revoked on the replica or
+// whose window ended at least GraceHours ago, and says how many. It goes by
+// ledger time alone: a keeper whose own clock jumps ahead must not destroy what
+// patients still need.
+func (k *Keeper) Sweep(ctx context.Context) (int, error) {
+	held, err := k.vault.Held(ctx)
+	if err != nil || len(held) == 0 {
+		return 0, err
+	}
+	var over []grant
+	var head Head
+	err = k.replica.View(ctx, func(v View) error {
+		head = v.Head()
+		for _, h := range held {
+			g, err := lookup(v, h.ID)
+			if err != nil {
+				return err
+			}
+			// A share of a grant that the replica does not have is left alone: a
+			// replica that is behind must not destroy anything. And what counts is the
+			// window on the ledger, not the one that the share is filed under.
+			if g.ok && (g.state.Status == contract.StatusClosed || uint64(head.Hour) >= uint64(g.NotAfter)+GraceHours) {
+				g.Grant = h
+				over = append(over, g)
+			}
+		}
+		return nil
+	})
+	if err != nil || len(over) == 0 {
+		return 0, err
+	}
+	grants := make([]Grant, len(over))
+	ends := make([]ledgerclient.End, len(over))
+	for i := range over {
+		grants[i] = over[i].Grant
+		ends[i] = ledgerclient.DestroyedShare
+	}
+	if err := k.vault.Destroy(ctx, grants); err != nil {
+		return 0, err
+	}
+	if _, err := k.acknowledge(ctx, over, ends, head); err != nil {
+		return 0, err
+	}
+	return len(over), nil
+}

@@ -1,0 +1,265 @@
+// Package keeper holds the rules of a keeper: who may deposit a share of the key
+// that locks a grant's envelope, to whom it is released, and when it ends.
+//
+// A keeper believes nobody. It judges on its own replica of the log (Replica)
+// and by its own clock, never on a proof brought by the person who asks, and
+// keeps what it holds in a Vault. The rules are the same whether both lie in a
+// folder or at a node.
+//
+// A share is released if and only if all of this holds:
+//
+//   - the request is for this ledger and this keeper, and signed by the
+//     counterparty of the grant, who also signed the access in it;
+//   - the grant is on the replica, not revoked there, and no revocation was sent
+//     to the keeper directly;
+//   - the ledger hour and the keeper's own clock are both inside the grant's
+//     window: one alone would keep a window open on a ledger that stands still,
+//     or open it for who can set a clock;
+//   - the replica's head is fresh;
+//   - the access is on the replica, which accepts none outside the window or
+//     after a revocation, and is younger than 24 hours by both clocks, so that
+//     the time in the patient's audit is the time of the release;
+//   - the share is there.
+//
+// Every answer is signed, refusals too. A refusal of a request that the grant's
+// counterparty signed is filed, so that the patient sees the attempt.
+package keeper
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+const (
+	// AccessHours is how long an access is good for a release, in hours.
+	AccessHours = 24
+	// GraceHours is how many ledger hours after a window's end a share is destroyed.
+	GraceHours = 24
+	// MaxRefused is how many refused requests are filed for one grant. Further ones
+	// are answered but not filed, so that nobody fills the keeper's disk.
+	MaxRefused = 1000
+)
+
+// Head is the newest final head of a keeper's own replica.
+type Head struct {
+	Size  uint64
+	Root  crypto.Hash
+	Hour  contract.Hour // of the last leaf
+	Fresh bool          // recent enough to be judged on; a folder's always is, under its lock
+}
+
+// View is a replica at one head: all its answers are of that head.
+type View interface {
+	Head() Head
+	// Find returns the position of an entry, false if it is not in the log.
+	Find(id contract.ID) (index uint64, ok bool, err error)
+	// Leaf returns the leaf at a position below the head's size.
+	Leaf(index uint64) (contract.Leaf, error)
+	// State returns the state of the thread opened at index, the zero State if none
+	// was opened there.
+	State(index uint64) (contract.State, error)
+}
+
+// Replica is the keeper's own copy of the log.
+type Replica interface {
+	// View calls f with the newest final head.
+	View(ctx context.Context, f func(View) error) error
+}
+
+// Grant names a grant to a Vault, which files shares by the end of the window.
+type Grant struct {
+	ID       contract.ID
+	NotAfter contract.Hour
+}
+
+// Share is a deposit with the end of its grant's window.
+type Share struct {
+	Deposit  ledgerclient.Deposit
+	NotAfter contract.Hour
+}
+
+// Record is all that a vault holds about the share of one grant.
+type Record struct {
+	Share   *ledgerclient.Deposit // nil: not held
+	Stopped bool                  // a revocation was seen
+	Acks    []ledgerclient.Acknowledgement
+}
+
+// ack returns the filed acknowledgement of that end, nil if there is none.
+func (r *Record) ack(end ledgerclient.End) *ledgerclient.Acknowledgement {
+	for i := range r.Acks {
+		if r.Acks[i].End == end {
+			return &r.Acks[i]
+		}
+	}
+	return nil
+}
+
+// Vault keeps shares and what became of them. What a method has done when it
+// returns is durable. All methods are safe for concurrent use, also by several
+// processes.
+type Vault interface {
+	// Read returns what is held about a grant.
+	Read(ctx context.Context, g Grant) (Record, error)
+	// Store keeps shares and says of each whether it is held now. It is not if the
+	// grant was stopped, has an acknowledgement of a destroyed share, or another
+	// share is held for it. Vaults check this themselves, so that no share comes back
+	// when a revocation arrives at the same time.
+	Store(ctx context.Context, shares []Share) (held []bool, err error)
+	// Stop marks the grants that the revocations name as stopped. The same again is
+	// a no-op.
+	Stop(ctx context.Context, revocations []contract.Entry) error
+	// Destroy overwrites and removes shares; those not held are passed over.
+	Destroy(ctx context.Context, grants []Grant) error
+	// Acknowledge files acknowledgements, one for each end of a grant: of several
+	// for the same end the first stays.
+	Acknowledge(ctx context.Context, acks []ledgerclient.Acknowledgement) error
+	// File keeps a refused request unless it is filed already or limit requests are
+	// filed for the grant.
+	File(ctx context.Context, r ledgerclient.Refused, limit int) error
+	// Filed returns the refused requests of a grant, oldest first.
+	Filed(ctx context.Context, grant contract.ID) ([]ledgerclient.Refused, error)
+	// Held lists the shares that are there.
+	Held(ctx context.Context) ([]Grant, error)
+}
+
+// Keeper keeps the rules. It is safe for concurrent use if its replica and vault
+// are.
+type Keeper struct {
+	ledger  crypto.LedgerID
+	key     *crypto.PrivateKey
+	public  crypto.PubKey
+	replica Replica
+	vault   Vault
+	clock   func() contract.Hour
+}
+
+var _ ledgerclient.Keeper = (*Keeper)(nil)
+
+// New returns the keeper with that key for that ledger. clock is the keeper's
+// own, in whole hours since 1970.
+func New(ledger crypto.LedgerID, key *crypto.PrivateKey, replica Replica, vault Vault, clock func() contract.Hour) *Keeper {
+	return &Keeper{ledger: ledger, key: key, public: key.Public(), replica: replica, vault: vault, clock: clock}
+}
+
+// Key is the keeper's public key, which its answers are signed with.
+func (k *Keeper) Key() crypto.PubKey { return k.public }
+
+// grant is what the rules need to know of a grant on the replica.
+type grant struct {
+	Grant
+	state contract.State
+	ok    bool // false: there is no such grant
+}
+
+func lookup(v View, id contract.ID) (grant, error) {
+	index, ok, err := v.Find(id)
+	if err != nil || !ok {
+		return grant{}, err
+	}
+	s, err := v.State(index)
+	if err != nil {
+		return grant{}, err
+	}
+	// A follow-up opens no thread, so that its slot is empty.
+	if s.Kind != contract.KindGrant || s.Status == contract.StatusNone {
+		return grant{}, nil
+	}
+	return grant{Grant: Grant{ID: id, NotAfter: s.NotAfter}, state: s, ok: true}, nil
+}
+
+// State tells whether the share of a grant is here. Of a grant that the replica
+// does not know it says that nothing is held.
+func (k *Keeper) State(ctx context.Context, id contract.ID) (ledgerclient.KeeperState, error) {
+	s := ledgerclient.KeeperState{Grant: id}
+	var g grant
+	err := k.replica.View(ctx, func(v View) (err error) {
+		g, err = lookup(v, id)
+		return err
+	})
+	if err != nil || !g.ok {
+		return s, err
+	}
+	rec, err := k.vault.Read(ctx, g.Grant)
+	if err != nil {
+		return s, err
+	}
+	s.Held = rec.Share != nil
+	switch {
+	case rec.ack(ledgerclient.DestroyedShare) != nil && !s.Held:
+		s.Ended = ledgerclient.DestroyedShare
+	case rec.Stopped || g.state.Status == contract.StatusClosed:
+		s.Ended = ledgerclient.Stopped
+	}
+	return s, nil
+}
+
+// Inquire answers the grant's author. Whoever else asks, or asks for a grant
+// that is not on the replica, gets a *ledgerclient.KeeperError.
+func (k *Keeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) ([]ledgerclient.Refused, []ledgerclient.Acknowledgement, error) {
+	refuse := func(c ledgerclient.Code) ([]ledgerclient.Refused, []ledgerclient.Acknowledgement, error) {
+		return nil, nil, &ledgerclient.KeeperError{Grant: q.Grant, Code: c}
+	}
+	if q.Ledger != k.ledger || q.Keeper != k.public {
+		return refuse(ledgerclient.BadRequest)
+	}
+	var g grant
+	err := k.replica.View(ctx, func(v View) (err error) {
+		g, err = lookup(v, q.Grant)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if !g.ok {
+		return refuse(ledgerclient.UnknownGrant)
+	}
+	if q.Verify(g.state.Author) != nil {
+		return refuse(ledgerclient.WrongKey)
+	}
+	filed, err := k.vault.Filed(ctx, q.Grant)
+	if err != nil {
+		return nil, nil, err
+	}
+	rec, err := k.vault.Read(ctx, g.Grant)
+	if err != nil {
+		return nil, nil, err
+	}
+	return filed, rec.Acks, nil
+}
+
+// parallel calls f(0) … f(n-1) on all cores. Signatures are what a batch costs.
+func parallel(n int, f func(i int)) {
+	workers := min(runtime.GOMAXPROCS(0), n)
+	if workers <= 1 {
+		for i := range n {
+			f(i)
+		}
+		return
+	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				f(i)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// batch returns the errors of a batch as one, nil if no item failed.
+func batch(errs []error) error {
+	if errors.Join(errs...) == nil {
+		return nil
+	}
+	return &ledgerclient.BatchError{Errs: errs}
+}

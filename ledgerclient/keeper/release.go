@@ -1,0 +1,127 @@
+package keeper
+
+import (
+	"context"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// Release answers a request, by the rules in the package comment. Of several
+// reasons to refuse it gives the one that tells most: what cannot change any more
+// (revoked, expired) before what may (not yet, no access, no share).
+//
+// The error is not nil only if there is no answer: the replica or the vault
+// cannot be read, or the share is not what was deposited.
+func (k *Keeper) Release(ctx context.Context, r ledgerclient.Request) (ledgerclient.Answer, error) {
+	a := ledgerclient.Answer{Request: r.Hash(), Grant: r.Access.Subject}
+	var g grant
+	var grantEntry contract.Entry
+	var access *contract.Leaf // nil: not on the ledger
+	id := r.Access.ID(k.ledger)
+	var head Head
+	err := k.replica.View(ctx, func(v View) (err error) {
+		head = v.Head()
+		if g, err = lookup(v, r.Access.Subject); err != nil || !g.ok {
+			return err
+		}
+		at, _, err := v.Find(g.ID)
+		if err != nil {
+			return err
+		}
+		opening, err := v.Leaf(at)
+		if err != nil {
+			return err
+		}
+		grantEntry = opening.Entry
+		index, ok, err := v.Find(id)
+		if err != nil || !ok {
+			return err
+		}
+		leaf, err := v.Leaf(index)
+		if err != nil {
+			return err
+		}
+		access = &leaf
+		return nil
+	})
+	if err != nil {
+		return ledgerclient.Answer{}, err
+	}
+	a.Hour, a.Size, a.Root = head.Hour, head.Size, head.Root
+
+	authentic := false
+	a.Code, authentic = k.judgeRequest(&r, g)
+	if a.Code == ledgerclient.Released {
+		rec, err := k.vault.Read(ctx, g.Grant)
+		if err != nil {
+			return ledgerclient.Answer{}, err
+		}
+		a.Code = k.judgeRelease(g, access, &rec, head)
+		if a.Code == ledgerclient.Released {
+			if !CheckShare(rec.Share, k.ledger, &grantEntry) {
+				return ledgerclient.Answer{}, &ledgerclient.TamperedError{What: "share of " + g.ID.String()}
+			}
+			ctx := crypto.ShareContext{Ledger: k.ledger, Grant: g.ID, Keeper: k.public, Access: id}
+			a.Sealed, err = crypto.SealShare(ctx, rec.Share.Share, r.Response)
+			rec.Share.Share.Wipe()
+			if err != nil {
+				return ledgerclient.Answer{}, err // judgeRequest has checked the response key
+			}
+		}
+	}
+	a.Sign(k.key)
+	if authentic && a.Code != ledgerclient.Released {
+		if err := k.vault.File(ctx, ledgerclient.Refused{Request: r, Answer: a}, MaxRefused); err != nil {
+			return ledgerclient.Answer{}, err
+		}
+	}
+	return a, nil
+}
+
+// judgeRequest judges what is in the request itself. authentic says that the
+// grant's counterparty signed it, so that a refusal is worth filing.
+func (k *Keeper) judgeRequest(r *ledgerclient.Request, g grant) (code ledgerclient.Code, authentic bool) {
+	switch {
+	case r.Ledger != k.ledger || r.Keeper != k.public:
+		return ledgerclient.BadRequest, false
+	case r.Access.Kind != contract.KindAccess || contract.CheckShape(&r.Access) != nil:
+		return ledgerclient.BadRequest, false
+	case !g.ok:
+		return ledgerclient.UnknownGrant, false
+	case r.Access.Author != g.state.Counterparty || r.Verify() != nil:
+		return ledgerclient.WrongKey, false
+	case contract.CheckSignature(k.ledger, &r.Access) != nil:
+		return ledgerclient.WrongKey, true
+	}
+	if _, err := crypto.ParsePubKey(r.Response[:]); err != nil {
+		return ledgerclient.BadRequest, true
+	}
+	return ledgerclient.Released, true
+}
+
+// judgeRelease judges an authentic request by time, ledger and vault.
+func (k *Keeper) judgeRelease(g grant, access *contract.Leaf, rec *Record, head Head) ledgerclient.Code {
+	own := k.clock()
+	early, late := min(head.Hour, own), max(head.Hour, own)
+	switch {
+	case g.state.Status == contract.StatusClosed || rec.Stopped:
+		return ledgerclient.Revoked
+	case late >= g.state.NotAfter:
+		return ledgerclient.Expired
+	case !head.Fresh:
+		return ledgerclient.StaleHead
+	case early < g.state.NotBefore:
+		return ledgerclient.NotYet
+	case access == nil:
+		return ledgerclient.NoAccess
+	case uint64(late) >= uint64(access.Hour)+AccessHours:
+		return ledgerclient.AccessTooOld
+	case rec.ack(ledgerclient.DestroyedShare) != nil:
+		return ledgerclient.Destroyed
+	case rec.Share == nil:
+		return ledgerclient.NoShare
+	}
+	return ledgerclient.Released
+}

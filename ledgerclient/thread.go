@@ -1,0 +1,121 @@
+package ledgerclient
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// Placed is an entry at its place in the log.
+type Placed struct {
+	Index uint64
+	Hour  contract.Hour // ledger hour it was accepted at
+	Entry contract.Entry
+}
+
+// Thread is an opening entry and its follow-ups in the order of the log.
+type Thread struct {
+	Opening   Placed
+	FollowUps []Placed
+}
+
+// Judge replays a thread under the rules of package contract: shape and signature
+// of each entry, then Apply. A ledger that accepted what the rules refuse is a
+// *TamperedError naming the entry. from is the state after the first done
+// follow-ups, which were judged before; done = -1 judges the opening entry too.
+func (c *Client) Judge(t Thread, from contract.State, done int) (contract.State, error) {
+	state := from
+	if done < 0 {
+		var err error
+		if state, err = c.judge(contract.State{}, t.Opening); err != nil {
+			return contract.State{}, err
+		}
+		done = 0
+	}
+	for _, f := range t.FollowUps[done:] {
+		var err error
+		if state, err = c.judge(state, f); err != nil {
+			return contract.State{}, err
+		}
+	}
+	return state, nil
+}
+
+func (c *Client) judge(s contract.State, p Placed) (contract.State, error) {
+	fail := func(err error) (contract.State, error) {
+		return contract.State{}, &TamperedError{What: fmt.Sprintf("entry %d", p.Index), Err: err}
+	}
+	e := p.Entry
+	if err := contract.CheckShape(&e); err != nil {
+		return fail(err)
+	}
+	if err := contract.CheckSignature(c.id, &e); err != nil {
+		return fail(err)
+	}
+	next, err := contract.Apply(c.config.Params(), s, &e, e.ID(c.id), p.Index, p.Hour)
+	if err != nil {
+		return fail(err)
+	}
+	return next, nil
+}
+
+// ProveComplete verifies that the thread holds every follow-up that the ledger
+// under head accepted: the last leaf is under the head, the thread's slot under
+// that leaf's state root, and state, judged from the thread's entries, is what
+// the slot says. Otherwise a *TamperedError: something was hidden or invented.
+func (c *Client) ProveComplete(ctx context.Context, head Head, t Thread, state contract.State) error {
+	p, err := c.Ledger.ProveThread(ctx, t.Opening.Index, head.Size)
+	if err != nil {
+		return err
+	}
+	fail := func(what string, err error) error {
+		return &TamperedError{What: fmt.Sprintf("%s of the thread opened at entry %d", what, t.Opening.Index), Err: err}
+	}
+	if p.Size != head.Size || p.Index != t.Opening.Index {
+		return fail("state proof", fmt.Errorf("for another place"))
+	}
+	last := p.Last.Marshal()
+	n := int64(head.Size)
+	if err := tlog.CheckRecord(hashes(p.LastProof), n, tlog.Hash(head.Root), n-1, tlog.RecordHash(last[:])); err != nil {
+		return fail("inclusion proof", err)
+	}
+	if err := tlog.CheckRecord(hashes(p.SlotProof), n, tlog.Hash(p.Last.StateRoot), int64(p.Index), tlog.RecordHash(p.Slot)); err != nil {
+		return fail("state proof", err)
+	}
+	if !bytes.Equal(p.Slot, state.Slot()) {
+		return fail("follow-ups", fmt.Errorf("not all of them were shown, or some were invented"))
+	}
+	return nil
+}
+
+// Submit appends entries and sorts the answers. A ledger's word that an entry is
+// in the log is believed only once Advance has met it there.
+func (c *Client) Submit(ctx context.Context, entries []contract.Entry) ([]Outcome, error) {
+	out, err := c.Ledger.Append(ctx, entries)
+	if err != nil {
+		return nil, err
+	}
+	if len(out) != len(entries) {
+		return nil, &TamperedError{What: "answers to a submission", Err: fmt.Errorf("%d for %d entries", len(out), len(entries))}
+	}
+	for i := range out {
+		if out[i].ID != entries[i].ID(c.id) {
+			return nil, &TamperedError{What: "answer to a submission", Err: fmt.Errorf("for another entry")}
+		}
+	}
+	return out, nil
+}
+
+// Keeper returns the keeper with that key.
+func (c *Client) Keeper(key crypto.PubKey) (Keeper, bool) {
+	for _, k := range c.Keepers {
+		if k.Key() == key {
+			return k, true
+		}
+	}
+	return nil, false
+}

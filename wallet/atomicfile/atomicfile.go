@@ -1,0 +1,105 @@
+// Package atomicfile replaces files so that a reader, and a machine that loses
+// power, finds either the old content or the new, never a part.
+package atomicfile
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// Write makes data the content of the file at path, durably: a temporary file
+// beside it is written and synced, renamed over it, and the folder is synced.
+// The file's mode is perm.
+func Write(path string, data []byte, perm fs.FileMode) error {
+	f, err := Create(path, perm)
+	if err != nil {
+		return err
+	}
+	defer f.Abort()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	return f.Commit()
+}
+
+// File is a file that appears under its name only when it is committed.
+type File struct {
+	*os.File
+	path string
+	done bool
+}
+
+// Create opens a temporary file that will become path.
+func Create(path string, perm fs.FileMode) (*File, error) {
+	var r [6]byte
+	rand.Read(r[:])
+	tmp := filepath.Join(filepath.Dir(path), ".new-"+hex.EncodeToString(r[:]))
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_RDWR, perm)
+	if err != nil {
+		return nil, err
+	}
+	return &File{File: f, path: path}, nil
+}
+
+// Commit syncs the file and gives it its name, replacing what was there.
+func (f *File) Commit() error { return f.commit(os.Rename) }
+
+// CommitNew is Commit, but fails with an error wrapping fs.ErrExist if the name
+// is taken.
+func (f *File) CommitNew() error {
+	return f.commit(func(tmp, path string) error {
+		if err := os.Link(tmp, path); err == nil {
+			return os.Remove(tmp)
+		} else if errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		// A file system without hard links (FAT, some network ones): look, then
+		// rename. Two programs that create the same name in the same instant are
+		// the one case this does not settle.
+		if _, err := os.Lstat(path); err == nil {
+			return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
+		}
+		return os.Rename(tmp, path)
+	})
+}
+
+func (f *File) commit(name func(tmp, path string) error) error {
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := name(f.Name(), f.path); err != nil {
+		return err
+	}
+	f.done = true
+	return SyncDir(filepath.Dir(f.path))
+}
+
+// Abort removes the temporary file; after a commit it does nothing.
+func (f *File) Abort() {
+	if !f.done {
+		f.done = true
+		f.Close()
+		os.Remove(f.Name())
+	}
+}
+
+// SyncDir makes the names in a folder durable.
+func SyncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil // folders cannot be synced there; NTFS journals names itself
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

@@ -1,0 +1,271 @@
+package wallet
+
+import (
+	"context"
+	"fmt"
+	"sort"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// Event is one thing that happened to a consent of this wallet.
+type Event struct {
+	Hour    contract.Hour // ledger hour
+	What    What
+	Consent contract.ID
+	Who     string         // the contact's name; "" if the address is no contact or not known
+	Address crypto.Address // of the recipient; zero if not known
+	Records []ConsentRecord
+	Purpose Purpose
+	// Reason is what the recipient said; HasReason is false where the store does
+	// not hold it or it cannot be read, which the contract cannot prevent.
+	Reason    string
+	HasReason bool
+	Code      ledgerclient.Code // why a keeper refused
+	Keeper    int               // of Refused, Stopped and Destroyed; from 1
+	// Verified: signed by who it names, in the log under the signed head, and the
+	// thread it belongs to proven complete. For what only a keeper tells: signed by
+	// the keeper and, for an attempt, by the recipient.
+	Verified bool
+
+	index uint64 // in the log; orders events of one hour
+}
+
+// What happened.
+type What string
+
+const (
+	Granted   What = "granted"
+	Opened    What = "opened"
+	Refused   What = "refused" // a keeper refused the recipient
+	Revoked   What = "revoked"
+	Stopped   What = "stopped"   // a keeper saw the revocation
+	Destroyed What = "destroyed" // a keeper destroyed its share
+)
+
+// Audit returns everything that happened to the consents of this wallet, newest
+// last. Every thread is proven complete first: an access that the ledger hides is
+// an error, not a gap. A part that the stores no longer hold is left empty.
+func (w *Wallet) Audit(ctx context.Context) ([]Event, error) {
+	var out []Event
+	err := w.with(ctx, func() error {
+		ts, err := w.grants(ctx)
+		if err != nil {
+			return err
+		}
+		if err := w.prove(ctx, ts); err != nil {
+			return err
+		}
+		for _, t := range ts {
+			events, err := w.events(ctx, t)
+			if err != nil {
+				return err
+			}
+			out = append(out, events...)
+		}
+		sort.SliceStable(out, func(i, j int) bool {
+			if out[i].Hour != out[j].Hour {
+				return out[i].Hour < out[j].Hour
+			}
+			return out[i].index < out[j].index
+		})
+		return nil
+	})
+	return out, err
+}
+
+func (w *Wallet) events(ctx context.Context, t *thread) ([]Event, error) {
+	c := w.consent(t)
+	base := Event{Consent: t.id, Who: c.To, Address: c.Address, Records: c.Records, Purpose: c.Purpose, Verified: true}
+	at := func(p ledgerclient.Placed, what What) Event {
+		e := base
+		e.Hour, e.What, e.index = p.Hour, what, p.Index
+		return e
+	}
+	out := []Event{at(t.Opening, Granted)}
+	last := t.Opening.Index
+	for _, f := range t.FollowUps {
+		last = f.Index
+		switch f.Entry.Kind {
+		case contract.KindRevoke:
+			out = append(out, at(f, Revoked))
+		case contract.KindAccess:
+			e := at(f, Opened)
+			var err error
+			if e.Reason, e.HasReason, err = w.readAccess(ctx, t, &f.Entry); err != nil {
+				return nil, err
+			}
+			out = append(out, e)
+		}
+	}
+	refused, acks, err := w.inquire(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	told := func(keeper crypto.PubKey, h contract.Hour, what What) Event {
+		e := base
+		e.Hour, e.What, e.index = h, what, last
+		for i, k := range w.client.Keepers {
+			if k.Key() == keeper {
+				e.Keeper = i + 1
+			}
+		}
+		return e
+	}
+	for _, r := range refused {
+		e := told(r.Request.Keeper, r.Answer.Hour, Refused)
+		e.Code = r.Answer.Code
+		out = append(out, e)
+	}
+	for _, a := range acks {
+		what := Stopped
+		if a.End == ledgerclient.DestroyedShare {
+			what = Destroyed
+		}
+		out = append(out, told(a.Keeper, a.Hour, what))
+	}
+	return out, nil
+}
+
+// readAccess reads the reason that a recipient gave with an access. That he gave
+// none, or nonsense, is no error of the ledger: the access itself is shown.
+func (w *Wallet) readAccess(ctx context.Context, t *thread, e *contract.Entry) (reason string, ok bool, err error) {
+	if t.terms == nil {
+		return "", false, nil
+	}
+	_, key := w.key(t)
+	offsets, err := crypto.NewOffsets(w.client.ID(), key, t.terms.To)
+	if err != nil {
+		return "", false, err
+	}
+	blob, err := w.readBlob(ctx, offsets.Locator(e.ID(w.client.ID()), byte(ledgerclient.PartAccess)), "reason", t.id)
+	if isMissing(err) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, err
+	}
+	if contract.AccessCommitment(crypto.BlobHash(blob)) != e.Commitment {
+		return "", false, &ledgerclient.TamperedError{What: "reason of an access to consent " + t.id.String(), Err: errCommitment}
+	}
+	body, err := crypto.OpenBlob(blob)
+	if err != nil {
+		return "", false, nil
+	}
+	plain, err := crypto.OpenPayload(w.sealContext(ledgerclient.PartAccess, e.Author), key, body)
+	if err != nil {
+		return "", false, nil
+	}
+	n, err := parseAccessNote(plain)
+	if err != nil || n.Ledger != w.client.ID() || n.Grant != t.id || n.Author != e.Author || n.From != t.terms.To {
+		return "", false, nil
+	}
+	// The recipient's head is gossip: a ledger that shows the two of them different
+	// histories is found out here.
+	if err := w.gossip(ctx, n.Checkpoint); err != nil {
+		return "", false, fmt.Errorf("access to consent %s: %w", t.id, err)
+	}
+	return n.Reason, true, nil
+}
+
+// Summary is what an owner wants to know at a glance.
+type Summary struct {
+	Consents []Consent  // active and upcoming
+	Ended    int        // expired and revoked
+	Accesses []Event    // opened or refused since the last look
+	Records  int        // not removed
+	Inbox    []Received // active and never fetched
+	Pending  []Pending  // changes that are not finished
+	Contacts int
+}
+
+// Pending is a change that waits in the journal.
+type Pending struct {
+	Action Action
+	ID     contract.ID
+	Err    error // why it could not be finished this time
+}
+
+// Status returns the summary and remembers that it was looked at.
+func (w *Wallet) Status(ctx context.Context) (Summary, error) {
+	var s Summary
+	err := w.with(ctx, func() error {
+		ts, err := w.grants(ctx)
+		if err != nil {
+			return err
+		}
+		var touched []*thread
+		for _, t := range ts {
+			switch c := w.consent(t); c.Status {
+			case StatusActive, StatusUpcoming:
+				s.Consents = append(s.Consents, c)
+			default:
+				s.Ended++
+			}
+			if n := len(t.FollowUps); n > 0 && t.FollowUps[n-1].Index >= w.state.Looked {
+				touched = append(touched, t)
+			}
+		}
+		if err := w.prove(ctx, touched); err != nil {
+			return err
+		}
+		for _, t := range touched {
+			events, err := w.events(ctx, t)
+			if err != nil {
+				return err
+			}
+			for _, e := range events {
+				if (e.What == Opened || e.What == Refused) && e.index >= w.state.Looked {
+					s.Accesses = append(s.Accesses, e)
+				}
+			}
+		}
+		for _, t := range w.threads.list {
+			switch {
+			case t.role == ownRecord && t.state.Status == contract.StatusOpen:
+				s.Records++
+			case t.role == received && w.statusOf(t) == StatusActive && t.state.LastAccess == 0:
+				if _, err := w.receivedTerms(ctx, t); err != nil && !isMissing(err) {
+					return err
+				}
+				s.Inbox = append(s.Inbox, w.received(t))
+			}
+		}
+		s.Pending, err = w.pending()
+		s.Contacts = len(w.state.Contacts)
+		if w.state.Looked != w.state.Pin.Size {
+			w.state.Looked, w.dirty = w.state.Pin.Size, true
+		}
+		return err
+	})
+	return s, err
+}
+
+// LedgerVerified returns up to which head all signatures of the ledger were
+// checked before; the zero size if never.
+func (w *Wallet) LedgerVerified() (size uint64, root crypto.Hash) {
+	return w.state.Verified.Size, w.state.Verified.Root
+}
+
+// SetLedgerVerified remembers a head up to which all signatures were checked. It
+// must be of the history that the wallet follows.
+func (w *Wallet) SetLedgerVerified(ctx context.Context, size uint64, root crypto.Hash) error {
+	return w.with(ctx, func() error {
+		if err := w.client.CheckPrefix(ctx, size, root, w.head); err != nil {
+			return err
+		}
+		w.state.Verified, w.dirty = verified{Size: size, Root: root}, true
+		return nil
+	})
+}
+
+// Head is the newest verified head: the log's size in entries and its root.
+func (w *Wallet) Head(ctx context.Context) (size uint64, root crypto.Hash, hour contract.Hour, err error) {
+	err = w.with(ctx, func() error {
+		size, root, hour = w.state.Pin.Size, w.state.Pin.Root, w.state.Pin.Hour
+		return nil
+	})
+	return size, root, hour, err
+}

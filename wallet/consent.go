@@ -1,0 +1,426 @@
+package wallet
+
+import (
+	"context"
+	"errors"
+	"sort"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// Status of a consent, as of the ledger's hour.
+type Status string
+
+const (
+	StatusActive   Status = "active"
+	StatusUpcoming Status = "upcoming" // its window has not begun
+	StatusExpired  Status = "expired"
+	StatusRevoked  Status = "revoked"
+)
+
+// Consent is a consent that this wallet gave.
+type Consent struct {
+	ID         contract.ID
+	To         string         // the contact's name; "" if the address is no contact
+	Address    crypto.Address // zero if Missing
+	Records    []ConsentRecord
+	Purpose    Purpose
+	NotBefore  contract.Hour // 0 = from the start
+	NotAfter   contract.Hour
+	Granted    contract.Hour // ledger hour
+	Revoked    contract.Hour // ledger hour; 0 = not revoked
+	Status     Status
+	Openings   int           // accesses on the ledger
+	LastOpened contract.Hour // 0 = never
+	Missing    bool          // the store does not hold its terms: whom and what it is for is not known
+}
+
+// ConsentRecord is one record version in a consent.
+type ConsentRecord struct {
+	ID       contract.ID
+	Version  int
+	Title    string
+	Category Category
+	Date     string
+}
+
+func (w *Wallet) statusOf(t *thread) Status {
+	now := w.ledgerHour()
+	switch {
+	case t.state.Status == contract.StatusClosed:
+		return StatusRevoked
+	case now >= t.state.NotAfter:
+		return StatusExpired
+	case now < t.state.NotBefore:
+		return StatusUpcoming
+	}
+	return StatusActive
+}
+
+func (w *Wallet) consent(t *thread) Consent {
+	c := Consent{ID: t.id, NotBefore: t.state.NotBefore, NotAfter: t.state.NotAfter, Granted: t.Opening.Hour,
+		Status: w.statusOf(t), LastOpened: t.state.LastAccess, Missing: t.terms == nil}
+	for _, f := range t.FollowUps {
+		switch f.Entry.Kind {
+		case contract.KindAccess:
+			c.Openings++
+		case contract.KindRevoke:
+			c.Revoked = f.Hour
+		}
+	}
+	if t.terms == nil {
+		return c
+	}
+	c.Address, c.Purpose = t.terms.To, t.terms.Purpose
+	if k, ok := w.known(c.Address); ok {
+		c.To = k.Name
+	}
+	c.Records = t.terms.records()
+	return c
+}
+
+func (t *terms) records() []ConsentRecord {
+	out := make([]ConsentRecord, len(t.Records))
+	for i, r := range t.Records {
+		out[i] = ConsentRecord{ID: r.Record, Version: r.Version, Title: r.Title, Category: r.Category, Date: r.Date}
+	}
+	return out
+}
+
+// Consents lists all consents this wallet gave, oldest first.
+func (w *Wallet) Consents(ctx context.Context) ([]Consent, error) {
+	var out []Consent
+	err := w.with(ctx, func() error {
+		ts, err := w.grants(ctx)
+		for _, t := range ts {
+			out = append(out, w.consent(t))
+		}
+		return err
+	})
+	return out, err
+}
+
+// grants returns the threads of all consents this wallet gave, with their terms
+// where the store holds them.
+func (w *Wallet) grants(ctx context.Context) ([]*thread, error) {
+	var out []*thread
+	for _, t := range w.threads.list {
+		if t.role != ownGrant {
+			continue
+		}
+		if _, err := w.ownTerms(ctx, t); err != nil {
+			return nil, err
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+// ShowConsent returns one consent, proven complete, with its share code.
+func (w *Wallet) ShowConsent(ctx context.Context, id string) (c Consent, code crypto.ShareCode, err error) {
+	err = w.with(ctx, func() error {
+		t, err := w.find(ownGrant, id, "consent")
+		if err != nil {
+			return err
+		}
+		if _, err := w.ownTerms(ctx, t); err != nil {
+			return err
+		}
+		if err := w.prove(ctx, []*thread{t}); err != nil {
+			return err
+		}
+		c, code = w.consent(t), w.shareCode(t)
+		return nil
+	})
+	return c, code, err
+}
+
+// prove checks that nothing of these threads was hidden from the wallet.
+func (w *Wallet) prove(ctx context.Context, ts []*thread) error {
+	for _, t := range ts {
+		err := w.client.ProveComplete(ctx, w.head, t.Thread, t.state)
+		for tries := 0; err != nil && tries < 10 && w.moved(ctx); tries++ {
+			// Another process appended since the head was read, and proofs are for
+			// the newest head only.
+			if ferr := w.follow(ctx); ferr != nil {
+				return ferr
+			}
+			err = w.client.ProveComplete(ctx, w.head, t.Thread, t.state)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// moved tells whether the ledger has grown since its head was read.
+func (w *Wallet) moved(ctx context.Context) bool {
+	head, err := w.client.Head(ctx)
+	return err == nil && head.Size != w.head.Size
+}
+
+// Explanation says why an opening is or is not allowed now.
+type Explanation struct {
+	Consent *Consent // nil if no consent concerns it
+	Allowed bool
+	Checks  []Check // in the order in which they are made
+}
+
+// Check is one condition of an opening.
+type Check struct {
+	Name string // "given", "record", "revoked", "begun", "ended", "share"
+	OK   bool
+	Hour contract.Hour // when it began, ends, was revoked; 0 where no time matters
+}
+
+// ExplainConsent says whether one consent allows an opening now, and why.
+func (w *Wallet) ExplainConsent(ctx context.Context, id string) (Explanation, error) {
+	var x Explanation
+	err := w.with(ctx, func() error {
+		t, err := w.find(ownGrant, id, "consent")
+		if err != nil {
+			return err
+		}
+		if _, err := w.ownTerms(ctx, t); err != nil {
+			return err
+		}
+		x, err = w.explain(ctx, t)
+		return err
+	})
+	return x, err
+}
+
+// ExplainAccess says whether a contact may open a record's newest version now. If
+// several consents concern it, the one that allows it is shown, else the newest.
+func (w *Wallet) ExplainAccess(ctx context.Context, to, record string) (Explanation, error) {
+	var x Explanation
+	err := w.with(ctx, func() error {
+		c, err := w.Contact(to)
+		if err != nil {
+			return err
+		}
+		rec, err := w.find(ownRecord, record, "record")
+		if err != nil {
+			return err
+		}
+		ts, err := w.grants(ctx)
+		if err != nil {
+			return err
+		}
+		x = Explanation{Checks: []Check{{Name: "given"}}}
+		for i := len(ts) - 1; i >= 0 && !x.Allowed; i-- {
+			t := ts[i]
+			if t.terms == nil || t.terms.To != c.Address {
+				continue
+			}
+			version := 0
+			for _, r := range t.terms.Records {
+				if r.Record == rec.id {
+					version = r.Version
+				}
+			}
+			if version == 0 {
+				continue
+			}
+			y, err := w.explain(ctx, t)
+			if err != nil {
+				return err
+			}
+			newest := version == len(rec.versions)
+			y.Checks = append(y.Checks, Check{Name: "record", OK: newest})
+			y.Allowed = y.Allowed && newest
+			if y.Allowed || x.Consent == nil {
+				x = y
+			}
+		}
+		return nil
+	})
+	return x, err
+}
+
+func (w *Wallet) explain(ctx context.Context, t *thread) (Explanation, error) {
+	if err := w.prove(ctx, []*thread{t}); err != nil {
+		return Explanation{}, err
+	}
+	c := w.consent(t)
+	now := w.ledgerHour()
+	x := Explanation{Consent: &c, Checks: []Check{
+		{Name: "given", OK: true, Hour: c.Granted},
+		{Name: "revoked", OK: c.Revoked == 0, Hour: c.Revoked},
+		{Name: "begun", OK: now >= c.NotBefore, Hour: c.NotBefore},
+		{Name: "ended", OK: now < c.NotAfter, Hour: c.NotAfter},
+	}}
+	held := 0
+	for _, k := range w.client.Keepers {
+		s, err := k.State(ctx, t.id)
+		if err != nil {
+			return Explanation{}, err
+		}
+		if s.Held && s.Ended == 0 {
+			held++
+		}
+	}
+	x.Checks = append(x.Checks, Check{Name: "share", OK: held >= int(w.client.Config().Release)})
+	x.Allowed = true
+	for _, k := range x.Checks {
+		x.Allowed = x.Allowed && k.OK
+	}
+	return x, nil
+}
+
+// RevokeRequest says which consents to end: by id, all of a contact, or all.
+type RevokeRequest struct {
+	Consents []string
+	To       string
+	All      bool
+}
+
+// Revocation is what became of one consent.
+type Revocation struct {
+	Consent Consent
+	Already bool // it was revoked before
+	Acks    []Acknowledged
+}
+
+// Acknowledged is a keeper's signed word on its share of a consent.
+type Acknowledged struct {
+	Keeper int // from 1
+	End    ledgerclient.End
+	Hour   contract.Hour
+}
+
+// Known are the record versions that a consent's recipient holds the keys of:
+// every one in an envelope that was opened, whether or not it was downloaded.
+func (c *Consent) Known() []ConsentRecord {
+	if c.Openings == 0 {
+		return nil
+	}
+	return c.Records
+}
+
+// SelectRevocations returns the consents that a request means: those named, also
+// if they are over; of a contact's or all, those that are active or upcoming.
+func (w *Wallet) SelectRevocations(ctx context.Context, r RevokeRequest) ([]Consent, error) {
+	var out []Consent
+	err := w.with(ctx, func() error {
+		ts, err := w.chooseRevocations(ctx, r)
+		for _, t := range ts {
+			out = append(out, w.consent(t))
+		}
+		return err
+	})
+	return out, err
+}
+
+func (w *Wallet) chooseRevocations(ctx context.Context, r RevokeRequest) ([]*thread, error) {
+	var to crypto.Address
+	if r.To != "" {
+		c, err := w.Contact(r.To)
+		if err != nil {
+			return nil, err
+		}
+		to = c.Address
+	}
+	chosen := map[*thread]bool{}
+	for _, q := range r.Consents {
+		t, err := w.find(ownGrant, q, "consent")
+		if err != nil {
+			return nil, err
+		}
+		chosen[t] = true
+	}
+	ts, err := w.grants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []*thread
+	for _, t := range ts {
+		s := w.statusOf(t)
+		open := s == StatusActive || s == StatusUpcoming
+		if chosen[t] || open && (r.All || r.To != "" && t.terms != nil && t.terms.To == to) {
+			out = append(out, t)
+		}
+	}
+	return out, nil
+}
+
+// Revoke ends consents: the keepers are told at once, the revocations go onto
+// the ledger, and the keepers destroy their shares. Consents that were revoked
+// before are reported as such.
+func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, error) {
+	var out []Revocation
+	err := w.with(ctx, func() error {
+		var changes []change
+		already := map[contract.ID]bool{}
+		for _, id := range ids {
+			t := w.threads.byID[id]
+			if t == nil || t.role != ownGrant {
+				return &NotFoundError{What: "consent", Query: id.String()}
+			}
+			if t.state.Status == contract.StatusClosed {
+				already[id] = true
+				continue
+			}
+			_, key := w.key(t)
+			e := contract.Entry{Version: contract.Version, Kind: contract.KindRevoke, Author: key.Public(), Subject: id,
+				SelfTag: w.tagger.Tag(crypto.NewNonce()), NotAfter: ^contract.Hour(0), Commitment: randomCommitment()}
+			if err := e.Sign(w.client.ID(), key); err != nil {
+				return err
+			}
+			changes = append(changes, w.newChange(Revoking, e, nil))
+		}
+		if err := w.carryOut(ctx, changes); err != nil {
+			return err
+		}
+		var failed *PartlyError
+		for i := range changes {
+			var refused *RefusedError
+			if errors.As(changes[i].err, &refused) && refused.Rule == contract.RuleRevoked {
+				already[changes[i].entry.Subject] = true // another machine was faster
+			} else if changes[i].err != nil {
+				if failed == nil {
+					failed = &PartlyError{First: changes[i].err}
+				}
+				failed.Failed++
+			}
+		}
+		for _, id := range ids {
+			t := w.threads.byID[id]
+			if t.state.Status != contract.StatusClosed {
+				continue
+			}
+			_, acks, err := w.inquire(ctx, t)
+			if err != nil {
+				return err
+			}
+			out = append(out, Revocation{Consent: w.consent(t), Already: already[id], Acks: w.acknowledged(acks)})
+		}
+		if failed != nil {
+			failed.Done = len(out)
+			return failed
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (w *Wallet) acknowledged(acks []ledgerclient.Acknowledgement) []Acknowledged {
+	var out []Acknowledged
+	for _, a := range acks {
+		for i, k := range w.client.Keepers {
+			if k.Key() == a.Keeper {
+				out = append(out, Acknowledged{Keeper: i + 1, End: a.End, Hour: a.Hour})
+			}
+		}
+	}
+	sort.SliceStable(out, func(i, j int) bool { return out[i].Keeper < out[j].Keeper })
+	return out
+}
+
+func isMissing(err error) bool {
+	var m *MissingError
+	return errors.As(err, &m)
+}

@@ -1,0 +1,152 @@
+package wallet
+
+import (
+	"context"
+	"sort"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/carekey/carekey/crypto"
+)
+
+// Contact is a local name for an address.
+type Contact struct {
+	Name     string         `json:"name"`
+	Address  crypto.Address `json:"address"`
+	Verified bool           `json:"verified"` // the check words were compared with their owner
+}
+
+// CheckName returns a name as it is kept: without outer spaces, at most 64
+// characters, none of them a control or formatting character. field names what it
+// is in an *InputError.
+func CheckName(field, name string) (string, error) {
+	n := strings.TrimSpace(name)
+	why := ""
+	switch {
+	case n == "":
+		why = "empty"
+	case !utf8.ValidString(n):
+		why = "not UTF-8"
+	case utf8.RuneCountInString(n) > 64:
+		why = "longer than 64 characters"
+	case strings.ContainsFunc(n, func(r rune) bool { return !unicode.IsGraphic(r) || (unicode.IsSpace(r) && r != ' ') }):
+		why = "has characters that cannot be seen"
+	}
+	if why != "" {
+		return "", &InputError{Field: field, Value: name, Why: why}
+	}
+	return n, nil
+}
+
+// AddContact keeps an address under a name. The same pair again is not an error;
+// a name that stands for another address is an *ExistsError. lookalikes are
+// existing names that a person could take for this one.
+func (w *Wallet) AddContact(ctx context.Context, name, address string) (c Contact, lookalikes []string, err error) {
+	if name, err = CheckName("name", name); err != nil {
+		return Contact{}, nil, err
+	}
+	a, err := crypto.ParseAddress(address)
+	if err != nil {
+		return Contact{}, nil, err
+	}
+	err = w.with(ctx, func() error {
+		if have, ok := w.contact(name); ok {
+			if have.Address != a {
+				return &ExistsError{What: "contact"}
+			}
+			c = have
+			return nil
+		}
+		for _, other := range w.state.Contacts {
+			if skeleton(other.Name) == skeleton(name) || other.Address == a {
+				lookalikes = append(lookalikes, other.Name)
+			}
+		}
+		c = Contact{Name: name, Address: a}
+		w.state.Contacts = append(w.state.Contacts, c)
+		sort.Slice(w.state.Contacts, func(i, j int) bool { return w.state.Contacts[i].Name < w.state.Contacts[j].Name })
+		w.dirty = true
+		return nil
+	})
+	return c, lookalikes, err
+}
+
+// Contacts lists all contacts by name.
+func (w *Wallet) Contacts() []Contact { return append([]Contact(nil), w.state.Contacts...) }
+
+// Contact returns the contact of that name: *NotFoundError if there is none.
+func (w *Wallet) Contact(name string) (Contact, error) {
+	c, ok := w.contact(strings.TrimSpace(name))
+	if !ok {
+		return Contact{}, &NotFoundError{What: "contact", Query: name}
+	}
+	return c, nil
+}
+
+// SetVerified remembers that a contact's check words were compared.
+func (w *Wallet) SetVerified(ctx context.Context, name string) error {
+	return w.with(ctx, func() error {
+		for i := range w.state.Contacts {
+			if w.state.Contacts[i].Name == strings.TrimSpace(name) {
+				w.dirty = w.dirty || !w.state.Contacts[i].Verified
+				w.state.Contacts[i].Verified = true
+				return nil
+			}
+		}
+		return &NotFoundError{What: "contact", Query: name}
+	})
+}
+
+// RemoveContact forgets a name. Consents given to it stay as they are.
+func (w *Wallet) RemoveContact(ctx context.Context, name string) error {
+	return w.with(ctx, func() error {
+		for i, c := range w.state.Contacts {
+			if c.Name == strings.TrimSpace(name) {
+				w.state.Contacts = append(w.state.Contacts[:i:i], w.state.Contacts[i+1:]...)
+				w.dirty = true
+				return nil
+			}
+		}
+		return &NotFoundError{What: "contact", Query: name}
+	})
+}
+
+func (w *Wallet) contact(name string) (Contact, bool) {
+	for _, c := range w.state.Contacts {
+		if c.Name == name {
+			return c, true
+		}
+	}
+	return Contact{}, false
+}
+
+// known returns the contact with an address; false for a stranger's.
+func (w *Wallet) known(a crypto.Address) (Contact, bool) {
+	for _, c := range w.state.Contacts {
+		if c.Address == a {
+			return c, true
+		}
+	}
+	return Contact{}, false
+}
+
+// skeleton maps names that look alike to one string: case, spaces, punctuation
+// and the letters of other scripts that are drawn like Latin ones. It follows the
+// idea of Unicode TR 39 for the letters that matter most, Greek and Cyrillic.
+func skeleton(name string) string {
+	var b strings.Builder
+	for _, r := range strings.ToLower(name) {
+		if i := strings.IndexRune(confusables, r); i >= 0 {
+			r = latin[utf8.RuneCountInString(confusables[:i])]
+		}
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			b.WriteRune(r)
+		}
+	}
+	return strings.NewReplacer("rn", "m", "vv", "w").Replace(b.String())
+}
+
+const confusables = "аεеіїјорсухкмтнвαβικνορτυχγωѕԁ01l|"
+
+var latin = []rune("aeeiijopcyxkmthbabiknoptuxywsdoiii")

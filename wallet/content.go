@@ -1,0 +1,317 @@
+package wallet
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"filippo.io/age"
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// A content blob is salt 32 ‖ age file ‖ random padding, contentSize bytes in
+// all, followed by the record hashes of its 1 MiB pieces (FORMAT.md).
+
+const saltSize = 32
+
+// encrypted is what became of a file in an upload.
+type encrypted struct {
+	size        int64 // of the file
+	sha256      crypto.Hash
+	ageSize     int64
+	contentSize int64
+	head        crypto.Hash
+}
+
+// encryptContent streams a file through age into an upload. Memory is flat.
+func encryptContent(ctx context.Context, upload ledgerclient.Upload, src Source, owner crypto.PubKey, progress func(int64)) (encrypted, error) {
+	var out encrypted
+	salt := crypto.NewSalt()
+	if _, err := upload.Write(salt[:]); err != nil {
+		return out, err
+	}
+	cipher := &counter{w: upload}
+	enc, err := age.Encrypt(cipher, crypto.RecordRecipient(owner))
+	if err != nil {
+		return out, err
+	}
+	sum := sha256.New()
+	in := readAhead(io.TeeReader(&ctxReader{ctx, src}, sum))
+	defer in.Close()
+	if out.size, err = copyCounting(enc, in, progress); err != nil {
+		return out, err
+	}
+	if err := enc.Close(); err != nil {
+		return out, err
+	}
+	out.ageSize = cipher.n
+	if err := writeRandom(upload, crypto.PadLength(saltSize+out.ageSize)-saltSize-out.ageSize); err != nil {
+		return out, err
+	}
+	out.sha256 = crypto.Hash(sum.Sum(nil))
+	out.contentSize, out.head, err = upload.Sum()
+	return out, err
+}
+
+// copyCounting copies and reports how many bytes have gone over.
+func copyCounting(dst io.Writer, src io.Reader, progress func(int64)) (int64, error) {
+	buf := make([]byte, 256<<10)
+	var n int64
+	for {
+		k, err := src.Read(buf)
+		if k > 0 {
+			if _, werr := dst.Write(buf[:k]); werr != nil {
+				return n, werr
+			}
+			n += int64(k)
+			if progress != nil {
+				progress(n)
+			}
+		}
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+// writeRandom writes n random bytes: padding of zeros would show where the age
+// file ends.
+func writeRandom(w io.Writer, n int64) error {
+	buf := make([]byte, min(n, 1<<20))
+	for n > 0 {
+		b := buf[:min(n, int64(len(buf)))]
+		rand.Read(b)
+		if _, err := w.Write(b); err != nil {
+			return err
+		}
+		n -= int64(len(b))
+	}
+	return nil
+}
+
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// ctxReader ends with the context's error once it is done.
+type ctxReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *ctxReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}
+
+// content is a content blob about to be read by somebody who knows what it must
+// be.
+type content struct {
+	blob    ledgerclient.Blob
+	size    int64 // of the content blob without the pieces' hashes
+	ageSize int64
+	head    crypto.Hash
+	id      contract.ID // of the record, for errors
+}
+
+func (c *content) tampered(why string) error {
+	return &ledgerclient.TamperedError{What: "content of record " + c.id.String(), Err: errors.New(why)}
+}
+
+// pieces reads the age file inside the blob; each piece is checked against the
+// committed head before a byte of it is handed on.
+func (c *content) pieces(ctx context.Context) (io.Reader, error) {
+	n := (c.size + contract.PieceSize - 1) / contract.PieceSize
+	if c.size < saltSize+c.ageSize || n < 1 || c.blob.Size() != c.size+n*32 {
+		return nil, c.tampered(fmt.Sprintf("%d bytes long, not %d", c.blob.Size(), c.size+n*32))
+	}
+	list := make([]byte, n*32)
+	if _, err := c.blob.ReadAt(list, c.size); err != nil && err != io.EOF {
+		return nil, err
+	}
+	hashes := make([]crypto.Hash, n)
+	for i := range hashes {
+		hashes[i] = crypto.Hash(list[i*32:])
+	}
+	if ledgerclient.ContentHead(hashes) != c.head {
+		return nil, c.tampered("its list of pieces is not the committed one")
+	}
+	return &pieceReader{ctx: ctx, c: c, hashes: hashes, end: saltSize + c.ageSize}, nil
+}
+
+type pieceReader struct {
+	ctx    context.Context
+	c      *content
+	hashes []crypto.Hash
+	next   int64  // piece to read
+	end    int64  // where the age file ends
+	piece  []byte // buffer
+	rest   []byte // verified and not handed on yet
+}
+
+func (r *pieceReader) Read(p []byte) (int, error) {
+	for len(r.rest) == 0 {
+		from := r.next * contract.PieceSize
+		if from >= r.end {
+			return 0, io.EOF
+		}
+		if err := r.ctx.Err(); err != nil {
+			return 0, err
+		}
+		if r.piece == nil {
+			r.piece = make([]byte, contract.PieceSize)
+		}
+		b := r.piece[:min(contract.PieceSize, r.c.size-from)]
+		if _, err := r.c.blob.ReadAt(b, from); err != nil && err != io.EOF {
+			return 0, err
+		}
+		if crypto.Hash(tlog.RecordHash(b)) != r.hashes[r.next] {
+			return 0, r.c.tampered(fmt.Sprintf("piece %d of %d was changed", r.next+1, len(r.hashes)))
+		}
+		b = b[:min(int64(len(b)), r.end-from)]
+		if r.next == 0 {
+			b = b[saltSize:]
+		}
+		r.rest = b
+		r.next++
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
+}
+
+// copyAge writes the age file to dst.
+func (c *content) copyAge(ctx context.Context, dst io.Writer, progress func(int64)) error {
+	r, err := c.pieces(ctx)
+	if err != nil {
+		return err
+	}
+	n, err := copyCounting(dst, r, progress)
+	if err == nil && n != c.ageSize {
+		err = c.tampered("shorter than described")
+	}
+	return err
+}
+
+// decrypt writes the file to dst and checks its size and hash at the end.
+func (c *content) decrypt(ctx context.Context, dst io.Writer, id age.Identity, size int64, sum crypto.Hash, progress func(int64)) error {
+	r, err := c.pieces(ctx)
+	if err != nil {
+		return err
+	}
+	in := readAhead(r)
+	defer in.Close()
+	plain, err := age.Decrypt(in, id)
+	if err != nil {
+		return c.explain(err)
+	}
+	h := sha256.New()
+	out := writeBehind(io.MultiWriter(h, dst))
+	n, err := copyCounting(out, plain, progress)
+	if cerr := out.Close(); err != nil {
+		return c.explain(err)
+	} else if cerr != nil {
+		return cerr
+	}
+	if n != size || crypto.Hash(h.Sum(nil)) != sum {
+		return c.tampered("not the file that was described")
+	}
+	return nil
+}
+
+// explain keeps errors of this package and of the system; what age itself found
+// wrong means that the committed bytes do not open as they should.
+func (c *content) explain(err error) error {
+	var t *ledgerclient.TamperedError
+	var path *fs.PathError
+	if errors.As(err, &t) || errors.As(err, &path) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return &ledgerclient.TamperedError{What: "content of record " + c.id.String(), Err: err}
+}
+
+// knownBytes returns the hash of a file that can be read twice, when it is small
+// or a record of its size is known; otherwise the zero hash.
+func (w *Wallet) knownBytes(src *Source) (crypto.Hash, error) {
+	s, ok := src.Reader.(io.Seeker)
+	if !ok || src.Size < 0 {
+		return crypto.Hash{}, nil
+	}
+	worth := src.Size <= 16<<20
+	for _, t := range w.threads.list {
+		if t.role == ownRecord && !worth {
+			m := t.versions[len(t.versions)-1]
+			worth = m != nil && m.Size == src.Size
+		}
+	}
+	if !worth {
+		return crypto.Hash{}, nil
+	}
+	at, err := s.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return crypto.Hash{}, nil // a pipe: Seek exists and does not work
+	}
+	h := sha256.New()
+	if _, err := io.Copy(h, src.Reader); err != nil {
+		return crypto.Hash{}, err
+	}
+	if _, err := s.Seek(at, io.SeekStart); err != nil {
+		return crypto.Hash{}, err
+	}
+	return crypto.Hash(h.Sum(nil)), nil
+}
+
+// blob opens a payload of the store.
+func (w *Wallet) blob(ctx context.Context, loc crypto.Locator, what string, id contract.ID) (ledgerclient.Blob, error) {
+	b, err := w.client.Store.Blob(ctx, loc)
+	var none *ledgerclient.NotFoundError
+	if errors.As(err, &none) {
+		return nil, &MissingError{What: what, ID: id}
+	}
+	return b, err
+}
+
+// maxSmall bounds a small payload: 64 MiB of plaintext and its sealing.
+const maxSmall = 65 << 20
+
+// readBlob reads a small payload whole.
+func (w *Wallet) readBlob(ctx context.Context, loc crypto.Locator, what string, id contract.ID) ([]byte, error) {
+	b, err := w.blob(ctx, loc, what, id)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	if b.Size() > maxSmall {
+		return nil, &ledgerclient.TamperedError{What: what + " of " + id.String(), Err: fmt.Errorf("%d bytes", b.Size())}
+	}
+	out := make([]byte, b.Size())
+	if _, err := b.ReadAt(out, 0); err != nil && err != io.EOF {
+		return nil, err
+	}
+	return out, nil
+}
+
+func randomCommitment() crypto.Hash {
+	var h crypto.Hash
+	rand.Read(h[:])
+	return h
+}

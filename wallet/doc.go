@@ -1,0 +1,29 @@
+// Package wallet is what a patient or a clinician can do with carekey: keep
+// records, give and end consents, fetch what was granted, see what was opened.
+//
+// It prints nothing, reads no flags and knows no backend: it works on the services
+// of package ledgerclient and believes none of them. A program opens a Wallet with
+// its key from package keyring and calls the methods, which return values to be
+// shown and typed errors to be explained.
+//
+// # What is on disk
+//
+// A profile's folder holds wallet.json (where the keyring item and the ledger
+// are), state (contacts, the last verified head), cache (what the ledger holds of
+// this wallet) and journal (changes on their way). All but wallet.json is sealed
+// under a key from the wallet's root; no file and no file name shows a name, a
+// title or an address. The cache can be lost: it is rebuilt from the ledger and
+// the store.
+//
+// # How a change is made
+//
+// Every write goes through one journal: see batch. A process may be killed at any
+// instant; the next one finishes what was begun or finds that nothing was.
+//
+// # What is checked
+//
+// Before a method looks at anything it follows the ledger from the last head it
+// verified to the newest one (ledgerclient.Client.Advance) and judges every thread
+// that concerns it under the contract. Payloads are checked against the
+// commitments of their entries, heads that others saw against one's own.
+package wallet

@@ -1,0 +1,142 @@
+package wallet
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// ExistsError says that there is already what should be made.
+type ExistsError struct{ What string } // "wallet", "contact", "words file"
+
+func (e *ExistsError) Error() string { return e.What + " exists already" }
+
+// NoWalletError says that a folder holds no wallet.
+type NoWalletError struct{ Dir string }
+
+func (e *NoWalletError) Error() string { return "no wallet in " + e.Dir }
+
+// NotFoundError says that nothing has that id or name.
+type NotFoundError struct{ What, Query string } // Query is what the user typed
+
+func (e *NotFoundError) Error() string { return fmt.Sprintf("no %s %q", e.What, e.Query) }
+
+// AmbiguousError says that a prefix fits several ids.
+type AmbiguousError struct {
+	What, Query string
+	Matches     []string // full ids, at most ten
+}
+
+func (e *AmbiguousError) Error() string {
+	return fmt.Sprintf("%q fits %d %ss", e.Query, len(e.Matches), e.What)
+}
+
+// InputError says what is wrong with a value that the user gave.
+type InputError struct {
+	Field string // "purpose", "category", "until", "name" …
+	Value string
+	Why   string
+}
+
+func (e *InputError) Error() string { return fmt.Sprintf("%s %q: %s", e.Field, e.Value, e.Why) }
+
+// EmptyError says that a selection holds nothing.
+type EmptyError struct{ What string }
+
+func (e *EmptyError) Error() string { return "nothing selected: no " + e.What }
+
+// BusyError says that another process is using the wallet.
+type BusyError struct{ Waited time.Duration }
+
+func (e *BusyError) Error() string { return fmt.Sprintf("wallet busy for %s", e.Waited) }
+
+// VersionError says that something was written by a newer carekey.
+type VersionError struct {
+	What    string
+	Version int
+}
+
+func (e *VersionError) Error() string { return fmt.Sprintf("%s of version %d", e.What, e.Version) }
+
+// DamagedError says that a file of the wallet cannot be what it was.
+type DamagedError struct {
+	File string // path inside the wallet's folder
+	Err  error
+}
+
+func (e *DamagedError) Error() string {
+	if e.Err == nil {
+		return e.File + " is damaged"
+	}
+	return e.File + " is damaged: " + e.Err.Error()
+}
+func (e *DamagedError) Unwrap() error { return e.Err }
+
+// WrongKeyError says that the keyring gave a key that is not this wallet's.
+type WrongKeyError struct{}
+
+func (*WrongKeyError) Error() string { return "the key in the keyring is not this wallet's" }
+
+// RefusedError says that an entry or an opening was refused, by the contract or
+// by a keeper, and why.
+type RefusedError struct {
+	By      string            // "ledger" or "keeper"
+	Rule    contract.Rule     // of the contract; "" when a keeper refused for a reason of its own
+	Code    ledgerclient.Code // of the keeper
+	Consent contract.ID       // zero if none is concerned
+	Hour    contract.Hour     // ledger hour of the refusal
+	Window  [2]contract.Hour  // of the consent: not before, not after
+	Filed   bool              // a keeper filed the attempt: the patient's audit shows it
+}
+
+func (e *RefusedError) Error() string {
+	if e.By == "keeper" {
+		return "keeper refused: " + e.Code.String()
+	}
+	return "ledger refused: " + string(e.Rule)
+}
+
+// NotYoursError says that a consent is not addressed to this wallet, or not
+// given by it.
+type NotYoursError struct{ Consent contract.ID }
+
+func (e *NotYoursError) Error() string { return "consent " + e.Consent.String() + " is not yours" }
+
+// ForeignCodeError says that a share code is of another ledger.
+type ForeignCodeError struct{ Code, Wallet crypto.LedgerID }
+
+func (e *ForeignCodeError) Error() string { return "share code of ledger " + e.Code.String() }
+
+// MissingError says that the store no longer, or never, held a payload.
+type MissingError struct {
+	What string // "terms", "envelope", "content", "metadata"
+	ID   contract.ID
+}
+
+func (e *MissingError) Error() string {
+	return e.What + " of " + e.ID.String() + " is not in the store"
+}
+
+// FileExistsError says that a file would be overwritten.
+type FileExistsError struct{ Path string }
+
+func (e *FileExistsError) Error() string { return e.Path + " exists" }
+
+// WithdrawnError says that a record was removed.
+type WithdrawnError struct{ Record contract.ID }
+
+func (e *WithdrawnError) Error() string { return "record " + e.Record.String() + " was removed" }
+
+// PartlyError says that some of several things failed; the rest is done.
+type PartlyError struct {
+	Done, Failed int
+	First        error
+}
+
+func (e *PartlyError) Error() string {
+	return fmt.Sprintf("%d done, %d failed: %v", e.Done, e.Failed, e.First)
+}
+func (e *PartlyError) Unwrap() error { return e.First }

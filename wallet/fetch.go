@@ -1,0 +1,301 @@
+package wallet
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// Opening is a consent whose keepers released the key. The file keys live only as
+// long as it does.
+type Opening struct {
+	Consent Received
+	Records []OpenedRecord
+
+	w *Wallet
+}
+
+// OpenedRecord is one record version that can be read now.
+type OpenedRecord struct {
+	ConsentRecord
+	File   string // the owner's name for it: hostile until SafeName
+	Size   int64
+	SHA256 crypto.Hash
+
+	content     locator
+	contentSize int64
+	ageSize     int64
+	head        crypto.Hash
+	key         crypto.FileKey
+}
+
+// Read decrypts record i to dst. Every piece is checked before a byte of it is
+// written, and what was written is the whole file only if no error is returned.
+func (o *Opening) Read(ctx context.Context, i int, dst io.Writer, progress func(int64)) error {
+	r := &o.Records[i]
+	blob, err := o.w.blob(ctx, crypto.Locator(r.content), "content", r.ID)
+	if err != nil {
+		return err
+	}
+	defer blob.Close()
+	c := content{blob: blob, size: r.contentSize, ageSize: r.ageSize, head: r.head, id: r.ID}
+	return c.decrypt(ctx, dst, r.key.Identity(), r.Size, r.SHA256, progress)
+}
+
+// maxReason bounds what a recipient tells a patient, so that all accesses are of
+// one size.
+const maxReason = 1000 // characters
+
+// OpenByCode opens the consent that a share code names.
+func (w *Wallet) OpenByCode(ctx context.Context, code crypto.ShareCode, reason string) (*Opening, error) {
+	var o *Opening
+	err := w.with(ctx, func() error {
+		if code.Ledger != w.client.ID() {
+			return &ForeignCodeError{Code: code.Ledger, Wallet: w.client.ID()}
+		}
+		// The code carries the head its sender saw.
+		if err := w.client.CheckPrefix(ctx, code.Size, code.Root, w.head); err != nil {
+			return err
+		}
+		t := w.threads.byID[code.Consent]
+		if t == nil {
+			if _, ok, err := w.client.Ledger.Find(ctx, code.Consent); err != nil {
+				return err
+			} else if ok {
+				return &NotYoursError{Consent: code.Consent}
+			}
+			return &NotFoundError{What: "consent", Query: code.Consent.String()}
+		}
+		var err error
+		o, err = w.open(ctx, t, reason)
+		return err
+	})
+	return o, err
+}
+
+// OpenByID opens a consent of the inbox by its id.
+func (w *Wallet) OpenByID(ctx context.Context, id, reason string) (*Opening, error) {
+	var o *Opening
+	err := w.with(ctx, func() error {
+		t, err := w.find(received, id, "consent")
+		if err != nil {
+			return err
+		}
+		o, err = w.open(ctx, t, reason)
+		return err
+	})
+	return o, err
+}
+
+// open writes an access onto the ledger, asks the keepers for the key and opens
+// the envelope. When the ledger refuses the access the keepers are asked all the
+// same, so that the patient's audit shows the attempt.
+func (w *Wallet) open(ctx context.Context, t *thread, reason string) (*Opening, error) {
+	if t.role != received {
+		return nil, &NotYoursError{Consent: t.id}
+	}
+	reason = strings.TrimSpace(reason)
+	if !utf8.ValidString(reason) || utf8.RuneCountInString(reason) > maxReason {
+		return nil, &InputError{Field: "reason", Why: fmt.Sprintf("must be at most %d characters of UTF-8", maxReason)}
+	}
+	tr, err := w.receivedTerms(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := w.oneTimeKeys(t)
+	if err != nil {
+		return nil, err
+	}
+	access, refused, err := w.access(ctx, t, keys, reason)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := w.askKeepers(ctx, t, tr, keys, access, refused)
+	if err != nil {
+		return nil, err
+	}
+	return w.openEnvelope(ctx, t, tr, keys, lock)
+}
+
+// access returns this wallet's access entry of the present hour, appending one if
+// there is none. refused tells that the ledger did not take it.
+func (w *Wallet) access(ctx context.Context, t *thread, keys *crypto.OneTimeKeys, reason string) (e contract.Entry, refused *RefusedError, err error) {
+	if n := len(t.FollowUps); n > 0 && t.state.Status == contract.StatusOpen {
+		if last := t.FollowUps[n-1]; last.Entry.Kind == contract.KindAccess && last.Hour == w.ledgerHour() {
+			return last.Entry, nil, nil
+		}
+	}
+	ledger := w.client.ID()
+	author := t.Opening.Entry.Author
+	nonce := crypto.NewNonce()
+	seed := w.root.Seed(ledger, nonce)
+	note := accessNote{V: payloadVersion, Ledger: ledger, Grant: t.id, Author: keys.Sig, From: w.Address(), Reason: reason, Checkpoint: string(w.head.Note)}
+	sealed, err := crypto.SealPayload(w.sealContext(ledgerclient.PartAccess, keys.Sig), marshalPayload(&note), author, w.self.Public())
+	if err != nil {
+		return e, nil, err
+	}
+	blob := crypto.Blob(crypto.NewSalt(), sealed)
+	e = contract.Entry{Version: contract.Version, Kind: contract.KindAccess, Author: keys.Sig, Subject: t.id, SelfTag: w.tagger.Tag(nonce),
+		Commitment: contract.AccessCommitment(crypto.BlobHash(blob))}
+	e.NotBefore, e.NotAfter = contract.Acceptance(w.ledgerHour())
+	e.Signature = keys.Sign(e.ID(ledger))
+	id := e.ID(ledger)
+	part := byte(ledgerclient.PartAccess)
+	hash := crypto.BlobHash(blob)
+	changes := []change{w.newChange(Accessing, e, hash[:], journalPut{Part: ledgerclient.PartAccess, Blob: blob,
+		Locators: []locator{locator(seed.Locator(id, part)), locator(keys.Locator(id, part))}})}
+	if err := w.carryOut(ctx, changes); err != nil {
+		return e, nil, err
+	}
+	if errors.As(changes[0].err, &refused) {
+		refused.Window = [2]contract.Hour{t.state.NotBefore, t.state.NotAfter}
+		return e, refused, nil
+	}
+	return e, nil, changes[0].err
+}
+
+// askKeepers sends the access to every keeper until k shares are there, and gives
+// the lock key back. refused is what the ledger said to the access, or nil.
+func (w *Wallet) askKeepers(ctx context.Context, t *thread, tr *terms, keys *crypto.OneTimeKeys, access contract.Entry, refused *RefusedError) (crypto.LockKey, error) {
+	ledger := w.client.ID()
+	author := t.Opening.Entry.Author
+	var shares []crypto.Share
+	var first error
+	for i, k := range w.client.Keepers {
+		response := crypto.GenerateKey()
+		req := ledgerclient.Request{Ledger: ledger, Keeper: k.Key(), Access: access, Response: response.Public()}
+		req.Sign(keys)
+		answer, err := k.Release(ctx, req)
+		if err != nil {
+			if first == nil {
+				first = err
+			}
+			continue
+		}
+		if err := answer.Verify(&req, k.Key()); err != nil {
+			return crypto.LockKey{}, &ledgerclient.TamperedError{What: fmt.Sprintf("answer of keeper %d", i+1), Err: err}
+		}
+		if answer.Code != ledgerclient.Released {
+			if refused != nil {
+				refused.Filed = true
+			} else if first == nil {
+				first = &RefusedError{By: "keeper", Code: answer.Code, Consent: t.id, Hour: answer.Hour, Filed: true,
+					Window: [2]contract.Hour{t.state.NotBefore, t.state.NotAfter}}
+			}
+			continue
+		}
+		share, err := crypto.OpenShare(crypto.ShareContext{Ledger: ledger, Grant: t.id, Keeper: k.Key(), Access: access.ID(ledger)}, response, answer.Sealed)
+		if err != nil || int(share.Index) != i+1 || share.Hash(ledger, author) != tr.Shares[i] {
+			return crypto.LockKey{}, &ledgerclient.TamperedError{What: fmt.Sprintf("share of keeper %d", i+1), Err: err}
+		}
+		shares = append(shares, share)
+	}
+	if refused != nil {
+		return crypto.LockKey{}, refused
+	}
+	if len(shares) < tr.K {
+		return crypto.LockKey{}, first
+	}
+	lock, err := crypto.CombineShares(shares, tr.K)
+	if err != nil || lock.Hash(ledger, author) != tr.Lock {
+		return crypto.LockKey{}, &ledgerclient.TamperedError{What: "lock key of consent " + t.id.String(), Err: err}
+	}
+	return lock, nil
+}
+
+func (w *Wallet) openEnvelope(ctx context.Context, t *thread, tr *terms, keys *crypto.OneTimeKeys, lock crypto.LockKey) (*Opening, error) {
+	ledger := w.client.ID()
+	author := t.Opening.Entry.Author
+	fail := func(err error) (*Opening, error) {
+		return nil, &ledgerclient.TamperedError{What: "envelope of consent " + t.id.String(), Err: err}
+	}
+	blob, err := w.readBlob(ctx, keys.Locator(t.id, byte(ledgerclient.PartEnvelope)), "envelope", t.id)
+	if err != nil {
+		return nil, err
+	}
+	if crypto.BlobHash(blob) != tr.Envelope {
+		return fail(errCommitment)
+	}
+	locked, err := crypto.OpenBlob(blob)
+	if err != nil {
+		return fail(err)
+	}
+	sealed, err := lock.Unlock(ledger, author, locked)
+	if err != nil {
+		return fail(err)
+	}
+	plain, err := keys.Open(w.sealContext(ledgerclient.PartEnvelope, author), sealed)
+	if err != nil {
+		return fail(err)
+	}
+	env, err := parseEnvelope(plain)
+	if err != nil {
+		return fail(err)
+	}
+	if env.Ledger != ledger || env.Author != author || len(env.Records) != len(tr.Records) {
+		return fail(errors.New("it belongs to another consent"))
+	}
+	o := &Opening{Consent: w.received(t), w: w}
+	for i, r := range env.Records {
+		shown := tr.Records[i]
+		if r.Record != shown.Record || r.Version != shown.Version {
+			return fail(errors.New("it holds other records than the terms show"))
+		}
+		key, err := crypto.ParseFileKey(r.FileKey[:])
+		if err != nil {
+			return fail(err)
+		}
+		o.Records = append(o.Records, OpenedRecord{
+			ConsentRecord: ConsentRecord{ID: r.Record, Version: r.Version, Title: shown.Title, Category: shown.Category, Date: shown.Date},
+			File:          r.File, Size: r.Size, SHA256: r.SHA256,
+			content: r.Content, contentSize: r.ContentSize, ageSize: r.AgeSize, head: r.Head, key: key})
+	}
+	return o, nil
+}
+
+// SafeName turns a stranger's file name into one that is safe in a folder of any
+// system: one path element, no control, invisible or reserved characters, no
+// leading dot or dash, at most 120 bytes. id makes a name where nothing is left.
+func SafeName(name string, id contract.ID) string {
+	if i := strings.LastIndexAny(name, `/\`); i >= 0 {
+		name = name[i+1:]
+	}
+	var b strings.Builder
+	for _, r := range strings.ToValidUTF8(name, "_") {
+		switch {
+		case r < 0x20, r == 0x7f, strings.ContainsRune(`<>:"|?*`, r), !isVisible(r):
+			b.WriteByte('_')
+		default:
+			b.WriteRune(r)
+		}
+	}
+	safe := trimName(b.String())
+	for len(safe) > 120 {
+		// Shorten before the extension, which tells programs what the file is.
+		stem, ext := splitExt(safe)
+		if stem == "" || len(ext) > 20 {
+			stem, ext = safe, ""
+		}
+		_, n := utf8.DecodeLastRuneInString(stem)
+		safe = trimName(stem[:len(stem)-n] + ext)
+	}
+	stem, _ := splitExt(safe)
+	if safe == "" || strings.Trim(safe, "_. ") == "" || reservedOnWindows(stem) {
+		safe = strings.TrimSuffix("record-"+hex.EncodeToString(id[:4])+"-"+safe, "-")
+	}
+	return safe
+}
+
+// trimName takes off what hides a file, makes it look like a flag, or is lost on
+// Windows.
+func trimName(name string) string {
+	return strings.TrimRight(strings.TrimLeft(name, ".- "), ". ")
+}

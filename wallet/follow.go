@@ -1,0 +1,197 @@
+package wallet
+
+import (
+	"context"
+	"runtime"
+	"sync"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// follow goes with the ledger from the pin to its newest head and takes up every
+// thread that concerns this wallet: its own, found by their self-tags, and grants
+// addressed to it, found by their counterparty keys. All leaves are read, none is
+// asked for, so that a ledger learns nothing of which ones matter here.
+//
+// Nothing of what the ledger says reaches w before the leaves are shown to be
+// those of the signed head and the threads were judged under the contract.
+func (w *Wallet) follow(ctx context.Context) error {
+	s := scan{w: w, fresh: map[contract.ID]*found{}}
+	from, known := w.state.Pin, ledgerclient.Pin{}
+	if w.state.CacheSize == 0 && len(w.threads.list) == 0 {
+		// Nothing is cached: read the ledger from its beginning, through the head
+		// that was seen before.
+		from, known = ledgerclient.Pin{Ledger: w.client.ID()}, w.state.Pin
+	}
+	pin, head, err := w.client.Advance(ctx, from, known, s.visit)
+	if err != nil {
+		return err
+	}
+	w.head = head
+	if err := s.flush(); err != nil {
+		return err
+	}
+	if err := s.judge(); err != nil {
+		return err
+	}
+	if pin.Size == w.state.Pin.Size && len(s.order) == 0 {
+		return nil
+	}
+	for _, f := range s.order {
+		for _, fr := range f.frames {
+			if err := w.note(fr); err != nil {
+				return err
+			}
+		}
+	}
+	w.state.Pin = pin
+	w.dirty = true
+	return nil
+}
+
+// scan collects what concerns the wallet from the leaves of one pass.
+type scan struct {
+	w     *Wallet
+	batch []ledgerclient.Placed  // not looked at yet
+	fresh map[contract.ID]*found // threads with news, by the opening entry's id
+	order []*found               // the same, in the order they were met
+}
+
+// found is a thread with news from this pass.
+type found struct {
+	thread ledgerclient.Thread // complete: what was known before, and the news
+	state  contract.State      // of what was known before
+	done   int                 // follow-ups known before; -1 if the thread itself is new
+	frames []frame
+	err    error
+}
+
+// window is how many leaves are looked at together, so that all cores have work
+// and the memory stays flat.
+const window = 4096
+
+func (s *scan) visit(index uint64, leaf *contract.Leaf) error {
+	s.batch = append(s.batch, ledgerclient.Placed{Index: index, Hour: leaf.Hour, Entry: leaf.Entry})
+	if len(s.batch) == window {
+		return s.flush()
+	}
+	return nil
+}
+
+// flush looks at the collected leaves: the keys of openings on all cores, then
+// follow-ups in the ledger's order.
+func (s *scan) flush() error {
+	roles := make([]role, len(s.batch))
+	errs := make([]error, len(s.batch))
+	parallel(len(s.batch), func(i int) { roles[i], errs[i] = s.w.roleOf(&s.batch[i].Entry) })
+	id := s.w.client.ID()
+	for i := range s.batch {
+		if errs[i] != nil {
+			return errs[i]
+		}
+		p := s.batch[i]
+		raw := p.Entry.Marshal()
+		if roles[i] != 0 {
+			f := &found{done: -1, thread: ledgerclient.Thread{Opening: p}}
+			f.frames = append(f.frames, frame{Open: &openFrame{Role: roles[i], Index: p.Index, Hour: p.Hour, Entry: raw[:]}})
+			s.fresh[p.Entry.ID(id)] = f
+			s.order = append(s.order, f)
+			continue
+		}
+		if p.Entry.Subject == (contract.ID{}) {
+			continue
+		}
+		f := s.fresh[p.Entry.Subject]
+		if f == nil {
+			t := s.w.threads.byID[p.Entry.Subject]
+			if t == nil {
+				continue
+			}
+			f = &found{done: len(t.FollowUps), state: t.state, thread: ledgerclient.Thread{
+				Opening:   t.Opening,
+				FollowUps: append([]ledgerclient.Placed(nil), t.FollowUps...),
+			}}
+			s.fresh[p.Entry.Subject] = f
+			s.order = append(s.order, f)
+		}
+		f.thread.FollowUps = append(f.thread.FollowUps, p)
+		f.frames = append(f.frames, frame{Follow: &followFrame{Index: p.Index, Hour: p.Hour, Entry: raw[:]}})
+	}
+	s.batch = s.batch[:0]
+	return nil
+}
+
+// judge replays the news of every thread under the contract, signatures included.
+func (s *scan) judge() error {
+	parallel(len(s.order), func(i int) {
+		f := s.order[i]
+		_, f.err = s.w.client.Judge(f.thread, f.state, f.done)
+	})
+	for _, f := range s.order {
+		if f.err != nil {
+			return f.err
+		}
+	}
+	return nil
+}
+
+// roleOf tells what an opening entry is to this wallet; 0 if it is nothing.
+func (w *Wallet) roleOf(e *contract.Entry) (role, error) {
+	if e.Subject != (contract.ID{}) || (e.Kind != contract.KindRecord && e.Kind != contract.KindGrant) {
+		return 0, nil
+	}
+	if nonce, ok := w.tagger.Open(e.SelfTag); ok {
+		// A tag can be copied by anybody; the author key cannot be guessed.
+		if w.root.Seed(w.client.ID(), nonce).Key().Public() == e.Author {
+			if e.Kind == contract.KindRecord {
+				return ownRecord, nil
+			}
+			return ownGrant, nil
+		}
+	}
+	if e.Kind != contract.KindGrant {
+		return 0, nil
+	}
+	_, mine, err := w.identity.Recognize(w.client.ID(), e.Author, e.Counterparty)
+	if err != nil {
+		// The author key is not a point: no contract would have accepted it.
+		return 0, &ledgerclient.TamperedError{What: "author key of a grant", Err: err}
+	}
+	if mine {
+		return received, nil
+	}
+	return 0, nil
+}
+
+// parallel runs f(0) … f(n-1) on all cores.
+func parallel(n int, f func(i int)) {
+	workers := min(runtime.GOMAXPROCS(0), n)
+	if workers <= 1 {
+		for i := range n {
+			f(i)
+		}
+		return
+	}
+	var wg sync.WaitGroup
+	next := make(chan int, n)
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	for range workers {
+		wg.Go(func() {
+			for i := range next {
+				f(i)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// key is the thread key of a thread of one's own.
+func (w *Wallet) key(t *thread) (crypto.Seed, *crypto.PrivateKey) {
+	seed, _ := w.seed(&t.Opening.Entry) // roleOf has opened it before
+	return seed, seed.Key()
+}

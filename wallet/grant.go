@@ -1,0 +1,350 @@
+package wallet
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// GrantRequest says who may open what, why and until when.
+type GrantRequest struct {
+	To         string     // a contact's name
+	Records    []string   // ids or their beginnings
+	Categories []Category // everything that is in them now
+	All        bool       // every record there is now
+	NotBefore  contract.Hour
+	NotAfter   contract.Hour
+	Purpose    Purpose // "" = Treatment
+}
+
+// GrantPlan is a grant that was checked and can be shown before it is signed.
+type GrantPlan struct {
+	To        Contact
+	Records   []Record
+	Purpose   Purpose
+	NotBefore contract.Hour // 0 = from the start
+	NotAfter  contract.Hour
+	Gate      ledgerclient.Gate
+	Warnings  []Warning
+}
+
+// Warning is something that looks wrong in a plan and is for a person to judge.
+type Warning struct {
+	Kind   string // "unverified", "self", "long", "overlap"
+	Detail string // of "overlap": the consent that gives the same already
+}
+
+// PlanGrant resolves and checks a request. Nothing is signed.
+func (w *Wallet) PlanGrant(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
+	var plan *GrantPlan
+	err := w.with(ctx, func() (err error) {
+		plan, err = w.planGrant(ctx, r)
+		return err
+	})
+	return plan, err
+}
+
+func (w *Wallet) planGrant(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
+	to, err := w.Contact(r.To)
+	if err != nil {
+		return nil, err
+	}
+	p := &GrantPlan{To: to, Purpose: r.Purpose, NotBefore: r.NotBefore, NotAfter: r.NotAfter, Gate: w.client.Ledger.Properties().Gate}
+	if p.Purpose == "" {
+		p.Purpose = Treatment
+	}
+	if p.Purpose, err = ParsePurpose(string(p.Purpose)); err != nil {
+		return nil, err
+	}
+	now := w.ledgerHour()
+	if p.NotAfter <= now {
+		return nil, &InputError{Field: "until", Value: HourTime(p.NotAfter).Format("2006-01-02 15:04 UTC"), Why: "is in the past"}
+	}
+	if p.NotBefore >= p.NotAfter {
+		return nil, &InputError{Field: "from", Value: HourTime(p.NotBefore).Format("2006-01-02 15:04 UTC"), Why: "is not before the end"}
+	}
+	if err := w.describeAll(ctx); err != nil {
+		return nil, err
+	}
+	chosen, err := w.chooseRecords(r)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range chosen {
+		if _, err := t.newest(); err != nil {
+			return nil, err
+		}
+		p.Records = append(p.Records, t.record())
+	}
+	p.Warnings = w.warnings(p, now)
+	return p, nil
+}
+
+func (w *Wallet) chooseRecords(r GrantRequest) ([]*thread, error) {
+	want := map[contract.ID]bool{}
+	for _, q := range r.Records {
+		t, err := w.ownRecord(q)
+		if err != nil {
+			return nil, err
+		}
+		want[t.id] = true
+	}
+	in := map[Category]bool{}
+	for _, c := range r.Categories {
+		if _, err := ParseCategory(string(c)); err != nil {
+			return nil, err
+		}
+		in[c] = true
+	}
+	var chosen []*thread
+	for _, t := range w.threads.list {
+		if t.role != ownRecord || t.state.Status != contract.StatusOpen {
+			continue
+		}
+		if want[t.id] || r.All || in[t.record().Category] {
+			chosen = append(chosen, t)
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, &EmptyError{What: "record"}
+	}
+	return chosen, nil
+}
+
+// longGrant is a window of which a person should be asked whether it is meant.
+const longGrant = 366 * 24 // hours
+
+func (w *Wallet) warnings(p *GrantPlan, now contract.Hour) []Warning {
+	var out []Warning
+	if !p.To.Verified {
+		out = append(out, Warning{Kind: "unverified"})
+	}
+	if p.To.Address == w.Address() {
+		out = append(out, Warning{Kind: "self"})
+	}
+	if p.NotAfter-max(now, p.NotBefore) > longGrant {
+		out = append(out, Warning{Kind: "long"})
+	}
+	for _, t := range w.threads.list {
+		if t.role == ownGrant && t.terms != nil && t.terms.To == p.To.Address && w.statusOf(t) == StatusActive && covers(t.terms, p.Records) {
+			out = append(out, Warning{Kind: "overlap", Detail: t.id.String()})
+			break
+		}
+	}
+	return out
+}
+
+func covers(have *terms, want []Record) bool {
+	in := map[contract.ID]int{}
+	for _, r := range have.Records {
+		in[r.Record] = r.Version
+	}
+	for _, r := range want {
+		if in[r.ID] != r.Version {
+			return false
+		}
+	}
+	return true
+}
+
+// Grant signs a plan, enters it on the ledger and hands the keepers their shares.
+// The share code tells the recipient where to look; it opens nothing.
+func (w *Wallet) Grant(ctx context.Context, p *GrantPlan) (Consent, crypto.ShareCode, error) {
+	var c Consent
+	var code crypto.ShareCode
+	err := w.with(ctx, func() error {
+		ch, err := w.prepareGrant(ctx, p)
+		if err != nil {
+			return err
+		}
+		changes := []change{ch}
+		if err := w.carryOut(ctx, changes); err != nil {
+			return err
+		}
+		if err := changes[0].err; err != nil {
+			return err
+		}
+		t := w.threads.byID[changes[0].id]
+		c, code = w.consent(t), w.shareCode(t)
+		return nil
+	})
+	return c, code, err
+}
+
+// shareCode names a consent and a head that contains it.
+func (w *Wallet) shareCode(t *thread) crypto.ShareCode {
+	return crypto.ShareCode{Ledger: w.client.ID(), Consent: t.id, Size: w.head.Size, Root: w.head.Root}
+}
+
+// prepareGrant builds and signs everything of a grant. All that the patient must
+// be able to make again comes from the thread's seed.
+func (w *Wallet) prepareGrant(ctx context.Context, p *GrantPlan) (change, error) {
+	ledger := w.client.ID()
+	nonce := crypto.NewNonce()
+	seed := w.root.Seed(ledger, nonce)
+	key := seed.Key()
+	author := key.Public()
+	offsets, err := crypto.NewOffsets(ledger, key, p.To.Address)
+	if err != nil {
+		return change{}, err
+	}
+	both := []crypto.PubKey{offsets.Seal, w.self.Public()}
+
+	env := envelope{V: payloadVersion, Ledger: ledger, Author: author}
+	tr := terms{V: payloadVersion, Ledger: ledger, Author: author, Recipient: offsets.Sig, From: w.Address(), To: p.To.Address,
+		NotBefore: p.NotBefore, NotAfter: p.NotAfter, Purpose: p.Purpose, Checkpoint: string(w.head.Note)}
+	for _, r := range p.Records {
+		t := w.threads.byID[r.ID]
+		if t == nil {
+			return change{}, &NotFoundError{What: "record", Query: r.ID.String()}
+		}
+		if t.state.Status == contract.StatusClosed {
+			return change{}, &WithdrawnError{Record: t.id}
+		}
+		if r.Version < 1 || r.Version > len(t.versions) || t.versions[r.Version-1] == nil {
+			return change{}, &MissingError{What: "metadata", ID: t.id}
+		}
+		m := t.versions[r.Version-1]
+		fk, err := w.recordFileKey(ctx, t.id, m)
+		if err != nil {
+			return change{}, err
+		}
+		env.Records = append(env.Records, envelopeRecord{Record: t.id, Version: m.Version, FileKey: fk, Content: m.Content,
+			ContentSize: m.ContentSize, AgeSize: m.AgeSize, Head: m.Head, File: m.File, Size: m.Size, SHA256: m.SHA256})
+		tr.Records = append(tr.Records, termsRecord{Record: t.id, Version: m.Version, Title: m.Title, Category: m.Category, Date: m.Date})
+	}
+
+	sealedEnvelope, err := crypto.SealPayload(w.sealContext(ledgerclient.PartEnvelope, author), marshalPayload(&env), both...)
+	if err != nil {
+		return change{}, err
+	}
+	lock := seed.LockKey()
+	envelopeBlob := crypto.Blob(crypto.NewSalt(), lock.Lock(ledger, author, sealedEnvelope))
+
+	config := w.client.Config()
+	tr.K, tr.N = int(config.Release), len(config.Keepers)
+	tr.Envelope = crypto.BlobHash(envelopeBlob)
+	tr.Lock = lock.Hash(ledger, author)
+	shares, err := seed.Shares(tr.K, tr.N)
+	if err != nil {
+		return change{}, err
+	}
+	for _, s := range shares {
+		tr.Shares = append(tr.Shares, s.Hash(ledger, author))
+	}
+	body := marshalPayload(&tr)
+	sig := w.identity.Sign(termsDigest(ledger, body))
+	sealedTerms, err := crypto.SealPayload(w.sealContext(ledgerclient.PartTerms, author), append(sig[:], body...), both...)
+	if err != nil {
+		return change{}, err
+	}
+	termsBlob := crypto.Blob(crypto.NewSalt(), sealedTerms)
+	pkg := tr.pack(crypto.BlobHash(termsBlob))
+
+	e := contract.Entry{Version: contract.Version, Kind: contract.KindGrant, Author: author, Counterparty: offsets.Sig, SelfTag: w.tagger.Tag(nonce),
+		NotBefore: p.NotBefore, NotAfter: p.NotAfter, Commitment: pkg.Commitment()}
+	if err := e.Sign(ledger, key); err != nil {
+		return change{}, err
+	}
+	id := e.ID(ledger)
+	put := func(part ledgerclient.Part, blob []byte) journalPut {
+		return journalPut{Part: part, Blob: blob, Locators: []locator{locator(seed.Locator(id, byte(part))), locator(offsets.Locator(id, byte(part)))}}
+	}
+	ch := w.newChange(Granting, e, pkg.Marshal(), put(ledgerclient.PartTerms, termsBlob), put(ledgerclient.PartEnvelope, envelopeBlob))
+	ch.Terms = &tr
+	return ch, nil
+}
+
+// recordFileKey reads a version's file key from the header of its content, with
+// the owner's key.
+func (w *Wallet) recordFileKey(ctx context.Context, id contract.ID, m *metadata) (fileKey, error) {
+	blob, err := w.blob(ctx, crypto.Locator(m.Content), "content", id)
+	if err != nil {
+		return fileKey{}, err
+	}
+	defer blob.Close()
+	c := content{blob: blob, size: m.ContentSize, ageSize: m.AgeSize, head: m.Head, id: id}
+	r, err := c.pieces(ctx)
+	if err != nil {
+		return fileKey{}, err
+	}
+	k, err := crypto.RecordFileKey(r, w.self)
+	if err != nil {
+		return fileKey{}, c.explain(err)
+	}
+	return fileKey(k.ExposeSecret()), nil
+}
+
+// readTerms reads, opens and verifies the terms of a grant: open decrypts for
+// this side. Terms that are not what the entry commits to, or not signed by who
+// they say they are from, are a *ledgerclient.TamperedError.
+func (w *Wallet) readTerms(ctx context.Context, t *thread, loc crypto.Locator, open func(sc crypto.SealContext, sealed []byte) ([]byte, error)) (*terms, error) {
+	e := &t.Opening.Entry
+	blob, err := w.readBlob(ctx, loc, "terms", t.id)
+	if err != nil {
+		return nil, err
+	}
+	fail := func(err error) (*terms, error) {
+		return nil, &ledgerclient.TamperedError{What: "terms of consent " + t.id.String(), Err: err}
+	}
+	body, err := crypto.OpenBlob(blob)
+	if err != nil {
+		return fail(err)
+	}
+	plain, err := open(w.sealContext(ledgerclient.PartTerms, e.Author), body)
+	if err != nil {
+		return fail(err)
+	}
+	if len(plain) < len(crypto.Signature{}) {
+		return fail(fmt.Errorf("too short"))
+	}
+	sig, text := crypto.Signature(plain[:64]), plain[64:]
+	tr, err := parseTerms(text)
+	if err != nil {
+		return fail(err)
+	}
+	pkg := tr.pack(crypto.BlobHash(blob))
+	switch {
+	case pkg.Commitment() != e.Commitment:
+		return fail(errCommitment)
+	case tr.Ledger != w.client.ID() || tr.Author != e.Author || tr.Recipient != e.Counterparty || tr.NotBefore != e.NotBefore || tr.NotAfter != e.NotAfter:
+		return fail(fmt.Errorf("they belong to another consent"))
+	case !tr.From.Sign.Verify(termsDigest(tr.Ledger, text), sig):
+		return fail(fmt.Errorf("not signed by who they say they are from"))
+	case tr.N != len(w.client.Config().Keepers):
+		return fail(fmt.Errorf("for %d keepers", tr.N))
+	}
+	return tr, nil
+}
+
+// gossip checks the head that somebody else saw against the one this wallet sees:
+// the two must be of one history.
+func (w *Wallet) gossip(ctx context.Context, note string) error {
+	head, err := w.client.ReadHead([]byte(note))
+	if err != nil {
+		return err
+	}
+	return w.client.CheckPrefix(ctx, head.Size, head.Root, w.head)
+}
+
+// ownTerms returns the terms of a grant of one's own, from the store if another
+// machine wrote them; nil if the store does not hold them.
+func (w *Wallet) ownTerms(ctx context.Context, t *thread) (*terms, error) {
+	if t.terms != nil {
+		return t.terms, nil
+	}
+	seed, _ := w.key(t)
+	tr, err := w.readTerms(ctx, t, seed.Locator(t.id, byte(ledgerclient.PartTerms)), func(sc crypto.SealContext, sealed []byte) ([]byte, error) {
+		return crypto.OpenPayload(sc, w.self, sealed)
+	})
+	if isMissing(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return tr, w.note(frame{Terms: &termsFrame{Grant: t.id, terms: tr}})
+}

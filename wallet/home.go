@@ -1,0 +1,105 @@
+package wallet
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/wallet/atomicfile"
+)
+
+// Files of a profile's folder. Only settings can be read without the key, and it
+// holds no name, title or address.
+const (
+	settingsFile = "wallet.json"
+	stateFile    = "state"   // sealed: contacts, the pin, what was looked at
+	cacheFile    = "cache"   // sealed frames: what the ledger holds of this wallet; can be rebuilt
+	journalDir   = "journal" // sealed: changes on their way
+	lockFile     = "lock"
+)
+
+// ProfileDir is the folder of a profile inside the home: the name is hashed, so
+// that no file name tells whose wallet it is.
+func ProfileDir(home, profile string) string {
+	h := crypto.TaggedHash(crypto.TagProfile, []byte(profile))
+	return filepath.Join(home, "wallets", hex.EncodeToString(h[:8]))
+}
+
+// Settings is what must be known of a wallet before its key is.
+type Settings struct {
+	V       int             `json:"v"`
+	Keyring string          `json:"keyring"` // "os" or "file"
+	Item    string          `json:"item"`    // of the keyring: random
+	Ledger  string          `json:"ledger"`  // where the ledger is: a folder's path
+	ID      crypto.LedgerID `json:"id"`      // which ledger it must be
+}
+
+const settingsVersion = 1
+
+// ReadSettings reads the settings of the wallet in dir: *NoWalletError if there is
+// none.
+func ReadSettings(dir string) (Settings, error) {
+	b, err := os.ReadFile(filepath.Join(dir, settingsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return Settings{}, &NoWalletError{Dir: dir}
+	}
+	if err != nil {
+		return Settings{}, err
+	}
+	var s Settings
+	if err := json.Unmarshal(b, &s); err != nil {
+		return Settings{}, &DamagedError{File: settingsFile}
+	}
+	if s.V != settingsVersion {
+		return Settings{}, &VersionError{What: settingsFile, Version: s.V}
+	}
+	if (s.Keyring != "os" && s.Keyring != "file") || s.Item == "" || strings.ContainsAny(s.Item, "/\\") || s.Ledger == "" {
+		return Settings{}, &DamagedError{File: settingsFile}
+	}
+	return s, nil
+}
+
+func writeSettings(dir string, s Settings) error {
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(filepath.Join(dir, settingsFile), append(b, '\n'), 0o600)
+}
+
+// lockHome takes the wallet's lock, waiting at most wait: one process at a time
+// changes a wallet.
+func lockHome(ctx context.Context, dir string, wait time.Duration) (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	for pause := time.Millisecond; ; pause = min(pause*2, 100*time.Millisecond) {
+		ok, err := tryLock(f)
+		if err != nil {
+			f.Close()
+			return nil, err
+		}
+		if ok {
+			return func() { f.Close() }, nil
+		}
+		if time.Since(start) >= wait {
+			f.Close()
+			return nil, &BusyError{Waited: wait}
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}

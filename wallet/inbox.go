@@ -1,0 +1,95 @@
+package wallet
+
+import (
+	"context"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// Received is a consent that somebody gave to this wallet.
+type Received struct {
+	Consent     contract.ID
+	From        string         // the contact's name; "" for an unknown sender
+	Address     crypto.Address // of the sender; zero if Missing
+	Records     []ConsentRecord
+	Purpose     Purpose
+	NotBefore   contract.Hour
+	NotAfter    contract.Hour
+	Status      Status
+	Fetched     int           // accesses of one's own on the ledger
+	LastFetched contract.Hour // 0 = never
+	Missing     bool          // the store does not hold its terms
+}
+
+// Inbox lists what was granted to this wallet, oldest first.
+func (w *Wallet) Inbox(ctx context.Context) ([]Received, error) {
+	var out []Received
+	err := w.with(ctx, func() error {
+		for _, t := range w.threads.list {
+			if t.role != received {
+				continue
+			}
+			if _, err := w.receivedTerms(ctx, t); err != nil && !isMissing(err) {
+				return err
+			}
+			out = append(out, w.received(t))
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (w *Wallet) received(t *thread) Received {
+	r := Received{Consent: t.id, NotBefore: t.state.NotBefore, NotAfter: t.state.NotAfter, Status: w.statusOf(t),
+		LastFetched: t.state.LastAccess, Missing: t.terms == nil}
+	for _, f := range t.FollowUps {
+		if f.Entry.Kind == contract.KindAccess {
+			r.Fetched++
+		}
+	}
+	if t.terms == nil {
+		return r
+	}
+	r.Address, r.Purpose, r.Records = t.terms.From, t.terms.Purpose, t.terms.records()
+	if c, ok := w.known(r.Address); ok {
+		r.From = c.Name
+	}
+	return r
+}
+
+// keys makes the one-time keys of a consent that was given to this wallet.
+func (w *Wallet) oneTimeKeys(t *thread) (*crypto.OneTimeKeys, error) {
+	e := &t.Opening.Entry
+	keys, mine, err := w.identity.Recognize(w.client.ID(), e.Author, e.Counterparty)
+	if err != nil {
+		return nil, err
+	}
+	if !mine {
+		return nil, &NotYoursError{Consent: t.id}
+	}
+	return keys, nil
+}
+
+// receivedTerms returns the verified terms of a consent given to this wallet.
+func (w *Wallet) receivedTerms(ctx context.Context, t *thread) (*terms, error) {
+	if t.terms != nil {
+		return t.terms, nil
+	}
+	keys, err := w.oneTimeKeys(t)
+	if err != nil {
+		return nil, err
+	}
+	tr, err := w.readTerms(ctx, t, keys.Locator(t.id, byte(ledgerclient.PartTerms)), keys.Open)
+	if err != nil {
+		return nil, err
+	}
+	if tr.To != w.Address() {
+		return nil, &ledgerclient.TamperedError{What: "terms of consent " + t.id.String()}
+	}
+	if err := w.gossip(ctx, tr.Checkpoint); err != nil {
+		return nil, err
+	}
+	return tr, w.note(frame{Terms: &termsFrame{Grant: t.id, terms: tr}})
+}

@@ -1,0 +1,393 @@
+package wallet
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/atomicfile"
+)
+
+// Every change goes through the journal: the signed entries and their small
+// payloads are written to one sealed file before anything leaves the wallet, and
+// the file is removed when all is done. Each step can be repeated without harm,
+// so that finishing an interrupted batch is doing all of it again:
+//
+//	prepared   the file is in the journal
+//	ordered    payloads in the store, entries in the log
+//	deposited  the keepers have their shares, or know of the revocation
+//	ready      the file is gone
+type batch struct {
+	V       int      `json:"v"`
+	Changes []change `json:"changes"`
+
+	name string // of the file
+}
+
+// Action says what a change does.
+type Action string
+
+const (
+	AddingRecord   Action = "add record"
+	UpdatingRecord Action = "update record"
+	RemovingRecord Action = "remove record"
+	Granting       Action = "grant"
+	Revoking       Action = "revoke"
+	Accessing      Action = "access"
+)
+
+// change is one entry on its way.
+type change struct {
+	Action   Action       `json:"action"`
+	Entry    []byte       `json:"entry"`
+	Package  []byte       `json:"package,omitempty"`
+	Blobs    []journalPut `json:"blobs,omitempty"`
+	Metadata *metadata    `json:"metadata,omitempty"` // of a record version
+	Terms    *terms       `json:"terms,omitempty"`    // of a grant
+
+	entry   contract.Entry
+	id      contract.ID
+	outcome ledgerclient.Outcome
+	err     error // refused, or given up
+}
+
+type journalPut struct {
+	Part     ledgerclient.Part `json:"part"`
+	Locators []locator         `json:"locators"`
+	Blob     []byte            `json:"blob"`
+}
+
+// newChange signs nothing; the entry must be signed already.
+func (w *Wallet) newChange(a Action, e contract.Entry, pkg []byte, blobs ...journalPut) change {
+	raw := e.Marshal()
+	return change{Action: a, Entry: raw[:], Package: pkg, Blobs: blobs, entry: e, id: e.ID(w.client.ID())}
+}
+
+// carryOut journals changes and brings them to their end. After it returns
+// without an error each change has an outcome, or err says why it was refused.
+// An error means that the batch stays in the journal and the next run goes on.
+func (w *Wallet) carryOut(ctx context.Context, changes []change) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	if w.stuck != nil {
+		return w.stuck
+	}
+	// The last moment at which nothing has happened.
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b := batch{V: 1, Changes: changes}
+	var r [8]byte
+	rand.Read(r[:])
+	b.name = fmt.Sprintf("%016x-%s", w.now().UnixNano(), hex.EncodeToString(r[:]))
+	plain, err := json.Marshal(&b)
+	if err != nil {
+		return err
+	}
+	if err := w.writeFile(filepath.Join(journalDir, b.name), w.local.Seal(journalDir+"/"+b.name, plain)); err != nil {
+		return err
+	}
+	// From here on an interruption would only leave to the next run what takes
+	// a moment now.
+	return w.run(context.WithoutCancel(ctx), &b)
+}
+
+// run does all steps of a batch, whether or not some were done before, and
+// removes it from the journal.
+func (w *Wallet) run(ctx context.Context, b *batch) error {
+	if err := w.stopFirst(ctx, b); err != nil {
+		return err
+	}
+	var puts []ledgerclient.Put
+	for i := range b.Changes {
+		c := &b.Changes[i]
+		for _, p := range c.Blobs {
+			put := ledgerclient.Put{Entry: c.entry, Package: c.Package, Part: p.Part, Blob: p.Blob}
+			for _, l := range p.Locators {
+				put.Locators = append(put.Locators, crypto.Locator(l))
+			}
+			puts = append(puts, put)
+		}
+	}
+	if len(puts) > 0 {
+		if err := w.client.Store.PutBlobs(ctx, puts); err != nil && !allWithdrawn(err) {
+			return err
+		}
+	}
+	if err := w.order(ctx, b); err != nil {
+		return err
+	}
+	if err := w.follow(ctx); err != nil {
+		return err
+	}
+	if err := w.settle(ctx, b); err != nil {
+		return err
+	}
+	if err := w.save(); err != nil {
+		return err
+	}
+	path := filepath.Join(w.dir, journalDir, b.name)
+	if err := os.Remove(path); err != nil {
+		return err
+	}
+	return atomicfile.SyncDir(filepath.Dir(path))
+}
+
+// allWithdrawn tells whether a store refused payloads only because their threads
+// were withdrawn since the batch was begun: then they are to stay away.
+func allWithdrawn(err error) bool {
+	refused := []error{err}
+	var b *ledgerclient.BatchError
+	if errors.As(err, &b) {
+		refused = b.Unwrap()
+	}
+	for _, e := range refused {
+		var s *ledgerclient.StoreError
+		if !errors.As(e, &s) || s.Reason != ledgerclient.Withdrawn {
+			return false
+		}
+	}
+	return true
+}
+
+// stopFirst tells the keepers of revocations before they are ordered, so that
+// whoever orders cannot delay them. A keeper that cannot be reached does not
+// keep the revocation from the ledger.
+func (w *Wallet) stopFirst(ctx context.Context, b *batch) error {
+	var revocations []contract.Entry
+	for i := range b.Changes {
+		if b.Changes[i].Action == Revoking {
+			revocations = append(revocations, b.Changes[i].entry)
+		}
+	}
+	if len(revocations) == 0 {
+		return nil
+	}
+	for _, k := range w.client.Keepers {
+		k.Revoke(ctx, revocations) // asked again, and its answer read, in settle
+	}
+	return nil
+}
+
+// order appends the entries. Contents that vanished from the store meanwhile,
+// because too much time passed, end a change: without them its entry would
+// promise what nobody has.
+func (w *Wallet) order(ctx context.Context, b *batch) error {
+	var entries []contract.Entry
+	var at []int
+	for i := range b.Changes {
+		c := &b.Changes[i]
+		if c.Metadata != nil {
+			blob, err := w.client.Store.Blob(ctx, crypto.Locator(c.Metadata.Content))
+			var none *ledgerclient.NotFoundError
+			if errors.As(err, &none) {
+				if _, ordered, ferr := w.client.Ledger.Find(ctx, c.id); ferr != nil {
+					return ferr
+				} else if !ordered {
+					c.err = &MissingError{What: "content", ID: c.id}
+					continue
+				}
+			} else if err != nil {
+				return err
+			} else {
+				blob.Close()
+			}
+		}
+		entries = append(entries, c.entry)
+		at = append(at, i)
+	}
+	if len(entries) == 0 {
+		return nil
+	}
+	outcomes, err := w.client.Submit(ctx, entries)
+	if err != nil {
+		return err
+	}
+	for j, o := range outcomes {
+		c := &b.Changes[at[j]]
+		c.outcome = o
+		if o.Refusal != nil {
+			c.err = &RefusedError{By: "ledger", Rule: o.Refusal.Rule, Hour: o.Refusal.Hour, Consent: c.consent()}
+		}
+	}
+	return nil
+}
+
+// consent is the grant that a change concerns; zero for records.
+func (c *change) consent() contract.ID {
+	switch c.Action {
+	case Granting:
+		return c.id
+	case Revoking, Accessing:
+		return c.entry.Subject
+	}
+	return contract.ID{}
+}
+
+// settle does what follows once the entries are in the log: what the wallet
+// knows of them goes to the cache, shares to the keepers, withdrawn content away.
+func (w *Wallet) settle(ctx context.Context, b *batch) error {
+	var grants []*change
+	var revocations []contract.Entry
+	for i := range b.Changes {
+		c := &b.Changes[i]
+		if c.err != nil {
+			continue
+		}
+		opening := c.id
+		if c.entry.Subject != (contract.ID{}) {
+			opening = c.entry.Subject
+		}
+		t := w.threads.byID[opening]
+		if t == nil || !t.has(w.client.ID(), c.id) {
+			return &ledgerclient.TamperedError{What: "answer to a submission", Err: fmt.Errorf("entry %s is not in the log", c.id)}
+		}
+		switch c.Action {
+		case AddingRecord, UpdatingRecord:
+			if n := c.Metadata.Version; n <= len(t.versions) && t.versions[n-1] == nil {
+				if err := w.note(frame{Metadata: &metaFrame{Record: t.id, Version: n, metadata: c.Metadata}}); err != nil {
+					return err
+				}
+			}
+		case Granting:
+			if t.terms == nil {
+				if err := w.note(frame{Terms: &termsFrame{Grant: t.id, terms: c.Terms}}); err != nil {
+					return err
+				}
+			}
+			grants = append(grants, c)
+		case Revoking:
+			revocations = append(revocations, c.entry)
+		case RemovingRecord:
+			if err := w.client.Store.Erase(ctx, c.entry); err != nil {
+				return err
+			}
+		}
+	}
+	if err := w.deposit(ctx, grants); err != nil {
+		return err
+	}
+	if len(revocations) > 0 {
+		if _, err := w.tellKeepers(ctx, revocations); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// has tells whether an entry is in the thread.
+func (t *thread) has(l crypto.LedgerID, id contract.ID) bool {
+	if t.id == id {
+		return true
+	}
+	for i := len(t.FollowUps) - 1; i >= 0; i-- {
+		if t.FollowUps[i].Entry.ID(l) == id {
+			return true
+		}
+	}
+	return false
+}
+
+// finishJournal brings to an end what an interrupted run left in the journal.
+func (w *Wallet) finishJournal(ctx context.Context) error {
+	names, err := w.journalNames()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		b, err := w.readBatch(name)
+		if err != nil {
+			return err
+		}
+		if err := w.run(ctx, b); err != nil {
+			return err
+		}
+		for i := range b.Changes {
+			w.finished = append(w.finished, Finished{Action: b.Changes[i].Action, ID: b.Changes[i].id, Err: b.Changes[i].err})
+		}
+	}
+	return nil
+}
+
+// pending lists what is in the journal.
+func (w *Wallet) pending() ([]Pending, error) {
+	names, err := w.journalNames()
+	if err != nil {
+		return nil, err
+	}
+	var out []Pending
+	for _, name := range names {
+		b, err := w.readBatch(name)
+		if err != nil {
+			out = append(out, Pending{Err: err})
+			continue
+		}
+		for i := range b.Changes {
+			out = append(out, Pending{Action: b.Changes[i].Action, ID: b.Changes[i].id, Err: w.stuck})
+		}
+	}
+	return out, nil
+}
+
+// journalNames returns the journal's files, oldest first; half-written ones are
+// removed.
+func (w *Wallet) journalNames() ([]string, error) {
+	dir := filepath.Join(w.dir, journalDir)
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, os.Mkdir(dir, 0o700)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		names = append(names, e.Name())
+	}
+	sort.Strings(names)
+	return names, nil
+}
+
+func (w *Wallet) readBatch(name string) (*batch, error) {
+	file := filepath.Join(journalDir, name)
+	sealed, err := os.ReadFile(filepath.Join(w.dir, file))
+	if err != nil {
+		return nil, err
+	}
+	plain, err := w.local.Open(journalDir+"/"+name, sealed)
+	if err != nil {
+		return nil, &DamagedError{File: file, Err: err}
+	}
+	b := &batch{name: name}
+	if err := json.Unmarshal(plain, b); err != nil {
+		return nil, &DamagedError{File: file}
+	}
+	if b.V != 1 {
+		return nil, &VersionError{What: file, Version: b.V}
+	}
+	for i := range b.Changes {
+		c := &b.Changes[i]
+		if c.entry, err = contract.ParseEntry(c.Entry); err != nil {
+			return nil, &DamagedError{File: file, Err: err}
+		}
+		c.id = c.entry.ID(w.client.ID())
+	}
+	return b, nil
+}

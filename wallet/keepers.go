@@ -1,0 +1,125 @@
+package wallet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// deposit hands the keepers the shares of grants that are in the log. The shares
+// derive from the grants' seeds, so that repeating it deposits the same.
+func (w *Wallet) deposit(ctx context.Context, grants []*change) error {
+	if len(grants) == 0 {
+		return nil
+	}
+	perKeeper := make([][]ledgerclient.Deposit, len(w.client.Keepers))
+	for _, c := range grants {
+		seed, ok := w.seed(&c.entry)
+		if !ok {
+			return &DamagedError{File: journalDir}
+		}
+		pkg, err := contract.ParseGrantPackage(c.Package)
+		if err != nil {
+			return &DamagedError{File: journalDir, Err: err}
+		}
+		shares, err := seed.Shares(int(pkg.K), int(pkg.N))
+		if err != nil {
+			return err
+		}
+		key := seed.Key()
+		for i := range w.client.Keepers {
+			d := ledgerclient.Deposit{Ledger: w.client.ID(), Grant: c.id, Keeper: w.client.Keepers[i].Key(), Share: shares[i], Package: c.Package}
+			d.Sign(key)
+			perKeeper[i] = append(perKeeper[i], d)
+		}
+	}
+	for i, k := range w.client.Keepers {
+		receipts, err := k.Deposit(ctx, perKeeper[i])
+		refused := make([]error, len(grants))
+		var batch *ledgerclient.BatchError
+		if errors.As(err, &batch) && len(batch.Errs) == len(grants) {
+			copy(refused, batch.Errs)
+		} else if err != nil {
+			return err
+		}
+		if len(receipts) != len(grants) {
+			return &ledgerclient.TamperedError{What: fmt.Sprintf("receipts of keeper %d", i+1)}
+		}
+		for j := range receipts {
+			if ended(refused[j]) {
+				continue // revoked meanwhile, or its window is over: it needs no share any more
+			}
+			if refused[j] != nil {
+				return refused[j]
+			}
+			if err := receipts[j].Verify(&perKeeper[i][j], grants[j].entry.Author); err != nil {
+				return &ledgerclient.TamperedError{What: fmt.Sprintf("receipt of keeper %d", i+1), Err: err}
+			}
+		}
+	}
+	return nil
+}
+
+// ended tells whether a keeper refuses a share because the grant is over.
+func ended(err error) bool {
+	var e *ledgerclient.KeeperError
+	return errors.As(err, &e) && (e.Code == ledgerclient.Revoked || e.Code == ledgerclient.Destroyed || e.Code == ledgerclient.Expired)
+}
+
+// tellKeepers sends revocations to every keeper and returns the signed answers
+// per grant.
+func (w *Wallet) tellKeepers(ctx context.Context, revocations []contract.Entry) (map[contract.ID][]ledgerclient.Acknowledgement, error) {
+	acks := map[contract.ID][]ledgerclient.Acknowledgement{}
+	for i, k := range w.client.Keepers {
+		answers, err := k.Revoke(ctx, revocations)
+		if err != nil {
+			return nil, err
+		}
+		if len(answers) != len(revocations) {
+			return nil, &ledgerclient.TamperedError{What: fmt.Sprintf("acknowledgements of keeper %d", i+1)}
+		}
+		for j := range answers {
+			a := answers[j]
+			if err := a.Verify(w.client.ID(), revocations[j].Subject, k.Key()); err != nil {
+				return nil, &ledgerclient.TamperedError{What: fmt.Sprintf("acknowledgement of keeper %d", i+1), Err: err}
+			}
+			acks[a.Grant] = append(acks[a.Grant], a)
+		}
+	}
+	return acks, nil
+}
+
+// inquire asks every keeper what it filed about a grant of one's own and keeps
+// what is signed as it should be.
+func (w *Wallet) inquire(ctx context.Context, t *thread) ([]ledgerclient.Refused, []ledgerclient.Acknowledgement, error) {
+	_, key := w.key(t)
+	var refused []ledgerclient.Refused
+	var acks []ledgerclient.Acknowledgement
+	for i, k := range w.client.Keepers {
+		q := ledgerclient.Inquiry{Ledger: w.client.ID(), Keeper: k.Key(), Grant: t.id}
+		q.Sign(key)
+		rs, as, err := k.Inquire(ctx, q)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, r := range rs {
+			// The recipient signed the request and the keeper the answer: neither can
+			// invent an attempt.
+			err := r.Verify(w.client.ID(), k.Key())
+			if err != nil || r.Request.Access.Author != t.Opening.Entry.Counterparty || r.Request.Access.Subject != t.id {
+				return nil, nil, &ledgerclient.TamperedError{What: fmt.Sprintf("refusal filed by keeper %d", i+1), Err: err}
+			}
+			refused = append(refused, r)
+		}
+		for _, a := range as {
+			if err := a.Verify(w.client.ID(), t.id, k.Key()); err != nil {
+				return nil, nil, &ledgerclient.TamperedError{What: fmt.Sprintf("acknowledgement of keeper %d", i+1), Err: err}
+			}
+			acks = append(acks, a)
+		}
+	}
+	return refused, acks, nil
+}

@@ -1,0 +1,322 @@
+package keyring
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"filippo.io/age"
+)
+
+// FileName is the key file's name within a profile's folder.
+const FileName = "key.age"
+
+const (
+	// DefaultWorkFactor is scrypt's log2 N for new files: about a second.
+	DefaultWorkFactor = 18
+	// MaxWorkFactor bounds what a file may ask of its reader: about 4 seconds
+	// and 1 GiB of memory.
+	MaxWorkFactor = 20
+
+	// A key file is about 300 bytes; what is longer is none.
+	maxFileSize = 4096
+)
+
+// Passphrase asks for the passphrase of the key file; confirm is true when it is
+// chosen, so that it should be asked twice. The bytes are overwritten after use.
+// They are used as they are: the same letters in another Unicode form are
+// another passphrase.
+type Passphrase func(ctx context.Context, confirm bool) ([]byte, error)
+
+// File keeps one item in one file under a passphrase. The file is in the age
+// format (https://c2sp.org/age) with a scrypt stanza, so that the stock age
+// program opens it too; what it seals is three lines, each ended by a line feed:
+//
+//	carekey key 1
+//	<id>
+//	<secret, 43 characters>
+//
+// Get asks for the passphrase, Set for a new one (or, if the file is there, for
+// its own, to see whether it holds the same secret), Delete for none. Calls for
+// one path must not overlap with a Set or Delete.
+type File struct {
+	// Path of the file; its folder must exist. Written with mode 0600.
+	Path string
+	// Passphrase is called at most once per call. Its errors are returned as
+	// they are.
+	Passphrase Passphrase
+	// WorkFactor is scrypt's log2 N for writing, 1 to MaxWorkFactor.
+	// 0 means DefaultWorkFactor. Less is for tests only.
+	WorkFactor int
+}
+
+var _ Store = &File{}
+
+// Kind implements Store.
+func (f *File) Kind() string { return KindFile }
+
+// Get implements Store.
+func (f *File) Get(ctx context.Context, id string) (string, error) {
+	if err := checkID(id); err != nil {
+		return "", err
+	}
+	held, secret, err := f.open(ctx)
+	if err != nil {
+		return "", err
+	}
+	if held != id {
+		return "", &ItemNotFoundError{Kind: KindFile}
+	}
+	return secret, nil
+}
+
+// Set implements Store.
+func (f *File) Set(ctx context.Context, id, secret string) error {
+	if err := checkID(id); err != nil {
+		return err
+	}
+	if !wellFormed(secret) {
+		return &ArgumentError{Name: "secret"}
+	}
+	switch _, err := os.Lstat(f.Path); {
+	case err == nil:
+		heldID, held, err := f.open(ctx)
+		if err != nil {
+			return err
+		}
+		if heldID != id || held != secret {
+			return &ItemExistsError{Kind: KindFile}
+		}
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("keyring: %w", err)
+	}
+
+	sealed, err := f.seal(ctx, formatItem(id, secret))
+	if err != nil {
+		return err
+	}
+	if err := writeFile(f.Path, sealed); err != nil {
+		return fmt.Errorf("keyring: write key file: %w", err)
+	}
+	if back, err := readFile(f.Path); err != nil || !bytes.Equal(back, sealed) {
+		return &NotStoredError{Err: err}
+	}
+	return nil
+}
+
+// Delete implements Store. The file holds one item, so it is not opened first
+// and id only has to be an id. Flash storage may keep the sectors: what
+// protects them is still the passphrase.
+func (f *File) Delete(_ context.Context, id string) error {
+	if err := checkID(id); err != nil {
+		return err
+	}
+	err := os.Remove(f.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &ItemNotFoundError{Kind: KindFile, Err: err}
+	}
+	if err == nil {
+		err = syncFolder(filepath.Dir(f.Path))
+	}
+	if err != nil {
+		return &NotDeletedError{Err: err}
+	}
+	return nil
+}
+
+// open reads the file and asks for its passphrase.
+func (f *File) open(ctx context.Context) (id, secret string, err error) {
+	sealed, err := readFile(f.Path)
+	if err != nil {
+		return "", "", err
+	}
+	passphrase, err := f.ask(ctx, false)
+	if err != nil {
+		return "", "", err
+	}
+	identity, err := age.NewScryptIdentity(string(passphrase))
+	clear(passphrase)
+	if err != nil {
+		return "", "", err
+	}
+	identity.SetMaxWorkFactor(MaxWorkFactor)
+
+	var plain []byte
+	r, err := age.Decrypt(bytes.NewReader(sealed), identity)
+	if err == nil {
+		plain, err = io.ReadAll(r)
+	}
+	defer clear(plain)
+	if no, ok := errors.AsType[*age.NoIdentityMatchError](err); ok &&
+		len(no.StanzaTypes) == 1 && no.StanzaTypes[0] == "scrypt" {
+		return "", "", &WrongPassphraseError{Err: err}
+	}
+	if err != nil {
+		return "", "", &DamagedError{Err: err}
+	}
+	id, secret, ok := parseItem(string(plain))
+	if !ok {
+		return "", "", &DamagedError{Err: errors.New("not a key file's content")}
+	}
+	return id, secret, nil
+}
+
+// seal encrypts plain under a new passphrase and wipes plain.
+func (f *File) seal(ctx context.Context, plain []byte) ([]byte, error) {
+	defer clear(plain)
+	factor := f.WorkFactor
+	if factor == 0 {
+		factor = DefaultWorkFactor
+	}
+	if factor < 1 || factor > MaxWorkFactor {
+		return nil, &ArgumentError{Name: "work factor"}
+	}
+	passphrase, err := f.ask(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	recipient, err := age.NewScryptRecipient(string(passphrase))
+	clear(passphrase)
+	if err != nil {
+		return nil, err
+	}
+	recipient.SetWorkFactor(factor)
+
+	var sealed bytes.Buffer
+	w, err := age.Encrypt(&sealed, recipient)
+	if err != nil {
+		return nil, fmt.Errorf("keyring: seal key file: %w", err)
+	}
+	if _, err := w.Write(plain); err != nil {
+		return nil, fmt.Errorf("keyring: seal key file: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("keyring: seal key file: %w", err)
+	}
+	// scrypt cannot be interrupted; whoever gave up meanwhile gets no file.
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return sealed.Bytes(), nil
+}
+
+func (f *File) ask(ctx context.Context, confirm bool) ([]byte, error) {
+	if f.Passphrase == nil {
+		return nil, &ArgumentError{Name: "passphrase callback"}
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	passphrase, err := f.Passphrase(ctx, confirm)
+	if err != nil {
+		return nil, err
+	}
+	if ctx.Err() != nil {
+		clear(passphrase)
+		return nil, context.Cause(ctx)
+	}
+	if len(passphrase) == 0 {
+		return nil, &EmptyPassphraseError{}
+	}
+	return passphrase, nil
+}
+
+const itemHead = "carekey key 1\n"
+
+func formatItem(id, secret string) []byte {
+	return []byte(itemHead + id + "\n" + secret + "\n")
+}
+
+// parseItem is the inverse of formatItem; it admits nothing else.
+func parseItem(s string) (id, secret string, ok bool) {
+	s, ok = strings.CutPrefix(s, itemHead)
+	if !ok {
+		return "", "", false
+	}
+	id, secret, ok = strings.Cut(s, "\n")
+	if !ok || checkID(id) != nil {
+		return "", "", false
+	}
+	secret, ok = strings.CutSuffix(secret, "\n")
+	if !ok || !wellFormed(secret) {
+		return "", "", false
+	}
+	return id, secret, true
+}
+
+func readFile(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &ItemNotFoundError{Kind: KindFile, Err: err}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keyring: %w", err)
+	}
+	defer file.Close()
+	b, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("keyring: %w", err)
+	}
+	if len(b) > maxFileSize {
+		return nil, &DamagedError{Err: errors.New("longer than any key file")}
+	}
+	return b, nil
+}
+
+// writeFile makes the file appear whole or not at all. A crash leaves at most
+// one temporary file beside it, which the next attempt replaces.
+func writeFile(path string, b []byte) (err error) {
+	temporary := path + ".new"
+	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	// O_EXCL follows no link that somebody put there.
+	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(temporary)
+		}
+	}()
+	_, err = file.Write(b)
+	if err == nil {
+		err = file.Sync()
+	}
+	if e := file.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// syncFolder makes a rename or removal in the folder durable. Windows has no
+// such call.
+func syncFolder(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	err = folder.Sync()
+	if e := folder.Close(); err == nil {
+		err = e
+	}
+	return err
+}

@@ -1,0 +1,306 @@
+package keyring
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"filippo.io/age"
+)
+
+// answer is a passphrase callback that keeps what it gave out, to see it wiped.
+type answer struct {
+	text     string
+	err      error
+	asked    []bool
+	returned [][]byte
+}
+
+func (a *answer) ask(_ context.Context, confirm bool) ([]byte, error) {
+	a.asked = append(a.asked, confirm)
+	b := []byte(a.text)
+	a.returned = append(a.returned, b)
+	return b, a.err
+}
+
+func newFile(t *testing.T, passphrase string) (*File, *answer) {
+	a := &answer{text: passphrase}
+	return &File{Path: filepath.Join(t.TempDir(), FileName), Passphrase: a.ask, WorkFactor: 2}, a
+}
+
+func TestFileRoundTrip(t *testing.T) {
+	ctx := t.Context()
+	f, a := newFile(t, "correct horse")
+	_, err := f.Get(ctx, "one")
+	if want[*ItemNotFoundError](t, err); !errors.Is(err, fs.ErrNotExist) || len(a.asked) != 0 {
+		t.Error("asked for the passphrase of no file")
+	}
+	if err := f.Set(ctx, "one", secretA); err != nil {
+		t.Fatal(err)
+	}
+	if len(a.asked) != 1 || !a.asked[0] {
+		t.Error("a new passphrase is to be confirmed:", a.asked)
+	}
+	if got, err := f.Get(ctx, "one"); got != secretA || err != nil {
+		t.Fatal(got, err)
+	}
+	if len(a.asked) != 2 || a.asked[1] {
+		t.Error("an old passphrase is not to be confirmed:", a.asked)
+	}
+	if err := f.Set(ctx, "one", secretA); err != nil { // the same again
+		t.Error(err)
+	}
+	_, err = f.Get(ctx, "two")
+	want[*ItemNotFoundError](t, err)
+
+	before, _ := os.ReadFile(f.Path)
+	want[*ItemExistsError](t, f.Set(ctx, "one", secretB))
+	want[*ItemExistsError](t, f.Set(ctx, "two", secretA))
+	if after, _ := os.ReadFile(f.Path); !bytes.Equal(before, after) {
+		t.Error("overwritten")
+	}
+	if bytes.Contains(before, []byte(secretA)) || bytes.Contains(before, []byte("one")) {
+		t.Error("in the clear")
+	}
+	if fi, err := os.Stat(f.Path); err != nil || fi.Mode().Perm() != 0o600 {
+		t.Error(fi.Mode(), err)
+	}
+	for _, b := range a.returned {
+		if !bytes.Equal(b, make([]byte, len(b))) {
+			t.Errorf("passphrase was not wiped: %q", b)
+		}
+	}
+	names, _ := os.ReadDir(filepath.Dir(f.Path))
+	if len(names) != 1 {
+		t.Errorf("files: %v", names)
+	}
+
+	if err := f.Delete(ctx, "one"); err != nil {
+		t.Fatal(err)
+	}
+	want[*ItemNotFoundError](t, f.Delete(ctx, "one"))
+	if f.Kind() != KindFile {
+		t.Error(f.Kind())
+	}
+}
+
+// The file is what the documentation says: the age library opens it with
+// nothing of ours, and it carries the work factor asked for.
+func TestFileIsAnAgeFile(t *testing.T) {
+	f, _ := newFile(t, "correct horse")
+	f.WorkFactor = 3
+	if err := f.Set(t.Context(), "one", secretA); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(f.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fields := strings.Fields(strings.SplitN(string(b), "\n", 3)[1]); len(fields) != 4 || fields[1] != "scrypt" || fields[3] != "3" {
+		t.Errorf("stanza: %v", fields)
+	}
+	identity, _ := age.NewScryptIdentity("correct horse")
+	r, err := age.Decrypt(bytes.NewReader(b), identity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := io.ReadAll(r)
+	if want := "carekey key 1\none\n" + secretA + "\n"; string(plain) != want || err != nil {
+		t.Errorf("content %q, %v", plain, err)
+	}
+}
+
+func TestFileDefaultWorkFactor(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a second")
+	}
+	f, _ := newFile(t, "correct horse")
+	f.WorkFactor = 0
+	if err := f.Set(t.Context(), "one", secretA); err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := os.ReadFile(f.Path); !bytes.Contains(b, []byte(" 18\n")) {
+		t.Errorf("header: %.80s", b)
+	}
+}
+
+func TestFilePassphrases(t *testing.T) {
+	ctx := t.Context()
+	f, a := newFile(t, "")
+	want[*EmptyPassphraseError](t, f.Set(ctx, "one", secretA))
+	a.text, a.err = "half typed", errors.New("the person gave up")
+	if err := f.Set(ctx, "one", secretA); !errors.Is(err, a.err) {
+		t.Error(err)
+	}
+	if _, err := os.Stat(f.Path); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("a file was written:", err)
+	}
+	a.text, a.err = "right", nil
+	if err := f.Set(ctx, "one", secretA); err != nil {
+		t.Fatal(err)
+	}
+	for _, wrong := range []string{"Right", "right ", "wrong", "\x00"} {
+		a.text = wrong
+		_, err := f.Get(ctx, "one")
+		if want[*WrongPassphraseError](t, err); strings.Contains(err.Error(), secretA) {
+			t.Error(err)
+		}
+		want[*WrongPassphraseError](t, f.Set(ctx, "one", secretA))
+	}
+	a.text = ""
+	_, err := f.Get(ctx, "one")
+	want[*EmptyPassphraseError](t, err)
+	f.Passphrase = nil
+	_, err = f.Get(ctx, "one")
+	want[*ArgumentError](t, err)
+
+	canceled, cancel := context.WithCancel(ctx)
+	cancel()
+	f.Passphrase = a.ask
+	if _, err := f.Get(canceled, "one"); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// Any change of any byte, and any cut, is noticed.
+func TestFileDamage(t *testing.T) {
+	f, _ := newFile(t, "right")
+	f.WorkFactor = 1
+	if err := f.Set(t.Context(), "one", secretA); err != nil {
+		t.Fatal(err)
+	}
+	good, err := os.ReadFile(f.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong, damaged := 0, 0
+	try := func(what string, at int, b []byte) {
+		t.Helper()
+		if err := os.WriteFile(f.Path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := f.Get(t.Context(), "one")
+		switch {
+		case is[*WrongPassphraseError](err):
+			wrong++
+		case is[*DamagedError](err):
+			damaged++
+		default:
+			t.Errorf("%s at %d: %T %v", what, at, err, err)
+		}
+	}
+	for i := range good {
+		b := bytes.Clone(good)
+		b[i] ^= 1
+		try("changed bit", i, b)
+		try("cut", i, good[:i])
+	}
+	try("appended", len(good), append(bytes.Clone(good), 0))
+	try("too long", len(good), append(bytes.Clone(good), make([]byte, maxFileSize)...))
+	if wrong == 0 || damaged < len(good) {
+		t.Errorf("%d looked like a wrong passphrase, %d damaged", wrong, damaged)
+	}
+	t.Logf("%d bytes: %d changes look like a wrong passphrase, %d are damage", len(good), wrong, damaged)
+}
+
+func TestFileRefusesForeignFiles(t *testing.T) {
+	seal := func(factor int, plain string, recipients ...age.Recipient) []byte {
+		if recipients == nil {
+			r, _ := age.NewScryptRecipient("right")
+			r.SetWorkFactor(factor)
+			recipients = append(recipients, r)
+		}
+		var b bytes.Buffer
+		w, err := age.Encrypt(&b, recipients...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(w, plain)
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	x25519, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := string(formatItem("one", secretA))
+	f, _ := newFile(t, "right")
+	for name, b := range map[string][]byte{
+		"empty":               {},
+		"text":                []byte("hello\n"),
+		"other content":       seal(1, "hello\n"),
+		"trailing line":       seal(1, plain+"\n"),
+		"to a key":            seal(1, plain, x25519.Recipient()),
+		"more work than most": bytes.Replace(seal(1, plain), []byte(" 1\n"), []byte(" 21\n"), 1),
+	} {
+		if err := os.WriteFile(f.Path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := f.Get(t.Context(), "one")
+		if !is[*DamagedError](err) {
+			t.Errorf("%s: %T %v", name, err, err)
+		}
+	}
+}
+
+func TestFileWriteFails(t *testing.T) {
+	ctx := t.Context()
+	f, _ := newFile(t, "right")
+	f.Path = filepath.Join(f.Path, "missing folder", FileName)
+	if err := f.Set(ctx, "one", secretA); !errors.Is(err, fs.ErrNotExist) || is[*ItemNotFoundError](err) {
+		t.Errorf("%T %v", err, err)
+	}
+	f, _ = newFile(t, "right")
+	f.WorkFactor = 21
+	want[*ArgumentError](t, f.Set(ctx, "one", secretA))
+
+	// What a crash left behind is replaced, and a link there is not followed.
+	f, _ = newFile(t, "right")
+	victim := filepath.Join(t.TempDir(), "victim")
+	if err := os.WriteFile(victim, []byte("untouched"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(victim, f.Path+".new"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Set(ctx, "one", secretA); err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := os.ReadFile(victim); string(b) != "untouched" {
+		t.Error("the link was followed")
+	}
+	if got, err := f.Get(ctx, "one"); got != secretA || err != nil {
+		t.Error(got, err)
+	}
+
+	// A path that cannot be a file.
+	if err := os.Remove(f.Path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(f.Path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Set(ctx, "one", secretA); err == nil {
+		t.Error("a folder was taken for a file")
+	}
+}
+
+func FuzzItem(f *testing.F) {
+	f.Add(string(formatItem("one", secretA)))
+	f.Add(string(formatItem(NewID(), secretB)))
+	f.Add("carekey key 1\n\n\n")
+	f.Fuzz(func(t *testing.T, s string) {
+		id, secret, ok := parseItem(s)
+		if ok && string(formatItem(id, secret)) != s {
+			t.Errorf("%q is read as %q, %q", s, id, secret)
+		}
+	})
+}

@@ -1,0 +1,94 @@
+// Package keyring keeps a wallet's one secret, the 32 bytes of entropy behind
+// the 24 words, where the person chose to keep it: in the operating system's
+// keyring ([OS]) or in a file under a passphrase ([File]).
+//
+// Everything else a wallet holds is sealed under a key that follows from that
+// secret, so the keyring holds one item of 43 characters and nothing more.
+//
+// # What a Store promises
+//
+//   - Set returns nil only after the secret was read back and was the same.
+//   - Set overwrites nothing: another secret under the same id is an
+//     [ItemExistsError]. The same secret again is fine, so a step that was
+//     interrupted after Set can simply be taken again.
+//   - Delete returns nil only after the item was seen to be gone.
+//   - Every failure is one of the types in errors.go. A Store never falls back
+//     to another one: that is for a person to decide.
+//   - Nothing that is returned as an error contains the secret.
+//
+// # What a keyring does not protect against
+//
+// On Linux a secret crosses the session bus in the clear, and on macOS the item
+// is written by the system's security program, so that in both cases any program
+// running as the same user can ask for it while the keyring is unlocked. The
+// passphrase file does not have this weakness, and asks each time.
+package keyring
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+)
+
+// SecretLen is the length in characters of every secret: 32 bytes in base64url
+// without padding. crypto.Entropy's Encode writes it and crypto.DecodeEntropy
+// reads it.
+const SecretLen = 43
+
+// A Store keeps secrets under ids. Implementations are safe for concurrent use
+// by the goroutines of one process; that two processes do not create the same
+// item at once is for the caller's lock on the profile to ensure.
+type Store interface {
+	// Get returns the secret kept under id, SecretLen characters of base64url.
+	Get(ctx context.Context, id string) (secret string, err error)
+
+	// Set keeps secret under id and reads it back. After a *TimeoutError or
+	// after ctx ended, the item may exist or still come into being (a person
+	// may answer a prompt late), so the old copy of a secret is only given up
+	// after a Set that returned nil.
+	Set(ctx context.Context, id, secret string) error
+
+	// Delete removes the item. An item that is not there is an
+	// *ItemNotFoundError.
+	Delete(ctx context.Context, id string) error
+
+	// Kind is "os" or "file".
+	Kind() string
+}
+
+// The values of Store.Kind.
+const (
+	KindOS   = "os"
+	KindFile = "file"
+)
+
+// NewID returns a random id for an item: 26 characters, 128 bits. It says
+// nothing about the wallet, since other programs can list it.
+func NewID() string { return rand.Text() }
+
+// checkID admits 1 to 64 letters, digits, '-' and '_': what every system's
+// keyring stores unchanged.
+func checkID(id string) error {
+	if len(id) == 0 || len(id) > 64 {
+		return &ArgumentError{Name: "id"}
+	}
+	for i := range len(id) {
+		c := id[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+		default:
+			return &ArgumentError{Name: "id"}
+		}
+	}
+	return nil
+}
+
+// wellFormed reports whether s is the one encoding of 32 bytes. The length
+// check also keeps out the line breaks that the decoder would skip.
+func wellFormed(s string) bool {
+	if len(s) != SecretLen {
+		return false
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	return err == nil && len(b) == 32
+}

@@ -1,0 +1,160 @@
+package wallet
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// Threat: a stranger's file name leads out of the folder, hides itself, or means
+// something to the system.
+func TestSafeName(t *testing.T) {
+	id := contract.ID{0xab, 0xcd}
+	for _, tt := range []struct{ name, want string }{
+		{"report.pdf", "report.pdf"},
+		{"Εξετάσεις αίματος 2026.pdf", "Εξετάσεις αίματος 2026.pdf"},
+		{"../../.ssh/authorized_keys", "authorized_keys"},
+		{`..\..\windows\system32\cmd.exe`, "cmd.exe"},
+		{"/etc/passwd", "passwd"},
+		{".bashrc", "bashrc"},
+		{"-rf", "rf"},
+		{"..", "record-abcd0000"},
+		{"", "record-abcd0000"},
+		{"   ", "record-abcd0000"},
+		{"a\x00b", "a_b"},
+		{"a\nb\x1b[2Jc", "a_b_[2Jc"},
+		{"photo\u202Egpj.exe", "photo_gpj.exe"},
+		{"zero\u200bwidth", "zero_width"},
+		{"CON", "record-abcd0000-CON"},
+		{"con.txt", "record-abcd0000-con.txt"},
+		{"lpt1.tar.gz", "record-abcd0000-lpt1.tar.gz"},
+		{"trailing. ", "trailing"},
+		{"a:b*c?", "a_b_c_"},
+		{"bad\xffutf8", "bad_utf8"},
+		{strings.Repeat("a", 300) + ".pdf", strings.Repeat("a", 116) + ".pdf"},
+		{strings.Repeat("α", 300) + ".pdf", strings.Repeat("α", 58) + ".pdf"},
+	} {
+		got := SafeName(tt.name, id)
+		if got != tt.want {
+			t.Errorf("SafeName(%q) = %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+func FuzzSafeName(f *testing.F) {
+	for _, s := range []string{"a.pdf", "../x", "..", "\x00", "CON.", strings.Repeat("ä.", 200)} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		got := SafeName(name, contract.ID{1})
+		if got == "" || got == "." || got == ".." || len(got) > 160 || !utf8.ValidString(got) || strings.ContainsAny(got, "/\\\x00\n\r\x1b") ||
+			got[0] == '.' || got[0] == '-' || filepath.Base(got) != got || !filepath.IsLocal(got) {
+			t.Errorf("SafeName(%q) = %q", name, got)
+		}
+		if again := SafeName(got, contract.ID{1}); again != got {
+			t.Errorf("SafeName is not stable: %q then %q", got, again)
+		}
+	})
+}
+
+// Threat: a stranger gets into the contacts under a name that looks like a
+// doctor's.
+func TestLookalikes(t *testing.T) {
+	for _, pair := range [][2]string{
+		{"Dr Smith", "dr smith"}, {"Dr Smith", "Dr. Smith"}, {"Dr Smith", "DrSmith"}, {"Dr Smith", "Dr Smіth"}, // Cyrillic і
+		{"Dr Carol", "Dr Carοl"}, // Greek ο
+		{"Dr Olson", "Dr 0lson"}, {"Marn", "Mam"},
+	} {
+		if skeleton(pair[0]) != skeleton(pair[1]) {
+			t.Errorf("%q and %q are told apart: %q %q", pair[0], pair[1], skeleton(pair[0]), skeleton(pair[1]))
+		}
+	}
+	for _, pair := range [][2]string{{"Dr Smith", "Dr Smythe"}, {"Anna", "Anne"}, {"Clinic 1", "Clinic 2"}} {
+		if skeleton(pair[0]) == skeleton(pair[1]) {
+			t.Errorf("%q and %q are taken for the same", pair[0], pair[1])
+		}
+	}
+}
+
+// The hour of signing must not show in a window's end: days, weeks and dates end
+// at 00:00 UTC.
+func TestWindowEnds(t *testing.T) {
+	athens := time.FixedZone("Athens", 2*3600)
+	apia := time.FixedZone("Apia", 13*3600)
+	now := time.Date(2026, 11, 21, 15, 30, 0, 0, athens)
+	for _, tt := range []struct {
+		got  func() (contract.Hour, error)
+		want string // UTC; empty: an error
+	}{
+		{func() (contract.Hour, error) { return EndAfter("12h", now) }, "2026-11-22T02:00"},
+		{func() (contract.Hour, error) { return EndAfter("1h", now.Truncate(time.Hour)) }, "2026-11-21T14:00"},
+		{func() (contract.Hour, error) { return EndAfter("30d", now) }, "2026-12-22T00:00"},
+		{func() (contract.Hour, error) { return EndAfter("6w", now) }, "2027-01-03T00:00"},
+		{func() (contract.Hour, error) { return EndAfter("0d", now) }, ""},
+		{func() (contract.Hour, error) { return EndAfter("-1d", now) }, ""},
+		{func() (contract.Hour, error) { return EndAfter("3m", now) }, ""},
+		{func() (contract.Hour, error) { return EndAfter("d", now) }, ""},
+		{func() (contract.Hour, error) { return EndAfter("", now) }, ""},
+		{func() (contract.Hour, error) { return EndAfter("100001w", now) }, ""},
+		{func() (contract.Hour, error) { return EndOfDay("2026-12-31", now) }, "2027-01-01T00:00"},
+		{func() (contract.Hour, error) { return EndOfDay("2026-12-31", now.In(apia)) }, "2027-01-01T00:00"},
+		{func() (contract.Hour, error) { return EndOfDay("2026-11-21", now) }, "2026-11-22T00:00"},
+		{func() (contract.Hour, error) { return EndOfDay("2026-11-20", now) }, ""},
+		{func() (contract.Hour, error) { return EndOfDay("31.12.2026", now) }, ""},
+		{func() (contract.Hour, error) { return BeginningOfDay("2026-12-01", now) }, "2026-11-30T22:00"},
+		{func() (contract.Hour, error) { return BeginningOfDay("2026-11-21", now) }, "1970-01-01T00:00"},
+	} {
+		h, err := tt.got()
+		switch {
+		case tt.want == "":
+			var input *InputError
+			if !errors.As(err, &input) {
+				t.Errorf("want an InputError, got %v, %v", HourTime(h), err)
+			}
+		case err != nil:
+			t.Errorf("want %s, got %v", tt.want, err)
+		case HourTime(h).Format("2006-01-02T15:04") != tt.want:
+			t.Errorf("want %s, got %s", tt.want, HourTime(h).Format("2006-01-02T15:04"))
+		}
+	}
+}
+
+func TestCodeLists(t *testing.T) {
+	for _, s := range []string{"treatment", "TREAT", "treat", " Treatment "} {
+		if p, err := ParsePurpose(s); err != nil || p != Treatment {
+			t.Errorf("%q: %v %v", s, p, err)
+		}
+	}
+	for _, s := range []string{"ETREAT", "BTG", "emergency", "PATRQST", "TPO", ""} {
+		if p, err := ParsePurpose(s); err == nil {
+			t.Errorf("%q is taken for %v", s, p)
+		}
+	}
+	if c, err := ParseCategory(" Labs"); err != nil || c != "labs" {
+		t.Errorf("labs: %v %v", c, err)
+	}
+	if _, err := ParseCategory("everything"); err == nil {
+		t.Error("an unknown category is accepted")
+	}
+	if cs := Categories(); len(cs) != 11 || cs[len(cs)-1] != Other {
+		t.Errorf("categories: %v", cs)
+	}
+}
+
+func TestNames(t *testing.T) {
+	for _, bad := range []string{"", "  ", strings.Repeat("x", 65), "a\nb", "a\x1b[31mb", "a\u202eb", "\xff", "a\u200bb", "a\u00a0b"} {
+		if n, err := CheckName("name", bad); err == nil {
+			t.Errorf("%q is accepted as %q", bad, n)
+		}
+	}
+	for _, good := range []string{"Maria", "Δρ. Παπαδόπουλος", " Dr Smith "} {
+		if n, err := CheckName("name", good); err != nil || n != strings.TrimSpace(good) {
+			t.Errorf("%q: %q %v", good, n, err)
+		}
+	}
+}

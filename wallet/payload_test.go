@@ -1,0 +1,108 @@
+package wallet
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/carekey/carekey/crypto"
+)
+
+// samplePayloads are one of each, with every field set.
+func samplePayloads(t testing.TB) (metadata, terms, envelope, accessNote) {
+	entropy, err := crypto.DecodeEntropy("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := entropy.Root().Identity().Address()
+	ledger := crypto.LedgerID{1, 2, 3}
+	m := metadata{V: 1, Ledger: ledger, Author: addr.Sign, Version: 2, Title: "Blood <test> & \"more\" \u2028", Category: "labs", Date: "2026-11-21", Added: 498000,
+		File: "αίμα.pdf", Size: 10, SHA256: crypto.Hash{4}, Content: locator{5}, ContentSize: 4096, AgeSize: 300, Head: crypto.Hash{6}}
+	tr := terms{V: 1, Ledger: ledger, Author: addr.Sign, Recipient: addr.View, From: addr, To: addr, NotBefore: 0, NotAfter: 500000, Purpose: "TREAT",
+		Records: []termsRecord{{Record: crypto.Hash{7}, Version: 2, Title: "t", Category: "labs", Date: ""}}, K: 1, N: 1, Envelope: crypto.Hash{8}, Lock: crypto.Hash{9},
+		Shares: []crypto.Hash{{10}}, Checkpoint: "carekey/v1/…\n1\nx\n\n— signature\n"}
+	env := envelope{V: 1, Ledger: ledger, Author: addr.Sign, Records: []envelopeRecord{{Record: crypto.Hash{7}, Version: 2, FileKey: fileKey{11}, Content: locator{12},
+		ContentSize: 4096, AgeSize: 300, Head: crypto.Hash{13}, File: "../../.ssh/authorized_keys", Size: 5, SHA256: crypto.Hash{14}}}}
+	note := accessNote{V: 1, Ledger: ledger, Grant: crypto.Hash{15}, Author: addr.Sign, From: addr, Reason: "έλεγχος", Checkpoint: "c"}
+	return m, tr, env, note
+}
+
+// reencode parses a payload of any kind and returns its one encoding.
+var reencode = map[string]func([]byte) ([]byte, error){
+	"metadata": func(b []byte) ([]byte, error) { v, err := parseMetadata(b); return marshalAny(v), err },
+	"terms":    func(b []byte) ([]byte, error) { v, err := parseTerms(b); return marshalAny(v), err },
+	"envelope": func(b []byte) ([]byte, error) { v, err := parseEnvelope(b); return marshalAny(v), err },
+	"access":   func(b []byte) ([]byte, error) { v, err := parseAccessNote(b); return marshalAny(v), err },
+}
+
+func marshalAny[T any](v *T) []byte {
+	if v == nil {
+		return nil
+	}
+	return marshalPayload(v)
+}
+
+func encoded(t testing.TB) map[string][]byte {
+	m, tr, env, note := samplePayloads(t)
+	return map[string][]byte{"metadata": marshalPayload(&m), "terms": marshalPayload(&tr), "envelope": marshalPayload(&env), "access": marshalPayload(&note)}
+}
+
+// One payload has one encoding: no other order, spelling, spacing, field or
+// repetition is read as the same.
+func TestPayloadsHaveOneEncoding(t *testing.T) {
+	for kind, b := range encoded(t) {
+		parse := reencode[kind]
+		if again, err := parse(b); err != nil || !bytes.Equal(again, b) {
+			t.Errorf("%s does not survive: %v", kind, err)
+		}
+		for name, bad := range map[string][]byte{
+			"empty":          nil,
+			"a space":        append([]byte{' '}, b...),
+			"a newline":      append(append([]byte(nil), b...), '\n'),
+			"two of them":    append(append([]byte(nil), b...), b...),
+			"cut":            b[:len(b)-1],
+			"unknown field":  []byte(strings.Replace(string(b), `{"v":1,`, `{"v":1,"x":0,`, 1)),
+			"repeated field": []byte(strings.Replace(string(b), `{"v":1,`, `{"v":2,"v":1,`, 1)),
+			"other case":     []byte(strings.Replace(string(b), `"ledger"`, `"Ledger"`, 1)),
+			"upper-case hex": bytes.Replace(b, []byte("010203"), []byte("010203"[:4]+"0B"), 1),
+			"newer version":  []byte(strings.Replace(string(b), `"v":1`, `"v":2`, 1)),
+			"null":           []byte("null"),
+			"an array":       []byte("[]"),
+			"escaped":        []byte(strings.Replace(string(b), `"ledger"`, `"\u006cedger"`, 1)),
+			"bad UTF-8":      bytes.Replace(b, []byte(`"v"`), []byte("\"v\xff\""), 1),
+		} {
+			if _, err := parse(bad); err == nil {
+				t.Errorf("%s, %s: accepted", kind, name)
+			}
+		}
+	}
+}
+
+// No fmt verb prints a key that travels in an envelope.
+func TestEnvelopeKeysAreNotPrinted(t *testing.T) {
+	_, _, env, _ := samplePayloads(t)
+	env.Records[0].FileKey = fileKey(bytes.Repeat([]byte{0xab}, 16))
+	env.Records[0].Content = locator(bytes.Repeat([]byte{0xcd}, 32))
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%X", "%d", "%q"} {
+		s := strings.ToLower(fmt.Sprintf(verb, env))
+		for _, leak := range []string{"abab", "cdcd", "171 171", "205 205", "0xab", "0xcd"} {
+			if strings.Contains(s, leak) {
+				t.Errorf("%s prints %s", verb, leak)
+			}
+		}
+	}
+}
+
+func FuzzPayloads(f *testing.F) {
+	for _, b := range encoded(f) {
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for kind, parse := range reencode {
+			if again, err := parse(b); err == nil && !bytes.Equal(again, b) {
+				t.Errorf("%s: parsed, but encodes differently:\n%q\n%q", kind, b, again)
+			}
+		}
+	})
+}

@@ -1,0 +1,490 @@
+package wallet
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"io"
+	"path/filepath"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// Record is the newest version of one encrypted file.
+type Record struct {
+	ID       contract.ID
+	Title    string
+	Category Category
+	Date     string // of what it documents, YYYY-MM-DD; may be empty
+	File     string // base name
+	Size     int64  // of the file, bytes
+	SHA256   crypto.Hash
+	Version  int // from 1
+	Added    contract.Hour
+	Missing  bool // the store does not hold its description; only ID and Version are known
+}
+
+// Source is a file to be added.
+type Source struct {
+	io.Reader        // an io.Seeker too, if it can: then known bytes are recognised before they are encrypted
+	Name      string // the file's name; only its base is kept
+	Size      int64  // bytes, for progress; -1 if unknown
+}
+
+// Describe says what is known of a file beside its bytes. Empty fields of an
+// update keep what the version before said.
+type Describe struct {
+	Title    string   // default: the file's name without its extension
+	Category Category // default: Other
+	Date     string   // YYYY-MM-DD
+}
+
+func (d *Describe) check() error {
+	if d.Title != "" {
+		t, err := checkTitle(d.Title)
+		if err != nil {
+			return err
+		}
+		d.Title = t
+	}
+	if d.Category != "" && !d.Category.Valid() {
+		return &InputError{Field: "category", Value: string(d.Category), Why: "not one of " + joinCategories()}
+	}
+	if d.Date != "" {
+		if _, err := time.Parse("2006-01-02", d.Date); err != nil {
+			return &InputError{Field: "date", Value: d.Date, Why: "not a date like 2026-11-21"}
+		}
+	}
+	return nil
+}
+
+func checkTitle(t string) (string, error) {
+	t = strings.TrimSpace(t)
+	if !utf8.ValidString(t) || utf8.RuneCountInString(t) > 200 || t == "" {
+		return "", &InputError{Field: "title", Value: t, Why: "must be 1 to 200 characters of UTF-8"}
+	}
+	return t, nil
+}
+
+// AddRecord encrypts a file for its owner and enters it on the ledger. Bytes that
+// an existing record has in its newest version yield that record, and true.
+func (w *Wallet) AddRecord(ctx context.Context, src Source, d Describe, progress func(done int64)) (rec Record, existing bool, err error) {
+	if err := d.check(); err != nil {
+		return Record{}, false, err
+	}
+	err = w.with(ctx, func() error {
+		if err := w.describeAll(ctx); err != nil {
+			return err
+		}
+		sum, err := w.knownBytes(&src)
+		if err != nil {
+			return err
+		}
+		if t := w.withContent(sum); t != nil {
+			rec, existing = t.record(), true
+			return nil
+		}
+		if d.Title == "" {
+			d.Title = titleOf(src.Name)
+		}
+		if d.Category == "" {
+			d.Category = Other
+		}
+		m := metadata{Version: 1, Title: d.Title, Category: d.Category, Date: d.Date, File: baseName(src.Name)}
+		rec, existing, err = w.putVersion(ctx, nil, src, m, progress)
+		return err
+	})
+	return rec, existing, err
+}
+
+// UpdateRecord makes a file the next version of a record. The bytes of its newest
+// version are not an error and change nothing: true is returned.
+func (w *Wallet) UpdateRecord(ctx context.Context, id string, src Source, d Describe, progress func(done int64)) (rec Record, existing bool, err error) {
+	if err := d.check(); err != nil {
+		return Record{}, false, err
+	}
+	err = w.with(ctx, func() error {
+		t, err := w.ownRecord(id)
+		if err != nil {
+			return err
+		}
+		old, err := t.newest()
+		if err != nil {
+			return err
+		}
+		m := metadata{Version: len(t.versions) + 1, Title: old.Title, Category: old.Category, Date: old.Date, File: baseName(src.Name)}
+		if d.Title != "" {
+			m.Title = d.Title
+		}
+		if d.Category != "" {
+			m.Category = d.Category
+		}
+		if d.Date != "" {
+			m.Date = d.Date
+		}
+		if sum, err := w.knownBytes(&src); err != nil {
+			return err
+		} else if sum == old.SHA256 && m.Title == old.Title && m.Category == old.Category && m.Date == old.Date {
+			rec, existing = t.record(), true
+			return nil
+		}
+		rec, existing, err = w.putVersion(ctx, t, src, m, progress)
+		return err
+	})
+	return rec, existing, err
+}
+
+// putVersion encrypts, signs and enters one version; t is the record's thread, or
+// nil for a new record.
+func (w *Wallet) putVersion(ctx context.Context, t *thread, src Source, m metadata, progress func(int64)) (Record, bool, error) {
+	ledger := w.client.ID()
+	nonce := crypto.NewNonce()
+	seed := w.root.Seed(ledger, nonce)
+	e := contract.Entry{Version: contract.Version, Kind: contract.KindRecord, SelfTag: w.tagger.Tag(nonce)}
+	key, action := seed.Key(), AddingRecord
+	if t != nil {
+		_, key = w.key(t)
+		action = UpdatingRecord
+		e.Subject = t.id
+		e.NotBefore, e.NotAfter = contract.Acceptance(w.ledgerHour())
+	}
+	e.Author = key.Public()
+
+	upload, err := w.client.Store.Upload(ctx)
+	if err != nil {
+		return Record{}, false, err
+	}
+	defer upload.Abort()
+	c, err := encryptContent(ctx, upload, src, w.self.Public(), progress)
+	if err != nil {
+		return Record{}, false, err
+	}
+	if t == nil {
+		if same := w.withContent(c.sha256); same != nil {
+			return same.record(), true, nil
+		}
+	}
+	m.V, m.Ledger, m.Author, m.Added = payloadVersion, ledger, e.Author, w.ledgerHour()
+	m.Size, m.SHA256 = c.size, c.sha256
+	m.Content, m.ContentSize, m.AgeSize, m.Head = locator(seed.ContentLocator()), c.contentSize, c.ageSize, c.head
+
+	sealed, err := crypto.SealPayload(w.sealContext(ledgerclient.PartMetadata, e.Author), marshalPayload(&m), w.self.Public())
+	if err != nil {
+		return Record{}, false, err
+	}
+	blob := crypto.Blob(crypto.NewSalt(), sealed)
+	pkg := contract.RecordPackage{Metadata: crypto.BlobHash(blob), ContentHead: c.head, ContentSize: uint64(c.contentSize)}
+	e.Commitment = pkg.Commitment()
+	if err := e.Sign(ledger, key); err != nil {
+		return Record{}, false, err
+	}
+	id := e.ID(ledger)
+	put := ledgerclient.Put{Entry: e, Package: pkg.Marshal(), Part: ledgerclient.PartContent, Locators: []crypto.Locator{seed.ContentLocator()}}
+	if err := upload.Commit(put); err != nil {
+		return Record{}, false, err
+	}
+	ch := w.newChange(action, e, pkg.Marshal(), journalPut{
+		Part: ledgerclient.PartMetadata, Locators: []locator{locator(seed.Locator(id, byte(ledgerclient.PartMetadata)))}, Blob: blob})
+	ch.Metadata = &m
+	changes := []change{ch}
+	if err := w.carryOut(ctx, changes); err != nil {
+		return Record{}, false, err
+	}
+	if err := changes[0].err; err != nil {
+		return Record{}, false, err
+	}
+	if t == nil {
+		t = w.threads.byID[id]
+	}
+	return t.record(), false, nil
+}
+
+func (w *Wallet) sealContext(part ledgerclient.Part, author crypto.PubKey) crypto.SealContext {
+	return crypto.SealContext{Ledger: w.client.ID(), Part: byte(part), Author: author}
+}
+
+// ledgerHour is the hour at which the ledger would judge an entry now.
+func (w *Wallet) ledgerHour() contract.Hour { return max(w.hour(), w.state.Pin.Hour) }
+
+// Records lists the records that were not removed, oldest first.
+func (w *Wallet) Records(ctx context.Context) ([]Record, error) {
+	var out []Record
+	err := w.with(ctx, func() error {
+		if err := w.describeAll(ctx); err != nil {
+			return err
+		}
+		for _, t := range w.threads.list {
+			if t.role == ownRecord && t.state.Status == contract.StatusOpen {
+				out = append(out, t.record())
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// describeAll describes every record that was not removed.
+func (w *Wallet) describeAll(ctx context.Context) error {
+	for _, t := range w.threads.list {
+		if t.role == ownRecord && t.state.Status == contract.StatusOpen {
+			if err := w.describe(ctx, t); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// History returns every version of a record, oldest first, also of a removed one.
+func (w *Wallet) History(ctx context.Context, id string) (versions []Record, removed bool, err error) {
+	err = w.with(ctx, func() error {
+		t, err := w.find(ownRecord, id, "record")
+		if err != nil {
+			return err
+		}
+		if err := w.describe(ctx, t); err != nil {
+			return err
+		}
+		for i := range t.versions {
+			versions = append(versions, t.version(i))
+		}
+		removed = t.state.Status == contract.StatusClosed
+		return nil
+	})
+	return versions, removed, err
+}
+
+// OpenRecord decrypts the newest version of a record of one's own to dst. Every
+// piece is checked before a byte of it is written, and what was written is the
+// whole file only if no error is returned. asAge writes the age file instead,
+// which an age program opens with the owner's key.
+func (w *Wallet) OpenRecord(ctx context.Context, id string, dst io.Writer, asAge bool, progress func(int64)) (rec Record, err error) {
+	var m *metadata
+	err = w.with(ctx, func() error {
+		t, err := w.ownRecord(id)
+		if err != nil {
+			return err
+		}
+		if err := w.describe(ctx, t); err != nil {
+			return err
+		}
+		rec = t.record()
+		m, err = t.newest()
+		return err
+	})
+	if err != nil {
+		return rec, err
+	}
+	blob, err := w.blob(ctx, crypto.Locator(m.Content), "content", rec.ID)
+	if err != nil {
+		return rec, err
+	}
+	defer blob.Close()
+	c := content{blob: blob, size: m.ContentSize, ageSize: m.AgeSize, head: m.Head, id: rec.ID}
+	if asAge {
+		return rec, c.copyAge(ctx, dst, progress)
+	}
+	return rec, c.decrypt(ctx, dst, crypto.RecordIdentity(w.self), m.Size, m.SHA256, progress)
+}
+
+// RemoveRecord withdraws a record for good and has the store erase its content.
+// Removing it again is not an error: false is returned.
+func (w *Wallet) RemoveRecord(ctx context.Context, id string) (rec Record, removed bool, err error) {
+	err = w.with(ctx, func() error {
+		t, err := w.find(ownRecord, id, "record")
+		if err != nil {
+			return err
+		}
+		if err := w.describe(ctx, t); err != nil {
+			return err
+		}
+		rec = t.record()
+		if t.state.Status == contract.StatusClosed {
+			return nil
+		}
+		_, key := w.key(t)
+		nonce := crypto.NewNonce()
+		e := contract.Entry{Version: contract.Version, Kind: contract.KindRecord, Flags: contract.FlagWithdrawn, Author: key.Public(),
+			Subject: t.id, SelfTag: w.tagger.Tag(nonce), Commitment: randomCommitment()}
+		e.NotBefore, e.NotAfter = contract.Acceptance(w.ledgerHour())
+		if err := e.Sign(w.client.ID(), key); err != nil {
+			return err
+		}
+		changes := []change{w.newChange(RemovingRecord, e, nil)}
+		if err := w.carryOut(ctx, changes); err != nil {
+			return err
+		}
+		removed = changes[0].err == nil
+		return changes[0].err
+	})
+	return rec, removed, err
+}
+
+// ownRecord finds a record that was not removed.
+func (w *Wallet) ownRecord(query string) (*thread, error) {
+	t, err := w.find(ownRecord, query, "record")
+	if err != nil {
+		return nil, err
+	}
+	if t.state.Status == contract.StatusClosed {
+		return nil, &WithdrawnError{Record: t.id}
+	}
+	return t, nil
+}
+
+// minPrefix is how many characters of an id must be given at least.
+const minPrefix = 6
+
+// find returns the thread of that role whose id begins with query.
+func (w *Wallet) find(r role, query, what string) (*thread, error) {
+	q := strings.ToLower(strings.TrimSpace(query))
+	if len(q) < minPrefix || len(q) > 64 || strings.Trim(q, "0123456789abcdef") != "" {
+		return nil, &InputError{Field: what, Value: query, Why: "an id is at least 6 characters of 0-9 and a-f"}
+	}
+	var hits []*thread
+	for _, t := range w.threads.list {
+		if t.role == r && strings.HasPrefix(hex.EncodeToString(t.id[:]), q) {
+			hits = append(hits, t)
+		}
+	}
+	switch len(hits) {
+	case 0:
+		return nil, &NotFoundError{What: what, Query: query}
+	case 1:
+		return hits[0], nil
+	}
+	e := &AmbiguousError{What: what, Query: query}
+	for _, t := range hits[:min(len(hits), 10)] {
+		e.Matches = append(e.Matches, t.id.String())
+	}
+	return nil, e
+}
+
+// newest is the description of the newest version: *MissingError if the store
+// does not hold it.
+func (t *thread) newest() (*metadata, error) {
+	if m := t.versions[len(t.versions)-1]; m != nil {
+		return m, nil
+	}
+	return nil, &MissingError{What: "metadata", ID: t.id}
+}
+
+func (t *thread) record() Record { return t.version(len(t.versions) - 1) }
+
+func (t *thread) version(i int) Record {
+	m := t.versions[i]
+	if m == nil {
+		return Record{ID: t.id, Version: i + 1, Category: Other, Missing: true}
+	}
+	return Record{ID: t.id, Title: m.Title, Category: m.Category, Date: m.Date, File: m.File, Size: m.Size, SHA256: m.SHA256, Version: m.Version, Added: m.Added}
+}
+
+// describe reads the descriptions of versions that another machine wrote, or that
+// were forgotten with the cache, from the store. What the store does not hold
+// stays unknown; what it changed is an error.
+func (w *Wallet) describe(ctx context.Context, t *thread) error {
+	entries := []contract.Entry{t.Opening.Entry}
+	for _, f := range t.FollowUps {
+		if f.Entry.Flags&contract.FlagWithdrawn == 0 {
+			entries = append(entries, f.Entry)
+		}
+	}
+	for i := range t.versions {
+		if t.versions[i] != nil {
+			continue
+		}
+		e := &entries[i]
+		seed, ok := w.seed(e)
+		if !ok {
+			continue
+		}
+		id := e.ID(w.client.ID())
+		raw, err := w.readBlob(ctx, seed.Locator(id, byte(ledgerclient.PartMetadata)), "metadata", id)
+		var missing *MissingError
+		if errors.As(err, &missing) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		m, err := w.openMetadata(e, raw)
+		if err != nil {
+			return &ledgerclient.TamperedError{What: "metadata of record " + t.id.String(), Err: err}
+		}
+		if m.Version != i+1 {
+			return &ledgerclient.TamperedError{What: "metadata of record " + t.id.String()}
+		}
+		if err := w.note(frame{Metadata: &metaFrame{Record: t.id, Version: i + 1, metadata: m}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *Wallet) openMetadata(e *contract.Entry, blob []byte) (*metadata, error) {
+	body, err := crypto.OpenBlob(blob)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := crypto.OpenPayload(w.sealContext(ledgerclient.PartMetadata, e.Author), w.self, body)
+	if err != nil {
+		return nil, err
+	}
+	m, err := parseMetadata(plain)
+	if err != nil {
+		return nil, err
+	}
+	pkg := contract.RecordPackage{Metadata: crypto.BlobHash(blob), ContentHead: m.Head, ContentSize: uint64(m.ContentSize)}
+	if m.Ledger != w.client.ID() || m.Author != e.Author || pkg.Commitment() != e.Commitment {
+		return nil, errCommitment
+	}
+	return m, nil
+}
+
+var errCommitment = errors.New("not what the entry commits to")
+
+// withContent finds the record whose newest version has these bytes.
+func (w *Wallet) withContent(sum crypto.Hash) *thread {
+	for _, t := range w.threads.list {
+		if t.role != ownRecord || t.state.Status != contract.StatusOpen {
+			continue
+		}
+		if m := t.versions[len(t.versions)-1]; m != nil && m.SHA256 == sum && sum != (crypto.Hash{}) {
+			return t
+		}
+	}
+	return nil
+}
+
+func titleOf(name string) string {
+	b := baseName(name)
+	t := strings.TrimSuffix(b, filepath.Ext(b))
+	if t == "" {
+		t = b
+	}
+	if title, err := checkTitle(strings.ToValidUTF8(t, "\uFFFD")); err == nil {
+		return title
+	}
+	return "untitled"
+}
+
+// baseName is the last element of a path of any system, as valid UTF-8.
+func baseName(name string) string {
+	if i := strings.LastIndexAny(name, `/\`); i >= 0 {
+		name = name[i+1:]
+	}
+	name = strings.ToValidUTF8(name, "\uFFFD")
+	if name == "" {
+		return "record"
+	}
+	for len(name) > 255 {
+		_, n := utf8.DecodeLastRuneInString(name)
+		name = name[:len(name)-n]
+	}
+	return name
+}

@@ -1,0 +1,111 @@
+package wallet
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/wallet/atomicfile"
+)
+
+// Save writes record i into dir under a safe form of its name, mode 0600. The
+// file appears only when it is whole and verified. A file of that name with the
+// same bytes is left alone; another one is a *FileExistsError unless overwrite.
+func (o *Opening) Save(ctx context.Context, i int, dir string, overwrite bool, progress func(int64)) (path string, err error) {
+	path = filepath.Join(dir, o.fileName(i))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	return path, SaveFile(path, o.Records[i].SHA256, overwrite, func(dst io.Writer) error {
+		return o.Read(ctx, i, dst, progress)
+	})
+}
+
+// fileName is the safe name of record i, made different from those before it.
+func (o *Opening) fileName(i int) string {
+	taken := map[string]bool{}
+	for j := 0; ; j++ {
+		r := &o.Records[j]
+		name := SafeName(r.File, r.ID)
+		if key := strings.ToLower(name); taken[key] {
+			stem, ext := splitExt(name)
+			name = fmt.Sprintf("%s-%x%s", stem, r.ID[:4], ext)
+		}
+		taken[strings.ToLower(name)] = true
+		if j == i {
+			return name
+		}
+	}
+}
+
+// SaveFile lets write fill a new file at path, mode 0600, which appears only if
+// write succeeds. A file that has the bytes of sum already is left alone; any
+// other is a *FileExistsError unless overwrite. The zero sum knows no bytes.
+func SaveFile(path string, sum crypto.Hash, overwrite bool, write func(io.Writer) error) error {
+	if info, err := os.Lstat(path); err == nil {
+		if info.Mode().IsRegular() && sum != (crypto.Hash{}) && sameFile(path, sum) {
+			return nil
+		}
+		if !overwrite || !info.Mode().IsRegular() {
+			return &FileExistsError{Path: path}
+		}
+	}
+	f, err := atomicfile.Create(path, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Abort()
+	if err := write(f); err != nil {
+		return err
+	}
+	if overwrite {
+		return f.Commit()
+	}
+	err = f.CommitNew()
+	if errors.Is(err, fs.ErrExist) {
+		return &FileExistsError{Path: path}
+	}
+	return err
+}
+
+func sameFile(path string, sum crypto.Hash) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return err == nil && crypto.Hash(h.Sum(nil)) == sum
+}
+
+func splitExt(name string) (stem, ext string) {
+	ext = filepath.Ext(name)
+	return strings.TrimSuffix(name, ext), ext
+}
+
+// isVisible tells whether a character shows itself: format characters, such as
+// those that turn the writing direction, do not.
+func isVisible(r rune) bool {
+	return r == ' ' || (unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unicode.Is(unicode.Cf, r))
+}
+
+// reservedOnWindows tells whether a name without its extension means a device
+// there.
+func reservedOnWindows(stem string) bool {
+	s, _, _ := strings.Cut(strings.ToUpper(stem), ".")
+	s = strings.TrimSpace(s)
+	switch s {
+	case "CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$":
+		return true
+	}
+	return len(s) == 4 && (strings.HasPrefix(s, "COM") || strings.HasPrefix(s, "LPT")) && s[3] >= '0' && s[3] <= '9'
+}

@@ -1,0 +1,218 @@
+package wallet
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/atomicfile"
+	"github.com/carekey/carekey/wallet/keyring"
+)
+
+// Options say where a wallet is and what it works with.
+type Options struct {
+	Dir      string                // the profile's folder; see ProfileDir
+	Keyring  keyring.Store         // where its key is
+	Services ledgerclient.Services // its ledger, store and keepers
+	Now      func() time.Time      // the clock; nil means time.Now
+	Wait     time.Duration         // how long to wait for another process that uses the wallet; 0 means 30 s
+}
+
+// Wallet is an unlocked wallet. Its methods may be called by one goroutine at a
+// time; any number of processes may open the same wallet.
+type Wallet struct {
+	dir      string
+	settings Settings
+	client   *ledgerclient.Client
+	now      func() time.Time
+	wait     time.Duration
+
+	root     crypto.Root
+	identity *crypto.Identity
+	self     *crypto.PrivateKey
+	local    *crypto.LocalKey
+	tagger   *crypto.Tagger
+
+	state    state
+	dirty    bool // state must be written before the lock is given up
+	held     bool // the lock is held; methods that call others take it once
+	threads  threads
+	frames   []frame // not yet in the cache file
+	head     ledgerclient.Head
+	finished []Finished
+	stuck    error // why the journal could not be finished
+}
+
+// Finished tells of a change that an earlier run had begun and this one ended.
+type Finished struct {
+	Action Action
+	ID     contract.ID // of the entry
+	Err    error       // nil if it was carried out; otherwise why it never will be
+}
+
+// Create makes a wallet in an empty or missing folder: the key goes into the
+// keyring first and the settings, which make it a wallet, are written last.
+// ledgerURL is kept in the settings. name is what the wallet's owner calls
+// herself; it is sealed with the state.
+func Create(ctx context.Context, opt Options, entropy crypto.Entropy, name, ledgerURL string) (*Wallet, error) {
+	name, err := CheckName("name", name)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(opt.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	unlock, err := lockHome(ctx, opt.Dir, opt.waitOrDefault())
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if _, err := ReadSettings(opt.Dir); !isNoWallet(err) {
+		if err == nil {
+			err = &ExistsError{What: "wallet"}
+		}
+		return nil, err
+	}
+	client, err := ledgerclient.Connect(ctx, opt.Services, crypto.LedgerID{})
+	if err != nil {
+		return nil, err
+	}
+	var item [8]byte
+	rand.Read(item[:])
+	s := Settings{V: settingsVersion, Keyring: opt.Keyring.Kind(), Item: hex.EncodeToString(item[:]), Ledger: ledgerURL, ID: client.ID()}
+	if err := opt.Keyring.Set(ctx, s.Item, entropy.Encode()); err != nil {
+		return nil, err
+	}
+	w := assemble(opt, s, client, entropy)
+	w.state = state{V: stateVersion, Name: name, CacheID: newCacheID()}
+	if err := w.writeState(); err != nil {
+		return nil, err
+	}
+	if err := os.Mkdir(filepath.Join(opt.Dir, journalDir), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, err
+	}
+	if err := writeSettings(opt.Dir, s); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// Open unlocks the wallet in opt.Dir. The ledger must be the one that the wallet
+// was made with.
+func Open(ctx context.Context, opt Options) (*Wallet, error) {
+	s, err := ReadSettings(opt.Dir)
+	if err != nil {
+		return nil, err
+	}
+	client, err := ledgerclient.Connect(ctx, opt.Services, s.ID)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := opt.Keyring.Get(ctx, s.Item)
+	if err != nil {
+		return nil, err
+	}
+	entropy, err := crypto.DecodeEntropy(secret)
+	if err != nil {
+		return nil, &WrongKeyError{}
+	}
+	w := assemble(opt, s, client, entropy)
+	if err := w.readState(); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+func assemble(opt Options, s Settings, client *ledgerclient.Client, entropy crypto.Entropy) *Wallet {
+	root := entropy.Root()
+	w := &Wallet{
+		dir: opt.Dir, settings: s, client: client, now: opt.Now, wait: opt.waitOrDefault(),
+		root: root, identity: root.Identity(), self: root.SelfKey(), local: root.LocalKey(), tagger: root.Tagger(client.ID()),
+		threads: newThreads(),
+	}
+	if w.now == nil {
+		w.now = time.Now
+	}
+	return w
+}
+
+func (o Options) waitOrDefault() time.Duration {
+	if o.Wait == 0 {
+		return 30 * time.Second
+	}
+	return o.Wait
+}
+
+func isNoWallet(err error) bool {
+	var no *NoWalletError
+	return errors.As(err, &no)
+}
+
+// Name is what the owner calls herself.
+func (w *Wallet) Name() string { return w.state.Name }
+
+// Address is the wallet's own address.
+func (w *Wallet) Address() crypto.Address { return w.identity.Address() }
+
+// Ledger tells which ledger the wallet is pinned to and what its backend can do.
+func (w *Wallet) Ledger() (crypto.LedgerID, ledgerclient.Properties) {
+	return w.client.ID(), w.client.Ledger.Properties()
+}
+
+// Settings are the wallet's unsealed settings.
+func (w *Wallet) Settings() Settings { return w.settings }
+
+// Finished returns, once, what earlier runs had begun and this one ended.
+func (w *Wallet) Finished() []Finished {
+	f := w.finished
+	w.finished = nil
+	return f
+}
+
+// Stuck returns why changes still wait in the journal; nil if none do.
+func (w *Wallet) Stuck() error { return w.stuck }
+
+// with runs f with the wallet's lock, on the newest state: what other processes
+// wrote is read, interrupted changes are finished, and the ledger is followed to
+// its head. State that f changed is written before the lock is given up.
+func (w *Wallet) with(ctx context.Context, f func() error) error {
+	if w.held {
+		return f()
+	}
+	unlock, err := lockHome(ctx, w.dir, w.wait)
+	if err != nil {
+		return err
+	}
+	w.held = true
+	defer func() { w.held = false; unlock() }()
+	if err := w.readState(); err != nil {
+		return err
+	}
+	if err := w.follow(ctx); err != nil {
+		return err
+	}
+	// What cannot be finished now does not keep anybody from looking; carryOut
+	// refuses to begin anything behind it.
+	w.stuck = w.finishJournal(ctx)
+	return errors.Join(f(), w.save())
+}
+
+// hour is the ledger hour of the wallet's own clock.
+func (w *Wallet) hour() contract.Hour {
+	return contract.Hour(max(0, w.now().Unix()/3600))
+}
+
+// HourTime is the beginning of a ledger hour.
+func HourTime(h contract.Hour) time.Time { return time.Unix(int64(h)*3600, 0).UTC() }
+
+// writeFile replaces a file of the wallet's folder.
+func (w *Wallet) writeFile(name string, data []byte) error {
+	return atomicfile.Write(filepath.Join(w.dir, name), data, 0o600)
+}
