@@ -23,6 +23,7 @@ type Event struct {
 	// not hold it or it cannot be read, which the contract cannot prevent.
 	Reason    string
 	HasReason bool
+	Damaged   bool // the store holds another reason than the one that was committed to
 	Code      ledgerclient.Code // why a keeper refused
 	Keeper    int               // of Refused, Stopped and Destroyed; from 1
 	// Verified: signed by who it names, in the log under the signed head, and the
@@ -94,7 +95,10 @@ func (w *Wallet) events(ctx context.Context, t *thread) ([]Event, error) {
 		case contract.KindAccess:
 			e := at(f, Opened)
 			var err error
-			if e.Reason, e.HasReason, err = w.readAccess(ctx, t, &f.Entry); err != nil {
+			e.Reason, e.HasReason, err = w.readAccess(ctx, t, &f.Entry)
+			if isTampered(err) != nil {
+				e.Damaged = true // the access is certain; what was said with it is not
+			} else if err != nil {
 				return nil, err
 			}
 			out = append(out, e)
@@ -163,8 +167,11 @@ func (w *Wallet) readAccess(ctx context.Context, t *thread, e *contract.Entry) (
 		return "", false, nil
 	}
 	// The recipient's head is gossip: a ledger that shows the two of them different
-	// histories is found out here.
-	if err := w.gossip(ctx, n.Checkpoint); err != nil {
+	// histories is found out here. A head that the ledger never signed is only the
+	// recipient's nonsense.
+	if err := w.gossip(ctx, n.Checkpoint); isTampered(err) != nil {
+		return "", false, nil
+	} else if err != nil {
 		return "", false, fmt.Errorf("access to consent %s: %w", t.id, err)
 	}
 	return n.Reason, true, nil
@@ -188,6 +195,10 @@ type Pending struct {
 	Err    error // why it could not be finished this time
 }
 
+// lookBack is for how many hours after a window's end Status still asks the
+// keepers for refused attempts; Audit always does.
+const lookBack = 30 * 24
+
 // Status returns the summary and remembers that it was looked at.
 func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 	var s Summary
@@ -204,7 +215,7 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 			default:
 				s.Ended++
 			}
-			if n := len(t.FollowUps); n > 0 && t.FollowUps[n-1].Index >= w.state.Looked {
+			if w.ledgerHour() < t.state.NotAfter+lookBack {
 				touched = append(touched, t)
 			}
 		}
@@ -216,10 +227,22 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 			if err != nil {
 				return err
 			}
+			refused, shown := 0, w.state.Refused[t.id.String()]
 			for _, e := range events {
-				if (e.What == Opened || e.What == Refused) && e.index >= w.state.Looked {
+				switch {
+				case e.What == Opened && e.index >= w.state.Looked:
 					s.Accesses = append(s.Accesses, e)
+				case e.What == Refused:
+					if refused++; refused > shown {
+						s.Accesses = append(s.Accesses, e)
+					}
 				}
+			}
+			if refused > shown {
+				if w.state.Refused == nil {
+					w.state.Refused = map[string]int{}
+				}
+				w.state.Refused[t.id.String()], w.dirty = refused, true
 			}
 		}
 		for _, t := range w.threads.list {
@@ -227,7 +250,7 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 			case t.role == ownRecord && t.state.Status == contract.StatusOpen:
 				s.Records++
 			case t.role == received && w.statusOf(t) == StatusActive && t.state.LastAccess == 0:
-				if _, err := w.receivedTerms(ctx, t); err != nil && !isMissing(err) {
+				if err := w.tryTerms(ctx, t); err != nil {
 					return err
 				}
 				s.Inbox = append(s.Inbox, w.received(t))

@@ -34,6 +34,7 @@ type thread struct {
 
 	versions []*metadata // of a record of one's own, oldest first; nil where the payload is missing
 	terms    *terms      // of a grant, once read and verified
+	damaged  error       // why terms or a description that the store holds cannot be read; not cached
 }
 
 // seed is the seed of an entry of one's own; false if its self-tag is not one of
@@ -120,17 +121,14 @@ func (w *Wallet) readCache() error {
 
 // resetCache forgets the cache but not the head the wallet saw.
 func (w *Wallet) resetCache() {
-	w.state.CacheID, w.state.CacheSize, w.state.Frames = newCacheID(), 0, 0
+	w.state.CacheID, w.state.CacheSize, w.state.Frames, w.state.Rescan = newCacheID(), 0, 0, true
 	w.frames = nil
 	w.dirty = true
 }
 
 func (w *Wallet) loadCache() error {
 	if w.state.CacheSize == 0 {
-		if w.state.Pin.Size == 0 || w.state.Frames == 0 {
-			return nil
-		}
-		return fs.ErrNotExist
+		return nil
 	}
 	f, err := os.Open(filepath.Join(w.dir, cacheFile))
 	if err != nil {

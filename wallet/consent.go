@@ -34,7 +34,8 @@ type Consent struct {
 	Status     Status
 	Openings   int           // accesses on the ledger
 	LastOpened contract.Hour // 0 = never
-	Missing    bool          // the store does not hold its terms: whom and what it is for is not known
+	Missing    bool          // its terms cannot be had: whom and what it is for is not known
+	Damaged    error         // Missing because what the store holds is not what was signed; nil if it holds nothing
 }
 
 // ConsentRecord is one record version in a consent.
@@ -61,7 +62,7 @@ func (w *Wallet) statusOf(t *thread) Status {
 
 func (w *Wallet) consent(t *thread) Consent {
 	c := Consent{ID: t.id, NotBefore: t.state.NotBefore, NotAfter: t.state.NotAfter, Granted: t.Opening.Hour,
-		Status: w.statusOf(t), LastOpened: t.state.LastAccess, Missing: t.terms == nil}
+		Status: w.statusOf(t), LastOpened: t.state.LastAccess, Missing: t.terms == nil, Damaged: t.damaged}
 	for _, f := range t.FollowUps {
 		switch f.Entry.Kind {
 		case contract.KindAccess:
@@ -127,6 +128,9 @@ func (w *Wallet) ShowConsent(ctx context.Context, id string) (c Consent, code cr
 		}
 		if _, err := w.ownTerms(ctx, t); err != nil {
 			return err
+		}
+		if t.damaged != nil {
+			return t.damaged
 		}
 		if err := w.prove(ctx, []*thread{t}); err != nil {
 			return err

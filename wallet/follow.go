@@ -20,9 +20,9 @@ import (
 func (w *Wallet) follow(ctx context.Context) error {
 	s := scan{w: w, fresh: map[contract.ID]*found{}}
 	from, known := w.state.Pin, ledgerclient.Pin{}
-	if w.state.CacheSize == 0 && len(w.threads.list) == 0 {
-		// Nothing is cached: read the ledger from its beginning, through the head
-		// that was seen before.
+	if w.state.Rescan {
+		// Through the head that was seen before, so that the loss of a cache does not
+		// make the wallet believe another history.
 		from, known = ledgerclient.Pin{Ledger: w.client.ID()}, w.state.Pin
 	}
 	pin, head, err := w.client.Advance(ctx, from, known, s.visit)
@@ -36,7 +36,7 @@ func (w *Wallet) follow(ctx context.Context) error {
 	if err := s.judge(); err != nil {
 		return err
 	}
-	if pin.Size == w.state.Pin.Size && len(s.order) == 0 {
+	if pin.Size == w.state.Pin.Size && len(s.order) == 0 && !w.state.Rescan {
 		return nil
 	}
 	for _, f := range s.order {
@@ -46,7 +46,7 @@ func (w *Wallet) follow(ctx context.Context) error {
 			}
 		}
 	}
-	w.state.Pin = pin
+	w.state.Pin, w.state.Rescan = pin, false
 	w.dirty = true
 	return nil
 }

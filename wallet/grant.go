@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/carekey/carekey/crypto"
@@ -74,7 +75,7 @@ func (w *Wallet) planGrant(ctx context.Context, r GrantRequest) (*GrantPlan, err
 		return nil, err
 	}
 	for _, t := range chosen {
-		if _, err := t.newest(); err != nil {
+		if _, err := t.newest(); err != nil { // a consent must say what it is for
 			return nil, err
 		}
 		p.Records = append(p.Records, t.record())
@@ -331,7 +332,8 @@ func (w *Wallet) gossip(ctx context.Context, note string) error {
 }
 
 // ownTerms returns the terms of a grant of one's own, from the store if another
-// machine wrote them; nil if the store does not hold them.
+// machine wrote them; nil if the store does not hold them, or holds others (see
+// thread.damaged).
 func (w *Wallet) ownTerms(ctx context.Context, t *thread) (*terms, error) {
 	if t.terms != nil {
 		return t.terms, nil
@@ -343,8 +345,22 @@ func (w *Wallet) ownTerms(ctx context.Context, t *thread) (*terms, error) {
 	if isMissing(err) {
 		return nil, nil
 	}
+	if tampered := isTampered(err); tampered != nil {
+		// The consent itself is on the ledger and can be ended all the same.
+		t.damaged = tampered
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
 	return tr, w.note(frame{Terms: &termsFrame{Grant: t.id, terms: tr}})
+}
+
+// isTampered returns what of an error says that something does not verify.
+func isTampered(err error) *ledgerclient.TamperedError {
+	var t *ledgerclient.TamperedError
+	if errors.As(err, &t) {
+		return t
+	}
+	return nil
 }

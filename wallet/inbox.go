@@ -20,7 +20,8 @@ type Received struct {
 	Status      Status
 	Fetched     int           // accesses of one's own on the ledger
 	LastFetched contract.Hour // 0 = never
-	Missing     bool          // the store does not hold its terms
+	Missing     bool          // its terms cannot be had
+	Damaged     error         // Missing because the terms are not what was signed; nil if the store holds none
 }
 
 // Inbox lists what was granted to this wallet, oldest first.
@@ -31,7 +32,7 @@ func (w *Wallet) Inbox(ctx context.Context) ([]Received, error) {
 			if t.role != received {
 				continue
 			}
-			if _, err := w.receivedTerms(ctx, t); err != nil && !isMissing(err) {
+			if err := w.tryTerms(ctx, t); err != nil {
 				return err
 			}
 			out = append(out, w.received(t))
@@ -41,9 +42,23 @@ func (w *Wallet) Inbox(ctx context.Context) ([]Received, error) {
 	return out, err
 }
 
+// tryTerms reads the terms of a consent given to this wallet, if they can be had.
+// A stranger's terms that do not verify are no reason to hide everybody else's.
+func (w *Wallet) tryTerms(ctx context.Context, t *thread) error {
+	_, err := w.receivedTerms(ctx, t)
+	if isMissing(err) {
+		return nil
+	}
+	if tampered := isTampered(err); tampered != nil {
+		t.damaged = tampered
+		return nil
+	}
+	return err
+}
+
 func (w *Wallet) received(t *thread) Received {
 	r := Received{Consent: t.id, NotBefore: t.state.NotBefore, NotAfter: t.state.NotAfter, Status: w.statusOf(t),
-		LastFetched: t.state.LastAccess, Missing: t.terms == nil}
+		LastFetched: t.state.LastAccess, Missing: t.terms == nil, Damaged: t.damaged}
 	for _, f := range t.FollowUps {
 		if f.Entry.Kind == contract.KindAccess {
 			r.Fetched++

@@ -100,15 +100,48 @@ func (w *Wallet) carryOut(ctx context.Context, changes []change) error {
 	}
 	// From here on an interruption would only leave to the next run what takes
 	// a moment now.
-	return w.run(context.WithoutCancel(ctx), &b)
+	ctx = context.WithoutCancel(ctx)
+	err = w.run(ctx, &b)
+	if err != nil && w.withoutEffect(ctx, &b, err) {
+		// The person is told that it failed, so it must not happen later.
+		return errors.Join(err, w.forget(&b))
+	}
+	return err
+}
+
+// withoutEffect tells whether a batch that has just failed left nothing that
+// others could see. A revocation is never without effect: the keepers were told,
+// and it is to reach the ledger as soon as it can. Nor is anything that an
+// unreachable ledger may still order.
+func (w *Wallet) withoutEffect(ctx context.Context, b *batch, err error) bool {
+	var unknown *ledgerclient.UnreachableError
+	if errors.As(err, &unknown) {
+		return false
+	}
+	for i := range b.Changes {
+		if b.Changes[i].Action == Revoking {
+			return false
+		}
+		if _, ordered, err := w.client.Ledger.Find(ctx, b.Changes[i].id); err != nil || ordered {
+			return false
+		}
+	}
+	return true
+}
+
+// forget removes a batch from the journal.
+func (w *Wallet) forget(b *batch) error {
+	path := filepath.Join(w.dir, journalDir, b.name)
+	if err := os.Remove(path); err != nil {
+		return err
+	}
+	return atomicfile.SyncDir(filepath.Dir(path))
 }
 
 // run does all steps of a batch, whether or not some were done before, and
 // removes it from the journal.
 func (w *Wallet) run(ctx context.Context, b *batch) error {
-	if err := w.stopFirst(ctx, b); err != nil {
-		return err
-	}
+	w.stopFirst(ctx, b)
 	var puts []ledgerclient.Put
 	for i := range b.Changes {
 		c := &b.Changes[i]
@@ -137,11 +170,7 @@ func (w *Wallet) run(ctx context.Context, b *batch) error {
 	if err := w.save(); err != nil {
 		return err
 	}
-	path := filepath.Join(w.dir, journalDir, b.name)
-	if err := os.Remove(path); err != nil {
-		return err
-	}
-	return atomicfile.SyncDir(filepath.Dir(path))
+	return w.forget(b)
 }
 
 // allWithdrawn tells whether a store refused payloads only because their threads
@@ -164,7 +193,7 @@ func allWithdrawn(err error) bool {
 // stopFirst tells the keepers of revocations before they are ordered, so that
 // whoever orders cannot delay them. A keeper that cannot be reached does not
 // keep the revocation from the ledger.
-func (w *Wallet) stopFirst(ctx context.Context, b *batch) error {
+func (w *Wallet) stopFirst(ctx context.Context, b *batch) {
 	var revocations []contract.Entry
 	for i := range b.Changes {
 		if b.Changes[i].Action == Revoking {
@@ -172,12 +201,11 @@ func (w *Wallet) stopFirst(ctx context.Context, b *batch) error {
 		}
 	}
 	if len(revocations) == 0 {
-		return nil
+		return
 	}
 	for _, k := range w.client.Keepers {
 		k.Revoke(ctx, revocations) // asked again, and its answer read, in settle
 	}
-	return nil
 }
 
 // order appends the entries. Contents that vanished from the store meanwhile,

@@ -26,7 +26,8 @@ type Record struct {
 	SHA256   crypto.Hash
 	Version  int // from 1
 	Added    contract.Hour
-	Missing  bool // the store does not hold its description; only ID and Version are known
+	Missing  bool  // its description cannot be had; only ID and Version are known
+	Damaged  error // Missing because what the store holds is not what was signed; nil if it holds nothing
 }
 
 // Source is a file to be added.
@@ -371,6 +372,9 @@ func (t *thread) newest() (*metadata, error) {
 	if m := t.versions[len(t.versions)-1]; m != nil {
 		return m, nil
 	}
+	if t.damaged != nil {
+		return nil, t.damaged
+	}
 	return nil, &MissingError{What: "metadata", ID: t.id}
 }
 
@@ -379,14 +383,14 @@ func (t *thread) record() Record { return t.version(len(t.versions) - 1) }
 func (t *thread) version(i int) Record {
 	m := t.versions[i]
 	if m == nil {
-		return Record{ID: t.id, Version: i + 1, Category: Other, Missing: true}
+		return Record{ID: t.id, Version: i + 1, Category: Other, Missing: true, Damaged: t.damaged}
 	}
 	return Record{ID: t.id, Title: m.Title, Category: m.Category, Date: m.Date, File: m.File, Size: m.Size, SHA256: m.SHA256, Version: m.Version, Added: m.Added}
 }
 
 // describe reads the descriptions of versions that another machine wrote, or that
-// were forgotten with the cache, from the store. What the store does not hold
-// stays unknown; what it changed is an error.
+// were forgotten with the cache, from the store. What the store does not hold or
+// has changed stays unknown, so that one record does not hide all others.
 func (w *Wallet) describe(ctx context.Context, t *thread) error {
 	entries := []contract.Entry{t.Opening.Entry}
 	for _, f := range t.FollowUps {
@@ -413,11 +417,12 @@ func (w *Wallet) describe(ctx context.Context, t *thread) error {
 			return err
 		}
 		m, err := w.openMetadata(e, raw)
-		if err != nil {
-			return &ledgerclient.TamperedError{What: "metadata of record " + t.id.String(), Err: err}
+		if err == nil && m.Version != i+1 {
+			err = errCommitment
 		}
-		if m.Version != i+1 {
-			return &ledgerclient.TamperedError{What: "metadata of record " + t.id.String()}
+		if err != nil {
+			t.damaged = &ledgerclient.TamperedError{What: "metadata of record " + t.id.String(), Err: err}
+			continue
 		}
 		if err := w.note(frame{Metadata: &metaFrame{Record: t.id, Version: i + 1, metadata: m}}); err != nil {
 			return err

@@ -21,12 +21,14 @@ type state struct {
 	Contacts []Contact        `json:"contacts"`
 	Pin      ledgerclient.Pin `json:"pin"`
 	Looked   uint64           `json:"looked"`   // log size when `status` last showed what was opened
+	Refused  map[string]int   `json:"refused,omitempty"` // refused attempts that `status` has shown, by consent
 	Verified verified         `json:"verified"` // the part of the log whose signatures were all checked
 
 	// The cache file belongs to this state if its frames were sealed under CacheID
 	// and its first CacheSize bytes are there; what follows them was never
 	// committed.
 	CacheID   string `json:"cacheId"`
+	Rescan    bool   `json:"rescan,omitempty"` // the cache was lost: read the ledger from its beginning
 	CacheSize int64  `json:"cacheSize"` // bytes
 	Frames    uint64 `json:"frames"`
 }
@@ -91,11 +93,6 @@ func (w *Wallet) explainState(err error) error {
 const keyCheckFile = "key-check"
 
 func (w *Wallet) writeState() error {
-	if _, err := os.Lstat(filepath.Join(w.dir, keyCheckFile)); errors.Is(err, fs.ErrNotExist) {
-		if err := w.writeFile(keyCheckFile, w.local.Seal(keyCheckFile, []byte("carekey"))); err != nil {
-			return err
-		}
-	}
 	plain, err := json.Marshal(w.state)
 	if err != nil {
 		return err

@@ -92,6 +92,9 @@ func Create(ctx context.Context, opt Options, entropy crypto.Entropy, name, ledg
 	}
 	w := assemble(opt, s, client, entropy)
 	w.state = state{V: stateVersion, Name: name, CacheID: newCacheID()}
+	if err := w.writeFile(keyCheckFile, w.local.Seal(keyCheckFile, []byte("carekey"))); err != nil {
+		return nil, err
+	}
 	if err := w.writeState(); err != nil {
 		return nil, err
 	}
