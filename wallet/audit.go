@@ -23,7 +23,7 @@ type Event struct {
 	// not hold it or it cannot be read, which the contract cannot prevent.
 	Reason    string
 	HasReason bool
-	Damaged   bool // the store holds another reason than the one that was committed to
+	Damaged   bool              // the store holds another reason than the one that was committed to
 	Code      ledgerclient.Code // why a keeper refused
 	Keeper    int               // of Refused, Stopped and Destroyed; from 1
 	// Verified: signed by who it names, in the log under the signed head, and the

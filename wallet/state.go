@@ -20,16 +20,16 @@ type state struct {
 	Name     string           `json:"name"`
 	Contacts []Contact        `json:"contacts"`
 	Pin      ledgerclient.Pin `json:"pin"`
-	Looked   uint64           `json:"looked"`   // log size when `status` last showed what was opened
+	Looked   uint64           `json:"looked"`            // log size when `status` last showed what was opened
 	Refused  map[string]int   `json:"refused,omitempty"` // refused attempts that `status` has shown, by consent
-	Verified verified         `json:"verified"` // the part of the log whose signatures were all checked
+	Verified verified         `json:"verified"`          // the part of the log whose signatures were all checked
 
 	// The cache file belongs to this state if its frames were sealed under CacheID
 	// and its first CacheSize bytes are there; what follows them was never
 	// committed.
 	CacheID   string `json:"cacheId"`
 	Rescan    bool   `json:"rescan,omitempty"` // the cache was lost: read the ledger from its beginning
-	CacheSize int64  `json:"cacheSize"` // bytes
+	CacheSize int64  `json:"cacheSize"`        // bytes
 	Frames    uint64 `json:"frames"`
 }
 

@@ -1,0 +1,213 @@
+package wallet_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet"
+)
+
+// rawGrant enters a grant with terms of the caller's making, as somebody with a
+// program of his own can.
+func rawGrant(t *testing.T, tn *town, to crypto.Address, plain []byte) contract.ID {
+	t.Helper()
+	ctx := context.Background()
+	s := tn.services()
+	client, err := ledgerclient.Connect(ctx, s, crypto.LedgerID{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ledger := client.ID()
+	seed := crypto.NewEntropy().Root().Seed(ledger, crypto.NewNonce())
+	key := seed.Key()
+	offsets, err := crypto.NewOffsets(ledger, key, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := crypto.SealPayload(crypto.SealContext{Ledger: ledger, Part: byte(ledgerclient.PartTerms), Author: key.Public()}, plain, offsets.Seal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	terms, envelope := crypto.Blob(crypto.NewSalt(), sealed), crypto.Blob(crypto.NewSalt(), []byte("nothing"))
+	pkg := contract.GrantPackage{K: 1, N: 1, Terms: crypto.BlobHash(terms), Envelope: crypto.BlobHash(envelope), Lock: crypto.Hash{1}, Shares: []crypto.Hash{{2}}}
+	now := contract.Hour(tn.now.Unix() / 3600)
+	e := contract.Entry{Version: contract.Version, Kind: contract.KindGrant, Author: key.Public(), Counterparty: offsets.Sig, NotAfter: now + 100, Commitment: pkg.Commitment()}
+	if err := e.Sign(ledger, key); err != nil {
+		t.Fatal(err)
+	}
+	id := e.ID(ledger)
+	put := func(part ledgerclient.Part, blob []byte) ledgerclient.Put {
+		return ledgerclient.Put{Entry: e, Package: pkg.Marshal(), Part: part, Blob: blob, Locators: []crypto.Locator{offsets.Locator(id, byte(part))}}
+	}
+	if err := s.Store.PutBlobs(ctx, []ledgerclient.Put{put(ledgerclient.PartTerms, terms), put(ledgerclient.PartEnvelope, envelope)}); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := s.Ledger.Append(ctx, []contract.Entry{e}); err != nil || out[0].Refusal != nil {
+		t.Fatal(out, err)
+	}
+	return id
+}
+
+// Threat: a stranger grants nonsense to a clinic, so that its inbox opens no more.
+func TestGarbageFromStrangersHidesNothing(t *testing.T) {
+	ctx := context.Background()
+	tn := newTown(t)
+	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
+	add(t, patient, "a.txt", "a")
+	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	bad := map[contract.ID]bool{}
+	for _, plain := range [][]byte{
+		nil,
+		make([]byte, 64),
+		append(make([]byte, 64), "{}"...),
+		append(make([]byte, 64), `{"v":1,"ledger":"00"}`...),
+		append(make([]byte, 64), `{"v":99}`...),
+	} {
+		bad[rawGrant(t, tn, clinic.Address(), plain)] = true
+	}
+	good, code := grant(t, patient, "Dr Smith", tn.now)
+	box := must(clinic.Inbox(ctx))(t)
+	if len(box) != len(bad)+1 {
+		t.Fatalf("inbox of %d, want %d", len(box), len(bad)+1)
+	}
+	for _, r := range box {
+		if bad[r.Consent] != (r.Damaged != nil) || r.Missing != bad[r.Consent] {
+			t.Errorf("%+v", r)
+		}
+	}
+	var tampered *ledgerclient.TamperedError
+	for id := range bad {
+		if _, err := clinic.OpenByID(ctx, id.String(), ""); !errors.As(err, &tampered) {
+			t.Errorf("garbage opens: %v", err)
+		}
+	}
+	if s := must(clinic.Status(ctx))(t); len(s.Inbox) != len(box) {
+		t.Errorf("status shows %d of %d", len(s.Inbox), len(box))
+	}
+	if o := must(clinic.OpenByCode(ctx, code, ""))(t); o.Consent.Consent != good.ID {
+		t.Error("another consent was opened")
+	}
+}
+
+// Threat: who can write the store changes a consent's terms and the wallet's cache
+// is lost: the consent must still be seen, and end.
+func TestConsentWithDamagedTermsCanBeRevoked(t *testing.T) {
+	ctx := context.Background()
+	tn := newTown(t)
+	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
+	add(t, patient, "a.txt", "a")
+	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	c, _ := grant(t, patient, "Dr Smith", tn.now)
+	for _, part := range []string{"terms", "metadata"} {
+		files, err := filepath.Glob(filepath.Join(tn.ledgerDir(), "store", "blobs", "*", part))
+		if err != nil || len(files) != 1 {
+			t.Fatal(files, err)
+		}
+		if err := os.WriteFile(files[0], []byte("other bytes, of another length than a salt has"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Remove(filepath.Join(tn.dir, "home of Maria", "cache")); err != nil {
+		t.Fatal(err)
+	}
+	w := tn.again("Maria")
+	if rs := must(w.Records(ctx))(t); len(rs) != 1 || rs[0].Damaged == nil || !rs[0].Missing {
+		t.Errorf("records: %+v", rs)
+	}
+	if cs := must(w.Consents(ctx))(t); len(cs) != 1 || cs[0].ID != c.ID || cs[0].Damaged == nil || cs[0].Status != wallet.StatusActive {
+		t.Fatalf("consents: %+v", cs)
+	}
+	if _, _, err := w.ShowConsent(ctx, c.ID.String()); isTampered(err) == nil {
+		t.Errorf("shown without its terms: %v", err)
+	}
+	chosen := must(w.SelectRevocations(ctx, wallet.RevokeRequest{All: true}))(t)
+	if len(chosen) != 1 {
+		t.Fatalf("chosen: %+v", chosen)
+	}
+	if rs := must(w.Revoke(ctx, []contract.ID{c.ID}))(t); rs[0].Consent.Status != wallet.StatusRevoked || len(rs[0].Acks) == 0 {
+		t.Errorf("revoked: %+v", rs)
+	}
+}
+
+func isTampered(err error) *ledgerclient.TamperedError {
+	var t *ledgerclient.TamperedError
+	errors.As(err, &t)
+	return t
+}
+
+// failing is a ledger that takes nothing.
+type failing struct {
+	ledgerclient.Ledger
+	err error
+}
+
+func (f failing) Append(context.Context, []contract.Entry) ([]ledgerclient.Outcome, error) {
+	return nil, f.err
+}
+
+// Promise 8: a change whose failure was told does not happen later; a revocation
+// does, and so does what an unreachable ledger may have ordered.
+func TestFailedChangesAreForgotten(t *testing.T) {
+	ctx := context.Background()
+	tn := newTown(t)
+	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
+	add(t, patient, "a.txt", "a")
+	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	c, _ := grant(t, patient, "Dr Smith", tn.now)
+
+	broken := func(err error) *wallet.Wallet {
+		o := tn.options("Maria")
+		o.Services.Ledger = failing{o.Services.Ledger, err}
+		w, oerr := wallet.Open(ctx, o)
+		if oerr != nil {
+			t.Fatal(oerr)
+		}
+		return w
+	}
+	full := errors.New("disk full")
+	w := broken(full)
+	p, err := w.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := w.Grant(ctx, p); !errors.Is(err, full) {
+		t.Fatalf("got %v", err)
+	}
+	if cs := must(tn.again("Maria").Consents(ctx))(t); len(cs) != 1 {
+		t.Errorf("a grant that had failed happened later: %+v", cs)
+	}
+	if _, err := broken(full).Revoke(ctx, []contract.ID{c.ID}); !errors.Is(err, full) {
+		t.Fatalf("got %v", err)
+	}
+	// The keeper was told before the ledger failed.
+	if _, err := clinic.OpenByID(ctx, c.ID.String(), ""); err == nil {
+		t.Error("opened although the keeper was told of the revocation")
+	}
+	w = tn.again("Maria")
+	if cs := must(w.Consents(ctx))(t); cs[0].Status != wallet.StatusRevoked {
+		t.Errorf("the revocation was forgotten: %+v", cs)
+	}
+	if fin := w.Finished(); len(fin) != 1 || fin[0].Action != wallet.Revoking || fin[0].Err != nil {
+		t.Errorf("finished: %+v", fin)
+	}
+	gone := &ledgerclient.UnreachableError{Service: "ledger", Err: errors.New("no answer")}
+	w = broken(gone)
+	if p, err = w.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := w.Grant(ctx, p); !errors.Is(err, gone) {
+		t.Fatalf("got %v", err)
+	}
+	if s := must(broken(gone).Status(ctx))(t); len(s.Pending) != 1 || s.Pending[0].Action != wallet.Granting {
+		t.Errorf("pending: %+v", s.Pending)
+	}
+	if cs := must(tn.again("Maria").Consents(ctx))(t); len(cs) != 2 {
+		t.Errorf("what the ledger may have ordered was not finished: %+v", cs)
+	}
+}
