@@ -67,6 +67,7 @@ const (
 // Tags of the ledger's services: stores and keepers.
 const (
 	TagLocator         Tag = "carekey/v1/locator"         // a store's name for a locator
+	TagLocatorCheck    Tag = "carekey/v1/locator-check"   // check in a store's own files about locators
 	TagDeposit         Tag = "carekey/v1/deposit"         // signed by a grant's author
 	TagReceipt         Tag = "carekey/v1/receipt"         // signed by a keeper
 	TagRequest         Tag = "carekey/v1/request"         // signed by a grant's counterparty

@@ -149,8 +149,7 @@ func (w *Wallet) access(ctx context.Context, t *thread, keys *crypto.OneTimeKeys
 	e.Signature = keys.Sign(e.ID(ledger))
 	id := e.ID(ledger)
 	part := byte(ledgerclient.PartAccess)
-	hash := crypto.BlobHash(blob)
-	changes := []change{w.newChange(Accessing, e, hash[:], journalPut{Part: ledgerclient.PartAccess, Blob: blob,
+	changes := []change{w.newChange(Accessing, e, nil, journalPut{Part: ledgerclient.PartAccess, Blob: blob,
 		Locators: []locator{locator(seed.Locator(id, part)), locator(keys.Locator(id, part))}})}
 	if err := w.carryOut(ctx, changes); err != nil {
 		return e, nil, err

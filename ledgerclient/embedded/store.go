@@ -60,9 +60,6 @@ func partsOf(e *contract.Entry) []ledgerclient.Part {
 
 const packageFile = "package"
 
-// tagLocatorCheck is the tag of the checks in files about locators.
-const tagLocatorCheck crypto.Tag = "carekey/v1/locator-check"
-
 func (s store) blobDir(id contract.ID) string    { return s.path("store", "blobs", hexName(id)) }
 func (s store) locatorFile(name string) string   { return s.path("store", "locators", name) }
 func locatorsFile(part ledgerclient.Part) string { return part.String() + ".locators" }
@@ -74,7 +71,7 @@ func locatorName(loc crypto.Locator) string {
 
 // locatorLine is the content of a locator's file.
 func locatorLine(name string, id contract.ID, part ledgerclient.Part) []byte {
-	check := crypto.TaggedHash(tagLocatorCheck, []byte(name), id[:], []byte{byte(part)})
+	check := crypto.TaggedHash(crypto.TagLocatorCheck, []byte(name), id[:], []byte{byte(part)})
 	return fmt.Appendf(nil, "%x %s %x\n", id[:], part, check[:8])
 }
 
@@ -211,7 +208,7 @@ func (st *stage) writeLocators(e *stagedEntry, p *stagedPart) error {
 // locatorsList is the content of the file with a payload's locators.
 func locatorsList(id contract.ID, part ledgerclient.Part, names []string) []byte {
 	list := []byte(strings.Join(names, "\n") + "\n")
-	check := crypto.TaggedHash(tagLocatorCheck, list, id[:], []byte{byte(part)})
+	check := crypto.TaggedHash(crypto.TagLocatorCheck, list, id[:], []byte{byte(part)})
 	return fmt.Appendf(list, "%x\n", check[:8])
 }
 
