@@ -1,4 +1,3 @@
 package wallet_test
 
-func scenario(d district) error         { return nil }
 func busy(d district, arg string) error { return nil }

@@ -85,12 +85,12 @@ type followFrame struct {
 type metaFrame struct {
 	Record  contract.ID `json:"record"`
 	Version int         `json:"version"` // from 1
-	*metadata
+	Said    *metadata   `json:"said"`    // not embedded: encoding/json cannot read into an embedded pointer of this package
 }
 
 type termsFrame struct {
 	Grant contract.ID `json:"grant"`
-	*terms
+	Said  *terms      `json:"said"`
 }
 
 // maxFrame bounds one frame; terms that list thousands of records are the
@@ -202,16 +202,16 @@ func (w *Wallet) apply(fr *frame) error {
 		}
 	case fr.Metadata != nil:
 		t := w.threads.byID[fr.Metadata.Record]
-		if t == nil || fr.Metadata.Version < 1 || fr.Metadata.Version > len(t.versions) {
+		if t == nil || fr.Metadata.Said == nil || fr.Metadata.Version < 1 || fr.Metadata.Version > len(t.versions) {
 			return errCache
 		}
-		t.versions[fr.Metadata.Version-1] = fr.Metadata.metadata
+		t.versions[fr.Metadata.Version-1] = fr.Metadata.Said
 	case fr.Terms != nil:
 		t := w.threads.byID[fr.Terms.Grant]
-		if t == nil {
+		if t == nil || fr.Terms.Said == nil {
 			return errCache
 		}
-		t.terms = fr.Terms.terms
+		t.terms = fr.Terms.Said
 	default:
 		return errCache
 	}

@@ -43,9 +43,13 @@ func encryptContent(ctx context.Context, upload ledgerclient.Upload, src Source,
 		return out, err
 	}
 	sum := sha256.New()
-	in := readAhead(io.TeeReader(&ctxReader{ctx, src}, sum))
+	in := readAhead(func(buf []byte) ([]byte, error) {
+		data, err := fillFrom(&ctxReader{ctx, src}, buf)
+		sum.Write(data)
+		return data, err
+	})
 	defer in.Close()
-	if out.size, err = copyCounting(enc, in, progress); err != nil {
+	if out.size, err = in.copyTo(enc, progress); err != nil {
 		return out, err
 	}
 	if err := enc.Close(); err != nil {
@@ -58,30 +62,6 @@ func encryptContent(ctx context.Context, upload ledgerclient.Upload, src Source,
 	out.sha256 = crypto.Hash(sum.Sum(nil))
 	out.contentSize, out.head, err = upload.Sum()
 	return out, err
-}
-
-// copyCounting copies and reports how many bytes have gone over.
-func copyCounting(dst io.Writer, src io.Reader, progress func(int64)) (int64, error) {
-	buf := make([]byte, 256<<10)
-	var n int64
-	for {
-		k, err := src.Read(buf)
-		if k > 0 {
-			if _, werr := dst.Write(buf[:k]); werr != nil {
-				return n, werr
-			}
-			n += int64(k)
-			if progress != nil {
-				progress(n)
-			}
-		}
-		if err == io.EOF {
-			return n, nil
-		}
-		if err != nil {
-			return n, err
-		}
-	}
 }
 
 // writeRandom writes n random bytes: padding of zeros would show where the age
@@ -139,7 +119,7 @@ func (c *content) tampered(why string) error {
 
 // pieces reads the age file inside the blob; each piece is checked against the
 // committed head before a byte of it is handed on.
-func (c *content) pieces(ctx context.Context) (io.Reader, error) {
+func (c *content) pieces(ctx context.Context) (*pieceReader, error) {
 	n := (c.size + contract.PieceSize - 1) / contract.PieceSize
 	if c.size < saltSize+c.ageSize || n < 1 || c.blob.Size() != c.size+n*32 {
 		return nil, c.tampered(fmt.Sprintf("%d bytes long, not %d", c.blob.Size(), c.size+n*32))
@@ -162,37 +142,46 @@ type pieceReader struct {
 	ctx    context.Context
 	c      *content
 	hashes []crypto.Hash
-	next   int64  // piece to read
+	piece  int64  // to read next
 	end    int64  // where the age file ends
-	piece  []byte // buffer
-	rest   []byte // verified and not handed on yet
+	buf    []byte // of Read
+	rest   []byte // verified and not handed on by Read yet
 }
 
+// next reads one piece into buf and returns what it holds of the age file.
+func (r *pieceReader) next(buf []byte) ([]byte, error) {
+	from := r.piece * contract.PieceSize
+	if from >= r.end {
+		return nil, io.EOF
+	}
+	if err := r.ctx.Err(); err != nil {
+		return nil, err
+	}
+	b := buf[:min(contract.PieceSize, r.c.size-from)]
+	if _, err := r.c.blob.ReadAt(b, from); err != nil && err != io.EOF {
+		return nil, err
+	}
+	if crypto.Hash(tlog.RecordHash(b)) != r.hashes[r.piece] {
+		return nil, r.c.tampered(fmt.Sprintf("piece %d of %d was changed", r.piece+1, len(r.hashes)))
+	}
+	b = b[:min(int64(len(b)), r.end-from)]
+	if r.piece == 0 {
+		b = b[saltSize:]
+	}
+	r.piece++
+	return b, nil
+}
+
+// Read makes an io.Reader of next.
 func (r *pieceReader) Read(p []byte) (int, error) {
+	if r.buf == nil {
+		r.buf = make([]byte, contract.PieceSize)
+	}
 	for len(r.rest) == 0 {
-		from := r.next * contract.PieceSize
-		if from >= r.end {
-			return 0, io.EOF
-		}
-		if err := r.ctx.Err(); err != nil {
+		var err error
+		if r.rest, err = r.next(r.buf); err != nil {
 			return 0, err
 		}
-		if r.piece == nil {
-			r.piece = make([]byte, contract.PieceSize)
-		}
-		b := r.piece[:min(contract.PieceSize, r.c.size-from)]
-		if _, err := r.c.blob.ReadAt(b, from); err != nil && err != io.EOF {
-			return 0, err
-		}
-		if crypto.Hash(tlog.RecordHash(b)) != r.hashes[r.next] {
-			return 0, r.c.tampered(fmt.Sprintf("piece %d of %d was changed", r.next+1, len(r.hashes)))
-		}
-		b = b[:min(int64(len(b)), r.end-from)]
-		if r.next == 0 {
-			b = b[saltSize:]
-		}
-		r.rest = b
-		r.next++
 	}
 	n := copy(p, r.rest)
 	r.rest = r.rest[n:]
@@ -205,7 +194,9 @@ func (c *content) copyAge(ctx context.Context, dst io.Writer, progress func(int6
 	if err != nil {
 		return err
 	}
-	n, err := copyCounting(dst, r, progress)
+	in := readAhead(r.next)
+	defer in.Close()
+	n, err := in.copyTo(dst, progress)
 	if err == nil && n != c.ageSize {
 		err = c.tampered("shorter than described")
 	}
@@ -218,16 +209,16 @@ func (c *content) decrypt(ctx context.Context, dst io.Writer, id age.Identity, s
 	if err != nil {
 		return err
 	}
-	in := readAhead(r)
+	in := readAhead(r.next)
 	defer in.Close()
 	plain, err := age.Decrypt(in, id)
 	if err != nil {
 		return c.explain(err)
 	}
 	h := sha256.New()
-	out := writeBehind(io.MultiWriter(h, dst))
-	n, err := copyCounting(out, plain, progress)
-	if cerr := out.Close(); err != nil {
+	out := writeBehind(h, dst)
+	n, err := out.copyFrom(plain, progress)
+	if cerr := out.close(); err != nil {
 		return c.explain(err)
 	} else if cerr != nil {
 		return cerr
@@ -258,7 +249,7 @@ func (w *Wallet) knownBytes(src *Source) (crypto.Hash, error) {
 	}
 	worth := src.Size <= 16<<20
 	for _, t := range w.threads.list {
-		if t.role == ownRecord && !worth {
+		if t.role == ownRecord && t.state.Status == contract.StatusOpen && !worth {
 			m := t.versions[len(t.versions)-1]
 			worth = m != nil && m.Size == src.Size
 		}

@@ -353,7 +353,7 @@ func (w *Wallet) ownTerms(ctx context.Context, t *thread) (*terms, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tr, w.note(frame{Terms: &termsFrame{Grant: t.id, terms: tr}})
+	return tr, w.note(frame{Terms: &termsFrame{Grant: t.id, Said: tr}})
 }
 
 // isTampered returns what of an error says that something does not verify.

@@ -106,5 +106,5 @@ func (w *Wallet) receivedTerms(ctx context.Context, t *thread) (*terms, error) {
 	if err := w.gossip(ctx, tr.Checkpoint); err != nil {
 		return nil, err
 	}
-	return tr, w.note(frame{Terms: &termsFrame{Grant: t.id, terms: tr}})
+	return tr, w.note(frame{Terms: &termsFrame{Grant: t.id, Said: tr}})
 }

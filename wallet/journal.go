@@ -106,6 +106,7 @@ func (w *Wallet) carryOut(ctx context.Context, changes []change) error {
 		// The person is told that it failed, so it must not happen later.
 		return errors.Join(err, w.forget(&b))
 	}
+	w.stuck = err // what waits is told with the error
 	return err
 }
 
@@ -284,13 +285,13 @@ func (w *Wallet) settle(ctx context.Context, b *batch) error {
 		switch c.Action {
 		case AddingRecord, UpdatingRecord:
 			if n := c.Metadata.Version; n <= len(t.versions) && t.versions[n-1] == nil {
-				if err := w.note(frame{Metadata: &metaFrame{Record: t.id, Version: n, metadata: c.Metadata}}); err != nil {
+				if err := w.note(frame{Metadata: &metaFrame{Record: t.id, Version: n, Said: c.Metadata}}); err != nil {
 					return err
 				}
 			}
 		case Granting:
 			if t.terms == nil {
-				if err := w.note(frame{Terms: &termsFrame{Grant: t.id, terms: c.Terms}}); err != nil {
+				if err := w.note(frame{Terms: &termsFrame{Grant: t.id, Said: c.Terms}}); err != nil {
 					return err
 				}
 			}

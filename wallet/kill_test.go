@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -13,6 +12,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,7 +37,6 @@ func work(d district, arg string) error {
 	if _, err := fmt.Sscan(arg, &first, &n, &most); err != nil {
 		return err
 	}
-	ctx := context.Background()
 	say := func(words ...any) { os.Stdout.WriteString(fmt.Sprintln(words...)) }
 	say("ready")
 	patient, clinic, f, err := d.open()
@@ -47,80 +46,81 @@ func work(d district, arg string) error {
 	defer f.Close()
 	say("open")
 	for i := 0; most == 0 || i < most; i++ {
-		step := steps[(first+i)%len(steps)]
 		n++
-		switch step {
-		case "add":
-			title := "r" + strconv.Itoa(n)
-			say("b", step, title, 1)
-			if _, _, err := patient.AddRecord(ctx, source(title, 1), wallet.Describe{}, nil); err != nil {
-				return err
-			}
-			say("d", step, title, 1)
-		case "update":
-			recs, err := patient.Records(ctx)
-			if err != nil {
-				return err
-			}
-			if len(recs) == 0 {
-				continue
-			}
-			r := recs[len(recs)-1]
-			say("b", step, r.Title, r.Version+1)
-			if _, _, err := patient.UpdateRecord(ctx, r.ID.String(), source(r.Title, r.Version+1), wallet.Describe{}, nil); err != nil {
-				return err
-			}
-			say("d", step, r.Title, r.Version+1)
-		case "grant":
-			recs, err := patient.Records(ctx)
-			if err != nil {
-				return err
-			}
-			if len(recs) == 0 {
-				continue
-			}
-			p, err := patient.PlanGrant(ctx, wallet.GrantRequest{To: clinicHome, Records: []string{recs[len(recs)-1].ID.String()}, NotAfter: endOf(n)})
-			if err != nil {
-				return err
-			}
-			say("b", step, endOf(n))
-			if _, _, err := patient.Grant(ctx, p); err != nil {
-				return err
-			}
-			say("d", step, endOf(n))
-		case "fetch":
-			box, err := clinic.Inbox(ctx)
-			if err != nil {
-				return err
-			}
-			box = slices.DeleteFunc(box, func(r wallet.Received) bool { return r.Status != wallet.StatusActive || r.Fetched > 0 })
-			if len(box) == 0 {
-				continue
-			}
-			r := box[len(box)-1]
-			say("b", step, r.Consent)
-			if err := fetch(clinic, r); err != nil {
-				return err
-			}
-			say("d", step, r.Consent)
-		case "revoke":
-			cs, err := patient.SelectRevocations(ctx, wallet.RevokeRequest{All: true})
-			if err != nil {
-				return err
-			}
-			if len(cs) == 0 {
-				continue
-			}
-			c := cs[len(cs)-1]
-			say("b", step, c.ID)
-			if _, err := patient.Revoke(ctx, []contract.ID{c.ID}); err != nil {
-				return err
-			}
-			say("d", step, c.ID)
+		key, do, err := prepare(patient, clinic, steps[(first+i)%len(steps)], n)
+		if err != nil {
+			return err
 		}
+		if do == nil { // nothing to fetch or to revoke
+			i--
+			if key, do, err = prepare(patient, clinic, "grant", n); err != nil {
+				return err
+			}
+			say("b", "grant", key)
+			if err := do(); err != nil {
+				return err
+			}
+			say("d", "grant", key)
+			continue
+		}
+		say("b", steps[(first+i)%len(steps)], key)
+		if err := do(); err != nil {
+			return err
+		}
+		say("d", steps[(first+i)%len(steps)], key)
 	}
 	say("end")
 	return nil
+}
+
+// prepare looks for something to do a step with. key tells what it is, do does it;
+// do is nil if there is nothing.
+func prepare(patient, clinic *wallet.Wallet, step string, n int) (key string, do func() error, err error) {
+	ctx := context.Background()
+	switch step {
+	case "add":
+		title := "r" + strconv.Itoa(n)
+		return title + " 1", func() error {
+			_, _, err := patient.AddRecord(ctx, source(title, 1), wallet.Describe{}, nil)
+			return err
+		}, nil
+	case "update", "grant":
+		recs, err := patient.Records(ctx)
+		if err != nil {
+			return "", nil, err
+		}
+		r := recs[len(recs)-1]
+		if step == "update" {
+			return fmt.Sprint(r.Title, " ", r.Version+1), func() error {
+				_, _, err := patient.UpdateRecord(ctx, r.ID.String(), source(r.Title, r.Version+1), wallet.Describe{}, nil)
+				return err
+			}, nil
+		}
+		p, err := patient.PlanGrant(ctx, wallet.GrantRequest{To: clinicHome, Records: []string{r.ID.String()}, NotAfter: endOf(n)})
+		return fmt.Sprint(endOf(n)), func() error {
+			_, _, err := patient.Grant(ctx, p)
+			return err
+		}, err
+	case "fetch":
+		box, err := clinic.Inbox(ctx)
+		for i := len(box) - 1; i >= 0; i-- {
+			if r := box[i]; r.Status == wallet.StatusActive && r.Fetched == 0 {
+				return r.Consent.String(), func() error { return fetch(clinic, r) }, err
+			}
+		}
+		return "", nil, err
+	case "revoke":
+		cs, err := patient.SelectRevocations(ctx, wallet.RevokeRequest{All: true})
+		if err != nil || len(cs) == 0 {
+			return "", nil, err
+		}
+		id := cs[len(cs)-1].ID
+		return id.String(), func() error {
+			_, err := patient.Revoke(ctx, []contract.ID{id})
+			return err
+		}, nil
+	}
+	return "", nil, fmt.Errorf("no step %q", step)
 }
 
 // fetch opens a consent and reads all of it.
@@ -312,11 +312,11 @@ func inspect(t testing.TB, d district, all bool) aftermath {
 	return a
 }
 
-// killed runs a worker and kills it so long after it was ready. It returns what
-// the worker said.
-func killed(t testing.TB, cmd *exec.Cmd, after time.Duration) string {
+// killed runs a worker and kills it so long after it said something that begins
+// with mark. It returns all that the worker said after its first line.
+func killed(t testing.TB, cmd *exec.Cmd, mark string, after time.Duration) string {
 	t.Helper()
-	var stderr strings.Builder
+	var stderr, said strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -325,23 +325,30 @@ func killed(t testing.TB, cmd *exec.Cmd, after time.Duration) string {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	r := bufio.NewReader(out)
-	if line, err := r.ReadString('\n'); line != "ready\n" {
-		cmd.Wait()
-		t.Fatalf("the worker said %q, %v, %s", line, err, stderr.String())
+	var timer *time.Timer
+	for r := bufio.NewReader(out); ; {
+		line, err := r.ReadString('\n')
+		said.WriteString(line)
+		if timer == nil && strings.HasPrefix(line, mark) {
+			timer = time.AfterFunc(after, func() { cmd.Process.Kill() })
+		}
+		if err != nil {
+			break
+		}
 	}
-	timer := time.AfterFunc(after, func() { cmd.Process.Kill() })
-	said, _ := io.ReadAll(r)
 	err = cmd.Wait()
-	timer.Stop()
+	if timer != nil {
+		timer.Stop()
+	}
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.Exited() {
-		t.Fatalf("the worker ended by itself: %v\n%s%s", err, said, stderr.String())
+		t.Fatalf("the worker ended by itself: %v\n%s%s", err, said.String(), stderr.String())
 	}
-	return string(said)
+	return said.String()
 }
 
-// spans measures how long opening and each step take.
+// spans measures how long opening with the looking before the first step takes,
+// and each step itself.
 func spans(t testing.TB, d district) (open time.Duration, step map[string]time.Duration) {
 	t.Helper()
 	step = map[string]time.Duration{}
@@ -355,14 +362,20 @@ func spans(t testing.TB, d district) (open time.Duration, step map[string]time.D
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		var last time.Time
-		for s := bufio.NewScanner(out); s.Scan(); last = time.Now() {
+		var ready, begun time.Time
+		first := time.Duration(0)
+		for s := bufio.NewScanner(out); s.Scan(); {
 			switch w := strings.Fields(s.Text()); w[0] {
-			case "open":
-				open = max(open, time.Since(last))
-			case "b", "d":
-				// A step begins with the looking before it.
-				step[w[1]] = max(step[w[1]], time.Since(last))
+			case "ready":
+				ready = time.Now()
+			case "b":
+				begun = time.Now()
+				if first == 0 {
+					first = time.Since(ready)
+					open = max(open, first)
+				}
+			case "d":
+				step[w[1]] = max(step[w[1]], time.Since(begun))
 			}
 		}
 		if err := cmd.Wait(); err != nil {
@@ -372,6 +385,23 @@ func spans(t testing.TB, d district) (open time.Duration, step map[string]time.D
 	return open, step
 }
 
+// tally is what became of killed workers.
+type tally struct {
+	mu                     sync.Mutex
+	kills, finished, again int
+	interrupted            map[string]int            // step → kills
+	outcome                map[string]map[string]int // step → outcome → kills
+}
+
+func (y *tally) count(step, outcome string) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if y.outcome[step] == nil {
+		y.outcome[step] = map[string]int{}
+	}
+	y.outcome[step][outcome]++
+}
+
 // Promise 8: a process that is killed at any instant leaves nothing half done.
 func TestKilledAtAnyInstant(t *testing.T) {
 	const perDistrict = 25
@@ -379,80 +409,122 @@ func TestKilledAtAnyInstant(t *testing.T) {
 	if testing.Short() {
 		kills = 20
 	}
-	rng := rand.New(rand.NewPCG(20261121, 8))
-	open, span := spans(t, newDistrict(t, t.TempDir()))
-	t.Logf("measured: opening %v, steps %v", open.Round(time.Millisecond), span)
-
-	interrupted := map[string]int{}
-	outcome := map[string]map[string]int{"opening": {}, "looking": {}}
-	for _, s := range steps {
-		outcome[s] = map[string]int{}
-	}
-	finished, again, total := 0, 0, 0
+	first := newDistrict(t, t.TempDir())
+	open, span := spans(t, first)
+	t.Logf("measured: opening and looking %v, steps %v", open.Round(time.Millisecond), span)
+	y := &tally{interrupted: map[string]int{}, outcome: map[string]map[string]int{}}
 	start := time.Now()
-	for round := 0; total < kills; round++ {
-		d := newDistrict(t, t.TempDir())
-		var deeds ledgerOfDeeds
-		for k := 0; k < perDistrict && total < kills; k++ {
-			total++
-			first := rng.IntN(len(steps))
-			if k == 0 {
-				first = 0
-			}
-			after := time.Duration(rng.Int64N(int64(open + 2*span[steps[first]] + 2*time.Millisecond)))
-			said := killed(t, otherProcess(t, "worker", d, fmt.Sprint(first, 1000*round+20*k, 0)), after)
-			stopped := deeds.hear(said)
-			what := "looking"
-			switch {
-			case stopped != nil:
-				what = stopped.step
-			case !strings.Contains(said, "open\n"):
-				what = "opening"
-			}
-			interrupted[what]++
-			waiting := d.journal(t)
-			// Sometimes the next run is a worker that may be killed while it finishes
-			// what this one began.
-			if len(waiting) > 0 && stopped != nil && rng.IntN(4) == 0 && k < perDistrict-1 && total < kills {
-				again++
-				outcome[what]["left to the next worker"]++
-				continue
-			}
-			a := inspect(t, d, k == perDistrict-1 || total == kills)
-			for _, f := range a.finished {
-				if f.Err != nil {
-					t.Errorf("kill %d in %s: finishing %s: %v", total, what, f.Action, f.Err)
-				}
-			}
-			finished += len(a.finished)
-			for _, d := range deeds {
-				if d.done && !a.holds(d) {
-					t.Errorf("kill %d in %s: %s %s was done and is lost", total, what, d.step, d.key)
-				}
-			}
-			if stopped == nil {
-				continue
-			}
-			switch holds := a.holds(*stopped); {
-			case len(waiting) > 0 && !holds:
-				t.Errorf("kill %d: %s %s was in the journal and is absent", total, stopped.step, stopped.key)
-			case len(waiting) > 0:
-				outcome[what]["finished on the next run"]++
-			case holds:
-				outcome[what]["was whole"]++
-			default:
-				outcome[what]["absent"]++
-			}
-			if t.Failed() {
-				t.Fatalf("district %d, the worker said:\n%s", round, said)
+	t.Run("districts", func(t *testing.T) {
+		for from := 0; from < kills; from += perDistrict {
+			t.Run(strconv.Itoa(from), func(t *testing.T) {
+				t.Parallel()
+				killIn(t, y, uint64(from), min(perDistrict, kills-from), open, span)
+			})
+		}
+	})
+	t.Logf("%d kills in %v, in: %s", y.kills, time.Since(start).Round(100*time.Millisecond), countsOf(y.interrupted))
+	for _, s := range steps {
+		t.Logf("killed in %-7s %s", s+":", countsOf(y.outcome[s]))
+	}
+	t.Logf("changes finished by the next run: %d; left to a next worker that could be killed too: %d", y.finished, y.again)
+	if y.kills < kills {
+		t.Errorf("%d kills, want %d", y.kills, kills)
+	}
+}
+
+// killIn makes a district and kills workers in it.
+func killIn(t *testing.T, y *tally, seed uint64, kills int, open time.Duration, span map[string]time.Duration) {
+	rng := rand.New(rand.NewPCG(20261121, seed))
+	d := newDistrict(t, t.TempDir())
+	prefill(t, d)
+	var deeds ledgerOfDeeds
+	var before []string // what waited when the worker began
+	for k := range kills {
+		last := k == kills-1
+		first := rng.IntN(len(steps))
+		// Most are killed in a step, at any moment of it or soon after; the others
+		// while they open the wallets and finish what waits.
+		mark, most := "b ", span[steps[first]]*3/2
+		if len(before) > 0 || rng.IntN(8) == 0 {
+			mark, most = "ready", open
+		}
+		after := time.Duration(rng.Int64N(int64(most)))
+		said := killed(t, otherProcess(t, "worker", d, fmt.Sprint(first, 100+20*k, 0)), mark, after)
+		stopped := deeds.hear(said)
+		what := "looking"
+		switch {
+		case stopped != nil:
+			what = stopped.step
+		case !strings.Contains(said, "open\n"):
+			what = "opening"
+		}
+		y.mu.Lock()
+		y.kills++
+		y.interrupted[what]++
+		y.mu.Unlock()
+		waiting := d.journal(t)
+		own := slices.ContainsFunc(waiting, func(name string) bool { return !slices.Contains(before, name) })
+		// Sometimes the next run is a worker that may be killed while it finishes what
+		// this one began.
+		if own && stopped != nil && rng.IntN(4) == 0 && !last {
+			y.mu.Lock()
+			y.again++
+			y.mu.Unlock()
+			y.count(what, "left to the next worker")
+			before = waiting
+			continue
+		}
+		before = nil
+		a := inspect(t, d, last)
+		for _, f := range a.finished {
+			if f.Err != nil {
+				t.Errorf("killed in %s: finishing %s: %v", what, f.Action, f.Err)
 			}
 		}
+		y.mu.Lock()
+		y.finished += len(a.finished)
+		y.mu.Unlock()
+		for _, d := range deeds {
+			if d.done && !a.holds(d) {
+				t.Errorf("killed in %s: %s %s was done and is lost", what, d.step, d.key)
+			}
+		}
+		if stopped != nil {
+			switch holds := a.holds(*stopped); {
+			case own && !holds:
+				t.Errorf("%s %s was in the journal and is absent", stopped.step, stopped.key)
+			case own:
+				y.count(what, "finished on the next run")
+			case holds:
+				y.count(what, "was whole")
+			default:
+				y.count(what, "absent")
+			}
+		}
+		if t.Failed() {
+			t.Fatalf("kill %d after %v, the worker said:\n%s", k, after, said)
+		}
 	}
-	t.Logf("%d kills in %v: %s", total, time.Since(start).Round(100*time.Millisecond), countsOf(interrupted))
-	for _, s := range steps {
-		t.Logf("killed in %-7s %s", s+":", countsOf(outcome[s]))
+}
+
+// prefill gives a district a record with a consent, so that there is something to
+// fetch and to revoke.
+func prefill(t testing.TB, d district) {
+	t.Helper()
+	patient, clinic, f, err := d.open()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Logf("changes finished by the next run: %d; left to a next worker that could be killed too: %d", finished, again)
+	defer f.Close()
+	for n, step := range []string{"add", "grant", "grant"} {
+		_, do, err := prepare(patient, clinic, step, n)
+		if err == nil {
+			err = do()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func countsOf(m map[string]int) string {

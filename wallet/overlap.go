@@ -1,35 +1,44 @@
 package wallet
 
-import "io"
+import (
+	"io"
+	"sync/atomic"
 
-// Encrypting, hashing and reading take about the same time each; overlapping them
-// on two cores is what keeps a large record as fast as its slowest step. Both
-// types below use a fixed number of buffers, so that memory stays flat.
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// Reading, hashing, encrypting and writing take about the same time each;
+// overlapping them on all cores is what keeps a large record as fast as its
+// slowest step. Both types below hand a fixed number of buffers from step to
+// step, so that memory stays flat and few bytes are copied.
 
 const (
 	overlapBuffers = 4
-	overlapSize    = 1 << 20
+	overlapSize    = contract.PieceSize
 )
 
+// filled is a buffer and the part of it that holds data.
 type filled struct {
-	data []byte
-	err  error // ends the stream
+	buf, data []byte
+	err       error // ends the stream, after the data
 }
 
-// ahead reads from r in a goroutine of its own, at most overlapBuffers MiB ahead.
+// ahead reads in a goroutine of its own, at most overlapBuffers pieces ahead.
 type ahead struct {
 	full chan filled
 	free chan []byte
 	stop chan struct{}
 	done chan struct{}
 	cur  filled
-	rest []byte
+	rest []byte // of cur, for Read
 }
 
-func readAhead(r io.Reader) *ahead {
+// readAhead begins to call fill, which returns the part of its buffer of
+// overlapSize bytes that it filled.
+func readAhead(fill func(buf []byte) ([]byte, error)) *ahead {
 	a := &ahead{full: make(chan filled), free: make(chan []byte, overlapBuffers), stop: make(chan struct{}), done: make(chan struct{})}
 	for range overlapBuffers {
-		a.free <- make([]byte, overlapSize)
+		a.free <- nil
 	}
 	go func() {
 		defer close(a.done)
@@ -40,12 +49,12 @@ func readAhead(r io.Reader) *ahead {
 			case <-a.stop:
 				return
 			}
-			n, err := io.ReadFull(r, buf[:overlapSize])
-			if err == io.ErrUnexpectedEOF {
-				err = io.EOF
+			if buf == nil {
+				buf = make([]byte, overlapSize)
 			}
+			data, err := fill(buf)
 			select {
-			case a.full <- filled{buf[:n], err}:
+			case a.full <- filled{buf, data, err}:
 			case <-a.stop:
 				return
 			}
@@ -57,20 +66,53 @@ func readAhead(r io.Reader) *ahead {
 	return a
 }
 
+// next returns the bytes that come next, until it is called again.
+func (a *ahead) next() ([]byte, error) {
+	if a.cur.err != nil {
+		return nil, a.cur.err
+	}
+	if a.cur.buf != nil {
+		a.free <- a.cur.buf
+	}
+	a.cur = <-a.full
+	if len(a.cur.data) == 0 {
+		return nil, a.cur.err
+	}
+	return a.cur.data, nil
+}
+
+// Read makes an io.Reader of next.
 func (a *ahead) Read(p []byte) (int, error) {
 	for len(a.rest) == 0 {
-		if a.cur.err != nil {
-			return 0, a.cur.err
+		var err error
+		if a.rest, err = a.next(); err != nil {
+			return 0, err
 		}
-		if a.cur.data != nil {
-			a.free <- a.cur.data[:overlapSize]
-		}
-		a.cur = <-a.full
-		a.rest = a.cur.data
 	}
 	n := copy(p, a.rest)
 	a.rest = a.rest[n:]
 	return n, nil
+}
+
+// copyTo writes all there is to w and reports how many bytes have gone over.
+func (a *ahead) copyTo(w io.Writer, progress func(int64)) (int64, error) {
+	var n int64
+	for {
+		b, err := a.next()
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+		if _, err := w.Write(b); err != nil {
+			return n, err
+		}
+		n += int64(len(b))
+		if progress != nil {
+			progress(n)
+		}
+	}
 }
 
 // Close ends the goroutine and waits for it, so that the reader below may be
@@ -80,61 +122,89 @@ func (a *ahead) Close() {
 	<-a.done
 }
 
-// behind writes to w in a goroutine of its own.
-type behind struct {
-	full   chan []byte
-	free   chan []byte
-	done   chan error
-	buf    []byte
-	closed bool
-	err    error
+// fillFrom reads until the buffer is full or r ends. Unlike io.ReadFull it leaves
+// r's errors as they are: io.ErrUnexpectedEOF is not the end of a file.
+func fillFrom(r io.Reader, buf []byte) (data []byte, err error) {
+	n := 0
+	for n < len(buf) && err == nil {
+		var k int
+		k, err = r.Read(buf[n:])
+		n += k
+	}
+	return buf[:n], err
 }
 
-func writeBehind(w io.Writer) *behind {
-	b := &behind{full: make(chan []byte, overlapBuffers), free: make(chan []byte, overlapBuffers), done: make(chan error, 1)}
+// behind passes what it is given through writers, in order, each in a goroutine
+// of its own.
+type behind struct {
+	first  chan []byte
+	free   chan []byte
+	done   chan error
+	failed atomic.Bool
+}
+
+func writeBehind(writers ...io.Writer) *behind {
+	b := &behind{first: make(chan []byte, overlapBuffers), free: make(chan []byte, overlapBuffers), done: make(chan error, len(writers))}
 	for range overlapBuffers {
-		b.free <- make([]byte, 0, overlapSize)
+		b.free <- nil
 	}
-	go func() {
-		var err error
-		for buf := range b.full {
-			if err == nil {
-				_, err = w.Write(buf)
-			}
-			b.free <- buf[:0]
+	from := b.first
+	for i, w := range writers {
+		to := make(chan []byte, overlapBuffers)
+		if i == len(writers)-1 {
+			to = b.free
 		}
-		b.done <- err
-	}()
+		go b.step(w, from, to, i == len(writers)-1)
+		from = to
+	}
 	return b
 }
 
-func (b *behind) Write(p []byte) (int, error) {
-	n := len(p)
-	for len(p) > 0 {
-		if b.buf == nil {
-			b.buf = <-b.free
+// step is one writer's goroutine.
+func (b *behind) step(w io.Writer, from <-chan []byte, to chan<- []byte, last bool) {
+	var err error
+	for buf := range from {
+		if err == nil {
+			if _, err = w.Write(buf); err != nil {
+				b.failed.Store(true)
+			}
 		}
-		k := min(len(p), overlapSize-len(b.buf))
-		b.buf = append(b.buf, p[:k]...)
-		p = p[k:]
-		if len(b.buf) == overlapSize {
-			b.full <- b.buf
-			b.buf = nil
-		}
+		to <- buf
 	}
-	return n, nil
+	if !last {
+		close(to)
+	}
+	b.done <- err
 }
 
-// Close writes what is left and returns the first error of the writer below.
-func (b *behind) Close() error {
-	if b.closed {
-		return b.err
+// copyFrom takes all that r has, or stops once a writer failed: close tells why.
+// It returns how many bytes were taken, and the error of r.
+func (b *behind) copyFrom(r io.Reader, progress func(int64)) (n int64, err error) {
+	for err == nil && !b.failed.Load() {
+		buf := <-b.free
+		if buf == nil {
+			buf = make([]byte, overlapSize)
+		}
+		buf, err = fillFrom(r, buf[:overlapSize])
+		b.first <- buf
+		n += int64(len(buf))
+		if progress != nil && len(buf) > 0 {
+			progress(n)
+		}
 	}
-	b.closed = true
-	if len(b.buf) > 0 {
-		b.full <- b.buf
+	if err == io.EOF {
+		err = nil
 	}
-	close(b.full)
-	b.err = <-b.done
-	return b.err
+	return n, err
+}
+
+// close waits until all is written and returns the first error of a writer.
+func (b *behind) close() (err error) {
+	close(b.first)
+	for range cap(b.done) {
+		if e := <-b.done; err == nil {
+			err = e
+		}
+	}
+	return err
 }

@@ -424,7 +424,7 @@ func (w *Wallet) describe(ctx context.Context, t *thread) error {
 			t.damaged = &ledgerclient.TamperedError{What: "metadata of record " + t.id.String(), Err: err}
 			continue
 		}
-		if err := w.note(frame{Metadata: &metaFrame{Record: t.id, Version: i + 1, metadata: m}}); err != nil {
+		if err := w.note(frame{Metadata: &metaFrame{Record: t.id, Version: i + 1, Said: m}}); err != nil {
 			return err
 		}
 	}

@@ -92,19 +92,32 @@ func Create(ctx context.Context, opt Options, entropy crypto.Entropy, name, ledg
 	}
 	w := assemble(opt, s, client, entropy)
 	w.state = state{V: stateVersion, Name: name, CacheID: newCacheID()}
-	if err := w.writeFile(keyCheckFile, w.local.Seal(keyCheckFile, []byte("carekey"))); err != nil {
-		return nil, err
-	}
-	if err := w.writeState(); err != nil {
-		return nil, err
-	}
-	if err := os.Mkdir(filepath.Join(opt.Dir, journalDir), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return nil, err
-	}
-	if err := writeSettings(opt.Dir, s); err != nil {
-		return nil, err
+	if err := w.writeNew(); err != nil {
+		// Nothing refers to the key: whoever tries again gets another one.
+		return nil, errors.Join(err, opt.Keyring.Delete(context.WithoutCancel(ctx), s.Item))
 	}
 	return w, nil
+}
+
+// writeNew writes the files of a new wallet, or leaves none.
+func (w *Wallet) writeNew() (err error) {
+	defer func() {
+		if err != nil {
+			for _, name := range []string{settingsFile, journalDir, stateFile, keyCheckFile} {
+				os.Remove(filepath.Join(w.dir, name))
+			}
+		}
+	}()
+	if err := w.writeFile(keyCheckFile, w.local.Seal(keyCheckFile, []byte("carekey"))); err != nil {
+		return err
+	}
+	if err := w.writeState(); err != nil {
+		return err
+	}
+	if err := os.Mkdir(filepath.Join(w.dir, journalDir), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return writeSettings(w.dir, w.settings)
 }
 
 // Open unlocks the wallet in opt.Dir. The ledger must be the one that the wallet

@@ -63,10 +63,16 @@
 //	bbolt                           0.26 ms     176,000/s       415
 //	SQLite (WAL, synchronous=FULL)  0.32 ms      78,000/s       419
 //	Tessera, POSIX                  106 ms       12,000/s       481
-//	this package                    BENCH1      BENCH2         BENCH3
+//	this package                    1.5 ms       35,000/s       476
 //
-// The first four have no state tree, and bbolt and SQLite no log tree. Beside
-// speed: the leaves are the bytes that are hashed and signed, so that a reader of
+// The last row is of another day and a machine that was busy otherwise. It has
+// what the others lack: the rules, the log tree, the state tree with its root in
+// every leaf, the index, a signed checkpoint for each append. Against the raw
+// signature checks on all cores in the same run, an append of 1,000 entries
+// reached 0.86 of their speed and a verification 0.92; a ledger of 100,000
+// entries opens in 1 ms more than one of 1,000.
+//
+// Beside speed: the leaves are the bytes that are hashed and signed, so that a reader of
 // fifty lines in another language can check a ledger; an erased share or payload
 // is a file that is overwritten and gone, not a page in a database that lives on
 // in a free list; nothing is linked in (SQLite adds 5 MB, Tessera 5 MB).

@@ -270,21 +270,21 @@ func mixSectors(r *rand.Rand, synced, now []byte) []byte {
 
 type entry = contract.Entry
 
-// run opens the ledger in dir with x and appends the batches of w, each up to
+// run opens the ledger in dir with x and appends the batches, each up to
 // twice. It returns the number of batches that are known to be in.
-func run(t *testing.T, dir string, clock *testClock, x *faultyFiles, batches [][]entry) (known int, f *Folder) {
-	f, err := open(dir, Options{Clock: clock.now}, x, noNetwork)
+func (s *faultScript) run(t *testing.T, dir string, x *faultyFiles) (known int, f *Folder) {
+	f, err := open(dir, Options{Clock: s.clock.now}, x, noNetwork)
 	if err != nil {
-		if f, err = open(dir, Options{Clock: clock.now}, x, noNetwork); err != nil {
+		if f, err = open(dir, Options{Clock: s.clock.now}, x, noNetwork); err != nil {
 			return 0, nil
 		}
 	}
 	f.syncEvery = 4
-	for i, es := range batches {
-		if i == len(batches)/2 {
+	for i, es := range s.batches {
+		if i == len(s.batches)/2 {
 			f.Close()
-			if f, err = open(dir, Options{Clock: clock.now}, x, noNetwork); err != nil {
-				if f, err = open(dir, Options{Clock: clock.now}, x, noNetwork); err != nil {
+			if f, err = open(dir, Options{Clock: s.clock.now}, x, noNetwork); err != nil {
+				if f, err = open(dir, Options{Clock: s.clock.now}, x, noNetwork); err != nil {
 					return known, nil
 				}
 			}
@@ -311,19 +311,19 @@ func run(t *testing.T, dir string, clock *testClock, x *faultyFiles, batches [][
 // verifies, that each batch is in or not as a whole, in order, at least the
 // known ones; and that it goes on from there. It returns the names of the derived
 // files that had to be made anew.
-func checkAfter(t *testing.T, dir string, clock *testClock, batches [][]entry, known int) (rebuilt []string) {
+func (s *faultScript) checkAfter(t *testing.T, dir string, known int) (rebuilt []string) {
 	t.Helper()
-	f, err := open(dir, Options{Clock: clock.now}, unsyncedFiles{}, noNetwork)
+	f, err := open(dir, Options{Clock: s.clock.now}, unsyncedFiles{}, noNetwork)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	report, err := f.Verify(ctx, faultVerified, nil)
+	report, err := f.Verify(ctx, s.verified, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	in := 0
-	for i, es := range batches {
+	for i, es := range s.batches {
 		there := 0
 		for _, e := range es {
 			if _, ok, err := f.Find(ctx, e.ID(f.id)); err != nil {
@@ -342,12 +342,12 @@ func checkAfter(t *testing.T, dir string, clock *testClock, batches [][]entry, k
 	if in < known {
 		t.Fatalf("%d batches are in, %d were acknowledged", in, known)
 	}
-	for _, es := range batches[in:] {
+	for _, es := range s.batches[in:] {
 		mustAppend(t, f, es)
 	}
 	rebuilt = f.Rebuilt()
 	f.Close()
-	g, err := open(dir, Options{Clock: clock.now}, unsyncedFiles{}, noNetwork)
+	g, err := open(dir, Options{Clock: s.clock.now}, unsyncedFiles{}, noNetwork)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -376,63 +376,70 @@ type unsyncedFile struct{ file }
 
 func (unsyncedFile) Sync() error { return nil }
 
-// faultVerified is what faultScript has verified: its signatures need not be
-// checked again after each of hundreds of faults.
-var faultVerified Verified
+// faultScript is a ledger and what is done to it under faults. The signatures of
+// what was there before need not be checked again after each of hundreds.
+type faultScript struct {
+	origin   string
+	clock    *testClock
+	batches  [][]entry
+	verified Verified
+}
 
-func faultScript(t *testing.T) (origin string, clock *testClock, batches [][]entry) {
+func newFaultScript(t *testing.T) *faultScript {
 	f, clock := newLedger(t)
 	w := newWriter(t, f, 4)
 	// More than one page in each file, for most of them.
 	mustAppend(t, f, w.batch(150))
-	faultVerified = mustVerify(t, f).Verified
+	s := &faultScript{origin: f.dir, clock: clock, verified: mustVerify(t, f).Verified}
 	f.Close()
-	for _, n := range []int{1, 3, 6, 1, 9, 2} {
-		batches = append(batches, w.batch(n))
+	for _, n := range []int{1, 3, 6, 1, 8, 5, 5} {
+		s.batches = append(s.batches, w.batch(n))
 	}
-	return f.dir, clock, batches
+	return s
 }
 
 // TestEveryOperationFails lets each file operation of a run fail once.
 func TestEveryOperationFails(t *testing.T) {
-	origin, clock, batches := faultScript(t)
-	total := countOperations(t, origin, clock, batches)
+	s := newFaultScript(t)
+	total := s.countOperations(t)
 	errs := []error{syscall.ENOSPC, syscall.EIO}
 	r := rand.New(rand.NewPCG(9, 9))
 	for at := 1; at <= total; at++ {
 		for _, torn := range []bool{false, true} {
 			dir := filepath.Join(t.TempDir(), "l")
-			copyDir(t, origin, dir)
+			copyDir(t, s.origin, dir)
 			x := newFaults()
 			x.at, x.once, x.torn = at, errs[at%2], torn
-			known, f := run(t, dir, clock, x, batches)
-			if f == nil || known != len(batches) {
-				t.Fatalf("operation %d: one failure, and %d of %d batches went in at the second try", at, known, len(batches))
+			known, f := s.run(t, dir, x)
+			if f == nil || known != len(s.batches) {
+				t.Fatalf("operation %d: one failure, and %d of %d batches went in at the second try", at, known, len(s.batches))
 			}
 			after := filepath.Join(t.TempDir(), "power")
 			x.lose(t, r, dir, after)
-			checkAfter(t, after, clock, batches, known)
+			s.checkAfter(t, after, known)
 			// The process that met the failure goes on with what it has in memory.
-			mustVerify(t, f)
+			if _, err := f.Verify(ctx, s.verified, nil); err != nil {
+				t.Fatal(err)
+			}
 			modelOf(t, f).check(t, f)
 			if at%2 == 0 {
 				f.Close()
 			} else {
 				f.closeFiles()
 			}
-			checkAfter(t, dir, clock, batches, known)
+			s.checkAfter(t, dir, known)
 		}
 	}
 	t.Logf("%d operations failed once, plain and torn", total)
 }
 
-func countOperations(t *testing.T, origin string, clock *testClock, batches [][]entry) int {
+func (s *faultScript) countOperations(t *testing.T) int {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "l")
-	copyDir(t, origin, dir)
+	copyDir(t, s.origin, dir)
 	x := newFaults()
-	known, f := run(t, dir, clock, x, batches)
-	if known != len(batches) {
+	known, f := s.run(t, dir, x)
+	if known != len(s.batches) {
 		t.Fatal("the run does not work without faults")
 	}
 	f.Close()
@@ -446,24 +453,24 @@ func countOperations(t *testing.T, origin string, clock *testClock, batches [][]
 // before it, and for writes in the middle of it. Then the same with the power
 // failing at that moment.
 func TestKilledAtEveryOperation(t *testing.T) {
-	origin, clock, batches := faultScript(t)
-	total := countOperations(t, origin, clock, batches)
+	s := newFaultScript(t)
+	total := s.countOperations(t)
 	r := rand.New(rand.NewPCG(8, 8))
 	lost := 0
 	for at := 1; at <= total; at++ {
 		for _, torn := range []bool{false, true} {
 			dir := filepath.Join(t.TempDir(), "l")
-			copyDir(t, origin, dir)
+			copyDir(t, s.origin, dir)
 			x := newFaults()
 			x.at, x.torn = at, torn
-			known, f := run(t, dir, clock, x, batches)
+			known, f := s.run(t, dir, x)
 			after := filepath.Join(t.TempDir(), "power")
 			x.lose(t, r, dir, after)
 			if f != nil {
 				f.closeFiles()
 			}
-			again := checkAfter(t, after, clock, batches, known)
-			again = append(again, checkAfter(t, dir, clock, batches, known)...)
+			again := s.checkAfter(t, after, known)
+			again = append(again, s.checkAfter(t, dir, known)...)
 			// The index alone is written anew, when it grows.
 			for _, name := range again {
 				if name != "index" {
@@ -513,9 +520,9 @@ func TestCreateInterrupted(t *testing.T) {
 // TestDiskFull: the disk stays full. What was there can be read, the error tells
 // why nothing can be added, and once there is room all goes on.
 func TestDiskFull(t *testing.T) {
-	origin, clock, batches := faultScript(t)
+	s := newFaultScript(t)
 	x := newFaults()
-	f, err := open(origin, Options{Clock: clock.now}, x, noNetwork)
+	f, err := open(s.origin, Options{Clock: s.clock.now}, x, noNetwork)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -524,17 +531,17 @@ func TestDiskFull(t *testing.T) {
 	f.tables.leaves.f = &fullFile{f.tables.leaves.f}
 	f.ops = full
 	for range 3 {
-		if _, err := f.Append(ctx, batches[0]); !errors.Is(err, syscall.ENOSPC) {
+		if _, err := f.Append(ctx, s.batches[0]); !errors.Is(err, syscall.ENOSPC) {
 			t.Fatalf("%v", err)
 		}
 		mustVerify(t, f)
 	}
 	f.tables.leaves.f = f.tables.leaves.f.(*fullFile).file
-	if _, err := f.Append(ctx, batches[0]); !errors.Is(err, syscall.ENOSPC) {
+	if _, err := f.Append(ctx, s.batches[0]); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("checkpoint on a full disk: %v", err)
 	}
 	f.ops = x
-	mustAppend(t, f, batches[0])
+	mustAppend(t, f, s.batches[0])
 	mustVerify(t, f)
 }
 
@@ -554,28 +561,28 @@ func (f *fullFile) WriteAt(b []byte, off int64) (int, error) {
 // TestReadOnly: a folder on a read-only file system, clean or after a crash, is
 // read and verified; nothing can be appended.
 func TestReadOnly(t *testing.T) {
-	origin, clock, batches := faultScript(t)
+	s := newFaultScript(t)
 	for _, crash := range []bool{false, true} {
 		dir := filepath.Join(t.TempDir(), "l")
-		copyDir(t, origin, dir)
+		copyDir(t, s.origin, dir)
 		if crash {
-			f, err := Open(dir, Options{Clock: clock.now})
+			f, err := Open(dir, Options{Clock: s.clock.now})
 			if err != nil {
 				t.Fatal(err)
 			}
-			mustAppend(t, f, batches[0])
+			mustAppend(t, f, s.batches[0])
 			f.closeFiles()
 			os.Remove(filepath.Join(dir, "state"))
 		}
 		before := snapshotDir(t, dir)
-		f, err := open(dir, Options{Clock: clock.now}, readOnlyFiles{}, noNetwork)
+		f, err := open(dir, Options{Clock: s.clock.now}, readOnlyFiles{}, noNetwork)
 		if err != nil {
 			t.Fatal(err)
 		}
 		mustVerify(t, f)
 		modelOf(t, f).check(t, f)
 		var ro *ReadOnlyError
-		if _, err := f.Append(ctx, batches[1]); !errors.As(err, &ro) || !errors.Is(err, syscall.EROFS) {
+		if _, err := f.Append(ctx, s.batches[1]); !errors.As(err, &ro) || !errors.Is(err, syscall.EROFS) {
 			t.Errorf("%v", err)
 		}
 		if err := f.Close(); err != nil {

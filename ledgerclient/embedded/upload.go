@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -15,27 +16,35 @@ import (
 )
 
 // upload is one content on its way. The bytes go to a file in staging; the hashes
-// of its pieces are computed beside it, on another core, and become the file's
-// end. Memory is flat: buffers of one piece each.
+// of its pieces become the file's end. Hashing and writing are each a goroutine
+// through which the pieces pass, beside the caller's. Memory is flat: buffers of
+// one piece each.
 type upload struct {
 	ctx    context.Context
 	st     *stage
 	path   string
 	f      file
-	size   int64
-	piece  []byte      // being filled
-	empty  chan []byte // buffers to fill
-	full   chan []byte // pieces to hash
-	hashes chan []crypto.Hash
+	piece  []byte        // being filled
+	empty  chan []byte   // buffers to fill
+	full   chan []byte   // pieces to hash, and then to write
+	done   chan written // what came of it
+	failed atomic.Bool   // a write failed: done tells why
 
-	pieces []crypto.Hash // once summed
+	sum    written // once summed
 	summed bool
 	closed bool
-	err    error // of a write: nothing can be right after it
+	err    error // nothing can be right after it
+}
+
+// written is what was written.
+type written struct {
+	pieces []crypto.Hash
+	size   int64
+	err    error
 }
 
 // uploadBuffers is how many pieces are in memory at most.
-const uploadBuffers = 4
+const uploadBuffers = 6
 
 // writebackStep is after how many bytes the system is asked to write to the disk
 // what it was given.
@@ -60,22 +69,49 @@ func (s store) Upload(ctx context.Context) (ledgerclient.Upload, error) {
 	}
 	u := &upload{
 		ctx: ctx, st: st, path: path, f: f,
-		empty:  make(chan []byte, uploadBuffers),
-		full:   make(chan []byte, uploadBuffers),
-		hashes: make(chan []crypto.Hash, 1),
+		empty: make(chan []byte, uploadBuffers),
+		full:  make(chan []byte, uploadBuffers),
+		done:  make(chan written, 1),
 	}
 	for range uploadBuffers {
 		u.empty <- nil
 	}
+	go u.write(u.hash())
+	return u, nil
+}
+
+// hash starts to hash the pieces that are full and to hand them on.
+func (u *upload) hash() (hashed <-chan []byte, pieces <-chan []crypto.Hash) {
+	out, all := make(chan []byte, uploadBuffers), make(chan []crypto.Hash, 1)
 	go func() {
 		var hashes []crypto.Hash
 		for piece := range u.full {
 			hashes = append(hashes, crypto.Hash(tlog.RecordHash(piece)))
-			u.empty <- piece[:0]
+			out <- piece
 		}
-		u.hashes <- hashes
+		close(out)
+		all <- hashes
 	}()
-	return u, nil
+	return out, all
+}
+
+// write writes the pieces that are hashed. After an error it only takes them.
+func (u *upload) write(hashed <-chan []byte, pieces <-chan []crypto.Hash) {
+	var r written
+	for piece := range hashed {
+		if r.err == nil {
+			if _, r.err = u.f.WriteAt(piece, r.size); r.err != nil {
+				u.failed.Store(true)
+			}
+		}
+		r.size += int64(len(piece))
+		if r.size%writebackStep == 0 && r.err == nil {
+			startWriteback(u.f, r.size-writebackStep, writebackStep)
+		}
+		u.empty <- piece[:0]
+	}
+	r.pieces = <-pieces
+	u.done <- r
 }
 
 // Write takes the next bytes of the content.
@@ -89,6 +125,10 @@ func (u *upload) Write(p []byte) (n int, err error) {
 		}
 		if u.piece == nil {
 			if u.err = u.ctx.Err(); u.err != nil {
+				return n, u.err
+			}
+			if u.failed.Load() {
+				u.finish()
 				return n, u.err
 			}
 			if u.piece = <-u.empty; u.piece == nil {
@@ -106,17 +146,8 @@ func (u *upload) Write(p []byte) (n int, err error) {
 	return n, u.err
 }
 
-// flush writes the piece and hands it on.
+// flush hands the piece on.
 func (u *upload) flush() {
-	if u.err == nil {
-		if _, u.err = u.f.WriteAt(u.piece, u.size); u.err != nil {
-			return
-		}
-	}
-	u.size += int64(len(u.piece))
-	if u.size%writebackStep == 0 {
-		startWriteback(u.f, u.size-writebackStep, writebackStep)
-	}
 	u.full <- u.piece
 	u.piece = nil
 }
@@ -129,22 +160,26 @@ func (u *upload) Sum() (size int64, head crypto.Hash, err error) {
 	case u.err == nil && !u.summed && len(u.piece) > 0:
 		u.flush()
 	}
+	if u.err == nil {
+		u.finish()
+	}
 	if u.err != nil {
 		return 0, head, u.err
 	}
-	u.finish()
-	if len(u.pieces) == 0 {
+	if len(u.sum.pieces) == 0 {
 		return 0, head, errUploadEmpty
 	}
-	return u.size, ledgerclient.ContentHead(u.pieces), nil
+	return u.sum.size, ledgerclient.ContentHead(u.sum.pieces), nil
 }
 
-// finish ends the hashing and takes its result.
+// finish ends hashing and writing and takes their result.
 func (u *upload) finish() {
 	if !u.summed {
 		u.summed = true
 		close(u.full)
-		u.pieces = <-u.hashes
+		if u.sum = <-u.done; u.err == nil {
+			u.err = u.sum.err
+		}
 	}
 }
 
@@ -202,10 +237,10 @@ func (u *upload) Commit(put ledgerclient.Put) error {
 func (u *upload) close() error {
 	u.closed = true
 	var list bytes.Buffer
-	for _, h := range u.pieces {
+	for _, h := range u.sum.pieces {
 		list.Write(h[:])
 	}
-	if _, err := u.f.WriteAt(list.Bytes(), u.size); err != nil {
+	if _, err := u.f.WriteAt(list.Bytes(), u.sum.size); err != nil {
 		u.f.Close()
 		return err
 	}
@@ -216,8 +251,8 @@ func (u *upload) close() error {
 func (u *upload) Abort() error {
 	if !u.closed {
 		u.closed = true
+		u.finish() // before the file is closed: it may still be written to
 		u.f.Close()
-		u.finish()
 	}
 	return u.st.s.removeAll(u.st.dir)
 }

@@ -1,0 +1,310 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/keyring"
+)
+
+// app is one run of the program. This file is the only one that names a backend
+// or a keyring; tests make an app of their own with another clock.
+type app struct {
+	in, out, err *os.File
+	lookup       func(name string) (string, bool) // the environment
+	now          func() time.Time
+	workFactor   int // scrypt's, of new passphrase files; 0 is the default
+
+	flags flags
+}
+
+// flags are those that every command has.
+type flags struct {
+	json, yes, noInput, quiet bool
+	profile, ledger           string
+	acceptClock               bool // of the commands that write
+}
+
+func newApp() *app {
+	return &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, lookup: os.LookupEnv, now: time.Now}
+}
+
+// The environment of the program. Nothing else of it is read here.
+const (
+	envHome       = "CAREKEY_HOME"            // folder of the wallets
+	envProfile    = "CAREKEY_PROFILE"         // which wallet in it
+	envLedger     = "CAREKEY_LEDGER"          // folder of the ledger
+	envKeyring    = "CAREKEY_KEYRING"         // "os" or "file": where init keeps the key
+	envPassphrase = "CAREKEY_PASSPHRASE_FILE" // file whose first line is the passphrase of the key file
+	envXDGData    = "XDG_DATA_HOME"
+)
+
+// run carries out one command line and returns the exit code.
+func (a *app) run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	root := newRoot(a)
+	root.SetArgs(args)
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	return a.report(root.ExecuteContext(ctx), args)
+}
+
+func (a *app) env(name string) string {
+	v, _ := a.lookup(name)
+	return v
+}
+
+// home is the folder that holds the wallets and the default ledger.
+func (a *app) home() (string, error) {
+	if h := a.env(envHome); h != "" {
+		return filepath.Abs(h)
+	}
+	if d := a.env(envXDGData); filepath.IsAbs(d) {
+		return filepath.Join(d, "carekey"), nil
+	}
+	user, err := os.UserHomeDir()
+	if err != nil {
+		return "", usage("no home folder is known", "name one with "+envHome)
+	}
+	switch runtime.GOOS {
+	case "darwin":
+		return filepath.Join(user, "Library", "Application Support", "carekey"), nil
+	case "windows":
+		if d := a.env("LocalAppData"); d != "" {
+			return filepath.Join(d, "carekey"), nil
+		}
+	}
+	return filepath.Join(user, ".local", "share", "carekey"), nil
+}
+
+// profile is the name of the wallet in the home.
+func (a *app) profile() string {
+	if a.flags.profile != "" {
+		return a.flags.profile
+	}
+	if p := a.env(envProfile); p != "" {
+		return p
+	}
+	return "default"
+}
+
+// place is where things are before anything is opened.
+type place struct {
+	home     string
+	dir      string // of the wallet
+	settings *wallet.Settings
+	ledger   string // folder
+	given    bool   // the ledger was named by flag or environment
+}
+
+// defaultLedger is the folder inside the home, and how the settings name it: the
+// home can be moved with both in it.
+const defaultLedger = "ledger"
+
+func (a *app) place() (place, error) {
+	var p place
+	var err error
+	if p.home, err = a.home(); err != nil {
+		return p, err
+	}
+	p.dir = wallet.ProfileDir(p.home, a.profile())
+	s, err := wallet.ReadSettings(p.dir)
+	if err == nil {
+		p.settings = &s
+	} else if !is[*wallet.NoWalletError](err) {
+		return p, err
+	}
+	p.ledger = a.flags.ledger
+	if p.ledger == "" {
+		p.ledger = a.env(envLedger)
+	}
+	switch {
+	case p.ledger != "":
+		p.given = true
+		if strings.Contains(p.ledger, "://") {
+			return p, usage("ledger "+p.ledger+": not a folder", "this version knows ledgers in folders: --ledger DIR")
+		}
+		p.ledger, err = filepath.Abs(p.ledger)
+		return p, err
+	case p.settings != nil && filepath.IsAbs(p.settings.Ledger):
+		p.ledger = p.settings.Ledger
+	case p.settings != nil:
+		p.ledger = filepath.Join(p.home, p.settings.Ledger)
+	default:
+		p.ledger = filepath.Join(p.home, defaultLedger)
+	}
+	return p, nil
+}
+
+// keyring returns the store of that kind for the wallet in dir.
+func (a *app) keyring(kind, dir string) keyring.Store {
+	if kind == keyring.KindFile {
+		return &keyring.File{Path: a.keyFile(dir), Passphrase: a.passphrase, WorkFactor: a.workFactor}
+	}
+	k := &keyring.OS{}
+	if a.interactive() {
+		k.Timeout = time.Minute // a person may have to answer the system's prompt
+	}
+	return k
+}
+
+func (a *app) keyFile(dir string) string { return filepath.Join(dir, keyring.FileName) }
+
+// keyringKind is what the environment asks for; "" if it does not.
+func (a *app) keyringKind() (string, error) {
+	switch k := a.env(envKeyring); k {
+	case "", keyring.KindOS, keyring.KindFile:
+		return k, nil
+	default:
+		return "", usage(envKeyring+"="+k+": no such keyring", "use os or file")
+	}
+}
+
+// probeKeyring finds out whether a new key could be stored, before a person
+// writes 24 words down for nothing.
+func (a *app) probeKeyring(ctx context.Context, kind, dir string) error {
+	if kind == keyring.KindFile {
+		if _, err := os.Lstat(a.keyFile(dir)); err == nil {
+			return &keyring.ItemExistsError{Kind: kind}
+		}
+		if !a.interactive() {
+			b, err := a.passphrase(ctx, true)
+			clear(b)
+			return err
+		}
+		return nil
+	}
+	_, err := a.keyring(kind, dir).Get(ctx, keyring.NewID())
+	if is[*keyring.ItemNotFoundError](err) {
+		return nil
+	}
+	return err
+}
+
+// passphrase is that of the key file, from the file that the environment names or
+// from the terminal.
+func (a *app) passphrase(_ context.Context, confirm bool) ([]byte, error) {
+	if path := a.env(envPassphrase); path != "" {
+		b, err := readSmall(path)
+		if err != nil {
+			return nil, &passphraseFileError{err}
+		}
+		line, _, _ := strings.Cut(string(b), "\n")
+		clear(b)
+		return []byte(strings.TrimSuffix(line, "\r")), nil
+	}
+	if !a.interactive() {
+		return nil, &needError{What: "the passphrase of your key file", Flag: "the environment variable " + envPassphrase}
+	}
+	prompt := "Passphrase of your carekey wallet"
+	if confirm {
+		prompt = "New passphrase for your carekey wallet"
+	}
+	return ui.Passphrase(a.in, a.err, prompt, confirm)
+}
+
+// ledger is an open ledger: what a wallet works with, and the check of all of it.
+type ledger struct {
+	ledgerclient.Services
+	// verify checks everything; what was checked up to the given head before is
+	// not checked again. It returns the head and how many signatures it checked.
+	verify func(ctx context.Context, size uint64, root crypto.Hash, progress func(done, total uint64)) (uint64, crypto.Hash, uint64, error)
+	close  func() error
+}
+
+func (a *app) openLedger(dir string) (*ledger, error) {
+	f, err := embedded.Open(dir, embedded.Options{Clock: a.now, AcceptClock: a.flags.acceptClock})
+	if err != nil {
+		return nil, err
+	}
+	return ledgerOf(f), nil
+}
+
+// createLedger makes a new ledger in a folder.
+func (a *app) createLedger(dir string) (*ledger, error) {
+	f, err := embedded.Create(dir, "carekey", a.now)
+	if err != nil {
+		return nil, err
+	}
+	return ledgerOf(f), nil
+}
+
+func ledgerOf(f *embedded.Folder) *ledger {
+	return &ledger{
+		Services: f.Services(),
+		verify: func(ctx context.Context, size uint64, root crypto.Hash, progress func(done, total uint64)) (uint64, crypto.Hash, uint64, error) {
+			r, err := f.Verify(ctx, embedded.Verified{Size: size, Root: root}, progress)
+			return r.Size, r.Root, r.Signatures, err
+		},
+		close: f.Close,
+	}
+}
+
+// maxIdle is how far the clock may be past the ledger's last entry, in hours,
+// before a folder wants a person's word for it. It is looked at before anything
+// is signed, so that nothing is left half-done when the answer is no.
+const maxIdle = 31 * 24
+
+// checkClock asks a person about a clock that a folder would not believe.
+func (a *app) checkClock(ctx context.Context, l *ledger) error {
+	if a.flags.acceptClock {
+		return nil
+	}
+	last, err := lastHour(ctx, l.Services)
+	if err != nil {
+		return err
+	}
+	now := contract.Hour(max(0, a.now().Unix()/3600))
+	if now <= last || now-last <= maxIdle {
+		return nil
+	}
+	doubt := &embedded.ClockError{Last: last, Now: now}
+	if !a.interactive() {
+		return doubt
+	}
+	ok, err := ui.Confirm(ctx, a.in, a.err, explain(doubt).Message+".\nLedger time never goes back: an entry at a wrong hour ends every consent whose end lies before it.",
+		"Is your clock right?", true)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errDeclined
+	}
+	a.flags.acceptClock = true
+	return nil
+}
+
+// lastHour is the ledger hour of the newest entry.
+func lastHour(ctx context.Context, s ledgerclient.Services) (contract.Hour, error) {
+	c, err := ledgerclient.Connect(ctx, s, crypto.LedgerID{})
+	if err != nil {
+		return 0, err
+	}
+	head, err := c.Head(ctx)
+	if err != nil {
+		return 0, err
+	}
+	leaves, err := s.Ledger.Leaves(ctx, head.Size-1, head.Size)
+	if err != nil {
+		return 0, err
+	}
+	if len(leaves) != 1 {
+		return 0, &ledgerclient.TamperedError{What: "leaves"}
+	}
+	return leaves[0].Hour, nil
+}

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/wallet"
+	"github.com/spf13/cobra"
+)
+
+func newConsent(a *app) *cobra.Command {
+	ls := &cobra.Command{
+		Use:   "list",
+		Short: "List every consent that you gave",
+		Args:  takes(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withWallet(cmd, looks, a.listConsents)
+		},
+	}
+	show := &cobra.Command{
+		Use:   "show ID",
+		Short: "Show one consent and its share code",
+		Args:  takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
+				c, code, err := w.ShowConsent(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				return a.showConsent(c, code)
+			})
+		},
+	}
+	var to, record string
+	why := &cobra.Command{
+		Use:   "explain (ID | --to NAME --record ID)",
+		Short: "Say why an opening is or is not allowed now",
+		Args:  takes(0, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if (len(args) == 1) == (to != "" || record != "") || (to == "") != (record == "") {
+				return usage("name a consent, or a contact and a record", "it goes: "+cmd.UseLine())
+			}
+			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
+				var x wallet.Explanation
+				var err error
+				if len(args) == 1 {
+					x, err = w.ExplainConsent(ctx, args[0])
+				} else {
+					x, err = w.ExplainAccess(ctx, to, record)
+				}
+				if err != nil {
+					return err
+				}
+				return a.explained(x, to)
+			})
+		},
+	}
+	why.Flags().StringVar(&to, "to", "", "the contact's `NAME`")
+	why.Flags().StringVar(&record, "record", "", "the record's `ID`")
+	return group("consent", "The consents that you gave", ls, show, why)
+}
+
+func (a *app) listConsents(ctx context.Context, w *wallet.Wallet) error {
+	cs, err := w.Consents(ctx)
+	if err != nil {
+		return err
+	}
+	if a.flags.json {
+		return a.printJSON(list(cs, consentOf))
+	}
+	if len(cs) == 0 {
+		a.say("You gave no consents.")
+		a.next("carekey grant --to NAME --record ID --for 30d")
+		return nil
+	}
+	return a.consentTable(cs)
+}
+
+func (a *app) showConsent(c wallet.Consent, code crypto.ShareCode) error {
+	if a.flags.json {
+		return a.printJSON([]any{struct {
+			consentJSON
+			Code string `json:"code"`
+		}{consentOf(c), code.String()}})
+	}
+	var records []string
+	for _, r := range c.Records {
+		records = append(records, ui.Clean(fmt.Sprintf("%s, version %d (%s)  %s", r.Title, r.Version, r.Category, short(r.ID))))
+	}
+	if c.Missing {
+		records = []string{lost(c.Damaged)}
+	}
+	from := "at once"
+	if c.NotBefore != 0 {
+		from = both(c.NotBefore)
+	}
+	status := string(c.Status)
+	if c.Revoked != 0 {
+		status += ", " + both(c.Revoked)
+	}
+	opened := "never"
+	if c.Openings > 0 {
+		opened = fmt.Sprintf("in %s, last %s", plural(c.Openings, "hour", "different hours"), both(c.LastOpened))
+	}
+	a.print("%s", rows("", [2]string{"consent", c.ID.String()}, [2]string{"to", ui.Clean(person(c.To, c.Address))}, [2]string{"may open", strings.Join(records, "\n")},
+		[2]string{"for", c.Purpose.Word()}, [2]string{"from", from}, [2]string{"until", both(c.NotAfter)}, [2]string{"status", status},
+		[2]string{"granted", both(c.Granted)}, [2]string{"opened", opened}, [2]string{"share code", code.String()}))
+	if c.Status == wallet.StatusActive || c.Status == wallet.StatusUpcoming {
+		a.next("to end it: carekey revoke %s", short(c.ID))
+	}
+	return nil
+}
+
+type explanationJSON struct {
+	consentJSON
+	Allowed bool        `json:"allowed"`
+	Checks  []checkJSON `json:"checks"`
+}
+
+type checkJSON struct {
+	Check string `json:"check"`
+	OK    bool   `json:"ok"`
+	Time  string `json:"time,omitempty"`
+}
+
+func (a *app) explained(x wallet.Explanation, to string) error {
+	if a.flags.json {
+		j := explanationJSON{Allowed: x.Allowed, Checks: list(x.Checks, func(c wallet.Check) checkJSON { return checkJSON{c.Name, c.OK, stamp(c.Hour)} })}
+		if x.Consent != nil {
+			j.consentJSON = consentOf(*x.Consent)
+		} else {
+			j.consentJSON.Records, j.To = []versionJSON{}, to
+		}
+		return a.printJSON([]explanationJSON{j})
+	}
+	name := to
+	if x.Consent != nil {
+		name = person(x.Consent.To, x.Consent.Address)
+	}
+	word := "may not open it now"
+	if x.Allowed {
+		word = "may open it now"
+	}
+	a.print("%s %s.", name, word)
+	for _, c := range x.Checks {
+		mark := "yes"
+		if !c.OK {
+			mark = "NO "
+		}
+		a.print("  %s  %s", mark, checkText(c, x.Consent))
+	}
+	if x.Allowed {
+		a.next("to end it: carekey revoke %s", short(x.Consent.ID))
+	}
+	return nil
+}
+
+func checkText(c wallet.Check, consent *wallet.Consent) string {
+	switch c.Name {
+	case "given":
+		if !c.OK {
+			return "no consent concerns it"
+		}
+		return "consent " + short(consent.ID) + " was given, " + both(c.Hour)
+	case "revoked":
+		if !c.OK {
+			return "it was revoked, " + both(c.Hour)
+		}
+		return "it is not revoked"
+	case "begun":
+		if c.Hour == 0 {
+			return "it has begun"
+		}
+		if !c.OK {
+			return "it begins only on " + both(c.Hour)
+		}
+		return "it has begun, " + both(c.Hour)
+	case "ended":
+		if !c.OK {
+			return "it has ended, " + both(c.Hour)
+		}
+		return "it has not ended; it does on " + both(c.Hour)
+	case "share":
+		if !c.OK {
+			return "the keepers hold no share of its key any more"
+		}
+		return "the keepers hold their shares of its key"
+	case "record":
+		if !c.OK {
+			return "it was given for an earlier version of the record"
+		}
+		return "it was given for the newest version of the record"
+	}
+	return c.Name
+}

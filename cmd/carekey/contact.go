@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/wallet"
+	"github.com/spf13/cobra"
+)
+
+func newContact(a *app) *cobra.Command {
+	add := &cobra.Command{
+		Use:     "add NAME ADDRESS",
+		Short:   "Keep an address under a name",
+		Example: `  carekey contact add 'Dr Smith' carekey1...`,
+		Args:    takes(2, -1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
+				return a.addContact(ctx, w, args[0], strings.Join(args[1:], ""))
+			})
+		},
+	}
+	ls := &cobra.Command{
+		Use:   "list",
+		Short: "List your contacts",
+		Args:  takes(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withWallet(cmd, looks, func(_ context.Context, w *wallet.Wallet) error { return a.listContacts(w) })
+		},
+	}
+	verify := &cobra.Command{
+		Use:   "verify NAME",
+		Short: "Compare a contact's check words by voice",
+		Long: `Show the eight check words of a contact's address. Let their owner read them to
+you, in person or over the phone: carekey address shows them there. If they are the
+same, nobody has put another address in between.`,
+		Args: takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error { return a.verifyContact(ctx, w, args[0]) })
+		},
+	}
+	remove := &cobra.Command{
+		Use:   "remove NAME",
+		Short: "Forget a name; consents given to it stay as they are",
+		Args:  takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error { return a.removeContact(ctx, w, args[0]) })
+		},
+	}
+	return group("contact", "People you know by their addresses", add, ls, verify, remove)
+}
+
+type contactJSON struct {
+	Name       string   `json:"name"`
+	Address    string   `json:"address"`
+	Verified   bool     `json:"verified"`
+	Lookalikes []string `json:"lookalikes,omitempty"` // of add: names that could be taken for this one
+}
+
+func contactOf(c wallet.Contact) contactJSON {
+	return contactJSON{Name: c.Name, Address: c.Address.String(), Verified: c.Verified}
+}
+
+func (a *app) addContact(ctx context.Context, w *wallet.Wallet, name, address string) error {
+	c, lookalikes, err := w.AddContact(ctx, name, address)
+	if err != nil {
+		return err
+	}
+	if a.flags.json {
+		j := contactOf(c)
+		j.Lookalikes = lookalikes
+		return a.printJSON([]contactJSON{j})
+	}
+	a.say("%s is among your contacts.", c.Name)
+	for _, l := range lookalikes {
+		same := "looks much like this name"
+		if o, err := w.Contact(l); err == nil && o.Address == c.Address {
+			same = "has this address already"
+		}
+		a.say("warning: your contact %s %s. Are they the same person?", quote(l), same)
+	}
+	if !c.Verified {
+		a.next("compare the check words by voice: carekey contact verify %s", quote(c.Name))
+	}
+	return nil
+}
+
+func (a *app) listContacts(w *wallet.Wallet) error {
+	cs := w.Contacts()
+	if a.flags.json {
+		return a.printJSON(list(cs, contactOf))
+	}
+	if len(cs) == 0 {
+		a.say("You have no contacts.")
+		a.next("carekey contact add NAME ADDRESS")
+		return nil
+	}
+	t := &ui.Table{Header: []string{"name", "check words compared", "address"}}
+	for _, c := range cs {
+		verified := "no"
+		if c.Verified {
+			verified = "yes"
+		}
+		t.Add(c.Name, verified, c.Address.String()[:24]+"...")
+	}
+	return a.table(t)
+}
+
+func (a *app) verifyContact(ctx context.Context, w *wallet.Wallet, name string) error {
+	c, err := w.Contact(name)
+	if err != nil {
+		return err
+	}
+	words := wordsOf(c.Address)
+	preview := "The check words of " + ui.Clean(c.Name) + ":\n\n  " + strings.Join(words[:4], " ") + "\n  " + strings.Join(words[4:], " ") + "\n\n" +
+		"Ask " + ui.Clean(c.Name) + " to read them to you; there they are shown by: carekey address"
+	if err := a.confirm(ctx, preview, "Are they the same, all eight and in this order?", false); err != nil {
+		return err
+	}
+	if err := w.SetVerified(ctx, c.Name); err != nil {
+		return err
+	}
+	c.Verified = true
+	if a.flags.json {
+		return a.printJSON([]contactJSON{contactOf(c)})
+	}
+	a.say("%s is verified.", c.Name)
+	return nil
+}
+
+func (a *app) removeContact(ctx context.Context, w *wallet.Wallet, name string) error {
+	c, err := w.Contact(name)
+	if err != nil {
+		return err
+	}
+	if err := w.RemoveContact(ctx, c.Name); err != nil {
+		return err
+	}
+	if a.flags.json {
+		return a.printJSON([]contactJSON{contactOf(c)})
+	}
+	a.say("%s is no longer among your contacts. Consents given to that address stay as they are.", c.Name)
+	a.next("to end them: carekey consent list, then carekey revoke CONSENT")
+	return nil
+}

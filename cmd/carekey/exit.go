@@ -1,0 +1,535 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/keyring"
+)
+
+// This file is the one place where errors become words and exit codes.
+
+// The exit codes.
+const (
+	exitDone        = 0   // done, or nothing to do
+	exitUnexpected  = 1   // unexpected, disk full, read-only
+	exitUsage       = 2   // wrong usage, or an answer is missing
+	exitRefused     = 3   // not yet, expired, revoked, not yours, the person said no
+	exitLocked      = 4   // keyring locked or absent, wrong passphrase
+	exitUnreachable = 5   // ledger, store or keeper out of reach
+	exitTampered    = 6   // verification failed
+	exitNotFound    = 7   // not found, share code of another ledger
+	exitPartly      = 8   // partly done
+	exitInterrupted = 130 // interrupted
+)
+
+const exitStatus = `EXIT STATUS
+  0    done, or nothing to do
+  1    unexpected: disk full, read-only, and the like
+  2    wrong usage, or an answer is missing
+  3    refused: not yet, expired, revoked, not yours, or you said no
+  4    the keyring is locked or absent, or the passphrase is wrong
+  5    ledger, store or keeper out of reach
+  6    verification failed: tampered, truncated, another or an older ledger
+  7    not found, or a share code of another ledger
+  8    partly done
+  130  interrupted`
+
+// failure is an error in words.
+type failure struct {
+	Code    string `json:"code"` // stable
+	Message string `json:"message"`
+	Hint    string `json:"hint"` // what to do next; may be empty
+	Exit    int    `json:"exit"`
+}
+
+// report prints err and returns the exit code.
+func (a *app) report(err error, args []string) int {
+	if err == nil {
+		return exitDone
+	}
+	f := explain(err)
+	if a.flags.json || slices.Contains(args, "--json") { // also when the command line itself was wrong
+		enc := json.NewEncoder(a.err)
+		enc.SetEscapeHTML(false)
+		enc.Encode(map[string]failure{"error": f})
+		return f.Exit
+	}
+	fmt.Fprintf(a.err, "error: %s\n", ui.CleanText(f.Message))
+	if f.Hint != "" {
+		fmt.Fprintf(a.err, "hint:  %s\n", ui.CleanText(strings.ReplaceAll(f.Hint, "\n", "\n       ")))
+	}
+	return f.Exit
+}
+
+// Errors of the command line itself.
+
+// usageError is a command line that means nothing.
+type usageError struct{ message, hint string }
+
+func (e *usageError) Error() string { return e.message }
+
+func usage(message, hint string) error { return &usageError{message, hint} }
+
+// needError says that a person would have to be asked, and there is none.
+type needError struct {
+	What     string // "for ..." or a noun
+	Question string // that would have been asked, or ""
+	Flag     string // that answers
+}
+
+func (e *needError) Error() string { return "needs an answer: " + e.What }
+
+// errDeclined: the person said no.
+var errDeclined = errors.New("declined")
+
+// errBinary: a terminal is no place for these bytes.
+var errBinary = errors.New("binary data to a terminal")
+
+// otherLedgerError says that the ledger named on the command line is not the
+// wallet's.
+type otherLedgerError struct {
+	ledgerclient.ForeignLedgerError
+}
+
+// passphraseFileError says that the file with the passphrase cannot be read.
+type passphraseFileError struct{ err error }
+
+func (e *passphraseFileError) Error() string { return "passphrase file: " + e.err.Error() }
+func (e *passphraseFileError) Unwrap() error { return e.err }
+
+// keptError is an error after something was signed: it waits in the journal.
+type keptError struct{ error }
+
+func (e *keptError) Unwrap() error { return e.error }
+
+// noLedgerError says that init was not told to make a ledger.
+type noLedgerError struct{ dir string }
+
+func (e *noLedgerError) Error() string { return "no ledger in " + e.dir }
+
+// is tells whether an error of type E is in err's chain.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+// explain turns an error into words. The outermost known type decides.
+func explain(err error) failure {
+	if k, ok := errors.AsType[*keptError](err); ok {
+		f := explain(k.error)
+		f.Hint = strings.TrimSpace(f.Hint + "\nA change that was signed waits in your wallet; every carekey command tries again to finish it.")
+		return f
+	}
+	if p, ok := errors.AsType[*wallet.PartlyError](err); ok {
+		f := explain(p.First)
+		return failure{"partly-done", fmt.Sprintf("%d done, %d failed; the first: %s", p.Done, p.Failed, f.Message), f.Hint, exitPartly}
+	}
+	for _, known := range []func(error) (failure, bool){explainCommand, explainWallet, explainKeyring, explainVerification, explainLedger, explainText, explainSystem} {
+		if f, ok := known(err); ok {
+			return f
+		}
+	}
+	return failure{"unexpected", err.Error(), "", exitUnexpected}
+}
+
+func explainCommand(err error) (failure, bool) {
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, ui.ErrCanceled):
+		return failure{"interrupted", "stopped before anything was changed", "", exitInterrupted}, true
+	case errors.Is(err, errDeclined):
+		return failure{"declined", "you said no: nothing was changed", "", exitRefused}, true
+	case errors.Is(err, errFindings):
+		return failure{"findings", "something needs you: see above", "", exitUnexpected}, true
+	case errors.Is(err, errBinary):
+		return failure{"binary-to-terminal", "the record is not text, and a terminal is no place for it", "write it to a file with -o FILE, or pipe it to a program", exitUsage}, true
+	case errors.Is(err, ui.ErrPlainTerminal):
+		return failure{"plain-terminal", "this terminal cannot show the words and take them back", "write them to a file with --words-file FILE", exitUsage}, true
+	case errors.Is(err, ui.ErrPassphrasesDiffer):
+		return failure{"passphrases-differ", "the two passphrases were not the same", "", exitUsage}, true
+	}
+	if e, ok := errors.AsType[*usageError](err); ok {
+		return failure{"usage", e.message, e.hint, exitUsage}, true
+	}
+	if e, ok := errors.AsType[*needError](err); ok {
+		m := "an answer is needed, and there is no terminal to ask on: " + e.What
+		if e.Question != "" {
+			m = "an answer is needed, and there is no terminal to ask on: " + e.Question
+		}
+		return failure{"answer-needed", m, "answer with " + e.Flag, exitUsage}, true
+	}
+	if e, ok := errors.AsType[*otherLedgerError](err); ok {
+		return failure{"another-ledger", fmt.Sprintf("this wallet is on ledger %s, and the one you named is %s", short(e.Want), short(e.Got)),
+			"leave out --ledger and " + envLedger + ", or use another --profile for the other ledger", exitUsage}, true
+	}
+	if e, ok := errors.AsType[*noLedgerError](err); ok {
+		return failure{"no-ledger", "there is no ledger in " + e.dir, "to make a new one there, add --new-ledger", exitUsage}, true
+	}
+	if e, ok := errors.AsType[*passphraseFileError](err); ok {
+		return failure{"passphrase-file", "the passphrase file cannot be read: " + system(e.err), "check " + envPassphrase, exitLocked}, true
+	}
+	return failure{}, false
+}
+
+func explainWallet(err error) (failure, bool) {
+	if e, ok := errors.AsType[*wallet.RefusedError](err); ok {
+		return explainRefusal(e), true
+	}
+	if e, ok := errors.AsType[*wallet.ExistsError](err); ok {
+		switch e.What {
+		case "wallet":
+			return failure{"wallet-exists", "there is a wallet here already", "see it with: carekey status\nfor another one, choose a name: carekey --profile NAME init ...", exitRefused}, true
+		case "contact":
+			return failure{"name-taken", "that name already stands for another address", "choose another name, or remove the old one first: carekey contact remove NAME", exitRefused}, true
+		}
+		return failure{"exists", "there is already a " + e.What, "", exitRefused}, true
+	}
+	if e, ok := errors.AsType[*wallet.NoWalletError](err); ok {
+		return failure{"no-wallet", "there is no wallet yet (looked in " + e.Dir + ")", "make one with: carekey init --name NAME", exitNotFound}, true
+	}
+	if e, ok := errors.AsType[*wallet.NotFoundError](err); ok {
+		return failure{e.What + "-not-found", fmt.Sprintf("there is no %s %s", e.What, quote(e.Query)), listOf(e.What), exitNotFound}, true
+	}
+	if e, ok := errors.AsType[*wallet.AmbiguousError](err); ok {
+		return failure{"ambiguous-id", fmt.Sprintf("%s is the beginning of several ids", e.Query), "give more of it: " + strings.Join(e.Matches, "\n"), exitUsage}, true
+	}
+	if e, ok := errors.AsType[*wallet.InputError](err); ok {
+		m := fmt.Sprintf("%s %s: %s", e.Field, quote(e.Value), e.Why)
+		if e.Value == "" {
+			m = e.Field + ": " + e.Why
+		}
+		return failure{"bad-" + e.Field, m, hintFor(e.Field), exitUsage}, true
+	}
+	if e, ok := errors.AsType[*wallet.EmptyError](err); ok {
+		return failure{"nothing-selected", "what you chose holds no " + e.What, listOf(e.What), exitNotFound}, true
+	}
+	if e, ok := errors.AsType[*wallet.BusyError](err); ok {
+		return failure{"wallet-busy", fmt.Sprintf("another carekey is using this wallet (waited %s)", e.Waited), "try again when it is done", exitUnreachable}, true
+	}
+	if e, ok := errors.AsType[*wallet.VersionError](err); ok {
+		return failure{"newer-version", fmt.Sprintf("%s was written by a newer carekey (version %d)", e.What, e.Version), "use that carekey", exitUnexpected}, true
+	}
+	if e, ok := errors.AsType[*wallet.DamagedError](err); ok {
+		return failure{"wallet-damaged", "the wallet's file " + e.File + " is not what carekey wrote", "restore it from a backup; the ledger itself is not concerned", exitTampered}, true
+	}
+	if is[*wallet.WrongKeyError](err) {
+		return failure{"wrong-key", "the key in the keyring is not the key of this wallet", "see: carekey doctor", exitLocked}, true
+	}
+	if e, ok := errors.AsType[*wallet.NotYoursError](err); ok {
+		return failure{"not-yours", "consent " + short(e.Consent) + " is not addressed to you", "ask its sender for one; what was granted to you: carekey inbox", exitRefused}, true
+	}
+	if e, ok := errors.AsType[*wallet.ForeignCodeError](err); ok {
+		return failure{"foreign-code", fmt.Sprintf("this share code is of ledger %s, and your wallet is on %s", short(e.Code), short(e.Wallet)),
+			"you need a wallet on that ledger: carekey --profile NAME init --name ... --ledger DIR", exitNotFound}, true
+	}
+	if e, ok := errors.AsType[*wallet.MissingError](err); ok {
+		return failure{e.What + "-missing", fmt.Sprintf("the store does not hold the %s of %s", e.What, short(e.ID)), "it was erased, or the store lost it; ask whoever keeps the ledger", exitNotFound}, true
+	}
+	if e, ok := errors.AsType[*wallet.FileExistsError](err); ok {
+		return failure{"file-exists", "the file exists: " + e.Path, "to overwrite it, add --force", exitUsage}, true
+	}
+	if e, ok := errors.AsType[*wallet.WithdrawnError](err); ok {
+		return failure{"record-removed", "record " + short(e.Record) + " was removed", "what is there: carekey record list", exitNotFound}, true
+	}
+	return failure{}, false
+}
+
+// explainRefusal says why the ledger or a keeper did not let something happen.
+func explainRefusal(e *wallet.RefusedError) failure {
+	code, m, hint := string(e.Rule), "", ""
+	if code == "" {
+		code = e.Code.String()
+	}
+	consent := "the consent"
+	if e.Consent != (contract.ID{}) {
+		consent = "consent " + short(e.Consent)
+	}
+	switch {
+	case e.Rule == contract.RuleRevoked, e.Code == ledgerclient.Revoked, e.Code == ledgerclient.Destroyed:
+		m, hint = consent+" was revoked", "ask the patient for a new one"
+	case e.Rule == contract.RuleExpired, e.Code == ledgerclient.Expired:
+		m, hint = consent+" has ended", "ask the patient for a new one"
+		if e.Window[1] != 0 {
+			m += ", on " + day(e.Window[1])
+		}
+	case e.Rule == contract.RuleNotYet, e.Code == ledgerclient.NotYet:
+		m, hint = consent+" has not begun", "try again then"
+		if e.Window[0] != 0 {
+			m += "; it begins on " + day(e.Window[0])
+		}
+	case e.Rule == contract.RuleWithdrawn:
+		m = "the record was removed"
+	case e.Rule == contract.RuleOncePerHour:
+		m, hint = "it was opened in this hour already", "try again in the next hour"
+	case e.Rule != "":
+		m = "the ledger refused it by the rule " + string(e.Rule)
+		for _, r := range contract.Rules() {
+			if r.Rule == e.Rule {
+				m += ": " + r.Sentence
+			}
+		}
+	case e.Code == ledgerclient.NoShare, e.Code == ledgerclient.UnknownGrant:
+		m, hint = "the keeper holds no share of "+consent+" yet", "ask its sender to run any carekey command, which finishes what was interrupted"
+	case e.Code == ledgerclient.AccessTooOld, e.Code == ledgerclient.NoAccess, e.Code == ledgerclient.StaleHead:
+		m, hint = "the keeper did not give its share: "+e.Code.String(), "try again in the next hour"
+	default:
+		m = "the keeper refused: " + e.Code.String()
+	}
+	if e.Filed {
+		m += "; the patient's audit shows that you tried"
+	}
+	return failure{code, m, hint, exitRefused}
+}
+
+func explainKeyring(err error) (failure, bool) {
+	fail := func(code, message, hint string) (failure, bool) {
+		return failure{code, message, hint, exitLocked}, true
+	}
+	const file = "without a keyring a passphrase file can be used instead, chosen when a wallet is made: " + envKeyring + "=file carekey init ..."
+	if e, ok := errors.AsType[*keyring.AbsentError](err); ok {
+		return fail("keyring-absent", "the keyring of the operating system cannot be reached: "+string(e.Reason), file)
+	}
+	if is[*keyring.LockedError](err) {
+		return fail("keyring-locked", "the keyring of the operating system is locked", "unlock it and try again")
+	}
+	if e, ok := errors.AsType[*keyring.TimeoutError](err); ok {
+		return fail("keyring-timeout", fmt.Sprintf("the keyring of the operating system did not answer within %s", e.After), "look for a prompt that waits for you, and try again")
+	}
+	if e, ok := errors.AsType[*keyring.ItemNotFoundError](err); ok {
+		if e.Kind == keyring.KindFile {
+			return fail("key-missing", "the key file of this wallet is not there", "put "+keyring.FileName+" back from a backup")
+		}
+		return fail("key-missing", "the keyring holds no key for this wallet", "was it made by another user of this computer, or removed?")
+	}
+	if is[*keyring.ItemExistsError](err) { // before ItemChangedError, which it may wrap
+		return fail("key-exists", "there is a key here already, and no wallet that it belongs to", "an earlier init may have been interrupted: move the key away, then try again")
+	}
+	if is[*keyring.ItemChangedError](err) {
+		return fail("key-changed", "what the keyring holds for this wallet was changed by another program", "")
+	}
+	if is[*keyring.WrongPassphraseError](err) {
+		return fail("wrong-passphrase", "the passphrase does not open your key file", "try again; check "+envPassphrase+" if you use it")
+	}
+	if is[*keyring.EmptyPassphraseError](err) {
+		return fail("empty-passphrase", "the passphrase is empty", "")
+	}
+	if is[*keyring.DamagedError](err) {
+		return fail("key-file-damaged", "the key file is damaged", "put "+keyring.FileName+" back from a backup")
+	}
+	if is[*keyring.NotStoredError](err) {
+		return fail("key-not-stored", "the keyring took the key and did not give it back", "was its prompt dismissed? nothing was made; try again")
+	}
+	if is[*keyring.NotDeletedError](err) || is[*keyring.TooLargeError](err) || is[*keyring.FailedError](err) || is[*keyring.ArgumentError](err) {
+		return fail("keyring-failed", err.Error(), file)
+	}
+	return failure{}, false
+}
+
+// explainVerification is about everything that does not verify.
+func explainVerification(err error) (failure, bool) {
+	const do = "do not rely on this ledger until you know why; carekey ledger verify looks at all of it"
+	// No answer is no verdict, whatever kept the answer away.
+	if e, ok := errors.AsType[*ledgerclient.UnreachableError](err); ok {
+		return failure{e.Service + "-unreachable", "the " + e.Service + " cannot be reached: " + system(e.Err), "try again later", exitUnreachable}, true
+	}
+	if e, ok := errors.AsType[*ledgerclient.ForeignLedgerError](err); ok {
+		return failure{"foreign-ledger", fmt.Sprintf("in the place of your ledger %s there is another one, %s", short(e.Want), short(e.Got)), do, exitTampered}, true
+	}
+	if e, ok := errors.AsType[*ledgerclient.RollbackError](err); ok {
+		return failure{"ledger-rolled-back", fmt.Sprintf("the ledger shows %d entries, and your wallet has seen %d: it was put back to an older state", e.Head, e.Pinned),
+			"restore the newest copy of the ledger", exitTampered}, true
+	}
+	if e, ok := errors.AsType[*ledgerclient.ForkError](err); ok {
+		return failure{"ledger-forked", fmt.Sprintf("the ledger shows another history than your wallet has seen (up to entry %d)", e.Size), do, exitTampered}, true
+	}
+	if e, ok := errors.AsType[*ledgerclient.TamperedError](err); ok {
+		return failure{tamperedCode(e.What), e.Error(), do, exitTampered}, true
+	}
+	if e, ok := errors.AsType[*embedded.DamagedError](err); ok {
+		where := e.File
+		if e.Entry != embedded.NoEntry {
+			where = fmt.Sprintf("entry %d (%s)", e.Entry, e.File)
+		}
+		return failure{damagedCode(e), fmt.Sprintf("the ledger was changed: %s: %s", where, e.What), do, exitTampered}, true
+	}
+	if is[*ledgerclient.MessageError](err) || is[*contract.PackageError](err) || is[*contract.SizeError](err) || is[*crypto.ShareError](err) {
+		return failure{"malformed", err.Error(), do, exitTampered}, true
+	}
+	if e, ok := errors.AsType[*crypto.DamagedError](err); ok {
+		return failure{"damaged", e.Error(), do, exitTampered}, true
+	}
+	if is[*crypto.NotForKeyError](err) {
+		return failure{"not-for-you", "this was not sealed for your key", "", exitRefused}, true
+	}
+	return failure{}, false
+}
+
+// tamperedCode is the error code for what did not verify: the first words name it.
+func tamperedCode(what string) string {
+	for _, k := range []struct{ begins, code string }{
+		{"checkpoint of another", "foreign-checkpoint"}, {"checkpoint", "checkpoint-tampered"},
+		{"configuration", "configuration-tampered"}, {"content", "content-tampered"}, {"metadata", "metadata-tampered"},
+		{"terms", "terms-tampered"}, {"envelope", "envelope-tampered"}, {"share", "share-tampered"}, {"lock key", "share-tampered"},
+		{"reason", "reason-tampered"}, {"entry", "entry-tampered"}, {"an entry", "entry-tampered"}, {"leaves", "entry-tampered"},
+		{"answer", "answer-tampered"}, {"receipt", "receipt-tampered"}, {"acknowledgement", "acknowledgement-tampered"}, {"refusal", "refusal-tampered"},
+		{"follow-ups", "entries-hidden"}, {"state proof", "proof-tampered"}, {"inclusion proof", "proof-tampered"}, {"remembered head", "wallet-damaged"},
+	} {
+		if strings.HasPrefix(what, k.begins) {
+			return k.code
+		}
+	}
+	return "tampered"
+}
+
+// damagedCode is the error code for a damaged file of a ledger's folder.
+func damagedCode(e *embedded.DamagedError) string {
+	switch dir, name := filepath.Split(e.File); {
+	case e.File == "checkpoint":
+		return "checkpoint-tampered"
+	case e.File == "genesis":
+		return "configuration-tampered"
+	case e.File == "leaves":
+		return "entry-tampered"
+	case strings.HasPrefix(e.File, "keys/"):
+		return "ledger-key-damaged"
+	case strings.HasPrefix(e.File, "keeper/shares"):
+		return "share-tampered"
+	case strings.HasPrefix(e.File, "keeper/"):
+		return "keeper-damaged"
+	case strings.HasPrefix(dir, "store/blobs/"):
+		return name + "-tampered"
+	case strings.HasPrefix(e.File, "store/"):
+		return "store-damaged"
+	}
+	return "index-damaged"
+}
+
+func explainLedger(err error) (failure, bool) {
+	if e, ok := errors.AsType[*embedded.NoLedgerError](err); ok {
+		return failure{"ledger-missing", "there is no ledger in " + e.Dir, "was the folder moved? name its new place with --ledger DIR", exitUnreachable}, true
+	}
+	if e, ok := errors.AsType[*embedded.BusyError](err); ok {
+		return failure{"ledger-busy", fmt.Sprintf("another program is using the ledger (waited %s)", e.Waited), "try again when it is done", exitUnreachable}, true
+	}
+	if e, ok := errors.AsType[*embedded.ExistsError](err); ok {
+		if e.Ledger {
+			return failure{"ledger-exists", "there is a ledger in " + e.Dir + " already", "to use it, leave out --new-ledger", exitRefused}, true
+		}
+		return failure{"folder-not-empty", "the folder " + e.Dir + " is not empty, and holds no ledger", "choose a new folder", exitRefused}, true
+	}
+	if e, ok := errors.AsType[*embedded.NetworkFSError](err); ok {
+		return failure{"network-file-system", fmt.Sprintf("%s is on a network file system (%s), where a ledger is not safe", e.Dir, e.FS), "choose a folder on a disk of this computer", exitRefused}, true
+	}
+	if e, ok := errors.AsType[*embedded.ReadOnlyError](err); ok {
+		return failure{"ledger-read-only", "the ledger cannot be written: " + system(e.Err), "check the permissions of " + e.Dir, exitUnexpected}, true
+	}
+	if e, ok := errors.AsType[*embedded.ClockError](err); ok {
+		return failure{"clock-doubtful", fmt.Sprintf("your clock says %s, and the ledger's last entry is of %s", day(e.Now), day(e.Last)),
+			"if your clock is right, add --accept-clock", exitRefused}, true
+	}
+	if e, ok := errors.AsType[*contract.ContractVersionError](err); ok {
+		return failure{"newer-contract", e.Error(), "use a newer carekey", exitUnexpected}, true
+	}
+	if e, ok := errors.AsType[*contract.Refusal](err); ok {
+		return explainRefusal(&wallet.RefusedError{By: "ledger", Rule: e.Rule, Hour: e.Hour}), true
+	}
+	if e, ok := errors.AsType[*ledgerclient.KeeperError](err); ok {
+		return explainRefusal(&wallet.RefusedError{By: "keeper", Code: e.Code, Consent: e.Grant}), true
+	}
+	if e, ok := errors.AsType[*ledgerclient.StoreError](err); ok {
+		return failure{"store-refused", e.Error(), "", exitUnexpected}, true
+	}
+	if e, ok := errors.AsType[*ledgerclient.NotFoundError](err); ok {
+		return failure{e.What + "-not-found", "there is no such " + e.What, "", exitNotFound}, true
+	}
+	return failure{}, false
+}
+
+// explainText is about texts that people copy.
+func explainText(err error) (failure, bool) {
+	words := map[crypto.Fault]string{
+		crypto.FaultMalformed: "is not complete, or is something else",
+		crypto.FaultChecksum:  "has a typing mistake in it",
+		crypto.FaultVersion:   "is of a newer carekey",
+		crypto.FaultMixed:     "was put together from two addresses: do not use it",
+	}
+	if e, ok := errors.AsType[*crypto.AddressError](err); ok {
+		return failure{"address-" + string(e.Kind), "the address " + words[e.Kind], "its owner sees it with: carekey address", exitUsage}, true
+	}
+	if e, ok := errors.AsType[*crypto.ShareCodeError](err); ok {
+		return failure{"code-" + string(e.Kind), "the share code " + words[e.Kind], "ask for it again, or look for the consent yourself: carekey inbox", exitUsage}, true
+	}
+	return failure{}, false
+}
+
+func explainSystem(err error) (failure, bool) {
+	path := ""
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		path = e.Path + ": "
+	} else if e, ok := errors.AsType[*os.LinkError](err); ok {
+		path = e.New + ": "
+	}
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return failure{"disk-full", "the disk is full", "make room and try again", exitUnexpected}, true
+	case errors.Is(err, syscall.EROFS):
+		return failure{"read-only", path + "the file system is read-only", "", exitUnexpected}, true
+	case errors.Is(err, fs.ErrPermission):
+		return failure{"permission-denied", path + "permission denied", "check who owns it", exitUnexpected}, true
+	case errors.Is(err, fs.ErrNotExist):
+		return failure{"file-not-found", path + "there is no such file", "", exitNotFound}, true
+	case path != "":
+		return failure{"file-error", path + system(err), "", exitUnexpected}, true
+	}
+	return failure{}, false
+}
+
+// system is what the operating system says, without Go's names of calls.
+func system(err error) string {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Path + ": " + e.Err.Error()
+	}
+	if e, ok := errors.AsType[syscall.Errno](err); ok {
+		return e.Error()
+	}
+	return err.Error()
+}
+
+// listOf names the command that lists what was looked for.
+func listOf(what string) string {
+	switch what {
+	case "record":
+		return "what is there: carekey record list"
+	case "contact":
+		return "who is there: carekey contact list"
+	case "consent":
+		return "what you gave: carekey consent list; what was given to you: carekey inbox"
+	}
+	return ""
+}
+
+func hintFor(field string) string {
+	switch field {
+	case "record":
+		return listOf("record")
+	case "consent":
+		return listOf("consent")
+	case "category", "purpose":
+		return "the list: carekey grant --help"
+	}
+	return ""
+}

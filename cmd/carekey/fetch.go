@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/wallet"
+	"github.com/spf13/cobra"
+)
+
+type fetchFlags struct {
+	all, force  bool
+	dir, reason string
+}
+
+func newFetch(a *app) *cobra.Command {
+	var f fetchFlags
+	c := &cobra.Command{
+		Use:   "fetch (CODE | CONSENT | --all) [-o DIR] [--reason TEXT]",
+		Short: "Open what was granted to you, and leave an entry that its owner sees",
+		Long: `Open what was granted to you. An entry with your reason goes onto the ledger first;
+then the keepers give the key, and the records are written to the folder under safe
+names, for you alone. The key is not kept: the next fetch asks again. What was
+fetched is named on stdout, one file a line.`,
+		Args: takes(0, -1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if (len(args) == 0) != f.all {
+				return usage("name a share code or a consent, or everything with --all", "what there is: carekey inbox")
+			}
+			// The groups of a share code may arrive as one argument or as many.
+			text := strings.Join(strings.Fields(strings.Join(args, "")), "")
+			var code *crypto.ShareCode
+			if notID := strings.Trim(strings.ToLower(text), "0123456789abcdef") != ""; len(text) > 64 || len(text) >= 20 && notID {
+				c, err := crypto.ParseShareCode(text)
+				if err != nil {
+					return err
+				}
+				code = &c
+			}
+			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return a.fetch(ctx, w, code, text, f) })
+		},
+	}
+	c.Flags().BoolVar(&f.all, "all", false, "everything that can be opened now")
+	c.Flags().StringVarP(&f.dir, "output", "o", ".", "the folder `DIR` for the files")
+	c.Flags().StringVar(&f.reason, "reason", "", "why you look: its owner reads it")
+	c.Flags().BoolVar(&f.force, "force", false, "overwrite files of the same names")
+	acceptClock(a, c)
+	return c
+}
+
+type fetchedJSON struct {
+	Consent string `json:"consent"`
+	Record  string `json:"record"`
+	Version int    `json:"version"`
+	File    string `json:"file"`
+	SHA256  string `json:"sha256"`
+	Title   string `json:"title"`
+}
+
+// fetching collects what was fetched and what was not.
+type fetching struct {
+	app    *app
+	flags  fetchFlags
+	files  []fetchedJSON
+	failed int
+	first  error
+}
+
+func (a *app) fetch(ctx context.Context, w *wallet.Wallet, code *crypto.ShareCode, id string, f fetchFlags) error {
+	x := &fetching{app: a, flags: f}
+	switch {
+	case f.all:
+		rs, err := w.Inbox(ctx)
+		if err != nil {
+			return err
+		}
+		for _, r := range rs {
+			if r.Status != wallet.StatusActive {
+				continue
+			}
+			if err := x.open(ctx, func() (*wallet.Opening, error) { return w.OpenByID(ctx, r.Consent.String(), f.reason) }); err != nil {
+				return err
+			}
+		}
+	case code != nil:
+		if err := x.open(ctx, func() (*wallet.Opening, error) { return w.OpenByCode(ctx, *code, f.reason) }); err != nil {
+			return err
+		}
+	default:
+		if err := x.open(ctx, func() (*wallet.Opening, error) { return w.OpenByID(ctx, id, f.reason) }); err != nil {
+			return err
+		}
+	}
+	return x.end()
+}
+
+// open opens one consent and saves its records. Only an interruption is returned;
+// other failures are counted, and the rest is fetched.
+func (x *fetching) open(ctx context.Context, open func() (*wallet.Opening, error)) error {
+	o, err := open()
+	if err != nil {
+		return x.fail(ctx, err)
+	}
+	x.app.say("From %s, for %s:", person(o.Consent.From, o.Consent.Address), o.Consent.Purpose.Word())
+	if o.Consent.From == "" {
+		x.app.say("warning: the sender is not among your contacts.")
+	}
+	for i, r := range o.Records {
+		step, end := x.app.progress("decrypting", r.Size)
+		path, err := o.Save(ctx, i, x.flags.dir, x.flags.force, step)
+		end()
+		if err != nil {
+			if err := x.fail(ctx, err); err != nil {
+				return err
+			}
+			continue
+		}
+		x.app.say("  %s, version %d (%s, %s)", quoted(r.Title), r.Version, r.Category, bytesText(r.Size))
+		if !x.app.flags.json {
+			x.app.printPath(path)
+		}
+		x.files = append(x.files, fetchedJSON{Consent: o.Consent.Consent.String(), Record: r.ID.String(), Version: r.Version, File: path, SHA256: r.SHA256.String(), Title: r.Title})
+	}
+	return nil
+}
+
+func (x *fetching) fail(ctx context.Context, err error) error {
+	if ctx.Err() != nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	x.failed++
+	if x.first == nil {
+		x.first = err
+	} else if f := explain(err); true {
+		x.app.say("error: %s", f.Message)
+	}
+	return nil
+}
+
+func (x *fetching) end() error {
+	if len(x.files) == 0 && x.first != nil {
+		return x.first
+	}
+	if x.app.flags.json {
+		if err := x.app.printJSON(list(x.files, func(f fetchedJSON) fetchedJSON { return f })); err != nil {
+			return err
+		}
+	}
+	if x.first != nil {
+		return &wallet.PartlyError{Done: len(x.files), Failed: x.failed, First: x.first}
+	}
+	if len(x.files) == 0 {
+		x.app.say("There is nothing to fetch.")
+		return nil
+	}
+	x.app.say("Verified, and written for you alone. Its owner sees that you opened it.")
+	return nil
+}
+
+// printPath prints a path as it is, or fit for a terminal.
+func (a *app) printPath(path string) {
+	if ui.Width(a.out) > 0 {
+		path = ui.Clean(path)
+	}
+	fmt.Fprintln(a.out, path)
+}

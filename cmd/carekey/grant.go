@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet"
+	"github.com/spf13/cobra"
+)
+
+type grantFlags struct {
+	to                  string
+	records, categories []string
+	all                 bool
+	length, until, from string
+	purpose             string
+}
+
+func newGrant(a *app) *cobra.Command {
+	var f grantFlags
+	c := &cobra.Command{
+		Use:   "grant --to NAME (--record ID... | --category C... | --all) (--for 30d | --until DATE)",
+		Short: "Let somebody open records of yours until a day that you choose",
+		Long: "Show what a consent would mean, ask, and give it. What is printed on stdout is the\nshare code: it tells the recipient where to look, is not secret, and opens nothing by\n" +
+			"itself. A category stands for the records that are in it now; the preview lists them.\n\n" +
+			"CATEGORIES\n" + categoryHelp() + "\nPURPOSES, or the codes that HL7 gives them\n  " + strings.Join(wallet.Purposes(), ", ") +
+			"\n\nDATES\n  --for takes hours, days and weeks: 12h, 30d, 6w. --until D ends with that day, --from D\n  begins with it, in your own time zone. Ends are moved to the next full hour, for days\n" +
+			"  and dates to the next midnight UTC, so that they tell nothing of when you signed.",
+		Example: "  carekey grant --to 'Dr Smith' --category labs --category allergies --for 30d",
+		Args:    takes(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return a.grant(ctx, w, f) })
+		},
+	}
+	s := c.Flags()
+	s.StringVar(&f.to, "to", "", "the contact's `NAME`")
+	s.StringSliceVar(&f.records, "record", nil, "a record's `ID`, or its first 6 characters or more")
+	s.StringSliceVar(&f.categories, "category", nil, "every record of `CATEGORY`")
+	s.BoolVar(&f.all, "all", false, "every record")
+	s.StringVar(&f.length, "for", "", "how `LONG`: 12h, 30d, 6w")
+	s.StringVar(&f.until, "until", "", "the last `DAY`: 2026-12-31")
+	s.StringVar(&f.from, "from", "", "the first `DAY` (default: at once)")
+	s.StringVar(&f.purpose, "purpose", "", "what for (default: treatment)")
+	c.RegisterFlagCompletionFunc("category", cobra.FixedCompletions(categoryNames(), cobra.ShellCompDirectiveNoFileComp))
+	c.RegisterFlagCompletionFunc("purpose", cobra.FixedCompletions(wallet.Purposes(), cobra.ShellCompDirectiveNoFileComp))
+	acceptClock(a, c)
+	return c
+}
+
+func categoryHelp() string {
+	var b strings.Builder
+	for _, c := range wallet.Categories() {
+		fmt.Fprintf(&b, "  %-14s %s\n", c, c.Covers())
+	}
+	return b.String()
+}
+
+func (a *app) grant(ctx context.Context, w *wallet.Wallet, f grantFlags) error {
+	r, err := a.grantRequest(ctx, w, f)
+	if err != nil {
+		return err
+	}
+	plan, err := w.PlanGrant(ctx, r)
+	if err != nil {
+		return err
+	}
+	if err := a.confirm(ctx, previewGrant(plan), "Give this consent?", false); err != nil {
+		return err
+	}
+	c, code, err := w.Grant(ctx, plan)
+	if err != nil {
+		return err
+	}
+	return a.granted(plan, c, code)
+}
+
+// grantRequest reads the flags, and asks for what is missing.
+func (a *app) grantRequest(ctx context.Context, w *wallet.Wallet, f grantFlags) (wallet.GrantRequest, error) {
+	r := wallet.GrantRequest{To: f.to, Records: f.records, All: f.all}
+	var err error
+	if f.purpose != "" {
+		if r.Purpose, err = wallet.ParsePurpose(f.purpose); err != nil {
+			return r, err
+		}
+	}
+	for _, c := range f.categories {
+		category, err := wallet.ParseCategory(c)
+		if err != nil {
+			return r, err
+		}
+		r.Categories = append(r.Categories, category)
+	}
+	if f.length != "" && f.until != "" {
+		return r, usage("--for and --until both say when it ends", "use one of them")
+	}
+	if r.To == "" {
+		if r.To, err = a.chooseContact(ctx, w); err != nil {
+			return r, err
+		}
+	} else if _, err := w.Contact(r.To); err != nil {
+		return r, err
+	}
+	if len(r.Records) == 0 && len(r.Categories) == 0 && !r.All {
+		if r.Records, err = a.chooseRecords(ctx, w); err != nil {
+			return r, err
+		}
+	}
+	if r.NotAfter, err = a.chooseEnd(ctx, f); err != nil {
+		return r, err
+	}
+	if f.from != "" {
+		r.NotBefore, err = wallet.BeginningOfDay(f.from, a.now())
+	}
+	return r, err
+}
+
+func (a *app) chooseContact(ctx context.Context, w *wallet.Wallet) (string, error) {
+	var items []ui.Item
+	for _, c := range w.Contacts() {
+		detail := ""
+		if !c.Verified {
+			detail = "not verified"
+		}
+		items = append(items, ui.Item{Label: c.Name, Detail: detail})
+	}
+	if len(items) == 0 {
+		return "", usage("you have no contacts yet", "add one: carekey contact add NAME ADDRESS")
+	}
+	at, err := a.choose(ctx, "To whom?", items, false, "to whom", "--to NAME")
+	if err != nil {
+		return "", err
+	}
+	return items[at[0]].Label, nil
+}
+
+func (a *app) chooseRecords(ctx context.Context, w *wallet.Wallet) ([]string, error) {
+	const flags = "--record ID, --category C or --all"
+	if !a.interactive() {
+		return nil, &needError{What: "which records", Flag: flags}
+	}
+	rs, err := w.Records(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(rs) == 0 {
+		return nil, &wallet.EmptyError{What: "record"}
+	}
+	var items []ui.Item
+	for _, r := range rs {
+		items = append(items, ui.Item{Label: r.Title, Detail: strings.Trim(string(r.Category)+", "+r.Date, ", ")})
+	}
+	at, err := a.choose(ctx, "Which records?", items, true, "which records", flags)
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, i := range at {
+		ids = append(ids, rs[i].ID.String())
+	}
+	return ids, nil
+}
+
+// lengths are offered to a person who named none.
+var lengths = []struct{ flag, words string }{
+	{"24h", "one day"}, {"7d", "one week"}, {"30d", "30 days"}, {"90d", "90 days"}, {"365d", "a year"},
+}
+
+func (a *app) chooseEnd(ctx context.Context, f grantFlags) (contract.Hour, error) {
+	switch {
+	case f.length != "":
+		return wallet.EndAfter(f.length, a.now())
+	case f.until != "":
+		return wallet.EndOfDay(f.until, a.now())
+	}
+	var items []ui.Item
+	for _, l := range lengths {
+		end, err := wallet.EndAfter(l.flag, a.now())
+		if err != nil {
+			return 0, err
+		}
+		items = append(items, ui.Item{Label: l.words, Detail: "until " + both(end)})
+	}
+	at, err := a.choose(ctx, "For how long?", items, false, "for how long", "--for 30d or --until 2026-12-31")
+	if err != nil {
+		return 0, err
+	}
+	return wallet.EndAfter(lengths[at[0]].flag, a.now())
+}
+
+func (a *app) granted(plan *wallet.GrantPlan, c wallet.Consent, code crypto.ShareCode) error {
+	if a.flags.json {
+		var warnings []string
+		for _, w := range plan.Warnings {
+			warnings = append(warnings, w.Kind)
+		}
+		return a.printJSON(struct {
+			Consent  string        `json:"consent"`
+			Code     string        `json:"code"`
+			Until    string        `json:"until"`
+			Records  []versionJSON `json:"records"`
+			To       string        `json:"to"`
+			Purpose  string        `json:"purpose"`
+			From     string        `json:"from,omitempty"`
+			Gate     string        `json:"gate"`
+			Warnings []string      `json:"warnings,omitempty"`
+		}{c.ID.String(), code.String(), stamp(c.NotAfter), list(c.Records, versionOf), c.To, c.Purpose.Word(), stamp(c.NotBefore), string(plan.Gate), warnings})
+	}
+	a.say("Given: consent %s. Send the share code to %s; it is not secret.", short(c.ID), c.To)
+	a.data("%s", code)
+	a.next("%s runs carekey fetch CODE; you see it with carekey audit, and end it with carekey revoke %s", c.To, short(c.ID))
+	return nil
+}

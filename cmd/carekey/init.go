@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/atomicfile"
+	"github.com/carekey/carekey/wallet/keyring"
+	"github.com/spf13/cobra"
+)
+
+type initFlags struct {
+	name, wordsFile string
+	newLedger       bool
+}
+
+func newInit(a *app) *cobra.Command {
+	var f initFlags
+	c := &cobra.Command{
+		Use:   "init --name NAME [--ledger DIR [--new-ledger]] [--words-file FILE]",
+		Short: "Make a wallet",
+		Long: `Make a wallet: a new key for your keyring, and the 24 words that bring it back.
+
+The words are shown once, on a screen of their own, or written to a new file that
+only you can read; never both. The wallet stays on the ledger that it is made with.
+Without --ledger that is the folder "ledger" in the home, made if it is not there.`,
+		Args: takes(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.init(cmd.Context(), f) },
+	}
+	c.Flags().StringVar(&f.name, "name", "", "your `NAME`, as you want to see it here")
+	c.Flags().BoolVar(&f.newLedger, "new-ledger", false, "make a new ledger in the folder")
+	c.Flags().StringVar(&f.wordsFile, "words-file", "", "write the 24 words to a new `FILE` instead of showing them")
+	return c
+}
+
+func (a *app) init(ctx context.Context, f initFlags) error {
+	p, err := a.place()
+	if err != nil {
+		return err
+	}
+	if p.settings != nil {
+		return &wallet.ExistsError{What: "wallet"}
+	}
+	if f.name == "" {
+		return &needError{What: "your name", Flag: "--name NAME"}
+	}
+	if _, err := wallet.CheckName("name", f.name); err != nil {
+		return err
+	}
+	if f.wordsFile == "" && !a.interactive() {
+		return &needError{What: "where the 24 words go", Flag: "--words-file FILE"}
+	}
+	if f.wordsFile != "" {
+		if _, err := os.Lstat(f.wordsFile); err == nil {
+			return usage("the words file exists: "+f.wordsFile, "name a new file: --words-file FILE")
+		}
+	}
+	kind, err := a.keyringKind()
+	if err != nil {
+		return err
+	}
+	if kind == "" {
+		kind = keyring.KindOS
+	}
+	if err := a.probeKeyring(ctx, kind, p.dir); err != nil {
+		return err
+	}
+	l, undo, err := a.initLedger(ctx, p, f.newLedger)
+	if err != nil {
+		return err
+	}
+	defer func() { l.close() }()
+	w, err := a.create(ctx, p, f, kind, l)
+	if err != nil {
+		l.close()
+		undo()
+		return err
+	}
+	return a.welcome(w, p, f)
+}
+
+// create makes the key, hands the words over and makes the wallet. When it fails
+// it leaves nothing behind.
+func (a *app) create(ctx context.Context, p place, f initFlags, kind string, l *ledger) (w *wallet.Wallet, err error) {
+	undo := func() {}
+	defer func() {
+		if err != nil {
+			undo()
+		}
+	}()
+	entropy := crypto.NewEntropy()
+	if f.wordsFile != "" {
+		text := strings.Join(entropy.Words(), "\n") + "\n"
+		if err := writeNew(f.wordsFile, []byte(text)); err != nil {
+			return nil, err
+		}
+		undo = func() { os.Remove(f.wordsFile) }
+	} else if err := ui.Words(ctx, a.in, a.err, entropy.Words()); err != nil {
+		return nil, err
+	}
+	undoDirs, err := makeDirs(p.home, p.dir)
+	if err != nil {
+		return nil, err
+	}
+	words := undo
+	undo = func() { words(); undoDirs() }
+	name := p.ledger
+	if !p.given {
+		name = defaultLedger
+	}
+	return wallet.Create(ctx, wallet.Options{Dir: p.dir, Keyring: a.keyring(kind, p.dir), Services: l.Services, Now: a.now}, entropy, f.name, name)
+}
+
+// initLedger opens the ledger that the wallet will be on, and makes it where that
+// was asked for or goes without saying. undo removes what was made.
+func (a *app) initLedger(ctx context.Context, p place, make bool) (l *ledger, undo func(), err error) {
+	if !make {
+		l, err = a.openLedger(p.ledger)
+		if !is[*embedded.NoLedgerError](err) {
+			return l, func() {}, err
+		}
+		if p.given {
+			return nil, nil, &noLedgerError{p.ledger}
+		}
+	}
+	undoDirs, err := makeDirs(p.home, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	_, statErr := os.Lstat(p.ledger)
+	l, err = a.createLedger(p.ledger)
+	if err != nil {
+		undoDirs()
+		return nil, nil, err
+	}
+	return l, func() {
+		// Only a folder that was not there, and that nobody has written to since.
+		if errors.Is(statErr, fs.ErrNotExist) && a.untouched(ctx, p.ledger) {
+			os.RemoveAll(p.ledger)
+		}
+		undoDirs()
+	}, nil
+}
+
+// untouched tells whether a ledger holds nothing but its first entry.
+func (a *app) untouched(ctx context.Context, dir string) bool {
+	l, err := a.openLedger(dir)
+	if err != nil {
+		return false
+	}
+	defer l.close()
+	c, err := ledgerclient.Connect(context.WithoutCancel(ctx), l.Services, crypto.LedgerID{})
+	if err != nil {
+		return false
+	}
+	head, err := c.Head(context.WithoutCancel(ctx))
+	return err == nil && head.Size == 1
+}
+
+// makeDirs makes the home, for its owner alone. undo removes the folders that
+// were not there before, the wallet's own with its lock, if nothing else is in
+// them.
+func makeDirs(home, dir string) (undo func(), err error) {
+	var made []string
+	for d := home; ; d = filepath.Dir(d) {
+		if _, err := os.Stat(d); !errors.Is(err, fs.ErrNotExist) || d == filepath.Dir(d) {
+			break
+		}
+		made = append(made, d)
+	}
+	if dir != "" {
+		made = append([]string{filepath.Join(dir, "lock"), filepath.Join(dir, "journal"), dir, filepath.Dir(dir)}, made...)
+	}
+	return func() {
+		for _, d := range made {
+			os.Remove(d)
+		}
+	}, os.MkdirAll(home, 0o700)
+}
+
+// writeNew writes a new file that only its owner can read, durably.
+func writeNew(path string, data []byte) error {
+	f, err := atomicfile.Create(path, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Abort()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	err = f.CommitNew()
+	if errors.Is(err, fs.ErrExist) {
+		return usage("the words file exists: "+path, "name a new file: --words-file FILE")
+	}
+	return err
+}
+
+func (a *app) welcome(w *wallet.Wallet, p place, f initFlags) error {
+	id, props := w.Ledger()
+	if a.flags.json {
+		return a.printJSON(struct {
+			Address string `json:"address"`
+			Ledger  string `json:"ledger"`
+		}{w.Address().String(), id.String()})
+	}
+	a.say("The wallet of %s is ready. Its key is in %s.", w.Name(), keyringWords(w.Settings().Keyring))
+	if f.wordsFile != "" {
+		a.say("Your 24 words are in %s. Whoever has them has your wallet, and without them nobody can bring it back:\nwrite them on paper, then delete the file.", f.wordsFile)
+	}
+	a.say("\nledger %s in %s\n%s\n\nYour address is for those who want to grant you something; carekey address shows it again.", short(id), p.ledger, gateText(props.Gate))
+	a.data("%s", w.Address())
+	a.next("carekey record add FILE, or carekey contact add NAME ADDRESS")
+	return nil
+}

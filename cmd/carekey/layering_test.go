@@ -1,0 +1,410 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+var updateModules = flag.Bool("update-modules", false, "write the list of linked modules anew")
+
+const (
+	module    = "github.com/carekey/carekey"
+	curve     = "github.com/decred/dcrd/dcrec/secp256k1/v4"
+	goKeyring = "github.com/zalando/go-keyring"
+	bubbleTea = "github.com/charmbracelet/bubbletea"
+	cobraPkg  = "github.com/spf13/cobra"
+
+	backend    = module + "/ledgerclient/embedded"
+	keyringPkg = module + "/wallet/keyring"
+)
+
+// sourceFile is a Go file of the project, for whatever system it is.
+type sourceFile struct {
+	path    string // from the top of the checkout, with slashes
+	pkg     string // import path
+	test    bool
+	file    *ast.File
+	set     *token.FileSet
+	imports []string
+}
+
+func top() string { return filepath.Join("..", "..") }
+
+// sources reads every Go file of the checkout.
+func sources(t *testing.T) []sourceFile {
+	t.Helper()
+	var all []sourceFile
+	err := filepath.WalkDir(top(), func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			n := d.Name()
+			if path != top() && (strings.HasPrefix(n, ".") || strings.HasPrefix(n, "_") || n == "testdata" && path != filepath.Join(top(), n)) {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") {
+			return nil
+		}
+		set := token.NewFileSet()
+		file, err := parser.ParseFile(set, path, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(top(), path)
+		if err != nil {
+			return err
+		}
+		rel = filepath.ToSlash(rel)
+		dir := rel[:max(0, strings.LastIndexByte(rel, '/'))]
+		f := sourceFile{path: rel, pkg: module + "/" + dir, test: strings.HasSuffix(rel, "_test.go"), file: file, set: set}
+		for _, i := range file.Imports {
+			p, err := strconv.Unquote(i.Path.Value)
+			if err != nil {
+				return err
+			}
+			f.imports = append(f.imports, p)
+		}
+		all = append(all, f)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 100 {
+		t.Fatalf("only %d files found", len(all))
+	}
+	return all
+}
+
+// within tells whether an import path is a package or lies below it.
+func within(path, pkg string) bool { return path == pkg || strings.HasPrefix(path, pkg+"/") }
+
+// layers from the bottom: a package imports only what is lower, or in its own.
+// testdata holds files that are shipped with the program, and no logic.
+var layers = []string{"testdata", "crypto", "ledgerclient", "wallet", "cmd"}
+
+var program = len(layers) - 1
+
+func layer(path string) int {
+	return slices.IndexFunc(layers, func(l string) bool { return within(path, module+"/"+l) })
+}
+
+// rules say which files may import a package: everybody else may not.
+var rules = []struct {
+	imported string
+	only     func(f sourceFile) bool
+	why      string
+}{
+	{curve, func(f sourceFile) bool { return f.pkg == module+"/crypto" }, "only crypto knows the curve"},
+	{goKeyring, func(f sourceFile) bool { return f.pkg == module+"/wallet/keyring" }, "only wallet/keyring knows the system's keyring"},
+	{bubbleTea, func(f sourceFile) bool { return within(f.pkg, module+"/cmd") }, "only cmd talks to people"},
+	{cobraPkg, func(f sourceFile) bool { return within(f.pkg, module+"/cmd") }, "only cmd knows flags"},
+	{"flag", func(f sourceFile) bool { return within(f.pkg, module+"/cmd") }, "only cmd knows flags"},
+	{"log", func(f sourceFile) bool { return within(f.pkg, module+"/cmd") }, "libraries do not print"},
+	{"log/slog", func(f sourceFile) bool { return within(f.pkg, module+"/cmd") }, "libraries do not print"},
+	{module + "/testdata", func(f sourceFile) bool { return f.pkg == module+"/cmd/carekey" }, "only try uses what is shipped"},
+	{backend, func(f sourceFile) bool { return within(f.pkg, module+"/cmd/carekey") || within(f.pkg, backend) }, "only the program chooses a backend"},
+	{module + "/ledgerclient/keeper", func(f sourceFile) bool { return within(f.pkg, module+"/ledgerclient") }, "keepers are behind a backend"},
+	{keyringPkg, func(f sourceFile) bool {
+		return within(f.pkg, module+"/cmd/carekey") || within(f.pkg, module+"/wallet")
+	}, "only the program chooses a keyring"},
+}
+
+// chains are engines that the wallet's binary must not contain.
+var chains = []string{
+	"github.com/cometbft", "github.com/tendermint", "github.com/cosmos", "github.com/ethereum", "github.com/hyperledger", "github.com/btcsuite",
+}
+
+// Arrows point only from cmd by way of wallet and ledgerclient to crypto.
+func TestLayeringImports(t *testing.T) {
+	for _, f := range sources(t) {
+		if f.test {
+			continue
+		}
+		own := layer(f.pkg)
+		if own < 0 {
+			t.Errorf("%s lies outside the layers", f.path)
+		}
+		for _, i := range f.imports {
+			if within(i, module) && layer(i) > own {
+				t.Errorf("%s imports %s: arrows point the other way", f.path, i)
+			}
+			if layer(i) == program && strings.HasPrefix(f.pkg, i+"/") {
+				t.Errorf("%s imports %s, which lies above it", f.path, i)
+			}
+			for _, r := range rules {
+				if within(i, r.imported) && !r.only(f) {
+					t.Errorf("%s imports %s: %s", f.path, i, r.why)
+				}
+			}
+		}
+	}
+}
+
+// Only app.go opens a ledger or a keyring. The other files of the program may
+// name their errors and constants, to put them into words.
+func TestLayeringApp(t *testing.T) {
+	for _, f := range sources(t) {
+		if f.test || !within(f.pkg, module+"/cmd") || f.path == "cmd/carekey/app.go" {
+			continue
+		}
+		local := map[string]bool{} // names of the two packages in this file
+		for i, path := range f.imports {
+			if path == backend || path == keyringPkg {
+				name := path[strings.LastIndexByte(path, '/')+1:]
+				if n := f.file.Imports[i].Name; n != nil {
+					name = n.Name
+				}
+				local[name] = true
+			}
+		}
+		if len(local) == 0 {
+			continue
+		}
+		ast.Inspect(f.file, func(n ast.Node) bool {
+			var used ast.Expr
+			switch n := n.(type) {
+			case *ast.CallExpr:
+				used = n.Fun
+			case *ast.CompositeLit:
+				used = n.Type
+			}
+			if s, ok := used.(*ast.SelectorExpr); ok {
+				if x, ok := s.X.(*ast.Ident); ok && x.Obj == nil && local[x.Name] {
+					t.Errorf("%s:%d: %s.%s is for app.go", f.path, f.set.Position(n.Pos()).Line, x.Name, s.Sel.Name)
+				}
+			}
+			return true
+		})
+	}
+}
+
+// listed is what go list says of a package.
+type listed struct {
+	ImportPath string
+	Doc        string
+	Imports    []string
+	Module     *struct {
+		Path, Version string
+		Main          bool
+		Replace       *struct{ Path, Version string }
+	}
+}
+
+// goList lists packages as they are built for an operating system, without cgo.
+// Tests must not reach out to the network: where a module is not on this machine
+// the error says so.
+func goList(t *testing.T, goos string, args ...string) ([]listed, error) {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Doc,Imports,Module"}, args...)...)
+	cmd.Dir = top()
+	cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH=amd64", "CGO_ENABLED=0", "GOPROXY=off", "GOFLAGS=")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("go list: %w\n%s", err, stderr.Bytes())
+	}
+	var all []listed
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listed
+		if err := d.Decode(&p); err == io.EOF {
+			return all, nil
+		} else if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+}
+
+func missing(t *testing.T, what string, err error) {
+	t.Helper()
+	if os.Getenv("CAREKEY_NO_SKIP") != "" {
+		t.Fatalf("%s: %v", what, err)
+	}
+	t.Skipf("%s: %v", what, err)
+}
+
+// A new dependency, or a new version of one, is a decision: the modules that are
+// linked into the wallet are listed in testdata/modules.txt, with the systems
+// they are linked on where that is not all three. After a decision:
+//
+//	go test ./cmd/carekey -run TestLayeringModules -update-modules
+func TestLayeringModules(t *testing.T) {
+	systems := []string{"darwin", "linux", "windows"}
+	linked := map[string][]string{}
+	for _, goos := range systems {
+		pkgs, err := goList(t, goos, "-deps", "./cmd/carekey")
+		if err != nil {
+			missing(t, "modules for "+goos+" are not on this machine (go mod download)", err)
+		}
+		for _, p := range pkgs {
+			// Who else knows the curve would know it by way of a dependency.
+			if p.Module != nil && !p.Module.Main && !within(p.ImportPath, curve) {
+				for _, i := range p.Imports {
+					if within(i, curve) {
+						t.Errorf("%s imports %s", p.ImportPath, i)
+					}
+				}
+			}
+			if p.Module == nil || p.Module.Main {
+				continue
+			}
+			for _, c := range chains {
+				if within(p.ImportPath, c) {
+					t.Errorf("%s is linked: engines belong into modules of their own", p.ImportPath)
+				}
+			}
+			name := p.Module.Path + " " + p.Module.Version
+			if r := p.Module.Replace; r != nil {
+				name += " => " + r.Path + " " + r.Version
+			}
+			if !slices.Contains(linked[name], goos) {
+				linked[name] = append(linked[name], goos)
+			}
+		}
+	}
+	var got strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(linked)) {
+		got.WriteString(name)
+		if len(linked[name]) < len(systems) {
+			fmt.Fprintf(&got, " (%s)", strings.Join(linked[name], " "))
+		}
+		got.WriteByte('\n')
+	}
+	golden := filepath.Join(top(), "testdata", "modules.txt")
+	if *updateModules {
+		if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.String() != string(want) {
+		t.Errorf("linked modules are not those of testdata/modules.txt; they are\n%s", &got)
+	}
+}
+
+// Every package says what it is for.
+func TestLayeringPackageComments(t *testing.T) {
+	doc := map[string]bool{}
+	for _, f := range sources(t) {
+		if f.test {
+			continue
+		}
+		text := ""
+		if f.file.Doc != nil {
+			text = f.file.Doc.Text()
+		}
+		begin := "Package " + f.file.Name.Name + " "
+		if f.file.Name.Name == "main" {
+			begin = "Command " // as go doc has it
+		}
+		if text != "" && f.file.Name.Name != "main" && !strings.HasPrefix(text, begin) {
+			t.Errorf("%s: the package comment does not begin with %q", f.path, begin)
+		}
+		doc[f.pkg] = doc[f.pkg] || text != ""
+		if slices.Contains([]string{"util", "utils", "common", "types", "helpers", "base", "misc"}, f.file.Name.Name) {
+			t.Errorf("%s: package %s is named for nothing", f.path, f.file.Name.Name)
+		}
+	}
+	for pkg, ok := range doc {
+		if !ok {
+			t.Errorf("%s has no package comment", pkg)
+		}
+	}
+}
+
+// Nothing happens before main begins, and only main ends the program; libraries
+// print nothing and read no environment.
+func TestLayeringProgram(t *testing.T) {
+	for _, f := range sources(t) {
+		if f.test {
+			continue
+		}
+		at := func(n ast.Node) string {
+			return fmt.Sprintf("%s:%d", f.path, f.set.Position(n.Pos()).Line)
+		}
+		library := layer(f.pkg) < program
+		for _, d := range f.file.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			isMain := ok && fn.Recv == nil && fn.Name.Name == "main" && f.file.Name.Name == "main"
+			if ok && fn.Recv == nil && fn.Name.Name == "init" {
+				t.Errorf("%s: func init", at(fn))
+			}
+			if isMain {
+				if lines := f.set.Position(fn.End()).Line - f.set.Position(fn.Pos()).Line + 1; lines > 15 {
+					t.Errorf("%s: main has %d lines, more than 15", at(fn), lines)
+				}
+			}
+			ast.Inspect(d, func(n ast.Node) bool {
+				s, ok := n.(*ast.SelectorExpr)
+				if !ok {
+					return true
+				}
+				x, ok := s.X.(*ast.Ident)
+				if !ok {
+					return true
+				}
+				switch name := x.Name + "." + s.Sel.Name; name {
+				case "os.Exit", "log.Fatal", "log.Fatalf", "log.Fatalln", "syscall.Exit":
+					if !isMain {
+						t.Errorf("%s: %s outside main", at(n), name)
+					}
+				case "fmt.Print", "fmt.Printf", "fmt.Println", "os.Stdout", "os.Stderr", "os.Stdin":
+					if library {
+						t.Errorf("%s: %s in a library", at(n), name)
+					}
+				}
+				return true
+			})
+		}
+	}
+}
+
+// At the top lie only the names that were agreed upon.
+func TestLayeringTopLevel(t *testing.T) {
+	out, err := exec.Command("git", "-C", top(), "-c", "safe.directory=*", "ls-files", "-z").Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			err = fmt.Errorf("%w: %s", err, exit.Stderr)
+		}
+		missing(t, "not a git checkout", err)
+	}
+	allowed := []string{"cmd", "wallet", "crypto", "ledgerclient", "testdata", "go.mod", "go.sum", "README.md", "LICENSE"}
+	seen := map[string]bool{}
+	for _, path := range strings.Split(strings.TrimRight(string(out), "\x00"), "\x00") {
+		first, _, _ := strings.Cut(path, "/")
+		if !seen[first] && !slices.Contains(allowed, first) && !strings.HasPrefix(first, ".") {
+			t.Errorf("%s at the top level", first)
+		}
+		seen[first] = true
+	}
+	for _, name := range allowed {
+		if !seen[name] {
+			t.Errorf("%s is not there", name)
+		}
+	}
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/wallet"
+	"github.com/spf13/cobra"
+)
+
+func newLedger(a *app) *cobra.Command {
+	info := &cobra.Command{
+		Use:   "info",
+		Short: "Show which ledger this is, how long it is, and what its gate is worth",
+		Args:  takes(0, 0),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return a.ledger(cmd, false) },
+	}
+	verify := &cobra.Command{
+		Use:   "verify",
+		Short: "Check every byte of the ledger, the store and the keeper that anybody would use",
+		Long: `Check all of a ledger: the configuration, the keys, every entry's signature and its
+place under the rules, the signed head, the store and the keeper's files. The first
+thing that is wrong is named, and the exit code is 6. With a wallet, its own memory
+of the ledger is checked too, and signatures that it checked before are not checked
+again.`,
+		Args: takes(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.ledger(cmd, true) },
+	}
+	return group("ledger", "The ledger; with --ledger DIR also without a wallet", info, verify)
+}
+
+type ledgerJSON struct {
+	ID         string `json:"id"`
+	Size       uint64 `json:"size"` // entries
+	Root       string `json:"root"`
+	Gate       string `json:"gate"`
+	Reach      string `json:"reach"`
+	OK         bool   `json:"ok"`
+	Name       string `json:"name"`
+	Updated    string `json:"updated"`              // hour of the last entry
+	Signatures uint64 `json:"signatures,omitempty"` // checked this time
+}
+
+func (a *app) ledger(cmd *cobra.Command, verify bool) error {
+	p, err := a.place()
+	if err != nil {
+		return err
+	}
+	if p.settings == nil {
+		return a.ledgerAlone(cmd.Context(), p, verify)
+	}
+	return a.withLedger(cmd, looks, func(ctx context.Context, w *wallet.Wallet, l *ledger) error {
+		if _, _, _, err := w.Head(ctx); err != nil { // the ledger goes on from what the wallet saw
+			return err
+		}
+		j, err := a.describeLedger(ctx, l, p)
+		if err != nil {
+			return err
+		}
+		if verify {
+			size, root := w.LedgerVerified()
+			if err := a.verifyAll(ctx, l, size, root, &j); err != nil {
+				return err
+			}
+			root, err := hash(j.Root)
+			if err != nil {
+				return err
+			}
+			if err := w.SetLedgerVerified(ctx, j.Size, root); err != nil {
+				return err
+			}
+		}
+		return a.showLedger(j, verify, true)
+	})
+}
+
+// ledgerAlone looks at a ledger without a wallet.
+func (a *app) ledgerAlone(ctx context.Context, p place, verify bool) error {
+	l, err := a.openLedger(p.ledger)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	j, err := a.describeLedger(ctx, l, p)
+	if err != nil {
+		return err
+	}
+	if verify {
+		if err := a.verifyAll(ctx, l, 0, crypto.Hash{}, &j); err != nil {
+			return err
+		}
+	}
+	return a.showLedger(j, verify, false)
+}
+
+func (a *app) describeLedger(ctx context.Context, l *ledger, p place) (ledgerJSON, error) {
+	c, err := connect(ctx, l, p)
+	if err != nil {
+		return ledgerJSON{}, err
+	}
+	head, err := c.Head(ctx)
+	if err != nil {
+		return ledgerJSON{}, err
+	}
+	hour, err := lastHour(ctx, l.Services)
+	if err != nil {
+		return ledgerJSON{}, err
+	}
+	props := l.Ledger.Properties()
+	return ledgerJSON{ID: c.ID().String(), Size: head.Size, Root: head.Root.String(), Gate: string(props.Gate), Reach: props.Reach, OK: true,
+		Name: c.Config().Name, Updated: stamp(hour)}, nil
+}
+
+// verifyAll checks everything and updates what is shown to the head it checked.
+func (a *app) verifyAll(ctx context.Context, l *ledger, size uint64, root crypto.Hash, j *ledgerJSON) error {
+	var step func(done, total uint64)
+	end := func() {}
+	if a.talks() && ui.Width(a.err) > 0 {
+		b := &bar{out: a.err, what: "verifying", at: -1}
+		step = func(done, total uint64) {
+			if total >= 10_000 {
+				b.total = int64(total)
+				b.step(int64(done))
+			}
+		}
+		end = b.end
+	}
+	newSize, newRoot, signatures, err := l.verify(ctx, size, root, step)
+	end()
+	if err != nil {
+		return err
+	}
+	j.Size, j.Root, j.Signatures = newSize, newRoot.String(), signatures
+	return nil
+}
+
+func hash(text string) (h crypto.Hash, err error) {
+	err = h.UnmarshalText([]byte(text))
+	return h, err
+}
+
+func (a *app) showLedger(j ledgerJSON, verified, withWallet bool) error {
+	if a.flags.json {
+		return a.printJSON(j)
+	}
+	state := "its head is signed by its node"
+	if withWallet {
+		state += ", and continues what this wallet has seen"
+	}
+	if verified {
+		state = fmt.Sprintf("everything verifies: %s, the store and the keeper's files\n(%s checked this time)", plural(int(j.Size), "entry", "entries"), plural(int(j.Signatures), "signature", "signatures"))
+	}
+	a.print("%s", strings.TrimSuffix(rows("", [2]string{"ledger", j.ID}, [2]string{"name", ui.Clean(j.Name)}, [2]string{"entries", fmt.Sprint(j.Size)}, [2]string{"root", j.Root},
+		[2]string{"last entry", strings.Replace(strings.TrimSuffix(j.Updated, ":00Z"), "T", " ", 1) + " UTC"}, [2]string{"reach", j.Reach}, [2]string{"state", state}), "\n"))
+	a.print("%s", gateText(ledgerclient.Gate(j.Gate)))
+	if !verified {
+		a.next("carekey ledger verify checks every byte of it")
+	}
+	return nil
+}

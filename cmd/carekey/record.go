@@ -1,0 +1,339 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/wallet"
+	"github.com/spf13/cobra"
+)
+
+func newRecord(a *app) *cobra.Command {
+	var d wallet.Describe
+	var category string
+	describe := func(c *cobra.Command) {
+		c.Flags().StringVar(&d.Title, "title", "", "how you call it (default: the file's name)")
+		c.Flags().StringVar(&category, "category", "", "what it is, one of: "+strings.Join(categoryNames(), ", ")+" (default: other)")
+		c.Flags().StringVar(&d.Date, "date", "", "the day it is about, like 2026-11-21")
+		c.RegisterFlagCompletionFunc("category", cobra.FixedCompletions(categoryNames(), cobra.ShellCompDirectiveNoFileComp))
+	}
+	described := func() (wallet.Describe, error) {
+		if category != "" {
+			c, err := wallet.ParseCategory(category)
+			if err != nil {
+				return d, err
+			}
+			d.Category = c
+		}
+		return d, nil
+	}
+	add := &cobra.Command{
+		Use:   "add FILE",
+		Short: "Encrypt a file and keep it as a record",
+		Long: `Encrypt a file for yourself alone and enter it on the ledger. Any file will do: FHIR,
+PDF, images. The same bytes again are the same record.`,
+		Args: takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			d, err := described()
+			if err != nil {
+				return err
+			}
+			return a.putRecord(cmd, "", args[0], d)
+		},
+	}
+	update := &cobra.Command{
+		Use:   "update ID FILE",
+		Short: "Make a file the next version of a record",
+		Long: `Make a file the next version of a record. Consents that you gave stay with the
+version they were given for; the new one needs a new grant.`,
+		Args: takes(2, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			d, err := described()
+			if err != nil {
+				return err
+			}
+			return a.putRecord(cmd, args[0], args[1], d)
+		},
+	}
+	describe(add)
+	describe(update)
+	ls := &cobra.Command{
+		Use:   "list",
+		Short: "List your records",
+		Args:  takes(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withWallet(cmd, looks, a.listRecords)
+		},
+	}
+	var g getFlags
+	get := &cobra.Command{
+		Use:   "get ID [-o FILE]",
+		Short: "Decrypt the newest version of a record",
+		Args:  takes(1, 1),
+		RunE:  func(cmd *cobra.Command, args []string) error { return a.getRecord(cmd, args[0], g) },
+	}
+	get.Flags().StringVarP(&g.output, "output", "o", "", "write to `FILE`; - is stdout (the default)")
+	get.Flags().BoolVar(&g.age, "age", false, "keep it encrypted: an age file for your own key")
+	get.Flags().BoolVar(&g.force, "force", false, "overwrite FILE")
+	history := &cobra.Command{
+		Use:   "history ID",
+		Short: "List every version of a record",
+		Args:  takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error { return a.recordHistory(ctx, w, args[0]) })
+		},
+	}
+	remove := &cobra.Command{
+		Use:   "remove ID",
+		Short: "Withdraw a record for good and erase its content from the store",
+		Args:  takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return a.removeRecord(ctx, w, args[0]) })
+		},
+	}
+	acceptClock(a, add, update, remove)
+	return group("record", "Your records", add, ls, get, update, history, remove)
+}
+
+func categoryNames() []string {
+	var out []string
+	for _, c := range wallet.Categories() {
+		out = append(out, string(c))
+	}
+	return out
+}
+
+// putRecord adds a file, as the next version of a record if id is given.
+func (a *app) putRecord(cmd *cobra.Command, id, path string, d wallet.Describe) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	// A pipe may keep the program waiting: an interruption ends that.
+	defer context.AfterFunc(cmd.Context(), func() { f.SetReadDeadline(time.Unix(1, 0)) })()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	src := wallet.Source{Reader: f, Name: filepath.Base(path), Size: -1}
+	switch {
+	case info.IsDir():
+		return usage(path+" is a folder", "add its files one by one")
+	case info.Mode().IsRegular():
+		src.Size = info.Size()
+	}
+	return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error {
+		step, end := a.progress("encrypting", src.Size)
+		var r wallet.Record
+		var existing bool
+		var err error
+		if id == "" {
+			r, existing, err = w.AddRecord(ctx, src, d, step)
+		} else {
+			r, existing, err = w.UpdateRecord(ctx, id, src, d, step)
+		}
+		end()
+		if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		return a.put(r, existing, id != "")
+	})
+}
+
+func (a *app) put(r wallet.Record, existing, update bool) error {
+	if a.flags.json {
+		if update {
+			return a.printJSON([]recordJSON{recordOf(r)})
+		}
+		return a.printJSON(struct {
+			ID       string `json:"id"`
+			SHA256   string `json:"sha256"`
+			Existing bool   `json:"existing"`
+		}{r.ID.String(), r.SHA256.String(), existing})
+	}
+	switch {
+	case existing && update:
+		a.say("Nothing changed: these are the bytes of version %d.", r.Version)
+	case existing:
+		a.say("You have these bytes already, as %s.", quoted(r.Title))
+	default:
+		a.say("%s, version %d: encrypted, and on the ledger (%s, %s).", quoted(r.Title), r.Version, r.Category, bytesText(r.Size))
+	}
+	a.print("%s", r.ID)
+	if !existing {
+		a.next("carekey grant --to NAME --record %s --for 30d", short(r.ID))
+	}
+	return nil
+}
+
+// quoted puts a title into quotes.
+func quoted(s string) string { return `"` + s + `"` }
+
+func (a *app) listRecords(ctx context.Context, w *wallet.Wallet) error {
+	rs, err := w.Records(ctx)
+	if err != nil {
+		return err
+	}
+	if a.flags.json {
+		return a.printJSON(list(rs, recordOf))
+	}
+	if len(rs) == 0 {
+		a.say("You have no records.")
+		a.next("carekey record add FILE")
+		return nil
+	}
+	t := &ui.Table{Header: []string{"record", "title", "category", "version", "date", "size", "added"}}
+	for _, r := range rs {
+		if r.Missing {
+			t.Add(short(r.ID), lost(r.Damaged), "", fmt.Sprint(r.Version))
+			continue
+		}
+		t.Add(short(r.ID), r.Title, string(r.Category), fmt.Sprint(r.Version), r.Date, bytesText(r.Size), day(r.Added))
+	}
+	return a.table(t)
+}
+
+func (a *app) recordHistory(ctx context.Context, w *wallet.Wallet, id string) error {
+	rs, removed, err := w.History(ctx, id)
+	if err != nil {
+		return err
+	}
+	if a.flags.json {
+		return a.printJSON(list(rs, func(r wallet.Record) recordJSON {
+			j := recordOf(r)
+			j.Removed = removed
+			return j
+		}))
+	}
+	t := &ui.Table{Header: []string{"version", "title", "category", "date", "size", "added", "sha-256"}}
+	for _, r := range rs {
+		if r.Missing {
+			t.Add(fmt.Sprint(r.Version), lost(r.Damaged))
+			continue
+		}
+		t.Add(fmt.Sprint(r.Version), r.Title, string(r.Category), r.Date, bytesText(r.Size), day(r.Added), r.SHA256.String()[:16]+"...")
+	}
+	if err := a.table(t); err != nil {
+		return err
+	}
+	if removed {
+		a.say("The record was removed: nothing of it can be opened any more.")
+	}
+	return nil
+}
+
+type getFlags struct {
+	output     string
+	age, force bool
+}
+
+func (a *app) getRecord(cmd *cobra.Command, id string, g getFlags) error {
+	toFile := g.output != "" && g.output != "-"
+	if a.flags.json && !toFile {
+		return usage("--json and the record both want stdout", "write the record to a file: -o FILE")
+	}
+	terminal := !toFile && ui.Terminal(a.out, a.out)
+	if terminal && g.age {
+		return errBinary
+	}
+	return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
+		versions, removed, err := w.History(ctx, id)
+		if err != nil {
+			return err
+		}
+		r := versions[len(versions)-1]
+		if removed {
+			return &wallet.WithdrawnError{Record: r.ID}
+		}
+		step, end := a.progress("decrypting", r.Size)
+		defer end()
+		if !toFile {
+			var dst io.Writer = a.out
+			if terminal {
+				text := &textOnly{w: ui.NewCleanWriter(a.out)}
+				defer text.w.Flush()
+				dst = text
+			}
+			_, err := w.OpenRecord(ctx, r.ID.String(), dst, g.age, step)
+			return err
+		}
+		sum := r.SHA256
+		if g.age {
+			sum = crypto.Hash{}
+		}
+		err = wallet.SaveFile(g.output, sum, g.force, func(dst io.Writer) error {
+			_, err := w.OpenRecord(ctx, r.ID.String(), dst, g.age, step)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if a.flags.json {
+			return a.printJSON([]recordJSON{recordOf(r)})
+		}
+		a.say("%s, version %d, is in %s.", quoted(r.Title), r.Version, g.output)
+		return nil
+	})
+}
+
+// textOnly passes text on to a terminal and refuses anything else.
+type textOnly struct {
+	w     *ui.CleanWriter
+	begun bool
+}
+
+func (t *textOnly) Write(p []byte) (int, error) {
+	if !t.begun {
+		t.begun = true
+		head := p[:min(len(p), 4096)]
+		for i := 0; i < utf8.UTFMax && len(head) > 0 && !utf8.Valid(head); i++ {
+			head = head[:len(head)-1] // a character may be cut in two
+		}
+		if bytes.IndexByte(p, 0) >= 0 || !utf8.Valid(head) || len(head) == 0 {
+			return 0, errBinary
+		}
+	}
+	return t.w.Write(p)
+}
+
+func (a *app) removeRecord(ctx context.Context, w *wallet.Wallet, id string) error {
+	versions, removed, err := w.History(ctx, id)
+	if err != nil {
+		return err
+	}
+	r := versions[len(versions)-1]
+	if !removed {
+		preview := fmt.Sprintf("%s, %s, will be withdrawn and its content erased from the store, for good.\nWho fetched it keeps what they have.", quoted(ui.Clean(r.Title)), plural(r.Version, "version", "versions"))
+		if err := a.confirm(ctx, preview, "Remove it?", true); err != nil {
+			return err
+		}
+		if r, _, err = w.RemoveRecord(ctx, r.ID.String()); err != nil {
+			return err
+		}
+	}
+	if a.flags.json {
+		j := recordOf(r)
+		j.Removed = true
+		return a.printJSON([]recordJSON{j})
+	}
+	if removed {
+		a.say("%s was removed before.", quoted(r.Title))
+		return nil
+	}
+	a.say("%s was withdrawn on the ledger, and its content erased from the store.", quoted(r.Title))
+	return nil
+}

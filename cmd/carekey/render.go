@@ -1,0 +1,361 @@
+package main
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet"
+)
+
+// JSON: one value on stdout, times in RFC 3339 UTC, ids in full, lists never null.
+// Fields are only ever added.
+
+func (a *app) printJSON(v any) error {
+	enc := json.NewEncoder(a.out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// list makes a JSON list of in; an empty one is [].
+func list[A, B any](in []A, f func(A) B) []B {
+	out := make([]B, 0, len(in))
+	for _, x := range in {
+		out = append(out, f(x))
+	}
+	return out
+}
+
+// stamp is a ledger hour in JSON; "" for 0, which stands for none.
+func stamp(h contract.Hour) string {
+	if h == 0 {
+		return ""
+	}
+	return wallet.HourTime(h).Format(time.RFC3339)
+}
+
+type recordJSON struct {
+	ID       string `json:"id"`
+	Title    string `json:"title"`
+	Category string `json:"category"`
+	Version  int    `json:"version"`
+	Date     string `json:"date,omitempty"`
+	File     string `json:"file"`
+	Size     int64  `json:"size"`
+	SHA256   string `json:"sha256"`
+	Added    string `json:"added"`
+	Missing  bool   `json:"missing,omitempty"` // its description cannot be had
+	Damaged  string `json:"damaged,omitempty"` // error code: what the store holds is not what was signed
+	Removed  bool   `json:"removed,omitempty"`
+}
+
+func recordOf(r wallet.Record) recordJSON {
+	return recordJSON{ID: r.ID.String(), Title: r.Title, Category: string(r.Category), Version: r.Version, Date: r.Date, File: r.File,
+		Size: r.Size, SHA256: r.SHA256.String(), Added: stamp(r.Added), Missing: r.Missing, Damaged: lostCode(r.Damaged)}
+}
+
+// versionJSON is a record version in a consent.
+type versionJSON struct {
+	ID       string `json:"id"`
+	Version  int    `json:"version"`
+	Title    string `json:"title"`
+	Category string `json:"category"`
+	Date     string `json:"date,omitempty"`
+}
+
+func versionOf(r wallet.ConsentRecord) versionJSON {
+	return versionJSON{ID: r.ID.String(), Version: r.Version, Title: r.Title, Category: string(r.Category), Date: r.Date}
+}
+
+type consentJSON struct {
+	Consent    string        `json:"consent"`
+	To         string        `json:"to"` // contact, else address
+	Address    string        `json:"address"`
+	Records    []versionJSON `json:"records"`
+	Purpose    string        `json:"purpose"`
+	From       string        `json:"from,omitempty"` // begins; absent: at once
+	Until      string        `json:"until"`
+	Status     string        `json:"status"`
+	Granted    string        `json:"granted"`
+	Revoked    string        `json:"revoked,omitempty"`
+	Openings   int           `json:"openings"`
+	LastOpened string        `json:"lastOpened,omitempty"`
+	Missing    bool          `json:"missing,omitempty"` // its terms cannot be had
+	Damaged    string        `json:"damaged,omitempty"` // error code: what the store holds is not what was signed
+}
+
+func consentOf(c wallet.Consent) consentJSON {
+	return consentJSON{Consent: c.ID.String(), To: who(c.To, c.Address), Address: addressText(c.Address), Records: list(c.Records, versionOf),
+		Purpose: c.Purpose.Word(), From: stamp(c.NotBefore), Until: stamp(c.NotAfter), Status: string(c.Status), Granted: stamp(c.Granted),
+		Revoked: stamp(c.Revoked), Openings: c.Openings, LastOpened: stamp(c.LastOpened), Missing: c.Missing, Damaged: lostCode(c.Damaged)}
+}
+
+type receivedJSON struct {
+	Consent     string        `json:"consent"`
+	From        string        `json:"from"`  // contact, else address
+	Known       bool          `json:"known"` // the sender is a contact
+	Titles      []string      `json:"titles"`
+	Records     []versionJSON `json:"records"`
+	Purpose     string        `json:"purpose"`
+	Begins      string        `json:"begins,omitempty"`
+	Until       string        `json:"until"`
+	Status      string        `json:"status"`
+	Fetched     bool          `json:"fetched"`
+	LastFetched string        `json:"lastFetched,omitempty"`
+	Address     string        `json:"address"`
+	Missing     bool          `json:"missing,omitempty"` // its terms cannot be had
+	Damaged     string        `json:"damaged,omitempty"` // error code: what the store holds is not what was signed
+}
+
+func receivedOf(r wallet.Received) receivedJSON {
+	return receivedJSON{Consent: r.Consent.String(), From: who(r.From, r.Address), Known: r.From != "",
+		Titles: list(r.Records, func(c wallet.ConsentRecord) string { return c.Title }), Records: list(r.Records, versionOf),
+		Purpose: r.Purpose.Word(), Begins: stamp(r.NotBefore), Until: stamp(r.NotAfter), Status: string(r.Status), Fetched: r.Fetched > 0,
+		LastFetched: stamp(r.LastFetched), Address: addressText(r.Address), Missing: r.Missing, Damaged: lostCode(r.Damaged)}
+}
+
+type eventJSON struct {
+	Time     string        `json:"time"`
+	Who      string        `json:"who"` // contact, else address
+	What     string        `json:"what"`
+	Consent  string        `json:"consent"`
+	Purpose  string        `json:"purpose"`
+	Reason   string        `json:"reason"`
+	Verified bool          `json:"verified"`
+	Records  []versionJSON `json:"records"`
+	Keeper   int           `json:"keeper,omitempty"`
+	Because  string        `json:"because,omitempty"` // why a keeper refused
+	Damaged  bool          `json:"damaged,omitempty"` // the store holds another reason than the one that was signed
+}
+
+func eventOf(e wallet.Event) eventJSON {
+	j := eventJSON{Time: stamp(e.Hour), Who: who(e.Who, e.Address), What: string(e.What), Consent: e.Consent.String(), Purpose: e.Purpose.Word(),
+		Reason: e.Reason, Verified: e.Verified, Records: list(e.Records, versionOf), Keeper: e.Keeper, Damaged: e.Damaged}
+	if e.What == wallet.Refused {
+		j.Because = e.Code.String()
+	}
+	return j
+}
+
+// addressText is an address, or "" where it is not known.
+func addressText(a crypto.Address) string {
+	if a.IsZero() {
+		return ""
+	}
+	return a.String()
+}
+
+// who is a contact's name, or else the address.
+func who(name string, a crypto.Address) string {
+	if name != "" {
+		return name
+	}
+	return addressText(a)
+}
+
+// For people.
+
+// short is the beginning of an id, enough to name it with.
+func short[ID ~[32]byte](id ID) string { return hex.EncodeToString(id[:4]) }
+
+// person is a contact's name or the beginning of an address.
+func person(name string, a crypto.Address) string {
+	switch {
+	case name != "":
+		return name
+	case a.IsZero():
+		return "(not known)"
+	}
+	return "unknown " + a.String()[:16]
+}
+
+const dayLayout = "2 Jan 2006 15:04"
+
+// day is a ledger hour in the reader's own time.
+func day(h contract.Hour) string { return wallet.HourTime(h).Local().Format(dayLayout) }
+
+// both is a time in the reader's own zone and in UTC.
+func both(h contract.Hour) string {
+	t := wallet.HourTime(h)
+	if _, offset := t.Local().Zone(); offset == 0 {
+		return t.Format("Mon " + dayLayout + " UTC")
+	}
+	local := t.Local()
+	if local.Day() == t.Day() {
+		return local.Format("Mon "+dayLayout+" MST") + t.Format(" (15:04 UTC)")
+	}
+	return local.Format("Mon "+dayLayout+" MST") + t.Format(" ("+dayLayout+" UTC)")
+}
+
+// titles names record versions in a few words.
+func titles(rs []wallet.ConsentRecord) string {
+	var out []string
+	for i, r := range rs {
+		if i == 3 && len(rs) > 4 {
+			out = append(out, fmt.Sprintf("%d more", len(rs)-3))
+			break
+		}
+		out = append(out, titleOf(r))
+	}
+	return strings.Join(out, ", ")
+}
+
+func titleOf(r wallet.ConsentRecord) string {
+	if r.Version > 1 {
+		return fmt.Sprintf("%s (version %d)", r.Title, r.Version)
+	}
+	return r.Title
+}
+
+// plural counts things in words.
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// bytesText is a size for people.
+func bytesText(n int64) string {
+	switch {
+	case n < 1<<10:
+		return fmt.Sprintf("%d B", n)
+	case n < 1<<20:
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	case n < 1<<30:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+}
+
+// quote makes a word that a shell takes as it is.
+func quote(s string) string {
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:,@%+=") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// print writes data for people to stdout.
+func (a *app) print(format string, args ...any) {
+	fmt.Fprintln(a.out, ui.CleanText(fmt.Sprintf(format, args...)))
+}
+
+// data writes what a script would take from stdout; at a terminal it stands apart
+// from the talk.
+func (a *app) data(format string, args ...any) {
+	apart := a.talks() && ui.Width(a.out) > 0
+	if apart {
+		fmt.Fprintln(a.err)
+	}
+	a.print(format, args...)
+	if apart {
+		fmt.Fprintln(a.err)
+	}
+}
+
+// lost says why a payload cannot be shown: damaged is why what the store holds is
+// not what was signed, nil if it holds nothing.
+func lost(damaged error) string {
+	if damaged != nil {
+		return "(TAMPERED WITH in the store)"
+	}
+	return "(not in the store)"
+}
+
+// lostCode is the error code of such a payload in JSON.
+func lostCode(damaged error) string {
+	if damaged == nil {
+		return ""
+	}
+	return explain(damaged).Code
+}
+
+// table writes a table to stdout, not wider than the terminal.
+func (a *app) table(t *ui.Table) error { return t.Write(a.out, ui.Width(a.out)) }
+
+// rows writes rows of a name and a value, aligned.
+func rows(indent string, pairs ...[2]string) string {
+	widest := 0
+	for _, p := range pairs {
+		widest = max(widest, len(p[0]))
+	}
+	var b strings.Builder
+	for _, p := range pairs {
+		fmt.Fprintf(&b, "%s%-*s  %s\n", indent, widest, p[0], strings.ReplaceAll(p[1], "\n", "\n"+indent+strings.Repeat(" ", widest+2)))
+	}
+	return b.String()
+}
+
+// gateText says what the keepers' rule is worth on this ledger.
+func gateText(g ledgerclient.Gate) string {
+	if g == ledgerclient.Advisory {
+		return "gate: advisory. The ledger is a folder: a recipient who can read its files can open what you\n" +
+			"granted without leaving an entry. That each opening leaves one is a rule of honest software here."
+	}
+	return "gate: " + string(g)
+}
+
+// previewGrant is a plan in plain language, for the person who is to sign it.
+func previewGrant(p *wallet.GrantPlan) string {
+	name := ui.Clean(p.To.Name)
+	words := strings.Join(wordsOf(p.To.Address), " ")
+	verified := "check words compared: " + words
+	if !p.To.Verified {
+		verified = "NOT VERIFIED: nobody has compared the check words with " + name + " yet:\n" + words
+	}
+	var records []string
+	for _, r := range p.Records {
+		line := fmt.Sprintf("%s, version %d (%s", ui.Clean(r.Title), r.Version, r.Category)
+		if r.Date != "" {
+			line += ", " + r.Date
+		}
+		records = append(records, line+")  "+short(r.ID))
+	}
+	from := "now"
+	if p.NotBefore != 0 {
+		from = both(p.NotBefore)
+	}
+	text := "You are about to give " + name + " access to " + plural(len(p.Records), "record", "records") + ".\n\n" +
+		rows("  ",
+			[2]string{"who", name + "\n" + verified},
+			[2]string{"may open", strings.Join(records, "\n")},
+			[2]string{"for", p.Purpose.Word()},
+			[2]string{"from", from},
+			[2]string{"until", both(p.NotAfter)}) +
+		"\nYou can revoke it at any time. What " + name + " opened before that stays known: a revocation ends\n" +
+		"further openings, and takes back nothing that was read. Later versions need a new grant.\n" +
+		gateText(p.Gate)
+	for _, w := range p.Warnings {
+		if t := warningText(w, name); t != "" {
+			text += "\nwarning: " + t
+		}
+	}
+	return text
+}
+
+func warningText(w wallet.Warning, name string) string {
+	switch w.Kind {
+	case "unverified":
+		return "compare the check words by voice first: carekey contact verify " + quote(name)
+	case "self":
+		return "this is your own address"
+	case "long":
+		return "this is for more than a year"
+	case "overlap":
+		return "consent " + w.Detail[:8] + " gives " + name + " the same already"
+	}
+	return w.Kind
+}
+
+func wordsOf(a crypto.Address) []string {
+	w := a.Words()
+	return w[:]
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet"
+	"github.com/spf13/cobra"
+)
+
+func newRevoke(a *app) *cobra.Command {
+	var r wallet.RevokeRequest
+	c := &cobra.Command{
+		Use:   "revoke (CONSENT... | --to NAME | --all)",
+		Short: "End consents: nothing that is asked for from now on opens",
+		Long: `End consents. The keepers are told at once and destroy their shares, and the
+revocation goes onto the ledger. What was opened before stays known: the report
+names it. Consents named one by one are revoked without a question, so that nothing
+is in the way; with --to and --all a person at a terminal is shown the list first.`,
+		Args: takes(0, -1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r.Consents = args
+			ways := 0
+			for _, way := range []bool{len(args) > 0, r.To != "", r.All} {
+				if way {
+					ways++
+				}
+			}
+			if ways != 1 {
+				return usage("name consents, or a contact with --to, or all of them with --all", "what there is: carekey consent list")
+			}
+			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return a.revoke(ctx, w, r) })
+		},
+	}
+	c.Flags().StringVar(&r.To, "to", "", "all that you gave to the contact `NAME`")
+	c.Flags().BoolVar(&r.All, "all", false, "all that you gave")
+	acceptClock(a, c)
+	return c
+}
+
+func (a *app) revoke(ctx context.Context, w *wallet.Wallet, r wallet.RevokeRequest) error {
+	cs, err := w.SelectRevocations(ctx, r)
+	if err != nil {
+		return err
+	}
+	if len(cs) == 0 {
+		if a.flags.json {
+			return a.printJSON([]revocationJSON{})
+		}
+		a.say("There is no consent to revoke.")
+		return nil
+	}
+	if len(r.Consents) == 0 && !a.flags.yes && a.interactive() {
+		if err := a.confirm(ctx, previewRevoke(cs), "Revoke "+plural(len(cs), "consent", "consents")+"?", false); err != nil {
+			return err
+		}
+	}
+	var ids []contract.ID
+	for _, c := range cs {
+		ids = append(ids, c.ID)
+	}
+	done, err := w.Revoke(ctx, ids)
+	if err != nil && len(done) == 0 {
+		return err
+	}
+	if perr := a.revoked(w, done); perr != nil {
+		return perr
+	}
+	return err
+}
+
+func previewRevoke(cs []wallet.Consent) string {
+	var b strings.Builder
+	for _, c := range cs {
+		fmt.Fprintf(&b, "  %s  %s: %s, until %s\n", short(c.ID), ui.Clean(person(c.To, c.Address)), ui.Clean(titles(c.Records)), day(c.NotAfter))
+	}
+	return b.String()
+}
+
+type revocationJSON struct {
+	Consent    string        `json:"consent"`
+	Status     string        `json:"status"`
+	Acks       []ackJSON     `json:"acks"`
+	Opened     []versionJSON `json:"opened"`   // what the recipient holds the keys of
+	Unopened   []versionJSON `json:"unopened"` // what was never opened
+	Openings   int           `json:"openings"`
+	LastOpened string        `json:"lastOpened,omitempty"`
+	To         string        `json:"to"`
+	Revoked    string        `json:"revoked"`
+	Already    bool          `json:"already"` // it was revoked before
+}
+
+type ackJSON struct {
+	Keeper int    `json:"keeper"`
+	End    string `json:"end"` // "stopped" or "destroyed"
+	Time   string `json:"time"`
+}
+
+func revocationOf(r wallet.Revocation) revocationJSON {
+	c := r.Consent
+	j := revocationJSON{Consent: c.ID.String(), Status: string(c.Status), Openings: c.Openings, LastOpened: stamp(c.LastOpened),
+		To: who(c.To, c.Address), Revoked: stamp(c.Revoked), Already: r.Already,
+		Acks:   list(r.Acks, func(k wallet.Acknowledged) ackJSON { return ackJSON{k.Keeper, k.End.String(), stamp(k.Hour)} }),
+		Opened: list(c.Known(), versionOf), Unopened: list([]wallet.ConsentRecord(nil), versionOf)}
+	if c.Openings == 0 {
+		j.Unopened = list(c.Records, versionOf)
+	}
+	return j
+}
+
+func (a *app) revoked(w *wallet.Wallet, rs []wallet.Revocation) error {
+	if a.flags.json {
+		return a.printJSON(list(rs, revocationOf))
+	}
+	for i, r := range rs {
+		if i > 0 {
+			a.print("")
+		}
+		a.print("%s", strings.TrimSuffix(revocationText(r), "\n"))
+	}
+	if _, p := w.Ledger(); p.Gate == ledgerclient.Advisory {
+		a.say("\nOn a folder ledger a recipient who could read its files may have opened more than this: gate advisory.")
+	}
+	a.next("carekey audit")
+	return nil
+}
+
+func revocationText(r wallet.Revocation) string {
+	c := r.Consent
+	name := ui.Clean(person(c.To, c.Address))
+	head := "Revoked"
+	if r.Already {
+		head = "Was revoked before"
+	}
+	var acks []string
+	for _, k := range r.Acks {
+		what := "gives nothing any more"
+		if k.End == ledgerclient.DestroyedShare {
+			what = "has destroyed its share"
+		}
+		acks = append(acks, fmt.Sprintf("keeper %d %s (signed, %s)", k.Keeper, what, day(k.Hour)))
+	}
+	if len(acks) == 0 {
+		acks = []string{"no keeper has acknowledged it yet"}
+	}
+	var names []string
+	for _, v := range c.Records {
+		names = append(names, ui.Clean(fmt.Sprintf("%s, version %d", v.Title, v.Version)))
+	}
+	exposure := [2]string{"never opened", strings.Join(names, "\n")}
+	if c.Openings > 0 {
+		exposure = [2]string{"known to " + name, fmt.Sprintf("%s\n(opened in %s, last %s; this stays known)", strings.Join(names, "\n"), plural(c.Openings, "hour", "different hours"), day(c.LastOpened))}
+	}
+	if c.Missing {
+		exposure = [2]string{"concerns", lost(c.Damaged)}
+	}
+	return fmt.Sprintf("%s: consent %s to %s, on the ledger since %s\n", head, short(c.ID), name, day(c.Revoked)) +
+		rows("  ", [2]string{"acknowledged", strings.Join(acks, "\n")}, exposure)
+}

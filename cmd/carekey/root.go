@@ -1,0 +1,158 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+const about = `carekey is a wallet for health data. It keeps your keys, encrypts each record for
+the one person you grant it to, and writes your consents and revocations onto a
+ledger, where every opening leaves an entry that you can see and verify.`
+
+const environment = `ENVIRONMENT
+  CAREKEY_HOME             folder of the wallets (default: by the system's rules)
+  CAREKEY_PROFILE          which wallet in it, as --profile
+  CAREKEY_LEDGER           folder of the ledger, as --ledger (default: the one the
+                           wallet was made with; for a new one, ledger in the home)
+  CAREKEY_KEYRING          os or file: where init keeps the key (default: os)
+  CAREKEY_PASSPHRASE_FILE  file whose first line is the passphrase of the key file`
+
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "carekey",
+		Short:         "A wallet for health data",
+		Long:          about + "\n\n" + environment + "\n\n" + exitStatus,
+		Version:       version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          noVerb,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return a.overview() },
+	}
+	root.SetVersionTemplate("carekey {{.Version}}\n")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage(err.Error(), "see: "+cmd.CommandPath()+" --help")
+	})
+	g := root.PersistentFlags()
+	g.BoolVar(&a.flags.json, "json", false, "print one JSON value on stdout, errors as JSON on stderr")
+	g.BoolVarP(&a.flags.yes, "yes", "y", false, "answer every confirmation with yes")
+	g.BoolVar(&a.flags.noInput, "no-input", false, "never ask: a missing answer is an error")
+	g.BoolVarP(&a.flags.quiet, "quiet", "q", false, "say nothing on stderr but errors")
+	g.StringVar(&a.flags.profile, "profile", "", "which wallet `NAME` to use")
+	g.StringVar(&a.flags.ledger, "ledger", "", "folder `DIR` of the ledger")
+	root.AddGroup(
+		&cobra.Group{ID: "patient", Title: "Your records and who may open them:"},
+		&cobra.Group{ID: "recipient", Title: "What others granted to you:"},
+		&cobra.Group{ID: "wallet", Title: "Wallet and ledger:"},
+	)
+	add := func(group string, cmds ...*cobra.Command) {
+		for _, c := range cmds {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add("patient", newRecord(a), newContact(a), newGrant(a), newRevoke(a), newConsent(a), newAudit(a))
+	add("recipient", newInbox(a), newFetch(a))
+	add("wallet", newInit(a), newStatus(a), newAddress(a), newLedger(a), newDoctor(a), newTry(a))
+	root.SetHelpCommandGroupID("wallet")
+	root.SetCompletionCommandGroupID("wallet")
+	return root
+}
+
+// version is what the build knows of itself.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(unknown)"
+	}
+	v := info.Main.Version
+	if v == "" || v == "(devel)" {
+		v = "(development)"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && !strings.Contains(v, s.Value[:min(12, len(s.Value))]) {
+			v += " " + s.Value[:min(12, len(s.Value))]
+		}
+	}
+	return v + " " + info.GoVersion
+}
+
+// overview is what carekey alone prints: it unlocks nothing and asks nothing.
+func (a *app) overview() error {
+	p, err := a.place()
+	if err != nil {
+		return err
+	}
+	_, statErr := os.Stat(p.ledger)
+	there := statErr == nil
+	if a.flags.json {
+		return a.printJSON(struct {
+			Home    string `json:"home"`
+			Profile string `json:"profile"`
+			Wallet  bool   `json:"wallet"` // there is one
+			Ledger  string `json:"ledger"`
+		}{p.home, a.profile(), p.settings != nil, p.ledger})
+	}
+	w := "none yet"
+	if p.settings != nil {
+		w = "yes, its key is in " + keyringWords(p.settings.Keyring)
+	}
+	l := p.ledger
+	if !there {
+		l += " (not there yet)"
+		if p.settings != nil {
+			l = p.ledger + " (NOT THERE: was it moved? name its place with --ledger DIR)"
+		}
+	}
+	a.print("%s", strings.TrimSuffix(about+"\n\n"+rows("  ", [2]string{"home", p.home}, [2]string{"profile", a.profile()}, [2]string{"wallet", w}, [2]string{"ledger", l}), "\n"))
+	fmt.Fprintln(a.out)
+	if p.settings == nil {
+		a.print("Next: carekey init --name 'Your name'\nOr see the whole job in a folder of its own: carekey try")
+	} else {
+		a.print("Next: carekey status\nAll commands: carekey --help")
+	}
+	return nil
+}
+
+// group is a command that only holds others.
+func group(use, short string, cmds ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: short, Args: noVerb, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	c.AddCommand(cmds...)
+	return c
+}
+
+// noVerb is for commands that take no arguments but the names of their own.
+func noVerb(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := "see: " + cmd.CommandPath() + " --help"
+	cmd.SuggestionsMinimumDistance = 2
+	if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
+		hint = "did you mean: " + cmd.CommandPath() + " " + s[0]
+	}
+	return usage(fmt.Sprintf("%s has no command %s", cmd.CommandPath(), quote(args[0])), hint)
+}
+
+// takes checks the number of arguments; most < 0 is any number.
+func takes(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return usage(cmd.CommandPath()+" needs more than that", "it goes: "+cmd.UseLine())
+		case most >= 0 && len(args) > most:
+			return usage(fmt.Sprintf("%s does not know what to do with %s", cmd.CommandPath(), quote(args[most])), "it goes: "+cmd.UseLine())
+		}
+		return nil
+	}
+}
+
+// acceptClock gives a command that writes entries the flag for a clock in doubt.
+func acceptClock(a *app, cmds ...*cobra.Command) {
+	for _, c := range cmds {
+		c.Flags().BoolVar(&a.flags.acceptClock, "accept-clock", false, "believe the clock although it is more than 31 days past the ledger's last entry")
+	}
+}

@@ -1,0 +1,270 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The scripts in testdata/script run the real program, as the commands carekey,
+// patient, clinic and attacker. Only the test's own main knows a clock that can be
+// set, and a key file that is cheap to open.
+
+// testClock is the variable that the test's programs read their clock from.
+const testClock = "CAREKEY_TEST_CLOCK"
+
+func TestMain(m *testing.M) {
+	commands := map[string]func(){"carekey": func() { os.Exit(testApp(nil).run(os.Args[1:])) }}
+	for _, who := range actors {
+		commands[who] = func() { os.Exit(testApp(actorEnv(who)).run(os.Args[1:])) }
+	}
+	testscript.Main(m, commands)
+}
+
+var actors = []string{"patient", "clinic", "attacker"}
+
+// testApp is the program with a cheap key file and the clock of the variable.
+func testApp(defaults map[string]string) *app {
+	a := newApp()
+	a.workFactor = 2
+	if t := os.Getenv(testClock); t != "" {
+		now, err := time.Parse(time.RFC3339, t)
+		if err != nil {
+			panic(err)
+		}
+		a.now = func() time.Time { return now.In(time.Local) }
+	}
+	a.lookup = func(name string) (string, bool) {
+		if v, ok := os.LookupEnv(name); ok {
+			return v, true
+		}
+		v, ok := defaults[name]
+		return v, ok
+	}
+	return a
+}
+
+// actorEnv gives an actor a home and a passphrase of its own, and all the same
+// ledger.
+func actorEnv(who string) map[string]string {
+	work := os.Getenv("WORK")
+	return map[string]string{
+		envHome:       filepath.Join(work, who),
+		envLedger:     filepath.Join(work, "ledger"),
+		envKeyring:    "file",
+		envPassphrase: filepath.Join(work, who+".passphrase"),
+	}
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                filepath.Join("..", "..", "testdata", "script"),
+		RequireUniqueNames: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("TZ", "UTC")
+			env.Setenv(testClock, "2026-11-21T12:30:00Z")
+			for _, who := range actors {
+				if err := os.WriteFile(filepath.Join(env.WorkDir, who+".passphrase"), []byte("correct horse of "+who+"\n"), 0o600); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"town": town, "exit": exitWith, "json": jsonValue, "is": jsonIs, "flip": flip, "glob": glob, "clock": clock, "nowhere": nowhere, "bytes": writeBytes, "mode": mode,
+		},
+	})
+}
+
+// town: a patient and a clinic make wallets on one ledger and know each other.
+// Sets $PATIENT and $CLINIC to their addresses.
+func town(ts *testscript.TestScript, neg bool, args []string) {
+	must := func(who string, args ...string) string {
+		ts.Check(ts.Exec(who, args...))
+		return strings.TrimSpace(ts.ReadFile("stdout"))
+	}
+	patient := must("patient", "init", "--name", "Maria", "--new-ledger", "--words-file", "patient.words")
+	clinic := must("clinic", "init", "--name", "Dr Smith", "--words-file", "clinic.words")
+	must("patient", "contact", "add", "Dr Smith", clinic)
+	must("clinic", "contact", "add", "Maria", patient)
+	ts.Setenv("PATIENT", patient)
+	ts.Setenv("CLINIC", clinic)
+}
+
+// exitWith: exit N COMMAND ARGS... runs a command that must end with N.
+func exitWith(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, not %d", got, want)
+	}
+}
+
+// jsonValue: json NAME PATH [FILE] sets a variable from JSON, by default that of
+// stdout.
+func jsonValue(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Setenv(args[0], lookUp(ts, args[1], args[2:]))
+}
+
+// jsonIs: is PATH VALUE [FILE] compares a value in JSON.
+func jsonIs(ts *testscript.TestScript, neg bool, args []string) {
+	if got := lookUp(ts, args[0], args[2:]); (got == args[1]) == neg {
+		ts.Fatalf("%s is %s", args[0], got)
+	}
+}
+
+// lookUp finds a value by a path like 0.records.1.title or error.code. Objects and
+// lists are their number of elements; # of what is no value is "absent".
+func lookUp(ts *testscript.TestScript, path string, file []string) string {
+	name := "stdout"
+	if len(file) > 0 {
+		name = file[0]
+	}
+	d := json.NewDecoder(strings.NewReader(ts.ReadFile(name)))
+	d.UseNumber()
+	var v any
+	ts.Check(d.Decode(&v))
+	if d.More() {
+		ts.Fatalf("%s holds more than one JSON value", name)
+	}
+	for _, step := range strings.FieldsFunc(path, func(r rune) bool { return r == '.' }) {
+		switch x := v.(type) {
+		case map[string]any:
+			y, ok := x[step]
+			if !ok {
+				return "absent"
+			}
+			v = y
+		case []any:
+			i, err := strconv.Atoi(step)
+			if err != nil || i >= len(x) {
+				return "absent"
+			}
+			v = x[i]
+		default:
+			return "absent"
+		}
+	}
+	switch x := v.(type) {
+	case nil:
+		return "null"
+	case []any:
+		return strconv.Itoa(len(x))
+	case map[string]any:
+		return strconv.Itoa(len(x))
+	}
+	return fmt.Sprint(v)
+}
+
+// flip: flip FILE [OFFSET] changes one bit, by default in the middle.
+func flip(ts *testscript.TestScript, neg bool, args []string) {
+	path := ts.MkAbs(args[0])
+	b, err := os.ReadFile(path)
+	ts.Check(err)
+	at := len(b) / 2
+	if len(args) > 1 {
+		at, err = strconv.Atoi(args[1])
+		ts.Check(err)
+		if at < 0 {
+			at += len(b)
+		}
+	}
+	b[at] ^= 1
+	ts.Check(os.WriteFile(path, b, 0o600))
+}
+
+// glob: glob NAME PATTERN sets a variable to the one file that matches.
+func glob(ts *testscript.TestScript, neg bool, args []string) {
+	found, err := filepath.Glob(ts.MkAbs(args[1]))
+	ts.Check(err)
+	if len(found) != 1 {
+		ts.Fatalf("%d files match %s", len(found), args[1])
+	}
+	ts.Setenv(args[0], found[0])
+}
+
+// clock: clock TIME or clock +25h sets the actors' clock.
+func clock(ts *testscript.TestScript, neg bool, args []string) {
+	now := args[0]
+	if d, err := time.ParseDuration(args[0]); err == nil {
+		was, err := time.Parse(time.RFC3339, ts.Getenv(testClock))
+		ts.Check(err)
+		now = was.Add(d).Format(time.RFC3339)
+	}
+	ts.Setenv(testClock, now)
+}
+
+// nowhere: nowhere FOLDER WORD... fails if any file or file name below the folder
+// holds one of the words, in any case; of an address its keys are looked for too.
+func nowhere(ts *testscript.TestScript, neg bool, args []string) {
+	words := map[string][]byte{}
+	for _, w := range args[1:] {
+		words[w] = []byte(strings.ToLower(w))
+		if a, err := crypto.ParseAddress(w); err == nil {
+			words["the sign key"], words["the view key"] = a.Sign[1:], a.View[1:]
+			words["the sign key in hex"], words["the view key in hex"] = []byte(a.Sign.String()), []byte(a.View.String())
+		}
+	}
+	files := 0
+	ts.Check(filepath.WalkDir(ts.MkAbs(args[0]), func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		content := []byte(nil)
+		if d.Type().IsRegular() {
+			files++
+			if content, err = os.ReadFile(path); err != nil {
+				return err
+			}
+		}
+		rel := strings.TrimPrefix(path, ts.MkAbs(args[0]))
+		for w, b := range words {
+			if bytes.Contains(content, b) || bytes.Contains(bytes.ToLower(content), b) || bytes.Contains([]byte(strings.ToLower(rel)), b) {
+				ts.Fatalf("%s holds %s", path, w)
+			}
+		}
+		return nil
+	}))
+	if files == 0 {
+		ts.Fatalf("no files in %s", args[0])
+	}
+}
+
+// writeBytes: bytes FILE SIZE writes a binary file of that size.
+func writeBytes(ts *testscript.TestScript, neg bool, args []string) {
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(i * i >> 3)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
+}
+
+// mode: mode FILE 0600 compares permission bits.
+func mode(ts *testscript.TestScript, neg bool, args []string) {
+	info, err := os.Stat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if got := fmt.Sprintf("%04o", info.Mode().Perm()); (got == args[1]) == neg {
+		ts.Fatalf("%s has mode %s", args[0], got)
+	}
+}

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/wallet"
+	"github.com/spf13/cobra"
+)
+
+// access says what a command does with the wallet.
+type access bool
+
+const (
+	looks  access = false
+	writes access = true // entries: the ledger's clock matters
+)
+
+// withWallet unlocks the wallet for f and tells what became of interrupted
+// changes.
+func (a *app) withWallet(cmd *cobra.Command, want access, f func(ctx context.Context, w *wallet.Wallet) error) error {
+	return a.withLedger(cmd, want, func(ctx context.Context, w *wallet.Wallet, _ *ledger) error { return f(ctx, w) })
+}
+
+func (a *app) withLedger(cmd *cobra.Command, want access, f func(ctx context.Context, w *wallet.Wallet, l *ledger) error) error {
+	ctx := cmd.Context()
+	p, err := a.place()
+	if err != nil {
+		return err
+	}
+	if p.settings == nil {
+		return &wallet.NoWalletError{Dir: p.dir}
+	}
+	l, err := a.openPinned(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer func() { l.close() }()
+	if want == writes {
+		asked := a.flags.acceptClock
+		if err := a.checkClock(ctx, l); err != nil {
+			return err
+		}
+		if a.flags.acceptClock != asked { // the answer was yes: tell the ledger
+			l.close()
+			if l, err = a.openLedger(p.ledger); err != nil {
+				return err
+			}
+		}
+	}
+	w, err := a.unlock(ctx, p, l)
+	if err != nil {
+		return err
+	}
+	err = f(ctx, w, l)
+	a.tellFinished(w)
+	if stuck := w.Stuck(); stuck != nil {
+		if err == nil {
+			a.say("A change that was signed still waits: %s.\nEvery carekey command tries again to finish it.", explain(stuck).Message)
+		} else if errors.Is(err, stuck) {
+			err = &keptError{err}
+		}
+	}
+	return err
+}
+
+// openPinned opens the wallet's ledger. Another one is a mistake of who named it,
+// or, in the place where the wallet's own should be, an attack.
+func (a *app) openPinned(ctx context.Context, p place) (*ledger, error) {
+	l, err := a.openLedger(p.ledger)
+	if err != nil {
+		return nil, err
+	}
+	_, err = ledgerclient.Connect(ctx, l.Services, p.settings.ID)
+	if foreign, ok := errors.AsType[*ledgerclient.ForeignLedgerError](err); ok && p.given {
+		err = &otherLedgerError{*foreign}
+	}
+	if err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (a *app) unlock(ctx context.Context, p place, l *ledger) (*wallet.Wallet, error) {
+	kind, err := a.keyringKind()
+	if err != nil {
+		return nil, err
+	}
+	if kind != "" && kind != p.settings.Keyring {
+		return nil, usage(fmt.Sprintf("%s=%s, but the key of this wallet is kept in: %s", envKeyring, kind, keyringWords(p.settings.Keyring)),
+			"set "+envKeyring+"="+p.settings.Keyring+", or leave it unset")
+	}
+	return wallet.Open(ctx, wallet.Options{Dir: p.dir, Keyring: a.keyring(p.settings.Keyring, p.dir), Services: l.Services, Now: a.now})
+}
+
+func keyringWords(kind string) string {
+	if kind == "file" {
+		return "a key file under a passphrase"
+	}
+	return "the keyring of the operating system"
+}
+
+// tellFinished says what became of changes that an earlier run had begun.
+func (a *app) tellFinished(w *wallet.Wallet) {
+	for _, f := range w.Finished() {
+		if f.Err != nil {
+			a.say("%s that was interrupted could not be finished and was given up: %s.", article(f.Action), explain(f.Err).Message)
+			continue
+		}
+		a.say("Finished %s that was interrupted (%s).", strings.ToLower(article(f.Action)), short(f.ID))
+	}
+}
+
+func article(x wallet.Action) string {
+	switch x {
+	case wallet.AddingRecord:
+		return "A record"
+	case wallet.UpdatingRecord:
+		return "A new version of a record"
+	case wallet.RemovingRecord:
+		return "A removal of a record"
+	case wallet.Granting:
+		return "A grant"
+	case wallet.Revoking:
+		return "A revocation"
+	case wallet.Accessing:
+		return "A fetch"
+	}
+	return "A change"
+}
+
+// interactive tells whether a person can be asked.
+func (a *app) interactive() bool { return !a.flags.noInput && ui.Terminal(a.in, a.err) }
+
+// talks tells whether stderr is for people: with --json it carries the error only.
+func (a *app) talks() bool { return !a.flags.quiet && !a.flags.json }
+
+// say talks on stderr.
+func (a *app) say(format string, args ...any) {
+	if a.talks() {
+		fmt.Fprintln(a.err, ui.CleanText(fmt.Sprintf(format, args...)))
+	}
+}
+
+// next names the command that is likely to come next.
+func (a *app) next(format string, args ...any) { a.say("Next: "+format, args...) }
+
+// confirm shows a preview and asks. --yes answers; without a terminal it is needed.
+func (a *app) confirm(ctx context.Context, preview, question string, danger bool) error {
+	if a.flags.yes {
+		if preview != "" {
+			a.say("%s\n", preview)
+		}
+		return nil
+	}
+	if !a.interactive() {
+		return &needError{What: "for your consent", Flag: "--yes", Question: question}
+	}
+	ok, err := ui.Confirm(ctx, a.in, a.err, preview, question, danger)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errDeclined
+	}
+	return nil
+}
+
+// choose lets a person take from a list; flag is what would have answered.
+func (a *app) choose(ctx context.Context, title string, items []ui.Item, multi bool, what, flag string) ([]int, error) {
+	if !a.interactive() {
+		return nil, &needError{What: what, Flag: flag}
+	}
+	return ui.Choose(ctx, a.in, a.err, title, items, multi)
+}
+
+// progressFrom is the size in bytes from which on a bar is worth showing.
+const progressFrom = 32 << 20
+
+// progress returns what to call while a file goes by, nil where no bar is shown,
+// and what to call at the end.
+func (a *app) progress(what string, total int64) (step func(done int64), end func()) {
+	if total < progressFrom || !a.talks() || ui.Width(a.err) == 0 {
+		return nil, func() {}
+	}
+	b := &bar{out: a.err, what: what, total: total, at: -1}
+	return b.step, b.end
+}
+
+// bar is a progress bar of one line.
+type bar struct {
+	out   io.Writer
+	what  string
+	total int64
+	at    int64 // percent that is shown
+}
+
+func (b *bar) step(done int64) {
+	percent := min(100, done*100/b.total)
+	if percent == b.at {
+		return
+	}
+	b.at = percent
+	const width = 30
+	full := int(percent) * width / 100
+	fmt.Fprintf(b.out, "\r%s [%s%s] %3d%%", b.what, strings.Repeat("#", full), strings.Repeat("-", width-full), percent)
+}
+
+func (b *bar) end() {
+	if b.at >= 0 {
+		fmt.Fprint(b.out, "\r", strings.Repeat(" ", len(b.what)+40), "\r")
+	}
+}
+
+// readSmall reads a file of at most 4 KiB, such as one with a passphrase.
+func readSmall(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, 4096))
+}
+
+// connect reads a ledger without a wallet; want is the id that it must have, if any.
+func connect(ctx context.Context, l *ledger, p place) (*ledgerclient.Client, error) {
+	var want crypto.LedgerID
+	if p.settings != nil {
+		want = p.settings.ID
+	}
+	return ledgerclient.Connect(ctx, l.Services, want)
+}

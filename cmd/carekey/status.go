@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/wallet"
+	"github.com/spf13/cobra"
+)
+
+func newStatus(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Who can see what until when, and what happened since you last looked",
+		Args:  takes(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
+				s, err := w.Status(ctx)
+				if err != nil {
+					return err
+				}
+				return a.status(w, s)
+			})
+		},
+	}
+}
+
+type pendingJSON struct {
+	Action string `json:"action"`
+	ID     string `json:"id"`
+	Error  string `json:"error"` // why it could not be finished
+}
+
+func pendingOf(p wallet.Pending) pendingJSON {
+	j := pendingJSON{Action: string(p.Action), ID: p.ID.String()}
+	if p.Err != nil {
+		j.Error = explain(p.Err).Code
+	}
+	return j
+}
+
+func (a *app) status(w *wallet.Wallet, s wallet.Summary) error {
+	if a.flags.json {
+		return a.printJSON(struct {
+			Consents []consentJSON  `json:"consents"` // active and upcoming
+			Accesses []eventJSON    `json:"accesses"` // since the last look
+			Pending  []pendingJSON  `json:"pending"`
+			Inbox    []receivedJSON `json:"inbox"` // active and never fetched
+			Ended    int            `json:"ended"`
+			Records  int            `json:"records"`
+			Contacts int            `json:"contacts"`
+		}{list(s.Consents, consentOf), list(s.Accesses, eventOf), list(s.Pending, pendingOf), list(s.Inbox, receivedOf), s.Ended, s.Records, s.Contacts})
+	}
+	a.print("%s: %s, %s, %s that ended.\n", w.Name(), plural(s.Records, "record", "records"),
+		plural(s.Contacts, "contact", "contacts"), plural(s.Ended, "consent", "consents"))
+	if len(s.Consents) == 0 {
+		a.print("Nobody can open anything of yours.")
+	} else {
+		a.print("Who can open what:")
+		if err := a.consentTable(s.Consents); err != nil {
+			return err
+		}
+	}
+	if len(s.Accesses) > 0 {
+		a.print("\nSince you last looked:")
+		if err := a.eventTable(s.Accesses); err != nil {
+			return err
+		}
+	}
+	if len(s.Inbox) > 0 {
+		a.print("\nGranted to you and not fetched yet:")
+		if err := a.receivedTable(s.Inbox); err != nil {
+			return err
+		}
+	}
+	for _, p := range s.Pending {
+		why := "on its way"
+		if p.Err != nil {
+			why = explain(p.Err).Message
+		}
+		a.print("\nWaiting: %s %s: %s", p.Action, short(p.ID), why)
+	}
+	switch {
+	case len(s.Accesses) > 0:
+		a.next("carekey audit")
+	case len(s.Inbox) > 0:
+		a.next("carekey fetch %s", short(s.Inbox[0].Consent))
+	case s.Records == 0:
+		a.next("carekey record add FILE")
+	case s.Contacts == 0:
+		a.next("carekey contact add NAME ADDRESS")
+	case len(s.Consents) == 0:
+		a.next("carekey grant --to NAME --record ID --for 30d")
+	}
+	return nil
+}
+
+func (a *app) consentTable(cs []wallet.Consent) error {
+	t := &ui.Table{Header: []string{"consent", "to", "records", "for", "until", "status", "opened"}}
+	for _, c := range cs {
+		opened := "never"
+		if c.Openings > 0 {
+			opened = fmt.Sprintf("%dx, last %s", c.Openings, day(c.LastOpened))
+		}
+		records := titles(c.Records)
+		if c.Missing {
+			records = lost(c.Damaged)
+		}
+		t.Add(short(c.ID), person(c.To, c.Address), records, c.Purpose.Word(), day(c.NotAfter), string(c.Status), opened)
+	}
+	return a.table(t)
+}

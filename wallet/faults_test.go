@@ -1,0 +1,356 @@
+package wallet_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet"
+)
+
+// fault makes the n-th call of any service fail.
+type fault struct {
+	n     int64 // from 1
+	after bool  // fail after the call took effect
+	err   error
+	calls atomic.Int64
+	hit   atomic.Value // string: the call that failed
+}
+
+// call counts one call. If it is the one to fail, f is called only when the
+// failure comes after the effect.
+func (x *fault) call(name string, f func() error) error {
+	if x.calls.Add(1) != x.n {
+		return f()
+	}
+	x.hit.Store(name)
+	if x.after {
+		f()
+	}
+	return x.err
+}
+
+// faultyServices passes everything through a fault.
+func faultyServices(s ledgerclient.Services, x *fault) ledgerclient.Services {
+	out := ledgerclient.Services{Ledger: faultyLedger{s.Ledger, x}, Store: faultyStore{s.Store, x}}
+	for _, k := range s.Keepers {
+		out.Keepers = append(out.Keepers, faultyKeeper{k, x})
+	}
+	return out
+}
+
+type faultyLedger struct {
+	ledgerclient.Ledger
+	x *fault
+}
+
+func (l faultyLedger) Genesis(ctx context.Context) (b []byte, err error) {
+	err = l.x.call("Genesis", func() error { b, err = l.Ledger.Genesis(ctx); return err })
+	return b, err
+}
+func (l faultyLedger) Append(ctx context.Context, es []contract.Entry) (out []ledgerclient.Outcome, err error) {
+	err = l.x.call("Append", func() error { out, err = l.Ledger.Append(ctx, es); return err })
+	return out, err
+}
+func (l faultyLedger) Checkpoint(ctx context.Context) (b []byte, err error) {
+	err = l.x.call("Checkpoint", func() error { b, err = l.Ledger.Checkpoint(ctx); return err })
+	return b, err
+}
+func (l faultyLedger) Leaves(ctx context.Context, from, to uint64) (out []contract.Leaf, err error) {
+	err = l.x.call("Leaves", func() error { out, err = l.Ledger.Leaves(ctx, from, to); return err })
+	return out, err
+}
+func (l faultyLedger) Find(ctx context.Context, id contract.ID) (at uint64, ok bool, err error) {
+	err = l.x.call("Find", func() error { at, ok, err = l.Ledger.Find(ctx, id); return err })
+	return at, ok, err
+}
+func (l faultyLedger) ProveConsistency(ctx context.Context, old, new uint64) (out []crypto.Hash, err error) {
+	err = l.x.call("ProveConsistency", func() error { out, err = l.Ledger.ProveConsistency(ctx, old, new); return err })
+	return out, err
+}
+func (l faultyLedger) ProveThread(ctx context.Context, index, size uint64) (p ledgerclient.ThreadProof, err error) {
+	err = l.x.call("ProveThread", func() error { p, err = l.Ledger.ProveThread(ctx, index, size); return err })
+	return p, err
+}
+
+type faultyStore struct {
+	ledgerclient.Store
+	x *fault
+}
+
+func (s faultyStore) PutBlobs(ctx context.Context, puts []ledgerclient.Put) error {
+	return s.x.call("PutBlobs", func() error { return s.Store.PutBlobs(ctx, puts) })
+}
+func (s faultyStore) Upload(ctx context.Context) (u ledgerclient.Upload, err error) {
+	err = s.x.call("Upload", func() error { u, err = s.Store.Upload(ctx); return err })
+	return faultyUpload{u, s.x}, err
+}
+func (s faultyStore) Blob(ctx context.Context, loc crypto.Locator) (b ledgerclient.Blob, err error) {
+	err = s.x.call("Blob", func() error { b, err = s.Store.Blob(ctx, loc); return err })
+	return faultyBlob{b, s.x}, err
+}
+func (s faultyStore) Erase(ctx context.Context, e contract.Entry) error {
+	return s.x.call("Erase", func() error { return s.Store.Erase(ctx, e) })
+}
+
+type faultyUpload struct {
+	ledgerclient.Upload
+	x *fault
+}
+
+func (u faultyUpload) Write(p []byte) (n int, err error) {
+	err = u.x.call("Upload.Write", func() error { n, err = u.Upload.Write(p); return err })
+	return n, err
+}
+func (u faultyUpload) Sum() (size int64, head crypto.Hash, err error) {
+	err = u.x.call("Upload.Sum", func() error { size, head, err = u.Upload.Sum(); return err })
+	return size, head, err
+}
+func (u faultyUpload) Commit(p ledgerclient.Put) error {
+	return u.x.call("Upload.Commit", func() error { return u.Upload.Commit(p) })
+}
+
+type faultyBlob struct {
+	ledgerclient.Blob
+	x *fault
+}
+
+func (b faultyBlob) ReadAt(p []byte, off int64) (n int, err error) {
+	err = b.x.call("Blob.ReadAt", func() error { n, err = b.Blob.ReadAt(p, off); return err })
+	return n, err
+}
+
+type faultyKeeper struct {
+	ledgerclient.Keeper
+	x *fault
+}
+
+func (k faultyKeeper) Deposit(ctx context.Context, ds []ledgerclient.Deposit) (rs []ledgerclient.Receipt, err error) {
+	err = k.x.call("Deposit", func() error { rs, err = k.Keeper.Deposit(ctx, ds); return err })
+	return rs, err
+}
+func (k faultyKeeper) State(ctx context.Context, id contract.ID) (s ledgerclient.KeeperState, err error) {
+	err = k.x.call("State", func() error { s, err = k.Keeper.State(ctx, id); return err })
+	return s, err
+}
+func (k faultyKeeper) Release(ctx context.Context, r ledgerclient.Request) (a ledgerclient.Answer, err error) {
+	err = k.x.call("Release", func() error { a, err = k.Keeper.Release(ctx, r); return err })
+	return a, err
+}
+func (k faultyKeeper) Revoke(ctx context.Context, es []contract.Entry) (as []ledgerclient.Acknowledgement, err error) {
+	err = k.x.call("Revoke", func() error { as, err = k.Keeper.Revoke(ctx, es); return err })
+	return as, err
+}
+func (k faultyKeeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) (rs []ledgerclient.Refused, as []ledgerclient.Acknowledgement, err error) {
+	err = k.x.call("Inquire", func() error { rs, as, err = k.Keeper.Inquire(ctx, q); return err })
+	return rs, as, err
+}
+
+// Promise 8: each call of a service that fails, or of which the answer is lost,
+// leaves a change whole or absent, and the next run finishes what was begun.
+func TestEveryCallFailsOnce(t *testing.T) {
+	var mu sync.Mutex
+	counts := map[string]map[string]int{}
+	t.Run("steps", func(t *testing.T) {
+		for _, step := range append([]string{"remove"}, steps...) {
+			counts[step] = map[string]int{}
+			for _, after := range []bool{false, true} {
+				for _, unknown := range []bool{false, true} {
+					t.Run(fmt.Sprintf("%s after=%t unknown=%t", step, after, unknown), func(t *testing.T) {
+						t.Parallel()
+						c := failEveryCall(t, step, after, unknown)
+						mu.Lock()
+						defer mu.Unlock()
+						for k, n := range c {
+							counts[step][k] += n
+						}
+					})
+				}
+			}
+		}
+	})
+	for _, step := range append([]string{"remove"}, steps...) {
+		t.Logf("%-7s %s", step+":", countsOf(counts[step]))
+	}
+}
+
+func failEveryCall(t *testing.T, step string, after, unknown bool) map[string]int {
+	ctx := context.Background()
+	counts := map[string]int{}
+	broken := errors.New("it broke")
+	stride := 1
+	if testing.Short() {
+		stride = 5
+	}
+	var d district
+	for n := 1; ; n += stride {
+		if n == 1 || n%20 == 0 {
+			d = newDistrict(t, t.TempDir())
+			prefill(t, d)
+		}
+		// What the step needs.
+		switch step {
+		case "fetch", "revoke":
+			calmly(t, d, "grant", 100*n)
+		case "remove":
+			calmly(t, d, "add", 100*n)
+		}
+		x := &fault{n: int64(n), after: after, err: broken}
+		if unknown {
+			x.err = &ledgerclient.UnreachableError{Service: "all", Err: broken}
+		}
+		key, err := func() (key string, err error) {
+			f, err := d.folder()
+			if err != nil {
+				return "", err
+			}
+			defer f.Close()
+			s := faultyServices(f.Services(), x)
+			patient, err := wallet.Open(ctx, d.options(patientHome, s))
+			if err != nil {
+				return "", err
+			}
+			clinic, err := wallet.Open(ctx, d.options(clinicHome, s))
+			if err != nil {
+				return "", err
+			}
+			key, do, err := prepareAny(patient, clinic, step, 100*n+1)
+			if err != nil {
+				return "", err
+			}
+			return key, do()
+		}()
+		hit, _ := x.hit.Load().(string)
+		if hit == "" {
+			if err != nil {
+				t.Fatalf("no call failed, yet %v", err)
+			}
+			return counts
+		}
+		name := fmt.Sprintf("call %d, %s", n, hit)
+		begun := len(d.journal(t)) > 0
+		a := inspect(t, d, false)
+		for _, f := range a.finished {
+			if f.Err != nil {
+				t.Errorf("%s: finishing %s: %v", name, f.Action, f.Err)
+			}
+		}
+		holds := key != "" && holdsAny(a, deed{step: step, key: key})
+		switch {
+		case err == nil && !holds:
+			t.Errorf("%s: reported as done and is absent", name)
+		case err == nil:
+			counts["done all the same"]++
+		case begun && !holds:
+			t.Errorf("%s: was in the journal and is absent", name)
+		case begun:
+			counts["finished on the next run"]++
+		case holds:
+			counts["failed and whole"]++
+		default:
+			counts["absent"]++
+			if key != "" {
+				// Trying again must work.
+				f, err := d.folder()
+				if err != nil {
+					t.Fatal(err)
+				}
+				patient, err := wallet.Open(ctx, d.options(patientHome, f.Services()))
+				if err != nil {
+					t.Fatal(err)
+				}
+				clinic, err := wallet.Open(ctx, d.options(clinicHome, f.Services()))
+				if err != nil {
+					t.Fatal(err)
+				}
+				key, do, err := prepareAny(patient, clinic, step, 100*n+1)
+				if err == nil {
+					err = do()
+				}
+				f.Close()
+				if a := inspect(t, d, false); err != nil || !holdsAny(a, deed{step: step, key: key}) {
+					t.Errorf("%s: the second try: %v", name, err)
+				}
+			}
+		}
+		if t.Failed() {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+}
+
+// calmly does a step with healthy services.
+func calmly(t testing.TB, d district, step string, n int) {
+	t.Helper()
+	patient, clinic, f, err := d.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	_, do, err := prepare(patient, clinic, step, n)
+	if err == nil {
+		err = do()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// prepareAny is prepare, and knows to remove the newest record.
+func prepareAny(patient, clinic *wallet.Wallet, step string, n int) (key string, do func() error, err error) {
+	if step != "remove" {
+		return prepare(patient, clinic, step, n)
+	}
+	recs, err := patient.Records(context.Background())
+	if err != nil {
+		return "", nil, err
+	}
+	r := recs[len(recs)-1]
+	return r.Title, func() error {
+		_, _, err := patient.RemoveRecord(context.Background(), r.ID.String())
+		return err
+	}, nil
+}
+
+func holdsAny(a aftermath, d deed) bool {
+	if d.step == "remove" {
+		return a.records[d.key] == 0
+	}
+	return a.holds(d)
+}
+
+// A fresh process reads what it knows from its cache: with nothing new on the
+// ledger it asks for the configuration and the newest head only.
+func TestCacheSavesReading(t *testing.T) {
+	ctx := context.Background()
+	d := newDistrict(t, t.TempDir())
+	prefill(t, d)
+	inspect(t, d, true)
+	f, err := d.folder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, home := range []string{patientHome, clinicHome} {
+		var x fault
+		w, err := wallet.Open(ctx, d.options(home, faultyServices(f.Services(), &x)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cs := must(w.Consents(ctx))(t)
+		box := must(w.Inbox(ctx))(t)
+		recs := must(w.Records(ctx))(t)
+		if len(cs)+len(box) != 2 || len(recs) != 1 && home == patientHome {
+			t.Errorf("%s: %d consents, %d received, %d records", home, len(cs), len(box), len(recs))
+		}
+		if n := x.calls.Load(); n != 4 {
+			t.Errorf("%s: %d calls of services, want 4: Genesis and three times Checkpoint", home, n)
+		}
+	}
+}
