@@ -151,28 +151,99 @@ func covers(have *terms, want []Record) bool {
 	return true
 }
 
+// Given is what became of one plan.
+type Given struct {
+	Consent Consent
+	Code    crypto.ShareCode // tells the recipient where to look; opens nothing
+	Err     error            // the ledger refused it; the rest is zero
+}
+
 // Grant signs a plan, enters it on the ledger and hands the keepers their shares.
-// The share code tells the recipient where to look; it opens nothing.
 func (w *Wallet) Grant(ctx context.Context, p *GrantPlan) (Consent, crypto.ShareCode, error) {
-	var c Consent
-	var code crypto.ShareCode
+	out, err := w.GrantAll(ctx, []*GrantPlan{p})
+	if err != nil {
+		return Consent{}, crypto.ShareCode{}, err
+	}
+	return out[0].Consent, out[0].Code, out[0].Err
+}
+
+// GrantAll grants several plans as one batch: signed on all cores, entered on the
+// ledger together. An error means that nothing was granted, or that what was begun
+// waits in the journal.
+func (w *Wallet) GrantAll(ctx context.Context, plans []*GrantPlan) ([]Given, error) {
+	out := make([]Given, len(plans))
 	err := w.with(ctx, func() error {
-		ch, err := w.prepareGrant(ctx, p)
+		keys, err := w.fileKeys(ctx, plans)
 		if err != nil {
 			return err
 		}
-		changes := []change{ch}
+		changes := make([]change, len(plans))
+		errs := make([]error, len(plans))
+		parallel(len(plans), func(i int) {
+			if errs[i] = ctx.Err(); errs[i] == nil {
+				changes[i], errs[i] = w.prepareGrant(plans[i], keys)
+			}
+		})
+		for _, err := range errs {
+			if err != nil {
+				return err
+			}
+		}
 		if err := w.carryOut(ctx, changes); err != nil {
 			return err
 		}
-		if err := changes[0].err; err != nil {
-			return err
+		for i := range changes {
+			if out[i].Err = changes[i].err; out[i].Err == nil {
+				t := w.threads.byID[changes[i].id]
+				out[i].Consent, out[i].Code = w.consent(t), w.shareCode(t)
+			}
 		}
-		t := w.threads.byID[changes[0].id]
-		c, code = w.consent(t), w.shareCode(t)
 		return nil
 	})
-	return c, code, err
+	return out, err
+}
+
+// versionOf names one version of a record.
+type versionOf struct {
+	record  contract.ID
+	version int
+}
+
+// fileKeys reads the file keys of all record versions in the plans, each once.
+func (w *Wallet) fileKeys(ctx context.Context, plans []*GrantPlan) (map[versionOf]fileKey, error) {
+	keys := map[versionOf]fileKey{}
+	for _, p := range plans {
+		for _, r := range p.Records {
+			v := versionOf{r.ID, r.Version}
+			if _, ok := keys[v]; ok {
+				continue
+			}
+			m, err := w.grantable(r)
+			if err != nil {
+				return nil, err
+			}
+			if keys[v], err = w.recordFileKey(ctx, r.ID, m); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return keys, nil
+}
+
+// grantable returns the description of a planned record version, unless the record
+// was removed since.
+func (w *Wallet) grantable(r Record) (*metadata, error) {
+	t := w.threads.byID[r.ID]
+	if t == nil || t.role != ownRecord {
+		return nil, &NotFoundError{What: "record", Query: r.ID.String()}
+	}
+	if t.state.Status == contract.StatusClosed {
+		return nil, &WithdrawnError{Record: t.id}
+	}
+	if r.Version < 1 || r.Version > len(t.versions) || t.versions[r.Version-1] == nil {
+		return nil, &MissingError{What: "metadata", ID: t.id}
+	}
+	return t.versions[r.Version-1], nil
 }
 
 // shareCode names a consent and a head that contains it.
@@ -182,7 +253,7 @@ func (w *Wallet) shareCode(t *thread) crypto.ShareCode {
 
 // prepareGrant builds and signs everything of a grant. All that the patient must
 // be able to make again comes from the thread's seed.
-func (w *Wallet) prepareGrant(ctx context.Context, p *GrantPlan) (change, error) {
+func (w *Wallet) prepareGrant(p *GrantPlan, keys map[versionOf]fileKey) (change, error) {
 	ledger := w.client.ID()
 	nonce := crypto.NewNonce()
 	seed := w.root.Seed(ledger, nonce)
@@ -198,24 +269,13 @@ func (w *Wallet) prepareGrant(ctx context.Context, p *GrantPlan) (change, error)
 	tr := terms{V: payloadVersion, Ledger: ledger, Author: author, Recipient: offsets.Sig, From: w.Address(), To: p.To.Address,
 		NotBefore: p.NotBefore, NotAfter: p.NotAfter, Purpose: p.Purpose, Checkpoint: string(w.head.Note)}
 	for _, r := range p.Records {
-		t := w.threads.byID[r.ID]
-		if t == nil {
-			return change{}, &NotFoundError{What: "record", Query: r.ID.String()}
-		}
-		if t.state.Status == contract.StatusClosed {
-			return change{}, &WithdrawnError{Record: t.id}
-		}
-		if r.Version < 1 || r.Version > len(t.versions) || t.versions[r.Version-1] == nil {
-			return change{}, &MissingError{What: "metadata", ID: t.id}
-		}
-		m := t.versions[r.Version-1]
-		fk, err := w.recordFileKey(ctx, t.id, m)
+		m, err := w.grantable(r)
 		if err != nil {
 			return change{}, err
 		}
-		env.Records = append(env.Records, envelopeRecord{Record: t.id, Version: m.Version, FileKey: fk, Content: m.Content,
+		env.Records = append(env.Records, envelopeRecord{Record: r.ID, Version: m.Version, FileKey: keys[versionOf{r.ID, r.Version}], Content: m.Content,
 			ContentSize: m.ContentSize, AgeSize: m.AgeSize, Head: m.Head, File: m.File, Size: m.Size, SHA256: m.SHA256})
-		tr.Records = append(tr.Records, termsRecord{Record: t.id, Version: m.Version, Title: m.Title, Category: m.Category, Date: m.Date})
+		tr.Records = append(tr.Records, termsRecord{Record: r.ID, Version: m.Version, Title: m.Title, Category: m.Category, Date: m.Date})
 	}
 
 	sealedEnvelope, err := crypto.SealPayload(w.sealContext(ledgerclient.PartEnvelope, author), marshalPayload(&env), both...)

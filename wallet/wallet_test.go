@@ -250,3 +250,41 @@ func TestCacheIsOnlyACache(t *testing.T) {
 		}
 	}
 }
+
+// A batch of grants is entered as one, each with a code that opens it.
+func TestGrantAll(t *testing.T) {
+	ctx := context.Background()
+	tn := newTown(t)
+	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
+	add(t, patient, "a.txt", "a")
+	add(t, patient, "b.txt", "b")
+	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	p := must(patient.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24}))(t)
+	plans := make([]*wallet.GrantPlan, 40)
+	for i := range plans {
+		plans[i] = p
+	}
+	seen := map[contract.ID]bool{}
+	for _, g := range must(patient.GrantAll(ctx, plans))(t) {
+		if g.Err != nil || seen[g.Consent.ID] {
+			t.Fatalf("%+v", g)
+		}
+		seen[g.Consent.ID] = true
+		o := must(clinic.OpenByCode(ctx, g.Code, ""))(t)
+		var got bytes.Buffer
+		if err := o.Read(ctx, 1, &got, nil); err != nil || got.String() != "b" {
+			t.Fatalf("%q %v", got.String(), err)
+		}
+	}
+	if n := len(must(patient.Consents(ctx))(t)); n != len(plans) {
+		t.Errorf("%d consents, want %d", n, len(plans))
+	}
+	// One that cannot be given keeps all others from being given.
+	plans[7] = &wallet.GrantPlan{To: p.To, Purpose: p.Purpose, NotAfter: p.NotAfter, Records: []wallet.Record{{ID: contract.ID{1}, Version: 1}}}
+	if _, err := patient.GrantAll(ctx, plans); err == nil {
+		t.Error("a plan with an unknown record was granted")
+	}
+	if n := len(must(patient.Consents(ctx))(t)); n != len(plans) {
+		t.Errorf("%d consents after a failed batch, want %d", n, len(plans))
+	}
+}
