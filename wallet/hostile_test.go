@@ -13,9 +13,9 @@ import (
 	"github.com/carekey/carekey/wallet"
 )
 
-// rawGrant enters a grant with terms of the caller's making, as somebody with a
+// strangersGrant enters a grant with terms of the caller's making, as somebody with a
 // program of his own can.
-func rawGrant(t *testing.T, tn *town, to crypto.Address, plain []byte) contract.ID {
+func strangersGrant(t *testing.T, tn *town, to crypto.Address, plain []byte) contract.ID {
 	t.Helper()
 	ctx := context.Background()
 	s := tn.services()
@@ -69,7 +69,7 @@ func TestGarbageFromStrangersHidesNothing(t *testing.T) {
 		append(make([]byte, 64), `{"v":1,"ledger":"00"}`...),
 		append(make([]byte, 64), `{"v":99}`...),
 	} {
-		bad[rawGrant(t, tn, clinic.Address(), plain)] = true
+		bad[strangersGrant(t, tn, clinic.Address(), plain)] = true
 	}
 	good, code := grant(t, patient, "Dr Smith", tn.now)
 	box := must(clinic.Inbox(ctx))(t)

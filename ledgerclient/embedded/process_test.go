@@ -278,13 +278,13 @@ func TestKillProcess(t *testing.T) {
 	var verified Verified
 	const kills = 60
 	acknowledged, unknown := 0, 0
+	span := batchTime(t, dir, w) * 4
 	for kill := range kills {
 		p := startProcess(t, "writer", dir)
 		var batches [][]contract.Entry
 		known := 0
 		var stop sync.WaitGroup
-		// The time of a batch is some milliseconds: the kill comes in any of them.
-		timer := time.AfterFunc(time.Duration(r.Int64N(int64(12*time.Millisecond))), func() { p.cmd.Process.Kill() })
+		timer := time.AfterFunc(time.Duration(r.Int64N(int64(span))), func() { p.cmd.Process.Kill() })
 		stop.Go(func() {
 			for {
 				es := []contract.Entry{w.record(), w.grant()}
@@ -328,4 +328,26 @@ func TestKillProcess(t *testing.T) {
 	if acknowledged < kills/4 {
 		t.Errorf("only %d batches were acknowledged: the kills come too early", acknowledged)
 	}
+}
+
+// batchTime is about how long another process takes for a batch of two.
+func batchTime(t *testing.T, dir string, w *writer) time.Duration {
+	t.Helper()
+	p := startProcess(t, "writer", dir)
+	start := time.Now()
+	const n = 5
+	for range n {
+		if err := p.send([]contract.Entry{w.record(), w.grant()}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.answer(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := time.Since(start) / n
+	p.in.Close()
+	if err := p.cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return d
 }

@@ -24,11 +24,11 @@ type upload struct {
 	st     *stage
 	path   string
 	f      file
-	piece  []byte        // being filled
-	empty  chan []byte   // buffers to fill
-	full   chan []byte   // pieces to hash, and then to write
+	piece  []byte       // being filled
+	empty  chan []byte  // buffers to fill
+	full   chan []byte  // pieces to hash, and then to write
 	done   chan written // what came of it
-	failed atomic.Bool   // a write failed: done tells why
+	failed atomic.Bool  // a write failed: done tells why
 
 	sum    written // once summed
 	summed bool

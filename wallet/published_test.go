@@ -1,0 +1,72 @@
+package wallet_test
+
+import (
+	"bytes"
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet"
+)
+
+// Records that others made, FHIR bundles and documents of several systems, come
+// out of a clinic's fetch byte for byte as the patient added them.
+func TestPublishedRecords(t *testing.T) {
+	data := os.Getenv("CAREKEY_TESTDATA")
+	if data == "" {
+		if os.Getenv("CAREKEY_NO_SKIP") != "" {
+			t.Fatal("CAREKEY_TESTDATA is not set")
+		}
+		t.Skip("CAREKEY_TESTDATA is not set: the folder with data/fhir is not here")
+	}
+	ctx := context.Background()
+	tn := newTown(t)
+	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
+	want := map[contract.ID][]byte{}
+	err := filepath.WalkDir(filepath.Join(data, "data", "fhir"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		r, _, err := patient.AddRecord(ctx, wallet.Source{Reader: bytes.NewReader(b), Name: path, Size: int64(len(b))}, wallet.Describe{Category: "documents"}, nil)
+		want[r.ID] = b
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(want) < 60 {
+		t.Fatalf("only %d records were found", len(want))
+	}
+	if _, _, err := patient.AddContact(ctx, "Dr Smith", clinic.Address().String()); err != nil {
+		t.Fatal(err)
+	}
+	_, code := grant(t, patient, "Dr Smith", tn.now)
+	o := must(clinic.OpenByCode(ctx, code, "take-over of care"))(t)
+	if len(o.Records) != len(want) {
+		t.Fatalf("%d records were granted, want %d", len(o.Records), len(want))
+	}
+	dir := t.TempDir()
+	paths := map[string]bool{}
+	for i, r := range o.Records {
+		path, err := o.Save(ctx, i, dir, false, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(path)
+		if err != nil || !bytes.Equal(got, want[r.ID]) {
+			t.Errorf("%s: other bytes than were added (%v)", r.Title, err)
+		}
+		if paths[path] {
+			t.Errorf("two records in %s", path)
+		}
+		paths[path] = true
+	}
+	t.Logf("%d records", len(want))
+}
