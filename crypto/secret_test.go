@@ -166,7 +166,7 @@ func TestLeaksFinds(t *testing.T) {
 	secret := []byte("\xa7\x13\xfe\x80\x99\x5b\xc1\x2d")
 	for _, s := range []string{
 		fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret), fmt.Sprintf("%v", secret), fmt.Sprintf("%#v", secret),
-		fmt.Sprintf("%d", []uint32{0x995bc12d}), fmt.Sprintf("%o", secret), fmt.Sprintf("%s", secret),
+		fmt.Sprintf("%d", []uint32{0x995bc12d}), fmt.Sprintf("%o", secret), string(secret),
 	} {
 		if leaks(s, secret) == "" {
 			t.Errorf("not found in %q", s)

@@ -369,9 +369,18 @@ func (w *Wallet) pending() ([]Pending, error) {
 	return out, nil
 }
 
-// journalNames returns the journal's files, oldest first; half-written ones are
-// removed.
+// journalNames returns the journal's files, oldest first. Half-written files, there
+// and in the wallet's folder, are removed: under the lock nobody is writing them.
 func (w *Wallet) journalNames() ([]string, error) {
+	beside, err := os.ReadDir(w.dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range beside {
+		if strings.HasPrefix(e.Name(), atomicfile.TempPrefix) {
+			os.Remove(filepath.Join(w.dir, e.Name())) // garbage: the next run tries again
+		}
+	}
 	dir := filepath.Join(w.dir, journalDir)
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {

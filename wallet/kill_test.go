@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"sort"
 	"strconv"
@@ -299,6 +300,13 @@ func inspect(t testing.TB, d district, all bool) aftermath {
 	}
 	if left := d.journal(t); len(left) > 0 {
 		t.Errorf("the journal is not empty after the next run: %v", left)
+	}
+	for _, home := range []string{patientHome, clinicHome} {
+		for _, sub := range []string{".", "journal"} {
+			if left, _ := filepath.Glob(filepath.Join(d.home(home), sub, ".*")); len(left) > 0 {
+				t.Errorf("half-written files are left: %v", left)
+			}
+		}
 	}
 	if !all {
 		return a

@@ -289,17 +289,23 @@ func (a *app) checkClock(ctx context.Context, l *ledger) error {
 	return nil
 }
 
-// lastHour is the ledger hour of the newest entry.
-func lastHour(ctx context.Context, s ledgerclient.Services) (contract.Hour, error) {
+// length is the number of the ledger's entries.
+func length(ctx context.Context, s ledgerclient.Services) (uint64, error) {
 	c, err := ledgerclient.Connect(ctx, s, crypto.LedgerID{})
 	if err != nil {
 		return 0, err
 	}
 	head, err := c.Head(ctx)
+	return head.Size, err
+}
+
+// lastHour is the ledger hour of the newest entry.
+func lastHour(ctx context.Context, s ledgerclient.Services) (contract.Hour, error) {
+	size, err := length(ctx, s)
 	if err != nil {
 		return 0, err
 	}
-	leaves, err := s.Ledger.Leaves(ctx, head.Size-1, head.Size)
+	leaves, err := s.Ledger.Leaves(ctx, size-1, size)
 	if err != nil {
 		return 0, err
 	}

@@ -101,13 +101,9 @@ func (a *app) showConsent(c wallet.Consent, code crypto.ShareCode) error {
 	if c.Revoked != 0 {
 		status += ", " + both(c.Revoked)
 	}
-	opened := "never"
-	if c.Openings > 0 {
-		opened = fmt.Sprintf("in %s, last %s", plural(c.Openings, "hour", "different hours"), both(c.LastOpened))
-	}
-	a.print("%s", rows("", [2]string{"consent", c.ID.String()}, [2]string{"to", ui.Clean(person(c.To, c.Address))}, [2]string{"may open", strings.Join(records, "\n")},
+	a.print("%s", strings.TrimSuffix(rows("", [2]string{"consent", c.ID.String()}, [2]string{"to", ui.Clean(person(c.To, c.Address))}, [2]string{"may open", strings.Join(records, "\n")},
 		[2]string{"for", c.Purpose.Word()}, [2]string{"from", from}, [2]string{"until", both(c.NotAfter)}, [2]string{"status", status},
-		[2]string{"granted", both(c.Granted)}, [2]string{"opened", opened}, [2]string{"share code", code.String()}))
+		[2]string{"granted", both(c.Granted)}, [2]string{"opened", openedText(c.Openings, both(c.LastOpened))}, [2]string{"share code", a.codeText(code)}), "\n"))
 	if c.Status == wallet.StatusActive || c.Status == wallet.StatusUpcoming {
 		a.next("to end it: carekey revoke %s", short(c.ID))
 	}

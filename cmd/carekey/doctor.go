@@ -93,6 +93,9 @@ func (a *app) examine(ctx context.Context) ([]finding, error) {
 		out = append(out, good("wallet", p.dir))
 	}
 	out = append(out, permissions(p.home))
+	if file := a.env(envPassphrase); file != "" {
+		out = append(out, passphraseFile(file))
+	}
 	l, err := a.openForDoctor(ctx, p)
 	if err != nil {
 		out = append(out, failed("ledger", err))
@@ -170,6 +173,19 @@ func permissions(home string) finding {
 		return bad(check, fmt.Sprintf("others can read %s of the home, such as %s", plural(n, "file or folder", "files or folders"), open), "chmod -R go= "+quote(filepath.Join(home, "wallets")))
 	}
 	return good(check, "the wallets' files are yours alone")
+}
+
+// passphraseFile looks whether others can read the passphrase.
+func passphraseFile(path string) finding {
+	const check = "passphrase"
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return failed(check, &passphraseFileError{err})
+	case runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0:
+		return bad(check, "others can read "+path, "chmod go= "+quote(path))
+	}
+	return good(check, path+" is yours alone")
 }
 
 func (a *app) examineClock(ctx context.Context, l *ledger) finding {

@@ -117,6 +117,11 @@ type keptError struct{ error }
 
 func (e *keptError) Unwrap() error { return e.error }
 
+// enteredError is an interruption after which the ledger was longer than before.
+type enteredError struct{ error }
+
+func (e *enteredError) Unwrap() error { return e.error }
+
 // noLedgerError says that init was not told to make a ledger.
 type noLedgerError struct{ dir string }
 
@@ -132,6 +137,9 @@ func is[E error](err error) bool {
 func explain(err error) failure {
 	if k, ok := errors.AsType[*keptError](err); ok {
 		f := explain(k.error)
+		if f.Exit == exitInterrupted {
+			f.Message = "stopped after something was signed"
+		}
 		f.Hint = strings.TrimSpace(f.Hint + "\nA change that was signed waits in your wallet; every carekey command tries again to finish it.")
 		return f
 	}
@@ -148,6 +156,9 @@ func explain(err error) failure {
 }
 
 func explainCommand(err error) (failure, bool) {
+	if is[*enteredError](err) {
+		return failure{"interrupted", "stopped, after something was entered on the ledger; no file was left half-written", "see what holds: carekey status, carekey inbox", exitInterrupted}, true
+	}
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, ui.ErrCanceled):
 		return failure{"interrupted", "stopped before anything was changed", "", exitInterrupted}, true
@@ -366,7 +377,10 @@ func explainVerification(err error) (failure, bool) {
 		}
 		return failure{damagedCode(e), fmt.Sprintf("the ledger was changed: %s: %s", where, e.What), do, exitTampered}, true
 	}
-	if is[*ledgerclient.MessageError](err) || is[*contract.PackageError](err) || is[*contract.SizeError](err) || is[*crypto.ShareError](err) {
+	if e, ok := errors.AsType[*contract.ConfigError](err); ok {
+		return failure{"configuration-tampered", e.Error(), do, exitTampered}, true
+	}
+	if is[*ledgerclient.MessageError](err) || is[*contract.PackageError](err) || is[*contract.SizeError](err) || is[*crypto.ShareError](err) || is[*crypto.HexError](err) {
 		return failure{"malformed", err.Error(), do, exitTampered}, true
 	}
 	if e, ok := errors.AsType[*crypto.DamagedError](err); ok {
@@ -472,6 +486,9 @@ func explainText(err error) (failure, bool) {
 	}
 	if e, ok := errors.AsType[*crypto.ShareCodeError](err); ok {
 		return failure{"code-" + string(e.Kind), "the share code " + words[e.Kind], "ask for it again, or look for the consent yourself: carekey inbox", exitUsage}, true
+	}
+	if is[*crypto.WordCountError](err) || is[*crypto.WordError](err) || is[*crypto.ChecksumError](err) {
+		return failure{"bad-words", err.Error(), "compare them with your paper", exitUsage}, true
 	}
 	return failure{}, false
 }

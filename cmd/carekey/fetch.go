@@ -105,10 +105,10 @@ func (x *fetching) open(ctx context.Context, open func() (*wallet.Opening, error
 	if err != nil {
 		return x.fail(ctx, err)
 	}
-	x.app.say("From %s, for %s:", person(o.Consent.From, o.Consent.Address), o.Consent.Purpose.Word())
 	if o.Consent.From == "" {
-		x.app.say("warning: the sender is not among your contacts.")
+		x.app.say("warning: the sender is not among your contacts: %s", o.Consent.Address)
 	}
+	x.app.say("From %s, for %s:", person(o.Consent.From, o.Consent.Address), o.Consent.Purpose.Word())
 	for i, r := range o.Records {
 		step, end := x.app.progress("decrypting", r.Size)
 		path, err := o.Save(ctx, i, x.flags.dir, x.flags.force, step)

@@ -27,8 +27,8 @@ func newGrant(a *app) *cobra.Command {
 		Short: "Let somebody open records of yours until a day that you choose",
 		Long: "Show what a consent would mean, ask, and give it. What is printed on stdout is the\nshare code: it tells the recipient where to look, is not secret, and opens nothing by\n" +
 			"itself. A category stands for the records that are in it now; the preview lists them.\n\n" +
-			"CATEGORIES\n" + categoryHelp() + "\nPURPOSES, or the codes that HL7 gives them\n  " + strings.Join(wallet.Purposes(), ", ") +
-			"\n\nDATES\n  --for takes hours, days and weeks: 12h, 30d, 6w. --until D ends with that day, --from D\n  begins with it, in your own time zone. Ends are moved to the next full hour, for days\n" +
+			"CATEGORIES\n" + categoryHelp() + "\nPURPOSES, and the codes that HL7 gives them, which will do too\n" + purposeHelp() +
+			"\nDATES\n  --for takes hours, days and weeks: 12h, 30d, 6w. --until D ends with that day, --from D\n  begins with it, in your own time zone. Ends are moved to the next full hour, for days\n" +
 			"  and dates to the next midnight UTC, so that they tell nothing of when you signed.",
 		Example: "  carekey grant --to 'Dr Smith' --category labs --category allergies --for 30d",
 		Args:    takes(0, 0),
@@ -44,7 +44,7 @@ func newGrant(a *app) *cobra.Command {
 	s.StringVar(&f.length, "for", "", "how `LONG`: 12h, 30d, 6w")
 	s.StringVar(&f.until, "until", "", "the last `DAY`: 2026-12-31")
 	s.StringVar(&f.from, "from", "", "the first `DAY` (default: at once)")
-	s.StringVar(&f.purpose, "purpose", "", "what for (default: treatment)")
+	s.StringVar(&f.purpose, "purpose", "", "what `FOR` (default: treatment)")
 	c.RegisterFlagCompletionFunc("category", cobra.FixedCompletions(categoryNames(), cobra.ShellCompDirectiveNoFileComp))
 	c.RegisterFlagCompletionFunc("purpose", cobra.FixedCompletions(wallet.Purposes(), cobra.ShellCompDirectiveNoFileComp))
 	acceptClock(a, c)
@@ -55,6 +55,15 @@ func categoryHelp() string {
 	var b strings.Builder
 	for _, c := range wallet.Categories() {
 		fmt.Fprintf(&b, "  %-14s %s\n", c, c.Covers())
+	}
+	return b.String()
+}
+
+func purposeHelp() string {
+	var b strings.Builder
+	for _, word := range wallet.Purposes() {
+		code, _ := wallet.ParsePurpose(word)
+		fmt.Fprintf(&b, "  %-18s %s\n", word, code)
 	}
 	return b.String()
 }
@@ -210,7 +219,7 @@ func (a *app) granted(plan *wallet.GrantPlan, c wallet.Consent, code crypto.Shar
 		}{c.ID.String(), code.String(), stamp(c.NotAfter), list(c.Records, versionOf), c.To, c.Purpose.Word(), stamp(c.NotBefore), string(plan.Gate), warnings})
 	}
 	a.say("Given: consent %s. Send the share code to %s; it is not secret.", short(c.ID), c.To)
-	a.data("%s", code)
-	a.next("%s runs carekey fetch CODE; you see it with carekey audit, and end it with carekey revoke %s", c.To, short(c.ID))
+	a.data("%s", a.codeText(code))
+	a.next("%s runs carekey fetch CODE.\nYou see it with carekey audit, and end it with carekey revoke %s", c.To, short(c.ID))
 	return nil
 }

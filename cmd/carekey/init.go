@@ -214,9 +214,12 @@ func (a *app) welcome(w *wallet.Wallet, p place, f initFlags) error {
 	}
 	a.say("The wallet of %s is ready. Its key is in %s.", w.Name(), keyringWords(w.Settings().Keyring))
 	if f.wordsFile != "" {
-		a.say("Your 24 words are in %s. Whoever has them has your wallet, and without them nobody can bring it back:\nwrite them on paper, then delete the file.", f.wordsFile)
+		a.say("Your 24 words are in %s. Whoever has them has your wallet, and without\nthem nobody can bring it back: write them on paper, then delete the file.", f.wordsFile)
 	}
-	a.say("\nledger %s in %s\n%s\n\nYour address is for those who want to grant you something; carekey address shows it again.", short(id), p.ledger, gateText(props.Gate))
+	a.say("\nledger %s in %s\n%s", short(id), p.ledger, gateText(props.Gate))
+	if ui.Width(a.out) > 0 {
+		a.say("\nYour address, for those who want to grant you something:")
+	}
 	a.data("%s", w.Address())
 	a.next("carekey record add FILE, or carekey contact add NAME ADDRESS")
 	return nil

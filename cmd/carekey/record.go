@@ -317,7 +317,7 @@ func (a *app) removeRecord(ctx context.Context, w *wallet.Wallet, id string) err
 	}
 	r := versions[len(versions)-1]
 	if !removed {
-		preview := fmt.Sprintf("%s, %s, will be withdrawn and its content erased from the store, for good.\nWho fetched it keeps what they have.", quoted(ui.Clean(r.Title)), plural(r.Version, "version", "versions"))
+		preview := fmt.Sprintf("%s, %s, will be withdrawn and its content erased from the store,\nfor good. Nobody can open it any more, also under consents that you gave. Who\nfetched it keeps what they have.", quoted(ui.Clean(r.Title)), plural(r.Version, "version", "versions"))
 		if err := a.confirm(ctx, preview, "Remove it?", true); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -248,6 +249,30 @@ func (a *app) print(format string, args ...any) {
 	fmt.Fprintln(a.out, ui.CleanText(fmt.Sprintf(format, args...)))
 }
 
+// codeText is a share code, in lines of ten groups at a terminal.
+func (a *app) codeText(c crypto.ShareCode) string {
+	if ui.Width(a.out) == 0 {
+		return c.String()
+	}
+	var lines []string
+	for groups := range slices.Chunk(strings.Fields(c.String()), 10) {
+		lines = append(lines, strings.Join(groups, " "))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// openedText says how often a consent was used. Openings within one hour count as
+// one, since they share an entry.
+func openedText(openings int, last string) string {
+	switch openings {
+	case 0:
+		return "never"
+	case 1:
+		return "once, " + last
+	}
+	return fmt.Sprintf("%d times, last %s", openings, last)
+}
+
 // data writes what a script would take from stdout; at a terminal it stands apart
 // from the talk.
 func (a *app) data(format string, args ...any) {
@@ -297,8 +322,9 @@ func rows(indent string, pairs ...[2]string) string {
 // gateText says what the keepers' rule is worth on this ledger.
 func gateText(g ledgerclient.Gate) string {
 	if g == ledgerclient.Advisory {
-		return "gate: advisory. The ledger is a folder: a recipient who can read its files can open what you\n" +
-			"granted without leaving an entry. That each opening leaves one is a rule of honest software here."
+		return "gate: advisory. The ledger is a folder: a recipient who can read its files can\n" +
+			"open what you granted without leaving an entry. That each opening leaves one is\n" +
+			"a rule of honest software here."
 	}
 	return "gate: " + string(g)
 }
@@ -307,9 +333,9 @@ func gateText(g ledgerclient.Gate) string {
 func previewGrant(p *wallet.GrantPlan) string {
 	name := ui.Clean(p.To.Name)
 	words := strings.Join(wordsOf(p.To.Address), " ")
-	verified := "check words compared: " + words
+	verified := "check words compared:\n" + words
 	if !p.To.Verified {
-		verified = "NOT VERIFIED: nobody has compared the check words with " + name + " yet:\n" + words
+		verified = "NOT VERIFIED, check words not compared yet:\n" + words
 	}
 	var records []string
 	for _, r := range p.Records {
@@ -330,8 +356,9 @@ func previewGrant(p *wallet.GrantPlan) string {
 			[2]string{"for", p.Purpose.Word()},
 			[2]string{"from", from},
 			[2]string{"until", both(p.NotAfter)}) +
-		"\nYou can revoke it at any time. What " + name + " opened before that stays known: a revocation ends\n" +
-		"further openings, and takes back nothing that was read. Later versions need a new grant.\n" +
+		"\nYou can revoke it at any time. What was opened before that stays known: a\n" +
+		"revocation ends further openings, and takes back nothing that was read. Later\n" +
+		"versions of a record need a new grant.\n" +
 		gateText(p.Gate)
 	for _, w := range p.Warnings {
 		if t := warningText(w, name); t != "" {

@@ -123,7 +123,7 @@ func (a *app) revoked(w *wallet.Wallet, rs []wallet.Revocation) error {
 		a.print("%s", strings.TrimSuffix(revocationText(r), "\n"))
 	}
 	if _, p := w.Ledger(); p.Gate == ledgerclient.Advisory {
-		a.say("\nOn a folder ledger a recipient who could read its files may have opened more than this: gate advisory.")
+		a.say("\ngate: advisory. A recipient who can read the ledger's folder may have opened more than this.")
 	}
 	a.next("carekey audit")
 	return nil
@@ -153,7 +153,7 @@ func revocationText(r wallet.Revocation) string {
 	}
 	exposure := [2]string{"never opened", strings.Join(names, "\n")}
 	if c.Openings > 0 {
-		exposure = [2]string{"known to " + name, fmt.Sprintf("%s\n(opened in %s, last %s; this stays known)", strings.Join(names, "\n"), plural(c.Openings, "hour", "different hours"), day(c.LastOpened))}
+		exposure = [2]string{"known to " + name, strings.Join(names, "\n") + "\n(opened " + openedText(c.Openings, day(c.LastOpened)) + "; this stays known)"}
 	}
 	if c.Missing {
 		exposure = [2]string{"concerns", lost(c.Damaged)}

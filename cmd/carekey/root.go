@@ -11,7 +11,7 @@ import (
 
 const about = `carekey is a wallet for health data. It keeps your keys, encrypts each record for
 the one person you grant it to, and writes your consents and revocations onto a
-ledger, where every opening leaves an entry that you can see and verify.`
+ledger, where openings leave entries that you can see and verify.`
 
 const environment = `ENVIRONMENT
   CAREKEY_HOME             folder of the wallets (default: by the system's rules)
@@ -25,13 +25,14 @@ func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "carekey",
 		Short:         "A wallet for health data",
-		Long:          about + "\n\n" + environment + "\n\n" + exitStatus,
+		Long:          about,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          noVerb,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return a.overview() },
 	}
+	root.SetUsageTemplate(root.UsageTemplate() + "{{if not .HasParent}}\n" + environment + "\n\n" + exitStatus + "\n{{end}}")
 	root.SetVersionTemplate("carekey {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(err.Error(), "see: "+cmd.CommandPath()+" --help")
@@ -57,9 +58,18 @@ func newRoot(a *app) *cobra.Command {
 	add("patient", newRecord(a), newContact(a), newGrant(a), newRevoke(a), newConsent(a), newAudit(a))
 	add("recipient", newInbox(a), newFetch(a))
 	add("wallet", newInit(a), newStatus(a), newAddress(a), newLedger(a), newDoctor(a), newTry(a))
+	plainUsage(root)
 	root.SetHelpCommandGroupID("wallet")
 	root.SetCompletionCommandGroupID("wallet")
 	return root
+}
+
+// plainUsage leaves "[flags]" out of the lines that name the flags themselves.
+func plainUsage(c *cobra.Command) {
+	c.DisableFlagsInUseLine = true
+	for _, sub := range c.Commands() {
+		plainUsage(sub)
+	}
 }
 
 // version is what the build knows of itself.
@@ -131,8 +141,14 @@ func noVerb(cmd *cobra.Command, args []string) error {
 	}
 	hint := "see: " + cmd.CommandPath() + " --help"
 	cmd.SuggestionsMinimumDistance = 2
-	if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
-		hint = "did you mean: " + cmd.CommandPath() + " " + s[0]
+	if s := cmd.SuggestionsFor(args[0]); len(s) > 0 && args[0] != "" {
+		like := s[0]
+		for _, c := range s { // a mistyped first letter is rare
+			if c[0] == args[0][0] {
+				like = c
+			}
+		}
+		hint = "did you mean: " + cmd.CommandPath() + " " + like
 	}
 	return usage(fmt.Sprintf("%s has no command %s", cmd.CommandPath(), quote(args[0])), hint)
 }

@@ -55,12 +55,21 @@ func (a *app) withLedger(cmd *cobra.Command, want access, f func(ctx context.Con
 			}
 		}
 	}
+	before, err := length(ctx, l.Services)
+	if err != nil {
+		return err
+	}
 	w, err := a.unlock(ctx, p, l)
 	if err != nil {
 		return err
 	}
 	err = f(ctx, w, l)
 	a.tellFinished(w)
+	if errors.Is(err, context.Canceled) && want == writes {
+		if after, lerr := length(context.WithoutCancel(ctx), l.Services); lerr != nil || after != before {
+			err = &enteredError{err}
+		}
+	}
 	if stuck := w.Stuck(); stuck != nil {
 		if err == nil {
 			a.say("A change that was signed still waits: %s.\nEvery carekey command tries again to finish it.", explain(stuck).Message)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/wallet"
@@ -52,8 +51,11 @@ func (a *app) status(w *wallet.Wallet, s wallet.Summary) error {
 			Contacts int            `json:"contacts"`
 		}{list(s.Consents, consentOf), list(s.Accesses, eventOf), list(s.Pending, pendingOf), list(s.Inbox, receivedOf), s.Ended, s.Records, s.Contacts})
 	}
-	a.print("%s: %s, %s, %s that ended.\n", w.Name(), plural(s.Records, "record", "records"),
-		plural(s.Contacts, "contact", "contacts"), plural(s.Ended, "consent", "consents"))
+	ended := ""
+	if s.Ended > 0 {
+		ended = ", " + plural(s.Ended, "consent", "consents") + " that ended"
+	}
+	a.print("%s: %s, %s%s.\n", w.Name(), plural(s.Records, "record", "records"), plural(s.Contacts, "contact", "contacts"), ended)
 	if len(s.Consents) == 0 {
 		a.print("Nobody can open anything of yours.")
 	} else {
@@ -99,15 +101,11 @@ func (a *app) status(w *wallet.Wallet, s wallet.Summary) error {
 func (a *app) consentTable(cs []wallet.Consent) error {
 	t := &ui.Table{Header: []string{"consent", "to", "records", "for", "until", "status", "opened"}}
 	for _, c := range cs {
-		opened := "never"
-		if c.Openings > 0 {
-			opened = fmt.Sprintf("%dx, last %s", c.Openings, day(c.LastOpened))
-		}
 		records := titles(c.Records)
 		if c.Missing {
 			records = lost(c.Damaged)
 		}
-		t.Add(short(c.ID), person(c.To, c.Address), records, c.Purpose.Word(), day(c.NotAfter), string(c.Status), opened)
+		t.Add(short(c.ID), person(c.To, c.Address), records, c.Purpose.Word(), day(c.NotAfter), string(c.Status), openedText(c.Openings, wallet.HourTime(c.LastOpened).Local().Format("2 Jan 2006")))
 	}
 	return a.table(t)
 }

@@ -112,7 +112,7 @@ func (a *app) try(ctx context.Context, file string) error {
 			if ctx.Err() != nil {
 				return err
 			}
-			return fmt.Errorf("%w\n(the folder is kept: %s)", err, dir)
+			return fmt.Errorf("%w\nThe folder is kept: %s", err, dir)
 		}
 	}
 	if a.flags.json {

@@ -371,7 +371,7 @@ func TestModes(t *testing.T) {
 		}
 		mustAppend(t, f, newWriterNow(t, f).batch(3))
 		f.Close()
-		filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		filepath.WalkDir(dir, func(p string, d fs.DirEntry, _ error) error {
 			info, err := os.Lstat(p)
 			if err != nil {
 				t.Fatal(err)

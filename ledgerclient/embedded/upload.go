@@ -36,7 +36,7 @@ type upload struct {
 	err    error // nothing can be right after it
 }
 
-// written is what was written.
+// written is the outcome of an upload's goroutines.
 type written struct {
 	pieces []crypto.Hash
 	size   int64

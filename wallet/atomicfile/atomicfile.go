@@ -27,6 +27,10 @@ func Write(path string, data []byte, perm fs.FileMode) error {
 	return f.Commit()
 }
 
+// TempPrefix is how the names of files begin that are not committed yet. A process
+// that is killed leaves them.
+const TempPrefix = ".new-"
+
 // File is a file that appears under its name only when it is committed.
 type File struct {
 	*os.File
@@ -38,7 +42,7 @@ type File struct {
 func Create(path string, perm fs.FileMode) (*File, error) {
 	var r [6]byte
 	rand.Read(r[:])
-	tmp := filepath.Join(filepath.Dir(path), ".new-"+hex.EncodeToString(r[:]))
+	tmp := filepath.Join(filepath.Dir(path), TempPrefix+hex.EncodeToString(r[:]))
 	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_RDWR, perm)
 	if err != nil {
 		return nil, err

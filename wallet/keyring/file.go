@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 
 	"filippo.io/age"
@@ -154,6 +155,9 @@ func (f *File) open(ctx context.Context) (id, secret string, err error) {
 	if err == nil {
 		plain, err = io.ReadAll(r)
 	}
+	// scrypt used 256 MiB at the default work factor, which is garbage now. Given back
+	// at once it does not make the collector let the heap grow to twice of it.
+	debug.FreeOSMemory()
 	defer clear(plain)
 	if no, ok := errors.AsType[*age.NoIdentityMatchError](err); ok &&
 		len(no.StanzaTypes) == 1 && no.StanzaTypes[0] == "scrypt" {

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/keyring"
+)
+
+var consent = contract.ID{0xab, 0xcd}
+
+// explained lists one value or more of every error type that can reach a person.
+var explained = []struct {
+	err  error
+	code string
+	exit int
+}{
+	{&wallet.ExistsError{What: "wallet"}, "wallet-exists", 3},
+	{&wallet.ExistsError{What: "contact"}, "name-taken", 3},
+	{&wallet.NoWalletError{}, "no-wallet", 7},
+	{&wallet.NotFoundError{What: "record"}, "record-not-found", 7},
+	{&wallet.AmbiguousError{What: "record", Query: "abcdef", Matches: []string{"abcdef01", "abcdef02"}}, "ambiguous-id", 2},
+	{&wallet.InputError{Field: "until"}, "bad-until", 2},
+	{&wallet.EmptyError{What: "record"}, "nothing-selected", 7},
+	{&wallet.BusyError{}, "wallet-busy", 5},
+	{&wallet.VersionError{What: "state", Version: 2}, "newer-version", 1},
+	{&wallet.DamagedError{File: "state"}, "wallet-damaged", 6},
+	{&wallet.WrongKeyError{}, "wrong-key", 4},
+	{&wallet.NotYoursError{}, "not-yours", 3},
+	{&wallet.ForeignCodeError{}, "foreign-code", 7},
+	{&wallet.MissingError{What: "content"}, "content-missing", 7},
+	{&wallet.FileExistsError{}, "file-exists", 2},
+	{&wallet.WithdrawnError{}, "record-removed", 7},
+	{&wallet.PartlyError{Done: 1, Failed: 1, First: &wallet.NotYoursError{}}, "partly-done", 8},
+	{&wallet.RefusedError{By: "ledger", Rule: contract.RuleRevoked, Consent: consent, Filed: true}, "revoked", 3},
+	{&wallet.RefusedError{By: "ledger", Rule: contract.RuleExpired}, "expired", 3},
+	{&wallet.RefusedError{By: "ledger", Rule: contract.RuleNotYet}, "not-yet", 3},
+	{&wallet.RefusedError{By: "ledger", Rule: contract.RuleOncePerHour}, "once-per-hour", 3},
+	{&wallet.RefusedError{By: "keeper", Code: ledgerclient.AccessTooOld}, "access-too-old", 3},
+	{&keyring.AbsentError{Reason: keyring.NoBus}, "keyring-absent", 4},
+	{&keyring.LockedError{}, "keyring-locked", 4},
+	{&keyring.TimeoutError{}, "keyring-timeout", 4},
+	{&keyring.ItemNotFoundError{}, "key-missing", 4},
+	{&keyring.ItemChangedError{}, "key-changed", 4},
+	{&keyring.ItemExistsError{Err: &keyring.ItemChangedError{}}, "key-exists", 4},
+	{&keyring.NotStoredError{}, "key-not-stored", 4},
+	{&keyring.NotDeletedError{}, "keyring-failed", 4},
+	{&keyring.TooLargeError{}, "keyring-failed", 4},
+	{&keyring.FailedError{Op: "get", Err: io.EOF}, "keyring-failed", 4},
+	{&keyring.ArgumentError{Name: "id"}, "keyring-failed", 4},
+	{&keyring.WrongPassphraseError{}, "wrong-passphrase", 4},
+	{&keyring.EmptyPassphraseError{}, "empty-passphrase", 4},
+	{&keyring.DamagedError{}, "key-file-damaged", 4},
+	{&ledgerclient.ForeignLedgerError{}, "foreign-ledger", 6},
+	{&ledgerclient.RollbackError{}, "ledger-rolled-back", 6},
+	{&ledgerclient.ForkError{}, "ledger-forked", 6},
+	{&ledgerclient.TamperedError{What: "terms of consent ab"}, "terms-tampered", 6},
+	{&ledgerclient.TamperedError{What: "checkpoint of another ledger"}, "foreign-checkpoint", 6},
+	{&ledgerclient.TamperedError{What: "follow-ups of the thread opened at entry 3"}, "entries-hidden", 6},
+	{&ledgerclient.UnreachableError{Service: "keeper", Err: &embedded.DamagedError{Entry: embedded.NoEntry}}, "keeper-unreachable", 5},
+	{&ledgerclient.KeeperError{Code: ledgerclient.Revoked}, "revoked", 3},
+	{&ledgerclient.StoreError{}, "store-refused", 1},
+	{&ledgerclient.BatchError{Errs: []error{nil, &ledgerclient.StoreError{}}}, "store-refused", 1},
+	{&ledgerclient.NotFoundError{What: "payload"}, "payload-not-found", 7},
+	{&ledgerclient.MessageError{Message: "answer", Err: io.EOF}, "malformed", 6},
+	{&contract.PackageError{}, "malformed", 6},
+	{&contract.SizeError{}, "malformed", 6},
+	{&contract.ContractVersionError{}, "newer-contract", 1},
+	{&contract.ConfigError{}, "configuration-tampered", 6},
+	{&crypto.AddressError{Kind: crypto.FaultMixed}, "address-mixed", 2},
+	{&crypto.ShareCodeError{Kind: crypto.FaultChecksum}, "code-checksum", 2},
+	{&crypto.WordCountError{Count: 3}, "bad-words", 2},
+	{&crypto.WordError{Index: 2, Word: "secretword"}, "bad-words", 2},
+	{&crypto.ChecksumError{}, "bad-words", 2},
+	{&crypto.NotForKeyError{}, "not-for-you", 3},
+	{&crypto.DamagedError{What: "payload"}, "damaged", 6},
+	{&crypto.ShareError{}, "malformed", 6},
+	{&crypto.HexError{}, "malformed", 6},
+	{&embedded.ExistsError{Ledger: true}, "ledger-exists", 3},
+	{&embedded.ExistsError{}, "folder-not-empty", 3},
+	{&embedded.NoLedgerError{}, "ledger-missing", 5},
+	{&embedded.NetworkFSError{}, "network-file-system", 3},
+	{&embedded.ReadOnlyError{Err: syscall.EROFS}, "ledger-read-only", 1},
+	{&embedded.DamagedError{File: "leaves", Entry: 17}, "entry-tampered", 6},
+	{&embedded.DamagedError{File: "store/blobs/ab/terms", Entry: embedded.NoEntry}, "terms-tampered", 6},
+	{&embedded.DamagedError{File: "keeper/shares/1/ab", Entry: embedded.NoEntry}, "share-tampered", 6},
+	{&embedded.DamagedError{File: "index", Entry: embedded.NoEntry}, "index-damaged", 6},
+	{&embedded.BusyError{}, "ledger-busy", 5},
+	{&embedded.ClockError{}, "clock-doubtful", 3},
+	{&embedded.RangeError{}, "unexpected", 1},
+	{&fs.PathError{Op: "write", Path: "f", Err: syscall.ENOSPC}, "disk-full", 1},
+	{&fs.PathError{Op: "open", Path: "f", Err: syscall.EROFS}, "read-only", 1},
+	{&fs.PathError{Op: "open", Path: "f", Err: syscall.EACCES}, "permission-denied", 1},
+	{&fs.PathError{Op: "open", Path: "f", Err: syscall.ENOENT}, "file-not-found", 7},
+	{&os.LinkError{Op: "rename", Old: "a", New: "b", Err: syscall.ENOSPC}, "disk-full", 1},
+	{context.Canceled, "interrupted", 130},
+	{fmt.Errorf("%w: %w", ui.ErrCanceled, context.Canceled), "interrupted", 130},
+	{errDeclined, "declined", 3},
+	{errBinary, "binary-to-terminal", 2},
+	{io.ErrUnexpectedEOF, "unexpected", 1},
+}
+
+func TestExplain(t *testing.T) {
+	for _, c := range explained {
+		for _, err := range []error{c.err, fmt.Errorf("while at it: %w", c.err)} {
+			f := explain(err)
+			if f.Code != c.code || f.Exit != c.exit {
+				t.Errorf("%T %v: %s, exit %d; want %s, %d", c.err, c.err, f.Code, f.Exit, c.code, c.exit)
+			}
+			if f.Message == "" || strings.HasSuffix(f.Message, ".") || strings.Contains(f.Message, "%!") || strings.Contains(f.Message, "secretword") {
+				t.Errorf("%T: message %q", c.err, f.Message)
+			}
+		}
+		if f := explain(&keptError{c.err}); f.Code != c.code || !strings.Contains(f.Hint, "waits in your wallet") {
+			t.Errorf("%T, kept: %+v", c.err, f)
+		}
+	}
+}
+
+// Every error type that a package exports is in the table above, so that a new one
+// is given words and an exit code.
+func TestEveryErrorTypeIsExplained(t *testing.T) {
+	known := map[string]bool{}
+	for _, c := range explained {
+		known[strings.TrimPrefix(reflect.TypeOf(c.err).String(), "*")] = true
+	}
+	for _, dir := range []string{"wallet", "wallet/keyring", "ledgerclient", "ledgerclient/contract", "ledgerclient/embedded", "crypto"} {
+		files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(dir), "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: no files, %v", dir, err)
+		}
+		found := 0
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range f.Decls {
+				m, ok := d.(*ast.FuncDecl)
+				if !ok || m.Recv == nil || m.Name.Name != "Error" {
+					continue
+				}
+				r := m.Recv.List[0].Type
+				if star, ok := r.(*ast.StarExpr); ok {
+					r = star.X
+				}
+				name := r.(*ast.Ident).Name
+				if !ast.IsExported(name) || name == "Refusal" {
+					continue // a Refusal is an outcome; RefusedError carries it
+				}
+				found++
+				if full := f.Name.Name + "." + name; !known[full] {
+					t.Errorf("%s has no words: add it to explain and to this table", full)
+				}
+			}
+		}
+		if found == 0 {
+			t.Errorf("%s: no error types found", dir)
+		}
+	}
+}
+
+// An error is one line of JSON with --json, also when the flags were wrong.
+func TestReport(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	a := &app{err: w}
+	if code := a.report(&wallet.NotFoundError{What: "contact", Query: "\x1b[31m<b>"}, []string{"grant", "--json"}); code != 7 {
+		t.Errorf("exit %d", code)
+	}
+	if code := a.report(&wallet.NotFoundError{What: "contact", Query: "\x1b[31mred"}, nil); code != 7 {
+		t.Errorf("exit %d", code)
+	}
+	if code := a.report(nil, nil); code != 0 {
+		t.Errorf("no error: exit %d", code)
+	}
+	w.Close()
+	d := json.NewDecoder(r)
+	var j struct {
+		Error failure `json:"error"`
+	}
+	if err := d.Decode(&j); err != nil || j.Error.Code != "contact-not-found" || j.Error.Exit != 7 || !strings.Contains(j.Error.Message, "<b>") {
+		t.Errorf("%v: %+v", err, j)
+	}
+	rest, err := io.ReadAll(io.MultiReader(d.Buffered(), r))
+	if err != nil || strings.Contains(string(rest), "\x1b") || !strings.HasPrefix(strings.TrimSpace(string(rest)), `error: there is no contact '\x1b[31mred'`) {
+		t.Errorf("%v: %q", err, rest)
+	}
+}

@@ -1,3 +1,0 @@
-package wallet_test
-
-func busy(d district, arg string) error { return nil }

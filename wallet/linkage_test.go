@@ -1,0 +1,562 @@
+package wallet
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/bits"
+	mathrand "math/rand/v2"
+	"path/filepath"
+	"sort"
+	"testing"
+	"testing/cryptotest"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/embedded"
+)
+
+// Promise 2 says that nothing in the entries links two consents of one patient, or
+// two consents to one clinician, and that bursts can be linked. This file makes a
+// year of a ledger, shows a classifier pairs of consents and measures how well it
+// tells those that belong together.
+//
+// The world: patients with four clinicians each. A patient gives single consents
+// at hours of her own and, whenever a record is added, re-issues her standing
+// consents to all four as fresh grants in one batch; everybody uses the same
+// window, 30 days. All grants are made and signed by prepareGrant, the wallet's own
+// code. Each consent is opened once at some hour of its own; clinicians also poll,
+// that is, open everything that is open to them in one go. Hours are drawn from one
+// daily profile for all. The log is ordered by hour; what comes in one hour, in
+// random order, a batch together.
+//
+// The features of a pair of consents, for the grants and for the accesses each:
+//   - equality of each half byte of the 222
+//   - equality and Hamming distance of each field: the first four bytes, author,
+//     counterparty, subject, self-tag, the two hours, commitment, r and s
+//   - Hamming distances across: one's author to the other's counterparty, self-tag
+//     to commitment, commitment to r
+//   - distance of the hours of acceptance, logarithmic; the same hour of the day;
+//     the same hour of the week; the difference of the windows' ends less that
+//   - distance in the log, logarithmic; next to each other
+//
+// The classifier is logistic regression, trained on one half of the patients (or
+// clinicians) and tested on the other, both ways. In a half no consent is in two
+// linked or in two unlinked pairs, and none is in pairs of both halves: otherwise
+// what a consent of an unusual hour adds to the linked pairs of one half it would
+// add to the unlinked ones of the other, and all areas came out below 0.5.
+
+type linkWorld struct {
+	threads []*linkThread
+	polls   []*linkEntry // accesses that came in bursts
+}
+
+type linkThread struct {
+	patient, clinic int
+	event           int // what was given in one batch
+	grant, access   linkEntry
+	keys            *crypto.OneTimeKeys
+}
+
+type linkEntry struct {
+	thread *linkThread
+	hour   contract.Hour
+	index  int
+	group  int // poll
+	raw    [contract.Size]byte
+}
+
+const (
+	linkPatients   = 420
+	linkClinicians = 140
+	linkEach       = 26 // consents of a patient
+	linkHours      = 360 * 24
+)
+
+// quiet is how far apart two entries are at least that are no burst.
+const quiet = 24 // hours
+
+func newLinkWorld(t *testing.T, seed uint64, patients int) *linkWorld {
+	t.Helper()
+	cryptotest.SetGlobalRandom(t, seed)
+	rng := mathrand.New(mathrand.NewPCG(seed, 2))
+	ctx := context.Background()
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	f, err := embedded.Create(filepath.Join(t.TempDir(), "ledger"), "Linkage", func() time.Time { return begin })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	client, err := ledgerclient.Connect(ctx, f.Services(), crypto.LedgerID{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, err := client.Head(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clinics := make([]*crypto.Identity, linkClinicians)
+	taggers := make([]*crypto.Tagger, linkClinicians)
+	for i := range clinics {
+		root := crypto.NewEntropy().Root()
+		clinics[i], taggers[i] = root.Identity(), root.Tagger(client.ID())
+	}
+
+	// hourAt draws an hour of the year, by day rather than by night.
+	hourAt := func() contract.Hour {
+		return contract.Hour(begin.Unix()/3600) + contract.Hour(rng.IntN(linkHours/24)*24+(7+rng.IntN(7)+rng.IntN(7))%24)
+	}
+	world := &linkWorld{}
+	event := 0
+	for p := range patients {
+		w := assemble(Options{Dir: "nowhere"}, Settings{}, client, crypto.NewEntropy())
+		w.head = head
+		rec := Record{ID: contract.ID{1}, Version: 1}
+		rand.Read(rec.ID[:])
+		w.threads.add(&thread{role: ownRecord, id: rec.ID, state: contract.State{Kind: contract.KindRecord, Status: contract.StatusOpen},
+			versions: []*metadata{{V: payloadVersion, Version: 1, Title: fmt.Sprint("record of ", p), Category: Other}}})
+		var key fileKey
+		rand.Read(key[:])
+		keys := map[versionOf]fileKey{{rec.ID, 1}: key}
+		mine := rng.Perm(linkClinicians)[:4]
+		give := func(hour contract.Hour, clinic int) {
+			end, err := EndAfter("30d", HourTime(hour))
+			if err != nil {
+				t.Fatal(err)
+			}
+			plan := &GrantPlan{To: Contact{Name: "c", Address: clinics[clinic].Address()}, Records: []Record{rec}, Purpose: Treatment, NotAfter: end}
+			ch, err := w.prepareGrant(plan, keys)
+			if err != nil {
+				t.Fatal(err)
+			}
+			th := &linkThread{patient: p, clinic: clinic, event: event}
+			th.grant = linkEntry{thread: th, hour: hour, raw: ch.entry.Marshal()}
+			k, ok, err := clinics[clinic].Recognize(client.ID(), ch.entry.Author, ch.entry.Counterparty)
+			if err != nil || !ok {
+				t.Fatalf("%t %v", ok, err)
+			}
+			th.keys = k
+			th.access = openAt(th, client.ID(), ch.id, taggers[clinic], hour+1+contract.Hour(rng.IntN(29*24)))
+			world.threads = append(world.threads, th)
+		}
+		for n := 0; n < linkEach; event++ {
+			hour := hourAt()
+			if rng.IntN(3) > 0 {
+				give(hour, mine[rng.IntN(4)])
+				n++
+				continue
+			}
+			for _, i := range rng.Perm(4) {
+				give(hour, mine[i])
+				n++
+			}
+		}
+	}
+
+	// Polls: each clinician opens twice a year what is open to her.
+	for c := range linkClinicians {
+		for k := range 2 {
+			at := hourAt()
+			for _, th := range world.threads {
+				if th.clinic == c && th.grant.hour < at && at < th.grant.hour+29*24 && th.access.hour != at {
+					grant, err := contract.ParseEntry(th.grant.raw[:])
+					if err != nil {
+						t.Fatal(err)
+					}
+					e := openAt(th, client.ID(), grant.ID(client.ID()), taggers[c], at)
+					e.group = 2*c + k
+					world.polls = append(world.polls, &e)
+				}
+			}
+		}
+	}
+	world.order(rng)
+	return world
+}
+
+// openAt makes an access as the wallet does, for some hour.
+func openAt(th *linkThread, l crypto.LedgerID, grant contract.ID, tagger *crypto.Tagger, hour contract.Hour) linkEntry {
+	e := contract.Entry{Version: contract.Version, Kind: contract.KindAccess, Author: th.keys.Sig, Subject: grant,
+		SelfTag: tagger.Tag(crypto.NewNonce()), Commitment: contract.AccessCommitment(randomCommitment())}
+	e.NotBefore, e.NotAfter = contract.Acceptance(hour)
+	e.Signature = th.keys.Sign(e.ID(l))
+	return linkEntry{thread: th, hour: hour, raw: e.Marshal()}
+}
+
+// order gives every entry its place in the log.
+func (w *linkWorld) order(rng *mathrand.Rand) {
+	type batch struct {
+		hour    contract.Hour
+		random  uint64
+		entries []*linkEntry
+	}
+	byKey := map[[2]int]*batch{}
+	var all []*batch
+	put := func(kind, key int, e *linkEntry) {
+		b := byKey[[2]int{kind, key}]
+		if b == nil {
+			b = &batch{hour: e.hour, random: rng.Uint64()}
+			byKey[[2]int{kind, key}] = b
+			all = append(all, b)
+		}
+		b.entries = append(b.entries, e)
+	}
+	for i, th := range w.threads {
+		put(0, th.event, &th.grant)
+		put(1, i, &th.access)
+	}
+	for _, e := range w.polls {
+		put(2, e.group, e)
+	}
+	sort.Slice(all, func(i, j int) bool {
+		if all[i].hour != all[j].hour {
+			return all[i].hour < all[j].hour
+		}
+		return all[i].random < all[j].random
+	})
+	index := 1
+	for _, b := range all {
+		for _, e := range b.entries {
+			e.index = index
+			index++
+		}
+	}
+}
+
+// linkPair is two consents, or two accesses, side by side.
+type linkPair struct {
+	x, y   []*linkEntry // grant and access of each; or one entry of each
+	linked bool
+}
+
+func threadPair(x, y *linkThread, linked bool) linkPair {
+	return linkPair{[]*linkEntry{&x.grant, &x.access}, []*linkEntry{&y.grant, &y.access}, linked}
+}
+
+func apart(x, y *linkThread) bool {
+	return gap(&x.grant, &y.grant) >= quiet && gap(&x.access, &y.access) >= quiet
+}
+
+func gap(x, y *linkEntry) int { return abs(int(x.hour) - int(y.hour)) }
+
+func abs(n int) int { return max(n, -n) }
+
+// pairs makes as many linked as unlinked pairs, in two halves. same says which
+// consents of one group belong together; unlinked pairs share neither patient nor
+// clinician.
+func (w *linkWorld) pairs(rng *mathrand.Rand, same func(x, y *linkThread) bool, group func(*linkThread) int) (halves [2][]linkPair) {
+	groups := map[int][]*linkThread{}
+	for _, th := range w.threads {
+		groups[group(th)] = append(groups[group(th)], th)
+	}
+	var members [2][]*linkThread
+	for g := range len(groups) {
+		members[g%2] = append(members[g%2], groups[g]...)
+		halves[g%2] = append(halves[g%2], matched(rng, groups[g], true, func(x, y *linkThread) bool { return same(x, y) && apart(x, y) })...)
+	}
+	for h := range halves {
+		none := matched(rng, members[h], false, func(x, y *linkThread) bool {
+			return x.patient != y.patient && x.clinic != y.clinic && apart(x, y)
+		})
+		halves[h] = append(halves[h], none[:min(len(none), len(halves[h]))]...)
+	}
+	return halves
+}
+
+// matched pairs up what fits, at random.
+func matched(rng *mathrand.Rand, from []*linkThread, linked bool, fit func(x, y *linkThread) bool) []linkPair {
+	var out []linkPair
+	rest := append([]*linkThread(nil), from...)
+	rng.Shuffle(len(rest), func(i, j int) { rest[i], rest[j] = rest[j], rest[i] })
+	for len(rest) > 1 {
+		x := rest[0]
+		rest = rest[1:]
+		for i, y := range rest {
+			if fit(x, y) {
+				out = append(out, threadPair(x, y, linked))
+				rest[i] = rest[0]
+				rest = rest[1:]
+				break
+			}
+		}
+	}
+	return out
+}
+
+// linkFields are the fields of an entry: where they begin and end.
+var linkFields = [][2]int{{0, 4}, {4, 37}, {37, 70}, {70, 102}, {102, 118}, {118, 122}, {122, 126}, {126, 158}, {158, 190}, {190, 222}}
+
+// linkCross are fields that are compared with another field.
+var linkCross = [][2]int{{1, 2}, {4, 7}, {7, 8}}
+
+func (p *linkPair) features() []float32 {
+	var out []float32
+	flag := func(b bool) {
+		if b {
+			out = append(out, 1)
+		} else {
+			out = append(out, 0)
+		}
+	}
+	for i := range p.x {
+		x, y := p.x[i], p.y[i]
+		for j := range x.raw {
+			d := x.raw[j] ^ y.raw[j]
+			flag(d&0xf0 == 0)
+			flag(d&0x0f == 0)
+		}
+		for _, f := range linkFields {
+			h := hamming(x.raw[f[0]:f[1]], y.raw[f[0]:f[1]])
+			flag(h == 0)
+			out = append(out, float32(h))
+		}
+		for _, c := range linkCross {
+			a, b := linkFields[c[0]], linkFields[c[1]]
+			out = append(out, float32(hamming(x.raw[a[0]:a[1]], y.raw[b[0]:b[1]])+hamming(y.raw[a[0]:a[1]], x.raw[b[0]:b[1]])))
+		}
+		hours, places := gap(x, y), abs(x.index-y.index)
+		ends := abs(int(binary.BigEndian.Uint32(x.raw[122:126])) - int(binary.BigEndian.Uint32(y.raw[122:126])))
+		out = append(out, float32(math.Log1p(float64(hours))), float32(math.Log1p(math.Abs(float64(ends-hours)))), float32(math.Log1p(float64(places))))
+		flag(hours%24 == 0)
+		flag(hours%168 == 0)
+		flag(places == 1)
+	}
+	return out
+}
+
+func hamming(x, y []byte) (n int) {
+	for i := range min(len(x), len(y)) {
+		n += bits.OnesCount8(x[i] ^ y[i])
+	}
+	return n
+}
+
+// judgePairs trains on each half, scores the other, and returns the area under the
+// ROC curve of all scores with its 95 % confidence interval.
+func judgePairs(rng *mathrand.Rand, halves [2][]linkPair) (n int, auc, low, high float64) {
+	var xs [][]float32
+	var ys []bool
+	for _, pairs := range halves {
+		for i := range pairs {
+			xs, ys = append(xs, pairs[i].features()), append(ys, pairs[i].linked)
+		}
+	}
+	standardize(xs)
+	half := len(halves[0])
+	scores := logistic(rng, xs[half:], ys[half:], xs[:half])
+	scores = append(scores, logistic(rng, xs[:half], ys[:half], xs[half:])...)
+	auc, low, high = areaUnderCurve(scores, ys)
+	return len(xs), auc, low, high
+}
+
+// standardize gives every feature mean 0 and variance 1 over all pairs, without a
+// look at what is linked.
+func standardize(xs [][]float32) {
+	for j := range xs[0] {
+		var sum, square float64
+		for i := range xs {
+			sum += float64(xs[i][j])
+			square += float64(xs[i][j]) * float64(xs[i][j])
+		}
+		mean := sum / float64(len(xs))
+		dev := math.Sqrt(max(0, square/float64(len(xs))-mean*mean))
+		for i := range xs {
+			if dev < 1e-9 {
+				xs[i][j] = 0
+			} else {
+				xs[i][j] = float32((float64(xs[i][j]) - mean) / dev)
+			}
+		}
+	}
+}
+
+// logistic fits a regression with a quadratic penalty by stochastic gradient
+// descent and returns the scores of the test pairs.
+func logistic(rng *mathrand.Rand, xs [][]float32, ys []bool, test [][]float32) []float64 {
+	weights := make([]float32, len(xs[0]))
+	var bias float32
+	dot := func(x []float32) float32 {
+		sum := bias
+		for j, v := range x {
+			sum += v * weights[j]
+		}
+		return sum
+	}
+	const epochs, penalty = 8, 0.002
+	for epoch := range epochs {
+		rate := float32(0.003 / (1 + 0.5*float64(epoch)))
+		for _, i := range rng.Perm(len(xs)) {
+			e := float32(1 / (1 + math.Exp(-float64(dot(xs[i])))))
+			if ys[i] {
+				e--
+			}
+			for j, v := range xs[i] {
+				weights[j] -= rate * (e*v + penalty*weights[j])
+			}
+			bias -= rate * e
+		}
+	}
+	out := make([]float64, len(test))
+	for i, x := range test {
+		out[i] = float64(dot(x))
+	}
+	return out
+}
+
+// areaUnderCurve is the chance that a linked pair scores higher than an unlinked
+// one, with the interval of DeLong, DeLong and Clarke-Pearson (Biometrics 44,
+// 1988).
+func areaUnderCurve(scores []float64, linked []bool) (auc, low, high float64) {
+	var yes, no []float64
+	for i, s := range scores {
+		if linked[i] {
+			yes = append(yes, s)
+		} else {
+			no = append(no, s)
+		}
+	}
+	sort.Float64s(yes)
+	sort.Float64s(no)
+	// place is how much of sorted lies below v, ties counted half.
+	place := func(v float64, sorted []float64) float64 {
+		below := sort.SearchFloat64s(sorted, v)
+		upTo := sort.Search(len(sorted), func(i int) bool { return sorted[i] > v })
+		return (float64(below) + float64(upTo)) / 2 / float64(len(sorted))
+	}
+	moments := func(vs, other []float64) (mean, variance float64) {
+		for _, v := range vs {
+			p := place(v, other)
+			mean += p
+			variance += p * p
+		}
+		n := float64(len(vs))
+		mean /= n
+		return mean, max(0, variance/n-mean*mean) / (n - 1)
+	}
+	auc, v1 := moments(yes, no)
+	_, v2 := moments(no, yes)
+	se := math.Sqrt(v1 + v2)
+	return auc, auc - 1.96*se, auc + 1.96*se
+}
+
+// Promise 2.
+func TestNothingLinksConsents(t *testing.T) {
+	claims := []struct {
+		name  string
+		same  func(x, y *linkThread) bool
+		group func(*linkThread) int
+		leaks map[string]func(*linkThread) // planted on purpose
+	}{
+		{"two consents of one patient",
+			func(x, y *linkThread) bool { return x.event != y.event && x.clinic != y.clinic },
+			func(th *linkThread) int { return th.patient },
+			map[string]func(*linkThread){
+				"half a byte of the self-tag": func(th *linkThread) { th.grant.raw[102] = th.grant.raw[102]&0xf0 | byte(th.patient*7%16) },
+				"a byte of the author's key":  func(th *linkThread) { th.grant.raw[9] = byte(th.patient * 151) },
+			}},
+		{"two consents to one clinician",
+			func(x, y *linkThread) bool { return x.patient != y.patient },
+			func(th *linkThread) int { return th.clinic },
+			map[string]func(*linkThread){
+				"half a byte of the counterparty": func(th *linkThread) { th.grant.raw[50] = th.grant.raw[50]&0x0f | byte(th.clinic*16) },
+				"a byte of the access's self-tag": func(th *linkThread) { th.access.raw[110] = byte(th.clinic) },
+			}},
+	}
+	patients := linkPatients
+	if testing.Short() {
+		patients = linkPatients / 10
+	}
+	start := time.Now()
+	var second *linkWorld
+	world := newLinkWorld(t, 1, patients)
+	t.Logf("%d consents of %d patients to %d clinicians, %d accesses in polls, made in %v", len(world.threads), patients, linkClinicians, len(world.polls), time.Since(start).Round(100*time.Millisecond))
+	for _, c := range claims {
+		judge := func(w *linkWorld) (n int, auc, low, high float64) {
+			rng := mathrand.New(mathrand.NewPCG(7, 7))
+			return judgePairs(rng, w.pairs(rng, c.same, c.group))
+		}
+		n, auc, low, high := judge(world)
+		t.Logf("%s: AUC %.3f [%.3f, %.3f] from %d pairs", c.name, auc, low, high, n)
+		if low > 0.5 || high < 0.5 {
+			// One interval in twenty misses by chance: another world decides.
+			if second == nil {
+				second = newLinkWorld(t, 2, patients)
+			}
+			n, auc, low, high = judge(second)
+			t.Logf("%s, in another world: AUC %.3f [%.3f, %.3f] from %d pairs", c.name, auc, low, high, n)
+			if low > 0.5 || high < 0.5 {
+				t.Errorf("%s can be told: AUC %.3f [%.3f, %.3f]", c.name, auc, low, high)
+			}
+		}
+		if !testing.Short() && (n < 10_000 || high-low > 0.04) {
+			t.Errorf("%s: %d pairs and an interval of %.3f say too little", c.name, n, high-low)
+		}
+		for name, leak := range c.leaks {
+			keep := make([][2][contract.Size]byte, len(world.threads))
+			for i, th := range world.threads {
+				keep[i] = [2][contract.Size]byte{th.grant.raw, th.access.raw}
+				leak(th)
+			}
+			n, auc, low, high := judge(world)
+			t.Logf("%s, %s leaked on purpose: AUC %.3f [%.3f, %.3f] from %d pairs", c.name, name, auc, low, high, n)
+			if auc < 0.9 && !testing.Short() {
+				t.Errorf("the classifier does not find %s", name)
+			}
+			for i, th := range world.threads {
+				th.grant.raw, th.access.raw = keep[i][0], keep[i][1]
+			}
+		}
+	}
+
+	// What promise 2 does not claim, as it is.
+	rng := mathrand.New(mathrand.NewPCG(8, 8))
+	byEvent := map[int][]*linkEntry{}
+	var grants []*linkEntry
+	for _, th := range world.threads {
+		byEvent[th.event] = append(byEvent[th.event], &th.grant)
+		grants = append(grants, &th.grant)
+	}
+	byPoll := map[int][]*linkEntry{}
+	for _, e := range world.polls {
+		byPoll[e.group] = append(byPoll[e.group], e)
+	}
+	for _, b := range []struct {
+		name   string
+		groups map[int][]*linkEntry
+		all    []*linkEntry
+	}{
+		{"consents re-issued in one batch", byEvent, grants},
+		{"accesses of one poll", byPoll, world.polls},
+	} {
+		n, auc, low, high := judgePairs(rng, burstPairs(rng, b.groups, b.all))
+		t.Logf("not promised, %s: AUC %.3f [%.3f, %.3f] from %d pairs", b.name, auc, low, high, n)
+	}
+}
+
+// burstPairs pairs what came together, and as much that did not.
+func burstPairs(rng *mathrand.Rand, groups map[int][]*linkEntry, all []*linkEntry) (halves [2][]linkPair) {
+	var keys []int
+	for k := range groups {
+		keys = append(keys, k)
+	}
+	sort.Ints(keys)
+	for i, k := range keys {
+		for g := groups[k]; len(g) > 1; g = g[2:] {
+			halves[i%2] = append(halves[i%2], linkPair{[]*linkEntry{g[0]}, []*linkEntry{g[1]}, true})
+		}
+	}
+	for h := range halves {
+		for n := len(halves[h]); n > 0; {
+			x, y := all[rng.IntN(len(all))], all[rng.IntN(len(all))]
+			if x.thread.patient != y.thread.patient && x.thread.clinic != y.thread.clinic {
+				halves[h] = append(halves[h], linkPair{[]*linkEntry{x}, []*linkEntry{y}, false})
+				n--
+			}
+		}
+	}
+	return halves
+}
