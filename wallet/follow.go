@@ -154,7 +154,7 @@ func (w *Wallet) roleOf(e *contract.Entry) (role, error) {
 	if e.Kind != contract.KindGrant {
 		return 0, nil
 	}
-	_, mine, err := w.identity.Recognize(w.client.ID(), e.Author, e.Counterparty)
+	_, mine, err := w.identity().Recognize(w.client.ID(), e.Author, e.Counterparty)
 	if err != nil {
 		// The author key is not a point: no contract would have accepted it.
 		return 0, &ledgerclient.TamperedError{What: "author key of a grant", Err: err}

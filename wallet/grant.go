@@ -297,7 +297,7 @@ func (w *Wallet) prepareGrant(p *GrantPlan, keys map[versionOf]fileKey) (change,
 		tr.Shares = append(tr.Shares, s.Hash(ledger, author))
 	}
 	body := marshalPayload(&tr)
-	sig := w.identity.Sign(termsDigest(ledger, body))
+	sig := w.identity().Sign(termsDigest(ledger, body))
 	sealedTerms, err := crypto.SealPayload(w.sealContext(ledgerclient.PartTerms, author), append(sig[:], body...), both...)
 	if err != nil {
 		return change{}, err

@@ -77,7 +77,7 @@ func (w *Wallet) received(t *thread) Received {
 // keys makes the one-time keys of a consent that was given to this wallet.
 func (w *Wallet) oneTimeKeys(t *thread) (*crypto.OneTimeKeys, error) {
 	e := &t.Opening.Entry
-	keys, mine, err := w.identity.Recognize(w.client.ID(), e.Author, e.Counterparty)
+	keys, mine, err := w.identity().Recognize(w.client.ID(), e.Author, e.Counterparty)
 	if err != nil {
 		return nil, err
 	}

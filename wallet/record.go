@@ -290,7 +290,9 @@ func (w *Wallet) OpenRecord(ctx context.Context, id string, dst io.Writer, asAge
 	if asAge {
 		return rec, c.copyAge(ctx, dst, progress)
 	}
-	return rec, c.decrypt(ctx, dst, crypto.RecordIdentity(w.self), m.Size, m.SHA256, progress)
+	// The hash of the file is not computed again: description and content are both
+	// under one commitment of the owner's own.
+	return rec, c.decrypt(ctx, dst, crypto.RecordIdentity(w.self), m.Size, crypto.Hash{}, progress)
 }
 
 // RemoveRecord withdraws a record for good and has the store erase its content.

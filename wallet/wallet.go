@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -35,7 +36,7 @@ type Wallet struct {
 	wait     time.Duration
 
 	root     crypto.Root
-	identity *crypto.Identity
+	identity func() *crypto.Identity // made when first needed: most commands only look
 	self     *crypto.PrivateKey
 	local    *crypto.LocalKey
 	tagger   *crypto.Tagger
@@ -150,7 +151,7 @@ func assemble(opt Options, s Settings, client *ledgerclient.Client, entropy cryp
 	root := entropy.Root()
 	w := &Wallet{
 		dir: opt.Dir, settings: s, client: client, now: opt.Now, wait: opt.waitOrDefault(),
-		root: root, identity: root.Identity(), self: root.SelfKey(), local: root.LocalKey(), tagger: root.Tagger(client.ID()),
+		root: root, identity: sync.OnceValue(root.Identity), self: root.SelfKey(), local: root.LocalKey(), tagger: root.Tagger(client.ID()),
 		threads: newThreads(),
 	}
 	if w.now == nil {
@@ -175,7 +176,7 @@ func isNoWallet(err error) bool {
 func (w *Wallet) Name() string { return w.state.Name }
 
 // Address is the wallet's own address.
-func (w *Wallet) Address() crypto.Address { return w.identity.Address() }
+func (w *Wallet) Address() crypto.Address { return w.identity().Address() }
 
 // Ledger tells which ledger the wallet is pinned to and what its backend can do.
 func (w *Wallet) Ledger() (crypto.LedgerID, ledgerclient.Properties) {

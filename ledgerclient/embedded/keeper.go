@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"sync"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -9,20 +10,24 @@ import (
 	"github.com/carekey/carekey/ledgerclient/keeper"
 )
 
-// startServices makes the folder's store and keeper.
+// startServices makes the folder's store and keeper. The keeper's key is read when
+// it is first needed: most commands only look, and checking a key against the
+// configuration costs more than all that they do.
 func (f *Folder) startServices() error {
-	g := f.ground()
-	f.store = store{g}
-	public := f.config.Keepers[0]
+	f.store = store{f.ground()}
+	f.keeper = lazyKeeper{f.config.Keepers[0], sync.OnceValue(f.openKeeper)}
+	return nil
+}
+
+func (f *Folder) openKeeper() ledgerclient.Keeper {
+	g, public := f.ground(), f.config.Keepers[0]
 	key, err := f.readCurveKey(keeperKeyFile, public)
 	if err != nil {
 		// The ledger can be read and verified without its keeper.
-		f.keeper = absentKeeper{public, &ledgerclient.UnreachableError{Service: "keeper", Err: err}}
-		return nil
+		return absentKeeper{public, &ledgerclient.UnreachableError{Service: "keeper", Err: err}}
 	}
 	// The Folder is the replica: under its lock it is always fresh.
-	f.keeper = &folderKeeper{keeper.New(f.id, key, f, vault{g}, f.hour), f, vault{g}}
-	return nil
+	return &folderKeeper{keeper.New(f.id, key, f, vault{g}, f.hour), f, vault{g}}
 }
 
 func (f *Folder) ground() *ground {
@@ -63,6 +68,36 @@ func (k *folderKeeper) sweep(ctx context.Context) {
 	if over, err := k.v.anyOver(now); over && err == nil {
 		k.Sweep(ctx)
 	}
+}
+
+// lazyKeeper is a keeper that is made when it is first asked.
+type lazyKeeper struct {
+	key crypto.PubKey
+	get func() ledgerclient.Keeper
+}
+
+var _ ledgerclient.Keeper = lazyKeeper{}
+
+func (k lazyKeeper) Key() crypto.PubKey { return k.key }
+
+func (k lazyKeeper) Deposit(ctx context.Context, deposits []ledgerclient.Deposit) ([]ledgerclient.Receipt, error) {
+	return k.get().Deposit(ctx, deposits)
+}
+
+func (k lazyKeeper) State(ctx context.Context, grant contract.ID) (ledgerclient.KeeperState, error) {
+	return k.get().State(ctx, grant)
+}
+
+func (k lazyKeeper) Release(ctx context.Context, r ledgerclient.Request) (ledgerclient.Answer, error) {
+	return k.get().Release(ctx, r)
+}
+
+func (k lazyKeeper) Revoke(ctx context.Context, revocations []contract.Entry) ([]ledgerclient.Acknowledgement, error) {
+	return k.get().Revoke(ctx, revocations)
+}
+
+func (k lazyKeeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) ([]ledgerclient.Refused, []ledgerclient.Acknowledgement, error) {
+	return k.get().Inquire(ctx, q)
 }
 
 // absentKeeper stands for a keeper whose key cannot be read.
