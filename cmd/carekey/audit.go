@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
 )
@@ -23,14 +25,20 @@ hides is an error here, not a gap. Times are the ledger's, in full hours.`,
 				if err != nil {
 					return err
 				}
+				var damaged error
+				for _, e := range es {
+					if e.Damaged {
+						damaged = &ledgerclient.TamperedError{What: "reason of an access to consent " + e.Consent.String()}
+					}
+				}
 				if a.flags.json {
-					return a.printJSON(list(es, eventOf))
+					return errors.Join(a.printJSON(list(es, eventOf)), damaged)
 				}
 				if len(es) == 0 {
 					a.say("Nothing has happened: you gave no consents.")
 					return nil
 				}
-				if err := a.eventTable(es); err != nil {
+				if err := errors.Join(a.eventTable(es), damaged); err != nil {
 					return err
 				}
 				a.say("Verified: %s, and nothing of these consents is hidden.", plural(len(es), "event", "events"))

@@ -358,6 +358,8 @@ func TestDrop(t *testing.T) {
 	u, err := f.store.Upload(ctx)
 	p.must(err)
 	u.Write(content.content)
+	_, _, err = u.Sum() // until then the bytes may still be on their way
+	p.must(err)
 	killed := u.(*upload).st.dir
 	old := time.Unix(int64(clock.hour)*3600, 0)
 	for _, path := range []string{filepath.Join(killed, "content"), killed} {
