@@ -255,12 +255,13 @@ func ledgerOf(f *embedded.Folder) *ledger {
 	}
 }
 
-// maxIdle is how far the clock may be past the ledger's last entry, in hours,
-// before a folder wants a person's word for it. It is looked at before anything
-// is signed, so that nothing is left half-done when the answer is no.
-const maxIdle = 31 * 24
+// maxIdle is how far a folder believes the clock to be past the last entry, in
+// hours, without a person's word for it.
+const maxIdle = embedded.MaxIdle
 
-// checkClock asks a person about a clock that a folder would not believe.
+// checkClock asks a person about a clock that a folder would not believe. It is
+// done before anything is signed, so that nothing is left half-done when the
+// answer is no.
 func (a *app) checkClock(ctx context.Context, l *ledger) error {
 	if a.flags.acceptClock {
 		return nil

@@ -8,8 +8,8 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
-// maxIdle is how far the clock may be past the last entry, in hours.
-const maxIdle = 31 * 24
+// MaxIdle is how far the clock may be past the last entry, in hours.
+const MaxIdle = 31 * 24
 
 // Append judges the entries in order and makes the accepted ones durable and
 // visible together. Each is judged in the order shape, signature, duplicate,
@@ -75,7 +75,7 @@ func (f *Folder) precheck(ctx context.Context, entries []contract.Entry) ([]ledg
 func (f *Folder) judge(entries []contract.Entry, out []ledgerclient.Outcome) error {
 	t := f.tables
 	hour := f.hour()
-	if hour > f.last.Hour && hour-f.last.Hour > maxIdle && !f.accept {
+	if hour > f.last.Hour && hour-f.last.Hour > MaxIdle && !f.accept {
 		return &ClockError{Last: f.last.Hour, Now: hour}
 	}
 	hour = max(hour, f.last.Hour)

@@ -123,12 +123,12 @@ func TestClock(t *testing.T) {
 	if out := mustAppend(t, f, []contract.Entry{w.record()}); out[0].Hour != testHour {
 		t.Errorf("hour %d", out[0].Hour)
 	}
-	clock.hour = testHour + maxIdle // exactly 31 days: believed
+	clock.hour = testHour + MaxIdle // exactly 31 days: believed
 	mustAppend(t, f, []contract.Entry{w.record()})
-	if last() != testHour+maxIdle {
+	if last() != testHour+MaxIdle {
 		t.Errorf("hour %d", last())
 	}
-	clock.hour = last() + maxIdle + 1
+	clock.hour = last() + MaxIdle + 1
 	leaves, _ := os.ReadFile(f.path(leavesFile))
 	e := w.record()
 	var wrong *ClockError
