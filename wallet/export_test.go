@@ -3,6 +3,10 @@ package wallet
 import (
 	"context"
 	"errors"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
 // PrepareGrants builds and signs grants as GrantAll does and drops them.
@@ -16,4 +20,79 @@ func (w *Wallet) PrepareGrants(ctx context.Context, plans []*GrantPlan) error {
 		parallel(len(plans), func(i int) { _, errs[i] = w.prepareGrant(plans[i], keys) })
 		return errors.Join(errs...)
 	})
+}
+
+// Twist changes a grant before it is entered, as a grantor with a program of his
+// own can: everything is hashed, sealed and signed anew as it should be.
+type Twist struct {
+	To       crypto.Address // if not zero: the recipient that the terms name
+	Lock     bool           // the terms commit to another lock key
+	Envelope bool           // the envelope holds another version than the terms show
+	Unsigned bool           // the terms are not signed by the address they name
+}
+
+// GrantTwisted enters a plan's grant with a twist.
+func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (id contract.ID, err error) {
+	err = w.with(ctx, func() error {
+		keys, err := w.fileKeys(ctx, []*GrantPlan{p})
+		if err != nil {
+			return err
+		}
+		ch, err := w.prepareGrant(p, keys)
+		if err != nil {
+			return err
+		}
+		ledger := w.client.ID()
+		seed, _ := w.seed(&ch.entry)
+		key, tr := seed.Key(), ch.Terms
+		author := key.Public()
+		offsets, err := crypto.NewOffsets(ledger, key, p.To.Address)
+		if err != nil {
+			return err
+		}
+		seal := func(part ledgerclient.Part, plain []byte) []byte {
+			sealed, serr := crypto.SealPayload(w.sealContext(part, author), plain, offsets.Seal, w.self.Public())
+			err = errors.Join(err, serr)
+			return sealed
+		}
+		envelopeBlob := ch.Blobs[1].Blob
+		if twist.Envelope {
+			env := envelope{V: payloadVersion, Ledger: ledger, Author: author}
+			for _, r := range tr.Records {
+				env.Records = append(env.Records, envelopeRecord{Record: r.Record, Version: r.Version + 1, File: "x"})
+			}
+			envelopeBlob = crypto.Blob(crypto.NewSalt(), seed.LockKey().Lock(ledger, author, seal(ledgerclient.PartEnvelope, marshalPayload(&env))))
+			tr.Envelope = crypto.BlobHash(envelopeBlob)
+		}
+		if twist.Lock {
+			tr.Lock = crypto.Hash{1}
+		}
+		if twist.To != (crypto.Address{}) {
+			tr.To = twist.To
+		}
+		body := marshalPayload(tr)
+		sig := w.identity().Sign(termsDigest(ledger, body))
+		if twist.Unsigned {
+			sig = crypto.GenerateKey().Sign(termsDigest(ledger, body))
+		}
+		termsBlob := crypto.Blob(crypto.NewSalt(), seal(ledgerclient.PartTerms, append(sig[:], body...)))
+		if err != nil {
+			return err
+		}
+		pkg := tr.pack(crypto.BlobHash(termsBlob))
+		e := ch.entry
+		e.Commitment = pkg.Commitment()
+		if err := e.Sign(ledger, key); err != nil {
+			return err
+		}
+		id = e.ID(ledger)
+		put := func(part ledgerclient.Part, blob []byte) journalPut {
+			return journalPut{Part: part, Blob: blob, Locators: []locator{locator(seed.Locator(id, byte(part))), locator(offsets.Locator(id, byte(part)))}}
+		}
+		twisted := w.newChange(Granting, e, pkg.Marshal(), put(ledgerclient.PartTerms, termsBlob), put(ledgerclient.PartEnvelope, envelopeBlob))
+		twisted.Terms = tr
+		changes := []change{twisted}
+		return errors.Join(w.carryOut(ctx, changes), changes[0].err)
+	})
+	return id, err
 }
