@@ -158,21 +158,25 @@ func path(i, n uint64, f func(sibling, parent int64, left bool) error) error {
 	}
 }
 
+// join returns the hash above h and its sibling; left says that the sibling is the
+// left one.
+func (s stateTree) join(h tlog.Hash, sibling int64, left bool) (tlog.Hash, error) {
+	o, err := s.hash(sibling)
+	if err != nil || !left {
+		return tlog.NodeHash(h, o), err
+	}
+	return tlog.NodeHash(o, h), nil
+}
+
 // rehash recomputes the stored hashes above slot i in a tree of n slots.
 func (s stateTree) rehash(i, n uint64, r record) error {
 	h := tlog.RecordHash(r.slotData())
 	if err := s.write(hashOffset(tlog.StoredHashIndex(0, int64(i))), h[:]); err != nil {
 		return err
 	}
-	return path(i, n, func(sibling, parent int64, left bool) error {
-		o, err := s.hash(sibling)
-		if err != nil {
+	return path(i, n, func(sibling, parent int64, left bool) (err error) {
+		if h, err = s.join(h, sibling, left); err != nil {
 			return err
-		}
-		if left {
-			h = tlog.NodeHash(o, h)
-		} else {
-			h = tlog.NodeHash(h, o)
 		}
 		return s.write(hashOffset(parent), h[:])
 	})
@@ -193,15 +197,9 @@ func (s stateTree) check(i, n uint64, r record) error {
 	if err := same(tlog.StoredHashIndex(0, int64(i))); err != nil {
 		return err
 	}
-	return path(i, n, func(sibling, parent int64, left bool) error {
-		o, err := s.hash(sibling)
-		if err != nil {
+	return path(i, n, func(sibling, parent int64, left bool) (err error) {
+		if h, err = s.join(h, sibling, left); err != nil {
 			return err
-		}
-		if left {
-			h = tlog.NodeHash(o, h)
-		} else {
-			h = tlog.NodeHash(h, o)
 		}
 		return same(parent)
 	})
