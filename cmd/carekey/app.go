@@ -163,6 +163,16 @@ func (a *app) keyring(kind, dir string) keyring.Store {
 	return k
 }
 
+// readKey begins to read the wallet's key and returns a store that has it: what
+// else a command needs it for, the keyring is asked once.
+func (a *app) readKey(ctx context.Context, p place) (keyring.Store, error) {
+	k, err := a.keyringOf(p)
+	if err != nil {
+		return nil, err
+	}
+	return keyring.Ahead(ctx, k, p.settings.Item), nil
+}
+
 func (a *app) keyFile(dir string) string { return filepath.Join(dir, keyring.FileName) }
 
 // keyringKind is what the environment asks for; "" if it does not.

@@ -2,16 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"runtime"
+	"slices"
+	"strings"
 
-	"github.com/carekey/carekey/ledgerclient"
-	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/keyring"
 	"github.com/spf13/cobra"
 )
 
@@ -19,225 +15,140 @@ func newDoctor(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
 		Short: "Find out what is wrong, and how to put it right",
-		Long:  "Look at the keyring, the home, the clock, the ledger and what waits. Exit 0 if nothing needs\nyou, 1 if something does.",
-		Args:  takes(0, 0),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context()) },
+		Long: `Look at the home, the keyring, the ledger, the clock and what waits. Each finding comes
+with what to do about it. Nothing is changed.
+
+The exit code says how bad it is: 0 if nothing needs you; 1 if carekey works and
+something should be put right; otherwise the one with which other commands would
+end: 6 if something does not verify, 4 if the key is out of reach, 5 if the ledger
+is, 7 if there is no wallet.`,
+		Args: takes(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context()) },
 	}
+}
+
+// examinations look at one part each, in the order in which they are shown and in
+// which a later one may use what an earlier one opened. Each is in a file of its
+// own, doctor_PART.go.
+var examinations = []func(*app, context.Context, *exam) []finding{
+	(*app).examineHome,
+	(*app).examineKeyring,
+	(*app).examineLedger,
+	(*app).examineWallet,
+}
+
+// exam is what was opened so far.
+type exam struct {
+	place  place
+	key    keyring.Store  // has read the wallet's key, once; nil if there is no wallet
+	keyOK  bool           // and got it
+	ledger *ledger        // nil if it cannot be opened
+	wallet *wallet.Wallet // nil if it cannot be opened
 }
 
 // finding is one thing that was looked at.
 type finding struct {
-	Check  string `json:"check"`
-	OK     bool   `json:"ok"`     // nothing to do
-	Detail string `json:"detail"` // what was found
-	Fix    string `json:"fix"`    // what to do; "" if OK
+	Check    string   `json:"check"`
+	OK       bool     `json:"ok"` // nothing to do
+	Severity severity `json:"severity"`
+	Code     string   `json:"code"`   // stable; "" if OK
+	Detail   string   `json:"detail"` // what was found
+	Fix      string   `json:"fix"`    // what to do; "" if OK
+	exit     int      // of the program, if nothing is worse
 }
 
-// errFindings: the doctor found something, and has said so.
-var errFindings = errors.New("something needs you")
+// severity is how bad a finding is.
+type severity string
+
+const (
+	fine   severity = "ok"
+	advice severity = "advice" // carekey works; this should be put right
+	broken severity = "broken" // other commands fail for it
+)
+
+// good is a finding that asks nothing of anybody.
+func good(check, detail string) finding {
+	return finding{Check: check, OK: true, Severity: fine, Detail: detail}
+}
+
+// advise is a finding that does not keep carekey from working.
+func advise(check, code, detail, fix string) finding {
+	return finding{check, false, advice, code, detail, fix, exitUnexpected}
+}
+
+// failed is a finding made of the error with which other commands fail.
+func failed(check string, err error) finding {
+	f := explain(err)
+	return finding{check, false, broken, f.Code, f.Message, f.Hint, f.Exit}
+}
+
+// findingsError: the doctor found something, and has said so.
+type findingsError struct{ exit int }
+
+func (e *findingsError) Error() string { return "something needs you" }
+
+// worst lists exit codes of findings, the worst first; those not in it are next.
+var worst = []int{exitTampered, exitLocked, exitUnreachable, exitNotFound}
+
+// exitOf is the program's exit code after these findings.
+func exitOf(fs []finding) int {
+	rank := func(exit int) int {
+		if i := slices.Index(worst, exit); i >= 0 {
+			return i
+		}
+		return len(worst)
+	}
+	exit, worse := exitDone, false
+	for _, f := range fs {
+		switch {
+		case f.OK:
+		case exit == exitDone,
+			f.Severity == broken && !worse,
+			f.Severity == broken && rank(f.exit) < rank(exit):
+			exit, worse = f.exit, f.Severity == broken
+		}
+	}
+	return exit
+}
 
 func (a *app) doctor(ctx context.Context) error {
-	fs, err := a.examine(ctx)
-	if err != nil {
-		return err
+	var e exam
+	defer func() {
+		if e.ledger != nil {
+			e.ledger.close()
+		}
+	}()
+	var all []finding
+	for _, examine := range examinations {
+		all = append(all, examine(a, ctx, &e)...)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 	}
-	ok := true
-	for _, f := range fs {
-		ok = ok && f.OK
-	}
+	exit := exitOf(all)
 	if a.flags.json {
 		if err := a.printJSON(struct {
 			OK       bool      `json:"ok"`
 			Findings []finding `json:"findings"`
-		}{ok, list(fs, func(f finding) finding { return f })}); err != nil {
+		}{exit == exitDone, list(all, func(f finding) finding { return f })}); err != nil {
 			return err
 		}
 	} else {
-		for _, f := range fs {
-			mark := "ok  "
-			if !f.OK {
-				mark = "FIX "
-			}
-			a.print("%s %-11s %s", mark, f.Check, f.Detail)
-			if f.Fix != "" {
-				a.print("     %-11s %s", "", f.Fix)
-			}
-		}
+		a.printFindings(all)
 	}
-	if !ok {
-		return errFindings
+	if exit != exitDone {
+		return &findingsError{exit}
 	}
 	return nil
 }
 
-func good(check, detail string) finding     { return finding{check, true, detail, ""} }
-func bad(check, detail, fix string) finding { return finding{check, false, detail, fix} }
-
-// failed is a finding made of an error.
-func failed(check string, err error) finding {
-	f := explain(err)
-	return finding{check, false, f.Message, f.Hint}
-}
-
-// examine looks at everything that can be looked at; it goes on after a failure
-// as far as it can.
-func (a *app) examine(ctx context.Context) ([]finding, error) {
-	p, err := a.place()
-	if err != nil {
-		return []finding{failed("wallet", err)}, nil
-	}
-	var out []finding
-	if p.settings == nil {
-		out = append(out, failed("wallet", &wallet.NoWalletError{Dir: p.dir}))
-	} else {
-		out = append(out, good("wallet", p.dir))
-	}
-	out = append(out, permissions(p.home))
-	if file := a.env(envPassphrase); file != "" {
-		out = append(out, passphraseFile(file))
-	}
-	l, err := a.openForDoctor(ctx, p)
-	if err != nil {
-		out = append(out, failed("ledger", err))
-		if p.settings != nil {
-			out = append(out, a.examineKey(ctx, p))
-		}
-		return out, ctx.Err()
-	}
-	defer l.close()
-	out = append(out, good("ledger", fmt.Sprintf("opens, and its head verifies: %s", p.ledger)))
-	out = append(out, a.examineClock(ctx, l))
-	out = append(out, examineGate(l))
-	if p.settings == nil {
-		return out, ctx.Err()
-	}
-	w, err := a.unlock(ctx, p, l)
-	if err != nil {
-		return append(out, failed("keyring", err)), ctx.Err()
-	}
-	out = append(out, good("keyring", "the key of this wallet is in "+keyringWords(p.settings.Keyring)))
-	return append(out, examineWallet(ctx, w)...), ctx.Err()
-}
-
-func (a *app) openForDoctor(ctx context.Context, p place) (*ledger, error) {
-	if p.settings != nil {
-		l, err := a.openPinned(ctx, p)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := lastHour(ctx, l.Services); err != nil {
-			l.close()
-			return nil, err
-		}
-		return l, nil
-	}
-	return a.openLedger(p.ledger)
-}
-
-// examineKey looks for the key when the wallet cannot be opened.
-func (a *app) examineKey(ctx context.Context, p place) finding {
-	if _, err := a.keyring(p.settings.Keyring, p.dir).Get(ctx, p.settings.Item); err != nil {
-		return failed("keyring", err)
-	}
-	return good("keyring", "the key of this wallet is in "+keyringWords(p.settings.Keyring))
-}
-
-// permissions looks for files of the home that others can read.
-func permissions(home string) finding {
-	const check = "permissions"
-	if runtime.GOOS == "windows" {
-		return good(check, "not looked at on this system")
-	}
-	open := ""
-	n := 0
-	err := filepath.WalkDir(filepath.Join(home, "wallets"), func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		if info.Mode().Perm()&0o077 != 0 {
-			if open == "" {
-				open = path
-			}
-			n++
-		}
-		return nil
-	})
-	switch {
-	case err != nil && !errors.Is(err, os.ErrNotExist):
-		return failed(check, err)
-	case n > 0:
-		return bad(check, fmt.Sprintf("others can read %s of the home, such as %s", plural(n, "file or folder", "files or folders"), open), "chmod -R go= "+quote(filepath.Join(home, "wallets")))
-	}
-	return good(check, "the wallets' files are yours alone")
-}
-
-// passphraseFile looks whether others can read the passphrase.
-func passphraseFile(path string) finding {
-	const check = "passphrase"
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return failed(check, &passphraseFileError{err})
-	case runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0:
-		return bad(check, "others can read "+path, "chmod go= "+quote(path))
-	}
-	return good(check, path+" is yours alone")
-}
-
-func (a *app) examineClock(ctx context.Context, l *ledger) finding {
-	const check = "clock"
-	last, err := lastHour(ctx, l.Services)
-	if err != nil {
-		return failed(check, err)
-	}
-	now := contract.Hour(max(0, a.now().Unix()/3600))
-	switch {
-	case now < last:
-		return bad(check, fmt.Sprintf("your clock says %s, and the ledger's last entry is later: %s", day(now), day(last)), "set your clock")
-	case now-last > maxIdle:
-		return bad(check, fmt.Sprintf("your clock says %s, and the ledger's last entry is of %s", day(now), day(last)), "set your clock, or, if it is right, add --accept-clock to the next command that writes")
-	}
-	return good(check, "fits the ledger's time")
-}
-
-func examineGate(l *ledger) finding {
-	g := l.Ledger.Properties().Gate
-	if g == ledgerclient.Advisory {
-		return good("gate", "advisory: on a folder ledger, that each opening leaves an entry is a rule of honest software")
-	}
-	return good("gate", string(g))
-}
-
-func examineWallet(ctx context.Context, w *wallet.Wallet) []finding {
-	var out []finding
-	if _, _, _, err := w.Head(ctx); err != nil {
-		out = append(out, failed("history", err))
-	} else {
-		out = append(out, good("history", "the ledger continues what this wallet has seen"))
-	}
-	if stuck := w.Stuck(); stuck != nil {
-		f := explain(stuck)
-		out = append(out, bad("pending", "a change that was signed waits: "+f.Message, f.Hint))
-	} else {
-		out = append(out, good("pending", "nothing waits"))
-	}
-	unverified := 0
-	name := ""
-	for _, c := range w.Contacts() {
-		if !c.Verified {
-			unverified++
-			name = c.Name
+func (a *app) printFindings(all []finding) {
+	for _, f := range all {
+		mark := map[severity]string{fine: "ok  ", advice: "FIX ", broken: "BAD "}[f.Severity]
+		a.print("%s %-11s %s", mark, f.Check, f.Detail)
+		if f.Fix != "" {
+			margin := fmt.Sprintf("     %-11s ", "")
+			a.print("%s", margin+strings.ReplaceAll(f.Fix, "\n", "\n"+margin))
 		}
 	}
-	switch {
-	case unverified == 0:
-		out = append(out, good("contacts", plural(len(w.Contacts()), "contact", "contacts")+", all verified"))
-	default:
-		out = append(out, bad("contacts", plural(unverified, "contact is", "contacts are")+" not verified", "carekey contact verify "+quote(name)))
-	}
-	return out
 }

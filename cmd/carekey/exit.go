@@ -164,14 +164,15 @@ func explainCommand(err error) (failure, bool) {
 		return failure{"interrupted", "stopped before anything was changed", "", exitInterrupted}, true
 	case errors.Is(err, errDeclined):
 		return failure{"declined", "you said no: nothing was changed", "", exitRefused}, true
-	case errors.Is(err, errFindings):
-		return failure{"findings", "something needs you: see above", "", exitUnexpected}, true
 	case errors.Is(err, errBinary):
 		return failure{"binary-to-terminal", "the record is not text, and a terminal is no place for it", "write it to a file with -o FILE, or pipe it to a program", exitUsage}, true
 	case errors.Is(err, ui.ErrPlainTerminal):
 		return failure{"plain-terminal", "this terminal cannot show the words and take them back", "write them to a file with --words-file FILE", exitUsage}, true
 	case errors.Is(err, ui.ErrPassphrasesDiffer):
 		return failure{"passphrases-differ", "the two passphrases were not the same", "", exitUsage}, true
+	}
+	if e, ok := errors.AsType[*findingsError](err); ok {
+		return failure{"findings", "something needs you: see above", "", e.exit}, true
 	}
 	if e, ok := errors.AsType[*usageError](err); ok {
 		return failure{"usage", e.message, e.hint, exitUsage}, true

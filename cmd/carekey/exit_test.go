@@ -114,6 +114,7 @@ var explained = []struct {
 	{context.Canceled, "interrupted", 130},
 	{fmt.Errorf("%w: %w", ui.ErrCanceled, context.Canceled), "interrupted", 130},
 	{errDeclined, "declined", 3},
+	{&findingsError{exit: 4}, "findings", 4},
 	{errBinary, "binary-to-terminal", 2},
 	{io.ErrUnexpectedEOF, "unexpected", 1},
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/keyring"
 	"github.com/spf13/cobra"
 )
 
@@ -99,6 +100,16 @@ func (a *app) openPinned(ctx context.Context, p place) (*ledger, error) {
 }
 
 func (a *app) unlock(ctx context.Context, p place, l *ledger) (*wallet.Wallet, error) {
+	k, err := a.keyringOf(p)
+	if err != nil {
+		return nil, err
+	}
+	return wallet.Open(ctx, wallet.Options{Dir: p.dir, Keyring: k, Services: l.Services, Now: a.now})
+}
+
+// keyringOf is the store that holds the key of the wallet, unless the environment
+// asks for another one.
+func (a *app) keyringOf(p place) (keyring.Store, error) {
 	kind, err := a.keyringKind()
 	if err != nil {
 		return nil, err
@@ -107,7 +118,7 @@ func (a *app) unlock(ctx context.Context, p place, l *ledger) (*wallet.Wallet, e
 		return nil, usage(fmt.Sprintf("%s=%s, but the key of this wallet is kept in: %s", envKeyring, kind, keyringWords(p.settings.Keyring)),
 			"set "+envKeyring+"="+p.settings.Keyring+", or leave it unset")
 	}
-	return wallet.Open(ctx, wallet.Options{Dir: p.dir, Keyring: a.keyring(p.settings.Keyring, p.dir), Services: l.Services, Now: a.now})
+	return a.keyring(p.settings.Keyring, p.dir), nil
 }
 
 func keyringWords(kind string) string {

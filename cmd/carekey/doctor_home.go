@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/carekey/carekey/wallet"
+)
+
+// examineHome finds the wallet and looks at who else can read its files.
+func (a *app) examineHome(_ context.Context, e *exam) []finding {
+	p, err := a.place()
+	if err != nil {
+		return []finding{failed("wallet", err)}
+	}
+	e.place = p
+	out := []finding{good("wallet", p.dir)}
+	if p.settings == nil {
+		out[0] = failed("wallet", &wallet.NoWalletError{Dir: p.dir})
+	}
+	out = append(out, permissions(p.home))
+	if file := a.env(envPassphrase); file != "" {
+		out = append(out, passphraseFile(file))
+	}
+	return out
+}
+
+// permissions looks for files of the home that others can read.
+func permissions(home string) finding {
+	const check = "permissions"
+	if runtime.GOOS == "windows" {
+		return good(check, "not looked at on this system")
+	}
+	open := ""
+	n := 0
+	err := filepath.WalkDir(filepath.Join(home, "wallets"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if info.Mode().Perm()&0o077 != 0 {
+			if open == "" {
+				open = path
+			}
+			n++
+		}
+		return nil
+	})
+	switch {
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return failed(check, err)
+	case n > 0:
+		return advise(check, "home-readable", fmt.Sprintf("others can read %s of the home, such as %s", plural(n, "file or folder", "files or folders"), open),
+			"chmod -R go= "+quote(filepath.Join(home, "wallets")))
+	}
+	return good(check, "the wallets' files are yours alone")
+}
+
+// passphraseFile looks whether others can read the passphrase.
+func passphraseFile(path string) finding {
+	const check = "passphrase"
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return failed(check, &passphraseFileError{err})
+	case runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0:
+		return advise(check, "passphrase-readable", "others can read "+path, "chmod go= "+quote(path))
+	}
+	return good(check, path+" is yours alone")
+}

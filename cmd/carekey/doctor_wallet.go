@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+
+	"github.com/carekey/carekey/wallet"
+)
+
+// examineWallet opens the wallet, with the key that was read and the ledger that
+// was opened, and looks at what it knows.
+func (a *app) examineWallet(ctx context.Context, e *exam) []finding {
+	if !e.keyOK || e.ledger == nil {
+		return nil
+	}
+	w, err := wallet.Open(ctx, wallet.Options{Dir: e.place.dir, Keyring: e.key, Services: e.ledger.Services, Now: a.now})
+	if err != nil {
+		return []finding{failed("key", err)}
+	}
+	e.wallet = w
+	return []finding{
+		good("key", "opens this wallet"),
+		examineHistory(ctx, w),
+		examinePending(w),
+		examineContacts(w),
+	}
+}
+
+func examineHistory(ctx context.Context, w *wallet.Wallet) finding {
+	if _, _, _, err := w.Head(ctx); err != nil {
+		return failed("history", err)
+	}
+	return good("history", "the ledger continues what this wallet has seen")
+}
+
+// examinePending comes after examineHistory, which finishes what it can.
+func examinePending(w *wallet.Wallet) finding {
+	if stuck := w.Stuck(); stuck != nil {
+		f := explain(stuck)
+		return advise("pending", f.Code, "a change that was signed waits: "+f.Message, f.Hint)
+	}
+	return good("pending", "nothing waits")
+}
+
+func examineContacts(w *wallet.Wallet) finding {
+	unverified, name := 0, ""
+	for _, c := range w.Contacts() {
+		if !c.Verified {
+			unverified++
+			name = c.Name
+		}
+	}
+	if unverified == 0 {
+		return good("contacts", plural(len(w.Contacts()), "contact", "contacts")+", all verified")
+	}
+	return advise("contacts", "contacts-unverified", plural(unverified, "contact is", "contacts are")+" not verified", "carekey contact verify "+quote(name))
+}
