@@ -18,6 +18,7 @@ import (
 type Client struct {
 	Services
 	id       crypto.LedgerID
+	doc      []byte
 	config   contract.Config
 	verifier note.Verifier
 }
@@ -61,11 +62,14 @@ func Connect(ctx context.Context, s Services, want crypto.LedgerID) (*Client, er
 			return nil, &TamperedError{What: fmt.Sprintf("key of keeper %d", i+1)}
 		}
 	}
-	return &Client{Services: s, id: id, config: config, verifier: verifier}, nil
+	return &Client{Services: s, id: id, doc: doc, config: config, verifier: verifier}, nil
 }
 
 // ID is the ledger's id: the hash of its first configuration document.
 func (c *Client) ID() crypto.LedgerID { return c.id }
+
+// Genesis is the first configuration document itself; it must not be changed.
+func (c *Client) Genesis() []byte { return c.doc }
 
 // Config is the ledger's configuration.
 func (c *Client) Config() contract.Config { return c.config }

@@ -570,7 +570,7 @@ func TestTransplantedPayloads(t *testing.T) {
 	}
 	// read is what the clinic gets of a consent, as a fresh process without a cache.
 	read := func(i int) (string, error) {
-		if err := os.Remove(filepath.Join(tn.dir, "home of Dr Smith", "cache")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(tn.cacheOf("Dr Smith")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
 		}
 		o, err := tn.again("Dr Smith").OpenByID(ctx, ids[i].String(), "")

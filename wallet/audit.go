@@ -257,7 +257,7 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 			}
 		}
 		s.Pending, err = w.pending()
-		s.Contacts = len(w.state.Contacts)
+		s.Contacts = len(w.book.Contacts)
 		if w.state.Looked != w.state.Pin.Size {
 			w.state.Looked, w.dirty = w.state.Pin.Size, true
 		}

@@ -98,7 +98,7 @@ type termsFrame struct {
 const maxFrame = 16 << 20
 
 func (w *Wallet) frameName(n uint64) string {
-	return fmt.Sprintf("%s/%s/%d", cacheFile, w.state.CacheID, n)
+	return fmt.Sprintf("%s/%s/%d", cacheFile, w.state.CacheID, n) // CacheID is random: no other ledger's
 }
 
 // readCache fills w.threads from the cache file. Whatever is wrong with it, the
@@ -130,7 +130,7 @@ func (w *Wallet) loadCache() error {
 	if w.state.CacheSize == 0 {
 		return nil
 	}
-	f, err := os.Open(filepath.Join(w.dir, cacheFile))
+	f, err := os.Open(filepath.Join(w.dir, w.inLedger(cacheFile)))
 	if err != nil {
 		return err
 	}
@@ -240,7 +240,7 @@ func (w *Wallet) appendCache() error {
 		out = binary.BigEndian.AppendUint32(out, uint32(len(sealed)))
 		out = append(out, sealed...)
 	}
-	path := filepath.Join(w.dir, cacheFile)
+	path := filepath.Join(w.dir, w.inLedger(cacheFile))
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
@@ -256,7 +256,7 @@ func (w *Wallet) appendCache() error {
 		return err
 	}
 	if w.state.CacheSize == 0 {
-		if err := atomicfile.SyncDir(w.dir); err != nil {
+		if err := atomicfile.SyncDir(filepath.Dir(path)); err != nil {
 			return err
 		}
 	}

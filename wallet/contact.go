@@ -58,22 +58,22 @@ func (w *Wallet) AddContact(ctx context.Context, name, address string) (c Contac
 			c = have
 			return nil
 		}
-		for _, other := range w.state.Contacts {
+		for _, other := range w.book.Contacts {
 			if skeleton(other.Name) == skeleton(name) || other.Address == a {
 				lookalikes = append(lookalikes, other.Name)
 			}
 		}
 		c = Contact{Name: name, Address: a}
-		w.state.Contacts = append(w.state.Contacts, c)
-		sort.Slice(w.state.Contacts, func(i, j int) bool { return w.state.Contacts[i].Name < w.state.Contacts[j].Name })
-		w.dirty = true
+		w.book.Contacts = append(w.book.Contacts, c)
+		sort.Slice(w.book.Contacts, func(i, j int) bool { return w.book.Contacts[i].Name < w.book.Contacts[j].Name })
+		w.bookDirty = true
 		return nil
 	})
 	return c, lookalikes, err
 }
 
 // Contacts lists all contacts by name.
-func (w *Wallet) Contacts() []Contact { return append([]Contact(nil), w.state.Contacts...) }
+func (w *Wallet) Contacts() []Contact { return append([]Contact(nil), w.book.Contacts...) }
 
 // Contact returns the contact of that name: *NotFoundError if there is none.
 func (w *Wallet) Contact(name string) (Contact, error) {
@@ -87,10 +87,10 @@ func (w *Wallet) Contact(name string) (Contact, error) {
 // SetVerified remembers that a contact's check words were compared.
 func (w *Wallet) SetVerified(ctx context.Context, name string) error {
 	return w.with(ctx, func() error {
-		for i := range w.state.Contacts {
-			if w.state.Contacts[i].Name == strings.TrimSpace(name) {
-				w.dirty = w.dirty || !w.state.Contacts[i].Verified
-				w.state.Contacts[i].Verified = true
+		for i := range w.book.Contacts {
+			if w.book.Contacts[i].Name == strings.TrimSpace(name) {
+				w.bookDirty = w.bookDirty || !w.book.Contacts[i].Verified
+				w.book.Contacts[i].Verified = true
 				return nil
 			}
 		}
@@ -101,10 +101,10 @@ func (w *Wallet) SetVerified(ctx context.Context, name string) error {
 // RemoveContact forgets a name. Consents given to it stay as they are.
 func (w *Wallet) RemoveContact(ctx context.Context, name string) error {
 	return w.with(ctx, func() error {
-		for i, c := range w.state.Contacts {
+		for i, c := range w.book.Contacts {
 			if c.Name == strings.TrimSpace(name) {
-				w.state.Contacts = append(w.state.Contacts[:i:i], w.state.Contacts[i+1:]...)
-				w.dirty = true
+				w.book.Contacts = append(w.book.Contacts[:i:i], w.book.Contacts[i+1:]...)
+				w.bookDirty = true
 				return nil
 			}
 		}
@@ -113,7 +113,7 @@ func (w *Wallet) RemoveContact(ctx context.Context, name string) error {
 }
 
 func (w *Wallet) contact(name string) (Contact, bool) {
-	for _, c := range w.state.Contacts {
+	for _, c := range w.book.Contacts {
 		if c.Name == name {
 			return c, true
 		}
@@ -123,7 +123,7 @@ func (w *Wallet) contact(name string) (Contact, bool) {
 
 // known returns the contact with an address; false for a stranger's.
 func (w *Wallet) known(a crypto.Address) (Contact, bool) {
-	for _, c := range w.state.Contacts {
+	for _, c := range w.book.Contacts {
 		if c.Address == a {
 			return c, true
 		}

@@ -8,12 +8,15 @@
 //
 // # What is on disk
 //
-// A profile's folder holds wallet.json (where the keyring item and the ledger
-// are), state (contacts, the last verified head), cache (what the ledger holds of
-// this wallet) and journal (changes on their way). All but wallet.json is sealed
-// under a key from the wallet's root; no file and no file name shows a name, a
-// title or an address. The cache can be lost: it is rebuilt from the ledger and
-// the store.
+// A wallet is one key and one address on any number of ledgers. A profile's folder
+// holds wallet.json (where the keyring item and the ledgers are), state (the name
+// and the contacts, which are the same everywhere) and, for each ledger, a folder
+// ledgers/ID with the first 16 digits of its id: genesis (its public configuration,
+// so that the wallet opens when the ledger is out of reach), state (the last
+// verified head), cache (what the ledger holds of this wallet) and journal (changes
+// on their way). All but wallet.json and genesis is sealed under a key from the
+// wallet's root; no file and no file name shows a name, a title or an address. The
+// cache can be lost: it is rebuilt from the ledger and the store.
 //
 // # How a change is made
 //

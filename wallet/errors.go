@@ -53,10 +53,12 @@ type BusyError struct{ Waited time.Duration }
 
 func (e *BusyError) Error() string { return fmt.Sprintf("wallet busy for %s", e.Waited) }
 
-// VersionError says that something was written by a newer carekey.
+// VersionError says that something was written by a newer carekey, or by one
+// that is too old.
 type VersionError struct {
 	What    string
 	Version int
+	Known   int // the version that this carekey reads
 }
 
 func (e *VersionError) Error() string { return fmt.Sprintf("%s of version %d", e.What, e.Version) }

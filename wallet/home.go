@@ -15,15 +15,27 @@ import (
 	"github.com/carekey/carekey/wallet/atomicfile"
 )
 
-// Files of a profile's folder. Only settings can be read without the key, and it
-// holds no name, title or address.
+// Files of a profile's folder. Only settings and the ledgers' configurations can
+// be read without the key, and they hold no name, title or address.
 const (
 	settingsFile = "wallet.json"
-	stateFile    = "state"   // sealed: contacts, the pin, what was looked at
-	cacheFile    = "cache"   // sealed frames: what the ledger holds of this wallet; can be rebuilt
-	journalDir   = "journal" // sealed: changes on their way
+	bookFile     = "state" // sealed: what is the same on every ledger: name, contacts
+	ledgersDir   = "ledgers"
 	lockFile     = "lock"
 )
+
+// Files of the folder that a wallet keeps of each of its ledgers.
+const (
+	stateFile   = "state"   // sealed: the pin, what was looked at
+	cacheFile   = "cache"   // sealed frames: what the ledger holds of this wallet; can be rebuilt
+	journalDir  = "journal" // sealed: changes on their way
+	genesisFile = "genesis" // the ledger's configuration document, public: opens the wallet when the ledger is out of reach
+)
+
+// ledgerFolder is the folder of a ledger inside a profile's folder, relative to it.
+func ledgerFolder(id crypto.LedgerID) string {
+	return filepath.Join(ledgersDir, hex.EncodeToString(id[:8]))
+}
 
 // ProfileDir is the folder of a profile inside the home: the name is hashed, so
 // that no file name tells whose wallet it is.
@@ -37,11 +49,43 @@ type Settings struct {
 	V       int             `json:"v"`
 	Keyring string          `json:"keyring"` // "os" or "file"
 	Item    string          `json:"item"`    // of the keyring: random
-	Ledger  string          `json:"ledger"`  // where the ledger is: a folder's path
-	ID      crypto.LedgerID `json:"id"`      // which ledger it must be
+	Default crypto.LedgerID `json:"ledger"`  // the ledger that is meant when none is named
+	Ledgers []Place         `json:"ledgers"` // all that the wallet is on, in the order in which it joined them; at least one
 }
 
-const settingsVersion = 1
+// Place says where a ledger is.
+type Place struct {
+	ID crypto.LedgerID `json:"id"`
+	At string          `json:"at"` // a folder's path, or what the program knows to open: a node's invitation
+}
+
+// Ledger returns the place of a ledger; false if the wallet is not on it.
+func (s *Settings) Ledger(id crypto.LedgerID) (Place, bool) {
+	for _, p := range s.Ledgers {
+		if p.ID == id {
+			return p, true
+		}
+	}
+	return Place{}, false
+}
+
+// valid tells whether the settings can be what this package wrote.
+func (s *Settings) valid() bool {
+	if (s.Keyring != "os" && s.Keyring != "file") || s.Item == "" || strings.ContainsAny(s.Item, "/\\") {
+		return false
+	}
+	folders := map[string]bool{}
+	for _, p := range s.Ledgers {
+		if p.At == "" || folders[ledgerFolder(p.ID)] {
+			return false
+		}
+		folders[ledgerFolder(p.ID)] = true
+	}
+	_, ok := s.Ledger(s.Default)
+	return ok
+}
+
+const settingsVersion = 2
 
 // ReadSettings reads the settings of the wallet in dir: *NoWalletError if there is
 // none.
@@ -58,9 +102,9 @@ func ReadSettings(dir string) (Settings, error) {
 		return Settings{}, &DamagedError{File: settingsFile}
 	}
 	if s.V != settingsVersion {
-		return Settings{}, &VersionError{What: settingsFile, Version: s.V}
+		return Settings{}, &VersionError{What: settingsFile, Version: s.V, Known: settingsVersion}
 	}
-	if (s.Keyring != "os" && s.Keyring != "file") || s.Item == "" || strings.ContainsAny(s.Item, "/\\") || s.Ledger == "" {
+	if !s.valid() {
 		return Settings{}, &DamagedError{File: settingsFile}
 	}
 	return s, nil

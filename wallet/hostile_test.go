@@ -113,7 +113,7 @@ func TestConsentWithDamagedTermsCanBeRevoked(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Remove(filepath.Join(tn.dir, "home of Maria", "cache")); err != nil {
+	if err := os.Remove(tn.cacheOf("Maria")); err != nil {
 		t.Fatal(err)
 	}
 	w := tn.again("Maria")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -33,6 +32,8 @@ type batch struct {
 
 	name string // of the file
 }
+
+const batchVersion = 1
 
 // Action says what a change does.
 type Action string
@@ -87,21 +88,17 @@ func (w *Wallet) carryOut(ctx context.Context, changes []change) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	b := batch{V: 1, Changes: changes}
+	b := batch{V: batchVersion, Changes: changes}
 	var r [8]byte
 	rand.Read(r[:])
 	b.name = fmt.Sprintf("%016x-%s", w.now().UnixNano(), hex.EncodeToString(r[:]))
-	plain, err := json.Marshal(&b)
-	if err != nil {
-		return err
-	}
-	if err := w.writeFile(filepath.Join(journalDir, b.name), w.local.Seal(journalDir+"/"+b.name, plain)); err != nil {
+	if err := w.writeSealed(w.journalFile(b.name), &b); err != nil {
 		return err
 	}
 	// From here on an interruption would only leave to the next run what takes
 	// a moment now.
 	ctx = context.WithoutCancel(ctx)
-	err = w.run(ctx, &b)
+	err := w.run(ctx, &b)
 	if err != nil && w.withoutEffect(ctx, &b, err) {
 		// The person is told that it failed, so it must not happen later.
 		return errors.Join(err, w.forget(&b))
@@ -132,7 +129,7 @@ func (w *Wallet) withoutEffect(ctx context.Context, b *batch, err error) bool {
 
 // forget removes a batch from the journal.
 func (w *Wallet) forget(b *batch) error {
-	path := filepath.Join(w.dir, journalDir, b.name)
+	path := filepath.Join(w.dir, w.journalFile(b.name))
 	if err := os.Remove(path); err != nil {
 		return err
 	}
@@ -369,19 +366,26 @@ func (w *Wallet) pending() ([]Pending, error) {
 	return out, nil
 }
 
+// journalFile is the name of a batch's file in the profile's folder.
+func (w *Wallet) journalFile(name string) string {
+	return filepath.Join(w.inLedger(journalDir), name)
+}
+
 // journalNames returns the journal's files, oldest first. Half-written files, there
-// and in the wallet's folder, are removed: under the lock nobody is writing them.
+// and in the folders above, are removed: under the lock nobody is writing them.
 func (w *Wallet) journalNames() ([]string, error) {
-	beside, err := os.ReadDir(w.dir)
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range beside {
-		if strings.HasPrefix(e.Name(), atomicfile.TempPrefix) {
-			os.Remove(filepath.Join(w.dir, e.Name())) // garbage: the next run tries again
+	for _, dir := range []string{w.dir, filepath.Join(w.dir, w.folder)} {
+		beside, err := os.ReadDir(dir)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range beside {
+			if strings.HasPrefix(e.Name(), atomicfile.TempPrefix) {
+				os.Remove(filepath.Join(dir, e.Name())) // garbage: the next run tries again
+			}
 		}
 	}
-	dir := filepath.Join(w.dir, journalDir)
+	dir := filepath.Join(w.dir, w.inLedger(journalDir))
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, os.Mkdir(dir, 0o700)
@@ -404,24 +408,17 @@ func (w *Wallet) journalNames() ([]string, error) {
 }
 
 func (w *Wallet) readBatch(name string) (*batch, error) {
-	file := filepath.Join(journalDir, name)
-	sealed, err := os.ReadFile(filepath.Join(w.dir, file))
-	if err != nil {
+	file := w.journalFile(name)
+	b := &batch{name: name}
+	if err := w.readSealed(file, b); err != nil {
 		return nil, err
 	}
-	plain, err := w.local.Open(journalDir+"/"+name, sealed)
-	if err != nil {
-		return nil, &DamagedError{File: file, Err: err}
-	}
-	b := &batch{name: name}
-	if err := json.Unmarshal(plain, b); err != nil {
-		return nil, &DamagedError{File: file}
-	}
-	if b.V != 1 {
-		return nil, &VersionError{What: file, Version: b.V}
+	if b.V != batchVersion {
+		return nil, &VersionError{What: file, Version: b.V, Known: batchVersion}
 	}
 	for i := range b.Changes {
 		c := &b.Changes[i]
+		var err error
 		if c.entry, err = contract.ParseEntry(c.Entry); err != nil {
 			return nil, &DamagedError{File: file, Err: err}
 		}

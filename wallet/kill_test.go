@@ -302,7 +302,7 @@ func inspect(t testing.TB, d district, all bool) aftermath {
 		t.Errorf("the journal is not empty after the next run: %v", left)
 	}
 	for _, home := range []string{patientHome, clinicHome} {
-		for _, sub := range []string{".", "journal"} {
+		for _, sub := range []string{".", "ledgers/*", "ledgers/*/journal"} {
 			if left, _ := filepath.Glob(filepath.Join(d.home(home), sub, ".*")); len(left) > 0 {
 				t.Errorf("half-written files are left: %v", left)
 			}

@@ -137,7 +137,7 @@ func (d district) journal(t testing.TB) []string {
 	t.Helper()
 	var names []string
 	for _, h := range []string{patientHome, clinicHome} {
-		es, err := os.ReadDir(filepath.Join(d.home(h), "journal"))
+		es, err := os.ReadDir(onlyMatch(t, filepath.Join(d.home(h), "ledgers", "*", "journal")))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,8 +1,6 @@
 package wallet
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -13,12 +11,19 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 )
 
-// state is what a wallet knows that the ledger does not: sealed under a key from
-// the root, one small file.
+// book is what a wallet knows that no ledger does and that is the same on all of
+// its ledgers: sealed under a key from the root, one small file.
+type book struct {
+	V        int       `json:"v"`
+	Name     string    `json:"name"`
+	Contacts []Contact `json:"contacts"`
+}
+
+const bookVersion = 1
+
+// state is what a wallet remembers of one of its ledgers, sealed like the book.
 type state struct {
 	V        int              `json:"v"`
-	Name     string           `json:"name"`
-	Contacts []Contact        `json:"contacts"`
 	Pin      ledgerclient.Pin `json:"pin"`
 	Looked   uint64           `json:"looked"`            // log size when `status` last showed what was opened
 	Refused  map[string]int   `json:"refused,omitempty"` // refused attempts that `status` has shown, by consent
@@ -40,32 +45,63 @@ type verified struct {
 
 const stateVersion = 1
 
-func newCacheID() string {
-	var b [8]byte
-	rand.Read(b[:])
-	return hex.EncodeToString(b[:])
-}
-
-// readState reads the sealed state and, when another process changed it, the
-// cache. A cache that does not fit the state is rebuilt from the ledger.
-func (w *Wallet) readState() error {
-	sealed, err := os.ReadFile(filepath.Join(w.dir, stateFile))
+// readSealed reads a sealed file of the profile's folder into v. The file's name is
+// bound to what is in it, so that no file can stand in another's place.
+func (w *Wallet) readSealed(name string, v any) error {
+	sealed, err := os.ReadFile(filepath.Join(w.dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return &DamagedError{File: stateFile, Err: err}
+		return &DamagedError{File: name, Err: err}
 	}
 	if err != nil {
 		return err
 	}
-	plain, err := w.local.Open(stateFile, sealed)
+	plain, err := w.local.Open(filepath.ToSlash(name), sealed)
 	if err != nil {
-		return w.explainState(err)
+		return w.explainSealed(name, err)
 	}
+	if err := json.Unmarshal(plain, v); err != nil {
+		return &DamagedError{File: name}
+	}
+	return nil
+}
+
+func (w *Wallet) writeSealed(name string, v any) error {
+	plain, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return w.writeFile(name, w.local.Seal(filepath.ToSlash(name), plain))
+}
+
+// inLedger is the name of one of the open ledger's files in the profile's folder.
+func (w *Wallet) inLedger(name string) string { return filepath.Join(w.folder, name) }
+
+func (w *Wallet) readBook() error {
+	var b book
+	if err := w.readSealed(bookFile, &b); err != nil {
+		return err
+	}
+	if b.V != bookVersion {
+		return &VersionError{What: bookFile, Version: b.V, Known: bookVersion}
+	}
+	w.book, w.bookDirty = b, false
+	return nil
+}
+
+// readState reads the book, the sealed state of the ledger and, when another
+// process changed it, the cache. A cache that does not fit the state is rebuilt
+// from the ledger.
+func (w *Wallet) readState() error {
+	if err := w.readBook(); err != nil {
+		return err
+	}
+	name := w.inLedger(stateFile)
 	var s state
-	if err := json.Unmarshal(plain, &s); err != nil {
-		return &DamagedError{File: stateFile}
+	if err := w.readSealed(name, &s); err != nil {
+		return err
 	}
 	if s.V != stateVersion {
-		return &VersionError{What: stateFile, Version: s.V}
+		return &VersionError{What: name, Version: s.V, Known: stateVersion}
 	}
 	same := s.CacheID == w.state.CacheID && s.CacheSize == w.state.CacheSize && len(w.frames) == 0
 	w.state = s
@@ -76,32 +112,24 @@ func (w *Wallet) readState() error {
 	return w.readCache()
 }
 
-// explainState tells a wrong key from a damaged file: both fail authentication.
+// explainSealed tells a wrong key from a damaged file: both fail authentication.
 // The item in the keyring is the wallet's own by a random name, so that a changed
 // file is the likelier cause; but a key that opens no other sealed file either is
 // the wrong one.
-func (w *Wallet) explainState(err error) error {
+func (w *Wallet) explainSealed(name string, err error) error {
 	if b, rerr := os.ReadFile(filepath.Join(w.dir, keyCheckFile)); rerr == nil {
 		if _, oerr := w.local.Open(keyCheckFile, b); oerr != nil {
 			return &WrongKeyError{}
 		}
 	}
-	return &DamagedError{File: stateFile, Err: err}
+	return &DamagedError{File: name, Err: err}
 }
 
 // keyCheckFile holds a sealed constant, to tell a wrong key from a damaged state.
 const keyCheckFile = "key-check"
 
-func (w *Wallet) writeState() error {
-	plain, err := json.Marshal(w.state)
-	if err != nil {
-		return err
-	}
-	return w.writeFile(stateFile, w.local.Seal(stateFile, plain))
-}
-
 // save writes what changed: the cache's new frames first, then the state that
-// counts them.
+// counts them, then the book.
 func (w *Wallet) save() error {
 	if len(w.frames) > 0 {
 		if err := w.appendCache(); err != nil {
@@ -109,12 +137,17 @@ func (w *Wallet) save() error {
 		}
 		w.dirty = true
 	}
-	if !w.dirty {
-		return nil
+	if w.dirty {
+		if err := w.writeSealed(w.inLedger(stateFile), w.state); err != nil {
+			return err
+		}
+		w.dirty = false
 	}
-	if err := w.writeState(); err != nil {
-		return err
+	if w.bookDirty {
+		if err := w.writeSealed(bookFile, w.book); err != nil {
+			return err
+		}
+		w.bookDirty = false
 	}
-	w.dirty = false
 	return nil
 }

@@ -21,15 +21,17 @@ import (
 type Options struct {
 	Dir      string                // the profile's folder; see ProfileDir
 	Keyring  keyring.Store         // where its key is
-	Services ledgerclient.Services // its ledger, store and keepers
+	Services ledgerclient.Services // one of its ledgers, with store and keepers
 	Now      func() time.Time      // the clock; nil means time.Now
 	Wait     time.Duration         // how long to wait for another process that uses the wallet; 0 means 30 s
 }
 
-// Wallet is an unlocked wallet. Its methods may be called by one goroutine at a
-// time; any number of processes may open the same wallet.
+// Wallet is an unlocked wallet with one of its ledgers open. Its methods may be
+// called by one goroutine at a time; any number of processes may open the same
+// wallet.
 type Wallet struct {
 	dir      string
+	folder   string // of the open ledger, inside dir
 	settings Settings
 	client   *ledgerclient.Client
 	now      func() time.Time
@@ -41,14 +43,16 @@ type Wallet struct {
 	local    *crypto.LocalKey
 	tagger   *crypto.Tagger
 
-	state    state
-	dirty    bool // state must be written before the lock is given up
-	held     bool // the lock is held; methods that call others take it once
-	threads  threads
-	frames   []frame // not yet in the cache file
-	head     ledgerclient.Head
-	finished []Finished
-	stuck    error // why the journal could not be finished
+	book      book
+	bookDirty bool // book must be written before the lock is given up
+	state     state
+	dirty     bool // the same for state
+	held      bool // the lock is held; methods that call others take it once
+	threads   threads
+	frames    []frame // not yet in the cache file
+	head      ledgerclient.Head
+	finished  []Finished
+	stuck     error // why the journal could not be finished
 }
 
 // Finished tells of a change that an earlier run had begun and this one ended.
@@ -60,9 +64,10 @@ type Finished struct {
 
 // Create makes a wallet in an empty or missing folder: the key goes into the
 // keyring first and the settings, which make it a wallet, are written last.
-// ledgerURL is kept in the settings. name is what the wallet's owner calls
-// herself; it is sealed with the state.
-func Create(ctx context.Context, opt Options, entropy crypto.Entropy, name, ledgerURL string) (*Wallet, error) {
+// The ledger of opt.Services becomes its first one, and its default; at is what the
+// settings say of where that is. name is what the wallet's owner calls herself; it
+// is sealed with the book.
+func Create(ctx context.Context, opt Options, entropy crypto.Entropy, name, at string) (*Wallet, error) {
 	name, err := CheckName("name", name)
 	if err != nil {
 		return nil, err
@@ -87,12 +92,12 @@ func Create(ctx context.Context, opt Options, entropy crypto.Entropy, name, ledg
 	}
 	var item [8]byte
 	rand.Read(item[:])
-	s := Settings{V: settingsVersion, Keyring: opt.Keyring.Kind(), Item: hex.EncodeToString(item[:]), Ledger: ledgerURL, ID: client.ID()}
+	s := Settings{V: settingsVersion, Keyring: opt.Keyring.Kind(), Item: hex.EncodeToString(item[:]), Default: client.ID(), Ledgers: []Place{{ID: client.ID(), At: at}}}
 	if err := opt.Keyring.Set(ctx, s.Item, entropy.Encode()); err != nil {
 		return nil, err
 	}
 	w := assemble(opt, s, client, entropy)
-	w.state = state{V: stateVersion, Name: name, CacheID: newCacheID()}
+	w.book = book{V: bookVersion, Name: name}
 	if err := w.writeNew(); err != nil {
 		// Nothing refers to the key: whoever tries again gets another one.
 		return nil, errors.Join(err, opt.Keyring.Delete(context.WithoutCancel(ctx), s.Item))
@@ -104,7 +109,8 @@ func Create(ctx context.Context, opt Options, entropy crypto.Entropy, name, ledg
 func (w *Wallet) writeNew() (err error) {
 	defer func() {
 		if err != nil {
-			for _, name := range []string{settingsFile, journalDir, stateFile, keyCheckFile} {
+			w.removeLedgerFolder()
+			for _, name := range []string{settingsFile, ledgersDir, bookFile, keyCheckFile} {
 				os.Remove(filepath.Join(w.dir, name))
 			}
 		}
@@ -112,33 +118,32 @@ func (w *Wallet) writeNew() (err error) {
 	if err := w.writeFile(keyCheckFile, w.local.Seal(keyCheckFile, []byte("carekey"))); err != nil {
 		return err
 	}
-	if err := w.writeState(); err != nil {
+	if err := w.writeSealed(bookFile, w.book); err != nil {
 		return err
 	}
-	if err := os.Mkdir(filepath.Join(w.dir, journalDir), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+	if err := w.newLedgerFolder(); err != nil {
 		return err
 	}
 	return writeSettings(w.dir, w.settings)
 }
 
-// Open unlocks the wallet in opt.Dir. The ledger must be the one that the wallet
-// was made with.
+// Open unlocks the wallet in opt.Dir with the ledger of opt.Services, which must be
+// one that the wallet is on.
 func Open(ctx context.Context, opt Options) (*Wallet, error) {
 	s, err := ReadSettings(opt.Dir)
 	if err != nil {
 		return nil, err
 	}
-	client, err := ledgerclient.Connect(ctx, opt.Services, s.ID)
+	client, err := ledgerclient.Connect(ctx, opt.Services, crypto.LedgerID{})
 	if err != nil {
 		return nil, err
 	}
-	secret, err := opt.Keyring.Get(ctx, s.Item)
+	if _, ok := s.Ledger(client.ID()); !ok {
+		return nil, &ledgerclient.ForeignLedgerError{Want: s.Default, Got: client.ID()}
+	}
+	entropy, err := readKey(ctx, opt, s)
 	if err != nil {
 		return nil, err
-	}
-	entropy, err := crypto.DecodeEntropy(secret)
-	if err != nil {
-		return nil, &WrongKeyError{}
 	}
 	w := assemble(opt, s, client, entropy)
 	if err := w.readState(); err != nil {
@@ -147,10 +152,23 @@ func Open(ctx context.Context, opt Options) (*Wallet, error) {
 	return w, nil
 }
 
+// readKey takes the wallet's key out of the keyring.
+func readKey(ctx context.Context, opt Options, s Settings) (crypto.Entropy, error) {
+	secret, err := opt.Keyring.Get(ctx, s.Item)
+	if err != nil {
+		return crypto.Entropy{}, err
+	}
+	entropy, err := crypto.DecodeEntropy(secret)
+	if err != nil {
+		return crypto.Entropy{}, &WrongKeyError{}
+	}
+	return entropy, nil
+}
+
 func assemble(opt Options, s Settings, client *ledgerclient.Client, entropy crypto.Entropy) *Wallet {
 	root := entropy.Root()
 	w := &Wallet{
-		dir: opt.Dir, settings: s, client: client, now: opt.Now, wait: opt.waitOrDefault(),
+		dir: opt.Dir, folder: ledgerFolder(client.ID()), settings: s, client: client, now: opt.Now, wait: opt.waitOrDefault(),
 		root: root, identity: sync.OnceValue(root.Identity), self: root.SelfKey(), local: root.LocalKey(), tagger: root.Tagger(client.ID()),
 		threads: newThreads(),
 	}
@@ -173,12 +191,13 @@ func isNoWallet(err error) bool {
 }
 
 // Name is what the owner calls herself.
-func (w *Wallet) Name() string { return w.state.Name }
+func (w *Wallet) Name() string { return w.book.Name }
 
 // Address is the wallet's own address.
 func (w *Wallet) Address() crypto.Address { return w.identity().Address() }
 
-// Ledger tells which ledger the wallet is pinned to and what its backend can do.
+// Ledger tells which of its ledgers the wallet was opened with and what its
+// backend can do.
 func (w *Wallet) Ledger() (crypto.LedgerID, ledgerclient.Properties) {
 	return w.client.ID(), w.client.Ledger.Properties()
 }

@@ -88,6 +88,22 @@ func (tn *town) options(name string) wallet.Options {
 	return wallet.Options{Dir: filepath.Join(tn.dir, "home of "+name), Keyring: tn.keys, Services: tn.services(), Now: tn.clock}
 }
 
+// cacheOf is the cache file of a person's wallet on the town's ledger.
+func (tn *town) cacheOf(name string) string {
+	tn.t.Helper()
+	return filepath.Join(onlyMatch(tn.t, filepath.Join(tn.dir, "home of "+name, "ledgers", "*")), "cache")
+}
+
+// onlyMatch is the one path that matches a pattern.
+func onlyMatch(t testing.TB, pattern string) string {
+	t.Helper()
+	found, err := filepath.Glob(pattern)
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%d paths match %s (%v)", len(found), pattern, err)
+	}
+	return found[0]
+}
+
 // person makes a wallet.
 func (tn *town) person(name string) *wallet.Wallet {
 	tn.t.Helper()
@@ -232,7 +248,7 @@ func TestCacheIsOnlyACache(t *testing.T) {
 			return err
 		},
 	} {
-		if err := damage(filepath.Join(tn.dir, "home of Maria", "cache")); err != nil {
+		if err := damage(tn.cacheOf("Maria")); err != nil {
 			t.Fatal(err)
 		}
 		w := tn.again("Maria")

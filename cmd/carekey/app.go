@@ -45,7 +45,7 @@ func newApp() *app {
 const (
 	envHome       = "CAREKEY_HOME"            // folder of the wallets
 	envProfile    = "CAREKEY_PROFILE"         // which wallet in it
-	envLedger     = "CAREKEY_LEDGER"          // folder of the ledger
+	envLedger     = "CAREKEY_LEDGER"          // which ledger, as --ledger
 	envKeyring    = "CAREKEY_KEYRING"         // "os" or "file": where init keeps the key
 	envPassphrase = "CAREKEY_PASSPHRASE_FILE" // file whose first line is the passphrase of the key file
 	envXDGData    = "XDG_DATA_HOME"
@@ -108,8 +108,9 @@ type place struct {
 	home     string
 	dir      string // of the wallet
 	settings *wallet.Settings
-	ledger   string // folder
-	given    bool   // the ledger was named by flag or environment
+	ledger   string          // where the ledger is: a folder
+	id       crypto.LedgerID // which it must be; zero if only where it is was said
+	given    bool            // the ledger was named by flag or environment
 }
 
 // defaultLedger is the folder inside the home, and how the settings name it: the
@@ -129,26 +130,82 @@ func (a *app) place() (place, error) {
 	} else if !is[*wallet.NoWalletError](err) {
 		return p, err
 	}
-	p.ledger = a.flags.ledger
-	if p.ledger == "" {
-		p.ledger = a.env(envLedger)
+	named := a.flags.ledger
+	if named == "" {
+		named = a.env(envLedger)
 	}
-	switch {
-	case p.ledger != "":
-		p.given = true
-		if strings.Contains(p.ledger, "://") {
-			return p, usage("ledger "+p.ledger+": not a folder", "this version knows ledgers in folders: --ledger DIR")
+	if named == "" {
+		if p.settings == nil {
+			p.ledger = filepath.Join(p.home, defaultLedger)
+			return p, nil
 		}
-		p.ledger, err = filepath.Abs(p.ledger)
-		return p, err
-	case p.settings != nil && filepath.IsAbs(p.settings.Ledger):
-		p.ledger = p.settings.Ledger
-	case p.settings != nil:
-		p.ledger = filepath.Join(p.home, p.settings.Ledger)
-	default:
-		p.ledger = filepath.Join(p.home, defaultLedger)
+		at, _ := p.settings.Ledger(p.settings.Default)
+		p.ledger, p.id = p.reach(at), at.ID
+		return p, nil
 	}
-	return p, nil
+	p.given = true
+	if p.settings != nil {
+		at, ok, err := p.joined(named)
+		if err != nil {
+			return p, err
+		}
+		if ok {
+			p.ledger, p.id = p.reach(at), at.ID
+			return p, nil
+		}
+	}
+	if strings.Contains(named, "://") {
+		return p, usage("ledger "+named+": not a folder", "this version knows ledgers in folders: --ledger DIR")
+	}
+	p.ledger, err = filepath.Abs(named)
+	return p, err
+}
+
+// reach is where a ledger of the wallet is. A folder inside the home moves with it.
+func (p *place) reach(at wallet.Place) string {
+	if filepath.IsAbs(at.At) {
+		return at.At
+	}
+	return filepath.Join(p.home, at.At)
+}
+
+// joined finds the ledger of the wallet that somebody names by where it is, by its
+// name, or by the beginning of its id.
+func (p *place) joined(named string) (found wallet.Place, ok bool, err error) {
+	path, err := filepath.Abs(named)
+	if err != nil {
+		return found, false, err
+	}
+	var matches []string
+	for _, at := range p.settings.Ledgers {
+		id := at.ID.String()
+		prefix := len(named) >= 6 && strings.HasPrefix(id, strings.ToLower(named))
+		if p.reach(at) == path {
+			return at, true, nil
+		}
+		if prefix || ledgerName(p.dir, at.ID) == named {
+			found, ok = at, true
+			matches = append(matches, id)
+		}
+	}
+	if len(matches) > 1 {
+		return found, false, &wallet.AmbiguousError{What: "ledger", Query: named, Matches: matches}
+	}
+	return found, ok, nil
+}
+
+// ledgerName is the name that a ledger of the wallet in dir gives itself; "" if its
+// configuration cannot be read.
+func ledgerName(dir string, id crypto.LedgerID) string {
+	doc, err := wallet.Genesis(dir, id)
+	if err != nil {
+		return ""
+	}
+	config, err := contract.ParseConfig(doc)
+	if err != nil || config.LedgerID() != id {
+		return ""
+	}
+	return config.Name
 }
 
 // keyring returns the store of that kind for the wallet in dir.

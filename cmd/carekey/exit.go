@@ -233,6 +233,10 @@ func explainWallet(err error) (failure, bool) {
 		return failure{"wallet-busy", fmt.Sprintf("another carekey is using this wallet (waited %s)", e.Waited), "try again when it is done", exitUnreachable}, true
 	}
 	if e, ok := errors.AsType[*wallet.VersionError](err); ok {
+		if e.Version < e.Known {
+			return failure{"older-version", fmt.Sprintf("%s was written by a carekey from before the first release (version %d), which this one cannot read", e.What, e.Version),
+				"use that carekey once more to see what is in it, then make a new wallet: carekey --profile NAME init ...", exitUnexpected}, true
+		}
 		return failure{"newer-version", fmt.Sprintf("%s was written by a newer carekey (version %d)", e.What, e.Version), "use that carekey", exitUnexpected}, true
 	}
 	if e, ok := errors.AsType[*wallet.DamagedError](err); ok {

@@ -16,8 +16,8 @@ ledger, where openings leave entries that you can see and verify.`
 const environment = `ENVIRONMENT
   CAREKEY_HOME             folder of the wallets (default: by the system's rules)
   CAREKEY_PROFILE          which wallet in it, as --profile
-  CAREKEY_LEDGER           folder of the ledger, as --ledger (default: the one the
-                           wallet was made with; for a new one, ledger in the home)
+  CAREKEY_LEDGER           which ledger, as --ledger (default: the wallet's default
+                           ledger; for a new wallet, ledger in the home)
   CAREKEY_KEYRING          os or file: where init keeps the key (default: os)
   CAREKEY_PASSPHRASE_FILE  file whose first line is the passphrase of the key file`
 

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
-	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
@@ -81,14 +80,20 @@ func (a *app) withLedger(cmd *cobra.Command, want access, f func(ctx context.Con
 	return err
 }
 
-// openPinned opens the wallet's ledger. Another one is a mistake of who named it,
-// or, in the place where the wallet's own should be, an attack.
+// openPinned opens the ledger that is meant, which must be one of the wallet's.
+// Another one is a mistake of who named it, or, in the place where the wallet's own
+// should be, an attack.
 func (a *app) openPinned(ctx context.Context, p place) (*ledger, error) {
 	l, err := a.openLedger(p.ledger)
 	if err != nil {
 		return nil, err
 	}
-	_, err = ledgerclient.Connect(ctx, l.Services, p.settings.ID)
+	c, err := ledgerclient.Connect(ctx, l.Services, p.id)
+	if err == nil {
+		if _, ok := p.settings.Ledger(c.ID()); !ok {
+			err = &ledgerclient.ForeignLedgerError{Want: p.settings.Default, Got: c.ID()}
+		}
+	}
 	if foreign, ok := errors.AsType[*ledgerclient.ForeignLedgerError](err); ok && p.given {
 		err = &otherLedgerError{*foreign}
 	}
@@ -250,11 +255,7 @@ func readSmall(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, 4096))
 }
 
-// connect reads a ledger without a wallet; want is the id that it must have, if any.
+// connect reads a ledger without a wallet.
 func connect(ctx context.Context, l *ledger, p place) (*ledgerclient.Client, error) {
-	var want crypto.LedgerID
-	if p.settings != nil {
-		want = p.settings.ID
-	}
-	return ledgerclient.Connect(ctx, l.Services, want)
+	return ledgerclient.Connect(ctx, l.Services, p.id)
 }
