@@ -74,7 +74,9 @@ const (
 	TagRequestHash     Tag = "carekey/v1/request-hash"    // a whole request, named in its answer
 	TagAnswer          Tag = "carekey/v1/answer"          // signed by a keeper
 	TagAcknowledgement Tag = "carekey/v1/acknowledgement" // signed by a keeper
-	TagInquiry         Tag = "carekey/v1/inquiry"         // signed by a grant's author
+	TagInquiry         Tag = "carekey/v1/fresh-inquiry"   // signed by a grant's author; carekey/v1/inquiry had no nonce and is retired
+	TagInquiryHash     Tag = "carekey/v1/inquiry-hash"    // a whole inquiry, named in its answer
+	TagInquiryAnswer   Tag = "carekey/v1/inquiry-answer"  // signed by a keeper
 )
 
 // Tags of the wallet.

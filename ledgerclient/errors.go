@@ -24,6 +24,18 @@ func (e *UnreachableError) Error() string { return e.Service + " out of reach: "
 
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
+// RangeError says that positions were asked for that the log does not have, or
+// too many at a time, or a proof at another size than the newest.
+type RangeError struct {
+	From uint64 `json:"from"`
+	To   uint64 `json:"to"`
+	Size uint64 `json:"size"` // of the log, in entries
+}
+
+func (e *RangeError) Error() string {
+	return fmt.Sprintf("no range of the log: from %d to %d of %d entries", e.From, e.To, e.Size)
+}
+
 // KeeperError says that a keeper refused a deposit, a revocation or an inquiry.
 // (A refused Request is no error: it has a signed Answer.)
 type KeeperError struct {

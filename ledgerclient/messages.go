@@ -25,22 +25,25 @@ import (
 //	Request          ledger 32, keeper 33, access entry 222, response key 33, signature 64
 //	Answer           request hash 32, grant 32, code 1, hour 4, size 8, root 32, signature 64, sealed share 4 + n
 //	Acknowledgement  ledger 32, grant 32, keeper 33, end 1, hour 4, signature 64
-//	Inquiry          ledger 32, keeper 33, grant 32, signature 64
+//	Inquiry          ledger 32, keeper 33, grant 32, nonce 32, signature 64
+//	InquiryAnswer    inquiry hash 32, number of refused requests 4, of acknowledgements 1, signature 64,
+//	                 the refused requests (a request and its answer each), the acknowledgements
 const (
 	depositSize         = 32 + 32 + 33 + 33 + 64
 	receiptSize         = 32 + 32 + 33 + 1 + 32 + 4 + 64
 	requestSize         = 32 + 33 + contract.Size + 33 + 64
 	answerSize          = 32 + 32 + 1 + 4 + 8 + 32 + 64
 	AcknowledgementSize = 32 + 32 + 33 + 1 + 4 + 64 // bytes of an encoded Acknowledgement
-	inquirySize         = 32 + 33 + 32 + 64
+	inquirySize         = 32 + 33 + 32 + 32 + 64
 
 	maxPackage = 2 + 3*32 + 255*32 // a grant package with 255 share hashes
 	maxSealed  = 1024              // an HPKE-sealed share has 114
+	maxFiled   = 4096              // refused requests in an answer to an inquiry
 )
 
 // MessageError says that bytes are not the message they should be.
 type MessageError struct {
-	Message string // "deposit", "receipt", "request", "answer", "acknowledgement", "inquiry"
+	Message string // "deposit", "receipt", "request", "answer", "acknowledgement", "inquiry", "answer to an inquiry"
 	Err     error
 }
 
@@ -329,6 +332,7 @@ func (q *Inquiry) encode(signature bool) []byte {
 	b = append(b, q.Ledger[:]...)
 	b = append(b, q.Keeper[:]...)
 	b = append(b, q.Grant[:]...)
+	b = append(b, q.Nonce[:]...)
 	if signature {
 		b = append(b, q.Signature[:]...)
 	}
@@ -342,6 +346,7 @@ func ParseInquiry(b []byte) (Inquiry, error) {
 	rd.take(q.Ledger[:])
 	rd.take(q.Keeper[:])
 	rd.take(q.Grant[:])
+	rd.take(q.Nonce[:])
 	rd.take(q.Signature[:])
 	if err := rd.end("inquiry"); err != nil {
 		return Inquiry{}, err
@@ -352,12 +357,109 @@ func ParseInquiry(b []byte) (Inquiry, error) {
 // Digest is what Signature signs.
 func (q *Inquiry) Digest() crypto.Hash { return crypto.TaggedHash(crypto.TagInquiry, q.encode(false)) }
 
+// Hash is the hash of the whole inquiry, which names it in its answer.
+func (q *Inquiry) Hash() crypto.Hash { return crypto.TaggedHash(crypto.TagInquiryHash, q.encode(true)) }
+
 // Sign signs with the grant's thread key.
 func (q *Inquiry) Sign(key *crypto.PrivateKey) { q.Signature = key.Sign(q.Digest()) }
 
 // Verify checks that the inquiry is signed by the grant's author.
 func (q *Inquiry) Verify(author crypto.PubKey) error {
 	return verify("inquiry", author, q.Digest(), q.Signature)
+}
+
+// Marshal encodes a.
+func (a *InquiryAnswer) Marshal() []byte { return a.encode(true) }
+
+func (a *InquiryAnswer) encode(signature bool) []byte {
+	var b []byte
+	b = append(b, a.Inquiry[:]...)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(a.Refused)))
+	b = append(b, byte(len(a.Acks)))
+	if signature {
+		b = append(b, a.Signature[:]...)
+	}
+	for i := range a.Refused {
+		b = append(b, a.Refused[i].Marshal()...)
+	}
+	for i := range a.Acks {
+		b = append(b, a.Acks[i].Marshal()...)
+	}
+	return b
+}
+
+// ParseInquiryAnswer decodes one answer to an inquiry.
+func ParseInquiryAnswer(b []byte) (InquiryAnswer, error) {
+	const name = "answer to an inquiry"
+	rd := reader{b: b}
+	var a InquiryAnswer
+	rd.take(a.Inquiry[:])
+	refused, acks := rd.uint32(), rd.byte()
+	rd.take(a.Signature[:])
+	if rd.err == nil && refused > maxFiled {
+		rd.err = errRange
+	}
+	for range refused {
+		if rd.err != nil {
+			break
+		}
+		var r Refused
+		if r, rd.b, rd.err = ParseRefused(rd.b); rd.err == nil {
+			a.Refused = append(a.Refused, r)
+		}
+	}
+	for range acks {
+		raw := rd.next(AcknowledgementSize)
+		if rd.err != nil {
+			break
+		}
+		var ack Acknowledgement
+		if ack, rd.err = ParseAcknowledgement(raw); rd.err == nil {
+			a.Acks = append(a.Acks, ack)
+		}
+	}
+	if err := rd.end(name); err != nil {
+		return InquiryAnswer{}, err
+	}
+	return a, nil
+}
+
+// Digest is what Signature signs: everything that is answered.
+func (a *InquiryAnswer) Digest() crypto.Hash {
+	return crypto.TaggedHash(crypto.TagInquiryAnswer, a.encode(false))
+}
+
+// Sign signs with the keeper's key.
+func (a *InquiryAnswer) Sign(key *crypto.PrivateKey) { a.Signature = key.Sign(a.Digest()) }
+
+// Verify checks that this is the answer to q, signed by the keeper that q is for,
+// and that each refused request and each acknowledgement in it is of that grant
+// and verifies. counterparty is the grant's: who alone can have asked.
+func (a *InquiryAnswer) Verify(q *Inquiry, counterparty crypto.PubKey) error {
+	const name = "answer to an inquiry"
+	if a.Inquiry != q.Hash() {
+		return &MessageError{Message: name, Err: errOther}
+	}
+	if err := verify(name, q.Keeper, a.Digest(), a.Signature); err != nil {
+		return err
+	}
+	for i := range a.Refused {
+		// The recipient signed the request and the keeper the answer: neither can
+		// invent an attempt.
+		r := &a.Refused[i]
+		if r.Request.Access.Subject != q.Grant || r.Request.Access.Author != counterparty {
+			return &MessageError{Message: "refused request", Err: errOther}
+		}
+		if err := r.Verify(q.Ledger, q.Keeper); err != nil {
+			return err
+		}
+	}
+	for i := range a.Acks {
+		if err := a.Acks[i].Verify(q.Ledger, q.Grant, q.Keeper); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Marshal encodes r: the request, then the answer.

@@ -22,6 +22,7 @@ type samples struct {
 	ack                     Acknowledgement
 	inquiry                 Inquiry
 	refused                 Refused
+	filed                   InquiryAnswer
 }
 
 func newSamples(t testing.TB) *samples {
@@ -73,9 +74,11 @@ func newSamples(t testing.TB) *samples {
 	s.refusal.Sign(s.keeper)
 	s.ack = Acknowledgement{Ledger: s.ledger, Grant: id, Keeper: s.keeper.Public(), End: DestroyedShare, Hour: 480_003}
 	s.ack.Sign(s.keeper)
-	s.inquiry = Inquiry{Ledger: s.ledger, Keeper: s.keeper.Public(), Grant: id}
+	s.inquiry = Inquiry{Ledger: s.ledger, Keeper: s.keeper.Public(), Grant: id, Nonce: [32]byte{1}}
 	s.inquiry.Sign(s.author)
 	s.refused = Refused{Request: s.request, Answer: s.refusal}
+	s.filed = InquiryAnswer{Inquiry: s.inquiry.Hash(), Refused: []Refused{s.refused}, Acks: []Acknowledgement{s.ack}}
+	s.filed.Sign(s.keeper)
 	return s
 }
 
@@ -120,6 +123,10 @@ func (s *samples) codecs() []codec {
 		{"inquiry", s.inquiry.Marshal(), func(b []byte) ([]byte, error, error) {
 			m, err := ParseInquiry(b)
 			return m.Marshal(), m.Verify(a), err
+		}},
+		{"answer to an inquiry", s.filed.Marshal(), func(b []byte) ([]byte, error, error) {
+			m, err := ParseInquiryAnswer(b)
+			return m.Marshal(), m.Verify(&s.inquiry, s.partner.Public()), err
 		}},
 		{"refused request", s.refused.Marshal(), func(b []byte) ([]byte, error, error) {
 			m, rest, err := ParseRefused(b)
@@ -174,6 +181,7 @@ func TestMessageDigestsAreSeparate(t *testing.T) {
 		"deposit": s.deposit.Digest(), "receipt": s.receipt.Digest(), "request": s.request.Digest(),
 		"request hash": s.request.Hash(), "release": s.release.Digest(), "refusal": s.refusal.Digest(),
 		"acknowledgement": s.ack.Digest(), "inquiry": s.inquiry.Digest(),
+		"inquiry hash": s.inquiry.Hash(), "answer to an inquiry": s.filed.Digest(),
 	} {
 		if other, ok := digests[d]; ok {
 			t.Errorf("%s and %s are signed alike", name, other)
@@ -203,6 +211,8 @@ func TestMessagesForSomethingElse(t *testing.T) {
 		"acknowledgement of another grant":      s.ack.Verify(s.ledger, other.deposit.Grant, k),
 		"acknowledgement of another keeper":     s.ack.Verify(s.ledger, s.deposit.Grant, stranger),
 		"inquiry of another author":             s.inquiry.Verify(stranger),
+		"answer to another inquiry":             s.filed.Verify(&other.inquiry, s.partner.Public()),
+		"refused request of another recipient":  s.filed.Verify(&s.inquiry, stranger),
 		"refused request of another ledger":     s.refused.Verify(other.ledger, k),
 		"refused request of another keeper":     s.refused.Verify(s.ledger, stranger),
 		"release filed as a refusal":            (&Refused{s.request, s.release}).Verify(s.ledger, k),
@@ -324,4 +334,5 @@ func FuzzRequest(f *testing.F)         { fuzz(f, "request") }
 func FuzzAnswer(f *testing.F)          { fuzz(f, "release", "refusal") }
 func FuzzAcknowledgement(f *testing.F) { fuzz(f, "acknowledgement") }
 func FuzzInquiry(f *testing.F)         { fuzz(f, "inquiry") }
+func FuzzInquiryAnswer(f *testing.F)   { fuzz(f, "answer to an inquiry") }
 func FuzzRefused(f *testing.F)         { fuzz(f, "refused request") }

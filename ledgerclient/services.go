@@ -245,7 +245,17 @@ type Inquiry struct {
 	Ledger    crypto.LedgerID
 	Keeper    crypto.PubKey
 	Grant     contract.ID
+	Nonce     [32]byte // fresh, random: an older answer does not fit
 	Signature crypto.Signature
+}
+
+// InquiryAnswer is all that a keeper filed about a grant, signed over the inquiry:
+// who carries it can leave nothing out and repeat no older one.
+type InquiryAnswer struct {
+	Inquiry   crypto.Hash // Inquiry.Hash: of the inquiry with its signature
+	Refused   []Refused   // requests, oldest first
+	Acks      []Acknowledgement
+	Signature crypto.Signature // by the keeper
 }
 
 // Keeper holds a share of the key to each envelope and releases it only against
@@ -265,6 +275,7 @@ type Keeper interface {
 	// a revocation that is ordered destroys the share. One answer per entry; refused
 	// entries make a *BatchError as in Deposit.
 	Revoke(ctx context.Context, revocations []contract.Entry) ([]Acknowledgement, error)
-	// Inquire returns the refused requests and the acknowledgements of a grant.
-	Inquire(ctx context.Context, q Inquiry) ([]Refused, []Acknowledgement, error)
+	// Inquire returns the refused requests and the acknowledgements of a grant,
+	// signed. Verify them with InquiryAnswer.Verify.
+	Inquire(ctx context.Context, q Inquiry) (InquiryAnswer, error)
 }

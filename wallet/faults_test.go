@@ -147,9 +147,9 @@ func (k faultyKeeper) Revoke(ctx context.Context, es []contract.Entry) (as []led
 	err = k.x.call("Revoke", func() error { as, err = k.Keeper.Revoke(ctx, es); return err })
 	return as, err
 }
-func (k faultyKeeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) (rs []ledgerclient.Refused, as []ledgerclient.Acknowledgement, err error) {
-	err = k.x.call("Inquire", func() error { rs, as, err = k.Keeper.Inquire(ctx, q); return err })
-	return rs, as, err
+func (k faultyKeeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) (a ledgerclient.InquiryAnswer, err error) {
+	err = k.x.call("Inquire", func() error { a, err = k.Keeper.Inquire(ctx, q); return err })
+	return a, err
 }
 
 // Promise 8: each call of a service that fails, or of which the answer is lost,

@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 
@@ -92,34 +93,26 @@ func (w *Wallet) tellKeepers(ctx context.Context, revocations []contract.Entry) 
 	return acks, nil
 }
 
-// inquire asks every keeper what it filed about a grant of one's own and keeps
-// what is signed as it should be.
+// inquire asks every keeper what it filed about a grant of one's own. Each answer
+// is signed over a fresh question and all that it holds, so that an attempt that
+// was filed cannot be left out on the way.
 func (w *Wallet) inquire(ctx context.Context, t *thread) ([]ledgerclient.Refused, []ledgerclient.Acknowledgement, error) {
 	_, key := w.key(t)
 	var refused []ledgerclient.Refused
 	var acks []ledgerclient.Acknowledgement
 	for i, k := range w.client.Keepers {
 		q := ledgerclient.Inquiry{Ledger: w.client.ID(), Keeper: k.Key(), Grant: t.id}
+		rand.Read(q.Nonce[:])
 		q.Sign(key)
-		rs, as, err := k.Inquire(ctx, q)
+		a, err := k.Inquire(ctx, q)
 		if err != nil {
 			return nil, nil, err
 		}
-		for _, r := range rs {
-			// The recipient signed the request and the keeper the answer: neither can
-			// invent an attempt.
-			err := r.Verify(w.client.ID(), k.Key())
-			if err != nil || r.Request.Access.Author != t.Opening.Entry.Counterparty || r.Request.Access.Subject != t.id {
-				return nil, nil, &ledgerclient.TamperedError{What: fmt.Sprintf("refusal filed by keeper %d", i+1), Err: err}
-			}
-			refused = append(refused, r)
+		if err := a.Verify(&q, t.Opening.Entry.Counterparty); err != nil {
+			return nil, nil, &ledgerclient.TamperedError{What: fmt.Sprintf("refusals filed by keeper %d", i+1), Err: err}
 		}
-		for _, a := range as {
-			if err := a.Verify(w.client.ID(), t.id, k.Key()); err != nil {
-				return nil, nil, &ledgerclient.TamperedError{What: fmt.Sprintf("acknowledgement of keeper %d", i+1), Err: err}
-			}
-			acks = append(acks, a)
-		}
+		refused = append(refused, a.Refused...)
+		acks = append(acks, a.Acks...)
 	}
 	return refused, acks, nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
 )
@@ -472,10 +473,29 @@ func explainLedger(err error) (failure, bool) {
 	if e, ok := errors.AsType[*ledgerclient.StoreError](err); ok {
 		return failure{"store-refused", e.Error(), "", exitUnexpected}, true
 	}
+	if e, ok := errors.AsType[*node.RefusedError](err); ok {
+		return explainNode(e), true
+	}
 	if e, ok := errors.AsType[*ledgerclient.NotFoundError](err); ok {
 		return failure{e.What + "-not-found", "there is no such " + e.What, "", exitNotFound}, true
 	}
 	return failure{}, false
+}
+
+// explainNode is about what a node does not do for reasons of its own.
+func explainNode(e *node.RefusedError) failure {
+	code, m := "node-"+string(e.Kind), "the ledger's node refused: "+e.Error()
+	switch e.Kind {
+	case node.KindToken:
+		return failure{code, "the ledger's node takes entries only from people it invited", "ask its operator for an invitation with a token", exitRefused}
+	case node.KindTooLarge:
+		return failure{code, fmt.Sprintf("that is more than the ledger's node takes (%d bytes)", e.Limit), "", exitRefused}
+	case node.KindNoVersion:
+		return failure{code, "the ledger's node speaks another version of the protocol", "use a newer carekey, or ask the operator for a newer node", exitUnexpected}
+	case node.KindMalformed, node.KindMethod, node.KindNoLength:
+		return failure{code, m, "", exitUnexpected}
+	}
+	return failure{code, m, "try again later", exitUnreachable}
 }
 
 // explainText is about texts that people copy.

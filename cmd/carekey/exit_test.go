@@ -21,6 +21,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
 )
@@ -107,6 +108,11 @@ var explained = []struct {
 	{&embedded.BusyError{}, "ledger-busy", 5},
 	{&embedded.ClockError{}, "clock-doubtful", 3},
 	{&embedded.RangeError{}, "unexpected", 1},
+	{&node.RefusedError{Kind: node.KindToken}, "node-token", 3},
+	{&node.RefusedError{Kind: node.KindTooLarge, Limit: 5}, "node-too-large", 3},
+	{&node.RefusedError{Kind: node.KindNoVersion}, "node-version", 1},
+	{&node.RefusedError{Kind: node.KindBusy}, "node-busy", 5},
+	{&ledgerclient.UnreachableError{Service: "ledger", Err: &node.RefusedError{Kind: node.KindClock}}, "ledger-unreachable", 5},
 	{&fs.PathError{Op: "write", Path: "f", Err: syscall.ENOSPC}, "disk-full", 1},
 	{&fs.PathError{Op: "open", Path: "f", Err: syscall.EROFS}, "read-only", 1},
 	{&fs.PathError{Op: "open", Path: "f", Err: syscall.EACCES}, "permission-denied", 1},
@@ -144,7 +150,7 @@ func TestEveryErrorTypeIsExplained(t *testing.T) {
 	for _, c := range explained {
 		known[strings.TrimPrefix(reflect.TypeOf(c.err).String(), "*")] = true
 	}
-	for _, dir := range []string{"wallet", "wallet/keyring", "ledgerclient", "ledgerclient/contract", "ledgerclient/embedded", "crypto"} {
+	for _, dir := range []string{"wallet", "wallet/keyring", "ledgerclient", "ledgerclient/contract", "ledgerclient/embedded", "ledgerclient/node", "crypto"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(dir), "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no files, %v", dir, err)

@@ -32,6 +32,7 @@ const (
 
 	backend    = module + "/ledgerclient/embedded"
 	keyringPkg = module + "/wallet/keyring"
+	nodeServer = module + "/ledgerclient/node/server"
 )
 
 // sourceFile is a Go file of the project, for whatever system it is.
@@ -120,9 +121,12 @@ var rules = []struct {
 	{cobraPkg, func(f sourceFile) bool { return within(f.pkg, module+"/cmd") }, "only cmd knows flags"},
 	{"flag", func(f sourceFile) bool { return within(f.pkg, module+"/cmd") }, "only cmd knows flags"},
 	{"log", func(f sourceFile) bool { return within(f.pkg, module+"/cmd") }, "libraries do not print"},
-	{"log/slog", func(f sourceFile) bool { return within(f.pkg, module+"/cmd") }, "libraries do not print"},
+	{"log/slog", func(f sourceFile) bool { return within(f.pkg, module+"/cmd") || f.pkg == nodeServer }, "libraries do not print; a node's server writes to the log it is given"},
 	{module + "/testdata", func(f sourceFile) bool { return f.pkg == module+"/cmd/carekey" }, "only try uses what is shipped"},
-	{backend, func(f sourceFile) bool { return within(f.pkg, module+"/cmd/carekey") || within(f.pkg, backend) }, "only the program chooses a backend"},
+	{backend, func(f sourceFile) bool {
+		return within(f.pkg, module+"/cmd/carekey") || within(f.pkg, module+"/cmd/carekey-node") || within(f.pkg, backend) || f.pkg == nodeServer
+	}, "only the program chooses a backend"},
+	{nodeServer, func(f sourceFile) bool { return within(f.pkg, module+"/cmd/carekey-node") }, "the wallet serves nobody"},
 	{module + "/ledgerclient/keeper", func(f sourceFile) bool { return within(f.pkg, module+"/ledgerclient") }, "keepers are behind a backend"},
 	{keyringPkg, func(f sourceFile) bool {
 		return within(f.pkg, module+"/cmd/carekey") || within(f.pkg, module+"/wallet")

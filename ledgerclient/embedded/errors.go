@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
@@ -85,13 +86,8 @@ func (e *ClockError) Error() string {
 	return fmt.Sprintf("clock is %d hours past the last entry", e.Now-e.Last)
 }
 
-// RangeError says that positions were asked for that the log does not have, or
-// too many at a time.
-type RangeError struct{ From, To, Size uint64 }
-
-func (e *RangeError) Error() string {
-	return fmt.Sprintf("no range of the log: from %d to %d of %d entries", e.From, e.To, e.Size)
-}
+// RangeError is the ledger's: see there.
+type RangeError = ledgerclient.RangeError
 
 // errClosed is returned by the methods of a closed Folder.
 type errClosed struct{}

@@ -96,7 +96,7 @@ func (k lazyKeeper) Revoke(ctx context.Context, revocations []contract.Entry) ([
 	return k.get().Revoke(ctx, revocations)
 }
 
-func (k lazyKeeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) ([]ledgerclient.Refused, []ledgerclient.Acknowledgement, error) {
+func (k lazyKeeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) (ledgerclient.InquiryAnswer, error) {
 	return k.get().Inquire(ctx, q)
 }
 
@@ -126,6 +126,6 @@ func (k absentKeeper) Revoke(context.Context, []contract.Entry) ([]ledgerclient.
 	return nil, k.err
 }
 
-func (k absentKeeper) Inquire(context.Context, ledgerclient.Inquiry) ([]ledgerclient.Refused, []ledgerclient.Acknowledgement, error) {
-	return nil, nil, k.err
+func (k absentKeeper) Inquire(context.Context, ledgerclient.Inquiry) (ledgerclient.InquiryAnswer, error) {
+	return ledgerclient.InquiryAnswer{}, k.err
 }

@@ -111,8 +111,9 @@ func TestKeeperRestart(t *testing.T) {
 	}
 	q := ledgerclient.Inquiry{Ledger: f.id, Keeper: f.keeper.Key(), Grant: held.id}
 	q.Sign(held.key)
-	refused, _, err := f.keeper.Inquire(ctx, q)
+	filed, err := f.keeper.Inquire(ctx, q)
 	p.must(err)
+	refused := filed.Refused
 	if len(refused) != 1 || refused[0].Answer.Digest() != refusal.Digest() || refused[0].Verify(f.id, f.keeper.Key()) != nil {
 		t.Errorf("%d refusals", len(refused))
 	}

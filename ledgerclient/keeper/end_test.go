@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"crypto/rand"
 	"errors"
 	"testing"
 
@@ -39,7 +40,8 @@ func TestRevoke(t *testing.T) {
 	if st, _ := s.keeper.State(ctx, s.id); st.Held || st.Ended != ledgerclient.DestroyedShare {
 		t.Errorf("state %+v", st)
 	}
-	refused, acks, err := s.keeper.Inquire(ctx, s.inquiry(s.author))
+	filed, err := s.keeper.Inquire(ctx, s.inquiry(s.author))
+	refused, acks := filed.Refused, filed.Acks
 	if err != nil || len(refused) != 0 || len(acks) != 2 || acks[0] != first || acks[1] != last {
 		t.Errorf("inquiry: %d, %d, %v", len(refused), len(acks), err)
 	}
@@ -161,6 +163,7 @@ func TestSweep(t *testing.T) {
 
 func (s *scene) inquiry(key *crypto.PrivateKey) ledgerclient.Inquiry {
 	q := ledgerclient.Inquiry{Ledger: s.log.id, Keeper: s.keeper.Key(), Grant: s.id}
+	rand.Read(q.Nonce[:])
 	q.Sign(key)
 	return q
 }
@@ -170,9 +173,23 @@ func TestInquire(t *testing.T) {
 	s.deposited()
 	r, _ := s.request(s.access())
 	s.ask(r)
-	refused, acks, err := s.keeper.Inquire(ctx, s.inquiry(s.author))
-	if err != nil || len(refused) != 1 || len(acks) != 0 {
-		t.Fatalf("%d, %d, %v", len(refused), len(acks), err)
+	q := s.inquiry(s.author)
+	a, err := s.keeper.Inquire(ctx, q)
+	refused := a.Refused
+	if err != nil || len(refused) != 1 || len(a.Acks) != 0 {
+		t.Fatalf("%d, %d, %v", len(refused), len(a.Acks), err)
+	}
+	if err := a.Verify(&q, s.partner.Public()); err != nil {
+		t.Error(err)
+	}
+	again := s.inquiry(s.author)
+	if err := a.Verify(&again, s.partner.Public()); err == nil {
+		t.Error("an answer to an older inquiry verifies")
+	}
+	less := a
+	less.Refused = nil
+	if err := less.Verify(&q, s.partner.Public()); err == nil {
+		t.Error("an answer without the refused request verifies")
 	}
 	if err := refused[0].Verify(s.log.id, s.keeper.Key()); err != nil || refused[0].Answer.Code != ledgerclient.NotYet {
 		t.Errorf("%s, %v", refused[0].Answer.Code, err)
@@ -192,9 +209,9 @@ func TestInquire(t *testing.T) {
 		"another ledger": {elsewhere, ledgerclient.BadRequest},
 		"no such grant":  {unknown, ledgerclient.UnknownGrant},
 	} {
-		rs, as, err := s.keeper.Inquire(ctx, test.q)
+		a, err := s.keeper.Inquire(ctx, test.q)
 		var k *ledgerclient.KeeperError
-		if !errors.As(err, &k) || k.Code != test.code || rs != nil || as != nil {
+		if !errors.As(err, &k) || k.Code != test.code || a.Refused != nil || a.Acks != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

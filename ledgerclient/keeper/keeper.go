@@ -203,9 +203,9 @@ func (k *Keeper) State(ctx context.Context, id contract.ID) (ledgerclient.Keeper
 
 // Inquire answers the grant's author. Whoever else asks, or asks for a grant
 // that is not on the replica, gets a *ledgerclient.KeeperError.
-func (k *Keeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) ([]ledgerclient.Refused, []ledgerclient.Acknowledgement, error) {
-	refuse := func(c ledgerclient.Code) ([]ledgerclient.Refused, []ledgerclient.Acknowledgement, error) {
-		return nil, nil, &ledgerclient.KeeperError{Grant: q.Grant, Code: c}
+func (k *Keeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) (ledgerclient.InquiryAnswer, error) {
+	refuse := func(c ledgerclient.Code) (ledgerclient.InquiryAnswer, error) {
+		return ledgerclient.InquiryAnswer{}, &ledgerclient.KeeperError{Grant: q.Grant, Code: c}
 	}
 	if q.Ledger != k.ledger || q.Keeper != k.public {
 		return refuse(ledgerclient.BadRequest)
@@ -216,7 +216,7 @@ func (k *Keeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) ([]ledgerc
 		return err
 	})
 	if err != nil {
-		return nil, nil, err
+		return ledgerclient.InquiryAnswer{}, err
 	}
 	if !g.ok {
 		return refuse(ledgerclient.UnknownGrant)
@@ -224,15 +224,20 @@ func (k *Keeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) ([]ledgerc
 	if q.Verify(g.state.Author) != nil {
 		return refuse(ledgerclient.WrongKey)
 	}
-	filed, err := k.vault.Filed(ctx, q.Grant)
-	if err != nil {
-		return nil, nil, err
+	a := ledgerclient.InquiryAnswer{Inquiry: q.Hash()}
+	if a.Refused, err = k.vault.Filed(ctx, q.Grant); err != nil {
+		return ledgerclient.InquiryAnswer{}, err
 	}
 	rec, err := k.vault.Read(ctx, g.Grant)
 	if err != nil {
-		return nil, nil, err
+		return ledgerclient.InquiryAnswer{}, err
 	}
-	return filed, rec.Acks, nil
+	if rec.Share != nil {
+		rec.Share.Share.Wipe()
+	}
+	a.Acks = rec.Acks
+	a.Sign(k.key)
+	return a, nil
 }
 
 // parallel calls f(0) … f(n-1) on all cores. Signatures are what a batch costs.

@@ -1,0 +1,440 @@
+package node
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+func fill(b []byte, with byte) {
+	for i := range b {
+		b[i] = with + byte(i)
+	}
+}
+
+func sampleEntry(with byte) contract.Entry {
+	b := make([]byte, contract.Size)
+	fill(b, with)
+	e, err := contract.ParseEntry(b)
+	if err != nil {
+		panic(err)
+	}
+	return e
+}
+
+func samplePut(part ledgerclient.Part, locators int) ledgerclient.Put {
+	p := ledgerclient.Put{Entry: sampleEntry(byte(part)), Part: part, Package: []byte("package"), Blob: []byte("salt and body")}
+	for i := range locators {
+		var loc crypto.Locator
+		fill(loc[:], byte(i))
+		p.Locators = append(p.Locators, loc)
+	}
+	return p
+}
+
+func sampleShare() crypto.Share {
+	raw := make([]byte, 33)
+	fill(raw, 1)
+	s, err := crypto.ParseShare(raw)
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+// codec is one encoding: sample bytes and a parser that encodes again.
+type codec struct {
+	name  string
+	bytes []byte
+	parse func([]byte) ([]byte, error)
+	open  bool // any bytes behind it may be part of it
+}
+
+func codecs() []codec {
+	outcomes := []ledgerclient.Outcome{
+		{ID: contract.ID{1}, Index: 17, Hour: 480_000},
+		{ID: contract.ID{2}, Index: 3, Hour: 470_000, Duplicate: true},
+		{ID: contract.ID{3}, Hour: 480_000, Refusal: &contract.Refusal{Rule: contract.RuleExpired, Entry: contract.ID{3}, Hour: 480_000}},
+	}
+	proof := ledgerclient.ThreadProof{
+		Size: 9, Index: 2, Last: contract.Leaf{Hour: 1, Entry: sampleEntry(5)}, Slot: make([]byte, contract.SlotSize),
+		LastProof: []crypto.Hash{{1}, {2}}, SlotProof: []crypto.Hash{{3}}, FollowUps: []uint64{4, 8},
+	}
+	puts := []ledgerclient.Put{samplePut(ledgerclient.PartTerms, 2), samplePut(ledgerclient.PartAccess, 1)}
+	puts[1].Package = nil
+	part := UploadPart{Upload: UploadID{7}, Offset: 1 << 20, Data: []byte("data")}
+	commit := UploadCommit{Upload: UploadID{7}, Put: samplePut(ledgerclient.PartContent, 2)}
+	deposits := []ledgerclient.Deposit{{Grant: contract.ID{1}, Share: sampleShare(), Package: []byte("p")}, {Grant: contract.ID{2}, Share: sampleShare()}}
+	receipts := []ledgerclient.Receipt{{Grant: contract.ID{1}, Index: 1}, {}}
+	acks := []ledgerclient.Acknowledgement{{}, {Grant: contract.ID{1}, End: ledgerclient.Stopped}}
+	leaves := []contract.Leaf{{Hour: 1, Entry: sampleEntry(1)}, {Hour: 2, Entry: sampleEntry(2)}}
+	return []codec{
+		{"batch of entries", MarshalEntries([]contract.Entry{sampleEntry(1), sampleEntry(2)}), func(b []byte) ([]byte, error) {
+			v, err := ParseEntries(b)
+			return MarshalEntries(v), err
+		}, false},
+		{"outcomes", MarshalOutcomes(outcomes), func(b []byte) ([]byte, error) {
+			v, err := ParseOutcomes(b, 3)
+			return MarshalOutcomes(v), err
+		}, false},
+		{"thread proof", MarshalThreadProof(&proof), func(b []byte) ([]byte, error) {
+			v, err := ParseThreadProof(b)
+			return MarshalThreadProof(&v), err
+		}, false},
+		{"configs", MarshalConfigs([][]byte{[]byte("one"), []byte("two")}), func(b []byte) ([]byte, error) {
+			v, err := ParseConfigs(b)
+			return MarshalConfigs(v), err
+		}, false},
+		{"entry bundle", EntryBundle(leaves), func(b []byte) ([]byte, error) {
+			v, err := ParseEntryBundle(b, 2)
+			return EntryBundle(v), err
+		}, false},
+		{"puts", MarshalPuts(puts), func(b []byte) ([]byte, error) {
+			v, err := ParsePuts(b)
+			return MarshalPuts(v), err
+		}, false},
+		{"upload part", part.Marshal(), func(b []byte) ([]byte, error) {
+			v, err := ParseUploadPart(b)
+			return v.Marshal(), err
+		}, true},
+		{"upload commit", commit.Marshal(), func(b []byte) ([]byte, error) {
+			v, err := ParseUploadCommit(b)
+			return v.Marshal(), err
+		}, false},
+		{"deposits", MarshalDeposits(deposits), func(b []byte) ([]byte, error) {
+			v, err := ParseDeposits(b)
+			return MarshalDeposits(v), err
+		}, false},
+		{"receipts", MarshalReceipts(receipts, []ledgerclient.Code{ledgerclient.Released, ledgerclient.Revoked}), func(b []byte) ([]byte, error) {
+			v, codes, err := ParseReceipts(b, 2)
+			return MarshalReceipts(v, codes), err
+		}, false},
+		{"acknowledgements", MarshalAcknowledgements(acks, []ledgerclient.Code{ledgerclient.WrongKey, ledgerclient.Released}), func(b []byte) ([]byte, error) {
+			v, codes, err := ParseAcknowledgements(b, 2)
+			return MarshalAcknowledgements(v, codes), err
+		}, false},
+		{"keeper state", MarshalKeeperState(ledgerclient.KeeperState{Grant: contract.ID{1}, Held: true, Ended: ledgerclient.Stopped}), func(b []byte) ([]byte, error) {
+			v, err := ParseKeeperState(b)
+			return MarshalKeeperState(v), err
+		}, false},
+	}
+}
+
+// What parses re-encodes identically; what is cut off or has bytes behind it does
+// not parse.
+func TestWire(t *testing.T) {
+	for _, c := range codecs() {
+		again, err := c.parse(c.bytes)
+		if err != nil || !bytes.Equal(again, c.bytes) {
+			t.Errorf("%s: %v, re-encodes as %x", c.name, err, again)
+		}
+		for n := range c.bytes {
+			// Cut at an item's end it is a shorter batch, but never the same value.
+			if again, err := c.parse(c.bytes[:n]); err == nil && !bytes.Equal(again, c.bytes[:n]) {
+				t.Errorf("%s with %d of %d bytes parses and re-encodes otherwise", c.name, n, len(c.bytes))
+			} else if err != nil {
+				if _, ok := errors.AsType[*ledgerclient.MessageError](err); !ok {
+					t.Errorf("%s: %T", c.name, err)
+				}
+			}
+		}
+		if _, err := c.parse(append(bytes.Clone(c.bytes), 0)); err == nil && !c.open {
+			t.Errorf("%s parses with a byte behind it", c.name)
+		}
+		for i := range c.bytes {
+			b := bytes.Clone(c.bytes)
+			b[i] ^= 0x80
+			if again, err := c.parse(b); err == nil && !bytes.Equal(again, b) {
+				t.Errorf("%s with byte %d changed parses and re-encodes otherwise", c.name, i)
+			}
+		}
+	}
+}
+
+func TestWireLimits(t *testing.T) {
+	for name, err := range map[string]error{
+		"no entries":       second(ParseEntries(nil)),
+		"too many entries": second(ParseEntries(make([]byte, (MaxEntries+1)*contract.Size))),
+		"no puts":          second(ParsePuts(nil)),
+		"no locators":      second(ParsePuts(MarshalPuts([]ledgerclient.Put{samplePut(ledgerclient.PartTerms, 0)}))),
+		"three locators":   second(ParsePuts(MarshalPuts([]ledgerclient.Put{samplePut(ledgerclient.PartTerms, 3)}))),
+		"part 0":           second(ParsePuts(MarshalPuts([]ledgerclient.Put{samplePut(0, 1)}))),
+		"part 6":           second(ParsePuts(MarshalPuts([]ledgerclient.Put{samplePut(6, 1)}))),
+		"no deposits":      second(ParseDeposits(nil)),
+		"empty part":       second(ParseUploadPart((&UploadPart{}).Marshal())),
+		"large part":       second(ParseUploadPart((&UploadPart{Data: make([]byte, MaxPart+1)}).Marshal())),
+		"part far behind":  second(ParseUploadPart((&UploadPart{Offset: 1 << 41, Data: []byte{1}}).Marshal())),
+		"empty document":   second(ParseConfigs(MarshalConfigs([][]byte{{}}))),
+		"no width":         second(ParseEntryBundle(nil, 0)),
+		"too wide":         second(ParseEntryBundle(make([]byte, 257*260), 257)),
+		"id in capitals":   second(ParseID(strings.Repeat("AB", 32))),
+		"short id":         second(ParseID("ab")),
+		"upload":           second(ParseUploadID(make([]byte, 31))),
+		"position":         second(ParsePosition([]byte("{}"))),
+		"negative":         second(ParsePosition([]byte(`{"index":-1}`))),
+		"commit of terms":  second(ParseUploadCommit((&UploadCommit{Put: samplePut(ledgerclient.PartTerms, 1)}).Marshal())),
+	} {
+		if _, ok := errors.AsType[*ledgerclient.MessageError](err); !ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if n, err := ParsePosition(MarshalPosition(17)); n != 17 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	for _, s := range []string{"1", "1/2/3", "01/2", "1/-2", "+1/2", "/", "1/18446744073709551616"} {
+		if _, _, err := ParseThreadProofPath(s); err == nil {
+			t.Errorf("%s parses", s)
+		}
+	}
+	path := strings.TrimPrefix(ThreadProofPath(3, 17), PathThreadProof)
+	if i, n, err := ParseThreadProofPath(path); i != 3 || n != 17 || err != nil {
+		t.Errorf("%d, %d, %v", i, n, err)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// The paths of C2SP tlog-tiles.
+func TestTilePaths(t *testing.T) {
+	for path, want := range map[string]struct {
+		tile   tlog.Tile
+		leaves uint64
+	}{
+		"0/000":                 {tlog.Tile{H: 8, L: 0, N: 0, W: 256}, 256},
+		"0/x001/x234/067.p/1":   {tlog.Tile{H: 8, L: 0, N: 1234067, W: 1}, 1234067*256 + 1},
+		"1/000.p/17":            {tlog.Tile{H: 8, L: 1, N: 0, W: 17}, 17 * 256},
+		"2/001":                 {tlog.Tile{H: 8, L: 2, N: 1, W: 256}, 512 << 16},
+		"entries/000.p/112":     {tlog.Tile{H: 8, L: -1, N: 0, W: 112}, 112},
+		"entries/x001/x234/067": {tlog.Tile{H: 8, L: -1, N: 1234067, W: 256}, 1234068 * 256},
+	} {
+		got, err := ParseTilePath(path)
+		if err != nil || got != want.tile {
+			t.Errorf("%s: %+v, %v", path, got, err)
+		}
+		if s := TilePath(want.tile); s != PathTile+path {
+			t.Errorf("%s is written %s", path, s)
+		}
+		if n, ok := TileLeaves(got); n != want.leaves || !ok {
+			t.Errorf("%s needs %d leaves", path, n)
+		}
+	}
+	for _, path := range []string{
+		"", "0", "0/", "00/000", "0/0", "0/1", "0/x001/067.p", "0/000.p/0", "0/000.p/256", "0/000.p/01", "64/000", "-1/000",
+		"data/000", "entries", "entries/0", "entries/../000", "0/x000/001", "8/0/000", "0/000/", "0/000.p/1/", "0/000?", "0/000.p/1.p/1",
+	} {
+		if got, err := ParseTilePath(path); err == nil {
+			t.Errorf("%q parses as %+v", path, got)
+		}
+	}
+	for _, tile := range []tlog.Tile{{H: 8, L: 63, W: 256}, {H: 8, L: 7, N: 1 << 40, W: 1}} {
+		if n, ok := TileLeaves(tile); ok {
+			t.Errorf("%+v needs %d leaves", tile, n)
+		}
+	}
+}
+
+func sampleProblems() []Problem {
+	all := []Problem{
+		{Kind: KindTooLarge, Limit: 5},
+		{Kind: KindNoVersion, Versions: []int{1, 2}},
+		{Kind: KindNotFound, What: "payload"},
+		{Kind: KindStore, Entry: crypto.Hash{1}, Part: ledgerclient.PartTerms, Reason: ledgerclient.BadPackage},
+		{Kind: KindStore, Entry: crypto.Hash{1}, Reason: ledgerclient.NotWithdrawn},
+		{Kind: KindKeeper, Entry: crypto.Hash{1}, Code: ledgerclient.WrongKey},
+		{Kind: KindRange, Range: ledgerclient.RangeError{From: 1, To: 2, Size: 3}},
+	}
+	have := map[Kind]bool{}
+	for _, p := range all {
+		have[p.Kind] = true
+	}
+	for k := range problems {
+		if !have[k] {
+			p := Problem{Kind: k}
+			switch k {
+			case KindTooMany, KindQuota, KindBusy, KindClosing:
+				p.RetryAfter = 3 * time.Second
+			}
+			all = append(all, p)
+		}
+	}
+	for reason := range storeReasons {
+		all = append(all, Problem{Kind: KindStore, Part: ledgerclient.PartContent, Reason: reason})
+	}
+	return all
+}
+
+// Every problem survives its document, and the error that a client makes of it
+// gives the same problem again: the mapping is one to one.
+func TestProblems(t *testing.T) {
+	for _, p := range sampleProblems() {
+		got, err := ParseProblem(p.Marshal())
+		if err != nil || !reflect.DeepEqual(got, p) {
+			t.Errorf("%s: %+v, %v", p.Marshal(), got, err)
+		}
+		if p.Status() < 400 || problems[p.Kind].title == "" {
+			t.Errorf("%s: status %d", p.Kind, p.Status())
+		}
+		e := p.Err("store")
+		if again := ProblemOf(fmt.Errorf("while at it: %w", e)); !reflect.DeepEqual(again, p) {
+			t.Errorf("%s becomes %v and then %+v", p.Kind, e, again)
+		}
+		if e.Error() == "" {
+			t.Errorf("%s: no words", p.Kind)
+		}
+	}
+	for _, s := range []string{
+		"", "null", "[]", `{}`, `{"type":"about:blank","status":404}`, `{"type":"urn:carekey:problem:busy","status":200}`,
+		`{"type":"urn:carekey:problem:nonsense","status":400}`, `{"type":"urn:carekey:problem:busy","status":503,"retry_after":-1}`,
+		`{"type":"urn:carekey:problem:busy","status":503,"retry_after":100000000}`,
+		`{"type":"urn:carekey:problem:not-found","status":404,"what":"A\u001b[31m"}`, `{"type":"urn:carekey:problem:range","status":409}`,
+		`{"type":"urn:carekey:problem:keeper","status":403,"entry":"` + strings.Repeat("0", 64) + `","code":"released"}`,
+		`{"type":"urn:carekey:problem:store","status":422,"entry":"` + strings.Repeat("0", 64) + `","reason":"odd"}`,
+		`{"type":"urn:carekey:problem:failed","status":500,"title":"` + strings.Repeat("x", MaxProblem) + `"}`,
+	} {
+		if p, err := ParseProblem([]byte(s)); err == nil {
+			t.Errorf("%.80s parses as %+v", s, p)
+		}
+	}
+	if p := ProblemOf(errors.New("anything")); p.Kind != KindFailed {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestProperties(t *testing.T) {
+	p := Properties{
+		Versions: []int{1}, Ledger: crypto.LedgerID{1}, Time: "2026-11-21T13:00:00Z", Token: true, QuarantineHours: 1, EraseHours: 720,
+		Limits: Limits{Entries: 1, Puts: 2, Body: 3, Blob: 4, Part: 5, Content: 6},
+	}
+	got, err := ParseProperties(p.Marshal())
+	if err != nil || !reflect.DeepEqual(got, p) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	p.Limits = Limits{1 << 30, 1 << 30, 1 << 60, 1 << 60, 1 << 60, 1 << 60}
+	got, err = ParseProperties(p.Marshal())
+	if want := (Limits{MaxEntries, MaxPuts, MaxPutsSize, MaxBlob, MaxPart, MaxContent}); err != nil || got.Limits != want {
+		t.Errorf("%+v, %v", got, err)
+	}
+	p.Limits.Entries = 0
+	if _, err := ParseProperties(p.Marshal()); err == nil {
+		t.Error("a node that takes nothing parses")
+	}
+}
+
+func TestNegotiateVersion(t *testing.T) {
+	for header, ok := range map[string]bool{"": true, "1": true, "2, 1": true, "2": false, "x": false, "1.0": false, "0x1": false, ",,": false} {
+		if _, got := NegotiateVersion(header); got != ok {
+			t.Errorf("%q: %v", header, got)
+		}
+	}
+}
+
+func TestValidToken(t *testing.T) {
+	for s, ok := range map[string]bool{
+		"": false, "short": false, "abcdefghijklmnop": true, "abcdefghijklmno p": false, "abcdefghijklmnop\n": false,
+		strings.Repeat("a", MaxToken): true, strings.Repeat("a", MaxToken+1): false, "abcdefghijklmn-_.~": true, "abcdefghijklmnopé": false,
+	} {
+		if ValidToken(s) != ok {
+			t.Errorf("%q: %v", s, !ok)
+		}
+	}
+}
+
+func TestBatchCodes(t *testing.T) {
+	grants := []contract.ID{{1}, {2}, {3}}
+	codes := []ledgerclient.Code{ledgerclient.Released, ledgerclient.Revoked, ledgerclient.Released}
+	got, ok := Codes(RefusedBatch(grants, codes), 3)
+	if !ok || !reflect.DeepEqual(got, codes) {
+		t.Errorf("%v, %v", got, ok)
+	}
+	if err := RefusedBatch(grants, make([]ledgerclient.Code, 3)); err != nil {
+		t.Error(err)
+	}
+	if _, ok := Codes(errors.New("another"), 3); ok {
+		t.Error("another error is taken for refusals")
+	}
+	if _, ok := Codes(RefusedBatch(grants, codes), 2); ok {
+		t.Error("refusals of another batch are taken")
+	}
+}
+
+func fuzzWire(f *testing.F, name string) {
+	for _, c := range codecs() {
+		if c.name != name {
+			continue
+		}
+		f.Add(c.bytes)
+		f.Add(c.bytes[:len(c.bytes)-1])
+		f.Fuzz(func(t *testing.T, b []byte) {
+			if again, err := c.parse(b); err == nil && !bytes.Equal(again, b) {
+				t.Errorf("%x parses and re-encodes as %x", b, again)
+			}
+		})
+		return
+	}
+	f.Fatal("no such encoding")
+}
+
+func FuzzEntries(f *testing.F)          { fuzzWire(f, "batch of entries") }
+func FuzzOutcomes(f *testing.F)         { fuzzWire(f, "outcomes") }
+func FuzzThreadProof(f *testing.F)      { fuzzWire(f, "thread proof") }
+func FuzzConfigs(f *testing.F)          { fuzzWire(f, "configs") }
+func FuzzEntryBundle(f *testing.F)      { fuzzWire(f, "entry bundle") }
+func FuzzPuts(f *testing.F)             { fuzzWire(f, "puts") }
+func FuzzUploadPart(f *testing.F)       { fuzzWire(f, "upload part") }
+func FuzzUploadCommit(f *testing.F)     { fuzzWire(f, "upload commit") }
+func FuzzDeposits(f *testing.F)         { fuzzWire(f, "deposits") }
+func FuzzReceipts(f *testing.F)         { fuzzWire(f, "receipts") }
+func FuzzAcknowledgements(f *testing.F) { fuzzWire(f, "acknowledgements") }
+func FuzzKeeperState(f *testing.F)      { fuzzWire(f, "keeper state") }
+
+func FuzzTilePath(f *testing.F) {
+	f.Add("0/x001/x234/067.p/1")
+	f.Add("entries/000")
+	f.Fuzz(func(t *testing.T, s string) {
+		if tile, err := ParseTilePath(s); err == nil {
+			if again := TilePath(tile); again != PathTile+s {
+				t.Errorf("%q parses and is written %q", s, again)
+			}
+			TileLeaves(tile)
+		}
+	})
+}
+
+func FuzzProblem(f *testing.F) {
+	for _, p := range sampleProblems() {
+		f.Add(p.Marshal())
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := ParseProblem(b)
+		if err != nil {
+			return
+		}
+		if again, err := ParseProblem(p.Marshal()); err != nil || !reflect.DeepEqual(again, p) {
+			t.Errorf("%q: %+v is read again as %+v, %v", b, p, again, err)
+		}
+		_ = p.Err("ledger").Error()
+	})
+}
+
+func FuzzProperties(f *testing.F) {
+	p := Properties{Versions: []int{1}, Limits: Limits{1, 1, 1, 1, 1, 1}}
+	f.Add(p.Marshal())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := ParseProperties(b)
+		if err != nil {
+			return
+		}
+		if again, err := ParseProperties(p.Marshal()); err != nil || !reflect.DeepEqual(again, p) {
+			t.Errorf("%q: %+v is read again as %+v, %v", b, p, again, err)
+		}
+	})
+}
