@@ -1,15 +1,14 @@
 package ledgerclient
 
 import (
-	"bytes"
 	"context"
-	"crypto/ed25519"
 	"encoding/hex"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -17,10 +16,14 @@ import (
 // if the services are.
 type Client struct {
 	Services
-	id       crypto.LedgerID
-	doc      []byte
-	config   contract.Config
-	verifier note.Verifier
+	// Now is the clock by which the age of heads is judged; nil means time.Now. Set
+	// it before the first use.
+	Now func() time.Time
+
+	id      crypto.LedgerID
+	mu      sync.Mutex        // guards the slice, not what is in it
+	doc     []byte            // the first configuration document
+	configs []contract.Config // in the order in which they came into force
 }
 
 // Head is a verified signed head of the log.
@@ -28,6 +31,9 @@ type Head struct {
 	Size uint64
 	Root crypto.Hash
 	Note []byte // the signed note it was read from
+	// Time is when a node last signed that there is no larger head; zero if the note
+	// does not tell.
+	Time time.Time
 }
 
 // Connect reads the ledger's configuration. want is the id it must have; the
@@ -38,31 +44,28 @@ func Connect(ctx context.Context, s Services, want crypto.LedgerID) (*Client, er
 	if err != nil {
 		return nil, err
 	}
-	config, err := contract.ParseConfig(doc)
+	configs, err := readConfigs(doc, nil)
 	if err != nil {
-		return nil, &TamperedError{What: "configuration document", Err: err}
+		return nil, err
 	}
-	id := config.LedgerID()
+	id := configs[0].LedgerID()
 	if want != (crypto.LedgerID{}) && id != want {
 		return nil, &ForeignLedgerError{Want: want, Got: id}
 	}
-	vkey, err := note.NewEd25519VerifierKey(Origin(id), ed25519.PublicKey(config.Nodes[0].Checkpoint[:]))
-	if err != nil {
-		return nil, &TamperedError{What: "node key", Err: err}
+	c := &Client{Services: s, id: id, doc: doc, configs: configs}
+	if _, err := c.refresh(ctx); err != nil {
+		return nil, err
 	}
-	verifier, err := note.NewVerifier(vkey)
-	if err != nil {
-		return nil, &TamperedError{What: "node key", Err: err}
-	}
-	if len(s.Keepers) != len(config.Keepers) {
-		return nil, &TamperedError{What: "keepers", Err: fmt.Errorf("%d reachable, %d in the configuration", len(s.Keepers), len(config.Keepers))}
+	keepers := c.Config().Keepers
+	if len(s.Keepers) != len(keepers) {
+		return nil, &TamperedError{What: "keepers", Err: fmt.Errorf("%d reachable, %d in the configuration", len(s.Keepers), len(keepers))}
 	}
 	for i, k := range s.Keepers {
-		if k.Key() != config.Keepers[i] {
+		if k.Key() != keepers[i] {
 			return nil, &TamperedError{What: fmt.Sprintf("key of keeper %d", i+1)}
 		}
 	}
-	return &Client{Services: s, id: id, doc: doc, config: config, verifier: verifier}, nil
+	return c, nil
 }
 
 // ID is the ledger's id: the hash of its first configuration document.
@@ -71,49 +74,56 @@ func (c *Client) ID() crypto.LedgerID { return c.id }
 // Genesis is the first configuration document itself; it must not be changed.
 func (c *Client) Genesis() []byte { return c.doc }
 
-// Config is the ledger's configuration.
-func (c *Client) Config() contract.Config { return c.config }
+// Config is the ledger's newest configuration.
+func (c *Client) Config() contract.Config {
+	configs := c.known()
+	return configs[len(configs)-1]
+}
 
 // Params are what the configuration means to the contract.
-func (c *Client) Params() contract.Params { return c.config.Params() }
+func (c *Client) Params() contract.Params {
+	config := c.Config()
+	return config.Params()
+}
 
 // Origin is the first line of the ledger's checkpoints and the name of the key
 // that signs them.
 func Origin(id crypto.LedgerID) string { return "carekey/v1/" + hex.EncodeToString(id[:]) }
 
-// Head fetches the newest checkpoint and verifies its signature.
+// Head fetches the newest checkpoint and verifies its signature, which must be of a
+// node of the newest configuration, and its time where the ledger's heads carry
+// one: a *StaleHeadError if it is too far from the clock's.
 func (c *Client) Head(ctx context.Context) (Head, error) {
 	msg, err := c.Ledger.Checkpoint(ctx)
 	if err != nil {
 		return Head{}, err
 	}
-	return c.ReadHead(msg)
+	configs := c.known()
+	head, by, err := openHead(c.id, configs, msg)
+	if err != nil || by != len(configs)-1 {
+		// The nodes may have changed since the configuration was read.
+		more, rerr := c.refresh(ctx)
+		if rerr != nil {
+			return Head{}, rerr
+		}
+		if configs = c.known(); more {
+			head, by, err = openHead(c.id, configs, msg)
+		}
+	}
+	if err != nil {
+		return Head{}, err
+	}
+	if by != len(configs)-1 {
+		return Head{}, &TamperedError{What: "checkpoint", Err: fmt.Errorf("signed by a node that is no longer one")}
+	}
+	return head, c.fresh(head, c.Ledger.Properties().Freshness)
 }
 
-// maxNote bounds a checkpoint; real ones have about 300 bytes.
-const maxNote = 4096
-
 // ReadHead verifies a checkpoint that came by another way, for example inside
-// the terms of a grant.
+// the terms of a grant. It may be of any age.
 func (c *Client) ReadHead(msg []byte) (Head, error) {
-	if len(msg) > maxNote {
-		return Head{}, &TamperedError{What: "checkpoint", Err: fmt.Errorf("%d bytes", len(msg))}
-	}
-	n, err := note.Open(msg, note.VerifierList(c.verifier))
-	if err != nil {
-		return Head{}, &TamperedError{What: "checkpoint", Err: err}
-	}
-	origin, _, _ := bytes.Cut([]byte(n.Text), []byte("\n"))
-	if string(origin) != Origin(c.id) {
-		return Head{}, &TamperedError{What: "checkpoint of another ledger"}
-	}
-	// tlog.ParseTree wants Go's own first line; the rest of the format is the
-	// same (C2SP tlog-checkpoint was made from it).
-	tree, err := tlog.ParseTree(append([]byte("go.sum database tree"), n.Text[len(origin):]...))
-	if err != nil {
-		return Head{}, &TamperedError{What: "checkpoint", Err: err}
-	}
-	return Head{Size: uint64(tree.N), Root: crypto.Hash(tree.Hash), Note: msg}, nil
+	head, _, err := openHead(c.id, c.known(), msg)
+	return head, err
 }
 
 // chunk is how many leaves are asked for at a time: about 1 MiB.
@@ -144,52 +154,78 @@ func (c *Client) Advance(ctx context.Context, pin, known Pin, visit func(index u
 	}
 	if head.Size == pin.Size {
 		if head.Root != pin.Root {
-			return Pin{}, Head{}, &ForkError{Size: pin.Size, Pinned: pin.Root, Head: head.Root}
+			return Pin{}, Head{}, c.historyError(ctx, pin.head(), head)
 		}
+		pin.Note = head.Note
 		return pin, head, nil
 	}
-	next := Pin{Ledger: c.id, Size: pin.Size, Hour: pin.Hour, Edge: append([]crypto.Hash(nil), pin.Edge...)}
-	for next.Size < head.Size {
-		to := min(next.Size+chunk, head.Size)
-		leaves, err := c.Ledger.Leaves(ctx, next.Size, to)
-		if err != nil {
-			return Pin{}, Head{}, err
+	next := Pin{Ledger: c.id, Size: pin.Size, Hour: pin.Hour, Edge: append([]crypto.Hash(nil), pin.Edge...), Configs: pin.Configs}
+	err = c.eachLeaf(ctx, pin.Size, head.Size, func(index uint64, leaf *contract.Leaf) error {
+		if leaf.Hour < next.Hour {
+			return &TamperedError{What: fmt.Sprintf("entry %d", index), Err: fmt.Errorf("ledger time goes backwards")}
 		}
-		if uint64(len(leaves)) != to-next.Size {
-			return Pin{}, Head{}, &TamperedError{What: "leaves", Err: fmt.Errorf("%d of %d answered", len(leaves), to-next.Size)}
-		}
-		for i := range leaves {
-			leaf := &leaves[i]
-			if leaf.Hour < next.Hour {
-				return Pin{}, Head{}, &TamperedError{What: fmt.Sprintf("entry %d", next.Size), Err: fmt.Errorf("ledger time goes backwards")}
+		if leaf.Entry.Kind == contract.KindConfig || index == 0 {
+			if index > 0 {
+				next.Configs++
 			}
-			raw := leaf.Marshal()
-			next.Edge = add(next.Edge, next.Size, crypto.Hash(tlog.RecordHash(raw[:])))
-			next.Hour = leaf.Hour
-			if err := visit(next.Size, leaf); err != nil {
-				return Pin{}, Head{}, err
-			}
-			next.Size++
-			if next.Size == known.Size && edgeRoot(next.Edge) != known.Root {
-				return Pin{}, Head{}, &ForkError{Size: known.Size, Pinned: known.Root, Head: edgeRoot(next.Edge)}
+			if err := c.checkConfig(ctx, next.Configs, &leaf.Entry); err != nil {
+				return err
 			}
 		}
-		if err := ctx.Err(); err != nil {
-			return Pin{}, Head{}, err
+		raw := leaf.Marshal()
+		next.Edge = add(next.Edge, index, crypto.Hash(tlog.RecordHash(raw[:])))
+		next.Hour = leaf.Hour
+		if err := visit(index, leaf); err != nil {
+			return err
 		}
+		next.Size++
+		if next.Size == known.Size && edgeRoot(next.Edge) != known.Root {
+			return c.historyError(ctx, known.head(), head)
+		}
+		return nil
+	})
+	if err != nil {
+		return Pin{}, Head{}, err
 	}
-	next.Root = edgeRoot(next.Edge)
+	next.Root, next.Note = edgeRoot(next.Edge), head.Note
 	if next.Root != head.Root {
 		return Pin{}, Head{}, c.blame(ctx, pin, head)
 	}
+	if n := len(c.known()) - 1; next.Configs != n {
+		return Pin{}, Head{}, &TamperedError{What: "configuration documents", Err: fmt.Errorf("%d shown, %d on the ledger", n, next.Configs)}
+	}
 	return next, head, nil
+}
+
+// eachLeaf reads the leaves [from, to) in order.
+func (c *Client) eachLeaf(ctx context.Context, from, to uint64, visit func(index uint64, leaf *contract.Leaf) error) error {
+	for at := from; at < to; {
+		n := min(chunk, to-at)
+		leaves, err := c.Ledger.Leaves(ctx, at, at+n)
+		if err != nil {
+			return err
+		}
+		if uint64(len(leaves)) != n {
+			return &TamperedError{What: "leaves", Err: fmt.Errorf("%d of %d answered", len(leaves), n)}
+		}
+		for i := range leaves {
+			if err := visit(at+uint64(i), &leaves[i]); err != nil {
+				return err
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		at += n
+	}
+	return nil
 }
 
 // blame finds out why the leaves after the pin do not lead to the head: either
 // the head is of another history, or the leaves are not the head's.
 func (c *Client) blame(ctx context.Context, pin Pin, head Head) error {
 	if pin.Size > 0 {
-		if err := c.CheckPrefix(ctx, pin.Size, pin.Root, head); err != nil {
+		if err := c.CheckHead(ctx, pin.head(), head); err != nil {
 			return err
 		}
 	}
@@ -198,25 +234,31 @@ func (c *Client) blame(ctx context.Context, pin Pin, head Head) error {
 
 // CheckPrefix verifies that the log of that size and root is the beginning of the
 // log under head: *RollbackError if head is older, *ForkError if it is another
-// history.
+// history, *TamperedError if the ledger's proof is wrong and its entries are not.
 func (c *Client) CheckPrefix(ctx context.Context, size uint64, root crypto.Hash, head Head) error {
+	return c.CheckHead(ctx, Head{Size: size, Root: root}, head)
+}
+
+// CheckHead is CheckPrefix for a head whose signed note is at hand, so that a
+// *ForkError comes with its evidence.
+func (c *Client) CheckHead(ctx context.Context, older, head Head) error {
 	switch {
-	case size > head.Size:
-		return &RollbackError{Pinned: size, Head: head.Size}
-	case size == 0:
+	case older.Size > head.Size:
+		return &RollbackError{Pinned: older.Size, Head: head.Size}
+	case older.Size == 0:
 		return nil
-	case size == head.Size:
-		if root != head.Root {
-			return &ForkError{Size: size, Pinned: root, Head: head.Root}
+	case older.Size == head.Size:
+		if older.Root != head.Root {
+			return c.historyError(ctx, older, head)
 		}
 		return nil
 	}
-	proof, err := c.Ledger.ProveConsistency(ctx, size, head.Size)
+	proof, err := c.Ledger.ProveConsistency(ctx, older.Size, head.Size)
 	if err != nil {
 		return err
 	}
-	if tlog.CheckTree(hashes(proof), int64(head.Size), tlog.Hash(head.Root), int64(size), tlog.Hash(root)) != nil {
-		return &ForkError{Size: size, Pinned: root, Head: head.Root}
+	if tlog.CheckTree(hashes(proof), int64(head.Size), tlog.Hash(head.Root), int64(older.Size), tlog.Hash(older.Root)) != nil {
+		return c.historyError(ctx, older, head)
 	}
 	return nil
 }

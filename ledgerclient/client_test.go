@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -36,7 +37,17 @@ type memory struct {
 	proof   func(*ledgerclient.ThreadProof)         // changes state proofs
 	genesis []byte                                  // another configuration document
 	cut     bool                                    // answers one leaf less than asked
+	note    []byte                                  // checkpoint
+
+	signed *time.Time    // time of the checkpoint's second signature
+	fresh  time.Duration // Properties.Freshness
+	later  [][]byte      // follow-up configurations
+	remote bool          // Properties.Remote; then Find fails the test
+
+	consistency func([]crypto.Hash) // changes consistency proofs
 }
+
+func sha(s string) [32]byte { return sha256.Sum256([]byte(s)) }
 
 func testKey(name string) *crypto.PrivateKey {
 	h := sha256.Sum256([]byte("ledgerclient test " + name))
@@ -148,8 +159,9 @@ func (m *memory) head() uint64 {
 }
 
 func (m *memory) Properties() ledgerclient.Properties {
-	return ledgerclient.Properties{Gate: ledgerclient.Enforced}
+	return ledgerclient.Properties{Gate: ledgerclient.Enforced, Freshness: m.fresh, Remote: m.remote}
 }
+func (m *memory) Configs(context.Context) ([][]byte, error) { return m.later, nil }
 func (m *memory) Genesis(context.Context) ([]byte, error) {
 	if m.genesis != nil {
 		return m.genesis, nil
@@ -160,6 +172,9 @@ func (m *memory) Append(context.Context, []contract.Entry) ([]ledgerclient.Outco
 	return nil, errors.New("not used")
 }
 func (m *memory) Checkpoint(context.Context) ([]byte, error) {
+	if m.note != nil {
+		return m.note, nil
+	}
 	n := m.head()
 	return m.checkpoint(n, m.root(m.logTree(n))), nil
 }
@@ -171,21 +186,11 @@ func (m *memory) checkpoint(n uint64, root crypto.Hash) []byte {
 	}
 	key := m.node
 	if m.signer != nil {
-		key = m.signer
+		// Under the name of the node, by another key.
+		v := must(note.NewVerifier(must(note.NewEd25519VerifierKey(ledgerclient.Origin(m.id), m.node.Public().(ed25519.PublicKey)))))
+		return must(note.Sign(&note.Note{Text: text}, signer{v, m.signer}))
 	}
-	vkey, err := note.NewEd25519VerifierKey(ledgerclient.Origin(m.id), m.node.Public().(ed25519.PublicKey))
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	v, err := note.NewVerifier(vkey)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	msg, err := note.Sign(&note.Note{Text: text}, signer{v, key})
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	return msg
+	return m.sign(text, key)
 }
 
 type signer struct {
@@ -208,12 +213,19 @@ func (m *memory) Leaves(_ context.Context, from, to uint64) ([]contract.Leaf, er
 	return out, nil
 }
 func (m *memory) Find(_ context.Context, id contract.ID) (uint64, bool, error) {
+	if m.remote {
+		m.t.Error("asked for one entry")
+	}
 	i, ok := m.at[id]
 	return i, ok, nil
 }
 func (m *memory) ProveConsistency(_ context.Context, old, new uint64) ([]crypto.Hash, error) {
 	p, err := tlog.ProveTree(int64(new), int64(old), m.logTree(new).reader())
-	return fromTlog(p), err
+	out := fromTlog(p)
+	if m.consistency != nil {
+		m.consistency(out)
+	}
+	return out, err
 }
 func (m *memory) ProveThread(_ context.Context, index, size uint64) (ledgerclient.ThreadProof, error) {
 	log, slots := m.logTree(size), m.slotTree()

@@ -18,13 +18,20 @@ type Pin struct {
 	// Edge are the roots of the full subtrees that Size leaves make up, largest
 	// first: all that is needed to go on from Size without the older leaves.
 	Edge []crypto.Hash `json:"edge"`
+	// Note is the signed note of the head, to prove with it what the ledger once
+	// said. Pins of early versions have none.
+	Note []byte `json:"note,omitempty"`
+	// Configs is how many follow-up configurations stand among the Size entries.
+	Configs int `json:"configs,omitempty"`
 }
 
 // valid tells whether the parts of the pin fit each other. A pin is read from a
 // file; one that contradicts itself must not be built upon.
 func (p Pin) valid() bool {
-	return len(p.Edge) == bits.OnesCount64(p.Size) && (p.Size == 0 || edgeRoot(p.Edge) == p.Root)
+	return len(p.Edge) == bits.OnesCount64(p.Size) && (p.Size == 0 || edgeRoot(p.Edge) == p.Root) && p.Configs >= 0
 }
+
+func (p Pin) head() Head { return Head{Size: p.Size, Root: p.Root, Note: p.Note} }
 
 // add appends one leaf to the tree that edge describes; size is the number of
 // leaves before it.

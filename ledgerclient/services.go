@@ -3,6 +3,7 @@ package ledgerclient
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -17,10 +18,35 @@ type Services struct {
 }
 
 // Properties says what a backend can do, as data that code and tests branch on.
+// They come from the code that drives the backend, never from what a server says
+// of itself.
 type Properties struct {
-	Gate  Gate   // who enforces that a key is released only against an access
-	Reach string // where the ledger lives, for people: a folder's path, a URL
-	Clock string // whose clock gives ledger time: "local" or "node"
+	Gate     Gate     // who enforces that a key is released only against an access
+	Reach    string   // where the ledger lives, for people: a folder's path, a URL
+	Clock    string   // whose clock gives ledger time: "local" or "node"
+	Finality Finality // when an accepted entry stays
+	// Remote: others can watch the questions. A question about one entry or thread
+	// tells them whose it may be, so that Client asks none: it reads all leaves
+	// instead.
+	Remote bool
+	// Freshness is how old the newest head may be, and how far ahead of the wallet's
+	// clock. 0: heads carry no time, and none is asked of them.
+	Freshness time.Duration
+}
+
+// Finality says when an accepted entry stays where it is.
+type Finality string
+
+// Immediate: an entry that is in the log under a signed head stays there. A ledger
+// that takes it back signs two histories.
+const Immediate Finality = "immediate"
+
+// Configured is a Ledger whose configuration may have changed since the genesis
+// document. A Ledger without it has only that one.
+type Configured interface {
+	// Configs returns the configuration documents after the first, in the order of
+	// their entries. They are believed only after the checks of Client.
+	Configs(ctx context.Context) ([][]byte, error)
 }
 
 // Gate says how strongly the keepers' rule is enforced.

@@ -56,7 +56,7 @@ func (c *Client) judge(s contract.State, p Placed) (contract.State, error) {
 	if err := contract.CheckSignature(c.id, &e); err != nil {
 		return fail(err)
 	}
-	next, err := contract.Apply(c.config.Params(), s, &e, e.ID(c.id), p.Index, p.Hour)
+	next, err := contract.Apply(c.Params(), s, &e, e.ID(c.id), p.Index, p.Hour)
 	if err != nil {
 		return fail(err)
 	}
@@ -67,6 +67,10 @@ func (c *Client) judge(s contract.State, p Placed) (contract.State, error) {
 // under head accepted: the last leaf is under the head, the thread's slot under
 // that leaf's state root, and state, judged from the thread's entries, is what
 // the slot says. Otherwise a *TamperedError: something was hidden or invented.
+//
+// It asks the ledger for the state of this one thread. Where that can be watched
+// (Properties.Remote) it is for those who do not read all leaves; who has followed
+// them to head by Advance has met every follow-up there is and need not ask.
 func (c *Client) ProveComplete(ctx context.Context, head Head, t Thread, state contract.State) error {
 	p, err := c.Ledger.ProveThread(ctx, t.Opening.Index, head.Size)
 	if err != nil {
@@ -108,6 +112,22 @@ func (c *Client) Submit(ctx context.Context, entries []contract.Entry) ([]Outcom
 		}
 	}
 	return out, nil
+}
+
+// Find returns the position of an entry under the newest head, and false if the
+// log has none such. Where questions are watched it asks for no entry, but reads
+// all leaves.
+func (c *Client) Find(ctx context.Context, id contract.ID) (index uint64, ok bool, err error) {
+	if !c.Ledger.Properties().Remote {
+		return c.Ledger.Find(ctx, id)
+	}
+	_, _, err = c.Advance(ctx, Pin{Ledger: c.id}, Pin{}, func(at uint64, leaf *contract.Leaf) error {
+		if leaf.Entry.ID(c.id) == id {
+			index, ok = at, true
+		}
+		return nil
+	})
+	return index, ok && err == nil, err
 }
 
 // Keeper returns the keeper with that key.

@@ -2,6 +2,7 @@ package ledgerclient
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 )
@@ -24,10 +25,26 @@ func (e *RollbackError) Error() string {
 type ForkError struct {
 	Size         uint64      // in entries, where the histories are compared
 	Pinned, Head crypto.Hash // the root seen before and, if it is of the same size, the one shown now
+	// Evidence proves it to others, where both heads are at hand with the ledger's
+	// signature and the ledger shows what led to the newer one; otherwise nil.
+	Evidence *Evidence
 }
 
 func (e *ForkError) Error() string {
 	return fmt.Sprintf("ledger shows another history: the log of size %d is not the one seen before", e.Size)
+}
+
+// StaleHeadError says that the newest head a ledger shows is too old, or that its
+// time is yet to come: somebody keeps newer ones back, or a clock is wrong.
+type StaleHeadError struct {
+	Age time.Duration // by the wallet's clock; negative for a time that is yet to come
+}
+
+func (e *StaleHeadError) Error() string {
+	if e.Age < 0 {
+		return fmt.Sprintf("newest head is signed for %s from now", -e.Age)
+	}
+	return fmt.Sprintf("newest head was signed %s ago", e.Age)
 }
 
 // TamperedError says that something does not verify, and what.

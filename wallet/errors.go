@@ -82,6 +82,15 @@ type WrongKeyError struct{}
 
 func (*WrongKeyError) Error() string { return "the key in the keyring is not this wallet's" }
 
+// EvidenceError is a fork of the ledger of which proof was kept.
+type EvidenceError struct {
+	File string // path of the proof
+	Err  error  // a *ledgerclient.ForkError in its chain
+}
+
+func (e *EvidenceError) Error() string { return e.Err.Error() + "; proof in " + e.File }
+func (e *EvidenceError) Unwrap() error { return e.Err }
+
 // RefusedError says that an entry or an opening was refused, by the contract or
 // by a keeper, and why.
 type RefusedError struct {

@@ -61,13 +61,19 @@ func (w *Wallet) OpenByCode(ctx context.Context, code crypto.ShareCode, reason s
 		if code.Ledger != w.client.ID() {
 			return &ForeignCodeError{Code: code.Ledger, Wallet: w.client.ID()}
 		}
-		// The code carries the head its sender saw.
+		t := w.threads.byID[code.Consent]
+		// The code carries the head its sender saw, but not the ledger's signature; the
+		// terms have both, so that they can prove to others what the code only tells.
 		if err := w.client.CheckPrefix(ctx, code.Size, code.Root, w.head); err != nil {
+			if t != nil {
+				if _, terr := w.receivedTerms(ctx, t); is[*ledgerclient.ForkError](terr) {
+					return terr
+				}
+			}
 			return err
 		}
-		t := w.threads.byID[code.Consent]
 		if t == nil {
-			if _, ok, err := w.client.Ledger.Find(ctx, code.Consent); err != nil {
+			if _, ok, err := w.client.Find(ctx, code.Consent); err != nil {
 				return err
 			} else if ok {
 				return &NotYoursError{Consent: code.Consent}

@@ -36,7 +36,7 @@ func (w *Wallet) follow(ctx context.Context) error {
 	if err := s.judge(); err != nil {
 		return err
 	}
-	if pin.Size == w.state.Pin.Size && len(s.order) == 0 && !w.state.Rescan {
+	if pin.Size == w.state.Pin.Size && len(s.order) == 0 && !w.state.Rescan && (len(w.state.Pin.Note) > 0 || len(pin.Note) == 0) {
 		return nil
 	}
 	for _, f := range s.order {

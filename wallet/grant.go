@@ -388,7 +388,7 @@ func (w *Wallet) gossip(ctx context.Context, note string) error {
 	if err != nil {
 		return err
 	}
-	return w.client.CheckPrefix(ctx, head.Size, head.Root, w.head)
+	return w.client.CheckHead(ctx, head, w.head)
 }
 
 // ownTerms returns the terms of a grant of one's own, from the store if another

@@ -120,11 +120,32 @@ func (w *Wallet) withoutEffect(ctx context.Context, b *batch, err error) bool {
 		if b.Changes[i].Action == Revoking {
 			return false
 		}
-		if _, ordered, err := w.client.Ledger.Find(ctx, b.Changes[i].id); err != nil || ordered {
+	}
+	if err := w.follow(ctx); err != nil {
+		return false
+	}
+	for i := range b.Changes {
+		if _, ordered := w.placed(&b.Changes[i]); ordered {
 			return false
 		}
 	}
 	return true
+}
+
+// placed finds a change's entry among the leaves that this wallet has followed:
+// nobody is asked for it.
+func (w *Wallet) placed(c *change) (ledgerclient.Placed, bool) {
+	if t := w.threads.byID[c.id]; t != nil {
+		return t.Opening, true
+	}
+	if t := w.threads.byID[c.entry.Subject]; t != nil {
+		for i := len(t.FollowUps) - 1; i >= 0; i-- {
+			if t.FollowUps[i].Entry.ID(w.client.ID()) == c.id {
+				return t.FollowUps[i], true
+			}
+		}
+	}
+	return ledgerclient.Placed{}, false
 }
 
 // forget removes a batch from the journal.
@@ -206,29 +227,31 @@ func (w *Wallet) stopFirst(ctx context.Context, b *batch) {
 	}
 }
 
-// order appends the entries. Contents that vanished from the store meanwhile,
-// because too much time passed, end a change: without them its entry would
-// promise what nobody has.
+// order appends the entries that are not in the log yet: of a batch that was sent
+// before and not answered, nobody knows. Sending one twice would do no harm, since
+// a ledger knows an entry by its id. Contents that vanished from the store
+// meanwhile, because too much time passed, end a change: without them its entry
+// would promise what nobody has.
 func (w *Wallet) order(ctx context.Context, b *batch) error {
 	var entries []contract.Entry
 	var at []int
 	for i := range b.Changes {
 		c := &b.Changes[i]
+		if p, ordered := w.placed(c); ordered {
+			c.outcome = ledgerclient.Outcome{ID: c.id, Index: p.Index, Hour: p.Hour, Duplicate: true}
+			continue
+		}
 		if c.Metadata != nil {
 			blob, err := w.client.Store.Blob(ctx, crypto.Locator(c.Metadata.Content))
 			var none *ledgerclient.NotFoundError
 			if errors.As(err, &none) {
-				if _, ordered, ferr := w.client.Ledger.Find(ctx, c.id); ferr != nil {
-					return ferr
-				} else if !ordered {
-					c.err = &MissingError{What: "content", ID: c.id}
-					continue
-				}
-			} else if err != nil {
-				return err
-			} else {
-				blob.Close()
+				c.err = &MissingError{What: "content", ID: c.id}
+				continue
 			}
+			if err != nil {
+				return err
+			}
+			blob.Close()
 		}
 		entries = append(entries, c.entry)
 		at = append(at, i)
@@ -276,7 +299,7 @@ func (w *Wallet) settle(ctx context.Context, b *batch) error {
 			opening = c.entry.Subject
 		}
 		t := w.threads.byID[opening]
-		if t == nil || !t.has(w.client.ID(), c.id) {
+		if _, ordered := w.placed(c); !ordered {
 			return &ledgerclient.TamperedError{What: "answer to a submission", Err: fmt.Errorf("entry %s is not in the log", c.id)}
 		}
 		switch c.Action {
@@ -310,19 +333,6 @@ func (w *Wallet) settle(ctx context.Context, b *batch) error {
 		}
 	}
 	return nil
-}
-
-// has tells whether an entry is in the thread.
-func (t *thread) has(l crypto.LedgerID, id contract.ID) bool {
-	if t.id == id {
-		return true
-	}
-	for i := len(t.FollowUps) - 1; i >= 0; i-- {
-		if t.FollowUps[i].Entry.ID(l) == id {
-			return true
-		}
-	}
-	return false
 }
 
 // finishJournal brings to an end what an interrupted run left in the journal.

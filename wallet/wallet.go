@@ -167,6 +167,7 @@ func readKey(ctx context.Context, opt Options, s Settings) (crypto.Entropy, erro
 
 func assemble(opt Options, s Settings, client *ledgerclient.Client, entropy crypto.Entropy) *Wallet {
 	root := entropy.Root()
+	client.Now = opt.Now
 	w := &Wallet{
 		dir: opt.Dir, folder: ledgerFolder(client.ID()), settings: s, client: client, now: opt.Now, wait: opt.waitOrDefault(),
 		root: root, identity: sync.OnceValue(root.Identity), self: root.SelfKey(), local: root.LocalKey(), tagger: root.Tagger(client.ID()),
@@ -218,10 +219,11 @@ func (w *Wallet) Stuck() error { return w.stuck }
 // with runs f with the wallet's lock, on the newest state: what other processes
 // wrote is read, interrupted changes are finished, and the ledger is followed to
 // its head. State that f changed is written before the lock is given up.
-func (w *Wallet) with(ctx context.Context, f func() error) error {
+func (w *Wallet) with(ctx context.Context, f func() error) (err error) {
 	if w.held {
 		return f()
 	}
+	defer func() { err = w.keepEvidence(err) }()
 	unlock, err := lockHome(ctx, w.dir, w.wait)
 	if err != nil {
 		return err

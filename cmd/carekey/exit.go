@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/crypto"
@@ -142,6 +143,11 @@ func explain(err error) failure {
 			f.Message = "stopped after something was signed"
 		}
 		f.Hint = strings.TrimSpace(f.Hint + "\nA change that was signed waits in your wallet; every carekey command tries again to finish it.")
+		return f
+	}
+	if e, ok := errors.AsType[*wallet.EvidenceError](err); ok {
+		f := explain(e.Err)
+		f.Hint = strings.TrimSpace(f.Hint + "\nProof that others can check is in " + e.File + "; they need no wallet for it:\ncarekey ledger evidence FILE")
 		return f
 	}
 	if p, ok := errors.AsType[*wallet.PartlyError](err); ok {
@@ -370,6 +376,16 @@ func explainVerification(err error) (failure, bool) {
 		return failure{"ledger-rolled-back", fmt.Sprintf("the ledger shows %d entries, and your wallet has seen %d: it was put back to an older state", e.Head, e.Pinned),
 			"restore the newest copy of the ledger", exitTampered}, true
 	}
+	if e, ok := errors.AsType[*ledgerclient.StaleHeadError](err); ok {
+		m, hint := fmt.Sprintf("the newest head that the ledger shows is %s old: newer entries are kept back, or a clock is wrong", roughly(e.Age)), "check your clock; if it is right, ask whoever keeps the ledger, and do not rely on what it shows until then"
+		if e.Age < 0 {
+			m = fmt.Sprintf("the newest head of the ledger is signed for %s from now: its clock or yours is wrong", roughly(-e.Age))
+		}
+		return failure{"head-stale", m, hint, exitTampered}, true
+	}
+	if e, ok := errors.AsType[*ledgerclient.EvidenceError](err); ok {
+		return failure{"evidence-invalid", "the file proves nothing: " + strings.TrimPrefix(e.Error(), "evidence: "), "", exitTampered}, true
+	}
 	if e, ok := errors.AsType[*ledgerclient.ForkError](err); ok {
 		return failure{"ledger-forked", fmt.Sprintf("the ledger shows another history than your wallet has seen (up to entry %d)", e.Size), do, exitTampered}, true
 	}
@@ -398,10 +414,23 @@ func explainVerification(err error) (failure, bool) {
 	return failure{}, false
 }
 
+// roughly is a duration as people say it.
+func roughly(d time.Duration) string {
+	switch {
+	case d < 2*time.Minute:
+		return plural(int(d/time.Second), "second", "seconds")
+	case d < 2*time.Hour:
+		return plural(int(d/time.Minute), "minute", "minutes")
+	case d < 48*time.Hour:
+		return plural(int(d/time.Hour), "hour", "hours")
+	}
+	return plural(int(d/(24*time.Hour)), "day", "days")
+}
+
 // tamperedCode is the error code for what did not verify: the first words name it.
 func tamperedCode(what string) string {
 	for _, k := range []struct{ begins, code string }{
-		{"checkpoint of another", "foreign-checkpoint"}, {"checkpoint", "checkpoint-tampered"},
+		{"checkpoint of another", "foreign-checkpoint"}, {"checkpoint", "checkpoint-tampered"}, {"consistency proof", "proof-tampered"},
 		{"configuration", "configuration-tampered"}, {"content", "content-tampered"}, {"metadata", "metadata-tampered"},
 		{"terms", "terms-tampered"}, {"envelope", "envelope-tampered"}, {"share", "share-tampered"}, {"lock key", "share-tampered"},
 		{"reason", "reason-tampered"}, {"entry", "entry-tampered"}, {"an entry", "entry-tampered"}, {"leaves", "entry-tampered"},

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/crypto"
@@ -74,6 +75,11 @@ var explained = []struct {
 	{&ledgerclient.ForeignLedgerError{}, "foreign-ledger", 6},
 	{&ledgerclient.RollbackError{}, "ledger-rolled-back", 6},
 	{&ledgerclient.ForkError{}, "ledger-forked", 6},
+	{&wallet.EvidenceError{File: "evidence-0a", Err: &ledgerclient.ForkError{}}, "ledger-forked", 6},
+	{&ledgerclient.StaleHeadError{Age: 3 * time.Hour}, "head-stale", 6},
+	{&ledgerclient.StaleHeadError{Age: -time.Hour}, "head-stale", 6},
+	{&ledgerclient.EvidenceError{What: "root"}, "evidence-invalid", 6},
+	{&ledgerclient.TamperedError{What: "consistency proof"}, "proof-tampered", 6},
 	{&ledgerclient.TamperedError{What: "terms of consent ab"}, "terms-tampered", 6},
 	{&ledgerclient.TamperedError{What: "checkpoint of another ledger"}, "foreign-checkpoint", 6},
 	{&ledgerclient.TamperedError{What: "follow-ups of the thread opened at entry 3"}, "entries-hidden", 6},

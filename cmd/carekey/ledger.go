@@ -30,7 +30,7 @@ again.`,
 		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.ledger(cmd, true) },
 	}
-	return group("ledger", "The ledger; with --ledger DIR also without a wallet", info, verify)
+	return group("ledger", "The ledger; with --ledger DIR also without a wallet", info, verify, newEvidence(a))
 }
 
 type ledgerJSON struct {

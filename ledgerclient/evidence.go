@@ -1,0 +1,287 @@
+package ledgerclient
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"math/bits"
+	"slices"
+	"strconv"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// Evidence proves to anybody that the nodes of a ledger signed two histories, of
+// which neither is the beginning of the other. It needs nobody's word: only the
+// ledger's configuration documents and two heads with the nodes' signatures.
+//
+// If both heads are of one size, their roots differ. Otherwise Root is that of the
+// newer head's first entries, as many as the older head has; Proof shows that
+// (RFC 6962 section 2.1.2); and the older head has another root.
+//
+// The text form is made to be read by people too:
+//
+//	carekey evidence 1
+//	document SIZE          one for each document
+//	…                      SIZE bytes, the last one a newline
+//	older SIZE
+//	…                      a signed note
+//	newer SIZE
+//	…                      a signed note
+//	root BASE64            only if the sizes of the heads differ
+//	proof BASE64           one for each hash
+type Evidence struct {
+	Documents    [][]byte // configuration documents, the genesis document first
+	Older, Newer []byte   // signed notes; Older has as many entries as Newer, or fewer
+	Root         crypto.Hash
+	Proof        []crypto.Hash
+}
+
+// Finding is what an Evidence proves.
+type Finding struct {
+	Ledger       crypto.LedgerID
+	Name         string // of the ledger
+	Older, Newer Head
+	Root         crypto.Hash // of the newer head's history at the older head's size: not Older.Root
+}
+
+// EvidenceError says why bytes are no evidence, or prove nothing.
+type EvidenceError struct {
+	What string
+	Err  error // may be nil
+}
+
+func (e *EvidenceError) Error() string {
+	if e.Err == nil {
+		return "evidence: " + e.What
+	}
+	return "evidence: " + e.What + ": " + e.Err.Error()
+}
+
+func (e *EvidenceError) Unwrap() error { return e.Err }
+
+const (
+	evidenceHead = "carekey evidence 1\n"
+	// MaxEvidence is the most bytes that an evidence file has.
+	MaxEvidence = 1 << 20
+	maxProof    = 128 // hashes of a consistency proof: at most two for each bit of a size
+)
+
+// Marshal returns the text form.
+func (e *Evidence) Marshal() []byte {
+	b := []byte(evidenceHead)
+	part := func(name string, data []byte) {
+		b = append(fmt.Appendf(b, "%s %d\n", name, len(data)), data...)
+	}
+	for _, d := range e.Documents {
+		part("document", d)
+	}
+	part("older", e.Older)
+	part("newer", e.Newer)
+	if e.Root.IsZero() {
+		return b
+	}
+	b = fmt.Appendf(b, "root %s\n", base64.StdEncoding.EncodeToString(e.Root[:]))
+	for i := range e.Proof {
+		b = fmt.Appendf(b, "proof %s\n", base64.StdEncoding.EncodeToString(e.Proof[i][:]))
+	}
+	return b
+}
+
+// ParseEvidence reads the text form. What parses re-encodes identically; whether
+// it proves anything is for Check. The error is an *EvidenceError.
+func ParseEvidence(b []byte) (*Evidence, error) {
+	if len(b) > MaxEvidence {
+		return nil, &EvidenceError{What: "longer than 1 MiB"}
+	}
+	rest, ok := bytes.CutPrefix(b, []byte(evidenceHead))
+	if !ok {
+		return nil, &EvidenceError{What: "not an evidence file of version 1"}
+	}
+	var e Evidence
+	// value takes a line with that keyword, if it is the next one.
+	value := func(keyword string) (string, bool) {
+		line, after, ended := bytes.Cut(rest, []byte{'\n'})
+		v, ok := bytes.CutPrefix(line, []byte(keyword+" "))
+		if !ended || !ok {
+			return "", false
+		}
+		rest = after
+		return string(v), true
+	}
+	part := func(keyword string) ([]byte, bool) {
+		v, ok := value(keyword)
+		if !ok {
+			return nil, false
+		}
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 || n > len(rest) || rest[n-1] != '\n' {
+			return nil, false
+		}
+		data := bytes.Clone(rest[:n])
+		rest = rest[n:]
+		return data, true
+	}
+	hash := func(keyword string) (h crypto.Hash, ok bool) {
+		v, ok := value(keyword)
+		if !ok {
+			return h, false
+		}
+		raw, err := base64.StdEncoding.Strict().DecodeString(v)
+		return crypto.Hash(append(raw, make([]byte, 32)...)[:32]), err == nil && len(raw) == 32
+	}
+	for len(e.Documents) <= maxConfigs && bytes.HasPrefix(rest, []byte("document ")) {
+		d, ok := part("document")
+		if !ok {
+			return nil, &EvidenceError{What: "a document is not complete"}
+		}
+		e.Documents = append(e.Documents, d)
+	}
+	var older, newer bool
+	if e.Older, older = part("older"); older {
+		e.Newer, newer = part("newer")
+	}
+	if len(e.Documents) == 0 || !older || !newer {
+		return nil, &EvidenceError{What: "a document or a head is missing"}
+	}
+	if len(rest) > 0 {
+		if e.Root, ok = hash("root"); !ok {
+			return nil, &EvidenceError{What: "root"}
+		}
+		for len(rest) > 0 && len(e.Proof) < maxProof {
+			h, ok := hash("proof")
+			if !ok {
+				return nil, &EvidenceError{What: "proof"}
+			}
+			e.Proof = append(e.Proof, h)
+		}
+	}
+	if !bytes.Equal(e.Marshal(), b) {
+		return nil, &EvidenceError{What: "not encoded as it was written"}
+	}
+	return &e, nil
+}
+
+// Check verifies the evidence and says what it proves. The error is an
+// *EvidenceError: it proves nothing.
+func (e *Evidence) Check() (Finding, error) {
+	if len(e.Documents) == 0 {
+		return Finding{}, &EvidenceError{What: "no configuration document"}
+	}
+	configs, err := readConfigs(e.Documents[0], e.Documents[1:])
+	if err != nil {
+		return Finding{}, &EvidenceError{What: "configuration", Err: err}
+	}
+	f := Finding{Ledger: contract.LedgerID(e.Documents[0]), Name: configs[0].Name}
+	if f.Older, _, err = openHead(f.Ledger, configs, e.Older); err != nil {
+		return Finding{}, &EvidenceError{What: "older head", Err: err}
+	}
+	if f.Newer, _, err = openHead(f.Ledger, configs, e.Newer); err != nil {
+		return Finding{}, &EvidenceError{What: "newer head", Err: err}
+	}
+	n, m := f.Older.Size, f.Newer.Size
+	switch {
+	case n < 1 || n > m:
+		return Finding{}, &EvidenceError{What: "the older head has more entries"}
+	case n == m:
+		if !e.Root.IsZero() || len(e.Proof) > 0 {
+			return Finding{}, &EvidenceError{What: "a proof where none is needed"}
+		}
+		f.Root = f.Newer.Root
+	default:
+		if err := tlog.CheckTree(hashes(e.Proof), int64(m), tlog.Hash(f.Newer.Root), int64(n), tlog.Hash(e.Root)); err != nil {
+			return Finding{}, &EvidenceError{What: "the consistency proof does not hold", Err: err}
+		}
+		f.Root = e.Root
+	}
+	if f.Root == f.Older.Root {
+		return Finding{}, &EvidenceError{What: "the two heads are of one history"}
+	}
+	return f, nil
+}
+
+// historyError says what is wrong when older seems not to be the beginning of
+// the history under newer: *ForkError, with evidence where older has its note; or
+// *TamperedError if the entries under newer do begin with older's, so that only
+// what was said about them was wrong. It reads all leaves.
+func (c *Client) historyError(ctx context.Context, older, newer Head) error {
+	fork := &ForkError{Size: older.Size, Pinned: older.Root}
+	e := &Evidence{Older: older.Note, Newer: newer.Note}
+	if older.Size == newer.Size {
+		fork.Head = newer.Root
+	} else {
+		root, proof, err := c.proveFromLeaves(ctx, older.Size, newer)
+		if err != nil {
+			return fork // no proof of it for others, but no doubt either: the ledger failed to show that it is one history
+		}
+		if root == older.Root {
+			return &TamperedError{What: "consistency proof"}
+		}
+		e.Root, e.Proof = root, proof
+	}
+	for _, config := range c.known() {
+		e.Documents = append(e.Documents, config.Marshal())
+	}
+	if _, err := e.Check(); err == nil {
+		fork.Evidence = e
+	}
+	return fork
+}
+
+// proveFromLeaves reads the leaves under head and returns the root of the first n
+// with the proof that it is theirs, 1 ≤ n < head.Size.
+func (c *Client) proveFromLeaves(ctx context.Context, n uint64, head Head) (root crypto.Hash, proof []crypto.Hash, err error) {
+	// The proof's hashes are roots of ranges of leaves, which do not overlap.
+	spans := proofSpans(0, head.Size, n)
+	order := make([]int, len(spans))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int { return int(int64(spans[i].from) - int64(spans[j].from)) })
+	proof = make([]crypto.Hash, len(spans))
+	var old, edge []crypto.Hash
+	err = c.eachLeaf(ctx, 0, head.Size, func(i uint64, leaf *contract.Leaf) error {
+		raw := leaf.Marshal()
+		h := crypto.Hash(tlog.RecordHash(raw[:]))
+		if i < n {
+			old = add(old, i, h)
+		}
+		if len(order) > 0 && i >= spans[order[0]].from {
+			s := spans[order[0]]
+			edge = add(edge, i-s.from, h)
+			if i+1 == s.to {
+				proof[order[0]] = edgeRoot(edge)
+				order, edge = order[1:], edge[:0]
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return root, nil, err
+	}
+	root = edgeRoot(old)
+	return root, proof, tlog.CheckTree(hashes(proof), int64(head.Size), tlog.Hash(head.Root), int64(n), tlog.Hash(root))
+}
+
+// span is the range [from, to) of leaves.
+type span struct{ from, to uint64 }
+
+// proofSpans lists the ranges whose roots make up the proof that the first n of
+// the leaves [from, to) are what they were, in the order of RFC 6962 section
+// 2.1.2; from < n ≤ to.
+func proofSpans(from, to, n uint64) []span {
+	if n == to {
+		if from == 0 {
+			return nil // the whole old tree, whose root is known
+		}
+		return []span{{from, to}}
+	}
+	k := uint64(1) << (bits.Len64(to-from-1) - 1) // the largest power of two below to-from
+	if n <= from+k {
+		return append(proofSpans(from, from+k, n), span{from + k, to})
+	}
+	return append(proofSpans(from+k, to, n), span{from, from + k})
+}
