@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"filippo.io/age"
 )
@@ -85,6 +86,11 @@ func (i *stanzaIdentity) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 		}
 	}
 	return nil, fmt.Errorf("%w: none of %d stanzas", age.ErrIncorrectIdentity, ours)
+}
+
+// HasStanza reports whether one of the stanzas is of this package's type.
+func HasStanza(stanzas []*age.Stanza) bool {
+	return slices.ContainsFunc(stanzas, func(s *age.Stanza) bool { return s.Type == stanzaType })
 }
 
 // RecordRecipient returns the recipient for a record's content: the owner's

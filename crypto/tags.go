@@ -83,4 +83,6 @@ const (
 const (
 	TagTerms   Tag = "carekey/v1/terms"   // signed by S: the terms of a grant
 	TagProfile Tag = "carekey/v1/profile" // name of a profile on this machine
+
+	TagAgeIdentity Tag = "carekey/v1/age-identity" // name of a wallet in an identity for age
 )

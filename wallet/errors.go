@@ -91,6 +91,12 @@ type EvidenceError struct {
 func (e *EvidenceError) Error() string { return e.Err.Error() + "; proof in " + e.File }
 func (e *EvidenceError) Unwrap() error { return e.Err }
 
+// OtherWalletError says that an identity for age is of another wallet than the one
+// in its place.
+type OtherWalletError struct{}
+
+func (*OtherWalletError) Error() string { return "the identity is of another wallet" }
+
 // RefusedError says that an entry or an opening was refused, by the contract or
 // by a keeper, and why.
 type RefusedError struct {

@@ -27,6 +27,9 @@ type app struct {
 	now          func() time.Time
 	workFactor   int // scrypt's, of new passphrase files; 0 is the default
 
+	// ask asks for a passphrase where there is no terminal to ask on; nil: nobody can.
+	ask func(prompt string) ([]byte, error)
+
 	flags flags
 }
 
@@ -275,10 +278,13 @@ func (a *app) passphrase(_ context.Context, confirm bool) ([]byte, error) {
 		clear(b)
 		return []byte(strings.TrimSuffix(line, "\r")), nil
 	}
+	prompt := "Passphrase of your carekey wallet"
+	if a.ask != nil && !confirm {
+		return a.ask(prompt)
+	}
 	if !a.interactive() {
 		return nil, &needError{What: "the passphrase of your key file", Flag: "the environment variable " + envPassphrase}
 	}
-	prompt := "Passphrase of your carekey wallet"
 	if confirm {
 		prompt = "New passphrase for your carekey wallet"
 	}

@@ -252,6 +252,9 @@ func explainWallet(err error) (failure, bool) {
 	if is[*wallet.WrongKeyError](err) {
 		return failure{"wrong-key", "the key in the keyring is not the key of this wallet", "see: carekey doctor", exitLocked}, true
 	}
+	if is[*wallet.OtherWalletError](err) {
+		return failure{"another-wallet", "the identity is of another wallet than the one in its place", "print it again: carekey age identity", exitLocked}, true
+	}
 	if e, ok := errors.AsType[*wallet.NotYoursError](err); ok {
 		return failure{"not-yours", "consent " + short(e.Consent) + " is not addressed to you", "ask its sender for one; what was granted to you: carekey inbox", exitRefused}, true
 	}

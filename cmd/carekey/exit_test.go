@@ -47,6 +47,7 @@ var explained = []struct {
 	{&wallet.VersionError{What: "wallet.json", Version: 1, Known: 2}, "older-version", 1},
 	{&wallet.DamagedError{File: "state"}, "wallet-damaged", 6},
 	{&wallet.WrongKeyError{}, "wrong-key", 4},
+	{&wallet.OtherWalletError{}, "another-wallet", 4},
 	{&wallet.NotYoursError{}, "not-yours", 3},
 	{&wallet.ForeignCodeError{}, "foreign-code", 7},
 	{&wallet.MissingError{What: "content"}, "content-missing", 7},

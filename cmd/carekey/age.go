@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+
+	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/atomicfile"
+	"github.com/spf13/cobra"
+)
+
+func newAge(a *app) *cobra.Command {
+	identity := &cobra.Command{
+		Use:   "identity",
+		Short: "Print the identity that points age to this wallet",
+		Long: `Print an identity for age -d -i. It holds no key: it says which wallet is to be
+unlocked, by its keyring or by your passphrase, each time. It opens the content of your
+own records and what was encrypted for carekey age recipient, and nothing else.
+
+  carekey age identity > carekey.identity
+  carekey record get ID --age -o record.age
+  age -d -i carekey.identity record.age`,
+		Args: takes(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.withWallet(cmd, looks, a.ageIdentity) },
+	}
+	recipient := &cobra.Command{
+		Use:   "recipient",
+		Short: "Print the recipient with which age encrypts for this wallet",
+		Long: `Print a recipient for age -r: what is encrypted with it, your wallet opens. It is not
+secret. It is no address: nothing can be granted to it, and an age file names no sender.`,
+		Args: takes(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.withWallet(cmd, looks, a.ageRecipient) },
+	}
+	var force bool
+	install := &cobra.Command{
+		Use:   "install [DIR]",
+		Short: "Put age-plugin-carekey where age finds it",
+		Long: `Make age-plugin-carekey, another name for this program, in DIR, which should be on your
+PATH. Without DIR that is the folder that carekey is in.`,
+		Args: takes(0, 1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			dir := ""
+			if len(args) == 1 {
+				dir = args[0]
+			}
+			return a.installPlugin(dir, force)
+		},
+	}
+	install.Flags().BoolVar(&force, "force", false, "replace another age-plugin-carekey")
+	return group("age", "Open your records with the age program", identity, recipient, install)
+}
+
+type ageJSON struct {
+	Identity  string `json:"identity,omitempty"`
+	Recipient string `json:"recipient"`
+}
+
+func (a *app) ageIdentity(_ context.Context, w *wallet.Wallet) error {
+	home, err := a.home()
+	if err != nil {
+		return err
+	}
+	if home == a.usualHome() {
+		home = "" // the same user's plugin finds it, on any machine
+	}
+	id := w.AgePointer(home, a.profile()).String()
+	if a.flags.json {
+		return a.printJSON(ageJSON{Identity: id, Recipient: w.AgeRecipient()})
+	}
+	a.print("%s", id)
+	a.say("It holds no key: it points to this wallet, which age asks to open your records.")
+	if _, err := exec.LookPath(pluginName); err != nil {
+		a.next("carekey age install")
+	} else {
+		a.next("age -d -i FILE-WITH-THIS-LINE record.age")
+	}
+	return nil
+}
+
+// usualHome is the home without anything in the environment.
+func (a *app) usualHome() string {
+	plain := app{lookup: func(string) (string, bool) { return "", false }}
+	home, err := plain.home()
+	if err != nil {
+		return ""
+	}
+	return home
+}
+
+func (a *app) ageRecipient(_ context.Context, w *wallet.Wallet) error {
+	if a.flags.json {
+		return a.printJSON(ageJSON{Recipient: w.AgeRecipient()})
+	}
+	a.print("%s", w.AgeRecipient())
+	return nil
+}
+
+// installPlugin gives the program its second name.
+func (a *app) installPlugin(dir string, force bool) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if dir == "" {
+		dir = filepath.Dir(self)
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return err
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return usage(dir+" is no folder", "name a folder that is on your PATH")
+	}
+	path := filepath.Join(dir, pluginName+exeSuffix())
+	there, err := os.Stat(path)
+	if own, oerr := os.Stat(self); err == nil && oerr == nil && os.SameFile(there, own) {
+		return a.installed(path, true)
+	}
+	if _, err := os.Lstat(path); err == nil {
+		if !force {
+			return &wallet.FileExistsError{Path: path}
+		}
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if runtime.GOOS == "windows" { // where a link needs rights that people do not have
+		err = copyProgram(self, path)
+	} else {
+		err = os.Symlink(self, path)
+	}
+	if err != nil {
+		return err
+	}
+	return a.installed(path, false)
+}
+
+func exeSuffix() string {
+	if runtime.GOOS == "windows" {
+		return ".exe"
+	}
+	return ""
+}
+
+func copyProgram(from, to string) error {
+	f, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(f)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(to, b, 0o755)
+}
+
+func (a *app) installed(path string, already bool) error {
+	found, err := exec.LookPath(pluginName)
+	onPath := false
+	if err == nil {
+		x, xerr := os.Stat(found)
+		y, yerr := os.Stat(path)
+		onPath = xerr == nil && yerr == nil && os.SameFile(x, y)
+	}
+	if a.flags.json {
+		return a.printJSON(struct {
+			Path   string `json:"path"`
+			OnPath bool   `json:"onPath"` // age finds it
+		}{path, onPath})
+	}
+	if already {
+		a.say("It is there already.")
+	}
+	a.print("%s", path)
+	if !onPath {
+		a.say("age does not find it there: put %s on your PATH.", filepath.Dir(path))
+	}
+	a.next("carekey age identity > carekey.identity")
+	return nil
+}

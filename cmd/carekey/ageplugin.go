@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"filippo.io/age"
+	"filippo.io/age/plugin"
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/wallet"
+)
+
+// pluginName is the name under which the age program starts this one, to speak
+// c2sp.org/age-plugin over standard input and output.
+const pluginName = "age-plugin-" + wallet.AgePlugin
+
+// main carries out what the program was started as and returns the exit code.
+func (a *app) main(args []string) int {
+	if len(args) == 0 {
+		return a.run(nil)
+	}
+	if name := strings.ToLower(filepath.Base(args[0])); name == pluginName || name == pluginName+".exe" {
+		return a.plugin(args[1:])
+	}
+	return a.run(args[1:])
+}
+
+// plugin is one run of age-plugin-carekey.
+func (a *app) plugin(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	p, err := plugin.New(wallet.AgePlugin)
+	if err != nil {
+		return a.report(err, nil)
+	}
+	keys := a.serveAge(ctx, p)
+	defer keys.wipe()
+	switch strings.Join(args, " ") {
+	case "--age-plugin=identity-v1":
+		return p.IdentityV1()
+	case "--age-plugin=recipient-v1":
+		return p.RecipientV1()
+	}
+	return a.report(usage(pluginName+" is started by age, and by nobody else", "how to use it: carekey age --help"), nil)
+}
+
+// serveAge says what the plugin does with identities and recipients.
+func (a *app) serveAge(ctx context.Context, p *plugin.Plugin) *ageKeys {
+	p.SetIO(a.in, a.out, a.err)
+	a.flags.noInput = true // standard input is age's
+	a.ask = func(prompt string) ([]byte, error) {
+		answer, err := p.RequestValue(prompt+":", true)
+		if err != nil {
+			return nil, &needError{What: "the passphrase of your key file", Flag: "the environment variable " + envPassphrase}
+		}
+		return []byte(answer), nil
+	}
+	keys := &ageKeys{ctx: ctx, app: a, opened: map[wallet.AgePointer]openedKey{}}
+	p.HandleIdentityEncoding(func(text string) (age.Identity, error) {
+		at, err := wallet.ParseAgePointer(text)
+		if err != nil {
+			return nil, inPlugin(err)
+		}
+		return &pointedIdentity{keys, at}, nil
+	})
+	p.HandleIdentityEncodingAsRecipient(func(text string) (age.Recipient, error) {
+		at, err := wallet.ParseAgePointer(text)
+		if err != nil {
+			return nil, inPlugin(err)
+		}
+		return &pointedIdentity{keys, at}, nil
+	})
+	p.HandleRecipientEncoding(func(text string) (age.Recipient, error) {
+		r, err := wallet.ParseAgeRecipient(text)
+		if err != nil {
+			return nil, inPlugin(err)
+		}
+		return r, nil
+	})
+	return keys
+}
+
+// ageKeys unlocks each wallet once in a run, and only when it is needed.
+type ageKeys struct {
+	ctx    context.Context
+	app    *app
+	opened map[wallet.AgePointer]openedKey
+}
+
+type openedKey struct {
+	key *wallet.AgeKey
+	err error
+}
+
+func (k *ageKeys) open(at wallet.AgePointer) (*wallet.AgeKey, error) {
+	if o, ok := k.opened[at]; ok {
+		return o.key, o.err
+	}
+	key, err := k.app.openAgeKey(k.ctx, at)
+	if err != nil {
+		err = inPlugin(err)
+	}
+	k.opened[at] = openedKey{key, err}
+	return key, err
+}
+
+func (k *ageKeys) wipe() {
+	for _, o := range k.opened {
+		if o.key != nil {
+			o.key.Wipe()
+		}
+	}
+}
+
+// openAgeKey unlocks the wallet that an identity points to. Its ledger is not
+// looked at: an own record opens where no ledger is in reach.
+func (a *app) openAgeKey(ctx context.Context, at wallet.AgePointer) (*wallet.AgeKey, error) {
+	home := at.Home
+	if home == "" {
+		var err error
+		if home, err = a.home(); err != nil {
+			return nil, err
+		}
+	}
+	if !filepath.IsAbs(home) {
+		return nil, &wallet.InputError{Field: "identity", Why: "it was made on another system"}
+	}
+	if f := a.env(envPassphrase); f != "" && !filepath.IsAbs(f) {
+		return nil, usage(envPassphrase+" is not the whole path of a file", "age starts plugins in another folder: begin it with /")
+	}
+	dir := at.Dir(home)
+	s, err := wallet.ReadSettings(dir)
+	if err != nil {
+		return nil, err
+	}
+	return wallet.OpenAgeKey(ctx, dir, a.keyring(s.Keyring, dir), s.Item, at)
+}
+
+// pointedIdentity is an identity string: it unlocks when there is something to
+// unlock for.
+type pointedIdentity struct {
+	keys *ageKeys
+	at   wallet.AgePointer
+}
+
+// Unwrap implements [age.Identity].
+func (i *pointedIdentity) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
+	if !wallet.ForAgeKey(stanzas) {
+		return nil, age.ErrIncorrectIdentity
+	}
+	key, err := i.keys.open(i.at)
+	if err != nil {
+		return nil, err
+	}
+	fileKey, err := key.Identity().Unwrap(stanzas)
+	if err != nil && !errors.Is(err, age.ErrIncorrectIdentity) {
+		return nil, inPlugin(err)
+	}
+	return fileKey, err
+}
+
+// Wrap implements [age.Recipient], for age -e -i.
+func (i *pointedIdentity) Wrap(fileKey []byte) ([]*age.Stanza, error) {
+	key, err := i.keys.open(i.at)
+	if err != nil {
+		return nil, err
+	}
+	return key.Recipient().Wrap(fileKey)
+}
+
+// inPlugin puts an error into the words of this program, as one text: that is
+// what age shows of a plugin.
+func inPlugin(err error) error {
+	f := explain(err)
+	switch {
+	case is[*wallet.NoWalletError](err):
+		f.Message = strings.Replace(f.Message, "no wallet yet", "no such wallet", 1)
+		f.Hint = "print its identity again: carekey age identity"
+	case is[*wallet.InputError](err):
+		f.Hint = "print it again: carekey age identity, or carekey age recipient"
+	}
+	text := f.Message
+	if f.Hint != "" {
+		text += "\nhint: " + f.Hint
+	}
+	return errors.New(ui.CleanText(text))
+}

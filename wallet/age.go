@@ -1,0 +1,158 @@
+package wallet
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
+	"unicode"
+	"unicode/utf8"
+
+	"filippo.io/age"
+	"filippo.io/age/plugin"
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/wallet/keyring"
+)
+
+// What the age program (https://age-encryption.org) needs to open the records of a
+// wallet: FORMAT.md, "Strings for age". Ledger and store are not involved.
+
+// AgePlugin is the name under which age knows this program: it runs
+// age-plugin-carekey.
+const AgePlugin = "carekey"
+
+// AgePointer is an age identity that holds no key: it tells the plugin which
+// wallet to unlock.
+type AgePointer struct {
+	Folder [8]byte  // of the profile, in the home
+	Wallet [16]byte // which wallet that must be: hash of the self key's public key, the same for the same words
+	Home   string   // absolute path of the home; "" is wherever the program looks by itself
+}
+
+const (
+	agePointerVersion = 1
+	agePointerFixed   = 1 + 8 + 16
+	maxHome           = 4096 // bytes of Home
+)
+
+// String returns the text form, AGE-PLUGIN-CAREKEY-1 and Bech32.
+func (p AgePointer) String() string {
+	b := append([]byte{agePointerVersion}, p.Folder[:]...)
+	b = append(append(b, p.Wallet[:]...), p.Home...)
+	return plugin.EncodeIdentity(AgePlugin, b)
+}
+
+// ParseAgePointer reads the text form. Its errors are *InputError, and
+// *VersionError for one of a newer carekey.
+func ParseAgePointer(text string) (AgePointer, error) {
+	bad := &InputError{Field: "identity", Why: "not an identity of carekey, or not complete"}
+	name, b, err := plugin.ParseIdentity(text)
+	if err != nil || name != AgePlugin || len(b) == 0 {
+		return AgePointer{}, bad
+	}
+	if b[0] != agePointerVersion {
+		return AgePointer{}, &VersionError{What: "identity", Version: int(b[0])}
+	}
+	if len(b) < agePointerFixed || len(b) > agePointerFixed+maxHome {
+		return AgePointer{}, bad
+	}
+	p := AgePointer{Folder: [8]byte(b[1:]), Wallet: [16]byte(b[9:]), Home: string(b[agePointerFixed:])}
+	if !utf8.ValidString(p.Home) || p.String() != text {
+		return AgePointer{}, bad
+	}
+	for _, r := range p.Home {
+		if unicode.IsControl(r) {
+			return AgePointer{}, bad
+		}
+	}
+	return p, nil
+}
+
+// Dir is the wallet's folder in a home.
+func (p AgePointer) Dir(home string) string {
+	return filepath.Join(home, "wallets", hex.EncodeToString(p.Folder[:]))
+}
+
+// AgePointer returns the identity of this wallet, which must be the one of that
+// profile. home may be empty.
+func (w *Wallet) AgePointer(home, profile string) AgePointer {
+	p := AgePointer{Wallet: walletID(w.self.Public()), Home: home}
+	hex.Decode(p.Folder[:], []byte(filepath.Base(ProfileDir("", profile))))
+	return p
+}
+
+// walletID names a wallet by its words: the same on every ledger.
+func walletID(self crypto.PubKey) [16]byte {
+	h := crypto.TaggedHash(crypto.TagAgeIdentity, self[:])
+	return [16]byte(h[:16])
+}
+
+// AgeRecipient returns the age recipient that encrypts for this wallet. It is
+// not secret, stands on no ledger, and what was encrypted with it proves no sender.
+func (w *Wallet) AgeRecipient() string {
+	p := w.self.Public()
+	return plugin.EncodeRecipient(AgePlugin, p[:])
+}
+
+// ParseAgeRecipient reads what [Wallet.AgeRecipient] returns; its error is
+// *InputError.
+func ParseAgeRecipient(text string) (age.Recipient, error) {
+	bad := &InputError{Field: "recipient", Why: "not a recipient of carekey, or not complete"}
+	name, b, err := plugin.ParseRecipient(text)
+	if err != nil || name != AgePlugin || plugin.EncodeRecipient(AgePlugin, b) != text {
+		return nil, bad
+	}
+	p, err := crypto.ParsePubKey(b)
+	if err != nil {
+		return nil, bad
+	}
+	return crypto.RecordRecipient(p), nil
+}
+
+// AgeKey is the part of a wallet that opens records without their ledger, and
+// nothing else that is sealed: terms, envelopes and descriptions are bound to more.
+type AgeKey struct{ self *crypto.PrivateKey }
+
+// OpenAgeKey unlocks the wallet in dir, which must be the one that p names:
+// *OtherWalletError if it is not.
+func OpenAgeKey(ctx context.Context, dir string, k keyring.Store, item string, p AgePointer) (*AgeKey, error) {
+	secret, err := k.Get(ctx, item)
+	if err != nil {
+		return nil, err
+	}
+	entropy, err := crypto.DecodeEntropy(secret)
+	if err != nil {
+		return nil, &WrongKeyError{}
+	}
+	root := entropy.Root()
+	defer root.Wipe()
+	sealed, err := os.ReadFile(filepath.Join(dir, keyCheckFile))
+	if err == nil {
+		if _, err := root.LocalKey().Open(keyCheckFile, sealed); err != nil {
+			return nil, &WrongKeyError{}
+		}
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	self := root.SelfKey()
+	if id := walletID(self.Public()); !bytes.Equal(id[:], p.Wallet[:]) {
+		self.Wipe()
+		return nil, &OtherWalletError{}
+	}
+	return &AgeKey{self}, nil
+}
+
+// Identity opens records.
+func (k *AgeKey) Identity() age.Identity { return crypto.RecordIdentity(k.self) }
+
+// Recipient encrypts what Identity opens.
+func (k *AgeKey) Recipient() age.Recipient { return crypto.RecordRecipient(k.self.Public()) }
+
+// Wipe overwrites the key, which is not to be used afterwards.
+func (k *AgeKey) Wipe() { k.self.Wipe() }
+
+// ForAgeKey tells whether an [AgeKey] could be for one of a file's stanzas, so that
+// nothing is unlocked for others.
+func ForAgeKey(stanzas []*age.Stanza) bool { return crypto.HasStanza(stanzas) }
