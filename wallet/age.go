@@ -1,10 +1,10 @@
 package wallet
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"unicode"
@@ -75,28 +75,7 @@ func (p AgePointer) Dir(home string) string {
 	return filepath.Join(home, "wallets", hex.EncodeToString(p.Folder[:]))
 }
 
-// AgePointer returns the identity of this wallet, which must be the one of that
-// profile. home may be empty.
-func (w *Wallet) AgePointer(home, profile string) AgePointer {
-	p := AgePointer{Wallet: walletID(w.self.Public()), Home: home}
-	hex.Decode(p.Folder[:], []byte(filepath.Base(ProfileDir("", profile))))
-	return p
-}
-
-// walletID names a wallet by its words: the same on every ledger.
-func walletID(self crypto.PubKey) [16]byte {
-	h := crypto.TaggedHash(crypto.TagAgeIdentity, self[:])
-	return [16]byte(h[:16])
-}
-
-// AgeRecipient returns the age recipient that encrypts for this wallet. It is
-// not secret, stands on no ledger, and what was encrypted with it proves no sender.
-func (w *Wallet) AgeRecipient() string {
-	p := w.self.Public()
-	return plugin.EncodeRecipient(AgePlugin, p[:])
-}
-
-// ParseAgeRecipient reads what [Wallet.AgeRecipient] returns; its error is
+// ParseAgeRecipient reads what [AgeKey.RecipientText] returns; its error is
 // *InputError.
 func ParseAgeRecipient(text string) (age.Recipient, error) {
 	bad := &InputError{Field: "recipient", Why: "not a recipient of carekey, or not complete"}
@@ -115,10 +94,13 @@ func ParseAgeRecipient(text string) (age.Recipient, error) {
 // nothing else that is sealed: terms, envelopes and descriptions are bound to more.
 type AgeKey struct{ self *crypto.PrivateKey }
 
-// OpenAgeKey unlocks the wallet in dir, which must be the one that p names:
-// *OtherWalletError if it is not.
-func OpenAgeKey(ctx context.Context, dir string, k keyring.Store, item string, p AgePointer) (*AgeKey, error) {
-	secret, err := k.Get(ctx, item)
+// OpenAgeKey unlocks the wallet in dir for age; no ledger is looked at.
+func OpenAgeKey(ctx context.Context, dir string, k keyring.Store) (*AgeKey, error) {
+	s, err := ReadSettings(dir)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := k.Get(ctx, s.Item)
 	if err != nil {
 		return nil, err
 	}
@@ -126,6 +108,7 @@ func OpenAgeKey(ctx context.Context, dir string, k keyring.Store, item string, p
 	if err != nil {
 		return nil, &WrongKeyError{}
 	}
+	defer entropy.Wipe()
 	root := entropy.Root()
 	defer root.Wipe()
 	sealed, err := os.ReadFile(filepath.Join(dir, keyCheckFile))
@@ -133,15 +116,40 @@ func OpenAgeKey(ctx context.Context, dir string, k keyring.Store, item string, p
 		if _, err := root.LocalKey().Open(keyCheckFile, sealed); err != nil {
 			return nil, &WrongKeyError{}
 		}
-	} else if !errors.Is(err, os.ErrNotExist) {
+	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	self := root.SelfKey()
-	if id := walletID(self.Public()); !bytes.Equal(id[:], p.Wallet[:]) {
-		self.Wipe()
-		return nil, &OtherWalletError{}
+	return &AgeKey{root.SelfKey()}, nil
+}
+
+// At returns the identity that points to this wallet, which must be the one of that
+// profile. home may be empty.
+func (k *AgeKey) At(home, profile string) AgePointer {
+	p := AgePointer{Wallet: k.walletID(), Home: home}
+	hex.Decode(p.Folder[:], []byte(filepath.Base(ProfileDir("", profile))))
+	return p
+}
+
+// Check returns *OtherWalletError unless p points to this wallet.
+func (k *AgeKey) Check(p AgePointer) error {
+	if k.walletID() != p.Wallet {
+		return &OtherWalletError{}
 	}
-	return &AgeKey{self}, nil
+	return nil
+}
+
+// walletID names a wallet by its words: the same on every ledger.
+func (k *AgeKey) walletID() [16]byte {
+	self := k.self.Public()
+	h := crypto.TaggedHash(crypto.TagAgeIdentity, self[:])
+	return [16]byte(h[:16])
+}
+
+// RecipientText is the recipient for age -r. It is not secret, it stands on no
+// ledger, and what was encrypted with it proves no sender.
+func (k *AgeKey) RecipientText() string {
+	p := k.self.Public()
+	return plugin.EncodeRecipient(AgePlugin, p[:])
 }
 
 // Identity opens records.

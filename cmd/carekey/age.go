@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -27,7 +26,7 @@ own records and what was encrypted for carekey age recipient, and nothing else.
   carekey record get ID --age -o record.age
   age -d -i carekey.identity record.age`,
 		Args: takes(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.withWallet(cmd, looks, a.ageIdentity) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.withAgeKey(cmd, a.ageIdentity) },
 	}
 	recipient := &cobra.Command{
 		Use:   "recipient",
@@ -35,7 +34,7 @@ own records and what was encrypted for carekey age recipient, and nothing else.
 		Long: `Print a recipient for age -r: what is encrypted with it, your wallet opens. It is not
 secret. It is no address: nothing can be granted to it, and an age file names no sender.`,
 		Args: takes(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.withWallet(cmd, looks, a.ageRecipient) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.withAgeKey(cmd, a.ageRecipient) },
 	}
 	var force bool
 	install := &cobra.Command{
@@ -61,17 +60,35 @@ type ageJSON struct {
 	Recipient string `json:"recipient"`
 }
 
-func (a *app) ageIdentity(_ context.Context, w *wallet.Wallet) error {
-	home, err := a.home()
+// withAgeKey unlocks the wallet without its ledger.
+func (a *app) withAgeKey(cmd *cobra.Command, f func(p place, k *wallet.AgeKey) error) error {
+	p, err := a.place()
 	if err != nil {
 		return err
 	}
+	if p.settings == nil {
+		return &wallet.NoWalletError{Dir: p.dir}
+	}
+	store, err := a.keyringOf(p)
+	if err != nil {
+		return err
+	}
+	k, err := wallet.OpenAgeKey(cmd.Context(), p.dir, store)
+	if err != nil {
+		return err
+	}
+	defer k.Wipe()
+	return f(p, k)
+}
+
+func (a *app) ageIdentity(p place, k *wallet.AgeKey) error {
+	home := p.home
 	if home == a.usualHome() {
 		home = "" // the same user's plugin finds it, on any machine
 	}
-	id := w.AgePointer(home, a.profile()).String()
+	id := k.At(home, a.profile()).String()
 	if a.flags.json {
-		return a.printJSON(ageJSON{Identity: id, Recipient: w.AgeRecipient()})
+		return a.printJSON(ageJSON{Identity: id, Recipient: k.RecipientText()})
 	}
 	a.print("%s", id)
 	a.say("It holds no key: it points to this wallet, which age asks to open your records.")
@@ -93,11 +110,11 @@ func (a *app) usualHome() string {
 	return home
 }
 
-func (a *app) ageRecipient(_ context.Context, w *wallet.Wallet) error {
+func (a *app) ageRecipient(_ place, k *wallet.AgeKey) error {
 	if a.flags.json {
-		return a.printJSON(ageJSON{Recipient: w.AgeRecipient()})
+		return a.printJSON(ageJSON{Recipient: k.RecipientText()})
 	}
-	a.print("%s", w.AgeRecipient())
+	a.print("%s", k.RecipientText())
 	return nil
 }
 

@@ -138,7 +138,15 @@ func (a *app) openAgeKey(ctx context.Context, at wallet.AgePointer) (*wallet.Age
 	if err != nil {
 		return nil, err
 	}
-	return wallet.OpenAgeKey(ctx, dir, a.keyring(s.Keyring, dir), s.Item, at)
+	key, err := wallet.OpenAgeKey(ctx, dir, a.keyring(s.Keyring, dir))
+	if err != nil {
+		return nil, err
+	}
+	if err := key.Check(at); err != nil {
+		key.Wipe()
+		return nil, err
+	}
+	return key, nil
 }
 
 // pointedIdentity is an identity string: it unlocks when there is something to

@@ -16,14 +16,8 @@ import (
 func BenchmarkBudgetStart(b *testing.B) {
 	const rounds = 41
 	dir := b.TempDir()
-	version, err := exec.Command("go", "list", "-m", "-f", "{{.Version}}", "filippo.io/age").Output()
-	if err != nil {
-		b.Fatal("go list:", err)
-	}
-	install := exec.Command("go", "install", "filippo.io/age/cmd/age@"+strings.TrimSpace(string(version)))
-	install.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=", "GOOS=", "GOARCH=")
-	if out, err := install.CombinedOutput(); err != nil {
-		b.Skipf("age cannot be built: %v\n%s", err, out)
+	if err := buildAge(dir); err != nil {
+		b.Skip(err)
 	}
 	program := filepath.Join(dir, "carekey")
 	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {

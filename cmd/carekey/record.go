@@ -83,7 +83,7 @@ version they were given for; the new one needs a new grant.`,
 		RunE:  func(cmd *cobra.Command, args []string) error { return a.getRecord(cmd, args[0], g) },
 	}
 	get.Flags().StringVarP(&g.output, "output", "o", "", "write to `FILE`; - is stdout (the default)")
-	get.Flags().BoolVar(&g.age, "age", false, "keep it encrypted: an age file for your own key")
+	get.Flags().BoolVar(&g.age, "age", false, "keep it encrypted: an age file, which age opens with carekey age identity")
 	get.Flags().BoolVar(&g.force, "force", false, "overwrite FILE")
 	history := &cobra.Command{
 		Use:   "history ID",
@@ -286,6 +286,9 @@ func (a *app) getRecord(cmd *cobra.Command, id string, g getFlags) error {
 			return a.printJSON([]recordJSON{recordOf(r)})
 		}
 		a.say("%s, version %d, is in %s.", quoted(r.Title), r.Version, g.output)
+		if g.age {
+			a.next("age -d -i FILE %s, with what carekey age identity printed in FILE", g.output)
+		}
 		return nil
 	})
 }

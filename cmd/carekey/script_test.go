@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 	for _, who := range actors {
 		commands[who] = func() { os.Exit(testApp(actorEnv(who)).run(os.Args[1:])) }
 	}
+	commands[pluginName] = func() { os.Exit(testApp(nil).main(append([]string{pluginName}, os.Args[1:]...))) }
 	testscript.Main(m, commands)
 }
 
@@ -69,11 +70,14 @@ func actorEnv(who string) map[string]string {
 }
 
 func TestScripts(t *testing.T) {
+	bin := t.TempDir()
 	testscript.Run(t, testscript.Params{
 		Dir:                filepath.Join("..", "..", "testdata", "script"),
 		RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TZ", "UTC")
+			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
+			env.Setenv(envNode, os.Getenv(envNode))
 			env.Setenv(testClock, "2026-11-21T12:30:00Z")
 			for _, who := range actors {
 				if err := os.WriteFile(filepath.Join(env.WorkDir, who+".passphrase"), []byte("correct horse of "+who+"\n"), 0o600); err != nil {
@@ -84,7 +88,9 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"town": town, "exit": exitWith, "json": jsonValue, "is": jsonIs, "flip": flip, "glob": glob, "clock": clock, "nowhere": nowhere, "bytes": writeBytes, "mode": mode,
+			"tail": skipTail, "typage": typage,
 		},
+		Condition: tools(bin),
 	})
 }
 

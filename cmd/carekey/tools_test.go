@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// Programs of others that the tests compare this one with. A test that needs one
+// skips itself where it cannot be had, unless CAREKEY_NO_SKIP is set.
+
+// buildAge builds the stock age program of the version in go.mod into dir.
+func buildAge(dir string) error {
+	version, err := exec.Command("go", "list", "-m", "-f", "{{.Version}}", "filippo.io/age").Output()
+	if err != nil {
+		return fmt.Errorf("go list: %w", err)
+	}
+	install := exec.Command("go", "install", "filippo.io/age/cmd/age@"+strings.TrimSpace(string(version)))
+	install.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=", "GOOS=", "GOARCH=")
+	if out, err := install.CombinedOutput(); err != nil {
+		return fmt.Errorf("age cannot be built: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// envNode is the folder in which npm ci was run over testdata/node.
+const envNode = "CAREKEY_NODE"
+
+// nodePackages tells whether the packages of testdata/node are there.
+func nodePackages() error {
+	dir := os.Getenv(envNode)
+	if dir == "" {
+		return fmt.Errorf("%s is not set: copy package.json and package-lock.json from testdata/node into a folder, run npm ci in it, and name it", envNode)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "node_modules", "age-encryption")); err != nil {
+		return fmt.Errorf("%s: npm ci was not run: %w", envNode, err)
+	}
+	if _, err := exec.LookPath("node"); err != nil {
+		return err
+	}
+	return nil
+}
+
+// runNode starts a script of testdata/node where it finds its packages.
+func runNode(script string, args ...string) ([]byte, error) {
+	source, err := os.Open(filepath.Join(top(), "testdata", "node", script))
+	if err != nil {
+		return nil, err
+	}
+	defer source.Close()
+	cmd := exec.Command("node", append([]string{"--input-type=module", "-"}, args...)...)
+	cmd.Dir = os.Getenv(envNode)
+	cmd.Stdin = source
+	return cmd.CombinedOutput()
+}
+
+// tools are the conditions [stock-age] and [node-packages] of scripts. What is
+// built for them is put into bin, which is on the scripts' PATH.
+func tools(bin string) func(cond string) (bool, error) {
+	needed := map[string]func() error{
+		"stock-age":     sync.OnceValue(func() error { return buildAge(bin) }),
+		"node-packages": nodePackages,
+	}
+	return func(cond string) (bool, error) {
+		get, ok := needed[cond]
+		if !ok {
+			return false, fmt.Errorf("unknown condition %q", cond)
+		}
+		err := get()
+		if err != nil && os.Getenv("CAREKEY_NO_SKIP") == "" {
+			return false, nil
+		}
+		return err == nil, err
+	}
+}
+
+// typage: typage ARGS... runs testdata/node/typage.mjs.
+func typage(ts *testscript.TestScript, neg bool, args []string) {
+	source, err := filepath.Abs(filepath.Join(top(), "testdata", "node", "typage.mjs"))
+	ts.Check(err)
+	ts.Setenv("TYPAGE", source)
+	err = ts.Exec("sh", append([]string{"-c", `cd "$CAREKEY_NODE" && exec node --input-type=module - "$@" <"$TYPAGE"`, "typage"}, args...)...)
+	if (err == nil) == neg {
+		ts.Fatalf("typage %v: %v", args, err)
+	}
+}
+
+// skipTail: tail FILE FROM OUT writes what follows the first FROM bytes of a file.
+func skipTail(ts *testscript.TestScript, neg bool, args []string) {
+	b, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	var from int
+	_, err = fmt.Sscan(args[1], &from)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), b[from:], 0o600))
+}
+
+func needNode(t *testing.T) {
+	t.Helper()
+	if err := nodePackages(); err != nil {
+		missing(t, "needs the packages of testdata/node", err)
+	}
+}
