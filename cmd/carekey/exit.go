@@ -544,6 +544,9 @@ func explainText(err error) (failure, bool) {
 	if e, ok := errors.AsType[*crypto.ShareCodeError](err); ok {
 		return failure{"code-" + string(e.Kind), "the share code " + words[e.Kind], "ask for it again, or look for the consent yourself: carekey inbox", exitUsage}, true
 	}
+	if e, ok := errors.AsType[*node.InvitationError](err); ok {
+		return failure{"invitation-" + string(e.Kind), "the invitation " + words[e.Kind], "ask the operator of the node for it again", exitUsage}, true
+	}
 	if is[*crypto.WordCountError](err) || is[*crypto.WordError](err) || is[*crypto.ChecksumError](err) {
 		return failure{"bad-words", err.Error(), "compare them with your paper", exitUsage}, true
 	}

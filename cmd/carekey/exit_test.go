@@ -96,6 +96,7 @@ var explained = []struct {
 	{&contract.ConfigError{}, "configuration-tampered", 6},
 	{&crypto.AddressError{Kind: crypto.FaultMixed}, "address-mixed", 2},
 	{&crypto.ShareCodeError{Kind: crypto.FaultChecksum}, "code-checksum", 2},
+	{&node.InvitationError{Kind: crypto.FaultChecksum}, "invitation-checksum", 2},
 	{&crypto.WordCountError{Count: 3}, "bad-words", 2},
 	{&crypto.WordError{Index: 2, Word: "secretword"}, "bad-words", 2},
 	{&crypto.ChecksumError{}, "bad-words", 2},

@@ -231,7 +231,7 @@ func (p *configParser) key(word string) crypto.PubKey {
 
 func (p *configParser) name() string {
 	name := p.value("name")
-	if p.err == nil && !validName(name) {
+	if p.err == nil && !ValidName(name) {
 		p.fail("a name of 1 to 64 bytes without invisible characters")
 	}
 	return name
@@ -248,7 +248,9 @@ var invisible = [...][2]rune{
 	{0xfff0, 0xffff}, {0xe0000, 0x10ffff},
 }
 
-func validName(name string) bool {
+// ValidName tells whether a ledger can be called that: 1 to MaxName bytes of UTF-8,
+// nothing invisible, no spaces at the ends or two in a row.
+func ValidName(name string) bool {
 	if name == "" || len(name) > MaxName || !utf8.ValidString(name) {
 		return false
 	}

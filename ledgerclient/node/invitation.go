@@ -1,0 +1,204 @@
+package node
+
+import (
+	"encoding/base32"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"unicode"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// Invitation is all that a wallet must know of a node before it speaks with it.
+// Who hands it over is trusted with it: it says which ledger this is, which key
+// signs its heads and how the node proves itself. It is secret only as far as its
+// token is.
+//
+// The text form is "carekey-node1" and lower-case base32 (RFC 4648 without padding)
+// of
+//
+//	version 1 (1), ledger 32, checkpoint key 32
+//	length 1, name of the ledger
+//	number of URLs 1 (1 to 4), each behind its length in 1 byte
+//	number of fingerprints 1 (0 or 1), SHA-256 of the SubjectPublicKeyInfo 32
+//	length 1, submit token (0: none)
+//	checksum 4: the first bytes of the tagged hash of what precedes
+type Invitation struct {
+	Ledger      crypto.LedgerID // its id
+	Node        [32]byte        // Ed25519 key that signs the ledger's checkpoints
+	Name        string          // of the ledger, as its configuration has it
+	URLs        []string        // 1 to MaxURLs, in the order in which they are tried
+	Fingerprint crypto.Hash     // of the key in the node's TLS certificate; zero: the system's authorities vouch for it
+	Token       string          // submit token; "" for none
+}
+
+// Limits of an invitation.
+const (
+	MaxURLs = 4
+	MaxURL  = 200 // bytes
+)
+
+const invitationPrefix = "carekey-node1"
+
+// InvitationError says why a text is no invitation.
+type InvitationError struct{ Kind crypto.Fault }
+
+func (e *InvitationError) Error() string { return "invitation: " + string(e.Kind) }
+
+var invitationText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// IsInvitation tells whether a text looks like an invitation rather than a path.
+func IsInvitation(text string) bool {
+	return len(text) >= len(invitationPrefix) && strings.EqualFold(text[:len(invitationPrefix)], invitationPrefix)
+}
+
+// String returns the text form.
+func (i Invitation) String() string {
+	b := append([]byte{1}, i.Ledger[:]...)
+	b = append(b, i.Node[:]...)
+	sized := func(s string) { b = append(append(b, byte(len(s))), s...) }
+	sized(i.Name)
+	b = append(b, byte(len(i.URLs)))
+	for _, u := range i.URLs {
+		sized(u)
+	}
+	if i.Fingerprint.IsZero() {
+		b = append(b, 0)
+	} else {
+		b = append(append(b, 1), i.Fingerprint[:]...)
+	}
+	sized(i.Token)
+	sum := crypto.TaggedHash(crypto.TagInvitationChecksum, b)
+	return invitationPrefix + invitationText.EncodeToString(append(b, sum[:4]...))
+}
+
+// MarshalText returns the text form.
+func (i Invitation) MarshalText() ([]byte, error) { return []byte(i.String()), nil }
+
+// UnmarshalText is ParseInvitation.
+func (i *Invitation) UnmarshalText(text []byte) error {
+	parsed, err := ParseInvitation(string(text))
+	if err == nil {
+		*i = parsed
+	}
+	return err
+}
+
+// maxInvitation is more than the text form of any invitation has characters.
+const maxInvitation = 2048
+
+// ParseInvitation reads an invitation; case and white space do not matter. The
+// error is an *InvitationError.
+func ParseInvitation(text string) (Invitation, error) {
+	fail := func(kind crypto.Fault) (Invitation, error) { return Invitation{}, &InvitationError{kind} }
+	if len(text) > 4*maxInvitation {
+		return fail(crypto.FaultMalformed)
+	}
+	text = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return -1
+		case 'A' <= r && r <= 'Z':
+			return r - 'A' + 'a'
+		}
+		return r
+	}, text)
+	text, ok := strings.CutPrefix(text, invitationPrefix)
+	if !ok || len(text) > maxInvitation {
+		return fail(crypto.FaultMalformed)
+	}
+	b, err := invitationText.DecodeString(text)
+	if err != nil || len(b) < 5 || invitationText.EncodeToString(b) != text {
+		return fail(crypto.FaultMalformed)
+	}
+	b, sum := b[:len(b)-4], b[len(b)-4:]
+	want := crypto.TaggedHash(crypto.TagInvitationChecksum, b)
+	if string(want[:4]) != string(sum) {
+		return fail(crypto.FaultChecksum)
+	}
+	if b[0] != 1 {
+		return fail(crypto.FaultVersion)
+	}
+	r := reader{b: b[1:]}
+	sized := func() string { return string(r.next(int(r.byte()))) }
+	var i Invitation
+	r.take(i.Ledger[:])
+	r.take(i.Node[:])
+	i.Name = sized()
+	urls := int(r.byte())
+	r.check(urls >= 1 && urls <= MaxURLs)
+	for range urls {
+		if r.err == nil {
+			i.URLs = append(i.URLs, sized())
+		}
+	}
+	fingerprints := r.byte()
+	r.check(fingerprints <= 1)
+	if fingerprints == 1 {
+		r.take(i.Fingerprint[:])
+		r.check(!i.Fingerprint.IsZero())
+	}
+	i.Token = sized()
+	if r.end("invitation") != nil || !i.Valid() {
+		return fail(crypto.FaultMalformed)
+	}
+	return i, nil
+}
+
+// Valid tells whether String yields an invitation that ParseInvitation accepts.
+func (i *Invitation) Valid() bool {
+	if !contract.ValidName(i.Name) || len(i.URLs) < 1 || len(i.URLs) > MaxURLs || (i.Token != "" && !ValidToken(i.Token)) {
+		return false
+	}
+	tls := false
+	for n, u := range i.URLs {
+		if !ValidURL(u) {
+			return false
+		}
+		for _, before := range i.URLs[:n] {
+			if before == u {
+				return false
+			}
+		}
+		tls = tls || strings.HasPrefix(u, "https://")
+	}
+	return tls || i.Fingerprint.IsZero()
+}
+
+// ValidURL tells whether a node can be reached at u: https, or http on loopback;
+// a host, perhaps a port and a path, and nothing else; in the one form that URLs
+// of a node have, without a slash at the end.
+func ValidURL(u string) bool {
+	p, err := url.Parse(u)
+	if err != nil || len(u) > MaxURL || p.Host == "" || p.User != nil || p.Opaque != "" || p.RawQuery != "" || p.ForceQuery || p.Fragment != "" || p.RawFragment != "" {
+		return false
+	}
+	for _, c := range []byte(u) {
+		if c <= ' ' || c > '~' {
+			return false
+		}
+	}
+	if p.String() != u || strings.HasSuffix(u, "/") || strings.HasSuffix(u, "#") || p.Host != strings.ToLower(p.Host) || p.Hostname() == "" || strings.HasSuffix(p.Host, ":") {
+		return false
+	}
+	switch p.Scheme {
+	case "https":
+		return true
+	case "http":
+		return isLoopback(p.Hostname())
+	}
+	return false
+}
+
+// isLoopback tells whether a host of a URL is this machine, whatever a name
+// server says.
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.Zone() == "" && net.IP(a.AsSlice()).IsLoopback()
+}

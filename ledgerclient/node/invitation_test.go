@@ -1,0 +1,117 @@
+package node
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/carekey/carekey/crypto"
+)
+
+func invitation() Invitation {
+	return Invitation{Ledger: crypto.LedgerID{1, 2}, Node: [32]byte{3}, Name: "City ledger", Fingerprint: crypto.Hash{9},
+		URLs: []string{"https://ledger.example.org:8443", "http://127.0.0.1:8080/under/here"}, Token: "abcdefgh-12345678"}
+}
+
+func TestInvitation(t *testing.T) {
+	want := invitation()
+	text := want.String()
+	if !strings.HasPrefix(text, "carekey-node1") || text != strings.ToLower(text) {
+		t.Errorf("%s", text)
+	}
+	for _, as := range []string{text, strings.ToUpper(text), " " + text[:30] + "\n  " + text[30:] + "\n"} {
+		got, err := ParseInvitation(as)
+		if err != nil || !reflect.DeepEqual(got, want) || got.String() != text {
+			t.Errorf("%q: %v %+v", as, err, got)
+		}
+		if !IsInvitation(strings.TrimSpace(as)) {
+			t.Errorf("%q is not known as an invitation", as)
+		}
+	}
+	// Every typing mistake is found.
+	for i := len(invitationPrefix); i < len(text); i++ {
+		for _, c := range "abc234567z" {
+			if bad := text[:i] + string(c) + text[i+1:]; bad != text {
+				if _, err := ParseInvitation(bad); err == nil {
+					t.Fatalf("a wrong character %d passes", i)
+				}
+			}
+		}
+	}
+	var e *InvitationError
+	for bad, kind := range map[string]crypto.Fault{
+		"": crypto.FaultMalformed, "carekey-node1": crypto.FaultMalformed, text[1:]: crypto.FaultMalformed,
+		text[:len(text)-1]: crypto.FaultMalformed, text + "aaaaaaaa": crypto.FaultChecksum, strings.Repeat(text, 50): crypto.FaultMalformed,
+	} {
+		if _, err := ParseInvitation(bad); !errors.As(err, &e) || (e.Kind != kind && e.Kind != crypto.FaultMalformed) {
+			t.Errorf("%.40q: %v", bad, err)
+		}
+	}
+}
+
+func TestInvitationHasOneForm(t *testing.T) {
+	for name, change := range map[string]func(*Invitation){
+		"no name":           func(i *Invitation) { i.Name = "" },
+		"a name that turns": func(i *Invitation) { i.Name = "a\u202eb" },
+		"no URL":            func(i *Invitation) { i.URLs = nil },
+		"five URLs": func(i *Invitation) {
+			i.URLs = []string{"https://a", "https://b", "https://c", "https://d", "https://e"}
+		},
+		"one URL twice":         func(i *Invitation) { i.URLs = []string{"https://a", "https://a"} },
+		"a short token":         func(i *Invitation) { i.Token = "abc" },
+		"a token with a line":   func(i *Invitation) { i.Token = "abcdefgh\n12345678" },
+		"a pin without TLS":     func(i *Invitation) { i.URLs = []string{"http://127.0.0.1:1"} },
+		"http far away":         func(i *Invitation) { i.URLs[0] = "http://ledger.example.org" },
+		"http almost loopback":  func(i *Invitation) { i.URLs[0] = "http://127.0.0.1.example.org" },
+		"http localhost.evil":   func(i *Invitation) { i.URLs[0] = "http://localhost.example.org" },
+		"http with a user":      func(i *Invitation) { i.URLs[0] = "http://127.0.0.1@example.org" },
+		"https with a password": func(i *Invitation) { i.URLs[0] = "https://a:b@example.org" },
+		"a query":               func(i *Invitation) { i.URLs[0] = "https://example.org?x" },
+		"an empty query":        func(i *Invitation) { i.URLs[0] = "https://example.org?" },
+		"a fragment":            func(i *Invitation) { i.URLs[0] = "https://example.org#x" },
+		"an empty fragment":     func(i *Invitation) { i.URLs[0] = "https://example.org#" },
+		"a slash at the end":    func(i *Invitation) { i.URLs[0] = "https://example.org/" },
+		"upper case":            func(i *Invitation) { i.URLs[0] = "https://Example.org" },
+		"an upper scheme":       func(i *Invitation) { i.URLs[0] = "HTTPS://example.org" },
+		"no host":               func(i *Invitation) { i.URLs[0] = "https:///x" },
+		"no port after a colon": func(i *Invitation) { i.URLs[0] = "https://example.org:" },
+		"another scheme":        func(i *Invitation) { i.URLs[0] = "file:///etc/passwd" },
+		"a control character":   func(i *Invitation) { i.URLs[0] = "https://example.org/\x7f" },
+		"a long URL":            func(i *Invitation) { i.URLs[0] = "https://example.org/" + strings.Repeat("x", 200) },
+	} {
+		i := invitation()
+		change(&i)
+		if got, err := ParseInvitation(i.String()); err == nil {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	for _, u := range []string{"https://example.org", "https://[2001:db8::1]:8443", "http://[::1]:80", "http://localhost:8080", "http://127.1.2.3", "https://example.org/a/b"} {
+		if !ValidURL(u) {
+			t.Errorf("%s refused", u)
+		}
+	}
+}
+
+func FuzzParseInvitation(f *testing.F) {
+	i := invitation()
+	f.Add(i.String())
+	i.Token, i.Fingerprint = "", crypto.Hash{}
+	f.Add(i.String())
+	f.Add(strings.ToUpper(i.String()))
+	f.Add("carekey-node1")
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := ParseInvitation(text)
+		if err != nil {
+			return
+		}
+		again, err := ParseInvitation(got.String())
+		if err != nil || !reflect.DeepEqual(again, got) {
+			t.Fatalf("%v: %+v is not %+v", err, again, got)
+		}
+		plain := strings.ToLower(strings.Join(strings.Fields(text), ""))
+		if plain != got.String() {
+			t.Fatalf("%q and %q are one invitation", plain, got.String())
+		}
+	})
+}
