@@ -493,6 +493,9 @@ func explainLedger(err error) (failure, bool) {
 		return failure{"clock-doubtful", fmt.Sprintf("your clock says %s, and the ledger's last entry is of %s", day(e.Now), day(e.Last)),
 			"if your clock is right, add --accept-clock", exitRefused}, true
 	}
+	if e, ok := errors.AsType[*embedded.ReplicaError](err); ok {
+		return failure{"ledger-replica", "the folder " + e.Dir + " is a node's copy of an order kept elsewhere: nothing can be entered here", "go to the node: ask its operator for an invitation", exitRefused}, true
+	}
 	if e, ok := errors.AsType[*contract.ContractVersionError](err); ok {
 		return failure{"newer-contract", e.Error(), "use a newer carekey", exitUnexpected}, true
 	}

@@ -121,6 +121,7 @@ var explained = []struct {
 	{&node.RefusedError{Kind: node.KindNoVersion}, "node-version", 1},
 	{&node.RefusedError{Kind: node.KindBusy}, "node-busy", 5},
 	{&ledgerclient.UnreachableError{Service: "ledger", Err: &node.RefusedError{Kind: node.KindClock}}, "ledger-unreachable", 5},
+	{&embedded.ReplicaError{Replica: true}, "ledger-replica", 3},
 	{&fs.PathError{Op: "write", Path: "f", Err: syscall.ENOSPC}, "disk-full", 1},
 	{&fs.PathError{Op: "open", Path: "f", Err: syscall.EROFS}, "read-only", 1},
 	{&fs.PathError{Op: "open", Path: "f", Err: syscall.EACCES}, "permission-denied", 1},

@@ -30,9 +30,10 @@ const (
 	bubbleTea = "github.com/charmbracelet/bubbletea"
 	cobraPkg  = "github.com/spf13/cobra"
 
-	backend    = module + "/ledgerclient/embedded"
-	keyringPkg = module + "/wallet/keyring"
-	nodeServer = module + "/ledgerclient/node/server"
+	backend     = module + "/ledgerclient/embedded"
+	keyringPkg  = module + "/wallet/keyring"
+	nodeServer  = module + "/ledgerclient/node/server"
+	conformance = module + "/ledgerclient/ledgertest"
 )
 
 // sourceFile is a Go file of the project, for whatever system it is.
@@ -124,9 +125,10 @@ var rules = []struct {
 	{"log/slog", func(f sourceFile) bool { return within(f.pkg, module+"/cmd") || f.pkg == nodeServer }, "libraries do not print; a node's server writes to the log it is given"},
 	{module + "/testdata", func(f sourceFile) bool { return f.pkg == module+"/cmd/carekey" }, "only try uses what is shipped"},
 	{backend, func(f sourceFile) bool {
-		return within(f.pkg, module+"/cmd/carekey") || within(f.pkg, module+"/cmd/carekey-node") || within(f.pkg, backend) || f.pkg == nodeServer
+		return within(f.pkg, module+"/cmd/carekey") || within(f.pkg, module+"/cmd/carekey-node") || within(f.pkg, backend) || f.pkg == nodeServer || f.pkg == conformance
 	}, "only the program chooses a backend"},
 	{nodeServer, func(f sourceFile) bool { return within(f.pkg, module+"/cmd/carekey-node") }, "the wallet serves nobody"},
+	{conformance, func(f sourceFile) bool { return within(f.pkg, module+"/cmd/carekey-node") }, "the suite is for tests and for operators"},
 	{module + "/ledgerclient/keeper", func(f sourceFile) bool { return within(f.pkg, module+"/ledgerclient") }, "keepers are behind a backend"},
 	{keyringPkg, func(f sourceFile) bool {
 		return within(f.pkg, module+"/cmd/carekey") || within(f.pkg, module+"/wallet")
@@ -168,7 +170,7 @@ func TestLayeringImports(t *testing.T) {
 // name their errors and constants, to put them into words.
 func TestLayeringApp(t *testing.T) {
 	for _, f := range sources(t) {
-		if f.test || !within(f.pkg, module+"/cmd") || f.path == "cmd/carekey/app.go" {
+		if f.test || !within(f.pkg, module+"/cmd") || strings.HasSuffix(f.path, "/app.go") {
 			continue
 		}
 		local := map[string]bool{} // names of the two packages in this file

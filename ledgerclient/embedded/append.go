@@ -16,7 +16,7 @@ const MaxIdle = 31 * 24
 // contract. The ledger hour is the clock's, but never before that of the last
 // entry.
 //
-// Errors: *ClockError, *ReadOnlyError, *BusyError, *DamagedError, ctx's, and
+// Errors: *ReplicaError, *ClockError, *ReadOnlyError, *BusyError, *DamagedError, ctx's, and
 // those of the file system (errors.Is tells syscall.ENOSPC). After an error look
 // the entries up before sending them again: nothing or all of the batch is in
 // the log.
@@ -32,7 +32,15 @@ func (f *Folder) Append(ctx context.Context, entries []contract.Entry) ([]ledger
 		return nil, err
 	}
 	err = f.locked(ctx, true, func() error {
-		err := f.judge(entries, out)
+		if replica, err := f.isReplica(); err != nil {
+			return err
+		} else if replica {
+			return &ReplicaError{Dir: f.dir, Replica: true}
+		}
+		hour, err := f.ledgerHour()
+		if err == nil {
+			err = f.judge(entries, out, func(int) contract.Hour { return hour })
+		}
 		if err == nil && len(f.tables.pending) > 0 {
 			err = f.commit()
 		}
@@ -71,19 +79,25 @@ func (f *Folder) precheck(ctx context.Context, entries []contract.Entry) ([]ledg
 	return out, errors.Join(append(errs, ctx.Err())...)
 }
 
-// judge fills in the outcomes and makes the accepted entries pending.
-func (f *Folder) judge(entries []contract.Entry, out []ledgerclient.Outcome) error {
-	t := f.tables
+// ledgerHour is the hour at which entries are judged now.
+func (f *Folder) ledgerHour() (contract.Hour, error) {
 	hour := f.hour()
 	if hour > f.last.Hour && hour-f.last.Hour > MaxIdle && !f.accept {
-		return &ClockError{Last: f.last.Hour, Now: hour}
+		return 0, &ClockError{Last: f.last.Hour, Now: hour}
 	}
-	hour = max(hour, f.last.Hour)
+	return max(hour, f.last.Hour), nil
+}
+
+// judge fills in the outcomes and makes the accepted entries pending. hourOf
+// gives the ledger hour of each.
+func (f *Folder) judge(entries []contract.Entry, out []ledgerclient.Outcome, hourOf func(i int) contract.Hour) error {
+	t := f.tables
 	if err := t.growIndex(t.size + uint64(len(entries))); err != nil {
 		return err
 	}
 	for i := range entries {
 		o := &out[i]
+		hour := hourOf(i)
 		o.Hour = hour
 		if o.Refusal != nil {
 			o.Refusal.Hour = hour

@@ -2,8 +2,6 @@ package embedded
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
 	"errors"
 	"io/fs"
 	"os"
@@ -11,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -26,7 +23,25 @@ func Create(dir, name string, clock func() time.Time) (*Folder, error) {
 	return create(dir, name, Options{Clock: clock}, systemFiles{}, networkFS)
 }
 
-func create(dir, name string, opt Options, ops fileOps, network func(string) (string, error)) (_ *Folder, err error) {
+// CreateFrom is Create with the keys and the configuration of f. The zero Ordered
+// makes a folder that keeps its own order; otherwise it becomes a replica of an
+// order in which f.Entry stands, see Ordered.
+//
+// Errors: those of Create, and *contract.Refusal for an hour at which entry 0 is
+// not accepted.
+func CreateFrom(dir string, f Founding, at Ordered, opt Options) (*Folder, error) {
+	return createFrom(dir, f, at, opt, systemFiles{}, networkFS)
+}
+
+func create(dir, name string, opt Options, ops fileOps, network func(string) (string, error)) (*Folder, error) {
+	fd, err := NewFounding(name)
+	if err != nil {
+		return nil, err
+	}
+	return createFrom(dir, fd, Ordered{}, opt, ops, network)
+}
+
+func createFrom(dir string, fd Founding, at Ordered, opt Options, ops fileOps, network func(string) (string, error)) (_ *Folder, err error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		if err := os.MkdirAll(filepath.Dir(filepath.Clean(dir)), 0o700); err != nil {
 			return nil, err
@@ -57,7 +72,7 @@ func create(dir, name string, opt Options, ops fileOps, network func(string) (st
 	if f.wait == 0 {
 		f.wait = defaultWait
 	}
-	if err := f.found(name); err != nil {
+	if err := f.found(fd, at); err != nil {
 		if errors.Is(err, fs.ErrPermission) || readOnly(err) {
 			err = &ReadOnlyError{Dir: dir, Err: err}
 		}
@@ -73,7 +88,7 @@ func create(dir, name string, opt Options, ops fileOps, network func(string) (st
 // found makes the files of a new ledger, under its lock. The mark `unfinished`
 // is there from before the first until after the last of them, so that a ledger
 // that lost a file is never taken for one that was never finished.
-func (f *Folder) found(name string) (err error) {
+func (f *Folder) found(fd Founding, at Ordered) (err error) {
 	names, err := entryNames(f.dir)
 	if err != nil {
 		return err
@@ -113,7 +128,7 @@ func (f *Folder) found(name string) (err error) {
 			return err
 		}
 	}
-	if err := f.writeFounded(name); err != nil {
+	if err := f.writeFounded(fd, at); err != nil {
 		return err
 	}
 	if err := f.ops.remove(unfinished); err != nil {
@@ -125,7 +140,7 @@ func (f *Folder) found(name string) (err error) {
 // foundedFiles are all names that Create makes, in an order in which they can be
 // removed.
 var foundedFiles = []string{
-	genesisFile, leavesFile, checkpointFile + ".new", nodeKeyFile, entryKeyFile, keeperKeyFile, "keys",
+	genesisFile, leavesFile, orderFile, checkpointFile + ".new", nodeKeyFile, entryKeyFile, keeperKeyFile, "keys",
 }
 
 // mayFound tells whether a folder with these names in it may become a ledger: it
@@ -161,39 +176,21 @@ func entryNames(dir string) (map[string]bool, error) {
 	return names, nil
 }
 
-// writeFounded makes the keys, the configuration, entry 0 and, last, the
+// writeFounded writes the keys, the configuration, entry 0 and, last, the
 // checkpoint, from which on there is a ledger.
-func (f *Folder) writeFounded(name string) error {
-	var seed [32]byte
-	rand.Read(seed[:])
-	private := ed25519.NewKeyFromSeed(seed[:])
-	entryKey, keeperKey := crypto.GenerateKey(), crypto.GenerateKey()
-	c := contract.Config{
-		Name:      name,
-		Contract:  contract.ContractVersion,
-		Nodes:     []contract.Node{{Checkpoint: [32]byte(private.Public().(ed25519.PublicKey)), Key: entryKey.Public()}},
-		Threshold: 1,
-		Keepers:   []crypto.PubKey{keeperKey.Public()},
-		Release:   1,
-	}
-	rand.Read(c.Random[:])
-	doc := c.Marshal()
-	if _, err := contract.ParseConfig(doc); err != nil {
+func (f *Folder) writeFounded(fd Founding, at Ordered) error {
+	c, err := contract.ParseConfig(fd.Genesis)
+	if err != nil {
 		return err
 	}
 	id := c.LedgerID()
-	e := contract.Entry{
-		Version:    contract.Version,
-		Kind:       contract.KindConfig,
-		Author:     entryKey.Public(),
-		Commitment: contract.ConfigCommitment(doc),
-	}
-	if err := e.Sign(id, entryKey); err != nil {
-		return err
+	hour := f.hour()
+	if at.Next > 0 {
+		hour = at.Hour
 	}
 	t := newTables(id, c.Params(), leafFile{})
 	t.index.reset(firstBits)
-	leaf, err := t.admit(&e, e.ID(id), f.hour())
+	leaf, err := t.admit(&fd.Entry, fd.Entry.ID(id), hour)
 	if err != nil {
 		return err
 	}
@@ -205,25 +202,30 @@ func (f *Folder) writeFounded(name string) error {
 	if err != nil {
 		return err
 	}
-	first, err := checkpointSigner{key, private}.checkpoint(1, root)
+	first, err := checkpointSigner{key, fd.checkpoint}.checkpoint(1, root)
 	if err != nil {
 		return err
 	}
 	if err := f.ops.mkdir(f.path("keys"), f.modes.keyDir); err != nil {
 		return err
 	}
-	raw := leaf.Marshal()
-	for _, w := range []struct {
+	type written struct {
 		name string
 		data []byte
 		mode fs.FileMode
-	}{
-		{nodeKeyFile, marshalKey(seed), f.modes.key},
-		{entryKeyFile, marshalKey(entryKey.ExposeSecret()), f.modes.key},
-		{keeperKeyFile, marshalKey(keeperKey.ExposeSecret()), f.modes.key},
-		{genesisFile, doc, f.modes.file},
+	}
+	raw := leaf.Marshal()
+	files := []written{
+		{nodeKeyFile, marshalKey([32]byte(fd.checkpoint.Seed())), f.modes.key},
+		{entryKeyFile, marshalKey(fd.entry.ExposeSecret()), f.modes.key},
+		{keeperKeyFile, marshalKey(fd.keeper.ExposeSecret()), f.modes.key},
+		{genesisFile, fd.Genesis, f.modes.file},
 		{leavesFile, raw[:], f.modes.file},
-	} {
+	}
+	if at.Next > 0 {
+		files = append(files, written{orderFile, marshalMarks([]mark{{1, at.Next}}), f.modes.file})
+	}
+	for _, w := range files {
 		if err := writeFile(f.ops, f.path(w.name), w.data, w.mode); err != nil {
 			return err
 		}

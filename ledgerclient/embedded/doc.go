@@ -12,6 +12,7 @@
 //	hashes       hashes of the log's tree             ┐
 //	state        slots and hashes of the state tree   │ follow from the leaves
 //	index        entry id → position                  ┘
+//	order        only in a replica of an order kept elsewhere, see replica.go
 //	lock         empty; locked shared by readers, exclusively by writers
 //	keys/        node.ed25519 (checkpoints), node.k256 (entry 0), keeper.k256
 //	store/       ciphertext, see store.go

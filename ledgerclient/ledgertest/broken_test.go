@@ -1,0 +1,264 @@
+package ledgertest_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/ledgertest"
+	"github.com/carekey/carekey/ledgerclient/order"
+)
+
+// broken is an order in memory that breaks one rule.
+type broken struct {
+	ledgertest.Memory
+	append func(b *broken, es []contract.Entry, was uint64, p []uint64) []uint64
+	before func(b *broken, es []contract.Entry) []contract.Entry // what is really ordered
+	read   func(from uint64, items []order.Item) []order.Item
+	head   func(uint64) uint64
+	opened func(b *broken)
+}
+
+func (b *broken) Append(ctx context.Context, es []contract.Entry) ([]uint64, error) {
+	was, _ := b.Memory.Head(ctx)
+	put := es
+	if b.before != nil {
+		put = b.before(b, slices.Clone(es))
+	}
+	p, err := b.Memory.Append(ctx, put)
+	if b.append != nil {
+		p = b.append(b, es, was, p)
+	}
+	return p, err
+}
+
+func (b *broken) Read(ctx context.Context, from uint64) ([]order.Item, error) {
+	items, err := b.Memory.Read(ctx, from)
+	if b.read != nil {
+		items = b.read(from, items)
+	}
+	return items, err
+}
+
+func (b *broken) Head(ctx context.Context) (uint64, error) {
+	n, err := b.Memory.Head(ctx)
+	if b.head != nil {
+		n = b.head(n)
+	}
+	return n, err
+}
+
+// Each of these backends breaks one rule. The suite must say so in the case that
+// is there for the rule.
+func TestBrokenBackendsAreCaught(t *testing.T) {
+	hour := contract.Hour(0)
+	now := func() contract.Hour { return hour }
+	table := map[string]*broken{
+		"positions": {append: func(_ *broken, _ []contract.Entry, was uint64, p []uint64) []uint64 { return p[:len(p)-1] }},
+		"any-bytes": {read: func(_ uint64, items []order.Item) []order.Item {
+			for i := range items {
+				if items[i].Entry.Version == '\n' { // a line end in a file of lines
+					items[i].Entry.Version = ' '
+				}
+			}
+			return items
+		}},
+		"same-bytes": {before: func(b *broken, es []contract.Entry) []contract.Entry {
+			r, _ := b.Memory.Read(context.Background(), 0)
+			for i := range es { // every third entry is taken for a new one
+				if n := len(r); n > 0 && r[n-1].Entry == es[i] {
+					es[i].Hours ^= 0x55
+				}
+			}
+			return es
+		}},
+		"other-bytes": {before: func(b *broken, es []contract.Entry) []contract.Entry {
+			r, _ := b.Memory.Read(context.Background(), 0)
+			for i := range es { // an entry is known by what is signed
+				for _, old := range r {
+					same := old.Entry
+					same.Signature = es[i].Signature
+					if same == es[i] {
+						es[i] = old.Entry
+					}
+				}
+			}
+			return es
+		}},
+		"batch": {before: func(_ *broken, es []contract.Entry) []contract.Entry {
+			if len(es) == order.MaxAppend {
+				es[100], es[101] = es[101], es[100]
+			}
+			return es
+		}},
+		"read": {read: func(from uint64, items []order.Item) []order.Item {
+			if len(items) > 1000 {
+				items[900] = items[0]
+			}
+			return items
+		}},
+		"head": {head: func(n uint64) uint64 { return n / 2 * 2 }},
+		"unchanged": {read: func(from uint64, items []order.Item) []order.Item {
+			for i := range items { // hours are those of the reading
+				items[i].Hour = hour
+			}
+			return items
+		}},
+		"durable": {opened: func(b *broken) {
+			clock := b.Clock
+			items, _ := b.Memory.Read(context.Background(), 0)
+			b.Memory = ledgertest.Memory{Clock: clock} // comes back without the last item
+			for _, i := range items[:max(0, len(items)-1)] {
+				b.Clock = func() contract.Hour { return i.Hour }
+				b.Memory.Append(context.Background(), []contract.Entry{i.Entry})
+			}
+			b.Clock = clock
+		}},
+		"hours": {Memory: ledgertest.Memory{Clock: func() contract.Hour { return hour + 5 }}},
+		"clock": {read: func(from uint64, items []order.Item) []order.Item {
+			for i := range items {
+				items[i].Hour -= items[i].Hour % 3
+			}
+			return items
+		}},
+		"concurrent": {append: func(_ *broken, es []contract.Entry, was uint64, p []uint64) []uint64 {
+			if len(es) == 7 { // the positions are those of before the lock was taken
+				for i := range p {
+					p[i] = was + uint64(i)
+				}
+			}
+			return p
+		}},
+		"derived": {read: func(from uint64, items []order.Item) []order.Item {
+			if from > 0 { // two readers see two orders
+				r := rand.New(rand.NewPCG(uint64(len(items)), 0))
+				r.Shuffle(len(items), func(i, j int) { items[i].Entry, items[j].Entry = items[j].Entry, items[i].Entry })
+			}
+			return items
+		}},
+		"seeded": {before: func(_ *broken, es []contract.Entry) []contract.Entry {
+			if len(es) > 30 && es[0].Version == contract.Version && es[1].Version == contract.Version { // sorted, as by a careless chain
+				slices.Reverse(es)
+			}
+			return es
+		}},
+	}
+	harness := func(b *broken, only string) ledgertest.Harness {
+		return ledgertest.Harness{
+			Dir:  t.TempDir(),
+			Only: only,
+			Seed: 1, Entries: 600,
+			SetHour: func(h contract.Hour) error { hour = h; return nil },
+			Order: func(context.Context) (order.Backend, error) {
+				if b.opened != nil {
+					b.opened(b)
+				}
+				return b, nil
+			},
+		}
+	}
+	for _, c := range ledgertest.Cases(ledgertest.Harness{Order: harness(nil, "").Order}) {
+		b := table[c.Name]
+		if b == nil {
+			t.Errorf("no backend breaks the rule of %s: %s", c.Name, c.Rule)
+			continue
+		}
+		delete(table, c.Name)
+		if b.Clock == nil {
+			b.Clock = now
+		}
+		caught := false
+		err := ledgertest.Check(t.Context(), harness(b, c.Name), func(r ledgertest.Result) {
+			if r.Name == c.Name && r.Err != nil {
+				caught = true
+				t.Logf("%s: %v", r.Name, r.Err)
+			}
+		})
+		if err != nil || !caught {
+			t.Errorf("%s: a backend that breaks the rule passes (%v)", c.Name, err)
+		}
+	}
+	for name := range table {
+		t.Errorf("no case is named %s", name)
+	}
+}
+
+// lying is a folder ledger that breaks one rule.
+type lying struct {
+	*embedded.Folder
+	outcomes func(es []contract.Entry, out []ledgerclient.Outcome)
+	find     func(at uint64) uint64
+}
+
+func (l lying) Append(ctx context.Context, es []contract.Entry) ([]ledgerclient.Outcome, error) {
+	out, err := l.Folder.Append(ctx, es)
+	if l.outcomes != nil {
+		l.outcomes(es, out)
+	}
+	return out, err
+}
+
+func (l lying) Find(ctx context.Context, id contract.ID) (uint64, bool, error) {
+	at, ok, err := l.Folder.Find(ctx, id)
+	if l.find != nil {
+		at = l.find(at)
+	}
+	return at, ok, err
+}
+
+func TestLyingLedgersAreCaught(t *testing.T) {
+	table := map[string]lying{
+		"seeded": {outcomes: func(_ []contract.Entry, out []ledgerclient.Outcome) {
+			for i := range out {
+				if r := out[i].Refusal; r != nil && r.Rule == contract.RuleOncePerHour {
+					r.Rule = contract.RuleExpired
+				}
+			}
+		}},
+		"again": {outcomes: func(es []contract.Entry, out []ledgerclient.Outcome) {
+			for i := range out {
+				out[i].Duplicate = false
+			}
+		}},
+		"proofs": {find: func(at uint64) uint64 { return at &^ 1 }},
+	}
+	hour := ledgertest.FirstHour
+	clock := func() time.Time { return time.Unix(int64(hour)*3600, 0) }
+	for _, c := range ledgertest.Cases(ledgertest.Harness{Ledger: func(context.Context) (ledgerclient.Ledger, error) { return nil, nil }}) {
+		l, ok := table[c.Name]
+		if !ok {
+			t.Errorf("no ledger breaks the rule of %s: %s", c.Name, c.Rule)
+			continue
+		}
+		hour = ledgertest.FirstHour
+		dir := filepath.Join(t.TempDir(), "ledger")
+		f, err := embedded.CreateFrom(dir, ledgertest.Founding(1), embedded.Ordered{}, embedded.Options{Clock: clock})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		caught := false
+		err = ledgertest.Check(t.Context(), ledgertest.Harness{
+			Seed: 1, Entries: 400,
+			SetHour: func(h contract.Hour) error { hour = h; return nil },
+			Ledger: func(context.Context) (ledgerclient.Ledger, error) {
+				l.Folder, err = embedded.Open(dir, embedded.Options{Clock: clock})
+				return l, err
+			},
+		}, func(r ledgertest.Result) {
+			if r.Name == c.Name && r.Err != nil {
+				caught = true
+				t.Logf("%s: %v", r.Name, r.Err)
+			}
+		})
+		if err != nil || !caught {
+			t.Errorf("%s: a ledger that breaks the rule passes (%v)", c.Name, err)
+		}
+	}
+}

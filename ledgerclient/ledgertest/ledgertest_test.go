@@ -1,0 +1,103 @@
+package ledgertest_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/ledgertest"
+	"github.com/carekey/carekey/ledgerclient/order"
+	"github.com/carekey/carekey/ledgerclient/program"
+)
+
+// seededRoot is what the first 1,000 entries of seed 1 come to, on every backend
+// and for ever.
+const seededRoot = "560 accepted, 353 refused, 87 again: 561 leaves, root 5df12d0d12cb2cf9a2b760c1bd00e0e4c182e9dd46506db5685a56469050e56c"
+
+// root checks the seeded run's root.
+func checkRoot(t *testing.T, results []ledgertest.Result) {
+	t.Helper()
+	if os.Getenv("CAREKEY_LEDGERTEST_ENTRIES") != "" {
+		return
+	}
+	for _, r := range results {
+		if r.Name == "seeded" && r.Detail != seededRoot {
+			t.Errorf("seeded run: %s\nwant: %s", r.Detail, seededRoot)
+		}
+	}
+}
+
+func TestMemory(t *testing.T) {
+	hour := contract.Hour(0)
+	m := &ledgertest.Memory{Clock: func() contract.Hour { return hour }}
+	checkRoot(t, ledgertest.Run(t, ledgertest.Harness{
+		Order:   func(context.Context) (order.Backend, error) { return m, nil },
+		SetHour: func(h contract.Hour) error { hour = h; return nil },
+		Seed:    1,
+	}))
+}
+
+func TestFolder(t *testing.T) {
+	hour := ledgertest.FirstHour
+	clock := func() time.Time { return time.Unix(int64(hour)*3600, 0) }
+	dir := filepath.Join(t.TempDir(), "ledger")
+	f, err := embedded.CreateFrom(dir, ledgertest.Founding(1), embedded.Ordered{}, embedded.Options{Clock: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	checkRoot(t, ledgertest.Run(t, ledgertest.Harness{
+		Ledger: func(context.Context) (ledgerclient.Ledger, error) {
+			return embedded.Open(dir, embedded.Options{Clock: clock})
+		},
+		SetHour: func(h contract.Hour) error { hour = h; return nil },
+		Seed:    1,
+	}))
+}
+
+// missing skips a test for want of a tool, or fails it where nothing may be skipped.
+func missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CAREKEY_NO_SKIP") != "" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}
+
+// The example in testdata is what PROTOCOL.md promises: a backend in plain Python,
+// of at most 200 lines.
+func TestPythonProgram(t *testing.T) {
+	if _, err := exec.LookPath("python3"); err != nil {
+		missing(t, "python3 is not installed")
+	}
+	source, err := os.ReadFile("testdata/carekey-ledger-example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(source, []byte("\n")); n > 200 {
+		t.Errorf("%d lines", n)
+	}
+	dir := t.TempDir()
+	clock := filepath.Join(dir, "clock")
+	here, err := filepath.Abs("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", here+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	t.Setenv("EXAMPLE_CLOCK", clock)
+	checkRoot(t, ledgertest.Run(t, ledgertest.Harness{
+		Order: func(ctx context.Context) (order.Backend, error) {
+			return program.Start(ctx, "example:"+filepath.Join(dir, "order"), program.Options{Stderr: t.Output()})
+		},
+		SetHour: func(h contract.Hour) error { return os.WriteFile(clock, strconv.AppendUint(nil, uint64(h), 10), 0o600) },
+		Seed:    1,
+	}))
+}

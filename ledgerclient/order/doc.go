@@ -1,0 +1,35 @@
+// Package order is what a ledger asks of whoever keeps its order, and how the
+// rest of a ledger is derived from that: a Backend appends 222-byte entries, gives
+// each a position and the hour of its own clock, and reads them back. It knows no
+// rules, holds no key, and is believed nothing that the contract and the log do
+// not show.
+//
+//	l := order.NewLedger(backend, replica, time.Now)
+//	outcomes, err := l.Append(ctx, entries)
+//
+// # What a backend keeps
+//
+// Items are at the positions 0, 1, 2 …, without gaps and for ever. Each is
+// any 222 bytes and the hour at which they were appended, which is never before
+// that of the item before. The same bytes appended again keep the position that
+// they have: an item is known by all of its bytes and not by the entry's id, which
+// does not cover the signature, so that somebody could else take an entry's place
+// beforehand with the same entry and a false signature.
+//
+// An append that was not answered is an *UnknownError: it is in the order, or
+// will be, or never was. The ledger reads on and looks for it before it says
+// anything.
+//
+// # What is derived
+//
+// A replica consumes the items in order and judges each at its hour. What the
+// contract refuses, what is not an entry of this ledger and what stands in the
+// log already is no leaf. So all who read one order derive one log, state tree
+// and root, and junk in an order costs its readers a signature check and nothing
+// else.
+//
+// A ledger judges an entry before it orders it, so that only those that became
+// wrong in between are ordered and refused. Such bytes are never accepted later,
+// unlike with a folder, which forgets what it refused: an access that was ordered
+// before its grant has to be signed anew.
+package order

@@ -1,0 +1,264 @@
+package order
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// Replica is a log that is derived from an order, with the position up to which
+// the order was consumed. An embedded.Folder that was made with a Founding is one.
+type Replica interface {
+	ledgerclient.Ledger
+	// Consumed returns the position of the next item to consume and the hour of the
+	// last one that became a leaf.
+	Consumed(ctx context.Context) (position uint64, hour contract.Hour, err error)
+	// Consume judges the items that begin at that position and keeps what came of
+	// them, and the position behind them, durably and at once.
+	Consume(ctx context.Context, position uint64, items []Item) ([]ledgerclient.Outcome, error)
+	// Judge says what would come of entries at that hour and changes nothing.
+	Judge(ctx context.Context, entries []contract.Entry, hour contract.Hour) ([]ledgerclient.Outcome, error)
+}
+
+// Ledger is a ledger whose order a backend keeps. It is safe for concurrent use.
+type Ledger struct {
+	Replica
+	backend Backend
+	clock   func() time.Time
+	mu      sync.Mutex
+}
+
+var _ ledgerclient.Ledger = (*Ledger)(nil)
+
+// maxAhead is how many hours the order's time may be ahead of the clock here:
+// one, for clocks that differ a little at the turn of an hour.
+const maxAhead = 1
+
+// NewLedger joins a backend and the replica of what it ordered. clock is this
+// machine's: an order whose time is more than an hour ahead of it is not
+// followed, since ledger time never goes back.
+func NewLedger(b Backend, r Replica, clock func() time.Time) *Ledger {
+	return &Ledger{Replica: r, backend: b, clock: clock}
+}
+
+func (l *Ledger) hour() contract.Hour { return contract.Hour(max(0, l.clock().Unix()/3600)) }
+
+// Follow consumes what the order has and the replica has not. Errors:
+// *BrokenError, *ledgerclient.UnreachableError, and those of the replica.
+func (l *Ledger) Follow(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.follow(ctx, 0, nil)
+}
+
+// follow consumes to the head, which must not be below least, and calls each
+// with what came of every item.
+func (l *Ledger) follow(ctx context.Context, least uint64, each func(position uint64, item *Item, o ledgerclient.Outcome)) error {
+	head, err := l.backend.Head(ctx)
+	if err != nil {
+		return unreachable(err)
+	}
+	at, last, err := l.Consumed(ctx)
+	if err != nil {
+		return err
+	}
+	if head < max(at, least) {
+		return &BrokenError{Position: head, What: Shorter}
+	}
+	for at < head {
+		items, err := l.backend.Read(ctx, at)
+		switch {
+		case err != nil:
+			return unreachable(err)
+		case len(items) == 0:
+			return &BrokenError{Position: at, What: Gap}
+		case len(items) > MaxRead:
+			return &BrokenError{Position: at, What: TooMany}
+		}
+		limit := l.hour() + maxAhead
+		for i := range items {
+			switch h := items[i].Hour; {
+			case h < last:
+				return &BrokenError{Position: at + uint64(i), What: Backwards}
+			case h > limit:
+				return &BrokenError{Position: at + uint64(i), What: Ahead}
+			default:
+				last = h
+			}
+		}
+		out, err := l.Consume(ctx, at, items)
+		if err != nil {
+			return err
+		}
+		for i := range out {
+			if each != nil {
+				each(at+uint64(i), &items[i], out[i])
+			}
+		}
+		at += uint64(len(items))
+	}
+	return nil
+}
+
+// Append orders what the contract would accept now and answers with what came of
+// it where it was ordered. Errors: *ledgerclient.UnreachableError, after which the
+// entries may be in the order or come to be there; *BrokenError; and those of the
+// replica.
+func (l *Ledger) Append(ctx context.Context, entries []contract.Entry) ([]ledgerclient.Outcome, error) {
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.follow(ctx, 0, nil); err != nil {
+		return nil, err
+	}
+	out, err := l.Judge(ctx, entries, l.hour())
+	if err != nil {
+		return nil, err
+	}
+	var fresh []int // what is to be ordered
+	for i := range out {
+		if out[i].Refusal == nil && !out[i].Duplicate {
+			fresh = append(fresh, i)
+		}
+	}
+	// What Judge calls a duplicate may be one of an entry of this batch, which can
+	// still be refused. All of them are looked at again behind the order.
+	for len(fresh) > 0 {
+		n := min(len(fresh), MaxAppend)
+		if err := l.order(ctx, entries, fresh[:n], out); err != nil {
+			return nil, err
+		}
+		fresh = fresh[n:]
+	}
+	settle(out)
+	return out, nil
+}
+
+// order appends the entries with those numbers and fills in their outcomes.
+func (l *Ledger) order(ctx context.Context, entries []contract.Entry, which []int, out []ledgerclient.Outcome) error {
+	consumed, _, err := l.Consumed(ctx)
+	if err != nil {
+		return err
+	}
+	batch := make([]contract.Entry, len(which))
+	for i, n := range which {
+		batch[i] = entries[n]
+	}
+	positions, err := l.backend.Append(ctx, batch)
+	if unknown := (*UnknownError)(nil); errors.As(err, &unknown) {
+		return l.look(ctx, entries, which, out, unknown)
+	}
+	if err != nil {
+		return unreachable(err)
+	}
+	if len(positions) != len(which) {
+		return &BrokenError{Position: consumed, What: Moved}
+	}
+	at := make(map[uint64]int, len(which)) // position → which entry
+	var least uint64
+	for i, n := range which {
+		at[positions[i]] = n
+		least = max(least, positions[i]+1)
+	}
+	wrong := false
+	err = l.follow(ctx, least, func(position uint64, item *Item, o ledgerclient.Outcome) {
+		if n, ok := at[position]; ok {
+			wrong = wrong || item.Entry != entries[n]
+			out[n] = o
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for i, n := range which {
+		if positions[i] >= consumed {
+			continue
+		}
+		if out[n], err = l.before(ctx, positions[i], &entries[n]); err != nil {
+			return err
+		}
+	}
+	if wrong {
+		return &BrokenError{Position: least - 1, What: Moved}
+	}
+	return nil
+}
+
+// look is for an append without an answer: if all of its entries are in the
+// order by now, it has one. Otherwise the caller has to ask again later.
+func (l *Ledger) look(ctx context.Context, entries []contract.Entry, which []int, out []ledgerclient.Outcome, unknown *UnknownError) error {
+	missing := make(map[contract.Entry]int, len(which))
+	for _, n := range which {
+		missing[entries[n]] = n
+	}
+	err := l.follow(ctx, 0, func(_ uint64, item *Item, o ledgerclient.Outcome) {
+		if n, ok := missing[item.Entry]; ok {
+			out[n] = o
+			delete(missing, item.Entry)
+		}
+	})
+	if err == nil && len(missing) == 0 {
+		return nil
+	}
+	return &ledgerclient.UnreachableError{Service: "ledger", Err: unknown}
+}
+
+// before answers for an entry that was ordered and judged some time ago: it
+// stands in the log, or it was refused. Of the rules only that of an unknown
+// subject can be broken at one time and be kept later at the same hour.
+func (l *Ledger) before(ctx context.Context, position uint64, e *contract.Entry) (ledgerclient.Outcome, error) {
+	items, err := l.backend.Read(ctx, position)
+	if err != nil {
+		return ledgerclient.Outcome{}, unreachable(err)
+	}
+	if len(items) == 0 || items[0].Entry != *e {
+		return ledgerclient.Outcome{}, &BrokenError{Position: position, What: Moved}
+	}
+	out, err := l.Judge(ctx, []contract.Entry{*e}, items[0].Hour)
+	if err != nil {
+		return ledgerclient.Outcome{}, err
+	}
+	o := out[0]
+	if o.Refusal == nil && !o.Duplicate {
+		o.Index, o.Hour = 0, items[0].Hour
+		o.Refusal = &contract.Refusal{Rule: contract.RuleUnknownSubject, Entry: o.ID, Hour: items[0].Hour}
+	}
+	return o, nil
+}
+
+// settle answers for what was a duplicate of another entry of the same batch,
+// now that it is known what came of that.
+func settle(out []ledgerclient.Outcome) {
+	first := map[contract.ID]int{}
+	for i := range out {
+		n, again := first[out[i].ID]
+		if !again {
+			first[out[i].ID] = i
+			continue
+		}
+		if !out[i].Duplicate {
+			continue
+		}
+		if of := out[n]; of.Refusal != nil {
+			out[i] = of
+		} else {
+			out[i].Index, out[i].Hour = of.Index, of.Hour
+		}
+	}
+}
+
+func unreachable(err error) error {
+	if u := (*ledgerclient.UnreachableError)(nil); errors.As(err, &u) {
+		return err
+	}
+	if b := (*BrokenError)(nil); errors.As(err, &b) {
+		return err
+	}
+	return &ledgerclient.UnreachableError{Service: "ledger", Err: err}
+}

@@ -1,0 +1,233 @@
+package order_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/ledgertest"
+	"github.com/carekey/carekey/ledgerclient/order"
+)
+
+var ctx = context.Background()
+
+const testHour contract.Hour = 490_000
+
+// backend is an order in memory whose answers a test can change.
+type backend struct {
+	ledgertest.Memory
+	append func(es []contract.Entry) ([]uint64, error)
+	read   func(from uint64) ([]order.Item, error)
+	head   func() (uint64, error)
+}
+
+func (b *backend) Append(ctx context.Context, es []contract.Entry) ([]uint64, error) {
+	if b.append != nil {
+		return b.append(es)
+	}
+	return b.Memory.Append(ctx, es)
+}
+
+func (b *backend) Read(ctx context.Context, from uint64) ([]order.Item, error) {
+	if b.read != nil {
+		return b.read(from)
+	}
+	return b.Memory.Read(ctx, from)
+}
+
+func (b *backend) Head(ctx context.Context) (uint64, error) {
+	if b.head != nil {
+		return b.head()
+	}
+	return b.Memory.Head(ctx)
+}
+
+type world struct {
+	*order.Ledger
+	b    *backend
+	hour contract.Hour
+	id   crypto.LedgerID
+	fd   embedded.Founding
+	key  *crypto.PrivateKey
+	n    byte
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{hour: testHour, fd: ledgertest.Founding(9), key: crypto.GenerateKey()}
+	w.id = contract.LedgerID(w.fd.Genesis)
+	w.b = &backend{Memory: ledgertest.Memory{Clock: func() contract.Hour { return w.hour }}}
+	if _, err := w.b.Append(ctx, []contract.Entry{w.fd.Entry}); err != nil {
+		t.Fatal(err)
+	}
+	clock := func() time.Time { return time.Unix(int64(w.hour)*3600, 0) }
+	f, err := embedded.CreateFrom(filepath.Join(t.TempDir(), "l"), w.fd, embedded.Ordered{Next: 1, Hour: testHour}, embedded.Options{Clock: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	w.Ledger = order.NewLedger(w.b, f, clock)
+	return w
+}
+
+func (w *world) sign(e contract.Entry) contract.Entry {
+	w.n++
+	e.Version, e.Author, e.Commitment = contract.Version, w.key.Public(), crypto.Hash{w.n}
+	if e.Sign(w.id, w.key) != nil {
+		panic("the key is the author's")
+	}
+	return e
+}
+
+func (w *world) record() contract.Entry { return w.sign(contract.Entry{Kind: contract.KindRecord}) }
+
+func (w *world) grant() contract.Entry {
+	return w.sign(contract.Entry{Kind: contract.KindGrant, Counterparty: w.key.Public(), NotAfter: testHour + 100})
+}
+
+func (w *world) access(grant contract.Entry) contract.Entry {
+	return w.sign(contract.Entry{Kind: contract.KindAccess, Subject: grant.ID(w.id), NotBefore: testHour - 1, NotAfter: testHour + 48})
+}
+
+var errLost = errors.New("connection lost")
+
+// A time-out is an answer: the ledger looks the entries up in the order, and says
+// "out of reach" only if they are not there yet. Sent again, they are ordered once.
+func TestUnknownIsLookedUp(t *testing.T) {
+	for _, ordered := range []bool{true, false} {
+		w := newWorld(t)
+		e := w.record()
+		w.b.append = func(es []contract.Entry) ([]uint64, error) {
+			if ordered {
+				w.b.Memory.Append(ctx, es)
+			}
+			return nil, &order.UnknownError{Err: errLost}
+		}
+		out, err := w.Append(ctx, []contract.Entry{e})
+		var away *ledgerclient.UnreachableError
+		if ordered && (err != nil || out[0].Index != 1 || out[0].Refusal != nil) {
+			t.Errorf("it was ordered: %+v, %v", out, err)
+		}
+		if !ordered && !(errors.As(err, &away) && errors.Is(err, errLost)) {
+			t.Errorf("it was not ordered: %+v, %v", out, err)
+		}
+		w.b.append = nil
+		out, err = w.Append(ctx, []contract.Entry{e})
+		if err != nil || out[0].Index != 1 || out[0].Duplicate != ordered {
+			t.Errorf("again: %+v, %v", out, err)
+		}
+		if n, _ := w.b.Head(ctx); n != 2 {
+			t.Errorf("%d items in the order", n)
+		}
+	}
+}
+
+// What the contract refuses is not ordered. What became wrong between judging and
+// ordering is ordered, refused, and refused again whenever it is sent again.
+func TestRefusals(t *testing.T) {
+	w := newWorld(t)
+	grant := w.grant()
+	access := w.access(grant)
+	rule := func(es ...contract.Entry) []contract.Rule {
+		t.Helper()
+		out, err := w.Append(ctx, es)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rules := make([]contract.Rule, len(es))
+		for i := range out {
+			if out[i].Refusal != nil {
+				rules[i] = out[i].Refusal.Rule
+			}
+		}
+		return rules
+	}
+	if r := rule(access); r[0] != contract.RuleUnknownSubject {
+		t.Errorf("access without a grant: %v", r)
+	}
+	if n, _ := w.b.Head(ctx); n != 1 {
+		t.Errorf("what is refused was ordered: %d items", n)
+	}
+	if r := rule(grant); r[0] != "" {
+		t.Errorf("grant: %v", r)
+	}
+	// Somebody else's access of the same hour gets in between.
+	other := w.access(grant)
+	w.b.append = func(es []contract.Entry) ([]uint64, error) {
+		w.b.Memory.Append(ctx, []contract.Entry{other})
+		return w.b.Memory.Append(ctx, es)
+	}
+	if r := rule(access, access); r[0] != contract.RuleOncePerHour || r[1] != contract.RuleOncePerHour {
+		t.Errorf("the second access of an hour: %v", r)
+	}
+	w.b.append = nil
+	w.hour++
+	if r := rule(access); r[0] != contract.RuleOncePerHour {
+		t.Errorf("what was ordered and refused is accepted later: %v", r)
+	}
+	if r := rule(w.access(grant)); r[0] != "" {
+		t.Errorf("signed anew: %v", r)
+	}
+	// Ordered by somebody before its grant was: refused for ever.
+	late := w.grant()
+	early := w.access(late)
+	w.b.Memory.Append(ctx, []contract.Entry{early})
+	if r := rule(late, early, early); r[0] != "" || r[1] != contract.RuleUnknownSubject || r[2] != contract.RuleUnknownSubject {
+		t.Errorf("ordered before its grant: %v", r)
+	}
+}
+
+// An order that cannot be one is not followed, and the log stays as it was.
+func TestBrokenOrders(t *testing.T) {
+	for what, breakIt := range map[order.Broken]func(w *world){
+		order.Shorter: func(w *world) { w.b.head = func() (uint64, error) { return 0, nil } },
+		order.Gap:     func(w *world) { w.b.head = func() (uint64, error) { return 9, nil } },
+		order.TooMany: func(w *world) {
+			w.b.read = func(uint64) ([]order.Item, error) { return make([]order.Item, order.MaxRead+1), nil }
+			w.b.head = func() (uint64, error) { return 2, nil }
+		},
+		order.Backwards: func(w *world) {
+			w.b.head = func() (uint64, error) { return 2, nil }
+			w.b.read = func(uint64) ([]order.Item, error) { return []order.Item{{Hour: testHour - 1}}, nil }
+		},
+		order.Ahead: func(w *world) {
+			w.b.head = func() (uint64, error) { return 2, nil }
+			w.b.read = func(uint64) ([]order.Item, error) { return []order.Item{{Hour: testHour + 2}}, nil }
+		},
+		order.Moved: func(w *world) {
+			other := w.record()
+			w.b.append = func(es []contract.Entry) ([]uint64, error) {
+				w.b.Memory.Append(ctx, []contract.Entry{other})
+				return []uint64{1}, nil
+			}
+		},
+	} {
+		w := newWorld(t)
+		e := w.record()
+		breakIt(w)
+		_, err := w.Append(ctx, []contract.Entry{e})
+		var broken *order.BrokenError
+		if !errors.As(err, &broken) || broken.What != what {
+			t.Errorf("%s: %v", what, err)
+		}
+		if at, _, err := w.Consumed(ctx); err != nil || at > 2 {
+			t.Errorf("%s: consumed up to %d (%v)", what, at, err)
+		}
+		w.b.append, w.b.read, w.b.head = nil, nil, nil
+		if out, err := w.Append(ctx, []contract.Entry{e}); err != nil || out[0].Refusal != nil {
+			t.Errorf("%s: once it is whole again: %+v, %v", what, out, err)
+		}
+	}
+	w := newWorld(t)
+	w.b.head = func() (uint64, error) { return 0, errLost }
+	var away *ledgerclient.UnreachableError
+	if err := w.Follow(ctx); !errors.As(err, &away) || away.Service != "ledger" {
+		t.Errorf("no answer: %v", err)
+	}
+}

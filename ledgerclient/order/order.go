@@ -1,0 +1,83 @@
+package order
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// Limits of one call.
+const (
+	MaxAppend = 256  // entries
+	MaxRead   = 1024 // items
+)
+
+// Item is one entry in an order. It may be no valid one: any 222 bytes are a
+// contract.Entry.
+type Item struct {
+	Hour  contract.Hour // of the backend's clock; never before that of the item before
+	Entry contract.Entry
+}
+
+// Backend keeps an order. Its methods may be called from several goroutines.
+type Backend interface {
+	// Properties describe the backend to people.
+	Properties() Properties
+	// Append puts entries, 1 … MaxAppend, at the end of the order in the order given
+	// and returns the position of each. One whose very bytes are in the order, or
+	// earlier in the batch, keeps its position. The entries have their positions
+	// durably when Append returns. After an error that is no *UnknownError none has.
+	Append(ctx context.Context, entries []contract.Entry) ([]uint64, error)
+	// Read returns the items from a position on: at least one if there is any, at
+	// most MaxRead. At the end of the order, or beyond it, there are none.
+	Read(ctx context.Context, from uint64) ([]Item, error)
+	// Head returns how many items there are: the next position.
+	Head(ctx context.Context) (uint64, error)
+	// Close ends the use of the backend; the order stays.
+	Close() error
+}
+
+// Properties describe a backend. They are shown, and nothing is decided by them.
+type Properties struct {
+	Name     string // of the software: "file", "carekey-ledger-foo 1.2"
+	Reach    string // where the order is: a path, a URL
+	Clock    string // whose clock gives the hours: "local", "program", "chain"
+	Finality string // "immediate", or after what an item is where it stays
+}
+
+// UnknownError says that nothing is known about what a backend did with an
+// append: it gave no answer, or none that makes sense. The same entries may be
+// appended again.
+type UnknownError struct{ Err error }
+
+func (e *UnknownError) Error() string {
+	return "it is not known whether the entries were ordered: " + e.Err.Error()
+}
+
+func (e *UnknownError) Unwrap() error { return e.Err }
+
+// BrokenError says that a backend broke a rule of this package: what it says
+// cannot be an order, or not the one that it showed before. Nothing more is
+// taken from it.
+type BrokenError struct {
+	Position uint64 // of the item, or of the head
+	What     Broken
+}
+
+func (e *BrokenError) Error() string {
+	return fmt.Sprintf("the order is broken at position %d: %s", e.Position, e.What)
+}
+
+// Broken is what is wrong with an order.
+type Broken string
+
+// What can be wrong with an order.
+const (
+	Shorter   Broken = "shorter than it was"
+	Gap       Broken = "an item is missing below the head"
+	Backwards Broken = "its time goes backwards"
+	Ahead     Broken = "its time is ahead of this machine's clock"
+	Moved     Broken = "an item is not where the answer said"
+	TooMany   Broken = "more is answered than was asked for"
+)

@@ -1,0 +1,133 @@
+package program
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/order"
+)
+
+// version is the protocol's, in the first line of both sides.
+const version = "carekey-order/1"
+
+// maxLine bounds one line of the program, in bytes with its newline. A read of
+// order.MaxRead items is below a third of it.
+const maxLine = 1 << 20
+
+// hello is the first line, to the program.
+type hello struct {
+	Protocol string `json:"protocol"`
+	URL      string `json:"url"`
+}
+
+// welcome is the program's answer to it.
+type welcome struct {
+	Protocol string  `json:"protocol"`
+	Name     string  `json:"name"`
+	Clock    string  `json:"clock"`
+	Finality string  `json:"finality"`
+	Reach    string  `json:"reach"`
+	Error    *denial `json:"error"`
+}
+
+// question is one request. ID counts from 1 in each run of the program.
+type question struct {
+	ID      uint64   `json:"id"`
+	Do      string   `json:"do"` // "append", "read", "head"
+	Entries []string `json:"entries,omitempty"`
+	From    *uint64  `json:"from,omitempty"`
+	Most    int      `json:"most,omitempty"`
+}
+
+// answer is what the program says to a question.
+type answer struct {
+	ID        uint64   `json:"id"`
+	Positions []uint64 `json:"positions"`
+	Items     []item   `json:"items"`
+	Head      *uint64  `json:"head"`
+	Error     *denial  `json:"error"`
+}
+
+type item struct {
+	Hour  uint32 `json:"hour"`
+	Entry string `json:"entry"`
+}
+
+// denial is why a program did not do what it was asked.
+type denial struct {
+	Code    string `json:"code"` // "failed": nothing was done. "unknown": it may have been
+	Message string `json:"message"`
+}
+
+var errShape = errors.New("not an answer to the question")
+
+func encodeEntry(e *contract.Entry) string {
+	b := e.Marshal()
+	return base64.StdEncoding.EncodeToString(b[:])
+}
+
+func decodeEntry(s string) (contract.Entry, error) {
+	if len(s) != base64.StdEncoding.EncodedLen(contract.Size) {
+		return contract.Entry{}, errShape
+	}
+	b, err := base64.StdEncoding.Strict().DecodeString(s)
+	if err != nil {
+		return contract.Entry{}, errShape
+	}
+	return contract.ParseEntry(b)
+}
+
+// parseAnswer reads one line as the answer to a question.
+func parseAnswer(line []byte, q *question) (answer, error) {
+	var a answer
+	if err := decode(line, &a); err != nil {
+		return a, err
+	}
+	if a.ID != q.ID {
+		return a, errShape
+	}
+	if a.Error != nil {
+		return a, nil
+	}
+	ok := false
+	switch q.Do {
+	case "append":
+		ok = len(a.Positions) == len(q.Entries)
+	case "read":
+		ok = a.Items != nil && len(a.Items) <= q.Most
+	case "head":
+		ok = a.Head != nil
+	}
+	if !ok {
+		return a, errShape
+	}
+	return a, nil
+}
+
+// decode reads exactly one JSON object. Fields that it does not know are of later
+// versions.
+func decode(line []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(line))
+	if err := d.Decode(into); err != nil {
+		return errShape
+	}
+	if len(bytes.TrimSpace(line[d.InputOffset():])) != 0 {
+		return errShape
+	}
+	return nil
+}
+
+func (a *answer) items() ([]order.Item, error) {
+	items := make([]order.Item, len(a.Items))
+	for i := range a.Items {
+		e, err := decodeEntry(a.Items[i].Entry)
+		if err != nil {
+			return nil, err
+		}
+		items[i] = order.Item{Hour: contract.Hour(a.Items[i].Hour), Entry: e}
+	}
+	return items, nil
+}

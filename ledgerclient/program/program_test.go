@@ -1,0 +1,360 @@
+package program_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/ledgertest"
+	"github.com/carekey/carekey/ledgerclient/order"
+	"github.com/carekey/carekey/ledgerclient/program"
+)
+
+// The test binary is the program too, when it is started under its name.
+const fakeName = program.Prefix + "fake"
+
+func TestMain(m *testing.M) {
+	if strings.HasPrefix(filepath.Base(os.Args[0]), fakeName) {
+		os.Exit(fake())
+	}
+	os.Exit(m.Run())
+}
+
+// fake is a backend's program that keeps its order in memory and is bad in the way
+// that its URL says: fake:WAY or fake:WAY:FILE, where it is bad only until FILE is
+// there, which it makes.
+func fake() int {
+	in, out := bufio.NewReader(os.Stdin), json.NewEncoder(os.Stdout)
+	var hello struct{ Protocol, URL string }
+	line, _ := in.ReadBytes('\n')
+	json.Unmarshal(line, &hello)
+	_, way, _ := strings.Cut(hello.URL, ":")
+	way, file, _ := strings.Cut(way, ":")
+	if file != "" {
+		if _, err := os.Stat(file); err == nil {
+			way = "good"
+		} else if os.WriteFile(file, nil, 0o600) != nil {
+			return 1
+		}
+	}
+	welcome := map[string]any{"protocol": hello.Protocol, "name": "fake", "clock": "test", "finality": "immediate", "reach": "here", "later": true}
+	switch way {
+	case "mute":
+		io.Copy(io.Discard, in)
+		return 0
+	case "version":
+		welcome["protocol"] = "carekey-order/9"
+	case "no":
+		welcome = map[string]any{"error": map[string]any{"code": "failed", "message": "no \x1b[31msuch order"}}
+	case "gone":
+		return 3
+	}
+	out.Encode(welcome)
+	if way == "talk" {
+		fmt.Fprintf(os.Stderr, "one\ntwo \x1b[2J\n%s\n", strings.Repeat("x", 10_000))
+		for range 40_000 {
+			fmt.Fprintln(os.Stderr, strings.Repeat("y", 100))
+		}
+	}
+	m := ledgertest.Memory{Clock: func() contract.Hour { return 490_000 }}
+	for {
+		line, err := in.ReadBytes('\n')
+		if err != nil {
+			return 0
+		}
+		var q struct {
+			ID      uint64
+			Do      string
+			Entries [][]byte
+			From    uint64
+		}
+		if json.Unmarshal(line, &q) != nil {
+			return 1
+		}
+		a := map[string]any{"id": q.ID}
+		switch way {
+		case "slow":
+			io.Copy(io.Discard, in)
+			return 0
+		case "dies":
+			return 1
+		case "flood":
+			for {
+				if _, err := os.Stdout.Write(bytes.Repeat([]byte("flood "), 1000)); err != nil {
+					return 1
+				}
+			}
+		case "lines":
+			for {
+				if out.Encode(a) != nil {
+					return 1
+				}
+			}
+		case "garbage":
+			os.Stdout.WriteString("\x00{]\n")
+			continue
+		case "id":
+			a["id"] = q.ID + 1
+		case "maybe":
+			a["error"] = map[string]any{"code": "unknown", "message": "the chain is silent"}
+			out.Encode(a)
+			continue
+		case "failed":
+			a["error"] = map[string]any{"code": "failed", "message": "full"}
+			out.Encode(a)
+			continue
+		case "short":
+			a["positions"], a["items"] = []uint64{}, []map[string]any{{"hour": 1, "entry": "AAAA"}}
+			out.Encode(a)
+			continue
+		case "number":
+			fmt.Printf(`{"id":%d,"head":-1,"positions":["x"],"items":[{"hour":4294967296}]}`+"\n", q.ID)
+			continue
+		}
+		switch q.Do {
+		case "append":
+			es := make([]contract.Entry, len(q.Entries))
+			for i, b := range q.Entries {
+				if es[i], err = contract.ParseEntry(b); err != nil {
+					return 1
+				}
+			}
+			a["positions"], _ = m.Append(context.Background(), es)
+		case "read":
+			items := []any{}
+			got, _ := m.Read(context.Background(), q.From)
+			for _, i := range got {
+				b := i.Entry.Marshal()
+				items = append(items, map[string]any{"hour": i.Hour, "entry": b[:]})
+			}
+			a["items"] = items
+		case "head":
+			a["head"], _ = m.Head(context.Background())
+		}
+		out.Encode(a)
+	}
+}
+
+// install puts the fake into PATH.
+func install(t *testing.T) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	name := fakeName + filepath.Ext(self)
+	if filepath.Ext(self) != ".exe" {
+		name = fakeName
+	}
+	if os.Symlink(self, filepath.Join(dir, name)) != nil {
+		b, err := os.ReadFile(self)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), b, 0o700)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
+}
+
+func faultOf(err error) program.Fault {
+	var e *program.Error
+	if errors.As(err, &e) {
+		return e.Fault
+	}
+	return ""
+}
+
+var es = []contract.Entry{{Version: 1, Kind: 2}, {Version: 1, Kind: 3}}
+
+func TestGood(t *testing.T) {
+	install(t)
+	t.Setenv("CAREKEY_PASSPHRASE_FILE", "/nowhere")
+	b, err := program.Start(t.Context(), "fake:good", program.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if p := b.Properties(); p.Name != "fake" || p.Clock != "test" || p.Reach != "here" || p.Finality != "immediate" {
+		t.Errorf("%+v", p)
+	}
+	at, err := b.Append(t.Context(), es)
+	if err != nil || len(at) != 2 || at[1] != 1 {
+		t.Errorf("%v, %v", at, err)
+	}
+	items, err := b.Read(t.Context(), 1)
+	if err != nil || len(items) != 1 || items[0] != (order.Item{Hour: 490_000, Entry: es[1]}) {
+		t.Errorf("%+v, %v", items, err)
+	}
+	if n, err := b.Head(t.Context()); err != nil || n != 2 {
+		t.Errorf("%d, %v", n, err)
+	}
+	b.Close()
+	if _, err := b.Head(t.Context()); faultOf(err) != program.Died {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+// Whatever a program does, each call ends with a typed error, and an append of
+// which nothing is known says so.
+func TestBadPrograms(t *testing.T) {
+	install(t)
+	for _, c := range []struct {
+		way         string
+		start, call program.Fault
+	}{
+		{"mute", program.Late, ""},
+		{"version", program.BadHello, ""},
+		{"no", program.SaysNo, ""},
+		{"gone", program.Died, ""},
+		{"slow", "", program.Late},
+		{"dies", "", program.Died},
+		{"flood", "", program.TooLong},
+		{"garbage", "", program.Garbage},
+		{"id", "", program.Garbage},
+		{"maybe", "", program.SaysMaybe},
+		{"failed", "", program.SaysNo},
+		{"short", "", program.Garbage},
+		{"number", "", program.Garbage},
+	} {
+		t.Run(c.way, func(t *testing.T) {
+			opt := program.Options{Timeout: time.Minute}
+			if c.start == program.Late {
+				opt.Timeout = 50 * time.Millisecond
+			}
+			b, err := program.Start(t.Context(), "fake:"+c.way, opt)
+			if faultOf(err) != c.start {
+				t.Fatalf("start: %v", err)
+			}
+			if err != nil {
+				if strings.ContainsRune(err.Error(), 0x1b) {
+					t.Errorf("a control character is passed on: %q", err)
+				}
+				return
+			}
+			defer b.Close()
+			call := func() context.Context { return t.Context() }
+			if c.call == program.Late {
+				call = func() context.Context {
+					ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+					t.Cleanup(cancel)
+					return ctx
+				}
+			}
+			_, err = b.Append(call(), es)
+			var unknown *order.UnknownError
+			if faultOf(err) != c.call || errors.As(err, &unknown) != (c.call != program.SaysNo) {
+				t.Errorf("append: %v", err)
+			}
+			if _, err = b.Read(call(), 0); faultOf(err) != c.call {
+				t.Errorf("read: %v", err)
+			}
+			if _, err = b.Head(call()); c.way != "short" && faultOf(err) != c.call {
+				t.Errorf("head: %v", err)
+			}
+		})
+	}
+}
+
+// More lines than were asked for are never taken for answers.
+func TestUnaskedLines(t *testing.T) {
+	install(t)
+	b, err := program.Start(t.Context(), "fake:lines", program.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	for range 3 {
+		if _, err := b.Head(t.Context()); faultOf(err) != program.Garbage {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+// A program that ends is started again once, and asked again.
+func TestRestart(t *testing.T) {
+	install(t)
+	for _, way := range []string{"dies", "garbage", "flood"} {
+		b, err := program.Start(t.Context(), "fake:"+way+":"+filepath.Join(t.TempDir(), "seen"), program.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, err := b.Append(t.Context(), es)
+		if err != nil || len(at) != 2 {
+			t.Errorf("%s: %v, %v", way, at, err)
+		}
+		b.Close()
+	}
+}
+
+// safeBuffer is a buffer for two goroutines.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// What a program says on standard error is shown behind its name, without control
+// characters, and not without end.
+func TestTalk(t *testing.T) {
+	install(t)
+	var talk safeBuffer
+	b, err := program.Start(t.Context(), "fake:talk", program.Options{Stderr: &talk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Head(t.Context()); err != nil { // answered after all of it was written
+		t.Fatal(err)
+	}
+	b.Close()
+	s := talk.String()
+	if !strings.HasPrefix(s, fakeName+": one\n"+fakeName+": two \ufffd[2J\n") {
+		t.Errorf("%.80q", s)
+	}
+	for line := range strings.Lines(s) {
+		if !strings.HasPrefix(line, fakeName+": ") || len(line) > 300 {
+			t.Fatalf("%.80q", line)
+		}
+	}
+	if len(s) > 2<<20 || !strings.HasSuffix(s, "says more than is passed on\n") {
+		t.Errorf("%d bytes, to %.80q", len(s), s[max(0, len(s)-80):])
+	}
+}
+
+func TestNames(t *testing.T) {
+	for url, want := range map[string]string{
+		"foo:x": "carekey-ledger-foo", "foo-2:": "carekey-ledger-foo-2", "https://x": "carekey-ledger-https",
+		"foo": "", ":x": "", "../x:y": "", "Foo:x": "", "f oo:": "", "2foo:": "", strings.Repeat("a", 33) + ":": "",
+	} {
+		if got, ok := program.Name(url); got != want || ok != (want != "") {
+			t.Errorf("%s: %q, %v", url, got, ok)
+		}
+	}
+	if _, err := program.Start(t.Context(), "not-installed-anywhere:x", program.Options{}); faultOf(err) != program.Missing {
+		t.Errorf("%v", err)
+	}
+}
