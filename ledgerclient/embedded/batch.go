@@ -42,16 +42,20 @@ func (b *batch) mkdir(path string) error {
 	return b.g.ops.mkdir(path, b.g.modes.dir)
 }
 
-// write makes a new file.
-func (b *batch) write(path string, data []byte) error {
+// write makes a new file of one or more pieces.
+func (b *batch) write(path string, data ...[]byte) error {
 	b.dirs[filepath.Dir(path)] = true
 	f, err := b.g.ops.open(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, b.g.modes.file)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if _, err := f.WriteAt(data, 0); err != nil {
-		return err
+	at := int64(0)
+	for _, d := range data {
+		if _, err := f.WriteAt(d, at); err != nil {
+			return err
+		}
+		at += int64(len(d))
 	}
 	return b.finish(path, f)
 }

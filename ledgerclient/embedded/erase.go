@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -54,8 +55,20 @@ func (s store) Erase(ctx context.Context, withdrawal contract.Entry) error {
 }
 
 // removeEntries removes the payloads of entries with their locators, durably.
-// It can be repeated after it was interrupted anywhere.
+// It can be repeated after it was interrupted anywhere. Payloads in packs are
+// overwritten.
 func (s store) removeEntries(ids []contract.ID) error {
+	var ends []packed
+	for _, id := range ids {
+		found, _, err := s.packs.payloads.find("", crypto.Hash(id))
+		if err != nil {
+			return err
+		}
+		ends = append(ends, found...)
+	}
+	if err := s.packs.payloads.endAll(ends); err != nil {
+		return err
+	}
 	b := s.newBatch(len(ids))
 	for _, id := range ids {
 		dir := s.blobDir(id)

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -58,6 +59,9 @@ type Folder struct {
 	config  contract.Config
 	id      crypto.LedgerID
 	key     checkpointKey
+
+	base     *ground // see ground
+	baseOnce sync.Once
 
 	store  ledgerclient.Store
 	keeper ledgerclient.Keeper

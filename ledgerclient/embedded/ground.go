@@ -23,6 +23,7 @@ type ground struct {
 	ledger crypto.LedgerID
 	hour   func() contract.Hour // this machine's clock
 	lock   locker
+	packs  *packSets
 }
 
 // locker runs f under the folder's lock with the newest head of the log. Neither

@@ -30,8 +30,13 @@ func (f *Folder) openKeeper() ledgerclient.Keeper {
 	return &folderKeeper{keeper.New(f.id, key, f, vault{g}, f.hour), f, vault{g}}
 }
 
+// ground is one for all of the folder's services, since it remembers its packs.
 func (f *Folder) ground() *ground {
-	return &ground{dir: f.dir, ops: f.ops, modes: f.modes, ledger: f.id, hour: f.hour, lock: f}
+	f.baseOnce.Do(func() {
+		f.base = &ground{dir: f.dir, ops: f.ops, modes: f.modes, ledger: f.id, hour: f.hour, lock: f}
+		f.base.packs = newPackSets(f.base)
+	})
+	return f.base
 }
 
 // folderKeeper is a keeper that runs only when somebody uses the folder: after
@@ -66,6 +71,7 @@ func (k *folderKeeper) sweep(ctx context.Context) {
 		return
 	}
 	if over, err := k.v.anyOver(now); over && err == nil {
+		k.v.clean(ctx)
 		k.Sweep(ctx)
 	}
 }

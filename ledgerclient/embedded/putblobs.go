@@ -3,8 +3,11 @@ package embedded
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -38,15 +41,33 @@ func (s store) putChecked(ctx context.Context, puts []ledgerclient.Put, entries 
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	st, err := s.newStage(5*len(puts) + 1)
+	if err := s.packs.payloads.look(); err != nil {
+		return false, err
+	}
+	take, err := s.packable(entries, puts, at)
+	if err != nil {
+		return false, err
+	}
+	files, room := 1, 0
+	for i := range puts {
+		if take[at[i]] {
+			room += len(puts[i].Blob) + len(puts[i].Package) + 128
+		} else {
+			files += 5
+		}
+	}
+	st, err := s.newStage(files)
 	if err != nil {
 		return false, err
 	}
 	defer st.discard()
 	st.entries = entries
-	begun := make([]bool, len(entries))
-	for _, e := range entries {
-		e.parts = e.parts[:0]
+	for i, e := range entries {
+		e.parts, e.packed, e.begun = e.parts[:0], take[i], false
+	}
+	if room > 0 {
+		st.pack = &packWriter{kind: payloadPack}
+		st.pack.data.Grow(room)
 	}
 	for i := range puts {
 		p, e := &puts[i], entries[at[i]]
@@ -54,12 +75,17 @@ func (s store) putChecked(ctx context.Context, puts []ledgerclient.Put, entries 
 		for _, loc := range p.Locators {
 			part.names = append(part.names, locatorName(loc))
 		}
+		if e.packed {
+			st.pack.addPayload(e.id, &part, p.Package, p.Blob)
+			e.parts = append(e.parts, part)
+			continue
+		}
 		if part.present, err = s.holds(e.id, &part, p.Blob); err != nil {
 			return false, err
 		}
 		if !part.present {
-			if !begun[at[i]] {
-				begun[at[i]] = true
+			if !e.begun {
+				e.begun = true
 				if err := st.beginEntry(e); err != nil {
 					return false, err
 				}
@@ -80,6 +106,15 @@ func (s store) putChecked(ctx context.Context, puts []ledgerclient.Put, entries 
 func (s store) holds(id contract.ID, p *stagedPart, data []byte) (bool, error) {
 	dir := s.blobDir(id)
 	info, err := os.Lstat(filepath.Join(dir, p.part.String()))
+	if errors.Is(err, fs.ErrNotExist) {
+		parts, _, _, err := s.packedParts(id)
+		for i := range parts {
+			if parts[i].part == p.part && slices.Equal(parts[i].names, p.names) && bytes.Equal(parts[i].blob, data) {
+				return true, nil
+			}
+		}
+		return false, err
+	}
 	if err != nil || info.Size() != int64(len(data)) {
 		return false, nil // whatever is wrong: storing it again tells
 	}

@@ -163,7 +163,7 @@ func TestServicesKilledAtEveryOperation(t *testing.T) {
 		grants int
 		bulk   bool
 		step   int // every how many operations
-	}{{"few", 2, false, 1}, {"many", 20, true, 47}} {
+	}{{"few", 2, false, 1}, {"many", 34, true, 9}} {
 		t.Run(test.name, func(t *testing.T) {
 			origin, clock := newLedger(t)
 			s := newServiceScript(t, origin, test.grants)
@@ -255,6 +255,10 @@ func TestVerifyServices(t *testing.T) {
 	p.must(err)
 	v := p.record(2*contract.PieceSize+100, nil)
 	p.addRecord(f, v)
+	packed := p.addGrants(f, packFrom)
+	mustAppend(t, f, []contract.Entry{p.revocation(packed[3])})
+	_, err = f.keeper.Revoke(ctx, []contract.Entry{p.revocation(packed[3])})
+	p.must(err)
 	access, put := p.access(g, clock.hour)
 	r, _ := p.request(g, access, f.keeper.Key())
 	_, err = f.keeper.Release(ctx, r)
@@ -271,6 +275,9 @@ func TestVerifyServices(t *testing.T) {
 			continue
 		}
 		kind := filepath.Base(filepath.Dir(name))
+		if kind == "packs" {
+			kind = top + " packs"
+		}
 		if strings.HasPrefix(rest, "blobs/") {
 			kind = filepath.Base(name)
 		}
@@ -295,8 +302,15 @@ func TestVerifyServices(t *testing.T) {
 			}
 			p.must(os.WriteFile(path, good, 0o600))
 		}
-		for k := range 16 {
-			at := k * (len(good) - 1) / 15
+		n := 16
+		if strings.HasSuffix(kind, "packs") {
+			n = 28
+		}
+		for k := range n {
+			at := k * (len(good) - 1) / (n - 1)
+			if destroyedAt(f, name, at) {
+				continue // noise: nobody reads it
+			}
 			bad := bytes.Clone(good)
 			bad[at] ^= 1 << (k % 8)
 			try("changed", bad)
@@ -304,13 +318,13 @@ func TestVerifyServices(t *testing.T) {
 		try("cut off", good[:len(good)-1])
 		try("emptied", []byte{})
 		try("longer", append(bytes.Clone(good), '\n'))
-		if top == "store" {
+		if top == "store" && kind != "store packs" { // of a grant a store may have nothing
 			try("gone", nil)
 		}
 	}
 	for _, kind := range []string{
 		"package", "terms", "envelope", "metadata", "content", "access", "terms.locators", "content.locators", "locators",
-		"stops", "answers", "acks",
+		"stops", "answers", "acks", "store packs", "keeper packs",
 	} {
 		if kinds[kind] == 0 {
 			t.Errorf("no file of %s was changed", kind)
@@ -339,15 +353,20 @@ func TestVerifyServices(t *testing.T) {
 // that the share is there, an acknowledgement that nothing is released, and the
 // last one that the share's bytes are gone. No share comes back.
 func TestKeeperPowerFailure(t *testing.T) {
+	t.Run("files", func(t *testing.T) { testKeeperPowerFailure(t, 2, 1) })
+	t.Run("packs", func(t *testing.T) { testKeeperPowerFailure(t, 40, 3) })
+}
+
+func testKeeperPowerFailure(t *testing.T, grants, every int) {
 	origin, clock := newLedger(t)
-	s := newServiceScript(t, origin, 2)
+	s := newServiceScript(t, origin, grants)
 	mustAppend(t, origin, s.entries)
 	origin.Close()
 	script := s.steps()
 	steps := []func(*Folder) error{script[3], script[4], script[5], script[6], script[7]}
 	r := rand.New(rand.NewPCG(3, 9))
 	cuts := 0
-	for at := 1; ; at++ {
+	for at := 1; ; at += every {
 		dir := filepath.Join(t.TempDir(), "l")
 		copyDir(t, origin.dir, dir)
 		x := newFaults()
@@ -366,7 +385,7 @@ func TestKeeperPowerFailure(t *testing.T) {
 		if done == len(steps) {
 			break
 		}
-		for range 4 {
+		for range 5 - every {
 			after := filepath.Join(t.TempDir(), "power")
 			x.lose(t, r, dir, after)
 			cuts++
@@ -386,7 +405,7 @@ func TestKeeperPowerFailure(t *testing.T) {
 			g.Close()
 		}
 	}
-	if cuts < 100 {
+	if cuts < 100/every/every {
 		t.Fatalf("only %d power failures", cuts)
 	}
 	t.Logf("%d power failures", cuts)

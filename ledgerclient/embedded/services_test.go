@@ -207,6 +207,28 @@ func (p *people) addRecord(f *Folder, v *version) {
 }
 
 // addGrant stores, orders and deposits a grant.
+// addGrants adds grants as one batch, which makes packs of their payloads and
+// shares.
+func (p *people) addGrants(f *Folder, n int) []*given {
+	p.t.Helper()
+	var grants []*given
+	var puts []ledgerclient.Put
+	var entries []contract.Entry
+	var deposits []ledgerclient.Deposit
+	for range n {
+		g := p.grant()
+		grants = append(grants, g)
+		puts = append(puts, g.puts...)
+		entries = append(entries, g.entry)
+		deposits = append(deposits, p.deposit(g, f.keeper.Key()))
+	}
+	p.must(f.store.PutBlobs(ctx, puts))
+	mustAppend(p.t, f, entries)
+	_, err := f.keeper.Deposit(ctx, deposits)
+	p.must(err)
+	return grants
+}
+
 func (p *people) addGrant(f *Folder, g *given) {
 	p.t.Helper()
 	p.must(f.store.PutBlobs(ctx, g.puts))

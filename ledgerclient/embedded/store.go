@@ -23,6 +23,7 @@ import (
 //	blobs/<entry id>/<part>           one payload
 //	blobs/<entry id>/<part>.locators  names of its locators, one a line, and <check>
 //	locators/<name>                   "<entry id> <part> <check>\n"
+//	packs/<hour>-<random>             all of these of many grants that came together, see pack
 //	pending/<hour>-<random>           entry ids, one a line, whose payloads came in that hour
 //	staging/<random>/                 what is being written
 //
@@ -31,7 +32,8 @@ import (
 // damage before a reader is led to another payload by it.
 //
 // All is written and made durable in staging, without a lock, and then renamed
-// under it. A payload is there before a locator leads to it.
+// under it. A payload is there before a locator leads to it. What is in blobs
+// goes before what is in packs, so that a damaged payload can be put again.
 type store struct{ *ground }
 
 var _ ledgerclient.Store = store{}
@@ -111,7 +113,12 @@ func (s store) Blob(ctx context.Context, loc crypto.Locator) (ledgerclient.Blob,
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	id, part, err := s.readLocator(locatorName(loc))
+	name := locatorName(loc)
+	id, part, err := s.readLocator(name)
+	var none *ledgerclient.NotFoundError
+	if errors.As(err, &none) {
+		return s.packedBlobAt(name)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -143,6 +150,7 @@ type stage struct {
 	dir     string
 	batch   *batch
 	entries []*stagedEntry
+	pack    *packWriter // nil: no payload goes into a pack
 }
 
 type stagedEntry struct {
@@ -150,6 +158,9 @@ type stagedEntry struct {
 	entry *contract.Entry
 	parts []stagedPart
 	pkg   []byte // nil: an access has none
+
+	packed bool // all of it goes into a pack
+	begun  bool // a folder of it is in the stage
 }
 
 type stagedPart struct {
@@ -168,7 +179,7 @@ func (s store) newStage(n int) (*stage, error) {
 }
 
 func (s store) makeFolders() error {
-	for _, dir := range []string{"blobs", "locators", "pending", "staging"} {
+	for _, dir := range []string{"blobs", "locators", "packs", "pending", "staging"} {
 		if err := s.mkdirs("store", dir); err != nil {
 			return err
 		}
@@ -224,10 +235,19 @@ func (st *stage) place(ctx context.Context) (vanished bool, err error) {
 	if err := b.write(filepath.Join(st.dir, pending), list.Bytes()); err != nil {
 		return false, err
 	}
+	staged := filepath.Join(st.dir, "pack")
+	if st.pack != nil {
+		if err := st.pack.write(b, staged); err != nil {
+			return false, err
+		}
+	}
 	if err := b.flush(); err != nil {
 		return false, err
 	}
 	err = s.lock.write(ctx, func(snap snapshot) error {
+		if err := s.packs.payloads.look(); err != nil {
+			return err
+		}
 		merge := make([]bool, len(st.entries))
 		for i, e := range st.entries {
 			if err := s.refuseWithdrawn(snap, e); err != nil {
@@ -247,12 +267,23 @@ func (st *stage) place(ctx context.Context) (vanished bool, err error) {
 		if err := b.rename(filepath.Join(st.dir, pending), s.path("store", "pending", pending)); err != nil {
 			return err
 		}
+		if st.pack != nil {
+			if err := b.rename(staged, s.path("store", "packs", pending)); err != nil {
+				return err
+			}
+		}
 		for i, e := range st.entries {
+			if e.packed || !e.begun {
+				continue
+			}
 			if err := st.placeEntry(e, merge[i]); err != nil {
 				return err
 			}
 		}
 		if err := b.syncNames(); err != nil {
+			return err
+		}
+		if err := st.endBroken(); err != nil {
 			return err
 		}
 		return s.drop(snap)
@@ -304,6 +335,22 @@ func (st *stage) placeEntry(e *stagedEntry, merge bool) error {
 	return nil
 }
 
+// endBroken ends what in packs was damaged and is now in files.
+func (st *stage) endBroken() error {
+	var ends []packed
+	for _, e := range st.entries {
+		if e.packed || e.entry.Kind != contract.KindGrant {
+			continue
+		}
+		_, _, broken, err := st.s.packedParts(e.id)
+		if err != nil {
+			return err
+		}
+		ends = append(ends, broken...)
+	}
+	return st.s.packs.payloads.endAll(ends)
+}
+
 // refuseWithdrawn keeps the payloads of a withdrawn record from coming back.
 func (s store) refuseWithdrawn(snap snapshot, e *stagedEntry) error {
 	if e.entry.Kind != contract.KindRecord {
@@ -338,6 +385,9 @@ func (st *stage) refuseOtherLocators(e *stagedEntry) (gone bool, err error) {
 			id, part, err := s.readLocator(name)
 			var none *ledgerclient.NotFoundError
 			var damaged *DamagedError
+			if errors.As(err, &none) {
+				id, part, err = s.packedLocator(name)
+			}
 			switch {
 			case errors.As(err, &none):
 				if p.present {
@@ -353,7 +403,14 @@ func (st *stage) refuseOtherLocators(e *stagedEntry) (gone bool, err error) {
 		list, err := os.ReadFile(filepath.Join(s.blobDir(e.id), locatorsFile(p.part)))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			if p.present {
+			there, others, err := s.packedNames(e.id, &p)
+			if err != nil {
+				return false, err
+			}
+			if others {
+				return false, refused
+			}
+			if p.present && !there {
 				return true, nil
 			}
 		case err != nil:

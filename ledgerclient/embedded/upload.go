@@ -224,7 +224,7 @@ func (u *upload) Commit(put ledgerclient.Put) error {
 	if err := u.st.writeLocators(e, &part); err != nil {
 		return err
 	}
-	e.parts = []stagedPart{part}
+	e.parts, e.begun = []stagedPart{part}, true
 	u.st.entries = []*stagedEntry{e}
 	if _, err := u.st.place(u.ctx); err != nil {
 		return err

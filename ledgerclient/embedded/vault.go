@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/keeper"
@@ -19,6 +20,7 @@ import (
 // vault is the folder `keeper`:
 //
 //	shares/<end of the window, hour>/<grant id>   a ledgerclient.Deposit
+//	packs/<end of the window, hour>-<random>      many of them that came together, see pack
 //	stops/<grant id>                              the revocation that was seen
 //	answers/<grant id>                            refused requests, one behind the other
 //	acks/<grant id>                               acknowledgements, one behind the other
@@ -26,7 +28,7 @@ import (
 // A share lies in one file only; while it is written that is <grant id>.new, and
 // while it is destroyed <grant id>.gone, so that nothing half done is ever read as
 // a share. To destroy it the file is overwritten in place with random bytes, that
-// is made durable, and then it is removed. On a file system that never overwrites (Btrfs, ZFS, APFS, snapshots of any), on flash memory, which
+// is made durable, and then it is removed. A share in a pack is overwritten where it lies. On a file system that never overwrites (Btrfs, ZFS, APFS, snapshots of any), on flash memory, which
 // writes elsewhere and erases later, and in copies that somebody took, this
 // cannot be promised; only an encrypted disk helps there.
 type vault struct{ *ground }
@@ -43,6 +45,9 @@ func (v vault) acksFile(id contract.ID) string    { return v.path("keeper", "ack
 // Read returns what is held about a grant.
 func (v vault) Read(ctx context.Context, g keeper.Grant) (rec keeper.Record, err error) {
 	err = v.lock.read(ctx, func(snapshot) error {
+		if err := v.packs.shares.look(); err != nil {
+			return err
+		}
 		rec, err = v.record(g)
 		return err
 	})
@@ -64,8 +69,11 @@ func (v vault) record(g keeper.Grant) (rec keeper.Record, err error) {
 func (v vault) share(g keeper.Grant) (*ledgerclient.Deposit, error) {
 	path := v.shareFile(g)
 	raw, err := readFile(path)
-	if raw == nil || err != nil {
+	if err != nil {
 		return nil, err
+	}
+	if raw == nil {
+		return v.packedShare(g)
 	}
 	defer clear(raw)
 	d, err := ledgerclient.ParseDeposit(raw)
@@ -108,7 +116,20 @@ func readFile(path string) ([]byte, error) {
 func (v vault) Store(ctx context.Context, shares []keeper.Share) (held []bool, err error) {
 	held = make([]bool, len(shares))
 	err = v.lock.write(ctx, func(snapshot) error {
-		b := v.newBatch(len(shares))
+		if err := v.cleanPacks(); err != nil {
+			return err
+		}
+		if err := v.packs.shares.look(); err != nil {
+			return err
+		}
+		pack := v.packHours(shares)
+		files := len(pack)
+		for i := range shares {
+			if pack[shares[i].NotAfter] == nil {
+				files++
+			}
+		}
+		b := v.newBatch(files)
 		var names []string // written as .new, to be renamed
 		seen := map[contract.ID]bool{}
 		for i := range shares {
@@ -120,6 +141,10 @@ func (v vault) Store(ctx context.Context, shares []keeper.Share) (held []bool, e
 			switch {
 			case errors.As(err, &damaged) && damaged.File == v.relative(path):
 				if err := v.overwrite([]string{path}); err != nil {
+					return err
+				}
+			case errors.As(err, &damaged) && v.isPack(damaged.File):
+				if err := v.endPacked(g); err != nil {
 					return err
 				}
 			case err != nil:
@@ -134,6 +159,13 @@ func (v vault) Store(ctx context.Context, shares []keeper.Share) (held []bool, e
 				continue
 			}
 			seen[g.ID] = true
+			held[i] = true
+			if w := pack[g.NotAfter]; w != nil {
+				raw := s.Deposit.Marshal()
+				w.add([]crypto.Hash{crypto.Hash(g.ID)}, raw)
+				clear(raw)
+				continue
+			}
 			if err := v.mkdirs("keeper", "shares", filepath.Base(filepath.Dir(path))); err != nil {
 				return err
 			}
@@ -147,8 +179,12 @@ func (v vault) Store(ctx context.Context, shares []keeper.Share) (held []bool, e
 				return err
 			}
 			names = append(names, path)
-			held[i] = true
 		}
+		packs, err := v.writePacks(b, pack)
+		if err != nil {
+			return err
+		}
+		names = append(names, packs...)
 		if err := b.flush(); err != nil {
 			return err
 		}
@@ -225,6 +261,15 @@ func (v vault) replaceAll(dir string, files map[string][]byte) error {
 // Destroy overwrites and removes shares.
 func (v vault) Destroy(ctx context.Context, grants []keeper.Grant) error {
 	return v.lock.write(ctx, func(snapshot) error {
+		if err := v.cleanPacks(); err != nil {
+			return err
+		}
+		if err := v.packs.shares.look(); err != nil {
+			return err
+		}
+		if err := v.endPacked(grants...); err != nil {
+			return err
+		}
 		var paths []string
 		b := v.newBatch(len(grants))
 		for _, g := range grants {
@@ -310,12 +355,17 @@ func (v vault) scramble(b *batch, path string) error {
 	if err != nil {
 		return err
 	}
-	noise := make([]byte, info.Size())
-	rand.Read(noise)
-	if _, err := f.WriteAt(noise, 0); err != nil {
+	if _, err := f.WriteAt(noise(int(info.Size())), 0); err != nil {
 		return err
 	}
 	return b.finish(path, f)
+}
+
+// noise is n random bytes.
+func noise(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b)
+	return b
 }
 
 // Acknowledge files acknowledgements.
@@ -441,7 +491,8 @@ func (v vault) held() ([]keeper.Grant, error) {
 			held = append(held, keeper.Grant{ID: id, NotAfter: contract.Hour(hour)})
 		}
 	}
-	return held, nil
+	packed, err := v.heldPacked()
+	return append(held, packed...), err
 }
 
 // anyOver tells whether a share is filed under a window that ended so long ago
@@ -454,7 +505,10 @@ func (v vault) anyOver(now contract.Hour) (bool, error) {
 			return true, nil
 		}
 	}
-	return false, err
+	if err != nil {
+		return false, err
+	}
+	return v.anyPackOver(now)
 }
 
 // readDir returns nothing for a folder that does not exist.

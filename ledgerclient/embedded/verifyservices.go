@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -51,6 +52,9 @@ func (d *findings) err() error {
 // at; nor does the store know of payloads that were never put.
 func verifyStore(ctx context.Context, f *Folder) error {
 	s := store{f.ground()}
+	if err := s.packs.payloads.lookAgain(); err != nil {
+		return err
+	}
 	var size uint64
 	if err := f.View(ctx, func(v keeper.View) error { size = v.Head().Size; return nil }); err != nil {
 		return err
@@ -80,6 +84,9 @@ func verifyStore(ctx context.Context, f *Folder) error {
 		return err
 	}
 	if err := v.locators(ctx); err != nil {
+		return err
+	}
+	if err := v.payloadPacks(); err != nil {
 		return err
 	}
 	return v.found.err()
@@ -143,7 +150,14 @@ const missing = "missing"
 func (v *storeVerifier) problems(id contract.ID, e *contract.Entry) (found []problem, err error) {
 	dir := v.blobDir(id)
 	if there, err := exists(dir); err != nil || !there {
-		return nil, err // if a locator leads here, v.locators tells
+		if err != nil {
+			return nil, err
+		}
+		return v.packedProblems(id, e) // if a locator leads here, v.locators tells
+	}
+	beside, _, _, err := v.packedParts(id)
+	if err != nil {
+		return nil, err
 	}
 	var pkg []byte
 	if e.Kind != contract.KindAccess {
@@ -157,6 +171,13 @@ func (v *storeVerifier) problems(id contract.ID, e *contract.Entry) (found []pro
 	}
 	for _, part := range partsOf(e) {
 		path := filepath.Join(dir, part.String())
+		if there, err := exists(path); err != nil {
+			return nil, err
+		} else if !there && len(beside) > 0 {
+			if i := slices.IndexFunc(beside, func(p packedPayload) bool { return p.part == part }); i >= 0 && v.packedDamage(e, &beside[i]) == "" {
+				continue // the other part was put again
+			}
+		}
 		what, err := v.payload(path, e, pkg, part)
 		if err != nil {
 			return nil, err
@@ -342,6 +363,9 @@ func verifyKeeper(ctx context.Context, f *Folder) error {
 		}); err != nil {
 			return err
 		}
+	}
+	if err := v.sharePacks(ctx); err != nil {
+		return err
 	}
 	for dir, check := range map[string]func(grantOnLedger, string) string{
 		"stops":   v.stopDamage,

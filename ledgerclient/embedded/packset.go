@@ -1,0 +1,199 @@
+package embedded
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/carekey/carekey/crypto"
+)
+
+// packSet is the packs of one folder, as this process saw them last. Of each it
+// holds the filter in memory, some 12 bytes for each grant.
+type packSet struct {
+	g    *ground
+	kind packKind
+	elem []string // the folder inside the ledger's
+
+	mu    sync.Mutex
+	seen  bool
+	packs []*pack  // by name
+	bad   []string // paths of those that cannot be read
+}
+
+// packSets are the packs of a ledger's folder.
+type packSets struct{ payloads, shares packSet }
+
+func newPackSets(g *ground) *packSets {
+	return &packSets{
+		payloads: packSet{g: g, kind: payloadPack, elem: []string{"store", "packs"}},
+		shares:   packSet{g: g, kind: sharePack, elem: []string{"keeper", "packs"}},
+	}
+}
+
+// lookAgain is look for whom nothing seen before counts.
+func (s *packSet) lookAgain() error {
+	s.mu.Lock()
+	s.packs = nil
+	s.mu.Unlock()
+	return s.look()
+}
+
+func (s *packSet) dir() string { return s.g.path(s.elem...) }
+
+// newSuffix ends the name of a pack that is being written.
+const newSuffix = ".new"
+
+// look finds out which packs there are.
+func (s *packSet) look() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	files, err := readDir(s.dir())
+	if err != nil {
+		return err
+	}
+	known := map[string]*pack{}
+	for _, p := range s.packs {
+		known[p.path] = p
+	}
+	s.seen, s.packs, s.bad = true, nil, nil
+	for _, f := range files {
+		if strings.HasSuffix(f.Name(), newSuffix) {
+			continue
+		}
+		path := filepath.Join(s.dir(), f.Name())
+		p := known[path]
+		if p == nil {
+			p, err = openPack(s.kind, path)
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
+				continue // removed meanwhile
+			case err == errPack:
+				s.bad = append(s.bad, path)
+				continue
+			case err != nil:
+				return err
+			}
+		}
+		s.packs = append(s.packs, p)
+	}
+	return nil
+}
+
+// list returns the packs whose names begin with prefix, and the paths of those
+// that cannot be read.
+func (s *packSet) list(prefix string) (packs []*pack, bad []string, err error) {
+	s.mu.Lock()
+	seen := s.seen
+	s.mu.Unlock()
+	if !seen {
+		if err := s.look(); err != nil {
+			return nil, nil, err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if prefix == "" {
+		return s.packs, s.bad, nil
+	}
+	for _, p := range s.packs {
+		if strings.HasPrefix(filepath.Base(p.path), prefix) {
+			packs = append(packs, p)
+		}
+	}
+	for _, path := range s.bad {
+		if strings.HasPrefix(filepath.Base(path), prefix) {
+			bad = append(bad, path)
+		}
+	}
+	return packs, bad, nil
+}
+
+// packed is a record in a pack.
+type packed struct {
+	pack *pack
+	at   span
+}
+
+// find returns the records that a key leads to, in the packs whose names begin
+// with prefix, as of the last look. damaged is a pack in which the key may be but
+// that cannot be read; "" if there is none.
+func (s *packSet) find(prefix string, key crypto.Hash) (found []packed, damaged string, err error) {
+	packs, bad, err := s.list(prefix)
+	if err != nil {
+		return nil, "", err
+	}
+	if len(bad) > 0 {
+		damaged = bad[0]
+	}
+	for _, p := range packs {
+		if !p.may(key) {
+			continue
+		}
+		at, err := p.search(key)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err == errPack:
+			damaged = p.path
+		case err != nil:
+			return nil, "", err
+		}
+		for _, a := range at {
+			found = append(found, packed{p, a})
+		}
+	}
+	return found, damaged, nil
+}
+
+// search is find with the file opened for it.
+func (p *pack) search(key crypto.Hash) ([]span, error) {
+	f, err := os.Open(p.path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return p.find(f, key)
+}
+
+// body reads a record; ok is false if it is not held.
+func (r packed) body() (body []byte, ok bool, err error) {
+	f, err := os.Open(r.pack.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	return readBody(f, r.at)
+}
+
+// endAll ends records, pack by pack.
+func (s *packSet) endAll(ends []packed) error {
+	byPack := map[*pack][]span{}
+	var order []*pack
+	for _, r := range ends {
+		if byPack[r.pack] == nil {
+			order = append(order, r.pack)
+		}
+		byPack[r.pack] = append(byPack[r.pack], r.at)
+	}
+	removed := false
+	for _, p := range order {
+		gone, err := s.g.endRecords(p, byPack[p])
+		if err != nil {
+			return err
+		}
+		removed = removed || gone
+	}
+	if !removed {
+		return nil
+	}
+	if err := s.look(); err != nil {
+		return err
+	}
+	return s.g.ops.syncDir(s.dir())
+}
