@@ -61,13 +61,13 @@ const (
 	maxPackRows = 1 << 26
 )
 
-// mark says what became of a record.
-type mark [markSize]byte
+// recordMark says what became of a record.
+type recordMark [markSize]byte
 
 var (
-	markHeld   = mark{'h', 'e', 'l', 'd'}
-	markEnding = mark{'e', 'n', 'd', 'i', 'n', 'g'}
-	markGone   = mark{'g', 'o', 'n', 'e'}
+	markHeld   = recordMark{'h', 'e', 'l', 'd'}
+	markEnding = recordMark{'e', 'n', 'd', 'i', 'n', 'g'}
+	markGone   = recordMark{'g', 'o', 'n', 'e'}
 )
 
 // span is where a record is in its pack; length counts the mark.
@@ -283,7 +283,7 @@ func spans(rows []packedRow) []span {
 }
 
 // readMark reads the mark of a record; any other than the three is errPack.
-func readMark(f io.ReaderAt, at span) (m mark, err error) {
+func readMark(f io.ReaderAt, at span) (m recordMark, err error) {
 	if _, err := f.ReadAt(m[:], at.offset); err != nil {
 		return m, shortPack(err)
 	}
@@ -319,7 +319,7 @@ func (g *ground) endRecords(p *pack, ends []span) (removed bool, err error) {
 		return false, err
 	}
 	defer f.Close()
-	set := func(m mark) error {
+	set := func(m recordMark) error {
 		for _, at := range ends {
 			if _, err := f.WriteAt(m[:], at.offset); err != nil {
 				return err
