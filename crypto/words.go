@@ -47,8 +47,11 @@ func (e *WordError) Error() string { return fmt.Sprintf("word %d is not in the l
 func (e *WordError) Format(f fmt.State, _ rune) { io.WriteString(f, e.Error()) }
 
 // ChecksumError says that all words are in the list, but do not belong together:
-// one is wrong, or their order.
-type ChecksumError struct{}
+// one is wrong, or their order. The checksum does not tell which. Suspects are the
+// positions, from 0, where one slip that people make would explain it: a word
+// written for one that differs in one letter, or two neighbours exchanged. Often
+// there are several, or none; a few are there by chance.
+type ChecksumError struct{ Suspects []int }
 
 func (*ChecksumError) Error() string { return "the words do not belong together" }
 
@@ -70,11 +73,79 @@ func EntropyFromWords(words []string) (Entropy, error) {
 		return Entropy{}, &WordCountError{len(words)}
 	}
 	b, err := fromWords(words)
+	var sum *ChecksumError
+	if errors.As(err, &sum) {
+		sum.Suspects = suspects(words)
+	}
 	if err != nil {
 		return Entropy{}, err
 	}
 	defer clear(b)
 	return Entropy{newSecret32(b)}, nil
+}
+
+// WordsWithPrefix returns the words of the list that begin with that, in
+// alphabetical order; for completing what a person types.
+func WordsWithPrefix(prefix string) []string {
+	prefix = lowerASCII(prefix)
+	list := wordList()
+	from, _ := slices.BinarySearch(list, prefix)
+	to := from
+	for to < len(list) && strings.HasPrefix(list[to], prefix) {
+		to++
+	}
+	return slices.Clone(list[from:to])
+}
+
+// suspects returns the positions at which one slip would make the checksum right.
+func suspects(words []string) []int {
+	words = slices.Clone(words)
+	var at []int
+	right := func() bool {
+		b, err := fromWords(words)
+		clear(b)
+		return err == nil
+	}
+	for i := range words {
+		was := lowerASCII(words[i])
+		found := false
+		for _, other := range wordList() {
+			if found = oneLetterApart(was, other); found {
+				words[i] = other
+				if found = right(); found {
+					break
+				}
+			}
+		}
+		words[i] = was
+		if !found && i+1 < len(words) && !strings.EqualFold(was, words[i+1]) {
+			words[i], words[i+1] = words[i+1], words[i]
+			found = right()
+			words[i], words[i+1] = words[i+1], words[i]
+		}
+		if found {
+			at = append(at, i)
+		}
+	}
+	return at
+}
+
+// oneLetterApart tells whether one letter changed, added or left out makes a of b.
+func oneLetterApart(a, b string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	if a == b || len(b)-len(a) > 1 {
+		return false
+	}
+	i := 0
+	for i < len(a) && a[i] == b[i] {
+		i++
+	}
+	if len(a) == len(b) {
+		return a[i+1:] == b[i+1:]
+	}
+	return a[i:] == b[i+1:]
 }
 
 // Encode returns the secret as text for the keyring: base64url without padding,

@@ -136,3 +136,74 @@ func TestDecodeEntropyIsStrict(t *testing.T) {
 		}
 	}
 }
+
+// A checksum that is wrong leads a person to the slip that she made.
+func TestSuspects(t *testing.T) {
+	e := Entropy{newSecret32(hashOf("suspects"))}
+	right := e.Words()
+	slip := func(change func(words []string)) []int {
+		words := slices.Clone(right)
+		change(words)
+		_, err := EntropyFromWords(words)
+		var sum *ChecksumError
+		if !errors.As(err, &sum) {
+			t.Fatalf("%v", err)
+		}
+		return sum.Suspects
+	}
+	swapped := 0
+	for i := range 23 {
+		words := slices.Clone(right)
+		words[i], words[i+1] = words[i+1], words[i]
+		if _, err := EntropyFromWords(words); err == nil {
+			continue // one in 256 happens to fit
+		}
+		swapped++
+		if at := slip(func(w []string) { w[i], w[i+1] = w[i+1], w[i] }); !slices.Contains(at, i) {
+			t.Errorf("words %d and %d exchanged: %v", i+1, i+2, at)
+		}
+	}
+	if swapped < 20 {
+		t.Errorf("%d exchanges tried", swapped)
+	}
+	letters := 0
+	for i, was := range right {
+		for _, other := range wordList() {
+			if oneLetterApart(was, other) {
+				words := slices.Clone(right)
+				words[i] = other
+				if _, err := EntropyFromWords(words); err == nil {
+					continue
+				}
+				letters++
+				if at := slip(func(w []string) { w[i] = other }); !slices.Contains(at, i) {
+					t.Errorf("%s for %s at %d: %v", other, was, i+1, at)
+				}
+			}
+		}
+	}
+	if letters == 0 {
+		t.Error("no word of these has a neighbour: choose other entropy")
+	}
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{{"cat", "cut", true}, {"cat", "cats", true}, {"cat", "at", true}, {"cat", "cat", false}, {"cat", "dog", false}, {"cat", "scats", false}, {"abc", "acb", false}} {
+		if oneLetterApart(c.a, c.b) != c.want || oneLetterApart(c.b, c.a) != c.want {
+			t.Errorf("%s %s", c.a, c.b)
+		}
+	}
+}
+
+func hashOf(s string) []byte { h := TaggedHash(TagRoot, []byte(s)); return h[:] }
+
+func TestWordsWithPrefix(t *testing.T) {
+	for prefix, want := range map[string]string{"zo": "zone zoo", "ABAN": "abandon", "zz": "", "add": "add addict address"} {
+		if got := strings.Join(WordsWithPrefix(prefix), " "); got != want {
+			t.Errorf("%s: %s", prefix, got)
+		}
+	}
+	if n := len(WordsWithPrefix("")); n != 2048 {
+		t.Errorf("%d words in all", n)
+	}
+}

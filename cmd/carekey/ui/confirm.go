@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	tea "github.com/charmbracelet/bubbletea"
 )
@@ -16,6 +17,21 @@ import (
 //
 // Preview and question pass through CleanText. Pasted text never answers.
 func Confirm(ctx context.Context, in, out *os.File, preview, question string, danger bool) (bool, error) {
+	word := ""
+	if danger {
+		word = "yes"
+	}
+	return confirm(ctx, in, out, preview, question, word)
+}
+
+// ConfirmName is Confirm for what must not happen to the wrong thing: its name has
+// to be typed out.
+func ConfirmName(ctx context.Context, in, out *os.File, preview, question, name string) (bool, error) {
+	return confirm(ctx, in, out, preview, question, name)
+}
+
+// confirm asks; word is what has to be typed for a yes, "" if a key will do.
+func confirm(ctx context.Context, in, out *os.File, preview, question, word string) (bool, error) {
 	if !Terminal(in, out) {
 		return false, ErrNoTerminal
 	}
@@ -25,9 +41,9 @@ func Confirm(ctx context.Context, in, out *os.File, preview, question string, da
 		}
 	}
 	if plain() {
-		return confirmLine(ctx, in, out, question, danger)
+		return confirmLine(ctx, in, out, question, word)
 	}
-	end, err := run(ctx, in, out, newConfirm(question, danger, styled()))
+	end, err := run(ctx, in, out, newConfirm(question, word, styled()))
 	if err != nil {
 		return false, err
 	}
@@ -48,18 +64,18 @@ const (
 // confirmModel is the question of Confirm.
 type confirmModel struct {
 	question string
-	danger   bool
+	word     string // has to be typed for a yes; "" if a key will do
 	style    style
 	width    int // 0 until known
 
 	yes    bool   // the cursor is on yes
-	typed  string // with danger
+	typed  string // towards word
 	ended  bool
 	answer answer
 }
 
-func newConfirm(question string, danger bool, s style) confirmModel {
-	return confirmModel{question: Clean(question), danger: danger, style: s}
+func newConfirm(question, word string, s style) confirmModel {
+	return confirmModel{question: Clean(question), word: word, style: s}
 }
 
 func (m confirmModel) Init() tea.Cmd { return nil }
@@ -73,7 +89,7 @@ func (m confirmModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		case m.ended || msg.Paste:
 		case msg.Type == tea.KeyEsc, msg.Type == tea.KeyCtrlC:
 			return m.end(unanswered)
-		case m.danger:
+		case m.word != "":
 			return m.typing(msg)
 		default:
 			return m.choosing(msg)
@@ -107,17 +123,18 @@ func (m confirmModel) choosing(key tea.KeyMsg) (tea.Model, tea.Cmd) {
 func (m confirmModel) typing(key tea.KeyMsg) (tea.Model, tea.Cmd) {
 	switch key.Type {
 	case tea.KeyEnter:
-		if strings.EqualFold(strings.TrimSpace(m.typed), "yes") {
+		if isWord(m.typed, m.word) {
 			return m.end(answeredYes)
 		}
 		return m.end(answeredNo)
 	case tea.KeyBackspace:
-		m.typed = m.typed[:max(0, len(m.typed)-1)]
+		_, n := utf8.DecodeLastRuneInString(m.typed)
+		m.typed = m.typed[:len(m.typed)-n]
 	case tea.KeyCtrlU:
 		m.typed = ""
 	case tea.KeyRunes, tea.KeySpace:
 		for _, r := range key.Runes {
-			if ' ' <= r && r < 0x7f && len(m.typed) < 16 {
+			if (r == ' ' || visible(r)) && len(m.typed) < len(m.word)+13 {
 				m.typed += string(r)
 			}
 		}
@@ -128,7 +145,7 @@ func (m confirmModel) typing(key tea.KeyMsg) (tea.Model, tea.Cmd) {
 func (m confirmModel) View() string {
 	var b strings.Builder
 	paint := m.style.bold
-	if m.danger {
+	if m.word != "" {
 		paint = m.style.danger
 	}
 	question := m.question
@@ -141,9 +158,9 @@ func (m confirmModel) View() string {
 	if m.ended {
 		return b.String()
 	}
-	if m.danger {
-		b.WriteString("\n" + fit("Type yes if you are sure: "+m.typed+"_", m.width) + "\n\n")
-		b.WriteString(m.style.keysLine(m.width, "enter: anything but yes means no    esc: stop", "enter  esc: stop"))
+	if m.word != "" {
+		b.WriteString("\n" + fit("Type "+Clean(m.word)+" if you are sure: "+m.typed+"_", m.width) + "\n\n")
+		b.WriteString(m.style.keysLine(m.width, "enter: anything but "+Clean(m.word)+" means no    esc: stop", "enter  esc: stop"))
 		return b.String()
 	}
 	option := func(label string, at bool) string {
@@ -157,11 +174,17 @@ func (m confirmModel) View() string {
 	return b.String()
 }
 
-// confirmLine is Confirm on a plain terminal.
-func confirmLine(ctx context.Context, in io.Reader, out io.Writer, question string, danger bool) (bool, error) {
+// isWord compares what was typed; yes may be written in any case, a name may not.
+func isWord(typed, word string) bool {
+	typed = strings.TrimSpace(typed)
+	return typed == word || word == "yes" && strings.EqualFold(typed, word)
+}
+
+// confirmLine is confirm on a plain terminal.
+func confirmLine(ctx context.Context, in io.Reader, out io.Writer, question, word string) (bool, error) {
 	hint := "[y/N]"
-	if danger {
-		hint = "(type yes if you are sure)"
+	if word != "" {
+		hint = "(type " + Clean(word) + " if you are sure)"
 	}
 	for {
 		if _, err := fmt.Fprintf(out, "%s %s ", Clean(question), hint); err != nil {
@@ -171,10 +194,13 @@ func confirmLine(ctx context.Context, in io.Reader, out io.Writer, question stri
 		if err != nil {
 			return false, err
 		}
-		switch line = strings.ToLower(line); {
-		case line == "yes", line == "y" && !danger:
+		if word != "" {
+			return isWord(line, word), nil
+		}
+		switch strings.ToLower(line) {
+		case "y", "yes":
 			return true, nil
-		case line == "", line == "n", line == "no", danger:
+		case "", "n", "no":
 			return false, nil
 		}
 	}

@@ -86,8 +86,8 @@ func TestStyleChangesNoText(t *testing.T) {
 		views := []string{
 			size(newWords(numbered, s, firstAndLast), 80, 24).View(),
 			size(newWords(numbered, s, firstAndLast), 30, 6).View(),
-			size(newConfirm("Grant this?", false, s), 80, 24).View(),
-			size(newConfirm("Remove this?", true, s), 80, 24).View(),
+			size(newConfirm("Grant this?", "", s), 80, 24).View(),
+			size(newConfirm("Remove this?", "yes", s), 80, 24).View(),
 			size(newChoose("Which?", fruit, true, s), 80, 24).View(),
 		}
 		for i, view := range views {

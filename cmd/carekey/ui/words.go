@@ -25,13 +25,16 @@ import (
 // A terminal without escape sequences cannot take the words back, so there
 // nothing is shown: ErrPlainTerminal.
 func Words(ctx context.Context, in, out *os.File, words []string) error {
-	if !Terminal(in, out) {
-		return ErrNoTerminal
-	}
-	if plain() {
-		return ErrPlainTerminal
-	}
-	end, err := run(ctx, in, &wipingScreen{out}, newWords(words, styled(), twoOf), tea.WithAltScreen())
+	return showWords(ctx, in, out, newWords(words, styled(), twoOf))
+}
+
+// ShowWords shows the words as Words does and asks for none of them.
+func ShowWords(ctx context.Context, in, out *os.File, words []string) error {
+	return showWords(ctx, in, out, newWords(words, styled(), nil))
+}
+
+func showWords(ctx context.Context, in, out *os.File, m wordsModel) error {
+	end, err := secretScreen(ctx, in, out, m)
 	if err != nil {
 		return err
 	}
@@ -39,6 +42,18 @@ func Words(ctx context.Context, in, out *os.File, words []string) error {
 		return ErrCanceled
 	}
 	return nil
+}
+
+// secretScreen shows a model in an alternate screen that is wiped before it is
+// left.
+func secretScreen[M tea.Model](ctx context.Context, in, out *os.File, m M) (M, error) {
+	if !Terminal(in, out) {
+		return m, ErrNoTerminal
+	}
+	if plain() {
+		return m, ErrPlainTerminal
+	}
+	return run(ctx, in, &wipingScreen{out}, m, tea.WithAltScreen())
 }
 
 // twoOf picks two different positions, in order. Predicting them gains nobody
@@ -62,7 +77,7 @@ const (
 type wordsModel struct {
 	words         []string
 	style         style
-	pick          func(n int) []int
+	pick          func(n int) []int // positions to ask for; nil: none are
 	width, height int
 
 	stage  wordsStage
@@ -96,7 +111,11 @@ func (m wordsModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			return m, nil // typed ahead of the first screen
 		}
 		if m.stage == wordsShow {
-			return m.show(msg), nil
+			m = m.show(msg)
+			if m.stage == wordsDone {
+				return m, tea.Quit
+			}
+			return m, nil
 		}
 		if m.stage == wordsAsk {
 			return m.ask(msg)
@@ -115,6 +134,8 @@ func (m wordsModel) show(key tea.KeyMsg) wordsModel {
 	case "enter", " ", "right", "pgdown":
 		if m.first+page < len(m.words) {
 			m.first += page
+		} else if m.pick == nil && (key.Type == tea.KeyEnter || key.Type == tea.KeySpace) {
+			m.stage = wordsDone
 		} else if key.Type == tea.KeyEnter || key.Type == tea.KeySpace {
 			m.stage, m.asked, m.at, m.typed, m.missed = wordsAsk, m.pick(len(m.words)), 0, "", 0
 		}
@@ -126,18 +147,8 @@ func (m wordsModel) show(key tea.KeyMsg) wordsModel {
 
 // ask handles a key while a word is being typed.
 func (m wordsModel) ask(key tea.KeyMsg) (tea.Model, tea.Cmd) {
-	switch key.Type {
-	case tea.KeyBackspace:
-		m.typed = m.typed[:max(0, len(m.typed)-1)]
-	case tea.KeyCtrlU:
-		m.typed = ""
-	case tea.KeyRunes:
-		for _, r := range strings.ToLower(string(key.Runes)) {
-			if 'a' <= r && r <= 'z' && len(m.typed) < 16 {
-				m.typed += string(r)
-			}
-		}
-	case tea.KeyEnter:
+	m.typed = typeWord(m.typed, key)
+	if key.Type == tea.KeyEnter {
 		position := m.asked[m.at]
 		if m.typed != m.words[position] {
 			m.stage, m.first, m.typed = wordsShow, 0, ""
@@ -151,6 +162,26 @@ func (m wordsModel) ask(key tea.KeyMsg) (tea.Model, tea.Cmd) {
 		}
 	}
 	return m, nil
+}
+
+// typeWord is what stands there after a key was pressed while a word is typed.
+func typeWord(typed string, key tea.KeyMsg) string {
+	switch key.Type {
+	case tea.KeyBackspace:
+		return typed[:max(0, len(typed)-1)]
+	case tea.KeyCtrlU:
+		return ""
+	case tea.KeyRunes:
+		for _, r := range key.Runes {
+			if 'A' <= r && r <= 'Z' {
+				r += 'a' - 'A'
+			}
+			if 'a' <= r && r <= 'z' && len(typed) < 16 {
+				typed += string(r)
+			}
+		}
+	}
+	return typed
 }
 
 func (m wordsModel) View() string {
@@ -212,7 +243,11 @@ func (m wordsModel) fullLines() (lines []string, ok bool) {
 		add(m.style.danger, wrap(m.missedText(), text)...)
 		lines = append(lines, "")
 	}
-	add(m.style.faint, "enter: I have written them down    esc: stop")
+	if m.pick == nil {
+		add(m.style.faint, "enter: done    esc: stop")
+	} else {
+		add(m.style.faint, "enter: I have written them down    esc: stop")
+	}
 	return lines, len(lines) <= m.height
 }
 
