@@ -1,0 +1,413 @@
+package embedded
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// Copied says what Copy wrote.
+type Copied struct {
+	Size  uint64 // entries in the copy
+	Files int    // payload files that were not there yet, or not the same
+	Bytes int64  // in them
+}
+
+// Copy makes a copy of the ledger in dst, a folder that is empty, does not exist,
+// or holds an earlier copy of this ledger, which is brought up to date. The copy
+// is of one head: what is appended meanwhile is left for the next time. It is a
+// ledger that opens and verifies, with one thing left out: the keeper's shares. A
+// share is destroyed when its consent ends, and a copy of it would outlive that;
+// whoever gave a consent can make its share again and deposit it anew. The keys
+// are copied, since without them nobody could go on with the ledger: keep a copy
+// where you would keep the ledger itself.
+//
+// Payloads whose erasure is on the ledger are erased in an earlier copy too. One
+// that the ledger has lost stays in it.
+//
+// Errors: *ExistsError if something else is in dst; *ledgerclient.RollbackError
+// or *ledgerclient.ForkError if the copy there is newer than this ledger or of
+// another history, in which case it is left as it is; *BusyError; those of the
+// file system. A copy that was interrupted is gone on with by the next.
+func (f *Folder) Copy(ctx context.Context, dst string, progress func(done, total uint64)) (Copied, error) {
+	if err := os.MkdirAll(dst, 0o700); err != nil {
+		return Copied{}, err
+	}
+	c := &copier{
+		from: store{f.ground()},
+		to:   store{&ground{dir: dst, ops: f.ops, modes: modesOf(0o700), ledger: f.id, hour: f.hour}},
+		f:    f,
+	}
+	names, err := entryNames(dst)
+	if err != nil {
+		return Copied{}, err
+	}
+	if err := c.mayCopy(names); err != nil {
+		return Copied{}, err
+	}
+	lock, err := os.OpenFile(c.to.path(lockFile), os.O_RDONLY|os.O_CREATE, c.to.modes.file)
+	if err != nil {
+		return Copied{}, err
+	}
+	defer lock.Close()
+	if ok, err := tryLock(lock, true); err != nil {
+		return Copied{}, err
+	} else if !ok {
+		return Copied{}, &BusyError{Dir: dst}
+	}
+	defer unlock(lock)
+	err = c.copy(ctx, progress)
+	return c.copied, err
+}
+
+type copier struct {
+	from, to store
+	f        *Folder
+	head     head
+	had      uint64 // entries that the copy had before
+	copied   Copied
+}
+
+// mayCopy tells whether a folder may become, or is, a copy of the ledger.
+func (c *copier) mayCopy(names map[string]bool) error {
+	doc, err := os.ReadFile(c.to.path(genesisFile))
+	switch {
+	case err == nil && bytes.Equal(doc, c.f.genesis):
+		return nil
+	case err == nil && !names[unfinishedFile]:
+		return &ExistsError{Dir: c.to.dir, Ledger: true}
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	for name := range names {
+		if name != lockFile && !names[unfinishedFile] {
+			return &ExistsError{Dir: c.to.dir}
+		}
+	}
+	return nil
+}
+
+func (c *copier) copy(ctx context.Context, progress func(done, total uint64)) error {
+	ops := c.to.ops
+	if there, err := exists(c.to.path(checkpointFile)); err != nil {
+		return err
+	} else if !there {
+		// There until the first checkpoint is, so that nobody takes it for a ledger.
+		if there, err := exists(c.to.path(unfinishedFile)); err != nil {
+			return err
+		} else if !there {
+			if err := writeFile(ops, c.to.path(unfinishedFile), nil, c.to.modes.file); err != nil {
+				return err
+			}
+		}
+	}
+	if err := c.takeHead(ctx); err != nil {
+		return err
+	}
+	if err := c.fixed(); err != nil {
+		return err
+	}
+	if err := c.leaves(ctx); err != nil {
+		return err
+	}
+	if err := c.payloads(ctx, progress); err != nil {
+		return err
+	}
+	// The commit. What the keeper filed goes with it: it is of this head.
+	if err := replaceFile(ops, c.to.path(checkpointFile), c.head.raw, c.to.modes.file); err != nil {
+		return err
+	}
+	if err := ops.syncDir(c.to.dir); err != nil {
+		return err
+	}
+	if err := ops.remove(c.to.path(unfinishedFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	c.copied.Size = c.head.size
+	return ops.syncDir(c.to.dir)
+}
+
+// takeHead fixes the head that is copied, looks whether the copy that is there is
+// a beginning of it, and copies what the keeper filed up to it.
+func (c *copier) takeHead(ctx context.Context) error {
+	return c.f.locked(ctx, false, func() error {
+		c.head = c.f.head
+		raw, err := readUpTo(c.to.path(checkpointFile), maxCheckpoint)
+		if err == nil {
+			there, err := c.f.key.parse(raw)
+			switch {
+			case err != nil:
+				return &DamagedError{File: filepath.Join(c.to.dir, checkpointFile), Entry: NoEntry, What: err.Error()}
+			case there.size > c.head.size:
+				return &ledgerclient.RollbackError{Pinned: there.size, Head: c.head.size}
+			}
+			root, err := c.f.tables.log.root(there.size)
+			if err != nil {
+				return err
+			}
+			if root != there.root {
+				return &ledgerclient.ForkError{Size: there.size, Pinned: there.root, Head: root}
+			}
+			c.had = there.size
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return c.filed()
+	})
+}
+
+// filed copies the keeper's files but for the shares.
+func (c *copier) filed() error {
+	for _, kind := range []string{"stops", "answers", "acks"} {
+		files, err := readDir(c.from.path("keeper", kind))
+		if err != nil {
+			return err
+		}
+		if err := c.to.mkdirs("keeper", kind); err != nil {
+			return err
+		}
+		b := c.to.newBatch(len(files))
+		for _, file := range files {
+			if _, ok := unhex(file.Name()); !ok {
+				continue // what a killed process left
+			}
+			if err := c.file(b, c.from.path("keeper", kind, file.Name()), c.to.path("keeper", kind, file.Name())); err != nil {
+				return err
+			}
+		}
+		if err := b.flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fixed copies what never changes.
+func (c *copier) fixed() error {
+	if err := c.to.mkdirs("keys"); err != nil {
+		return err
+	}
+	b := c.to.newBatch(4)
+	for _, name := range []string{nodeKeyFile, entryKeyFile, keeperKeyFile, genesisFile} {
+		if err := c.file(b, c.f.path(name), c.to.path(filepath.FromSlash(name))); err != nil {
+			return err
+		}
+	}
+	return b.flush()
+}
+
+// leaves copies the leaves that the copy has not got yet.
+func (c *copier) leaves(ctx context.Context) (err error) {
+	out, err := c.to.ops.open(c.to.path(leavesFile), os.O_RDWR|os.O_CREATE, c.to.modes.file)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := out.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	info, err := out.Stat()
+	if err != nil {
+		return err
+	}
+	from := min(c.had, uint64(info.Size())/contract.LeafSize)
+	for from < c.head.size {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		to := min(from+4096, c.head.size)
+		b, err := c.f.tables.leaves.read(from, to)
+		if err != nil {
+			return err
+		}
+		if _, err := out.WriteAt(b, int64(from)*contract.LeafSize); err != nil {
+			return err
+		}
+		from = to
+	}
+	if err := out.Truncate(int64(c.head.size) * contract.LeafSize); err != nil {
+		return err
+	}
+	return out.Sync()
+}
+
+// payloads copies every payload of the entries up to the head that the ledger
+// still holds. Payloads do not change once their entry is ordered, so that no lock
+// is held.
+func (c *copier) payloads(ctx context.Context, progress func(done, total uint64)) error {
+	if err := c.to.makeFolders(); err != nil {
+		return err
+	}
+	b := c.to.newBatch(int(min(c.head.size, 1<<20)))
+	withdrawn := map[contract.ID]bool{}
+	const step = 4096
+	for _, look := range []func(i uint64, e *contract.Entry, id contract.ID) error{
+		func(_ uint64, e *contract.Entry, _ contract.ID) error {
+			if e.Kind == contract.KindRecord && e.Flags&contract.FlagWithdrawn != 0 {
+				withdrawn[e.Subject] = true
+			}
+			return nil
+		},
+		func(i uint64, e *contract.Entry, id contract.ID) error {
+			if progress != nil {
+				progress(i+1, c.head.size)
+			}
+			if len(partsOf(e)) == 0 {
+				return nil
+			}
+			if withdrawn[id] || withdrawn[e.Subject] {
+				return c.erase(id)
+			}
+			return c.entry(b, id)
+		},
+	} {
+		for from := uint64(0); from < c.head.size; from += step {
+			leaves, err := c.f.Leaves(ctx, from, min(from+step, c.head.size))
+			if err != nil {
+				return err
+			}
+			for i := range leaves {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if err := look(from+uint64(i), &leaves[i].Entry, leaves[i].Entry.ID(c.f.id)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return b.flush()
+}
+
+// entry copies the payloads of one entry, and then the locators that lead there.
+func (c *copier) entry(b *batch, id contract.ID) error {
+	files, err := readDir(c.from.blobDir(id))
+	if err != nil || len(files) == 0 {
+		return err
+	}
+	if there, err := exists(c.to.blobDir(id)); err != nil {
+		return err
+	} else if !there {
+		if err := b.mkdir(c.to.blobDir(id)); err != nil {
+			return err
+		}
+	}
+	var locators []string
+	for _, file := range files {
+		path := filepath.Join(c.to.blobDir(id), file.Name())
+		if err := c.file(b, filepath.Join(c.from.blobDir(id), file.Name()), path); errors.Is(err, fs.ErrNotExist) {
+			continue // erased meanwhile: the next copy erases it here
+		} else if err != nil {
+			return err
+		}
+		for p := ledgerclient.PartMetadata; p <= ledgerclient.PartAccess; p++ {
+			if file.Name() == locatorsFile(p) {
+				list, err := readFile(path)
+				if err != nil {
+					return err
+				}
+				names, ok := parseLocators(list, id, p)
+				if !ok {
+					return c.from.damaged(filepath.Join(c.from.blobDir(id), file.Name()), "not the list of locators that was written")
+				}
+				locators = append(locators, names...)
+			}
+		}
+	}
+	for _, name := range locators {
+		if err := c.file(b, c.from.locatorFile(name), c.to.locatorFile(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// erase removes an entry's payloads from the copy.
+func (c *copier) erase(id contract.ID) error {
+	dir := c.to.blobDir(id)
+	files, err := readDir(dir)
+	if err != nil || len(files) == 0 {
+		return err
+	}
+	for p := ledgerclient.PartMetadata; p <= ledgerclient.PartAccess; p++ {
+		list, err := readFile(filepath.Join(dir, locatorsFile(p)))
+		if err != nil {
+			return err
+		}
+		names, _ := parseLocators(list, id, p)
+		for _, name := range names {
+			if err := c.to.ops.remove(c.to.locatorFile(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return c.to.removeAll(dir)
+}
+
+// file makes the file at to the same as the one at from.
+func (c *copier) file(b *batch, from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	info, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	if there, err := os.Open(to); err == nil {
+		same, err := sameBytes(in, there, info.Size())
+		there.Close()
+		if err != nil || same {
+			return err
+		}
+		if err := c.to.ops.remove(to); err != nil {
+			return err
+		}
+	}
+	out, err := c.to.ops.open(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, c.to.modes.file)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	b.dirs[filepath.Dir(to)] = true
+	n, err := io.Copy(io.NewOffsetWriter(out, 0), io.NewSectionReader(in, 0, info.Size()))
+	if err != nil {
+		return err
+	}
+	c.copied.Files++
+	c.copied.Bytes += n
+	return b.finish(to, out)
+}
+
+// sameBytes tells whether two files hold the same; size is that of the first.
+func sameBytes(a, b *os.File, size int64) (bool, error) {
+	info, err := b.Stat()
+	if err != nil || info.Size() != size {
+		return false, err
+	}
+	var x, y [1 << 16]byte
+	for off := int64(0); off < size; {
+		n := int(min(int64(len(x)), size-off))
+		if _, err := a.ReadAt(x[:n], off); err != nil {
+			return false, err
+		}
+		if _, err := b.ReadAt(y[:n], off); err != nil || !bytes.Equal(x[:n], y[:n]) {
+			return false, nil // a copy that cannot be read is written anew
+		}
+		off += int64(n)
+	}
+	return true, nil
+}
+
+// ID is the ledger's id.
+func (f *Folder) ID() crypto.LedgerID { return f.id }
