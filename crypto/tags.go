@@ -84,6 +84,7 @@ const (
 // Tags of the wallet.
 const (
 	TagTerms   Tag = "carekey/v1/terms"   // signed by S: the terms of a grant
+	TagBook    Tag = "carekey/v1/book"    // what of the book stands on a ledger, compared on this machine only
 	TagProfile Tag = "carekey/v1/profile" // name of a profile on this machine
 
 	TagAgeIdentity Tag = "carekey/v1/age-identity" // name of a wallet in an identity for age

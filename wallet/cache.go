@@ -23,6 +23,7 @@ const (
 	ownRecord role = 1
 	ownGrant  role = 2
 	received  role = 3 // a grant addressed to this wallet
+	ownBook   role = 4 // a hidden record: see book.go. A record until its description is known
 )
 
 // thread is one thread of the ledger that concerns this wallet.
@@ -206,6 +207,9 @@ func (w *Wallet) apply(fr *frame) error {
 			return errCache
 		}
 		t.versions[fr.Metadata.Version-1] = fr.Metadata.Said
+		if fr.Metadata.Said.Hidden == hiddenBook {
+			t.role = ownBook
+		}
 	case fr.Terms != nil:
 		t := w.threads.byID[fr.Terms.Grant]
 		if t == nil || fr.Terms.Said == nil {

@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"context"
+	"fmt"
 	"sort"
 	"strings"
 	"unicode"
@@ -17,6 +18,9 @@ type Contact struct {
 	Verified bool           `json:"verified"` // the check words were compared with their owner
 }
 
+// maxName is the length of the longest name in characters.
+const maxName = 64
+
 // CheckName returns a name as it is kept: without outer spaces, at most 64
 // characters, none of them a control or formatting character. field names what it
 // is in an *InputError.
@@ -28,8 +32,8 @@ func CheckName(field, name string) (string, error) {
 		why = "empty"
 	case !utf8.ValidString(n):
 		why = "not UTF-8"
-	case utf8.RuneCountInString(n) > 64:
-		why = "longer than 64 characters"
+	case utf8.RuneCountInString(n) > maxName:
+		why = fmt.Sprintf("longer than %d characters", maxName)
 	case strings.ContainsFunc(n, func(r rune) bool { return !unicode.IsGraphic(r) || (unicode.IsSpace(r) && r != ' ') }):
 		why = "has characters that cannot be seen"
 	}

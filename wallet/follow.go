@@ -40,6 +40,9 @@ func (w *Wallet) follow(ctx context.Context) error {
 		return nil
 	}
 	for _, f := range s.order {
+		if f.thread.Opening.Entry.Kind == contract.KindRecord {
+			w.state.News = true
+		}
 		for _, fr := range f.frames {
 			if err := w.note(fr); err != nil {
 				return err

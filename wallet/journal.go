@@ -45,6 +45,7 @@ const (
 	Granting       Action = "grant"
 	Revoking       Action = "revoke"
 	Accessing      Action = "access"
+	KeepingBook    Action = "keep contacts"
 )
 
 // change is one entry on its way.
@@ -303,9 +304,12 @@ func (w *Wallet) settle(ctx context.Context, b *batch) error {
 			return &ledgerclient.TamperedError{What: "answer to a submission", Err: fmt.Errorf("entry %s is not in the log", c.id)}
 		}
 		switch c.Action {
-		case AddingRecord, UpdatingRecord:
-			if n := c.Metadata.Version; n <= len(t.versions) && t.versions[n-1] == nil {
-				if err := w.note(frame{Metadata: &metaFrame{Record: t.id, Version: n, Said: c.Metadata}}); err != nil {
+		case AddingRecord, UpdatingRecord, KeepingBook:
+			n := t.versionOf(w.client.ID(), c.id)
+			if n > 0 && t.versions[n-1] == nil {
+				said := *c.Metadata
+				said.Version = n // another machine's version may have come between
+				if err := w.note(frame{Metadata: &metaFrame{Record: t.id, Version: n, Said: &said}}); err != nil {
 					return err
 				}
 			}
@@ -333,6 +337,24 @@ func (w *Wallet) settle(ctx context.Context, b *batch) error {
 		}
 	}
 	return nil
+}
+
+// versionOf is the number of the record version that an entry entered; 0 if it is
+// none of this thread's.
+func (t *thread) versionOf(l crypto.LedgerID, id contract.ID) int {
+	if t.id == id {
+		return 1
+	}
+	n := 1
+	for _, f := range t.FollowUps {
+		if f.Entry.Kind == contract.KindRecord && f.Entry.Flags&contract.FlagWithdrawn == 0 {
+			n++
+			if f.Entry.ID(l) == id {
+				return n
+			}
+		}
+	}
+	return 0
 }
 
 // finishJournal brings to an end what an interrupted run left in the journal.

@@ -34,9 +34,16 @@ type metadata struct {
 	SHA256      crypto.Hash     `json:"sha256"`
 	Content     locator         `json:"content"` // where the content blob is
 	ContentSize int64           `json:"contentSize"`
-	AgeSize     int64           `json:"ageSize"` // of the age file inside the content blob
-	Head        crypto.Hash     `json:"head"`    // of the tree over the content blob's pieces
+	AgeSize     int64           `json:"ageSize"`          // of the age file inside the content blob
+	Head        crypto.Hash     `json:"head"`             // of the tree over the content blob's pieces
+	Hidden      string          `json:"hidden,omitempty"` // of version 2: "book", see book.go
 }
+
+// A record's metadata of version 2 is of a hidden record.
+const (
+	bookMetadata = 2
+	hiddenBook   = "book"
+)
 
 // terms are what a recipient may read at once.
 type terms struct {
@@ -150,8 +157,13 @@ func parsePayload[T any](data []byte, version func(*T) int) (*T, error) {
 }
 
 func parseMetadata(b []byte) (*metadata, error) {
-	m, err := parsePayload(b, func(m *metadata) int { return m.V })
-	if err == nil && (m.Size < 0 || m.AgeSize < 0 || m.ContentSize < m.AgeSize || m.Version < 1 || !m.Category.Valid()) {
+	m, err := parsePayload(b, func(m *metadata) int {
+		if m.V == bookMetadata && m.Hidden == hiddenBook {
+			return payloadVersion
+		}
+		return m.V
+	})
+	if err == nil && (m.V == payloadVersion && m.Hidden != "" || m.Size < 0 || m.AgeSize < 0 || m.ContentSize < m.AgeSize || m.Version < 1 || !m.Category.Valid()) {
 		return nil, fmt.Errorf("metadata out of range")
 	}
 	return m, err

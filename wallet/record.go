@@ -148,9 +148,14 @@ func (w *Wallet) putVersion(ctx context.Context, t *thread, src Source, m metada
 	seed := w.root.Seed(ledger, nonce)
 	e := contract.Entry{Version: contract.Version, Kind: contract.KindRecord, SelfTag: w.tagger.Tag(nonce)}
 	key, action := seed.Key(), AddingRecord
+	if m.Hidden != "" {
+		action = KeepingBook
+	}
 	if t != nil {
 		_, key = w.key(t)
-		action = UpdatingRecord
+		if m.Hidden == "" {
+			action = UpdatingRecord
+		}
 		e.Subject = t.id
 		e.NotBefore, e.NotAfter = contract.Acceptance(w.ledgerHour())
 	}
@@ -170,7 +175,10 @@ func (w *Wallet) putVersion(ctx context.Context, t *thread, src Source, m metada
 			return same.record(), true, nil
 		}
 	}
-	m.V, m.Ledger, m.Author, m.Added = payloadVersion, ledger, e.Author, w.ledgerHour()
+	if m.Hidden == "" {
+		m.V = payloadVersion
+	}
+	m.Ledger, m.Author, m.Added = ledger, e.Author, w.ledgerHour()
 	m.Size, m.SHA256 = c.size, c.sha256
 	m.Content, m.ContentSize, m.AgeSize, m.Head = locator(seed.ContentLocator()), c.contentSize, c.ageSize, c.head
 
@@ -229,10 +237,10 @@ func (w *Wallet) Records(ctx context.Context) ([]Record, error) {
 	return out, err
 }
 
-// describeAll describes every record that was not removed.
+// describeAll describes every record that was not removed, the book among them.
 func (w *Wallet) describeAll(ctx context.Context) error {
 	for _, t := range w.threads.list {
-		if t.role == ownRecord && t.state.Status == contract.StatusOpen {
+		if (t.role == ownRecord || t.role == ownBook) && t.state.Status == contract.StatusOpen {
 			if err := w.describe(ctx, t); err != nil {
 				return err
 			}
@@ -419,13 +427,13 @@ func (w *Wallet) describe(ctx context.Context, t *thread) error {
 			return err
 		}
 		m, err := w.openMetadata(e, raw)
-		if err == nil && m.Version != i+1 {
-			err = errCommitment
-		}
 		if err != nil {
 			t.damaged = &ledgerclient.TamperedError{What: "metadata of record " + t.id.String(), Err: err}
 			continue
 		}
+		// Its place in the thread numbers a version: another machine may have been faster
+		// than the one that wrote this.
+		m.Version = i + 1
 		if err := w.note(frame{Metadata: &metaFrame{Record: t.id, Version: i + 1, Said: m}}); err != nil {
 			return err
 		}

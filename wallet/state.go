@@ -11,16 +11,6 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 )
 
-// book is what a wallet knows that no ledger does and that is the same on all of
-// its ledgers: sealed under a key from the root, one small file.
-type book struct {
-	V        int       `json:"v"`
-	Name     string    `json:"name"`
-	Contacts []Contact `json:"contacts"`
-}
-
-const bookVersion = 1
-
 // state is what a wallet remembers of one of its ledgers, sealed like the book.
 type state struct {
 	V        int              `json:"v"`
@@ -28,6 +18,11 @@ type state struct {
 	Looked   uint64           `json:"looked"`            // log size when `status` last showed what was opened
 	Refused  map[string]int   `json:"refused,omitempty"` // refused attempts that `status` has shown, by consent
 	Verified verified         `json:"verified"`          // the part of the log whose signatures were all checked
+
+	Book     crypto.Hash `json:"book"`              // what of the book stands on this ledger, see book.worth
+	BookRead uint64      `json:"bookRead"`          // log size up to which the book's versions were merged
+	News     bool        `json:"news,omitempty"`    // records came that may be the book's
+	BackedUp backedUp    `json:"backedUp,omitzero"` // the last backup of this ledger
 
 	// The cache file belongs to this state if its frames were sealed under CacheID
 	// and its first CacheSize bytes are there; what follows them was never
@@ -41,6 +36,12 @@ type state struct {
 type verified struct {
 	Size uint64      `json:"size"`
 	Root crypto.Hash `json:"root"`
+}
+
+// backedUp tells of a backup that was checked.
+type backedUp struct {
+	At   int64  `json:"at"`   // seconds since 1970
+	Size uint64 `json:"size"` // entries of the log
 }
 
 const stateVersion = 1
@@ -129,7 +130,8 @@ func (w *Wallet) explainSealed(name string, err error) error {
 const keyCheckFile = "key-check"
 
 // save writes what changed: the cache's new frames first, then the state that
-// counts them, then the book.
+// counts them. The book comes before the state, which says what of the ledger is in
+// it.
 func (w *Wallet) save() error {
 	if len(w.frames) > 0 {
 		if err := w.appendCache(); err != nil {
@@ -137,17 +139,18 @@ func (w *Wallet) save() error {
 		}
 		w.dirty = true
 	}
+	if w.bookDirty {
+		w.stampBook()
+		if err := w.writeSealed(bookFile, w.book); err != nil {
+			return err
+		}
+		w.bookDirty = false
+	}
 	if w.dirty {
 		if err := w.writeSealed(w.inLedger(stateFile), w.state); err != nil {
 			return err
 		}
 		w.dirty = false
-	}
-	if w.bookDirty {
-		if err := w.writeSealed(bookFile, w.book); err != nil {
-			return err
-		}
-		w.bookDirty = false
 	}
 	return nil
 }

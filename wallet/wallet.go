@@ -239,7 +239,26 @@ func (w *Wallet) with(ctx context.Context, f func() error) (err error) {
 	// What cannot be finished now does not keep anybody from looking; carryOut
 	// refuses to begin anything behind it.
 	w.stuck = w.finishJournal(ctx)
+	if err := w.lookAtNews(ctx); err != nil {
+		return err
+	}
 	return errors.Join(f(), w.save())
+}
+
+// lookAtNews takes up what another machine with the same key wrote into the book.
+func (w *Wallet) lookAtNews(ctx context.Context) error {
+	if !w.state.News {
+		return nil
+	}
+	err := errors.Join(w.describeAll(ctx), w.readPages(ctx))
+	var away *ledgerclient.UnreachableError
+	if errors.As(err, &away) {
+		return nil // next time
+	}
+	if err == nil {
+		w.state.News, w.dirty = false, true
+	}
+	return err
 }
 
 // hour is the ledger hour of the wallet's own clock.

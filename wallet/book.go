@@ -1,0 +1,437 @@
+package wallet
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// The book is what a wallet knows that no ledger does: the owner's name, contacts,
+// where its ledgers are, when the words were checked. It is kept in a sealed file of
+// the profile's folder, and, so that 24 words and a ledger bring it back, in a
+// hidden record on the ledger: an own record whose metadata says so, which is
+// neither listed nor granted.
+//
+// # Two machines with one seed
+//
+// Each fact carries the time of its last change, and what was removed leaves a
+// tombstone with such a time. Two books are merged fact by fact: the newer wins, and
+// of two of one time the one whose bytes are larger. That is a join: order and
+// repetition do not matter, so that machines which have read the same versions hold
+// the same book. A contact is a name together with an address, so that two machines
+// that gave one name to two addresses lose neither; the one that is not verified, or
+// was named later, is shown with a number behind its name.
+//
+// Each version on the ledger says how much of the log its writer had read and merged.
+// A reader takes the newest version and those that its writer cannot have seen.
+//
+// # What it tells others
+//
+// A version of the book looks like a version of any record, and all versions are one
+// thread: anyone sees how often it was rewritten, and in which hours. It is written
+// in a batch of its own, not with a grant, and dates alone do not cause a version:
+// they go with the next one.
+
+// book is the sealed file.
+type book struct {
+	V        int       `json:"v"`
+	Name     string    `json:"name"`
+	Contacts []Contact `json:"contacts"` // what is shown; follows from Facts but for changes that were not stamped yet
+
+	Profile string     `json:"profile,omitempty"` // the profile's name on this machine; not on the ledger
+	Facts   *bookFacts `json:"facts,omitempty"`
+}
+
+const bookVersion = 1
+
+// bookFacts is the book as it is merged and as it stands on the ledger.
+type bookFacts struct {
+	Name     fact          `json:"name"`
+	Checked  int64         `json:"checked"` // when the words were last checked, seconds since 1970; 0 = never
+	Contacts []contactFact `json:"contacts"`
+	Ledgers  []ledgerFact  `json:"ledgers"`
+}
+
+// fact is a text and when it was last changed, in milliseconds since 1970.
+type fact struct {
+	Value string `json:"value"`
+	At    int64  `json:"at"`
+}
+
+// contactFact is a contact, or that it was removed.
+type contactFact struct {
+	Name     string         `json:"name"`
+	Address  crypto.Address `json:"address"`
+	Verified bool           `json:"verified"`
+	Removed  bool           `json:"removed"`
+	At       int64          `json:"at"`
+}
+
+// ledgerFact is where a ledger of the wallet is, or that the wallet left it.
+type ledgerFact struct {
+	ID      crypto.LedgerID `json:"id"`
+	At      string          `json:"at"`
+	Removed bool            `json:"removed"`
+	Changed int64           `json:"changed"`
+}
+
+// bookPage is what one version of the hidden record holds.
+type bookPage struct {
+	V      int             `json:"v"`
+	Ledger crypto.LedgerID `json:"ledger"`
+	Seen   uint64          `json:"seen"` // entries of the log that its writer had read and merged
+	bookFacts
+}
+
+// parsePage reads a version of the book.
+func parsePage(b []byte) (*bookPage, error) {
+	p, err := parsePayload(b, func(p *bookPage) int { return p.V })
+	if err != nil {
+		return nil, err
+	}
+	if !slices.IsSortedFunc(p.Contacts, compareContacts) || !slices.IsSortedFunc(p.Ledgers, compareLedgers) {
+		return nil, fmt.Errorf("book is not in its order")
+	}
+	for _, c := range p.Contacts {
+		if name, err := CheckName("name", c.Name); err != nil || name != c.Name {
+			return nil, fmt.Errorf("name in the book is none")
+		}
+	}
+	return p, nil
+}
+
+func compareContacts(a, b contactFact) int {
+	if c := strings.Compare(a.Name, b.Name); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Address.String(), b.Address.String())
+}
+
+func compareLedgers(a, b ledgerFact) int { return bytes.Compare(a.ID[:], b.ID[:]) }
+
+// stamp gives what changed in the book since it was last stamped its time, so that
+// whatever changes Name and Contacts need not know of facts.
+func (b *book) stamp(now time.Time, places []Place) {
+	if b.Facts == nil {
+		b.Facts = &bookFacts{Contacts: []contactFact{}, Ledgers: []ledgerFact{}}
+	}
+	f := b.Facts
+	at := func(before int64) int64 { return max(now.UnixMilli(), before+1) }
+	if b.Name != "" && f.Name.Value != b.Name {
+		f.Name = fact{b.Name, at(f.Name.At)}
+	}
+	live := map[contactKey]Contact{}
+	for _, c := range b.Contacts {
+		live[contactKey{c.Name, c.Address}] = c
+	}
+	for i := range f.Contacts {
+		have := &f.Contacts[i]
+		key := contactKey{have.Name, have.Address}
+		c, ok := live[key]
+		delete(live, key)
+		switch {
+		case ok && (have.Removed || have.Verified != c.Verified):
+			have.Removed, have.Verified, have.At = false, c.Verified, at(have.At)
+		case !ok && !have.Removed:
+			have.Removed, have.Verified, have.At = true, false, at(have.At)
+		}
+	}
+	for _, c := range live {
+		f.Contacts = append(f.Contacts, contactFact{Name: c.Name, Address: c.Address, Verified: c.Verified, At: at(0)})
+	}
+	slices.SortFunc(f.Contacts, compareContacts)
+
+	on := map[crypto.LedgerID]string{}
+	for _, p := range places {
+		on[p.ID] = p.At
+	}
+	for i := range f.Ledgers {
+		have := &f.Ledgers[i]
+		where, ok := on[have.ID]
+		delete(on, have.ID)
+		// One that this machine is not on may be one of another machine's.
+		if ok && (have.Removed || have.At != where) {
+			have.At, have.Removed, have.Changed = where, false, at(have.Changed)
+		}
+	}
+	for id, where := range on {
+		f.Ledgers = append(f.Ledgers, ledgerFact{ID: id, At: where, Changed: at(0)})
+	}
+	slices.SortFunc(f.Ledgers, compareLedgers)
+}
+
+type contactKey struct {
+	name    string
+	address crypto.Address
+}
+
+// newer tells which of two facts of one thing stands: the later one, or of two of
+// one time the one whose encoding is larger.
+func newer[T any](a, b T, at func(T) int64) T {
+	switch x, y := at(a), at(b); {
+	case x != y && x > y:
+		return a
+	case x != y:
+		return b
+	}
+	if bytes.Compare(marshalPayload(a), marshalPayload(b)) >= 0 {
+		return a
+	}
+	return b
+}
+
+// merge joins two books.
+func (f *bookFacts) merge(o *bookFacts) {
+	f.Name = newer(f.Name, o.Name, func(x fact) int64 { return x.At })
+	f.Checked = max(f.Checked, o.Checked)
+	f.Contacts = mergeSorted(f.Contacts, o.Contacts, compareContacts, func(c contactFact) int64 { return c.At })
+	f.Ledgers = mergeSorted(f.Ledgers, o.Ledgers, compareLedgers, func(l ledgerFact) int64 { return l.Changed })
+}
+
+func mergeSorted[T any](a, b []T, compare func(T, T) int, at func(T) int64) []T {
+	all := append(slices.Clone(a), b...)
+	slices.SortStableFunc(all, compare)
+	out := []T{}
+	for _, x := range all {
+		if n := len(out); n > 0 && compare(out[n-1], x) == 0 {
+			out[n-1] = newer(out[n-1], x, at)
+			continue
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+// show makes Name and Contacts what the facts say.
+func (b *book) show() {
+	if b.Facts.Name.Value != "" {
+		b.Name = b.Facts.Name.Value
+	}
+	b.Facts.settle()
+	b.Contacts = nil
+	for _, c := range b.Facts.Contacts {
+		if !c.Removed {
+			b.Contacts = append(b.Contacts, Contact{Name: c.Name, Address: c.Address, Verified: c.Verified})
+		}
+	}
+	sort.Slice(b.Contacts, func(i, j int) bool { return b.Contacts[i].Name < b.Contacts[j].Name })
+}
+
+// settle gives contacts that two machines called the same different names. Every
+// machine does the same to the same facts.
+func (f *bookFacts) settle() {
+	for again := true; again; {
+		again = false
+		byName := map[string][]int{}
+		for i, c := range f.Contacts {
+			if !c.Removed {
+				byName[c.Name] = append(byName[c.Name], i)
+			}
+		}
+		var names []string
+		for name, at := range byName {
+			if len(at) > 1 {
+				names = append(names, name)
+			}
+		}
+		sort.Strings(names)
+		var renamed []contactFact
+		for _, name := range names {
+			at := byName[name]
+			sort.SliceStable(at, func(i, j int) bool {
+				x, y := f.Contacts[at[i]], f.Contacts[at[j]]
+				if x.Verified != y.Verified {
+					return x.Verified
+				}
+				return x.At < y.At
+			})
+			for n, i := range at[1:] {
+				c := f.Contacts[i]
+				f.Contacts[i].Removed, f.Contacts[i].Verified, f.Contacts[i].At = true, false, c.At+1
+				c.Name, c.At = numbered(name, n+2), c.At+1
+				renamed = append(renamed, c)
+			}
+			again = true
+		}
+		slices.SortFunc(renamed, compareContacts)
+		f.Contacts = mergeSorted(f.Contacts, renamed, compareContacts, func(c contactFact) int64 { return c.At })
+	}
+}
+
+// numbered is a name with a number behind it, within the length that names have.
+func numbered(name string, n int) string {
+	suffix := fmt.Sprintf(" %d", n)
+	r := []rune(name)
+	return string(r[:min(len(r), maxName-len(suffix))]) + suffix
+}
+
+// stampBook stamps the book before it is written.
+func (w *Wallet) stampBook() { w.book.stamp(w.now(), w.settings.Ledgers) }
+
+// sum identifies what the book says, whoever wrote it.
+func (f *bookFacts) sum() crypto.Hash { return crypto.TaggedHash(crypto.TagBook, marshalPayload(f)) }
+
+// BookIsKept tells whether the ledger holds the contacts and the name as they are
+// now. Dates alone, and where ledgers are, do not count: they go with the next
+// change.
+func (w *Wallet) BookIsKept() bool {
+	return w.state.Book == w.book.worth()
+}
+
+// worth identifies what is worth a new version on the ledger.
+func (b *book) worth() crypto.Hash {
+	f := bookFacts{}
+	if b.Facts != nil {
+		f.Name, f.Contacts = b.Facts.Name, b.Facts.Contacts
+	}
+	return f.sum()
+}
+
+// KeepBook enters the book on the ledger if it was changed, as a batch of its own.
+// Call it after a command that changed contacts, and not with one that grants.
+func (w *Wallet) KeepBook(ctx context.Context) (kept bool, err error) {
+	err = w.with(ctx, func() error {
+		w.stampBook()
+		if w.BookIsKept() {
+			return nil
+		}
+		if err := w.describeAll(ctx); err != nil { // another machine's book
+			return err
+		}
+		if err := w.readPages(ctx); err != nil {
+			return err
+		}
+		if w.BookIsKept() {
+			return nil
+		}
+		w.bookDirty = true
+		page := bookPage{V: payloadVersion, Ledger: w.client.ID(), Seen: w.state.Pin.Size, bookFacts: *w.book.Facts}
+		body := marshalPayload(&page)
+		worth := w.book.worth()
+		var t *thread
+		m := metadata{V: bookMetadata, Version: 1, Category: Other, Hidden: hiddenBook}
+		for _, own := range w.threads.list {
+			if own.role == ownBook && own.state.Status == contract.StatusOpen {
+				t, m.Version = own, len(own.versions)+1
+				break
+			}
+		}
+		if _, _, err := w.putVersion(ctx, t, Source{Reader: bytes.NewReader(body), Size: int64(len(body))}, m, nil); err != nil {
+			return err
+		}
+		w.state.Book, w.dirty, kept = worth, true, true
+		return nil
+	})
+	return kept, err
+}
+
+// readPages merges the versions of the book that came onto the ledger since it was
+// last done. Versions that the store does not hold are gone; the next one written
+// holds all that is known.
+func (w *Wallet) readPages(ctx context.Context) error {
+	type version struct {
+		index uint64
+		t     *thread
+		at    int
+	}
+	var news []version
+	for _, t := range w.threads.list {
+		if t.role != ownBook {
+			continue
+		}
+		for i, index := range t.versionIndexes() {
+			if index >= w.state.BookRead {
+				news = append(news, version{index, t, i})
+			}
+		}
+	}
+	if len(news) == 0 {
+		return nil
+	}
+	sort.Slice(news, func(i, j int) bool { return news[i].index > news[j].index })
+	w.stampBook()
+	var newest *bookPage
+	covered, end := uint64(0), news[0].index+1
+	for _, v := range news {
+		if newest != nil && v.index < covered {
+			continue // its writer had it
+		}
+		m := v.t.versions[v.at]
+		if m == nil {
+			continue
+		}
+		page, err := w.readPage(ctx, v.t, m)
+		if isMissing(err) || isTampered(err) != nil {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if newest == nil {
+			newest, covered = page, page.Seen
+		}
+		w.book.Facts.merge(&page.bookFacts)
+		w.bookDirty = true
+	}
+	w.book.show()
+	if newest != nil {
+		// What the newest version says is on the ledger; if the merge says more, that is
+		// worth a version.
+		b := book{Facts: &newest.bookFacts}
+		w.state.Book = b.worth()
+	}
+	w.state.BookRead, w.dirty = max(w.state.BookRead, end), true
+	return nil
+}
+
+// readPage decrypts one version of the book.
+func (w *Wallet) readPage(ctx context.Context, t *thread, m *metadata) (*bookPage, error) {
+	fail := func(err error) (*bookPage, error) {
+		return nil, &ledgerclient.TamperedError{What: "content of record " + t.id.String(), Err: err}
+	}
+	if m.Size > maxSmall {
+		return fail(fmt.Errorf("%d bytes", m.Size))
+	}
+	blob, err := w.blob(ctx, crypto.Locator(m.Content), "content", t.id)
+	if err != nil {
+		return nil, err
+	}
+	defer blob.Close()
+	var body bytes.Buffer
+	c := content{blob: blob, size: m.ContentSize, ageSize: m.AgeSize, head: m.Head, id: t.id}
+	if err := c.decrypt(ctx, &body, crypto.RecordIdentity(w.self), m.Size, m.SHA256, nil); err != nil {
+		return nil, err
+	}
+	page, err := parsePage(body.Bytes())
+	var later *VersionError
+	if errors.As(err, &later) {
+		return nil, err
+	}
+	if err == nil && page.Ledger != w.client.ID() {
+		err = errCommitment
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return page, nil
+}
+
+// versionIndexes are the positions in the log of a record's versions.
+func (t *thread) versionIndexes() []uint64 {
+	out := []uint64{t.Opening.Index}
+	for _, f := range t.FollowUps {
+		if f.Entry.Kind == contract.KindRecord && f.Entry.Flags&contract.FlagWithdrawn == 0 {
+			out = append(out, f.Index)
+		}
+	}
+	return out
+}

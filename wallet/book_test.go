@@ -1,0 +1,150 @@
+package wallet
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+)
+
+func someAddresses(n int) (out []crypto.Address) {
+	for range n {
+		out = append(out, crypto.NewEntropy().Root().Identity().Address())
+	}
+	return out
+}
+
+// Merging is a join: whatever machines do and in whatever order they hear of each
+// other, in the end they hold the same book, and no contact that was not removed
+// is lost.
+func TestBooksAreJoined(t *testing.T) {
+	addresses := someAddresses(4)
+	names := []string{"Dr Smith", "Dr Ruiz", "Zoë"}
+	for seed := range uint64(50) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		const machines = 3
+		books := make([]book, machines)
+		clock := time.UnixMilli(1_800_000_000_000)
+		for step := 0; step < 25; step++ {
+			clock = clock.Add(time.Duration(r.IntN(2)) * time.Millisecond)
+			b := &books[r.IntN(machines)]
+			switch r.IntN(5) {
+			case 0, 1:
+				c := Contact{Name: names[r.IntN(len(names))], Address: addresses[r.IntN(len(addresses))]}
+				taken := false
+				for _, have := range b.Contacts {
+					taken = taken || have.Name == c.Name
+				}
+				if !taken {
+					b.Contacts = append(b.Contacts, c)
+				}
+			case 2:
+				if n := len(b.Contacts); n > 0 {
+					i := r.IntN(n)
+					b.Contacts = append(b.Contacts[:i:i], b.Contacts[i+1:]...)
+				}
+			case 3:
+				if n := len(b.Contacts); n > 0 {
+					b.Contacts[r.IntN(n)].Verified = true
+				}
+			case 4:
+				b.Name = []string{"Maria", "Maria L"}[r.IntN(2)]
+			}
+			b.stamp(clock, nil)
+			if r.IntN(3) == 0 {
+				other := &books[r.IntN(machines)]
+				other.stamp(clock, nil)
+				b.Facts.merge(other.Facts)
+				b.show()
+			}
+		}
+		for range machines { // everybody hears of everybody
+			for i := range books {
+				for j := range books {
+					books[i].stamp(clock, nil)
+					books[i].Facts.merge(books[j].Facts)
+					books[i].show()
+				}
+			}
+		}
+		for i := range books[1:] {
+			if !bytes.Equal(marshalPayload(books[0].Facts), marshalPayload(books[i+1].Facts)) || !reflect.DeepEqual(books[0].Contacts, books[i+1].Contacts) || books[0].Name != books[i+1].Name {
+				t.Fatalf("seed %d: machine 0 and %d differ:\n%+v\n%+v", seed, i+1, books[0].Contacts, books[i+1].Contacts)
+			}
+		}
+		seen := map[string]bool{}
+		for _, c := range books[0].Contacts {
+			if seen[c.Name] {
+				t.Fatalf("seed %d: two contacts are called %s", seed, c.Name)
+			}
+			seen[c.Name] = true
+			if n, err := CheckName("name", c.Name); err != nil || n != c.Name {
+				t.Fatalf("seed %d: name %q", seed, c.Name)
+			}
+		}
+		before := marshalPayload(books[0].Facts)
+		books[0].stamp(clock.Add(time.Hour), nil)
+		if !bytes.Equal(before, marshalPayload(books[0].Facts)) {
+			t.Fatalf("seed %d: stamping what did not change changes it", seed)
+		}
+		page := bookPage{V: 1, bookFacts: *books[0].Facts}
+		if _, err := parsePage(marshalPayload(&page)); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+	}
+}
+
+// The case that must not go wrong: one name for two addresses.
+func TestBookKeepsBothOfOneName(t *testing.T) {
+	a := someAddresses(2)
+	now := time.UnixMilli(1_800_000_000_000)
+	long := strings.Repeat("é", maxName)
+	for _, name := range []string{"Dr Smith", long} {
+		first := book{Contacts: []Contact{{Name: name, Address: a[0]}}}
+		second := book{Contacts: []Contact{{Name: name, Address: a[1], Verified: true}}}
+		first.stamp(now, nil)
+		second.stamp(now.Add(time.Second), nil)
+		first.Facts.merge(second.Facts)
+		first.show()
+		if len(first.Contacts) != 2 {
+			t.Fatalf("%+v", first.Contacts)
+		}
+		for _, c := range first.Contacts {
+			if (c.Name == name) != (c.Address == a[1]) || c.Verified != (c.Address == a[1]) {
+				t.Errorf("%s is %v", c.Name, c.Verified)
+			}
+		}
+	}
+}
+
+// What was removed on one machine and verified later on another is there; what was
+// removed later is not.
+func TestBookTombstones(t *testing.T) {
+	a := someAddresses(1)[0]
+	now := time.UnixMilli(1_800_000_000_000)
+	one := book{Contacts: []Contact{{Name: "Dr Smith", Address: a}}}
+	one.stamp(now, nil)
+	two := book{Facts: &bookFacts{}}
+	two.Facts.merge(one.Facts)
+	two.show()
+	one.Contacts = nil
+	one.stamp(now.Add(time.Minute), nil)
+	two.Contacts[0].Verified = true
+	two.stamp(now.Add(time.Hour), nil)
+	one.Facts.merge(two.Facts)
+	one.show()
+	if len(one.Contacts) != 1 || !one.Contacts[0].Verified {
+		t.Errorf("verified after it was removed elsewhere: %+v", one.Contacts)
+	}
+	one.Contacts = nil
+	one.stamp(now, nil) // with a clock that stands
+	two.Facts.merge(one.Facts)
+	two.show()
+	if len(two.Contacts) != 0 {
+		t.Errorf("removed and still there: %+v", two.Contacts)
+	}
+}
