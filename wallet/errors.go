@@ -137,6 +137,30 @@ func (e *MissingError) Error() string {
 	return e.What + " of " + e.ID.String() + " is not in the store"
 }
 
+// NothingError says that nothing on a ledger is a key's: no record, no consent
+// given or received.
+type NothingError struct {
+	Ledger  crypto.LedgerID
+	Entries uint64 // of the ledger, all of which were looked at
+}
+
+func (e *NothingError) Error() string {
+	return fmt.Sprintf("nothing of this key among %d entries of ledger %s", e.Entries, e.Ledger)
+}
+
+// ForeignBackupError says that a folder holds the backup of another wallet.
+type ForeignBackupError struct{ Dir string }
+
+func (e *ForeignBackupError) Error() string { return e.Dir + " is a backup of another wallet" }
+
+// UnsafeError says that removing a profile could lose what is in it.
+type UnsafeError struct {
+	Words  bool // the words were not checked within a year
+	Backup bool // a ledger of the profile was not backed up within 30 days
+}
+
+func (e *UnsafeError) Error() string { return "not backed up and checked" }
+
 // FileExistsError says that a file would be overwritten.
 type FileExistsError struct{ Path string }
 

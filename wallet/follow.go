@@ -122,6 +122,9 @@ func (s *scan) flush() error {
 		f.thread.FollowUps = append(f.thread.FollowUps, p)
 		f.frames = append(f.frames, frame{Follow: &followFrame{Index: p.Index, Hour: p.Hour, Entry: raw[:]}})
 	}
+	if n := len(s.batch); n > 0 && s.w.watch != nil {
+		s.w.watch(s.batch[n-1].Index + 1)
+	}
 	s.batch = s.batch[:0]
 	return nil
 }

@@ -24,6 +24,9 @@ const (
 	lockFile     = "lock"
 )
 
+// walletsDir holds the profiles' folders in a home.
+const walletsDir = "wallets"
+
 // Files of the folder that a wallet keeps of each of its ledgers.
 const (
 	stateFile   = "state"   // sealed: the pin, what was looked at
@@ -41,7 +44,7 @@ func ledgerFolder(id crypto.LedgerID) string {
 // that no file name tells whose wallet it is.
 func ProfileDir(home, profile string) string {
 	h := crypto.TaggedHash(crypto.TagProfile, []byte(profile))
-	return filepath.Join(home, "wallets", hex.EncodeToString(h[:8]))
+	return filepath.Join(home, walletsDir, hex.EncodeToString(h[:8]))
 }
 
 // Settings is what must be known of a wallet before its key is.

@@ -24,6 +24,7 @@ type Options struct {
 	Services ledgerclient.Services // one of its ledgers, with store and keepers
 	Now      func() time.Time      // the clock; nil means time.Now
 	Wait     time.Duration         // how long to wait for another process that uses the wallet; 0 means 30 s
+	Profile  string                // what the person calls the profile; kept sealed, for listing
 }
 
 // Wallet is an unlocked wallet with one of its ledgers open. Its methods may be
@@ -32,6 +33,7 @@ type Options struct {
 type Wallet struct {
 	dir      string
 	folder   string // of the open ledger, inside dir
+	profile  string
 	settings Settings
 	client   *ledgerclient.Client
 	now      func() time.Time
@@ -52,7 +54,8 @@ type Wallet struct {
 	frames    []frame // not yet in the cache file
 	head      ledgerclient.Head
 	finished  []Finished
-	stuck     error // why the journal could not be finished
+	stuck     error             // why the journal could not be finished
+	watch     func(done uint64) // told how many entries were read, while the ledger is followed; nil is nobody
 }
 
 // Finished tells of a change that an earlier run had begun and this one ended.
@@ -97,7 +100,7 @@ func Create(ctx context.Context, opt Options, entropy crypto.Entropy, name, at s
 		return nil, err
 	}
 	w := assemble(opt, s, client, entropy)
-	w.book = book{V: bookVersion, Name: name}
+	w.book = book{V: bookVersion, Name: name, Profile: opt.Profile}
 	if err := w.writeNew(); err != nil {
 		// Nothing refers to the key: whoever tries again gets another one.
 		return nil, errors.Join(err, opt.Keyring.Delete(context.WithoutCancel(ctx), s.Item))
@@ -169,7 +172,7 @@ func assemble(opt Options, s Settings, client *ledgerclient.Client, entropy cryp
 	root := entropy.Root()
 	client.Now = opt.Now
 	w := &Wallet{
-		dir: opt.Dir, folder: ledgerFolder(client.ID()), settings: s, client: client, now: opt.Now, wait: opt.waitOrDefault(),
+		dir: opt.Dir, profile: opt.Profile, folder: ledgerFolder(client.ID()), settings: s, client: client, now: opt.Now, wait: opt.waitOrDefault(),
 		root: root, identity: sync.OnceValue(root.Identity), self: root.SelfKey(), local: root.LocalKey(), tagger: root.Tagger(client.ID()),
 		threads: newThreads(),
 	}
@@ -232,6 +235,9 @@ func (w *Wallet) with(ctx context.Context, f func() error) (err error) {
 	defer func() { w.held = false; unlock() }()
 	if err := w.readState(); err != nil {
 		return err
+	}
+	if w.book.Profile == "" && w.profile != "" {
+		w.book.Profile, w.bookDirty = w.profile, true
 	}
 	if err := w.follow(ctx); err != nil {
 		return err

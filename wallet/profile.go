@@ -1,0 +1,141 @@
+package wallet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/carekey/carekey/wallet/atomicfile"
+	"github.com/carekey/carekey/wallet/keyring"
+)
+
+// A home holds any number of profiles, each a wallet of its own. The folder of a
+// profile is named by a hash, and the name itself is in the sealed book, so that
+// without the key nobody reads what a profile is called. (Who guesses the name can
+// confirm it by the hash.) A list therefore shows the names of those whose keys can
+// be had, and folders for the rest.
+
+// Profile is one of a home's.
+type Profile struct {
+	Dir      string
+	Settings Settings
+	Removing bool // a removal was interrupted: FinishRemoval ends it
+}
+
+// Profiles lists the profiles of a home by folder.
+func Profiles(home string) ([]Profile, error) {
+	entries, err := os.ReadDir(filepath.Join(home, walletsDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out []Profile
+	for _, e := range entries {
+		p := Profile{Dir: filepath.Join(home, walletsDir, e.Name())}
+		if p.Settings, p.Removing = readRemoving(p.Dir); p.Removing {
+			out = append(out, p)
+			continue
+		}
+		if p.Settings, err = ReadSettings(p.Dir); isNoWallet(err) {
+			continue // a restore that was interrupted, or nothing
+		} else if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// ReadProfile returns what is in the sealed book of the wallet in opt.Dir: what its
+// owner calls the profile, "" if that was never said, and herself. opt.Services may
+// be empty: no ledger is asked.
+func ReadProfile(ctx context.Context, opt Options) (profile, owner string, err error) {
+	s, err := ReadSettings(opt.Dir)
+	if err != nil {
+		return "", "", err
+	}
+	entropy, err := readKey(ctx, opt, s)
+	if err != nil {
+		return "", "", err
+	}
+	w := &Wallet{dir: opt.Dir, local: entropy.Root().LocalKey()}
+	if err := w.readBook(); err != nil {
+		return "", "", err
+	}
+	return w.book.Profile, w.book.Name, nil
+}
+
+// removingFile are the settings of a wallet that is being removed.
+const removingFile = "removing"
+
+func readRemoving(dir string) (Settings, bool) {
+	var s Settings
+	b, err := os.ReadFile(filepath.Join(dir, removingFile))
+	if err != nil || json.Unmarshal(b, &s) != nil || s.Item == "" {
+		return Settings{}, false
+	}
+	return s, true
+}
+
+// Remove removes the wallet in opt.Dir from this machine: its files and its key.
+// The ledger keeps what is on it. See MayBeRemoved. From the first step on there is
+// no wallet any more; if it is interrupted, FinishRemoval does the rest.
+func Remove(ctx context.Context, opt Options) error {
+	unlock, err := lockHome(ctx, opt.Dir, opt.waitOrDefault())
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if _, err := ReadSettings(opt.Dir); err != nil {
+		return err
+	}
+	if err := os.Rename(filepath.Join(opt.Dir, settingsFile), filepath.Join(opt.Dir, removingFile)); err != nil {
+		return err
+	}
+	if err := atomicfile.SyncDir(opt.Dir); err != nil {
+		return err
+	}
+	return finishRemoval(context.WithoutCancel(ctx), opt)
+}
+
+// FinishRemoval ends a removal that was interrupted; without one it does nothing.
+func FinishRemoval(ctx context.Context, opt Options) error {
+	if _, ok := readRemoving(opt.Dir); !ok {
+		return nil
+	}
+	unlock, err := lockHome(ctx, opt.Dir, opt.waitOrDefault())
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return finishRemoval(ctx, opt)
+}
+
+// finishRemoval removes the key, then the files, and last what tells that there is
+// something to be removed.
+func finishRemoval(ctx context.Context, opt Options) error {
+	s, ok := readRemoving(opt.Dir)
+	if !ok {
+		return nil
+	}
+	err := opt.Keyring.Delete(ctx, s.Item)
+	var gone *keyring.ItemNotFoundError
+	if err != nil && !errors.As(err, &gone) {
+		return err
+	}
+	if err := clearProfile(opt.Dir); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(opt.Dir, removingFile)); err != nil {
+		return err
+	}
+	// The folder goes with its lock, unless somebody keeps something in it.
+	os.Remove(filepath.Join(opt.Dir, lockFile))
+	os.Remove(opt.Dir)
+	return nil
+}

@@ -1,0 +1,460 @@
+package wallet
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/atomicfile"
+)
+
+// Restoring is a wallet's life once more: one pass over the ledger finds what is
+// the key's own by its self-tags and what is addressed to it by the counterparty
+// keys; all else follows from the threads' seeds and the store.
+//
+// Until the end there is no wallet: the file that will be its settings is called
+// `restoring`. What was read is kept beside it, sealed, so that an interrupted
+// restore goes on; the key goes into the keyring last but one, the renaming of
+// `restoring` is last.
+
+// restoringFile are the settings of a wallet that is not there yet.
+const restoringFile = "restoring"
+
+// RestoreRequest says what is to be brought back.
+type RestoreRequest struct {
+	Entropy crypto.Entropy
+	At      string // what the settings will say of where the ledger is
+	Name    string // of the owner, where the ledger does not hold it
+	// Saved is the folder in which Save put the wallet's files; "" if there is none.
+	// Contacts in it are merged, and the ledger must continue what that wallet saw.
+	Saved string
+	// Progress is told how far a step is; nil is nobody.
+	Progress func(step RestoreStep, done, total uint64)
+}
+
+// RestoreStep is a part of a restore.
+type RestoreStep string
+
+const (
+	ReadingLedger  RestoreStep = "ledger"  // entries
+	ReadingRecords RestoreStep = "records" // threads of one's own and those addressed to one
+	AskingKeepers  RestoreStep = "keepers" // consents that may be unfinished
+)
+
+// Restored says what a restore brought back.
+type Restored struct {
+	Entries  uint64 // of the ledger, all of them read
+	Records  int    // not removed
+	Removed  int
+	Consents int // given
+	Open     int // of them, active and upcoming
+	Received int // consents given to this wallet
+	Contacts int
+	Finished []contract.ID // consents whose shares had not reached the keepers, and now have
+	Revoked  []contract.ID // consents that can never be opened, since the store does not hold them: ended
+	Lost     []Lost        // what the store no longer has, or never had
+	Ledgers  []Place       // other ledgers that the wallet was on
+}
+
+// Lost is a payload that is not in the store, or is not what was signed.
+type Lost struct {
+	What    string // "metadata", "content", "terms", "received terms"
+	ID      contract.ID
+	Version int    // of a record; 0 otherwise
+	Title   string // of a record, if its metadata is known
+	Damaged bool
+}
+
+// Restore makes the wallet of a key that exists already, on a ledger that it was
+// used on.
+//
+// Errors: *ExistsError if there is a wallet; *NothingError if nothing on the ledger
+// is the key's, and then nothing was made; *InputError of "name" if neither the
+// ledger nor the request has one, and then what was read is kept. An interrupted
+// restore goes on when it is begun again with the same words.
+func Restore(ctx context.Context, opt Options, r RestoreRequest) (*Wallet, Restored, error) {
+	if r.Name != "" {
+		name, err := CheckName("name", r.Name)
+		if err != nil {
+			return nil, Restored{}, err
+		}
+		r.Name = name
+	}
+	if r.Progress == nil {
+		r.Progress = func(RestoreStep, uint64, uint64) {}
+	}
+	if err := os.MkdirAll(opt.Dir, 0o700); err != nil {
+		return nil, Restored{}, err
+	}
+	unlock, err := lockHome(ctx, opt.Dir, opt.waitOrDefault())
+	if err != nil {
+		return nil, Restored{}, err
+	}
+	defer unlock()
+	if _, err := ReadSettings(opt.Dir); !isNoWallet(err) {
+		if err == nil {
+			err = &ExistsError{What: "wallet"}
+		}
+		return nil, Restored{}, err
+	}
+	client, err := ledgerclient.Connect(ctx, opt.Services, crypto.LedgerID{})
+	if err != nil {
+		return nil, Restored{}, err
+	}
+	w, err := beginRestore(opt, client, r)
+	if err != nil {
+		return nil, Restored{}, err
+	}
+	w.held = true
+	defer func() { w.held = false }()
+	out, err := w.restore(ctx, r)
+	if err == nil {
+		err = w.endRestore(ctx, opt, r.Entropy)
+	}
+	var nothing *NothingError
+	if errors.As(err, &nothing) {
+		return nil, out, errors.Join(err, clearProfile(opt.Dir))
+	}
+	if err != nil {
+		// What was read is of use to the next try.
+		return nil, out, errors.Join(err, w.save())
+	}
+	return w, out, nil
+}
+
+// beginRestore takes up what an interrupted restore of the same words left, or
+// begins anew.
+func beginRestore(opt Options, client *ledgerclient.Client, r RestoreRequest) (*Wallet, error) {
+	if s, ok := readRestoring(opt.Dir); ok && s.Keyring == opt.Keyring.Kind() && s.Default == client.ID() {
+		w := assemble(opt, s, client, r.Entropy)
+		if w.readState() == nil {
+			return w, w.takeSaved(r.Saved)
+		}
+	}
+	if err := clearProfile(opt.Dir); err != nil {
+		return nil, err
+	}
+	var item [8]byte
+	rand.Read(item[:])
+	s := Settings{V: settingsVersion, Keyring: opt.Keyring.Kind(), Item: hex.EncodeToString(item[:]), Default: client.ID(), Ledgers: []Place{{ID: client.ID(), At: r.At}}}
+	w := assemble(opt, s, client, r.Entropy)
+	w.book = book{V: bookVersion, Profile: opt.Profile}
+	if err := w.writeFile(keyCheckFile, w.local.Seal(keyCheckFile, []byte("carekey"))); err != nil {
+		return nil, err
+	}
+	if err := w.writeSealed(bookFile, w.book); err != nil {
+		return nil, err
+	}
+	if err := w.newLedgerFolder(); err != nil {
+		return nil, err
+	}
+	w.threads.loaded = true
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	if err := w.writeFile(restoringFile, append(b, '\n')); err != nil {
+		return nil, err
+	}
+	return w, w.takeSaved(r.Saved)
+}
+
+// Restoring tells whether a restore was interrupted in a profile's folder, and
+// where its key was to be kept.
+func Restoring(dir string) (keyringKind string, ok bool) {
+	s, ok := readRestoring(dir)
+	return s.Keyring, ok
+}
+
+func readRestoring(dir string) (Settings, bool) {
+	var s Settings
+	b, err := os.ReadFile(filepath.Join(dir, restoringFile))
+	if err != nil || json.Unmarshal(b, &s) != nil || s.V != settingsVersion || !s.valid() {
+		return Settings{}, false
+	}
+	return s, true
+}
+
+// clearProfile removes what this package writes into a profile's folder, and
+// nothing else.
+func clearProfile(dir string) error {
+	var errs []error
+	for _, name := range []string{ledgersDir, bookFile, keyCheckFile, restoringFile} {
+		errs = append(errs, os.RemoveAll(filepath.Join(dir, name)))
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), atomicfile.TempPrefix) {
+			errs = append(errs, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (w *Wallet) restore(ctx context.Context, r RestoreRequest) (Restored, error) {
+	var out Restored
+	head, err := w.client.Head(ctx)
+	if err != nil {
+		return out, err
+	}
+	w.watch = func(done uint64) { r.Progress(ReadingLedger, done, max(done, head.Size)) }
+	err = w.follow(ctx)
+	w.watch = nil
+	out.Entries = w.head.Size
+	if err != nil {
+		return out, err
+	}
+	if len(w.threads.list) == 0 {
+		return out, &NothingError{Ledger: w.client.ID(), Entries: w.head.Size}
+	}
+	if err := w.save(); err != nil {
+		return out, err
+	}
+	if w.stuck = w.finishJournal(ctx); w.stuck != nil { // a revocation of an earlier try
+		return out, w.stuck
+	}
+	if err := w.readAll(ctx, r.Progress); err != nil {
+		return out, err
+	}
+	if err := w.readPages(ctx); err != nil {
+		return out, err
+	}
+	w.state.News = false
+	switch {
+	case w.book.Name != "":
+	case r.Name == "":
+		return out, &InputError{Field: "name", Why: "this ledger does not hold it"}
+	default:
+		w.book.Name = r.Name
+	}
+	w.bookDirty, w.dirty = true, true
+	w.state.Looked = w.state.Pin.Size
+	if err := w.save(); err != nil {
+		return out, err
+	}
+	if err := w.finishGrants(ctx, &out, r.Progress); err != nil {
+		return out, err
+	}
+	if err := w.takeStock(ctx, &out); err != nil {
+		return out, err
+	}
+	return out, w.save()
+}
+
+// saveEvery is after how many threads what was read from the store is kept.
+const saveEvery = 256
+
+// readAll reads the descriptions and terms of all threads from the store. What is
+// kept already is not read again.
+func (w *Wallet) readAll(ctx context.Context, progress func(RestoreStep, uint64, uint64)) error {
+	total := uint64(len(w.threads.list))
+	for i, t := range w.threads.list {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		progress(ReadingRecords, uint64(i), total)
+		var err error
+		switch {
+		case t.role == ownGrant:
+			_, err = w.ownTerms(ctx, t)
+		case t.role == received:
+			err = w.tryTerms(ctx, t)
+		case t.state.Status == contract.StatusOpen:
+			err = w.describe(ctx, t)
+		}
+		if err != nil {
+			return err
+		}
+		if len(w.frames) >= saveEvery {
+			if err := w.save(); err != nil {
+				return err
+			}
+		}
+	}
+	progress(ReadingRecords, total, total)
+	return w.save()
+}
+
+// takeStock counts what there is and names what the store does not have.
+func (w *Wallet) takeStock(ctx context.Context, out *Restored) error {
+	lose := func(what string, id contract.ID, version int, title string, damaged error) {
+		out.Lost = append(out.Lost, Lost{What: what, ID: id, Version: version, Title: title, Damaged: damaged != nil})
+	}
+	for _, t := range w.threads.list {
+		switch t.role {
+		case ownRecord:
+			if t.state.Status == contract.StatusClosed {
+				out.Removed++
+				continue
+			}
+			out.Records++
+			for i, m := range t.versions {
+				if m == nil {
+					lose("metadata", t.id, i+1, "", t.damaged)
+					continue
+				}
+				blob, err := w.blob(ctx, crypto.Locator(m.Content), "content", t.id)
+				if isMissing(err) {
+					lose("content", t.id, i+1, m.Title, nil)
+				} else if err != nil {
+					return err
+				} else {
+					blob.Close()
+				}
+			}
+		case ownGrant:
+			out.Consents++
+			if s := w.statusOf(t); s == StatusActive || s == StatusUpcoming {
+				out.Open++
+			}
+			if t.terms == nil {
+				lose("terms", t.id, 0, "", t.damaged)
+			}
+		case received:
+			out.Received++
+			if t.terms == nil {
+				lose("received terms", t.id, 0, "", t.damaged)
+			}
+		}
+	}
+	out.Contacts = len(w.book.Contacts)
+	for _, l := range w.book.Facts.Ledgers {
+		if _, ok := w.settings.Ledger(l.ID); !ok && !l.Removed {
+			out.Ledgers = append(out.Ledgers, Place{ID: l.ID, At: l.At})
+		}
+	}
+	return nil
+}
+
+// finishGrants ends what an interrupted machine left behind it: a grant that is on
+// the ledger and whose share no keeper holds. All of a grant follows from its seed
+// but terms and envelope, which the store has; so it is finished. Without them
+// nobody can ever open it, and it is revoked, so that the ledger says what is true.
+func (w *Wallet) finishGrants(ctx context.Context, out *Restored, progress func(RestoreStep, uint64, uint64)) error {
+	var open []*thread
+	for _, t := range w.threads.list {
+		if s := w.statusOf(t); t.role == ownGrant && (s == StatusActive || s == StatusUpcoming) {
+			open = append(open, t)
+		}
+	}
+	var finish []*change
+	var revoke []contract.ID
+	for i, t := range open {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		progress(AskingKeepers, uint64(i), uint64(len(open)))
+		held, err := w.everyShareIsHeld(ctx, t)
+		if err != nil {
+			return err
+		}
+		if held {
+			continue
+		}
+		c, err := w.grantAgain(ctx, t)
+		if isMissing(err) {
+			revoke = append(revoke, t.id)
+			continue
+		}
+		if isTampered(err) != nil {
+			continue // for a person to look at; ending it cannot be taken back
+		}
+		if err != nil {
+			return err
+		}
+		finish = append(finish, c)
+	}
+	progress(AskingKeepers, uint64(len(open)), uint64(len(open)))
+	for part := range slices.Chunk(finish, saveEvery) {
+		if err := w.deposit(ctx, part); err != nil {
+			return err
+		}
+		for _, c := range part {
+			out.Finished = append(out.Finished, c.id)
+		}
+	}
+	if len(revoke) == 0 {
+		return nil
+	}
+	if _, err := w.Revoke(ctx, revoke); err != nil {
+		return err
+	}
+	out.Revoked = revoke
+	return nil
+}
+
+// everyShareIsHeld tells whether all keepers hold their shares of a grant, or have
+// ended them.
+func (w *Wallet) everyShareIsHeld(ctx context.Context, t *thread) (bool, error) {
+	for _, k := range w.client.Keepers {
+		s, err := k.State(ctx, t.id)
+		if err != nil {
+			return false, err
+		}
+		if !s.Held && s.Ended == 0 {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// grantAgain rebuilds what is deposited of a grant: *MissingError if the store does
+// not hold its terms or its envelope, *ledgerclient.TamperedError if it holds
+// something else.
+func (w *Wallet) grantAgain(ctx context.Context, t *thread) (*change, error) {
+	tr, err := w.ownTerms(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	if tr == nil && t.damaged != nil {
+		return nil, t.damaged
+	}
+	if tr == nil {
+		return nil, &MissingError{What: "terms", ID: t.id}
+	}
+	seed, _ := w.key(t)
+	read := func(part ledgerclient.Part, what string) (crypto.Hash, error) {
+		blob, err := w.readBlob(ctx, seed.Locator(t.id, byte(part)), what, t.id)
+		if err != nil {
+			return crypto.Hash{}, err
+		}
+		return crypto.BlobHash(blob), nil
+	}
+	termsBlob, err := read(ledgerclient.PartTerms, "terms")
+	if err != nil {
+		return nil, err
+	}
+	envelope, err := read(ledgerclient.PartEnvelope, "envelope")
+	if err != nil {
+		return nil, err
+	}
+	pkg := tr.pack(termsBlob)
+	if pkg.Commitment() != t.Opening.Entry.Commitment || envelope != tr.Envelope {
+		return nil, &ledgerclient.TamperedError{What: "envelope of consent " + t.id.String(), Err: errCommitment}
+	}
+	c := w.newChange(Granting, t.Opening.Entry, pkg.Marshal())
+	return &c, nil
+}
+
+// endRestore makes a wallet of what was read.
+func (w *Wallet) endRestore(ctx context.Context, opt Options, entropy crypto.Entropy) error {
+	if err := opt.Keyring.Set(ctx, w.settings.Item, entropy.Encode()); err != nil {
+		return err
+	}
+	if err := os.Rename(filepath.Join(w.dir, restoringFile), filepath.Join(w.dir, settingsFile)); err != nil {
+		return err
+	}
+	return atomicfile.SyncDir(w.dir)
+}

@@ -1,0 +1,266 @@
+package wallet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/atomicfile"
+)
+
+// What a backup holds of a wallet: the book and, of each ledger, the last head that
+// was seen and the configuration, sealed as they are in the profile's folder. The
+// key is not in it, nor what can be read from the ledger again.
+
+// Save copies the wallet's sealed files into dir, and opens the copies. What an
+// earlier Save of this wallet put there is replaced; anything else that stands in
+// the way is a *ForeignBackupError or an *ExistsError.
+func (w *Wallet) Save(ctx context.Context, dir string) error {
+	return w.with(ctx, func() error {
+		if err := w.mySaved(dir); err != nil {
+			return err
+		}
+		if err := w.save(); err != nil {
+			return err
+		}
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+		names := []string{keyCheckFile, bookFile}
+		for _, p := range w.settings.Ledgers {
+			folder := ledgerFolder(p.ID)
+			if err := os.MkdirAll(filepath.Join(dir, folder), 0o700); err != nil {
+				return err
+			}
+			names = append(names, filepath.Join(folder, stateFile), filepath.Join(folder, genesisFile))
+		}
+		for _, name := range names {
+			b, err := os.ReadFile(filepath.Join(w.dir, name))
+			if err != nil {
+				return err
+			}
+			if err := atomicfile.Write(filepath.Join(dir, name), b, 0o600); err != nil {
+				return err
+			}
+		}
+		_, _, err := w.readSaved(dir)
+		return err
+	})
+}
+
+// mySaved tells whether dir is free, or holds this wallet's files.
+func (w *Wallet) mySaved(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	b, err := os.ReadFile(filepath.Join(dir, keyCheckFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return &ExistsError{What: "folder"}
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := w.local.Open(keyCheckFile, b); err != nil {
+		return &ForeignBackupError{Dir: dir}
+	}
+	return nil
+}
+
+// readSaved opens what Save put into dir: the book, and the head that was seen of
+// the open ledger.
+func (w *Wallet) readSaved(dir string) (book, ledgerclient.Pin, error) {
+	var b book
+	var s state
+	open := func(name string, v any) error {
+		sealed, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return err
+		}
+		plain, err := w.local.Open(filepath.ToSlash(name), sealed)
+		if err != nil {
+			return &DamagedError{File: name, Err: err}
+		}
+		if err := json.Unmarshal(plain, v); err != nil {
+			return &DamagedError{File: name}
+		}
+		return nil
+	}
+	check, err := os.ReadFile(filepath.Join(dir, keyCheckFile))
+	if err != nil {
+		return b, s.Pin, err
+	}
+	if _, err := w.local.Open(keyCheckFile, check); err != nil {
+		return b, s.Pin, &ForeignBackupError{Dir: dir}
+	}
+	if err := open(bookFile, &b); err != nil {
+		return b, s.Pin, err
+	}
+	if b.V != bookVersion {
+		return b, s.Pin, &VersionError{What: bookFile, Version: b.V, Known: bookVersion}
+	}
+	err = open(w.inLedger(stateFile), &s)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil // it was not on this ledger
+	}
+	if err == nil && s.Pin.Size > 0 && s.Pin.Ledger != w.client.ID() {
+		err = &DamagedError{File: w.inLedger(stateFile)}
+	}
+	return b, s.Pin, err
+}
+
+// takeSaved merges the book of a backup, and makes the head that is known from it
+// one that the ledger must continue.
+func (w *Wallet) takeSaved(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	b, known, err := w.readSaved(dir)
+	if err != nil {
+		return err
+	}
+	b.stamp(w.now(), nil)
+	w.stampBook()
+	w.book.Facts.merge(b.Facts)
+	w.book.show()
+	w.bookDirty = true
+	if known.Size > w.state.Pin.Size {
+		w.state.Pin = known
+		w.resetCache()
+	}
+	return nil
+}
+
+// SetBackedUp remembers that the open ledger was copied up to that size, and the
+// copy checked.
+func (w *Wallet) SetBackedUp(ctx context.Context, size uint64) error {
+	return w.with(ctx, func() error {
+		w.state.BackedUp, w.dirty = backedUp{At: w.now().Unix(), Size: size}, true
+		return nil
+	})
+}
+
+// SetWordsChecked remembers that the owner showed to have her words.
+func (w *Wallet) SetWordsChecked(ctx context.Context) error {
+	return w.with(ctx, func() error {
+		w.stampBook()
+		w.book.Facts.Checked, w.bookDirty = max(w.book.Facts.Checked, w.now().Unix()), true
+		return nil
+	})
+}
+
+// Care tells what was done lately against the loss of the wallet.
+type Care struct {
+	WordsChecked time.Time     // zero: never
+	BackedUp     time.Time     // of the open ledger; zero: never
+	Since        int           // changes of one's own that came after the backup
+	First        contract.Hour // of the first change of one's own on the open ledger; 0 if there is none
+	Made         time.Time     // since when the wallet has its name; zero if not known
+}
+
+// The times after which a person is reminded.
+const (
+	WordsCheckDue = 365 * 24 * time.Hour
+	BackupDue     = 30 * 24 * time.Hour
+	graceOfNew    = 7 * 24 * time.Hour // a new wallet asks for nothing
+)
+
+// Care returns what was done lately against the loss of the wallet.
+func (w *Wallet) Care() Care {
+	c := Care{BackedUp: timeOf(w.state.BackedUp.At)}
+	if f := w.book.Facts; f != nil {
+		c.WordsChecked = timeOf(f.Checked)
+		if f.Name.At > 0 {
+			c.Made = time.UnixMilli(f.Name.At)
+		}
+	}
+	for _, t := range w.threads.list {
+		if t.role != ownRecord && t.role != ownGrant {
+			continue
+		}
+		if c.First == 0 {
+			c.First = t.Opening.Hour
+		}
+		if t.Opening.Index >= w.state.BackedUp.Size {
+			c.Since++
+		}
+		for _, f := range t.FollowUps {
+			if f.Index >= w.state.BackedUp.Size && f.Entry.Kind != contract.KindAccess {
+				c.Since++
+			}
+		}
+	}
+	return c
+}
+
+// WordsDue tells whether it is time to check the words.
+func (c *Care) WordsDue(now time.Time) bool {
+	if c.WordsChecked.IsZero() {
+		return !c.Made.IsZero() && now.Sub(c.Made) > graceOfNew
+	}
+	return now.Sub(c.WordsChecked) > WordsCheckDue
+}
+
+// BackupIsDue tells whether it is time for a backup of the open ledger: something
+// changed since the last one, and that is long ago.
+func (c *Care) BackupIsDue(now time.Time) bool {
+	if c.BackedUp.IsZero() {
+		return c.First != 0 && now.Sub(HourTime(c.First)) > graceOfNew
+	}
+	return c.Since > 0 && now.Sub(c.BackedUp) > BackupDue
+}
+
+func timeOf(seconds int64) time.Time {
+	if seconds == 0 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0)
+}
+
+// MayBeRemoved returns an *UnsafeError unless the words were checked within a year
+// and every ledger on which something is the wallet's own was backed up within 30
+// days.
+func (w *Wallet) MayBeRemoved(ctx context.Context) error {
+	return w.with(ctx, func() error {
+		care, now := w.Care(), w.now()
+		if care.First == 0 && len(w.book.Contacts) == 0 && len(w.settings.Ledgers) == 1 {
+			return nil // nothing is lost
+		}
+		e := UnsafeError{Words: care.WordsChecked.IsZero() || now.Sub(care.WordsChecked) > WordsCheckDue}
+		for _, p := range w.settings.Ledgers {
+			var s state
+			if p.ID == w.client.ID() {
+				s = w.state
+			} else if err := w.readSealed(filepath.Join(ledgerFolder(p.ID), stateFile), &s); err != nil {
+				return err
+			}
+			if s.BackedUp.At == 0 || now.Sub(timeOf(s.BackedUp.At)) > BackupDue {
+				e.Backup = true
+			}
+		}
+		if e != (UnsafeError{}) {
+			return &e
+		}
+		return nil
+	})
+}
+
+// Entropy returns the key of the wallet in opt.Dir; opt.Services may be empty. It
+// is for showing the words: nothing else needs it outside of this package.
+func Entropy(ctx context.Context, opt Options) (crypto.Entropy, error) {
+	s, err := ReadSettings(opt.Dir)
+	if err != nil {
+		return crypto.Entropy{}, err
+	}
+	return readKey(ctx, opt, s)
+}
