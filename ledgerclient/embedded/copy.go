@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -248,6 +249,9 @@ func (c *copier) payloads(ctx context.Context, progress func(done, total uint64)
 		return err
 	}
 	b := c.to.newBatch(int(min(c.head.size, 1<<20)))
+	if err := c.packs(b); err != nil {
+		return err
+	}
 	withdrawn := map[contract.ID]bool{}
 	const step = 4096
 	for _, look := range []func(i uint64, e *contract.Entry, id contract.ID) error{
@@ -286,6 +290,26 @@ func (c *copier) payloads(ctx context.Context, progress func(done, total uint64)
 		}
 	}
 	return b.flush()
+}
+
+// packs copies the packs of payloads: all that the head needs are there.
+func (c *copier) packs(b *batch) error {
+	files, err := readDir(c.from.path("store", "packs"))
+	if err != nil || len(files) == 0 {
+		return err
+	}
+	if err := c.to.mkdirs("store", "packs"); err != nil {
+		return err
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file.Name(), newSuffix) {
+			continue
+		}
+		if err := c.file(b, c.from.path("store", "packs", file.Name()), c.to.path("store", "packs", file.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // entry copies the payloads of one entry, and then the locators that lead there.

@@ -58,6 +58,34 @@ func TestCopy(t *testing.T) {
 	if found := filesWith(t, dst, secretOf(g)); len(found) != 0 {
 		t.Errorf("a share is in %v", found)
 	}
+	// Many grants at once are in packs.
+	var puts []ledgerclient.Put
+	var entries []contract.Entry
+	var deposits []ledgerclient.Deposit
+	var packed []*given
+	for range packFrom {
+		g := p.grant()
+		packed, puts, entries, deposits = append(packed, g), append(puts, g.puts...), append(entries, g.entry), append(deposits, p.deposit(g, f.keeper.Key()))
+	}
+	p.must(f.store.PutBlobs(ctx, puts))
+	mustAppend(t, f, entries)
+	_, err = f.keeper.Deposit(ctx, deposits)
+	p.must(err)
+	copied(t, f, dst)
+	if found := filesWith(t, dst, secretOf(packed[3])); len(found) != 0 {
+		t.Errorf("a packed share is in %v", found)
+	}
+	if found := filesWith(t, f.dir, secretOf(packed[3])); len(found) != 1 {
+		t.Errorf("and in the ledger it is in %v", found)
+	}
+	if back, err := Open(dst, Options{Clock: f.clock}); err != nil {
+		t.Fatal(err)
+	} else {
+		if _, err := fetched(t, back.store, packed[3].puts[1].Locators[1]); err != nil {
+			t.Errorf("envelope of a packed grant: %v", err)
+		}
+		back.Close()
+	}
 	if c := copied(t, f, dst); c.Files != 0 {
 		t.Errorf("nothing is new, and %d files were copied", c.Files)
 	}
