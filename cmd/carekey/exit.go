@@ -175,6 +175,8 @@ func explainCommand(err error) (failure, bool) {
 		return failure{"binary-to-terminal", "the record is not text, and a terminal is no place for it", "write it to a file with -o FILE, or pipe it to a program", exitUsage}, true
 	case errors.Is(err, ui.ErrPlainTerminal):
 		return failure{"plain-terminal", "this terminal cannot show the words and take them back", "write them to a file with --words-file FILE", exitUsage}, true
+	case errors.Is(err, ui.ErrWordsDiffer):
+		return failure{"words-differ", "these are not the words of this wallet", "look for the right paper: without its words nobody can bring this wallet back\nwrite them down anew: carekey words show", exitRefused}, true
 	case errors.Is(err, ui.ErrPassphrasesDiffer):
 		return failure{"passphrases-differ", "the two passphrases were not the same", "", exitUsage}, true
 	}
@@ -268,10 +270,43 @@ func explainWallet(err error) (failure, bool) {
 	if e, ok := errors.AsType[*wallet.FileExistsError](err); ok {
 		return failure{"file-exists", "the file exists: " + e.Path, "to overwrite it, add --force", exitUsage}, true
 	}
+	if e, ok := errors.AsType[*wallet.NothingError](err); ok {
+		return failure{"nothing-restored", fmt.Sprintf("the words are valid, but nothing on ledger %s is theirs: none of its %s; no wallet was made", short(e.Ledger), plural(int(e.Entries), "entry", "entries")),
+			"is it the right ledger, and are these the words of the wallet that you used on it?\nfor a new wallet: carekey init --name NAME", exitNotFound}, true
+	}
+	if e, ok := errors.AsType[*wallet.ForeignBackupError](err); ok {
+		return failure{"foreign-backup", "the backup in " + e.Dir + " is of another wallet", "choose another folder, or the words of that wallet", exitRefused}, true
+	}
+	if e, ok := errors.AsType[*wallet.UnsafeError](err); ok {
+		return failure{"not-backed-up", unsafeText(e), unsafeHint(e), exitRefused}, true
+	}
 	if e, ok := errors.AsType[*wallet.WithdrawnError](err); ok {
 		return failure{"record-removed", "record " + short(e.Record) + " was removed", "what is there: carekey record list", exitNotFound}, true
 	}
 	return failure{}, false
+}
+
+// unsafeText says why a profile is not removed.
+func unsafeText(e *wallet.UnsafeError) string {
+	var why []string
+	if e.Words {
+		why = append(why, "its words were not checked within a year")
+	}
+	if e.Backup {
+		why = append(why, "a ledger of it was not backed up within 30 days")
+	}
+	return "removing this wallet could lose it for good: " + strings.Join(why, ", and ")
+}
+
+func unsafeHint(e *wallet.UnsafeError) string {
+	var do []string
+	if e.Words {
+		do = append(do, "carekey words check")
+	}
+	if e.Backup {
+		do = append(do, "carekey backup DIR")
+	}
+	return "first: " + strings.Join(do, ", then: ")
 }
 
 // explainRefusal says why the ledger or a keeper did not let something happen.
@@ -550,10 +585,25 @@ func explainText(err error) (failure, bool) {
 	if e, ok := errors.AsType[*node.InvitationError](err); ok {
 		return failure{"invitation-" + string(e.Kind), "the invitation " + words[e.Kind], "ask the operator of the node for it again", exitUsage}, true
 	}
-	if is[*crypto.WordCountError](err) || is[*crypto.WordError](err) || is[*crypto.ChecksumError](err) {
+	if e, ok := errors.AsType[*crypto.ChecksumError](err); ok {
+		return failure{"bad-words", e.Error() + ": one is wrong, or their order", suspectText(e), exitUsage}, true
+	}
+	if is[*crypto.WordCountError](err) || is[*crypto.WordError](err) {
 		return failure{"bad-words", err.Error(), "compare them with your paper", exitUsage}, true
 	}
 	return failure{}, false
+}
+
+// suspectText says where to look for what is wrong with words.
+func suspectText(e *crypto.ChecksumError) string {
+	if len(e.Suspects) == 0 {
+		return "compare them with your paper, all of them"
+	}
+	var at []string
+	for _, i := range e.Suspects {
+		at = append(at, fmt.Sprint(i+1))
+	}
+	return "compare them with your paper; one slip would explain it at word " + strings.Join(at, ", or ")
 }
 
 func explainSystem(err error) (failure, bool) {
@@ -608,6 +658,8 @@ func hintFor(field string) string {
 		return listOf("record")
 	case "consent":
 		return listOf("consent")
+	case "name":
+		return "say it with --name NAME"
 	case "category", "purpose":
 		return "the list: carekey grant --help"
 	}

@@ -156,6 +156,8 @@ func article(x wallet.Action) string {
 		return "A grant"
 	case wallet.Revoking:
 		return "A revocation"
+	case wallet.KeepingBook:
+		return "A change of your contacts"
 	case wallet.Accessing:
 		return "A fetch"
 	}
