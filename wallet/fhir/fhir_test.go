@@ -305,6 +305,9 @@ func validators(t *testing.T, dir string, args ...string) {
 // Three validators that are not ours accept the golden bundle and 300 generated
 // consents, alone and in bundles; and they catch it when an export is spoiled.
 func TestValidators(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: nothing of ours runs while the validators do")
+	}
 	dir := needNode(t)
 	r := rand.New(rand.NewPCG(3, 4))
 	var lines bytes.Buffer
