@@ -2,8 +2,6 @@ package wallet
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
@@ -93,9 +91,7 @@ func Create(ctx context.Context, opt Options, entropy crypto.Entropy, name, at s
 	if err != nil {
 		return nil, err
 	}
-	var item [8]byte
-	rand.Read(item[:])
-	s := Settings{V: settingsVersion, Keyring: opt.Keyring.Kind(), Item: hex.EncodeToString(item[:]), Default: client.ID(), Ledgers: []Place{{ID: client.ID(), At: at}}}
+	s := Settings{V: settingsVersion, Keyring: opt.Keyring.Kind(), Item: newItem(), Default: client.ID(), Ledgers: []Place{{ID: client.ID(), At: at}}}
 	if err := opt.Keyring.Set(ctx, s.Item, entropy.Encode()); err != nil {
 		return nil, err
 	}

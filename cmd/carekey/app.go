@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -30,7 +32,8 @@ type app struct {
 	// ask asks for a passphrase where there is no terminal to ask on; nil: nobody can.
 	ask func(prompt string) ([]byte, error)
 
-	flags flags
+	flags       flags
+	passphrases passphrases
 }
 
 // flags are those that every command has.
@@ -38,20 +41,23 @@ type flags struct {
 	json, yes, noInput, quiet bool
 	profile, ledger           string
 	acceptClock               bool // of the commands that write
+	passphraseFD              int  // -1 if not given
 }
 
 func newApp() *app {
-	return &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, lookup: os.LookupEnv, now: time.Now}
+	return &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, lookup: os.LookupEnv, now: time.Now, flags: flags{passphraseFD: -1}}
 }
 
 // The environment of the program. Nothing else of it is read here.
 const (
-	envHome       = "CAREKEY_HOME"            // folder of the wallets
-	envProfile    = "CAREKEY_PROFILE"         // which wallet in it
-	envLedger     = "CAREKEY_LEDGER"          // which ledger, as --ledger
-	envKeyring    = "CAREKEY_KEYRING"         // "os" or "file": where init keeps the key
-	envPassphrase = "CAREKEY_PASSPHRASE_FILE" // file whose first line is the passphrase of the key file
-	envXDGData    = "XDG_DATA_HOME"
+	envHome           = "CAREKEY_HOME"            // folder of the wallets
+	envProfile        = "CAREKEY_PROFILE"         // which wallet in it
+	envLedger         = "CAREKEY_LEDGER"          // which ledger, as --ledger
+	envKeyring        = "CAREKEY_KEYRING"         // "os" or "file": where init keeps the key
+	envPassphrase     = "CAREKEY_PASSPHRASE_FILE" // file whose first line is the passphrase of the key file
+	envKeyringTimeout = "CAREKEY_KEYRING_TIMEOUT" // how long the system's keyring may take to answer
+	envPromptTimeout  = "CAREKEY_PROMPT_TIMEOUT"  // how long a person may take to answer its prompt
+	envXDGData        = "XDG_DATA_HOME"
 )
 
 // run carries out one command line and returns the exit code.
@@ -64,6 +70,7 @@ func (a *app) run(args []string) int {
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
+	defer a.passphrases.wipe()
 	return a.report(root.ExecuteContext(ctx), args)
 }
 
@@ -216,11 +223,40 @@ func (a *app) keyring(kind, dir string) keyring.Store {
 	if kind == keyring.KindFile {
 		return &keyring.File{Path: a.keyFile(dir), Passphrase: a.passphrase, WorkFactor: a.workFactor}
 	}
-	k := &keyring.OS{}
+	k := &keyring.OS{Timeout: a.timeout(envKeyringTimeout), PromptTimeout: a.timeout(envPromptTimeout), NoPrompt: a.flags.noInput && a.ask == nil}
 	if a.interactive() {
-		k.Timeout = time.Minute // a person may have to answer the system's prompt
+		k.Asking = func() { a.say("Your keyring asks for its password: look for its window.") }
 	}
 	return k
+}
+
+// timeout reads a variable that checkTimeouts has admitted; 0 if it is not set.
+func (a *app) timeout(name string) time.Duration {
+	d, _ := time.ParseDuration(a.env(name))
+	return d
+}
+
+// checkTimeouts is done before any command.
+func (a *app) checkTimeouts() error {
+	for _, name := range []string{envKeyringTimeout, envPromptTimeout} {
+		v := a.env(name)
+		if v == "" {
+			continue
+		}
+		if d, err := time.ParseDuration(v); err != nil || d <= 0 || d > time.Hour {
+			return usage(name+"="+v+": not a time between 0 and 1h", "write it like 10s or 2m")
+		}
+	}
+	return nil
+}
+
+// keyEarly begins to read the key while other things are opened, where that asks
+// nothing on the terminal.
+func (a *app) keyEarly(ctx context.Context, p place) (keyring.Store, error) {
+	if p.settings.Keyring == keyring.KindOS {
+		return a.readKey(ctx, p)
+	}
+	return a.keyringOf(p)
 }
 
 // readKey begins to read the wallet's key and returns a store that has it: what
@@ -231,6 +267,31 @@ func (a *app) readKey(ctx context.Context, p place) (keyring.Store, error) {
 		return nil, err
 	}
 	return keyring.Ahead(ctx, k, p.settings.Item), nil
+}
+
+// lookFor looks for the key of a wallet in one of the places, without asking
+// anybody. What is not there is an error; of what is in a locked keyring that may
+// not be known.
+func (a *app) lookFor(ctx context.Context, kind string, p place) (seen keyring.Sight, err error) {
+	if kind == keyring.KindOS {
+		k, ok := a.keyring(kind, p.dir).(*keyring.OS)
+		if !ok {
+			return seen, &keyring.AbsentError{Reason: keyring.Unsupported}
+		}
+		if seen, err = k.Look(ctx, p.settings.Item); err != nil {
+			return seen, err
+		}
+	} else {
+		_, err = os.Stat(a.keyFile(p.dir))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return seen, err
+		}
+		seen.Found, seen.Locked = err == nil, err == nil
+	}
+	if !seen.Found && !seen.Locked {
+		return seen, &keyring.ItemNotFoundError{Kind: kind}
+	}
+	return seen, nil
 }
 
 func (a *app) keyFile(dir string) string { return filepath.Join(dir, keyring.FileName) }
@@ -264,31 +325,6 @@ func (a *app) probeKeyring(ctx context.Context, kind, dir string) error {
 		return nil
 	}
 	return err
-}
-
-// passphrase is that of the key file, from the file that the environment names or
-// from the terminal.
-func (a *app) passphrase(_ context.Context, confirm bool) ([]byte, error) {
-	if path := a.env(envPassphrase); path != "" {
-		b, err := readSmall(path)
-		if err != nil {
-			return nil, &passphraseFileError{err}
-		}
-		line, _, _ := strings.Cut(string(b), "\n")
-		clear(b)
-		return []byte(strings.TrimSuffix(line, "\r")), nil
-	}
-	prompt := "Passphrase of your carekey wallet"
-	if a.ask != nil && !confirm {
-		return a.ask(prompt)
-	}
-	if !a.interactive() {
-		return nil, &needError{What: "the passphrase of your key file", Flag: "the environment variable " + envPassphrase}
-	}
-	if confirm {
-		prompt = "New passphrase for your carekey wallet"
-	}
-	return ui.Passphrase(a.in, a.err, prompt, confirm)
 }
 
 // ledger is an open ledger: what a wallet works with, and the check of all of it.

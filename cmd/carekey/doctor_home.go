@@ -70,7 +70,7 @@ func passphraseFile(path string) finding {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return failed(check, &passphraseFileError{err})
+		return failed(check, &passphraseFileError{envPassphrase, err})
 	case runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0:
 		return advise(check, "passphrase-readable", "others can read "+path, "chmod go= "+quote(path))
 	}

@@ -20,7 +20,6 @@ import (
 	"github.com/carekey/carekey/ledgerclient/embedded"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/wallet"
-	"github.com/carekey/carekey/wallet/fhir"
 	"github.com/carekey/carekey/wallet/keyring"
 )
 
@@ -109,8 +108,12 @@ type otherLedgerError struct {
 	ledgerclient.ForeignLedgerError
 }
 
-// passphraseFileError says that the file with the passphrase cannot be read.
-type passphraseFileError struct{ err error }
+// passphraseFileError says that the file or descriptor with the passphrase cannot
+// be read; name is what named it.
+type passphraseFileError struct {
+	name string
+	err  error
+}
 
 func (e *passphraseFileError) Error() string { return "passphrase file: " + e.err.Error() }
 func (e *passphraseFileError) Unwrap() error { return e.err }
@@ -181,6 +184,9 @@ func explainCommand(err error) (failure, bool) {
 	case errors.Is(err, ui.ErrPassphrasesDiffer):
 		return failure{"passphrases-differ", "the two passphrases were not the same", "", exitUsage}, true
 	}
+	if e, ok := errors.AsType[*custodyError](err); ok {
+		return e.failure, true
+	}
 	if e, ok := errors.AsType[*findingsError](err); ok {
 		return failure{"findings", "something needs you: see above", "", e.exit}, true
 	}
@@ -202,7 +208,7 @@ func explainCommand(err error) (failure, bool) {
 		return failure{"no-ledger", "there is no ledger in " + e.dir, "to make a new one there, add --new-ledger", exitUsage}, true
 	}
 	if e, ok := errors.AsType[*passphraseFileError](err); ok {
-		return failure{"passphrase-file", "the passphrase file cannot be read: " + system(e.err), "check " + envPassphrase, exitLocked}, true
+		return failure{"passphrase-file", "the passphrase file cannot be read: " + system(e.err), "check " + e.name, exitLocked}, true
 	}
 	return failure{}, false
 }
@@ -253,13 +259,14 @@ func explainWallet(err error) (failure, bool) {
 		return failure{"wallet-damaged", "the wallet's file " + e.File + " is not what carekey wrote", "restore it from a backup; the ledger itself is not concerned", exitTampered}, true
 	}
 	if is[*wallet.WrongKeyError](err) {
-		return failure{"wrong-key", "the key in the keyring is not the key of this wallet", "see: carekey doctor", exitLocked}, true
+		return failure{"wrong-key", "this is not the key of this wallet", "what the keyring holds was replaced: your 24 words put it back: carekey keyring restore", exitLocked}, true
+	}
+	if e, ok := errors.AsType[*wallet.KeyLeftError](err); ok {
+		return failure{"key-left", "the key works from its new place; a copy in the old one could not be removed: " + explain(e.Err).Message,
+			"to remove it, when that is in reach: carekey keyring move " + otherKind(e.Kind), exitPartly}, true
 	}
 	if is[*wallet.OtherWalletError](err) {
 		return failure{"another-wallet", "the identity is of another wallet than the one in its place", "print it again: carekey age identity", exitLocked}, true
-	}
-	if e, ok := errors.AsType[*fhir.UnmappableError](err); ok {
-		return failure{"not-mappable", fmt.Sprintf("consent %s cannot be written as FHIR: %s", short(e.Consent), e.Why), "", exitRefused}, true
 	}
 	if e, ok := errors.AsType[*wallet.NotYoursError](err); ok {
 		return failure{"not-yours", "consent " + short(e.Consent) + " is not addressed to you", "ask its sender for one; what was granted to you: carekey inbox", exitRefused}, true
@@ -364,27 +371,65 @@ func explainKeyring(err error) (failure, bool) {
 	fail := func(code, message, hint string) (failure, bool) {
 		return failure{code, message, hint, exitLocked}, true
 	}
-	const file = "without a keyring a passphrase file can be used instead, chosen when a wallet is made: " + envKeyring + "=file carekey init ..."
-	if e, ok := errors.AsType[*keyring.AbsentError](err); ok {
-		return fail("keyring-absent", "the keyring of the operating system cannot be reached: "+string(e.Reason), file)
+	const (
+		file   = "for a new wallet a passphrase file does without it: " + envKeyring + "=file carekey init ...\nfor this one, where the keyring is in reach: carekey keyring move file"
+		unlock = "log in at the desktop, or unlock it here (it reads your login password): gnome-keyring-daemon --unlock\nthen look: carekey keyring status"
+	)
+	// These two wrap what was seen when they read back.
+	if is[*keyring.NotStoredError](err) {
+		return fail("key-not-stored", "the keyring took the key and did not give it back: nothing was made", "was its prompt dismissed? try again")
 	}
-	if is[*keyring.LockedError](err) {
-		return fail("keyring-locked", "the keyring of the operating system is locked", "unlock it and try again")
+	if e, ok := errors.AsType[*keyring.NotDeletedError](err); ok {
+		why := "it still has it"
+		if e.Err != nil {
+			why = explain(e.Err).Message
+		}
+		return fail("key-not-deleted", "the keyring did not give the key up: "+why, "")
+	}
+	if e, ok := errors.AsType[*keyring.AbsentError](err); ok {
+		m := "the keyring of the operating system cannot be reached: " + string(e.Reason)
+		switch e.Reason {
+		case keyring.NoBus:
+			return fail("keyring-absent", m+", as over SSH, in a container or under sudo", "log in at the desktop of this computer, and try again\n"+file)
+		case keyring.NoProvider:
+			return fail("keyring-absent", m+" runs in this session", "install and start one, such as gnome-keyring, and try again\n"+file)
+		case keyring.BrokeOff:
+			return fail("keyring-absent", m, "try again; if it happens again, log out and in")
+		}
+		return fail("keyring-absent", m, file)
+	}
+	if e, ok := errors.AsType[*keyring.LockedError](err); ok {
+		m := "the keyring of the operating system is locked"
+		if e.Reason != "" {
+			m += ": " + string(e.Reason)
+		}
+		switch e.Reason {
+		case keyring.Dismissed:
+			return fail("keyring-locked", m, "try again, and give it the password of your keyring: mostly that of your login")
+		case keyring.NotAsked:
+			return fail("keyring-locked", m+" because of --no-input", "unlock it first, or leave out --no-input")
+		}
+		return fail("keyring-locked", m, unlock)
 	}
 	if e, ok := errors.AsType[*keyring.TimeoutError](err); ok {
-		return fail("keyring-timeout", fmt.Sprintf("the keyring of the operating system did not answer within %s", e.After), "look for a prompt that waits for you, and try again")
+		if e.Prompt {
+			return fail("keyring-prompt-unanswered", fmt.Sprintf("the keyring of the operating system asked for its password, and nobody answered within %s", e.After),
+				"try again, and answer in its window; it may be behind others or on another screen\nmore time: "+envPromptTimeout+"=5m carekey ...")
+		}
+		return fail("keyring-timeout", fmt.Sprintf("the keyring of the operating system did not answer within %s", e.After),
+			"look for a window of it that waits for you, and see: carekey keyring status\nmore time: "+envKeyringTimeout+"=30s carekey ...")
 	}
 	if e, ok := errors.AsType[*keyring.ItemNotFoundError](err); ok {
 		if e.Kind == keyring.KindFile {
-			return fail("key-missing", "the key file of this wallet is not there", "put "+keyring.FileName+" back from a backup")
+			return fail("key-missing", "the key file of this wallet is not there", "put "+keyring.FileName+" back from a backup, or make it anew from your 24 words: carekey keyring restore")
 		}
-		return fail("key-missing", "the keyring holds no key for this wallet", "was it made by another user of this computer, or removed?")
+		return fail("key-missing", "the keyring holds no key for this wallet: another user of this computer made it, or some program removed it", "look for it: carekey keyring status\nif it is gone, your 24 words bring it back: carekey keyring restore")
 	}
 	if is[*keyring.ItemExistsError](err) { // before ItemChangedError, which it may wrap
 		return fail("key-exists", "there is a key here already, and no wallet that it belongs to", "an earlier init may have been interrupted: move the key away, then try again")
 	}
 	if is[*keyring.ItemChangedError](err) {
-		return fail("key-changed", "what the keyring holds for this wallet was changed by another program", "")
+		return fail("key-changed", "what the keyring holds for this wallet was changed by another program", "your 24 words put it back: carekey keyring restore")
 	}
 	if is[*keyring.WrongPassphraseError](err) {
 		return fail("wrong-passphrase", "the passphrase does not open your key file", "try again; check "+envPassphrase+" if you use it")
@@ -393,12 +438,12 @@ func explainKeyring(err error) (failure, bool) {
 		return fail("empty-passphrase", "the passphrase is empty", "")
 	}
 	if is[*keyring.DamagedError](err) {
-		return fail("key-file-damaged", "the key file is damaged", "put "+keyring.FileName+" back from a backup")
+		return fail("key-file-damaged", "the key file is damaged", "put "+keyring.FileName+" back from a backup, or make it anew from your 24 words: carekey keyring restore")
 	}
-	if is[*keyring.NotStoredError](err) {
-		return fail("key-not-stored", "the keyring took the key and did not give it back", "was its prompt dismissed? nothing was made; try again")
+	if is[*keyring.TooLargeError](err) {
+		return fail("key-too-large", "the keyring of the operating system takes no item of this size", file)
 	}
-	if is[*keyring.NotDeletedError](err) || is[*keyring.TooLargeError](err) || is[*keyring.FailedError](err) || is[*keyring.ArgumentError](err) {
+	if is[*keyring.FailedError](err) || is[*keyring.ArgumentError](err) {
 		return fail("keyring-failed", err.Error(), file)
 	}
 	return failure{}, false

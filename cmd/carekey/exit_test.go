@@ -24,7 +24,6 @@ import (
 	"github.com/carekey/carekey/ledgerclient/embedded"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/wallet"
-	"github.com/carekey/carekey/wallet/fhir"
 	"github.com/carekey/carekey/wallet/keyring"
 )
 
@@ -48,8 +47,8 @@ var explained = []struct {
 	{&wallet.VersionError{What: "wallet.json", Version: 1, Known: 2}, "older-version", 1},
 	{&wallet.DamagedError{File: "state"}, "wallet-damaged", 6},
 	{&wallet.WrongKeyError{}, "wrong-key", 4},
+	{&wallet.KeyLeftError{Kind: "os", Err: &keyring.LockedError{}}, "key-left", 8},
 	{&wallet.OtherWalletError{}, "another-wallet", 4},
-	{&fhir.UnmappableError{}, "not-mappable", 3},
 	{&wallet.NotYoursError{}, "not-yours", 3},
 	{&wallet.ForeignCodeError{}, "foreign-code", 7},
 	{&wallet.MissingError{What: "content"}, "content-missing", 7},
@@ -68,13 +67,15 @@ var explained = []struct {
 	{&wallet.RefusedError{By: "keeper", Code: ledgerclient.AccessTooOld}, "access-too-old", 3},
 	{&keyring.AbsentError{Reason: keyring.NoBus}, "keyring-absent", 4},
 	{&keyring.LockedError{}, "keyring-locked", 4},
+	{&keyring.LockedError{Reason: keyring.NotAsked}, "keyring-locked", 4},
 	{&keyring.TimeoutError{}, "keyring-timeout", 4},
+	{&keyring.TimeoutError{Prompt: true}, "keyring-prompt-unanswered", 4},
 	{&keyring.ItemNotFoundError{}, "key-missing", 4},
 	{&keyring.ItemChangedError{}, "key-changed", 4},
 	{&keyring.ItemExistsError{Err: &keyring.ItemChangedError{}}, "key-exists", 4},
 	{&keyring.NotStoredError{}, "key-not-stored", 4},
-	{&keyring.NotDeletedError{}, "keyring-failed", 4},
-	{&keyring.TooLargeError{}, "keyring-failed", 4},
+	{&keyring.NotDeletedError{Err: &keyring.LockedError{}}, "key-not-deleted", 4},
+	{&keyring.TooLargeError{}, "key-too-large", 4},
 	{&keyring.FailedError{Op: "get", Err: io.EOF}, "keyring-failed", 4},
 	{&keyring.ArgumentError{Name: "id"}, "keyring-failed", 4},
 	{&keyring.WrongPassphraseError{}, "wrong-passphrase", 4},
@@ -166,7 +167,7 @@ func TestEveryErrorTypeIsExplained(t *testing.T) {
 	for _, c := range explained {
 		known[strings.TrimPrefix(reflect.TypeOf(c.err).String(), "*")] = true
 	}
-	for _, dir := range []string{"wallet", "wallet/fhir", "wallet/keyring", "ledgerclient", "ledgerclient/contract", "ledgerclient/embedded", "ledgerclient/node", "crypto"} {
+	for _, dir := range []string{"wallet", "wallet/keyring", "ledgerclient", "ledgerclient/contract", "ledgerclient/embedded", "ledgerclient/node", "crypto"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(dir), "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no files, %v", dir, err)

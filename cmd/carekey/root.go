@@ -19,18 +19,21 @@ const environment = `ENVIRONMENT
   CAREKEY_LEDGER           which ledger, as --ledger (default: the wallet's default
                            ledger; for a new wallet, ledger in the home)
   CAREKEY_KEYRING          os or file: where init keeps the key (default: os)
+  CAREKEY_KEYRING_TIMEOUT  how long the system's keyring may take to answer (5s)
+  CAREKEY_PROMPT_TIMEOUT   how long you may take to answer its own prompt (60s)
   CAREKEY_PASSPHRASE_FILE  file whose first line is the passphrase of the key file`
 
 func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "carekey",
-		Short:         "A wallet for health data",
-		Long:          about,
-		Version:       version(),
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          noVerb,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return a.overview() },
+		Use:               "carekey",
+		Short:             "A wallet for health data",
+		Long:              about,
+		Version:           version(),
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              noVerb,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return a.overview() },
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.checkTimeouts() },
 	}
 	root.SetUsageTemplate(root.UsageTemplate() + "{{if not .HasParent}}\n" + environment + "\n\n" + exitStatus + "\n{{end}}")
 	root.SetVersionTemplate("carekey {{.Version}}\n")
@@ -43,6 +46,8 @@ func newRoot(a *app) *cobra.Command {
 	g.BoolVar(&a.flags.noInput, "no-input", false, "never ask: a missing answer is an error")
 	g.BoolVarP(&a.flags.quiet, "quiet", "q", false, "say nothing on stderr but errors")
 	g.StringVar(&a.flags.profile, "profile", "", "which wallet `NAME` to use")
+	g.IntVar(&a.flags.passphraseFD, "passphrase-fd", -1, "read the passphrase of the key file from descriptor `N`")
+	g.Lookup("passphrase-fd").DefValue = "" // nothing to show in the help
 	g.StringVar(&a.flags.ledger, "ledger", "", "folder `DIR` of the ledger")
 	root.AddGroup(
 		&cobra.Group{ID: "patient", Title: "Your records and who may open them:"},
@@ -57,7 +62,7 @@ func newRoot(a *app) *cobra.Command {
 	}
 	add("patient", newRecord(a), newContact(a), newGrant(a), newRevoke(a), newConsent(a), newAudit(a))
 	add("recipient", newInbox(a), newFetch(a))
-	add("wallet", newInit(a), newStatus(a), newAddress(a), newLedger(a), newAge(a), newDoctor(a), newTry(a))
+	add("wallet", newInit(a), newStatus(a), newAddress(a), newKeyring(a), newLedger(a), newAge(a), newDoctor(a), newTry(a))
 	plainUsage(root)
 	root.SetHelpCommandGroupID("wallet")
 	root.SetCompletionCommandGroupID("wallet")

@@ -76,6 +76,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TZ", "UTC")
+			env.Values[serviceKey{}] = &serviceOf{}
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv(envNode, os.Getenv(envNode))
 			env.Setenv(testClock, "2026-11-21T12:30:00Z")
@@ -88,11 +89,14 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"town": town, "exit": exitWith, "json": jsonValue, "is": jsonIs, "flip": flip, "glob": glob, "clock": clock, "nowhere": nowhere, "bytes": writeBytes, "mode": mode,
-			"tail": skipTail, "node": nodeScript,
+			"secretservice": secretService, "tail": skipTail, "typage": typage,
 		},
 		Condition: tools(bin),
 	})
 }
+
+// serviceKey is where a script's own Secret Service is found.
+type serviceKey struct{}
 
 // town: a patient and a clinic make wallets on one ledger and know each other.
 // Sets $PATIENT and $CLINIC to their addresses.

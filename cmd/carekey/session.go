@@ -38,6 +38,10 @@ func (a *app) withLedger(cmd *cobra.Command, want access, f func(ctx context.Con
 	if p.settings == nil {
 		return &wallet.NoWalletError{Dir: p.dir}
 	}
+	key, err := a.keyEarly(ctx, p)
+	if err != nil {
+		return err
+	}
 	l, err := a.openPinned(ctx, p)
 	if err != nil {
 		return err
@@ -59,7 +63,7 @@ func (a *app) withLedger(cmd *cobra.Command, want access, f func(ctx context.Con
 	if err != nil {
 		return err
 	}
-	w, err := a.unlock(ctx, p, l)
+	w, err := wallet.Open(ctx, wallet.Options{Dir: p.dir, Keyring: key, Services: l.Services, Now: a.now})
 	if err != nil {
 		return err
 	}
@@ -102,14 +106,6 @@ func (a *app) openPinned(ctx context.Context, p place) (*ledger, error) {
 		return nil, err
 	}
 	return l, nil
-}
-
-func (a *app) unlock(ctx context.Context, p place, l *ledger) (*wallet.Wallet, error) {
-	k, err := a.keyringOf(p)
-	if err != nil {
-		return nil, err
-	}
-	return wallet.Open(ctx, wallet.Options{Dir: p.dir, Keyring: k, Services: l.Services, Now: a.now})
 }
 
 // keyringOf is the store that holds the key of the wallet, unless the environment

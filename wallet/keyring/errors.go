@@ -40,23 +40,47 @@ type AbsentError struct {
 func (e *AbsentError) Error() string { return "keyring: " + string(e.Reason) + cause(e.Err) }
 func (e *AbsentError) Unwrap() error { return e.Err }
 
-// LockedError reports a keyring that stayed locked: nobody could be asked to
-// unlock it, the person dismissed the prompt, or no default keyring was ever
-// created. The systems do not let us tell these apart.
-type LockedError struct{ Err error }
+// LockReason says why a keyring stayed locked, as far as that can be known.
+type LockReason string
 
-func (e *LockedError) Error() string { return "keyring: locked" + cause(e.Err) }
+const (
+	// StayedLocked: the system does not say why. Nobody could be asked, the person
+	// refused, or no default keyring was ever made.
+	StayedLocked LockReason = "it did not unlock"
+	// Dismissed: the person closed the keyring's prompt.
+	Dismissed LockReason = "its prompt was dismissed"
+	// NoDesktop: the keyring found nowhere to put its prompt up.
+	NoDesktop LockReason = "there is no desktop on which it could ask for its password"
+	// NotAsked: OS.NoPrompt.
+	NotAsked LockReason = "it may not ask for its password"
+)
+
+// LockedError reports a keyring that stayed locked.
+type LockedError struct {
+	Reason LockReason
+	Err    error // cause, or nil
+}
+
+func (e *LockedError) Error() string {
+	if e.Reason == "" {
+		return "keyring: locked" + cause(e.Err)
+	}
+	return "keyring: locked: " + string(e.Reason) + cause(e.Err)
+}
 func (e *LockedError) Unwrap() error { return e.Err }
 
-// TimeoutError reports a call that did not end in time; most often a prompt
-// that nobody answered.
+// TimeoutError reports a call that did not end in time.
 type TimeoutError struct {
-	Op    string        // "get", "set" or "delete"
-	After time.Duration // the deadline that passed
-	Err   error         // context.DeadlineExceeded
+	Op     string        // "get", "set", "delete" or "look"
+	After  time.Duration // the deadline that passed
+	Prompt bool          // the keyring's prompt was up, and nobody answered it
+	Err    error         // context.DeadlineExceeded
 }
 
 func (e *TimeoutError) Error() string {
+	if e.Prompt {
+		return fmt.Sprintf("keyring: %s: prompt not answered within %s", e.Op, e.After)
+	}
 	return fmt.Sprintf("keyring: %s: no answer within %s", e.Op, e.After)
 }
 func (e *TimeoutError) Unwrap() error { return e.Err }

@@ -46,7 +46,7 @@ type Passphrase func(ctx context.Context, confirm bool) ([]byte, error)
 //
 // Get asks for the passphrase, Set for a new one (or, if the file is there, for
 // its own, to see whether it holds the same secret), Delete for none. Calls for
-// one path must not overlap with a Set or Delete.
+// one path must not overlap with one that changes the file.
 type File struct {
 	// Path of the file; its folder must exist. Written with mode 0600.
 	Path string
@@ -133,6 +133,54 @@ func (f *File) Delete(_ context.Context, id string) error {
 	return nil
 }
 
+// ChangePassphrase seals the file under a new passphrase. It asks for the old one,
+// then for the new one. The file is replaced whole, after what replaces it was
+// opened with the new passphrase: at every instant one of the two opens it.
+func (f *File) ChangePassphrase(ctx context.Context) error {
+	id, secret, err := f.open(ctx)
+	if err != nil {
+		return err
+	}
+	return f.replace(ctx, id, secret)
+}
+
+// Replace keeps secret under id in a new file, in the place of one that may be
+// there and is not opened: for somebody who lost its passphrase. It asks for a new
+// one.
+func (f *File) Replace(ctx context.Context, id, secret string) error {
+	if err := checkID(id); err != nil {
+		return err
+	}
+	if !wellFormed(secret) {
+		return &ArgumentError{Name: "secret"}
+	}
+	return f.replace(ctx, id, secret)
+}
+
+func (f *File) replace(ctx context.Context, id, secret string) error {
+	var chosen []byte
+	defer func() { clear(chosen) }()
+	sealer := &File{WorkFactor: f.WorkFactor, Passphrase: func(ctx context.Context, confirm bool) ([]byte, error) {
+		b, err := f.ask(ctx, confirm)
+		chosen = bytes.Clone(b)
+		return b, err
+	}}
+	sealed, err := sealer.seal(ctx, formatItem(id, secret))
+	if err != nil {
+		return err
+	}
+	if heldID, held, err := unseal(sealed, chosen); err != nil || heldID != id || held != secret {
+		return &NotStoredError{Err: err}
+	}
+	if err := writeFile(f.Path, sealed); err != nil {
+		return fmt.Errorf("keyring: write key file: %w", err)
+	}
+	if back, err := readFile(f.Path); err != nil || !bytes.Equal(back, sealed) {
+		return &NotStoredError{Err: err}
+	}
+	return nil
+}
+
 // open reads the file and asks for its passphrase.
 func (f *File) open(ctx context.Context) (id, secret string, err error) {
 	sealed, err := readFile(f.Path)
@@ -143,8 +191,13 @@ func (f *File) open(ctx context.Context) (id, secret string, err error) {
 	if err != nil {
 		return "", "", err
 	}
+	defer clear(passphrase)
+	return unseal(sealed, passphrase)
+}
+
+// unseal opens the content of a key file.
+func unseal(sealed, passphrase []byte) (id, secret string, err error) {
 	identity, err := age.NewScryptIdentity(string(passphrase))
-	clear(passphrase)
 	if err != nil {
 		return "", "", err
 	}

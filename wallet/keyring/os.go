@@ -13,11 +13,13 @@ import (
 // Service is the name under which items are filed in the system's keyring.
 const Service = "carekey"
 
-// DefaultTimeout ends a call to the system's keyring that has not answered.
-// It is meant for a keyring that is unlocked or has nobody to ask; once a
-// prompt is known to be on the screen a caller gives a person more time by
-// setting OS.Timeout (60 s is what a person needs).
-const DefaultTimeout = 5 * time.Second
+const (
+	// DefaultTimeout ends a call to the system's keyring that has not answered.
+	DefaultTimeout = 5 * time.Second
+	// DefaultPromptTimeout is how long a person has to answer the keyring's own
+	// prompt.
+	DefaultPromptTimeout = 60 * time.Second
+)
 
 // OS is the keyring of the operating system: the Secret Service on Linux and
 // the BSDs, the keychain on macOS, the credential manager on Windows. Its zero
@@ -25,12 +27,29 @@ const DefaultTimeout = 5 * time.Second
 //
 // The library behind it knows neither a deadline nor a context, and reports
 // success after a dismissed prompt. OS therefore runs each call in a goroutine
-// of its own under Timeout and reads back what it wrote. A goroutine whose call
-// never returns is left behind; it begins no further call.
+// of its own under a deadline and reads back what it wrote. A goroutine whose
+// call never returns is left behind; it begins no further call.
+//
+// With the Secret Service OS knows more than the library tells. A secret that can
+// be had without asking anybody is read in two round trips instead of eight. A
+// keyring that is locked is unlocked by OS itself before the library is called,
+// so that a prompt is known to be up, has a deadline of its own, and is taken
+// down when that passes.
 type OS struct {
-	// Timeout ends one Get, Set or Delete, its reading back included.
-	// 0 means DefaultTimeout.
+	// Timeout ends one Get, Set or Delete, its reading back included, as long as
+	// no prompt is known to be up. 0 means DefaultTimeout.
 	Timeout time.Duration
+	// PromptTimeout is the time from the moment when a prompt goes up.
+	// 0 means DefaultPromptTimeout.
+	PromptTimeout time.Duration
+	// NoPrompt puts no prompt up: a keyring that would have to ask for its
+	// password is a *LockedError at once.
+	NoPrompt bool
+	// Asking, if not nil, says that a person is there. It is called when a prompt
+	// goes up, while the call waits. With it set, Set and Delete have PromptTimeout
+	// from the beginning, since a keyring may ask about a change in a way that
+	// cannot be seen from here.
+	Asking func()
 
 	lib   library      // nil: the system's
 	ready func() error // nil: reachable
@@ -43,6 +62,30 @@ type library interface {
 	Get(service, user string) (string, error)
 	Set(service, user, password string) error
 	Delete(service, user string) error
+}
+
+// service is a library whose keyring can also be asked what go-keyring does not
+// tell. Errors are those of the bus; they are classified by the caller.
+type service interface {
+	library
+	// read returns the secret if it can be had without a prompt; ok is false
+	// whenever that is not certain.
+	read(ctx context.Context, id string) (secret string, ok bool)
+	// unlock unlocks the item, or where new items go if there is none. It calls
+	// asking before it puts a prompt up, which must be allowed by it, and takes
+	// the prompt down when ctx ends.
+	unlock(ctx context.Context, id string, asking func() error) error
+	// look tells about the item without a prompt.
+	look(ctx context.Context, id string) (Sight, error)
+}
+
+// Sight is what can be seen of an item without asking anybody for a password.
+type Sight struct {
+	// Locked: reading or writing would need the keyring's password.
+	Locked bool
+	// Found: something is kept under the id. Some keyrings do not show what they
+	// keep while they are locked.
+	Found bool
 }
 
 // system is go-keyring's provider for this operating system.
@@ -63,6 +106,38 @@ func (o *OS) Get(ctx context.Context, id string) (string, error) {
 		return "", err
 	}
 	return o.within(ctx, "get", func(c call) (string, error) { return c.get(id) })
+}
+
+// Look tells what can be seen of an item without a prompt. Where the system
+// cannot tell, it is read.
+func (o *OS) Look(ctx context.Context, id string) (Sight, error) {
+	if err := checkID(id); err != nil {
+		return Sight{}, err
+	}
+	var seen Sight
+	_, err := o.within(ctx, "look", func(c call) (string, error) {
+		if s, ok := c.lib.(service); ok {
+			sight, err := s.look(c.ctx, id)
+			if err != nil {
+				return "", c.failure(err)
+			}
+			seen = sight
+			return "", nil
+		}
+		switch _, err := c.get(id); {
+		case err == nil, is[*ItemChangedError](err):
+			seen.Found = true
+		case is[*LockedError](err):
+			seen.Locked = true
+		case !is[*ItemNotFoundError](err):
+			return "", err
+		}
+		return "", nil
+	})
+	if err != nil {
+		return Sight{}, err
+	}
+	return seen, nil
 }
 
 // Set implements Store.
@@ -125,9 +200,12 @@ func (o *OS) within(parent context.Context, op string, f func(call) (string, err
 	if err := parent.Err(); err != nil {
 		return "", context.Cause(parent)
 	}
-	timeout, lib, ready := o.Timeout, o.lib, o.ready
+	timeout, promptTimeout, lib, ready := o.Timeout, o.PromptTimeout, o.lib, o.ready
 	if timeout <= 0 {
 		timeout = DefaultTimeout
+	}
+	if promptTimeout <= 0 {
+		promptTimeout = DefaultPromptTimeout
 	}
 	if lib == nil {
 		lib = system{}
@@ -138,14 +216,28 @@ func (o *OS) within(parent context.Context, op string, f func(call) (string, err
 	if err := ready(); err != nil {
 		return "", err
 	}
+	if o.Asking != nil && (op == "set" || op == "delete") {
+		timeout = max(timeout, promptTimeout)
+	}
 
-	ctx, cancel := context.WithTimeout(parent, timeout)
+	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
 	type result struct {
 		secret string
 		err    error
 	}
 	done := make(chan result, 1)
+	asking := make(chan struct{}, 1)
+	ask := func() error {
+		if o.NoPrompt {
+			return &LockedError{Reason: NotAsked}
+		}
+		select {
+		case asking <- struct{}{}:
+		default: // a second prompt of the same call has no time of its own
+		}
+		return ctx.Err()
+	}
 	go func() {
 		// go-keyring trusts the shape of what arrives on the bus: a connection
 		// that closes during a prompt is a nil dereference there.
@@ -154,22 +246,31 @@ func (o *OS) within(parent context.Context, op string, f func(call) (string, err
 				done <- result{err: &AbsentError{Reason: BrokeOff, Err: fmt.Errorf("go-keyring panicked: %v", r)}}
 			}
 		}()
-		secret, err := f(call{ctx: ctx, op: op, lib: lib})
+		secret, err := f(call{ctx: ctx, op: op, lib: lib, ask: ask})
 		done <- result{secret, err}
 	}()
 
-	var r result
-	select {
-	case r = <-done:
-		if ctx.Err() == nil || !errors.Is(r.err, ctx.Err()) {
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	prompted := false
+	for {
+		select {
+		case r := <-done:
 			return r.secret, r.err
+		case <-asking:
+			if !prompted {
+				prompted, timeout = true, promptTimeout
+				timer.Reset(timeout)
+				if o.Asking != nil {
+					o.Asking()
+				}
+			}
+		case <-timer.C:
+			return "", &TimeoutError{Op: op, After: timeout, Prompt: prompted, Err: context.DeadlineExceeded}
+		case <-parent.Done():
+			return "", context.Cause(parent)
 		}
-	case <-ctx.Done():
 	}
-	if parent.Err() != nil {
-		return "", context.Cause(parent)
-	}
-	return "", &TimeoutError{Op: op, After: timeout, Err: ctx.Err()}
 }
 
 // call is one use of the library within its deadline.
@@ -177,14 +278,15 @@ type call struct {
 	ctx    context.Context
 	op     string
 	lib    library
-	secret string // what is being stored, to keep it out of errors
+	ask    func() error // a prompt is about to go up; an error forbids it
+	secret string       // what is being stored, to keep it out of errors
 }
 
 func (c call) get(id string) (string, error) {
 	if err := c.ctx.Err(); err != nil {
 		return "", err
 	}
-	secret, err := c.lib.Get(Service, id)
+	secret, err := c.read(id)
 	if err != nil {
 		return "", c.failure(err)
 	}
@@ -194,24 +296,47 @@ func (c call) get(id string) (string, error) {
 	return secret, nil
 }
 
+func (c call) read(id string) (string, error) {
+	if s, ok := c.lib.(service); ok {
+		if secret, ok := s.read(c.ctx, id); ok {
+			return secret, nil
+		}
+		if err := c.unlock(id); err != nil {
+			return "", err
+		}
+	}
+	return c.lib.Get(Service, id)
+}
+
+// unlock unlocks what the next call of the library needs, if that can be done
+// without it. The call is not begun when the deadline has passed.
+func (c call) unlock(id string) error {
+	if s, ok := c.lib.(service); ok {
+		if err := s.unlock(c.ctx, id, c.ask); err != nil {
+			return err
+		}
+	}
+	return c.ctx.Err()
+}
+
 func (c call) set(id, secret string) error {
-	if err := c.ctx.Err(); err != nil {
-		return err
+	if err := c.unlock(id); err != nil {
+		return c.failure(err)
 	}
 	return c.failure(c.lib.Set(Service, id, secret))
 }
 
 func (c call) delete(id string) error {
-	if err := c.ctx.Err(); err != nil {
-		return err
+	if err := c.unlock(id); err != nil {
+		return c.failure(err)
 	}
 	return c.failure(c.lib.Delete(Service, id))
 }
 
 // failure gives the library's error its type.
 func (c call) failure(err error) error {
-	if err == nil {
-		return nil
+	if err == nil || is[*LockedError](err) || is[*AbsentError](err) || errors.Is(err, context.Canceled) {
+		return err
 	}
 	if c.secret != "" && strings.Contains(err.Error(), c.secret) {
 		err = errors.New("message withheld: it repeats the secret")

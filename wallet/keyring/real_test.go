@@ -9,7 +9,48 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
 )
+
+// silentPrompter takes the place of the desktop that shows the prompts of
+// gnome-keyring, and shows none: nobody ever answers.
+type silentPrompter struct{ begun chan struct{} }
+
+func (p *silentPrompter) start(t *testing.T) {
+	t.Helper()
+	conn, err := dbus.ConnectSessionBus()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	err = conn.ExportMethodTable(map[string]any{
+		"BeginPrompting": func(sender dbus.Sender, callback dbus.ObjectPath) *dbus.Error {
+			go conn.Object(string(sender), callback).Call("org.gnome.keyring.internal.Prompter.Callback.PromptReady", 0, "", map[string]dbus.Variant{}, "")
+			return nil
+		},
+		"PerformPrompt": func(dbus.ObjectPath, string, map[string]dbus.Variant, string) *dbus.Error {
+			note(p.begun)
+			return nil
+		},
+		"StopPrompting": func(dbus.ObjectPath) *dbus.Error { return nil },
+	}, "/org/gnome/keyring/Prompter", "org.gnome.keyring.internal.Prompter")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply, err := conn.RequestName("org.gnome.keyring.SystemPrompter", dbus.NameFlagDoNotQueue)
+	if err != nil || reply != dbus.RequestNameReplyPrimaryOwner {
+		t.Fatal(reply, err)
+	}
+}
+
+func note(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
 
 // TestRealKeyring runs against the keyring of this session and leaves nothing in
 // it. It is not for a person's own keyring: .ci/with-keyring starts one for it.
@@ -89,9 +130,32 @@ func TestRealKeyring(t *testing.T) {
 		if out, err := lock.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
+		t.Run("prompt nobody answers", func(t *testing.T) {
+			p := &silentPrompter{begun: make(chan struct{}, 1)}
+			p.start(t)
+			o := &OS{Timeout: time.Minute, PromptTimeout: time.Second}
+			if e := want[*TimeoutError](t, get(ctx, o)); !e.Prompt || e.After != time.Second {
+				t.Errorf("%+v", e)
+			}
+			<-p.begun
+		})
+		t.Run("may not ask", func(t *testing.T) {
+			if e := want[*LockedError](t, get(ctx, &OS{NoPrompt: true})); e.Reason != NotAsked {
+				t.Error(e)
+			}
+		})
+		t.Run("look", func(t *testing.T) {
+			if seen, err := o.Look(ctx, id); err != nil || seen != (Sight{Locked: true, Found: true}) {
+				t.Error(seen, err)
+			}
+		})
+		t.Setenv("DISPLAY", "")
+		t.Setenv("WAYLAND_DISPLAY", "")
 		for name, err := range map[string]error{"get": get(ctx, o), "set": set(ctx, o), "delete": del(ctx, o)} {
 			t.Run(name, func(t *testing.T) {
-				want[*LockedError](t, err)
+				if e := want[*LockedError](t, err); e.Reason != NoDesktop {
+					t.Error(e)
+				}
 				if strings.Contains(fmt.Sprint(err), secretA) {
 					t.Error(err)
 				}

@@ -3,16 +3,19 @@
 package keyring
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/godbus/dbus/v5"
+	ss "github.com/zalando/go-keyring/secret_service"
 )
 
 // busAddress is the variable that names the session bus.
@@ -49,7 +52,7 @@ func classify(err error) error {
 	if e, ok := errors.AsType[dbus.Error](err); ok {
 		switch name := e.Name; {
 		case name == "org.freedesktop.Secret.Error.IsLocked":
-			return &LockedError{Err: err}
+			return &LockedError{Reason: StayedLocked, Err: err}
 		case name == "org.freedesktop.Secret.Error.NoSuchObject":
 			// It was found and was gone when it was asked for.
 			return &ItemNotFoundError{Kind: KindOS, Err: err}
@@ -71,7 +74,193 @@ func classify(err error) error {
 		return &AbsentError{Reason: BrokeOff, Err: err}
 	}
 	if strings.HasPrefix(err.Error(), unlockFailed) {
-		return &LockedError{Err: err}
+		return &LockedError{Reason: StayedLocked, Err: err}
 	}
 	return nil
+}
+
+// What follows uses the connection and the names of go-keyring's own client of the
+// Secret Service (https://specifications.freedesktop.org/secret-service), so that
+// what it finds is what the library finds.
+
+const (
+	secretsName    = "org.freedesktop.secrets"
+	secretsPath    = dbus.ObjectPath("/org/freedesktop/secrets")
+	loginPath      = dbus.ObjectPath("/org/freedesktop/secrets/collection/login")
+	defaultPath    = dbus.ObjectPath("/org/freedesktop/secrets/aliases/default")
+	noObject       = dbus.ObjectPath("/")
+	serviceMethods = "org.freedesktop.Secret.Service."
+	promptMethods  = "org.freedesktop.Secret.Prompt."
+	completed      = promptMethods + "Completed"
+	ownerChanged   = "org.freedesktop.DBus.NameOwnerChanged"
+)
+
+var _ service = system{}
+
+// attributes are those by which go-keyring files an item.
+func attributes(id string) map[string]string {
+	return map[string]string{"service": Service, "username": id}
+}
+
+// search finds an item in every collection.
+func search(ctx context.Context, conn *ss.SecretService, id string) (unlocked, locked []dbus.ObjectPath, err error) {
+	err = conn.Object(secretsName, secretsPath).CallWithContext(ctx, serviceMethods+"SearchItems", 0, attributes(id)).Store(&unlocked, &locked)
+	return unlocked, locked, err
+}
+
+// read asks for a session while it searches, and then for the secret: two round
+// trips. go-keyring lists the collections, unlocks one, searches it, opens a
+// session, unlocks the item, asks for the secret and closes the session, each
+// after the other.
+func (system) read(ctx context.Context, id string) (string, bool) {
+	conn, err := ss.NewSecretService()
+	if err != nil {
+		return "", false
+	}
+	opening := conn.Object(secretsName, secretsPath).GoWithContext(ctx, serviceMethods+"OpenSession", 0, make(chan *dbus.Call, 1), "plain", dbus.MakeVariant(""))
+	unlocked, locked, searched := search(ctx, conn, id)
+	var none dbus.Variant
+	var session dbus.ObjectPath
+	if (<-opening.Done).Store(&none, &session) != nil {
+		return "", false
+	}
+	defer conn.Object(secretsName, session).Go("org.freedesktop.Secret.Session.Close", dbus.FlagNoReplyExpected, nil)
+	if searched != nil || len(unlocked) != 1 || len(locked) != 0 {
+		return "", false
+	}
+	secret, err := conn.GetSecret(unlocked[0], session)
+	if err != nil {
+		return "", false
+	}
+	return string(secret.Value), true
+}
+
+func (system) unlock(ctx context.Context, id string, asking func() error) error {
+	conn, err := ss.NewSecretService()
+	if err != nil {
+		return err
+	}
+	object, err := toUnlock(ctx, conn, id)
+	if err != nil {
+		return err
+	}
+	var unlocked []dbus.ObjectPath
+	var prompt dbus.ObjectPath
+	err = conn.Object(secretsName, secretsPath).CallWithContext(ctx, serviceMethods+"Unlock", 0, []dbus.ObjectPath{object}).Store(&unlocked, &prompt)
+	if err != nil || prompt == noObject {
+		return err // what is still locked then, the library will be told
+	}
+	return answered(ctx, conn, prompt, asking)
+}
+
+// toUnlock is the item if it is there, otherwise the collection in which the
+// library will look for it. A service that cannot search all its collections at
+// once is left to the library.
+func toUnlock(ctx context.Context, conn *ss.SecretService, id string) (dbus.ObjectPath, error) {
+	unlocked, locked, err := search(ctx, conn, id)
+	switch {
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case err != nil && !is[dbus.Error](err):
+		return "", err
+	case len(locked) > 0:
+		return locked[0], nil
+	case len(unlocked) > 0:
+		return unlocked[0], nil
+	}
+	return collection(conn)
+}
+
+// collection is where the library keeps new items.
+func collection(conn *ss.SecretService) (dbus.ObjectPath, error) {
+	v, err := conn.Object(secretsName, secretsPath).GetProperty(serviceMethods + "Collections")
+	if err != nil {
+		return "", err
+	}
+	all, ok := v.Value().([]dbus.ObjectPath)
+	if !ok {
+		return "", &AbsentError{Reason: BrokeOff, Err: errors.New("the keyring's list of collections is none")}
+	}
+	if slices.Contains(all, loginPath) {
+		return loginPath, nil
+	}
+	return defaultPath, nil
+}
+
+// answered puts a prompt up and waits until a person has answered it.
+func answered(ctx context.Context, conn *ss.SecretService, prompt dbus.ObjectPath, asking func() error) error {
+	for _, match := range [][]dbus.MatchOption{
+		{dbus.WithMatchObjectPath(prompt), dbus.WithMatchInterface(strings.TrimSuffix(promptMethods, "."))},
+		{dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, secretsName)},
+	} {
+		if err := conn.AddMatchSignalContext(ctx, match...); err != nil {
+			return err
+		}
+		defer conn.RemoveMatchSignal(match...)
+	}
+	signals := make(chan *dbus.Signal, 8)
+	conn.Signal(signals)
+	defer conn.RemoveSignal(signals)
+
+	if err := asking(); err != nil {
+		return err
+	}
+	if err := conn.Object(secretsName, prompt).CallWithContext(ctx, promptMethods+"Prompt", 0, "").Err; err != nil {
+		return err
+	}
+	for {
+		select {
+		case signal, ok := <-signals:
+			switch {
+			case !ok:
+				return &AbsentError{Reason: BrokeOff, Err: dbus.ErrClosed}
+			case signal.Name == ownerChanged && len(signal.Body) == 3 && signal.Body[0] == secretsName && signal.Body[2] == "":
+				return &AbsentError{Reason: BrokeOff, Err: errors.New("the keyring service ended while its prompt was up")}
+			case signal.Name == completed && signal.Path == prompt && len(signal.Body) > 0:
+				if signal.Body[0] != false {
+					return &LockedError{Reason: dismissal()}
+				}
+				return nil
+			}
+		case <-ctx.Done():
+			conn.Object(secretsName, prompt).Go(promptMethods+"Dismiss", dbus.FlagNoReplyExpected, nil)
+			return ctx.Err()
+		}
+	}
+}
+
+// dismissal tells a person who refused from a keyring that found no screen: both
+// are reported as a prompt that was dismissed.
+func dismissal() LockReason {
+	if os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
+		return NoDesktop
+	}
+	return Dismissed
+}
+
+func (system) look(ctx context.Context, id string) (Sight, error) {
+	conn, err := ss.NewSecretService()
+	if err != nil {
+		return Sight{}, err
+	}
+	unlocked, locked, err := search(ctx, conn, id)
+	switch {
+	case err != nil:
+		return Sight{}, err
+	case len(unlocked)+len(locked) > 0:
+		return Sight{Locked: len(locked) > 0, Found: true}, nil
+	}
+	path, err := collection(conn)
+	if err != nil {
+		return Sight{}, err
+	}
+	v, err := conn.Object(secretsName, path).GetProperty("org.freedesktop.Secret.Collection.Locked")
+	if err != nil {
+		return Sight{}, err
+	}
+	isLocked, ok := v.Value().(bool)
+	if !ok {
+		return Sight{}, &AbsentError{Reason: BrokeOff, Err: errors.New("the keyring does not say whether it is locked")}
+	}
+	return Sight{Locked: isLocked}, nil
 }

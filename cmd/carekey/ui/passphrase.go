@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"unicode/utf8"
 
@@ -23,13 +24,14 @@ const (
 )
 
 // Passphrase asks for a passphrase without showing it. With confirm set it is
-// being chosen: it is asked for twice, and an empty one is asked for again.
-// Without confirm the answer may be empty. The caller wipes the result.
+// being chosen: it is asked for twice, and an empty one is asked for again; what
+// judge, if not nil, says of it is shown in between. Without confirm the answer may
+// be empty. The caller wipes the result.
 //
 // Control-C, control-D on an empty line, and the signals that end a program
 // (interrupt, terminate, hang-up) are ErrCanceled; the terminal is restored
 // first, whatever happens.
-func Passphrase(in, out *os.File, prompt string, confirm bool) (passphrase []byte, err error) {
+func Passphrase(in, out *os.File, prompt string, confirm bool, judge func([]byte) string) (passphrase []byte, err error) {
 	if !Terminal(in, out) {
 		return nil, ErrNoTerminal
 	}
@@ -62,6 +64,9 @@ func Passphrase(in, out *os.File, prompt string, confirm bool) (passphrase []byt
 		if len(first) == 0 {
 			io.WriteString(out, "It cannot be empty.\r\n")
 			continue
+		}
+		if judge != nil {
+			io.WriteString(out, strings.ReplaceAll(CleanText(judge(first)), "\n", "\r\n")+"\r\n")
 		}
 		second, err := hidden(in, out, signals, prompt+", once more: ")
 		if err != nil {

@@ -53,7 +53,7 @@ func TestNoTerminal(t *testing.T) {
 	errs := map[string]error{"words": Words(ctx, r, w, numbered)}
 	_, errs["confirm"] = Confirm(ctx, r, w, "preview", "question", false)
 	_, errs["choose"] = Choose(ctx, r, w, "title", fruit, true)
-	_, errs["passphrase"] = Passphrase(r, w, "Passphrase", true)
+	_, errs["passphrase"] = Passphrase(r, w, "Passphrase", true, nil)
 	for name, err := range errs {
 		if !errors.Is(err, ErrNoTerminal) {
 			t.Errorf("%s: %v", name, err)

@@ -192,7 +192,7 @@ func TestPassphraseOnTerminal(t *testing.T) {
 	}
 	done := make(chan result, 1)
 	ask := func(confirm bool) {
-		p, err := Passphrase(terminal, terminal, "Pass\x1bphrase", confirm)
+		p, err := Passphrase(terminal, terminal, "Pass\x1bphrase", confirm, func([]byte) string { return "weak\nor not" })
 		done <- result{p, err}
 	}
 

@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/keyring"
+	"github.com/spf13/cobra"
+)
+
+func newKeyring(a *app) *cobra.Command {
+	var fresh passphraseSource
+	var file string
+	status := &cobra.Command{
+		Use: "status", Short: "Where the key of this wallet is, and whether it can be had", Args: takes(0, 0),
+		Long: `Where the key of this wallet is, and whether it can be had. Nothing is unlocked, and
+nobody is asked for anything. Exit 0 if the key is there, 4 if it is not or if that
+cannot be seen.`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.keyringStatus(cmd.Context()) },
+	}
+	move := &cobra.Command{
+		Use: "move os|file", Short: "Keep the key in the system's keyring, or in a file under a passphrase", Args: takes(1, 1),
+		Long: `Keep the key in the keyring of the operating system (os), or in a file under a
+passphrase (file). The new copy is read back and opens the wallet before the old one
+is removed. If the program is ended meanwhile, the wallet opens, and the same
+command finishes what was begun.`,
+		ValidArgs: []string{keyring.KindOS, keyring.KindFile},
+		RunE:      func(cmd *cobra.Command, args []string) error { return a.keyringMove(cmd.Context(), args[0]) },
+	}
+	passwd := &cobra.Command{
+		Use: "passwd [--new-passphrase-file FILE | --new-passphrase-fd N]", Short: "Change the passphrase of the key file", Args: takes(0, 0),
+		Long: `Change the passphrase of the key file. Who has an old copy of the file can still open
+that with the old passphrase.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			fresh.name = "--new-passphrase-file or --new-passphrase-fd"
+			a.passphrases.fresh = &fresh
+			return a.keyringPasswd(cmd.Context())
+		},
+	}
+	passwd.Flags().StringVar(&fresh.file, "new-passphrase-file", "", "`FILE` whose first line is the new passphrase")
+	passwd.Flags().IntVar(&fresh.fd, "new-passphrase-fd", -1, "read the new passphrase from descriptor `N`")
+	passwd.Flags().Lookup("new-passphrase-fd").DefValue = ""
+	restore := &cobra.Command{
+		Use: "restore [--words-file FILE]", Short: "Put a key that the keyring lost back, from the 24 words", Args: takes(0, 0),
+		Long: `Put the key of this wallet back into its keyring from the 24 words: after the keyring
+lost it, another program changed it, or the passphrase of the key file was forgotten.
+Words of another wallet change nothing.`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.keyringRestore(cmd.Context(), file) },
+	}
+	restore.Flags().StringVar(&file, "words-file", "", "read the 24 words from `FILE`")
+	return group("keyring", "Where your key is kept", status, move, passwd, restore)
+}
+
+// ownPlace is the place of a wallet that is there.
+func (a *app) ownPlace() (place, error) {
+	p, err := a.place()
+	if err == nil && p.settings == nil {
+		err = &wallet.NoWalletError{Dir: p.dir}
+	}
+	return p, err
+}
+
+func otherKind(kind string) string {
+	if kind == keyring.KindOS {
+		return keyring.KindFile
+	}
+	return keyring.KindOS
+}
+
+// custody is what can be seen of a wallet's key without asking for it.
+type custody struct {
+	Kind     string   `json:"kind"`  // "os" or "file"
+	Found    bool     `json:"found"` // the key, or something under its name, is there
+	Locked   bool     `json:"locked"`
+	Problem  *failure `json:"problem"`  // why it cannot be had or seen; null if it can
+	LeftCopy bool     `json:"leftCopy"` // there is one in the other place too, as after an interrupted move
+	File     string   `json:"file"`     // the key file, if that is where the key is
+}
+
+// custodyOf looks at both places.
+func (a *app) custodyOf(ctx context.Context, p place) custody {
+	c := custody{Kind: p.settings.Keyring}
+	seen, err := a.lookFor(ctx, c.Kind, p)
+	if c.Found, c.Locked = seen.Found, seen.Locked; err != nil {
+		f := explain(err)
+		c.Problem = &f
+	}
+	if c.Kind == keyring.KindFile {
+		c.File = a.keyFile(p.dir)
+	}
+	left, err := a.lookFor(ctx, otherKind(c.Kind), p)
+	c.LeftCopy = err == nil && left.Found
+	return c
+}
+
+func (a *app) keyringStatus(ctx context.Context) error {
+	p, err := a.ownPlace()
+	if err != nil {
+		return err
+	}
+	c := a.custodyOf(ctx, p)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if a.flags.json {
+		err = a.printJSON(c)
+	} else {
+		a.printCustody(c)
+	}
+	if err == nil && c.Problem != nil {
+		err = &custodyError{*c.Problem}
+	}
+	return err
+}
+
+// custodyError ends keyring status, which has shown it already.
+type custodyError struct{ failure }
+
+func (e *custodyError) Error() string { return e.Message }
+
+func (a *app) printCustody(c custody) {
+	state := "there"
+	switch {
+	case c.Problem != nil:
+		state = "cannot be had"
+	case c.Kind == keyring.KindFile:
+		state = "there, in " + c.File
+	case c.Locked && !c.Found:
+		state = "cannot be seen while the keyring is locked"
+	}
+	lines := [][2]string{{"kept in", keyringWords(c.Kind)}, {"the key", state}}
+	if c.Kind == keyring.KindOS && c.Problem == nil {
+		locked := "unlocked"
+		if c.Locked {
+			locked = "locked: it will ask for its password"
+		}
+		lines = append(lines, [2]string{"keyring", locked})
+	}
+	if c.LeftCopy {
+		lines = append(lines, [2]string{"also in", keyringWords(otherKind(c.Kind)) + ", as an interrupted move leaves it\nto remove that copy: carekey keyring move " + c.Kind})
+	}
+	a.print("%s", strings.TrimSuffix(rows("", lines...), "\n"))
+}
+
+func (a *app) keyringMove(ctx context.Context, kind string) error {
+	if kind != keyring.KindOS && kind != keyring.KindFile {
+		return usage("no such keyring: "+quote(kind), "it goes: carekey keyring move os, or carekey keyring move file")
+	}
+	p, err := a.ownPlace()
+	if err != nil {
+		return err
+	}
+	if env, err := a.keyringKind(); err != nil {
+		return err
+	} else if env != "" && env != kind {
+		return usage(envKeyring+"="+env+" is set, and no command would find the key where you want it", "set "+envKeyring+"="+kind+", or leave it unset")
+	}
+	from, to := a.keyring(otherKind(kind), p.dir), a.keyring(kind, p.dir)
+	moved, err := wallet.MoveKey(ctx, wallet.Options{Dir: p.dir}, from, to)
+	if err != nil && !is[*wallet.KeyLeftError](err) {
+		return err
+	}
+	if a.flags.json && err == nil {
+		return a.printJSON(struct {
+			Kind  string `json:"kind"`
+			Moved bool   `json:"moved"` // false if it was there already
+		}{kind, moved})
+	}
+	if err == nil && moved {
+		a.say("The key of this wallet is now in %s, and no longer in %s.", keyringWords(kind), keyringWords(otherKind(kind)))
+	} else if err == nil {
+		a.say("The key of this wallet is in %s already.", keyringWords(kind))
+	}
+	return err
+}
+
+func (a *app) keyringPasswd(ctx context.Context) error {
+	p, err := a.ownPlace()
+	if err != nil {
+		return err
+	}
+	changer, ok := a.keyring(p.settings.Keyring, p.dir).(interface{ ChangePassphrase(context.Context) error })
+	if !ok {
+		return usage("the key of this wallet is in "+keyringWords(p.settings.Keyring)+", which has its own password", "to keep it in a file under a passphrase: carekey keyring move file")
+	}
+	if err := wallet.HoldKey(ctx, wallet.Options{Dir: p.dir}, changer.ChangePassphrase); err != nil {
+		return err
+	}
+	if a.flags.json {
+		return a.printJSON(struct {
+			Changed bool `json:"changed"`
+		}{true})
+	}
+	a.say("The key file has its new passphrase.")
+	if a.env(envPassphrase) != "" {
+		a.say("Put it into %s too, since %s names that file.", quote(a.env(envPassphrase)), envPassphrase)
+	}
+	return nil
+}
+
+func (a *app) keyringRestore(ctx context.Context, file string) error {
+	p, err := a.ownPlace()
+	if err != nil {
+		return err
+	}
+	entropy, err := a.readWords(ctx, file)
+	if err != nil {
+		return err
+	}
+	if err := wallet.PutKeyBack(ctx, wallet.Options{Dir: p.dir}, a.keyring(p.settings.Keyring, p.dir), entropy); err != nil {
+		if is[*wallet.WrongKeyError](err) {
+			return usage("these are the words of another wallet: nothing was changed", "which wallet is meant: --profile NAME, "+envHome)
+		}
+		return err
+	}
+	if a.flags.json {
+		return a.printJSON(struct {
+			Kind string `json:"kind"`
+		}{p.settings.Keyring})
+	}
+	a.say("The key of this wallet is in %s again.", keyringWords(p.settings.Keyring))
+	return nil
+}
+
+// readWords takes the 24 words from a file, or from a person who types them
+// unseen.
+func (a *app) readWords(_ context.Context, file string) (crypto.Entropy, error) {
+	var text []byte
+	var err error
+	switch {
+	case file != "":
+		if text, err = readSmall(filepath.Clean(file)); err != nil {
+			return crypto.Entropy{}, err
+		}
+	case a.interactive():
+		if text, err = ui.Passphrase(a.in, a.err, "Your 24 words, with spaces between them (they are not shown)", false, nil); err != nil {
+			return crypto.Entropy{}, err
+		}
+	default:
+		return crypto.Entropy{}, &needError{What: "your 24 words", Flag: "--words-file FILE"}
+	}
+	defer clear(text)
+	return crypto.EntropyFromWords(strings.Fields(string(text)))
+}

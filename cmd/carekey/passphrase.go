@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strings"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/wallet/passphrase"
+)
+
+// passphraseSource is where a passphrase comes from without asking: a file or an
+// open descriptor, of which the first line is taken. It is never an argument or a
+// variable, which other programs can see.
+type passphraseSource struct {
+	name string // for people, such as --passphrase-fd
+	file string // "" if none
+	fd   int    // -1 if none
+	read []byte // a descriptor can be read once; wiped at the end
+}
+
+func (s *passphraseSource) given() bool { return s.file != "" || s.fd >= 0 || s.read != nil }
+
+// take returns a copy of the first line, which may end in CR LF.
+func (s *passphraseSource) take() ([]byte, error) {
+	if s.read == nil {
+		f, err := s.open()
+		if err != nil {
+			return nil, &passphraseFileError{s.name, err}
+		}
+		b, err := io.ReadAll(io.LimitReader(f, 4096))
+		f.Close()
+		if err != nil {
+			clear(b)
+			return nil, &passphraseFileError{s.name, err}
+		}
+		line, _, _ := bytes.Cut(b, []byte("\n"))
+		s.read = append([]byte{}, bytes.TrimSuffix(line, []byte("\r"))...)
+		clear(b)
+	}
+	return bytes.Clone(s.read), nil
+}
+
+func (s *passphraseSource) open() (*os.File, error) {
+	if s.fd < 0 {
+		return os.Open(s.file)
+	}
+	f := os.NewFile(uintptr(s.fd), s.name)
+	if f == nil {
+		return nil, os.ErrInvalid
+	}
+	return f, nil
+}
+
+// passphrases are those of one run.
+type passphrases struct {
+	held   *passphraseSource // of the key file as it is; nil before it was asked for
+	fresh  *passphraseSource // of the key file as it will be, where that is not the same
+	chosen []byte            // by the person in this run: it is not asked for again
+}
+
+// wipe overwrites what was read.
+func (p *passphrases) wipe() {
+	clear(p.chosen)
+	for _, s := range []*passphraseSource{p.held, p.fresh} {
+		if s != nil {
+			clear(s.read)
+		}
+	}
+}
+
+// passphrase is that of the key file; confirm says that it is being chosen.
+func (a *app) passphrase(_ context.Context, confirm bool) ([]byte, error) {
+	ps := &a.passphrases
+	if !confirm && ps.chosen != nil {
+		return bytes.Clone(ps.chosen), nil
+	}
+	if ps.held == nil {
+		ps.held = &passphraseSource{name: envPassphrase, file: a.env(envPassphrase), fd: -1}
+		if a.flags.passphraseFD >= 0 {
+			ps.held = &passphraseSource{name: "--passphrase-fd", fd: a.flags.passphraseFD}
+		}
+	}
+	source := ps.held
+	if confirm && ps.fresh != nil {
+		source = ps.fresh
+	}
+	var p []byte
+	var err error
+	switch {
+	case source.given():
+		if p, err = source.take(); err == nil && confirm && len(p) > 0 {
+			if bits := passphrase.Strength(p); bits < passphrase.WeakBelow {
+				a.say("The passphrase in %s is weak: %s", source.name, strengthText(bits))
+			}
+		}
+	case a.ask != nil && !confirm:
+		return a.ask("Passphrase of your carekey wallet")
+	case !a.interactive():
+		return nil, &needError{What: "the passphrase of your key file", Flag: source.flag()}
+	case confirm:
+		a.say("Choose a passphrase for your key file. Six words by chance are a strong one, such as\n  %s", suggestion())
+		p, err = ui.Passphrase(a.in, a.err, "New passphrase for your carekey wallet", true, func(p []byte) string {
+			return "That is " + strengthText(passphrase.Strength(p))
+		})
+	default:
+		p, err = ui.Passphrase(a.in, a.err, "Passphrase of your carekey wallet", false, nil)
+	}
+	if err == nil && confirm {
+		clear(ps.chosen)
+		ps.chosen = bytes.Clone(p)
+	}
+	return p, err
+}
+
+// flag names what would have answered.
+func (s *passphraseSource) flag() string {
+	if s.name == envPassphrase {
+		return "the environment variable " + envPassphrase + ", or --passphrase-fd N"
+	}
+	return s.name
+}
+
+// suggestion is a passphrase of 66 random bits.
+func suggestion() string {
+	words := crypto.NewEntropy().Words()[:6]
+	return strings.Join(words, " ")
+}
+
+// strengthText puts a strength into words.
+func strengthText(bits float64) string {
+	about := fmt.Sprintf("about %.0f bits", bits)
+	if bits >= passphrase.StrongFrom {
+		return about + ": strong."
+	}
+	after := "whoever copies the file and rents a thousand machines finds it " + foundIn(math.Exp2(bits-1)/passphrase.GuessesPerSecond) + "."
+	if bits >= passphrase.WeakBelow {
+		return about + ": fair; " + after
+	}
+	return about + ": weak; " + after
+}
+
+// foundIn puts a number of seconds into words.
+func foundIn(seconds float64) string {
+	const hour, day, year = 3600, 24 * 3600, 365 * 24 * 3600
+	switch {
+	case seconds < 60:
+		return "at once"
+	case seconds < hour:
+		return "within the hour"
+	case seconds < 2*day:
+		return fmt.Sprintf("within %.0f hours", math.Ceil(seconds/hour))
+	case seconds < year:
+		return fmt.Sprintf("within %.0f days", math.Ceil(seconds/day))
+	case seconds < 1000*year:
+		return fmt.Sprintf("within %.0f years", math.Ceil(seconds/year))
+	}
+	return "within thousands of years"
+}

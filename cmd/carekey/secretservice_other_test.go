@@ -1,0 +1,11 @@
+//go:build !linux
+
+package main
+
+import "github.com/rogpeppe/go-internal/testscript"
+
+type serviceOf struct{}
+
+func secretService(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Fatalf("there is a Secret Service on Linux only")
+}

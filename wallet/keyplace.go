@@ -1,0 +1,167 @@
+package wallet
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/wallet/keyring"
+)
+
+// This file moves a wallet's key from one place to another. The settings name the
+// one place from which it is read, and are replaced whole; a place is made and
+// proved before they name it, and given up only after. So a program that is killed
+// at any instant leaves a wallet that opens; the worst that stays behind is a copy
+// in the place that is no longer used, which the same move, made again, removes.
+
+// KeyLeftError says that the key was moved, and that the old copy of it could not
+// be removed.
+type KeyLeftError struct {
+	Kind string // of the place where it still is: "os" or "file"
+	Err  error
+}
+
+func (e *KeyLeftError) Error() string { return "the key is still in the old place: " + e.Err.Error() }
+func (e *KeyLeftError) Unwrap() error { return e.Err }
+
+// MoveKey moves the key of the wallet in dir from one store to another, of the
+// other kind. The new copy is read back and opens the wallet before the settings
+// name it, and the old one is removed after that. If the settings name the new
+// place already, an earlier move was interrupted: what is left of it is done.
+// moved tells whether the settings were changed.
+//
+// Its errors are those of the stores, *WrongKeyError if what was found is not this
+// wallet's key, and *KeyLeftError after a move that left the old copy. After any
+// other error the key is where it was.
+func MoveKey(ctx context.Context, opt Options, from, to keyring.Store) (moved bool, err error) {
+	unlock, err := lockHome(ctx, opt.Dir, opt.waitOrDefault())
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	s, err := ReadSettings(opt.Dir)
+	if err != nil {
+		return false, err
+	}
+	if s.Keyring != to.Kind() {
+		if err := copyKey(ctx, opt.Dir, s.Item, from, to); err != nil {
+			return false, err
+		}
+		s.Keyring = to.Kind()
+		if err := writeSettings(opt.Dir, s); err != nil {
+			return false, err
+		}
+		moved = true
+	} else if err := proveKey(ctx, opt.Dir, s.Item, to); err != nil {
+		return false, err
+	}
+	// From here on the key is in the new place; that an interrupt comes now must
+	// not leave the old copy.
+	switch err := from.Delete(context.WithoutCancel(ctx), s.Item); {
+	case err == nil:
+		return moved, nil
+	case isNotFound(err):
+		return moved, nil
+	default:
+		return moved, &KeyLeftError{Kind: from.Kind(), Err: err}
+	}
+}
+
+// copyKey puts the key into a second store and proves it.
+func copyKey(ctx context.Context, dir, item string, from, to keyring.Store) error {
+	secret, err := from.Get(ctx, item)
+	if err != nil {
+		return err
+	}
+	if err := keyOpens(dir, secret); err != nil {
+		return err
+	}
+	if err := to.Set(ctx, item, secret); err != nil {
+		return err
+	}
+	return proveKey(ctx, dir, item, to)
+}
+
+// proveKey reads the key of a store and opens the wallet with it.
+func proveKey(ctx context.Context, dir, item string, store keyring.Store) error {
+	secret, err := store.Get(ctx, item)
+	if err != nil {
+		return err
+	}
+	return keyOpens(dir, secret)
+}
+
+// keyOpens tells whether a secret is the key of the wallet in dir.
+func keyOpens(dir, secret string) error {
+	entropy, err := crypto.DecodeEntropy(secret)
+	if err != nil {
+		return &WrongKeyError{}
+	}
+	b, err := os.ReadFile(filepath.Join(dir, keyCheckFile))
+	if err != nil {
+		return err
+	}
+	root := entropy.Root()
+	if _, err := root.LocalKey().Open(keyCheckFile, b); err != nil {
+		return &WrongKeyError{}
+	}
+	return nil
+}
+
+// PutKeyBack gives a wallet whose keyring lost its key, or holds something else in
+// its place, the key again, from its words. to is the store that the settings
+// name. The words of another wallet are a *WrongKeyError, and change nothing.
+func PutKeyBack(ctx context.Context, opt Options, to keyring.Store, entropy crypto.Entropy) error {
+	unlock, err := lockHome(ctx, opt.Dir, opt.waitOrDefault())
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	s, err := ReadSettings(opt.Dir)
+	if err != nil {
+		return err
+	}
+	secret := entropy.Encode()
+	if err := keyOpens(opt.Dir, secret); err != nil {
+		return err
+	}
+	if file, ok := to.(*keyring.File); ok {
+		return file.Replace(ctx, s.Item, secret)
+	}
+	// A new item, since nothing of a keyring is overwritten.
+	old := s.Item
+	s.Item = newItem()
+	if err := to.Set(ctx, s.Item, secret); err != nil {
+		return err
+	}
+	if err := writeSettings(opt.Dir, s); err != nil {
+		return err
+	}
+	if err := to.Delete(context.WithoutCancel(ctx), old); err != nil && !isNotFound(err) {
+		return &KeyLeftError{Kind: to.Kind(), Err: err}
+	}
+	return nil
+}
+
+// newItem is a random name for an item of a keyring.
+func newItem() string {
+	var b [8]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+func isNotFound(err error) bool { return is[*keyring.ItemNotFoundError](err) }
+
+// HoldKey runs change, which changes the key file in its place, while no other
+// process moves the key of the wallet in dir.
+func HoldKey(ctx context.Context, opt Options, change func(context.Context) error) error {
+	unlock, err := lockHome(ctx, opt.Dir, opt.waitOrDefault())
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return change(ctx)
+}
