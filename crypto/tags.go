@@ -88,4 +88,5 @@ const (
 	TagProfile Tag = "carekey/v1/profile" // name of a profile on this machine
 
 	TagAgeIdentity Tag = "carekey/v1/age-identity" // name of a wallet in an identity for age
+	TagFHIRPatient Tag = "carekey/v1/fhir-patient" // id of a person in an export
 )

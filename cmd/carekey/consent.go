@@ -60,7 +60,7 @@ func newConsent(a *app) *cobra.Command {
 	}
 	why.Flags().StringVar(&to, "to", "", "the contact's `NAME`")
 	why.Flags().StringVar(&record, "record", "", "the record's `ID`")
-	return group("consent", "The consents that you gave", ls, show, why)
+	return group("consent", "The consents that you gave", ls, show, why, newConsentExport(a))
 }
 
 func (a *app) listConsents(ctx context.Context, w *wallet.Wallet) error {

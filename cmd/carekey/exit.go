@@ -20,6 +20,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/embedded"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/fhir"
 	"github.com/carekey/carekey/wallet/keyring"
 )
 
@@ -267,6 +268,9 @@ func explainWallet(err error) (failure, bool) {
 	}
 	if is[*wallet.OtherWalletError](err) {
 		return failure{"another-wallet", "the identity is of another wallet than the one in its place", "print it again: carekey age identity", exitLocked}, true
+	}
+	if e, ok := errors.AsType[*fhir.UnmappableError](err); ok {
+		return failure{"not-mappable", fmt.Sprintf("consent %s cannot be written as FHIR: %s", short(e.Consent), e.Why), "", exitRefused}, true
 	}
 	if e, ok := errors.AsType[*wallet.NotYoursError](err); ok {
 		return failure{"not-yours", "consent " + short(e.Consent) + " is not addressed to you", "ask its sender for one; what was granted to you: carekey inbox", exitRefused}, true

@@ -24,6 +24,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/embedded"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/fhir"
 	"github.com/carekey/carekey/wallet/keyring"
 )
 
@@ -49,6 +50,7 @@ var explained = []struct {
 	{&wallet.WrongKeyError{}, "wrong-key", 4},
 	{&wallet.KeyLeftError{Kind: "os", Err: &keyring.LockedError{}}, "key-left", 8},
 	{&wallet.OtherWalletError{}, "another-wallet", 4},
+	{&fhir.UnmappableError{}, "not-mappable", 3},
 	{&wallet.NotYoursError{}, "not-yours", 3},
 	{&wallet.ForeignCodeError{}, "foreign-code", 7},
 	{&wallet.MissingError{What: "content"}, "content-missing", 7},
@@ -167,7 +169,7 @@ func TestEveryErrorTypeIsExplained(t *testing.T) {
 	for _, c := range explained {
 		known[strings.TrimPrefix(reflect.TypeOf(c.err).String(), "*")] = true
 	}
-	for _, dir := range []string{"wallet", "wallet/keyring", "ledgerclient", "ledgerclient/contract", "ledgerclient/embedded", "ledgerclient/node", "crypto"} {
+	for _, dir := range []string{"wallet", "wallet/fhir", "wallet/keyring", "ledgerclient", "ledgerclient/contract", "ledgerclient/embedded", "ledgerclient/node", "crypto"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(dir), "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no files, %v", dir, err)

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -18,8 +19,11 @@ import (
 // JSON: one value on stdout, times in RFC 3339 UTC, ids in full, lists never null.
 // Fields are only ever added.
 
-func (a *app) printJSON(v any) error {
-	enc := json.NewEncoder(a.out)
+func (a *app) printJSON(v any) error { return writeJSON(a.out, v) }
+
+// writeJSON writes one indented value.
+func writeJSON(dst io.Writer, v any) error {
+	enc := json.NewEncoder(dst)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -47,19 +46,6 @@ func nodePackages() error {
 	return nil
 }
 
-// runNode starts a script of testdata/node where it finds its packages.
-func runNode(script string, args ...string) ([]byte, error) {
-	source, err := os.Open(filepath.Join(top(), "testdata", "node", script))
-	if err != nil {
-		return nil, err
-	}
-	defer source.Close()
-	cmd := exec.Command("node", append([]string{"--input-type=module", "-"}, args...)...)
-	cmd.Dir = os.Getenv(envNode)
-	cmd.Stdin = source
-	return cmd.CombinedOutput()
-}
-
 // tools are the conditions [stock-age] and [node-packages] of scripts. What is
 // built for them is put into bin, which is on the scripts' PATH.
 func tools(bin string) func(cond string) (bool, error) {
@@ -80,14 +66,15 @@ func tools(bin string) func(cond string) (bool, error) {
 	}
 }
 
-// typage: typage ARGS... runs testdata/node/typage.mjs.
-func typage(ts *testscript.TestScript, neg bool, args []string) {
-	source, err := filepath.Abs(filepath.Join(top(), "testdata", "node", "typage.mjs"))
+// nodeScript: node SCRIPT ARGS... runs a script of testdata/node where it finds its
+// packages; files among the arguments need their whole paths.
+func nodeScript(ts *testscript.TestScript, neg bool, args []string) {
+	source, err := filepath.Abs(filepath.Join(top(), "testdata", "node", args[0]))
 	ts.Check(err)
-	ts.Setenv("TYPAGE", source)
-	err = ts.Exec("sh", append([]string{"-c", `cd "$CAREKEY_NODE" && exec node --input-type=module - "$@" <"$TYPAGE"`, "typage"}, args...)...)
+	ts.Setenv("NODE_SCRIPT", source)
+	err = ts.Exec("sh", append([]string{"-c", `cd "$CAREKEY_NODE" && exec node --input-type=module - "$@" <"$NODE_SCRIPT"`}, args...)...)
 	if (err == nil) == neg {
-		ts.Fatalf("typage %v: %v", args, err)
+		ts.Fatalf("node %v: %v", args, err)
 	}
 }
 
@@ -99,11 +86,4 @@ func skipTail(ts *testscript.TestScript, neg bool, args []string) {
 	_, err = fmt.Sscan(args[1], &from)
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), b[from:], 0o600))
-}
-
-func needNode(t *testing.T) {
-	t.Helper()
-	if err := nodePackages(); err != nil {
-		missing(t, "needs the packages of testdata/node", err)
-	}
 }

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/fhir"
+	"github.com/spf13/cobra"
+)
+
+type exportFlags struct {
+	fhir, all, force bool
+	output           string
+}
+
+func newConsentExport(a *app) *cobra.Command {
+	var x exportFlags
+	c := &cobra.Command{
+		Use:   "export --fhir (ID... | --all) [-o FILE]",
+		Short: "Write consents for other programs, as FHIR R4",
+		Long: `Write consents as a FHIR R4 bundle of Consent resources, for programs that know
+nothing of carekey. It is not encrypted, and it names you, whom you gave consents, and
+the titles of your records; who has it can tell which entries of the ledger are these
+consents. It is not signed: what holds is on the ledger. How it is to be read:
+` + fhir.PolicyURI,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case !x.fhir:
+				return usage("say as what the consents are to be written", "it goes: "+cmd.UseLine())
+			case x.all == (len(args) > 0):
+				return usage("name consents, or all of them", "it goes: "+cmd.UseLine())
+			}
+			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error { return a.exportConsents(ctx, w, args, x) })
+		},
+	}
+	c.Flags().BoolVar(&x.fhir, "fhir", false, "as FHIR R4")
+	c.Flags().BoolVar(&x.all, "all", false, "every consent that you gave")
+	c.Flags().StringVarP(&x.output, "output", "o", "", "write to `FILE`; - is stdout (the default)")
+	c.Flags().BoolVar(&x.force, "force", false, "overwrite FILE")
+	return c
+}
+
+func (a *app) exportConsents(ctx context.Context, w *wallet.Wallet, ids []string, x exportFlags) error {
+	cs, err := w.ProvenConsents(ctx, ids)
+	if err != nil {
+		return err
+	}
+	ledger, _ := w.Ledger()
+	giver := fhir.Giver{Name: w.Name(), Address: w.Address(), Ledger: ledger}
+	var known []wallet.Consent
+	var left []string // out
+	var first error
+	for _, c := range cs {
+		_, err := fhir.NewConsent(giver, &c)
+		switch {
+		case err == nil:
+			known = append(known, c)
+			continue
+		case c.Damaged != nil:
+			err = c.Damaged
+		case c.Missing:
+			err = &wallet.MissingError{What: "terms", ID: c.ID}
+		}
+		left = append(left, c.ID.String())
+		if first == nil {
+			first = err
+		}
+	}
+	if len(known) == 0 && first != nil {
+		return first
+	}
+	b, err := fhir.NewBundle(giver, known)
+	if err != nil {
+		return err
+	}
+	if x.output == "" || x.output == "-" {
+		err = a.printJSON(b)
+	} else {
+		err = a.saveExport(b, known, left, x)
+	}
+	if err != nil {
+		return err
+	}
+	a.say("%s. Not encrypted, and not signed: keep it as you keep your records. What holds is on the ledger.", plural(len(known), "consent", "consents"))
+	if first != nil {
+		return &wallet.PartlyError{Done: len(known), Failed: len(left), First: first}
+	}
+	return nil
+}
+
+func (a *app) saveExport(b *fhir.Bundle, known []wallet.Consent, left []string, x exportFlags) error {
+	err := wallet.SaveFile(x.output, crypto.Hash{}, x.force, func(dst io.Writer) error { return writeJSON(dst, b) })
+	if err != nil || !a.flags.json {
+		return err
+	}
+	return a.printJSON(struct {
+		File     string   `json:"file"`
+		Consents []string `json:"consents"`
+		Left     []string `json:"left"` // out: what they are is not known
+	}{x.output, list(known, func(c wallet.Consent) string { return c.ID.String() }), list(left, func(id string) string { return id })})
+}

@@ -1,0 +1,38 @@
+package wallet
+
+import "context"
+
+// ProvenConsents returns the consents that ids name, in their order, or all, oldest
+// first, if there are none; each once, and proven complete as ShowConsent does, so
+// that their status can be handed on. Those whose terms are missing or damaged say so.
+func (w *Wallet) ProvenConsents(ctx context.Context, ids []string) ([]Consent, error) {
+	var out []Consent
+	err := w.with(ctx, func() error {
+		ts, err := w.grants(ctx)
+		if err != nil {
+			return err
+		}
+		if len(ids) > 0 {
+			ts = nil
+			named := map[*thread]bool{}
+			for _, id := range ids {
+				t, err := w.find(ownGrant, id, "consent")
+				if err != nil {
+					return err
+				}
+				if !named[t] {
+					ts = append(ts, t)
+				}
+				named[t] = true
+			}
+		}
+		if err := w.prove(ctx, ts); err != nil {
+			return err
+		}
+		for _, t := range ts {
+			out = append(out, w.consent(t))
+		}
+		return nil
+	})
+	return out, err
+}
