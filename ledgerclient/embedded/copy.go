@@ -74,6 +74,7 @@ type copier struct {
 	f        *Folder
 	head     head
 	had      uint64 // entries that the copy had before
+	marks    []mark // of a replica: how far the order was consumed at that size, and at the head
 	copied   Copied
 }
 
@@ -122,6 +123,14 @@ func (c *copier) copy(ctx context.Context, progress func(done, total uint64)) er
 	if err := c.payloads(ctx, progress); err != nil {
 		return err
 	}
+	if c.marks != nil { // fits before and after the commit
+		if err := replaceFile(ops, c.to.path(orderFile), marshalMarks(c.marks), c.to.modes.file); err != nil {
+			return err
+		}
+		if err := ops.syncDir(c.to.dir); err != nil {
+			return err
+		}
+	}
 	// The commit. What the keeper filed goes with it: it is of this head.
 	if err := replaceFile(ops, c.to.path(checkpointFile), c.head.raw, c.to.modes.file); err != nil {
 		return err
@@ -161,8 +170,38 @@ func (c *copier) takeHead(ctx context.Context) error {
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
+		if err := c.ordered(); err != nil {
+			return err
+		}
 		return c.filed()
 	})
+}
+
+// ordered notes how far a replica has consumed its order.
+func (c *copier) ordered() error {
+	position, err := c.f.consumed()
+	if none := (*ReplicaError)(nil); errors.As(err, &none) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c.marks = []mark{{c.head.size, position}}
+	if c.had == 0 || c.had == c.head.size {
+		return nil
+	}
+	old, err := readUpTo(c.to.path(orderFile), maxOrderFile)
+	if err != nil {
+		return err
+	}
+	marks, _ := parseMarks(old)
+	for _, m := range marks {
+		if m.size == c.had {
+			c.marks = []mark{m, c.marks[0]}
+			return nil
+		}
+	}
+	return &DamagedError{File: filepath.Join(c.to.dir, orderFile), Entry: NoEntry, What: "of another log"}
 }
 
 // filed copies the keeper's files but for the shares.

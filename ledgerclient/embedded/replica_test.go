@@ -185,6 +185,42 @@ func TestReplicaRefuses(t *testing.T) {
 	mustVerify(t, f)
 }
 
+// A copy of a replica goes on in the order where it stands, also when it was
+// brought up to date.
+func TestReplicaCopy(t *testing.T) {
+	_, items, dir, opt := newReplica(t)
+	f, err := Open(dir, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	to := filepath.Join(t.TempDir(), "copy")
+	for at := uint64(2); ; {
+		if _, err := f.Copy(ctx, to, nil); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Open(to, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _, err := c.Consumed(ctx); err != nil || got != at {
+			t.Errorf("the copy goes on at %d, not %d (%v)", got, at, err)
+		}
+		if c.head.root != f.head.root {
+			t.Error("another log")
+		}
+		c.Close()
+		if at == uint64(len(items)) {
+			return
+		}
+		next := min(at+13, uint64(len(items)))
+		if _, err := f.Consume(ctx, at, items[at:next]); err != nil {
+			t.Fatal(err)
+		}
+		at = next
+	}
+}
+
 func FuzzMarks(f *testing.F) {
 	f.Add([]byte("1 2\n"))
 	f.Add([]byte("1 2\n4 9\n"))
