@@ -74,6 +74,15 @@ func (c *Client) ID() crypto.LedgerID { return c.id }
 // Genesis is the first configuration document itself; it must not be changed.
 func (c *Client) Genesis() []byte { return c.doc }
 
+// Documents are the configuration documents known now, the genesis document first.
+func (c *Client) Documents() [][]byte {
+	docs := [][]byte{c.doc}
+	for _, config := range c.known()[1:] {
+		docs = append(docs, config.Marshal())
+	}
+	return docs
+}
+
 // Config is the ledger's newest configuration.
 func (c *Client) Config() contract.Config {
 	configs := c.known()

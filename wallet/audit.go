@@ -98,6 +98,8 @@ func (w *Wallet) events(ctx context.Context, t *thread) ([]Event, error) {
 			e.Reason, e.HasReason, err = w.readAccess(ctx, t, &f.Entry)
 			if isTampered(err) != nil {
 				e.Damaged = true // the access is certain; what was said with it is not
+			} else if w.doWithout(err) {
+				e.Reason, e.HasReason = "", false
 			} else if err != nil {
 				return nil, err
 			}
@@ -105,7 +107,7 @@ func (w *Wallet) events(ctx context.Context, t *thread) ([]Event, error) {
 		}
 	}
 	refused, acks, err := w.inquire(ctx, t)
-	if err != nil {
+	if err != nil && !w.doWithout(err) {
 		return nil, err
 	}
 	told := func(keeper crypto.PubKey, h contract.Hour, what What) Event {
@@ -245,6 +247,8 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 				w.state.Refused[t.id.String()], w.dirty = refused, true
 			}
 		}
+		s.Consents = append(s.Consents, w.pendingConsents()...)
+		s.Records = len(w.notOrdered(AddingRecord))
 		for _, t := range w.threads.list {
 			switch {
 			case t.role == ownRecord && t.state.Status == contract.StatusOpen:
@@ -284,7 +288,8 @@ func (w *Wallet) SetLedgerVerified(ctx context.Context, size uint64, root crypto
 	})
 }
 
-// Head is the newest verified head: the log's size in entries and its root.
+// Head is the newest verified head: the log's size in entries and its root. The
+// ledger must be within reach.
 func (w *Wallet) Head(ctx context.Context) (size uint64, root crypto.Hash, hour contract.Hour, err error) {
 	err = w.with(ctx, func() error {
 		size, root, hour = w.state.Pin.Size, w.state.Pin.Root, w.state.Pin.Hour

@@ -297,6 +297,8 @@ func (b *book) worth() crypto.Hash {
 }
 
 // KeepBook enters the book on the ledger if it was changed, as a batch of its own.
+// While the ledger or the store is out of reach it does nothing: the next time will
+// do.
 // Call it after a command that changed contacts, and not with one that grants.
 func (w *Wallet) KeepBook(ctx context.Context) (kept bool, err error) {
 	err = w.with(ctx, func() error {
@@ -306,6 +308,9 @@ func (w *Wallet) KeepBook(ctx context.Context) (kept bool, err error) {
 		}
 		if err := w.describeAll(ctx); err != nil { // another machine's book
 			return err
+		}
+		if w.away != nil {
+			return nil
 		}
 		if err := w.readPages(ctx); err != nil {
 			return err
@@ -325,11 +330,11 @@ func (w *Wallet) KeepBook(ctx context.Context) (kept bool, err error) {
 				break
 			}
 		}
-		if _, _, err := w.putVersion(ctx, t, Source{Reader: bytes.NewReader(body), Size: int64(len(body))}, m, nil); err != nil {
-			return err
+		_, _, err := w.putVersion(ctx, t, Source{Reader: bytes.NewReader(body), Size: int64(len(body))}, m, nil)
+		if err == nil || isPending(err) { // what is signed goes out
+			w.state.Book, w.dirty, kept = worth, true, true
 		}
-		w.state.Book, w.dirty, kept = worth, true, true
-		return nil
+		return err
 	})
 	return kept, err
 }

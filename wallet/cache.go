@@ -34,6 +34,7 @@ type thread struct {
 	state contract.State // after all of FollowUps
 
 	versions []*metadata // of a record of one's own, oldest first; nil where the payload is missing
+	keys     []*fileKey  // of the same; nil where it was not needed yet
 	terms    *terms      // of a grant, once read and verified
 	damaged  error       // why terms or a description that the store holds cannot be read; not cached
 }
@@ -68,6 +69,7 @@ type frame struct {
 	Follow   *followFrame `json:"follow,omitempty"`
 	Metadata *metaFrame   `json:"metadata,omitempty"`
 	Terms    *termsFrame  `json:"terms,omitempty"`
+	Key      *keyFrame    `json:"key,omitempty"`
 }
 
 type openFrame struct {
@@ -92,6 +94,14 @@ type metaFrame struct {
 type termsFrame struct {
 	Grant contract.ID `json:"grant"`
 	Said  *terms      `json:"said"`
+}
+
+// keyFrame is the file key of a record version, which its owner could read from the
+// content as well: with it a consent can be given when the store is out of reach.
+type keyFrame struct {
+	Record  contract.ID `json:"record"`
+	Version int         `json:"version"` // from 1
+	Key     fileKey     `json:"key"`
 }
 
 // maxFrame bounds one frame; terms that list thousands of records are the
@@ -182,7 +192,7 @@ func (w *Wallet) apply(fr *frame) error {
 			return errCache
 		}
 		if t.role == ownRecord {
-			t.versions = append(t.versions, nil)
+			t.versions, t.keys = append(t.versions, nil), append(t.keys, nil)
 		}
 		w.threads.add(t)
 	case fr.Follow != nil:
@@ -199,7 +209,7 @@ func (w *Wallet) apply(fr *frame) error {
 		}
 		t.FollowUps = append(t.FollowUps, ledgerclient.Placed{Index: fr.Follow.Index, Hour: fr.Follow.Hour, Entry: e})
 		if e.Kind == contract.KindRecord && e.Flags&contract.FlagWithdrawn == 0 {
-			t.versions = append(t.versions, nil)
+			t.versions, t.keys = append(t.versions, nil), append(t.keys, nil)
 		}
 	case fr.Metadata != nil:
 		t := w.threads.byID[fr.Metadata.Record]
@@ -210,6 +220,12 @@ func (w *Wallet) apply(fr *frame) error {
 		if fr.Metadata.Said.Hidden == hiddenBook {
 			t.role = ownBook
 		}
+	case fr.Key != nil:
+		t := w.threads.byID[fr.Key.Record]
+		if t == nil || fr.Key.Version < 1 || fr.Key.Version > len(t.keys) {
+			return errCache
+		}
+		t.keys[fr.Key.Version-1] = &fr.Key.Key
 	case fr.Terms != nil:
 		t := w.threads.byID[fr.Terms.Grant]
 		if t == nil || fr.Terms.Said == nil {

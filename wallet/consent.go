@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sort"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -18,6 +19,7 @@ const (
 	StatusUpcoming Status = "upcoming" // its window has not begun
 	StatusExpired  Status = "expired"
 	StatusRevoked  Status = "revoked"
+	StatusPending  Status = "pending" // signed, and not on the ledger yet
 )
 
 // Consent is a consent that this wallet gave.
@@ -32,10 +34,12 @@ type Consent struct {
 	Granted    contract.Hour // ledger hour
 	Revoked    contract.Hour // ledger hour; 0 = not revoked
 	Status     Status
+	Pending    Action        // what was signed and waits: Granting or Revoking; "" if nothing does
 	Openings   int           // accesses on the ledger
 	LastOpened contract.Hour // 0 = never
 	Missing    bool          // its terms cannot be had: whom and what it is for is not known
-	Damaged    error         // Missing because what the store holds is not what was signed; nil if it holds nothing
+	Damaged    error         // Missing because what the store holds is not what was signed, or cannot be reached; nil if it holds nothing
+	AsOf       time.Time     // when the ledger was followed last, if it is out of reach; otherwise zero
 }
 
 // ConsentRecord is one record version in a consent.
@@ -62,7 +66,8 @@ func (w *Wallet) statusOf(t *thread) Status {
 
 func (w *Wallet) consent(t *thread) Consent {
 	c := Consent{ID: t.id, NotBefore: t.state.NotBefore, NotAfter: t.state.NotAfter, Granted: t.Opening.Hour,
-		Status: w.statusOf(t), LastOpened: t.state.LastAccess, Missing: t.terms == nil, Damaged: t.damaged}
+		Status: w.statusOf(t), LastOpened: t.state.LastAccess, Missing: t.terms == nil, Damaged: t.damaged,
+		Pending: w.pendingAction(t.id), AsOf: w.asOf()}
 	for _, f := range t.FollowUps {
 		switch f.Entry.Kind {
 		case contract.KindAccess:
@@ -90,7 +95,8 @@ func (t *terms) records() []ConsentRecord {
 	return out
 }
 
-// Consents lists all consents this wallet gave, oldest first.
+// Consents lists all consents this wallet gave, oldest first; at the end those that
+// wait to get on the ledger.
 func (w *Wallet) Consents(ctx context.Context) ([]Consent, error) {
 	var out []Consent
 	err := w.with(ctx, func() error {
@@ -98,9 +104,18 @@ func (w *Wallet) Consents(ctx context.Context) ([]Consent, error) {
 		for _, t := range ts {
 			out = append(out, w.consent(t))
 		}
+		out = append(out, w.pendingConsents()...)
 		return err
 	})
 	return out, err
+}
+
+func (w *Wallet) pendingConsents() []Consent {
+	var out []Consent
+	for _, c := range w.notOrdered(Granting) {
+		out = append(out, w.pendingConsent(c))
+	}
+	return out
 }
 
 // grants returns the threads of all consents this wallet gave, with their terms
@@ -119,9 +134,14 @@ func (w *Wallet) grants(ctx context.Context) ([]*thread, error) {
 	return out, nil
 }
 
-// ShowConsent returns one consent, proven complete, with its share code.
+// ShowConsent returns one consent, proven complete if the ledger can be reached,
+// with its share code.
 func (w *Wallet) ShowConsent(ctx context.Context, id string) (c Consent, code crypto.ShareCode, err error) {
 	err = w.with(ctx, func() error {
+		if p := w.findPending(Granting, id); p != nil {
+			c, code = w.pendingConsent(p), w.codeOf(p.id)
+			return nil
+		}
 		t, err := w.find(ownGrant, id, "consent")
 		if err != nil {
 			return err
@@ -135,21 +155,23 @@ func (w *Wallet) ShowConsent(ctx context.Context, id string) (c Consent, code cr
 		if err := w.prove(ctx, []*thread{t}); err != nil {
 			return err
 		}
-		c, code = w.consent(t), w.shareCode(t)
+		c, code = w.consent(t), w.codeOf(t.id)
 		return nil
 	})
 	return c, code, err
 }
 
-// prove checks that nothing of these threads was hidden from the wallet.
+// prove checks that nothing of these threads was hidden from the wallet up to its
+// head.
 //
-// A ledger whose questions are watched is not asked about single threads. Nothing
-// is lost of the promise: follow has read every leaf up to the signed head, and
-// whatever is not among them is not on the ledger. What is not checked there is
-// that the state roots in the leaves are right, which matters to those who read a
-// few threads only; carekey ledger verify recomputes them.
+// A ledger whose questions are watched is not asked about single threads, and one
+// that is out of reach cannot be. Nothing is lost of the promise: follow has read
+// every leaf up to the signed head, and whatever is not among them is not on the
+// ledger. What is not checked there is that the state roots in the leaves are right,
+// which matters to those who read a few threads only; carekey ledger verify
+// recomputes them.
 func (w *Wallet) prove(ctx context.Context, ts []*thread) error {
-	if w.client.Ledger.Properties().Remote {
+	if w.behind != nil || w.client.Ledger.Properties().Remote {
 		return nil
 	}
 	for _, t := range ts {
@@ -161,6 +183,9 @@ func (w *Wallet) prove(ctx context.Context, ts []*thread) error {
 				return ferr
 			}
 			err = w.client.ProveComplete(ctx, w.head, t.Thread, t.state)
+		}
+		if w.doWithout(err) {
+			return nil
 		}
 		if err != nil {
 			return err
@@ -189,10 +214,14 @@ type Check struct {
 	Hour contract.Hour // when it began, ends, was revoked; 0 where no time matters
 }
 
-// ExplainConsent says whether one consent allows an opening now, and why.
+// ExplainConsent says whether one consent allows an opening now, and why. What is
+// true now only the ledger and the keepers know: they must be within reach.
 func (w *Wallet) ExplainConsent(ctx context.Context, id string) (Explanation, error) {
 	var x Explanation
 	err := w.with(ctx, func() error {
+		if err := w.needLedger(); err != nil {
+			return err
+		}
 		t, err := w.find(ownGrant, id, "consent")
 		if err != nil {
 			return err
@@ -211,6 +240,9 @@ func (w *Wallet) ExplainConsent(ctx context.Context, id string) (Explanation, er
 func (w *Wallet) ExplainAccess(ctx context.Context, to, record string) (Explanation, error) {
 	var x Explanation
 	err := w.with(ctx, func() error {
+		if err := w.needLedger(); err != nil {
+			return err
+		}
 		c, err := w.Contact(to)
 		if err != nil {
 			return err
@@ -315,20 +347,18 @@ func (c *Consent) Known() []ConsentRecord {
 }
 
 // SelectRevocations returns the consents that a request means: those named, also
-// if they are over; of a contact's or all, those that are active or upcoming.
+// if they are over; of a contact's or all, those that are active, upcoming or on
+// their way to the ledger.
 func (w *Wallet) SelectRevocations(ctx context.Context, r RevokeRequest) ([]Consent, error) {
 	var out []Consent
-	err := w.with(ctx, func() error {
-		ts, err := w.chooseRevocations(ctx, r)
-		for _, t := range ts {
-			out = append(out, w.consent(t))
-		}
+	err := w.with(ctx, func() (err error) {
+		out, err = w.chooseRevocations(ctx, r)
 		return err
 	})
 	return out, err
 }
 
-func (w *Wallet) chooseRevocations(ctx context.Context, r RevokeRequest) ([]*thread, error) {
+func (w *Wallet) chooseRevocations(ctx context.Context, r RevokeRequest) ([]Consent, error) {
 	var to crypto.Address
 	if r.To != "" {
 		c, err := w.Contact(r.To)
@@ -337,56 +367,68 @@ func (w *Wallet) chooseRevocations(ctx context.Context, r RevokeRequest) ([]*thr
 		}
 		to = c.Address
 	}
-	chosen := map[*thread]bool{}
+	chosen := map[contract.ID]bool{}
 	for _, q := range r.Consents {
+		if p := w.findPending(Granting, q); p != nil {
+			chosen[p.id] = true
+			continue
+		}
 		t, err := w.find(ownGrant, q, "consent")
 		if err != nil {
 			return nil, err
 		}
-		chosen[t] = true
+		chosen[t.id] = true
 	}
 	ts, err := w.grants(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var out []*thread
+	var all, out []Consent
 	for _, t := range ts {
-		s := w.statusOf(t)
-		open := s == StatusActive || s == StatusUpcoming
-		if chosen[t] || open && (r.All || r.To != "" && t.terms != nil && t.terms.To == to) {
-			out = append(out, t)
+		all = append(all, w.consent(t))
+	}
+	for _, c := range append(all, w.pendingConsents()...) {
+		open := (c.Status == StatusActive || c.Status == StatusUpcoming || c.Status == StatusPending) && c.Pending != Revoking
+		if chosen[c.ID] || open && (r.All || r.To != "" && !c.Missing && c.Address == to) {
+			out = append(out, c)
 		}
 	}
 	return out, nil
 }
 
 // Revoke ends consents: the keepers are told at once, the revocations go onto
-// the ledger, and the keepers destroy their shares. Consents that were revoked
-// before are reported as such.
+// the ledger, and the keepers destroy their shares. Each of the two is done also
+// when the other is out of reach; then what is left waits, and what was done is
+// returned with a *PendingError. Consents that were revoked before are reported as
+// such.
 func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, error) {
 	var out []Revocation
 	err := w.with(ctx, func() error {
 		var changes []change
+		at := map[contract.ID]int{} // of the change that revokes it
 		already := map[contract.ID]bool{}
 		for _, id := range ids {
-			t := w.threads.byID[id]
-			if t == nil || t.role != ownGrant {
+			grant, t := w.granted(id)
+			if grant == nil {
 				return &NotFoundError{What: "consent", Query: id.String()}
 			}
-			if t.state.Status == contract.StatusClosed {
+			if t != nil && t.state.Status == contract.StatusClosed || w.pendingAction(id) == Revoking {
 				already[id] = true
 				continue
 			}
-			_, key := w.key(t)
+			seed, _ := w.seed(grant) // it is one's own
+			key := seed.Key()
 			e := contract.Entry{Version: contract.Version, Kind: contract.KindRevoke, Author: key.Public(), Subject: id,
 				SelfTag: w.tagger.Tag(crypto.NewNonce()), NotAfter: ^contract.Hour(0), Commitment: randomCommitment()}
 			if err := e.Sign(w.client.ID(), key); err != nil {
 				return err
 			}
+			at[id] = len(changes)
 			changes = append(changes, w.newChange(Revoking, e, nil))
 		}
-		if err := w.carryOut(ctx, changes); err != nil {
-			return err
+		waits := w.carryOut(ctx, changes)
+		if waits != nil && !isPending(waits) {
+			return waits
 		}
 		var failed *PartlyError
 		for i := range changes {
@@ -401,21 +443,34 @@ func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, e
 			}
 		}
 		for _, id := range ids {
-			t := w.threads.byID[id]
-			if t.state.Status != contract.StatusClosed {
-				continue
+			r := Revocation{Already: already[id]}
+			_, t := w.granted(id)
+			switch {
+			case t == nil:
+				r.Consent = w.pendingConsent(w.findPending(Granting, id.String()))
+			case t.state.Status == contract.StatusClosed || w.pendingAction(id) == Revoking:
+				r.Consent = w.consent(t)
+			default:
+				continue // it failed
 			}
-			_, acks, err := w.inquire(ctx, t)
-			if err != nil {
-				return err
+			var acks []ledgerclient.Acknowledgement
+			if i, ok := at[id]; ok && waits != nil {
+				acks = changes[i].acks
 			}
-			out = append(out, Revocation{Consent: w.consent(t), Already: already[id], Acks: w.acknowledged(acks)})
+			if t != nil && len(acks) == 0 {
+				var err error
+				if _, acks, err = w.inquire(ctx, t); err != nil && !w.doWithout(err) {
+					return err
+				}
+			}
+			r.Acks = w.acknowledged(acks)
+			out = append(out, r)
 		}
 		if failed != nil {
 			failed.Done = len(out)
 			return failed
 		}
-		return nil
+		return waits
 	})
 	return out, err
 }

@@ -31,14 +31,14 @@ type encrypted struct {
 }
 
 // encryptContent streams a file through age into an upload. Memory is flat.
-func encryptContent(ctx context.Context, upload ledgerclient.Upload, src Source, owner crypto.PubKey, progress func(int64)) (encrypted, error) {
+func encryptContent(ctx context.Context, upload ledgerclient.Upload, src Source, owner age.Recipient, progress func(int64)) (encrypted, error) {
 	var out encrypted
 	salt := crypto.NewSalt()
 	if _, err := upload.Write(salt[:]); err != nil {
 		return out, err
 	}
 	cipher := &counter{w: upload}
-	enc, err := age.Encrypt(cipher, crypto.RecordRecipient(owner))
+	enc, err := age.Encrypt(cipher, owner)
 	if err != nil {
 		return out, err
 	}
@@ -62,6 +62,18 @@ func encryptContent(ctx context.Context, upload ledgerclient.Upload, src Source,
 	out.sha256 = crypto.Hash(sum.Sum(nil))
 	out.contentSize, out.head, err = upload.Sum()
 	return out, err
+}
+
+// keepKey keeps the file key of what is encrypted, so that a grant needs no look at
+// the content.
+type keepKey struct {
+	age.Recipient
+	key *fileKey
+}
+
+func (k keepKey) Wrap(key []byte) ([]*age.Stanza, error) {
+	copy(k.key[:], key)
+	return k.Recipient.Wrap(key)
 }
 
 // writeRandom writes n random bytes: padding of zeros would show where the age

@@ -23,6 +23,15 @@
 // Every write goes through one journal: see batch. A process may be killed at any
 // instant; the next one finishes what was begun or finds that nothing was.
 //
+// # Out of reach
+//
+// A wallet opens when its ledger is out of reach. It shows what it verified last
+// (OutOfReach tells since when), and what is signed waits in the journal, is part of
+// every list, and goes out in order, once, as soon as a method reaches the ledger. A
+// keeper is told of a revocation also when the ledger cannot be, and the ledger when
+// the keeper cannot be. Records are not added out of reach: a store drops contents
+// that no entry names within an hour.
+//
 // # What is checked
 //
 // Before a method looks at anything it follows the ledger from the last head it

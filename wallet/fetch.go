@@ -61,6 +61,9 @@ func (w *Wallet) OpenByCode(ctx context.Context, code crypto.ShareCode, reason s
 		if code.Ledger != w.client.ID() {
 			return &ForeignCodeError{Code: code.Ledger, Wallet: w.client.ID()}
 		}
+		if err := w.needLedger(); err != nil {
+			return err
+		}
 		t := w.threads.byID[code.Consent]
 		// The code carries the head its sender saw, but not the ledger's signature; the
 		// terms have both, so that they can prove to others what the code only tells.
@@ -107,6 +110,10 @@ func (w *Wallet) OpenByID(ctx context.Context, id, reason string) (*Opening, err
 func (w *Wallet) open(ctx context.Context, t *thread, reason string) (*Opening, error) {
 	if t.role != received {
 		return nil, &NotYoursError{Consent: t.id}
+	}
+	// An access that waited would show the patient an opening that never was.
+	if err := w.needLedger(); err != nil {
+		return nil, err
 	}
 	reason = strings.TrimSpace(reason)
 	if !utf8.ValidString(reason) || utf8.RuneCountInString(reason) > maxReason {

@@ -49,6 +49,9 @@ func (w *Wallet) follow(ctx context.Context) error {
 			}
 		}
 	}
+	if err := w.keepDocuments(1 + w.state.Pin.Configs); err != nil {
+		return err
+	}
 	w.state.Pin, w.state.Rescan = pin, false
 	w.dirty = true
 	return nil

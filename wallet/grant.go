@@ -159,17 +159,19 @@ type Given struct {
 }
 
 // Grant signs a plan, enters it on the ledger and hands the keepers their shares.
+// A *PendingError comes with the consent and its code: see GrantAll.
 func (w *Wallet) Grant(ctx context.Context, p *GrantPlan) (Consent, crypto.ShareCode, error) {
 	out, err := w.GrantAll(ctx, []*GrantPlan{p})
-	if err != nil {
-		return Consent{}, crypto.ShareCode{}, err
+	if err == nil {
+		err = out[0].Err
 	}
-	return out[0].Consent, out[0].Code, out[0].Err
+	return out[0].Consent, out[0].Code, err
 }
 
 // GrantAll grants several plans as one batch: signed on all cores, entered on the
-// ledger together. An error means that nothing was granted, or that what was begun
-// waits in the journal.
+// ledger together. A *PendingError means that they are signed and wait in the
+// journal; they are returned with it. Any other error means that nothing was
+// granted, or that what was begun waits.
 func (w *Wallet) GrantAll(ctx context.Context, plans []*GrantPlan) ([]Given, error) {
 	out := make([]Given, len(plans))
 	err := w.with(ctx, func() error {
@@ -189,16 +191,23 @@ func (w *Wallet) GrantAll(ctx context.Context, plans []*GrantPlan) ([]Given, err
 				return err
 			}
 		}
-		if err := w.carryOut(ctx, changes); err != nil {
-			return err
+		waits := w.carryOut(ctx, changes)
+		if waits != nil && !isPending(waits) {
+			return waits
 		}
 		for i := range changes {
-			if out[i].Err = changes[i].err; out[i].Err == nil {
-				t := w.threads.byID[changes[i].id]
-				out[i].Consent, out[i].Code = w.consent(t), w.shareCode(t)
+			c := &changes[i]
+			if out[i].Err = c.err; out[i].Err != nil {
+				continue
+			}
+			out[i].Code = w.codeOf(c.id)
+			if t := w.threads.byID[c.id]; t != nil {
+				out[i].Consent = w.consent(t)
+			} else {
+				out[i].Consent = w.pendingConsent(c)
 			}
 		}
-		return nil
+		return waits
 	})
 	return out, err
 }
@@ -209,7 +218,8 @@ type versionOf struct {
 	version int
 }
 
-// fileKeys reads the file keys of all record versions in the plans, each once.
+// fileKeys returns the file keys of all record versions in the plans: those that
+// the cache does not know are read from the store, each once.
 func (w *Wallet) fileKeys(ctx context.Context, plans []*GrantPlan) (map[versionOf]fileKey, error) {
 	keys := map[versionOf]fileKey{}
 	for _, p := range plans {
@@ -222,7 +232,17 @@ func (w *Wallet) fileKeys(ctx context.Context, plans []*GrantPlan) (map[versionO
 			if err != nil {
 				return nil, err
 			}
-			if keys[v], err = w.recordFileKey(ctx, r.ID, m); err != nil {
+			t := w.threads.byID[r.ID]
+			if k := t.keys[r.Version-1]; k != nil {
+				keys[v] = *k
+				continue
+			}
+			k, err := w.recordFileKey(ctx, r.ID, m)
+			if err != nil {
+				return nil, err
+			}
+			keys[v] = k
+			if err := w.note(frame{Key: &keyFrame{Record: r.ID, Version: r.Version, Key: k}}); err != nil {
 				return nil, err
 			}
 		}
@@ -246,14 +266,12 @@ func (w *Wallet) grantable(r Record) (*metadata, error) {
 	return t.versions[r.Version-1], nil
 }
 
-// shareCode names a consent and a head that contains it.
-func (w *Wallet) shareCode(t *thread) crypto.ShareCode {
-	return crypto.ShareCode{Ledger: w.client.ID(), Consent: t.id, Size: w.head.Size, Root: w.head.Root}
-}
-
 // prepareGrant builds and signs everything of a grant. All that the patient must
 // be able to make again comes from the thread's seed.
 func (w *Wallet) prepareGrant(p *GrantPlan, keys map[versionOf]fileKey) (change, error) {
+	if len(w.head.Note) == 0 { // terms carry a head, and this wallet has never seen one
+		return change{}, w.needLedger()
+	}
 	ledger := w.client.ID()
 	nonce := crypto.NewNonce()
 	seed := w.root.Seed(ledger, nonce)
@@ -398,11 +416,16 @@ func (w *Wallet) ownTerms(ctx context.Context, t *thread) (*terms, error) {
 	if t.terms != nil {
 		return t.terms, nil
 	}
+	t.damaged = nil
 	seed, _ := w.key(t)
 	tr, err := w.readTerms(ctx, t, seed.Locator(t.id, byte(ledgerclient.PartTerms)), func(sc crypto.SealContext, sealed []byte) ([]byte, error) {
 		return crypto.OpenPayload(sc, w.self, sealed)
 	})
 	if isMissing(err) {
+		return nil, nil
+	}
+	if w.doWithout(err) {
+		t.damaged = err
 		return nil, nil
 	}
 	if tampered := isTampered(err); tampered != nil {

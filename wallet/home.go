@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -34,6 +35,9 @@ const (
 	journalDir  = "journal" // sealed: changes on their way
 	genesisFile = "genesis" // the ledger's configuration document, public: opens the wallet when the ledger is out of reach
 )
+
+// configFile is the ledger's n-th configuration document after the genesis.
+func configFile(n int) string { return fmt.Sprintf("config-%d", n) }
 
 // ledgerFolder is the folder of a ledger inside a profile's folder, relative to it.
 func ledgerFolder(id crypto.LedgerID) string {

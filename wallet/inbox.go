@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"context"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -21,7 +22,8 @@ type Received struct {
 	Fetched     int           // accesses of one's own on the ledger
 	LastFetched contract.Hour // 0 = never
 	Missing     bool          // its terms cannot be had
-	Damaged     error         // Missing because the terms are not what was signed; nil if the store holds none
+	Damaged     error         // Missing because the terms are not what was signed, or cannot be reached; nil if the store holds none
+	AsOf        time.Time     // when the ledger was followed last, if it is out of reach; otherwise zero
 }
 
 // Inbox lists what was granted to this wallet, oldest first.
@@ -45,8 +47,13 @@ func (w *Wallet) Inbox(ctx context.Context) ([]Received, error) {
 // tryTerms reads the terms of a consent given to this wallet, if they can be had.
 // A stranger's terms that do not verify are no reason to hide everybody else's.
 func (w *Wallet) tryTerms(ctx context.Context, t *thread) error {
+	t.damaged = nil
 	_, err := w.receivedTerms(ctx, t)
 	if isMissing(err) {
+		return nil
+	}
+	if w.doWithout(err) {
+		t.damaged = err
 		return nil
 	}
 	if tampered := isTampered(err); tampered != nil {
@@ -58,7 +65,7 @@ func (w *Wallet) tryTerms(ctx context.Context, t *thread) error {
 
 func (w *Wallet) received(t *thread) Received {
 	r := Received{Consent: t.id, NotBefore: t.state.NotBefore, NotAfter: t.state.NotAfter, Status: w.statusOf(t),
-		LastFetched: t.state.LastAccess, Missing: t.terms == nil, Damaged: t.damaged}
+		LastFetched: t.state.LastAccess, AsOf: w.asOf(), Missing: t.terms == nil, Damaged: t.damaged}
 	for _, f := range t.FollowUps {
 		if f.Entry.Kind == contract.KindAccess {
 			r.Fetched++

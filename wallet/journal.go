@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/carekey/carekey/crypto"
@@ -26,11 +28,17 @@ import (
 //	ordered    payloads in the store, entries in the log
 //	deposited  the keepers have their shares, or know of the revocation
 //	ready      the file is gone
+//
+// Batches go out in the order in which they were signed. One that cannot be ordered
+// because a service is out of reach holds back those behind it, but for revocations
+// of what the ledger shows already, which do not wait for anything else.
 type batch struct {
 	V       int      `json:"v"`
 	Changes []change `json:"changes"`
+	Told    bool     `json:"told,omitempty"` // every keeper has answered to the revocations
 
-	name string // of the file
+	name    string // of the file
+	ordered bool   // its entries are in the log, as far as they were not refused
 }
 
 const batchVersion = 1
@@ -55,12 +63,14 @@ type change struct {
 	Package  []byte       `json:"package,omitempty"`
 	Blobs    []journalPut `json:"blobs,omitempty"`
 	Metadata *metadata    `json:"metadata,omitempty"` // of a record version
+	FileKey  *fileKey     `json:"fileKey,omitempty"`  // of the same
 	Terms    *terms       `json:"terms,omitempty"`    // of a grant
 
 	entry   contract.Entry
 	id      contract.ID
 	outcome ledgerclient.Outcome
-	err     error // refused, or given up
+	err     error                          // refused, or given up
+	acks    []ledgerclient.Acknowledgement // of a revocation, from before it was ordered
 }
 
 type journalPut struct {
@@ -77,35 +87,83 @@ func (w *Wallet) newChange(a Action, e contract.Entry, pkg []byte, blobs ...jour
 
 // carryOut journals changes and brings them to their end. After it returns
 // without an error each change has an outcome, or err says why it was refused.
-// An error means that the batch stays in the journal and the next run goes on.
+// An error means that the batch stays in the journal and the next run goes on,
+// unless it was without effect. It is a *PendingError if nothing is wrong but that a
+// service is out of reach.
 func (w *Wallet) carryOut(ctx context.Context, changes []change) error {
 	if len(changes) == 0 {
 		return nil
 	}
-	if w.stuck != nil {
-		return w.stuck
+	if w.blocked != nil && unreachable(w.blocked) == nil {
+		return w.blocked
 	}
 	// The last moment at which nothing has happened.
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	b := batch{V: batchVersion, Changes: changes}
-	var r [8]byte
-	rand.Read(r[:])
-	b.name = fmt.Sprintf("%016x-%s", w.now().UnixNano(), hex.EncodeToString(r[:]))
-	if err := w.writeSealed(w.journalFile(b.name), &b); err != nil {
+	b := &batch{V: batchVersion, Changes: changes, name: w.batchName()}
+	if err := w.writeSealed(w.journalFile(b.name), b); err != nil {
 		return err
 	}
 	// From here on an interruption would only leave to the next run what takes
 	// a moment now.
 	ctx = context.WithoutCancel(ctx)
-	err := w.run(ctx, &b)
-	if err != nil && w.withoutEffect(ctx, &b, err) {
-		// The person is told that it failed, so it must not happen later.
-		return errors.Join(err, w.forget(&b))
+	err := w.behind
+	if w.blocked != nil && !w.overtakes(b) {
+		err = w.blocked
 	}
-	w.stuck = err // what waits is told with the error
-	return err
+	if err != nil {
+		if terr := w.tellKeepersOf(ctx, b); terr != nil {
+			return terr
+		}
+	} else if err = w.run(ctx, b); err == nil {
+		return nil
+	} else if w.withoutEffect(ctx, b, err) {
+		// The person is told that it failed, so it must not happen later.
+		return errors.Join(err, w.forget(b))
+	}
+	w.keepWaiting(b, err)
+	if unreachable(err) != nil {
+		return &PendingError{Err: err}
+	}
+	return err // what waits is told with the error
+}
+
+// batchName is the name of a new file in the journal: behind all others, whatever
+// the clock says.
+func (w *Wallet) batchName() string {
+	at := uint64(w.now().UnixNano())
+	if n := len(w.waiting); n > 0 {
+		before, _, _ := strings.Cut(w.waiting[n-1].name, "-")
+		if last, err := strconv.ParseUint(before, 16, 64); err == nil {
+			at = max(at, last+1)
+		}
+	}
+	var r [8]byte
+	rand.Read(r[:])
+	return fmt.Sprintf("%016x-%s", at, hex.EncodeToString(r[:]))
+}
+
+// overtakes tells whether a batch need not wait for those before it: it revokes
+// only what the ledger shows.
+func (w *Wallet) overtakes(b *batch) bool {
+	for i := range b.Changes {
+		if c := &b.Changes[i]; c.Action != Revoking || w.threads.byID[c.entry.Subject] == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// keepWaiting takes note of a batch that stays in the journal, and of why.
+func (w *Wallet) keepWaiting(b *batch, err error) {
+	w.waiting = append(w.waiting, b)
+	if w.stuck == nil {
+		w.stuck = err
+	}
+	if w.blocked == nil && (!b.ordered || unreachable(err) == nil) {
+		w.blocked = err
+	}
 }
 
 // withoutEffect tells whether a batch that has just failed left nothing that
@@ -113,8 +171,7 @@ func (w *Wallet) carryOut(ctx context.Context, changes []change) error {
 // and it is to reach the ledger as soon as it can. Nor is anything that an
 // unreachable ledger may still order.
 func (w *Wallet) withoutEffect(ctx context.Context, b *batch, err error) bool {
-	var unknown *ledgerclient.UnreachableError
-	if errors.As(err, &unknown) {
+	if unreachable(err) != nil {
 		return false
 	}
 	for i := range b.Changes {
@@ -162,6 +219,9 @@ func (w *Wallet) forget(b *batch) error {
 // removes it from the journal.
 func (w *Wallet) run(ctx context.Context, b *batch) error {
 	w.stopFirst(ctx, b)
+	if err := w.renew(b); err != nil {
+		return err
+	}
 	var puts []ledgerclient.Put
 	for i := range b.Changes {
 		c := &b.Changes[i]
@@ -184,6 +244,7 @@ func (w *Wallet) run(ctx context.Context, b *batch) error {
 	if err := w.follow(ctx); err != nil {
 		return err
 	}
+	b.ordered = true // settle finds out whether it is
 	if err := w.settle(ctx, b); err != nil {
 		return err
 	}
@@ -215,17 +276,73 @@ func allWithdrawn(err error) bool {
 // keep the revocation from the ledger.
 func (w *Wallet) stopFirst(ctx context.Context, b *batch) {
 	var revocations []contract.Entry
+	var of []*change
 	for i := range b.Changes {
-		if b.Changes[i].Action == Revoking {
-			revocations = append(revocations, b.Changes[i].entry)
+		if c := &b.Changes[i]; c.Action == Revoking {
+			c.acks = nil
+			revocations, of = append(revocations, c.entry), append(of, c)
 		}
 	}
+	b.Told = true
 	if len(revocations) == 0 {
 		return
 	}
 	for _, k := range w.client.Keepers {
-		k.Revoke(ctx, revocations) // asked again, and its answer read, in settle
+		// What is refused, or not signed as it should be, is found again in settle,
+		// which asks once more and reads the answers.
+		acks, err := k.Revoke(ctx, revocations)
+		if err != nil {
+			b.Told = b.Told && unreachable(err) == nil
+			continue
+		}
+		for j := range acks {
+			if j < len(of) && acks[j].Verify(w.client.ID(), of[j].entry.Subject, k.Key()) == nil {
+				of[j].acks = append(of[j].acks, acks[j])
+			}
+		}
 	}
+}
+
+// tellKeepersOf tells the keepers of revocations that cannot be ordered now, unless
+// they know.
+func (w *Wallet) tellKeepersOf(ctx context.Context, b *batch) error {
+	if b.Told || !slices.ContainsFunc(b.Changes, func(c change) bool { return c.Action == Revoking }) {
+		return nil
+	}
+	w.stopFirst(ctx, b)
+	if !b.Told {
+		return nil
+	}
+	return w.writeSealed(w.journalFile(b.name), b)
+}
+
+// renew signs removals of records anew that waited for so long that no ledger
+// accepts them any more. Should what they replace be on the ledger after all, the
+// rules let only one of the two through. The other changes that go stale mean
+// nothing by then, or hold a content that the store has dropped: the ledger says so.
+func (w *Wallet) renew(b *batch) error {
+	changed := false
+	for i := range b.Changes {
+		c := &b.Changes[i]
+		t := w.threads.byID[c.entry.Subject]
+		if c.Action != RemovingRecord || c.entry.NotAfter > w.ledgerHour() || t == nil {
+			continue
+		}
+		if _, ordered := w.placed(c); ordered {
+			continue
+		}
+		_, key := w.key(t)
+		c.entry.NotBefore, c.entry.NotAfter = contract.Acceptance(w.ledgerHour())
+		if err := c.entry.Sign(w.client.ID(), key); err != nil {
+			return err
+		}
+		raw := c.entry.Marshal()
+		c.Entry, c.id, changed = raw[:], c.entry.ID(w.client.ID()), true
+	}
+	if !changed {
+		return nil
+	}
+	return w.writeSealed(w.journalFile(b.name), b)
 }
 
 // order appends the entries that are not in the log yet: of a batch that was sent
@@ -295,11 +412,7 @@ func (w *Wallet) settle(ctx context.Context, b *batch) error {
 		if c.err != nil {
 			continue
 		}
-		opening := c.id
-		if c.entry.Subject != (contract.ID{}) {
-			opening = c.entry.Subject
-		}
-		t := w.threads.byID[opening]
+		t := w.threads.byID[c.opening()]
 		if _, ordered := w.placed(c); !ordered {
 			return &ledgerclient.TamperedError{What: "answer to a submission", Err: fmt.Errorf("entry %s is not in the log", c.id)}
 		}
@@ -310,6 +423,11 @@ func (w *Wallet) settle(ctx context.Context, b *batch) error {
 				said := *c.Metadata
 				said.Version = n // another machine's version may have come between
 				if err := w.note(frame{Metadata: &metaFrame{Record: t.id, Version: n, Said: &said}}); err != nil {
+					return err
+				}
+			}
+			if n > 0 && t.keys[n-1] == nil && c.FileKey != nil {
+				if err := w.note(frame{Key: &keyFrame{Record: t.id, Version: n, Key: *c.FileKey}}); err != nil {
 					return err
 				}
 			}
@@ -358,24 +476,37 @@ func (t *thread) versionOf(l crypto.LedgerID, id contract.ID) int {
 }
 
 // finishJournal brings to an end what an interrupted run left in the journal.
-func (w *Wallet) finishJournal(ctx context.Context) error {
+// What is left tells in stuck why.
+func (w *Wallet) finishJournal(ctx context.Context) {
+	w.waiting, w.blocked, w.stuck = nil, nil, nil
 	names, err := w.journalNames()
 	if err != nil {
-		return err
+		w.blocked, w.stuck = err, err
+		return
 	}
 	for _, name := range names {
 		b, err := w.readBatch(name)
 		if err != nil {
-			return err
+			w.blocked, w.stuck = err, err
+			return
 		}
-		if err := w.run(ctx, b); err != nil {
-			return err
+		wait := w.behind
+		if w.blocked != nil && (unreachable(w.blocked) == nil || !w.overtakes(b)) {
+			wait = w.blocked
+		}
+		if wait == nil {
+			err = w.run(ctx, b)
+		} else if err = w.tellKeepersOf(ctx, b); err == nil {
+			err = wait
+		}
+		if err != nil {
+			w.keepWaiting(b, err)
+			continue
 		}
 		for i := range b.Changes {
 			w.finished = append(w.finished, Finished{Action: b.Changes[i].Action, ID: b.Changes[i].id, Err: b.Changes[i].err})
 		}
 	}
-	return nil
 }
 
 // pending lists what is in the journal.

@@ -70,6 +70,9 @@ func (w *Wallet) newLedgerFolder() error {
 	if err := w.writeFile(w.inLedger(genesisFile), w.client.Genesis()); err != nil {
 		return err
 	}
+	if err := w.keepDocuments(1); err != nil {
+		return err
+	}
 	w.state = state{V: stateVersion, CacheID: newCacheID()}
 	if err := w.writeSealed(w.inLedger(stateFile), w.state); err != nil {
 		return err
@@ -93,3 +96,26 @@ func newCacheID() string {
 func Genesis(dir string, id crypto.LedgerID) ([]byte, error) {
 	return os.ReadFile(filepath.Join(dir, ledgerFolder(id), genesisFile))
 }
+
+// On returns the same unlocked wallet with another of its ledgers open. The two must
+// not be used at the same time.
+func (w *Wallet) On(ctx context.Context, services ledgerclient.Services, id crypto.LedgerID) (*Wallet, error) {
+	s, err := ReadSettings(w.dir)
+	if err != nil {
+		return nil, err
+	}
+	client, err := connect(ctx, w.dir, s, services, id)
+	if err != nil {
+		return nil, err
+	}
+	client.Now = w.now
+	o := &Wallet{
+		dir: w.dir, profile: w.profile, folder: ledgerFolder(client.ID()), settings: s, client: client, now: w.now, wait: w.wait,
+		root: w.root, identity: w.identity, self: w.self, local: w.local, tagger: w.root.Tagger(client.ID()),
+		threads: newThreads(),
+	}
+	return o, o.readState()
+}
+
+// LedgerName is the name that the open ledger gives itself.
+func (w *Wallet) LedgerName() string { return w.client.Config().Name }

@@ -26,8 +26,10 @@ type Record struct {
 	SHA256   crypto.Hash
 	Version  int // from 1
 	Added    contract.Hour
-	Missing  bool  // its description cannot be had; only ID and Version are known
-	Damaged  error // Missing because what the store holds is not what was signed; nil if it holds nothing
+	Pending  Action    // what was signed and waits; "" if nothing does
+	Missing  bool      // its description cannot be had; only ID and Version are known
+	Damaged  error     // Missing because what the store holds is not what was signed, or cannot be reached; nil if it holds nothing
+	AsOf     time.Time // when the ledger was followed last, if it is out of reach; otherwise zero
 }
 
 // Source is a file to be added.
@@ -73,7 +75,9 @@ func checkTitle(t string) (string, error) {
 }
 
 // AddRecord encrypts a file for its owner and enters it on the ledger. Bytes that
-// an existing record has in its newest version yield that record, and true.
+// an existing record has in its newest version yield that record, and true. The
+// ledger and the store must be within reach: a content that waited for its entry
+// would be dropped by the store.
 func (w *Wallet) AddRecord(ctx context.Context, src Source, d Describe, progress func(done int64)) (rec Record, existing bool, err error) {
 	if err := d.check(); err != nil {
 		return Record{}, false, err
@@ -81,6 +85,9 @@ func (w *Wallet) AddRecord(ctx context.Context, src Source, d Describe, progress
 	err = w.with(ctx, func() error {
 		if err := w.describeAll(ctx); err != nil {
 			return err
+		}
+		if w.away != nil { // what is there already could be doubled
+			return w.away
 		}
 		sum, err := w.knownBytes(&src)
 		if err != nil {
@@ -112,6 +119,9 @@ func (w *Wallet) UpdateRecord(ctx context.Context, id string, src Source, d Desc
 	err = w.with(ctx, func() error {
 		t, err := w.ownRecord(id)
 		if err != nil {
+			return err
+		}
+		if err := w.needLedger(); err != nil {
 			return err
 		}
 		old, err := t.newest()
@@ -166,7 +176,8 @@ func (w *Wallet) putVersion(ctx context.Context, t *thread, src Source, m metada
 		return Record{}, false, err
 	}
 	defer upload.Abort()
-	c, err := encryptContent(ctx, upload, src, w.self.Public(), progress)
+	var kept fileKey
+	c, err := encryptContent(ctx, upload, src, keepKey{crypto.RecordRecipient(w.self.Public()), &kept}, progress)
 	if err != nil {
 		return Record{}, false, err
 	}
@@ -199,10 +210,11 @@ func (w *Wallet) putVersion(ctx context.Context, t *thread, src Source, m metada
 	}
 	ch := w.newChange(action, e, pkg.Marshal(), journalPut{
 		Part: ledgerclient.PartMetadata, Locators: []locator{locator(seed.Locator(id, byte(ledgerclient.PartMetadata)))}, Blob: blob})
-	ch.Metadata = &m
+	ch.Metadata, ch.FileKey = &m, &kept
 	changes := []change{ch}
-	if err := w.carryOut(ctx, changes); err != nil {
-		return Record{}, false, err
+	waits := w.carryOut(ctx, changes)
+	if waits != nil && !isPending(waits) {
+		return Record{}, false, waits
 	}
 	if err := changes[0].err; err != nil {
 		return Record{}, false, err
@@ -210,7 +222,10 @@ func (w *Wallet) putVersion(ctx context.Context, t *thread, src Source, m metada
 	if t == nil {
 		t = w.threads.byID[id]
 	}
-	return t.record(), false, nil
+	if t == nil {
+		return w.pendingRecord(&changes[0]), false, waits
+	}
+	return w.record(t), false, waits
 }
 
 func (w *Wallet) sealContext(part ledgerclient.Part, author crypto.PubKey) crypto.SealContext {
@@ -220,7 +235,8 @@ func (w *Wallet) sealContext(part ledgerclient.Part, author crypto.PubKey) crypt
 // ledgerHour is the hour at which the ledger would judge an entry now.
 func (w *Wallet) ledgerHour() contract.Hour { return max(w.hour(), w.state.Pin.Hour) }
 
-// Records lists the records that were not removed, oldest first.
+// Records lists the records that were not removed, oldest first; at the end those
+// that wait to get on the ledger.
 func (w *Wallet) Records(ctx context.Context) ([]Record, error) {
 	var out []Record
 	err := w.with(ctx, func() error {
@@ -229,8 +245,11 @@ func (w *Wallet) Records(ctx context.Context) ([]Record, error) {
 		}
 		for _, t := range w.threads.list {
 			if t.role == ownRecord && t.state.Status == contract.StatusOpen {
-				out = append(out, t.record())
+				out = append(out, w.record(t))
 			}
+		}
+		for _, c := range w.notOrdered(AddingRecord) {
+			out = append(out, w.pendingRecord(c))
 		}
 		return nil
 	})
@@ -314,9 +333,12 @@ func (w *Wallet) RemoveRecord(ctx context.Context, id string) (rec Record, remov
 		if err := w.describe(ctx, t); err != nil {
 			return err
 		}
-		rec = t.record()
+		rec = w.record(t)
 		if t.state.Status == contract.StatusClosed {
 			return nil
+		}
+		if rec.Pending == RemovingRecord {
+			return &PendingError{Err: w.stuck}
 		}
 		_, key := w.key(t)
 		nonce := crypto.NewNonce()
@@ -327,11 +349,13 @@ func (w *Wallet) RemoveRecord(ctx context.Context, id string) (rec Record, remov
 			return err
 		}
 		changes := []change{w.newChange(RemovingRecord, e, nil)}
-		if err := w.carryOut(ctx, changes); err != nil {
-			return err
+		waits := w.carryOut(ctx, changes)
+		if waits != nil && !isPending(waits) {
+			return waits
 		}
+		rec = w.record(t)
 		removed = changes[0].err == nil
-		return changes[0].err
+		return errors.Join(waits, changes[0].err)
 	})
 	return rec, removed, err
 }
@@ -365,6 +389,12 @@ func (w *Wallet) find(r role, query, what string) (*thread, error) {
 	}
 	switch len(hits) {
 	case 0:
+		if r == ownRecord && w.findPending(AddingRecord, query) != nil || r == ownGrant && w.findPending(Granting, query) != nil {
+			return nil, &PendingError{Err: w.stuck}
+		}
+		if w.behind != nil {
+			return nil, w.behind // it may be there by now
+		}
 		return nil, &NotFoundError{What: what, Query: query}
 	case 1:
 		return hits[0], nil
@@ -390,12 +420,23 @@ func (t *thread) newest() (*metadata, error) {
 
 func (t *thread) record() Record { return t.version(len(t.versions) - 1) }
 
+// record is t.record with what waits.
+func (w *Wallet) record(t *thread) Record {
+	r := t.record()
+	r.Pending, r.AsOf = w.pendingAction(t.id), w.asOf()
+	return r
+}
+
 func (t *thread) version(i int) Record {
 	m := t.versions[i]
 	if m == nil {
 		return Record{ID: t.id, Version: i + 1, Category: Other, Missing: true, Damaged: t.damaged}
 	}
-	return Record{ID: t.id, Title: m.Title, Category: m.Category, Date: m.Date, File: m.File, Size: m.Size, SHA256: m.SHA256, Version: m.Version, Added: m.Added}
+	return m.record(t.id)
+}
+
+func (m *metadata) record(id contract.ID) Record {
+	return Record{ID: id, Title: m.Title, Category: m.Category, Date: m.Date, File: m.File, Size: m.Size, SHA256: m.SHA256, Version: m.Version, Added: m.Added}
 }
 
 // describe reads the descriptions of versions that another machine wrote, or that
@@ -408,6 +449,7 @@ func (w *Wallet) describe(ctx context.Context, t *thread) error {
 			entries = append(entries, f.Entry)
 		}
 	}
+	t.damaged = nil
 	for i := range t.versions {
 		if t.versions[i] != nil {
 			continue
@@ -419,8 +461,11 @@ func (w *Wallet) describe(ctx context.Context, t *thread) error {
 		}
 		id := e.ID(w.client.ID())
 		raw, err := w.readBlob(ctx, seed.Locator(id, byte(ledgerclient.PartMetadata)), "metadata", id)
-		var missing *MissingError
-		if errors.As(err, &missing) {
+		if isMissing(err) {
+			continue
+		}
+		if w.doWithout(err) {
+			t.damaged = err
 			continue
 		}
 		if err != nil {

@@ -222,7 +222,7 @@ func (w *Wallet) restore(ctx context.Context, r RestoreRequest) (Restored, error
 	if err := w.save(); err != nil {
 		return out, err
 	}
-	if w.stuck = w.finishJournal(ctx); w.stuck != nil { // a revocation of an earlier try
+	if w.finishJournal(ctx); w.stuck != nil { // a revocation of an earlier try
 		return out, w.stuck
 	}
 	if err := w.readAll(ctx, r.Progress); err != nil {
@@ -273,6 +273,9 @@ func (w *Wallet) readAll(ctx context.Context, progress func(RestoreStep, uint64,
 			err = w.tryTerms(ctx, t)
 		case t.state.Status == contract.StatusOpen:
 			err = w.describe(ctx, t)
+		}
+		if err == nil {
+			err = w.away // what cannot be reached now is not lost
 		}
 		if err != nil {
 			return err

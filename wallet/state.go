@@ -15,6 +15,7 @@ import (
 type state struct {
 	V        int              `json:"v"`
 	Pin      ledgerclient.Pin `json:"pin"`
+	Seen     int64            `json:"seen"`              // Unix time of when Pin was the newest head, to ten minutes
 	Looked   uint64           `json:"looked"`            // log size when `status` last showed what was opened
 	Refused  map[string]int   `json:"refused,omitempty"` // refused attempts that `status` has shown, by consent
 	Verified verified         `json:"verified"`          // the part of the log whose signatures were all checked

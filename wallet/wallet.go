@@ -20,6 +20,7 @@ type Options struct {
 	Dir      string                // the profile's folder; see ProfileDir
 	Keyring  keyring.Store         // where its key is
 	Services ledgerclient.Services // one of its ledgers, with store and keepers
+	Ledger   crypto.LedgerID       // which one that must be; zero means any that the wallet is on, and the default if it is out of reach
 	Now      func() time.Time      // the clock; nil means time.Now
 	Wait     time.Duration         // how long to wait for another process that uses the wallet; 0 means 30 s
 	Profile  string                // what the person calls the profile; kept sealed, for listing
@@ -51,8 +52,12 @@ type Wallet struct {
 	threads   threads
 	frames    []frame // not yet in the cache file
 	head      ledgerclient.Head
+	behind    error    // why the ledger could not be followed; nil if it was
+	away      error    // behind, or why another service could not be asked
+	waiting   []*batch // what is left in the journal, oldest first
+	blocked   error    // why nothing new can be begun at once; nil if it can
+	stuck     error    // why something is left in the journal
 	finished  []Finished
-	stuck     error             // why the journal could not be finished
 	watch     func(done uint64) // told how many entries were read, while the ledger is followed; nil is nobody
 }
 
@@ -127,18 +132,16 @@ func (w *Wallet) writeNew() (err error) {
 }
 
 // Open unlocks the wallet in opt.Dir with the ledger of opt.Services, which must be
-// one that the wallet is on.
+// one that the wallet is on. It may be out of reach: then the wallet shows what it
+// verified last, and what is signed waits in the journal.
 func Open(ctx context.Context, opt Options) (*Wallet, error) {
 	s, err := ReadSettings(opt.Dir)
 	if err != nil {
 		return nil, err
 	}
-	client, err := ledgerclient.Connect(ctx, opt.Services, crypto.LedgerID{})
+	client, err := connect(ctx, opt.Dir, s, opt.Services, opt.Ledger)
 	if err != nil {
 		return nil, err
-	}
-	if _, ok := s.Ledger(client.ID()); !ok {
-		return nil, &ledgerclient.ForeignLedgerError{Want: s.Default, Got: client.ID()}
 	}
 	entropy, err := readKey(ctx, opt, s)
 	if err != nil {
@@ -217,7 +220,8 @@ func (w *Wallet) Stuck() error { return w.stuck }
 
 // with runs f with the wallet's lock, on the newest state: what other processes
 // wrote is read, interrupted changes are finished, and the ledger is followed to
-// its head. State that f changed is written before the lock is given up.
+// its head, or is behind if the ledger is out of reach. State that f changed is
+// written before the lock is given up.
 func (w *Wallet) with(ctx context.Context, f func() error) (err error) {
 	if w.held {
 		return f()
@@ -235,12 +239,16 @@ func (w *Wallet) with(ctx context.Context, f func() error) (err error) {
 	if w.book.Profile == "" && w.profile != "" {
 		w.book.Profile, w.bookDirty = w.profile, true
 	}
-	if err := w.follow(ctx); err != nil {
+	if err := w.follow(ctx); unreachable(err) != nil {
+		w.stayBehind(err)
+	} else if err != nil {
 		return err
+	} else {
+		w.caughtUp()
 	}
 	// What cannot be finished now does not keep anybody from looking; carryOut
 	// refuses to begin anything behind it.
-	w.stuck = w.finishJournal(ctx)
+	w.finishJournal(ctx)
 	if err := w.lookAtNews(ctx); err != nil {
 		return err
 	}
@@ -249,12 +257,11 @@ func (w *Wallet) with(ctx context.Context, f func() error) (err error) {
 
 // lookAtNews takes up what another machine with the same key wrote into the book.
 func (w *Wallet) lookAtNews(ctx context.Context) error {
-	if !w.state.News {
+	if !w.state.News || w.away != nil {
 		return nil
 	}
 	err := errors.Join(w.describeAll(ctx), w.readPages(ctx))
-	var away *ledgerclient.UnreachableError
-	if errors.As(err, &away) {
+	if w.doWithout(err) || w.away != nil {
 		return nil // next time
 	}
 	if err == nil {

@@ -179,6 +179,15 @@ func (p *place) reach(at wallet.Place) string {
 	return filepath.Join(p.home, at.At)
 }
 
+// on is the place with another of the wallet's ledgers.
+func (p place) on(at wallet.Place) place {
+	p.ledger, p.id, p.given = p.reach(at), at.ID, false
+	return p
+}
+
+// ledgerNamed tells whether flag or environment name a ledger.
+func (a *app) ledgerNamed() bool { return a.flags.ledger != "" || a.env(envLedger) != "" }
+
 // joined finds the ledger of the wallet that somebody names by where it is, by its
 // name, or by the beginning of its id.
 func (p *place) joined(named string) (found wallet.Place, ok bool, err error) {
@@ -334,7 +343,36 @@ type ledger struct {
 	// not checked again. It returns the head and how many signatures it checked.
 	verify func(ctx context.Context, size uint64, root crypto.Hash, progress func(done, total uint64)) (uint64, crypto.Hash, uint64, error)
 	close  func() error
+	props  ledgerclient.Properties // known without reaching it
+	away   error                   // why it cannot be reached; nil if it can
 }
+
+// ledgerAt is a ledger that was not opened.
+func ledgerAt(at string) *ledger {
+	return &ledger{close: func() error { return nil }, props: ledgerclient.Properties{Gate: ledgerclient.Advisory, Reach: at, Clock: "local", Finality: ledgerclient.Immediate}}
+}
+
+// outOfReach makes of a ledger that does not answer what the wallet in dir verified
+// of it last. Its store and keepers are asked all the same, if it has any.
+func (l *ledger) outOfReach(dir string, id crypto.LedgerID, why error) error {
+	props := l.props
+	if l.Ledger != nil {
+		props = l.Ledger.Properties()
+	}
+	known, err := wallet.OutOfReach(dir, id, props, why)
+	if err != nil {
+		return err
+	}
+	if l.Store != nil {
+		known.Store, known.Keepers = l.Store, l.Keepers
+	}
+	l.Services, l.away, l.verify = known, why, nil
+	return nil
+}
+
+// isNoLedger tells whether a folder holds no ledger, such as that of a disk which
+// is not plugged in.
+func isNoLedger(err error) bool { return is[*embedded.NoLedgerError](err) }
 
 func (a *app) openLedger(dir string) (*ledger, error) {
 	f, err := embedded.Open(dir, embedded.Options{Clock: a.now, AcceptClock: a.flags.acceptClock})

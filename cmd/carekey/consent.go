@@ -97,13 +97,13 @@ func (a *app) showConsent(c wallet.Consent, code crypto.ShareCode) error {
 	if c.NotBefore != 0 {
 		from = both(c.NotBefore)
 	}
-	status := string(c.Status)
+	status := statusText(c)
 	if c.Revoked != 0 {
 		status += ", " + both(c.Revoked)
 	}
 	a.print("%s", strings.TrimSuffix(rows("", [2]string{"consent", c.ID.String()}, [2]string{"to", ui.Clean(person(c.To, c.Address))}, [2]string{"may open", strings.Join(records, "\n")},
 		[2]string{"for", c.Purpose.Word()}, [2]string{"from", from}, [2]string{"until", both(c.NotAfter)}, [2]string{"status", status},
-		[2]string{"granted", both(c.Granted)}, [2]string{"opened", openedText(c.Openings, both(c.LastOpened))}, [2]string{"share code", a.codeText(code)}), "\n"))
+		[2]string{"granted", grantedText(c)}, [2]string{"opened", openedText(c.Openings, both(c.LastOpened))}, [2]string{"share code", a.codeText(code)}), "\n"))
 	if c.Status == wallet.StatusActive || c.Status == wallet.StatusUpcoming {
 		a.next("to end it: carekey revoke %s", short(c.ID))
 	}
@@ -191,4 +191,12 @@ func checkText(c wallet.Check, consent *wallet.Consent) string {
 		return "it was given for the newest version of the record"
 	}
 	return c.Name
+}
+
+// grantedText is when a consent came onto the ledger.
+func grantedText(c wallet.Consent) string {
+	if c.Granted == 0 {
+		return "signed, and not on the ledger yet"
+	}
+	return both(c.Granted)
 }

@@ -22,11 +22,41 @@ func (a *app) examineLedger(ctx context.Context, e *exam) []finding {
 		return []finding{failed("ledger", err)}
 	}
 	e.ledger = l
-	return []finding{
-		good("ledger", fmt.Sprintf("opens, and its head verifies: %s", e.place.ledger)),
-		a.examineClock(ctx, l),
-		examineGate(l),
+	out := []finding{a.examineReach(e.place, l)}
+	if l.away == nil {
+		out = append(out, a.examineClock(ctx, l))
 	}
+	return append(append(out, examineGate(l)), a.examineOthers(ctx, e.place)...)
+}
+
+// examineReach is about a ledger that was opened.
+func (a *app) examineReach(p place, l *ledger) finding {
+	if l.away == nil {
+		return good("ledger", fmt.Sprintf("opens, and its head verifies: %s", p.ledger))
+	}
+	f := explain(l.away)
+	return finding{"ledger", false, broken, f.Code, f.Message + ": other commands show what was verified last, and what you sign waits", f.Hint, f.Exit}
+}
+
+// examineOthers looks at the wallet's other ledgers.
+func (a *app) examineOthers(ctx context.Context, p place) []finding {
+	var out []finding
+	if p.settings == nil {
+		return nil
+	}
+	for _, at := range p.settings.Ledgers {
+		if at.ID == p.id || p.reach(at) == p.ledger {
+			continue
+		}
+		l, err := a.openForDoctor(ctx, p.on(at))
+		if err != nil {
+			out = append(out, failed("ledger", err))
+			continue
+		}
+		out = append(out, a.examineReach(p.on(at), l))
+		l.close()
+	}
+	return out
 }
 
 func (a *app) openForDoctor(ctx context.Context, p place) (*ledger, error) {
@@ -35,7 +65,13 @@ func (a *app) openForDoctor(ctx context.Context, p place) (*ledger, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, err := lastHour(ctx, l.Services); err != nil {
+		if l.away != nil {
+			return l, nil
+		}
+		if _, err = lastHour(ctx, l.Services); isAway(err) {
+			err = l.outOfReach(p.dir, p.id, err)
+		}
+		if err != nil {
 			l.close()
 			return nil, err
 		}

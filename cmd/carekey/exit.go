@@ -155,6 +155,17 @@ func explain(err error) failure {
 		f.Hint = strings.TrimSpace(f.Hint + "\nProof that others can check is in " + e.File + "; they need no wallet for it:\ncarekey ledger evidence FILE")
 		return f
 	}
+	if e, ok := errors.AsType[*syncError](err); ok {
+		f := explain(e.err)
+		if f.Exit == exitUnreachable {
+			f.Hint = "what waits goes out by itself with any later command that reaches the ledger"
+		}
+		return f
+	}
+	if e, ok := errors.AsType[*wallet.PendingError](err); ok {
+		return failure{"pending", "signed, but it waits in your wallet: " + explain(e.Err).Message,
+			"it goes out by itself, once, with the next command that reaches the ledger; to try now: carekey sync", exitUnreachable}
+	}
 	if p, ok := errors.AsType[*wallet.PartlyError](err); ok {
 		f := explain(p.First)
 		return failure{"partly-done", fmt.Sprintf("%d done, %d failed; the first: %s", p.Done, p.Failed, f.Message), f.Hint, exitPartly}
@@ -458,6 +469,9 @@ func explainVerification(err error) (failure, bool) {
 	const do = "do not rely on this ledger until you know why; carekey ledger verify looks at all of it"
 	// No answer is no verdict, whatever kept the answer away.
 	if e, ok := errors.AsType[*ledgerclient.UnreachableError](err); ok {
+		if isNoLedger(e) { // a folder that is not there: say how to name its new place
+			return explainLedger(e)
+		}
 		return failure{e.Service + "-unreachable", "the " + e.Service + " cannot be reached: " + system(e.Err), "try again later", exitUnreachable}, true
 	}
 	if e, ok := errors.AsType[*ledgerclient.ForeignLedgerError](err); ok {

@@ -81,10 +81,13 @@ func (a *app) grant(ctx context.Context, w *wallet.Wallet, f grantFlags) error {
 		return err
 	}
 	c, code, err := w.Grant(ctx, plan)
-	if err != nil {
+	if err != nil && !is[*wallet.PendingError](err) {
 		return err
 	}
-	return a.granted(plan, c, code)
+	if perr := a.granted(plan, c, code); perr != nil {
+		return perr
+	}
+	return err // the code holds all the same
 }
 
 // grantRequest reads the flags, and asks for what is missing.
@@ -216,7 +219,13 @@ func (a *app) granted(plan *wallet.GrantPlan, c wallet.Consent, code crypto.Shar
 			From     string        `json:"from,omitempty"`
 			Gate     string        `json:"gate"`
 			Warnings []string      `json:"warnings,omitempty"`
-		}{c.ID.String(), code.String(), stamp(c.NotAfter), list(c.Records, versionOf), c.To, c.Purpose.Word(), stamp(c.NotBefore), string(plan.Gate), warnings})
+			Pending  string        `json:"pending,omitempty"` // signed, and waits
+		}{c.ID.String(), code.String(), stamp(c.NotAfter), list(c.Records, versionOf), c.To, c.Purpose.Word(), stamp(c.NotBefore), string(plan.Gate), warnings, string(c.Pending)})
+	}
+	if c.Pending != "" {
+		a.say("Signed: consent %s. It waits in your wallet. Its share code is good from when it is on the ledger;\nsend it to %s, it is not secret.", short(c.ID), c.To)
+		a.data("%s", a.codeText(code))
+		return nil
 	}
 	a.say("Given: consent %s. Send the share code to %s; it is not secret.", short(c.ID), c.To)
 	a.data("%s", a.codeText(code))

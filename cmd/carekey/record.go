@@ -147,10 +147,13 @@ func (a *app) putRecord(cmd *cobra.Command, id, path string, d wallet.Describe) 
 		if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err != nil {
+		if err != nil && !is[*wallet.PendingError](err) {
 			return err
 		}
-		return a.put(r, existing, id != "")
+		if perr := a.put(r, existing, id != ""); perr != nil {
+			return perr
+		}
+		return err
 	})
 }
 
@@ -163,13 +166,18 @@ func (a *app) put(r wallet.Record, existing, update bool) error {
 			ID       string `json:"id"`
 			SHA256   string `json:"sha256"`
 			Existing bool   `json:"existing"`
-		}{r.ID.String(), r.SHA256.String(), existing})
+			Pending  string `json:"pending,omitempty"` // signed, and waits
+		}{r.ID.String(), r.SHA256.String(), existing, string(r.Pending)})
 	}
 	switch {
 	case existing && update:
 		a.say("Nothing changed: these are the bytes of version %d.", r.Version)
 	case existing:
 		a.say("You have these bytes already, as %s.", quoted(r.Title))
+	case r.Pending != "":
+		a.say("%s: encrypted and signed; its entry is not known to be on the ledger yet (%s, %s).", quoted(r.Title), r.Category, bytesText(r.Size))
+		a.print("%s", r.ID)
+		return nil
 	default:
 		a.say("%s, version %d: encrypted, and on the ledger (%s, %s).", quoted(r.Title), r.Version, r.Category, bytesText(r.Size))
 	}
@@ -202,7 +210,7 @@ func (a *app) listRecords(ctx context.Context, w *wallet.Wallet) error {
 			t.Add(short(r.ID), lost(r.Damaged), "", fmt.Sprint(r.Version))
 			continue
 		}
-		t.Add(short(r.ID), r.Title, string(r.Category), fmt.Sprint(r.Version), r.Date, bytesText(r.Size), day(r.Added))
+		t.Add(short(r.ID), r.Title, string(r.Category), fmt.Sprint(r.Version), r.Date, bytesText(r.Size), addedText(r))
 	}
 	return a.table(t)
 }
@@ -325,6 +333,9 @@ func (a *app) removeRecord(ctx context.Context, w *wallet.Wallet, id string) err
 			return err
 		}
 		if r, _, err = w.RemoveRecord(ctx, r.ID.String()); err != nil {
+			if is[*wallet.PendingError](err) && a.flags.json {
+				return errors.Join(a.printJSON([]recordJSON{recordOf(r)}), err)
+			}
 			return err
 		}
 	}
@@ -339,4 +350,17 @@ func (a *app) removeRecord(ctx context.Context, w *wallet.Wallet, id string) err
 	}
 	a.say("%s was withdrawn on the ledger, and its content erased from the store.", quoted(r.Title))
 	return nil
+}
+
+// addedText is when a record's newest version was added, and what waits.
+func addedText(r wallet.Record) string {
+	switch r.Pending {
+	case wallet.AddingRecord:
+		return "pending: not on the ledger yet"
+	case wallet.UpdatingRecord:
+		return day(r.Added) + ", a new version waits"
+	case wallet.RemovingRecord:
+		return day(r.Added) + ", its removal waits"
+	}
+	return day(r.Added)
 }

@@ -59,11 +59,22 @@ type recordJSON struct {
 	Missing  bool   `json:"missing,omitempty"` // its description cannot be had
 	Damaged  string `json:"damaged,omitempty"` // error code: what the store holds is not what was signed
 	Removed  bool   `json:"removed,omitempty"`
+	Pending  string `json:"pending,omitempty"` // what was signed and waits
+	AsOf     string `json:"asOf,omitempty"`    // the ledger is out of reach: when it was followed last
 }
 
 func recordOf(r wallet.Record) recordJSON {
 	return recordJSON{ID: r.ID.String(), Title: r.Title, Category: string(r.Category), Version: r.Version, Date: r.Date, File: r.File,
-		Size: r.Size, SHA256: r.SHA256.String(), Added: stamp(r.Added), Missing: r.Missing, Damaged: lostCode(r.Damaged)}
+		Size: r.Size, SHA256: r.SHA256.String(), Added: stamp(r.Added), Missing: r.Missing, Damaged: lostCode(r.Damaged),
+		Pending: string(r.Pending), AsOf: instant(r.AsOf)}
+}
+
+// instant is a time in JSON; "" for the zero time.
+func instant(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
 }
 
 // versionJSON is a record version in a consent.
@@ -94,12 +105,15 @@ type consentJSON struct {
 	LastOpened string        `json:"lastOpened,omitempty"`
 	Missing    bool          `json:"missing,omitempty"` // its terms cannot be had
 	Damaged    string        `json:"damaged,omitempty"` // error code: what the store holds is not what was signed
+	Pending    string        `json:"pending,omitempty"` // what was signed and waits: grant or revoke
+	AsOf       string        `json:"asOf,omitempty"`    // the ledger is out of reach: when it was followed last
 }
 
 func consentOf(c wallet.Consent) consentJSON {
 	return consentJSON{Consent: c.ID.String(), To: who(c.To, c.Address), Address: addressText(c.Address), Records: list(c.Records, versionOf),
 		Purpose: c.Purpose.Word(), From: stamp(c.NotBefore), Until: stamp(c.NotAfter), Status: string(c.Status), Granted: stamp(c.Granted),
-		Revoked: stamp(c.Revoked), Openings: c.Openings, LastOpened: stamp(c.LastOpened), Missing: c.Missing, Damaged: lostCode(c.Damaged)}
+		Revoked: stamp(c.Revoked), Openings: c.Openings, LastOpened: stamp(c.LastOpened), Missing: c.Missing, Damaged: lostCode(c.Damaged),
+		Pending: string(c.Pending), AsOf: instant(c.AsOf)}
 }
 
 type receivedJSON struct {
@@ -117,13 +131,15 @@ type receivedJSON struct {
 	Address     string        `json:"address"`
 	Missing     bool          `json:"missing,omitempty"` // its terms cannot be had
 	Damaged     string        `json:"damaged,omitempty"` // error code: what the store holds is not what was signed
+	AsOf        string        `json:"asOf,omitempty"`    // the ledger is out of reach: when it was followed last
 }
 
 func receivedOf(r wallet.Received) receivedJSON {
 	return receivedJSON{Consent: r.Consent.String(), From: who(r.From, r.Address), Known: r.From != "",
 		Titles: list(r.Records, func(c wallet.ConsentRecord) string { return c.Title }), Records: list(r.Records, versionOf),
 		Purpose: r.Purpose.Word(), Begins: stamp(r.NotBefore), Until: stamp(r.NotAfter), Status: string(r.Status), Fetched: r.Fetched > 0,
-		LastFetched: stamp(r.LastFetched), Address: addressText(r.Address), Missing: r.Missing, Damaged: lostCode(r.Damaged)}
+		LastFetched: stamp(r.LastFetched), Address: addressText(r.Address), Missing: r.Missing, Damaged: lostCode(r.Damaged),
+		AsOf: instant(r.AsOf)}
 }
 
 type eventJSON struct {
@@ -293,6 +309,9 @@ func (a *app) data(format string, args ...any) {
 // lost says why a payload cannot be shown: damaged is why what the store holds is
 // not what was signed, nil if it holds nothing.
 func lost(damaged error) string {
+	if is[*ledgerclient.UnreachableError](damaged) {
+		return "(out of reach)"
+	}
 	if damaged != nil {
 		return "(TAMPERED WITH in the store)"
 	}

@@ -91,7 +91,8 @@ type revocationJSON struct {
 	LastOpened string        `json:"lastOpened,omitempty"`
 	To         string        `json:"to"`
 	Revoked    string        `json:"revoked"`
-	Already    bool          `json:"already"` // it was revoked before
+	Already    bool          `json:"already"`           // it was revoked before
+	Pending    string        `json:"pending,omitempty"` // signed, and waits
 }
 
 type ackJSON struct {
@@ -103,7 +104,7 @@ type ackJSON struct {
 func revocationOf(r wallet.Revocation) revocationJSON {
 	c := r.Consent
 	j := revocationJSON{Consent: c.ID.String(), Status: string(c.Status), Openings: c.Openings, LastOpened: stamp(c.LastOpened),
-		To: who(c.To, c.Address), Revoked: stamp(c.Revoked), Already: r.Already,
+		To: who(c.To, c.Address), Revoked: stamp(c.Revoked), Already: r.Already, Pending: string(c.Pending),
 		Acks:   list(r.Acks, func(k wallet.Acknowledged) ackJSON { return ackJSON{k.Keeper, k.End.String(), stamp(k.Hour)} }),
 		Opened: list(c.Known(), versionOf), Unopened: list([]wallet.ConsentRecord(nil), versionOf)}
 	if c.Openings == 0 {
@@ -124,6 +125,11 @@ func (a *app) revoked(w *wallet.Wallet, rs []wallet.Revocation) error {
 	}
 	if _, p := w.Ledger(); p.Gate == ledgerclient.Advisory {
 		a.say("\ngate: advisory. A recipient who can read the ledger's folder may have opened more than this.")
+	}
+	for _, r := range rs {
+		if r.Consent.Pending != "" {
+			return nil // the error says what comes next
+		}
 	}
 	a.next("carekey audit")
 	return nil
@@ -158,6 +164,13 @@ func revocationText(r wallet.Revocation) string {
 	if c.Missing {
 		exposure = [2]string{"concerns", lost(c.Damaged)}
 	}
-	return fmt.Sprintf("%s: consent %s to %s, on the ledger since %s\n", head, short(c.ID), name, day(c.Revoked)) +
+	where := "consent " + short(c.ID) + " to " + name + ", on the ledger since " + day(c.Revoked)
+	if c.Revoked == 0 {
+		head, where = "Signed", "the revocation of consent "+short(c.ID)+" to "+name+", NOT on the ledger yet"
+		if r.Already {
+			head = "Signed before"
+		}
+	}
+	return head + ": " + where + "\n" +
 		rows("  ", [2]string{"acknowledged", strings.Join(acks, "\n")}, exposure)
 }

@@ -7,8 +7,12 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
@@ -47,7 +51,7 @@ func (a *app) withLedger(cmd *cobra.Command, want access, f func(ctx context.Con
 		return err
 	}
 	defer func() { l.close() }()
-	if want == writes {
+	if want == writes && l.away == nil {
 		asked := a.flags.acceptClock
 		if err := a.checkClock(ctx, l); err != nil {
 			return err
@@ -59,9 +63,16 @@ func (a *app) withLedger(cmd *cobra.Command, want access, f func(ctx context.Con
 			}
 		}
 	}
-	before, err := length(ctx, l.Services)
-	if err != nil {
-		return err
+	var before uint64
+	if l.away == nil {
+		if before, err = length(ctx, l.Services); err != nil && !isAway(err) {
+			return err
+		}
+		if err != nil { // it was there a moment ago: nobody waits for it a second time
+			if err := l.outOfReach(p.dir, p.id, err); err != nil {
+				return err
+			}
+		}
 	}
 	w, err := wallet.Open(ctx, wallet.Options{Dir: p.dir, Keyring: key, Services: l.Services, Now: a.now})
 	if err != nil {
@@ -69,31 +80,58 @@ func (a *app) withLedger(cmd *cobra.Command, want access, f func(ctx context.Con
 	}
 	err = f(ctx, w, l)
 	a.tellFinished(w)
-	if errors.Is(err, context.Canceled) && want == writes {
+	if since, away := w.OutOfReach(); away != nil && err == nil {
+		a.tellAway(since, away)
+	}
+	if l.away == nil && errors.Is(err, context.Canceled) && want == writes {
 		if after, lerr := length(context.WithoutCancel(ctx), l.Services); lerr != nil || after != before {
 			err = &enteredError{err}
 		}
 	}
-	if stuck := w.Stuck(); stuck != nil {
-		if err == nil {
+	if stuck := w.Stuck(); stuck != nil && !is[*syncError](err) {
+		if err == nil && is[*ledgerclient.UnreachableError](stuck) {
+			a.say("What you signed before still waits, and goes out by itself: carekey sync tells.")
+		} else if err == nil {
 			a.say("A change that was signed still waits: %s.\nEvery carekey command tries again to finish it.", explain(stuck).Message)
-		} else if errors.Is(err, stuck) {
+		} else if errors.Is(err, stuck) && !is[*wallet.PendingError](err) {
 			err = &keptError{err}
 		}
 	}
 	return err
 }
 
+// tellAway says that what is shown may not be the newest.
+func (a *app) tellAway(since time.Time, away error) {
+	if since.IsZero() {
+		a.say("%s, and this wallet has never followed it.", sentence(explain(away).Message))
+		return
+	}
+	a.say("%s: showing what was verified at %s.", sentence(explain(away).Message), since.Local().Format(dayLayout))
+}
+
+// sentence begins with a capital letter.
+func sentence(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(r)) + s[n:]
+}
+
 // openPinned opens the ledger that is meant, which must be one of the wallet's.
+// One that is out of reach is opened as what the wallet verified of it last.
 // Another one is a mistake of who named it, or, in the place where the wallet's own
 // should be, an attack.
 func (a *app) openPinned(ctx context.Context, p place) (*ledger, error) {
 	l, err := a.openLedger(p.ledger)
+	if isAway(err) && p.id != (crypto.LedgerID{}) {
+		l = ledgerAt(p.ledger)
+		return l, l.outOfReach(p.dir, p.id, err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	c, err := ledgerclient.Connect(ctx, l.Services, p.id)
-	if err == nil {
+	if isAway(err) && p.id != (crypto.LedgerID{}) {
+		err = l.outOfReach(p.dir, p.id, err)
+	} else if err == nil {
 		if _, ok := p.settings.Ledger(c.ID()); !ok {
 			err = &ledgerclient.ForeignLedgerError{Want: p.settings.Default, Got: c.ID()}
 		}

@@ -76,12 +76,11 @@ func (a *app) status(w *wallet.Wallet, s wallet.Summary) error {
 			return err
 		}
 	}
-	for _, p := range s.Pending {
-		why := "on its way"
-		if p.Err != nil {
-			why = explain(p.Err).Message
+	if len(s.Pending) > 0 {
+		a.print("\nSigned, and not sent yet:")
+		for _, p := range s.Pending {
+			a.print("  %s", pendingText(p))
 		}
-		a.print("\nWaiting: %s %s: %s", p.Action, short(p.ID), why)
 	}
 	switch {
 	case len(s.Accesses) > 0:
@@ -105,7 +104,22 @@ func (a *app) consentTable(cs []wallet.Consent) error {
 		if c.Missing {
 			records = lost(c.Damaged)
 		}
-		t.Add(short(c.ID), person(c.To, c.Address), records, c.Purpose.Word(), day(c.NotAfter), string(c.Status), openedText(c.Openings, wallet.HourTime(c.LastOpened).Local().Format("2 Jan 2006")))
+		t.Add(short(c.ID), person(c.To, c.Address), records, c.Purpose.Word(), day(c.NotAfter), statusText(c), openedText(c.Openings, wallet.HourTime(c.LastOpened).Local().Format("2 Jan 2006")))
 	}
 	return a.table(t)
+}
+
+// statusText is a consent's status with what waits to happen to it.
+func statusText(c wallet.Consent) string {
+	switch {
+	case c.Pending == wallet.Revoking && c.Status != wallet.StatusRevoked:
+		return string(c.Status) + ", revocation waits"
+	case c.Pending == wallet.Revoking:
+		return string(c.Status) + ", keepers not told yet"
+	case c.Pending == wallet.Granting && c.Status != wallet.StatusPending:
+		return string(c.Status) + ", not at the keepers yet"
+	case c.Status == wallet.StatusPending:
+		return "pending: not on the ledger yet"
+	}
+	return string(c.Status)
 }

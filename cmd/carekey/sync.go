@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/wallet"
+	"github.com/spf13/cobra"
+)
+
+func newSync(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "sync",
+		Short: "Send what waits, and catch up with every ledger of this wallet",
+		Long: `Follow each of this wallet's ledgers to its newest entry, and send what was signed
+while it was out of reach, in order and once. Every other command does the same for
+the ledger that it works on. With --ledger only that one is synced. Exit 5 if
+something still waits or a ledger is out of reach.`,
+		Args: takes(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return a.sync(ctx, w) })
+		},
+	}
+	acceptClock(a, c)
+	return c
+}
+
+type syncJSON struct {
+	Ledger   string         `json:"ledger"`
+	Name     string         `json:"name"`
+	Entries  uint64         `json:"entries"` // of the ledger, as far as it is known now
+	New      uint64         `json:"new"`     // entries since the last time
+	Finished []finishedJSON `json:"finished"`
+	Pending  []pendingJSON  `json:"pending"`
+	AsOf     string         `json:"asOf,omitempty"`  // out of reach: when it was followed last
+	Error    *failure       `json:"error,omitempty"` // why it could not be followed, or why something waits
+}
+
+type finishedJSON struct {
+	Action string `json:"action"`
+	ID     string `json:"id"`
+	Error  string `json:"error,omitempty"` // it was given up: why
+}
+
+func (a *app) sync(ctx context.Context, w *wallet.Wallet) error {
+	all := []*wallet.Wallet{w}
+	if !a.ledgerNamed() {
+		others, closeAll, err := a.otherLedgers(ctx, w)
+		if err != nil {
+			return err
+		}
+		defer closeAll()
+		all = append(all, others...)
+	}
+	var worst error
+	var js []syncJSON
+	for _, one := range all {
+		s, err := one.Sync(ctx)
+		if err != nil && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		// One that is out of reach keeps no other from being synced; one that does not
+		// verify is what matters most.
+		if err != nil && (worst == nil || explain(worst).Exit == exitUnreachable) {
+			worst = err
+		}
+		js = append(js, a.synced(one, s, err))
+	}
+	if a.flags.json {
+		if err := a.printJSON(js); err != nil {
+			return err
+		}
+	}
+	if worst != nil {
+		return &syncError{worst}
+	}
+	return nil
+}
+
+// syncError says that not everything could be synced, which was told already.
+type syncError struct{ err error }
+
+func (e *syncError) Error() string { return "not all is synced: " + e.err.Error() }
+func (e *syncError) Unwrap() error { return e.err }
+
+// synced tells what one ledger's sync did.
+func (a *app) synced(w *wallet.Wallet, s wallet.Synced, err error) syncJSON {
+	id, _ := w.Ledger()
+	j := syncJSON{Ledger: id.String(), Name: w.LedgerName(), Entries: s.To, New: s.To - min(s.From, s.To), Pending: list(s.Pending, pendingOf),
+		Finished: list(s.Finished, func(f wallet.Finished) finishedJSON {
+			j := finishedJSON{Action: string(f.Action), ID: f.ID.String()}
+			if f.Err != nil {
+				j.Error = explain(f.Err).Code
+			}
+			return j
+		})}
+	if err != nil {
+		f := explain(err)
+		j.Error = &f
+	}
+	if since, away := w.OutOfReach(); away != nil {
+		j.AsOf = instant(since)
+	}
+	if a.flags.json {
+		return j
+	}
+	state := plural(int(s.To), "entry", "entries")
+	switch {
+	case err != nil && len(s.Pending) == 0:
+		state = explain(err).Message
+	case j.New > 0:
+		state += fmt.Sprintf(", %d new", j.New)
+	default:
+		state += ", nothing new"
+	}
+	a.print("%s (%s): %s.", ledgerTitle(j.Name), short(id), state)
+	for _, f := range s.Finished {
+		if f.Err != nil {
+			a.print("  given up: %s %s: %s", f.Action, short(f.ID), explain(f.Err).Message)
+			continue
+		}
+		a.print("  sent: %s %s", f.Action, short(f.ID))
+	}
+	for _, p := range s.Pending {
+		a.print("  %s", pendingText(p))
+	}
+	return j
+}
+
+// pendingText is a line about a change that waits.
+func pendingText(p wallet.Pending) string {
+	why := "on its way"
+	if p.Err != nil {
+		why = explain(p.Err).Message
+	}
+	return fmt.Sprintf("waiting: %s %s: %s", p.Action, short(p.ID), why)
+}
+
+// ledgerTitle is a ledger's name as it is shown.
+func ledgerTitle(name string) string {
+	if name == "" {
+		return "ledger"
+	}
+	return name
+}
+
+// otherLedgers opens the wallet's other ledgers; those out of reach too.
+func (a *app) otherLedgers(ctx context.Context, w *wallet.Wallet) (others []*wallet.Wallet, closeAll func(), err error) {
+	p, err := a.place()
+	if err != nil {
+		return nil, nil, err
+	}
+	var open []*ledger
+	closeAll = func() {
+		for _, l := range open {
+			l.close()
+		}
+	}
+	id, _ := w.Ledger()
+	for _, at := range p.settings.Ledgers {
+		if at.ID == id {
+			continue
+		}
+		l, err := a.openPinned(ctx, p.on(at))
+		if err == nil {
+			open = append(open, l)
+			var o *wallet.Wallet
+			if o, err = w.On(ctx, l.Services, at.ID); err == nil {
+				others = append(others, o)
+			}
+		}
+		if err != nil {
+			closeAll()
+			return nil, nil, err
+		}
+	}
+	return others, closeAll, nil
+}
+
+// isAway tells whether an error of opening a ledger means that it is out of reach,
+// so that the wallet goes on with what it verified last.
+func isAway(err error) bool {
+	_, ok := errors.AsType[*ledgerclient.UnreachableError](err)
+	return ok || isNoLedger(err)
+}

@@ -1,0 +1,160 @@
+package wallet
+
+import (
+	"context"
+	"strings"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// PendingError says that something was signed and waits in the journal because a
+// service is out of reach: it goes out by itself with the next use of the wallet
+// that reaches it, once.
+type PendingError struct{ Err error } // an *ledgerclient.UnreachableError in its chain
+
+func (e *PendingError) Error() string { return "signed, and waits: " + e.Err.Error() }
+func (e *PendingError) Unwrap() error { return e.Err }
+
+// isPending tells whether a change that was begun only waits.
+func isPending(err error) bool {
+	_, ok := err.(*PendingError)
+	return ok
+}
+
+// waitingFor returns the newest change in the journal that concerns a record or a
+// consent; nil if none does.
+func (w *Wallet) waitingFor(opening contract.ID) *change {
+	for i := len(w.waiting) - 1; i >= 0; i-- {
+		cs := w.waiting[i].Changes
+		for j := len(cs) - 1; j >= 0; j-- {
+			if c := &cs[j]; c.err == nil && c.opening() == opening {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+// pendingAction is what waits to happen to a record or a consent; "" if nothing
+// does. An access is its recipient's matter.
+func (w *Wallet) pendingAction(opening contract.ID) Action {
+	if c := w.waitingFor(opening); c != nil && c.Action != Accessing {
+		return c.Action
+	}
+	return ""
+}
+
+// opening is the id of the entry that opens, or opened, the change's thread.
+func (c *change) opening() contract.ID {
+	if c.entry.Subject != (contract.ID{}) {
+		return c.entry.Subject
+	}
+	return c.id
+}
+
+// notOrdered returns the changes of that kind that open threads which the ledger
+// does not show yet, oldest first.
+func (w *Wallet) notOrdered(a Action) []*change {
+	var out []*change
+	for _, b := range w.waiting {
+		for i := range b.Changes {
+			if c := &b.Changes[i]; c.Action == a && c.err == nil && w.threads.byID[c.id] == nil {
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}
+
+// findPending finds a grant that the ledger does not show yet by the beginning of
+// its id.
+func (w *Wallet) findPending(a Action, query string) *change {
+	q := strings.ToLower(strings.TrimSpace(query))
+	var hit *change
+	for _, c := range w.notOrdered(a) {
+		if len(q) >= minPrefix && strings.HasPrefix(c.id.String(), q) {
+			if hit != nil {
+				return nil
+			}
+			hit = c
+		}
+	}
+	return hit
+}
+
+// pendingConsent is what a grant on its way will be.
+func (w *Wallet) pendingConsent(c *change) Consent {
+	out := Consent{ID: c.id, Address: c.Terms.To, Records: c.Terms.records(), Purpose: c.Terms.Purpose, NotBefore: c.Terms.NotBefore, NotAfter: c.Terms.NotAfter,
+		Status: StatusPending, Pending: w.pendingAction(c.id), AsOf: w.asOf()}
+	if k, ok := w.known(out.Address); ok {
+		out.To = k.Name
+	}
+	if w.ledgerHour() >= out.NotAfter {
+		out.Status = StatusExpired // the ledger will refuse it
+	}
+	return out
+}
+
+// pendingRecord is what a record on its way will be.
+func (w *Wallet) pendingRecord(c *change) Record {
+	r := c.Metadata.record(c.id)
+	r.Pending, r.AsOf = AddingRecord, w.asOf()
+	return r
+}
+
+// codeOf is the share code of a consent with that id: it names the newest head that
+// this wallet has seen.
+func (w *Wallet) codeOf(id contract.ID) crypto.ShareCode {
+	return crypto.ShareCode{Ledger: w.client.ID(), Consent: id, Size: w.head.Size, Root: w.head.Root}
+}
+
+// granted returns a consent of one's own by its id, whether the ledger shows it
+// already or not: its signed entry, and its thread if there is one.
+func (w *Wallet) granted(id contract.ID) (e *contract.Entry, t *thread) {
+	if t := w.threads.byID[id]; t != nil {
+		if t.role != ownGrant {
+			return nil, nil
+		}
+		return &t.Opening.Entry, t
+	}
+	for _, c := range w.notOrdered(Granting) {
+		if c.id == id {
+			return &c.entry, nil
+		}
+	}
+	return nil, nil
+}
+
+// Synced is what a Sync did.
+type Synced struct {
+	From, To uint64        // size of the log that this wallet had seen, and has now
+	Hour     contract.Hour // ledger hour of the last entry
+	Finished []Finished    // what waited and is done now, or was given up
+	Pending  []Pending     // what still waits
+}
+
+// Sync follows the ledger to its newest head and sends what waits, which every
+// other method does too before it begins. The error is that of Stuck or OutOfReach
+// if something still waits or the ledger could not be reached; what was done is
+// returned with it.
+func (w *Wallet) Sync(ctx context.Context) (Synced, error) {
+	var s Synced
+	if err := w.readState(); err != nil { // without the lock: for what it was
+		return s, err
+	}
+	s.From = w.state.Pin.Size
+	err := w.with(ctx, func() (err error) {
+		s.To, s.Hour = w.state.Pin.Size, w.state.Pin.Hour
+		s.Pending, err = w.pending()
+		return err
+	})
+	s.Finished = w.Finished()
+	if err == nil {
+		err = w.stuck
+	}
+	if err == nil {
+		err = w.behind
+	}
+	return s, err
+}
