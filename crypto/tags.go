@@ -79,6 +79,7 @@ const (
 	TagInquiry         Tag = "carekey/v1/fresh-inquiry"   // signed by a grant's author; carekey/v1/inquiry had no nonce and is retired
 	TagInquiryHash     Tag = "carekey/v1/inquiry-hash"    // a whole inquiry, named in its answer
 	TagInquiryAnswer   Tag = "carekey/v1/inquiry-answer"  // signed by a keeper
+	TagSubmitToken     Tag = "carekey/v1/submit-token"    // what a node keeps of a submit token
 )
 
 // Tags of the wallet.

@@ -121,8 +121,8 @@ var rules = []struct {
 	{bubbleTea, func(f sourceFile) bool { return within(f.pkg, module+"/cmd") }, "only cmd talks to people"},
 	{cobraPkg, func(f sourceFile) bool { return within(f.pkg, module+"/cmd") }, "only cmd knows flags"},
 	{"flag", func(f sourceFile) bool { return within(f.pkg, module+"/cmd") }, "only cmd knows flags"},
-	{"log", func(f sourceFile) bool { return within(f.pkg, module+"/cmd") }, "libraries do not print"},
-	{"log/slog", func(f sourceFile) bool { return within(f.pkg, module+"/cmd") || f.pkg == nodeServer }, "libraries do not print; a node's server writes to the log it is given"},
+	// With log/slog, which lies below it.
+	{"log", func(f sourceFile) bool { return within(f.pkg, module+"/cmd") || f.pkg == nodeServer }, "libraries do not print; a node's server writes to the log it is given"},
 	{module + "/testdata", func(f sourceFile) bool { return f.pkg == module+"/cmd/carekey" }, "only try uses what is shipped"},
 	{backend, func(f sourceFile) bool {
 		return within(f.pkg, module+"/cmd/carekey") || within(f.pkg, module+"/cmd/carekey-node") || within(f.pkg, backend) || f.pkg == nodeServer || f.pkg == conformance

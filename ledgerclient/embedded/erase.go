@@ -16,8 +16,9 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
-// Erase removes all payloads of the record that the withdrawal ends. The
-// withdrawal must be on the ledger, which keeps them from being put again.
+// Erase removes all payloads of the record that the withdrawal ends, if its time
+// has come: see Options.EraseAfter. The withdrawal must be on the ledger, which
+// keeps them from being put again.
 // They are ciphertext and are removed, not overwritten.
 func (s store) Erase(ctx context.Context, withdrawal contract.Entry) error {
 	id := withdrawal.ID(s.ledger)
@@ -26,10 +27,19 @@ func (s store) Erase(ctx context.Context, withdrawal contract.Entry) error {
 		if withdrawal.Kind != contract.KindRecord || withdrawal.Flags&contract.FlagWithdrawn == 0 {
 			return refused
 		}
-		if _, ok, err := snap.Find(id); err != nil {
+		own, ok, err := snap.Find(id)
+		if err != nil {
 			return err
-		} else if !ok {
+		}
+		if !ok {
 			return refused
+		}
+		leaf, err := snap.Leaf(own)
+		if err != nil {
+			return err
+		}
+		if !s.eraseDue(leaf.Hour) {
+			return nil
 		}
 		at, ok, err := snap.Find(withdrawal.Subject)
 		if err != nil {

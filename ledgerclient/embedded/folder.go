@@ -42,6 +42,9 @@ type Options struct {
 	// AcceptClock lets Append go on when the clock is more than 31 days past the
 	// last entry.
 	AcceptClock bool
+	// EraseAfter is how many hours after its withdrawal a record is erased. 0: at
+	// once. A node waits, since with a stolen key a whole history could be withdrawn.
+	EraseAfter contract.Hour
 	// Wait is how long an operation waits for other processes. 0: 10 seconds.
 	Wait time.Duration
 }
@@ -56,9 +59,12 @@ type Folder struct {
 	accept  bool
 	wait    time.Duration
 	genesis []byte
-	config  contract.Config
-	id      crypto.LedgerID
-	key     checkpointKey
+
+	eraseAfter contract.Hour
+
+	config contract.Config
+	id     crypto.LedgerID
+	key    checkpointKey
 
 	base     *ground // see ground
 	baseOnce sync.Once
@@ -116,7 +122,10 @@ func open(dir string, opt Options, ops fileOps, network func(dir string) (string
 		clock:  opt.Clock,
 		accept: opt.AcceptClock,
 		wait:   opt.Wait,
-		turn:   make(chan struct{}, 1),
+
+		eraseAfter: opt.EraseAfter,
+
+		turn: make(chan struct{}, 1),
 
 		syncEvery: 4096,
 	}

@@ -22,8 +22,10 @@ type ground struct {
 	modes  modes
 	ledger crypto.LedgerID
 	hour   func() contract.Hour // this machine's clock
-	lock   locker
-	packs  *packSets
+	// eraseDue tells whether a record withdrawn at that ledger hour is to be erased.
+	eraseDue func(contract.Hour) bool
+	lock     locker
+	packs    *packSets
 }
 
 // locker runs f under the folder's lock with the newest head of the log. Neither

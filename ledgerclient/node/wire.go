@@ -78,7 +78,7 @@ const (
 	MaxPart      = 4 << 20    // bytes of content in one part of an upload
 	MaxContent   = 1 << 40    // bytes of one content
 	MaxDocument  = 1 << 20    // bytes of a configuration document
-	MaxConfigs   = 4096       // documents in a configuration list
+	MaxConfigs   = 1024       // documents in a configuration list
 	MaxNote      = 4096       // bytes of a checkpoint with all its signatures
 	MaxFollowUps = 1 << 20    // follow-ups in one thread proof
 	MaxProblem   = 64 << 10   // bytes of a problem document

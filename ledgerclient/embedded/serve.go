@@ -1,0 +1,153 @@
+package embedded
+
+import (
+	"context"
+	"time"
+
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/keeper"
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// This file is what a node needs of its folder beyond what a wallet does.
+
+// CheckpointAt returns the newest checkpoint with a second signature of the
+// node's key, which says that at that time the log had no larger head (C2SP
+// cosignature/v1, see ledgerclient.TimeSigner). It is not kept.
+func (f *Folder) CheckpointAt(ctx context.Context, at time.Time) (raw []byte, err error) {
+	err = f.locked(ctx, false, func() error {
+		signer, err := f.checkpointSigner()
+		if err != nil {
+			return err
+		}
+		n, err := note.Open(f.head.raw, note.VerifierList(f.key))
+		if err != nil {
+			return err // it was verified when it was read
+		}
+		timed := ledgerclient.TimeSigner{
+			TimeVerifier: ledgerclient.NewTimeVerifier(ledgerclient.TimeName(f.id), [32]byte(f.key.public)),
+			Key:          signer.private, Time: at,
+		}
+		raw, err = note.Sign(n, timed)
+		return err
+	})
+	return raw, err
+}
+
+// Head is the newest head of the log.
+func (f *Folder) Head(ctx context.Context) (head keeper.Head, err error) {
+	err = f.View(ctx, func(v keeper.View) error {
+		head = v.Head()
+		return nil
+	})
+	return head, err
+}
+
+// Tile returns the hashes of a tile of height 8 of the log's tree, as C2SP
+// tlog-tiles has them; of a tile of level -1 the leaves one behind the other. need
+// is how many leaves the log must have for it: *ledgerclient.NotFoundError if it
+// has fewer.
+func (f *Folder) Tile(ctx context.Context, t tlog.Tile, need uint64) (data []byte, err error) {
+	err = f.locked(ctx, false, func() (err error) {
+		if need > f.head.size {
+			return &ledgerclient.NotFoundError{What: "tile"}
+		}
+		if t.L == -1 {
+			from := uint64(t.N) << t.H
+			data, err = f.tables.leaves.read(from, from+uint64(t.W))
+			return err
+		}
+		data, err = tlog.ReadTileData(t, f.tables.log)
+		return err
+	})
+	return data, err
+}
+
+// withdrawals calls fn with each withdrawal of a record among the leaves from a
+// position on and returns the position to go on from.
+func (f *Folder) withdrawals(ctx context.Context, from uint64, fn func(h contract.Hour, e *contract.Entry)) (uint64, error) {
+	head, err := f.Head(ctx)
+	if err != nil {
+		return from, err
+	}
+	for from < head.Size {
+		leaves, err := f.Leaves(ctx, from, min(from+4096, head.Size))
+		if err != nil {
+			return from, err
+		}
+		for i := range leaves {
+			if e := &leaves[i].Entry; e.Kind == contract.KindRecord && e.Flags&contract.FlagWithdrawn != 0 {
+				fn(leaves[i].Hour, e)
+			}
+		}
+		from += uint64(len(leaves))
+	}
+	return from, nil
+}
+
+// Sweeper does what a folder that nobody puts anything into would leave undone.
+// The zero value with its Folder is ready. It is for one goroutine.
+type Sweeper struct {
+	Folder *Folder
+	next   uint64 // leaves before it were looked at
+	due    []withdrawal
+}
+
+type withdrawal struct {
+	hour  contract.Hour // ledger hour
+	entry contract.Entry
+}
+
+// Sweep drops payloads whose entries never came, erases the records whose time
+// has come since their withdrawal (see Options.EraseAfter), whether anybody asked
+// for it or not, and destroys the shares of grants that are over. It can be
+// repeated at any time. The first call of a Sweeper reads the whole log.
+func (s *Sweeper) Sweep(ctx context.Context) error {
+	f := s.Folder
+	next, err := f.withdrawals(ctx, s.next, func(h contract.Hour, e *contract.Entry) {
+		s.due = append(s.due, withdrawal{h, *e})
+	})
+	if err != nil {
+		return err
+	}
+	s.next = next
+	st := store{f.ground()}
+	left := s.due[:0]
+	for i, w := range s.due {
+		if !f.eraseDue(w.hour) {
+			left = append(left, w)
+			continue
+		}
+		if err := st.Erase(ctx, w.entry); err != nil {
+			s.due = append(left, s.due[i:]...)
+			return err
+		}
+	}
+	s.due = left
+	if err := st.makeFolders(); err != nil {
+		return err
+	}
+	if err := f.write(ctx, st.drop); err != nil {
+		return err
+	}
+	if k, ok := f.openedKeeper().(*folderKeeper); ok {
+		_, err = k.Sweep(ctx)
+	}
+	return err
+}
+
+// eraseDue tells whether a record that was withdrawn at that ledger hour is to be
+// erased by now.
+func (f *Folder) eraseDue(h contract.Hour) bool {
+	return uint64(f.hour()) >= uint64(h)+uint64(f.eraseAfter)
+}
+
+// openedKeeper is the keeper behind the lazy one.
+func (f *Folder) openedKeeper() ledgerclient.Keeper {
+	if l, ok := f.keeper.(lazyKeeper); ok {
+		return l.get()
+	}
+	return f.keeper
+}

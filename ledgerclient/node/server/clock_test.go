@@ -1,0 +1,143 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/node"
+)
+
+// A node whose clock jumped orders and releases nothing; reading, and above all
+// revoking, goes on.
+func TestClockJump(t *testing.T) {
+	for name, by := range map[string]time.Duration{"an hour ahead": time.Hour, "an hour back": -time.Hour, "six minutes": 6 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			g := w.grant()
+			w.give(g)
+			access, _ := w.access(g)
+			w.order(access)
+			r, _ := w.request(g, access)
+			before := w.ok(w.get(node.PathCheckpoint))
+			w.clock.jump(by)
+			w.refused("submit", w.post(node.PathEntries, node.MarshalEntries(w.records(1))), node.KindClock)
+			w.refused("release", w.post(node.PathRelease, r.Marshal()), node.KindClock)
+			if s := w.server.Health(); s != "clock" {
+				t.Errorf("health %q", s)
+			}
+			// The head that is given out ages: it says no time of the wrong clock.
+			if again := w.ok(w.get(node.PathCheckpoint)); !bytes.Equal(again, before) {
+				t.Error("a checkpoint was made with a clock that is off")
+			}
+			w.ok(w.get(node.PathTile + "0/000.p/2"))
+			w.ok(w.post(node.PathState, g.id[:]))
+			w.ok(w.post(node.PathRevoke, node.MarshalEntries([]contract.Entry{w.revocation(g)})))
+			if err := w.server.Sweep(ctx); err != nil {
+				t.Error(err)
+			}
+			// Set right again, it goes on.
+			w.clock.jump(-by)
+			w.order(w.records(1)...)
+			if a := w.release(&r); a.Code != ledgerclient.Revoked {
+				t.Errorf("%s", a.Code)
+			}
+			if s := w.server.Health(); s != "ok" {
+				t.Errorf("health %q", s)
+			}
+		})
+	}
+}
+
+// A small step, or time that passes, is no jump.
+func TestClockGoes(t *testing.T) {
+	w := newWorld(t, nil)
+	for range 5 {
+		w.clock.pass(7 * time.Hour)
+		w.clock.jump(-time.Minute)
+		w.must(w.server.look(ctx))
+		w.order(w.records(1)...)
+	}
+}
+
+// A node does not start with a clock behind its ledger, or off its reference.
+func TestClockAtStart(t *testing.T) {
+	w := newWorld(t, nil)
+	w.order(w.records(1)...)
+	start := func(reference func(context.Context) (time.Time, error)) error {
+		s, err := newServer(ctx, w.folder, Options{Clock: w.clock.now, Reference: reference}, w.clock.uptime)
+		if err == nil {
+			s.Close()
+		}
+		return err
+	}
+	off := func(err error) string {
+		if e, ok := errors.AsType[*ClockOffError](err); ok {
+			return e.Against
+		}
+		return ""
+	}
+	at := func(d time.Duration) func(context.Context) (time.Time, error) {
+		return func(context.Context) (time.Time, error) { return w.clock.now().Add(d), nil }
+	}
+	w.must(start(nil))
+	w.must(start(at(time.Minute)))
+	w.must(start(func(context.Context) (time.Time, error) { return time.Time{}, errors.New("out of reach") }))
+	for _, d := range []time.Duration{6 * time.Minute, -6 * time.Minute, 240 * time.Hour} {
+		if got := off(start(at(d))); got != "reference" {
+			t.Errorf("%s off the reference: %q", d, got)
+		}
+	}
+	w.clock.jump(-10 * time.Minute) // the last entry is of the hour that has begun 17 seconds before
+	if got := off(start(nil)); got != "ledger" {
+		t.Errorf("behind the ledger: %q", got)
+	}
+	w.clock.jump(8 * time.Minute)
+	w.must(start(nil))
+}
+
+// A reference that agrees is believed over the monotonic clock, which stands still
+// while a machine sleeps; one that no longer answers changes nothing.
+func TestClockReference(t *testing.T) {
+	w := newWorld(t, nil)
+	var reference time.Time
+	var failure error
+	g := newClockGuard(w.clock.now, w.clock.uptime, func(context.Context) (time.Time, error) { return reference, failure })
+	look := func() error { return g.look(ctx, testHour) }
+	reference = w.clock.now()
+	w.must(look())
+	w.clock.jump(3 * time.Hour) // the machine slept
+	if !isA[*ClockOffError](g.off()) {
+		t.Error("a jump is not seen")
+	}
+	reference = w.clock.now()
+	w.must(look())
+	w.must(g.off())
+	reference = w.clock.now().Add(time.Hour)
+	if !isA[*ClockOffError](look()) {
+		t.Error("an hour off the reference is right")
+	}
+	failure = errors.New("out of reach")
+	if !isA[*ClockOffError](look()) {
+		t.Error("it is right since the reference is silent")
+	}
+	failure, reference = nil, w.clock.now()
+	w.must(look())
+	failure = errors.New("out of reach")
+	w.must(look())
+}
+
+// The folder's own rule: a clock a month past the last entry is not believed.
+func TestClockIdle(t *testing.T) {
+	w := newWorld(t, nil)
+	w.clock.pass(32 * 24 * time.Hour)
+	w.refused("a month later", w.post(node.PathEntries, node.MarshalEntries(w.records(1))), node.KindClock)
+	if embedded.MaxIdle != 31*24 {
+		t.Error("PROTOCOL.md says 31 days")
+	}
+}

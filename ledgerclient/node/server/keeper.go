@@ -1,0 +1,76 @@
+package server
+
+import (
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/node"
+)
+
+// The keeper of the folder judges on the folder's own log, under its lock, so that
+// its head is as fresh as it can be; the clock is the server's to judge.
+
+func (s *Server) deposit(q *request) error {
+	deposits, err := node.ParseDeposits(q.body)
+	if err != nil {
+		return err
+	}
+	clear(q.body) // the shares
+	receipts, err := s.keeper.Deposit(q.Context(), deposits)
+	for i := range deposits {
+		deposits[i].Share.Wipe()
+	}
+	codes, ok := node.Codes(err, len(deposits))
+	if !ok {
+		return err
+	}
+	return q.answer(node.TypeBinary, node.MarshalReceipts(receipts, codes))
+}
+
+func (s *Server) state(q *request) error {
+	if len(q.body) != len(contract.ID{}) {
+		return refuse(node.KindMalformed)
+	}
+	state, err := s.keeper.State(q.Context(), contract.ID(q.body))
+	if err != nil {
+		return err
+	}
+	return q.answer(node.TypeBinary, node.MarshalKeeperState(state))
+}
+
+func (s *Server) release(q *request) error {
+	r, err := ledgerclient.ParseRequest(q.body)
+	if err != nil {
+		return err
+	}
+	a, err := s.keeper.Release(q.Context(), r)
+	if err != nil {
+		return err
+	}
+	s.metrics.answered(a.Code)
+	return q.answer(node.TypeBinary, a.Marshal())
+}
+
+func (s *Server) revoke(q *request) error {
+	revocations, err := node.ParseEntries(q.body)
+	if err != nil {
+		return err
+	}
+	acks, err := s.keeper.Revoke(q.Context(), revocations)
+	codes, ok := node.Codes(err, len(revocations))
+	if !ok {
+		return err
+	}
+	return q.answer(node.TypeBinary, node.MarshalAcknowledgements(acks, codes))
+}
+
+func (s *Server) inquire(q *request) error {
+	question, err := ledgerclient.ParseInquiry(q.body)
+	if err != nil {
+		return err
+	}
+	a, err := s.keeper.Inquire(q.Context(), question)
+	if err != nil {
+		return err
+	}
+	return q.answer(node.TypeBinary, a.Marshal())
+}

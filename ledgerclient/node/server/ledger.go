@@ -1,0 +1,220 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/node"
+)
+
+func (s *Server) newRoutes() routes {
+	const batch = node.MaxEntries * contract.Size
+	get := func(name string, do func(*request) error) map[string]route {
+		return map[string]route{http.MethodGet: {name: name, do: do}}
+	}
+	post := func(r route) map[string]route { return map[string]route{http.MethodPost: r} }
+	return routes{
+		exact: map[string]map[string]route{
+			node.PathGenesis:    get("genesis", s.genesis),
+			node.PathConfig:     get("config", s.config),
+			node.PathProperties: get("properties", s.properties),
+			node.PathCheckpoint: get("checkpoint", s.checkpoint),
+			node.PathEntries:    post(route{name: "entries", max: batch, token: true, clock: true, do: s.submit}),
+
+			node.PathBlobs: {
+				http.MethodGet:  {name: "blob", do: s.blob},
+				http.MethodPost: {name: "blobs", max: node.MaxPutsSize, token: true, do: s.putBlobs},
+			},
+			node.PathUploads:      post(route{name: "upload", token: true, do: s.beginUpload}),
+			node.PathUploadPart:   post(route{name: "upload-part", max: node.MaxPart + 40, token: true, do: s.uploadPart}),
+			node.PathUploadCommit: post(route{name: "upload-commit", max: 64 << 10, token: true, do: s.commitUpload}),
+			node.PathUploadAbort:  post(route{name: "upload-abort", max: 32, token: true, do: s.abortUpload}),
+			node.PathErase:        post(route{name: "erase", max: contract.Size, do: s.erase}),
+
+			node.PathDeposit: post(route{name: "deposit", max: node.MaxDeposits, do: s.deposit}),
+			node.PathState:   post(route{name: "state", max: 32, do: s.state}),
+			node.PathRelease: post(route{name: "release", max: 1024, clock: true, do: s.release}),
+			node.PathRevoke:  post(route{name: "revoke", max: batch, do: s.revoke}),
+			node.PathInquire: post(route{name: "inquire", max: 1024, do: s.inquire}),
+		},
+		prefix: map[string]map[string]route{
+			node.PathTile:        get("tile", s.tile),
+			node.PathEntry:       get("entry", s.entry),
+			node.PathThreadProof: get("thread-proof", s.threadProof),
+		},
+	}
+}
+
+func notFound(what string) error { return &ledgerclient.NotFoundError{What: what} }
+
+// forever is for what never changes under its URL.
+const forever = "public, max-age=31536000, immutable"
+
+// answer sends a whole body.
+func (q *request) answer(contentType string, body []byte) error {
+	h := q.w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	q.w.WriteHeader(http.StatusOK)
+	if q.Method != http.MethodHead {
+		q.w.Write(body) // whoever hung up has nothing more to be told
+	}
+	return nil
+}
+
+func (q *request) done() error {
+	q.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Server) genesis(q *request) error {
+	doc, err := s.folder.Genesis(q.Context())
+	if err != nil {
+		return err
+	}
+	q.w.Header().Set("Cache-Control", forever)
+	return q.answer(node.TypeBinary, doc)
+}
+
+// config answers with no documents: the configuration of a folder is fixed.
+func (s *Server) config(q *request) error {
+	return q.answer(node.TypeBinary, node.MarshalConfigs(nil))
+}
+
+func (s *Server) properties(q *request) error {
+	p := node.Properties{
+		Versions: []int{node.Version}, Ledger: s.folder.ID(), Time: s.opt.Clock().UTC().Format(time.RFC3339),
+		Token: s.tokens.needed(), QuarantineHours: quarantineHours, EraseHours: int(s.opt.EraseAfter),
+		Limits: node.Limits{
+			Entries: node.MaxEntries, Puts: node.MaxPuts, Body: node.MaxPutsSize,
+			Blob: node.MaxBlob, Part: node.MaxPart, Content: s.limits.Content,
+		},
+	}
+	return q.answer(node.TypeJSON, p.Marshal())
+}
+
+// timedCheckpoint is the checkpoint as it was last given out.
+type timedCheckpoint struct {
+	mu   sync.Mutex
+	raw  []byte
+	time time.Time
+}
+
+func (s *Server) checkpoint(q *request) error {
+	raw, err := s.timed.get(q.Context(), s.folder, s.opt.Clock(), s.clock.off())
+	if err != nil {
+		return err
+	}
+	return q.answer(node.TypeNote, raw)
+}
+
+// get returns the newest checkpoint with a time of the last minute. With a clock
+// that is off it returns the last good one, which ages.
+func (c *timedCheckpoint) get(ctx context.Context, f *embedded.Folder, now time.Time, off error) ([]byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if off != nil {
+		if c.raw == nil {
+			return nil, off
+		}
+		return c.raw, nil
+	}
+	if c.raw != nil {
+		plain, err := f.Checkpoint(ctx)
+		if err != nil {
+			return nil, err
+		}
+		// The checkpoint is the same text with one signature less.
+		if age := now.Sub(c.time); bytes.HasPrefix(c.raw, plain) && age >= 0 && age < node.CosignEvery {
+			return c.raw, nil
+		}
+	}
+	raw, err := f.CheckpointAt(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	c.raw, c.time = raw, now
+	return raw, nil
+}
+
+func (s *Server) tile(q *request) error {
+	t, err := node.ParseTilePath(q.rest)
+	if err != nil {
+		return notFound("tile")
+	}
+	need, ok := node.TileLeaves(t)
+	if !ok {
+		return notFound("tile")
+	}
+	data, err := s.folder.Tile(q.Context(), t, need)
+	if err != nil {
+		return err
+	}
+	if t.L == -1 {
+		data = bundle(data)
+	}
+	q.w.Header().Set("Cache-Control", forever)
+	return q.answer(node.TypeBinary, data)
+}
+
+// bundle makes an entry bundle of leaves: see node.EntryBundle, which needs them
+// parsed.
+func bundle(leaves []byte) []byte {
+	b := make([]byte, 0, len(leaves)/contract.LeafSize*(2+contract.LeafSize))
+	for ; len(leaves) > 0; leaves = leaves[contract.LeafSize:] {
+		b = binary.BigEndian.AppendUint16(b, contract.LeafSize)
+		b = append(b, leaves[:contract.LeafSize]...)
+	}
+	return b
+}
+
+func (s *Server) submit(q *request) error {
+	entries, err := node.ParseEntries(q.body)
+	if err != nil {
+		return err
+	}
+	if wait, ok := s.buckets.take(q.client, "order", s.limits.Order, float64(len(entries))); !ok {
+		return refuseFor(node.KindTooMany, wait)
+	}
+	outcomes, err := s.orders.submit(q.Context(), entries)
+	if err != nil {
+		return err
+	}
+	s.metrics.ordered(outcomes)
+	return q.answer(node.TypeBinary, node.MarshalOutcomes(outcomes))
+}
+
+func (s *Server) entry(q *request) error {
+	id, err := node.ParseID(q.rest)
+	if err != nil {
+		return err
+	}
+	index, ok, err := s.folder.Find(q.Context(), id)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return notFound("entry")
+	}
+	return q.answer(node.TypeJSON, node.MarshalPosition(index))
+}
+
+func (s *Server) threadProof(q *request) error {
+	index, size, err := node.ParseThreadProofPath(q.rest)
+	if err != nil {
+		return err
+	}
+	p, err := s.folder.ProveThread(q.Context(), index, size)
+	if err != nil {
+		return err
+	}
+	return q.answer(node.TypeBinary, node.MarshalThreadProof(&p))
+}

@@ -1,0 +1,424 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/node"
+)
+
+func TestRoutesRefuse(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, test := range []struct {
+		method, path string
+		kind         node.Kind
+	}{
+		{"GET", "/", node.KindNotFound},
+		{"GET", node.Prefix, node.KindNotFound},
+		{"GET", "/carekey/v2/genesis", node.KindNotFound},
+		{"GET", node.PathGenesis + "/", node.KindNotFound},
+		{"GET", "/healthz", node.KindNotFound},
+		{"GET", "/metrics", node.KindNotFound},
+		{"POST", node.PathGenesis, node.KindMethod},
+		{"DELETE", node.PathBlobs, node.KindMethod},
+		{"PUT", node.PathEntries, node.KindMethod},
+		{"GET", node.PathEntries, node.KindMethod},
+		{"GET", node.PathRelease, node.KindMethod},
+		{"POST", node.PathTile + "0/000.p/1", node.KindMethod},
+		{"TRACE", node.PathCheckpoint, node.KindMethod},
+		{"OPTIONS", node.PathCheckpoint, node.KindMethod},
+	} {
+		r := w.ask(test.method, test.path, nil)
+		w.refused(test.method+" "+test.path, r, test.kind)
+		if test.kind == node.KindMethod && r.header.Get("Allow") == "" {
+			t.Errorf("%s %s: what is allowed is not said", test.method, test.path)
+		}
+	}
+	p := w.refused("a later version", w.get(node.PathCheckpoint, node.HeaderVersion, "2, 3"), node.KindNoVersion)
+	if len(p.Versions) != 1 || p.Versions[0] != 1 {
+		t.Errorf("versions %v", p.Versions)
+	}
+	w.ok(w.get(node.PathCheckpoint, node.HeaderVersion, "2, 1"))
+	w.refused("a GET with a body", w.ask("GET", node.PathCheckpoint, []byte("x")), node.KindTooLarge)
+}
+
+// Every route with a body refuses one that is too large, without reading it, and
+// one whose length is not known.
+func TestBodyLimits(t *testing.T) {
+	w := newWorld(t, nil)
+	n := 0
+	for path, methods := range w.server.routes.exact {
+		route, ok := methods[http.MethodPost]
+		if !ok {
+			continue
+		}
+		n++
+		for name, test := range map[string]struct {
+			header string
+			kind   node.Kind
+		}{
+			"too large": {fmt.Sprintf("Content-Length: %d", route.max+1), node.KindTooLarge},
+			"huge":      {"Content-Length: 10000000000000", node.KindTooLarge},
+			"chunked":   {"Transfer-Encoding: chunked", node.KindNoLength},
+		} {
+			conn := w.dial()
+			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: node\r\n%s\r\n\r\n", path, test.header)
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			w.must(err)
+			body, _ := io.ReadAll(io.LimitReader(resp.Body, node.MaxProblem)) // cut off where the connection ends
+			w.refused(path+" "+name, reply{resp.StatusCode, resp.Header, body}, test.kind)
+			conn.Close()
+		}
+	}
+	if n < 12 {
+		t.Errorf("only %d routes", n)
+	}
+	if _, bytes := w.server.gate.load(); bytes != 0 {
+		t.Errorf("%d bytes are still counted", bytes)
+	}
+}
+
+// dial opens a connection to speak by hand.
+func (w *world) dial() net.Conn {
+	w.t.Helper()
+	conn, err := net.Dial("tcp", w.http.Listener.Addr().String())
+	w.must(err)
+	w.must(conn.SetDeadline(time.Now().Add(time.Minute)))
+	return conn
+}
+
+func TestHeaderLimit(t *testing.T) {
+	w := newWorld(t, nil)
+	if r := w.get(node.PathCheckpoint, "X-Long", strings.Repeat("x", 64<<10)); r.status != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("status %d", r.status)
+	}
+	h := w.server.HTTPServer()
+	if h.ReadHeaderTimeout != headerTime || h.IdleTimeout == 0 || h.MaxHeaderBytes != maxHeader {
+		t.Errorf("%+v", h)
+	}
+}
+
+// Whatever bytes come, on every route: an answer of the protocol, no panic, and
+// nothing in the log.
+func TestGarbage(t *testing.T) {
+	var log bytes.Buffer
+	w := newWorld(t, func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	g := w.grant()
+	good := [][]byte{
+		node.MarshalPuts(g.puts), node.MarshalEntries([]contract.Entry{g.entry}), node.MarshalDeposits([]ledgerclient.Deposit{w.deposit(g)}),
+		bytes.Repeat([]byte{0xff}, 1000), make([]byte, 1000), {0}, {},
+	}
+	for path := range w.server.routes.exact {
+		if path == node.PathEntries || path == node.PathBlobs || path == node.PathUploads {
+			continue // have tests of their own; some of these are good there
+		}
+		for i, body := range good {
+			for _, cut := range []int{len(body), len(body) / 2, max(0, len(body)-1)} {
+				if r := w.post(path, body[:cut]); r.status >= 500 {
+					t.Errorf("%s, body %d: status %d %s", path, i, r.status, r.body)
+				}
+			}
+		}
+	}
+	if log.Len() > 0 {
+		t.Errorf("logged:\n%s", log.String())
+	}
+	if tree, _ := w.openCheckpoint(w.ok(w.get(node.PathCheckpoint))); tree.N != 1 {
+		t.Errorf("%d entries", tree.N)
+	}
+}
+
+func TestTokens(t *testing.T) {
+	const token, other = "0123456789abcdef", "fedcba9876543210"
+	w := newWorld(t, func(o *Options) { o.Tokens = []crypto.Hash{HashToken(other), HashToken(token)} })
+	body := node.MarshalEntries(w.records(1))
+	for name, header := range map[string]string{
+		"none": "", "another": "Bearer aaaaaaaaaaaaaaaa", "prefix": "Bearer " + token[:15], "longer": "Bearer " + token + "0",
+		"basic": "Basic " + token, "empty": "Bearer ", "hash": "Bearer " + HashToken(token).String(),
+	} {
+		var headers []string
+		if header != "" {
+			headers = []string{"Authorization", header}
+		}
+		for _, path := range []string{node.PathEntries, node.PathBlobs, node.PathUploads, node.PathUploadPart, node.PathUploadCommit, node.PathUploadAbort} {
+			r := w.post(path, body, headers...)
+			w.refused(name+" "+path, r, node.KindToken)
+			if r.header.Get("WWW-Authenticate") != "Bearer" {
+				t.Errorf("%v", r.header)
+			}
+		}
+	}
+	w.refused("two", w.post(node.PathEntries, body, "Authorization", "Bearer "+token, "Authorization", "Bearer "+token), node.KindToken)
+	w.ok(w.post(node.PathEntries, body, "Authorization", "Bearer "+token))
+	w.ok(w.post(node.PathEntries, body, "Authorization", "bearer "+other))
+	if p, err := node.ParseProperties(w.ok(w.get(node.PathProperties))); err != nil || !p.Token {
+		t.Errorf("%+v, %v", p, err)
+	}
+	// Nothing else needs one, a revocation least of all.
+	w.ok(w.get(node.PathCheckpoint))
+	w.ok(w.post(node.PathState, make([]byte, 32)))
+	w.refused("a revocation without a token is read", w.post(node.PathRevoke, []byte{1}), node.KindMalformed)
+	w.server.SetTokens([]crypto.Hash{HashToken(other)})
+	w.refused("a token that was taken back", w.post(node.PathEntries, body, "Authorization", "Bearer "+token), node.KindToken)
+	w.server.SetTokens(nil)
+	w.ok(w.post(node.PathEntries, body))
+}
+
+func TestRates(t *testing.T) {
+	const token, other = "0123456789abcdef", "fedcba9876543210"
+	w := newWorld(t, func(o *Options) {
+		o.Tokens = []crypto.Hash{HashToken(other), HashToken(token)}
+		o.Limits = Limits{Rate: Rate{2, 30}, Order: Rate{1, 5}, Bytes: Rate{100, 20_000}}
+	})
+	auth := []string{"Authorization", "Bearer " + token}
+	rs := w.records(8)
+	w.ok(w.post(node.PathEntries, node.MarshalEntries(rs[:5]), auth...))
+	r := w.post(node.PathEntries, node.MarshalEntries(rs[5:]), auth...)
+	if p := w.refused("more entries", r, node.KindTooMany); p.RetryAfter != 3*time.Second || r.header.Get("Retry-After") != "3" {
+		t.Errorf("again in %s, %s", p.RetryAfter, r.header.Get("Retry-After"))
+	}
+	// Somebody else's token has a bucket of its own.
+	w.ok(w.post(node.PathEntries, node.MarshalEntries(rs[:5]), "Authorization", "Bearer "+other))
+	w.clock.pass(3 * time.Second)
+	w.ok(w.post(node.PathEntries, node.MarshalEntries(rs[5:]), auth...))
+
+	g := w.grant()
+	w.ok(w.post(node.PathBlobs, node.MarshalPuts(g.puts), auth...))
+	w.refused("more bytes", w.post(node.PathBlobs, node.MarshalPuts(append(w.grant().puts, w.grant().puts...)), auth...), node.KindQuota)
+
+	kind := node.Kind("")
+	for range 31 {
+		if r := w.get(node.PathConfig); r.status != 200 {
+			kind = w.refused("many requests", r, node.KindTooMany).Kind
+			break
+		}
+	}
+	if kind == "" {
+		t.Error("never too many")
+	}
+	w.clock.pass(time.Second)
+	w.ok(w.get(node.PathConfig))
+}
+
+// What the node remembers of its clients is bounded, whoever comes.
+func TestBucketsAreBounded(t *testing.T) {
+	clock := &testClock{}
+	b := newBuckets(100, clock.uptime)
+	busy := clientOf('a', "busy")
+	rate := Rate{1, 10}
+	b.take(busy, "rate", rate, 10)
+	for i := range 10_000 {
+		b.take(clientOf('a', fmt.Sprint(i)), "rate", rate, 1)
+	}
+	if len(b.all) > 100 {
+		t.Errorf("%d clients", len(b.all))
+	}
+	clock.pass(10 * time.Second)
+	b.dropFull()
+	if len(b.all) != 0 {
+		t.Errorf("%d clients after a pause", len(b.all))
+	}
+	if _, ok := b.take(busy, "rate", rate, 1000); !ok {
+		t.Error("more than a bucket holds never passes")
+	}
+	if wait, ok := b.take(busy, "rate", rate, 1); ok || wait != time.Second {
+		t.Errorf("%s, %v", wait, ok)
+	}
+	if _, ok := b.take(busy, "bytes", Rate{-1, 0}, 1e18); !ok {
+		t.Error("no limit is a limit")
+	}
+}
+
+func TestRemoteAddress(t *testing.T) {
+	for in, want := range map[string]string{
+		"192.0.2.7:1234": "192.0.2.7", "[2001:db8:1:2:3:4:5:6]:80": "2001:db8:1:2::/64", "[2001:db8:1:2::9]:1": "2001:db8:1:2::/64",
+		"[::ffff:192.0.2.7]:80": "192.0.2.7", "[fe80::1%eth0]:1": "fe80::/64", "@": "", "pipe:1": "pipe",
+	} {
+		if got := remoteAddress(&http.Request{RemoteAddr: in}); got != want {
+			t.Errorf("%s: %s", in, got)
+		}
+	}
+}
+
+// Requests under way and the memory of their bodies are bounded; who is too much
+// is told so, and when to come again.
+func TestBusy(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Limits.Requests, o.Limits.PerAddress = 2, 2 })
+	// Two requests whose bodies do not come hold both places.
+	conns := []net.Conn{w.dial(), w.dial()}
+	for _, c := range conns {
+		fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: node\r\nContent-Length: 222\r\n\r\n", node.PathEntries)
+	}
+	w.await(func() bool { n, _ := w.server.gate.load(); return n == 2 })
+	r := w.get(node.PathCheckpoint)
+	if p := w.refused("a third", r, node.KindBusy); p.RetryAfter != time.Second || r.header.Get("Retry-After") != "1" {
+		t.Errorf("%+v", p)
+	}
+	for _, c := range conns {
+		c.Close()
+	}
+	w.await(func() bool { n, bytes := w.server.gate.load(); return n == 0 && bytes == 0 })
+	w.ok(w.get(node.PathCheckpoint))
+
+	g := &gate{memory: 100}
+	if !g.reserve(60) || g.reserve(60) || !g.reserve(40) {
+		t.Error("memory")
+	}
+	g.release(60)
+	if !g.reserve(60) {
+		t.Error("memory is not given back")
+	}
+	g = &gate{requests: 10, perAddress: 2}
+	a, b := clientOf('a', "a"), clientOf('a', "b")
+	if !g.enter(a) || !g.enter(a) || g.enter(a) || !g.enter(b) {
+		t.Error("one address takes everybody's place")
+	}
+	g.leave(a)
+	if !g.enter(a) {
+		t.Error("a place is not given back")
+	}
+}
+
+// await polls until something is so.
+func (w *world) await(so func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(time.Minute); !so(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.t.Fatal("waited for a minute")
+		}
+	}
+}
+
+// A body that does not come in time is given up, and the node says so.
+func TestSlowBody(t *testing.T) {
+	w := newWorld(t, nil)
+	q := &request{Request: &http.Request{ContentLength: 222, Body: io.NopCloser(late{})}, route: route{max: 1000}, w: &recorder{ResponseWriter: discard{}}}
+	_, err := w.server.readBody(q, http.NewResponseController(q.w))
+	if e, ok := errors.AsType[*node.RefusedError](err); !ok || e.Kind != node.KindTooSlow {
+		t.Errorf("%v", err)
+	}
+	q.Body = io.NopCloser(strings.NewReader("cut off"))
+	if _, err := w.server.readBody(q, http.NewResponseController(q.w)); err != errGone {
+		t.Errorf("%v", err)
+	}
+	if _, bytes := w.server.gate.load(); bytes != 0 {
+		t.Errorf("%d bytes are still counted", bytes)
+	}
+}
+
+// late is a connection whose deadline has passed.
+type late struct{}
+
+func (late) Read([]byte) (int, error) {
+	return 0, &net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded}
+}
+
+type discard struct{}
+
+func (discard) Header() http.Header         { return http.Header{} }
+func (discard) Write(b []byte) (int, error) { return len(b), nil }
+func (discard) WriteHeader(int)             {}
+
+// While it closes, a node answers what it has begun and tells all others to come
+// again.
+func TestClose(t *testing.T) {
+	w := newWorld(t, nil)
+	w.send(make([]byte, 100), 100)
+	conn := w.dial()
+	body := node.MarshalEntries(w.records(1))
+	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: node\r\nContent-Length: %d\r\n\r\n", node.PathEntries, len(body))
+	w.await(func() bool { n, _ := w.server.gate.load(); return n == 1 })
+	w.server.Close()
+	conn.Write(body)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	w.must(err)
+	got, err := io.ReadAll(resp.Body)
+	w.must(err)
+	if p := w.refused("what came too late", reply{resp.StatusCode, resp.Header, got}, node.KindClosing); p.RetryAfter == 0 {
+		t.Errorf("%+v", p)
+	}
+	w.refused("afterwards", w.get(node.PathCheckpoint), node.KindClosing)
+	if w.server.uploads.open() != 0 || len(w.server.uploads.all) != 0 {
+		t.Error("uploads are left")
+	}
+	if s := w.server.Health(); s != "closing" {
+		t.Errorf("health %q", s)
+	}
+	w.server.Close() // again: a no-op
+}
+
+// What was submitted before the node closes is ordered and answered.
+func TestCloseOrdersWhatCame(t *testing.T) {
+	w := newWorld(t, nil)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	accepted := 0
+	for range 10 {
+		body := node.MarshalEntries(w.records(2))
+		wg.Go(func() {
+			r := w.post(node.PathEntries, body)
+			if r.status == http.StatusOK {
+				mu.Lock()
+				accepted += 2
+				mu.Unlock()
+			} else if p, err := node.ParseProblem(r.body); err != nil || p.Kind != node.KindClosing {
+				t.Errorf("%d %s", r.status, r.body)
+			}
+		})
+	}
+	w.server.Close()
+	wg.Wait()
+	head, err := w.folder.Head(ctx)
+	w.must(err)
+	if int(head.Size) != 1+accepted {
+		t.Errorf("%d entries, %d accepted", head.Size, accepted)
+	}
+}
+
+func TestProblems(t *testing.T) {
+	for _, test := range []struct {
+		err   error
+		kind  node.Kind
+		cause string
+	}{
+		{&embedded.BusyError{Dir: "/srv/secret"}, node.KindBusy, "*embedded.BusyError"},
+		{&embedded.ClockError{}, node.KindClock, "*embedded.ClockError"},
+		{&ClockOffError{Against: "ledger", By: -time.Hour}, node.KindClock, "clock is off by -1h0m0s against the ledger clock"},
+		{&embedded.ReadOnlyError{Dir: "/srv/secret", Err: fs.ErrPermission}, node.KindReadOnly, "*embedded.ReadOnlyError"},
+		{&embedded.DamagedError{File: "store/blobs/secret/terms"}, node.KindDamaged, "store is damaged"},
+		{&fs.PathError{Op: "write", Path: "store/blobs/secret", Err: syscall.ENOSPC}, node.KindFull, "write: " + syscall.ENOSPC.Error()},
+		{errors.New("secret"), node.KindFailed, "*errors.errorString"},
+	} {
+		err := fmt.Errorf("secret: %w", test.err)
+		if k := problemOf(err).Kind; k != test.kind {
+			t.Errorf("%v: %s", test.err, k)
+		}
+		if test.kind == node.KindFailed {
+			err = test.err
+		}
+		c := cause(err)
+		if strings.Contains(c, "secret") {
+			t.Errorf("%q names what it must not", c)
+		}
+		if c != test.cause && !strings.HasPrefix(test.cause, "*embedded") {
+			t.Errorf("%q, not %q", c, test.cause)
+		}
+	}
+}

@@ -1,0 +1,277 @@
+// Package server is a carekey node: the ledger, the store and the keeper of one
+// folder, served over HTTP as PROTOCOL.md in the folder above says.
+//
+//	f, err := embedded.Open(dir, embedded.Options{EraseAfter: server.EraseHours})
+//	s, err := server.New(ctx, f, server.Options{})
+//	h := s.HTTPServer()
+//	h.TLSConfig = ...
+//	go h.ServeTLS(listener, "", "")
+//	...
+//	s.Close()        // from now on everybody is told that the node is closing
+//	h.Shutdown(ctx)  // waits for what is under way
+//
+// A Server checks nothing that the folder checks: signatures, contract, payloads
+// and the keeper's rules are judged there. It bounds what anybody can cost the
+// node (bytes, requests, time), keeps the clock's rule, and says in logs and
+// metrics what happens without saying to whom: no ids, locators, keys, tokens or
+// addresses.
+package server
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/node"
+)
+
+// EraseHours is how long a node keeps a withdrawn record by default, in hours: 30
+// days.
+const EraseHours = 30 * 24
+
+// quarantineHours is how long the store keeps a payload without its entry, at
+// least.
+const quarantineHours = 1
+
+// Options of a Server. The zero value is right for a node that takes entries from
+// everybody.
+type Options struct {
+	// Tokens are the hashes (HashToken) of the submit tokens. Without any nobody
+	// needs one. See SetTokens.
+	Tokens []crypto.Hash
+	// Clock is the clock that the folder has too. nil: the system's.
+	Clock func() time.Time
+	// Reference asks a clock that the operator trusts. nil: there is none.
+	Reference func(context.Context) (time.Time, error)
+	// ClientAddress says who asks, for limits; it is never logged or kept. nil: the
+	// other end of the connection, of which IPv6 addresses count by their first 64
+	// bits. Behind a proxy it is for the operator to say which header to trust.
+	ClientAddress func(*http.Request) string
+	// EraseAfter is the folder's, in hours: it is announced.
+	EraseAfter uint32
+	// Log gets one line for what goes wrong and, at level debug, for every request.
+	// nil: nothing is logged.
+	Log    *slog.Logger
+	Limits Limits
+}
+
+// Limits bound what others can cost the node. A zero field stands for its default;
+// a negative rate or quota for none.
+type Limits struct {
+	Requests   int   // under way at once; 256
+	PerAddress int   // under way at once from one address; half of Requests
+	Memory     int64 // bytes of request bodies in memory; 256 MiB, at least 80 MiB
+	Uploads    int   // of contents, open at once; 16. Each takes 6 MiB of memory
+	Content    int64 // bytes of one content; 16 GiB
+	Clients    int   // addresses and tokens of which the node keeps count; 65,536
+
+	Rate  Rate // requests of one address; 200 a second, 4,000 at once
+	Order Rate // entries with one token or, without tokens, from one address; 100 a second, 20,000 at once
+	Bytes Rate // stored with one token or from one address; 1 MiB a second, 64 GiB at once
+}
+
+// Rate is how much anybody may use, as a bucket that fills steadily.
+type Rate struct {
+	PerSecond float64
+	Burst     float64 // what a full bucket holds; 0 with PerSecond 0: the default
+}
+
+func (l Limits) withDefaults() Limits {
+	number := func(n *int, d int) {
+		if *n <= 0 {
+			*n = d
+		}
+	}
+	number(&l.Requests, 256)
+	number(&l.PerAddress, max(1, l.Requests/2))
+	number(&l.Uploads, 16)
+	number(&l.Clients, 65536)
+	if l.Memory <= 0 {
+		l.Memory = 256 << 20
+	}
+	l.Memory = max(l.Memory, 80<<20) // the largest request must fit
+	if l.Content <= 0 || l.Content > node.MaxContent {
+		l.Content = 16 << 30
+	}
+	rate := func(r *Rate, d Rate) {
+		if *r == (Rate{}) {
+			*r = d
+		}
+	}
+	rate(&l.Rate, Rate{200, 4000})
+	rate(&l.Order, Rate{100, 20_000})
+	rate(&l.Bytes, Rate{1 << 20, 64 << 30})
+	return l
+}
+
+// Server is one running node. It is an http.Handler.
+type Server struct {
+	folder  *embedded.Folder
+	store   ledgerclient.Store
+	keeper  ledgerclient.Keeper
+	limits  Limits
+	opt     Options
+	log     *slog.Logger
+	routes  routes
+	clock   *clockGuard
+	tokens  tokens
+	buckets *buckets
+	gate    gate
+	orders  *orderer
+	uploads *uploads
+	sweeper embedded.Sweeper
+	metrics *metrics
+	timed   timedCheckpoint
+
+	closing atomic.Bool
+	stop    context.CancelFunc // ends the goroutines
+	ended   sync.WaitGroup
+	sweep   sync.Mutex // one at a time
+}
+
+var _ http.Handler = (*Server)(nil)
+
+// New makes the server of a folder and starts what it does by itself. The folder
+// stays the caller's to close, after Close.
+//
+// A *ClockOffError means that the clock is not to be relied upon: the node would
+// order entries at a wrong hour, which cannot be taken back.
+func New(ctx context.Context, f *embedded.Folder, opt Options) (*Server, error) {
+	start := time.Now()
+	return newServer(ctx, f, opt, func() time.Duration { return time.Since(start) })
+}
+
+// newServer takes the monotonic clock from a test.
+func newServer(ctx context.Context, f *embedded.Folder, opt Options, uptime func() time.Duration) (*Server, error) {
+	if opt.Clock == nil {
+		opt.Clock = time.Now
+	}
+	if opt.ClientAddress == nil {
+		opt.ClientAddress = remoteAddress
+	}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError + 1}))
+	}
+	services := f.Services()
+	s := &Server{
+		folder: f, store: services.Store, keeper: services.Keepers[0],
+		limits: opt.Limits.withDefaults(), opt: opt, log: opt.Log,
+		clock: newClockGuard(opt.Clock, uptime, opt.Reference), sweeper: embedded.Sweeper{Folder: f},
+	}
+	s.buckets = newBuckets(s.limits.Clients, s.clock.uptime)
+	s.gate = gate{requests: s.limits.Requests, perAddress: s.limits.PerAddress, memory: s.limits.Memory}
+	s.metrics = newMetrics(s.gauges)
+	s.SetTokens(opt.Tokens)
+	s.routes = s.newRoutes()
+	if err := s.look(ctx); err != nil {
+		return nil, err
+	}
+	run, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.uploads = newUploads(run, s.store, s.limits, s.clock.uptime)
+	s.orders = newOrderer(f)
+	s.ended.Go(func() { s.orders.run() })
+	s.ended.Go(func() { s.orders.run() }) // one checks signatures while the other waits for the disk
+	s.ended.Go(func() { s.housekeep(run) })
+	return s, nil
+}
+
+// look judges the clock anew.
+func (s *Server) look(ctx context.Context) error {
+	head, err := s.folder.Head(ctx)
+	if err != nil {
+		return err
+	}
+	return s.clock.look(ctx, head.Hour)
+}
+
+// How often the node looks after itself.
+const (
+	lookEvery  = 30 * time.Second
+	sweepEvery = 10 * time.Minute
+)
+
+func (s *Server) housekeep(ctx context.Context) {
+	look, sweep := time.NewTicker(lookEvery), time.NewTicker(sweepEvery)
+	defer look.Stop()
+	defer sweep.Stop()
+	s.Sweep(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+			if err := s.look(ctx); err != nil && ctx.Err() == nil {
+				s.log.Warn("clock", "cause", cause(err))
+			}
+			s.uploads.dropIdle()
+			s.buckets.dropFull()
+		case <-sweep.C:
+			s.Sweep(ctx)
+		}
+	}
+}
+
+// Sweep drops and erases what is due, destroys shares whose time is over. The
+// server does it by itself; while the clock is off nothing is swept.
+func (s *Server) Sweep(ctx context.Context) error {
+	s.sweep.Lock()
+	defer s.sweep.Unlock()
+	if s.clock.off() != nil {
+		return nil
+	}
+	err := s.sweeper.Sweep(ctx)
+	if err != nil && ctx.Err() == nil {
+		s.log.Error("sweep", "cause", cause(err))
+		s.metrics.failed("sweep")
+	}
+	return err
+}
+
+// Close ends what the server does by itself: uploads that are open are dropped,
+// requests that come now are told that the node is closing, those under way go on
+// to their end, which http.Server.Shutdown waits for.
+func (s *Server) Close() {
+	if s.closing.Swap(true) {
+		return
+	}
+	s.uploads.close()
+	s.orders.close() // what was submitted before is ordered and answered
+	s.stop()
+	s.ended.Wait()
+}
+
+// SetTokens changes the submit tokens while the server runs.
+func (s *Server) SetTokens(hashes []crypto.Hash) { s.tokens.set(hashes) }
+
+// HTTPServer returns the server to listen with, its time-outs and limits set. The
+// caller sets TLSConfig and serves.
+func (s *Server) HTTPServer() *http.Server {
+	return &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: headerTime,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    maxHeader,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 64, SendPingTimeout: 30 * time.Second},
+		ErrorLog:          slog.NewLogLogger(silent{s.metrics}, slog.LevelError),
+	}
+}
+
+// silent counts what http.Server complains about: its lines name addresses.
+type silent struct{ m *metrics }
+
+func (silent) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h silent) Handle(context.Context, slog.Record) error {
+	h.m.failed("connection")
+	return nil
+}
+func (h silent) WithAttrs([]slog.Attr) slog.Handler { return h }
+func (h silent) WithGroup(string) slog.Handler      { return h }

@@ -1,0 +1,69 @@
+package server
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/node"
+)
+
+func (s *Server) putBlobs(q *request) error {
+	puts, err := node.ParsePuts(q.body)
+	if err != nil {
+		return err
+	}
+	if err := s.quota(q, len(q.body)); err != nil {
+		return err
+	}
+	if err := s.store.PutBlobs(q.Context(), puts); err != nil {
+		return err
+	}
+	return q.done()
+}
+
+// quota counts bytes that are to be stored.
+func (s *Server) quota(q *request, n int) error {
+	if wait, ok := s.buckets.take(q.client, "bytes", s.limits.Bytes, float64(n)); !ok {
+		return refuseFor(node.KindQuota, wait)
+	}
+	return nil
+}
+
+func (s *Server) blob(q *request) error {
+	values := q.Header.Values(node.HeaderLocator)
+	if len(values) != 1 {
+		return refuse(node.KindMalformed)
+	}
+	loc, err := node.ParseID(values[0])
+	if err != nil {
+		return err
+	}
+	if strings.Contains(q.Header.Get("Range"), ",") {
+		q.Header.Del("Range") // one range at a time; RFC 9110 lets a server pass over others
+	}
+	b, err := s.store.Blob(q.Context(), crypto.Locator(loc))
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	// Whoever reads slower than that is cut off.
+	http.NewResponseController(q.w).SetWriteDeadline(time.Now().Add(baseTime + time.Duration(b.Size()/minSpeed)*time.Second))
+	q.w.Header().Set("Content-Type", node.TypeBinary)
+	http.ServeContent(q.w, q.Request, "", time.Time{}, io.NewSectionReader(b, 0, b.Size()))
+	return nil
+}
+
+func (s *Server) erase(q *request) error {
+	e, err := contract.ParseEntry(q.body)
+	if err != nil {
+		return refuse(node.KindMalformed)
+	}
+	if err := s.store.Erase(q.Context(), e); err != nil {
+		return err
+	}
+	return q.done()
+}

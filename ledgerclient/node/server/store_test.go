@@ -1,0 +1,282 @@
+package server
+
+import (
+	"bytes"
+	"encoding/hex"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/node"
+)
+
+func TestBlobs(t *testing.T) {
+	w := newWorld(t, nil)
+	g := w.grant()
+	for range 2 { // the second time is a no-op
+		w.ok(w.post(node.PathBlobs, node.MarshalPuts(g.puts)))
+	}
+	for _, put := range g.puts {
+		for _, loc := range put.Locators {
+			r := w.fetch(loc)
+			if !bytes.Equal(w.ok(r), put.Blob) || r.header.Get("Cache-Control") != "no-store" || r.header.Get("Accept-Ranges") != "bytes" || r.header.Get("Content-Type") != node.TypeBinary {
+				t.Errorf("%s: %d bytes, %v", put.Part, len(r.body), r.header)
+			}
+		}
+	}
+	loc, blob := g.puts[0].Locators[0], g.puts[0].Blob
+	for _, test := range []struct {
+		header string
+		status int
+		want   []byte
+	}{
+		{"bytes=0-9", 206, blob[:10]},
+		{"bytes=100-", 206, blob[100:]},
+		{"bytes=-5", 206, blob[len(blob)-5:]},
+		{"bytes=1-2,5-9", 200, blob}, // several ranges: the whole
+		{"items=1-2", 416, nil},
+		{"bytes=999999-", 416, nil},
+	} {
+		r := w.fetch(loc, "Range", test.header)
+		if r.status != test.status || test.want != nil && !bytes.Equal(r.body, test.want) {
+			t.Errorf("%s: status %d, %d bytes", test.header, r.status, len(r.body))
+		}
+	}
+	r := w.ask(http.MethodHead, node.PathBlobs, nil, node.HeaderLocator, hexOf(loc))
+	if r.status != 200 || len(r.body) != 0 || r.header.Get("Content-Length") == "" {
+		t.Errorf("HEAD: %d %v", r.status, r.header)
+	}
+	if p := w.refused("unknown locator", w.fetch(crypto.Locator{1}), node.KindNotFound); p.What != "payload" {
+		t.Errorf("no such %s", p.What)
+	}
+	w.refused("no locator", w.get(node.PathBlobs), node.KindMalformed)
+	w.refused("two locators", w.fetch(loc, node.HeaderLocator, hexOf(loc)), node.KindMalformed)
+	w.refused("locator in capitals", w.get(node.PathBlobs, node.HeaderLocator, string(bytes.ToUpper([]byte(hexOf(loc))))), node.KindMalformed)
+	w.refused("locator in the URL", w.get(node.PathBlobs+"/"+hexOf(loc)), node.KindNotFound)
+}
+
+func hexOf(loc crypto.Locator) string { return hex.EncodeToString(loc[:]) }
+
+func TestBlobsRefused(t *testing.T) {
+	w := newWorld(t, nil)
+	g, other := w.grant(), w.grant()
+	change := func(f func(p *ledgerclient.Put)) []byte {
+		p := g.puts[1]
+		p.Locators = append([]crypto.Locator(nil), p.Locators...)
+		f(&p)
+		return node.MarshalPuts([]ledgerclient.Put{g.puts[0], p})
+	}
+	for _, test := range []struct {
+		reason ledgerclient.StoreReason
+		body   []byte
+	}{
+		{ledgerclient.BadBlob, change(func(p *ledgerclient.Put) { p.Blob = append(bytes.Clone(p.Blob), 0) })},
+		{ledgerclient.BadPackage, change(func(p *ledgerclient.Put) { p.Package = other.pkg.Marshal() })},
+		{ledgerclient.BadEntry, change(func(p *ledgerclient.Put) { p.Entry.Signature[5] ^= 1 })},
+		{ledgerclient.BadPart, change(func(p *ledgerclient.Put) { p.Part = ledgerclient.PartAccess })},
+		{ledgerclient.BadLocators, change(func(p *ledgerclient.Put) { p.Locators[1] = p.Locators[0] })},
+	} {
+		p := w.refused(string(test.reason), w.post(node.PathBlobs, test.body), node.KindStore)
+		if p.Reason != test.reason {
+			t.Errorf("%s instead of %s", p.Reason, test.reason)
+		}
+		if p.Part == 0 {
+			t.Errorf("%s: no part", p.Reason)
+		}
+	}
+	// Nothing of a batch with a refused payload is stored.
+	w.refused("the other payload of the batch", w.fetch(g.puts[0].Locators[0]), node.KindNotFound)
+	for name, body := range map[string][]byte{"nothing": {}, "a byte": {1}, "cut off": node.MarshalPuts(g.puts)[:1000]} {
+		w.refused(name, w.post(node.PathBlobs, body), node.KindMalformed)
+	}
+}
+
+// Payloads whose entries never come are dropped, those whose entries came stay.
+func TestQuarantine(t *testing.T) {
+	w := newWorld(t, nil)
+	g, kept := w.grant(), w.grant()
+	w.ok(w.post(node.PathBlobs, node.MarshalPuts(g.puts)))
+	w.ok(w.post(node.PathBlobs, node.MarshalPuts(kept.puts)))
+	w.order(kept.entry)
+	w.clock.pass(time.Hour)
+	w.must(w.server.Sweep(ctx))
+	w.ok(w.fetch(g.puts[0].Locators[0]))
+	w.clock.pass(2 * time.Hour)
+	w.must(w.server.Sweep(ctx))
+	w.refused("a payload without its entry", w.fetch(g.puts[0].Locators[0]), node.KindNotFound)
+	w.ok(w.fetch(kept.puts[0].Locators[0]))
+}
+
+func TestUpload(t *testing.T) {
+	w := newWorld(t, nil)
+	v := w.record(2*contract.PieceSize + 17)
+	w.add(v)
+	got := w.ok(w.fetch(v.upload.Locators[0]))
+	if len(got) != len(v.content)+3*32 || !bytes.HasPrefix(got, v.content) {
+		t.Errorf("%d bytes", len(got))
+	}
+	if r := w.fetch(v.upload.Locators[0], "Range", "bytes=1048576-1048585"); r.status != 206 || !bytes.Equal(r.body, v.content[1048576:1048586]) {
+		t.Errorf("range: status %d", r.status)
+	}
+}
+
+func TestUploadParts(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Limits.Content = 5000; o.Limits.Uploads = 8 })
+	v := w.record(4000)
+	id := w.send(v.content[:3000], 1000)
+	part := func(off int, data []byte) reply {
+		p := node.UploadPart{Upload: id, Offset: uint64(off), Data: data}
+		return w.post(node.PathUploadPart, p.Marshal())
+	}
+	w.ok(part(2000, v.content[2000:3000])) // the last one again: its answer was lost
+	for name, r := range map[string]reply{
+		"the last one with other bytes": part(2000, make([]byte, 1000)),
+		"an earlier one":                part(1000, v.content[1000:2000]),
+		"a gap":                         part(3500, v.content[3500:]),
+	} {
+		if p := w.refused(name, r, node.KindRange); p.Range.Size != 3000 {
+			t.Errorf("%s: size %d", name, p.Range.Size)
+		}
+	}
+	if p := w.refused("more than a content may have", part(3000, make([]byte, 2001)), node.KindTooLarge); p.Limit != 5000 {
+		t.Errorf("limit %d", p.Limit)
+	}
+	commit := func(put ledgerclient.Put) reply {
+		c := node.UploadCommit{Upload: id, Put: put}
+		return w.post(node.PathUploadCommit, c.Marshal())
+	}
+	w.ok(part(3000, v.content[3000:]))
+	if p := w.refused("another record", commit(w.record(4000).upload), node.KindStore); p.Reason != ledgerclient.BadBlob {
+		t.Errorf("%s", p.Reason)
+	}
+	for range 2 { // the answer to the first was lost
+		w.ok(commit(v.upload))
+	}
+	w.refused("a part behind the end", part(4000, []byte{1}), node.KindNotFound)
+	if got := w.ok(w.fetch(v.upload.Locators[0])); !bytes.HasPrefix(got, v.content) {
+		t.Error("another content")
+	}
+	w.ok(w.post(node.PathUploadAbort, id[:])) // too late: a no-op
+	w.ok(w.fetch(v.upload.Locators[0]))
+
+	// Aborted, idle, unknown and empty ones.
+	id = w.send(v.content[:10], 10)
+	w.ok(w.post(node.PathUploadAbort, id[:]))
+	w.refused("after an abort", part(10, []byte{1}), node.KindNotFound)
+	id = w.send(v.content[:10], 10)
+	w.clock.pass(uploadIdle - time.Second)
+	w.server.uploads.dropIdle()
+	w.ok(part(10, v.content[10:20]))
+	w.clock.pass(uploadIdle + time.Second)
+	w.server.uploads.dropIdle()
+	w.refused("after a pause", part(20, []byte{1}), node.KindNotFound)
+	id = node.UploadID{1}
+	if p := w.refused("unknown", part(0, []byte{1}), node.KindNotFound); p.What != "upload" {
+		t.Errorf("no such %s", p.What)
+	}
+	id = w.send(nil, 1)
+	w.refused("empty", commit(v.upload), node.KindMalformed)
+
+	// One client cannot take all places.
+	w.ok(w.post(node.PathUploads, nil))
+	if p := w.refused("a third", w.post(node.PathUploads, nil), node.KindBusy); p.RetryAfter != 30*time.Second {
+		t.Errorf("again in %s", p.RetryAfter)
+	}
+	if n := w.server.uploads.open(); n != 2 {
+		t.Errorf("%d open", n)
+	}
+}
+
+// Parts, the end and an abort of one upload at the same time: no race, and either
+// the whole content is there or none.
+func TestUploadRaces(t *testing.T) {
+	w := newWorld(t, nil)
+	v := w.record(3000)
+	id := w.send(v.content[:2000], 2000)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			switch i % 4 {
+			case 0:
+				w.post(node.PathUploadAbort, id[:])
+			case 1:
+				c := node.UploadCommit{Upload: id, Put: v.upload}
+				w.post(node.PathUploadCommit, c.Marshal())
+			default:
+				p := node.UploadPart{Upload: id, Offset: 2000, Data: v.content[2000:]}
+				w.post(node.PathUploadPart, p.Marshal())
+			}
+		})
+	}
+	wg.Wait()
+	if r := w.fetch(v.upload.Locators[0]); r.status == 200 && !bytes.HasPrefix(r.body, v.content) {
+		t.Error("half a content is served")
+	}
+}
+
+// A withdrawn record is served for 30 days and then gone, whether anybody asked
+// for it or not, and nobody brings it back in the meantime or later.
+func TestErase(t *testing.T) {
+	w := newWorld(t, nil)
+	asked, silent, kept := w.record(3000), w.record(2000), w.record(1000)
+	for _, v := range []*version{asked, silent, kept} {
+		w.add(v)
+	}
+	order, quiet := w.withdrawal(asked), w.withdrawal(silent)
+	erase := func(e contract.Entry) reply {
+		b := e.Marshal()
+		return w.post(node.PathErase, b[:])
+	}
+	for name, e := range map[string]contract.Entry{"not on the ledger": order, "not a withdrawal": asked.entry} {
+		if p := w.refused(name, erase(e), node.KindStore); p.Reason != ledgerclient.NotWithdrawn {
+			t.Errorf("%s: %s", name, p.Reason)
+		}
+	}
+	w.order(order, quiet)
+	w.ok(erase(order))
+	locs := []crypto.Locator{asked.upload.Locators[0], asked.put.Locators[0], silent.upload.Locators[0], silent.put.Locators[0]}
+	there := func(want bool) {
+		t.Helper()
+		w.must(w.server.Sweep(ctx))
+		for i, loc := range locs {
+			if r := w.fetch(loc); (r.status == 200) != want {
+				t.Errorf("payload %d: status %d", i, r.status)
+			}
+		}
+		if r := w.fetch(kept.upload.Locators[0]); r.status != 200 {
+			t.Errorf("another record: status %d", r.status)
+		}
+	}
+	back := func() {
+		t.Helper()
+		for _, v := range []*version{asked, silent} {
+			p := w.refused("put again", w.post(node.PathBlobs, node.MarshalPuts([]ledgerclient.Put{v.put})), node.KindStore)
+			c := node.UploadCommit{Upload: w.send(v.content, 1000), Put: v.upload}
+			q := w.refused("uploaded again", w.post(node.PathUploadCommit, c.Marshal()), node.KindStore)
+			w.ok(w.post(node.PathUploadAbort, c.Upload[:]))
+			if p.Reason != ledgerclient.Withdrawn || q.Reason != ledgerclient.Withdrawn {
+				t.Errorf("%s, %s", p.Reason, q.Reason)
+			}
+		}
+	}
+	there(true)
+	back()
+	w.clock.pass(29 * 24 * time.Hour)
+	w.ok(erase(order))
+	there(true)
+	// The node is started anew: what it has to erase follows from the log.
+	w.http.Close()
+	w.server.Close()
+	w.must(w.folder.Close())
+	w.start(nil)
+	there(true)
+	w.clock.pass(24 * time.Hour)
+	w.ok(erase(order))
+	there(false)
+	back()
+	there(false)
+}
