@@ -3,9 +3,6 @@ package wallet
 import (
 	"context"
 	"encoding/hex"
-	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"unicode"
 	"unicode/utf8"
@@ -104,6 +101,9 @@ func OpenAgeKey(ctx context.Context, dir string, k keyring.Store) (*AgeKey, erro
 	if err != nil {
 		return nil, err
 	}
+	if err := keyOpens(dir, secret); err != nil {
+		return nil, err
+	}
 	entropy, err := crypto.DecodeEntropy(secret)
 	if err != nil {
 		return nil, &WrongKeyError{}
@@ -111,14 +111,6 @@ func OpenAgeKey(ctx context.Context, dir string, k keyring.Store) (*AgeKey, erro
 	defer entropy.Wipe()
 	root := entropy.Root()
 	defer root.Wipe()
-	sealed, err := os.ReadFile(filepath.Join(dir, keyCheckFile))
-	if err == nil {
-		if _, err := root.LocalKey().Open(keyCheckFile, sealed); err != nil {
-			return nil, &WrongKeyError{}
-		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
 	return &AgeKey{root.SelfKey()}, nil
 }
 

@@ -120,6 +120,9 @@ func (k *ageKeys) wipe() {
 // openAgeKey unlocks the wallet that an identity points to. Its ledger is not
 // looked at: an own record opens where no ledger is in reach.
 func (a *app) openAgeKey(ctx context.Context, at wallet.AgePointer) (*wallet.AgeKey, error) {
+	if err := a.checkTimeouts(); err != nil {
+		return nil, err
+	}
 	home := at.Home
 	if home == "" {
 		var err error

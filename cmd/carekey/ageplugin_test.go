@@ -18,7 +18,8 @@ import (
 	"github.com/carekey/carekey/wallet"
 )
 
-// ageWallet makes a wallet with a passphrase file in a home of its own.
+// ageWallet makes a wallet with a passphrase file in a home of its own, or, without
+// a passphrase, in the keyring.
 func ageWallet(t *testing.T, passphrase string) (home, identity string, to age.Recipient) {
 	t.Helper()
 	dir := t.TempDir()
@@ -28,6 +29,9 @@ func ageWallet(t *testing.T, passphrase string) (home, identity string, to age.R
 		t.Fatal(err)
 	}
 	env := map[string]string{envHome: home, envKeyring: "file", envPassphrase: file}
+	if passphrase == "" {
+		env = map[string]string{envHome: home, envKeyring: "os"}
+	}
 	out := func(args ...string) string {
 		r, w, err := os.Pipe()
 		if err != nil {
@@ -278,5 +282,21 @@ func TestPluginWithAgesClient(t *testing.T) {
 	}
 	if b, err := io.ReadAll(r); err != nil || string(b) != "record" || asked != 2 {
 		t.Errorf("%q, %v, asked %d times", b, err, asked)
+	}
+}
+
+// With the system's keyring nothing is asked: run under .ci/with-keyring.
+func TestRealKeyringPlugin(t *testing.T) {
+	if os.Getenv("CAREKEY_REAL_KEYRING") != "1" {
+		t.Skip("CAREKEY_REAL_KEYRING is not 1: run under .ci/with-keyring")
+	}
+	_, identity, to := ageWallet(t, "")
+	id, err := plugin.NewIdentity(identity, &plugin.ClientUI{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fileKey, err := id.Unwrap([]*age.Stanza{stanzaFor(t, to, 7)})
+	if err != nil || !bytes.Equal(fileKey, bytes.Repeat([]byte{7}, 16)) {
+		t.Errorf("%x, %v", fileKey, err)
 	}
 }

@@ -171,6 +171,9 @@ func TestPolicyNamesWhatIsExported(t *testing.T) {
 	}
 }
 
+// people are the recipients of generated consents.
+var people = []crypto.Address{address(2), address(3), address(4), address(5), address(6)}
+
 // generate makes any consent that a wallet can hold.
 func generate(r *rand.Rand) wallet.Consent {
 	texts := []string{"", "Dr Smith", " ", "Ωμέγα", "a\u00a0b\u2028c\ufeff", "\x00\x1b[31m\u0085", "<b>&amp;\"'</b>]]>", "𝒳\U0010ffff\ufffe", "\xff\xfe", "null",
@@ -182,7 +185,7 @@ func generate(r *rand.Rand) wallet.Consent {
 	if err != nil {
 		panic(err)
 	}
-	c := wallet.Consent{To: text(), Address: address(byte(2 + r.IntN(50))), Purpose: p, Granted: contract.Hour(r.IntN(600_000))}
+	c := wallet.Consent{To: text(), Address: people[r.IntN(len(people))], Purpose: p, Granted: contract.Hour(r.IntN(600_000))}
 	for i := range c.ID {
 		c.ID[i] = byte(r.Uint32())
 	}
