@@ -45,6 +45,20 @@ func (f *Folder) Head(ctx context.Context) (head keeper.Head, err error) {
 	return head, err
 }
 
+// CheckClock is the *ClockError that Append would return now, nil if none. last is
+// the hour of the last entry. A replica has no such error: its order has a clock.
+func (f *Folder) CheckClock(ctx context.Context) (last contract.Hour, err error) {
+	err = f.locked(ctx, false, func() error {
+		last = f.last.Hour
+		if replica, err := f.isReplica(); replica || err != nil {
+			return err
+		}
+		_, err := f.ledgerHour()
+		return err
+	})
+	return last, err
+}
+
 // Tile returns the hashes of a tile of height 8 of the log's tree, as C2SP
 // tlog-tiles has them; of a tile of level -1 the leaves one behind the other. need
 // is how many leaves the log must have for it: *ledgerclient.NotFoundError if it

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/embedded"
 )
 
 // ClockTolerance is how far the clock may be off from the monotonic clock since
@@ -69,8 +70,12 @@ func apart(against string, went, should time.Duration) error {
 // look compares the clock with the hour of the last entry and with the reference.
 // A reference that does not answer changes nothing; one that agrees is believed
 // over the monotonic clock, which stands still while a machine sleeps.
-func (g *clockGuard) look(ctx context.Context, last contract.Hour) error {
+// idle is the folder's own complaint, if it has one.
+func (g *clockGuard) look(ctx context.Context, last contract.Hour, idle *embedded.ClockError) error {
 	var found error
+	if idle != nil {
+		found = &ClockOffError{Against: "ledger", By: time.Duration(idle.Now-idle.Last) * time.Hour}
+	}
 	now := g.wall()
 	// Ledger time never goes back. It may be of the hour that begins now, by a clock
 	// that was a little ahead.

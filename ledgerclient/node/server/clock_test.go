@@ -108,7 +108,7 @@ func TestClockReference(t *testing.T) {
 	var reference time.Time
 	var failure error
 	g := newClockGuard(w.clock.now, w.clock.uptime, func(context.Context) (time.Time, error) { return reference, failure })
-	look := func() error { return g.look(ctx, testHour) }
+	look := func() error { return g.look(ctx, testHour, nil) }
 	reference = w.clock.now()
 	w.must(look())
 	w.clock.jump(3 * time.Hour) // the machine slept
@@ -137,6 +137,9 @@ func TestClockIdle(t *testing.T) {
 	w := newWorld(t, nil)
 	w.clock.pass(32 * 24 * time.Hour)
 	w.refused("a month later", w.post(node.PathEntries, node.MarshalEntries(w.records(1))), node.KindClock)
+	if err := w.server.look(ctx); !isA[*ClockOffError](err) || w.server.Health() != "clock" {
+		t.Errorf("%v, health %s", err, w.server.Health())
+	}
 	if embedded.MaxIdle != 31*24 {
 		t.Error("PROTOCOL.md says 31 days")
 	}

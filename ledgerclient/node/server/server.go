@@ -19,6 +19,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -185,11 +186,12 @@ func newServer(ctx context.Context, f *embedded.Folder, opt Options, uptime func
 
 // look judges the clock anew.
 func (s *Server) look(ctx context.Context) error {
-	head, err := s.folder.Head(ctx)
-	if err != nil {
+	last, err := s.folder.CheckClock(ctx)
+	idle, ok := errors.AsType[*embedded.ClockError](err)
+	if err != nil && !ok {
 		return err
 	}
-	return s.clock.look(ctx, head.Hour)
+	return s.clock.look(ctx, last, idle)
 }
 
 // How often the node looks after itself.

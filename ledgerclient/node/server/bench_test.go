@@ -1,0 +1,151 @@
+package server
+
+import (
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/node"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// BenchmarkSubmit compares submitting through the node with appending to a folder
+// on the same disk, in the same run and in turns. ratio is the folder's time over
+// the node's: 1 is as fast. Entries differ in every round and are signed
+// beforehand.
+func BenchmarkSubmit(b *testing.B) {
+	for _, test := range []struct{ entries, people int }{{1, 1}, {100, 1}, {4096, 1}, {1, 16}, {20, 16}} {
+		b.Run(fmt.Sprintf("entries=%d/people=%d", test.entries, test.people), func(b *testing.B) {
+			w := newWorld(b, func(o *Options) { o.Limits.Order = Rate{-1, 0} })
+			plain, err := embedded.Create(filepath.Join(b.TempDir(), "folder"), "Other", w.clock.now)
+			w.must(err)
+			defer plain.Close()
+			sign := func(ledger crypto.LedgerID) [][]contract.Entry {
+				all := make([][]contract.Entry, test.people)
+				for i := range all {
+					all[i] = make([]contract.Entry, test.entries)
+				}
+				var wg sync.WaitGroup
+				for _, es := range all {
+					wg.Go(func() {
+						key := crypto.GenerateKey()
+						for j := range es {
+							es[j] = contract.Entry{Version: 1, Kind: contract.KindRecord, Author: key.Public(), Commitment: crypto.Hash(crypto.NewSalt())}
+							w.must(es[j].Sign(ledger, key))
+						}
+					})
+				}
+				wg.Wait()
+				return all
+			}
+			each := func(all [][]contract.Entry, do func([]contract.Entry) []ledgerclient.Outcome) time.Duration {
+				runtime.GC()
+				start := time.Now()
+				var wg sync.WaitGroup
+				for _, es := range all {
+					wg.Go(func() {
+						for _, o := range do(es) {
+							if o.Refusal != nil || o.Duplicate {
+								b.Error("not accepted")
+							}
+						}
+					})
+				}
+				wg.Wait()
+				return time.Since(start)
+			}
+			var folder, through time.Duration
+			for b.Loop() {
+				b.StopTimer()
+				mine, theirs := sign(w.ledger), sign(plain.ID())
+				folder += each(theirs, func(es []contract.Entry) []ledgerclient.Outcome {
+					out, err := plain.Append(ctx, es)
+					w.must(err)
+					return out
+				})
+				b.StartTimer()
+				through += each(mine, func(es []contract.Entry) []ledgerclient.Outcome { return w.submit(es...) })
+			}
+			n := float64(b.N * test.entries * test.people)
+			b.ReportMetric(folder.Seconds()/through.Seconds(), "ratio")
+			b.ReportMetric(float64(through.Microseconds())/n, "µs/entry")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// BenchmarkFollow reads a log of 100,000 entries by entry bundles, as a wallet
+// does that sees it for the first time.
+func BenchmarkFollow(b *testing.B) {
+	w := newWorld(b, func(o *Options) { o.Limits.Order = Rate{-1, 0} })
+	const size = 100_000
+	key := crypto.GenerateKey()
+	for n := 1; n < size; {
+		es := make([]contract.Entry, min(4096, size-n))
+		for i := range es {
+			es[i] = contract.Entry{Version: 1, Kind: contract.KindRecord, Author: key.Public(), Commitment: crypto.Hash(crypto.NewSalt())}
+			w.must(es[i].Sign(w.ledger, key))
+		}
+		w.order(es...)
+		n += len(es)
+	}
+	for b.Loop() {
+		for n := int64(0); n*256 < size; n++ {
+			w.ok(w.get(node.TilePath(tlog.Tile{H: 8, L: -1, N: n, W: int(min(256, size-n*256))})))
+		}
+	}
+	b.ReportMetric(float64(b.N)*size/b.Elapsed().Seconds(), "entries/s")
+}
+
+// BenchmarkCrowd lets many clients at once read heads, submit, look up and ask for
+// shares, and prints how long they wait.
+func BenchmarkCrowd(b *testing.B) {
+	const people = 200
+	w := newWorld(b, func(o *Options) {
+		o.Limits.Order, o.Limits.Requests, o.Limits.PerAddress = Rate{-1, 0}, 256, 256
+	})
+	g := w.grant()
+	w.give(g)
+	access, _ := w.access(g)
+	w.order(access)
+	r, _ := w.request(g, access)
+	rounds := 0
+	var mu sync.Mutex
+	var took []time.Duration
+	for b.Loop() {
+		rounds++
+		var wg sync.WaitGroup
+		for range people {
+			entries := w.records(1)
+			wg.Go(func() {
+				for _, step := range []func(){
+					func() { w.ok(w.get(node.PathCheckpoint)) },
+					func() { w.submit(entries...) },
+					func() { w.ok(w.get(node.EntryPath(entries[0].ID(w.ledger)))) },
+					func() { w.release(&r) },
+				} {
+					start := time.Now()
+					step()
+					mu.Lock()
+					took = append(took, time.Since(start))
+					mu.Unlock()
+				}
+			})
+		}
+		wg.Wait()
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	b.ReportMetric(float64(m.HeapInuse>>20), "MiB-heap")
+}
