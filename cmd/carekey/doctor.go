@@ -35,9 +35,6 @@ var examinations = []func(*app, context.Context, *exam) []finding{
 	(*app).examineKeyring,
 	(*app).examineLedger,
 	(*app).examineWallet,
-	(*app).examineCare,
-	(*app).examineStore,
-	(*app).examineVersion,
 }
 
 // exam is what was opened so far.

@@ -42,6 +42,12 @@ func (s *Server) release(q *request) error {
 	if err != nil {
 		return err
 	}
+	// A revocation may stand in the order that the folder has not read yet.
+	if s.opt.Ledger != nil {
+		if err := s.opt.Ledger.Follow(q.Context()); err != nil {
+			return err
+		}
+	}
 	a, err := s.keeper.Release(q.Context(), r)
 	if err != nil {
 		return err

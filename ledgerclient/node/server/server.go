@@ -29,6 +29,7 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/embedded"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
@@ -47,6 +48,9 @@ type Options struct {
 	// Tokens are the hashes (HashToken) of the submit tokens. Without any nobody
 	// needs one. See SetTokens.
 	Tokens []crypto.Hash
+	// Ledger takes the entries if another than the folder keeps the order, of which the
+	// folder is then a replica. nil: the folder.
+	Ledger Ordered
 	// Clock is the clock that the folder has too. nil: the system's.
 	Clock func() time.Time
 	// Reference asks a clock that the operator trusts. nil: there is none.
@@ -61,6 +65,13 @@ type Options struct {
 	// nil: nothing is logged.
 	Log    *slog.Logger
 	Limits Limits
+}
+
+// Ordered is a ledger whose order is kept elsewhere: an order.Ledger.
+type Ordered interface {
+	Append(context.Context, []contract.Entry) ([]ledgerclient.Outcome, error)
+	// Follow reads what the order has and the folder has not.
+	Follow(context.Context) error
 }
 
 // Limits bound what others can cost the node. A zero field stands for its default;
@@ -178,6 +189,9 @@ func newServer(ctx context.Context, f *embedded.Folder, opt Options, uptime func
 	s.stop = stop
 	s.uploads = newUploads(run, s.store, s.limits, s.clock.uptime)
 	s.orders = newOrderer(f)
+	if opt.Ledger != nil {
+		s.orders = newOrderer(opt.Ledger)
+	}
 	s.ended.Go(func() { s.orders.run() })
 	s.ended.Go(func() { s.orders.run() }) // one checks signatures while the other waits for the disk
 	s.ended.Go(func() { s.housekeep(run) })

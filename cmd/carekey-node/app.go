@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/order"
+	"github.com/carekey/carekey/ledgerclient/program"
+)
+
+// app is one run of the program. This file is the only one that opens a ledger or a
+// backend; tests make an app of their own with another clock.
+type app struct {
+	in, out, err *os.File
+	now          func() time.Time
+	flags        struct{ json, yes, quiet bool }
+}
+
+func newApp() *app {
+	return &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now}
+}
+
+// run carries out one command line and returns the exit code.
+func (a *app) run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	root := newRoot(a)
+	root.SetArgs(args)
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	return a.report(root.ExecuteContext(ctx), args)
+}
+
+// say is for people: on standard error, and not with --quiet or --json.
+func (a *app) say(format string, args ...any) {
+	if !a.flags.quiet && !a.flags.json {
+		fmt.Fprintln(a.err, ui.CleanText(fmt.Sprintf(format, args...)))
+	}
+}
+
+func (a *app) print(format string, args ...any) {
+	fmt.Fprintln(a.out, ui.CleanText(fmt.Sprintf(format, args...)))
+}
+
+func (a *app) printJSON(v any) error {
+	enc := json.NewEncoder(a.out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// openFolder opens a node's ledger.
+func (a *app) openFolder(dir string, c *config, acceptClock bool) (*embedded.Folder, error) {
+	return embedded.Open(dir, embedded.Options{Clock: a.now, AcceptClock: acceptClock, EraseAfter: contract.Hour(c.EraseAfterHours)})
+}
+
+// createFolder makes a ledger that keeps its own order or, if url is not "", one
+// whose entries come from the order there.
+func (a *app) createFolder(ctx context.Context, dir, name, url string) (*embedded.Folder, error) {
+	if url == "" {
+		return embedded.Create(dir, name, a.now)
+	}
+	founding, err := embedded.NewFounding(name)
+	if err != nil {
+		return nil, err
+	}
+	b, err := a.openOrder(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	at, err := b.Append(ctx, []contract.Entry{founding.Entry})
+	if err != nil {
+		return nil, &ledgerclient.UnreachableError{Service: "ledger", Err: err}
+	}
+	items, err := b.Read(ctx, at[0])
+	if err != nil {
+		return nil, &ledgerclient.UnreachableError{Service: "ledger", Err: err}
+	}
+	if len(items) == 0 || items[0].Entry != founding.Entry {
+		return nil, &order.BrokenError{Position: at[0], What: order.Moved}
+	}
+	return embedded.CreateFrom(dir, founding, embedded.Ordered{Next: at[0] + 1, Hour: items[0].Hour}, embedded.Options{Clock: a.now})
+}
+
+// verify checks every byte of a ledger's folder and returns the root of its log.
+func (a *app) verify(ctx context.Context, dir string, c *config) (root string, err error) {
+	f, err := a.openFolder(dir, c, true)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	r, err := f.Verify(ctx, embedded.Verified{}, nil)
+	return r.Root.String(), err
+}
+
+// openOrder starts the program that keeps an order.
+func (a *app) openOrder(ctx context.Context, url string) (order.Backend, error) {
+	return program.Start(ctx, url, program.Options{Stderr: a.err})
+}
+
+// claim makes this process the only one that serves a folder, until it ends.
+func claim(path string) (release func(), err error) {
+	return embedded.Claim(path)
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/carekey/carekey/wallet/atomicfile"
+	"github.com/spf13/cobra"
+)
+
+const notInBackup = `Not in it are the keeper's shares, so that a key that was destroyed does not live on
+in a backup. From a backup the ledger goes on with all its entries and payloads, but
+what was granted and not opened before stays closed until the one who granted it
+deposits the key again or grants anew. Nor are uploads in it that were under way.`
+
+func newBackup(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "backup DIR TARGET",
+		Short: "Copy the ledger into another folder, consistent and verified",
+		Long: `Copies the ledger, its payloads, the keys and the settings of a node into another
+folder, while a server may be running, and verifies every byte and signature of the
+copy. A target that holds an earlier backup is brought up to date.
+
+` + notInBackup + `
+
+The copy holds the node's private keys: keep it as safe as the folder. To go on from
+it, serve it in place of the folder. Never serve both: two nodes with one key that
+order differently are caught as forgers.`,
+		Args: takes(2, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir, target := args[0], args[1]
+			cfg, err := readConfig(dir)
+			if err != nil {
+				return err
+			}
+			f, err := a.openFolder(dir, cfg, false)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			copied, err := f.Copy(cmd.Context(), target, nil)
+			if err != nil {
+				return err
+			}
+			if err := copyNodeFiles(dir, target); err != nil {
+				return err
+			}
+			root, err := a.verify(cmd.Context(), target, cfg)
+			if err != nil {
+				return err
+			}
+			if a.flags.json {
+				return a.printJSON(struct {
+					Dir      string `json:"dir"`
+					Entries  uint64 `json:"entries"`
+					Root     string `json:"root"`
+					Files    int    `json:"files"` // with payloads that were copied this time
+					Bytes    int64  `json:"bytes"` // in them
+					Verified bool   `json:"verified"`
+					Shares   bool   `json:"shares"` // they are never in a backup
+				}{target, copied.Size, root, copied.Files, copied.Bytes, true, false})
+			}
+			a.print("%s: %d entries, %d payload files of %.1f MB copied, all of it verified", target, copied.Size, copied.Files, float64(copied.Bytes)/1e6)
+			a.say("%s", notInBackup)
+			return nil
+		},
+	}
+}
+
+// copyNodeFiles copies the settings and the TLS key that the node made itself.
+func copyNodeFiles(dir, target string) error {
+	if err := os.MkdirAll(filepath.Join(target, "tls"), 0o700); err != nil {
+		return err
+	}
+	for _, name := range []string{privateKey, certificate, configFile} {
+		b, err := os.ReadFile(path(dir, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // the certificate is one that was given
+		}
+		if err != nil {
+			return err
+		}
+		if err := atomicfile.Write(path(target, name), b, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}

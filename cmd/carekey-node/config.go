@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient/node"
+	"github.com/carekey/carekey/ledgerclient/node/server"
+	"github.com/carekey/carekey/wallet/atomicfile"
+)
+
+// Names in a node's folder beside those of the ledger.
+const (
+	configFile  = "node.json"
+	certificate = "tls/cert.pem"
+	privateKey  = "tls/key.pem"
+	serveLock   = "node.lock"      // held by who serves
+	editLock    = "node.json.lock" // held while node.json is changed
+)
+
+// config is node.json. A server that runs takes changes of tokens within seconds,
+// all others when it starts again.
+type config struct {
+	Version int      `json:"version"` // 1
+	URLs    []string `json:"urls"`    // where wallets find the node, 1 to 4
+
+	TLS struct {
+		Certificate string `json:"certificate"` // path; relative ones are in the folder
+		Key         string `json:"key"`
+		Pin         bool   `json:"pin"` // invitations pin the key; otherwise the system's authorities vouch for it
+	} `json:"tls"`
+
+	// Order is the URL of the program that keeps the order; "": the folder itself.
+	Order string `json:"order,omitempty"`
+	// EraseAfterHours is how long a withdrawn record is kept, in hours.
+	EraseAfterHours uint32 `json:"erase_after_hours"`
+	// ClockReference is the URL of a web server whose clock is asked for the time of
+	// day; "": none is.
+	ClockReference string `json:"clock_reference,omitempty"`
+
+	Limits limits        `json:"limits"`
+	Tokens []submitToken `json:"tokens"`
+}
+
+// limits are server.Limits; 0 stands for the default, -1 in a rate for no limit.
+type limits struct {
+	Requests             int     `json:"requests,omitempty"`
+	RequestsPerAddress   int     `json:"requests_per_address,omitempty"`
+	MemoryMiB            int64   `json:"memory_mib,omitempty"`
+	Uploads              int     `json:"uploads,omitempty"`
+	ContentMiB           int64   `json:"content_mib,omitempty"`
+	RequestsPerSecond    float64 `json:"requests_per_second,omitempty"`
+	RequestsBurst        float64 `json:"requests_burst,omitempty"`
+	EntriesPerSecond     float64 `json:"entries_per_second,omitempty"`
+	EntriesBurst         float64 `json:"entries_burst,omitempty"`
+	StoredBytesPerSecond float64 `json:"stored_bytes_per_second,omitempty"`
+	StoredBytesBurst     float64 `json:"stored_bytes_burst,omitempty"`
+}
+
+func (l limits) server() server.Limits {
+	return server.Limits{
+		Requests: l.Requests, PerAddress: l.RequestsPerAddress, Memory: l.MemoryMiB << 20,
+		Uploads: l.Uploads, Content: l.ContentMiB << 20,
+		Rate:  server.Rate{PerSecond: l.RequestsPerSecond, Burst: l.RequestsBurst},
+		Order: server.Rate{PerSecond: l.EntriesPerSecond, Burst: l.EntriesBurst},
+		Bytes: server.Rate{PerSecond: l.StoredBytesPerSecond, Burst: l.StoredBytesBurst},
+	}
+}
+
+// submitToken is one token: its name and what is kept of it.
+type submitToken struct {
+	Name    string      `json:"name"`
+	Hash    crypto.Hash `json:"hash"`
+	Created string      `json:"created"` // date
+}
+
+// configError says what is wrong with node.json.
+type configError struct{ path, what string }
+
+func (e *configError) Error() string { return e.path + ": " + e.what }
+
+// noNodeError says that a folder is not a node's.
+type noNodeError struct{ dir string }
+
+func (e *noNodeError) Error() string { return "no node in " + e.dir }
+
+func readConfig(dir string) (*config, error) {
+	path := filepath.Join(dir, configFile)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &noNodeError{dir}
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := &config{}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(c); err != nil {
+		return nil, &configError{path, err.Error()}
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, &configError{path, "there is something behind the settings"}
+	}
+	if what := c.wrong(); what != "" {
+		return nil, &configError{path, what}
+	}
+	return c, nil
+}
+
+// wrong says what is wrong with the settings, "" if nothing is.
+func (c *config) wrong() string {
+	switch {
+	case c.Version != 1:
+		return "version is not 1: made by another version of carekey-node"
+	case len(c.URLs) < 1 || len(c.URLs) > node.MaxURLs:
+		return "there must be 1 to 4 urls"
+	case c.TLS.Certificate == "" || c.TLS.Key == "":
+		return "tls needs a certificate and a key"
+	}
+	for _, u := range c.URLs {
+		if !node.ValidURL(u) {
+			return "not the URL of a node: " + u
+		}
+	}
+	names := map[string]bool{}
+	for _, t := range c.Tokens {
+		if names[t.Name] || !validTokenName(t.Name) || t.Hash.IsZero() {
+			return "tokens need names of their own and hashes"
+		}
+		names[t.Name] = true
+	}
+	return ""
+}
+
+func (c *config) write(dir string) error {
+	b, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(filepath.Join(dir, configFile), append(b, '\n'), 0o600)
+}
+
+// edit changes node.json; two at once do not lose each other's change.
+func edit(dir string, change func(*config) error) error {
+	if _, err := readConfig(dir); err != nil {
+		return err
+	}
+	release, err := claim(filepath.Join(dir, editLock))
+	if err != nil {
+		return err
+	}
+	defer release()
+	c, err := readConfig(dir)
+	if err != nil {
+		return err
+	}
+	if err := change(c); err != nil {
+		return err
+	}
+	return c.write(dir)
+}
+
+// path is a file that the settings name.
+func path(dir, name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(dir, filepath.FromSlash(name))
+}
+
+func (c *config) hashes() []crypto.Hash {
+	var hs []crypto.Hash
+	for _, t := range c.Tokens {
+		hs = append(hs, t.Hash)
+	}
+	return hs
+}
+
+// addToken makes a submit token and returns it; what is kept is its hash.
+func (c *config) addToken(name string, now time.Time) (string, error) {
+	if !validTokenName(name) {
+		return "", usage("a token's name has 1 to 40 characters of a-z, 0-9, dot, - and _", "")
+	}
+	for _, t := range c.Tokens {
+		if t.Name == name {
+			return "", &tokenExistsError{name}
+		}
+	}
+	secret := newToken32()
+	c.Tokens = append(c.Tokens, submitToken{Name: name, Hash: server.HashToken(secret), Created: now.UTC().Format(time.DateOnly)})
+	return secret, nil
+}
+
+func validTokenName(s string) bool {
+	return s != "" && len(s) <= 40 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789.-_") == ""
+}

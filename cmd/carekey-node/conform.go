@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"os"
+
+	"github.com/carekey/carekey/ledgerclient/ledgertest"
+	"github.com/carekey/carekey/ledgerclient/order"
+	"github.com/spf13/cobra"
+)
+
+// conformError says that a backend breaks rules.
+type conformError struct{ failed, all int }
+
+func (e *conformError) Error() string {
+	return fmt.Sprintf("%d of %d rules do not hold", e.failed, e.all)
+}
+
+func newConform(a *app) *cobra.Command {
+	entries := 1000
+	only := ""
+	c := &cobra.Command{
+		Use:   "conform URL",
+		Short: "Check that a backend keeps every rule",
+		Long: `Runs the suite that every backend must pass against the program for a URL: for
+foo:anything that is carekey-ledger-foo in PATH. What it must do is written in
+ledgerclient/order/PROTOCOL.md.
+
+The suite orders some 3,000 test entries, which stay: take a backend that is there
+for tests.`,
+		Args: takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !a.flags.yes {
+				return usage("the suite writes some 3,000 test entries that stay for ever", "if that is what you want, add --yes")
+			}
+			if entries < 1 {
+				return usage("the seeded run needs at least one entry", "")
+			}
+			b, err := a.openOrder(cmd.Context(), args[0])
+			if err != nil {
+				return err // nothing to find fault with
+			}
+			b.Close()
+			dir, err := os.MkdirTemp("", "carekey-conform-")
+			if err != nil {
+				return err
+			}
+			defer os.RemoveAll(dir)
+			var seed [8]byte
+			rand.Read(seed[:])
+			h := ledgertest.Harness{
+				Order: func(ctx context.Context) (order.Backend, error) { return a.openOrder(ctx, args[0]) },
+				Dir:   dir, Seed: binary.BigEndian.Uint64(seed[:]) >> 24, Entries: entries, Only: only,
+			}
+			return a.conform(cmd.Context(), h)
+		},
+	}
+	c.Flags().IntVar(&entries, "entries", entries, "`NUMBER` of entries in the seeded run")
+	c.Flags().StringVar(&only, "case", "", "`NAME` of the one case to run")
+	return c
+}
+
+func (a *app) conform(ctx context.Context, h ledgertest.Harness) error {
+	type row struct {
+		Case    string `json:"case"`
+		Rule    string `json:"rule"`
+		Result  string `json:"result"` // "holds", "broken", "skipped"
+		Because string `json:"because"`
+	}
+	all := []row{}
+	failed := 0
+	err := ledgertest.Check(ctx, h, func(r ledgertest.Result) {
+		out := row{r.Name, r.Rule, "holds", r.Detail}
+		switch {
+		case r.Err != nil:
+			failed++
+			out.Result, out.Because = "broken", r.Err.Error()
+		case r.Skipped != "":
+			out.Result, out.Because = "skipped", r.Skipped
+		}
+		all = append(all, out)
+		if !a.flags.json {
+			mark := map[string]string{"holds": "ok   ", "broken": "BAD  ", "skipped": "skip "}[out.Result]
+			a.print("%s %-11s %s", mark, out.Case, out.Rule)
+			if out.Because != "" {
+				a.print("                  %s", out.Because)
+			}
+		}
+	})
+	if a.flags.json {
+		if err := a.printJSON(all); err != nil {
+			return err
+		}
+	}
+	if err == nil && len(all) == 0 {
+		return usage("there is no case of that name", "leave out --case to see all")
+	}
+	if err == nil && failed > 0 {
+		return &conformError{failed, len(all)}
+	}
+	return err
+}

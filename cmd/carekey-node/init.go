@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/node"
+	"github.com/carekey/carekey/ledgerclient/node/server"
+	"github.com/spf13/cobra"
+)
+
+const defaultPort = "8443"
+
+func newInit(a *app) *cobra.Command {
+	var o struct {
+		name, cert, key, order string
+		urls                   []string
+	}
+	c := &cobra.Command{
+		Use:   "init DIR --name NAME [--url URL]...",
+		Short: "Make a new ledger and the node that serves it, or a node for a ledger",
+		Long: `Makes a new ledger in a folder, which must be empty or not exist, with the node's
+keys, settings (node.json) and a TLS key of its own, which invitations pin: nobody
+has to buy or renew a certificate. A folder that holds a ledger and no node yet, as
+carekey makes them, becomes a node's with all that is in it. With --tls-cert and --tls-key the system's
+certificate authorities vouch for the node instead.
+
+--url is where wallets will find the node; it goes into invitations. Without it
+this computer's name is taken. Can be changed in node.json.
+
+With --order the order of entries is kept by a program: for foo:anything by
+carekey-ledger-foo from PATH. The folder is then a verified copy of that order.`,
+		Args: takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if (o.cert == "") != (o.key == "") {
+				return usage("a certificate and its key go together", "give both --tls-cert FILE and --tls-key FILE")
+			}
+			dir := args[0]
+			guessed := len(o.urls) == 0
+			if guessed {
+				o.urls = []string{"https://" + hostName() + ":" + defaultPort}
+			}
+			cfg := &config{Version: 1, Order: o.order, EraseAfterHours: server.EraseHours, Tokens: []submitToken{}}
+			for _, u := range o.urls {
+				cfg.URLs = append(cfg.URLs, strings.TrimSuffix(u, "/"))
+			}
+			if o.cert != "" {
+				var err error
+				if cfg.TLS.Certificate, err = filepath.Abs(o.cert); err != nil {
+					return err
+				}
+				if cfg.TLS.Key, err = filepath.Abs(o.key); err != nil {
+					return err
+				}
+				if _, err := openCertificate(dir, cfg); err != nil {
+					return err
+				}
+			} else {
+				cfg.TLS.Certificate, cfg.TLS.Key, cfg.TLS.Pin = certificate, privateKey, true
+			}
+			if what := cfg.wrong(); what != "" {
+				return usage(what, "a URL is like https://ledger.example:8443; without TLS only on this computer: http://127.0.0.1:8080")
+			}
+			f, adopted, err := a.ledgerFor(cmd.Context(), dir, o.name, o.order)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			if cfg.TLS.Pin {
+				if err := makeCertificate(dir, cfg.URLs, a.now()); err != nil {
+					return err
+				}
+			}
+			if err := cfg.write(dir); err != nil {
+				return err
+			}
+			n, err := a.describe(cmd.Context(), f, dir, cfg)
+			if err != nil {
+				return err
+			}
+			if adopted {
+				a.say("There was a ledger already: it is served as it is.")
+			}
+			if guessed {
+				a.say("Wallets will look for the node at %s, by this computer's name.\nIf that is wrong, change \"urls\" in %s.", cfg.URLs[0], filepath.Join(dir, configFile))
+			}
+			a.say("Keep %s safe: whoever reads it can speak for this ledger\nand release keys. Nobody but the user who runs the node should be able to.", filepath.Join(dir, "keys"))
+			a.say("Next: carekey-node serve %s --listen :%s", dir, defaultPort)
+			return a.show(n)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.name, "name", "", "`NAME` of the ledger, for people")
+	f.StringArrayVar(&o.urls, "url", nil, "`URL` at which wallets find the node; up to 4")
+	f.StringVar(&o.cert, "tls-cert", "", "`FILE` with a certificate chain (PEM); stays where it is")
+	f.StringVar(&o.key, "tls-key", "", "`FILE` with its key (PEM)")
+	f.StringVar(&o.order, "order", "", "`URL` of a backend that keeps the order")
+	return c
+}
+
+// ledgerFor makes the ledger of a new node, or opens one that has no node yet: a
+// wallet's folder, or what an interrupted init left.
+func (a *app) ledgerFor(ctx context.Context, dir, name, order string) (f *embedded.Folder, adopted bool, err error) {
+	_, err = os.Stat(filepath.Join(dir, genesisFile))
+	if err != nil {
+		if name == "" {
+			return nil, false, usage("a ledger needs a name that people will see", "add --name 'City ledger'")
+		}
+		f, err = a.createFolder(ctx, dir, name, order)
+		return f, false, err
+	}
+	if _, err := os.Stat(filepath.Join(dir, configFile)); err == nil {
+		return nil, false, &nodeExistsError{dir}
+	}
+	if f, err = a.openFolder(dir, &config{}, false); err != nil {
+		return nil, false, err
+	}
+	has, err := nameOf(ctx, f)
+	if err == nil && name != "" && name != has {
+		err = &otherNameError{dir, has}
+	}
+	if err == nil {
+		_, _, notReplica := f.Consumed(ctx)
+		if own := notReplica != nil; own == (order != "") {
+			err = &orderError{own: own}
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, false, err
+	}
+	return f, true, nil
+}
+
+// nameOf is the name of a ledger.
+func nameOf(ctx context.Context, f *embedded.Folder) (string, error) {
+	doc, err := f.Genesis(ctx)
+	if err != nil {
+		return "", err
+	}
+	c, err := contract.ParseConfig(doc)
+	return c.Name, err
+}
+
+// genesisFile is there in every folder that holds a ledger.
+const genesisFile = "genesis"
+
+// nodeExistsError says that a folder has a node.
+type nodeExistsError struct{ dir string }
+
+func (e *nodeExistsError) Error() string { return "there is a node in " + e.dir }
+
+// otherNameError says that the ledger in a folder has another name.
+type otherNameError struct{ dir, name string }
+
+func (e *otherNameError) Error() string { return "the ledger in " + e.dir + " is named " + e.name }
+
+// hostName is this computer's name, as far as it can be in a URL.
+func hostName() string {
+	name, err := os.Hostname()
+	name = strings.ToLower(name)
+	if err != nil || !node.ValidURL("https://"+name) {
+		return "localhost"
+	}
+	return name
+}

@@ -1,0 +1,11 @@
+// Command carekey-node runs a node of a ledger: it serves the order, the store and
+// the keeper of one folder to wallets over HTTPS. It is for whoever runs a ledger;
+// patients and clinicians use carekey.
+//
+// Everything is in the folder: the ledger as package embedded keeps it, node.json
+// with the settings, and tls with the key that invitations pin.
+package main
+
+import "os"
+
+func main() { os.Exit(newApp().run(os.Args[1:])) }

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"rsc.io/qr"
+)
+
+// What is drawn is the code, module by module, inside a white edge of four.
+func TestQRText(t *testing.T) {
+	const text = "carekey-node1abcdefghijklmnopqrstuvwxyz234567"
+	drawn, err := qrText(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := qr.Encode(strings.ToUpper(text), qr.L)
+	if err != nil {
+		t.Fatal(err)
+	}
+	y := -4
+	for line := range strings.Lines(drawn) {
+		line = strings.TrimSuffix(strings.TrimPrefix(line, "\x1b[30;107m"), "\x1b[0m\n")
+		cells := []rune(line)
+		if len(cells) != code.Size+8 || len(cells) != qrWidth(drawn) {
+			t.Fatalf("%d cells in a row of a code of %d", len(cells), code.Size)
+		}
+		for i, c := range cells {
+			x := i - 4
+			top, bottom := c == '█' || c == '▀', c == '█' || c == '▄'
+			if top != code.Black(x, y) || bottom != code.Black(x, y+1) {
+				t.Fatalf("cell at %d, %d is %q", x, y, c)
+			}
+		}
+		y += 2
+	}
+	if y < code.Size+4 {
+		t.Errorf("only %d rows", y)
+	}
+	if _, err := qrText(strings.Repeat("x", 5000)); err == nil {
+		t.Error("a text that fits into no code")
+	}
+}

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The scripts in testdata/node run the real program. Only the test's own main knows
+// a clock that can be set.
+const testClock = "CAREKEY_TEST_CLOCK"
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"carekey-node": func() {
+		a := newApp()
+		if t := os.Getenv(testClock); t != "" {
+			now, err := time.Parse(time.RFC3339, t)
+			if err != nil {
+				panic(err)
+			}
+			start := time.Now()
+			a.now = func() time.Time { return now.Add(time.Since(start)) }
+		}
+		os.Exit(a.run(os.Args[1:]))
+	}})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                filepath.Join("..", "..", "testdata", "node"),
+		RequireUniqueNames: true,
+		Setup: func(env *testscript.Env) error {
+			example, err := filepath.Abs(filepath.Join("..", "..", "ledgerclient", "ledgertest", "testdata"))
+			if err != nil {
+				return err
+			}
+			env.Setenv("PATH", env.Getenv("PATH")+string(filepath.ListSeparator)+example)
+			env.Setenv("TZ", "UTC")
+			return nil
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond != "python3" {
+				return false, fmt.Errorf("no condition %s", cond)
+			}
+			_, err := exec.LookPath("python3")
+			if err != nil && os.Getenv("CAREKEY_NO_SKIP") != "" {
+				t.Error("python3 is not installed")
+			}
+			return err == nil, nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exit": exitWith, "is": jsonIs, "json": jsonValue, "start": start, "end": end, "says": says, "get": get,
+		},
+	})
+}
+
+// exitWith: exit N COMMAND ARGS... runs a command that must end with N.
+func exitWith(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, not %d", got, want)
+	}
+}
+
+// value is what stands at a path like error.code in the JSON of stdout, or of the
+// file that is named.
+func value(ts *testscript.TestScript, at string, file []string) string {
+	from := "stdout"
+	if len(file) > 0 {
+		from = file[0]
+	}
+	var v any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(from)), &v))
+	for _, name := range strings.Split(at, ".") {
+		switch m := v.(type) {
+		case map[string]any:
+			v = m[name]
+		case []any:
+			i, err := strconv.Atoi(name)
+			ts.Check(err)
+			v = m[i]
+		}
+	}
+	return fmt.Sprint(v)
+}
+
+// is PATH VALUE [FILE] compares a value in JSON.
+func jsonIs(ts *testscript.TestScript, neg bool, args []string) {
+	if got := value(ts, args[0], args[2:]); got != args[1] {
+		ts.Fatalf("%s is %s, not %s", args[0], got, args[1])
+	}
+}
+
+// json NAME PATH [FILE] sets a variable to a value in JSON.
+func jsonValue(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Setenv(args[0], value(ts, args[1], args[2:]))
+}
+
+// running are the processes that scripts started, by script and name.
+var running sync.Map
+
+type process struct {
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+// start NAME PROGRAM ARGS... starts a server and waits until it says where it
+// listens: $NAME_LISTENING, $NAME_METRICS. Its output goes to NAME.out and NAME.log.
+func start(ts *testscript.TestScript, neg bool, args []string) {
+	name := args[0]
+	out, err := os.Create(ts.MkAbs(name + ".out"))
+	ts.Check(err)
+	log, err := os.Create(ts.MkAbs(name + ".log"))
+	ts.Check(err)
+	path := ""
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		if p := filepath.Join(dir, args[1]); path == "" && isFile(p) {
+			path = p
+		}
+	}
+	p := &process{cmd: exec.Command(path, args[2:]...), done: make(chan struct{})}
+	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = ts.MkAbs("."), out, log
+	for _, v := range []string{"PATH", "HOME", "WORK", "TZ", "TMPDIR", "SYSTEMROOT", testClock} {
+		p.cmd.Env = append(p.cmd.Env, v+"="+ts.Getenv(v))
+	}
+	ts.Check(p.cmd.Start())
+	go func() {
+		p.cmd.Wait()
+		out.Close()
+		log.Close()
+		close(p.done)
+	}()
+	running.Store(ts.MkAbs(name), p)
+	ts.Defer(func() {
+		p.cmd.Process.Kill()
+		<-p.done
+	})
+	await(ts, "a server to listen", func() bool {
+		select {
+		case <-p.done:
+			ts.Fatalf("%s ended: %s", name, ts.ReadFile(name+".log"))
+		default:
+		}
+		b := ts.ReadFile(name + ".out")
+		if !strings.HasSuffix(b, "\n") {
+			return false
+		}
+		for line := range strings.Lines(b) {
+			word, url, _ := strings.Cut(strings.TrimSpace(line), " ")
+			ts.Setenv(strings.ToUpper(name+"_"+word), url)
+		}
+		return true
+	})
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// end NAME CODE sends SIGTERM to a server that was started, and waits for its end.
+func end(ts *testscript.TestScript, neg bool, args []string) {
+	v, ok := running.Load(ts.MkAbs(args[0]))
+	if !ok {
+		ts.Fatalf("no server %s was started", args[0])
+	}
+	p := v.(*process)
+	ts.Check(p.cmd.Process.Signal(syscall.SIGTERM))
+	<-p.done
+	if got := strconv.Itoa(p.cmd.ProcessState.ExitCode()); got != args[1] {
+		ts.Fatalf("%s ended with %s, not %s: %s", args[0], got, args[1], ts.ReadFile(args[0]+".log"))
+	}
+}
+
+// says FILE TEXT waits until a file holds a text.
+func says(ts *testscript.TestScript, neg bool, args []string) {
+	await(ts, args[1], func() bool {
+		b, err := os.ReadFile(ts.MkAbs(args[0]))
+		return err == nil && bytes.Contains(b, []byte(args[1]))
+	})
+}
+
+func await(ts *testscript.TestScript, what string, done func() bool) {
+	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("waited a minute for %s", what)
+		}
+	}
+}
+
+// get STATUS URL asks a node, whatever its certificate is, and leaves the answer in
+// the file answer.
+func get(ts *testscript.TestScript, neg bool, args []string) {
+	c := &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
+	r, err := c.Get(args[1])
+	ts.Check(err)
+	defer r.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs("answer"), b, 0o600))
+	if strconv.Itoa(r.StatusCode) != args[0] {
+		ts.Fatalf("status %d, not %s: %s", r.StatusCode, args[0], b)
+	}
+}

@@ -1,0 +1,308 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/node/server"
+	"github.com/carekey/carekey/ledgerclient/order"
+	"github.com/spf13/cobra"
+)
+
+// How often a running server looks for what changed.
+const (
+	rereadEvery = 2 * time.Second // node.json
+	followEvery = 5 * time.Second // the order, where it is kept elsewhere
+)
+
+// shutdownTime is how long requests that are under way may take when the server is
+// told to stop.
+const shutdownTime = 30 * time.Second
+
+type serveOptions struct {
+	dir, listen, metrics, order string
+	plain, acceptClock, debug   bool
+}
+
+func newServe(a *app) *cobra.Command {
+	var o serveOptions
+	c := &cobra.Command{
+		Use:   "serve DIR [--listen ADDRESS]",
+		Short: "Serve the folder to wallets over HTTPS until told to stop",
+		Long: `Serves the ledger, the store and the keeper of a folder. When it listens it prints
+one line with the address; logs go to standard error and name nobody: no ids,
+tokens or addresses. SIGTERM or SIGINT ends it once what is under way is done.
+
+A server does not start, and stops ordering and releasing, while this computer's
+clock is off: an entry at a wrong hour cannot be taken back.
+
+Limits, quotas and a reference for the clock are in node.json. One server at a time
+serves a folder.`,
+		Args: takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.dir = args[0]
+			return a.serve(cmd.Context(), o)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.listen, "listen", ":"+defaultPort, "`ADDRESS` to serve at; port 0 takes any that is free")
+	f.StringVar(&o.metrics, "metrics", "", "`ADDRESS` on this computer for /healthz and Prometheus /metrics")
+	f.StringVar(&o.order, "order", "", "`URL` of the backend that keeps the order, in place of that in node.json")
+	f.BoolVar(&o.plain, "no-tls", false, "serve plain HTTP; only at a loopback address")
+	f.BoolVar(&o.acceptClock, "accept-clock", false, "believe the clock although it is more than 31 days past the last entry")
+	f.BoolVar(&o.debug, "debug", false, "log every request, still without naming anybody")
+	return c
+}
+
+func (a *app) serve(ctx context.Context, o serveOptions) error {
+	cfg, err := readConfig(o.dir)
+	if err != nil {
+		return err
+	}
+	if o.order != "" {
+		cfg.Order = o.order
+	}
+	log := a.logger(o.debug)
+	release, err := claim(filepath.Join(o.dir, serveLock))
+	if busy := (*embedded.BusyError)(nil); errors.As(err, &busy) {
+		return &servedError{o.dir}
+	} else if err != nil {
+		return err
+	}
+	defer release()
+	f, err := a.openFolder(o.dir, cfg, o.acceptClock)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	opt := server.Options{
+		Tokens: cfg.hashes(), Clock: a.now, Reference: reference(cfg.ClockReference),
+		EraseAfter: cfg.EraseAfterHours, Log: log, Limits: cfg.Limits.server(),
+	}
+	ordered, err := a.joinOrder(ctx, cfg, f)
+	if err != nil {
+		return err
+	}
+	if ordered != nil {
+		defer ordered.backend.Close()
+		opt.Ledger = ordered.ledger
+	}
+	certs, err := openCertificate(o.dir, cfg)
+	if err != nil {
+		return err
+	}
+	certs.failed = func(err error) { log.Warn("certificate", "cause", err.Error()) }
+
+	listener, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return &listenError{o.listen, err}
+	}
+	defer listener.Close()
+	if o.plain && !loopback(listener.Addr()) {
+		return usage("without TLS a node serves only this computer", "listen at 127.0.0.1:8080, or leave out --no-tls")
+	}
+	var operator net.Listener
+	if o.metrics != "" {
+		if operator, err = net.Listen("tcp", o.metrics); err != nil {
+			return &listenError{o.metrics, err}
+		}
+		defer operator.Close()
+		if !loopback(operator.Addr()) {
+			return usage("/healthz and /metrics are for this computer only", "say --metrics 127.0.0.1:9102")
+		}
+	}
+	s, err := server.New(ctx, f, opt)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return a.listen(ctx, o, log, s, ordered, certs, listener, operator)
+}
+
+// listen serves until ctx ends or a listener fails.
+func (a *app) listen(ctx context.Context, o serveOptions, log *slog.Logger, s *server.Server, ordered *ordered, certs *certificates, listener, operator net.Listener) error {
+	failed := make(chan error, 2)
+	h := s.HTTPServer()
+	scheme := "https"
+	if o.plain {
+		scheme = "http"
+		go func() { failed <- h.Serve(listener) }()
+	} else {
+		h.TLSConfig = certs.config()
+		go func() { failed <- h.ServeTLS(listener, "", "") }()
+	}
+	where := struct {
+		Listening string `json:"listening"`
+		Metrics   string `json:"metrics"` // "" without --metrics
+	}{Listening: scheme + "://" + listener.Addr().String()}
+	if operator != nil {
+		m := &http.Server{Handler: s.Operator(), ReadHeaderTimeout: 10 * time.Second}
+		defer m.Close()
+		go func() { failed <- m.Serve(operator) }()
+		where.Metrics = "http://" + operator.Addr().String()
+	}
+	background, stop := context.WithCancel(ctx)
+	defer stop()
+	go a.reread(background, o.dir, log, s)
+	if ordered != nil {
+		go ordered.follow(background, log)
+	}
+	if a.flags.json {
+		if err := a.printJSON(where); err != nil {
+			return err
+		}
+	} else {
+		a.print("listening %s", where.Listening)
+		if operator != nil {
+			a.print("metrics %s", where.Metrics)
+		}
+	}
+	log.Info("serving", "version", version())
+	notify("READY=1")
+	select {
+	case err := <-failed:
+		return &listenError{o.listen, err}
+	case <-ctx.Done():
+	}
+	notify("STOPPING=1")
+	log.Info("stopping")
+	s.Close()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	defer cancel()
+	if err := h.Shutdown(last); err != nil {
+		log.Warn("stopped while requests were under way")
+		h.Close()
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// reread takes over tokens that were added or removed while the server runs.
+func (a *app) reread(ctx context.Context, dir string, log *slog.Logger, s *server.Server) {
+	var seen time.Time
+	if info, err := os.Stat(filepath.Join(dir, configFile)); err == nil {
+		seen = info.ModTime()
+	}
+	tick := time.NewTicker(rereadEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		info, err := os.Stat(filepath.Join(dir, configFile))
+		if err != nil || info.ModTime().Equal(seen) {
+			continue
+		}
+		seen = info.ModTime()
+		c, err := readConfig(dir)
+		if err != nil {
+			log.Error("node.json cannot be read: the tokens stay as they were")
+			continue
+		}
+		s.SetTokens(c.hashes())
+		log.Info("tokens", "number", len(c.Tokens))
+	}
+}
+
+// ordered is a ledger whose order is kept elsewhere.
+type ordered struct {
+	backend order.Backend
+	ledger  *order.Ledger
+}
+
+// joinOrder opens the order of the settings and reads what the folder lacks; nil if
+// the folder keeps its own.
+func (a *app) joinOrder(ctx context.Context, cfg *config, f *embedded.Folder) (*ordered, error) {
+	_, _, err := f.Consumed(ctx)
+	replica := (*embedded.ReplicaError)(nil)
+	switch {
+	case err != nil && !errors.As(err, &replica):
+		return nil, err
+	case err != nil && cfg.Order == "":
+		return nil, nil
+	case err != nil:
+		return nil, &orderError{own: true}
+	case cfg.Order == "":
+		return nil, &orderError{}
+	}
+	b, err := a.openOrder(ctx, cfg.Order)
+	if err != nil {
+		return nil, err
+	}
+	l := order.NewLedger(b, f, a.now)
+	if err := l.Follow(ctx); err != nil {
+		b.Close()
+		return nil, err
+	}
+	return &ordered{b, l}, nil
+}
+
+// follow reads on in the order, so that what others ordered is served too.
+func (o *ordered) follow(ctx context.Context, log *slog.Logger) {
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := o.ledger.Follow(ctx); err != nil && ctx.Err() == nil {
+			log.Error("order", "cause", err.Error())
+		}
+	}
+}
+
+// loopback tells whether an address can be reached only from this computer.
+func loopback(a net.Addr) bool {
+	t, ok := a.(*net.TCPAddr)
+	return ok && t.IP.IsLoopback()
+}
+
+// logger writes structured lines to standard error.
+func (a *app) logger(debug bool) *slog.Logger {
+	opt := &slog.HandlerOptions{}
+	if debug {
+		opt.Level = slog.LevelDebug
+	}
+	if a.flags.json {
+		return slog.New(slog.NewJSONHandler(a.err, opt))
+	}
+	return slog.New(slog.NewTextHandler(a.err, opt))
+}
+
+// servedError says that another server serves a folder.
+type servedError struct{ dir string }
+
+func (e *servedError) Error() string { return "a server runs on " + e.dir }
+
+// listenError says that an address cannot be listened at.
+type listenError struct {
+	address string
+	err     error
+}
+
+func (e *listenError) Error() string {
+	return fmt.Sprintf("cannot listen at %s: %v", e.address, e.err)
+}
+func (e *listenError) Unwrap() error { return e.err }
+
+// orderError says that folder and settings do not agree on who keeps the order.
+type orderError struct{ own bool } // the folder keeps its own
+
+func (e *orderError) Error() string {
+	if e.own {
+		return "the folder keeps its own order"
+	}
+	return "the folder has no order of its own"
+}

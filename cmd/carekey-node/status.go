@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/spf13/cobra"
+)
+
+// description is a node in JSON.
+type description struct {
+	Dir         string   `json:"dir"`
+	Name        string   `json:"name"`
+	Ledger      string   `json:"ledger"`
+	Node        string   `json:"node"` // key of the checkpoints
+	URLs        []string `json:"urls"`
+	Fingerprint string   `json:"fingerprint"` // of the TLS key, if invitations pin it
+	Expires     string   `json:"certificate_expires"`
+	Entries     uint64   `json:"entries"`
+	LastHour    string   `json:"last_entry"`
+	Tokens      int      `json:"tokens"`
+	Order       string   `json:"order"`    // "" for the folder itself
+	Consumed    *uint64  `json:"consumed"` // items of the order
+	Serving     bool     `json:"serving"`  // a server runs on the folder
+}
+
+func (a *app) describe(ctx context.Context, f *embedded.Folder, dir string, cfg *config) (description, error) {
+	d := description{Dir: dir, URLs: cfg.URLs, Tokens: len(cfg.Tokens), Order: cfg.Order}
+	i, err := a.invitation(ctx, dir, cfg, f)
+	if err != nil {
+		return d, err
+	}
+	d.Name, d.Ledger, d.Node, d.Fingerprint = i.Name, i.Ledger.String(), fmt.Sprintf("%x", i.Node), fingerprintText(i.Fingerprint)
+	certs, err := openCertificate(dir, cfg)
+	if err != nil {
+		return d, err
+	}
+	d.Expires = certs.expires().UTC().Format(time.RFC3339)
+	head, err := f.Head(ctx)
+	if err != nil {
+		return d, err
+	}
+	d.Entries = head.Size
+	d.LastHour = time.Unix(int64(head.Hour)*3600, 0).UTC().Format(time.RFC3339)
+	if cfg.Order != "" {
+		n, _, err := f.Consumed(ctx)
+		if err != nil {
+			return d, err
+		}
+		d.Consumed = &n
+	}
+	release, err := claim(filepath.Join(dir, serveLock))
+	if busy := (*embedded.BusyError)(nil); errors.As(err, &busy) {
+		d.Serving = true
+	} else if err == nil {
+		release()
+	}
+	return d, nil
+}
+
+// show prints a node.
+func (a *app) show(d description) error {
+	if a.flags.json {
+		return a.printJSON(d)
+	}
+	order := "this folder"
+	if d.Consumed != nil {
+		order = fmt.Sprintf("%s (%d items read)", d.Order, *d.Consumed)
+	}
+	vouched := "the system's certificate authorities"
+	if d.Fingerprint != "" {
+		vouched = "pinned by invitations: " + d.Fingerprint[:16] + "…"
+	}
+	tokens := "none: everybody may submit"
+	if d.Tokens > 0 {
+		tokens = fmt.Sprintf("%d", d.Tokens)
+	}
+	serving := "no"
+	if d.Serving {
+		serving = "yes"
+	}
+	a.print("%s", rows("", [2]string{"ledger", d.Name}, [2]string{"id", d.Ledger}, [2]string{"folder", d.Dir}, [2]string{"urls", strings.Join(d.URLs, "\n")},
+		[2]string{"tls key", vouched}, [2]string{"certificate", "until " + d.Expires[:10]}, [2]string{"order", order},
+		[2]string{"entries", fmt.Sprintf("%d, the last of %s", d.Entries, strings.Replace(d.LastHour[:16], "T", " ", 1)+" UTC")}, [2]string{"tokens", tokens}, [2]string{"serving", serving}))
+	return nil
+}
+
+func newStatus(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "status DIR",
+		Short: "Show what is in a node's folder and whether a server runs on it",
+		Args:  takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := readConfig(args[0])
+			if err != nil {
+				return err
+			}
+			f, err := a.openFolder(args[0], cfg, false)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			d, err := a.describe(cmd.Context(), f, args[0], cfg)
+			if err != nil {
+				return err
+			}
+			return a.show(d)
+		},
+	}
+}
