@@ -145,13 +145,17 @@ func split(k *scalar) (k1, k2 *scalar) {
 }
 
 // ecdh returns the x coordinate of k·q, 32 bytes, big-endian.
-func ecdh(k *scalar, q *point, blind bool) ([32]byte, error) {
-	z := multiply(k, q, blind)
-	if isInfinity(&z) {
-		return [32]byte{}, errPoint
-	}
-	z.ToAffine()
-	return *z.X.Bytes(), nil
+func ecdh(k *scalar, q *point, blind bool) (x [32]byte, err error) {
+	Scrub(func() {
+		z := multiply(k, q, blind)
+		if isInfinity(&z) {
+			err = errPoint
+			return
+		}
+		z.ToAffine()
+		x = *z.X.Bytes()
+	})
+	return x, err
 }
 
 func addPoints(p, q, sum *point) { secp256k1.AddNonConst(p, q, sum) }

@@ -28,7 +28,12 @@ func (s Signature) IsZero() bool { return s == Signature{} }
 // same bytes. The digest must be a [TaggedHash] over bytes that contain the public
 // key: keys here are related to each other by known sums, and without the key
 // inside, a signature under one could be turned into a signature under another.
-func (k *PrivateKey) Sign(digest Hash) Signature {
+func (k *PrivateKey) Sign(digest Hash) (sig Signature) {
+	Scrub(func() { sig = k.sign(digest) })
+	return sig
+}
+
+func (k *PrivateKey) sign(digest Hash) Signature {
 	secret := k.secret()
 	key := secret.d.Bytes()
 	defer clear(key[:])

@@ -11,8 +11,9 @@ import (
 type prk []byte
 
 // extract is HKDF-SHA256-Extract with no salt (RFC 5869 section 2.2).
-func extract(secret []byte) prk {
-	k, err := hkdf.Extract(sha256.New, secret, nil)
+func extract(secret []byte) (k prk) {
+	var err error
+	Scrub(func() { k, err = hkdf.Extract(sha256.New, secret, nil) })
 	if err != nil {
 		panic("crypto: " + err.Error()) // can't happen: only FIPS 140 mode refuses, short keys
 	}
@@ -20,8 +21,9 @@ func extract(secret []byte) prk {
 }
 
 // expand is HKDF-SHA256-Expand with info = tag ‖ 0x00 ‖ context….
-func (k prk) expand(size int, tag Tag, context ...[]byte) []byte {
-	out, err := hkdf.Expand(sha256.New, k, string(info(tag, context...)), size)
+func (k prk) expand(size int, tag Tag, context ...[]byte) (out []byte) {
+	var err error
+	Scrub(func() { out, err = hkdf.Expand(sha256.New, k, string(info(tag, context...)), size) })
 	if err != nil {
 		panic("crypto: " + err.Error()) // can't happen: size is at most 255·32
 	}
@@ -44,11 +46,15 @@ func (k prk) scalar(tag Tag, context ...[]byte) *secp256k1.ModNScalar {
 }
 
 func derive(secret []byte, tag Tag, context ...[]byte) []byte {
-	return extract(secret).expand(32, tag, context...)
+	k := extract(secret)
+	defer clear(k)
+	return k.expand(32, tag, context...)
 }
 
 func deriveScalar(secret []byte, tag Tag, context ...[]byte) *secp256k1.ModNScalar {
-	return extract(secret).scalar(tag, context...)
+	k := extract(secret)
+	defer clear(k)
+	return k.scalar(tag, context...)
 }
 
 // info is the info of HKDF and of HPKE: tag ‖ 0x00 ‖ context….

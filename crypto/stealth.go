@@ -24,6 +24,12 @@ func newIdentity(s, v *PrivateKey) *Identity {
 	return &Identity{p: hide(p)}
 }
 
+// Wipe overwrites the keys; using them afterwards panics.
+func (i *Identity) Wipe() {
+	i.p().sign.Wipe()
+	i.p().view.Wipe()
+}
+
 // Address returns the address.
 func (i *Identity) Address() Address { return i.p().address }
 

@@ -14,11 +14,16 @@ import (
 type Root struct{ secret32 }
 
 // Root derives the root.
-func (e Entropy) Root() Root { return Root{newSecret32(derive(e.bytes(), TagRoot))} }
+func (e Entropy) Root() Root {
+	b := derive(e.bytes(), TagRoot)
+	defer clear(b)
+	return Root{newSecret32(b)}
+}
 
 // Identity returns the keys behind the person's address.
 func (r Root) Identity() *Identity {
 	k := extract(r.bytes())
+	defer clear(k)
 	return newIdentity(newPrivateKey(k.scalar(TagSignKey), true), newPrivateKey(k.scalar(TagViewKey), true))
 }
 

@@ -104,7 +104,9 @@ func keyOpens(dir, secret string) error {
 	if err != nil {
 		return err
 	}
+	defer entropy.Wipe()
 	root := entropy.Root()
+	defer root.Wipe()
 	if _, err := root.LocalKey().Open(keyCheckFile, b); err != nil {
 		return &WrongKeyError{}
 	}

@@ -40,6 +40,7 @@ type Wallet struct {
 
 	root     crypto.Root
 	identity func() *crypto.Identity // made when first needed: most commands only look
+	keys     *crypto.Identity        // what identity made; nil before
 	self     *crypto.PrivateKey
 	local    *crypto.LocalKey
 	tagger   *crypto.Tagger
@@ -147,6 +148,7 @@ func Open(ctx context.Context, opt Options) (*Wallet, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer entropy.Wipe()
 	w := assemble(opt, s, client, entropy)
 	if err := w.readState(); err != nil {
 		return nil, err
@@ -172,9 +174,13 @@ func assemble(opt Options, s Settings, client *ledgerclient.Client, entropy cryp
 	client.Now = opt.Now
 	w := &Wallet{
 		dir: opt.Dir, profile: opt.Profile, folder: ledgerFolder(client.ID()), settings: s, client: client, now: opt.Now, wait: opt.waitOrDefault(),
-		root: root, identity: sync.OnceValue(root.Identity), self: root.SelfKey(), local: root.LocalKey(), tagger: root.Tagger(client.ID()),
+		root: root, self: root.SelfKey(), local: root.LocalKey(), tagger: root.Tagger(client.ID()),
 		threads: newThreads(),
 	}
+	w.identity = sync.OnceValue(func() *crypto.Identity {
+		w.keys = root.Identity()
+		return w.keys
+	})
 	if w.now == nil {
 		w.now = time.Now
 	}

@@ -12,6 +12,7 @@ import (
 	"filippo.io/age"
 	"filippo.io/age/plugin"
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/hardening"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -20,7 +21,10 @@ import (
 const pluginName = "age-plugin-" + wallet.AgePlugin
 
 // main carries out what the program was started as and returns the exit code.
-func (a *app) main(args []string) int {
+func (a *app) main(args []string) (exit int) {
+	defer recoverCrash(a.err, &exit)
+	// A system that does not allow it does not keep anybody from her records.
+	_ = hardening.Process()
 	if len(args) == 0 {
 		return a.run(nil)
 	}

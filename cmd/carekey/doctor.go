@@ -114,6 +114,9 @@ func exitOf(fs []finding) int {
 func (a *app) doctor(ctx context.Context) error {
 	var e exam
 	defer func() {
+		if e.wallet != nil {
+			e.wallet.Wipe()
+		}
 		if e.ledger != nil {
 			e.ledger.close()
 		}

@@ -211,6 +211,7 @@ func (a *app) keyringRestore(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
+	defer entropy.Wipe()
 	if err := wallet.PutKeyBack(ctx, wallet.Options{Dir: p.dir}, a.keyring(p.settings.Keyring, p.dir), entropy); err != nil {
 		if is[*wallet.WrongKeyError](err) {
 			return usage("these are the words of another wallet: nothing was changed", "which wallet is meant: --profile NAME, "+envHome)

@@ -25,12 +25,27 @@ import (
 // testClock is the variable that the test's programs read their clock from.
 const testClock = "CAREKEY_TEST_CLOCK"
 
+// testPause makes a program stop before its end, to be looked at. testCrash makes
+// it crash when it asks for the time, with the content of the file that it names.
+const (
+	testPause = "CAREKEY_TEST_PAUSE"
+	testCrash = "CAREKEY_TEST_CRASH"
+)
+
 func TestMain(m *testing.M) {
-	commands := map[string]func(){"carekey": func() { os.Exit(testApp(nil).run(os.Args[1:])) }}
-	for _, who := range actors {
-		commands[who] = func() { os.Exit(testApp(actorEnv(who)).run(os.Args[1:])) }
+	program := func(defaults map[string]string, args func() []string) func() {
+		return func() {
+			exit := testApp(defaults).main(args())
+			pause()
+			os.Exit(exit)
+		}
 	}
-	commands[pluginName] = func() { os.Exit(testApp(nil).main(append([]string{pluginName}, os.Args[1:]...))) }
+	own := func() []string { return os.Args }
+	commands := map[string]func(){"carekey": program(nil, own)}
+	for _, who := range actors {
+		commands[who] = program(actorEnv(who), own)
+	}
+	commands[pluginName] = program(nil, func() []string { return append([]string{pluginName}, os.Args[1:]...) })
 	testscript.Main(m, commands)
 }
 
@@ -46,6 +61,13 @@ func testApp(defaults map[string]string) *app {
 			panic(err)
 		}
 		a.now = func() time.Time { return now.In(time.Local) }
+	}
+	if file := os.Getenv(testCrash); file != "" {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			panic(err)
+		}
+		a.now = func() time.Time { panic(string(b)) } // as bad as a crash can be
 	}
 	a.lookup = func(name string) (string, bool) {
 		if v, ok := os.LookupEnv(name); ok {

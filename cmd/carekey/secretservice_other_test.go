@@ -9,3 +9,6 @@ type serviceOf struct{}
 func secretService(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Fatalf("there is a Secret Service on Linux only")
 }
+
+// pause is for looking into processes, which is done on Linux only.
+func pause() {}

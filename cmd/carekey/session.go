@@ -78,6 +78,7 @@ func (a *app) withLedger(cmd *cobra.Command, want access, f func(ctx context.Con
 	if err != nil {
 		return err
 	}
+	defer w.Wipe()
 	err = f(ctx, w, l)
 	a.tellFinished(w)
 	if since, away := w.OutOfReach(); away != nil && err == nil {

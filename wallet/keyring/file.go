@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"filippo.io/age"
+	"github.com/carekey/carekey/crypto"
 )
 
 // FileName is the key file's name within a profile's folder.
@@ -197,6 +198,15 @@ func (f *File) open(ctx context.Context) (id, secret string, err error) {
 
 // unseal opens the content of a key file.
 func unseal(sealed, passphrase []byte) (id, secret string, err error) {
+	crypto.Scrub(func() { id, secret, err = decrypt(sealed, passphrase) })
+	// scrypt used 256 MiB at the default work factor, which is garbage now. Given back
+	// at once it does not make the collector let the heap grow to twice of it, and
+	// what is to be scrubbed is.
+	debug.FreeOSMemory()
+	return id, secret, err
+}
+
+func decrypt(sealed, passphrase []byte) (id, secret string, err error) {
 	identity, err := age.NewScryptIdentity(string(passphrase))
 	if err != nil {
 		return "", "", err
@@ -208,9 +218,6 @@ func unseal(sealed, passphrase []byte) (id, secret string, err error) {
 	if err == nil {
 		plain, err = io.ReadAll(r)
 	}
-	// scrypt used 256 MiB at the default work factor, which is garbage now. Given back
-	// at once it does not make the collector let the heap grow to twice of it.
-	debug.FreeOSMemory()
 	defer clear(plain)
 	if no, ok := errors.AsType[*age.NoIdentityMatchError](err); ok &&
 		len(no.StanzaTypes) == 1 && no.StanzaTypes[0] == "scrypt" {
