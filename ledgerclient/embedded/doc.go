@@ -54,6 +54,13 @@
 // let through, since encrypted homes are mounted that way: do not put a ledger
 // on sshfs.
 //
+// # Serving
+//
+// A node serves such a folder as it is: package server under ledgerclient/node. For
+// it serve.go has what no wallet needs: checkpoints with a time, tiles, and a
+// Sweeper that does what is due when nobody calls. With Options.EraseAfter the
+// store waits before it erases.
+//
 // # Why flat files
 //
 // Measured on one virtual machine with two cores and an ext4 disk, entries of 258

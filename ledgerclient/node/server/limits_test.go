@@ -217,6 +217,19 @@ func TestRates(t *testing.T) {
 	w.ok(w.get(node.PathConfig))
 }
 
+// When payloads have filled the disk, entries still find room.
+func TestReserve(t *testing.T) {
+	if _, ok := freeSpace(t.TempDir()); !ok {
+		t.Skip("this system does not say how much room is left")
+	}
+	w := newWorld(t, func(o *Options) { o.Limits.Reserve = 1 << 61 })
+	w.refused("payloads", w.post(node.PathBlobs, node.MarshalPuts(w.grant().puts)), node.KindFull)
+	id := w.send(nil, 1)
+	p := node.UploadPart{Upload: id, Data: []byte{1}}
+	w.refused("a content", w.post(node.PathUploadPart, p.Marshal()), node.KindFull)
+	w.order(w.records(1)...)
+}
+
 // What the node remembers of its clients is bounded, whoever comes.
 func TestBucketsAreBounded(t *testing.T) {
 	clock := &testClock{}

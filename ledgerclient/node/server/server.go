@@ -82,6 +82,7 @@ type Limits struct {
 	Memory     int64 // bytes of request bodies in memory; 256 MiB, at least 80 MiB
 	Uploads    int   // of contents, open at once; 16. Each takes 6 MiB of memory
 	Content    int64 // bytes of one content; 16 GiB
+	Reserve    int64 // bytes of disk that payloads leave free for the ledger; 256 MiB; negative: none
 	Clients    int   // addresses and tokens of which the node keeps count; 65,536
 
 	Rate  Rate // requests of one address; 200 a second, 4,000 at once
@@ -112,6 +113,9 @@ func (l Limits) withDefaults() Limits {
 	if l.Content <= 0 || l.Content > node.MaxContent {
 		l.Content = 16 << 30
 	}
+	if l.Reserve == 0 {
+		l.Reserve = 256 << 20
+	}
 	rate := func(r *Rate, d Rate) {
 		if *r == (Rate{}) {
 			*r = d
@@ -128,6 +132,7 @@ type Server struct {
 	folder  *embedded.Folder
 	store   ledgerclient.Store
 	keeper  ledgerclient.Keeper
+	dir     string
 	limits  Limits
 	opt     Options
 	log     *slog.Logger
@@ -173,7 +178,7 @@ func newServer(ctx context.Context, f *embedded.Folder, opt Options, uptime func
 	}
 	services := f.Services()
 	s := &Server{
-		folder: f, store: services.Store, keeper: services.Keepers[0],
+		folder: f, dir: f.Properties().Reach, store: services.Store, keeper: services.Keepers[0],
 		limits: opt.Limits.withDefaults(), opt: opt, log: opt.Log,
 		clock: newClockGuard(opt.Clock, uptime, opt.Reference), sweeper: embedded.Sweeper{Folder: f},
 	}

@@ -25,8 +25,12 @@ func (s *Server) putBlobs(q *request) error {
 	return q.done()
 }
 
-// quota counts bytes that are to be stored.
+// quota counts bytes that are to be stored, and keeps so much of the disk free
+// that revocations can still be ordered when somebody has filled it.
 func (s *Server) quota(q *request, n int) error {
+	if free, ok := freeSpace(s.dir); ok && int64(min(free, 1<<62)) < s.limits.Reserve+int64(n) {
+		return refuse(node.KindFull)
+	}
 	if wait, ok := s.buckets.take(q.client, "bytes", s.limits.Bytes, float64(n)); !ok {
 		return refuseFor(node.KindQuota, wait)
 	}
