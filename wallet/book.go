@@ -303,7 +303,7 @@ func (b *book) worth() crypto.Hash {
 func (w *Wallet) KeepBook(ctx context.Context) (kept bool, err error) {
 	err = w.with(ctx, func() error {
 		w.stampBook()
-		if w.BookIsKept() {
+		if w.BookIsKept() || w.away != nil {
 			return nil
 		}
 		if err := w.describeAll(ctx); err != nil { // another machine's book

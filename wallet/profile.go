@@ -139,3 +139,10 @@ func finishRemoval(ctx context.Context, opt Options) error {
 	os.Remove(opt.Dir)
 	return nil
 }
+
+// Removing tells whether a removal was interrupted in a profile's folder, and where
+// its key is.
+func Removing(dir string) (keyringKind string, ok bool) {
+	s, ok := readRemoving(dir)
+	return s.Keyring, ok
+}

@@ -244,7 +244,7 @@ func (w *Wallet) restore(ctx context.Context, r RestoreRequest) (Restored, error
 	if err := w.save(); err != nil {
 		return out, err
 	}
-	if err := w.finishGrants(ctx, &out, r.Progress); err != nil {
+	if err := w.finishGrants(ctx, &out, true, r.Progress); err != nil {
 		return out, err
 	}
 	if err := w.takeStock(ctx, &out); err != nil {
@@ -333,6 +333,9 @@ func (w *Wallet) takeStock(ctx context.Context, out *Restored) error {
 		}
 	}
 	out.Contacts = len(w.book.Contacts)
+	if w.book.Facts == nil {
+		return nil
+	}
 	for _, l := range w.book.Facts.Ledgers {
 		if _, ok := w.settings.Ledger(l.ID); !ok && !l.Removed {
 			out.Ledgers = append(out.Ledgers, Place{ID: l.ID, At: l.At})
@@ -345,7 +348,7 @@ func (w *Wallet) takeStock(ctx context.Context, out *Restored) error {
 // the ledger and whose share no keeper holds. All of a grant follows from its seed
 // but terms and envelope, which the store has; so it is finished. Without them
 // nobody can ever open it, and it is revoked, so that the ledger says what is true.
-func (w *Wallet) finishGrants(ctx context.Context, out *Restored, progress func(RestoreStep, uint64, uint64)) error {
+func (w *Wallet) finishGrants(ctx context.Context, out *Restored, mayRevoke bool, progress func(RestoreStep, uint64, uint64)) error {
 	var open []*thread
 	for _, t := range w.threads.list {
 		if s := w.statusOf(t); t.role == ownGrant && (s == StatusActive || s == StatusUpcoming) {
@@ -388,7 +391,7 @@ func (w *Wallet) finishGrants(ctx context.Context, out *Restored, progress func(
 			out.Finished = append(out.Finished, c.id)
 		}
 	}
-	if len(revoke) == 0 {
+	if len(revoke) == 0 || !mayRevoke {
 		return nil
 	}
 	if _, err := w.Revoke(ctx, revoke); err != nil {
@@ -396,6 +399,52 @@ func (w *Wallet) finishGrants(ctx context.Context, out *Restored, progress func(
 	}
 	out.Revoked = revoke
 	return nil
+}
+
+// FinishGrants deposits the shares of open consents that a keeper does not hold, as
+// after its ledger was put back from a backup. Where others watch the questions it
+// does nothing: they would see which consents are one person's.
+func (w *Wallet) FinishGrants(ctx context.Context) (finished []contract.ID, err error) {
+	var out Restored
+	err = w.with(ctx, func() error {
+		if w.away != nil || w.client.Ledger.Properties().Remote {
+			return nil
+		}
+		return w.finishGrants(ctx, &out, false, func(RestoreStep, uint64, uint64) {})
+	})
+	return out.Finished, err
+}
+
+// Stock names what of this wallet's the store does not have, and counts the open
+// consents without a share at a keeper; 0 where others watch the questions.
+func (w *Wallet) Stock(ctx context.Context) (lost []Lost, noShare int, err error) {
+	err = w.with(ctx, func() error {
+		if err := w.readAll(ctx, func(RestoreStep, uint64, uint64) {}); err != nil {
+			return err
+		}
+		var out Restored
+		if err := w.takeStock(ctx, &out); err != nil {
+			return err
+		}
+		lost = out.Lost
+		if w.away != nil || w.client.Ledger.Properties().Remote {
+			return nil
+		}
+		for _, t := range w.threads.list {
+			if s := w.statusOf(t); t.role != ownGrant || s != StatusActive && s != StatusUpcoming {
+				continue
+			}
+			held, err := w.everyShareIsHeld(ctx, t)
+			if err != nil {
+				return err
+			}
+			if !held {
+				noShare++
+			}
+		}
+		return nil
+	})
+	return lost, noShare, err
 }
 
 // everyShareIsHeld tells whether all keepers hold their shares of a grant, or have

@@ -34,6 +34,7 @@ type app struct {
 
 	flags       flags
 	passphrases passphrases
+	key         keyring.Store // has read the wallet's key already; nil if nobody did
 }
 
 // flags are those that every command has.
@@ -110,8 +111,10 @@ func (a *app) profile() string {
 	if p := a.env(envProfile); p != "" {
 		return p
 	}
-	return "default"
+	return defaultProfile
 }
+
+const defaultProfile = "default"
 
 // place is where things are before anything is opened.
 type place struct {
@@ -262,6 +265,9 @@ func (a *app) checkTimeouts() error {
 // keyEarly begins to read the key while other things are opened, where that asks
 // nothing on the terminal.
 func (a *app) keyEarly(ctx context.Context, p place) (keyring.Store, error) {
+	if a.key != nil {
+		return a.key, nil
+	}
 	if p.settings.Keyring == keyring.KindOS {
 		return a.readKey(ctx, p)
 	}
@@ -342,6 +348,10 @@ type ledger struct {
 	// verify checks everything; what was checked up to the given head before is
 	// not checked again. It returns the head and how many signatures it checked.
 	verify func(ctx context.Context, size uint64, root crypto.Hash, progress func(done, total uint64)) (uint64, crypto.Hash, uint64, error)
+	// copyTo makes a copy in a folder, see embedded.Folder.Copy; nil for a ledger
+	// that a node keeps. sheet is then the page that tells how to find it again.
+	copyTo func(ctx context.Context, dst string, progress func(done, total uint64)) (embedded.Copied, error)
+	sheet  func(checkWords string) string
 	close  func() error
 	props  ledgerclient.Properties // known without reaching it
 	away   error                   // why it cannot be reached; nil if it can
@@ -374,6 +384,9 @@ func (l *ledger) outOfReach(dir string, id crypto.LedgerID, why error) error {
 // is not plugged in.
 func isNoLedger(err error) bool { return is[*embedded.NoLedgerError](err) }
 
+// taken says that a folder holds another ledger, or something else.
+func taken(dir string, ledger bool) error { return &embedded.ExistsError{Dir: dir, Ledger: ledger} }
+
 func (a *app) openLedger(dir string) (*ledger, error) {
 	f, err := embedded.Open(dir, embedded.Options{Clock: a.now, AcceptClock: a.flags.acceptClock})
 	if err != nil {
@@ -398,7 +411,8 @@ func ledgerOf(f *embedded.Folder) *ledger {
 			r, err := f.Verify(ctx, embedded.Verified{Size: size, Root: root}, progress)
 			return r.Size, r.Root, r.Signatures, err
 		},
-		close: f.Close,
+		copyTo: f.Copy,
+		close:  f.Close,
 	}
 }
 

@@ -16,7 +16,7 @@ func newContact(a *app) *cobra.Command {
 		Example: `  carekey contact add 'Dr Smith' carekey1...`,
 		Args:    takes(2, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
+			return a.withWallet(cmd, keeps, func(ctx context.Context, w *wallet.Wallet) error {
 				return a.addContact(ctx, w, args[0], strings.Join(args[1:], ""))
 			})
 		},
@@ -26,7 +26,12 @@ func newContact(a *app) *cobra.Command {
 		Short: "List your contacts",
 		Args:  takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withWallet(cmd, looks, func(_ context.Context, w *wallet.Wallet) error { return a.listContacts(w) })
+			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
+				if _, _, _, err := w.Head(ctx); err != nil { // another machine may have added some
+					return err
+				}
+				return a.listContacts(w)
+			})
 		},
 	}
 	verify := &cobra.Command{
@@ -37,7 +42,7 @@ you, in person or over the phone: carekey address shows them there. If they are 
 same, nobody has put another address in between.`,
 		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error { return a.verifyContact(ctx, w, args[0]) })
+			return a.withWallet(cmd, keeps, func(ctx context.Context, w *wallet.Wallet) error { return a.verifyContact(ctx, w, args[0]) })
 		},
 	}
 	remove := &cobra.Command{
@@ -45,9 +50,10 @@ same, nobody has put another address in between.`,
 		Short: "Forget a name; consents given to it stay as they are",
 		Args:  takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error { return a.removeContact(ctx, w, args[0]) })
+			return a.withWallet(cmd, keeps, func(ctx context.Context, w *wallet.Wallet) error { return a.removeContact(ctx, w, args[0]) })
 		},
 	}
+	acceptClock(a, add, verify, remove)
 	return group("contact", "People you know by their addresses", add, ls, verify, remove)
 }
 

@@ -35,6 +35,9 @@ var examinations = []func(*app, context.Context, *exam) []finding{
 	(*app).examineKeyring,
 	(*app).examineLedger,
 	(*app).examineWallet,
+	(*app).examineCare,
+	(*app).examineStore,
+	(*app).examineVersion,
 }
 
 // exam is what was opened so far.

@@ -36,10 +36,14 @@ Without --ledger that is the folder "ledger" in the home, made if it is not ther
 		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.init(cmd.Context(), f) },
 	}
+	f.add(c)
+	return c
+}
+
+func (f *initFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.name, "name", "", "your `NAME`, as you want to see it here")
 	c.Flags().BoolVar(&f.newLedger, "new-ledger", false, "make a new ledger in the folder")
 	c.Flags().StringVar(&f.wordsFile, "words-file", "", "write the 24 words to a new `FILE` instead of showing them")
-	return c
 }
 
 func (a *app) init(ctx context.Context, f initFlags) error {
@@ -49,6 +53,9 @@ func (a *app) init(ctx context.Context, f initFlags) error {
 	}
 	if p.settings != nil {
 		return &wallet.ExistsError{What: "wallet"}
+	}
+	if err := a.finishRemoval(ctx, p.dir); err != nil {
+		return err
 	}
 	if f.name == "" {
 		return &needError{What: "your name", Flag: "--name NAME"}
@@ -85,6 +92,11 @@ func (a *app) init(ctx context.Context, f initFlags) error {
 		undo()
 		return err
 	}
+	if f.wordsFile == "" { // two of them were just asked for
+		if err := w.SetWordsChecked(ctx); err != nil {
+			return err
+		}
+	}
 	return a.welcome(w, p, f)
 }
 
@@ -117,7 +129,7 @@ func (a *app) create(ctx context.Context, p place, f initFlags, kind string, l *
 	if !p.given {
 		name = defaultLedger
 	}
-	return wallet.Create(ctx, wallet.Options{Dir: p.dir, Keyring: a.keyring(kind, p.dir), Services: l.Services, Now: a.now}, entropy, f.name, name)
+	return wallet.Create(ctx, wallet.Options{Dir: p.dir, Keyring: a.keyring(kind, p.dir), Services: l.Services, Now: a.now, Profile: a.profile()}, entropy, f.name, name)
 }
 
 // initLedger opens the ledger that the wallet will be on, and makes it where that
@@ -214,7 +226,7 @@ func (a *app) welcome(w *wallet.Wallet, p place, f initFlags) error {
 	}
 	a.say("The wallet of %s is ready. Its key is in %s.", w.Name(), keyringWords(w.Settings().Keyring))
 	if f.wordsFile != "" {
-		a.say("Your 24 words are in %s. Whoever has them has your wallet, and without\nthem nobody can bring it back: write them on paper, then delete the file.", f.wordsFile)
+		a.say("Your 24 words are in %s. Whoever has them has your wallet, and without\nthem nobody can bring it back: write them on paper, then delete the file.\nFind out whether you have them: carekey words check", f.wordsFile)
 	}
 	a.say("\nledger %s in %s\n%s", short(id), p.ledger, gateText(props.Gate))
 	if ui.Width(a.out) > 0 {

@@ -98,7 +98,7 @@ version they were given for; the new one needs a new grant.`,
 		Short: "Withdraw a record for good and erase its content from the store",
 		Args:  takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return a.removeRecord(ctx, w, args[0]) })
+			return a.withWallet(cmd, writes|keeps, func(ctx context.Context, w *wallet.Wallet) error { return a.removeRecord(ctx, w, args[0]) })
 		},
 	}
 	acceptClock(a, add, update, remove)
@@ -133,7 +133,7 @@ func (a *app) putRecord(cmd *cobra.Command, id, path string, d wallet.Describe) 
 	case info.Mode().IsRegular():
 		src.Size = info.Size()
 	}
-	return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error {
+	return a.withWallet(cmd, writes|keeps, func(ctx context.Context, w *wallet.Wallet) error {
 		step, end := a.progress("encrypting", src.Size)
 		var r wallet.Record
 		var existing bool

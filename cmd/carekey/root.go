@@ -62,7 +62,7 @@ func newRoot(a *app) *cobra.Command {
 	}
 	add("patient", newRecord(a), newContact(a), newGrant(a), newRevoke(a), newConsent(a), newAudit(a))
 	add("recipient", newInbox(a), newFetch(a))
-	add("wallet", newInit(a), newStatus(a), newSync(a), newAddress(a), newKeyring(a), newLedger(a), newAge(a), newDoctor(a), newTry(a))
+	add("wallet", newInit(a), newRestore(a), newStatus(a), newSync(a), newAddress(a), newKeyring(a), newWords(a), newBackup(a), newProfile(a), newLedger(a), newAge(a), newDoctor(a), newTry(a))
 	plainUsage(root)
 	root.SetHelpCommandGroupID("wallet")
 	root.SetCompletionCommandGroupID("wallet")

@@ -20,11 +20,12 @@ import (
 )
 
 // access says what a command does with the wallet.
-type access bool
+type access int
 
 const (
-	looks  access = false
-	writes access = true // entries: the ledger's clock matters
+	looks  access = 0
+	writes access = 1 << iota // entries: the ledger's clock matters
+	keeps                     // contacts: at the end they are entered on the ledger, if they were changed
 )
 
 // withWallet unlocks the wallet for f and tells what became of interrupted
@@ -51,7 +52,7 @@ func (a *app) withLedger(cmd *cobra.Command, want access, f func(ctx context.Con
 		return err
 	}
 	defer func() { l.close() }()
-	if want == writes && l.away == nil {
+	if want&writes != 0 && l.away == nil {
 		asked := a.flags.acceptClock
 		if err := a.checkClock(ctx, l); err != nil {
 			return err
@@ -74,17 +75,20 @@ func (a *app) withLedger(cmd *cobra.Command, want access, f func(ctx context.Con
 			}
 		}
 	}
-	w, err := wallet.Open(ctx, wallet.Options{Dir: p.dir, Keyring: key, Services: l.Services, Now: a.now})
+	w, err := wallet.Open(ctx, wallet.Options{Dir: p.dir, Keyring: key, Services: l.Services, Now: a.now, Profile: a.profile()})
 	if err != nil {
 		return err
 	}
 	defer w.Wipe()
 	err = f(ctx, w, l)
+	if err == nil && want&keeps != 0 {
+		a.keepBook(ctx, w)
+	}
 	a.tellFinished(w)
 	if since, away := w.OutOfReach(); away != nil && err == nil {
 		a.tellAway(since, away)
 	}
-	if l.away == nil && errors.Is(err, context.Canceled) && want == writes {
+	if l.away == nil && errors.Is(err, context.Canceled) && want&writes != 0 {
 		if after, lerr := length(context.WithoutCancel(ctx), l.Services); lerr != nil || after != before {
 			err = &enteredError{err}
 		}
@@ -114,6 +118,16 @@ func (a *app) tellAway(since time.Time, away error) {
 func sentence(s string) string {
 	r, n := utf8.DecodeRuneInString(s)
 	return string(unicode.ToUpper(r)) + s[n:]
+}
+
+// keepBook enters contacts that were changed on the ledger, so that words and ledger
+// bring them back. Where that cannot be done now it is no failure of the command:
+// they go with the next change.
+func (a *app) keepBook(ctx context.Context, w *wallet.Wallet) {
+	if _, err := w.KeepBook(ctx); err != nil && w.Stuck() == nil {
+		f := explain(err)
+		a.say("%s", strings.TrimSpace("Your contacts are on this computer only, until the next change: "+f.Message+".\n"+f.Hint))
+	}
 }
 
 // openPinned opens the ledger that is meant, which must be one of the wallet's.
@@ -215,8 +229,28 @@ func (a *app) say(format string, args ...any) {
 // next names the command that is likely to come next.
 func (a *app) next(format string, args ...any) { a.say("Next: "+format, args...) }
 
+// whose names the profile, where there is more than one to mistake it for.
+func (a *app) whose() string {
+	if a.profile() == defaultProfile {
+		home, err := a.home()
+		if err != nil {
+			return ""
+		}
+		if all, err := wallet.Profiles(home); err != nil || len(all) < 2 {
+			return ""
+		}
+	}
+	return "Profile: " + a.profile()
+}
+
+// asProfile puts the profile above a preview.
+func (a *app) asProfile(preview string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(a.whose()+"\n\n"+preview, "\n\n"), "\n\n")
+}
+
 // confirm shows a preview and asks. --yes answers; without a terminal it is needed.
 func (a *app) confirm(ctx context.Context, preview, question string, danger bool) error {
+	preview = a.asProfile(preview)
 	if a.flags.yes {
 		if preview != "" {
 			a.say("%s\n", preview)

@@ -49,7 +49,8 @@ func (a *app) status(w *wallet.Wallet, s wallet.Summary) error {
 			Ended    int            `json:"ended"`
 			Records  int            `json:"records"`
 			Contacts int            `json:"contacts"`
-		}{list(s.Consents, consentOf), list(s.Accesses, eventOf), list(s.Pending, pendingOf), list(s.Inbox, receivedOf), s.Ended, s.Records, s.Contacts})
+			Due      []string       `json:"due"` // against a loss: "words", "backup"
+		}{list(s.Consents, consentOf), list(s.Accesses, eventOf), list(s.Pending, pendingOf), list(s.Inbox, receivedOf), s.Ended, s.Records, s.Contacts, list(a.due(w), func(d string) string { return d })})
 	}
 	ended := ""
 	if s.Ended > 0 {
@@ -81,6 +82,9 @@ func (a *app) status(w *wallet.Wallet, s wallet.Summary) error {
 		for _, p := range s.Pending {
 			a.print("  %s", pendingText(p))
 		}
+	}
+	for _, d := range a.due(w) {
+		a.say("\n%s", dueText[d])
 	}
 	switch {
 	case len(s.Accesses) > 0:

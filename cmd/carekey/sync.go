@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
 )
@@ -20,7 +21,7 @@ the ledger that it works on. With --ledger only that one is synced. Exit 5 if
 something still waits or a ledger is out of reach.`,
 		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return a.sync(ctx, w) })
+			return a.withWallet(cmd, writes|keeps, func(ctx context.Context, w *wallet.Wallet) error { return a.sync(ctx, w) })
 		},
 	}
 	acceptClock(a, c)
@@ -33,6 +34,7 @@ type syncJSON struct {
 	Entries  uint64         `json:"entries"` // of the ledger, as far as it is known now
 	New      uint64         `json:"new"`     // entries since the last time
 	Finished []finishedJSON `json:"finished"`
+	Shares   []string       `json:"shares"` // consents whose shares the keepers had lost, and have again
 	Pending  []pendingJSON  `json:"pending"`
 	AsOf     string         `json:"asOf,omitempty"`  // out of reach: when it was followed last
 	Error    *failure       `json:"error,omitempty"` // why it could not be followed, or why something waits
@@ -66,7 +68,13 @@ func (a *app) sync(ctx context.Context, w *wallet.Wallet) error {
 		if err != nil && (worst == nil || explain(worst).Exit == exitUnreachable) {
 			worst = err
 		}
-		js = append(js, a.synced(one, s, err))
+		var again []contract.ID
+		if err == nil {
+			if again, err = one.FinishGrants(ctx); err != nil && worst == nil {
+				worst = err
+			}
+		}
+		js = append(js, a.synced(one, s, again, err))
 	}
 	if a.flags.json {
 		if err := a.printJSON(js); err != nil {
@@ -86,9 +94,9 @@ func (e *syncError) Error() string { return "not all is synced: " + e.err.Error(
 func (e *syncError) Unwrap() error { return e.err }
 
 // synced tells what one ledger's sync did.
-func (a *app) synced(w *wallet.Wallet, s wallet.Synced, err error) syncJSON {
+func (a *app) synced(w *wallet.Wallet, s wallet.Synced, again []contract.ID, err error) syncJSON {
 	id, _ := w.Ledger()
-	j := syncJSON{Ledger: id.String(), Name: w.LedgerName(), Entries: s.To, New: s.To - min(s.From, s.To), Pending: list(s.Pending, pendingOf),
+	j := syncJSON{Ledger: id.String(), Name: w.LedgerName(), Entries: s.To, New: s.To - min(s.From, s.To), Pending: list(s.Pending, pendingOf), Shares: list(again, contract.ID.String),
 		Finished: list(s.Finished, func(f wallet.Finished) finishedJSON {
 			j := finishedJSON{Action: string(f.Action), ID: f.ID.String()}
 			if f.Err != nil {
@@ -122,6 +130,9 @@ func (a *app) synced(w *wallet.Wallet, s wallet.Synced, err error) syncJSON {
 			continue
 		}
 		a.print("  sent: %s %s", f.Action, short(f.ID))
+	}
+	for _, id := range again {
+		a.print("  the keepers hold the share of consent %s again", short(id))
 	}
 	for _, p := range s.Pending {
 		a.print("  %s", pendingText(p))

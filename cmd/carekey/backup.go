@@ -1,0 +1,270 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/atomicfile"
+	"github.com/spf13/cobra"
+)
+
+// Names in a backup's folder. The mark is written first and makes the folder one.
+const (
+	backupMark   = "carekey-backup.json"
+	backupWallet = "wallet"
+	backupReadme = "README.txt"
+)
+
+// backupFolder holds the copy of a ledger in a backup.
+func backupFolder(id crypto.LedgerID) string { return "ledger-" + hex.EncodeToString(id[:8]) }
+
+// backupSheet is a page about a ledger at a node.
+func backupSheet(id crypto.LedgerID) string { return "sheet-" + hex.EncodeToString(id[:8]) + ".txt" }
+
+// backupInfo is what the mark says. It names nobody.
+type backupInfo struct {
+	V       int             `json:"v"`
+	Ledger  crypto.LedgerID `json:"ledger"`  // the one that was backed up last
+	Entries uint64          `json:"entries"` // of its copy; 0 if a node keeps it
+}
+
+func newBackup(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "backup DIR",
+		Short: "Copy the ledger and the wallet's sealed files, and check the copy",
+		Long: `Copy what carekey restore needs besides the 24 words into a folder, and check the copy.
+Into the same folder again, only what is new is copied.
+
+Of a ledger in a folder all is copied but the keeper's shares: a share is destroyed
+when its consent ends, and a copy of it would outlive that. A restore makes the
+shares of your open consents again; others who use the ledger do the same with
+theirs. The copy holds the ledger's keys: keep it where you would keep the ledger.
+
+Of a ledger at a node nothing has to be copied: a page is written that tells how to
+find it again, to be printed.
+
+Not in a backup: the 24 words, and the key.`,
+		Example: "  carekey backup /media/stick/carekey",
+		Args:    takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withLedger(cmd, looks, func(ctx context.Context, w *wallet.Wallet, l *ledger) error { return a.backup(ctx, w, l, args[0]) })
+		},
+	}
+}
+
+type backupJSON struct {
+	Dir      string   `json:"dir"`
+	Ledger   string   `json:"ledger"`
+	Entries  uint64   `json:"entries"`         // in the copy of the ledger; 0 if a node keeps it
+	Files    int      `json:"files"`           // payload files that were copied this time
+	Bytes    int64    `json:"bytes"`           // in them
+	Sheet    string   `json:"sheet,omitempty"` // the page about a node
+	Verified bool     `json:"verified"`
+	Without  []string `json:"without"`
+}
+
+func (a *app) backup(ctx context.Context, w *wallet.Wallet, l *ledger, to string) error {
+	dir, err := filepath.Abs(to)
+	if err != nil {
+		return err
+	}
+	if err := mayBackUp(dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	id, _ := w.Ledger()
+	info := backupInfo{V: 1, Ledger: id}
+	if old, err := readBackup(dir); err == nil && old.Ledger == id {
+		info.Entries = old.Entries
+	}
+	if err := writeBackupMark(dir, info); err != nil {
+		return err
+	}
+	if err := w.Save(ctx, filepath.Join(dir, backupWallet)); err != nil {
+		return err
+	}
+	j := backupJSON{Dir: dir, Ledger: id.String(), Without: []string{"words", "key"}}
+	if l.copyTo != nil {
+		if err := a.backupFolderLedger(ctx, l, filepath.Join(dir, backupFolder(id)), &j); err != nil {
+			return err
+		}
+		j.Without = append(j.Without, "shares")
+	} else {
+		size, err := length(ctx, l.Services)
+		if err != nil {
+			return err
+		}
+		j.Sheet = filepath.Join(dir, backupSheet(id))
+		if err := atomicfile.Write(j.Sheet, []byte(l.sheet(strings.Join(wordsOf(w.Address()), " "))), 0o600); err != nil {
+			return err
+		}
+		j.Entries = size
+	}
+	if err := w.SetBackedUp(ctx, j.Entries); err != nil {
+		return err
+	}
+	if l.copyTo == nil {
+		j.Entries = 0
+	}
+	info.Entries = j.Entries
+	if err := writeBackupMark(dir, info); err != nil {
+		return err
+	}
+	if err := atomicfile.Write(filepath.Join(dir, backupReadme), []byte(backupText(j)), 0o600); err != nil {
+		return err
+	}
+	j.Verified = true
+	return a.showBackup(w, j)
+}
+
+// backupFolderLedger copies the ledger and verifies every byte of the copy.
+func (a *app) backupFolderLedger(ctx context.Context, l *ledger, dst string, j *backupJSON) error {
+	step, end := a.steps("copying")
+	c, err := l.copyTo(ctx, dst, step)
+	end()
+	if err != nil {
+		return err
+	}
+	there, err := a.openLedger(dst)
+	if err != nil {
+		return err
+	}
+	defer there.close()
+	step, end = a.steps("verifying")
+	size, _, _, err := there.verify(ctx, 0, crypto.Hash{}, step)
+	end()
+	if err != nil {
+		return err
+	}
+	if size != c.Size {
+		return &ledgerclient.RollbackError{Pinned: c.Size, Head: size}
+	}
+	j.Entries, j.Files, j.Bytes = c.Size, c.Files, c.Bytes
+	return nil
+}
+
+// steps shows how far something is, on a terminal and where it takes long.
+func (a *app) steps(what string) (step func(done, total uint64), end func()) {
+	if !a.talks() || ui.Width(a.err) == 0 {
+		return nil, func() {}
+	}
+	b := &bar{out: a.err, what: what, at: -1}
+	return func(done, total uint64) {
+		if total >= 1000 {
+			b.total = int64(total)
+			b.step(int64(done))
+		}
+	}, b.end
+}
+
+// mayBackUp tells whether a folder is free, or a backup.
+func mayBackUp(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := readBackup(dir); err != nil {
+		return taken(dir, false)
+	}
+	return nil
+}
+
+func readBackup(dir string) (info backupInfo, err error) {
+	b, err := os.ReadFile(filepath.Join(dir, backupMark))
+	if err != nil {
+		return info, err
+	}
+	if err := json.Unmarshal(b, &info); err != nil {
+		return info, &wallet.DamagedError{File: backupMark, Err: err}
+	}
+	if info.V != 1 {
+		return info, &wallet.VersionError{What: backupMark, Version: info.V, Known: 1}
+	}
+	return info, nil
+}
+
+func writeBackupMark(dir string, info backupInfo) error {
+	b, err := json.MarshalIndent(info, "", "  ")
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(filepath.Join(dir, backupMark), append(b, '\n'), 0o600)
+}
+
+// backupText is for whoever finds the folder.
+func backupText(j backupJSON) string {
+	var b strings.Builder
+	b.WriteString("This is a backup made by carekey.\n\n")
+	if j.Sheet == "" {
+		fmt.Fprintf(&b, "%s  a copy of the ledger: %d entries, with all payloads it held\n", filepath.Base(ledgerOfBackup(j)), j.Entries)
+	} else {
+		fmt.Fprintf(&b, "%s  how to find the ledger again; print it\n", filepath.Base(j.Sheet))
+	}
+	b.WriteString(`wallet  contacts and settings, sealed: only the 24 words open them
+
+Not in it: the 24 words, the key`)
+	if j.Sheet == "" {
+		b.WriteString(`, and the keeper's shares, which a restore makes again.
+The copy holds the ledger's keys: keep it where nobody else can read it.
+
+To bring the wallet back on a new machine, with the 24 words at hand:
+
+    carekey restore --ledger THIS-FOLDER
+`)
+	} else {
+		b.WriteString(`.
+
+To bring the wallet back on a new machine, with the 24 words at hand:
+
+    carekey restore --ledger INVITATION --backup THIS-FOLDER
+
+The invitation is on the sheet.
+`)
+	}
+	return b.String()
+}
+
+func ledgerOfBackup(j backupJSON) string {
+	var id crypto.LedgerID
+	id.UnmarshalText([]byte(j.Ledger))
+	return backupFolder(id)
+}
+
+func (a *app) showBackup(w *wallet.Wallet, j backupJSON) error {
+	if a.flags.json {
+		return a.printJSON(j)
+	}
+	if j.Sheet == "" {
+		a.say("Copied the ledger (%s) and the wallet's sealed files, and checked the copy.\n%s new, %s.", plural(int(j.Entries), "entry", "entries"),
+			plural(j.Files, "payload file was", "payload files were"), bytesText(j.Bytes))
+		a.say("Not in it: your 24 words and the key, without which it opens for nobody, and the\nkeeper's shares, which a restore makes again.")
+	} else {
+		a.say("The ledger is kept by its node. %s tells how to find it again: print it.", j.Sheet)
+		a.say("Not in it: your 24 words and the key.")
+	}
+	if n := len(w.Settings().Ledgers); n > 1 {
+		a.say("Your wallet is on %d ledgers, and this backup is of one: see --ledger.", n)
+	}
+	care := w.Care()
+	if care.WordsDue(a.now()) {
+		a.next("find out whether you have the words that go with it: carekey words check")
+	}
+	a.data("%s", j.Dir)
+	return nil
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/keyring"
+	"github.com/spf13/cobra"
+)
+
+func newProfile(a *app) *cobra.Command {
+	ls := &cobra.Command{
+		Use:   "list",
+		Short: "List the wallets of this home",
+		Long: `List the wallets of this home. Their names are sealed with them: a wallet whose key
+cannot be had without asking is shown by its folder.`,
+		Args: takes(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.listProfiles(cmd.Context()) },
+	}
+	var f initFlags
+	create := &cobra.Command{
+		Use:     "create PROFILE --name NAME [--ledger DIR [--new-ledger]] [--words-file FILE]",
+		Short:   "Make a wallet of its own, for example for a child",
+		Long:    "Make a wallet with a key and words of its own, as carekey --profile PROFILE init does.",
+		Example: "  carekey profile create leo --name Leo\n  carekey --profile leo status",
+		Args:    takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name, err := wallet.CheckName("profile", args[0])
+			if err != nil {
+				return err
+			}
+			a.flags.profile = name
+			return a.init(cmd.Context(), f)
+		},
+	}
+	f.add(create)
+	remove := &cobra.Command{
+		Use:   "remove PROFILE",
+		Short: "Remove a wallet from this machine, with its key",
+		Long: `Remove a wallet and its key from this machine. What is on the ledger stays there, and
+with the 24 words carekey restore brings the wallet back: so it is removed only if
+the words were checked within a year (carekey words check) and every ledger of it
+was backed up within 30 days (carekey backup), unless nothing would be lost.`,
+		Args: takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.removeProfile(cmd, args[0]) },
+	}
+	return group("profile", "Several wallets on one machine: see also --profile", ls, create, remove)
+}
+
+type profileJSON struct {
+	Profile string `json:"profile"` // "" if it cannot be read now
+	Owner   string `json:"owner"`
+	Dir     string `json:"dir"`
+	Keyring string `json:"keyring"`
+	Locked  bool   `json:"locked"`
+	Current bool   `json:"current"` // what commands use now
+}
+
+func (a *app) listProfiles(ctx context.Context) error {
+	home, err := a.home()
+	if err != nil {
+		return err
+	}
+	found, err := wallet.Profiles(home)
+	if err != nil {
+		return err
+	}
+	var out []profileJSON
+	for _, p := range found {
+		if p.Removing {
+			if err := a.finishRemoval(ctx, p.Dir); err != nil {
+				return err
+			}
+			continue
+		}
+		j := profileJSON{Dir: p.Dir, Keyring: p.Settings.Keyring, Current: p.Dir == wallet.ProfileDir(home, a.profile())}
+		if j.Current {
+			j.Profile = a.profile() // the hash says so
+		}
+		if p.Settings.Keyring == keyring.KindFile && a.env(envPassphrase) == "" {
+			j.Locked = true // nobody is asked for one passphrase after the other
+		} else if profile, owner, err := wallet.ReadProfile(ctx, wallet.Options{Dir: p.Dir, Keyring: a.keyring(p.Settings.Keyring, p.Dir)}); err != nil {
+			j.Locked = true
+		} else {
+			j.Owner = owner
+			if profile != "" {
+				j.Profile = profile
+			}
+		}
+		out = append(out, j)
+	}
+	if a.flags.json {
+		return a.printJSON(list(out, func(p profileJSON) profileJSON { return p }))
+	}
+	if len(out) == 0 {
+		a.say("There is no wallet in %s yet.", home)
+		a.next("carekey init --name NAME")
+		return nil
+	}
+	t := &ui.Table{Header: []string{"", "profile", "owner", "key in", "folder"}}
+	for _, p := range out {
+		mark, name, owner := " ", p.Profile, p.Owner
+		if p.Current {
+			mark = "*"
+		}
+		if name == "" {
+			name = "(locked)"
+		}
+		if p.Locked {
+			owner = "(locked)"
+		}
+		t.Add(mark, name, owner, keyringWords(p.Keyring), filepath.Base(p.Dir))
+	}
+	return a.table(t)
+}
+
+// finishRemoval ends a removal that was interrupted, if there is one.
+func (a *app) finishRemoval(ctx context.Context, dir string) error {
+	kind, ok := wallet.Removing(dir)
+	if !ok {
+		return nil
+	}
+	return wallet.FinishRemoval(ctx, wallet.Options{Dir: dir, Keyring: a.keyring(kind, dir)})
+}
+
+func (a *app) removeProfile(cmd *cobra.Command, profile string) error {
+	ctx := cmd.Context()
+	a.flags.profile = profile
+	p, err := a.place()
+	if err != nil {
+		return err
+	}
+	done := func() error {
+		if a.flags.json {
+			return a.printJSON(struct {
+				Profile string `json:"profile"`
+				Removed bool   `json:"removed"`
+			}{profile, true})
+		}
+		a.say("The wallet %s is no longer on this machine. What is on the ledger stays there;\nthe 24 words bring it back: carekey --profile %s restore --ledger ...", quote(profile), quote(profile))
+		return nil
+	}
+	if _, ok := wallet.Removing(p.dir); ok {
+		if err := a.finishRemoval(ctx, p.dir); err != nil {
+			return err
+		}
+		return done()
+	}
+	var owner string
+	err = a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
+		owner = w.Name()
+		return w.MayBeRemoved(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	preview := rows("  ", [2]string{"profile", profile}, [2]string{"owner", owner}, [2]string{"key in", keyringWords(p.settings.Keyring)}, [2]string{"folder", p.dir}) +
+		"\nIts key and its files are removed from this machine; only the 24 words bring it back."
+	if err := a.confirmName(ctx, preview, "Remove this wallet?", profile); err != nil {
+		return err
+	}
+	if err := wallet.Remove(ctx, wallet.Options{Dir: p.dir, Keyring: a.keyring(p.settings.Keyring, p.dir), Now: a.now}); err != nil {
+		return err
+	}
+	return done()
+}
+
+// confirmName is confirm for what takes a name to be typed.
+func (a *app) confirmName(ctx context.Context, preview, question, name string) error {
+	preview = a.asProfile(preview)
+	if a.flags.yes {
+		a.say("%s\n", preview)
+		return nil
+	}
+	if !a.interactive() {
+		return &needError{What: "for the name of what goes", Flag: "--yes", Question: question}
+	}
+	ok, err := ui.ConfirmName(ctx, a.in, a.err, preview, question, name)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errDeclined
+	}
+	return nil
+}

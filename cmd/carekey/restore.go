@@ -1,0 +1,310 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/keyring"
+	"github.com/spf13/cobra"
+)
+
+type restoreFlags struct {
+	wordsFile, name, backup string
+}
+
+func newRestore(a *app) *cobra.Command {
+	var f restoreFlags
+	c := &cobra.Command{
+		Use:   "restore --ledger LEDGER [--words-file FILE] [--name NAME]",
+		Short: "Bring a wallet back with its 24 words",
+		Long: `Bring a wallet back on a new machine. --ledger is the folder of its ledger, or a folder
+that carekey backup wrote: then the ledger in it is copied into the home first.
+
+Every entry of the ledger is read once. Your records, the consents you gave and their
+audit, your inbox and your contacts come back; consents whose sending was interrupted
+are finished, and those that can never be opened, because the store does not hold
+them, are revoked. What the store no longer has is named. A restore that is
+interrupted goes on when it is begun again.
+
+If nothing on the ledger belongs to the words, no wallet is made and the exit code
+is 7.`,
+		Example: "  carekey restore --ledger /srv/health\n  carekey restore --ledger /media/stick/carekey --words-file words.txt",
+		Args:    takes(0, 0),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.restore(cmd.Context(), f) },
+	}
+	c.Flags().StringVar(&f.wordsFile, "words-file", "", "read the 24 words from `FILE` instead of asking for them")
+	c.Flags().StringVar(&f.name, "name", "", "your `NAME`, if the ledger does not hold it")
+	c.Flags().StringVar(&f.backup, "backup", "", "take contacts also from the folder `DIR` that carekey backup wrote")
+	acceptClock(a, c)
+	return c
+}
+
+func (a *app) restore(ctx context.Context, f restoreFlags) error {
+	p, err := a.place()
+	if err != nil {
+		return err
+	}
+	if p.settings != nil {
+		return &wallet.ExistsError{What: "wallet"}
+	}
+	if err := a.finishRemoval(ctx, p.dir); err != nil {
+		return err
+	}
+	if f.wordsFile == "" && !a.interactive() {
+		return &needError{What: "the 24 words", Flag: "--words-file FILE"}
+	}
+	kind, err := a.restoreInto(ctx, p)
+	if err != nil {
+		return err
+	}
+	var entropy crypto.Entropy
+	if f.wordsFile != "" { // before anything is copied
+		if entropy, err = readWords(f.wordsFile); err != nil {
+			return err
+		}
+	}
+	l, p, saved, err := a.restoreFrom(ctx, p, f)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	if f.wordsFile == "" {
+		if entropy, err = a.enterWords(ctx); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(p.home, 0o700); err != nil {
+		return err
+	}
+	at := p.ledger
+	if !p.given {
+		at = defaultLedger
+	}
+	b := &stepBar{a: a}
+	w, got, err := wallet.Restore(ctx, wallet.Options{Dir: p.dir, Keyring: a.keyring(kind, p.dir), Services: l.Services, Now: a.now, Profile: a.profile()},
+		wallet.RestoreRequest{Entropy: entropy, At: at, Name: f.name, Saved: saved, Progress: b.step})
+	b.end()
+	if is[*wallet.NothingError](err) {
+		os.Remove(filepath.Join(p.dir, "lock"))
+		os.Remove(p.dir)
+		os.Remove(filepath.Dir(p.dir))
+	}
+	if err != nil {
+		return err
+	}
+	return a.showRestored(w, got, p)
+}
+
+// restoreInto is the kind of keyring that will hold the key, once it is known that
+// it can.
+func (a *app) restoreInto(ctx context.Context, p place) (kind string, err error) {
+	if kind, err = a.keyringKind(); err != nil {
+		return "", err
+	}
+	begun, ok := wallet.Restoring(p.dir)
+	if kind == "" {
+		kind = keyring.KindOS
+		if ok {
+			kind = begun
+		}
+	}
+	if ok && begun == kind && kind == keyring.KindFile {
+		return kind, nil // its file may be there already
+	}
+	return kind, a.probeKeyring(ctx, kind, p.dir)
+}
+
+// restoreFrom opens the ledger that is named. That of a backup is copied into the
+// home first, so that the backup stays one. saved are the wallet's files in it.
+func (a *app) restoreFrom(ctx context.Context, p place, f restoreFlags) (l *ledger, at place, saved string, err error) {
+	if f.backup != "" {
+		if _, err := readBackup(f.backup); err != nil {
+			return nil, p, "", err
+		}
+		saved = filepath.Join(f.backup, backupWallet)
+	}
+	info, err := readBackup(p.ledger)
+	if err != nil || !p.given {
+		if is[*wallet.DamagedError](err) || is[*wallet.VersionError](err) {
+			return nil, p, "", err
+		}
+		l, err := a.openLedger(p.ledger)
+		return l, p, saved, err
+	}
+	saved = filepath.Join(p.ledger, backupWallet)
+	from := filepath.Join(p.ledger, backupFolder(info.Ledger))
+	if info.Entries == 0 {
+		return nil, p, "", usage("the ledger of this backup is at a node", "carekey restore --ledger INVITATION --backup "+quote(p.ledger)+"; the invitation is on the sheet in it")
+	}
+	p.ledger, p.given = filepath.Join(p.home, defaultLedger), false
+	if l, err = a.openLedger(p.ledger); err == nil {
+		// A restore that was interrupted, or another wallet of this home.
+		c, err := connect(ctx, l, p)
+		if err == nil && c.ID() != info.Ledger {
+			err = taken(p.ledger, true)
+		}
+		if err != nil {
+			l.close()
+			return nil, p, "", err
+		}
+		return l, p, saved, nil
+	} else if !isNoLedger(err) {
+		return nil, p, "", err
+	}
+	backup, err := a.openLedger(from)
+	if err != nil {
+		return nil, p, "", err
+	}
+	defer backup.close()
+	step, end := a.steps("copying")
+	_, err = backup.copyTo(ctx, p.ledger, step)
+	end()
+	if err != nil {
+		return nil, p, "", err
+	}
+	if l, err = a.openLedger(p.ledger); err != nil {
+		return nil, p, "", err
+	}
+	step, end = a.steps("verifying")
+	_, _, _, err = l.verify(ctx, 0, crypto.Hash{}, step)
+	end()
+	if err != nil {
+		l.close()
+		return nil, p, "", err
+	}
+	return l, p, saved, nil
+}
+
+func (a *app) enterWords(ctx context.Context) (crypto.Entropy, error) {
+	var entropy crypto.Entropy
+	_, err := ui.EnterWords(ctx, a.in, a.err, 24, crypto.WordsWithPrefix, func(words []string) (string, []int) {
+		e, err := crypto.EntropyFromWords(words)
+		if err != nil {
+			f := explain(err)
+			wrong := strings.ToUpper(f.Message[:1]) + f.Message[1:] + ". " + strings.ToUpper(f.Hint[:1]) + f.Hint[1:] + "."
+			if sum, ok := errors.AsType[*crypto.ChecksumError](err); ok {
+				return wrong, sum.Suspects
+			}
+			return wrong, nil
+		}
+		entropy = e
+		return "", nil
+	})
+	return entropy, err
+}
+
+// stepBar shows the steps of a restore.
+type stepBar struct {
+	a   *app
+	at  wallet.RestoreStep
+	bar *bar
+}
+
+var stepWords = map[wallet.RestoreStep]string{
+	wallet.ReadingLedger:  "reading the ledger ",
+	wallet.ReadingRecords: "reading your records",
+	wallet.AskingKeepers:  "asking the keepers ",
+}
+
+func (s *stepBar) step(step wallet.RestoreStep, done, total uint64) {
+	if !s.a.talks() || ui.Width(s.a.err) == 0 || total == 0 {
+		return
+	}
+	if s.bar == nil || s.at != step {
+		s.end()
+		s.at, s.bar = step, &bar{out: s.a.err, what: stepWords[step], at: -1}
+	}
+	s.bar.total = int64(total)
+	s.bar.step(int64(done))
+}
+
+func (s *stepBar) end() {
+	if s.bar != nil {
+		s.bar.end()
+	}
+}
+
+type lostJSON struct {
+	What    string `json:"what"`
+	ID      string `json:"id"`
+	Version int    `json:"version,omitempty"` // of a record
+	Title   string `json:"title,omitempty"`
+	Damaged bool   `json:"damaged"` // the store holds something else
+}
+
+type restoredJSON struct {
+	Address  string     `json:"address"`
+	Name     string     `json:"name"`
+	Ledger   string     `json:"ledger"`
+	Entries  uint64     `json:"entries"`
+	Records  int        `json:"records"`
+	Removed  int        `json:"removed"`
+	Consents int        `json:"consents"`
+	Open     int        `json:"open"`
+	Inbox    int        `json:"inbox"`
+	Contacts int        `json:"contacts"`
+	Finished []string   `json:"finished"`
+	Revoked  []string   `json:"revoked"`
+	Lost     []lostJSON `json:"lost"`
+	Ledgers  []string   `json:"ledgers"` // others that the wallet was on
+}
+
+func (a *app) showRestored(w *wallet.Wallet, got wallet.Restored, p place) error {
+	id, props := w.Ledger()
+	if a.flags.json {
+		return a.printJSON(restoredJSON{Address: w.Address().String(), Name: w.Name(), Ledger: id.String(), Entries: got.Entries,
+			Records: got.Records, Removed: got.Removed, Consents: got.Consents, Open: got.Open, Inbox: got.Received, Contacts: got.Contacts,
+			Finished: list(got.Finished, contract.ID.String), Revoked: list(got.Revoked, contract.ID.String),
+			Lost: list(got.Lost, func(l wallet.Lost) lostJSON {
+				return lostJSON{l.What, l.ID.String(), l.Version, l.Title, l.Damaged}
+			}),
+			Ledgers: list(got.Ledgers, func(l wallet.Place) string { return l.ID.String() })})
+	}
+	a.say("The wallet of %s is back. Its key is in %s.", w.Name(), keyringWords(w.Settings().Keyring))
+	a.say("Read %s of the ledger: %s, %s given (%d open), %s to you, %s.", plural(int(got.Entries), "entry", "entries"),
+		plural(got.Records, "record", "records"), plural(got.Consents, "consent", "consents"), got.Open, plural(got.Received, "consent", "consents"), plural(got.Contacts, "contact", "contacts"))
+	for _, id := range got.Finished {
+		a.say("Finished a consent that was interrupted: %s.", short(id))
+	}
+	for _, id := range got.Revoked {
+		a.say("Revoked consent %s: it was interrupted, and the store does not hold what it needs.", short(id))
+	}
+	for _, l := range got.Lost {
+		a.say("%s", lostText(l))
+	}
+	for _, l := range got.Ledgers {
+		a.say("The wallet was also on ledger %s, %s.", short(l.ID), l.At)
+	}
+	if got.Contacts == 0 && got.Consents > 0 {
+		a.say("No contacts came back: consents show their recipients by address.")
+	}
+	a.say("\nledger %s in %s\n%s", short(id), p.ledger, gateText(props.Gate))
+	a.data("%s", w.Address())
+	a.next("carekey status")
+	return nil
+}
+
+// lostText names what the store does not have.
+func lostText(l wallet.Lost) string {
+	state := "is not in the store"
+	if l.Damaged {
+		state = "is in the store, but not what was signed"
+	}
+	switch l.What {
+	case "metadata":
+		return fmt.Sprintf("Lost: the description of record %s, version %d, %s.", short(l.ID), l.Version, state)
+	case "content":
+		return fmt.Sprintf("Lost: the content of record %s, version %d (%s), %s.", short(l.ID), l.Version, ui.Clean(l.Title), state)
+	case "terms":
+		return fmt.Sprintf("Lost: the terms of consent %s %s; its status and its openings are known.", short(l.ID), state)
+	}
+	return fmt.Sprintf("Lost: the terms of consent %s, given to you, %s.", short(l.ID), state)
+}

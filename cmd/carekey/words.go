@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/wallet"
+	"github.com/spf13/cobra"
+)
+
+func newWords(a *app) *cobra.Command {
+	show := &cobra.Command{
+		Use:   "show",
+		Short: "Show the 24 words once more",
+		Long: `Show the 24 words that bring this wallet back, on a screen of their own that is wiped
+before it is left. They are shown on a terminal only and never printed.`,
+		Args: takes(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.showWords(cmd.Context()) },
+	}
+	var file string
+	check := &cobra.Command{
+		Use:   "check [--words-file FILE]",
+		Short: "Find out whether you still have the right words",
+		Long: `Ask for some of the 24 words, at positions chosen at random, and compare them with the
+key of this wallet. With --words-file all 24 are read from a file. The date of the
+last check is kept; carekey status and carekey doctor remind you after a year.`,
+		Args: takes(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.checkWords(cmd, file) },
+	}
+	check.Flags().StringVar(&file, "words-file", "", "read the 24 words from `FILE`")
+	return group("words", "The 24 words that bring your wallet back", show, check)
+}
+
+func (a *app) showWords(ctx context.Context) error {
+	p, err := a.place()
+	if err != nil {
+		return err
+	}
+	if p.settings == nil {
+		return &wallet.NoWalletError{Dir: p.dir}
+	}
+	if a.flags.json || !a.interactive() {
+		return usage("the words are shown on a terminal only", "run it on a terminal, without --json and --no-input; or compare words with: carekey words check --words-file FILE")
+	}
+	if err := a.confirm(ctx, "Whoever sees the 24 words has this wallet: see that nobody looks over your shoulder.", "Show them on this screen?", false); err != nil {
+		return err
+	}
+	entropy, err := a.entropy(ctx, p)
+	if err != nil {
+		return err
+	}
+	return ui.ShowWords(ctx, a.in, a.err, entropy.Words())
+}
+
+// entropy reads the wallet's key. What else the command needs it for, the keyring
+// is not asked again.
+func (a *app) entropy(ctx context.Context, p place) (crypto.Entropy, error) {
+	k, err := a.readKey(ctx, p)
+	if err != nil {
+		return crypto.Entropy{}, err
+	}
+	a.key = k
+	return wallet.Entropy(ctx, wallet.Options{Dir: p.dir, Keyring: k})
+}
+
+func (a *app) checkWords(cmd *cobra.Command, file string) error {
+	ctx := cmd.Context()
+	p, err := a.place()
+	if err != nil {
+		return err
+	}
+	if p.settings == nil {
+		return &wallet.NoWalletError{Dir: p.dir}
+	}
+	if file == "" && !a.interactive() {
+		return &needError{What: "the words", Flag: "--words-file FILE"}
+	}
+	var typed crypto.Entropy
+	if file != "" {
+		if typed, err = readWords(file); err != nil {
+			return err
+		}
+	}
+	entropy, err := a.entropy(ctx, p)
+	if err != nil {
+		return err
+	}
+	if file == "" {
+		err = ui.CheckWords(ctx, a.in, a.err, entropy.Words())
+	} else if !typed.Equal(entropy) {
+		err = ui.ErrWordsDiffer
+	}
+	if err != nil {
+		return err
+	}
+	return a.withWallet(cmd, keeps, func(ctx context.Context, w *wallet.Wallet) error {
+		if err := w.SetWordsChecked(ctx); err != nil {
+			return err
+		}
+		if a.flags.json {
+			return a.printJSON(struct {
+				OK      bool   `json:"ok"`
+				Checked string `json:"checked"`
+			}{true, a.now().UTC().Format(time.RFC3339)})
+		}
+		a.say("These are the right words. carekey reminds you to check again in a year.")
+		return nil
+	})
+}
+
+// readWords reads 24 words from a file. Numbers before them are passed over.
+func readWords(path string) (crypto.Entropy, error) {
+	b, err := readSmall(path)
+	if err != nil {
+		return crypto.Entropy{}, err
+	}
+	defer clear(b)
+	var words []string
+	for _, f := range strings.Fields(string(b)) {
+		if w := strings.Trim(f, "0123456789.:)"); w != "" {
+			words = append(words, w)
+		}
+	}
+	return crypto.EntropyFromWords(words)
+}
