@@ -67,7 +67,7 @@ type backupJSON struct {
 	Dir      string   `json:"dir"`
 	Ledger   string   `json:"ledger"`
 	Entries  uint64   `json:"entries"`         // in the copy of the ledger; 0 if a node keeps it
-	Files    int      `json:"files"`           // payload files that were copied this time
+	Files    int      `json:"files"`           // that were copied this time
 	Bytes    int64    `json:"bytes"`           // in them
 	Sheet    string   `json:"sheet,omitempty"` // the page about a node
 	Verified bool     `json:"verified"`
@@ -252,7 +252,7 @@ func (a *app) showBackup(w *wallet.Wallet, j backupJSON) error {
 	}
 	if j.Sheet == "" {
 		a.say("Copied the ledger (%s) and the wallet's sealed files, and checked the copy.\n%s new, %s.", plural(int(j.Entries), "entry", "entries"),
-			plural(j.Files, "payload file was", "payload files were"), bytesText(j.Bytes))
+			plural(j.Files, "file was", "files were"), bytesText(j.Bytes))
 		a.say("Not in it: your 24 words and the key, without which it opens for nobody, and the\nkeeper's shares, which a restore makes again.")
 	} else {
 		a.say("The ledger is kept by its node. %s tells how to find it again: print it.", j.Sheet)

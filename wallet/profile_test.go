@@ -1,0 +1,210 @@
+package wallet_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/keyring"
+)
+
+// stubborn is a keyring that deletes nothing as long as it is.
+type stubborn struct {
+	*memoryKeyring
+	on bool
+}
+
+var errStubborn = errors.New("no")
+
+func (k *stubborn) Delete(ctx context.Context, id string) error {
+	if k.on {
+		return errStubborn
+	}
+	if _, err := k.Get(ctx, id); err != nil {
+		return err
+	}
+	return k.memoryKeyring.Delete(ctx, id)
+}
+
+// A removal that stops in the middle is ended later, leaves no key in the keyring
+// and no wallet that half works.
+func TestRemove(t *testing.T) {
+	ctx := context.Background()
+	tn := newTown(t)
+	home := filepath.Join(tn.dir, "home")
+	opt := tn.options("unused")
+	opt.Dir, opt.Profile = wallet.ProfileDir(home, "leo"), "leo"
+	keys := &stubborn{memoryKeyring: tn.keys}
+	opt.Keyring = keys
+	create := func() {
+		t.Helper()
+		if _, err := wallet.Create(ctx, opt, crypto.NewEntropy(), "Leo", tn.ledgerDir()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone := func(step string) {
+		t.Helper()
+		if _, err := os.Stat(opt.Dir); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: the folder is still there: %v", step, err)
+		}
+		if len(tn.keys.items) != 0 {
+			t.Errorf("%s: %d keys are left", step, len(tn.keys.items))
+		}
+	}
+	create()
+	if p, owner, err := wallet.ReadProfile(ctx, opt); p != "leo" || owner != "Leo" || err != nil {
+		t.Errorf("%q %q %v", p, owner, err)
+	}
+	if all := must(wallet.Profiles(home))(t); len(all) != 1 || all[0].Dir != opt.Dir || all[0].Removing {
+		t.Errorf("%+v", all)
+	}
+	if err := wallet.Remove(ctx, opt); err != nil {
+		t.Fatal(err)
+	}
+	gone("removed")
+
+	// The keyring refuses: no wallet any more, and nothing is forgotten.
+	create()
+	keys.on = true
+	if err := wallet.Remove(ctx, opt); !errors.Is(err, errStubborn) {
+		t.Fatal(err)
+	}
+	var none *wallet.NoWalletError
+	if _, err := wallet.Open(ctx, opt); !errors.As(err, &none) {
+		t.Errorf("opened: %v", err)
+	}
+	if all := must(wallet.Profiles(home))(t); len(all) != 1 || !all[0].Removing {
+		t.Errorf("%+v", all)
+	}
+	if kind, ok := wallet.Removing(opt.Dir); !ok || kind != keyring.KindOS {
+		t.Errorf("%s %v", kind, ok)
+	}
+	keys.on = false
+	if err := wallet.FinishRemoval(ctx, opt); err != nil {
+		t.Fatal(err)
+	}
+	gone("finished")
+
+	// Killed after the key was deleted: it is not missed.
+	create()
+	keys.on = true
+	wallet.Remove(ctx, opt)
+	keys.on = false
+	clear(tn.keys.items)
+	if err := wallet.FinishRemoval(ctx, opt); err != nil {
+		t.Fatal(err)
+	}
+	gone("finished without a key")
+	if err := wallet.FinishRemoval(ctx, opt); err != nil {
+		t.Errorf("nothing to finish: %v", err)
+	}
+	if err := wallet.Remove(ctx, opt); err == nil {
+		t.Error("removed what is not there")
+	}
+}
+
+// A wallet is not removed before it can come back; an empty one may go.
+func TestMayBeRemoved(t *testing.T) {
+	ctx := context.Background()
+	tn := newTown(t)
+	w := tn.person("Maria")
+	if err := w.MayBeRemoved(ctx); err != nil {
+		t.Errorf("an empty one: %v", err)
+	}
+	add(t, w, "a.txt", "a")
+	check := func(words, backup bool) {
+		t.Helper()
+		err := w.MayBeRemoved(ctx)
+		unsafe, _ := errors.AsType[*wallet.UnsafeError](err)
+		if unsafe == nil {
+			unsafe = &wallet.UnsafeError{}
+		}
+		if *unsafe != (wallet.UnsafeError{Words: words, Backup: backup}) || (err == nil) != (!words && !backup) {
+			t.Errorf("%+v %v", unsafe, err)
+		}
+	}
+	check(true, true)
+	if err := w.SetWordsChecked(ctx); err != nil {
+		t.Fatal(err)
+	}
+	check(false, true)
+	if err := w.SetBackedUp(ctx, 2); err != nil {
+		t.Fatal(err)
+	}
+	check(false, false)
+	tn.now = tn.now.Add(wallet.BackupDue + 1)
+	check(false, true)
+	tn.now = tn.now.Add(wallet.WordsCheckDue)
+	check(true, true)
+}
+
+// A backup's head binds the ledger that a wallet is restored on: an older one is
+// found out, and another wallet's files are not taken.
+func TestRestoreWithSavedFiles(t *testing.T) {
+	ctx := context.Background()
+	tn := newTown(t)
+	seed := crypto.NewEntropy()
+	old := tn.device("old", seed)
+	add(t, old, "a.txt", "a")
+	before := filepath.Join(tn.dir, "before")
+	if err := os.CopyFS(before, os.DirFS(tn.ledgerDir())); err != nil {
+		t.Fatal(err)
+	}
+	must2(old.AddContact(ctx, "Dr Smith", tn.person("Dr Smith").Address().String()))(t)
+	add(t, old, "b.txt", "b")
+	saved := filepath.Join(tn.dir, "saved")
+	for range 2 {
+		if err := old.Save(ctx, saved); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := tn.person("Eve")
+	var foreign *wallet.ForeignBackupError
+	if err := other.Save(ctx, saved); !errors.As(err, &foreign) {
+		t.Errorf("another wallet's backup was overwritten: %v", err)
+	}
+	if err := other.Save(ctx, tn.dir); !isExists(err) {
+		t.Errorf("a folder with something in it: %v", err)
+	}
+	request := wallet.RestoreRequest{Entropy: seed, At: tn.ledgerDir(), Saved: saved}
+	// The contact was on no ledger, and comes from the backup.
+	w, got, err := wallet.Restore(ctx, tn.options("new"), request)
+	if err != nil || got.Contacts != 1 || w.Contacts()[0].Name != "Dr Smith" || w.Name() != "Maria" {
+		t.Fatalf("%+v %v", got, err)
+	}
+	request.Entropy = crypto.NewEntropy()
+	if _, _, err := wallet.Restore(ctx, tn.options("third"), request); !errors.As(err, &foreign) {
+		t.Errorf("words of another wallet: %v", err)
+	}
+	request.Entropy = seed
+	if err := os.Rename(tn.ledgerDir(), filepath.Join(tn.dir, "newer")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(before, tn.ledgerDir()); err != nil {
+		t.Fatal(err)
+	}
+	var rollback *ledgerclient.RollbackError
+	for range 2 { // also when it goes on with what the first try left
+		if _, _, err := wallet.Restore(ctx, tn.options("fourth"), request); !errors.As(err, &rollback) {
+			t.Errorf("on an older ledger: %v", err)
+		}
+	}
+	flipped := filepath.Join(saved, "state")
+	b, err := os.ReadFile(flipped)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	if err := os.WriteFile(flipped, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var damaged *wallet.DamagedError
+	if _, _, err := wallet.Restore(ctx, tn.options("fifth"), request); !errors.As(err, &damaged) {
+		t.Errorf("a damaged backup: %v", err)
+	}
+}
