@@ -288,6 +288,16 @@ func (w *Wallet) SetLedgerVerified(ctx context.Context, size uint64, root crypto
 	})
 }
 
+// Pinned is the head that was verified last: see Head. The ledger need not be within
+// reach; OutOfReach tells.
+func (w *Wallet) Pinned(ctx context.Context) (size uint64, root crypto.Hash, hour contract.Hour, err error) {
+	err = w.with(ctx, func() error {
+		size, root, hour = w.state.Pin.Size, w.state.Pin.Root, w.state.Pin.Hour
+		return nil
+	})
+	return size, root, hour, err
+}
+
 // Head is the newest verified head: the log's size in entries and its root. The
 // ledger must be within reach.
 func (w *Wallet) Head(ctx context.Context) (size uint64, root crypto.Hash, hour contract.Hour, err error) {

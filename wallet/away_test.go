@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -381,7 +382,13 @@ func TestTwoLedgers(t *testing.T) {
 	if _, err := wallet.Open(ctx, o); !errors.As(err, &foreign) {
 		t.Fatalf("a ledger that the wallet is not on: %v", err)
 	}
-	second := must(wallet.Join(ctx, o, other.ledgerDir()))(t)
+	second, joined, err := wallet.Join(ctx, o, "elsewhere")
+	if err != nil || !joined {
+		t.Fatal(joined, err)
+	}
+	if _, joined, err := wallet.Join(ctx, o, other.ledgerDir()); err != nil || joined {
+		t.Error(joined, err)
+	}
 	if second.Address() != patient.Address() || len(must(second.Records(ctx))(t)) != 0 {
 		t.Error("not the same wallet, or not another ledger")
 	}
@@ -404,6 +411,54 @@ func TestTwoLedgers(t *testing.T) {
 	}
 	on := must(first.On(ctx, other.services(), id))(t)
 	if rs := must(on.Records(ctx))(t); len(rs) != 1 || rs[0].Title != "b" {
+		t.Errorf("%+v", rs)
+	}
+
+	// Leaving forgets, and takes nothing from the ledger.
+	l := &line{}
+	o.Services = l.over(o.Services)
+	w := must(wallet.Open(ctx, o))(t)
+	l.ledger = true
+	if _, _, err := w.RemoveRecord(ctx, must(w.Records(ctx))(t)[0].ID.String()); err == nil {
+		t.Fatal("nothing waits")
+	}
+	var stays *wallet.LeaveError
+	if err := w.Leave(ctx); !errors.As(err, &stays) || stays.Waiting != 1 {
+		t.Errorf("something waits: %v", err)
+	}
+	if n, err := wallet.Waiting(o.Dir, id); n != 1 || err != nil {
+		t.Error(n, err)
+	}
+	l.ledger = false
+	must(w.Sync(ctx))(t)
+	add(t, w, "c.txt", "c")
+	if err := first.Leave(ctx); !errors.As(err, &stays) || !stays.Default {
+		t.Errorf("the default: %v", err)
+	}
+	if err := wallet.SetDefault(ctx, o.Dir, id); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Leave(ctx); !errors.As(err, &stays) || !stays.Default {
+		t.Errorf("the new default: %v", err)
+	}
+	id1, _ := first.Ledger()
+	if err := wallet.SetDefault(ctx, o.Dir, id1); err != nil {
+		t.Fatal(err)
+	}
+	l.ledger = true
+	if err := w.Leave(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if s := must(wallet.ReadSettings(o.Dir))(t); len(s.Ledgers) != 1 || s.Default != id1 {
+		t.Errorf("%+v", s)
+	}
+	onlyMatch(t, filepath.Join(o.Dir, "ledgers", "*"))
+	l.ledger = false
+	again, joined, err = wallet.Join(ctx, o, other.ledgerDir())
+	if err != nil || !joined {
+		t.Fatal(err)
+	}
+	if rs := must(again.Records(ctx))(t); len(rs) != 1 || rs[0].Title != "c" {
 		t.Errorf("%+v", rs)
 	}
 }

@@ -330,7 +330,7 @@ func (w *Wallet) KeepBook(ctx context.Context) (kept bool, err error) {
 				break
 			}
 		}
-		_, _, err := w.putVersion(ctx, t, Source{Reader: bytes.NewReader(body), Size: int64(len(body))}, m, nil)
+		_, _, err := w.putVersion(ctx, t, Source{Reader: bytes.NewReader(body), Size: int64(len(body))}, m, nil, nil)
 		if err == nil || isPending(err) { // what is signed goes out
 			w.state.Book, w.dirty, kept = worth, true, true
 		}

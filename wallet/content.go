@@ -246,12 +246,13 @@ func (c *content) decrypt(ctx context.Context, dst io.Writer, id age.Identity, s
 	return nil
 }
 
-// explain keeps errors of this package and of the system; what age itself found
+// explain keeps errors of this package, of the system and of a store that gave no
+// answer; what age itself found
 // wrong means that the committed bytes do not open as they should.
 func (c *content) explain(err error) error {
 	var t *ledgerclient.TamperedError
 	var path *fs.PathError
-	if errors.As(err, &t) || errors.As(err, &path) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.As(err, &t) || errors.As(err, &path) || unreachable(err) != nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return &ledgerclient.TamperedError{What: "content of record " + c.id.String(), Err: err}

@@ -439,8 +439,12 @@ func (w *Wallet) ownTerms(ctx context.Context, t *thread) (*terms, error) {
 	return tr, w.note(frame{Terms: &termsFrame{Grant: t.id, Said: tr}})
 }
 
-// isTampered returns what of an error says that something does not verify.
+// isTampered returns what of an error says that something does not verify. No
+// answer is no verdict.
 func isTampered(err error) *ledgerclient.TamperedError {
+	if unreachable(err) != nil {
+		return nil
+	}
 	var t *ledgerclient.TamperedError
 	if errors.As(err, &t) {
 		return t

@@ -65,6 +65,7 @@ type change struct {
 	Metadata *metadata    `json:"metadata,omitempty"` // of a record version
 	FileKey  *fileKey     `json:"fileKey,omitempty"`  // of the same
 	Terms    *terms       `json:"terms,omitempty"`    // of a grant
+	Origin   *origin      `json:"origin,omitempty"`   // of a record version or a grant that is moved here
 
 	entry   contract.Entry
 	id      contract.ID
@@ -426,6 +427,9 @@ func (w *Wallet) settle(ctx context.Context, b *batch) error {
 					return err
 				}
 			}
+			if n > 0 && c.Origin != nil {
+				w.arrived(c.Origin, movedTo{t.id, n})
+			}
 			if n > 0 && t.keys[n-1] == nil && c.FileKey != nil {
 				if err := w.note(frame{Key: &keyFrame{Record: t.id, Version: n, Key: *c.FileKey}}); err != nil {
 					return err
@@ -436,6 +440,9 @@ func (w *Wallet) settle(ctx context.Context, b *batch) error {
 				if err := w.note(frame{Terms: &termsFrame{Grant: t.id, Said: c.Terms}}); err != nil {
 					return err
 				}
+			}
+			if c.Origin != nil {
+				w.arrived(c.Origin, movedTo{ID: c.id})
 			}
 			grants = append(grants, c)
 		case Revoking:

@@ -5,8 +5,12 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -18,45 +22,179 @@ import (
 // reach without any effect on the others. Settings list the ledgers: a folder that
 // they do not name is garbage of a Join or Leave that was interrupted.
 
-// Join opens the wallet in opt.Dir with a ledger that it is not on yet, and puts
-// the wallet on it. at is what the settings say of where it is. A ledger that the
-// wallet is on already is an *ExistsError.
-func Join(ctx context.Context, opt Options, at string) (*Wallet, error) {
+// Join puts the wallet in opt.Dir on the ledger of opt.Services, and returns the
+// wallet with that ledger open. at is what the settings say of where it is. Of a
+// ledger that the wallet is on already only the place is changed; then joined is
+// false.
+func Join(ctx context.Context, opt Options, at string) (w *Wallet, joined bool, err error) {
 	unlock, err := lockHome(ctx, opt.Dir, opt.waitOrDefault())
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer unlock()
 	s, err := ReadSettings(opt.Dir)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	client, err := ledgerclient.Connect(ctx, opt.Services, crypto.LedgerID{})
+	client, err := ledgerclient.Connect(ctx, opt.Services, opt.Ledger)
 	if err != nil {
-		return nil, err
-	}
-	if _, ok := s.Ledger(client.ID()); ok {
-		return nil, &ExistsError{What: "ledger"}
-	}
-	s.Ledgers = append(s.Ledgers[:len(s.Ledgers):len(s.Ledgers)], Place{ID: client.ID(), At: at})
-	if !s.valid() { // the beginnings of two ids are the same: nobody meets that by chance
-		return nil, &ledgerclient.TamperedError{What: "configuration document"}
+		return nil, false, err
 	}
 	entropy, err := readKey(ctx, opt, s)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	w := assemble(opt, s, client, entropy)
+	old, known := s.Ledger(client.ID())
+	if known {
+		s.Ledgers = slices.Clone(s.Ledgers)
+		s.Ledgers[slices.Index(s.Ledgers, old)].At = at
+	} else {
+		s.Ledgers = append(slices.Clone(s.Ledgers), Place{ID: client.ID(), At: at})
+	}
+	if !s.valid() { // two ids that begin alike: nobody meets that by chance
+		return nil, false, &ledgerclient.TamperedError{What: "configuration document"}
+	}
+	w = assemble(opt, s, client, entropy)
+	if known {
+		if err := w.readState(); err != nil {
+			return nil, false, err
+		}
+		if old.At == at {
+			return w, false, nil
+		}
+		return w, false, writeSettings(w.dir, s)
+	}
 	if err := w.readBook(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if err := w.newLedgerFolder(); err != nil {
-		return nil, errors.Join(err, w.removeLedgerFolder())
+	err = w.newLedgerFolder()
+	if err == nil {
+		err = writeSettings(w.dir, s)
 	}
-	if err := writeSettings(w.dir, s); err != nil {
-		return nil, errors.Join(err, w.removeLedgerFolder())
+	if err != nil {
+		return nil, false, errors.Join(err, w.removeLedgerFolder())
 	}
-	return w, nil
+	return w, true, nil
+}
+
+// SetDefault makes a ledger the one that is meant when none is named:
+// *NotFoundError if the wallet in dir is not on it.
+func SetDefault(ctx context.Context, dir string, id crypto.LedgerID) error {
+	return changeSettings(ctx, dir, func(s *Settings) error {
+		if _, ok := s.Ledger(id); !ok {
+			return &NotFoundError{What: "ledger", Query: id.String()}
+		}
+		s.Default = id
+		return nil
+	})
+}
+
+// changeSettings lets f change the settings of the wallet in dir, and does what is to
+// be done then, before another process comes in.
+func changeSettings(ctx context.Context, dir string, f func(*Settings) error, then ...func() error) error {
+	unlock, err := lockHome(ctx, dir, Options{}.waitOrDefault())
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	s, err := ReadSettings(dir)
+	if err != nil {
+		return err
+	}
+	if err := f(&s); err != nil {
+		return err
+	}
+	if err := writeSettings(dir, s); err != nil {
+		return err
+	}
+	for _, f := range then {
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// LeaveError says why a wallet stays on a ledger.
+type LeaveError struct {
+	Ledger  crypto.LedgerID
+	Default bool // it is the one that is meant when none is named
+	Waiting int  // changes that were signed for it and wait; -1 if they cannot be read
+}
+
+func (e *LeaveError) Error() string {
+	switch {
+	case e.Default:
+		return "ledger " + e.Ledger.String() + " is the default"
+	case e.Waiting < 0:
+		return "something waits for ledger " + e.Ledger.String()
+	}
+	return fmt.Sprintf("%d changes wait for ledger %s", e.Waiting, e.Ledger)
+}
+
+// Leave forgets the open ledger and all that was remembered of it. What is on it
+// stays there, consents go on, and Join finds it all again. A ledger for which
+// something waits, and the default one, is an *LeaveError. Afterwards w must not be
+// used any more.
+func (w *Wallet) Leave(ctx context.Context) error {
+	id := w.client.ID()
+	check := func(s *Settings) error {
+		n := len(w.waiting)
+		if w.stuck != nil && n == 0 {
+			n = -1
+		}
+		if s.Default == id || n != 0 {
+			return &LeaveError{Ledger: id, Default: s.Default == id, Waiting: n}
+		}
+		return nil
+	}
+	err := w.with(ctx, func() error {
+		if err := check(&w.settings); err != nil {
+			return err
+		}
+		// Other machines of the same owner are told with the next change of the book.
+		w.stampBook()
+		for i := range w.book.Facts.Ledgers {
+			if l := &w.book.Facts.Ledgers[i]; l.ID == id && !l.Removed {
+				l.Removed, l.Changed, w.bookDirty = true, max(w.now().UnixMilli(), l.Changed+1), true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return changeSettings(ctx, w.dir, func(s *Settings) error {
+		// Another process may have signed something meanwhile.
+		names, err := w.journalNames()
+		if err != nil {
+			return err
+		}
+		if len(names) > 0 {
+			return &LeaveError{Ledger: id, Waiting: len(names)}
+		}
+		if err := check(s); err != nil {
+			return err
+		}
+		s.Ledgers = slices.DeleteFunc(slices.Clone(s.Ledgers), func(p Place) bool { return p.ID == id })
+		return nil
+	}, w.removeLedgerFolder) // garbage once the settings do not name it
+}
+
+// Waiting returns how many batches of changes wait for a ledger that the wallet in
+// dir is on. It needs no key.
+func Waiting(dir string, id crypto.LedgerID) (int, error) {
+	entries, err := os.ReadDir(filepath.Join(dir, ledgerFolder(id), journalDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	n := 0
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".") {
+			n++
+		}
+	}
+	return n, err
 }
 
 // newLedgerFolder makes the folder of the open ledger anew.

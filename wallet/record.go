@@ -104,7 +104,7 @@ func (w *Wallet) AddRecord(ctx context.Context, src Source, d Describe, progress
 			d.Category = Other
 		}
 		m := metadata{Version: 1, Title: d.Title, Category: d.Category, Date: d.Date, File: baseName(src.Name)}
-		rec, existing, err = w.putVersion(ctx, nil, src, m, progress)
+		rec, existing, err = w.putVersion(ctx, nil, src, m, nil, progress)
 		return err
 	})
 	return rec, existing, err
@@ -144,15 +144,15 @@ func (w *Wallet) UpdateRecord(ctx context.Context, id string, src Source, d Desc
 			rec, existing = t.record(), true
 			return nil
 		}
-		rec, existing, err = w.putVersion(ctx, t, src, m, progress)
+		rec, existing, err = w.putVersion(ctx, t, src, m, nil, progress)
 		return err
 	})
 	return rec, existing, err
 }
 
 // putVersion encrypts, signs and enters one version; t is the record's thread, or
-// nil for a new record.
-func (w *Wallet) putVersion(ctx context.Context, t *thread, src Source, m metadata, progress func(int64)) (Record, bool, error) {
+// nil for a new record, from is where it is moved from, if it is.
+func (w *Wallet) putVersion(ctx context.Context, t *thread, src Source, m metadata, from *origin, progress func(int64)) (Record, bool, error) {
 	ledger := w.client.ID()
 	nonce := crypto.NewNonce()
 	seed := w.root.Seed(ledger, nonce)
@@ -210,7 +210,7 @@ func (w *Wallet) putVersion(ctx context.Context, t *thread, src Source, m metada
 	}
 	ch := w.newChange(action, e, pkg.Marshal(), journalPut{
 		Part: ledgerclient.PartMetadata, Locators: []locator{locator(seed.Locator(id, byte(ledgerclient.PartMetadata)))}, Blob: blob})
-	ch.Metadata, ch.FileKey = &m, &kept
+	ch.Metadata, ch.FileKey, ch.Origin = &m, &kept, from
 	changes := []change{ch}
 	waits := w.carryOut(ctx, changes)
 	if waits != nil && !isPending(waits) {

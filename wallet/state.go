@@ -25,6 +25,10 @@ type state struct {
 	News     bool        `json:"news,omitempty"`    // records came that may be the book's
 	BackedUp backedUp    `json:"backedUp,omitzero"` // the last backup of this ledger
 
+	// Moved is what a move made of record versions and consents of other ledgers; see
+	// origin.
+	Moved map[string]movedTo `json:"moved,omitempty"`
+
 	// The cache file belongs to this state if its frames were sealed under CacheID
 	// and its first CacheSize bytes are there; what follows them was never
 	// committed.

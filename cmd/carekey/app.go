@@ -355,7 +355,11 @@ type ledger struct {
 	close  func() error
 	props  ledgerclient.Properties // known without reaching it
 	away   error                   // why it cannot be reached; nil if it can
+	trust  [][2]string             // what else of it a person is to compare before joining
 }
+
+// showPlace is where a ledger is, for people.
+func showPlace(where string) string { return where }
 
 // ledgerAt is a ledger that was not opened.
 func ledgerAt(at string) *ledger {

@@ -214,7 +214,7 @@ func explainCommand(err error) (failure, bool) {
 	}
 	if e, ok := errors.AsType[*otherLedgerError](err); ok {
 		return failure{"another-ledger", fmt.Sprintf("this wallet is on ledger %s, and the one you named is %s", short(e.Want), short(e.Got)),
-			"leave out --ledger and " + envLedger + ", or use another --profile for the other ledger", exitUsage}, true
+			"leave out --ledger and " + envLedger + ", or join that ledger too: carekey ledger join (INVITATION | DIR)", exitUsage}, true
 	}
 	if e, ok := errors.AsType[*noLedgerError](err); ok {
 		return failure{"no-ledger", "there is no ledger in " + e.dir, "to make a new one there, add --new-ledger", exitUsage}, true
@@ -283,12 +283,21 @@ func explainWallet(err error) (failure, bool) {
 	if e, ok := errors.AsType[*fhir.UnmappableError](err); ok {
 		return failure{"not-mappable", fmt.Sprintf("consent %s cannot be written as FHIR: %s", short(e.Consent), e.Why), "", exitRefused}, true
 	}
+	if e, ok := errors.AsType[*wallet.LeaveError](err); ok {
+		switch {
+		case e.Default:
+			return failure{"default-ledger", "ledger " + short(e.Ledger) + " is the one that is meant when none is named", "choose another one first: carekey ledger default LEDGER", exitRefused}, true
+		case e.Waiting < 0:
+			return failure{"changes-wait", "something that you signed for ledger " + short(e.Ledger) + " waits", "see what: carekey sync", exitRefused}, true
+		}
+		return failure{"changes-wait", plural(e.Waiting, "change", "changes") + " that you signed for ledger " + short(e.Ledger) + " still wait", "send them first: carekey sync", exitRefused}, true
+	}
 	if e, ok := errors.AsType[*wallet.NotYoursError](err); ok {
 		return failure{"not-yours", "consent " + short(e.Consent) + " is not addressed to you", "ask its sender for one; what was granted to you: carekey inbox", exitRefused}, true
 	}
 	if e, ok := errors.AsType[*wallet.ForeignCodeError](err); ok {
 		return failure{"foreign-code", fmt.Sprintf("this share code is of ledger %s, and your wallet is on %s", short(e.Code), short(e.Wallet)),
-			"you need a wallet on that ledger: carekey --profile NAME init --name ... --ledger DIR", exitNotFound}, true
+			"join that ledger first: carekey ledger join (INVITATION | DIR)\nif you are on it, name it: carekey --ledger " + short(e.Code) + " fetch CODE", exitNotFound}, true
 	}
 	if e, ok := errors.AsType[*wallet.MissingError](err); ok {
 		return failure{e.What + "-missing", fmt.Sprintf("the store does not hold the %s of %s", e.What, short(e.ID)), "it was erased, or the store lost it; ask whoever keeps the ledger", exitNotFound}, true
@@ -715,6 +724,8 @@ func listOf(what string) string {
 		return "who is there: carekey contact list"
 	case "consent":
 		return "what you gave: carekey consent list; what was given to you: carekey inbox"
+	case "ledger":
+		return "which there are: carekey ledger list"
 	}
 	return ""
 }

@@ -3,9 +3,11 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 
+	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/spf13/cobra"
 )
 
@@ -101,26 +103,42 @@ func (a *app) overview() error {
 	if err != nil {
 		return err
 	}
-	_, statErr := os.Stat(p.ledger)
-	there := statErr == nil
+	var places []placeJSON
+	if p.settings != nil {
+		if places, err = a.placesOf(p); err != nil {
+			return err
+		}
+	}
 	if a.flags.json {
 		return a.printJSON(struct {
-			Home    string `json:"home"`
-			Profile string `json:"profile"`
-			Wallet  bool   `json:"wallet"` // there is one
-			Ledger  string `json:"ledger"`
-		}{p.home, a.profile(), p.settings != nil, p.ledger})
+			Home    string      `json:"home"`
+			Profile string      `json:"profile"`
+			Wallet  bool        `json:"wallet"` // there is one
+			Ledger  string      `json:"ledger"` // where the one is that is meant
+			Ledgers []placeJSON `json:"ledgers"`
+		}{p.home, a.profile(), p.settings != nil, showPlace(p.ledger), list(places, func(j placeJSON) placeJSON { return j })})
 	}
 	w := "none yet"
 	if p.settings != nil {
 		w = "yes, its key is in " + keyringWords(p.settings.Keyring)
 	}
-	l := p.ledger
-	if !there {
-		l += " (not there yet)"
-		if p.settings != nil {
-			l = p.ledger + " (NOT THERE: was it moved? name its place with --ledger DIR)"
+	l := ledgerLine(p.ledger, p.settings != nil)
+	if len(places) > 1 || len(places) == 1 && places[0].Waiting > 0 {
+		var lines []string
+		for i, j := range places {
+			line := ledgerLine(p.reach(p.settings.Ledgers[i]), true)
+			if j.Name != "" {
+				line = ui.Clean(j.Name) + ", " + line
+			}
+			if j.Default && len(places) > 1 {
+				line += " (default)"
+			}
+			if j.Waiting > 0 {
+				line += ": " + waitingText(j) + " waiting, see carekey sync"
+			}
+			lines = append(lines, line)
 		}
+		l = strings.Join(lines, "\n")
 	}
 	a.print("%s", strings.TrimSuffix(about+"\n\n"+rows("  ", [2]string{"home", p.home}, [2]string{"profile", a.profile()}, [2]string{"wallet", w}, [2]string{"ledger", l}), "\n"))
 	fmt.Fprintln(a.out)
@@ -130,6 +148,20 @@ func (a *app) overview() error {
 		a.print("Next: carekey status\nAll commands: carekey --help")
 	}
 	return nil
+}
+
+// ledgerLine is where a ledger is, and whether it is there.
+func ledgerLine(where string, joined bool) string {
+	if !filepath.IsAbs(where) {
+		return showPlace(where)
+	}
+	if _, err := os.Stat(where); err == nil {
+		return where
+	}
+	if joined {
+		return where + " (NOT THERE: was it moved? name its place with --ledger DIR)"
+	}
+	return where + " (not there yet)"
 }
 
 // group is a command that only holds others.

@@ -40,6 +40,14 @@ func pendingOf(p wallet.Pending) pendingJSON {
 }
 
 func (a *app) status(w *wallet.Wallet, s wallet.Summary) error {
+	p, err := a.place()
+	if err != nil {
+		return err
+	}
+	places, err := a.placesOf(p)
+	if err != nil {
+		return err
+	}
 	if a.flags.json {
 		return a.printJSON(struct {
 			Consents []consentJSON  `json:"consents"` // active and upcoming
@@ -50,7 +58,9 @@ func (a *app) status(w *wallet.Wallet, s wallet.Summary) error {
 			Records  int            `json:"records"`
 			Contacts int            `json:"contacts"`
 			Due      []string       `json:"due"` // against a loss: "words", "backup"
-		}{list(s.Consents, consentOf), list(s.Accesses, eventOf), list(s.Pending, pendingOf), list(s.Inbox, receivedOf), s.Ended, s.Records, s.Contacts, list(a.due(w), func(d string) string { return d })})
+			Ledgers  []placeJSON    `json:"ledgers"`
+		}{list(s.Consents, consentOf), list(s.Accesses, eventOf), list(s.Pending, pendingOf), list(s.Inbox, receivedOf), s.Ended, s.Records, s.Contacts,
+			list(a.due(w), func(d string) string { return d }), list(places, func(j placeJSON) placeJSON { return j })})
 	}
 	ended := ""
 	if s.Ended > 0 {
@@ -82,6 +92,20 @@ func (a *app) status(w *wallet.Wallet, s wallet.Summary) error {
 		for _, p := range s.Pending {
 			a.print("  %s", pendingText(p))
 		}
+	}
+	if len(places) > 1 {
+		id, _ := w.Ledger()
+		others := "\nThis is ledger " + ledgerTitle(ui.Clean(w.LedgerName())) + " (" + short(id) + "). You are on others too:"
+		for _, j := range places {
+			if j.ID == id.String() {
+				continue
+			}
+			others += "\n  " + j.ID[:8] + "  " + ledgerTitle(ui.Clean(j.Name))
+			if j.Waiting > 0 {
+				others += ": " + waitingText(j) + " waiting, see carekey sync"
+			}
+		}
+		a.print("%s", others)
 	}
 	for _, d := range a.due(w) {
 		a.say("\n%s", dueText[d])

@@ -1,0 +1,287 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/wallet"
+	"github.com/spf13/cobra"
+)
+
+// The ledgers of one wallet: joining, listing, choosing, leaving.
+
+func newLedgerJoin(a *app) *cobra.Command {
+	var asDefault bool
+	c := &cobra.Command{
+		Use:   "join (INVITATION | DIR) [--default]",
+		Short: "Put this wallet on another ledger, after showing what you would trust",
+		Long: `Put this wallet on another ledger: the one in a folder, or that of a node whose
+operator gave you an invitation. Your key and address stay the same, and so do your
+contacts; records and consents are on one ledger each. To take them along: carekey
+ledger move. Joining again changes where the ledger is looked for.`,
+		Args: takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.joinLedger(cmd.Context(), args[0], asDefault) },
+	}
+	c.Flags().BoolVar(&asDefault, "default", false, "make it the ledger that is meant when none is named")
+	return c
+}
+
+func newLedgerList(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the ledgers that this wallet is on; nothing is unlocked and nobody asked",
+		Args:  takes(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := a.place()
+			if err != nil {
+				return err
+			}
+			if p.settings == nil {
+				return &wallet.NoWalletError{Dir: p.dir}
+			}
+			return a.listLedgers(p)
+		},
+	}
+}
+
+func newLedgerDefault(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "default LEDGER",
+		Short: "Choose the ledger that is meant when none is named",
+		Args:  takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, at, err := a.ofWallet(args[0])
+			if err != nil {
+				return err
+			}
+			if err := wallet.SetDefault(cmd.Context(), p.dir, at.ID); err != nil {
+				return err
+			}
+			if a.flags.json {
+				s, err := wallet.ReadSettings(p.dir)
+				if err != nil {
+					return err
+				}
+				p.settings = &s
+				return a.listLedgers(p)
+			}
+			a.say("From now on %s is meant when no ledger is named.", ledgerWords(p.dir, at.ID))
+			return nil
+		},
+	}
+}
+
+func newLedgerLeave(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "leave LEDGER",
+		Short: "Forget a ledger; what is on it stays there",
+		Long: `Forget a ledger and what this wallet remembers of it. Records and consents stay on
+it as they are, and joining it again finds them. Not while something that you signed
+for it waits, and not the default ledger.`,
+		Args: takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.leaveLedger(cmd, args[0]) },
+	}
+}
+
+// ofWallet finds a ledger that the wallet is on.
+func (a *app) ofWallet(named string) (place, wallet.Place, error) {
+	p, err := a.place()
+	if err != nil {
+		return p, wallet.Place{}, err
+	}
+	if p.settings == nil {
+		return p, wallet.Place{}, &wallet.NoWalletError{Dir: p.dir}
+	}
+	at, ok, err := p.joined(named)
+	if err == nil && !ok {
+		err = &wallet.NotFoundError{What: "ledger", Query: named}
+	}
+	return p, at, err
+}
+
+// ledgerWords names a ledger of the wallet in dir.
+func ledgerWords(dir string, id crypto.LedgerID) string {
+	return ledgerTitle(ui.Clean(ledgerName(dir, id))) + " (" + short(id) + ")"
+}
+
+type placeJSON struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	At      string `json:"at"`      // folder, or addresses of a node
+	Default bool   `json:"default"` // it is meant when none is named
+	Waiting int    `json:"waiting"` // batches of changes that wait for it
+}
+
+func (a *app) placesOf(p place) ([]placeJSON, error) {
+	var out []placeJSON
+	for _, at := range p.settings.Ledgers {
+		n, err := wallet.Waiting(p.dir, at.ID)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, placeJSON{at.ID.String(), ledgerName(p.dir, at.ID), showPlace(p.reach(at)), at.ID == p.settings.Default, n})
+	}
+	return out, nil
+}
+
+func (a *app) listLedgers(p place) error {
+	places, err := a.placesOf(p)
+	if err != nil {
+		return err
+	}
+	if a.flags.json {
+		return a.printJSON(list(places, func(j placeJSON) placeJSON { return j }))
+	}
+	t := &ui.Table{Header: []string{"ledger", "name", "where", "", "waiting"}}
+	for _, j := range places {
+		t.Add(j.ID[:8], j.Name, j.At, defaultText(j), waitingText(j))
+	}
+	return a.table(t)
+}
+
+func defaultText(j placeJSON) string {
+	if j.Default {
+		return "default"
+	}
+	return ""
+}
+
+func waitingText(j placeJSON) string {
+	if j.Waiting == 0 {
+		return "nothing"
+	}
+	return plural(j.Waiting, "change", "changes")
+}
+
+func (a *app) joinLedger(ctx context.Context, named string, asDefault bool) error {
+	p, err := a.place()
+	if err != nil {
+		return err
+	}
+	if p.settings == nil {
+		return &wallet.NoWalletError{Dir: p.dir}
+	}
+	at, where, err := target(p.home, named)
+	if err != nil {
+		return err
+	}
+	l, err := a.openLedger(where)
+	if isNoLedger(err) {
+		return usage("there is no ledger in "+where, "carekey init --new-ledger makes one; join takes one that is there, or an invitation")
+	}
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	c, err := ledgerclient.Connect(ctx, l.Services, crypto.LedgerID{})
+	if err != nil {
+		return err
+	}
+	c.Now = a.now
+	head, err := c.Head(ctx)
+	if err != nil {
+		return err
+	}
+	was, known := p.settings.Ledger(c.ID())
+	if !known || was.At != at {
+		if err := a.confirm(ctx, previewJoin(l, c, head, where), "Trust this ledger?", false); err != nil {
+			return err
+		}
+	}
+	k, err := a.keyringOf(p)
+	if err != nil {
+		return err
+	}
+	w, joined, err := wallet.Join(ctx, wallet.Options{Dir: p.dir, Keyring: k, Services: l.Services, Now: a.now, Profile: a.profile()}, at)
+	if err != nil {
+		return err
+	}
+	if asDefault {
+		if err := wallet.SetDefault(ctx, p.dir, c.ID()); err != nil {
+			return err
+		}
+	}
+	s, err := w.Sync(ctx) // from here on the wallet holds the ledger to what it has shown
+	if err != nil {
+		return err
+	}
+	if a.flags.json {
+		return a.printJSON(struct {
+			ID      string `json:"id"`
+			Name    string `json:"name"`
+			At      string `json:"at"`
+			Entries uint64 `json:"entries"`
+			Joined  bool   `json:"joined"` // false: the wallet was on it already
+			Default bool   `json:"default"`
+			Gate    string `json:"gate"`
+		}{c.ID().String(), w.LedgerName(), showPlace(where), s.To, joined, asDefault || p.settings.Default == c.ID(), string(l.Ledger.Properties().Gate)})
+	}
+	if !joined {
+		a.say("This wallet is on %s already; it is looked for in %s from now on.", ledgerWords(p.dir, c.ID()), showPlace(where))
+		return nil
+	}
+	a.say("This wallet is on %s too: %s followed and verified.", ledgerWords(p.dir, c.ID()), plural(int(s.To), "entry", "entries"))
+	switch {
+	case asDefault:
+		a.next("carekey ledger move --ledger %s --to %s takes your records and consents along", short(p.settings.Default), short(c.ID()))
+	default:
+		a.next("carekey --ledger %s COMMAND works on it; carekey ledger default %s makes that the rule", short(c.ID()), short(c.ID()))
+	}
+	return nil
+}
+
+// target is a ledger that somebody names to join it: how the settings name it, and
+// where it is.
+func target(home, named string) (at, where string, err error) {
+	if strings.Contains(named, "://") {
+		return "", "", usage(named+" is an address only", "a node is joined with the invitation that its operator gives you: it says whose keys to expect there")
+	}
+	if where, err = filepath.Abs(named); err != nil {
+		return "", "", err
+	}
+	if where == filepath.Join(home, defaultLedger) {
+		return defaultLedger, where, nil
+	}
+	return where, where, nil
+}
+
+// previewJoin says what a person would trust with a ledger.
+func previewJoin(l *ledger, c *ledgerclient.Client, head ledgerclient.Head, where string) string {
+	config := c.Config()
+	pairs := [][2]string{{"name", ui.Clean(config.Name)}, {"where", showPlace(where)}, {"ledger id", c.ID().String()},
+		{"entries", fmt.Sprint(head.Size)}, {"node key", hex.EncodeToString(config.Nodes[0].Checkpoint[:])}}
+	pairs = append(pairs, l.trust...)
+	return "You are about to put your wallet on another ledger. Whoever runs it keeps the order\nof entries, the encrypted records and the shares of keys. Compare what is shown here\nwith what its operator says.\n\n" +
+		rows("  ", pairs...) + "\n" + gateText(l.Ledger.Properties().Gate)
+}
+
+func (a *app) leaveLedger(cmd *cobra.Command, named string) error {
+	p, at, err := a.ofWallet(named)
+	if err != nil {
+		return err
+	}
+	words := ledgerWords(p.dir, at.ID)
+	a.flags.ledger = at.ID.String()
+	return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
+		preview := "Your wallet will forget " + words + " and what it verified there. Records and\nconsents stay on it, and consents go on until they end or you join it again."
+		if err := a.confirm(ctx, preview, "Leave it?", false); err != nil {
+			return err
+		}
+		if err := w.Leave(ctx); err != nil {
+			return err
+		}
+		if a.flags.json {
+			return a.printJSON(struct {
+				ID string `json:"id"`
+			}{at.ID.String()})
+		}
+		a.say("This wallet has left %s.", words)
+		return nil
+	})
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet"
+	"github.com/spf13/cobra"
+)
+
+func newLedgerMove(a *app) *cobra.Command {
+	var to string
+	c := &cobra.Command{
+		Use:   "move --to LEDGER",
+		Short: "Take your records and open consents from this ledger to another of yours",
+		Long: `Enter your records on another ledger that this wallet is on, encrypted anew, give
+your open consents there again, and revoke the old ones, each once the new one holds.
+Recipients must be on the other ledger too and need the new share codes, which are
+printed. What cannot be moved is said: consents that others gave you, consents that
+are over, and the history of openings, which stays where it is. The old records stay
+as well; carekey --ledger LEDGER record remove ends them.
+
+A move that was interrupted goes on when it is run again.`,
+		Args: takes(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if to == "" {
+				return &needError{What: "where to", Flag: "--to LEDGER"}
+			}
+			p, at, err := a.ofWallet(to)
+			if err != nil {
+				return err
+			}
+			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return a.moveTo(ctx, w, p.on(at)) })
+		},
+	}
+	c.Flags().StringVar(&to, "to", "", "the other `LEDGER`: its name, place or id")
+	acceptClock(a, c)
+	return c
+}
+
+func (a *app) moveTo(ctx context.Context, w *wallet.Wallet, p place) error {
+	l, err := a.openPinned(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	if l.away == nil {
+		if err := a.checkClock(ctx, l); err != nil {
+			return err
+		}
+	}
+	dst, err := w.On(ctx, l.Services, p.id)
+	if err != nil {
+		return err
+	}
+	plan, err := w.PlanMove(ctx, dst)
+	if err != nil {
+		return err
+	}
+	if len(plan.Records)+len(plan.Consents)+len(plan.Revoke) == 0 {
+		if a.flags.json {
+			return a.printJSON(moveJSON{Consents: []movedJSON{}, Revoked: []revocationJSON{}, Stays: list(plan.Stays, stayOf)})
+		}
+		a.say("There is nothing to move.")
+		a.sayStays(plan.Stays)
+		return nil
+	}
+	id, _ := w.Ledger()
+	if err := a.confirm(ctx, previewMove(plan, ledgerWords(p.dir, id), ledgerWords(p.dir, p.id), gateText(l.Ledger.Properties().Gate)), "Move them?", false); err != nil {
+		return err
+	}
+	step, end := a.progress("moving", plan.Bytes)
+	m, err := w.Move(ctx, dst, func(done, _ int64) {
+		if step != nil {
+			step(done)
+		}
+	})
+	end()
+	if len(m.Consents) == 0 && err != nil {
+		return err
+	}
+	if perr := a.showMoved(m); perr != nil {
+		return perr
+	}
+	return err
+}
+
+func previewMove(p wallet.MovePlan, from, to, gate string) string {
+	var lines []string
+	for _, r := range p.Records {
+		lines = append(lines, ui.Clean(fmt.Sprintf("%s, %s  %s", r.Title, plural(r.Version, "version", "versions"), short(r.ID))))
+	}
+	var consents []string
+	for _, c := range append(p.Consents, p.Revoke...) {
+		consents = append(consents, fmt.Sprintf("%s: %s, until %s  %s", ui.Clean(person(c.To, c.Address)), ui.Clean(titles(c.Records)), day(c.NotAfter), short(c.ID)))
+	}
+	pairs := [][2]string{{"from", from}, {"to", to}}
+	if len(lines) > 0 {
+		pairs = append(pairs, [2]string{"records", strings.Join(lines, "\n") + "\n" + bytesText(p.Bytes) + " to be encrypted anew"})
+	}
+	if len(consents) > 0 {
+		pairs = append(pairs, [2]string{"consents", strings.Join(consents, "\n")})
+	}
+	var stays []string
+	for _, s := range p.Stays {
+		stays = append(stays, stayText(s))
+	}
+	stays = append(stays, "the history of openings, and the records themselves")
+	pairs = append(pairs, [2]string{"stays", strings.Join(stays, "\n")})
+	return rows("  ", pairs...) + "\nThe consents are given anew on the other ledger, and then revoked on this one. Their\nrecipients must be on the other ledger too, and need the new share codes.\n" + gate
+}
+
+// stayText says what cannot be moved, and why.
+func stayText(s wallet.Staying) string {
+	switch s.What {
+	case wallet.StayReceived:
+		return plural(s.Number, "consent that was given to you: only its sender can give it there", "consents that were given to you: only their senders can give them there")
+	case wallet.StayEnded:
+		return plural(s.Number, "consent that is over", "consents that are over")
+	}
+	if s.Title != "" {
+		return ui.Clean(quoted(s.Title)) + " (" + short(s.ID) + "): a version of it cannot be read"
+	}
+	return short(s.ID) + ": cannot be read, or not given there"
+}
+
+func (a *app) sayStays(stays []wallet.Staying) {
+	for _, s := range stays {
+		a.say("Stays: %s.", stayText(s))
+	}
+}
+
+type moveJSON struct {
+	Records  int              `json:"records"`
+	Versions int              `json:"versions"`
+	Consents []movedJSON      `json:"consents"`
+	Revoked  []revocationJSON `json:"revoked"`
+	Stays    []stayJSON       `json:"stays"`
+}
+
+type movedJSON struct {
+	Old string `json:"old"`
+	consentJSON
+	Code string `json:"code"`
+}
+
+type stayJSON struct {
+	What   string `json:"what"`
+	ID     string `json:"id,omitempty"`
+	Title  string `json:"title,omitempty"`
+	Number int    `json:"number"`
+}
+
+func stayOf(s wallet.Staying) stayJSON {
+	j := stayJSON{What: string(s.What), Title: s.Title, Number: s.Number}
+	if s.ID != (contract.ID{}) {
+		j.ID = s.ID.String()
+	}
+	return j
+}
+
+func (a *app) showMoved(m wallet.Moved) error {
+	if a.flags.json {
+		return a.printJSON(moveJSON{m.Records, m.Versions, list(m.Consents, func(c wallet.MovedConsent) movedJSON {
+			return movedJSON{c.Old.String(), consentOf(c.Consent), c.Code.String()}
+		}), list(m.Revoked, revocationOf), list(m.Stays, stayOf)})
+	}
+	a.say("Moved: %s (%s), %s; %s revoked where they were.", plural(m.Records, "record", "records"), plural(m.Versions, "version", "versions"),
+		plural(len(m.Consents), "consent", "consents"), plural(len(m.Revoked), "consent", "consents"))
+	for _, c := range m.Consents {
+		a.say("\nThe share code for %s (%s), instead of that of %s:", person(c.Consent.To, c.Consent.Address), titles(c.Consent.Records), short(c.Old))
+		a.data("%s", a.codeText(c.Code))
+	}
+	a.sayStays(m.Stays)
+	return nil
+}

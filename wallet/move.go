@@ -1,0 +1,424 @@
+package wallet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// A move takes a wallet's own records and its open consents from one ledger to
+// another. Nothing can be carried over as it is, since every entry is signed for one
+// ledger only: records are encrypted anew, so that nobody finds the same bytes at
+// two stores, and consents are given anew. In this order, so that at no moment less
+// holds than before:
+//
+//  1. every version of every record that can be read is entered on the new ledger
+//  2. every open consent to them is given on the new ledger
+//  3. the old consents are revoked, each once the new one is on its ledger
+//
+// What was moved is remembered in the new ledger's sealed state, by the same step
+// that finishes the change in its journal: a move that was killed does the rest when
+// it is run again, and nothing twice. The old records stay where they are.
+
+// origin is a record version or a consent on the ledger that it came from.
+type origin struct {
+	Ledger  crypto.LedgerID `json:"ledger"`
+	ID      contract.ID     `json:"id"`      // of the record, or of the consent
+	Version int             `json:"version"` // from 1; 0 for a consent
+}
+
+func (o origin) key() string { return fmt.Sprintf("%s/%s/%d", o.Ledger, o.ID, o.Version) }
+
+// movedTo is what an origin became.
+type movedTo struct {
+	ID      contract.ID `json:"id"`
+	Version int         `json:"version"`
+}
+
+// Staying is something that cannot be moved.
+type Staying struct {
+	What   StayReason
+	ID     contract.ID // of the record or consent; zero where only the number is told
+	Title  string      // of a record, if it is known
+	Number int         // how many
+}
+
+// StayReason says why something stays.
+type StayReason string
+
+const (
+	StayReceived   StayReason = "received"   // consents given to this wallet: only who gave them can give them elsewhere
+	StayEnded      StayReason = "ended"      // consents that are over, with the history of their openings
+	StayUnreadable StayReason = "unreadable" // a record version, or a consent to one, that the store does not hold or that is not what was signed
+)
+
+// MovePlan is what a move would do now.
+type MovePlan struct {
+	Records  []Record  // with versions to be entered on the other ledger
+	Bytes    int64     // of those versions
+	Consents []Consent // open, and not given on the other ledger yet
+	Revoke   []Consent // given on the other ledger already, and not revoked here yet
+	Stays    []Staying
+}
+
+// MovedConsent is a consent in its new place.
+type MovedConsent struct {
+	Old     contract.ID
+	Consent Consent
+	Code    crypto.ShareCode // must be sent to the recipient: the old one leads nowhere
+}
+
+// Moved is what a move did. Consents are also those that an interrupted move had
+// given, as long as the old ones were not revoked.
+type Moved struct {
+	Records  int // with versions that were entered this time
+	Versions int
+	Consents []MovedConsent
+	Revoked  []Revocation
+	Stays    []Staying
+}
+
+// PlanMove says what a move from the open ledger to that of to would do. Both must
+// be within reach, and nothing may wait for either.
+func (w *Wallet) PlanMove(ctx context.Context, to *Wallet) (MovePlan, error) {
+	m, err := w.beginMove(ctx, to)
+	if err != nil {
+		return MovePlan{}, err
+	}
+	p := MovePlan{Stays: m.stays}
+	for _, r := range m.records {
+		if todo := m.todo(r); len(todo) > 0 {
+			p.Records = append(p.Records, r.newest)
+			for _, v := range todo {
+				p.Bytes += v.Size
+			}
+		}
+	}
+	for _, c := range m.consents {
+		if _, done := m.at(c.ID, 0); done {
+			p.Revoke = append(p.Revoke, c)
+		} else {
+			p.Consents = append(p.Consents, c)
+		}
+	}
+	return p, nil
+}
+
+// Move carries a move out, or goes on with one that was interrupted. progress is
+// told how many bytes of how many were encrypted anew; nil is nobody.
+func (w *Wallet) Move(ctx context.Context, to *Wallet, progress func(done, total int64)) (Moved, error) {
+	m, err := w.beginMove(ctx, to)
+	if err != nil {
+		return Moved{}, err
+	}
+	var out Moved
+	var done, total int64
+	for _, r := range m.records {
+		for _, v := range m.todo(r) {
+			total += v.Size
+		}
+	}
+	for _, r := range m.records {
+		before := out.Versions
+		for _, v := range m.todo(r) {
+			err := m.version(ctx, r, v, func(n int64) {
+				if progress != nil {
+					progress(done+n, total)
+				}
+			})
+			if isMissing(err) || isTampered(err) != nil {
+				m.stays = append(m.stays, Staying{What: StayUnreadable, ID: r.id, Title: v.Title, Number: 1})
+				continue
+			}
+			if err != nil {
+				return out, err
+			}
+			done += v.Size
+			out.Versions++
+		}
+		if out.Versions > before {
+			out.Records++
+		}
+	}
+	if err := m.grants(ctx); err != nil {
+		return out, err
+	}
+	revoke, err := m.replaced(ctx, &out)
+	if err != nil {
+		return out, err
+	}
+	out.Stays = m.stays
+	if len(revoke) > 0 {
+		out.Revoked, err = w.Revoke(ctx, revoke)
+	}
+	return out, err
+}
+
+// move is one move under way.
+type move struct {
+	from, to *Wallet
+	ledger   crypto.LedgerID // from's
+	records  []movingRecord
+	consents []Consent // open ones of which the terms are known
+	stays    []Staying
+}
+
+type movingRecord struct {
+	id       contract.ID
+	newest   Record
+	versions []*metadata // those whose description is known, oldest first
+}
+
+// beginMove reads what there is on both sides.
+func (w *Wallet) beginMove(ctx context.Context, to *Wallet) (*move, error) {
+	m := &move{from: w, to: to, ledger: w.client.ID()}
+	if m.ledger == to.client.ID() {
+		return nil, &InputError{Field: "ledger", Value: to.LedgerName(), Why: "is the one to move from"}
+	}
+	if err := to.with(ctx, to.mustBeCurrent); err != nil {
+		return nil, err
+	}
+	return m, w.with(ctx, func() error {
+		if err := w.mustBeCurrent(); err != nil {
+			return err
+		}
+		if err := w.describeAll(ctx); err != nil {
+			return err
+		}
+		ts, err := w.grants(ctx)
+		if err != nil {
+			return err
+		}
+		if w.away != nil { // what cannot be read now is no reason to leave it behind
+			return w.away
+		}
+		for _, t := range w.threads.list {
+			if t.role == ownRecord && t.state.Status == contract.StatusOpen {
+				m.addRecord(t)
+			}
+			if t.role == received && w.statusOf(t) == StatusActive {
+				m.stay(StayReceived)
+			}
+		}
+		for _, t := range ts {
+			c := w.consent(t)
+			switch {
+			case c.Status != StatusActive && c.Status != StatusUpcoming:
+				m.stay(StayEnded)
+			case c.Missing:
+				m.stays = append(m.stays, Staying{What: StayUnreadable, ID: c.ID, Number: 1})
+			default:
+				m.consents = append(m.consents, c)
+			}
+		}
+		return nil
+	})
+}
+
+// mustBeCurrent is an error unless the ledger was followed to its head and nothing
+// waits for it.
+func (w *Wallet) mustBeCurrent() error {
+	if w.behind != nil {
+		return w.behind
+	}
+	return w.stuck
+}
+
+func (m *move) addRecord(t *thread) {
+	r := movingRecord{id: t.id, newest: t.record()}
+	for i, v := range t.versions {
+		if v == nil {
+			m.stays = append(m.stays, Staying{What: StayUnreadable, ID: t.id, Title: t.version(i).Title, Number: 1})
+			continue
+		}
+		r.versions = append(r.versions, v)
+	}
+	if len(r.versions) > 0 {
+		m.records = append(m.records, r)
+	}
+}
+
+// stay counts one more that stays.
+func (m *move) stay(why StayReason) {
+	for i := range m.stays {
+		if m.stays[i].What == why && m.stays[i].ID == (contract.ID{}) {
+			m.stays[i].Number++
+			return
+		}
+	}
+	m.stays = append(m.stays, Staying{What: why, Number: 1})
+}
+
+// at is what a record version, or a consent with version 0, has become.
+func (m *move) at(id contract.ID, version int) (movedTo, bool) {
+	to, ok := m.to.state.Moved[origin{m.ledger, id, version}.key()]
+	return to, ok
+}
+
+// todo lists the versions of a record that are to be moved: those after the last one
+// that was, since a version that could not be read then is never put in between.
+func (m *move) todo(r movingRecord) []*metadata {
+	for i := len(r.versions); i > 0; i-- {
+		if _, have := m.at(r.id, r.versions[i-1].Version); have {
+			return r.versions[i:]
+		}
+	}
+	return r.versions
+}
+
+// version enters one version of a record on the new ledger: behind the version that
+// was moved before it, if there is one.
+func (m *move) version(ctx context.Context, r movingRecord, v *metadata, progress func(int64)) error {
+	// The two wallets are one folder with one lock: what is read from the old ledger
+	// is read without it.
+	blob, err := m.from.blob(ctx, crypto.Locator(v.Content), "content", r.id)
+	if err != nil {
+		return err
+	}
+	defer blob.Close()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	c := content{blob: blob, size: v.ContentSize, ageSize: v.AgeSize, head: v.Head, id: r.id}
+	plain, fill := io.Pipe()
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		fill.CloseWithError(c.decrypt(ctx, fill, crypto.RecordIdentity(m.from.self), v.Size, v.SHA256, nil))
+	}()
+	defer func() { plain.CloseWithError(io.ErrClosedPipe); stop(); <-read }()
+	from := &origin{m.ledger, r.id, v.Version}
+	w := m.to
+	return w.with(ctx, func() error {
+		if err := errors.Join(w.mustBeCurrent(), w.describeAll(ctx)); err != nil {
+			return err
+		}
+		if w.away != nil {
+			return w.away
+		}
+		if _, done := m.at(r.id, v.Version); done {
+			return nil // by another process
+		}
+		var t *thread
+		for _, before := range r.versions {
+			if at, ok := m.at(r.id, before.Version); ok && before.Version < v.Version {
+				t = w.threads.byID[at.ID]
+			}
+		}
+		if t != nil && t.state.Status == contract.StatusClosed {
+			return &WithdrawnError{Record: t.id}
+		}
+		said := metadata{Version: 1, Title: v.Title, Category: v.Category, Date: v.Date, File: v.File}
+		if t != nil {
+			said.Version = len(t.versions) + 1
+		}
+		same, existing, err := w.putVersion(ctx, t, Source{Reader: plain, Name: v.File, Size: v.Size}, said, from, progress)
+		if err != nil {
+			return err
+		}
+		if existing { // the owner has added the file there herself
+			w.arrived(from, movedTo{same.ID, same.Version})
+		}
+		return nil
+	})
+}
+
+// arrived remembers what an origin became.
+func (w *Wallet) arrived(from *origin, to movedTo) {
+	if w.state.Moved == nil {
+		w.state.Moved = map[string]movedTo{}
+	}
+	w.state.Moved[from.key()], w.dirty = to, true
+}
+
+// moveTogether is how many consents are given in one batch.
+const moveTogether = 256
+
+// grants gives the open consents on the new ledger.
+func (m *move) grants(ctx context.Context) error {
+	w := m.to
+	return w.with(ctx, func() error {
+		var plans []*GrantPlan
+		var from []*origin
+		for _, c := range m.consents {
+			if _, done := m.at(c.ID, 0); done {
+				continue
+			}
+			p := &GrantPlan{To: Contact{Name: c.To, Address: c.Address}, Purpose: c.Purpose, NotBefore: c.NotBefore, NotAfter: c.NotAfter}
+			for _, r := range c.Records {
+				at, ok := m.at(r.ID, r.Version)
+				if !ok {
+					break
+				}
+				p.Records = append(p.Records, Record{ID: at.ID, Version: at.Version})
+			}
+			if len(p.Records) < len(c.Records) {
+				m.stays = append(m.stays, Staying{What: StayUnreadable, ID: c.ID, Number: 1})
+				continue
+			}
+			plans, from = append(plans, p), append(from, &origin{m.ledger, c.ID, 0})
+		}
+		for at := 0; at < len(plans); at += moveTogether {
+			if err := w.mustBeCurrent(); err != nil {
+				return err
+			}
+			part := plans[at:min(at+moveTogether, len(plans))]
+			keys, err := w.fileKeys(ctx, part)
+			if err != nil {
+				return err
+			}
+			changes := make([]change, len(part))
+			errs := make([]error, len(part))
+			parallel(len(part), func(i int) {
+				if errs[i] = ctx.Err(); errs[i] == nil {
+					changes[i], errs[i] = w.prepareGrant(part[i], keys)
+				}
+			})
+			if err := errors.Join(errs...); err != nil {
+				return err
+			}
+			for i := range changes {
+				changes[i].Origin = from[at+i]
+			}
+			if err := w.carryOut(ctx, changes); err != nil {
+				return err
+			}
+			for i := range changes {
+				if changes[i].err != nil { // the ledger refused it: it holds on where it is
+					m.stays = append(m.stays, Staying{What: StayUnreadable, ID: from[at+i].ID, Number: 1})
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// replaced lists the consents that are on the new ledger, and returns the old ones
+// that can be revoked therefore.
+func (m *move) replaced(ctx context.Context, out *Moved) ([]contract.ID, error) {
+	var revoke []contract.ID
+	w := m.to
+	err := w.with(ctx, func() error {
+		if err := w.mustBeCurrent(); err != nil {
+			return err
+		}
+		for _, c := range m.consents {
+			at, ok := m.at(c.ID, 0)
+			t := w.threads.byID[at.ID]
+			if !ok {
+				continue
+			}
+			if t == nil || t.role != ownGrant {
+				return &ledgerclient.TamperedError{What: "follow-ups", Err: fmt.Errorf("consent %s is not on the ledger any more", at.ID)}
+			}
+			out.Consents = append(out.Consents, MovedConsent{Old: c.ID, Consent: w.consent(t), Code: w.codeOf(t.id)})
+			revoke = append(revoke, c.ID)
+		}
+		return nil
+	})
+	return revoke, err
+}

@@ -1,0 +1,243 @@
+package wallet_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet"
+)
+
+// journey is a patient with records and consents on one ledger, who has joined
+// another one where her recipient is too.
+type journey struct {
+	from, to *town
+	clinic   *wallet.Wallet // on the other ledger
+}
+
+func newJourney(t *testing.T) journey {
+	t.Helper()
+	ctx := context.Background()
+	j := journey{from: newTown(t), to: newTown(t)}
+	patient := j.from.person("Maria")
+	j.clinic = j.to.person("Dr Smith")
+	if _, _, err := patient.AddContact(ctx, "Dr Smith", j.clinic.Address().String()); err != nil {
+		t.Fatal(err)
+	}
+	a := add(t, patient, "a.txt", "one")
+	first := must(patient.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", Records: []string{a.ID.String()}, NotAfter: endOf(1)}))(t)
+	if _, _, err := patient.Grant(ctx, first); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := patient.UpdateRecord(ctx, a.ID.String(), source("a", 2), wallet.Describe{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	add(t, patient, "b.txt", "b")
+	for n := 2; n <= 4; n++ {
+		c, _, err := patient.Grant(ctx, must(patient.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: endOf(n), Purpose: "HRESCH"}))(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 3 { // is over, and stays
+			must(patient.Revoke(ctx, []contract.ID{c.ID}))(t)
+		}
+	}
+	o := j.from.options("Maria")
+	o.Services = j.to.services()
+	if _, _, err := wallet.Join(ctx, o, "there"); err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+// open opens both sides with services that pass through over.
+func (j *journey) open(t *testing.T, over func(ledgerclient.Services) ledgerclient.Services) (from, to *wallet.Wallet, err error) {
+	t.Helper()
+	ctx := context.Background()
+	o := j.from.options("Maria")
+	o.Services = over(o.Services)
+	if from, err = wallet.Open(ctx, o); err != nil {
+		return nil, nil, err
+	}
+	s := must(wallet.ReadSettings(o.Dir))(t)
+	to, err = from.On(ctx, over(j.to.services()), s.Ledgers[1].ID)
+	return from, to, err
+}
+
+// state is what holds on both sides: of each window's end the consents that are
+// active, old and new, and the records of the new ledger.
+func (j *journey) state(t *testing.T) (old, given map[contract.Hour]int, records []wallet.Record) {
+	t.Helper()
+	ctx := context.Background()
+	from, to, err := j.open(t, func(s ledgerclient.Services) ledgerclient.Services { return s })
+	if err != nil {
+		t.Fatal(err)
+	}
+	active := func(w *wallet.Wallet) map[contract.Hour]int {
+		out := map[contract.Hour]int{}
+		for _, c := range must(w.Consents(ctx))(t) {
+			if c.Status == wallet.StatusActive {
+				out[c.NotAfter]++
+			}
+		}
+		return out
+	}
+	old, given, records = active(from), active(to), must(to.Records(ctx))(t)
+	if err := errors.Join(from.Stuck(), to.Stuck()); err != nil {
+		t.Errorf("something waits: %v", err)
+	}
+	return old, given, records
+}
+
+// arrived checks the end of a move: all of it, once.
+func (j *journey) arrived(t *testing.T) {
+	t.Helper()
+	ctx := context.Background()
+	old, given, records := j.state(t)
+	if len(old) != 0 || len(given) != 3 || given[endOf(1)] != 1 || given[endOf(2)] != 1 || given[endOf(4)] != 1 {
+		t.Errorf("active: old %v, new %v", old, given)
+	}
+	if len(records) != 2 || records[0].Title != "a" || records[0].Version != 2 || records[1].Title != "b" || records[1].Version != 1 {
+		t.Errorf("records: %+v", records)
+	}
+	box := must(j.clinic.Inbox(ctx))(t)
+	if len(box) != 3 {
+		t.Fatalf("%d consents received", len(box))
+	}
+	for i, want := range [][]string{{"one"}, {textOf("a", 2), "b"}, {textOf("a", 2), "b"}} {
+		o := must(j.clinic.OpenByID(ctx, box[i].Consent.String(), ""))(t)
+		for n := range want {
+			var got bytes.Buffer
+			if err := o.Read(ctx, n, &got, nil); err != nil || got.String() != want[n] {
+				t.Errorf("consent %d, record %d: %q, %v", i, n, got.String(), err)
+			}
+		}
+	}
+}
+
+// A move takes all versions and all open consents along, and leaves what must stay.
+func TestMove(t *testing.T) {
+	ctx := context.Background()
+	j := newJourney(t)
+	from, to, err := j.open(t, func(s ledgerclient.Services) ledgerclient.Services { return s })
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := must(from.PlanMove(ctx, to))(t)
+	if len(p.Records) != 2 || len(p.Consents) != 3 || len(p.Revoke) != 0 || p.Bytes == 0 || len(p.Stays) != 1 || p.Stays[0].What != wallet.StayEnded || p.Stays[0].Number != 1 {
+		t.Errorf("plan: %+v", p)
+	}
+	m := must(from.Move(ctx, to, nil))(t)
+	if m.Records != 2 || m.Versions != 3 || len(m.Consents) != 3 || len(m.Revoked) != 3 {
+		t.Errorf("moved: %+v", m)
+	}
+	for _, c := range m.Consents {
+		must(j.clinic.OpenByCode(ctx, c.Code, ""))(t)
+	}
+	j.arrived(t)
+	again := must(from.Move(ctx, to, nil))(t)
+	if again.Versions != 0 || len(again.Consents) != 0 || len(again.Revoked) != 0 {
+		t.Errorf("again: %+v", again)
+	}
+	if p := must(from.PlanMove(ctx, to))(t); len(p.Records)+len(p.Consents)+len(p.Revoke) != 0 {
+		t.Errorf("plan for the rest: %+v", p)
+	}
+	j.arrived(t)
+	var input *wallet.InputError
+	if _, err := from.PlanMove(ctx, from); !errors.As(err, &input) {
+		t.Errorf("to itself: %v", err)
+	}
+}
+
+// Promise 8: a move whose n-th call of any service on either side fails, before or
+// after its effect, is whole when it is run again; and at no moment does a consent
+// hold on neither side.
+func TestMoveInterrupted(t *testing.T) {
+	ctx := context.Background()
+	stride := 17
+	if testing.Short() {
+		stride = 29
+	}
+	for _, after := range []bool{false, true} {
+		t.Run(fmt.Sprintf("after=%t", after), func(t *testing.T) {
+			t.Parallel()
+			for n := 1; ; n += stride {
+				j := newJourney(t)
+				x := &fault{n: int64(n), after: after, err: &ledgerclient.UnreachableError{Service: "all", Err: errors.New("it broke")}}
+				from, to, err := j.open(t, func(s ledgerclient.Services) ledgerclient.Services { return faultyServices(s, x) })
+				if err == nil {
+					_, err = from.Move(ctx, to, nil)
+				}
+				hit, _ := x.hit.Load().(string)
+				if hit == "" {
+					if err != nil {
+						t.Fatalf("no call failed, yet %v", err)
+					}
+					t.Logf("%d calls", n)
+					return
+				}
+				old, given, _ := j.state(t)
+				for _, end := range []contract.Hour{endOf(1), endOf(2), endOf(4)} {
+					if old[end] == 0 && given[end] == 0 {
+						t.Errorf("call %d, %s: the consent until %d holds nowhere", n, hit, end)
+					}
+				}
+				from, to, err = j.open(t, func(s ledgerclient.Services) ledgerclient.Services { return s })
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := from.Move(ctx, to, nil); err != nil {
+					t.Fatalf("call %d, %s: the second run: %v", n, hit, err)
+				}
+				j.arrived(t)
+				if t.Failed() {
+					t.Fatalf("call %d, %s", n, hit)
+				}
+			}
+		})
+	}
+}
+
+// What cannot be read stays, with the consents to it; nothing of either is ended.
+func TestMoveLeavesWhatCannotBeRead(t *testing.T) {
+	ctx := context.Background()
+	j := newJourney(t)
+	from, to, err := j.open(t, func(s ledgerclient.Services) ledgerclient.Services { return s })
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := must(from.Records(ctx))(t)[1]
+	blobs := onlyMatch(t, filepath.Join(j.from.ledgerDir(), "store", "blobs", rec.ID.String(), "content"))
+	raw, err := os.ReadFile(blobs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw[len(raw)/2] ^= 1
+	if err := os.WriteFile(blobs, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := must(from.Move(ctx, to, nil))(t)
+	if m.Records != 1 || len(m.Consents) != 1 || len(m.Revoked) != 1 || len(m.Stays) != 4 {
+		t.Errorf("%+v", m)
+	}
+	old, given, _ := j.state(t)
+	if len(old) != 2 || given[endOf(1)] != 1 || len(given) != 1 {
+		t.Errorf("old %v, new %v", old, given)
+	}
+	// Nothing is begun while a side is out of reach, or something waits for it.
+	l := &line{}
+	from, to, err = j.open(t, l.over)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.ledger = true
+	if _, err := from.PlanMove(ctx, to); !errors.Is(err, errCut) {
+		t.Error(err)
+	}
+}
