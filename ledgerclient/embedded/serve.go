@@ -87,6 +87,9 @@ func (f *Folder) withdrawals(ctx context.Context, from uint64, fn func(h contrac
 		return from, err
 	}
 	for from < head.Size {
+		if err := ctx.Err(); err != nil {
+			return from, err
+		}
 		leaves, err := f.Leaves(ctx, from, min(from+4096, head.Size))
 		if err != nil {
 			return from, err

@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"slices"
 
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -130,12 +131,28 @@ func (k *Keeper) acknowledge(ctx context.Context, grants []grant, ends []ledgerc
 // patients still need.
 func (k *Keeper) Sweep(ctx context.Context) (int, error) {
 	held, err := k.vault.Held(ctx)
-	if err != nil || len(held) == 0 {
+	if err != nil {
 		return 0, err
 	}
+	destroyed := 0
+	for chunk := range slices.Chunk(held, sweepChunk) {
+		n, err := k.sweep(ctx, chunk)
+		destroyed += n
+		if err != nil {
+			return destroyed, err
+		}
+	}
+	return destroyed, nil
+}
+
+// sweepChunk is how many shares are looked at under one view of the replica: others
+// wait for it, and there may be a million.
+const sweepChunk = 256
+
+func (k *Keeper) sweep(ctx context.Context, held []Grant) (int, error) {
 	var over []grant
 	var head Head
-	err = k.replica.View(ctx, func(v View) error {
+	err := k.replica.View(ctx, func(v View) error {
 		head = v.Head()
 		for _, h := range held {
 			g, err := lookup(v, h.ID)

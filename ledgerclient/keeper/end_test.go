@@ -149,6 +149,18 @@ func TestSweep(t *testing.T) {
 			}
 		})
 	}
+	// More than are looked at together.
+	many := newScene(t)
+	for range sweepChunk + 3 {
+		shares, pkg, e := many.newGrant(crypto.GenerateKey(), many.partner)
+		many.order(e)
+		g := Grant{e.ID(many.log.id), winEnd}
+		many.vault.shares[g] = ledgerclient.Deposit{Ledger: many.log.id, Grant: g.ID, Keeper: many.keeper.Key(), Share: shares[0], Package: pkg.Marshal()}
+	}
+	many.at(winEnd+GraceHours, start)
+	if n, err := many.keeper.Sweep(ctx); n != sweepChunk+3 || err != nil || len(many.vault.shares) != 0 {
+		t.Errorf("destroyed %d, %v; %d left", n, err, len(many.vault.shares))
+	}
 	// The last hour there is, and a share of a grant that the replica lacks.
 	s := newScene(t)
 	s.deposited()

@@ -51,6 +51,9 @@ func TestRoutesRefuse(t *testing.T) {
 			t.Errorf("%s %s: what is allowed is not said", test.method, test.path)
 		}
 	}
+	if r := w.ask("DELETE", node.PathBlobs, nil); r.header.Get("Allow") != "GET, HEAD, POST" {
+		t.Errorf("allowed: %s", r.header.Get("Allow"))
+	}
 	p := w.refused("a later version", w.get(node.PathCheckpoint, node.HeaderVersion, "2, 3"), node.KindNoVersion)
 	if len(p.Versions) != 1 || p.Versions[0] != 1 {
 		t.Errorf("versions %v", p.Versions)

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -169,10 +171,11 @@ func (s *Server) serve(q *request) (err error) {
 	}
 	route, ok := methods[method]
 	if !ok {
-		var allow []string
-		for m := range methods {
-			allow = append(allow, m)
+		allow := slices.Collect(maps.Keys(methods))
+		if _, ok := methods[http.MethodGet]; ok {
+			allow = append(allow, http.MethodHead)
 		}
+		slices.Sort(allow)
 		h.Set("Allow", strings.Join(allow, ", "))
 		return refuse(node.KindMethod)
 	}
