@@ -1,0 +1,128 @@
+package server
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/node"
+)
+
+// pipes is a listener whose connections are pipes: time in them is a bubble's.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	c, ok := <-p
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return c, nil
+}
+
+// Close is called once, by http.Server.Close.
+func (p pipes) Close() error {
+	close(p)
+	return nil
+}
+func (pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
+// Threat: somebody who sends or reads a byte a second holds a place for ever. Each
+// is cut off, and the time it took is measured on a clock that runs ahead when all
+// wait.
+func TestSlowDrip(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		by   time.Duration // when it is over at the latest
+		do   func(t *testing.T, conn net.Conn)
+	}{
+		{"header", 12 * time.Second, func(t *testing.T, conn net.Conn) {
+			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: node\r\nX-Slow: ", node.PathCheckpoint)
+			drip(conn)
+		}},
+		{"body", 35 * time.Second, func(t *testing.T, conn net.Conn) {
+			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: node\r\nContent-Length: 22200\r\n\r\n", node.PathEntries)
+			go drip(conn)
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _ := io.ReadAll(resp.Body)
+			if p, err := node.ParseProblem(body); err != nil || p.Kind != node.KindTooSlow || resp.StatusCode != http.StatusRequestTimeout {
+				t.Errorf("%d %s %v", resp.StatusCode, body, err)
+			}
+		}},
+		{"answer", 35 * time.Second, func(t *testing.T, conn net.Conn) {
+			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: node\r\n\r\n", node.PathGenesis)
+			one := make([]byte, 1)
+			for {
+				if _, err := conn.Read(one); err != nil {
+					return
+				}
+				time.Sleep(time.Second)
+			}
+		}},
+		{"refused body", 5 * time.Second, func(t *testing.T, conn net.Conn) {
+			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: node\r\n%s: 9\r\nContent-Length: 32\r\n\r\n", node.PathState, node.HeaderVersion)
+			go drip(conn)
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resp.StatusCode != http.StatusBadRequest {
+				t.Errorf("status %d", resp.StatusCode)
+			}
+		}},
+		{"nothing more", 125 * time.Second, func(t *testing.T, conn net.Conn) {
+			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: node\r\n\r\n", node.PathGenesis)
+			io.Copy(io.Discard, conn)
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "node")
+			synctest.Test(t, func(t *testing.T) {
+				f, err := embedded.Create(dir, "Test ledger", time.Now)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+				s, err := New(ctx, f, Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				listener := make(pipes)
+				h := s.HTTPServer()
+				go h.Serve(listener)
+				here, there := net.Pipe()
+				listener <- there
+				start := time.Now()
+				test.do(t, here)
+				if took := time.Since(start); took > test.by {
+					t.Errorf("over after %s", took)
+				}
+				here.Close()
+				h.Close()
+				s.Close()
+				if open, bytes := s.gate.load(); open != 0 || bytes != 0 {
+					t.Errorf("%d requests and %d bytes are left", open, bytes)
+				}
+			})
+		})
+	}
+}
+
+// drip sends a byte a second until it cannot.
+func drip(conn net.Conn) {
+	for {
+		if _, err := conn.Write([]byte("x")); err != nil {
+			return
+		}
+		time.Sleep(time.Second)
+	}
+}
