@@ -1,6 +1,9 @@
 package crypto
 
-import "strings"
+import (
+	"strings"
+	"sync"
+)
 
 const (
 	addressPrefix = "CAREKEY1" // read in any case, written in lower case
@@ -73,6 +76,9 @@ func ParseAddress(text string) (Address, error) {
 		return Address{}, &AddressError{fault}
 	}
 	a := Address{PubKey(b[1:34]), PubKey(b[34:67]), Signature(b[67:131])}
+	if checked.has(a) {
+		return a, nil
+	}
 	if _, err := decompress(a.View); err != nil {
 		return Address{}, &AddressError{FaultMalformed}
 	}
@@ -82,7 +88,37 @@ func ParseAddress(text string) (Address, error) {
 	if !a.Sign.Verify(TaggedHash(TagAddress, a.head()), a.Signature) {
 		return Address{}, &AddressError{FaultMixed}
 	}
+	checked.add(a)
 	return a, nil
+}
+
+// checked are addresses, to the last byte, whose check succeeded: a wallet reads the
+// same few in everything it keeps, and a check costs two square roots and a
+// signature.
+var checked addresses
+
+type addresses struct {
+	mu sync.RWMutex
+	m  map[Address]struct{}
+}
+
+// maxChecked bounds the memory, to 100 KiB or so.
+const maxChecked = 512
+
+func (c *addresses) has(a Address) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	_, ok := c.m[a]
+	return ok
+}
+
+func (c *addresses) add(a Address) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.m == nil || len(c.m) >= maxChecked {
+		c.m = map[Address]struct{}{}
+	}
+	c.m[a] = struct{}{}
 }
 
 // Words returns eight words of the BIP-39 list, 88 bits, for two people to compare

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
-	"github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
 )
 
 // Signature is an ECDSA signature: r ‖ s, 32 bytes each, big-endian, with s at
@@ -96,5 +95,41 @@ func (p PubKey) Verify(digest Hash, sig Signature) bool {
 	if err != nil {
 		return false
 	}
-	return ecdsa.NewSignature(r, s).Verify(digest[:], secp256k1.NewPublicKey(&q.X, &q.Y))
+	return verifyWith(&q, digest, r, s)
 }
+
+// verifyWith reports whether (u1·G + u2·q).x = r mod n, with u1 = e/s and u2 = r/s
+// (SEC 1 section 4.1.4). It is decred's Verify, but for how it multiplies G.
+func verifyWith(q *point, digest Hash, r, s *scalar) bool {
+	var e, w, u1, u2 scalar
+	e.SetByteSlice(digest[:]) // reduced, as ECDSA wants it
+	w.InverseValNonConst(s)
+	u1.Mul2(&e, &w)
+	u2.Mul2(r, &w)
+	var u1G, u2Q, sum point
+	multiplyG(&u1, &u1G)
+	secp256k1.ScalarMultNonConst(&u2, q, &u2Q)
+	secp256k1.AddNonConst(&u1G, &u2Q, &sum)
+	if isInfinity(&sum) {
+		return false
+	}
+	// x is X/Z², so r·Z² = X saves the inversion. An x from n on is r + n.
+	var z, rx, product field
+	rBytes := r.Bytes()
+	rx.SetBytes(&rBytes)
+	z.SquareVal(&sum.Z)
+	if product.Mul2(&rx, &z).Normalize().Equals(&sum.X) {
+		return true
+	}
+	if rx.IsGtOrEqPrimeMinusOrder() {
+		return false
+	}
+	rx.Add(&orderField)
+	return product.Mul2(&rx, &z).Normalize().Equals(&sum.X)
+}
+
+// orderField is n as a field value.
+var orderField = func() (n field) {
+	n.SetByteSlice(secp256k1.Params().N.Bytes())
+	return n
+}()

@@ -279,3 +279,49 @@ func TestTexts(t *testing.T) {
 		}
 	}
 }
+
+// Verify judges as decred's does, before the table of G is there and after: of what
+// is right, of what is wrong by a bit, and of numbers that nobody signed.
+func TestVerifyIsThatOfDecred(t *testing.T) {
+	before := multipliedG.Load()
+	defer multipliedG.Store(before)
+	good := 0
+	for i := range 300 {
+		var digest Hash
+		rand.Read(digest[:])
+		k := newPrivateKey(randomScalar(), false)
+		sig := k.Sign(digest)
+		switch i % 5 {
+		case 1:
+			sig[i%64] ^= 1 << (i % 8)
+		case 2:
+			digest[i%32] ^= 1 << (i % 8)
+		case 3:
+			rand.Read(sig[:])
+		case 4: // a key whose multiples meet those of G
+			one := new(scalar).SetInt(uint32(1 + i%3))
+			k = newPrivateKey(one, false)
+			sig = k.Sign(digest)
+		}
+		p := k.Public()
+		q, err := decompress(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var r, s secp256k1.ModNScalar
+		want := !r.SetByteSlice(sig[:32]) && !s.SetByteSlice(sig[32:]) && !s.IsOverHalfOrder() &&
+			ecdsa.NewSignature(&r, &s).Verify(digest[:], secp256k1.NewPublicKey(&q.X, &q.Y))
+		for _, calls := range []uint32{0, tableAfter} {
+			multipliedG.Store(calls)
+			if got := p.Verify(digest, sig); got != want {
+				t.Fatalf("%d: %v, decred says %v: key %s, digest %x, signature %s", i, got, want, p, digest, sig)
+			}
+		}
+		if want {
+			good++
+		}
+	}
+	if good < 100 || good > 150 {
+		t.Errorf("%d of 300 verify", good)
+	}
+}

@@ -6,6 +6,14 @@
 // with the settings, and tls with the key that invitations pin.
 package main
 
-import "os"
+import (
+	"os"
 
-func main() { os.Exit(newApp().run(os.Args[1:])) }
+	"github.com/carekey/carekey/cmd/hardening"
+)
+
+func main() {
+	// A system that does not allow it does not keep the node from its work.
+	_ = hardening.Process()
+	os.Exit(newApp().run(os.Args[1:]))
+}

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"path/filepath"
 	"strings"
 
-	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
@@ -227,23 +225,18 @@ func (a *app) keyringRestore(ctx context.Context, file string) error {
 	return nil
 }
 
-// readWords takes the 24 words from a file, or from a person who types them
-// unseen.
-func (a *app) readWords(_ context.Context, file string) (crypto.Entropy, error) {
-	var text []byte
-	var err error
+// readWords takes the 24 words from a file, or from a person.
+func (a *app) readWords(ctx context.Context, file string) (crypto.Entropy, error) {
 	switch {
-	case file != "":
-		if text, err = readSmall(filepath.Clean(file)); err != nil {
-			return crypto.Entropy{}, err
-		}
-	case a.interactive():
-		if text, err = ui.Passphrase(a.in, a.err, "Your 24 words, with spaces between them (they are not shown)", false, nil); err != nil {
-			return crypto.Entropy{}, err
-		}
-	default:
+	case file == "" && a.interactive():
+		return a.enterWords(ctx)
+	case file == "":
 		return crypto.Entropy{}, &needError{What: "your 24 words", Flag: "--words-file FILE"}
 	}
+	text, err := readSmall(file)
 	defer clear(text)
+	if err != nil {
+		return crypto.Entropy{}, err
+	}
 	return crypto.EntropyFromWords(strings.Fields(string(text)))
 }
