@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,15 +41,15 @@ func TestSlowDrip(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		by   time.Duration // when it is over at the latest
-		do   func(t *testing.T, conn net.Conn)
+		do   func(t *testing.T, conn net.Conn, dripping *sync.WaitGroup)
 	}{
-		{"header", 12 * time.Second, func(t *testing.T, conn net.Conn) {
+		{"header", 12 * time.Second, func(t *testing.T, conn net.Conn, dripping *sync.WaitGroup) {
 			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: node\r\nX-Slow: ", node.PathCheckpoint)
 			drip(conn)
 		}},
-		{"body", 35 * time.Second, func(t *testing.T, conn net.Conn) {
+		{"body", 35 * time.Second, func(t *testing.T, conn net.Conn, dripping *sync.WaitGroup) {
 			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: node\r\nContent-Length: 22200\r\n\r\n", node.PathEntries)
-			go drip(conn)
+			dripping.Go(func() { drip(conn) })
 			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil {
 				t.Fatal(err)
@@ -58,7 +59,7 @@ func TestSlowDrip(t *testing.T) {
 				t.Errorf("%d %s %v", resp.StatusCode, body, err)
 			}
 		}},
-		{"answer", 35 * time.Second, func(t *testing.T, conn net.Conn) {
+		{"answer", 35 * time.Second, func(t *testing.T, conn net.Conn, dripping *sync.WaitGroup) {
 			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: node\r\n\r\n", node.PathGenesis)
 			one := make([]byte, 1)
 			for {
@@ -68,9 +69,9 @@ func TestSlowDrip(t *testing.T) {
 				time.Sleep(time.Second)
 			}
 		}},
-		{"refused body", 5 * time.Second, func(t *testing.T, conn net.Conn) {
+		{"refused body", 5 * time.Second, func(t *testing.T, conn net.Conn, dripping *sync.WaitGroup) {
 			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: node\r\n%s: 9\r\nContent-Length: 32\r\n\r\n", node.PathState, node.HeaderVersion)
-			go drip(conn)
+			dripping.Go(func() { drip(conn) })
 			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil {
 				t.Fatal(err)
@@ -79,7 +80,7 @@ func TestSlowDrip(t *testing.T) {
 				t.Errorf("status %d", resp.StatusCode)
 			}
 		}},
-		{"nothing more", 125 * time.Second, func(t *testing.T, conn net.Conn) {
+		{"nothing more", 125 * time.Second, func(t *testing.T, conn net.Conn, dripping *sync.WaitGroup) {
 			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: node\r\n\r\n", node.PathGenesis)
 			io.Copy(io.Discard, conn)
 		}},
@@ -102,11 +103,13 @@ func TestSlowDrip(t *testing.T) {
 				here, there := net.Pipe()
 				listener <- there
 				start := time.Now()
-				test.do(t, here)
+				var dripping sync.WaitGroup
+				test.do(t, here, &dripping)
 				if took := time.Since(start); took > test.by {
 					t.Errorf("over after %s", took)
 				}
 				here.Close()
+				dripping.Wait()
 				h.Close()
 				s.Close()
 				if open, bytes := s.gate.load(); open != 0 || bytes != 0 {
