@@ -41,7 +41,7 @@ that with the old passphrase.`,
 	}
 	passwd.Flags().StringVar(&fresh.file, "new-passphrase-file", "", "`FILE` whose first line is the new passphrase")
 	passwd.Flags().IntVar(&fresh.fd, "new-passphrase-fd", -1, "read the new passphrase from descriptor `N`")
-	passwd.Flags().Lookup("new-passphrase-fd").DefValue = ""
+	passwd.Flags().Lookup("new-passphrase-fd").DefValue = "0" // what the help leaves out
 	restore := &cobra.Command{
 		Use: "restore [--words-file FILE]", Short: "Put a key that the keyring lost back, from the 24 words", Args: takes(0, 0),
 		Long: `Put the key of this wallet back into its keyring from the 24 words: after the keyring

@@ -49,7 +49,7 @@ func newRoot(a *app) *cobra.Command {
 	g.BoolVarP(&a.flags.quiet, "quiet", "q", false, "say nothing on stderr but errors")
 	g.StringVar(&a.flags.profile, "profile", "", "which wallet `NAME` to use")
 	g.IntVar(&a.flags.passphraseFD, "passphrase-fd", -1, "read the passphrase of the key file from descriptor `N`")
-	g.Lookup("passphrase-fd").DefValue = "" // nothing to show in the help
+	g.Lookup("passphrase-fd").DefValue = "0" // what the help leaves out
 	g.StringVar(&a.flags.ledger, "ledger", "", "folder `DIR` of the ledger")
 	root.AddGroup(
 		&cobra.Group{ID: "patient", Title: "Your records and who may open them:"},
