@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
 )
@@ -349,9 +351,8 @@ type ledger struct {
 	// not checked again. It returns the head and how many signatures it checked.
 	verify func(ctx context.Context, size uint64, root crypto.Hash, progress func(done, total uint64)) (uint64, crypto.Hash, uint64, error)
 	// copyTo makes a copy in a folder, see embedded.Folder.Copy; nil for a ledger
-	// that a node keeps. sheet is then the page that tells how to find it again.
+	// that a node keeps.
 	copyTo func(ctx context.Context, dst string, progress func(done, total uint64)) (embedded.Copied, error)
-	sheet  func(checkWords string) string
 	close  func() error
 	props  ledgerclient.Properties // known without reaching it
 	away   error                   // why it cannot be reached; nil if it can
@@ -390,6 +391,19 @@ func isNoLedger(err error) bool { return is[*embedded.NoLedgerError](err) }
 
 // taken says that a folder holds another ledger, or something else.
 func taken(dir string, ledger bool) error { return &embedded.ExistsError{Dir: dir, Ledger: ledger} }
+
+// sheet is the page that tells how to find a ledger at a node again.
+func (a *app) sheet(at wallet.Place, who crypto.Address) (string, error) {
+	inv, err := node.ParseInvitation(at.At)
+	if err != nil {
+		return "", err
+	}
+	s := sheet{ledger: at.ID.String(), name: inv.Name, urls: inv.URLs, node: hex.EncodeToString(inv.Node[:]), invitation: at.At, words: wordsOf(who), made: a.now()}
+	if !inv.Fingerprint.IsZero() {
+		s.fingerprint = inv.Fingerprint.String()
+	}
+	return s.text(), nil
+}
 
 func (a *app) openLedger(dir string) (*ledger, error) {
 	f, err := embedded.Open(dir, embedded.Options{Clock: a.now, AcceptClock: a.flags.acceptClock})

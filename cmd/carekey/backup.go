@@ -97,6 +97,9 @@ func (a *app) backup(ctx context.Context, w *wallet.Wallet, l *ledger, to string
 		return err
 	}
 	j := backupJSON{Dir: dir, Ledger: id.String(), Without: []string{"words", "key"}}
+	if l.away != nil {
+		return l.away
+	}
 	if l.copyTo != nil {
 		if err := a.backupFolderLedger(ctx, l, filepath.Join(dir, backupFolder(id)), &j); err != nil {
 			return err
@@ -107,8 +110,14 @@ func (a *app) backup(ctx context.Context, w *wallet.Wallet, l *ledger, to string
 		if err != nil {
 			return err
 		}
+		settings := w.Settings()
+		place, _ := settings.Ledger(id)
+		text, err := a.sheet(place, w.Address())
+		if err != nil {
+			return err
+		}
 		j.Sheet = filepath.Join(dir, backupSheet(id))
-		if err := atomicfile.Write(j.Sheet, []byte(l.sheet(strings.Join(wordsOf(w.Address()), " "))), 0o600); err != nil {
+		if err := atomicfile.Write(j.Sheet, []byte(text), 0o600); err != nil {
 			return err
 		}
 		j.Entries = size

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 
-	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
 	"github.com/spf13/cobra"
@@ -223,20 +222,4 @@ func (a *app) keyringRestore(ctx context.Context, file string) error {
 	}
 	a.say("The key of this wallet is in %s again.", keyringWords(p.settings.Keyring))
 	return nil
-}
-
-// readWords takes the 24 words from a file, or from a person.
-func (a *app) readWords(ctx context.Context, file string) (crypto.Entropy, error) {
-	switch {
-	case file == "" && a.interactive():
-		return a.enterWords(ctx)
-	case file == "":
-		return crypto.Entropy{}, &needError{What: "your 24 words", Flag: "--words-file FILE"}
-	}
-	text, err := readSmall(file)
-	defer clear(text)
-	if err != nil {
-		return crypto.Entropy{}, err
-	}
-	return crypto.EntropyFromWords(strings.Fields(string(text)))
 }

@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/crypto"
@@ -67,7 +65,7 @@ func (a *app) restore(ctx context.Context, f restoreFlags) error {
 	}
 	var entropy crypto.Entropy
 	if f.wordsFile != "" { // before anything is copied
-		if entropy, err = readWords(f.wordsFile); err != nil {
+		if entropy, err = wordsOfFile(f.wordsFile); err != nil {
 			return err
 		}
 	}
@@ -183,24 +181,6 @@ func (a *app) restoreFrom(ctx context.Context, p place, f restoreFlags) (l *ledg
 	return l, p, saved, nil
 }
 
-func (a *app) enterWords(ctx context.Context) (crypto.Entropy, error) {
-	var entropy crypto.Entropy
-	_, err := ui.EnterWords(ctx, a.in, a.err, 24, crypto.WordsWithPrefix, func(words []string) (string, []int) {
-		e, err := crypto.EntropyFromWords(words)
-		if err != nil {
-			f := explain(err)
-			wrong := strings.ToUpper(f.Message[:1]) + f.Message[1:] + ". " + strings.ToUpper(f.Hint[:1]) + f.Hint[1:] + "."
-			if sum, ok := errors.AsType[*crypto.ChecksumError](err); ok {
-				return wrong, sum.Suspects
-			}
-			return wrong, nil
-		}
-		entropy = e
-		return "", nil
-	})
-	return entropy, err
-}
-
 // stepBar shows the steps of a restore.
 type stepBar struct {
 	a   *app
@@ -269,7 +249,7 @@ func (a *app) showRestored(w *wallet.Wallet, got wallet.Restored, p place) error
 			Ledgers: list(got.Ledgers, func(l wallet.Place) string { return l.ID.String() })})
 	}
 	a.say("The wallet of %s is back. Its key is in %s.", w.Name(), keyringWords(w.Settings().Keyring))
-	a.say("Read %s of the ledger: %s, %s given (%d open), %s to you, %s.", plural(int(got.Entries), "entry", "entries"),
+	a.say("Read %s of the ledger. Yours: %s, %s given (%d open),\n%s received, %s.", plural(int(got.Entries), "entry", "entries"),
 		plural(got.Records, "record", "records"), plural(got.Consents, "consent", "consents"), got.Open, plural(got.Received, "consent", "consents"), plural(got.Contacts, "contact", "contacts"))
 	for _, id := range got.Finished {
 		a.say("Finished a consent that was interrupted: %s.", short(id))

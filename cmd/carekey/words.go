@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -80,7 +81,7 @@ func (a *app) checkWords(cmd *cobra.Command, file string) error {
 	}
 	var typed crypto.Entropy
 	if file != "" {
-		if typed, err = readWords(file); err != nil {
+		if typed, err = wordsOfFile(file); err != nil {
 			return err
 		}
 	}
@@ -111,8 +112,38 @@ func (a *app) checkWords(cmd *cobra.Command, file string) error {
 	})
 }
 
-// readWords reads 24 words from a file. Numbers before them are passed over.
-func readWords(path string) (crypto.Entropy, error) {
+// readWords takes the 24 words from a file, or from a person who types them.
+func (a *app) readWords(ctx context.Context, file string) (crypto.Entropy, error) {
+	switch {
+	case file != "":
+		return wordsOfFile(file)
+	case a.interactive():
+		return a.enterWords(ctx)
+	}
+	return crypto.Entropy{}, &needError{What: "your 24 words", Flag: "--words-file FILE"}
+}
+
+// enterWords lets a person type the words, and shows where to look if they are
+// wrong.
+func (a *app) enterWords(ctx context.Context) (crypto.Entropy, error) {
+	var entropy crypto.Entropy
+	_, err := ui.EnterWords(ctx, a.in, a.err, 24, crypto.WordsWithPrefix, func(words []string) (string, []int) {
+		e, err := crypto.EntropyFromWords(words)
+		if sum, ok := errors.AsType[*crypto.ChecksumError](err); ok {
+			f := explain(err)
+			return sentence(f.Message) + ". " + sentence(f.Hint) + ".", sum.Suspects
+		}
+		if err != nil { // not reached: only words of the list are taken
+			return sentence(explain(err).Message) + ".", nil
+		}
+		entropy = e
+		return "", nil
+	})
+	return entropy, err
+}
+
+// wordsOfFile reads 24 words from a file. Numbers before them are passed over.
+func wordsOfFile(path string) (crypto.Entropy, error) {
 	b, err := readSmall(path)
 	if err != nil {
 		return crypto.Entropy{}, err
