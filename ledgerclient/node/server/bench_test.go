@@ -149,3 +149,43 @@ func BenchmarkCrowd(b *testing.B) {
 	runtime.ReadMemStats(&m)
 	b.ReportMetric(float64(m.HeapInuse>>20), "MiB-heap")
 }
+
+// BenchmarkContent uploads a content in parts and fetches it, against the same at a
+// folder on the same disk. ratio is the folder's time over the node's.
+func BenchmarkContent(b *testing.B) {
+	const size = 64 << 20
+	w := newWorld(b, nil)
+	v := w.record(size)
+	fetch := func() {
+		if got := w.ok(w.fetch(v.upload.Locators[0])); len(got) != size+32*size/contract.PieceSize {
+			b.Fatalf("%d bytes", len(got))
+		}
+	}
+	c := node.UploadCommit{Upload: w.send(v.content, node.MaxPart), Put: v.upload}
+	w.ok(w.post(node.PathUploadCommit, c.Marshal()))
+	store := w.folder.Services().Store
+	b.Run("upload", func(b *testing.B) {
+		var folder, through time.Duration
+		for b.Loop() {
+			start := time.Now()
+			u, err := store.Upload(ctx)
+			w.must(err)
+			_, err = u.Write(v.content)
+			w.must(err)
+			w.must(u.Commit(v.upload))
+			folder += time.Since(start)
+			start = time.Now()
+			c := node.UploadCommit{Upload: w.send(v.content, node.MaxPart), Put: v.upload}
+			w.ok(w.post(node.PathUploadCommit, c.Marshal()))
+			through += time.Since(start)
+		}
+		b.ReportMetric(folder.Seconds()/through.Seconds(), "ratio")
+		b.ReportMetric(float64(b.N)*size/through.Seconds()/(1<<20), "MiB/s")
+	})
+	b.Run("fetch", func(b *testing.B) {
+		b.SetBytes(size)
+		for b.Loop() {
+			fetch()
+		}
+	})
+}
