@@ -82,7 +82,7 @@ const (
 	MaxNote      = 4096       // bytes of a checkpoint with all its signatures
 	MaxFollowUps = 1 << 20    // follow-ups in one thread proof
 	MaxProblem   = 64 << 10   // bytes of a problem document
-	MaxInquiry   = 2 << 20    // bytes of an answer to an inquiry: 1,000 refused requests have about 600 KB
+	MaxInquiry   = 2 << 20    // bytes of an answer to an inquiry: 1,000 refused requests have about 600 kB
 	MaxToken     = 64         // characters of a submit token
 	BundleWidth  = 256        // entries in a full entry bundle, hashes in a full tile
 	BundleSize   = 256 * 260  // bytes of a full entry bundle

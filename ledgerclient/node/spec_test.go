@@ -1,0 +1,65 @@
+package node
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/carekey/carekey/ledgerclient"
+)
+
+// PROTOCOL.md says what the code does: every path, every problem with its status,
+// every code and reason.
+func TestSpecification(t *testing.T) {
+	raw, err := os.ReadFile("PROTOCOL.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := string(raw)
+	has := func(what, text string) {
+		t.Helper()
+		if !strings.Contains(doc, text) {
+			t.Errorf("%s: no %q", what, text)
+		}
+	}
+	for _, path := range []string{PathGenesis, PathConfig, PathCheckpoint, PathTile, PathEntry, PathThreadProof} {
+		has("path", "| `GET "+strings.TrimPrefix(path, Prefix))
+	}
+	for _, path := range []string{PathEntries, PathUploads, PathUploadPart, PathUploadCommit, PathUploadAbort} {
+		has("path", "| `POST "+strings.TrimPrefix(path, Prefix))
+	}
+	for _, path := range []string{PathDeposit, PathState, PathRelease, PathRevoke, PathInquire} {
+		has("path", "| `"+strings.TrimPrefix(path, Prefix)+"` |")
+	}
+	has("path", "`GET properties`")
+	has("path", "`POST blobs`")
+	has("path", "`GET blobs`")
+	has("path", "`POST erase`")
+	for k, p := range problems {
+		has("problem", fmt.Sprintf("| `%s` | %d |", k, p.status))
+		// What cannot have been done is told apart from what may have been.
+		line := regexp.MustCompile("(?m)^\\| `" + string(k) + "` .*$").FindString(doc)
+		unknown := k == KindFull || k == KindDamaged || k == KindFailed
+		if strings.Contains(line, "unknown") != unknown {
+			t.Errorf("%s: %s", k, line)
+		}
+	}
+	if n := len(regexp.MustCompile("(?m)^\\| `[a-z-]+` \\| [45]\\d\\d \\|").FindAllString(doc, -1)); n != len(problems) {
+		t.Errorf("%d problems in the document, %d in the code", n, len(problems))
+	}
+	for _, name := range storeReasons {
+		has("reason", "`"+name+"`")
+	}
+	for c := ledgerclient.Released; c <= ledgerclient.BadRequest; c++ {
+		has("code", fmt.Sprintf("%d `%s`", c, c))
+	}
+	for _, header := range []string{HeaderVersion, HeaderLocator} {
+		has("header", header)
+	}
+	has("limit", fmt.Sprintf("entries, deposits or revocations in one request | %d,%03d |", MaxEntries/1000, MaxEntries%1000))
+	has("limit", fmt.Sprintf("one small payload | %d MiB |", MaxBlob>>20))
+	has("limit", fmt.Sprintf("| %d MiB / %d MiB / %d MiB + 40 |", MaxPutsSize>>20, MaxDeposits>>20, MaxPart>>20))
+	has("limit", fmt.Sprintf("one content | %d TiB", MaxContent>>40))
+}
