@@ -16,10 +16,6 @@ import (
 // if the services are.
 type Client struct {
 	Services
-	// Now is the clock by which the age of heads is judged; nil means time.Now. Set
-	// it before the first use.
-	Now func() time.Time
-
 	id      crypto.LedgerID
 	mu      sync.Mutex        // guards the slice, not what is in it
 	doc     []byte            // the first configuration document

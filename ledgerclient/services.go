@@ -15,6 +15,8 @@ type Services struct {
 	Ledger  Ledger
 	Store   Store
 	Keepers []Keeper // in the order of the configuration document's keeper lines
+	// Now is the clock by which the age of heads is judged; nil means time.Now.
+	Now func() time.Time
 }
 
 // Properties says what a backend can do, as data that code and tests branch on.

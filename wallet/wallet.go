@@ -171,7 +171,9 @@ func readKey(ctx context.Context, opt Options, s Settings) (crypto.Entropy, erro
 
 func assemble(opt Options, s Settings, client *ledgerclient.Client, entropy crypto.Entropy) *Wallet {
 	root := entropy.Root()
-	client.Now = opt.Now
+	if opt.Now != nil {
+		client.Now = opt.Now
+	}
 	w := &Wallet{
 		dir: opt.Dir, profile: opt.Profile, folder: ledgerFolder(client.ID()), settings: s, client: client, now: opt.Now, wait: opt.waitOrDefault(),
 		root: root, self: root.SelfKey(), local: root.LocalKey(), tagger: root.Tagger(client.ID()),

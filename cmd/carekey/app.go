@@ -29,7 +29,8 @@ type app struct {
 	in, out, err *os.File
 	lookup       func(name string) (string, bool) // the environment
 	now          func() time.Time
-	workFactor   int // scrypt's, of new passphrase files; 0 is the default
+	workFactor   int           // scrypt's, of new passphrase files; 0 is the default
+	patience     time.Duration // how long a node may take to begin an answer; 0 is the default
 
 	// ask asks for a passphrase where there is no terminal to ask on; nil: nobody can.
 	ask func(prompt string) ([]byte, error)
@@ -169,8 +170,12 @@ func (a *app) place() (place, error) {
 			return p, nil
 		}
 	}
+	if text, ok, err := invitation(named); ok {
+		p.ledger = text
+		return p, err
+	}
 	if strings.Contains(named, "://") {
-		return p, usage("ledger "+named+": not a folder", "this version knows ledgers in folders: --ledger DIR")
+		return p, usage("ledger "+named+": not a folder", "a ledger is a folder or an invitation to a node: --ledger DIR, --ledger carekey-node1...")
 	}
 	p.ledger, err = filepath.Abs(named)
 	return p, err
@@ -178,10 +183,16 @@ func (a *app) place() (place, error) {
 
 // reach is where a ledger of the wallet is. A folder inside the home moves with it.
 func (p *place) reach(at wallet.Place) string {
-	if filepath.IsAbs(at.At) {
+	if filepath.IsAbs(at.At) || node.IsInvitation(at.At) {
 		return at.At
 	}
 	return filepath.Join(p.home, at.At)
+}
+
+// invitation is the invitation to the ledger's node; false for one in a folder.
+func (p *place) invitation() (node.Invitation, bool) {
+	inv, err := node.ParseInvitation(p.ledger)
+	return inv, err == nil
 }
 
 // on is the place with another of the wallet's ledgers.
@@ -200,11 +211,19 @@ func (p *place) joined(named string) (found wallet.Place, ok bool, err error) {
 	if err != nil {
 		return found, false, err
 	}
+	var invited crypto.LedgerID
+	if node.IsInvitation(named) {
+		inv, err := node.ParseInvitation(named)
+		if err != nil {
+			return found, false, err
+		}
+		invited = inv.Ledger
+	}
 	var matches []string
 	for _, at := range p.settings.Ledgers {
 		id := at.ID.String()
 		prefix := len(named) >= 6 && strings.HasPrefix(id, strings.ToLower(named))
-		if p.reach(at) == path {
+		if p.reach(at) == path || invited == at.ID {
 			return at, true, nil
 		}
 		if prefix || ledgerName(p.dir, at.ID) == named {
@@ -359,12 +378,51 @@ type ledger struct {
 	trust  [][2]string             // what else of it a person is to compare before joining
 }
 
-// showPlace is where a ledger is, for people.
-func showPlace(where string) string { return where }
+// invitation is an invitation to a node as settings have it; ok is false for what is
+// none at all.
+func invitation(named string) (text string, ok bool, err error) {
+	if !node.IsInvitation(named) {
+		return "", false, nil
+	}
+	inv, err := node.ParseInvitation(named)
+	return inv.String(), true, err
+}
+
+// showPlace is where a ledger is, for people: an invitation is long, and the token
+// in it is nobody else's business.
+func showPlace(where string) string {
+	if inv, err := node.ParseInvitation(where); err == nil {
+		return inv.URLs[0]
+	}
+	return where
+}
+
+// trustIn says how a node proves to be the one of the invitation.
+func trustIn(inv node.Invitation) [][2]string {
+	secure := "TLS, vouched for by an authority that this computer trusts"
+	switch {
+	case strings.HasPrefix(inv.URLs[0], "http://"):
+		secure = "none: the node is on this computer"
+	case !inv.Fingerprint.IsZero():
+		secure = "TLS with the key " + inv.Fingerprint.String()
+	}
+	out := [][2]string{{"connection", secure}}
+	for _, u := range inv.URLs[1:] {
+		out = append(out, [2]string{"also at", u})
+	}
+	if inv.Token != "" {
+		out = append(out, [2]string{"token", "the invitation has one: with it the node can tell what comes from you"})
+	}
+	return out
+}
 
 // ledgerAt is a ledger that was not opened.
 func ledgerAt(at string) *ledger {
-	return &ledger{close: func() error { return nil }, props: ledgerclient.Properties{Gate: ledgerclient.Advisory, Reach: at, Clock: "local", Finality: ledgerclient.Immediate}}
+	done := func() error { return nil }
+	if inv, err := node.ParseInvitation(at); err == nil {
+		return &ledger{close: done, props: node.Away(inv)}
+	}
+	return &ledger{close: done, props: ledgerclient.Properties{Gate: ledgerclient.Advisory, Reach: at, Clock: "local", Finality: ledgerclient.Immediate}}
 }
 
 // outOfReach makes of a ledger that does not answer what the wallet in dir verified
@@ -405,7 +463,45 @@ func (a *app) sheet(at wallet.Place, who crypto.Address) (string, error) {
 	return s.text(), nil
 }
 
-func (a *app) openLedger(dir string) (*ledger, error) {
+func (a *app) openLedger(ctx context.Context, at string) (*ledger, error) {
+	if node.IsInvitation(at) {
+		return a.openNode(ctx, at)
+	}
+	return a.openFolder(at)
+}
+
+// openNode prepares to speak with the node of an invitation. If the wallet knows
+// the ledger already, nothing is asked before it is needed.
+func (a *app) openNode(ctx context.Context, invitation string) (*ledger, error) {
+	inv, err := node.ParseInvitation(invitation)
+	if err != nil {
+		return nil, err
+	}
+	home, err := a.home()
+	if err != nil {
+		return nil, err
+	}
+	opt := node.Options{Wait: a.patience}
+	if doc, err := wallet.Genesis(wallet.ProfileDir(home, a.profile()), inv.Ledger); err == nil {
+		opt.Genesis = doc
+	}
+	n, err := node.Dial(ctx, inv, opt)
+	if err != nil {
+		return nil, err
+	}
+	l := &ledger{Services: n.Services(), close: n.Close, props: node.Away(inv), trust: trustIn(inv)}
+	l.Now = a.now
+	l.verify = func(ctx context.Context, size uint64, root crypto.Hash, progress func(done, total uint64)) (uint64, crypto.Hash, uint64, error) {
+		c, err := ledgerclient.Connect(ctx, l.Services, inv.Ledger)
+		if err != nil {
+			return 0, crypto.Hash{}, 0, err
+		}
+		return c.VerifyAll(ctx, size, root, progress)
+	}
+	return l, nil
+}
+
+func (a *app) openFolder(dir string) (*ledger, error) {
 	f, err := embedded.Open(dir, embedded.Options{Clock: a.now, AcceptClock: a.flags.acceptClock})
 	if err != nil {
 		return nil, err
@@ -442,7 +538,7 @@ const maxIdle = embedded.MaxIdle
 // done before anything is signed, so that nothing is left half-done when the
 // answer is no.
 func (a *app) checkClock(ctx context.Context, l *ledger) error {
-	if a.flags.acceptClock {
+	if a.flags.acceptClock || l.Ledger.Properties().Clock != "local" {
 		return nil
 	}
 	last, err := lastHour(ctx, l.Services)

@@ -147,7 +147,7 @@ func (a *app) backupFolderLedger(ctx context.Context, l *ledger, dst string, j *
 	if err != nil {
 		return err
 	}
-	there, err := a.openLedger(dst)
+	there, err := a.openLedger(ctx, dst)
 	if err != nil {
 		return err
 	}

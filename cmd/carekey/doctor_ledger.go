@@ -32,7 +32,7 @@ func (a *app) examineLedger(ctx context.Context, e *exam) []finding {
 // examineReach is about a ledger that was opened.
 func (a *app) examineReach(p place, l *ledger) finding {
 	if l.away == nil {
-		return good("ledger", fmt.Sprintf("opens, and its head verifies: %s", p.ledger))
+		return good("ledger", fmt.Sprintf("opens, and its head verifies: %s", showPlace(p.ledger)))
 	}
 	f := explain(l.away)
 	return finding{"ledger", false, broken, f.Code, f.Message + ": other commands show what was verified last, and what you sign waits", f.Hint, f.Exit}
@@ -77,7 +77,7 @@ func (a *app) openForDoctor(ctx context.Context, p place) (*ledger, error) {
 		}
 		return l, nil
 	}
-	return a.openLedger(p.ledger)
+	return a.openLedger(ctx, p.ledger)
 }
 
 func (a *app) examineClock(ctx context.Context, l *ledger) finding {

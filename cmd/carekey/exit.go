@@ -477,6 +477,15 @@ func explainKeyring(err error) (failure, bool) {
 func explainVerification(err error) (failure, bool) {
 	const do = "do not rely on this ledger until you know why; carekey ledger verify looks at all of it"
 	// No answer is no verdict, whatever kept the answer away.
+	if e, ok := errors.AsType[*node.CertificateError](err); ok {
+		if e.Err != nil {
+			return failure{"node-certificate", "no authority that this computer trusts vouches for the ledger's node: " + e.Err.Error(), "ask its operator for a new invitation", exitTampered}, true
+		}
+		return failure{"node-certificate", "who answers at the address of the ledger's node is not the node of your invitation", "somebody may be listening in between, or the node has a new key: ask its operator for a new invitation", exitTampered}, true
+	}
+	if e, ok := errors.AsType[*node.AnswerError](err); ok {
+		return failure{"answer-" + string(e.Why), "the ledger's node gave no answer that can be used: " + e.Error(), "nothing was lost: try again later, or ask whoever keeps the node", exitUnreachable}, true
+	}
 	if e, ok := errors.AsType[*ledgerclient.UnreachableError](err); ok {
 		if isNoLedger(e) { // a folder that is not there: say how to name its new place
 			return explainLedger(e)

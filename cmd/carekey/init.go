@@ -135,8 +135,14 @@ func (a *app) create(ctx context.Context, p place, f initFlags, kind string, l *
 // initLedger opens the ledger that the wallet will be on, and makes it where that
 // was asked for or goes without saying. undo removes what was made.
 func (a *app) initLedger(ctx context.Context, p place, make bool) (l *ledger, undo func(), err error) {
+	if inv, ok := p.invitation(); ok {
+		if make {
+			return nil, nil, usage("an invitation names a ledger that is there", "leave out --new-ledger")
+		}
+		a.say("You take the word of who invited you for this: the ledger %s with the id\n%s is at %s,\nand its heads are signed by the key %x.\n", ui.Clean(inv.Name), inv.Ledger, showPlace(p.ledger), inv.Node)
+	}
 	if !make {
-		l, err = a.openLedger(p.ledger)
+		l, err = a.openLedger(ctx, p.ledger)
 		if !is[*embedded.NoLedgerError](err) {
 			return l, func() {}, err
 		}
@@ -165,7 +171,7 @@ func (a *app) initLedger(ctx context.Context, p place, make bool) (l *ledger, un
 
 // untouched tells whether a ledger holds nothing but its first entry.
 func (a *app) untouched(ctx context.Context, dir string) bool {
-	l, err := a.openLedger(dir)
+	l, err := a.openLedger(ctx, dir)
 	if err != nil {
 		return false
 	}
@@ -228,7 +234,7 @@ func (a *app) welcome(w *wallet.Wallet, p place, f initFlags) error {
 	if f.wordsFile != "" {
 		a.say("Your 24 words are in %s. Whoever has them has your wallet, and without\nthem nobody can bring it back: write them on paper, then delete the file.\nFind out whether you have them: carekey words check", f.wordsFile)
 	}
-	a.say("\nledger %s in %s\n%s", short(id), p.ledger, gateText(props.Gate))
+	a.say("\nledger %s in %s\n%s", short(id), showPlace(p.ledger), gateText(props.Gate))
 	if ui.Width(a.out) > 0 {
 		a.say("\nYour address, for those who want to grant you something:")
 	}

@@ -91,7 +91,7 @@ func (a *app) ledger(cmd *cobra.Command, verify bool) error {
 
 // ledgerAlone looks at a ledger without a wallet.
 func (a *app) ledgerAlone(ctx context.Context, p place, verify bool) error {
-	l, err := a.openLedger(p.ledger)
+	l, err := a.openLedger(ctx, p.ledger)
 	if err != nil {
 		return err
 	}

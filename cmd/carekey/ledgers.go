@@ -171,7 +171,7 @@ func (a *app) joinLedger(ctx context.Context, named string, asDefault bool) erro
 	if err != nil {
 		return err
 	}
-	l, err := a.openLedger(where)
+	l, err := a.openLedger(ctx, where)
 	if isNoLedger(err) {
 		return usage("there is no ledger in "+where, "carekey init --new-ledger makes one; join takes one that is there, or an invitation")
 	}
@@ -239,6 +239,9 @@ func (a *app) joinLedger(ctx context.Context, named string, asDefault bool) erro
 // target is a ledger that somebody names to join it: how the settings name it, and
 // where it is.
 func target(home, named string) (at, where string, err error) {
+	if text, ok, err := invitation(named); ok {
+		return text, text, err
+	}
 	if strings.Contains(named, "://") {
 		return "", "", usage(named+" is an address only", "a node is joined with the invitation that its operator gives you: it says whose keys to expect there")
 	}

@@ -134,7 +134,7 @@ func (a *app) restoreFrom(ctx context.Context, p place, f restoreFlags) (l *ledg
 		if is[*wallet.DamagedError](err) || is[*wallet.VersionError](err) {
 			return nil, p, "", err
 		}
-		l, err := a.openLedger(p.ledger)
+		l, err := a.openLedger(ctx, p.ledger)
 		return l, p, saved, err
 	}
 	saved = filepath.Join(p.ledger, backupWallet)
@@ -143,7 +143,7 @@ func (a *app) restoreFrom(ctx context.Context, p place, f restoreFlags) (l *ledg
 		return nil, p, "", usage("the ledger of this backup is at a node", "carekey restore --ledger INVITATION --backup "+quote(p.ledger)+"; the invitation is on the sheet in it")
 	}
 	p.ledger, p.given = filepath.Join(p.home, defaultLedger), false
-	if l, err = a.openLedger(p.ledger); err == nil {
+	if l, err = a.openLedger(ctx, p.ledger); err == nil {
 		// A restore that was interrupted, or another wallet of this home.
 		c, err := connect(ctx, l, p)
 		if err == nil && c.ID() != info.Ledger {
@@ -157,7 +157,7 @@ func (a *app) restoreFrom(ctx context.Context, p place, f restoreFlags) (l *ledg
 	} else if !isNoLedger(err) {
 		return nil, p, "", err
 	}
-	backup, err := a.openLedger(from)
+	backup, err := a.openLedger(ctx, from)
 	if err != nil {
 		return nil, p, "", err
 	}
@@ -168,7 +168,7 @@ func (a *app) restoreFrom(ctx context.Context, p place, f restoreFlags) (l *ledg
 	if err != nil {
 		return nil, p, "", err
 	}
-	if l, err = a.openLedger(p.ledger); err != nil {
+	if l, err = a.openLedger(ctx, p.ledger); err != nil {
 		return nil, p, "", err
 	}
 	step, end = a.steps("verifying")

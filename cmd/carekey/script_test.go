@@ -32,6 +32,9 @@ const (
 	testCrash = "CAREKEY_TEST_CRASH"
 )
 
+// testPatience is the variable with how long they wait for a node.
+const testPatience = "CAREKEY_TEST_PATIENCE"
+
 func TestMain(m *testing.M) {
 	program := func(defaults map[string]string, args func() []string) func() {
 		return func() {
@@ -69,6 +72,12 @@ func testApp(defaults map[string]string) *app {
 		}
 		a.now = func() time.Time { panic(string(b)) } // as bad as a crash can be
 	}
+	if d := os.Getenv(testPatience); d != "" {
+		var err error
+		if a.patience, err = time.ParseDuration(d); err != nil {
+			panic(err)
+		}
+	}
 	a.lookup = func(name string) (string, bool) {
 		if v, ok := os.LookupEnv(name); ok {
 			return v, true
@@ -97,6 +106,7 @@ func TestScripts(t *testing.T) {
 		Dir:                filepath.Join("..", "..", "testdata", "script"),
 		RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
+			env.Values[scriptNodeKey{}] = &scriptNode{}
 			env.Setenv("TZ", "UTC")
 			env.Values[serviceKey{}] = &serviceOf{}
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
@@ -111,7 +121,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"town": town, "exit": exitWith, "json": jsonValue, "is": jsonIs, "flip": flip, "glob": glob, "clock": clock, "nowhere": nowhere, "bytes": writeBytes, "mode": mode,
-			"secretservice": secretService, "tail": skipTail, "node": nodeScript,
+			"secretservice": secretService, "tail": skipTail, "node": nodeScript, "ledgernode": ledgerNode,
 		},
 		Condition: tools(bin),
 	})
@@ -127,7 +137,11 @@ func town(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(ts.Exec(who, args...))
 		return strings.TrimSpace(ts.ReadFile("stdout"))
 	}
-	patient := must("patient", "init", "--name", "Maria", "--new-ledger", "--words-file", "patient.words")
+	args = []string{"init", "--name", "Maria", "--words-file", "patient.words"}
+	if ts.Getenv(envLedger) == "" { // no node is everybody's ledger
+		args = append(args, "--new-ledger")
+	}
+	patient := must("patient", args...)
 	clinic := must("clinic", "init", "--name", "Dr Smith", "--words-file", "clinic.words")
 	must("patient", "contact", "add", "Dr Smith", clinic)
 	must("clinic", "contact", "add", "Maria", patient)

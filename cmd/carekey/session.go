@@ -59,7 +59,7 @@ func (a *app) withLedger(cmd *cobra.Command, want access, f func(ctx context.Con
 		}
 		if a.flags.acceptClock != asked { // the answer was yes: tell the ledger
 			l.close()
-			if l, err = a.openLedger(p.ledger); err != nil {
+			if l, err = a.openLedger(ctx, p.ledger); err != nil {
 				return err
 			}
 		}
@@ -135,7 +135,7 @@ func (a *app) keepBook(ctx context.Context, w *wallet.Wallet) {
 // Another one is a mistake of who named it, or, in the place where the wallet's own
 // should be, an attack.
 func (a *app) openPinned(ctx context.Context, p place) (*ledger, error) {
-	l, err := a.openLedger(p.ledger)
+	l, err := a.openLedger(ctx, p.ledger)
 	if isAway(err) && p.id != (crypto.LedgerID{}) {
 		l = ledgerAt(p.ledger)
 		return l, l.outOfReach(p.dir, p.id, err)

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/carekey/carekey/ledgerclient/node/nodetest"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// scriptNodeKey is where a script keeps it.
+type scriptNodeKey struct{}
+
+// scriptNode is the node of a script.
+type scriptNode struct {
+	n   *nodetest.Node
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (s *scriptNode) clock() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}
+
+// ledgerNode: a node that can lie.
+//
+//	ledgernode start           a new ledger, served on loopback; it is the one that all actors use
+//	ledgernode start beside    the same, but only $INVITATION is set
+//	ledgernode restart         the same ledger, at the same address, with the clock of the script
+//	ledgernode stop
+//	ledgernode remember        keep what the lies about the past show
+//	ledgernode lie NAME [PATH] see package nodetest
+//	ledgernode honest
+func ledgerNode(ts *testscript.TestScript, neg bool, args []string) {
+	s := ts.Value(scriptNodeKey{}).(*scriptNode)
+	tell := func() {
+		now, err := time.Parse(time.RFC3339, ts.Getenv(testClock))
+		ts.Check(err)
+		s.mu.Lock()
+		s.now = now
+		s.mu.Unlock()
+	}
+	if s.n == nil && args[0] != "start" {
+		ts.Fatalf("no node was started")
+	}
+	switch args[0] {
+	case "start":
+		tell()
+		var err error
+		s.n, err = nodetest.Start(ts.MkAbs("node"), "City ledger", s.clock)
+		ts.Check(err)
+		ts.Defer(func() { s.n.Close() })
+		inv, err := s.n.Invitation()
+		ts.Check(err)
+		if len(args) == 1 {
+			ts.Setenv(envLedger, inv.String())
+		}
+		ts.Setenv("INVITATION", inv.String())
+		ts.Setenv("LEDGER", inv.Ledger.String())
+	case "restart":
+		tell()
+		ts.Check(s.n.Restart())
+	case "stop":
+		s.n.Stop()
+	case "remember":
+		ts.Check(s.n.Remember())
+	case "lie":
+		ts.Check(s.n.Lie(args[1], strings.Join(args[2:], "")))
+	case "honest":
+		ts.Check(s.n.Lie("", ""))
+	default:
+		ts.Fatalf("ledgernode %s: no such command", args[0])
+	}
+}

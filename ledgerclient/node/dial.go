@@ -1,0 +1,121 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// Options are how a node is spoken to.
+type Options struct {
+	// Genesis is the ledger's first configuration document, if it is at hand: then
+	// Dial asks the node nothing.
+	Genesis []byte
+	// Wait is how long the node may take to begin an answer; 0 is 30 seconds. Once it
+	// has begun, an answer may take that long and a second for every 16 KiB.
+	Wait time.Duration
+}
+
+// Node is a ledger with its store and its keeper, at a server. Its methods are
+// safe for concurrent use.
+type Node struct {
+	wire    *wire
+	id      crypto.LedgerID
+	genesis []byte
+	keepers []crypto.PubKey
+
+	mu     sync.Mutex
+	heads  []seen // newest last: the heads that the node showed, as many as matter
+	limits *Limits
+}
+
+// Dial prepares to speak with the node of an invitation and checks that what it
+// serves is the ledger of the invitation. A node that cannot be reached is an
+// *ledgerclient.UnreachableError, another ledger an *ledgerclient.ForeignLedgerError,
+// and one whose configuration is not as the invitation says an
+// *ledgerclient.TamperedError.
+func Dial(ctx context.Context, inv Invitation, opt Options) (*Node, error) {
+	if !inv.Valid() {
+		return nil, &InvitationError{crypto.FaultMalformed}
+	}
+	n := &Node{wire: newWire(&inv, opt.Wait), id: inv.Ledger, genesis: opt.Genesis}
+	if n.genesis == nil {
+		var err error
+		if n.genesis, err = n.wire.ask(ctx, question{service: ofLedger, method: http.MethodGet, path: PathGenesis, reads: true, limit: MaxDocument}); err != nil {
+			return nil, err
+		}
+	}
+	config, err := contract.ParseConfig(n.genesis)
+	if err != nil {
+		return nil, &ledgerclient.TamperedError{What: "configuration document", Err: err}
+	}
+	if got := contract.LedgerID(n.genesis); got != inv.Ledger {
+		return nil, &ledgerclient.ForeignLedgerError{Want: inv.Ledger, Got: got}
+	}
+	if config.Nodes[0].Checkpoint != inv.Node || config.Name != inv.Name {
+		return nil, &ledgerclient.TamperedError{What: "configuration document", Err: fmt.Errorf("its name or its key is not that of the invitation")}
+	}
+	n.keepers = config.Keepers
+	return n, nil
+}
+
+// Close ends the connections.
+func (n *Node) Close() error {
+	n.wire.http.CloseIdleConnections()
+	return nil
+}
+
+// Away returns the properties of a node that Dial did not reach.
+func Away(inv Invitation) ledgerclient.Properties { return properties(inv.URLs[0]) }
+
+func properties(url string) ledgerclient.Properties {
+	return ledgerclient.Properties{
+		Gate: ledgerclient.Enforced, Reach: url, Clock: "node",
+		Finality: ledgerclient.Immediate, Remote: true, Freshness: HeadAge,
+	}
+}
+
+// Services are the node's three services.
+func (n *Node) Services() ledgerclient.Services {
+	s := ledgerclient.Services{Ledger: ledger{n}, Store: store{n}}
+	for _, key := range n.keepers {
+		s.Keepers = append(s.Keepers, keeper{n, key})
+	}
+	return s
+}
+
+// The names of the services in errors.
+const (
+	ofLedger = "ledger"
+	ofStore  = "store"
+	ofKeeper = "keeper"
+)
+
+// limitsOf returns what the node takes at a time: what it says of itself, within
+// the limits of the protocol.
+func (n *Node) limitsOf(ctx context.Context, service string) (Limits, error) {
+	n.mu.Lock()
+	known := n.limits
+	n.mu.Unlock()
+	if known != nil {
+		return *known, nil
+	}
+	raw, err := n.wire.ask(ctx, question{service: service, method: http.MethodGet, path: PathProperties, reads: true, limit: MaxProblem})
+	if err != nil {
+		return Limits{}, err
+	}
+	p, err := ParseProperties(raw)
+	if err != nil {
+		return Limits{}, err
+	}
+	n.mu.Lock()
+	n.limits = &p.Limits
+	n.mu.Unlock()
+	return p.Limits, nil
+}

@@ -1,0 +1,260 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// fetchers is how many tiles are asked for at a time.
+const fetchers = 4
+
+// ledger is the node's log. Nothing that it returns is verified but what the
+// comments say: that is for ledgerclient.Client.
+type ledger struct{ n *Node }
+
+// Properties are those of every node: they are not the node's word.
+func (l ledger) Properties() ledgerclient.Properties {
+	return properties(l.n.wire.urls[0])
+}
+
+func (l ledger) Genesis(context.Context) ([]byte, error) { return l.n.genesis, nil }
+
+// Configs returns the configuration documents after the first.
+func (l ledger) Configs(ctx context.Context) ([][]byte, error) {
+	raw, err := l.read(ctx, PathConfig, MaxDocument)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConfigs(raw)
+}
+
+func (l ledger) read(ctx context.Context, path string, limit int64) ([]byte, error) {
+	return l.n.wire.ask(ctx, question{service: ofLedger, method: http.MethodGet, path: path, reads: true, limit: limit})
+}
+
+// seen is a head that the node showed.
+type seen struct {
+	size uint64
+	root tlog.Hash
+}
+
+// maxSeen is how many heads are remembered to check proofs with.
+const maxSeen = 16
+
+// Checkpoint returns the newest signed checkpoint. Its size and root are
+// remembered: they are what tiles are asked for and checked with.
+func (l ledger) Checkpoint(ctx context.Context) ([]byte, error) {
+	note, err := l.read(ctx, PathCheckpoint, MaxNote)
+	if err != nil {
+		return nil, err
+	}
+	lines := strings.SplitN(string(note), "\n", 4)
+	if len(lines) < 4 {
+		return note, nil // the caller will say what is wrong with it
+	}
+	size, err := parseDecimal(lines[1])
+	root, rerr := tlog.ParseHash(lines[2])
+	if err == nil && rerr == nil {
+		l.n.mu.Lock()
+		defer l.n.mu.Unlock()
+		l.n.heads = append(l.n.heads[max(0, len(l.n.heads)-maxSeen+1):], seen{size, root})
+	}
+	return note, nil
+}
+
+// head returns the root of a head that was shown, and the size of the newest.
+func (n *Node) head(size uint64) (root tlog.Hash, known bool, newest uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, h := range n.heads {
+		if h.size == size {
+			root, known = h.root, true
+		}
+		newest = h.size
+	}
+	return root, known, newest
+}
+
+// Append submits the entries; more than the node takes at a time go in several
+// requests, each of which is ordered as a whole or not at all.
+func (l ledger) Append(ctx context.Context, entries []contract.Entry) ([]ledgerclient.Outcome, error) {
+	limits, err := l.n.limitsOf(ctx, ofLedger)
+	if err != nil {
+		return nil, err
+	}
+	var out []ledgerclient.Outcome
+	for len(entries) > 0 {
+		batch := entries[:min(len(entries), limits.Entries)]
+		entries = entries[len(batch):]
+		raw, err := l.n.wire.ask(ctx, question{service: ofLedger, method: http.MethodPost, path: PathEntries, body: MarshalEntries(batch), token: true,
+			limit: int64(len(batch) * (1 + 32 + 8 + 4 + 1 + maxRule))})
+		if err != nil {
+			return nil, err
+		}
+		outcomes, err := ParseOutcomes(raw, len(batch))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, outcomes...)
+	}
+	return out, nil
+}
+
+// Leaves reads entry bundles. A bundle that is not full is asked for at the width
+// that the newest checkpoint has of it, so that mirrors have it too.
+func (l ledger) Leaves(ctx context.Context, from, to uint64) ([]contract.Leaf, error) {
+	if from >= to {
+		return nil, nil
+	}
+	_, _, size := l.n.head(0)
+	size = max(size, to)
+	first, last := from/BundleWidth, (to-1)/BundleWidth
+	bundles := make([][]contract.Leaf, last-first+1)
+	err := l.n.parallel(len(bundles), func(i int) error {
+		number := first + uint64(i)
+		width := min(BundleWidth, size-number*BundleWidth)
+		raw, err := l.tile(ctx, tlog.Tile{H: tileHeight, L: -1, N: int64(number), W: int(width)}, 2+contract.LeafSize)
+		if err != nil {
+			return err
+		}
+		bundles[i], err = ParseEntryBundle(raw, int(width))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]contract.Leaf, 0, to-from)
+	for i, b := range bundles {
+		begin := (first + uint64(i)) * BundleWidth
+		out = append(out, b[max(from, begin)-begin:min(to-begin, uint64(len(b)))]...)
+	}
+	return out, nil
+}
+
+// tile reads a tile with elements of that many bytes. Of one that is not full
+// there may be only the full one by now (C2SP tlog-tiles), of which the beginning
+// is the same.
+func (l ledger) tile(ctx context.Context, t tlog.Tile, element int) ([]byte, error) {
+	raw, err := l.read(ctx, TilePath(t), int64(t.W*element))
+	if is[*ledgerclient.NotFoundError](err) && t.W < BundleWidth {
+		full := t
+		full.W = BundleWidth
+		if raw, err = l.read(ctx, TilePath(full), int64(BundleWidth*element)); err == nil {
+			raw = raw[:min(len(raw), t.W*element)]
+		}
+	}
+	if is[*ledgerclient.NotFoundError](err) {
+		// The node signed a head that has it.
+		return nil, &ledgerclient.UnreachableError{Service: ofLedger, Err: err}
+	}
+	return raw, err
+}
+
+// parallel runs f(0) … f(n-1), a few at a time, and returns the error of the
+// lowest that failed.
+func (n *Node) parallel(count int, f func(i int) error) error {
+	errs := make([]error, count)
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range min(fetchers, count) {
+		wg.Go(func() {
+			for i := range next {
+				errs[i] = f(i)
+			}
+		})
+	}
+	for i := range count {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	return errors.Join(firstOf(errs))
+}
+
+func firstOf(errs []error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Find asks the node for the position of an entry, which tells it which one
+// matters to whoever asks: a wallet does not (Properties.Remote).
+func (l ledger) Find(ctx context.Context, id contract.ID) (uint64, bool, error) {
+	raw, err := l.read(ctx, EntryPath(id), 256)
+	if is[*ledgerclient.NotFoundError](err) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	index, err := ParsePosition(raw)
+	return index, err == nil, err
+}
+
+// ProveConsistency computes the proof from tiles, which are verified against the
+// root of the newer head: one that is wrong is an *ledgerclient.TamperedError. Which
+// tiles are asked for tells the node old to the nearest 256.
+func (l ledger) ProveConsistency(ctx context.Context, old, new uint64) ([]crypto.Hash, error) {
+	root, known, newest := l.n.head(new)
+	if !known || old < 1 || old > new {
+		return nil, &ledgerclient.RangeError{From: old, To: new, Size: newest}
+	}
+	tiles := &tileReader{ctx: ctx, l: l}
+	proof, err := tlog.ProveTree(int64(new), int64(old), tlog.TileHashReader(tlog.Tree{N: int64(new), Hash: root}, tiles))
+	if tiles.err != nil {
+		return nil, tiles.err
+	}
+	if err != nil {
+		return nil, &ledgerclient.TamperedError{What: "tile of the log", Err: err}
+	}
+	out := make([]crypto.Hash, len(proof))
+	for i, h := range proof {
+		out[i] = crypto.Hash(h)
+	}
+	return out, nil
+}
+
+// tileReader reads hash tiles for package tlog, which checks them.
+type tileReader struct {
+	ctx context.Context
+	l   ledger
+	err error // of the network
+}
+
+func (r *tileReader) Height() int { return tileHeight }
+
+func (r *tileReader) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
+	out := make([][]byte, len(tiles))
+	r.err = r.l.n.parallel(len(tiles), func(i int) (err error) {
+		out[i], err = r.l.tile(r.ctx, tiles[i], len(tlog.Hash{}))
+		return err
+	})
+	return out, r.err
+}
+
+// SaveTiles does nothing: no tile is needed twice in one proof.
+func (r *tileReader) SaveTiles([]tlog.Tile, [][]byte) {}
+
+// ProveThread asks the node for the state of one thread, which tells it which one
+// matters to whoever asks: a wallet does not (Properties.Remote).
+func (l ledger) ProveThread(ctx context.Context, index, size uint64) (ledgerclient.ThreadProof, error) {
+	raw, err := l.read(ctx, ThreadProofPath(index, size), 8+8+contract.LeafSize+1+contract.SlotSize+2*(1+maxProof*32)+4+8*MaxFollowUps)
+	if err != nil {
+		return ledgerclient.ThreadProof{}, err
+	}
+	return ParseThreadProof(raw)
+}
+
+func number(n int64) string { return strconv.FormatInt(n, 10) }

@@ -1,0 +1,328 @@
+package nodetest
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/node"
+	"golang.org/x/mod/sumdb/note"
+)
+
+// lie answers a request and reports that it did; or it does nothing, because it is
+// not about this one.
+type lie func(n *Node, w http.ResponseWriter, r *http.Request) (told bool)
+
+const bundled = 2 + contract.LeafSize // bytes of an entry in a bundle
+
+// lies are all lies by their names.
+var lies = map[string]lie{
+	// One bit of an entry is another one.
+	"changed-entry": changed(node.PathTile+"entries/", func(n *Node, b []byte) []byte { return flip(b, len(b)-60) }),
+	// The newest entry is not shown: the one before it is in its place.
+	"hidden-entry": changed(node.PathTile+"entries/", func(n *Node, b []byte) []byte {
+		if len(b) >= 2*bundled {
+			copy(b[len(b)-bundled:], b[len(b)-2*bundled:])
+		}
+		return b
+	}),
+	// One bit of a hash in a tile is another one.
+	"wrong-tile": changed(node.PathTile+"0/", func(n *Node, b []byte) []byte { return flip(b, 40) }),
+	// The head from before, signed anew with a time of now: what an operator can do
+	// who lost the newest entries, or wants to.
+	"rollback": changed(node.PathCheckpoint, func(n *Node, _ []byte) []byte { return n.retime(n.kept) }),
+	// The head from before, as it was.
+	"frozen-head": changed(node.PathCheckpoint, func(n *Node, _ []byte) []byte { return n.kept }),
+	// A head with a signature of somebody else under the node's name.
+	"forged-head": changed(node.PathCheckpoint, func(n *Node, b []byte) []byte { return flip(b, len(b)-30) }),
+	// Everything is answered by the node of another ledger.
+	"another-ledger": elsewhere,
+	// The log is that of another history of the same ledger: see Remember.
+	"two-histories": func(n *Node, w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasPrefix(r.URL.Path, node.Prefix+"keeper/") {
+			return false
+		}
+		if r.URL.Path == node.PathBlobs && r.Method == http.MethodGet {
+			if rec := n.honest(r); rec.Code < 300 {
+				send(w, rec.Header(), rec.Code, rec.Body.Bytes())
+				return true
+			}
+		}
+		return elsewhere(n, w, r)
+	},
+	// The keeper gives another share than it was given, signed as it should be.
+	"wrong-share": func(n *Node, w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != node.PathRelease {
+			return false
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return false
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		rec := n.honest(r)
+		answer, err := n.otherShare(body, rec.Body.Bytes())
+		if err != nil {
+			answer = []byte(err.Error())
+		}
+		send(w, rec.Header(), rec.Code, answer)
+		return true
+	},
+	// One bit of a payload is another one.
+	"changed-blob": changed(node.PathBlobs, func(n *Node, b []byte) []byte { return flip(b, len(b)/2) }),
+	// Where one payload is asked for, another one is given.
+	"swapped-blob": func(n *Node, w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != node.PathBlobs || r.Method != http.MethodGet {
+			return false
+		}
+		rec := n.honest(r)
+		rec.Header().Del("Content-Range")
+		send(w, rec.Header(), http.StatusOK, n.anotherPayload(rec.Body.Bytes()))
+		return true
+	},
+	// The recipient's refused attempts are left out of the keeper's answer.
+	"hidden-refusal": changed(node.PathInquire, func(n *Node, b []byte) []byte {
+		a, err := ledgerclient.ParseInquiryAnswer(b)
+		if err != nil {
+			return b
+		}
+		a.Refused = nil
+		return a.Marshal()
+	}),
+	// The entries come, are never ordered, and no answer is given.
+	"withheld-entries": func(n *Node, w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != node.PathEntries {
+			return false
+		}
+		panic(http.ErrAbortHandler)
+	},
+	// The entries are ordered, and no answer is given.
+	"lost-answer": func(n *Node, w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != node.PathEntries {
+			return false
+		}
+		n.honest(r)
+		panic(http.ErrAbortHandler)
+	},
+	// A byte now and then.
+	"slow-drip": func(n *Node, w http.ResponseWriter, r *http.Request) bool {
+		if !n.about(r) {
+			return false
+		}
+		w.Header().Set("Content-Type", node.TypeBinary)
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-r.Context().Done():
+				return true
+			case <-tick.C:
+				w.Write([]byte{'x'})
+				http.NewResponseController(w).Flush()
+			}
+		}
+	},
+	// 10 GB where a kilobyte can be the answer.
+	"giant-answer": giant(true),
+	// The same, without saying so before.
+	"endless-answer": giant(false),
+	// A proxy in between says that it does not work.
+	"proxy-error": page(http.StatusBadGateway),
+	// Another server is here now, and has a page for everything.
+	"another-page": page(http.StatusOK),
+	// The answer is somewhere else.
+	"redirect": func(n *Node, w http.ResponseWriter, r *http.Request) bool {
+		if !n.about(r) {
+			return false
+		}
+		w.Header().Set("Location", "https://elsewhere.example/collect")
+		w.WriteHeader(http.StatusTemporaryRedirect)
+		return true
+	},
+}
+
+// about tells whether a lie without a path of its own is about a request.
+func (n *Node) about(r *http.Request) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return strings.HasPrefix(r.URL.Path, node.Prefix+n.path)
+}
+
+func elsewhere(n *Node, w http.ResponseWriter, r *http.Request) bool {
+	n.mu.Lock()
+	other := n.other
+	n.mu.Unlock()
+	other.server.ServeHTTP(w, r)
+	return true
+}
+
+func page(status int) lie {
+	return func(n *Node, w http.ResponseWriter, r *http.Request) bool {
+		if n.about(r) {
+			w.Header().Set("Content-Type", "text/html")
+			w.Header().Set("Content-Encoding", "gzip")
+			w.WriteHeader(status)
+			io.WriteString(w, "<html>welcome</html>")
+		}
+		return n.about(r)
+	}
+}
+
+func giant(announced bool) lie {
+	return func(n *Node, w http.ResponseWriter, r *http.Request) bool {
+		if !n.about(r) {
+			return false
+		}
+		const size = 10 << 30
+		w.Header().Set("Content-Type", node.TypeBinary)
+		if announced {
+			w.Header().Set("Content-Length", strconv.Itoa(size))
+		}
+		chunk := make([]byte, 64<<10)
+		for sent := 0; sent < size; sent += len(chunk) {
+			if _, err := w.Write(chunk); err != nil {
+				return true
+			}
+		}
+		return true
+	}
+}
+
+// changed is the lie that changes the honest answers to what is read below a path.
+func changed(path string, change func(n *Node, b []byte) []byte) lie {
+	return func(n *Node, w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasPrefix(r.URL.Path, path) || (path == node.PathBlobs && r.Method != http.MethodGet) {
+			return false
+		}
+		rec := n.honest(r)
+		b := rec.Body.Bytes()
+		if rec.Code < 300 && len(b) > 0 {
+			b = change(n, bytes.Clone(b))
+		}
+		send(w, rec.Header(), rec.Code, b)
+		return true
+	}
+}
+
+// honest is the honest node's answer.
+func (n *Node) honest(r *http.Request) *httptest.ResponseRecorder {
+	rec := httptest.NewRecorder()
+	n.server.ServeHTTP(rec, r)
+	return rec
+}
+
+func send(w http.ResponseWriter, header http.Header, status int, b []byte) {
+	for k, v := range header {
+		w.Header()[k] = v
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+	w.WriteHeader(status)
+	w.Write(b)
+}
+
+func flip(b []byte, at int) []byte {
+	b[at] ^= 4
+	return b
+}
+
+// retime signs a checkpoint with a time of now.
+func (n *Node) retime(raw []byte) []byte {
+	out, err := n.signAgain(raw)
+	if err != nil {
+		return []byte(err.Error())
+	}
+	return out
+}
+
+func (n *Node) signAgain(raw []byte) ([]byte, error) {
+	text, err := n.file("node.ed25519")
+	if err != nil {
+		return nil, err
+	}
+	seed, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(seed) != ed25519.SeedSize {
+		return nil, fmt.Errorf("not a key")
+	}
+	key := ed25519.NewKeyFromSeed(seed)
+	inv, err := n.Invitation()
+	if err != nil {
+		return nil, err
+	}
+	vkey, err := note.NewEd25519VerifierKey(ledgerclient.Origin(inv.Ledger), key.Public().(ed25519.PublicKey))
+	if err != nil {
+		return nil, err
+	}
+	v, err := note.NewVerifier(vkey)
+	if err != nil {
+		return nil, err
+	}
+	was, err := note.Open(raw, note.VerifierList(v))
+	if err != nil {
+		return nil, err
+	}
+	was.UnverifiedSigs = nil
+	return note.Sign(was, ledgerclient.TimeSigner{TimeVerifier: ledgerclient.NewTimeVerifier(ledgerclient.TimeName(inv.Ledger), inv.Node), Key: key, Time: n.now()})
+}
+
+// otherShare seals and signs another share than the one in a keeper's answer.
+func (n *Node) otherShare(body, answer []byte) ([]byte, error) {
+	req, err := ledgerclient.ParseRequest(body)
+	if err != nil {
+		return nil, err
+	}
+	a, err := ledgerclient.ParseAnswer(answer)
+	if err != nil || a.Code != ledgerclient.Released {
+		return answer, err
+	}
+	text, err := n.file("keeper.k256")
+	if err != nil {
+		return nil, err
+	}
+	raw, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil {
+		return nil, err
+	}
+	key, err := crypto.ParsePrivateKey(raw)
+	if err != nil {
+		return nil, err
+	}
+	shares, err := crypto.NewEntropy().Root().Seed(req.Ledger, crypto.NewNonce()).Shares(1, 1)
+	if err != nil {
+		return nil, err
+	}
+	about := crypto.ShareContext{Ledger: req.Ledger, Grant: a.Grant, Keeper: req.Keeper, Access: req.Access.ID(req.Ledger)}
+	if a.Sealed, err = crypto.SealShare(about, shares[0], req.Response); err != nil {
+		return nil, err
+	}
+	a.Sign(key)
+	return a.Marshal(), nil
+}
+
+// anotherPayload is a stored payload that does not begin as b does.
+func (n *Node) anotherPayload(b []byte) []byte {
+	var found []byte
+	filepath.WalkDir(filepath.Join(n.Dir, "store", "blobs"), func(path string, d os.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() && found == nil {
+			if raw, rerr := os.ReadFile(path); rerr == nil && !bytes.HasPrefix(b, raw[:min(len(raw), len(b))]) {
+				found = raw
+			}
+		}
+		return nil
+	})
+	if found == nil {
+		return []byte("no other payload is stored")
+	}
+	return found
+}

@@ -1,0 +1,220 @@
+// Package nodetest is a carekey node that lies, for tests. It serves an honest
+// node's answers and changes them in exactly one way, chosen by name: what a
+// wallet must find out, name, and survive without loss.
+package nodetest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/node"
+	"github.com/carekey/carekey/ledgerclient/node/server"
+)
+
+// Node is a running node on loopback, without TLS, that can lie.
+type Node struct {
+	Dir string // the ledger's folder
+	URL string
+
+	folder *embedded.Folder
+	server *server.Server
+	http   *http.Server
+	now    func() time.Time
+
+	mu    sync.Mutex
+	lie   string
+	path  string // that a lie without one of its own is about
+	kept  []byte // a checkpoint from before
+	other *Node  // that answers instead, in some lies
+}
+
+// Start serves the ledger in dir, and makes it if there is none. now is its clock;
+// nil is the system's. Close ends the node.
+func Start(dir, name string, now func() time.Time) (*Node, error) {
+	if now == nil {
+		now = time.Now
+	}
+	f, err := embedded.Open(dir, embedded.Options{Clock: now, EraseAfter: server.EraseHours})
+	if _, ok := err.(*embedded.NoLedgerError); ok {
+		if f, err = embedded.Create(dir, name, now); err != nil {
+			return nil, err
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
+	n := &Node{Dir: dir, now: now}
+	return n, n.serve("127.0.0.1:0")
+}
+
+// serve opens the ledger and begins to listen.
+func (n *Node) serve(address string) (err error) {
+	if n.folder, err = embedded.Open(n.Dir, embedded.Options{Clock: n.now, EraseAfter: server.EraseHours}); err != nil {
+		return err
+	}
+	none := server.Rate{PerSecond: -1}
+	opt := server.Options{Clock: n.now, EraseAfter: server.EraseHours, Limits: server.Limits{Rate: none, Order: none, Bytes: none}}
+	if n.server, err = server.New(context.Background(), n.folder, opt); err != nil {
+		n.folder.Close()
+		return err
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		n.server.Close()
+		n.folder.Close()
+		return err
+	}
+	n.http = n.server.HTTPServer()
+	n.http.Handler = n
+	n.URL = "http://" + l.Addr().String()
+	go n.http.Serve(l)
+	return nil
+}
+
+// Stop ends the node until Restart: who asks it finds nobody.
+func (n *Node) Stop() {
+	n.http.Close()
+	n.server.Close()
+	n.folder.Close()
+}
+
+// Restart ends the node, if it runs, and begins again at the same address.
+func (n *Node) Restart() error {
+	n.Stop()
+	return n.serve(strings.TrimPrefix(n.URL, "http://"))
+}
+
+// Close ends the node for good. Its ledger stays.
+func (n *Node) Close() {
+	n.mu.Lock()
+	other := n.other
+	n.other = nil
+	n.mu.Unlock()
+	if other != nil {
+		other.Close()
+	}
+	n.Stop()
+}
+
+// Invitation is the invitation to the node.
+func (n *Node) Invitation() (node.Invitation, error) {
+	doc, err := n.folder.Genesis(context.Background())
+	if err != nil {
+		return node.Invitation{}, err
+	}
+	config, err := contract.ParseConfig(doc)
+	if err != nil {
+		return node.Invitation{}, err
+	}
+	return node.Invitation{Ledger: config.LedgerID(), Node: config.Nodes[0].Checkpoint, Name: config.Name, URLs: []string{n.URL}}, nil
+}
+
+// Lies are the names of the lies.
+func Lies() []string {
+	var names []string
+	for name := range lies {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Lie makes the node lie from now on; "" makes it honest. The lies slow-drip,
+// giant-answer, endless-answer and redirect are about the requests whose path
+// without node.Prefix begins with about; two-histories with "skip" first takes the
+// entries that came since Remember into the other history, but for the first. The
+// others know what they are about.
+func (n *Node) Lie(name, about string) error {
+	if lies[name] == nil && name != "" {
+		return fmt.Errorf("no lie %q; there are: %s", name, strings.Join(Lies(), ", "))
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.other != nil {
+		n.other.Close()
+		n.other = nil
+	}
+	var err error
+	switch name {
+	case "another-ledger":
+		n.other, err = Start(n.Dir+".another", "City ledger", n.now)
+	case "two-histories":
+		if n.other, err = Start(n.Dir+".fork", "", n.now); err == nil && about == "skip" {
+			err = n.catchUp(n.other)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	n.lie, n.path = name, about
+	return nil
+}
+
+// Remember keeps what the lies need that show the past: the newest checkpoint as
+// it is, and a copy of the ledger with its keys, from which two-histories goes on.
+func (n *Node) Remember() error {
+	raw, err := n.folder.CheckpointAt(context.Background(), n.now())
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	n.kept = raw
+	n.mu.Unlock()
+	fork := n.Dir + ".fork"
+	if err := os.RemoveAll(fork); err != nil {
+		return err
+	}
+	return os.CopyFS(fork, os.DirFS(n.Dir))
+}
+
+// catchUp appends to the other history what it does not have of this one, but for
+// the first entry.
+func (n *Node) catchUp(other *Node) error {
+	ctx := context.Background()
+	there, err := other.folder.Head(ctx)
+	if err != nil {
+		return err
+	}
+	here, err := n.folder.Head(ctx)
+	if err != nil {
+		return err
+	}
+	leaves, err := n.folder.Leaves(ctx, there.Size+1, here.Size)
+	if err != nil {
+		return err
+	}
+	entries := make([]contract.Entry, len(leaves))
+	for i := range leaves {
+		entries[i] = leaves[i].Entry
+	}
+	_, err = other.folder.Services().Ledger.Append(ctx, entries)
+	return err
+}
+
+// ServeHTTP answers as the lie has it, or honestly.
+func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	n.mu.Lock()
+	tell := lies[n.lie]
+	n.mu.Unlock()
+	if tell == nil || !tell(n, w, r) {
+		n.server.ServeHTTP(w, r)
+	}
+}
+
+// file reads a key of the node.
+func (n *Node) file(name string) ([]byte, error) {
+	return os.ReadFile(filepath.Join(n.Dir, "keys", name))
+}

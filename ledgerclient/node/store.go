@@ -1,0 +1,246 @@
+package node
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// store is the node's store.
+type store struct{ n *Node }
+
+// PutBlobs stores payloads; more than the node takes at a time go in several
+// requests, of each of which all are stored or none.
+func (s store) PutBlobs(ctx context.Context, puts []ledgerclient.Put) error {
+	limits, err := s.n.limitsOf(ctx, ofStore)
+	if err != nil {
+		return err
+	}
+	for len(puts) > 0 {
+		count, size := 0, 0
+		for count < len(puts) && count < limits.Puts {
+			more := PutSize(&puts[count])
+			if int64(len(puts[count].Blob)) > limits.Blob {
+				return &RefusedError{Kind: KindTooLarge, Limit: limits.Blob}
+			}
+			if count > 0 && int64(size+more) > limits.Body {
+				break
+			}
+			count, size = count+1, size+more
+		}
+		if _, err := s.n.wire.ask(ctx, question{service: ofStore, method: http.MethodPost, path: PathBlobs, body: MarshalPuts(puts[:count]), token: true, status: http.StatusNoContent}); err != nil {
+			return err
+		}
+		puts = puts[count:]
+	}
+	return nil
+}
+
+// Erase hands over a withdrawal. A node erases after a while: see PROTOCOL.md.
+func (s store) Erase(ctx context.Context, withdrawal contract.Entry) error {
+	_, err := s.n.wire.ask(ctx, question{service: ofStore, method: http.MethodPost, path: PathErase, body: MarshalEntries([]contract.Entry{withdrawal}), reads: true, status: http.StatusNoContent})
+	return err
+}
+
+const (
+	// firstBytes is how much of a payload is read when it is opened: most are
+	// smaller.
+	firstBytes = 64 << 10
+	// maxStored is the most bytes that a store can hold under one locator: a content
+	// and the hashes of its pieces.
+	maxStored = MaxContent + MaxContent/contract.PieceSize*32
+)
+
+// Blob opens a payload: its beginning is read at once.
+func (s store) Blob(ctx context.Context, loc crypto.Locator) (ledgerclient.Blob, error) {
+	b := &blob{ctx: ctx, n: s.n, locator: hex.EncodeToString(loc[:]), size: -1}
+	b.begin = make([]byte, firstBytes)
+	n, err := b.fetch(b.begin, 0)
+	if err != nil {
+		return nil, err
+	}
+	b.begin = b.begin[:n]
+	return b, nil
+}
+
+// blob is a payload of which parts are read when they are needed. Reads that follow
+// on each other are taken from one answer.
+type blob struct {
+	ctx     context.Context
+	n       *Node
+	locator string
+	size    int64 // -1 until the first answer
+	begin   []byte
+
+	mu     sync.Mutex
+	stream *answering
+	body   io.Reader
+	at     int64 // where the stream is, or the last read ended
+}
+
+// Size is what the node says. A reader checks it against what it expects.
+func (b *blob) Size() int64 { return b.size }
+
+// Close ends the answer that is being read.
+func (b *blob) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.drop()
+	return nil
+}
+
+func (b *blob) drop() {
+	if b.stream != nil {
+		b.stream.end()
+		b.stream, b.body = nil, nil
+	}
+}
+
+// ReadAt reads from the beginning that is there, from the answer that is being
+// read, or asks for more.
+func (b *blob) ReadAt(p []byte, off int64) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if off < 0 {
+		return 0, fmt.Errorf("negative offset")
+	}
+	whole := len(p)
+	p = p[:max(0, min(int64(whole), b.size-off))]
+	n := 0
+	if off < int64(len(b.begin)) {
+		n = copy(p, b.begin[off:])
+	}
+	if n < len(p) {
+		k, err := b.readOn(p[n:], off+int64(n))
+		n += k
+		if err != nil {
+			return n, err
+		}
+	}
+	if n < whole {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// readOn fills p from off. An answer that broke off is asked for again from where
+// it did, as long as some of it comes.
+func (b *blob) readOn(p []byte, off int64) (n int, err error) {
+	for {
+		k, err := b.readOnce(p[n:], off+int64(n))
+		n += k
+		if err == nil || k == 0 || !is[*ledgerclient.UnreachableError](err) {
+			return n, err
+		}
+	}
+}
+
+func (b *blob) readOnce(p []byte, off int64) (n int, err error) {
+	if b.at != off {
+		b.drop()
+	}
+	if b.stream == nil && b.at != off {
+		n, err := b.fetch(p, off)
+		b.at = off + int64(n)
+		return n, err
+	}
+	if b.stream == nil {
+		// The second read in a row: what follows will be asked for too.
+		q := b.question(off, b.size-1)
+		if b.stream, err = b.open(&q, off, b.size-1); err != nil {
+			return 0, err
+		}
+		b.body = b.stream.watch.reader(b.stream.Body)
+	}
+	b.stream.watch.resume()
+	n, err = io.ReadFull(b.body, p)
+	b.stream.watch.pause()
+	b.at = off + int64(n)
+	if err != nil {
+		err = b.stream.err(err)
+		b.drop()
+		return n, err
+	}
+	if b.at == b.size {
+		b.drop()
+	}
+	return n, nil
+}
+
+func (b *blob) question(from, to int64) question {
+	return question{service: ofStore, method: http.MethodGet, path: PathBlobs, reads: true,
+		header: [2]string{HeaderLocator, b.locator}, limit: to - from + 1}
+}
+
+// open asks for the bytes [from, to] and leaves the answer to be read.
+func (b *blob) open(q *question, from, to int64) (*answering, error) {
+	var last error
+	for i := range b.n.wire.urls {
+		a, _, err := b.n.wire.sendRange(b.ctx, b.n.wire.urls[(int(b.n.wire.first.Load())+i)%len(b.n.wire.urls)], q, from, to)
+		if err == nil {
+			if err = b.checkRange(a, from, to); err == nil {
+				return a, nil
+			}
+			a.end()
+		}
+		if last = err; !is[*ledgerclient.UnreachableError](err) {
+			break
+		}
+	}
+	return nil, last
+}
+
+// fetch reads the bytes of p from off, as many as there are.
+func (b *blob) fetch(p []byte, off int64) (int, error) {
+	to := off + int64(len(p)) - 1
+	q := b.question(off, to)
+	a, err := b.open(&q, off, to)
+	if err != nil {
+		return 0, err
+	}
+	defer a.end()
+	n, err := io.ReadFull(a.watch.reader(a.Body), p[:min(int64(len(p)), b.size-off)])
+	if err != nil {
+		return n, a.err(err)
+	}
+	return n, nil
+}
+
+// checkRange checks that an answer is the part of the payload that was asked for,
+// or, where that begins at 0, all of it.
+func (b *blob) checkRange(a *answering, from, to int64) error {
+	size := a.ContentLength
+	switch a.StatusCode {
+	case http.StatusOK:
+		if from != 0 || size < 0 {
+			return a.foreign()
+		}
+	case http.StatusPartialContent:
+		span, total, ok := strings.Cut(strings.TrimPrefix(a.Header.Get("Content-Range"), "bytes "), "/")
+		all, err := strconv.ParseInt(total, 10, 64)
+		if !ok || err != nil || span != number(from)+"-"+number(min(to, all-1)) || size != min(to, all-1)-from+1 {
+			return a.foreign()
+		}
+		size = all
+	default:
+		return a.foreign()
+	}
+	if size > maxStored {
+		return a.err(&AnswerError{Why: AnswerTooLarge, Limit: maxStored})
+	}
+	if b.size >= 0 && size != b.size {
+		return &ledgerclient.TamperedError{What: "payload", Err: errors.New("its size changed")}
+	}
+	b.size = size
+	return nil
+}

@@ -1,0 +1,445 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+)
+
+// This file is how one question is asked and its answer taken: with a bound in
+// bytes and in time for everything, and belief in nothing.
+
+const (
+	// defaultWait is how long a node may take to begin an answer, and to bring a
+	// small one.
+	defaultWait = 30 * time.Second
+	// slowest is how many bytes a second must come, or go, on average, once the
+	// first wait is over.
+	slowest = 16 << 10
+	// maxHeader bounds the header of an answer, in bytes.
+	maxHeader = 16 << 10
+)
+
+// AnswerError says why what came back from a node's URL is no answer of a node. It
+// is found inside an *ledgerclient.UnreachableError: nothing is known of what the
+// node did.
+type AnswerError struct {
+	Why    AnswerFault
+	To     string // of AnswerRedirects: where it pointed, at most 200 characters
+	Limit  int64  // of AnswerTooLarge: how many bytes it may have
+	Status int    // of AnswerForeign: the HTTP status
+}
+
+// AnswerFault is what is wrong with an answer.
+type AnswerFault string
+
+// The faults.
+const (
+	AnswerSlow      AnswerFault = "slow"      // slower than 16 KiB/s, or not begun within the wait
+	AnswerTooLarge  AnswerFault = "too-large" // more bytes than the question can have in answer
+	AnswerRedirects AnswerFault = "redirect"  // points elsewhere; it was not followed
+	AnswerForeign   AnswerFault = "foreign"   // no answer of this protocol: another server, or a proxy's error
+)
+
+func (e *AnswerError) Error() string {
+	switch e.Why {
+	case AnswerSlow:
+		return "the answer does not come, or too slowly"
+	case AnswerTooLarge:
+		return fmt.Sprintf("the answer is larger than the %d bytes that it may have", e.Limit)
+	case AnswerRedirects:
+		return "the answer points elsewhere, to " + strconv.Quote(e.To)
+	}
+	return fmt.Sprintf("the answer is not one of a carekey node (status %d)", e.Status)
+}
+
+// CertificateError says that who answers at a node's URL is not who the invitation
+// names, or that no authority vouches for it.
+type CertificateError struct {
+	Want, Got crypto.Hash // fingerprints; Want is zero where the system's authorities decide
+	Err       error       // what they say; nil where the fingerprint decides
+}
+
+func (e *CertificateError) Error() string {
+	if e.Err != nil {
+		return "certificate of the node: " + e.Err.Error()
+	}
+	return fmt.Sprintf("key of the node is %s, not %s", e.Got, e.Want)
+}
+
+func (e *CertificateError) Unwrap() error { return e.Err }
+
+// wire asks one node at its URLs.
+type wire struct {
+	urls  []string
+	first atomic.Int32 // index of the URL that answered last
+	token string
+	wait  time.Duration
+	http  *http.Client
+}
+
+func newWire(inv *Invitation, wait time.Duration) *wire {
+	if wait == 0 {
+		wait = defaultWait
+	}
+	t := &http.Transport{
+		Proxy:                  nil, // no proxy from the environment: it would see who asks when
+		DialContext:            (&net.Dialer{Timeout: wait, KeepAlive: 15 * time.Second, ControlContext: onlyLoopbackInTheClear}).DialContext,
+		DialTLSContext:         nil,
+		TLSClientConfig:        tlsConfig(inv.Fingerprint),
+		TLSHandshakeTimeout:    wait,
+		DisableCompression:     true, // an answer has the size that came over the wire
+		ForceAttemptHTTP2:      true,
+		MaxIdleConnsPerHost:    fetchers,
+		IdleConnTimeout:        time.Minute,
+		MaxResponseHeaderBytes: maxHeader,
+	}
+	return &wire{urls: inv.URLs, token: inv.Token, wait: wait, http: &http.Client{
+		Transport:     t,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// clear marks the context of a connection without TLS.
+type clear struct{}
+
+// onlyLoopbackInTheClear refuses a connection without TLS to another machine,
+// whatever a name server made of "localhost".
+func onlyLoopbackInTheClear(ctx context.Context, _, address string, _ syscall.RawConn) error {
+	if ctx.Value(clear{}) == nil {
+		return nil
+	}
+	if a, err := netip.ParseAddrPort(address); err != nil || !a.Addr().Unmap().IsLoopback() {
+		return errors.New("no TLS, and not this machine")
+	}
+	return nil
+}
+
+func tlsConfig(want crypto.Hash) *tls.Config {
+	c := &tls.Config{MinVersion: tls.VersionTLS13}
+	if want.IsZero() {
+		return c
+	}
+	// The fingerprint is of the key alone: names and dates in the certificate, and
+	// who signed it, add nothing to it.
+	c.InsecureSkipVerify = true
+	c.VerifyConnection = func(s tls.ConnectionState) error {
+		if len(s.PeerCertificates) == 0 {
+			return &CertificateError{Want: want}
+		}
+		if got := Fingerprint(s.PeerCertificates[0]); got != want {
+			return &CertificateError{Want: want, Got: got}
+		}
+		return nil
+	}
+	return c
+}
+
+// Fingerprint is what an invitation pins: the SHA-256 of the certificate's
+// SubjectPublicKeyInfo.
+func Fingerprint(c *x509.Certificate) crypto.Hash {
+	return sha256.Sum256(c.RawSubjectPublicKeyInfo)
+}
+
+// question is one request.
+type question struct {
+	service string // "ledger", "store" or "keeper", for errors
+	method  string
+	path    string
+	header  [2]string // one more header: its name and value
+	span    string    // header Range
+	body    []byte
+	token   bool  // the submit token goes with it
+	reads   bool  // changes nothing: may be asked again at another URL
+	limit   int64 // bytes of the answer
+	status  int   // of success; 0 is 200
+}
+
+// ask asks a question and returns the whole answer.
+func (w *wire) ask(ctx context.Context, q question) ([]byte, error) {
+	var answer []byte
+	err := w.each(ctx, &q, func(a *answering) error {
+		want := q.status
+		if want == 0 {
+			want = http.StatusOK
+		}
+		if a.StatusCode != want {
+			return a.foreign()
+		}
+		var err error
+		answer, err = a.all(q.limit)
+		return err
+	})
+	return answer, err
+}
+
+// each sends a question to the node's URLs, beginning with the one that answered
+// last, until one has an answer that take accepts. After it was sent, a question
+// that changes something is not sent again.
+func (w *wire) each(ctx context.Context, q *question, take func(*answering) error) error {
+	first := int(w.first.Load())
+	var last error
+	for i := range w.urls {
+		at := (first + i) % len(w.urls)
+		a, sent, err := w.send(ctx, w.urls[at], q)
+		if err == nil {
+			err = take(a)
+			a.end()
+		}
+		if err == nil || !is[*ledgerclient.UnreachableError](err) {
+			w.first.Store(int32(at))
+			return err
+		}
+		last = err
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if sent && !q.reads {
+			return err
+		}
+	}
+	return last
+}
+
+// is tells whether an error of type E is in err's chain.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+// answering is an answer that is coming in.
+type answering struct {
+	*http.Response
+	q     *question
+	watch *watch
+	stop  context.CancelFunc
+	err   func(error) error // what an error of the network means
+}
+
+// sendRange is send for the bytes [from, to].
+func (w *wire) sendRange(ctx context.Context, base string, q *question, from, to int64) (*answering, bool, error) {
+	ranged := *q
+	ranged.span = "bytes=" + number(from) + "-" + number(to)
+	return w.send(ctx, base, &ranged)
+}
+
+// send sends a question to one URL and waits for the header of the answer. sent
+// tells that the node may have got it. An error is typed. An answer must be ended.
+func (w *wire) send(ctx context.Context, base string, q *question) (a *answering, sent bool, err error) {
+	parent := ctx
+	ctx, stop := context.WithCancel(ctx)
+	watch := newWatch(w.wait, stop)
+	explain := func(err error) error {
+		switch {
+		case parent.Err() != nil:
+			return parent.Err()
+		case watch.late():
+			err = &AnswerError{Why: AnswerSlow}
+		case is[*CertificateError](err):
+			e, _ := errors.AsType[*CertificateError](err)
+			return e
+		case is[*tls.CertificateVerificationError](err):
+			e, _ := errors.AsType[*tls.CertificateVerificationError](err)
+			return &CertificateError{Err: e.Err}
+		}
+		if u, ok := errors.AsType[*url.Error](err); ok {
+			err = u.Err // the URL is no news, and is long
+		}
+		return &ledgerclient.UnreachableError{Service: q.service, Err: err}
+	}
+	var body io.Reader
+	if q.body != nil {
+		body = watch.reader(bytes.NewReader(q.body))
+	}
+	req, err := http.NewRequestWithContext(ctx, q.method, base+q.path, body)
+	if err != nil {
+		stop()
+		return nil, false, &ledgerclient.UnreachableError{Service: q.service, Err: err}
+	}
+	if req.URL.Scheme != "https" {
+		req = req.WithContext(context.WithValue(ctx, clear{}, true))
+	}
+	req.ContentLength = int64(len(q.body))
+	req.Header.Set(HeaderVersion, strconv.Itoa(Version))
+	req.Header.Set("User-Agent", "carekey")
+	if q.body != nil {
+		req.Header.Set("Content-Type", TypeBinary)
+	}
+	if q.header[0] != "" {
+		req.Header.Set(q.header[0], q.header[1])
+	}
+	if q.span != "" {
+		req.Header.Set("Range", q.span)
+	}
+	if q.token && w.token != "" {
+		req.Header.Set("Authorization", "Bearer "+w.token)
+	}
+	resp, err := w.http.Do(req)
+	if err != nil {
+		late := watch.end()
+		stop()
+		op, dial := errors.AsType[*net.OpError](err)
+		return nil, late || !dial || op.Op != "dial", explain(err)
+	}
+	a = &answering{Response: resp, q: q, watch: watch, stop: stop, err: explain}
+	if err := a.check(); err != nil {
+		a.end()
+		return nil, true, err
+	}
+	return a, true, nil
+}
+
+// check looks at the header of an answer. Whatever is not a success of this
+// protocol becomes an error.
+func (a *answering) check() error {
+	switch v := a.Header.Get(HeaderVersion); {
+	case a.StatusCode >= 300 && a.StatusCode < 400:
+		to := a.Header.Get("Location")
+		return a.err(&AnswerError{Why: AnswerRedirects, To: to[:min(len(to), 200)]})
+	case a.Header.Get("Content-Encoding") != "" && a.Header.Get("Content-Encoding") != "identity",
+		v != "" && v != strconv.Itoa(Version):
+		return a.foreign()
+	case a.StatusCode >= 200 && a.StatusCode < 300:
+		return nil
+	}
+	if a.Header.Get("Content-Type") != TypeProblem {
+		return a.foreign()
+	}
+	raw, err := a.all(MaxProblem)
+	if err != nil {
+		return err
+	}
+	p, err := ParseProblem(raw)
+	if err != nil || p.Status() != a.StatusCode {
+		return a.foreign()
+	}
+	return p.Err(a.q.service)
+}
+
+func (a *answering) foreign() error {
+	return a.err(&AnswerError{Why: AnswerForeign, Status: a.StatusCode})
+}
+
+// all reads the whole body, of at most limit bytes.
+func (a *answering) all(limit int64) ([]byte, error) {
+	large := &AnswerError{Why: AnswerTooLarge, Limit: limit}
+	if a.ContentLength > limit {
+		return nil, a.err(large)
+	}
+	body, err := io.ReadAll(io.LimitReader(a.watch.reader(a.Body), limit+1))
+	if err != nil {
+		return nil, a.err(err)
+	}
+	if int64(len(body)) > limit {
+		return nil, a.err(large)
+	}
+	return body, nil
+}
+
+// end gives the connection back, if nothing of the answer is left, or closes it.
+func (a *answering) end() {
+	a.watch.end()
+	a.Body.Close()
+	a.stop()
+}
+
+// watch ends an exchange that is too slow: what has come and gone so far allows it
+// the wait and the time for so many bytes at the slowest speed. Only time spent on
+// the network counts.
+type watch struct {
+	mu    sync.Mutex
+	wait  time.Duration
+	spent time.Duration // before since
+	since time.Time     // zero while nobody waits for the network
+	bytes int64
+	timer *time.Timer
+	over  bool
+}
+
+func newWatch(wait time.Duration, stop func()) *watch {
+	w := &watch{wait: wait, since: time.Now()}
+	w.timer = time.AfterFunc(wait, func() {
+		w.mu.Lock()
+		w.over = true
+		w.mu.Unlock()
+		stop()
+	})
+	return w
+}
+
+// add counts bytes and sets the timer anew.
+func (w *watch) add(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.bytes += int64(n)
+	w.set()
+}
+
+func (w *watch) set() {
+	if w.over || w.since.IsZero() {
+		return
+	}
+	allowed := w.wait + time.Duration(w.bytes)*time.Second/slowest
+	w.timer.Reset(max(0, allowed-w.spent-time.Since(w.since)))
+}
+
+// pause stops counting time, until resume.
+func (w *watch) pause() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.since.IsZero() {
+		w.spent += time.Since(w.since)
+		w.since = time.Time{}
+		w.timer.Stop()
+	}
+}
+
+func (w *watch) resume() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.since.IsZero() {
+		w.since = time.Now()
+		w.set()
+	}
+}
+
+func (w *watch) late() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.over
+}
+
+func (w *watch) end() (late bool) {
+	w.timer.Stop()
+	return w.late()
+}
+
+func (w *watch) reader(r io.Reader) io.Reader { return &watched{w, r} }
+
+type watched struct {
+	w *watch
+	r io.Reader
+}
+
+func (r *watched) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	r.w.add(n)
+	return n, err
+}
