@@ -40,6 +40,8 @@ func TestMain(m *testing.M) {
 		// Injected faults are counted per thread.
 		runtime.LockOSThread()
 		err = scenario(d)
+	case "node":
+		err = serveNode(d)
 	case "busy":
 		err = busy(d, os.Getenv(argVariable))
 	default:
