@@ -9,8 +9,8 @@
 // # What is on disk
 //
 // A wallet is one key and one address on any number of ledgers. A profile's folder
-// holds wallet.json (where the keyring item and the ledgers are), state (the name
-// and the contacts, which are the same everywhere) and, for each ledger, a folder
+// holds wallet.json (where the keyring item and the ledgers are), state (the book: the
+// name and the contacts, which are the same everywhere) and, for each ledger, a folder
 // ledgers/ID with the first 16 digits of its id: genesis (its public configuration,
 // so that the wallet opens when the ledger is out of reach), state (the last
 // verified head), cache (what the ledger holds of this wallet) and journal (changes
@@ -22,6 +22,15 @@
 //
 // Every write goes through one journal: see batch. A process may be killed at any
 // instant; the next one finishes what was begun or finds that nothing was.
+//
+// # What is lost with a machine
+//
+// Nothing that matters: see Restore. The key is 24 words; own threads are found on
+// the ledger by their self-tags; descriptions, terms and contents are in the store;
+// contacts and settings, the book, stand on the ledger as a hidden record (book.go
+// has its rules, and what it tells others). Save copies the sealed files for a
+// backup, so that contacts come back that were on no ledger yet, and an older ledger
+// is not taken for the newest.
 //
 // # Out of reach
 //

@@ -416,9 +416,13 @@ func (w *Wallet) FinishGrants(ctx context.Context) (finished []contract.ID, err 
 }
 
 // Stock names what of this wallet's the store does not have, and counts the open
-// consents without a share at a keeper; 0 where others watch the questions.
-func (w *Wallet) Stock(ctx context.Context) (lost []Lost, noShare int, err error) {
+// consents without a share at a keeper. asked is false if neither was asked: they are
+// out of reach, or others watch the questions and would see what is one person's.
+func (w *Wallet) Stock(ctx context.Context) (lost []Lost, noShare int, asked bool, err error) {
 	err = w.with(ctx, func() error {
+		if asked = w.away == nil && !w.client.Ledger.Properties().Remote; !asked {
+			return nil
+		}
 		if err := w.readAll(ctx, func(RestoreStep, uint64, uint64) {}); err != nil {
 			return err
 		}
@@ -427,9 +431,6 @@ func (w *Wallet) Stock(ctx context.Context) (lost []Lost, noShare int, err error
 			return err
 		}
 		lost = out.Lost
-		if w.away != nil || w.client.Ledger.Properties().Remote {
-			return nil
-		}
 		for _, t := range w.threads.list {
 			if s := w.statusOf(t); t.role != ownGrant || s != StatusActive && s != StatusUpcoming {
 				continue
@@ -444,7 +445,7 @@ func (w *Wallet) Stock(ctx context.Context) (lost []Lost, noShare int, err error
 		}
 		return nil
 	})
-	return lost, noShare, err
+	return lost, noShare, asked, err
 }
 
 // everyShareIsHeld tells whether all keepers hold their shares of a grant, or have

@@ -112,7 +112,7 @@ func storyOf(t *testing.T, w *wallet.Wallet) story {
 func TestRestore(t *testing.T) {
 	records, consents, contacts := 200, 500, 20
 	if testing.Short() {
-		records, consents = 40, 100
+		records, consents = 24, 60
 	}
 	ctx := context.Background()
 	tn := newTown(t)
@@ -341,10 +341,28 @@ func TestRestoreInterrupted(t *testing.T) {
 		t.Fatal("other words restored something")
 	}
 	request.Name = "Maria"
+	// Killed when the key was just stored: the next one stores no second one.
+	opt := tn.options("new")
+	opt.Keyring = &forgetful{tn.keys}
+	if _, _, err := wallet.Restore(ctx, opt, request); !errors.Is(err, errForgetful) {
+		t.Fatal(err)
+	}
 	w, got, err := wallet.Restore(ctx, tn.options("new"), request)
+	if len(tn.keys.items) != 2 {
+		t.Errorf("%d keys in the keyring", len(tn.keys.items))
+	}
 	if err != nil || got.Records != 6 || w.Name() != "Maria" {
 		t.Fatalf("%+v %v", got, err)
 	}
+}
+
+// forgetful stores a key and then fails.
+type forgetful struct{ *memoryKeyring }
+
+var errForgetful = errors.New("killed")
+
+func (k *forgetful) Set(ctx context.Context, id, secret string) error {
+	return errors.Join(errForgetful, k.memoryKeyring.Set(ctx, id, secret))
 }
 
 // What the store lost is named, and a consent that nobody can ever open is ended.

@@ -70,9 +70,12 @@ func (a *app) examineStore(ctx context.Context, e *exam) []finding {
 	if e.wallet == nil {
 		return nil
 	}
-	lost, shares, err := e.wallet.Stock(ctx)
+	lost, shares, asked, err := e.wallet.Stock(ctx)
 	if err != nil {
 		return []finding{failed("store", err)}
+	}
+	if !asked {
+		return []finding{good("store", "not asked: who runs it would see which payloads are one person's"), good("keepers", "not asked, for the same reason")}
 	}
 	store, keepers := good("store", "holds all that is yours"), good("keepers", "hold a share of every open consent")
 	if len(lost) > 0 {
