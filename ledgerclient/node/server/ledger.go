@@ -63,6 +63,7 @@ func (q *request) answer(contentType string, body []byte) error {
 	h := q.w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
+	q.answerBy(int64(len(body)))
 	q.w.WriteHeader(http.StatusOK)
 	if q.Method != http.MethodHead {
 		q.w.Write(body) // whoever hung up has nothing more to be told
@@ -71,6 +72,7 @@ func (q *request) answer(contentType string, body []byte) error {
 }
 
 func (q *request) done() error {
+	q.answerBy(0)
 	q.w.WriteHeader(http.StatusNoContent)
 	return nil
 }

@@ -143,7 +143,7 @@ func (s *Server) serve(q *request) (err error) {
 	rc := http.NewResponseController(q.w)
 	now := time.Now()
 	rc.SetReadDeadline(now.Add(baseTime)) // not every http.ResponseWriter can: a real server's can
-	rc.SetWriteDeadline(now.Add(baseTime))
+	rc.SetWriteDeadline(time.Time{})      // that of the answer before on this connection; see answerBy
 
 	address := clientOf('a', s.opt.ClientAddress(q.Request))
 	q.client = address
@@ -201,6 +201,12 @@ func (s *Server) serve(q *request) (err error) {
 	return route.do(q)
 }
 
+// answerBy gives an answer of n bytes the time that it may take: whoever reads
+// slower is cut off. What the node itself took does not count.
+func (q *request) answerBy(n int64) {
+	http.NewResponseController(q.w).SetWriteDeadline(time.Now().Add(baseTime + time.Duration(n/minSpeed)*time.Second))
+}
+
 // readBody reads a request's body into memory that is counted.
 func (s *Server) readBody(q *request, rc *http.ResponseController) (free func(), err error) {
 	free = func() {}
@@ -224,16 +230,12 @@ func (s *Server) readBody(q *request, rc *http.ResponseController) (free func(),
 	if _, err = io.ReadFull(q.Body, body); err != nil {
 		free()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			// There is no time left on this deadline to answer by.
-			rc.SetWriteDeadline(time.Now().Add(headerTime))
 			return nil, refuse(node.KindTooSlow)
 		}
 		return nil, errGone
 	}
 	q.body = body
 	rc.SetReadDeadline(time.Time{})
-	// What was slow to come may be answered for as long as anything else.
-	rc.SetWriteDeadline(time.Now().Add(baseTime))
 	return free, nil
 }
 
@@ -271,6 +273,7 @@ func (s *Server) fail(q *request, err error) (kind node.Kind, abort bool) {
 		h.Set("Retry-After", strconv.FormatInt(int64(p.RetryAfter/time.Second), 10))
 	}
 	body := p.Marshal()
+	q.answerBy(int64(len(body)))
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	q.w.WriteHeader(p.Status())
 	if q.Method != http.MethodHead {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -78,6 +79,27 @@ func TestSlowDrip(t *testing.T) {
 			}
 			if resp.StatusCode != http.StatusBadRequest {
 				t.Errorf("status %d", resp.StatusCode)
+			}
+		}},
+		{"a pause between requests", 61 * time.Second, func(t *testing.T, conn net.Conn, dripping *sync.WaitGroup) {
+			r := bufio.NewReader(conn)
+			for range 2 {
+				fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: node\r\nContent-Length: 32\r\nExpect: 100-continue\r\n\r\n", node.PathState)
+				if line, err := r.ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
+					t.Fatalf("%q, %v", line, err)
+				}
+				if _, err := r.ReadString('\n'); err != nil {
+					t.Fatal(err)
+				}
+				conn.Write(make([]byte, 32))
+				resp, err := http.ReadResponse(r, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK || len(body) != 34 {
+					t.Errorf("%d, %d bytes, %v", resp.StatusCode, len(body), err)
+				}
+				time.Sleep(baseTime + time.Millisecond) // on the bubble's clock
 			}
 		}},
 		{"nothing more", 125 * time.Second, func(t *testing.T, conn net.Conn, dripping *sync.WaitGroup) {

@@ -54,8 +54,7 @@ func (s *Server) blob(q *request) error {
 		return err
 	}
 	defer b.Close()
-	// Whoever reads slower than that is cut off.
-	http.NewResponseController(q.w).SetWriteDeadline(time.Now().Add(baseTime + time.Duration(b.Size()/minSpeed)*time.Second))
+	q.answerBy(b.Size())
 	q.w.Header().Set("Content-Type", node.TypeBinary)
 	http.ServeContent(q.w, q.Request, "", time.Time{}, io.NewSectionReader(b, 0, b.Size()))
 	return nil

@@ -235,6 +235,7 @@ func (s *Server) beginUpload(q *request) error {
 		return err
 	}
 	q.w.Header().Set("Content-Type", node.TypeBinary)
+	q.answerBy(int64(len(id)))
 	q.w.WriteHeader(http.StatusCreated)
 	q.w.Write(id[:])
 	return nil
