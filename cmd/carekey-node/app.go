@@ -13,6 +13,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/carekey/carekey/ledgerclient/program"
 )
@@ -108,6 +109,15 @@ func (a *app) verify(ctx context.Context, dir string, c *config) (root string, e
 // openOrder starts the program that keeps an order.
 func (a *app) openOrder(ctx context.Context, url string) (order.Backend, error) {
 	return program.Start(ctx, url, program.Options{Stderr: a.err})
+}
+
+// dial reaches the ledger that a node serves.
+func (a *app) dial(ctx context.Context, i node.Invitation) (ledgerclient.Ledger, error) {
+	n, err := node.Dial(ctx, i, node.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return n.Services().Ledger, nil
 }
 
 // claim makes this process the only one that serves a folder, until it ends.

@@ -6,8 +6,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"strings"
 
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/ledgertest"
+	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/spf13/cobra"
 )
@@ -23,27 +26,23 @@ func newConform(a *app) *cobra.Command {
 	entries := 1000
 	only := ""
 	c := &cobra.Command{
-		Use:   "conform URL",
-		Short: "Check that a backend keeps every rule",
+		Use:   "conform (URL | INVITATION)",
+		Short: "Check that a backend, or a node, keeps every rule",
 		Long: `Runs the suite that every backend must pass against the program for a URL: for
 foo:anything that is carekey-ledger-foo in PATH. What it must do is written in
-ledgerclient/order/PROTOCOL.md.
+ledgerclient/order/PROTOCOL.md. With the invitation to a node the ledger that it
+serves is checked: its answers, its log and its proofs.
 
-The suite orders some 3,000 test entries, which stay: take a backend that is there
-for tests.`,
+The suite submits some 3,000 test entries, which stay: take a backend, or a node, that
+is there for tests.`,
 		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !a.flags.yes {
-				return usage("the suite writes some 3,000 test entries that stay for ever", "if that is what you want, add --yes")
+				return usage("the suite submits some 3,000 test entries that stay for ever", "if that is what you want, add --yes")
 			}
 			if entries < 1 {
 				return usage("the seeded run needs at least one entry", "")
 			}
-			b, err := a.openOrder(cmd.Context(), args[0])
-			if err != nil {
-				return err // nothing to find fault with
-			}
-			b.Close()
 			dir, err := os.MkdirTemp("", "carekey-conform-")
 			if err != nil {
 				return err
@@ -51,9 +50,9 @@ for tests.`,
 			defer os.RemoveAll(dir)
 			var seed [8]byte
 			rand.Read(seed[:])
-			h := ledgertest.Harness{
-				Order: func(ctx context.Context) (order.Backend, error) { return a.openOrder(ctx, args[0]) },
-				Dir:   dir, Seed: binary.BigEndian.Uint64(seed[:]) >> 24, Entries: entries, Only: only,
+			h := ledgertest.Harness{Dir: dir, Seed: binary.BigEndian.Uint64(seed[:]) >> 24, Entries: entries, Only: only}
+			if err := a.reach(cmd.Context(), args[0], &h); err != nil {
+				return err // nothing to find fault with
 			}
 			return a.conform(cmd.Context(), h)
 		},
@@ -61,6 +60,29 @@ for tests.`,
 	c.Flags().IntVar(&entries, "entries", entries, "`NUMBER` of entries in the seeded run")
 	c.Flags().StringVar(&only, "case", "", "`NAME` of the one case to run")
 	return c
+}
+
+// reach looks once whether the backend or the node is there, and sets how the suite
+// opens it.
+func (a *app) reach(ctx context.Context, named string, h *ledgertest.Harness) error {
+	if strings.HasPrefix(named, "https:") || strings.HasPrefix(named, "http:") {
+		return usage("a node is named by its invitation, which says what ledger it must serve", "carekey-node invite DIR")
+	}
+	if !node.IsInvitation(named) {
+		h.Order = func(ctx context.Context) (order.Backend, error) { return a.openOrder(ctx, named) }
+		b, err := h.Order(ctx)
+		if err == nil {
+			b.Close()
+		}
+		return err
+	}
+	i, err := node.ParseInvitation(named)
+	if err != nil {
+		return err
+	}
+	h.Ledger = func(ctx context.Context) (ledgerclient.Ledger, error) { return a.dial(ctx, i) }
+	_, err = h.Ledger(ctx)
+	return err
 }
 
 func (a *app) conform(ctx context.Context, h ledgertest.Harness) error {

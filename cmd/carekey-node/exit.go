@@ -15,6 +15,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/node/server"
 	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/carekey/carekey/ledgerclient/program"
@@ -126,6 +127,21 @@ func explainCommand(err error) (failure, bool) {
 	if e, ok := errors.AsType[*server.ClockOffError](err); ok {
 		return failure{"clock-off", fmt.Sprintf("this computer's clock is off by %s against %s", e.By.Round(time.Second), against(e.Against)),
 			"set the clock, and let it be kept by NTP. An entry at a wrong hour cannot be taken back", exitRefused}, true
+	}
+	if e, ok := errors.AsType[*node.InvitationError](err); ok {
+		return failure{"bad-invitation", "that is not a whole invitation: " + string(e.Kind), "copy all of it", exitUsage}, true
+	}
+	if e, ok := errors.AsType[*node.RefusedError](err); ok {
+		return failure{"node-" + string(e.Kind), "the node refuses: " + e.Error(), "", exitRefused}, true
+	}
+	if e, ok := errors.AsType[*ledgerclient.ForeignLedgerError](err); ok {
+		return failure{"foreign-ledger", fmt.Sprintf("the node serves ledger %s, not %s as the invitation says", e.Got, e.Want), "", exitTampered}, true
+	}
+	if e, ok := errors.AsType[*node.CertificateError](err); ok {
+		return failure{"node-certificate", "who answers there is not the node of the invitation: " + e.Error(), "", exitTampered}, true
+	}
+	if e, ok := errors.AsType[*node.AnswerError](err); ok {
+		return failure{"node-answer", "what answers there is no node: " + e.Error(), "", exitTampered}, true
 	}
 	if e, ok := errors.AsType[*conformError](err); ok {
 		return failure{"does-not-conform", fmt.Sprintf("%d of %d rules do not hold", e.failed, e.all), "", exitTampered}, true

@@ -16,9 +16,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/node/server"
 	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/carekey/carekey/ledgerclient/program"
@@ -40,6 +42,11 @@ var explained = []struct {
 	{&tlsError{io.EOF}, "bad-certificate", 2},
 	{&servedError{"d"}, "served", 3},
 	{&listenError{":1", syscall.EADDRINUSE}, "cannot-listen", 1},
+	{&node.InvitationError{Kind: crypto.FaultChecksum}, "bad-invitation", 2},
+	{&node.RefusedError{Kind: node.KindToken}, "node-token", 3},
+	{&node.CertificateError{}, "node-certificate", 6},
+	{&node.AnswerError{Why: node.AnswerTooLarge}, "node-answer", 6},
+	{&ledgerclient.ForeignLedgerError{}, "foreign-ledger", 6},
 	{&conformError{1, 2}, "does-not-conform", 6},
 	{&orderError{}, "no-order", 2},
 	{&orderError{own: true}, "own-order", 3},
@@ -93,7 +100,7 @@ func TestEveryErrorTypeIsExplained(t *testing.T) {
 	for _, c := range explained {
 		known[strings.TrimPrefix(reflect.TypeOf(c.err).String(), "*")] = true
 	}
-	for _, dir := range []string{"cmd/carekey-node", "ledgerclient/order", "ledgerclient/program", "ledgerclient/embedded", "ledgerclient/node/server"} {
+	for _, dir := range []string{"cmd/carekey-node", "ledgerclient/order", "ledgerclient/program", "ledgerclient/embedded", "ledgerclient/node", "ledgerclient/node/server"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(dir), "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no files, %v", dir, err)

@@ -21,7 +21,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// The scripts in testdata/node run the real program. Only the test's own main knows
+// The scripts in testdata/operator run the real program. Only the test's own main knows
 // a clock that can be set.
 const testClock = "CAREKEY_TEST_CLOCK"
 
@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir:                filepath.Join("..", "..", "testdata", "node"),
+		Dir:                filepath.Join("..", "..", "testdata", "operator"),
 		RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
 			example, err := filepath.Abs(filepath.Join("..", "..", "ledgerclient", "ledgertest", "testdata"))
