@@ -84,9 +84,10 @@ const (
 
 // Tags of the wallet.
 const (
-	TagTerms   Tag = "carekey/v1/terms"   // signed by S: the terms of a grant
-	TagBook    Tag = "carekey/v1/book"    // what of the book stands on a ledger, compared on this machine only
-	TagProfile Tag = "carekey/v1/profile" // name of a profile on this machine
+	TagTerms     Tag = "carekey/v1/terms"      // signed by S: the terms of a grant
+	TagBook      Tag = "carekey/v1/book"       // what of the book stands on a ledger, compared on this machine only
+	TagProfile   Tag = "carekey/v1/profile"    // name of a profile on this machine
+	TagPlanScope Tag = "carekey/v1/plan-scope" // what a batch plan was made on
 
 	TagAgeIdentity Tag = "carekey/v1/age-identity" // name of a wallet in an identity for age
 	TagFHIRPatient Tag = "carekey/v1/fhir-patient" // id of a person in an export

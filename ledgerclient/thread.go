@@ -28,24 +28,30 @@ type Thread struct {
 // *TamperedError naming the entry. from is the state after the first done
 // follow-ups, which were judged before; done = -1 judges the opening entry too.
 func (c *Client) Judge(t Thread, from contract.State, done int) (contract.State, error) {
+	return c.JudgeOwn(t, from, done, nil)
+}
+
+// JudgeOwn is Judge for whom entries come back that it signed itself, a moment ago
+// and byte for byte: their signatures are not checked again.
+func (c *Client) JudgeOwn(t Thread, from contract.State, done int, own map[contract.Entry]bool) (contract.State, error) {
 	state := from
 	if done < 0 {
 		var err error
-		if state, err = c.judge(contract.State{}, t.Opening); err != nil {
+		if state, err = c.judge(contract.State{}, t.Opening, own); err != nil {
 			return contract.State{}, err
 		}
 		done = 0
 	}
 	for _, f := range t.FollowUps[done:] {
 		var err error
-		if state, err = c.judge(state, f); err != nil {
+		if state, err = c.judge(state, f, own); err != nil {
 			return contract.State{}, err
 		}
 	}
 	return state, nil
 }
 
-func (c *Client) judge(s contract.State, p Placed) (contract.State, error) {
+func (c *Client) judge(s contract.State, p Placed, own map[contract.Entry]bool) (contract.State, error) {
 	fail := func(err error) (contract.State, error) {
 		return contract.State{}, &TamperedError{What: fmt.Sprintf("entry %d", p.Index), Err: err}
 	}
@@ -53,8 +59,10 @@ func (c *Client) judge(s contract.State, p Placed) (contract.State, error) {
 	if err := contract.CheckShape(&e); err != nil {
 		return fail(err)
 	}
-	if err := contract.CheckSignature(c.id, &e); err != nil {
-		return fail(err)
+	if !own[e] {
+		if err := contract.CheckSignature(c.id, &e); err != nil {
+			return fail(err)
+		}
 	}
 	next, err := contract.Apply(c.Params(), s, &e, e.ID(c.id), p.Index, p.Hour)
 	if err != nil {

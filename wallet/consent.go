@@ -416,15 +416,12 @@ func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, e
 				already[id] = true
 				continue
 			}
-			seed, _ := w.seed(grant) // it is one's own
-			key := seed.Key()
-			e := contract.Entry{Version: contract.Version, Kind: contract.KindRevoke, Author: key.Public(), Subject: id,
-				SelfTag: w.tagger.Tag(crypto.NewNonce()), NotAfter: ^contract.Hour(0), Commitment: randomCommitment()}
-			if err := e.Sign(w.client.ID(), key); err != nil {
+			c, err := w.prepareRevocation(grant, id)
+			if err != nil {
 				return err
 			}
 			at[id] = len(changes)
-			changes = append(changes, w.newChange(Revoking, e, nil))
+			changes = append(changes, c)
 		}
 		waits := w.carryOut(ctx, changes)
 		if waits != nil && !isPending(waits) {
@@ -473,6 +470,18 @@ func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, e
 		return waits
 	})
 	return out, err
+}
+
+// prepareRevocation signs the end of a consent of one's own.
+func (w *Wallet) prepareRevocation(grant *contract.Entry, id contract.ID) (change, error) {
+	seed, _ := w.seed(grant) // it is one's own
+	key := seed.Key()
+	e := contract.Entry{Version: contract.Version, Kind: contract.KindRevoke, Author: key.Public(), Subject: id,
+		SelfTag: w.tagger.Tag(crypto.NewNonce()), NotAfter: ^contract.Hour(0), Commitment: randomCommitment()}
+	if err := e.Sign(w.client.ID(), key); err != nil {
+		return change{}, err
+	}
+	return w.newChange(Revoking, e, nil), nil
 }
 
 func (w *Wallet) acknowledged(acks []ledgerclient.Acknowledgement) []Acknowledged {

@@ -12,12 +12,12 @@ import (
 // PrepareGrants builds and signs grants as GrantAll does and drops them.
 func (w *Wallet) PrepareGrants(ctx context.Context, plans []*GrantPlan) error {
 	return w.with(ctx, func() error {
-		keys, err := w.fileKeys(ctx, plans)
+		ground, err := w.grantGround(ctx, plans)
 		if err != nil {
 			return err
 		}
 		errs := make([]error, len(plans))
-		parallel(len(plans), func(i int) { _, errs[i] = w.prepareGrant(plans[i], keys) })
+		parallel(len(plans), func(i int) { _, errs[i] = w.prepareGrant(plans[i], ground) })
 		return errors.Join(errs...)
 	})
 }
@@ -34,11 +34,11 @@ type Twist struct {
 // GrantTwisted enters a plan's grant with a twist.
 func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (id contract.ID, err error) {
 	err = w.with(ctx, func() error {
-		keys, err := w.fileKeys(ctx, []*GrantPlan{p})
+		ground, err := w.grantGround(ctx, []*GrantPlan{p})
 		if err != nil {
 			return err
 		}
-		ch, err := w.prepareGrant(p, keys)
+		ch, err := w.prepareGrant(p, ground)
 		if err != nil {
 			return err
 		}
@@ -95,4 +95,11 @@ func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (i
 		return errors.Join(w.carryOut(ctx, changes), changes[0].err)
 	})
 	return id, err
+}
+
+// SetBatchChunk makes jobs of chunks of n items, and returns what undoes it.
+func SetBatchChunk(n int) (undo func()) {
+	was := jobChunk
+	jobChunk = n
+	return func() { jobChunk = was }
 }

@@ -136,7 +136,7 @@ func (s *scan) flush() error {
 func (s *scan) judge() error {
 	parallel(len(s.order), func(i int) {
 		f := s.order[i]
-		_, f.err = s.w.client.Judge(f.thread, f.state, f.done)
+		_, f.err = s.w.client.JudgeOwn(f.thread, f.state, f.done, s.w.signed)
 	})
 	for _, f := range s.order {
 		if f.err != nil {
@@ -150,6 +150,12 @@ func (s *scan) judge() error {
 func (w *Wallet) roleOf(e *contract.Entry) (role, error) {
 	if e.Subject != (contract.ID{}) || (e.Kind != contract.KindRecord && e.Kind != contract.KindGrant) {
 		return 0, nil
+	}
+	if w.signed[*e] {
+		if e.Kind == contract.KindRecord {
+			return ownRecord, nil
+		}
+		return ownGrant, nil
 	}
 	if nonce, ok := w.tagger.Open(e.SelfTag); ok {
 		// A tag can be copied by anybody; the author key cannot be guessed.

@@ -175,7 +175,7 @@ func (w *Wallet) Grant(ctx context.Context, p *GrantPlan) (Consent, crypto.Share
 func (w *Wallet) GrantAll(ctx context.Context, plans []*GrantPlan) ([]Given, error) {
 	out := make([]Given, len(plans))
 	err := w.with(ctx, func() error {
-		keys, err := w.fileKeys(ctx, plans)
+		ground, err := w.grantGround(ctx, plans)
 		if err != nil {
 			return err
 		}
@@ -183,7 +183,7 @@ func (w *Wallet) GrantAll(ctx context.Context, plans []*GrantPlan) ([]Given, err
 		errs := make([]error, len(plans))
 		parallel(len(plans), func(i int) {
 			if errs[i] = ctx.Err(); errs[i] == nil {
-				changes[i], errs[i] = w.prepareGrant(plans[i], keys)
+				changes[i], errs[i] = w.prepareGrant(plans[i], ground)
 			}
 		})
 		for _, err := range errs {
@@ -218,36 +218,47 @@ type versionOf struct {
 	version int
 }
 
-// fileKeys returns the file keys of all record versions in the plans: those that
+// grantGround is all that grants are built from, so that they can be built while
+// the wallet does something else.
+type grantGround struct {
+	checkpoint string // the newest signed head
+	keys       map[versionOf]fileKey
+	said       map[versionOf]*metadata
+}
+
+// grantGround gathers the file keys of all record versions in the plans: those that
 // the cache does not know are read from the store, each once.
-func (w *Wallet) fileKeys(ctx context.Context, plans []*GrantPlan) (map[versionOf]fileKey, error) {
-	keys := map[versionOf]fileKey{}
+func (w *Wallet) grantGround(ctx context.Context, plans []*GrantPlan) (*grantGround, error) {
+	g := &grantGround{checkpoint: string(w.head.Note), keys: map[versionOf]fileKey{}, said: map[versionOf]*metadata{}}
 	for _, p := range plans {
 		for _, r := range p.Records {
-			v := versionOf{r.ID, r.Version}
-			if _, ok := keys[v]; ok {
-				continue
-			}
-			m, err := w.grantable(r)
-			if err != nil {
-				return nil, err
-			}
-			t := w.threads.byID[r.ID]
-			if k := t.keys[r.Version-1]; k != nil {
-				keys[v] = *k
-				continue
-			}
-			k, err := w.recordFileKey(ctx, r.ID, m)
-			if err != nil {
-				return nil, err
-			}
-			keys[v] = k
-			if err := w.note(frame{Key: &keyFrame{Record: r.ID, Version: r.Version, Key: k}}); err != nil {
+			if err := w.addGround(ctx, g, r); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return keys, nil
+	return g, nil
+}
+
+func (w *Wallet) addGround(ctx context.Context, g *grantGround, r Record) error {
+	v := versionOf{r.ID, r.Version}
+	if _, ok := g.keys[v]; ok {
+		return nil
+	}
+	m, err := w.grantable(r)
+	if err != nil {
+		return err
+	}
+	if k := w.threads.byID[r.ID].keys[r.Version-1]; k != nil {
+		g.keys[v], g.said[v] = *k, m
+		return nil
+	}
+	k, err := w.recordFileKey(ctx, r.ID, m)
+	if err != nil {
+		return err
+	}
+	g.keys[v], g.said[v] = k, m
+	return w.note(frame{Key: &keyFrame{Record: r.ID, Version: r.Version, Key: k}})
 }
 
 // grantable returns the description of a planned record version, unless the record
@@ -268,8 +279,8 @@ func (w *Wallet) grantable(r Record) (*metadata, error) {
 
 // prepareGrant builds and signs everything of a grant. All that the patient must
 // be able to make again comes from the thread's seed.
-func (w *Wallet) prepareGrant(p *GrantPlan, keys map[versionOf]fileKey) (change, error) {
-	if len(w.head.Note) == 0 { // terms carry a head, and this wallet has never seen one
+func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (change, error) {
+	if g.checkpoint == "" { // terms carry a head, and this wallet has never seen one
 		return change{}, w.needLedger()
 	}
 	ledger := w.client.ID()
@@ -285,13 +296,11 @@ func (w *Wallet) prepareGrant(p *GrantPlan, keys map[versionOf]fileKey) (change,
 
 	env := envelope{V: payloadVersion, Ledger: ledger, Author: author}
 	tr := terms{V: payloadVersion, Ledger: ledger, Author: author, Recipient: offsets.Sig, From: w.Address(), To: p.To.Address,
-		NotBefore: p.NotBefore, NotAfter: p.NotAfter, Purpose: p.Purpose, Checkpoint: string(w.head.Note)}
+		NotBefore: p.NotBefore, NotAfter: p.NotAfter, Purpose: p.Purpose, Checkpoint: g.checkpoint}
 	for _, r := range p.Records {
-		m, err := w.grantable(r)
-		if err != nil {
-			return change{}, err
-		}
-		env.Records = append(env.Records, envelopeRecord{Record: r.ID, Version: m.Version, FileKey: keys[versionOf{r.ID, r.Version}], Content: m.Content,
+		v := versionOf{r.ID, r.Version}
+		m := g.said[v]
+		env.Records = append(env.Records, envelopeRecord{Record: r.ID, Version: m.Version, FileKey: g.keys[v], Content: m.Content,
 			ContentSize: m.ContentSize, AgeSize: m.AgeSize, Head: m.Head, File: m.File, Size: m.Size, SHA256: m.SHA256})
 		tr.Records = append(tr.Records, termsRecord{Record: r.ID, Version: m.Version, Title: m.Title, Category: m.Category, Date: m.Date})
 	}
@@ -436,6 +445,7 @@ func (w *Wallet) ownTerms(ctx context.Context, t *thread) (*terms, error) {
 	if err != nil {
 		return nil, err
 	}
+	tr = tr.lean()
 	return tr, w.note(frame{Terms: &termsFrame{Grant: t.id, Said: tr}})
 }
 

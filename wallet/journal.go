@@ -36,6 +36,7 @@ type batch struct {
 	V       int      `json:"v"`
 	Changes []change `json:"changes"`
 	Told    bool     `json:"told,omitempty"` // every keeper has answered to the revocations
+	Job     *jobPart `json:"job,omitempty"`  // what of a job it is
 
 	name    string // of the file
 	ordered bool   // its entries are in the log, as far as they were not refused
@@ -95,6 +96,11 @@ func (w *Wallet) carryOut(ctx context.Context, changes []change) error {
 	if len(changes) == 0 {
 		return nil
 	}
+	return w.carryOutBatch(ctx, &batch{V: batchVersion, Changes: changes})
+}
+
+// carryOutBatch is carryOut for a batch that may be part of a job.
+func (w *Wallet) carryOutBatch(ctx context.Context, b *batch) error {
 	if w.blocked != nil && unreachable(w.blocked) == nil {
 		return w.blocked
 	}
@@ -102,9 +108,14 @@ func (w *Wallet) carryOut(ctx context.Context, changes []change) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	b := &batch{V: batchVersion, Changes: changes, name: w.batchName()}
+	b.name = w.batchName()
 	if err := w.writeSealed(w.journalFile(b.name), b); err != nil {
 		return err
+	}
+	w.signed = make(map[contract.Entry]bool, len(b.Changes))
+	defer func() { w.signed = nil }()
+	for i := range b.Changes {
+		w.signed[b.Changes[i].entry] = true
 	}
 	// From here on an interruption would only leave to the next run what takes
 	// a moment now.
@@ -251,6 +262,11 @@ func (w *Wallet) run(ctx context.Context, b *batch) error {
 	}
 	if err := w.save(); err != nil {
 		return err
+	}
+	if b.Job != nil {
+		if err := w.endPart(b); err != nil {
+			return err
+		}
 	}
 	return w.forget(b)
 }
@@ -437,7 +453,7 @@ func (w *Wallet) settle(ctx context.Context, b *batch) error {
 			}
 		case Granting:
 			if t.terms == nil {
-				if err := w.note(frame{Terms: &termsFrame{Grant: t.id, Said: c.Terms}}); err != nil {
+				if err := w.note(frame{Terms: &termsFrame{Grant: t.id, Said: c.Terms.lean()}}); err != nil {
 					return err
 				}
 			}
@@ -509,6 +525,9 @@ func (w *Wallet) finishJournal(ctx context.Context) {
 		if err != nil {
 			w.keepWaiting(b, err)
 			continue
+		}
+		if b.Job != nil {
+			continue // the job tells
 		}
 		for i := range b.Changes {
 			w.finished = append(w.finished, Finished{Action: b.Changes[i].Action, ID: b.Changes[i].id, Err: b.Changes[i].err})

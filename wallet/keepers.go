@@ -17,25 +17,36 @@ func (w *Wallet) deposit(ctx context.Context, grants []*change) error {
 		return nil
 	}
 	perKeeper := make([][]ledgerclient.Deposit, len(w.client.Keepers))
-	for _, c := range grants {
+	for i := range perKeeper {
+		perKeeper[i] = make([]ledgerclient.Deposit, len(grants))
+	}
+	errs := make([]error, len(grants))
+	parallel(len(grants), func(j int) {
+		c := grants[j]
 		seed, ok := w.seed(&c.entry)
 		if !ok {
-			return &DamagedError{File: journalDir}
+			errs[j] = &DamagedError{File: journalDir}
+			return
 		}
 		pkg, err := contract.ParseGrantPackage(c.Package)
 		if err != nil {
-			return &DamagedError{File: journalDir, Err: err}
+			errs[j] = &DamagedError{File: journalDir, Err: err}
+			return
 		}
 		shares, err := seed.Shares(int(pkg.K), int(pkg.N))
 		if err != nil {
-			return err
+			errs[j] = err
+			return
 		}
 		key := seed.Key()
-		for i := range w.client.Keepers {
-			d := ledgerclient.Deposit{Ledger: w.client.ID(), Grant: c.id, Keeper: w.client.Keepers[i].Key(), Share: shares[i], Package: c.Package}
+		for i := range perKeeper {
+			d := &perKeeper[i][j]
+			*d = ledgerclient.Deposit{Ledger: w.client.ID(), Grant: c.id, Keeper: w.client.Keepers[i].Key(), Share: shares[i], Package: c.Package}
 			d.Sign(key)
-			perKeeper[i] = append(perKeeper[i], d)
 		}
+	})
+	if err := first(errs); err != nil {
+		return err
 	}
 	for i, k := range w.client.Keepers {
 		receipts, err := k.Deposit(ctx, perKeeper[i])
@@ -49,16 +60,30 @@ func (w *Wallet) deposit(ctx context.Context, grants []*change) error {
 		if len(receipts) != len(grants) {
 			return &ledgerclient.TamperedError{What: fmt.Sprintf("receipts of keeper %d", i+1)}
 		}
-		for j := range receipts {
-			if ended(refused[j]) {
-				continue // revoked meanwhile, or its window is over: it needs no share any more
+		errs := make([]error, len(grants))
+		parallel(len(grants), func(j int) {
+			switch {
+			case ended(refused[j]): // revoked meanwhile, or its window is over: it needs no share any more
+			case refused[j] != nil:
+				errs[j] = refused[j]
+			default:
+				if err := receipts[j].Verify(&perKeeper[i][j], grants[j].entry.Author); err != nil {
+					errs[j] = &ledgerclient.TamperedError{What: fmt.Sprintf("receipt of keeper %d", i+1), Err: err}
+				}
 			}
-			if refused[j] != nil {
-				return refused[j]
-			}
-			if err := receipts[j].Verify(&perKeeper[i][j], grants[j].entry.Author); err != nil {
-				return &ledgerclient.TamperedError{What: fmt.Sprintf("receipt of keeper %d", i+1), Err: err}
-			}
+		})
+		if err := first(errs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// first returns the first error that is one.
+func first(errs []error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
 		}
 	}
 	return nil

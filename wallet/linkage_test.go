@@ -121,7 +121,7 @@ func newLinkWorld(t *testing.T, seed uint64, patients int) *linkWorld {
 			versions: []*metadata{{V: payloadVersion, Version: 1, Title: fmt.Sprint("record of ", p), Category: Other}}})
 		var key fileKey
 		rand.Read(key[:])
-		keys := map[versionOf]fileKey{{rec.ID, 1}: key}
+		ground := &grantGround{checkpoint: string(head.Note), keys: map[versionOf]fileKey{{rec.ID, 1}: key}, said: map[versionOf]*metadata{{rec.ID, 1}: w.threads.byID[rec.ID].versions[0]}}
 		mine := rng.Perm(linkClinicians)[:4]
 		give := func(hour contract.Hour, clinic int) {
 			end, err := EndAfter("30d", HourTime(hour))
@@ -129,7 +129,7 @@ func newLinkWorld(t *testing.T, seed uint64, patients int) *linkWorld {
 				t.Fatal(err)
 			}
 			plan := &GrantPlan{To: Contact{Name: "c", Address: clinics[clinic].Address()}, Records: []Record{rec}, Purpose: Treatment, NotAfter: end}
-			ch, err := w.prepareGrant(plan, keys)
+			ch, err := w.prepareGrant(plan, ground)
 			if err != nil {
 				t.Fatal(err)
 			}

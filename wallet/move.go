@@ -367,7 +367,7 @@ func (m *move) grants(ctx context.Context) error {
 				return err
 			}
 			part := plans[at:min(at+moveTogether, len(plans))]
-			keys, err := w.fileKeys(ctx, part)
+			ground, err := w.grantGround(ctx, part)
 			if err != nil {
 				return err
 			}
@@ -375,7 +375,7 @@ func (m *move) grants(ctx context.Context) error {
 			errs := make([]error, len(part))
 			parallel(len(part), func(i int) {
 				if errs[i] = ctx.Err(); errs[i] == nil {
-					changes[i], errs[i] = w.prepareGrant(part[i], keys)
+					changes[i], errs[i] = w.prepareGrant(part[i], ground)
 				}
 			})
 			if err := errors.Join(errs...); err != nil {

@@ -42,6 +42,8 @@ func TestMain(m *testing.M) {
 		err = scenario(d)
 	case "node":
 		err = serveNode(d)
+	case "batch":
+		err = workBatch(d)
 	case "busy":
 		err = busy(d, os.Getenv(argVariable))
 	default:

@@ -46,7 +46,8 @@ type Wallet struct {
 	tagger   *crypto.Tagger
 
 	book      book
-	bookDirty bool // book must be written before the lock is given up
+	bookRead  []byte // the sealed book that book was read from
+	bookDirty bool   // book must be written before the lock is given up
 	state     state
 	dirty     bool // the same for state
 	held      bool // the lock is held; methods that call others take it once
@@ -59,7 +60,8 @@ type Wallet struct {
 	blocked   error    // why nothing new can be begun at once; nil if it can
 	stuck     error    // why something is left in the journal
 	finished  []Finished
-	watch     func(done uint64) // told how many entries were read, while the ledger is followed; nil is nobody
+	signed    map[contract.Entry]bool // by this process, in the batch that is being carried out
+	watch     func(done uint64)       // told how many entries were read, while the ledger is followed; nil is nobody
 }
 
 // Finished tells of a change that an earlier run had begun and this one ended.

@@ -60,6 +60,21 @@ type failure struct {
 	Exit    int    `json:"exit"`
 }
 
+// fileFailure is the failure of a file with all that is wrong with it.
+type fileFailure struct {
+	failure
+	Problems []problemJSON `json:"problems"` // the first hundred
+}
+
+type problemJSON struct {
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+	Field  string `json:"field,omitempty"`
+	Value  string `json:"value,omitempty"`
+	Why    string `json:"why"`
+}
+
 // report prints err and returns the exit code.
 func (a *app) report(err error, args []string) int {
 	if err == nil {
@@ -69,6 +84,13 @@ func (a *app) report(err error, args []string) int {
 	if a.flags.json || slices.Contains(args, "--json") { // also when the command line itself was wrong
 		enc := json.NewEncoder(a.err)
 		enc.SetEscapeHTML(false)
+		if e, ok := errors.AsType[*wallet.LinesError](err); ok {
+			problems := list(e.Problems, func(p wallet.Problem) problemJSON {
+				return problemJSON{e.File, p.Line, p.Column, p.Field, p.Value, p.Why}
+			})
+			enc.Encode(map[string]fileFailure{"error": {f, problems}})
+			return f.Exit
+		}
 		enc.Encode(map[string]failure{"error": f})
 		return f.Exit
 	}
@@ -142,6 +164,18 @@ func is[E error](err error) bool {
 
 // explain turns an error into words. The outermost known type decides.
 func explain(err error) failure {
+	if s, ok := errors.AsType[*batchStoppedError](err); ok {
+		f := explain(s.err)
+		if k, kept := errors.AsType[*keptError](err); kept && !errors.Is(s.err, k) {
+			f = explain(&keptError{s.err})
+		}
+		if f.Exit == exitInterrupted {
+			f.Message = "stopped"
+		}
+		f.Message = fmt.Sprintf("%s; %s of %s are done", f.Message, thousands(s.done), many(s.items, "item", "items"))
+		f.Hint = strings.TrimSpace(f.Hint + "\ngo on where it stopped: carekey batch resume")
+		return f
+	}
 	if k, ok := errors.AsType[*keptError](err); ok {
 		f := explain(k.error)
 		if f.Exit == exitInterrupted {
@@ -253,6 +287,18 @@ func explainWallet(err error) (failure, bool) {
 			m = e.Field + ": " + e.Why
 		}
 		return failure{"bad-" + e.Field, m, hintFor(e.Field), exitUsage}, true
+	}
+	if e, ok := errors.AsType[*wallet.LinesError](err); ok {
+		return explainLines(e), true
+	}
+	if is[*wallet.StalePlanError](err) {
+		return failure{"plan-stale", "a consent, a contact or a record that this plan was made on has changed since: nothing was signed", "make the plan anew: carekey batch plan FILE", exitRefused}, true
+	}
+	if is[*wallet.ForeignPlanError](err) {
+		return failure{"plan-foreign", "this plan was made by another wallet, or was changed since", "make it anew with this wallet: carekey batch plan FILE", exitRefused}, true
+	}
+	if e, ok := errors.AsType[*wallet.BatchUnfinishedError](err); ok {
+		return failure{"batch-unfinished", fmt.Sprintf("another batch was begun and has %s left", plural(e.Items-e.Done, "item", "items")), "finish it: carekey batch resume\nor forget what is left of it: carekey batch drop", exitRefused}, true
 	}
 	if e, ok := errors.AsType[*wallet.EmptyError](err); ok {
 		return failure{"nothing-selected", "what you chose holds no " + e.What, listOf(e.What), exitNotFound}, true
@@ -751,4 +797,27 @@ func hintFor(field string) string {
 		return "the list: carekey grant --help"
 	}
 	return ""
+}
+
+// explainLines lists what is wrong with a file, a line for each.
+func explainLines(e *wallet.LinesError) failure {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s in %s", plural(e.Total, "problem", "problems"), e.File)
+	f := failure{Code: "bad-file", Exit: exitUsage, Hint: "nothing was signed; the fields are in: carekey batch --help"}
+	for _, p := range e.Problems {
+		fmt.Fprintf(&b, "\n%s:%d:%d: ", e.File, p.Line, p.Column)
+		named := p.Field
+		if p.Value != "" {
+			named = strings.TrimSpace(named + " " + quote(ui.Clean(p.Value)))
+		}
+		if named != "" {
+			b.WriteString(named + ": ")
+		}
+		b.WriteString(p.Why)
+	}
+	if n := e.Total - len(e.Problems); n > 0 {
+		fmt.Fprintf(&b, "\nand %s more", thousands(n))
+	}
+	f.Message = b.String()
+	return f
 }

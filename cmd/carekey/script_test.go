@@ -121,7 +121,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"town": town, "exit": exitWith, "json": jsonValue, "is": jsonIs, "flip": flip, "glob": glob, "clock": clock, "nowhere": nowhere, "bytes": writeBytes, "mode": mode,
-			"secretservice": secretService, "tail": skipTail, "node": nodeScript, "ledgernode": ledgerNode,
+			"secretservice": secretService, "tail": skipTail, "node": nodeScript, "ledgernode": ledgerNode, "rows": writeRows,
 		},
 		Condition: tools(bin),
 	})
@@ -304,6 +304,19 @@ func writeBytes(ts *testscript.TestScript, neg bool, args []string) {
 		b[i] = byte(i * i >> 3)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
+}
+
+// writeRows: rows FILE N writes a batch file of N rows for Dr Smith, each with an end
+// of its own.
+func writeRows(ts *testscript.TestScript, neg bool, args []string) {
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	var b strings.Builder
+	b.WriteString("to,categories,until\n")
+	for i := range n {
+		fmt.Fprintf(&b, "Dr Smith,labs,%s\n", time.Date(2026, 12, 1+i, 0, 0, 0, 0, time.UTC).Format(time.DateOnly))
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
 }
 
 // mode: mode FILE 0600 compares permission bits.

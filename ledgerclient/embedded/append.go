@@ -66,7 +66,7 @@ func (f *Folder) precheck(ctx context.Context, entries []contract.Entry) ([]ledg
 		e := &entries[i]
 		out[i].ID = e.ID(f.id)
 		err := contract.CheckShape(e)
-		if err == nil {
+		if err == nil && !f.ground().checked.take(e) {
 			err = contract.CheckSignature(f.id, e)
 		}
 		if r := (*contract.Refusal)(nil); errors.As(err, &r) {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -26,6 +27,35 @@ type ground struct {
 	eraseDue func(contract.Hour) bool
 	lock     locker
 	packs    *packSets
+
+	checked checkedEntries
+}
+
+// checkedEntries remembers entries whose signatures were checked a moment ago:
+// what brings its payloads to the store comes to the ledger next. It holds each
+// until it came, and at most some thousands.
+type checkedEntries struct {
+	mu  sync.Mutex
+	set map[contract.Entry]struct{}
+}
+
+func (c *checkedEntries) add(e *contract.Entry) {
+	const most = 8192 // 2 MB
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.set == nil || len(c.set) >= most {
+		c.set = map[contract.Entry]struct{}{}
+	}
+	c.set[*e] = struct{}{}
+}
+
+// take tells whether exactly this entry was checked, and forgets it.
+func (c *checkedEntries) take(e *contract.Entry) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.set[*e]
+	delete(c.set, *e)
+	return ok
 }
 
 // locker runs f under the folder's lock with the newest head of the log. Neither

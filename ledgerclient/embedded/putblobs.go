@@ -147,6 +147,11 @@ func (s store) checkPuts(puts []ledgerclient.Put) (entries []*stagedEntry, at []
 		signed[n] = contract.CheckShape(e.entry) == nil && contract.CheckSignature(s.ledger, e.entry) == nil
 		return true
 	})
+	for n, ok := range signed {
+		if ok {
+			s.checked.add(entries[n].entry)
+		}
+	}
 	reasons := make([]ledgerclient.StoreReason, len(puts))
 	parallel(len(puts), func(i int) bool {
 		p := &puts[i]

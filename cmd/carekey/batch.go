@@ -1,0 +1,421 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/batch"
+	"github.com/spf13/cobra"
+)
+
+const batchHelp = `Change many consents at once. A file says what should be, as CSV or JSON Lines:
+
+  to,categories,purpose,until
+  Dr Smith,labs allergies,treatment,2026-12-31
+
+or, with a column action of grant and revoke, what to change. Look first with batch
+plan, then carry it out with batch apply. What is stopped in the middle, by you, a
+crash or a full disk, goes on with batch resume: every row is done exactly once.
+
+  to          name of a contact                categories  labs allergies, or all
+  records     ids, with spaces between them    purpose     default: treatment
+  from        first day, 2026-01-31            until       last day
+  action      grant or revoke                  consent     to revoke, an id
+  profile     the wallet that the row is for
+
+Consents that the file does not name stay as they are, unless you say --prune. A
+wallet signs only for its own profiles.`
+
+func newBatch(a *app) *cobra.Command {
+	c := group("batch", "Many consents at once: plan, look, apply, resume",
+		newBatchPlan(a), newBatchApply(a), newBatchResume(a), newBatchStatus(a), newBatchDrop(a), newBatchSchema(a))
+	c.Long = batchHelp
+	return c
+}
+
+type batchFlags struct {
+	output, results string
+	prune, force    bool
+}
+
+func newBatchPlan(a *app) *cobra.Command {
+	var f batchFlags
+	c := &cobra.Command{
+		Use:   "plan FILE [--prune] [-o PLAN]",
+		Short: "What a file would change; nothing is signed",
+		Long: `Read a file (- is standard input), report all that is wrong with it, compare it with
+the consents in force and show what would change: who gains and who loses what, what
+stays, and what looks wrong. Nothing is signed. A plan that is kept with -o can be
+applied as it was shown: it is refused if a consent that it was made on has changed.`,
+		Example: "  carekey batch plan consents.csv -o plan.json\n  carekey batch apply plan.json",
+		Args:    takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error { return a.batchPlan(ctx, w, args[0], f) })
+		},
+	}
+	c.Flags().BoolVar(&f.prune, "prune", false, "end every consent that the file does not name")
+	c.Flags().StringVarP(&f.output, "output", "o", "", "keep the plan in the file `PLAN`; it holds names and titles")
+	c.Flags().BoolVar(&f.force, "force", false, "overwrite PLAN")
+	return c
+}
+
+func newBatchApply(a *app) *cobra.Command {
+	var f batchFlags
+	c := &cobra.Command{
+		Use:   "apply (PLAN | FILE) [--prune] [--results FILE]",
+		Short: "Carry out a plan, or a file",
+		Long: `Show what would change, ask once, sign and submit. All cores sign; a bar shows how far
+it is, or a line for every 1000 items where there is no terminal. --results writes one
+JSON object a line for every item, with the share code of each consent. If it is
+stopped, carekey batch resume goes on.`,
+		Args: takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return a.batchApply(ctx, w, args[0], f) })
+		},
+	}
+	c.Flags().BoolVar(&f.prune, "prune", false, "end every consent that the file does not name")
+	resultFlags(c, &f)
+	acceptClock(a, c)
+	return c
+}
+
+func resultFlags(c *cobra.Command, f *batchFlags) {
+	c.Flags().StringVar(&f.results, "results", "", "write what became of every item to `FILE`, as JSON Lines")
+	c.Flags().BoolVar(&f.force, "force", false, "overwrite the results' FILE")
+}
+
+func newBatchResume(a *app) *cobra.Command {
+	var f batchFlags
+	c := &cobra.Command{
+		Use:   "resume [--results FILE]",
+		Short: "Go on with a batch where it was stopped",
+		Long: `Go on with the batch that was applied last, exactly where it was stopped: nothing is
+done twice and nothing is left out. It asks nothing, since you said yes before. Of a
+batch that has ended it only writes the results.`,
+		Args: takes(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error {
+				if err := a.checkResults(f); err != nil {
+					return err
+				}
+				s, err := a.carryOn(ctx, w, w.BatchResume)
+				return a.batchEnded(ctx, w, s, err, f)
+			})
+		},
+	}
+	resultFlags(c, &f)
+	acceptClock(a, c)
+	return c
+}
+
+func newBatchStatus(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "How far the batch is that was applied last",
+		Args:  takes(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
+				s, err := w.BatchStatus(ctx)
+				if err != nil {
+					return err
+				}
+				return a.printBatch(s, "")
+			})
+		},
+	}
+}
+
+func newBatchDrop(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "drop",
+		Short: "Forget what is left of a batch",
+		Long:  "Forget the items of a batch that were not begun. What was done stays done.",
+		Args:  takes(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
+				s, err := w.BatchStatus(ctx)
+				if err != nil {
+					return err
+				}
+				left := s.Items - s.Done
+				if left > 0 {
+					if err := a.confirm(ctx, "", "Forget "+plural(left, "item", "items")+" of the batch?", false); err != nil {
+						return err
+					}
+				}
+				if s, err = w.BatchDrop(ctx); err != nil {
+					return err
+				}
+				if a.flags.json {
+					return a.printJSON(batchOf(s, ""))
+				}
+				a.say("Forgotten: %s. What was done stays done: %s given, %d ended.", plural(left, "item", "items"), plural(s.Granted, "consent", "consents"), s.Revoked)
+				return nil
+			})
+		},
+	}
+}
+
+func newBatchSchema(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "The JSON Schema of one line of a file",
+		Args:  takes(0, 0),
+		RunE: func(*cobra.Command, []string) error {
+			_, err := a.out.Write(batch.Schema())
+			return err
+		},
+	}
+}
+
+// rowsElsewhere are the rows of a file that other wallets of the home are to sign.
+type rowsElsewhere map[string]int
+
+// planFile makes a plan of a file of rows, or reads one.
+func (a *app) planFile(ctx context.Context, w *wallet.Wallet, path string, f batchFlags) (*wallet.BatchPlan, rowsElsewhere, error) {
+	in := io.Reader(a.in)
+	if path != "-" {
+		file, err := os.Open(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		defer file.Close()
+		in = file
+	}
+	buffered := bufio.NewReader(in)
+	if head, _ := buffered.Peek(64); wallet.IsPlan(head) {
+		if f.prune {
+			return nil, nil, usage("a plan says already whether it prunes", "leave out --prune, or make the plan with it")
+		}
+		const most = 1 << 30
+		data, err := io.ReadAll(io.LimitReader(buffered, most))
+		if err != nil {
+			return nil, nil, err
+		}
+		p, err := w.ParsePlan(data)
+		if err == nil {
+			err = w.CheckPlan(ctx, p)
+		}
+		return p, nil, err
+	}
+	p, err := a.place()
+	if err != nil {
+		return nil, nil, err
+	}
+	var elsewhere rowsElsewhere
+	plan, err := w.PlanBatch(ctx, wallet.BatchOptions{File: filepath.Base(path), Prune: f.prune}, func(add func(wallet.Wish) error) (wallet.BatchFile, error) {
+		r, err := batch.Read(buffered, batch.Options{Now: a.now(), Profile: a.profile(), Row: add, Known: func(name string) bool {
+			_, err := wallet.ReadSettings(wallet.ProfileDir(p.home, name))
+			return err == nil
+		}})
+		elsewhere = r.Elsewhere
+		return wallet.BatchFile{Rows: r.Rows, Changes: r.Changes, SHA256: r.SHA256}, err
+	})
+	if bad, ok := errors.AsType[*wallet.LinesError](err); ok {
+		bad.File = path
+	}
+	return plan, elsewhere, err
+}
+
+func (a *app) batchPlan(ctx context.Context, w *wallet.Wallet, path string, f batchFlags) error {
+	p, elsewhere, err := a.planFile(ctx, w, path, f)
+	if err != nil {
+		return err
+	}
+	if f.output != "" {
+		b, err := w.MarshalPlan(p)
+		if err != nil {
+			return err
+		}
+		if err := wallet.SaveFile(f.output, crypto.Hash{}, f.force, func(dst io.Writer) error { _, err := dst.Write(b); return err }); err != nil {
+			return err
+		}
+	}
+	if a.flags.json {
+		return a.printJSON(planOf(p, elsewhere))
+	}
+	a.print("%s", batchPreview(p, elsewhere))
+	if len(p.Items) > 0 {
+		if err := a.planTable(p); err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(p.Items) == 0:
+	case f.output != "":
+		a.next("carekey batch apply %s", quote(f.output))
+	case f.prune:
+		a.next("carekey batch apply %s --prune", quote(path))
+	default:
+		a.next("carekey batch apply %s", quote(path))
+	}
+	return nil
+}
+
+func (a *app) batchApply(ctx context.Context, w *wallet.Wallet, path string, f batchFlags) error {
+	if err := a.checkResults(f); err != nil {
+		return err
+	}
+	p, elsewhere, err := a.planFile(ctx, w, path, f)
+	if err != nil {
+		return err
+	}
+	if len(p.Items) == 0 {
+		if a.flags.json {
+			return a.printJSON(batchJSON{File: p.File, Finished: true})
+		}
+		a.print("%s", batchPreview(p, elsewhere))
+		return nil
+	}
+	if err := a.confirm(ctx, batchPreview(p, elsewhere), batchQuestion(p), false); err != nil {
+		return err
+	}
+	s, err := a.carryOn(ctx, w, func(ctx context.Context, progress func(wallet.BatchStatus)) (wallet.BatchStatus, error) {
+		return w.BatchApply(ctx, p, progress)
+	})
+	return a.batchEnded(ctx, w, s, err, f)
+}
+
+// checkResults finds out, before anything is signed, whether the results can be
+// written.
+func (a *app) checkResults(f batchFlags) error {
+	if f.results == "" || f.force {
+		return nil
+	}
+	if _, err := os.Lstat(f.results); err == nil {
+		return &wallet.FileExistsError{Path: f.results}
+	}
+	return nil
+}
+
+// carryOn runs a job with a bar, or with a line now and then.
+func (a *app) carryOn(ctx context.Context, w *wallet.Wallet, run func(context.Context, func(wallet.BatchStatus)) (wallet.BatchStatus, error)) (wallet.BatchStatus, error) {
+	b := a.newBatchBar()
+	s, err := run(ctx, b.step)
+	b.end()
+	return s, err
+}
+
+// batchStoppedError says that a job was begun and did not come to its end.
+type batchStoppedError struct {
+	done, items int
+	err         error
+}
+
+func (e *batchStoppedError) Error() string { return e.err.Error() }
+func (e *batchStoppedError) Unwrap() error { return e.err }
+
+// batchEnded reports what became of a run.
+func (a *app) batchEnded(ctx context.Context, w *wallet.Wallet, s wallet.BatchStatus, err error, f batchFlags) error {
+	if err != nil && s.Begun == 0 {
+		return err
+	}
+	if err != nil {
+		return &batchStoppedError{s.Done, s.Items, err}
+	}
+	var failed error
+	each := func(r wallet.BatchResult) error {
+		if r.Err != nil && failed == nil {
+			failed = r.Err
+		}
+		return nil
+	}
+	if f.results != "" {
+		err = wallet.SaveFile(f.results, crypto.Hash{}, f.force, func(dst io.Writer) error {
+			enc := json.NewEncoder(dst)
+			enc.SetEscapeHTML(false)
+			return w.BatchResults(ctx, func(r wallet.BatchResult) error {
+				return errors.Join(each(r), enc.Encode(resultOf(r)))
+			})
+		})
+	} else if s.Failed > 0 {
+		err = w.BatchResults(ctx, each)
+	}
+	if err != nil {
+		return err
+	}
+	if err := a.printBatch(s, f.results); err != nil {
+		return err
+	}
+	switch {
+	case s.Failed == 0:
+		return nil
+	case s.Granted+s.Revoked == 0:
+		return failed
+	}
+	return &wallet.PartlyError{Done: s.Granted + s.Revoked, Failed: s.Failed + s.Kept, First: failed}
+}
+
+type resultJSON struct {
+	Line    int      `json:"line"` // of the file; 0 when no row asked for it
+	Do      string   `json:"do"`   // "grant" or "revoke"
+	Status  string   `json:"status"`
+	To      string   `json:"to"`
+	Consent string   `json:"consent,omitempty"`
+	Code    string   `json:"code,omitempty"`
+	From    string   `json:"from,omitempty"`
+	Until   string   `json:"until,omitempty"`
+	Why     string   `json:"why,omitempty"`
+	Error   *failure `json:"error,omitempty"`
+}
+
+func resultOf(r wallet.BatchResult) resultJSON {
+	j := resultJSON{Line: r.Line, Do: string(r.Do), Status: r.Status, To: r.To, From: stamp(r.NotBefore), Until: stamp(r.NotAfter), Why: r.Why}
+	if r.Consent != (crypto.Hash{}) {
+		j.Consent = r.Consent.String()
+	}
+	if r.Status == "granted" {
+		j.Code = r.Code.String()
+	}
+	if r.Err != nil {
+		f := explain(r.Err)
+		j.Error = &f
+	}
+	return j
+}
+
+type batchJSON struct {
+	File     string `json:"file"`
+	Begun    string `json:"begun,omitempty"`
+	Items    int    `json:"items"`
+	Done     int    `json:"done"`
+	Granted  int    `json:"granted"`
+	Revoked  int    `json:"revoked"`
+	Failed   int    `json:"failed"`
+	Kept     int    `json:"kept"` // not ended, since what should replace them failed
+	Finished bool   `json:"finished"`
+	Results  string `json:"results,omitempty"` // file
+}
+
+func batchOf(s wallet.BatchStatus, results string) batchJSON {
+	return batchJSON{s.File, stamp(s.Begun), s.Items, s.Done, s.Granted, s.Revoked, s.Failed, s.Kept, s.Finished, results}
+}
+
+func (a *app) printBatch(s wallet.BatchStatus, results string) error {
+	if a.flags.json {
+		return a.printJSON(batchOf(s, results))
+	}
+	a.print("%s: %s of %s done: %s given, %s ended.", s.File, thousands(s.Done), many(s.Items, "item", "items"), many(s.Granted, "consent", "consents"), thousands(s.Revoked))
+	if s.Failed > 0 {
+		a.print("%s failed.", thousands(s.Failed))
+	}
+	if s.Kept > 0 {
+		a.print("%s kept, since what should replace them failed.", thousands(s.Kept))
+	}
+	switch {
+	case !s.Finished:
+		a.next("carekey batch resume")
+	case results != "":
+		a.say("What became of each is in %s, with its share code.", results)
+	case s.Granted > 0:
+		a.next("the share codes: carekey batch resume --results FILE")
+	}
+	return nil
+}

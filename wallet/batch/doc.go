@@ -1,0 +1,42 @@
+// Package batch reads files that say what many consents should be, or how they
+// should change. It is pure: bytes go in, rows or errors with their places come
+// out. Nothing is looked up in a wallet.
+//
+// # The file
+//
+// UTF-8, with or without a byte-order mark, lines ending in LF or CRLF, at most
+// 64 KiB each and 1,000,000 rows. It is either JSON Lines, one object on a line,
+// or CSV with a comma (RFC 4180), whose first line names its columns in any order
+// and in which no cell goes over the end of a line. It is JSON Lines if its first
+// character is a brace. Empty lines are passed over.
+//
+// The fields are the same in both. Schema returns them as JSON Schema.
+//
+//	action      "grant" or "revoke". Makes the file a list of changes: every row has it
+//	to          name of a contact
+//	records     ids of records or their first 6 characters or more
+//	categories  categories, or "all" for every record
+//	purpose     plain word or HL7 code; treatment if it is left out
+//	from        first day, 2026-01-31; at once if it is left out
+//	until       last day, 2026-12-31
+//	consent     id of the consent to revoke, or its first 6 characters or more
+//	profile     the wallet that the row is for; the one that is used if left out
+//
+// In CSV several records or categories in one cell have spaces between them, in
+// JSON Lines they are a list. Days are whole days in the time zone of who reads.
+// There is no "for 30 days": a file means the same whenever it is read.
+//
+// Without an action each row is a state that should be: to, until, and records or
+// categories or both. With action grant the same fields say what to give; with
+// action revoke either consent or to says what to end. Whatever is wrong is
+// reported with its line and column (in characters, from 1), all at once.
+//
+// # Hostile files
+//
+// Memory does not grow with the length of a line. Refused are: a value that a
+// spreadsheet would take for a formula (it begins with = + - @ or a tab), a field
+// that is named twice in one object or one heading, one that is not in the list
+// above, characters that cannot be seen, NUL, bytes that are no UTF-8, a quotation
+// mark in the middle of a cell or without its end, a row that says the same as
+// another.
+package batch

@@ -1,0 +1,365 @@
+package batch
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet"
+)
+
+// MaxRows is how many rows a file may have.
+const MaxRows = 1_000_000
+
+// Options say how a file is to be read.
+type Options struct {
+	Now     time.Time               // days are those of its location
+	Profile string                  // name of the wallet that is used
+	Known   func(name string) bool  // whether there is a wallet of another name; nil: there is none
+	Row     func(wallet.Wish) error // takes each good row, also when others are bad; an error ends the reading
+}
+
+// Report tells of a file that was read.
+type Report struct {
+	Rows      int            // for this wallet
+	Changes   bool           // a list of changes, not a state
+	Elsewhere map[string]int // rows for other wallets, by profile
+	SHA256    crypto.Hash    // of the whole file
+}
+
+// Read reads a file and hands its rows on. All that is wrong with it is a
+// *wallet.LinesError; any other error is of r or of opt.Row.
+func Read(r io.Reader, opt Options) (Report, error) {
+	h := sha256.New()
+	p := &parser{opt: opt, l: newLines(io.TeeReader(r, h)), seen: map[[16]byte]int32{}, texts: map[string]string{}}
+	if err := p.read(); err != nil {
+		return Report{}, err
+	}
+	if p.report.Rows == 0 && len(p.report.Elsewhere) == 0 && p.bad.Total == 0 {
+		p.bad.Add(wallet.Problem{Line: max(1, p.l.n), Column: 1, Why: "there is no row in it"})
+	}
+	if p.bad.Total > 0 {
+		return Report{}, &p.bad
+	}
+	p.report.SHA256 = crypto.Hash(h.Sum(nil))
+	return p.report, nil
+}
+
+var fieldNames = []string{"action", "to", "records", "categories", "purpose", "from", "until", "consent", "profile"}
+
+func isList(field string) bool { return field == "records" || field == "categories" }
+
+type value struct {
+	text string   // of a list: its items with spaces between them
+	list []string // of a list
+	at   int      // byte in the line
+}
+
+type fields map[string]value
+
+type parser struct {
+	opt    Options
+	l      *lines
+	bad    wallet.LinesError
+	report Report
+	rows   int // good and bad
+	first  bool
+	seen   map[[16]byte]int32 // line of each row, by hash
+	texts  map[string]string  // one copy of each text
+}
+
+func (p *parser) problem(line []byte, at int, field, value, why string) {
+	p.bad.Add(wallet.Problem{Line: p.l.n, Column: column(line, at), Field: field, Value: shorten(value), Why: why})
+}
+
+// shorten keeps a value readable in a list of errors.
+func shorten(s string) string {
+	const most = 60
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return s
+}
+
+func (p *parser) read() error {
+	var head csvHeading
+	asJSON := false
+	p.first = true
+	for begun := false; ; {
+		line, long, err := p.l.next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if !begun && p.l.n == 1 && (bytes.HasPrefix(line, []byte("\xff\xfe")) || bytes.HasPrefix(line, []byte("\xfe\xff"))) {
+			p.problem(line, 0, "", "", "the file is UTF-16: save it as UTF-8")
+			return nil
+		}
+		if long {
+			p.problem(line, len(line), "", "", fmt.Sprintf("the line is longer than %d bytes", MaxLine))
+		} else if at, why := badByte(line); at >= 0 {
+			p.problem(line, at, "", "", why)
+			long = true
+		}
+		if long {
+			if !begun {
+				return nil // without a heading nothing else means anything
+			}
+			p.rows++
+			continue
+		}
+		if !begun {
+			trimmed := bytes.TrimSpace(line)
+			if len(trimmed) == 0 {
+				continue
+			}
+			begun, asJSON = true, trimmed[0] == '{'
+			if !asJSON {
+				var good bool
+				if head, good = p.heading(line); !good {
+					return nil
+				}
+				continue
+			}
+		}
+		var f fields
+		var ok bool
+		before := p.bad.Total
+		if asJSON {
+			f, ok = p.jsonRow(line)
+		} else {
+			f, ok = p.csvRow(head, line)
+		}
+		if !ok {
+			if p.bad.Total > before {
+				p.rows++
+			}
+			continue
+		}
+		if p.rows++; p.rows > MaxRows {
+			p.problem(line, 0, "", "", fmt.Sprintf("more than %d rows", MaxRows))
+			return nil
+		}
+		if p.bad.Total > before {
+			continue
+		}
+		if err := p.row(line, f, head); err != nil {
+			return err
+		}
+	}
+}
+
+// row checks one row and hands it on.
+func (p *parser) row(line []byte, f fields, head csvHeading) error {
+	before := p.bad.Total
+	bad := func(field, why string) {
+		v, ok := f[field]
+		at := v.at
+		if !ok {
+			at = 0
+		}
+		p.problem(line, at, field, v.text, why)
+	}
+	_, hasAction := f["action"]
+	if head != nil {
+		hasAction = slices.Contains(head, "action")
+	}
+	if p.first {
+		p.first, p.report.Changes = false, hasAction
+	} else if hasAction != p.report.Changes {
+		bad("action", "either every row has an action or none has")
+		return nil
+	}
+	w := wallet.Wish{Line: p.l.n, Do: wallet.WishState, Place: wallet.WishPlace{
+		To: column(line, f["to"].at), Records: column(line, f["records"].at), Consent: column(line, f["consent"].at),
+	}}
+	if hasAction {
+		switch f["action"].text {
+		case "grant":
+			w.Do = wallet.WishGrant
+		case "revoke":
+			w.Do = wallet.WishRevoke
+		case "":
+			bad("action", "empty: grant or revoke")
+		default:
+			bad("action", "neither grant nor revoke")
+		}
+	}
+	if w.Do == wallet.WishRevoke {
+		p.revocation(&w, f, bad)
+	} else {
+		p.grant(&w, f, bad)
+	}
+	if v, ok := f["profile"]; ok && v.text != p.opt.Profile {
+		if p.opt.Known == nil || !p.opt.Known(v.text) {
+			bad("profile", "no wallet of that name is here, and a wallet signs only for its own profiles")
+			return nil
+		}
+		if p.report.Elsewhere == nil {
+			p.report.Elsewhere = map[string]int{}
+		}
+		p.report.Elsewhere[p.text(v.text)]++
+		return nil
+	}
+	if p.bad.Total > before {
+		return nil
+	}
+	key := wishKey(&w)
+	if first, twice := p.seen[key]; twice {
+		p.problem(line, 0, "", "", fmt.Sprintf("says the same as line %d", first))
+		return nil
+	}
+	p.seen[key] = int32(w.Line)
+	p.report.Rows++
+	return p.opt.Row(w)
+}
+
+func (p *parser) grant(w *wallet.Wish, f fields, bad func(field, why string)) {
+	reason := func(field string, err error) {
+		var in *wallet.InputError
+		if errors.As(err, &in) {
+			bad(field, in.Why)
+		} else if err != nil {
+			bad(field, err.Error())
+		}
+	}
+	if _, ok := f["consent"]; ok {
+		bad("consent", "only a row that revokes names one")
+	}
+	p.name(w, f, bad)
+	for _, id := range f["records"].list {
+		if !isID(id) {
+			bad("records", "not an id: 6 to 64 characters of 0-9 and a-f")
+			break
+		}
+		w.Records = append(w.Records, p.text(id))
+	}
+	for _, c := range f["categories"].list {
+		if c == "all" {
+			w.All = true
+			continue
+		}
+		category, err := wallet.ParseCategory(c)
+		if err != nil {
+			reason("categories", err)
+			break
+		}
+		w.Categories = append(w.Categories, category)
+	}
+	if len(f["records"].list) == 0 && len(f["categories"].list) == 0 {
+		bad("records", "neither records nor categories")
+	}
+	w.Purpose = wallet.Treatment
+	var err error
+	if v, ok := f["purpose"]; ok {
+		w.Purpose, err = wallet.ParsePurpose(v.text)
+		reason("purpose", err)
+	}
+	from := err
+	if v, ok := f["from"]; ok {
+		w.NotBefore, from = wallet.BeginningOfDay(v.text, p.opt.Now)
+		reason("from", from)
+	}
+	v, ok := f["until"]
+	if !ok {
+		bad("until", "empty: every consent ends on a day, like 2026-12-31")
+		return
+	}
+	w.NotAfter, err = wallet.EndOfDay(v.text, p.opt.Now)
+	reason("until", err)
+	if err == nil && from == nil && w.NotBefore >= w.NotAfter {
+		bad("from", "is not before the end")
+	}
+}
+
+func (p *parser) revocation(w *wallet.Wish, f fields, bad func(field, why string)) {
+	for _, field := range []string{"records", "categories", "purpose", "from", "until"} {
+		if _, ok := f[field]; ok {
+			bad(field, "a row that revokes names only a consent, or a contact")
+		}
+	}
+	v, named := f["consent"]
+	_, to := f["to"]
+	switch {
+	case named == to:
+		bad("consent", "either a consent or a contact, whose consents are all revoked")
+	case to:
+		p.name(w, f, bad)
+	case !isID(v.text):
+		bad("consent", "not an id: 6 to 64 characters of 0-9 and a-f")
+	default:
+		w.Consent = p.text(v.text)
+	}
+}
+
+func (p *parser) name(w *wallet.Wish, f fields, bad func(field, why string)) {
+	name, err := wallet.CheckName("to", f["to"].text)
+	var in *wallet.InputError
+	if errors.As(err, &in) {
+		bad("to", in.Why)
+	}
+	w.To = p.text(name)
+}
+
+// text returns the one copy of a text that is kept, so that a million rows for a
+// hundred contacts hold a hundred names.
+func (p *parser) text(s string) string {
+	if t, ok := p.texts[s]; ok {
+		return t
+	}
+	if len(p.texts) < 1<<16 {
+		s = strings.Clone(s)
+		p.texts[s] = s
+	}
+	return s
+}
+
+func isID(s string) bool {
+	return len(s) >= 6 && len(s) <= 64 && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+// wishKey is the same for two rows that say the same.
+func wishKey(w *wallet.Wish) [16]byte {
+	h := sha256.New()
+	put := func(s string) {
+		var n [4]byte
+		binary.BigEndian.PutUint32(n[:], uint32(len(s)))
+		h.Write(n[:])
+		h.Write([]byte(s))
+	}
+	put(string(w.Do))
+	put(w.To)
+	put(w.Consent)
+	put(string(w.Purpose))
+	for _, x := range []contract.Hour{w.NotBefore, w.NotAfter} {
+		put(fmt.Sprint(x))
+	}
+	records, categories := slices.Clone(w.Records), slices.Clone(w.Categories)
+	slices.Sort(records)
+	slices.Sort(categories)
+	for _, r := range slices.Compact(records) {
+		put(r)
+	}
+	put(fmt.Sprint(w.All))
+	for _, c := range slices.Compact(categories) {
+		put(string(c))
+	}
+	return [16]byte(h.Sum(nil))
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

@@ -1,0 +1,154 @@
+package wallet
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// planFile is a plan as a file: JSON in exactly one form. Mark binds it to the
+// wallet that made it, so that nobody adds a row on the way.
+type planFile struct {
+	V          int               `json:"carekeyBatchPlan"`
+	Ledger     crypto.LedgerID   `json:"ledger"`
+	From       crypto.Address    `json:"from"`
+	Made       contract.Hour     `json:"made"` // hours since 1970
+	File       string            `json:"file"`
+	SHA256     crypto.Hash       `json:"sha256"`
+	Rows       int               `json:"rows"`
+	Changes    bool              `json:"changes"`
+	Prune      bool              `json:"prune"`
+	Stay       int               `json:"stay"`
+	Already    int               `json:"already"`
+	Gate       ledgerclient.Gate `json:"gate"`
+	Scope      crypto.Hash       `json:"scope"`
+	Recipients []Contact         `json:"recipients"`
+	Sets       [][]planRecord    `json:"sets"`
+	Warnings   []planWarning     `json:"warnings"`
+	Items      []planItem        `json:"items"`
+	Mark       []byte            `json:"mark"`
+}
+
+type planRecord struct {
+	Record   contract.ID `json:"record"`
+	Version  int         `json:"version"`
+	Title    string      `json:"title"`
+	Category Category    `json:"category"`
+	Date     string      `json:"date"`
+}
+
+type planWarning struct {
+	Kind  string `json:"kind"`
+	Who   string `json:"who"`
+	Other string `json:"other"`
+	Line  int    `json:"line"`
+	Count int    `json:"count"`
+}
+
+type planItem struct {
+	Line      int           `json:"line"`
+	Do        Do            `json:"do"`
+	To        int           `json:"to"`
+	Set       int           `json:"set"`
+	Overlap   bool          `json:"overlap,omitempty"`
+	Purpose   Purpose       `json:"purpose,omitempty"`
+	NotBefore contract.Hour `json:"notBefore,omitempty"`
+	NotAfter  contract.Hour `json:"notAfter,omitempty"`
+	Consent   contract.ID   `json:"consent,omitzero"`
+	Why       string        `json:"why,omitempty"`
+	Loses     bool          `json:"loses,omitempty"`
+	Sooner    bool          `json:"sooner,omitempty"`
+}
+
+const planVersion = 1
+
+// planMark is what Mark is sealed as.
+const planMark = "batch plan"
+
+var errNoPlan = errors.New("not a batch plan in its one encoding")
+
+func (f *planFile) encode() ([]byte, error) {
+	b, err := json.MarshalIndent(f, "", " ")
+	return append(b, '\n'), err
+}
+
+// MarshalPlan writes a plan as a file for [Wallet.ParsePlan]. It holds names and
+// titles.
+func (w *Wallet) MarshalPlan(p *BatchPlan) ([]byte, error) {
+	f := planFile{V: planVersion, Ledger: p.Ledger, From: p.From, Made: p.Made, File: p.File, SHA256: p.SHA256, Rows: p.Rows, Changes: p.Changes,
+		Prune: p.Prune, Stay: p.Stay, Already: p.Already, Gate: p.Gate, Scope: p.Scope, Recipients: p.Recipients,
+		Sets: make([][]planRecord, len(p.Sets)), Warnings: make([]planWarning, len(p.Warnings)), Items: make([]planItem, len(p.Items))}
+	for i, set := range p.Sets {
+		for _, r := range set {
+			f.Sets[i] = append(f.Sets[i], planRecord{r.ID, r.Version, r.Title, r.Category, r.Date})
+		}
+	}
+	for i, x := range p.Warnings {
+		f.Warnings[i] = planWarning(x)
+	}
+	for i, x := range p.Items {
+		f.Items[i] = planItem(x)
+	}
+	b, err := f.encode()
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(b)
+	f.Mark = w.local.Seal(planMark, sum[:])
+	return f.encode()
+}
+
+// IsPlan tells whether a file begins like a plan, and not like a list of rows.
+func IsPlan(beginning []byte) bool {
+	return bytes.HasPrefix(beginning, []byte("{\n \"carekeyBatchPlan\":"))
+}
+
+// ParsePlan reads a plan that this wallet wrote. What was changed since is a
+// *ForeignPlanError, like another wallet's.
+func (w *Wallet) ParsePlan(data []byte) (*BatchPlan, error) {
+	var version struct {
+		V int `json:"carekeyBatchPlan"`
+	}
+	if err := json.Unmarshal(data, &version); err == nil && version.V > planVersion {
+		return nil, &VersionError{What: "plan", Version: version.V, Known: planVersion}
+	}
+	var f planFile
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&f); err != nil {
+		return nil, &InputError{Field: "plan", Why: errNoPlan.Error()}
+	}
+	if again, err := f.encode(); err != nil || !bytes.Equal(again, data) || f.V != planVersion {
+		return nil, &InputError{Field: "plan", Why: errNoPlan.Error()}
+	}
+	mark := f.Mark
+	f.Mark = nil
+	b, err := f.encode()
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(b)
+	if said, err := w.local.Open(planMark, mark); err != nil || !bytes.Equal(said, sum[:]) {
+		return nil, &ForeignPlanError{}
+	}
+	// The mark says that this wallet wrote it, so that its numbers fit each other.
+	p := &BatchPlan{Ledger: f.Ledger, From: f.From, Made: f.Made, File: f.File, SHA256: f.SHA256, Rows: f.Rows, Changes: f.Changes, Prune: f.Prune,
+		Stay: f.Stay, Already: f.Already, Gate: f.Gate, Scope: f.Scope, Recipients: f.Recipients, Sets: make([][]ConsentRecord, len(f.Sets))}
+	for i, set := range f.Sets {
+		for _, r := range set {
+			p.Sets[i] = append(p.Sets[i], ConsentRecord{r.Record, r.Version, r.Title, r.Category, r.Date})
+		}
+	}
+	for _, x := range f.Warnings {
+		p.Warnings = append(p.Warnings, BatchWarning(x))
+	}
+	for _, x := range f.Items {
+		p.Items = append(p.Items, BatchItem(x))
+	}
+	return p, nil
+}

@@ -1,0 +1,67 @@
+package wallet
+
+import (
+	"fmt"
+
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// Wish is one row of a batch: a state that should be, or a change. See package
+// batch for the files that such rows come from.
+type Wish struct {
+	Line       int // in the file; names the wish in errors and results
+	Place      WishPlace
+	Do         Do
+	To         string // a contact's name; "" in a revocation that names a consent
+	Records    []string
+	Categories []Category
+	All        bool
+	Purpose    Purpose
+	NotBefore  contract.Hour // 0 = from the start
+	NotAfter   contract.Hour
+	Consent    string // of a revocation: id or its beginning
+}
+
+// WishPlace is in which column of its line, from 1, a wish says what.
+type WishPlace struct{ To, Records, Consent int }
+
+// Do is what a row of a batch asks for.
+type Do string
+
+const (
+	WishState  Do = "state"
+	WishGrant  Do = "grant"
+	WishRevoke Do = "revoke"
+)
+
+// Problem is one thing that is wrong with a file.
+type Problem struct {
+	Line, Column int    // from 1; columns are characters
+	Field        string // "" if no single one is meant
+	Value        string // what stands there, shortened; may be empty
+	Why          string
+}
+
+// MaxProblems is how many problems of a file are kept.
+const MaxProblems = 100
+
+// LinesError is all that is wrong with a file.
+type LinesError struct {
+	File     string    // as it was named; "" if nobody said
+	Problems []Problem // the first MaxProblems
+	Total    int
+}
+
+// Add notes a problem.
+func (e *LinesError) Add(p Problem) {
+	if e.Total++; len(e.Problems) < MaxProblems {
+		e.Problems = append(e.Problems, p)
+	}
+}
+
+func (e *LinesError) Error() string {
+	if len(e.Problems) == 0 {
+		return "nothing is wrong"
+	}
+	return fmt.Sprintf("line %d and %d more problems", e.Problems[0].Line, e.Total-1)
+}
