@@ -143,7 +143,6 @@ func (s *Server) serve(q *request) (err error) {
 	rc := http.NewResponseController(q.w)
 	now := time.Now()
 	rc.SetReadDeadline(now.Add(baseTime)) // not every http.ResponseWriter can: a real server's can
-	rc.SetWriteDeadline(time.Time{})      // that of the answer before on this connection; see answerBy
 
 	address := clientOf('a', s.opt.ClientAddress(q.Request))
 	q.client = address
