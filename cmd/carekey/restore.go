@@ -23,8 +23,9 @@ func newRestore(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "restore --ledger LEDGER [--words-file FILE] [--name NAME]",
 		Short: "Bring a wallet back with its 24 words",
-		Long: `Bring a wallet back on a new machine. --ledger is the folder of its ledger, or a folder
-that carekey backup wrote: then the ledger in it is copied into the home first.
+		Long: `Bring a wallet back on a new machine. --ledger is the folder of its ledger, the
+invitation to its node, or a folder that carekey backup wrote: then the ledger in it
+is copied into the home first.
 
 Every entry of the ledger is read once. Your records, the consents you gave and their
 audit, your inbox and your contacts come back; consents whose sending was interrupted
@@ -98,7 +99,7 @@ func (a *app) restore(ctx context.Context, f restoreFlags) error {
 	if err != nil {
 		return err
 	}
-	return a.showRestored(w, got, p)
+	return a.showRestored(w, got)
 }
 
 // restoreInto is the kind of keyring that will hold the key, once it is known that
@@ -237,7 +238,7 @@ type restoredJSON struct {
 	Ledgers  []string   `json:"ledgers"` // others that the wallet was on
 }
 
-func (a *app) showRestored(w *wallet.Wallet, got wallet.Restored, p place) error {
+func (a *app) showRestored(w *wallet.Wallet, got wallet.Restored) error {
 	id, props := w.Ledger()
 	if a.flags.json {
 		return a.printJSON(restoredJSON{Address: w.Address().String(), Name: w.Name(), Ledger: id.String(), Entries: got.Entries,
@@ -266,7 +267,7 @@ func (a *app) showRestored(w *wallet.Wallet, got wallet.Restored, p place) error
 	if got.Contacts == 0 && got.Consents > 0 {
 		a.say("No contacts came back: consents show their recipients by address.")
 	}
-	a.say("\nledger %s in %s\n%s", short(id), p.ledger, gateText(props.Gate))
+	a.say("\nledger %s, %s\n%s", short(id), props.Reach, gateText(props.Gate))
 	a.data("%s", w.Address())
 	a.next("carekey status")
 	return nil

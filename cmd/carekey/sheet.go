@@ -32,8 +32,8 @@ func (s sheet) text() string {
 			if i > 0 {
 				what = ""
 			}
-			for _, part := range pieces(v, 58) {
-				line(what + strings.Repeat(" ", max(0, 18-len(what))) + part)
+			for _, part := range pieces(v, 64) {
+				line(what + strings.Repeat(" ", max(0, 13-len(what))) + part)
 				what = ""
 			}
 		}
@@ -43,9 +43,9 @@ func (s sheet) text() string {
 	field("node", s.urls...)
 	field("node's key", s.node)
 	if s.fingerprint != "" {
-		field("its certificate", s.fingerprint)
+		field("certificate", s.fingerprint)
 	} else {
-		field("its certificate", "vouched for by the usual authorities")
+		field("certificate", "vouched for by the usual authorities")
 	}
 	field("check words", strings.Join(s.words, " "))
 	line("")

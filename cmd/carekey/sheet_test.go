@@ -32,7 +32,7 @@ func TestSheet(t *testing.T) {
 		}
 		joined += strings.TrimSpace(l)
 	}
-	for _, want := range append(inv.URLs, inv.Name, inv.Ledger.String()[:58], inv.Fingerprint.String()[:58], inv.String(), strings.Join(wordsOf(who)[:4], " ")) {
+	for _, want := range append(inv.URLs, inv.Name, inv.Ledger.String(), inv.Fingerprint.String(), inv.String(), strings.Join(wordsOf(who)[:4], " ")) {
 		if !strings.Contains(joined, want) {
 			t.Errorf("not on the page: %s", want)
 		}
