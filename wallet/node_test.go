@@ -8,10 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -290,5 +294,71 @@ func TestGateIsEnforcedAtANode(t *testing.T) {
 	var raw bytes.Buffer
 	if o, err := clinic.OpenByID(ctx, consent.ID.String(), ""); err == nil {
 		t.Errorf("opened after all: %v", o.Read(ctx, 0, &raw, nil))
+	}
+}
+
+// A node sees no question from which it could tell which consents are whose: the
+// wallet reads all leaves, whatever it is asked.
+func TestNoQuestionAboutOneThread(t *testing.T) {
+	ctx := context.Background()
+	n, err := nodetest.Start(filepath.Join(t.TempDir(), "node"), "City ledger", func() time.Time { return noon })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	var mu sync.Mutex
+	asked := map[string]bool{}
+	watch := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		asked[r.Method+" "+r.URL.Path] = true
+		mu.Unlock()
+		n.ServeHTTP(w, r)
+	}))
+	defer watch.Close()
+	inv, err := n.Invitation()
+	if err != nil {
+		t.Fatal(err)
+	}
+	inv.URLs = []string{watch.URL}
+	r := &remoteNode{t: t, d: district{t.TempDir()}, inv: inv}
+	patient, clinic := r.person("Maria", crypto.NewEntropy()), r.person("Dr Smith", crypto.NewEntropy())
+	rec := add(t, patient, "a.txt", "one")
+	if _, _, err := patient.AddContact(ctx, "Dr Smith", clinic.Address().String()); err != nil {
+		t.Fatal(err)
+	}
+	consent, code := grant(t, patient, "Dr Smith", noon)
+	id := consent.ID.String()
+	must(clinic.Inbox(ctx))(t)
+	must(clinic.OpenByCode(ctx, code, "why"))(t)
+	must(patient.Audit(ctx))(t)
+	must(patient.Status(ctx))(t)
+	must(patient.ExplainConsent(ctx, id))(t)
+	must(patient.ExplainAccess(ctx, "Dr Smith", rec.ID.String()))(t)
+	if _, _, err := patient.ShowConsent(ctx, id); err != nil {
+		t.Error(err)
+	}
+	must(patient.Revoke(ctx, []contract.ID{consent.ID}))(t)
+	if _, err := clinic.OpenByCode(ctx, code, "again"); err == nil {
+		t.Error("opened after the revocation")
+	}
+	other := code
+	other.Consent[0]++
+	if _, err := clinic.OpenByCode(ctx, other, ""); err == nil {
+		t.Error("opened what is not there")
+	}
+	stranger := r.person("Eve", crypto.NewEntropy())
+	var notHers *wallet.NotYoursError
+	if _, err := stranger.OpenByCode(ctx, code, ""); !errors.As(err, &notHers) {
+		t.Errorf("somebody else's code: %v", err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for q := range asked {
+		if strings.Contains(q, node.PathEntry) || strings.Contains(q, node.PathThreadProof) {
+			t.Errorf("the node was asked %s", q)
+		}
+	}
+	if !asked["GET "+node.PathCheckpoint] || !asked["POST "+node.PathRelease] {
+		t.Errorf("not watched: %v", asked)
 	}
 }

@@ -26,11 +26,12 @@ func newLedger(a *app) *cobra.Command {
 place under the rules, the signed head, the store and the keeper's files. The first
 thing that is wrong is named, and the exit code is 6. With a wallet, its own memory
 of the ledger is checked too, and signatures that it checked before are not checked
-again.`,
+again. Of a ledger at a node it is every entry, the state that follows from them, and
+the signed head: what its store and its keeper give is checked whenever it is used.`,
 		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.ledger(cmd, true) },
 	}
-	return group("ledger", "The ledger; with --ledger DIR also without a wallet", newLedgerList(a), newLedgerJoin(a), newLedgerDefault(a), newLedgerMove(a), newLedgerLeave(a), info, verify, newEvidence(a))
+	return group("ledger", "The ledgers that you use; info and verify with --ledger also without a wallet", newLedgerList(a), newLedgerJoin(a), newLedgerDefault(a), newLedgerMove(a), newLedgerLeave(a), info, verify, newEvidence(a))
 }
 
 type ledgerJSON struct {
@@ -165,7 +166,11 @@ func (a *app) showLedger(j ledgerJSON, verified, withWallet bool) error {
 		state += ", and continues what this wallet has seen"
 	}
 	if verified {
-		state = fmt.Sprintf("everything verifies: %s, the store and the keeper's files\n(%s checked this time)", plural(int(j.Size), "entry", "entries"), plural(int(j.Signatures), "signature", "signatures"))
+		what := "everything verifies: %s, the store and the keeper's files\n(%s checked this time)"
+		if ledgerclient.Gate(j.Gate) == ledgerclient.Enforced { // its store and keeper are where nobody else can look
+			what = "all that a node shows verifies: %s and the signed head\n(%s checked this time)"
+		}
+		state = fmt.Sprintf(what, plural(int(j.Size), "entry", "entries"), plural(int(j.Signatures), "signature", "signatures"))
 	}
 	a.print("%s", strings.TrimSuffix(rows("", [2]string{"ledger", j.ID}, [2]string{"name", ui.Clean(j.Name)}, [2]string{"entries", fmt.Sprint(j.Size)}, [2]string{"root", j.Root},
 		[2]string{"last entry", strings.Replace(strings.TrimSuffix(j.Updated, ":00Z"), "T", " ", 1) + " UTC"}, [2]string{"reach", j.Reach}, [2]string{"state", state}), "\n"))
