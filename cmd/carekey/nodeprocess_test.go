@@ -57,12 +57,23 @@ func (d *distantTown) clock() string {
 	return testClock + "=" + townClock.Add(time.Since(d.start)).Format(time.RFC3339)
 }
 
-// newDistantTown makes a node behind a proxy, and the wallets.
-func newDistantTown(t *testing.T) *distantTown {
+// newDistantTown makes a node behind a proxy, and the wallets. The node keeps its
+// order itself or, if order is set, has it from the example backend.
+func newDistantTown(t *testing.T, order bool) *distantTown {
 	t.Helper()
 	d := newDistance(t)
 	d.proxy = newProxy(t)
-	d.operator("init", "ledger", "--name", "City ledger", "--url", d.proxy.URL)
+	made := []string{"init", "ledger", "--name", "City ledger", "--url", d.proxy.URL}
+	if order {
+		example, err := filepath.Abs(filepath.Join(top(), "ledgerclient", "ledgertest", "testdata"))
+		d.must(err)
+		clock := filepath.Join(d.dir, "clock")
+		d.must(os.WriteFile(clock, strconv.AppendInt(nil, townClock.Unix()/3600, 10), 0o600))
+		t.Setenv("PATH", example+string(filepath.ListSeparator)+os.Getenv("PATH"))
+		t.Setenv("EXAMPLE_CLOCK", clock)
+		made = append(made, "--order", "example:"+filepath.Join(d.dir, "order"))
+	}
+	d.operator(made...)
 	d.proxy.aim(d.serve("--no-tls"))
 	t.Cleanup(d.kill)
 	invitation := strings.TrimSpace(string(d.operator("invite", "ledger")))
@@ -311,7 +322,17 @@ func TestInterruptedAtANode(t *testing.T) {
 	} else if testing.Short() {
 		rounds = 3
 	}
-	d := newDistantTown(t)
+	t.Run("folder", func(t *testing.T) { playInterruptions(t, newDistantTown(t, false), rounds, 4) })
+	t.Run("order", func(t *testing.T) {
+		if _, err := exec.LookPath("python3"); err != nil {
+			missing(t, "python3 is not installed", err)
+		}
+		playInterruptions(t, newDistantTown(t, true), (rounds+2)/3, 5)
+	})
+}
+
+// playInterruptions plays rounds of grant, fetch and revoke.
+func playInterruptions(t *testing.T, d *distantTown, rounds int, seed uint64) {
 	// How many requests each takes when nothing happens.
 	counts := map[string]int{}
 	counted := func(op, who string, args ...string) string {
@@ -326,10 +347,10 @@ func TestInterruptedAtANode(t *testing.T) {
 	counted("fetch", "clinic", "fetch", consent, "-o", "got")
 	counted("revoke", "patient", "revoke", consent, "--yes")
 	t.Logf("requests: %v", counts)
-	r := rand.New(rand.NewPCG(4, 4))
+	r := rand.New(rand.NewPCG(seed, seed))
 	known := map[string]bool{consent: true}
 	for round := range rounds {
-		i := interruptions[round%len(interruptions)]
+		i := interruptions[(round+int(seed))%len(interruptions)]
 		d.under(i, 1+r.IntN(counts["grant"]), "patient", grant...)
 		d.mustRun("patient", "sync")
 		all := d.list("patient", "consent", "list")
@@ -350,7 +371,7 @@ func TestInterruptedAtANode(t *testing.T) {
 		if len(known) != len(all) {
 			t.Fatalf("round %d: %d consents, not %d", round, len(all), len(known))
 		}
-		i = interruptions[(round+3)%len(interruptions)]
+		i = interruptions[(round+int(seed)+3)%len(interruptions)]
 		if !d.under(i, 1+r.IntN(counts["fetch"]), "clinic", "fetch", consent, "-o", "got") {
 			d.mustRun("clinic", "fetch", consent, "-o", "got")
 		}
@@ -359,7 +380,7 @@ func TestInterruptedAtANode(t *testing.T) {
 			t.Fatalf("round %d: fetched %q, %v", round, got, err)
 		}
 		d.must(os.RemoveAll(filepath.Join(d.dir, "got")))
-		i = interruptions[(round+6)%len(interruptions)]
+		i = interruptions[(round+int(seed)+6)%len(interruptions)]
 		if !d.under(i, 1+r.IntN(counts["revoke"]), "patient", "revoke", consent, "--yes") {
 			d.mustRun("patient", "revoke", consent, "--yes") // again: a no-op, or now
 		}
