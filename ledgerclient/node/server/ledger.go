@@ -103,6 +103,9 @@ func (s *Server) properties(q *request) error {
 	return q.answer(node.TypeJSON, p.Marshal())
 }
 
+// followTime bounds how long a head waits for an order that is kept elsewhere.
+const followTime = 10 * time.Second
+
 // timedCheckpoint is the checkpoint as it was last given out.
 type timedCheckpoint struct {
 	mu   sync.Mutex
@@ -111,7 +114,7 @@ type timedCheckpoint struct {
 }
 
 func (s *Server) checkpoint(q *request) error {
-	raw, err := s.timed.get(q.Context(), s.folder, s.opt.Clock(), s.clock.off())
+	raw, err := s.timed.get(q.Context(), s.folder, s.opt.Ledger, s.opt.Clock(), s.clock.off())
 	if err != nil {
 		return err
 	}
@@ -120,7 +123,7 @@ func (s *Server) checkpoint(q *request) error {
 
 // get returns the newest checkpoint with a time of the last minute. With a clock
 // that is off it returns the last good one, which ages.
-func (c *timedCheckpoint) get(ctx context.Context, f *embedded.Folder, now time.Time, off error) ([]byte, error) {
+func (c *timedCheckpoint) get(ctx context.Context, f *embedded.Folder, order Ordered, now time.Time, off error) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if off != nil {
@@ -136,6 +139,18 @@ func (c *timedCheckpoint) get(ctx context.Context, f *embedded.Folder, now time.
 		}
 		// The checkpoint is the same text with one signature less.
 		if age := now.Sub(c.time); bytes.HasPrefix(c.raw, plain) && age >= 0 && age < node.CosignEvery {
+			return c.raw, nil
+		}
+	}
+	if order != nil {
+		// Nobody can say of a time that there was no more who has not looked. The last
+		// head goes on being shown, and ages.
+		follow, cancel := context.WithTimeout(ctx, followTime)
+		err := order.Follow(follow)
+		cancel()
+		if err != nil && c.raw == nil {
+			return nil, err
+		} else if err != nil {
 			return c.raw, nil
 		}
 	}

@@ -1,0 +1,61 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/node"
+)
+
+// elsewhere is an order that can be out of reach.
+type elsewhere struct {
+	w    *world
+	away error
+}
+
+func (e *elsewhere) Append(ctx context.Context, es []contract.Entry) ([]ledgerclient.Outcome, error) {
+	if e.away != nil {
+		return nil, &ledgerclient.UnreachableError{Service: "ledger", Err: e.away}
+	}
+	return e.w.folder.Append(ctx, es)
+}
+
+func (e *elsewhere) Follow(context.Context) error { return e.away }
+
+// A node that cannot read its order says of no head that it is the newest, and
+// releases nothing: a revocation may stand there.
+func TestOrderOutOfReach(t *testing.T) {
+	order := &elsewhere{}
+	w := newWorld(t, func(o *Options) { o.Ledger = order })
+	order.w = w
+	g := w.grant()
+	w.give(g)
+	access, put := w.access(g)
+	w.ok(w.post(node.PathBlobs, node.MarshalPuts([]ledgerclient.Put{put})))
+	w.order(access)
+	before := w.ok(w.get(node.PathCheckpoint))
+
+	order.away = errors.New("no answer")
+	w.clock.pass(3 * time.Minute)
+	if now := w.ok(w.get(node.PathCheckpoint)); !bytes.Equal(now, before) {
+		t.Errorf("a head of now without a look at the order: %s", now)
+	}
+	r, _ := w.request(g, access)
+	w.refused("a release", w.post(node.PathRelease, r.Marshal()), node.KindFailed)
+	record := w.records(1)
+	w.refused("an entry", w.post(node.PathEntries, node.MarshalEntries(record)), node.KindFailed)
+
+	order.away = nil
+	if now := w.ok(w.get(node.PathCheckpoint)); bytes.Equal(now, before) {
+		t.Error("the head still is the old one")
+	}
+	if a := w.release(&r); a.Code != ledgerclient.Released {
+		t.Errorf("released: %s", a.Code)
+	}
+	w.order(record...)
+}
