@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -21,6 +22,7 @@ type line struct {
 	swallow               bool // entries reach the ledger and its answer is lost
 	sent                  []contract.ID
 	told                  int // revocations that a keeper took
+	leaves                int // that the ledger was asked for
 }
 
 var errCut = errors.New("cut")
@@ -54,6 +56,13 @@ func (x lineLedger) Checkpoint(ctx context.Context) ([]byte, error) {
 		return nil, cut("ledger")
 	}
 	return x.Ledger.Checkpoint(ctx)
+}
+func (x lineLedger) Leaves(ctx context.Context, from, to uint64) ([]contract.Leaf, error) {
+	if x.l.ledger {
+		return nil, cut("ledger")
+	}
+	x.l.leaves += int(to - from)
+	return x.Ledger.Leaves(ctx, from, to)
 }
 func (x lineLedger) Append(ctx context.Context, es []contract.Entry) ([]ledgerclient.Outcome, error) {
 	if x.l.ledger {
@@ -460,5 +469,56 @@ func TestTwoLedgers(t *testing.T) {
 	}
 	if rs := must(again.Records(ctx))(t); len(rs) != 1 || rs[0].Title != "c" {
 		t.Errorf("%+v", rs)
+	}
+}
+
+// A wallet checks all of a ledger that is not a folder of its own, and the next time
+// only what is new.
+func TestVerifyLedger(t *testing.T) {
+	ctx := context.Background()
+	tn, l, patient, _, _ := remote(t)
+	verify := func(want, signatures uint64) {
+		t.Helper()
+		l.leaves = 0
+		size, root, n, err := patient.VerifyLedger(ctx, nil)
+		if err != nil || size != want || n != signatures || root.IsZero() {
+			t.Errorf("%d leaves, %d signatures, %v; want %d and %d", size, n, err, want, signatures)
+		}
+		if s, r := patient.LedgerVerified(); s != want || r != root {
+			t.Error(s, r)
+		}
+	}
+	must(patient.Consents(ctx))(t)
+	verify(3, 3)
+	verify(3, 0)
+	if l.leaves != 0 {
+		t.Errorf("%d leaves downloaded again", l.leaves)
+	}
+	add(t, patient, "b.txt", "b")
+	verify(4, 1)
+	if l.leaves != 1 {
+		t.Errorf("%d leaves downloaded, want the new one", l.leaves)
+	}
+	// The file is only a cache.
+	file := onlyMatch(t, filepath.Join(tn.dir, "home of Maria", "ledgers", "*", "leaves"))
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw[len(raw)/2] ^= 1
+	if err := os.WriteFile(file, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	verify(4, 4)
+	if err := os.Truncate(file, 300); err != nil {
+		t.Fatal(err)
+	}
+	verify(4, 0)
+	if l.leaves != 3 {
+		t.Errorf("%d leaves downloaded, want the three that were lost", l.leaves)
+	}
+	l.ledger = true
+	if _, _, _, err := patient.VerifyLedger(ctx, nil); !errors.Is(err, errCut) {
+		t.Error(err)
 	}
 }

@@ -33,6 +33,7 @@ const (
 	stateFile   = "state"   // sealed: the pin, what was looked at
 	cacheFile   = "cache"   // sealed frames: what the ledger holds of this wallet; can be rebuilt
 	journalDir  = "journal" // sealed: changes on their way
+	leavesFile  = "leaves"  // all of the ledger, as it was verified: public
 	genesisFile = "genesis" // the ledger's configuration document, public: opens the wallet when the ledger is out of reach
 )
 

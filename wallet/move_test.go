@@ -1,6 +1,7 @@
 package wallet_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/embedded"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -239,5 +241,119 @@ func TestMoveLeavesWhatCannotBeRead(t *testing.T) {
 	l.ledger = true
 	if _, err := from.PlanMove(ctx, to); !errors.Is(err, errCut) {
 		t.Error(err)
+	}
+}
+
+// moveAll carries out the move of a district whose second ledger is beside the first.
+func moveAll(d district, tell bool) error {
+	ctx := context.Background()
+	f, err := d.folder()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	there, err := embedded.Open(filepath.Join(d.dir, "there"), embedded.Options{Clock: d.clock})
+	if err != nil {
+		return err
+	}
+	defer there.Close()
+	from, err := wallet.Open(ctx, d.options(patientHome, f.Services()))
+	if err != nil {
+		return err
+	}
+	s, err := wallet.ReadSettings(d.home(patientHome))
+	if err != nil {
+		return err
+	}
+	services := there.Services()
+	if tell {
+		services.Ledger = tellingLedger{services.Ledger}
+	}
+	to, err := from.On(ctx, services, s.Ledgers[1].ID)
+	if err != nil {
+		return err
+	}
+	_, err = from.Move(ctx, to, nil)
+	return err
+}
+
+// tellingLedger says on standard output when entries are about to be sent, and when
+// they were.
+type tellingLedger struct{ ledgerclient.Ledger }
+
+func (l tellingLedger) Append(ctx context.Context, es []contract.Entry) ([]ledgerclient.Outcome, error) {
+	os.Stdout.WriteString("sending\n")
+	out, err := l.Ledger.Append(ctx, es)
+	os.Stdout.WriteString("sent\n")
+	return out, err
+}
+
+// Promise 8: a move that is killed around any of its entries does the rest when it is
+// run again, and nothing twice.
+func TestMoveKilled(t *testing.T) {
+	ctx := context.Background()
+	step := 1
+	if testing.Short() {
+		step = 3
+	}
+	for said := 1; ; said += step { // the line that it is killed at
+		d := newDistrict(t, t.TempDir())
+		prefill(t, d)
+		calmly(t, d, "update", 1)
+		there, err := embedded.Create(filepath.Join(d.dir, "there"), "There", d.clock)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := wallet.Join(ctx, d.options(patientHome, there.Services()), "there"); err != nil {
+			t.Fatal(err)
+		}
+		there.Close()
+		cmd := otherProcess(t, "move", d, "")
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewReader(out)
+		n := 0
+		for ; n < said; n++ {
+			if _, err := lines.ReadString('\n'); err != nil {
+				break
+			}
+		}
+		cmd.Process.Kill()
+		cmd.Wait()
+		if err := moveAll(d, false); err != nil {
+			t.Fatalf("killed at line %d: %v", said, err)
+		}
+		f, err := d.folder()
+		if err != nil {
+			t.Fatal(err)
+		}
+		from := must(wallet.Open(ctx, d.options(patientHome, f.Services())))(t)
+		if there, err = embedded.Open(filepath.Join(d.dir, "there"), embedded.Options{Clock: d.clock}); err != nil {
+			t.Fatal(err)
+		}
+		s := must(wallet.ReadSettings(d.home(patientHome)))(t)
+		to := must(from.On(ctx, there.Services(), s.Ledgers[1].ID))(t)
+		if cs := must(from.Consents(ctx))(t); len(cs) != 2 || cs[0].Status != wallet.StatusRevoked || cs[1].Status != wallet.StatusRevoked {
+			t.Errorf("killed at line %d: old consents %+v", said, cs)
+		}
+		if cs := must(to.Consents(ctx))(t); len(cs) != 2 || cs[0].Status != wallet.StatusActive || cs[1].Status != wallet.StatusActive {
+			t.Errorf("killed at line %d: new consents %+v", said, cs)
+		}
+		if rs := must(to.Records(ctx))(t); len(rs) != 1 || rs[0].Version != 2 {
+			t.Errorf("killed at line %d: records %+v", said, rs)
+		}
+		f.Close()
+		there.Close()
+		if n < said {
+			if said < 6 {
+				t.Errorf("the move said %d lines, want 6", said-1)
+			}
+			return
+		}
 	}
 }

@@ -44,6 +44,8 @@ func TestMain(m *testing.M) {
 		err = serveNode(d)
 	case "batch":
 		err = workBatch(d)
+	case "move":
+		err = moveAll(d, true)
 	case "busy":
 		err = busy(d, os.Getenv(argVariable))
 	default:

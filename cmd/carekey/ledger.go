@@ -75,6 +75,11 @@ func (a *app) ledger(cmd *cobra.Command, verify bool) error {
 		}
 		if verify {
 			size, root := w.LedgerVerified()
+			if l.Ledger.Properties().Remote { // the wallet keeps what it has downloaded
+				l.verify = func(ctx context.Context, _ uint64, _ crypto.Hash, progress func(done, total uint64)) (uint64, crypto.Hash, uint64, error) {
+					return w.VerifyLedger(ctx, progress)
+				}
+			}
 			if err := a.verifyAll(ctx, l, size, root, &j); err != nil {
 				return err
 			}
@@ -168,7 +173,7 @@ func (a *app) showLedger(j ledgerJSON, verified, withWallet bool) error {
 	if verified {
 		what := "everything verifies: %s, the store and the keeper's files\n(%s checked this time)"
 		if ledgerclient.Gate(j.Gate) == ledgerclient.Enforced { // its store and keeper are where nobody else can look
-			what = "all that a node shows verifies: %s and the signed head\n(%s checked this time)"
+			what = "all that a node shows verifies: %s, the rules, the state roots and the signed head\n(%s checked this time)"
 		}
 		state = fmt.Sprintf(what, plural(int(j.Size), "entry", "entries"), plural(int(j.Signatures), "signature", "signatures"))
 	}

@@ -108,7 +108,8 @@ func (a *app) synced(w *wallet.Wallet, s wallet.Synced, again []contract.ID, err
 		f := explain(err)
 		j.Error = &f
 	}
-	if since, away := w.OutOfReach(); away != nil {
+	since, away := w.OutOfReach()
+	if away != nil {
 		j.AsOf = instant(since)
 	}
 	if a.flags.json {
@@ -116,6 +117,8 @@ func (a *app) synced(w *wallet.Wallet, s wallet.Synced, again []contract.ID, err
 	}
 	state := plural(int(s.To), "entry", "entries")
 	switch {
+	case away != nil && !since.IsZero():
+		state = explain(away).Message + ", " + state + " at " + since.Local().Format(dayLayout)
 	case err != nil && len(s.Pending) == 0:
 		state = explain(err).Message
 	case j.New > 0:

@@ -1,0 +1,120 @@
+package wallet
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// VerifyLedger checks all of the open ledger's log, not only what concerns this
+// wallet: see ledgerclient.Client.VerifyAll. The leaves are kept in the ledger's
+// folder, 258 bytes each, so that the next time only new ones are downloaded and
+// have their signatures checked. They are public, and all of them are there: the
+// file tells nothing of its owner. It returns the head, and how many signatures were
+// checked.
+func (w *Wallet) VerifyLedger(ctx context.Context, progress func(done, total uint64)) (size uint64, root crypto.Hash, signatures uint64, err error) {
+	err = w.with(ctx, func() error {
+		if err := w.needLedger(); err != nil {
+			return err
+		}
+		f, err := os.OpenFile(filepath.Join(w.dir, w.inLedger(leavesFile)), os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		kept := &keptLeaves{Ledger: w.client.Ledger, f: f, have: min(uint64(info.Size())/contract.LeafSize, w.state.Verified.Size)}
+		verify := func(from verified) error {
+			s := w.client.Services
+			s.Ledger = kept
+			c, err := ledgerclient.Connect(ctx, s, w.client.ID())
+			if err != nil {
+				return err
+			}
+			c.Now = w.now
+			size, root, signatures, err = c.VerifyAll(ctx, from.Size, from.Root, progress)
+			return err
+		}
+		err = verify(w.state.Verified)
+		if isTampered(err) != nil && kept.have > 0 {
+			// Is it the ledger, or the file?
+			kept.have = 0
+			err = verify(verified{})
+		}
+		if err != nil {
+			return err
+		}
+		// It must be the history that the wallet follows.
+		if err := w.client.CheckPrefix(ctx, w.state.Pin.Size, w.state.Pin.Root, ledgerclient.Head{Size: size, Root: root}); err != nil {
+			return err
+		}
+		if err := f.Sync(); err != nil {
+			return err
+		}
+		w.state.Verified, w.dirty = verified{Size: size, Root: root}, true
+		return nil
+	})
+	return size, root, signatures, err
+}
+
+// keptLeaves is a ledger of which the first leaves are in a file, in order and with
+// nothing between them. Nothing of it is believed: whoever reads compares the whole
+// with the ledger's signed head.
+type keptLeaves struct {
+	ledgerclient.Ledger
+	f    *os.File
+	have uint64 // leaves in the file
+}
+
+// Configs are those of the ledger, if it has any beside the first.
+func (k *keptLeaves) Configs(ctx context.Context) ([][]byte, error) {
+	if source, ok := k.Ledger.(ledgerclient.Configured); ok {
+		return source.Configs(ctx)
+	}
+	return nil, nil
+}
+
+// Leaves reads from the file what is there, and all else from the ledger into it.
+func (k *keptLeaves) Leaves(ctx context.Context, from, to uint64) ([]contract.Leaf, error) {
+	var out []contract.Leaf
+	if from < k.have {
+		b := make([]byte, (min(to, k.have)-from)*contract.LeafSize)
+		if _, err := k.f.ReadAt(b, int64(from)*contract.LeafSize); err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		for ; len(b) > 0; b = b[contract.LeafSize:] {
+			leaf, err := contract.ParseLeaf(b[:contract.LeafSize])
+			if err != nil {
+				k.have = from + uint64(len(out)) // the rest is downloaded again
+				break
+			}
+			out = append(out, leaf)
+		}
+	}
+	if from += uint64(len(out)); from == to {
+		return out, nil
+	}
+	more, err := k.Ledger.Leaves(ctx, from, to)
+	if err != nil || from > k.have {
+		return append(out, more...), err
+	}
+	b := make([]byte, 0, len(more)*contract.LeafSize)
+	for i := range more {
+		raw := more[i].Marshal()
+		b = append(b, raw[:]...)
+	}
+	if _, err := k.f.WriteAt(b, int64(from)*contract.LeafSize); err != nil {
+		return nil, err
+	}
+	k.have = from + uint64(len(more))
+	return append(out, more...), nil
+}
