@@ -462,6 +462,15 @@ func TestTwoLedgers(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	onlyMatch(t, filepath.Join(o.Dir, "ledgers", "*"))
+	// A restore does not name it any more.
+	saved := filepath.Join(tn.dir, "saved")
+	if err := tn.again("Maria").Save(ctx, saved); err != nil {
+		t.Fatal(err)
+	}
+	_, got, err := wallet.Restore(ctx, tn.options("new"), wallet.RestoreRequest{Entropy: must(wallet.Entropy(ctx, o))(t), At: tn.ledgerDir(), Saved: saved})
+	if err != nil || len(got.Ledgers) != 0 || got.Contacts != 1 {
+		t.Errorf("restored %+v %v", got, err)
+	}
 	l.ledger = false
 	again, joined, err = wallet.Join(ctx, o, other.ledgerDir())
 	if err != nil || !joined {

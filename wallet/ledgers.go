@@ -153,7 +153,9 @@ func (w *Wallet) Leave(ctx context.Context) error {
 			return err
 		}
 		// Other machines of the same owner are told with the next change of the book.
+		// The book is stamped again when it is written: by then the wallet is off it.
 		w.stampBook()
+		w.settings.Ledgers = slices.DeleteFunc(slices.Clone(w.settings.Ledgers), func(p Place) bool { return p.ID == id })
 		for i := range w.book.Facts.Ledgers {
 			if l := &w.book.Facts.Ledgers[i]; l.ID == id && !l.Removed {
 				l.Removed, l.Changed, w.bookDirty = true, max(w.now().UnixMilli(), l.Changed+1), true
