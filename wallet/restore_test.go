@@ -229,8 +229,8 @@ func TestRestore(t *testing.T) {
 		}
 	}
 	// What was unfinished can be opened now.
-	for _, id := range got.Finished {
-		o, err := clinic.OpenByID(ctx, id.String(), "now it opens")
+	if len(got.Finished) > 0 {
+		o, err := clinic.OpenByID(ctx, got.Finished[0].String(), "now it opens")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -238,7 +238,6 @@ func TestRestore(t *testing.T) {
 		if err := o.Read(ctx, 0, &out, nil); err != nil {
 			t.Fatal(err)
 		}
-		break
 	}
 	// And life goes on.
 	grant(t, back, "Dr 00", tn.now)

@@ -137,11 +137,11 @@ func town(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(ts.Exec(who, args...))
 		return strings.TrimSpace(ts.ReadFile("stdout"))
 	}
-	args = []string{"init", "--name", "Maria", "--words-file", "patient.words"}
+	maria := []string{"init", "--name", "Maria", "--words-file", "patient.words"}
 	if ts.Getenv(envLedger) == "" { // no node is everybody's ledger
-		args = append(args, "--new-ledger")
+		maria = append(maria, "--new-ledger")
 	}
-	patient := must("patient", args...)
+	patient := must("patient", maria...)
 	clinic := must("clinic", "init", "--name", "Dr Smith", "--words-file", "clinic.words")
 	must("patient", "contact", "add", "Dr Smith", clinic)
 	must("clinic", "contact", "add", "Maria", patient)
