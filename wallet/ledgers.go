@@ -119,7 +119,7 @@ func changeSettings(ctx context.Context, dir string, f func(*Settings) error, th
 type LeaveError struct {
 	Ledger  crypto.LedgerID
 	Default bool // it is the one that is meant when none is named
-	Waiting int  // changes that were signed for it and wait; -1 if they cannot be read
+	Waiting int  // changes that were signed for it and wait; -1 if they cannot be counted
 }
 
 func (e *LeaveError) Error() string {
@@ -140,8 +140,8 @@ func (w *Wallet) Leave(ctx context.Context) error {
 	id := w.client.ID()
 	check := func(s *Settings) error {
 		n := len(w.waiting)
-		if w.stuck != nil && n == 0 {
-			n = -1
+		if j, err := w.readJob(); n == 0 && (w.stuck != nil || j != nil || err != nil) {
+			n = -1 // unreadable, or consents of a file that was begun
 		}
 		if s.Default == id || n != 0 {
 			return &LeaveError{Ledger: id, Default: s.Default == id, Waiting: n}

@@ -334,7 +334,7 @@ func explainWallet(err error) (failure, bool) {
 		case e.Default:
 			return failure{"default-ledger", "ledger " + short(e.Ledger) + " is the one that is meant when none is named", "choose another one first: carekey ledger default LEDGER", exitRefused}, true
 		case e.Waiting < 0:
-			return failure{"changes-wait", "something that you signed for ledger " + short(e.Ledger) + " waits", "see what: carekey sync", exitRefused}, true
+			return failure{"changes-wait", "something that you began on ledger " + short(e.Ledger) + " waits", "see what: carekey sync, carekey batch status", exitRefused}, true
 		}
 		return failure{"changes-wait", plural(e.Waiting, "change", "changes") + " that you signed for ledger " + short(e.Ledger) + " still wait", "send them first: carekey sync", exitRefused}, true
 	}
