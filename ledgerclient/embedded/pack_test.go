@@ -45,7 +45,7 @@ func destroyedAt(f *Folder, name string, at int) bool {
 func TestPacks(t *testing.T) {
 	f, _ := newLedger(t)
 	p := newPeople(t, f.id)
-	grants := p.addGrants(f, 40)
+	grants := p.addGrants(f, packFrom)
 	shape := func() (blobs, packs, shares, sharePacks int) {
 		return len(listed(t, f.dir, "store", "blobs")), len(listed(t, f.dir, "store", "packs")),
 			len(listed(t, f.dir, "keeper", "shares")), len(listed(t, f.dir, "keeper", "packs"))
@@ -109,7 +109,7 @@ func TestPacks(t *testing.T) {
 func TestSharesInPackAreGone(t *testing.T) {
 	f, _ := newLedger(t)
 	p := newPeople(t, f.id)
-	grants := p.addGrants(f, 40)
+	grants := p.addGrants(f, packFrom)
 	name := listed(t, f.dir, "keeper", "packs")[0]
 	path := f.ground().path("keeper", "packs", name)
 	// What a killed deposit left is destroyed with the next end of any share.
@@ -159,7 +159,7 @@ func TestSharesInPackAreGone(t *testing.T) {
 func TestSweepPacks(t *testing.T) {
 	f, clock := newLedger(t)
 	p := newPeople(t, f.id)
-	grants := p.addGrants(f, 40)
+	grants := p.addGrants(f, packFrom)
 	end := grants[0].entry.NotAfter
 	clock.hour = end + keeper.GraceHours
 	f.accept = true
@@ -180,7 +180,7 @@ func TestSweepPacks(t *testing.T) {
 func TestPackHeals(t *testing.T) {
 	f, clock := newLedger(t)
 	p := newPeople(t, f.id)
-	grants := p.addGrants(f, 40)
+	grants := p.addGrants(f, packFrom)
 	g := grants[11]
 	for _, dir := range []string{"store", "keeper"} {
 		path := filepath.Join(f.dir, dir, "packs", listed(t, f.dir, dir, "packs")[0])
