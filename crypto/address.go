@@ -67,43 +67,6 @@ func (a Address) IsZero() bool { return a == Address{} }
 // ParseAddress reads an address; case and white space do not matter. Its error is
 // an [*AddressError].
 func ParseAddress(text string) (Address, error) {
-	if a, ok := parsed.get(text); ok {
-		return a, nil
-	}
-	a, err := parseAddress(text)
-	if err == nil {
-		parsed.put(text, a)
-	}
-	return a, err
-}
-
-// parsed remembers addresses that were found to be good: the same few stand in
-// thousands of consents, and each check costs as much as a signature.
-var parsed addressMemo
-
-type addressMemo struct {
-	mu   sync.Mutex
-	good map[string]Address
-}
-
-func (m *addressMemo) get(text string) (Address, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	a, ok := m.good[text]
-	return a, ok
-}
-
-func (m *addressMemo) put(text string, a Address) {
-	const most = 4096 // 2 MB
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.good == nil || len(m.good) >= most {
-		m.good = map[string]Address{}
-	}
-	m.good[strings.Clone(text)] = a
-}
-
-func parseAddress(text string) (Address, error) {
 	text, ok := strings.CutPrefix(withoutSpace(text, ""), addressPrefix)
 	if !ok {
 		return Address{}, &AddressError{FaultMalformed}
@@ -139,8 +102,8 @@ type addresses struct {
 	m  map[Address]struct{}
 }
 
-// maxChecked bounds the memory, to 100 KiB or so.
-const maxChecked = 512
+// maxChecked bounds the memory, to 1 MiB or so: a script may know a thousand people.
+const maxChecked = 4096
 
 func (c *addresses) has(a Address) bool {
 	c.mu.RLock()
