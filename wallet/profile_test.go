@@ -137,6 +137,15 @@ func TestMayBeRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(false, false)
+
+	// What was given to a wallet is gone with it too.
+	doctor := tn.person("Dr Smith")
+	must2(w.AddContact(ctx, "Dr Smith", doctor.Address().String()))(t)
+	grant(t, w, "Dr Smith", tn.now)
+	if err := doctor.MayBeRemoved(ctx); err == nil {
+		t.Error("a wallet with something in its inbox may be removed")
+	}
+
 	tn.now = tn.now.Add(wallet.BackupDue + 1)
 	check(false, true)
 	tn.now = tn.now.Add(wallet.WordsCheckDue)

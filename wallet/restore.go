@@ -106,6 +106,11 @@ func Restore(ctx context.Context, opt Options, r RestoreRequest) (*Wallet, Resto
 		}
 		return nil, Restored{}, err
 	}
+	if r.Saved != "" {
+		if err := CheckSaved(r.Saved, r.Entropy); err != nil {
+			return nil, Restored{}, err
+		}
+	}
 	client, err := ledgerclient.Connect(ctx, opt.Services, crypto.LedgerID{})
 	if err != nil {
 		return nil, Restored{}, err

@@ -97,17 +97,27 @@ func (w *Wallet) readSaved(dir string) (book, ledgerclient.Pin, error) {
 		return nil
 	}
 	check, err := os.ReadFile(filepath.Join(dir, keyCheckFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = &DamagedError{File: keyCheckFile, Err: err}
+	}
 	if err != nil {
 		return b, s.Pin, err
 	}
 	if _, err := w.local.Open(keyCheckFile, check); err != nil {
 		return b, s.Pin, &ForeignBackupError{Dir: dir}
 	}
-	if err := open(bookFile, &b); err != nil {
+	err = open(bookFile, &b)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = &DamagedError{File: bookFile, Err: err}
+	}
+	if err != nil {
 		return b, s.Pin, err
 	}
 	if b.V != bookVersion {
 		return b, s.Pin, &VersionError{What: bookFile, Version: b.V, Known: bookVersion}
+	}
+	if w.client == nil {
+		return b, s.Pin, nil
 	}
 	err = open(w.inLedger(stateFile), &s)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -117,6 +127,16 @@ func (w *Wallet) readSaved(dir string) (book, ledgerclient.Pin, error) {
 		err = &DamagedError{File: w.inLedger(stateFile)}
 	}
 	return b, s.Pin, err
+}
+
+// CheckSaved tells whether what Save put into dir is a key's: a *ForeignBackupError
+// if it is of another one, a *DamagedError if a file is missing or is not what was
+// written.
+func CheckSaved(dir string, entropy crypto.Entropy) error {
+	root := entropy.Root()
+	defer root.Wipe()
+	_, _, err := (&Wallet{local: root.LocalKey()}).readSaved(dir)
+	return err
 }
 
 // takeSaved merges the book of a backup, and makes the head that is known from it
@@ -233,7 +253,7 @@ func timeOf(seconds int64) time.Time {
 func (w *Wallet) MayBeRemoved(ctx context.Context) error {
 	return w.with(ctx, func() error {
 		care, now := w.Care(), w.now()
-		if care.First == 0 && len(w.book.Contacts) == 0 && len(w.settings.Ledgers) == 1 {
+		if len(w.threads.list) == 0 && len(w.book.Contacts) == 0 && len(w.settings.Ledgers) == 1 {
 			return nil // nothing is lost
 		}
 		e := UnsafeError{Words: care.WordsChecked.IsZero() || now.Sub(care.WordsChecked) > WordsCheckDue}

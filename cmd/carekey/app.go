@@ -447,8 +447,18 @@ func (l *ledger) outOfReach(dir string, id crypto.LedgerID, why error) error {
 // is not plugged in.
 func isNoLedger(err error) bool { return is[*embedded.NoLedgerError](err) }
 
-// taken says that a folder holds another ledger, or something else.
-func taken(dir string, ledger bool) error { return &embedded.ExistsError{Dir: dir, Ledger: ledger} }
+// payloadDamage tells whether all that a ledger's verification found is one in the
+// store: the log is whole. where names it.
+func payloadDamage(err error) (where string, ok bool) {
+	e, ok := errors.AsType[*embedded.DamagedError](err)
+	if !ok || !strings.HasPrefix(e.File, "store/") {
+		return "", false
+	}
+	return e.File, true
+}
+
+// taken says that a folder holds something else.
+func taken(dir string) error { return &embedded.ExistsError{Dir: dir} }
 
 // sheet is the page that tells how to find a ledger at a node again.
 func (a *app) sheet(at wallet.Place, who crypto.Address) (string, error) {

@@ -79,7 +79,10 @@ func (a *app) backup(ctx context.Context, w *wallet.Wallet, l *ledger, to string
 	if err != nil {
 		return err
 	}
-	if err := mayBackUp(dir); err != nil {
+	if to == "" {
+		return usage("the name of the folder is empty", "it goes: carekey backup DIR")
+	}
+	if err := a.mayBackUp(w, dir); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -87,11 +90,12 @@ func (a *app) backup(ctx context.Context, w *wallet.Wallet, l *ledger, to string
 	}
 	id, _ := w.Ledger()
 	info := backupInfo{V: 1, Ledger: id}
-	if old, err := readBackup(dir); err == nil && old.Ledger == id {
-		info.Entries = old.Entries
-	}
-	if err := writeBackupMark(dir, info); err != nil {
-		return err
+	// A mark that is there stays what it is until all is done: it may be of another
+	// wallet's backup, or of another ledger, which still are one then.
+	if _, err := readBackup(dir); err != nil {
+		if err := writeBackupMark(dir, info); err != nil {
+			return err
+		}
 	}
 	if err := w.Save(ctx, filepath.Join(dir, backupWallet)); err != nil {
 		return err
@@ -179,8 +183,24 @@ func (a *app) steps(what string) (step func(done, total uint64), end func()) {
 	}, b.end
 }
 
-// mayBackUp tells whether a folder is free, or a backup.
-func mayBackUp(dir string) error {
+// mayBackUp tells whether a folder is free, or a backup, and not inside of what is
+// backed up: there it would be lost with it.
+func (a *app) mayBackUp(w *wallet.Wallet, dir string) error {
+	home, err := a.home()
+	if err != nil {
+		return err
+	}
+	insides := []string{filepath.Join(home, "wallets"), filepath.Join(home, defaultLedger)}
+	id, _ := w.Ledger()
+	settings := w.Settings()
+	if at, ok := settings.Ledger(id); ok && filepath.IsAbs(at.At) {
+		insides = append(insides, at.At)
+	}
+	for _, in := range insides {
+		if isInside(real(dir), real(in)) {
+			return usage(dir+" is inside of what is to be backed up", "choose a folder elsewhere, best on another disk")
+		}
+	}
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
 		return nil
@@ -189,9 +209,26 @@ func mayBackUp(dir string) error {
 		return err
 	}
 	if _, err := readBackup(dir); err != nil {
-		return taken(dir, false)
+		return taken(dir)
 	}
 	return nil
+}
+
+// isInside tells whether a path is a folder's or below it.
+func isInside(path, folder string) bool {
+	rel, err := filepath.Rel(folder, path)
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
+}
+
+// real is a path without symbolic links, as far as it exists.
+func real(path string) string {
+	if p, err := filepath.EvalSymlinks(path); err == nil {
+		return p
+	}
+	if up := filepath.Dir(path); up != path {
+		return filepath.Join(real(up), filepath.Base(path))
+	}
+	return path
 }
 
 func readBackup(dir string) (info backupInfo, err error) {

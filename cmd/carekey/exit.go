@@ -141,6 +141,15 @@ type passphraseFileError struct {
 func (e *passphraseFileError) Error() string { return "passphrase file: " + e.err.Error() }
 func (e *passphraseFileError) Unwrap() error { return e.err }
 
+// badBackupError says that a file of a backup is not what was written.
+type badBackupError struct {
+	dir string
+	err error // a *wallet.DamagedError
+}
+
+func (e *badBackupError) Error() string { return e.dir + ": " + e.err.Error() }
+func (e *badBackupError) Unwrap() error { return e.err }
+
 // keptError is an error after something was signed: it waits in the journal.
 type keptError struct{ error }
 
@@ -312,6 +321,11 @@ func explainWallet(err error) (failure, bool) {
 				"use that carekey once more to see what is in it, then make a new wallet: carekey --profile NAME init ...", exitUnexpected}, true
 		}
 		return failure{"newer-version", fmt.Sprintf("%s was written by a newer carekey (version %d)", e.What, e.Version), "use that carekey", exitUnexpected}, true
+	}
+	if e, ok := errors.AsType[*badBackupError](err); ok { // before DamagedError, which it wraps
+		damaged, _ := errors.AsType[*wallet.DamagedError](err)
+		return failure{"backup-damaged", "a file of the backup in " + e.dir + " is missing, or is not what carekey wrote: " + damaged.File,
+			"use another backup; or only the ledger in this one, where it is: carekey restore --ledger DIR/ledger-...", exitTampered}, true
 	}
 	if e, ok := errors.AsType[*wallet.DamagedError](err); ok {
 		return failure{"wallet-damaged", "the wallet's file " + e.File + " is not what carekey wrote", "restore it from a backup; the ledger itself is not concerned", exitTampered}, true
@@ -647,7 +661,7 @@ func explainLedger(err error) (failure, bool) {
 		if e.Ledger {
 			return failure{"ledger-exists", "there is a ledger in " + e.Dir + " already", "to use it, leave out --new-ledger", exitRefused}, true
 		}
-		return failure{"folder-not-empty", "the folder " + e.Dir + " is not empty, and holds no ledger", "choose a new folder", exitRefused}, true
+		return failure{"folder-not-empty", "the folder " + e.Dir + " is not empty, and holds something else", "choose a new folder", exitRefused}, true
 	}
 	if e, ok := errors.AsType[*embedded.NetworkFSError](err); ok {
 		return failure{"network-file-system", fmt.Sprintf("%s is on a network file system (%s), where a ledger is not safe", e.Dir, e.FS), "choose a folder on a disk of this computer", exitRefused}, true

@@ -60,6 +60,7 @@ var explained = []struct {
 	{&syncError{&ledgerclient.UnreachableError{Service: "ledger", Err: context.DeadlineExceeded}}, "ledger-unreachable", 5},
 	{&syncError{&ledgerclient.ForkError{}}, "ledger-forked", 6},
 	{&wallet.DamagedError{File: "state"}, "wallet-damaged", 6},
+	{&badBackupError{"b", &wallet.DamagedError{File: "state"}}, "backup-damaged", 6},
 	{&wallet.WrongKeyError{}, "wrong-key", 4},
 	{&wallet.KeyLeftError{Kind: "os", Err: &keyring.LockedError{}}, "key-left", 8},
 	{&wallet.OtherWalletError{}, "another-wallet", 4},

@@ -24,6 +24,9 @@ type passphraseSource struct {
 	read []byte // a descriptor can be read once; wiped at the end
 }
 
+// maxPassphrase is how long a first line may be, in bytes.
+const maxPassphrase = 4096
+
 func (s *passphraseSource) given() bool { return s.file != "" || s.fd >= 0 || s.read != nil }
 
 // take returns a copy of the first line, which may end in CR LF.
@@ -33,14 +36,19 @@ func (s *passphraseSource) take() ([]byte, error) {
 		if err != nil {
 			return nil, &passphraseFileError{s.name, err}
 		}
-		b, err := io.ReadAll(io.LimitReader(f, 4096))
+		b, err := io.ReadAll(io.LimitReader(f, maxPassphrase+2)) // and CR LF
 		f.Close()
 		if err != nil {
 			clear(b)
 			return nil, &passphraseFileError{s.name, err}
 		}
 		line, _, _ := bytes.Cut(b, []byte("\n"))
-		s.read = append([]byte{}, bytes.TrimSuffix(line, []byte("\r"))...)
+		line = bytes.TrimSuffix(line, []byte("\r"))
+		if len(line) > maxPassphrase { // cut, it would be another passphrase
+			clear(b)
+			return nil, &passphraseFileError{s.name, fmt.Errorf("its first line is longer than %d bytes", maxPassphrase)}
+		}
+		s.read = append([]byte{}, line...)
 		clear(b)
 	}
 	return bytes.Clone(s.read), nil

@@ -65,20 +65,35 @@ func (a *app) restore(ctx context.Context, f restoreFlags) error {
 		return err
 	}
 	var entropy crypto.Entropy
-	if f.wordsFile != "" { // before anything is copied
+	if f.wordsFile != "" { // what is wrong with a file is said first, a person is asked last
 		if entropy, err = wordsOfFile(f.wordsFile); err != nil {
 			return err
 		}
 	}
-	l, p, saved, err := a.restoreFrom(ctx, p, f)
+	from, err := a.restoreFrom(ctx, p, f)
 	if err != nil {
 		return err
 	}
-	defer l.close()
+	l := from.ledger
+	defer func() { l.close() }()
 	if f.wordsFile == "" {
 		if entropy, err = a.enterWords(ctx); err != nil {
 			return err
 		}
+	}
+	if from.saved != "" { // before anything is copied or made
+		if err := wallet.CheckSaved(from.saved, entropy); err != nil {
+			return badBackup(from.dir, err)
+		}
+	}
+	if from.unpack {
+		p.ledger, p.given = filepath.Join(p.home, defaultLedger), false
+		there, err := a.unpack(ctx, from, p)
+		if err != nil {
+			return err
+		}
+		l.close()
+		l = there
 	}
 	if err := os.MkdirAll(p.home, 0o700); err != nil {
 		return err
@@ -89,8 +104,9 @@ func (a *app) restore(ctx context.Context, f restoreFlags) error {
 	}
 	b := &stepBar{a: a}
 	w, got, err := wallet.Restore(ctx, wallet.Options{Dir: p.dir, Keyring: a.keyring(kind, p.dir), Services: l.Services, Now: a.now, Profile: a.profile()},
-		wallet.RestoreRequest{Entropy: entropy, At: at, Name: f.name, Saved: saved, Progress: b.step})
+		wallet.RestoreRequest{Entropy: entropy, At: at, Name: f.name, Saved: from.saved, Progress: b.step})
 	b.end()
+	err = badBackup(from.dir, err)
 	if is[*wallet.NothingError](err) {
 		os.Remove(filepath.Join(p.dir, "lock"))
 		os.Remove(p.dir)
@@ -121,65 +137,94 @@ func (a *app) restoreInto(ctx context.Context, p place) (kind string, err error)
 	return kind, a.probeKeyring(ctx, kind, p.dir)
 }
 
-// restoreFrom opens the ledger that is named. That of a backup is copied into the
-// home first, so that the backup stays one. saved are the wallet's files in it.
-func (a *app) restoreFrom(ctx context.Context, p place, f restoreFlags) (l *ledger, at place, saved string, err error) {
+// restoring is what a restore reads.
+type restoring struct {
+	ledger *ledger
+	dir    string     // of a backup; "" if there is none
+	saved  string     // the wallet's files in it
+	unpack bool       // the ledger is the one in it, and is copied into the home
+	info   backupInfo // what its mark says then
+}
+
+// restoreFrom opens the ledger that is named, or that of the backup that is named.
+func (a *app) restoreFrom(ctx context.Context, p place, f restoreFlags) (from restoring, err error) {
 	if f.backup != "" {
 		if _, err := readBackup(f.backup); err != nil {
-			return nil, p, "", err
+			return from, badBackup(f.backup, err)
 		}
-		saved = filepath.Join(f.backup, backupWallet)
+		from.saved, from.dir = filepath.Join(f.backup, backupWallet), f.backup
 	}
 	info, err := readBackup(p.ledger)
-	if err != nil || !p.given {
-		if is[*wallet.DamagedError](err) || is[*wallet.VersionError](err) {
-			return nil, p, "", err
-		}
-		l, err := a.openLedger(ctx, p.ledger)
-		return l, p, saved, err
+	if is[*wallet.VersionError](err) {
+		return from, err
 	}
-	saved = filepath.Join(p.ledger, backupWallet)
-	from := filepath.Join(p.ledger, backupFolder(info.Ledger))
+	if err != nil && !is[*wallet.DamagedError](err) || !p.given {
+		from.ledger, err = a.openLedger(ctx, p.ledger)
+		return from, err
+	}
+	if err != nil {
+		return from, badBackup(p.ledger, err)
+	}
+	from.saved, from.unpack, from.info, from.dir = filepath.Join(p.ledger, backupWallet), true, info, p.ledger
+	folder := filepath.Join(p.ledger, backupFolder(info.Ledger))
 	if info.Entries == 0 {
-		return nil, p, "", usage("the ledger of this backup is at a node", "carekey restore --ledger INVITATION --backup "+quote(p.ledger)+"; the invitation is on the sheet in it")
+		if _, err := os.Stat(filepath.Join(p.ledger, backupSheet(info.Ledger))); err == nil {
+			return from, usage("the ledger of this backup is at a node", "carekey restore --ledger INVITATION --backup "+quote(p.ledger)+"; the invitation is on the sheet in it")
+		}
+		return from, usage("this backup was begun and never finished", "use another one; or the ledger itself, if it is still there: carekey restore --ledger DIR")
 	}
-	p.ledger, p.given = filepath.Join(p.home, defaultLedger), false
-	if l, err = a.openLedger(ctx, p.ledger); err == nil {
+	from.ledger, err = a.openLedger(ctx, folder)
+	return from, err
+}
+
+// unpack copies the ledger of a backup into the home, so that the backup stays one.
+// All of it is verified before, so that no bad copy is left in the way of a good one.
+func (a *app) unpack(ctx context.Context, from restoring, p place) (*ledger, error) {
+	there, err := a.openLedger(ctx, p.ledger)
+	if err == nil {
 		// A restore that was interrupted, or another wallet of this home.
-		c, err := connect(ctx, l, p)
-		if err == nil && c.ID() != info.Ledger {
-			err = taken(p.ledger, true)
+		c, err := connect(ctx, there, p)
+		if err == nil && c.ID() != from.info.Ledger {
+			err = usage("in "+p.ledger+" is another ledger already", "restore into a home of its own: CAREKEY_HOME=DIR carekey restore ...")
 		}
+		var size uint64
+		if err == nil {
+			size, err = length(ctx, there.Services)
+		}
+		if err == nil && size >= from.info.Entries {
+			return there, nil
+		}
+		there.close()
 		if err != nil {
-			l.close()
-			return nil, p, "", err
+			return nil, err
 		}
-		return l, p, saved, nil
 	} else if !isNoLedger(err) {
-		return nil, p, "", err
+		return nil, err
 	}
-	backup, err := a.openLedger(ctx, from)
-	if err != nil {
-		return nil, p, "", err
+	step, end := a.steps("verifying")
+	_, _, _, err = from.ledger.verify(ctx, 0, crypto.Hash{}, step)
+	end()
+	if payload, ok := payloadDamage(err); ok {
+		a.say("The backup holds a payload that is not what was signed:\n  %s\nWhat it was cannot be opened; all else comes back.", payload)
+	} else if err != nil {
+		return nil, badBackup(from.dir, err)
 	}
-	defer backup.close()
-	step, end := a.steps("copying")
-	_, err = backup.copyTo(ctx, p.ledger, step)
+	step, end = a.steps("copying")
+	_, err = from.ledger.copyTo(ctx, p.ledger, step)
 	end()
 	if err != nil {
-		return nil, p, "", err
+		return nil, err
 	}
-	if l, err = a.openLedger(ctx, p.ledger); err != nil {
-		return nil, p, "", err
+	return a.openLedger(ctx, p.ledger)
+}
+
+// badBackup is err, with the name of the backup if files of it are not what was
+// written.
+func badBackup(dir string, err error) error {
+	if dir == "" || !is[*wallet.DamagedError](err) {
+		return err
 	}
-	step, end = a.steps("verifying")
-	_, _, _, err = l.verify(ctx, 0, crypto.Hash{}, step)
-	end()
-	if err != nil {
-		l.close()
-		return nil, p, "", err
-	}
-	return l, p, saved, nil
+	return &badBackupError{dir, err}
 }
 
 // stepBar shows the steps of a restore.
