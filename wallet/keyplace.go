@@ -20,8 +20,9 @@ import (
 // KeyLeftError says that the key was moved, and that the old copy of it could not
 // be removed.
 type KeyLeftError struct {
-	Kind string // of the place where it still is: "os" or "file"
-	Err  error
+	Kind  string // of the place where it still is: "os" or "file"
+	Maybe bool   // nothing was moved this time: whether a copy is there is not known
+	Err   error
 }
 
 func (e *KeyLeftError) Error() string { return "the key is still in the old place: " + e.Err.Error() }
@@ -66,7 +67,7 @@ func MoveKey(ctx context.Context, opt Options, from, to keyring.Store) (moved bo
 	case isNotFound(err):
 		return moved, nil
 	default:
-		return moved, &KeyLeftError{Kind: from.Kind(), Err: err}
+		return moved, &KeyLeftError{Kind: from.Kind(), Maybe: !moved, Err: err}
 	}
 }
 

@@ -108,6 +108,38 @@ func TestRemove(t *testing.T) {
 	}
 }
 
+// A sealed file that lost its bytes is damaged, and not a wallet without contacts.
+func TestEmptySealedFiles(t *testing.T) {
+	ctx := context.Background()
+	tn := newTown(t)
+	w := tn.person("Maria")
+	add(t, w, "a.txt", "a")
+	opt := tn.options("Maria")
+	for _, glob := range []string{"state", "ledgers/*/state"} {
+		names, err := filepath.Glob(filepath.Join(opt.Dir, glob))
+		if err != nil || len(names) != 1 {
+			t.Fatal(names, err)
+		}
+		b, err := os.ReadFile(names[0])
+		if err == nil {
+			err = os.Truncate(names[0], 0)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var damaged *wallet.DamagedError
+		if _, err := wallet.Open(ctx, opt); !errors.As(err, &damaged) {
+			t.Errorf("%s: %v", glob, err)
+		}
+		if err := os.WriteFile(names[0], b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := wallet.Open(ctx, opt); err != nil {
+		t.Error(err)
+	}
+}
+
 // A wallet is not removed before it can come back; an empty one may go.
 func TestMayBeRemoved(t *testing.T) {
 	ctx := context.Background()

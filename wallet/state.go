@@ -87,7 +87,7 @@ func (w *Wallet) readBook() error {
 	// Reading an address checks its signature: with a thousand contacts that is
 	// worth a comparison.
 	sealed, err := os.ReadFile(filepath.Join(w.dir, bookFile))
-	if err == nil && !w.bookDirty && bytes.Equal(sealed, w.bookRead) {
+	if err == nil && !w.bookDirty && w.bookRead != nil && bytes.Equal(sealed, w.bookRead) {
 		return nil
 	}
 	w.bookRead = nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -318,8 +317,9 @@ func (a *app) lookFor(ctx context.Context, kind string, p place) (seen keyring.S
 			return seen, err
 		}
 	} else {
-		_, err = os.Stat(a.keyFile(p.dir))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		err = keyring.LooksLikeKeyFile(a.keyFile(p.dir))
+		if err != nil && !is[*keyring.ItemNotFoundError](err) {
+			seen.Found = is[*keyring.DamagedError](err)
 			return seen, err
 		}
 		seen.Found, seen.Locked = err == nil, err == nil

@@ -282,6 +282,9 @@ func explainWallet(err error) (failure, bool) {
 		return failure{"exists", "there is already a " + e.What, "", exitRefused}, true
 	}
 	if e, ok := errors.AsType[*wallet.NoWalletError](err); ok {
+		if _, begun := wallet.Restoring(e.Dir); begun {
+			return failure{"no-wallet", "there is no wallet yet: a restore into " + e.Dir + " was interrupted", "to go on with it, the same again: carekey restore --ledger ...", exitNotFound}, true
+		}
 		return failure{"no-wallet", "there is no wallet yet (looked in " + e.Dir + ")", "make one with: carekey init --name NAME", exitNotFound}, true
 	}
 	if e, ok := errors.AsType[*wallet.NotFoundError](err); ok {
@@ -334,6 +337,10 @@ func explainWallet(err error) (failure, bool) {
 		return failure{"wrong-key", "this is not the key of this wallet", "what the keyring holds was replaced: your 24 words put it back: carekey keyring restore", exitLocked}, true
 	}
 	if e, ok := errors.AsType[*wallet.KeyLeftError](err); ok {
+		if e.Maybe {
+			return failure{"key-left", "the key is there already; whether the old place still holds a copy cannot be told: " + explain(e.Err).Message,
+				"to have a copy removed, when that is in reach: carekey keyring move " + otherKind(e.Kind), exitPartly}, true
+		}
 		return failure{"key-left", "the key works from its new place; a copy in the old one could not be removed: " + explain(e.Err).Message,
 			"to remove it, when that is in reach: carekey keyring move " + otherKind(e.Kind), exitPartly}, true
 	}
@@ -505,7 +512,7 @@ func explainKeyring(err error) (failure, bool) {
 	}
 	if e, ok := errors.AsType[*keyring.ItemNotFoundError](err); ok {
 		if e.Kind == keyring.KindFile {
-			return fail("key-missing", "the key file of this wallet is not there", "put "+keyring.FileName+" back from a backup, or make it anew from your 24 words: carekey keyring restore")
+			return fail("key-missing", "the key file of this wallet is not there", "make it anew from your 24 words: carekey keyring restore\nor put "+keyring.FileName+" back, if you keep a copy of it")
 		}
 		return fail("key-missing", "the keyring holds no key for this wallet: another user of this computer made it, or some program removed it", "look for it: carekey keyring status\nif it is gone, your 24 words bring it back: carekey keyring restore")
 	}
@@ -519,10 +526,10 @@ func explainKeyring(err error) (failure, bool) {
 		return fail("wrong-passphrase", "the passphrase does not open your key file", "try again; check "+envPassphrase+" if you use it")
 	}
 	if is[*keyring.EmptyPassphraseError](err) {
-		return fail("empty-passphrase", "the passphrase is empty", "")
+		return fail("empty-passphrase", "the passphrase is empty", "of a file or a descriptor, the first line is taken")
 	}
 	if is[*keyring.DamagedError](err) {
-		return fail("key-file-damaged", "the key file is damaged", "put "+keyring.FileName+" back from a backup, or make it anew from your 24 words: carekey keyring restore")
+		return fail("key-file-damaged", "the key file is damaged", "make it anew from your 24 words: carekey keyring restore\nor put "+keyring.FileName+" back, if you keep a copy of it")
 	}
 	if is[*keyring.TooLargeError](err) {
 		return fail("key-too-large", "the keyring of the operating system takes no item of this size", file)
@@ -768,9 +775,17 @@ func explainSystem(err error) (failure, bool) {
 	case errors.Is(err, fs.ErrNotExist):
 		return failure{"file-not-found", path + "there is no such file", "", exitNotFound}, true
 	case path != "":
-		return failure{"file-error", path + system(err), "", exitUnexpected}, true
+		return failure{"file-error", path + cause(err), "", exitUnexpected}, true
 	}
 	return failure{}, false
+}
+
+// cause is what the operating system says about a path, without the path.
+func cause(err error) string {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err.Error()
+	}
+	return system(err)
 }
 
 // system is what the operating system says, without Go's names of calls.

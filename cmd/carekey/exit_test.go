@@ -63,6 +63,7 @@ var explained = []struct {
 	{&badBackupError{"b", &wallet.DamagedError{File: "state"}}, "backup-damaged", 6},
 	{&wallet.WrongKeyError{}, "wrong-key", 4},
 	{&wallet.KeyLeftError{Kind: "os", Err: &keyring.LockedError{}}, "key-left", 8},
+	{&wallet.KeyLeftError{Kind: "os", Maybe: true, Err: &keyring.LockedError{}}, "key-left", 8},
 	{&wallet.OtherWalletError{}, "another-wallet", 4},
 	{&fhir.UnmappableError{}, "not-mappable", 3},
 	{&wallet.NotYoursError{}, "not-yours", 3},

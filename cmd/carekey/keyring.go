@@ -89,8 +89,8 @@ func (a *app) custodyOf(ctx context.Context, p place) custody {
 	if c.Kind == keyring.KindFile {
 		c.File = a.keyFile(p.dir)
 	}
-	left, err := a.lookFor(ctx, otherKind(c.Kind), p)
-	c.LeftCopy = err == nil && left.Found
+	left, _ := a.lookFor(ctx, otherKind(c.Kind), p)
+	c.LeftCopy = left.Found // whatever is wrong with it
 	return c
 }
 
@@ -158,6 +158,9 @@ func (a *app) keyringMove(ctx context.Context, kind string) error {
 	}
 	from, to := a.keyring(otherKind(kind), p.dir), a.keyring(kind, p.dir)
 	moved, err := wallet.MoveKey(ctx, wallet.Options{Dir: p.dir}, from, to)
+	if kind == keyring.KindFile && p.settings.Keyring != kind && is[*keyring.DamagedError](err) {
+		return usage(a.keyFile(p.dir)+" is no key file, and in the way", "to remove it: carekey keyring move "+otherKind(kind)+"; then try again")
+	}
 	if err != nil && !is[*wallet.KeyLeftError](err) {
 		return err
 	}

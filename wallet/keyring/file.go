@@ -182,6 +182,16 @@ func (f *File) replace(ctx context.Context, id, secret string) error {
 	return nil
 }
 
+// LooksLikeKeyFile tells, without a passphrase, whether a key file is there: an
+// *ItemNotFoundError if none is, a *DamagedError if what is there is none.
+func LooksLikeKeyFile(path string) error {
+	b, err := readFile(path)
+	if err == nil && !bytes.HasPrefix(b, []byte("age-encryption.org/v1\n-> scrypt ")) {
+		return &DamagedError{Err: errors.New("not an age file under a passphrase")}
+	}
+	return err
+}
+
 // open reads the file and asks for its passphrase.
 func (f *File) open(ctx context.Context) (id, secret string, err error) {
 	sealed, err := readFile(f.Path)
