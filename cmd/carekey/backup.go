@@ -222,6 +222,9 @@ func isInside(path, folder string) bool {
 
 // real is a path without symbolic links, as far as it exists.
 func real(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
 	if p, err := filepath.EvalSymlinks(path); err == nil {
 		return p
 	}

@@ -165,6 +165,9 @@ func (a *app) restoreFrom(ctx context.Context, p place, f restoreFlags) (from re
 	if err != nil {
 		return from, badBackup(p.ledger, err)
 	}
+	if f.backup != "" && real(f.backup) != real(p.ledger) { // one of them would be passed over, perhaps the newer
+		return from, usage("--ledger and --backup name two backups", "name the newer one, with --ledger alone")
+	}
 	from.saved, from.unpack, from.info, from.dir = filepath.Join(p.ledger, backupWallet), true, info, p.ledger
 	folder := filepath.Join(p.ledger, backupFolder(info.Ledger))
 	if info.Entries == 0 {
