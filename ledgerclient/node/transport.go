@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -30,6 +31,9 @@ const (
 	// defaultWait is how long a node may take to begin an answer, and to bring a
 	// small one.
 	defaultWait = 30 * time.Second
+	// connectWait is how long finding a node's machine and connecting to it may take,
+	// and the TLS handshake once more.
+	connectWait = 10 * time.Second
 	// slowest is how many bytes a second must come, or go, on average, once the
 	// first wait is over.
 	slowest = 16 << 10
@@ -101,10 +105,10 @@ func newWire(inv *Invitation, wait time.Duration) *wire {
 	}
 	t := &http.Transport{
 		Proxy:                  nil, // no proxy from the environment: it would see who asks when
-		DialContext:            (&net.Dialer{Timeout: wait, KeepAlive: 15 * time.Second, ControlContext: onlyLoopbackInTheClear}).DialContext,
+		DialContext:            (&net.Dialer{Timeout: connectWait, KeepAlive: 15 * time.Second, ControlContext: onlyLoopbackInTheClear}).DialContext,
 		DialTLSContext:         nil,
 		TLSClientConfig:        tlsConfig(inv.Fingerprint),
-		TLSHandshakeTimeout:    wait,
+		TLSHandshakeTimeout:    connectWait,
 		DisableCompression:     true, // an answer has the size that came over the wire
 		ForceAttemptHTTP2:      true,
 		MaxIdleConnsPerHost:    fetchers,
@@ -241,7 +245,7 @@ func (w *wire) sendRange(ctx context.Context, base string, q *question, from, to
 }
 
 // send sends a question to one URL and waits for the header of the answer. sent
-// tells that the node may have got it. An error is typed. An answer must be ended.
+// tells that the node may have got it: there was a connection. An error is typed. An answer must be ended.
 func (w *wire) send(ctx context.Context, base string, q *question) (a *answering, sent bool, err error) {
 	parent := ctx
 	ctx, stop := context.WithCancel(ctx)
@@ -276,6 +280,14 @@ func (w *wire) send(ctx context.Context, base string, q *question) (a *answering
 	if req.URL.Scheme != "https" {
 		req = req.WithContext(context.WithValue(ctx, clear{}, true))
 	}
+	// Whether there is anybody at the other end is one question and has its own
+	// bound; only from then on the node is slow.
+	var connected atomic.Bool
+	watch.pause()
+	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
+		connected.Store(true)
+		watch.resume()
+	}}))
 	req.ContentLength = int64(len(q.body))
 	req.Header.Set(HeaderVersion, strconv.Itoa(Version))
 	req.Header.Set("User-Agent", "carekey")
@@ -293,10 +305,9 @@ func (w *wire) send(ctx context.Context, base string, q *question) (a *answering
 	}
 	resp, err := w.http.Do(req)
 	if err != nil {
-		late := watch.end()
+		watch.end()
 		stop()
-		op, dial := errors.AsType[*net.OpError](err)
-		return nil, late || !dial || op.Op != "dial", explain(err)
+		return nil, connected.Load(), explain(err)
 	}
 	a = &answering{Response: resp, q: q, watch: watch, stop: stop, err: explain}
 	if err := a.check(); err != nil {
