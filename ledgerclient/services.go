@@ -25,7 +25,7 @@ type Services struct {
 type Properties struct {
 	Gate     Gate     // who enforces that a key is released only against an access
 	Reach    string   // where the ledger lives, for people: a folder's path, a URL
-	Clock    string   // whose clock gives ledger time: "local" or "node"
+	Clock    string   // whose clock gives ledger time: "local", "node" or "order"
 	Finality Finality // when an accepted entry stays
 	// Remote: others can watch the questions. A question about one entry or thread
 	// tells them whose it may be, so that Client asks none: it reads all leaves

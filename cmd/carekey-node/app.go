@@ -81,18 +81,11 @@ func (a *app) createFolder(ctx context.Context, dir, name, url string) (*embedde
 		return nil, err
 	}
 	defer b.Close()
-	at, err := b.Append(ctx, []contract.Entry{founding.Entry})
+	first, next, err := order.Begin(ctx, b, founding.Entry)
 	if err != nil {
-		return nil, &ledgerclient.UnreachableError{Service: "ledger", Err: err}
+		return nil, err
 	}
-	items, err := b.Read(ctx, at[0])
-	if err != nil {
-		return nil, &ledgerclient.UnreachableError{Service: "ledger", Err: err}
-	}
-	if len(items) == 0 || items[0].Entry != founding.Entry {
-		return nil, &order.BrokenError{Position: at[0], What: order.Moved}
-	}
-	return embedded.CreateFrom(dir, founding, embedded.Ordered{Next: at[0] + 1, Hour: items[0].Hour}, embedded.Options{Clock: a.now})
+	return embedded.CreateFrom(dir, founding, embedded.Ordered{Next: next, Hour: first.Hour}, embedded.Options{Clock: a.now})
 }
 
 // verify checks every byte of a ledger's folder and returns the root of its log.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -18,6 +20,8 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/embedded"
 	"github.com/carekey/carekey/ledgerclient/node"
+	"github.com/carekey/carekey/ledgerclient/order"
+	"github.com/carekey/carekey/ledgerclient/program"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
 )
@@ -117,138 +121,6 @@ func (a *app) profile() string {
 }
 
 const defaultProfile = "default"
-
-// place is where things are before anything is opened.
-type place struct {
-	home     string
-	dir      string // of the wallet
-	settings *wallet.Settings
-	ledger   string          // where the ledger is: a folder
-	id       crypto.LedgerID // which it must be; zero if only where it is was said
-	given    bool            // the ledger was named by flag or environment
-}
-
-// defaultLedger is the folder inside the home, and how the settings name it: the
-// home can be moved with both in it.
-const defaultLedger = "ledger"
-
-func (a *app) place() (place, error) {
-	var p place
-	var err error
-	if p.home, err = a.home(); err != nil {
-		return p, err
-	}
-	p.dir = wallet.ProfileDir(p.home, a.profile())
-	s, err := wallet.ReadSettings(p.dir)
-	if err == nil {
-		p.settings = &s
-	} else if !is[*wallet.NoWalletError](err) {
-		return p, err
-	}
-	named := a.flags.ledger
-	if named == "" {
-		named = a.env(envLedger)
-	}
-	if named == "" {
-		if p.settings == nil {
-			p.ledger = filepath.Join(p.home, defaultLedger)
-			return p, nil
-		}
-		at, _ := p.settings.Ledger(p.settings.Default)
-		p.ledger, p.id = p.reach(at), at.ID
-		return p, nil
-	}
-	p.given = true
-	if p.settings != nil {
-		at, ok, err := p.joined(named)
-		if err != nil {
-			return p, err
-		}
-		if ok {
-			p.ledger, p.id = p.reach(at), at.ID
-			return p, nil
-		}
-	}
-	if text, ok, err := invitation(named); ok {
-		p.ledger = text
-		return p, err
-	}
-	if strings.Contains(named, "://") {
-		return p, usage("ledger "+named+": not a folder", "a ledger is a folder or an invitation to a node: --ledger DIR, --ledger carekey-node1...")
-	}
-	p.ledger, err = filepath.Abs(named)
-	return p, err
-}
-
-// reach is where a ledger of the wallet is. A folder inside the home moves with it.
-func (p *place) reach(at wallet.Place) string {
-	if filepath.IsAbs(at.At) || node.IsInvitation(at.At) {
-		return at.At
-	}
-	return filepath.Join(p.home, at.At)
-}
-
-// invitation is the invitation to the ledger's node; false for one in a folder.
-func (p *place) invitation() (node.Invitation, bool) {
-	inv, err := node.ParseInvitation(p.ledger)
-	return inv, err == nil
-}
-
-// on is the place with another of the wallet's ledgers.
-func (p place) on(at wallet.Place) place {
-	p.ledger, p.id, p.given = p.reach(at), at.ID, false
-	return p
-}
-
-// ledgerNamed tells whether flag or environment name a ledger.
-func (a *app) ledgerNamed() bool { return a.flags.ledger != "" || a.env(envLedger) != "" }
-
-// joined finds the ledger of the wallet that somebody names by where it is, by its
-// name, or by the beginning of its id.
-func (p *place) joined(named string) (found wallet.Place, ok bool, err error) {
-	path, err := filepath.Abs(named)
-	if err != nil {
-		return found, false, err
-	}
-	var invited crypto.LedgerID
-	if node.IsInvitation(named) {
-		inv, err := node.ParseInvitation(named)
-		if err != nil {
-			return found, false, err
-		}
-		invited = inv.Ledger
-	}
-	var matches []string
-	for _, at := range p.settings.Ledgers {
-		id := at.ID.String()
-		prefix := len(named) >= 6 && strings.HasPrefix(id, strings.ToLower(named))
-		if p.reach(at) == path || invited == at.ID {
-			return at, true, nil
-		}
-		if prefix || ledgerName(p.dir, at.ID) == named {
-			found, ok = at, true
-			matches = append(matches, id)
-		}
-	}
-	if len(matches) > 1 {
-		return found, false, &wallet.AmbiguousError{What: "ledger", Query: named, Matches: matches}
-	}
-	return found, ok, nil
-}
-
-// ledgerName is the name that a ledger of the wallet in dir gives itself; "" if its
-// configuration cannot be read.
-func ledgerName(dir string, id crypto.LedgerID) string {
-	doc, err := wallet.Genesis(dir, id)
-	if err != nil {
-		return ""
-	}
-	config, err := contract.ParseConfig(doc)
-	if err != nil || config.LedgerID() != id {
-		return ""
-	}
-	return config.Name
-}
 
 // keyring returns the store of that kind for the wallet in dir.
 func (a *app) keyring(kind, dir string) keyring.Store {
@@ -378,47 +250,12 @@ type ledger struct {
 	trust  [][2]string             // what else of it a person is to compare before joining
 }
 
-// invitation is an invitation to a node as settings have it; ok is false for what is
-// none at all.
-func invitation(named string) (text string, ok bool, err error) {
-	if !node.IsInvitation(named) {
-		return "", false, nil
-	}
-	inv, err := node.ParseInvitation(named)
-	return inv.String(), true, err
-}
-
-// showPlace is where a ledger is, for people: an invitation is long, and the token
-// in it is nobody else's business.
-func showPlace(where string) string {
-	if inv, err := node.ParseInvitation(where); err == nil {
-		return inv.URLs[0]
-	}
-	return where
-}
-
-// trustIn says how a node proves to be the one of the invitation.
-func trustIn(inv node.Invitation) [][2]string {
-	secure := "TLS, vouched for by an authority that this computer trusts"
-	switch {
-	case strings.HasPrefix(inv.URLs[0], "http://"):
-		secure = "none: the node is on this computer"
-	case !inv.Fingerprint.IsZero():
-		secure = "TLS with the key " + inv.Fingerprint.String()
-	}
-	out := [][2]string{{"connection", secure}}
-	for _, u := range inv.URLs[1:] {
-		out = append(out, [2]string{"also at", u})
-	}
-	if inv.Token != "" {
-		out = append(out, [2]string{"token", "the invitation has one: with it the node can tell what comes from you"})
-	}
-	return out
-}
-
 // ledgerAt is a ledger that was not opened.
 func ledgerAt(at string) *ledger {
 	done := func() error { return nil }
+	if d, ok := parseDirect(at); ok {
+		return &ledger{close: done, props: order.Beside(d.url, ledgerAt(d.store).props)}
+	}
 	if inv, err := node.ParseInvitation(at); err == nil {
 		return &ledger{close: done, props: node.Away(inv)}
 	}
@@ -462,11 +299,11 @@ func taken(dir string) error { return &embedded.ExistsError{Dir: dir} }
 
 // sheet is the page that tells how to find a ledger at a node again.
 func (a *app) sheet(at wallet.Place, who crypto.Address) (string, error) {
-	inv, err := node.ParseInvitation(at.At)
-	if err != nil {
-		return "", err
+	inv, ok := invitationIn(at.At) // where an order is used directly, the node alone brings all back too
+	if !ok {
+		return "", &node.InvitationError{Kind: crypto.FaultMalformed}
 	}
-	s := sheet{ledger: at.ID.String(), name: inv.Name, urls: inv.URLs, node: hex.EncodeToString(inv.Node[:]), invitation: at.At, words: wordsOf(who), made: a.now()}
+	s := sheet{ledger: at.ID.String(), name: inv.Name, urls: inv.URLs, node: hex.EncodeToString(inv.Node[:]), invitation: inv.String(), words: wordsOf(who), made: a.now()}
 	if !inv.Fingerprint.IsZero() {
 		s.fingerprint = inv.Fingerprint.String()
 	}
@@ -477,7 +314,119 @@ func (a *app) openLedger(ctx context.Context, at string) (*ledger, error) {
 	if node.IsInvitation(at) {
 		return a.openNode(ctx, at)
 	}
+	if d, ok := parseDirect(at); ok {
+		return a.openDirect(ctx, d)
+	}
 	return a.openFolder(at)
+}
+
+// openDirect opens a ledger whose order the wallet uses itself. Beside a folder that
+// is the replica; beside a node it has one of its own in the home.
+func (a *app) openDirect(ctx context.Context, d direct) (_ *ledger, err error) {
+	var closers []func() error
+	closeAll := func() error {
+		var errs []error
+		for _, f := range slices.Backward(closers) {
+			errs = append(errs, f())
+		}
+		return errors.Join(errs...)
+	}
+	defer func() {
+		if err != nil {
+			closeAll()
+		}
+	}()
+	if !node.IsInvitation(d.store) {
+		f, err := a.openReplica(ctx, d.store)
+		if err != nil {
+			return nil, err
+		}
+		closers = append(closers, f.Close)
+		b, err := a.openOrder(ctx, d.url)
+		if err != nil {
+			return nil, err
+		}
+		closers = append(closers, b.Close)
+		l := ledgerOf(f)
+		l.Ledger, l.close = order.NewDirect(d.url, order.NewLedger(b, f, a.now), nil), closeAll
+		l.trust = d.trust(b.Properties(), true)
+		return l, nil
+	}
+	l, err := a.openNode(ctx, d.store)
+	if err != nil {
+		return nil, err
+	}
+	closers = append(closers, l.close)
+	b, err := a.openOrder(ctx, d.url)
+	if err != nil {
+		return nil, err
+	}
+	closers = append(closers, b.Close)
+	f, err := a.ownReplica(ctx, d, l.Ledger, b)
+	if err != nil {
+		return nil, err
+	}
+	closers = append(closers, f.Close)
+	l.Ledger, l.close = order.NewDirect(d.url, order.NewLedger(b, f, a.now), l.Ledger), closeAll
+	l.trust = append(l.trust, d.trust(b.Properties(), false)...)
+	l.props = order.Beside(d.url, l.props)
+	return l, nil
+}
+
+// openOrder starts the program that keeps an order. One that is there and does not
+// answer is a ledger out of reach.
+func (a *app) openOrder(ctx context.Context, url string) (order.Backend, error) {
+	var talk io.Writer
+	if a.talks() {
+		talk = a.err
+	}
+	b, err := program.Start(ctx, url, program.Options{Stderr: talk})
+	if e, ok := errors.AsType[*program.Error](err); ok && e.Fault != program.BadURL && e.Fault != program.Missing {
+		return nil, &ledgerclient.UnreachableError{Service: "ledger", Err: err}
+	}
+	if err != nil { // no *program.Backend in the interface
+		return nil, err
+	}
+	return b, nil
+}
+
+// openReplica opens the folder beside an order, which must not keep one itself.
+func (a *app) openReplica(ctx context.Context, dir string) (*embedded.Folder, error) {
+	f, err := embedded.Open(dir, embedded.Options{Clock: a.now})
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := f.Consumed(ctx); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// ownReplica opens the replica that the home has of an order beside a node, and
+// makes it when there is none. It holds what is public and follows from the order.
+func (a *app) ownReplica(ctx context.Context, d direct, l ledgerclient.Ledger, b order.Backend) (*embedded.Folder, error) {
+	genesis, err := l.Genesis(ctx)
+	if err != nil {
+		return nil, err
+	}
+	home, err := a.home()
+	if err != nil {
+		return nil, err
+	}
+	dir := d.replica(home)
+	f, err := a.openReplica(ctx, dir)
+	if !isNoLedger(err) {
+		return f, err
+	}
+	err = order.Beginning(ctx, b, genesis, func(item order.Item, next uint64) (err error) {
+		f, err = embedded.CreateReplica(dir, genesis, item.Entry, embedded.Ordered{Next: next, Hour: item.Hour}, embedded.Options{Clock: a.now})
+		return err
+	})
+	if is[*embedded.ExistsError](err) { // another process was faster
+		return a.openReplica(ctx, dir)
+	}
+	return f, err
 }
 
 // openNode prepares to speak with the node of an invitation. If the wallet knows
@@ -519,13 +468,47 @@ func (a *app) openFolder(dir string) (*ledger, error) {
 	return ledgerOf(f), nil
 }
 
-// createLedger makes a new ledger in a folder.
-func (a *app) createLedger(dir string) (*ledger, error) {
-	f, err := embedded.Create(dir, "carekey", a.now)
+// createLedger makes a new ledger in a folder, or in an order with a folder beside it.
+func (a *app) createLedger(ctx context.Context, at string) (*ledger, error) {
+	const name = "carekey"
+	d, ok := parseDirect(at)
+	if !ok {
+		f, err := embedded.Create(at, name, a.now)
+		if err != nil {
+			return nil, err
+		}
+		return ledgerOf(f), nil
+	}
+	founding, err := embedded.NewFounding(name)
 	if err != nil {
 		return nil, err
 	}
-	return ledgerOf(f), nil
+	if err := a.beginIn(ctx, d, founding); err != nil {
+		return nil, err
+	}
+	return a.openDirect(ctx, d)
+}
+
+// beginIn puts a new ledger into an order, with the folder beside it.
+func (a *app) beginIn(ctx context.Context, d direct, founding embedded.Founding) error {
+	if l, err := a.openFolder(d.store); err == nil { // before anything is ordered for ever
+		l.close()
+		return &embedded.ExistsError{Dir: d.store, Ledger: true}
+	}
+	b, err := a.openOrder(ctx, d.url)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	first, next, err := order.Begin(ctx, b, founding.Entry)
+	if err != nil {
+		return err
+	}
+	f, err := embedded.CreateFrom(d.store, founding, embedded.Ordered{Next: next, Hour: first.Hour}, embedded.Options{Clock: a.now})
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func ledgerOf(f *embedded.Folder) *ledger {

@@ -19,6 +19,8 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/embedded"
 	"github.com/carekey/carekey/ledgerclient/node"
+	"github.com/carekey/carekey/ledgerclient/order"
+	"github.com/carekey/carekey/ledgerclient/program"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/fhir"
 	"github.com/carekey/carekey/wallet/keyring"
@@ -213,7 +215,7 @@ func explain(err error) failure {
 		f := explain(p.First)
 		return failure{"partly-done", fmt.Sprintf("%d done, %d failed; the first: %s", p.Done, p.Failed, f.Message), f.Hint, exitPartly}
 	}
-	for _, known := range []func(error) (failure, bool){explainCommand, explainWallet, explainKeyring, explainVerification, explainLedger, explainText, explainSystem} {
+	for _, known := range []func(error) (failure, bool){explainCommand, explainWallet, explainKeyring, explainVerification, explainOrder, explainLedger, explainText, explainSystem} {
 		if f, ok := known(err); ok {
 			return f
 		}
@@ -620,7 +622,7 @@ func roughly(d time.Duration) string {
 // tamperedCode is the error code for what did not verify: the first words name it.
 func tamperedCode(what string) string {
 	for _, k := range []struct{ begins, code string }{
-		{"checkpoint of another", "foreign-checkpoint"}, {"checkpoint", "checkpoint-tampered"}, {"consistency proof", "proof-tampered"},
+		{"checkpoint of another", "foreign-checkpoint"}, {"order", "order-broken"}, {"checkpoint", "checkpoint-tampered"}, {"consistency proof", "proof-tampered"},
 		{"configuration", "configuration-tampered"}, {"content", "content-tampered"}, {"metadata", "metadata-tampered"},
 		{"terms", "terms-tampered"}, {"envelope", "envelope-tampered"}, {"share", "share-tampered"}, {"lock key", "share-tampered"},
 		{"reason", "reason-tampered"}, {"entry", "entry-tampered"}, {"an entry", "entry-tampered"}, {"leaves", "entry-tampered"},
@@ -657,6 +659,28 @@ func damagedCode(e *embedded.DamagedError) string {
 	return "index-damaged"
 }
 
+// explainOrder is about an order that the wallet uses itself.
+func explainOrder(err error) (failure, bool) {
+	if e, ok := errors.AsType[*order.BrokenError](err); ok {
+		return failure{"order-broken", fmt.Sprintf("the order of the ledger cannot be followed: at position %d %s", e.Position, e.What),
+			"do not rely on it until you know why; ask whoever keeps the order", exitTampered}, true
+	}
+	if e, ok := errors.AsType[*order.UnknownError](err); ok {
+		return failure{"order-unknown", e.Error(), "try again: the same entry is never ordered twice", exitUnreachable}, true
+	}
+	if e, ok := errors.AsType[*program.Error](err); ok {
+		switch e.Fault {
+		case program.BadURL:
+			return failure{"usage", "that is not the URL of an order", "for foo:anything the program " + program.Prefix + "foo is started", exitUsage}, true
+		case program.Missing:
+			return failure{"order-program-missing", "the program that keeps the order of this ledger is not in PATH: " + e.Program,
+				"install it from whoever keeps the order, or go to the node: carekey ledger join INVITATION", exitUnreachable}, true
+		}
+		return failure{"order-program", e.Error(), "nothing was lost: try again later, or ask whoever keeps the order", exitUnreachable}, true
+	}
+	return failure{}, false
+}
+
 func explainLedger(err error) (failure, bool) {
 	if e, ok := errors.AsType[*embedded.NoLedgerError](err); ok {
 		return failure{"ledger-missing", "there is no ledger in " + e.Dir, "was the folder moved? name its new place with --ledger DIR", exitUnreachable}, true
@@ -681,7 +705,10 @@ func explainLedger(err error) (failure, bool) {
 			"if your clock is right, add --accept-clock", exitRefused}, true
 	}
 	if e, ok := errors.AsType[*embedded.ReplicaError](err); ok {
-		return failure{"ledger-replica", "the folder " + e.Dir + " is a node's copy of an order kept elsewhere: nothing can be entered here", "go to the node: ask its operator for an invitation", exitRefused}, true
+		if !e.Replica {
+			return failure{"ledger-own-order", "the ledger in " + e.Dir + " keeps its own order, and follows no other", "name the folder alone, without an order", exitRefused}, true
+		}
+		return failure{"ledger-replica", "the folder " + e.Dir + " is a copy of an order kept elsewhere: nothing can be entered here", "name the order too: carekey ledger join ORDER --store DIR; or go to the node that serves it, by its operator's invitation", exitRefused}, true
 	}
 	if e, ok := errors.AsType[*contract.ContractVersionError](err); ok {
 		return failure{"newer-contract", e.Error(), "use a newer carekey", exitUnexpected}, true

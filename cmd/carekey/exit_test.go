@@ -23,6 +23,8 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/embedded"
 	"github.com/carekey/carekey/ledgerclient/node"
+	"github.com/carekey/carekey/ledgerclient/order"
+	"github.com/carekey/carekey/ledgerclient/program"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/fhir"
 	"github.com/carekey/carekey/wallet/keyring"
@@ -153,6 +155,14 @@ var explained = []struct {
 	{&node.RefusedError{Kind: node.KindBusy}, "node-busy", 5},
 	{&ledgerclient.UnreachableError{Service: "ledger", Err: &node.RefusedError{Kind: node.KindClock}}, "ledger-unreachable", 5},
 	{&embedded.ReplicaError{Replica: true}, "ledger-replica", 3},
+	{&embedded.ReplicaError{}, "ledger-own-order", 3},
+	{&order.BrokenError{Position: 3, What: order.Gap}, "order-broken", 6},
+	{&ledgerclient.TamperedError{What: "order"}, "order-broken", 6},
+	{&order.UnknownError{Err: io.EOF}, "order-unknown", 5},
+	{&program.Error{Fault: program.BadURL}, "usage", 2},
+	{&program.Error{Program: "carekey-ledger-foo", Fault: program.Missing}, "order-program-missing", 5},
+	{&program.Error{Program: "carekey-ledger-foo", Fault: program.Died}, "order-program", 5},
+	{&ledgerclient.UnreachableError{Service: "ledger", Err: &program.Error{Program: "carekey-ledger-foo", Fault: program.Late}}, "ledger-unreachable", 5},
 	{&fs.PathError{Op: "write", Path: "f", Err: syscall.ENOSPC}, "disk-full", 1},
 	{&fs.PathError{Op: "open", Path: "f", Err: syscall.EROFS}, "read-only", 1},
 	{&fs.PathError{Op: "open", Path: "f", Err: syscall.EACCES}, "permission-denied", 1},
@@ -190,7 +200,7 @@ func TestEveryErrorTypeIsExplained(t *testing.T) {
 	for _, c := range explained {
 		known[strings.TrimPrefix(reflect.TypeOf(c.err).String(), "*")] = true
 	}
-	for _, dir := range []string{"wallet", "wallet/fhir", "wallet/keyring", "ledgerclient", "ledgerclient/contract", "ledgerclient/embedded", "ledgerclient/node", "crypto"} {
+	for _, dir := range []string{"wallet", "wallet/fhir", "wallet/keyring", "ledgerclient", "ledgerclient/contract", "ledgerclient/embedded", "ledgerclient/node", "ledgerclient/order", "ledgerclient/program", "crypto"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(dir), "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no files, %v", dir, err)

@@ -32,7 +32,9 @@ func newInit(a *app) *cobra.Command {
 
 The words are shown once, on a screen of their own, or written to a new file that
 only you can read; never both. The wallet stays on the ledger that it is made with.
-Without --ledger that is the folder "ledger" in the home, made if it is not there.`,
+Without --ledger that is the folder "ledger" in the home, made if it is not there. One
+whose order a program keeps is named with who keeps the rest, as in
+--ledger 'foo:anything DIR' or 'foo:anything INVITATION': see carekey ledger join.`,
 		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.init(cmd.Context(), f) },
 	}
@@ -147,15 +149,16 @@ func (a *app) initLedger(ctx context.Context, p place, make bool) (l *ledger, un
 			return l, func() {}, err
 		}
 		if p.given {
-			return nil, nil, &noLedgerError{p.ledger}
+			return nil, nil, &noLedgerError{folderOf(p.ledger)}
 		}
 	}
 	undoDirs, err := makeDirs(p.home, "")
 	if err != nil {
 		return nil, nil, err
 	}
-	_, statErr := os.Lstat(p.ledger)
-	l, err = a.createLedger(p.ledger)
+	dir := folderOf(p.ledger)
+	_, statErr := os.Lstat(dir)
+	l, err = a.createLedger(ctx, p.ledger)
 	if err != nil {
 		undoDirs()
 		return nil, nil, err
@@ -163,7 +166,7 @@ func (a *app) initLedger(ctx context.Context, p place, make bool) (l *ledger, un
 	return l, func() {
 		// Only a folder that was not there, and that nobody has written to since.
 		if errors.Is(statErr, fs.ErrNotExist) && a.untouched(ctx, p.ledger) {
-			os.RemoveAll(p.ledger)
+			os.RemoveAll(dir)
 		}
 		undoDirs()
 	}, nil

@@ -105,7 +105,7 @@ func within(path, pkg string) bool { return path == pkg || strings.HasPrefix(pat
 // testdata holds files that are shipped with the program, and no logic.
 var layers = []string{"testdata", "crypto", "ledgerclient", "wallet", "cmd"}
 
-var program = len(layers) - 1
+var topLayer = len(layers) - 1
 
 func layer(path string) int {
 	return slices.IndexFunc(layers, func(l string) bool { return within(path, module+"/"+l) })
@@ -156,7 +156,7 @@ func TestLayeringImports(t *testing.T) {
 			if within(i, module) && layer(i) > own {
 				t.Errorf("%s imports %s: arrows point the other way", f.path, i)
 			}
-			if layer(i) == program && strings.HasPrefix(f.pkg, i+"/") {
+			if layer(i) == topLayer && strings.HasPrefix(f.pkg, i+"/") {
 				t.Errorf("%s imports %s, which lies above it", f.path, i)
 			}
 			for _, r := range rules {
@@ -354,7 +354,7 @@ func TestLayeringProgram(t *testing.T) {
 		at := func(n ast.Node) string {
 			return fmt.Sprintf("%s:%d", f.path, f.set.Position(n.Pos()).Line)
 		}
-		library := layer(f.pkg) < program
+		library := layer(f.pkg) < topLayer
 		for _, d := range f.file.Decls {
 			fn, ok := d.(*ast.FuncDecl)
 			isMain := ok && fn.Recv == nil && fn.Name.Name == "main" && f.file.Name.Name == "main"

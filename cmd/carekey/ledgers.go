@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -18,16 +20,29 @@ import (
 
 func newLedgerJoin(a *app) *cobra.Command {
 	var asDefault bool
+	var store string
 	c := &cobra.Command{
-		Use:   "join (INVITATION | DIR) [--default]",
+		Use:   "join (INVITATION | DIR | ORDER --store (INVITATION | DIR)) [--default]",
 		Short: "Put this wallet on another ledger, after showing what you would trust",
 		Long: `Put this wallet on another ledger: the one in a folder, or that of a node whose
 operator gave you an invitation. Your key and address stay the same, and so do your
 contacts; records and consents are on one ledger each. To take them along: carekey
-ledger move. Joining again changes where the ledger is looked for.`,
+ledger move. Joining again changes where the ledger is looked for.
+
+A ledger's order may be kept by a program: for foo:anything by carekey-ledger-foo in
+PATH. Your wallet can use it directly, with --store for who keeps the rest: a node
+that follows the same order, or a folder made for it (carekey-node init --order). What
+follows from the order is worked out here and compared with the head that is signed.`,
 		Args: takes(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.joinLedger(cmd.Context(), args[0], asDefault) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			named := args[0]
+			if store != "" {
+				named += " " + store
+			}
+			return a.joinLedger(cmd.Context(), named, asDefault)
+		},
 	}
+	c.Flags().StringVar(&store, "store", "", "`WHO` keeps store and keeper beside an order that is used directly")
 	c.Flags().BoolVar(&asDefault, "default", false, "make it the ledger that is meant when none is named")
 	return c
 }
@@ -173,7 +188,7 @@ func (a *app) joinLedger(ctx context.Context, named string, asDefault bool) erro
 	}
 	l, err := a.openLedger(ctx, where)
 	if isNoLedger(err) {
-		return usage("there is no ledger in "+where, "carekey init --new-ledger makes one; join takes one that is there, or an invitation")
+		return usage("there is no ledger in "+folderOf(where), "carekey init --new-ledger makes one; join takes one that is there, or an invitation")
 	}
 	if err != nil {
 		return err
@@ -191,6 +206,10 @@ func (a *app) joinLedger(ctx context.Context, named string, asDefault bool) erro
 	was, known := p.settings.Ledger(c.ID())
 	if !known || was.At != at {
 		if err := a.confirm(ctx, previewJoin(l, c, head, where), "Trust this ledger?", false); err != nil {
+			if d, ok := parseDirect(where); ok { // nothing stays of what was not wanted
+				l.close()
+				return errors.Join(err, os.RemoveAll(d.replica(p.home)))
+			}
 			return err
 		}
 	}
@@ -242,6 +261,9 @@ func target(home, named string) (at, where string, err error) {
 	if text, ok, err := invitation(named); ok {
 		return text, text, err
 	}
+	if d, ok, err := namedDirect(named); ok {
+		return d.String(), d.String(), err
+	}
 	if strings.Contains(named, "://") {
 		return "", "", usage(named+" is an address only", "a node is joined with the invitation that its operator gives you: it says whose keys to expect there")
 	}
@@ -278,6 +300,11 @@ func (a *app) leaveLedger(cmd *cobra.Command, named string) error {
 		}
 		if err := w.Leave(ctx); err != nil {
 			return err
+		}
+		if d, ok := parseDirect(at.At); ok {
+			if err := os.RemoveAll(d.replica(p.home)); err != nil {
+				return err
+			}
 		}
 		if a.flags.json {
 			return a.printJSON(struct {

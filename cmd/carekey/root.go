@@ -152,7 +152,7 @@ func (a *app) overview() error {
 
 // ledgerLine is where a ledger is, and whether it is there.
 func ledgerLine(where string, joined bool) string {
-	if !filepath.IsAbs(where) {
+	if !filepath.IsAbs(where) { // a node, or an order
 		return showPlace(where)
 	}
 	if _, err := os.Stat(where); err == nil {

@@ -109,7 +109,11 @@ func TestScripts(t *testing.T) {
 			env.Values[scriptNodeKey{}] = &scriptNode{}
 			env.Setenv("TZ", "UTC")
 			env.Values[serviceKey{}] = &serviceOf{}
-			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
+			orders, err := filepath.Abs(filepath.Join(top(), "ledgerclient", "ledgertest", "testdata"))
+			if err != nil {
+				return err
+			}
+			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH")+string(os.PathListSeparator)+orders)
 			env.Setenv(envNode, os.Getenv(envNode))
 			env.Setenv(testClock, "2026-11-21T12:30:00Z")
 			for _, who := range actors {

@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -42,6 +43,12 @@ func newCheckpointKey(origin string, public [32]byte) (checkpointKey, error) {
 		return checkpointKey{}, err
 	}
 	return checkpointKey{origin: origin, public: public[:], hash: v.KeyHash()}, nil
+}
+
+// newReplicaKey is the key of a follower's folder. Its checkpoints have a name of
+// their own, so that they can be taken for the ledger's nowhere.
+func newReplicaKey(id crypto.LedgerID, key ed25519.PrivateKey) (checkpointKey, error) {
+	return newCheckpointKey(ledgerclient.Origin(id)+"/replica", [32]byte(key.Public().(ed25519.PublicKey)))
 }
 
 // Name, KeyHash and Verify make it a note.Verifier.

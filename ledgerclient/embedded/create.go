@@ -140,7 +140,7 @@ func (f *Folder) found(fd Founding, at Ordered) (err error) {
 // foundedFiles are all names that Create makes, in an order in which they can be
 // removed.
 var foundedFiles = []string{
-	genesisFile, leavesFile, orderFile, checkpointFile + ".new", nodeKeyFile, entryKeyFile, keeperKeyFile, "keys",
+	genesisFile, leavesFile, orderFile, checkpointFile + ".new", nodeKeyFile, entryKeyFile, keeperKeyFile, replicaKeyFile, "keys",
 }
 
 // mayFound tells whether a folder with these names in it may become a ledger: it
@@ -199,6 +199,9 @@ func (f *Folder) writeFounded(fd Founding, at Ordered) error {
 		return err
 	}
 	key, err := newCheckpointKey(ledgerclient.Origin(id), c.Nodes[0].Checkpoint)
+	if fd.follows() {
+		key, err = newReplicaKey(id, fd.checkpoint)
+	}
 	if err != nil {
 		return err
 	}
@@ -216,11 +219,16 @@ func (f *Folder) writeFounded(fd Founding, at Ordered) error {
 	}
 	raw := leaf.Marshal()
 	files := []written{
-		{nodeKeyFile, marshalKey([32]byte(fd.checkpoint.Seed())), f.modes.key},
-		{entryKeyFile, marshalKey(fd.entry.ExposeSecret()), f.modes.key},
-		{keeperKeyFile, marshalKey(fd.keeper.ExposeSecret()), f.modes.key},
 		{genesisFile, fd.Genesis, f.modes.file},
 		{leavesFile, raw[:], f.modes.file},
+	}
+	seed := marshalKey([32]byte(fd.checkpoint.Seed()))
+	if fd.follows() {
+		files = append(files, written{replicaKeyFile, seed, f.modes.key})
+	} else {
+		files = append(files, written{nodeKeyFile, seed, f.modes.key},
+			written{entryKeyFile, marshalKey(fd.entry.ExposeSecret()), f.modes.key},
+			written{keeperKeyFile, marshalKey(fd.keeper.ExposeSecret()), f.modes.key})
 	}
 	if at.Next > 0 {
 		files = append(files, written{orderFile, marshalMarks([]mark{{1, at.Next}}), f.modes.file})

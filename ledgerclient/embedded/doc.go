@@ -14,7 +14,8 @@
 //	index        entry id → position                  ┘
 //	order        only in a replica of an order kept elsewhere, see replica.go
 //	lock         empty; locked shared by readers, exclusively by writers
-//	keys/        node.ed25519 (checkpoints), node.k256 (entry 0), keeper.k256
+//	keys/        node.ed25519 (checkpoints), node.k256 (entry 0), keeper.k256;
+//	             only replica.ed25519 in a replica without the ledger's keys
 //	store/       ciphertext, see store.go
 //	keeper/      shares and what became of them, see vault.go
 //

@@ -30,6 +30,7 @@ const (
 	nodeKeyFile    = "keys/node.ed25519"
 	entryKeyFile   = "keys/node.k256"
 	keeperKeyFile  = "keys/keeper.k256"
+	replicaKeyFile = "keys/replica.ed25519" // of a follower's folder, and no other there
 )
 
 // defaultWait is how long an operation waits for the lock.
@@ -65,6 +66,8 @@ type Folder struct {
 	config contract.Config
 	id     crypto.LedgerID
 	key    checkpointKey
+	// follows: others keep this ledger, and the folder signs for itself (CreateReplica).
+	follows bool
 
 	base     *ground // see ground
 	baseOnce sync.Once
@@ -215,6 +218,17 @@ func (f *Folder) readGenesis() error {
 		return &DamagedError{File: genesisFile, Entry: NoEntry, What: "not the configuration of a folder"}
 	}
 	f.genesis, f.config, f.id = doc, c, c.LedgerID()
+	if f.follows, err = exists(f.path(replicaKeyFile)); err != nil {
+		return err
+	}
+	if f.follows {
+		seed, err := f.readKey(replicaKeyFile)
+		if err != nil {
+			return err
+		}
+		f.key, err = newReplicaKey(f.id, ed25519.NewKeyFromSeed(seed[:]))
+		return err
+	}
 	f.key, err = newCheckpointKey(ledgerclient.Origin(f.id), c.Nodes[0].Checkpoint)
 	return err
 }
@@ -539,13 +553,17 @@ func (f *Folder) checkpointSigner() (*checkpointSigner, error) {
 	if f.signer != nil {
 		return f.signer, nil
 	}
-	seed, err := f.readKey(nodeKeyFile)
+	name := nodeKeyFile
+	if f.follows {
+		name = replicaKeyFile
+	}
+	seed, err := f.readKey(name)
 	if err != nil {
 		return nil, err
 	}
 	s := &checkpointSigner{checkpointKey: f.key, private: ed25519.NewKeyFromSeed(seed[:])}
 	if !s.public.Equal(s.private.Public()) {
-		return nil, &DamagedError{File: nodeKeyFile, Entry: NoEntry, What: "not the key in the configuration"}
+		return nil, &DamagedError{File: name, Entry: NoEntry, What: "not the key in the configuration"}
 	}
 	f.signer = s
 	return s, nil

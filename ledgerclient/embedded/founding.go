@@ -21,6 +21,9 @@ type Founding struct {
 	keeper     *crypto.PrivateKey
 }
 
+// follows tells that the ledger's keys are others', see CreateReplica.
+func (f *Founding) follows() bool { return f.entry == nil }
+
 // String shows no key, also with %v and %+v.
 func (f Founding) String() string {
 	return "founding of ledger " + contract.LedgerID(f.Genesis).String()

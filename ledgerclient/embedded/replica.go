@@ -3,6 +3,8 @@ package embedded
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
 	"errors"
 	"io/fs"
 	"strconv"
@@ -45,6 +47,24 @@ func (e *ReplicaError) Error() string {
 		return "takes entries only from its order: " + e.Dir
 	}
 	return "not a replica of an order: " + e.Dir
+}
+
+// CreateReplica makes a folder that follows a ledger whose keys are others': its
+// log is derived from the order in which first, entry 0 of the ledger with that
+// configuration document, stands. It has no store and no keeper of that ledger, and
+// signs its checkpoints with a key of its own that nobody else believes. Otherwise
+// it is like a folder of CreateFrom, and has the same errors.
+func CreateReplica(dir string, genesis []byte, first contract.Entry, at Ordered, opt Options) (*Folder, error) {
+	err := contract.CheckShape(&first)
+	if err == nil {
+		err = contract.CheckSignature(contract.LedgerID(genesis), &first)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var seed [ed25519.SeedSize]byte
+	rand.Read(seed[:])
+	return CreateFrom(dir, Founding{Genesis: genesis, Entry: first, checkpoint: ed25519.NewKeyFromSeed(seed[:])}, at, opt)
 }
 
 type mark struct{ size, position uint64 }

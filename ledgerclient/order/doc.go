@@ -20,6 +20,13 @@
 // will be, or never was. The ledger reads on and looks for it before it says
 // anything.
 //
+// # Who uses it
+//
+// A node joins a Backend and its folder, NewLedger, and serves what follows. A wallet
+// can use an order itself, NewDirect, where a node or a folder beside it keeps what an
+// order does not: the store, the keepers and the key that signs heads. It has a replica
+// of its own then, and believes the head of a node only if it is of that replica's log.
+//
 // # What is derived
 //
 // A replica consumes the items in order and judges each at its hour. What the

@@ -56,15 +56,16 @@ func (l *Ledger) Follow(ctx context.Context) error {
 }
 
 // follow consumes to the head, which must not be below least, and calls each
-// with what came of every item.
+// with what came of every item that it consumed itself.
 func (l *Ledger) follow(ctx context.Context, least uint64, each func(position uint64, item *Item, o ledgerclient.Outcome)) error {
-	head, err := l.backend.Head(ctx)
-	if err != nil {
-		return unreachable(err)
-	}
+	// In this order: another process may consume items that come in between.
 	at, last, err := l.Consumed(ctx)
 	if err != nil {
 		return err
+	}
+	head, err := l.backend.Head(ctx)
+	if err != nil {
+		return unreachable(err)
 	}
 	if head < max(at, least) {
 		return &BrokenError{Position: head, What: Shorter}
@@ -91,6 +92,18 @@ func (l *Ledger) follow(ctx context.Context, least uint64, each func(position ui
 			}
 		}
 		out, err := l.Consume(ctx, at, items)
+		if moved := (*ledgerclient.RangeError)(nil); errors.As(err, &moved) {
+			// Another process with the same replica was faster.
+			var next uint64
+			if next, last, err = l.Consumed(ctx); err != nil {
+				return err
+			}
+			if next <= at {
+				return moved
+			}
+			at = next
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -166,18 +179,18 @@ func (l *Ledger) order(ctx context.Context, entries []contract.Entry, which []in
 		at[positions[i]] = n
 		least = max(least, positions[i]+1)
 	}
-	wrong := false
+	wrong, judged := false, map[int]bool{}
 	err = l.follow(ctx, least, func(position uint64, item *Item, o ledgerclient.Outcome) {
 		if n, ok := at[position]; ok {
 			wrong = wrong || item.Entry != entries[n]
-			out[n] = o
+			out[n], judged[n] = o, true
 		}
 	})
 	if err != nil {
 		return err
 	}
 	for i, n := range which {
-		if positions[i] >= consumed {
+		if judged[n] {
 			continue
 		}
 		if out[n], err = l.before(ctx, positions[i], &entries[n]); err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/embedded"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/node/server"
+	"github.com/carekey/carekey/ledgerclient/order"
 )
 
 // Node is a running node on loopback, without TLS, that can lie.
@@ -30,6 +31,7 @@ type Node struct {
 	server *server.Server
 	http   *http.Server
 	now    func() time.Time
+	order  order.Backend // nil: the folder itself
 
 	mu    sync.Mutex
 	lie   string
@@ -60,6 +62,27 @@ func Start(dir, name string, now func() time.Time) (*Node, error) {
 	return n, n.serve("127.0.0.1:0")
 }
 
+// StartOrdered is Start of a new ledger in dir whose order the backend keeps.
+func StartOrdered(dir, name string, now func() time.Time, b order.Backend) (*Node, error) {
+	founding, err := embedded.NewFounding(name)
+	if err != nil {
+		return nil, err
+	}
+	first, next, err := order.Begin(context.Background(), b, founding.Entry)
+	if err != nil {
+		return nil, err
+	}
+	f, err := embedded.CreateFrom(dir, founding, embedded.Ordered{Next: next, Hour: first.Hour}, embedded.Options{Clock: now})
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
+	n := &Node{Dir: dir, now: now, order: b}
+	return n, n.serve("127.0.0.1:0")
+}
+
 // serve opens the ledger and begins to listen.
 func (n *Node) serve(address string) (err error) {
 	if n.folder, err = embedded.Open(n.Dir, embedded.Options{Clock: n.now, EraseAfter: server.EraseHours}); err != nil {
@@ -67,6 +90,9 @@ func (n *Node) serve(address string) (err error) {
 	}
 	none := server.Rate{PerSecond: -1}
 	opt := server.Options{Clock: n.now, EraseAfter: server.EraseHours, Limits: server.Limits{Rate: none, Order: none, Bytes: none}}
+	if n.order != nil {
+		opt.Ledger = order.NewLedger(n.order, n.folder, n.now)
+	}
 	if n.server, err = server.New(context.Background(), n.folder, opt); err != nil {
 		n.folder.Close()
 		return err
@@ -177,7 +203,10 @@ func (n *Node) Remember() error {
 	if err := os.RemoveAll(fork); err != nil {
 		return err
 	}
-	return os.CopyFS(fork, os.DirFS(n.Dir))
+	if err := os.CopyFS(fork, os.DirFS(n.Dir)); err != nil || n.order == nil {
+		return err
+	}
+	return os.Remove(filepath.Join(fork, "order")) // the other history is no order's
 }
 
 // catchUp appends to the other history what it does not have of this one, but for
