@@ -91,16 +91,16 @@ func (p PubKey) Verify(digest Hash, sig Signature) bool {
 	if !ok || s.IsOverHalfOrder() {
 		return false
 	}
-	q, err := decompress(p)
+	q, err := unpack(p)
 	if err != nil {
 		return false
 	}
-	return verifyWith(&q, digest, r, s)
+	return verifyWith(q, digest, r, s)
 }
 
 // verifyWith reports whether (u1·G + u2·q).x = r mod n, with u1 = e/s and u2 = r/s
 // (SEC 1 section 4.1.4). It is decred's Verify, but for how it multiplies G.
-func verifyWith(q *point, digest Hash, r, s *scalar) bool {
+func verifyWith(q *knownPoint, digest Hash, r, s *scalar) bool {
 	var e, w, u1, u2 scalar
 	e.SetByteSlice(digest[:]) // reduced, as ECDSA wants it
 	w.InverseValNonConst(s)
@@ -108,7 +108,7 @@ func verifyWith(q *point, digest Hash, r, s *scalar) bool {
 	u2.Mul2(r, &w)
 	var u1G, u2Q, sum point
 	multiplyG(&u1, &u1G)
-	secp256k1.ScalarMultNonConst(&u2, q, &u2Q)
+	q.multiply(&u2, &u2Q)
 	secp256k1.AddNonConst(&u1G, &u2Q, &sum)
 	if isInfinity(&sum) {
 		return false

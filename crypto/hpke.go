@@ -52,14 +52,16 @@ func hpkeSharedSecret(dh, enc, pkR []byte) []byte {
 }
 
 // hpkeEncap is Encap with the given ephemeral scalar.
-func hpkeEncap(to *point, ephemeral *scalar) (secret []byte, enc [hpkeEncSize]byte, err error) {
-	e, z := multiplyBase(ephemeral, false), multiply(ephemeral, to, false)
+func hpkeEncap(to *knownPoint, ephemeral *scalar) (secret []byte, enc [hpkeEncSize]byte, err error) {
+	e := multiplyBase(ephemeral, false)
+	var z point
+	to.multiply(ephemeral, &z)
 	if isInfinity(&e) || isInfinity(&z) {
 		return nil, enc, errPoint
 	}
 	affine(&e, &z)
 	enc = raw(&e)
-	dh, pk := z.X.Bytes(), raw(to)
+	dh, pk := z.X.Bytes(), raw(&to.q)
 	defer clear(dh[:])
 	return hpkeSharedSecret(dh[:], enc[:], pk[:]), enc, nil
 }
@@ -102,13 +104,13 @@ func hpkeSchedule(secret, info []byte, aead uint16, keySize int) hpkeKeys {
 // hpkeSeal seals one message to a public key, with no associated data. The
 // ciphertext is 16 bytes longer.
 func hpkeSeal(to PubKey, info, plaintext []byte) (enc [hpkeEncSize]byte, sealed []byte, err error) {
-	q, err := decompress(to)
+	q, err := unpack(to)
 	if err != nil {
 		return enc, nil, ErrPubKey
 	}
 	e := randomScalar()
 	defer e.Zero()
-	secret, enc, err := hpkeEncap(&q, e)
+	secret, enc, err := hpkeEncap(q, e)
 	if err != nil {
 		return enc, nil, err
 	}

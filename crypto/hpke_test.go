@@ -56,7 +56,7 @@ func testHPKE(t *testing.T, v hpkeVector) int {
 	if !ok {
 		t.Fatal("skE refused")
 	}
-	secret, enc, err := hpkeEncap(&to, e)
+	secret, enc, err := hpkeEncap(&knownPoint{q: to}, e)
 	if err != nil {
 		t.Fatal(err)
 	}

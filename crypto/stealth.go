@@ -49,19 +49,19 @@ type Offsets struct {
 // NewOffsets returns the one-time keys for an address in the thread with key a on
 // the ledger l.
 func NewOffsets(l LedgerID, a *PrivateKey, to Address) (*Offsets, error) {
-	s, err := decompress(to.Sign)
+	s, err := unpack(to.Sign)
 	if err != nil {
 		return nil, ErrOffsets
 	}
-	v, err := decompress(to.View)
+	v, err := unpack(to.View)
 	if err != nil {
 		return nil, ErrOffsets
 	}
-	t, err := newStealth(a, &v, l, a.Public(), to)
+	t, err := newStealth(a, &v.q, l, a.Public(), to)
 	if err != nil {
 		return nil, err
 	}
-	sig, seal := t.offset(TagStealthSign, &s), t.offset(TagStealthSeal, &s)
+	sig, seal := t.offset(TagStealthSign, &s.q), t.offset(TagStealthSeal, &s.q)
 	if isInfinity(&sig.q) || isInfinity(&seal.q) {
 		return nil, ErrOffsets
 	}

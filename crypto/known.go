@@ -1,0 +1,112 @@
+package crypto
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
+)
+
+// knownPoint is a public key that was unpacked. A batch seals every payload to the
+// wallet's own key and checks every receipt with the keeper's: unpacking costs a
+// square root, and from tableFrom multiplications on a table is worth its price.
+// What it knows is public.
+type knownPoint struct {
+	key        PubKey
+	q          point // affine
+	multiplied atomic.Uint32
+	table      atomic.Pointer[multiples]
+}
+
+const (
+	tableFrom = 256 // multiplications
+	maxTables = 4   // that a process makes, of 650 KiB each
+)
+
+var (
+	// knownPoints are at places that their keys say; a newer one displaces an older.
+	// They take 1 MiB at most.
+	knownPoints [4096]atomic.Pointer[knownPoint]
+	tablesMade  atomic.Int32
+)
+
+// unpack is decompress for keys that are likely to come again.
+func unpack(p PubKey) (*knownPoint, error) {
+	place := &knownPoints[int(binary.BigEndian.Uint16(p[1:3]))%len(knownPoints)]
+	if k := place.Load(); k != nil && k.key == p {
+		return k, nil
+	}
+	q, err := decompress(p)
+	if err != nil {
+		return nil, err
+	}
+	k := &knownPoint{key: p, q: q}
+	place.Store(k)
+	return k, nil
+}
+
+// multiply sets sum to k·q, in a time that depends on k.
+func (p *knownPoint) multiply(k *scalar, sum *point) {
+	if t := p.table.Load(); t != nil {
+		t.multiply(k, sum)
+		return
+	}
+	if p.multiplied.Add(1) == tableFrom && tablesMade.Add(1) <= maxTables {
+		p.table.Store(newMultiples(&p.q))
+	}
+	secp256k1.ScalarMultNonConst(k, &p.q, sum)
+}
+
+// multiples are b·256ⁱ·q for every byte b but 0 and every i, affine: row i is at
+// [255i, 255(i+1)).
+type multiples [32 * 255]struct{ x, y field }
+
+func newMultiples(q *point) *multiples {
+	all := make([]point, len(multiples{}))
+	row := *q
+	for i := 0; i < len(all); i += 255 {
+		all[i] = row
+		for b := 1; b < 255; b++ {
+			secp256k1.AddNonConst(&all[i+b-1], &row, &all[i+b])
+		}
+		var next point
+		secp256k1.AddNonConst(&all[i+254], &row, &next)
+		next.ToAffine()
+		row = next
+	}
+	// One inversion for all: t[i].x is, on the way, the product of all Z before i.
+	// No Z is zero, since q is of prime order and 255·256³¹ is below it.
+	t := new(multiples)
+	var product field
+	product.SetInt(1)
+	for i := range all {
+		t[i].x.Set(&product)
+		product.Mul(&all[i].Z)
+	}
+	product.Inverse()
+	for i := len(all) - 1; i >= 0; i-- {
+		var inverse, square field
+		inverse.Mul2(&product, &t[i].x)
+		product.Mul(&all[i].Z)
+		square.SquareVal(&inverse)
+		t[i].x.Mul2(&all[i].X, &square).Normalize()
+		t[i].y.Mul2(&all[i].Y, square.Mul(&inverse)).Normalize()
+	}
+	return t
+}
+
+// multiply is decred's ScalarBaseMultNonConst with another base.
+func (t *multiples) multiply(k *scalar, sum *point) {
+	*sum = point{}
+	var p point
+	p.Z.SetInt(1)
+	bytes := k.Bytes()
+	for i, b := range bytes {
+		if b != 0 {
+			at := &t[255*(31-i)+int(b)-1]
+			p.X, p.Y = at.x, at.y
+			secp256k1.AddNonConst(sum, &p, sum)
+		}
+	}
+	clear(bytes[:])
+}
