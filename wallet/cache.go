@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -54,6 +55,8 @@ type threads struct {
 	loaded bool
 	list   []*thread
 	byID   map[contract.ID]*thread
+
+	records []termsRecord // of the terms that came last; not to be written to
 }
 
 func newThreads() threads { return threads{byID: map[contract.ID]*thread{}} }
@@ -230,6 +233,12 @@ func (w *Wallet) apply(fr *frame) error {
 		t := w.threads.byID[fr.Terms.Grant]
 		if t == nil || fr.Terms.Said == nil {
 			return errCache
+		}
+		// In a batch one after the other names the same records: they are kept once.
+		if said := fr.Terms.Said; slices.Equal(said.Records, w.threads.records) {
+			said.Records = w.threads.records
+		} else {
+			w.threads.records = said.Records
 		}
 		t.terms = fr.Terms.Said
 	default:
