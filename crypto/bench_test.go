@@ -38,7 +38,21 @@ func BenchmarkVerify(b *testing.B) {
 	digest := Hash{1}
 	sig := k.Sign(digest)
 	p := k.Public()
+	// Of many keys hardly one comes often enough for a table of its multiples.
+	var others [500]PubKey
+	var theirs [500]Signature
+	for i := range others {
+		k := GenerateKey()
+		others[i], theirs[i] = k.Public(), k.Sign(digest)
+	}
 	b.Run("ours", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			if n := i % len(others); !others[n].Verify(digest, theirs[n]) {
+				b.Fatal("refused")
+			}
+		}
+	})
+	b.Run("ours/known", func(b *testing.B) {
 		for b.Loop() {
 			if !p.Verify(digest, sig) {
 				b.Fatal("refused")
