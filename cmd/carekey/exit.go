@@ -290,6 +290,9 @@ func explainWallet(err error) (failure, bool) {
 		return failure{"no-wallet", "there is no wallet yet (looked in " + e.Dir + ")", "make one with: carekey init --name NAME", exitNotFound}, true
 	}
 	if e, ok := errors.AsType[*wallet.NotFoundError](err); ok {
+		if e.What == "batch" { // there is one at most
+			return failure{"batch-not-found", "no batch was applied with this wallet on this ledger", "begin with: carekey batch plan FILE", exitNotFound}, true
+		}
 		return failure{e.What + "-not-found", fmt.Sprintf("there is no %s %s", e.What, quote(e.Query)), listOf(e.What), exitNotFound}, true
 	}
 	if e, ok := errors.AsType[*wallet.AmbiguousError](err); ok {

@@ -42,6 +42,7 @@ var explained = []struct {
 	{&wallet.ExistsError{What: "contact"}, "name-taken", 3},
 	{&wallet.NoWalletError{}, "no-wallet", 7},
 	{&wallet.NotFoundError{What: "record"}, "record-not-found", 7},
+	{&wallet.NotFoundError{What: "batch"}, "batch-not-found", 7},
 	{&wallet.AmbiguousError{What: "record", Query: "abcdef", Matches: []string{"abcdef01", "abcdef02"}}, "ambiguous-id", 2},
 	{&wallet.InputError{Field: "until"}, "bad-until", 2},
 	{&wallet.LinesError{File: "f.csv", Problems: []wallet.Problem{{Line: 2, Column: 5, Why: "not a date"}}, Total: 1}, "bad-file", 2},
