@@ -42,6 +42,8 @@ type distantTown struct {
 	start time.Time
 	proxy *proxy
 
+	patience string // of wallets with the node; "" is the program's own
+
 	node    *exec.Cmd
 	ended   chan struct{} // closed when node has
 	wallets struct {
@@ -174,6 +176,9 @@ func (d *distantTown) run(who string, args ...string) (code int, stdout, stderr 
 		}
 	}
 	c.Env = append(c.Env, d.clock(), "TZ=UTC", envHome+"="+filepath.Join(d.dir, who), envKeyring+"=file", envPassphrase+"="+filepath.Join(d.dir, who+".passphrase"))
+	if d.patience != "" {
+		c.Env = append(c.Env, testPatience+"="+d.patience)
+	}
 	d.must(c.Start())
 	d.wallets.Lock()
 	d.wallets.running = c
@@ -261,12 +266,13 @@ func TestLaptopToServer(t *testing.T) {
 // interrupted is a fault of the network, or the death of a process.
 type interrupted struct {
 	fault fault
-	dies  string // "node", "wallet" or nobody
+	dies  string // "node", "wallet" or nobody; or the node is only "paused"
 }
 
 var interruptions = []interrupted{
 	{faultDrop, ""}, {faultLose, ""}, {faultTruncate, ""}, {faultDuplicate, ""}, {faultDelay, ""}, {faultLate, ""},
 	{faultBefore, "node"}, {faultAfter, "node"}, {faultBefore, "wallet"}, {faultAfter, "wallet"},
+	{faultPartition, ""}, {faultBefore, "paused"},
 }
 
 // under runs a command during which one of its requests is interrupted. What is
@@ -274,6 +280,13 @@ var interruptions = []interrupted{
 func (d *distantTown) under(i interrupted, at int, who string, args ...string) (done bool) {
 	d.t.Helper()
 	nodeDied := false
+	if i.dies == "paused" {
+		if stopProcess == nil {
+			return false // this system cannot
+		}
+		d.patience = "300ms"
+		defer func() { d.patience = "" }()
+	}
 	d.proxy.arm(i.fault, at, func() {
 		switch i.dies {
 		case "node":
@@ -281,11 +294,16 @@ func (d *distantTown) under(i interrupted, at int, who string, args ...string) (
 			nodeDied = true
 		case "wallet":
 			d.killWallet()
+		case "paused":
+			d.must(stopProcess(d.node.Process))
 		}
 	})
 	code, out, talk := d.run(who, append(args, "--json")...)
 	what := fmt.Sprintf("%s (%s dies), %s %s", d.proxy, i.dies, who, args[0])
 	d.proxy.arm(faultNone, 0, nil)
+	if i.dies == "paused" {
+		d.must(continueProcess(d.node.Process))
+	}
 	if nodeDied {
 		d.proxy.aim(d.serve("--no-tls"))
 	}
@@ -308,8 +326,9 @@ func (d *distantTown) under(i interrupted, at int, who string, args ...string) (
 }
 
 // TestInterruptedAtANode interrupts grant, fetch and revoke at one of their requests
-// each time: by a network that drops, delays, duplicates, truncates and reorders, and
-// by kill -9 of the node and of the wallets. Afterwards every change is there once.
+// each time: by a network that drops, delays, duplicates, truncates and reorders, or is
+// gone from then on, by a node that stands still, and by kill -9 of the node and of the
+// wallets. Afterwards every change is there once.
 // CAREKEY_INTERRUPTIONS sets how many rounds are played, at random from then on.
 func TestInterruptedAtANode(t *testing.T) {
 	rounds := len(interruptions)

@@ -25,6 +25,7 @@ const (
 	faultLate      fault = "late"      // it is given up, and arrives behind the requests after it
 	faultBefore    fault = "before"    // something happens before it arrives, see proxy.event
 	faultAfter     fault = "after"     // something happens after it arrived; its answer does not
+	faultPartition fault = "partition" // it does not arrive, nor does any after it
 )
 
 // proxy stands between wallets and a node and does something to one request.
@@ -97,8 +98,11 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	p.count++
 	f := faultNone
-	if p.count == p.at {
+	switch {
+	case p.count == p.at:
 		f = p.fault
+	case p.count > p.at && p.at > 0 && p.fault == faultPartition:
+		f = faultPartition
 	}
 	event := p.event
 	var late []*http.Request
@@ -116,7 +120,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	switch f {
-	case faultDrop, faultLate:
+	case faultDrop, faultLate, faultPartition:
 		panic(http.ErrAbortHandler)
 	case faultDelay:
 		<-time.After(20 * time.Millisecond)
