@@ -45,7 +45,8 @@ func unpack(p PubKey) (*knownPoint, error) {
 	return k, nil
 }
 
-// multiply sets sum to k·q, in a time that depends on k.
+// multiply sets sum to k·q. Its time and the places of the table that it reads depend
+// on k: k is public, or an ephemeral key, which is used once.
 func (p *knownPoint) multiply(k *scalar, sum *point) {
 	if t := p.table.Load(); t != nil {
 		t.multiply(k, sum)
