@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/carekey/carekey/ledgerclient/node"
 )
 
 // gate bounds what is under way at once.
@@ -20,8 +22,15 @@ type gate struct {
 	mu     sync.Mutex
 	open   int
 	from   map[client]int
-	bodies int64
+	bodies int64            // of those that are counted
+	held   map[client]int64 // by one address
 }
+
+// uncounted is the size of the largest body that is not counted, in bytes: a few
+// revocations, a request to the keeper. There is always room for one, however much
+// others have announced; that there are not too many of them the number of requests
+// sees to.
+const uncounted = 64 << 10
 
 // client is an address or a token as the node keeps count of it: a hash with a
 // key of this process, so that its memory holds neither.
@@ -64,21 +73,35 @@ func (g *gate) leave(c client) {
 	}
 }
 
-// reserve takes memory for a body of n bytes, or not.
-func (g *gate) reserve(n int64) bool {
+// reserve takes memory for a body of n bytes, or not. One address gets at most half
+// of it, and what the largest request needs.
+func (g *gate) reserve(c client, n int64) bool {
+	if n <= uncounted {
+		return true
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.bodies+n > g.memory {
+	if g.bodies+n > g.memory || g.held[c]+n > max(g.memory/2, node.MaxPutsSize) {
 		return false
 	}
+	if g.held == nil {
+		g.held = map[client]int64{}
+	}
 	g.bodies += n
+	g.held[c] += n
 	return true
 }
 
-func (g *gate) release(n int64) {
+func (g *gate) release(c client, n int64) {
+	if n <= uncounted {
+		return
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.bodies -= n
+	if g.held[c] -= n; g.held[c] == 0 {
+		delete(g.held, c)
+	}
 }
 
 func (g *gate) load() (requests int, bytes int64) {

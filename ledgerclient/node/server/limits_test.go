@@ -293,12 +293,18 @@ func TestBusy(t *testing.T) {
 	w.await(func() bool { n, bytes := w.server.gate.load(); return n == 0 && bytes == 0 })
 	w.ok(w.get(node.PathCheckpoint))
 
-	g := &gate{memory: 100}
-	if !g.reserve(60) || g.reserve(60) || !g.reserve(40) {
+	const big = 60 << 20
+	one, two, three := clientOf('a', "1"), clientOf('a', "2"), clientOf('a', "3")
+	g := &gate{memory: 2*big + 100}
+	if !g.reserve(one, big) || g.reserve(one, big) || !g.reserve(two, big) || g.reserve(three, big) {
 		t.Error("memory")
 	}
-	g.release(60)
-	if !g.reserve(60) {
+	if !g.reserve(three, uncounted) || !g.reserve(one, uncounted) {
+		t.Error("no room for a few bytes")
+	}
+	g.release(three, uncounted)
+	g.release(one, big)
+	if !g.reserve(three, big) {
 		t.Error("memory is not given back")
 	}
 	g = &gate{requests: 10, perAddress: 2}

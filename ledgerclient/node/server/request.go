@@ -29,7 +29,14 @@ const (
 	lastBodyTime = 2 * time.Second
 	minSpeed     = 16 << 10 // bytes per second, over all, of what comes and goes
 	maxHeader    = 16 << 10
+	// step is after how many bytes that came or went the time for the next ones is set.
+	step = 64 << 10
 )
+
+// timeFor is how long a request may take until after the first n bytes of its body,
+// or of its answer, the next step must be over. Whoever announces much and sends
+// nothing gets no time for it.
+func timeFor(n int64) time.Duration { return baseTime + time.Duration(n/minSpeed)*time.Second }
 
 // route is what a path and a method lead to.
 type route struct {
@@ -62,11 +69,13 @@ func (r *routes) find(path string) (methods map[string]route, rest string) {
 // request is one request under way.
 type request struct {
 	*http.Request
-	w      *recorder
-	route  route
-	rest   string // of the path
-	body   []byte
-	client client // whose quotas it uses: the token's, or the address's
+	w     *recorder
+	route route
+	rest  string // of the path
+	body  []byte
+	// address is where it comes from, client whose quotas it uses: the token's, or the
+	// address's.
+	address, client client
 }
 
 // recorder remembers what was answered.
@@ -74,6 +83,8 @@ type recorder struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
+	begun  time.Time // when an answer began whose reader must keep up; zero: see answerBy
+	timed  int64     // bytes from which on the deadline is to be set again
 }
 
 func (w *recorder) WriteHeader(status int) {
@@ -86,6 +97,10 @@ func (w *recorder) WriteHeader(status int) {
 func (w *recorder) Write(b []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
+	}
+	if !w.begun.IsZero() && w.bytes >= w.timed {
+		w.timed = w.bytes + step
+		http.NewResponseController(w.ResponseWriter).SetWriteDeadline(w.begun.Add(timeFor(w.bytes)))
 	}
 	n, err := w.ResponseWriter.Write(b)
 	w.bytes += int64(n)
@@ -144,18 +159,18 @@ func (s *Server) serve(q *request) (err error) {
 	now := time.Now()
 	rc.SetReadDeadline(now.Add(baseTime)) // not every http.ResponseWriter can: a real server's can
 
-	address := clientOf('a', s.opt.ClientAddress(q.Request))
-	q.client = address
-	if !s.gate.enter(address) {
+	q.address = clientOf('a', s.opt.ClientAddress(q.Request))
+	q.client = q.address
+	if !s.gate.enter(q.address) {
 		return refuseFor(node.KindBusy, time.Second)
 	}
-	defer s.gate.leave(address)
+	defer s.gate.leave(q.address)
 	methods, rest := s.routes.find(q.URL.Path)
 	q.rest = rest
 	if s.closing.Load() {
 		return refuseFor(node.KindClosing, 5*time.Second)
 	}
-	if wait, ok := s.buckets.take(address, "rate", s.limits.Rate, 1); !ok {
+	if wait, ok := s.buckets.take(q.address, "rate", s.limits.Rate, 1); !ok {
 		return refuseFor(node.KindTooMany, wait)
 	}
 	if _, ok := node.NegotiateVersion(q.Header.Get(node.HeaderVersion)); !ok {
@@ -200,11 +215,15 @@ func (s *Server) serve(q *request) (err error) {
 	return route.do(q)
 }
 
-// answerBy gives an answer of n bytes the time that it may take: whoever reads
-// slower is cut off. What the node itself took does not count.
+// answerBy gives an answer of n bytes, written at once, the time that it may take:
+// whoever reads slower is cut off. What the node itself took does not count.
 func (q *request) answerBy(n int64) {
-	http.NewResponseController(q.w).SetWriteDeadline(time.Now().Add(baseTime + time.Duration(n/minSpeed)*time.Second))
+	http.NewResponseController(q.w).SetWriteDeadline(time.Now().Add(timeFor(n)))
 }
+
+// keepUp is answerBy for an answer that is written piece by piece, and may be large:
+// whoever reads nothing for half a minute is cut off, however much is to come.
+func (q *request) keepUp() { q.w.begun = time.Now() }
 
 // readBody reads a request's body into memory that is counted.
 func (s *Server) readBody(q *request, rc *http.ResponseController) (free func(), err error) {
@@ -219,19 +238,21 @@ func (s *Server) readBody(q *request, rc *http.ResponseController) (free func(),
 		rc.SetReadDeadline(time.Time{}) // nothing more is read: it must not end a long answer
 		return free, nil
 	}
-	if !s.gate.reserve(n) {
+	if !s.gate.reserve(q.address, n) {
 		return nil, refuseFor(node.KindBusy, time.Second)
 	}
-	free = func() { s.gate.release(n) }
-	now := time.Now()
-	rc.SetReadDeadline(now.Add(baseTime + time.Duration(n/minSpeed)*time.Second))
+	free = func() { s.gate.release(q.address, n) }
+	begun := time.Now()
 	body := make([]byte, n)
-	if _, err = io.ReadFull(q.Body, body); err != nil {
-		free()
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil, refuse(node.KindTooSlow)
+	for at := int64(0); at < n; at += step {
+		rc.SetReadDeadline(begun.Add(timeFor(at)))
+		if _, err = io.ReadFull(q.Body, body[at:min(at+step, n)]); err != nil {
+			free()
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				return nil, refuse(node.KindTooSlow)
+			}
+			return nil, errGone
 		}
-		return nil, errGone
 	}
 	q.body = body
 	rc.SetReadDeadline(time.Time{})

@@ -54,7 +54,7 @@ func (s *Server) blob(q *request) error {
 		return err
 	}
 	defer b.Close()
-	q.answerBy(b.Size())
+	q.keepUp()
 	q.w.Header().Set("Content-Type", node.TypeBinary)
 	http.ServeContent(q.w, q.Request, "", time.Time{}, io.NewSectionReader(b, 0, b.Size()))
 	return nil
