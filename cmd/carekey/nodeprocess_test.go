@@ -20,12 +20,16 @@ import (
 // cmd/carekey-node under the name carekey-node, whose clock can be set. The wallets
 // are processes too.
 
+// builtNode is the folder that buildNode made, for whoever ends the tests to remove.
+var builtNode string
+
 // buildNode builds the node's program once.
 var buildNode = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "carekey-node-")
 	if err != nil {
 		return "", err
 	}
+	builtNode = dir
 	path := filepath.Join(dir, "carekey-node"+exeSuffix())
 	out, err := exec.Command("go", "test", "-c", "-o", path, "../carekey-node").CombinedOutput()
 	if err != nil {

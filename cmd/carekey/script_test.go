@@ -49,7 +49,15 @@ func TestMain(m *testing.M) {
 		commands[who] = program(actorEnv(who), own)
 	}
 	commands[pluginName] = program(nil, func() []string { return append([]string{pluginName}, os.Args[1:]...) })
-	testscript.Main(m, commands)
+	testscript.Main(tidy{m}, commands)
+}
+
+// tidy removes at the end what all tests share.
+type tidy struct{ *testing.M }
+
+func (m tidy) Run() int {
+	defer func() { os.RemoveAll(builtNode) }() // "" is no folder
+	return m.M.Run()
 }
 
 var actors = []string{"patient", "clinic", "attacker"}
