@@ -19,8 +19,8 @@ func newBackup(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "backup DIR TARGET",
 		Short: "Copy the ledger into another folder, consistent and verified",
-		Long: `Copies the ledger, its payloads, the keys and the settings of a node into another
-folder, while a server may be running, and verifies every byte and signature of the
+		Long: `Copy the ledger, its payloads, the keys and the settings of a node into another
+folder, while a server may be running, and verify every byte and signature of the
 copy. A target that holds an earlier backup is brought up to date.
 
 ` + notInBackup + `
@@ -62,7 +62,7 @@ order differently are caught as forgers.`,
 					Shares   bool   `json:"shares"` // they are never in a backup
 				}{target, copied.Size, root, copied.Files, copied.Bytes, true, false})
 			}
-			a.print("%s: %d entries, %d payload files of %.1f MB copied, all of it verified", target, copied.Size, copied.Files, float64(copied.Bytes)/1e6)
+			a.print("%s: all of it verified. Entries: %d. New payload files: %d, of %.1f MB.", target, copied.Size, copied.Files, float64(copied.Bytes)/1e6)
 			a.say("%s", notInBackup)
 			return nil
 		},

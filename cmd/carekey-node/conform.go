@@ -26,9 +26,9 @@ func newConform(a *app) *cobra.Command {
 	entries := 1000
 	only := ""
 	c := &cobra.Command{
-		Use:   "conform (URL | INVITATION)",
+		Use:   "conform (URL | INVITATION) --yes",
 		Short: "Check that a backend, or a node, keeps every rule",
-		Long: `Runs the suite that every backend must pass against the program for a URL: for
+		Long: `Run the suite that every backend must pass against the program for a URL: for
 foo:anything that is carekey-ledger-foo in PATH. What it must do is written in
 ledgerclient/order/PROTOCOL.md. With the invitation to a node the ledger that it
 serves is checked: its answers, its log and its proofs.

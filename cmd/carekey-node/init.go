@@ -23,14 +23,14 @@ func newInit(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "init DIR --name NAME [--url URL]...",
 		Short: "Make a new ledger and the node that serves it, or a node for a ledger",
-		Long: `Makes a new ledger in a folder, which must be empty or not exist, with the node's
+		Long: `Make a new ledger in a folder, which must be empty or not exist, with the node's
 keys, settings (node.json) and a TLS key of its own, which invitations pin: nobody
-has to buy or renew a certificate. A folder that holds a ledger and no node yet, as
-carekey makes them, becomes a node's with all that is in it. With --tls-cert and --tls-key the system's
-certificate authorities vouch for the node instead.
+has to buy or renew a certificate. With --tls-cert and --tls-key the system's
+certificate authorities vouch for the node instead. A folder that holds a ledger and
+no node yet, as carekey makes them, becomes a node's with all that is in it.
 
 --url is where wallets will find the node; it goes into invitations. Without it
-this computer's name is taken. Can be changed in node.json.
+this computer's name is taken. It can be changed in node.json.
 
 With --order the order of entries is kept by a program: for foo:anything by
 carekey-ledger-foo from PATH. The folder is then a verified copy of that order.`,

@@ -21,7 +21,7 @@ func newInvite(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "invite DIR [--token NAME]",
 		Short: "Print an invitation: all that a wallet must know of the node",
-		Long: `Prints one string with the ledger's name and id, the node's URLs and key and the
+		Long: `Print one string with the ledger's name and id, the node's URLs and key and the
 fingerprint of its TLS key, and at a terminal a QR code of it. Wallets are joined
 to the ledger with: carekey ledger join INVITATION
 

@@ -37,7 +37,7 @@ func newServe(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve DIR [--listen ADDRESS]",
 		Short: "Serve the folder to wallets over HTTPS until told to stop",
-		Long: `Serves the ledger, the store and the keeper of a folder. When it listens it prints
+		Long: `Serve the ledger, the store and the keeper of a folder. When it listens it prints
 one line with the address; logs go to standard error and name nobody: no ids,
 tokens or addresses. SIGTERM or SIGINT ends it once what is under way is done.
 

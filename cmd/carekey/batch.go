@@ -18,7 +18,7 @@ import (
 const batchHelp = `Change many consents at once. A file says what should be, as CSV or JSON Lines:
 
   to,categories,purpose,until
-  Dr Smith,labs allergies,treatment,2026-12-31
+  Dr Smith,labs allergies,treatment,2030-12-31
 
 or, with a column action of grant and revoke, what to change. Look first with batch
 plan, then carry it out with batch apply. What is stopped in the middle, by you, a

@@ -26,7 +26,8 @@ func newFetch(a *app) *cobra.Command {
 then the keepers give the key, and the records are written to the folder under safe
 names, for you alone. The key is not kept: the next fetch asks again. What was
 fetched is named on stdout, one file a line.`,
-		Args: takes(0, -1),
+		Example: "  carekey fetch 55aef0c0 --reason 'check-up on Monday' -o maria",
+		Args:    takes(0, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (len(args) == 0) != f.all {
 				return usage("name a share code or a consent, or everything with --all", "what there is: carekey inbox")
@@ -45,8 +46,8 @@ fetched is named on stdout, one file a line.`,
 		},
 	}
 	c.Flags().BoolVar(&f.all, "all", false, "everything that can be opened now")
-	c.Flags().StringVarP(&f.dir, "output", "o", ".", "the folder `DIR` for the files")
-	c.Flags().StringVar(&f.reason, "reason", "", "why you look: its owner reads it")
+	c.Flags().StringVarP(&f.dir, "output", "o", ".", "folder `DIR` for the files")
+	c.Flags().StringVar(&f.reason, "reason", "", "why you look: the patient reads `TEXT`")
 	c.Flags().BoolVar(&f.force, "force", false, "overwrite files of the same names")
 	acceptClock(a, c)
 	return c

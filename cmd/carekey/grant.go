@@ -41,10 +41,10 @@ func newGrant(a *app) *cobra.Command {
 	s.StringSliceVar(&f.records, "record", nil, "a record's `ID`, or its first 6 characters or more")
 	s.StringSliceVar(&f.categories, "category", nil, "every record of `CATEGORY`")
 	s.BoolVar(&f.all, "all", false, "every record")
-	s.StringVar(&f.length, "for", "", "how `LONG`: 12h, 30d, 6w")
-	s.StringVar(&f.until, "until", "", "the last `DAY`: 2026-12-31")
-	s.StringVar(&f.from, "from", "", "the first `DAY` (default: at once)")
-	s.StringVar(&f.purpose, "purpose", "", "what `FOR` (default: treatment)")
+	s.StringVar(&f.length, "for", "", "how long it lasts, `TIME`: 12h, 30d or 6w")
+	s.StringVar(&f.until, "until", "", "the last day, `DATE`: 2030-12-31")
+	s.StringVar(&f.from, "from", "", "the first day, `DATE` (default: at once)")
+	s.StringVar(&f.purpose, "purpose", "", "`PURPOSE`, one of those above (default: treatment)")
 	c.RegisterFlagCompletionFunc("category", cobra.FixedCompletions(categoryNames(), cobra.ShellCompDirectiveNoFileComp))
 	c.RegisterFlagCompletionFunc("purpose", cobra.FixedCompletions(wallet.Purposes(), cobra.ShellCompDirectiveNoFileComp))
 	acceptClock(a, c)
@@ -196,7 +196,7 @@ func (a *app) chooseEnd(ctx context.Context, f grantFlags) (contract.Hour, error
 		}
 		items = append(items, ui.Item{Label: l.words, Detail: "until " + both(end)})
 	}
-	at, err := a.choose(ctx, "For how long?", items, false, "for how long", "--for 30d or --until 2026-12-31")
+	at, err := a.choose(ctx, "For how long?", items, false, "for how long", "--for 30d or --until DATE")
 	if err != nil {
 		return 0, err
 	}

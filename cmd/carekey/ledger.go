@@ -16,8 +16,10 @@ func newLedger(a *app) *cobra.Command {
 	info := &cobra.Command{
 		Use:   "info",
 		Short: "Show which ledger this is, how long it is, and what its gate is worth",
-		Args:  takes(0, 0),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return a.ledger(cmd, false) },
+		Long: `Show which ledger this is, how long it is, and whether an opening can happen without
+leaving an entry (its gate). With --ledger no wallet is needed.`,
+		Args: takes(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.ledger(cmd, false) },
 	}
 	verify := &cobra.Command{
 		Use:   "verify",
@@ -27,11 +29,13 @@ place under the rules, the signed head, the store and the keeper's files. The fi
 thing that is wrong is named, and the exit code is 6. With a wallet, its own memory
 of the ledger is checked too, and signatures that it checked before are not checked
 again. Of a ledger at a node it is every entry, the state that follows from them, and
-the signed head: what its store and its keeper give is checked whenever it is used.`,
+the signed head: what its store and its keeper give is checked whenever it is used.
+
+With --ledger no wallet is needed.`,
 		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.ledger(cmd, true) },
 	}
-	return group("ledger", "The ledgers that you use; info and verify with --ledger also without a wallet", newLedgerList(a), newLedgerJoin(a), newLedgerDefault(a), newLedgerMove(a), newLedgerLeave(a), info, verify, newEvidence(a))
+	return group("ledger", "The ledgers that you use", newLedgerList(a), newLedgerJoin(a), newLedgerDefault(a), newLedgerMove(a), newLedgerLeave(a), info, verify, newEvidence(a))
 }
 
 type ledgerJSON struct {

@@ -46,7 +46,7 @@ was backed up within 30 days (carekey backup), unless nothing would be lost.`,
 		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.removeProfile(cmd, args[0]) },
 	}
-	return group("profile", "Several wallets on one machine: see also --profile", ls, create, remove)
+	return group("profile", "Several wallets on one machine; --profile chooses one", ls, create, remove)
 }
 
 type profileJSON struct {

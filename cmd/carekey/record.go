@@ -21,10 +21,10 @@ import (
 func newRecord(a *app) *cobra.Command {
 	var d wallet.Describe
 	var category string
-	describe := func(c *cobra.Command) {
-		c.Flags().StringVar(&d.Title, "title", "", "how you call it (default: the file's name)")
-		c.Flags().StringVar(&category, "category", "", "what it is, one of: "+strings.Join(categoryNames(), ", ")+" (default: other)")
-		c.Flags().StringVar(&d.Date, "date", "", "the day it is about, like 2026-11-21")
+	describe := func(c *cobra.Command, title, other, date string) { // with their defaults
+		c.Flags().StringVar(&d.Title, "title", "", "`TITLE`, for you and those who may open it ("+title+")")
+		c.Flags().StringVar(&category, "category", "", "`CATEGORY`, one of: "+strings.Join(categoryNames(), ", ")+" ("+other+")")
+		c.Flags().StringVar(&d.Date, "date", "", "the day that it is about, `DATE`: 2026-11-21 ("+date+")")
 		c.RegisterFlagCompletionFunc("category", cobra.FixedCompletions(categoryNames(), cobra.ShellCompDirectiveNoFileComp))
 	}
 	described := func() (wallet.Describe, error) {
@@ -42,7 +42,8 @@ func newRecord(a *app) *cobra.Command {
 		Short: "Encrypt a file and keep it as a record",
 		Long: `Encrypt a file for yourself alone and enter it on the ledger. Any file will do: FHIR,
 PDF, images. The same bytes again are the same record.`,
-		Args: takes(1, 1),
+		Example: "  carekey record add allergies.json --category allergies",
+		Args:    takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d, err := described()
 			if err != nil {
@@ -65,8 +66,8 @@ version they were given for; the new one needs a new grant.`,
 			return a.putRecord(cmd, args[0], args[1], d)
 		},
 	}
-	describe(add)
-	describe(update)
+	describe(add, "default: the file's name", "default: other", "default: none")
+	describe(update, "default: as before", "default: as before", "default: as before")
 	ls := &cobra.Command{
 		Use:   "list",
 		Short: "List your records",

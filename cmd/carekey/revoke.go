@@ -21,7 +21,8 @@ func newRevoke(a *app) *cobra.Command {
 revocation goes onto the ledger. What was opened before stays known: the report
 names it. Consents named one by one are revoked without a question, so that nothing
 is in the way; with --to and --all a person at a terminal is shown the list first.`,
-		Args: takes(0, -1),
+		Example: "  carekey revoke 55aef0c0\n  carekey revoke --to 'Dr Smith'",
+		Args:    takes(0, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r.Consents = args
 			ways := 0

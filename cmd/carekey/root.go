@@ -17,7 +17,7 @@ ledger, where openings leave entries that you can see and verify.`
 
 const environment = `ENVIRONMENT
   CAREKEY_HOME             folder of the wallets (default: by the system's rules)
-  CAREKEY_PROFILE          which wallet in it, as --profile
+  CAREKEY_PROFILE          name of the wallet in it, as --profile
   CAREKEY_LEDGER           which ledger, as --ledger (default: the wallet's default
                            ledger; for a new wallet, ledger in the home)
   CAREKEY_KEYRING          os or file: where init keeps the key (default: os)
@@ -47,7 +47,7 @@ func newRoot(a *app) *cobra.Command {
 	g.BoolVarP(&a.flags.yes, "yes", "y", false, "answer every confirmation with yes")
 	g.BoolVar(&a.flags.noInput, "no-input", false, "never ask: a missing answer is an error")
 	g.BoolVarP(&a.flags.quiet, "quiet", "q", false, "say nothing on stderr but errors")
-	g.StringVar(&a.flags.profile, "profile", "", "which wallet `NAME` to use")
+	g.StringVar(&a.flags.profile, "profile", "", "`NAME` of the wallet to use")
 	g.IntVar(&a.flags.passphraseFD, "passphrase-fd", -1, "read the passphrase of the key file from descriptor `N`")
 	g.Lookup("passphrase-fd").DefValue = "0" // what the help leaves out
 	g.StringVar(&a.flags.ledger, "ledger", "", "which ledger: its `NAME`, the beginning of its id, its folder, or an invitation to its node")

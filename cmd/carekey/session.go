@@ -126,7 +126,10 @@ func sentence(s string) string {
 func (a *app) keepBook(ctx context.Context, w *wallet.Wallet) {
 	if _, err := w.KeepBook(ctx); err != nil && w.Stuck() == nil {
 		f := explain(err)
-		a.say("%s", strings.TrimSpace("Your contacts are on this computer only, until the next change: "+f.Message+".\n"+f.Hint))
+		a.say("Your contacts are on this computer only, until the next change: %s.", f.Message)
+		if f.Hint != "" {
+			a.say("hint:  %s", f.Hint)
+		}
 	}
 }
 
