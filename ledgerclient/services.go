@@ -39,8 +39,8 @@ type Properties struct {
 // Finality says when an accepted entry stays where it is.
 type Finality string
 
-// Immediate: an entry that is in the log under a signed head stays there. A ledger
-// that takes it back signs two histories.
+// Immediate finality: an entry that is in the log under a signed head stays there. A
+// ledger that takes it back signs two histories.
 const Immediate Finality = "immediate"
 
 // Configured is a Ledger whose configuration may have changed since the genesis

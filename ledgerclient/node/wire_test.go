@@ -94,9 +94,9 @@ func codecs() []codec {
 			v, err := ParseConfigs(b)
 			return MarshalConfigs(v), err
 		}, false},
-		{"entry bundle", EntryBundle(leaves), func(b []byte) ([]byte, error) {
+		{"entry bundle", EntryBundle(leafBytes(leaves)), func(b []byte) ([]byte, error) {
 			v, err := ParseEntryBundle(b, 2)
-			return EntryBundle(v), err
+			return EntryBundle(leafBytes(v)), err
 		}, false},
 		{"puts", MarshalPuts(puts), func(b []byte) ([]byte, error) {
 			v, err := ParsePuts(b)
@@ -437,4 +437,12 @@ func FuzzProperties(f *testing.F) {
 			t.Errorf("%q: %+v is read again as %+v, %v", b, p, again, err)
 		}
 	})
+}
+
+func leafBytes(leaves []contract.Leaf) (b []byte) {
+	for i := range leaves {
+		leaf := leaves[i].Marshal()
+		b = append(b, leaf[:]...)
+	}
+	return b
 }

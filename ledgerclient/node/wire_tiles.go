@@ -54,14 +54,13 @@ func TileLeaves(t tlog.Tile) (leaves uint64, ok bool) {
 	return n << shift, true
 }
 
-// EntryBundle encodes leaves as C2SP tlog-tiles has it: each behind its length in
-// 2 bytes.
-func EntryBundle(leaves []contract.Leaf) []byte {
-	b := make([]byte, 0, len(leaves)*(2+contract.LeafSize))
-	for i := range leaves {
-		leaf := leaves[i].Marshal()
+// EntryBundle encodes leaves, given as their bytes one behind the other, as C2SP
+// tlog-tiles has it: each behind its length in 2 bytes.
+func EntryBundle(leaves []byte) []byte {
+	b := make([]byte, 0, len(leaves)/contract.LeafSize*(2+contract.LeafSize))
+	for ; len(leaves) > 0; leaves = leaves[contract.LeafSize:] {
 		b = binary.BigEndian.AppendUint16(b, contract.LeafSize)
-		b = append(b, leaf[:]...)
+		b = append(b, leaves[:contract.LeafSize]...)
 	}
 	return b
 }

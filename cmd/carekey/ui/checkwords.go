@@ -11,8 +11,8 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 )
 
-// ErrWordsDiffer: what a person typed from paper was not what the wallet has,
-// three times over.
+// ErrWordsDiffer says that what a person typed from paper was not what the wallet
+// has, three times over.
 var ErrWordsDiffer = errors.New("the words typed are not this wallet's")
 
 // CheckWords asks for some of the words, at positions chosen at random, and shows

@@ -18,7 +18,7 @@ type Item struct {
 	Detail string // shown after the label; may be empty
 }
 
-// ErrNoItems: Choose was given nothing to choose from.
+// ErrNoItems says that Choose was given nothing to choose from.
 var ErrNoItems = errors.New("nothing to choose from")
 
 // Choose lets the person take one item, or with multi set one or more, and

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/term"
 )
 
-// ErrPassphrasesDiffer: a new passphrase was not typed twice the same, three
-// times over.
+// ErrPassphrasesDiffer says that a new passphrase was not typed twice the same,
+// three times over.
 var ErrPassphrasesDiffer = errors.New("passphrases differ")
 
 const (

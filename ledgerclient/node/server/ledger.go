@@ -3,7 +3,6 @@ package server
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"net/http"
 	"strconv"
 	"sync"
@@ -176,21 +175,10 @@ func (s *Server) tile(q *request) error {
 		return err
 	}
 	if t.L == -1 {
-		data = bundle(data)
+		data = node.EntryBundle(data)
 	}
 	q.w.Header().Set("Cache-Control", forever)
 	return q.answer(node.TypeBinary, data)
-}
-
-// bundle makes an entry bundle of leaves: see node.EntryBundle, which needs them
-// parsed.
-func bundle(leaves []byte) []byte {
-	b := make([]byte, 0, len(leaves)/contract.LeafSize*(2+contract.LeafSize))
-	for ; len(leaves) > 0; leaves = leaves[contract.LeafSize:] {
-		b = binary.BigEndian.AppendUint16(b, contract.LeafSize)
-		b = append(b, leaves[:contract.LeafSize]...)
-	}
-	return b
 }
 
 func (s *Server) submit(q *request) error {
