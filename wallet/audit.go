@@ -146,7 +146,7 @@ func (w *Wallet) readAccess(ctx context.Context, t *thread, e *contract.Entry) (
 	if err != nil {
 		return "", false, err
 	}
-	blob, err := w.readBlob(ctx, offsets.Locator(e.ID(w.client.ID()), byte(ledgerclient.PartAccess)), "reason", t.id)
+	blob, err := w.readBlob(ctx, offsets.Locator(e.ID(w.client.ID()), byte(ledgerclient.PartAccess)), maxNoteBlob, "reason", t.id)
 	if isMissing(err) {
 		return "", false, nil
 	}

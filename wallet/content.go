@@ -302,14 +302,14 @@ func (w *Wallet) blob(ctx context.Context, loc crypto.Locator, what string, id c
 // maxSmall bounds a small payload: 64 MiB of plaintext and its sealing.
 const maxSmall = 65 << 20
 
-// readBlob reads a small payload whole.
-func (w *Wallet) readBlob(ctx context.Context, loc crypto.Locator, what string, id contract.ID) ([]byte, error) {
+// readBlob reads a small payload of at most that many bytes whole.
+func (w *Wallet) readBlob(ctx context.Context, loc crypto.Locator, most int64, what string, id contract.ID) ([]byte, error) {
 	b, err := w.blob(ctx, loc, what, id)
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
-	if b.Size() > maxSmall {
+	if b.Size() > most {
 		return nil, &ledgerclient.TamperedError{What: what + " of " + id.String(), Err: fmt.Errorf("%d bytes", b.Size())}
 	}
 	out := make([]byte, b.Size())

@@ -29,6 +29,8 @@ type Twist struct {
 	Lock     bool           // the terms commit to another lock key
 	Envelope bool           // the envelope holds another version than the terms show
 	Unsigned bool           // the terms are not signed by the address they name
+	Title    string         // if not empty: the terms show it
+	Head     string         // if not empty: the terms bring it as the newest head
 }
 
 // GrantTwisted enters a plan's grant with a twist.
@@ -69,6 +71,12 @@ func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (i
 		}
 		if twist.To != (crypto.Address{}) {
 			tr.To = twist.To
+		}
+		if twist.Title != "" {
+			tr.Records[0].Title = twist.Title
+		}
+		if twist.Head != "" {
+			tr.Checkpoint = twist.Head
 		}
 		body := marshalPayload(tr)
 		sig := w.identity().Sign(termsDigest(ledger, body))

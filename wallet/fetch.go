@@ -233,7 +233,7 @@ func (w *Wallet) openEnvelope(ctx context.Context, t *thread, tr *terms, keys *c
 	fail := func(err error) (*Opening, error) {
 		return nil, &ledgerclient.TamperedError{What: "envelope of consent " + t.id.String(), Err: err}
 	}
-	blob, err := w.readBlob(ctx, keys.Locator(t.id, byte(ledgerclient.PartEnvelope)), "envelope", t.id)
+	blob, err := w.readBlob(ctx, keys.Locator(t.id, byte(ledgerclient.PartEnvelope)), maxSmall, "envelope", t.id)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -324,6 +325,9 @@ func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (change, error) {
 		tr.Shares = append(tr.Shares, s.Hash(ledger, author))
 	}
 	body := marshalPayload(&tr)
+	if keptSize(body) > maxTerms {
+		return change{}, &InputError{Field: "records", Value: strconv.Itoa(len(tr.Records)), Why: "too many for one consent: divide them among several"}
+	}
 	sig := w.identity().Sign(termsDigest(ledger, body))
 	sealedTerms, err := crypto.SealPayload(w.sealContext(ledgerclient.PartTerms, author), append(sig[:], body...), both...)
 	if err != nil {
@@ -371,7 +375,7 @@ func (w *Wallet) recordFileKey(ctx context.Context, id contract.ID, m *metadata)
 // they say they are from, are a *ledgerclient.TamperedError.
 func (w *Wallet) readTerms(ctx context.Context, t *thread, loc crypto.Locator, open func(sc crypto.SealContext, sealed []byte) ([]byte, error)) (*terms, error) {
 	e := &t.Opening.Entry
-	blob, err := w.readBlob(ctx, loc, "terms", t.id)
+	blob, err := w.readBlob(ctx, loc, maxTermsBlob, "terms", t.id)
 	if err != nil {
 		return nil, err
 	}

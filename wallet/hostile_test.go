@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
@@ -92,6 +93,60 @@ func TestGarbageFromStrangersHidesNothing(t *testing.T) {
 	}
 	if o := must(clinic.OpenByCode(ctx, code, ""))(t); o.Consent.Consent != good.ID {
 		t.Error("another consent was opened")
+	}
+}
+
+// Threat: a stranger's consent has terms so large that they fill the screen and the
+// disk, or the cache that they are kept in, which then is read from the ledger anew
+// every time; or brings a head that no ledger signed. It is shown as damaged, and
+// all others as they are.
+func TestOutsizeTermsFromStrangers(t *testing.T) {
+	ctx := context.Background()
+	tn := newTown(t)
+	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
+	add(t, patient, "a.txt", "a")
+	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	plan := func() *wallet.GrantPlan {
+		return must(patient.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24}))(t)
+	}
+	head := string(must(tn.services().Ledger.Checkpoint(ctx))(t))
+	bad := map[contract.ID]bool{}
+	for name, twist := range map[string]wallet.Twist{
+		"title":               {Title: strings.Repeat("x", 201)},
+		"3 MiB":               {Title: strings.Repeat("<", 3<<20)},
+		"no head":             {Head: "nonsense"},
+		"a head of no ledger": {Head: strings.Replace(head, "carekey/v1/", "carekey/v2/", 1)},
+		"a long head":         {Head: head + strings.Repeat("— x AAAAAAAA\n", 1000)},
+	} {
+		id, err := patient.GrantTwisted(ctx, plan(), twist)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		bad[id] = true
+	}
+	good, _ := grant(t, patient, "Dr Smith", tn.now)
+	for range 2 {
+		clinic = tn.again("Dr Smith")
+		box := must(clinic.Inbox(ctx))(t)
+		if len(box) != len(bad)+1 {
+			t.Fatalf("inbox of %d, want %d", len(box), len(bad)+1)
+		}
+		for _, r := range box {
+			if bad[r.Consent] != (isTampered(r.Damaged) != nil) || r.Missing != bad[r.Consent] || bad[r.Consent] == (r.Consent == good.ID) {
+				t.Errorf("%+v", r)
+			}
+		}
+		if info, err := os.Stat(tn.cacheOf("Dr Smith")); err != nil || info.Size() > 1<<20 {
+			t.Errorf("the cache has %d bytes, %v", info.Size(), err)
+		}
+	}
+	if cs := must(patient.Consents(ctx))(t); len(cs) != len(bad)+1 {
+		t.Errorf("%d consents", len(cs))
+	}
+	for id := range bad {
+		if _, err := clinic.OpenByID(ctx, id.String(), ""); isTampered(err) == nil {
+			t.Errorf("%s opens: %v", id, err)
+		}
 	}
 }
 

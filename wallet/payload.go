@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"unicode/utf8"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -169,12 +170,49 @@ func parseMetadata(b []byte) (*metadata, error) {
 	return m, err
 }
 
+// What others may make a wallet read and keep is bounded.
+const (
+	// maxTerms is the most bytes of terms, as they stand in the cache with all its
+	// escapes: some 60,000 records.
+	maxTerms = 12 << 20
+	// maxTermsBlob and maxNoteBlob are the most bytes of what they are sealed in.
+	maxTermsBlob = 17 << 20
+	maxNoteBlob  = 80 << 10
+	maxTitle     = 200 // characters
+	maxWord      = 64  // characters of a category, a purpose or a date
+	maxFile      = 255 // bytes of a file's name
+)
+
+// keptSize is how many bytes a payload has in a frame of the cache, which escapes
+// what means something in HTML.
+func keptSize(b []byte) int {
+	n := len(b)
+	for _, c := range b {
+		if c == '<' || c == '>' || c == '&' {
+			n += len(`\u003c`) - 1
+		}
+	}
+	return n
+}
+
 func parseTerms(b []byte) (*terms, error) {
+	if keptSize(b) > maxTerms {
+		return nil, fmt.Errorf("terms too large")
+	}
 	t, err := parsePayload(b, func(t *terms) int { return t.V })
-	if err == nil && (t.K < 1 || t.N < t.K || t.N > 255 || len(t.Shares) != t.N || t.NotBefore >= t.NotAfter || len(t.Records) == 0) {
+	if err != nil {
+		return nil, err
+	}
+	if t.K < 1 || t.N < t.K || t.N > 255 || len(t.Shares) != t.N || t.NotBefore >= t.NotAfter || len(t.Records) == 0 || len(t.Purpose) > maxWord {
 		return nil, fmt.Errorf("terms out of range")
 	}
-	return t, err
+	for i := range t.Records {
+		r := &t.Records[i]
+		if utf8.RuneCountInString(r.Title) > maxTitle || len(r.Category) > maxWord || len(r.Date) > maxWord {
+			return nil, fmt.Errorf("terms out of range")
+		}
+	}
+	return t, nil
 }
 
 func parseEnvelope(b []byte) (*envelope, error) {
@@ -183,7 +221,7 @@ func parseEnvelope(b []byte) (*envelope, error) {
 		return nil, err
 	}
 	for _, r := range e.Records {
-		if r.Size < 0 || r.AgeSize < 0 || r.ContentSize < r.AgeSize {
+		if r.Size < 0 || r.AgeSize < 0 || r.ContentSize < r.AgeSize || len(r.File) > maxFile {
 			return nil, fmt.Errorf("envelope out of range")
 		}
 	}
@@ -191,7 +229,11 @@ func parseEnvelope(b []byte) (*envelope, error) {
 }
 
 func parseAccessNote(b []byte) (*accessNote, error) {
-	return parsePayload(b, func(n *accessNote) int { return n.V })
+	n, err := parsePayload(b, func(n *accessNote) int { return n.V })
+	if err == nil && utf8.RuneCountInString(n.Reason) > maxReason {
+		return nil, fmt.Errorf("access note out of range")
+	}
+	return n, err
 }
 
 // termsDigest is what the grantor signs with the address's key S, since sealing

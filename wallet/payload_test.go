@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -114,3 +115,62 @@ func FuzzPayloads(f *testing.F) {
 		}
 	})
 }
+
+// What others may make a wallet show and keep has its bounds, and what this wallet
+// writes stays within them.
+func TestPayloadsOfOthersAreBounded(t *testing.T) {
+	_, tr, env, note := samplePayloads(t)
+	long := func(n int, s string) string { return strings.Repeat(s, n) }
+	for _, n := range []int{0, 1} {
+		tr := tr
+		tr.Records = []termsRecord{tr.Records[0]}
+		tr.Records[0].Title = long(maxTitle+n, "\U0001f9ea")
+		if _, err := parseTerms(marshalPayload(&tr)); (err == nil) != (n == 0) {
+			t.Errorf("title: %v", err)
+		}
+		tr.Records[0].Title, tr.Records[0].Date = "t", long(maxWord+n, "1")
+		if _, err := parseTerms(marshalPayload(&tr)); (err == nil) != (n == 0) {
+			t.Errorf("date: %v", err)
+		}
+		env := env
+		env.Records = []envelopeRecord{env.Records[0]}
+		env.Records[0].File = long(maxFile+n, "f")
+		if _, err := parseEnvelope(marshalPayload(&env)); (err == nil) != (n == 0) {
+			t.Errorf("file: %v", err)
+		}
+		note.Reason = long(maxReason+n, "\x01")
+		if _, err := parseAccessNote(marshalPayload(&note)); (err == nil) != (n == 0) {
+			t.Errorf("reason: %v", err)
+		}
+	}
+	// The largest terms fit into a frame of the cache and into their blob, also when
+	// every character is one that the cache escapes.
+	r := tr.Records[0]
+	r.Title = long(maxTitle, "<")
+	tr.Records = make([]termsRecord, 0, 16384)
+	for range cap(tr.Records) {
+		tr.Records = append(tr.Records, r)
+	}
+	for keptSize(marshalPayload(&tr)) > maxTerms {
+		tr.Records = tr.Records[:len(tr.Records)-len(tr.Records)/16]
+	}
+	body := marshalPayload(&tr)
+	if _, err := parseTerms(body); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := json.Marshal(&frame{Terms: &termsFrame{Said: &tr}}); err != nil || len(b)+64 > maxFrame {
+		t.Errorf("a frame of %d bytes, %v", len(b), err)
+	}
+	for what, test := range map[string]struct{ plain, most int }{
+		"terms": {64 + maxTerms, maxTermsBlob}, "note": {len(marshalPayload(&note)) + maxCheckpoint, maxNoteBlob},
+	} {
+		key := crypto.GenerateKey().Public()
+		sealed, err := crypto.SealPayload(crypto.SealContext{}, make([]byte, test.plain), key, key)
+		if err != nil || saltSize+len(sealed) > test.most {
+			t.Errorf("%s: %d bytes sealed, %d are read, %v", what, len(sealed), test.most, err)
+		}
+	}
+}
+
+// maxCheckpoint is more than a checkpoint has in a payload.
+const maxCheckpoint = 2 * 4096

@@ -68,7 +68,7 @@ func (d *Describe) check() error {
 
 func checkTitle(t string) (string, error) {
 	t = strings.TrimSpace(t)
-	if !utf8.ValidString(t) || utf8.RuneCountInString(t) > 200 || t == "" {
+	if !utf8.ValidString(t) || utf8.RuneCountInString(t) > maxTitle || t == "" {
 		return "", &InputError{Field: "title", Value: t, Why: "must be 1 to 200 characters of UTF-8"}
 	}
 	return t, nil
@@ -460,7 +460,7 @@ func (w *Wallet) describe(ctx context.Context, t *thread) error {
 			continue
 		}
 		id := e.ID(w.client.ID())
-		raw, err := w.readBlob(ctx, seed.Locator(id, byte(ledgerclient.PartMetadata)), "metadata", id)
+		raw, err := w.readBlob(ctx, seed.Locator(id, byte(ledgerclient.PartMetadata)), maxSmall, "metadata", id)
 		if isMissing(err) {
 			continue
 		}

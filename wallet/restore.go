@@ -484,7 +484,7 @@ func (w *Wallet) grantAgain(ctx context.Context, t *thread) (*change, error) {
 	}
 	seed, _ := w.key(t)
 	read := func(part ledgerclient.Part, what string) (crypto.Hash, error) {
-		blob, err := w.readBlob(ctx, seed.Locator(t.id, byte(part)), what, t.id)
+		blob, err := w.readBlob(ctx, seed.Locator(t.id, byte(part)), maxSmall, what, t.id)
 		if err != nil {
 			return crypto.Hash{}, err
 		}
