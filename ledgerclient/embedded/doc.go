@@ -21,7 +21,8 @@
 //
 // Whoever may read the folder can read the keeper's shares: the gate is
 // advisory, and Properties says so. Files have the folder's own permissions, for
-// keys without those of everybody: make the folder 2770 to share it in a group.
+// keys and shares without those of everybody: make the folder 2770 to share it in a
+// group.
 //
 // # Durability
 //

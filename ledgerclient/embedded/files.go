@@ -80,7 +80,7 @@ func modesOf(dir fs.FileMode) modes {
 	return modes{
 		dir:    p | dir&special,
 		file:   p & 0o666,
-		keyDir: p&^0o007 | dir&special, // keys are never for everybody
+		keyDir: p&^0o007 | dir&special, // keys and shares are never for everybody
 		key:    p & 0o660,
 	}
 }

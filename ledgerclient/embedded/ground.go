@@ -100,7 +100,11 @@ func (g *ground) mkdirs(elem ...string) error {
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		if err := g.ops.mkdir(dir, g.modes.dir); err != nil && !errors.Is(err, fs.ErrExist) {
+		mode := g.modes.dir
+		if elem[0] == "keeper" {
+			mode = g.modes.keyDir // shares are keys
+		}
+		if err := g.ops.mkdir(dir, mode); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 		if err := g.ops.syncDir(filepath.Dir(dir)); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"runtime"
 	"strconv"
 	"sync"
 	"testing"
@@ -75,6 +76,38 @@ func TestShareIsGone(t *testing.T) {
 		t.Error("the share came back")
 	}
 	mustVerify(t, f)
+}
+
+// Whatever folder a ledger was made in, and whatever the umask, keys and shares are
+// not for every user of the machine.
+func TestSharesAreNotForEverybody(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		return // has no such modes
+	}
+	for _, mode := range []os.FileMode{0o755, 0o777} {
+		dir := t.TempDir()
+		if err := os.Chmod(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		clock := &testClock{hour: testHour}
+		f, err := Create(dir, "Test ledger", clock.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		p := newPeople(t, f.id)
+		g := p.grant()
+		p.addGrant(f, g)
+		if n := len(filesWith(t, dir, secretOf(g))); n != 1 {
+			t.Fatalf("the share is in %d files", n)
+		}
+		for _, name := range []string{"keeper", "keys"} {
+			info, err := os.Stat(f.path(name))
+			if err != nil || info.Mode().Perm()&0o007 != 0 || info.Mode().Perm()&0o700 != 0o700 {
+				t.Errorf("%s in a folder of %s: %v, %v", name, mode, info.Mode(), err)
+			}
+		}
+	}
 }
 
 func TestKeeperRestart(t *testing.T) {
