@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -61,9 +60,7 @@ func (a *app) report(err error, args []string) int {
 	}
 	f := explain(err)
 	if a.flags.json || slices.Contains(args, "--json") { // also when the command line itself was wrong
-		enc := json.NewEncoder(a.err)
-		enc.SetEscapeHTML(false)
-		enc.Encode(map[string]failure{"error": f})
+		ui.WriteJSON(a.err, map[string]failure{"error": f}, false)
 		return f.Exit
 	}
 	fmt.Fprintf(a.err, "error: %s\n", ui.CleanText(f.Message))

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -84,16 +83,14 @@ func (a *app) report(err error, args []string) int {
 	}
 	f := explain(err)
 	if a.flags.json || slices.Contains(args, "--json") { // also when the command line itself was wrong
-		enc := json.NewEncoder(a.err)
-		enc.SetEscapeHTML(false)
 		if e, ok := errors.AsType[*wallet.LinesError](err); ok {
 			problems := list(e.Problems, func(p wallet.Problem) problemJSON {
 				return problemJSON{e.File, p.Line, p.Column, p.Field, p.Value, p.Why}
 			})
-			enc.Encode(map[string]fileFailure{"error": {f, problems}})
+			ui.WriteJSON(a.err, map[string]fileFailure{"error": {f, problems}}, false)
 			return f.Exit
 		}
-		enc.Encode(map[string]failure{"error": f})
+		ui.WriteJSON(a.err, map[string]failure{"error": f}, false)
 		return f.Exit
 	}
 	fmt.Fprintf(a.err, "error: %s\n", ui.CleanText(f.Message))

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -22,12 +21,7 @@ import (
 func (a *app) printJSON(v any) error { return writeJSON(a.out, v) }
 
 // writeJSON writes one indented value.
-func writeJSON(dst io.Writer, v any) error {
-	enc := json.NewEncoder(dst)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
-}
+func writeJSON(dst io.Writer, v any) error { return ui.WriteJSON(dst, v, true) }
 
 // list makes a JSON list of in; an empty one is [].
 func list[A, B any](in []A, f func(A) B) []B {

@@ -1,0 +1,55 @@
+package ui
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// WriteJSON writes v as JSON and a line feed, indented or in one line. JSON goes to
+// terminals too, and encoding/json escapes only the controls of ASCII: what [Clean]
+// escapes is written as \u here, so that it acts on no terminal and is the same value
+// to a program.
+func WriteJSON(w io.Writer, v any, indent bool) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if indent {
+		enc.SetIndent("", "  ")
+	}
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(cleanJSON(b.Bytes()))
+	return err
+}
+
+// cleanJSON escapes in JSON, where nothing but ASCII stands outside of strings.
+func cleanJSON(b []byte) []byte {
+	var out []byte // nil: nothing was escaped yet
+	done := 0
+	for i := 0; i < len(b); {
+		if b[i] < utf8.RuneSelf && b[i] != 0x7f {
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRune(b[i:])
+		if !visible(r) {
+			out = append(out, b[done:i]...)
+			if hi, lo := utf16.EncodeRune(r); r >= 0x10000 {
+				out = fmt.Appendf(out, `\u%04x\u%04x`, hi, lo)
+			} else {
+				out = fmt.Appendf(out, `\u%04x`, r)
+			}
+			done = i + n
+		}
+		i += n
+	}
+	if out == nil {
+		return b
+	}
+	return append(out, b[done:]...)
+}
