@@ -263,13 +263,18 @@ func TestBatchScope(t *testing.T) {
 	if _, err := w.ParsePlan([]byte(strings.Replace(string(data), `"name": "Ann"`, `"name": "Bob"`, 1))); !errors.As(err, &foreign) {
 		t.Errorf("changed: %v", err)
 	}
-	var input *wallet.InputError
 	for what, bad := range map[string]string{
-		"cut off": string(data[:len(data)-2]), "longer": string(data) + " ", "key twice": strings.Replace(string(data), `"rows"`, `"made"`, 1),
+		"cut off": string(data[:len(data)-2]), "longer": string(data) + " ", "line ends": strings.ReplaceAll(string(data), "\n", "\r\n"), "key twice": strings.Replace(string(data), `"rows"`, `"made"`, 1),
 		"unknown key": strings.Replace(string(data), `"rows"`, `"lines"`, 1), "empty": "",
 	} {
-		if _, err := w.ParsePlan([]byte(bad)); !errors.As(err, &input) {
+		if _, err := w.ParsePlan([]byte(bad)); !errors.As(err, &foreign) {
 			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for text, want := range map[string]bool{string(data): true, strings.ReplaceAll(string(data), "\n", "\r\n"): true, " {\"carekeyBatchPlan\":1}": true,
+		`{"to":"Ann"}`: false, "to,until\n": false, "": false, "carekeyBatchPlan": false} {
+		if wallet.IsPlan([]byte(text)) != want {
+			t.Errorf("%.30q is a plan: %t", text, !want)
 		}
 	}
 	apply(t, w, same)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -70,8 +69,6 @@ const planVersion = 1
 // planMark is what Mark is sealed as.
 const planMark = "batch plan"
 
-var errNoPlan = errors.New("not a batch plan in its one encoding")
-
 func (f *planFile) encode() ([]byte, error) {
 	b, err := json.MarshalIndent(f, "", " ")
 	return append(b, '\n'), err
@@ -103,13 +100,15 @@ func (w *Wallet) MarshalPlan(p *BatchPlan) ([]byte, error) {
 	return f.encode()
 }
 
-// IsPlan tells whether a file begins like a plan, and not like a list of rows.
+// IsPlan tells whether a file begins like a plan, also one that was formatted anew,
+// and not like a list of rows.
 func IsPlan(beginning []byte) bool {
-	return bytes.HasPrefix(beginning, []byte("{\n \"carekeyBatchPlan\":"))
+	rest, ok := bytes.CutPrefix(bytes.TrimSpace(bytes.TrimPrefix(beginning, []byte("\ufeff"))), []byte("{"))
+	return ok && bytes.HasPrefix(bytes.TrimSpace(rest), []byte(`"carekeyBatchPlan"`))
 }
 
-// ParsePlan reads a plan that this wallet wrote. What was changed since is a
-// *ForeignPlanError, like another wallet's.
+// ParsePlan reads a plan that this wallet wrote. What was changed since, be it the
+// space between two words, is a *ForeignPlanError, like another wallet's.
 func (w *Wallet) ParsePlan(data []byte) (*BatchPlan, error) {
 	var version struct {
 		V int `json:"carekeyBatchPlan"`
@@ -121,10 +120,10 @@ func (w *Wallet) ParsePlan(data []byte) (*BatchPlan, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&f); err != nil {
-		return nil, &InputError{Field: "plan", Why: errNoPlan.Error()}
+		return nil, &ForeignPlanError{}
 	}
 	if again, err := f.encode(); err != nil || !bytes.Equal(again, data) || f.V != planVersion {
-		return nil, &InputError{Field: "plan", Why: errNoPlan.Error()}
+		return nil, &ForeignPlanError{}
 	}
 	mark := f.Mark
 	f.Mark = nil

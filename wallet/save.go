@@ -76,6 +76,24 @@ func SaveFile(path string, sum crypto.Hash, overwrite bool, write func(io.Writer
 	return err
 }
 
+// MaySave tells whether SaveFile could make a file at path now; nothing stays of the
+// attempt.
+func MaySave(path string, overwrite bool) error {
+	if info, err := os.Lstat(path); err == nil && (!overwrite || !info.Mode().IsRegular()) {
+		return &FileExistsError{Path: path}
+	}
+	f, err := atomicfile.Create(path, 0o600)
+	if err != nil {
+		var at *fs.PathError
+		if errors.As(err, &at) { // a person named the folder, not the file that was tried
+			at.Path = filepath.Dir(path)
+		}
+		return err
+	}
+	f.Abort()
+	return nil
+}
+
 func sameFile(path string, sum crypto.Hash) bool {
 	f, err := os.Open(path)
 	if err != nil {

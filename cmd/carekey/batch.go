@@ -2,11 +2,11 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/carekey/carekey/crypto"
@@ -57,7 +57,12 @@ applied as it was shown: it is refused if a consent that it was made on has chan
 		Example: "  carekey batch plan consents.csv -o plan.json\n  carekey batch apply plan.json",
 		Args:    takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error { return a.batchPlan(ctx, w, args[0], f) })
+			in, err := a.openBatch(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			defer in.Close()
+			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error { return a.batchPlan(ctx, w, in, f) })
 		},
 	}
 	c.Flags().BoolVar(&f.prune, "prune", false, "end every consent that the file does not name")
@@ -77,7 +82,12 @@ JSON object a line for every item, with the share code of each consent. If it is
 stopped, carekey batch resume goes on.`,
 		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return a.batchApply(ctx, w, args[0], f) })
+			in, err := a.openBatch(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			defer in.Close()
+			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return a.batchApply(ctx, w, in, f) })
 		},
 	}
 	c.Flags().BoolVar(&f.prune, "prune", false, "end every consent that the file does not name")
@@ -87,7 +97,7 @@ stopped, carekey batch resume goes on.`,
 }
 
 func resultFlags(c *cobra.Command, f *batchFlags) {
-	c.Flags().StringVar(&f.results, "results", "", "write what became of every item to `FILE`, as JSON Lines")
+	c.Flags().StringVar(&f.results, "results", "", "write what became of every item to `FILE`, as JSON Lines; - is stdout")
 	c.Flags().BoolVar(&f.force, "force", false, "overwrite the results' FILE")
 }
 
@@ -105,7 +115,11 @@ batch that has ended it only writes the results.`,
 				if err := a.checkResults(f); err != nil {
 					return err
 				}
-				s, err := a.carryOn(ctx, w, w.BatchResume)
+				s, err := w.BatchStatus(ctx)
+				if err != nil {
+					return err
+				}
+				s, err = a.carryOn(ctx, s, w.BatchResume)
 				return a.batchEnded(ctx, w, s, err, f)
 			})
 		},
@@ -179,23 +193,13 @@ func newBatchSchema(a *app) *cobra.Command {
 type rowsElsewhere map[string]int
 
 // planFile makes a plan of a file of rows, or reads one.
-func (a *app) planFile(ctx context.Context, w *wallet.Wallet, path string, f batchFlags) (*wallet.BatchPlan, rowsElsewhere, error) {
-	in := io.Reader(a.in)
-	if path != "-" {
-		file, err := os.Open(path)
-		if err != nil {
-			return nil, nil, err
-		}
-		defer file.Close()
-		in = file
-	}
-	buffered := bufio.NewReader(in)
-	if head, _ := buffered.Peek(64); wallet.IsPlan(head) {
+func (a *app) planFile(ctx context.Context, w *wallet.Wallet, in *batchInput, f batchFlags) (*wallet.BatchPlan, rowsElsewhere, error) {
+	if head, _ := in.r.Peek(planBeginning); wallet.IsPlan(head) {
 		if f.prune {
 			return nil, nil, usage("a plan says already whether it prunes", "leave out --prune, or make the plan with it")
 		}
 		const most = 1 << 30
-		data, err := io.ReadAll(io.LimitReader(buffered, most))
+		data, err := io.ReadAll(io.LimitReader(in.r, most))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -210,8 +214,8 @@ func (a *app) planFile(ctx context.Context, w *wallet.Wallet, path string, f bat
 		return nil, nil, err
 	}
 	var elsewhere rowsElsewhere
-	plan, err := w.PlanBatch(ctx, wallet.BatchOptions{File: filepath.Base(path), Prune: f.prune}, func(add func(wallet.Wish) error) (wallet.BatchFile, error) {
-		r, err := batch.Read(buffered, batch.Options{Now: a.now(), Profile: a.profile(), Row: add, Known: func(name string) bool {
+	plan, err := w.PlanBatch(ctx, wallet.BatchOptions{File: filepath.Base(in.name), Prune: f.prune}, func(add func(wallet.Wish) error) (wallet.BatchFile, error) {
+		r, err := batch.Read(in.r, batch.Options{Now: a.now(), Profile: a.profile(), Row: add, Known: func(name string) bool {
 			_, err := wallet.ReadSettings(wallet.ProfileDir(p.home, name))
 			return err == nil
 		}})
@@ -219,17 +223,20 @@ func (a *app) planFile(ctx context.Context, w *wallet.Wallet, path string, f bat
 		return wallet.BatchFile{Rows: r.Rows, Changes: r.Changes, SHA256: r.SHA256}, err
 	})
 	if bad, ok := errors.AsType[*wallet.LinesError](err); ok {
-		bad.File = path
+		bad.File = in.name
 	}
 	return plan, elsewhere, err
 }
 
-func (a *app) batchPlan(ctx context.Context, w *wallet.Wallet, path string, f batchFlags) error {
-	p, elsewhere, err := a.planFile(ctx, w, path, f)
+func (a *app) batchPlan(ctx context.Context, w *wallet.Wallet, in *batchInput, f batchFlags) error {
+	p, elsewhere, err := a.planFile(ctx, w, in, f)
 	if err != nil {
 		return err
 	}
 	if f.output != "" {
+		if err := wallet.MaySave(f.output, f.force); err != nil {
+			return err
+		}
 		b, err := w.MarshalPlan(p)
 		if err != nil {
 			return err
@@ -251,19 +258,21 @@ func (a *app) batchPlan(ctx context.Context, w *wallet.Wallet, path string, f ba
 	case len(p.Items) == 0:
 	case f.output != "":
 		a.next("carekey batch apply %s", quote(f.output))
+	case in.file == nil:
+		a.next("keep what was read as a plan with -o PLAN, then carekey batch apply PLAN")
 	case f.prune:
-		a.next("carekey batch apply %s --prune", quote(path))
+		a.next("carekey batch apply %s --prune", quote(in.name))
 	default:
-		a.next("carekey batch apply %s", quote(path))
+		a.next("carekey batch apply %s", quote(in.name))
 	}
 	return nil
 }
 
-func (a *app) batchApply(ctx context.Context, w *wallet.Wallet, path string, f batchFlags) error {
+func (a *app) batchApply(ctx context.Context, w *wallet.Wallet, in *batchInput, f batchFlags) error {
 	if err := a.checkResults(f); err != nil {
 		return err
 	}
-	p, elsewhere, err := a.planFile(ctx, w, path, f)
+	p, elsewhere, err := a.planFile(ctx, w, in, f)
 	if err != nil {
 		return err
 	}
@@ -277,7 +286,7 @@ func (a *app) batchApply(ctx context.Context, w *wallet.Wallet, path string, f b
 	if err := a.confirm(ctx, batchPreview(p, elsewhere), batchQuestion(p), false); err != nil {
 		return err
 	}
-	s, err := a.carryOn(ctx, w, func(ctx context.Context, progress func(wallet.BatchStatus)) (wallet.BatchStatus, error) {
+	s, err := a.carryOn(ctx, wallet.BatchStatus{Items: len(p.Items)}, func(ctx context.Context, progress func(wallet.BatchStatus)) (wallet.BatchStatus, error) {
 		return w.BatchApply(ctx, p, progress)
 	})
 	return a.batchEnded(ctx, w, s, err, f)
@@ -286,18 +295,21 @@ func (a *app) batchApply(ctx context.Context, w *wallet.Wallet, path string, f b
 // checkResults finds out, before anything is signed, whether the results can be
 // written.
 func (a *app) checkResults(f batchFlags) error {
-	if f.results == "" || f.force {
+	switch {
+	case f.results == "":
 		return nil
-	}
-	if _, err := os.Lstat(f.results); err == nil {
-		return &wallet.FileExistsError{Path: f.results}
+	case f.results != "-":
+		return wallet.MaySave(f.results, f.force)
+	case a.flags.json:
+		return usage("--json and --results - both write to stdout", "name a file for the results")
 	}
 	return nil
 }
 
-// carryOn runs a job with a bar, or with a line now and then.
-func (a *app) carryOn(ctx context.Context, w *wallet.Wallet, run func(context.Context, func(wallet.BatchStatus)) (wallet.BatchStatus, error)) (wallet.BatchStatus, error) {
-	b := a.newBatchBar()
+// carryOn runs a job that has come as far as from with a bar, or with a line now and
+// then.
+func (a *app) carryOn(ctx context.Context, from wallet.BatchStatus, run func(context.Context, func(wallet.BatchStatus)) (wallet.BatchStatus, error)) (wallet.BatchStatus, error) {
+	b := a.newBatchBar(from)
 	s, err := run(ctx, b.step)
 	b.end()
 	return s, err
@@ -306,6 +318,7 @@ func (a *app) carryOn(ctx context.Context, w *wallet.Wallet, run func(context.Co
 // batchStoppedError says that a job was begun and did not come to its end.
 type batchStoppedError struct {
 	done, items int
+	results     string // file that could not be written; all items have ended
 	err         error
 }
 
@@ -318,7 +331,7 @@ func (a *app) batchEnded(ctx context.Context, w *wallet.Wallet, s wallet.BatchSt
 		return err
 	}
 	if err != nil {
-		return &batchStoppedError{s.Done, s.Items, err}
+		return &batchStoppedError{s.Done, s.Items, "", err}
 	}
 	var failed error
 	each := func(r wallet.BatchResult) error {
@@ -327,19 +340,25 @@ func (a *app) batchEnded(ctx context.Context, w *wallet.Wallet, s wallet.BatchSt
 		}
 		return nil
 	}
-	if f.results != "" {
-		err = wallet.SaveFile(f.results, crypto.Hash{}, f.force, func(dst io.Writer) error {
-			enc := json.NewEncoder(dst)
-			enc.SetEscapeHTML(false)
-			return w.BatchResults(ctx, func(r wallet.BatchResult) error {
-				return errors.Join(each(r), enc.Encode(resultOf(r)))
-			})
+	write := func(dst io.Writer) error {
+		b := bufio.NewWriter(dst)
+		enc := json.NewEncoder(b)
+		enc.SetEscapeHTML(false)
+		err := w.BatchResults(ctx, func(r wallet.BatchResult) error {
+			return errors.Join(each(r), enc.Encode(resultOf(r)))
 		})
-	} else if s.Failed > 0 {
+		return errors.Join(err, b.Flush())
+	}
+	switch {
+	case f.results == "-":
+		err = write(a.out)
+	case f.results != "":
+		err = wallet.SaveFile(f.results, crypto.Hash{}, f.force, write)
+	case s.Failed > 0:
 		err = w.BatchResults(ctx, each)
 	}
 	if err != nil {
-		return err
+		return &batchStoppedError{s.Done, s.Items, cmp.Or(f.results, "FILE"), err}
 	}
 	if err := a.printBatch(s, f.results); err != nil {
 		return err
@@ -402,16 +421,21 @@ func (a *app) printBatch(s wallet.BatchStatus, results string) error {
 	if a.flags.json {
 		return a.printJSON(batchOf(s, results))
 	}
-	a.print("%s: %s of %s done: %s given, %s ended.", s.File, thousands(s.Done), many(s.Items, "item", "items"), many(s.Granted, "consent", "consents"), thousands(s.Revoked))
+	tell := a.print
+	if results == "-" { // which has stdout
+		tell = a.say
+	}
+	tell("%s: %s of %s done: %s given, %s ended.", s.File, thousands(s.Done), many(s.Items, "item", "items"), many(s.Granted, "consent", "consents"), thousands(s.Revoked))
 	if s.Failed > 0 {
-		a.print("%s failed.", thousands(s.Failed))
+		tell("%s failed.", thousands(s.Failed))
 	}
 	if s.Kept > 0 {
-		a.print("%s kept, since what should replace them failed.", thousands(s.Kept))
+		tell("%s kept, since what should replace them failed.", thousands(s.Kept))
 	}
 	switch {
 	case !s.Finished:
 		a.next("carekey batch resume")
+	case results == "-":
 	case results != "":
 		a.say("What became of each is in %s, with its share code.", results)
 	case s.Granted > 0:

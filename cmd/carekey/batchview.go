@@ -73,7 +73,11 @@ func batchPreview(p *wallet.BatchPlan, elsewhere rowsElsewhere) string {
 		fmt.Fprintf(&b, "PRUNE: every consent that the file does not name is ended.\n")
 	}
 	for _, name := range sortedKeys(elsewhere) {
-		fmt.Fprintf(&b, "%s for another wallet: carekey --profile %s batch apply %s\n", many(elsewhere[name], "row is", "rows are"), quote(name), quote(p.File))
+		file := quote(p.File)
+		if p.File == stdinName {
+			file = "-"
+		}
+		fmt.Fprintf(&b, "%s for another wallet: carekey --profile %s batch apply %s\n", many(elsewhere[name], "row is", "rows are"), quote(name), file)
 	}
 	if len(p.Items) == 0 {
 		fmt.Fprintf(&b, "Nothing to do.")
@@ -314,17 +318,15 @@ type batchBar struct {
 
 const sayEvery = 1000
 
-func (a *app) newBatchBar() *batchBar {
-	return &batchBar{app: a, moving: a.talks() && ui.Width(a.err) > 0, started: time.Now(), from: -1}
+func (a *app) newBatchBar(from wallet.BatchStatus) *batchBar {
+	b := &batchBar{app: a, moving: a.talks() && ui.Width(a.err) > 0, started: time.Now(), from: from.Done, said: from.Done / sayEvery}
+	if from.Done < from.Items {
+		b.step(from)
+	}
+	return b
 }
 
 func (b *batchBar) step(s wallet.BatchStatus) {
-	if b.from < 0 {
-		b.from, b.said = s.Done, s.Done/sayEvery
-		if !b.moving && s.Done < s.Items {
-			b.from = 0
-		}
-	}
 	if !b.moving {
 		if s.Done/sayEvery > b.said && s.Done < s.Items {
 			b.said = s.Done / sayEvery

@@ -181,6 +181,10 @@ func explain(err error) failure {
 			f.Message = "stopped"
 		}
 		f.Message = fmt.Sprintf("%s; %s of %s are done", f.Message, thousands(s.done), many(s.items, "item", "items"))
+		if s.results != "" {
+			f.Hint = strings.TrimSpace(f.Hint + "\nonly their results could not be written: carekey batch resume --results " + quote(s.results))
+			return f
+		}
 		f.Hint = strings.TrimSpace(f.Hint + "\ngo on where it stopped: carekey batch resume")
 		return f
 	}

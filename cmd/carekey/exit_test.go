@@ -50,6 +50,7 @@ var explained = []struct {
 	{&wallet.ForeignPlanError{}, "plan-foreign", 3},
 	{&wallet.BatchUnfinishedError{Done: 2, Items: 10}, "batch-unfinished", 3},
 	{&batchStoppedError{done: 2, items: 10, err: context.Canceled}, "interrupted", 130},
+	{&batchStoppedError{done: 10, items: 10, results: "r.jsonl", err: syscall.ENOSPC}, "disk-full", 1},
 	{&wallet.EmptyError{What: "record"}, "nothing-selected", 7},
 	{&wallet.BusyError{}, "wallet-busy", 5},
 	{&wallet.VersionError{What: "state", Version: 2, Known: 1}, "newer-version", 1},

@@ -79,7 +79,11 @@ func (p *parser) heading(line []byte) (csvHeading, bool) {
 		name := strings.TrimSpace(c.text)
 		switch {
 		case !slices.Contains(fieldNames, name):
-			p.problem(line, c.at, "", name, "no such column; there are "+strings.Join(fieldNames, ", "))
+			why := "no such column; there are " + strings.Join(fieldNames, ", ")
+			if lower := strings.ToLower(name); slices.Contains(fieldNames, lower) {
+				why = "no such column; it is written " + lower
+			}
+			p.problem(line, c.at, "", name, why)
 			good = false
 		case slices.Contains(h, name):
 			p.problem(line, c.at, name, "", "this column is there twice")

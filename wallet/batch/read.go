@@ -108,6 +108,9 @@ func (p *parser) read() error {
 		if long {
 			p.problem(line, len(line), "", "", fmt.Sprintf("the line is longer than %d bytes", MaxLine))
 		} else if at, why := badByte(line); at >= 0 {
+			if p.l.n == 1 && at < 2 && line[at] == 0 {
+				why += ": if the file is UTF-16, save it as UTF-8"
+			}
 			p.problem(line, at, "", "", why)
 			long = true
 		}
@@ -124,7 +127,14 @@ func (p *parser) read() error {
 				continue
 			}
 			begun, asJSON = true, trimmed[0] == '{'
-			if !asJSON {
+			switch {
+			case trimmed[0] == '[':
+				p.problem(line, bytes.IndexByte(line, '['), "", "", "a JSON list; a file is JSON Lines, one object on a line, or CSV")
+				return nil
+			case len(trimmed) == 1 && asJSON:
+				p.problem(line, bytes.IndexByte(line, '{'), "", "", "an object over several lines; a file is JSON Lines, one object on a line, or CSV")
+				return nil
+			case !asJSON:
 				var good bool
 				if head, good = p.heading(line); !good {
 					return nil

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"os"
+)
+
+// batchInput is a file of rows, or a plan, that is being read. It may be a pipe
+// whose other end keeps the program waiting.
+type batchInput struct {
+	name string // for people
+	r    *bufio.Reader
+	file *os.File // nil for standard input
+}
+
+func (b *batchInput) Close() error {
+	if b.file == nil {
+		return nil
+	}
+	return b.file.Close()
+}
+
+// stdinName is how standard input is called.
+const stdinName = "standard input"
+
+// openBatch opens a file and waits for its beginning, before the wallet is opened:
+// what writes into a pipe may itself need the wallet. An interruption ends the wait.
+func (a *app) openBatch(ctx context.Context, path string) (*batchInput, error) {
+	b := &batchInput{name: path}
+	in := io.Reader(a.in)
+	if path == "-" {
+		b.name = stdinName
+	} else {
+		// Opening a pipe waits until somebody writes to it.
+		f, err := unlessDone(ctx, func() (*os.File, error) { return os.Open(path) })
+		if err != nil {
+			return nil, err
+		}
+		info, err := f.Stat()
+		if err == nil && info.IsDir() {
+			err = usage(path+" is a folder", "name a file of rows, or a plan; - is standard input")
+		}
+		if err != nil {
+			f.Close()
+			return nil, err
+		}
+		in, b.file = f, f
+	}
+	b.r = bufio.NewReaderSize(&patientReader{ctx, in, nil}, 64<<10)
+	if path != "-" || !a.interactive() { // at a terminal a passphrase may be asked for first
+		if _, err := b.r.Peek(planBeginning); err != nil && err != io.EOF {
+			b.Close()
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// planBeginning is how many bytes show whether a file is a plan.
+const planBeginning = 64
+
+// patientReader reads until the context is done, however long a read takes.
+type patientReader struct {
+	ctx context.Context
+	r   io.Reader
+	buf []byte
+}
+
+func (p *patientReader) Read(b []byte) (int, error) {
+	// A read that nobody waits for any more must not write to what is the caller's.
+	if len(p.buf) < len(b) {
+		p.buf = make([]byte, len(b))
+	}
+	n, err := unlessDone(p.ctx, func() (int, error) { return p.r.Read(p.buf[:len(b)]) })
+	return copy(b, p.buf[:n]), err
+}
+
+// unlessDone returns what f does, or the context's error when that is done first:
+// f then goes on until the program ends.
+func unlessDone[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type result struct {
+		v   T
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		v, err := f()
+		done <- result{v, err}
+	}()
+	select {
+	case r := <-done:
+		return r.v, r.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}
