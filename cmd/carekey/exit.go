@@ -327,7 +327,7 @@ func explainWallet(err error) (failure, bool) {
 	if e, ok := errors.AsType[*wallet.VersionError](err); ok {
 		if e.Version < e.Known {
 			return failure{"older-version", fmt.Sprintf("%s was written by a carekey from before the first release (version %d), which this one cannot read", e.What, e.Version),
-				"use that carekey once more to see what is in it, then make a new wallet: carekey --profile NAME init ...", exitUnexpected}, true
+				"see with that one what is in it, then make a new wallet: carekey --profile NAME init ...", exitUnexpected}, true
 		}
 		return failure{"newer-version", fmt.Sprintf("%s was written by a newer carekey (version %d)", e.What, e.Version), "use that carekey", exitUnexpected}, true
 	}
