@@ -80,22 +80,25 @@ func (w *Wallet) Audit(ctx context.Context) ([]Event, error) {
 func (w *Wallet) events(ctx context.Context, t *thread) ([]Event, error) {
 	c := w.consent(t)
 	base := Event{Consent: t.id, Who: c.To, Address: c.Address, Records: c.Records, Purpose: c.Purpose, Verified: true}
-	at := func(p ledgerclient.Placed, what What) Event {
+	at := func(index uint64, hour contract.Hour, what What) Event {
 		e := base
-		e.Hour, e.What, e.index = p.Hour, what, p.Index
+		e.Hour, e.What, e.index = hour, what, index
 		return e
 	}
-	out := []Event{at(t.Opening, Granted)}
-	last := t.Opening.Index
-	for _, f := range t.FollowUps {
-		last = f.Index
-		switch f.Entry.Kind {
+	out := []Event{at(t.index, t.hour, Granted)}
+	last := t.index
+	for i, f := range t.follows() {
+		last = f.index
+		switch f.kind {
 		case contract.KindRevoke:
-			out = append(out, at(f, Revoked))
+			out = append(out, at(f.index, f.hour, Revoked))
 		case contract.KindAccess:
-			e := at(f, Opened)
-			var err error
-			e.Reason, e.HasReason, err = w.readAccess(ctx, t, &f.Entry)
+			e := at(f.index, f.hour, Opened)
+			entry, err := w.followUp(&t.follows()[i])
+			if err != nil {
+				return nil, err
+			}
+			e.Reason, e.HasReason, err = w.readAccess(ctx, t, entry)
 			if isTampered(err) != nil {
 				e.Damaged = true // the access is certain; what was said with it is not
 			} else if w.doWithout(err) {
@@ -142,7 +145,7 @@ func (w *Wallet) readAccess(ctx context.Context, t *thread, e *contract.Entry) (
 		return "", false, nil
 	}
 	_, key := w.key(t)
-	offsets, err := crypto.NewOffsets(w.client.ID(), key, t.terms.To)
+	offsets, err := crypto.NewOffsets(w.client.ID(), key, t.terms.peer)
 	if err != nil {
 		return "", false, err
 	}
@@ -165,7 +168,7 @@ func (w *Wallet) readAccess(ctx context.Context, t *thread, e *contract.Entry) (
 		return "", false, nil
 	}
 	n, err := parseAccessNote(plain)
-	if err != nil || n.Ledger != w.client.ID() || n.Grant != t.id || n.Author != e.Author || n.From != t.terms.To {
+	if err != nil || n.Ledger != w.client.ID() || n.Grant != t.id || n.Author != e.Author || n.From != t.terms.peer {
 		return "", false, nil
 	}
 	// The recipient's head is gossip: a ledger that shows the two of them different

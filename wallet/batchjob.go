@@ -561,7 +561,7 @@ func (w *Wallet) chunkRevocations(items []jobItem, part *jobPart, failed map[int
 	ts := make([]*thread, 0, len(items))
 	for i := range items {
 		it := &items[i]
-		t := w.threads.byID[it.Consent]
+		t := w.threads.find(it.Consent)
 		switch {
 		case t == nil || t.role != ownGrant:
 			return nil, &NotFoundError{What: "consent", Query: it.Consent.String()}
@@ -576,7 +576,7 @@ func (w *Wallet) chunkRevocations(items []jobItem, part *jobPart, failed map[int
 	}
 	changes := make([]change, len(ts))
 	errs := make([]error, len(ts))
-	parallel(len(ts), func(i int) { changes[i], errs[i] = w.prepareRevocation(&ts[i].Opening.Entry, ts[i].id) })
+	parallel(len(ts), func(i int) { changes[i], errs[i] = w.prepareRevocation(ts[i].tag, ts[i].id) })
 	return changes, errors.Join(errs...)
 }
 

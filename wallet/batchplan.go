@@ -152,6 +152,7 @@ type batchPlanner struct {
 	byAddress  map[crypto.Address]int32 // the same
 	sets       map[string]int32         // by what a row says
 	setKeys    map[string]int32         // by content
+	known      map[*recordSet]int32     // those of consents
 	records    prefixes
 	consents   prefixes
 	force      map[int32][]*thread // consents in force, by recipient
@@ -161,7 +162,7 @@ type batchPlanner struct {
 func (w *Wallet) newBatchPlanner(opt BatchOptions) *batchPlanner {
 	p := &batchPlanner{w: w, now: w.ledgerHour(),
 		plan:       &BatchPlan{Ledger: w.client.ID(), From: w.Address(), File: opt.File, Prune: opt.Prune, Gate: w.client.Ledger.Properties().Gate},
-		recipients: map[string]int32{}, byAddress: map[crypto.Address]int32{}, sets: map[string]int32{}, setKeys: map[string]int32{},
+		recipients: map[string]int32{}, byAddress: map[crypto.Address]int32{}, sets: map[string]int32{}, setKeys: map[string]int32{}, known: map[*recordSet]int32{},
 		force: map[int32][]*thread{}, similar: map[string][]string{},
 	}
 	p.plan.Made = p.now
@@ -332,13 +333,23 @@ func (p *batchPlanner) addSet(records []ConsentRecord) int32 {
 	return i
 }
 
+// setOf is the set of a consent in force.
+func (p *batchPlanner) setOf(of *recordSet) int32 {
+	i, ok := p.known[of]
+	if !ok {
+		i = p.addSet(slices.Clone(of.shown))
+		p.known[of] = i
+	}
+	return i
+}
+
 // inForce tells whether a consent can be opened now or later.
 func (w *Wallet) inForce(t *thread, now contract.Hour) bool {
 	return t.role == ownGrant && t.state.Status == contract.StatusOpen && now < t.state.NotAfter
 }
 
-// place is where a consent or a row is looked for.
-type place struct {
+// spot is where a consent or a row is looked for.
+type spot struct {
 	to      int32
 	purpose Purpose
 	record  contract.ID
@@ -353,7 +364,7 @@ func (p *batchPlanner) finish(file BatchFile) (*BatchPlan, error) {
 	}
 	used := map[Purpose]bool{}
 	total := 0
-	where := map[place][]*thread{}
+	where := map[spot][]*thread{}
 	for _, t := range p.consents {
 		if t.terms != nil {
 			used[t.terms.Purpose] = true
@@ -365,20 +376,20 @@ func (p *batchPlanner) finish(file BatchFile) (*BatchPlan, error) {
 		if t.terms == nil {
 			continue
 		}
-		to, ok := p.byAddress[t.terms.To]
+		to, ok := p.byAddress[t.terms.peer]
 		if !ok {
 			if !plan.Prune {
 				continue
 			}
-			c, known := p.w.known(t.terms.To)
+			c, known := p.w.known(t.terms.peer)
 			if !known {
-				c = Contact{Address: t.terms.To}
+				c = Contact{Address: t.terms.peer}
 			}
 			to = p.addRecipient(c)
 		}
 		p.force[to] = append(p.force[to], t)
-		for _, r := range t.terms.Records {
-			at := place{to, t.terms.Purpose, r.Record}
+		for _, r := range t.terms.of.records {
+			at := spot{to, t.terms.Purpose, r.Record}
 			where[at] = append(where[at], t)
 		}
 	}
@@ -402,7 +413,7 @@ type stretch struct {
 // difference is the comparison at work.
 type difference struct {
 	*batchPlanner
-	where   map[place][]*thread
+	where   map[spot][]*thread
 	ending  map[*thread]bool
 	named   map[*thread]bool
 	planned map[stretch][]int32 // sets that are to be granted
@@ -443,16 +454,16 @@ func (d *difference) end(t *thread, line int, why string) {
 	d.ending[t] = true
 	item := BatchItem{Line: line, Do: WishRevoke, To: -1, Set: -1, Consent: t.id, Why: why, NotBefore: t.state.NotBefore, NotAfter: t.state.NotAfter}
 	if t.terms != nil {
-		to, ok := d.byAddress[t.terms.To]
+		to, ok := d.byAddress[t.terms.peer]
 		if !ok {
-			c, known := d.w.known(t.terms.To)
+			c, known := d.w.known(t.terms.peer)
 			if !known {
-				c = Contact{Address: t.terms.To}
+				c = Contact{Address: t.terms.peer}
 			}
 			to = d.addRecipient(c)
 		}
 		item.To, item.Purpose = int(to), t.terms.Purpose
-		item.Set = int(d.addSet(t.terms.records()))
+		item.Set = int(d.setOf(t.terms.of))
 	}
 	d.asked = append(d.asked, item)
 }
@@ -479,20 +490,20 @@ func (d *difference) grants() {
 		overlap := false
 		seen := map[*thread]bool{}
 		for _, x := range want {
-			for _, t := range d.where[place{to, r.purpose, x.ID}] {
+			for _, t := range d.where[spot{to, r.purpose, x.ID}] {
 				if seen[t] || d.ending[t] {
 					continue
 				}
 				seen[t] = true
 				within := true
-				for _, have := range t.terms.Records {
+				for _, have := range t.terms.of.records {
 					within = within && version[have.Record] > 0
 				}
 				same := t.state.NotAfter == r.until && (t.state.NotBefore == r.from || max(t.state.NotBefore, r.from) <= d.now)
 				switch {
 				case within && same:
 					d.named[t] = true
-					for _, have := range t.terms.Records {
+					for _, have := range t.terms.of.records {
 						covered[have.Record] = covered[have.Record] || have.Version == version[have.Record]
 					}
 				case within && r.do == WishState:
@@ -560,7 +571,7 @@ func (d *difference) judge(used map[Purpose]bool) {
 		for to, ts := range d.force {
 			for _, t := range ts {
 				if !d.ending[t] {
-					for _, r := range t.terms.Records {
+					for _, r := range t.terms.of.records {
 						opens(to, r.Record, t.state.NotAfter)
 					}
 				}
@@ -646,7 +657,7 @@ func (w *Wallet) batchScope(p *BatchPlan) crypto.Hash {
 	var facts [][]byte
 	for _, t := range w.threads.list {
 		switch {
-		case t.role == ownGrant && (p.Prune || ends[t.id] || t.terms != nil && in[t.terms.To]):
+		case t.role == ownGrant && (p.Prune || ends[t.id] || t.terms != nil && in[t.terms.peer]):
 			// What only ended with time since the plan was made has not changed.
 			if t.state.Status == contract.StatusOpen && p.Made < t.state.NotAfter {
 				facts = append(facts, append([]byte("c"), t.id[:]...))

@@ -432,10 +432,10 @@ func (w *Wallet) readPage(ctx context.Context, t *thread, m *metadata) (*bookPag
 
 // versionIndexes are the positions in the log of a record's versions.
 func (t *thread) versionIndexes() []uint64 {
-	out := []uint64{t.Opening.Index}
-	for _, f := range t.FollowUps {
-		if f.Entry.Kind == contract.KindRecord && f.Entry.Flags&contract.FlagWithdrawn == 0 {
-			out = append(out, f.Index)
+	out := []uint64{t.index}
+	for _, f := range t.follows() {
+		if f.kind == contract.KindRecord && f.flags&contract.FlagWithdrawn == 0 {
+			out = append(out, f.index)
 		}
 	}
 	return out

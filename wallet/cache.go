@@ -9,7 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
+	"sort"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -17,108 +17,93 @@ import (
 	"github.com/carekey/carekey/wallet/atomicfile"
 )
 
-// role is what a thread is to this wallet.
-type role int
-
+// The cache is one file with what the ledger and the store hold of this wallet: a
+// consent takes some 370 bytes. It only grows, in blocks,
+//
+//	length 4 ‖ sealed: frames
+//
+// sealed under a name with the state's CacheID and the block's place in the file. A
+// block is closed before it would have more than 16 KiB, so that one thread is looked
+// up without reading the rest. A frame is
+//
+//	kind 1 ‖ length, as a uvarint ‖ body
+//
+// Numbers are big-endian; threads, sets and gists are numbered from 0 in the order of
+// their frames.
+//
+//	1 opening      role 1 ‖ index 8 ‖ hour 4 ‖ entry 222
+//	2 follow-up    thread 4 ‖ index 8 ‖ hour 4 ‖ entry 222 ‖ slot 42: the thread's
+//	               after it, or zeros if another one of the thread follows at once
+//	3 description  thread 4 ‖ version 4, from 1 ‖ metadata as JSON
+//	4 file key     thread 4 ‖ version 4 ‖ key 16
+//	5 set          records of terms, as a JSON list
+//	6 gist         set 4 ‖ address of the other side 130 ‖ purpose
+//	7 terms        thread 4 ‖ gist 4 ‖ k 1 ‖ n 1 ‖ envelope 32 ‖ lock 32 ‖ n times share 32
+//
+// Of terms the rest is in the opening entry. The head that came with them is not kept.
 const (
-	ownRecord role = 1
-	ownGrant  role = 2
-	received  role = 3 // a grant addressed to this wallet
-	ownBook   role = 4 // a hidden record: see book.go. A record until its description is known
+	frameOpening     = 1
+	frameFollow      = 2
+	frameDescription = 3
+	frameKey         = 4
+	frameSet         = 5
+	frameGist        = 6
+	frameTerms       = 7
 )
 
-// thread is one thread of the ledger that concerns this wallet.
-type thread struct {
-	role role
-	id   contract.ID // of the opening entry
-	ledgerclient.Thread
-	state contract.State // after all of FollowUps
+const (
+	// blockSize is from what size on a block takes no more frames, in bytes.
+	blockSize = 16 << 10
+	// maxBlock bounds a block: one frame may be larger than blockSize. A list of
+	// thousands of records is the largest.
+	maxBlock = 16 << 20
+	// blockOver is by how much a block is longer in the file.
+	blockOver = 4 + 40
+	// maxTail is how many blocks wait in memory. More go into the file, where they
+	// count only once they are saved.
+	maxTail = 64
+)
 
-	versions []*metadata // of a record of one's own, oldest first; nil where the payload is missing
-	keys     []*fileKey  // of the same; nil where it was not needed yet
-	terms    *terms      // of a grant, once read and verified
-	damaged  error       // why terms or a description that the store holds cannot be read; not cached
+// place is where a frame is: the offset of its block in the file, and its own in the
+// block in the lowest 16 bits.
+type place uint64
+
+func (p place) block() int64 { return int64(p >> 16) }
+
+// block is a block that is not sealed.
+type block struct {
+	at    int64 // in the file
+	plain []byte
 }
 
-// seed is the seed of an entry of one's own; false if its self-tag is not one of
-// this wallet's.
-func (w *Wallet) seed(e *contract.Entry) (crypto.Seed, bool) {
-	nonce, ok := w.tagger.Open(e.SelfTag)
-	if !ok {
-		return crypto.Seed{}, false
+// cache is what of the cache file is in memory, beside the threads.
+type cache struct {
+	tail    []block // not in the file, at its end; frames are added to the last one
+	written int64   // end of what is in the file: more than the state's CacheSize if not all is saved
+	recent  [8]block
+	next    int // the one of recent that goes first
+}
+
+// end is where the next block will begin.
+func (c *cache) end() int64 {
+	if n := len(c.tail); n > 0 {
+		return c.tail[n-1].at + blockOver + int64(len(c.tail[n-1].plain))
 	}
-	return w.root.Seed(w.client.ID(), nonce), true
+	return c.written
 }
 
-// threads are all threads that concern this wallet, in the ledger's order.
-type threads struct {
-	loaded bool
-	list   []*thread
-	byID   map[contract.ID]*thread
-
-	records []termsRecord // of the terms that came last; not to be written to
+func (w *Wallet) blockName(at int64) string {
+	return fmt.Sprintf("%s/%s/%d", cacheFile, w.state.CacheID, at) // CacheID is random: no other ledger's
 }
 
-func newThreads() threads { return threads{byID: map[contract.ID]*thread{}} }
+func (w *Wallet) cachePath() string { return filepath.Join(w.dir, w.inLedger(cacheFile)) }
 
-func (ts *threads) add(t *thread) {
-	ts.list = append(ts.list, t)
-	ts.byID[t.id] = t
-}
-
-// frame is one fact in the cache file. Exactly one of the pointers is set.
-type frame struct {
-	Open     *openFrame   `json:"open,omitempty"`
-	Follow   *followFrame `json:"follow,omitempty"`
-	Metadata *metaFrame   `json:"metadata,omitempty"`
-	Terms    *termsFrame  `json:"terms,omitempty"`
-	Key      *keyFrame    `json:"key,omitempty"`
-}
-
-type openFrame struct {
-	Role  role          `json:"role"`
-	Index uint64        `json:"index"`
-	Hour  contract.Hour `json:"hour"`
-	Entry []byte        `json:"entry"`
-}
-
-type followFrame struct {
-	Index uint64        `json:"index"`
-	Hour  contract.Hour `json:"hour"`
-	Entry []byte        `json:"entry"` // names its thread
-}
-
-type metaFrame struct {
-	Record  contract.ID `json:"record"`
-	Version int         `json:"version"` // from 1
-	Said    *metadata   `json:"said"`    // not embedded: encoding/json cannot read into an embedded pointer of this package
-}
-
-type termsFrame struct {
-	Grant contract.ID `json:"grant"`
-	Said  *terms      `json:"said"`
-}
-
-// keyFrame is the file key of a record version, which its owner could read from the
-// content as well: with it a consent can be given when the store is out of reach.
-type keyFrame struct {
-	Record  contract.ID `json:"record"`
-	Version int         `json:"version"` // from 1
-	Key     fileKey     `json:"key"`
-}
-
-// maxFrame bounds one frame; terms that list thousands of records are the
-// largest.
-const maxFrame = 16 << 20
-
-func (w *Wallet) frameName(n uint64) string {
-	return fmt.Sprintf("%s/%s/%d", cacheFile, w.state.CacheID, n) // CacheID is random: no other ledger's
-}
+var errCache = errors.New("cache does not fit the state")
 
 // readCache fills w.threads from the cache file. Whatever is wrong with it, the
 // ledger has it all: the cache is emptied and the next follow rebuilds it.
 func (w *Wallet) readCache() error {
-	w.frames = nil
+	w.cache = cache{written: w.state.CacheSize}
 	w.threads = newThreads()
 	err := w.loadCache()
 	var path *fs.PathError
@@ -135,8 +120,8 @@ func (w *Wallet) readCache() error {
 
 // resetCache forgets the cache but not the head the wallet saw.
 func (w *Wallet) resetCache() {
-	w.state.CacheID, w.state.CacheSize, w.state.Frames, w.state.Rescan = newCacheID(), 0, 0, true
-	w.frames = nil
+	w.state.CacheID, w.state.CacheSize, w.state.Rescan = newCacheID(), 0, true
+	w.cache = cache{}
 	w.dirty = true
 }
 
@@ -144,153 +129,481 @@ func (w *Wallet) loadCache() error {
 	if w.state.CacheSize == 0 {
 		return nil
 	}
-	f, err := os.Open(filepath.Join(w.dir, w.inLedger(cacheFile)))
+	f, err := os.Open(w.cachePath())
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	r := io.NewSectionReader(f, 0, w.state.CacheSize)
-	for n := uint64(0); n < w.state.Frames; n++ {
-		var size [4]byte
-		if _, err := io.ReadFull(r, size[:]); err != nil {
-			return errCache
-		}
-		l := binary.BigEndian.Uint32(size[:])
-		if l > maxFrame {
-			return errCache
-		}
-		sealed := make([]byte, l)
-		if _, err := io.ReadFull(r, sealed); err != nil {
-			return errCache
-		}
-		plain, err := w.local.Open(w.frameName(n), sealed)
-		if err != nil {
-			return errCache
-		}
-		var fr frame
-		if err := json.Unmarshal(plain, &fr); err != nil {
-			return errCache
-		}
-		if err := w.apply(&fr); err != nil {
+	var sealed []byte
+	for at := int64(0); at < w.state.CacheSize; {
+		var b block
+		if b, sealed, err = w.readBlock(f, at, sealed); err != nil {
 			return err
 		}
+		for pos, rest := 0, b.plain; len(rest) > 0; pos = len(b.plain) - len(rest) {
+			kind, body, after, ok := cutFrame(rest)
+			if !ok {
+				return errCache
+			}
+			rest = after
+			if err := w.take(kind, body, place(at)<<16|place(pos)); err != nil {
+				return err
+			}
+		}
+		at += int64(len(sealed)) + 4
 	}
 	return nil
 }
 
-var errCache = errors.New("cache does not fit the state")
+// readBlock reads a block into buf, or a larger one, which it returns with what it
+// opened.
+func (w *Wallet) readBlock(f io.ReaderAt, at int64, buf []byte) (block, []byte, error) {
+	var size [4]byte
+	if _, err := f.ReadAt(size[:], at); err != nil {
+		return block{}, buf, shortCache(err)
+	}
+	n := int(binary.BigEndian.Uint32(size[:]))
+	if n > maxBlock+blockOver || at+4+int64(n) > w.cache.written {
+		return block{}, buf, errCache
+	}
+	if cap(buf) < n {
+		buf = make([]byte, n, max(n, blockSize+blockOver))
+	}
+	buf = buf[:n]
+	if _, err := f.ReadAt(buf, at+4); err != nil {
+		return block{}, buf, shortCache(err)
+	}
+	plain, err := w.local.Open(w.blockName(at), buf)
+	if err != nil {
+		return block{}, buf, errCache
+	}
+	return block{at, plain}, buf, nil
+}
 
-// apply adds what a frame says to w.threads. Frames come from the sealed cache or
-// from follow, which has judged the entries.
-func (w *Wallet) apply(fr *frame) error {
-	switch {
-	case fr.Open != nil:
-		e, err := contract.ParseEntry(fr.Open.Entry)
-		if err != nil {
+// shortCache names what a file that ends too early is.
+func shortCache(err error) error {
+	if errors.Is(err, io.EOF) {
+		return errCache
+	}
+	return err
+}
+
+// cutFrame takes the first frame off.
+func cutFrame(b []byte) (kind byte, body, rest []byte, ok bool) {
+	if len(b) < 2 {
+		return 0, nil, nil, false
+	}
+	size, n := binary.Uvarint(b[1:])
+	if n <= 0 || size > uint64(len(b)-1-n) {
+		return 0, nil, nil, false
+	}
+	at := 1 + n + int(size)
+	return b[0], b[1+n : at], b[at:], true
+}
+
+// frame reads a frame back. The body is not to be changed.
+func (w *Wallet) frame(kind byte, at place) ([]byte, error) {
+	b, err := w.blockAt(at.block())
+	if err != nil {
+		return nil, err
+	}
+	pos := int(at & 0xffff)
+	if pos > len(b.plain) {
+		return nil, &DamagedError{File: w.inLedger(cacheFile)}
+	}
+	have, body, _, ok := cutFrame(b.plain[pos:])
+	if !ok || have != kind {
+		return nil, &DamagedError{File: w.inLedger(cacheFile)}
+	}
+	return body, nil
+}
+
+func (w *Wallet) blockAt(at int64) (block, error) {
+	c := &w.cache
+	if i := sort.Search(len(c.tail), func(i int) bool { return c.tail[i].at >= at }); i < len(c.tail) && c.tail[i].at == at {
+		return c.tail[i], nil
+	}
+	for i := range c.recent {
+		if c.recent[i].at == at && c.recent[i].plain != nil {
+			return c.recent[i], nil
+		}
+	}
+	f, err := os.Open(w.cachePath())
+	if err != nil {
+		return block{}, err
+	}
+	defer f.Close()
+	b, _, err := w.readBlock(f, at, nil)
+	if err == errCache {
+		// Somebody changed it under this process. The next one makes it anew.
+		return block{}, &DamagedError{File: w.inLedger(cacheFile), Err: err}
+	}
+	if err != nil {
+		return block{}, err
+	}
+	c.recent[c.next], c.next = b, (c.next+1)%len(c.recent)
+	return b, nil
+}
+
+// put adds a frame behind the others and tells where it is.
+func (w *Wallet) put(kind byte, body []byte) (place, error) {
+	c := &w.cache
+	n := len(c.tail)
+	if n == 0 || len(c.tail[n-1].plain) > 0 && len(c.tail[n-1].plain)+len(body) > blockSize {
+		if n >= maxTail {
+			if err := w.writeTail(); err != nil {
+				return 0, err
+			}
+		}
+		c.tail = append(c.tail, block{at: c.end()})
+		n = len(c.tail)
+	}
+	b := &c.tail[n-1]
+	at := place(b.at)<<16 | place(len(b.plain))
+	b.plain = append(b.plain, kind)
+	b.plain = binary.AppendUvarint(b.plain, uint64(len(body)))
+	b.plain = append(b.plain, body...)
+	return at, nil
+}
+
+// writeTail writes the tail behind what is in the file. It counts once the state
+// says so.
+func (w *Wallet) writeTail() error {
+	c := &w.cache
+	sealed := make([][]byte, len(c.tail))
+	parallel(len(sealed), func(i int) { sealed[i] = w.local.Seal(w.blockName(c.tail[i].at), c.tail[i].plain) })
+	var out []byte
+	for _, s := range sealed {
+		out = binary.BigEndian.AppendUint32(out, uint32(len(s)))
+		out = append(out, s...)
+	}
+	f, err := os.OpenFile(w.cachePath(), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Truncate(c.written); err != nil {
+		return err
+	}
+	if _, err := f.WriteAt(out, c.written); err != nil {
+		return err
+	}
+	c.written += int64(len(out))
+	c.tail = nil
+	return f.Close()
+}
+
+// appendCache makes the new frames durable behind the committed ones and counts them
+// in the state, which the caller then writes.
+func (w *Wallet) appendCache() error {
+	if err := w.writeTail(); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(w.cachePath(), os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if w.state.CacheSize == 0 {
+		if err := atomicfile.SyncDir(filepath.Dir(w.cachePath())); err != nil {
+			return err
+		}
+	}
+	w.state.CacheSize = w.cache.written
+	return nil
+}
+
+// take adds what a frame says to w.threads. The file is sealed and was written by
+// what follows, so that nothing is judged again.
+func (w *Wallet) take(kind byte, body []byte, at place) error {
+	number := func() (n int, ok bool) {
+		if len(body) < 4 {
+			return 0, false
+		}
+		n = int(binary.BigEndian.Uint32(body))
+		body = body[4:]
+		return n, true
+	}
+	of := func() *thread {
+		if n, ok := number(); ok && n < len(w.threads.list) {
+			return w.threads.list[n]
+		}
+		return nil
+	}
+	switch kind {
+	case frameOpening:
+		p, r, ok := parseOpening(body)
+		if !ok {
 			return errCache
 		}
-		t := &thread{role: fr.Open.Role, id: e.ID(w.client.ID())}
-		t.Opening = ledgerclient.Placed{Index: fr.Open.Index, Hour: fr.Open.Hour, Entry: e}
-		if t.state, err = contract.Apply(w.client.Params(), contract.State{}, &e, t.id, fr.Open.Index, fr.Open.Hour); err != nil {
+		w.addOpening(r, &p, p.Entry.ID(w.client.ID()), at)
+	case frameFollow:
+		t := of()
+		if t == nil || len(body) != 12+contract.Size+contract.SlotSize {
 			return errCache
 		}
-		if t.role == ownRecord {
-			t.versions, t.keys = append(t.versions, nil), append(t.keys, nil)
-		}
-		w.threads.add(t)
-	case fr.Follow != nil:
-		e, err := contract.ParseEntry(fr.Follow.Entry)
-		if err != nil {
+		p, ok := parsePlaced(body[:12+contract.Size])
+		if !ok {
 			return errCache
 		}
-		t := w.threads.byID[e.Subject]
-		if t == nil {
+		t.addFollow(&p, p.Entry.ID(w.client.ID()), body[12+contract.Size:], at)
+	case frameDescription:
+		t := of()
+		version, ok := number()
+		if t == nil || !ok || t.versioned == nil || version < 1 || version > len(t.versions) {
 			return errCache
 		}
-		if t.state, err = contract.Apply(w.client.Params(), t.state, &e, e.ID(w.client.ID()), fr.Follow.Index, fr.Follow.Hour); err != nil {
+		var said metadata
+		if err := json.Unmarshal(body, &said); err != nil {
 			return errCache
 		}
-		t.FollowUps = append(t.FollowUps, ledgerclient.Placed{Index: fr.Follow.Index, Hour: fr.Follow.Hour, Entry: e})
-		if e.Kind == contract.KindRecord && e.Flags&contract.FlagWithdrawn == 0 {
-			t.versions, t.keys = append(t.versions, nil), append(t.keys, nil)
-		}
-	case fr.Metadata != nil:
-		t := w.threads.byID[fr.Metadata.Record]
-		if t == nil || fr.Metadata.Said == nil || fr.Metadata.Version < 1 || fr.Metadata.Version > len(t.versions) {
+		t.describe(version, &said)
+	case frameKey:
+		t := of()
+		version, ok := number()
+		if t == nil || !ok || t.versioned == nil || version < 1 || version > len(t.keys) || len(body) != len(fileKey{}) {
 			return errCache
 		}
-		t.versions[fr.Metadata.Version-1] = fr.Metadata.Said
-		if fr.Metadata.Said.Hidden == hiddenBook {
-			t.role = ownBook
-		}
-	case fr.Key != nil:
-		t := w.threads.byID[fr.Key.Record]
-		if t == nil || fr.Key.Version < 1 || fr.Key.Version > len(t.keys) {
+		k := fileKey(body)
+		t.keys[version-1] = &k
+	case frameSet:
+		var records []termsRecord
+		if err := json.Unmarshal(body, &records); err != nil {
 			return errCache
 		}
-		t.keys[fr.Key.Version-1] = &fr.Key.Key
-	case fr.Terms != nil:
-		t := w.threads.byID[fr.Terms.Grant]
-		if t == nil || fr.Terms.Said == nil {
+		w.threads.addSet(records, hashOfRecords(w.threads.seed, records))
+	case frameGist:
+		n, ok := number()
+		if !ok || n >= len(w.threads.sets) || len(body) < addressSize {
 			return errCache
 		}
-		// In a batch one after the other names the same records: they are kept once.
-		if said := fr.Terms.Said; slices.Equal(said.Records, w.threads.records) {
-			said.Records = w.threads.records
-		} else {
-			w.threads.records = said.Records
+		w.threads.addGist(gist{of: w.threads.sets[n], peer: parseAddress(body), Purpose: Purpose(body[addressSize:])})
+	case frameTerms:
+		t := of()
+		n, ok := number()
+		if t == nil || !ok || n >= len(w.threads.gists) || len(body) < 66 || len(body) != 66+32*int(body[1]) {
+			return errCache
 		}
-		t.terms = fr.Terms.Said
+		t.terms, t.said = w.threads.gists[n], at
 	default:
 		return errCache
 	}
 	return nil
 }
 
-// note applies a frame and keeps it for the cache file.
-func (w *Wallet) note(fr frame) error {
-	if err := w.apply(&fr); err != nil {
-		return err
+func (w *Wallet) addOpening(r role, p *ledgerclient.Placed, id contract.ID, at place) *thread {
+	t := thread{role: r, id: id, tag: p.Entry.SelfTag, index: p.Index, hour: p.Hour, opened: at, state: standing{Status: contract.StatusOpen}}
+	if p.Entry.Kind == contract.KindGrant {
+		t.state.NotBefore, t.state.NotAfter = p.Entry.NotBefore, p.Entry.NotAfter
+	} else {
+		t.versioned = &versioned{versions: make([]*metadata, 1), keys: make([]*fileKey, 1)}
 	}
-	w.frames = append(w.frames, fr)
-	return nil
+	return w.threads.add(t)
 }
 
-// appendCache writes the new frames behind the committed ones and counts them in
-// the state, which the caller then writes.
-func (w *Wallet) appendCache() error {
-	var out []byte
-	for i := range w.frames {
-		plain, err := json.Marshal(&w.frames[i])
+func (t *thread) addFollow(p *ledgerclient.Placed, id contract.ID, slot []byte, at place) {
+	if t.past == nil {
+		t.past = &past{}
+	}
+	t.past.follows = append(t.past.follows, follow{id: id, index: p.Index, at: at, hour: p.Hour, kind: p.Entry.Kind, flags: p.Entry.Flags})
+	if p.Entry.Kind == contract.KindRecord && p.Entry.Flags&contract.FlagWithdrawn == 0 {
+		t.versions, t.keys = append(t.versions, nil), append(t.keys, nil)
+	}
+	if slot[0] != 0 {
+		t.state.Status = contract.Status(slot[1])
+		t.state.LastAccess = contract.Hour(binary.BigEndian.Uint32(slot[2:]))
+		t.past.chain = crypto.Hash(slot[10:])
+	}
+}
+
+func (t *thread) describe(version int, said *metadata) {
+	t.versions[version-1] = said
+	if said.Hidden == hiddenBook {
+		t.role = ownBook
+	}
+}
+
+func appendPlaced(b []byte, p *ledgerclient.Placed) []byte {
+	b = binary.BigEndian.AppendUint64(b, p.Index)
+	b = binary.BigEndian.AppendUint32(b, uint32(p.Hour))
+	raw := p.Entry.Marshal()
+	return append(b, raw[:]...)
+}
+
+func parsePlaced(b []byte) (ledgerclient.Placed, bool) {
+	if len(b) != 12+contract.Size {
+		return ledgerclient.Placed{}, false
+	}
+	e, err := contract.ParseEntry(b[12:])
+	return ledgerclient.Placed{Index: binary.BigEndian.Uint64(b), Hour: contract.Hour(binary.BigEndian.Uint32(b[8:])), Entry: e}, err == nil
+}
+
+func parseOpening(b []byte) (ledgerclient.Placed, role, bool) {
+	if len(b) == 0 {
+		return ledgerclient.Placed{}, 0, false
+	}
+	p, ok := parsePlaced(b[1:])
+	return p, role(b[0]), ok
+}
+
+// noteOpening takes up a new thread, which was judged.
+func (w *Wallet) noteOpening(r role, p *ledgerclient.Placed) (*thread, error) {
+	at, err := w.put(frameOpening, appendPlaced([]byte{byte(r)}, p))
+	if err != nil {
+		return nil, err
+	}
+	return w.addOpening(r, p, p.Entry.ID(w.client.ID()), at), nil
+}
+
+// noteFollows takes up follow-ups of a thread, which were judged; after is the
+// thread's state after them.
+func (w *Wallet) noteFollows(t *thread, ps []ledgerclient.Placed, after contract.State) error {
+	for i := range ps {
+		var slot [contract.SlotSize]byte
+		if i == len(ps)-1 {
+			copy(slot[:], after.Slot())
+		}
+		body := binary.BigEndian.AppendUint32(nil, t.number)
+		at, err := w.put(frameFollow, append(appendPlaced(body, &ps[i]), slot[:]...))
 		if err != nil {
 			return err
 		}
-		sealed := w.local.Seal(w.frameName(w.state.Frames+uint64(i)), plain)
-		out = binary.BigEndian.AppendUint32(out, uint32(len(sealed)))
-		out = append(out, sealed...)
+		t.addFollow(&ps[i], ps[i].Entry.ID(w.client.ID()), slot[:], at)
 	}
-	path := filepath.Join(w.dir, w.inLedger(cacheFile))
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return err
+	return nil
+}
+
+func versionBody(t *thread, version int) []byte {
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, t.number), uint32(version))
+}
+
+// noteDescription takes up what a record's version is.
+func (w *Wallet) noteDescription(t *thread, version int, said *metadata) error {
+	b, err := json.Marshal(said)
+	if err == nil {
+		_, err = w.put(frameDescription, append(versionBody(t, version), b...))
 	}
-	defer f.Close()
-	if err := f.Truncate(w.state.CacheSize); err != nil {
-		return err
+	if err == nil {
+		t.describe(version, said)
 	}
-	if _, err := f.WriteAt(out, w.state.CacheSize); err != nil {
-		return err
+	return err
+}
+
+// noteKey takes up the file key of a record's version, which its owner could read
+// from the content as well: with it a consent can be given when the store is out of
+// reach.
+func (w *Wallet) noteKey(t *thread, version int, k fileKey) error {
+	_, err := w.put(frameKey, append(versionBody(t, version), k[:]...))
+	if err == nil {
+		t.keys[version-1] = &k
 	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if w.state.CacheSize == 0 {
-		if err := atomicfile.SyncDir(filepath.Dir(path)); err != nil {
+	return err
+}
+
+// noteTerms takes up the terms of a grant, which were verified.
+func (w *Wallet) noteTerms(t *thread, tr *terms) error {
+	ts := &w.threads
+	set, hash := ts.setOf(tr.Records)
+	if set == nil {
+		b, err := json.Marshal(tr.Records)
+		if err == nil {
+			_, err = w.put(frameSet, b)
+		}
+		if err != nil {
 			return err
 		}
+		set = ts.addSet(tr.Records, hash)
 	}
-	w.state.CacheSize += int64(len(out))
-	w.state.Frames += uint64(len(w.frames))
-	w.frames = nil
-	return nil
+	g := gist{of: set, peer: tr.To, Purpose: tr.Purpose}
+	if t.role == received {
+		g.peer = tr.From
+	}
+	known := ts.gistAt[g.key()]
+	if known == nil {
+		b := binary.BigEndian.AppendUint32(nil, set.number)
+		if _, err := w.put(frameGist, append(appendAddress(b, &g.peer), g.Purpose...)); err != nil {
+			return err
+		}
+		known = ts.addGist(g)
+	}
+	b := binary.BigEndian.AppendUint32(nil, t.number)
+	b = binary.BigEndian.AppendUint32(b, known.number)
+	b = append(b, byte(tr.K), byte(tr.N))
+	b = append(append(b, tr.Envelope[:]...), tr.Lock[:]...)
+	for i := range tr.Shares {
+		b = append(b, tr.Shares[i][:]...)
+	}
+	at, err := w.put(frameTerms, b)
+	if err == nil {
+		t.terms, t.said = known, at
+	}
+	return err
+}
+
+// opening reads the entry that opened a thread.
+func (w *Wallet) opening(t *thread) (*contract.Entry, error) {
+	b, err := w.frame(frameOpening, t.opened)
+	if err != nil {
+		return nil, err
+	}
+	p, _, ok := parseOpening(b)
+	if !ok {
+		return nil, &DamagedError{File: w.inLedger(cacheFile)}
+	}
+	return &p.Entry, nil
+}
+
+// followUp reads a follow-up.
+func (w *Wallet) followUp(f *follow) (*contract.Entry, error) {
+	b, err := w.frame(frameFollow, f.at)
+	if err != nil {
+		return nil, err
+	}
+	const skip = 4
+	if len(b) < skip+12+contract.Size {
+		return nil, &DamagedError{File: w.inLedger(cacheFile)}
+	}
+	p, ok := parsePlaced(b[skip : skip+12+contract.Size])
+	if !ok {
+		return nil, &DamagedError{File: w.inLedger(cacheFile)}
+	}
+	return &p.Entry, nil
+}
+
+// judged is the state of a thread after all of its follow-ups.
+func (w *Wallet) judged(t *thread) (contract.State, error) {
+	s := t.slot()
+	e, err := w.opening(t)
+	if err != nil {
+		return s, err
+	}
+	s.Author, s.Counterparty, s.NotBefore, s.NotAfter = e.Author, e.Counterparty, e.NotBefore, e.NotAfter
+	return s, nil
+}
+
+// wholeTerms puts the terms of a grant together again, without the head that came
+// with them.
+func (w *Wallet) wholeTerms(t *thread) (*terms, error) {
+	e, err := w.opening(t)
+	if err != nil {
+		return nil, err
+	}
+	b, err := w.frame(frameTerms, t.said)
+	if err != nil {
+		return nil, err
+	}
+	b = b[8:]
+	tr := &terms{V: payloadVersion, Ledger: w.client.ID(), Author: e.Author, Recipient: e.Counterparty, From: w.Address(), To: t.terms.peer,
+		NotBefore: e.NotBefore, NotAfter: e.NotAfter, Purpose: t.terms.Purpose, Records: t.terms.of.records,
+		K: int(b[0]), N: int(b[1]), Envelope: crypto.Hash(b[2:34]), Lock: crypto.Hash(b[34:66])}
+	if t.role == received {
+		tr.From, tr.To = tr.To, tr.From
+	}
+	for b = b[66:]; len(b) > 0; b = b[32:] {
+		tr.Shares = append(tr.Shares, crypto.Hash(b[:32]))
+	}
+	return tr, nil
 }

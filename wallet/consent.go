@@ -65,25 +65,25 @@ func (w *Wallet) statusOf(t *thread) Status {
 }
 
 func (w *Wallet) consent(t *thread) Consent {
-	c := Consent{ID: t.id, NotBefore: t.state.NotBefore, NotAfter: t.state.NotAfter, Granted: t.Opening.Hour,
+	c := Consent{ID: t.id, NotBefore: t.state.NotBefore, NotAfter: t.state.NotAfter, Granted: t.hour,
 		Status: w.statusOf(t), LastOpened: t.state.LastAccess, Missing: t.terms == nil, Damaged: t.damaged,
 		Pending: w.pendingAction(t.id), AsOf: w.asOf()}
-	for _, f := range t.FollowUps {
-		switch f.Entry.Kind {
+	for _, f := range t.follows() {
+		switch f.kind {
 		case contract.KindAccess:
 			c.Openings++
 		case contract.KindRevoke:
-			c.Revoked = f.Hour
+			c.Revoked = f.hour
 		}
 	}
 	if t.terms == nil {
 		return c
 	}
-	c.Address, c.Purpose = t.terms.To, t.terms.Purpose
+	c.Address, c.Purpose = t.terms.peer, t.terms.Purpose
 	if k, ok := w.known(c.Address); ok {
 		c.To = k.Name
 	}
-	c.Records = t.terms.records()
+	c.Records = t.terms.of.shown
 	return c
 }
 
@@ -126,7 +126,7 @@ func (w *Wallet) grants(ctx context.Context) ([]*thread, error) {
 		if t.role != ownGrant {
 			continue
 		}
-		if _, err := w.ownTerms(ctx, t); err != nil {
+		if err := w.ownTerms(ctx, t); err != nil {
 			return nil, err
 		}
 		out = append(out, t)
@@ -146,7 +146,7 @@ func (w *Wallet) ShowConsent(ctx context.Context, id string) (c Consent, code cr
 		if err != nil {
 			return err
 		}
-		if _, err := w.ownTerms(ctx, t); err != nil {
+		if err := w.ownTerms(ctx, t); err != nil {
 			return err
 		}
 		if t.damaged != nil {
@@ -175,14 +175,15 @@ func (w *Wallet) prove(ctx context.Context, ts []*thread) error {
 		return nil
 	}
 	for _, t := range ts {
-		err := w.client.ProveComplete(ctx, w.head, t.Thread, t.state)
+		at := ledgerclient.Thread{Opening: ledgerclient.Placed{Index: t.index}}
+		err := w.client.ProveComplete(ctx, w.head, at, t.slot())
 		for tries := 0; err != nil && tries < 10 && w.moved(ctx); tries++ {
 			// Another process appended since the head was read, and proofs are for
 			// the newest head only.
 			if ferr := w.follow(ctx); ferr != nil {
 				return ferr
 			}
-			err = w.client.ProveComplete(ctx, w.head, t.Thread, t.state)
+			err = w.client.ProveComplete(ctx, w.head, at, t.slot())
 		}
 		if w.doWithout(err) {
 			return nil
@@ -226,7 +227,7 @@ func (w *Wallet) ExplainConsent(ctx context.Context, id string) (Explanation, er
 		if err != nil {
 			return err
 		}
-		if _, err := w.ownTerms(ctx, t); err != nil {
+		if err := w.ownTerms(ctx, t); err != nil {
 			return err
 		}
 		x, err = w.explain(ctx, t)
@@ -258,11 +259,11 @@ func (w *Wallet) ExplainAccess(ctx context.Context, to, record string) (Explanat
 		x = Explanation{Checks: []Check{{Name: "given"}}}
 		for i := len(ts) - 1; i >= 0 && !x.Allowed; i-- {
 			t := ts[i]
-			if t.terms == nil || t.terms.To != c.Address {
+			if t.terms == nil || t.terms.peer != c.Address {
 				continue
 			}
 			version := 0
-			for _, r := range t.terms.Records {
+			for _, r := range t.terms.of.records {
 				if r.Record == rec.id {
 					version = r.Version
 				}
@@ -408,8 +409,8 @@ func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, e
 		at := map[contract.ID]int{} // of the change that revokes it
 		already := map[contract.ID]bool{}
 		for _, id := range ids {
-			grant, t := w.granted(id)
-			if grant == nil {
+			grant, t, ok := w.granted(id)
+			if !ok {
 				return &NotFoundError{What: "consent", Query: id.String()}
 			}
 			if t != nil && t.state.Status == contract.StatusClosed || w.pendingAction(id) == Revoking {
@@ -441,7 +442,7 @@ func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, e
 		}
 		for _, id := range ids {
 			r := Revocation{Already: already[id]}
-			_, t := w.granted(id)
+			_, t, _ := w.granted(id)
 			switch {
 			case t == nil:
 				r.Consent = w.pendingConsent(w.findPending(Granting, id.String()))
@@ -472,8 +473,9 @@ func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, e
 	return out, err
 }
 
-// prepareRevocation signs the end of a consent of one's own.
-func (w *Wallet) prepareRevocation(grant *contract.Entry, id contract.ID) (change, error) {
+// prepareRevocation signs the end of a consent of one's own. grant is the self-tag of
+// its opening entry.
+func (w *Wallet) prepareRevocation(grant crypto.SelfTag, id contract.ID) (change, error) {
 	seed, _ := w.seed(grant) // it is one's own
 	key := seed.Key()
 	e := contract.Entry{Version: contract.Version, Kind: contract.KindRevoke, Author: key.Public(), Subject: id,

@@ -64,12 +64,12 @@ func (w *Wallet) OpenByCode(ctx context.Context, code crypto.ShareCode, reason s
 		if err := w.needLedger(); err != nil {
 			return err
 		}
-		t := w.threads.byID[code.Consent]
+		t := w.threads.find(code.Consent)
 		// The code carries the head its sender saw, but not the ledger's signature; the
 		// terms have both, so that they can prove to others what the code only tells.
 		if err := w.client.CheckPrefix(ctx, code.Size, code.Root, w.head); err != nil {
 			if t != nil {
-				if _, terr := w.receivedTerms(ctx, t); is[*ledgerclient.ForkError](terr) {
+				if terr := w.receivedTerms(ctx, t); is[*ledgerclient.ForkError](terr) {
 					return terr
 				}
 			}
@@ -119,7 +119,10 @@ func (w *Wallet) open(ctx context.Context, t *thread, reason string) (*Opening, 
 	if !utf8.ValidString(reason) || utf8.RuneCountInString(reason) > maxReason {
 		return nil, &InputError{Field: "reason", Why: fmt.Sprintf("must be at most %d characters of UTF-8", maxReason)}
 	}
-	tr, err := w.receivedTerms(ctx, t)
+	if err := w.receivedTerms(ctx, t); err != nil {
+		return nil, err
+	}
+	tr, err := w.wholeTerms(t)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +130,7 @@ func (w *Wallet) open(ctx context.Context, t *thread, reason string) (*Opening, 
 	if err != nil {
 		return nil, err
 	}
-	access, refused, err := w.access(ctx, t, keys, reason)
+	access, refused, err := w.access(ctx, t, tr.Author, keys, reason)
 	if err != nil {
 		return nil, err
 	}
@@ -140,14 +143,17 @@ func (w *Wallet) open(ctx context.Context, t *thread, reason string) (*Opening, 
 
 // access returns this wallet's access entry of the present hour, appending one if
 // there is none. refused tells that the ledger did not take it.
-func (w *Wallet) access(ctx context.Context, t *thread, keys *crypto.OneTimeKeys, reason string) (e contract.Entry, refused *RefusedError, err error) {
-	if n := len(t.FollowUps); n > 0 && t.state.Status == contract.StatusOpen {
-		if last := t.FollowUps[n-1]; last.Entry.Kind == contract.KindAccess && last.Hour == w.ledgerHour() {
-			return last.Entry, nil, nil
+func (w *Wallet) access(ctx context.Context, t *thread, author crypto.PubKey, keys *crypto.OneTimeKeys, reason string) (e contract.Entry, refused *RefusedError, err error) {
+	if fs := t.follows(); len(fs) > 0 && t.state.Status == contract.StatusOpen {
+		if last := &fs[len(fs)-1]; last.kind == contract.KindAccess && last.hour == w.ledgerHour() {
+			have, err := w.followUp(last)
+			if err != nil {
+				return e, nil, err
+			}
+			return *have, nil, nil
 		}
 	}
 	ledger := w.client.ID()
-	author := t.Opening.Entry.Author
 	nonce := crypto.NewNonce()
 	seed := w.root.Seed(ledger, nonce)
 	note := accessNote{V: payloadVersion, Ledger: ledger, Grant: t.id, Author: keys.Sig, From: w.Address(), Reason: reason, Checkpoint: string(w.head.Note)}
@@ -168,9 +174,14 @@ func (w *Wallet) access(ctx context.Context, t *thread, keys *crypto.OneTimeKeys
 		return e, nil, err
 	}
 	if errors.As(changes[0].err, &refused) {
-		if last := len(t.FollowUps) - 1; refused.Rule == contract.RuleOncePerHour && last >= 0 && t.FollowUps[last].Entry.Kind == contract.KindAccess && t.FollowUps[last].Hour == refused.Hour {
+		fs := t.follows()
+		if last := len(fs) - 1; refused.Rule == contract.RuleOncePerHour && last >= 0 && fs[last].kind == contract.KindAccess && fs[last].hour == refused.Hour {
 			// Another machine of the same owner was faster: its access is as good.
-			return t.FollowUps[last].Entry, nil, nil
+			have, err := w.followUp(&fs[last])
+			if err != nil {
+				return e, nil, err
+			}
+			return *have, nil, nil
 		}
 		refused.Window = [2]contract.Hour{t.state.NotBefore, t.state.NotAfter}
 		return e, refused, nil
@@ -182,7 +193,7 @@ func (w *Wallet) access(ctx context.Context, t *thread, keys *crypto.OneTimeKeys
 // the lock key back. refused is what the ledger said to the access, or nil.
 func (w *Wallet) askKeepers(ctx context.Context, t *thread, tr *terms, keys *crypto.OneTimeKeys, access contract.Entry, refused *RefusedError) (crypto.LockKey, error) {
 	ledger := w.client.ID()
-	author := t.Opening.Entry.Author
+	author := tr.Author
 	var shares []crypto.Share
 	var first error
 	for i, k := range w.client.Keepers {
@@ -229,7 +240,7 @@ func (w *Wallet) askKeepers(ctx context.Context, t *thread, tr *terms, keys *cry
 
 func (w *Wallet) openEnvelope(ctx context.Context, t *thread, tr *terms, keys *crypto.OneTimeKeys, lock crypto.LockKey) (*Opening, error) {
 	ledger := w.client.ID()
-	author := t.Opening.Entry.Author
+	author := tr.Author
 	fail := func(err error) (*Opening, error) {
 		return nil, &ledgerclient.TamperedError{What: "envelope of consent " + t.id.String(), Err: err}
 	}

@@ -40,13 +40,17 @@ func (w *Wallet) follow(ctx context.Context) error {
 		return nil
 	}
 	for _, f := range s.order {
-		if f.thread.Opening.Entry.Kind == contract.KindRecord {
-			w.state.News = true
-		}
-		for _, fr := range f.frames {
-			if err := w.note(fr); err != nil {
+		t := f.known
+		if t == nil {
+			if t, err = w.noteOpening(f.role, &f.news.Opening); err != nil {
 				return err
 			}
+		}
+		if t.versioned != nil {
+			w.state.News = true
+		}
+		if err := w.noteFollows(t, f.news.FollowUps, f.state); err != nil {
+			return err
 		}
 	}
 	if err := w.keepDocuments(1 + w.state.Pin.Configs); err != nil {
@@ -67,11 +71,11 @@ type scan struct {
 
 // found is a thread with news from this pass.
 type found struct {
-	thread ledgerclient.Thread // complete: what was known before, and the news
-	state  contract.State      // of what was known before
-	done   int                 // follow-ups known before; -1 if the thread itself is new
-	frames []frame
-	err    error
+	known *thread             // nil if the thread itself is new
+	role  role                // of a new one
+	news  ledgerclient.Thread // what is new of it
+	state contract.State      // of what was known before; after judge of all
+	err   error
 }
 
 // window is how many leaves are looked at together, so that all cores have work
@@ -98,10 +102,8 @@ func (s *scan) flush() error {
 			return errs[i]
 		}
 		p := s.batch[i]
-		raw := p.Entry.Marshal()
 		if roles[i] != 0 {
-			f := &found{done: -1, thread: ledgerclient.Thread{Opening: p}}
-			f.frames = append(f.frames, frame{Open: &openFrame{Role: roles[i], Index: p.Index, Hour: p.Hour, Entry: raw[:]}})
+			f := &found{role: roles[i], news: ledgerclient.Thread{Opening: p}}
 			s.fresh[p.Entry.ID(id)] = f
 			s.order = append(s.order, f)
 			continue
@@ -111,19 +113,19 @@ func (s *scan) flush() error {
 		}
 		f := s.fresh[p.Entry.Subject]
 		if f == nil {
-			t := s.w.threads.byID[p.Entry.Subject]
+			t := s.w.threads.find(p.Entry.Subject)
 			if t == nil {
 				continue
 			}
-			f = &found{done: len(t.FollowUps), state: t.state, thread: ledgerclient.Thread{
-				Opening:   t.Opening,
-				FollowUps: append([]ledgerclient.Placed(nil), t.FollowUps...),
-			}}
+			state, err := s.w.judged(t)
+			if err != nil {
+				return err
+			}
+			f = &found{known: t, state: state}
 			s.fresh[p.Entry.Subject] = f
 			s.order = append(s.order, f)
 		}
-		f.thread.FollowUps = append(f.thread.FollowUps, p)
-		f.frames = append(f.frames, frame{Follow: &followFrame{Index: p.Index, Hour: p.Hour, Entry: raw[:]}})
+		f.news.FollowUps = append(f.news.FollowUps, p)
 	}
 	if n := len(s.batch); n > 0 && s.w.watch != nil {
 		s.w.watch(s.batch[n-1].Index + 1)
@@ -136,7 +138,11 @@ func (s *scan) flush() error {
 func (s *scan) judge() error {
 	parallel(len(s.order), func(i int) {
 		f := s.order[i]
-		_, f.err = s.w.client.JudgeOwn(f.thread, f.state, f.done, s.w.signed)
+		done := 0
+		if f.known == nil {
+			done = -1
+		}
+		f.state, f.err = s.w.client.JudgeOwn(f.news, f.state, done, s.w.signed)
 	})
 	for _, f := range s.order {
 		if f.err != nil {
@@ -205,8 +211,18 @@ func parallel(n int, f func(i int)) {
 	wg.Wait()
 }
 
+// seed is the seed of an entry of one's own; false if its self-tag is not one of
+// this wallet's.
+func (w *Wallet) seed(tag crypto.SelfTag) (crypto.Seed, bool) {
+	nonce, ok := w.tagger.Open(tag)
+	if !ok {
+		return crypto.Seed{}, false
+	}
+	return w.root.Seed(w.client.ID(), nonce), true
+}
+
 // key is the thread key of a thread of one's own.
 func (w *Wallet) key(t *thread) (crypto.Seed, *crypto.PrivateKey) {
-	seed, _ := w.seed(&t.Opening.Entry) // roleOf has opened it before
+	seed, _ := w.seed(t.tag) // roleOf has opened it before
 	return seed, seed.Key()
 }

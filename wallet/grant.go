@@ -131,7 +131,7 @@ func (w *Wallet) warnings(p *GrantPlan, now contract.Hour) []Warning {
 		out = append(out, Warning{Kind: "long"})
 	}
 	for _, t := range w.threads.list {
-		if t.role == ownGrant && t.terms != nil && t.terms.To == p.To.Address && w.statusOf(t) == StatusActive && covers(t.terms, p.Records) {
+		if t.role == ownGrant && t.terms != nil && t.terms.peer == p.To.Address && w.statusOf(t) == StatusActive && covers(t.terms.of, p.Records) {
 			out = append(out, Warning{Kind: "overlap", Detail: t.id.String()})
 			break
 		}
@@ -139,9 +139,9 @@ func (w *Wallet) warnings(p *GrantPlan, now contract.Hour) []Warning {
 	return out
 }
 
-func covers(have *terms, want []Record) bool {
+func covers(have *recordSet, want []Record) bool {
 	in := map[contract.ID]int{}
-	for _, r := range have.Records {
+	for _, r := range have.records {
 		in[r.Record] = r.Version
 	}
 	for _, r := range want {
@@ -202,7 +202,7 @@ func (w *Wallet) GrantAll(ctx context.Context, plans []*GrantPlan) ([]Given, err
 				continue
 			}
 			out[i].Code = w.codeOf(c.id)
-			if t := w.threads.byID[c.id]; t != nil {
+			if t := w.threads.find(c.id); t != nil {
 				out[i].Consent = w.consent(t)
 			} else {
 				out[i].Consent = w.pendingConsent(c)
@@ -250,7 +250,8 @@ func (w *Wallet) addGround(ctx context.Context, g *grantGround, r Record) error 
 	if err != nil {
 		return err
 	}
-	if k := w.threads.byID[r.ID].keys[r.Version-1]; k != nil {
+	t := w.threads.find(r.ID)
+	if k := t.keys[r.Version-1]; k != nil {
 		g.keys[v], g.said[v] = *k, m
 		return nil
 	}
@@ -259,13 +260,13 @@ func (w *Wallet) addGround(ctx context.Context, g *grantGround, r Record) error 
 		return err
 	}
 	g.keys[v], g.said[v] = k, m
-	return w.note(frame{Key: &keyFrame{Record: r.ID, Version: r.Version, Key: k}})
+	return w.noteKey(t, r.Version, k)
 }
 
 // grantable returns the description of a planned record version, unless the record
 // was removed since.
 func (w *Wallet) grantable(r Record) (*metadata, error) {
-	t := w.threads.byID[r.ID]
+	t := w.threads.find(r.ID)
 	if t == nil || t.role != ownRecord {
 		return nil, &NotFoundError{What: "record", Query: r.ID.String()}
 	}
@@ -374,7 +375,10 @@ func (w *Wallet) recordFileKey(ctx context.Context, id contract.ID, m *metadata)
 // this side. Terms that are not what the entry commits to, or not signed by who
 // they say they are from, are a *ledgerclient.TamperedError.
 func (w *Wallet) readTerms(ctx context.Context, t *thread, loc crypto.Locator, open func(sc crypto.SealContext, sealed []byte) ([]byte, error)) (*terms, error) {
-	e := &t.Opening.Entry
+	e, err := w.opening(t)
+	if err != nil {
+		return nil, err
+	}
 	blob, err := w.readBlob(ctx, loc, maxTermsBlob, "terms", t.id)
 	if err != nil {
 		return nil, err
@@ -422,12 +426,12 @@ func (w *Wallet) gossip(ctx context.Context, note string) error {
 	return w.client.CheckHead(ctx, head, w.head)
 }
 
-// ownTerms returns the terms of a grant of one's own, from the store if another
-// machine wrote them; nil if the store does not hold them, or holds others (see
-// thread.damaged).
-func (w *Wallet) ownTerms(ctx context.Context, t *thread) (*terms, error) {
+// ownTerms makes the terms of a grant of one's own known, from the store if another
+// machine wrote them. They stay unknown if the store does not hold them, or holds
+// others (see thread.damaged).
+func (w *Wallet) ownTerms(ctx context.Context, t *thread) error {
 	if t.terms != nil {
-		return t.terms, nil
+		return nil
 	}
 	t.damaged = nil
 	seed, _ := w.key(t)
@@ -435,22 +439,21 @@ func (w *Wallet) ownTerms(ctx context.Context, t *thread) (*terms, error) {
 		return crypto.OpenPayload(sc, w.self, sealed)
 	})
 	if isMissing(err) {
-		return nil, nil
+		return nil
 	}
 	if w.doWithout(err) {
 		t.damaged = err
-		return nil, nil
+		return nil
 	}
 	if tampered := isTampered(err); tampered != nil {
 		// The consent itself is on the ledger and can be ended all the same.
 		t.damaged = tampered
-		return nil, nil
+		return nil
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	tr = tr.lean()
-	return tr, w.note(frame{Terms: &termsFrame{Grant: t.id, Said: tr}})
+	return w.noteTerms(t, tr)
 }
 
 // isTampered returns what of an error says that something does not verify. No

@@ -48,7 +48,7 @@ func (w *Wallet) Inbox(ctx context.Context) ([]Received, error) {
 // A stranger's terms that do not verify are no reason to hide everybody else's.
 func (w *Wallet) tryTerms(ctx context.Context, t *thread) error {
 	t.damaged = nil
-	_, err := w.receivedTerms(ctx, t)
+	err := w.receivedTerms(ctx, t)
 	if isMissing(err) {
 		return nil
 	}
@@ -66,15 +66,15 @@ func (w *Wallet) tryTerms(ctx context.Context, t *thread) error {
 func (w *Wallet) received(t *thread) Received {
 	r := Received{Consent: t.id, NotBefore: t.state.NotBefore, NotAfter: t.state.NotAfter, Status: w.statusOf(t),
 		LastFetched: t.state.LastAccess, AsOf: w.asOf(), Missing: t.terms == nil, Damaged: t.damaged}
-	for _, f := range t.FollowUps {
-		if f.Entry.Kind == contract.KindAccess {
+	for _, f := range t.follows() {
+		if f.kind == contract.KindAccess {
 			r.Fetched++
 		}
 	}
 	if t.terms == nil {
 		return r
 	}
-	r.Address, r.Purpose, r.Records = t.terms.From, t.terms.Purpose, t.terms.records()
+	r.Address, r.Purpose, r.Records = t.terms.peer, t.terms.Purpose, t.terms.of.shown
 	if c, ok := w.known(r.Address); ok {
 		r.From = c.Name
 	}
@@ -83,7 +83,10 @@ func (w *Wallet) received(t *thread) Received {
 
 // keys makes the one-time keys of a consent that was given to this wallet.
 func (w *Wallet) oneTimeKeys(t *thread) (*crypto.OneTimeKeys, error) {
-	e := &t.Opening.Entry
+	e, err := w.opening(t)
+	if err != nil {
+		return nil, err
+	}
 	keys, mine, err := w.identity().Recognize(w.client.ID(), e.Author, e.Counterparty)
 	if err != nil {
 		return nil, err
@@ -94,24 +97,25 @@ func (w *Wallet) oneTimeKeys(t *thread) (*crypto.OneTimeKeys, error) {
 	return keys, nil
 }
 
-// receivedTerms returns the verified terms of a consent given to this wallet.
-func (w *Wallet) receivedTerms(ctx context.Context, t *thread) (*terms, error) {
+// receivedTerms makes the terms of a consent given to this wallet known; they are
+// verified.
+func (w *Wallet) receivedTerms(ctx context.Context, t *thread) error {
 	if t.terms != nil {
-		return t.terms, nil
+		return nil
 	}
 	keys, err := w.oneTimeKeys(t)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	tr, err := w.readTerms(ctx, t, keys.Locator(t.id, byte(ledgerclient.PartTerms)), keys.Open)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if tr.To != w.Address() {
-		return nil, &ledgerclient.TamperedError{What: "terms of consent " + t.id.String()}
+		return &ledgerclient.TamperedError{What: "terms of consent " + t.id.String()}
 	}
 	if err := w.gossip(ctx, tr.Checkpoint); err != nil {
-		return nil, err
+		return err
 	}
-	return tr, w.note(frame{Terms: &termsFrame{Grant: t.id, Said: tr}})
+	return w.noteTerms(t, tr)
 }

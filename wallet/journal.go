@@ -161,7 +161,7 @@ func (w *Wallet) batchName() string {
 // only what the ledger shows.
 func (w *Wallet) overtakes(b *batch) bool {
 	for i := range b.Changes {
-		if c := &b.Changes[i]; c.Action != Revoking || w.threads.byID[c.entry.Subject] == nil {
+		if c := &b.Changes[i]; c.Action != Revoking || w.threads.find(c.entry.Subject) == nil {
 			return false
 		}
 	}
@@ -196,7 +196,7 @@ func (w *Wallet) withoutEffect(ctx context.Context, b *batch, err error) bool {
 		return false
 	}
 	for i := range b.Changes {
-		if _, ordered := w.placed(&b.Changes[i]); ordered {
+		if _, _, ordered := w.placed(&b.Changes[i]); ordered {
 			return false
 		}
 	}
@@ -205,18 +205,19 @@ func (w *Wallet) withoutEffect(ctx context.Context, b *batch, err error) bool {
 
 // placed finds a change's entry among the leaves that this wallet has followed:
 // nobody is asked for it.
-func (w *Wallet) placed(c *change) (ledgerclient.Placed, bool) {
-	if t := w.threads.byID[c.id]; t != nil {
-		return t.Opening, true
+func (w *Wallet) placed(c *change) (index uint64, hour contract.Hour, ordered bool) {
+	if t := w.threads.find(c.id); t != nil {
+		return t.index, t.hour, true
 	}
-	if t := w.threads.byID[c.entry.Subject]; t != nil {
-		for i := len(t.FollowUps) - 1; i >= 0; i-- {
-			if t.FollowUps[i].Entry.ID(w.client.ID()) == c.id {
-				return t.FollowUps[i], true
+	if t := w.threads.find(c.entry.Subject); t != nil {
+		fs := t.follows()
+		for i := len(fs) - 1; i >= 0; i-- {
+			if fs[i].id == c.id {
+				return fs[i].index, fs[i].hour, true
 			}
 		}
 	}
-	return ledgerclient.Placed{}, false
+	return 0, 0, false
 }
 
 // forget removes a batch from the journal.
@@ -342,11 +343,11 @@ func (w *Wallet) renew(b *batch) error {
 	changed := false
 	for i := range b.Changes {
 		c := &b.Changes[i]
-		t := w.threads.byID[c.entry.Subject]
+		t := w.threads.find(c.entry.Subject)
 		if c.Action != RemovingRecord || c.entry.NotAfter > w.ledgerHour() || t == nil {
 			continue
 		}
-		if _, ordered := w.placed(c); ordered {
+		if _, _, ordered := w.placed(c); ordered {
 			continue
 		}
 		_, key := w.key(t)
@@ -373,8 +374,8 @@ func (w *Wallet) order(ctx context.Context, b *batch) error {
 	var at []int
 	for i := range b.Changes {
 		c := &b.Changes[i]
-		if p, ordered := w.placed(c); ordered {
-			c.outcome = ledgerclient.Outcome{ID: c.id, Index: p.Index, Hour: p.Hour, Duplicate: true}
+		if index, hour, ordered := w.placed(c); ordered {
+			c.outcome = ledgerclient.Outcome{ID: c.id, Index: index, Hour: hour, Duplicate: true}
 			continue
 		}
 		if c.Metadata != nil {
@@ -430,17 +431,17 @@ func (w *Wallet) settle(ctx context.Context, b *batch) error {
 		if c.err != nil {
 			continue
 		}
-		t := w.threads.byID[c.opening()]
-		if _, ordered := w.placed(c); !ordered {
+		t := w.threads.find(c.opening())
+		if _, _, ordered := w.placed(c); !ordered {
 			return &ledgerclient.TamperedError{What: "answer to a submission", Err: fmt.Errorf("entry %s is not in the log", c.id)}
 		}
 		switch c.Action {
 		case AddingRecord, UpdatingRecord, KeepingBook:
-			n := t.versionOf(w.client.ID(), c.id)
+			n := t.versionOf(c.id)
 			if n > 0 && t.versions[n-1] == nil {
 				said := *c.Metadata
 				said.Version = n // another machine's version may have come between
-				if err := w.note(frame{Metadata: &metaFrame{Record: t.id, Version: n, Said: &said}}); err != nil {
+				if err := w.noteDescription(t, n, &said); err != nil {
 					return err
 				}
 			}
@@ -448,13 +449,13 @@ func (w *Wallet) settle(ctx context.Context, b *batch) error {
 				w.arrived(c.Origin, movedTo{t.id, n})
 			}
 			if n > 0 && t.keys[n-1] == nil && c.FileKey != nil {
-				if err := w.note(frame{Key: &keyFrame{Record: t.id, Version: n, Key: *c.FileKey}}); err != nil {
+				if err := w.noteKey(t, n, *c.FileKey); err != nil {
 					return err
 				}
 			}
 		case Granting:
 			if t.terms == nil {
-				if err := w.note(frame{Terms: &termsFrame{Grant: t.id, Said: c.Terms.lean()}}); err != nil {
+				if err := w.noteTerms(t, c.Terms); err != nil {
 					return err
 				}
 			}
@@ -483,15 +484,15 @@ func (w *Wallet) settle(ctx context.Context, b *batch) error {
 
 // versionOf is the number of the record version that an entry entered; 0 if it is
 // none of this thread's.
-func (t *thread) versionOf(l crypto.LedgerID, id contract.ID) int {
+func (t *thread) versionOf(id contract.ID) int {
 	if t.id == id {
 		return 1
 	}
 	n := 1
-	for _, f := range t.FollowUps {
-		if f.Entry.Kind == contract.KindRecord && f.Entry.Flags&contract.FlagWithdrawn == 0 {
+	for _, f := range t.follows() {
+		if f.kind == contract.KindRecord && f.flags&contract.FlagWithdrawn == 0 {
 			n++
-			if f.Entry.ID(l) == id {
+			if f.id == id {
 				return n
 			}
 		}

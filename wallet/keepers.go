@@ -23,7 +23,7 @@ func (w *Wallet) deposit(ctx context.Context, grants []*change) error {
 	errs := make([]error, len(grants))
 	parallel(len(grants), func(j int) {
 		c := grants[j]
-		seed, ok := w.seed(&c.entry)
+		seed, ok := w.seed(c.entry.SelfTag)
 		if !ok {
 			errs[j] = &DamagedError{File: journalDir}
 			return
@@ -123,6 +123,10 @@ func (w *Wallet) tellKeepers(ctx context.Context, revocations []contract.Entry) 
 // was filed cannot be left out on the way.
 func (w *Wallet) inquire(ctx context.Context, t *thread) ([]ledgerclient.Refused, []ledgerclient.Acknowledgement, error) {
 	_, key := w.key(t)
+	opening, err := w.opening(t)
+	if err != nil {
+		return nil, nil, err
+	}
 	var refused []ledgerclient.Refused
 	var acks []ledgerclient.Acknowledgement
 	for i, k := range w.client.Keepers {
@@ -133,7 +137,7 @@ func (w *Wallet) inquire(ctx context.Context, t *thread) ([]ledgerclient.Refused
 		if err != nil {
 			return nil, nil, err
 		}
-		if err := a.Verify(&q, t.Opening.Entry.Counterparty); err != nil {
+		if err := a.Verify(&q, opening.Counterparty); err != nil {
 			return nil, nil, &ledgerclient.TamperedError{What: fmt.Sprintf("refusals filed by keeper %d", i+1), Err: err}
 		}
 		refused = append(refused, a.Refused...)

@@ -306,7 +306,7 @@ func (m *move) version(ctx context.Context, r movingRecord, v *metadata, progres
 		var t *thread
 		for _, before := range r.versions {
 			if at, ok := m.at(r.id, before.Version); ok && before.Version < v.Version {
-				t = w.threads.byID[at.ID]
+				t = w.threads.find(at.ID)
 			}
 		}
 		if t != nil && t.state.Status == contract.StatusClosed {
@@ -408,7 +408,7 @@ func (m *move) replaced(ctx context.Context, out *Moved) ([]contract.ID, error) 
 		}
 		for _, c := range m.consents {
 			at, ok := m.at(c.ID, 0)
-			t := w.threads.byID[at.ID]
+			t := w.threads.find(at.ID)
 			if !ok {
 				continue
 			}

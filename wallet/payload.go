@@ -242,14 +242,6 @@ func termsDigest(ledger crypto.LedgerID, body []byte) crypto.Hash {
 	return crypto.TaggedHash(crypto.TagTerms, ledger[:], body)
 }
 
-// lean is what is kept of terms of one's own: without the head, which was for the
-// recipient.
-func (t *terms) lean() *terms {
-	l := *t
-	l.Checkpoint = ""
-	return &l
-}
-
 // pack returns the package that the grant's entry commits to.
 func (t *terms) pack(termsBlob crypto.Hash) contract.GrantPackage {
 	return contract.GrantPackage{K: uint8(t.K), N: uint8(t.N), Terms: termsBlob, Envelope: t.Envelope, Lock: t.Lock, Shares: t.Shares}

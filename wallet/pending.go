@@ -59,7 +59,7 @@ func (w *Wallet) notOrdered(a Action) []*change {
 	var out []*change
 	for _, b := range w.waiting {
 		for i := range b.Changes {
-			if c := &b.Changes[i]; c.Action == a && c.err == nil && w.threads.byID[c.id] == nil {
+			if c := &b.Changes[i]; c.Action == a && c.err == nil && w.threads.find(c.id) == nil {
 				out = append(out, c)
 			}
 		}
@@ -109,21 +109,18 @@ func (w *Wallet) codeOf(id contract.ID) crypto.ShareCode {
 	return crypto.ShareCode{Ledger: w.client.ID(), Consent: id, Size: w.head.Size, Root: w.head.Root}
 }
 
-// granted returns a consent of one's own by its id, whether the ledger shows it
-// already or not: its signed entry, and its thread if there is one.
-func (w *Wallet) granted(id contract.ID) (e *contract.Entry, t *thread) {
-	if t := w.threads.byID[id]; t != nil {
-		if t.role != ownGrant {
-			return nil, nil
-		}
-		return &t.Opening.Entry, t
+// granted finds a consent of one's own by its id, whether the ledger shows it already
+// or not: the self-tag of its entry, and its thread if there is one.
+func (w *Wallet) granted(id contract.ID) (tag crypto.SelfTag, t *thread, ok bool) {
+	if t := w.threads.find(id); t != nil {
+		return t.tag, t, t.role == ownGrant
 	}
 	for _, c := range w.notOrdered(Granting) {
 		if c.id == id {
-			return &c.entry, nil
+			return c.entry.SelfTag, nil, true
 		}
 	}
-	return nil, nil
+	return tag, nil, false
 }
 
 // Synced is what a Sync did.

@@ -220,7 +220,7 @@ func (w *Wallet) putVersion(ctx context.Context, t *thread, src Source, m metada
 		return Record{}, false, err
 	}
 	if t == nil {
-		t = w.threads.byID[id]
+		t = w.threads.find(id)
 	}
 	if t == nil {
 		return w.pendingRecord(&changes[0]), false, waits
@@ -443,19 +443,16 @@ func (m *metadata) record(id contract.ID) Record {
 // were forgotten with the cache, from the store. What the store does not hold or
 // has changed stays unknown, so that one record does not hide all others.
 func (w *Wallet) describe(ctx context.Context, t *thread) error {
-	entries := []contract.Entry{t.Opening.Entry}
-	for _, f := range t.FollowUps {
-		if f.Entry.Flags&contract.FlagWithdrawn == 0 {
-			entries = append(entries, f.Entry)
-		}
-	}
 	t.damaged = nil
 	for i := range t.versions {
 		if t.versions[i] != nil {
 			continue
 		}
-		e := &entries[i]
-		seed, ok := w.seed(e)
+		e, err := w.version(t, i)
+		if err != nil {
+			return err
+		}
+		seed, ok := w.seed(e.SelfTag)
 		if !ok {
 			continue
 		}
@@ -479,11 +476,27 @@ func (w *Wallet) describe(ctx context.Context, t *thread) error {
 		// Its place in the thread numbers a version: another machine may have been faster
 		// than the one that wrote this.
 		m.Version = i + 1
-		if err := w.note(frame{Metadata: &metaFrame{Record: t.id, Version: i + 1, Said: m}}); err != nil {
+		if err := w.noteDescription(t, i+1, m); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// version reads the entry of a record's version, counted from 0.
+func (w *Wallet) version(t *thread, i int) (*contract.Entry, error) {
+	if i == 0 {
+		return w.opening(t)
+	}
+	fs := t.follows()
+	for j := range fs {
+		if fs[j].kind == contract.KindRecord && fs[j].flags&contract.FlagWithdrawn == 0 {
+			if i--; i == 0 {
+				return w.followUp(&fs[j])
+			}
+		}
+	}
+	return nil, &DamagedError{File: w.inLedger(cacheFile)}
 }
 
 func (w *Wallet) openMetadata(e *contract.Entry, blob []byte) (*metadata, error) {

@@ -273,7 +273,7 @@ func (w *Wallet) readAll(ctx context.Context, progress func(RestoreStep, uint64,
 		var err error
 		switch {
 		case t.role == ownGrant:
-			_, err = w.ownTerms(ctx, t)
+			err = w.ownTerms(ctx, t)
 		case t.role == received:
 			err = w.tryTerms(ctx, t)
 		case t.state.Status == contract.StatusOpen:
@@ -285,7 +285,7 @@ func (w *Wallet) readAll(ctx context.Context, progress func(RestoreStep, uint64,
 		if err != nil {
 			return err
 		}
-		if len(w.frames) >= saveEvery {
+		if i%saveEvery == saveEvery-1 {
 			if err := w.save(); err != nil {
 				return err
 			}
@@ -472,15 +472,22 @@ func (w *Wallet) everyShareIsHeld(ctx context.Context, t *thread) (bool, error) 
 // not hold its terms or its envelope, *ledgerclient.TamperedError if it holds
 // something else.
 func (w *Wallet) grantAgain(ctx context.Context, t *thread) (*change, error) {
-	tr, err := w.ownTerms(ctx, t)
+	if err := w.ownTerms(ctx, t); err != nil {
+		return nil, err
+	}
+	if t.terms == nil && t.damaged != nil {
+		return nil, t.damaged
+	}
+	if t.terms == nil {
+		return nil, &MissingError{What: "terms", ID: t.id}
+	}
+	tr, err := w.wholeTerms(t)
 	if err != nil {
 		return nil, err
 	}
-	if tr == nil && t.damaged != nil {
-		return nil, t.damaged
-	}
-	if tr == nil {
-		return nil, &MissingError{What: "terms", ID: t.id}
+	opening, err := w.opening(t)
+	if err != nil {
+		return nil, err
 	}
 	seed, _ := w.key(t)
 	read := func(part ledgerclient.Part, what string) (crypto.Hash, error) {
@@ -499,10 +506,10 @@ func (w *Wallet) grantAgain(ctx context.Context, t *thread) (*change, error) {
 		return nil, err
 	}
 	pkg := tr.pack(termsBlob)
-	if pkg.Commitment() != t.Opening.Entry.Commitment || envelope != tr.Envelope {
+	if pkg.Commitment() != opening.Commitment || envelope != tr.Envelope {
 		return nil, &ledgerclient.TamperedError{What: "envelope of consent " + t.id.String(), Err: errCommitment}
 	}
-	c := w.newChange(Granting, t.Opening.Entry, pkg.Marshal())
+	c := w.newChange(Granting, *opening, pkg.Marshal())
 	return &c, nil
 }
 

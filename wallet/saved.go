@@ -209,13 +209,13 @@ func (w *Wallet) Care() Care {
 			continue
 		}
 		if c.First == 0 {
-			c.First = t.Opening.Hour
+			c.First = t.hour
 		}
-		if t.Opening.Index >= w.state.BackedUp.Size {
+		if t.index >= w.state.BackedUp.Size {
 			c.Since++
 		}
-		for _, f := range t.FollowUps {
-			if f.Index >= w.state.BackedUp.Size && f.Entry.Kind != contract.KindAccess {
+		for _, f := range t.follows() {
+			if f.index >= w.state.BackedUp.Size && f.kind != contract.KindAccess {
 				c.Since++
 			}
 		}

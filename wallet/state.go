@@ -30,13 +30,12 @@ type state struct {
 	// origin.
 	Moved map[string]movedTo `json:"moved,omitempty"`
 
-	// The cache file belongs to this state if its frames were sealed under CacheID
+	// The cache file belongs to this state if its blocks were sealed under CacheID
 	// and its first CacheSize bytes are there; what follows them was never
 	// committed.
 	CacheID   string `json:"cacheId"`
 	Rescan    bool   `json:"rescan,omitempty"` // the cache was lost: read the ledger from its beginning
 	CacheSize int64  `json:"cacheSize"`        // bytes
-	Frames    uint64 `json:"frames"`
 }
 
 type verified struct {
@@ -117,7 +116,7 @@ func (w *Wallet) readState() error {
 	if s.V != stateVersion {
 		return &VersionError{What: name, Version: s.V, Known: stateVersion}
 	}
-	same := s.CacheID == w.state.CacheID && s.CacheSize == w.state.CacheSize && len(w.frames) == 0
+	same := s.CacheID == w.state.CacheID && s.CacheSize == w.state.CacheSize && w.cache.end() == s.CacheSize
 	w.state = s
 	w.dirty = false
 	if same && w.threads.loaded {
@@ -142,11 +141,11 @@ func (w *Wallet) explainSealed(name string, err error) error {
 // keyCheckFile holds a sealed constant, to tell a wrong key from a damaged state.
 const keyCheckFile = "key-check"
 
-// save writes what changed: the cache's new frames first, then the state that
-// counts them. The book comes before the state, which says what of the ledger is in
+// save writes what changed: what is new in the cache first, then the state that
+// counts it. The book comes before the state, which says what of the ledger is in
 // it.
 func (w *Wallet) save() error {
-	if len(w.frames) > 0 {
+	if w.cache.end() > w.state.CacheSize {
 		if err := w.appendCache(); err != nil {
 			return err
 		}

@@ -52,7 +52,7 @@ type Wallet struct {
 	dirty     bool // the same for state
 	held      bool // the lock is held; methods that call others take it once
 	threads   threads
-	frames    []frame // not yet in the cache file
+	cache     cache
 	head      ledgerclient.Head
 	behind    error    // why the ledger could not be followed; nil if it was
 	away      error    // behind, or why another service could not be asked
