@@ -29,7 +29,8 @@ import (
 // repetition do not matter, so that machines which have read the same versions hold
 // the same book. A contact is a name together with an address, so that two machines
 // that gave one name to two addresses lose neither; the one that is not verified, or
-// was named later, is shown with a number behind its name.
+// was named later, is shown with a number behind its name. So renamed it is still one
+// contact: what was done to it last counts, under whichever of its names.
 //
 // Each version on the ledger says how much of the log its writer had read and merged.
 // A reader takes the newest version and those that its writer cannot have seen.
@@ -74,6 +75,7 @@ type contactFact struct {
 	Verified bool           `json:"verified"`
 	Removed  bool           `json:"removed"`
 	At       int64          `json:"at"`
+	Was      string         `json:"was,omitempty"` // the name from which settle made this one
 }
 
 // ledgerFact is where a ledger of the wallet is, or that the wallet left it.
@@ -103,6 +105,9 @@ func parsePage(b []byte) (*bookPage, error) {
 	}
 	for _, c := range p.Contacts {
 		if name, err := CheckName("name", c.Name); err != nil || name != c.Name {
+			return nil, fmt.Errorf("name in the book is none")
+		}
+		if was, err := CheckName("name", c.Was); c.Was != "" && (err != nil || was != c.Was) {
 			return nil, fmt.Errorf("name in the book is none")
 		}
 	}
@@ -229,42 +234,102 @@ func (b *book) show() {
 // settle gives contacts that two machines called the same different names. Every
 // machine does the same to the same facts.
 func (f *bookFacts) settle() {
-	for again := true; again; {
-		again = false
-		byName := map[string][]int{}
-		for i, c := range f.Contacts {
-			if !c.Removed {
-				byName[c.Name] = append(byName[c.Name], i)
-			}
-		}
-		var names []string
-		for name, at := range byName {
-			if len(at) > 1 {
-				names = append(names, name)
-			}
-		}
-		sort.Strings(names)
-		var renamed []contactFact
-		for _, name := range names {
-			at := byName[name]
-			sort.SliceStable(at, func(i, j int) bool {
-				x, y := f.Contacts[at[i]], f.Contacts[at[j]]
-				if x.Verified != y.Verified {
-					return x.Verified
-				}
-				return x.At < y.At
-			})
-			for n, i := range at[1:] {
-				c := f.Contacts[i]
-				f.Contacts[i].Removed, f.Contacts[i].Verified, f.Contacts[i].At = true, false, c.At+1
-				c.Name, c.At = numbered(name, n+2), c.At+1
-				renamed = append(renamed, c)
-			}
-			again = true
-		}
-		slices.SortFunc(renamed, compareContacts)
-		f.Contacts = mergeSorted(f.Contacts, renamed, compareContacts, func(c contactFact) int64 { return c.At })
+	for f.unite(); f.rename(); f.unite() {
 	}
+}
+
+// unite makes one contact of the names of an address that were made of each other.
+// Machines that had not heard of each other may have changed it under several: its
+// newest fact tells whether it is there, and under which name.
+func (f *bookFacts) unite() {
+	at := make(map[contactKey]int, len(f.Contacts))
+	renamed := false
+	for i, c := range f.Contacts {
+		at[contactKey{c.Name, c.Address}] = i
+		renamed = renamed || c.Was != ""
+	}
+	if !renamed {
+		return
+	}
+	first := make([]int, len(f.Contacts)) // of those that are one contact
+	for i := range first {
+		first[i] = i
+	}
+	find := func(i int) int {
+		for first[i] != i {
+			i = first[i]
+		}
+		return i
+	}
+	for i, c := range f.Contacts {
+		if j, ok := at[contactKey{c.Was, c.Address}]; ok && c.Was != "" {
+			x, y := find(i), find(j)
+			first[max(x, y)] = min(x, y)
+		}
+	}
+	newest := map[int]int{}
+	for i, c := range f.Contacts {
+		best, ok := newest[find(i)]
+		if b := f.Contacts[best]; !ok || c.At > b.At || c.At == b.At && b.Removed && !c.Removed {
+			newest[find(i)] = i
+		}
+	}
+	for i := range f.Contacts {
+		c, best := &f.Contacts[i], newest[find(i)]
+		if i != best && !c.Removed {
+			c.Removed, c.Verified, c.At = true, false, f.Contacts[best].At
+		}
+	}
+}
+
+// rename puts a number behind the names of contacts but the first that are called the
+// same, and tells whether there were any.
+func (f *bookFacts) rename() bool {
+	byName := map[string][]int{}
+	known := make(map[contactKey]int64, len(f.Contacts))
+	for i, c := range f.Contacts {
+		known[contactKey{c.Name, c.Address}] = c.At
+		if !c.Removed {
+			byName[c.Name] = append(byName[c.Name], i)
+		}
+	}
+	var names []string
+	for name, at := range byName {
+		if len(at) > 1 {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	var renamed []contactFact
+	for _, name := range names {
+		at := byName[name]
+		sort.SliceStable(at, func(i, j int) bool {
+			x, y := f.Contacts[at[i]], f.Contacts[at[j]]
+			if x.Verified != y.Verified {
+				return x.Verified
+			}
+			return x.At < y.At
+		})
+		n := 2
+		for _, i := range at[1:] {
+			old := &f.Contacts[i]
+			c := *old
+			c.At, c.Was = c.At+1, name
+			for ; ; n++ {
+				c.Name = numbered(name, n)
+				// Neither another contact's name, nor one that was taken from this one later.
+				if since, ok := known[contactKey{c.Name, c.Address}]; byName[c.Name] == nil && (!ok || since < c.At) {
+					break
+				}
+			}
+			byName[c.Name] = []int{i}
+			old.Removed, old.Verified, old.At = true, false, c.At
+			renamed = append(renamed, c)
+		}
+	}
+	slices.SortFunc(renamed, compareContacts)
+	f.Contacts = mergeSorted(f.Contacts, renamed, compareContacts, func(c contactFact) int64 { return c.At })
+	return len(names) > 0
 }
 
 // numbered is a name with a number behind it, within the length that names have.

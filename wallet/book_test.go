@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -150,5 +151,127 @@ func TestBookTombstones(t *testing.T) {
 	two.show()
 	if len(two.Contacts) != 0 {
 		t.Errorf("removed and still there: %+v", two.Contacts)
+	}
+}
+
+// Removing, verifying and adding are done to a contact, and not to one of its names:
+// machines that called several people the same, and each other's contacts differently
+// until they heard of each other, agree on what was done to each of them last.
+func TestBookLastWordCounts(t *testing.T) {
+	addresses := someAddresses(3)
+	seeds := uint64(100)
+	if testing.Short() {
+		seeds = 20
+	}
+	for seed := range seeds {
+		r := rand.New(rand.NewPCG(seed, 1))
+		const machines = 3
+		books := make([]book, machines)
+		there := map[crypto.Address]bool{}
+		clock := time.UnixMilli(1_800_000_000_000)
+		hear := func(i, j int) {
+			books[i].stamp(clock, nil)
+			books[j].stamp(clock, nil)
+			books[i].Facts.merge(books[j].Facts)
+			books[i].show()
+		}
+		for range 20 {
+			clock = clock.Add(time.Minute)
+			b, a := &books[r.IntN(machines)], addresses[r.IntN(len(addresses))]
+			at, free := -1, true
+			for i, c := range b.Contacts {
+				if c.Address == a {
+					at = i
+				}
+				free = free && c.Name != "Dr Smith"
+			}
+			switch {
+			case at < 0 && free:
+				b.Contacts = append(b.Contacts, Contact{Name: "Dr Smith", Address: a})
+				there[a] = true
+			case at >= 0 && r.IntN(2) == 0:
+				b.Contacts = append(b.Contacts[:at:at], b.Contacts[at+1:]...)
+				there[a] = false
+			case at >= 0 && !b.Contacts[at].Verified:
+				b.Contacts[at].Verified = true
+				there[a] = true
+			}
+			b.stamp(clock, nil)
+			if r.IntN(3) == 0 {
+				hear(r.IntN(machines), r.IntN(machines))
+			}
+		}
+		for range machines {
+			for i := range books {
+				for j := range books {
+					hear(i, j)
+				}
+			}
+		}
+		for i, b := range books {
+			shown := map[crypto.Address]int{}
+			for _, c := range b.Contacts {
+				shown[c.Address]++
+			}
+			for n, a := range addresses {
+				if want := there[a]; shown[a] > 1 || (shown[a] == 1) != want {
+					t.Fatalf("seed %d, machine %d: address %d is shown %d times, and it is %t that it is a contact: %+v", seed, i, n, shown[a], want, b.Facts.Contacts)
+				}
+			}
+		}
+	}
+}
+
+// Merging two books is commutative, associative and idempotent, whatever is in them.
+func TestBookMergeIsAJoin(t *testing.T) {
+	addresses := someAddresses(2)
+	ids := []crypto.LedgerID{{1}, {2}}
+	names := []string{"A", "B", "A 2"}
+	r := rand.New(rand.NewPCG(7, 7))
+	some := func() *bookFacts {
+		at := func() int64 { return int64(r.IntN(3)) }
+		f := &bookFacts{Name: fact{names[r.IntN(2)], at()}, Checked: at(), Contacts: []contactFact{}, Ledgers: []ledgerFact{}}
+		for _, name := range names {
+			for _, a := range addresses {
+				if r.IntN(2) == 0 {
+					f.Contacts = append(f.Contacts, contactFact{Name: name, Address: a, Verified: r.IntN(2) == 0, Removed: r.IntN(2) == 0, At: at(), Was: []string{"", "A"}[r.IntN(2)]})
+				}
+			}
+		}
+		slices.SortFunc(f.Contacts, compareContacts)
+		for _, id := range ids {
+			if r.IntN(2) == 0 {
+				f.Ledgers = append(f.Ledgers, ledgerFact{ID: id, At: names[r.IntN(2)], Removed: r.IntN(2) == 0, Changed: at()})
+			}
+		}
+		return f
+	}
+	join := func(fs ...*bookFacts) string {
+		out := bookFacts{Contacts: []contactFact{}, Ledgers: []ledgerFact{}}
+		for _, f := range fs {
+			out.merge(f)
+		}
+		return string(marshalPayload(&out))
+	}
+	for range 300 {
+		a, b, c := some(), some(), some()
+		bc := *b
+		bc.merge(c)
+		switch abc := join(a, b, c); {
+		case join(a, b) != join(b, a):
+			t.Fatalf("not commutative: %+v %+v", a, b)
+		case abc != join(a, &bc) || abc != join(c, a, b):
+			t.Fatalf("not associative: %+v %+v %+v", a, b, c)
+		case join(a, a) != join(a) || join(a, b, a, b) != join(a, b):
+			t.Fatalf("not idempotent: %+v %+v", a, b)
+		}
+		// What every machine does to the same facts is done once.
+		d := *a
+		d.merge(b)
+		d.settle()
+		once := string(marshalPayload(&d))
+		if d.settle(); string(marshalPayload(&d)) != once {
+			t.Fatalf("not settled: %+v %+v", a, b)
+		}
 	}
 }
