@@ -123,10 +123,13 @@ func finishRemoval(ctx context.Context, opt Options) error {
 	if !ok {
 		return nil
 	}
-	err := opt.Keyring.Delete(ctx, s.Item)
-	var gone *keyring.ItemNotFoundError
-	if err != nil && !errors.As(err, &gone) {
-		return err
+	// A key file may be there also of a wallet whose key is elsewhere: an interrupted
+	// move leaves one.
+	file := &keyring.File{Path: filepath.Join(opt.Dir, keyring.FileName)}
+	for _, store := range []keyring.Store{opt.Keyring, file} {
+		if err := store.Delete(ctx, s.Item); err != nil && !isNotFound(err) {
+			return err
+		}
 	}
 	if err := clearProfile(opt.Dir); err != nil {
 		return err

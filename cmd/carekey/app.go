@@ -134,6 +134,15 @@ func (a *app) keyring(kind, dir string) keyring.Store {
 	return k
 }
 
+// quietKeyring is keyring for what asks nobody for a keyring's password.
+func (a *app) quietKeyring(kind, dir string) keyring.Store {
+	k := a.keyring(kind, dir)
+	if system, ok := k.(*keyring.OS); ok {
+		system.NoPrompt = true
+	}
+	return k
+}
+
 // timeout reads a variable that checkTimeouts has admitted; 0 if it is not set.
 func (a *app) timeout(name string) time.Duration {
 	d, _ := time.ParseDuration(a.env(name))

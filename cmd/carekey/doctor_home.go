@@ -24,8 +24,24 @@ func (a *app) examineHome(_ context.Context, e *exam) []finding {
 		out[0] = failed("wallet", &wallet.NoWalletError{Dir: p.dir})
 	}
 	out = append(out, permissions(p.home))
+	out = append(out, removals(p)...)
 	if file := a.env(envPassphrase); file != "" {
 		out = append(out, passphraseFile(file))
+	}
+	return out
+}
+
+// removals looks for wallets whose removal was interrupted: their keys may still be
+// here. That of the profile itself is told of in its place.
+func removals(p place) (out []finding) {
+	profiles, err := wallet.Profiles(p.home)
+	if err != nil {
+		return nil // one of another wallet's, which says so itself
+	}
+	for _, other := range profiles {
+		if other.Removing && other.Dir != p.dir {
+			out = append(out, advise("profiles", "removal-unfinished", "the removal of the wallet in "+other.Dir+" was interrupted, and its key may still be here", "carekey profile list ends it"))
+		}
 	}
 	return out
 }

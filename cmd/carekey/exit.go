@@ -288,6 +288,9 @@ func explainWallet(err error) (failure, bool) {
 		if _, begun := wallet.Restoring(e.Dir); begun {
 			return failure{"no-wallet", "there is no wallet yet: a restore into " + e.Dir + " was interrupted", "to go on with it, the same again: carekey restore --ledger ...", exitNotFound}, true
 		}
+		if _, begun := wallet.Removing(e.Dir); begun {
+			return failure{"no-wallet", "this wallet is being removed: the removal of " + e.Dir + " was interrupted", "to end it, the same again: carekey profile remove PROFILE", exitNotFound}, true
+		}
 		return failure{"no-wallet", "there is no wallet yet (looked in " + e.Dir + ")", "make one with: carekey init --name NAME", exitNotFound}, true
 	}
 	if e, ok := errors.AsType[*wallet.NotFoundError](err); ok {

@@ -56,6 +56,8 @@ type profileJSON struct {
 	Keyring string `json:"keyring"`
 	Locked  bool   `json:"locked"`
 	Current bool   `json:"current"` // what commands use now
+	// Removing: its removal was interrupted, and could not be ended now.
+	Removing bool `json:"removing"`
 }
 
 func (a *app) listProfiles(ctx context.Context) error {
@@ -69,19 +71,21 @@ func (a *app) listProfiles(ctx context.Context) error {
 	}
 	var out []profileJSON
 	for _, p := range found {
+		j := profileJSON{Dir: p.Dir, Keyring: p.Settings.Keyring, Current: p.Dir == wallet.ProfileDir(home, a.profile())}
 		if p.Removing {
 			if err := a.finishRemoval(ctx, p.Dir); err != nil {
-				return err
+				a.say("The removal of the wallet in %s was interrupted, and could not be ended:\n%s.", p.Dir, explain(err).Message)
+				j.Locked, j.Removing = true, true
+				out = append(out, j)
 			}
 			continue
 		}
-		j := profileJSON{Dir: p.Dir, Keyring: p.Settings.Keyring, Current: p.Dir == wallet.ProfileDir(home, a.profile())}
 		if j.Current {
 			j.Profile = a.profile() // the hash says so
 		}
 		if p.Settings.Keyring == keyring.KindFile && a.env(envPassphrase) == "" {
 			j.Locked = true // nobody is asked for one passphrase after the other
-		} else if profile, owner, err := wallet.ReadProfile(ctx, wallet.Options{Dir: p.Dir, Keyring: a.keyring(p.Settings.Keyring, p.Dir)}); err != nil {
+		} else if profile, owner, err := wallet.ReadProfile(ctx, wallet.Options{Dir: p.Dir, Keyring: a.quietKeyring(p.Settings.Keyring, p.Dir)}); err != nil {
 			j.Locked = true
 		} else {
 			j.Owner = owner
@@ -110,6 +114,9 @@ func (a *app) listProfiles(ctx context.Context) error {
 		}
 		if p.Locked {
 			owner = "(locked)"
+		}
+		if p.Removing {
+			owner = "(being removed)"
 		}
 		t.Add(mark, name, owner, keyringWords(p.Keyring), filepath.Base(p.Dir))
 	}
@@ -161,10 +168,29 @@ func (a *app) removeProfile(cmd *cobra.Command, profile string) error {
 	if err := a.confirmName(ctx, preview, "Remove this wallet?", profile); err != nil {
 		return err
 	}
+	if err := a.removeLeftKey(ctx, p); err != nil {
+		return err
+	}
 	if err := wallet.Remove(ctx, wallet.Options{Dir: p.dir, Keyring: a.keyring(p.settings.Keyring, p.dir), Now: a.now}); err != nil {
 		return err
 	}
 	return done()
+}
+
+// removeLeftKey removes the copy of the key that an interrupted move left in the
+// system's keyring. One in a file goes with the wallet's folder.
+func (a *app) removeLeftKey(ctx context.Context, p place) error {
+	if p.settings.Keyring == keyring.KindOS {
+		return nil
+	}
+	seen, err := a.lookFor(ctx, keyring.KindOS, p)
+	if err != nil || !seen.Found {
+		return ctx.Err() // nothing can be seen there
+	}
+	if err := a.keyring(keyring.KindOS, p.dir).Delete(ctx, p.settings.Item); !is[*keyring.ItemNotFoundError](err) {
+		return err
+	}
+	return nil
 }
 
 // confirmName is confirm for what takes a name to be typed.

@@ -115,11 +115,14 @@ func (f *File) Set(ctx context.Context, id, secret string) error {
 }
 
 // Delete implements Store. The file holds one item, so it is not opened first
-// and id only has to be an id. Flash storage may keep the sectors: what
-// protects them is still the passphrase.
+// and id only has to be an id. What an interrupted Set left beside it goes first.
+// Flash storage may keep the sectors: what protects them is still the passphrase.
 func (f *File) Delete(_ context.Context, id string) error {
 	if err := checkID(id); err != nil {
 		return err
+	}
+	if err := os.Remove(f.Path + temporarySuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return &NotDeletedError{Err: err}
 	}
 	err := os.Remove(f.Path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -345,10 +348,13 @@ func readFile(path string) ([]byte, error) {
 	return b, nil
 }
 
+// temporarySuffix is behind the name of a file that is being written.
+const temporarySuffix = ".new"
+
 // writeFile makes the file appear whole or not at all. A crash leaves at most
 // one temporary file beside it, which the next attempt replaces.
 func writeFile(path string, b []byte) (err error) {
-	temporary := path + ".new"
+	temporary := path + temporarySuffix
 	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
