@@ -62,7 +62,9 @@ type Restored struct {
 	Finished []contract.ID // consents whose shares had not reached the keepers, and now have
 	Revoked  []contract.ID // consents that can never be opened, since the store does not hold them: ended
 	Lost     []Lost        // what the store no longer has, or never had
+	Waiting  []contract.ID // the same, of consents whose revocation is signed and waits
 	Ledgers  []Place       // other ledgers that the wallet was on
+	Was      string        // where the saved wallet had the ledger; "" if there is none
 }
 
 // Lost is a payload that is not in the store, or is not what was signed.
@@ -227,9 +229,7 @@ func (w *Wallet) restore(ctx context.Context, r RestoreRequest) (Restored, error
 	if err := w.save(); err != nil {
 		return out, err
 	}
-	if w.finishJournal(ctx); w.stuck != nil { // a revocation of an earlier try
-		return out, w.stuck
-	}
+	w.finishJournal(ctx) // a revocation of an earlier try
 	if err := w.readAll(ctx, r.Progress); err != nil {
 		return out, err
 	}
@@ -337,7 +337,7 @@ func (w *Wallet) takeStock(ctx context.Context, out *Restored) error {
 			}
 		}
 	}
-	out.Contacts = len(w.book.Contacts)
+	out.Contacts, out.Was = len(w.book.Contacts), w.savedAt
 	if w.book.Facts == nil {
 		return nil
 	}
@@ -399,10 +399,14 @@ func (w *Wallet) finishGrants(ctx context.Context, out *Restored, mayRevoke bool
 	if len(revoke) == 0 || !mayRevoke {
 		return nil
 	}
-	if _, err := w.Revoke(ctx, revoke); err != nil {
+	switch _, err := w.Revoke(ctx, revoke); {
+	case isPending(err) || w.stuck != nil && (err == nil || errors.Is(err, w.stuck)): // it goes out like any other
+		out.Waiting = revoke
+	case err != nil:
 		return err
+	default:
+		out.Revoked = revoke
 	}
-	out.Revoked = revoke
 	return nil
 }
 

@@ -150,6 +150,11 @@ func (w *Wallet) takeSaved(dir string) error {
 		return err
 	}
 	b.stamp(w.now(), nil)
+	for _, l := range b.Facts.Ledgers {
+		if l.ID == w.client.ID() {
+			w.savedAt = l.At
+		}
+	}
 	w.stampBook()
 	w.book.Facts.merge(b.Facts)
 	w.book.show()

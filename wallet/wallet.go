@@ -59,6 +59,7 @@ type Wallet struct {
 	waiting   []*batch // what is left in the journal, oldest first
 	blocked   error    // why nothing new can be begun at once; nil if it can
 	stuck     error    // why something is left in the journal
+	savedAt   string   // where the wallet that is being restored had this ledger
 	finished  []Finished
 	signed    map[contract.Entry]bool // by this process, in the batch that is being carried out
 	watch     func(done uint64)       // told how many entries were read, while the ledger is followed; nil is nobody

@@ -253,10 +253,13 @@ type ledger struct {
 	// copyTo makes a copy in a folder, see embedded.Folder.Copy; nil for a ledger
 	// that a node keeps.
 	copyTo func(ctx context.Context, dst string, progress func(done, total uint64)) (embedded.Copied, error)
-	close  func() error
-	props  ledgerclient.Properties // known without reaching it
-	away   error                   // why it cannot be reached; nil if it can
-	trust  [][2]string             // what else of it a person is to compare before joining
+	// follows tells whether it is a folder that only follows an order, which nobody
+	// named with it: then nothing can be entered. nil: it does not.
+	follows func(ctx context.Context) bool
+	close   func() error
+	props   ledgerclient.Properties // known without reaching it
+	away    error                   // why it cannot be reached; nil if it can
+	trust   [][2]string             // what else of it a person is to compare before joining
 }
 
 // ledgerAt is a ledger that was not opened.
@@ -474,7 +477,12 @@ func (a *app) openFolder(dir string) (*ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ledgerOf(f), nil
+	l := ledgerOf(f)
+	l.follows = func(ctx context.Context) bool {
+		_, _, err := f.Consumed(ctx)
+		return err == nil
+	}
+	return l, nil
 }
 
 // createLedger makes a new ledger in a folder, or in an order with a folder beside it.

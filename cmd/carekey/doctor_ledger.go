@@ -23,6 +23,9 @@ func (a *app) examineLedger(ctx context.Context, e *exam) []finding {
 	}
 	e.ledger = l
 	out := []finding{a.examineReach(e.place, l)}
+	if l.away == nil && l.follows != nil && l.follows(ctx) {
+		out = append(out, advise("order", "ledger-replica", "the folder follows an order kept elsewhere: nothing can be entered here", orderHint(e.place, "")))
+	}
 	if l.away == nil {
 		out = append(out, a.examineClock(ctx, l))
 	}

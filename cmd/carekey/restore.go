@@ -9,6 +9,7 @@ import (
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
 	"github.com/spf13/cobra"
@@ -115,7 +116,27 @@ func (a *app) restore(ctx context.Context, f restoreFlags) error {
 	if err != nil {
 		return err
 	}
-	return a.showRestored(w, got)
+	order := ""
+	if l.follows != nil && l.follows(ctx) {
+		order = orderHint(p, got.Was)
+	}
+	return a.showRestored(w, got, order)
+}
+
+// orderHint is how the copy of an order comes together with it again. was is where
+// the wallet had the ledger.
+func orderHint(p place, was string) string {
+	d, ok := parseDirect(was)
+	if !ok {
+		d.url = "ORDER"
+	}
+	join := func(store string) string { return "carekey ledger join " + quote(d.url) + " --store " + quote(store) }
+	if ok && !node.IsInvitation(d.store) && d.store != p.ledger {
+		if _, err := os.Stat(d.store); err == nil {
+			return join(d.store)
+		}
+	}
+	return join(p.ledger)
 }
 
 // restoreInto is the kind of keyring that will hold the key, once it is known that
@@ -282,20 +303,26 @@ type restoredJSON struct {
 	Contacts int        `json:"contacts"`
 	Finished []string   `json:"finished"`
 	Revoked  []string   `json:"revoked"`
+	Waiting  []string   `json:"waiting"` // consents whose revocation is signed and waits
 	Lost     []lostJSON `json:"lost"`
 	Ledgers  []string   `json:"ledgers"` // others that the wallet was on
+	// Follows: the ledger is a copy that follows an order kept elsewhere. Nothing can
+	// be entered before they are together again: carekey ledger join ORDER --store DIR.
+	Follows bool `json:"follows"`
 }
 
-func (a *app) showRestored(w *wallet.Wallet, got wallet.Restored) error {
+// showRestored tells what came back; order is how a copy comes together with its
+// order again, "" for a ledger that is whole.
+func (a *app) showRestored(w *wallet.Wallet, got wallet.Restored, order string) error {
 	id, props := w.Ledger()
 	if a.flags.json {
 		return a.printJSON(restoredJSON{Address: w.Address().String(), Name: w.Name(), Ledger: id.String(), Entries: got.Entries,
 			Records: got.Records, Removed: got.Removed, Consents: got.Consents, Open: got.Open, Inbox: got.Received, Contacts: got.Contacts,
-			Finished: list(got.Finished, contract.ID.String), Revoked: list(got.Revoked, contract.ID.String),
+			Finished: list(got.Finished, contract.ID.String), Revoked: list(got.Revoked, contract.ID.String), Waiting: list(got.Waiting, contract.ID.String),
 			Lost: list(got.Lost, func(l wallet.Lost) lostJSON {
 				return lostJSON{l.What, l.ID.String(), l.Version, l.Title, l.Damaged}
 			}),
-			Ledgers: list(got.Ledgers, func(l wallet.Place) string { return l.ID.String() })})
+			Ledgers: list(got.Ledgers, func(l wallet.Place) string { return l.ID.String() }), Follows: order != ""})
 	}
 	a.say("The wallet of %s is back. Its key is in %s.", w.Name(), keyringWords(w.Settings().Keyring))
 	a.say("Read %s of the ledger. Yours: %s, %s given (%d open),\n%s received, %s.", plural(int(got.Entries), "entry", "entries"),
@@ -305,6 +332,9 @@ func (a *app) showRestored(w *wallet.Wallet, got wallet.Restored) error {
 	}
 	for _, id := range got.Revoked {
 		a.say("Revoked consent %s: it was interrupted, and the store does not hold what it needs.", short(id))
+	}
+	for _, id := range got.Waiting {
+		a.say("Consent %s was interrupted, and the store does not hold what it needs: its\nrevocation is signed and waits.", short(id))
 	}
 	for _, l := range got.Lost {
 		a.say("%s", lostText(l))
@@ -317,6 +347,11 @@ func (a *app) showRestored(w *wallet.Wallet, got wallet.Restored) error {
 	}
 	a.say("\nledger %s, %s\n%s", short(id), props.Reach, gateText(props.Gate))
 	a.data("%s", w.Address())
+	if order != "" {
+		a.say("The order of this ledger is kept elsewhere, and this copy follows it: all can be\nread, and nothing can be entered before they are together again.")
+		a.next("%s", order)
+		return nil
+	}
 	a.next("carekey status")
 	return nil
 }
