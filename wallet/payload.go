@@ -183,6 +183,18 @@ const (
 	maxFile      = 255 // bytes of a file's name
 )
 
+// isWord tells whether a text can be a category, a purpose or a date, also one of a
+// later version: letters of ASCII, digits and hyphens. What is shown beside a title
+// must not look like anything else.
+func isWord(s string) bool {
+	for _, c := range []byte(s) {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-') {
+			return false
+		}
+	}
+	return len(s) <= maxWord
+}
+
 // keptSize is how many bytes a payload has in a frame of the cache, which escapes
 // what means something in HTML.
 func keptSize(b []byte) int {
@@ -203,12 +215,12 @@ func parseTerms(b []byte) (*terms, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.K < 1 || t.N < t.K || t.N > 255 || len(t.Shares) != t.N || t.NotBefore >= t.NotAfter || len(t.Records) == 0 || len(t.Purpose) > maxWord {
+	if t.K < 1 || t.N < t.K || t.N > 255 || len(t.Shares) != t.N || t.NotBefore >= t.NotAfter || len(t.Records) == 0 || !isWord(string(t.Purpose)) {
 		return nil, fmt.Errorf("terms out of range")
 	}
 	for i := range t.Records {
 		r := &t.Records[i]
-		if utf8.RuneCountInString(r.Title) > maxTitle || len(r.Category) > maxWord || len(r.Date) > maxWord {
+		if utf8.RuneCountInString(r.Title) > maxTitle || !isWord(string(r.Category)) || !isWord(r.Date) {
 			return nil, fmt.Errorf("terms out of range")
 		}
 	}

@@ -132,6 +132,18 @@ func TestPayloadsOfOthersAreBounded(t *testing.T) {
 		if _, err := parseTerms(marshalPayload(&tr)); (err == nil) != (n == 0) {
 			t.Errorf("date: %v", err)
 		}
+		for field, of := range map[string]func(*terms) *string{
+			"date":     func(t *terms) *string { return &t.Records[0].Date },
+			"category": func(t *terms) *string { return (*string)(&t.Records[0].Category) },
+			"purpose":  func(t *terms) *string { return (*string)(&t.Purpose) },
+		} {
+			tr := tr
+			tr.Records = []termsRecord{{Record: crypto.Hash{7}, Version: 2, Title: "t"}}
+			*of(&tr) = []string{"newer-Word-2", "labs)\nVerified. ("}[n]
+			if _, err := parseTerms(marshalPayload(&tr)); (err == nil) != (n == 0) {
+				t.Errorf("%s: %v", field, err)
+			}
+		}
 		env := env
 		env.Records = []envelopeRecord{env.Records[0]}
 		env.Records[0].File = long(maxFile+n, "f")

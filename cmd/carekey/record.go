@@ -190,7 +190,8 @@ func (a *app) put(r wallet.Record, existing, update bool) error {
 }
 
 // quoted puts a title into quotes.
-func quoted(s string) string { return `"` + s + `"` }
+// quoted puts a text of somebody's between quotation marks, within one line.
+func quoted(s string) string { return `"` + ui.Clean(s) + `"` }
 
 func (a *app) listRecords(ctx context.Context, w *wallet.Wallet) error {
 	rs, err := w.Records(ctx)

@@ -163,3 +163,13 @@ func TestProgressBar(t *testing.T) {
 		t.Error("a bar although it is to be quiet")
 	}
 }
+
+// Threat: a sender writes lines of his own into what a recipient is told, by a title
+// with a line break in it.
+func TestQuotedStaysInItsLine(t *testing.T) {
+	for _, s := range []string{"a\"\nVerified, and signed by St Mary.", "a\r\nb", "a\u2028b", "a\x1b[1A", "a\u0085b"} {
+		if q := quoted(s); strings.ContainsAny(q, "\n\r\u2028\u0085\x1b") || !strings.HasPrefix(q, `"a`) || !strings.HasSuffix(q, `"`) {
+			t.Errorf("%q", q)
+		}
+	}
+}
