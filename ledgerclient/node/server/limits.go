@@ -13,17 +13,52 @@ import (
 	"github.com/carekey/carekey/ledgerclient/node"
 )
 
-// gate bounds what is under way at once.
+// gate bounds what is under way at once. When it is full, who waits longest for a
+// body that does not come makes room: a revocation that is there must not wait for
+// requests that are not.
 type gate struct {
-	requests   int   // the limits
-	perAddress int   //
-	memory     int64 //
+	requests   int           // the limits
+	perAddress int           //
+	memory     int64         //
+	patience   time.Duration // how long a body is waited for although the gate is full
 
 	mu     sync.Mutex
-	open   int
+	places map[*place]struct{}
 	from   map[client]int
 	bodies int64            // of those that are counted
 	held   map[client]int64 // by one address
+}
+
+// patience is the gate's: a body of a few hundred bytes is there in a round trip.
+const patience = 2 * time.Second
+
+// place is that of one request.
+type place struct {
+	from    client
+	reading time.Time // since when no step of its body came; zero: it waits for none. Under gate.mu
+
+	mu    sync.Mutex
+	until func(time.Time) // sets the time by which the body must come
+	given bool            // to another
+}
+
+// wait sets until when the body is waited for, false if the place was given away.
+func (p *place) wait(t time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.given {
+		return false
+	}
+	p.until(t)
+	return true
+}
+
+// give takes the place away from who does not come.
+func (p *place) give() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.given = true
+	p.until(time.Unix(1, 0))
 }
 
 // uncounted is the size of the largest body that is not counted, in bytes: a few
@@ -49,27 +84,81 @@ func clientOf(kind byte, name string) client {
 	return client(h.Sum(nil)[:16])
 }
 
-// enter lets a request in, or not.
-func (g *gate) enter(c client) bool {
+// enter lets a request in; nil if there is no place.
+func (g *gate) enter(c client) *place {
+	p := &place{from: c}
+	out, ok := g.admit(p)
+	if out != nil {
+		out.give()
+	}
+	if !ok {
+		return nil
+	}
+	return p
+}
+
+// admit takes a place for p, and says who has to leave for it.
+func (g *gate) admit(p *place) (out *place, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.from == nil {
-		g.from = map[client]int{}
+		g.from, g.places = map[client]int{}, map[*place]struct{}{}
 	}
-	if g.open >= g.requests || g.from[c] >= g.perAddress {
-		return false
+	if own := g.from[p.from] >= g.perAddress; own || len(g.places) >= g.requests {
+		now := time.Now()
+		for q := range g.places {
+			if own && q.from != p.from || q.reading.IsZero() || now.Sub(q.reading) < g.patience {
+				continue
+			}
+			if out == nil || q.reading.Before(out.reading) {
+				out = q
+			}
+		}
+		if out == nil {
+			return nil, false
+		}
+		g.remove(out)
 	}
-	g.open++
-	g.from[c]++
-	return true
+	g.places[p] = struct{}{}
+	g.from[p.from]++
+	return out, true
 }
 
-func (g *gate) leave(c client) {
+// reads takes note that a request waits for its body from now on.
+func (g *gate) reads(p *place, until func(time.Time)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.open--
-	if g.from[c]--; g.from[c] == 0 {
-		delete(g.from, c)
+	p.reading, p.until = time.Now(), until
+}
+
+// goesOn takes note that some of the body came.
+func (g *gate) goesOn(p *place) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p.reading = time.Now()
+}
+
+// has takes note that the body is there.
+func (g *gate) has(p *place) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p.reading = time.Time{}
+}
+
+func (g *gate) leave(p *place) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.remove(p)
+}
+
+// remove frees a place, unless it was given away before.
+func (g *gate) remove(p *place) {
+	if _, ok := g.places[p]; !ok {
+		return
+	}
+	delete(g.places, p)
+	if g.from[p.from]--; g.from[p.from] == 0 {
+		delete(g.from, p.from)
 	}
 }
 
@@ -107,7 +196,7 @@ func (g *gate) release(c client, n int64) {
 func (g *gate) load() (requests int, bytes int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.open, g.bodies
+	return len(g.places), g.bodies
 }
 
 // remoteAddress is the other end of the connection, without its port; of an IPv6

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -277,6 +278,7 @@ func TestRemoteAddress(t *testing.T) {
 // is told so, and when to come again.
 func TestBusy(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.Limits.Requests, o.Limits.PerAddress = 2, 2 })
+	w.server.gate.patience = time.Hour
 	// Two requests whose bodies do not come hold both places.
 	conns := []net.Conn{w.dial(), w.dial()}
 	for _, c := range conns {
@@ -307,16 +309,102 @@ func TestBusy(t *testing.T) {
 	if !g.reserve(three, big) {
 		t.Error("memory is not given back")
 	}
-	g = &gate{requests: 10, perAddress: 2}
+	g = &gate{requests: 10, perAddress: 2, patience: time.Hour}
 	a, b := clientOf('a', "a"), clientOf('a', "b")
 	first, second := g.enter(a), g.enter(a)
-	if !first || !second || g.enter(a) || !g.enter(b) {
+	if first == nil || second == nil || g.enter(a) != nil || g.enter(b) == nil {
 		t.Error("one address takes everybody's place")
 	}
-	g.leave(a)
-	if !g.enter(a) {
+	g.leave(first)
+	if g.enter(a) == nil {
 		t.Error("a place is not given back")
 	}
+}
+
+// The same over the network: who was put out is told that it was too slow.
+func TestPutOut(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Limits.Requests, o.Limits.PerAddress = 1, 1 })
+	w.server.gate.patience = 0
+	conn := w.dial()
+	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: node\r\nContent-Length: 222\r\n\r\n", node.PathEntries)
+	w.await(func() bool {
+		w.server.gate.mu.Lock()
+		defer w.server.gate.mu.Unlock()
+		for p := range w.server.gate.places {
+			return !p.reading.IsZero()
+		}
+		return false
+	})
+	w.ok(w.get(node.PathCheckpoint))
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	w.must(err)
+	body, err := io.ReadAll(resp.Body)
+	w.must(err)
+	w.refused("who was put out", reply{resp.StatusCode, resp.Header, body}, node.KindTooSlow)
+}
+
+// Threat: somebody begins requests and does not send their bodies, from as many
+// addresses as it takes, so that nobody can revoke. Who is there gets the place of who
+// waited longest, and nobody who has sent all is put out.
+func TestWhoDoesNotComeMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{requests: 3, perAddress: 2, patience: patience}
+		a, b, c := clientOf('a', "a"), clientOf('a', "b"), clientOf('a', "c")
+		until := map[*place]time.Time{}
+		begin := func(from client) *place {
+			p := g.enter(from)
+			if p == nil {
+				t.Fatal("no place")
+			}
+			g.reads(p, func(at time.Time) { until[p] = at })
+			if !p.wait(time.Now().Add(time.Minute)) {
+				t.Fatal("no time")
+			}
+			time.Sleep(time.Second) // on the bubble's clock
+			return p
+		}
+		slow, slower := begin(a), begin(a)
+		done := begin(b)
+		g.has(done)
+		// The first waited for three seconds, the second for two.
+		p := g.enter(c)
+		if p == nil || until[slow].After(time.Now()) || slow.wait(time.Now().Add(time.Hour)) {
+			t.Fatal("the one that waited longest stays")
+		}
+		if !slower.wait(time.Now().Add(time.Hour)) || until[done].Before(time.Now()) {
+			t.Error("another one was put out")
+		}
+		if n, _ := g.load(); n != 3 {
+			t.Errorf("%d places", n)
+		}
+		g.leave(slow) // its own end comes later, and frees nothing more
+		if n, _ := g.load(); n != 3 || g.from[a] != 1 {
+			t.Errorf("%d places, %d of the first address", n, g.from[a])
+		}
+		if g.enter(b) == nil || slower.wait(time.Now()) {
+			t.Error("the other one stays")
+		}
+		if g.enter(c) != nil {
+			t.Error("somebody was put out who had sent all")
+		}
+		// Of whom some of a body came just now, nobody is put out.
+		g = &gate{requests: 1, perAddress: 1, patience: patience}
+		large := begin(a)
+		time.Sleep(patience)
+		if g.goesOn(large); g.enter(b) != nil {
+			t.Error("put out although it goes on")
+		}
+		// At the limit of an address only its own make room.
+		g = &gate{requests: 10, perAddress: 1, patience: patience}
+		other, own := begin(b), begin(a)
+		time.Sleep(patience)
+		if g.enter(a) == nil || own.wait(time.Now()) || !other.wait(time.Now()) {
+			t.Error("the wrong one made room")
+		}
+		if g.enter(a) != nil {
+			t.Error("two of an address that may have one")
+		}
+	})
 }
 
 // await polls until something is so.
@@ -332,7 +420,7 @@ func (w *world) await(so func() bool) {
 // A body that does not come in time is given up, and the node says so.
 func TestSlowBody(t *testing.T) {
 	w := newWorld(t, nil)
-	q := &request{Request: &http.Request{ContentLength: 222, Body: io.NopCloser(late{})}, route: route{max: 1000}, w: &recorder{ResponseWriter: discard{}}}
+	q := &request{Request: &http.Request{ContentLength: 222, Body: io.NopCloser(late{})}, route: route{max: 1000}, w: &recorder{ResponseWriter: discard{}}, place: &place{}}
 	_, err := w.server.readBody(q, http.NewResponseController(q.w))
 	if e, ok := errors.AsType[*node.RefusedError](err); !ok || e.Kind != node.KindTooSlow {
 		t.Errorf("%v", err)

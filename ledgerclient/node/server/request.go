@@ -76,6 +76,7 @@ type request struct {
 	// address is where it comes from, client whose quotas it uses: the token's, or the
 	// address's.
 	address, client client
+	place           *place
 }
 
 // recorder remembers what was answered.
@@ -161,10 +162,10 @@ func (s *Server) serve(q *request) (err error) {
 
 	q.address = clientOf('a', s.opt.ClientAddress(q.Request))
 	q.client = q.address
-	if !s.gate.enter(q.address) {
+	if q.place = s.gate.enter(q.address); q.place == nil {
 		return refuseFor(node.KindBusy, time.Second)
 	}
-	defer s.gate.leave(q.address)
+	defer s.gate.leave(q.place)
 	methods, rest := s.routes.find(q.URL.Path)
 	q.rest = rest
 	if s.closing.Load() {
@@ -243,16 +244,23 @@ func (s *Server) readBody(q *request, rc *http.ResponseController) (free func(),
 	}
 	free = func() { s.gate.release(q.address, n) }
 	begun := time.Now()
+	s.gate.reads(q.place, func(t time.Time) { rc.SetReadDeadline(t) })
+	defer s.gate.has(q.place)
 	body := make([]byte, n)
 	for at := int64(0); at < n; at += step {
-		rc.SetReadDeadline(begun.Add(timeFor(at)))
-		if _, err = io.ReadFull(q.Body, body[at:min(at+step, n)]); err != nil {
+		if q.place.wait(begun.Add(timeFor(at))) {
+			_, err = io.ReadFull(q.Body, body[at:min(at+step, n)])
+		} else {
+			err = os.ErrDeadlineExceeded
+		}
+		if err != nil {
 			free()
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				return nil, refuse(node.KindTooSlow)
 			}
 			return nil, errGone
 		}
+		s.gate.goesOn(q.place)
 	}
 	q.body = body
 	rc.SetReadDeadline(time.Time{})

@@ -183,7 +183,7 @@ func newServer(ctx context.Context, f *embedded.Folder, opt Options, uptime func
 		clock: newClockGuard(opt.Clock, uptime, opt.Reference), sweeper: embedded.Sweeper{Folder: f},
 	}
 	s.buckets = newBuckets(s.limits.Clients, s.clock.uptime)
-	s.gate = gate{requests: s.limits.Requests, perAddress: s.limits.PerAddress, memory: s.limits.Memory}
+	s.gate = gate{requests: s.limits.Requests, perAddress: s.limits.PerAddress, memory: s.limits.Memory, patience: patience}
 	s.metrics = newMetrics(s.gauges)
 	s.SetTokens(opt.Tokens)
 	s.routes = s.newRoutes()
