@@ -232,6 +232,97 @@ func TestBatchWarnings(t *testing.T) {
 	}
 }
 
+// What a plan says that somebody gains and loses is what she can open by all consents
+// together: giving again what she can open already is no gain, and ending one of two
+// consents no loss.
+func TestBatchPeople(t *testing.T) {
+	tn, w := batchTown(t)
+	ctx := context.Background()
+	people := func(text string, prune bool) string {
+		t.Helper()
+		p := must(planFrom(w, text, prune, tn.now))(t)
+		same := must(w.ParsePlan(must(w.MarshalPlan(p))(t)))(t)
+		var out []string
+		for i, q := range p.People {
+			line := fmt.Sprintf("%s +%d -%d =%d", p.Recipients[q.To].Name, q.Give, q.End, q.Stay)
+			for _, c := range q.Access {
+				line += fmt.Sprintf("; %s %d %s", c.Kind, c.Records, strings.Join(slices.Sorted(slices.Values(c.Titles)), ","))
+				if c.Last > 0 {
+					line += " " + wallet.HourTime(c.First).Format("01-02") + " " + wallet.HourTime(c.Last).Format("01-02")
+				}
+			}
+			out = append(out, line)
+			if fmt.Sprint(same.People[i]) != fmt.Sprint(q) {
+				t.Errorf("%+v was written, %+v read", q, same.People[i])
+			}
+		}
+		return strings.Join(out, "\n")
+	}
+	is := func(have, want string) {
+		t.Helper()
+		if have != want {
+			t.Errorf("%s\nwant %s", have, want)
+		}
+	}
+	first := "to,categories,purpose,until\nAnn,labs,,2026-12-31\nAnn,images,,2026-12-20\nBob,labs,,2026-12-31\n"
+	is(people(first, false), "Ann +2 -0 =0; gains 3 blood,urine,x-ray 12-21 01-01\nBob +1 -0 =0; gains 2 blood,urine 01-01 01-01")
+	apply(t, w, must(planFrom(w, first, false, tn.now))(t))
+	is(people("to,categories,purpose,until\nAnn,labs,research,2026-12-10\n", false), "Ann +1 -0 =2; keeps 3 blood,urine,x-ray 12-21 01-01")
+	is(people("to,categories,purpose,until\nAnn,all,research,2026-12-24\n", false), "Ann +1 -0 =2; longer 1 x-ray 12-25 12-25; keeps 2 blood,urine 01-01 01-01")
+	is(people("to,categories,purpose,until\nAnn,labs,,2026-12-10\n", true), "Ann +1 -2 =0; loses 1 x-ray; sooner 2 blood,urine 12-11 12-11\nBob +0 -1 =0; loses 2 blood,urine")
+	cs := must(w.Consents(ctx))(t)
+	i := slices.IndexFunc(cs, func(c wallet.Consent) bool { return c.To == "Ann" && len(c.Records) == 1 })
+	is(people("action,consent\nrevoke,"+cs[i].ID.String()+"\n", false), "Ann +0 -1 =1; loses 1 x-ray; keeps 2 blood,urine 01-01 01-01")
+	// A newer version; and ending what another consent gives as well is no loss.
+	j := slices.IndexFunc(must(w.Records(ctx))(t), func(r wallet.Record) bool { return r.Title == "x-ray" })
+	if _, _, err := w.UpdateRecord(ctx, must(w.Records(ctx))(t)[j].ID.String(), wallet.Source{Reader: strings.NewReader("again"), Name: "x", Size: 5}, wallet.Describe{Title: "x-ray", Category: "images"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	second := "to,categories,until\nAnn,images,2026-12-20\n"
+	is(people(second, false), "Ann +1 -0 =2; newer 1 x-ray 12-21 12-21; keeps 2 blood,urine 01-01 01-01")
+	apply(t, w, must(planFrom(w, second, false, tn.now))(t))
+	p := must(planFrom(w, "action,consent\nrevoke,"+cs[i].ID.String()+"\n", false, tn.now))(t)
+	if x := p.Items[0]; x.Loses || x.Sooner {
+		t.Errorf("%+v", x)
+	}
+}
+
+// Rows and consents of one person with a thousand windows: what stays, what is
+// replaced and what is new is found for each, and only once.
+func TestBatchManyWindows(t *testing.T) {
+	tn, w := batchTown(t)
+	const n = 300
+	rows := func(from, to int) string {
+		b := strings.Builder{}
+		b.WriteString("to,categories,until\n")
+		for i := from; i < to; i++ {
+			fmt.Fprintf(&b, "Ann,labs,%s\n", tn.now.AddDate(0, 0, 10+i).Format("2006-01-02"))
+		}
+		return b.String()
+	}
+	apply(t, w, must(planFrom(w, rows(0, n), false, tn.now))(t))
+	if p := must(planFrom(w, rows(0, n), true, tn.now))(t); len(p.Items) != 0 || p.Stay != n || p.Already != n {
+		t.Errorf("%d items, %d stay, %d rows already", len(p.Items), p.Stay, p.Already)
+	}
+	p := must(planFrom(w, rows(n/2, n+n/2), false, tn.now))(t)
+	kinds := map[string]int{}
+	for _, x := range p.Items {
+		kinds[string(x.Do)+" "+x.Why]++
+	}
+	if kinds["grant "] != n/2 || kinds["revoke replaced"] != n/2 || len(kinds) != 2 || p.Already != n/2 {
+		t.Errorf("%v, %d already", kinds, p.Already)
+	}
+	seen := map[contract.ID]bool{}
+	for _, x := range p.Items {
+		if x.Do == wallet.WishRevoke {
+			if seen[x.Consent] || x.Line != 2 || x.Loses || x.Sooner {
+				t.Fatalf("%+v", x)
+			}
+			seen[x.Consent] = true
+		}
+	}
+}
+
 // A plan is refused once a consent in its scope has changed, and only then; and
 // when it is another wallet's, or not as it was written.
 func TestBatchScope(t *testing.T) {

@@ -28,6 +28,7 @@ type planFile struct {
 	Scope      crypto.Hash       `json:"scope"`
 	Recipients []Contact         `json:"recipients"`
 	Sets       [][]planRecord    `json:"sets"`
+	People     []planPerson      `json:"people"`
 	Warnings   []planWarning     `json:"warnings"`
 	Items      []planItem        `json:"items"`
 	Mark       []byte            `json:"mark"`
@@ -47,6 +48,24 @@ type planWarning struct {
 	Other string `json:"other"`
 	Line  int    `json:"line"`
 	Count int    `json:"count"`
+
+	Until contract.Hour `json:"until,omitempty"`
+}
+
+type planPerson struct {
+	To     int          `json:"to"`
+	Give   int          `json:"give"`
+	End    int          `json:"end"`
+	Stay   int          `json:"stay"`
+	Access []planAccess `json:"access"`
+}
+
+type planAccess struct {
+	Kind    AccessChange  `json:"kind"`
+	Records int           `json:"records"`
+	Titles  []string      `json:"titles"`
+	First   contract.Hour `json:"first,omitempty"`
+	Last    contract.Hour `json:"last,omitempty"`
 }
 
 type planItem struct {
@@ -79,7 +98,7 @@ func (f *planFile) encode() ([]byte, error) {
 func (w *Wallet) MarshalPlan(p *BatchPlan) ([]byte, error) {
 	f := planFile{V: planVersion, Ledger: p.Ledger, From: p.From, Made: p.Made, File: p.File, SHA256: p.SHA256, Rows: p.Rows, Changes: p.Changes,
 		Prune: p.Prune, Stay: p.Stay, Already: p.Already, Gate: p.Gate, Scope: p.Scope, Recipients: p.Recipients,
-		Sets: make([][]planRecord, len(p.Sets)), Warnings: make([]planWarning, len(p.Warnings)), Items: make([]planItem, len(p.Items))}
+		Sets: make([][]planRecord, len(p.Sets)), People: make([]planPerson, 0, len(p.People)), Warnings: make([]planWarning, len(p.Warnings)), Items: make([]planItem, len(p.Items))}
 	for i, set := range p.Sets {
 		for _, r := range set {
 			f.Sets[i] = append(f.Sets[i], planRecord{r.ID, r.Version, r.Title, r.Category, r.Date})
@@ -87,6 +106,13 @@ func (w *Wallet) MarshalPlan(p *BatchPlan) ([]byte, error) {
 	}
 	for i, x := range p.Warnings {
 		f.Warnings[i] = planWarning(x)
+	}
+	for _, q := range p.People {
+		x := planPerson{q.To, q.Give, q.End, q.Stay, make([]planAccess, len(q.Access))}
+		for i, c := range q.Access {
+			x.Access[i] = planAccess(c)
+		}
+		f.People = append(f.People, x)
 	}
 	for i, x := range p.Items {
 		f.Items[i] = planItem(x)
@@ -145,6 +171,13 @@ func (w *Wallet) ParsePlan(data []byte) (*BatchPlan, error) {
 	}
 	for _, x := range f.Warnings {
 		p.Warnings = append(p.Warnings, BatchWarning(x))
+	}
+	for _, q := range f.People {
+		x := BatchPerson{q.To, q.Give, q.End, q.Stay, nil}
+		for _, c := range q.Access {
+			x.Access = append(x.Access, BatchAccess(c))
+		}
+		p.People = append(p.People, x)
 	}
 	for _, x := range f.Items {
 		p.Items = append(p.Items, BatchItem(x))

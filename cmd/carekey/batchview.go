@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
-	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -112,71 +111,59 @@ func sortedKeys(m map[string]int) []string {
 
 // peopleOf says who gains and who loses what.
 func peopleOf(p *wallet.BatchPlan) []string {
-	type person struct {
-		gains, loses, ends, sooner int
-		titles                     []string
-		seen                       map[contract.ID]bool
-		until                      contract.Hour
-	}
-	people := map[int]*person{}
-	var order []int
-	for i := range p.Items {
-		x := &p.Items[i]
-		q := people[x.To]
-		if q == nil {
-			q = &person{seen: map[contract.ID]bool{}}
-			people[x.To] = q
-			order = append(order, x.To)
-		}
-		switch {
-		case x.Do == wallet.WishGrant:
-			q.gains++
-			q.until = max(q.until, x.NotAfter)
-			for _, r := range p.Sets[x.Set] {
-				if !q.seen[r.ID] && len(q.seen) < 1000 {
-					q.seen[r.ID] = true
-					q.titles = append(q.titles, r.Title)
-				}
-			}
-		case x.Loses:
-			q.loses++
-		case x.Sooner:
-			q.sooner++
-		default:
-			q.ends++
-		}
-	}
 	var out []string
-	for n, to := range order {
+	for n := range p.People {
+		q := &p.People[n]
 		if n == shownPeople {
-			out = append(out, fmt.Sprintf("and %s more", many(len(order)-n, "person", "people")))
+			out = append(out, fmt.Sprintf("and %s more", many(len(p.People)-n, "person", "people")))
 			break
 		}
-		q := people[to]
 		var parts []string
-		if q.gains > 0 {
-			what := many(len(q.titles), "record", "records")
-			if len(q.titles) <= 3 {
-				what = strings.Join(q.titles, ", ")
-			}
-			consents := ""
-			if q.gains > 1 {
-				consents = " in " + many(q.gains, "consent", "consents")
-			}
-			parts = append(parts, "gains "+what+consents+", until "+day(q.until))
+		for i := range q.Access {
+			parts = append(parts, accessText(&q.Access[i], q.Give > 0 && len(q.Access) == 1))
 		}
-		if q.loses > 0 {
-			parts = append(parts, "LOSES what "+many(q.loses, "consent", "consents")+" gave")
+		var consents []string
+		if q.Give > 0 {
+			consents = append(consents, thousands(q.Give)+" given")
 		}
-		if q.sooner > 0 {
-			parts = append(parts, "has "+many(q.sooner, "consent", "consents")+" replaced, so that it ENDS SOONER")
+		if q.End > 0 {
+			consents = append(consents, thousands(q.End)+" ended")
 		}
-		if q.ends > 0 {
-			parts = append(parts, "has "+many(q.ends, "consent", "consents")+" replaced")
+		if q.Stay > 0 {
+			consents = append(consents, thousands(q.Stay)+" stay")
 		}
-		out = append(out, ui.Clean(batchPerson(p, to))+" "+strings.Join(parts, "; "))
+		parts = append(parts, "consents: "+strings.Join(consents, ", "))
+		out = append(out, ui.Clean(batchPerson(p, q.To))+" "+strings.Join(parts, "; "))
 	}
 	return out
+}
+
+// accessText says how what somebody can open changes; alone that nothing else does.
+func accessText(c *wallet.BatchAccess, alone bool) string {
+	what := many(c.Records, "record", "records")
+	if c.Records == len(c.Titles) {
+		what = strings.Join(c.Titles, ", ")
+	}
+	until := "until " + day(c.Last)
+	if c.First != c.Last {
+		until += " at the latest"
+	}
+	switch c.Kind {
+	case wallet.Loses:
+		return "LOSES " + what
+	case wallet.Sooner:
+		return "can open " + what + " ONLY " + until
+	case wallet.Gains:
+		return "gains " + what + ", " + until
+	case wallet.Newer:
+		return "gains the newest version of " + what + ", " + until
+	case wallet.Longer:
+		return "can open " + what + " for longer, " + until
+	}
+	if alone {
+		return "gains nothing: can open " + what + " already, " + until
+	}
+	return "keeps " + what + ", " + until
 }
 
 func batchPerson(p *wallet.BatchPlan, to int) string {
@@ -198,7 +185,7 @@ func batchWarning(w *wallet.BatchWarning) string {
 	case "self":
 		return who + " is your own address (" + at + ")"
 	case "long":
-		return "for more than a year (" + at + ")"
+		return "for more than a year, until " + day(w.Until) + " (" + at + ")"
 	case "new-purpose":
 		return "the purpose " + w.Other + " was never used before (" + at + ")"
 	case "lookalike":
@@ -217,6 +204,9 @@ func (a *app) planTable(p *wallet.BatchPlan) error {
 		line, change := strconv.Itoa(x.Line), "gains"
 		if x.Line == 0 {
 			line = "-"
+		}
+		if x.Overlap {
+			change = "overlaps" // what another consent gives already
 		}
 		if x.Do == wallet.WishRevoke {
 			change = "loses"
@@ -255,6 +245,7 @@ type planJSON struct {
 	Elsewhere map[string]int    `json:"elsewhere,omitempty"`
 	Gate      string            `json:"gate"`
 	Scope     string            `json:"scope"` // hash of what the plan was made on
+	People    []planPersonJSON  `json:"people"`
 	Warnings  []planWarningJSON `json:"warnings"`
 	Items     []planItemJSON    `json:"items"`
 }
@@ -265,6 +256,23 @@ type planWarningJSON struct {
 	Other string `json:"other,omitempty"`
 	Line  int    `json:"line"`
 	Count int    `json:"count"`
+	Until string `json:"until,omitempty"` // the last end
+}
+
+type planPersonJSON struct {
+	Who    string           `json:"who"`
+	Give   int              `json:"give"` // consents
+	End    int              `json:"end"`
+	Stay   int              `json:"stay"`
+	Access []planAccessJSON `json:"access"` // what she can open afterwards, beside now
+}
+
+type planAccessJSON struct {
+	Change  string   `json:"change"` // "loses", "sooner", "gains", "newer", "longer", "keeps"
+	Records int      `json:"records"`
+	Titles  []string `json:"titles"`          // of the first three
+	First   string   `json:"first,omitempty"` // the earliest end
+	Last    string   `json:"last,omitempty"`  // the latest
 }
 
 type planItemJSON struct {
@@ -287,7 +295,18 @@ func planOf(p *wallet.BatchPlan, elsewhere rowsElsewhere) planJSON {
 	give, end := counts(p)
 	j := planJSON{File: p.File, Rows: p.Rows, Changes: p.Changes, Prune: p.Prune, Give: give, End: end, Stay: p.Stay, Already: p.Already,
 		Elsewhere: elsewhere, Gate: string(p.Gate), Scope: p.Scope.String(),
-		Warnings: list(p.Warnings, func(w wallet.BatchWarning) planWarningJSON { return planWarningJSON(w) })}
+		Warnings: list(p.Warnings, func(w wallet.BatchWarning) planWarningJSON {
+			return planWarningJSON{w.Kind, w.Who, w.Other, w.Line, w.Count, stamp(w.Until)}
+		}),
+		People: list(p.People, func(q wallet.BatchPerson) planPersonJSON {
+			name := ""
+			if q.To >= 0 {
+				name = who(p.Recipients[q.To].Name, p.Recipients[q.To].Address)
+			}
+			return planPersonJSON{name, q.Give, q.End, q.Stay, list(q.Access, func(c wallet.BatchAccess) planAccessJSON {
+				return planAccessJSON{string(c.Kind), c.Records, c.Titles, stamp(c.First), stamp(c.Last)}
+			})}
+		})}
 	j.Items = list(p.Items, func(x wallet.BatchItem) planItemJSON {
 		i := planItemJSON{Line: x.Line, Do: string(x.Do), Purpose: x.Purpose.Word(), From: stamp(x.NotBefore), Until: stamp(x.NotAfter),
 			Overlap: x.Overlap, Why: x.Why, Loses: x.Loses, Sooner: x.Sooner, Records: list([]wallet.ConsentRecord(nil), versionOf)}
