@@ -443,3 +443,53 @@ func (s *serviceScript) checkKeeper(t *testing.T, f *Folder, done, at int) {
 		}
 	}
 }
+
+// Threat: a node is killed while it orders an access, starts again, releases the
+// share, and loses power: the access must be there, or nobody was told of the opening.
+func TestReleasedAccessSurvivesPowerFailure(t *testing.T) {
+	origin, clock := newLedger(t)
+	p := newPeople(t, origin.id)
+	g := p.grant()
+	p.addGrant(origin, g)
+	access, _ := p.access(g, clock.hour)
+	r, _ := p.request(g, access, origin.keeper.Key())
+	origin.Close()
+	released, killed := 0, 0
+	for at := 1; ; at++ {
+		dir := filepath.Join(t.TempDir(), "l")
+		copyDir(t, origin.dir, dir)
+		x := newFaults()
+		f, err := open(dir, Options{Clock: clock.now}, x, noNetwork)
+		p.must(err)
+		x.at = x.count + at
+		_, err = f.Append(ctx, []contract.Entry{access})
+		f.closeFiles()
+		if x.at = 0; err != nil {
+			killed++
+		}
+		again, rerr := open(dir, Options{Clock: clock.now}, x, noNetwork)
+		p.must(rerr)
+		a, rerr := again.keeper.Release(ctx, r)
+		p.must(rerr)
+		again.closeFiles()
+		if a.Code == ledgerclient.Released {
+			released++
+			for seed := range uint64(8) {
+				lost := filepath.Join(t.TempDir(), "lost")
+				x.lose(t, rand.New(rand.NewPCG(seed, uint64(at))), dir, lost)
+				f, err := open(lost, Options{Clock: clock.now}, unsyncedFiles{}, noNetwork)
+				p.must(err)
+				if _, ok, err := f.Find(ctx, access.ID(f.id)); err != nil || !ok {
+					t.Fatalf("killed at operation %d: released, and the access is gone (%v)", at, err)
+				}
+				f.closeFiles()
+			}
+		}
+		if err == nil {
+			break
+		}
+	}
+	if killed < 5 || released < 2 {
+		t.Errorf("killed %d times, released %d times", killed, released)
+	}
+}
