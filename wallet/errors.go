@@ -127,6 +127,16 @@ type ForeignCodeError struct{ Code, Wallet crypto.LedgerID }
 
 func (e *ForeignCodeError) Error() string { return "share code of ledger " + e.Code.String() }
 
+// CodeHistoryError says that the head in a share code is none that the ledger shows:
+// whoever made the code was shown another history, or newer entries, or the code is
+// forged. Nobody signs a share code, so that it accuses nobody; where the terms of
+// the consent prove another history, the error is theirs.
+type CodeHistoryError struct{ Err error } // a *ledgerclient.ForkError or a *ledgerclient.RollbackError
+
+func (e *CodeHistoryError) Error() string { return "share code: " + e.Err.Error() }
+
+func (e *CodeHistoryError) Unwrap() error { return e.Err }
+
 // MissingError says that the store no longer, or never, held a payload.
 type MissingError struct {
 	What string // "terms", "envelope", "content", "metadata"

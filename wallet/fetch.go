@@ -73,6 +73,9 @@ func (w *Wallet) OpenByCode(ctx context.Context, code crypto.ShareCode, reason s
 					return terr
 				}
 			}
+			if is[*ledgerclient.ForkError](err) || is[*ledgerclient.RollbackError](err) {
+				err = &CodeHistoryError{Err: err}
+			}
 			return err
 		}
 		if t == nil {

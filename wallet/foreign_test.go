@@ -118,13 +118,14 @@ func TestShareCodes(t *testing.T) {
 	forked := code
 	forked.Root[0]++
 	var fork *ledgerclient.ForkError
-	if _, err := clinic.OpenByCode(ctx, forked, ""); !errors.As(err, &fork) {
+	var ofCode *wallet.CodeHistoryError
+	if _, err := clinic.OpenByCode(ctx, forked, ""); !errors.As(err, &fork) || !errors.As(err, &ofCode) || fork.Evidence != nil {
 		t.Errorf("code of another history: %v", err)
 	}
 	newer := code
 	newer.Size += 1000
 	var rollback *ledgerclient.RollbackError
-	if _, err := clinic.OpenByCode(ctx, newer, ""); !errors.As(err, &rollback) {
+	if _, err := clinic.OpenByCode(ctx, newer, ""); !errors.As(err, &rollback) || !errors.As(err, &ofCode) {
 		t.Errorf("code of a newer head than the ledger's: %v", err)
 	}
 	unknown := code

@@ -571,6 +571,13 @@ func explainVerification(err error) (failure, bool) {
 	if e, ok := errors.AsType[*ledgerclient.ForeignLedgerError](err); ok {
 		return failure{"foreign-ledger", fmt.Sprintf("in the place of your ledger %s there is another one, %s", short(e.Want), short(e.Got)), do, exitTampered}, true
 	}
+	if e, ok := errors.AsType[*wallet.CodeHistoryError](err); ok {
+		m := "the share code was made on another history of the ledger than the one that your wallet is shown, or it is forged"
+		if r, ok := errors.AsType[*ledgerclient.RollbackError](e); ok {
+			m = fmt.Sprintf("the share code was made when the ledger had %d entries, and your wallet is shown %d: newer ones are kept from it, or the code is forged", r.Pinned, r.Head)
+		}
+		return failure{"code-history", m, "nobody signs a share code: ask its sender for it in another way. If it is the same, do not rely on this\nledger until you know why, and compare what `carekey ledger info` shows to both of you", exitTampered}, true
+	}
 	if e, ok := errors.AsType[*ledgerclient.RollbackError](err); ok {
 		return failure{"ledger-rolled-back", fmt.Sprintf("the ledger shows %d entries, and your wallet has seen %d: it was put back to an older state", e.Head, e.Pinned),
 			"restore the newest copy of the ledger", exitTampered}, true
