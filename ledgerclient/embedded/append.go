@@ -149,6 +149,8 @@ func (f *Folder) commit() error {
 	if err := f.writeLeaves(); err != nil {
 		return err
 	}
+	f.committing.Store(true)
+	defer f.committing.Store(false)
 	if err := replaceFile(f.ops, f.path(checkpointFile), next.raw, f.modes.file); err != nil {
 		return err
 	}
@@ -165,6 +167,7 @@ func (f *Folder) commit() error {
 			break
 		}
 	}
+	f.publish()
 	return nil
 }
 

@@ -72,6 +72,10 @@ func (d *derived) marshalHeader(h header) [headerSize]byte {
 	return b
 }
 
+func parseHeader(b [headerSize]byte) header {
+	return header{applied: binary.BigEndian.Uint64(b[16:]), synced: binary.BigEndian.Uint64(b[24:]), extra: [24]byte(b[32:56])}
+}
+
 // readHeader reads the header from the file; false if there is none that is
 // whole and of this version.
 func (d *derived) readHeader() (header, bool, error) {
@@ -87,7 +91,7 @@ func (d *derived) readHeader() (header, bool, error) {
 		return header{}, false, err
 	}
 	d.onDisk = b
-	h := header{applied: binary.BigEndian.Uint64(b[16:]), synced: binary.BigEndian.Uint64(b[24:]), extra: [24]byte(b[32:56])}
+	h := parseHeader(b)
 	return h, b == d.marshalHeader(h) && h.synced <= h.applied, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -75,11 +76,17 @@ type Folder struct {
 	store  ledgerclient.Store
 	keeper ledgerclient.Keeper
 
+	signing sync.Mutex
+	signer  *checkpointSigner // nil: the key was not read yet
+
+	// What is read without the turn, see durableHead.
+	published  atomic.Pointer[head] // the newest durable head; nil: none is known
+	committing atomic.Bool          // a newer one is being made durable by this process
+
 	turn     chan struct{} // held by the goroutine that uses what is below
 	lock     *os.File
 	closed   bool
 	readOnly error // why nothing can be written; nil if it can
-	signer   *checkpointSigner
 	tables   *tables
 	head     head
 	last     contract.Leaf // leaf head.size-1
@@ -287,6 +294,7 @@ func (f *Folder) Close() error {
 
 func (f *Folder) closeFiles() error {
 	f.closed = true
+	f.published.Store(nil)
 	var errs []error
 	if f.tables != nil {
 		errs = append(errs, f.tables.leaves.f.Close())
@@ -412,6 +420,7 @@ func (f *Folder) locked(ctx context.Context, exclusive bool, fn func() error) er
 			}
 		}
 	}
+	f.publish()
 	return fn()
 }
 
@@ -550,6 +559,8 @@ func (v view) followUps(i uint64) ([]uint64, error) {
 
 // checkpointSigner reads the node's key when it is first needed.
 func (f *Folder) checkpointSigner() (*checkpointSigner, error) {
+	f.signing.Lock()
+	defer f.signing.Unlock()
 	if f.signer != nil {
 		return f.signer, nil
 	}

@@ -18,11 +18,11 @@ func (f *Folder) Genesis(context.Context) ([]byte, error) { return bytes.Clone(f
 
 // Checkpoint returns the newest signed checkpoint.
 func (f *Folder) Checkpoint(ctx context.Context) (raw []byte, err error) {
-	err = f.locked(ctx, false, func() error {
-		raw = bytes.Clone(f.head.raw)
-		return nil
-	})
-	return raw, err
+	h, err := f.durableHead(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return bytes.Clone(h.raw), nil
 }
 
 // Leaves returns the leaves [from, to), at most 65,536; *RangeError if the log

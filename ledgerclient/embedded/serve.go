@@ -8,7 +8,6 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/keeper"
 	"golang.org/x/mod/sumdb/note"
-	"golang.org/x/mod/sumdb/tlog"
 )
 
 // This file is what a node needs of its folder beyond what a wallet does.
@@ -17,23 +16,22 @@ import (
 // node's key, which says that at that time the log had no larger head (C2SP
 // cosignature/v1, see ledgerclient.TimeSigner). It is not kept.
 func (f *Folder) CheckpointAt(ctx context.Context, at time.Time) (raw []byte, err error) {
-	err = f.locked(ctx, false, func() error {
-		signer, err := f.checkpointSigner()
-		if err != nil {
-			return err
-		}
-		n, err := note.Open(f.head.raw, note.VerifierList(f.key))
-		if err != nil {
-			return err // it was verified when it was read
-		}
-		timed := ledgerclient.TimeSigner{
-			TimeVerifier: ledgerclient.NewTimeVerifier(ledgerclient.TimeName(f.id), [32]byte(f.key.public)),
-			Key:          signer.private, Time: at,
-		}
-		raw, err = note.Sign(n, timed)
-		return err
+	h, err := f.durableHead(ctx)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := f.checkpointSigner()
+	if err != nil {
+		return nil, err
+	}
+	n, err := note.Open(h.raw, note.VerifierList(f.key))
+	if err != nil {
+		return nil, err // it was verified when it was read
+	}
+	return note.Sign(n, ledgerclient.TimeSigner{
+		TimeVerifier: ledgerclient.NewTimeVerifier(ledgerclient.TimeName(f.id), [32]byte(f.key.public)),
+		Key:          signer.private, Time: at,
 	})
-	return raw, err
 }
 
 // Head is the newest head of the log.
@@ -57,26 +55,6 @@ func (f *Folder) CheckClock(ctx context.Context) (last contract.Hour, err error)
 		return err
 	})
 	return last, err
-}
-
-// Tile returns the hashes of a tile of height 8 of the log's tree, as C2SP
-// tlog-tiles has them; of a tile of level -1 the leaves one behind the other. need
-// is how many leaves the log must have for it: *ledgerclient.NotFoundError if it
-// has fewer.
-func (f *Folder) Tile(ctx context.Context, t tlog.Tile, need uint64) (data []byte, err error) {
-	err = f.locked(ctx, false, func() (err error) {
-		if need > f.head.size {
-			return &ledgerclient.NotFoundError{What: "tile"}
-		}
-		if t.L == -1 {
-			from := uint64(t.N) << t.H
-			data, err = f.tables.leaves.read(from, from+uint64(t.W))
-			return err
-		}
-		data, err = tlog.ReadTileData(t, f.tables.log)
-		return err
-	})
-	return data, err
 }
 
 // withdrawals calls fn with each withdrawal of a record among the leaves from a

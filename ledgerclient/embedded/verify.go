@@ -101,7 +101,9 @@ func (f *Folder) verifyFixed() error {
 		return &DamagedError{File: genesisFile, Entry: NoEntry, What: "changed since the ledger was opened"}
 	}
 	f.turn <- struct{}{}
+	f.signing.Lock()
 	f.signer = nil
+	f.signing.Unlock()
 	_, err = f.checkpointSigner()
 	<-f.turn
 	if err == nil && f.follows {

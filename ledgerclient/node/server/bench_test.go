@@ -105,12 +105,12 @@ func BenchmarkFollow(b *testing.B) {
 	b.ReportMetric(float64(b.N)*size/b.Elapsed().Seconds(), "entries/s")
 }
 
-// BenchmarkCrowd lets many clients at once read heads, submit, look up and ask for
-// shares, and prints how long they wait.
+// BenchmarkCrowd lets many clients at once read heads and tiles, store, submit and ask
+// for shares, and prints how long they wait for each.
 func BenchmarkCrowd(b *testing.B) {
 	const people = 200
 	w := newWorld(b, func(o *Options) {
-		o.Limits.Order, o.Limits.Requests, o.Limits.PerAddress = Rate{-1, 0}, 256, 256
+		o.Limits.Order, o.Limits.Bytes, o.Limits.Requests, o.Limits.PerAddress = Rate{-1, 0}, Rate{-1, 0}, 256, 256
 	})
 	g := w.grant()
 	w.give(g)
@@ -119,32 +119,38 @@ func BenchmarkCrowd(b *testing.B) {
 	r, _ := w.request(g, access)
 	rounds := 0
 	var mu sync.Mutex
-	var took []time.Duration
+	took := map[string][]time.Duration{}
 	for b.Loop() {
 		rounds++
 		var wg sync.WaitGroup
 		for range people {
-			entries := w.records(1)
+			v := w.record(1)
 			wg.Go(func() {
-				for _, step := range []func(){
-					func() { w.ok(w.get(node.PathCheckpoint)) },
-					func() { w.submit(entries...) },
-					func() { w.ok(w.get(node.EntryPath(entries[0].ID(w.ledger)))) },
-					func() { w.release(&r) },
+				for _, step := range []struct {
+					name string
+					do   func()
+				}{
+					{"head", func() { w.ok(w.get(node.PathCheckpoint)) }},
+					{"store", func() { w.ok(w.post(node.PathBlobs, node.MarshalPuts([]ledgerclient.Put{v.put}))) }},
+					{"submit", func() { w.submit(v.entry) }},
+					{"tile", func() { w.ok(w.get(node.TilePath(tlog.Tile{H: 8, L: -1, N: 0, W: 1}))) }},
+					{"release", func() { w.release(&r) }},
 				} {
 					start := time.Now()
-					step()
+					step.do()
 					mu.Lock()
-					took = append(took, time.Since(start))
+					took[step.name] = append(took[step.name], time.Since(start))
 					mu.Unlock()
 				}
 			})
 		}
 		wg.Wait()
 	}
-	slices.Sort(took)
-	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
-	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+	for name, times := range took {
+		slices.Sort(times)
+		b.ReportMetric(float64(times[len(times)/2].Microseconds())/1000, name+"-p50-ms")
+		b.ReportMetric(float64(times[len(times)*99/100].Microseconds())/1000, name+"-p99-ms")
+	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	b.ReportMetric(float64(m.HeapInuse>>20), "MiB-heap")

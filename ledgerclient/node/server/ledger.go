@@ -107,13 +107,18 @@ const followTime = 10 * time.Second
 
 // timedCheckpoint is the checkpoint as it was last given out.
 type timedCheckpoint struct {
+	turn sync.Mutex // of who makes a new one
+
 	mu   sync.Mutex
 	raw  []byte
 	time time.Time
+	// failed counts the attempts that came to nothing since the order could not be
+	// read: who waited for one of them makes no other.
+	failed int
 }
 
 func (s *Server) checkpoint(q *request) error {
-	raw, err := s.timed.get(q.Context(), s.folder, s.opt.Ledger, s.opt.Clock(), s.clock.off())
+	raw, err := s.timed.get(q.Context(), s.folder, s.opt.Ledger, s.opt.Clock, s.clock.off())
 	if err != nil {
 		return err
 	}
@@ -122,24 +127,24 @@ func (s *Server) checkpoint(q *request) error {
 
 // get returns the newest checkpoint with a time of the last minute. With a clock
 // that is off it returns the last good one, which ages.
-func (c *timedCheckpoint) get(ctx context.Context, f *embedded.Folder, order Ordered, now time.Time, off error) ([]byte, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if off != nil {
-		if c.raw == nil {
-			return nil, off
-		}
-		return c.raw, nil
+func (c *timedCheckpoint) get(ctx context.Context, f *embedded.Folder, order Ordered, clock func() time.Time, off error) ([]byte, error) {
+	raw, failed, good, err := c.last(ctx, f, clock())
+	switch {
+	case off != nil && raw == nil:
+		return nil, off
+	case off != nil || good:
+		return raw, nil
+	case err != nil:
+		return nil, err
 	}
-	if c.raw != nil {
-		plain, err := f.Checkpoint(ctx)
-		if err != nil {
-			return nil, err
-		}
-		// The checkpoint is the same text with one signature less.
-		if age := now.Sub(c.time); bytes.HasPrefix(c.raw, plain) && age >= 0 && age < node.CosignEvery {
-			return c.raw, nil
-		}
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	// Before the head is read, and one after the other: a later time never stands on a
+	// smaller head.
+	now := clock()
+	raw, failures, good, err := c.last(ctx, f, now)
+	if err != nil || good || failures > failed && raw != nil {
+		return raw, err
 	}
 	if order != nil {
 		// Nobody can say of a time that there was no more who has not looked. The last
@@ -147,18 +152,35 @@ func (c *timedCheckpoint) get(ctx context.Context, f *embedded.Folder, order Ord
 		follow, cancel := context.WithTimeout(ctx, followTime)
 		err := order.Follow(follow)
 		cancel()
-		if err != nil && c.raw == nil {
+		if err != nil {
+			c.mu.Lock()
+			c.failed++
+			c.mu.Unlock()
+			if raw != nil {
+				return raw, nil
+			}
 			return nil, err
-		} else if err != nil {
-			return c.raw, nil
 		}
 	}
-	raw, err := f.CheckpointAt(ctx, now)
-	if err != nil {
+	if raw, err = f.CheckpointAt(ctx, now); err != nil {
 		return nil, err
 	}
+	c.mu.Lock()
 	c.raw, c.time = raw, now
+	c.mu.Unlock()
 	return raw, nil
+}
+
+// last is what was last given out, nil if nothing was, and whether that is still
+// good enough.
+func (c *timedCheckpoint) last(ctx context.Context, f *embedded.Folder, now time.Time) (raw []byte, failed int, good bool, err error) {
+	plain, err := f.Checkpoint(ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// The checkpoint is the same text with one signature less.
+	age := now.Sub(c.time)
+	good = err == nil && c.raw != nil && bytes.HasPrefix(c.raw, plain) && age >= 0 && age < node.CosignEvery
+	return c.raw, c.failed, good, err
 }
 
 func (s *Server) tile(q *request) error {
