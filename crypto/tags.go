@@ -77,6 +77,7 @@ const (
 	TagAnswer          Tag = "carekey/v1/answer"          // signed by a keeper
 	TagAcknowledgement Tag = "carekey/v1/acknowledgement" // signed by a keeper
 	TagInquiry         Tag = "carekey/v1/fresh-inquiry"   // signed by a grant's author; carekey/v1/inquiry had no nonce and is retired
+	TagStateInquiry    Tag = "carekey/v1/state-inquiry"   // signed by a grant's author or counterparty
 	TagInquiryHash     Tag = "carekey/v1/inquiry-hash"    // a whole inquiry, named in its answer
 	TagInquiryAnswer   Tag = "carekey/v1/inquiry-answer"  // signed by a keeper
 	TagSubmitToken     Tag = "carekey/v1/submit-token"    // what a node keeps of a submit token

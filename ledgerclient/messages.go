@@ -26,7 +26,7 @@ import (
 //	Answer           request hash 32, grant 32, code 1, hour 4, size 8, root 32, signature 64, sealed share 4 + n
 //	Acknowledgement  ledger 32, grant 32, keeper 33, end 1, hour 4, signature 64
 //	Inquiry          ledger 32, keeper 33, grant 32, nonce 32, signature 64
-//	InquiryAnswer    inquiry hash 32, number of refused requests 4, of acknowledgements 1, signature 64,
+//	InquiryAnswer    inquiry hash 32, number of refused requests 4, of those not in it 4, of acknowledgements 1, signature 64,
 //	                 the refused requests (a request and its answer each), the acknowledgements
 const (
 	depositSize         = 32 + 32 + 33 + 33 + 64
@@ -368,6 +368,29 @@ func (q *Inquiry) Verify(author crypto.PubKey) error {
 	return verify("inquiry", author, q.Digest(), q.Signature)
 }
 
+// stateDigest is what is signed when only the state of a share is asked for, which
+// the grant's counterparty may do too: a signature for one is none for the other.
+func (q *Inquiry) stateDigest() crypto.Hash {
+	return crypto.TaggedHash(crypto.TagStateInquiry, q.encode(false))
+}
+
+// SignState signs a question for Keeper.State, with the grant's thread key or the
+// one-time key of its counterparty.
+func (q *Inquiry) SignState(signer interface {
+	Sign(crypto.Hash) crypto.Signature
+}) {
+	q.Signature = signer.Sign(q.stateDigest())
+}
+
+// VerifyState checks that the question is signed by one of the grant's two sides.
+func (q *Inquiry) VerifyState(author, counterparty crypto.PubKey) error {
+	d := q.stateDigest()
+	if err := verify("inquiry", author, d, q.Signature); err == nil {
+		return nil
+	}
+	return verify("inquiry", counterparty, d, q.Signature)
+}
+
 // Marshal encodes a.
 func (a *InquiryAnswer) Marshal() []byte { return a.encode(true) }
 
@@ -375,6 +398,7 @@ func (a *InquiryAnswer) encode(signature bool) []byte {
 	var b []byte
 	b = append(b, a.Inquiry[:]...)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(a.Refused)))
+	b = binary.BigEndian.AppendUint32(b, a.More)
 	b = append(b, byte(len(a.Acks)))
 	if signature {
 		b = append(b, a.Signature[:]...)
@@ -394,7 +418,9 @@ func ParseInquiryAnswer(b []byte) (InquiryAnswer, error) {
 	rd := reader{b: b}
 	var a InquiryAnswer
 	rd.take(a.Inquiry[:])
-	refused, acks := rd.uint32(), rd.byte()
+	refused := rd.uint32()
+	a.More = rd.uint32()
+	acks := rd.byte()
 	rd.take(a.Signature[:])
 	if rd.err == nil && refused > maxFiled {
 		rd.err = errRange

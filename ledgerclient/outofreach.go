@@ -76,7 +76,7 @@ func (k awayKeeper) Key() crypto.PubKey { return k.key }
 func (k awayKeeper) Deposit(context.Context, []Deposit) ([]Receipt, error) {
 	return nil, k.err
 }
-func (k awayKeeper) State(context.Context, contract.ID) (KeeperState, error) {
+func (k awayKeeper) State(context.Context, Inquiry) (KeeperState, error) {
 	return KeeperState{}, k.err
 }
 func (k awayKeeper) Release(context.Context, Request) (Answer, error) { return Answer{}, k.err }

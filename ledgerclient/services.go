@@ -267,8 +267,8 @@ type KeeperState struct {
 	Ended End  // 0: not stopped and not destroyed
 }
 
-// Inquiry asks a keeper for what it filed about a grant; signed by the grant's
-// author.
+// Inquiry asks a keeper for what it filed about a grant, signed by the grant's
+// author; or for the state of its share.
 type Inquiry struct {
 	Ledger    crypto.LedgerID
 	Keeper    crypto.PubKey
@@ -282,6 +282,7 @@ type Inquiry struct {
 type InquiryAnswer struct {
 	Inquiry   crypto.Hash // Inquiry.Hash: of the inquiry with its signature
 	Refused   []Refused   // requests, oldest first
+	More      uint32      // how many more were refused and only counted, see keeper.MaxRefused
 	Acks      []Acknowledgement
 	Signature crypto.Signature // by the keeper
 }
@@ -295,8 +296,10 @@ type Keeper interface {
 	// the error is a *BatchError of *KeeperError: their receipts are zero, all the
 	// others are stored and have theirs.
 	Deposit(ctx context.Context, deposits []Deposit) ([]Receipt, error)
-	// State tells whether a release can be asked for.
-	State(ctx context.Context, grant contract.ID) (KeeperState, error)
+	// State tells one of the grant's two sides whether a release can be asked for; see
+	// Inquiry.SignState. Whoever else asks, or asks for a grant that is not on the
+	// ledger, gets a *KeeperError.
+	State(ctx context.Context, q Inquiry) (KeeperState, error)
 	// Release answers a request, signed, refusals too; an error means no answer.
 	Release(ctx context.Context, r Request) (Answer, error)
 	// Revoke takes signed revocations, also before they are ordered, and stops;

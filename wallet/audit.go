@@ -25,7 +25,10 @@ type Event struct {
 	HasReason bool
 	Damaged   bool              // the store holds another reason than the one that was committed to
 	Code      ledgerclient.Code // why a keeper refused
-	Keeper    int               // of Refused, Stopped and Destroyed; from 1
+	// More makes this many refused attempts of one event, of which the keeper has
+	// nothing but their number: they came at Hour or later. 0 is the rule.
+	More   int
+	Keeper int // of Refused, Stopped and Destroyed; from 1
 	// Verified: signed by who it names, in the log under the signed head, and the
 	// thread it belongs to proven complete. For what only a keeper tells: signed by
 	// the keeper and, for an attempt, by the recipient.
@@ -109,31 +112,38 @@ func (w *Wallet) events(ctx context.Context, t *thread) ([]Event, error) {
 			out = append(out, e)
 		}
 	}
-	refused, acks, err := w.inquire(ctx, t)
+	answers, err := w.inquire(ctx, t)
 	if err != nil && !w.doWithout(err) {
 		return nil, err
 	}
-	told := func(keeper crypto.PubKey, h contract.Hour, what What) Event {
-		e := base
-		e.Hour, e.What, e.index = h, what, last
-		for i, k := range w.client.Keepers {
-			if k.Key() == keeper {
-				e.Keeper = i + 1
+	for i := range answers {
+		told := func(h contract.Hour, what What) Event {
+			e := base
+			e.Hour, e.What, e.index, e.Keeper = h, what, last, i+1
+			return e
+		}
+		a := &answers[i]
+		for _, r := range a.Refused {
+			e := told(r.Answer.Hour, Refused)
+			e.Code = r.Answer.Code
+			out = append(out, e)
+		}
+		if a.More > 0 {
+			h := t.hour
+			if n := len(a.Refused); n > 0 {
+				h = a.Refused[n-1].Answer.Hour
 			}
+			e := told(h, Refused)
+			e.More = int(a.More)
+			out = append(out, e)
 		}
-		return e
-	}
-	for _, r := range refused {
-		e := told(r.Request.Keeper, r.Answer.Hour, Refused)
-		e.Code = r.Answer.Code
-		out = append(out, e)
-	}
-	for _, a := range acks {
-		what := Stopped
-		if a.End == ledgerclient.DestroyedShare {
-			what = Destroyed
+		for _, ack := range a.Acks {
+			what := Stopped
+			if ack.End == ledgerclient.DestroyedShare {
+				what = Destroyed
+			}
+			out = append(out, told(ack.Hour, what))
 		}
-		out = append(out, told(a.Keeper, a.Hour, what))
 	}
 	return out, nil
 }
@@ -238,7 +248,7 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 				case e.What == Opened && e.index >= w.state.Looked:
 					s.Accesses = append(s.Accesses, e)
 				case e.What == Refused:
-					if refused++; refused > shown {
+					if refused += max(1, e.More); refused > shown {
 						s.Accesses = append(s.Accesses, e)
 					}
 				}

@@ -301,7 +301,7 @@ func (w *Wallet) explain(ctx context.Context, t *thread) (Explanation, error) {
 	}}
 	held := 0
 	for _, k := range w.client.Keepers {
-		s, err := k.State(ctx, t.id)
+		s, err := w.shareAt(ctx, k, t)
 		if err != nil {
 			return Explanation{}, err
 		}
@@ -456,9 +456,12 @@ func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, e
 				acks = changes[i].acks
 			}
 			if t != nil && len(acks) == 0 {
-				var err error
-				if _, acks, err = w.inquire(ctx, t); err != nil && !w.doWithout(err) {
+				answers, err := w.inquire(ctx, t)
+				if err != nil && !w.doWithout(err) {
 					return err
+				}
+				for i := range answers {
+					acks = append(acks, answers[i].Acks...)
 				}
 			}
 			r.Acks = w.acknowledged(acks)

@@ -135,8 +135,8 @@ func (k faultyKeeper) Deposit(ctx context.Context, ds []ledgerclient.Deposit) (r
 	err = k.x.call("Deposit", func() error { rs, err = k.Keeper.Deposit(ctx, ds); return err })
 	return rs, err
 }
-func (k faultyKeeper) State(ctx context.Context, id contract.ID) (s ledgerclient.KeeperState, err error) {
-	err = k.x.call("State", func() error { s, err = k.Keeper.State(ctx, id); return err })
+func (k faultyKeeper) State(ctx context.Context, q ledgerclient.Inquiry) (s ledgerclient.KeeperState, err error) {
+	err = k.x.call("State", func() error { s, err = k.Keeper.State(ctx, q); return err })
 	return s, err
 }
 func (k faultyKeeper) Release(ctx context.Context, r ledgerclient.Request) (a ledgerclient.Answer, err error) {

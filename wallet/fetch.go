@@ -133,6 +133,11 @@ func (w *Wallet) open(ctx context.Context, t *thread, reason string) (*Opening, 
 	if err != nil {
 		return nil, err
 	}
+	if w.statusOf(t) == StatusActive {
+		if err := w.mayOpen(ctx, t, tr.K); err != nil {
+			return nil, err
+		}
+	}
 	access, refused, err := w.access(ctx, t, tr.Author, keys, reason)
 	if err != nil {
 		return nil, err

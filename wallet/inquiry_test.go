@@ -2,6 +2,9 @@ package wallet_test
 
 import (
 	"context"
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -60,8 +63,32 @@ func TestAttemptsCannotBeHidden(t *testing.T) {
 	if n, err := audit(func(*ledgerclient.InquiryAnswer) {}); n != 1 || err != nil {
 		t.Fatalf("%d refused, %v", n, err)
 	}
+	// Behind a thousand tries the keeper counts: who tries on does not do so unseen.
+	counted := filepath.Join(tn.ledgerDir(), "keeper", "more")
+	if err := errors.Join(os.Mkdir(counted, 0o700), os.WriteFile(filepath.Join(counted, c.ID.String()), []byte("7\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	tries := func(es []wallet.Event) (n int) {
+		for _, e := range es {
+			if e.What == wallet.Refused {
+				n += max(1, e.More)
+			}
+		}
+		return n
+	}
+	w := tn.again("Maria")
+	if n := tries(must(w.Audit(ctx))(t)); n != 8 {
+		t.Errorf("%d attempts in the audit, not 8", n)
+	}
+	if n := tries(must(w.Status(ctx))(t).Accesses); n != 8 {
+		t.Errorf("%d attempts are news, not 8", n)
+	}
+	if n := tries(must(w.Status(ctx))(t).Accesses); n != 0 {
+		t.Errorf("%d attempts are news again", n)
+	}
 	for name, change := range map[string]func(*ledgerclient.InquiryAnswer){
 		"left out":            func(a *ledgerclient.InquiryAnswer) { a.Refused = nil },
+		"not counted":         func(a *ledgerclient.InquiryAnswer) { a.More = 0 },
 		"twice":               func(a *ledgerclient.InquiryAnswer) { a.Refused = append(a.Refused, a.Refused...) },
 		"an answer of before": func(a *ledgerclient.InquiryAnswer) { *a = before },
 		"no acknowledgement":  func(a *ledgerclient.InquiryAnswer) { a.Acks = nil },
@@ -69,5 +96,52 @@ func TestAttemptsCannotBeHidden(t *testing.T) {
 		if _, err := audit(change); isTampered(err) == nil || !strings.HasPrefix(isTampered(err).What, "refusals filed by keeper 1") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// absent is a keeper that no share comes to.
+type absent struct{ ledgerclient.Keeper }
+
+func (absent) Deposit(context.Context, []ledgerclient.Deposit) ([]ledgerclient.Receipt, error) {
+	return nil, cut("keeper")
+}
+
+// Promise 3: the audit shows no opening that never was. A recipient asks first whether
+// the keepers hold the shares, and writes no access if they do not.
+func TestNoAccessWithoutShare(t *testing.T) {
+	ctx := context.Background()
+	tn := newTown(t)
+	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
+	add(t, patient, "a.txt", "a")
+	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	o := tn.options("Maria")
+	o.Services.Keepers = []ledgerclient.Keeper{absent{o.Services.Keepers[0]}}
+	w := must(wallet.Open(ctx, o))(t)
+	p := must(w.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24}))(t)
+	if _, _, err := w.Grant(ctx, p); err == nil {
+		t.Fatal("granted without its share at the keeper")
+	}
+	id := must(clinic.Inbox(ctx))(t)[0].Consent
+	size := must(tn.services().Ledger.Checkpoint(ctx))(t)
+	for range 2 {
+		var refused *wallet.RefusedError
+		if _, err := clinic.OpenByID(ctx, id.String(), ""); !errors.As(err, &refused) || refused.Code != ledgerclient.NoShare || refused.Filed {
+			t.Errorf("opened without a share: %v", err)
+		}
+	}
+	if again := must(tn.services().Ledger.Checkpoint(ctx))(t); string(again) != string(size) {
+		t.Error("an access was written that nobody could be given anything for")
+	}
+	patient = tn.again("Maria") // finishes what was interrupted
+	must(patient.Consents(ctx))(t)
+	must(clinic.OpenByID(ctx, id.String(), ""))(t)
+	var opened int
+	for _, e := range must(patient.Audit(ctx))(t) {
+		if e.What == wallet.Opened {
+			opened++
+		}
+	}
+	if opened != 1 {
+		t.Errorf("%d openings in the audit", opened)
 	}
 }

@@ -118,30 +118,78 @@ func (w *Wallet) tellKeepers(ctx context.Context, revocations []contract.Entry) 
 	return acks, nil
 }
 
-// inquire asks every keeper what it filed about a grant of one's own. Each answer
+// shareAt asks a keeper about its share of a grant, of one's own or received. A grant
+// that the keeper does not see on the ledger yet has none.
+func (w *Wallet) shareAt(ctx context.Context, k ledgerclient.Keeper, t *thread) (ledgerclient.KeeperState, error) {
+	q := ledgerclient.Inquiry{Ledger: w.client.ID(), Keeper: k.Key(), Grant: t.id}
+	rand.Read(q.Nonce[:])
+	if t.role == received {
+		keys, err := w.oneTimeKeys(t)
+		if err != nil {
+			return ledgerclient.KeeperState{}, err
+		}
+		q.SignState(keys)
+	} else {
+		_, key := w.key(t)
+		q.SignState(key)
+	}
+	s, err := k.State(ctx, q)
+	if e, ok := errors.AsType[*ledgerclient.KeeperError](err); ok && e.Code == ledgerclient.UnknownGrant {
+		return ledgerclient.KeeperState{Grant: t.id}, nil
+	}
+	return s, err
+}
+
+// mayOpen asks the keepers whether enough of them hold their shares of a grant that
+// was received: *RefusedError if not. An access without a release would tell the
+// patient of an opening that never was. Once a share has ended it is no error: an
+// attempt is to be seen.
+func (w *Wallet) mayOpen(ctx context.Context, t *thread, k int) error {
+	held := 0
+	var first error
+	for _, keeper := range w.client.Keepers {
+		s, err := w.shareAt(ctx, keeper, t)
+		switch {
+		case err != nil && first == nil:
+			first = err
+		case err == nil && s.Ended != 0:
+			return nil
+		case err == nil && s.Held:
+			held++
+		}
+	}
+	switch {
+	case held >= k:
+		return nil
+	case first != nil:
+		return first
+	}
+	return &RefusedError{By: "keeper", Code: ledgerclient.NoShare, Consent: t.id, Hour: w.ledgerHour(), Window: [2]contract.Hour{t.state.NotBefore, t.state.NotAfter}}
+}
+
+// inquire asks every keeper, in their order, what it filed about a grant of one's
+// own. Each answer
 // is signed over a fresh question and all that it holds, so that an attempt that
 // was filed cannot be left out on the way.
-func (w *Wallet) inquire(ctx context.Context, t *thread) ([]ledgerclient.Refused, []ledgerclient.Acknowledgement, error) {
+func (w *Wallet) inquire(ctx context.Context, t *thread) ([]ledgerclient.InquiryAnswer, error) {
 	_, key := w.key(t)
 	opening, err := w.opening(t)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	var refused []ledgerclient.Refused
-	var acks []ledgerclient.Acknowledgement
+	answers := make([]ledgerclient.InquiryAnswer, 0, len(w.client.Keepers))
 	for i, k := range w.client.Keepers {
 		q := ledgerclient.Inquiry{Ledger: w.client.ID(), Keeper: k.Key(), Grant: t.id}
 		rand.Read(q.Nonce[:])
 		q.Sign(key)
 		a, err := k.Inquire(ctx, q)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if err := a.Verify(&q, opening.Counterparty); err != nil {
-			return nil, nil, &ledgerclient.TamperedError{What: fmt.Sprintf("refusals filed by keeper %d", i+1), Err: err}
+			return nil, &ledgerclient.TamperedError{What: fmt.Sprintf("refusals filed by keeper %d", i+1), Err: err}
 		}
-		refused = append(refused, a.Refused...)
-		acks = append(acks, a.Acks...)
+		answers = append(answers, a)
 	}
-	return refused, acks, nil
+	return answers, nil
 }

@@ -461,7 +461,7 @@ func (w *Wallet) Stock(ctx context.Context) (lost []Lost, noShare int, asked boo
 // ended them.
 func (w *Wallet) everyShareIsHeld(ctx context.Context, t *thread) (bool, error) {
 	for _, k := range w.client.Keepers {
-		s, err := k.State(ctx, t.id)
+		s, err := w.shareAt(ctx, k, t)
 		if err != nil {
 			return false, err
 		}

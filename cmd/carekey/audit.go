@@ -64,6 +64,9 @@ func (a *app) eventTable(es []wallet.Event) error {
 			}
 		case wallet.Refused:
 			what, reason = "tried, refused", "because: "+e.Code.String()
+			if e.More > 0 {
+				reason = fmt.Sprintf("%d more times, which the keeper only counted", e.More)
+			}
 		case wallet.Stopped:
 			what, name = "stopped", fmt.Sprintf("keeper %d", e.Keeper)
 		case wallet.Destroyed:

@@ -147,13 +147,14 @@ type eventJSON struct {
 	Records  []versionJSON `json:"records"`
 	Keeper   int           `json:"keeper,omitempty"`
 	Because  string        `json:"because,omitempty"` // why a keeper refused
+	More     int           `json:"more,omitempty"`    // so many refused attempts that the keeper only counted
 	Damaged  bool          `json:"damaged,omitempty"` // the store holds another reason than the one that was signed
 }
 
 func eventOf(e wallet.Event) eventJSON {
 	j := eventJSON{Time: stamp(e.Hour), Who: who(e.Who, e.Address), What: string(e.What), Consent: e.Consent.String(), Purpose: e.Purpose.Word(),
 		Reason: e.Reason, Verified: e.Verified, Records: list(e.Records, versionOf), Keeper: e.Keeper, Damaged: e.Damaged}
-	if e.What == wallet.Refused {
+	if j.More = e.More; e.What == wallet.Refused && e.More == 0 {
 		j.Because = e.Code.String()
 	}
 	return j

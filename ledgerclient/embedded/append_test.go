@@ -308,7 +308,7 @@ func TestBusy(t *testing.T) {
 	w := newWriter(t, f, 1)
 	err = f.View(ctx, func(_ keeper.View) error {
 		// Readers are let in beside a reader, writers are not.
-		if _, err := g.Checkpoint(ctx); err != nil {
+		if _, err := g.Leaves(ctx, 0, 1); err != nil {
 			t.Errorf("a reader beside a reader: %v", err)
 		}
 		var busy *BusyError
@@ -322,12 +322,12 @@ func TestBusy(t *testing.T) {
 	}
 	err = f.write(ctx, func(snapshot) error {
 		var busy *BusyError
-		if _, err := g.Checkpoint(ctx); !errors.As(err, &busy) {
+		if _, err := g.Leaves(ctx, 0, 1); !errors.As(err, &busy) {
 			t.Errorf("a reader beside a writer: %v", err)
 		}
 		stopped, cancel := context.WithCancel(ctx)
 		cancel()
-		if _, err := g.Checkpoint(stopped); !errors.Is(err, context.Canceled) {
+		if _, err := g.Leaves(stopped, 0, 1); !errors.Is(err, context.Canceled) {
 			t.Errorf("cancelled: %v", err)
 		}
 		return nil
@@ -335,7 +335,7 @@ func TestBusy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := g.Checkpoint(ctx); err != nil {
+	if _, err := g.Leaves(ctx, 0, 1); err != nil {
 		t.Errorf("after all: %v", err)
 	}
 }

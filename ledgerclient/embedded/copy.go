@@ -206,7 +206,7 @@ func (c *copier) ordered() error {
 
 // filed copies the keeper's files but for the shares.
 func (c *copier) filed() error {
-	for _, kind := range []string{"stops", "answers", "acks"} {
+	for _, kind := range []string{"stops", "answers", "more", "acks"} {
 		files, err := readDir(c.from.path("keeper", kind))
 		if err != nil {
 			return err

@@ -112,7 +112,7 @@ func TestCopy(t *testing.T) {
 	back, err := Open(dst, Options{Clock: f.clock})
 	p.must(err)
 	defer back.Close()
-	if s, err := back.keeper.State(ctx, g.id); err != nil || s.Held {
+	if s, err := g.stateAt(back); err != nil || s.Held {
 		t.Errorf("state of the grant in the copy: %+v %v", s, err)
 	}
 	_, err = back.keeper.Deposit(ctx, []ledgerclient.Deposit{p.deposit(g, back.keeper.Key())})

@@ -90,8 +90,8 @@ func (k lazyKeeper) Deposit(ctx context.Context, deposits []ledgerclient.Deposit
 	return k.get().Deposit(ctx, deposits)
 }
 
-func (k lazyKeeper) State(ctx context.Context, grant contract.ID) (ledgerclient.KeeperState, error) {
-	return k.get().State(ctx, grant)
+func (k lazyKeeper) State(ctx context.Context, q ledgerclient.Inquiry) (ledgerclient.KeeperState, error) {
+	return k.get().State(ctx, q)
 }
 
 func (k lazyKeeper) Release(ctx context.Context, r ledgerclient.Request) (ledgerclient.Answer, error) {
@@ -120,7 +120,7 @@ func (k absentKeeper) Deposit(context.Context, []ledgerclient.Deposit) ([]ledger
 	return nil, k.err
 }
 
-func (k absentKeeper) State(context.Context, contract.ID) (ledgerclient.KeeperState, error) {
+func (k absentKeeper) State(context.Context, ledgerclient.Inquiry) (ledgerclient.KeeperState, error) {
 	return ledgerclient.KeeperState{}, k.err
 }
 

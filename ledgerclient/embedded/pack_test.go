@@ -64,7 +64,7 @@ func TestPacks(t *testing.T) {
 					p.mustFetch(f, loc, put.Blob)
 				}
 			}
-			if st, err := f.keeper.State(ctx, g.id); err != nil || !st.Held {
+			if st, err := g.stateAt(f); err != nil || !st.Held {
 				t.Fatalf("%+v, %v", st, err)
 			}
 		}
@@ -211,7 +211,7 @@ func TestPackHeals(t *testing.T) {
 			for _, put := range g.puts {
 				p.mustFetch(h, put.Locators[1], put.Blob)
 			}
-			if st, err := h.keeper.State(ctx, g.id); err != nil || !st.Held {
+			if st, err := g.stateAt(h); err != nil || !st.Held {
 				t.Errorf("%s, byte %d: %+v, %v", dir, off, st, err)
 			}
 			h.Close()

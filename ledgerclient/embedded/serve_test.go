@@ -111,7 +111,7 @@ func TestSweeper(t *testing.T) {
 	if _, err := fetched(t, f.store, orphan.puts[0].Locators[0]); err == nil {
 		t.Error("a payload without its entry is still there")
 	}
-	if state, err := f.keeper.State(ctx, over.id); err != nil || state.Held || state.Ended != ledgerclient.DestroyedShare {
+	if state, err := over.stateAt(f); err != nil || state.Held || state.Ended != ledgerclient.DestroyedShare {
 		t.Errorf("%+v, %v", state, err)
 	}
 }

@@ -142,15 +142,15 @@ func (s *serviceScript) check(t *testing.T, f *Folder, done int, at int) {
 			fail("erased content", err)
 		}
 	}
-	st, err := f.keeper.State(ctx, s.grants[1].id)
+	st, err := s.grants[1].stateAt(f)
 	if err != nil || done >= 4 && !st.Held {
 		fail("share", err)
 	}
-	filed, err := vault{f.ground()}.Filed(ctx, s.grants[1].id)
+	filed, _, err := vault{f.ground()}.Filed(ctx, s.grants[1].id)
 	if err != nil || done >= 5 && len(filed) != 1 || len(filed) > 1 {
 		fail("filed refusal", err)
 	}
-	st, err = f.keeper.State(ctx, s.grants[0].id)
+	st, err = s.grants[0].stateAt(f)
 	if err != nil || done >= 6 && st.Ended == 0 || done >= 8 && st != (ledgerclient.KeeperState{Grant: s.grants[0].id, Ended: ledgerclient.DestroyedShare}) {
 		fail("stop", err)
 	}
@@ -427,13 +427,13 @@ func (s *serviceScript) checkKeeper(t *testing.T, f *Folder, done, at int) {
 		t.Fatalf("operation %d, %d steps done: %s: %v", at, done, what, err)
 	}
 	mustVerify(t, f)
-	if st, err := f.keeper.State(ctx, s.grants[1].id); err != nil || done >= 1 && !st.Held {
+	if st, err := s.grants[1].stateAt(f); err != nil || done >= 1 && !st.Held {
 		fail("share", err)
 	}
-	if filed, err := (vault{f.ground()}).Filed(ctx, s.grants[1].id); err != nil || done >= 2 && len(filed) != 1 {
+	if filed, _, err := (vault{f.ground()}).Filed(ctx, s.grants[1].id); err != nil || done >= 2 && len(filed) != 1 {
 		fail("filed refusal", err)
 	}
-	st, err := f.keeper.State(ctx, s.grants[0].id)
+	st, err := s.grants[0].stateAt(f)
 	if err != nil || done >= 3 && st.Ended == 0 {
 		fail("stop", err)
 	}

@@ -41,6 +41,13 @@ type given struct {
 	puts    []ledgerclient.Put
 }
 
+// stateAt is what the folder's keeper tells the patient of the grant.
+func (g *given) stateAt(f *Folder) (ledgerclient.KeeperState, error) {
+	q := ledgerclient.Inquiry{Ledger: f.id, Keeper: f.keeper.Key(), Grant: g.id}
+	q.SignState(g.key)
+	return f.keeper.State(ctx, q)
+}
+
 func (p *people) must(err error) {
 	p.t.Helper()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -23,6 +24,7 @@ import (
 //	packs/<end of the window, hour>-<random>      many of them that came together, see pack
 //	stops/<grant id>                              the revocation that was seen
 //	answers/<grant id>                            refused requests, one behind the other
+//	more/<grant id>                               how many were refused after so many: decimal, "\n"
 //	acks/<grant id>                               acknowledgements, one behind the other
 //
 // A share lies in one file only; while it is written that is <grant id>.new, and
@@ -40,6 +42,7 @@ func (v vault) shareFile(g keeper.Grant) string {
 }
 func (v vault) stopFile(id contract.ID) string    { return v.path("keeper", "stops", hexName(id)) }
 func (v vault) answersFile(id contract.ID) string { return v.path("keeper", "answers", hexName(id)) }
+func (v vault) moreFile(id contract.ID) string    { return v.path("keeper", "more", hexName(id)) }
 func (v vault) acksFile(id contract.ID) string    { return v.path("keeper", "acks", hexName(id)) }
 
 // Read returns what is held about a grant.
@@ -406,12 +409,12 @@ func hasEnd(filed []byte, end ledgerclient.End) bool {
 	return false
 }
 
-// File keeps a refused request.
+// File keeps a refused request, or counts it.
 func (v vault) File(ctx context.Context, r ledgerclient.Refused, limit int) error {
 	return v.lock.write(ctx, func(snapshot) error {
 		id := r.Answer.Grant
 		filed, raw, err := v.filed(id)
-		if err != nil || len(filed) >= limit {
+		if err != nil {
 			return err
 		}
 		request := r.Request.Marshal()
@@ -420,6 +423,9 @@ func (v vault) File(ctx context.Context, r ledgerclient.Refused, limit int) erro
 				return nil
 			}
 		}
+		if len(filed) >= limit {
+			return v.count(id)
+		}
 		if err := v.mkdirs("keeper", "answers"); err != nil {
 			return err
 		}
@@ -427,13 +433,43 @@ func (v vault) File(ctx context.Context, r ledgerclient.Refused, limit int) erro
 	})
 }
 
+// count counts one more refused request.
+func (v vault) count(id contract.ID) error {
+	more, err := v.more(id)
+	if err != nil || more == math.MaxUint32 {
+		return err
+	}
+	if err := v.mkdirs("keeper", "more"); err != nil {
+		return err
+	}
+	return v.replaceAll("more", map[string][]byte{v.moreFile(id): moreLine(more + 1)})
+}
+
+func moreLine(n uint32) []byte { return append(strconv.AppendUint(nil, uint64(n), 10), '\n') }
+
+// more is how many refused requests were only counted.
+func (v vault) more(id contract.ID) (uint32, error) {
+	path := v.moreFile(id)
+	raw, err := readFile(path)
+	if raw == nil || err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(strings.TrimSuffix(string(raw), "\n"), 10, 32)
+	if err != nil || n == 0 || !bytes.Equal(raw, moreLine(uint32(n))) {
+		return 0, v.damaged(path, "not the number that was written")
+	}
+	return uint32(n), nil
+}
+
 // Filed returns the refused requests of a grant.
-func (v vault) Filed(ctx context.Context, grant contract.ID) (filed []ledgerclient.Refused, err error) {
+func (v vault) Filed(ctx context.Context, grant contract.ID) (filed []ledgerclient.Refused, more uint32, err error) {
 	err = v.lock.read(ctx, func(snapshot) error {
-		filed, _, err = v.filed(grant)
+		if filed, _, err = v.filed(grant); err == nil {
+			more, err = v.more(grant)
+		}
 		return err
 	})
-	return filed, err
+	return filed, more, err
 }
 
 func (v vault) filed(id contract.ID) (filed []ledgerclient.Refused, raw []byte, err error) {

@@ -127,13 +127,12 @@ func TestKeeperRestart(t *testing.T) {
 	p.must(err)
 
 	f = reopen(t, f)
-	for _, want := range []ledgerclient.KeeperState{
-		{Grant: held.id, Held: true},
-		{Grant: stopped.id, Held: true, Ended: ledgerclient.Stopped},
-		{Grant: gone.id, Ended: ledgerclient.DestroyedShare},
-		{Grant: contract.ID{1}},
+	for g, want := range map[*given]ledgerclient.KeeperState{
+		held:    {Grant: held.id, Held: true},
+		stopped: {Grant: stopped.id, Held: true, Ended: ledgerclient.Stopped},
+		gone:    {Grant: gone.id, Ended: ledgerclient.DestroyedShare},
 	} {
-		if got, err := f.keeper.State(ctx, want.Grant); err != nil || got != want {
+		if got, err := g.stateAt(f); err != nil || got != want {
 			t.Errorf("%+v, %v; want %+v", got, err, want)
 		}
 	}
@@ -171,15 +170,29 @@ func TestRefusalsFiled(t *testing.T) {
 	p.addGrant(f, g)
 	access, _ := p.access(g, clock.hour)
 	v := vault{f.ground()}
+	key, err := f.readCurveKey(keeperKeyFile, f.keeper.Key())
+	p.must(err)
 	for i := range 5 {
 		r, _ := p.request(g, access, f.keeper.Key())
 		for range 3 {
 			a := ledgerclient.Answer{Request: r.Hash(), Grant: g.id, Code: ledgerclient.NoAccess}
+			a.Sign(key)
 			p.must(v.File(ctx, ledgerclient.Refused{Request: r, Answer: a}, 4))
 		}
-		filed, err := v.Filed(ctx, g.id)
-		if err != nil || len(filed) != min(i+1, 4) {
-			t.Errorf("%d filed, %v", len(filed), err)
+		filed, more, err := v.Filed(ctx, g.id)
+		if err != nil || len(filed) != min(i+1, 4) || more != uint32(max(0, i-3)*3) {
+			t.Errorf("%d filed, %d counted, %v", len(filed), more, err)
+		}
+	}
+	mustVerify(t, f)
+	for _, n := range []string{"", "0\n", "3", "03\n", "4294967296\n"} {
+		p.must(os.WriteFile(v.moreFile(g.id), []byte(n), 0o600))
+		var damaged *DamagedError
+		if _, _, err := v.Filed(ctx, g.id); !errors.As(err, &damaged) {
+			t.Errorf("%q: %v", n, err)
+		}
+		if err := verifyKeeper(ctx, f); !errors.As(err, &damaged) {
+			t.Errorf("%q verifies: %v", n, err)
 		}
 	}
 }
@@ -218,7 +231,7 @@ func TestSweepInFolder(t *testing.T) {
 	if len(filesWith(t, f.dir, secretOf(later))) != 1 {
 		t.Error("destroyed what is not over")
 	}
-	st, err := f.keeper.State(ctx, g.id)
+	st, err := g.stateAt(f)
 	if err != nil || st.Held || st.Ended != ledgerclient.DestroyedShare {
 		t.Errorf("%+v, %v", st, err)
 	}
@@ -268,7 +281,7 @@ func TestKeeperWithoutKey(t *testing.T) {
 		t.Error("another key")
 	}
 	var away *ledgerclient.UnreachableError
-	if _, err := f.keeper.State(ctx, g.id); !errors.As(err, &away) {
+	if _, err := g.stateAt(f); !errors.As(err, &away) {
 		t.Errorf("%v", err)
 	}
 	if _, err := f.keeper.Release(ctx, ledgerclient.Request{}); !errors.As(err, &away) {

@@ -370,6 +370,7 @@ func verifyKeeper(ctx context.Context, f *Folder) error {
 	for dir, check := range map[string]func(grantOnLedger, string) string{
 		"stops":   v.stopDamage,
 		"answers": v.answersDamage,
+		"more":    v.moreDamage,
 		"acks":    v.acksDamage,
 	} {
 		if err := v.each(ctx, v.path("keeper", dir), check); err != nil {
@@ -476,6 +477,13 @@ func (v *vaultVerifier) answersDamage(g grantOnLedger, _ string) string {
 		if r.Verify(v.ledger, v.public) != nil || r.Request.Access.Author != g.entry.Counterparty {
 			return fmt.Sprintf("refused request %d is not what was signed", i+1)
 		}
+	}
+	return ""
+}
+
+func (v *vaultVerifier) moreDamage(g grantOnLedger, _ string) string {
+	if _, err := v.more(g.id); err != nil {
+		return "not the number that was written"
 	}
 	return ""
 }

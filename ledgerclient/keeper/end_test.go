@@ -18,7 +18,7 @@ func TestRevoke(t *testing.T) {
 	if first.End != ledgerclient.Stopped || len(s.vault.shares) != 1 {
 		t.Fatalf("%s before it is ordered, %d shares", first.End, len(s.vault.shares))
 	}
-	if st, _ := s.keeper.State(ctx, s.id); st.Ended != ledgerclient.Stopped {
+	if st, _ := s.state(); st.Ended != ledgerclient.Stopped {
 		t.Errorf("state %+v", st)
 	}
 	s.at(start+3, start)
@@ -37,7 +37,7 @@ func TestRevoke(t *testing.T) {
 	if again := s.revoke(e); again != last {
 		t.Error("the same again yields another acknowledgement")
 	}
-	if st, _ := s.keeper.State(ctx, s.id); st.Held || st.Ended != ledgerclient.DestroyedShare {
+	if st, _ := s.state(); st.Held || st.Ended != ledgerclient.DestroyedShare {
 		t.Errorf("state %+v", st)
 	}
 	filed, err := s.keeper.Inquire(ctx, s.inquiry(s.author))
@@ -173,11 +173,61 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// state is what the keeper tells the patient about its share.
+func (s *scene) state() (ledgerclient.KeeperState, error) {
+	q := ledgerclient.Inquiry{Ledger: s.log.id, Keeper: s.keeper.Key(), Grant: s.id}
+	q.SignState(s.author)
+	return s.keeper.State(ctx, q)
+}
+
 func (s *scene) inquiry(key *crypto.PrivateKey) ledgerclient.Inquiry {
 	q := ledgerclient.Inquiry{Ledger: s.log.id, Keeper: s.keeper.Key(), Grant: s.id}
 	rand.Read(q.Nonce[:])
 	q.Sign(key)
 	return q
+}
+
+// Whether a share is held is told to both sides of the grant and to nobody else.
+func TestState(t *testing.T) {
+	s := newScene(t)
+	s.deposited()
+	for name, test := range map[string]struct {
+		signer *crypto.PrivateKey
+		change func(*ledgerclient.Inquiry)
+		sign   func(*ledgerclient.Inquiry, *crypto.PrivateKey)
+		code   ledgerclient.Code
+	}{
+		"the patient":       {signer: s.author},
+		"the recipient":     {signer: s.partner},
+		"a stranger":        {signer: crypto.GenerateKey(), code: ledgerclient.WrongKey},
+		"another question":  {signer: s.author, sign: (*ledgerclient.Inquiry).Sign, code: ledgerclient.WrongKey},
+		"another ledger":    {signer: s.author, change: func(q *ledgerclient.Inquiry) { q.Ledger[0] ^= 1 }, code: ledgerclient.BadRequest},
+		"another keeper":    {signer: s.author, change: func(q *ledgerclient.Inquiry) { q.Keeper = s.author.Public() }, code: ledgerclient.BadRequest},
+		"no such grant":     {signer: s.author, change: func(q *ledgerclient.Inquiry) { q.Grant[0] ^= 1 }, code: ledgerclient.UnknownGrant},
+		"changed since":     {signer: s.author, sign: func(q *ledgerclient.Inquiry, k *crypto.PrivateKey) { q.SignState(k); q.Nonce[0] ^= 1 }, code: ledgerclient.WrongKey},
+		"for the inquiries": {signer: s.partner, sign: (*ledgerclient.Inquiry).Sign, code: ledgerclient.WrongKey},
+	} {
+		q := ledgerclient.Inquiry{Ledger: s.log.id, Keeper: s.keeper.Key(), Grant: s.id}
+		if test.change != nil {
+			test.change(&q)
+		}
+		if test.sign != nil {
+			test.sign(&q, test.signer)
+		} else {
+			q.SignState(test.signer)
+		}
+		st, err := s.keeper.State(ctx, q)
+		if test.code == 0 {
+			if err != nil || st != (ledgerclient.KeeperState{Grant: s.id, Held: true}) {
+				t.Errorf("%s: %+v, %v", name, st, err)
+			}
+			continue
+		}
+		var k *ledgerclient.KeeperError
+		if !errors.As(err, &k) || k.Code != test.code || st != (ledgerclient.KeeperState{}) {
+			t.Errorf("%s: %+v, %v", name, st, err)
+		}
+	}
 }
 
 func TestInquire(t *testing.T) {
@@ -237,7 +287,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 	for range 3 {
 		s.ask(r)
 	}
-	if n := len(s.vault.filed[s.id]); n != MaxRefused {
-		t.Errorf("%d filed", n)
+	if n, more := len(s.vault.filed[s.id]), s.vault.more[s.id]; n != MaxRefused || more != 2 {
+		t.Errorf("%d filed, %d counted", n, more)
 	}
 }

@@ -79,6 +79,7 @@ type memory struct {
 	stops  map[contract.ID]contract.Entry
 	acked  map[contract.ID][]ledgerclient.Acknowledgement
 	filed  map[contract.ID][]ledgerclient.Refused
+	more   map[contract.ID]uint32
 	fail   error
 	trace  []string // what was changed, in order
 }
@@ -86,7 +87,7 @@ type memory struct {
 func newMemory() *memory {
 	return &memory{
 		shares: map[Grant]ledgerclient.Deposit{}, stops: map[contract.ID]contract.Entry{},
-		acked: map[contract.ID][]ledgerclient.Acknowledgement{}, filed: map[contract.ID][]ledgerclient.Refused{},
+		acked: map[contract.ID][]ledgerclient.Acknowledgement{}, filed: map[contract.ID][]ledgerclient.Refused{}, more: map[contract.ID]uint32{},
 	}
 }
 
@@ -162,14 +163,16 @@ func (m *memory) File(_ context.Context, r ledgerclient.Refused, limit int) erro
 	defer m.mu.Unlock()
 	if filed := m.filed[r.Answer.Grant]; len(filed) < limit {
 		m.filed[r.Answer.Grant] = append(filed, r)
+	} else {
+		m.more[r.Answer.Grant]++
 	}
 	return m.fail
 }
 
-func (m *memory) Filed(_ context.Context, id contract.ID) ([]ledgerclient.Refused, error) {
+func (m *memory) Filed(_ context.Context, id contract.ID) ([]ledgerclient.Refused, uint32, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.filed[id], m.fail
+	return m.filed[id], m.more[id], m.fail
 }
 
 func (m *memory) Held(context.Context) ([]Grant, error) {

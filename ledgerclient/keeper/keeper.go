@@ -43,7 +43,8 @@ const (
 	// GraceHours is how many ledger hours after a window's end a share is destroyed.
 	GraceHours = 24
 	// MaxRefused is how many refused requests are filed for one grant. Further ones
-	// are answered but not filed, so that nobody fills the keeper's disk.
+	// are answered and counted, so that nobody fills the keeper's disk and none is
+	// tried unseen.
 	MaxRefused = 1000
 )
 
@@ -121,11 +122,12 @@ type Vault interface {
 	// Acknowledge files acknowledgements, one for each end of a grant: of several
 	// for the same end the first stays.
 	Acknowledge(ctx context.Context, acks []ledgerclient.Acknowledgement) error
-	// File keeps a refused request unless it is filed already or limit requests are
-	// filed for the grant.
+	// File keeps a refused request unless it is filed already. If limit requests are
+	// filed for the grant, another one is only counted, each time that it comes.
 	File(ctx context.Context, r ledgerclient.Refused, limit int) error
-	// Filed returns the refused requests of a grant, oldest first.
-	Filed(ctx context.Context, grant contract.ID) ([]ledgerclient.Refused, error)
+	// Filed returns the refused requests of a grant, oldest first, and how many more
+	// were counted.
+	Filed(ctx context.Context, grant contract.ID) (filed []ledgerclient.Refused, more uint32, err error)
 	// Held lists the shares that are there.
 	Held(ctx context.Context) ([]Grant, error)
 }
@@ -175,17 +177,17 @@ func lookup(v View, id contract.ID) (grant, error) {
 	return grant{Grant: Grant{ID: id, NotAfter: s.NotAfter}, state: s, ok: true}, nil
 }
 
-// State tells whether the share of a grant is here. Of a grant that the replica
-// does not know it says that nothing is held.
-func (k *Keeper) State(ctx context.Context, id contract.ID) (ledgerclient.KeeperState, error) {
-	s := ledgerclient.KeeperState{Grant: id}
-	var g grant
-	err := k.replica.View(ctx, func(v View) (err error) {
-		g, err = lookup(v, id)
-		return err
-	})
-	if err != nil || !g.ok {
-		return s, err
+// State tells the grant's author or counterparty whether its share is here. Nobody
+// else is told: ids of grants are public, and that one was never finished, or is
+// stopped by a revocation that is not on the ledger yet, is not.
+func (k *Keeper) State(ctx context.Context, q ledgerclient.Inquiry) (ledgerclient.KeeperState, error) {
+	s := ledgerclient.KeeperState{Grant: q.Grant}
+	g, err := k.asked(ctx, &q)
+	if err == nil && q.VerifyState(g.state.Author, g.state.Counterparty) != nil {
+		err = &ledgerclient.KeeperError{Grant: q.Grant, Code: ledgerclient.WrongKey}
+	}
+	if err != nil {
+		return ledgerclient.KeeperState{}, err
 	}
 	rec, err := k.vault.Read(ctx, g.Grant)
 	if err != nil {
@@ -204,28 +206,15 @@ func (k *Keeper) State(ctx context.Context, id contract.ID) (ledgerclient.Keeper
 // Inquire answers the grant's author. Whoever else asks, or asks for a grant
 // that is not on the replica, gets a *ledgerclient.KeeperError.
 func (k *Keeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) (ledgerclient.InquiryAnswer, error) {
-	refuse := func(c ledgerclient.Code) (ledgerclient.InquiryAnswer, error) {
-		return ledgerclient.InquiryAnswer{}, &ledgerclient.KeeperError{Grant: q.Grant, Code: c}
+	g, err := k.asked(ctx, &q)
+	if err == nil && q.Verify(g.state.Author) != nil {
+		err = &ledgerclient.KeeperError{Grant: q.Grant, Code: ledgerclient.WrongKey}
 	}
-	if q.Ledger != k.ledger || q.Keeper != k.public {
-		return refuse(ledgerclient.BadRequest)
-	}
-	var g grant
-	err := k.replica.View(ctx, func(v View) (err error) {
-		g, err = lookup(v, q.Grant)
-		return err
-	})
 	if err != nil {
 		return ledgerclient.InquiryAnswer{}, err
 	}
-	if !g.ok {
-		return refuse(ledgerclient.UnknownGrant)
-	}
-	if q.Verify(g.state.Author) != nil {
-		return refuse(ledgerclient.WrongKey)
-	}
 	a := ledgerclient.InquiryAnswer{Inquiry: q.Hash()}
-	if a.Refused, err = k.vault.Filed(ctx, q.Grant); err != nil {
+	if a.Refused, a.More, err = k.vault.Filed(ctx, q.Grant); err != nil {
 		return ledgerclient.InquiryAnswer{}, err
 	}
 	rec, err := k.vault.Read(ctx, g.Grant)
@@ -238,6 +227,21 @@ func (k *Keeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) (ledgercli
 	a.Acks = rec.Acks
 	a.Sign(k.key)
 	return a, nil
+}
+
+// asked is the grant that a question is about. Its signature is not checked yet.
+func (k *Keeper) asked(ctx context.Context, q *ledgerclient.Inquiry) (g grant, err error) {
+	if q.Ledger != k.ledger || q.Keeper != k.public {
+		return g, &ledgerclient.KeeperError{Grant: q.Grant, Code: ledgerclient.BadRequest}
+	}
+	err = k.replica.View(ctx, func(v View) (err error) {
+		g, err = lookup(v, q.Grant)
+		return err
+	})
+	if err == nil && !g.ok {
+		err = &ledgerclient.KeeperError{Grant: q.Grant, Code: ledgerclient.UnknownGrant}
+	}
+	return g, err
 }
 
 // parallel calls f(0) … f(n-1) on all cores. Signatures are what a batch costs.

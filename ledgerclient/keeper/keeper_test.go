@@ -462,7 +462,7 @@ func TestDepositRefused(t *testing.T) {
 
 func TestDeposit(t *testing.T) {
 	s := newScene(t)
-	if st, err := s.keeper.State(ctx, s.id); err != nil || st.Held || st.Ended != 0 {
+	if st, err := s.state(); err != nil || st.Held || st.Ended != 0 {
 		t.Errorf("before: %+v, %v", st, err)
 	}
 	stranger := s.deposit(nil)
@@ -482,7 +482,7 @@ func TestDeposit(t *testing.T) {
 	if err != nil || again[0].Verify(&good, s.author.Public()) != nil {
 		t.Errorf("the same again: %v", err)
 	}
-	if st, err := s.keeper.State(ctx, s.id); err != nil || !st.Held || st.Ended != 0 {
+	if st, err := s.state(); err != nil || !st.Held || st.Ended != 0 {
 		t.Errorf("after: %+v, %v", st, err)
 	}
 	if none, err := s.keeper.Deposit(ctx, nil); err != nil || len(none) != 0 {

@@ -360,7 +360,7 @@ func TestSecretsOnTheWire(t *testing.T) {
 	if _, _, err := c.Advance(ctx, ledgerclient.Pin{}, ledgerclient.Pin{}, func(uint64, *contract.Leaf) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	s.Keepers[0].State(ctx, contract.ID{})
+	s.Keepers[0].State(ctx, ledgerclient.Inquiry{})
 	s.Keepers[0].Revoke(ctx, records(t, inv.Ledger, 1))
 	s.Keepers[0].Inquire(ctx, ledgerclient.Inquiry{})
 	want := map[string]bool{"POST entries": true, "POST blobs": true, "POST uploads": true, "POST uploads/part": true, "POST uploads/abort": true}
@@ -405,7 +405,10 @@ func TestNoAnswer(t *testing.T) {
 		},
 		"upload": func(s ledgerclient.Services) error { _, err := s.Store.Upload(ctx); return err },
 		"erase":  func(s ledgerclient.Services) error { return s.Store.Erase(ctx, contract.Entry{}) },
-		"state":  func(s ledgerclient.Services) error { _, err := s.Keepers[0].State(ctx, contract.ID{}); return err },
+		"state": func(s ledgerclient.Services) error {
+			_, err := s.Keepers[0].State(ctx, ledgerclient.Inquiry{})
+			return err
+		},
 		"release": func(s ledgerclient.Services) error {
 			_, err := s.Keepers[0].Release(ctx, ledgerclient.Request{})
 			return err

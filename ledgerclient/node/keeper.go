@@ -57,13 +57,13 @@ func (k keeper) Deposit(ctx context.Context, deposits []ledgerclient.Deposit) ([
 	return receipts, RefusedBatch(grants, codes)
 }
 
-func (k keeper) State(ctx context.Context, grant contract.ID) (ledgerclient.KeeperState, error) {
-	raw, err := k.ask(ctx, PathState, grant[:], 64, true)
+func (k keeper) State(ctx context.Context, q ledgerclient.Inquiry) (ledgerclient.KeeperState, error) {
+	raw, err := k.ask(ctx, PathState, q.Marshal(), 64, true)
 	if err != nil {
 		return ledgerclient.KeeperState{}, err
 	}
 	s, err := ParseKeeperState(raw)
-	if err == nil && s.Grant != grant {
+	if err == nil && s.Grant != q.Grant {
 		err = &ledgerclient.TamperedError{What: "answer of a keeper"}
 	}
 	return s, err

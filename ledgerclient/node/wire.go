@@ -47,7 +47,7 @@ const (
 	PathErase        = Prefix + "erase"          // POST: one entry, a withdrawal
 
 	PathDeposit = Prefix + "keeper/deposit" // POST: deposits → receipts
-	PathState   = Prefix + "keeper/state"   // POST: id of a grant → ledgerclient.KeeperState
+	PathState   = Prefix + "keeper/state"   // POST: ledgerclient.Inquiry → ledgerclient.KeeperState
 	PathRelease = Prefix + "keeper/release" // POST: ledgerclient.Request → ledgerclient.Answer
 	PathRevoke  = Prefix + "keeper/revoke"  // POST: entries → acknowledgements
 	PathInquire = Prefix + "keeper/inquire" // POST: ledgerclient.Inquiry → ledgerclient.InquiryAnswer

@@ -36,7 +36,8 @@ func TestClockJump(t *testing.T) {
 				t.Error("a checkpoint was made with a clock that is off")
 			}
 			w.ok(w.get(node.PathTile + "0/000.p/2"))
-			w.ok(w.post(node.PathState, g.id[:]))
+			q := w.inquiry(g)
+			w.ok(w.post(node.PathState, q.Marshal()))
 			w.ok(w.post(node.PathRevoke, node.MarshalEntries([]contract.Entry{w.revocation(g)})))
 			if err := w.server.Sweep(ctx); err != nil {
 				t.Error(err)

@@ -43,7 +43,7 @@ func TestHTTP2(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	w.refused("too large", w.post(node.PathState, make([]byte, 33)), node.KindTooLarge)
+	w.refused("too large", w.post(node.PathState, make([]byte, 1025)), node.KindTooLarge)
 	w.refused("method", w.post(node.PathGenesis, []byte("x")), node.KindMethod)
 	w.ok(w.get(node.PathCheckpoint))
 }

@@ -2,7 +2,6 @@ package server
 
 import (
 	"github.com/carekey/carekey/ledgerclient"
-	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
 
@@ -27,10 +26,11 @@ func (s *Server) deposit(q *request) error {
 }
 
 func (s *Server) state(q *request) error {
-	if len(q.body) != len(contract.ID{}) {
-		return refuse(node.KindMalformed)
+	question, err := ledgerclient.ParseInquiry(q.body)
+	if err != nil {
+		return err
 	}
-	state, err := s.keeper.State(q.Context(), contract.ID(q.body))
+	state, err := s.keeper.State(q.Context(), question)
 	if err != nil {
 		return err
 	}

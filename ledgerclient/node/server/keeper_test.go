@@ -38,14 +38,26 @@ func TestKeeper(t *testing.T) {
 	g := w.grant()
 	state := func() ledgerclient.KeeperState {
 		t.Helper()
-		s, err := node.ParseKeeperState(w.ok(w.post(node.PathState, g.id[:])))
+		q := w.inquiry(g)
+		s, err := node.ParseKeeperState(w.ok(w.post(node.PathState, q.Marshal())))
 		w.must(err)
 		return s
 	}
+	// Ids are public: who is no side of the grant is told nothing.
+	ask := ledgerclient.Inquiry{Ledger: w.ledger, Keeper: w.keeper, Grant: g.id}
+	ask.SignState(g.key)
+	w.refused("before the grant", w.post(node.PathState, ask.Marshal()), node.KindKeeper)
+	w.refused("without a signature", w.post(node.PathState, g.id[:]), node.KindMalformed)
+	w.ok(w.post(node.PathBlobs, node.MarshalPuts(g.puts)))
+	w.order(g.entry)
 	if s := state(); s.Held || s.Ended != 0 || s.Grant != g.id {
 		t.Errorf("before: %+v", s)
 	}
 	w.give(g)
+	ask.SignState(crypto.GenerateKey())
+	w.refused("a stranger", w.post(node.PathState, ask.Marshal()), node.KindKeeper)
+	ask.Sign(g.key)
+	w.refused("another question", w.post(node.PathState, ask.Marshal()), node.KindKeeper)
 	if s := state(); !s.Held {
 		t.Errorf("given: %+v", s)
 	}

@@ -39,7 +39,7 @@ func (s *Server) newRoutes() routes {
 			node.PathErase:        post(route{name: "erase", max: contract.Size, do: s.erase}),
 
 			node.PathDeposit: post(route{name: "deposit", max: node.MaxDeposits, do: s.deposit}),
-			node.PathState:   post(route{name: "state", max: 32, do: s.state}),
+			node.PathState:   post(route{name: "state", max: 1024, do: s.state}),
 			node.PathRelease: post(route{name: "release", max: 1024, clock: true, do: s.release}),
 			node.PathRevoke:  post(route{name: "revoke", max: batch, do: s.revoke}),
 			node.PathInquire: post(route{name: "inquire", max: 1024, do: s.inquire}),

@@ -177,7 +177,7 @@ func TestTokens(t *testing.T) {
 	}
 	// Nothing else needs one, a revocation least of all.
 	w.ok(w.get(node.PathCheckpoint))
-	w.ok(w.post(node.PathState, make([]byte, 32)))
+	w.refused("a question to the keeper without a token is read", w.post(node.PathState, []byte{1}), node.KindMalformed)
 	w.refused("a revocation without a token is read", w.post(node.PathRevoke, []byte{1}), node.KindMalformed)
 	w.server.SetTokens([]crypto.Hash{HashToken(other)})
 	w.refused("a token that was taken back", w.post(node.PathEntries, body, "Authorization", "Bearer "+token), node.KindToken)

@@ -121,7 +121,7 @@ func TestSlowDrip(t *testing.T) {
 		{"a pause between requests", 61 * time.Second, func(t *testing.T, conn net.Conn, dripping *sync.WaitGroup) {
 			r := bufio.NewReader(conn)
 			for range 2 {
-				fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: node\r\nContent-Length: 32\r\nExpect: 100-continue\r\n\r\n", node.PathState)
+				fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: node\r\nContent-Length: 32\r\nExpect: 100-continue\r\n\r\n", node.PathUploadAbort)
 				if line, err := r.ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
 					t.Fatalf("%q, %v", line, err)
 				}
@@ -133,7 +133,7 @@ func TestSlowDrip(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK || len(body) != 34 {
+				if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusNoContent || len(body) != 0 {
 					t.Errorf("%d, %d bytes, %v", resp.StatusCode, len(body), err)
 				}
 				time.Sleep(baseTime + time.Millisecond) // on the bubble's clock

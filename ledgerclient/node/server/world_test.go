@@ -308,6 +308,13 @@ func (w *world) request(g *given, access contract.Entry) (ledgerclient.Request, 
 	return r, response
 }
 
+// inquiry is the clinic's question whether the share of a grant is held.
+func (w *world) inquiry(g *given) ledgerclient.Inquiry {
+	q := ledgerclient.Inquiry{Ledger: w.ledger, Keeper: w.keeper, Grant: g.id}
+	q.SignState(g.oneTime)
+	return q
+}
+
 // release asks for a share and checks the signature on whatever is answered.
 func (w *world) release(r *ledgerclient.Request) ledgerclient.Answer {
 	w.t.Helper()
