@@ -26,7 +26,7 @@ import (
 //	Answer           request hash 32, grant 32, code 1, hour 4, size 8, root 32, signature 64, sealed share 4 + n
 //	Acknowledgement  ledger 32, grant 32, keeper 33, end 1, hour 4, signature 64
 //	Inquiry          ledger 32, keeper 33, grant 32, nonce 32, signature 64
-//	InquiryAnswer    inquiry hash 32, number of refused requests 4, of those not in it 4, of acknowledgements 1, signature 64,
+//	InquiryAnswer    inquiry hash 32, size 8, root 32, number of refused requests 4, of those not in it 4, of acknowledgements 1, signature 64,
 //	                 the refused requests (a request and its answer each), the acknowledgements
 const (
 	depositSize         = 32 + 32 + 33 + 33 + 64
@@ -397,6 +397,8 @@ func (a *InquiryAnswer) Marshal() []byte { return a.encode(true) }
 func (a *InquiryAnswer) encode(signature bool) []byte {
 	var b []byte
 	b = append(b, a.Inquiry[:]...)
+	b = binary.BigEndian.AppendUint64(b, a.Size)
+	b = append(b, a.Root[:]...)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(a.Refused)))
 	b = binary.BigEndian.AppendUint32(b, a.More)
 	b = append(b, byte(len(a.Acks)))
@@ -418,6 +420,8 @@ func ParseInquiryAnswer(b []byte) (InquiryAnswer, error) {
 	rd := reader{b: b}
 	var a InquiryAnswer
 	rd.take(a.Inquiry[:])
+	a.Size = rd.uint64()
+	rd.take(a.Root[:])
 	refused := rd.uint32()
 	a.More = rd.uint32()
 	acks := rd.byte()

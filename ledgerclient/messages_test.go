@@ -77,7 +77,7 @@ func newSamples(t testing.TB) *samples {
 	s.inquiry = Inquiry{Ledger: s.ledger, Keeper: s.keeper.Public(), Grant: id, Nonce: [32]byte{1}}
 	s.inquiry.Sign(s.author)
 	s.refused = Refused{Request: s.request, Answer: s.refusal}
-	s.filed = InquiryAnswer{Inquiry: s.inquiry.Hash(), Refused: []Refused{s.refused}, More: 3, Acks: []Acknowledgement{s.ack}}
+	s.filed = InquiryAnswer{Inquiry: s.inquiry.Hash(), Size: 17, Root: crypto.Hash{1}, Refused: []Refused{s.refused}, More: 3, Acks: []Acknowledgement{s.ack}}
 	s.filed.Sign(s.keeper)
 	return s
 }

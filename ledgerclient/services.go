@@ -281,6 +281,8 @@ type Inquiry struct {
 // who carries it can leave nothing out and repeat no older one.
 type InquiryAnswer struct {
 	Inquiry   crypto.Hash // Inquiry.Hash: of the inquiry with its signature
+	Size      uint64      // of the keeper's log
+	Root      crypto.Hash // of the keeper's log
 	Refused   []Refused   // requests, oldest first
 	More      uint32      // how many more were refused and only counted, see keeper.MaxRefused
 	Acks      []Acknowledgement

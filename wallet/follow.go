@@ -29,7 +29,7 @@ func (w *Wallet) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.head = head
+	w.head, w.agreed = head, ledgerclient.Head{}
 	if err := s.flush(); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -140,6 +141,33 @@ func (w *Wallet) shareAt(ctx context.Context, k ledgerclient.Keeper, t *thread) 
 	return s, err
 }
 
+// sameLog checks that the log which a keeper says under its signature that it judged
+// on is the one that is shown to this wallet. A node can sign an old head with a time
+// of now, so that an opening or a revocation after it is never seen here; but it
+// judges requests on the whole of its log. *ledgerclient.RollbackError if something
+// that the keeper has seen is withheld.
+func (w *Wallet) sameLog(ctx context.Context, size uint64, root crypto.Hash) error {
+	if w.behind != nil || size == w.agreed.Size && root == w.agreed.Root {
+		return nil
+	}
+	head := w.head
+	if size > head.Size { // others may have appended since it was read
+		newer, err := w.client.Head(ctx)
+		if err == nil {
+			err = w.client.CheckHead(ctx, head, newer)
+		}
+		if err != nil {
+			return err
+		}
+		head = newer
+	}
+	if err := w.client.CheckPrefix(ctx, size, root, head); err != nil {
+		return err
+	}
+	w.agreed = ledgerclient.Head{Size: size, Root: root}
+	return nil
+}
+
 // mayOpen asks the keepers whether enough of them hold their shares of a grant that
 // was received: *RefusedError if not. An access without a release would tell the
 // patient of an opening that never was. Once a share has ended it is no error: an
@@ -188,6 +216,9 @@ func (w *Wallet) inquire(ctx context.Context, t *thread) ([]ledgerclient.Inquiry
 		}
 		if err := a.Verify(&q, opening.Counterparty); err != nil {
 			return nil, &ledgerclient.TamperedError{What: fmt.Sprintf("refusals filed by keeper %d", i+1), Err: err}
+		}
+		if err := w.sameLog(ctx, a.Size, a.Root); err != nil {
+			return nil, err
 		}
 		answers = append(answers, a)
 	}

@@ -54,12 +54,13 @@ type Wallet struct {
 	threads   threads
 	cache     cache
 	head      ledgerclient.Head
-	behind    error    // why the ledger could not be followed; nil if it was
-	away      error    // behind, or why another service could not be asked
-	waiting   []*batch // what is left in the journal, oldest first
-	blocked   error    // why nothing new can be begun at once; nil if it can
-	stuck     error    // why something is left in the journal
-	savedAt   string   // where the wallet that is being restored had this ledger
+	agreed    ledgerclient.Head // what a keeper judged on, seen to be of the log under head; see sameLog
+	behind    error             // why the ledger could not be followed; nil if it was
+	away      error             // behind, or why another service could not be asked
+	waiting   []*batch          // what is left in the journal, oldest first
+	blocked   error             // why nothing new can be begun at once; nil if it can
+	stuck     error             // why something is left in the journal
+	savedAt   string            // where the wallet that is being restored had this ledger
 	finished  []Finished
 	signed    map[contract.Entry]bool // by this process, in the batch that is being carried out
 	watch     func(done uint64)       // told how many entries were read, while the ledger is followed; nil is nobody

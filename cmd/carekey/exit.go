@@ -579,8 +579,8 @@ func explainVerification(err error) (failure, bool) {
 		return failure{"code-history", m, "nobody signs a share code: ask its sender for it in another way. If it is the same, do not rely on this\nledger until you know why, and compare what `carekey ledger info` shows to both of you", exitTampered}, true
 	}
 	if e, ok := errors.AsType[*ledgerclient.RollbackError](err); ok {
-		return failure{"ledger-rolled-back", fmt.Sprintf("the ledger shows %d entries, and your wallet has seen %d: it was put back to an older state", e.Head, e.Pinned),
-			"restore the newest copy of the ledger", exitTampered}, true
+		return failure{"ledger-rolled-back", fmt.Sprintf("the ledger shows %d entries, and there were %d already: it was put back to an older state, or the newer ones are kept from you", e.Head, e.Pinned),
+			"if the ledger is yours, restore its newest copy; otherwise ask whoever keeps it, and do not rely on what it shows until then", exitTampered}, true
 	}
 	if e, ok := errors.AsType[*ledgerclient.StaleHeadError](err); ok {
 		m, hint := fmt.Sprintf("the newest head that the ledger shows is %s old: newer entries are kept back, or a clock is wrong", roughly(e.Age)), "check your clock; if it is right, ask whoever keeps the ledger, and do not rely on what it shows until then"

@@ -182,7 +182,7 @@ func lookup(v View, id contract.ID) (grant, error) {
 // stopped by a revocation that is not on the ledger yet, is not.
 func (k *Keeper) State(ctx context.Context, q ledgerclient.Inquiry) (ledgerclient.KeeperState, error) {
 	s := ledgerclient.KeeperState{Grant: q.Grant}
-	g, err := k.asked(ctx, &q)
+	g, _, err := k.asked(ctx, &q)
 	if err == nil && q.VerifyState(g.state.Author, g.state.Counterparty) != nil {
 		err = &ledgerclient.KeeperError{Grant: q.Grant, Code: ledgerclient.WrongKey}
 	}
@@ -206,14 +206,14 @@ func (k *Keeper) State(ctx context.Context, q ledgerclient.Inquiry) (ledgerclien
 // Inquire answers the grant's author. Whoever else asks, or asks for a grant
 // that is not on the replica, gets a *ledgerclient.KeeperError.
 func (k *Keeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) (ledgerclient.InquiryAnswer, error) {
-	g, err := k.asked(ctx, &q)
+	g, head, err := k.asked(ctx, &q)
 	if err == nil && q.Verify(g.state.Author) != nil {
 		err = &ledgerclient.KeeperError{Grant: q.Grant, Code: ledgerclient.WrongKey}
 	}
 	if err != nil {
 		return ledgerclient.InquiryAnswer{}, err
 	}
-	a := ledgerclient.InquiryAnswer{Inquiry: q.Hash()}
+	a := ledgerclient.InquiryAnswer{Inquiry: q.Hash(), Size: head.Size, Root: head.Root}
 	if a.Refused, a.More, err = k.vault.Filed(ctx, q.Grant); err != nil {
 		return ledgerclient.InquiryAnswer{}, err
 	}
@@ -229,19 +229,21 @@ func (k *Keeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) (ledgercli
 	return a, nil
 }
 
-// asked is the grant that a question is about. Its signature is not checked yet.
-func (k *Keeper) asked(ctx context.Context, q *ledgerclient.Inquiry) (g grant, err error) {
+// asked is the grant that a question is about, and the head that it was found under.
+// The question's signature is not checked yet.
+func (k *Keeper) asked(ctx context.Context, q *ledgerclient.Inquiry) (g grant, head Head, err error) {
 	if q.Ledger != k.ledger || q.Keeper != k.public {
-		return g, &ledgerclient.KeeperError{Grant: q.Grant, Code: ledgerclient.BadRequest}
+		return g, head, &ledgerclient.KeeperError{Grant: q.Grant, Code: ledgerclient.BadRequest}
 	}
 	err = k.replica.View(ctx, func(v View) (err error) {
+		head = v.Head()
 		g, err = lookup(v, q.Grant)
 		return err
 	})
 	if err == nil && !g.ok {
 		err = &ledgerclient.KeeperError{Grant: q.Grant, Code: ledgerclient.UnknownGrant}
 	}
-	return g, err
+	return g, head, err
 }
 
 // parallel calls f(0) … f(n-1) on all cores. Signatures are what a batch costs.
