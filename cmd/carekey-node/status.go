@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/spf13/cobra"
 )
 
@@ -30,7 +31,7 @@ type description struct {
 }
 
 func (a *app) describe(ctx context.Context, f *embedded.Folder, dir string, cfg *config) (description, error) {
-	d := description{Dir: dir, URLs: cfg.URLs, Tokens: len(cfg.Tokens), Order: cfg.Order}
+	d := description{Dir: dir, URLs: cfg.URLs, Tokens: len(cfg.Tokens), Order: order.Shown(cfg.Order)}
 	i, err := a.invitation(ctx, dir, cfg, f)
 	if err != nil {
 		return d, err
@@ -68,9 +69,9 @@ func (a *app) show(d description) error {
 	if a.flags.json {
 		return a.printJSON(d)
 	}
-	order := "this folder"
+	kept := "this folder"
 	if d.Consumed != nil {
-		order = fmt.Sprintf("%s (%d items read)", d.Order, *d.Consumed)
+		kept = fmt.Sprintf("%s (%d items read)", d.Order, *d.Consumed)
 	}
 	vouched := "the system's certificate authorities"
 	if d.Fingerprint != "" {
@@ -85,7 +86,7 @@ func (a *app) show(d description) error {
 		serving = "yes"
 	}
 	a.print("%s", rows("", [2]string{"ledger", d.Name}, [2]string{"id", d.Ledger}, [2]string{"folder", d.Dir}, [2]string{"urls", strings.Join(d.URLs, "\n")},
-		[2]string{"tls key", vouched}, [2]string{"certificate", "until " + d.Expires[:10]}, [2]string{"order", order},
+		[2]string{"tls key", vouched}, [2]string{"certificate", "until " + d.Expires[:10]}, [2]string{"order", kept},
 		[2]string{"entries", fmt.Sprintf("%d, the last of %s", d.Entries, strings.Replace(d.LastHour[:16], "T", " ", 1)+" UTC")}, [2]string{"tokens", tokens}, [2]string{"serving", serving}))
 	return nil
 }

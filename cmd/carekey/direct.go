@@ -56,8 +56,9 @@ func namedDirect(named string) (d direct, ok bool, err error) {
 		return d, false, nil
 	}
 	if store == "" {
-		return d, true, usage("an order alone is no ledger: who keeps the encrypted records and the shares of keys beside "+url+"?",
-			"name both: carekey ledger join "+url+" --store INVITATION, or --store DIR; anywhere else --ledger '"+url+" INVITATION'")
+		shown := order.Shown(url)
+		return d, true, usage("an order alone is no ledger: who keeps the encrypted records and the shares of keys beside "+shown+"?",
+			"name both: carekey ledger join "+shown+" --store INVITATION, or --store DIR; anywhere else --ledger '"+shown+" INVITATION'")
 	}
 	if text, ok, err := invitation(store); ok {
 		return direct{url, text}, true, err
@@ -65,6 +66,9 @@ func namedDirect(named string) (d direct, ok bool, err error) {
 	store, err = filepath.Abs(store)
 	return direct{url, store}, true, err
 }
+
+// shown is the order's URL without a password that is in it.
+func (d direct) shown() string { return order.Shown(d.url) }
 
 // folderOf is the folder of a ledger that has one.
 func folderOf(where string) string {
@@ -94,5 +98,5 @@ func (d direct) trust(p order.Properties, keyed bool) [][2]string {
 	if keyed {
 		check = "this computer follows it, judges every entry, and signs the heads with the key in the folder"
 	}
-	return [][2]string{{"order", d.url}, {"kept by", "the program " + name + " in PATH, which calls itself " + ui.Clean(p.Name)}, {"checked", check}}
+	return [][2]string{{"order", d.shown()}, {"kept by", "the program " + name + " in PATH, which calls itself " + ui.Clean(p.Name)}, {"checked", check}}
 }

@@ -641,7 +641,8 @@ func tamperedCode(what string) string {
 		{"terms", "terms-tampered"}, {"envelope", "envelope-tampered"}, {"share", "share-tampered"}, {"lock key", "share-tampered"},
 		{"reason", "reason-tampered"}, {"entry", "entry-tampered"}, {"an entry", "entry-tampered"}, {"leaves", "entry-tampered"},
 		{"answer", "answer-tampered"}, {"receipt", "receipt-tampered"}, {"acknowledgement", "acknowledgement-tampered"}, {"refusal", "refusal-tampered"},
-		{"follow-ups", "entries-hidden"}, {"state proof", "proof-tampered"}, {"inclusion proof", "proof-tampered"}, {"remembered head", "wallet-damaged"},
+		{"follow-ups", "entries-hidden"}, {"tile", "tile-tampered"}, {"payload", "payload-tampered"}, {"keepers", "configuration-tampered"}, {"author key", "entry-tampered"},
+		{"state proof", "proof-tampered"}, {"inclusion proof", "proof-tampered"}, {"remembered head", "wallet-damaged"},
 	} {
 		if strings.HasPrefix(what, k.begins) {
 			return k.code

@@ -173,7 +173,7 @@ func invitation(named string) (text string, ok bool, err error) {
 // in it is nobody else's business.
 func showPlace(where string) string {
 	if d, ok := parseDirect(where); ok {
-		return d.url + ", beside it " + showPlace(d.store)
+		return d.shown() + ", beside it " + showPlace(d.store)
 	}
 	if inv, err := node.ParseInvitation(where); err == nil {
 		return inv.URLs[0]

@@ -3,6 +3,7 @@ package embedded
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -41,11 +42,16 @@ type given struct {
 	puts    []ledgerclient.Put
 }
 
-// stateAt is what the folder's keeper tells the patient of the grant.
+// stateAt is what the folder's keeper tells the patient of the grant. One that is not
+// on the ledger has no share.
 func (g *given) stateAt(f *Folder) (ledgerclient.KeeperState, error) {
 	q := ledgerclient.Inquiry{Ledger: f.id, Keeper: f.keeper.Key(), Grant: g.id}
 	q.SignState(g.key)
-	return f.keeper.State(ctx, q)
+	s, err := f.keeper.State(ctx, q)
+	if e, ok := errors.AsType[*ledgerclient.KeeperError](err); ok && e.Code == ledgerclient.UnknownGrant {
+		return ledgerclient.KeeperState{Grant: g.id}, nil
+	}
+	return s, err
 }
 
 func (p *people) must(err error) {

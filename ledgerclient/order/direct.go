@@ -41,7 +41,7 @@ func NewDirect(url string, l *Ledger, signer ledgerclient.Ledger) *Direct {
 // Beside returns the properties of a ledger whose order is at that URL, where p are
 // those of who keeps the rest.
 func Beside(url string, p ledgerclient.Properties) ledgerclient.Properties {
-	p.Reach, p.Clock = url+", beside it "+p.Reach, "order"
+	p.Reach, p.Clock = Shown(url)+", beside it "+p.Reach, "order"
 	return p
 }
 
