@@ -130,7 +130,9 @@ func orderHint(p place, was string) string {
 	if !ok {
 		d.url = "ORDER"
 	}
-	join := func(store string) string { return "carekey ledger join " + quote(d.url) + " --store " + quote(store) }
+	join := func(store string) string {
+		return "carekey ledger join " + quote(d.shown()) + " --store " + quote(store)
+	}
 	if ok && !node.IsInvitation(d.store) && d.store != p.ledger {
 		if _, err := os.Stat(d.store); err == nil {
 			return join(d.store)
