@@ -56,6 +56,24 @@ func TestClockJump(t *testing.T) {
 }
 
 // A small step, or time that passes, is no jump.
+// Threat: who has stolen a patient's keys withdraws her history and makes the node's
+// clock jump by a month, so that it is gone before she can say anything.
+func TestClockJumpErasesNothing(t *testing.T) {
+	w := newWorld(t, nil)
+	v := w.record(5000)
+	w.add(v)
+	withdrawal := w.withdrawal(v)
+	w.order(withdrawal)
+	raw := withdrawal.Marshal()
+	by := (EraseHours + 1) * time.Hour
+	w.clock.jump(by)
+	w.refused("erase", w.post(node.PathErase, raw[:]), node.KindClock)
+	w.must(w.server.Sweep(ctx))
+	w.clock.jump(-by)
+	w.ok(w.post(node.PathErase, raw[:]))
+	w.ok(w.fetch(v.upload.Locators[0]))
+}
+
 func TestClockGoes(t *testing.T) {
 	w := newWorld(t, nil)
 	for range 5 {

@@ -36,7 +36,7 @@ func (s *Server) newRoutes() routes {
 			node.PathUploadPart:   post(route{name: "upload-part", max: node.MaxPart + 40, token: true, do: s.uploadPart}),
 			node.PathUploadCommit: post(route{name: "upload-commit", max: 64 << 10, token: true, do: s.commitUpload}),
 			node.PathUploadAbort:  post(route{name: "upload-abort", max: 32, token: true, do: s.abortUpload}),
-			node.PathErase:        post(route{name: "erase", max: contract.Size, do: s.erase}),
+			node.PathErase:        post(route{name: "erase", max: contract.Size, clock: true, do: s.erase}),
 
 			node.PathDeposit: post(route{name: "deposit", max: node.MaxDeposits, do: s.deposit}),
 			node.PathState:   post(route{name: "state", max: 1024, do: s.state}),

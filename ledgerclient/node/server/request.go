@@ -43,7 +43,7 @@ type route struct {
 	name  string // in logs and metrics
 	max   int64  // bytes of the body; 0: there is none
 	token bool   // needs a submit token, if the node has any
-	clock bool   // needs a clock that is right
+	clock bool   // needs a clock that is right: what it does cannot be taken back
 	do    func(*request) error
 }
 
