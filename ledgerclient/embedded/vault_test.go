@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
@@ -76,6 +77,48 @@ func TestShareIsGone(t *testing.T) {
 		t.Error("the share came back")
 	}
 	mustVerify(t, f)
+}
+
+// Threat: a recipient asks again and again while the patient revokes. Once she has the
+// keeper's acknowledgement no request that comes then is answered with a share, whoever
+// of several processes it comes to.
+func TestNothingIsReleasedAfterTheAcknowledgement(t *testing.T) {
+	f, clock := newLedger(t)
+	p := newPeople(t, f.id)
+	g := p.grant()
+	p.addGrant(f, g)
+	access, _ := p.access(g, clock.hour)
+	mustAppend(t, f, []contract.Entry{access})
+	r, _ := p.request(g, access, f.keeper.Key())
+	other, err := Open(f.dir, Options{Clock: clock.now})
+	p.must(err)
+	defer other.Close()
+	var acknowledged atomic.Bool
+	var begun, askers sync.WaitGroup
+	for _, k := range []ledgerclient.Keeper{f.keeper, other.keeper, other.keeper} {
+		begun.Add(1)
+		askers.Go(func() {
+			for n := 0; ; n++ {
+				late := acknowledged.Load()
+				a, err := k.Release(ctx, r)
+				if n == 0 {
+					begun.Done()
+				}
+				if err != nil || late && a.Code != ledgerclient.Revoked {
+					t.Errorf("%s after the acknowledgement: %v, %v", a.Code, late, err)
+				}
+				if late || err != nil {
+					return
+				}
+			}
+		})
+	}
+	begun.Wait()
+	acks, err := f.keeper.Revoke(ctx, []contract.Entry{p.revocation(g)})
+	acknowledged.Store(true)
+	p.must(err)
+	p.must(acks[0].Verify(f.id, g.id, f.keeper.Key()))
+	askers.Wait()
 }
 
 // Whatever folder a ledger was made in, and whatever the umask, keys and shares are
