@@ -246,17 +246,18 @@ func (l *Ledger) before(ctx context.Context, position uint64, e *contract.Entry)
 }
 
 // settle answers for what was a duplicate of another entry of the same batch,
-// now that it is known what came of that.
+// now that it is known what came of that: of the one before it that was not a
+// duplicate. (An entry may have been refused still earlier in the batch.)
 func settle(out []ledgerclient.Outcome) {
-	first := map[contract.ID]int{}
+	judged := map[contract.ID]int{}
 	for i := range out {
-		n, again := first[out[i].ID]
-		if !again {
-			first[out[i].ID] = i
+		if !out[i].Duplicate {
+			judged[out[i].ID] = i
 			continue
 		}
-		if !out[i].Duplicate {
-			continue
+		n, ok := judged[out[i].ID]
+		if !ok {
+			continue // it stood in the log before
 		}
 		if of := out[n]; of.Refusal != nil {
 			out[i] = of

@@ -183,6 +183,26 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// Handed in three times in one batch: refused ahead of its grant, accepted behind it,
+// and then a duplicate of what was accepted, not refused like the first.
+func TestRefusedThenAcceptedThenAgain(t *testing.T) {
+	w := newWorld(t)
+	grant := w.grant()
+	access := w.access(grant)
+	out, err := w.Append(ctx, []contract.Entry{access, grant, access, access, grant})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out[0].Refusal == nil || out[0].Refusal.Rule != contract.RuleUnknownSubject {
+		t.Errorf("ahead of its grant: %+v", out[0])
+	}
+	for i, want := range map[int]ledgerclient.Outcome{1: {Index: 1}, 2: {Index: 2}, 3: {Index: 2, Duplicate: true}, 4: {Index: 1, Duplicate: true}} {
+		if o := out[i]; o.Refusal != nil || o.Index != want.Index || o.Duplicate != want.Duplicate || o.Hour != testHour {
+			t.Errorf("%d: %+v", i, o)
+		}
+	}
+}
+
 // An order that cannot be one is not followed, and the log stays as it was.
 func TestBrokenOrders(t *testing.T) {
 	for what, breakIt := range map[order.Broken]func(w *world){
