@@ -94,6 +94,9 @@ type secret struct {
 	ContentType string
 }
 
+// plainPath are the characters that an address of a bus takes as they are.
+const plainPath = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_/."
+
 // Bus starts a bus on which no service can be started and none is.
 func Bus() (*Service, error) {
 	program, err := exec.LookPath("dbus-daemon")
@@ -101,7 +104,11 @@ func Bus() (*Service, error) {
 		return nil, err
 	}
 	// A socket's path must be short, so this is not below a test's folder.
-	folder, err := os.MkdirTemp("", "bus")
+	parent := os.TempDir()
+	if len(parent) > 60 || strings.Trim(parent, plainPath) != "" {
+		parent = "/tmp"
+	}
+	folder, err := os.MkdirTemp(parent, "bus")
 	if err != nil {
 		return nil, err
 	}
