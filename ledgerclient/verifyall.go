@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -114,6 +115,7 @@ func (v *verification) check() error {
 	var wg sync.WaitGroup
 	for w := range workers {
 		wg.Go(func() {
+			defer crash.Report()
 			for i := w; i < len(errs); i += workers {
 				if err := contract.CheckSignature(v.c.id, &v.waiting[i].Entry); err != nil {
 					errs[i] = &TamperedError{What: fmt.Sprintf("entry %d", v.waiting[i].Index), Err: err}

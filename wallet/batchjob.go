@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/atomicfile"
@@ -546,6 +547,7 @@ func (r *jobRun) begin(ctx context.Context, j *job, items []jobItem, n int) (*pr
 	p.changes = make([]change, len(plans))
 	errs := make([]error, len(plans))
 	go func() {
+		defer crash.Report()
 		defer close(p.done)
 		parallel(len(plans), func(i int) {
 			if errs[i] = ctx.Err(); errs[i] == nil {

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -203,6 +204,7 @@ func parallel(n int, f func(i int)) {
 	close(next)
 	for range workers {
 		wg.Go(func() {
+			defer crash.Report()
 			for i := range next {
 				f(i)
 			}

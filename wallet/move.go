@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -287,6 +288,7 @@ func (m *move) version(ctx context.Context, r movingRecord, v *metadata, progres
 	plain, fill := io.Pipe()
 	read := make(chan struct{})
 	go func() {
+		defer crash.Report()
 		defer close(read)
 		fill.CloseWithError(c.decrypt(ctx, fill, crypto.RecordIdentity(m.from.self), v.Size, v.SHA256, nil))
 	}()

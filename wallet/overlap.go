@@ -4,6 +4,7 @@ import (
 	"io"
 	"sync/atomic"
 
+	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
@@ -41,6 +42,7 @@ func readAhead(fill func(buf []byte) ([]byte, error)) *ahead {
 		a.free <- nil
 	}
 	go func() {
+		defer crash.Report()
 		defer close(a.done)
 		for {
 			var buf []byte
@@ -154,7 +156,10 @@ func writeBehind(writers ...io.Writer) *behind {
 		if i == len(writers)-1 {
 			to = b.free
 		}
-		go b.step(w, from, to, i == len(writers)-1)
+		go func(from <-chan []byte) {
+			defer crash.Report()
+			b.step(w, from, to, i == len(writers)-1)
+		}(from)
 		from = to
 	}
 	return b

@@ -4,11 +4,10 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/hardening"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/embedded"
@@ -30,8 +29,13 @@ func newApp() *app {
 }
 
 // run carries out one command line and returns the exit code.
-func (a *app) run(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+func (a *app) run(args []string) (exit int) {
+	defer func() {
+		if r := recover(); r != nil {
+			exit = a.crashed(r)
+		}
+	}()
+	ctx, stop := hardening.Signals()
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	root := newRoot(a)
@@ -40,6 +44,12 @@ func (a *app) run(args []string) int {
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	return a.report(root.ExecuteContext(ctx), args)
+}
+
+// crashed reports a panic and returns the program's exit code.
+func (a *app) crashed(value any) int {
+	hardening.Broken(a.err, "carekey-node", value)
+	return exitUnexpected
 }
 
 // say is for people: on standard error, and not with --quiet or --json.

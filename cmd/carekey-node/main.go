@@ -10,10 +10,13 @@ import (
 	"os"
 
 	"github.com/carekey/carekey/cmd/hardening"
+	"github.com/carekey/carekey/crypto/crash"
 )
 
 func main() {
 	// A system that does not allow it does not keep the node from its work.
 	_ = hardening.Process()
-	os.Exit(newApp().run(os.Args[1:]))
+	a := newApp()
+	crash.Handle(func(value any) { os.Exit(a.crashed(value)) })
+	os.Exit(a.run(os.Args[1:]))
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient/embedded"
 	"github.com/carekey/carekey/ledgerclient/node/server"
 	"github.com/carekey/carekey/ledgerclient/order"
@@ -134,10 +135,16 @@ func (a *app) listen(ctx context.Context, o serveOptions, log *slog.Logger, s *s
 	scheme := "https"
 	if o.plain {
 		scheme = "http"
-		go func() { failed <- h.Serve(listener) }()
+		go func() {
+			defer crash.Report()
+			failed <- h.Serve(listener)
+		}()
 	} else {
 		h.TLSConfig = certs.config()
-		go func() { failed <- h.ServeTLS(listener, "", "") }()
+		go func() {
+			defer crash.Report()
+			failed <- h.ServeTLS(listener, "", "")
+		}()
 	}
 	where := struct {
 		Listening string `json:"listening"`
@@ -146,14 +153,23 @@ func (a *app) listen(ctx context.Context, o serveOptions, log *slog.Logger, s *s
 	if operator != nil {
 		m := &http.Server{Handler: s.Operator(), ReadHeaderTimeout: 10 * time.Second}
 		defer m.Close()
-		go func() { failed <- m.Serve(operator) }()
+		go func() {
+			defer crash.Report()
+			failed <- m.Serve(operator)
+		}()
 		where.Metrics = "http://" + operator.Addr().String()
 	}
 	background, stop := context.WithCancel(ctx)
 	defer stop()
-	go a.reread(background, o.dir, log, s)
+	go func() {
+		defer crash.Report()
+		a.reread(background, o.dir, log, s)
+	}()
 	if ordered != nil {
-		go ordered.follow(background, log)
+		go func() {
+			defer crash.Report()
+			ordered.follow(background, log)
+		}()
 	}
 	if a.flags.json {
 		if err := a.printJSON(where); err != nil {

@@ -3,11 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"filippo.io/age"
 	"filippo.io/age/plugin"
@@ -22,7 +19,7 @@ const pluginName = "age-plugin-" + wallet.AgePlugin
 
 // main carries out what the program was started as and returns the exit code.
 func (a *app) main(args []string) (exit int) {
-	defer recoverCrash(a.err, &exit)
+	defer a.recoverCrash(&exit)
 	// A system that does not allow it does not keep anybody from her records.
 	_ = hardening.Process()
 	if len(args) == 0 {
@@ -36,7 +33,7 @@ func (a *app) main(args []string) (exit int) {
 
 // plugin is one run of age-plugin-carekey.
 func (a *app) plugin(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := hardening.Signals()
 	defer stop()
 	p, err := plugin.New(wallet.AgePlugin)
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"context"
 	"io"
 	"os"
+
+	"github.com/carekey/carekey/crypto/crash"
 )
 
 // batchInput is a file of rows, or a plan, that is being read. It may be a pipe
@@ -86,6 +88,7 @@ func unlessDone[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	}
 	done := make(chan result, 1)
 	go func() {
+		defer crash.Report()
 		v, err := f()
 		done <- result{v, err}
 	}()

@@ -34,6 +34,7 @@ const (
 	keyringPkg  = module + "/wallet/keyring"
 	nodeServer  = module + "/ledgerclient/node/server"
 	conformance = module + "/ledgerclient/ledgertest"
+	fakeKeyring = keyringPkg + "/keyringtest"
 	liar        = module + "/ledgerclient/node/nodetest"
 )
 
@@ -165,6 +166,45 @@ func TestLayeringImports(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Each goroutine reports its own panic: what Go prints of one may have a secret in it.
+// What is started is a function in its place whose first statement is the deferred
+// report.
+func TestLayeringCrash(t *testing.T) {
+	for _, f := range sources(t) {
+		if f.test || f.pkg == conformance || f.pkg == fakeKeyring || within(f.pkg, liar) {
+			continue
+		}
+		ast.Inspect(f.file, func(n ast.Node) bool {
+			var started ast.Expr
+			switch n := n.(type) {
+			case *ast.GoStmt:
+				started = n.Call.Fun
+			case *ast.CallExpr:
+				if s, ok := n.Fun.(*ast.SelectorExpr); ok && s.Sel.Name == "Go" && len(n.Args) == 1 {
+					started = n.Args[0]
+				}
+			}
+			if started == nil {
+				return true
+			}
+			reports := false
+			if lit, ok := started.(*ast.FuncLit); ok && len(lit.Body.List) > 0 {
+				if d, ok := lit.Body.List[0].(*ast.DeferStmt); ok {
+					s, ok := d.Call.Fun.(*ast.SelectorExpr)
+					if ok {
+						x, ok := s.X.(*ast.Ident)
+						reports = ok && x.Name == "crash" && s.Sel.Name == "Report"
+					}
+				}
+			}
+			if !reports {
+				t.Errorf("%s: a goroutine does not begin with defer crash.Report()", f.set.Position(n.Pos()))
+			}
+			return true
+		})
 	}
 }
 

@@ -4,6 +4,14 @@
 // age-plugin-carekey it opens own records for the age program.
 package main
 
-import "os"
+import (
+	"os"
 
-func main() { os.Exit(newApp().main(os.Args)) }
+	"github.com/carekey/carekey/crypto/crash"
+)
+
+func main() {
+	a := newApp()
+	crash.Handle(func(value any) { os.Exit(a.crashed(value)) })
+	os.Exit(a.main(os.Args))
+}

@@ -11,10 +11,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/crash"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -30,6 +32,7 @@ const testClock = "CAREKEY_TEST_CLOCK"
 const (
 	testPause = "CAREKEY_TEST_PAUSE"
 	testCrash = "CAREKEY_TEST_CRASH"
+	testApart = "CAREKEY_TEST_CRASH_APART" // in a goroutine of its own, if it is set
 )
 
 // testPatience is the variable with how long they wait for a node.
@@ -38,7 +41,9 @@ const testPatience = "CAREKEY_TEST_PATIENCE"
 func TestMain(m *testing.M) {
 	program := func(defaults map[string]string, args func() []string) func() {
 		return func() {
-			exit := testApp(defaults).main(args())
+			a := testApp(defaults)
+			crash.Handle(func(value any) { os.Exit(a.crashed(value)) })
+			exit := a.main(args())
 			pause()
 			os.Exit(exit)
 		}
@@ -79,6 +84,17 @@ func testApp(defaults map[string]string) *app {
 			panic(err)
 		}
 		a.now = func() time.Time { panic(string(b)) } // as bad as a crash can be
+		if os.Getenv(testApart) != "" {
+			a.now = func() (t time.Time) {
+				var wg sync.WaitGroup
+				wg.Go(func() {
+					defer crash.Report()
+					panic(string(b))
+				})
+				wg.Wait()
+				return t
+			}
+		}
 	}
 	if d := os.Getenv(testPatience); d != "" {
 		var err error

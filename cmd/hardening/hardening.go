@@ -10,4 +10,6 @@
 // So a debugger cannot be attached to a running carekey on Linux, except by root; a
 // program that is started by a debugger can be looked at until it calls Process.
 // There is no switch to leave it out: build a test instead.
+//
+// What Go prints of a panic, and at SIGQUIT, is a way out too: see Signals and Broken.
 package hardening

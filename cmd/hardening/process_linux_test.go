@@ -11,7 +11,18 @@ import (
 
 const childVariable = "CAREKEY_TEST_HARDENED"
 
+const quitVariable = "CAREKEY_TEST_QUIT"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(quitVariable) != "" {
+		ctx, stop := Signals()
+		unix.Kill(os.Getpid(), unix.SIGQUIT)
+		<-ctx.Done()
+		stop()
+		unix.Kill(os.Getpid(), unix.SIGQUIT)
+		println("ended")
+		return
+	}
 	if os.Getenv(childVariable) != "" {
 		if err := Process(); err != nil {
 			panic(err)
@@ -28,6 +39,17 @@ func TestMain(m *testing.M) {
 		return
 	}
 	os.Exit(m.Run())
+}
+
+// SIGQUIT asks a program to end, as other signals do; however often it comes, no
+// stack is printed.
+func TestSignals(t *testing.T) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), quitVariable+"=1", "GOTRACEBACK=all")
+	out, err := cmd.CombinedOutput()
+	if err != nil || string(out) != "ended\n" {
+		t.Errorf("%v: %s", err, out)
+	}
 }
 
 func TestProcess(t *testing.T) {

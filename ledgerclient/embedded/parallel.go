@@ -4,6 +4,8 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"github.com/carekey/carekey/crypto/crash"
 )
 
 // parallel calls fn(0) … fn(n-1) on all cores until one returns false.
@@ -12,6 +14,7 @@ func parallel(n int, fn func(i int) bool) {
 	var wg sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), n) {
 		wg.Go(func() {
+			defer crash.Report()
 			for i := int(next.Add(1)) - 1; i < n && fn(i); {
 				i = int(next.Add(1)) - 1
 			}

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"golang.org/x/mod/sumdb/tlog"
@@ -76,7 +77,11 @@ func (s store) Upload(ctx context.Context) (ledgerclient.Upload, error) {
 	for range uploadBuffers {
 		u.empty <- nil
 	}
-	go u.write(u.hash())
+	hashed, pieces := u.hash()
+	go func() {
+		defer crash.Report()
+		u.write(hashed, pieces)
+	}()
 	return u, nil
 }
 
@@ -84,6 +89,7 @@ func (s store) Upload(ctx context.Context) (ledgerclient.Upload, error) {
 func (u *upload) hash() (hashed <-chan []byte, pieces <-chan []crypto.Hash) {
 	out, all := make(chan []byte, uploadBuffers), make(chan []crypto.Hash, 1)
 	go func() {
+		defer crash.Report()
 		var hashes []crypto.Hash
 		for piece := range u.full {
 			hashes = append(hashes, crypto.Hash(tlog.RecordHash(piece)))

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -337,7 +338,10 @@ func (f *Folder) startSignatures(ctx context.Context, from, to uint64, progress 
 	c.limit.Store(math.MaxUint64)
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	for range runtime.GOMAXPROCS(0) {
-		c.wg.Go(c.work)
+		c.wg.Go(func() {
+			defer crash.Report()
+			c.work()
+		})
 	}
 	c.add(from, to)
 	return c
@@ -347,6 +351,7 @@ func (f *Folder) startSignatures(ctx context.Context, from, to uint64, progress 
 func (c *signatureCheck) add(from, to uint64) {
 	c.total.Add(to - from)
 	c.feed.Go(func() {
+		defer crash.Report()
 		for ; from < to; from += block {
 			select {
 			case c.blocks <- [2]uint64{from, min(from+block, to)}:

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"golang.org/x/mod/sumdb/tlog"
@@ -167,6 +168,7 @@ func (n *Node) parallel(count int, f func(i int) error) error {
 	var wg sync.WaitGroup
 	for range min(fetchers, count) {
 		wg.Go(func() {
+			defer crash.Report()
 			for i := range next {
 				errs[i] = f(i)
 			}

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -60,7 +61,10 @@ func (s store) Upload(ctx context.Context) (ledgerclient.Upload, error) {
 	u.part = make([]byte, 0, u.limit.Part)
 	u.free <- nil
 	u.free <- nil
-	go u.send()
+	go func() {
+		defer crash.Report()
+		u.send()
+	}()
 	return u, nil
 }
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/carekey/carekey/crypto/crash"
 )
 
 // run is one process of the program.
@@ -56,9 +58,16 @@ func startRun(path, name string, opt Options) (*run, error) {
 	}
 	r := &run{name: name, cmd: cmd, in: in, lines: make(chan []byte), over: make(chan struct{}), done: make(chan struct{})}
 	var readers sync.WaitGroup
-	readers.Go(func() { r.read(out) })
-	readers.Go(func() { relay(talk, opt.Stderr, name) })
+	readers.Go(func() {
+		defer crash.Report()
+		r.read(out)
+	})
+	readers.Go(func() {
+		defer crash.Report()
+		relay(talk, opt.Stderr, name)
+	})
 	go func() {
+		defer crash.Report()
 		readers.Wait()
 		cmd.Wait()
 		close(r.done)
@@ -104,6 +113,7 @@ func (r *run) exchange(ctx context.Context, line []byte, limit time.Duration) ([
 	late := &Error{Program: r.name, Fault: Late}
 	written := make(chan error, 1)
 	go func() {
+		defer crash.Report()
 		_, err := r.in.Write(append(line, '\n'))
 		written <- err
 	}()

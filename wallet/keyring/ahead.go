@@ -1,6 +1,10 @@
 package keyring
 
-import "context"
+import (
+	"context"
+
+	"github.com/carekey/carekey/crypto/crash"
+)
 
 // Ahead begins to read the secret kept under id at once, so that a caller can do
 // other things meanwhile, and returns a Store whose Get of that id waits for this
@@ -12,6 +16,7 @@ import "context"
 func Ahead(ctx context.Context, s Store, id string) Store {
 	a := &ahead{Store: s, id: id, done: make(chan struct{})}
 	go func() {
+		defer crash.Report()
 		defer close(a.done)
 		a.secret, a.err = s.Get(ctx, id)
 	}()

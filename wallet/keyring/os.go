@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carekey/carekey/crypto/crash"
 	gokeyring "github.com/zalando/go-keyring"
 )
 
@@ -239,6 +240,7 @@ func (o *OS) within(parent context.Context, op string, f func(call) (string, err
 		return ctx.Err()
 	}
 	go func() {
+		defer crash.Report()
 		// go-keyring trusts the shape of what arrives on the bus: a connection
 		// that closes during a prompt is a nil dereference there.
 		defer func() {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"strings"
+
+	"github.com/carekey/carekey/crypto/crash"
 )
 
 // maxLine bounds what is read as an answer.
@@ -21,6 +23,7 @@ func readLine(ctx context.Context, in io.Reader) (string, error) {
 	}
 	done := make(chan result, 1)
 	go func() {
+		defer crash.Report()
 		var line []byte
 		for b := make([]byte, 1); ; {
 			n, err := in.Read(b)

@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/term"
+
+	"github.com/carekey/carekey/crypto/crash"
 )
 
 // ErrPassphrasesDiffer says that a new passphrase was not typed twice the same,
@@ -98,6 +100,7 @@ func hidden(in io.Reader, out io.Writer, signals <-chan os.Signal, prompt string
 	}
 	done := make(chan result, 1)
 	go func() {
+		defer crash.Report()
 		line, err := hiddenLine(in)
 		done <- result{line, err}
 	}()

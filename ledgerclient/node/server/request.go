@@ -9,13 +9,13 @@ import (
 	"maps"
 	"net/http"
 	"os"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient/embedded"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
@@ -147,8 +147,8 @@ func (s *Server) serve(q *request) (err error) {
 			if p == http.ErrAbortHandler {
 				panic(p)
 			}
-			// What was panicked with may hold anything; the stack holds only code.
-			s.log.Error("panic", "stack", string(debug.Stack()))
+			// What was panicked with, and the arguments on the stack, may be anything.
+			s.log.Error("panic", "what", crash.Value(p), "stack", strings.Join(crash.Stack(), "\n"))
 			err = refuse(node.KindFailed)
 		}
 	}()

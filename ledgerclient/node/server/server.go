@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/embedded"
@@ -197,9 +198,16 @@ func newServer(ctx context.Context, f *embedded.Folder, opt Options, uptime func
 	if opt.Ledger != nil {
 		s.orders = newOrderer(opt.Ledger)
 	}
-	s.ended.Go(func() { s.orders.run() })
-	s.ended.Go(func() { s.orders.run() }) // one checks signatures while the other waits for the disk
-	s.ended.Go(func() { s.housekeep(run) })
+	for range 2 { // one checks signatures while the other waits for the disk
+		s.ended.Go(func() {
+			defer crash.Report()
+			s.orders.run()
+		})
+	}
+	s.ended.Go(func() {
+		defer crash.Report()
+		s.housekeep(run)
+	})
 	return s, nil
 }
 
