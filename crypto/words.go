@@ -66,11 +66,16 @@ func NewEntropy() Entropy {
 // Words returns the 24 words (BIP-39, English).
 func (e Entropy) Words() []string { return toWords(e.bytes()) }
 
-// EntropyFromWords reads 24 words, in any case. Its errors are [*WordCountError],
-// [*WordError] and [*ChecksumError].
+// EntropyFromWords reads 24 words, in any case. A word of more than four letters may
+// be cut after its fourth or a later one, since no two words of the list begin with
+// the same four. Its errors are [*WordCountError], [*WordError] and [*ChecksumError].
 func EntropyFromWords(words []string) (Entropy, error) {
 	if len(words) != 24 {
 		return Entropy{}, &WordCountError{len(words)}
+	}
+	words = slices.Clone(words)
+	for i, w := range words {
+		words[i] = wholeWord(w)
 	}
 	b, err := fromWords(words)
 	var sum *ChecksumError
@@ -95,6 +100,17 @@ func WordsWithPrefix(prefix string) []string {
 		to++
 	}
 	return slices.Clone(list[from:to])
+}
+
+// wholeWord is the word of the list that was cut, or w if there is none.
+func wholeWord(w string) string {
+	if len(w) < 4 {
+		return w
+	}
+	if all := WordsWithPrefix(w); len(all) == 1 {
+		return all[0]
+	}
+	return w
 }
 
 // suspects returns the positions at which one slip would make the checksum right.

@@ -91,7 +91,7 @@ func TestWordsRefused(t *testing.T) {
 		t.Error(err)
 	}
 	var word *WordError
-	for _, bad := range []string{"", "aband", "abandons", " abandon", "Kelvin", "abandon\u0301", "\u212aey"} {
+	for _, bad := range []string{"", "aba", "abandt", "abandons", " abandon", "Kelvin", "abandon\u0301", "\u212aey"} {
 		w := slices.Clone(words)
 		w[7] = bad
 		if _, err := EntropyFromWords(w); !errors.As(err, &word) || word.Index != 7 || word.Word != bad {
@@ -205,5 +205,36 @@ func TestWordsWithPrefix(t *testing.T) {
 	}
 	if n := len(WordsWithPrefix("")); n != 2048 {
 		t.Errorf("%d words in all", n)
+	}
+}
+
+// No two words of the list begin with the same four letters, so four are enough, as
+// many as one likes are taken, and three are not.
+func TestWordsCut(t *testing.T) {
+	for _, w := range wordList() {
+		for n := 4; n <= len(w); n++ {
+			if got := wholeWord(strings.ToUpper(w[:n])); !strings.EqualFold(got, w) {
+				t.Errorf("%s is taken for %s", w[:n], got)
+			}
+		}
+		if three := w[:3]; wholeWord(three) != three {
+			t.Errorf("%s is taken for %s", three, wholeWord(three))
+		}
+		if long := w + "zz"; wholeWord(long) != long {
+			t.Errorf("%s is taken for %s", long, wholeWord(long))
+		}
+	}
+	e := NewEntropy()
+	words := e.Words()
+	for i, w := range words {
+		words[i] = w[:min(4, len(w))]
+	}
+	if got, err := EntropyFromWords(words); err != nil || !got.Equal(e) {
+		t.Error(err)
+	}
+	for _, w := range words {
+		if len(w) > 4 {
+			t.Error("the caller's words were changed")
+		}
 	}
 }

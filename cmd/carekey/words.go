@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/crypto"
@@ -142,18 +143,14 @@ func (a *app) enterWords(ctx context.Context) (crypto.Entropy, error) {
 	return entropy, err
 }
 
-// wordsOfFile reads 24 words from a file. Numbers before them are passed over.
+// wordsOfFile reads 24 words from a file, of which all that is no letter is passed
+// over: numbers and commas, whatever stands between them, and the mark with which
+// some editors begin a file.
 func wordsOfFile(path string) (crypto.Entropy, error) {
 	b, err := readSmall(path)
 	if err != nil {
 		return crypto.Entropy{}, err
 	}
 	defer clear(b)
-	var words []string
-	for _, f := range strings.Fields(string(b)) {
-		if w := strings.Trim(f, "0123456789.:)"); w != "" {
-			words = append(words, w)
-		}
-	}
-	return crypto.EntropyFromWords(words)
+	return crypto.EntropyFromWords(strings.FieldsFunc(string(b), func(r rune) bool { return !unicode.IsLetter(r) }))
 }
