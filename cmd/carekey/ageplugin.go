@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"filippo.io/age"
@@ -124,15 +125,9 @@ func (a *app) openAgeKey(ctx context.Context, at wallet.AgePointer) (*wallet.Age
 	if err := a.checkTimeouts(); err != nil {
 		return nil, err
 	}
-	home := at.Home
-	if home == "" {
-		var err error
-		if home, err = a.home(); err != nil {
-			return nil, err
-		}
-	}
-	if !filepath.IsAbs(home) {
-		return nil, &wallet.InputError{Field: "identity", Why: "it was made on another system"}
+	home, err := a.homeOf(at)
+	if err != nil {
+		return nil, err
 	}
 	if f := a.env(envPassphrase); f != "" && !filepath.IsAbs(f) {
 		return nil, usage(envPassphrase+" is not the whole path of a file", "age starts plugins in another folder: begin it with /")
@@ -151,6 +146,28 @@ func (a *app) openAgeKey(ctx context.Context, at wallet.AgePointer) (*wallet.Age
 		return nil, err
 	}
 	return key, nil
+}
+
+// homeOf is the home that an identity points to: the one it names or, where that
+// holds no such wallet, as after it was moved, the one of this run, or the usual one.
+// Which wallet it is the key tells.
+func (a *app) homeOf(at wallet.AgePointer) (string, error) {
+	homes := []string{at.Home}
+	own, err := a.home()
+	if err != nil && at.Home == "" {
+		return "", err
+	}
+	homes = append(homes, own, a.usualHome())
+	homes = slices.DeleteFunc(homes, func(h string) bool { return !filepath.IsAbs(h) })
+	for _, home := range homes {
+		if _, err := wallet.ReadSettings(at.Dir(home)); err == nil {
+			return home, nil
+		}
+	}
+	if len(homes) == 0 || at.Home != "" && homes[0] != at.Home {
+		return "", &wallet.InputError{Field: "identity", Why: "it was made on another system"}
+	}
+	return homes[0], nil
 }
 
 // pointedIdentity is an identity string: it unlocks when there is something to
