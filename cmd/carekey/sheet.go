@@ -42,9 +42,12 @@ func (s sheet) text() string {
 	field("ledger id", s.ledger)
 	field("node", s.urls...)
 	field("node's key", s.node)
-	if s.fingerprint != "" {
+	switch {
+	case s.fingerprint != "":
 		field("certificate", s.fingerprint)
-	} else {
+	case strings.HasPrefix(s.urls[0], "http://"):
+		field("certificate", "none: the node was on the computer of the wallet")
+	default:
 		field("certificate", "vouched for by the usual authorities")
 	}
 	field("check words", strings.Join(s.words, " "))

@@ -49,6 +49,10 @@ func TestSheet(t *testing.T) {
 	if strings.Contains(text, who.String()) {
 		t.Error("the address is on the page")
 	}
+	inv.Fingerprint, inv.URLs = crypto.Hash{}, []string{"http://127.0.0.1:8080"}
+	if text, err := a.sheet(wallet.Place{ID: inv.Ledger, At: inv.String()}, who); err != nil || !strings.Contains(text, "\ncertificate  none") {
+		t.Errorf("a node on this computer: %v\n%s", err, text)
+	}
 	if _, err := a.sheet(wallet.Place{At: "ledger"}, who); err == nil {
 		t.Error("a page about a folder")
 	}
