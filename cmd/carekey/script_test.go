@@ -334,15 +334,21 @@ func writeBytes(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
 }
 
-// writeRows: rows FILE N writes a batch file of N rows for Dr Smith, each with an end
-// of its own.
+// writeRows: rows FILE N writes a batch file of N rows for Dr Smith, each with a window
+// of its own: from the 1000th on a thousand of them end on one day, as in files that
+// people have.
 func writeRows(ts *testscript.TestScript, neg bool, args []string) {
 	n, err := strconv.Atoi(args[1])
 	ts.Check(err)
 	var b strings.Builder
-	b.WriteString("to,categories,until\n")
+	b.WriteString("to,categories,from,until\n")
 	for i := range n {
-		fmt.Fprintf(&b, "Dr Smith,labs,%s\n", time.Date(2026, 12, 1+i, 0, 0, 0, 0, time.UTC).Format(time.DateOnly))
+		from, end := "", time.Date(2026, 12, 1+i, 0, 0, 0, 0, time.UTC)
+		if i >= 1000 {
+			from = time.Date(2026, 12, 1+i%1000, 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
+			end = time.Date(2030, 1, i/1000, 0, 0, 0, 0, time.UTC)
+		}
+		fmt.Fprintf(&b, "Dr Smith,labs,%s,%s\n", from, end.Format(time.DateOnly))
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
 }

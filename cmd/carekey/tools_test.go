@@ -46,8 +46,11 @@ func nodePackages() error {
 	return nil
 }
 
-// tools are the conditions [stock-age] and [node-packages] of scripts. What is
-// built for them is put into bin, which is on the scripts' PATH.
+// envHuge is set to run scripts to their ends that take many minutes and gigabytes.
+const envHuge = "CAREKEY_HUGE"
+
+// tools are the conditions of scripts, with [huge]. What is built for them is put into
+// bin, which is on the scripts' PATH.
 func tools(bin string) func(cond string) (bool, error) {
 	needed := map[string]func() error{
 		"stock-age":     sync.OnceValue(func() error { return buildAge(bin) }),
@@ -55,6 +58,9 @@ func tools(bin string) func(cond string) (bool, error) {
 		"python3":       func() error { _, err := exec.LookPath("python3"); return err },
 	}
 	return func(cond string) (bool, error) {
+		if cond == "huge" {
+			return os.Getenv(envHuge) != "", nil
+		}
 		get, ok := needed[cond]
 		if !ok {
 			return false, fmt.Errorf("unknown condition %q", cond)
