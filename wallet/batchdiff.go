@@ -16,6 +16,9 @@ func (p *batchPlanner) finish(file BatchFile) (*BatchPlan, error) {
 	if plan.Prune && plan.Changes {
 		return nil, &InputError{Field: "prune", Why: "a list of changes names no state that everything else could be measured by"}
 	}
+	if plan.Prune && plan.Rows == 0 {
+		return nil, &InputError{Field: "prune", Why: "no row is for this wallet: everything that it gave would end"}
+	}
 	for i := range p.rows {
 		if t := p.rows[i].end; t != nil && t.terms != nil {
 			if _, ok := p.byAddress[t.terms.peer]; !ok {

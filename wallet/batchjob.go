@@ -661,7 +661,7 @@ func (r *BatchResult) end(d *jobDone) {
 	r.Status, r.Consent = d.Status, d.Consent
 	switch d.Status {
 	case "refused":
-		r.Err = &RefusedError{By: "ledger", Rule: d.Rule, Hour: d.Hour, Consent: d.Consent}
+		r.Err = &RefusedError{By: "ledger", Rule: d.Rule, Hour: d.Hour, Consent: d.Consent, Giving: r.Do == WishGrant}
 	case "removed":
 		r.Err = &WithdrawnError{Record: d.Record}
 	case "missing":

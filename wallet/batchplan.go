@@ -212,6 +212,10 @@ func (p *batchPlanner) add(x Wish) error {
 	bad := func(column int, field, value, why string) {
 		p.bad.Add(Problem{Line: x.Line, Column: column, Field: field, Value: value, Why: why})
 	}
+	if x.Bad {
+		p.lookUp(x, bad)
+		return nil
+	}
 	r := wanted{line: int32(x.Line), do: x.Do, to: -1, set: -1, purpose: x.Purpose, from: x.NotBefore, until: x.NotAfter}
 	if x.Consent != "" {
 		t, n := p.consents.find(x.Consent)
@@ -238,6 +242,23 @@ func (p *batchPlanner) add(x Wish) error {
 		p.rows = append(p.rows, r)
 	}
 	return nil
+}
+
+// lookUp reports what a bad row names and is not there.
+func (p *batchPlanner) lookUp(x Wish, bad func(column int, field, value, why string)) {
+	if x.To != "" {
+		if _, why := p.recipient(x.To); why != "" {
+			bad(x.Place.To, "to", x.To, why)
+		}
+	}
+	if t, _ := p.consents.find(x.Consent); x.Consent != "" && t == nil {
+		bad(x.Place.Consent, "consent", x.Consent, "no consent of yours has this id")
+	}
+	for _, q := range x.Records {
+		if t, _ := p.records.find(q); t == nil {
+			bad(x.Place.Records, "records", q, "no record of yours has this id")
+		}
+	}
 }
 
 func (p *batchPlanner) recipient(name string) (int32, string) {

@@ -107,6 +107,7 @@ type RefusedError struct {
 	Hour    contract.Hour     // ledger hour of the refusal
 	Window  [2]contract.Hour  // of the consent: not before, not after
 	Filed   bool              // a keeper filed the attempt: the patient's audit shows it
+	Giving  bool              // it is a consent of one's own that was not entered
 }
 
 func (e *RefusedError) Error() string {

@@ -404,7 +404,7 @@ func (w *Wallet) order(ctx context.Context, b *batch) error {
 		c := &b.Changes[at[j]]
 		c.outcome = o
 		if o.Refusal != nil {
-			c.err = &RefusedError{By: "ledger", Rule: o.Refusal.Rule, Hour: o.Refusal.Hour, Consent: c.consent()}
+			c.err = &RefusedError{By: "ledger", Rule: o.Refusal.Rule, Hour: o.Refusal.Hour, Consent: c.consent(), Giving: c.Action == Granting}
 		}
 	}
 	return nil

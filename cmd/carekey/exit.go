@@ -433,6 +433,8 @@ func explainRefusal(e *wallet.RefusedError) failure {
 	switch {
 	case e.Rule == contract.RuleRevoked, e.Code == ledgerclient.Revoked, e.Code == ledgerclient.Destroyed:
 		m, hint = consent+" was revoked", "ask the patient for a new one"
+	case e.Rule == contract.RuleExpired && e.Giving:
+		m, hint = "the window of "+consent+" was over before it came to the ledger", "give it anew, with a later end"
 	case e.Rule == contract.RuleExpired, e.Code == ledgerclient.Expired:
 		m, hint = consent+" has ended", "ask the patient for a new one"
 		if e.Window[1] != 0 {
@@ -873,7 +875,7 @@ func hintFor(field string) string {
 // explainLines lists what is wrong with a file, a line for each.
 func explainLines(e *wallet.LinesError) failure {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s in %s", plural(e.Total, "problem", "problems"), e.File)
+	fmt.Fprintf(&b, "%s in %s", many(e.Total, "problem", "problems"), e.File)
 	f := failure{Code: "bad-file", Exit: exitUsage, Hint: "nothing was signed; the fields are in: carekey batch --help"}
 	for _, p := range e.Problems {
 		fmt.Fprintf(&b, "\n%s:%d:%d: ", e.File, p.Line, p.Column)

@@ -24,7 +24,7 @@ type Options struct {
 	Now     time.Time               // days are those of its location
 	Profile string                  // name of the wallet that is used
 	Known   func(name string) bool  // whether there is a wallet of another name; nil: there is none
-	Row     func(wallet.Wish) error // takes each good row, also when others are bad; an error ends the reading
+	Row     func(wallet.Wish) error // takes each row that could be read, bad ones marked so; an error ends the reading
 }
 
 // Report tells of a file that was read.
@@ -221,8 +221,8 @@ func (p *parser) row(line []byte, f fields, head csvHeading) error {
 		p.report.Elsewhere[p.text(v.text)]++
 		return nil
 	}
-	if p.bad.Total > before {
-		return nil
+	if w.Bad = p.bad.Total > before; w.Bad {
+		return p.opt.Row(w)
 	}
 	key := wishKey(&w)
 	if first, twice := p.seen[key]; twice {
