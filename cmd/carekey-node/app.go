@@ -6,7 +6,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/cmd/hardening"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -55,16 +55,16 @@ func (a *app) crashed(value any) int {
 // say is for people: on standard error, and not with --quiet or --json.
 func (a *app) say(format string, args ...any) {
 	if !a.flags.quiet && !a.flags.json {
-		fmt.Fprintln(a.err, ui.CleanText(fmt.Sprintf(format, args...)))
+		fmt.Fprintln(a.err, cli.CleanText(fmt.Sprintf(format, args...)))
 	}
 }
 
 func (a *app) print(format string, args ...any) {
-	fmt.Fprintln(a.out, ui.CleanText(fmt.Sprintf(format, args...)))
+	fmt.Fprintln(a.out, cli.CleanText(fmt.Sprintf(format, args...)))
 }
 
 func (a *app) printJSON(v any) error {
-	return ui.WriteJSON(a.out, v, true)
+	return cli.WriteJSON(a.out, v, true)
 }
 
 // openFolder opens a node's ledger.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/ledgertest"
 	"github.com/carekey/carekey/ledgerclient/node"
@@ -35,7 +36,7 @@ serves is checked: its answers, its log and its proofs.
 
 The suite submits some 3,000 test entries, which stay: take a backend, or a node, that
 is there for tests.`,
-		Args: takes(1, 1),
+		Args: cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !a.flags.yes {
 				return usage("the suite submits some 3,000 test entries that stay for ever", "if that is what you want, add --yes")

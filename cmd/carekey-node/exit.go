@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
-	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/embedded"
@@ -46,12 +45,7 @@ const exitStatus = `EXIT STATUS
   130  interrupted`
 
 // failure is an error in words.
-type failure struct {
-	Code    string `json:"code"` // stable
-	Message string `json:"message"`
-	Hint    string `json:"hint"` // what to do next; may be empty
-	Exit    int    `json:"exit"`
-}
+type failure cli.Failure
 
 // report prints err and returns the exit code.
 func (a *app) report(err error, args []string) int {
@@ -60,22 +54,14 @@ func (a *app) report(err error, args []string) int {
 	}
 	f := explain(err)
 	if a.flags.json || slices.Contains(args, "--json") { // also when the command line itself was wrong
-		ui.WriteJSON(a.err, map[string]failure{"error": f}, false)
+		cli.WriteJSON(a.err, map[string]failure{"error": f}, false)
 		return f.Exit
 	}
-	fmt.Fprintf(a.err, "error: %s\n", ui.CleanText(f.Message))
-	if f.Hint != "" {
-		fmt.Fprintf(a.err, "hint:  %s\n", ui.CleanText(strings.ReplaceAll(f.Hint, "\n", "\n       ")))
-	}
+	cli.Failure(f).Print(a.err)
 	return f.Exit
 }
 
-// usageError is a command line that means nothing.
-type usageError struct{ message, hint string }
-
-func (e *usageError) Error() string { return e.message }
-
-func usage(message, hint string) error { return &usageError{message, hint} }
+func usage(message, hint string) error { return cli.Usage(message, hint) }
 
 // explain turns an error into words. The outermost known type decides.
 func explain(err error) failure {
@@ -91,8 +77,8 @@ func explainCommand(err error) (failure, bool) {
 	if errors.Is(err, context.Canceled) {
 		return failure{"interrupted", "stopped", "", exitInterrupted}, true
 	}
-	if e, ok := errors.AsType[*usageError](err); ok {
-		return failure{"usage", e.message, e.hint, exitUsage}, true
+	if e, ok := errors.AsType[*cli.UsageError](err); ok {
+		return failure{"usage", e.Message, e.Hint, exitUsage}, true
 	}
 	if e, ok := errors.AsType[*noNodeError](err); ok {
 		return failure{"no-node", "there is no node in " + e.dir, "make one with: carekey-node init " + e.dir + " --name 'City ledger'", exitNotFound}, true
@@ -119,7 +105,7 @@ func explainCommand(err error) (failure, bool) {
 		return failure{"served", "a server is running on " + e.dir + " already", "stop that one first", exitRefused}, true
 	}
 	if e, ok := errors.AsType[*listenError](err); ok {
-		return failure{"cannot-listen", "cannot listen at " + e.address + ": " + system(e.err), "name a free address with --listen", exitUnexpected}, true
+		return failure{"cannot-listen", "cannot listen at " + e.address + ": " + cli.System(e.err), "name a free address with --listen", exitUnexpected}, true
 	}
 	if e, ok := errors.AsType[*server.ClockOffError](err); ok {
 		return failure{"clock-off", fmt.Sprintf("this computer's clock is off by %s against %s", e.By.Round(time.Second), against(e.Against)),
@@ -207,7 +193,7 @@ func explainLedger(err error) (failure, bool) {
 		return failure{"network-file-system", fmt.Sprintf("%s is on a network file system (%s), where a ledger is not safe", e.Dir, e.FS), "choose a folder on a disk of this computer", exitRefused}, true
 	}
 	if e, ok := errors.AsType[*embedded.ReadOnlyError](err); ok {
-		return failure{"ledger-read-only", "the ledger cannot be written: " + system(e.Err), "check the permissions of " + e.Dir, exitUnexpected}, true
+		return failure{"ledger-read-only", "the ledger cannot be written: " + cli.System(e.Err), "check the permissions of " + e.Dir, exitUnexpected}, true
 	}
 	if e, ok := errors.AsType[*embedded.ClockError](err); ok {
 		return failure{"clock-doubtful", fmt.Sprintf("the clock is %d days past the ledger's last entry", (e.Now-e.Last)/24), "if it is right, add --accept-clock", exitRefused}, true
@@ -243,20 +229,9 @@ func explainSystem(err error) (failure, bool) {
 	case errors.Is(err, syscall.EROFS):
 		return failure{"read-only", "the disk is read-only", "", exitUnexpected}, true
 	case errors.Is(err, fs.ErrPermission):
-		return failure{"permission-denied", "no permission: " + system(err), "", exitUnexpected}, true
+		return failure{"permission-denied", "no permission: " + cli.System(err), "", exitUnexpected}, true
 	case errors.Is(err, fs.ErrNotExist):
-		return failure{"file-not-found", "not found: " + system(err), "", exitNotFound}, true
+		return failure{"file-not-found", "not found: " + cli.System(err), "", exitNotFound}, true
 	}
 	return failure{}, false
-}
-
-// system is what the operating system said, without the operation.
-func system(err error) string {
-	if p, ok := errors.AsType[*fs.PathError](err); ok {
-		return p.Path + ": " + p.Err.Error()
-	}
-	if errno, ok := errors.AsType[syscall.Errno](err); ok {
-		return errno.Error()
-	}
-	return err.Error()
 }

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -32,7 +33,7 @@ var explained = []struct {
 	code string
 	exit int
 }{
-	{&usageError{"no such thing", ""}, "usage", 2},
+	{&cli.UsageError{Message: "no such thing"}, "usage", 2},
 	{&noNodeError{"d"}, "no-node", 7},
 	{&nodeExistsError{"d"}, "node-exists", 3},
 	{&otherNameError{"d", "City"}, "ledger-exists", 3},

@@ -4,7 +4,7 @@ import (
 	"context"
 	"strings"
 
-	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/embedded"
@@ -30,7 +30,7 @@ ledger. It is secret only if there is a token in it.
 
 --token NAME makes a new submit token of that name and puts it into the invitation.
 ` + "\n" + aboutTokens,
-		Args: takes(1, 1),
+		Args: cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := args[0]
 			cfg, err := readConfig(dir)
@@ -84,7 +84,7 @@ ledger. It is secret only if there is a token in it.
 					Token       bool     `json:"token"`       // there is one in it
 				}{text, i.Ledger.String(), i.Name, i.URLs, fingerprintText(i.Fingerprint), i.Token != ""})
 			}
-			if width := ui.Width(a.err); o.qr || width > 0 && !a.flags.quiet {
+			if width := cli.Width(a.err); o.qr || width > 0 && !a.flags.quiet {
 				code, err := qrText(text)
 				if err != nil {
 					return err

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient/embedded"
 	"github.com/carekey/carekey/ledgerclient/node/server"
@@ -47,7 +48,7 @@ clock is off: an entry at a wrong hour cannot be taken back.
 
 Limits, quotas and a reference for the clock are in node.json. One server at a time
 serves a folder.`,
-		Args: takes(1, 1),
+		Args: cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.dir = args[0]
 			return a.serve(cmd.Context(), o)
@@ -181,7 +182,7 @@ func (a *app) listen(ctx context.Context, o serveOptions, log *slog.Logger, s *s
 			a.print("metrics %s", where.Metrics)
 		}
 	}
-	log.Info("serving", "version", version())
+	log.Info("serving", "version", cli.Version())
 	notify("READY=1")
 	select {
 	case err := <-failed:

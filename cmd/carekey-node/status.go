@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/ledgerclient/embedded"
 	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/spf13/cobra"
@@ -85,9 +86,9 @@ func (a *app) show(d description) error {
 	if d.Serving {
 		serving = "yes"
 	}
-	a.print("%s", rows("", [2]string{"ledger", d.Name}, [2]string{"id", d.Ledger}, [2]string{"folder", d.Dir}, [2]string{"urls", strings.Join(d.URLs, "\n")},
+	a.print("%s", strings.TrimSuffix(cli.Rows("", [2]string{"ledger", d.Name}, [2]string{"id", d.Ledger}, [2]string{"folder", d.Dir}, [2]string{"urls", strings.Join(d.URLs, "\n")},
 		[2]string{"tls key", vouched}, [2]string{"certificate", "until " + d.Expires[:10]}, [2]string{"order", kept},
-		[2]string{"entries", fmt.Sprintf("%d, the last of %s", d.Entries, strings.Replace(d.LastHour[:16], "T", " ", 1)+" UTC")}, [2]string{"tokens", tokens}, [2]string{"serving", serving}))
+		[2]string{"entries", fmt.Sprintf("%d, the last of %s", d.Entries, strings.Replace(d.LastHour[:16], "T", " ", 1)+" UTC")}, [2]string{"tokens", tokens}, [2]string{"serving", serving}), "\n"))
 	return nil
 }
 
@@ -95,7 +96,7 @@ func newStatus(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status DIR",
 		Short: "Show what is in a node's folder and whether a server runs on it",
-		Args:  takes(1, 1),
+		Args:  cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := readConfig(args[0])
 			if err != nil {

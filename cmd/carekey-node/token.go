@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/spf13/cobra"
 )
 
@@ -34,13 +35,13 @@ func newToken(a *app) *cobra.Command {
 		Use:   "token",
 		Short: "Who may submit: add, list and remove submit tokens",
 		Long:  aboutTokens,
-		Args:  noVerb,
+		Args:  cli.NoVerb,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	c.AddCommand(&cobra.Command{
 		Use:   "add DIR NAME",
 		Short: "Make a token and print it, once",
-		Args:  takes(2, 2),
+		Args:  cli.Takes(2, 2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			var secret string
 			first := false
@@ -65,7 +66,7 @@ func newToken(a *app) *cobra.Command {
 	}, &cobra.Command{
 		Use:   "list DIR",
 		Short: "List the names of the tokens",
-		Args:  takes(1, 1),
+		Args:  cli.Takes(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			c, err := readConfig(args[0])
 			if err != nil {
@@ -93,7 +94,7 @@ func newToken(a *app) *cobra.Command {
 	}, &cobra.Command{
 		Use:   "remove DIR NAME",
 		Short: "Take a token back",
-		Args:  takes(2, 2),
+		Args:  cli.Takes(2, 2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			left := 0
 			err := edit(args[0], func(c *config) error {

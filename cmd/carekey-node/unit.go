@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/spf13/cobra"
 )
 
@@ -71,7 +72,7 @@ func newUnit(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "unit DIR [--listen ADDRESS] [--metrics ADDRESS]",
 		Short: "Print a systemd unit that serves the folder",
-		Args:  takes(1, 1),
+		Args:  cli.Takes(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			dir, err := filepath.Abs(args[0])
 			if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
 )
@@ -15,7 +16,7 @@ func newAddress(a *app) *cobra.Command {
 		Long: `Print your address: give it to whoever wants to grant you something. It is not
 secret. The eight check words on stderr are for comparing by voice: the other side
 sees them with carekey contact verify.`,
-		Args: takes(0, 0),
+		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withWallet(cmd, looks, func(_ context.Context, w *wallet.Wallet) error {
 				words := wordsOf(w.Address())

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/atomicfile"
 	"github.com/spf13/cobra"
@@ -25,7 +26,7 @@ own records and what was encrypted for carekey age recipient, and nothing else.
   carekey age identity > carekey.identity
   carekey record get ID --age -o record.age
   age -d -i carekey.identity record.age`,
-		Args: takes(0, 0),
+		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.withAgeKey(cmd, a.ageIdentity) },
 	}
 	recipient := &cobra.Command{
@@ -33,7 +34,7 @@ own records and what was encrypted for carekey age recipient, and nothing else.
 		Short: "Print the recipient with which age encrypts for this wallet",
 		Long: `Print a recipient for age -r: what is encrypted with it, your wallet opens. It is not
 secret. It is no address: nothing can be granted to it, and an age file names no sender.`,
-		Args: takes(0, 0),
+		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.withAgeKey(cmd, a.ageRecipient) },
 	}
 	var force bool
@@ -42,7 +43,7 @@ secret. It is no address: nothing can be granted to it, and an age file names no
 		Short: "Put age-plugin-carekey where age finds it",
 		Long: `Make age-plugin-carekey, another name for this program, in DIR, which should be on your
 PATH. Without DIR that is the folder that carekey is in.`,
-		Args: takes(0, 1),
+		Args: cli.Takes(0, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			dir := ""
 			if len(args) == 1 {

@@ -9,7 +9,7 @@ import (
 
 	"filippo.io/age"
 	"filippo.io/age/plugin"
-	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/cmd/hardening"
 	"github.com/carekey/carekey/wallet"
 )
@@ -217,5 +217,5 @@ func inPlugin(err error) error {
 	if f.Hint != "" {
 		text += "\nhint: " + f.Hint
 	}
-	return errors.New(ui.CleanText(text))
+	return errors.New(cli.CleanText(text))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
@@ -18,7 +19,7 @@ func newAudit(a *app) *cobra.Command {
 		Long: `List what happened to your consents, newest last: given, opened, refused, revoked.
 Every line was verified, and every consent proven complete: an opening that the ledger
 hides is an error here, not a gap. Times are the ledger's, in full hours.`,
-		Args: takes(0, 0),
+		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
 				es, err := w.Audit(ctx)

@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
@@ -56,7 +56,7 @@ find it again, to be printed.
 
 Not in a backup: the 24 words, and the key.`,
 		Example: "  carekey backup /media/stick/carekey",
-		Args:    takes(1, 1),
+		Args:    cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withLedger(cmd, looks, func(ctx context.Context, w *wallet.Wallet, l *ledger) error { return a.backup(ctx, w, l, args[0]) })
 		},
@@ -171,7 +171,7 @@ func (a *app) backupFolderLedger(ctx context.Context, l *ledger, dst string, j *
 
 // steps shows how far something is, on a terminal and where it takes long.
 func (a *app) steps(what string) (step func(done, total uint64), end func()) {
-	if !a.talks() || ui.Width(a.err) == 0 {
+	if !a.talks() || cli.Width(a.err) == 0 {
 		return nil, func() {}
 	}
 	b := &bar{out: a.err, what: what, at: -1}

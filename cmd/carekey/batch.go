@@ -9,6 +9,7 @@ import (
 	"io"
 	"path/filepath"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/batch"
@@ -55,7 +56,7 @@ the consents in force and show what would change: who gains and who loses what, 
 stays, and what looks wrong. Nothing is signed. A plan that is kept with -o can be
 applied as it was shown: it is refused if a consent that it was made on has changed.`,
 		Example: "  carekey batch plan consents.csv -o plan.json\n  carekey batch apply plan.json",
-		Args:    takes(1, 1),
+		Args:    cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in, err := a.openBatch(cmd.Context(), args[0])
 			if err != nil {
@@ -80,7 +81,7 @@ func newBatchApply(a *app) *cobra.Command {
 it is, or a line for every 1000 items where there is no terminal. --results writes one
 JSON object a line for every item, with the share code of each consent. If it is
 stopped, carekey batch resume goes on.`,
-		Args: takes(1, 1),
+		Args: cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in, err := a.openBatch(cmd.Context(), args[0])
 			if err != nil {
@@ -109,7 +110,7 @@ func newBatchResume(a *app) *cobra.Command {
 		Long: `Go on with the batch that was applied last, exactly where it was stopped: nothing is
 done twice and nothing is left out. It asks nothing, since you said yes before. Of a
 batch that has ended it only writes the results.`,
-		Args: takes(0, 0),
+		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error {
 				if err := a.checkResults(f); err != nil {
@@ -133,7 +134,7 @@ func newBatchStatus(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "How far the batch is that was applied last",
-		Args:  takes(0, 0),
+		Args:  cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
 				s, err := w.BatchStatus(ctx)
@@ -151,7 +152,7 @@ func newBatchDrop(a *app) *cobra.Command {
 		Use:   "drop",
 		Short: "Forget what is left of a batch",
 		Long:  "Forget the items of a batch that were not begun. What was done stays done.",
-		Args:  takes(0, 0),
+		Args:  cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
 				s, err := w.BatchStatus(ctx)
@@ -181,7 +182,7 @@ func newBatchSchema(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema",
 		Short: "The JSON Schema of one line of a file",
-		Args:  takes(0, 0),
+		Args:  cli.Takes(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			_, err := a.out.Write(batch.Schema())
 			return err
@@ -257,13 +258,13 @@ func (a *app) batchPlan(ctx context.Context, w *wallet.Wallet, in *batchInput, f
 	switch {
 	case len(p.Items) == 0:
 	case f.output != "":
-		a.next("carekey batch apply %s", quote(f.output))
+		a.next("carekey batch apply %s", cli.Quote(f.output))
 	case in.file == nil:
 		a.next("keep what was read as a plan with -o PLAN, then carekey batch apply PLAN")
 	case f.prune:
-		a.next("carekey batch apply %s --prune", quote(in.name))
+		a.next("carekey batch apply %s --prune", cli.Quote(in.name))
 	default:
-		a.next("carekey batch apply %s", quote(in.name))
+		a.next("carekey batch apply %s", cli.Quote(in.name))
 	}
 	return nil
 }

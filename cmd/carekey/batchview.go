@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -72,15 +73,15 @@ func batchPreview(p *wallet.BatchPlan, elsewhere rowsElsewhere) string {
 		fmt.Fprintf(&b, "PRUNE: every consent that the file does not name is ended.\n")
 	}
 	for _, name := range sortedKeys(elsewhere) {
-		file := quote(p.File)
+		file := cli.Quote(p.File)
 		if p.File == stdinName {
 			file = "-"
 		}
-		fmt.Fprintf(&b, "%s for another wallet: carekey --profile %s batch apply %s\n", many(elsewhere[name], "row is", "rows are"), quote(name), file)
+		fmt.Fprintf(&b, "%s for another wallet: carekey --profile %s batch apply %s\n", many(elsewhere[name], "row is", "rows are"), cli.Quote(name), file)
 	}
 	if len(p.Items) == 0 {
 		fmt.Fprintf(&b, "Nothing to do.")
-		return ui.CleanText(b.String())
+		return cli.CleanText(b.String())
 	}
 	b.WriteString("\n")
 	for _, line := range peopleOf(p) {
@@ -97,7 +98,7 @@ func batchPreview(p *wallet.BatchPlan, elsewhere rowsElsewhere) string {
 		b.WriteString("warning: " + batchWarning(&w) + "\n")
 	}
 	b.WriteString(gateText(p.Gate))
-	return ui.CleanText(b.String())
+	return cli.CleanText(b.String())
 }
 
 func sortedKeys(m map[string]int) []string {
@@ -133,7 +134,7 @@ func peopleOf(p *wallet.BatchPlan) []string {
 			consents = append(consents, thousands(q.Stay)+" stay")
 		}
 		parts = append(parts, "consents: "+strings.Join(consents, ", "))
-		out = append(out, ui.Clean(batchPerson(p, q.To))+" "+strings.Join(parts, "; "))
+		out = append(out, cli.Clean(batchPerson(p, q.To))+" "+strings.Join(parts, "; "))
 	}
 	return out
 }
@@ -178,10 +179,10 @@ func batchWarning(w *wallet.BatchWarning) string {
 	if w.Count > 1 {
 		at = fmt.Sprintf("line %d and %s more", w.Line, thousands(w.Count-1))
 	}
-	who := ui.Clean(w.Who)
+	who := cli.Clean(w.Who)
 	switch w.Kind {
 	case "unverified":
-		return who + " is not verified (" + at + "): compare the check words by voice first: carekey contact verify " + quote(who)
+		return who + " is not verified (" + at + "): compare the check words by voice first: carekey contact verify " + cli.Quote(who)
 	case "self":
 		return who + " is your own address (" + at + ")"
 	case "long":
@@ -189,7 +190,7 @@ func batchWarning(w *wallet.BatchWarning) string {
 	case "new-purpose":
 		return "the purpose " + w.Other + " was never used before (" + at + ")"
 	case "lookalike":
-		return "the name " + who + " looks like another contact's, " + ui.Clean(w.Other) + " (" + at + ")"
+		return "the name " + who + " looks like another contact's, " + cli.Clean(w.Other) + " (" + at + ")"
 	case "overlap":
 		return "another consent gives some of it already (" + at + ")"
 	}
@@ -338,7 +339,7 @@ type batchBar struct {
 const sayEvery = 1000
 
 func (a *app) newBatchBar(from wallet.BatchStatus) *batchBar {
-	b := &batchBar{app: a, moving: a.talks() && ui.Width(a.err) > 0, started: time.Now(), from: from.Done, said: from.Done / sayEvery}
+	b := &batchBar{app: a, moving: a.talks() && cli.Width(a.err) > 0, started: time.Now(), from: from.Done, said: from.Done / sayEvery}
 	if from.Done < from.Items {
 		b.step(from)
 	}
@@ -365,7 +366,7 @@ func (b *batchBar) step(s wallet.BatchStatus) {
 }
 
 func (b *batchBar) draw(line string) {
-	if w := ui.Width(b.app.err); w > 1 && len(line) > w-1 {
+	if w := cli.Width(b.app.err); w > 1 && len(line) > w-1 {
 		line = line[:w-1]
 	}
 	io.WriteString(b.app.err, "\r"+line+strings.Repeat(" ", max(0, b.drawn-len(line))))

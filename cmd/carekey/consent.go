@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
@@ -15,7 +15,7 @@ func newConsent(a *app) *cobra.Command {
 	ls := &cobra.Command{
 		Use:   "list",
 		Short: "List every consent that you gave",
-		Args:  takes(0, 0),
+		Args:  cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withWallet(cmd, looks, a.listConsents)
 		},
@@ -23,7 +23,7 @@ func newConsent(a *app) *cobra.Command {
 	show := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show one consent and its share code",
-		Args:  takes(1, 1),
+		Args:  cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
 				c, code, err := w.ShowConsent(ctx, args[0])
@@ -38,7 +38,7 @@ func newConsent(a *app) *cobra.Command {
 	why := &cobra.Command{
 		Use:   "explain (ID | --to NAME --record ID)",
 		Short: "Say why an opening is or is not allowed now",
-		Args:  takes(0, 1),
+		Args:  cli.Takes(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (len(args) == 1) == (to != "" || record != "") || (to == "") != (record == "") {
 				return usage("name a consent, or a contact and a record", "it goes: "+cmd.UseLine())
@@ -88,7 +88,7 @@ func (a *app) showConsent(c wallet.Consent, code crypto.ShareCode) error {
 	}
 	var records []string
 	for _, r := range c.Records {
-		records = append(records, ui.Clean(fmt.Sprintf("%s, version %d (%s)  %s", r.Title, r.Version, r.Category, short(r.ID))))
+		records = append(records, cli.Clean(fmt.Sprintf("%s, version %d (%s)  %s", r.Title, r.Version, r.Category, short(r.ID))))
 	}
 	if c.Missing {
 		records = []string{lost(c.Damaged)}
@@ -101,7 +101,7 @@ func (a *app) showConsent(c wallet.Consent, code crypto.ShareCode) error {
 	if c.Revoked != 0 {
 		status += ", " + both(c.Revoked)
 	}
-	a.print("%s", strings.TrimSuffix(rows("", [2]string{"consent", c.ID.String()}, [2]string{"to", ui.Clean(person(c.To, c.Address))}, [2]string{"may open", strings.Join(records, "\n")},
+	a.print("%s", strings.TrimSuffix(cli.Rows("", [2]string{"consent", c.ID.String()}, [2]string{"to", cli.Clean(person(c.To, c.Address))}, [2]string{"may open", strings.Join(records, "\n")},
 		[2]string{"for", c.Purpose.Word()}, [2]string{"from", from}, [2]string{"until", both(c.NotAfter)}, [2]string{"status", status},
 		[2]string{"granted", grantedText(c)}, [2]string{"opened", openedText(c.Openings, both(c.LastOpened))}, [2]string{"share code", a.codeText(code)}), "\n"))
 	if c.Status == wallet.StatusActive || c.Status == wallet.StatusUpcoming {

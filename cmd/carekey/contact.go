@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
 )
@@ -14,7 +15,7 @@ func newContact(a *app) *cobra.Command {
 		Use:     "add NAME ADDRESS",
 		Short:   "Keep an address under a name",
 		Example: `  carekey contact add 'Dr Smith' carekey1...`,
-		Args:    takes(2, -1),
+		Args:    cli.Takes(2, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withWallet(cmd, keeps, func(ctx context.Context, w *wallet.Wallet) error {
 				return a.addContact(ctx, w, args[0], strings.Join(args[1:], ""))
@@ -24,7 +25,7 @@ func newContact(a *app) *cobra.Command {
 	ls := &cobra.Command{
 		Use:   "list",
 		Short: "List your contacts",
-		Args:  takes(0, 0),
+		Args:  cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
 				if _, _, _, err := w.Head(ctx); err != nil { // another machine may have added some
@@ -40,7 +41,7 @@ func newContact(a *app) *cobra.Command {
 		Long: `Show the eight check words of a contact's address. Let their owner read them to
 you, in person or over the phone: carekey address shows them there. If they are the
 same, nobody has put another address in between.`,
-		Args: takes(1, 1),
+		Args: cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withWallet(cmd, keeps, func(ctx context.Context, w *wallet.Wallet) error { return a.verifyContact(ctx, w, args[0]) })
 		},
@@ -48,7 +49,7 @@ same, nobody has put another address in between.`,
 	remove := &cobra.Command{
 		Use:   "remove NAME",
 		Short: "Forget a name; consents given to it stay as they are",
-		Args:  takes(1, 1),
+		Args:  cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withWallet(cmd, keeps, func(ctx context.Context, w *wallet.Wallet) error { return a.removeContact(ctx, w, args[0]) })
 		},
@@ -84,10 +85,10 @@ func (a *app) addContact(ctx context.Context, w *wallet.Wallet, name, address st
 		if o, err := w.Contact(l); err == nil && o.Address == c.Address {
 			same = "has this address already"
 		}
-		a.say("warning: your contact %s %s. Are they the same person?", quote(l), same)
+		a.say("warning: your contact %s %s. Are they the same person?", cli.Quote(l), same)
 	}
 	if !c.Verified {
-		a.next("compare the check words by voice: carekey contact verify %s", quote(c.Name))
+		a.next("compare the check words by voice: carekey contact verify %s", cli.Quote(c.Name))
 	}
 	return nil
 }
@@ -119,8 +120,8 @@ func (a *app) verifyContact(ctx context.Context, w *wallet.Wallet, name string) 
 		return err
 	}
 	words := wordsOf(c.Address)
-	preview := "The check words of " + ui.Clean(c.Name) + ":\n\n  " + strings.Join(words[:4], " ") + "\n  " + strings.Join(words[4:], " ") + "\n\n" +
-		"Ask " + ui.Clean(c.Name) + " to read them to you; there they are shown by: carekey address"
+	preview := "The check words of " + cli.Clean(c.Name) + ":\n\n  " + strings.Join(words[:4], " ") + "\n  " + strings.Join(words[4:], " ") + "\n\n" +
+		"Ask " + cli.Clean(c.Name) + " to read them to you; there they are shown by: carekey address"
 	if err := a.confirm(ctx, preview, "Are they the same, all eight and in this order?", false); err != nil {
 		return err
 	}

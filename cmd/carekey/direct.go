@@ -8,7 +8,7 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/carekey/carekey/ledgerclient/program"
@@ -98,5 +98,5 @@ func (d direct) trust(p order.Properties, keyed bool) [][2]string {
 	if keyed {
 		check = "this computer follows it, judges every entry, and signs the heads with the key in the folder"
 	}
-	return [][2]string{{"order", d.shown()}, {"kept by", "the program " + name + " in PATH, which calls itself " + ui.Clean(p.Name)}, {"checked", check}}
+	return [][2]string{{"order", d.shown()}, {"kept by", "the program " + name + " in PATH, which calls itself " + cli.Clean(p.Name)}, {"checked", check}}
 }

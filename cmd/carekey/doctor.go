@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
 	"github.com/spf13/cobra"
@@ -22,7 +23,7 @@ The exit code says how bad it is: 0 if nothing needs you; 1 if carekey works and
 something should be put right; otherwise the one with which other commands would
 end: 6 if something does not verify, 4 if the key is out of reach, 5 if the ledger
 is, 7 if there is no wallet.`,
-		Args: takes(0, 0),
+		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context()) },
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -90,5 +91,5 @@ func (a *app) examineStore(ctx context.Context, e *exam) []finding {
 
 // examineVersion says which carekey this is.
 func (a *app) examineVersion(context.Context, *exam) []finding {
-	return []finding{good("version", version())}
+	return []finding{good("version", cli.Version())}
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -75,7 +76,7 @@ func permissions(home string) finding {
 		return failed(check, err)
 	case n > 0:
 		return advise(check, "home-readable", fmt.Sprintf("others can read %s of the home, such as %s", plural(n, "file or folder", "files or folders"), open),
-			"chmod -R go= "+quote(filepath.Join(home, "wallets")))
+			"chmod -R go= "+cli.Quote(filepath.Join(home, "wallets")))
 	}
 	return good(check, "the wallets' files are yours alone")
 }
@@ -88,7 +89,7 @@ func passphraseFile(path string) finding {
 	case err != nil:
 		return failed(check, &passphraseFileError{envPassphrase, err})
 	case runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0:
-		return advise(check, "passphrase-readable", "others can read "+path, "chmod go= "+quote(path))
+		return advise(check, "passphrase-readable", "others can read "+path, "chmod go= "+cli.Quote(path))
 	}
 	return good(check, path+" is yours alone")
 }

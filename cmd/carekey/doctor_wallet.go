@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
 )
@@ -55,5 +56,5 @@ func examineContacts(w *wallet.Wallet) finding {
 	if unverified == 0 {
 		return good("contacts", plural(len(w.Contacts()), "contact", "contacts")+", all verified")
 	}
-	return advise("contacts", "contacts-unverified", plural(unverified, "contact is", "contacts are")+" not verified", "carekey contact verify "+quote(name))
+	return advise("contacts", "contacts-unverified", plural(unverified, "contact is", "contacts are")+" not verified", "carekey contact verify "+cli.Quote(name))
 }

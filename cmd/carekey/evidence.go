@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/spf13/cobra"
 )
@@ -22,7 +22,7 @@ than it has shown before, to this wallet or to somebody else's. No wallet and no
 ledger is needed: the file holds the ledger's configuration and two heads with the
 signatures of its nodes. What must be compared with a source that you trust is the
 ledger's id.`,
-		Args: takes(1, 1),
+		Args: cli.Takes(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error { return a.evidence(args[0]) },
 	}
 }
@@ -79,7 +79,7 @@ func (a *app) evidence(path string) error {
 		return s
 	}
 	a.print("The nodes of this ledger signed two histories. Neither is the beginning of the other.")
-	a.print("%s", strings.TrimSuffix(rows("", [2]string{"ledger", j.ID}, [2]string{"name", ui.Clean(j.Name)},
+	a.print("%s", strings.TrimSuffix(cli.Rows("", [2]string{"ledger", j.ID}, [2]string{"name", cli.Clean(j.Name)},
 		[2]string{"one head", signed(j.Older)}, [2]string{"", "root " + j.Older.Root},
 		[2]string{"other head", signed(j.Newer)}, [2]string{"", fmt.Sprintf("root %s of its first %d", j.Root, j.Older.Size)}), "\n"))
 	a.say("This holds whoever gave you the file. Compare the ledger's id with one you trust.")

@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -22,10 +20,10 @@ import (
 	"github.com/carekey/carekey/ledgerclient/program"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/fhir"
-	"github.com/carekey/carekey/wallet/keyring"
 )
 
-// This file is the one place where errors become words and exit codes.
+// This file and those named exit_ are the one place where errors become words and
+// exit codes.
 
 // The exit codes.
 const (
@@ -54,12 +52,7 @@ const exitStatus = `EXIT STATUS
   130  interrupted`
 
 // failure is an error in words.
-type failure struct {
-	Code    string `json:"code"` // stable
-	Message string `json:"message"`
-	Hint    string `json:"hint"` // what to do next; may be empty
-	Exit    int    `json:"exit"`
-}
+type failure cli.Failure
 
 // fileFailure is the failure of a file with all that is wrong with it.
 type fileFailure struct {
@@ -87,27 +80,19 @@ func (a *app) report(err error, args []string) int {
 			problems := list(e.Problems, func(p wallet.Problem) problemJSON {
 				return problemJSON{e.File, p.Line, p.Column, p.Field, p.Value, p.Why}
 			})
-			ui.WriteJSON(a.err, map[string]fileFailure{"error": {f, problems}}, false)
+			cli.WriteJSON(a.err, map[string]fileFailure{"error": {f, problems}}, false)
 			return f.Exit
 		}
-		ui.WriteJSON(a.err, map[string]failure{"error": f}, false)
+		cli.WriteJSON(a.err, map[string]failure{"error": f}, false)
 		return f.Exit
 	}
-	fmt.Fprintf(a.err, "error: %s\n", ui.CleanText(f.Message))
-	if f.Hint != "" {
-		fmt.Fprintf(a.err, "hint:  %s\n", ui.CleanText(strings.ReplaceAll(f.Hint, "\n", "\n       ")))
-	}
+	cli.Failure(f).Print(a.err)
 	return f.Exit
 }
 
 // Errors of the command line itself.
 
-// usageError is a command line that means nothing.
-type usageError struct{ message, hint string }
-
-func (e *usageError) Error() string { return e.message }
-
-func usage(message, hint string) error { return &usageError{message, hint} }
+func usage(message, hint string) error { return cli.Usage(message, hint) }
 
 // needError says that a person would have to be asked, and there is none.
 type needError struct {
@@ -182,7 +167,7 @@ func explain(err error) failure {
 		}
 		f.Message = fmt.Sprintf("%s; %s of %s are done", f.Message, thousands(s.done), many(s.items, "item", "items"))
 		if s.results != "" {
-			f.Hint = strings.TrimSpace(f.Hint + "\nonly their results could not be written: carekey batch resume --results " + quote(s.results))
+			f.Hint = strings.TrimSpace(f.Hint + "\nonly their results could not be written: carekey batch resume --results " + cli.Quote(s.results))
 			return f
 		}
 		f.Hint = strings.TrimSpace(f.Hint + "\ngo on where it stopped: carekey batch resume")
@@ -248,8 +233,8 @@ func explainCommand(err error) (failure, bool) {
 	if e, ok := errors.AsType[*findingsError](err); ok {
 		return failure{"findings", "something needs you: see above", "", e.exit}, true
 	}
-	if e, ok := errors.AsType[*usageError](err); ok {
-		return failure{"usage", e.message, e.hint, exitUsage}, true
+	if e, ok := errors.AsType[*cli.UsageError](err); ok {
+		return failure{"usage", e.Message, e.Hint, exitUsage}, true
 	}
 	if e, ok := errors.AsType[*needError](err); ok {
 		m := "an answer is needed, and there is no terminal to ask on: " + e.What
@@ -266,7 +251,7 @@ func explainCommand(err error) (failure, bool) {
 		return failure{"no-ledger", "there is no ledger in " + e.dir, "to make a new one there, add --new-ledger", exitUsage}, true
 	}
 	if e, ok := errors.AsType[*passphraseFileError](err); ok {
-		return failure{"passphrase-file", "the passphrase file cannot be read: " + system(e.err), "check " + e.name, exitLocked}, true
+		return failure{"passphrase-file", "the passphrase file cannot be read: " + cli.System(e.err), "check " + e.name, exitLocked}, true
 	}
 	return failure{}, false
 }
@@ -297,13 +282,13 @@ func explainWallet(err error) (failure, bool) {
 		if e.What == "batch" { // there is one at most
 			return failure{"batch-not-found", "no batch was applied with this wallet on this ledger", "begin with: carekey batch plan FILE", exitNotFound}, true
 		}
-		return failure{e.What + "-not-found", fmt.Sprintf("there is no %s %s", e.What, quote(e.Query)), listOf(e.What), exitNotFound}, true
+		return failure{e.What + "-not-found", fmt.Sprintf("there is no %s %s", e.What, cli.Quote(e.Query)), listOf(e.What), exitNotFound}, true
 	}
 	if e, ok := errors.AsType[*wallet.AmbiguousError](err); ok {
 		return failure{"ambiguous-id", fmt.Sprintf("%s is the beginning of several ids", e.Query), "give more of it: " + strings.Join(e.Matches, "\n"), exitUsage}, true
 	}
 	if e, ok := errors.AsType[*wallet.InputError](err); ok {
-		m := fmt.Sprintf("%s %s: %s", e.Field, quote(e.Value), e.Why)
+		m := fmt.Sprintf("%s %s: %s", e.Field, cli.Quote(e.Value), e.Why)
 		if e.Value == "" {
 			m = e.Field + ": " + e.Why
 		}
@@ -420,137 +405,6 @@ func unsafeHint(e *wallet.UnsafeError) string {
 	return "first: " + strings.Join(do, ", then: ")
 }
 
-// explainRefusal says why the ledger or a keeper did not let something happen.
-func explainRefusal(e *wallet.RefusedError) failure {
-	code, m, hint := string(e.Rule), "", ""
-	if code == "" {
-		code = e.Code.String()
-	}
-	consent := "the consent"
-	if e.Consent != (contract.ID{}) {
-		consent = "consent " + short(e.Consent)
-	}
-	switch {
-	case e.Rule == contract.RuleRevoked, e.Code == ledgerclient.Revoked, e.Code == ledgerclient.Destroyed:
-		m, hint = consent+" was revoked", "ask the patient for a new one"
-	case e.Rule == contract.RuleExpired && e.Giving:
-		m, hint = "the window of "+consent+" was over before it came to the ledger", "give it anew, with a later end"
-	case e.Rule == contract.RuleExpired, e.Code == ledgerclient.Expired:
-		m, hint = consent+" has ended", "ask the patient for a new one"
-		if e.Window[1] != 0 {
-			m += ", on " + day(e.Window[1])
-		}
-	case e.Rule == contract.RuleNotYet, e.Code == ledgerclient.NotYet:
-		m, hint = consent+" has not begun", "try again then"
-		if e.Window[0] != 0 {
-			m += "; it begins on " + day(e.Window[0])
-		}
-	case e.Rule == contract.RuleWithdrawn:
-		m = "the record was removed"
-	case e.Rule == contract.RuleOncePerHour:
-		m, hint = "it was opened in this hour already", "try again in the next hour"
-	case e.Rule != "":
-		m = "the ledger refused it by the rule " + string(e.Rule)
-		for _, r := range contract.Rules() {
-			if r.Rule == e.Rule {
-				m += ": " + r.Sentence
-			}
-		}
-	case e.Code == ledgerclient.NoShare, e.Code == ledgerclient.UnknownGrant:
-		m, hint = "the keeper holds no share of "+consent+" yet", "ask its sender to run any carekey command, which finishes what was interrupted"
-	case e.Code == ledgerclient.AccessTooOld, e.Code == ledgerclient.NoAccess, e.Code == ledgerclient.StaleHead:
-		m, hint = "the keeper did not give its share: "+e.Code.String(), "try again in the next hour"
-	default:
-		m = "the keeper refused: " + e.Code.String()
-	}
-	if e.Filed {
-		m += "; the patient's audit shows that you tried"
-	}
-	return failure{code, m, hint, exitRefused}
-}
-
-func explainKeyring(err error) (failure, bool) {
-	fail := func(code, message, hint string) (failure, bool) {
-		return failure{code, message, hint, exitLocked}, true
-	}
-	const (
-		file   = "for a new wallet a passphrase file does without it: " + envKeyring + "=file carekey init ...\nfor this one, where the keyring is in reach: carekey keyring move file"
-		unlock = "log in at the desktop, or unlock it here (it reads your login password): gnome-keyring-daemon --unlock\nthen look: carekey keyring status"
-	)
-	// These two wrap what was seen when they read back.
-	if is[*keyring.NotStoredError](err) {
-		return fail("key-not-stored", "the keyring took the key and did not give it back: nothing was made", "was its prompt dismissed? try again")
-	}
-	if e, ok := errors.AsType[*keyring.NotDeletedError](err); ok {
-		why := "it still has it"
-		if e.Err != nil {
-			why = explain(e.Err).Message
-		}
-		return fail("key-not-deleted", "the keyring did not give the key up: "+why, "")
-	}
-	if e, ok := errors.AsType[*keyring.AbsentError](err); ok {
-		m := "the keyring of the operating system cannot be reached: " + string(e.Reason)
-		switch e.Reason {
-		case keyring.NoBus:
-			return fail("keyring-absent", m+", as over SSH, in a container or under sudo", "log in at the desktop of this computer, and try again\n"+file)
-		case keyring.NoProvider:
-			return fail("keyring-absent", m+" runs in this session", "install and start one, such as gnome-keyring, and try again\n"+file)
-		case keyring.BrokeOff:
-			return fail("keyring-absent", m, "try again; if it happens again, log out and in")
-		}
-		return fail("keyring-absent", m, file)
-	}
-	if e, ok := errors.AsType[*keyring.LockedError](err); ok {
-		m := "the keyring of the operating system is locked"
-		if e.Reason != "" {
-			m += ": " + string(e.Reason)
-		}
-		switch e.Reason {
-		case keyring.Dismissed:
-			return fail("keyring-locked", m, "try again, and give it the password of your keyring: mostly that of your login")
-		case keyring.NotAsked:
-			return fail("keyring-locked", m+" because of --no-input", "unlock it first, or leave out --no-input")
-		}
-		return fail("keyring-locked", m, unlock)
-	}
-	if e, ok := errors.AsType[*keyring.TimeoutError](err); ok {
-		if e.Prompt {
-			return fail("keyring-prompt-unanswered", fmt.Sprintf("the keyring of the operating system asked for its password, and nobody answered within %s", e.After),
-				"try again, and answer in its window; it may be behind others or on another screen\nmore time: "+envPromptTimeout+"=5m carekey ...")
-		}
-		return fail("keyring-timeout", fmt.Sprintf("the keyring of the operating system did not answer within %s", e.After),
-			"look for a window of it that waits for you, and see: carekey keyring status\nmore time: "+envKeyringTimeout+"=30s carekey ...")
-	}
-	if e, ok := errors.AsType[*keyring.ItemNotFoundError](err); ok {
-		if e.Kind == keyring.KindFile {
-			return fail("key-missing", "the key file of this wallet is not there", "make it anew from your 24 words: carekey keyring restore\nor put "+keyring.FileName+" back, if you keep a copy of it")
-		}
-		return fail("key-missing", "the keyring holds no key for this wallet: another user of this computer made it, or some program removed it", "look for it: carekey keyring status\nif it is gone, your 24 words bring it back: carekey keyring restore")
-	}
-	if is[*keyring.ItemExistsError](err) { // before ItemChangedError, which it may wrap
-		return fail("key-exists", "there is a key here already, and no wallet that it belongs to", "an earlier init may have been interrupted: move the key away, then try again")
-	}
-	if is[*keyring.ItemChangedError](err) {
-		return fail("key-changed", "what the keyring holds for this wallet was changed by another program", "your 24 words put it back: carekey keyring restore")
-	}
-	if is[*keyring.WrongPassphraseError](err) {
-		return fail("wrong-passphrase", "the passphrase does not open your key file", "try again; check "+envPassphrase+" if you use it")
-	}
-	if is[*keyring.EmptyPassphraseError](err) {
-		return fail("empty-passphrase", "the passphrase is empty", "of a file or a descriptor, the first line is taken")
-	}
-	if is[*keyring.DamagedError](err) {
-		return fail("key-file-damaged", "the key file is damaged", "make it anew from your 24 words: carekey keyring restore\nor put "+keyring.FileName+" back, if you keep a copy of it")
-	}
-	if is[*keyring.TooLargeError](err) {
-		return fail("key-too-large", "the keyring of the operating system takes no item of this size", file)
-	}
-	if is[*keyring.FailedError](err) || is[*keyring.ArgumentError](err) {
-		return fail("keyring-failed", err.Error(), file)
-	}
-	return failure{}, false
-}
-
 // explainVerification is about everything that does not verify.
 func explainVerification(err error) (failure, bool) {
 	const do = "do not rely on this ledger until you know why; carekey ledger verify looks at all of it"
@@ -568,7 +422,7 @@ func explainVerification(err error) (failure, bool) {
 		if isNoLedger(e) { // a folder that is not there: say how to name its new place
 			return explainLedger(e)
 		}
-		return failure{e.Service + "-unreachable", "the " + e.Service + " cannot be reached: " + system(e.Err), "try again later", exitUnreachable}, true
+		return failure{e.Service + "-unreachable", "the " + e.Service + " cannot be reached: " + cli.System(e.Err), "try again later", exitUnreachable}, true
 	}
 	if e, ok := errors.AsType[*ledgerclient.ForeignLedgerError](err); ok {
 		return failure{"foreign-ledger", fmt.Sprintf("in the place of your ledger %s there is another one, %s", short(e.Want), short(e.Got)), do, exitTampered}, true
@@ -715,7 +569,7 @@ func explainLedger(err error) (failure, bool) {
 		return failure{"network-file-system", fmt.Sprintf("%s is on a network file system (%s), where a ledger is not safe", e.Dir, e.FS), "choose a folder on a disk of this computer", exitRefused}, true
 	}
 	if e, ok := errors.AsType[*embedded.ReadOnlyError](err); ok {
-		return failure{"ledger-read-only", "the ledger cannot be written: " + system(e.Err), "check the permissions of " + e.Dir, exitUnexpected}, true
+		return failure{"ledger-read-only", "the ledger cannot be written: " + cli.System(e.Err), "check the permissions of " + e.Dir, exitUnexpected}, true
 	}
 	if e, ok := errors.AsType[*embedded.ClockError](err); ok {
 		return failure{"clock-doubtful", fmt.Sprintf("your clock says %s, and the ledger's last entry is of %s", day(e.Now), day(e.Last)),
@@ -764,85 +618,6 @@ func explainNode(e *node.RefusedError) failure {
 	return failure{code, m, "try again later", exitUnreachable}
 }
 
-// explainText is about texts that people copy.
-func explainText(err error) (failure, bool) {
-	words := map[crypto.Fault]string{
-		crypto.FaultMalformed: "is not complete, or is something else",
-		crypto.FaultChecksum:  "has a typing mistake in it",
-		crypto.FaultVersion:   "is of a newer carekey",
-		crypto.FaultMixed:     "was put together from two addresses: do not use it",
-	}
-	if e, ok := errors.AsType[*crypto.AddressError](err); ok {
-		return failure{"address-" + string(e.Kind), "the address " + words[e.Kind], "its owner sees it with: carekey address", exitUsage}, true
-	}
-	if e, ok := errors.AsType[*crypto.ShareCodeError](err); ok {
-		return failure{"code-" + string(e.Kind), "the share code " + words[e.Kind], "ask for it again, or look for the consent yourself: carekey inbox", exitUsage}, true
-	}
-	if e, ok := errors.AsType[*node.InvitationError](err); ok {
-		return failure{"invitation-" + string(e.Kind), "the invitation " + words[e.Kind], "ask the operator of the node for it again", exitUsage}, true
-	}
-	if e, ok := errors.AsType[*crypto.ChecksumError](err); ok {
-		return failure{"bad-words", e.Error() + ": one is wrong, or their order", suspectText(e), exitUsage}, true
-	}
-	if is[*crypto.WordCountError](err) || is[*crypto.WordError](err) {
-		return failure{"bad-words", err.Error(), "compare them with your paper", exitUsage}, true
-	}
-	return failure{}, false
-}
-
-// suspectText says where to look for what is wrong with words.
-func suspectText(e *crypto.ChecksumError) string {
-	if len(e.Suspects) == 0 {
-		return "compare them with your paper, all of them"
-	}
-	var at []string
-	for _, i := range e.Suspects {
-		at = append(at, fmt.Sprint(i+1))
-	}
-	return "compare them with your paper; one slip would explain it at word " + strings.Join(at, ", or ")
-}
-
-func explainSystem(err error) (failure, bool) {
-	path := ""
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		path = e.Path + ": "
-	} else if e, ok := errors.AsType[*os.LinkError](err); ok {
-		path = e.New + ": "
-	}
-	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return failure{"disk-full", "the disk is full", "make room and try again", exitUnexpected}, true
-	case errors.Is(err, syscall.EROFS):
-		return failure{"read-only", path + "the file system is read-only", "", exitUnexpected}, true
-	case errors.Is(err, fs.ErrPermission):
-		return failure{"permission-denied", path + "permission denied", "check who owns it", exitUnexpected}, true
-	case errors.Is(err, fs.ErrNotExist):
-		return failure{"file-not-found", path + "there is no such file", "", exitNotFound}, true
-	case path != "":
-		return failure{"file-error", path + cause(err), "", exitUnexpected}, true
-	}
-	return failure{}, false
-}
-
-// cause is what the operating system says about a path, without the path.
-func cause(err error) string {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err.Error()
-	}
-	return system(err)
-}
-
-// system is what the operating system says, without Go's names of calls.
-func system(err error) string {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Path + ": " + e.Err.Error()
-	}
-	if e, ok := errors.AsType[syscall.Errno](err); ok {
-		return e.Error()
-	}
-	return err.Error()
-}
-
 // listOf names the command that lists what was looked for.
 func listOf(what string) string {
 	switch what {
@@ -881,7 +656,7 @@ func explainLines(e *wallet.LinesError) failure {
 		fmt.Fprintf(&b, "\n%s:%d:%d: ", e.File, p.Line, p.Column)
 		named := p.Field
 		if p.Value != "" {
-			named = strings.TrimSpace(named + " " + quote(ui.Clean(p.Value)))
+			named = strings.TrimSpace(named + " " + cli.Quote(cli.Clean(p.Value)))
 		}
 		if named != "" {
 			b.WriteString(named + ": ")

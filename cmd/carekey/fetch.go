@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
@@ -27,7 +27,7 @@ then the keepers give the key, and the records are written to the folder under s
 names, for you alone. The key is not kept: the next fetch asks again. What was
 fetched is named on stdout, one file a line.`,
 		Example: "  carekey fetch 55aef0c0 --reason 'check-up on Monday' -o maria",
-		Args:    takes(0, -1),
+		Args:    cli.Takes(0, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (len(args) == 0) != f.all {
 				return usage("name a share code or a consent, or everything with --all", "what there is: carekey inbox")
@@ -164,8 +164,8 @@ func (x *fetching) end() error {
 
 // printPath prints a path as it is, or fit for a terminal.
 func (a *app) printPath(path string) {
-	if ui.Width(a.out) > 0 {
-		path = ui.Clean(path)
+	if cli.Width(a.out) > 0 {
+		path = cli.Clean(path)
 	}
 	fmt.Fprintln(a.out, path)
 }

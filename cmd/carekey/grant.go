@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
@@ -31,7 +32,7 @@ func newGrant(a *app) *cobra.Command {
 			"\nDATES\n  --for takes hours, days and weeks: 12h, 30d, 6w. --until D ends with that day, --from D\n  begins with it, in your own time zone. Ends are moved to the next full hour, for days\n" +
 			"  and dates to the next midnight UTC, so that they tell nothing of when you signed.",
 		Example: "  carekey grant --to 'Dr Smith' --category labs --category allergies --for 30d",
-		Args:    takes(0, 0),
+		Args:    cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return a.grant(ctx, w, f) })
 		},

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
 )
@@ -13,7 +14,7 @@ func newInbox(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "inbox [--new]",
 		Short: "List what was granted to you",
-		Args:  takes(0, 0),
+		Args:  cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
 				rs, err := w.Inbox(ctx)

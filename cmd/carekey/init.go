@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/embedded"
@@ -35,7 +36,7 @@ only you can read; never both. The wallet stays on the ledger that it is made wi
 Without --ledger that is the folder "ledger" in the home, made if it is not there. One
 whose order a program keeps is named with who keeps the rest, as in
 --ledger 'foo:anything DIR' or 'foo:anything INVITATION': see carekey ledger join.`,
-		Args: takes(0, 0),
+		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.init(cmd.Context(), f) },
 	}
 	f.add(c)
@@ -141,7 +142,7 @@ func (a *app) initLedger(ctx context.Context, p place, make bool) (l *ledger, un
 		if make {
 			return nil, nil, usage("an invitation names a ledger that is there", "leave out --new-ledger")
 		}
-		a.say("You take the word of who invited you for this: the ledger %s with the id\n%s is at %s,\nand its heads are signed by the key %x.\n", ui.Clean(inv.Name), inv.Ledger, showPlace(p.ledger), inv.Node)
+		a.say("You take the word of who invited you for this: the ledger %s with the id\n%s is at %s,\nand its heads are signed by the key %x.\n", cli.Clean(inv.Name), inv.Ledger, showPlace(p.ledger), inv.Node)
 	}
 	if !make {
 		l, err = a.openLedger(ctx, p.ledger)
@@ -238,7 +239,7 @@ func (a *app) welcome(w *wallet.Wallet, p place, f initFlags) error {
 		a.say("Your 24 words are in %s. Whoever has them has your wallet, and without\nthem nobody can bring it back: write them on paper, then delete the file.\nFind out whether you have them: carekey words check", f.wordsFile)
 	}
 	a.say("\nledger %s in %s\n%s", short(id), showPlace(p.ledger), gateText(props.Gate))
-	if ui.Width(a.out) > 0 {
+	if cli.Width(a.out) > 0 {
 		a.say("\nYour address, for those who want to grant you something:")
 	}
 	a.data("%s", w.Address())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
 	"github.com/spf13/cobra"
@@ -13,14 +14,14 @@ func newKeyring(a *app) *cobra.Command {
 	var fresh passphraseSource
 	var file string
 	status := &cobra.Command{
-		Use: "status", Short: "Where the key of this wallet is, and whether it can be had", Args: takes(0, 0),
+		Use: "status", Short: "Where the key of this wallet is, and whether it can be had", Args: cli.Takes(0, 0),
 		Long: `Where the key of this wallet is, and whether it can be had. Nothing is unlocked, and
 nobody is asked for anything. Exit 0 if the key is there, 4 if it is not or if that
 cannot be seen.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.keyringStatus(cmd.Context()) },
 	}
 	move := &cobra.Command{
-		Use: "move os|file", Short: "Keep the key in the system's keyring, or in a file under a passphrase", Args: takes(1, 1),
+		Use: "move os|file", Short: "Keep the key in the system's keyring, or in a file under a passphrase", Args: cli.Takes(1, 1),
 		Long: `Keep the key in the keyring of the operating system (os), or in a file under a
 passphrase (file). The new copy is read back and opens the wallet before the old one
 is removed. If the program is ended meanwhile, the wallet opens, and the same
@@ -29,7 +30,7 @@ command finishes what was begun.`,
 		RunE:      func(cmd *cobra.Command, args []string) error { return a.keyringMove(cmd.Context(), args[0]) },
 	}
 	passwd := &cobra.Command{
-		Use: "passwd [--new-passphrase-file FILE | --new-passphrase-fd N]", Short: "Change the passphrase of the key file", Args: takes(0, 0),
+		Use: "passwd [--new-passphrase-file FILE | --new-passphrase-fd N]", Short: "Change the passphrase of the key file", Args: cli.Takes(0, 0),
 		Long: `Change the passphrase of the key file. Who has an old copy of the file can still open
 that with the old passphrase.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -42,7 +43,7 @@ that with the old passphrase.`,
 	passwd.Flags().IntVar(&fresh.fd, "new-passphrase-fd", -1, "read the new passphrase from descriptor `N`")
 	passwd.Flags().Lookup("new-passphrase-fd").DefValue = "0" // what the help leaves out
 	restore := &cobra.Command{
-		Use: "restore [--words-file FILE]", Short: "Put a key that the keyring lost back, from the 24 words", Args: takes(0, 0),
+		Use: "restore [--words-file FILE]", Short: "Put a key that the keyring lost back, from the 24 words", Args: cli.Takes(0, 0),
 		Long: `Put the key of this wallet back into its keyring from the 24 words: after the keyring
 lost it, another program changed it, or the passphrase of the key file was forgotten.
 Words of another wallet change nothing.`,
@@ -140,12 +141,12 @@ func (a *app) printCustody(c custody) {
 	if c.LeftCopy {
 		lines = append(lines, [2]string{"also in", keyringWords(otherKind(c.Kind)) + ", as an interrupted move leaves it\nto remove that copy: carekey keyring move " + c.Kind})
 	}
-	a.print("%s", strings.TrimSuffix(rows("", lines...), "\n"))
+	a.print("%s", strings.TrimSuffix(cli.Rows("", lines...), "\n"))
 }
 
 func (a *app) keyringMove(ctx context.Context, kind string) error {
 	if kind != keyring.KindOS && kind != keyring.KindFile {
-		return usage("no such keyring: "+quote(kind), "it goes: carekey keyring move os, or carekey keyring move file")
+		return usage("no such keyring: "+cli.Quote(kind), "it goes: carekey keyring move os, or carekey keyring move file")
 	}
 	p, err := a.ownPlace()
 	if err != nil {
@@ -197,7 +198,7 @@ func (a *app) keyringPasswd(ctx context.Context) error {
 	}
 	a.say("The key file has its new passphrase.")
 	if a.env(envPassphrase) != "" {
-		a.say("Put it into %s too, since %s names that file.", quote(a.env(envPassphrase)), envPassphrase)
+		a.say("Put it into %s too, since %s names that file.", cli.Quote(a.env(envPassphrase)), envPassphrase)
 	}
 	return nil
 }

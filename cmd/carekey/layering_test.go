@@ -120,7 +120,8 @@ var rules = []struct {
 }{
 	{curve, func(f sourceFile) bool { return f.pkg == module+"/crypto" }, "only crypto knows the curve"},
 	{goKeyring, func(f sourceFile) bool { return f.pkg == module+"/wallet/keyring" }, "only wallet/keyring knows the system's keyring"},
-	{bubbleTea, func(f sourceFile) bool { return within(f.pkg, module+"/cmd") }, "only cmd talks to people"},
+	{bubbleTea, func(f sourceFile) bool { return within(f.pkg, module+"/cmd/carekey") }, "only the wallet has screens"},
+	{module + "/cmd/carekey", func(f sourceFile) bool { return within(f.pkg, module+"/cmd/carekey") }, "a node has no screens: what both programs need is in cmd/cli"},
 	{cobraPkg, func(f sourceFile) bool { return within(f.pkg, module+"/cmd") }, "only cmd knows flags"},
 	{"flag", func(f sourceFile) bool { return within(f.pkg, module+"/cmd") }, "only cmd knows flags"},
 	// With log/slog, which lies below it.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
@@ -18,7 +18,7 @@ func newLedger(a *app) *cobra.Command {
 		Short: "Show which ledger this is, how long it is, and what its gate is worth",
 		Long: `Show which ledger this is, how long it is, and whether an opening can happen without
 leaving an entry (its gate). With --ledger no wallet is needed.`,
-		Args: takes(0, 0),
+		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.ledger(cmd, false) },
 	}
 	verify := &cobra.Command{
@@ -32,7 +32,7 @@ again. Of a ledger at a node it is every entry, the state that follows from them
 the signed head: what its store and its keeper give is checked whenever it is used.
 
 With --ledger no wallet is needed.`,
-		Args: takes(0, 0),
+		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.ledger(cmd, true) },
 	}
 	return group("ledger", "The ledgers that you use", newLedgerList(a), newLedgerJoin(a), newLedgerDefault(a), newLedgerMove(a), newLedgerLeave(a), info, verify, newEvidence(a))
@@ -140,7 +140,7 @@ func (a *app) describeLedger(ctx context.Context, l *ledger, p place) (ledgerJSO
 func (a *app) verifyAll(ctx context.Context, l *ledger, size uint64, root crypto.Hash, j *ledgerJSON) error {
 	var step func(done, total uint64)
 	end := func() {}
-	if a.talks() && ui.Width(a.err) > 0 {
+	if a.talks() && cli.Width(a.err) > 0 {
 		b := &bar{out: a.err, what: "verifying", at: -1}
 		step = func(done, total uint64) {
 			if total >= 10_000 {
@@ -181,7 +181,7 @@ func (a *app) showLedger(j ledgerJSON, verified, withWallet bool) error {
 		}
 		state = fmt.Sprintf(what, plural(int(j.Size), "entry", "entries"), plural(int(j.Signatures), "signature", "signatures"))
 	}
-	a.print("%s", strings.TrimSuffix(rows("", [2]string{"ledger", j.ID}, [2]string{"name", ui.Clean(j.Name)}, [2]string{"entries", fmt.Sprint(j.Size)}, [2]string{"root", j.Root},
+	a.print("%s", strings.TrimSuffix(cli.Rows("", [2]string{"ledger", j.ID}, [2]string{"name", cli.Clean(j.Name)}, [2]string{"entries", fmt.Sprint(j.Size)}, [2]string{"root", j.Root},
 		[2]string{"last entry", strings.Replace(strings.TrimSuffix(j.Updated, ":00Z"), "T", " ", 1) + " UTC"}, [2]string{"reach", j.Reach}, [2]string{"state", state}), "\n"))
 	a.print("%s", gateText(ledgerclient.Gate(j.Gate)))
 	if !verified && j.AsOf == "" {

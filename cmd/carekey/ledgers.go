@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
@@ -33,7 +34,7 @@ A ledger's order may be kept by a program: for foo:anything by carekey-ledger-fo
 PATH. Your wallet can use it directly, with --store for who keeps the rest: a node
 that follows the same order, or a folder made for it (carekey-node init --order). What
 follows from the order is worked out here and compared with the head that is signed.`,
-		Args: takes(1, 1),
+		Args: cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			named := args[0]
 			if store != "" {
@@ -51,7 +52,7 @@ func newLedgerList(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the ledgers that this wallet is on; nothing is unlocked and nobody asked",
-		Args:  takes(0, 0),
+		Args:  cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := a.place()
 			if err != nil {
@@ -69,7 +70,7 @@ func newLedgerDefault(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "default LEDGER",
 		Short: "Choose the ledger that is meant when none is named",
-		Args:  takes(1, 1),
+		Args:  cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, at, err := a.ofWallet(args[0])
 			if err != nil {
@@ -99,7 +100,7 @@ func newLedgerLeave(a *app) *cobra.Command {
 		Long: `Forget a ledger and what this wallet remembers of it. Records and consents stay on
 it as they are, and joining it again finds them. Not while something that you signed
 for it waits, and not the default ledger.`,
-		Args: takes(1, 1),
+		Args: cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.leaveLedger(cmd, args[0]) },
 	}
 }
@@ -122,7 +123,7 @@ func (a *app) ofWallet(named string) (place, wallet.Place, error) {
 
 // ledgerWords names a ledger of the wallet in dir.
 func ledgerWords(dir string, id crypto.LedgerID) string {
-	return ledgerTitle(ui.Clean(ledgerName(dir, id))) + " (" + short(id) + ")"
+	return ledgerTitle(cli.Clean(ledgerName(dir, id))) + " (" + short(id) + ")"
 }
 
 type placeJSON struct {
@@ -279,11 +280,11 @@ func target(home, named string) (at, where string, err error) {
 // previewJoin says what a person would trust with a ledger.
 func previewJoin(l *ledger, c *ledgerclient.Client, head ledgerclient.Head, where string) string {
 	config := c.Config()
-	pairs := [][2]string{{"name", ui.Clean(config.Name)}, {"where", showPlace(where)}, {"ledger id", c.ID().String()},
+	pairs := [][2]string{{"name", cli.Clean(config.Name)}, {"where", showPlace(where)}, {"ledger id", c.ID().String()},
 		{"entries", fmt.Sprint(head.Size)}, {"node key", hex.EncodeToString(config.Nodes[0].Checkpoint[:])}}
 	pairs = append(pairs, l.trust...)
 	return "You are about to put your wallet on another ledger. Whoever runs it keeps the order\nof entries, the encrypted records and the shares of keys. Compare what is shown here\nwith what its operator says.\n\n" +
-		rows("  ", pairs...) + "\n" + gateText(l.Ledger.Properties().Gate)
+		cli.Rows("  ", pairs...) + "\n" + gateText(l.Ledger.Properties().Gate)
 }
 
 func (a *app) leaveLedger(cmd *cobra.Command, named string) error {

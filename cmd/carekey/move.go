@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
@@ -24,7 +24,7 @@ are over, and the history of openings, which stays where it is. The old records 
 as well; carekey --ledger LEDGER record remove ends them.
 
 A move that was interrupted goes on when it is run again.`,
-		Args: takes(0, 0),
+		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if to == "" {
 				return &needError{What: "where to", Flag: "--to LEDGER"}
@@ -91,11 +91,11 @@ func (a *app) moveTo(ctx context.Context, w *wallet.Wallet, p place) error {
 func previewMove(p wallet.MovePlan, from, to, gate string) string {
 	var lines []string
 	for _, r := range p.Records {
-		lines = append(lines, ui.Clean(fmt.Sprintf("%s, %s  %s", r.Title, plural(r.Version, "version", "versions"), short(r.ID))))
+		lines = append(lines, cli.Clean(fmt.Sprintf("%s, %s  %s", r.Title, plural(r.Version, "version", "versions"), short(r.ID))))
 	}
 	var consents []string
 	for _, c := range append(p.Consents, p.Revoke...) {
-		consents = append(consents, fmt.Sprintf("%s: %s, until %s  %s", ui.Clean(person(c.To, c.Address)), ui.Clean(titles(c.Records)), day(c.NotAfter), short(c.ID)))
+		consents = append(consents, fmt.Sprintf("%s: %s, until %s  %s", cli.Clean(person(c.To, c.Address)), cli.Clean(titles(c.Records)), day(c.NotAfter), short(c.ID)))
 	}
 	pairs := [][2]string{{"from", from}, {"to", to}}
 	if len(lines) > 0 {
@@ -110,7 +110,7 @@ func previewMove(p wallet.MovePlan, from, to, gate string) string {
 	}
 	stays = append(stays, "the history of openings, and the records themselves")
 	pairs = append(pairs, [2]string{"stays", strings.Join(stays, "\n")})
-	return rows("  ", pairs...) + "\nThe consents are given anew on the other ledger, and then revoked on this one. Their\nrecipients must be on the other ledger too, and need the new share codes.\n" + gate
+	return cli.Rows("  ", pairs...) + "\nThe consents are given anew on the other ledger, and then revoked on this one. Their\nrecipients must be on the other ledger too, and need the new share codes.\n" + gate
 }
 
 // stayText says what cannot be moved, and why.
@@ -122,7 +122,7 @@ func stayText(s wallet.Staying) string {
 		return plural(s.Number, "consent that is over", "consents that are over")
 	}
 	if s.Title != "" {
-		return ui.Clean(quoted(s.Title)) + " (" + short(s.ID) + "): a version of it cannot be read"
+		return cli.Clean(quoted(s.Title)) + " (" + short(s.ID) + "): a version of it cannot be read"
 	}
 	return short(s.ID) + ": cannot be read, or not given there"
 }

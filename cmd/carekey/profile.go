@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
 	"github.com/spf13/cobra"
@@ -16,7 +17,7 @@ func newProfile(a *app) *cobra.Command {
 		Short: "List the wallets of this home",
 		Long: `List the wallets of this home. Their names are sealed with them: a wallet whose key
 cannot be had without asking is shown by its folder.`,
-		Args: takes(0, 0),
+		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.listProfiles(cmd.Context()) },
 	}
 	var f initFlags
@@ -25,7 +26,7 @@ cannot be had without asking is shown by its folder.`,
 		Short:   "Make a wallet of its own, for example for a child",
 		Long:    "Make a wallet with a key and words of its own, as carekey --profile PROFILE init does.",
 		Example: "  carekey profile create leo --name Leo\n  carekey --profile leo status",
-		Args:    takes(1, 1),
+		Args:    cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, err := wallet.CheckName("profile", args[0])
 			if err != nil {
@@ -43,7 +44,7 @@ cannot be had without asking is shown by its folder.`,
 with the 24 words carekey restore brings the wallet back: so it is removed only if
 the words were checked within a year (carekey words check) and every ledger of it
 was backed up within 30 days (carekey backup), unless nothing would be lost.`,
-		Args: takes(1, 1),
+		Args: cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.removeProfile(cmd, args[0]) },
 	}
 	return group("profile", "Several wallets on one machine; --profile chooses one", ls, create, remove)
@@ -146,7 +147,7 @@ func (a *app) removeProfile(cmd *cobra.Command, profile string) error {
 				Removed bool   `json:"removed"`
 			}{profile, true})
 		}
-		a.say("The wallet %s is no longer on this machine. What is on the ledger stays there;\nthe 24 words bring it back: carekey --profile %s restore --ledger ...", quote(profile), quote(profile))
+		a.say("The wallet %s is no longer on this machine. What is on the ledger stays there;\nthe 24 words bring it back: carekey --profile %s restore --ledger ...", cli.Quote(profile), cli.Quote(profile))
 		return nil
 	}
 	if _, ok := wallet.Removing(p.dir); ok {
@@ -163,7 +164,7 @@ func (a *app) removeProfile(cmd *cobra.Command, profile string) error {
 	if err != nil {
 		return err
 	}
-	preview := rows("  ", [2]string{"profile", profile}, [2]string{"owner", owner}, [2]string{"key in", keyringWords(p.settings.Keyring)}, [2]string{"folder", p.dir}) +
+	preview := cli.Rows("  ", [2]string{"profile", profile}, [2]string{"owner", owner}, [2]string{"key in", keyringWords(p.settings.Keyring)}, [2]string{"folder", p.dir}) +
 		"\nIts key and its files are removed from this machine; only the 24 words bring it back."
 	if err := a.confirmName(ctx, preview, "Remove this wallet?", profile); err != nil {
 		return err

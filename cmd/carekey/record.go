@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
@@ -43,7 +44,7 @@ func newRecord(a *app) *cobra.Command {
 		Long: `Encrypt a file for yourself alone and enter it on the ledger. Any file will do: FHIR,
 PDF, images. The same bytes again are the same record.`,
 		Example: "  carekey record add allergies.json --category allergies",
-		Args:    takes(1, 1),
+		Args:    cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d, err := described()
 			if err != nil {
@@ -57,7 +58,7 @@ PDF, images. The same bytes again are the same record.`,
 		Short: "Make a file the next version of a record",
 		Long: `Make a file the next version of a record. Consents that you gave stay with the
 version they were given for; the new one needs a new grant.`,
-		Args: takes(2, 2),
+		Args: cli.Takes(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d, err := described()
 			if err != nil {
@@ -71,7 +72,7 @@ version they were given for; the new one needs a new grant.`,
 	ls := &cobra.Command{
 		Use:   "list",
 		Short: "List your records",
-		Args:  takes(0, 0),
+		Args:  cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withWallet(cmd, looks, a.listRecords)
 		},
@@ -80,7 +81,7 @@ version they were given for; the new one needs a new grant.`,
 	get := &cobra.Command{
 		Use:   "get ID [-o FILE]",
 		Short: "Decrypt the newest version of a record",
-		Args:  takes(1, 1),
+		Args:  cli.Takes(1, 1),
 		RunE:  func(cmd *cobra.Command, args []string) error { return a.getRecord(cmd, args[0], g) },
 	}
 	get.Flags().StringVarP(&g.output, "output", "o", "", "write to `FILE`; - is stdout (the default)")
@@ -89,7 +90,7 @@ version they were given for; the new one needs a new grant.`,
 	history := &cobra.Command{
 		Use:   "history ID",
 		Short: "List every version of a record",
-		Args:  takes(1, 1),
+		Args:  cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error { return a.recordHistory(ctx, w, args[0]) })
 		},
@@ -97,7 +98,7 @@ version they were given for; the new one needs a new grant.`,
 	remove := &cobra.Command{
 		Use:   "remove ID",
 		Short: "Withdraw a record for good and erase its content from the store",
-		Args:  takes(1, 1),
+		Args:  cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withWallet(cmd, writes|keeps, func(ctx context.Context, w *wallet.Wallet) error { return a.removeRecord(ctx, w, args[0]) })
 		},
@@ -191,7 +192,7 @@ func (a *app) put(r wallet.Record, existing, update bool) error {
 
 // quoted puts a title into quotes.
 // quoted puts a text of somebody's between quotation marks, within one line.
-func quoted(s string) string { return `"` + ui.Clean(s) + `"` }
+func quoted(s string) string { return `"` + cli.Clean(s) + `"` }
 
 func (a *app) listRecords(ctx context.Context, w *wallet.Wallet) error {
 	rs, err := w.Records(ctx)
@@ -274,7 +275,7 @@ func (a *app) getRecord(cmd *cobra.Command, id string, g getFlags) error {
 		if !toFile {
 			var dst io.Writer = a.out
 			if terminal {
-				text := &textOnly{w: ui.NewCleanWriter(a.out)}
+				text := &textOnly{w: cli.NewCleanWriter(a.out)}
 				defer text.w.Flush()
 				dst = text
 			}
@@ -305,7 +306,7 @@ func (a *app) getRecord(cmd *cobra.Command, id string, g getFlags) error {
 
 // textOnly passes text on to a terminal and refuses anything else.
 type textOnly struct {
-	w     *ui.CleanWriter
+	w     *cli.CleanWriter
 	begun bool
 }
 
@@ -330,7 +331,7 @@ func (a *app) removeRecord(ctx context.Context, w *wallet.Wallet, id string) err
 	}
 	r := versions[len(versions)-1]
 	if !removed {
-		preview := fmt.Sprintf("%s, %s, will be withdrawn and its content erased from the store,\nfor good. Nobody can open it any more, also under consents that you gave. Who\nfetched it keeps what they have.", quoted(ui.Clean(r.Title)), plural(r.Version, "version", "versions"))
+		preview := fmt.Sprintf("%s, %s, will be withdrawn and its content erased from the store,\nfor good. Nobody can open it any more, also under consents that you gave. Who\nfetched it keeps what they have.", quoted(cli.Clean(r.Title)), plural(r.Version, "version", "versions"))
 		if err := a.confirm(ctx, preview, "Remove it?", true); err != nil {
 			return err
 		}

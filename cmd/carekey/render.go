@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -21,7 +22,7 @@ import (
 func (a *app) printJSON(v any) error { return writeJSON(a.out, v) }
 
 // writeJSON writes one indented value.
-func writeJSON(dst io.Writer, v any) error { return ui.WriteJSON(dst, v, true) }
+func writeJSON(dst io.Writer, v any) error { return cli.WriteJSON(dst, v, true) }
 
 // list makes a JSON list of in; an empty one is [].
 func list[A, B any](in []A, f func(A) B) []B {
@@ -251,22 +252,14 @@ func bytesText(n int64) string {
 	return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
 }
 
-// quote makes a word that a shell takes as it is.
-func quote(s string) string {
-	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:,@%+=") == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
-
 // print writes data for people to stdout.
 func (a *app) print(format string, args ...any) {
-	fmt.Fprintln(a.out, ui.CleanText(fmt.Sprintf(format, args...)))
+	fmt.Fprintln(a.out, cli.CleanText(fmt.Sprintf(format, args...)))
 }
 
 // codeText is a share code, in lines of ten groups at a terminal.
 func (a *app) codeText(c crypto.ShareCode) string {
-	if ui.Width(a.out) == 0 {
+	if cli.Width(a.out) == 0 {
 		return c.String()
 	}
 	var lines []string
@@ -291,7 +284,7 @@ func openedText(openings int, last string) string {
 // data writes what a script would take from stdout; at a terminal it stands apart
 // from the talk.
 func (a *app) data(format string, args ...any) {
-	apart := a.talks() && ui.Width(a.out) > 0
+	apart := a.talks() && cli.Width(a.out) > 0
 	if apart {
 		fmt.Fprintln(a.err)
 	}
@@ -322,20 +315,7 @@ func lostCode(damaged error) string {
 }
 
 // table writes a table to stdout, not wider than the terminal.
-func (a *app) table(t *ui.Table) error { return t.Write(a.out, ui.Width(a.out)) }
-
-// rows writes rows of a name and a value, aligned.
-func rows(indent string, pairs ...[2]string) string {
-	widest := 0
-	for _, p := range pairs {
-		widest = max(widest, len(p[0]))
-	}
-	var b strings.Builder
-	for _, p := range pairs {
-		fmt.Fprintf(&b, "%s%-*s  %s\n", indent, widest, p[0], strings.ReplaceAll(p[1], "\n", "\n"+indent+strings.Repeat(" ", widest+2)))
-	}
-	return b.String()
-}
+func (a *app) table(t *ui.Table) error { return t.Write(a.out, cli.Width(a.out)) }
 
 // gateText says what the keepers' rule is worth on this ledger.
 func gateText(g ledgerclient.Gate) string {
@@ -349,7 +329,7 @@ func gateText(g ledgerclient.Gate) string {
 
 // previewGrant is a plan in plain language, for the person who is to sign it.
 func previewGrant(p *wallet.GrantPlan) string {
-	name := ui.Clean(p.To.Name)
+	name := cli.Clean(p.To.Name)
 	words := strings.Join(wordsOf(p.To.Address), " ")
 	verified := "check words compared:\n" + words
 	if !p.To.Verified {
@@ -357,7 +337,7 @@ func previewGrant(p *wallet.GrantPlan) string {
 	}
 	var records []string
 	for _, r := range p.Records {
-		line := fmt.Sprintf("%s, version %d (%s", ui.Clean(r.Title), r.Version, r.Category)
+		line := fmt.Sprintf("%s, version %d (%s", cli.Clean(r.Title), r.Version, r.Category)
 		if r.Date != "" {
 			line += ", " + r.Date
 		}
@@ -368,7 +348,7 @@ func previewGrant(p *wallet.GrantPlan) string {
 		from = both(p.NotBefore)
 	}
 	text := "You are about to give " + name + " access to " + plural(len(p.Records), "record", "records") + ".\n\n" +
-		rows("  ",
+		cli.Rows("  ",
 			[2]string{"who", name + "\n" + verified},
 			[2]string{"may open", strings.Join(records, "\n")},
 			[2]string{"for", p.Purpose.Word()},
@@ -389,7 +369,7 @@ func previewGrant(p *wallet.GrantPlan) string {
 func warningText(w wallet.Warning, name string) string {
 	switch w.Kind {
 	case "unverified":
-		return "compare the check words by voice first: carekey contact verify " + quote(name)
+		return "compare the check words by voice first: carekey contact verify " + cli.Quote(name)
 	case "self":
 		return "this is your own address"
 	case "long":

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -70,7 +70,7 @@ func TestQuote(t *testing.T) {
 	for in, want := range map[string]string{
 		"abc": "abc", "Dr Smith": "'Dr Smith'", "": "''", "O'Hara": `'O'\''Hara'`, "$(rm)": "'$(rm)'", "-x": "-x", "Εξ": "'Εξ'", "a/b.txt": "a/b.txt",
 	} {
-		if got := quote(in); got != want {
+		if got := cli.Quote(in); got != want {
 			t.Errorf("quote(%q) = %s, want %s", in, got, want)
 		}
 	}
@@ -128,7 +128,7 @@ func TestTextOnly(t *testing.T) {
 		{"zero \x00", "", errBinary},
 	} {
 		var b bytes.Buffer
-		w := &textOnly{w: ui.NewCleanWriter(&b)}
+		w := &textOnly{w: cli.NewCleanWriter(&b)}
 		_, err := w.Write([]byte(c.in))
 		if !errors.Is(err, c.err) || b.String() != c.want {
 			t.Errorf("%q: %q, %v", c.in, b.String(), err)
@@ -136,11 +136,11 @@ func TestTextOnly(t *testing.T) {
 	}
 	// A character that is cut in two by the reader's buffer is no reason to refuse.
 	var b bytes.Buffer
-	w := &textOnly{w: ui.NewCleanWriter(&b)}
+	w := &textOnly{w: cli.NewCleanWriter(&b)}
 	if _, err := w.Write([]byte("Α")[:1]); err == nil {
 		t.Log("half a character alone is taken for text")
 	}
-	w = &textOnly{w: ui.NewCleanWriter(&b)}
+	w = &textOnly{w: cli.NewCleanWriter(&b)}
 	_, err1 := w.Write([]byte("xΑ")[:2])
 	_, err2 := w.Write([]byte("xΑ")[2:])
 	if err1 != nil || err2 != nil || b.String() != "xΑ" {

@@ -6,7 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/node"
@@ -37,7 +37,7 @@ interrupted goes on when it is begun again.
 If nothing on the ledger belongs to the words, no wallet is made and the exit code
 is 7.`,
 		Example: "  carekey restore --ledger /srv/health\n  carekey restore --ledger /media/stick/carekey --words-file words.txt",
-		Args:    takes(0, 0),
+		Args:    cli.Takes(0, 0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.restore(cmd.Context(), f) },
 	}
 	c.Flags().StringVar(&f.wordsFile, "words-file", "", "read the 24 words from `FILE` instead of asking for them")
@@ -131,7 +131,7 @@ func orderHint(p place, was string) string {
 		d.url = "ORDER"
 	}
 	join := func(store string) string {
-		return "carekey ledger join " + quote(d.shown()) + " --store " + quote(store)
+		return "carekey ledger join " + cli.Quote(d.shown()) + " --store " + cli.Quote(store)
 	}
 	if ok && !node.IsInvitation(d.store) && d.store != p.ledger {
 		if _, err := os.Stat(d.store); err == nil {
@@ -195,7 +195,7 @@ func (a *app) restoreFrom(ctx context.Context, p place, f restoreFlags) (from re
 	folder := filepath.Join(p.ledger, backupFolder(info.Ledger))
 	if info.Entries == 0 {
 		if _, err := os.Stat(filepath.Join(p.ledger, backupSheet(info.Ledger))); err == nil {
-			return from, usage("the ledger of this backup is at a node", "carekey restore --ledger INVITATION --backup "+quote(p.ledger)+"; the invitation is on the sheet in it")
+			return from, usage("the ledger of this backup is at a node", "carekey restore --ledger INVITATION --backup "+cli.Quote(p.ledger)+"; the invitation is on the sheet in it")
 		}
 		return from, usage("this backup was begun and never finished", "use another one; or the ledger itself, if it is still there: carekey restore --ledger DIR")
 	}
@@ -267,7 +267,7 @@ var stepWords = map[wallet.RestoreStep]string{
 }
 
 func (s *stepBar) step(step wallet.RestoreStep, done, total uint64) {
-	if !s.a.talks() || ui.Width(s.a.err) == 0 || total == 0 {
+	if !s.a.talks() || cli.Width(s.a.err) == 0 || total == 0 {
 		return
 	}
 	if s.bar == nil || s.at != step {
@@ -368,7 +368,7 @@ func lostText(l wallet.Lost) string {
 	case "metadata":
 		return fmt.Sprintf("Lost: the description of record %s, version %d, %s.", short(l.ID), l.Version, state)
 	case "content":
-		return fmt.Sprintf("Lost: the content of record %s, version %d (%s), %s.", short(l.ID), l.Version, ui.Clean(l.Title), state)
+		return fmt.Sprintf("Lost: the content of record %s, version %d (%s), %s.", short(l.ID), l.Version, cli.Clean(l.Title), state)
 	case "terms":
 		return fmt.Sprintf("Lost: the terms of consent %s %s; its status and its openings are known.", short(l.ID), state)
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
@@ -22,7 +22,7 @@ revocation goes onto the ledger. What was opened before stays known: the report
 names it. Consents named one by one are revoked without a question, so that nothing
 is in the way; with --to and --all a person at a terminal is shown the list first.`,
 		Example: "  carekey revoke 55aef0c0\n  carekey revoke --to 'Dr Smith'",
-		Args:    takes(0, -1),
+		Args:    cli.Takes(0, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r.Consents = args
 			ways := 0
@@ -77,7 +77,7 @@ func (a *app) revoke(ctx context.Context, w *wallet.Wallet, r wallet.RevokeReque
 func previewRevoke(cs []wallet.Consent) string {
 	var b strings.Builder
 	for _, c := range cs {
-		fmt.Fprintf(&b, "  %s  %s: %s, until %s\n", short(c.ID), ui.Clean(person(c.To, c.Address)), ui.Clean(titles(c.Records)), day(c.NotAfter))
+		fmt.Fprintf(&b, "  %s  %s: %s, until %s\n", short(c.ID), cli.Clean(person(c.To, c.Address)), cli.Clean(titles(c.Records)), day(c.NotAfter))
 	}
 	return b.String()
 }
@@ -138,7 +138,7 @@ func (a *app) revoked(w *wallet.Wallet, rs []wallet.Revocation) error {
 
 func revocationText(r wallet.Revocation) string {
 	c := r.Consent
-	name := ui.Clean(person(c.To, c.Address))
+	name := cli.Clean(person(c.To, c.Address))
 	head := "Revoked"
 	if r.Already {
 		head = "Was revoked before"
@@ -156,7 +156,7 @@ func revocationText(r wallet.Revocation) string {
 	}
 	var names []string
 	for _, v := range c.Records {
-		names = append(names, ui.Clean(fmt.Sprintf("%s, version %d", v.Title, v.Version)))
+		names = append(names, cli.Clean(fmt.Sprintf("%s, version %d", v.Title, v.Version)))
 	}
 	exposure := [2]string{"never opened", strings.Join(names, "\n")}
 	if c.Openings > 0 {
@@ -173,5 +173,5 @@ func revocationText(r wallet.Revocation) string {
 		}
 	}
 	return head + ": " + where + "\n" +
-		rows("  ", [2]string{"acknowledged", strings.Join(acks, "\n")}, exposure)
+		cli.Rows("  ", [2]string{"acknowledged", strings.Join(acks, "\n")}, exposure)
 }

@@ -4,10 +4,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 
-	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/spf13/cobra"
 )
 
@@ -30,10 +29,10 @@ func newRoot(a *app) *cobra.Command {
 		Use:               "carekey",
 		Short:             "A wallet for health data",
 		Long:              about,
-		Version:           version(),
+		Version:           cli.Version(),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
-		Args:              noVerb,
+		Args:              cli.NoVerb,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return a.overview() },
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.checkTimeouts() },
 	}
@@ -65,36 +64,10 @@ func newRoot(a *app) *cobra.Command {
 	add("patient", newRecord(a), newContact(a), newGrant(a), newRevoke(a), newConsent(a), newBatch(a), newAudit(a))
 	add("recipient", newInbox(a), newFetch(a))
 	add("wallet", newInit(a), newRestore(a), newStatus(a), newSync(a), newAddress(a), newKeyring(a), newWords(a), newBackup(a), newProfile(a), newLedger(a), newAge(a), newDoctor(a), newTry(a))
-	plainUsage(root)
+	cli.PlainUsage(root)
 	root.SetHelpCommandGroupID("wallet")
 	root.SetCompletionCommandGroupID("wallet")
 	return root
-}
-
-// plainUsage leaves "[flags]" out of the lines that name the flags themselves.
-func plainUsage(c *cobra.Command) {
-	c.DisableFlagsInUseLine = true
-	for _, sub := range c.Commands() {
-		plainUsage(sub)
-	}
-}
-
-// version is what the build knows of itself.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "(unknown)"
-	}
-	v := info.Main.Version
-	if v == "" || v == "(devel)" {
-		v = "(development)"
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && !strings.Contains(v, s.Value[:min(12, len(s.Value))]) {
-			v += " " + s.Value[:min(12, len(s.Value))]
-		}
-	}
-	return v + " " + info.GoVersion
 }
 
 // overview is what carekey alone prints: it unlocks nothing and asks nothing.
@@ -128,7 +101,7 @@ func (a *app) overview() error {
 		for i, j := range places {
 			line := ledgerLine(p.reach(p.settings.Ledgers[i]), true)
 			if j.Name != "" {
-				line = ui.Clean(j.Name) + ", " + line
+				line = cli.Clean(j.Name) + ", " + line
 			}
 			if j.Default && len(places) > 1 {
 				line += " (default)"
@@ -140,7 +113,7 @@ func (a *app) overview() error {
 		}
 		l = strings.Join(lines, "\n")
 	}
-	a.print("%s", strings.TrimSuffix(about+"\n\n"+rows("  ", [2]string{"home", p.home}, [2]string{"profile", a.profile()}, [2]string{"wallet", w}, [2]string{"ledger", l}), "\n"))
+	a.print("%s", strings.TrimSuffix(about+"\n\n"+cli.Rows("  ", [2]string{"home", p.home}, [2]string{"profile", a.profile()}, [2]string{"wallet", w}, [2]string{"ledger", l}), "\n"))
 	fmt.Fprintln(a.out)
 	if p.settings == nil {
 		a.print("Next: carekey init --name 'Your name'\nOr see the whole job in a folder of its own: carekey try")
@@ -166,41 +139,9 @@ func ledgerLine(where string, joined bool) string {
 
 // group is a command that only holds others.
 func group(use, short string, cmds ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{Use: use, Short: short, Args: noVerb, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	c := &cobra.Command{Use: use, Short: short, Args: cli.NoVerb, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	c.AddCommand(cmds...)
 	return c
-}
-
-// noVerb is for commands that take no arguments but the names of their own.
-func noVerb(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	hint := "see: " + cmd.CommandPath() + " --help"
-	cmd.SuggestionsMinimumDistance = 2
-	if s := cmd.SuggestionsFor(args[0]); len(s) > 0 && args[0] != "" {
-		like := s[0]
-		for _, c := range s { // a mistyped first letter is rare
-			if c[0] == args[0][0] {
-				like = c
-			}
-		}
-		hint = "did you mean: " + cmd.CommandPath() + " " + like
-	}
-	return usage(fmt.Sprintf("%s has no command %s", cmd.CommandPath(), quote(args[0])), hint)
-}
-
-// takes checks the number of arguments; most < 0 is any number.
-func takes(least, most int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		switch {
-		case len(args) < least:
-			return usage(cmd.CommandPath()+" needs more than that", "it goes: "+cmd.UseLine())
-		case most >= 0 && len(args) > most:
-			return usage(fmt.Sprintf("%s does not know what to do with %s", cmd.CommandPath(), quote(args[most])), "it goes: "+cmd.UseLine())
-		}
-		return nil
-	}
 }
 
 // acceptClock gives a command that writes entries the flag for a clock in doubt.

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
@@ -225,7 +226,7 @@ func (a *app) talks() bool { return !a.flags.quiet && !a.flags.json }
 // say talks on stderr.
 func (a *app) say(format string, args ...any) {
 	if a.talks() {
-		fmt.Fprintln(a.err, ui.CleanText(fmt.Sprintf(format, args...)))
+		fmt.Fprintln(a.err, cli.CleanText(fmt.Sprintf(format, args...)))
 	}
 }
 
@@ -287,7 +288,7 @@ const progressFrom = 32 << 20
 // progress returns what to call while a file goes by, nil where no bar is shown,
 // and what to call at the end.
 func (a *app) progress(what string, total int64) (step func(done int64), end func()) {
-	if total < progressFrom || !a.talks() || ui.Width(a.err) == 0 {
+	if total < progressFrom || !a.talks() || cli.Width(a.err) == 0 {
 		return nil, func() {}
 	}
 	b := &bar{out: a.err, what: what, total: total, at: -1}

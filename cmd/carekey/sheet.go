@@ -4,7 +4,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 )
 
 // sheet is one printed page with all that a restore needs beside the 24 words, for
@@ -38,7 +38,7 @@ func (s sheet) text() string {
 			}
 		}
 	}
-	field("ledger", ui.Clean(s.name))
+	field("ledger", cli.Clean(s.name))
 	field("ledger id", s.ledger)
 	field("node", s.urls...)
 	field("node's key", s.node)

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
 )
@@ -12,7 +13,7 @@ func newStatus(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Who can see what until when, and what happened since you last looked",
-		Args:  takes(0, 0),
+		Args:  cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
 				s, err := w.Status(ctx)
@@ -95,12 +96,12 @@ func (a *app) status(w *wallet.Wallet, s wallet.Summary) error {
 	}
 	if len(places) > 1 {
 		id, _ := w.Ledger()
-		others := "\nThis is ledger " + ledgerTitle(ui.Clean(w.LedgerName())) + " (" + short(id) + "). You are on others too:"
+		others := "\nThis is ledger " + ledgerTitle(cli.Clean(w.LedgerName())) + " (" + short(id) + "). You are on others too:"
 		for _, j := range places {
 			if j.ID == id.String() {
 				continue
 			}
-			others += "\n  " + j.ID[:8] + "  " + ledgerTitle(ui.Clean(j.Name))
+			others += "\n  " + j.ID[:8] + "  " + ledgerTitle(cli.Clean(j.Name))
 			if j.Waiting > 0 {
 				others += ": " + waitingText(j) + " waiting, see carekey sync"
 			}

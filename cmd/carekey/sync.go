@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
@@ -19,7 +20,7 @@ func newSync(a *app) *cobra.Command {
 while it was out of reach, in order and once. Every other command does the same for
 the ledger that it works on. With --ledger only that one is synced. Exit 5 if
 something still waits or a ledger is out of reach.`,
-		Args: takes(0, 0),
+		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withWallet(cmd, writes|keeps, func(ctx context.Context, w *wallet.Wallet) error { return a.sync(ctx, w) })
 		},

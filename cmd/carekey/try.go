@@ -13,7 +13,7 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/testdata"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
@@ -29,7 +29,7 @@ grants FILE (by default a made-up FHIR bundle) for thirty days, the clinic fetch
 the patient sees that and revokes, and the next fetch is refused. Each line is a real
 command, run as a process of its own, that you can paste. Your own wallet is not
 touched. Anything that is not as it should be ends with a code other than 0.`,
-		Args: takes(0, 1),
+		Args: cli.Takes(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			file := ""
 			if len(args) == 1 {
@@ -189,9 +189,9 @@ func copyFile(to, from string, mode os.FileMode) error {
 func (p *play) printf(format string, args ...any) { fmt.Fprintf(p.out, format, args...) }
 
 func (p *play) prologue() string {
-	s := "# Everything happens in a new folder. The lines that are not indented can be pasted\n# into a shell; what they print is indented.\n" + p.line("cd", quote(p.dir))
+	s := "# Everything happens in a new folder. The lines that are not indented can be pasted\n# into a shell; what they print is indented.\n" + p.line("cd", cli.Quote(p.dir))
 	for _, kv := range p.settings() {
-		s += p.line("export", kv[0]+"="+quote(kv[1]))
+		s += p.line("export", kv[0]+"="+cli.Quote(kv[1]))
 	}
 	return s
 }
@@ -225,7 +225,7 @@ func (p *play) run(ctx context.Context, s step) error {
 	cmd.Dir = p.dir
 	cmd.Env = append(p.env[:len(p.env):len(p.env)], envHome+"="+s.who)
 	var stdout bytes.Buffer
-	clean := ui.NewCleanWriter(&indented{w: p.out})
+	clean := cli.NewCleanWriter(&indented{w: p.out})
 	cmd.Stderr = clean
 	cmd.Stdout = clean
 	if s.to != "" {
@@ -283,7 +283,7 @@ func (p *play) shell(s step) string {
 		if strings.HasPrefix(a, "$(") {
 			words = append(words, `"`+a+`"`)
 		} else {
-			words = append(words, quote(a))
+			words = append(words, cli.Quote(a))
 		}
 	}
 	if s.to != "" {
@@ -321,12 +321,12 @@ func (p *play) same(a, b string) (bool, error) {
 
 func (p *play) epilogue(n int) string {
 	home := func(who string) string {
-		words := []string{"export", envHome + "=" + quote(filepath.Join(p.dir, who))}
+		words := []string{"export", envHome + "=" + cli.Quote(filepath.Join(p.dir, who))}
 		for _, kv := range p.settings() {
-			words = append(words, kv[0]+"="+quote(kv[1]))
+			words = append(words, kv[0]+"="+cli.Quote(kv[1]))
 		}
 		return "  " + strings.Join(words, " ") + "\n"
 	}
 	return fmt.Sprintf("\n# All %d lines ended as they should. The folder is kept; delete it when you like.\n# To go on as Maria, or as the clinic, paste one of these two lines and use %s:\n",
-		n, quote(p.program)) + home("patient") + home("clinic")
+		n, cli.Quote(p.program)) + home("patient") + home("clinic")
 }

@@ -9,10 +9,11 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/carekey/carekey/cmd/cli"
 	tea "github.com/charmbracelet/bubbletea"
 )
 
-// Item is one thing to choose. Both texts pass through Clean.
+// Item is one thing to choose. Both texts pass through cli.Clean.
 type Item struct {
 	Label  string
 	Detail string // shown after the label; may be empty
@@ -72,9 +73,9 @@ type chooseModel struct {
 }
 
 func newChoose(title string, items []Item, multi bool, s style) chooseModel {
-	m := chooseModel{title: Clean(title), multi: multi, style: s, marked: map[int]bool{}}
+	m := chooseModel{title: cli.Clean(title), multi: multi, style: s, marked: map[int]bool{}}
 	for _, item := range items {
-		m.items = append(m.items, Item{Label: Clean(item.Label), Detail: Clean(item.Detail)})
+		m.items = append(m.items, Item{Label: cli.Clean(item.Label), Detail: cli.Clean(item.Detail)})
 	}
 	return m.filtered("")
 }
@@ -170,7 +171,7 @@ func (m chooseModel) typing(key tea.KeyMsg) chooseModel {
 		r := []rune(m.filter)
 		return m.filtered(string(r[:len(r)-1]))
 	case tea.KeyRunes, tea.KeySpace:
-		if t := Clean(string(key.Runes)); len(m.filter)+len(t) <= 64 {
+		if t := cli.Clean(string(key.Runes)); len(m.filter)+len(t) <= 64 {
 			return m.filtered(m.filter + t)
 		}
 	}
@@ -333,7 +334,7 @@ func chooseLine(ctx context.Context, in io.Reader, out io.Writer, title string, 
 	for i, item := range items {
 		t.Add(fmt.Sprintf("%3d", i+1), item.Label, item.Detail)
 	}
-	if _, err := fmt.Fprintln(out, Clean(title)); err != nil {
+	if _, err := fmt.Fprintln(out, cli.Clean(title)); err != nil {
 		return nil, err
 	}
 	if err := t.Write(out, 0); err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/carekey/carekey/cmd/cli"
 	tea "github.com/charmbracelet/bubbletea"
 )
 
@@ -15,7 +16,7 @@ import (
 // can be scrolled back to, and asks the question beneath it. The answer that
 // takes no thought is no. With danger set, yes has to be typed out.
 //
-// Preview and question pass through CleanText. Pasted text never answers.
+// Preview and question pass through cli.CleanText. Pasted text never answers.
 func Confirm(ctx context.Context, in, out *os.File, preview, question string, danger bool) (bool, error) {
 	word := ""
 	if danger {
@@ -35,7 +36,7 @@ func confirm(ctx context.Context, in, out *os.File, preview, question, word stri
 	if !Terminal(in, out) {
 		return false, ErrNoTerminal
 	}
-	if preview = strings.TrimRight(CleanText(preview), "\n"); preview != "" {
+	if preview = strings.TrimRight(cli.CleanText(preview), "\n"); preview != "" {
 		if _, err := fmt.Fprintf(out, "%s\n\n", preview); err != nil {
 			return false, err
 		}
@@ -75,7 +76,7 @@ type confirmModel struct {
 }
 
 func newConfirm(question, word string, s style) confirmModel {
-	return confirmModel{question: Clean(question), word: word, style: s}
+	return confirmModel{question: cli.Clean(question), word: word, style: s}
 }
 
 func (m confirmModel) Init() tea.Cmd { return nil }
@@ -134,7 +135,7 @@ func (m confirmModel) typing(key tea.KeyMsg) (tea.Model, tea.Cmd) {
 		m.typed = ""
 	case tea.KeyRunes, tea.KeySpace:
 		for _, r := range key.Runes {
-			if (r == ' ' || visible(r)) && len(m.typed) < len(m.word)+13 {
+			if (r == ' ' || cli.Visible(r)) && len(m.typed) < len(m.word)+13 {
 				m.typed += string(r)
 			}
 		}
@@ -159,8 +160,8 @@ func (m confirmModel) View() string {
 		return b.String()
 	}
 	if m.word != "" {
-		b.WriteString("\n" + fit("Type "+Clean(m.word)+" if you are sure: "+m.typed+"_", m.width) + "\n\n")
-		b.WriteString(m.style.keysLine(m.width, "enter: anything but "+Clean(m.word)+" means no    esc: stop", "enter  esc: stop"))
+		b.WriteString("\n" + fit("Type "+cli.Clean(m.word)+" if you are sure: "+m.typed+"_", m.width) + "\n\n")
+		b.WriteString(m.style.keysLine(m.width, "enter: anything but "+cli.Clean(m.word)+" means no    esc: stop", "enter  esc: stop"))
 		return b.String()
 	}
 	option := func(label string, at bool) string {
@@ -184,10 +185,10 @@ func isWord(typed, word string) bool {
 func confirmLine(ctx context.Context, in io.Reader, out io.Writer, question, word string) (bool, error) {
 	hint := "[y/N]"
 	if word != "" {
-		hint = "(type " + Clean(word) + " if you are sure)"
+		hint = "(type " + cli.Clean(word) + " if you are sure)"
 	}
 	for {
-		if _, err := fmt.Fprintf(out, "%s %s ", Clean(question), hint); err != nil {
+		if _, err := fmt.Fprintf(out, "%s %s ", cli.Clean(question), hint); err != nil {
 			return false, err
 		}
 		line, err := readLine(ctx, in)

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"unicode/utf8"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"golang.org/x/term"
 
 	"github.com/carekey/carekey/crypto/crash"
@@ -54,7 +55,7 @@ func Passphrase(in, out *os.File, prompt string, confirm bool, judge func([]byte
 		}
 	}()
 
-	prompt = Clean(prompt)
+	prompt = cli.Clean(prompt)
 	if !confirm {
 		return hidden(in, out, signals, prompt+": ")
 	}
@@ -68,7 +69,7 @@ func Passphrase(in, out *os.File, prompt string, confirm bool, judge func([]byte
 			continue
 		}
 		if judge != nil {
-			io.WriteString(out, strings.ReplaceAll(CleanText(judge(first)), "\n", "\r\n")+"\r\n")
+			io.WriteString(out, strings.ReplaceAll(cli.CleanText(judge(first)), "\n", "\r\n")+"\r\n")
 		}
 		second, err := hidden(in, out, signals, prompt+", once more: ")
 		if err != nil {

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/carekey/carekey/cmd/cli"
 )
 
 func TestHiddenLine(t *testing.T) {
@@ -47,7 +49,7 @@ func TestNoTerminal(t *testing.T) {
 	defer r.Close()
 	defer w.Close()
 	ctx := t.Context()
-	if Terminal(r, w) || Terminal(nil, nil) || Width(w) != 0 || Width(nil) != 0 {
+	if Terminal(r, w) || Terminal(nil, nil) || cli.Width(w) != 0 || cli.Width(nil) != 0 {
 		t.Error("a pipe is taken for a terminal")
 	}
 	errs := map[string]error{"words": Words(ctx, r, w, numbered)}

@@ -4,6 +4,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/mattn/go-runewidth"
 )
 
@@ -38,7 +39,7 @@ func (t *Table) Write(w io.Writer, width int) error {
 	for i, cells := range lines {
 		clean[i] = make([]string, len(cells))
 		for j, cell := range cells {
-			clean[i][j] = Clean(cell)
+			clean[i][j] = cli.Clean(cell)
 			if j == len(widths) {
 				widths = append(widths, 0)
 			}

@@ -1,5 +1,5 @@
 // Package ui is carekey's side of the terminal: screens and prompts that a
-// person answers, and the means to print text that strangers wrote.
+// person answers.
 //
 // The rules of the terminal:
 //
@@ -16,7 +16,7 @@
 //   - The 24 words are only ever drawn in the alternate screen, never beyond its
 //     size, and are wiped from it before it is left.
 //   - Text that came from others (names, titles, reasons, messages of other
-//     programs) goes through [Clean], [CleanText] or [CleanWriter].
+//     programs) goes through [cli.Clean], [cli.CleanText] or [cli.CleanWriter].
 package ui
 
 import (
@@ -53,19 +53,6 @@ var (
 // asked on them.
 func Terminal(in, out *os.File) bool {
 	return in != nil && out != nil && term.IsTerminal(int(in.Fd())) && term.IsTerminal(int(out.Fd()))
-}
-
-// Width returns the width of the terminal in columns, 0 if out is none: output
-// into a file or a pipe is not cut.
-func Width(out *os.File) int {
-	if out == nil {
-		return 0
-	}
-	w, _, err := term.GetSize(int(out.Fd()))
-	if err != nil || w < 0 {
-		return 0
-	}
-	return w
 }
 
 // plain reports whether the terminal takes no escape sequences. Windows sets no

@@ -1,4 +1,4 @@
-package ui
+package cli
 
 import (
 	"fmt"
@@ -27,7 +27,7 @@ func CleanText(s string) string { return clean(s, true) }
 func clean(s string, lines bool) string {
 	safe := true
 	for _, r := range s {
-		if r == utf8.RuneError || r != ' ' && !visible(r) && !(lines && r == '\n') {
+		if r == utf8.RuneError || r != ' ' && !Visible(r) && !(lines && r == '\n') {
 			safe = false
 			break
 		}
@@ -51,7 +51,7 @@ func cleanRune(b *strings.Builder, r rune, raw string, lines bool) {
 		fmt.Fprintf(b, `\x%02x`, raw[0])
 	case r == ' ' || r == 0xa0 || r == 0x202f || lines && r == '\t':
 		b.WriteByte(' ')
-	case visible(r) || lines && r == '\n':
+	case Visible(r) || lines && r == '\n':
 		b.WriteString(raw)
 	case r == '\n':
 		b.WriteString(`\n`)
@@ -68,10 +68,10 @@ func cleanRune(b *strings.Builder, r rune, raw string, lines bool) {
 	}
 }
 
-// visible reports whether r leaves a mark on the terminal where it stands.
+// Visible reports whether r leaves a mark on the terminal where it stands.
 // unicode.IsPrint is letters, marks, numbers, punctuation and symbols; it leaves
 // out controls, formats, spaces, private and unassigned code points.
-func visible(r rune) bool {
+func Visible(r rune) bool {
 	if r == 0x3000 { // the space of Chinese and Japanese text, two columns wide
 		return true
 	}

@@ -1,4 +1,4 @@
-package ui
+package cli
 
 import (
 	"bytes"
@@ -37,7 +37,7 @@ func cleanJSON(b []byte) []byte {
 			continue
 		}
 		r, n := utf8.DecodeRune(b[i:])
-		if !visible(r) {
+		if !Visible(r) {
 			out = append(out, b[done:i]...)
 			if hi, lo := utf16.EncodeRune(r); r >= 0x10000 {
 				out = fmt.Appendf(out, `\u%04x\u%04x`, hi, lo)

@@ -1,0 +1,111 @@
+// Package cli is what the command lines of carekey and carekey-node have in common:
+// their arguments, errors in words, and text that is safe to show.
+//
+// Text that came from others (names, titles, reasons, messages of other programs)
+// goes to a terminal through [Clean], [CleanText], [CleanWriter] or [WriteJSON].
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Failure is an error in words.
+type Failure struct {
+	Code    string `json:"code"` // stable
+	Message string `json:"message"`
+	Hint    string `json:"hint"` // what to do next; may be empty
+	Exit    int    `json:"exit"`
+}
+
+// Print writes the failure for people.
+func (f Failure) Print(w io.Writer) {
+	fmt.Fprintf(w, "error: %s\n", CleanText(f.Message))
+	if f.Hint != "" {
+		fmt.Fprintf(w, "hint:  %s\n", CleanText(strings.ReplaceAll(f.Hint, "\n", "\n       ")))
+	}
+}
+
+// UsageError says that a command line means nothing, and what to do about it.
+type UsageError struct{ Message, Hint string }
+
+func (e *UsageError) Error() string { return e.Message }
+
+// Usage returns a [*UsageError].
+func Usage(message, hint string) error { return &UsageError{message, hint} }
+
+// PlainUsage leaves "[flags]" out of the lines that name the flags themselves.
+func PlainUsage(c *cobra.Command) {
+	c.DisableFlagsInUseLine = true
+	for _, sub := range c.Commands() {
+		PlainUsage(sub)
+	}
+}
+
+// NoVerb is for commands that take no arguments but the names of their own.
+func NoVerb(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := "see: " + cmd.CommandPath() + " --help"
+	cmd.SuggestionsMinimumDistance = 2
+	if s := cmd.SuggestionsFor(args[0]); len(s) > 0 && args[0] != "" {
+		like := s[0]
+		for _, c := range s { // a mistyped first letter is rare
+			if c[0] == args[0][0] {
+				like = c
+			}
+		}
+		hint = "did you mean: " + cmd.CommandPath() + " " + like
+	}
+	return Usage(fmt.Sprintf("%s has no command %s", cmd.CommandPath(), Quote(args[0])), hint)
+}
+
+// Takes checks the number of arguments; most < 0 is any number.
+func Takes(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return Usage(cmd.CommandPath()+" needs more than that", "it goes: "+cmd.UseLine())
+		case most >= 0 && len(args) > most:
+			return Usage(fmt.Sprintf("%s does not know what to do with %s", cmd.CommandPath(), Quote(args[most])), "it goes: "+cmd.UseLine())
+		}
+		return nil
+	}
+}
+
+// Version is what the build knows of itself.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(unknown)"
+	}
+	v := info.Main.Version
+	if v == "" || v == "(devel)" {
+		v = "(development)"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && !strings.Contains(v, s.Value[:min(12, len(s.Value))]) {
+			v += " " + s.Value[:min(12, len(s.Value))]
+		}
+	}
+	return v + " " + info.GoVersion
+}
+
+// System is what the operating system says, without Go's names of calls.
+func System(err error) string {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Path + ": " + e.Err.Error()
+	}
+	if e, ok := errors.AsType[syscall.Errno](err); ok {
+		return e.Error()
+	}
+	return err.Error()
+}

@@ -1,0 +1,44 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+)
+
+// Width returns the width of the terminal in columns, 0 if out is none: output
+// into a file or a pipe is not cut.
+func Width(out *os.File) int {
+	if out == nil {
+		return 0
+	}
+	w, _, err := term.GetSize(int(out.Fd()))
+	if err != nil || w < 0 {
+		return 0
+	}
+	return w
+}
+
+// Rows returns a line for each pair of a name and a value, aligned. Further lines of
+// a value stand below its first.
+func Rows(indent string, pairs ...[2]string) string {
+	widest := 0
+	for _, p := range pairs {
+		widest = max(widest, len(p[0]))
+	}
+	var b strings.Builder
+	for _, p := range pairs {
+		fmt.Fprintf(&b, "%s%-*s  %s\n", indent, widest, p[0], strings.ReplaceAll(p[1], "\n", "\n"+indent+strings.Repeat(" ", widest+2)))
+	}
+	return b.String()
+}
+
+// Quote makes a word that a shell takes as it is.
+func Quote(s string) string {
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:,@%+=") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
