@@ -262,16 +262,20 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 		}
 		s.Consents = append(s.Consents, w.pendingConsents()...)
 		s.Records = len(w.notOrdered(AddingRecord))
+		var unopened []*thread
 		for _, t := range w.threads.list {
 			switch {
 			case t.role == ownRecord && t.state.Status == contract.StatusOpen:
 				s.Records++
 			case t.role == received && w.statusOf(t) == StatusActive && t.state.LastAccess == 0:
-				if err := w.tryTerms(ctx, t); err != nil {
-					return err
-				}
-				s.Inbox = append(s.Inbox, w.received(t))
+				unopened = append(unopened, t)
 			}
+		}
+		if err := w.readReceived(ctx, unopened); err != nil {
+			return err
+		}
+		for _, t := range unopened {
+			s.Inbox = append(s.Inbox, w.received(t))
 		}
 		s.Pending, err = w.pending()
 		s.Contacts = len(w.book.Contacts)

@@ -87,7 +87,7 @@ func (w *Wallet) keepDocuments(from int) error {
 
 // stayBehind goes on with what was verified last.
 func (w *Wallet) stayBehind(err error) {
-	w.behind, w.away = err, err
+	w.behind, w.away, w.silent = err, err, nil
 	w.head = ledgerclient.Head{Size: w.state.Pin.Size, Root: w.state.Pin.Root, Note: w.state.Pin.Note}
 }
 
@@ -97,7 +97,7 @@ const seenEvery = 10 * time.Minute
 
 // caughtUp remembers that the wallet has just seen the ledger's newest head.
 func (w *Wallet) caughtUp() {
-	w.behind, w.away = nil, nil
+	w.behind, w.away, w.silent = nil, nil, nil
 	now := w.now().Unix()
 	if d := now - w.state.Seen; d >= int64(seenEvery/time.Second) || d < 0 {
 		w.state.Seen, w.dirty = now, true
@@ -108,12 +108,17 @@ func (w *Wallet) caughtUp() {
 // that something is not known now and all the rest can be shown. OutOfReach tells
 // of it.
 func (w *Wallet) doWithout(err error) bool {
-	if unreachable(err) == nil {
+	u := unreachable(err)
+	if u == nil {
 		return false
 	}
 	if w.away == nil {
 		w.away = err
 	}
+	if w.silent == nil {
+		w.silent = map[string]error{}
+	}
+	w.silent[u.Service] = err
 	return true
 }
 

@@ -291,6 +291,9 @@ func (w *Wallet) knownBytes(src *Source) (crypto.Hash, error) {
 
 // blob opens a payload of the store.
 func (w *Wallet) blob(ctx context.Context, loc crypto.Locator, what string, id contract.ID) (ledgerclient.Blob, error) {
+	if err := w.silent["store"]; err != nil {
+		return nil, err
+	}
 	b, err := w.client.Store.Blob(ctx, loc)
 	var none *ledgerclient.NotFoundError
 	if errors.As(err, &none) {

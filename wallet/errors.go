@@ -138,6 +138,13 @@ func (e *CodeHistoryError) Error() string { return "share code: " + e.Err.Error(
 
 func (e *CodeHistoryError) Unwrap() error { return e.Err }
 
+// UnreadError says that the terms of a consent given to this wallet were not asked
+// for, since too many others could not be read before them. Opening it by its id or
+// its share code asks for them.
+type UnreadError struct{ Consent contract.ID }
+
+func (e *UnreadError) Error() string { return "terms of consent " + e.Consent.String() + " not read" }
+
 // MissingError says that the store no longer, or never, held a payload.
 type MissingError struct {
 	What string // "terms", "envelope", "content", "metadata"

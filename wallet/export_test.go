@@ -111,3 +111,11 @@ func SetBatchChunk(n int) (undo func()) {
 	jobChunk = n
 	return func() { jobChunk = was }
 }
+
+// SetMaxUnread bounds how many consents are tried in vain at a time, and returns what
+// undoes it.
+func SetMaxUnread(n int) (undo func()) {
+	was := maxUnread
+	maxUnread = n
+	return func() { maxUnread = was }
+}

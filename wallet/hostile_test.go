@@ -96,6 +96,118 @@ func TestGarbageFromStrangersHidesNothing(t *testing.T) {
 	}
 }
 
+// countingStore counts how often it is asked for a payload, and does not answer if
+// there is an error.
+type countingStore struct {
+	ledgerclient.Store
+	asked *int
+	err   error
+}
+
+func (s countingStore) Blob(ctx context.Context, loc crypto.Locator) (ledgerclient.Blob, error) {
+	*s.asked++
+	if s.err != nil {
+		return nil, s.err
+	}
+	return s.Store.Blob(ctx, loc)
+}
+
+// Threat: somebody gives a clinic thousands of consents that nobody can read, so that
+// every look takes minutes. What is tried in vain is bounded, what can be read is found.
+func TestFloodOfGarbage(t *testing.T) {
+	ctx := context.Background()
+	defer wallet.SetMaxUnread(5)()
+	tn := newTown(t)
+	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
+	add(t, patient, "a.txt", "a")
+	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	for range 12 {
+		strangersGrant(t, tn, clinic.Address(), nil)
+	}
+	good, _ := grant(t, patient, "Dr Smith", tn.now)
+	asked := 0
+	o := tn.options("Dr Smith")
+	o.Services.Store = countingStore{Store: o.Services.Store, asked: &asked}
+	clinic = must(wallet.Open(ctx, o))(t)
+	found := false
+	for n := 0; !found; n++ {
+		if n == 1000 {
+			t.Fatal("never found")
+		}
+		asked = 0
+		box := must(clinic.Inbox(ctx))(t)
+		if asked > 6 || len(box) != 13 {
+			t.Fatalf("%d listed, the store was asked %d times", len(box), asked)
+		}
+		unread := 0
+		for _, r := range box {
+			var u *wallet.UnreadError
+			switch {
+			case errors.As(r.Damaged, &u):
+				unread++
+			case r.Consent == good.ID:
+				found = !r.Missing && r.Damaged == nil
+			}
+		}
+		if unread < 7 {
+			t.Fatalf("%d unread", unread)
+		}
+	}
+	asked = 0
+	if s := must(clinic.Status(ctx))(t); len(s.Inbox) != 13 || asked > 5 {
+		t.Errorf("status lists %d, and asked %d times", len(s.Inbox), asked)
+	}
+	must(clinic.OpenByID(ctx, good.ID.String(), ""))(t)
+}
+
+// silentKeeper counts how often it is asked in vain.
+type silentKeeper struct {
+	ledgerclient.Keeper
+	asked *int
+	err   error
+}
+
+func (k silentKeeper) Inquire(context.Context, ledgerclient.Inquiry) (ledgerclient.InquiryAnswer, error) {
+	*k.asked++
+	return ledgerclient.InquiryAnswer{}, k.err
+}
+
+// A service that does not answer is asked once, not once for each consent with all the
+// patience that it gets; the next look asks again.
+func TestSilentServicesAreAskedOnce(t *testing.T) {
+	ctx := context.Background()
+	tn := newTown(t)
+	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
+	add(t, patient, "a.txt", "a")
+	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	for range 3 {
+		_, code := grant(t, patient, "Dr Smith", tn.now)
+		must(clinic.OpenByCode(ctx, code, "why"))(t)
+		grant(t, patient, "Dr Smith", tn.now)
+	}
+	asked, inquired := 0, 0
+	with := func(name string) *wallet.Wallet {
+		o := tn.options(name)
+		o.Services.Store = countingStore{o.Services.Store, &asked, &ledgerclient.UnreachableError{Service: "store", Err: errors.New("no answer")}}
+		o.Services.Keepers = []ledgerclient.Keeper{silentKeeper{o.Services.Keepers[0], &inquired, &ledgerclient.UnreachableError{Service: "keeper", Err: errors.New("no answer")}}}
+		return must(wallet.Open(ctx, o))(t)
+	}
+	c, p := with("Dr Smith"), with("Maria")
+	for range 2 {
+		asked, inquired = 0, 0
+		if box := must(c.Inbox(ctx))(t); len(box) != 6 || asked != 1 {
+			t.Errorf("inbox of %d, the store was asked %d times", len(box), asked)
+		}
+		asked = 0
+		if es := must(p.Audit(ctx))(t); len(es) != 9 || asked != 1 || inquired != 1 {
+			t.Errorf("audit of %d, the store was asked %d times, the keeper %d", len(es), asked, inquired)
+		}
+		if _, err := p.OutOfReach(); err == nil {
+			t.Error("nothing said of it")
+		}
+	}
+}
+
 // Threat: a stranger's consent has terms so large that they fill the screen and the
 // disk, or the cache that they are kept in, which then is read from the ledger anew
 // every time; or brings a head that no ledger signed. It is shown as damaged, and

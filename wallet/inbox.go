@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -30,18 +31,55 @@ type Received struct {
 func (w *Wallet) Inbox(ctx context.Context) ([]Received, error) {
 	var out []Received
 	err := w.with(ctx, func() error {
+		var ts []*thread
 		for _, t := range w.threads.list {
-			if t.role != received {
-				continue
+			if t.role == received {
+				ts = append(ts, t)
 			}
-			if err := w.tryTerms(ctx, t); err != nil {
-				return err
-			}
+		}
+		if err := w.readReceived(ctx, ts); err != nil {
+			return err
+		}
+		for _, t := range ts {
 			out = append(out, w.received(t))
 		}
 		return nil
 	})
 	return out, err
+}
+
+// maxUnread is how many consents given to this wallet are tried in vain at a time.
+// Terms that cannot be had or read are not kept: who gave thousands of such would make
+// every look ask the store for each.
+var maxUnread = 200
+
+// readReceived reads the terms that are not known yet of consents given to this
+// wallet. If there are many, which of them are tried is left to chance, so that none
+// is passed over for ever; each can still be named and opened.
+func (w *Wallet) readReceived(ctx context.Context, ts []*thread) error {
+	var unread []*thread
+	for _, t := range ts {
+		if t.terms == nil {
+			unread = append(unread, t)
+		}
+	}
+	if len(unread) > maxUnread {
+		rand.Shuffle(len(unread), func(i, j int) { unread[i], unread[j] = unread[j], unread[i] })
+	}
+	failed := 0
+	for _, t := range unread {
+		if failed >= maxUnread {
+			t.damaged = &UnreadError{Consent: t.id}
+			continue
+		}
+		if err := w.tryTerms(ctx, t); err != nil {
+			return err
+		}
+		if t.terms == nil {
+			failed++
+		}
+	}
+	return nil
 }
 
 // tryTerms reads the terms of a consent given to this wallet, if they can be had.

@@ -200,6 +200,9 @@ func (w *Wallet) mayOpen(ctx context.Context, t *thread, k int) error {
 // is signed over a fresh question and all that it holds, so that an attempt that
 // was filed cannot be left out on the way.
 func (w *Wallet) inquire(ctx context.Context, t *thread) ([]ledgerclient.InquiryAnswer, error) {
+	if err := w.silent["keeper"]; err != nil {
+		return nil, err
+	}
 	_, key := w.key(t)
 	opening, err := w.opening(t)
 	if err != nil {

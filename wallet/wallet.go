@@ -57,6 +57,7 @@ type Wallet struct {
 	agreed    ledgerclient.Head // what a keeper judged on, seen to be of the log under head; see sameLog
 	behind    error             // why the ledger could not be followed; nil if it was
 	away      error             // behind, or why another service could not be asked
+	silent    map[string]error  // services that did not answer since the ledger was followed, by name: they are not asked for every consent again
 	waiting   []*batch          // what is left in the journal, oldest first
 	blocked   error             // why nothing new can be begun at once; nil if it can
 	stuck     error             // why something is left in the journal

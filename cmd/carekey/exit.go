@@ -360,6 +360,9 @@ func explainWallet(err error) (failure, bool) {
 		return failure{"foreign-code", fmt.Sprintf("this share code is of ledger %s, and your wallet is on %s", short(e.Code), short(e.Wallet)),
 			"join that ledger first: carekey ledger join (INVITATION | DIR)\nif you are on it, name it: carekey --ledger " + short(e.Code) + " fetch CODE", exitNotFound}, true
 	}
+	if e, ok := errors.AsType[*wallet.UnreadError](err); ok {
+		return failure{"unread", "the terms of consent " + short(e.Consent) + " were not read yet: those of too many others cannot be", "look again, or open it if you expect it: carekey fetch " + short(e.Consent), exitPartly}, true
+	}
 	if e, ok := errors.AsType[*wallet.MissingError](err); ok {
 		return failure{e.What + "-missing", fmt.Sprintf("the store does not hold the %s of %s", e.What, short(e.ID)), "it was erased, or the store lost it; ask whoever keeps the ledger", exitNotFound}, true
 	}

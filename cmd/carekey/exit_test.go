@@ -72,6 +72,7 @@ var explained = []struct {
 	{&fhir.UnmappableError{}, "not-mappable", 3},
 	{&wallet.NotYoursError{}, "not-yours", 3},
 	{&wallet.ForeignCodeError{}, "foreign-code", 7},
+	{&wallet.UnreadError{}, "unread", 8},
 	{&wallet.CodeHistoryError{Err: &ledgerclient.ForkError{Size: 7}}, "code-history", 6},
 	{&wallet.CodeHistoryError{Err: &ledgerclient.RollbackError{Pinned: 9, Head: 7}}, "code-history", 6},
 	{&wallet.MissingError{What: "content"}, "content-missing", 7},

@@ -300,6 +300,9 @@ func lost(damaged error) string {
 	if is[*ledgerclient.UnreachableError](damaged) {
 		return "(out of reach)"
 	}
+	if is[*wallet.UnreadError](damaged) {
+		return "(not read yet)"
+	}
 	if damaged != nil {
 		return "(TAMPERED WITH in the store)"
 	}
