@@ -14,6 +14,9 @@ func (s *Server) deposit(q *request) error {
 		return err
 	}
 	clear(q.body) // the shares
+	if err := s.checks(q, len(deposits)); err != nil {
+		return err
+	}
 	receipts, err := s.keeper.Deposit(q.Context(), deposits)
 	for i := range deposits {
 		deposits[i].Share.Wipe()
@@ -23,6 +26,14 @@ func (s *Server) deposit(q *request) error {
 		return err
 	}
 	return q.answer(node.TypeBinary, node.MarshalReceipts(receipts, codes))
+}
+
+// checks counts signatures that are to be checked for somebody who needs no token.
+func (s *Server) checks(q *request, n int) error {
+	if wait, ok := s.buckets.take(q.address, "checks", s.limits.Checks, float64(n)); !ok {
+		return refuseFor(node.KindTooMany, wait)
+	}
+	return nil
 }
 
 func (s *Server) state(q *request) error {
@@ -59,6 +70,9 @@ func (s *Server) release(q *request) error {
 func (s *Server) revoke(q *request) error {
 	revocations, err := node.ParseEntries(q.body)
 	if err != nil {
+		return err
+	}
+	if err := s.checks(q, len(revocations)); err != nil {
 		return err
 	}
 	acks, err := s.keeper.Revoke(q.Context(), revocations)

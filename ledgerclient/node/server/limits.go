@@ -230,7 +230,7 @@ type buckets struct {
 
 type bucketKey struct {
 	client client
-	what   string // "rate", "order", "bytes"
+	what   string // "rate", "order", "bytes", "checks"
 }
 
 type bucket struct {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -219,6 +220,35 @@ func TestRates(t *testing.T) {
 	}
 	w.clock.pass(time.Second)
 	w.ok(w.get(node.PathConfig))
+}
+
+// Threat: somebody makes the keeper check signatures by the thousand, which takes no
+// token, so that it has no time for a revocation. A few at a time get through all the
+// same, from the same address too.
+func TestKeeperChecksAreBounded(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Limits.Checks = Rate{10, 100} })
+	g := w.grant()
+	w.give(g)
+	e := w.revocation(g)
+	bad := e
+	bad.Signature[0] ^= 1
+	many := make([]contract.Entry, 80)
+	for i := range many {
+		many[i] = bad
+	}
+	w.ok(w.post(node.PathRevoke, node.MarshalEntries(many)))
+	w.clock.pass(time.Second)
+	for range 3 {
+		r := w.post(node.PathRevoke, node.MarshalEntries(many))
+		if p := w.refused("many more", r, node.KindTooMany); p.RetryAfter == 0 {
+			t.Errorf("%+v", p)
+		}
+	}
+	w.refused("deposits", w.post(node.PathDeposit, node.MarshalDeposits(slices.Repeat([]ledgerclient.Deposit{w.deposit(g)}, 80))), node.KindTooMany)
+	body := w.ok(w.post(node.PathRevoke, node.MarshalEntries([]contract.Entry{e})))
+	if acks, codes, err := node.ParseAcknowledgements(body, 1); err != nil || codes[0] != ledgerclient.Released || acks[0].End != ledgerclient.Stopped {
+		t.Errorf("%v %v", codes, err)
+	}
 }
 
 // When payloads have filled the disk, entries still find room.

@@ -89,6 +89,10 @@ type Limits struct {
 	Rate  Rate // requests of one address; 200 a second, 4,000 at once
 	Order Rate // entries with one token or, without tokens, from one address; 100 a second, 20,000 at once
 	Bytes Rate // stored with one token or from one address; 1 MiB a second, 64 GiB at once
+	// Checks are deposits and revocations that the keeper is given from one address,
+	// each of which costs a signature check and no token; 1,000 a second, 200,000 at
+	// once. Who sends few at a time always gets through before who sends many.
+	Checks Rate
 }
 
 // Rate is how much anybody may use, as a bucket that fills steadily.
@@ -125,6 +129,7 @@ func (l Limits) withDefaults() Limits {
 	rate(&l.Rate, Rate{200, 4000})
 	rate(&l.Order, Rate{100, 20_000})
 	rate(&l.Bytes, Rate{1 << 20, 64 << 30})
+	rate(&l.Checks, Rate{1000, 200_000})
 	return l
 }
 
