@@ -418,7 +418,10 @@ func explainVerification(err error) (failure, bool) {
 		}
 		return failure{"node-certificate", "who answers at the address of the ledger's node is not the node of your invitation", "somebody may be listening in between, or the node has a new key: ask its operator for a new invitation", exitTampered}, true
 	}
-	if e, ok := errors.AsType[*node.AnswerError](err); ok {
+	if e, ok := errors.AsType[*node.AnswerError](err); ok && (e.Why == node.AnswerTooLarge || e.Why == node.AnswerRedirects) {
+		// Slowness and a proxy's error page happen; this no honest node does.
+		return failure{"answer-" + string(e.Why), "the ledger's node does not keep to its protocol: " + e.Error(), "nothing was lost: ask whoever keeps the node, and do not rely on it until then", exitTampered}, true
+	} else if ok {
 		return failure{"answer-" + string(e.Why), "the ledger's node gave no answer that can be used: " + e.Error(), "nothing was lost: try again later, or ask whoever keeps the node", exitUnreachable}, true
 	}
 	if e, ok := errors.AsType[*ledgerclient.UnreachableError](err); ok {
