@@ -133,12 +133,7 @@ func (w *Wallet) open(ctx context.Context, t *thread, reason string) (*Opening, 
 	if err != nil {
 		return nil, err
 	}
-	if w.statusOf(t) == StatusActive {
-		if err := w.mayOpen(ctx, t, tr.K); err != nil {
-			return nil, err
-		}
-	}
-	access, refused, err := w.access(ctx, t, tr.Author, keys, reason)
+	access, refused, err := w.attempt(ctx, t, tr, keys, reason)
 	if err != nil {
 		return nil, err
 	}
@@ -147,6 +142,30 @@ func (w *Wallet) open(ctx context.Context, t *thread, reason string) (*Opening, 
 		return nil, err
 	}
 	return w.openEnvelope(ctx, t, tr, keys, lock)
+}
+
+// attempt returns the access to ask the keepers with: one that is on the ledger, or
+// one that was refused there. Where the keepers have ended a consent that is active
+// here, by a revocation that the ledger has not got yet or withholds, none is put onto
+// the ledger: the patient's audit is to show an attempt and no opening.
+func (w *Wallet) attempt(ctx context.Context, t *thread, tr *terms, keys *crypto.OneTimeKeys, reason string) (contract.Entry, *RefusedError, error) {
+	if w.statusOf(t) != StatusActive {
+		return w.access(ctx, t, tr.Author, keys, reason)
+	}
+	ended, err := w.mayOpen(ctx, t, tr.K)
+	if err != nil {
+		return contract.Entry{}, nil, err
+	}
+	if !ended {
+		return w.access(ctx, t, tr.Author, keys, reason)
+	}
+	c, err := w.newAccess(t, tr.Author, keys, reason)
+	return c.entry, w.refusedByKeeper(t, ledgerclient.Revoked), err
+}
+
+// refusedByKeeper is the error of a keeper's refusal.
+func (w *Wallet) refusedByKeeper(t *thread, code ledgerclient.Code) *RefusedError {
+	return &RefusedError{By: "keeper", Code: code, Consent: t.id, Hour: w.ledgerHour(), Window: [2]contract.Hour{t.state.NotBefore, t.state.NotAfter}}
 }
 
 // access returns this wallet's access entry of the present hour, appending one if
@@ -161,23 +180,12 @@ func (w *Wallet) access(ctx context.Context, t *thread, author crypto.PubKey, ke
 			return *have, nil, nil
 		}
 	}
-	ledger := w.client.ID()
-	nonce := crypto.NewNonce()
-	seed := w.root.Seed(ledger, nonce)
-	note := accessNote{V: payloadVersion, Ledger: ledger, Grant: t.id, Author: keys.Sig, From: w.Address(), Reason: reason, Checkpoint: string(w.head.Note)}
-	sealed, err := crypto.SealPayload(w.sealContext(ledgerclient.PartAccess, keys.Sig), marshalPayload(&note), author, w.self.Public())
+	c, err := w.newAccess(t, author, keys, reason)
 	if err != nil {
 		return e, nil, err
 	}
-	blob := crypto.Blob(crypto.NewSalt(), sealed)
-	e = contract.Entry{Version: contract.Version, Kind: contract.KindAccess, Author: keys.Sig, Subject: t.id, SelfTag: w.tagger.Tag(nonce),
-		Commitment: contract.AccessCommitment(crypto.BlobHash(blob))}
-	e.NotBefore, e.NotAfter = contract.Acceptance(w.ledgerHour())
-	e.Signature = keys.Sign(e.ID(ledger))
-	id := e.ID(ledger)
-	part := byte(ledgerclient.PartAccess)
-	changes := []change{w.newChange(Accessing, e, nil, journalPut{Part: ledgerclient.PartAccess, Blob: blob,
-		Locators: []locator{locator(seed.Locator(id, part)), locator(keys.Locator(id, part))}})}
+	e = c.entry
+	changes := []change{c}
 	if err := w.carryOut(ctx, changes); err != nil {
 		return e, nil, err
 	}
@@ -195,6 +203,27 @@ func (w *Wallet) access(ctx context.Context, t *thread, author crypto.PubKey, ke
 		return e, refused, nil
 	}
 	return e, nil, changes[0].err
+}
+
+// newAccess signs an access and seals its note.
+func (w *Wallet) newAccess(t *thread, author crypto.PubKey, keys *crypto.OneTimeKeys, reason string) (change, error) {
+	ledger := w.client.ID()
+	nonce := crypto.NewNonce()
+	seed := w.root.Seed(ledger, nonce)
+	note := accessNote{V: payloadVersion, Ledger: ledger, Grant: t.id, Author: keys.Sig, From: w.Address(), Reason: reason, Checkpoint: string(w.head.Note)}
+	sealed, err := crypto.SealPayload(w.sealContext(ledgerclient.PartAccess, keys.Sig), marshalPayload(&note), author, w.self.Public())
+	if err != nil {
+		return change{}, err
+	}
+	blob := crypto.Blob(crypto.NewSalt(), sealed)
+	e := contract.Entry{Version: contract.Version, Kind: contract.KindAccess, Author: keys.Sig, Subject: t.id, SelfTag: w.tagger.Tag(nonce),
+		Commitment: contract.AccessCommitment(crypto.BlobHash(blob))}
+	e.NotBefore, e.NotAfter = contract.Acceptance(w.ledgerHour())
+	e.Signature = keys.Sign(e.ID(ledger))
+	id := e.ID(ledger)
+	part := byte(ledgerclient.PartAccess)
+	return w.newChange(Accessing, e, nil, journalPut{Part: ledgerclient.PartAccess, Blob: blob,
+		Locators: []locator{locator(seed.Locator(id, part)), locator(keys.Locator(id, part))}}), nil
 }
 
 // askKeepers sends the access to every keeper until k shares are there, and gives
@@ -223,7 +252,9 @@ func (w *Wallet) askKeepers(ctx context.Context, t *thread, tr *terms, keys *cry
 		}
 		if answer.Code != ledgerclient.Released {
 			if refused != nil {
-				refused.Filed = true
+				if refused.Filed = true; refused.Rule == "" {
+					refused.Code = answer.Code
+				}
 			} else if first == nil {
 				first = &RefusedError{By: "keeper", Code: answer.Code, Consent: t.id, Hour: answer.Hour, Filed: true,
 					Window: [2]contract.Hour{t.state.NotBefore, t.state.NotAfter}}

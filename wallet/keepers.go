@@ -170,9 +170,9 @@ func (w *Wallet) sameLog(ctx context.Context, size uint64, root crypto.Hash) err
 
 // mayOpen asks the keepers whether enough of them hold their shares of a grant that
 // was received: *RefusedError if not. An access without a release would tell the
-// patient of an opening that never was. Once a share has ended it is no error: an
-// attempt is to be seen.
-func (w *Wallet) mayOpen(ctx context.Context, t *thread, k int) error {
+// patient of an opening that never was. ended tells that a keeper has stopped, or
+// destroyed its share.
+func (w *Wallet) mayOpen(ctx context.Context, t *thread, k int) (ended bool, err error) {
 	held := 0
 	var first error
 	for _, keeper := range w.client.Keepers {
@@ -181,18 +181,20 @@ func (w *Wallet) mayOpen(ctx context.Context, t *thread, k int) error {
 		case err != nil && first == nil:
 			first = err
 		case err == nil && s.Ended != 0:
-			return nil
+			ended = true
 		case err == nil && s.Held:
 			held++
 		}
 	}
 	switch {
 	case held >= k:
-		return nil
+		return false, nil
+	case ended:
+		return true, nil
 	case first != nil:
-		return first
+		return false, first
 	}
-	return &RefusedError{By: "keeper", Code: ledgerclient.NoShare, Consent: t.id, Hour: w.ledgerHour(), Window: [2]contract.Hour{t.state.NotBefore, t.state.NotAfter}}
+	return false, w.refusedByKeeper(t, ledgerclient.NoShare)
 }
 
 // inquire asks every keeper, in their order, what it filed about a grant of one's
