@@ -22,7 +22,8 @@ import (
 type Profile struct {
 	Dir      string
 	Settings Settings
-	Removing bool // a removal was interrupted: FinishRemoval ends it
+	Removing bool  // a removal was interrupted: FinishRemoval ends it
+	Err      error // why its settings cannot be read, such as a *DamagedError; nil if they can
 }
 
 // Profiles lists the profiles of a home by folder.
@@ -37,14 +38,15 @@ func Profiles(home string) ([]Profile, error) {
 	var out []Profile
 	for _, e := range entries {
 		p := Profile{Dir: filepath.Join(home, walletsDir, e.Name())}
+		if info, err := os.Stat(p.Dir); err != nil || !info.IsDir() {
+			continue // such as what the desktop writes into every folder
+		}
 		if p.Settings, p.Removing = readRemoving(p.Dir); p.Removing {
 			out = append(out, p)
 			continue
 		}
-		if p.Settings, err = ReadSettings(p.Dir); isNoWallet(err) {
+		if p.Settings, p.Err = ReadSettings(p.Dir); isNoWallet(p.Err) {
 			continue // a restore that was interrupted, or nothing
-		} else if err != nil {
-			return nil, err
 		}
 		out = append(out, p)
 	}

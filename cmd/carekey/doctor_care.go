@@ -81,7 +81,7 @@ func (a *app) examineStore(ctx context.Context, e *exam) []finding {
 	store, keepers := good("store", "holds all that is yours"), good("keepers", "hold a share of every open consent")
 	if len(lost) > 0 {
 		store = advise("store", "store-lost", fmt.Sprintf("%s missing; the first: %s", plural(len(lost), "payload is", "payloads are"), lostText(lost[0])),
-			"ask whoever keeps the ledger; what a backup holds comes back with: carekey restore")
+			"ask whoever keeps the ledger. What a backup of it holds can be had in another home:\nCAREKEY_HOME=NEW-FOLDER carekey restore --ledger BACKUP")
 	}
 	if shares > 0 {
 		keepers = advise("keepers", "shares-missing", plural(shares, "open consent has", "open consents have")+" no share with a keeper: nobody can open it", "carekey sync")

@@ -325,7 +325,7 @@ func explainWallet(err error) (failure, bool) {
 			"use another backup; or only the ledger in this one, where it is: carekey restore --ledger DIR/ledger-...", exitTampered}, true
 	}
 	if e, ok := errors.AsType[*wallet.DamagedError](err); ok {
-		return failure{"wallet-damaged", "the wallet's file " + e.File + " is not what carekey wrote", "restore it from a backup; the ledger itself is not concerned", exitTampered}, true
+		return failure{"wallet-damaged", "the wallet's file " + e.File + " is not what carekey wrote", "the ledger is not concerned. Put the file back from a copy of the home, if you keep one;\nor move the wallet's folder away (carekey profile list names it) and bring it back with\nyour 24 words: carekey restore --ledger LEDGER", exitTampered}, true
 	}
 	if is[*wallet.WrongKeyError](err) {
 		return failure{"wrong-key", "this is not the key of this wallet", "what the keyring holds was replaced: your 24 words put it back: carekey keyring restore", exitLocked}, true

@@ -54,11 +54,12 @@ type profileJSON struct {
 	Profile string `json:"profile"` // "" if it cannot be read now
 	Owner   string `json:"owner"`
 	Dir     string `json:"dir"`
-	Keyring string `json:"keyring"`
+	Keyring string `json:"keyring"` // "" if it cannot be read
 	Locked  bool   `json:"locked"`
 	Current bool   `json:"current"` // what commands use now
 	// Removing: its removal was interrupted, and could not be ended now.
 	Removing bool `json:"removing"`
+	Damaged  bool `json:"damaged"` // its settings cannot be read
 }
 
 func (a *app) listProfiles(ctx context.Context) error {
@@ -84,7 +85,10 @@ func (a *app) listProfiles(ctx context.Context) error {
 		if j.Current {
 			j.Profile = a.profile() // the hash says so
 		}
-		if p.Settings.Keyring == keyring.KindFile && a.env(envPassphrase) == "" {
+		if p.Err != nil {
+			a.say("%s: %s.", p.Dir, explain(p.Err).Message)
+			j.Locked, j.Damaged = true, true
+		} else if p.Settings.Keyring == keyring.KindFile && a.env(envPassphrase) == "" {
 			j.Locked = true // nobody is asked for one passphrase after the other
 		} else if profile, owner, err := wallet.ReadProfile(ctx, wallet.Options{Dir: p.Dir, Keyring: a.quietKeyring(p.Settings.Keyring, p.Dir)}); err != nil {
 			j.Locked = true
@@ -116,10 +120,17 @@ func (a *app) listProfiles(ctx context.Context) error {
 		if p.Locked {
 			owner = "(locked)"
 		}
-		if p.Removing {
+		switch {
+		case p.Removing:
 			owner = "(being removed)"
+		case p.Damaged:
+			owner = "(damaged)"
 		}
-		t.Add(mark, name, owner, keyringWords(p.Keyring), filepath.Base(p.Dir))
+		where := keyringWords(p.Keyring)
+		if p.Damaged {
+			where = ""
+		}
+		t.Add(mark, name, owner, where, filepath.Base(p.Dir))
 	}
 	return a.table(t)
 }
