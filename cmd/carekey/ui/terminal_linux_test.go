@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	tea "github.com/charmbracelet/bubbletea"
 	"golang.org/x/sys/unix"
 )
 
@@ -122,6 +123,44 @@ func TestWordsOnTerminal(t *testing.T) {
 				t.Error("terminal was not restored")
 			}
 		})
+	}
+}
+
+// broken is the screen of the words until a key is pressed.
+type broken struct{ wordsModel }
+
+func (m broken) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	if _, ok := msg.(tea.KeyMsg); ok {
+		panic("broken with " + m.words[0])
+	}
+	next, cmd := m.wordsModel.Update(msg)
+	return broken{next.(wordsModel)}, cmd
+}
+
+// A screen that panics leaves the terminal as it was, with nothing on it, and the
+// panic to the program.
+func TestPanicOnTerminal(t *testing.T) {
+	t.Setenv("TERM", "xterm-256color")
+	person, terminal := pseudoTerminal(t)
+	before := attributes(t, terminal)
+	done := make(chan any, 1)
+	go func() {
+		defer func() { done <- recover() }()
+		_, err := secretScreen(t.Context(), terminal, terminal, broken{newWords(numbered, styled(), nil)})
+		t.Error("it went on:", err)
+	}()
+	s := &screen{t: t, person: person}
+	s.until("24. " + numbered[23])
+	s.press("x")
+	s.until(leaveAlternate)
+	if r := <-done; r != "broken with "+numbered[0] {
+		t.Errorf("panic: %v", r)
+	}
+	if after := attributes(t, terminal); after != before {
+		t.Errorf("terminal was %+v, is %+v", before, after)
+	}
+	if at := bytes.LastIndex(s.sent, []byte(leaveAlternate)); bytes.Contains(s.sent[at:], []byte(numbered[0])) || bytes.Contains(s.sent, []byte("panic")) {
+		t.Errorf("the terminal shows %q", s.sent[at:])
 	}
 }
 

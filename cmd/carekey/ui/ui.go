@@ -67,7 +67,9 @@ func plain() bool {
 //
 // The end of ctx and the signals that end a program become a control-C, which
 // every model takes as a cancellation: Bubble Tea's own ways out do not wait for
-// its reader, which may then still hold the terminal.
+// its reader, which may then still hold the terminal. Nor is a panic Bubble Tea's: it
+// would print the value and the arguments of functions. The terminal is put right, and
+// the panic goes on.
 func run[M tea.Model](ctx context.Context, in *os.File, out io.Writer, m M, options ...tea.ProgramOption) (M, error) {
 	var none M
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -75,8 +77,14 @@ func run[M tea.Model](ctx context.Context, in *os.File, out io.Writer, m M, opti
 	if ctx.Err() != nil {
 		return none, canceled(ctx)
 	}
-	options = append(options, tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler())
+	options = append(options, tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler(), tea.WithoutCatchPanics())
 	p := tea.NewProgram(m, options...)
+	defer func() {
+		if r := recover(); r != nil {
+			p.ReleaseTerminal()
+			panic(r)
+		}
+	}()
 	defer context.AfterFunc(ctx, func() { p.Send(tea.KeyMsg{Type: tea.KeyCtrlC}) })()
 	end, err := p.Run()
 	if ctx.Err() != nil {
