@@ -464,7 +464,7 @@ func TestTwoLedgers(t *testing.T) {
 	onlyMatch(t, filepath.Join(o.Dir, "ledgers", "*"))
 	// A restore does not name it any more.
 	saved := filepath.Join(tn.dir, "saved")
-	if err := tn.again("Maria").Save(ctx, saved); err != nil {
+	if err := must(tn.again("Maria").Save(ctx, saved))(t)(); err != nil {
 		t.Fatal(err)
 	}
 	_, got, err := wallet.Restore(ctx, tn.options("new"), wallet.RestoreRequest{Entropy: must(wallet.Entropy(ctx, o))(t), At: tn.ledgerDir(), Saved: saved})

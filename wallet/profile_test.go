@@ -200,16 +200,16 @@ func TestRestoreWithSavedFiles(t *testing.T) {
 	add(t, old, "b.txt", "b")
 	saved := filepath.Join(tn.dir, "saved")
 	for range 2 {
-		if err := old.Save(ctx, saved); err != nil {
+		if err := must(old.Save(ctx, saved))(t)(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	other := tn.person("Eve")
 	var foreign *wallet.ForeignBackupError
-	if err := other.Save(ctx, saved); !errors.As(err, &foreign) {
+	if _, err := other.Save(ctx, saved); !errors.As(err, &foreign) {
 		t.Errorf("another wallet's backup was overwritten: %v", err)
 	}
-	if err := other.Save(ctx, tn.dir); !isExists(err) {
+	if _, err := other.Save(ctx, tn.dir); !isExists(err) {
 		t.Errorf("a folder with something in it: %v", err)
 	}
 	request := wallet.RestoreRequest{Entropy: seed, At: tn.ledgerDir(), Saved: saved}

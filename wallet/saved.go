@@ -15,50 +15,58 @@ import (
 	"github.com/carekey/carekey/wallet/atomicfile"
 )
 
-// What a backup holds of a wallet: the book and, of each ledger, the last head that
-// was seen and the configuration, sealed as they are in the profile's folder. The
-// key is not in it, nor what can be read from the ledger again.
+// What a backup holds of a wallet: the book and, of each ledger that was backed up, the
+// last head that was seen and the configuration, sealed as they are in the profile's
+// folder. The key is not in it, nor what can be read from the ledger again.
 
-// Save copies the wallet's sealed files into dir, and opens the copies. What an
-// earlier Save of this wallet put there is replaced; anything else that stands in
-// the way is a *ForeignBackupError or an *ExistsError.
-func (w *Wallet) Save(ctx context.Context, dir string) error {
-	return w.with(ctx, func() error {
+// Save takes the wallet's sealed files as they are now. write puts them into dir, and
+// opens the copies: that is for when the copy of the open ledger is there, since a
+// ledger that is older than what its wallet had seen is not believed. What an earlier
+// Save of this wallet put into dir is replaced; anything else that stands in the way
+// is a *ForeignBackupError or an *ExistsError at once.
+func (w *Wallet) Save(ctx context.Context, dir string) (write func() error, err error) {
+	// The first file tells whose they are, for the next time after this one was killed.
+	// What was seen of other ledgers is not taken: their copies are of another time.
+	names := []string{keyCheckFile, bookFile, w.inLedger(genesisFile), w.inLedger(stateFile)}
+	files := map[string][]byte{}
+	err = w.with(ctx, func() error {
 		if err := w.mySaved(dir); err != nil {
 			return err
 		}
 		if err := w.save(); err != nil {
 			return err
 		}
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return err
-		}
-		names := []string{keyCheckFile, bookFile}
-		for _, p := range w.settings.Ledgers {
-			folder := ledgerFolder(p.ID)
-			if err := os.MkdirAll(filepath.Join(dir, folder), 0o700); err != nil {
-				return err
-			}
-			names = append(names, filepath.Join(folder, stateFile), filepath.Join(folder, genesisFile))
-		}
 		for _, name := range names {
 			b, err := os.ReadFile(filepath.Join(w.dir, name))
 			if err != nil {
 				return err
 			}
-			if err := atomicfile.Write(filepath.Join(dir, name), b, 0o600); err != nil {
+			files[name] = b
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return func() error {
+		for _, name := range names {
+			path := filepath.Join(dir, name)
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+				return err
+			}
+			if err := atomicfile.Write(path, files[name], 0o600); err != nil {
 				return err
 			}
 		}
 		_, _, err := w.readSaved(dir)
 		return err
-	})
+	}, nil
 }
 
 // mySaved tells whether dir is free, or holds this wallet's files.
 func (w *Wallet) mySaved(dir string) error {
 	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && atomicfile.OnlyTemps(entries) {
 		return nil
 	}
 	if err != nil {

@@ -82,6 +82,9 @@ func (a *app) backup(ctx context.Context, w *wallet.Wallet, l *ledger, to string
 	if to == "" {
 		return usage("the name of the folder is empty", "it goes: carekey backup DIR")
 	}
+	if l.away != nil {
+		return l.away
+	}
 	if err := a.mayBackUp(w, dir); err != nil {
 		return err
 	}
@@ -97,13 +100,11 @@ func (a *app) backup(ctx context.Context, w *wallet.Wallet, l *ledger, to string
 			return err
 		}
 	}
-	if err := w.Save(ctx, filepath.Join(dir, backupWallet)); err != nil {
+	write, err := w.Save(ctx, filepath.Join(dir, backupWallet))
+	if err != nil {
 		return err
 	}
 	j := backupJSON{Dir: dir, Ledger: id.String(), Without: []string{"words", "key"}}
-	if l.away != nil {
-		return l.away
-	}
 	if l.copyTo != nil {
 		if err := a.backupFolderLedger(ctx, l, filepath.Join(dir, backupFolder(id)), &j); err != nil {
 			return err
@@ -125,6 +126,10 @@ func (a *app) backup(ctx context.Context, w *wallet.Wallet, l *ledger, to string
 			return err
 		}
 		j.Entries = size
+	}
+	// After the copy of the ledger: until here, what was a backup before still is one.
+	if err := write(); err != nil {
+		return err
 	}
 	if err := w.SetBackedUp(ctx, j.Entries); err != nil {
 		return err
@@ -202,7 +207,7 @@ func (a *app) mayBackUp(w *wallet.Wallet, dir string) error {
 		}
 	}
 	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && atomicfile.OnlyTemps(entries) {
 		return nil
 	}
 	if err != nil {

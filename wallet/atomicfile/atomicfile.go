@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 )
 
 // Write makes data the content of the file at path, durably: a temporary file
@@ -30,6 +31,17 @@ func Write(path string, data []byte, perm fs.FileMode) error {
 // TempPrefix is how the names of files begin that are not committed yet. A process
 // that is killed leaves them.
 const TempPrefix = ".new-"
+
+// OnlyTemps tells whether all that a folder holds was left by a process that was
+// killed before it committed anything; also of an empty one.
+func OnlyTemps(entries []fs.DirEntry) bool {
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), TempPrefix) || !e.Type().IsRegular() {
+			return false
+		}
+	}
+	return true
+}
 
 // File is a file that appears under its name only when it is committed.
 type File struct {
