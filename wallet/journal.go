@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -35,9 +34,9 @@ import (
 // of what the ledger shows already, which do not wait for anything else.
 type batch struct {
 	V       int      `json:"v"`
-	Changes []change `json:"changes"`
 	Told    bool     `json:"told,omitempty"` // every keeper has answered to the revocations
 	Job     *jobPart `json:"job,omitempty"`  // what of a job it is
+	Changes []change `json:"-"`
 
 	name    string // of the file
 	ordered bool   // its entries are in the log, as far as they were not refused
@@ -79,7 +78,8 @@ type change struct {
 type journalPut struct {
 	Part     ledgerclient.Part `json:"part"`
 	Locators []locator         `json:"locators"`
-	Blob     []byte            `json:"blob"`
+	Size     int               `json:"size"` // of Blob, in the journal
+	Blob     []byte            `json:"-"`
 }
 
 // newChange signs nothing; the entry must be signed already.
@@ -596,58 +596,4 @@ func (w *Wallet) journalNames() ([]string, error) {
 	}
 	sort.Strings(names)
 	return names, nil
-}
-
-// writeBatch writes a batch into the journal. The changes, of many kilobytes each,
-// are encoded on all cores: nothing else happens meanwhile.
-func (w *Wallet) writeBatch(b *batch) error {
-	head := *b
-	head.Changes = nil
-	rest, err := json.Marshal(&struct {
-		batch
-		Changes struct{} `json:"changes,omitzero"`
-	}{batch: head})
-	if err != nil {
-		return err
-	}
-	changes := make([][]byte, len(b.Changes))
-	errs := make([]error, len(b.Changes))
-	parallel(len(changes), func(i int) { changes[i], errs[i] = json.Marshal(&b.Changes[i]) })
-	if err := first(errs); err != nil {
-		return err
-	}
-	size := len(rest) + 32
-	for _, c := range changes {
-		size += len(c) + 1
-	}
-	plain := append(make([]byte, 0, size), `{"changes":[`...)
-	for i, c := range changes {
-		if i > 0 {
-			plain = append(plain, ',')
-		}
-		plain, changes[i] = append(plain, c...), nil
-	}
-	plain = append(append(plain, "],"...), rest[1:]...)
-	name := w.journalFile(b.name)
-	return w.writeFile(name, w.local.Seal(filepath.ToSlash(name), plain))
-}
-
-func (w *Wallet) readBatch(name string) (*batch, error) {
-	file := w.journalFile(name)
-	b := &batch{name: name}
-	if err := w.readSealed(file, b); err != nil {
-		return nil, err
-	}
-	if b.V != batchVersion {
-		return nil, &VersionError{What: file, Version: b.V, Known: batchVersion}
-	}
-	for i := range b.Changes {
-		c := &b.Changes[i]
-		var err error
-		if c.entry, err = contract.ParseEntry(c.Entry); err != nil {
-			return nil, &DamagedError{File: file, Err: err}
-		}
-		c.id = c.entry.ID(w.client.ID())
-	}
-	return b, nil
 }
