@@ -238,6 +238,8 @@ func (d *difference) within(g *alike, win validity) []*thread {
 
 // grants finds what rows want that is not in force.
 func (d *difference) grants() {
+	versions := map[int32]map[contract.ID]int{} // of sets
+	d.plan.Items = make([]BatchItem, 0, len(d.rows))
 	for i := range d.rows {
 		r := &d.rows[i]
 		if r.do == WishRevoke {
@@ -245,11 +247,15 @@ func (d *difference) grants() {
 		}
 		to := d.byAddress[d.plan.Recipients[r.to].Address]
 		want := d.plan.Sets[r.set]
-		version := make(map[contract.ID]int, len(want))
-		for _, x := range want {
-			version[x.ID] = x.Version
+		version := versions[r.set]
+		if version == nil {
+			version = make(map[contract.ID]int, len(want))
+			for _, x := range want {
+				version[x.ID] = x.Version
+			}
+			versions[r.set] = version
 		}
-		covered := map[contract.ID]bool{}
+		var covered map[contract.ID]bool
 		overlap := false
 		for _, x := range want {
 			for _, g := range d.where[spot{to, r.purpose, x.ID}] {
@@ -266,6 +272,9 @@ func (d *difference) grants() {
 					d.marks[t.number] |= markNamed
 				}
 				if len(same) > 0 {
+					if covered == nil {
+						covered = map[contract.ID]bool{}
+					}
 					for _, have := range g.of.records {
 						covered[have.Record] = covered[have.Record] || have.Version == version[have.Record]
 					}
@@ -343,6 +352,16 @@ func (d *difference) warnings(used map[Purpose]bool) {
 		plan.Warnings[i].Count++
 		return &plan.Warnings[i]
 	}
+	lookalike := make([]string, len(plan.Recipients))
+	for i := range plan.Recipients {
+		name := plan.Recipients[i].Name
+		for _, other := range d.similar[skeleton(name)] {
+			if other != name {
+				lookalike[i] = other
+				break
+			}
+		}
+	}
 	for i := range plan.Items {
 		x := &plan.Items[i]
 		c := &plan.Recipients[x.To]
@@ -359,11 +378,8 @@ func (d *difference) warnings(used map[Purpose]bool) {
 		if !used[x.Purpose] {
 			warn(x.Line, BatchWarning{Kind: "new-purpose", Other: x.Purpose.Word()})
 		}
-		for _, other := range d.similar[skeleton(c.Name)] {
-			if other != c.Name {
-				warn(x.Line, BatchWarning{Kind: "lookalike", Who: c.Name, Other: other})
-				break
-			}
+		if other := lookalike[x.To]; other != "" {
+			warn(x.Line, BatchWarning{Kind: "lookalike", Who: c.Name, Other: other})
 		}
 		if x.Overlap {
 			warn(x.Line, BatchWarning{Kind: "overlap"})

@@ -50,8 +50,10 @@ const (
 	recipientsFile = "recipients"
 )
 
-// jobChunk is how many items go through the journal together: some 10 MB.
-var jobChunk = 512
+// jobChunk is how many items go through the journal together: some 3 MB. While they
+// are on their way as many are being signed, so that it says how much memory a batch
+// needs beside what the wallet knows of each consent.
+var jobChunk = 256
 
 // jobItem is one item with all that is needed to carry it out.
 type jobItem struct {
@@ -302,7 +304,7 @@ func (w *Wallet) theJob() (*job, error) {
 
 // BatchApply makes a plan a job and carries it out. A plan that is not of this
 // wallet and ledger, or whose consents have changed since it was made, is refused
-// before anything is signed.
+// before anything is signed. The plan is not needed any more once the job has begun.
 func (w *Wallet) BatchApply(ctx context.Context, p *BatchPlan, progress func(BatchStatus)) (BatchStatus, error) {
 	err := w.with(ctx, func() error {
 		if err := w.checkPlan(ctx, p); err != nil {
@@ -347,8 +349,8 @@ func (w *Wallet) checkPlan(ctx context.Context, p *BatchPlan) error {
 func (w *Wallet) BatchResume(ctx context.Context, progress func(BatchStatus)) (s BatchStatus, err error) {
 	r := jobRun{w: w}
 	defer func() {
-		if r.ahead != nil {
-			<-r.ahead.done
+		for _, p := range r.ahead {
+			<-p.done
 		}
 	}()
 	for !s.Finished {
@@ -370,7 +372,7 @@ type jobRun struct {
 	next   int // chunk
 	to     []Contact
 	ground *grantGround
-	ahead  *prepared    // the next chunk
+	ahead  []*prepared  // the next chunks, at most signAhead
 	failed map[int]bool // lines of which a grant failed
 	status BatchStatus
 }
@@ -432,7 +434,11 @@ func (r *jobRun) step(ctx context.Context) (BatchStatus, error) {
 	return r.status, nil
 }
 
-// prepared is a chunk that is being signed while the one before it is on its way.
+// signAhead is how many chunks are signed while the one before them is on its way:
+// with one, cores have nothing to do when it is signed before the other has arrived.
+const signAhead = 2
+
+// prepared is a chunk that is being signed while one before it is on its way.
 type prepared struct {
 	n       int // chunk
 	part    *jobPart
@@ -446,9 +452,9 @@ type prepared struct {
 // chunk signs the items of a chunk and brings them to their end.
 func (r *jobRun) chunk(ctx context.Context, j *job, items []jobItem) error {
 	w := r.w
-	p := r.ahead
-	r.ahead = nil
-	if p != nil {
+	var p *prepared
+	for p == nil && len(r.ahead) > 0 {
+		p, r.ahead = r.ahead[0], r.ahead[1:]
 		<-p.done
 		if p.n != r.next || !r.stillGrantable(p) {
 			p = nil
@@ -456,7 +462,7 @@ func (r *jobRun) chunk(ctx context.Context, j *job, items []jobItem) error {
 	}
 	if p == nil {
 		var err error
-		if p, err = r.begin(ctx, j, items, r.next); err != nil {
+		if p, err = r.begin(ctx, j, items, r.next, nil); err != nil {
 			return err
 		}
 		<-p.done
@@ -464,11 +470,21 @@ func (r *jobRun) chunk(ctx context.Context, j *job, items []jobItem) error {
 	if p.err != nil {
 		return p.err
 	}
-	// All cores sign the next chunk where this one waits for the disk.
-	if n := r.next + 1; n < j.Chunks && items[0].Do == WishGrant {
-		if items, err := w.chunkItems(n); err == nil && len(items) > 0 && items[0].Do == WishGrant {
-			r.ahead, _ = r.begin(ctx, j, items, n) // if it cannot be done it is done when its turn comes
+	// All cores sign the next chunks where this one waits for the disk.
+	for n := r.next + 1 + len(r.ahead); n < j.Chunks && len(r.ahead) < signAhead && items[0].Do == WishGrant; n++ {
+		items, err := w.chunkItems(n)
+		if err != nil || len(items) == 0 || items[0].Do != WishGrant {
+			break
 		}
+		var before *prepared
+		if len(r.ahead) > 0 {
+			before = r.ahead[len(r.ahead)-1]
+		}
+		next, err := r.begin(ctx, j, items, n, before)
+		if err != nil {
+			break // it is done when its turn comes
+		}
+		r.ahead = append(r.ahead, next)
 	}
 	b := &batch{V: batchVersion, Job: p.part, Changes: p.changes}
 	if len(b.Changes) == 0 {
@@ -492,8 +508,8 @@ func (r *jobRun) stillGrantable(p *prepared) bool {
 	return true
 }
 
-// begin starts to sign a chunk.
-func (r *jobRun) begin(ctx context.Context, j *job, items []jobItem, n int) (*prepared, error) {
+// begin starts to sign a chunk, once the one before it is signed.
+func (r *jobRun) begin(ctx context.Context, j *job, items []jobItem, n int, before *prepared) (*prepared, error) {
 	w := r.w
 	p := &prepared{n: n, config: w.client.Config(), part: &jobPart{ID: j.ID, Chunk: n, Ended: make([]jobDone, len(items))}, done: make(chan struct{})}
 	if items[0].Do == WishRevoke {
@@ -549,6 +565,9 @@ func (r *jobRun) begin(ctx context.Context, j *job, items []jobItem, n int) (*pr
 	go func() {
 		defer crash.Report()
 		defer close(p.done)
+		if before != nil {
+			<-before.done
+		}
 		parallel(len(plans), func(i int) {
 			if errs[i] = ctx.Err(); errs[i] == nil {
 				p.changes[i], errs[i] = w.prepareGrant(plans[i], g)

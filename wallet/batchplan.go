@@ -3,6 +3,7 @@ package wallet
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -380,38 +381,44 @@ func (w *Wallet) batchScope(p *BatchPlan) crypto.Hash {
 	}
 	ends := map[contract.ID]bool{}
 	grants := map[contract.ID]bool{}
+	seen := make([]bool, len(p.Sets))
 	for i := range p.Items {
 		if x := &p.Items[i]; x.Do == WishRevoke {
 			ends[x.Consent] = true
-		} else {
+		} else if !seen[x.Set] {
+			seen[x.Set] = true
 			for _, r := range p.Sets[x.Set] {
 				grants[r.ID] = true
 			}
 		}
 	}
-	var facts [][]byte
-	for _, t := range w.threads.list {
+	facts := sha256.New()
+	fact := func(parts ...[]byte) {
+		size := 0
+		for _, p := range parts {
+			size += len(p)
+		}
+		facts.Write(binary.BigEndian.AppendUint32(nil, uint32(size)))
+		for _, p := range parts {
+			facts.Write(p)
+		}
+	}
+	for _, t := range w.threads.list { // in the ledger's order
 		switch {
 		case t.role == ownGrant && (p.Prune || ends[t.id] || t.terms != nil && in[t.terms.peer]):
 			// What only ended with time since the plan was made has not changed.
 			if t.state.Status == contract.StatusOpen && p.Made < t.state.NotAfter {
-				facts = append(facts, append([]byte("c"), t.id[:]...))
+				fact([]byte("c"), t.id[:])
 			}
 		case t.role == ownRecord && grants[t.id]:
-			facts = append(facts, binary.AppendUvarint(append([]byte("r"), t.id[:]...), uint64(t.state.Status)<<32|uint64(len(t.versions))))
+			fact([]byte("r"), t.id[:], binary.AppendUvarint(nil, uint64(t.state.Status)<<32|uint64(len(t.versions))))
 		}
 	}
 	for _, c := range p.Recipients {
 		if now, ok := w.contact(c.Name); ok && now.Address == c.Address {
-			facts = append(facts, append([]byte("a"+c.Name+"\x00"), c.Address.String()...))
+			fact([]byte("a"+c.Name+"\x00"), []byte(c.Address.String()))
 		}
 	}
-	slices.SortFunc(facts, bytes.Compare)
 	ledger := w.client.ID()
-	from := w.Address().String()
-	all := [][]byte{ledger[:], []byte(from)}
-	for _, f := range facts {
-		all = append(all, binary.BigEndian.AppendUint32(nil, uint32(len(f))), f)
-	}
-	return crypto.TaggedHash(crypto.TagPlanScope, all...)
+	return crypto.TaggedHash(crypto.TagPlanScope, ledger[:], []byte(w.Address().String()), facts.Sum(nil))
 }
