@@ -13,7 +13,6 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/crash"
-	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/atomicfile"
 )
@@ -329,7 +328,7 @@ func (w *Wallet) CheckPlan(ctx context.Context, p *BatchPlan) error {
 
 func (w *Wallet) checkPlan(ctx context.Context, p *BatchPlan) error {
 	if p.Ledger != w.client.ID() {
-		return &ledgerclient.ForeignLedgerError{Want: w.client.ID(), Got: p.Ledger}
+		return &ForeignPlanError{Ledger: p.Ledger}
 	}
 	if p.From != w.Address() {
 		return &ForeignPlanError{}

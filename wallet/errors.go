@@ -206,9 +206,11 @@ type StalePlanError struct{}
 
 func (*StalePlanError) Error() string { return "what the plan was made on has changed" }
 
-// ForeignPlanError says that a batch plan was not made by this wallet, or was
-// changed since.
-type ForeignPlanError struct{}
+// ForeignPlanError says that a batch plan was not made by this wallet, was changed
+// since, or is for another ledger.
+type ForeignPlanError struct {
+	Ledger crypto.LedgerID // the plan's, if it is another; else zero
+}
 
 func (*ForeignPlanError) Error() string { return "not a plan that this wallet wrote" }
 

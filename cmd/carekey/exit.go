@@ -300,7 +300,10 @@ func explainWallet(err error) (failure, bool) {
 	if is[*wallet.StalePlanError](err) {
 		return failure{"plan-stale", "a consent, a contact or a record that this plan was made on has changed since: nothing was signed", "make the plan anew: carekey batch plan FILE", exitRefused}, true
 	}
-	if is[*wallet.ForeignPlanError](err) {
+	if e, ok := errors.AsType[*wallet.ForeignPlanError](err); ok {
+		if e.Ledger != (crypto.LedgerID{}) {
+			return failure{"plan-foreign", "this plan was made for another ledger, " + short(e.Ledger), "name that ledger with --ledger, or make the plan anew: carekey batch plan FILE", exitRefused}, true
+		}
 		return failure{"plan-foreign", "this plan was made by another wallet, or was changed since", "make it anew with this wallet: carekey batch plan FILE", exitRefused}, true
 	}
 	if e, ok := errors.AsType[*wallet.BatchUnfinishedError](err); ok {
