@@ -55,10 +55,10 @@ func SaveFile(path string, sum crypto.Hash, overwrite bool, write func(io.Writer
 			return nil
 		}
 		if !overwrite || !info.Mode().IsRegular() {
-			return &FileExistsError{Path: path}
+			return &FileExistsError{Path: path, Special: !info.Mode().IsRegular()}
 		}
 	}
-	f, err := atomicfile.Create(path, 0o600)
+	f, err := createAt(path)
 	if err != nil {
 		return err
 	}
@@ -80,18 +80,25 @@ func SaveFile(path string, sum crypto.Hash, overwrite bool, write func(io.Writer
 // attempt.
 func MaySave(path string, overwrite bool) error {
 	if info, err := os.Lstat(path); err == nil && (!overwrite || !info.Mode().IsRegular()) {
-		return &FileExistsError{Path: path}
+		return &FileExistsError{Path: path, Special: !info.Mode().IsRegular()}
 	}
-	f, err := atomicfile.Create(path, 0o600)
+	f, err := createAt(path)
 	if err != nil {
-		var at *fs.PathError
-		if errors.As(err, &at) { // a person named the folder, not the file that was tried
-			at.Path = filepath.Dir(path)
-		}
 		return err
 	}
 	f.Abort()
 	return nil
+}
+
+// createAt begins a file that will be at path. Errors name its folder, which is
+// what a person named, and not the file that was tried.
+func createAt(path string) (*atomicfile.File, error) {
+	f, err := atomicfile.Create(path, 0o600)
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		at.Path = filepath.Dir(path)
+	}
+	return f, err
 }
 
 func sameFile(path string, sum crypto.Hash) bool {
