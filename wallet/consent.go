@@ -259,6 +259,7 @@ func (w *Wallet) ExplainAccess(ctx context.Context, to, record string) (Explanat
 			return err
 		}
 		x = Explanation{Checks: []Check{{Name: "given"}}}
+		var others []*thread
 		for i := len(ts) - 1; i >= 0; i-- {
 			t := ts[i]
 			if t.terms == nil || t.terms.peer != c.Address {
@@ -273,21 +274,27 @@ func (w *Wallet) ExplainAccess(ctx context.Context, to, record string) (Explanat
 			if version == 0 {
 				continue
 			}
+			newest := version == len(rec.versions)
+			if x.Allowed { // the keepers are asked about one consent only
+				if newest && w.statusOf(t) == StatusActive {
+					others = append(others, t)
+				}
+				continue
+			}
 			y, err := w.explain(ctx, t)
 			if err != nil {
 				return err
 			}
-			newest := version == len(rec.versions)
 			y.Checks = append(y.Checks, Check{Name: "record", OK: newest})
 			y.Allowed = y.Allowed && newest
-			switch {
-			case x.Allowed && y.Allowed:
-				x.Others = append(x.Others, t.id)
-			case y.Allowed || x.Consent == nil:
+			if y.Allowed || x.Consent == nil {
 				x = y
 			}
 		}
-		return nil
+		for _, t := range others {
+			x.Others = append(x.Others, t.id)
+		}
+		return w.prove(ctx, others)
 	})
 	return x, err
 }

@@ -36,7 +36,10 @@ type GrantPlan struct {
 // Warning is something that looks wrong in a plan and is for a person to judge.
 type Warning struct {
 	Kind   string // "unverified", "self", "long", "overlap"
-	Detail string // of "overlap": the consent that gives the same already
+	Detail string // of "overlap": a consent that gives these records already, the one that lasts longest
+	// Of "overlap": what that consent is for, and when it ends.
+	Purpose  Purpose
+	NotAfter contract.Hour
 }
 
 // PlanGrant resolves and checks a request. Nothing is signed.
@@ -130,11 +133,15 @@ func (w *Wallet) warnings(p *GrantPlan, now contract.Hour) []Warning {
 	if p.NotAfter-max(now, p.NotBefore) > longGrant {
 		out = append(out, Warning{Kind: "long"})
 	}
+	var longest *thread
 	for _, t := range w.threads.list {
-		if t.role == ownGrant && t.terms != nil && t.terms.peer == p.To.Address && w.statusOf(t) == StatusActive && covers(t.terms.of, p.Records) {
-			out = append(out, Warning{Kind: "overlap", Detail: t.id.String()})
-			break
+		if t.role == ownGrant && t.terms != nil && t.terms.peer == p.To.Address && w.statusOf(t) == StatusActive && covers(t.terms.of, p.Records) &&
+			(longest == nil || t.state.NotAfter > longest.state.NotAfter) {
+			longest = t
 		}
+	}
+	if longest != nil {
+		out = append(out, Warning{Kind: "overlap", Detail: longest.id.String(), Purpose: longest.terms.Purpose, NotAfter: longest.state.NotAfter})
 	}
 	return out
 }
