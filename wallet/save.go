@@ -58,7 +58,7 @@ func SaveFile(path string, sum crypto.Hash, overwrite bool, write func(io.Writer
 			return &FileExistsError{Path: path, Special: !info.Mode().IsRegular()}
 		}
 	}
-	f, err := createAt(path)
+	f, err := atomicfile.Create(path, 0o600)
 	if err != nil {
 		return err
 	}
@@ -82,23 +82,12 @@ func MaySave(path string, overwrite bool) error {
 	if info, err := os.Lstat(path); err == nil && (!overwrite || !info.Mode().IsRegular()) {
 		return &FileExistsError{Path: path, Special: !info.Mode().IsRegular()}
 	}
-	f, err := createAt(path)
+	f, err := atomicfile.Create(path, 0o600)
 	if err != nil {
 		return err
 	}
 	f.Abort()
 	return nil
-}
-
-// createAt begins a file that will be at path. Errors name its folder, which is
-// what a person named, and not the file that was tried.
-func createAt(path string) (*atomicfile.File, error) {
-	f, err := atomicfile.Create(path, 0o600)
-	var at *fs.PathError
-	if errors.As(err, &at) {
-		at.Path = filepath.Dir(path)
-	}
-	return f, err
 }
 
 func sameFile(path string, sum crypto.Hash) bool {
