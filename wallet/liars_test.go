@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,20 +27,26 @@ func TestTwistedGrants(t *testing.T) {
 	p := must(patient.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24}))(t)
 	for name, tt := range map[string]struct {
 		twist wallet.Twist
-		what  string // of the TamperedError; "": it opens
+		what  string // of the TamperedError; "": it opens and can be read
 	}{
 		"none":                         {wallet.Twist{}, ""},
 		"signed by another":            {wallet.Twist{Unsigned: true}, "terms"},
 		"for another address":          {wallet.Twist{To: patient.Address()}, "terms"},
 		"another lock key":             {wallet.Twist{Lock: true}, "lock key"},
 		"other versions than in terms": {wallet.Twist{Envelope: true}, "envelope"},
+		"a longer window in the terms": {wallet.Twist{Longer: true}, "terms"},
+		"another size of the file":     {wallet.Twist{Size: true}, "content"},
+		"other bytes of the file":      {wallet.Twist{Sum: true}, "content"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			id, err := patient.GrantTwisted(ctx, p, tt.twist)
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = clinic.OpenByID(ctx, id.String(), "")
+			o, err := clinic.OpenByID(ctx, id.String(), "")
+			if err == nil {
+				err = o.Read(ctx, 0, io.Discard, nil)
+			}
 			if tt.what == "" {
 				if err != nil {
 					t.Errorf("an honest grant does not open: %v", err)
