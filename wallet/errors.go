@@ -177,8 +177,9 @@ func (e *ForeignBackupError) Error() string { return e.Dir + " is a backup of an
 
 // UnsafeError says that removing a profile could lose what is in it.
 type UnsafeError struct {
-	Words  bool // the words were not checked within a year
-	Backup bool // a ledger of the profile was not backed up within 30 days
+	Words   bool // the words were not checked within a year
+	Backup  bool // a ledger of the profile was not backed up within 30 days
+	Waiting bool // something that was signed waits, and would never be sent
 }
 
 func (e *UnsafeError) Error() string { return "not backed up and checked" }

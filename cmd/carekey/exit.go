@@ -406,11 +406,17 @@ func unsafeText(e *wallet.UnsafeError) string {
 	if e.Backup {
 		why = append(why, "a ledger of it was not backed up within 30 days")
 	}
-	return "removing this wallet could lose it for good: " + strings.Join(why, ", and ")
+	if e.Waiting {
+		why = append(why, "changes that were signed with it wait to be sent")
+	}
+	return "removing this wallet could lose something for good: " + strings.Join(why, ", and ")
 }
 
 func unsafeHint(e *wallet.UnsafeError) string {
 	var do []string
+	if e.Waiting {
+		do = append(do, "carekey sync")
+	}
 	if e.Words {
 		do = append(do, "carekey words check")
 	}
