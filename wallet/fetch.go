@@ -257,7 +257,7 @@ func (w *Wallet) askKeepers(ctx context.Context, t *thread, tr *terms, keys *cry
 		if err := answer.Verify(&req, k.Key()); err != nil {
 			return crypto.LockKey{}, &ledgerclient.TamperedError{What: fmt.Sprintf("answer of keeper %d", i+1), Err: err}
 		}
-		if err := w.sameLog(ctx, answer.Size, answer.Root); err != nil && !w.doWithout(err) {
+		if err := w.sameLog(ctx, k.Key(), answer.Size, answer.Root); err != nil && !w.doWithout(err) {
 			return crypto.LockKey{}, err
 		}
 		if answer.Code != ledgerclient.Released {

@@ -2,11 +2,8 @@ package wallet_test
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -112,18 +109,7 @@ func TestKeeperIsNotBelieved(t *testing.T) {
 	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
 	c, code := grant(t, patient, "Dr Smith", tn.now)
 
-	text, err := os.ReadFile(filepath.Join(tn.ledgerDir(), "keys", "keeper.k256"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := hex.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := crypto.ParsePrivateKey(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := keeperKey(t, tn)
 	with := func(name string, lie lyingKeeper) *wallet.Wallet {
 		t.Helper()
 		o := tn.options(name)
