@@ -360,6 +360,9 @@ func (w *Wallet) BatchResume(ctx context.Context, progress func(BatchStatus)) (s
 		if progress != nil {
 			progress(s)
 		}
+		if !s.Finished {
+			letIn(ctx, w.dir)
+		}
 	}
 	return s, nil
 }

@@ -3,11 +3,30 @@ package wallet
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
+
+// Of the lock of a wallet's folder.
+var (
+	LockHome = lockHome
+	LetIn    = letIn
+)
+
+// InLine tells whether somebody is seen to wait for the lock.
+func InLine(dir string) bool {
+	f, err := os.Open(filepath.Join(dir, nextFile))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	ok, err := tryLock(f)
+	return !ok && err == nil
+}
 
 // PrepareGrants builds and signs grants as GrantAll does and drops them.
 func (w *Wallet) PrepareGrants(ctx context.Context, plans []*GrantPlan) error {

@@ -23,6 +23,7 @@ const (
 	bookFile     = "state" // sealed: what is the same on every ledger: name, contacts
 	ledgersDir   = "ledgers"
 	lockFile     = "lock"
+	nextFile     = "lock.next" // locked by who waits for the lock; made when somebody does
 )
 
 // walletsDir holds the profiles' folders in a home.
@@ -133,6 +134,12 @@ func lockHome(ctx context.Context, dir string, wait time.Duration) (unlock func(
 	if err != nil {
 		return nil, err
 	}
+	var next *os.File
+	defer func() {
+		if next != nil {
+			next.Close()
+		}
+	}()
 	start := time.Now()
 	for pause := time.Millisecond; ; pause = min(pause*2, 100*time.Millisecond) {
 		ok, err := tryLock(f)
@@ -143,6 +150,9 @@ func lockHome(ctx context.Context, dir string, wait time.Duration) (unlock func(
 		if ok {
 			return func() { f.Close() }, nil
 		}
+		if next == nil {
+			next = standInLine(dir)
+		}
 		if time.Since(start) >= wait {
 			f.Close()
 			return nil, &BusyError{Waited: wait}
@@ -151,6 +161,42 @@ func lockHome(ctx context.Context, dir string, wait time.Duration) (unlock func(
 		case <-ctx.Done():
 			f.Close()
 			return nil, ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+// standInLine shows that this process waits for the lock, until the file that it
+// returns is closed. It is nil if another one stands there already, or if it cannot be
+// shown.
+func standInLine(dir string) *os.File {
+	f, err := os.OpenFile(filepath.Join(dir, nextFile), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil
+	}
+	if ok, err := tryLock(f); !ok || err != nil {
+		f.Close()
+		return nil
+	}
+	return f
+}
+
+// letIn waits until who waits for the lock has had it. Who takes the lock again and
+// again calls it in between: to be quick enough for the moment at which the lock is
+// free would be luck.
+func letIn(ctx context.Context, dir string) {
+	f, err := os.OpenFile(filepath.Join(dir, nextFile), os.O_RDWR, 0)
+	if err != nil {
+		return // nobody ever waited
+	}
+	defer f.Close()
+	for pause := time.Millisecond; ; pause = min(pause*2, 20*time.Millisecond) {
+		if ok, err := tryLock(f); ok || err != nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
 		case <-time.After(pause):
 		}
 	}

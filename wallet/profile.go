@@ -140,6 +140,7 @@ func finishRemoval(ctx context.Context, opt Options) error {
 		return err
 	}
 	// The folder goes with its lock, unless somebody keeps something in it.
+	os.Remove(filepath.Join(opt.Dir, nextFile))
 	os.Remove(filepath.Join(opt.Dir, lockFile))
 	os.Remove(opt.Dir)
 	return nil

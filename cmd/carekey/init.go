@@ -200,7 +200,7 @@ func makeDirs(home, dir string) (undo func(), err error) {
 		made = append(made, d)
 	}
 	if dir != "" {
-		made = append([]string{filepath.Join(dir, "lock"), dir, filepath.Dir(dir)}, made...)
+		made = append([]string{filepath.Join(dir, "lock"), filepath.Join(dir, "lock.next"), dir, filepath.Dir(dir)}, made...)
 	}
 	return func() {
 		for _, d := range made {

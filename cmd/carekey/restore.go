@@ -110,6 +110,7 @@ func (a *app) restore(ctx context.Context, f restoreFlags) error {
 	err = badBackup(from.dir, err)
 	if is[*wallet.NothingError](err) {
 		os.Remove(filepath.Join(p.dir, "lock"))
+		os.Remove(filepath.Join(p.dir, "lock.next"))
 		os.Remove(p.dir)
 		os.Remove(filepath.Dir(p.dir))
 	}
