@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/cmd/cli/clitest"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -25,6 +26,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/node/server"
 	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/carekey/carekey/ledgerclient/program"
+	"github.com/spf13/cobra"
 )
 
 // explained has every error type that a node meets.
@@ -138,4 +140,17 @@ func TestEveryErrorTypeIsExplained(t *testing.T) {
 			t.Errorf("%s: no error types found", dir)
 		}
 	}
+}
+
+// What the README says to type, and what errors say to do next, exists.
+func TestWrittenCommandsExist(t *testing.T) {
+	root := func() *cobra.Command { return newRoot(newApp()) }
+	if found := clitest.Document(t, filepath.Join("..", "..", "README.md"), root); found < 8 {
+		t.Errorf("only %d commands in README.md", found)
+	}
+	for _, c := range explained {
+		clitest.Text(t, c.code, explain(c.err).Hint, root)
+	}
+	_, typed, _ := strings.Cut(about, "\n\n")
+	clitest.Text(t, "help", typed, root)
 }
