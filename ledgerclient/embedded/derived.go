@@ -54,8 +54,8 @@ type page struct {
 	changed bool
 }
 
-// maxPages bounds the pages kept from one operation to the next: 2 MiB a file.
-const maxPages = 512
+// maxPages bounds the pages kept from one operation to the next: 1/2 MiB a file.
+const maxPages = 128
 
 func newDerived(name, kind string) *derived {
 	return &derived{name: name, kind: kind, fresh: true, pages: map[int64]*page{}}

@@ -38,7 +38,8 @@ type pack struct {
 	path   string
 	rows   int
 	size   int64
-	filter []byte
+	start  int64  // of the rows
+	filter []byte // nil once a sieve has it
 }
 
 // packKind is what a pack holds.
@@ -176,7 +177,7 @@ func openPack(kind packKind, path string) (*pack, error) {
 		binary.BigEndian.Uint64(h[16:]) != uint64(p.size) || packHeader+filter+packRow*int64(p.rows) > p.size {
 		return nil, errPack
 	}
-	p.filter = make([]byte, filter)
+	p.filter, p.start = make([]byte, filter), packHeader+filter
 	if _, err := f.ReadAt(p.filter, packHeader); err != nil {
 		return nil, shortPack(err)
 	}
@@ -202,7 +203,7 @@ func (p *pack) may(key crypto.Hash) bool {
 }
 
 // first is where the rows begin.
-func (p *pack) first() int64 { return int64(packHeader + len(p.filter)) }
+func (p *pack) first() int64 { return p.start }
 
 // row reads row i.
 func (p *pack) row(f io.ReaderAt, i int) (r packedRow, err error) {

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -20,8 +21,10 @@ type packSet struct {
 
 	mu    sync.Mutex
 	seen  bool
-	packs []*pack  // by name
-	bad   []string // paths of those that cannot be read
+	packs []*pack            // by name
+	begin map[string][]*pack // of shares, by what their names begin with up to a hyphen; of payloads, under "", those in no sieve
+	sieve sieves             // of payloads
+	bad   []string           // paths of those that cannot be read
 }
 
 // packSets are the packs of a ledger's folder.
@@ -37,7 +40,7 @@ func newPackSets(g *ground) *packSets {
 // lookAgain is look for whom nothing seen before counts.
 func (s *packSet) lookAgain() error {
 	s.mu.Lock()
-	s.packs = nil
+	s.packs, s.sieve = nil, nil
 	s.mu.Unlock()
 	return s.look()
 }
@@ -59,7 +62,11 @@ func (s *packSet) look() error {
 	for _, p := range s.packs {
 		known[p.path] = p
 	}
-	s.seen, s.packs, s.bad = true, nil, nil
+	s.seen, s.packs, s.bad, s.begin = true, nil, nil, map[string][]*pack{}
+	if s.sieve == nil {
+		s.sieve = sieves{}
+	}
+	keep := map[*pack]bool{}
 	for _, f := range files {
 		if strings.HasSuffix(f.Name(), newSuffix) {
 			continue
@@ -75,16 +82,31 @@ func (s *packSet) look() error {
 				s.bad = append(s.bad, path)
 				continue
 			case err != nil:
+				s.packs, s.sieve = nil, nil
 				return err
+			}
+			if s.kind == payloadPack && len(p.filter) <= maxSieved {
+				s.sieve.add(p)
 			}
 		}
 		s.packs = append(s.packs, p)
+		if s.kind == payloadPack {
+			if keep[p] = true; p.filter != nil {
+				s.begin[""] = append(s.begin[""], p)
+			}
+		} else if i := strings.IndexByte(f.Name(), '-'); i >= 0 {
+			begin := f.Name()[:i+1]
+			s.begin[begin] = append(s.begin[begin], p)
+		}
+	}
+	if len(known) > 0 {
+		s.sieve.remove(keep)
 	}
 	return nil
 }
 
-// list returns the packs whose names begin with prefix, and the paths of those
-// that cannot be read.
+// list returns the packs whose names begin with prefix, which is empty or ends in a
+// hyphen, and the paths of those that cannot be read.
 func (s *packSet) list(prefix string) (packs []*pack, bad []string, err error) {
 	s.mu.Lock()
 	seen := s.seen
@@ -99,17 +121,12 @@ func (s *packSet) list(prefix string) (packs []*pack, bad []string, err error) {
 	if prefix == "" {
 		return s.packs, s.bad, nil
 	}
-	for _, p := range s.packs {
-		if strings.HasPrefix(filepath.Base(p.path), prefix) {
-			packs = append(packs, p)
-		}
-	}
 	for _, path := range s.bad {
 		if strings.HasPrefix(filepath.Base(path), prefix) {
 			bad = append(bad, path)
 		}
 	}
-	return packs, bad, nil
+	return s.begin[prefix], bad, nil
 }
 
 // packed is a record in a pack.
@@ -129,8 +146,14 @@ func (s *packSet) find(prefix string, key crypto.Hash) (found []packed, damaged 
 	if len(bad) > 0 {
 		damaged = bad[0]
 	}
+	if s.kind == payloadPack {
+		s.mu.Lock()
+		packs = append(s.sieve.may(key), s.begin[""]...)
+		s.mu.Unlock()
+		slices.SortFunc(packs, func(a, b *pack) int { return strings.Compare(a.path, b.path) })
+	}
 	for _, p := range packs {
-		if !p.may(key) {
+		if p.filter != nil && !p.may(key) {
 			continue
 		}
 		at, err := p.search(key)
