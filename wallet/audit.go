@@ -63,7 +63,7 @@ func (w *Wallet) Audit(ctx context.Context) ([]Event, error) {
 			return err
 		}
 		for _, t := range ts {
-			events, err := w.events(ctx, t)
+			events, err := w.events(ctx, t, true)
 			if err != nil {
 				return err
 			}
@@ -80,7 +80,9 @@ func (w *Wallet) Audit(ctx context.Context) ([]Event, error) {
 	return out, err
 }
 
-func (w *Wallet) events(ctx context.Context, t *thread) ([]Event, error) {
+// events are those of one consent: what the ledger shows of it and, if ask is set, what
+// the keepers filed.
+func (w *Wallet) events(ctx context.Context, t *thread, ask bool) ([]Event, error) {
 	c := w.consent(t)
 	base := Event{Consent: t.id, Who: c.To, Address: c.Address, Records: c.Records, Purpose: c.Purpose, Verified: true}
 	at := func(index uint64, hour contract.Hour, what What) Event {
@@ -90,14 +92,14 @@ func (w *Wallet) events(ctx context.Context, t *thread) ([]Event, error) {
 	}
 	out := []Event{at(t.index, t.hour, Granted)}
 	last := t.index
-	for i, f := range t.follows() {
+	for i, f := range t.past() {
 		last = f.index
 		switch f.kind {
 		case contract.KindRevoke:
 			out = append(out, at(f.index, f.hour, Revoked))
 		case contract.KindAccess:
 			e := at(f.index, f.hour, Opened)
-			entry, err := w.followUp(&t.follows()[i])
+			entry, err := w.followUp(&t.past()[i])
 			if err != nil {
 				return nil, err
 			}
@@ -111,6 +113,9 @@ func (w *Wallet) events(ctx context.Context, t *thread) ([]Event, error) {
 			}
 			out = append(out, e)
 		}
+	}
+	if !ask {
+		return out, nil
 	}
 	answers, err := w.inquire(ctx, t)
 	if err != nil && !w.doWithout(err) {
@@ -201,6 +206,7 @@ type Summary struct {
 	Inbox    []Received // active and never fetched
 	Pending  []Pending  // changes that are not finished
 	Contacts int
+	Unasked  int // consents that no keeper was asked about this time: refused attempts at them are not among Accesses
 }
 
 // Pending is a change that waits in the journal.
@@ -214,7 +220,28 @@ type Pending struct {
 // keepers for refused attempts; Audit always does.
 const lookBack = 30 * 24
 
-// Status returns the summary and remembers that it was looked at.
+// askedAtOnce is about how many consents Status asks the keepers, and proves of the
+// ledger that it hid nothing of them. A question and its answer are two signatures: for
+// a hundred thousand consents they would take a minute.
+const askedAtOnce = 256
+
+// turn is at most askedAtOnce of some threads: those that come after a place in the
+// log, then the first ones, so that from one time to the next all have their turn.
+func turn(ts []*thread, after uint64) []*thread {
+	if len(ts) <= askedAtOnce {
+		return ts
+	}
+	from := sort.Search(len(ts), func(i int) bool { return ts[i].index > after })
+	var out []*thread
+	for i := range askedAtOnce {
+		out = append(out, ts[(from+i)%len(ts)])
+	}
+	return out
+}
+
+// Status returns the summary and remembers that it was looked at. If there are many
+// consents it asks the keepers about some of them, others each time; Audit asks about
+// all.
 func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 	var s Summary
 	err := w.with(ctx, func() error {
@@ -234,11 +261,27 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 				touched = append(touched, t)
 			}
 		}
+		// Those of which there is news are always looked at.
+		asked := turn(touched, w.state.Asked)
+		ask := make(map[*thread]bool, len(asked))
+		for _, t := range asked {
+			ask[t] = true
+		}
+		if s.Unasked = len(touched) - len(asked); s.Unasked > 0 {
+			w.state.Asked, w.dirty = asked[len(asked)-1].index, true
+			some := touched[:0]
+			for _, t := range touched {
+				if fs := t.past(); ask[t] || len(fs) > 0 && fs[len(fs)-1].index >= w.state.Looked {
+					some = append(some, t)
+				}
+			}
+			touched = some
+		}
 		if err := w.prove(ctx, touched); err != nil {
 			return err
 		}
 		for _, t := range touched {
-			events, err := w.events(ctx, t)
+			events, err := w.events(ctx, t, ask[t])
 			if err != nil {
 				return err
 			}

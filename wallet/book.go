@@ -498,7 +498,7 @@ func (w *Wallet) readPage(ctx context.Context, t *thread, m *metadata) (*bookPag
 // versionIndexes are the positions in the log of a record's versions.
 func (t *thread) versionIndexes() []uint64 {
 	out := []uint64{t.index}
-	for _, f := range t.follows() {
+	for _, f := range t.past() {
 		if f.kind == contract.KindRecord && f.flags&contract.FlagWithdrawn == 0 {
 			out = append(out, f.index)
 		}

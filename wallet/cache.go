@@ -353,7 +353,7 @@ func (w *Wallet) take(kind byte, body []byte, at place) error {
 	case frameDescription:
 		t := of()
 		version, ok := number()
-		if t == nil || !ok || t.versioned == nil || version < 1 || version > len(t.versions) {
+		if t == nil || !ok || !t.isRecord() || version < 1 || version > len(t.versions) {
 			return errCache
 		}
 		var said metadata
@@ -364,7 +364,7 @@ func (w *Wallet) take(kind byte, body []byte, at place) error {
 	case frameKey:
 		t := of()
 		version, ok := number()
-		if t == nil || !ok || t.versioned == nil || version < 1 || version > len(t.keys) || len(body) != len(fileKey{}) {
+		if t == nil || !ok || !t.isRecord() || version < 1 || version > len(t.keys) || len(body) != len(fileKey{}) {
 			return errCache
 		}
 		k := fileKey(body)
@@ -399,23 +399,23 @@ func (w *Wallet) addOpening(r role, p *ledgerclient.Placed, id contract.ID, at p
 	if p.Entry.Kind == contract.KindGrant {
 		t.state.NotBefore, t.state.NotAfter = p.Entry.NotBefore, p.Entry.NotAfter
 	} else {
-		t.versioned = &versioned{versions: make([]*metadata, 1), keys: make([]*fileKey, 1)}
+		t.more = &more{versioned: &versioned{versions: make([]*metadata, 1), keys: make([]*fileKey, 1)}}
 	}
 	return w.threads.add(t)
 }
 
 func (t *thread) addFollow(p *ledgerclient.Placed, id contract.ID, slot []byte, at place) {
-	if t.past == nil {
-		t.past = &past{}
+	if t.more == nil {
+		t.more = &more{}
 	}
-	t.past.follows = append(t.past.follows, follow{id: id, index: p.Index, at: at, hour: p.Hour, kind: p.Entry.Kind, flags: p.Entry.Flags})
+	t.follows = append(t.follows, follow{id: id, index: p.Index, at: at, hour: p.Hour, kind: p.Entry.Kind, flags: p.Entry.Flags})
 	if p.Entry.Kind == contract.KindRecord && p.Entry.Flags&contract.FlagWithdrawn == 0 {
 		t.versions, t.keys = append(t.versions, nil), append(t.keys, nil)
 	}
 	if slot[0] != 0 {
 		t.state.Status = contract.Status(slot[1])
 		t.state.LastAccess = contract.Hour(binary.BigEndian.Uint32(slot[2:]))
-		t.past.chain = crypto.Hash(slot[10:])
+		t.chain = crypto.Hash(slot[10:])
 	}
 }
 

@@ -66,9 +66,9 @@ func (w *Wallet) statusOf(t *thread) Status {
 
 func (w *Wallet) consent(t *thread) Consent {
 	c := Consent{ID: t.id, NotBefore: t.state.NotBefore, NotAfter: t.state.NotAfter, Granted: t.hour,
-		Status: w.statusOf(t), LastOpened: t.state.LastAccess, Missing: t.terms == nil, Damaged: t.damaged,
+		Status: w.statusOf(t), LastOpened: t.state.LastAccess, Missing: t.terms == nil, Damaged: t.damage(),
 		Pending: w.pendingAction(t.id), AsOf: w.asOf()}
-	for _, f := range t.follows() {
+	for _, f := range t.past() {
 		switch f.kind {
 		case contract.KindAccess:
 			c.Openings++
@@ -149,8 +149,8 @@ func (w *Wallet) ShowConsent(ctx context.Context, id string) (c Consent, code cr
 		if err := w.ownTerms(ctx, t); err != nil {
 			return err
 		}
-		if t.damaged != nil {
-			return t.damaged
+		if t.damage() != nil {
+			return t.damage()
 		}
 		if err := w.prove(ctx, []*thread{t}); err != nil {
 			return err
@@ -205,8 +205,7 @@ func (w *Wallet) moved(ctx context.Context) bool {
 type Explanation struct {
 	Consent *Consent // nil if no consent concerns it
 	Allowed bool
-	Checks  []Check       // in the order in which they are made
-	Others  []contract.ID // further consents that allow the same
+	Checks  []Check // in the order in which they are made
 }
 
 // Check is one condition of an opening.
@@ -238,8 +237,7 @@ func (w *Wallet) ExplainConsent(ctx context.Context, id string) (Explanation, er
 }
 
 // ExplainAccess says whether a contact may open a record's newest version now. If
-// several consents concern it, the newest that allows it is shown and the others
-// that do are named; if none does, the newest is.
+// several consents concern it, the one that allows it is shown, else the newest.
 func (w *Wallet) ExplainAccess(ctx context.Context, to, record string) (Explanation, error) {
 	var x Explanation
 	err := w.with(ctx, func() error {
@@ -259,8 +257,7 @@ func (w *Wallet) ExplainAccess(ctx context.Context, to, record string) (Explanat
 			return err
 		}
 		x = Explanation{Checks: []Check{{Name: "given"}}}
-		var others []*thread
-		for i := len(ts) - 1; i >= 0; i-- {
+		for i := len(ts) - 1; i >= 0 && !x.Allowed; i-- {
 			t := ts[i]
 			if t.terms == nil || t.terms.peer != c.Address {
 				continue
@@ -274,27 +271,18 @@ func (w *Wallet) ExplainAccess(ctx context.Context, to, record string) (Explanat
 			if version == 0 {
 				continue
 			}
-			newest := version == len(rec.versions)
-			if x.Allowed { // the keepers are asked about one consent only
-				if newest && w.statusOf(t) == StatusActive {
-					others = append(others, t)
-				}
-				continue
-			}
 			y, err := w.explain(ctx, t)
 			if err != nil {
 				return err
 			}
+			newest := version == len(rec.versions)
 			y.Checks = append(y.Checks, Check{Name: "record", OK: newest})
 			y.Allowed = y.Allowed && newest
 			if y.Allowed || x.Consent == nil {
 				x = y
 			}
 		}
-		for _, t := range others {
-			x.Others = append(x.Others, t.id)
-		}
-		return w.prove(ctx, others)
+		return nil
 	})
 	return x, err
 }

@@ -19,7 +19,6 @@ import (
 type Opening struct {
 	Consent Received
 	Records []OpenedRecord
-	Earlier bool // an access of this hour stood already: it was used, and keeps its own reason
 
 	w *Wallet
 }
@@ -134,11 +133,6 @@ func (w *Wallet) open(ctx context.Context, t *thread, reason string) (*Opening, 
 	if err != nil {
 		return nil, err
 	}
-	earlier := false
-	if fs := t.follows(); len(fs) > 0 {
-		last := &fs[len(fs)-1]
-		earlier = last.kind == contract.KindAccess && last.hour == w.ledgerHour()
-	}
 	access, refused, err := w.attempt(ctx, t, tr, keys, reason)
 	if err != nil {
 		return nil, err
@@ -147,11 +141,7 @@ func (w *Wallet) open(ctx context.Context, t *thread, reason string) (*Opening, 
 	if err != nil {
 		return nil, err
 	}
-	o, err := w.openEnvelope(ctx, t, tr, keys, lock)
-	if err == nil {
-		o.Earlier = earlier
-	}
-	return o, err
+	return w.openEnvelope(ctx, t, tr, keys, lock)
 }
 
 // attempt returns the access to ask the keepers with: one that is on the ledger, or
@@ -181,7 +171,7 @@ func (w *Wallet) refusedByKeeper(t *thread, code ledgerclient.Code) *RefusedErro
 // access returns this wallet's access entry of the present hour, appending one if
 // there is none. refused tells that the ledger did not take it.
 func (w *Wallet) access(ctx context.Context, t *thread, author crypto.PubKey, keys *crypto.OneTimeKeys, reason string) (e contract.Entry, refused *RefusedError, err error) {
-	if fs := t.follows(); len(fs) > 0 && t.state.Status == contract.StatusOpen {
+	if fs := t.past(); len(fs) > 0 && t.state.Status == contract.StatusOpen {
 		if last := &fs[len(fs)-1]; last.kind == contract.KindAccess && last.hour == w.ledgerHour() {
 			have, err := w.followUp(last)
 			if err != nil {
@@ -200,7 +190,7 @@ func (w *Wallet) access(ctx context.Context, t *thread, author crypto.PubKey, ke
 		return e, nil, err
 	}
 	if errors.As(changes[0].err, &refused) {
-		fs := t.follows()
+		fs := t.past()
 		if last := len(fs) - 1; refused.Rule == contract.RuleOncePerHour && last >= 0 && fs[last].kind == contract.KindAccess && fs[last].hour == refused.Hour {
 			// Another machine of the same owner was faster: its access is as good.
 			have, err := w.followUp(&fs[last])
@@ -257,7 +247,7 @@ func (w *Wallet) askKeepers(ctx context.Context, t *thread, tr *terms, keys *cry
 		if err := answer.Verify(&req, k.Key()); err != nil {
 			return crypto.LockKey{}, &ledgerclient.TamperedError{What: fmt.Sprintf("answer of keeper %d", i+1), Err: err}
 		}
-		if err := w.sameLog(ctx, k.Key(), answer.Size, answer.Root); err != nil && !w.doWithout(err) {
+		if err := w.sameLog(ctx, answer.Size, answer.Root); err != nil && !w.doWithout(err) {
 			return crypto.LockKey{}, err
 		}
 		if answer.Code != ledgerclient.Released {

@@ -30,8 +30,7 @@ func (w *Wallet) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.head = head
-	clear(w.agreed)
+	w.head, w.agreed = head, ledgerclient.Head{}
 	if err := s.flush(); err != nil {
 		return err
 	}
@@ -48,7 +47,7 @@ func (w *Wallet) follow(ctx context.Context) error {
 				return err
 			}
 		}
-		if t.versioned != nil {
+		if t.isRecord() {
 			w.state.News = true
 		}
 		if err := w.noteFollows(t, f.news.FollowUps, f.state); err != nil {

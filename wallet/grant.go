@@ -36,10 +36,7 @@ type GrantPlan struct {
 // Warning is something that looks wrong in a plan and is for a person to judge.
 type Warning struct {
 	Kind   string // "unverified", "self", "long", "overlap"
-	Detail string // of "overlap": a consent that gives these records already, the one that lasts longest
-	// Of "overlap": what that consent is for, and when it ends.
-	Purpose  Purpose
-	NotAfter contract.Hour
+	Detail string // of "overlap": the consent that gives the same already
 }
 
 // PlanGrant resolves and checks a request. Nothing is signed.
@@ -133,15 +130,18 @@ func (w *Wallet) warnings(p *GrantPlan, now contract.Hour) []Warning {
 	if p.NotAfter-max(now, p.NotBefore) > longGrant {
 		out = append(out, Warning{Kind: "long"})
 	}
-	var longest *thread
+	covering := map[*recordSet]bool{}
 	for _, t := range w.threads.list {
-		if t.role == ownGrant && t.terms != nil && t.terms.peer == p.To.Address && w.statusOf(t) == StatusActive && covers(t.terms.of, p.Records) &&
-			(longest == nil || t.state.NotAfter > longest.state.NotAfter) {
-			longest = t
+		if t.role != ownGrant || t.terms == nil || t.terms.peer != p.To.Address || w.statusOf(t) != StatusActive {
+			continue
 		}
-	}
-	if longest != nil {
-		out = append(out, Warning{Kind: "overlap", Detail: longest.id.String(), Purpose: longest.terms.Purpose, NotAfter: longest.state.NotAfter})
+		if _, known := covering[t.terms.of]; !known {
+			covering[t.terms.of] = covers(t.terms.of, p.Records)
+		}
+		if covering[t.terms.of] {
+			out = append(out, Warning{Kind: "overlap", Detail: t.id.String()})
+			break
+		}
 	}
 	return out
 }
@@ -435,12 +435,12 @@ func (w *Wallet) gossip(ctx context.Context, note string) error {
 
 // ownTerms makes the terms of a grant of one's own known, from the store if another
 // machine wrote them. They stay unknown if the store does not hold them, or holds
-// others (see thread.damaged).
+// others (see thread.damage).
 func (w *Wallet) ownTerms(ctx context.Context, t *thread) error {
 	if t.terms != nil {
 		return nil
 	}
-	t.damaged = nil
+	t.setDamage(nil)
 	seed, _ := w.key(t)
 	tr, err := w.readTerms(ctx, t, seed.Locator(t.id, byte(ledgerclient.PartTerms)), func(sc crypto.SealContext, sealed []byte) ([]byte, error) {
 		return crypto.OpenPayload(sc, w.self, sealed)
@@ -449,12 +449,12 @@ func (w *Wallet) ownTerms(ctx context.Context, t *thread) error {
 		return nil
 	}
 	if w.doWithout(err) {
-		t.damaged = err
+		t.setDamage(err)
 		return nil
 	}
 	if tampered := isTampered(err); tampered != nil {
 		// The consent itself is on the ledger and can be ended all the same.
-		t.damaged = tampered
+		t.setDamage(tampered)
 		return nil
 	}
 	if err != nil {

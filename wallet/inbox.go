@@ -69,7 +69,7 @@ func (w *Wallet) readReceived(ctx context.Context, ts []*thread) error {
 	failed := 0
 	for _, t := range unread {
 		if failed >= maxUnread {
-			t.damaged = &UnreadError{Consent: t.id}
+			t.setDamage(&UnreadError{Consent: t.id})
 			continue
 		}
 		if err := w.tryTerms(ctx, t); err != nil {
@@ -85,17 +85,17 @@ func (w *Wallet) readReceived(ctx context.Context, ts []*thread) error {
 // tryTerms reads the terms of a consent given to this wallet, if they can be had.
 // A stranger's terms that do not verify are no reason to hide everybody else's.
 func (w *Wallet) tryTerms(ctx context.Context, t *thread) error {
-	t.damaged = nil
+	t.setDamage(nil)
 	err := w.receivedTerms(ctx, t)
 	if isMissing(err) {
 		return nil
 	}
 	if w.doWithout(err) {
-		t.damaged = err
+		t.setDamage(err)
 		return nil
 	}
 	if tampered := isTampered(err); tampered != nil {
-		t.damaged = tampered
+		t.setDamage(tampered)
 		return nil
 	}
 	return err
@@ -103,8 +103,8 @@ func (w *Wallet) tryTerms(ctx context.Context, t *thread) error {
 
 func (w *Wallet) received(t *thread) Received {
 	r := Received{Consent: t.id, NotBefore: t.state.NotBefore, NotAfter: t.state.NotAfter, Status: w.statusOf(t),
-		LastFetched: t.state.LastAccess, AsOf: w.asOf(), Missing: t.terms == nil, Damaged: t.damaged}
-	for _, f := range t.follows() {
+		LastFetched: t.state.LastAccess, AsOf: w.asOf(), Missing: t.terms == nil, Damaged: t.damage()}
+	for _, f := range t.past() {
 		if f.kind == contract.KindAccess {
 			r.Fetched++
 		}

@@ -210,7 +210,7 @@ func (w *Wallet) placed(c *change) (index uint64, hour contract.Hour, ordered bo
 		return t.index, t.hour, true
 	}
 	if t := w.threads.find(c.entry.Subject); t != nil {
-		fs := t.follows()
+		fs := t.past()
 		for i := len(fs) - 1; i >= 0; i-- {
 			if fs[i].id == c.id {
 				return fs[i].index, fs[i].hour, true
@@ -489,7 +489,7 @@ func (t *thread) versionOf(id contract.ID) int {
 		return 1
 	}
 	n := 1
-	for _, f := range t.follows() {
+	for _, f := range t.past() {
 		if f.kind == contract.KindRecord && f.flags&contract.FlagWithdrawn == 0 {
 			n++
 			if f.id == id {

@@ -118,7 +118,7 @@ func newLinkWorld(t *testing.T, seed uint64, patients int) *linkWorld {
 		rec := Record{ID: contract.ID{1}, Version: 1}
 		rand.Read(rec.ID[:])
 		w.threads.add(thread{role: ownRecord, id: rec.ID, state: standing{Status: contract.StatusOpen},
-			versioned: &versioned{versions: []*metadata{{V: payloadVersion, Version: 1, Title: fmt.Sprint("record of ", p), Category: Other}}}})
+			more: &more{versioned: &versioned{versions: []*metadata{{V: payloadVersion, Version: 1, Title: fmt.Sprint("record of ", p), Category: Other}}}}})
 		var key fileKey
 		rand.Read(key[:])
 		ground := &grantGround{checkpoint: string(head.Note), keys: map[versionOf]fileKey{{rec.ID, 1}: key}, said: map[versionOf]*metadata{{rec.ID, 1}: w.threads.find(rec.ID).versions[0]}}

@@ -392,9 +392,6 @@ func (w *Wallet) find(r role, query, what string) (*thread, error) {
 		if r == ownRecord && w.findPending(AddingRecord, query) != nil || r == ownGrant && w.findPending(Granting, query) != nil {
 			return nil, &PendingError{Err: w.stuck}
 		}
-		if t := w.otherSide(r, q); t != nil {
-			return nil, &NotYoursError{Consent: t.id, Received: r == ownGrant, Given: r == received}
-		}
 		if w.behind != nil {
 			return nil, w.behind // it may be there by now
 		}
@@ -409,26 +406,14 @@ func (w *Wallet) find(r role, query, what string) (*thread, error) {
 	return nil, e
 }
 
-// otherSide is the consent that begins with q where this wallet is on the other
-// side of it than r says; nil if there is none.
-func (w *Wallet) otherSide(r role, q string) *thread {
-	other := map[role]role{ownGrant: received, received: ownGrant}[r]
-	for _, t := range w.threads.list {
-		if other != 0 && t.role == other && strings.HasPrefix(hex.EncodeToString(t.id[:]), q) {
-			return t
-		}
-	}
-	return nil
-}
-
 // newest is the description of the newest version: *MissingError if the store
 // does not hold it.
 func (t *thread) newest() (*metadata, error) {
 	if m := t.versions[len(t.versions)-1]; m != nil {
 		return m, nil
 	}
-	if t.damaged != nil {
-		return nil, t.damaged
+	if t.damage() != nil {
+		return nil, t.damage()
 	}
 	return nil, &MissingError{What: "metadata", ID: t.id}
 }
@@ -445,7 +430,7 @@ func (w *Wallet) record(t *thread) Record {
 func (t *thread) version(i int) Record {
 	m := t.versions[i]
 	if m == nil {
-		return Record{ID: t.id, Version: i + 1, Category: Other, Missing: true, Damaged: t.damaged}
+		return Record{ID: t.id, Version: i + 1, Category: Other, Missing: true, Damaged: t.damage()}
 	}
 	return m.record(t.id)
 }
@@ -458,7 +443,7 @@ func (m *metadata) record(id contract.ID) Record {
 // were forgotten with the cache, from the store. What the store does not hold or
 // has changed stays unknown, so that one record does not hide all others.
 func (w *Wallet) describe(ctx context.Context, t *thread) error {
-	t.damaged = nil
+	t.setDamage(nil)
 	for i := range t.versions {
 		if t.versions[i] != nil {
 			continue
@@ -477,7 +462,7 @@ func (w *Wallet) describe(ctx context.Context, t *thread) error {
 			continue
 		}
 		if w.doWithout(err) {
-			t.damaged = err
+			t.setDamage(err)
 			continue
 		}
 		if err != nil {
@@ -485,7 +470,7 @@ func (w *Wallet) describe(ctx context.Context, t *thread) error {
 		}
 		m, err := w.openMetadata(e, raw)
 		if err != nil {
-			t.damaged = &ledgerclient.TamperedError{What: "metadata of record " + t.id.String(), Err: err}
+			t.setDamage(&ledgerclient.TamperedError{What: "metadata of record " + t.id.String(), Err: err})
 			continue
 		}
 		// Its place in the thread numbers a version: another machine may have been faster
@@ -503,7 +488,7 @@ func (w *Wallet) version(t *thread, i int) (*contract.Entry, error) {
 	if i == 0 {
 		return w.opening(t)
 	}
-	fs := t.follows()
+	fs := t.past()
 	for j := range fs {
 		if fs[j].kind == contract.KindRecord && fs[j].flags&contract.FlagWithdrawn == 0 {
 			if i--; i == 0 {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/carekey/carekey/crypto"
@@ -310,7 +309,7 @@ func (w *Wallet) takeStock(ctx context.Context, out *Restored) error {
 			out.Records++
 			for i, m := range t.versions {
 				if m == nil {
-					lose("metadata", t.id, i+1, "", t.damaged)
+					lose("metadata", t.id, i+1, "", t.damage())
 					continue
 				}
 				blob, err := w.blob(ctx, crypto.Locator(m.Content), "content", t.id)
@@ -328,12 +327,12 @@ func (w *Wallet) takeStock(ctx context.Context, out *Restored) error {
 				out.Open++
 			}
 			if t.terms == nil {
-				lose("terms", t.id, 0, "", t.damaged)
+				lose("terms", t.id, 0, "", t.damage())
 			}
 		case received:
 			out.Received++
 			if t.terms == nil {
-				lose("received terms", t.id, 0, "", t.damaged)
+				lose("received terms", t.id, 0, "", t.damage())
 			}
 		}
 	}
@@ -354,13 +353,18 @@ func (w *Wallet) takeStock(ctx context.Context, out *Restored) error {
 // but terms and envelope, which the store has; so it is finished. Without them
 // nobody can ever open it, and it is revoked, so that the ledger says what is true.
 func (w *Wallet) finishGrants(ctx context.Context, out *Restored, mayRevoke bool, progress func(RestoreStep, uint64, uint64)) error {
-	var open []*thread
-	for _, t := range w.threads.list {
-		if s := w.statusOf(t); t.role == ownGrant && (s == StatusActive || s == StatusUpcoming) {
-			open = append(open, t)
-		}
-	}
+	open := w.openGrants()
 	var finish []*change
+	deposit := func() error {
+		if err := w.deposit(ctx, finish); err != nil {
+			return err
+		}
+		for _, c := range finish {
+			out.Finished = append(out.Finished, c.id)
+		}
+		finish = finish[:0]
+		return nil
+	}
 	var revoke []contract.ID
 	for i, t := range open {
 		if err := ctx.Err(); err != nil {
@@ -385,17 +389,16 @@ func (w *Wallet) finishGrants(ctx context.Context, out *Restored, mayRevoke bool
 		if err != nil {
 			return err
 		}
-		finish = append(finish, c)
+		if finish = append(finish, c); len(finish) == saveEvery {
+			if err := deposit(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := deposit(); err != nil {
+		return err
 	}
 	progress(AskingKeepers, uint64(len(open)), uint64(len(open)))
-	for part := range slices.Chunk(finish, saveEvery) {
-		if err := w.deposit(ctx, part); err != nil {
-			return err
-		}
-		for _, c := range part {
-			out.Finished = append(out.Finished, c.id)
-		}
-	}
 	if len(revoke) == 0 || !mayRevoke {
 		return nil
 	}
@@ -410,13 +413,41 @@ func (w *Wallet) finishGrants(ctx context.Context, out *Restored, mayRevoke bool
 	return nil
 }
 
+// openGrants are the consents of one's own that are active or upcoming.
+func (w *Wallet) openGrants() (open []*thread) {
+	for _, t := range w.threads.list {
+		if s := w.statusOf(t); t.role == ownGrant && (s == StatusActive || s == StatusUpcoming) {
+			open = append(open, t)
+		}
+	}
+	return open
+}
+
 // FinishGrants deposits the shares of open consents that a keeper does not hold, as
-// after its ledger was put back from a backup. Where others watch the questions it
+// after its ledger was put back from a backup, when all are gone. If there are many it
+// asks about some, others each time, and only if one of them is not held about all. Where others watch the questions it
 // does nothing: they would see which consents are one person's.
 func (w *Wallet) FinishGrants(ctx context.Context) (finished []contract.ID, err error) {
 	var out Restored
 	err = w.with(ctx, func() error {
 		if w.away != nil || w.client.Ledger.Properties().Remote {
+			return nil
+		}
+		open := w.openGrants()
+		some := turn(open, w.state.Held)
+		all := len(some) == len(open)
+		for _, t := range some {
+			if all {
+				break
+			}
+			held, err := w.everyShareIsHeld(ctx, t)
+			if err != nil {
+				return err
+			}
+			all = !held
+			w.state.Held, w.dirty = t.index, true
+		}
+		if !all {
 			return nil
 		}
 		return w.finishGrants(ctx, &out, false, func(RestoreStep, uint64, uint64) {})
@@ -479,8 +510,8 @@ func (w *Wallet) grantAgain(ctx context.Context, t *thread) (*change, error) {
 	if err := w.ownTerms(ctx, t); err != nil {
 		return nil, err
 	}
-	if t.terms == nil && t.damaged != nil {
-		return nil, t.damaged
+	if t.terms == nil && t.damage() != nil {
+		return nil, t.damage()
 	}
 	if t.terms == nil {
 		return nil, &MissingError{What: "terms", ID: t.id}

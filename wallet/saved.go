@@ -227,7 +227,7 @@ func (w *Wallet) Care() Care {
 		if t.index >= w.state.BackedUp.Size {
 			c.Since++
 		}
-		for _, f := range t.follows() {
+		for _, f := range t.past() {
 			if f.index >= w.state.BackedUp.Size && f.kind != contract.KindAccess {
 				c.Since++
 			}
@@ -262,20 +262,14 @@ func timeOf(seconds int64) time.Time {
 
 // MayBeRemoved returns an *UnsafeError unless the words were checked within a year
 // and every ledger on which something is the wallet's own was backed up within 30
-// days, and if something that was signed waits to be sent.
+// days.
 func (w *Wallet) MayBeRemoved(ctx context.Context) error {
 	return w.with(ctx, func() error {
 		care, now := w.Care(), w.now()
-		job, err := w.readJob()
-		waiting := w.stuck != nil || job != nil || err != nil
-		for _, p := range w.settings.Ledgers {
-			n, err := Waiting(w.dir, p.ID)
-			waiting = waiting || n > 0 || err != nil
-		}
-		if !waiting && len(w.threads.list) == 0 && len(w.book.Contacts) == 0 && len(w.settings.Ledgers) == 1 {
+		if len(w.threads.list) == 0 && len(w.book.Contacts) == 0 && len(w.settings.Ledgers) == 1 {
 			return nil // nothing is lost
 		}
-		e := UnsafeError{Words: care.WordsChecked.IsZero() || now.Sub(care.WordsChecked) > WordsCheckDue, Waiting: waiting}
+		e := UnsafeError{Words: care.WordsChecked.IsZero() || now.Sub(care.WordsChecked) > WordsCheckDue}
 		for _, p := range w.settings.Ledgers {
 			var s state
 			if p.ID == w.client.ID() {

@@ -19,6 +19,8 @@ type state struct {
 	Seen     int64            `json:"seen"`              // Unix time of when Pin was the newest head, to ten minutes
 	Looked   uint64           `json:"looked"`            // log size when `status` last showed what was opened
 	Refused  map[string]int   `json:"refused,omitempty"` // refused attempts that `status` has shown, by consent
+	Asked    uint64           `json:"asked,omitempty"`   // log index of the consent that `status` asked the keepers about last
+	Held     uint64           `json:"held,omitempty"`    // the same of the shares that `sync` asked about
 	Verified verified         `json:"verified"`          // the part of the log whose signatures were all checked
 
 	Book     crypto.Hash `json:"book"`              // what of the book stands on this ledger, see book.worth

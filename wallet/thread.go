@@ -21,19 +21,17 @@ const (
 )
 
 // thread is what is held in memory of one thread of the ledger that concerns this
-// wallet. There may be a hundred thousand, so that it is small: 144 bytes, and some
-// 130 more for a consent that ended or was opened once. Entries and terms stay in the
+// wallet. There may be a hundred thousand, so that it is small: 120 bytes, and some
+// 140 more for a consent that ended or was opened once. Entries and terms stay in the
 // cache; see Wallet.opening, Wallet.followUp and Wallet.wholeTerms.
 type thread struct {
-	id      contract.ID    // of the opening entry
-	tag     crypto.SelfTag // of the same: from it one's own key is made again
-	index   uint64         // of the same, in the log
-	opened  place          // of the same, in the cache
-	said    place          // of a grant's terms, in the cache
-	terms   *gist          // of a grant, once its terms were read and verified
-	past    *past          // nil if there is no follow-up
-	damaged error          // why terms or a description that the store holds cannot be read; not cached
-	*versioned
+	id     contract.ID    // of the opening entry
+	tag    crypto.SelfTag // of the same: from it one's own key is made again
+	index  uint64         // of the same, in the log
+	opened place          // of the same, in the cache
+	said   place          // of a grant's terms, in the cache
+	terms  *gist          // of a grant, once its terms were read and verified
+	*more                 // what few consents have; may be nil
 	state  standing
 	hour   contract.Hour // ledger hour of the opening entry
 	number uint32        // in threads.list
@@ -48,10 +46,12 @@ type standing struct {
 	LastAccess contract.Hour // 0: none yet
 }
 
-// past is what came after the opening entry.
-type past struct {
-	follows []follow
-	chain   crypto.Hash // see contract.NextChain
+// more is what a record has, and a consent that ended, was opened or cannot be read.
+type more struct {
+	follows []follow    // the follow-ups, oldest first
+	chain   crypto.Hash // of them, see contract.NextChain
+	unread  error       // why terms or a description that the store holds cannot be read; not cached
+	*versioned
 }
 
 // follow is a follow-up.
@@ -86,22 +86,43 @@ type recordSet struct {
 	shown   []ConsentRecord // the same; not to be changed
 }
 
-// follows returns the follow-ups, oldest first.
-func (t *thread) follows() []follow {
-	if t.past == nil {
+// past returns the follow-ups, oldest first.
+func (t *thread) past() []follow {
+	if t.more == nil {
 		return nil
 	}
-	return t.past.follows
+	return t.follows
 }
+
+// damage is why terms or a description cannot be read; nil if they can or are missing.
+func (t *thread) damage() error {
+	if t.more == nil {
+		return nil
+	}
+	return t.unread
+}
+
+func (t *thread) setDamage(err error) {
+	if t.more == nil {
+		if err == nil {
+			return
+		}
+		t.more = &more{}
+	}
+	t.unread = err
+}
+
+// isRecord tells a record, or the book, from a grant.
+func (t *thread) isRecord() bool { return t.role == ownRecord || t.role == ownBook }
 
 // slot is the thread's state without what the opening entry fixes.
 func (t *thread) slot() contract.State {
 	s := contract.State{Kind: contract.KindGrant, Status: t.state.Status, LastAccess: t.state.LastAccess}
-	if t.role == ownRecord || t.role == ownBook {
+	if t.isRecord() {
 		s.Kind = contract.KindRecord
 	}
-	if t.past != nil {
-		s.Count, s.Chain = uint32(len(t.past.follows)), t.past.chain
+	if t.more != nil {
+		s.Count, s.Chain = uint32(len(t.follows)), t.chain
 	}
 	return s
 }

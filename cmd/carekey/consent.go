@@ -114,7 +114,6 @@ type explanationJSON struct {
 	consentJSON
 	Allowed bool        `json:"allowed"`
 	Checks  []checkJSON `json:"checks"`
-	Others  []string    `json:"others,omitempty"` // further consents that allow it
 }
 
 type checkJSON struct {
@@ -126,9 +125,6 @@ type checkJSON struct {
 func (a *app) explained(x wallet.Explanation, to string) error {
 	if a.flags.json {
 		j := explanationJSON{Allowed: x.Allowed, Checks: list(x.Checks, func(c wallet.Check) checkJSON { return checkJSON{c.Name, c.OK, stamp(c.Hour)} })}
-		for _, id := range x.Others {
-			j.Others = append(j.Others, id.String())
-		}
 		if x.Consent != nil {
 			j.consentJSON = consentOf(*x.Consent)
 		} else {
@@ -152,16 +148,8 @@ func (a *app) explained(x wallet.Explanation, to string) error {
 		}
 		a.print("  %s  %s", mark, checkText(c, x.Consent))
 	}
-	ids := ""
 	if x.Allowed {
-		ids = short(x.Consent.ID)
-	}
-	for _, id := range x.Others {
-		a.print("Consent %s allows it too.", short(id))
-		ids += " " + short(id)
-	}
-	if x.Allowed {
-		a.next("to end it: carekey revoke %s", ids)
+		a.next("to end it: carekey revoke %s", short(x.Consent.ID))
 	}
 	return nil
 }

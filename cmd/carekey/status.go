@@ -58,9 +58,10 @@ func (a *app) status(w *wallet.Wallet, s wallet.Summary) error {
 			Ended    int            `json:"ended"`
 			Records  int            `json:"records"`
 			Contacts int            `json:"contacts"`
-			Due      []string       `json:"due"` // against a loss: "words", "backup"
+			Unasked  int            `json:"unasked"` // consents that no keeper was asked about this time
+			Due      []string       `json:"due"`     // against a loss: "words", "backup"
 			Ledgers  []placeJSON    `json:"ledgers"`
-		}{list(s.Consents, consentOf), list(s.Accesses, eventOf), list(s.Pending, pendingOf), list(s.Inbox, receivedOf), s.Ended, s.Records, s.Contacts,
+		}{list(s.Consents, consentOf), list(s.Accesses, eventOf), list(s.Pending, pendingOf), list(s.Inbox, receivedOf), s.Ended, s.Records, s.Contacts, s.Unasked,
 			list(a.due(w), func(d string) string { return d }), list(places, func(j placeJSON) placeJSON { return j })})
 	}
 	ended := ""
@@ -81,6 +82,9 @@ func (a *app) status(w *wallet.Wallet, s wallet.Summary) error {
 		if err := a.eventTable(s.Accesses); err != nil {
 			return err
 		}
+	}
+	if s.Unasked > 0 {
+		a.say("\nRefused attempts were asked for at some of your consents, and at %s not: carekey audit asks for all.", thousands(s.Unasked))
 	}
 	if len(s.Inbox) > 0 {
 		a.print("\nGranted to you and not fetched yet:")

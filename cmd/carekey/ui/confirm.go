@@ -16,8 +16,7 @@ import (
 // can be scrolled back to, and asks the question beneath it. The answer that
 // takes no thought is no. With danger set, yes has to be typed out.
 //
-// Preview and question pass through cli.CleanText. Pasted text never answers, nor does
-// what was typed before the question stood there.
+// Preview and question pass through cli.CleanText. Pasted text never answers.
 func Confirm(ctx context.Context, in, out *os.File, preview, question string, danger bool) (bool, error) {
 	word := ""
 	if danger {
@@ -42,7 +41,6 @@ func confirm(ctx context.Context, in, out *os.File, preview, question, word stri
 			return false, err
 		}
 	}
-	dropTypedAhead(in)
 	if plain() {
 		return confirmLine(ctx, in, out, question, word)
 	}
