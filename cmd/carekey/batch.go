@@ -172,6 +172,10 @@ func newBatchDrop(a *app) *cobra.Command {
 				if a.flags.json {
 					return a.printJSON(batchOf(s, ""))
 				}
+				if left == 0 {
+					a.say("Nothing was left of it. What was done stays done: %s given, %d ended.", plural(s.Granted, "consent", "consents"), s.Revoked)
+					return nil
+				}
 				a.say("Forgotten: %s. What was done stays done: %s given, %d ended.", plural(left, "item", "items"), plural(s.Granted, "consent", "consents"), s.Revoked)
 				return nil
 			})

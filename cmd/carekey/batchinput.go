@@ -86,6 +86,10 @@ func unlessDone[T any](ctx context.Context, f func() (T, error)) (T, error) {
 		v   T
 		err error
 	}
+	var none T
+	if err := ctx.Err(); err != nil {
+		return none, err
+	}
 	done := make(chan result, 1)
 	go func() {
 		defer crash.Report()
@@ -96,7 +100,6 @@ func unlessDone[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	case r := <-done:
 		return r.v, r.err
 	case <-ctx.Done():
-		var none T
 		return none, ctx.Err()
 	}
 }

@@ -58,7 +58,7 @@ func badByte(line []byte) (at int, why string) {
 		r, n := utf8.DecodeRune(line[i:])
 		switch {
 		case r == utf8.RuneError && n <= 1:
-			return i, "not UTF-8"
+			return i, "not UTF-8: save the file as UTF-8"
 		case r == 0:
 			return i, "a NUL byte"
 		case r == '\r':

@@ -105,6 +105,10 @@ func (p *parser) read() error {
 			p.problem(line, 0, "", "", "the file is UTF-16: save it as UTF-8")
 			return nil
 		}
+		if !begun && p.l.n == 1 && (bytes.HasPrefix(line, []byte("PK\x03\x04")) || bytes.HasPrefix(line, []byte("\xd0\xcf\x11\xe0"))) {
+			p.problem(line, 0, "", "", "this is no text but a file of a spreadsheet or an archive: save it as CSV, in UTF-8")
+			return nil
+		}
 		if long {
 			p.problem(line, len(line), "", "", fmt.Sprintf("the line is longer than %d bytes", MaxLine))
 		} else if at, why := badByte(line); at >= 0 {

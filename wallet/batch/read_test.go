@@ -90,6 +90,8 @@ func TestRefused(t *testing.T) {
 		"only a mark":                  {"\ufeff", 1, 1, "there is no row"},
 		"only a heading":               {head, 1, 1, "there is no row"},
 		"UTF-16":                       {"\xff\xfet\x00o\x00", 1, 1, "UTF-16"},
+		"a spreadsheet":                {"PK\x03\x04\x14\x00\n", 1, 1, "save it as CSV"},
+		"an old spreadsheet":           {"\xd0\xcf\x11\xe0\xa1\n", 1, 1, "save it as CSV"},
 		"UTF-16 without a mark":        {"t\x00o\x00,\x00", 1, 2, "UTF-16"},
 		"a JSON list":                  {" [{\"to\":\"Bob\"}]", 1, 2, "JSON Lines"},
 		"an object over lines":         {"{\n \"to\": \"Bob\"\n}\n", 1, 1, "JSON Lines"},
