@@ -93,7 +93,9 @@ func (c *Client) Params() contract.Params {
 
 // Origin is the first line of the ledger's checkpoints and the name of the key
 // that signs them.
-func Origin(id crypto.LedgerID) string { return "carekey/v1/" + hex.EncodeToString(id[:]) }
+func Origin(id crypto.LedgerID) string { return originPrefix + hex.EncodeToString(id[:]) }
+
+const originPrefix = "carekey/v1/"
 
 // Head fetches the newest checkpoint and verifies its signature, which must be of a
 // node of the newest configuration, and its time where the ledger's heads carry

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -72,13 +71,16 @@ func openHead(id crypto.LedgerID, configs []contract.Config, msg []byte) (head H
 			last[n.Checkpoint] = i
 		}
 	}
+	first, _, _ := bytes.Cut(msg, []byte{'\n'})
+	if string(first) != origin && bytes.HasPrefix(first, []byte(originPrefix)) {
+		return Head{}, 0, &TamperedError{What: "checkpoint of another ledger"}
+	}
 	n, err := note.Open(msg, note.VerifierList(verifiers...))
 	if err != nil {
 		return fail(err)
 	}
-	first, _, _ := strings.Cut(n.Text, "\n")
-	if first != origin {
-		return Head{}, 0, &TamperedError{What: "checkpoint of another ledger"}
+	if string(first) != origin {
+		return fail(fmt.Errorf("not one of a ledger"))
 	}
 	by = -1
 	for _, s := range n.Sigs {

@@ -461,7 +461,11 @@ func explainVerification(err error) (failure, bool) {
 		return failure{"ledger-forked", fmt.Sprintf("the ledger shows another history than your wallet has seen (up to entry %d)", e.Size), do, exitTampered}, true
 	}
 	if e, ok := errors.AsType[*ledgerclient.TamperedError](err); ok {
-		return failure{tamperedCode(e.What), e.Error(), do, exitTampered}, true
+		code, said := tamperedCode(e.What), e.Error()
+		if code == "foreign-checkpoint" {
+			said = "the ledger shows the checkpoint of another ledger"
+		}
+		return failure{code, said, do, exitTampered}, true
 	}
 	if e, ok := errors.AsType[*embedded.DamagedError](err); ok {
 		where := e.File
@@ -519,6 +523,8 @@ func tamperedCode(what string) string {
 // damagedCode is the error code for a damaged file of a ledger's folder.
 func damagedCode(e *embedded.DamagedError) string {
 	switch dir, name := filepath.Split(e.File); {
+	case e.File == "checkpoint" && e.What == embedded.ForeignCheckpoint:
+		return "foreign-checkpoint"
 	case e.File == "checkpoint":
 		return "checkpoint-tampered"
 	case e.File == "genesis":

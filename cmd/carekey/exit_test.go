@@ -148,6 +148,8 @@ var explained = []struct {
 	{&embedded.NoLedgerError{}, "ledger-missing", 5},
 	{&embedded.NetworkFSError{}, "network-file-system", 3},
 	{&embedded.ReadOnlyError{Err: syscall.EROFS}, "ledger-read-only", 1},
+	{&embedded.DamagedError{File: "checkpoint", Entry: embedded.NoEntry, What: embedded.ForeignCheckpoint}, "foreign-checkpoint", 6},
+	{&embedded.DamagedError{File: "checkpoint", Entry: embedded.NoEntry, What: "too long"}, "checkpoint-tampered", 6},
 	{&embedded.DamagedError{File: "leaves", Entry: 17}, "entry-tampered", 6},
 	{&embedded.DamagedError{File: "store/blobs/ab/terms", Entry: embedded.NoEntry}, "terms-tampered", 6},
 	{&embedded.DamagedError{File: "keeper/shares/1/ab", Entry: embedded.NoEntry}, "share-tampered", 6},

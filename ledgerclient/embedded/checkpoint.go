@@ -75,6 +75,9 @@ func (k checkpointSigner) checkpoint(size uint64, root crypto.Hash) (head, error
 	return head{size: size, root: root, raw: raw}, err
 }
 
+// ForeignCheckpoint is DamagedError.What of a checkpoint that is not this ledger's.
+const ForeignCheckpoint = "of another ledger"
+
 // parse reads a checkpoint: exactly one signature, and no other bytes than those
 // that checkpoint writes.
 func (k checkpointKey) parse(raw []byte) (head, error) {
@@ -82,7 +85,7 @@ func (k checkpointKey) parse(raw []byte) (head, error) {
 		return head{}, errors.New("too long")
 	}
 	if first, _, _ := bytes.Cut(raw, []byte{'\n'}); string(first) != k.origin {
-		return head{}, errors.New("of another ledger")
+		return head{}, errors.New(ForeignCheckpoint)
 	}
 	n, err := note.Open(raw, note.VerifierList(k))
 	if err != nil {
