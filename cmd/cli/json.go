@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"reflect"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -14,6 +16,10 @@ import (
 // escapes is written as \u here, so that it acts on no terminal and is the same value
 // to a program.
 func WriteJSON(w io.Writer, v any, indent bool) error {
+	_, own := v.(json.Marshaler)
+	if list := reflect.ValueOf(v); indent && !own && list.Kind() == reflect.Slice && list.Len() > 0 && list.Type().Elem().Kind() != reflect.Uint8 {
+		return writeList(w, list)
+	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -25,6 +31,28 @@ func WriteJSON(w io.Writer, v any, indent bool) error {
 	}
 	_, err := w.Write(cleanJSON(b.Bytes()))
 	return err
+}
+
+// writeList writes a list as WriteJSON does, one element at a time: a hundred thousand
+// consents would take half a gigabyte as a whole.
+func writeList(w io.Writer, list reflect.Value) error {
+	out := bufio.NewWriterSize(w, 64<<10)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("  ", "  ")
+	before := "[\n  "
+	for i := range list.Len() {
+		b.Reset()
+		if err := enc.Encode(list.Index(i).Interface()); err != nil {
+			return err
+		}
+		out.WriteString(before)
+		out.Write(cleanJSON(bytes.TrimSuffix(b.Bytes(), []byte("\n"))))
+		before = ",\n  "
+	}
+	out.WriteString("\n]\n")
+	return out.Flush()
 }
 
 // cleanJSON escapes in JSON, where nothing but ASCII stands outside of strings.

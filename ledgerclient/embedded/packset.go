@@ -13,7 +13,7 @@ import (
 )
 
 // packSet is the packs of one folder, as this process saw them last. Of each it
-// holds the filter in memory, some 12 bytes for each grant.
+// holds the filter in memory, some 40 bytes for each grant of a batch of thousands.
 type packSet struct {
 	g    *ground
 	kind packKind

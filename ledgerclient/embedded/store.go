@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -248,6 +249,10 @@ func (st *stage) place(ctx context.Context) (vanished bool, err error) {
 		if err := s.packs.payloads.look(); err != nil {
 			return err
 		}
+		var alone map[string]bool
+		if len(st.entries) >= packFrom {
+			alone = s.lonely(4 * len(st.entries))
+		}
 		merge := make([]bool, len(st.entries))
 		for i, e := range st.entries {
 			if err := s.refuseWithdrawn(snap, e); err != nil {
@@ -258,7 +263,7 @@ func (st *stage) place(ctx context.Context) (vanished bool, err error) {
 				return err
 			}
 			merge[i] = there
-			gone, err := st.refuseOtherLocators(e)
+			gone, err := st.refuseOtherLocators(e, there, alone)
 			if err != nil || gone {
 				vanished = gone
 				return err
@@ -377,12 +382,20 @@ func (s store) refuseWithdrawn(snap snapshot, e *stagedEntry) error {
 // refuseOtherLocators keeps a locator from leading to two payloads, and a payload
 // from getting more locators than it was first put with. gone says that a
 // payload that needed no staging does so now.
-func (st *stage) refuseOtherLocators(e *stagedEntry) (gone bool, err error) {
+//
+// there says that the entry has a folder; alone, if not nil, are all locators that are
+// files of their own: a batch brings thousands, and to open each in vain takes longer.
+func (st *stage) refuseOtherLocators(e *stagedEntry, there bool, alone map[string]bool) (gone bool, err error) {
 	s := st.s
 	for _, p := range e.parts {
 		refused := &ledgerclient.StoreError{Entry: e.id, Part: p.part, Reason: ledgerclient.BadLocators}
 		for _, name := range p.names {
-			id, part, err := s.readLocator(name)
+			var id contract.ID
+			var part ledgerclient.Part
+			var err error = &ledgerclient.NotFoundError{What: "payload"}
+			if alone == nil || alone[name] {
+				id, part, err = s.readLocator(name)
+			}
 			var none *ledgerclient.NotFoundError
 			var damaged *DamagedError
 			if errors.As(err, &none) {
@@ -400,7 +413,11 @@ func (st *stage) refuseOtherLocators(e *stagedEntry) (gone bool, err error) {
 				return false, refused
 			}
 		}
-		list, err := os.ReadFile(filepath.Join(s.blobDir(e.id), locatorsFile(p.part)))
+		var list []byte
+		var err error = fs.ErrNotExist
+		if there {
+			list, err = os.ReadFile(filepath.Join(s.blobDir(e.id), locatorsFile(p.part)))
+		}
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			there, others, err := s.packedNames(e.id, &p)
@@ -422,6 +439,28 @@ func (st *stage) refuseOtherLocators(e *stagedEntry) (gone bool, err error) {
 		}
 	}
 	return false, nil
+}
+
+// lonely lists the locators that are files of their own; nil if there are more than
+// most, or they cannot be listed. The lock must be held for as long as it counts.
+func (s store) lonely(most int) map[string]bool {
+	dir, err := os.Open(s.path("store", "locators"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return map[string]bool{}
+	}
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(most + 1)
+	if err != nil && err != io.EOF || len(names) > most {
+		return nil
+	}
+	alone := make(map[string]bool, len(names))
+	for _, name := range names {
+		alone[name] = true
+	}
+	return alone
 }
 
 // parseLocators reads the file with a payload's locators.
