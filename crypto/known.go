@@ -24,8 +24,9 @@ const (
 )
 
 var (
-	// knownPoints are at places that their keys say; a newer one displaces an older.
-	// They take 1 MiB at most.
+	// knownPoints are at places that their keys say; a newer one displaces an older,
+	// but none with a table: a batch brings three new keys with each consent, and would
+	// soon have displaced those that come with all of them. They take 1 MiB at most.
 	knownPoints [4096]atomic.Pointer[knownPoint]
 	tablesMade  atomic.Int32
 )
@@ -33,15 +34,18 @@ var (
 // unpack is decompress for keys that are likely to come again.
 func unpack(p PubKey) (*knownPoint, error) {
 	place := &knownPoints[int(binary.BigEndian.Uint16(p[1:3]))%len(knownPoints)]
-	if k := place.Load(); k != nil && k.key == p {
-		return k, nil
+	known := place.Load()
+	if known != nil && known.key == p {
+		return known, nil
 	}
 	q, err := decompress(p)
 	if err != nil {
 		return nil, err
 	}
 	k := &knownPoint{key: p, q: q}
-	place.Store(k)
+	if known == nil || known.table.Load() == nil {
+		place.Store(k)
+	}
 	return k, nil
 }
 

@@ -45,7 +45,7 @@ func TestMultiples(t *testing.T) {
 	}
 }
 
-// Keys that share a place displace each other and nothing else; many goroutines may
+// Keys that share a place displace each other, if they have no table, and nothing else; many goroutines may
 // ask, before and after there is a table.
 func TestKnownPoints(t *testing.T) {
 	k := NewEntropy().Root().SelfKey()
@@ -77,6 +77,10 @@ func TestKnownPoints(t *testing.T) {
 	want, _ := decompress(other)
 	if err != nil || q.key != other || !q.q.X.Equals(&want.X) || !q.q.Y.Equals(&want.Y) {
 		t.Fatalf("another point, %v", err)
+	}
+	// It does not displace one that has a table.
+	if again, err := unpack(p); err != nil || known.table.Load() != nil && again != known {
+		t.Fatalf("the table is lost, %v", err)
 	}
 	if !p.Verify(digest, sig) {
 		t.Fatal("signature")

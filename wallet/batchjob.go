@@ -50,10 +50,10 @@ const (
 	recipientsFile = "recipients"
 )
 
-// jobChunk is how many items go through the journal together: some 3 MB. While they
-// are on their way as many are being signed, so that it says how much memory a batch
+// jobChunk is how many items go through the journal together: some 2 MB. While they
+// are on their way twice as many are signed, so that it says how much memory a batch
 // needs beside what the wallet knows of each consent.
-var jobChunk = 256
+var jobChunk = 200
 
 // jobItem is one item with all that is needed to carry it out.
 type jobItem struct {
