@@ -205,7 +205,8 @@ func (w *Wallet) moved(ctx context.Context) bool {
 type Explanation struct {
 	Consent *Consent // nil if no consent concerns it
 	Allowed bool
-	Checks  []Check // in the order in which they are made
+	Checks  []Check       // in the order in which they are made
+	Others  []contract.ID // further consents that allow the same
 }
 
 // Check is one condition of an opening.
@@ -237,7 +238,8 @@ func (w *Wallet) ExplainConsent(ctx context.Context, id string) (Explanation, er
 }
 
 // ExplainAccess says whether a contact may open a record's newest version now. If
-// several consents concern it, the one that allows it is shown, else the newest.
+// several consents concern it, the newest that allows it is shown and the others
+// that do are named; if none does, the newest is.
 func (w *Wallet) ExplainAccess(ctx context.Context, to, record string) (Explanation, error) {
 	var x Explanation
 	err := w.with(ctx, func() error {
@@ -257,7 +259,8 @@ func (w *Wallet) ExplainAccess(ctx context.Context, to, record string) (Explanat
 			return err
 		}
 		x = Explanation{Checks: []Check{{Name: "given"}}}
-		for i := len(ts) - 1; i >= 0 && !x.Allowed; i-- {
+		var others []*thread
+		for i := len(ts) - 1; i >= 0; i-- {
 			t := ts[i]
 			if t.terms == nil || t.terms.peer != c.Address {
 				continue
@@ -271,18 +274,27 @@ func (w *Wallet) ExplainAccess(ctx context.Context, to, record string) (Explanat
 			if version == 0 {
 				continue
 			}
+			newest := version == len(rec.versions)
+			if x.Allowed { // the keepers are asked about one consent only
+				if newest && w.statusOf(t) == StatusActive {
+					others = append(others, t)
+				}
+				continue
+			}
 			y, err := w.explain(ctx, t)
 			if err != nil {
 				return err
 			}
-			newest := version == len(rec.versions)
 			y.Checks = append(y.Checks, Check{Name: "record", OK: newest})
 			y.Allowed = y.Allowed && newest
 			if y.Allowed || x.Consent == nil {
 				x = y
 			}
 		}
-		return nil
+		for _, t := range others {
+			x.Others = append(x.Others, t.id)
+		}
+		return w.prove(ctx, others)
 	})
 	return x, err
 }

@@ -22,8 +22,8 @@ type Contact struct {
 const maxName = 64
 
 // CheckName returns a name as it is kept: without outer spaces, at most 64
-// characters, none of them a control or formatting character. field names what it
-// is in an *InputError.
+// characters, none of them a control or formatting character, and not beginning
+// like a flag. field names what it is in an *InputError.
 func CheckName(field, name string) (string, error) {
 	n := strings.TrimSpace(name)
 	why := ""
@@ -36,6 +36,8 @@ func CheckName(field, name string) (string, error) {
 		why = fmt.Sprintf("longer than %d characters", maxName)
 	case strings.ContainsFunc(n, func(r rune) bool { return !unicode.IsGraphic(r) || (unicode.IsSpace(r) && r != ' ') }):
 		why = "has characters that cannot be seen"
+	case n[0] == '-':
+		why = "begins with a hyphen"
 	}
 	if why != "" {
 		return "", &InputError{Field: field, Value: name, Why: why}
@@ -125,14 +127,15 @@ func (w *Wallet) contact(name string) (Contact, bool) {
 	return Contact{}, false
 }
 
-// known returns the contact with an address; false for a stranger's.
-func (w *Wallet) known(a crypto.Address) (Contact, bool) {
+// known returns the contact with an address, of several names a verified one;
+// false for a stranger's.
+func (w *Wallet) known(a crypto.Address) (found Contact, ok bool) {
 	for _, c := range w.book.Contacts {
-		if c.Address == a {
-			return c, true
+		if c.Address == a && (!ok || c.Verified && !found.Verified) {
+			found, ok = c, true
 		}
 	}
-	return Contact{}, false
+	return found, ok
 }
 
 // skeleton maps names that look alike to one string: case, spaces, punctuation

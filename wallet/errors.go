@@ -119,7 +119,11 @@ func (e *RefusedError) Error() string {
 
 // NotYoursError says that a consent is not addressed to this wallet, or not
 // given by it.
-type NotYoursError struct{ Consent contract.ID }
+type NotYoursError struct {
+	Consent  contract.ID
+	Received bool // it was given to this wallet, and only its giver may do this
+	Given    bool // it was given by this wallet, and only its recipient may do this
+}
 
 func (e *NotYoursError) Error() string { return "consent " + e.Consent.String() + " is not yours" }
 
@@ -173,14 +177,18 @@ func (e *ForeignBackupError) Error() string { return e.Dir + " is a backup of an
 
 // UnsafeError says that removing a profile could lose what is in it.
 type UnsafeError struct {
-	Words  bool // the words were not checked within a year
-	Backup bool // a ledger of the profile was not backed up within 30 days
+	Words   bool // the words were not checked within a year
+	Backup  bool // a ledger of the profile was not backed up within 30 days
+	Waiting bool // something that was signed waits, and would never be sent
 }
 
 func (e *UnsafeError) Error() string { return "not backed up and checked" }
 
 // FileExistsError says that a file would be overwritten.
-type FileExistsError struct{ Path string }
+type FileExistsError struct {
+	Path    string
+	Special bool // it is a folder, a device or the like, which is never overwritten
+}
 
 func (e *FileExistsError) Error() string { return e.Path + " exists" }
 

@@ -47,6 +47,9 @@ type Twist struct {
 	To       crypto.Address // if not zero: the recipient that the terms name
 	Lock     bool           // the terms commit to another lock key
 	Envelope bool           // the envelope holds another version than the terms show
+	Size     bool           // the envelope names another size of the file
+	Sum      bool           // the envelope names other bytes of the file
+	Longer   bool           // the terms show a longer window than the entry has
 	Unsigned bool           // the terms are not signed by the address they name
 	Title    string         // if not empty: the terms show it
 	Head     string         // if not empty: the terms bring it as the newest head
@@ -84,6 +87,27 @@ func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (i
 			}
 			envelopeBlob = crypto.Blob(crypto.NewSalt(), seed.LockKey().Lock(ledger, author, seal(ledgerclient.PartEnvelope, marshalPayload(&env))))
 			tr.Envelope = crypto.BlobHash(envelopeBlob)
+		}
+		if twist.Size || twist.Sum {
+			env := envelope{V: payloadVersion, Ledger: ledger, Author: author}
+			for _, r := range p.Records {
+				v := versionOf{r.ID, r.Version}
+				m := ground.said[v]
+				er := envelopeRecord{Record: r.ID, Version: m.Version, FileKey: ground.keys[v], Content: m.Content, ContentSize: m.ContentSize,
+					AgeSize: m.AgeSize, Head: m.Head, File: m.File, Size: m.Size, SHA256: m.SHA256}
+				if twist.Size {
+					er.Size++
+				}
+				if twist.Sum {
+					er.SHA256[0]++
+				}
+				env.Records = append(env.Records, er)
+			}
+			envelopeBlob = crypto.Blob(crypto.NewSalt(), seed.LockKey().Lock(ledger, author, seal(ledgerclient.PartEnvelope, marshalPayload(&env))))
+			tr.Envelope = crypto.BlobHash(envelopeBlob)
+		}
+		if twist.Longer {
+			tr.NotAfter += 24
 		}
 		if twist.Lock {
 			tr.Lock = crypto.Hash{1}

@@ -19,6 +19,7 @@ import (
 type Opening struct {
 	Consent Received
 	Records []OpenedRecord
+	Earlier bool // an access of this hour stood already: it was used, and keeps its own reason
 
 	w *Wallet
 }
@@ -133,6 +134,11 @@ func (w *Wallet) open(ctx context.Context, t *thread, reason string) (*Opening, 
 	if err != nil {
 		return nil, err
 	}
+	earlier := false
+	if fs := t.past(); len(fs) > 0 {
+		last := &fs[len(fs)-1]
+		earlier = last.kind == contract.KindAccess && last.hour == w.ledgerHour()
+	}
 	access, refused, err := w.attempt(ctx, t, tr, keys, reason)
 	if err != nil {
 		return nil, err
@@ -141,7 +147,11 @@ func (w *Wallet) open(ctx context.Context, t *thread, reason string) (*Opening, 
 	if err != nil {
 		return nil, err
 	}
-	return w.openEnvelope(ctx, t, tr, keys, lock)
+	o, err := w.openEnvelope(ctx, t, tr, keys, lock)
+	if err == nil {
+		o.Earlier = earlier
+	}
+	return o, err
 }
 
 // attempt returns the access to ask the keepers with: one that is on the ledger, or
@@ -247,7 +257,7 @@ func (w *Wallet) askKeepers(ctx context.Context, t *thread, tr *terms, keys *cry
 		if err := answer.Verify(&req, k.Key()); err != nil {
 			return crypto.LockKey{}, &ledgerclient.TamperedError{What: fmt.Sprintf("answer of keeper %d", i+1), Err: err}
 		}
-		if err := w.sameLog(ctx, answer.Size, answer.Root); err != nil && !w.doWithout(err) {
+		if err := w.sameLog(ctx, k.Key(), answer.Size, answer.Root); err != nil && !w.doWithout(err) {
 			return crypto.LockKey{}, err
 		}
 		if answer.Code != ledgerclient.Released {

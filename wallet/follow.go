@@ -30,7 +30,8 @@ func (w *Wallet) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.head, w.agreed = head, ledgerclient.Head{}
+	w.head = head
+	clear(w.agreed)
 	if err := s.flush(); err != nil {
 		return err
 	}

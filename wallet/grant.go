@@ -36,7 +36,10 @@ type GrantPlan struct {
 // Warning is something that looks wrong in a plan and is for a person to judge.
 type Warning struct {
 	Kind   string // "unverified", "self", "long", "overlap"
-	Detail string // of "overlap": the consent that gives the same already
+	Detail string // of "overlap": a consent that gives these records already, the one that lasts longest
+	// Of "overlap": what that consent is for, and when it ends.
+	Purpose  Purpose
+	NotAfter contract.Hour
 }
 
 // PlanGrant resolves and checks a request. Nothing is signed.
@@ -131,6 +134,7 @@ func (w *Wallet) warnings(p *GrantPlan, now contract.Hour) []Warning {
 		out = append(out, Warning{Kind: "long"})
 	}
 	covering := map[*recordSet]bool{}
+	var longest *thread
 	for _, t := range w.threads.list {
 		if t.role != ownGrant || t.terms == nil || t.terms.peer != p.To.Address || w.statusOf(t) != StatusActive {
 			continue
@@ -138,10 +142,12 @@ func (w *Wallet) warnings(p *GrantPlan, now contract.Hour) []Warning {
 		if _, known := covering[t.terms.of]; !known {
 			covering[t.terms.of] = covers(t.terms.of, p.Records)
 		}
-		if covering[t.terms.of] {
-			out = append(out, Warning{Kind: "overlap", Detail: t.id.String()})
-			break
+		if covering[t.terms.of] && (longest == nil || t.state.NotAfter > longest.state.NotAfter) {
+			longest = t
 		}
+	}
+	if longest != nil {
+		out = append(out, Warning{Kind: "overlap", Detail: longest.id.String(), Purpose: longest.terms.Purpose, NotAfter: longest.state.NotAfter})
 	}
 	return out
 }

@@ -2,12 +2,14 @@ package wallet_test
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
@@ -144,4 +146,85 @@ func TestNoAccessWithoutShare(t *testing.T) {
 	if opened != 1 {
 		t.Errorf("%d openings in the audit", opened)
 	}
+}
+
+// judging is a keeper with its key, which says of another log that it judged on it, or
+// before whose answers something happens.
+type judging struct {
+	ledgerclient.Keeper
+	key    *crypto.PrivateKey
+	before func()
+	size   uint64 // is added
+	root   byte
+}
+
+func (k judging) Inquire(ctx context.Context, q ledgerclient.Inquiry) (ledgerclient.InquiryAnswer, error) {
+	k.before()
+	a, err := k.Keeper.Inquire(ctx, q)
+	a.Size, a.Root[0] = a.Size+k.size, a.Root[0]^k.root
+	a.Sign(k.key)
+	return a, err
+}
+
+func (k judging) Release(ctx context.Context, r ledgerclient.Request) (ledgerclient.Answer, error) {
+	k.before()
+	a, err := k.Keeper.Release(ctx, r)
+	a.Size, a.Root[0] = a.Size+k.size, a.Root[0]^k.root
+	a.Sign(k.key)
+	return a, err
+}
+
+// Promise 5: a keeper says under its signature which log it judged on. If that has more
+// than is shown here, or is another one, something is withheld; if others appended
+// meanwhile, nothing is.
+func TestKeeperJudgedOnTheSameLog(t *testing.T) {
+	ctx := context.Background()
+	tn := newTown(t)
+	patient, clinic, other := tn.person("Maria"), tn.person("Dr Smith"), tn.person("Other")
+	add(t, patient, "a.txt", "a")
+	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	_, code := grant(t, patient, "Dr Smith", tn.now)
+	key := keeperKey(t, tn)
+	n := 0
+	for name, test := range map[string]struct {
+		keeper judging
+		is     func(error) bool
+	}{
+		"others append":   {judging{before: func() { n++; add(t, other, "b.txt", strings.Repeat("b", n)) }}, func(err error) bool { return err == nil }},
+		"it has more":     {judging{size: 3}, isA[*ledgerclient.RollbackError]},
+		"it is another":   {judging{root: 1}, isA[*ledgerclient.ForkError]},
+		"more of another": {judging{size: 3, root: 1}, isA[*ledgerclient.RollbackError]},
+	} {
+		k := test.keeper
+		if k.key = key; k.before == nil {
+			k.before = func() {}
+		}
+		open := func(who string) *wallet.Wallet {
+			o := tn.options(who)
+			k.Keeper = o.Services.Keepers[0]
+			o.Services.Keepers = []ledgerclient.Keeper{k}
+			return must(wallet.Open(ctx, o))(t)
+		}
+		_, audit := open("Maria").Audit(ctx)
+		_, fetch := open("Dr Smith").OpenByCode(ctx, code, "")
+		for what, err := range map[string]error{"audit": audit, "fetch": fetch} {
+			if !test.is(err) {
+				t.Errorf("%s, %s: %T %v", name, what, err, err)
+			}
+		}
+	}
+}
+
+// isA tells whether an error of that type is in err's chain.
+func isA[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+// keeperKey reads the key of the town's keeper.
+func keeperKey(t *testing.T, tn *town) *crypto.PrivateKey {
+	t.Helper()
+	text := must(os.ReadFile(filepath.Join(tn.ledgerDir(), "keys", "keeper.k256")))(t)
+	raw := must(hex.DecodeString(strings.TrimSpace(string(text))))(t)
+	return must(crypto.ParsePrivateKey(raw))(t)
 }

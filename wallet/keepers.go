@@ -145,9 +145,10 @@ func (w *Wallet) shareAt(ctx context.Context, k ledgerclient.Keeper, t *thread) 
 // on is the one that is shown to this wallet. A node can sign an old head with a time
 // of now, so that an opening or a revocation after it is never seen here; but it
 // judges requests on the whole of its log. *ledgerclient.RollbackError if something
-// that the keeper has seen is withheld.
-func (w *Wallet) sameLog(ctx context.Context, size uint64, root crypto.Hash) error {
-	if w.behind != nil || size == w.agreed.Size && root == w.agreed.Root {
+// that the keeper has seen is withheld. One answer of each keeper tells after the
+// ledger was followed: what comes while a command runs is for the next one.
+func (w *Wallet) sameLog(ctx context.Context, keeper crypto.PubKey, size uint64, root crypto.Hash) error {
+	if w.behind != nil || w.agreed[keeper] {
 		return nil
 	}
 	head := w.head
@@ -164,7 +165,10 @@ func (w *Wallet) sameLog(ctx context.Context, size uint64, root crypto.Hash) err
 	if err := w.client.CheckPrefix(ctx, size, root, head); err != nil {
 		return err
 	}
-	w.agreed = ledgerclient.Head{Size: size, Root: root}
+	if w.agreed == nil {
+		w.agreed = map[crypto.PubKey]bool{}
+	}
+	w.agreed[keeper] = true
 	return nil
 }
 
@@ -222,7 +226,7 @@ func (w *Wallet) inquire(ctx context.Context, t *thread) ([]ledgerclient.Inquiry
 		if err := a.Verify(&q, opening.Counterparty); err != nil {
 			return nil, &ledgerclient.TamperedError{What: fmt.Sprintf("refusals filed by keeper %d", i+1), Err: err}
 		}
-		if err := w.sameLog(ctx, a.Size, a.Root); err != nil {
+		if err := w.sameLog(ctx, k.Key(), a.Size, a.Root); err != nil {
 			return nil, err
 		}
 		answers = append(answers, a)

@@ -2,10 +2,8 @@ package wallet_test
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
-	"os"
-	"path/filepath"
+	"io"
 	"strings"
 	"testing"
 
@@ -26,20 +24,26 @@ func TestTwistedGrants(t *testing.T) {
 	p := must(patient.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24}))(t)
 	for name, tt := range map[string]struct {
 		twist wallet.Twist
-		what  string // of the TamperedError; "": it opens
+		what  string // of the TamperedError; "": it opens and can be read
 	}{
 		"none":                         {wallet.Twist{}, ""},
 		"signed by another":            {wallet.Twist{Unsigned: true}, "terms"},
 		"for another address":          {wallet.Twist{To: patient.Address()}, "terms"},
 		"another lock key":             {wallet.Twist{Lock: true}, "lock key"},
 		"other versions than in terms": {wallet.Twist{Envelope: true}, "envelope"},
+		"a longer window in the terms": {wallet.Twist{Longer: true}, "terms"},
+		"another size of the file":     {wallet.Twist{Size: true}, "content"},
+		"other bytes of the file":      {wallet.Twist{Sum: true}, "content"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			id, err := patient.GrantTwisted(ctx, p, tt.twist)
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = clinic.OpenByID(ctx, id.String(), "")
+			o, err := clinic.OpenByID(ctx, id.String(), "")
+			if err == nil {
+				err = o.Read(ctx, 0, io.Discard, nil)
+			}
 			if tt.what == "" {
 				if err != nil {
 					t.Errorf("an honest grant does not open: %v", err)
@@ -105,18 +109,7 @@ func TestKeeperIsNotBelieved(t *testing.T) {
 	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
 	c, code := grant(t, patient, "Dr Smith", tn.now)
 
-	text, err := os.ReadFile(filepath.Join(tn.ledgerDir(), "keys", "keeper.k256"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := hex.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := crypto.ParsePrivateKey(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := keeperKey(t, tn)
 	with := func(name string, lie lyingKeeper) *wallet.Wallet {
 		t.Helper()
 		o := tn.options(name)

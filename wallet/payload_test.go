@@ -159,7 +159,7 @@ func TestPayloadsOfOthersAreBounded(t *testing.T) {
 	// their blob, also when every character is one that the cache escapes.
 	r := tr.Records[0]
 	r.Title = long(maxTitle, "<")
-	tr.Records = make([]termsRecord, 0, 16384)
+	tr.Records = make([]termsRecord, 0, 10_000)
 	for range cap(tr.Records) {
 		tr.Records = append(tr.Records, r)
 	}

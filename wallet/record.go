@@ -392,6 +392,9 @@ func (w *Wallet) find(r role, query, what string) (*thread, error) {
 		if r == ownRecord && w.findPending(AddingRecord, query) != nil || r == ownGrant && w.findPending(Granting, query) != nil {
 			return nil, &PendingError{Err: w.stuck}
 		}
+		if t := w.otherSide(r, q); t != nil {
+			return nil, &NotYoursError{Consent: t.id, Received: r == ownGrant, Given: r == received}
+		}
 		if w.behind != nil {
 			return nil, w.behind // it may be there by now
 		}
@@ -404,6 +407,18 @@ func (w *Wallet) find(r role, query, what string) (*thread, error) {
 		e.Matches = append(e.Matches, t.id.String())
 	}
 	return nil, e
+}
+
+// otherSide is the consent that begins with q where this wallet is on the other
+// side of it than r says; nil if there is none.
+func (w *Wallet) otherSide(r role, q string) *thread {
+	other := map[role]role{ownGrant: received, received: ownGrant}[r]
+	for _, t := range w.threads.list {
+		if other != 0 && t.role == other && strings.HasPrefix(hex.EncodeToString(t.id[:]), q) {
+			return t
+		}
+	}
+	return nil
 }
 
 // newest is the description of the newest version: *MissingError if the store

@@ -55,7 +55,7 @@ func SaveFile(path string, sum crypto.Hash, overwrite bool, write func(io.Writer
 			return nil
 		}
 		if !overwrite || !info.Mode().IsRegular() {
-			return &FileExistsError{Path: path}
+			return &FileExistsError{Path: path, Special: !info.Mode().IsRegular()}
 		}
 	}
 	f, err := atomicfile.Create(path, 0o600)
@@ -80,14 +80,10 @@ func SaveFile(path string, sum crypto.Hash, overwrite bool, write func(io.Writer
 // attempt.
 func MaySave(path string, overwrite bool) error {
 	if info, err := os.Lstat(path); err == nil && (!overwrite || !info.Mode().IsRegular()) {
-		return &FileExistsError{Path: path}
+		return &FileExistsError{Path: path, Special: !info.Mode().IsRegular()}
 	}
 	f, err := atomicfile.Create(path, 0o600)
 	if err != nil {
-		var at *fs.PathError
-		if errors.As(err, &at) { // a person named the folder, not the file that was tried
-			at.Path = filepath.Dir(path)
-		}
 		return err
 	}
 	f.Abort()

@@ -262,14 +262,20 @@ func timeOf(seconds int64) time.Time {
 
 // MayBeRemoved returns an *UnsafeError unless the words were checked within a year
 // and every ledger on which something is the wallet's own was backed up within 30
-// days.
+// days, and if something that was signed waits to be sent.
 func (w *Wallet) MayBeRemoved(ctx context.Context) error {
 	return w.with(ctx, func() error {
 		care, now := w.Care(), w.now()
-		if len(w.threads.list) == 0 && len(w.book.Contacts) == 0 && len(w.settings.Ledgers) == 1 {
+		job, err := w.readJob()
+		waiting := w.stuck != nil || job != nil || err != nil
+		for _, p := range w.settings.Ledgers {
+			n, err := Waiting(w.dir, p.ID)
+			waiting = waiting || n > 0 || err != nil
+		}
+		if !waiting && len(w.threads.list) == 0 && len(w.book.Contacts) == 0 && len(w.settings.Ledgers) == 1 {
 			return nil // nothing is lost
 		}
-		e := UnsafeError{Words: care.WordsChecked.IsZero() || now.Sub(care.WordsChecked) > WordsCheckDue}
+		e := UnsafeError{Words: care.WordsChecked.IsZero() || now.Sub(care.WordsChecked) > WordsCheckDue, Waiting: waiting}
 		for _, p := range w.settings.Ledgers {
 			var s state
 			if p.ID == w.client.ID() {

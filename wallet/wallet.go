@@ -54,14 +54,14 @@ type Wallet struct {
 	threads   threads
 	cache     cache
 	head      ledgerclient.Head
-	agreed    ledgerclient.Head // what a keeper judged on, seen to be of the log under head; see sameLog
-	behind    error             // why the ledger could not be followed; nil if it was
-	away      error             // behind, or why another service could not be asked
-	silent    map[string]error  // services that did not answer since the ledger was followed, by name: they are not asked for every consent again
-	waiting   []*batch          // what is left in the journal, oldest first
-	blocked   error             // why nothing new can be begun at once; nil if it can
-	stuck     error             // why something is left in the journal
-	savedAt   string            // where the wallet that is being restored had this ledger
+	agreed    map[crypto.PubKey]bool // keepers that judged on the log under head; see sameLog
+	behind    error                  // why the ledger could not be followed; nil if it was
+	away      error                  // behind, or why another service could not be asked
+	silent    map[string]error       // services that did not answer since the ledger was followed, by name: they are not asked for every consent again
+	waiting   []*batch               // what is left in the journal, oldest first
+	blocked   error                  // why nothing new can be begun at once; nil if it can
+	stuck     error                  // why something is left in the journal
+	savedAt   string                 // where the wallet that is being restored had this ledger
 	finished  []Finished
 	signed    map[contract.Entry]bool // by this process, in the batch that is being carried out
 	watch     func(done uint64)       // told how many entries were read, while the ledger is followed; nil is nobody

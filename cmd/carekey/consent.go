@@ -114,6 +114,7 @@ type explanationJSON struct {
 	consentJSON
 	Allowed bool        `json:"allowed"`
 	Checks  []checkJSON `json:"checks"`
+	Others  []string    `json:"others,omitempty"` // further consents that allow it
 }
 
 type checkJSON struct {
@@ -125,6 +126,9 @@ type checkJSON struct {
 func (a *app) explained(x wallet.Explanation, to string) error {
 	if a.flags.json {
 		j := explanationJSON{Allowed: x.Allowed, Checks: list(x.Checks, func(c wallet.Check) checkJSON { return checkJSON{c.Name, c.OK, stamp(c.Hour)} })}
+		for _, id := range x.Others {
+			j.Others = append(j.Others, id.String())
+		}
 		if x.Consent != nil {
 			j.consentJSON = consentOf(*x.Consent)
 		} else {
@@ -148,8 +152,16 @@ func (a *app) explained(x wallet.Explanation, to string) error {
 		}
 		a.print("  %s  %s", mark, checkText(c, x.Consent))
 	}
+	ids := ""
 	if x.Allowed {
-		a.next("to end it: carekey revoke %s", short(x.Consent.ID))
+		ids = short(x.Consent.ID)
+	}
+	for _, id := range x.Others {
+		a.print("Consent %s allows it too.", short(id))
+		ids += " " + short(id)
+	}
+	if x.Allowed {
+		a.next("to end it: carekey revoke %s", ids)
 	}
 	return nil
 }

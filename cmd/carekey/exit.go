@@ -288,7 +288,7 @@ func explainWallet(err error) (failure, bool) {
 		return failure{"ambiguous-id", fmt.Sprintf("%s is the beginning of several ids", e.Query), "give more of it: " + strings.Join(e.Matches, "\n"), exitUsage}, true
 	}
 	if e, ok := errors.AsType[*wallet.InputError](err); ok {
-		m := fmt.Sprintf("%s %s: %s", e.Field, cli.Quote(e.Value), e.Why)
+		m := fmt.Sprintf("%s %s: %s", e.Field, cli.Quote(cli.Clean(e.Value)), e.Why)
 		if e.Value == "" {
 			m = e.Field + ": " + e.Why
 		}
@@ -357,6 +357,12 @@ func explainWallet(err error) (failure, bool) {
 		return failure{"changes-wait", plural(e.Waiting, "change", "changes") + " that you signed for ledger " + short(e.Ledger) + " still wait", "send them first: carekey sync", exitRefused}, true
 	}
 	if e, ok := errors.AsType[*wallet.NotYoursError](err); ok {
+		if e.Received {
+			return failure{"not-yours", "consent " + short(e.Consent) + " was given to you, not by you", "only who gave it can do this; what was granted to you: carekey inbox", exitRefused}, true
+		}
+		if e.Given {
+			return failure{"not-yours", "consent " + short(e.Consent) + " is one that you gave: only who it is for can fetch with it", "the records are yours already: carekey record list", exitRefused}, true
+		}
 		return failure{"not-yours", "consent " + short(e.Consent) + " is not addressed to you", "ask its sender for one; what was granted to you: carekey inbox", exitRefused}, true
 	}
 	if e, ok := errors.AsType[*wallet.ForeignCodeError](err); ok {
@@ -370,6 +376,9 @@ func explainWallet(err error) (failure, bool) {
 		return failure{e.What + "-missing", fmt.Sprintf("the store does not hold the %s of %s", e.What, short(e.ID)), "it was erased, or the store lost it; ask whoever keeps the ledger", exitNotFound}, true
 	}
 	if e, ok := errors.AsType[*wallet.FileExistsError](err); ok {
+		if e.Special {
+			return failure{"file-exists", e.Path + " is there, and is no ordinary file", "name a new file; a folder's name goes before it, as in DIR/FILE", exitUsage}, true
+		}
 		return failure{"file-exists", "the file exists: " + e.Path, "to overwrite it, add --force", exitUsage}, true
 	}
 	if e, ok := errors.AsType[*wallet.NothingError](err); ok {
@@ -397,11 +406,17 @@ func unsafeText(e *wallet.UnsafeError) string {
 	if e.Backup {
 		why = append(why, "a ledger of it was not backed up within 30 days")
 	}
-	return "removing this wallet could lose it for good: " + strings.Join(why, ", and ")
+	if e.Waiting {
+		why = append(why, "changes that were signed with it wait to be sent")
+	}
+	return "removing this wallet could lose something for good: " + strings.Join(why, ", and ")
 }
 
 func unsafeHint(e *wallet.UnsafeError) string {
 	var do []string
+	if e.Waiting {
+		do = append(do, "carekey sync")
+	}
 	if e.Words {
 		do = append(do, "carekey words check")
 	}
@@ -655,7 +670,7 @@ func hintFor(field string) string {
 	case "consent":
 		return listOf("consent")
 	case "name":
-		return "say it with --name NAME"
+		return "a name has 1 to 64 characters that can be seen, and begins with no hyphen"
 	case "category", "purpose":
 		return "the list: carekey grant --help"
 	}

@@ -109,7 +109,11 @@ func (x *fetching) open(ctx context.Context, open func() (*wallet.Opening, error
 	if o.Consent.From == "" {
 		x.app.say("warning: the sender is not among your contacts: %s", o.Consent.Address)
 	}
-	x.app.say("From %s, for %s:", person(o.Consent.From, o.Consent.Address), o.Consent.Purpose.Word())
+	// What the sender wrote is kept within its line, so that it says nothing in our name.
+	x.app.say("%s", cli.Clean(fmt.Sprintf("From %s, for %s:", person(o.Consent.From, o.Consent.Address), o.Consent.Purpose.Word())))
+	if o.Earlier && strings.TrimSpace(x.flags.reason) != "" {
+		x.app.say("note: you opened it within this hour already. That entry stands, with the reason you gave then.")
+	}
 	for i, r := range o.Records {
 		step, end := x.app.progress("decrypting", r.Size)
 		path, err := o.Save(ctx, i, x.flags.dir, x.flags.force, step)
@@ -120,7 +124,7 @@ func (x *fetching) open(ctx context.Context, open func() (*wallet.Opening, error
 			}
 			continue
 		}
-		x.app.say("  %s, version %d (%s, %s)", quoted(r.Title), r.Version, r.Category, bytesText(r.Size))
+		x.app.say("%s", cli.Clean(fmt.Sprintf("  %s, version %d (%s, %s)", quoted(r.Title), r.Version, r.Category, bytesText(r.Size))))
 		if !x.app.flags.json {
 			x.app.printPath(path)
 		}

@@ -107,6 +107,9 @@ func (a *app) grantRequest(ctx context.Context, w *wallet.Wallet, f grantFlags) 
 		}
 		r.Categories = append(r.Categories, category)
 	}
+	if f.all && len(f.records)+len(f.categories) > 0 {
+		return r, usage("--all is every record; --record and --category name some of them", "use one or the other")
+	}
 	if f.length != "" && f.until != "" {
 		return r, usage("--for and --until both say when it ends", "use one of them")
 	}
@@ -205,6 +208,7 @@ func (a *app) chooseEnd(ctx context.Context, f grantFlags) (contract.Hour, error
 }
 
 func (a *app) granted(plan *wallet.GrantPlan, c wallet.Consent, code crypto.ShareCode) error {
+	to := plan.To.Name // as it was called here; the address may have other names
 	if a.flags.json {
 		var warnings []string
 		for _, w := range plan.Warnings {
@@ -221,15 +225,15 @@ func (a *app) granted(plan *wallet.GrantPlan, c wallet.Consent, code crypto.Shar
 			Gate     string        `json:"gate"`
 			Warnings []string      `json:"warnings,omitempty"`
 			Pending  string        `json:"pending,omitempty"` // signed, and waits
-		}{c.ID.String(), code.String(), stamp(c.NotAfter), list(c.Records, versionOf), c.To, c.Purpose.Word(), stamp(c.NotBefore), string(plan.Gate), warnings, string(c.Pending)})
+		}{c.ID.String(), code.String(), stamp(c.NotAfter), list(c.Records, versionOf), to, c.Purpose.Word(), stamp(c.NotBefore), string(plan.Gate), warnings, string(c.Pending)})
 	}
 	if c.Pending != "" {
-		a.say("Signed: consent %s. It waits in your wallet. Its share code is good from when it is on the ledger;\nsend it to %s, it is not secret.", short(c.ID), c.To)
+		a.say("Signed: consent %s. It waits in your wallet. Its share code is good from when it is on the ledger;\nsend it to %s, it is not secret.", short(c.ID), to)
 		a.data("%s", a.codeText(code))
 		return nil
 	}
-	a.say("Given: consent %s. Send the share code to %s; it is not secret.", short(c.ID), c.To)
+	a.say("Given: consent %s. Send the share code to %s; it is not secret.", short(c.ID), to)
 	a.data("%s", a.codeText(code))
-	a.next("%s runs carekey fetch CODE.\nYou see it with carekey audit, and end it with carekey revoke %s", c.To, short(c.ID))
+	a.next("%s runs carekey fetch CODE.\nYou see it with carekey audit, and end it with carekey revoke %s", to, short(c.ID))
 	return nil
 }

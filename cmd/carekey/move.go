@@ -122,7 +122,7 @@ func stayText(s wallet.Staying) string {
 		return plural(s.Number, "consent that is over", "consents that are over")
 	}
 	if s.Title != "" {
-		return cli.Clean(quoted(s.Title)) + " (" + short(s.ID) + "): a version of it cannot be read"
+		return quoted(s.Title) + " (" + short(s.ID) + "): a version of it cannot be read"
 	}
 	return short(s.ID) + ": cannot be read, or not given there"
 }

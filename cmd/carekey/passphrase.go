@@ -70,6 +70,7 @@ type passphrases struct {
 	held   *passphraseSource // of the key file as it is; nil before it was asked for
 	fresh  *passphraseSource // of the key file as it will be, where that is not the same
 	chosen []byte            // by the person in this run: it is not asked for again
+	warned bool              // that the one given is weak
 }
 
 // wipe overwrites what was read.
@@ -104,7 +105,10 @@ func (a *app) passphrase(_ context.Context, confirm bool) ([]byte, error) {
 	case source.given():
 		if p, err = source.take(); err == nil && confirm && len(p) > 0 {
 			if bits := passphrase.Strength(p); bits < passphrase.WeakBelow {
-				a.say("The passphrase in %s is weak: %s", source.name, strengthText(bits))
+				if !ps.warned {
+					a.say("The passphrase in %s is weak: about %.0f bits; %s", source.name, bits, guessText(bits))
+				}
+				ps.warned = true
 			}
 		}
 	case a.ask != nil && !confirm:
@@ -146,11 +150,15 @@ func strengthText(bits float64) string {
 	if bits >= passphrase.StrongFrom {
 		return about + ": strong."
 	}
-	after := "whoever copies the file and rents a thousand machines finds it " + foundIn(math.Exp2(bits-1)/passphrase.GuessesPerSecond) + "."
 	if bits >= passphrase.WeakBelow {
-		return about + ": fair; " + after
+		return about + ": fair; " + guessText(bits)
 	}
-	return about + ": weak; " + after
+	return about + ": weak; " + guessText(bits)
+}
+
+// guessText says how long a passphrase of that strength resists.
+func guessText(bits float64) string {
+	return "whoever copies the file and rents a thousand machines finds it " + foundIn(math.Exp2(bits-1)/passphrase.GuessesPerSecond) + "."
 }
 
 // foundIn puts a number of seconds into words.

@@ -117,13 +117,14 @@ func categoryNames() []string {
 
 // putRecord adds a file, as the next version of a record if id is given.
 func (a *app) putRecord(cmd *cobra.Command, id, path string, d wallet.Describe) error {
-	f, err := os.Open(path)
+	ctx := cmd.Context()
+	f, err := unlessDone(ctx, func() (*os.File, error) { return os.Open(path) }) // of a named pipe: waits for a writer
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	// A pipe may keep the program waiting: an interruption ends that.
-	defer context.AfterFunc(cmd.Context(), func() { f.SetReadDeadline(time.Unix(1, 0)) })()
+	defer context.AfterFunc(ctx, func() { f.SetReadDeadline(time.Unix(1, 0)) })()
 	info, err := f.Stat()
 	if err != nil {
 		return err
@@ -132,6 +133,8 @@ func (a *app) putRecord(cmd *cobra.Command, id, path string, d wallet.Describe) 
 	switch {
 	case info.IsDir():
 		return usage(path+" is a folder", "add its files one by one")
+	case info.Mode()&os.ModeDevice != 0: // such as /dev/zero, which never ends
+		return usage(path+" is a device", "name a file, or a pipe")
 	case info.Mode().IsRegular():
 		src.Size = info.Size()
 	}
@@ -154,6 +157,10 @@ func (a *app) putRecord(cmd *cobra.Command, id, path string, d wallet.Describe) 
 		}
 		if perr := a.put(r, existing, id != ""); perr != nil {
 			return perr
+		}
+		if existing && id == "" && !a.flags.json && (d.Title != "" && d.Title != r.Title || d.Category != "" && d.Category != r.Category || d.Date != "" && d.Date != r.Date) {
+			a.say("Its description stays as it was.")
+			a.next("to change it: carekey record update %s FILE --title ... --category ... --date ...", short(r.ID))
 		}
 		return err
 	})
@@ -190,7 +197,6 @@ func (a *app) put(r wallet.Record, existing, update bool) error {
 	return nil
 }
 
-// quoted puts a title into quotes.
 // quoted puts a text of somebody's between quotation marks, within one line.
 func quoted(s string) string { return `"` + cli.Clean(s) + `"` }
 
@@ -331,7 +337,7 @@ func (a *app) removeRecord(ctx context.Context, w *wallet.Wallet, id string) err
 	}
 	r := versions[len(versions)-1]
 	if !removed {
-		preview := fmt.Sprintf("%s, %s, will be withdrawn and its content erased from the store,\nfor good. Nobody can open it any more, also under consents that you gave. Who\nfetched it keeps what they have.", quoted(cli.Clean(r.Title)), plural(r.Version, "version", "versions"))
+		preview := fmt.Sprintf("%s, %s, will be withdrawn and its content erased from the store,\nfor good. Nobody can open it any more, also under consents that you gave. Who\nfetched it keeps what they have.", quoted(r.Title), plural(r.Version, "version", "versions"))
 		if err := a.confirm(ctx, preview, "Remove it?", true); err != nil {
 			return err
 		}

@@ -378,7 +378,7 @@ func warningText(w wallet.Warning, name string) string {
 	case "long":
 		return "this is for more than a year"
 	case "overlap":
-		return "consent " + w.Detail[:8] + " gives " + name + " the same already"
+		return "consent " + w.Detail[:8] + " gives " + name + " the same already,\n         for " + w.Purpose.Word() + " until " + day(w.NotAfter)
 	}
 	return w.Kind
 }

@@ -87,7 +87,7 @@ func TestPreviewGrant(t *testing.T) {
 		Purpose:   wallet.Treatment,
 		NotAfter:  hourOf(t, "2026-12-22T00:00:00Z"),
 		Gate:      ledgerclient.Advisory,
-		Warnings:  []wallet.Warning{{Kind: "unverified"}, {Kind: "self"}, {Kind: "long"}, {Kind: "overlap", Detail: strings.Repeat("ef", 32)}},
+		Warnings:  []wallet.Warning{{Kind: "unverified"}, {Kind: "self"}, {Kind: "long"}, {Kind: "overlap", Detail: strings.Repeat("ef", 32), Purpose: wallet.Treatment, NotAfter: hourOf(t, "2026-11-24T00:00:00Z")}},
 		NotBefore: hourOf(t, "2026-12-01T05:00:00Z"),
 	}
 	text := previewGrant(p)
@@ -95,7 +95,7 @@ func TestPreviewGrant(t *testing.T) {
 	for _, want := range []string{
 		"give Dr Smith access to 1 record.", "NOT VERIFIED", strings.Join(words[:], " "), `Blood \x1b[31mcount, version 2 (labs, 2026-05-04)  abcdef01`,
 		"treatment", "Tue 1 Dec 2026 05:00 UTC", "Tue 22 Dec 2026 00:00 UTC", "You can revoke it at any time", "gate: advisory",
-		"carekey contact verify 'Dr Smith'", "your own address", "more than a year", "consent efefefef gives Dr Smith the same already",
+		"carekey contact verify 'Dr Smith'", "your own address", "more than a year", "consent efefefef gives Dr Smith the same already,\n         for treatment until 24 Nov 2026 00:00",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in:\n%s", want, text)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -41,9 +42,19 @@ func (e *UsageError) Error() string { return e.Message }
 // Usage returns a [*UsageError].
 func Usage(message, hint string) error { return &UsageError{message, hint} }
 
-// PlainUsage leaves "[flags]" out of the lines that name the flags themselves.
+// The words that stand for files and folders in usage lines, and flags with a value.
+var (
+	fileWords = regexp.MustCompile(`\b(FILE|DIR|PLAN|LEDGER|TARGET)\b`)
+	flagWords = regexp.MustCompile(`--?[a-z-]+ [A-Z]+`)
+)
+
+// PlainUsage leaves "[flags]" out of the usage lines, which name the flags themselves.
+// Shells then offer files only where the line says that an argument is one.
 func PlainUsage(c *cobra.Command) {
 	c.DisableFlagsInUseLine = true
+	if c.ValidArgs == nil && c.ValidArgsFunction == nil && !fileWords.MatchString(flagWords.ReplaceAllString(c.Use, "")) {
+		c.ValidArgsFunction = cobra.NoFileCompletions
+	}
 	for _, sub := range c.Commands() {
 		PlainUsage(sub)
 	}

@@ -50,13 +50,18 @@ type File struct {
 	done bool
 }
 
-// Create opens a temporary file that will become path.
+// Create opens a temporary file that will become path. An error names the folder,
+// which somebody has chosen, and not the temporary file.
 func Create(path string, perm fs.FileMode) (*File, error) {
 	var r [6]byte
 	rand.Read(r[:])
 	tmp := filepath.Join(filepath.Dir(path), TempPrefix+hex.EncodeToString(r[:]))
 	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_RDWR, perm)
 	if err != nil {
+		var at *fs.PathError
+		if errors.As(err, &at) {
+			at.Path = filepath.Dir(path)
+		}
 		return nil, err
 	}
 	return &File{File: f, path: path}, nil

@@ -16,7 +16,8 @@ import (
 // can be scrolled back to, and asks the question beneath it. The answer that
 // takes no thought is no. With danger set, yes has to be typed out.
 //
-// Preview and question pass through cli.CleanText. Pasted text never answers.
+// Preview and question pass through cli.CleanText. Pasted text never answers, nor does
+// what was typed before the question stood there.
 func Confirm(ctx context.Context, in, out *os.File, preview, question string, danger bool) (bool, error) {
 	word := ""
 	if danger {
@@ -41,6 +42,7 @@ func confirm(ctx context.Context, in, out *os.File, preview, question, word stri
 			return false, err
 		}
 	}
+	dropTypedAhead(in)
 	if plain() {
 		return confirmLine(ctx, in, out, question, word)
 	}

@@ -221,6 +221,39 @@ func TestConfirmAndChooseOnTerminal(t *testing.T) {
 	}
 }
 
+// Nobody agrees to what they have not seen: what was typed before the question was
+// there does not answer it.
+func TestConfirmIgnoresWhatWasTypedAhead(t *testing.T) {
+	for _, term := range []string{"xterm-256color", "dumb"} {
+		t.Run(term, func(t *testing.T) {
+			t.Setenv("TERM", term)
+			person, terminal := pseudoTerminal(t)
+			s := &screen{t: t, person: person}
+			s.press("y\r")
+			s.until("y\r\n") // its echo: it waits to be read
+			done := make(chan bool, 1)
+			go func() {
+				ok, err := Confirm(t.Context(), terminal, terminal, "preview", "Grant?", false)
+				if err != nil {
+					t.Error(err)
+				}
+				done <- ok
+				fmt.Fprint(terminal, "[y/N] esc: stop") // where it was answered before it stood there
+			}()
+			if term == "dumb" {
+				s.until("[y/N] ")
+				s.press("n\r")
+			} else {
+				s.until("esc: stop")
+				s.press("n")
+			}
+			if <-done {
+				t.Error("what was typed before the question answered it")
+			}
+		})
+	}
+}
+
 func TestPassphraseOnTerminal(t *testing.T) {
 	person, terminal := pseudoTerminal(t)
 	before := attributes(t, terminal)

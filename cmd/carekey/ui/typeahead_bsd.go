@@ -1,0 +1,16 @@
+//go:build darwin || dragonfly || freebsd || netbsd || openbsd
+
+package ui
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// dropTypedAhead forgets what was typed before now. Where that cannot be done a
+// question is asked all the same.
+func dropTypedAhead(in *os.File) {
+	const reading = 1 // FREAD of sys/fcntl.h
+	unix.IoctlSetPointerInt(int(in.Fd()), unix.TIOCFLUSH, reading)
+}
