@@ -199,9 +199,12 @@ func (g *generated) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// large tells whether files of the tests are as large as they may be.
+func large() bool { return os.Getenv("CAREKEY_LARGE") != "" && !testing.Short() }
+
 // size returns how many rows a large file of the tests has.
-func size(t *testing.T) int {
-	if os.Getenv("CAREKEY_LARGE") != "" {
+func size() int {
+	if large() {
 		return MaxRows - 1
 	}
 	return 20_000
@@ -220,7 +223,7 @@ func memory() uint64 {
 // CAREKEY_LARGE.
 func TestEndlessLine(t *testing.T) {
 	blocks := 256
-	if os.Getenv("CAREKEY_LARGE") != "" {
+	if large() {
 		blocks = 1024
 	}
 	block := strings.Repeat("x", 1<<20)
@@ -247,7 +250,7 @@ func TestEndlessLine(t *testing.T) {
 // A file of which every line is wrong yields the first hundred problems and their
 // number; one bad row at the end of a long good file is found where it is.
 func TestLongFiles(t *testing.T) {
-	n := size(t)
+	n := size()
 	_, _, bad := read(t, &generated{line: func(i int) string {
 		switch {
 		case i == 0:
