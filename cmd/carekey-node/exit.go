@@ -90,7 +90,7 @@ func explainCommand(err error) (failure, bool) {
 		return failure{"ledger-exists", fmt.Sprintf("there is a ledger in %s already, and its name is %q", e.dir, e.name), "to make a node for it, say that name or none", exitRefused}, true
 	}
 	if e, ok := errors.AsType[*configError](err); ok {
-		return failure{"bad-settings", e.path + " cannot be used: " + e.what, "", exitUsage}, true
+		return failure{"bad-settings", e.path + " cannot be used: " + e.what, "put it right in that file, or bring the file back from a backup", exitUsage}, true
 	}
 	if e, ok := errors.AsType[*tokenExistsError](err); ok {
 		return failure{"token-exists", "there is a token named " + e.name + " already, and a node cannot show a token again", "take another name, or remove it first", exitRefused}, true
@@ -115,19 +115,19 @@ func explainCommand(err error) (failure, bool) {
 		return failure{"bad-invitation", "that is not a whole invitation: " + string(e.Kind), "copy all of it", exitUsage}, true
 	}
 	if e, ok := errors.AsType[*node.RefusedError](err); ok {
-		return failure{"node-" + string(e.Kind), "the node refuses: " + e.Error(), "", exitRefused}, true
+		return failure{"node-" + string(e.Kind), "the node refuses: " + e.Error(), "ask the operator of that node", exitRefused}, true
 	}
 	if e, ok := errors.AsType[*ledgerclient.ForeignLedgerError](err); ok {
-		return failure{"foreign-ledger", fmt.Sprintf("the node serves ledger %s, not %s as the invitation says", e.Got, e.Want), "", exitTampered}, true
+		return failure{"foreign-ledger", fmt.Sprintf("the node serves ledger %s, not %s as the invitation says", e.Got, e.Want), "ask its operator for a new invitation", exitTampered}, true
 	}
 	if e, ok := errors.AsType[*node.CertificateError](err); ok {
-		return failure{"node-certificate", "who answers there is not the node of the invitation: " + e.Error(), "", exitTampered}, true
+		return failure{"node-certificate", "who answers there is not the node of the invitation: " + e.Error(), "do not go on until its operator says that the key was changed, and sends a new invitation", exitTampered}, true
 	}
 	if e, ok := errors.AsType[*node.AnswerError](err); ok {
-		return failure{"node-answer", "what answers there is no node: " + e.Error(), "", exitTampered}, true
+		return failure{"node-answer", "what answers there is no node: " + e.Error(), "look at the address in the invitation", exitTampered}, true
 	}
 	if e, ok := errors.AsType[*conformError](err); ok {
-		return failure{"does-not-conform", fmt.Sprintf("%d of %d rules do not hold", e.failed, e.all), "", exitTampered}, true
+		return failure{"does-not-conform", fmt.Sprintf("%d of %d rules do not hold", e.failed, e.all), "the rules that do not hold are above; each names what it wants", exitTampered}, true
 	}
 	return failure{}, false
 }
@@ -171,21 +171,21 @@ func explainOrder(err error) (failure, bool) {
 		return failure{"order-unknown", e.Error(), "try again: the same entry is never ordered twice", exitUnreachable}, true
 	}
 	if e, ok := errors.AsType[*ledgerclient.UnreachableError](err); ok {
-		return failure{e.Service + "-unreachable", "the " + e.Service + " cannot be reached: " + e.Err.Error(), "", exitUnreachable}, true
+		return failure{e.Service + "-unreachable", "the " + e.Service + " cannot be reached: " + e.Err.Error(), "see whether it runs and the network is there, and try again", exitUnreachable}, true
 	}
 	return failure{}, false
 }
 
 func explainLedger(err error) (failure, bool) {
 	if e, ok := errors.AsType[*embedded.NoLedgerError](err); ok {
-		return failure{"ledger-missing", "there is no ledger in " + e.Dir, "", exitNotFound}, true
+		return failure{"ledger-missing", "there is no ledger in " + e.Dir, "make one: carekey-node init DIR --name NAME", exitNotFound}, true
 	}
 	if e, ok := errors.AsType[*embedded.BusyError](err); ok {
 		return failure{"ledger-busy", fmt.Sprintf("another program is using %s (waited %s)", e.Dir, e.Waited), "try again when it is done", exitUnreachable}, true
 	}
 	if e, ok := errors.AsType[*embedded.ExistsError](err); ok {
 		if e.Ledger {
-			return failure{"ledger-exists", "there is a ledger in " + e.Dir + " already", "", exitRefused}, true
+			return failure{"ledger-exists", "there is a ledger in " + e.Dir + " already", "choose another folder, or serve that one: carekey-node serve " + e.Dir, exitRefused}, true
 		}
 		return failure{"folder-not-empty", e.Dir + " is there already and is not empty", "choose a new folder", exitRefused}, true
 	}
@@ -211,13 +211,13 @@ func explainLedger(err error) (failure, bool) {
 		return failure{"damaged", "the ledger is damaged: " + e.Error(), "go on from a backup, and keep the damaged folder: it may show what happened", exitTampered}, true
 	}
 	if e, ok := errors.AsType[*ledgerclient.TamperedError](err); ok {
-		return failure{"tampered", e.Error(), "", exitTampered}, true
+		return failure{"tampered", e.Error(), "do not serve it until you know why; a backup may be whole", exitTampered}, true
 	}
 	if e, ok := errors.AsType[*contract.ContractVersionError](err); ok {
 		return failure{"newer-contract", e.Error(), "use a newer carekey-node", exitUnexpected}, true
 	}
 	if e, ok := errors.AsType[*contract.ConfigError](err); ok {
-		return failure{"usage", "that cannot be the name of a ledger: want " + e.Want, "", exitUsage}, true
+		return failure{"usage", "that cannot be the name of a ledger: want " + e.Want, "say another with --name", exitUsage}, true
 	}
 	return failure{}, false
 }
@@ -225,13 +225,13 @@ func explainLedger(err error) (failure, bool) {
 func explainSystem(err error) (failure, bool) {
 	switch {
 	case errors.Is(err, syscall.ENOSPC):
-		return failure{"disk-full", "the disk is full", "", exitUnexpected}, true
+		return failure{"disk-full", "the disk is full", "make room and try again", exitUnexpected}, true
 	case errors.Is(err, syscall.EROFS):
-		return failure{"read-only", "the disk is read-only", "", exitUnexpected}, true
+		return failure{"read-only", "the disk is read-only", "make it writable, or name another place", exitUnexpected}, true
 	case errors.Is(err, fs.ErrPermission):
-		return failure{"permission-denied", "no permission: " + cli.System(err), "", exitUnexpected}, true
+		return failure{"permission-denied", "no permission: " + cli.System(err), "check who owns it, and as whom the node runs", exitUnexpected}, true
 	case errors.Is(err, fs.ErrNotExist):
-		return failure{"file-not-found", "not found: " + cli.System(err), "", exitNotFound}, true
+		return failure{"file-not-found", "not found: " + cli.System(err), "look at its name and folder", exitNotFound}, true
 	}
 	return failure{}, false
 }

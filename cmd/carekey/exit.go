@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -225,7 +224,7 @@ func explainCommand(err error) (failure, bool) {
 	case errors.Is(err, ui.ErrWordsDiffer):
 		return failure{"words-differ", "these are not the words of this wallet", "look for the right paper: without its words nobody can bring this wallet back\nwrite them down anew: carekey words show", exitRefused}, true
 	case errors.Is(err, ui.ErrPassphrasesDiffer):
-		return failure{"passphrases-differ", "the two passphrases were not the same", "", exitUsage}, true
+		return failure{"passphrases-differ", "the two passphrases were not the same", "begin again, and type the same twice", exitUsage}, true
 	}
 	if e, ok := errors.AsType[*custodyError](err); ok {
 		return e.failure, true
@@ -267,7 +266,7 @@ func explainWallet(err error) (failure, bool) {
 		case "contact":
 			return failure{"name-taken", "that name already stands for another address", "choose another name, or remove the old one first: carekey contact remove NAME", exitRefused}, true
 		}
-		return failure{"exists", "there is already a " + e.What, "", exitRefused}, true
+		return failure{"exists", "there is already a " + e.What, "choose another place, or move what is there out of the way", exitRefused}, true
 	}
 	if e, ok := errors.AsType[*wallet.NoWalletError](err); ok {
 		if _, begun := wallet.Restoring(e.Dir); begun {
@@ -345,7 +344,7 @@ func explainWallet(err error) (failure, bool) {
 		return failure{"another-wallet", "the identity is of another wallet than the one in its place", "print it again: carekey age identity", exitLocked}, true
 	}
 	if e, ok := errors.AsType[*fhir.UnmappableError](err); ok {
-		return failure{"not-mappable", fmt.Sprintf("consent %s cannot be written as FHIR: %s", short(e.Consent), e.Why), "", exitRefused}, true
+		return failure{"not-mappable", fmt.Sprintf("consent %s cannot be written as FHIR: %s", short(e.Consent), e.Why), "name the others one by one: carekey consent export --fhir CONSENT ...", exitRefused}, true
 	}
 	if e, ok := errors.AsType[*wallet.LeaveError](err); ok {
 		switch {
@@ -470,7 +469,7 @@ func explainVerification(err error) (failure, bool) {
 		return failure{"head-stale", m, hint, exitTampered}, true
 	}
 	if e, ok := errors.AsType[*ledgerclient.EvidenceError](err); ok {
-		return failure{"evidence-invalid", "the file proves nothing: " + strings.TrimPrefix(e.Error(), "evidence: "), "", exitTampered}, true
+		return failure{"evidence-invalid", "the file proves nothing: " + strings.TrimPrefix(e.Error(), "evidence: "), "ask whoever sent it for the whole file", exitTampered}, true
 	}
 	if e, ok := errors.AsType[*ledgerclient.ForkError](err); ok {
 		return failure{"ledger-forked", fmt.Sprintf("the ledger shows another history than your wallet has seen (up to entry %d)", e.Size), do, exitTampered}, true
@@ -499,7 +498,7 @@ func explainVerification(err error) (failure, bool) {
 		return failure{"damaged", e.Error(), do, exitTampered}, true
 	}
 	if is[*crypto.NotForKeyError](err) {
-		return failure{"not-for-you", "this was not sealed for your key", "", exitRefused}, true
+		return failure{"not-for-you", "this was not sealed for your key", "ask its sender whether it was meant for this wallet: carekey address", exitRefused}, true
 	}
 	return failure{}, false
 }
@@ -515,49 +514,6 @@ func roughly(d time.Duration) string {
 		return plural(int(d/time.Hour), "hour", "hours")
 	}
 	return plural(int(d/(24*time.Hour)), "day", "days")
-}
-
-// tamperedCode is the error code for what did not verify: the first words name it.
-func tamperedCode(what string) string {
-	for _, k := range []struct{ begins, code string }{
-		{"checkpoint of another", "foreign-checkpoint"}, {"order", "order-broken"}, {"checkpoint", "checkpoint-tampered"}, {"consistency proof", "proof-tampered"},
-		{"configuration", "configuration-tampered"}, {"content", "content-tampered"}, {"metadata", "metadata-tampered"},
-		{"terms", "terms-tampered"}, {"envelope", "envelope-tampered"}, {"share", "share-tampered"}, {"lock key", "share-tampered"},
-		{"reason", "reason-tampered"}, {"entry", "entry-tampered"}, {"an entry", "entry-tampered"}, {"leaves", "entry-tampered"},
-		{"answer", "answer-tampered"}, {"receipt", "receipt-tampered"}, {"acknowledgement", "acknowledgement-tampered"}, {"refusal", "refusal-tampered"},
-		{"follow-ups", "entries-hidden"}, {"tile", "tile-tampered"}, {"payload", "payload-tampered"}, {"keepers", "configuration-tampered"}, {"author key", "entry-tampered"},
-		{"state proof", "proof-tampered"}, {"inclusion proof", "proof-tampered"}, {"remembered head", "wallet-damaged"},
-	} {
-		if strings.HasPrefix(what, k.begins) {
-			return k.code
-		}
-	}
-	return "tampered"
-}
-
-// damagedCode is the error code for a damaged file of a ledger's folder.
-func damagedCode(e *embedded.DamagedError) string {
-	switch dir, name := filepath.Split(e.File); {
-	case e.File == "checkpoint" && e.What == embedded.ForeignCheckpoint:
-		return "foreign-checkpoint"
-	case e.File == "checkpoint":
-		return "checkpoint-tampered"
-	case e.File == "genesis":
-		return "configuration-tampered"
-	case e.File == "leaves":
-		return "entry-tampered"
-	case strings.HasPrefix(e.File, "keys/"):
-		return "ledger-key-damaged"
-	case strings.HasPrefix(e.File, "keeper/shares"):
-		return "share-tampered"
-	case strings.HasPrefix(e.File, "keeper/"):
-		return "keeper-damaged"
-	case strings.HasPrefix(dir, "store/blobs/"):
-		return name + "-tampered"
-	case strings.HasPrefix(e.File, "store/"):
-		return "store-damaged"
-	}
-	return "index-damaged"
 }
 
 // explainOrder is about an order that the wallet uses itself.
@@ -621,13 +577,13 @@ func explainLedger(err error) (failure, bool) {
 		return explainRefusal(&wallet.RefusedError{By: "keeper", Code: e.Code, Consent: e.Grant}), true
 	}
 	if e, ok := errors.AsType[*ledgerclient.StoreError](err); ok {
-		return failure{"store-refused", e.Error(), "", exitUnexpected}, true
+		return failure{"store-refused", e.Error(), "nothing was lost: try again later, or ask whoever keeps the ledger", exitUnexpected}, true
 	}
 	if e, ok := errors.AsType[*node.RefusedError](err); ok {
 		return explainNode(e), true
 	}
 	if e, ok := errors.AsType[*ledgerclient.NotFoundError](err); ok {
-		return failure{e.What + "-not-found", "there is no such " + e.What, "", exitNotFound}, true
+		return failure{e.What + "-not-found", "there is no such " + e.What, "see what there is: carekey status; and whether the ledger is whole: carekey ledger verify", exitNotFound}, true
 	}
 	return failure{}, false
 }
@@ -639,11 +595,11 @@ func explainNode(e *node.RefusedError) failure {
 	case node.KindToken:
 		return failure{code, "the ledger's node takes entries only from people it invited", "ask its operator for an invitation with a token", exitRefused}
 	case node.KindTooLarge:
-		return failure{code, fmt.Sprintf("that is more than the ledger's node takes (%d bytes)", e.Limit), "", exitRefused}
+		return failure{code, fmt.Sprintf("that is more than the ledger's node takes (%d bytes)", e.Limit), "ask its operator for a higher limit, or go in smaller parts", exitRefused}
 	case node.KindNoVersion:
 		return failure{code, "the ledger's node speaks another version of the protocol", "use a newer carekey, or ask the operator for a newer node", exitUnexpected}
 	case node.KindMalformed, node.KindMethod, node.KindNoLength:
-		return failure{code, m, "", exitUnexpected}
+		return failure{code, m, "use a newer carekey, or ask the operator for a newer node", exitUnexpected}
 	}
 	return failure{code, m, "try again later", exitUnreachable}
 }

@@ -62,13 +62,13 @@ func explainSystem(err error) (failure, bool) {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return failure{"disk-full", "the disk is full", "make room and try again", exitUnexpected}, true
 	case errors.Is(err, syscall.EROFS):
-		return failure{"read-only", path + "the file system is read-only", "", exitUnexpected}, true
+		return failure{"read-only", path + "the file system is read-only", "make it writable, or name another place", exitUnexpected}, true
 	case errors.Is(err, fs.ErrPermission):
 		return failure{"permission-denied", path + "permission denied", "check who owns it", exitUnexpected}, true
 	case errors.Is(err, fs.ErrNotExist):
-		return failure{"file-not-found", path + "there is no such file", "", exitNotFound}, true
+		return failure{"file-not-found", path + "there is no such file", "look at its name and folder", exitNotFound}, true
 	case path != "":
-		return failure{"file-error", path + cause(err), "", exitUnexpected}, true
+		return failure{"file-error", path + cause(err), "look at the file, and try again", exitUnexpected}, true
 	}
 	return failure{}, false
 }

@@ -240,14 +240,9 @@ func Beginning(ctx context.Context, b Backend, genesis []byte, accept func(item 
 	}
 	commitment := contract.ConfigCommitment(genesis)
 	for at := uint64(0); at < head; {
-		items, err := b.Read(ctx, at)
-		switch {
-		case err != nil:
-			return unreachable(err)
-		case len(items) == 0:
-			return &BrokenError{Position: at, What: Gap}
-		case len(items) > MaxRead:
-			return &BrokenError{Position: at, What: TooMany}
+		items, err := readFrom(ctx, b, at)
+		if err != nil {
+			return err
 		}
 		for _, item := range items {
 			at++

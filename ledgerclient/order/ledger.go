@@ -71,14 +71,9 @@ func (l *Ledger) follow(ctx context.Context, least uint64, each func(position ui
 		return &BrokenError{Position: head, What: Shorter}
 	}
 	for at < head {
-		items, err := l.backend.Read(ctx, at)
-		switch {
-		case err != nil:
-			return unreachable(err)
-		case len(items) == 0:
-			return &BrokenError{Position: at, What: Gap}
-		case len(items) > MaxRead:
-			return &BrokenError{Position: at, What: TooMany}
+		items, err := readFrom(ctx, l.backend, at)
+		if err != nil {
+			return err
 		}
 		limit := l.hour() + maxAhead
 		for i := range items {
@@ -275,4 +270,19 @@ func unreachable(err error) error {
 		return err
 	}
 	return &ledgerclient.UnreachableError{Service: "ledger", Err: err}
+}
+
+// readFrom reads from a position below the head, where there must be something, and
+// no more than a backend may give at once.
+func readFrom(ctx context.Context, b Backend, at uint64) ([]Item, error) {
+	items, err := b.Read(ctx, at)
+	switch {
+	case err != nil:
+		return nil, unreachable(err)
+	case len(items) == 0:
+		return nil, &BrokenError{Position: at, What: Gap}
+	case len(items) > MaxRead:
+		return nil, &BrokenError{Position: at, What: TooMany}
+	}
+	return items, nil
 }

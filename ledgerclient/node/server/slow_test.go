@@ -67,25 +67,13 @@ func TestSlowDrip(t *testing.T) {
 			// A keeper's route: it takes no token.
 			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: node\r\nContent-Length: %d\r\n\r\n", node.PathDeposit, node.MaxDeposits)
 			dripping.Go(func() { drip(conn) })
-			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if resp.StatusCode != http.StatusRequestTimeout {
-				t.Errorf("status %d", resp.StatusCode)
-			}
+			wantStatus(t, conn, http.StatusRequestTimeout)
 		}},
 		{"a body that begins well", 45 * time.Second, func(t *testing.T, conn net.Conn, dripping *sync.WaitGroup) {
 			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: node\r\nContent-Length: %d\r\n\r\n", node.PathDeposit, node.MaxDeposits)
 			conn.Write(make([]byte, 2*step+1)) // earns 8 seconds
 			dripping.Go(func() { drip(conn) })
-			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if resp.StatusCode != http.StatusRequestTimeout {
-				t.Errorf("status %d", resp.StatusCode)
-			}
+			wantStatus(t, conn, http.StatusRequestTimeout)
 		}},
 		{"answer", 35 * time.Second, func(t *testing.T, conn net.Conn, dripping *sync.WaitGroup) {
 			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: node\r\n\r\n", node.PathGenesis)
@@ -110,13 +98,7 @@ func TestSlowDrip(t *testing.T) {
 		{"refused body", 5 * time.Second, func(t *testing.T, conn net.Conn, dripping *sync.WaitGroup) {
 			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: node\r\n%s: 9\r\nContent-Length: 32\r\n\r\n", node.PathState, node.HeaderVersion)
 			dripping.Go(func() { drip(conn) })
-			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if resp.StatusCode != http.StatusBadRequest {
-				t.Errorf("status %d", resp.StatusCode)
-			}
+			wantStatus(t, conn, http.StatusBadRequest)
 		}},
 		{"a pause between requests", 61 * time.Second, func(t *testing.T, conn net.Conn, dripping *sync.WaitGroup) {
 			r := bufio.NewReader(conn)
@@ -201,5 +183,17 @@ func drip(conn net.Conn) {
 			return
 		}
 		time.Sleep(time.Second)
+	}
+}
+
+// wantStatus reads an answer.
+func wantStatus(t *testing.T, conn net.Conn, status int) {
+	t.Helper()
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != status {
+		t.Errorf("status %d", resp.StatusCode)
 	}
 }
