@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
@@ -193,11 +194,26 @@ func TestPackHeals(t *testing.T) {
 		p.must(err)
 		at, err := pk.search(key)
 		p.must(err)
+		flips := map[int64]byte{}
 		for _, off := range []int64{0, 9, 20, 30, 40, 47, 60, at[0].offset, at[0].offset + markSize, at[0].offset + markSize + 33, at[0].offset + int64(at[0].length) - 1} {
+			flips[off] = 0x41
+		}
+		if dir == "store" {
+			// What hides the payload from a locator, but not from its entry.
+			loc, _ := unhex(locatorName(g.puts[0].Locators[1]))
+			entry := filterBits(key, int(pk.start-packHeader))
+			for _, bit := range filterBits(loc, int(pk.start-packHeader)) {
+				if !slices.Contains(entry[:], bit) {
+					flips[packHeader+int64(bit/8)] = 0x80 >> (bit % 8)
+				}
+			}
+			flips[int64(bytes.Index(good, loc[:]))+31] = 1 // its row's key
+		}
+		for off, flip := range flips {
 			dst := filepath.Join(t.TempDir(), "l")
 			copyDir(t, f.dir, dst)
 			bad := bytes.Clone(good)
-			bad[off] ^= 0x41
+			bad[off] ^= flip
 			p.must(os.WriteFile(filepath.Join(dst, dir, "packs", filepath.Base(path)), bad, 0o600))
 			h, err := open(dst, Options{Clock: clock.now}, unsyncedFiles{}, noNetwork)
 			p.must(err)

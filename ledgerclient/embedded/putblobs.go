@@ -109,8 +109,9 @@ func (s store) holds(id contract.ID, p *stagedPart, data []byte) (bool, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		parts, _, _, err := s.packedParts(id)
 		for i := range parts {
+			// A damaged filter or row can hide from a locator what the entry leads to.
 			if parts[i].part == p.part && slices.Equal(parts[i].names, p.names) && bytes.Equal(parts[i].blob, data) {
-				return true, nil
+				return leadTo(s.packedLocator, p.names, id, p.part), nil
 			}
 		}
 		return false, err
@@ -123,7 +124,7 @@ func (s store) holds(id contract.ID, p *stagedPart, data []byte) (bool, error) {
 		return false, nil
 	}
 	list, err := os.ReadFile(filepath.Join(dir, locatorsFile(p.part)))
-	return err == nil && bytes.Equal(list, locatorsList(id, p.part, p.names)) && s.leadTo(p.names, id, p.part), nil
+	return err == nil && bytes.Equal(list, locatorsList(id, p.part, p.names)) && leadTo(s.readLocator, p.names, id, p.part), nil
 }
 
 // checkPuts verifies puts on all cores and gathers them by entry.

@@ -433,7 +433,7 @@ func (st *stage) refuseOtherLocators(e *stagedEntry, there bool, alone map[strin
 		case err != nil:
 			return false, err
 		case !bytes.Equal(list, locatorsList(e.id, p.part, p.names)):
-			if names, ok := parseLocators(list, e.id, p.part); ok && s.leadTo(names, e.id, p.part) {
+			if names, ok := parseLocators(list, e.id, p.part); ok && leadTo(s.readLocator, names, e.id, p.part) {
 				return false, refused
 			}
 		}
@@ -478,10 +478,11 @@ func parseLocators(list []byte, id contract.ID, part ledgerclient.Part) (names [
 	return names, bytes.Equal(list, locatorsList(id, part, names))
 }
 
-// leadTo tells whether all locators of those names lead to the payload.
-func (s store) leadTo(names []string, id contract.ID, part ledgerclient.Part) bool {
+// leadTo tells whether all locators of those names, looked up with find, lead to the
+// payload.
+func leadTo(find func(name string) (contract.ID, ledgerclient.Part, error), names []string, id contract.ID, part ledgerclient.Part) bool {
 	for _, name := range names {
-		if i, p, err := s.readLocator(name); err != nil || i != id || p != part {
+		if i, p, err := find(name); err != nil || i != id || p != part {
 			return false
 		}
 	}
