@@ -132,6 +132,7 @@ var rules = []struct {
 	}, "only the program chooses a backend"},
 	{nodeServer, func(f sourceFile) bool { return within(f.pkg, module+"/cmd/carekey-node") || f.pkg == liar }, "the wallet serves nobody"},
 	{liar, func(f sourceFile) bool { return false }, "it lies: it is for tests"},
+	{module + "/crypto/lane", func(f sourceFile) bool { return false }, "it is for tests"},
 	{conformance, func(f sourceFile) bool { return within(f.pkg, module+"/cmd/carekey-node") }, "the suite is for tests and for operators"},
 	{module + "/ledgerclient/keeper", func(f sourceFile) bool { return within(f.pkg, module+"/ledgerclient") }, "keepers are behind a backend"},
 	{keyringPkg, func(f sourceFile) bool {
