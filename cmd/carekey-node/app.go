@@ -111,12 +111,12 @@ func (a *app) openOrder(ctx context.Context, url string) (order.Backend, error) 
 }
 
 // dial reaches the ledger that a node serves.
-func (a *app) dial(ctx context.Context, i node.Invitation) (ledgerclient.Ledger, error) {
+func (a *app) dial(ctx context.Context, i node.Invitation) (ledgerclient.Services, error) {
 	n, err := node.Dial(ctx, i, node.Options{})
 	if err != nil {
-		return nil, err
+		return ledgerclient.Services{}, err
 	}
-	return n.Services().Ledger, nil
+	return n.Services(), nil
 }
 
 // claim makes this process the only one that serves a folder, until it ends.

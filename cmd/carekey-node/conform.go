@@ -32,7 +32,7 @@ func newConform(a *app) *cobra.Command {
 		Long: `Run the suite that every backend must pass against the program for a URL: for
 foo:anything that is carekey-ledger-foo in PATH. What it must do is written in
 ledgerclient/order/PROTOCOL.md. With the invitation to a node the ledger that it
-serves is checked: its answers, its log and its proofs.
+serves is checked: its answers, its log and its proofs, and that its keeper stops.
 
 The suite submits some 3,000 test entries, which stay: take a backend, or a node, that
 is there for tests.`,
@@ -81,7 +81,17 @@ func (a *app) reach(ctx context.Context, named string, h *ledgertest.Harness) er
 	if err != nil {
 		return err
 	}
-	h.Ledger = func(ctx context.Context) (ledgerclient.Ledger, error) { return a.dial(ctx, i) }
+	h.Ledger = func(ctx context.Context) (ledgerclient.Ledger, error) {
+		s, err := a.dial(ctx, i)
+		return s.Ledger, err
+	}
+	h.Keeper = func(ctx context.Context) (ledgerclient.Keeper, error) {
+		s, err := a.dial(ctx, i)
+		if err != nil {
+			return nil, err
+		}
+		return s.Keepers[0], nil
+	}
 	_, err = h.Ledger(ctx)
 	return err
 }

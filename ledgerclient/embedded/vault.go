@@ -153,12 +153,13 @@ func (v vault) Store(ctx context.Context, shares []keeper.Share) (held []bool, e
 			case err != nil:
 				return err
 			}
+			over := rec.Stopped || destroyed(rec.Acks)
 			if rec.Share != nil {
-				held[i] = rec.Share.Share.Equal(s.Deposit.Share)
+				held[i] = !over && rec.Share.Share.Equal(s.Deposit.Share)
 				rec.Share.Share.Wipe()
 				continue
 			}
-			if rec.Stopped || destroyed(rec.Acks) || seen[g.ID] {
+			if over || seen[g.ID] {
 				continue
 			}
 			seen[g.ID] = true

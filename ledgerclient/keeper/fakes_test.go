@@ -118,9 +118,10 @@ func (m *memory) Store(_ context.Context, shares []Share) ([]bool, error) {
 		_, stopped := m.stops[g.ID]
 		rec := Record{Acks: m.acked[g.ID]}
 		switch {
+		case stopped || rec.ack(ledgerclient.DestroyedShare) != nil:
 		case ok:
 			held[i] = have.Share.Equal(s.Deposit.Share)
-		case !stopped && rec.ack(ledgerclient.DestroyedShare) == nil:
+		default:
 			m.shares[g] = s.Deposit
 			held[i] = true
 		}

@@ -194,6 +194,24 @@ type lying struct {
 	*embedded.Folder
 	outcomes func(es []contract.Entry, out []ledgerclient.Outcome)
 	find     func(at uint64) uint64
+	keeper   func(k ledgerclient.Keeper) ledgerclient.Keeper
+}
+
+// forgetful keeps a receipt and gives it again, whatever happened since.
+type forgetful struct {
+	ledgerclient.Keeper
+	given map[contract.ID]ledgerclient.Receipt
+}
+
+func (k forgetful) Deposit(ctx context.Context, ds []ledgerclient.Deposit) ([]ledgerclient.Receipt, error) {
+	if r, ok := k.given[ds[0].Grant]; ok {
+		return []ledgerclient.Receipt{r}, nil
+	}
+	r, err := k.Keeper.Deposit(ctx, ds)
+	if err == nil {
+		k.given[ds[0].Grant] = r[0]
+	}
+	return r, err
 }
 
 func (l lying) Append(ctx context.Context, es []contract.Entry) ([]ledgerclient.Outcome, error) {
@@ -227,6 +245,9 @@ func TestLyingLedgersAreCaught(t *testing.T) {
 			}
 		}},
 		"proofs": {find: func(at uint64) uint64 { return at &^ 1 }},
+		"stopped": {keeper: func(k ledgerclient.Keeper) ledgerclient.Keeper {
+			return forgetful{k, map[contract.ID]ledgerclient.Receipt{}}
+		}},
 	}
 	hour := ledgertest.FirstHour
 	clock := func() time.Time { return time.Unix(int64(hour)*3600, 0) }
@@ -250,6 +271,13 @@ func TestLyingLedgersAreCaught(t *testing.T) {
 			Ledger: func(context.Context) (ledgerclient.Ledger, error) {
 				l.Folder, err = embedded.Open(dir, embedded.Options{Clock: clock})
 				return l, err
+			},
+			Keeper: func(context.Context) (ledgerclient.Keeper, error) {
+				k := l.Folder.Services().Keepers[0]
+				if l.keeper != nil {
+					k = l.keeper(k)
+				}
+				return k, nil
 			},
 		}, func(r ledgertest.Result) {
 			if r.Name == c.Name && r.Err != nil {

@@ -8,7 +8,8 @@
 //		})
 //	}
 //
-// and for a whole ledger the same with Ledger in place of Order. A case that a
+// and for a whole ledger the same with Ledger in place of Order, and Keeper for a
+// keeper that judges on it. A case that a
 // harness leaves no way to check is skipped, or fails where CAREKEY_NO_SKIP is set.
 //
 // One case is the seeded run: the same entries, valid and invalid, twice and out of

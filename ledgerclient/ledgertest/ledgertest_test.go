@@ -58,6 +58,14 @@ func TestFolder(t *testing.T) {
 		Ledger: func(context.Context) (ledgerclient.Ledger, error) {
 			return embedded.Open(dir, embedded.Options{Clock: clock})
 		},
+		Keeper: func(context.Context) (ledgerclient.Keeper, error) {
+			f, err := embedded.Open(dir, embedded.Options{Clock: clock})
+			if err != nil {
+				return nil, err
+			}
+			t.Cleanup(func() { f.Close() })
+			return f.Services().Keepers[0], nil
+		},
 		SetHour: func(h contract.Hour) error { hour = h; return nil },
 		Seed:    1,
 	}))

@@ -45,6 +45,8 @@ var allCases = []Case{
 		Rule: "An entry that stands in the log is answered with its place, and nothing is added."},
 	{Name: "proofs", ledger: proofs,
 		Rule: "Leaves, positions, and the proofs of consistency and of every thread verify under the signed checkpoint."},
+	{Name: "stopped", ledger: stoppedShare,
+		Rule: "From a revocation on the keeper gives no share of that grant, and no receipt for one."},
 }
 
 // junk makes n entries that no contract accepts and no other case makes.

@@ -24,6 +24,8 @@ type Harness struct {
 	Order func(ctx context.Context) (order.Backend, error)
 	// Ledger opens a ledger that is not derived from an order here: a folder, a node.
 	Ledger func(ctx context.Context) (ledgerclient.Ledger, error)
+	// Keeper opens a keeper that judges on that ledger. nil: none is checked.
+	Keeper func(ctx context.Context) (ledgerclient.Keeper, error)
 	// SetHour sets the clock that gives the hours of what is appended from now on.
 	// nil: it cannot be set, and is right.
 	SetHour func(hour contract.Hour) error
