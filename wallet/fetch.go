@@ -52,8 +52,20 @@ func (o *Opening) Read(ctx context.Context, i int, dst io.Writer, progress func(
 }
 
 // maxReason bounds what a recipient tells a patient, so that all accesses are of
-// one size.
-const maxReason = 1000 // characters
+// one size. Readers take as many characters.
+const maxReason = 1000 // bytes of UTF-8
+
+// checkReason refuses what would make an access larger than others, or the terminal of
+// who reads it do something: a control character takes six bytes in a payload.
+func checkReason(r string) error {
+	if !utf8.ValidString(r) || len(r) > maxReason {
+		return &InputError{Field: "reason", Why: fmt.Sprintf("must be at most %d bytes of UTF-8, and has %d: ASCII takes one for a letter, other scripts two to four", maxReason, len(r))}
+	}
+	if strings.ContainsFunc(r, func(c rune) bool { return c < ' ' && c != '\n' && c != '\t' && c != '\r' }) {
+		return &InputError{Field: "reason", Why: "must have no control characters"}
+	}
+	return nil
+}
 
 // OpenByCode opens the consent that a share code names.
 func (w *Wallet) OpenByCode(ctx context.Context, code crypto.ShareCode, reason string) (*Opening, error) {
@@ -120,8 +132,8 @@ func (w *Wallet) open(ctx context.Context, t *thread, reason string) (*Opening, 
 		return nil, err
 	}
 	reason = strings.TrimSpace(reason)
-	if !utf8.ValidString(reason) || utf8.RuneCountInString(reason) > maxReason {
-		return nil, &InputError{Field: "reason", Why: fmt.Sprintf("must be at most %d characters of UTF-8", maxReason)}
+	if err := checkReason(reason); err != nil {
+		return nil, err
 	}
 	if err := w.receivedTerms(ctx, t); err != nil {
 		return nil, err

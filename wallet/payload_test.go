@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
 )
 
 // samplePayloads are one of each, with every field set.
@@ -181,6 +182,65 @@ func TestPayloadsOfOthersAreBounded(t *testing.T) {
 		if err != nil || saltSize+len(sealed) > test.most {
 			t.Errorf("%s: %d bytes sealed, %d are read, %v", what, len(sealed), test.most, err)
 		}
+	}
+}
+
+// What an observer sees of a payload is its size. The largest of each kind that a wallet
+// writes about one record is sealed to as many bytes as the smallest: a reason, a title
+// or a file's name tells nobody apart.
+func TestPayloadsAreOfOneSize(t *testing.T) {
+	m, tr, env, note := samplePayloads(t)
+	// A node's checkpoint with its cosignature, as long as they get with one node.
+	note.Checkpoint = "carekey/v1/" + strings.Repeat("f", 64) + "\n18446744073709551615\n" + strings.Repeat("A", 44) + "\n\n" +
+		strings.Repeat("— carekey/v1/"+strings.Repeat("f", 64)+" "+strings.Repeat("A", 104)+"\n", 2)
+	tr.Checkpoint = note.Checkpoint
+	sealed := func(part ledgerclient.Part, body []byte) int {
+		key := crypto.GenerateKey().Public()
+		b, err := crypto.SealPayload(crypto.SealContext{Part: byte(part)}, body, key, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(b)
+	}
+	same := func(what string, part ledgerclient.Part, least, most []byte) {
+		t.Helper()
+		if a, b := sealed(part, least), sealed(part, most); a != b {
+			t.Errorf("%s: the smallest takes %d bytes (%d of them its own), the largest %d (%d)", what, a, len(least), b, len(most))
+		}
+	}
+	small, smallest := note, ""
+	small.Reason = smallest
+	for _, c := range []string{"a", "😀", `"`, `\`, "\n", "\t", "\u2028", "<", "\x7f", "é"} {
+		big := note
+		big.Reason = strings.Repeat(c, maxReason/len(c))
+		if err := checkReason(big.Reason); err != nil {
+			t.Errorf("%q: %v", c, err)
+		}
+		same(fmt.Sprintf("access with %q", c), ledgerclient.PartAccess, marshalPayload(&small), marshalPayload(&big))
+	}
+	for _, bad := range []string{strings.Repeat("😀", maxReason/4+1), strings.Repeat("a", maxReason+1), "\x01", "a\x00b", "\x1b[2J", "\xff"} {
+		if err := checkReason(bad); err == nil {
+			t.Errorf("a reason of %q… is taken", bad[:min(len(bad), 8)])
+		}
+	}
+	for _, c := range []string{"😀", `"`, "\x01", "\u2028"} {
+		title := strings.Repeat(c, maxTitle)
+		if _, err := checkTitle(title); err != nil {
+			continue // not one that a wallet writes
+		}
+		bigM, smallM := m, m
+		bigM.Title, bigM.File, smallM.Title, smallM.File, smallM.Date = title, strings.Repeat(c, maxFile/len(c)), "t", "f", ""
+		bigM.Category, bigM.Size, bigM.ContentSize, bigM.AgeSize, bigM.Version = "immunizations", 1<<62, 1<<62, 1<<62, 1<<30
+		same(fmt.Sprintf("metadata with %q", c), ledgerclient.PartMetadata, marshalPayload(&smallM), marshalPayload(&bigM))
+		bigT, smallT := tr, tr
+		bigT.Records, smallT.Records = []termsRecord{tr.Records[0]}, []termsRecord{tr.Records[0]}
+		bigT.Records[0].Title, bigT.Records[0].Date = title, "2026-11-21"
+		signature := make([]byte, 64) // of the sender, before the terms
+		same(fmt.Sprintf("terms with %q", c), ledgerclient.PartTerms, append(signature, marshalPayload(&smallT)...), append(signature, marshalPayload(&bigT)...))
+		bigE, smallE := env, env
+		bigE.Records, smallE.Records = []envelopeRecord{env.Records[0]}, []envelopeRecord{env.Records[0]}
+		smallE.Records[0].File, bigE.Records[0].File = "f", bigM.File
+		same(fmt.Sprintf("envelope with %q", c), ledgerclient.PartEnvelope, marshalPayload(&smallE), marshalPayload(&bigE))
 	}
 }
 
