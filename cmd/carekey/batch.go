@@ -263,7 +263,7 @@ func (a *app) batchPlan(ctx context.Context, w *wallet.Wallet, in *batchInput, f
 	if a.flags.json {
 		return a.printJSON(planOf(p, elsewhere))
 	}
-	a.print("%s", batchPreview(p, elsewhere))
+	a.print("%s", a.ours(batchPreview(p, elsewhere)))
 	if len(p.Items) > 0 {
 		if err := a.planTable(p); err != nil {
 			return err
@@ -296,7 +296,7 @@ func (a *app) batchApply(ctx context.Context, w *wallet.Wallet, in *batchInput, 
 		if a.flags.json {
 			return a.printJSON(batchJSON{File: p.File, Finished: true})
 		}
-		a.print("%s", batchPreview(p, elsewhere))
+		a.print("%s", a.ours(batchPreview(p, elsewhere)))
 		return nil
 	}
 	if err := a.confirm(ctx, batchPreview(p, elsewhere), batchQuestion(p), false); err != nil {

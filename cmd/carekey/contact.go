@@ -121,7 +121,7 @@ func (a *app) verifyContact(ctx context.Context, w *wallet.Wallet, name string) 
 	}
 	words := wordsOf(c.Address)
 	preview := "The check words of " + cli.Clean(c.Name) + ":\n\n  " + strings.Join(words[:4], " ") + "\n  " + strings.Join(words[4:], " ") + "\n\n" +
-		"Ask " + cli.Clean(c.Name) + " to read them to you; there they are shown by: carekey address"
+		"Ask " + cli.Clean(c.Name) + " to read them to you; there they are shown by: " + theirs + "address"
 	if err := a.confirm(ctx, preview, "Are they the same, all eight and in this order?", false); err != nil {
 		return err
 	}

@@ -127,7 +127,10 @@ func (a *app) doctor(ctx context.Context) error {
 	}()
 	var all []finding
 	for _, examine := range examinations {
-		all = append(all, examine(a, ctx, &e)...)
+		for _, f := range examine(a, ctx, &e) {
+			f.Detail, f.Fix = a.ours(f.Detail), a.ours(f.Fix)
+			all = append(all, f)
+		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}

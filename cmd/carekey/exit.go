@@ -74,6 +74,7 @@ func (a *app) report(err error, args []string) int {
 		return exitDone
 	}
 	f := explain(err)
+	f.Hint = a.ours(f.Hint)
 	if a.flags.json || slices.Contains(args, "--json") { // also when the command line itself was wrong
 		if e, ok := errors.AsType[*wallet.LinesError](err); ok {
 			problems := list(e.Problems, func(p wallet.Problem) problemJSON {
@@ -182,7 +183,7 @@ func explain(err error) failure {
 	}
 	if e, ok := errors.AsType[*wallet.EvidenceError](err); ok {
 		f := explain(e.Err)
-		f.Hint = strings.TrimSpace(f.Hint + "\nProof that others can check is in " + e.File + "; they need no wallet for it:\ncarekey ledger evidence FILE")
+		f.Hint = strings.TrimSpace(f.Hint + "\nProof that others can check is in " + e.File + "; they need no wallet for it:\n" + theirs + "ledger evidence FILE")
 		return f
 	}
 	if e, ok := errors.AsType[*syncError](err); ok {

@@ -22,7 +22,7 @@ func explainText(err error) (failure, bool) {
 		crypto.FaultMixed:     "was put together from two addresses: do not use it",
 	}
 	if e, ok := errors.AsType[*crypto.AddressError](err); ok {
-		return failure{"address-" + string(e.Kind), "the address " + words[e.Kind], "its owner sees it with: carekey address", exitUsage}, true
+		return failure{"address-" + string(e.Kind), "the address " + words[e.Kind], "its owner sees it with: " + theirs + "address", exitUsage}, true
 	}
 	if e, ok := errors.AsType[*crypto.ShareCodeError](err); ok {
 		return failure{"code-" + string(e.Kind), "the share code " + words[e.Kind], "ask for it again, or look for the consent yourself: carekey inbox", exitUsage}, true

@@ -234,6 +234,6 @@ func (a *app) granted(plan *wallet.GrantPlan, c wallet.Consent, code crypto.Shar
 	}
 	a.say("Given: consent %s. Send the share code to %s; it is not secret.", short(c.ID), to)
 	a.data("%s", a.codeText(code))
-	a.next("%s runs carekey fetch CODE.\nYou see it with carekey audit, and end it with carekey revoke %s", to, short(c.ID))
+	a.next("%s runs "+theirs+"fetch CODE.\nYou see it with carekey audit, and end it with carekey revoke %s", to, short(c.ID))
 	return nil
 }

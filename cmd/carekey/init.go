@@ -234,6 +234,7 @@ func (a *app) welcome(w *wallet.Wallet, p place, f initFlags) error {
 			Ledger  string `json:"ledger"`
 		}{w.Address().String(), id.String()})
 	}
+	a.flags.ledger = "" // from here on it is the default
 	a.say("The wallet of %s is ready. Its key is in %s.", w.Name(), keyringWords(w.Settings().Keyring))
 	if f.wordsFile != "" {
 		a.say("Your 24 words are in %s. Whoever has them has your wallet, and without\nthem nobody can bring it back: write them on paper, then delete the file.\nFind out whether you have them: carekey words check", f.wordsFile)

@@ -254,7 +254,7 @@ func bytesText(n int64) string {
 
 // print writes data for people to stdout.
 func (a *app) print(format string, args ...any) {
-	fmt.Fprintln(a.out, cli.CleanText(fmt.Sprintf(format, args...)))
+	fmt.Fprintln(a.out, cli.CleanText(fmt.Sprintf(a.oursFormat(format), args...)))
 }
 
 // codeText is a share code, in lines of ten groups at a terminal.

@@ -352,9 +352,10 @@ func (a *app) showRestored(w *wallet.Wallet, got wallet.Restored, order string) 
 	a.data("%s", w.Address())
 	if order != "" {
 		a.say("The order of this ledger is kept elsewhere, and this copy follows it: all can be\nread, and nothing can be entered before they are together again.")
-		a.next("%s", order)
+		a.next("%s", a.ours(order))
 		return nil
 	}
+	a.flags.ledger = "" // from here on it is the default
 	a.next("carekey status")
 	return nil
 }

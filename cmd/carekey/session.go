@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -129,7 +130,7 @@ func (a *app) keepBook(ctx context.Context, w *wallet.Wallet) {
 		f := explain(err)
 		a.say("Your contacts are on this computer only, until the next change: %s.", f.Message)
 		if f.Hint != "" {
-			a.say("hint:  %s", f.Hint)
+			a.say("hint:  %s", a.ours(f.Hint))
 		}
 	}
 }
@@ -226,9 +227,58 @@ func (a *app) talks() bool { return !a.flags.quiet && !a.flags.json }
 // say talks on stderr.
 func (a *app) say(format string, args ...any) {
 	if a.talks() {
-		fmt.Fprintln(a.err, cli.CleanText(fmt.Sprintf(format, args...)))
+		fmt.Fprintln(a.err, cli.CleanText(fmt.Sprintf(a.oursFormat(format), args...)))
 	}
 }
+
+// ours makes the commands that a text of our own names act on the wallet and the ledger
+// that this command line named, so that they can be pasted as they stand. What the
+// environment names holds for them anyway.
+func (a *app) ours(text string) string {
+	profile, ledger := "", ""
+	if a.flags.profile != "" {
+		profile = " --profile " + cli.Quote(a.flags.profile)
+	}
+	if a.flags.ledger != "" {
+		ledger = " --ledger " + cli.Quote(a.flags.ledger)
+		if inv, ok := invitationIn(a.flags.ledger); ok { // long, and it may hold a token
+			ledger = " --ledger " + short(inv.Ledger)
+		}
+	}
+	var b strings.Builder
+	done := 0
+	at := commandNamed.FindAllStringSubmatchIndex(text, -1)
+	for i, m := range at {
+		end := len(text)
+		if i+1 < len(at) {
+			end = at[i+1][0]
+		}
+		line, _, _ := strings.Cut(text[m[0]:end], "\n")
+		b.WriteString(text[done:m[3]])
+		b.WriteString(profile)
+		if !strings.Contains(line, " --ledger ") {
+			b.WriteString(ledger)
+		}
+		done = m[3]
+	}
+	b.WriteString(text[done:])
+	return strings.ReplaceAll(b.String(), theirs, "carekey ")
+}
+
+// theirs begins a command that somebody else runs, with a wallet of their own: the space
+// that does not break keeps ours from it, and is printed as one that does.
+const theirs = "carekey\u00a0"
+
+// oursFormat is ours for a text with verbs of package fmt.
+func (a *app) oursFormat(format string) string {
+	// The flags of who called may hold a per cent sign.
+	marked := app{flags: flags{profile: strings.ReplaceAll(a.flags.profile, "%", "%%"), ledger: strings.ReplaceAll(a.flags.ledger, "%", "%%")}}
+	return marked.ours(format)
+}
+
+// commandNamed finds commands of this program in a text, without a profile of their own.
+// A test compares the verbs with those that there are.
+var commandNamed = regexp.MustCompile(`(?:^|[^-\w./])(carekey)(?: --ledger \S+)? (?:\.\.\.|(?:COMMAND|address|age|audit|backup|batch|consent|contact|doctor|fetch|grant|inbox|init|keyring|ledger|profile|record|restore|revoke|status|sync|try|words)\b)`)
 
 // next names the command that is likely to come next.
 func (a *app) next(format string, args ...any) { a.say("Next: "+format, args...) }
@@ -249,7 +299,7 @@ func (a *app) whose() string {
 
 // asProfile puts the profile above a preview.
 func (a *app) asProfile(preview string) string {
-	return strings.TrimSuffix(strings.TrimPrefix(a.whose()+"\n\n"+preview, "\n\n"), "\n\n")
+	return strings.TrimSuffix(strings.TrimPrefix(a.whose()+"\n\n"+a.ours(preview), "\n\n"), "\n\n")
 }
 
 // confirm shows a preview and asks. --yes answers; without a terminal it is needed.

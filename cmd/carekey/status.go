@@ -110,10 +110,10 @@ func (a *app) status(w *wallet.Wallet, s wallet.Summary) error {
 				others += ": " + waitingText(j) + " waiting, see carekey sync"
 			}
 		}
-		a.print("%s", others)
+		a.print("%s", a.ours(others))
 	}
 	for _, d := range a.due(w) {
-		a.say("\n%s", dueText[d])
+		a.say("\n%s", a.ours(dueText[d]))
 	}
 	switch {
 	case len(s.Accesses) > 0:
