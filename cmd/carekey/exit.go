@@ -86,6 +86,10 @@ func (a *app) report(err error, args []string) int {
 		cli.WriteJSON(a.err, map[string]failure{"error": f}, false)
 		return f.Exit
 	}
+	if errors.Is(err, errDeclined) || is[*findingsError](err) { // an answer and a report: nothing failed
+		fmt.Fprintln(a.err, sentence(f.Message)+".")
+		return f.Exit
+	}
 	cli.Failure(f).Print(a.err)
 	return f.Exit
 }

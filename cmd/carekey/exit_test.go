@@ -277,3 +277,23 @@ func TestReport(t *testing.T) {
 		t.Errorf("%v: %q", err, rest)
 	}
 }
+
+// Who says no has made no error, and what the doctor finds is none of the program's.
+func TestAnswersAreNoErrors(t *testing.T) {
+	for err, want := range map[error]string{
+		errDeclined:                "You said no: nothing was changed.\n",
+		&findingsError{exitLocked}: "Something needs you: see above.\n",
+		&wallet.BusyError{}:        "error: ",
+	} {
+		a := newApp()
+		var e error
+		if a.err, e = os.Create(filepath.Join(t.TempDir(), "stderr")); e != nil {
+			t.Fatal(e)
+		}
+		exit := a.report(err, nil)
+		said, e := os.ReadFile(a.err.Name())
+		if e != nil || exit != explain(err).Exit || !strings.HasPrefix(string(said), want) {
+			t.Errorf("%v: exit %d, %q, %v", err, exit, said, e)
+		}
+	}
+}
