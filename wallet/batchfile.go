@@ -126,22 +126,10 @@ func (w *Wallet) MarshalPlan(p *BatchPlan) ([]byte, error) {
 	return f.encode()
 }
 
-// IsPlan tells whether a file begins like a plan, also one that was formatted anew,
-// and not like a list of rows.
-func IsPlan(beginning []byte) bool {
-	rest, ok := bytes.CutPrefix(bytes.TrimSpace(bytes.TrimPrefix(beginning, []byte("\ufeff"))), []byte("{"))
-	return ok && bytes.HasPrefix(bytes.TrimSpace(rest), []byte(`"carekeyBatchPlan"`))
-}
-
-// ParsePlan reads a plan that this wallet wrote. What was changed since, be it the
-// space between two words, is a *ForeignPlanError, like another wallet's.
+// ParsePlan reads a plan that this wallet wrote. Whatever else the bytes are, another
+// wallet's plan, one that was changed since, be it the space between two words, or no
+// plan at all, they are a *ForeignPlanError.
 func (w *Wallet) ParsePlan(data []byte) (*BatchPlan, error) {
-	var version struct {
-		V int `json:"carekeyBatchPlan"`
-	}
-	if err := json.Unmarshal(data, &version); err == nil && version.V > planVersion {
-		return nil, &VersionError{What: "plan", Version: version.V, Known: planVersion}
-	}
 	var f planFile
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
@@ -182,5 +170,6 @@ func (w *Wallet) ParsePlan(data []byte) (*BatchPlan, error) {
 	for _, x := range f.Items {
 		p.Items = append(p.Items, BatchItem(x))
 	}
+	p.sum = sum
 	return p, nil
 }

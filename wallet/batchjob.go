@@ -37,6 +37,7 @@ type job struct {
 	V      int           `json:"v"`
 	ID     string        `json:"id"` // random
 	File   string        `json:"file"`
+	Plan   crypto.Hash   `json:"plan,omitzero"` // of the plan's file, if there was one
 	Begun  contract.Hour `json:"begun"`
 	Items  int           `json:"items"`
 	Chunks int           `json:"chunks"`
@@ -160,7 +161,7 @@ func (w *Wallet) beginJob(p *BatchPlan) error {
 	}
 	var r [8]byte
 	rand.Read(r[:])
-	j := job{V: jobVersion, ID: hex.EncodeToString(r[:]), File: p.File, Begun: w.ledgerHour(), Items: len(p.Items)}
+	j := job{V: jobVersion, ID: hex.EncodeToString(r[:]), File: p.File, Plan: p.sum, Begun: w.ledgerHour(), Items: len(p.Items)}
 	for at := 0; at < len(p.Items); j.Chunks++ {
 		// A chunk only gives or only ends: what is replaced ends after its
 		// replacement is in force.
@@ -322,9 +323,25 @@ func (w *Wallet) BatchApply(ctx context.Context, p *BatchPlan, progress func(Bat
 }
 
 // CheckPlan tells whether a plan can be applied now: it is of this wallet and
-// ledger, and what it was made on has not changed.
-func (w *Wallet) CheckPlan(ctx context.Context, p *BatchPlan) error {
-	return w.with(ctx, func() error { return w.checkPlan(ctx, p) })
+// ledger, and what it was made on has not changed. applied says that it was already,
+// as the last job, which has ended.
+func (w *Wallet) CheckPlan(ctx context.Context, p *BatchPlan) (applied bool, err error) {
+	err = w.with(ctx, func() error {
+		j, err := w.readJob()
+		if err != nil {
+			return err
+		}
+		if j == nil || p.sum.IsZero() || j.Plan != p.sum {
+			return w.checkPlan(ctx, p)
+		}
+		s, err := w.jobStatus(j)
+		if err == nil && !s.Finished {
+			err = &BatchUnfinishedError{Done: s.Done, Items: s.Items}
+		}
+		applied = err == nil
+		return err
+	})
+	return applied, err
 }
 
 func (w *Wallet) checkPlan(ctx context.Context, p *BatchPlan) error {

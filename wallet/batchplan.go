@@ -47,6 +47,8 @@ type BatchPlan struct {
 	Warnings   []BatchWarning
 	Gate       ledgerclient.Gate
 	Scope      crypto.Hash // of the consents that the plan was made on
+
+	sum crypto.Hash // of the file that it was read from; zero if it was made of rows
 }
 
 // BatchItem is one consent to give or to end.

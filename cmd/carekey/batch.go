@@ -9,6 +9,7 @@ import (
 	"io"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
@@ -55,10 +56,14 @@ func newBatchPlan(a *app) *cobra.Command {
 		Long: `Read a file (- is standard input), report all that is wrong with it, compare it with
 the consents in force and show what would change: who gains and who loses what, what
 stays, and what looks wrong. Nothing is signed. A plan that is kept with -o can be
-applied as it was shown: it is refused if a consent that it was made on has changed.`,
+applied as it was shown: it is sealed by this wallet, so that nothing can be put in its
+place, and refused if a consent that it was made on has changed.`,
 		Example: "  carekey batch plan consents.csv -o plan.json\n  carekey batch apply plan.json",
 		Args:    cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if namesRows(f.output) {
+				return usage("a plan is not kept under a name in .csv or .jsonl, which batch apply reads as rows", "name it plan.json, for example")
+			}
 			in, err := a.openBatch(cmd.Context(), args[0])
 			if err != nil {
 				return err
@@ -76,12 +81,13 @@ applied as it was shown: it is refused if a consent that it was made on has chan
 func newBatchApply(a *app) *cobra.Command {
 	var f batchFlags
 	c := &cobra.Command{
-		Use:   "apply (PLAN | FILE) [--prune] [--results FILE]",
+		Use:   "apply (PLAN | FILE.csv | FILE.jsonl) [--prune] [--results FILE]",
 		Short: "Carry out a plan, or a file",
-		Long: `Show what would change, ask once, sign and submit. All cores sign; a bar shows how far
-it is, or a line for every 1000 items where there is no terminal. --results writes one
-JSON object a line for every item, with the share code of each consent. If it is
-stopped, carekey batch resume goes on.`,
+		Long: `Show what would change, ask once, sign and submit. Rows are read from a file whose name
+ends in .csv or .jsonl; everything else must be a plan that this wallet sealed, whatever
+is in it. All cores sign; a bar shows how far it is, or a line for every 1000 items where
+there is no terminal. --results writes one JSON object a line for every item, with the
+share code of each consent. If it is stopped, carekey batch resume goes on.`,
 		Args: cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in, err := a.openBatch(cmd.Context(), args[0])
@@ -198,23 +204,30 @@ func newBatchSchema(a *app) *cobra.Command {
 // rowsElsewhere are the rows of a file that other wallets of the home are to sign.
 type rowsElsewhere map[string]int
 
-// planFile makes a plan of a file of rows, or reads one.
-func (a *app) planFile(ctx context.Context, w *wallet.Wallet, in *batchInput, f batchFlags) (*wallet.BatchPlan, rowsElsewhere, error) {
-	if head, _ := in.r.Peek(planBeginning); wallet.IsPlan(head) {
-		if f.prune {
-			return nil, nil, usage("a plan says already whether it prunes", "leave out --prune, or make the plan with it")
-		}
-		const most = 1 << 30
-		data, err := io.ReadAll(io.LimitReader(in.r, most))
-		if err != nil {
-			return nil, nil, err
-		}
-		p, err := w.ParsePlan(data)
-		if err == nil {
-			err = w.CheckPlan(ctx, p)
-		}
-		return p, nil, err
+// namesRows tells whether a file is one of rows for batch apply. Its name says so and
+// nothing in it: who can write to a file that was approved as a plan can make it begin
+// like anything.
+func namesRows(file string) bool {
+	ext := strings.ToLower(filepath.Ext(file))
+	return ext == ".csv" || ext == ".jsonl"
+}
+
+// readPlan reads a plan that this wallet sealed; applied says that it was carried out
+// already.
+func (a *app) readPlan(ctx context.Context, w *wallet.Wallet, in *batchInput) (p *wallet.BatchPlan, applied bool, err error) {
+	const most = 1 << 30
+	data, err := io.ReadAll(io.LimitReader(in.r, most))
+	if err != nil {
+		return nil, false, err
 	}
+	if p, err = w.ParsePlan(data); err == nil {
+		applied, err = w.CheckPlan(ctx, p)
+	}
+	return p, applied, err
+}
+
+// planRows makes a plan of a file of rows.
+func (a *app) planRows(ctx context.Context, w *wallet.Wallet, in *batchInput, f batchFlags) (*wallet.BatchPlan, rowsElsewhere, error) {
 	p, err := a.place()
 	if err != nil {
 		return nil, nil, err
@@ -244,7 +257,7 @@ func frugal() (undo func()) {
 
 func (a *app) batchPlan(ctx context.Context, w *wallet.Wallet, in *batchInput, f batchFlags) error {
 	defer frugal()()
-	p, elsewhere, err := a.planFile(ctx, w, in, f)
+	p, elsewhere, err := a.planRows(ctx, w, in, f)
 	if err != nil {
 		return err
 	}
@@ -273,7 +286,7 @@ func (a *app) batchPlan(ctx context.Context, w *wallet.Wallet, in *batchInput, f
 	case len(p.Items) == 0:
 	case f.output != "":
 		a.next("carekey batch apply %s", cli.Quote(f.output))
-	case in.file == nil:
+	case !namesRows(in.name):
 		a.next("keep what was read as a plan with -o PLAN, then carekey batch apply PLAN")
 	case f.prune:
 		a.next("carekey batch apply %s --prune", cli.Quote(in.name))
@@ -288,9 +301,24 @@ func (a *app) batchApply(ctx context.Context, w *wallet.Wallet, in *batchInput, 
 	if err := a.checkResults(f); err != nil {
 		return err
 	}
-	p, elsewhere, err := a.planFile(ctx, w, in, f)
+	var p *wallet.BatchPlan
+	var elsewhere rowsElsewhere
+	var applied bool
+	var err error
+	if namesRows(in.name) {
+		p, elsewhere, err = a.planRows(ctx, w, in, f)
+	} else if f.prune {
+		err = usage("a plan says already whether it prunes", "leave out --prune, or make the plan with it")
+	} else {
+		p, applied, err = a.readPlan(ctx, w, in)
+	}
 	if err != nil {
 		return err
+	}
+	if applied {
+		a.say("This plan was applied already: nothing is done twice.")
+		s, err := w.BatchStatus(ctx)
+		return a.batchEnded(ctx, w, s, err, f)
 	}
 	if len(p.Items) == 0 {
 		if a.flags.json {

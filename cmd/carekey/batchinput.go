@@ -52,16 +52,13 @@ func (a *app) openBatch(ctx context.Context, path string) (*batchInput, error) {
 	}
 	b.r = bufio.NewReaderSize(&patientReader{ctx, in, nil}, 64<<10)
 	if path != "-" || !a.interactive() { // at a terminal a passphrase may be asked for first
-		if _, err := b.r.Peek(planBeginning); err != nil && err != io.EOF {
+		if _, err := b.r.Peek(1); err != nil && err != io.EOF {
 			b.Close()
 			return nil, err
 		}
 	}
 	return b, nil
 }
-
-// planBeginning is how many bytes show whether a file is a plan.
-const planBeginning = 64
 
 // patientReader reads until the context is done, however long a read takes.
 type patientReader struct {

@@ -73,11 +73,14 @@ func batchPreview(p *wallet.BatchPlan, elsewhere rowsElsewhere) string {
 		fmt.Fprintf(&b, "PRUNE: every consent that the file does not name is ended.\n")
 	}
 	for _, name := range sortedKeys(elsewhere) {
-		file := cli.Quote(p.File)
+		command, file := "apply", cli.Quote(p.File)
+		if !namesRows(p.File) {
+			command = "plan"
+		}
 		if p.File == stdinName {
 			file = "-"
 		}
-		fmt.Fprintf(&b, "%s for another wallet: carekey --profile %s batch apply %s\n", many(elsewhere[name], "row is", "rows are"), cli.Quote(name), file)
+		fmt.Fprintf(&b, "%s for another wallet: carekey --profile %s batch %s %s\n", many(elsewhere[name], "row is", "rows are"), cli.Quote(name), command, file)
 	}
 	if len(p.Items) == 0 {
 		fmt.Fprintf(&b, "Nothing to do.")

@@ -308,7 +308,7 @@ func explainWallet(err error) (failure, bool) {
 		if e.Ledger != (crypto.LedgerID{}) {
 			return failure{"plan-foreign", "this plan was made for another ledger, " + short(e.Ledger), "name that ledger with --ledger, or make the plan anew: carekey batch plan FILE", exitRefused}, true
 		}
-		return failure{"plan-foreign", "this plan was made by another wallet, or was changed since", "make it anew with this wallet: carekey batch plan FILE", exitRefused}, true
+		return failure{"plan-foreign", "this is no plan that this wallet made, or it was changed since: nothing of it was carried out", "make it anew and look at it: carekey batch plan FILE -o plan.json\nrows are applied only from a file whose name ends in .csv or .jsonl", exitTampered}, true
 	}
 	if e, ok := errors.AsType[*wallet.BatchUnfinishedError](err); ok {
 		return failure{"batch-unfinished", fmt.Sprintf("another batch was begun and has %s left", plural(e.Items-e.Done, "item", "items")), "finish it: carekey batch resume\nor forget what is left of it: carekey batch drop", exitRefused}, true

@@ -47,7 +47,7 @@ var explained = []struct {
 	{&wallet.InputError{Field: "until"}, "bad-until", 2},
 	{&wallet.LinesError{File: "f.csv", Problems: []wallet.Problem{{Line: 2, Column: 5, Why: "not a date"}}, Total: 1}, "bad-file", 2},
 	{&wallet.StalePlanError{}, "plan-stale", 3},
-	{&wallet.ForeignPlanError{}, "plan-foreign", 3},
+	{&wallet.ForeignPlanError{}, "plan-foreign", 6},
 	{&wallet.ForeignPlanError{Ledger: crypto.LedgerID{1}}, "plan-foreign", 3},
 	{&wallet.BatchUnfinishedError{Done: 2, Items: 10}, "batch-unfinished", 3},
 	{&batchStoppedError{done: 2, items: 10, err: context.Canceled}, "interrupted", 130},

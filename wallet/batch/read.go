@@ -136,7 +136,7 @@ func (p *parser) read() error {
 				p.problem(line, bytes.IndexByte(line, '['), "", "", "a JSON list; a file is JSON Lines, one object on a line, or CSV")
 				return nil
 			case len(trimmed) == 1 && asJSON:
-				p.problem(line, bytes.IndexByte(line, '{'), "", "", "an object over several lines; a file is JSON Lines, one object on a line, or CSV")
+				p.problem(line, bytes.IndexByte(line, '{'), "", "", "an object over several lines; a file is JSON Lines, one object on a line, or CSV. Of a plan carekey batch apply shows what it would do, and asks")
 				return nil
 			case !asJSON:
 				var good bool
