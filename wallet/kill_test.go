@@ -103,6 +103,11 @@ func prepare(patient, clinic *wallet.Wallet, step string, n int) (key string, do
 			return err
 		}, err
 	case "fetch":
+		// What waits in the patient's journal comes first: a grant without its share, or a
+		// revocation that the keeper has and the ledger has not, is rightly refused.
+		if _, err := patient.Records(ctx); err != nil {
+			return "", nil, err
+		}
 		box, err := clinic.Inbox(ctx)
 		for i := len(box) - 1; i >= 0; i-- {
 			if r := box[i]; r.Status == wallet.StatusActive && r.Fetched == 0 {
