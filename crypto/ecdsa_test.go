@@ -11,6 +11,8 @@ import (
 
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 	"github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
+
+	"github.com/carekey/carekey/crypto/lane"
 )
 
 var order, _ = new(big.Int).SetString("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141", 16)
@@ -283,6 +285,7 @@ func TestTexts(t *testing.T) {
 // Verify judges as decred's does, before the table of G is there and after: of what
 // is right, of what is wrong by a bit, and of numbers that nobody signed.
 func TestVerifyIsThatOfDecred(t *testing.T) {
+	lane.OneGoroutine(t)
 	before := multipliedG.Load()
 	defer multipliedG.Store(before)
 	good := 0

@@ -5,10 +5,13 @@ import (
 	"testing"
 
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
+
+	"github.com/carekey/carekey/crypto/lane"
 )
 
 // What the table of a known point gives is what multiplication gives.
 func TestMultiples(t *testing.T) {
+	lane.OneGoroutine(t)
 	for range 3 {
 		q, err := decompress(NewEntropy().Root().SelfKey().Public())
 		if err != nil {

@@ -7,6 +7,8 @@ import (
 	"math/big"
 	"os"
 	"testing"
+
+	"github.com/carekey/carekey/crypto/lane"
 )
 
 // A second implementation of the curve that shares nothing with the first: affine
@@ -247,6 +249,7 @@ func craftedSignatures(t testing.TB) (all []signatureCase) {
 // table of the key. CAREKEY_SIGNATURES_OUT names a file for the cases, so that other
 // programs can judge them.
 func TestVerifyIsThatOfTheStandard(t *testing.T) {
+	lane.OneGoroutine(t)
 	before := multipliedG.Load()
 	defer multipliedG.Store(before)
 	crafted := craftedSignatures(t)
@@ -295,6 +298,7 @@ func TestVerifyIsThatOfTheStandard(t *testing.T) {
 // Multiplying a known point is multiplication: rows of the table, carries between
 // them, and the places where the sum passes through equal or opposite points.
 func TestMultiplesAreThoseOfTheReference(t *testing.T) {
+	lane.OneGoroutine(t)
 	d := big.NewInt(1)
 	for _, q := range []bigPoint{bigG, bigG.times(d.SetBytes([]byte("any other point of this curve")))} {
 		p, err := decompress(q.key())

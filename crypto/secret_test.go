@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/carekey/carekey/crypto/lane"
 )
 
 // secretValue is a value of a secret type and the bytes that must not be seen.
@@ -104,6 +106,7 @@ func leaks(s string, secret []byte) string {
 }
 
 func TestSecretsDoNotPrint(t *testing.T) {
+	lane.OneGoroutine(t)
 	type exported struct{ Secret any }
 	type unexported struct{ secret any }
 	verbs := []string{"%v", "%+v", "%#v", "%s", "%x", "%X", "% x", "%d", "%q", "%o", "%b", "%c", "%U", "%t", "%e", "%p", "%08.3f"}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/carekey/carekey/crypto/lane"
 )
 
 func TestWordList(t *testing.T) {
@@ -80,6 +82,7 @@ func TestWordsPublished(t *testing.T) {
 }
 
 func TestWordsRefused(t *testing.T) {
+	lane.OneGoroutine(t)
 	words := NewEntropy().Words()
 	var count *WordCountError
 	for _, n := range []int{0, 12, 23} {

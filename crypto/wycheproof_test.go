@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
+
+	"github.com/carekey/carekey/crypto/lane"
 )
 
 // Project Wycheproof's vectors for secp256k1, through the strict rules of this
@@ -48,6 +50,7 @@ func fromP1363(b []byte) (Signature, bool) {
 }
 
 func TestWycheproofECDSA(t *testing.T) {
+	lane.OneGoroutine(t)
 	half := new(big.Int).Rsh(order, 1)
 	for _, c := range []struct {
 		file  string
@@ -93,6 +96,7 @@ func TestWycheproofECDSA(t *testing.T) {
 }
 
 func TestWycheproofECDH(t *testing.T) {
+	lane.OneGoroutine(t)
 	var v struct {
 		NumberOfTests int
 		TestGroups    []struct {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
@@ -153,6 +154,7 @@ func TestMessagesRoundTrip(t *testing.T) {
 // Every byte of a message is under its signature or is the signature: a message
 // with any bit changed is refused by the parser or does not verify.
 func TestMessagesMangled(t *testing.T) {
+	lane.OneGoroutine(t)
 	for _, c := range newSamples(t).codecs() {
 		for i := range c.bytes {
 			b := bytes.Clone(c.bytes)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/embedded"
@@ -573,10 +574,7 @@ func TestBatchFaults(t *testing.T) {
 	if items < 9 || calls < 20 {
 		t.Fatalf("%d items, %d calls", items, calls)
 	}
-	step := int64(2)
-	if testing.Short() {
-		step = 7
-	}
+	step := lane.Pick(int64(2), int64(2), 7)
 	tried := 0
 	for n := int64(1); n <= calls; n += step {
 		x := &fault{n: n, after: n%4 < 2, err: &ledgerclient.UnreachableError{Service: "ledger", Err: errors.New("dropped")}}
@@ -685,10 +683,7 @@ func (k talkingKeeper) Revoke(ctx context.Context, es []contract.Entry) ([]ledge
 // has said a random number of things; the next one goes on. However it went, the
 // consents at the end are the same, and every item has ended once.
 func TestBatchKilled(t *testing.T) {
-	kills := 200
-	if testing.Short() {
-		kills = 10
-	}
+	kills := lane.Pick(200, 200, 10)
 	defer wallet.SetBatchChunk(2)()
 	base := newDistrict(t, filepath.Join(t.TempDir(), "base"))
 	ctx := context.Background()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 )
 
 func someAddresses(n int) (out []crypto.Address) {
@@ -25,10 +26,7 @@ func someAddresses(n int) (out []crypto.Address) {
 func TestBooksAreJoined(t *testing.T) {
 	addresses := someAddresses(4)
 	names := []string{"Dr Smith", "Dr Ruiz", "Zoë"}
-	seeds := uint64(50)
-	if testing.Short() {
-		seeds = 10
-	}
+	seeds := lane.Pick(uint64(50), uint64(50), 10)
 	for seed := range seeds {
 		r := rand.New(rand.NewPCG(seed, 0))
 		const machines = 3
@@ -159,10 +157,7 @@ func TestBookTombstones(t *testing.T) {
 // until they heard of each other, agree on what was done to each of them last.
 func TestBookLastWordCounts(t *testing.T) {
 	addresses := someAddresses(3)
-	seeds := uint64(100)
-	if testing.Short() {
-		seeds = 20
-	}
+	seeds := lane.Pick(uint64(100), uint64(100), 20)
 	for seed := range seeds {
 		r := rand.New(rand.NewPCG(seed, 1))
 		const machines = 3

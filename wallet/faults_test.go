@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
@@ -155,6 +156,7 @@ func (k faultyKeeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) (a le
 // Promise 8: each call of a service that fails, or of which the answer is lost,
 // leaves a change whole or absent, and the next run finishes what was begun.
 func TestEveryCallFailsOnce(t *testing.T) {
+	lane.OneGoroutine(t)
 	var mu sync.Mutex
 	counts := map[string]map[string]int{}
 	t.Run("steps", func(t *testing.T) {
@@ -184,10 +186,7 @@ func failEveryCall(t *testing.T, step string, after, unknown bool) map[string]in
 	ctx := context.Background()
 	counts := map[string]int{}
 	broken := errors.New("it broke")
-	stride := 1
-	if testing.Short() {
-		stride = 5
-	}
+	stride := lane.Pick(1, 1, 5)
 	var d district
 	for n := 1; ; n += stride {
 		if n == 1 || n%20 == 0 {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
@@ -213,6 +214,7 @@ func TestSilentServicesAreAskedOnce(t *testing.T) {
 // every time; or brings a head that no ledger signed. It is shown as damaged, and
 // all others as they are.
 func TestOutsizeTermsFromStrangers(t *testing.T) {
+	lane.OneGoroutine(t)
 	ctx := context.Background()
 	tn := newTown(t)
 	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")

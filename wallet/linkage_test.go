@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/embedded"
@@ -445,6 +446,7 @@ func areaUnderCurve(scores []float64, linked []bool) (auc, low, high float64) {
 
 // Promise 2.
 func TestNothingLinksConsents(t *testing.T) {
+	lane.OneGoroutine(t)
 	claims := []struct {
 		name  string
 		same  func(x, y *linkThread) bool
@@ -466,10 +468,7 @@ func TestNothingLinksConsents(t *testing.T) {
 				"a byte of the access's self-tag": func(th *linkThread) { th.access.raw[110] = byte(th.clinic) },
 			}},
 	}
-	patients := linkPatients
-	if testing.Short() {
-		patients = linkPatients / 10
-	}
+	patients := lane.Pick(linkPatients, linkPatients, linkPatients/10)
 	start := time.Now()
 	var second *linkWorld
 	world := newLinkWorld(t, 1, patients)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/embedded"
@@ -162,10 +163,7 @@ func TestMove(t *testing.T) {
 // hold on neither side.
 func TestMoveInterrupted(t *testing.T) {
 	ctx := context.Background()
-	stride := 17
-	if testing.Short() {
-		stride = 29
-	}
+	stride := lane.Pick(17, 17, 29)
 	for _, after := range []bool{false, true} {
 		t.Run(fmt.Sprintf("after=%t", after), func(t *testing.T) {
 			t.Parallel()
@@ -292,10 +290,7 @@ func (l tellingLedger) Append(ctx context.Context, es []contract.Entry) ([]ledge
 // run again, and nothing twice.
 func TestMoveKilled(t *testing.T) {
 	ctx := context.Background()
-	step := 1
-	if testing.Short() {
-		step = 3
-	}
+	step := lane.Pick(1, 1, 3)
 	for said := 1; ; said += step { // the line that it is killed at
 		d := newDistrict(t, t.TempDir())
 		prefill(t, d)

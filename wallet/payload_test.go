@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 )
 
@@ -120,6 +121,7 @@ func FuzzPayloads(f *testing.F) {
 // What others may make a wallet show and keep has its bounds, and what this wallet
 // writes stays within them.
 func TestPayloadsOfOthersAreBounded(t *testing.T) {
+	lane.OneGoroutine(t)
 	_, tr, env, note := samplePayloads(t)
 	long := func(n int, s string) string { return strings.Repeat(s, n) }
 	for _, n := range []int{0, 1} {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient/embedded"
 	"github.com/carekey/carekey/wallet"
 )
@@ -95,6 +96,7 @@ func injections(log, dir string) []injection {
 // an I/O error or a full disk, ends the program with an error or not at all, and
 // leaves everything whole or absent.
 func TestEveryFileOperationFailsOnce(t *testing.T) {
+	lane.OneGoroutine(t)
 	if out, err := exec.Command("strace", "-qq", "-o", os.DevNull, "-e", "trace=none", "true").CombinedOutput(); err != nil {
 		if os.Getenv("CAREKEY_NO_SKIP") != "" {
 			t.Fatalf("strace: %v %s", err, out)
@@ -119,7 +121,7 @@ func TestEveryFileOperationFailsOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := injections(string(log), d.dir)
-	chosen := sample(all, testing.Short())
+	chosen := sample(all, lane.Pick(150, 20, 20))
 
 	var mu sync.Mutex
 	made, injected, quiet := map[string]int{}, map[string]int{}, map[string]int{}
@@ -185,12 +187,8 @@ func TestEveryFileOperationFailsOnce(t *testing.T) {
 	}
 }
 
-// sample takes all calls, or every k-th of a name that has too many of them.
-func sample(all []injection, short bool) []injection {
-	most := 150
-	if short {
-		most = 2
-	}
+// sample takes all calls, or every k-th of a name that has more than most of them.
+func sample(all []injection, most int) []injection {
 	of := map[string][]injection{}
 	for _, i := range all {
 		of[i.call] = append(of[i.call], i)

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/carekey/carekey/crypto/lane"
 )
 
 // An order and its place are told from folders and invitations, and come back as they
@@ -31,6 +33,7 @@ func TestDirectPlaces(t *testing.T) {
 // of their own for the node, the patient and the clinic, on one order. What is lost of
 // the order is found by each of them.
 func TestDirectBesideANode(t *testing.T) {
+	lane.OneGoroutine(t)
 	if _, err := exec.LookPath("python3"); err != nil {
 		missing(t, "python3 is not installed", err)
 	}

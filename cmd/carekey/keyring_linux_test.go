@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/wallet/keyring"
 	"github.com/carekey/carekey/wallet/keyring/keyringtest"
 )
@@ -92,6 +93,7 @@ func (h *household) keyFiles() int {
 // that write, sync, rename or remove leaves a wallet that opens, and the same move
 // ends with the key in one place.
 func TestKeyringMoveKilled(t *testing.T) {
+	lane.OneGoroutine(t)
 	needs(t, "strace", "-qq", "-o", os.DevNull, "-e", "trace=none", "true")
 	h := newHousehold(t)
 	h.more = []string{envKeyring + "=os"}
@@ -102,10 +104,7 @@ func TestKeyringMoveKilled(t *testing.T) {
 	for _, call := range []string{"renameat", "unlinkat", "fsync", "write"} {
 		step := 1
 		if call == "write" { // most of them are calls of the bus
-			step = 3
-			if testing.Short() {
-				step = 9
-			}
+			step = lane.Pick(3, 9, 9)
 		}
 		for n, over := 1, map[string]bool{}; len(over) < 2; n += step {
 			for _, kind := range []string{keyring.KindFile, keyring.KindOS} {
@@ -139,6 +138,7 @@ func TestKeyringMoveKilled(t *testing.T) {
 
 // A change of passphrase that is killed leaves a file that opens with one of the two.
 func TestKeyringPasswdKilled(t *testing.T) {
+	lane.OneGoroutine(t)
 	needs(t, "strace", "-qq", "-o", os.DevNull, "-e", "trace=none", "true")
 	h := newHousehold(t)
 	h.more = []string{envKeyring + "=file"}

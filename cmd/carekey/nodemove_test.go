@@ -7,16 +7,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/carekey/carekey/crypto/lane"
 )
 
 // TestMoveInterruptedAtANode interrupts a move from a folder to a node at one of its
 // requests: by kill -9 of the wallet and of the node, and by a network that is gone from then on.
 // Promise 8: run again it does the rest, and every consent is on the node once.
 func TestMoveInterruptedAtANode(t *testing.T) {
+	lane.OneGoroutine(t)
 	all := []interrupted{{faultBefore, "wallet"}, {faultAfter, "wallet"}, {faultAfter, "node"}, {faultPartition, ""}}
-	if testing.Short() {
-		all = all[:2]
-	}
 	d := newDistantTown(t, false)
 	invitation := strings.TrimSpace(string(d.operator("invite", "ledger")))
 	clinic := strings.TrimSpace(d.mustRun("clinic", "address"))

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/carekey/carekey/crypto/lane"
 )
 
 // The node of these tests is a process of its own: the test program of
@@ -219,6 +221,7 @@ func (d *distantTown) list(who string, args ...string) []map[string]any {
 // of the operator, one of each person. Nothing but an invitation and two addresses goes
 // from home to home, the connection is pinned, and the gate is enforced.
 func TestLaptopToServer(t *testing.T) {
+	lane.OneGoroutine(t)
 	d := newDistance(t)
 	patient := strings.TrimSpace(d.mustRun("patient", "init", "--name", "Maria", "--new-ledger", "--words-file", filepath.Join(d.dir, "p.words")))
 	clinic := strings.TrimSpace(d.mustRun("clinic", "init", "--name", "Dr Smith", "--new-ledger", "--words-file", filepath.Join(d.dir, "c.words")))
@@ -332,19 +335,10 @@ func (d *distantTown) under(i interrupted, at int, who string, args ...string) (
 // TestInterruptedAtANode interrupts grant, fetch and revoke at one of their requests
 // each time: by a network that drops, delays, duplicates, truncates and reorders, or is
 // gone from then on, by a node that stands still, and by kill -9 of the node and of the
-// wallets. Afterwards every change is there once.
-// CAREKEY_INTERRUPTIONS sets how many rounds are played, at random from then on.
+// wallets. Afterwards every change is there once. Rounds beyond the table are random.
 func TestInterruptedAtANode(t *testing.T) {
-	rounds := len(interruptions)
-	if s := os.Getenv("CAREKEY_INTERRUPTIONS"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		rounds = n
-	} else if testing.Short() {
-		rounds = 3
-	}
+	lane.OneGoroutine(t)
+	rounds := lane.Pick(60, len(interruptions), len(interruptions))
 	t.Run("folder", func(t *testing.T) { playInterruptions(t, newDistantTown(t, false), rounds, 4) })
 	t.Run("order", func(t *testing.T) {
 		if _, err := exec.LookPath("python3"); err != nil {

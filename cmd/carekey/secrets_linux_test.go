@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"golang.org/x/sys/unix"
 )
 
@@ -167,6 +168,7 @@ var lifeOfAWallet = [][]string{
 // those that the person named for it. What is left of them in the process's own
 // memory at the end of each command is counted and reported, and judged by nobody.
 func TestSecretsStayInside(t *testing.T) {
+	lane.OneGoroutine(t)
 	h := newHousehold(t)
 	h.write("letter.txt", "Penicillin: anaphylaxis, 2009")
 	h.write("new.passphrase", "another horse entirely\n")

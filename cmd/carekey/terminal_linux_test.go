@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/carekey/carekey/crypto/lane"
 )
 
 // seat is a person before a terminal, with a program of the scripts' running on
@@ -113,6 +115,7 @@ func (s *seat) end() int {
 // What a person at a terminal is asked: the words and the passphrase at init, the
 // recipient, the records, the length and the consent at grant.
 func TestPersonAtTerminal(t *testing.T) {
+	lane.OneGoroutine(t)
 	work := t.TempDir()
 	env := []string{"WORK=" + work, "TERM=xterm-256color", testClock + "=2026-11-21T12:30:00Z", "TZ=UTC", envPassphrase + "="}
 	run := func(args ...string) string {

@@ -10,11 +10,13 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 )
 
 // Promises 1 and 6 at a terminal: words are shown where nothing of them stays, asked
 // for, typed in on a new machine, and a wallet goes only if its name is typed.
 func TestWordsAtTerminal(t *testing.T) {
+	lane.OneGoroutine(t)
 	work := t.TempDir()
 	t.Setenv("WORK", work)
 	t.Setenv(testClock, "2026-11-21T12:30:00Z")

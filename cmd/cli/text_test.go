@@ -6,6 +6,8 @@ import (
 	"testing"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/carekey/carekey/crypto/lane"
 )
 
 func TestClean(t *testing.T) {
@@ -46,6 +48,7 @@ func TestClean(t *testing.T) {
 // Every code point by itself: what passes is a mark, a letter, a digit or a
 // symbol, or one of the two spaces.
 func TestCleanEveryCodePoint(t *testing.T) {
+	lane.OneGoroutine(t)
 	passed := 0
 	for r := rune(0); r <= unicode.MaxRune; r++ {
 		in := string(r)

@@ -28,8 +28,8 @@ func Pick[T any](long, usual, short T) T {
 	return usual
 }
 
-// OneGoroutine leaves a test out of the short lane: it is slow, and what it calls is
-// done by one goroutine, or by processes that the race detector does not look into.
+// OneGoroutine leaves a slow test out of the short lane: what it sweeps is the work of
+// one goroutine, or of processes that share no memory.
 func OneGoroutine(t testing.TB) {
 	t.Helper()
 	if testing.Short() {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -152,6 +153,7 @@ while data:
 `
 
 func TestReaderRefusesEveryFlippedByte(t *testing.T) {
+	lane.OneGoroutine(t)
 	py := python(t)
 	w, f := sampleFolder(t)
 	type variant struct {
@@ -174,10 +176,8 @@ func TestReaderRefusesEveryFlippedByte(t *testing.T) {
 		g.genesis = flip(f.genesis, at)
 		all = append(all, variant{fmt.Sprint("genesis byte ", at), "bad: ", g})
 	}
-	step := 61 // coprime to the leaf's size: every place of a leaf comes up in some leaf
-	if testing.Short() {
-		step = 211
-	}
+	// Coprime to the leaf's size: every place of a leaf comes up in some leaf.
+	step := lane.Pick(61, 211, 211)
 	for at := 0; at < len(f.leaves); at += step {
 		g := f
 		g.leaves = flip(f.leaves, at)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 )
 
 // world is a ledger at hour 1000 with one record, by the key "owner", and one
@@ -438,6 +439,7 @@ func highS(sig crypto.Signature) crypto.Signature {
 }
 
 func TestEveryRule(t *testing.T) {
+	lane.OneGoroutine(t)
 	seen := make(map[Rule]bool)
 	for _, c := range ruleCases {
 		seen[c.rule] = true

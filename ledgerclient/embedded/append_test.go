@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/keeper"
@@ -419,6 +420,7 @@ func TestOldSnapshot(t *testing.T) {
 
 // TestDerivedLost removes and truncates derived files: they are made anew.
 func TestDerivedLost(t *testing.T) {
+	lane.OneGoroutine(t)
 	f, clock := newLedger(t)
 	w := newWriter(t, f, 1)
 	mustAppend(t, f, w.batch(200))

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
@@ -400,6 +401,7 @@ func newFaultScript(t *testing.T) *faultScript {
 
 // TestEveryOperationFails lets each file operation of a run fail once.
 func TestEveryOperationFails(t *testing.T) {
+	lane.OneGoroutine(t)
 	s := newFaultScript(t)
 	total := s.countOperations(t)
 	errs := []error{syscall.ENOSPC, syscall.EIO}
@@ -453,6 +455,7 @@ func (s *faultScript) countOperations(t *testing.T) int {
 // before it, and for writes in the middle of it. Then the same with the power
 // failing at that moment.
 func TestKilledAtEveryOperation(t *testing.T) {
+	lane.OneGoroutine(t)
 	s := newFaultScript(t)
 	total := s.countOperations(t)
 	r := rand.New(rand.NewPCG(8, 8))

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/order"
 )
@@ -106,6 +107,7 @@ func TestReplicaRoot(t *testing.T) {
 // consuming, and fails the power there. Each time consuming goes on and leads to
 // the root that it had led to: no item is lost, none is judged twice.
 func TestReplicaKilledAtEveryOperation(t *testing.T) {
+	lane.OneGoroutine(t)
 	_, items, origin, opt := newReplica(t)
 	run := func(dir string, x *faultyFiles) (*Folder, error) {
 		f, err := open(dir, opt, x, noNetwork)

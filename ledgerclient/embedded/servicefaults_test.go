@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/keeper"
@@ -29,14 +30,6 @@ func (x bulkFaults) syncFS(dir string) error {
 		return &fs.PathError{Op: "syncfs", Path: dir, Err: err}
 	}
 	return nil
-}
-
-// sweep is how fine a sweep is: coarser in a short run.
-func sweep(long, short int) int {
-	if testing.Short() {
-		return short
-	}
-	return long
 }
 
 // serviceScript is one life of a folder's store and keeper, each step of which
@@ -166,12 +159,13 @@ func (s *serviceScript) check(t *testing.T, f *Folder, done int, at int) {
 // once. Afterwards everything that was acknowledged holds, and a new process
 // brings the rest to its end.
 func TestServicesKilledAtEveryOperation(t *testing.T) {
+	lane.OneGoroutine(t)
 	for _, test := range []struct {
 		name   string
 		grants int
 		bulk   bool
 		step   int // every how many operations
-	}{{"few", 2, false, 1}, {"many", 34, true, sweep(17, 41)}} {
+	}{{"few", 2, false, 1}, {"many", 34, true, lane.Pick(17, 41, 41)}} {
 		t.Run(test.name, func(t *testing.T) {
 			origin, clock := newLedger(t)
 			s := newServiceScript(t, origin, test.grants)
@@ -254,6 +248,7 @@ func TestServicesKilledAtEveryOperation(t *testing.T) {
 // Verify finds every byte of store and keeper that a reader would use, changed,
 // cut off, added or gone, and names the file.
 func TestVerifyServices(t *testing.T) {
+	lane.OneGoroutine(t)
 	f, clock := newLedger(t)
 	p := newPeople(t, f.id)
 	g, stopped := p.grant(), p.grant()
@@ -312,7 +307,7 @@ func TestVerifyServices(t *testing.T) {
 		}
 		n := 16
 		if strings.HasSuffix(kind, "packs") {
-			n = sweep(20, 8)
+			n = lane.Pick(20, 8, 8)
 		}
 		for k := range n {
 			at := k * (len(good) - 1) / (n - 1)
@@ -361,8 +356,9 @@ func TestVerifyServices(t *testing.T) {
 // that the share is there, an acknowledgement that nothing is released, and the
 // last one that the share's bytes are gone. No share comes back.
 func TestKeeperPowerFailure(t *testing.T) {
+	lane.OneGoroutine(t)
 	t.Run("files", func(t *testing.T) { testKeeperPowerFailure(t, 2, 1) })
-	t.Run("packs", func(t *testing.T) { testKeeperPowerFailure(t, 34, sweep(4, 9)) })
+	t.Run("packs", func(t *testing.T) { testKeeperPowerFailure(t, 34, lane.Pick(4, 9, 9)) })
 }
 
 func testKeeperPowerFailure(t *testing.T, grants, every int) {

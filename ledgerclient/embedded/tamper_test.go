@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/keeper"
 	"golang.org/x/mod/sumdb/tlog"
@@ -21,6 +22,7 @@ import (
 // derived one, which Open found to be no good and made anew before anybody read
 // it. The exemption is spelled out below.
 func TestEveryByte(t *testing.T) {
+	lane.OneGoroutine(t)
 	f, clock := newLedger(t)
 	f.syncEvery = 5
 	w := newWriter(t, f, 2)

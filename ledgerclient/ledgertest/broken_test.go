@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/embedded"
@@ -231,6 +232,7 @@ func (l lying) Find(ctx context.Context, id contract.ID) (uint64, bool, error) {
 }
 
 func TestLyingLedgersAreCaught(t *testing.T) {
+	lane.OneGoroutine(t)
 	table := map[string]lying{
 		"seeded": {outcomes: func(_ []contract.Entry, out []ledgerclient.Outcome) {
 			for i := range out {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/embedded"
@@ -36,6 +37,7 @@ func checkRoot(t *testing.T, results []ledgertest.Result) {
 }
 
 func TestMemory(t *testing.T) {
+	lane.OneGoroutine(t)
 	hour := contract.Hour(0)
 	m := &ledgertest.Memory{Clock: func() contract.Hour { return hour }}
 	checkRoot(t, ledgertest.Run(t, ledgertest.Harness{
@@ -46,6 +48,7 @@ func TestMemory(t *testing.T) {
 }
 
 func TestFolder(t *testing.T) {
+	lane.OneGoroutine(t)
 	hour := ledgertest.FirstHour
 	clock := func() time.Time { return time.Unix(int64(hour)*3600, 0) }
 	dir := filepath.Join(t.TempDir(), "ledger")
@@ -83,6 +86,7 @@ func missing(t *testing.T, what string) {
 // The example in testdata is what PROTOCOL.md promises: a backend in plain Python,
 // of at most 200 lines.
 func TestPythonProgram(t *testing.T) {
+	lane.OneGoroutine(t)
 	if _, err := exec.LookPath("python3"); err != nil {
 		missing(t, "python3 is not installed")
 	}

@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -199,16 +199,8 @@ func (g *generated) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// large tells whether files of the tests are as large as they may be.
-func large() bool { return os.Getenv("CAREKEY_LARGE") != "" && !testing.Short() }
-
 // size returns how many rows a large file of the tests has.
-func size() int {
-	if large() {
-		return MaxRows - 1
-	}
-	return 20_000
-}
+func size() int { return lane.Pick(MaxRows-1, 20_000, 20_000) }
 
 func row(i int) string { return fmt.Sprintf("Bob,%012x,2026-12-31\n", i) }
 
@@ -219,13 +211,9 @@ func memory() uint64 {
 	return m.HeapAlloc
 }
 
-// A line that never ends costs no memory: 256 MiB of it here, 1 GiB with
-// CAREKEY_LARGE.
+// A line that never ends costs no memory.
 func TestEndlessLine(t *testing.T) {
-	blocks := 256
-	if large() {
-		blocks = 1024
-	}
+	blocks := lane.Pick(1024, 64, 64) // MiB
 	block := strings.Repeat("x", 1<<20)
 	before := memory()
 	_, _, bad := read(t, &generated{line: func(i int) string {
@@ -286,9 +274,7 @@ func TestLongFiles(t *testing.T) {
 }
 
 func TestTooManyRows(t *testing.T) {
-	if testing.Short() {
-		t.Skip("more than a million rows take ten seconds")
-	}
+	lane.OneGoroutine(t)
 	_, _, bad := read(t, &generated{line: func(i int) string {
 		if i == 0 {
 			return "to,records,until\n"

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 )
@@ -308,9 +309,7 @@ func validators(t *testing.T, dir string, args ...string) {
 // Three validators that are not ours accept the golden bundle and 300 generated
 // consents, alone and in bundles; and they catch it when an export is spoiled.
 func TestValidators(t *testing.T) {
-	if testing.Short() {
-		t.Skip("short: nothing of ours runs while the validators do")
-	}
+	lane.OneGoroutine(t)
 	dir := needNode(t)
 	r := rand.New(rand.NewPCG(3, 4))
 	var lines bytes.Buffer

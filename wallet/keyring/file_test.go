@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"filippo.io/age"
+
+	"github.com/carekey/carekey/crypto/lane"
 )
 
 // answer is a passphrase callback that keeps what it gave out, to see it wiped.
@@ -117,9 +119,7 @@ func TestFileIsAnAgeFile(t *testing.T) {
 }
 
 func TestFileDefaultWorkFactor(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a second")
-	}
+	lane.OneGoroutine(t)
 	f, _ := newFile(t, "correct horse")
 	f.WorkFactor = 0
 	if err := f.Set(t.Context(), "one", secretA); err != nil {

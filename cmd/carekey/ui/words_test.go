@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/carekey/carekey/crypto/lane"
 )
 
 // numbered are 24 words that can be told apart in any text.
@@ -84,6 +86,7 @@ func TestWordsNeverShowsBeforeSize(t *testing.T) {
 // In every window size the screen stays within the window, and either each word
 // is seen before the question comes, or the question never comes.
 func TestWordsFitsEveryWindow(t *testing.T) {
+	lane.OneGoroutine(t)
 	for _, width := range []int{1, 5, 11, 12, 13, 24, 25, 30, 38, 39, 50, 51, 52, 53, 60, 79, 80, 90} {
 		for _, height := range []int{1, 2, 3, 4, 5, 9, 10, 11, 18, 19, 20, 22, 24, 30} {
 			visible := width >= cellWidth && height >= 3
