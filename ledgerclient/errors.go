@@ -24,6 +24,15 @@ func (e *UnreachableError) Error() string { return e.Service + " out of reach: "
 
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
+// SpentError says that a ledger's order holds an entry and its log does not, and that
+// no rule refused it there: something else was taken in at its place. The same bytes
+// never come into the log any more; the same statement, signed anew, does.
+type SpentError struct{ Entry contract.ID }
+
+func (e *SpentError) Error() string {
+	return "entry " + e.Entry.String() + " is in the order, and its log has something else there"
+}
+
 // RangeError says that positions were asked for that the log does not have, or
 // too many at a time, or a proof at another size than the newest.
 type RangeError struct {

@@ -527,6 +527,10 @@ func explainOrder(err error) (failure, bool) {
 		return failure{"order-broken", fmt.Sprintf("the order of the ledger cannot be followed: at position %d %s", e.Position, e.What),
 			"do not rely on it until you know why; ask whoever keeps the order", exitTampered}, true
 	}
+	if e, ok := errors.AsType[*ledgerclient.SpentError](err); ok {
+		return failure{"order-broken", "the order of the ledger cannot be followed: " + e.Error(),
+			"do not rely on it until you know why; ask whoever keeps the order; what you asked for was not done: do it again", exitTampered}, true
+	}
 	if e, ok := errors.AsType[*order.UnknownError](err); ok {
 		return failure{"order-unknown", e.Error(), "try again: the same entry is never ordered twice", exitUnreachable}, true
 	}

@@ -168,20 +168,22 @@ func (d *Direct) Append(ctx context.Context, entries []contract.Entry) ([]ledger
 	if err != nil || d.signer == nil {
 		return out, err
 	}
+	// Of a refusal the head must show the reason too.
+	need, _, err := d.own(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var news []contract.Entry
-	var need uint64
 	for i := range out {
 		if out[i].Refusal == nil {
-			need = max(need, out[i].Index+1)
 			news = append(news, entries[i])
 		}
 	}
-	if need == 0 {
-		return out, nil
-	}
 	// Whoever follows the order finds them there already: being told of them only
 	// makes it look now. What it answers does not matter, its head does.
-	d.signer.Append(ctx, news)
+	if len(news) > 0 {
+		d.signer.Append(ctx, news)
+	}
 	wait := d.Wait
 	if wait == 0 {
 		wait = 20 * time.Second
@@ -219,11 +221,11 @@ func Begin(ctx context.Context, b Backend, first contract.Entry) (item Item, nex
 	if len(at) != 1 {
 		return item, 0, &BrokenError{What: Moved}
 	}
-	items, err := b.Read(ctx, at[0])
+	items, err := readFrom(ctx, b, at[0])
 	if err != nil {
-		return item, 0, unreachable(err)
+		return item, 0, err
 	}
-	if len(items) == 0 || items[0].Entry != first {
+	if items[0].Entry != first {
 		return item, 0, &BrokenError{Position: at[0], What: Moved}
 	}
 	return items[0], at[0] + 1, nil

@@ -33,10 +33,10 @@
 // contract refuses, what is not an entry of this ledger and what stands in the
 // log already is no leaf. So all who read one order derive one log, state tree
 // and root, and junk in an order costs its readers a signature check and nothing
-// else.
+// else. Everything is read twice before it is consumed, and compared.
 //
 // A ledger judges an entry before it orders it, so that only those that became
 // wrong in between are ordered and refused. Such bytes are never accepted later,
-// unlike with a folder, which forgets what it refused: an access that was ordered
-// before its grant has to be signed anew.
+// unlike with a folder, which forgets what it refused: an access or a revocation that
+// was ordered before its grant has to be signed anew.
 package order

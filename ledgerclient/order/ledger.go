@@ -52,14 +52,19 @@ func (l *Ledger) hour() contract.Hour { return contract.Hour(max(0, l.clock().Un
 func (l *Ledger) Follow(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.follow(ctx, 0, nil)
+	return l.follow(ctx, nil, nil)
 }
 
-// follow consumes to the head, which must not be below least, and calls each
-// with what came of every item that it consumed itself.
-func (l *Ledger) follow(ctx context.Context, least uint64, each func(position uint64, item *Item, o ledgerclient.Outcome)) error {
+// follow consumes to the head and calls each with what came of every item that it
+// consumed itself. The entries at must be the items at those positions: what is not
+// the same is not taken in.
+func (l *Ledger) follow(ctx context.Context, at map[uint64]*contract.Entry, each func(position uint64, item *Item, o ledgerclient.Outcome)) error {
+	least := uint64(0)
+	for position := range at {
+		least = max(least, position)
+	}
 	// In this order: another process may consume items that come in between.
-	at, last, err := l.Consumed(ctx)
+	next, last, err := l.Consumed(ctx)
 	if err != nil {
 		return err
 	}
@@ -67,36 +72,37 @@ func (l *Ledger) follow(ctx context.Context, least uint64, each func(position ui
 	if err != nil {
 		return unreachable(err)
 	}
-	if head < max(at, least) {
+	if head < next || len(at) > 0 && head <= least {
 		return &BrokenError{Position: head, What: Shorter}
 	}
-	for at < head {
-		items, err := readFrom(ctx, l.backend, at)
+	for next < head {
+		items, err := readFrom(ctx, l.backend, next)
 		if err != nil {
 			return err
 		}
-		limit := l.hour() + maxAhead
+		items = items[:min(uint64(len(items)), head-next)] // behind its own head it has said nothing
 		for i := range items {
-			switch h := items[i].Hour; {
-			case h < last:
-				return &BrokenError{Position: at + uint64(i), What: Backwards}
-			case h > limit:
-				return &BrokenError{Position: at + uint64(i), What: Ahead}
-			default:
-				last = h
+			position := next + uint64(i)
+			if e, ok := at[position]; ok && items[i].Entry != *e {
+				return &BrokenError{Position: position, What: Moved}
+			}
+			if items[i].Hour < last {
+				return &BrokenError{Position: position, What: Backwards}
+			}
+			if last = items[i].Hour; last > l.hour()+maxAhead {
+				return &BrokenError{Position: position, What: Ahead}
 			}
 		}
-		out, err := l.Consume(ctx, at, items)
+		out, err := l.Consume(ctx, next, items)
 		if moved := (*ledgerclient.RangeError)(nil); errors.As(err, &moved) {
 			// Another process with the same replica was faster.
-			var next uint64
+			before := next
 			if next, last, err = l.Consumed(ctx); err != nil {
 				return err
 			}
-			if next <= at {
+			if next <= before {
 				return moved
 			}
-			at = next
 			continue
 		}
 		if err != nil {
@@ -104,10 +110,10 @@ func (l *Ledger) follow(ctx context.Context, least uint64, each func(position ui
 		}
 		for i := range out {
 			if each != nil {
-				each(at+uint64(i), &items[i], out[i])
+				each(next+uint64(i), &items[i], out[i])
 			}
 		}
-		at += uint64(len(items))
+		next += uint64(len(items))
 	}
 	return nil
 }
@@ -122,7 +128,7 @@ func (l *Ledger) Append(ctx context.Context, entries []contract.Entry) ([]ledger
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.follow(ctx, 0, nil); err != nil {
+	if err := l.follow(ctx, nil, nil); err != nil {
 		return nil, err
 	}
 	out, err := l.Judge(ctx, entries, l.hour())
@@ -168,32 +174,30 @@ func (l *Ledger) order(ctx context.Context, entries []contract.Entry, which []in
 	if len(positions) != len(which) {
 		return &BrokenError{Position: consumed, What: Moved}
 	}
-	at := make(map[uint64]int, len(which)) // position → which entry
-	var least uint64
+	at := make(map[uint64]*contract.Entry, len(which))
+	judged := make(map[uint64]ledgerclient.Outcome, len(which))
 	for i, n := range which {
-		at[positions[i]] = n
-		least = max(least, positions[i]+1)
+		if e, ok := at[positions[i]]; ok && *e != entries[n] {
+			return &BrokenError{Position: positions[i], What: Moved}
+		}
+		at[positions[i]] = &entries[n]
 	}
-	wrong, judged := false, map[int]bool{}
-	err = l.follow(ctx, least, func(position uint64, item *Item, o ledgerclient.Outcome) {
-		if n, ok := at[position]; ok {
-			wrong = wrong || item.Entry != entries[n]
-			out[n], judged[n] = o, true
+	err = l.follow(ctx, at, func(position uint64, _ *Item, o ledgerclient.Outcome) {
+		if at[position] != nil {
+			judged[position] = o
 		}
 	})
 	if err != nil {
 		return err
 	}
 	for i, n := range which {
-		if judged[n] {
-			continue
+		o, ok := judged[positions[i]]
+		if !ok {
+			if o, err = l.before(ctx, positions[i], &entries[n]); err != nil {
+				return err
+			}
 		}
-		if out[n], err = l.before(ctx, positions[i], &entries[n]); err != nil {
-			return err
-		}
-	}
-	if wrong {
-		return &BrokenError{Position: least - 1, What: Moved}
+		out[n] = o
 	}
 	return nil
 }
@@ -205,7 +209,7 @@ func (l *Ledger) look(ctx context.Context, entries []contract.Entry, which []int
 	for _, n := range which {
 		missing[entries[n]] = n
 	}
-	err := l.follow(ctx, 0, func(_ uint64, item *Item, o ledgerclient.Outcome) {
+	err := l.follow(ctx, nil, func(_ uint64, item *Item, o ledgerclient.Outcome) {
 		if n, ok := missing[item.Entry]; ok {
 			out[n] = o
 			delete(missing, item.Entry)
@@ -219,25 +223,56 @@ func (l *Ledger) look(ctx context.Context, entries []contract.Entry, which []int
 
 // before answers for an entry that was ordered and judged some time ago: it
 // stands in the log, or it was refused. Of the rules only that of an unknown
-// subject can be broken at one time and be kept later at the same hour.
+// subject can be broken at one time and be kept later at the same hour, and only
+// where the subject's opening stands behind the entry. If it stands before, something
+// else was taken in at that position: nobody refused the entry.
 func (l *Ledger) before(ctx context.Context, position uint64, e *contract.Entry) (ledgerclient.Outcome, error) {
-	items, err := l.backend.Read(ctx, position)
+	var o ledgerclient.Outcome
+	items, err := readFrom(ctx, l.backend, position)
+	if b := (*BrokenError)(nil); errors.As(err, &b) && b.What == Gap || err == nil && items[0].Entry != *e {
+		return o, &BrokenError{Position: position, What: Moved}
+	}
 	if err != nil {
-		return ledgerclient.Outcome{}, unreachable(err)
+		return o, err
 	}
-	if len(items) == 0 || items[0].Entry != *e {
-		return ledgerclient.Outcome{}, &BrokenError{Position: position, What: Moved}
+	hour := items[0].Hour
+	if hour > l.hour()+maxAhead {
+		return o, &BrokenError{Position: position, What: Ahead}
 	}
-	out, err := l.Judge(ctx, []contract.Entry{*e}, items[0].Hour)
+	out, err := l.Judge(ctx, []contract.Entry{*e}, hour)
 	if err != nil {
-		return ledgerclient.Outcome{}, err
+		return o, err
 	}
-	o := out[0]
-	if o.Refusal == nil && !o.Duplicate {
-		o.Index, o.Hour = 0, items[0].Hour
-		o.Refusal = &contract.Refusal{Rule: contract.RuleUnknownSubject, Entry: o.ID, Hour: items[0].Hour}
+	if out[0].Refusal != nil || out[0].Duplicate {
+		return out[0], nil
 	}
-	return o, nil
+	index, ok, err := l.Find(ctx, e.Subject)
+	if err != nil {
+		return o, err
+	}
+	if !ok { // it opens a thread
+		return o, &ledgerclient.SpentError{Entry: out[0].ID}
+	}
+	leaves, err := l.Leaves(ctx, index, index+1)
+	if err != nil {
+		return o, err
+	}
+	end, _, err := l.Consumed(ctx)
+	if err != nil {
+		return o, err
+	}
+	for at := position; at < end; at += uint64(len(items)) {
+		if items, err = readFrom(ctx, l.backend, at); err != nil {
+			return o, err
+		}
+		for i := range items {
+			if items[i].Entry == leaves[0].Entry {
+				return ledgerclient.Outcome{ID: out[0].ID, Hour: hour,
+					Refusal: &contract.Refusal{Rule: contract.RuleUnknownSubject, Entry: out[0].ID, Hour: hour}}, nil
+			}
+		}
+	}
+	return o, &ledgerclient.SpentError{Entry: out[0].ID}
 }
 
 // settle answers for what was a duplicate of another entry of the same batch,
@@ -273,16 +308,29 @@ func unreachable(err error) error {
 }
 
 // readFrom reads from a position below the head, where there must be something, and
-// no more than a backend may give at once.
+// no more than a backend may give at once. What is taken in stays for ever, so that it
+// is read twice: an answer that is wrong once is none.
 func readFrom(ctx context.Context, b Backend, at uint64) ([]Item, error) {
-	items, err := b.Read(ctx, at)
-	switch {
-	case err != nil:
-		return nil, unreachable(err)
-	case len(items) == 0:
-		return nil, &BrokenError{Position: at, What: Gap}
-	case len(items) > MaxRead:
-		return nil, &BrokenError{Position: at, What: TooMany}
+	var first []Item
+	for again := false; ; again = true {
+		items, err := b.Read(ctx, at)
+		switch {
+		case err != nil:
+			return nil, unreachable(err)
+		case len(items) == 0:
+			return nil, &BrokenError{Position: at, What: Gap}
+		case len(items) > MaxRead:
+			return nil, &BrokenError{Position: at, What: TooMany}
+		case !again:
+			first = items
+			continue
+		}
+		items = items[:min(len(items), len(first))]
+		for i := range items {
+			if items[i] != first[i] {
+				return nil, &BrokenError{Position: at + uint64(i), What: Unlike}
+			}
+		}
+		return items, nil
 	}
-	return items, nil
 }

@@ -251,3 +251,91 @@ func TestBrokenOrders(t *testing.T) {
 		t.Errorf("no answer: %v", err)
 	}
 }
+
+// What an order answers is compared before it is taken in: with what it answers when it
+// is asked again, and with the entries that were appended. An answer that is false
+// changes nothing for good, and a false one of the past is no refusal.
+func TestNothingFalseIsTakenIn(t *testing.T) {
+	falsely := map[string]func(i *order.Item){
+		"signature": func(i *order.Item) { i.Entry.Signature[9] ^= 1 },
+		"kind":      func(i *order.Item) { i.Entry.Kind ^= 1 },
+		"subject":   func(i *order.Item) { i.Entry.Subject[0] ^= 0x80 },
+		"tag":       func(i *order.Item) { i.Entry.SelfTag[15] ^= 1 },
+		"hour":      func(i *order.Item) { i.Hour++ },
+	}
+	for name, change := range falsely {
+		for lies := 1; lies <= 3; lies++ { // two answers that agree are believed, but not about what was appended
+			w := newWorld(t)
+			e, left := w.record(), 0
+			w.b.append = func(es []contract.Entry) ([]uint64, error) {
+				left = lies
+				return w.b.Memory.Append(ctx, es)
+			}
+			w.b.read = func(from uint64) ([]order.Item, error) {
+				items, err := w.b.Memory.Read(ctx, from)
+				if left > 0 && len(items) > 0 {
+					left--
+					change(&items[0])
+				}
+				return items, err
+			}
+			out, err := w.Append(ctx, []contract.Entry{e})
+			if name == "hour" && lies > 1 { // whoever keeps an order chooses the hours
+				if err != nil || out[0].Refusal != nil {
+					t.Errorf("%s, %d times: %+v, %v", name, lies, out, err)
+				}
+				continue
+			}
+			var broken *order.BrokenError
+			if !errors.As(err, &broken) || broken.What != order.Unlike && broken.What != order.Moved {
+				t.Errorf("%s, %d times: %+v, %v", name, lies, out, err)
+			}
+			if at, hour, err := w.Consumed(ctx); err != nil || at != 1 || hour != testHour {
+				t.Errorf("%s, %d times: taken in up to %d at %d, %v", name, lies, at, hour, err)
+			}
+			w.b.append, w.b.read = nil, nil
+			if out, err := w.Append(ctx, []contract.Entry{e}); err != nil || out[0].Refusal != nil || out[0].Index != 1 || out[0].Hour != testHour {
+				t.Errorf("%s, %d times: then %+v, %v", name, lies, out, err)
+			}
+		}
+	}
+}
+
+// What was lost to a lie that agreed with itself is said to be lost, and not refused:
+// no rule was broken. Items behind the head that was named are left for later.
+func TestLostIsNotRefused(t *testing.T) {
+	w := newWorld(t)
+	grant := w.grant()
+	if _, err := w.Append(ctx, []contract.Entry{grant}); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range []contract.Entry{w.access(grant), w.record()} {
+		w.b.append = func(es []contract.Entry) ([]uint64, error) {
+			w.b.Memory.Append(ctx, es)
+			return nil, &order.UnknownError{Err: errLost}
+		}
+		w.b.read = func(from uint64) ([]order.Item, error) {
+			items, err := w.b.Memory.Read(ctx, from)
+			for i := range items {
+				items[i].Entry.Signature[9] ^= 1
+			}
+			return append(items, order.Item{Hour: testHour}, order.Item{Hour: testHour}), err
+		}
+		var away *ledgerclient.UnreachableError
+		if _, err := w.Append(ctx, []contract.Entry{e}); !errors.As(err, &away) {
+			t.Errorf("%v", err)
+		}
+		w.b.append, w.b.read = nil, nil
+		head, _ := w.b.Head(ctx)
+		if at, _, err := w.Consumed(ctx); err != nil || at != head {
+			t.Fatalf("taken in up to %d of %d, %v", at, head, err)
+		}
+		var spent *ledgerclient.SpentError
+		if out, err := w.Append(ctx, []contract.Entry{e}); !errors.As(err, &spent) || spent.Entry != e.ID(w.id) {
+			t.Errorf("%+v, %v", out, err)
+		}
+	}
+	if out, err := w.Append(ctx, []contract.Entry{w.access(grant)}); err != nil || out[0].Refusal != nil {
+		t.Errorf("signed anew: %+v, %v", out, err)
+	}
+}

@@ -80,4 +80,5 @@ const (
 	Ahead     Broken = "its time is ahead of this machine's clock"
 	Moved     Broken = "an item is not where the answer said"
 	TooMany   Broken = "more is answered than was asked for"
+	Unlike    Broken = "two answers about one item differ"
 )
