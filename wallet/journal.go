@@ -296,13 +296,19 @@ func allWithdrawn(err error) bool {
 func (w *Wallet) stopFirst(ctx context.Context, b *batch) {
 	var revocations []contract.Entry
 	var of []*change
+	b.Told = true
 	for i := range b.Changes {
-		if c := &b.Changes[i]; c.Action == Revoking {
+		c := &b.Changes[i]
+		switch {
+		case c.Action != Revoking:
+		case w.threads.find(c.entry.Subject) == nil:
+			// Ordered before its grant, by whoever was told, it would never count.
+			b.Told = false
+		default:
 			c.acks = nil
 			revocations, of = append(revocations, c.entry), append(of, c)
 		}
 	}
-	b.Told = true
 	if len(revocations) == 0 {
 		return
 	}
@@ -343,20 +349,17 @@ func (w *Wallet) renew(b *batch) error {
 	changed := false
 	for i := range b.Changes {
 		c := &b.Changes[i]
-		t := w.threads.find(c.entry.Subject)
-		if c.Action != RemovingRecord || c.entry.NotAfter > w.ledgerHour() || t == nil {
+		if c.Action != RemovingRecord || c.entry.NotAfter > w.ledgerHour() || !w.mustGetThrough(c) {
 			continue
 		}
 		if _, _, ordered := w.placed(c); ordered {
 			continue
 		}
-		_, key := w.key(t)
 		c.entry.NotBefore, c.entry.NotAfter = contract.Acceptance(w.ledgerHour())
-		if err := c.entry.Sign(w.client.ID(), key); err != nil {
+		if err := w.signAnew(c); err != nil {
 			return err
 		}
-		raw := c.entry.Marshal()
-		c.Entry, c.id, changed = raw[:], c.entry.ID(w.client.ID()), true
+		changed = true
 	}
 	if !changed {
 		return nil
@@ -364,14 +367,28 @@ func (w *Wallet) renew(b *batch) error {
 	return w.writeBatch(b)
 }
 
+// signAnew signs a follow-up of a thread of one's own once more. Its tag is fresh: with
+// the same one the signature, and so all bytes, would be the same again.
+func (w *Wallet) signAnew(c *change) error {
+	_, key := w.key(w.threads.find(c.entry.Subject))
+	c.entry.SelfTag = w.tagger.Tag(crypto.NewNonce())
+	if err := c.entry.Sign(w.client.ID(), key); err != nil {
+		return err
+	}
+	raw := c.entry.Marshal()
+	c.Entry, c.id = raw[:], c.entry.ID(w.client.ID())
+	return nil
+}
+
 // order appends the entries that are not in the log yet: of a batch that was sent
 // before and not answered, nobody knows. Sending one twice would do no harm, since
 // a ledger knows an entry by its id. Contents that vanished from the store
 // meanwhile, because too much time passed, end a change: without them its entry
-// would promise what nobody has.
+// would promise what nobody has. A refusal counts only if the log shows its reason. A
+// revocation or removal that can never come into the log as it is signed, because it
+// was ordered before what it is about, is signed anew, once.
 func (w *Wallet) order(ctx context.Context, b *batch) error {
-	var entries []contract.Entry
-	var at []int
+	var at []int // of the changes
 	for i := range b.Changes {
 		c := &b.Changes[i]
 		if index, hour, ordered := w.placed(c); ordered {
@@ -390,24 +407,93 @@ func (w *Wallet) order(ctx context.Context, b *batch) error {
 			}
 			blob.Close()
 		}
-		entries = append(entries, c.entry)
 		at = append(at, i)
 	}
-	if len(entries) == 0 {
-		return nil
-	}
-	outcomes, err := w.client.Submit(ctx, entries)
-	if err != nil {
-		return err
-	}
-	for j, o := range outcomes {
-		c := &b.Changes[at[j]]
-		c.outcome = o
-		if o.Refusal != nil {
-			c.err = &RefusedError{By: "ledger", Rule: o.Refusal.Rule, Hour: o.Refusal.Hour, Consent: c.consent(), Giving: c.Action == Granting}
+	anew := map[int]bool{}
+	again := func(i int) error {
+		anew[i] = true
+		if err := w.signAnew(&b.Changes[i]); err != nil {
+			return err
 		}
+		return w.writeBatch(b)
+	}
+	for len(at) > 0 {
+		entries := make([]contract.Entry, len(at))
+		for j, i := range at {
+			entries[j] = b.Changes[i].entry
+		}
+		outcomes, err := w.client.Submit(ctx, entries)
+		if spent := (*ledgerclient.SpentError)(nil); errors.As(err, &spent) {
+			j := slices.IndexFunc(at, func(i int) bool { return b.Changes[i].id == spent.Entry })
+			if j < 0 || anew[at[j]] {
+				return err
+			}
+			if c := &b.Changes[at[j]]; !w.mustGetThrough(c) {
+				c.err = err
+				at = slices.Delete(at, j, j+1)
+			} else if err := again(at[j]); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(outcomes, func(o ledgerclient.Outcome) bool { return o.Refusal != nil }) {
+			if err := w.follow(ctx); err != nil {
+				return err
+			}
+		}
+		var left []int
+		for j, o := range outcomes {
+			i := at[j]
+			c := &b.Changes[i]
+			c.outcome = o
+			if o.Refusal == nil {
+				continue
+			}
+			rightly, err := w.refuses(c, o.Refusal.Hour)
+			switch {
+			case err != nil:
+				return err
+			case rightly:
+				c.err = &RefusedError{By: "ledger", Rule: o.Refusal.Rule, Hour: o.Refusal.Hour, Consent: c.consent(), Giving: c.Action == Granting}
+			case o.Refusal.Rule != contract.RuleUnknownSubject || anew[i] || !w.mustGetThrough(c):
+				return &ledgerclient.TamperedError{What: "answer to a submission", Err: fmt.Errorf("entry %s is refused, by rule %s, and the log shows no reason", c.id, o.Refusal.Rule)}
+			default: // ordered before what it is about
+				if err := again(i); err != nil {
+					return err
+				}
+				left = append(left, i)
+			}
+		}
+		at = left
 	}
 	return nil
+}
+
+// mustGetThrough tells whether a change is signed anew when its bytes can never come
+// into the log, though nothing forbids what they say. All others can be made again.
+func (w *Wallet) mustGetThrough(c *change) bool {
+	return (c.Action == Revoking || c.Action == RemovingRecord) && w.threads.find(c.entry.Subject) != nil
+}
+
+// refuses tells whether the contract refuses a change at that hour, in the log that
+// this wallet has followed: a refusal is not believed without its reason.
+func (w *Wallet) refuses(c *change, hour contract.Hour) (bool, error) {
+	var s contract.State
+	if t := w.threads.find(c.entry.Subject); t != nil {
+		var err error
+		if s, err = w.judged(t); err != nil {
+			return false, err
+		}
+	}
+	_, err := contract.Apply(w.client.Params(), s, &c.entry, c.id, w.state.Pin.Size, hour)
+	var r *contract.Refusal
+	if errors.As(err, &r) {
+		return true, nil
+	}
+	return false, err
 }
 
 // consent is the grant that a change concerns; zero for records.
