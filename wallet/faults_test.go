@@ -186,7 +186,7 @@ func failEveryCall(t *testing.T, step string, after, unknown bool) map[string]in
 	ctx := context.Background()
 	counts := map[string]int{}
 	broken := errors.New("it broke")
-	stride := lane.Pick(1, 1, 5)
+	stride := lane.Pick(1, 3, 5)
 	var d district
 	for n := 1; ; n += stride {
 		if n == 1 || n%20 == 0 {

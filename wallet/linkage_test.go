@@ -468,7 +468,7 @@ func TestNothingLinksConsents(t *testing.T) {
 				"a byte of the access's self-tag": func(th *linkThread) { th.access.raw[110] = byte(th.clinic) },
 			}},
 	}
-	patients := lane.Pick(linkPatients, linkPatients, linkPatients/10)
+	patients := lane.Pick(linkPatients, linkPatients/4, linkPatients/4)
 	start := time.Now()
 	var second *linkWorld
 	world := newLinkWorld(t, 1, patients)
@@ -491,7 +491,7 @@ func TestNothingLinksConsents(t *testing.T) {
 				t.Errorf("%s can be told: AUC %.3f [%.3f, %.3f]", c.name, auc, low, high)
 			}
 		}
-		if !testing.Short() && (n < 10_000 || high-low > 0.04) {
+		if lane.Long() && (n < 10_000 || high-low > 0.04) {
 			t.Errorf("%s: %d pairs and an interval of %.3f say too little", c.name, n, high-low)
 		}
 		for name, leak := range c.leaks {
@@ -502,7 +502,7 @@ func TestNothingLinksConsents(t *testing.T) {
 			}
 			n, auc, low, high := judge(world)
 			t.Logf("%s, %s leaked on purpose: AUC %.3f [%.3f, %.3f] from %d pairs", c.name, name, auc, low, high, n)
-			if auc < 0.9 && !testing.Short() {
+			if auc < 0.9 {
 				t.Errorf("the classifier does not find %s", name)
 			}
 			for i, th := range world.threads {

@@ -192,7 +192,7 @@ func TestCopyFails(t *testing.T) {
 		t.Error("id")
 	}
 	ops := f.ops
-	step := lane.Pick(1, 1, 5)
+	step := lane.Pick(1, 5, 5)
 	for n := 1; ; n += step {
 		dst := filepath.Join(t.TempDir(), "copy")
 		bad := newFaults()

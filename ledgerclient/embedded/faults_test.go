@@ -406,7 +406,8 @@ func TestEveryOperationFails(t *testing.T) {
 	total := s.countOperations(t)
 	errs := []error{syscall.ENOSPC, syscall.EIO}
 	r := rand.New(rand.NewPCG(9, 9))
-	for at := 1; at <= total; at++ {
+	step := lane.Pick(1, 5, 5) // odd: errs take turns
+	for at := 1; at <= total; at += step {
 		for _, torn := range []bool{false, true} {
 			dir := filepath.Join(t.TempDir(), "l")
 			copyDir(t, s.origin, dir)
@@ -432,7 +433,7 @@ func TestEveryOperationFails(t *testing.T) {
 			s.checkAfter(t, dir, known)
 		}
 	}
-	t.Logf("%d operations failed once, plain and torn", total)
+	t.Logf("every %d. of %d operations failed once, plain and torn", step, total)
 }
 
 func (s *faultScript) countOperations(t *testing.T) int {
@@ -459,8 +460,8 @@ func TestKilledAtEveryOperation(t *testing.T) {
 	s := newFaultScript(t)
 	total := s.countOperations(t)
 	r := rand.New(rand.NewPCG(8, 8))
-	lost := 0
-	for at := 1; at <= total; at++ {
+	lost, step := 0, lane.Pick(1, 5, 5)
+	for at := 1; at <= total; at += step {
 		for _, torn := range []bool{false, true} {
 			dir := filepath.Join(t.TempDir(), "l")
 			copyDir(t, s.origin, dir)
@@ -483,14 +484,14 @@ func TestKilledAtEveryOperation(t *testing.T) {
 			lost++
 		}
 	}
-	t.Logf("killed at %d operations, plain and torn; %d power failures", total, lost)
+	t.Logf("killed at every %d. of %d operations, plain and torn; %d power failures", step, total, lost)
 }
 
 // TestCreateInterrupted ends Create at each of its file operations. What is left
 // is no ledger, or a whole one; and Create can be repeated where there is none.
 func TestCreateInterrupted(t *testing.T) {
 	clock := &testClock{testHour}
-	for at := 1; ; at++ {
+	for at := 1; ; at += lane.Pick(1, 3, 3) {
 		for _, torn := range []bool{false, true} {
 			dir := filepath.Join(t.TempDir(), "l")
 			x := newFaults()
@@ -506,10 +507,10 @@ func TestCreateInterrupted(t *testing.T) {
 				t.Logf("Create was killed at %d operations", at-1)
 				return
 			}
-			g, err := Open(dir, Options{Clock: clock.now})
+			g, err := open(dir, Options{Clock: clock.now}, unsyncedFiles{}, noNetwork)
 			var none *NoLedgerError
 			if errors.As(err, &none) {
-				g, err = Create(dir, "N", clock.now)
+				g, err = create(dir, "N", Options{Clock: clock.now}, unsyncedFiles{}, noNetwork)
 			}
 			if err != nil {
 				t.Fatalf("operation %d: %v", at, err)

@@ -126,7 +126,7 @@ func TestReplicaKilledAtEveryOperation(t *testing.T) {
 	want, total := f.head, x.count
 	f.closeFiles()
 	r := rand.New(rand.NewPCG(9, 9))
-	for at := 1; at <= total; at++ {
+	for at := 1; at <= total; at += lane.Pick(1, 3, 3) {
 		dir := filepath.Join(t.TempDir(), "l")
 		copyDir(t, origin, dir)
 		x := newFaults()
@@ -138,7 +138,7 @@ func TestReplicaKilledAtEveryOperation(t *testing.T) {
 			f.closeFiles()
 		}
 		for _, dir := range []string{dir, after} {
-			f, err := Open(dir, opt)
+			f, err := open(dir, opt, unsyncedFiles{}, noNetwork)
 			if err == nil {
 				err = consumeAll(f, items, 5)
 			}

@@ -165,7 +165,7 @@ func TestServicesKilledAtEveryOperation(t *testing.T) {
 		grants int
 		bulk   bool
 		step   int // every how many operations
-	}{{"few", 2, false, 1}, {"many", 34, true, lane.Pick(17, 41, 41)}} {
+	}{{"few", 2, false, lane.Pick(1, 5, 5)}, {"many", 34, true, lane.Pick(17, 41, 41)}} {
 		t.Run(test.name, func(t *testing.T) {
 			origin, clock := newLedger(t)
 			s := newServiceScript(t, origin, test.grants)
@@ -305,9 +305,9 @@ func TestVerifyServices(t *testing.T) {
 			}
 			p.must(os.WriteFile(path, good, 0o600))
 		}
-		n := 16
+		n := lane.Pick(16, 4, 4)
 		if strings.HasSuffix(kind, "packs") {
-			n = lane.Pick(20, 8, 8)
+			n = lane.Pick(20, 6, 6)
 		}
 		for k := range n {
 			at := k * (len(good) - 1) / (n - 1)
@@ -357,7 +357,7 @@ func TestVerifyServices(t *testing.T) {
 // last one that the share's bytes are gone. No share comes back.
 func TestKeeperPowerFailure(t *testing.T) {
 	lane.OneGoroutine(t)
-	t.Run("files", func(t *testing.T) { testKeeperPowerFailure(t, 2, 1) })
+	t.Run("files", func(t *testing.T) { testKeeperPowerFailure(t, 2, lane.Pick(1, 3, 3)) })
 	t.Run("packs", func(t *testing.T) { testKeeperPowerFailure(t, 34, lane.Pick(4, 9, 9)) })
 }
 
