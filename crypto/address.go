@@ -64,10 +64,10 @@ func (a *Address) UnmarshalText(text []byte) error {
 // IsZero reports whether a is the zero value: no address.
 func (a Address) IsZero() bool { return a == Address{} }
 
-// ParseAddress reads an address; case and white space do not matter. Its error is
-// an [*AddressError].
+// ParseAddress reads an address; case, white space and what mail and messengers put
+// around it do not matter. Its error is an [*AddressError].
 func ParseAddress(text string) (Address, error) {
-	text, ok := strings.CutPrefix(withoutSpace(text, ""), addressPrefix)
+	text, ok := strings.CutPrefix(bare(text), addressPrefix)
 	if !ok {
 		return Address{}, &AddressError{FaultMalformed}
 	}

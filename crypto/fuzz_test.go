@@ -80,7 +80,7 @@ func FuzzParseAddress(f *testing.F) {
 			}
 			return
 		}
-		if want := strings.ToLower(withoutSpace(text, "")); a.String() != want {
+		if want := strings.ToLower(bare(text)); a.String() != want {
 			t.Errorf("%q came back as %q", want, a)
 		}
 		if b, err := ParseAddress(a.String()); err != nil || b != a {
@@ -103,7 +103,7 @@ func FuzzParseShareCode(f *testing.F) {
 			}
 			return
 		}
-		if got, want := withoutSpace(c.String(), ""), withoutSpace(text, "-"); got != want {
+		if got, want := bare(c.String()), strings.ReplaceAll(bare(text), "-", ""); got != want {
 			t.Errorf("%q came back as %q", want, got)
 		}
 	})

@@ -248,7 +248,7 @@ func TestGolden(t *testing.T) {
 		t.Errorf("%+v, %v", code, err)
 	}
 	g.checkText("share code", code.String())
-	b, err := codeText.DecodeString(withoutSpace(code.String(), ""))
+	b, err := codeText.DecodeString(bare(code.String()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,10 +53,10 @@ func (c *ShareCode) UnmarshalText(text []byte) error {
 	return err
 }
 
-// ParseShareCode reads a share code; case, white space and hyphens do not matter.
-// Its error is a [*ShareCodeError].
+// ParseShareCode reads a share code; case, white space, hyphens and what mail and
+// messengers put around it do not matter. Its error is a [*ShareCodeError].
 func ParseShareCode(text string) (ShareCode, error) {
-	b, fault := decodeCode(withoutSpace(text, "-"), TagShareCodeChecksum, shareCodeSize)
+	b, fault := decodeCode(strings.ReplaceAll(bare(text), "-", ""), TagShareCodeChecksum, shareCodeSize)
 	if fault != "" {
 		return ShareCode{}, &ShareCodeError{fault}
 	}

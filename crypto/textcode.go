@@ -3,7 +3,8 @@ package crypto
 import (
 	"encoding/base32"
 	"strings"
-	"unicode"
+
+	"github.com/carekey/carekey/crypto/text"
 )
 
 // Fault says what is wrong with a text that people copy: an address or a share
@@ -20,18 +21,15 @@ const (
 // codeText is RFC 4648 base32 without padding, in upper case.
 var codeText = base32.StdEncoding.WithPadding(base32.NoPadding)
 
-// withoutSpace drops white space and the characters in also, and makes a-z upper
-// case.
-func withoutSpace(s, also string) string {
+// bare is a code without what was put into and around it on the way, see [text.Code],
+// a-z in upper case.
+func bare(s string) string {
 	return strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r), strings.ContainsRune(also, r):
-			return -1
-		case 'a' <= r && r <= 'z':
-			return r - 'a' + 'A'
+		if 'a' <= r && r <= 'z' {
+			r -= 'a' - 'A'
 		}
 		return r
-	}, s)
+	}, text.Code(s))
 }
 
 // decodeCode reads the base32 text of version ‖ … ‖ checksum, where the checksum

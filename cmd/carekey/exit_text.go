@@ -10,6 +10,7 @@ import (
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
 
@@ -30,11 +31,18 @@ func explainText(err error) (failure, bool) {
 	if e, ok := errors.AsType[*node.InvitationError](err); ok {
 		return failure{"invitation-" + string(e.Kind), "the invitation " + words[e.Kind], "ask the operator of the node for it again", exitUsage}, true
 	}
+	if e, ok := errors.AsType[*text.EncodingError](err); ok {
+		return failure{"bad-encoding", e.Why, "text files are UTF-8, or UTF-16 with its mark", exitUsage}, true
+	}
 	if e, ok := errors.AsType[*crypto.ChecksumError](err); ok {
 		return failure{"bad-words", e.Error() + ": one is wrong, or their order", suspectText(e), exitUsage}, true
 	}
 	if is[*crypto.WordCountError](err) || is[*crypto.WordError](err) {
-		return failure{"bad-words", err.Error(), "compare them with your paper", exitUsage}, true
+		hint := "compare them with your paper"
+		if is[*wordsFileError](err) {
+			hint = "look at the file: it holds the 24 words in their order, numbered or not, and no other words"
+		}
+		return failure{"bad-words", err.Error(), hint, exitUsage}, true
 	}
 	return failure{}, false
 }

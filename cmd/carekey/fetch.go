@@ -8,6 +8,7 @@ import (
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
 )
@@ -33,16 +34,16 @@ fetched is named on stdout, one file a line.`,
 				return usage("name a share code or a consent, or everything with --all", "what there is: carekey inbox")
 			}
 			// The groups of a share code may arrive as one argument or as many.
-			text := strings.Join(strings.Fields(strings.Join(args, "")), "")
+			named := text.Code(strings.Join(args, ""))
 			var code *crypto.ShareCode
-			if notID := strings.Trim(strings.ToLower(text), "0123456789abcdef") != ""; len(text) > 64 || len(text) >= 20 && notID {
-				c, err := crypto.ParseShareCode(text)
+			if notID := strings.Trim(strings.ToLower(named), "0123456789abcdef") != ""; len(named) > 64 || len(named) >= 20 && notID {
+				c, err := crypto.ParseShareCode(named)
 				if err != nil {
 					return err
 				}
 				code = &c
 			}
-			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return a.fetch(ctx, w, code, text, f) })
+			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return a.fetch(ctx, w, code, named, f) })
 		},
 	}
 	c.Flags().BoolVar(&f.all, "all", false, "everything that can be opened now")

@@ -7,10 +7,12 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/wallet/passphrase"
 )
 
@@ -29,27 +31,32 @@ const maxPassphrase = 4096
 
 func (s *passphraseSource) given() bool { return s.file != "" || s.fd >= 0 || s.read != nil }
 
-// take returns a copy of the first line, which may end in CR LF.
-func (s *passphraseSource) take() ([]byte, error) {
+// take returns a copy of the first line, which may end in CR LF. One that is no text is
+// not taken: typed elsewhere it would be another passphrase. Of an old key file it may
+// be what some editor made of letters, without UTF-8; chosen says that a new one is
+// chosen, which may not.
+func (s *passphraseSource) take(chosen bool) ([]byte, error) {
 	if s.read == nil {
 		f, err := s.open()
 		if err != nil {
 			return nil, &passphraseFileError{s.name, err}
 		}
-		b, err := io.ReadAll(io.LimitReader(f, maxPassphrase+2)) // and CR LF
+		b := make([]byte, maxPassphrase+2) // and CR LF
+		defer clear(b)
+		n, err := io.ReadFull(text.NewReader(f), b)
 		f.Close()
-		if err != nil {
-			clear(b)
+		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 			return nil, &passphraseFileError{s.name, err}
 		}
-		line, _, _ := bytes.Cut(b, []byte("\n"))
+		line, _, _ := bytes.Cut(b[:n], []byte("\n"))
 		line = bytes.TrimSuffix(line, []byte("\r"))
 		if len(line) > maxPassphrase { // cut, it would be another passphrase
-			clear(b)
 			return nil, &passphraseFileError{s.name, fmt.Errorf("its first line is longer than %d bytes", maxPassphrase)}
 		}
 		s.read = append([]byte{}, line...)
-		clear(b)
+	}
+	if err := text.Check(s.read); err != nil && (chosen || slices.Contains(s.read, 0)) {
+		return nil, &passphraseFileError{s.name, err}
 	}
 	return bytes.Clone(s.read), nil
 }
@@ -103,7 +110,7 @@ func (a *app) passphrase(_ context.Context, confirm bool) ([]byte, error) {
 	var err error
 	switch {
 	case source.given():
-		if p, err = source.take(); err == nil && confirm && len(p) > 0 {
+		if p, err = source.take(confirm); err == nil && confirm && len(p) > 0 {
 			if bits := passphrase.Strength(p); bits < passphrase.WeakBelow {
 				if !ps.warned {
 					a.say("The passphrase in %s is weak: about %.0f bits; %s", source.name, bits, guessText(bits))

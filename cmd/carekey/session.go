@@ -15,6 +15,7 @@ import (
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
@@ -370,14 +371,18 @@ func (b *bar) end() {
 	}
 }
 
-// readSmall reads a file of at most 4 KiB, such as one with a passphrase.
+// readSmall reads a text file of at most 4 KiB, such as one with words.
 func readSmall(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, 4096))
+	b, err := text.Read(f, 4096)
+	if bad, ok := errors.AsType[*text.EncodingError](err); ok {
+		err = &text.EncodingError{Why: path + ": " + bad.Why}
+	}
+	return b, err
 }
 
 // connect reads a ledger without a wallet.

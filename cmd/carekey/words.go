@@ -3,15 +3,19 @@ package main
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
+	"golang.org/x/text/unicode/norm"
 )
 
 func newWords(a *app) *cobra.Command {
@@ -144,14 +148,76 @@ func (a *app) enterWords(ctx context.Context) (crypto.Entropy, error) {
 	return entropy, err
 }
 
-// wordsOfFile reads 24 words from a file, of which all that is no letter is passed
-// over: numbers and commas, whatever stands between them, and the mark with which
-// some editors begin a file.
+// wordsFileError says what is wrong with words that were read from a file.
+type wordsFileError struct{ err error }
+
+func (e *wordsFileError) Error() string { return e.err.Error() }
+func (e *wordsFileError) Unwrap() error { return e.err }
+
+// wordsOfFile reads 24 words from a small text file.
 func wordsOfFile(path string) (crypto.Entropy, error) {
 	b, err := readSmall(path)
 	if err != nil {
 		return crypto.Entropy{}, err
 	}
 	defer clear(b)
-	return crypto.EntropyFromWords(strings.FieldsFunc(string(b), func(r rune) bool { return !unicode.IsLetter(r) }))
+	entropy, err := crypto.EntropyFromWords(wordsIn(string(b)))
+	if err != nil {
+		err = &wordsFileError{err}
+	}
+	return entropy, err
+}
+
+// wordsIn returns the words of a text, of which all else is passed over: commas, what
+// is invisible, numbers. Where every word has a number before it, or every one behind
+// it, and they are 1 to as many as there are words, they say the order: words are also
+// written in columns.
+func wordsIn(s string) []string {
+	var words []string
+	var numbers []int
+	var before, after int // words with a number there
+	const none, word, number = 0, 1, 2
+	last := none
+	s = norm.NFKD.String(text.Visible(s)) // as BIP-39 has it
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		kind, in := none, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }
+		switch {
+		case unicode.IsLetter(r):
+			kind, in = word, unicode.IsLetter
+		case unicode.IsDigit(r):
+			kind, in = number, unicode.IsDigit
+		}
+		if n = strings.IndexFunc(s, func(r rune) bool { return !in(r) }); n < 0 {
+			n = len(s)
+		}
+		switch kind {
+		case word:
+			words = append(words, s[:n])
+			if last == number {
+				before++
+			}
+		case number:
+			at, _ := strconv.Atoi(s[:n]) // what is none is out of range
+			numbers = append(numbers, at)
+			if last == word {
+				after++
+			}
+		}
+		if kind != none {
+			last = kind
+		}
+		s = s[n:]
+	}
+	if len(numbers) != len(words) || max(before, after) != len(words) {
+		return words
+	}
+	ordered := make([]string, len(words))
+	for i, at := range numbers {
+		if at < 1 || at > len(words) || ordered[at-1] != "" {
+			return words
+		}
+		ordered[at-1] = words[i]
+	}
+	return ordered
 }

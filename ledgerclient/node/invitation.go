@@ -6,9 +6,9 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
-	"unicode"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
@@ -51,8 +51,9 @@ func (e *InvitationError) Error() string { return "invitation: " + string(e.Kind
 var invitationText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 // IsInvitation tells whether a text looks like an invitation rather than a path.
-func IsInvitation(text string) bool {
-	return len(text) >= len(invitationPrefix) && strings.EqualFold(text[:len(invitationPrefix)], invitationPrefix)
+func IsInvitation(named string) bool {
+	named = text.Code(named)
+	return len(named) >= len(invitationPrefix) && strings.EqualFold(named[:len(invitationPrefix)], invitationPrefix)
 }
 
 // String returns the text form.
@@ -90,28 +91,25 @@ func (i *Invitation) UnmarshalText(text []byte) error {
 // maxInvitation is more than the text form of any invitation has characters.
 const maxInvitation = 2048
 
-// ParseInvitation reads an invitation; case and white space do not matter. The
-// error is an *InvitationError.
-func ParseInvitation(text string) (Invitation, error) {
+// ParseInvitation reads an invitation; case, white space and what mail and messengers
+// put around it do not matter. The error is an *InvitationError.
+func ParseInvitation(handed string) (Invitation, error) {
 	fail := func(kind crypto.Fault) (Invitation, error) { return Invitation{}, &InvitationError{kind} }
-	if len(text) > 4*maxInvitation {
+	if len(handed) > 4*maxInvitation {
 		return fail(crypto.FaultMalformed)
 	}
-	text = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return -1
-		case 'A' <= r && r <= 'Z':
-			return r - 'A' + 'a'
+	code := strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
 		}
 		return r
-	}, text)
-	text, ok := strings.CutPrefix(text, invitationPrefix)
-	if !ok || len(text) > maxInvitation {
+	}, text.Code(handed))
+	code, ok := strings.CutPrefix(code, invitationPrefix)
+	if !ok || len(code) > maxInvitation {
 		return fail(crypto.FaultMalformed)
 	}
-	b, err := invitationText.DecodeString(text)
-	if err != nil || len(b) < 5 || invitationText.EncodeToString(b) != text {
+	b, err := invitationText.DecodeString(code)
+	if err != nil || len(b) < 5 || invitationText.EncodeToString(b) != code {
 		return fail(crypto.FaultMalformed)
 	}
 	b, sum := b[:len(b)-4], b[len(b)-4:]

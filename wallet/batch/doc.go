@@ -4,9 +4,9 @@
 //
 // # The file
 //
-// UTF-8, with or without a byte-order mark, lines ending in LF or CRLF, at most
-// 64 KiB each and 1,000,000 rows. It is either JSON Lines, one object on a line,
-// or CSV with a comma (RFC 4180), whose first line names its columns in any order
+// UTF-8, with or without a byte-order mark, or UTF-16 with one, lines ending in LF or
+// CRLF, at most 64 KiB each and 1,000,000 rows. It is either JSON Lines, one object on a
+// line, or CSV with a comma (RFC 4180), whose first line names its columns in any order
 // and in which no cell goes over the end of a line. It is JSON Lines if its first
 // character is a brace. Empty lines are passed over.
 //

@@ -46,9 +46,6 @@ func (l *lines) next() (line []byte, long bool, err error) {
 	if len(line) > MaxLine {
 		return line[:MaxLine], true, nil
 	}
-	if l.n == 1 {
-		line = bytes.TrimPrefix(line, []byte("\ufeff"))
-	}
 	return line, false, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 )
@@ -39,7 +40,7 @@ type Report struct {
 // *wallet.LinesError; any other error is of r or of opt.Row.
 func Read(r io.Reader, opt Options) (Report, error) {
 	h := sha256.New()
-	p := &parser{opt: opt, l: newLines(io.TeeReader(r, h)), seen: map[[16]byte]int32{}, texts: map[string]string{}}
+	p := &parser{opt: opt, l: newLines(text.NewReader(io.TeeReader(r, h))), seen: map[[16]byte]int32{}, texts: map[string]string{}}
 	if err := p.read(); err != nil {
 		return Report{}, err
 	}
@@ -98,12 +99,13 @@ func (p *parser) read() error {
 		if err == io.EOF {
 			return nil
 		}
+		if bad, ok := errors.AsType[*text.EncodingError](err); ok {
+			p.l.n++
+			p.problem(nil, 0, "", "", bad.Why)
+			return nil
+		}
 		if err != nil {
 			return err
-		}
-		if !begun && p.l.n == 1 && (bytes.HasPrefix(line, []byte("\xff\xfe")) || bytes.HasPrefix(line, []byte("\xfe\xff"))) {
-			p.problem(line, 0, "", "", "the file is UTF-16: save it as UTF-8")
-			return nil
 		}
 		if !begun && p.l.n == 1 && (bytes.HasPrefix(line, []byte("PK\x03\x04")) || bytes.HasPrefix(line, []byte("\xd0\xcf\x11\xe0"))) {
 			p.problem(line, 0, "", "", "this is no text but a file of a spreadsheet or an archive: save it as CSV, in UTF-8")
@@ -112,9 +114,6 @@ func (p *parser) read() error {
 		if long {
 			p.problem(line, len(line), "", "", fmt.Sprintf("the line is longer than %d bytes", MaxLine))
 		} else if at, why := badByte(line); at >= 0 {
-			if p.l.n == 1 && at < 2 && line[at] == 0 {
-				why += ": if the file is UTF-16, save it as UTF-8"
-			}
 			p.problem(line, at, "", "", why)
 			long = true
 		}
@@ -214,7 +213,7 @@ func (p *parser) row(line []byte, f fields, head csvHeading) error {
 	} else {
 		p.grant(&w, f, bad)
 	}
-	if v, ok := f["profile"]; ok && v.text != p.opt.Profile {
+	if v, ok := f["profile"]; ok && text.Name(v.text) != text.Name(p.opt.Profile) {
 		if p.opt.Known == nil || !p.opt.Known(v.text) {
 			bad("profile", "no wallet of that name is here, and a wallet signs only for its own profiles")
 			return nil

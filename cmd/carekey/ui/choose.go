@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/crypto/text"
 	tea "github.com/charmbracelet/bubbletea"
 )
 
@@ -179,11 +180,11 @@ func (m chooseModel) typing(key tea.KeyMsg) chooseModel {
 }
 
 // filtered shows the items that contain the filter's text.
-func (m chooseModel) filtered(text string) chooseModel {
-	m.filter, m.cursor, m.top, m.shown = text, 0, 0, nil
-	want := strings.ToLower(text)
+func (m chooseModel) filtered(filter string) chooseModel {
+	m.filter, m.cursor, m.top, m.shown = filter, 0, 0, nil
+	want := text.Fold(filter)
 	for i, item := range m.items {
-		if strings.Contains(strings.ToLower(item.Label+" "+item.Detail), want) {
+		if strings.Contains(text.Fold(item.Label+" "+item.Detail), want) {
 			m.shown = append(m.shown, i)
 		}
 	}

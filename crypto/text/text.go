@@ -1,0 +1,220 @@
+// Package text makes one text of the forms in which people, keyboards, editors,
+// spreadsheets, mail and messengers hand it on.
+//
+//   - A small file that a person made (words, a passphrase, rows of a batch) is read
+//     through a [Reader]: UTF-8, with or without the mark before it, or UTF-16 with its
+//     mark. Other encodings are named, never taken for another text.
+//   - A name is kept composed (Unicode NFC) and looked up by [Name].
+//   - An address, a share code, an invitation or an id is read through [Code].
+//
+// Nothing here decides what a text means: what is passed over is either invisible or no
+// part of what is read, and a checksum guards codes.
+package text
+
+import (
+	"encoding/binary"
+	"io"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Invisible reports whether a character of a text shows nothing: format characters,
+// such as a soft hyphen, a mark of the writing direction or the mark before a file, and
+// letters that are blank. White space is not among them.
+func Invisible(r rune) bool {
+	return r > 0x7f && (unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) || r == '\u2800')
+}
+
+// Visible returns s without what is invisible.
+func Visible(s string) string {
+	if strings.IndexFunc(s, Invisible) < 0 {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		if Invisible(r) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// Name returns the form in which names are compared: composed, without outer spaces and
+// what is invisible, every other space a plain one. Two names that look the same because
+// they are the same letters have one form; see package wallet for look-alikes.
+func Name(s string) string {
+	return norm.NFC.String(strings.TrimSpace(strings.Map(func(r rune) rune {
+		switch {
+		case Invisible(r), unicode.Is(unicode.Variation_Selector, r):
+			return -1
+		case unicode.IsSpace(r):
+			return ' '
+		}
+		return r
+	}, s)))
+}
+
+// Fold returns the form in which what a person types is searched for: lower case, and
+// one form for letters that are drawn in several (NFKC).
+func Fold(s string) string { return strings.ToLower(norm.NFKC.String(Visible(s))) }
+
+// around are characters that mail, messengers and people put around a code and before
+// its lines: quotation marks, brackets, the marks of quoting and of bold, and what ends
+// a sentence. No code has one.
+const around = "<>()[]{}\"'`´“”„‟‘’‚‹›«»*_~|=.,;:!"
+
+// Code returns a code without white space, what is invisible, and what was put around
+// it.
+func Code(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r), Invisible(r), strings.ContainsRune(around, r):
+			return -1
+		case r == '\u2010', r == '\u2011': // hyphens of a word processor
+			return '-'
+		}
+		return r
+	}, s)
+}
+
+// EncodingError says why a file is not read as text. Why is a sentence without its end,
+// and names what to do.
+type EncodingError struct{ Why string }
+
+func (e *EncodingError) Error() string { return e.Why }
+
+const saveAs = ": save it as UTF-8"
+
+// Reader reads a text as UTF-8 without the mark before it. Its errors are those of the
+// reader beneath and *EncodingError. What it held is overwritten once it is handed out:
+// the text may be a secret. It does not judge what was UTF-8 from the beginning.
+type Reader struct {
+	r     io.Reader
+	begun bool
+	order binary.ByteOrder // of UTF-16; nil: UTF-8
+	raw   []byte           // read, and not handed out or decoded
+	out   []byte           // decoded, and not handed out
+	buf   [1024]byte       // where raw lies
+	text  [2048]byte       // where out lies
+	err   error            // what comes after out
+}
+
+// NewReader returns a Reader of r.
+func NewReader(r io.Reader) *Reader { return &Reader{r: r} }
+
+// begin tells the encoding by the first bytes.
+func (t *Reader) begin() {
+	t.begun = true
+	n, err := io.ReadFull(t.r, t.buf[:4])
+	if err != io.ErrUnexpectedEOF {
+		t.err = err
+	} else {
+		t.err = io.EOF
+	}
+	b := t.buf[:n]
+	has := func(mark string) bool { return strings.HasPrefix(string(b), mark) }
+	switch {
+	case has("\xff\xfe\x00\x00"), has("\x00\x00\xfe\xff"):
+		t.err, b = &EncodingError{"it is UTF-32" + saveAs}, nil
+	case has("\xff\xfe"):
+		t.order, b = binary.LittleEndian, b[2:]
+	case has("\xfe\xff"):
+		t.order, b = binary.BigEndian, b[2:]
+	case has("\xef\xbb\xbf"):
+		b = b[3:]
+	case n >= 2 && (b[0] == 0) != (b[1] == 0):
+		t.err, b = &EncodingError{"it looks like UTF-16 without the mark that tells its order" + saveAs}, nil
+	}
+	t.raw = b
+}
+
+// Read implements io.Reader.
+func (t *Reader) Read(p []byte) (int, error) {
+	if !t.begun {
+		t.begin()
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for t.order != nil && len(t.out) == 0 && (len(t.raw) > 1 || t.err == nil) {
+		t.fill()
+	}
+	from := &t.out
+	if t.order == nil {
+		from = &t.raw
+	}
+	if n := copy(p, *from); n > 0 {
+		clear((*from)[:n])
+		*from = (*from)[n:]
+		return n, nil
+	}
+	if t.err == io.EOF && len(t.raw) > 0 {
+		return 0, &EncodingError{"it ends in the middle of a character: it was cut off, or is no UTF-16"}
+	}
+	if t.err != nil || t.order != nil {
+		return 0, t.err
+	}
+	return t.r.Read(p)
+}
+
+// fill reads and decodes some more of UTF-16.
+func (t *Reader) fill() {
+	if len(t.raw) < 4 && t.err == nil {
+		n := copy(t.buf[:], t.raw)
+		var k int
+		k, t.err = t.r.Read(t.buf[n:])
+		t.raw = t.buf[:n+k]
+	}
+	t.out = t.text[:0]
+	for len(t.raw) >= 2 && len(t.out)+utf8.UTFMax <= len(t.text) {
+		r, size := rune(t.order.Uint16(t.raw)), 2
+		if utf16.IsSurrogate(r) {
+			if len(t.raw) < 4 && t.err == nil {
+				break
+			}
+			if len(t.raw) >= 4 {
+				r, size = utf16.DecodeRune(r, rune(t.order.Uint16(t.raw[2:]))), 4
+			}
+			if size == 2 || r == utf8.RuneError {
+				t.raw, t.err = nil, &EncodingError{"it is no UTF-16 beyond its mark" + saveAs}
+				break
+			}
+		}
+		clear(t.raw[:size])
+		t.raw = t.raw[size:]
+		t.out = utf8.AppendRune(t.out, r)
+	}
+}
+
+// Read reads a whole small file of at most so many bytes as text. A file with NUL bytes
+// or bytes that are no UTF-8 is an *EncodingError, and so is a longer one.
+func Read(r io.Reader, most int) ([]byte, error) {
+	b := make([]byte, most+1) // in one place, so that it can be wiped
+	n, err := io.ReadFull(NewReader(r), b)
+	switch {
+	case err == nil:
+		err = &EncodingError{"it is longer than such a file can be"}
+	case err == io.EOF || err == io.ErrUnexpectedEOF:
+		err = Check(b[:n])
+	}
+	if err != nil {
+		clear(b)
+		return nil, err
+	}
+	return b[:n], nil
+}
+
+// Check returns an *EncodingError for bytes that are no text.
+func Check(b []byte) error {
+	switch {
+	case slices.Contains(b, 0):
+		return &EncodingError{"it has a NUL byte: it is no text, or text in UTF-16 or UTF-32" + saveAs}
+	case !utf8.Valid(b):
+		return &EncodingError{"it is not UTF-8" + saveAs}
+	}
+	return nil
+}
