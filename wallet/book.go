@@ -13,6 +13,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"golang.org/x/text/unicode/norm"
 )
 
 // The book is what a wallet knows that no ledger does: the owner's name, contacts,
@@ -104,14 +105,33 @@ func parsePage(b []byte) (*bookPage, error) {
 		return nil, fmt.Errorf("book is not in its order")
 	}
 	for _, c := range p.Contacts {
-		if name, err := CheckName("name", c.Name); err != nil || name != c.Name {
-			return nil, fmt.Errorf("name in the book is none")
-		}
-		if was, err := CheckName("name", c.Was); c.Was != "" && (err != nil || was != c.Was) {
-			return nil, fmt.Errorf("name in the book is none")
+		for _, name := range []string{c.Name, c.Was} {
+			if checked, err := CheckName("name", name); (name != "" || name == c.Name) && (err != nil || checked != norm.NFC.String(name)) {
+				return nil, fmt.Errorf("name in the book is none")
+			}
 		}
 	}
+	p.compose()
 	return p, nil
+}
+
+// compose gives names the form in which they are kept (see CheckName), and tells
+// whether any had another: a program of before wrote them as they were typed.
+func (f *bookFacts) compose() (changed bool) {
+	composed := func(s *string) {
+		if n := norm.NFC.String(*s); n != *s {
+			*s, changed = n, true
+		}
+	}
+	composed(&f.Name.Value)
+	for i := range f.Contacts {
+		composed(&f.Contacts[i].Name)
+		composed(&f.Contacts[i].Was)
+	}
+	if changed {
+		f.Contacts = mergeSorted(f.Contacts, nil, compareContacts, func(c contactFact) int64 { return c.At })
+	}
+	return changed
 }
 
 func compareContacts(a, b contactFact) int {

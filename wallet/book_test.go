@@ -270,3 +270,31 @@ func TestBookMergeIsAJoin(t *testing.T) {
 		}
 	}
 }
+
+// A page and a file of before keep names as they were typed: read, they are composed, and
+// two forms of one name with one address are one contact, with two they are two that can
+// be told apart.
+func TestBookOfOtherForms(t *testing.T) {
+	const composed, apart = "José", "Jose\u0301"
+	addresses := someAddresses(2)
+	a, b := addresses[0], addresses[1]
+	f := &bookFacts{Name: fact{apart, 1}, Contacts: []contactFact{
+		{Name: apart, Address: a, Verified: true, At: 5}, {Name: composed, Address: a, At: 3}, {Name: composed, Address: b, At: 4}}}
+	slices.SortFunc(f.Contacts, compareContacts)
+	page := bookPage{V: payloadVersion, bookFacts: *f}
+	page.Ledgers = []ledgerFact{}
+	read, err := parsePage(marshalPayload(&page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := book{Facts: &read.bookFacts}
+	shown.show()
+	if shown.Name != composed || len(shown.Contacts) != 2 {
+		t.Fatalf("%q %+v", shown.Name, shown.Contacts)
+	}
+	for _, c := range shown.Contacts {
+		if want := map[bool]string{true: composed, false: composed + " 2"}[c.Address == a]; c.Name != want || c.Verified != (c.Address == a) {
+			t.Errorf("%+v", c)
+		}
+	}
+}

@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/text"
+	"golang.org/x/text/unicode/norm"
 )
 
 // Contact is a local name for an address.
@@ -21,11 +23,11 @@ type Contact struct {
 // maxName is the length of the longest name in characters.
 const maxName = 64
 
-// CheckName returns a name as it is kept: without outer spaces, at most 64
-// characters, none of them a control or formatting character, and not beginning
-// like a flag. field names what it is in an *InputError.
+// CheckName returns a name as it is kept: composed (Unicode NFC), without outer spaces,
+// at most 64 characters, none of them a control or formatting character, and not
+// beginning like a flag. field names what it is in an *InputError.
 func CheckName(field, name string) (string, error) {
-	n := strings.TrimSpace(name)
+	n := norm.NFC.String(strings.TrimSpace(name))
 	why := ""
 	switch {
 	case n == "":
@@ -34,7 +36,7 @@ func CheckName(field, name string) (string, error) {
 		why = "not UTF-8"
 	case utf8.RuneCountInString(n) > maxName:
 		why = fmt.Sprintf("longer than %d characters", maxName)
-	case strings.ContainsFunc(n, func(r rune) bool { return !unicode.IsGraphic(r) || (unicode.IsSpace(r) && r != ' ') }):
+	case strings.ContainsFunc(n, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) && r != ' ' || text.Invisible(r) }):
 		why = "has characters that cannot be seen"
 	case n[0] == '-':
 		why = "begins with a hyphen"
@@ -81,26 +83,40 @@ func (w *Wallet) AddContact(ctx context.Context, name, address string) (c Contac
 // Contacts lists all contacts by name.
 func (w *Wallet) Contacts() []Contact { return append([]Contact(nil), w.book.Contacts...) }
 
-// Contact returns the contact of that name: *NotFoundError if there is none.
+// Contact returns the contact of that name, in whatever form it is written (see
+// [text.Name]): *NotFoundError if there is none.
 func (w *Wallet) Contact(name string) (Contact, error) {
-	c, ok := w.contact(strings.TrimSpace(name))
+	c, ok := w.contact(name)
 	if !ok {
-		return Contact{}, &NotFoundError{What: "contact", Query: name}
+		return Contact{}, w.noContact(name)
 	}
 	return c, nil
+}
+
+// noContact says that there is no contact of that name, and which one a person could
+// take for it.
+func (w *Wallet) noContact(name string) error {
+	e := &NotFoundError{What: "contact", Query: name}
+	for _, c := range w.book.Contacts {
+		if skeleton(c.Name) == skeleton(name) {
+			e.Like = c.Name
+			break
+		}
+	}
+	return e
 }
 
 // SetVerified remembers that a contact's check words were compared.
 func (w *Wallet) SetVerified(ctx context.Context, name string) error {
 	return w.with(ctx, func() error {
 		for i := range w.book.Contacts {
-			if w.book.Contacts[i].Name == strings.TrimSpace(name) {
+			if sameName(w.book.Contacts[i].Name, name) {
 				w.bookDirty = w.bookDirty || !w.book.Contacts[i].Verified
 				w.book.Contacts[i].Verified = true
 				return nil
 			}
 		}
-		return &NotFoundError{What: "contact", Query: name}
+		return w.noContact(name)
 	})
 }
 
@@ -108,24 +124,26 @@ func (w *Wallet) SetVerified(ctx context.Context, name string) error {
 func (w *Wallet) RemoveContact(ctx context.Context, name string) error {
 	return w.with(ctx, func() error {
 		for i, c := range w.book.Contacts {
-			if c.Name == strings.TrimSpace(name) {
+			if sameName(c.Name, name) {
 				w.book.Contacts = append(w.book.Contacts[:i:i], w.book.Contacts[i+1:]...)
 				w.bookDirty = true
 				return nil
 			}
 		}
-		return &NotFoundError{What: "contact", Query: name}
+		return w.noContact(name)
 	})
 }
 
 func (w *Wallet) contact(name string) (Contact, bool) {
 	for _, c := range w.book.Contacts {
-		if c.Name == name {
+		if sameName(c.Name, name) {
 			return c, true
 		}
 	}
 	return Contact{}, false
 }
+
+func sameName(a, b string) bool { return a == b || text.Name(a) == text.Name(b) }
 
 // known returns the contact with an address, of several names a verified one;
 // false for a stranger's.
@@ -138,12 +156,13 @@ func (w *Wallet) known(a crypto.Address) (found Contact, ok bool) {
 	return found, ok
 }
 
-// skeleton maps names that look alike to one string: case, spaces, punctuation
-// and the letters of other scripts that are drawn like Latin ones. It follows the
-// idea of Unicode TR 39 for the letters that matter most, Greek and Cyrillic.
+// skeleton maps names that look alike to one string: case, spaces, punctuation, accents,
+// letters that are drawn in several forms (full-width, mathematical: NFKD) and the
+// letters of other scripts that are drawn like Latin ones. It follows the idea of
+// Unicode TR 39 for the letters that matter most, Greek and Cyrillic.
 func skeleton(name string) string {
 	var b strings.Builder
-	for _, r := range strings.ToLower(name) {
+	for _, r := range norm.NFKD.String(strings.ToLower(norm.NFKD.String(text.Visible(name)))) {
 		if i := strings.IndexRune(confusables, r); i >= 0 {
 			r = latin[utf8.RuneCountInString(confusables[:i])]
 		}
@@ -154,6 +173,6 @@ func skeleton(name string) string {
 	return strings.NewReplacer("rn", "m", "vv", "w").Replace(b.String())
 }
 
-const confusables = "аεеіїјорсухкмтнвαβικνορτυχγωѕԁ01l|"
+const confusables = "аεеіїјорсухкмтнвαβικνορτυχγωѕԁ01l|ıȷɑɡɩһԛԝѵӏոօսհցաƽ"
 
-var latin = []rune("aeeiijopcyxkmthbabiknoptuxywsdoiii")
+var latin = []rune("aeeiijopcyxkmthbabiknoptuxywsdoiiiijagihqwvinouhgws")

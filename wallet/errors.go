@@ -20,7 +20,10 @@ type NoWalletError struct{ Dir string }
 func (e *NoWalletError) Error() string { return "no wallet in " + e.Dir }
 
 // NotFoundError says that nothing has that id or name.
-type NotFoundError struct{ What, Query string } // Query is what the user typed
+type NotFoundError struct {
+	What, Query string // Query is what the user typed
+	Like        string // of a contact: one whose name looks like it; may be empty
+}
 
 func (e *NotFoundError) Error() string { return fmt.Sprintf("no %s %q", e.What, e.Query) }
 

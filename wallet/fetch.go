@@ -12,6 +12,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"golang.org/x/text/unicode/norm"
 )
 
 // Opening is a consent whose keepers released the key. The file keys live only as
@@ -353,14 +354,15 @@ func (w *Wallet) openEnvelope(ctx context.Context, t *thread, tr *terms, keys *c
 }
 
 // SafeName turns a stranger's file name into one that is safe in a folder of any
-// system: one path element, no control, invisible or reserved characters, no
+// system: one path element, composed (two forms of one name clash everywhere, or
+// nowhere), no control, invisible or reserved characters, no
 // leading dot or dash, at most 120 bytes. id makes a name where nothing is left.
 func SafeName(name string, id contract.ID) string {
 	if i := strings.LastIndexAny(name, `/\`); i >= 0 {
 		name = name[i+1:]
 	}
 	var b strings.Builder
-	for _, r := range strings.ToValidUTF8(name, "_") {
+	for _, r := range norm.NFC.String(strings.ToValidUTF8(name, "_")) {
 		switch {
 		case r < 0x20, r == 0x7f, strings.ContainsRune(`<>:"|?*`, r), !isVisible(r):
 			b.WriteByte('_')

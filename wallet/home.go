@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/wallet/atomicfile"
 )
 
@@ -47,9 +48,10 @@ func ledgerFolder(id crypto.LedgerID) string {
 }
 
 // ProfileDir is the folder of a profile inside the home: the name is hashed, so
-// that no file name tells whose wallet it is.
+// that no file name tells whose wallet it is. However a name is written, it is one
+// (see [text.Name]).
 func ProfileDir(home, profile string) string {
-	h := crypto.TaggedHash(crypto.TagProfile, []byte(profile))
+	h := crypto.TaggedHash(crypto.TagProfile, []byte(text.Name(profile)))
 	return filepath.Join(home, walletsDir, hex.EncodeToString(h[:8]))
 }
 

@@ -36,6 +36,7 @@ func TestSafeName(t *testing.T) {
 		{"trailing. ", "trailing"},
 		{"a:b*c?", "a_b_c_"},
 		{"bad\xffutf8", "bad_utf8"},
+		{"re\u0301sume\u0301.pdf", "résumé.pdf"},
 		{strings.Repeat("a", 300) + ".pdf", strings.Repeat("a", 116) + ".pdf"},
 		{strings.Repeat("α", 300) + ".pdf", strings.Repeat("α", 58) + ".pdf"},
 	} {
@@ -69,6 +70,9 @@ func TestLookalikes(t *testing.T) {
 		{"Dr Smith", "dr smith"}, {"Dr Smith", "Dr. Smith"}, {"Dr Smith", "DrSmith"}, {"Dr Smith", "Dr Smіth"}, // Cyrillic і
 		{"Dr Carol", "Dr Carοl"}, // Greek ο
 		{"Dr Olson", "Dr 0lson"}, {"Marn", "Mam"},
+		{"Dr Smith", "Dr \uff33mith"}, {"Dr Smith", "\U0001d403r Smith"}, {"Dr Smith", "Dr Sm\u0131th"}, {"Dr Smith", "Dr\u00a0Smith"},
+		{"Dr Smith", "Dr \u24c8mith"}, {"Dr Fischer", "Dr \ufb01scher"}, {"Dr Smith", "Dr S\u200bmith"}, {"Dr Smith", "Dr Smith\u3164"},
+		{"Dr José", "Dr Jose\u0301"}, {"Dr José", "Dr Jose"}, {"Dr Howe", "Dr \u04bbo\u051de"},
 	} {
 		if skeleton(pair[0]) != skeleton(pair[1]) {
 			t.Errorf("%q and %q are told apart: %q %q", pair[0], pair[1], skeleton(pair[0]), skeleton(pair[1]))
@@ -147,7 +151,7 @@ func TestCodeLists(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	for _, bad := range []string{"", "  ", strings.Repeat("x", 65), "a\nb", "a\x1b[31mb", "a\u202eb", "\xff", "a\u200bb", "a\u00a0b"} {
+	for _, bad := range []string{"", "  ", strings.Repeat("x", 65), "a\nb", "a\x1b[31mb", "a\u202eb", "\xff", "a\u200bb", "a\u00a0b", "a\u3164b", "a\u034fb", "a\u2800b"} {
 		if n, err := CheckName("name", bad); err == nil {
 			t.Errorf("%q is accepted as %q", bad, n)
 		}
@@ -156,5 +160,11 @@ func TestNames(t *testing.T) {
 		if n, err := CheckName("name", good); err != nil || n != strings.TrimSpace(good) {
 			t.Errorf("%q: %q %v", good, n, err)
 		}
+	}
+	if n, err := CheckName("name", "Jose\u0301"); err != nil || n != "José" {
+		t.Errorf("not composed: %q %v", n, err)
+	}
+	if a, b := ProfileDir("home", "Jose\u0301"), ProfileDir("home", "José"); a != b {
+		t.Error("two forms of one name are two profiles")
 	}
 }

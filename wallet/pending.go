@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
@@ -70,7 +71,7 @@ func (w *Wallet) notOrdered(a Action) []*change {
 // findPending finds a grant that the ledger does not show yet by the beginning of
 // its id.
 func (w *Wallet) findPending(a Action, query string) *change {
-	q := strings.ToLower(strings.TrimSpace(query))
+	q := strings.ToLower(text.Code(query))
 	var hit *change
 	for _, c := range w.notOrdered(a) {
 		if len(q) >= minPrefix && strings.HasPrefix(c.id.String(), q) {

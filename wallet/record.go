@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -377,7 +378,7 @@ const minPrefix = 6
 
 // find returns the thread of that role whose id begins with query.
 func (w *Wallet) find(r role, query, what string) (*thread, error) {
-	q := strings.ToLower(strings.TrimSpace(query))
+	q := strings.ToLower(text.Code(query))
 	if len(q) < minPrefix || len(q) > 64 || strings.Trim(q, "0123456789abcdef") != "" {
 		return nil, &InputError{Field: what, Value: query, Why: "an id is at least 6 characters of 0-9 and a-f"}
 	}

@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/wallet/atomicfile"
 )
 
@@ -109,7 +110,7 @@ func splitExt(name string) (stem, ext string) {
 // isVisible tells whether a character shows itself: format characters, such as
 // those that turn the writing direction, do not.
 func isVisible(r rune) bool {
-	return r == ' ' || (unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unicode.Is(unicode.Cf, r))
+	return r == ' ' || (unicode.IsGraphic(r) && !unicode.IsSpace(r) && !text.Invisible(r))
 }
 
 // reservedOnWindows tells whether a name without its extension means a device

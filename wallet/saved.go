@@ -158,6 +158,7 @@ func (w *Wallet) takeSaved(dir string) error {
 		return err
 	}
 	b.stamp(w.now(), nil)
+	b.Facts.compose()
 	for _, l := range b.Facts.Ledgers {
 		if l.ID == w.client.ID() {
 			w.savedAt = l.At

@@ -100,6 +100,9 @@ func (w *Wallet) readBook() error {
 		return &VersionError{What: bookFile, Version: b.V, Known: bookVersion}
 	}
 	w.book, w.bookDirty, w.bookRead = b, false, sealed
+	if b.Facts != nil && b.Facts.compose() {
+		w.book.show()
+	}
 	return nil
 }
 

@@ -286,7 +286,11 @@ func explainWallet(err error) (failure, bool) {
 		if e.What == "batch" { // there is one at most
 			return failure{"batch-not-found", "no batch was applied with this wallet on this ledger", "begin with: carekey batch plan FILE", exitNotFound}, true
 		}
-		return failure{e.What + "-not-found", fmt.Sprintf("there is no %s %s", e.What, cli.Quote(e.Query)), listOf(e.What), exitNotFound}, true
+		hint := listOf(e.What)
+		if e.Like != "" {
+			hint = "one that looks like it is " + cli.Quote(cli.Clean(e.Like)) + ": if that is who you mean, name it so\n" + hint
+		}
+		return failure{e.What + "-not-found", fmt.Sprintf("there is no %s %s", e.What, cli.Quote(e.Query)), hint, exitNotFound}, true
 	}
 	if e, ok := errors.AsType[*wallet.AmbiguousError](err); ok {
 		return failure{"ambiguous-id", fmt.Sprintf("%s is the beginning of several ids", e.Query), "give more of it: " + strings.Join(e.Matches, "\n"), exitUsage}, true

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/wallet"
@@ -134,7 +135,7 @@ func (p *place) joined(named string) (found wallet.Place, ok bool, err error) {
 		if d, ok := parseDirect(where); ok && d.url == named {
 			return at, true, nil
 		}
-		if prefix || ledgerName(p.dir, at.ID) == named {
+		if prefix || text.Name(ledgerName(p.dir, at.ID)) == text.Name(named) {
 			found, ok = at, true
 			matches = append(matches, id)
 		}

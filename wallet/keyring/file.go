@@ -15,6 +15,7 @@ import (
 
 	"filippo.io/age"
 	"github.com/carekey/carekey/crypto"
+	"golang.org/x/text/unicode/norm"
 )
 
 // FileName is the key file's name within a profile's folder.
@@ -33,8 +34,8 @@ const (
 
 // Passphrase asks for the passphrase of the key file; confirm is true when it is
 // chosen, so that it should be asked twice. The bytes are overwritten after use.
-// They are used as they are: the same letters in another Unicode form are
-// another passphrase.
+// They are composed (Unicode NFC), so that the same letters typed on another system are
+// the same passphrase; a file that was sealed under another form of them opens too.
 type Passphrase func(ctx context.Context, confirm bool) ([]byte, error)
 
 // File keeps one item in one file under a passphrase. The file is in the age
@@ -206,7 +207,18 @@ func (f *File) open(ctx context.Context) (id, secret string, err error) {
 		return "", "", err
 	}
 	defer clear(passphrase)
-	return unseal(sealed, passphrase)
+	composed := compose(passphrase)
+	defer clear(composed)
+	id, secret, err = unseal(sealed, composed)
+	if _, wrong := errors.AsType[*WrongPassphraseError](err); wrong && !bytes.Equal(composed, passphrase) {
+		return unseal(sealed, passphrase) // sealed before passphrases were composed
+	}
+	return id, secret, err
+}
+
+// compose returns a copy of a passphrase in the form in which it is used.
+func compose(passphrase []byte) []byte {
+	return norm.NFC.Append(make([]byte, 0, 3*len(passphrase)), passphrase...) // at most three times as long
 }
 
 // unseal opens the content of a key file.
@@ -302,6 +314,10 @@ func (f *File) ask(ctx context.Context, confirm bool) ([]byte, error) {
 	}
 	if len(passphrase) == 0 {
 		return nil, &EmptyPassphraseError{}
+	}
+	if confirm {
+		defer clear(passphrase)
+		return compose(passphrase), nil
 	}
 	return passphrase, nil
 }

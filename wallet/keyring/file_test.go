@@ -168,6 +168,59 @@ func TestFilePassphrases(t *testing.T) {
 	}
 }
 
+// The same letters are the same passphrase, in whatever form a keyboard sends them; a
+// file that was sealed under another form than the composed one opens with what it was
+// sealed with.
+func TestFilePassphraseForms(t *testing.T) {
+	const composed, apart = "Z\u00fcrich \u00e9tude", "Zu\u0308rich e\u0301tude"
+	ctx := t.Context()
+	for _, chosen := range []string{composed, apart} {
+		for _, typed := range []string{composed, apart} {
+			f, a := newFile(t, chosen)
+			if err := f.Set(ctx, "one", secretA); err != nil {
+				t.Fatal(err)
+			}
+			for _, change := range []bool{false, true} {
+				a.text = typed
+				if change {
+					if err := f.ChangePassphrase(ctx); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if got, err := f.Get(ctx, "one"); err != nil || got != secretA {
+					t.Errorf("chosen as %+q, typed as %+q: %v", chosen, typed, err)
+				}
+			}
+			for _, b := range a.returned {
+				if !bytes.Equal(b, make([]byte, len(b))) {
+					t.Error("a passphrase is still there")
+				}
+			}
+		}
+	}
+	f, a := newFile(t, apart)
+	recipient, err := age.NewScryptRecipient(apart)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipient.SetWorkFactor(2)
+	var sealed bytes.Buffer
+	w, err := age.Encrypt(&sealed, recipient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Write(formatItem("one", secretA))
+	if err := errors.Join(w.Close(), os.WriteFile(f.Path, sealed.Bytes(), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := f.Get(ctx, "one"); err != nil || got != secretA {
+		t.Errorf("a file of before: %v", err)
+	}
+	a.text = "Zurich etude"
+	_, err = f.Get(ctx, "one")
+	want[*WrongPassphraseError](t, err)
+}
+
 // Any change of any byte, and any cut, is noticed.
 func TestFileDamage(t *testing.T) {
 	f, _ := newFile(t, "right")
