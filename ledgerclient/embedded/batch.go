@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/carekey/carekey/ledgerclient/disk"
 )
 
 // batch makes many new files durable for the price of few. A file that is
@@ -62,7 +64,7 @@ func (b *batch) write(path string, data ...[]byte) error {
 
 // finish gives a written file its time, and syncs and closes it.
 func (b *batch) finish(path string, f file) error {
-	if err := os.Chtimes(path, b.time, b.time); err != nil {
+	if err := disk.Chtimes(path, b.time); err != nil {
 		return err
 	}
 	if !b.bulk {

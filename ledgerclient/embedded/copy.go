@@ -13,6 +13,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/disk"
 )
 
 // Copied says what Copy wrote.
@@ -54,7 +55,7 @@ func (f *Folder) Copy(ctx context.Context, dst string, progress func(done, total
 	if err := c.mayCopy(names); err != nil {
 		return Copied{}, err
 	}
-	lock, err := os.OpenFile(c.to.path(lockFile), os.O_RDONLY|os.O_CREATE, c.to.modes.file)
+	lock, err := disk.Open(c.to.path(lockFile), os.O_RDONLY|os.O_CREATE, c.to.modes.file)
 	if err != nil {
 		return Copied{}, err
 	}
@@ -80,7 +81,7 @@ type copier struct {
 
 // mayCopy tells whether a folder may become, or is, a copy of the ledger.
 func (c *copier) mayCopy(names map[string]bool) error {
-	doc, err := os.ReadFile(c.to.path(genesisFile))
+	doc, err := c.to.read(c.to.path(genesisFile), maxGenesis)
 	switch {
 	case err == nil && bytes.Equal(doc, c.f.genesis):
 		return nil
@@ -150,7 +151,7 @@ func (c *copier) copy(ctx context.Context, progress func(done, total uint64)) er
 func (c *copier) takeHead(ctx context.Context) error {
 	return c.f.locked(ctx, false, func() error {
 		c.head = c.f.head
-		raw, err := readUpTo(c.to.path(checkpointFile), maxCheckpoint)
+		raw, err := c.to.read(c.to.path(checkpointFile), maxCheckpoint)
 		if err == nil {
 			there, err := c.f.key.parse(raw)
 			switch {
@@ -190,7 +191,7 @@ func (c *copier) ordered() error {
 	if c.had == 0 || c.had == c.head.size {
 		return nil
 	}
-	old, err := readUpTo(c.to.path(orderFile), maxOrderFile)
+	old, err := c.to.read(c.to.path(orderFile), maxOrderFile)
 	if err != nil {
 		return err
 	}
@@ -207,7 +208,7 @@ func (c *copier) ordered() error {
 // filed copies the keeper's files but for the shares.
 func (c *copier) filed() error {
 	for _, kind := range []string{"stops", "answers", "more", "acks"} {
-		files, err := readDir(c.from.path("keeper", kind))
+		files, err := c.from.readDir(c.from.path("keeper", kind))
 		if err != nil {
 			return err
 		}
@@ -333,7 +334,7 @@ func (c *copier) payloads(ctx context.Context, progress func(done, total uint64)
 
 // packs copies the packs of payloads: all that the head needs are there.
 func (c *copier) packs(b *batch) error {
-	files, err := readDir(c.from.path("store", "packs"))
+	files, err := c.from.readDir(c.from.path("store", "packs"))
 	if err != nil || len(files) == 0 {
 		return err
 	}
@@ -353,7 +354,7 @@ func (c *copier) packs(b *batch) error {
 
 // entry copies the payloads of one entry, and then the locators that lead there.
 func (c *copier) entry(b *batch, id contract.ID) error {
-	files, err := readDir(c.from.blobDir(id))
+	files, err := c.from.readDir(c.from.blobDir(id))
 	if err != nil || len(files) == 0 {
 		return err
 	}
@@ -374,7 +375,7 @@ func (c *copier) entry(b *batch, id contract.ID) error {
 		}
 		for p := ledgerclient.PartMetadata; p <= ledgerclient.PartAccess; p++ {
 			if file.Name() == locatorsFile(p) {
-				list, err := readFile(path)
+				list, err := c.to.readFile(path, maxLocators)
 				if err != nil {
 					return err
 				}
@@ -397,12 +398,12 @@ func (c *copier) entry(b *batch, id contract.ID) error {
 // erase removes an entry's payloads from the copy.
 func (c *copier) erase(id contract.ID) error {
 	dir := c.to.blobDir(id)
-	files, err := readDir(dir)
+	files, err := c.to.readDir(dir)
 	if err != nil || len(files) == 0 {
 		return err
 	}
 	for p := ledgerclient.PartMetadata; p <= ledgerclient.PartAccess; p++ {
-		list, err := readFile(filepath.Join(dir, locatorsFile(p)))
+		list, err := c.to.readFile(filepath.Join(dir, locatorsFile(p)), maxLocators)
 		if err != nil {
 			return err
 		}
@@ -418,7 +419,7 @@ func (c *copier) erase(id contract.ID) error {
 
 // file makes the file at to the same as the one at from.
 func (c *copier) file(b *batch, from, to string) error {
-	in, err := os.Open(from)
+	in, err := c.from.open(from)
 	if err != nil {
 		return err
 	}
@@ -427,12 +428,15 @@ func (c *copier) file(b *batch, from, to string) error {
 	if err != nil {
 		return err
 	}
-	if there, err := os.Open(to); err == nil {
+	there, err := disk.Open(to, os.O_RDONLY, 0)
+	if err == nil {
 		same, err := sameBytes(in, there, info.Size())
 		there.Close()
 		if err != nil || same {
 			return err
 		}
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
 		if err := c.to.ops.remove(to); err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/disk"
 )
 
 // Create makes a new ledger of that name in a folder, which must be empty, or
@@ -96,12 +97,12 @@ func (f *Folder) found(fd Founding, at Ordered) (err error) {
 	if err := f.mayFound(names); err != nil {
 		return err
 	}
-	f.lock, err = os.OpenFile(f.path(lockFile), os.O_RDONLY|os.O_CREATE, f.modes.file)
+	f.lock, err = disk.Open(f.path(lockFile), os.O_RDONLY|os.O_CREATE, f.modes.file)
 	if err != nil {
 		return err
 	}
 	defer f.lock.Close()
-	os.Chmod(f.path(lockFile), f.modes.file) // fails if another user of the group made it: it has the mode then
+	disk.Chmod(f.lock, f.modes.file) // fails if another user of the group made it: it has the mode then
 	if err := f.waitForLock(context.Background(), true); err != nil {
 		return err
 	}
@@ -165,7 +166,7 @@ func (f *Folder) mayFound(names map[string]bool) error {
 }
 
 func entryNames(dir string) (map[string]bool, error) {
-	entries, err := os.ReadDir(dir)
+	entries, err := disk.ReadDir(dir + string(filepath.Separator))
 	if err != nil {
 		return nil, err
 	}

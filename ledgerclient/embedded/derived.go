@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"github.com/carekey/carekey/ledgerclient/disk"
 	"io"
 	"io/fs"
 	"os"
@@ -106,8 +107,8 @@ func (d *derived) openFile(ops fileOps, path string, perm fs.FileMode, writable 
 		f, err = ops.open(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
 	}
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		d.frozen = true
+	case errors.Is(err, fs.ErrNotExist), errors.As(err, new(*disk.KindError)):
+		d.frozen = true // it is kept in memory
 		return nil
 	case writable && readOnly(err):
 		return d.openFile(ops, path, perm, false)

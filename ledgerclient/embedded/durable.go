@@ -28,7 +28,7 @@ func (f *Folder) publish() {
 // On Windows a file that is open cannot be replaced, so that all wait there.
 func (f *Folder) durableHead(ctx context.Context) (*head, error) {
 	if p := f.published.Load(); p != nil && runtime.GOOS != "windows" {
-		raw, err := readUpTo(f.path(checkpointFile), maxCheckpoint)
+		raw, err := readIn(f.dir, f.path(checkpointFile), maxCheckpoint)
 		// In this order: an append that ends meanwhile has published its head.
 		under := f.committing.Load()
 		newest := f.published.Load()

@@ -82,10 +82,12 @@ func (s store) removeEntries(ids []contract.ID) error {
 	b := s.newBatch(len(ids))
 	for _, id := range ids {
 		dir := s.blobDir(id)
-		files, err := os.ReadDir(dir)
-		if errors.Is(err, fs.ErrNotExist) {
+		if there, err := exists(dir); err != nil {
+			return err
+		} else if !there {
 			continue
 		}
+		files, err := s.readDir(dir)
 		if err != nil {
 			return err
 		}
@@ -94,7 +96,10 @@ func (s store) removeEntries(ids []contract.ID) error {
 			if !strings.HasSuffix(f.Name(), ".locators") {
 				continue
 			}
-			list, err := os.ReadFile(filepath.Join(dir, f.Name()))
+			list, err := s.read(filepath.Join(dir, f.Name()), maxLocators)
+			if errors.As(err, new(*DamagedError)) {
+				continue
+			}
 			if err != nil {
 				return err
 			}
@@ -117,7 +122,7 @@ func (s store) removeEntries(ids []contract.ID) error {
 				return err
 			}
 		}
-		if err := s.ops.remove(dir); err != nil {
+		if err := s.removeFolder(dir); err != nil {
 			return err
 		}
 		b.dirs[s.path("store", "blobs")] = true
@@ -130,14 +135,14 @@ func (s store) removeEntries(ids []contract.ID) error {
 // killed processes left in staging. The clock is this machine's; one that is
 // ahead makes a wallet store again what it was about to order.
 func (s store) drop(snap snapshot) error {
-	lists, err := os.ReadDir(s.path("store", "pending"))
+	lists, err := s.readDir(s.path("store", "pending"))
 	if err != nil {
 		return err
 	}
 	now := s.hour()
 	isOld := func(name string) bool {
-		hour, ok := pendingHour(name)
-		return !ok || uint64(hour)+keepHours <= uint64(now)
+		hour, _ := pendingHour(name)
+		return uint64(hour)+keepHours <= uint64(now)
 	}
 	if !slices.ContainsFunc(lists, func(f fs.DirEntry) bool { return isOld(f.Name()) }) {
 		return s.dropStaging(now)
@@ -147,7 +152,10 @@ func (s store) drop(snap snapshot) error {
 	var ids []contract.ID
 	for _, f := range lists {
 		path := s.path("store", "pending", f.Name())
-		data, err := os.ReadFile(path)
+		data, err := s.read(path, maxPending)
+		if errors.As(err, new(*DamagedError)) {
+			continue // verify tells
+		}
 		if err != nil {
 			return err
 		}
@@ -200,12 +208,15 @@ func pendingHour(name string) (contract.Hour, bool) {
 // dropStaging removes stages in which nothing was written for an hour.
 func (s store) dropStaging(now contract.Hour) error {
 	since := time.Unix(int64(now)*3600, 0).Add(-time.Hour)
-	stages, err := os.ReadDir(s.path("store", "staging"))
+	stages, err := s.readDir(s.path("store", "staging"))
 	if err != nil {
 		return err
 	}
 	for _, f := range stages {
 		dir := s.path("store", "staging", f.Name())
+		if !f.IsDir() {
+			continue
+		}
 		// A stage's own time is that of its last new file; its content's that of the
 		// last write. Other files in it already show the full hour.
 		if changedSince(dir, since) || changedSince(filepath.Join(dir, ledgerclient.PartContent.String()), since) {

@@ -5,8 +5,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"runtime"
 	"syscall"
+
+	"github.com/carekey/carekey/ledgerclient/disk"
 )
 
 // fileOps are the file operations that change a ledger. Tests make each of them
@@ -33,13 +34,13 @@ type file interface {
 type systemFiles struct{}
 
 func (systemFiles) open(path string, flag int, perm fs.FileMode) (file, error) {
-	f, err := os.OpenFile(path, flag, perm)
+	f, err := disk.Open(path, flag, perm)
 	if err != nil {
 		return nil, err
 	}
 	if flag&os.O_EXCL != 0 {
 		// The umask must not take away what the folder's mode gives to its group.
-		if err := f.Chmod(perm); err != nil {
+		if err := disk.Chmod(f, perm); err != nil {
 			f.Close()
 			return nil, err
 		}
@@ -47,27 +48,10 @@ func (systemFiles) open(path string, flag int, perm fs.FileMode) (file, error) {
 	return f, nil
 }
 
-func (systemFiles) mkdir(path string, perm fs.FileMode) error {
-	if err := os.Mkdir(path, perm); err != nil {
-		return err
-	}
-	return os.Chmod(path, perm)
-}
-
-func (systemFiles) rename(from, to string) error { return os.Rename(from, to) }
-func (systemFiles) remove(path string) error     { return os.Remove(path) }
-
-func (systemFiles) syncDir(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil // folders cannot be synced there; NTFS journals names itself
-	}
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}
+func (systemFiles) mkdir(path string, perm fs.FileMode) error { return disk.Mkdir(path, perm) }
+func (systemFiles) rename(from, to string) error              { return os.Rename(from, to) }
+func (systemFiles) remove(path string) error                  { return os.Remove(path) }
+func (systemFiles) syncDir(path string) error                 { return disk.SyncDir(path) }
 
 // modes are the permissions of what is made inside a ledger's folder. They
 // follow the folder's own, so that the users of one group can share a ledger:

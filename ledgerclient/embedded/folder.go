@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
-	"io"
 	"io/fs"
 	"math"
 	"math/rand/v2"
@@ -18,6 +17,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/ledgerclient/keeper"
 )
 
@@ -33,6 +33,9 @@ const (
 	keeperKeyFile  = "keys/keeper.k256"
 	replicaKeyFile = "keys/replica.ed25519" // of a follower's folder, and no other there
 )
+
+// maxGenesis is more than any configuration document has bytes.
+const maxGenesis = 1 << 20
 
 // defaultWait is how long an operation waits for the lock.
 const defaultWait = 10 * time.Second
@@ -162,16 +165,16 @@ func open(dir string, opt Options, ops fileOps, network func(dir string) (string
 // openLock opens the lock file, which is there from the first moment of a
 // ledger's life.
 func (f *Folder) openLock() error {
-	l, err := os.OpenFile(filepath.Join(f.dir, lockFile), os.O_RDONLY, 0)
+	l, err := disk.Open(filepath.Join(f.dir, lockFile), os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(filepath.Join(f.dir, genesisFile)); err != nil {
 			return &NoLedgerError{Dir: f.dir}
 		}
 		// Somebody removed it. All who come now open the same new one.
-		l, err = os.OpenFile(filepath.Join(f.dir, lockFile), os.O_RDONLY|os.O_CREATE, f.modes.file)
+		l, err = disk.Open(filepath.Join(f.dir, lockFile), os.O_RDONLY|os.O_CREATE, f.modes.file)
 	}
 	if err != nil {
-		return err
+		return damagedKind(f.dir, err)
 	}
 	f.lock = l
 	return nil
@@ -203,7 +206,7 @@ func (f *Folder) readGenesis() error {
 		// It did, but for this. A folder that cannot be written keeps it.
 		f.ops.remove(f.path(unfinishedFile))
 	}
-	doc, err := os.ReadFile(filepath.Join(f.dir, genesisFile))
+	doc, err := readIn(f.dir, f.path(genesisFile), maxGenesis)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(filepath.Join(f.dir, leavesFile)); err != nil {
 			return &NoLedgerError{Dir: f.dir}
@@ -243,11 +246,16 @@ func (f *Folder) readGenesis() error {
 // entry0CommitsTo tells whether a configuration document is the one that the
 // first leaf commits to.
 func (f *Folder) entry0CommitsTo(doc []byte) bool {
-	b, err := readUpTo(f.path(leavesFile), contract.LeafSize)
-	if err != nil || len(b) < contract.LeafSize {
+	file, err := openIn(f.dir, f.path(leavesFile))
+	if err != nil {
 		return false
 	}
-	first, err := contract.ParseLeaf(b[:contract.LeafSize])
+	defer file.Close()
+	var b [contract.LeafSize]byte
+	if _, err := file.ReadAt(b[:], 0); err != nil {
+		return false
+	}
+	first, err := contract.ParseLeaf(b[:])
 	return err == nil && first.Entry.Commitment == contract.ConfigCommitment(doc)
 }
 
@@ -261,7 +269,7 @@ func (f *Folder) openFiles() error {
 		return &DamagedError{File: leavesFile, Entry: NoEntry, What: "missing"}
 	}
 	if err != nil {
-		return err
+		return damagedKind(f.dir, err)
 	}
 	f.tables = newTables(f.id, f.config.Params(), leafFile{leaves})
 	for _, d := range f.tables.files() {
@@ -428,7 +436,7 @@ func (f *Folder) locked(ctx context.Context, exclusive bool, fn func() error) er
 // of the derived files. It reports whether the tables are those of the
 // checkpoint.
 func (f *Folder) refresh() (bool, error) {
-	raw, err := readUpTo(f.path(checkpointFile), maxCheckpoint)
+	raw, err := readIn(f.dir, f.path(checkpointFile), maxCheckpoint)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, &DamagedError{File: checkpointFile, Entry: NoEntry, What: "missing"}
 	}
@@ -453,15 +461,6 @@ func (f *Folder) refresh() (bool, error) {
 		return false, err
 	}
 	return f.loadTables()
-}
-
-func readUpTo(path string, n int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, n+1))
 }
 
 // readHead makes a checkpoint the current head. The log only grows: a checkpoint
@@ -581,7 +580,7 @@ func (f *Folder) checkpointSigner() (*checkpointSigner, error) {
 }
 
 func (f *Folder) readKey(name string) ([32]byte, error) {
-	text, err := readUpTo(f.path(name), 128)
+	text, err := readIn(f.dir, f.path(name), 128)
 	if errors.Is(err, fs.ErrNotExist) {
 		return [32]byte{}, &DamagedError{File: name, Entry: NoEntry, What: "missing"}
 	}

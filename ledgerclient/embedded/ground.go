@@ -12,6 +12,7 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/ledgerclient/keeper"
 )
 
@@ -80,10 +81,7 @@ func (g *ground) path(elem ...string) string {
 
 // relative names a file in errors.
 func (g *ground) relative(path string) string {
-	if r, err := filepath.Rel(g.dir, path); err == nil {
-		return filepath.ToSlash(r)
-	}
-	return filepath.Base(path)
+	return relativeTo(g.dir, path)
 }
 
 func (g *ground) damaged(path, what string) error {
@@ -95,10 +93,10 @@ func (g *ground) damaged(path, what string) error {
 func (g *ground) mkdirs(elem ...string) error {
 	for i := range elem {
 		dir := g.path(elem[:i+1]...)
-		if _, err := os.Stat(dir); err == nil {
+		if err := disk.IsDir(dir); err == nil {
 			continue
 		} else if !errors.Is(err, fs.ErrNotExist) {
-			return err
+			return damagedKind(g.dir, err)
 		}
 		mode := g.modes.dir
 		if elem[0] == "keeper" {
@@ -120,20 +118,53 @@ func (g *ground) mkdirs(elem ...string) error {
 // cannot be set.)
 func (g *ground) fullHour() time.Time { return time.Unix(int64(g.hour())*3600, 0) }
 
-// removeAll removes what was never in use: no care is taken that it is durable.
+// removeAll removes what was never in use: no care is taken that it is durable. What
+// is not carekey's stays, with the folder that it is in.
 func (g *ground) removeAll(path string) error {
-	entries, err := os.ReadDir(path)
-	if err == nil {
-		for _, e := range entries {
-			if err := g.removeAll(filepath.Join(path, e.Name())); err != nil {
-				return err
-			}
+	if disk.IsDir(path) != nil {
+		return g.removeOne(path)
+	}
+	entries, err := g.readDir(path)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := g.removeAll(filepath.Join(path, e.Name())); err != nil {
+			return err
 		}
 	}
+	return g.removeFolder(path)
+}
+
+func (g *ground) removeOne(path string) error {
 	if err := g.ops.remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
+}
+
+// removeFolder removes a folder, unless something is in it that is not carekey's.
+func (g *ground) removeFolder(path string) error {
+	err := g.removeOne(path)
+	if err != nil {
+		if left, lerr := disk.ReadDir(path); lerr == nil && len(left) > 0 {
+			return nil
+		}
+	}
+	return err
+}
+
+func (g *ground) open(path string) (*os.File, error)           { return openIn(g.dir, path) }
+func (g *ground) read(path string, most int64) ([]byte, error) { return readIn(g.dir, path, most) }
+func (g *ground) readDir(path string) ([]fs.DirEntry, error)   { return readDirIn(g.dir, path) }
+
+// readFile is read that returns nil for a file that does not exist.
+func (g *ground) readFile(path string, most int64) ([]byte, error) {
+	b, err := g.read(path, most)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return b, err
 }
 
 func exists(path string) (bool, error) {
@@ -146,7 +177,7 @@ func exists(path string) (bool, error) {
 
 // unhex reads the 32 bytes of a file name; false if the name is none.
 func unhex(name string) (h crypto.Hash, ok bool) {
-	return h, len(name) == 2*len(h) && h.UnmarshalText([]byte(name)) == nil
+	return h, len(name) == 2*len(h) && h.UnmarshalText([]byte(name)) == nil && hexName(h) == name
 }
 
 func hexName[T ~[32]byte](h T) string { return hex.EncodeToString(h[:]) }

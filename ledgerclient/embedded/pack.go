@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient/disk"
 )
 
 // A pack is one file with the payloads, or the shares, of many grants that came
@@ -58,8 +59,10 @@ const (
 	// packFrom is from how many payloads or shares on a call makes a pack. Fewer are
 	// files of their own, which are gone without a trace when they end.
 	packFrom = 32
-	// maxPackRows bounds what a damaged header can make a reader do.
-	maxPackRows = 1 << 26
+	// maxPackRows and maxRecord (a payload with its package, in bytes) bound what a
+	// damaged header, or a row, can make a reader do.
+	maxPackRows = 1 << 22
+	maxRecord   = 2*maxBlob + 1<<10
 )
 
 // recordMark says what became of a record.
@@ -111,8 +114,7 @@ func (w *packWriter) bytes() (head, records []byte) {
 		}
 		return int(a.at.offset - b.at.offset)
 	})
-	// About 16 bits for each key: one in 500 that are not there seems to be.
-	filter := make([]byte, max(8, 1<<bits.Len(uint(2*len(w.rows)-1))))
+	filter := make([]byte, filterSize(len(w.rows)))
 	start := packHeader + len(filter) + packRow*len(w.rows)
 	head = make([]byte, packHeader, start)
 	copy(head, w.kind)
@@ -136,6 +138,10 @@ func (w *packWriter) bytes() (head, records []byte) {
 	return head, w.data.Bytes()
 }
 
+// filterSize is how many bytes the filter of a pack of so many rows has: about 16 bits
+// for each key, so that one in 500 that are not there seems to be.
+func filterSize(rows int) int { return max(8, 1<<bits.Len(uint(2*rows-1))) }
+
 // packCheck is the check of a pack from its head: header, filter and rows.
 func packCheck(head []byte) crypto.Hash {
 	return crypto.TaggedHash(crypto.TagPackCheck, head[:24], head[packHeader:])
@@ -158,7 +164,10 @@ var errPack = errors.New("not the pack that was written")
 
 // openPack reads the header and the filter of a pack.
 func openPack(kind packKind, path string) (*pack, error) {
-	f, err := os.Open(path)
+	f, err := disk.Open(path, os.O_RDONLY, 0)
+	if errors.As(err, new(*disk.KindError)) {
+		return nil, errPack
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +182,7 @@ func openPack(kind packKind, path string) (*pack, error) {
 	}
 	p := &pack{path: path, rows: int(binary.BigEndian.Uint32(h[8:])), size: info.Size()}
 	filter := int64(binary.BigEndian.Uint32(h[12:]))
-	if string(h[:8]) != string(kind) || p.rows > maxPackRows || filter == 0 || filter&(filter-1) != 0 ||
+	if string(h[:8]) != string(kind) || p.rows > maxPackRows || filter != int64(filterSize(p.rows)) ||
 		binary.BigEndian.Uint64(h[16:]) != uint64(p.size) || packHeader+filter+packRow*int64(p.rows) > p.size {
 		return nil, errPack
 	}
@@ -217,7 +226,7 @@ func (p *pack) row(f io.ReaderAt, i int) (r packedRow, err error) {
 func (p *pack) parseRow(b []byte) (r packedRow, err error) {
 	r.key = crypto.Hash(b)
 	offset, length := binary.BigEndian.Uint64(b[32:]), binary.BigEndian.Uint32(b[40:])
-	if length < markSize || offset < uint64(p.first())+uint64(p.rows)*packRow || offset > uint64(p.size) || uint64(length) > uint64(p.size)-offset {
+	if length < markSize || length > maxRecord || offset < uint64(p.first())+uint64(p.rows)*packRow || offset > uint64(p.size) || uint64(length) > uint64(p.size)-offset {
 		return r, errPack
 	}
 	r.at = span{int64(offset), int(length)}
@@ -343,7 +352,7 @@ func (g *ground) endRecords(p *pack, ends []span) (removed bool, err error) {
 		return false, err
 	}
 	now := g.fullHour()
-	if err := os.Chtimes(p.path, now, now); err != nil {
+	if err := disk.Chtimes(p.path, now); err != nil {
 		return false, err
 	}
 	left, err := p.left(f)

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient/disk"
 )
 
 // packSet is the packs of one folder, as this process saw them last. Of each it
@@ -54,7 +55,7 @@ const newSuffix = ".new"
 func (s *packSet) look() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	files, err := readDir(s.dir())
+	files, err := s.g.readDir(s.dir())
 	if err != nil {
 		return err
 	}
@@ -173,7 +174,7 @@ func (s *packSet) find(prefix string, key crypto.Hash) (found []packed, damaged 
 
 // search is find with the file opened for it.
 func (p *pack) search(key crypto.Hash) ([]span, error) {
-	f, err := os.Open(p.path)
+	f, err := disk.Open(p.path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +184,7 @@ func (p *pack) search(key crypto.Hash) ([]span, error) {
 
 // body reads a record; ok is false if it is not held.
 func (r packed) body() (body []byte, ok bool, err error) {
-	f, err := os.Open(r.pack.path)
+	f, err := disk.Open(r.pack.path, os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/disk"
 )
 
 // The body of a record in a pack of payloads:
@@ -136,7 +137,7 @@ func (s store) openPacked(name string) (f *os.File, p packedPayload, payload spa
 		return nil, p, payload, err
 	}
 	for _, r := range found {
-		f, err := os.Open(r.pack.path)
+		f, err := disk.Open(r.pack.path, os.O_RDONLY, 0)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

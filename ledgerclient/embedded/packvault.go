@@ -13,6 +13,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/ledgerclient/keeper"
 )
 
@@ -119,7 +120,7 @@ func (v vault) endPacked(grants ...keeper.Grant) error {
 
 // gone tells whether a record was overwritten.
 func (r packed) gone() (bool, error) {
-	f, err := os.Open(r.pack.path)
+	f, err := disk.Open(r.pack.path, os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, nil
 	}
@@ -134,7 +135,8 @@ func (r packed) gone() (bool, error) {
 	return m == markGone, err
 }
 
-// heldPacked lists the shares in packs that are not gone.
+// heldPacked lists the shares in packs that are not gone. A pack that cannot be read
+// does not keep those in others from being listed: the error names it.
 func (v vault) heldPacked() (held []keeper.Grant, err error) {
 	if err := v.packs.shares.look(); err != nil {
 		return nil, err
@@ -160,15 +162,15 @@ func (v vault) heldPacked() (held []keeper.Grant, err error) {
 		}
 	}
 	if len(bad) > 0 {
-		return nil, v.damaged(bad[0], "not the deposits that were written")
+		err = v.damaged(bad[0], "not the deposits that were written")
 	}
-	return held, nil
+	return held, err
 }
 
 // notGone returns the keys of the records that are not gone. Rows that make no
 // sense are left out.
 func (p *pack) notGone() (keys []crypto.Hash, err error) {
-	f, err := os.Open(p.path)
+	f, err := disk.Open(p.path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +191,7 @@ func (p *pack) notGone() (keys []crypto.Hash, err error) {
 
 // anyPackOver is anyOver for packs, whole or half-written.
 func (v vault) anyPackOver(now contract.Hour) (bool, error) {
-	files, err := readDir(v.path("keeper", "packs"))
+	files, err := v.readDir(v.path("keeper", "packs"))
 	for _, f := range files {
 		if hour, ok := packEnd(f.Name()); ok && uint64(hour)+keeper.GraceHours <= uint64(now) {
 			return true, nil
@@ -205,7 +207,7 @@ func (v vault) clean(ctx context.Context) error {
 
 // cleanPacks overwrites and removes packs that killed processes were writing.
 func (v vault) cleanPacks() error {
-	files, err := readDir(v.path("keeper", "packs"))
+	files, err := v.readDir(v.path("keeper", "packs"))
 	if err != nil {
 		return err
 	}

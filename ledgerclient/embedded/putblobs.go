@@ -119,11 +119,11 @@ func (s store) holds(id contract.ID, p *stagedPart, data []byte) (bool, error) {
 	if err != nil || info.Size() != int64(len(data)) {
 		return false, nil // whatever is wrong: storing it again tells
 	}
-	have, err := os.ReadFile(filepath.Join(dir, p.part.String()))
+	have, err := s.read(filepath.Join(dir, p.part.String()), maxBlob)
 	if err != nil || !bytes.Equal(have, data) {
 		return false, nil
 	}
-	list, err := os.ReadFile(filepath.Join(dir, locatorsFile(p.part)))
+	list, err := s.read(filepath.Join(dir, locatorsFile(p.part)), maxLocators)
 	return err == nil && bytes.Equal(list, locatorsList(id, p.part, p.names)) && leadTo(s.readLocator, p.names, id, p.part), nil
 }
 

@@ -96,7 +96,7 @@ func parseMarks(b []byte) (marks []mark, ok bool) {
 
 // consumed reads the position; the lock is held.
 func (f *Folder) consumed() (uint64, error) {
-	b, err := readUpTo(f.path(orderFile), maxOrderFile)
+	b, err := readIn(f.dir, f.path(orderFile), maxOrderFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, &ReplicaError{Dir: f.dir}
 	}

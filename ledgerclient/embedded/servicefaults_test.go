@@ -339,7 +339,6 @@ func TestVerifyServices(t *testing.T) {
 	for _, to := range []string{
 		vlt.shareFile(keeper.Grant{ID: v.id, NotAfter: g.entry.NotAfter}),
 		vlt.shareFile(keeper.Grant{ID: contract.ID{1}, NotAfter: g.entry.NotAfter}),
-		filepath.Join(filepath.Dir(from), "notes.txt"),
 	} {
 		p.must(os.Rename(from, to))
 		var damaged *DamagedError

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/disk"
 )
 
 // store is the folder `store`:
@@ -43,6 +43,10 @@ const (
 	// maxBlob is the size of the largest small payload in bytes: 64 MiB of
 	// plaintext, sealed, locked and salted.
 	maxBlob = 65 << 20
+	// maxLocators and maxPending are more bytes than the files with a locator, or with a
+	// payload's locators, and a list of what came together have.
+	maxLocators = 1 << 10
+	maxPending  = 16 << 20
 	// keepHours is how many full hours after it came a payload without an entry is
 	// dropped at the earliest.
 	keepHours = 2
@@ -82,7 +86,7 @@ func locatorLine(name string, id contract.ID, part ledgerclient.Part) []byte {
 // none, *DamagedError if it is not what was written.
 func (s store) readLocator(name string) (id contract.ID, part ledgerclient.Part, err error) {
 	path := s.locatorFile(name)
-	line, err := os.ReadFile(path)
+	line, err := s.read(path, maxLocators)
 	if errors.Is(err, fs.ErrNotExist) {
 		return id, 0, &ledgerclient.NotFoundError{What: "payload"}
 	}
@@ -123,7 +127,7 @@ func (s store) Blob(ctx context.Context, loc crypto.Locator) (ledgerclient.Blob,
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(filepath.Join(s.blobDir(id), part.String()))
+	f, err := s.open(filepath.Join(s.blobDir(id), part.String()))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &ledgerclient.NotFoundError{What: "payload"}
 	}
@@ -300,7 +304,7 @@ func (st *stage) place(ctx context.Context) (vanished bool, err error) {
 func (st *stage) placeEntry(e *stagedEntry, merge bool) error {
 	s, b, dir, to := st.s, st.batch, st.entryDir(e), st.s.blobDir(e.id)
 	if !merge {
-		if err := os.Chtimes(dir, b.time, b.time); err != nil {
+		if err := disk.Chtimes(dir, b.time); err != nil {
 			return err
 		}
 		if err := b.rename(dir, to); err != nil {
@@ -322,7 +326,7 @@ func (st *stage) placeEntry(e *stagedEntry, merge bool) error {
 			moved = moved || err == nil
 		}
 		if moved {
-			if err := os.Chtimes(to, b.time, b.time); err != nil {
+			if err := disk.Chtimes(to, b.time); err != nil {
 				return err
 			}
 		}
@@ -416,7 +420,7 @@ func (st *stage) refuseOtherLocators(e *stagedEntry, there bool, alone map[strin
 		var list []byte
 		var err error = fs.ErrNotExist
 		if there {
-			list, err = os.ReadFile(filepath.Join(s.blobDir(e.id), locatorsFile(p.part)))
+			list, err = s.read(filepath.Join(s.blobDir(e.id), locatorsFile(p.part)), maxLocators)
 		}
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -444,16 +448,8 @@ func (st *stage) refuseOtherLocators(e *stagedEntry, there bool, alone map[strin
 // lonely lists the locators that are files of their own; nil if there are more than
 // most, or they cannot be listed. The lock must be held for as long as it counts.
 func (s store) lonely(most int) map[string]bool {
-	dir, err := os.Open(s.path("store", "locators"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return map[string]bool{}
-	}
-	if err != nil {
-		return nil
-	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(most + 1)
-	if err != nil && err != io.EOF || len(names) > most {
+	names, err := disk.Names(s.path("store", "locators"), most+1)
+	if err != nil || len(names) > most {
 		return nil
 	}
 	alone := make(map[string]bool, len(names))

@@ -3,11 +3,12 @@ package embedded
 import (
 	"os"
 
+	"github.com/carekey/carekey/ledgerclient/disk"
 	"golang.org/x/sys/unix"
 )
 
 func (systemFiles) syncFS(dir string) error {
-	d, err := os.Open(dir)
+	d, err := disk.OpenDir(dir)
 	if err != nil {
 		return err
 	}

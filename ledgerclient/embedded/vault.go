@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -36,6 +35,14 @@ import (
 type vault struct{ *ground }
 
 var _ keeper.Vault = vault{}
+
+// More bytes than each of the files has.
+const (
+	maxShare   = 1 << 10
+	maxStop    = 1 << 10
+	maxAcks    = 16 * ledgerclient.AcknowledgementSize
+	maxAnswers = 1 << 20
+)
 
 func (v vault) shareFile(g keeper.Grant) string {
 	return v.path("keeper", "shares", strconv.FormatUint(uint64(g.NotAfter), 10), hexName(g.ID))
@@ -71,7 +78,7 @@ func (v vault) record(g keeper.Grant) (rec keeper.Record, err error) {
 // share reads a share; nil if there is none.
 func (v vault) share(g keeper.Grant) (*ledgerclient.Deposit, error) {
 	path := v.shareFile(g)
-	raw, err := readFile(path)
+	raw, err := v.readFile(path, maxShare)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +95,7 @@ func (v vault) share(g keeper.Grant) (*ledgerclient.Deposit, error) {
 
 func (v vault) acks(id contract.ID) ([]ledgerclient.Acknowledgement, error) {
 	path := v.acksFile(id)
-	raw, err := readFile(path)
+	raw, err := v.readFile(path, maxAcks)
 	if raw == nil || err != nil {
 		return nil, err
 	}
@@ -103,15 +110,6 @@ func (v vault) acks(id contract.ID) ([]ledgerclient.Acknowledgement, error) {
 		raw = raw[n:]
 	}
 	return acks, nil
-}
-
-// readFile returns nil for a file that does not exist.
-func readFile(path string) ([]byte, error) {
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return b, err
 }
 
 // Store keeps shares. What was held before under a grant's name but does not
@@ -224,7 +222,7 @@ func (v vault) Stop(ctx context.Context, revocations []contract.Entry) error {
 		for i := range revocations {
 			path := v.stopFile(revocations[i].Subject)
 			raw := revocations[i].Marshal()
-			if have, err := readFile(path); err != nil {
+			if have, err := v.readFile(path, maxStop); err != nil {
 				return err
 			} else if len(have) == len(raw) {
 				continue // the first revocation that was seen stays
@@ -451,7 +449,7 @@ func moreLine(n uint32) []byte { return append(strconv.AppendUint(nil, uint64(n)
 // more is how many refused requests were only counted.
 func (v vault) more(id contract.ID) (uint32, error) {
 	path := v.moreFile(id)
-	raw, err := readFile(path)
+	raw, err := v.readFile(path, maxStop)
 	if raw == nil || err != nil {
 		return 0, err
 	}
@@ -475,7 +473,7 @@ func (v vault) Filed(ctx context.Context, grant contract.ID) (filed []ledgerclie
 
 func (v vault) filed(id contract.ID) (filed []ledgerclient.Refused, raw []byte, err error) {
 	path := v.answersFile(id)
-	raw, err = readFile(path)
+	raw, err = v.readFile(path, maxAnswers)
 	if raw == nil || err != nil {
 		return nil, nil, err
 	}
@@ -499,17 +497,17 @@ func (v vault) Held(ctx context.Context) (held []keeper.Grant, err error) {
 }
 
 func (v vault) held() ([]keeper.Grant, error) {
-	hours, err := readDir(v.path("keeper", "shares"))
+	hours, err := v.readDir(v.path("keeper", "shares"))
 	if err != nil {
 		return nil, err
 	}
 	var held []keeper.Grant
 	for _, h := range hours {
 		hour, err := strconv.ParseUint(h.Name(), 10, 32)
-		if err != nil {
-			return nil, v.damaged(v.path("keeper", "shares", h.Name()), "not an hour")
+		if err != nil || !h.IsDir() {
+			continue // no hour's: verify tells
 		}
-		files, err := readDir(v.path("keeper", "shares", h.Name()))
+		files, err := v.readDir(v.path("keeper", "shares", h.Name()))
 		if err != nil {
 			return nil, err
 		}
@@ -521,10 +519,7 @@ func (v vault) held() ([]keeper.Grant, error) {
 				continue
 			}
 			seen[name] = true
-			id, ok := unhex(name)
-			if !ok {
-				return nil, v.damaged(v.path("keeper", "shares", h.Name(), f.Name()), "not the id of a grant")
-			}
+			id, _ := unhex(name)
 			held = append(held, keeper.Grant{ID: id, NotAfter: contract.Hour(hour)})
 		}
 	}
@@ -535,7 +530,7 @@ func (v vault) held() ([]keeper.Grant, error) {
 // anyOver tells whether a share is filed under a window that ended so long ago
 // that the share is to be destroyed.
 func (v vault) anyOver(now contract.Hour) (bool, error) {
-	hours, err := readDir(v.path("keeper", "shares"))
+	hours, err := v.readDir(v.path("keeper", "shares"))
 	for _, h := range hours {
 		hour, err := strconv.ParseUint(h.Name(), 10, 32)
 		if err == nil && hour+keeper.GraceHours <= uint64(now) {
@@ -546,13 +541,4 @@ func (v vault) anyOver(now contract.Hour) (bool, error) {
 		return false, err
 	}
 	return v.anyPackOver(now)
-}
-
-// readDir returns nothing for a folder that does not exist.
-func readDir(path string) ([]fs.DirEntry, error) {
-	entries, err := os.ReadDir(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return entries, err
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -94,7 +93,7 @@ func earlier(a, b error) bool {
 
 // verifyFixed checks what never changes: the configuration and the keys.
 func (f *Folder) verifyFixed() error {
-	doc, err := os.ReadFile(f.path(genesisFile))
+	doc, err := readIn(f.dir, f.path(genesisFile), maxGenesis)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -125,7 +124,7 @@ func (f *Folder) verifyFixed() error {
 // verifyLog does everything but signatures: it builds the derived files from the
 // leaves in memory and compares.
 func (f *Folder) verifyLog(ctx context.Context, known Verified, sigs *signatureCheck) error {
-	raw, err := readUpTo(f.path(checkpointFile), maxCheckpoint)
+	raw, err := readIn(f.dir, f.path(checkpointFile), maxCheckpoint)
 	if err != nil {
 		return err
 	}

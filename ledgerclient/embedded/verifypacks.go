@@ -12,6 +12,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/ledgerclient/keeper"
 )
 
@@ -89,7 +90,7 @@ func (v *storeVerifier) payloadPacks() error {
 // that is held and the keys that lead to it. It returns errPack if anything is
 // not what was written.
 func (p *pack) check(fits func(body []byte, keys []crypto.Hash) bool) error {
-	f, err := os.Open(p.path)
+	f, err := disk.Open(p.path, os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // all of it has ended
 	}
@@ -128,7 +129,7 @@ func (p *pack) check(fits func(body []byte, keys []crypto.Hash) bool) error {
 
 // sharePacks checks all packs of shares.
 func (v *vaultVerifier) sharePacks(ctx context.Context) error {
-	files, err := readDir(v.path("keeper", "packs"))
+	files, err := v.readDir(v.path("keeper", "packs"))
 	if err != nil {
 		return err
 	}

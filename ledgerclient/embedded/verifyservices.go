@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -162,7 +161,7 @@ func (v *storeVerifier) problems(id contract.ID, e *contract.Entry) (found []pro
 	var pkg []byte
 	if e.Kind != contract.KindAccess {
 		path := filepath.Join(dir, packageFile)
-		if pkg, err = readFile(path); err != nil {
+		if pkg, err = v.readFile(path, maxBlob); err != nil {
 			return nil, err
 		}
 		if pkg == nil {
@@ -186,7 +185,7 @@ func (v *storeVerifier) problems(id contract.ID, e *contract.Entry) (found []pro
 			found = append(found, problem{path, what})
 		}
 		path = filepath.Join(dir, locatorsFile(part))
-		list, err := readFile(path)
+		list, err := v.readFile(path, maxLocators)
 		if err != nil {
 			return nil, err
 		}
@@ -224,9 +223,9 @@ func (v *storeVerifier) payload(path string, e *contract.Entry, pkg []byte, part
 		if err != nil {
 			return other, nil
 		}
-		return contentDamage(path, &p)
+		return v.contentDamage(path, &p)
 	}
-	blob, err := readUpTo(path, maxBlob)
+	blob, err := v.read(path, maxBlob)
 	if errors.Is(err, fs.ErrNotExist) {
 		return missing, nil
 	}
@@ -242,8 +241,8 @@ func (v *storeVerifier) payload(path string, e *contract.Entry, pkg []byte, part
 
 // contentDamage checks a content: its length, its list of piece hashes against
 // the head, each piece against the list.
-func contentDamage(path string, p *contract.RecordPackage) (what string, err error) {
-	f, err := os.Open(path)
+func (v *storeVerifier) contentDamage(path string, p *contract.RecordPackage) (what string, err error) {
+	f, err := v.open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return missing, nil
 	}
@@ -315,7 +314,7 @@ func (v *storeVerifier) withdrawnNow(ctx context.Context, id contract.ID) (gone 
 // locators checks every locator's file, and that there is a payload where it
 // leads.
 func (v *storeVerifier) locators(ctx context.Context) error {
-	files, err := readDir(v.path("store", "locators"))
+	files, err := v.readDir(v.path("store", "locators"))
 	if err != nil {
 		return err
 	}
@@ -353,7 +352,7 @@ func (v *storeVerifier) locators(ctx context.Context) error {
 // time.
 func verifyKeeper(ctx context.Context, f *Folder) error {
 	v := &vaultVerifier{vault: vault{f.ground()}, public: f.config.Keepers[0]}
-	hours, err := readDir(v.path("keeper", "shares"))
+	hours, err := v.readDir(v.path("keeper", "shares"))
 	if err != nil {
 		return err
 	}
@@ -395,7 +394,7 @@ type grantOnLedger struct {
 // each calls check with the file of each grant in a folder and reports what it
 // says is wrong.
 func (v *vaultVerifier) each(ctx context.Context, dir string, check func(g grantOnLedger, path string) (what string)) error {
-	files, err := readDir(dir)
+	files, err := v.readDir(dir)
 	if err != nil {
 		return err
 	}
@@ -455,7 +454,7 @@ func (v *vaultVerifier) shareDamage(g grantOnLedger, hour string) string {
 }
 
 func (v *vaultVerifier) stopDamage(g grantOnLedger, path string) string {
-	raw, err := readFile(path)
+	raw, err := v.readFile(path, maxStop)
 	if err != nil {
 		return err.Error()
 	}

@@ -129,7 +129,8 @@ type Vault interface {
 	// Filed returns the refused requests of a grant, oldest first, and how many more
 	// were counted.
 	Filed(ctx context.Context, grant contract.ID) (filed []ledgerclient.Refused, more uint32, err error)
-	// Held lists the shares that are there.
+	// Held lists the shares that are there, also with an error: then all that can be
+	// read.
 	Held(ctx context.Context) ([]Grant, error)
 }
 

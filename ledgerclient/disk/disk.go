@@ -1,0 +1,179 @@
+// Package disk opens the files of folders that others can write too: a ledger that
+// several people share, a backup that came from elsewhere, a home on a NAS. What
+// bears the name of a file there may be a link to somebody's private file, a pipe on
+// which a reader waits for ever, or a terabyte of nothing. Nothing here follows a link
+// in the last element of a path, waits, or reads more than it was told to.
+//
+// It also makes names durable, on file systems that can do that and on those that
+// cannot.
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// KindError says that what bears a file's or a folder's name is something else.
+type KindError struct {
+	Path string
+	Is   string // "a link", "a pipe", "more than 128 bytes long", …
+}
+
+func (e *KindError) Error() string { return e.Path + " is " + e.Is }
+
+// Open is os.OpenFile for a regular file: the error is a *KindError for anything
+// else that has the name.
+func Open(path string, flag int, perm fs.FileMode) (*os.File, error) {
+	f, err := openFile(path, flag, perm)
+	if err != nil {
+		if info, serr := os.Lstat(path); serr == nil && !info.Mode().IsRegular() {
+			return nil, &KindError{path, Kind(info.Mode())}
+		}
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &KindError{path, Kind(info.Mode())}
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// ReadFile reads a regular file of at most most bytes. The error is a *KindError if
+// it is longer, or no regular file.
+func ReadFile(path string, most int64) ([]byte, error) {
+	f, err := Open(path, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(b)) > most {
+		return nil, &KindError{path, fmt.Sprintf("more than %d bytes long", most)}
+	}
+	return b, err
+}
+
+// ReadDir lists a folder, sorted by name. The error is a *KindError if it is a link,
+// or no folder. A folder that a person has named may be a link: path + "/." is
+// what it leads to.
+func ReadDir(path string) ([]fs.DirEntry, error) {
+	if err := IsDir(path); err != nil {
+		return nil, err
+	}
+	return os.ReadDir(path)
+}
+
+// Names returns at most most names of what is in a folder, in no order; none if there
+// is no such folder.
+func Names(path string, most int) ([]string, error) {
+	d, err := OpenDir(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	names, err := d.Readdirnames(most)
+	if err == io.EOF {
+		err = nil
+	}
+	return names, err
+}
+
+// OpenDir opens a folder, or one that a link leads to, and nothing else.
+func OpenDir(path string) (*os.File, error) {
+	return os.Open(path + string(filepath.Separator)) // of a pipe: ENOTDIR, at once
+}
+
+// IsDir returns nil for a folder, a *KindError for anything else that has the name,
+// also for a link to a folder.
+func IsDir(path string) error {
+	info, err := os.Lstat(path)
+	if err == nil && !info.IsDir() {
+		err = &KindError{path, Kind(info.Mode())}
+	}
+	return err
+}
+
+// Kind says in words what a mode is of.
+func Kind(m fs.FileMode) string {
+	switch {
+	case m.IsRegular():
+		return "a file"
+	case m.IsDir():
+		return "a folder"
+	case m&fs.ModeSymlink != 0:
+		return "a link"
+	case m&fs.ModeNamedPipe != 0:
+		return "a pipe"
+	}
+	return "no file"
+}
+
+// SyncDir makes the names in a folder durable. A file system that cannot do that for
+// a folder (SMB, exFAT, some FUSE ones) says so with one of several errors: no
+// failure of what was done, since the files are written and have their names. One
+// that fails to (EIO, ENOSPC) is an error.
+func SyncDir(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil // folders cannot be synced there; NTFS journals names itself
+	}
+	d, err := OpenDir(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !cannotSync(err) {
+		return err
+	}
+	return nil
+}
+
+func cannotSync(err error) bool {
+	for _, e := range []error{syscall.EINVAL, syscall.ENOTSUP, syscall.ENOSYS, syscall.ENOENT, syscall.EBADF} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// Mkdir makes a folder of exactly that mode, whatever the umask, where the file system
+// keeps modes (FAT and some network ones do not).
+func Mkdir(path string, perm fs.FileMode) error {
+	if err := os.Mkdir(path, perm); err != nil {
+		return err
+	}
+	return unlessUnkept(os.Chmod(path, perm))
+}
+
+// Chmod gives a file that was just made its mode, whatever the umask, where the file
+// system keeps modes.
+func Chmod(f *os.File, perm fs.FileMode) error { return unlessUnkept(f.Chmod(perm)) }
+
+// Chtimes gives a file or folder that was just made its times, where the file system
+// lets them be set.
+func Chtimes(path string, at time.Time) error { return unlessUnkept(os.Chtimes(path, at, at)) }
+
+// unlessUnkept passes over the refusal to set what a file system does not keep. Of
+// what the caller has made itself the refusal has no other reason.
+func unlessUnkept(err error) error {
+	for _, e := range []error{syscall.EPERM, syscall.EINVAL, syscall.ENOTSUP, syscall.ENOSYS} {
+		if errors.Is(err, e) {
+			return nil
+		}
+	}
+	return err
+}
