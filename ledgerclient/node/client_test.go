@@ -324,6 +324,124 @@ func TestSeveralURLs(t *testing.T) {
 	}
 }
 
+// A node that has no room for what is large is sent less at a time, whatever it is:
+// all of it arrives, each once.
+func TestBusyIsSentLess(t *testing.T) {
+	n, inv := start(t)
+	const room = 2000
+	var sizes []int64
+	var mu sync.Mutex
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		sizes = append(sizes, r.ContentLength)
+		mu.Unlock()
+		if r.ContentLength > room {
+			p := node.Problem{Kind: node.KindBusy, RetryAfter: time.Second}
+			w.Header().Set("Content-Type", node.TypeProblem)
+			w.WriteHeader(p.Status())
+			w.Write(p.Marshal())
+			return
+		}
+		n.ServeHTTP(w, r)
+	}))
+	defer front.Close()
+	inv.URLs = []string{front.URL}
+	s := dial(t, inv, node.Options{})
+	entries := records(t, inv.Ledger, 50)
+	out, err := s.Ledger.Append(ctx, entries)
+	if err != nil || len(out) != 50 || out[49].Index != 50 || out[49].Duplicate {
+		t.Errorf("%d outcomes, %v", len(out), err)
+	}
+	key := crypto.GenerateKey()
+	content := bytes.Repeat([]byte{7}, 10_000)
+	u, err := s.Store.Upload(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := u.Write(content); err != nil {
+		t.Fatal(err)
+	}
+	size, head, err := u.Sum()
+	if err != nil || size != 10_000 {
+		t.Fatalf("%d bytes, %v", size, err)
+	}
+	var puts []ledgerclient.Put
+	put := func(size int64, part ledgerclient.Part) ledgerclient.Put {
+		blob := crypto.Blob(crypto.NewSalt(), bytes.Repeat([]byte{1}, 500))
+		pkg := contract.RecordPackage{Metadata: crypto.BlobHash(blob), ContentHead: head, ContentSize: uint64(size)}
+		e := contract.Entry{Version: contract.Version, Kind: contract.KindRecord, Author: key.Public(), Commitment: pkg.Commitment()}
+		if err := e.Sign(inv.Ledger, key); err != nil {
+			t.Fatal(err)
+		}
+		return ledgerclient.Put{Entry: e, Package: pkg.Marshal(), Part: part, Blob: blob, Locators: []crypto.Locator{crypto.Locator(crypto.NewSalt())}}
+	}
+	for range 9 {
+		puts = append(puts, put(10_000, ledgerclient.PartMetadata))
+	}
+	if err := s.Store.PutBlobs(ctx, puts); err != nil {
+		t.Error(err)
+	}
+	whole := put(10_000, ledgerclient.PartContent)
+	if err := u.Commit(whole); err != nil {
+		t.Error(err)
+	}
+	for _, p := range append(puts, whole) {
+		b, err := s.Store.Blob(ctx, p.Locators[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Close()
+	}
+	// Codes and acknowledgements are those of all, in their order.
+	var revocations []contract.Entry
+	for range 40 {
+		e := contract.Entry{Version: contract.Version, Kind: contract.KindRevoke, Author: key.Public(), Subject: contract.ID{1}, NotAfter: contract.Forever, Commitment: crypto.Hash{1}}
+		if err := e.Sign(inv.Ledger, key); err != nil {
+			t.Fatal(err)
+		}
+		revocations = append(revocations, e)
+	}
+	_, err = s.Keepers[0].Revoke(ctx, revocations)
+	if b, ok := errors.AsType[*ledgerclient.BatchError](err); !ok || len(b.Errs) != 40 {
+		t.Errorf("%v", err)
+	}
+	shares, err := crypto.NewEntropy().Root().Seed(inv.Ledger, crypto.NewNonce()).Shares(1, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	deposits := make([]ledgerclient.Deposit, 30)
+	for i := range deposits {
+		deposits[i] = ledgerclient.Deposit{Ledger: inv.Ledger, Keeper: s.Keepers[0].Key(), Share: shares[0], Package: make([]byte, 100)}
+		deposits[i].Sign(key)
+	}
+	_, err = s.Keepers[0].Deposit(ctx, deposits)
+	if b, ok := errors.AsType[*ledgerclient.BatchError](err); !ok || len(b.Errs) != 30 {
+		t.Errorf("%v", err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	large := 0
+	for _, n := range sizes {
+		if n > room {
+			large++
+		}
+	}
+	if large > 20 {
+		t.Errorf("%d of %d requests were too large", large, len(sizes))
+	}
+	// Who has no room at all is not asked for ever.
+	front.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := node.Problem{Kind: node.KindBusy, RetryAfter: time.Second}
+		w.Header().Set("Content-Type", node.TypeProblem)
+		w.WriteHeader(p.Status())
+		w.Write(p.Marshal())
+	})
+	_, err = s.Ledger.Append(ctx, entries)
+	if e, ok := errors.AsType[*node.RefusedError](err); !ok || e.Kind != node.KindBusy {
+		t.Errorf("%v", err)
+	}
+}
+
 // The submit token goes with what it is for, and the locator into no URL.
 func TestSecretsOnTheWire(t *testing.T) {
 	n, inv := start(t)

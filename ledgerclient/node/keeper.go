@@ -36,23 +36,23 @@ func (k keeper) Deposit(ctx context.Context, deposits []ledgerclient.Deposit) ([
 	}
 	var receipts []ledgerclient.Receipt
 	var codes []ledgerclient.Code
-	for at := 0; at < len(deposits); {
-		size := 0
-		end := at
-		for end < len(deposits) && end-at < limits.Entries && (end == at || size+maxDeposit <= MaxDeposits) {
-			size += 4 + len(deposits[end].Package) + maxDeposit - MaxPackage
-			end++
+	fit := func(at int) (count int) {
+		for size := 0; at+count < len(deposits) && count < limits.Entries && size+maxDeposit <= MaxDeposits; count++ {
+			size += 4 + len(deposits[at+count].Package) + maxDeposit - MaxPackage
 		}
+		return count
+	}
+	err = inParts(len(deposits), fit, func(at, end int) error {
 		raw, err := k.ask(ctx, PathDeposit, MarshalDeposits(deposits[at:end]), int64((end-at)*(1+receiptSize)), false)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		r, c, err := ParseReceipts(raw, end-at)
-		if err != nil {
-			return nil, err
-		}
 		receipts, codes = append(receipts, r...), append(codes, c...)
-		at = end
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	return receipts, RefusedBatch(grants, codes)
 }
@@ -85,17 +85,17 @@ func (k keeper) Revoke(ctx context.Context, revocations []contract.Entry) ([]led
 	var acks []ledgerclient.Acknowledgement
 	var codes []ledgerclient.Code
 	// A revocation is not held up by a question for the node's limits.
-	for at := 0; at < len(revocations); at += MaxEntries {
-		batch := revocations[at:min(at+MaxEntries, len(revocations))]
-		raw, err := k.ask(ctx, PathRevoke, MarshalEntries(batch), int64(len(batch)*(1+ledgerclient.AcknowledgementSize)), true)
+	err := inParts(len(revocations), func(int) int { return MaxEntries }, func(at, end int) error {
+		raw, err := k.ask(ctx, PathRevoke, MarshalEntries(revocations[at:end]), int64((end-at)*(1+ledgerclient.AcknowledgementSize)), true)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		a, c, err := ParseAcknowledgements(raw, len(batch))
-		if err != nil {
-			return nil, err
-		}
+		a, c, err := ParseAcknowledgements(raw, end-at)
 		acks, codes = append(acks, a...), append(codes, c...)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	return acks, RefusedBatch(grants, codes)
 }

@@ -93,19 +93,18 @@ func (l ledger) Append(ctx context.Context, entries []contract.Entry) ([]ledgerc
 		return nil, err
 	}
 	var out []ledgerclient.Outcome
-	for len(entries) > 0 {
-		batch := entries[:min(len(entries), limits.Entries)]
-		entries = entries[len(batch):]
-		raw, err := l.n.wire.ask(ctx, question{service: ofLedger, method: http.MethodPost, path: PathEntries, body: MarshalEntries(batch), token: true,
-			limit: int64(len(batch) * (1 + 32 + 8 + 4 + 1 + maxRule))})
+	err = inParts(len(entries), func(int) int { return limits.Entries }, func(at, end int) error {
+		raw, err := l.n.wire.ask(ctx, question{service: ofLedger, method: http.MethodPost, path: PathEntries, body: MarshalEntries(entries[at:end]), token: true,
+			limit: int64((end - at) * (1 + 32 + 8 + 4 + 1 + maxRule))})
 		if err != nil {
-			return nil, err
+			return err
 		}
-		outcomes, err := ParseOutcomes(raw, len(batch))
-		if err != nil {
-			return nil, err
-		}
+		outcomes, err := ParseOutcomes(raw, end-at)
 		out = append(out, outcomes...)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	return out, nil
 }

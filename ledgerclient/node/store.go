@@ -26,24 +26,23 @@ func (s store) PutBlobs(ctx context.Context, puts []ledgerclient.Put) error {
 	if err != nil {
 		return err
 	}
-	for len(puts) > 0 {
-		count, size := 0, 0
-		for count < len(puts) && count < limits.Puts {
-			more := PutSize(&puts[count])
-			if int64(len(puts[count].Blob)) > limits.Blob {
-				return &RefusedError{Kind: KindTooLarge, Limit: limits.Blob}
-			}
-			if count > 0 && int64(size+more) > limits.Body {
+	for i := range puts {
+		if int64(len(puts[i].Blob)) > limits.Blob {
+			return &RefusedError{Kind: KindTooLarge, Limit: limits.Blob}
+		}
+	}
+	fit := func(at int) (count int) {
+		for size := int64(0); at+count < len(puts) && count < limits.Puts; count++ {
+			if size += int64(PutSize(&puts[at+count])); size > limits.Body {
 				break
 			}
-			count, size = count+1, size+more
 		}
-		if _, err := s.n.wire.ask(ctx, question{service: ofStore, method: http.MethodPost, path: PathBlobs, body: MarshalPuts(puts[:count]), token: true, status: http.StatusNoContent}); err != nil {
-			return err
-		}
-		puts = puts[count:]
+		return count
 	}
-	return nil
+	return inParts(len(puts), fit, func(at, end int) error {
+		_, err := s.n.wire.ask(ctx, question{service: ofStore, method: http.MethodPost, path: PathBlobs, body: MarshalPuts(puts[at:end]), token: true, status: http.StatusNoContent})
+		return err
+	})
 }
 
 // Erase hands over a withdrawal. A node erases after a while: see PROTOCOL.md.

@@ -228,6 +228,32 @@ func is[E error](err error) bool {
 	return ok
 }
 
+// inParts sends n things in parts: from each on as many as fit, and half as many from
+// then on when the node is busy. It has no room for what is large while others hold
+// it, and always some for what is small.
+func inParts(n int, fit func(at int) int, send func(at, end int) error) error {
+	most := n
+	for at := 0; at < n; {
+		count := max(1, min(fit(at), most, n-at))
+		err := send(at, at+count)
+		if isBusy(err) && count > 1 {
+			most = count / 2 // nothing was done
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		at += count
+	}
+	return nil
+}
+
+// isBusy tells whether a node did nothing since it had no room.
+func isBusy(err error) bool {
+	refused, ok := errors.AsType[*RefusedError](err)
+	return ok && refused.Kind == KindBusy
+}
+
 // answering is an answer that is coming in.
 type answering struct {
 	*http.Response

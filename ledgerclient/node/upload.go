@@ -81,14 +81,18 @@ func (u *upload) send() {
 
 // sendPart sends one part, again if it is not known what became of it: the node
 // takes a part only where it belongs, and the same one twice for one.
-func (u *upload) sendPart(part *UploadPart) (err error) {
-	for range partTries {
-		_, err = u.n.wire.ask(u.ctx, question{service: ofStore, method: http.MethodPost, path: PathUploadPart, body: part.Marshal(), token: true, status: http.StatusNoContent})
-		if !is[*ledgerclient.UnreachableError](err) {
-			break
+func (u *upload) sendPart(part *UploadPart) error {
+	n := len(part.Data)
+	return inParts(n, func(int) int { return n }, func(at, end int) (err error) {
+		some := UploadPart{Upload: part.Upload, Offset: part.Offset + uint64(at), Data: part.Data[at:end]}
+		for range partTries {
+			_, err = u.n.wire.ask(u.ctx, question{service: ofStore, method: http.MethodPost, path: PathUploadPart, body: some.Marshal(), token: true, status: http.StatusNoContent})
+			if !is[*ledgerclient.UnreachableError](err) || isBusy(err) {
+				break
+			}
 		}
-	}
-	return err
+		return err
+	})
 }
 
 func (u *upload) failure() error {
