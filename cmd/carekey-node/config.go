@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,6 +44,10 @@ type config struct {
 	Order string `json:"order,omitempty"`
 	// EraseAfterHours is how long a withdrawn record is kept, in hours.
 	EraseAfterHours uint32 `json:"erase_after_hours"`
+	// Proxies are the addresses of proxies between the wallets and this node, such as
+	// "192.0.2.7" or "10.0.0.0/8": whom they name last in X-Forwarded-For is who asks.
+	// Left out: with --no-tls those of this computer, otherwise none.
+	Proxies []string `json:"proxies,omitempty"`
 	// ClockReference is the URL of a web server whose clock is asked for the time of
 	// day; "": none is.
 	ClockReference string `json:"clock_reference,omitempty"`
@@ -57,10 +63,14 @@ type limits struct {
 	MemoryMiB            int64   `json:"memory_mib,omitempty"`
 	Uploads              int     `json:"uploads,omitempty"`
 	ContentMiB           int64   `json:"content_mib,omitempty"`
+	Connections          int     `json:"connections,omitempty"`
+	ConnectionsPerAddr   int     `json:"connections_per_address,omitempty"`
 	RequestsPerSecond    float64 `json:"requests_per_second,omitempty"`
 	RequestsBurst        float64 `json:"requests_burst,omitempty"`
 	EntriesPerSecond     float64 `json:"entries_per_second,omitempty"`
 	EntriesBurst         float64 `json:"entries_burst,omitempty"`
+	ChecksPerSecond      float64 `json:"checks_per_second,omitempty"` // of signatures
+	ChecksBurst          float64 `json:"checks_burst,omitempty"`
 	StoredBytesPerSecond float64 `json:"stored_bytes_per_second,omitempty"`
 	StoredBytesBurst     float64 `json:"stored_bytes_burst,omitempty"`
 }
@@ -69,9 +79,11 @@ func (l limits) server() server.Limits {
 	return server.Limits{
 		Requests: l.Requests, PerAddress: l.RequestsPerAddress, Memory: l.MemoryMiB << 20,
 		Uploads: l.Uploads, Content: l.ContentMiB << 20,
-		Rate:  server.Rate{PerSecond: l.RequestsPerSecond, Burst: l.RequestsBurst},
-		Order: server.Rate{PerSecond: l.EntriesPerSecond, Burst: l.EntriesBurst},
-		Bytes: server.Rate{PerSecond: l.StoredBytesPerSecond, Burst: l.StoredBytesBurst},
+		Connections: l.Connections, ConnectionsPerAddress: l.ConnectionsPerAddr,
+		Rate:   server.Rate{PerSecond: l.RequestsPerSecond, Burst: l.RequestsBurst},
+		Order:  server.Rate{PerSecond: l.EntriesPerSecond, Burst: l.EntriesBurst},
+		Checks: server.Rate{PerSecond: l.ChecksPerSecond, Burst: l.ChecksBurst},
+		Bytes:  server.Rate{PerSecond: l.StoredBytesPerSecond, Burst: l.StoredBytesBurst},
 	}
 }
 
@@ -126,6 +138,9 @@ func (c *config) wrong() string {
 	case c.TLS.Certificate == "" || c.TLS.Key == "":
 		return "tls needs a certificate and a key"
 	}
+	if _, err := c.proxies(false); err != nil {
+		return "proxies: " + err.Error()
+	}
 	for _, u := range c.URLs {
 		if !node.ValidURL(u) {
 			return "not the URL of a node: " + u
@@ -139,6 +154,26 @@ func (c *config) wrong() string {
 		names[t.Name] = true
 	}
 	return ""
+}
+
+// proxies are the addresses in Proxies. Without TLS a node serves only this computer:
+// who asks is a proxy on it.
+func (c *config) proxies(plain bool) (out []netip.Prefix, err error) {
+	names := c.Proxies
+	if names == nil && plain {
+		names = []string{"127.0.0.0/8", "::1"}
+	}
+	for _, name := range names {
+		p, err := netip.ParsePrefix(name)
+		if a, aerr := netip.ParseAddr(name); aerr == nil {
+			p, err = a.Prefix(a.BitLen())
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%q is neither an address nor a range like 10.0.0.0/8", name)
+		}
+		out = append(out, p)
+	}
+	return out, nil
 }
 
 func (c *config) write(dir string) error {

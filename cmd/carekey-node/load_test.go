@@ -99,6 +99,8 @@ func startNode(t *testing.T, clients int) *nodeProcess {
 		c.Limits.Requests, c.Limits.RequestsPerAddress = 256, 256
 		c.Limits.RequestsPerSecond, c.Limits.RequestsBurst = -1, 1
 		c.Limits.EntriesPerSecond, c.Limits.EntriesBurst = -1, 1
+		c.Limits.ChecksPerSecond, c.Limits.ChecksBurst = -1, 1
+		c.Limits.Connections, c.Limits.ConnectionsPerAddr = 1024, 1024
 		c.Limits.StoredBytesPerSecond, c.Limits.StoredBytesBurst = -1, 1
 		return nil
 	}))

@@ -46,8 +46,10 @@ tokens or addresses. SIGTERM or SIGINT ends it once what is under way is done.
 A server does not start, and stops ordering and releasing, while this computer's
 clock is off: an entry at a wrong hour cannot be taken back.
 
-Limits, quotas and a reference for the clock are in node.json. One server at a time
-serves a folder.`,
+Limits, quotas, a reference for the clock and the proxies that may say for whom they
+ask are in node.json. A proxy must write X-Forwarded-For itself: one that node.json
+does not name is one client, which shares its limits among all behind it. One server
+at a time serves a folder.`,
 		Args: cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.dir = args[0]
@@ -88,6 +90,9 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	opt := server.Options{
 		Tokens: cfg.hashes(), Clock: a.now, Reference: reference(cfg.ClockReference),
 		EraseAfter: cfg.EraseAfterHours, Log: log, Limits: cfg.Limits.server(),
+	}
+	if opt.Proxies, err = cfg.proxies(o.plain); err != nil {
+		return err
 	}
 	ordered, err := a.joinOrder(ctx, cfg, f)
 	if err != nil {

@@ -1,7 +1,11 @@
 package server
 
 import (
+	"context"
+	"slices"
+
 	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
 
@@ -14,10 +18,14 @@ func (s *Server) deposit(q *request) error {
 		return err
 	}
 	clear(q.body) // the shares
-	if err := s.checks(q, len(deposits)); err != nil {
+	if err := q.charge(len(deposits)); err != nil {
 		return err
 	}
-	receipts, err := s.keeper.Deposit(q.Context(), deposits)
+	var receipts []ledgerclient.Receipt
+	err = q.at(&s.desk, func() (err error) {
+		receipts, err = s.keeper.Deposit(q.Context(), deposits)
+		return err
+	})
 	for i := range deposits {
 		deposits[i].Share.Wipe()
 	}
@@ -28,21 +36,19 @@ func (s *Server) deposit(q *request) error {
 	return q.answer(node.TypeBinary, node.MarshalReceipts(receipts, codes))
 }
 
-// checks counts signatures that are to be checked for somebody who needs no token.
-func (s *Server) checks(q *request, n int) error {
-	if wait, ok := s.buckets.take(q.address, "checks", s.limits.Checks, float64(n)); !ok {
-		return refuseFor(node.KindTooMany, wait)
-	}
-	return nil
-}
-
 func (s *Server) state(q *request) error {
 	question, err := ledgerclient.ParseInquiry(q.body)
 	if err != nil {
 		return err
 	}
-	state, err := s.keeper.State(q.Context(), question)
-	if err != nil {
+	if err := q.charge(1); err != nil {
+		return err
+	}
+	var state ledgerclient.KeeperState
+	if err := q.at(&s.desk, func() (err error) {
+		state, err = s.keeper.State(q.Context(), question)
+		return err
+	}); err != nil {
 		return err
 	}
 	return q.answer(node.TypeBinary, node.MarshalKeeperState(state))
@@ -53,18 +59,47 @@ func (s *Server) release(q *request) error {
 	if err != nil {
 		return err
 	}
+	if err := q.charge(2); err != nil { // of the request and of the access in it
+		return err
+	}
 	// A revocation may stand in the order that the folder has not read yet.
 	if s.opt.Ledger != nil {
-		if err := s.opt.Ledger.Follow(q.Context()); err != nil {
+		if err := q.at(&s.follow, func() error { return s.opt.Ledger.Follow(q.Context()) }); err != nil {
 			return err
 		}
 	}
-	a, err := s.keeper.Release(q.Context(), r)
-	if err != nil {
+	var a ledgerclient.Answer
+	if err := q.at(&s.desk, func() (err error) {
+		a, err = s.keeper.Release(q.Context(), r)
+		return err
+	}); err != nil {
 		return err
 	}
 	s.metrics.answered(a.Code)
 	return q.answer(node.TypeBinary, a.Marshal())
+}
+
+// stopped is what the keeper says to one revocation.
+type stopped struct {
+	ack  ledgerclient.Acknowledgement
+	code ledgerclient.Code
+}
+
+// stop hands revocations to the keeper.
+func (s *Server) stop(ctx context.Context, revocations []contract.Entry) (out []stopped, err error) {
+	err = s.desk.revoke(func() error {
+		acks, err := s.keeper.Revoke(ctx, revocations)
+		codes, ok := node.Codes(err, len(revocations))
+		if !ok {
+			return err
+		}
+		out = make([]stopped, len(revocations))
+		for i := range out {
+			out[i] = stopped{acks[i], codes[i]}
+		}
+		return nil
+	})
+	return out, err
 }
 
 func (s *Server) revoke(q *request) error {
@@ -72,13 +107,20 @@ func (s *Server) revoke(q *request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.checks(q, len(revocations)); err != nil {
+	if err := q.charge(len(revocations)); err != nil {
 		return err
 	}
-	acks, err := s.keeper.Revoke(q.Context(), revocations)
-	codes, ok := node.Codes(err, len(revocations))
-	if !ok {
-		return err
+	acks := make([]ledgerclient.Acknowledgement, 0, len(revocations))
+	codes := make([]ledgerclient.Code, 0, len(revocations))
+	// Who has many lets in between who has few.
+	for some := range slices.Chunk(revocations, stopsAtOnce) {
+		out, err := queued(q, s.stopper, some)
+		if err != nil {
+			return err
+		}
+		for _, o := range out {
+			acks, codes = append(acks, o.ack), append(codes, o.code)
+		}
 	}
 	return q.answer(node.TypeBinary, node.MarshalAcknowledgements(acks, codes))
 }
@@ -88,8 +130,14 @@ func (s *Server) inquire(q *request) error {
 	if err != nil {
 		return err
 	}
-	a, err := s.keeper.Inquire(q.Context(), question)
-	if err != nil {
+	if err := q.charge(1); err != nil {
+		return err
+	}
+	var a ledgerclient.InquiryAnswer
+	if err := q.at(&s.desk, func() (err error) {
+		a, err = s.keeper.Inquire(q.Context(), question)
+		return err
+	}); err != nil {
 		return err
 	}
 	return q.answer(node.TypeBinary, a.Marshal())

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -16,8 +17,16 @@ import (
 
 func (s *Server) newRoutes() routes {
 	const batch = node.MaxEntries * contract.Size
+	reads := func(name string, do func(*request) error) route {
+		return route{name: name, do: func(q *request) error {
+			if err := q.charge(0); err != nil { // the number of requests sees to it
+				return err
+			}
+			return do(q)
+		}}
+	}
 	get := func(name string, do func(*request) error) map[string]route {
-		return map[string]route{http.MethodGet: {name: name, do: do}}
+		return map[string]route{http.MethodGet: reads(name, do)}
 	}
 	post := func(r route) map[string]route { return map[string]route{http.MethodPost: r} }
 	return routes{
@@ -26,10 +35,10 @@ func (s *Server) newRoutes() routes {
 			node.PathConfig:     get("config", s.config),
 			node.PathProperties: get("properties", s.properties),
 			node.PathCheckpoint: get("checkpoint", s.checkpoint),
-			node.PathEntries:    post(route{name: "entries", max: batch, token: true, clock: true, do: s.submit}),
+			node.PathEntries:    post(route{name: "entries", max: batch, token: true, clock: true, stops: true, do: s.submit}),
 
 			node.PathBlobs: {
-				http.MethodGet:  {name: "blob", do: s.blob},
+				http.MethodGet:  reads("blob", s.blob),
 				http.MethodPost: {name: "blobs", max: node.MaxPutsSize, token: true, do: s.putBlobs},
 			},
 			node.PathUploads:      post(route{name: "upload", token: true, do: s.beginUpload}),
@@ -41,7 +50,7 @@ func (s *Server) newRoutes() routes {
 			node.PathDeposit: post(route{name: "deposit", max: node.MaxDeposits, do: s.deposit}),
 			node.PathState:   post(route{name: "state", max: 1024, do: s.state}),
 			node.PathRelease: post(route{name: "release", max: 1024, clock: true, do: s.release}),
-			node.PathRevoke:  post(route{name: "revoke", max: batch, do: s.revoke}),
+			node.PathRevoke:  post(route{name: "revoke", max: batch, stops: true, do: s.revoke}),
 			node.PathInquire: post(route{name: "inquire", max: 1024, do: s.inquire}),
 		},
 		prefix: map[string]map[string]route{
@@ -62,7 +71,7 @@ func (q *request) answer(contentType string, body []byte) error {
 	h := q.w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	q.answerBy(int64(len(body)))
+	q.place.answers(int64(len(body)))
 	q.w.WriteHeader(http.StatusOK)
 	if q.Method != http.MethodHead {
 		q.w.Write(body) // whoever hung up has nothing more to be told
@@ -71,7 +80,6 @@ func (q *request) answer(contentType string, body []byte) error {
 }
 
 func (q *request) done() error {
-	q.answerBy(0)
 	q.w.WriteHeader(http.StatusNoContent)
 	return nil
 }
@@ -208,10 +216,20 @@ func (s *Server) submit(q *request) error {
 	if err != nil {
 		return err
 	}
-	if wait, ok := s.buckets.take(q.client, "order", s.limits.Order, float64(len(entries))); !ok {
+	orders, what := s.stops, "revocations"
+	if slices.ContainsFunc(entries, func(e contract.Entry) bool { return e.Kind != contract.KindRevoke }) {
+		if err := s.amongAll(q); err != nil {
+			return err
+		}
+		orders, what = s.orders, "order"
+	}
+	if err := q.charge(len(entries)); err != nil {
+		return err
+	}
+	if wait, ok := s.buckets.take(q.client, what, s.limits.Order, float64(len(entries))); !ok {
 		return refuseFor(node.KindTooMany, wait)
 	}
-	outcomes, err := s.orders.submit(q.Context(), entries)
+	outcomes, err := queued(q, orders, entries)
 	if err != nil {
 		return err
 	}
@@ -219,13 +237,31 @@ func (s *Server) submit(q *request) error {
 	return q.answer(node.TypeBinary, node.MarshalOutcomes(outcomes))
 }
 
+// amongAll moves a request from where only revocations are to where all others are.
+func (s *Server) amongAll(q *request) error {
+	q.stopping = false
+	place := s.gate.enter(q.address)
+	if place == nil {
+		return refuseFor(node.KindBusy, time.Second)
+	}
+	q.place.leave()
+	if q.place = place; !place.reserve(int64(len(q.body))) {
+		return refuseFor(node.KindBusy, time.Second)
+	}
+	return nil
+}
+
 func (s *Server) entry(q *request) error {
 	id, err := node.ParseID(q.rest)
 	if err != nil {
 		return err
 	}
-	index, ok, err := s.folder.Find(q.Context(), id)
-	if err != nil {
+	var index uint64
+	var ok bool
+	if err := q.at(&s.desk, func() (err error) {
+		index, ok, err = s.folder.Find(q.Context(), id)
+		return err
+	}); err != nil {
 		return err
 	}
 	if !ok {
@@ -239,8 +275,11 @@ func (s *Server) threadProof(q *request) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.folder.ProveThread(q.Context(), index, size)
-	if err != nil {
+	var p ledgerclient.ThreadProof
+	if err := q.at(&s.desk, func() (err error) {
+		p, err = s.folder.ProveThread(q.Context(), index, size)
+		return err
+	}); err != nil {
 		return err
 	}
 	return q.answer(node.TypeBinary, node.MarshalThreadProof(&p))

@@ -7,65 +7,11 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"time"
-
-	"github.com/carekey/carekey/ledgerclient/node"
 )
-
-// gate bounds what is under way at once. When it is full, who waits longest for a
-// body that does not come makes room: a revocation that is there must not wait for
-// requests that are not.
-type gate struct {
-	requests   int           // the limits
-	perAddress int           //
-	memory     int64         //
-	patience   time.Duration // how long a body is waited for although the gate is full
-
-	mu     sync.Mutex
-	places map[*place]struct{}
-	from   map[client]int
-	bodies int64            // of those that are counted
-	held   map[client]int64 // by one address
-}
-
-// patience is the gate's: a body of a few hundred bytes is there in a round trip.
-const patience = 2 * time.Second
-
-// place is that of one request.
-type place struct {
-	from    client
-	reading time.Time // since when no step of its body came; zero: it waits for none. Under gate.mu
-
-	mu    sync.Mutex
-	until func(time.Time) // sets the time by which the body must come
-	given bool            // to another
-}
-
-// wait sets until when the body is waited for, false if the place was given away.
-func (p *place) wait(t time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.given {
-		return false
-	}
-	p.until(t)
-	return true
-}
-
-// give takes the place away from who does not come.
-func (p *place) give() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.given = true
-	p.until(time.Unix(1, 0))
-}
-
-// uncounted is the size of the largest body that is not counted, in bytes: a few
-// revocations, a request to the keeper. There is always room for one, however much
-// others have announced; that there are not too many of them the number of requests
-// sees to.
-const uncounted = 64 << 10
 
 // client is an address or a token as the node keeps count of it: a hash with a
 // key of this process, so that its memory holds neither.
@@ -84,138 +30,52 @@ func clientOf(kind byte, name string) client {
 	return client(h.Sum(nil)[:16])
 }
 
-// enter lets a request in; nil if there is no place.
-func (g *gate) enter(c client) *place {
-	p := &place{from: c}
-	out, ok := g.admit(p)
-	if out != nil {
-		out.give()
+// address says who asks, for limits: the other end of the connection or, where that
+// is one of the operator's proxies, whom it asks for. That is the last address in
+// X-Forwarded-For which is not a proxy's: those before it are what the one who asks
+// says.
+func (s *Server) address(r *http.Request) string {
+	peer, proxy := s.peer(r.RemoteAddr)
+	if !proxy {
+		return peer
 	}
-	if !ok {
-		return nil
-	}
-	return p
-}
-
-// admit takes a place for p, and says who has to leave for it.
-func (g *gate) admit(p *place) (out *place, ok bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.from == nil {
-		g.from, g.places = map[client]int{}, map[*place]struct{}{}
-	}
-	if own := g.from[p.from] >= g.perAddress; own || len(g.places) >= g.requests {
-		now := time.Now()
-		for q := range g.places {
-			if own && q.from != p.from || q.reading.IsZero() || now.Sub(q.reading) < g.patience {
-				continue
-			}
-			if out == nil || q.reading.Before(out.reading) {
-				out = q
-			}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for _, hop := range slices.Backward(hops) {
+		address, again := s.peer(strings.TrimSpace(hop))
+		if address == "" {
+			break // nobody says so who is to be believed
 		}
-		if out == nil {
-			return nil, false
+		peer = address
+		if !again {
+			break
 		}
-		g.remove(out)
 	}
-	g.places[p] = struct{}{}
-	g.from[p.from]++
-	return out, true
+	return peer
 }
 
-// reads takes note that a request waits for its body from now on.
-func (g *gate) reads(p *place, until func(time.Time)) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	p.reading, p.until = time.Now(), until
-}
-
-// goesOn takes note that some of the body came.
-func (g *gate) goesOn(p *place) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	p.reading = time.Now()
-}
-
-// has takes note that the body is there.
-func (g *gate) has(p *place) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	p.reading = time.Time{}
-}
-
-func (g *gate) leave(p *place) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.remove(p)
-}
-
-// remove frees a place, unless it was given away before.
-func (g *gate) remove(p *place) {
-	if _, ok := g.places[p]; !ok {
-		return
-	}
-	delete(g.places, p)
-	if g.from[p.from]--; g.from[p.from] == 0 {
-		delete(g.from, p.from)
-	}
-}
-
-// reserve takes memory for a body of n bytes, or not. One address gets at most half
-// of it, and what the largest request needs.
-func (g *gate) reserve(c client, n int64) bool {
-	if n <= uncounted {
-		return true
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.bodies+n > g.memory || g.held[c]+n > max(g.memory/2, node.MaxPutsSize) {
-		return false
-	}
-	if g.held == nil {
-		g.held = map[client]int64{}
-	}
-	g.bodies += n
-	g.held[c] += n
-	return true
-}
-
-func (g *gate) release(c client, n int64) {
-	if n <= uncounted {
-		return
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.bodies -= n
-	if g.held[c] -= n; g.held[c] == 0 {
-		delete(g.held, c)
-	}
-}
-
-func (g *gate) load() (requests int, bytes int64) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return len(g.places), g.bodies
-}
-
-// remoteAddress is the other end of the connection, without its port; of an IPv6
-// address the first 64 bits, which is what one subscriber has.
-func remoteAddress(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
+// peer is an address without its port, of IPv6 the first 64 bits, which is what one
+// subscriber has; and whether it is a proxy's.
+func (s *Server) peer(address string) (name string, proxy bool) {
+	a, err := netip.ParseAddr(strings.Trim(address, "[]"))
 	if err != nil {
-		return ""
-	}
-	a, err := netip.ParseAddr(host)
-	if err != nil {
-		return host
-	}
-	if a = a.Unmap(); a.Is6() {
-		if p, err := a.WithZone("").Prefix(64); err == nil {
-			return p.String()
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return "", false
+		}
+		if a, err = netip.ParseAddr(host); err != nil {
+			return host, false
 		}
 	}
-	return a.String()
+	a = a.Unmap().WithZone("")
+	for _, p := range s.opt.Proxies {
+		proxy = proxy || p.Contains(a)
+	}
+	if a.Is6() {
+		if p, err := a.Prefix(64); err == nil {
+			return p.String(), proxy
+		}
+	}
+	return a.String(), proxy
 }
 
 // buckets keep count of what clients use. They are bounded: beyond the bound
@@ -230,7 +90,7 @@ type buckets struct {
 
 type bucketKey struct {
 	client client
-	what   string // "rate", "order", "bytes", "checks"
+	what   string
 }
 
 type bucket struct {

@@ -3,13 +3,17 @@ package server
 import (
 	"bufio"
 	"bytes"
+	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -222,33 +226,125 @@ func TestRates(t *testing.T) {
 	w.ok(w.get(node.PathConfig))
 }
 
-// Threat: somebody makes the keeper check signatures by the thousand, which takes no
-// token, so that it has no time for a revocation. A few at a time get through all the
-// same, from the same address too.
-func TestKeeperChecksAreBounded(t *testing.T) {
-	w := newWorld(t, func(o *Options) { o.Limits.Checks = Rate{10, 100} })
+// Threat: somebody makes the node check signatures by the thousand, so that it has no
+// time for a revocation. Whatever checks any is counted, on every route, and nobody
+// who uses up what others may have keeps somebody from revoking.
+func TestChecksAreBounded(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Limits.Checks = Rate{0.001, 100} })
 	g := w.grant()
 	w.give(g)
 	e := w.revocation(g)
 	bad := e
 	bad.Signature[0] ^= 1
-	many := make([]contract.Entry, 80)
-	for i := range many {
-		many[i] = bad
+	many := slices.Repeat([]contract.Entry{bad}, 60)
+	var puts []ledgerclient.Put
+	for range 60 {
+		v := w.record(1)
+		v.put.Entry.Signature[0] ^= 1
+		puts = append(puts, v.put)
 	}
-	w.ok(w.post(node.PathRevoke, node.MarshalEntries(many)))
-	w.clock.pass(time.Second)
-	for range 3 {
-		r := w.post(node.PathRevoke, node.MarshalEntries(many))
-		if p := w.refused("many more", r, node.KindTooMany); p.RetryAfter == 0 {
-			t.Errorf("%+v", p)
+	w.refused("payloads", w.post(node.PathBlobs, node.MarshalPuts(puts)), node.KindStore)
+	for name, r := range map[string]reply{
+		"more payloads": w.post(node.PathBlobs, node.MarshalPuts(puts)),
+		"deposits":      w.post(node.PathDeposit, node.MarshalDeposits(slices.Repeat([]ledgerclient.Deposit{w.deposit(g)}, 60))),
+		"entries":       w.post(node.PathEntries, node.MarshalEntries(w.records(60))),
+	} {
+		if p := w.refused(name, r, node.KindTooMany); p.RetryAfter == 0 {
+			t.Errorf("%s: %+v", name, p)
 		}
 	}
-	w.refused("deposits", w.post(node.PathDeposit, node.MarshalDeposits(slices.Repeat([]ledgerclient.Deposit{w.deposit(g)}, 80))), node.KindTooMany)
+	w.ok(w.post(node.PathRevoke, node.MarshalEntries(many)))
+	w.refused("many more revocations", w.post(node.PathRevoke, node.MarshalEntries(many)), node.KindTooMany)
 	body := w.ok(w.post(node.PathRevoke, node.MarshalEntries([]contract.Entry{e})))
 	if acks, codes, err := node.ParseAcknowledgements(body, 1); err != nil || codes[0] != ledgerclient.Released || acks[0].End != ledgerclient.Stopped {
 		t.Errorf("%v %v", codes, err)
 	}
+	if o := w.submit(e); o[0].Refusal != nil {
+		t.Errorf("%v", o[0].Refusal)
+	}
+}
+
+// Every route charges whoever asks: one that forgets it answers nothing.
+func TestEveryRouteCharges(t *testing.T) {
+	w := newWorld(t, nil)
+	g := w.grant()
+	w.give(g)
+	v := w.record(100)
+	access, put := w.access(g)
+	w.ok(w.post(node.PathBlobs, node.MarshalPuts([]ledgerclient.Put{put})))
+	w.order(access)
+	request, _ := w.request(g, access)
+	state := w.inquiry(g)
+	inquiry := ledgerclient.Inquiry{Ledger: w.ledger, Keeper: w.keeper, Grant: g.id}
+	inquiry.Sign(g.key)
+	withdrawn := w.record(1)
+	w.add(withdrawn)
+	withdrawal := w.withdrawal(withdrawn)
+	w.order(withdrawal)
+	erase := withdrawal.Marshal()
+	id := w.send(v.content, 100)
+	part := node.UploadPart{Upload: w.send(nil, 1), Data: []byte{1}}
+	commit := node.UploadCommit{Upload: id, Put: v.upload}
+	bodies := map[string][]byte{
+		"entries": node.MarshalEntries(w.records(2)), "blobs": node.MarshalPuts([]ledgerclient.Put{v.put}), "upload": nil,
+		"upload-part": part.Marshal(), "upload-commit": commit.Marshal(), "upload-abort": make([]byte, 32), "erase": erase[:],
+		"deposit": node.MarshalDeposits([]ledgerclient.Deposit{w.deposit(g)}), "state": state.Marshal(), "release": request.Marshal(),
+		"revoke": node.MarshalEntries([]contract.Entry{w.revocation(g)}), "inquire": inquiry.Marshal(),
+	}
+	checks := map[string]float64{"entries": 2, "blobs": 1, "upload-commit": 1, "erase": 1, "deposit": 1, "state": 1, "release": 2, "revoke": 1, "inquire": 1}
+	rest := map[string]func() string{
+		"tile": func() string { return "0/000.p/1" }, "entry": g.id.String,
+		"thread-proof": func() string { return fmt.Sprintf("0/%d", w.size()) },
+	}
+	routes := map[string]map[string]route{}
+	maps.Copy(routes, w.server.routes.exact)
+	maps.Copy(routes, w.server.routes.prefix)
+	n := 0
+	for path, methods := range routes {
+		for method, route := range methods {
+			n++
+			body, ok := bodies[route.name]
+			if (method == http.MethodPost) != ok {
+				t.Errorf("nobody asks %s", route.name)
+				continue
+			}
+			what := "checks"
+			if route.name == "revoke" {
+				what = "stops"
+			}
+			spent := func() float64 {
+				w.server.buckets.mu.Lock()
+				defer w.server.buckets.mu.Unlock()
+				if b := w.server.buckets.all[bucketKey{clientOf('a', "127.0.0.1"), what}]; b != nil {
+					return b.rate.Burst - b.level
+				}
+				return 0
+			}
+			before := spent()
+			if of := rest[route.name]; of != nil {
+				path += of()
+			}
+			r := w.ask(method, path, body, node.HeaderLocator, hex.EncodeToString(g.puts[0].Locators[0][:]))
+			if r.status >= 300 {
+				t.Errorf("%s: status %d %s", route.name, r.status, r.body)
+			}
+			if got := spent() - before; got != checks[route.name] {
+				t.Errorf("%s was charged %v", route.name, got)
+			}
+		}
+	}
+	if n < 20 {
+		t.Errorf("only %d routes", n)
+	}
+	// And this is what becomes of one that does not.
+	w.server.routes.exact[node.PathConfig][http.MethodGet] = route{name: "config", do: w.server.config}
+	w.refused("a route that charges nobody", w.get(node.PathConfig), node.KindFailed)
+}
+
+func (w *world) size() uint64 {
+	head, err := w.folder.Head(ctx)
+	w.must(err)
+	return head.Size
 }
 
 // When payloads have filled the disk, entries still find room.
@@ -293,13 +389,38 @@ func TestBucketsAreBounded(t *testing.T) {
 	}
 }
 
-func TestRemoteAddress(t *testing.T) {
-	for in, want := range map[string]string{
-		"192.0.2.7:1234": "192.0.2.7", "[2001:db8:1:2:3:4:5:6]:80": "2001:db8:1:2::/64", "[2001:db8:1:2::9]:1": "2001:db8:1:2::/64",
-		"[::ffff:192.0.2.7]:80": "192.0.2.7", "[fe80::1%eth0]:1": "fe80::/64", "@": "", "pipe:1": "pipe",
+// Who asks is the other end of the connection; behind one of the operator's proxies
+// it is whom that proxy names, and nobody else is believed.
+func TestAddress(t *testing.T) {
+	s := &Server{opt: Options{Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8:ffff::/48")}}}
+	for _, test := range []struct {
+		remote, forwarded, want string
+	}{
+		{"192.0.2.7:1234", "", "192.0.2.7"},
+		{"[2001:db8:1:2:3:4:5:6]:80", "", "2001:db8:1:2::/64"},
+		{"[2001:db8:1:2::9]:1", "", "2001:db8:1:2::/64"},
+		{"[::ffff:192.0.2.7]:80", "", "192.0.2.7"},
+		{"[fe80::1%eth0]:1", "", "fe80::/64"},
+		{"@", "", ""},
+		{"pipe:1", "", "pipe"},
+		{"192.0.2.7:1", "198.51.100.1", "192.0.2.7"},            // no proxy: anybody can say so
+		{"10.0.0.1:1", "", "10.0.0.1"},                          // says nothing
+		{"10.0.0.1:1", "198.51.100.1", "198.51.100.1"},          //
+		{"10.0.0.1:1", "6.6.6.6, 198.51.100.1", "198.51.100.1"}, // the first is what the client sent
+		{"10.0.0.1:1", "6.6.6.6, 198.51.100.1, 10.0.0.2", "198.51.100.1"},
+		{"10.0.0.1:1", "6.6.6.6, 198.51.100.1, 2001:db8:ffff::1", "198.51.100.1"},
+		{"[2001:db8:ffff::1]:1", "2001:db8:1:2:3::4", "2001:db8:1:2::/64"},
+		{"10.0.0.1:1", "[2001:db8:1:2:3::4]:9, 10.0.0.2:55", "2001:db8:1:2::/64"},
+		{"10.0.0.1:1", "198.51.100.1:4711", "198.51.100.1"},
+		{"10.0.0.1:1", "6.6.6.6, unknown", "10.0.0.1"},
+		{"10.0.0.1:1", "10.0.0.2", "10.0.0.2"},
 	} {
-		if got := remoteAddress(&http.Request{RemoteAddr: in}); got != want {
-			t.Errorf("%s: %s", in, got)
+		r := &http.Request{RemoteAddr: test.remote, Header: http.Header{}}
+		if test.forwarded != "" {
+			r.Header.Set("X-Forwarded-For", test.forwarded)
+		}
+		if got := s.address(r); got != test.want {
+			t.Errorf("%s for %q: %s", test.remote, test.forwarded, got)
 		}
 	}
 }
@@ -312,7 +433,7 @@ func TestBusy(t *testing.T) {
 	// Two requests whose bodies do not come hold both places.
 	conns := []net.Conn{w.dial(), w.dial()}
 	for _, c := range conns {
-		fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: node\r\nContent-Length: 222\r\n\r\n", node.PathEntries)
+		fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: node\r\nContent-Length: 222\r\n\r\n", node.PathErase)
 	}
 	w.await(func() bool { n, _ := w.server.gate.load(); return n == 2 })
 	r := w.get(node.PathCheckpoint)
@@ -327,28 +448,32 @@ func TestBusy(t *testing.T) {
 
 	const big = 60 << 20
 	one, two, three := clientOf('a', "1"), clientOf('a', "2"), clientOf('a', "3")
-	g := &gate{memory: 2*big + 100}
-	if !g.reserve(one, big) || g.reserve(one, big) || !g.reserve(two, big) || g.reserve(three, big) {
+	g := &gate{requests: 10, perAddress: 10, memory: 2 * big}
+	enter := func(c client) *place {
+		p := g.enter(c)
+		if p == nil {
+			t.Fatal("no place")
+		}
+		return p
+	}
+	first, second, third := enter(one), enter(two), enter(three)
+	if !first.reserve(big) || enter(one).reserve(big) || !second.reserve(big) || third.reserve(big) {
 		t.Error("memory")
 	}
-	if !g.reserve(three, uncounted) || !g.reserve(one, uncounted) {
+	if !third.reserve(uncounted) || !enter(one).reserve(uncounted) {
 		t.Error("no room for a few bytes")
 	}
-	g.release(three, uncounted)
-	g.release(one, big)
-	if !g.reserve(three, big) {
+	first.leave()
+	if !third.reserve(big) {
 		t.Error("memory is not given back")
 	}
 	g = &gate{requests: 10, perAddress: 2, patience: time.Hour}
-	a, b := clientOf('a', "a"), clientOf('a', "b")
-	first, second := g.enter(a), g.enter(a)
-	if first == nil || second == nil || g.enter(a) != nil || g.enter(b) == nil {
+	first = enter(one)
+	if enter(one); g.enter(one) != nil || g.enter(two) == nil {
 		t.Error("one address takes everybody's place")
 	}
-	g.leave(first)
-	if g.enter(a) == nil {
-		t.Error("a place is not given back")
-	}
+	first.leave()
+	enter(one)
 }
 
 // The same over the network: who was put out is told that it was too slow.
@@ -356,15 +481,8 @@ func TestPutOut(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.Limits.Requests, o.Limits.PerAddress = 1, 1 })
 	w.server.gate.patience = 0
 	conn := w.dial()
-	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: node\r\nContent-Length: 222\r\n\r\n", node.PathEntries)
-	w.await(func() bool {
-		w.server.gate.mu.Lock()
-		defer w.server.gate.mu.Unlock()
-		for p := range w.server.gate.places {
-			return !p.reading.IsZero()
-		}
-		return false
-	})
+	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: node\r\nContent-Length: 222\r\n\r\n", node.PathErase)
+	w.await(func() bool { return w.server.gate.waits() == 1 })
 	w.ok(w.get(node.PathCheckpoint))
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	w.must(err)
@@ -373,68 +491,155 @@ func TestPutOut(t *testing.T) {
 	w.refused("who was put out", reply{resp.StatusCode, resp.Header, body}, node.KindTooSlow)
 }
 
-// Threat: somebody begins requests and does not send their bodies, from as many
-// addresses as it takes, so that nobody can revoke. Who is there gets the place of who
-// waited longest, and nobody who has sent all is put out.
+// Threat: somebody begins requests and does not send their bodies, or does not read
+// the answers, from as many addresses as it takes, so that nobody can revoke. Who is
+// there gets the place of who waited longest, of the client with most at once, and
+// nobody who has sent all is put out.
 func TestWhoDoesNotComeMakesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &gate{requests: 3, perAddress: 2, patience: patience}
-		a, b, c := clientOf('a', "a"), clientOf('a', "b"), clientOf('a', "c")
-		until := map[*place]time.Time{}
+		a, b, c, d := clientOf('a', "a"), clientOf('a', "b"), clientOf('a', "c"), clientOf('a', "d")
+		ended := map[*place]bool{}
+		until := func(p *place) func(time.Time) error {
+			return func(at time.Time) error { ended[p] = at.Before(time.Now()); return nil }
+		}
 		begin := func(from client) *place {
 			p := g.enter(from)
 			if p == nil {
 				t.Fatal("no place")
 			}
-			g.reads(p, func(at time.Time) { until[p] = at })
-			if !p.wait(time.Now().Add(time.Minute)) {
+			if !p.wait(until(p), time.Now().Add(time.Minute)) {
 				t.Fatal("no time")
 			}
 			time.Sleep(time.Second) // on the bubble's clock
 			return p
 		}
+		// Of the client with most the one goes at once that waits longest.
 		slow, slower := begin(a), begin(a)
 		done := begin(b)
-		g.has(done)
-		// The first waited for three seconds, the second for two.
+		done.goOn()
+		slower.wait(until(slower), time.Now().Add(time.Minute)) // a step came just now
 		p := g.enter(c)
-		if p == nil || until[slow].After(time.Now()) || slow.wait(time.Now().Add(time.Hour)) {
+		if p == nil || !ended[slow] || slow.wait(until(slow), time.Now().Add(time.Hour)) {
 			t.Fatal("the one that waited longest stays")
 		}
-		if !slower.wait(time.Now().Add(time.Hour)) || until[done].Before(time.Now()) {
+		if ended[slower] || ended[done] {
 			t.Error("another one was put out")
 		}
 		if n, _ := g.load(); n != 3 {
 			t.Errorf("%d places", n)
 		}
-		g.leave(slow) // its own end comes later, and frees nothing more
-		if n, _ := g.load(); n != 3 || g.from[a] != 1 {
-			t.Errorf("%d places, %d of the first address", n, g.from[a])
+		slow.leave() // its own end comes later, and frees nothing more
+		if slow.reserve(1 << 20) {
+			t.Error("who was put out gets memory")
 		}
-		if g.enter(b) == nil || slower.wait(time.Now()) {
+		if n, _ := g.load(); n != 3 || g.of[a].requests != 1 {
+			t.Errorf("%d places, %d of the first address", n, g.of[a].requests)
+		}
+		// Who has no more than others is waited for.
+		if g.enter(d) != nil {
+			t.Error("put out although it goes on")
+		}
+		time.Sleep(patience)
+		if g.enter(d) == nil || !ended[slower] {
 			t.Error("the other one stays")
 		}
-		if g.enter(c) != nil {
+		if g.enter(b) != nil || ended[done] {
 			t.Error("somebody was put out who had sent all")
-		}
-		// Of whom some of a body came just now, nobody is put out.
-		g = &gate{requests: 1, perAddress: 1, patience: patience}
-		large := begin(a)
-		time.Sleep(patience)
-		if g.goesOn(large); g.enter(b) != nil {
-			t.Error("put out although it goes on")
 		}
 		// At the limit of an address only its own make room.
 		g = &gate{requests: 10, perAddress: 1, patience: patience}
 		other, own := begin(b), begin(a)
 		time.Sleep(patience)
-		if g.enter(a) == nil || own.wait(time.Now()) || !other.wait(time.Now()) {
+		if g.enter(a) == nil || !ended[own] || ended[other] {
 			t.Error("the wrong one made room")
 		}
 		if g.enter(a) != nil {
 			t.Error("two of an address that may have one")
 		}
+		// Who waits for the node makes room for who has asked for less, and nobody else.
+		g = &gate{requests: 3, perAddress: 3, patience: patience}
+		gone := make(chan error)
+		for range 3 {
+			p := g.enter(a)
+			go func() {
+				gone <- p.queue(t.Context(), func(ctx context.Context) error {
+					<-ctx.Done()
+					return ctx.Err()
+				})
+			}()
+		}
+		synctest.Wait()
+		time.Sleep(time.Hour)
+		if g.enter(b) == nil {
+			t.Fatal("no place beside a queue")
+		}
+		if e, ok := errors.AsType[*node.RefusedError](<-gone); !ok || e.Kind != node.KindBusy {
+			t.Errorf("%v", e)
+		}
+		if g.enter(b) != nil {
+			t.Error("somebody is put out for one who has as much")
+		}
+		for q := range g.places {
+			if q.queued {
+				q.give()
+				if err := <-gone; err == nil {
+					t.Error("ended without an error")
+				}
+			}
+		}
 	})
+}
+
+// Memory is taken as bytes come. Where it is short, of the client that holds most the
+// one that brings nothing longest goes; and answers on their way count too.
+func TestMemoryGoesToWhoSends(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most = 200 << 20
+		g := &gate{requests: 100, perAddress: 100, memory: most, patience: patience}
+		ended := map[*place]bool{}
+		hold := func(from string, n int64) (*place, bool) {
+			p := g.enter(clientOf('a', from))
+			p.wait(func(at time.Time) error { ended[p] = at.Before(time.Now()); return nil }, time.Now().Add(time.Minute))
+			ok := p.reserve(n)
+			time.Sleep(time.Millisecond)
+			return p, ok
+		}
+		a1, _ := hold("a", 60<<20)
+		a2, _ := hold("a", 30<<20)
+		b1, _ := hold("b", 60<<20)
+		b2, _ := hold("b", 30<<20)
+		honest, ok := hold("honest", 40<<20)
+		if !ok || !ended[a1] || ended[a2] || ended[b1] || ended[b2] {
+			t.Fatal("the memory of those who bring nothing is not to be had")
+		}
+		// An answer is written at all events, and what it takes is taken from them too.
+		honest.answers(90 << 20)
+		if !ended[b1] || ended[honest] {
+			t.Error("an answer found no room")
+		}
+		// One client's answers that nobody reads do not grow without bound.
+		for range 100 {
+			p := g.enter(clientOf('a', "reader"))
+			p.wait(func(time.Time) error { return nil }, time.Now().Add(time.Minute))
+			p.answers(5 << 20)
+		}
+		if n, bytes := g.load(); bytes > most || n > 4 {
+			t.Errorf("%d requests, %d bytes", n, bytes)
+		}
+	})
+}
+
+// waits is how many are waited for.
+func (g *gate) waits() (n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for p := range g.places {
+		if !p.waiting.IsZero() {
+			n++
+		}
+	}
+	return n
 }
 
 // await polls until something is so.
@@ -450,13 +655,13 @@ func (w *world) await(so func() bool) {
 // A body that does not come in time is given up, and the node says so.
 func TestSlowBody(t *testing.T) {
 	w := newWorld(t, nil)
-	q := &request{Request: &http.Request{ContentLength: 222, Body: io.NopCloser(late{})}, route: route{max: 1000}, w: &recorder{ResponseWriter: discard{}}, place: &place{}}
-	_, err := w.server.readBody(q, http.NewResponseController(q.w))
+	q := &request{Request: &http.Request{ContentLength: 222, Body: io.NopCloser(late{})}, route: route{max: 1000}, w: &recorder{ResponseWriter: discard{}}, place: w.server.gate.enter(client{})}
+	err := w.server.readBody(q, http.NewResponseController(q.w))
 	if e, ok := errors.AsType[*node.RefusedError](err); !ok || e.Kind != node.KindTooSlow {
 		t.Errorf("%v", err)
 	}
 	q.Body = io.NopCloser(strings.NewReader("cut off"))
-	if _, err := w.server.readBody(q, http.NewResponseController(q.w)); err != errGone {
+	if err := w.server.readBody(q, http.NewResponseController(q.w)); err != errGone {
 		t.Errorf("%v", err)
 	}
 	if _, bytes := w.server.gate.load(); bytes != 0 {
@@ -485,7 +690,7 @@ func TestClose(t *testing.T) {
 	conn := w.dial()
 	body := node.MarshalEntries(w.records(1))
 	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: node\r\nContent-Length: %d\r\n\r\n", node.PathEntries, len(body))
-	w.await(func() bool { n, _ := w.server.gate.load(); return n == 1 })
+	w.await(func() bool { return w.server.stopGate.waits() == 1 })
 	w.server.Close()
 	conn.Write(body)
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)

@@ -27,8 +27,11 @@ const (
 	// lastBodyTime is how long the body of a request may still come that is refused
 	// without it.
 	lastBodyTime = 2 * time.Second
-	minSpeed     = 16 << 10 // bytes per second, over all, of what comes and goes
-	maxHeader    = 16 << 10
+	// refusalTime is how long it may take to read why a request is refused, and before
+	// that what is left of the body to come.
+	refusalTime = 4 * lastBodyTime
+	minSpeed    = 16 << 10 // bytes per second, over all, of what comes and goes
+	maxHeader   = 16 << 10
 	// step is after how many bytes that came or went the time for the next ones is set.
 	step = 64 << 10
 )
@@ -44,6 +47,8 @@ type route struct {
 	max   int64  // bytes of the body; 0: there is none
 	token bool   // needs a submit token, if the node has any
 	clock bool   // needs a clock that is right: what it does cannot be taken back
+	// stops: it takes revocations, and so comes in where nobody else does.
+	stops bool
 	do    func(*request) error
 }
 
@@ -77,34 +82,72 @@ type request struct {
 	// address's.
 	address, client client
 	place           *place
+	s               *Server
+	stopping        bool // it holds revocations and nothing else, as far as is known
+	charged         bool // see charge
 }
 
-// recorder remembers what was answered.
+func (q *request) leave() {
+	if q.place != nil {
+		q.place.leave()
+		q.place = nil
+	}
+}
+
+// recorder remembers what was answered. Whoever reads an answer slower than a body
+// may come is cut off; what the node itself took does not count.
 type recorder struct {
 	http.ResponseWriter
+	q      *request
 	status int
 	bytes  int64
-	begun  time.Time // when an answer began whose reader must keep up; zero: see answerBy
-	timed  int64     // bytes from which on the deadline is to be set again
+	begun  time.Time // when the answer began
 }
 
 func (w *recorder) WriteHeader(status int) {
+	if status < 300 && !w.q.charged {
+		panic("a route that charges nobody")
+	}
 	if w.status == 0 {
-		w.status = status
+		w.status, w.begun = status, time.Now()
+		w.until(w.begun.Add(timeFor(0)))
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func (w *recorder) Write(b []byte) (int, error) {
+func (w *recorder) until(t time.Time) error {
+	return http.NewResponseController(w.ResponseWriter).SetWriteDeadline(t)
+}
+
+func (w *recorder) Write(b []byte) (n int, err error) {
 	if w.status == 0 {
-		w.status = http.StatusOK
+		w.WriteHeader(http.StatusOK)
 	}
-	if !w.begun.IsZero() && w.bytes >= w.timed {
-		w.timed = w.bytes + step
-		http.NewResponseController(w.ResponseWriter).SetWriteDeadline(w.begun.Add(timeFor(w.bytes)))
+	for len(b) > 0 && err == nil {
+		var k int
+		if k, err = w.write(b[:min(len(b), step)]); err == nil {
+			b = b[k:]
+		}
+		n += k
 	}
-	n, err := w.ResponseWriter.Write(b)
+	return n, err
+}
+
+func (w *recorder) write(b []byte) (n int, err error) {
+	p := w.q.place
+	if p == nil { // a refusal
+		w.until(w.begun.Add(refusalTime))
+	} else if !p.wait(w.until, w.begun.Add(timeFor(w.bytes))) {
+		return 0, os.ErrDeadlineExceeded
+	} else {
+		defer p.goOn()
+	}
+	n, err = w.ResponseWriter.Write(b)
 	w.bytes += int64(n)
+	if err == nil && w.q.ProtoMajor > 1 && w.Header().Get("Content-Length") == strconv.FormatInt(w.bytes, 10) {
+		// What is buffered would otherwise wait for the reader after the place was left.
+		err = http.NewResponseController(w.ResponseWriter).Flush()
+	}
 	return n, err
 }
 
@@ -125,8 +168,11 @@ var errGone = errors.New("client is gone")
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := s.clock.uptime()
 	rec := &recorder{ResponseWriter: w}
-	q := &request{Request: r, w: rec}
+	q := &request{Request: r, w: rec, s: s}
+	rec.q = q
+	defer q.leave()
 	err := s.serve(q)
+	q.leave() // a refusal is told also to who has lost its place
 	var kind node.Kind
 	abort := false
 	if err != nil {
@@ -160,19 +206,27 @@ func (s *Server) serve(q *request) (err error) {
 	now := time.Now()
 	rc.SetReadDeadline(now.Add(baseTime)) // not every http.ResponseWriter can: a real server's can
 
-	q.address = clientOf('a', s.opt.ClientAddress(q.Request))
+	q.address = clientOf('a', s.address(q.Request))
 	q.client = q.address
-	if q.place = s.gate.enter(q.address); q.place == nil {
-		return refuseFor(node.KindBusy, time.Second)
-	}
-	defer s.gate.leave(q.place)
 	methods, rest := s.routes.find(q.URL.Path)
 	q.rest = rest
+	method := q.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	route, ok := methods[method]
+	gate, rate := &s.gate, "rate"
+	if q.stopping = route.stops; q.stopping {
+		gate, rate = &s.stopGate, route.name
+	}
+	if wait, ok := s.buckets.take(q.address, rate, s.limits.Rate, 1); !ok {
+		return refuseFor(node.KindTooMany, wait)
+	}
+	if q.place = gate.enter(q.address); q.place == nil {
+		return refuseFor(node.KindBusy, time.Second)
+	}
 	if s.closing.Load() {
 		return refuseFor(node.KindClosing, 5*time.Second)
-	}
-	if wait, ok := s.buckets.take(q.address, "rate", s.limits.Rate, 1); !ok {
-		return refuseFor(node.KindTooMany, wait)
 	}
 	if _, ok := node.NegotiateVersion(q.Header.Get(node.HeaderVersion)); !ok {
 		return &node.RefusedError{Kind: node.KindNoVersion, Versions: []int{node.Version}}
@@ -180,11 +234,6 @@ func (s *Server) serve(q *request) (err error) {
 	if methods == nil {
 		return notFound("page")
 	}
-	method := q.Method
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
-	route, ok := methods[method]
 	if !ok {
 		allow := slices.Collect(maps.Keys(methods))
 		if _, ok := methods[http.MethodGet]; ok {
@@ -208,63 +257,79 @@ func (s *Server) serve(q *request) (err error) {
 			return refuse(node.KindClock)
 		}
 	}
-	free, err := s.readBody(q, rc)
-	if err != nil {
+	if err := s.readBody(q, rc); err != nil {
 		return err
 	}
-	defer free()
 	return route.do(q)
 }
 
-// answerBy gives an answer of n bytes, written at once, the time that it may take:
-// whoever reads slower is cut off. What the node itself took does not count.
-func (q *request) answerBy(n int64) {
-	http.NewResponseController(q.w).SetWriteDeadline(time.Now().Add(timeFor(n)))
+// charge counts signatures that are to be checked, and whatever else costs as much,
+// on whoever asks for it. Every route calls it before it does anything: without it
+// there is no answer but a failure.
+func (q *request) charge(checks int) error {
+	q.charged = true
+	what := "checks"
+	if q.stopping {
+		what = "stops" // nobody who uses up the other keeps somebody from revoking
+	}
+	if wait, ok := q.s.buckets.take(q.client, what, q.s.limits.Checks, float64(checks)); checks > 0 && !ok {
+		return refuseFor(node.KindTooMany, wait)
+	}
+	return nil
 }
 
-// keepUp is answerBy for an answer that is written piece by piece, and may be large:
-// whoever reads nothing for half a minute is cut off, however much is to come.
-func (q *request) keepUp() { q.w.begun = time.Now() }
+// at does something at a desk, once it is the request's turn.
+func (q *request) at(d *desk, do func() error) error {
+	return q.place.queue(q.Context(), func(ctx context.Context) error {
+		return d.work(ctx, q.address, func() error {
+			if !q.place.begin() {
+				return refuseFor(node.KindBusy, time.Second)
+			}
+			return do()
+		})
+	})
+}
 
-// readBody reads a request's body into memory that is counted.
-func (s *Server) readBody(q *request, rc *http.ResponseController) (free func(), err error) {
-	free = func() {}
+// readBody reads a request's body into memory, which is taken as it comes: whoever
+// announces much has nothing yet.
+func (s *Server) readBody(q *request, rc *http.ResponseController) error {
 	n := q.ContentLength
 	switch {
 	case n < 0:
-		return nil, refuse(node.KindNoLength)
+		return refuse(node.KindNoLength)
 	case n > q.route.max:
-		return nil, &node.RefusedError{Kind: node.KindTooLarge, Limit: q.route.max}
+		return &node.RefusedError{Kind: node.KindTooLarge, Limit: q.route.max}
 	case n == 0:
 		rc.SetReadDeadline(time.Time{}) // nothing more is read: it must not end a long answer
-		return free, nil
+		return nil
 	}
-	if !s.gate.reserve(q.address, n) {
-		return nil, refuseFor(node.KindBusy, time.Second)
-	}
-	free = func() { s.gate.release(q.address, n) }
 	begun := time.Now()
-	s.gate.reads(q.place, func(t time.Time) { rc.SetReadDeadline(t) })
-	defer s.gate.has(q.place)
-	body := make([]byte, n)
-	for at := int64(0); at < n; at += step {
-		if q.place.wait(begun.Add(timeFor(at))) {
-			_, err = io.ReadFull(q.Body, body[at:min(at+step, n)])
-		} else {
-			err = os.ErrDeadlineExceeded
+	defer func() { q.place.goOn() }()
+	body := make([]byte, 0, min(n, step))
+	for at := int64(0); at < n; at = int64(len(body)) {
+		if at == int64(cap(body)) {
+			more := min(n, 2*at)
+			if !q.place.reserve(more) {
+				return refuseFor(node.KindBusy, time.Second)
+			}
+			body = append(make([]byte, 0, more), body...)
+		}
+		next := min(at+step, int64(cap(body)))
+		err := error(os.ErrDeadlineExceeded)
+		if q.place.wait(rc.SetReadDeadline, begun.Add(timeFor(at))) {
+			_, err = io.ReadFull(q.Body, body[at:next])
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return refuse(node.KindTooSlow)
 		}
 		if err != nil {
-			free()
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				return nil, refuse(node.KindTooSlow)
-			}
-			return nil, errGone
+			return errGone
 		}
-		s.gate.goesOn(q.place)
+		body = body[:next]
 	}
 	q.body = body
 	rc.SetReadDeadline(time.Time{})
-	return free, nil
+	return nil
 }
 
 // statusGone is what other servers call it when nobody waits for the answer.
@@ -301,7 +366,6 @@ func (s *Server) fail(q *request, err error) (kind node.Kind, abort bool) {
 		h.Set("Retry-After", strconv.FormatInt(int64(p.RetryAfter/time.Second), 10))
 	}
 	body := p.Marshal()
-	q.answerBy(int64(len(body)))
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	q.w.WriteHeader(p.Status())
 	if q.Method != http.MethodHead {

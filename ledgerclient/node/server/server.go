@@ -23,6 +23,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,10 +57,10 @@ type Options struct {
 	Clock func() time.Time
 	// Reference asks a clock that the operator trusts. nil: there is none.
 	Reference func(context.Context) (time.Time, error)
-	// ClientAddress says who asks, for limits; it is never logged or kept. nil: the
-	// other end of the connection, of which IPv6 addresses count by their first 64
-	// bits. Behind a proxy it is for the operator to say which header to trust.
-	ClientAddress func(*http.Request) string
+	// Proxies are the addresses of the operator's own proxies: for whom they say that
+	// they ask (X-Forwarded-For) is who asks, for limits. Addresses are never logged
+	// or kept.
+	Proxies []netip.Prefix
 	// EraseAfter is the folder's, in hours: it is announced.
 	EraseAfter uint32
 	// Log gets one line for what goes wrong and, at level debug, for every request.
@@ -80,18 +81,21 @@ type Ordered interface {
 type Limits struct {
 	Requests   int   // under way at once; 256
 	PerAddress int   // under way at once from one address; half of Requests
-	Memory     int64 // bytes of request bodies in memory; 256 MiB, at least 80 MiB
+	Memory     int64 // bytes of request bodies and answers in memory; 256 MiB, at least 80 MiB
 	Uploads    int   // of contents, open at once; 16. Each takes 6 MiB of memory
-	Content    int64 // bytes of one content; 16 GiB
-	Reserve    int64 // bytes of disk that payloads leave free for the ledger; 256 MiB; negative: none
-	Clients    int   // addresses and tokens of which the node keeps count; 65,536
+	// Connections are how many are open at once, but for those of Proxies; 1,024.
+	Connections int
+	// ConnectionsPerAddress are those from one address; an eighth of Connections.
+	ConnectionsPerAddress int
+	Content               int64 // bytes of one content; 16 GiB
+	Reserve               int64 // bytes of disk that payloads leave free for the ledger; 256 MiB; negative: none
+	Clients               int   // addresses and tokens of which the node keeps count; 65,536
 
-	Rate  Rate // requests of one address; 200 a second, 4,000 at once
+	Rate  Rate // requests of one address, and connections; 200 a second, 4,000 at once
 	Order Rate // entries with one token or, without tokens, from one address; 100 a second, 20,000 at once
 	Bytes Rate // stored with one token or from one address; 1 MiB a second, 64 GiB at once
-	// Checks are deposits and revocations that the keeper is given from one address,
-	// each of which costs a signature check and no token; 1,000 a second, 200,000 at
-	// once. Who sends few at a time always gets through before who sends many.
+	// Checks are signatures that are checked for one token or address; 1,000 a second,
+	// 200,000 at once. Revocations have as much for themselves.
 	Checks Rate
 }
 
@@ -111,6 +115,8 @@ func (l Limits) withDefaults() Limits {
 	number(&l.PerAddress, max(1, l.Requests/2))
 	number(&l.Uploads, 16)
 	number(&l.Clients, 65536)
+	number(&l.Connections, 1024)
+	number(&l.ConnectionsPerAddress, max(1, l.Connections/8))
 	if l.Memory <= 0 {
 		l.Memory = 256 << 20
 	}
@@ -147,14 +153,22 @@ type Server struct {
 	tokens  tokens
 	buckets *buckets
 	gate    gate
-	orders  *orderer
-	uploads *uploads
-	sweeper embedded.Sweeper
-	metrics *metrics
-	timed   timedCheckpoint
+	conns   conns
+	desk    desk // at the folder
+	follow  desk // at an order that is kept elsewhere
+	orders  *orderer[ledgerclient.Outcome]
+	// Room for revocations that nobody else can fill: on their way in, to the log and
+	// to the keeper.
+	stopGate gate
+	stops    *orderer[ledgerclient.Outcome]
+	stopper  *orderer[stopped]
+	uploads  *uploads
+	sweeper  embedded.Sweeper
+	metrics  *metrics
+	timed    timedCheckpoint
 
 	closing atomic.Bool
-	stop    context.CancelFunc // ends the goroutines
+	cancel  context.CancelFunc // ends the goroutines
 	ended   sync.WaitGroup
 	sweep   sync.Mutex // one at a time
 }
@@ -176,9 +190,6 @@ func newServer(ctx context.Context, f *embedded.Folder, opt Options, uptime func
 	if opt.Clock == nil {
 		opt.Clock = time.Now
 	}
-	if opt.ClientAddress == nil {
-		opt.ClientAddress = remoteAddress
-	}
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError + 1}))
 	}
@@ -190,23 +201,35 @@ func newServer(ctx context.Context, f *embedded.Folder, opt Options, uptime func
 	}
 	s.buckets = newBuckets(s.limits.Clients, s.clock.uptime)
 	s.gate = gate{requests: s.limits.Requests, perAddress: s.limits.PerAddress, memory: s.limits.Memory, patience: patience}
+	s.stopGate = gate{requests: s.limits.Requests, perAddress: s.limits.PerAddress, memory: s.limits.Memory / 4}
+	s.conns = conns{most: s.limits.Connections, perAddress: s.limits.ConnectionsPerAddress}
 	s.metrics = newMetrics(s.gauges)
 	s.SetTokens(opt.Tokens)
 	s.routes = s.newRoutes()
 	if err := s.look(ctx); err != nil {
 		return nil, err
 	}
-	run, stop := context.WithCancel(context.Background())
-	s.stop = stop
+	run, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
 	s.uploads = newUploads(run, s.store, s.limits, s.clock.uptime)
-	s.orders = newOrderer(f)
+	order := f.Append
 	if opt.Ledger != nil {
-		s.orders = newOrderer(opt.Ledger)
+		order = opt.Ledger.Append
 	}
-	for range 2 { // one checks signatures while the other waits for the disk
+	s.orders = newOrderer(node.MaxEntries, order)
+	s.stops = newOrderer(stopsAtOnce, func(ctx context.Context, revocations []contract.Entry) (out []ledgerclient.Outcome, err error) {
+		err = s.desk.revoke(func() error {
+			out, err = order(ctx, revocations)
+			return err
+		})
+		return out, err
+	})
+	s.stopper = newOrderer(stopsAtOnce, s.stop)
+	// Of the first two one checks signatures while the other waits for the disk.
+	for _, run := range []func(){s.orders.run, s.orders.run, s.stops.run, s.stopper.run} {
 		s.ended.Go(func() {
 			defer crash.Report()
-			s.orders.run()
+			run()
 		})
 	}
 	s.ended.Go(func() {
@@ -278,7 +301,9 @@ func (s *Server) Close() {
 	}
 	s.uploads.close()
 	s.orders.close() // what was submitted before is ordered and answered
-	s.stop()
+	s.stops.close()
+	s.stopper.close()
+	s.cancel()
 	s.ended.Wait()
 }
 
@@ -293,7 +318,8 @@ func (s *Server) HTTPServer() *http.Server {
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    maxHeader,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 64, SendPingTimeout: 30 * time.Second},
+		ConnState:         s.connState,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 32, SendPingTimeout: 30 * time.Second},
 		ErrorLog:          slog.NewLogLogger(silent{s.metrics}, slog.LevelError),
 	}
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"strings"
@@ -16,10 +17,19 @@ func (s *Server) putBlobs(q *request) error {
 	if err != nil {
 		return err
 	}
+	checks := 0
+	for i := range puts {
+		if i == 0 || puts[i].Entry != puts[i-1].Entry { // its signature is checked once
+			checks++
+		}
+	}
+	if err := q.charge(checks); err != nil {
+		return err
+	}
 	if err := s.quota(q, len(q.body)); err != nil {
 		return err
 	}
-	if err := s.store.PutBlobs(q.Context(), puts); err != nil {
+	if err := q.at(&s.desk, func() error { return s.store.PutBlobs(q.Context(), puts) }); err != nil {
 		return err
 	}
 	return q.done()
@@ -54,9 +64,19 @@ func (s *Server) blob(q *request) error {
 		return err
 	}
 	defer b.Close()
-	q.keepUp()
+	payload := io.NewSectionReader(b, 0, b.Size())
+	if b.Size() <= uncounted {
+		// It is read at once: a place is for work, and not for who reads slowly.
+		small := make([]byte, b.Size())
+		if _, err := io.ReadFull(payload, small); err != nil {
+			return err
+		}
+		b.Close()
+		payload = io.NewSectionReader(bytes.NewReader(small), 0, b.Size())
+		q.place.answers(b.Size())
+	}
 	q.w.Header().Set("Content-Type", node.TypeBinary)
-	http.ServeContent(q.w, q.Request, "", time.Time{}, io.NewSectionReader(b, 0, b.Size()))
+	http.ServeContent(q.w, q.Request, "", time.Time{}, payload)
 	return nil
 }
 
@@ -65,7 +85,10 @@ func (s *Server) erase(q *request) error {
 	if err != nil {
 		return refuse(node.KindMalformed)
 	}
-	if err := s.store.Erase(q.Context(), e); err != nil {
+	if err := q.charge(1); err != nil {
+		return err
+	}
+	if err := q.at(&s.desk, func() error { return s.store.Erase(q.Context(), e) }); err != nil {
 		return err
 	}
 	return q.done()

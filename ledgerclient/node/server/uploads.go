@@ -230,12 +230,14 @@ func (u *uploads) open() int {
 }
 
 func (s *Server) beginUpload(q *request) error {
+	if err := q.charge(0); err != nil {
+		return err
+	}
 	id, err := s.uploads.begin(q.client)
 	if err != nil {
 		return err
 	}
 	q.w.Header().Set("Content-Type", node.TypeBinary)
-	q.answerBy(int64(len(id)))
 	q.w.WriteHeader(http.StatusCreated)
 	q.w.Write(id[:])
 	return nil
@@ -244,6 +246,9 @@ func (s *Server) beginUpload(q *request) error {
 func (s *Server) uploadPart(q *request) error {
 	p, err := node.ParseUploadPart(q.body)
 	if err != nil {
+		return err
+	}
+	if err := q.charge(0); err != nil {
 		return err
 	}
 	if err := s.quota(q, len(p.Data)); err != nil {
@@ -260,7 +265,10 @@ func (s *Server) commitUpload(q *request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.uploads.commit(&c); err != nil {
+	if err := q.charge(1); err != nil {
+		return err
+	}
+	if err := q.at(&s.desk, func() error { return s.uploads.commit(&c) }); err != nil {
 		return err
 	}
 	return q.done()
@@ -269,6 +277,9 @@ func (s *Server) commitUpload(q *request) error {
 func (s *Server) abortUpload(q *request) error {
 	id, err := node.ParseUploadID(q.body)
 	if err != nil {
+		return err
+	}
+	if err := q.charge(0); err != nil {
 		return err
 	}
 	s.uploads.abort(id)
