@@ -2,7 +2,10 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
+	"errors"
+	"io"
 	"net/http"
 	"sync"
 	"testing"
@@ -188,6 +191,91 @@ func TestUploadParts(t *testing.T) {
 	}
 	if n := w.server.uploads.open(); n != 2 {
 		t.Errorf("%d open", n)
+	}
+}
+
+// noUploads is a store whose uploads keep nothing.
+type noUploads struct{ ledgerclient.Store }
+
+func (noUploads) Upload(context.Context) (ledgerclient.Upload, error) { return noUpload{}, nil }
+
+type noUpload struct{ io.Writer }
+
+func (noUpload) Write(b []byte) (int, error)            { return len(b), nil }
+func (noUpload) Sum() (n int64, h crypto.Hash, e error) { return }
+func (noUpload) Commit(ledgerclient.Put) error          { return nil }
+func (noUpload) Abort() error                           { return nil }
+
+// Threat: somebody uploads a thousand contents of a byte, or begins as many as there
+// may be, so that nobody else can add a record. What is kept is bounded, and who has
+// most of it loses some.
+func TestUploadsMakeRoom(t *testing.T) {
+	clock := &testClock{}
+	u := newUploads(ctx, noUploads{}, Limits{Uploads: 4}.withDefaults(), clock.uptime)
+	u.perUser = 3
+	name := func(s string) client { return clientOf('a', s) }
+	add := func(who string) (id node.UploadID, err error) {
+		if id, err = u.begin(name(who)); err == nil {
+			p := node.UploadPart{Upload: id, Data: []byte{1}}
+			err = errors.Join(u.write(&p), u.commit(&node.UploadCommit{Upload: id}))
+		}
+		clock.pass(time.Millisecond)
+		return id, err
+	}
+	mine, err := add("honest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3000 {
+		if _, err := add("flood"); err != nil {
+			t.Fatalf("upload %d: %v", i, err)
+		}
+	}
+	if len(u.all) > 64*4+4 {
+		t.Errorf("%d are kept", len(u.all))
+	}
+	if err := u.commit(&node.UploadCommit{Upload: mine}); err != nil {
+		t.Errorf("an answer that was lost cannot be had again: %v", err)
+	}
+	if _, err := add("honest"); err != nil {
+		t.Errorf("nobody else can add: %v", err)
+	}
+
+	// Of those that are open, too.
+	begin := func(who string) (node.UploadID, bool) {
+		id, err := u.begin(name(who))
+		clock.pass(time.Millisecond)
+		return id, err == nil
+	}
+	there := func(id node.UploadID) bool {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		return u.all[id] != nil
+	}
+	first, _ := begin("flood")
+	second, _ := begin("flood")
+	begin("flood")
+	if _, ok := begin("flood"); ok {
+		t.Error("more than one may have")
+	}
+	other, ok1 := begin("other")
+	more, ok2 := begin("honest")
+	if !ok1 || !ok2 || there(first) || !there(second) || !there(other) {
+		t.Error("the one with most did not make room")
+	}
+	third, ok := begin("third")
+	if !ok || there(second) {
+		t.Error("the one with most, again, did not make room")
+	}
+	if _, ok := begin("fourth"); ok {
+		t.Error("one was dropped that goes on, of somebody with no more than others")
+	}
+	clock.pass(uploadPatience)
+	if err := u.write(&node.UploadPart{Upload: other, Data: []byte{1}}); err != nil {
+		t.Error(err)
+	}
+	if _, ok := begin("fourth"); !ok || !there(other) || !there(more) || !there(third) || u.open() != 4 {
+		t.Error("who waits longest did not make room")
 	}
 }
 

@@ -53,22 +53,17 @@ func newUploads(ctx context.Context, store ledgerclient.Store, l Limits, uptime 
 	}
 }
 
-// begin makes a new upload.
+// uploadPatience is how long the next part of an upload is waited for while others
+// have no room.
+const uploadPatience = time.Minute
+
+// begin makes a new upload. Where there is no room, the owner with most makes some.
 func (u *uploads) begin(owner client) (id node.UploadID, err error) {
-	busy := refuseFor(node.KindBusy, 30*time.Second)
 	u.mu.Lock()
-	open, own := 0, 0
-	for _, up := range u.all {
-		if !up.committed {
-			open++
-			if up.owner == owner {
-				own++
-			}
-		}
-	}
-	if u.closed || open >= u.most || own >= u.perUser || len(u.all) >= 64*u.most {
+	dropped, ok := u.makeRoom(owner)
+	if !ok {
 		u.mu.Unlock()
-		return id, busy
+		return id, refuseFor(node.KindBusy, 30*time.Second)
 	}
 	rand.Read(id[:])
 	up := &upload{owner: owner, used: u.uptime()}
@@ -76,10 +71,55 @@ func (u *uploads) begin(owner client) (id node.UploadID, err error) {
 	defer up.mu.Unlock()
 	u.all[id] = up // the place is taken before the disk is asked
 	u.mu.Unlock()
+	for _, old := range dropped {
+		old.drop()
+	}
 	if up.to, err = u.store.Upload(u.ctx); err != nil {
 		u.forget(id)
 	}
 	return id, err
+}
+
+// makeRoom takes out what has to leave for a new upload, false if nothing can.
+func (u *uploads) makeRoom(owner client) (dropped []*upload, ok bool) {
+	if u.closed {
+		return nil, false
+	}
+	for _, committed := range []bool{false, true} {
+		of, n := map[client]int{}, 0
+		for _, up := range u.all {
+			if up.committed == committed {
+				of[up.owner]++
+				n++
+			}
+		}
+		most, perOwner := u.most, u.perUser
+		if committed {
+			most, perOwner = 64*u.most, 64*u.most
+		}
+		own := of[owner] >= perOwner
+		if !own && n < most {
+			continue
+		}
+		var victim node.UploadID
+		var out *upload
+		for id, up := range u.all {
+			richer := of[up.owner] > of[owner]+1
+			if up.committed != committed || own && up.owner != owner ||
+				!committed && !richer && u.uptime()-up.used < uploadPatience {
+				continue
+			}
+			if out == nil || of[up.owner] > of[out.owner] || of[up.owner] == of[out.owner] && up.used < out.used {
+				victim, out = id, up
+			}
+		}
+		if out == nil {
+			return dropped, false
+		}
+		delete(u.all, victim)
+		dropped = append(dropped, out)
+	}
+	return dropped, true
 }
 
 func (u *uploads) forget(id node.UploadID) {
