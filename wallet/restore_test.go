@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/embedded"
@@ -110,10 +111,7 @@ func storyOf(t *testing.T, w *wallet.Wallet) story {
 // seed had written at the same time, batches were killed at every stage, and one
 // machine is lost with what waited in its journal.
 func TestRestore(t *testing.T) {
-	records, consents, contacts := 200, 500, 20
-	if testing.Short() {
-		records, consents = 24, 60
-	}
+	records, consents, contacts := lane.Pick(200, 24, 24), lane.Pick(500, 60, 60), 20
 	ctx := context.Background()
 	tn := newTown(t)
 	seed := crypto.NewEntropy()
