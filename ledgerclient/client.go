@@ -16,6 +16,9 @@ import (
 // if the services are.
 type Client struct {
 	Services
+	// AnyAge takes heads of any time: what is done does not depend on how new they are.
+	AnyAge bool
+
 	id      crypto.LedgerID
 	mu      sync.Mutex        // guards the slice, not what is in it
 	doc     []byte            // the first configuration document

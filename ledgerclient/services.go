@@ -36,6 +36,10 @@ type Properties struct {
 	Freshness time.Duration
 }
 
+// MaxIdle is how far a clock may be past a ledger's last entry and still be believed
+// without a person's word for it, in hours.
+const MaxIdle = 31 * 24
+
 // Finality says when an accepted entry stays where it is.
 type Finality string
 
