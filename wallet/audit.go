@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sort"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -33,6 +34,7 @@ type Event struct {
 	// thread it belongs to proven complete. For what only a keeper tells: signed by
 	// the keeper and, for an attempt, by the recipient.
 	Verified bool
+	Clock    time.Time // what the clock says, if it disagrees with the ledger's time: see Wallet.Doubt; otherwise zero
 
 	index uint64 // in the log; orders events of one hour
 }
@@ -54,7 +56,7 @@ const (
 // an error, not a gap. A part that the stores no longer hold is left empty.
 func (w *Wallet) Audit(ctx context.Context) ([]Event, error) {
 	var out []Event
-	err := w.with(ctx, func() error {
+	err := w.look(ctx, func() error {
 		ts, err := w.grants(ctx)
 		if err != nil {
 			return err
@@ -84,7 +86,7 @@ func (w *Wallet) Audit(ctx context.Context) ([]Event, error) {
 // the keepers filed.
 func (w *Wallet) events(ctx context.Context, t *thread, ask bool) ([]Event, error) {
 	c := w.consent(t)
-	base := Event{Consent: t.id, Who: c.To, Address: c.Address, Records: c.Records, Purpose: c.Purpose, Verified: true}
+	base := Event{Consent: t.id, Who: c.To, Address: c.Address, Records: c.Records, Purpose: c.Purpose, Verified: true, Clock: c.Clock}
 	at := func(index uint64, hour contract.Hour, what What) Event {
 		e := base
 		e.Hour, e.What, e.index = hour, what, index
@@ -244,7 +246,7 @@ func turn(ts []*thread, after uint64) []*thread {
 // all.
 func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 	var s Summary
-	err := w.with(ctx, func() error {
+	err := w.look(ctx, func() error {
 		ts, err := w.grants(ctx)
 		if err != nil {
 			return err
@@ -257,7 +259,7 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 			default:
 				s.Ended++
 			}
-			if w.ledgerHour() < t.state.NotAfter+lookBack {
+			if w.openHour() < t.state.NotAfter+lookBack {
 				touched = append(touched, t)
 			}
 		}
@@ -320,12 +322,12 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 		for _, t := range unopened {
 			s.Inbox = append(s.Inbox, w.received(t))
 		}
-		s.Pending, err = w.pending()
+		s.Pending = w.pending()
 		s.Contacts = len(w.book.Contacts)
 		if w.state.Looked != w.state.Pin.Size {
 			w.state.Looked, w.dirty = w.state.Pin.Size, true
 		}
-		return err
+		return nil
 	})
 	return s, err
 }
@@ -339,7 +341,7 @@ func (w *Wallet) LedgerVerified() (size uint64, root crypto.Hash) {
 // SetLedgerVerified remembers a head up to which all signatures were checked. It
 // must be of the history that the wallet follows.
 func (w *Wallet) SetLedgerVerified(ctx context.Context, size uint64, root crypto.Hash) error {
-	return w.with(ctx, func() error {
+	return w.look(ctx, func() error {
 		if err := w.client.CheckPrefix(ctx, size, root, w.head); err != nil {
 			return err
 		}
@@ -351,7 +353,7 @@ func (w *Wallet) SetLedgerVerified(ctx context.Context, size uint64, root crypto
 // Pinned is the head that was verified last: see Head. The ledger need not be within
 // reach; OutOfReach tells.
 func (w *Wallet) Pinned(ctx context.Context) (size uint64, root crypto.Hash, hour contract.Hour, err error) {
-	err = w.with(ctx, func() error {
+	err = w.look(ctx, func() error {
 		size, root, hour = w.state.Pin.Size, w.state.Pin.Root, w.state.Pin.Hour
 		return nil
 	})
@@ -361,7 +363,7 @@ func (w *Wallet) Pinned(ctx context.Context) (size uint64, root crypto.Hash, hou
 // Head is the newest verified head: the log's size in entries and its root. The
 // ledger must be within reach.
 func (w *Wallet) Head(ctx context.Context) (size uint64, root crypto.Hash, hour contract.Hour, err error) {
-	err = w.with(ctx, func() error {
+	err = w.look(ctx, func() error {
 		size, root, hour = w.state.Pin.Size, w.state.Pin.Root, w.state.Pin.Hour
 		return nil
 	})

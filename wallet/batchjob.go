@@ -285,7 +285,7 @@ func (s *BatchStatus) count(done []jobDone) {
 // BatchStatus returns how far the job is: *NotFoundError if there is none. What an
 // interrupted run left in the journal is finished first.
 func (w *Wallet) BatchStatus(ctx context.Context) (s BatchStatus, err error) {
-	err = w.with(ctx, func() error {
+	err = w.look(ctx, func() error {
 		j, err := w.theJob()
 		if err == nil {
 			s, err = w.jobStatus(j)
@@ -653,7 +653,7 @@ type BatchResult struct {
 
 // BatchResults calls each with every item of the job, in order.
 func (w *Wallet) BatchResults(ctx context.Context, each func(BatchResult) error) error {
-	return w.with(ctx, func() error {
+	return w.look(ctx, func() error {
 		j, err := w.theJob()
 		if err != nil {
 			return err

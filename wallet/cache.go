@@ -108,7 +108,11 @@ func (w *Wallet) readCache() error {
 	err := w.loadCache()
 	var path *fs.PathError
 	if errors.As(err, &path) && !errors.Is(err, fs.ErrNotExist) {
-		return err // cannot be read now: no reason to throw it away
+		// Cannot be read now: no reason to throw it away.
+		if !w.revoking {
+			return err
+		}
+		w.passOver(w.inLedger(cacheFile), err)
 	}
 	if err != nil {
 		w.threads = newThreads()
@@ -246,14 +250,12 @@ func (w *Wallet) blockAt(at int64) (block, error) {
 }
 
 // put adds a frame behind the others and tells where it is.
-func (w *Wallet) put(kind byte, body []byte) (place, error) {
+func (w *Wallet) put(kind byte, body []byte) place {
 	c := &w.cache
 	n := len(c.tail)
 	if n == 0 || len(c.tail[n-1].plain) > 0 && len(c.tail[n-1].plain)+len(body) > blockSize {
-		if n >= maxTail {
-			if err := w.writeTail(); err != nil {
-				return 0, err
-			}
+		if n > 0 && n%maxTail == 0 && len(w.unwritten) == 0 {
+			w.writeTail() // if it cannot be written it stays in memory: save tells
 		}
 		c.tail = append(c.tail, block{at: c.end()})
 		n = len(c.tail)
@@ -263,7 +265,7 @@ func (w *Wallet) put(kind byte, body []byte) (place, error) {
 	b.plain = append(b.plain, kind)
 	b.plain = binary.AppendUvarint(b.plain, uint64(len(body)))
 	b.plain = append(b.plain, body...)
-	return at, nil
+	return at
 }
 
 // writeTail writes the tail behind what is in the file. It counts once the state
@@ -450,30 +452,23 @@ func parseOpening(b []byte) (ledgerclient.Placed, role, bool) {
 }
 
 // noteOpening takes up a new thread, which was judged.
-func (w *Wallet) noteOpening(r role, p *ledgerclient.Placed) (*thread, error) {
-	at, err := w.put(frameOpening, appendPlaced([]byte{byte(r)}, p))
-	if err != nil {
-		return nil, err
-	}
-	return w.addOpening(r, p, p.Entry.ID(w.client.ID()), at), nil
+func (w *Wallet) noteOpening(r role, p *ledgerclient.Placed) *thread {
+	at := w.put(frameOpening, appendPlaced([]byte{byte(r)}, p))
+	return w.addOpening(r, p, p.Entry.ID(w.client.ID()), at)
 }
 
 // noteFollows takes up follow-ups of a thread, which were judged; after is the
 // thread's state after them.
-func (w *Wallet) noteFollows(t *thread, ps []ledgerclient.Placed, after contract.State) error {
+func (w *Wallet) noteFollows(t *thread, ps []ledgerclient.Placed, after contract.State) {
 	for i := range ps {
 		var slot [contract.SlotSize]byte
 		if i == len(ps)-1 {
 			copy(slot[:], after.Slot())
 		}
 		body := binary.BigEndian.AppendUint32(nil, t.number)
-		at, err := w.put(frameFollow, append(appendPlaced(body, &ps[i]), slot[:]...))
-		if err != nil {
-			return err
-		}
+		at := w.put(frameFollow, append(appendPlaced(body, &ps[i]), slot[:]...))
 		t.addFollow(&ps[i], ps[i].Entry.ID(w.client.ID()), slot[:], at)
 	}
-	return nil
 }
 
 func versionBody(t *thread, version int) []byte {
@@ -484,9 +479,7 @@ func versionBody(t *thread, version int) []byte {
 func (w *Wallet) noteDescription(t *thread, version int, said *metadata) error {
 	b, err := json.Marshal(said)
 	if err == nil {
-		_, err = w.put(frameDescription, append(versionBody(t, version), b...))
-	}
-	if err == nil {
+		w.put(frameDescription, append(versionBody(t, version), b...))
 		t.describe(version, said)
 	}
 	return err
@@ -495,12 +488,9 @@ func (w *Wallet) noteDescription(t *thread, version int, said *metadata) error {
 // noteKey takes up the file key of a record's version, which its owner could read
 // from the content as well: with it a consent can be given when the store is out of
 // reach.
-func (w *Wallet) noteKey(t *thread, version int, k fileKey) error {
-	_, err := w.put(frameKey, append(versionBody(t, version), k[:]...))
-	if err == nil {
-		t.keys[version-1] = &k
-	}
-	return err
+func (w *Wallet) noteKey(t *thread, version int, k fileKey) {
+	w.put(frameKey, append(versionBody(t, version), k[:]...))
+	t.keys[version-1] = &k
 }
 
 // noteTerms takes up the terms of a grant, which were verified.
@@ -509,12 +499,10 @@ func (w *Wallet) noteTerms(t *thread, tr *terms) error {
 	set, hash := ts.setOf(tr.Records)
 	if set == nil {
 		b, err := json.Marshal(tr.Records)
-		if err == nil {
-			_, err = w.put(frameSet, b)
-		}
 		if err != nil {
 			return err
 		}
+		w.put(frameSet, b)
 		set = ts.addSet(tr.Records, hash)
 	}
 	g := gist{of: set, peer: tr.To, Purpose: tr.Purpose}
@@ -524,9 +512,7 @@ func (w *Wallet) noteTerms(t *thread, tr *terms) error {
 	known := ts.gistAt[g.key()]
 	if known == nil {
 		b := binary.BigEndian.AppendUint32(nil, set.number)
-		if _, err := w.put(frameGist, append(appendAddress(b, &g.peer), g.Purpose...)); err != nil {
-			return err
-		}
+		w.put(frameGist, append(appendAddress(b, &g.peer), g.Purpose...))
 		known = ts.addGist(g)
 	}
 	b := binary.BigEndian.AppendUint32(nil, t.number)
@@ -536,11 +522,8 @@ func (w *Wallet) noteTerms(t *thread, tr *terms) error {
 	for i := range tr.Shares {
 		b = append(b, tr.Shares[i][:]...)
 	}
-	at, err := w.put(frameTerms, b)
-	if err == nil {
-		t.terms, t.said = known, at
-	}
-	return err
+	t.terms, t.said = known, w.put(frameTerms, b)
+	return nil
 }
 
 // opening reads the entry that opened a thread.

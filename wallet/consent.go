@@ -11,7 +11,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
-// Status of a consent, as of the ledger's hour.
+// Status of a consent, by the ledger's time.
 type Status string
 
 const (
@@ -40,6 +40,7 @@ type Consent struct {
 	Missing    bool          // its terms cannot be had: whom and what it is for is not known
 	Damaged    error         // Missing because what the store holds is not what was signed, or cannot be reached; nil if it holds nothing
 	AsOf       time.Time     // when the ledger was followed last, if it is out of reach; otherwise zero
+	Clock      time.Time     // what the clock says, if it disagrees with the ledger's time: see Wallet.Doubt; otherwise zero
 }
 
 // ConsentRecord is one record version in a consent.
@@ -52,7 +53,7 @@ type ConsentRecord struct {
 }
 
 func (w *Wallet) statusOf(t *thread) Status {
-	now := w.ledgerHour()
+	now := w.openHour()
 	switch {
 	case t.state.Status == contract.StatusClosed:
 		return StatusRevoked
@@ -67,7 +68,7 @@ func (w *Wallet) statusOf(t *thread) Status {
 func (w *Wallet) consent(t *thread) Consent {
 	c := Consent{ID: t.id, NotBefore: t.state.NotBefore, NotAfter: t.state.NotAfter, Granted: t.hour,
 		Status: w.statusOf(t), LastOpened: t.state.LastAccess, Missing: t.terms == nil, Damaged: t.damage(),
-		Pending: w.pendingAction(t.id), AsOf: w.asOf()}
+		Pending: w.pendingAction(t.id), AsOf: w.asOf(), Clock: w.doubt()}
 	for _, f := range t.past() {
 		switch f.kind {
 		case contract.KindAccess:
@@ -99,7 +100,7 @@ func (t *terms) records() []ConsentRecord {
 // wait to get on the ledger.
 func (w *Wallet) Consents(ctx context.Context) ([]Consent, error) {
 	var out []Consent
-	err := w.with(ctx, func() error {
+	err := w.look(ctx, func() error {
 		ts, err := w.grants(ctx)
 		for _, t := range ts {
 			out = append(out, w.consent(t))
@@ -137,7 +138,7 @@ func (w *Wallet) grants(ctx context.Context) ([]*thread, error) {
 // ShowConsent returns one consent, proven complete if the ledger can be reached,
 // with its share code.
 func (w *Wallet) ShowConsent(ctx context.Context, id string) (c Consent, code crypto.ShareCode, err error) {
-	err = w.with(ctx, func() error {
+	err = w.look(ctx, func() error {
 		if p := w.findPending(Granting, id); p != nil {
 			c, code = w.pendingConsent(p), w.codeOf(p.id)
 			return nil
@@ -220,7 +221,7 @@ type Check struct {
 // true now only the ledger and the keepers know: they must be within reach.
 func (w *Wallet) ExplainConsent(ctx context.Context, id string) (Explanation, error) {
 	var x Explanation
-	err := w.with(ctx, func() error {
+	err := w.look(ctx, func() error {
 		if err := w.needLedger(); err != nil {
 			return err
 		}
@@ -242,7 +243,7 @@ func (w *Wallet) ExplainConsent(ctx context.Context, id string) (Explanation, er
 // that do are named; if none does, the newest is.
 func (w *Wallet) ExplainAccess(ctx context.Context, to, record string) (Explanation, error) {
 	var x Explanation
-	err := w.with(ctx, func() error {
+	err := w.look(ctx, func() error {
 		if err := w.needLedger(); err != nil {
 			return err
 		}
@@ -304,7 +305,7 @@ func (w *Wallet) explain(ctx context.Context, t *thread) (Explanation, error) {
 		return Explanation{}, err
 	}
 	c := w.consent(t)
-	now := w.ledgerHour()
+	now := w.openHour()
 	x := Explanation{Consent: &c, Checks: []Check{
 		{Name: "given", OK: true, Hour: c.Granted},
 		{Name: "revoked", OK: c.Revoked == 0, Hour: c.Revoked},
@@ -361,10 +362,11 @@ func (c *Consent) Known() []ConsentRecord {
 
 // SelectRevocations returns the consents that a request means: those named, also
 // if they are over; of a contact's or all, those that are active, upcoming or on
-// their way to the ledger.
+// their way to the ledger. Which are over only the ledger tells: no clock is asked.
+// A contact may be named by the address too.
 func (w *Wallet) SelectRevocations(ctx context.Context, r RevokeRequest) ([]Consent, error) {
 	var out []Consent
-	err := w.with(ctx, func() (err error) {
+	err := w.look(ctx, func() (err error) {
 		out, err = w.chooseRevocations(ctx, r)
 		return err
 	})
@@ -376,7 +378,12 @@ func (w *Wallet) chooseRevocations(ctx context.Context, r RevokeRequest) ([]Cons
 	if r.To != "" {
 		c, err := w.Contact(r.To)
 		if err != nil {
-			return nil, err
+			if c.Address, _ = crypto.ParseAddress(r.To); c.Address == (crypto.Address{}) {
+				if w.bookRead == nil { // it may be in the book that cannot be read
+					err = errors.Join(w.unwritten...)
+				}
+				return nil, err
+			}
 		}
 		to = c.Address
 	}
@@ -392,21 +399,43 @@ func (w *Wallet) chooseRevocations(ctx context.Context, r RevokeRequest) ([]Cons
 		}
 		chosen[t.id] = true
 	}
-	ts, err := w.grants(ctx)
-	if err != nil {
-		return nil, err
+	var out []Consent
+	for _, t := range w.threads.list {
+		if t.role != ownGrant {
+			continue
+		}
+		open := t.state.Status == contract.StatusOpen && t.state.NotAfter > w.state.Pin.Hour && w.pendingAction(t.id) != Revoking
+		if !chosen[t.id] && !(open && (r.All || r.To != "")) {
+			continue
+		}
+		if err := w.ownTerms(ctx, t); err != nil {
+			t.setDamage(err) // it can be ended all the same
+		}
+		if chosen[t.id] || r.All || w.isFor(t, to) {
+			out = append(out, w.consent(t))
+		}
 	}
-	var all, out []Consent
-	for _, t := range ts {
-		all = append(all, w.consent(t))
-	}
-	for _, c := range append(all, w.pendingConsents()...) {
-		open := (c.Status == StatusActive || c.Status == StatusUpcoming || c.Status == StatusPending) && c.Pending != Revoking
-		if chosen[c.ID] || open && (r.All || r.To != "" && !c.Missing && c.Address == to) {
+	for _, c := range w.pendingConsents() {
+		if chosen[c.ID] || c.Pending != Revoking && (r.All || r.To != "" && c.Address == to) {
 			out = append(out, c)
 		}
 	}
 	return out, nil
+}
+
+// isFor tells whether a consent of one's own is for an address, also where its terms
+// cannot be had: the key of the recipient in its entry follows from the address.
+func (w *Wallet) isFor(t *thread, to crypto.Address) bool {
+	if t.terms != nil {
+		return t.terms.peer == to
+	}
+	_, key := w.key(t)
+	offsets, err := crypto.NewOffsets(w.client.ID(), key, to)
+	if err != nil {
+		return false
+	}
+	e, err := w.opening(t)
+	return err == nil && offsets.Sig == e.Counterparty
 }
 
 // Revoke ends consents: the keepers are told at once, the revocations go onto
@@ -414,11 +443,16 @@ func (w *Wallet) chooseRevocations(ctx context.Context, r RevokeRequest) ([]Cons
 // when the other is out of reach; then what is left waits, and what was done is
 // returned with a *PendingError. Consents that were revoked before are reported as
 // such.
+//
+// The key and the consents are all that it needs: what cannot be written of the
+// wallet's folder is told by Unwritten. A revocation that could not be written down and
+// not be ordered either is returned with the reason, which is no *PendingError:
+// nothing waits.
 func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, error) {
 	var out []Revocation
-	err := w.with(ctx, func() error {
-		var changes []change
-		at := map[contract.ID]int{} // of the change that revokes it
+	err := w.look(ctx, func() error {
+		// What is on the ledger does not wait for what is not.
+		var ordered, other []change
 		already := map[contract.ID]bool{}
 		for _, id := range ids {
 			grant, t, ok := w.granted(id)
@@ -433,44 +467,56 @@ func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, e
 			if err != nil {
 				return err
 			}
-			at[id] = len(changes)
-			changes = append(changes, c)
+			if t != nil {
+				ordered = append(ordered, c)
+			} else {
+				other = append(other, c)
+			}
 		}
-		waits := w.carryOut(ctx, changes)
-		if waits != nil && !isPending(waits) {
-			return waits
+		waits := w.carryOut(ctx, ordered)
+		if err := w.carryOut(ctx, other); waits == nil {
+			waits = err
 		}
 		var failed *PartlyError
-		for i := range changes {
-			var refused *RefusedError
-			if errors.As(changes[i].err, &refused) && refused.Rule == contract.RuleRevoked {
-				already[changes[i].entry.Subject] = true // another machine was faster
-			} else if changes[i].err != nil {
-				if failed == nil {
-					failed = &PartlyError{First: changes[i].err}
+		sent := map[contract.ID]*change{}
+		for _, changes := range [][]change{ordered, other} {
+			for i := range changes {
+				c := &changes[i]
+				sent[c.entry.Subject] = c
+				var refused *RefusedError
+				if errors.As(c.err, &refused) && refused.Rule == contract.RuleRevoked {
+					already[c.entry.Subject] = true // another machine was faster
+				} else if c.err != nil {
+					if failed == nil {
+						failed = &PartlyError{First: c.err}
+					}
+					failed.Failed++
 				}
-				failed.Failed++
 			}
 		}
 		for _, id := range ids {
 			r := Revocation{Already: already[id]}
 			_, t, _ := w.granted(id)
+			var acks []ledgerclient.Acknowledgement
+			if c := sent[id]; c != nil && waits != nil {
+				acks = c.acks
+			}
 			switch {
 			case t == nil:
-				r.Consent = w.pendingConsent(w.findPending(Granting, id.String()))
-			case t.state.Status == contract.StatusClosed || w.pendingAction(id) == Revoking:
+				p := w.findPending(Granting, id.String())
+				if p == nil || w.pendingAction(id) != Revoking {
+					continue // it failed
+				}
+				r.Consent = w.pendingConsent(p)
+			case t.state.Status == contract.StatusClosed || w.pendingAction(id) == Revoking || len(acks) > 0:
 				r.Consent = w.consent(t)
 			default:
 				continue // it failed
 			}
-			var acks []ledgerclient.Acknowledgement
-			if i, ok := at[id]; ok && waits != nil {
-				acks = changes[i].acks
-			}
 			if t != nil && len(acks) == 0 {
 				answers, err := w.inquire(ctx, t)
-				if err != nil && !w.doWithout(err) {
-					return err
+				if err != nil && !w.doWithout(err) && waits == nil {
+					waits = err
 				}
 				for i := range answers {
 					acks = append(acks, answers[i].Acks...)

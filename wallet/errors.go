@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -79,6 +80,9 @@ func (e *DamagedError) Error() string {
 	return e.File + " is damaged: " + e.Err.Error()
 }
 func (e *DamagedError) Unwrap() error { return e.Err }
+
+// InJournal tells whether the file held changes on their way, and nothing else.
+func (e *DamagedError) InJournal() bool { return filepath.Base(filepath.Dir(e.File)) == journalDir }
 
 // WrongKeyError says that the keyring gave a key that is not this wallet's.
 type WrongKeyError struct{}

@@ -44,19 +44,15 @@ func (w *Wallet) follow(ctx context.Context) error {
 	for _, f := range s.order {
 		t := f.known
 		if t == nil {
-			if t, err = w.noteOpening(f.role, &f.news.Opening); err != nil {
-				return err
-			}
+			t = w.noteOpening(f.role, &f.news.Opening)
 		}
 		if t.isRecord() {
 			w.state.News = true
 		}
-		if err := w.noteFollows(t, f.news.FollowUps, f.state); err != nil {
-			return err
-		}
+		w.noteFollows(t, f.news.FollowUps, f.state)
 	}
 	if err := w.keepDocuments(1 + w.state.Pin.Configs); err != nil {
-		return err
+		w.unwritten = append(w.unwritten, err) // so that the pin, which counts them, is not written either
 	}
 	w.state.Pin, w.state.Rescan = pin, false
 	w.dirty = true

@@ -273,7 +273,8 @@ func (w *Wallet) addGround(ctx context.Context, g *grantGround, r Record) error 
 		return err
 	}
 	g.keys[v], g.said[v] = k, m
-	return w.noteKey(t, r.Version, k)
+	w.noteKey(t, r.Version, k)
+	return nil
 }
 
 // grantable returns the description of a planned record version, unless the record

@@ -101,7 +101,7 @@ const settingsVersion = 2
 // ReadSettings reads the settings of the wallet in dir: *NoWalletError if there is
 // none.
 func ReadSettings(dir string) (Settings, error) {
-	b, err := os.ReadFile(filepath.Join(dir, settingsFile))
+	b, err := readOwn(dir, settingsFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Settings{}, &NoWalletError{Dir: dir}
 	}
@@ -121,6 +121,26 @@ func ReadSettings(dir string) (Settings, error) {
 	return s, nil
 }
 
+// Headless tells whether dir holds a wallet's sealed files and no settings: they were
+// lost, or never written.
+func Headless(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, keyCheckFile))
+	_, serr := os.Lstat(filepath.Join(dir, settingsFile))
+	return err == nil && errors.Is(serr, fs.ErrNotExist)
+}
+
+// readOwn reads a file of the wallet's folder. One that is no file is a *DamagedError.
+func readOwn(dir, name string) ([]byte, error) {
+	path := filepath.Join(dir, name)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		if info, serr := os.Stat(path); serr == nil && !info.Mode().IsRegular() {
+			err = &DamagedError{File: name, Err: err}
+		}
+	}
+	return b, err
+}
+
 func writeSettings(dir string, s Settings) error {
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -132,9 +152,13 @@ func writeSettings(dir string, s Settings) error {
 // lockHome takes the wallet's lock, waiting at most wait: one process at a time
 // changes a wallet.
 func lockHome(ctx context.Context, dir string, wait time.Duration) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
+	path := filepath.Join(dir, lockFile)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, err
+		var rerr error
+		if f, rerr = os.Open(path); rerr != nil { // where nothing can be written it can be locked
+			return nil, err
+		}
 	}
 	var next *os.File
 	defer func() {

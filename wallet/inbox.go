@@ -25,12 +25,13 @@ type Received struct {
 	Missing     bool          // its terms cannot be had
 	Damaged     error         // Missing because the terms are not what was signed, or cannot be reached; nil if the store holds none
 	AsOf        time.Time     // when the ledger was followed last, if it is out of reach; otherwise zero
+	Clock       time.Time     // what the clock says, if it disagrees with the ledger's time: see Wallet.Doubt; otherwise zero
 }
 
 // Inbox lists what was granted to this wallet, oldest first.
 func (w *Wallet) Inbox(ctx context.Context) ([]Received, error) {
 	var out []Received
-	err := w.with(ctx, func() error {
+	err := w.look(ctx, func() error {
 		var ts []*thread
 		for _, t := range w.threads.list {
 			if t.role == received {
@@ -103,7 +104,7 @@ func (w *Wallet) tryTerms(ctx context.Context, t *thread) error {
 
 func (w *Wallet) received(t *thread) Received {
 	r := Received{Consent: t.id, NotBefore: t.state.NotBefore, NotAfter: t.state.NotAfter, Status: w.statusOf(t),
-		LastFetched: t.state.LastAccess, AsOf: w.asOf(), Missing: t.terms == nil, Damaged: t.damage()}
+		LastFetched: t.state.LastAccess, AsOf: w.asOf(), Clock: w.doubt(), Missing: t.terms == nil, Damaged: t.damage()}
 	for _, f := range t.past() {
 		if f.kind == contract.KindAccess {
 			r.Fetched++

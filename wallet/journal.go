@@ -30,16 +30,21 @@ import (
 //	ready      the file is gone
 //
 // Batches go out in the order in which they were signed. One that cannot be ordered
-// because a service is out of reach holds back those behind it, but for revocations
-// of what the ledger shows already, which do not wait for anything else.
+// holds back those behind it, but for revocations of what the ledger shows already,
+// which do not wait for anything else: not even for the journal. Where that cannot be
+// written they are sent all the same, and who follows the ledger finds them there.
+//
+// A file that cannot be read is named and passed over: nobody knows what it holds, and
+// nothing waits for it. A file of another name is nobody's.
 type batch struct {
 	V       int      `json:"v"`
 	Told    bool     `json:"told,omitempty"` // every keeper has answered to the revocations
 	Job     *jobPart `json:"job,omitempty"`  // what of a job it is
 	Changes []change `json:"-"`
 
-	name    string // of the file
+	name    string // of the file; "" if the batch could not be written
 	ordered bool   // its entries are in the log, as far as they were not refused
+	left    error  // why it is left in the journal
 }
 
 const batchVersion = 1
@@ -102,8 +107,13 @@ func (w *Wallet) carryOut(ctx context.Context, changes []change) error {
 
 // carryOutBatch is carryOut for a batch that may be part of a job.
 func (w *Wallet) carryOutBatch(ctx context.Context, b *batch) error {
-	if w.blocked != nil && unreachable(w.blocked) == nil {
-		return w.blocked
+	wait := w.behind
+	if wait == nil && !w.overtakes(b) {
+		wait = w.blocked()
+	}
+	ends := b.ends()
+	if wait != nil && unreachable(wait) == nil && !ends {
+		return wait
 	}
 	// The last moment at which nothing has happened.
 	if err := ctx.Err(); err != nil {
@@ -111,7 +121,11 @@ func (w *Wallet) carryOutBatch(ctx context.Context, b *batch) error {
 	}
 	b.name = w.batchName()
 	if err := w.writeBatch(b); err != nil {
-		return err
+		if !ends {
+			return err
+		}
+		b.name = ""
+		w.unwritten = append(w.unwritten, err)
 	}
 	w.signed = make(map[contract.Entry]bool, len(b.Changes))
 	defer func() { w.signed = nil }()
@@ -121,25 +135,56 @@ func (w *Wallet) carryOutBatch(ctx context.Context, b *batch) error {
 	// From here on an interruption would only leave to the next run what takes
 	// a moment now.
 	ctx = context.WithoutCancel(ctx)
-	err := w.behind
-	if w.blocked != nil && !w.overtakes(b) {
-		err = w.blocked
-	}
-	if err != nil {
-		if terr := w.tellKeepersOf(ctx, b); terr != nil {
-			return terr
-		}
-	} else if err = w.run(ctx, b); err == nil {
+	err := w.tryNow(ctx, b, wait)
+	if err == nil {
 		return nil
-	} else if w.withoutEffect(ctx, b, err) {
+	}
+	if wait == nil && w.withoutEffect(ctx, b, err) {
 		// The person is told that it failed, so it must not happen later.
 		return errors.Join(err, w.forget(b))
 	}
-	w.keepWaiting(b, err)
+	if b.name == "" {
+		return err // what is not in the journal does not wait
+	}
+	b.left = err
+	w.waiting = append(w.waiting, b)
 	if unreachable(err) != nil {
 		return &PendingError{Err: err}
 	}
 	return err // what waits is told with the error
+}
+
+// tryNow brings a batch to its end, or as far as it goes if something is in the way:
+// then the keepers are told of its revocations. It returns why it did not end.
+func (w *Wallet) tryNow(ctx context.Context, b *batch, wait error) error {
+	if wait == nil {
+		return w.run(ctx, b)
+	}
+	w.tellKeepersOf(ctx, b)
+	if b.ends() && unreachable(wait) == nil && w.overtakes(b) {
+		// The ledger is there, and what it shows cannot be believed. It is told all the
+		// same: a revocation harms nobody. Its answer would prove nothing.
+		w.client.Submit(ctx, b.entries())
+	}
+	return wait
+}
+
+// ends tells whether a batch does nothing but revoke consents that a person named.
+func (b *batch) ends() bool {
+	for i := range b.Changes {
+		if b.Changes[i].Action != Revoking {
+			return false
+		}
+	}
+	return b.Job == nil
+}
+
+func (b *batch) entries() []contract.Entry {
+	out := make([]contract.Entry, len(b.Changes))
+	for i := range b.Changes {
+		out[i] = b.Changes[i].entry
+	}
+	return out
 }
 
 // batchName is the name of a new file in the journal: behind all others, whatever
@@ -168,15 +213,36 @@ func (w *Wallet) overtakes(b *batch) bool {
 	return true
 }
 
-// keepWaiting takes note of a batch that stays in the journal, and of why.
-func (w *Wallet) keepWaiting(b *batch, err error) {
-	w.waiting = append(w.waiting, b)
-	if w.stuck == nil {
-		w.stuck = err
+// blocked is why nothing new can be begun at once; nil if it can.
+func (w *Wallet) blocked() error {
+	for _, b := range w.waiting {
+		if len(b.Changes) > 0 && (!b.ordered || unreachable(b.left) == nil) {
+			return b.left
+		}
 	}
-	if w.blocked == nil && (!b.ordered || unreachable(err) == nil) {
-		w.blocked = err
+	return nil
+}
+
+// Stuck returns why changes still wait in the journal; nil if none do.
+func (w *Wallet) Stuck() error {
+	for _, b := range w.waiting {
+		if len(b.Changes) > 0 {
+			return b.left
+		}
 	}
+	return nil
+}
+
+// PassedOver returns why parts of the journal were passed over: an error for each file
+// of the wallet's own that cannot be read, or one for the folder. What they hold may
+// have been sent or not.
+func (w *Wallet) PassedOver() (errs []error) {
+	for _, b := range w.waiting {
+		if len(b.Changes) == 0 {
+			errs = append(errs, b.left)
+		}
+	}
+	return errs
 }
 
 // withoutEffect tells whether a batch that has just failed left nothing that
@@ -222,6 +288,9 @@ func (w *Wallet) placed(c *change) (index uint64, hour contract.Hour, ordered bo
 
 // forget removes a batch from the journal.
 func (w *Wallet) forget(b *batch) error {
+	if b.name == "" {
+		return nil
+	}
 	path := filepath.Join(w.dir, w.journalFile(b.name))
 	if err := os.Remove(path); err != nil {
 		return err
@@ -261,6 +330,14 @@ func (w *Wallet) run(ctx context.Context, b *batch) error {
 	b.ordered = true // settle finds out whether it is
 	if err := w.settle(ctx, b); err != nil {
 		return err
+	}
+	if b.ends() {
+		// All of it is on the ledger, where it is found again.
+		w.trySave()
+		if err := w.forget(b); err != nil {
+			w.unwritten = append(w.unwritten, err)
+		}
+		return nil
 	}
 	if err := w.save(); err != nil {
 		return err
@@ -330,15 +407,27 @@ func (w *Wallet) stopFirst(ctx context.Context, b *batch) {
 
 // tellKeepersOf tells the keepers of revocations that cannot be ordered now, unless
 // they know.
-func (w *Wallet) tellKeepersOf(ctx context.Context, b *batch) error {
+func (w *Wallet) tellKeepersOf(ctx context.Context, b *batch) {
 	if b.Told || !slices.ContainsFunc(b.Changes, func(c change) bool { return c.Action == Revoking }) {
+		return
+	}
+	if w.stopFirst(ctx, b); b.Told {
+		w.rewrite(b) // if it cannot be written they are told again: that does no harm
+	}
+}
+
+// rewrite writes a batch anew that changed on its way. Revocations go on where that
+// cannot be done: what the journal has of them has the same effect.
+func (w *Wallet) rewrite(b *batch) error {
+	if b.name == "" {
 		return nil
 	}
-	w.stopFirst(ctx, b)
-	if !b.Told {
+	err := w.writeBatch(b)
+	if err != nil && b.ends() {
+		w.unwritten = append(w.unwritten, err)
 		return nil
 	}
-	return w.writeBatch(b)
+	return err
 }
 
 // renew signs removals of records anew that waited for so long that no ledger
@@ -415,7 +504,7 @@ func (w *Wallet) order(ctx context.Context, b *batch) error {
 		if err := w.signAnew(&b.Changes[i]); err != nil {
 			return err
 		}
-		return w.writeBatch(b)
+		return w.rewrite(b)
 	}
 	for len(at) > 0 {
 		entries := make([]contract.Entry, len(at))
@@ -535,9 +624,7 @@ func (w *Wallet) settle(ctx context.Context, b *batch) error {
 				w.arrived(c.Origin, movedTo{t.id, n})
 			}
 			if n > 0 && t.keys[n-1] == nil && c.FileKey != nil {
-				if err := w.noteKey(t, n, *c.FileKey); err != nil {
-					return err
-				}
+				w.noteKey(t, n, *c.FileKey)
 			}
 		case Granting:
 			if t.terms == nil {
@@ -587,31 +674,25 @@ func (t *thread) versionOf(id contract.ID) int {
 }
 
 // finishJournal brings to an end what an interrupted run left in the journal.
-// What is left tells in stuck why.
 func (w *Wallet) finishJournal(ctx context.Context) {
-	w.waiting, w.blocked, w.stuck = nil, nil, nil
+	w.waiting = nil
 	names, err := w.journalNames()
 	if err != nil {
-		w.blocked, w.stuck = err, err
+		w.waiting = []*batch{{left: err}}
 		return
 	}
 	for _, name := range names {
 		b, err := w.readBatch(name)
 		if err != nil {
-			w.blocked, w.stuck = err, err
-			return
+			w.waiting = append(w.waiting, &batch{name: name, left: err})
+			continue
 		}
 		wait := w.behind
-		if w.blocked != nil && (unreachable(w.blocked) == nil || !w.overtakes(b)) {
-			wait = w.blocked
+		if wait == nil && !w.overtakes(b) {
+			wait = w.blocked()
 		}
-		if wait == nil {
-			err = w.run(ctx, b)
-		} else if err = w.tellKeepersOf(ctx, b); err == nil {
-			err = wait
-		}
-		if err != nil {
-			w.keepWaiting(b, err)
+		if b.left = w.tryNow(ctx, b, wait); b.left != nil {
+			w.waiting = append(w.waiting, b)
 			continue
 		}
 		if b.Job != nil {
@@ -624,23 +705,14 @@ func (w *Wallet) finishJournal(ctx context.Context) {
 }
 
 // pending lists what is in the journal.
-func (w *Wallet) pending() ([]Pending, error) {
-	names, err := w.journalNames()
-	if err != nil {
-		return nil, err
-	}
+func (w *Wallet) pending() []Pending {
 	var out []Pending
-	for _, name := range names {
-		b, err := w.readBatch(name)
-		if err != nil {
-			out = append(out, Pending{Err: err})
-			continue
-		}
+	for _, b := range w.waiting {
 		for i := range b.Changes {
-			out = append(out, Pending{Action: b.Changes[i].Action, ID: b.Changes[i].id, Err: w.stuck})
+			out = append(out, Pending{Action: b.Changes[i].Action, ID: b.Changes[i].id, Err: b.left})
 		}
 	}
-	return out, nil
+	return out
 }
 
 // journalFile is the name of a batch's file in the profile's folder.
@@ -648,21 +720,29 @@ func (w *Wallet) journalFile(name string) string {
 	return filepath.Join(w.inLedger(journalDir), name)
 }
 
+// isJournalName tells whether a name is one that batchName gives. Others are not the
+// wallet's.
+func isJournalName(name string) bool {
+	at, random, _ := strings.Cut(name, "-")
+	isHex := func(s string) bool { return len(s) == 16 && strings.Trim(s, "0123456789abcdef") == "" }
+	return isHex(at) && isHex(random)
+}
+
 // journalNames returns the journal's files, oldest first. Half-written files, there
 // and in the folders above, are removed: under the lock nobody is writing them.
 func (w *Wallet) journalNames() ([]string, error) {
-	for _, dir := range []string{w.dir, filepath.Join(w.dir, w.folder)} {
-		beside, err := os.ReadDir(dir)
+	dir := filepath.Join(w.dir, w.inLedger(journalDir))
+	for _, d := range []string{w.dir, filepath.Join(w.dir, w.folder), dir} {
+		beside, err := os.ReadDir(d)
 		if err != nil {
-			return nil, err
+			continue // what matters of it is said below
 		}
 		for _, e := range beside {
-			if strings.HasPrefix(e.Name(), atomicfile.TempPrefix) {
-				os.Remove(filepath.Join(dir, e.Name())) // garbage: the next run tries again
+			if atomicfile.IsTemp(e) {
+				os.Remove(filepath.Join(d, e.Name())) // garbage: the next run tries again
 			}
 		}
 	}
-	dir := filepath.Join(w.dir, w.inLedger(journalDir))
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, os.Mkdir(dir, 0o700)
@@ -672,13 +752,9 @@ func (w *Wallet) journalNames() ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ".") {
-			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
-				return nil, err
-			}
-			continue
+		if isJournalName(e.Name()) {
+			names = append(names, e.Name())
 		}
-		names = append(names, e.Name())
 	}
 	sort.Strings(names)
 	return names, nil

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -117,7 +116,7 @@ var errJournal = errors.New("not what was written")
 func (w *Wallet) readBatch(name string) (*batch, error) {
 	file := w.journalFile(name)
 	damaged := func(err error) (*batch, error) { return nil, &DamagedError{File: file, Err: err} }
-	sealed, err := os.ReadFile(filepath.Join(w.dir, file))
+	sealed, err := readOwn(w.dir, file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return damaged(err)
 	}

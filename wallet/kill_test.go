@@ -88,7 +88,7 @@ func prepare(patient, clinic *wallet.Wallet, step string, n int) (key string, do
 		}, nil
 	case "update", "grant":
 		recs, err := patient.Records(ctx)
-		if err != nil {
+		if err = errors.Join(err, errors.Join(patient.Unwritten()...)); err != nil {
 			return "", nil, err
 		}
 		r := recs[len(recs)-1]

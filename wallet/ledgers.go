@@ -10,10 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/atomicfile"
 )
 
@@ -139,8 +139,8 @@ func (e *LeaveError) Error() string {
 func (w *Wallet) Leave(ctx context.Context) error {
 	id := w.client.ID()
 	check := func(s *Settings) error {
-		n := len(w.waiting)
-		if j, err := w.readJob(); n == 0 && (w.stuck != nil || j != nil || err != nil) {
+		n := len(w.waiting) - len(w.PassedOver())
+		if j, err := w.readJob(); n == 0 && (len(w.waiting) > 0 || j != nil || err != nil) {
 			n = -1 // unreadable, or consents of a file that was begun
 		}
 		if s.Default == id || n != 0 {
@@ -192,7 +192,7 @@ func Waiting(dir string, id crypto.LedgerID) (int, error) {
 	}
 	n := 0
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), ".") {
+		if isJournalName(e.Name()) {
 			n++
 		}
 	}
@@ -232,9 +232,18 @@ func newCacheID() string {
 }
 
 // Genesis returns the configuration document of a ledger that the wallet in dir is
-// on, as it was when the wallet joined it. It is public, and its hash is the id.
+// on, as it was when the wallet joined it. It is public, and its hash is the id:
+// *DamagedError if it is not.
 func Genesis(dir string, id crypto.LedgerID) ([]byte, error) {
-	return os.ReadFile(filepath.Join(dir, ledgerFolder(id), genesisFile))
+	name := filepath.Join(ledgerFolder(id), genesisFile)
+	doc, err := readOwn(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	if config, err := contract.ParseConfig(doc); err != nil || config.LedgerID() != id {
+		return nil, &DamagedError{File: name, Err: err}
+	}
+	return doc, nil
 }
 
 // On returns the same unlocked wallet with another of its ledgers open. The two must

@@ -227,7 +227,7 @@ func (w *Wallet) mustBeCurrent() error {
 	if w.behind != nil {
 		return w.behind
 	}
-	return w.stuck
+	return errors.Join(append(w.PassedOver(), w.Stuck())...)
 }
 
 func (m *move) addRecord(t *thread) {

@@ -87,11 +87,11 @@ func (w *Wallet) findPending(a Action, query string) *change {
 // pendingConsent is what a grant on its way will be.
 func (w *Wallet) pendingConsent(c *change) Consent {
 	out := Consent{ID: c.id, Address: c.Terms.To, Records: c.Terms.records(), Purpose: c.Terms.Purpose, NotBefore: c.Terms.NotBefore, NotAfter: c.Terms.NotAfter,
-		Status: StatusPending, Pending: w.pendingAction(c.id), AsOf: w.asOf()}
+		Status: StatusPending, Pending: w.pendingAction(c.id), AsOf: w.asOf(), Clock: w.doubt()}
 	if k, ok := w.known(out.Address); ok {
 		out.To = k.Name
 	}
-	if w.ledgerHour() >= out.NotAfter {
+	if w.openHour() >= out.NotAfter {
 		out.Status = StatusExpired // the ledger will refuse it
 	}
 	return out
@@ -133,23 +133,25 @@ type Synced struct {
 }
 
 // Sync follows the ledger to its newest head and sends what waits, which every
-// other method does too before it begins. The error is that of Stuck or OutOfReach
-// if something still waits or the ledger could not be reached; what was done is
-// returned with it.
+// other method does too before it begins. The error is that of Stuck, PassedOver or
+// OutOfReach if something still waits, cannot be read, or the ledger could not be
+// reached; what was done is returned with it.
 func (w *Wallet) Sync(ctx context.Context) (Synced, error) {
 	var s Synced
 	if err := w.readState(); err != nil { // without the lock: for what it was
 		return s, err
 	}
 	s.From = w.state.Pin.Size
-	err := w.with(ctx, func() (err error) {
-		s.To, s.Hour = w.state.Pin.Size, w.state.Pin.Hour
-		s.Pending, err = w.pending()
-		return err
+	err := w.look(ctx, func() error {
+		s.To, s.Hour, s.Pending = w.state.Pin.Size, w.state.Pin.Hour, w.pending()
+		return nil
 	})
 	s.Finished = w.Finished()
 	if err == nil {
-		err = w.stuck
+		err = w.Stuck()
+	}
+	if over := w.PassedOver(); err == nil && len(over) > 0 {
+		err = over[0]
 	}
 	if err == nil {
 		err = w.behind

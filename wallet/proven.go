@@ -7,7 +7,7 @@ import "context"
 // that their status can be handed on. Those whose terms are missing or damaged say so.
 func (w *Wallet) ProvenConsents(ctx context.Context, ids []string) ([]Consent, error) {
 	var out []Consent
-	err := w.with(ctx, func() error {
+	err := w.look(ctx, func() error {
 		ts, err := w.grants(ctx)
 		if err != nil {
 			return err

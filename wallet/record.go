@@ -236,11 +236,43 @@ func (w *Wallet) sealContext(part ledgerclient.Part, author crypto.PubKey) crypt
 // ledgerHour is the hour at which the ledger would judge an entry now.
 func (w *Wallet) ledgerHour() contract.Hour { return max(w.hour(), w.state.Pin.Hour) }
 
+// openHour is the hour at which it is judged what is open: that of the newest head, if
+// heads carry a time, else that of the clock, unless it is in doubt.
+func (w *Wallet) openHour() contract.Hour {
+	switch last := w.state.Pin.Hour; {
+	case !w.head.Time.IsZero():
+		return max(last, hourOf(w.head.Time))
+	case !w.doubt().IsZero():
+		return last
+	}
+	return w.ledgerHour()
+}
+
+// Doubt returns what the clock says if it disagrees with the ledger's time, so that
+// what is open is judged without it; zero if it does not. It disagrees if it is before
+// the last entry (of that ledger hour), or too far from the newest head, or, where heads carry no time, more
+// than ledgerclient.MaxIdle past the last entry, unless a person says that it is right.
+func (w *Wallet) Doubt() (clock time.Time, last contract.Hour) { return w.doubt(), w.state.Pin.Hour }
+
+func (w *Wallet) doubt() time.Time {
+	now, last := w.now(), w.state.Pin.Hour
+	doubt := hourOf(now)+1 < last // an hour may begin between two clocks
+	if within := w.client.Ledger.Properties().Freshness; !w.head.Time.IsZero() {
+		doubt = doubt || within > 0 && now.Sub(w.head.Time).Abs() > within
+	} else if last > 0 && !w.accept {
+		doubt = doubt || hourOf(now) > last+ledgerclient.MaxIdle
+	}
+	if !doubt {
+		return time.Time{}
+	}
+	return now
+}
+
 // Records lists the records that were not removed, oldest first; at the end those
 // that wait to get on the ledger.
 func (w *Wallet) Records(ctx context.Context) ([]Record, error) {
 	var out []Record
-	err := w.with(ctx, func() error {
+	err := w.look(ctx, func() error {
 		if err := w.describeAll(ctx); err != nil {
 			return err
 		}
@@ -271,7 +303,7 @@ func (w *Wallet) describeAll(ctx context.Context) error {
 
 // History returns every version of a record, oldest first, also of a removed one.
 func (w *Wallet) History(ctx context.Context, id string) (versions []Record, removed bool, err error) {
-	err = w.with(ctx, func() error {
+	err = w.look(ctx, func() error {
 		t, err := w.find(ownRecord, id, "record")
 		if err != nil {
 			return err
@@ -294,7 +326,7 @@ func (w *Wallet) History(ctx context.Context, id string) (versions []Record, rem
 // which an age program opens with the owner's key.
 func (w *Wallet) OpenRecord(ctx context.Context, id string, dst io.Writer, asAge bool, progress func(int64)) (rec Record, err error) {
 	var m *metadata
-	err = w.with(ctx, func() error {
+	err = w.look(ctx, func() error {
 		t, err := w.ownRecord(id)
 		if err != nil {
 			return err
@@ -339,7 +371,7 @@ func (w *Wallet) RemoveRecord(ctx context.Context, id string) (rec Record, remov
 			return nil
 		}
 		if rec.Pending == RemovingRecord {
-			return &PendingError{Err: w.stuck}
+			return &PendingError{Err: w.Stuck()}
 		}
 		_, key := w.key(t)
 		nonce := crypto.NewNonce()
@@ -391,7 +423,7 @@ func (w *Wallet) find(r role, query, what string) (*thread, error) {
 	switch len(hits) {
 	case 0:
 		if r == ownRecord && w.findPending(AddingRecord, query) != nil || r == ownGrant && w.findPending(Granting, query) != nil {
-			return nil, &PendingError{Err: w.stuck}
+			return nil, &PendingError{Err: w.Stuck()}
 		}
 		if t := w.otherSide(r, q); t != nil {
 			return nil, &NotYoursError{Consent: t.id, Received: r == ownGrant, Given: r == received}

@@ -403,7 +403,7 @@ func (w *Wallet) finishGrants(ctx context.Context, out *Restored, mayRevoke bool
 		return nil
 	}
 	switch _, err := w.Revoke(ctx, revoke); {
-	case isPending(err) || w.stuck != nil && (err == nil || errors.Is(err, w.stuck)): // it goes out like any other
+	case isPending(err) || w.Stuck() != nil && (err == nil || errors.Is(err, w.Stuck())): // it goes out like any other
 		out.Waiting = revoke
 	case err != nil:
 		return err
@@ -459,7 +459,7 @@ func (w *Wallet) FinishGrants(ctx context.Context) (finished []contract.ID, err 
 // consents without a share at a keeper. asked is false if neither was asked: they are
 // out of reach, or others watch the questions and would see what is one person's.
 func (w *Wallet) Stock(ctx context.Context) (lost []Lost, noShare int, asked bool, err error) {
-	err = w.with(ctx, func() error {
+	err = w.look(ctx, func() error {
 		if asked = w.away == nil && !w.client.Ledger.Properties().Remote; !asked {
 			return nil
 		}

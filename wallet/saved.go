@@ -268,7 +268,7 @@ func (w *Wallet) MayBeRemoved(ctx context.Context) error {
 	return w.with(ctx, func() error {
 		care, now := w.Care(), w.now()
 		job, err := w.readJob()
-		waiting := w.stuck != nil || job != nil || err != nil
+		waiting := len(w.waiting) > 0 || job != nil || err != nil
 		for _, p := range w.settings.Ledgers {
 			n, err := Waiting(w.dir, p.ID)
 			waiting = waiting || n > 0 || err != nil

@@ -56,7 +56,7 @@ const stateVersion = 1
 // readSealed reads a sealed file of the profile's folder into v. The file's name is
 // bound to what is in it, so that no file can stand in another's place.
 func (w *Wallet) readSealed(name string, v any) error {
-	sealed, err := os.ReadFile(filepath.Join(w.dir, name))
+	sealed, err := readOwn(w.dir, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &DamagedError{File: name, Err: err}
 	}
@@ -93,33 +93,44 @@ func (w *Wallet) readBook() error {
 	}
 	w.bookRead = nil
 	var b book
-	if err := w.readSealed(bookFile, &b); err != nil {
-		return err
+	err = w.readSealed(bookFile, &b)
+	if err == nil && b.V != bookVersion {
+		err = &VersionError{What: bookFile, Version: b.V, Known: bookVersion}
 	}
-	if b.V != bookVersion {
-		return &VersionError{What: bookFile, Version: b.V, Known: bookVersion}
+	if err != nil {
+		b, sealed = book{V: bookVersion}, nil
 	}
 	w.book, w.bookDirty, w.bookRead = b, false, sealed
 	if b.Facts != nil && b.Facts.compose() {
 		w.book.show()
 	}
-	return nil
+	return err
 }
 
 // readState reads the book, the sealed state of the ledger and, when another
 // process changed it, the cache. A cache that does not fit the state is rebuilt
-// from the ledger.
+// from the ledger; to end consents, so is all that cannot be read.
 func (w *Wallet) readState() error {
-	if err := w.readBook(); err != nil {
-		return err
+	noBook := w.readBook()
+	if noBook != nil && !w.revoking {
+		return noBook
 	}
 	name := w.inLedger(stateFile)
 	var s state
-	if err := w.readSealed(name, &s); err != nil {
-		return err
+	err := w.readSealed(name, &s)
+	if err == nil && s.V != stateVersion {
+		err = &VersionError{What: name, Version: s.V, Known: stateVersion}
 	}
-	if s.V != stateVersion {
-		return &VersionError{What: name, Version: s.V, Known: stateVersion}
+	if err != nil {
+		if !w.revoking || noBook != nil && is[*WrongKeyError](err) {
+			return err
+		}
+		s = state{V: stateVersion, CacheID: newCacheID(), Rescan: true}
+		w.passOver(name, err)
+	}
+	if noBook != nil { // the ledger's copy of it is read instead
+		s.BookRead, s.News = 0, true
+		w.passOver(bookFile, noBook)
 	}
 	same := s.CacheID == w.state.CacheID && s.CacheSize == w.state.CacheSize && w.cache.end() == s.CacheSize
 	w.state = s
@@ -148,8 +159,11 @@ const keyCheckFile = "key-check"
 
 // save writes what changed: what is new in the cache first, then the state that
 // counts it. The book comes before the state, which says what of the ledger is in
-// it.
+// it. Nothing is written over what could not be read or locked.
 func (w *Wallet) save() error {
+	if len(w.unwritten) > 0 {
+		return errors.Join(w.unwritten...)
+	}
 	if w.cache.end() > w.state.CacheSize {
 		if err := w.appendCache(); err != nil {
 			return err
@@ -170,4 +184,20 @@ func (w *Wallet) save() error {
 		w.dirty = false
 	}
 	return nil
+}
+
+// passOver takes note of a file that cannot be read. Nothing is written from then on:
+// it is for a person to decide what becomes of it.
+func (w *Wallet) passOver(name string, err error) {
+	if !is[*DamagedError](err) && !is[*VersionError](err) {
+		err = &DamagedError{File: name, Err: err}
+	}
+	w.unwritten = append(w.unwritten, err)
+}
+
+// trySave is save where Unwritten tells that it failed.
+func (w *Wallet) trySave() {
+	if err := w.save(); err != nil && len(w.unwritten) == 0 {
+		w.unwritten = []error{err}
+	}
 }

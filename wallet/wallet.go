@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +25,13 @@ type Options struct {
 	Now      func() time.Time      // the clock; nil means time.Now
 	Wait     time.Duration         // how long to wait for another process that uses the wallet; 0 means 30 s
 	Profile  string                // what the person calls the profile; kept sealed, for listing
+	// AcceptClock: a person says that the clock is right, however long the ledger was
+	// idle. See Wallet.Doubt.
+	AcceptClock bool
+	// Revoking: the wallet is opened to end consents, which needs its key and the ledger
+	// and nothing else of the folder. What cannot be read, locked or written of it is
+	// passed over (Unwritten tells), and so are the ages of heads.
+	Revoking bool
 }
 
 // Wallet is an unlocked wallet with one of its ledgers open. Its methods may be
@@ -37,6 +45,8 @@ type Wallet struct {
 	client   *ledgerclient.Client
 	now      func() time.Time
 	wait     time.Duration
+	accept   bool // the clock, see Options
+	revoking bool // see Options
 
 	root     crypto.Root
 	identity func() *crypto.Identity // made when first needed: most commands only look
@@ -59,8 +69,7 @@ type Wallet struct {
 	away      error                  // behind, or why another service could not be asked
 	silent    map[string]error       // services that did not answer since the ledger was followed, by name: they are not asked for every consent again
 	waiting   []*batch               // what is left in the journal, oldest first
-	blocked   error                  // why nothing new can be begun at once; nil if it can
-	stuck     error                  // why something is left in the journal
+	unwritten []error                // why what changes now is not written into the folder; nil if it is
 	savedAt   string                 // where the wallet that is being restored had this ledger
 	finished  []Finished
 	signed    map[contract.Entry]bool // by this process, in the batch that is being carried out
@@ -179,8 +188,10 @@ func assemble(opt Options, s Settings, client *ledgerclient.Client, entropy cryp
 	if opt.Now != nil {
 		client.Now = opt.Now
 	}
+	client.AnyAge = opt.Revoking
 	w := &Wallet{
 		dir: opt.Dir, profile: opt.Profile, folder: ledgerFolder(client.ID()), settings: s, client: client, now: opt.Now, wait: opt.waitOrDefault(),
+		accept: opt.AcceptClock, revoking: opt.Revoking,
 		root: root, self: root.SelfKey(), local: root.LocalKey(), tagger: root.Tagger(client.ID()),
 		threads: newThreads(),
 	}
@@ -228,19 +239,51 @@ func (w *Wallet) Finished() []Finished {
 	return f
 }
 
-// Stuck returns why changes still wait in the journal; nil if none do.
-func (w *Wallet) Stuck() error { return w.stuck }
+// Unwritten returns why what the last method learned or did was not written into the
+// wallet's folder, and which files of it could not be read; nil if all was. All that
+// it did holds all the same: the ledger has it, and the next use finds it there.
+func (w *Wallet) Unwritten() []error { return w.unwritten }
+
+// Uncompared tells that the head of the ledger that was seen before cannot be read, so
+// that the ledger was followed from its beginning, whatever it showed before.
+func (w *Wallet) Uncompared() bool {
+	return slices.ContainsFunc(w.unwritten, func(err error) bool {
+		damaged, ok := errors.AsType[*DamagedError](err)
+		newer, too := errors.AsType[*VersionError](err)
+		return ok && damaged.File == w.inLedger(stateFile) || too && newer.What == w.inLedger(stateFile)
+	})
+}
 
 // with runs f with the wallet's lock, on the newest state: what other processes
 // wrote is read, interrupted changes are finished, and the ledger is followed to
 // its head, or is behind if the ledger is out of reach. State that f changed is
 // written before the lock is given up.
-func (w *Wallet) with(ctx context.Context, f func() error) (err error) {
+func (w *Wallet) with(ctx context.Context, f func() error) error {
+	return w.locked(ctx, false, func() error { return errors.Join(f(), w.save()) })
+}
+
+// look is with for what changes nothing but what can be learned again: it works where
+// nothing can be written.
+func (w *Wallet) look(ctx context.Context, f func() error) error {
+	return w.locked(ctx, true, func() error {
+		err := f()
+		w.trySave()
+		return err
+	})
+}
+
+// locked is with and look. lax tells that the lock is not needed where it cannot be had.
+func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err error) {
 	if w.held {
 		return f()
 	}
 	defer func() { err = w.keepEvidence(err) }()
+	w.unwritten = nil
 	unlock, err := lockHome(ctx, w.dir, w.wait)
+	if err != nil && ctx.Err() == nil && (w.revoking || lax && !is[*BusyError](err)) {
+		// Without the lock nothing but the journal is written.
+		w.unwritten, unlock, err = []error{err}, func() {}, nil
+	}
 	if err != nil {
 		return err
 	}
@@ -252,7 +295,7 @@ func (w *Wallet) with(ctx context.Context, f func() error) (err error) {
 	if w.book.Profile == "" && w.profile != "" {
 		w.book.Profile, w.bookDirty = w.profile, true
 	}
-	if err := w.follow(ctx); unreachable(err) != nil {
+	if err := w.follow(ctx); unreachable(err) != nil || err != nil && w.revoking && ctx.Err() == nil {
 		w.stayBehind(err)
 	} else if err != nil {
 		return err
@@ -262,10 +305,10 @@ func (w *Wallet) with(ctx context.Context, f func() error) (err error) {
 	// What cannot be finished now does not keep anybody from looking; carryOut
 	// refuses to begin anything behind it.
 	w.finishJournal(ctx)
-	if err := w.lookAtNews(ctx); err != nil {
+	if err := w.lookAtNews(ctx); err != nil && !w.revoking {
 		return err
 	}
-	return errors.Join(f(), w.save())
+	return f()
 }
 
 // lookAtNews takes up what another machine with the same key wrote into the book.
@@ -284,9 +327,9 @@ func (w *Wallet) lookAtNews(ctx context.Context) error {
 }
 
 // hour is the ledger hour of the wallet's own clock.
-func (w *Wallet) hour() contract.Hour {
-	return contract.Hour(max(0, w.now().Unix()/3600))
-}
+func (w *Wallet) hour() contract.Hour { return hourOf(w.now()) }
+
+func hourOf(t time.Time) contract.Hour { return contract.Hour(max(0, t.Unix()/3600)) }
 
 // HourTime is the beginning of a ledger hour.
 func HourTime(h contract.Hour) time.Time { return time.Unix(int64(h)*3600, 0).UTC() }

@@ -19,20 +19,22 @@ import (
 // file tells nothing of its owner. It returns the head, and how many signatures were
 // checked.
 func (w *Wallet) VerifyLedger(ctx context.Context, progress func(done, total uint64)) (size uint64, root crypto.Hash, signatures uint64, err error) {
-	err = w.with(ctx, func() error {
+	err = w.look(ctx, func() error {
 		if err := w.needLedger(); err != nil {
 			return err
 		}
+		kept := &keptLeaves{Ledger: w.client.Ledger}
 		f, err := os.OpenFile(filepath.Join(w.dir, w.inLedger(leavesFile)), os.O_CREATE|os.O_RDWR, 0o600)
-		if err != nil {
-			return err
+		if err == nil {
+			defer f.Close()
+			info, err := f.Stat()
+			if err != nil {
+				return err
+			}
+			kept.f, kept.have = f, min(uint64(info.Size())/contract.LeafSize, w.state.Verified.Size)
+		} else {
+			w.unwritten = append(w.unwritten, err)
 		}
-		defer f.Close()
-		info, err := f.Stat()
-		if err != nil {
-			return err
-		}
-		kept := &keptLeaves{Ledger: w.client.Ledger, f: f, have: min(uint64(info.Size())/contract.LeafSize, w.state.Verified.Size)}
 		verify := func(from verified) error {
 			s := w.client.Services
 			s.Ledger = kept
@@ -57,8 +59,13 @@ func (w *Wallet) VerifyLedger(ctx context.Context, progress func(done, total uin
 		if err := w.client.CheckPrefix(ctx, w.state.Pin.Size, w.state.Pin.Root, ledgerclient.Head{Size: size, Root: root}); err != nil {
 			return err
 		}
-		if err := f.Sync(); err != nil {
-			return err
+		if kept.f != nil {
+			if err := kept.f.Sync(); err != nil {
+				kept.failed = err
+			}
+		}
+		if kept.failed != nil {
+			w.unwritten = append(w.unwritten, kept.failed)
 		}
 		w.state.Verified, w.dirty = verified{Size: size, Root: root}, true
 		return nil
@@ -71,8 +78,9 @@ func (w *Wallet) VerifyLedger(ctx context.Context, progress func(done, total uin
 // with the ledger's signed head.
 type keptLeaves struct {
 	ledgerclient.Ledger
-	f    *os.File
-	have uint64 // leaves in the file
+	f      *os.File // nil: it cannot be written, and nothing is kept
+	have   uint64   // leaves in the file
+	failed error    // why no more of them could be written
 }
 
 // Configs are those of the ledger, if it has any beside the first.
@@ -104,7 +112,7 @@ func (k *keptLeaves) Leaves(ctx context.Context, from, to uint64) ([]contract.Le
 		return out, nil
 	}
 	more, err := k.Ledger.Leaves(ctx, from, to)
-	if err != nil || from > k.have {
+	if err != nil || from > k.have || k.f == nil || k.failed != nil {
 		return append(out, more...), err
 	}
 	b := make([]byte, 0, len(more)*contract.LeafSize)
@@ -113,8 +121,9 @@ func (k *keptLeaves) Leaves(ctx context.Context, from, to uint64) ([]contract.Le
 		b = append(b, raw[:]...)
 	}
 	if _, err := k.f.WriteAt(b, int64(from)*contract.LeafSize); err != nil {
-		return nil, err
+		k.failed = err
+	} else {
+		k.have = from + uint64(len(more))
 	}
-	k.have = from + uint64(len(more))
 	return append(out, more...), nil
 }

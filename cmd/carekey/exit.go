@@ -280,7 +280,11 @@ func explainWallet(err error) (failure, bool) {
 		if _, begun := wallet.Removing(e.Dir); begun {
 			return failure{"no-wallet", "this wallet is being removed: the removal of " + e.Dir + " was interrupted", "to end it, the same again: carekey profile remove PROFILE", exitNotFound}, true
 		}
-		return failure{"no-wallet", "there is no wallet yet (looked in " + e.Dir + ")", "make one with: carekey init --name NAME", exitNotFound}, true
+		hint := "make one with: carekey init --name NAME"
+		if wallet.Headless(e.Dir) {
+			hint += "\nif there was one: its wallet.json is gone. Put that back from a copy of the home; or move\nthe folder away and use your 24 words: carekey restore --ledger LEDGER"
+		}
+		return failure{"no-wallet", "there is no wallet yet (looked in " + e.Dir + ")", hint, exitNotFound}, true
 	}
 	if e, ok := errors.AsType[*wallet.NotFoundError](err); ok {
 		if e.What == "batch" { // there is one at most
@@ -334,6 +338,10 @@ func explainWallet(err error) (failure, bool) {
 		damaged, _ := errors.AsType[*wallet.DamagedError](err)
 		return failure{"backup-damaged", "a file of the backup in " + e.dir + " is missing, or is not what carekey wrote: " + damaged.File,
 			"use another backup; or only the ledger in this one, where it is: carekey restore --ledger DIR/ledger-...", exitTampered}, true
+	}
+	if e, ok := errors.AsType[*wallet.DamagedError](err); ok && e.InJournal() {
+		return failure{"journal-damaged", "the wallet's file " + e.File + " is not what carekey wrote: what was signed in it may never have been sent",
+			"see whether what you did last is there: carekey consent list, carekey record list; do again what is not, then remove the file", exitTampered}, true
 	}
 	if e, ok := errors.AsType[*wallet.DamagedError](err); ok {
 		return failure{"wallet-damaged", "the wallet's file " + e.File + " is not what carekey wrote", "the ledger is not concerned. Put the file back from a copy of the home, if you keep one;\nor move the wallet's folder away (carekey profile list names it) and bring it back with\nyour 24 words: carekey restore --ledger LEDGER", exitTampered}, true

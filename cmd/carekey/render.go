@@ -102,13 +102,14 @@ type consentJSON struct {
 	Damaged    string        `json:"damaged,omitempty"` // error code: what the store holds is not what was signed
 	Pending    string        `json:"pending,omitempty"` // what was signed and waits: grant or revoke
 	AsOf       string        `json:"asOf,omitempty"`    // the ledger is out of reach: when it was followed last
+	Clock      string        `json:"clock,omitempty"`   // what the clock says, if it disagrees with the ledger's time
 }
 
 func consentOf(c wallet.Consent) consentJSON {
 	return consentJSON{Consent: c.ID.String(), To: who(c.To, c.Address), Address: addressText(c.Address), Records: list(c.Records, versionOf),
 		Purpose: c.Purpose.Word(), From: stamp(c.NotBefore), Until: stamp(c.NotAfter), Status: string(c.Status), Granted: stamp(c.Granted),
 		Revoked: stamp(c.Revoked), Openings: c.Openings, LastOpened: stamp(c.LastOpened), Missing: c.Missing, Damaged: lostCode(c.Damaged),
-		Pending: string(c.Pending), AsOf: instant(c.AsOf)}
+		Pending: string(c.Pending), AsOf: instant(c.AsOf), Clock: instant(c.Clock)}
 }
 
 type receivedJSON struct {
@@ -127,6 +128,7 @@ type receivedJSON struct {
 	Missing     bool          `json:"missing,omitempty"` // its terms cannot be had
 	Damaged     string        `json:"damaged,omitempty"` // error code: what the store holds is not what was signed
 	AsOf        string        `json:"asOf,omitempty"`    // the ledger is out of reach: when it was followed last
+	Clock       string        `json:"clock,omitempty"`   // what the clock says, if it disagrees with the ledger's time
 }
 
 func receivedOf(r wallet.Received) receivedJSON {
@@ -134,7 +136,7 @@ func receivedOf(r wallet.Received) receivedJSON {
 		Titles: list(r.Records, func(c wallet.ConsentRecord) string { return c.Title }), Records: list(r.Records, versionOf),
 		Purpose: r.Purpose.Word(), Begins: stamp(r.NotBefore), Until: stamp(r.NotAfter), Status: string(r.Status), Fetched: r.Fetched > 0,
 		LastFetched: stamp(r.LastFetched), Address: addressText(r.Address), Missing: r.Missing, Damaged: lostCode(r.Damaged),
-		AsOf: instant(r.AsOf)}
+		AsOf: instant(r.AsOf), Clock: instant(r.Clock)}
 }
 
 type eventJSON struct {
@@ -150,11 +152,12 @@ type eventJSON struct {
 	Because  string        `json:"because,omitempty"` // why a keeper refused
 	More     int           `json:"more,omitempty"`    // so many refused attempts that the keeper only counted
 	Damaged  bool          `json:"damaged,omitempty"` // the store holds another reason than the one that was signed
+	Clock    string        `json:"clock,omitempty"`   // what the clock says, if it disagrees with the ledger's time
 }
 
 func eventOf(e wallet.Event) eventJSON {
 	j := eventJSON{Time: stamp(e.Hour), Who: who(e.Who, e.Address), What: string(e.What), Consent: e.Consent.String(), Purpose: e.Purpose.Word(),
-		Reason: e.Reason, Verified: e.Verified, Records: list(e.Records, versionOf), Keeper: e.Keeper, Damaged: e.Damaged}
+		Reason: e.Reason, Verified: e.Verified, Records: list(e.Records, versionOf), Keeper: e.Keeper, Damaged: e.Damaged, Clock: instant(e.Clock)}
 	if j.More = e.More; e.What == wallet.Refused && e.More == 0 {
 		j.Because = e.Code.String()
 	}

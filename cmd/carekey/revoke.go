@@ -20,7 +20,10 @@ func newRevoke(a *app) *cobra.Command {
 		Long: `End consents. The keepers are told at once and destroy their shares, and the
 revocation goes onto the ledger. What was opened before stays known: the report
 names it. Consents named one by one are revoked without a question, so that nothing
-is in the way; with --to and --all a person at a terminal is shown the list first.`,
+is in the way; with --to and --all a person at a terminal is shown the list first.
+
+Nothing is needed but the key and the ledger: a full disk, a damaged file of this
+wallet and a wrong clock are no reason to wait, and are told.`,
 		Example: "  carekey revoke 55aef0c0\n  carekey revoke --to 'Dr Smith'",
 		Args:    cli.Takes(0, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -34,10 +37,10 @@ is in the way; with --to and --all a person at a terminal is shown the list firs
 			if ways != 1 {
 				return usage("name consents, or a contact with --to, or all of them with --all", "what there is: carekey consent list")
 			}
-			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return a.revoke(ctx, w, r) })
+			return a.withWallet(cmd, ends, func(ctx context.Context, w *wallet.Wallet) error { return a.revoke(ctx, w, r) })
 		},
 	}
-	c.Flags().StringVar(&r.To, "to", "", "all that you gave to the contact `NAME`")
+	c.Flags().StringVar(&r.To, "to", "", "all that you gave to the contact `NAME`, or to an address")
 	c.Flags().BoolVar(&r.All, "all", false, "all that you gave")
 	acceptClock(a, c)
 	return c
@@ -68,7 +71,7 @@ func (a *app) revoke(ctx context.Context, w *wallet.Wallet, r wallet.RevokeReque
 	if err != nil && len(done) == 0 {
 		return err
 	}
-	if perr := a.revoked(w, done); perr != nil {
+	if perr := a.revoked(w, done, err); perr != nil {
 		return perr
 	}
 	return err
@@ -94,6 +97,10 @@ type revocationJSON struct {
 	Revoked    string        `json:"revoked"`
 	Already    bool          `json:"already"`           // it was revoked before
 	Pending    string        `json:"pending,omitempty"` // signed, and waits
+	Clock      string        `json:"clock,omitempty"`   // what the clock says, if it disagrees with the ledger's time
+	// Unwritten are the codes of what could not be written into the wallet's folder, or
+	// read in it. The revocation holds all the same.
+	Unwritten []string `json:"unwritten,omitempty"`
 }
 
 type ackJSON struct {
@@ -105,7 +112,7 @@ type ackJSON struct {
 func revocationOf(r wallet.Revocation) revocationJSON {
 	c := r.Consent
 	j := revocationJSON{Consent: c.ID.String(), Status: string(c.Status), Openings: c.Openings, LastOpened: stamp(c.LastOpened),
-		To: who(c.To, c.Address), Revoked: stamp(c.Revoked), Already: r.Already, Pending: string(c.Pending),
+		To: who(c.To, c.Address), Revoked: stamp(c.Revoked), Already: r.Already, Pending: string(c.Pending), Clock: instant(c.Clock),
 		Acks:   list(r.Acks, func(k wallet.Acknowledged) ackJSON { return ackJSON{k.Keeper, k.End.String(), stamp(k.Hour)} }),
 		Opened: list(c.Known(), versionOf), Unopened: list([]wallet.ConsentRecord(nil), versionOf)}
 	if c.Openings == 0 {
@@ -114,9 +121,15 @@ func revocationOf(r wallet.Revocation) revocationJSON {
 	return j
 }
 
-func (a *app) revoked(w *wallet.Wallet, rs []wallet.Revocation) error {
+// revoked tells what was done; failed is why not all of it was.
+func (a *app) revoked(w *wallet.Wallet, rs []wallet.Revocation, failed error) error {
 	if a.flags.json {
-		return a.printJSON(list(rs, revocationOf))
+		unwritten := list(w.Unwritten(), codeOf)
+		return a.printJSON(list(rs, func(r wallet.Revocation) revocationJSON {
+			j := revocationOf(r)
+			j.Unwritten = unwritten
+			return j
+		}))
 	}
 	for i, r := range rs {
 		if i > 0 {
@@ -127,12 +140,9 @@ func (a *app) revoked(w *wallet.Wallet, rs []wallet.Revocation) error {
 	if _, p := w.Ledger(); p.Gate == ledgerclient.Advisory {
 		a.say("\ngate: advisory. A recipient who can read the ledger's folder may have opened more than this.")
 	}
-	for _, r := range rs {
-		if r.Consent.Pending != "" {
-			return nil // the error says what comes next
-		}
+	if failed == nil { // else the error says what comes next
+		a.next("carekey audit")
 	}
-	a.next("carekey audit")
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -29,6 +30,7 @@ const (
 	looks  access = 0
 	writes access = 1 << iota // entries: the ledger's clock matters
 	keeps                     // contacts: at the end they are entered on the ledger, if they were changed
+	ends                      // consents, which asks nobody about a clock and needs nothing of the wallet's folder but its settings
 )
 
 // withWallet unlocks the wallet for f and tells what became of interrupted
@@ -68,7 +70,7 @@ func (a *app) withLedger(cmd *cobra.Command, want access, f func(ctx context.Con
 		}
 	}
 	var before uint64
-	if l.away == nil {
+	if l.away == nil && want&ends == 0 {
 		if before, err = length(ctx, l.Services); err != nil && !isAway(err) {
 			return err
 		}
@@ -78,7 +80,8 @@ func (a *app) withLedger(cmd *cobra.Command, want access, f func(ctx context.Con
 			}
 		}
 	}
-	w, err := wallet.Open(ctx, wallet.Options{Dir: p.dir, Keyring: key, Services: l.Services, Now: a.now, Profile: a.profile()})
+	w, err := wallet.Open(ctx, wallet.Options{Dir: p.dir, Keyring: key, Services: l.Services, Ledger: p.id, Now: a.now, Profile: a.profile(),
+		AcceptClock: a.flags.acceptClock, Revoking: want&ends != 0})
 	if err != nil {
 		return err
 	}
@@ -88,6 +91,10 @@ func (a *app) withLedger(cmd *cobra.Command, want access, f func(ctx context.Con
 		a.keepBook(ctx, w)
 	}
 	a.tellFinished(w)
+	a.tellUnwritten(w, err == nil)
+	if clock, last := w.Doubt(); !clock.IsZero() && err == nil {
+		a.say("Your clock says %s, and the ledger's last entry is of %s: what is open is judged by the ledger's time.", clock.Local().Format(dayLayout), day(last))
+	}
 	if since, away := w.OutOfReach(); away != nil && err == nil {
 		a.tellAway(since, away)
 	}
@@ -106,6 +113,34 @@ func (a *app) withLedger(cmd *cobra.Command, want access, f func(ctx context.Con
 		}
 	}
 	return err
+}
+
+// tellUnwritten says what of the wallet's folder could not be read or written. done
+// tells that the command did what it was to do.
+func (a *app) tellUnwritten(w *wallet.Wallet, done bool) {
+	said := map[string]bool{}
+	over := w.PassedOver()
+	for i, err := range slices.Concat(over, w.Unwritten()) {
+		f := explain(err)
+		if said[f.Message] {
+			continue
+		}
+		said[f.Message] = true
+		switch {
+		case i < len(over) || is[*wallet.DamagedError](err) || is[*wallet.VersionError](err):
+			a.say("Passed over: %s.", f.Message)
+			if f.Hint != "" {
+				a.say("hint:  %s", f.Hint)
+			}
+		case done:
+			a.say("Not written down on this computer: %s. It holds all the same.", f.Message)
+		default:
+			a.say("Not written down on this computer: %s.", f.Message)
+		}
+	}
+	if w.Uncompared() {
+		a.say("What this wallet saw of the ledger before cannot be read: whether the ledger was put back to an older state was not compared.")
+	}
 }
 
 // tellAway says that what is shown may not be the newest.

@@ -26,6 +26,8 @@ func newStatus(a *app) *cobra.Command {
 	}
 }
 
+func codeOf(err error) string { return explain(err).Code }
+
 type pendingJSON struct {
 	Action string `json:"action"`
 	ID     string `json:"id"`
@@ -50,6 +52,7 @@ func (a *app) status(w *wallet.Wallet, s wallet.Summary) error {
 		return err
 	}
 	if a.flags.json {
+		clock, _ := w.Doubt()
 		return a.printJSON(struct {
 			Consents []consentJSON  `json:"consents"` // active and upcoming
 			Accesses []eventJSON    `json:"accesses"` // since the last look
@@ -61,8 +64,14 @@ func (a *app) status(w *wallet.Wallet, s wallet.Summary) error {
 			Unasked  int            `json:"unasked"` // consents that no keeper was asked about this time
 			Due      []string       `json:"due"`     // against a loss: "words", "backup"
 			Ledgers  []placeJSON    `json:"ledgers"`
+			Clock    string         `json:"clock,omitempty"` // what the clock says, if it disagrees with the ledger's time
+			// Codes of what could not be written into the wallet's folder, and of files there
+			// that could not be read.
+			Unwritten  []string `json:"unwritten,omitempty"`
+			PassedOver []string `json:"passedOver,omitempty"`
 		}{list(s.Consents, consentOf), list(s.Accesses, eventOf), list(s.Pending, pendingOf), list(s.Inbox, receivedOf), s.Ended, s.Records, s.Contacts, s.Unasked,
-			list(a.due(w), func(d string) string { return d }), list(places, func(j placeJSON) placeJSON { return j })})
+			list(a.due(w), func(d string) string { return d }), list(places, func(j placeJSON) placeJSON { return j }),
+			instant(clock), list(w.Unwritten(), codeOf), list(w.PassedOver(), codeOf)})
 	}
 	ended := ""
 	if s.Ended > 0 {

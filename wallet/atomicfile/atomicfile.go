@@ -32,11 +32,22 @@ func Write(path string, data []byte, perm fs.FileMode) error {
 // that is killed leaves them.
 const TempPrefix = ".new-"
 
-// OnlyTemps tells whether all that a folder holds was left by a process that was
-// killed before it committed anything; also of an empty one.
+// tempRandom is how many random bytes follow the prefix, in hex.
+const tempRandom = 6
+
+// IsTemp tells whether a file was left by a process that was killed before it
+// committed it. A name that only begins like one is somebody else's.
+func IsTemp(e fs.DirEntry) bool {
+	rest, ok := strings.CutPrefix(e.Name(), TempPrefix)
+	b, err := hex.DecodeString(rest)
+	return ok && err == nil && len(b) == tempRandom && e.Type().IsRegular()
+}
+
+// OnlyTemps tells whether all that a folder holds was left by such a process; also of
+// an empty one.
 func OnlyTemps(entries []fs.DirEntry) bool {
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), TempPrefix) || !e.Type().IsRegular() {
+		if !IsTemp(e) {
 			return false
 		}
 	}
@@ -53,7 +64,7 @@ type File struct {
 // Create opens a temporary file that will become path. An error names the folder,
 // which somebody has chosen, and not the temporary file.
 func Create(path string, perm fs.FileMode) (*File, error) {
-	var r [6]byte
+	var r [tempRandom]byte
 	rand.Read(r[:])
 	tmp := filepath.Join(filepath.Dir(path), TempPrefix+hex.EncodeToString(r[:]))
 	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_RDWR, perm)

@@ -354,6 +354,9 @@ func readFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("keyring: %w", err)
 	}
 	defer file.Close()
+	if info, err := file.Stat(); err == nil && !info.Mode().IsRegular() {
+		return nil, &DamagedError{Err: errors.New("not a file")}
+	}
 	b, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("keyring: %w", err)
