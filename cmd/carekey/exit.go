@@ -198,8 +198,11 @@ func explain(err error) failure {
 		return f
 	}
 	if e, ok := errors.AsType[*wallet.PendingError](err); ok {
-		return failure{"pending", "signed, but it waits in your wallet: " + explain(e.Err).Message,
-			"it goes out by itself, once, with the next command that reaches the ledger; to try now: carekey sync", exitUnreachable}
+		why, hint := explain(e.Err), "it goes out by itself, once, with the next command that reaches the ledger; to try now: carekey sync"
+		if strings.HasPrefix(why.Code, "node-") { // the node is there and does not take it
+			hint = why.Hint + "\n" + hint
+		}
+		return failure{"pending", "signed, but it waits in your wallet: " + why.Message, hint, exitUnreachable}
 	}
 	if p, ok := errors.AsType[*wallet.PartlyError](err); ok {
 		f := explain(p.First)
@@ -461,6 +464,11 @@ func explainVerification(err error) (failure, bool) {
 	if e, ok := errors.AsType[*ledgerclient.UnreachableError](err); ok {
 		if isNoLedger(e) { // a folder that is not there: say how to name its new place
 			return explainLedger(e)
+		}
+		if r, ok := errors.AsType[*node.RefusedError](e.Err); ok && explainNode(r).Exit != exitUnreachable {
+			f := explainNode(r)
+			f.Exit = exitUnreachable
+			return f, true
 		}
 		return failure{e.Service + "-unreachable", "the " + e.Service + " cannot be reached: " + cli.System(e.Err), "try again later", exitUnreachable}, true
 	}

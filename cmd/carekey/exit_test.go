@@ -162,6 +162,8 @@ var explained = []struct {
 	{&node.RefusedError{Kind: node.KindNoVersion}, "node-version", 1},
 	{&node.RefusedError{Kind: node.KindBusy}, "node-busy", 5},
 	{&ledgerclient.UnreachableError{Service: "ledger", Err: &node.RefusedError{Kind: node.KindClock}}, "ledger-unreachable", 5},
+	{&ledgerclient.UnreachableError{Service: "ledger", Err: &node.RefusedError{Kind: node.KindToken}}, "node-token", 5},
+	{&wallet.PendingError{Err: &ledgerclient.UnreachableError{Service: "ledger", Err: &node.RefusedError{Kind: node.KindToken}}}, "pending", 5},
 	{&embedded.ReplicaError{Replica: true}, "ledger-replica", 3},
 	{&embedded.ReplicaError{}, "ledger-own-order", 3},
 	{&order.BrokenError{Position: 3, What: order.Gap}, "order-broken", 6},

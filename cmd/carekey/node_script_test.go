@@ -30,6 +30,7 @@ func (s *scriptNode) clock() time.Time {
 //	ledgernode start           a new ledger, served on loopback; it is the one that all actors use
 //	ledgernode start beside    the same, but only $INVITATION is set
 //	ledgernode restart         the same ledger, at the same address, with the clock of the script
+//	ledgernode token TOKEN     takes entries only with it from now on; $INVITATION has it
 //	ledgernode stop
 //	ledgernode remember        keep what the lies about the past show
 //	ledgernode lie NAME [PATH] see package nodetest
@@ -63,6 +64,12 @@ func ledgerNode(ts *testscript.TestScript, neg bool, args []string) {
 	case "restart":
 		tell()
 		ts.Check(s.n.Restart())
+	case "token":
+		s.n.Token(args[1])
+		inv, err := s.n.Invitation()
+		ts.Check(err)
+		inv.Token = args[1]
+		ts.Setenv("INVITATION", inv.String())
 	case "stop":
 		s.n.Stop()
 	case "remember":

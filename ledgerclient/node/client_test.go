@@ -442,6 +442,52 @@ func TestBusyIsSentLess(t *testing.T) {
 	}
 }
 
+// Whatever a node says in place of an answer to a revocation, the ledger and the keeper
+// have not refused it: they were not reached. Of anything else it is a refusal.
+func TestRevocationIsNotRefusedByANode(t *testing.T) {
+	_, inv := start(t)
+	genesis, err := dial(t, inv, node.Options{}).Ledger.Genesis(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said atomic.Pointer[node.Problem]
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := said.Load()
+		w.Header().Set("Content-Type", node.TypeProblem)
+		w.WriteHeader(p.Status())
+		w.Write(p.Marshal())
+	}))
+	defer front.Close()
+	inv.URLs = []string{front.URL}
+	s := dial(t, inv, node.Options{Genesis: genesis})
+	key := crypto.GenerateKey()
+	e := contract.Entry{Version: contract.Version, Kind: contract.KindRevoke, Author: key.Public(), Subject: contract.ID{1}, NotAfter: contract.Forever, Commitment: crypto.Hash{1}}
+	if err := e.Sign(inv.Ledger, key); err != nil {
+		t.Fatal(err)
+	}
+	mixed := append(records(t, inv.Ledger, 1), e)
+	for _, p := range []node.Problem{
+		{Kind: node.KindMalformed}, {Kind: node.KindNoVersion, Versions: []int{9}}, {Kind: node.KindToken}, {Kind: node.KindNotFound, What: "page"},
+		{Kind: node.KindMethod}, {Kind: node.KindRange}, {Kind: node.KindStore, Reason: ledgerclient.BadEntry}, {Kind: node.KindKeeper, Code: ledgerclient.Revoked},
+		{Kind: node.KindNoLength}, {Kind: node.KindTooLarge}, {Kind: node.KindTooSlow}, {Kind: node.KindTooMany}, {Kind: node.KindQuota}, {Kind: node.KindBusy},
+		{Kind: node.KindClosing}, {Kind: node.KindClock}, {Kind: node.KindReadOnly}, {Kind: node.KindFull}, {Kind: node.KindDamaged}, {Kind: node.KindFailed},
+	} {
+		said.Store(&p)
+		var away *ledgerclient.UnreachableError
+		for name, entries := range map[string][]contract.Entry{"alone": {e}, "among others": mixed} {
+			if _, err := s.Ledger.Append(ctx, entries); !errors.As(err, &away) || away.Service != "ledger" {
+				t.Errorf("%s, a revocation %s: %v", p.Kind, name, err)
+			}
+		}
+		if _, err := s.Keepers[0].Revoke(ctx, []contract.Entry{e}); !errors.As(err, &away) || away.Service != "keeper" {
+			t.Errorf("%s, from the keeper: %v", p.Kind, err)
+		}
+		if _, err := s.Ledger.Append(ctx, mixed[:1]); err == nil || p.Kind == node.KindToken && errors.As(err, &away) {
+			t.Errorf("%s, a record: %v", p.Kind, err)
+		}
+	}
+}
+
 // The submit token goes with what it is for, and the locator into no URL.
 func TestSecretsOnTheWire(t *testing.T) {
 	n, inv := start(t)

@@ -95,7 +95,7 @@ func (k keeper) Revoke(ctx context.Context, revocations []contract.Entry) ([]led
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, unanswered(ofKeeper, err)
 	}
 	return acks, RefusedBatch(grants, codes)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -88,6 +89,14 @@ func (n *Node) head(size uint64) (root tlog.Hash, known bool, newest uint64) {
 // Append submits the entries; more than the node takes at a time go in several
 // requests, each of which is ordered as a whole or not at all.
 func (l ledger) Append(ctx context.Context, entries []contract.Entry) ([]ledgerclient.Outcome, error) {
+	out, err := l.append(ctx, entries)
+	if slices.ContainsFunc(entries, func(e contract.Entry) bool { return e.Kind == contract.KindRevoke }) {
+		err = unanswered(ofLedger, err)
+	}
+	return out, err
+}
+
+func (l ledger) append(ctx context.Context, entries []contract.Entry) ([]ledgerclient.Outcome, error) {
 	limits, err := l.n.limitsOf(ctx, ofLedger)
 	if err != nil {
 		return nil, err

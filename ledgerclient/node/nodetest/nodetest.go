@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/embedded"
 	"github.com/carekey/carekey/ledgerclient/node"
@@ -109,6 +110,9 @@ func (n *Node) serve(address string) (err error) {
 	go n.http.Serve(l)
 	return nil
 }
+
+// Token lets the node take entries only with that token from now on.
+func (n *Node) Token(token string) { n.server.SetTokens([]crypto.Hash{server.HashToken(token)}) }
 
 // Stop ends the node until Restart: who asks it finds nobody.
 func (n *Node) Stop() {
