@@ -31,6 +31,10 @@ type Properties struct {
 	// tells them whose it may be, so that Client asks none: it reads all leaves
 	// instead.
 	Remote bool
+	// Operators is how many independent operators have to break the rules together to
+	// open without an entry, or to keep one from a wallet: 1 where one runs it all. An
+	// order that a wallet uses itself (Clock "order") has a keeper of its own besides.
+	Operators int
 	// Freshness is how old the newest head may be, and how far ahead of the wallet's
 	// clock. 0: heads carry no time, and none is asked of them.
 	Freshness time.Duration

@@ -3,6 +3,7 @@ package wallet
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 type Event struct {
 	Hour    contract.Hour // ledger hour
 	What    What
+	Ledger  crypto.LedgerID // that the consent is on
 	Consent contract.ID
 	Who     string         // the contact's name; "" if the address is no contact or not known
 	Address crypto.Address // of the recipient; zero if not known
@@ -35,6 +37,10 @@ type Event struct {
 	// the keeper and, for an attempt, by the recipient.
 	Verified bool
 	Clock    time.Time // what the clock says, if it disagrees with the ledger's time: see Wallet.Doubt; otherwise zero
+	// Missing are the services that gave no answer about the consent: "ledger" since
+	// AsOf, what its keepers filed with "keeper", this reason with "store".
+	Missing []string
+	AsOf    time.Time // when the ledger was followed last, if it is out of reach; otherwise zero
 
 	index uint64 // in the log; orders events of one hour
 }
@@ -86,7 +92,7 @@ func (w *Wallet) Audit(ctx context.Context) ([]Event, error) {
 // the keepers filed.
 func (w *Wallet) events(ctx context.Context, t *thread, ask bool) ([]Event, error) {
 	c := w.consent(t)
-	base := Event{Consent: t.id, Who: c.To, Address: c.Address, Records: c.Records, Purpose: c.Purpose, Verified: true, Clock: c.Clock}
+	base := Event{Ledger: w.client.ID(), AsOf: w.asOf(), Consent: t.id, Who: c.To, Address: c.Address, Records: c.Records, Purpose: c.Purpose, Verified: true, Clock: c.Clock}
 	at := func(index uint64, hour contract.Hour, what What) Event {
 		e := base
 		e.Hour, e.What, e.index = hour, what, index
@@ -109,7 +115,7 @@ func (w *Wallet) events(ctx context.Context, t *thread, ask bool) ([]Event, erro
 			if isTampered(err) != nil {
 				e.Damaged = true // the access is certain; what was said with it is not
 			} else if w.doWithout(err) {
-				e.Reason, e.HasReason = "", false
+				e.Reason, e.HasReason, e.Missing = "", false, []string{"store"}
 			} else if err != nil {
 				return nil, err
 			}
@@ -123,6 +129,17 @@ func (w *Wallet) events(ctx context.Context, t *thread, ask bool) ([]Event, erro
 	if err != nil && !w.doWithout(err) {
 		return nil, err
 	}
+	var missing []string
+	if w.behind != nil || w.silent["ledger"] != nil {
+		missing = append(missing, "ledger")
+	}
+	if err != nil {
+		missing = append(missing, "keeper")
+	}
+	for i := range out {
+		out[i].Missing = append(slices.Clone(missing), out[i].Missing...)
+	}
+	base.Missing = missing
 	for i := range answers {
 		told := func(h contract.Hour, what What) Event {
 			e := base
@@ -208,7 +225,8 @@ type Summary struct {
 	Inbox    []Received // active and never fetched
 	Pending  []Pending  // changes that are not finished
 	Contacts int
-	Unasked  int // consents that no keeper was asked about this time: refused attempts at them are not among Accesses
+	Unasked  int      // consents that no keeper was asked about this time: refused attempts at them are not among Accesses
+	Missing  []string // services that gave no answer, as in Event
 }
 
 // Pending is a change that waits in the journal.
@@ -286,6 +304,11 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 			events, err := w.events(ctx, t, ask[t])
 			if err != nil {
 				return err
+			}
+			for _, m := range events[0].Missing {
+				if !slices.Contains(s.Missing, m) {
+					s.Missing = append(s.Missing, m)
+				}
 			}
 			refused, shown := 0, w.state.Refused[t.id.String()]
 			for _, e := range events {

@@ -136,6 +136,12 @@ func (w *Wallet) OutOfReach() (since time.Time, err error) {
 	return time.Unix(w.state.Seen, 0), w.behind
 }
 
+// Behind tells whether the ledger itself is out of reach, so that what the wallet shows is
+// of when it was followed last; since is that, to ten minutes, and zero if it never was.
+func (w *Wallet) Behind() (since time.Time, behind bool) {
+	return w.asOf(), w.behind != nil
+}
+
 // asOf is when the ledger was followed last, if it is out of reach; otherwise zero.
 func (w *Wallet) asOf() time.Time {
 	if w.behind == nil || w.state.Seen == 0 {

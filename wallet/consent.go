@@ -24,6 +24,7 @@ const (
 
 // Consent is a consent that this wallet gave.
 type Consent struct {
+	Ledger     crypto.LedgerID // that it is on
 	ID         contract.ID
 	To         string         // the contact's name; "" if the address is no contact
 	Address    crypto.Address // zero if Missing
@@ -66,7 +67,7 @@ func (w *Wallet) statusOf(t *thread) Status {
 }
 
 func (w *Wallet) consent(t *thread) Consent {
-	c := Consent{ID: t.id, NotBefore: t.state.NotBefore, NotAfter: t.state.NotAfter, Granted: t.hour,
+	c := Consent{Ledger: w.client.ID(), ID: t.id, NotBefore: t.state.NotBefore, NotAfter: t.state.NotAfter, Granted: t.hour,
 		Status: w.statusOf(t), LastOpened: t.state.LastAccess, Missing: t.terms == nil, Damaged: t.damage(),
 		Pending: w.pendingAction(t.id), AsOf: w.asOf(), Clock: w.doubt()}
 	for _, f := range t.past() {
@@ -342,6 +343,7 @@ type Revocation struct {
 	Consent Consent
 	Already bool // it was revoked before
 	Acks    []Acknowledged
+	Unasked bool // a keeper gave no answer: it may have acknowledged what Acks lack
 }
 
 // Acknowledged is a keeper's signed word on its share of a consent.
@@ -518,6 +520,7 @@ func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, e
 				if err != nil && !w.doWithout(err) && waits == nil {
 					waits = err
 				}
+				r.Unasked = err != nil
 				for i := range answers {
 					acks = append(acks, answers[i].Acks...)
 				}

@@ -56,14 +56,14 @@ func (o *Opening) Read(ctx context.Context, i int, dst io.Writer, progress func(
 // one size. Readers take as many characters.
 const maxReason = 1000 // bytes of UTF-8
 
-// checkReason refuses what would make an access larger than others, or the terminal of
-// who reads it do something: a control character takes six bytes in a payload.
+// checkReason refuses what would make an access larger than others. A control character
+// takes six bytes in a payload, so that not many go in.
 func checkReason(r string) error {
 	if !utf8.ValidString(r) || len(r) > maxReason {
 		return &InputError{Field: "reason", Why: fmt.Sprintf("must be at most %d bytes of UTF-8, and has %d: ASCII takes one for a letter, other scripts two to four", maxReason, len(r))}
 	}
-	if strings.ContainsFunc(r, func(c rune) bool { return c < ' ' && c != '\n' && c != '\t' && c != '\r' }) {
-		return &InputError{Field: "reason", Why: "must have no control characters"}
+	if len(marshalPayload(r)) > 2*maxReason+2 {
+		return &InputError{Field: "reason", Why: "has too many control characters"}
 	}
 	return nil
 }

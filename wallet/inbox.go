@@ -12,8 +12,11 @@ import (
 
 // Received is a consent that somebody gave to this wallet.
 type Received struct {
+	Ledger      crypto.LedgerID // that it is on
 	Consent     contract.ID
+	Granted     contract.Hour  // ledger hour
 	From        string         // the contact's name; "" for an unknown sender
+	Verified    bool           // the check words of the sender were compared
 	Address     crypto.Address // of the sender; zero if Missing
 	Records     []ConsentRecord
 	Purpose     Purpose
@@ -47,6 +50,18 @@ func (w *Wallet) Inbox(ctx context.Context) ([]Received, error) {
 		return nil
 	})
 	return out, err
+}
+
+// FindReceived finds a consent of the inbox by the beginning of its id.
+func (w *Wallet) FindReceived(ctx context.Context, id string) (found contract.ID, err error) {
+	err = w.with(ctx, func() error {
+		t, err := w.find(received, id, "consent")
+		if err == nil {
+			found = t.id
+		}
+		return err
+	})
+	return found, err
 }
 
 // maxUnread is how many consents given to this wallet are tried in vain at a time.
@@ -103,7 +118,7 @@ func (w *Wallet) tryTerms(ctx context.Context, t *thread) error {
 }
 
 func (w *Wallet) received(t *thread) Received {
-	r := Received{Consent: t.id, NotBefore: t.state.NotBefore, NotAfter: t.state.NotAfter, Status: w.statusOf(t),
+	r := Received{Ledger: w.client.ID(), Consent: t.id, Granted: t.hour, NotBefore: t.state.NotBefore, NotAfter: t.state.NotAfter, Status: w.statusOf(t),
 		LastFetched: t.state.LastAccess, AsOf: w.asOf(), Clock: w.doubt(), Missing: t.terms == nil, Damaged: t.damage()}
 	for _, f := range t.past() {
 		if f.kind == contract.KindAccess {
@@ -115,7 +130,7 @@ func (w *Wallet) received(t *thread) Received {
 	}
 	r.Address, r.Purpose, r.Records = t.terms.peer, t.terms.Purpose, t.terms.of.shown
 	if c, ok := w.known(r.Address); ok {
-		r.From = c.Name
+		r.From, r.Verified = c.Name, c.Verified
 	}
 	return r
 }

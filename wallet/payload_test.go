@@ -212,15 +212,18 @@ func TestPayloadsAreOfOneSize(t *testing.T) {
 	}
 	small, smallest := note, ""
 	small.Reason = smallest
-	for _, c := range []string{"a", "😀", `"`, `\`, "\n", "\t", "\u2028", "<", "\x7f", "é"} {
+	for _, c := range []string{"a", "😀", `"`, `\`, "\n", "\t", "\u2028", "<", "\x7f", "é", "\x01"} {
 		big := note
 		big.Reason = strings.Repeat(c, maxReason/len(c))
+		if c == "\x01" {
+			big.Reason = big.Reason[:333]
+		}
 		if err := checkReason(big.Reason); err != nil {
 			t.Errorf("%q: %v", c, err)
 		}
 		same(fmt.Sprintf("access with %q", c), ledgerclient.PartAccess, marshalPayload(&small), marshalPayload(&big))
 	}
-	for _, bad := range []string{strings.Repeat("😀", maxReason/4+1), strings.Repeat("a", maxReason+1), "\x01", "a\x00b", "\x1b[2J", "\xff"} {
+	for _, bad := range []string{strings.Repeat("😀", maxReason/4+1), strings.Repeat("a", maxReason+1), strings.Repeat("\x01", 334), "\xff"} {
 		if err := checkReason(bad); err == nil {
 			t.Errorf("a reason of %q… is taken", bad[:min(len(bad), 8)])
 		}

@@ -39,7 +39,9 @@ type app struct {
 
 	flags       flags
 	passphrases passphrases
-	key         keyring.Store // has read the wallet's key already; nil if nobody did
+	key         keyring.Store              // has read the wallet's key already; nil if nobody did
+	closed      error                      // why a ledger that a command is about too cannot be opened
+	titles      map[crypto.LedgerID]string // of the ledgers, if a command works with several
 }
 
 // flags are those that every command has.
@@ -270,7 +272,7 @@ func ledgerAt(at string) *ledger {
 	if inv, err := node.ParseInvitation(at); err == nil {
 		return &ledger{close: done, props: node.Away(inv)}
 	}
-	return &ledger{close: done, props: ledgerclient.Properties{Gate: ledgerclient.Advisory, Reach: at, Clock: "local", Finality: ledgerclient.Immediate}}
+	return &ledger{close: done, props: ledgerclient.Properties{Gate: ledgerclient.Advisory, Reach: at, Clock: "local", Finality: ledgerclient.Immediate, Operators: 1}}
 }
 
 // outOfReach makes of a ledger that does not answer what the wallet in dir verified

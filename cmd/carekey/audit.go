@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
@@ -15,48 +17,130 @@ import (
 func newAudit(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "audit",
-		Short: "Everything that happened to your consents, verified and complete, newest last",
-		Long: `List what happened to your consents, newest last: given, opened, refused, revoked.
-Every line was verified, and every consent proven complete: an opening that the ledger
-hides is an error here, not a gap. Times are the ledger's, in full hours.`,
+		Short: "What happened to your consents, as the ledger and its keepers show it, newest last",
+		Long: `List what happened to your consents on every ledger of this wallet, newest last:
+given, opened, refused, revoked. Every line was verified, and an entry of these
+consents that the ledger's signed head covers and does not show is an error here, not
+a gap. What gave no answer is named, and ends with exit 8. Times are the ledger's, in
+full hours.
+
+How far an opening leaves an entry that you see depends on the ledger:
+` + inHelp(eachOpening),
 		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
-				es, err := w.Audit(ctx)
-				if err != nil {
-					return err
-				}
-				var damaged error
-				for _, e := range es {
-					if e.Damaged {
-						damaged = &ledgerclient.TamperedError{What: "reason of an access to consent " + e.Consent.String()}
-					}
-				}
-				if a.flags.json {
-					return errors.Join(a.printJSON(list(es, eventOf)), damaged)
-				}
-				if len(es) == 0 {
-					a.say("Nothing has happened: you gave no consents.")
-					return nil
-				}
-				if err := errors.Join(a.eventTable(es), damaged); err != nil {
-					return err
-				}
-				a.say("Verified: %s, and nothing of these consents is hidden.", plural(len(es), "event", "events"))
-				return nil
-			})
+			return a.withLedgers(cmd, looks, everywhere, a.audit)
 		},
 	}
 }
 
+func (a *app) audit(ctx context.Context, all []*opened) error {
+	var es []wallet.Event
+	n, failed := each(ctx, all, func(o *opened) error {
+		some, err := o.w.Audit(ctx)
+		es = append(es, some...)
+		return err
+	})
+	if n == 0 {
+		return failed
+	}
+	slices.SortStableFunc(es, func(x, y wallet.Event) int { return cmp.Compare(x.Hour, y.Hour) })
+	for _, e := range es {
+		if e.Damaged {
+			failed = worse(failed, &ledgerclient.TamperedError{What: "reason of an access to consent " + e.Consent.String()})
+		}
+	}
+	missing := missingIn(all, es)
+	if a.flags.json {
+		if err := a.printJSON(list(es, eventOf)); err != nil {
+			return err
+		}
+	} else if len(es) > 0 {
+		if err := a.eventTable(es); err != nil {
+			return err
+		}
+	}
+	if failed != nil {
+		return failed
+	}
+	if missing != nil {
+		return missing
+	}
+	if len(es) == 0 {
+		a.say("Nothing has happened: you gave no consents.")
+		return nil
+	}
+	a.say("Verified: %s: %s.\n%s", plural(len(es), "event", "events"), groundOf(all[0].w).says(allShown), limits(all))
+	return nil
+}
+
+// incompleteError says what of an audit could not be had.
+type incompleteError struct {
+	consents map[string]int // by service, of how many consents
+	why      error          // an *ledgerclient.UnreachableError in its chain
+	behind   ground         // of a ledger that is out of reach, if one is
+}
+
+func (e *incompleteError) Error() string { return "not all of it could be had: " + e.why.Error() }
+func (e *incompleteError) Unwrap() error { return e.why }
+
+// missingIn is what these events of the ledgers lack; nil if nothing.
+func missingIn(all []*opened, es []wallet.Event) error {
+	e := &incompleteError{consents: map[string]int{}}
+	for _, o := range all {
+		if _, why := o.w.OutOfReach(); why != nil && e.why == nil {
+			e.why = why
+		}
+		if g := groundOf(o.w); g.away {
+			e.behind = g
+		}
+	}
+	seen := map[string]bool{}
+	for i := range es {
+		for _, m := range es[i].Missing {
+			if key := m + es[i].Consent.String(); !seen[key] {
+				seen[key] = true
+				e.consents[m]++
+			}
+		}
+	}
+	if len(e.consents) == 0 || e.why == nil {
+		return nil
+	}
+	return e
+}
+
+// incompleteText says what is missing, and why.
+func incompleteText(e *incompleteError) string {
+	var lacks []string
+	for _, of := range []struct{ service, one, many string }{
+		{"ledger", "what came since, of 1 consent", "what came since, of %d consents"},
+		{"keeper", "refused attempts and the keeper's word, of 1 consent", "refused attempts and the keepers' word, of %d consents"},
+		{"store", "reasons of openings, of 1 consent", "reasons of openings, of %d consents"},
+	} {
+		switch n := e.consents[of.service]; {
+		case n == 1:
+			lacks = append(lacks, of.one)
+		case n > 1:
+			lacks = append(lacks, fmt.Sprintf(of.many, n))
+		}
+	}
+	text := "this is not all: " + explain(e.why).Message + ".\nMissing: " + strings.Join(lacks, ";\n")
+	if e.behind.away {
+		text += ".\nShown is " + e.behind.says(allShown)
+	}
+	return text
+}
+
 func (a *app) eventTable(es []wallet.Event) error {
-	t := &ui.Table{Header: []string{"time", "what", "who", "records", "for", "reason", "consent"}}
+	t := &ui.Table{Header: a.withTitle([]string{"time", "what", "who", "records", "for", "reason", "consent"}, "ledger")}
 	for _, e := range es {
 		what, reason, name := string(e.What), "", person(e.Who, e.Address)
 		switch e.What {
 		case wallet.Opened:
 			reason = "(none was given)"
-			if e.Damaged {
+			if slices.Contains(e.Missing, "store") {
+				reason = "(out of reach)"
+			} else if e.Damaged {
 				reason = "(TAMPERED WITH in the store)"
 			} else if !e.HasReason {
 				reason = "(cannot be read)"
@@ -76,7 +160,7 @@ func (a *app) eventTable(es []wallet.Event) error {
 		if !e.Verified {
 			what += " (NOT VERIFIED)"
 		}
-		t.Add(day(e.Hour), what, name, titles(e.Records), e.Purpose.Word(), reason, short(e.Consent))
+		t.Add(a.withTitle([]string{day(e.Hour), what, name, titles(e.Records), e.Purpose.Word(), reason, short(e.Consent)}, a.titles[e.Ledger])...)
 	}
 	return a.table(t)
 }

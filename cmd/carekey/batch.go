@@ -276,7 +276,7 @@ func (a *app) batchPlan(ctx context.Context, w *wallet.Wallet, in *batchInput, f
 	if a.flags.json {
 		return a.printJSON(planOf(p, elsewhere))
 	}
-	a.print("%s", a.ours(batchPreview(p, elsewhere)))
+	a.print("%s", a.ours(batchPreview(p, elsewhere, groundOf(w))))
 	if len(p.Items) > 0 {
 		if err := a.planTable(p); err != nil {
 			return err
@@ -324,10 +324,10 @@ func (a *app) batchApply(ctx context.Context, w *wallet.Wallet, in *batchInput, 
 		if a.flags.json {
 			return a.printJSON(batchJSON{File: p.File, Finished: true})
 		}
-		a.print("%s", a.ours(batchPreview(p, elsewhere)))
+		a.print("%s", a.ours(batchPreview(p, elsewhere, groundOf(w))))
 		return nil
 	}
-	if err := a.confirm(ctx, batchPreview(p, elsewhere), batchQuestion(p), false); err != nil {
+	if err := a.confirm(ctx, batchPreview(p, elsewhere, groundOf(w)), batchQuestion(p), false); err != nil {
 		return err
 	}
 	s, err := a.carryOn(ctx, wallet.BatchStatus{Items: len(p.Items)}, func(ctx context.Context, progress func(wallet.BatchStatus)) (wallet.BatchStatus, error) {

@@ -62,7 +62,7 @@ func counts(p *wallet.BatchPlan) (give, end int) {
 }
 
 // batchPreview is a plan in plain language.
-func batchPreview(p *wallet.BatchPlan, elsewhere rowsElsewhere) string {
+func batchPreview(p *wallet.BatchPlan, elsewhere rowsElsewhere, g ground) string {
 	give, end := counts(p)
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %s: %s to give, %s to end, %s in force stay.\n", p.File, many(p.Rows, "row", "rows"), many(give, "consent", "consents"), thousands(end), thousands(p.Stay))
@@ -100,7 +100,7 @@ func batchPreview(p *wallet.BatchPlan, elsewhere rowsElsewhere) string {
 		}
 		b.WriteString("warning: " + batchWarning(&w) + "\n")
 	}
-	b.WriteString(gateText(p.Gate))
+	b.WriteString(g.says(eachOpening))
 	return cli.CleanText(b.String())
 }
 

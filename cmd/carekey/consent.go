@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -14,10 +15,10 @@ import (
 func newConsent(a *app) *cobra.Command {
 	ls := &cobra.Command{
 		Use:   "list",
-		Short: "List every consent that you gave",
+		Short: "List every consent that you gave, on every ledger of this wallet",
 		Args:  cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withWallet(cmd, looks, a.listConsents)
+			return a.withLedgers(cmd, looks, everywhere, a.listConsents)
 		},
 	}
 	show := &cobra.Command{
@@ -25,12 +26,19 @@ func newConsent(a *app) *cobra.Command {
 		Short: "Show one consent and its share code",
 		Args:  cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
-				c, code, err := w.ShowConsent(ctx, args[0])
+			return a.withLedgers(cmd, looks, everywhere, func(ctx context.Context, all []*opened) error {
+				type shown struct {
+					c    wallet.Consent
+					code crypto.ShareCode
+				}
+				s, on, err := find(ctx, a, all, args[0], func(o *opened) (s shown, id string, err error) {
+					s.c, s.code, err = o.w.ShowConsent(ctx, args[0])
+					return s, s.c.ID.String(), err
+				})
 				if err != nil {
 					return err
 				}
-				return a.showConsent(c, code)
+				return a.showConsent(s.c, s.code, groundOf(on.w))
 			})
 		},
 	}
@@ -43,14 +51,22 @@ func newConsent(a *app) *cobra.Command {
 			if (len(args) == 1) == (to != "" || record != "") || (to == "") != (record == "") {
 				return usage("name a consent, or a contact and a record", "it goes: "+cmd.UseLine())
 			}
-			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
-				var x wallet.Explanation
-				var err error
+			return a.withLedgers(cmd, looks, everywhere, func(ctx context.Context, all []*opened) error {
+				query := record
 				if len(args) == 1 {
-					x, err = w.ExplainConsent(ctx, args[0])
-				} else {
-					x, err = w.ExplainAccess(ctx, to, record)
+					query = args[0]
 				}
+				x, _, err := find(ctx, a, all, query, func(o *opened) (x wallet.Explanation, id string, err error) {
+					if len(args) == 1 {
+						x, err = o.w.ExplainConsent(ctx, args[0])
+					} else {
+						x, err = o.w.ExplainAccess(ctx, to, record)
+					}
+					if x.Consent != nil {
+						id = x.Consent.ID.String()
+					}
+					return x, id, err
+				})
 				if err != nil {
 					return err
 				}
@@ -63,23 +79,27 @@ func newConsent(a *app) *cobra.Command {
 	return group("consent", "The consents that you gave", ls, show, why, newConsentExport(a))
 }
 
-func (a *app) listConsents(ctx context.Context, w *wallet.Wallet) error {
-	cs, err := w.Consents(ctx)
-	if err != nil {
+func (a *app) listConsents(ctx context.Context, all []*opened) error {
+	var cs []wallet.Consent
+	n, failed := each(ctx, all, func(o *opened) error {
+		some, err := o.w.Consents(ctx)
+		cs = append(cs, some...)
 		return err
-	}
-	if a.flags.json {
-		return a.printJSON(list(cs, consentOf))
-	}
-	if len(cs) == 0 {
+	})
+	switch {
+	case n == 0:
+	case a.flags.json:
+		failed = errors.Join(a.printJSON(list(cs, consentOf)), failed)
+	case len(cs) > 0:
+		failed = errors.Join(a.consentTable(cs), failed)
+	case failed == nil:
 		a.say("You gave no consents.")
 		a.next("carekey grant --to NAME --record ID --for 30d")
-		return nil
 	}
-	return a.consentTable(cs)
+	return failed
 }
 
-func (a *app) showConsent(c wallet.Consent, code crypto.ShareCode) error {
+func (a *app) showConsent(c wallet.Consent, code crypto.ShareCode, g ground) error {
 	if a.flags.json {
 		return a.printJSON([]any{struct {
 			consentJSON
@@ -101,9 +121,14 @@ func (a *app) showConsent(c wallet.Consent, code crypto.ShareCode) error {
 	if c.Revoked != 0 {
 		status += ", " + both(c.Revoked)
 	}
-	a.print("%s", strings.TrimSuffix(cli.Rows("", [2]string{"consent", c.ID.String()}, [2]string{"to", cli.Clean(person(c.To, c.Address))}, [2]string{"may open", strings.Join(records, "\n")},
+	rows := [][2]string{{"consent", c.ID.String()}}
+	if title := a.titles[c.Ledger]; title != "" {
+		rows = append(rows, [2]string{"ledger", title})
+	}
+	a.print("%s", strings.TrimSuffix(cli.Rows("", append(rows, [2]string{"to", cli.Clean(person(c.To, c.Address))}, [2]string{"may open", strings.Join(records, "\n")},
 		[2]string{"for", c.Purpose.Word()}, [2]string{"from", from}, [2]string{"until", both(c.NotAfter)}, [2]string{"status", status},
-		[2]string{"granted", grantedText(c)}, [2]string{"opened", openedText(c.Openings, both(c.LastOpened))}, [2]string{"share code", a.codeText(code)}), "\n"))
+		[2]string{"granted", grantedText(c)}, [2]string{"opened", openedText(c.Openings, both(c.LastOpened))}, [2]string{"share code", a.codeText(code)})...), "\n"))
+	a.say("%s", g.says(eachOpening))
 	if c.Status == wallet.StatusActive || c.Status == wallet.StatusUpcoming {
 		a.next("to end it: carekey revoke %s", short(c.ID))
 	}

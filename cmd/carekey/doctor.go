@@ -155,9 +155,9 @@ func (a *app) doctor(ctx context.Context) error {
 func (a *app) printFindings(all []finding) {
 	for _, f := range all {
 		mark := map[severity]string{fine: "ok  ", advice: "FIX ", broken: "BAD "}[f.Severity]
-		a.print("%s %-11s %s", mark, f.Check, f.Detail)
+		margin := fmt.Sprintf("     %-11s ", "")
+		a.print("%s %-11s %s", mark, f.Check, strings.ReplaceAll(f.Detail, "\n", "\n"+margin))
 		if f.Fix != "" {
-			margin := fmt.Sprintf("     %-11s ", "")
 			a.print("%s", margin+strings.ReplaceAll(f.Fix, "\n", "\n"+margin))
 		}
 	}

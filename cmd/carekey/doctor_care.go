@@ -84,7 +84,7 @@ func (a *app) examineStore(ctx context.Context, e *exam) []finding {
 			"ask whoever keeps the ledger. What a backup of it holds can be had in another home:\nCAREKEY_HOME=NEW-FOLDER carekey restore --ledger BACKUP")
 	}
 	if shares > 0 {
-		keepers = advise("keepers", "shares-missing", plural(shares, "open consent has", "open consents have")+" no share with a keeper: nobody can open it", "carekey sync")
+		keepers = advise("keepers", "shares-missing", plural(shares, "open consent has", "open consents have")+" no share with a keeper, and cannot be fetched", "carekey sync")
 	}
 	return []finding{store, keepers}
 }

@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
-	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/embedded"
 )
@@ -100,9 +100,5 @@ func (a *app) examineClock(ctx context.Context, l *ledger) finding {
 }
 
 func examineGate(l *ledger) finding {
-	g := l.Ledger.Properties().Gate
-	if g == ledgerclient.Advisory {
-		return good("gate", "advisory: on a folder ledger, that each opening leaves an entry is a rule of honest software")
-	}
-	return good("gate", string(g))
+	return good("gate", strings.TrimPrefix(ground{Properties: l.Ledger.Properties()}.says(eachOpening), "gate: "))
 }

@@ -47,7 +47,7 @@ const exitStatus = `EXIT STATUS
   5    ledger, store or keeper out of reach
   6    verification failed: tampered, truncated, another or an older ledger
   7    not found, or a share code of another ledger
-  8    partly done
+  8    partly done, or not all of it could be had
   130  interrupted`
 
 // failure is an error in words.
@@ -203,6 +203,9 @@ func explain(err error) failure {
 			hint = why.Hint + "\n" + hint
 		}
 		return failure{"pending", "signed, but it waits in your wallet: " + why.Message, hint, exitUnreachable}
+	}
+	if e, ok := errors.AsType[*incompleteError](err); ok {
+		return failure{"incomplete", incompleteText(e), "try again later; --json says it of each consent, in the field missing", exitPartly}
 	}
 	if p, ok := errors.AsType[*wallet.PartlyError](err); ok {
 		f := explain(p.First)
@@ -386,7 +389,7 @@ func explainWallet(err error) (failure, bool) {
 	}
 	if e, ok := errors.AsType[*wallet.ForeignCodeError](err); ok {
 		return failure{"foreign-code", fmt.Sprintf("this share code is of ledger %s, and your wallet is on %s", short(e.Code), short(e.Wallet)),
-			"join that ledger first: carekey ledger join (INVITATION | DIR)\nif you are on it, name it: carekey --ledger " + short(e.Code) + " fetch CODE", exitNotFound}, true
+			"join that ledger first: carekey ledger join (INVITATION | DIR); then the same again", exitNotFound}, true
 	}
 	if e, ok := errors.AsType[*wallet.UnreadError](err); ok {
 		return failure{"unread", "the terms of consent " + short(e.Consent) + " were not read yet: those of too many others cannot be", "look again, or open it if you expect it: carekey fetch " + short(e.Consent), exitPartly}, true

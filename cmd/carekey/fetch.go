@@ -43,7 +43,16 @@ fetched is named on stdout, one file a line.`,
 				}
 				code = &c
 			}
-			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return a.fetch(ctx, w, code, named, f) })
+			which := everywhere
+			if code != nil { // it names its ledger
+				which = func(p place) []place {
+					if at, ok := p.settings.Ledger(code.Ledger); ok && a.flags.ledger == "" {
+						return []place{p.on(at)}
+					}
+					return []place{p}
+				}
+			}
+			return a.withLedgers(cmd, writes, which, func(ctx context.Context, all []*opened) error { return a.fetch(ctx, all, code, named, f) })
 		},
 	}
 	c.Flags().BoolVar(&f.all, "all", false, "everything that can be opened now")
@@ -61,6 +70,12 @@ type fetchedJSON struct {
 	File    string `json:"file"`
 	SHA256  string `json:"sha256"`
 	Title   string `json:"title"`
+
+	Sender  senderJSON `json:"sender"`
+	Purpose string     `json:"purpose"`
+	Until   string     `json:"until"`
+	Granted string     `json:"granted"`
+	Ledger  string     `json:"ledger"`
 }
 
 // fetching collects what was fetched and what was not.
@@ -72,27 +87,46 @@ type fetching struct {
 	first  error
 }
 
-func (a *app) fetch(ctx context.Context, w *wallet.Wallet, code *crypto.ShareCode, id string, f fetchFlags) error {
+func (a *app) fetch(ctx context.Context, all []*opened, code *crypto.ShareCode, id string, f fetchFlags) error {
 	x := &fetching{app: a, flags: f}
 	switch {
 	case f.all:
-		rs, err := w.Inbox(ctx)
-		if err != nil {
+		var rs []wallet.Received
+		on := map[crypto.LedgerID]*wallet.Wallet{}
+		_, failed := each(ctx, all, func(o *opened) error {
+			some, err := o.w.Inbox(ctx)
+			rs, on[o.id()] = append(rs, some...), o.w
 			return err
+		})
+		if failed != nil {
+			if err := x.fail(ctx, failed); err != nil {
+				return err
+			}
 		}
 		for _, r := range rs {
 			if r.Status != wallet.StatusActive {
 				continue
 			}
-			if err := x.open(ctx, func() (*wallet.Opening, error) { return w.OpenByID(ctx, r.Consent.String(), f.reason) }); err != nil {
+			if err := x.open(ctx, func() (*wallet.Opening, error) { return on[r.Ledger].OpenByID(ctx, r.Consent.String(), f.reason) }); err != nil {
 				return err
 			}
 		}
 	case code != nil:
-		if err := x.open(ctx, func() (*wallet.Opening, error) { return w.OpenByCode(ctx, *code, f.reason) }); err != nil {
+		if err := x.open(ctx, func() (*wallet.Opening, error) { return all[0].w.OpenByCode(ctx, *code, f.reason) }); err != nil {
 			return err
 		}
 	default:
+		w := all[0].w
+		if len(all) > 1 {
+			_, o, err := find(ctx, a, all, id, func(o *opened) (struct{}, string, error) {
+				found, err := o.w.FindReceived(ctx, id)
+				return struct{}{}, found.String(), err
+			})
+			if err != nil {
+				return err
+			}
+			w = o.w
+		}
 		if err := x.open(ctx, func() (*wallet.Opening, error) { return w.OpenByID(ctx, id, f.reason) }); err != nil {
 			return err
 		}
@@ -129,7 +163,8 @@ func (x *fetching) open(ctx context.Context, open func() (*wallet.Opening, error
 		if !x.app.flags.json {
 			x.app.printPath(path)
 		}
-		x.files = append(x.files, fetchedJSON{Consent: o.Consent.Consent.String(), Record: r.ID.String(), Version: r.Version, File: path, SHA256: r.SHA256.String(), Title: r.Title})
+		x.files = append(x.files, fetchedJSON{Consent: o.Consent.Consent.String(), Record: r.ID.String(), Version: r.Version, File: path, SHA256: r.SHA256.String(), Title: r.Title,
+			Sender: senderOf(o.Consent), Purpose: o.Consent.Purpose.Word(), Until: stamp(o.Consent.NotAfter), Granted: stamp(o.Consent.Granted), Ledger: o.Consent.Ledger.String()})
 	}
 	return nil
 }

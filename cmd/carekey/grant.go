@@ -78,7 +78,7 @@ func (a *app) grant(ctx context.Context, w *wallet.Wallet, f grantFlags) error {
 	if err != nil {
 		return err
 	}
-	if err := a.confirm(ctx, previewGrant(plan), "Give this consent?", false); err != nil {
+	if err := a.confirm(ctx, previewGrant(plan, groundOf(w)), "Give this consent?", false); err != nil {
 		return err
 	}
 	c, code, err := w.Grant(ctx, plan)

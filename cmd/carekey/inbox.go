@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
@@ -13,13 +14,18 @@ func newInbox(a *app) *cobra.Command {
 	var onlyNew bool
 	c := &cobra.Command{
 		Use:   "inbox [--new]",
-		Short: "List what was granted to you",
+		Short: "List what was granted to you, on every ledger of this wallet",
 		Args:  cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
-				rs, err := w.Inbox(ctx)
-				if err != nil {
+			return a.withLedgers(cmd, looks, everywhere, func(ctx context.Context, all []*opened) error {
+				var rs []wallet.Received
+				n, failed := each(ctx, all, func(o *opened) error {
+					some, err := o.w.Inbox(ctx)
+					rs = append(rs, some...)
 					return err
+				})
+				if n == 0 {
+					return failed
 				}
 				if onlyNew {
 					kept := rs[:0]
@@ -30,7 +36,7 @@ func newInbox(a *app) *cobra.Command {
 					}
 					rs = kept
 				}
-				return a.inbox(rs)
+				return errors.Join(a.inbox(rs), failed)
 			})
 		},
 	}
@@ -60,7 +66,7 @@ func (a *app) inbox(rs []wallet.Received) error {
 }
 
 func (a *app) receivedTable(rs []wallet.Received) error {
-	t := &ui.Table{Header: []string{"consent", "from", "records", "for", "until", "status", "fetched"}}
+	t := &ui.Table{Header: a.withTitle([]string{"consent", "from", "records", "for", "until", "status", "fetched"}, "ledger")}
 	for _, r := range rs {
 		fetched := "never"
 		if r.Fetched > 0 {
@@ -70,7 +76,7 @@ func (a *app) receivedTable(rs []wallet.Received) error {
 		if r.Missing {
 			records = lost(r.Damaged)
 		}
-		t.Add(short(r.Consent), person(r.From, r.Address), records, r.Purpose.Word(), day(r.NotAfter), string(r.Status), fetched)
+		t.Add(a.withTitle([]string{short(r.Consent), person(r.From, r.Address), records, r.Purpose.Word(), day(r.NotAfter), string(r.Status), fetched}, a.titles[r.Ledger])...)
 	}
 	return a.table(t)
 }

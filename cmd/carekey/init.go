@@ -227,7 +227,7 @@ func writeNew(path string, data []byte) error {
 }
 
 func (a *app) welcome(w *wallet.Wallet, p place, f initFlags) error {
-	id, props := w.Ledger()
+	id, _ := w.Ledger()
 	if a.flags.json {
 		return a.printJSON(struct {
 			Address string `json:"address"`
@@ -239,7 +239,7 @@ func (a *app) welcome(w *wallet.Wallet, p place, f initFlags) error {
 	if f.wordsFile != "" {
 		a.say("Your 24 words are in %s. Whoever has them has your wallet, and without\nthem nobody can bring it back: write them on paper, then delete the file.\nFind out whether you have them: carekey words check", f.wordsFile)
 	}
-	a.say("\nledger %s in %s\n%s", short(id), showPlace(p.ledger), gateText(props.Gate))
+	a.say("\nledger %s in %s\n%s", short(id), showPlace(p.ledger), groundOf(w).says(eachOpening))
 	if cli.Width(a.out) > 0 {
 		a.say("\nYour address, for those who want to grant you something:")
 	}

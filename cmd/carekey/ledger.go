@@ -49,6 +49,7 @@ type ledgerJSON struct {
 	Updated    string `json:"updated"`              // hour of the last entry
 	Signatures uint64 `json:"signatures,omitempty"` // checked this time
 	AsOf       string `json:"asOf,omitempty"`       // out of reach: when it was followed last
+	ground     ground
 }
 
 func (a *app) ledger(cmd *cobra.Command, verify bool) error {
@@ -71,7 +72,7 @@ func (a *app) ledger(cmd *cobra.Command, verify bool) error {
 		if away != nil {
 			id, props := w.Ledger()
 			return a.showLedger(ledgerJSON{ID: id.String(), Name: w.LedgerName(), Size: size, Root: root.String(), Gate: string(props.Gate), Reach: props.Reach,
-				OK: true, Updated: stamp(hour), AsOf: instant(since)}, false, true)
+				OK: true, Updated: stamp(hour), AsOf: instant(since), ground: groundOf(w)}, false, true)
 		}
 		j, err := a.describeLedger(ctx, l, p)
 		if err != nil {
@@ -133,7 +134,7 @@ func (a *app) describeLedger(ctx context.Context, l *ledger, p place) (ledgerJSO
 	}
 	props := l.Ledger.Properties()
 	return ledgerJSON{ID: c.ID().String(), Size: head.Size, Root: head.Root.String(), Gate: string(props.Gate), Reach: props.Reach, OK: true,
-		Name: c.Config().Name, Updated: stamp(hour)}, nil
+		Name: c.Config().Name, Updated: stamp(hour), ground: ground{Properties: props}}, nil
 }
 
 // verifyAll checks everything and updates what is shown to the head it checked.
@@ -183,7 +184,7 @@ func (a *app) showLedger(j ledgerJSON, verified, withWallet bool) error {
 	}
 	a.print("%s", strings.TrimSuffix(cli.Rows("", [2]string{"ledger", j.ID}, [2]string{"name", cli.Clean(j.Name)}, [2]string{"entries", fmt.Sprint(j.Size)}, [2]string{"root", j.Root},
 		[2]string{"last entry", strings.Replace(strings.TrimSuffix(j.Updated, ":00Z"), "T", " ", 1) + " UTC"}, [2]string{"reach", j.Reach}, [2]string{"state", state}), "\n"))
-	a.print("%s", gateText(ledgerclient.Gate(j.Gate)))
+	a.print("%s", j.ground.says(eachOpening))
 	if !verified && j.AsOf == "" {
 		a.next("carekey ledger verify checks every byte of it")
 	}

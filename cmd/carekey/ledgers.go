@@ -126,12 +126,32 @@ func ledgerWords(dir string, id crypto.LedgerID) string {
 	return ledgerTitle(cli.Clean(ledgerName(dir, id))) + " (" + short(id) + ")"
 }
 
+// ledgerTitles are the names of the wallet's ledgers, with the beginnings of their ids
+// where two are named alike.
+func ledgerTitles(p place) map[crypto.LedgerID]string {
+	out, same := map[crypto.LedgerID]string{}, map[string]int{}
+	for _, at := range p.settings.Ledgers {
+		out[at.ID] = ledgerTitle(cli.Clean(ledgerName(p.dir, at.ID)))
+		same[out[at.ID]]++
+	}
+	for id, title := range out {
+		if same[title] > 1 {
+			out[id] = title + " " + short(id)
+		}
+	}
+	return out
+}
+
 type placeJSON struct {
 	ID      string `json:"id"`
 	Name    string `json:"name"`
 	At      string `json:"at"`      // folder, or addresses of a node
 	Default bool   `json:"default"` // it is meant when none is named
 	Waiting int    `json:"waiting"` // batches of changes that wait for it
+	// Of status, for the ledgers that it shows.
+	Gate      string `json:"gate,omitempty"`
+	Operators int    `json:"operators,omitempty"` // independent ones, that would have to break the rules together
+	AsOf      string `json:"asOf,omitempty"`      // out of reach: when it was followed last
 }
 
 func (a *app) placesOf(p place) ([]placeJSON, error) {
@@ -141,7 +161,7 @@ func (a *app) placesOf(p place) ([]placeJSON, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, placeJSON{at.ID.String(), ledgerName(p.dir, at.ID), showPlace(p.reach(at)), at.ID == p.settings.Default, n})
+		out = append(out, placeJSON{ID: at.ID.String(), Name: ledgerName(p.dir, at.ID), At: showPlace(p.reach(at)), Default: at.ID == p.settings.Default, Waiting: n})
 	}
 	return out, nil
 }
@@ -152,7 +172,7 @@ func (a *app) listLedgers(p place) error {
 		return err
 	}
 	if a.flags.json {
-		return a.printJSON(list(places, func(j placeJSON) placeJSON { return j }))
+		return a.printJSON(list(places, same))
 	}
 	t := &ui.Table{Header: []string{"ledger", "name", "where", "", "waiting"}}
 	for _, j := range places {
@@ -284,7 +304,7 @@ func previewJoin(l *ledger, c *ledgerclient.Client, head ledgerclient.Head, wher
 		{"entries", fmt.Sprint(head.Size)}, {"node key", hex.EncodeToString(config.Nodes[0].Checkpoint[:])}}
 	pairs = append(pairs, l.trust...)
 	return "You are about to put your wallet on another ledger. Whoever runs it keeps the order\nof entries, the encrypted records and the shares of keys. Compare what is shown here\nwith what its operator says.\n\n" +
-		cli.Rows("  ", pairs...) + "\n" + gateText(l.Ledger.Properties().Gate)
+		cli.Rows("  ", pairs...) + "\n" + ground{Properties: l.Ledger.Properties()}.says(eachOpening)
 }
 
 func (a *app) leaveLedger(cmd *cobra.Command, named string) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -69,7 +70,7 @@ func (a *app) moveTo(ctx context.Context, w *wallet.Wallet, p place) error {
 		return nil
 	}
 	id, _ := w.Ledger()
-	if err := a.confirm(ctx, previewMove(plan, ledgerWords(p.dir, id), ledgerWords(p.dir, p.id), gateText(l.Ledger.Properties().Gate)), "Move them?", false); err != nil {
+	if err := a.confirm(ctx, previewMove(plan, ledgerWords(p.dir, id), ledgerWords(p.dir, p.id), groundOf(dst).says(eachOpening)), "Move them?", false); err != nil {
 		return err
 	}
 	step, end := a.progress("moving", plan.Bytes)
@@ -82,10 +83,13 @@ func (a *app) moveTo(ctx context.Context, w *wallet.Wallet, p place) error {
 	if len(m.Consents) == 0 && err != nil {
 		return err
 	}
-	if perr := a.showMoved(m); perr != nil {
-		return perr
+	if perr := a.showMoved(m); perr != nil || err != nil {
+		return errors.Join(perr, err)
 	}
-	return err
+	if s := w.Settings(); s.Default != p.id {
+		a.next("carekey ledger default %s, so that new records and consents go there", short(p.id))
+	}
+	return nil
 }
 
 func previewMove(p wallet.MovePlan, from, to, gate string) string {

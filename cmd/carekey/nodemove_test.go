@@ -46,7 +46,7 @@ func TestMoveInterruptedAtANode(t *testing.T) {
 		d.mustRun(who, move...)
 		d.mustRun(who, "sync")
 		status := map[string]int{}
-		for _, c := range d.list(who, "consent", "list") {
+		for _, c := range d.list(who, "--ledger", "carekey", "consent", "list") {
 			status[c["status"].(string)]++
 		}
 		moved := d.list(who, "--ledger", "City ledger", "consent", "list")

@@ -106,9 +106,6 @@ func (p place) on(at wallet.Place) place {
 	return p
 }
 
-// ledgerNamed tells whether flag or environment name a ledger.
-func (a *app) ledgerNamed() bool { return a.flags.ledger != "" || a.env(envLedger) != "" }
-
 // joined finds the ledger of the wallet that somebody names by where it is, by its
 // name, or by the beginning of its id.
 func (p *place) joined(named string) (found wallet.Place, ok bool, err error) {

@@ -337,7 +337,7 @@ func (a *app) removeRecord(ctx context.Context, w *wallet.Wallet, id string) err
 	}
 	r := versions[len(versions)-1]
 	if !removed {
-		preview := fmt.Sprintf("%s, %s, will be withdrawn and its content erased from the store,\nfor good. Nobody can open it any more, also under consents that you gave. Who\nfetched it keeps what they have.", quoted(r.Title), plural(r.Version, "version", "versions"))
+		preview := fmt.Sprintf("%s, %s, will be withdrawn for good, also for consents that you gave.\n%s", quoted(r.Title), plural(r.Version, "version", "versions"), groundOf(w).says(erased))
 		if err := a.confirm(ctx, preview, "Remove it?", true); err != nil {
 			return err
 		}

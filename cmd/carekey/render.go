@@ -33,6 +33,9 @@ func list[A, B any](in []A, f func(A) B) []B {
 	return out
 }
 
+// same is for a list whose elements are as they should be.
+func same[A any](x A) A { return x }
+
 // stamp is a ledger hour in JSON; "" for 0, which stands for none.
 func stamp(h contract.Hour) string {
 	if h == 0 {
@@ -86,6 +89,7 @@ func versionOf(r wallet.ConsentRecord) versionJSON {
 }
 
 type consentJSON struct {
+	Ledger     string        `json:"ledger"`
 	Consent    string        `json:"consent"`
 	To         string        `json:"to"` // contact, else address
 	Address    string        `json:"address"`
@@ -106,13 +110,27 @@ type consentJSON struct {
 }
 
 func consentOf(c wallet.Consent) consentJSON {
-	return consentJSON{Consent: c.ID.String(), To: who(c.To, c.Address), Address: addressText(c.Address), Records: list(c.Records, versionOf),
+	return consentJSON{Ledger: c.Ledger.String(), Consent: c.ID.String(), To: who(c.To, c.Address), Address: addressText(c.Address), Records: list(c.Records, versionOf),
 		Purpose: c.Purpose.Word(), From: stamp(c.NotBefore), Until: stamp(c.NotAfter), Status: string(c.Status), Granted: stamp(c.Granted),
 		Revoked: stamp(c.Revoked), Openings: c.Openings, LastOpened: stamp(c.LastOpened), Missing: c.Missing, Damaged: lostCode(c.Damaged),
 		Pending: string(c.Pending), AsOf: instant(c.AsOf), Clock: instant(c.Clock)}
 }
 
+// senderJSON is who gave a consent.
+type senderJSON struct {
+	Name     string `json:"name"`     // of the contact; "" for a stranger
+	Address  string `json:"address"`  // "" if it is not known
+	Verified bool   `json:"verified"` // the check words were compared
+}
+
+func senderOf(r wallet.Received) senderJSON {
+	return senderJSON{r.From, addressText(r.Address), r.Verified}
+}
+
 type receivedJSON struct {
+	Sender      senderJSON    `json:"sender"`
+	Granted     string        `json:"granted"`
+	Ledger      string        `json:"ledger"`
 	Consent     string        `json:"consent"`
 	From        string        `json:"from"`  // contact, else address
 	Known       bool          `json:"known"` // the sender is a contact
@@ -132,7 +150,7 @@ type receivedJSON struct {
 }
 
 func receivedOf(r wallet.Received) receivedJSON {
-	return receivedJSON{Consent: r.Consent.String(), From: who(r.From, r.Address), Known: r.From != "",
+	return receivedJSON{Sender: senderOf(r), Granted: stamp(r.Granted), Ledger: r.Ledger.String(), Consent: r.Consent.String(), From: who(r.From, r.Address), Known: r.From != "",
 		Titles: list(r.Records, func(c wallet.ConsentRecord) string { return c.Title }), Records: list(r.Records, versionOf),
 		Purpose: r.Purpose.Word(), Begins: stamp(r.NotBefore), Until: stamp(r.NotAfter), Status: string(r.Status), Fetched: r.Fetched > 0,
 		LastFetched: stamp(r.LastFetched), Address: addressText(r.Address), Missing: r.Missing, Damaged: lostCode(r.Damaged),
@@ -140,6 +158,7 @@ func receivedOf(r wallet.Received) receivedJSON {
 }
 
 type eventJSON struct {
+	Ledger   string        `json:"ledger"`
 	Time     string        `json:"time"`
 	Who      string        `json:"who"` // contact, else address
 	What     string        `json:"what"`
@@ -153,10 +172,12 @@ type eventJSON struct {
 	More     int           `json:"more,omitempty"`    // so many refused attempts that the keeper only counted
 	Damaged  bool          `json:"damaged,omitempty"` // the store holds another reason than the one that was signed
 	Clock    string        `json:"clock,omitempty"`   // what the clock says, if it disagrees with the ledger's time
+	Missing  []string      `json:"missing,omitempty"` // services that gave no answer about the consent: ledger, keeper, store
+	AsOf     string        `json:"asOf,omitempty"`    // the ledger is out of reach: when it was followed last
 }
 
 func eventOf(e wallet.Event) eventJSON {
-	j := eventJSON{Time: stamp(e.Hour), Who: who(e.Who, e.Address), What: string(e.What), Consent: e.Consent.String(), Purpose: e.Purpose.Word(),
+	j := eventJSON{Ledger: e.Ledger.String(), Missing: e.Missing, AsOf: instant(e.AsOf), Time: stamp(e.Hour), Who: who(e.Who, e.Address), What: string(e.What), Consent: e.Consent.String(), Purpose: e.Purpose.Word(),
 		Reason: e.Reason, Verified: e.Verified, Records: list(e.Records, versionOf), Keeper: e.Keeper, Damaged: e.Damaged, Clock: instant(e.Clock)}
 	if j.More = e.More; e.What == wallet.Refused && e.More == 0 {
 		j.Because = e.Code.String()
@@ -277,7 +298,7 @@ func (a *app) codeText(c crypto.ShareCode) string {
 func openedText(openings int, last string) string {
 	switch openings {
 	case 0:
-		return "never"
+		return ground{}.says(noOpening)
 	case 1:
 		return "once, " + last
 	}
@@ -320,21 +341,19 @@ func lostCode(damaged error) string {
 	return explain(damaged).Code
 }
 
+// withTitle adds the column of ledgers to a table's row where there are several.
+func (a *app) withTitle(cells []string, title string) []string {
+	if len(a.titles) > 1 {
+		return append(cells, title)
+	}
+	return cells
+}
+
 // table writes a table to stdout, not wider than the terminal.
 func (a *app) table(t *ui.Table) error { return t.Write(a.out, cli.Width(a.out)) }
 
-// gateText says what the keepers' rule is worth on this ledger.
-func gateText(g ledgerclient.Gate) string {
-	if g == ledgerclient.Advisory {
-		return "gate: advisory. The ledger is a folder: a recipient who can read its files can\n" +
-			"open what you granted without leaving an entry. That each opening leaves one is\n" +
-			"a rule of honest software here."
-	}
-	return "gate: " + string(g)
-}
-
 // previewGrant is a plan in plain language, for the person who is to sign it.
-func previewGrant(p *wallet.GrantPlan) string {
+func previewGrant(p *wallet.GrantPlan, g ground) string {
 	name := cli.Clean(p.To.Name)
 	words := strings.Join(wordsOf(p.To.Address), " ")
 	verified := "check words compared:\n" + words
@@ -363,7 +382,7 @@ func previewGrant(p *wallet.GrantPlan) string {
 		"\nYou can revoke it at any time. What was opened before that stays known: a\n" +
 		"revocation ends further openings, and takes back nothing that was read. Later\n" +
 		"versions of a record need a new grant.\n" +
-		gateText(p.Gate)
+		g.says(eachOpening)
 	for _, w := range p.Warnings {
 		if t := warningText(w, name); t != "" {
 			text += "\nwarning: " + t

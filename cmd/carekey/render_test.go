@@ -90,7 +90,7 @@ func TestPreviewGrant(t *testing.T) {
 		Warnings:  []wallet.Warning{{Kind: "unverified"}, {Kind: "self"}, {Kind: "long"}, {Kind: "overlap", Detail: strings.Repeat("ef", 32), Purpose: wallet.Treatment, NotAfter: hourOf(t, "2026-11-24T00:00:00Z")}},
 		NotBefore: hourOf(t, "2026-12-01T05:00:00Z"),
 	}
-	text := previewGrant(p)
+	text := previewGrant(p, ground{Properties: ledgerclient.Properties{Gate: p.Gate}})
 	words := address.Words()
 	for _, want := range []string{
 		"give Dr Smith access to 1 record.", "NOT VERIFIED", strings.Join(words[:], " "), `Blood \x1b[31mcount, version 2 (labs, 2026-05-04)  abcdef01`,
@@ -110,7 +110,7 @@ func TestPreviewGrant(t *testing.T) {
 		}
 	}
 	p.To.Verified = true
-	if text := previewGrant(p); strings.Contains(text, "NOT VERIFIED") {
+	if text := previewGrant(p, ground{Properties: ledgerclient.Properties{Gate: p.Gate}}); strings.Contains(text, "NOT VERIFIED") {
 		t.Error("a verified contact is shown as not verified")
 	}
 }

@@ -348,14 +348,14 @@ func (a *app) showRestored(w *wallet.Wallet, got wallet.Restored, order string) 
 	if got.Contacts == 0 && got.Consents > 0 {
 		a.say("No contacts came back: consents show their recipients by address.")
 	}
-	a.say("\nledger %s, %s\n%s", short(id), props.Reach, gateText(props.Gate))
+	a.say("\nledger %s, %s\n%s", short(id), props.Reach, groundOf(w).says(eachOpening))
 	a.data("%s", w.Address())
+	a.flags.ledger = "" // from here on it is the default
 	if order != "" {
 		a.say("The order of this ledger is kept elsewhere, and this copy follows it: all can be\nread, and nothing can be entered before they are together again.")
 		a.next("%s", a.ours(order))
 		return nil
 	}
-	a.flags.ledger = "" // from here on it is the default
 	a.next("carekey status")
 	return nil
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/carekey/carekey/cmd/cli"
@@ -16,11 +18,13 @@ func newRevoke(a *app) *cobra.Command {
 	var r wallet.RevokeRequest
 	c := &cobra.Command{
 		Use:   "revoke (CONSENT... | --to NAME | --all)",
-		Short: "End consents: nothing that is asked for from now on opens",
-		Long: `End consents. The keepers are told at once and destroy their shares, and the
-revocation goes onto the ledger. What was opened before stays known: the report
-names it. Consents named one by one are revoked without a question, so that nothing
-is in the way; with --to and --all a person at a terminal is shown the list first.
+		Short: "End consents: the keepers are told to give nothing any more",
+		Long: `End consents, on every ledger of this wallet. The keepers are told at once and asked
+to destroy their shares, and the revocation goes onto the ledger; the report shows what
+they signed. What was opened before stays known: the report names it. Consents named
+one by one are revoked without a question, so that nothing is in the way; with --to and
+--all a person at a terminal is shown the list first. What one ledger fails with keeps
+no other from being told.
 
 Nothing is needed but the key and the ledger: a full disk, a damaged file of this
 wallet and a wrong clock are no reason to wait, and are told.`,
@@ -37,7 +41,7 @@ wallet and a wrong clock are no reason to wait, and are told.`,
 			if ways != 1 {
 				return usage("name consents, or a contact with --to, or all of them with --all", "what there is: carekey consent list")
 			}
-			return a.withWallet(cmd, ends, func(ctx context.Context, w *wallet.Wallet) error { return a.revoke(ctx, w, r) })
+			return a.withLedgers(cmd, ends, everywhere, func(ctx context.Context, all []*opened) error { return a.revoke(ctx, all, r) })
 		},
 	}
 	c.Flags().StringVar(&r.To, "to", "", "all that you gave to the contact `NAME`, or to an address")
@@ -46,12 +50,43 @@ wallet and a wrong clock are no reason to wait, and are told.`,
 	return c
 }
 
-func (a *app) revoke(ctx context.Context, w *wallet.Wallet, r wallet.RevokeRequest) error {
-	cs, err := w.SelectRevocations(ctx, r)
-	if err != nil {
+func (a *app) revoke(ctx context.Context, all []*opened, r wallet.RevokeRequest) error {
+	chosen := map[*opened][]contract.ID{}
+	var cs []wallet.Consent
+	choose := func(o *opened, r wallet.RevokeRequest) error {
+		some, err := o.w.SelectRevocations(ctx, r)
+		for _, c := range some {
+			if !slices.Contains(chosen[o], c.ID) { // named twice
+				cs, chosen[o] = append(cs, c), append(chosen[o], c.ID)
+			}
+		}
 		return err
 	}
+	var failed error
+	if len(all) == 1 || len(r.Consents) == 0 {
+		_, failed = each(ctx, all, func(o *opened) error { return choose(o, r) })
+	} else {
+		for _, id := range r.Consents { // wherever it is; one that is nowhere ends it before anything is signed
+			one := wallet.RevokeRequest{Consents: []string{id}}
+			_, on, err := find(ctx, a, all, id, func(o *opened) (_ struct{}, found string, err error) {
+				some, err := o.w.SelectRevocations(ctx, one)
+				if err == nil && len(some) == 1 {
+					found = some[0].ID.String()
+				}
+				return struct{}{}, found, err
+			})
+			if err == nil {
+				err = choose(on, one)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
 	if len(cs) == 0 {
+		if failed != nil {
+			return failed
+		}
 		if a.flags.json {
 			return a.printJSON([]revocationJSON{})
 		}
@@ -63,18 +98,26 @@ func (a *app) revoke(ctx context.Context, w *wallet.Wallet, r wallet.RevokeReque
 			return err
 		}
 	}
-	var ids []contract.ID
-	for _, c := range cs {
-		ids = append(ids, c.ID)
+	var done []wallet.Revocation
+	var on []*opened
+	for _, o := range all {
+		if len(chosen[o]) == 0 {
+			continue
+		}
+		some, err := o.w.Revoke(ctx, chosen[o])
+		if len(some) > 0 {
+			done, on = append(done, some...), append(on, o)
+		}
+		if ctx.Err() != nil {
+			failed = err
+			break
+		}
+		failed = worse(failed, err)
 	}
-	done, err := w.Revoke(ctx, ids)
-	if err != nil && len(done) == 0 {
-		return err
+	if len(done) == 0 {
+		return failed
 	}
-	if perr := a.revoked(w, done, err); perr != nil {
-		return perr
-	}
-	return err
+	return errors.Join(a.revoked(on, done, failed), failed)
 }
 
 func previewRevoke(cs []wallet.Consent) string {
@@ -101,6 +144,8 @@ type revocationJSON struct {
 	// Unwritten are the codes of what could not be written into the wallet's folder, or
 	// read in it. The revocation holds all the same.
 	Unwritten []string `json:"unwritten,omitempty"`
+	Ledger    string   `json:"ledger"`
+	Missing   []string `json:"missing,omitempty"` // "keeper": it gave no answer, and may have acknowledged what acks lack
 }
 
 type ackJSON struct {
@@ -111,23 +156,29 @@ type ackJSON struct {
 
 func revocationOf(r wallet.Revocation) revocationJSON {
 	c := r.Consent
-	j := revocationJSON{Consent: c.ID.String(), Status: string(c.Status), Openings: c.Openings, LastOpened: stamp(c.LastOpened),
+	j := revocationJSON{Ledger: c.Ledger.String(), Consent: c.ID.String(), Status: string(c.Status), Openings: c.Openings, LastOpened: stamp(c.LastOpened),
 		To: who(c.To, c.Address), Revoked: stamp(c.Revoked), Already: r.Already, Pending: string(c.Pending), Clock: instant(c.Clock),
 		Acks:   list(r.Acks, func(k wallet.Acknowledged) ackJSON { return ackJSON{k.Keeper, k.End.String(), stamp(k.Hour)} }),
 		Opened: list(c.Known(), versionOf), Unopened: list([]wallet.ConsentRecord(nil), versionOf)}
 	if c.Openings == 0 {
 		j.Unopened = list(c.Records, versionOf)
 	}
+	if r.Unasked {
+		j.Missing = []string{"keeper"}
+	}
 	return j
 }
 
 // revoked tells what was done; failed is why not all of it was.
-func (a *app) revoked(w *wallet.Wallet, rs []wallet.Revocation, failed error) error {
+func (a *app) revoked(on []*opened, rs []wallet.Revocation, failed error) error {
 	if a.flags.json {
-		unwritten := list(w.Unwritten(), codeOf)
 		return a.printJSON(list(rs, func(r wallet.Revocation) revocationJSON {
 			j := revocationOf(r)
-			j.Unwritten = unwritten
+			for _, o := range on {
+				if o.id() == r.Consent.Ledger {
+					j.Unwritten = list(o.w.Unwritten(), codeOf)
+				}
+			}
 			return j
 		}))
 	}
@@ -137,9 +188,7 @@ func (a *app) revoked(w *wallet.Wallet, rs []wallet.Revocation, failed error) er
 		}
 		a.print("%s", strings.TrimSuffix(revocationText(r), "\n"))
 	}
-	if _, p := w.Ledger(); p.Gate == ledgerclient.Advisory {
-		a.say("\ngate: advisory. A recipient who can read the ledger's folder may have opened more than this.")
-	}
+	a.say("\n%s", limits(on))
 	if failed == nil { // else the error says what comes next
 		a.next("carekey audit")
 	}
@@ -161,14 +210,17 @@ func revocationText(r wallet.Revocation) string {
 		}
 		acks = append(acks, fmt.Sprintf("keeper %d %s (signed, %s)", k.Keeper, what, day(k.Hour)))
 	}
-	if len(acks) == 0 {
+	switch {
+	case r.Unasked:
+		acks = append(acks, "not known of all: a keeper gave no answer")
+	case len(acks) == 0:
 		acks = []string{"no keeper has acknowledged it yet"}
 	}
 	var names []string
 	for _, v := range c.Records {
 		names = append(names, cli.Clean(fmt.Sprintf("%s, version %d", v.Title, v.Version)))
 	}
-	exposure := [2]string{"never opened", strings.Join(names, "\n")}
+	exposure := [2]string{"opened", openedText(0, "") + ": " + strings.Join(names, "\n")}
 	if c.Openings > 0 {
 		exposure = [2]string{"known to " + name, strings.Join(names, "\n") + "\n(opened " + openedText(c.Openings, day(c.LastOpened)) + "; this stays known)"}
 	}

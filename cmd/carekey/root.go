@@ -12,7 +12,7 @@ import (
 
 const about = `carekey is a wallet for health data. It keeps your keys, encrypts each record for
 the one person you grant it to, and writes your consents and revocations onto a
-ledger, where openings leave entries that you can see and verify.`
+ledger. Entries show you what was opened; carekey audit --help says how far.`
 
 const environment = `ENVIRONMENT
   CAREKEY_HOME             folder of the wallets (default: by the system's rules)
@@ -89,7 +89,7 @@ func (a *app) overview() error {
 			Wallet  bool        `json:"wallet"` // there is one
 			Ledger  string      `json:"ledger"` // where the one is that is meant
 			Ledgers []placeJSON `json:"ledgers"`
-		}{p.home, a.profile(), p.settings != nil, showPlace(p.ledger), list(places, func(j placeJSON) placeJSON { return j })})
+		}{p.home, a.profile(), p.settings != nil, showPlace(p.ledger), list(places, same)})
 	}
 	w := "none yet"
 	if p.settings != nil {

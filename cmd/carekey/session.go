@@ -40,6 +40,36 @@ func (a *app) withWallet(cmd *cobra.Command, want access, f func(ctx context.Con
 }
 
 func (a *app) withLedger(cmd *cobra.Command, want access, f func(ctx context.Context, w *wallet.Wallet, l *ledger) error) error {
+	return a.withLedgers(cmd, want, func(p place) []place { return []place{p} }, func(ctx context.Context, all []*opened) error { return f(ctx, all[0].w, all[0].l) })
+}
+
+// everywhere are all ledgers of the wallet, the one that is meant first; that one alone
+// if it was named.
+func everywhere(p place) []place {
+	out := []place{p}
+	for _, at := range p.settings.Ledgers {
+		if !p.given && at.ID != p.id {
+			out = append(out, p.on(at))
+		}
+	}
+	return out
+}
+
+// opened is the wallet on one of its ledgers.
+type opened struct {
+	w      *wallet.Wallet
+	l      *ledger
+	before uint64 // entries of the ledger, if something may be entered
+}
+
+func (o *opened) id() crypto.LedgerID {
+	id, _ := o.w.Ledger()
+	return id
+}
+
+// withLedgers unlocks the wallet once, with each of some of its ledgers, for f. One that
+// cannot be opened keeps none of the others from it, and is the error at the end.
+func (a *app) withLedgers(cmd *cobra.Command, want access, which func(place) []place, f func(ctx context.Context, all []*opened) error) error {
 	ctx := cmd.Context()
 	p, err := a.place()
 	if err != nil {
@@ -48,58 +78,178 @@ func (a *app) withLedger(cmd *cobra.Command, want access, f func(ctx context.Con
 	if p.settings == nil {
 		return &wallet.NoWalletError{Dir: p.dir}
 	}
+	places := which(p)
+	if len(places) > 1 {
+		if a.key == nil {
+			if a.key, err = a.readKey(ctx, p); err != nil { // the keyring is asked once
+				return err
+			}
+			if p.settings.Keyring == keyring.KindFile { // nothing else may ask on the terminal meanwhile
+				if _, err := a.key.Get(ctx, p.settings.Item); err != nil {
+					return err
+				}
+			}
+		}
+		a.titles = ledgerTitles(p)
+	}
 	key, err := a.keyEarly(ctx, p)
 	if err != nil {
 		return err
 	}
+	var all []*opened
+	defer func() {
+		for _, o := range all {
+			o.w.Wipe()
+			o.l.close()
+		}
+	}()
+	a.closed = nil
+	for _, q := range places {
+		o, err := a.open(ctx, q, key, want)
+		if err == nil {
+			all = append(all, o)
+			continue
+		}
+		if ctx.Err() != nil || explain(err).Exit == exitLocked {
+			return err
+		}
+		a.closed = worse(a.closed, err)
+	}
+	if len(all) == 0 {
+		return a.closed
+	}
+	err = f(ctx, all)
+	if err == nil && want&keeps != 0 {
+		a.keepBook(ctx, all[0].w)
+	}
+	for _, o := range all {
+		err = a.end(ctx, o, want, err)
+	}
+	if err == nil {
+		err = a.closed
+	}
+	return err
+}
+
+// each lets f look at each ledger. What one of them fails with keeps f from no other; the
+// worst is returned with how many did not fail.
+func each(ctx context.Context, all []*opened, f func(o *opened) error) (done int, worst error) {
+	for _, o := range all {
+		err := f(o)
+		if err != nil && ctx.Err() != nil {
+			return 0, err
+		}
+		if err == nil {
+			done++
+			continue
+		}
+		worst = worse(worst, err)
+	}
+	return done, worst
+}
+
+// worse is which of two errors matters more: what does not verify or was refused, then
+// what is out of reach, then what is not there; of two alike the first.
+func worse(a, b error) error {
+	rank := func(err error) int {
+		if err == nil {
+			return 0
+		}
+		switch explain(err).Exit {
+		case exitNotFound:
+			return 1
+		case exitUnreachable:
+			return 2
+		}
+		return 3
+	}
+	if rank(b) > rank(a) {
+		return b
+	}
+	return a
+}
+
+// find looks for what is on one of the ledgers: what f finds on none is an error of that
+// kind, what it finds on several is ambiguous. If it is found, a ledger that cannot be
+// opened is not concerned.
+func find[T any](ctx context.Context, a *app, all []*opened, query string, f func(o *opened) (T, string, error)) (found T, on *opened, err error) {
+	var matches []string
+	_, worst := each(ctx, all, func(o *opened) error {
+		x, id, err := f(o)
+		if err == nil {
+			found, on, matches = x, o, append(matches, id)
+		}
+		return err
+	})
+	switch {
+	case len(matches) > 1:
+		return found, nil, &wallet.AmbiguousError{What: "consent", Query: query, Matches: matches}
+	case len(matches) == 1:
+		a.closed = nil
+		return found, on, nil
+	}
+	return found, nil, worse(worst, a.closed)
+}
+
+// open opens the wallet with one of its ledgers.
+func (a *app) open(ctx context.Context, p place, key keyring.Store, want access) (*opened, error) {
 	l, err := a.openPinned(ctx, p)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() { l.close() }()
+	o := &opened{l: l}
+	defer func() {
+		if o.w == nil {
+			o.l.close()
+		}
+	}()
 	if want&writes != 0 && l.away == nil {
 		asked := a.flags.acceptClock
 		if err := a.checkClock(ctx, l); err != nil {
-			return err
+			return nil, err
 		}
 		if a.flags.acceptClock != asked { // the answer was yes: tell the ledger
 			l.close()
-			if l, err = a.openLedger(ctx, p.ledger); err != nil {
-				return err
+			again, err := a.openLedger(ctx, p.ledger)
+			if err != nil {
+				return nil, err
 			}
+			o.l, l = again, again
 		}
 	}
-	var before uint64
 	if l.away == nil && want&ends == 0 {
-		if before, err = length(ctx, l.Services); err != nil && !isAway(err) {
-			return err
+		if o.before, err = length(ctx, l.Services); err != nil && !isAway(err) {
+			return nil, err
 		}
 		if err != nil { // it was there a moment ago: nobody waits for it a second time
 			if err := l.outOfReach(p.dir, p.id, err); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
 	w, err := wallet.Open(ctx, wallet.Options{Dir: p.dir, Keyring: key, Services: l.Services, Ledger: p.id, Now: a.now, Profile: a.profile(),
 		AcceptClock: a.flags.acceptClock, Revoking: want&ends != 0})
+	o.w = w
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer w.Wipe()
-	err = f(ctx, w, l)
-	if err == nil && want&keeps != 0 {
-		a.keepBook(ctx, w)
-	}
+	return o, nil
+}
+
+// end says what became of the wallet on a ledger while a command worked with it, which
+// ended with err.
+func (a *app) end(ctx context.Context, o *opened, want access, err error) error {
+	w := o.w
 	a.tellFinished(w)
 	a.tellUnwritten(w, err == nil)
 	if clock, last := w.Doubt(); !clock.IsZero() && err == nil {
 		a.say("Your clock says %s, and the ledger's last entry is of %s: what is open is judged by the ledger's time.", clock.Local().Format(dayLayout), day(last))
 	}
 	if since, away := w.OutOfReach(); away != nil && err == nil {
-		a.tellAway(since, away)
+		a.tellAway(a.titles[o.id()], since, away)
 	}
-	if l.away == nil && errors.Is(err, context.Canceled) && want&writes != 0 {
-		if after, lerr := length(context.WithoutCancel(ctx), l.Services); lerr != nil || after != before {
+	if o.l.away == nil && errors.Is(err, context.Canceled) && want&writes != 0 {
+		if after, lerr := length(context.WithoutCancel(ctx), o.l.Services); lerr != nil || after != o.before {
 			err = &enteredError{err}
 		}
 	}
@@ -130,7 +280,7 @@ func (a *app) tellUnwritten(w *wallet.Wallet, done bool) {
 		case i < len(over) || is[*wallet.DamagedError](err) || is[*wallet.VersionError](err):
 			a.say("Passed over: %s.", f.Message)
 			if f.Hint != "" {
-				a.say("hint:  %s", f.Hint)
+				a.say("hint:  %s", a.ours(f.Hint))
 			}
 		case done:
 			a.say("Not written down on this computer: %s. It holds all the same.", f.Message)
@@ -144,12 +294,16 @@ func (a *app) tellUnwritten(w *wallet.Wallet, done bool) {
 }
 
 // tellAway says that what is shown may not be the newest.
-func (a *app) tellAway(since time.Time, away error) {
+func (a *app) tellAway(title string, since time.Time, away error) {
+	said := sentence(explain(away).Message)
+	if title != "" {
+		said = title + ": " + explain(away).Message
+	}
 	if since.IsZero() {
-		a.say("%s, and this wallet has never followed it.", sentence(explain(away).Message))
+		a.say("%s, and this wallet has never followed it.", said)
 		return
 	}
-	a.say("%s: showing what was verified at %s.", sentence(explain(away).Message), since.Local().Format(dayLayout))
+	a.say("%s: showing what was verified at %s.", said, since.Local().Format(dayLayout))
 }
 
 // sentence begins with a capital letter.

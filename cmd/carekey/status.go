@@ -1,7 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"slices"
+	"time"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
@@ -15,23 +19,51 @@ func newStatus(a *app) *cobra.Command {
 		Short: "Who can see what until when, and what happened since you last looked",
 		Args:  cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
-				s, err := w.Status(ctx)
-				if err != nil {
-					return err
-				}
-				return a.status(w, s)
-			})
+			return a.withLedgers(cmd, looks, everywhere, a.statusOf)
 		},
 	}
 }
 
 func codeOf(err error) string { return explain(err).Code }
 
+// statusOf puts together what there is on each ledger.
+func (a *app) statusOf(ctx context.Context, all []*opened) error {
+	var sum wallet.Summary
+	var seen []*opened
+	var pending []pendingJSON
+	var waits []string
+	_, failed := each(ctx, all, func(o *opened) error {
+		s, err := o.w.Status(ctx)
+		if err != nil {
+			return err
+		}
+		seen = append(seen, o)
+		sum.Consents, sum.Accesses, sum.Inbox = append(sum.Consents, s.Consents...), append(sum.Accesses, s.Accesses...), append(sum.Inbox, s.Inbox...)
+		sum.Ended, sum.Records, sum.Unasked, sum.Contacts = sum.Ended+s.Ended, sum.Records+s.Records, sum.Unasked+s.Unasked, s.Contacts
+		for _, p := range s.Pending {
+			j := pendingOf(p)
+			j.Ledger = o.id().String()
+			pending, waits = append(pending, j), append(waits, pendingText(p))
+		}
+		for _, m := range s.Missing {
+			if !slices.Contains(sum.Missing, m) {
+				sum.Missing = append(sum.Missing, m)
+			}
+		}
+		return nil
+	})
+	if len(seen) == 0 {
+		return failed
+	}
+	slices.SortStableFunc(sum.Accesses, func(x, y wallet.Event) int { return cmp.Compare(x.Hour, y.Hour) })
+	return errors.Join(a.status(seen, sum, pending, waits), failed)
+}
+
 type pendingJSON struct {
 	Action string `json:"action"`
 	ID     string `json:"id"`
 	Error  string `json:"error"` // why it could not be finished
+	Ledger string `json:"ledger,omitempty"`
 }
 
 func pendingOf(p wallet.Pending) pendingJSON {
@@ -42,7 +74,8 @@ func pendingOf(p wallet.Pending) pendingJSON {
 	return j
 }
 
-func (a *app) status(w *wallet.Wallet, s wallet.Summary) error {
+func (a *app) status(all []*opened, s wallet.Summary, pending []pendingJSON, waits []string) error {
+	w := all[0].w
 	p, err := a.place()
 	if err != nil {
 		return err
@@ -51,8 +84,23 @@ func (a *app) status(w *wallet.Wallet, s wallet.Summary) error {
 	if err != nil {
 		return err
 	}
+	for i := range places {
+		for _, o := range all {
+			if places[i].ID == o.id().String() {
+				g := groundOf(o.w)
+				places[i].Gate, places[i].Operators, places[i].AsOf = string(g.Gate), max(1, g.Operators), instant(g.since)
+			}
+		}
+	}
 	if a.flags.json {
-		clock, _ := w.Doubt()
+		var clock time.Time
+		var unwritten, passed []error
+		for _, o := range all {
+			if c, _ := o.w.Doubt(); clock.IsZero() {
+				clock = c
+			}
+			unwritten, passed = append(unwritten, o.w.Unwritten()...), append(passed, o.w.PassedOver()...)
+		}
 		return a.printJSON(struct {
 			Consents []consentJSON  `json:"consents"` // active and upcoming
 			Accesses []eventJSON    `json:"accesses"` // since the last look
@@ -62,6 +110,7 @@ func (a *app) status(w *wallet.Wallet, s wallet.Summary) error {
 			Records  int            `json:"records"`
 			Contacts int            `json:"contacts"`
 			Unasked  int            `json:"unasked"` // consents that no keeper was asked about this time
+			Missing  []string       `json:"missing"` // services that gave no answer: ledger, keeper, store
 			Due      []string       `json:"due"`     // against a loss: "words", "backup"
 			Ledgers  []placeJSON    `json:"ledgers"`
 			Clock    string         `json:"clock,omitempty"` // what the clock says, if it disagrees with the ledger's time
@@ -69,9 +118,9 @@ func (a *app) status(w *wallet.Wallet, s wallet.Summary) error {
 			// that could not be read.
 			Unwritten  []string `json:"unwritten,omitempty"`
 			PassedOver []string `json:"passedOver,omitempty"`
-		}{list(s.Consents, consentOf), list(s.Accesses, eventOf), list(s.Pending, pendingOf), list(s.Inbox, receivedOf), s.Ended, s.Records, s.Contacts, s.Unasked,
-			list(a.due(w), func(d string) string { return d }), list(places, func(j placeJSON) placeJSON { return j }),
-			instant(clock), list(w.Unwritten(), codeOf), list(w.PassedOver(), codeOf)})
+		}{list(s.Consents, consentOf), list(s.Accesses, eventOf), list(pending, same), list(s.Inbox, receivedOf), s.Ended, s.Records, s.Contacts, s.Unasked,
+			list(s.Missing, same), list(a.due(w), same), list(places, same),
+			instant(clock), list(unwritten, codeOf), list(passed, codeOf)})
 	}
 	ended := ""
 	if s.Ended > 0 {
@@ -79,12 +128,21 @@ func (a *app) status(w *wallet.Wallet, s wallet.Summary) error {
 	}
 	a.print("%s: %s, %s%s.\n", w.Name(), plural(s.Records, "record", "records"), plural(s.Contacts, "contact", "contacts"), ended)
 	if len(s.Consents) == 0 {
-		a.print("Nobody can open anything of yours.")
+		for _, o := range all {
+			if g := groundOf(o.w); g.away || o == all[len(all)-1] {
+				a.print("%s", g.says(noneOpen))
+				break
+			}
+		}
 	} else {
 		a.print("Who can open what:")
 		if err := a.consentTable(s.Consents); err != nil {
 			return err
 		}
+		a.say("%s", limits(all))
+	}
+	if slices.Contains(s.Missing, "keeper") {
+		a.say("\nA keeper gave no answer: attempts that it refused are not known.")
 	}
 	if len(s.Accesses) > 0 {
 		a.print("\nSince you last looked:")
@@ -101,25 +159,14 @@ func (a *app) status(w *wallet.Wallet, s wallet.Summary) error {
 			return err
 		}
 	}
-	if len(s.Pending) > 0 {
+	if len(waits) > 0 {
 		a.print("\nSigned, and not sent yet:")
-		for _, p := range s.Pending {
-			a.print("  %s", pendingText(p))
+		for _, text := range waits {
+			a.print("  %s", text)
 		}
 	}
-	if len(places) > 1 {
-		id, _ := w.Ledger()
-		others := "\nThis is ledger " + ledgerTitle(cli.Clean(w.LedgerName())) + " (" + short(id) + "). You are on others too:"
-		for _, j := range places {
-			if j.ID == id.String() {
-				continue
-			}
-			others += "\n  " + j.ID[:8] + "  " + ledgerTitle(cli.Clean(j.Name))
-			if j.Waiting > 0 {
-				others += ": " + waitingText(j) + " waiting, see carekey sync"
-			}
-		}
-		a.print("%s", a.ours(others))
+	if others := len(places) - len(all); others > 0 {
+		a.say("\nThis is ledger %s alone. You are on %s more: leave out --ledger and %s.", ledgerWords(p.dir, all[0].id()), plural(others, "ledger", "ledgers"), envLedger)
 	}
 	for _, d := range a.due(w) {
 		a.say("\n%s", a.ours(dueText[d]))
@@ -140,13 +187,13 @@ func (a *app) status(w *wallet.Wallet, s wallet.Summary) error {
 }
 
 func (a *app) consentTable(cs []wallet.Consent) error {
-	t := &ui.Table{Header: []string{"consent", "to", "records", "for", "until", "status", "opened"}}
+	t := &ui.Table{Header: a.withTitle([]string{"consent", "to", "records", "for", "until", "status", "opened"}, "ledger")}
 	for _, c := range cs {
 		records := titles(c.Records)
 		if c.Missing {
 			records = lost(c.Damaged)
 		}
-		t.Add(short(c.ID), person(c.To, c.Address), records, c.Purpose.Word(), day(c.NotAfter), statusText(c), openedText(c.Openings, wallet.HourTime(c.LastOpened).Local().Format("2 Jan 2006")))
+		t.Add(a.withTitle([]string{short(c.ID), person(c.To, c.Address), records, c.Purpose.Word(), day(c.NotAfter), statusText(c), openedText(c.Openings, wallet.HourTime(c.LastOpened).Local().Format("2 Jan 2006"))}, a.titles[c.Ledger])...)
 	}
 	return a.table(t)
 }

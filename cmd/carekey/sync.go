@@ -22,7 +22,7 @@ the ledger that it works on. With --ledger only that one is synced. Exit 5 if
 something still waits or a ledger is out of reach.`,
 		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withWallet(cmd, writes|keeps, func(ctx context.Context, w *wallet.Wallet) error { return a.sync(ctx, w) })
+			return a.withLedgers(cmd, writes|keeps, everywhere, a.sync)
 		},
 	}
 	acceptClock(a, c)
@@ -47,19 +47,11 @@ type finishedJSON struct {
 	Error  string `json:"error,omitempty"` // it was given up: why
 }
 
-func (a *app) sync(ctx context.Context, w *wallet.Wallet) error {
-	all := []*wallet.Wallet{w}
-	if !a.ledgerNamed() {
-		others, closeAll, err := a.otherLedgers(ctx, w)
-		if err != nil {
-			return err
-		}
-		defer closeAll()
-		all = append(all, others...)
-	}
+func (a *app) sync(ctx context.Context, all []*opened) error {
 	var worst error
 	var js []syncJSON
-	for _, one := range all {
+	for _, o := range all {
+		one := o.w
 		s, err := one.Sync(ctx)
 		if err != nil && ctx.Err() != nil {
 			return ctx.Err()
@@ -159,39 +151,6 @@ func ledgerTitle(name string) string {
 		return "ledger"
 	}
 	return name
-}
-
-// otherLedgers opens the wallet's other ledgers; those out of reach too.
-func (a *app) otherLedgers(ctx context.Context, w *wallet.Wallet) (others []*wallet.Wallet, closeAll func(), err error) {
-	p, err := a.place()
-	if err != nil {
-		return nil, nil, err
-	}
-	var open []*ledger
-	closeAll = func() {
-		for _, l := range open {
-			l.close()
-		}
-	}
-	id, _ := w.Ledger()
-	for _, at := range p.settings.Ledgers {
-		if at.ID == id {
-			continue
-		}
-		l, err := a.openPinned(ctx, p.on(at))
-		if err == nil {
-			open = append(open, l)
-			var o *wallet.Wallet
-			if o, err = w.On(ctx, l.Services, at.ID); err == nil {
-				others = append(others, o)
-			}
-		}
-		if err != nil {
-			closeAll()
-			return nil, nil, err
-		}
-	}
-	return others, closeAll, nil
 }
 
 // isAway tells whether an error of opening a ledger means that it is out of reach,

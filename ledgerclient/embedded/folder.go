@@ -324,7 +324,7 @@ func (f *Folder) Services() ledgerclient.Services {
 // Properties says that the gate is advisory: whoever reads the folder reads the
 // keeper's key and shares too.
 func (f *Folder) Properties() ledgerclient.Properties {
-	return ledgerclient.Properties{Gate: ledgerclient.Advisory, Reach: f.dir, Clock: "local", Finality: ledgerclient.Immediate}
+	return ledgerclient.Properties{Gate: ledgerclient.Advisory, Reach: f.dir, Clock: "local", Finality: ledgerclient.Immediate, Operators: 1}
 }
 
 // Rebuilt names the derived files that were missing, of another version or not

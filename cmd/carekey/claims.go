@@ -1,0 +1,124 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/wallet"
+)
+
+// This file is the one place where a person is told what a ledger keeps from happening,
+// or that something did not happen. Such a sentence is no truer than who enforces it:
+// each is made here from the gate, from how many independent operators would have to
+// break the rules together, and from how new what is shown is. Tests compare the README
+// and the help with it, and let no other string of the program make such a claim.
+
+// ground is what is said of a ledger stands on.
+type ground struct {
+	ledgerclient.Properties
+	since time.Time // out of reach: when it was followed last; zero if it answered
+	away  bool
+}
+
+// groundOf is what is said of the wallet's ledger stands on.
+func groundOf(w *wallet.Wallet) ground {
+	_, p := w.Ledger()
+	g := ground{Properties: p}
+	if since, behind := w.Behind(); behind {
+		g.away, g.since = true, since
+	}
+	return g
+}
+
+// A claim is something that a person would like to know.
+type claim int
+
+const (
+	eachOpening claim = iota // how far it is certain that each opening leaves an entry
+	allShown                 // how far all entries of one's consents were shown
+	noneOpen                 // no consent is open
+	noOpening                // a consent was not opened
+	erased                   // what becomes of a record that is removed
+)
+
+// says is the sentence for a claim, in lines of at most 80 columns.
+func (g ground) says(c claim) string {
+	n := max(1, g.Operators)
+	switch c {
+	case eachOpening:
+		switch {
+		case g.Gate == ledgerclient.Advisory:
+			return "gate: advisory. The ledger is a folder: a recipient who can read its files can\n" +
+				"open what you granted without leaving an entry. That each opening leaves one is\n" +
+				"a rule of honest software here."
+		case g.Gate != ledgerclient.Enforced:
+			return "gate: " + string(g.Gate) + ", which this carekey does not know: do not count on entries."
+		case n > 1:
+			return "gate: enforced, by several operators. " + number(n) + " of them and a recipient\n" +
+				"together could open what you granted without leaving an entry, and they could\nshow you a copy that lacks one."
+		case g.Clock == "order":
+			return "gate: enforced, by one operator. It and a recipient together could open what you\n" +
+				"granted without leaving an entry. To hide one, it needs who keeps the order."
+		}
+		return "gate: enforced, by one operator. It and a recipient together could open what you\n" +
+			"granted without leaving an entry, and it could show you a copy that lacks one."
+	case allShown:
+		if g.away {
+			return "all that the ledger showed of these consents " + g.when()
+		}
+		if g.Freshness > 0 {
+			return "all that the ledger shows of these consents now"
+		}
+		return "all that the ledger's files show of these consents"
+	case noneOpen:
+		if g.away {
+			return "No consent of yours was open " + g.when() + "."
+		}
+		return "No consent of yours is open."
+	case noOpening:
+		return "no entry"
+	case erased:
+		if g.Gate == ledgerclient.Advisory {
+			return "The store erases its content now, unless somebody copied it. Who fetched it\nkeeps what they have."
+		}
+		return "The store is to erase its content, which its operator may do weeks later. Who\nfetched it keeps what they have."
+	}
+	return ""
+}
+
+// when is when a ledger that is out of reach was followed last.
+func (g ground) when() string {
+	if g.since.IsZero() {
+		return "before it was out of reach"
+	}
+	return "at " + g.since.Local().Format(dayLayout)
+}
+
+// number is a number of operators in words.
+func number(n int) string {
+	if words := []string{"none", "one", "two", "three", "four"}; n < len(words) {
+		return strings.ToUpper(words[n][:1]) + words[n][1:]
+	}
+	return thousands(n)
+}
+
+// inHelp is what the help says, which knows no ledger: all that may be the case.
+func inHelp(c claim) string {
+	folder := ground{Properties: ledgerclient.Properties{Gate: ledgerclient.Advisory}}
+	node := ground{Properties: ledgerclient.Properties{Gate: ledgerclient.Enforced, Operators: 1}}
+	return folder.says(c) + "\n" + node.says(c)
+}
+
+// limits are what openings of consents rest on, once for each ledger that differs.
+func limits(all []*opened) string {
+	var out []string
+	seen := map[string]bool{}
+	for _, o := range all {
+		if s := groundOf(o.w).says(eachOpening); !seen[s] {
+			seen[s] = true
+			out = append(out, s)
+		}
+	}
+	return strings.Join(out, "\n")
+}
