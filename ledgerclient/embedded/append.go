@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -46,7 +47,7 @@ func (f *Folder) Append(ctx context.Context, entries []contract.Entry) ([]ledger
 			err = f.judge(entries, out, func(int) contract.Hour { return hour })
 		}
 		if err == nil && len(f.tables.pending) > 0 {
-			err = f.commit()
+			err = f.commit(!slices.ContainsFunc(f.tables.pending, func(l contract.Leaf) bool { return l.Entry.Kind != contract.KindRevoke }))
 		}
 		if err != nil {
 			f.loaded = false // what is in memory may not be what is on the disk
@@ -144,7 +145,9 @@ func (f *Folder) judge(entries []contract.Entry, out []ledgerclient.Outcome, hou
 // commit writes the pending leaves and then the checkpoint, whose rename is the
 // moment from which they count. The derived files follow; they need not be
 // durable, since they can be had again.
-func (f *Folder) commit() error {
+//
+// What is urgent, revocations alone, may use up the room that is set aside.
+func (f *Folder) commit(urgent bool) error {
 	t := f.tables
 	signer, err := f.checkpointSigner()
 	if err != nil {
@@ -159,12 +162,12 @@ func (f *Folder) commit() error {
 	if err != nil {
 		return err
 	}
-	if err := f.writeLeaves(); err != nil {
+	if err := f.writeLeaves(urgent); err != nil {
 		return err
 	}
 	f.committing.Store(true)
 	defer f.committing.Store(false)
-	if err := replaceFile(f.ops, f.path(checkpointFile), next.raw, f.modes.file); err != nil {
+	if err := f.replace(checkpointFile, next.raw, urgent); err != nil {
 		return err
 	}
 	if err := f.ops.syncDir(f.dir); err != nil {
@@ -184,29 +187,30 @@ func (f *Folder) commit() error {
 	return nil
 }
 
-// writeLeaves writes the pending leaves behind those that count, durably.
-func (f *Folder) writeLeaves() error {
+// writeLeaves writes the pending leaves behind those that count, durably. There is
+// room for more behind them, which only what is urgent may use up. Of an append that
+// was killed, or failed, before its checkpoint, leaves may be there.
+func (f *Folder) writeLeaves(urgent bool) error {
 	t := f.tables
 	b := make([]byte, 0, len(t.pending)*contract.LeafSize)
 	for i := range t.pending {
 		leaf := t.pending[i].Marshal()
 		b = append(b, leaf[:]...)
 	}
-	end := int64(t.size) * contract.LeafSize
-	if info, err := t.leaves.f.Stat(); err != nil {
+	info, err := t.leaves.f.Stat()
+	if err != nil {
 		return err
-	} else if info.Size() > end {
-		// Of an append that was killed, or failed, before its checkpoint.
-		if err := t.leaves.f.Truncate(end); err != nil {
+	}
+	at := int64(t.size) * contract.LeafSize
+	end := at + int64(len(b))
+	if info.Size() < end+leavesRoom {
+		err := extend(t.leaves.f, info.Size(), end+leavesRoom+leavesRoom/4) // not at each append
+		if err != nil && !(urgent && noRoom(err) && info.Size() >= end) {
 			return err
 		}
 	}
-	_, err := t.leaves.f.WriteAt(b, end)
-	if err == nil {
-		err = t.leaves.f.Sync()
+	if _, err := t.leaves.f.WriteAt(b, at); err != nil {
+		return err
 	}
-	if err != nil {
-		t.leaves.f.Truncate(end) // gives the room back if the disk is full
-	}
-	return err
+	return t.leaves.f.Sync()
 }

@@ -207,7 +207,7 @@ func (c *copier) ordered() error {
 
 // filed copies the keeper's files but for the shares.
 func (c *copier) filed() error {
-	for _, kind := range []string{"stops", "answers", "more", "acks"} {
+	for _, kind := range []string{"stops", "answers", "acks"} {
 		files, err := c.from.readDir(c.from.path("keeper", kind))
 		if err != nil {
 			return err
@@ -228,7 +228,11 @@ func (c *copier) filed() error {
 			return err
 		}
 	}
-	return nil
+	b := c.to.newBatch(1)
+	if err := c.file(b, c.from.path("keeper", "room"), c.to.path("keeper", "room")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return b.flush()
 }
 
 // fixed copies what never changes.

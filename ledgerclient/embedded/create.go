@@ -142,6 +142,7 @@ func (f *Folder) found(fd Founding, at Ordered) (err error) {
 // removed.
 var foundedFiles = []string{
 	genesisFile, leavesFile, orderFile, checkpointFile + ".new", nodeKeyFile, entryKeyFile, keeperKeyFile, replicaKeyFile, "keys",
+	orderFile + roomSuffix, checkpointFile + roomSuffix, keeperRoom, "keeper",
 }
 
 // mayFound tells whether a folder with these names in it may become a ledger: it
@@ -210,8 +211,10 @@ func (f *Folder) writeFounded(fd Founding, at Ordered) error {
 	if err != nil {
 		return err
 	}
-	if err := f.ops.mkdir(f.path("keys"), f.modes.keyDir); err != nil {
-		return err
+	for _, dir := range []string{"keys", "keeper"} {
+		if err := f.ops.mkdir(f.path(dir), f.modes.keyDir); err != nil {
+			return err
+		}
 	}
 	type written struct {
 		name string
@@ -221,7 +224,8 @@ func (f *Folder) writeFounded(fd Founding, at Ordered) error {
 	raw := leaf.Marshal()
 	files := []written{
 		{genesisFile, fd.Genesis, f.modes.file},
-		{leavesFile, raw[:], f.modes.file},
+		{leavesFile, append(raw[:], make([]byte, leavesRoom)...), f.modes.file},
+		{checkpointFile + roomSuffix, first.raw, f.modes.file},
 	}
 	seed := marshalKey([32]byte(fd.checkpoint.Seed()))
 	if fd.follows() {
@@ -229,17 +233,19 @@ func (f *Folder) writeFounded(fd Founding, at Ordered) error {
 	} else {
 		files = append(files, written{nodeKeyFile, seed, f.modes.key},
 			written{entryKeyFile, marshalKey(fd.entry.ExposeSecret()), f.modes.key},
-			written{keeperKeyFile, marshalKey(fd.keeper.ExposeSecret()), f.modes.key})
+			written{keeperKeyFile, marshalKey(fd.keeper.ExposeSecret()), f.modes.key},
+			written{keeperRoom, emptyRoom(), f.modes.key})
 	}
 	if at.Next > 0 {
-		files = append(files, written{orderFile, marshalMarks([]mark{{1, at.Next}}), f.modes.file})
+		consumed := marshalMarks([]mark{{1, at.Next}})
+		files = append(files, written{orderFile, consumed, f.modes.file}, written{orderFile + roomSuffix, consumed, f.modes.file})
 	}
 	for _, w := range files {
 		if err := writeFile(f.ops, f.path(w.name), w.data, w.mode); err != nil {
 			return err
 		}
 	}
-	for _, d := range []string{"keys", ""} {
+	for _, d := range []string{"keys", "keeper", ""} {
 		if err := f.ops.syncDir(strings.TrimSuffix(f.path(d), "/")); err != nil {
 			return err
 		}

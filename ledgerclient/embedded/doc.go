@@ -7,12 +7,13 @@
 // # Files
 //
 //	genesis      the configuration document
-//	leaves       258 bytes for each entry, appended: the truth
+//	leaves       258 bytes for each entry, appended: the truth. Room for more behind them
 //	checkpoint   signed head of the log; replaced by rename
 //	hashes       hashes of the log's tree             ┐
 //	state        slots and hashes of the state tree   │ follow from the leaves
 //	index        entry id → position                  ┘
 //	order        only in a replica of an order kept elsewhere, see replica.go
+//	*.room       room of its own for a file, see room.go
 //	lock         empty; locked shared by readers, exclusively by writers
 //	keys/        node.ed25519 (checkpoints), node.k256 (entry 0), keeper.k256;
 //	             only replica.ed25519 in a replica without the ledger's keys
@@ -28,8 +29,13 @@
 //
 // Append writes the leaves behind those that count and syncs them, then replaces
 // the checkpoint: file, sync, rename, sync of the folder. The rename is the
-// commit. Bytes of `leaves` beyond the checkpoint's size are of an append that
-// did not get there, and the next one writes over them.
+// commit. Bytes of `leaves` beyond the checkpoint's size are room, or of an append
+// that did not get there, and the next one writes over them.
+//
+// A revocation is ordered, and the keeper takes it down, when there is no block, inode
+// or quota left: for some hundreds of them there is room that was written when the
+// ledger was made, see room.go. A keeper that cannot take a stop down acknowledges
+// nothing, and releases nothing before it can.
 //
 // `hashes`, `state` and `index` are written after the commit, in place and
 // without a sync, so that they can lag behind the log but never be ahead of it.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -30,6 +31,8 @@ type ground struct {
 	packs    *packSets
 
 	checked checkedEntries
+	unkept  unkept
+	stages  atomic.Uint32 // hour in which staging was last looked at
 }
 
 // checkedEntries remembers entries whose signatures were checked a moment ago:

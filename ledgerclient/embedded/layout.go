@@ -19,10 +19,10 @@ var (
 	layoutFolders = layout(
 		`keys`, `tls`,
 		`store(/(blobs(/{id})?|locators|packs|pending|staging(/{random}(/{id})?)?))?`,
-		`keeper(/(shares(/{end})?|packs|stops|answers|more|acks))?`,
+		`keeper(/(shares(/{end})?|packs|stops|answers|acks))?`,
 	)
 	layoutFiles = layout(
-		`genesis|leaves|lock|unfinished|(checkpoint|order)(\.new)?|hashes|index|state`,
+		`genesis|leaves|lock|unfinished|(checkpoint|order)(\.room)?(\.new)?|hashes|index|state`,
 		`keys/(node|replica)\.ed25519|keys/(node|keeper)\.k256`,
 		`store/(blobs|staging/{random})/{id}/({part}(\.locators)?|package)`,
 		`store/staging/{random}/({id}|{part}|pack|{hour}-{random})`,
@@ -30,7 +30,7 @@ var (
 		`store/(packs|pending)/{hour}-{random}`,
 		`keeper/shares/{end}/{id}(\.new|\.gone)?`,
 		`keeper/packs/{hour}-{random}(\.new)?`,
-		`keeper/(stops|answers|more|acks)/{id}(\.new)?`,
+		`keeper/((stops|answers|acks)/{id}|room)(\.new)?`,
 		`node(\.json)?\.lock|node\.json|(tls/)?\.new-[0-9a-f]{12}|tls/[^/]+\.pem`,
 	)
 )

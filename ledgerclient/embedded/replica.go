@@ -182,20 +182,21 @@ func (f *Folder) Consume(ctx context.Context, position uint64, items []order.Ite
 }
 
 // commitConsumed is commit with the position. If nothing was accepted, losing the
-// new position does no harm: the items are refused again.
+// new position does no harm: the items are refused again. All of it is urgent: a
+// revocation may stand behind whatever else the order has.
 func (f *Folder) commitConsumed(position, next uint64) error {
 	t := f.tables
 	if len(t.pending) == 0 {
-		return replaceFile(f.ops, f.path(orderFile), marshalMarks([]mark{{t.size, next}}), f.modes.file)
+		return f.replace(orderFile, marshalMarks([]mark{{t.size, next}}), true)
 	}
 	marks := []mark{{t.size, position}, {t.length(), next}}
-	if err := replaceFile(f.ops, f.path(orderFile), marshalMarks(marks), f.modes.file); err != nil {
+	if err := f.replace(orderFile, marshalMarks(marks), true); err != nil {
 		return err
 	}
 	if err := f.ops.syncDir(f.dir); err != nil {
 		return err
 	}
-	return f.commit()
+	return f.commit(true)
 }
 
 // Judge says what would come of the entries at that hour, but never before that

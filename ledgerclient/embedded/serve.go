@@ -127,10 +127,15 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 	if err := f.write(ctx, st.drop); err != nil {
 		return err
 	}
-	if k, ok := f.openedKeeper().(*folderKeeper); ok {
-		_, err = k.Sweep(ctx)
+	k, ok := f.openedKeeper().(*folderKeeper)
+	if !ok {
+		return nil
 	}
-	return err
+	if _, err = k.Sweep(ctx); err != nil {
+		return err
+	}
+	// What the keeper could not write where it belongs may have room now.
+	return f.write(ctx, func(snapshot) error { return k.v.ready(k.v.unkept.all()) })
 }
 
 // eraseDue tells whether a record that was withdrawn at that ledger hour is to be

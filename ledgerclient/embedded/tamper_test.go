@@ -51,7 +51,16 @@ func TestEveryByte(t *testing.T) {
 	flips, healed, exempt := 0, 0, 0
 	for name, content := range files {
 		path := filepath.Join(dir, filepath.FromSlash(name))
-		for i := 0; i < len(content); i += lane.Pick(1, 9, 9) {
+		read := len(content)
+		switch name {
+		case checkpointFile + roomSuffix: // is only written over
+			continue
+		case leavesFile:
+			read = int(verified.Size) * contract.LeafSize
+		case keeperRoom:
+			read = 2 * slotSize
+		}
+		for i := 0; i < read; i += lane.Pick(1, 9, 9) {
 			// Every bit of what is text, where one bit may be spare, and of some
 			// other bytes; one bit of the rest.
 			bits := []int{i % 8}
@@ -139,7 +148,7 @@ func TestRearrangedFiles(t *testing.T) {
 	}{
 		{"leaves cut", leavesFile, 12, func(x map[string]string) { x[leavesFile] = x[leavesFile][:13*L-1] }},
 		{"leaves gone", leavesFile, NoEntry, func(x map[string]string) { x[leavesFile] = "" }},
-		{"a leaf dropped", leavesFile, 12, func(x map[string]string) { x[leavesFile] = x[leavesFile][:4*L] + x[leavesFile][5*L:] }},
+		{"a leaf dropped", leavesFile, 4, func(x map[string]string) { x[leavesFile] = x[leavesFile][:4*L] + x[leavesFile][5*L:] }},
 		{"two leaves swapped", leavesFile, 4, func(x map[string]string) {
 			s := x[leavesFile]
 			x[leavesFile] = s[:4*L] + s[5*L:6*L] + s[4*L:5*L] + s[6*L:]
@@ -209,8 +218,8 @@ func TestTornLeaves(t *testing.T) {
 	mustVerify(t, g)
 	mustAppend(t, g, w.batch(1))
 	mustVerify(t, g)
-	if now, _ := os.ReadFile(leaves); len(now) != len(b)+contract.LeafSize {
-		t.Errorf("leaves has %d bytes", len(now))
+	if now, _ := os.ReadFile(leaves); bytes.Count(now[7*contract.LeafSize:], []byte{0}) < leavesRoom {
+		t.Errorf("leaves has %d bytes, and no room", len(now))
 	}
 }
 

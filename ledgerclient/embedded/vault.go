@@ -4,10 +4,15 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
+	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,9 +27,9 @@ import (
 //	shares/<end of the window, hour>/<grant id>   a ledgerclient.Deposit
 //	packs/<end of the window, hour>-<random>      many of them that came together, see pack
 //	stops/<grant id>                              the revocation that was seen
-//	answers/<grant id>                            refused requests, one behind the other
-//	more/<grant id>                               how many were refused after so many: decimal, "\n"
+//	answers/<grant id>                            refused requests, see answers
 //	acks/<grant id>                               acknowledgements, one behind the other
+//	room                                          stops and acknowledgements that there was no room for, see room.go
 //
 // A share lies in one file only; while it is written that is <grant id>.new, and
 // while it is destroyed <grant id>.gone, so that nothing half done is ever read as
@@ -38,10 +43,9 @@ var _ keeper.Vault = vault{}
 
 // More bytes than each of the files has.
 const (
-	maxShare   = 1 << 10
-	maxStop    = 1 << 10
-	maxAcks    = 16 * ledgerclient.AcknowledgementSize
-	maxAnswers = 1 << 20
+	maxShare = 1 << 10
+	maxStop  = 1 << 10
+	maxAcks  = 16 * ledgerclient.AcknowledgementSize
 )
 
 func (v vault) shareFile(g keeper.Grant) string {
@@ -49,7 +53,6 @@ func (v vault) shareFile(g keeper.Grant) string {
 }
 func (v vault) stopFile(id contract.ID) string    { return v.path("keeper", "stops", hexName(id)) }
 func (v vault) answersFile(id contract.ID) string { return v.path("keeper", "answers", hexName(id)) }
-func (v vault) moreFile(id contract.ID) string    { return v.path("keeper", "more", hexName(id)) }
 func (v vault) acksFile(id contract.ID) string    { return v.path("keeper", "acks", hexName(id)) }
 
 // Read returns what is held about a grant.
@@ -65,10 +68,15 @@ func (v vault) Read(ctx context.Context, g keeper.Grant) (rec keeper.Record, err
 }
 
 func (v vault) record(g keeper.Grant) (rec keeper.Record, err error) {
-	if rec.Stopped, err = exists(v.stopFile(g.ID)); err != nil {
+	r, err := v.room()
+	if err != nil {
 		return rec, err
 	}
-	if rec.Acks, err = v.acks(g.ID); err != nil {
+	if rec.Stopped, err = v.isStopped(g.ID, r); err != nil {
+		return rec, err
+	}
+	rec.Stopped = rec.Stopped || v.unkept.stopped(g.ID)
+	if rec.Acks, err = v.acks(g.ID, r); err != nil {
 		return rec, err
 	}
 	rec.Share, err = v.share(g)
@@ -93,14 +101,23 @@ func (v vault) share(g keeper.Grant) (*ledgerclient.Deposit, error) {
 	return &d, nil
 }
 
-func (v vault) acks(id contract.ID) ([]ledgerclient.Acknowledgement, error) {
+// isStopped tells whether a stop is kept, in a file of its own or in the room.
+func (v vault) isStopped(id contract.ID, r roomed) (bool, error) {
+	if slices.ContainsFunc(r.stops, func(e contract.Entry) bool { return e.Subject == id }) {
+		return true, nil
+	}
+	return exists(v.stopFile(id))
+}
+
+// acks reads the acknowledgements of a grant, also those in the room.
+func (v vault) acks(id contract.ID, r roomed) ([]ledgerclient.Acknowledgement, error) {
 	path := v.acksFile(id)
 	raw, err := v.readFile(path, maxAcks)
-	if raw == nil || err != nil {
+	if err != nil {
 		return nil, err
 	}
 	var acks []ledgerclient.Acknowledgement
-	for first := true; first || len(raw) > 0; first = false {
+	for first := raw != nil; first || len(raw) > 0; first = false {
 		n := min(len(raw), ledgerclient.AcknowledgementSize)
 		a, err := ledgerclient.ParseAcknowledgement(raw[:n])
 		if err != nil || a.Grant != id {
@@ -108,6 +125,11 @@ func (v vault) acks(id contract.ID) ([]ledgerclient.Acknowledgement, error) {
 		}
 		acks = append(acks, a)
 		raw = raw[n:]
+	}
+	for _, a := range r.acks {
+		if a.Grant == id && !hasEnd(acks, a.End) {
+			acks = append(acks, a)
+		}
 	}
 	return acks, nil
 }
@@ -151,7 +173,7 @@ func (v vault) Store(ctx context.Context, shares []keeper.Share) (held []bool, e
 			case err != nil:
 				return err
 			}
-			over := rec.Stopped || destroyed(rec.Acks)
+			over := rec.Stopped || hasEnd(rec.Acks, ledgerclient.DestroyedShare)
 			if rec.Share != nil {
 				held[i] = !over && rec.Share.Share.Equal(s.Deposit.Share)
 				rec.Share.Share.Wipe()
@@ -203,40 +225,69 @@ func (v vault) Store(ctx context.Context, shares []keeper.Share) (held []bool, e
 	return held, nil
 }
 
-func destroyed(acks []ledgerclient.Acknowledgement) bool {
-	for _, a := range acks {
-		if a.End == ledgerclient.DestroyedShare {
-			return true
-		}
+// Stop marks grants as stopped: at once in this process, and in the folder when it
+// returns.
+func (v vault) Stop(ctx context.Context, revocations []contract.Entry) error {
+	if len(revocations) == 0 && v.unkept.isAble() {
+		return nil
 	}
-	return false
+	v.unkept.stop(revocations)
+	var all []contract.Entry
+	err := v.lock.write(ctx, func(snapshot) error {
+		all = v.unkept.all()
+		if len(revocations) == 0 {
+			return v.ready(all)
+		}
+		return v.write(all, nil)
+	})
+	v.unkept.kept(all, err)
+	return err
 }
 
-// Stop marks grants as stopped.
-func (v vault) Stop(ctx context.Context, revocations []contract.Entry) error {
-	return v.lock.write(ctx, func(snapshot) error {
-		if err := v.mkdirs("keeper", "stops"); err != nil {
+// writeFiles files stops and acknowledgements, each in the file of its grant.
+func (v vault) writeFiles(stops []contract.Entry, acks []ledgerclient.Acknowledgement) error {
+	files := map[string][]byte{}
+	dirs := map[string]bool{}
+	for i := range stops {
+		path := v.stopFile(stops[i].Subject)
+		dirs["stops"] = true
+		raw := stops[i].Marshal()
+		if have, err := v.readFile(path, maxStop); err != nil {
+			return err
+		} else if len(have) == len(raw) {
+			continue // the first revocation that was seen stays
+		}
+		files[path] = raw[:]
+	}
+	for i := range acks {
+		a := &acks[i]
+		path := v.acksFile(a.Grant)
+		dirs["acks"] = true
+		filed, err := v.acks(a.Grant, roomed{acks: acks[:i]})
+		if err != nil {
 			return err
 		}
-		files := map[string][]byte{}
-		for i := range revocations {
-			path := v.stopFile(revocations[i].Subject)
-			raw := revocations[i].Marshal()
-			if have, err := v.readFile(path, maxStop); err != nil {
-				return err
-			} else if len(have) == len(raw) {
-				continue // the first revocation that was seen stays
-			}
-			files[path] = raw[:]
+		if hasEnd(filed, a.End) {
+			continue
 		}
-		// Also when nothing is new: another process may have been killed before it
-		// made the names durable.
-		return v.replaceAll("stops", files)
-	})
+		files[path] = nil
+		for _, a := range append(filed, *a) {
+			files[path] = append(files[path], a.Marshal()...)
+		}
+	}
+	for dir := range dirs {
+		if err := v.mkdirs("keeper", dir); err != nil {
+			return err
+		}
+	}
+	// Also when nothing is new: another process may have been killed before it made
+	// the names durable.
+	return v.replaceAll(dirs, files)
 }
 
-// replaceAll gives files in keeper/<dir> their content, durably.
-func (v vault) replaceAll(dir string, files map[string][]byte) error {
+// replaceAll gives files their content, durably, and makes the names in folders of
+// the keeper durable.
+func (v vault) replaceAll(dirs map[string]bool, files map[string][]byte) error {
 	b := v.newBatch(len(files))
 	renames := map[string]string{}
 	for path, data := range files {
@@ -256,7 +307,9 @@ func (v vault) replaceAll(dir string, files map[string][]byte) error {
 			return err
 		}
 	}
-	b.dirs[v.path("keeper", dir)] = true
+	for dir := range dirs {
+		b.dirs[v.path("keeper", dir)] = true
+	}
 	return b.syncNames()
 }
 
@@ -288,7 +341,9 @@ func (v vault) Destroy(ctx context.Context, grants []keeper.Grant) error {
 			if err := v.overwrite([]string{path + ".gone"}); err != nil {
 				return err
 			}
-			if err := b.rename(path, path+".gone"); err != nil {
+			if err := b.rename(path, path+".gone"); noRoom(err) {
+				paths = append(paths, path) // half of it is damaged, and its grant is stopped
+			} else if err != nil {
 				return err
 			}
 		}
@@ -372,119 +427,137 @@ func noise(n int) []byte {
 
 // Acknowledge files acknowledgements.
 func (v vault) Acknowledge(ctx context.Context, acks []ledgerclient.Acknowledgement) error {
-	return v.lock.write(ctx, func(snapshot) error {
-		if err := v.mkdirs("keeper", "acks"); err != nil {
-			return err
-		}
-		files := map[string][]byte{}
-		for i := range acks {
-			a := &acks[i]
-			path := v.acksFile(a.Grant)
-			filed, pending := files[path]
-			if !pending {
-				have, err := v.acks(a.Grant)
-				if err != nil {
-					return err
-				}
-				for j := range have {
-					filed = append(filed, have[j].Marshal()...)
-				}
-			}
-			if !hasEnd(filed, a.End) {
-				files[path] = append(filed, a.Marshal()...)
-			}
-		}
-		return v.replaceAll("acks", files)
-	})
+	return v.lock.write(ctx, func(snapshot) error { return v.write(nil, acks) })
 }
 
-// hasEnd looks for an end among encoded acknowledgements.
-func hasEnd(filed []byte, end ledgerclient.End) bool {
-	for ; len(filed) > 0; filed = filed[ledgerclient.AcknowledgementSize:] {
-		if a, err := ledgerclient.ParseAcknowledgement(filed[:ledgerclient.AcknowledgementSize]); err == nil && a.End == end {
-			return true
-		}
+func hasEnd(acks []ledgerclient.Acknowledgement, end ledgerclient.End) bool {
+	return slices.ContainsFunc(acks, func(a ledgerclient.Acknowledgement) bool { return a.End == end })
+}
+
+// A file of answers is a header and, behind it, refused requests, all of one length.
+// The header says how many are filed, and how many more were counted; what is behind
+// them is of a filing that did not get there.
+//
+//	filed 4 ‖ more 4 ‖ zeros 48 ‖ first 8 bytes of SHA-256 of these
+type answers struct{ filed, more uint32 }
+
+func (a answers) marshal() []byte {
+	b := make([]byte, headerSize)
+	binary.BigEndian.PutUint32(b, a.filed)
+	binary.BigEndian.PutUint32(b[4:], a.more)
+	sum := sha256.Sum256(b[:headerSize-8])
+	copy(b[headerSize-8:], sum[:8])
+	return b
+}
+
+// answers reads the header of a file of answers, of length bytes each.
+func (v vault) answers(f file, path string, length int64) (a answers, err error) {
+	b := make([]byte, headerSize)
+	if _, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
+		return a, err
 	}
-	return false
+	a = answers{binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])}
+	info, err := f.Stat()
+	if err == nil && (!bytes.Equal(b, a.marshal()) || a.filed > keeper.MaxRefused || info.Size() < headerSize+int64(a.filed)*length) {
+		err = v.damaged(path, "not the answers that were written")
+	}
+	return a, err
 }
 
-// File keeps a refused request, or counts it.
+// File appends a refused request to those of its grant, or counts it. One that was
+// filed among the last eight is not filed again: no more are looked at, so that what
+// somebody filed slows nobody. Without room it is counted, by this process alone.
 func (v vault) File(ctx context.Context, r ledgerclient.Refused, limit int) error {
-	return v.lock.write(ctx, func(snapshot) error {
-		id := r.Answer.Grant
-		filed, raw, err := v.filed(id)
-		if err != nil {
-			return err
-		}
-		request := r.Request.Marshal()
-		for i := range filed {
-			if bytes.Equal(filed[i].Request.Marshal(), request) {
-				return nil
-			}
-		}
-		if len(filed) >= limit {
-			return v.count(id)
-		}
+	err := v.lock.write(ctx, func(snapshot) error { return v.file(r, limit) })
+	if noRoom(err) {
+		v.unkept.refuse(r.Answer.Grant)
+		return nil
+	}
+	return err
+}
+
+func (v vault) file(r ledgerclient.Refused, limit int) error {
+	path, raw, request := v.answersFile(r.Answer.Grant), r.Marshal(), r.Request.Marshal()
+	length := int64(len(raw))
+	f, err := v.ops.open(path, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
 		if err := v.mkdirs("keeper", "answers"); err != nil {
 			return err
 		}
-		return v.replaceAll("answers", map[string][]byte{v.answersFile(id): append(raw, r.Marshal()...)})
-	})
-}
-
-// count counts one more refused request.
-func (v vault) count(id contract.ID) error {
-	more, err := v.more(id)
-	if err != nil || more == math.MaxUint32 {
+		return v.replaceAll(map[string]bool{"answers": true}, map[string][]byte{path: append(answers{filed: 1}.marshal(), raw...)})
+	}
+	if err != nil {
 		return err
 	}
-	if err := v.mkdirs("keeper", "more"); err != nil {
+	defer f.Close()
+	a, err := v.answers(f, path, length)
+	if err != nil {
 		return err
 	}
-	return v.replaceAll("more", map[string][]byte{v.moreFile(id): moreLine(more + 1)})
-}
-
-func moreLine(n uint32) []byte { return append(strconv.AppendUint(nil, uint64(n), 10), '\n') }
-
-// more is how many refused requests were only counted.
-func (v vault) more(id contract.ID) (uint32, error) {
-	path := v.moreFile(id)
-	raw, err := v.readFile(path, maxStop)
-	if raw == nil || err != nil {
-		return 0, err
+	end := headerSize + int64(a.filed)*length
+	last := make([]byte, min(int64(a.filed), 8)*length)
+	if _, err := f.ReadAt(last, end-int64(len(last))); err != nil {
+		return err
 	}
-	n, err := strconv.ParseUint(strings.TrimSuffix(string(raw), "\n"), 10, 32)
-	if err != nil || n == 0 || !bytes.Equal(raw, moreLine(uint32(n))) {
-		return 0, v.damaged(path, "not the number that was written")
+	for ; len(last) > 0; last = last[length:] {
+		if bytes.HasPrefix(last, request) {
+			return nil
+		}
 	}
-	return uint32(n), nil
+	switch {
+	case int64(a.filed) < int64(limit):
+		if _, err := f.WriteAt(raw, end); err != nil {
+			return err
+		}
+		if err := f.Sync(); err != nil {
+			return err
+		}
+		a.filed++
+	case a.more < math.MaxUint32:
+		a.more++
+	}
+	if _, err := f.WriteAt(a.marshal(), 0); err != nil {
+		return err
+	}
+	return v.newBatch(1).finish(path, f)
 }
 
 // Filed returns the refused requests of a grant.
 func (v vault) Filed(ctx context.Context, grant contract.ID) (filed []ledgerclient.Refused, more uint32, err error) {
 	err = v.lock.read(ctx, func(snapshot) error {
-		if filed, _, err = v.filed(grant); err == nil {
-			more, err = v.more(grant)
-		}
+		filed, more, err = v.filed(grant)
 		return err
 	})
-	return filed, more, err
+	return filed, more + v.unkept.refusals(grant), err
 }
 
-func (v vault) filed(id contract.ID) (filed []ledgerclient.Refused, raw []byte, err error) {
+func (v vault) filed(id contract.ID) (filed []ledgerclient.Refused, more uint32, err error) {
 	path := v.answersFile(id)
-	raw, err = v.readFile(path, maxAnswers)
-	if raw == nil || err != nil {
-		return nil, nil, err
+	f, err := v.open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, 0, nil
 	}
-	for rest := raw; len(filed) == 0 || len(rest) > 0; {
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	length := int64(len((&ledgerclient.Refused{}).Marshal()))
+	a, err := v.answers(f, path, length)
+	if err != nil {
+		return nil, 0, err
+	}
+	raw := make([]byte, int64(a.filed)*length)
+	if _, err := f.ReadAt(raw, headerSize); err != nil {
+		return nil, 0, err
+	}
+	for len(raw) > 0 {
 		var r ledgerclient.Refused
-		if r, rest, err = ledgerclient.ParseRefused(rest); err != nil || r.Answer.Grant != id {
-			return nil, nil, v.damaged(path, "not the answers that were written")
+		if r, raw, err = ledgerclient.ParseRefused(raw); err != nil || r.Answer.Grant != id {
+			return nil, 0, v.damaged(path, "not the answers that were written")
 		}
 		filed = append(filed, r)
 	}
-	return filed, raw, nil
+	return filed, a.more, nil
 }
 
 // Held lists the shares that are there.

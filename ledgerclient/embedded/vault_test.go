@@ -228,14 +228,20 @@ func TestRefusalsFiled(t *testing.T) {
 		}
 	}
 	mustVerify(t, f)
-	for _, n := range []string{"", "0\n", "3", "03\n", "4294967296\n"} {
-		p.must(os.WriteFile(v.moreFile(g.id), []byte(n), 0o600))
+	good := mustRead(t, v.answersFile(g.id))
+	for what, bad := range map[string][]byte{
+		"more of them": append(answers{5, 3}.marshal(), good[headerSize:]...),
+		"cut off":      good[:len(good)-1],
+		"half a count": append([]byte{0, 0, 0, 5}, good[4:]...),
+		"empty":        {},
+	} {
+		p.must(os.WriteFile(v.answersFile(g.id), bad, 0o600))
 		var damaged *DamagedError
 		if _, _, err := v.Filed(ctx, g.id); !errors.As(err, &damaged) {
-			t.Errorf("%q: %v", n, err)
+			t.Errorf("%s: %v", what, err)
 		}
 		if err := verifyKeeper(ctx, f); !errors.As(err, &damaged) {
-			t.Errorf("%q verifies: %v", n, err)
+			t.Errorf("%s verifies: %v", what, err)
 		}
 	}
 }

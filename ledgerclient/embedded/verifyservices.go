@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -366,10 +367,12 @@ func verifyKeeper(ctx context.Context, f *Folder) error {
 	if err := v.sharePacks(ctx); err != nil {
 		return err
 	}
+	if err := v.roomDamage(ctx); err != nil {
+		return err
+	}
 	for dir, check := range map[string]func(grantOnLedger, string) string{
 		"stops":   v.stopDamage,
 		"answers": v.answersDamage,
-		"more":    v.moreDamage,
 		"acks":    v.acksDamage,
 	} {
 		if err := v.each(ctx, v.path("keeper", dir), check); err != nil {
@@ -377,6 +380,56 @@ func verifyKeeper(ctx context.Context, f *Folder) error {
 		}
 	}
 	return v.found.err()
+}
+
+// roomDamage checks the stops and acknowledgements that there was no room for, and
+// that nothing else is in the room.
+func (v *vaultVerifier) roomDamage(ctx context.Context) error {
+	return v.lock.read(ctx, func(snap snapshot) error {
+		bad := func(what string) { v.found.add(v.relative(v.roomFile()), NoEntry, what) }
+		r, err := v.room()
+		if damaged := (*DamagedError)(nil); errors.As(err, &damaged) {
+			bad(damaged.What)
+			return nil
+		}
+		raw, rerr := v.readFile(v.roomFile(), roomSlots*slotSize+1)
+		if err := errors.Join(err, rerr); err != nil || raw == nil {
+			return err
+		}
+		free := raw[min(len(raw), (1+r.used)*slotSize):]
+		if len(raw) != roomSlots*slotSize {
+			bad("not of the length that was written")
+			return nil
+		}
+		for ; len(free) > 0; free = free[slotSize:] {
+			// One that is whole was being added, or cleared, when its process was killed.
+			if _, whole := slotContent(free[:slotSize], free[0], slotSize-9); !whole && !bytes.Equal(free[:slotSize], make([]byte, slotSize)) {
+				bad("not the room that was set aside")
+				return nil
+			}
+		}
+		grant := func(id contract.ID) (g grantOnLedger, ok bool, err error) {
+			at, ok, err := snap.Find(id)
+			if err != nil || !ok {
+				return g, false, err
+			}
+			leaf, err := snap.Leaf(at)
+			return grantOnLedger{id, leaf.Entry}, leaf.Entry.Kind == contract.KindGrant, err
+		}
+		for i := range r.stops {
+			if g, ok, err := grant(r.stops[i].Subject); err != nil {
+				return err
+			} else if !ok || !v.stops(&r.stops[i], g) {
+				bad("not a revocation by a grant's author")
+			}
+		}
+		for i := range r.acks {
+			if r.acks[i].Verify(v.ledger, r.acks[i].Grant, v.public) != nil {
+				bad("not an acknowledgement that was signed")
+			}
+		}
+		return nil
+	})
 }
 
 type vaultVerifier struct {
@@ -459,11 +512,16 @@ func (v *vaultVerifier) stopDamage(g grantOnLedger, path string) string {
 		return err.Error()
 	}
 	e, err := contract.ParseEntry(raw)
-	if err != nil || e.Kind != contract.KindRevoke || e.Subject != g.id || e.Author != g.entry.Author ||
-		contract.CheckShape(&e) != nil || contract.CheckSignature(v.ledger, &e) != nil {
+	if err != nil || !v.stops(&e, g) {
 		return "not a revocation by the grant's author"
 	}
 	return ""
+}
+
+// stops tells whether an entry is a revocation of that grant by its author.
+func (v *vaultVerifier) stops(e *contract.Entry, g grantOnLedger) bool {
+	return e.Kind == contract.KindRevoke && e.Subject == g.id && e.Author == g.entry.Author &&
+		contract.CheckShape(e) == nil && contract.CheckSignature(v.ledger, e) == nil
 }
 
 func (v *vaultVerifier) answersDamage(g grantOnLedger, _ string) string {
@@ -480,15 +538,8 @@ func (v *vaultVerifier) answersDamage(g grantOnLedger, _ string) string {
 	return ""
 }
 
-func (v *vaultVerifier) moreDamage(g grantOnLedger, _ string) string {
-	if _, err := v.more(g.id); err != nil {
-		return "not the number that was written"
-	}
-	return ""
-}
-
 func (v *vaultVerifier) acksDamage(g grantOnLedger, _ string) string {
-	acks, err := v.acks(g.id)
+	acks, err := v.acks(g.id, roomed{})
 	if err != nil {
 		return "not the acknowledgements that were written"
 	}

@@ -14,7 +14,8 @@ import (
 // orders cannot delay it. A grant that is revoked on the replica also has its
 // share destroyed. (Where no share ever came, none is taken any more, which is
 // acknowledged in the same way.) The same again yields the acknowledgement that
-// was filed.
+// was filed. Where the stop cannot be made durable nothing is acknowledged, and of
+// the grant nothing is released all the same.
 //
 // Refused entries make the error a *ledgerclient.BatchError of
 // *ledgerclient.KeeperError, their acknowledgements are zero.

@@ -19,7 +19,9 @@
 //   - the access is on the replica, which accepts none outside the window or
 //     after a revocation, and is younger than 24 hours by both clocks, so that
 //     the time in the patient's audit is the time of the release;
-//   - the share is there.
+//   - the share is there;
+//   - a stop could be taken down now: a keeper that could not does not know what it
+//     was told before it was started.
 //
 // Every answer is signed, refusals too. A refusal of a request that the grant's
 // counterparty signed is filed, so that the patient sees the attempt.
@@ -115,16 +117,20 @@ type Vault interface {
 	// share is held for it. Vaults check this themselves, so that no share comes back
 	// when a revocation arrives at the same time.
 	Store(ctx context.Context, shares []Share) (held []bool, err error)
-	// Stop marks the grants that the revocations name as stopped. The same again is
-	// a no-op.
+	// Stop marks the grants that the revocations name as stopped. The same again is a
+	// no-op. If it fails, Read says of those grants all the same that they are stopped,
+	// for as long as the vault is open, and they are marked as soon as that can be
+	// done. Without revocations it only makes sure that one could be kept now.
 	Stop(ctx context.Context, revocations []contract.Entry) error
 	// Destroy overwrites and removes shares; those not held are passed over.
 	Destroy(ctx context.Context, grants []Grant) error
 	// Acknowledge files acknowledgements, one for each end of a grant: of several
 	// for the same end the first stays.
 	Acknowledge(ctx context.Context, acks []ledgerclient.Acknowledgement) error
-	// File keeps a refused request unless it is filed already. If limit requests are
-	// filed for the grant, another one is only counted, each time that it comes.
+	// File keeps a refused request, which is not filed twice if it comes again soon. If
+	// limit requests are filed for the grant, or there is no room for more, another one
+	// is only counted, each time that it comes. What it does must not grow with what is
+	// filed.
 	File(ctx context.Context, r ledgerclient.Refused, limit int) error
 	// Filed returns the refused requests of a grant, oldest first, and how many more
 	// were counted.

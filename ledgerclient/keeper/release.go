@@ -13,7 +13,8 @@ import (
 // (revoked, expired) before what may (not yet, no access, no share).
 //
 // The error is not nil only if there is no answer: the replica or the vault
-// cannot be read, or the share is not what was deposited.
+// cannot be read, the share is not what was deposited, or there is no room to take
+// down a stop if one came.
 func (k *Keeper) Release(ctx context.Context, r ledgerclient.Request) (ledgerclient.Answer, error) {
 	a := ledgerclient.Answer{Request: r.Hash(), Grant: r.Access.Subject}
 	var g grant
@@ -62,6 +63,9 @@ func (k *Keeper) Release(ctx context.Context, r ledgerclient.Request) (ledgercli
 		if a.Code == ledgerclient.Released {
 			if !CheckShare(rec.Share, k.ledger, &grantEntry) {
 				return ledgerclient.Answer{}, &ledgerclient.TamperedError{What: "share of " + g.ID.String()}
+			}
+			if err := k.vault.Stop(ctx, nil); err != nil {
+				return ledgerclient.Answer{}, err
 			}
 			ctx := crypto.ShareContext{Ledger: k.ledger, Grant: g.ID, Keeper: k.public, Access: id}
 			a.Sealed, err = crypto.SealShare(ctx, rec.Share.Share, r.Response)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"syscall"
 	"testing"
 	"time"
 
@@ -58,4 +59,31 @@ func TestOrderOutOfReach(t *testing.T) {
 		t.Errorf("released: %s", a.Code)
 	}
 	w.order(record...)
+}
+
+// tight is a ledger on a full disk: there is room for revocations alone.
+type tight struct{}
+
+func (tight) Append(_ context.Context, es []contract.Entry) ([]ledgerclient.Outcome, error) {
+	for i := range es {
+		if es[i].Kind != contract.KindRevoke {
+			return nil, syscall.ENOSPC
+		}
+	}
+	return make([]ledgerclient.Outcome, len(es)), nil
+}
+
+// On a full disk a revocation is ordered although others submit what there is no room
+// for at the same time.
+func TestRevocationsDoNotShareARefusal(t *testing.T) {
+	o := newOrderer(node.MaxEntries, tight{}.Append)
+	grant, revoke := []contract.Entry{{Kind: contract.KindGrant}}, []contract.Entry{{Kind: contract.KindRevoke}}
+	subs := []*submission[ledgerclient.Outcome]{{entries: grant, done: make(chan struct{})}, {entries: revoke, done: make(chan struct{})}, {entries: grant, done: make(chan struct{})}}
+	o.order(subs)
+	for i, want := range []error{syscall.ENOSPC, nil, syscall.ENOSPC} {
+		<-subs[i].done
+		if subs[i].err != want || want == nil && len(subs[i].outcomes) != 1 {
+			t.Errorf("submission %d: %v, %d outcomes", i, subs[i].err, len(subs[i].outcomes))
+		}
+	}
 }
