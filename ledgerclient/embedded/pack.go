@@ -329,6 +329,10 @@ func (g *ground) endRecords(p *pack, ends []span) (removed bool, err error) {
 		return false, err
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
 	set := func(m recordMark) error {
 		for _, at := range ends {
 			if _, err := f.WriteAt(m[:], at.offset); err != nil {
@@ -351,8 +355,8 @@ func (g *ground) endRecords(p *pack, ends []span) (removed bool, err error) {
 	if err := set(markGone); err != nil {
 		return false, err
 	}
-	now := g.fullHour()
-	if err := disk.Chtimes(p.path, now); err != nil {
+	// The pack is no younger for it, see placed.
+	if err := disk.Chtimes(p.path, info.ModTime()); err != nil {
 		return false, err
 	}
 	left, err := p.left(f)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/disk"
@@ -22,6 +23,7 @@ type packSet struct {
 
 	mu    sync.Mutex
 	seen  bool
+	asOf  time.Time          // last change of the folder when it was looked at; zero: look again
 	packs []*pack            // by name
 	begin map[string][]*pack // of shares, by what their names begin with up to a hyphen; of payloads, under "", those in no sieve
 	sieve sieves             // of payloads
@@ -41,7 +43,7 @@ func newPackSets(g *ground) *packSets {
 // lookAgain is look for whom nothing seen before counts.
 func (s *packSet) lookAgain() error {
 	s.mu.Lock()
-	s.packs, s.sieve = nil, nil
+	s.packs, s.sieve, s.asOf = nil, nil, time.Time{}
 	s.mu.Unlock()
 	return s.look()
 }
@@ -55,9 +57,20 @@ const newSuffix = ".new"
 func (s *packSet) look() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	// A folder that was changed while it was looked at, or just before, may be changed
+	// again without showing another time.
+	now, asOf := time.Now(), time.Time{}
+	if info, err := os.Lstat(s.dir()); err == nil {
+		if asOf = info.ModTime(); asOf.Equal(s.asOf) && len(s.bad) == 0 {
+			return nil
+		}
+	}
 	files, err := s.g.readDir(s.dir())
 	if err != nil {
 		return err
+	}
+	if s.asOf = (time.Time{}); now.Sub(asOf) > 2*time.Second {
+		s.asOf = asOf
 	}
 	known := map[string]*pack{}
 	for _, p := range s.packs {
@@ -83,7 +96,7 @@ func (s *packSet) look() error {
 				s.bad = append(s.bad, path)
 				continue
 			case err != nil:
-				s.packs, s.sieve = nil, nil
+				s.packs, s.sieve, s.asOf = nil, nil, time.Time{}
 				return err
 			}
 			if s.kind == payloadPack && len(p.filter) <= maxSieved {

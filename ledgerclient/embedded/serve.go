@@ -124,8 +124,17 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 	if err := st.makeFolders(); err != nil {
 		return err
 	}
-	if err := f.write(ctx, st.drop); err != nil {
-		return err
+	for more := true; more; {
+		err := f.write(ctx, func(snap snapshot) (err error) {
+			if err := st.dropStaging(); err != nil {
+				return err
+			}
+			more, err = st.drop(snap, 64)
+			return err
+		})
+		if err != nil {
+			return err
+		}
 	}
 	k, ok := f.openedKeeper().(*folderKeeper)
 	if !ok {

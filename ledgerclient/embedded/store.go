@@ -43,10 +43,9 @@ const (
 	// maxBlob is the size of the largest small payload in bytes: 64 MiB of
 	// plaintext, sealed, locked and salted.
 	maxBlob = 65 << 20
-	// maxLocators and maxPending are more bytes than the files with a locator, or with a
-	// payload's locators, and a list of what came together have.
+	// maxLocators is more bytes than the files with a locator, or with a payload's
+	// locators, have.
 	maxLocators = 1 << 10
-	maxPending  = 16 << 20
 	// keepHours is how many full hours after it came a payload without an entry is
 	// dropped at the earliest.
 	keepHours = 2
@@ -232,13 +231,9 @@ func locatorsList(id contract.ID, part ledgerclient.Part, names []string) []byte
 // that a payload that was present when the stage was made is no longer there.
 func (st *stage) place(ctx context.Context) (vanished bool, err error) {
 	s, b := st.s, st.batch
-	var list bytes.Buffer
+	var ids []contract.ID
 	for _, e := range st.entries {
-		fmt.Fprintf(&list, "%s\n", e.id)
-	}
-	pending := fmt.Sprintf("%010d-%s", s.hour(), randomName())
-	if err := b.write(filepath.Join(st.dir, pending), list.Bytes()); err != nil {
-		return false, err
+		ids = append(ids, e.id)
 	}
 	staged := filepath.Join(st.dir, "pack")
 	if st.pack != nil {
@@ -273,16 +268,22 @@ func (st *stage) place(ctx context.Context) (vanished bool, err error) {
 				return err
 			}
 		}
-		if err := b.rename(filepath.Join(st.dir, pending), s.path("store", "pending", pending)); err != nil {
+		if err := s.addPending(ids); err != nil {
 			return err
 		}
 		if st.pack != nil {
-			if err := b.rename(staged, s.path("store", "packs", pending)); err != nil {
+			if err := b.rename(staged, s.path("store", "packs", packPrefix(s.hour())+randomName())); err != nil {
 				return err
 			}
 		}
 		for i, e := range st.entries {
-			if e.packed || !e.begun {
+			if e.packed {
+				continue
+			}
+			if !e.begun {
+				if err := s.touch(b, e.id); err != nil {
+					return err
+				}
 				continue
 			}
 			if err := st.placeEntry(e, merge[i]); err != nil {
@@ -295,7 +296,11 @@ func (st *stage) place(ctx context.Context) (vanished bool, err error) {
 		if err := st.endBroken(); err != nil {
 			return err
 		}
-		return s.drop(snap)
+		if err := s.dropStaging(); err != nil {
+			return err
+		}
+		_, err := s.drop(snap, 16+2*len(ids))
+		return err
 	})
 	return vanished, err
 }
