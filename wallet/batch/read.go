@@ -40,7 +40,7 @@ type Report struct {
 // *wallet.LinesError; any other error is of r or of opt.Row.
 func Read(r io.Reader, opt Options) (Report, error) {
 	h := sha256.New()
-	p := &parser{opt: opt, l: newLines(text.NewReader(io.TeeReader(r, h))), seen: map[[16]byte]int32{}, texts: map[string]string{}}
+	p := newParser(io.TeeReader(r, h), opt)
 	if err := p.read(); err != nil {
 		return Report{}, err
 	}
@@ -75,6 +75,10 @@ type parser struct {
 	first  bool
 	seen   map[[16]byte]int32 // line of each row, by hash
 	texts  map[string]string  // one copy of each text
+}
+
+func newParser(r io.Reader, opt Options) *parser {
+	return &parser{opt: opt, l: newLines(text.NewReader(r)), seen: map[[16]byte]int32{}, texts: map[string]string{}}
 }
 
 func (p *parser) problem(line []byte, at int, field, value, why string) {

@@ -275,15 +275,17 @@ func TestLongFiles(t *testing.T) {
 }
 
 func TestTooManyRows(t *testing.T) {
-	lane.OneGoroutine(t)
-	_, _, bad := read(t, &generated{line: func(i int) string {
+	before := lane.Pick(0, MaxRows-100, MaxRows-100)
+	good := 0
+	p := newParser(&generated{line: func(i int) string {
 		if i == 0 {
 			return "to,records,until\n"
 		}
 		return row(i)
-	}})
-	if bad == nil || bad.Total != 1 || bad.Problems[0].Line != MaxRows+2 {
-		t.Errorf("%+v", bad)
+	}}, Options{Now: now, Row: func(wallet.Wish) error { good++; return nil }})
+	p.rows = before
+	if err := p.read(); err != nil || p.bad.Total != 1 || p.bad.Problems[0].Line != MaxRows-before+2 || good != MaxRows-before {
+		t.Errorf("%v, %+v, %d rows", err, p.bad, good)
 	}
 }
 
