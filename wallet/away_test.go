@@ -20,6 +20,7 @@ import (
 type line struct {
 	ledger, store, keeper bool // cut
 	swallow               bool // entries reach the ledger and its answer is lost
+	stall                 bool // entries do not reach the ledger, and all else does
 	sent                  []contract.ID
 	told                  int // revocations that a keeper took
 	leaves                int // that the ledger was asked for
@@ -65,7 +66,7 @@ func (x lineLedger) Leaves(ctx context.Context, from, to uint64) ([]contract.Lea
 	return x.Ledger.Leaves(ctx, from, to)
 }
 func (x lineLedger) Append(ctx context.Context, es []contract.Entry) ([]ledgerclient.Outcome, error) {
-	if x.l.ledger {
+	if x.l.ledger || x.l.stall {
 		return nil, cut("ledger")
 	}
 	id := contract.ID{}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sort"
 	"strings"
@@ -33,8 +34,9 @@ import (
 // was named later, is shown with a number behind its name. So renamed it is still one
 // contact: what was done to it last counts, under whichever of its names.
 //
-// Each version on the ledger says how much of the log its writer had read and merged.
-// A reader takes the newest version and those that its writer cannot have seen.
+// Each version on the ledger says how much of the log its writer had read and merged:
+// not what it could not read. A reader takes the newest version and those that no
+// writer of what it read has merged.
 //
 // # What it tells others
 //
@@ -397,14 +399,18 @@ func (w *Wallet) KeepBook(ctx context.Context) (kept bool, err error) {
 		if w.away != nil {
 			return nil
 		}
-		if err := w.readPages(ctx); err != nil {
+		unread, err := w.readPages(ctx)
+		if err != nil {
 			return err
 		}
-		if w.BookIsKept() {
+		waits := slices.ContainsFunc(w.waiting, func(b *batch) bool {
+			return slices.ContainsFunc(b.Changes, func(c change) bool { return c.Action == KeepingBook })
+		})
+		if waits || w.BookIsKept() { // what waits may never get there: the next time tells
 			return nil
 		}
 		w.bookDirty = true
-		page := bookPage{V: payloadVersion, Ledger: w.client.ID(), Seen: w.state.Pin.Size, bookFacts: *w.book.Facts}
+		page := bookPage{V: payloadVersion, Ledger: w.client.ID(), Seen: min(unread, w.state.Pin.Size), bookFacts: *w.book.Facts}
 		body := marshalPayload(&page)
 		worth := w.book.worth()
 		var t *thread
@@ -415,19 +421,24 @@ func (w *Wallet) KeepBook(ctx context.Context) (kept bool, err error) {
 				break
 			}
 		}
-		_, _, err := w.putVersion(ctx, t, Source{Reader: bytes.NewReader(body), Size: int64(len(body))}, m, nil, nil)
-		if err == nil || isPending(err) { // what is signed goes out
-			w.state.Book, w.dirty, kept = worth, true, true
+		_, _, err = w.putVersion(ctx, t, Source{Reader: bytes.NewReader(body), Size: int64(len(body))}, m, nil, nil)
+		if err == nil {
+			w.state.Book, w.dirty = worth, true
 		}
+		kept = err == nil || isPending(err) // what is signed goes out
 		return err
 	})
 	return kept, err
 }
 
 // readPages merges the versions of the book that came onto the ledger since it was
-// last done. Versions that the store does not hold are gone; the next one written
-// holds all that is known.
-func (w *Wallet) readPages(ctx context.Context) error {
+// last done, all of those that can be read or, if a service does not answer, none: a
+// book that is merged in part must not be taken for what its owner left of it.
+//
+// A version that the store does not hold or has changed, and that no later one has
+// seen, may come to light again. unread is its position, up to which this wallet can
+// say that it has merged everything; without one it is beyond all positions.
+func (w *Wallet) readPages(ctx context.Context) (unread uint64, err error) {
 	type version struct {
 		index uint64
 		t     *thread
@@ -435,7 +446,7 @@ func (w *Wallet) readPages(ctx context.Context) error {
 	}
 	var news []version
 	for _, t := range w.threads.list {
-		if t.role != ownBook {
+		if t.role != ownBook && !t.unknown() {
 			continue
 		}
 		for i, index := range t.versionIndexes() {
@@ -444,43 +455,57 @@ func (w *Wallet) readPages(ctx context.Context) error {
 			}
 		}
 	}
+	unread = math.MaxUint64
 	if len(news) == 0 {
-		return nil
+		return unread, nil
 	}
 	sort.Slice(news, func(i, j int) bool { return news[i].index > news[j].index })
-	w.stampBook()
-	var newest *bookPage
-	covered, end := uint64(0), news[0].index+1
+	var pages []*bookPage
+	var lost []uint64
+	covered := uint64(0) // the writer of a page had merged what is before it
 	for _, v := range news {
-		if newest != nil && v.index < covered {
-			continue // its writer had it
-		}
-		m := v.t.versions[v.at]
-		if m == nil {
+		if v.index < covered {
 			continue
 		}
-		page, err := w.readPage(ctx, v.t, m)
+		var page *bookPage
+		err := error(&MissingError{})
+		if m := v.t.versions[v.at]; m != nil {
+			page, err = w.readPage(ctx, v.t, m)
+		}
 		if isMissing(err) || isTampered(err) != nil {
+			lost = append(lost, v.index)
 			continue
 		}
 		if err != nil {
-			return err
+			return 0, err
 		}
-		if newest == nil {
-			newest, covered = page, page.Seen
-		}
-		w.book.Facts.merge(&page.bookFacts)
-		w.bookDirty = true
+		pages, covered = append(pages, page), max(covered, page.Seen)
 	}
-	w.book.show()
-	if newest != nil {
+	for _, index := range lost {
+		if index >= covered {
+			unread = min(unread, index)
+		}
+	}
+	if len(pages) > 0 {
+		w.stampBook()
+		for _, p := range pages {
+			w.book.Facts.merge(&p.bookFacts)
+		}
+		w.book.show()
+		w.bookDirty = true
 		// What the newest version says is on the ledger; if the merge says more, that is
 		// worth a version.
-		b := book{Facts: &newest.bookFacts}
+		b := book{Facts: &pages[0].bookFacts}
 		w.state.Book = b.worth()
 	}
-	w.state.BookRead, w.dirty = max(w.state.BookRead, end), true
-	return nil
+	w.state.BookRead, w.dirty = max(w.state.BookRead, min(unread, news[0].index+1)), true
+	return unread, nil
+}
+
+// unknown tells of a record of which no version is known: it may be the book.
+func (t *thread) unknown() bool {
+	return t.role == ownRecord && t.state.Status == contract.StatusOpen &&
+		!slices.ContainsFunc(t.versions, func(m *metadata) bool { return m != nil })
 }
 
 // readPage decrypts one version of the book.

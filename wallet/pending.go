@@ -143,6 +143,10 @@ func (w *Wallet) Sync(ctx context.Context) (Synced, error) {
 	}
 	s.From = w.state.Pin.Size
 	err := w.look(ctx, func() error {
+		// What the store did not have when it was looked for may be there by now.
+		if err := w.lookAtNews(ctx); err != nil {
+			return err
+		}
 		s.To, s.Hour, s.Pending = w.state.Pin.Size, w.state.Pin.Hour, w.pending()
 		return nil
 	})

@@ -232,7 +232,7 @@ func (w *Wallet) restore(ctx context.Context, r RestoreRequest) (Restored, error
 	if err := w.readAll(ctx, r.Progress); err != nil {
 		return out, err
 	}
-	if err := w.readPages(ctx); err != nil {
+	if _, err := w.readPages(ctx); err != nil {
 		return out, err
 	}
 	w.state.News = false

@@ -305,22 +305,27 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 	// What cannot be finished now does not keep anybody from looking; carryOut
 	// refuses to begin anything behind it.
 	w.finishJournal(ctx)
-	if err := w.lookAtNews(ctx); err != nil && !w.revoking {
-		return err
+	if w.state.News {
+		if err := w.lookAtNews(ctx); err != nil && !w.revoking {
+			return err
+		}
 	}
 	return f()
 }
 
 // lookAtNews takes up what another machine with the same key wrote into the book.
 func (w *Wallet) lookAtNews(ctx context.Context) error {
-	if !w.state.News || w.away != nil {
+	if w.away != nil {
 		return nil
 	}
-	err := errors.Join(w.describeAll(ctx), w.readPages(ctx))
+	err := w.describeAll(ctx)
+	if err == nil && w.away == nil {
+		_, err = w.readPages(ctx)
+	}
 	if w.doWithout(err) || w.away != nil {
 		return nil // next time
 	}
-	if err == nil {
+	if err == nil && w.state.News {
 		w.state.News, w.dirty = false, true
 	}
 	return err
