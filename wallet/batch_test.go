@@ -38,7 +38,7 @@ func summary(p *wallet.BatchPlan) string {
 		for _, r := range p.Sets[x.Set] {
 			fmt.Fprintf(&b, " %s.%d", r.Title, r.Version)
 		}
-		fmt.Fprintf(&b, " %s until %s", x.Purpose.Word(), wallet.HourTime(x.NotAfter).Format("2006-01-02"))
+		fmt.Fprintf(&b, " %s until %s", x.Purpose.Word(), wallet.HourTime(x.Until).Format("2006-01-02"))
 		if x.Why != "" {
 			b.WriteString(" " + x.Why)
 		}

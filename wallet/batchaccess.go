@@ -131,10 +131,10 @@ func (d *difference) access(to int32, give []*BatchItem, q *BatchPerson) (access
 			sets[t.terms.of] = e
 			order = append(order, t.terms.of)
 		}
-		e.before = max(e.before, t.state.NotAfter)
+		e.before = max(e.before, t.until())
 		if d.marks[t.number]&markEnding == 0 {
 			q.Stay++
-			e.after = max(e.after, t.state.NotAfter)
+			e.after = max(e.after, t.until())
 		}
 	}
 	for _, s := range order {
@@ -154,7 +154,7 @@ func (d *difference) access(to int32, give []*BatchItem, q *BatchPerson) (access
 		if planned[x.Set] == 0 {
 			given = append(given, x.Set)
 		}
-		planned[x.Set] = max(planned[x.Set], x.NotAfter)
+		planned[x.Set] = max(planned[x.Set], x.Until)
 	}
 	for _, set := range given {
 		for i := range d.plan.Sets[set] {
@@ -212,6 +212,6 @@ func loses(plan *BatchPlan, end []*BatchItem, access []accessOf, records map[con
 			left[x.Set] = l
 		}
 		x.Loses = l.nothing
-		x.Sooner = l.first < x.NotAfter
+		x.Sooner = l.first < x.Until
 	}
 }

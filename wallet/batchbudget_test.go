@@ -41,7 +41,7 @@ func rowsPlan(tb testing.TB, w *wallet.Wallet, n int, people []string, record wa
 		for i := range n {
 			x := wallet.Wish{Line: i + 1, Do: wallet.WishState, To: people[i%len(people)], Records: []string{record.ID.String()}, Purpose: wallet.Treatment}
 			var err error
-			if x.NotAfter, err = wallet.EndOfDay(end(i).Format("2006-01-02"), noon); err != nil {
+			if x.Until, err = wallet.EndOfDay(end(i).Format("2006-01-02"), noon); err != nil {
 				return wallet.BatchFile{}, err
 			}
 			if err := add(x); err != nil {

@@ -116,7 +116,7 @@ func (d *difference) window(from, until contract.Hour) validity {
 }
 
 func (d *difference) windowOf(t *thread) validity {
-	return d.window(t.state.NotBefore, t.state.NotAfter)
+	return d.window(t.state.NotBefore, t.until())
 }
 
 func (a validity) compare(b validity) int {
@@ -185,7 +185,7 @@ func (d *difference) revocations() {
 
 func (d *difference) end(t *thread, line int, why string) {
 	d.marks[t.number] |= markEnding
-	item := BatchItem{Line: line, Do: WishRevoke, To: -1, Set: -1, Consent: t.id, Why: why, NotBefore: t.state.NotBefore, NotAfter: t.state.NotAfter}
+	item := BatchItem{Line: line, Do: WishRevoke, To: -1, Set: -1, Consent: t.id, Why: why, NotBefore: t.state.NotBefore, Until: t.until()}
 	if t.terms != nil {
 		item.To, item.Purpose = int(d.byAddress[t.terms.peer]), t.terms.Purpose
 		item.Set = int(d.setOf(t.terms.of))
@@ -310,7 +310,7 @@ func (d *difference) grants() {
 			granted.add(d.plan.Sets, set)
 		}
 		d.plan.Items = append(d.plan.Items, BatchItem{Line: int(r.line), Do: WishGrant, To: int(r.to), Set: int(set), Overlap: overlap,
-			Purpose: r.purpose, NotBefore: r.from, NotAfter: r.until})
+			Purpose: r.purpose, NotBefore: r.from, Until: r.until})
 	}
 	slices.SortStableFunc(d.groups, func(a, b *alike) int { return cmp.Compare(a.replace, b.replace) })
 	for _, g := range d.groups {
@@ -371,9 +371,9 @@ func (d *difference) warnings(used map[Purpose]bool) {
 		if c.Address == plan.From {
 			warn(x.Line, BatchWarning{Kind: "self", Who: c.Name})
 		}
-		if x.NotAfter-max(d.now, x.NotBefore) > longGrant {
+		if x.Until-max(d.now, x.NotBefore) > longGrant {
 			long := warn(x.Line, BatchWarning{Kind: "long"})
-			long.Until = max(long.Until, x.NotAfter)
+			long.Until = max(long.Until, x.Until)
 		}
 		if !used[x.Purpose] {
 			warn(x.Line, BatchWarning{Kind: "new-purpose", Other: x.Purpose.Word()})

@@ -76,7 +76,7 @@ type planItem struct {
 	Overlap   bool          `json:"overlap,omitempty"`
 	Purpose   Purpose       `json:"purpose,omitempty"`
 	NotBefore contract.Hour `json:"notBefore,omitempty"`
-	NotAfter  contract.Hour `json:"notAfter,omitempty"`
+	Until     contract.Hour `json:"notAfter,omitempty"`
 	Consent   contract.ID   `json:"consent,omitzero"`
 	Why       string        `json:"why,omitempty"`
 	Loses     bool          `json:"loses,omitempty"`

@@ -64,7 +64,7 @@ type jobItem struct {
 	Records   []recordVersion `json:"records,omitempty"`
 	Purpose   Purpose         `json:"purpose,omitempty"`
 	NotBefore contract.Hour   `json:"notBefore,omitempty"`
-	NotAfter  contract.Hour   `json:"notAfter,omitempty"`
+	Until     contract.Hour   `json:"notAfter,omitempty"`
 	Consent   contract.ID     `json:"consent,omitzero"`
 	Why       string          `json:"why,omitempty"`
 }
@@ -171,7 +171,7 @@ func (w *Wallet) beginJob(p *BatchPlan) error {
 		}
 		items := make([]jobItem, 0, end-at)
 		for _, x := range p.Items[at:end] {
-			it := jobItem{Line: x.Line, Do: x.Do, To: x.To, Purpose: x.Purpose, NotBefore: x.NotBefore, NotAfter: x.NotAfter, Consent: x.Consent, Why: x.Why}
+			it := jobItem{Line: x.Line, Do: x.Do, To: x.To, Purpose: x.Purpose, NotBefore: x.NotBefore, Until: x.Until, Consent: x.Consent, Why: x.Why}
 			if x.Do == WishGrant {
 				for _, r := range p.Sets[x.Set] {
 					it.Records = append(it.Records, recordVersion{r.ID, r.Version})
@@ -545,7 +545,7 @@ func (r *jobRun) begin(ctx context.Context, j *job, items []jobItem, n int, befo
 	plans := make([]*GrantPlan, 0, len(items))
 	for i := range items {
 		it := &items[i]
-		plan := &GrantPlan{To: r.to[it.To], Purpose: it.Purpose, NotBefore: it.NotBefore, NotAfter: it.NotAfter}
+		plan := &GrantPlan{To: r.to[it.To], Purpose: it.Purpose, NotBefore: it.NotBefore, Until: it.Until, NotAfter: LedgerEnd(it.Until)}
 		var bad *jobDone
 		for _, v := range it.Records {
 			x := Record{ID: v.Record, Version: v.Version}
@@ -646,9 +646,9 @@ type BatchResult struct {
 	Consent   contract.ID
 	Code      crypto.ShareCode // of a grant
 	NotBefore contract.Hour
-	NotAfter  contract.Hour
-	Why       string // of a revocation, see BatchItem
-	Err       error  // nil if it was carried out
+	Until     contract.Hour // the exact end
+	Why       string        // of a revocation, see BatchItem
+	Err       error         // nil if it was carried out
 }
 
 // BatchResults calls each with every item of the job, in order.
@@ -676,7 +676,7 @@ func (w *Wallet) BatchResults(ctx context.Context, each func(BatchResult) error)
 			}
 			for i := range items {
 				it := &items[i]
-				r := BatchResult{Line: it.Line, Do: it.Do, Status: "waiting", Consent: it.Consent, NotBefore: it.NotBefore, NotAfter: it.NotAfter, Why: it.Why}
+				r := BatchResult{Line: it.Line, Do: it.Do, Status: "waiting", Consent: it.Consent, NotBefore: it.NotBefore, Until: it.Until, Why: it.Why}
 				if it.To >= 0 && it.To < len(to) {
 					r.To = to[it.To].Name
 				}

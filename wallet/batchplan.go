@@ -20,7 +20,7 @@ import (
 //
 // A row of a state names a recipient, record versions, a purpose and a window. The
 // consents in force to that recipient for that purpose whose records all are among
-// the row's are named by it. Those with the row's window stay, and what they do not
+// the row's are named by it. Those with the row's window, to the exact end, stay, and what they do not
 // cover, in its newest version, is granted. Those with another window are replaced:
 // revoked once the row's own grant is on the ledger. Every other consent stays as
 // it is, unless the plan prunes.
@@ -61,7 +61,7 @@ type BatchItem struct {
 
 	Purpose   Purpose
 	NotBefore contract.Hour
-	NotAfter  contract.Hour
+	Until     contract.Hour // the exact end
 
 	Consent contract.ID // to revoke
 	Why     string      // of a revocation: "asked", "replaced", "pruned"
@@ -219,7 +219,7 @@ func (p *batchPlanner) add(x Wish) error {
 		p.lookUp(x, bad)
 		return nil
 	}
-	r := wanted{line: int32(x.Line), do: x.Do, to: -1, set: -1, purpose: x.Purpose, from: x.NotBefore, until: x.NotAfter}
+	r := wanted{line: int32(x.Line), do: x.Do, to: -1, set: -1, purpose: x.Purpose, from: x.NotBefore, until: x.Until}
 	if x.Consent != "" {
 		t, n := p.consents.find(x.Consent)
 		switch {

@@ -113,7 +113,6 @@ func parsePage(b []byte) (*bookPage, error) {
 			}
 		}
 	}
-	p.compose()
 	return p, nil
 }
 
@@ -527,6 +526,9 @@ func (w *Wallet) readPage(ctx context.Context, t *thread, m *metadata) (*bookPag
 		return nil, err
 	}
 	page, err := parsePage(body.Bytes())
+	if err == nil {
+		page.compose()
+	}
 	var later *VersionError
 	if errors.As(err, &later) {
 		return nil, err

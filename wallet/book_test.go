@@ -287,6 +287,9 @@ func TestBookOfOtherForms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !read.compose() || read.compose() {
+		t.Error("composed never, or twice")
+	}
 	shown := book{Facts: &read.bookFacts}
 	shown.show()
 	if shown.Name != composed || len(shown.Contacts) != 2 {

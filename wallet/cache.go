@@ -38,7 +38,7 @@ import (
 //	4 file key     thread 4 ‖ version 4 ‖ key 16
 //	5 set          records of terms, as a JSON list
 //	6 gist         set 4 ‖ address of the other side 130 ‖ purpose
-//	7 terms        thread 4 ‖ gist 4 ‖ k 1 ‖ n 1 ‖ envelope 32 ‖ lock 32 ‖ n times share 32
+//	7 terms        thread 4 ‖ gist 4 ‖ exact end 4 ‖ k 1 ‖ n 1 ‖ envelope 32 ‖ lock 32 ‖ n times share 32
 //
 // Of terms the rest is in the opening entry. The head that came with them is not kept.
 const (
@@ -386,10 +386,10 @@ func (w *Wallet) take(kind byte, body []byte, at place) error {
 	case frameTerms:
 		t := of()
 		n, ok := number()
-		if t == nil || !ok || n >= len(w.threads.gists) || len(body) < 66 || len(body) != 66+32*int(body[1]) {
+		if t == nil || !ok || n >= len(w.threads.gists) || len(body) < 70 || len(body) != 70+32*int(body[5]) {
 			return errCache
 		}
-		t.terms, t.said = w.threads.gists[n], at
+		t.terms, t.said, t.end = w.threads.gists[n], at, contract.Hour(binary.BigEndian.Uint32(body))
 	default:
 		return errCache
 	}
@@ -517,12 +517,13 @@ func (w *Wallet) noteTerms(t *thread, tr *terms) error {
 	}
 	b := binary.BigEndian.AppendUint32(nil, t.number)
 	b = binary.BigEndian.AppendUint32(b, known.number)
+	b = binary.BigEndian.AppendUint32(b, uint32(tr.end()))
 	b = append(b, byte(tr.K), byte(tr.N))
 	b = append(append(b, tr.Envelope[:]...), tr.Lock[:]...)
 	for i := range tr.Shares {
 		b = append(b, tr.Shares[i][:]...)
 	}
-	t.terms, t.said = known, w.put(frameTerms, b)
+	t.terms, t.said, t.end = known, w.put(frameTerms, b), tr.end()
 	return nil
 }
 
@@ -578,10 +579,13 @@ func (w *Wallet) wholeTerms(t *thread) (*terms, error) {
 	if err != nil {
 		return nil, err
 	}
-	b = b[8:]
+	b = b[12:]
 	tr := &terms{V: payloadVersion, Ledger: w.client.ID(), Author: e.Author, Recipient: e.Counterparty, From: w.Address(), To: t.terms.peer,
 		NotBefore: e.NotBefore, NotAfter: e.NotAfter, Purpose: t.terms.Purpose, Records: t.terms.of.records,
 		K: int(b[0]), N: int(b[1]), Envelope: crypto.Hash(b[2:34]), Lock: crypto.Hash(b[34:66])}
+	if t.end < e.NotAfter {
+		tr.Until = t.end
+	}
 	if t.role == received {
 		tr.From, tr.To = tr.To, tr.From
 	}

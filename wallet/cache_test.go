@@ -134,6 +134,9 @@ func TestCacheComesBack(t *testing.T) {
 			tr := &terms{V: payloadVersion, Ledger: client.ID(), Author: k.opening.Entry.Author, Recipient: k.opening.Entry.Counterparty,
 				From: w.Address(), To: people[rng.IntN(2)], NotBefore: k.opening.Entry.NotBefore, NotAfter: k.opening.Entry.NotAfter, Purpose: Treatment,
 				K: 2, N: 3, Envelope: crypto.Hash{1}, Lock: crypto.Hash{2}, Shares: []crypto.Hash{{3}, {4}, {byte(rng.IntN(256))}}}
+			if tr.NotAfter > tr.NotBefore+2 && rng.IntN(2) == 0 {
+				tr.Until = tr.NotAfter - 1
+			}
 			for n := range 1 + rng.IntN(3) {
 				tr.Records = append(tr.Records, termsRecord{Record: contract.ID{byte(n)}, Version: 1, Title: "t", Category: Other})
 			}

@@ -31,10 +31,12 @@ type Consent struct {
 	Records    []ConsentRecord
 	Purpose    Purpose
 	NotBefore  contract.Hour // 0 = from the start
-	NotAfter   contract.Hour
+	Until      contract.Hour // the exact end, which the recipient's wallet keeps to; NotAfter if Missing
+	NotAfter   contract.Hour // the end on the ledger, to which ledger and keepers hold everybody
 	Granted    contract.Hour // ledger hour
 	Revoked    contract.Hour // ledger hour; 0 = not revoked
 	Status     Status
+	Over       bool          // the exact end has passed, and the ledger's has not: it is still active there
 	Pending    Action        // what was signed and waits: Granting or Revoking; "" if nothing does
 	Openings   int           // accesses on the ledger
 	LastOpened contract.Hour // 0 = never
@@ -53,12 +55,14 @@ type ConsentRecord struct {
 	Date     string
 }
 
+// statusOf is by the ledger's window, to which keepers hold a recipient whatever
+// program she uses. What was given to oneself is over at its exact end.
 func (w *Wallet) statusOf(t *thread) Status {
 	now := w.openHour()
 	switch {
 	case t.state.Status == contract.StatusClosed:
 		return StatusRevoked
-	case now >= t.state.NotAfter:
+	case now >= t.state.NotAfter, t.role == received && now >= t.until():
 		return StatusExpired
 	case now < t.state.NotBefore:
 		return StatusUpcoming
@@ -67,9 +71,10 @@ func (w *Wallet) statusOf(t *thread) Status {
 }
 
 func (w *Wallet) consent(t *thread) Consent {
-	c := Consent{Ledger: w.client.ID(), ID: t.id, NotBefore: t.state.NotBefore, NotAfter: t.state.NotAfter, Granted: t.hour,
+	c := Consent{Ledger: w.client.ID(), ID: t.id, NotBefore: t.state.NotBefore, Until: t.until(), NotAfter: t.state.NotAfter, Granted: t.hour,
 		Status: w.statusOf(t), LastOpened: t.state.LastAccess, Missing: t.terms == nil, Damaged: t.damage(),
 		Pending: w.pendingAction(t.id), AsOf: w.asOf(), Clock: w.doubt()}
+	c.Over = c.Status == StatusActive && w.openHour() >= c.Until
 	for _, f := range t.past() {
 		switch f.kind {
 		case contract.KindAccess:
@@ -278,7 +283,7 @@ func (w *Wallet) ExplainAccess(ctx context.Context, to, record string) (Explanat
 			}
 			newest := version == len(rec.versions)
 			if x.Allowed { // the keepers are asked about one consent only
-				if newest && w.statusOf(t) == StatusActive {
+				if newest && w.statusOf(t) == StatusActive && w.openHour() < t.until() {
 					others = append(others, t)
 				}
 				continue
@@ -311,7 +316,7 @@ func (w *Wallet) explain(ctx context.Context, t *thread) (Explanation, error) {
 		{Name: "given", OK: true, Hour: c.Granted},
 		{Name: "revoked", OK: c.Revoked == 0, Hour: c.Revoked},
 		{Name: "begun", OK: now >= c.NotBefore, Hour: c.NotBefore},
-		{Name: "ended", OK: now < c.NotAfter, Hour: c.NotAfter},
+		{Name: "ended", OK: now < c.Until, Hour: c.Until},
 	}}
 	held := 0
 	for _, k := range w.client.Keepers {

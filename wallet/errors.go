@@ -104,10 +104,10 @@ type OtherWalletError struct{}
 
 func (*OtherWalletError) Error() string { return "the identity is of another wallet" }
 
-// RefusedError says that an entry or an opening was refused, by the contract or
-// by a keeper, and why.
+// RefusedError says that an entry or an opening was refused, by the contract, by a
+// keeper, or by this wallet itself after the exact end, and why.
 type RefusedError struct {
-	By      string            // "ledger" or "keeper"
+	By      string            // "ledger", "keeper" or "wallet"
 	Rule    contract.Rule     // of the contract; "" when a keeper refused for a reason of its own
 	Code    ledgerclient.Code // of the keeper
 	Consent contract.ID       // zero if none is concerned
@@ -121,7 +121,7 @@ func (e *RefusedError) Error() string {
 	if e.By == "keeper" {
 		return "keeper refused: " + e.Code.String()
 	}
-	return "ledger refused: " + string(e.Rule)
+	return e.By + " refused: " + string(e.Rule)
 }
 
 // NotYoursError says that a consent is not addressed to this wallet, or not

@@ -143,6 +143,11 @@ func (w *Wallet) open(ctx context.Context, t *thread, reason string) (*Opening, 
 	if err != nil {
 		return nil, err
 	}
+	// Between the two ends ledger and keepers would still let it be opened: this wallet
+	// does not, and puts no access onto the ledger.
+	if now := w.ledgerHour(); now >= t.until() && now < t.state.NotAfter {
+		return nil, &RefusedError{By: "wallet", Rule: contract.RuleExpired, Consent: t.id, Hour: now, Window: [2]contract.Hour{t.state.NotBefore, t.until()}}
+	}
 	keys, err := w.oneTimeKeys(t)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package wallet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,8 +19,9 @@ type GrantRequest struct {
 	Categories []Category // everything that is in them now
 	All        bool       // every record there is now
 	NotBefore  contract.Hour
-	NotAfter   contract.Hour
-	Purpose    Purpose // "" = Treatment
+	Until      contract.Hour // the exact end; 0 = NotAfter
+	NotAfter   contract.Hour // the end on the ledger; 0 = LedgerEnd(Until)
+	Purpose    Purpose       // "" = Treatment
 }
 
 // GrantPlan is a grant that was checked and can be shown before it is signed.
@@ -28,7 +30,8 @@ type GrantPlan struct {
 	Records   []Record
 	Purpose   Purpose
 	NotBefore contract.Hour // 0 = from the start
-	NotAfter  contract.Hour
+	Until     contract.Hour // the exact end, which the recipient's wallet keeps to; 0 = NotAfter
+	NotAfter  contract.Hour // the end on the ledger, to which ledger and keepers hold everybody
 	Gate      ledgerclient.Gate
 	Warnings  []Warning
 }
@@ -38,8 +41,8 @@ type Warning struct {
 	Kind   string // "unverified", "self", "long", "overlap"
 	Detail string // of "overlap": a consent that gives these records already, the one that lasts longest
 	// Of "overlap": what that consent is for, and when it ends.
-	Purpose  Purpose
-	NotAfter contract.Hour
+	Purpose Purpose
+	Until   contract.Hour
 }
 
 // PlanGrant resolves and checks a request. Nothing is signed.
@@ -57,18 +60,25 @@ func (w *Wallet) planGrant(ctx context.Context, r GrantRequest) (*GrantPlan, err
 	if err != nil {
 		return nil, err
 	}
-	p := &GrantPlan{To: to, Purpose: r.Purpose, NotBefore: r.NotBefore, NotAfter: r.NotAfter, Gate: w.client.Ledger.Properties().Gate}
+	p := &GrantPlan{To: to, Purpose: r.Purpose, NotBefore: r.NotBefore, Until: r.Until, NotAfter: r.NotAfter, Gate: w.client.Ledger.Properties().Gate}
 	if p.Purpose == "" {
 		p.Purpose = Treatment
 	}
 	if p.Purpose, err = ParsePurpose(string(p.Purpose)); err != nil {
 		return nil, err
 	}
-	now := w.ledgerHour()
-	if p.NotAfter <= now {
-		return nil, &InputError{Field: "until", Value: HourTime(p.NotAfter).Format("2006-01-02 15:04 UTC"), Why: "is in the past"}
+	if p.NotAfter == 0 {
+		p.NotAfter = LedgerEnd(p.Until)
 	}
-	if p.NotBefore >= p.NotAfter {
+	p.Until = cmp.Or(p.Until, p.NotAfter)
+	now := w.ledgerHour()
+	if p.Until > p.NotAfter {
+		return nil, &InputError{Field: "until", Value: HourTime(p.Until).Format("2006-01-02 15:04 UTC"), Why: "is after the end on the ledger"}
+	}
+	if p.Until <= now {
+		return nil, &InputError{Field: "until", Value: HourTime(p.Until).Format("2006-01-02 15:04 UTC"), Why: "is in the past"}
+	}
+	if p.NotBefore >= p.Until {
 		return nil, &InputError{Field: "from", Value: HourTime(p.NotBefore).Format("2006-01-02 15:04 UTC"), Why: "is not before the end"}
 	}
 	if err := w.describeAll(ctx); err != nil {
@@ -130,24 +140,24 @@ func (w *Wallet) warnings(p *GrantPlan, now contract.Hour) []Warning {
 	if p.To.Address == w.Address() {
 		out = append(out, Warning{Kind: "self"})
 	}
-	if p.NotAfter-max(now, p.NotBefore) > longGrant {
+	if p.Until-max(now, p.NotBefore) > longGrant {
 		out = append(out, Warning{Kind: "long"})
 	}
 	covering := map[*recordSet]bool{}
 	var longest *thread
 	for _, t := range w.threads.list {
-		if t.role != ownGrant || t.terms == nil || t.terms.peer != p.To.Address || w.statusOf(t) != StatusActive {
+		if t.role != ownGrant || t.terms == nil || t.terms.peer != p.To.Address || w.statusOf(t) != StatusActive || now >= t.until() {
 			continue
 		}
 		if _, known := covering[t.terms.of]; !known {
 			covering[t.terms.of] = covers(t.terms.of, p.Records)
 		}
-		if covering[t.terms.of] && (longest == nil || t.state.NotAfter > longest.state.NotAfter) {
+		if covering[t.terms.of] && (longest == nil || t.until() > longest.until()) {
 			longest = t
 		}
 	}
 	if longest != nil {
-		out = append(out, Warning{Kind: "overlap", Detail: longest.id.String(), Purpose: longest.terms.Purpose, NotAfter: longest.state.NotAfter})
+		out = append(out, Warning{Kind: "overlap", Detail: longest.id.String(), Purpose: longest.terms.Purpose, Until: longest.until()})
 	}
 	return out
 }
@@ -313,6 +323,9 @@ func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (change, error) {
 	env := envelope{V: payloadVersion, Ledger: ledger, Author: author}
 	tr := terms{V: payloadVersion, Ledger: ledger, Author: author, Recipient: offsets.Sig, From: w.Address(), To: p.To.Address,
 		NotBefore: p.NotBefore, NotAfter: p.NotAfter, Purpose: p.Purpose, Checkpoint: g.checkpoint}
+	if p.Until < p.NotAfter {
+		tr.Until = p.Until
+	}
 	for _, r := range p.Records {
 		v := versionOf{r.ID, r.Version}
 		m := g.said[v]

@@ -21,7 +21,8 @@ type Received struct {
 	Records     []ConsentRecord
 	Purpose     Purpose
 	NotBefore   contract.Hour
-	NotAfter    contract.Hour
+	Until       contract.Hour // the exact end, to which this wallet keeps; NotAfter if Missing
+	NotAfter    contract.Hour // the end on the ledger
 	Status      Status
 	Fetched     int           // accesses of one's own on the ledger
 	LastFetched contract.Hour // 0 = never
@@ -118,7 +119,7 @@ func (w *Wallet) tryTerms(ctx context.Context, t *thread) error {
 }
 
 func (w *Wallet) received(t *thread) Received {
-	r := Received{Ledger: w.client.ID(), Consent: t.id, Granted: t.hour, NotBefore: t.state.NotBefore, NotAfter: t.state.NotAfter, Status: w.statusOf(t),
+	r := Received{Ledger: w.client.ID(), Consent: t.id, Granted: t.hour, NotBefore: t.state.NotBefore, Until: t.until(), NotAfter: t.state.NotAfter, Status: w.statusOf(t),
 		LastFetched: t.state.LastAccess, AsOf: w.asOf(), Clock: w.doubt(), Missing: t.terms == nil, Damaged: t.damage()}
 	for _, f := range t.past() {
 		if f.kind == contract.KindAccess {

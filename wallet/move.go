@@ -350,7 +350,7 @@ func (m *move) grants(ctx context.Context) error {
 			if _, done := m.at(c.ID, 0); done {
 				continue
 			}
-			p := &GrantPlan{To: Contact{Name: c.To, Address: c.Address}, Purpose: c.Purpose, NotBefore: c.NotBefore, NotAfter: c.NotAfter}
+			p := &GrantPlan{To: Contact{Name: c.To, Address: c.Address}, Purpose: c.Purpose, NotBefore: c.NotBefore, Until: c.Until, NotAfter: c.NotAfter}
 			for _, r := range c.Records {
 				at, ok := m.at(r.ID, r.Version)
 				if !ok {

@@ -1,11 +1,9 @@
 package wallet
 
 import (
-	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -81,49 +79,6 @@ func TestLookalikes(t *testing.T) {
 	for _, pair := range [][2]string{{"Dr Smith", "Dr Smythe"}, {"Anna", "Anne"}, {"Clinic 1", "Clinic 2"}} {
 		if skeleton(pair[0]) == skeleton(pair[1]) {
 			t.Errorf("%q and %q are taken for the same", pair[0], pair[1])
-		}
-	}
-}
-
-// The hour of signing must not show in a window's end: days, weeks and dates end
-// at 00:00 UTC.
-func TestWindowEnds(t *testing.T) {
-	athens := time.FixedZone("Athens", 2*3600)
-	apia := time.FixedZone("Apia", 13*3600)
-	now := time.Date(2026, 11, 21, 15, 30, 0, 0, athens)
-	for _, tt := range []struct {
-		got  func() (contract.Hour, error)
-		want string // UTC; empty: an error
-	}{
-		{func() (contract.Hour, error) { return EndAfter("12h", now) }, "2026-11-22T02:00"},
-		{func() (contract.Hour, error) { return EndAfter("1h", now.Truncate(time.Hour)) }, "2026-11-21T14:00"},
-		{func() (contract.Hour, error) { return EndAfter("30d", now) }, "2026-12-22T00:00"},
-		{func() (contract.Hour, error) { return EndAfter("6w", now) }, "2027-01-03T00:00"},
-		{func() (contract.Hour, error) { return EndAfter("0d", now) }, ""},
-		{func() (contract.Hour, error) { return EndAfter("-1d", now) }, ""},
-		{func() (contract.Hour, error) { return EndAfter("3m", now) }, ""},
-		{func() (contract.Hour, error) { return EndAfter("d", now) }, ""},
-		{func() (contract.Hour, error) { return EndAfter("", now) }, ""},
-		{func() (contract.Hour, error) { return EndAfter("100001w", now) }, ""},
-		{func() (contract.Hour, error) { return EndOfDay("2026-12-31", now) }, "2027-01-01T00:00"},
-		{func() (contract.Hour, error) { return EndOfDay("2026-12-31", now.In(apia)) }, "2027-01-01T00:00"},
-		{func() (contract.Hour, error) { return EndOfDay("2026-11-21", now) }, "2026-11-22T00:00"},
-		{func() (contract.Hour, error) { return EndOfDay("2026-11-20", now) }, ""},
-		{func() (contract.Hour, error) { return EndOfDay("31.12.2026", now) }, ""},
-		{func() (contract.Hour, error) { return BeginningOfDay("2026-12-01", now) }, "2026-11-30T22:00"},
-		{func() (contract.Hour, error) { return BeginningOfDay("2026-11-21", now) }, "1970-01-01T00:00"},
-	} {
-		h, err := tt.got()
-		switch {
-		case tt.want == "":
-			var input *InputError
-			if !errors.As(err, &input) {
-				t.Errorf("want an InputError, got %v, %v", HourTime(h), err)
-			}
-		case err != nil:
-			t.Errorf("want %s, got %v", tt.want, err)
-		case HourTime(h).Format("2006-01-02T15:04") != tt.want:
-			t.Errorf("want %s, got %s", tt.want, HourTime(h).Format("2006-01-02T15:04"))
 		}
 	}
 }

@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -56,6 +57,7 @@ type terms struct {
 	To         crypto.Address  `json:"to"`
 	NotBefore  contract.Hour   `json:"notBefore"`
 	NotAfter   contract.Hour   `json:"notAfter"`
+	Until      contract.Hour   `json:"until,omitempty"` // the exact end, if it is before NotAfter
 	Purpose    Purpose         `json:"purpose"`
 	Records    []termsRecord   `json:"records"`
 	K          int             `json:"k"`
@@ -215,7 +217,7 @@ func parseTerms(b []byte) (*terms, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.K < 1 || t.N < t.K || t.N > 255 || len(t.Shares) != t.N || t.NotBefore >= t.NotAfter || len(t.Records) == 0 || !isWord(string(t.Purpose)) {
+	if t.K < 1 || t.N < t.K || t.N > 255 || len(t.Shares) != t.N || t.NotBefore >= t.end() || t.end() > t.NotAfter || t.Until == t.NotAfter || len(t.Records) == 0 || !isWord(string(t.Purpose)) {
 		return nil, fmt.Errorf("terms out of range")
 	}
 	for i := range t.Records {
@@ -247,6 +249,9 @@ func parseAccessNote(b []byte) (*accessNote, error) {
 	}
 	return n, err
 }
+
+// end is the exact end.
+func (t *terms) end() contract.Hour { return cmp.Or(t.Until, t.NotAfter) }
 
 // termsDigest is what the grantor signs with the address's key S, since sealing
 // names no sender.

@@ -10,6 +10,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
 // samplePayloads are one of each, with every field set.
@@ -33,12 +34,13 @@ func samplePayloads(t testing.TB) (metadata, terms, envelope, accessNote) {
 
 // reencode parses a payload of any kind and returns its one encoding.
 var reencode = map[string]func([]byte) ([]byte, error){
-	"metadata": func(b []byte) ([]byte, error) { v, err := parseMetadata(b); return marshalAny(v), err },
-	"terms":    func(b []byte) ([]byte, error) { v, err := parseTerms(b); return marshalAny(v), err },
-	"envelope": func(b []byte) ([]byte, error) { v, err := parseEnvelope(b); return marshalAny(v), err },
-	"access":   func(b []byte) ([]byte, error) { v, err := parseAccessNote(b); return marshalAny(v), err },
-	"page":     func(b []byte) ([]byte, error) { v, err := parsePage(b); return marshalAny(v), err },
-	"hidden":   func(b []byte) ([]byte, error) { v, err := parseMetadata(b); return marshalAny(v), err },
+	"metadata":  func(b []byte) ([]byte, error) { v, err := parseMetadata(b); return marshalAny(v), err },
+	"terms":     func(b []byte) ([]byte, error) { v, err := parseTerms(b); return marshalAny(v), err },
+	"exact end": func(b []byte) ([]byte, error) { v, err := parseTerms(b); return marshalAny(v), err },
+	"envelope":  func(b []byte) ([]byte, error) { v, err := parseEnvelope(b); return marshalAny(v), err },
+	"access":    func(b []byte) ([]byte, error) { v, err := parseAccessNote(b); return marshalAny(v), err },
+	"page":      func(b []byte) ([]byte, error) { v, err := parsePage(b); return marshalAny(v), err },
+	"hidden":    func(b []byte) ([]byte, error) { v, err := parseMetadata(b); return marshalAny(v), err },
 }
 
 func marshalAny[T any](v *T) []byte {
@@ -55,7 +57,9 @@ func encoded(t testing.TB) map[string][]byte {
 	page := bookPage{V: 1, Ledger: m.Ledger, Seen: 17, bookFacts: bookFacts{Name: fact{"Maria", 1}, Checked: 2,
 		Contacts: []contactFact{{Name: "Dr Smith", Address: note.From, Verified: true, At: 3}, {Name: "Zoë", Address: note.From, Removed: true, At: 4}},
 		Ledgers:  []ledgerFact{{ID: m.Ledger, At: "ledger", Changed: 5}}}}
-	return map[string][]byte{"metadata": marshalPayload(&m), "terms": marshalPayload(&tr), "envelope": marshalPayload(&env), "access": marshalPayload(&note),
+	exact := tr
+	exact.Until = exact.NotAfter - 6
+	return map[string][]byte{"metadata": marshalPayload(&m), "terms": marshalPayload(&tr), "exact end": marshalPayload(&exact), "envelope": marshalPayload(&env), "access": marshalPayload(&note),
 		"page": marshalPayload(&page), "hidden": marshalPayload(&hidden)}
 }
 
@@ -251,3 +255,26 @@ func TestPayloadsAreOfOneSize(t *testing.T) {
 
 // maxCheckpoint is more than a checkpoint has in a payload.
 const maxCheckpoint = 2 * 4096
+
+// Terms have one form for each end: the exact one stands in them only where it is not the
+// ledger's, and never outside the window. Terms without it end with the ledger's.
+func TestExactEndInTerms(t *testing.T) {
+	_, tr, _, _ := samplePayloads(t)
+	tr.NotBefore = 499_000
+	for until, good := range map[contract.Hour]bool{0: true, 499_001: true, 499_999: true, 499_000: false, 1: false, 500_000: false, 500_001: false, ^contract.Hour(0): false} {
+		tr.Until = until
+		got, err := parseTerms(marshalPayload(&tr))
+		if (err == nil) != good {
+			t.Errorf("until %d: %v", until, err)
+		}
+		if want := map[bool]contract.Hour{true: tr.NotAfter, false: until}[until == 0]; good && got.end() != want {
+			t.Errorf("until %d: ends at %d", until, got.end())
+		}
+	}
+	if b := marshalPayload(&tr); bytes.Contains(b, []byte(`"until"`)) {
+		b = bytes.Replace(b, []byte(`"until":4294967295`), []byte(`"until":0`), 1)
+		if _, err := parseTerms(b); err == nil {
+			t.Error("a second form of no exact end")
+		}
+	}
+}

@@ -86,7 +86,7 @@ func (w *Wallet) findPending(a Action, query string) *change {
 
 // pendingConsent is what a grant on its way will be.
 func (w *Wallet) pendingConsent(c *change) Consent {
-	out := Consent{Ledger: w.client.ID(), ID: c.id, Address: c.Terms.To, Records: c.Terms.records(), Purpose: c.Terms.Purpose, NotBefore: c.Terms.NotBefore, NotAfter: c.Terms.NotAfter,
+	out := Consent{Ledger: w.client.ID(), ID: c.id, Address: c.Terms.To, Records: c.Terms.records(), Purpose: c.Terms.Purpose, NotBefore: c.Terms.NotBefore, Until: c.Terms.end(), NotAfter: c.Terms.NotAfter,
 		Status: StatusPending, Pending: w.pendingAction(c.id), AsOf: w.asOf(), Clock: w.doubt()}
 	if k, ok := w.known(out.Address); ok {
 		out.To = k.Name

@@ -1,6 +1,7 @@
 package wallet
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"hash/maphash"
@@ -34,6 +35,7 @@ type thread struct {
 	*more                 // what few consents have; may be nil
 	state  standing
 	hour   contract.Hour // ledger hour of the opening entry
+	end    contract.Hour // of a grant: the exact end, once its terms are known; else 0
 	number uint32        // in threads.list
 	role   role
 }
@@ -93,6 +95,9 @@ func (t *thread) past() []follow {
 	}
 	return t.follows
 }
+
+// until is the exact end of a grant; the ledger's while its terms are not known.
+func (t *thread) until() contract.Hour { return cmp.Or(t.end, t.state.NotAfter) }
 
 // damage is why terms or a description cannot be read; nil if they can or are missing.
 func (t *thread) damage() error {

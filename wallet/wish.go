@@ -18,9 +18,9 @@ type Wish struct {
 	All        bool
 	Purpose    Purpose
 	NotBefore  contract.Hour // 0 = from the start
-	NotAfter   contract.Hour
-	Consent    string // of a revocation: id or its beginning
-	Bad        bool   // something is wrong with it: what it names is looked up, so that all is said at once
+	Until      contract.Hour // the exact end, of a day
+	Consent    string        // of a revocation: id or its beginning
+	Bad        bool          // something is wrong with it: what it names is looked up, so that all is said at once
 }
 
 // WishPlace is in which column of its line, from 1, a wish says what.

@@ -431,7 +431,7 @@ type resultJSON struct {
 }
 
 func resultOf(r wallet.BatchResult) resultJSON {
-	j := resultJSON{Line: r.Line, Do: string(r.Do), Status: r.Status, To: r.To, From: stamp(r.NotBefore), Until: stamp(r.NotAfter), Why: r.Why}
+	j := resultJSON{Line: r.Line, Do: string(r.Do), Status: r.Status, To: r.To, From: stamp(r.NotBefore), Until: stamp(r.Until), Why: r.Why}
 	if r.Consent != (crypto.Hash{}) {
 		j.Consent = r.Consent.String()
 	}

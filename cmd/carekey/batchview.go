@@ -225,7 +225,7 @@ func (a *app) planTable(p *wallet.BatchPlan) error {
 		if x.Set >= 0 {
 			what = titles(p.Sets[x.Set])
 		}
-		t.Add(line, change, batchPerson(p, x.To), what, x.Purpose.Word(), day(x.NotAfter))
+		t.Add(line, change, batchPerson(p, x.To), what, x.Purpose.Word(), day(x.Until))
 	}
 	a.print("")
 	if err := a.table(&t); err != nil {
@@ -312,7 +312,7 @@ func planOf(p *wallet.BatchPlan, elsewhere rowsElsewhere) planJSON {
 			})}
 		})}
 	j.Items = list(p.Items, func(x wallet.BatchItem) planItemJSON {
-		i := planItemJSON{Line: x.Line, Do: string(x.Do), Purpose: x.Purpose.Word(), From: stamp(x.NotBefore), Until: stamp(x.NotAfter),
+		i := planItemJSON{Line: x.Line, Do: string(x.Do), Purpose: x.Purpose.Word(), From: stamp(x.NotBefore), Until: stamp(x.Until),
 			Overlap: x.Overlap, Why: x.Why, Loses: x.Loses, Sooner: x.Sooner, Records: list([]wallet.ConsentRecord(nil), versionOf)}
 		if x.To >= 0 {
 			i.To, i.Verified = who(p.Recipients[x.To].Name, p.Recipients[x.To].Address), p.Recipients[x.To].Verified

@@ -126,7 +126,7 @@ func (a *app) showConsent(c wallet.Consent, code crypto.ShareCode, g ground) err
 		rows = append(rows, [2]string{"ledger", title})
 	}
 	a.print("%s", strings.TrimSuffix(cli.Rows("", append(rows, [2]string{"to", cli.Clean(person(c.To, c.Address))}, [2]string{"may open", strings.Join(records, "\n")},
-		[2]string{"for", c.Purpose.Word()}, [2]string{"from", from}, [2]string{"until", both(c.NotAfter)}, [2]string{"status", status},
+		[2]string{"for", c.Purpose.Word()}, [2]string{"from", from}, [2]string{"until", untilText(c.Until, c.NotAfter, "the recipient's carekey keeps to it")}, [2]string{"status", status},
 		[2]string{"granted", grantedText(c)}, [2]string{"opened", openedText(c.Openings, both(c.LastOpened))}, [2]string{"share code", a.codeText(code)})...), "\n"))
 	a.say("%s", g.says(eachOpening))
 	if c.Status == wallet.StatusActive || c.Status == wallet.StatusUpcoming {
@@ -212,6 +212,9 @@ func checkText(c wallet.Check, consent *wallet.Consent) string {
 		}
 		return "it has begun, " + both(c.Hour)
 	case "ended":
+		if !c.OK && consent.Over {
+			return "it has ended, " + both(c.Hour) + "; whatever program is used,\n       keepers end it " + both(consent.NotAfter)
+		}
 		if !c.OK {
 			return "it has ended, " + both(c.Hour)
 		}

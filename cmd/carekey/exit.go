@@ -661,6 +661,8 @@ func hintFor(field string) string {
 		return "a name has 1 to 64 characters that can be seen, and begins with no hyphen"
 	case "category", "purpose":
 		return "the list: carekey grant --help"
+	case "from", "until", "for":
+		return "how days and times are written: carekey grant --help, under DATES"
 	}
 	return ""
 }

@@ -164,7 +164,7 @@ func (x *fetching) open(ctx context.Context, open func() (*wallet.Opening, error
 			x.app.printPath(path)
 		}
 		x.files = append(x.files, fetchedJSON{Consent: o.Consent.Consent.String(), Record: r.ID.String(), Version: r.Version, File: path, SHA256: r.SHA256.String(), Title: r.Title,
-			Sender: senderOf(o.Consent), Purpose: o.Consent.Purpose.Word(), Until: stamp(o.Consent.NotAfter), Granted: stamp(o.Consent.Granted), Ledger: o.Consent.Ledger.String()})
+			Sender: senderOf(o.Consent), Purpose: o.Consent.Purpose.Word(), Until: stamp(o.Consent.Until), Granted: stamp(o.Consent.Granted), Ledger: o.Consent.Ledger.String()})
 	}
 	return nil
 }

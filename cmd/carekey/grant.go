@@ -29,8 +29,8 @@ func newGrant(a *app) *cobra.Command {
 		Long: "Show what a consent would mean, ask, and give it. What is printed on stdout is the\nshare code: it tells the recipient where to look, is not secret, and opens nothing by\n" +
 			"itself. A category stands for the records that are in it now; the preview lists them.\n\n" +
 			"CATEGORIES\n" + categoryHelp() + "\nPURPOSES, and the codes that HL7 gives them, which will do too\n" + purposeHelp() +
-			"\nDATES\n  --for takes hours, days and weeks: 12h, 30d, 6w. --until D ends with that day, --from D\n  begins with it, in your own time zone. Ends are moved to the next full hour, for days\n" +
-			"  and dates to the next midnight UTC, so that they tell nothing of when you signed.",
+			"\nDATES\n  --for takes hours, days and weeks: 12h, 30d, 6w. --until D ends with that day, --from D\n  begins with it, in your own time zone; days and weeks end with a day too. Ends are full\n" +
+			"  hours of UTC. The ledger shows everybody the next midnight UTC instead, so that it\n  tells nothing of your time zone and of when you signed: keepers hold to that one, the\n  recipient's carekey to the end that you chose. Hours are the same on both.",
 		Example: "  carekey grant --to 'Dr Smith' --category labs --category allergies --for 30d",
 		Args:    cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -100,6 +100,11 @@ func (a *app) grantRequest(ctx context.Context, w *wallet.Wallet, f grantFlags) 
 			return r, err
 		}
 	}
+	if f.from != "" {
+		if r.NotBefore, err = wallet.BeginningOfDay(f.from, a.now()); err != nil {
+			return r, err
+		}
+	}
 	for _, c := range f.categories {
 		category, err := wallet.ParseCategory(c)
 		if err != nil {
@@ -125,13 +130,13 @@ func (a *app) grantRequest(ctx context.Context, w *wallet.Wallet, f grantFlags) 
 			return r, err
 		}
 	}
-	if r.NotAfter, err = a.chooseEnd(ctx, f); err != nil {
+	if r.Until, err = a.chooseEnd(ctx, f); err != nil {
 		return r, err
 	}
-	if f.from != "" {
-		r.NotBefore, err = wallet.BeginningOfDay(f.from, a.now())
+	if strings.HasSuffix(strings.TrimSpace(f.length), "h") { // hours are the same on the ledger
+		r.NotAfter = r.Until
 	}
-	return r, err
+	return r, nil
 }
 
 func (a *app) chooseContact(ctx context.Context, w *wallet.Wallet) (string, error) {
@@ -182,7 +187,7 @@ func (a *app) chooseRecords(ctx context.Context, w *wallet.Wallet) ([]string, er
 
 // lengths are offered to a person who named none.
 var lengths = []struct{ flag, words string }{
-	{"24h", "one day"}, {"7d", "one week"}, {"30d", "30 days"}, {"90d", "90 days"}, {"365d", "a year"},
+	{"1d", "one day"}, {"7d", "one week"}, {"30d", "30 days"}, {"90d", "90 days"}, {"365d", "a year"},
 }
 
 func (a *app) chooseEnd(ctx context.Context, f grantFlags) (contract.Hour, error) {
@@ -223,9 +228,10 @@ func (a *app) granted(plan *wallet.GrantPlan, c wallet.Consent, code crypto.Shar
 			Purpose  string        `json:"purpose"`
 			From     string        `json:"from,omitempty"`
 			Gate     string        `json:"gate"`
+			Ledger   string        `json:"ledgerUntil"` // to which ledger and keepers hold
 			Warnings []string      `json:"warnings,omitempty"`
 			Pending  string        `json:"pending,omitempty"` // signed, and waits
-		}{c.ID.String(), code.String(), stamp(c.NotAfter), list(c.Records, versionOf), to, c.Purpose.Word(), stamp(c.NotBefore), string(plan.Gate), warnings, string(c.Pending)})
+		}{c.ID.String(), code.String(), stamp(c.Until), list(c.Records, versionOf), to, c.Purpose.Word(), stamp(c.NotBefore), string(plan.Gate), stamp(c.NotAfter), warnings, string(c.Pending)})
 	}
 	if c.Pending != "" {
 		a.say("Signed: consent %s. It waits in your wallet. Its share code is good from when it is on the ledger;\nsend it to %s, it is not secret.", short(c.ID), to)

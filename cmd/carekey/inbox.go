@@ -76,7 +76,7 @@ func (a *app) receivedTable(rs []wallet.Received) error {
 		if r.Missing {
 			records = lost(r.Damaged)
 		}
-		t.Add(a.withTitle([]string{short(r.Consent), person(r.From, r.Address), records, r.Purpose.Word(), day(r.NotAfter), string(r.Status), fetched}, a.titles[r.Ledger])...)
+		t.Add(a.withTitle([]string{short(r.Consent), person(r.From, r.Address), records, r.Purpose.Word(), day(r.Until), string(r.Status), fetched}, a.titles[r.Ledger])...)
 	}
 	return a.table(t)
 }

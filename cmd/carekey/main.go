@@ -6,6 +6,7 @@ package main
 
 import (
 	"os"
+	_ "time/tzdata" // days are the person's own: without time zones they would silently be UTC's
 
 	"github.com/carekey/carekey/crypto/crash"
 )

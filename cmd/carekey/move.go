@@ -99,7 +99,7 @@ func previewMove(p wallet.MovePlan, from, to, gate string) string {
 	}
 	var consents []string
 	for _, c := range append(p.Consents, p.Revoke...) {
-		consents = append(consents, fmt.Sprintf("%s: %s, until %s  %s", cli.Clean(person(c.To, c.Address)), cli.Clean(titles(c.Records)), day(c.NotAfter), short(c.ID)))
+		consents = append(consents, fmt.Sprintf("%s: %s, until %s  %s", cli.Clean(person(c.To, c.Address)), cli.Clean(titles(c.Records)), day(c.Until), short(c.ID)))
 	}
 	pairs := [][2]string{{"from", from}, {"to", to}}
 	if len(lines) > 0 {

@@ -96,7 +96,8 @@ type consentJSON struct {
 	Records    []versionJSON `json:"records"`
 	Purpose    string        `json:"purpose"`
 	From       string        `json:"from,omitempty"` // begins; absent: at once
-	Until      string        `json:"until"`
+	Until      string        `json:"until"`          // the exact end, to which the recipient's wallet keeps
+	LedgerEnd  string        `json:"ledgerUntil"`    // the end to which ledger and keepers hold
 	Status     string        `json:"status"`
 	Granted    string        `json:"granted"`
 	Revoked    string        `json:"revoked,omitempty"`
@@ -111,7 +112,7 @@ type consentJSON struct {
 
 func consentOf(c wallet.Consent) consentJSON {
 	return consentJSON{Ledger: c.Ledger.String(), Consent: c.ID.String(), To: who(c.To, c.Address), Address: addressText(c.Address), Records: list(c.Records, versionOf),
-		Purpose: c.Purpose.Word(), From: stamp(c.NotBefore), Until: stamp(c.NotAfter), Status: string(c.Status), Granted: stamp(c.Granted),
+		Purpose: c.Purpose.Word(), From: stamp(c.NotBefore), Until: stamp(c.Until), LedgerEnd: stamp(c.NotAfter), Status: string(c.Status), Granted: stamp(c.Granted),
 		Revoked: stamp(c.Revoked), Openings: c.Openings, LastOpened: stamp(c.LastOpened), Missing: c.Missing, Damaged: lostCode(c.Damaged),
 		Pending: string(c.Pending), AsOf: instant(c.AsOf), Clock: instant(c.Clock)}
 }
@@ -138,7 +139,8 @@ type receivedJSON struct {
 	Records     []versionJSON `json:"records"`
 	Purpose     string        `json:"purpose"`
 	Begins      string        `json:"begins,omitempty"`
-	Until       string        `json:"until"`
+	Until       string        `json:"until"`       // the exact end, to which this wallet keeps
+	LedgerEnd   string        `json:"ledgerUntil"` // the end to which ledger and keepers hold
 	Status      string        `json:"status"`
 	Fetched     bool          `json:"fetched"`
 	LastFetched string        `json:"lastFetched,omitempty"`
@@ -152,7 +154,7 @@ type receivedJSON struct {
 func receivedOf(r wallet.Received) receivedJSON {
 	return receivedJSON{Sender: senderOf(r), Granted: stamp(r.Granted), Ledger: r.Ledger.String(), Consent: r.Consent.String(), From: who(r.From, r.Address), Known: r.From != "",
 		Titles: list(r.Records, func(c wallet.ConsentRecord) string { return c.Title }), Records: list(r.Records, versionOf),
-		Purpose: r.Purpose.Word(), Begins: stamp(r.NotBefore), Until: stamp(r.NotAfter), Status: string(r.Status), Fetched: r.Fetched > 0,
+		Purpose: r.Purpose.Word(), Begins: stamp(r.NotBefore), Until: stamp(r.Until), LedgerEnd: stamp(r.NotAfter), Status: string(r.Status), Fetched: r.Fetched > 0,
 		LastFetched: stamp(r.LastFetched), Address: addressText(r.Address), Missing: r.Missing, Damaged: lostCode(r.Damaged),
 		AsOf: instant(r.AsOf), Clock: instant(r.Clock)}
 }
@@ -233,6 +235,15 @@ func both(h contract.Hour) string {
 		return local.Format("Mon "+dayLayout+" MST") + t.Format(" (15:04 UTC)")
 	}
 	return local.Format("Mon "+dayLayout+" MST") + t.Format(" ("+dayLayout+" UTC)")
+}
+
+// untilText is the end of a consent, and the ledger's where that is another: who keeps to
+// the first, and that keepers hold everybody to the second.
+func untilText(until, ledger contract.Hour, keeps string) string {
+	if until == ledger {
+		return both(until)
+	}
+	return both(until) + "\n" + keeps + "; whatever program is used,\nkeepers end it " + both(ledger)
 }
 
 // titles names record versions in a few words.
@@ -378,7 +389,7 @@ func previewGrant(p *wallet.GrantPlan, g ground) string {
 			[2]string{"may open", strings.Join(records, "\n")},
 			[2]string{"for", p.Purpose.Word()},
 			[2]string{"from", from},
-			[2]string{"until", both(p.NotAfter)}) +
+			[2]string{"until", untilText(p.Until, p.NotAfter, name+"'s carekey keeps to it")}) +
 		"\nYou can revoke it at any time. What was opened before that stays known: a\n" +
 		"revocation ends further openings, and takes back nothing that was read. Later\n" +
 		"versions of a record need a new grant.\n" +
@@ -400,7 +411,7 @@ func warningText(w wallet.Warning, name string) string {
 	case "long":
 		return "this is for more than a year"
 	case "overlap":
-		return "consent " + w.Detail[:8] + " gives " + name + " the same already,\n         for " + w.Purpose.Word() + " until " + day(w.NotAfter)
+		return "consent " + w.Detail[:8] + " gives " + name + " the same already,\n         for " + w.Purpose.Word() + " until " + day(w.Until)
 	}
 	return w.Kind
 }

@@ -85,16 +85,17 @@ func TestPreviewGrant(t *testing.T) {
 		To:        wallet.Contact{Name: "Dr Smith", Address: address},
 		Records:   []wallet.Record{{ID: contract.ID{0xab, 0xcd, 0xef, 0x01}, Title: "Blood \x1b[31mcount", Category: "labs", Date: "2026-05-04", Version: 2}},
 		Purpose:   wallet.Treatment,
+		Until:     hourOf(t, "2026-12-21T22:00:00Z"),
 		NotAfter:  hourOf(t, "2026-12-22T00:00:00Z"),
 		Gate:      ledgerclient.Advisory,
-		Warnings:  []wallet.Warning{{Kind: "unverified"}, {Kind: "self"}, {Kind: "long"}, {Kind: "overlap", Detail: strings.Repeat("ef", 32), Purpose: wallet.Treatment, NotAfter: hourOf(t, "2026-11-24T00:00:00Z")}},
+		Warnings:  []wallet.Warning{{Kind: "unverified"}, {Kind: "self"}, {Kind: "long"}, {Kind: "overlap", Detail: strings.Repeat("ef", 32), Purpose: wallet.Treatment, Until: hourOf(t, "2026-11-24T00:00:00Z")}},
 		NotBefore: hourOf(t, "2026-12-01T05:00:00Z"),
 	}
 	text := previewGrant(p, ground{Properties: ledgerclient.Properties{Gate: p.Gate}})
 	words := address.Words()
 	for _, want := range []string{
 		"give Dr Smith access to 1 record.", "NOT VERIFIED", strings.Join(words[:], " "), `Blood \x1b[31mcount, version 2 (labs, 2026-05-04)  abcdef01`,
-		"treatment", "Tue 1 Dec 2026 05:00 UTC", "Tue 22 Dec 2026 00:00 UTC", "You can revoke it at any time", "gate: advisory",
+		"treatment", "Tue 1 Dec 2026 05:00 UTC", "until     Mon 21 Dec 2026 22:00 UTC\n            Dr Smith's carekey keeps to it; whatever program is used,\n            keepers end it Tue 22 Dec 2026 00:00 UTC\n", "You can revoke it at any time", "gate: advisory",
 		"carekey contact verify 'Dr Smith'", "your own address", "more than a year", "consent efefefef gives Dr Smith the same already,\n         for treatment until 24 Nov 2026 00:00",
 	} {
 		if !strings.Contains(text, want) {

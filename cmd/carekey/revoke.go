@@ -123,7 +123,7 @@ func (a *app) revoke(ctx context.Context, all []*opened, r wallet.RevokeRequest)
 func previewRevoke(cs []wallet.Consent) string {
 	var b strings.Builder
 	for _, c := range cs {
-		fmt.Fprintf(&b, "  %s  %s: %s, until %s\n", short(c.ID), cli.Clean(person(c.To, c.Address)), cli.Clean(titles(c.Records)), day(c.NotAfter))
+		fmt.Fprintf(&b, "  %s  %s: %s, until %s\n", short(c.ID), cli.Clean(person(c.To, c.Address)), cli.Clean(titles(c.Records)), day(c.Until))
 	}
 	return b.String()
 }

@@ -193,7 +193,7 @@ func (a *app) consentTable(cs []wallet.Consent) error {
 		if c.Missing {
 			records = lost(c.Damaged)
 		}
-		t.Add(a.withTitle([]string{short(c.ID), person(c.To, c.Address), records, c.Purpose.Word(), day(c.NotAfter), statusText(c), openedText(c.Openings, wallet.HourTime(c.LastOpened).Local().Format("2 Jan 2006"))}, a.titles[c.Ledger])...)
+		t.Add(a.withTitle([]string{short(c.ID), person(c.To, c.Address), records, c.Purpose.Word(), day(c.Until), statusText(c), openedText(c.Openings, wallet.HourTime(c.LastOpened).Local().Format("2 Jan 2006"))}, a.titles[c.Ledger])...)
 	}
 	return a.table(t)
 }
@@ -209,6 +209,8 @@ func statusText(c wallet.Consent) string {
 		return string(c.Status) + ", not at the keepers yet"
 	case c.Status == wallet.StatusPending:
 		return "pending: not on the ledger yet"
+	case c.Over:
+		return "over; at keepers " + day(c.NotAfter)
 	}
 	return string(c.Status)
 }

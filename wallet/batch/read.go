@@ -292,9 +292,9 @@ func (p *parser) grant(w *wallet.Wish, f fields, bad func(field, why string)) {
 		bad("until", "empty: every consent ends on a day, like 2026-12-31")
 		return
 	}
-	w.NotAfter, err = wallet.EndOfDay(v.text, p.opt.Now)
+	w.Until, err = wallet.EndOfDay(v.text, p.opt.Now)
 	reason("until", err)
-	if err == nil && from == nil && w.NotBefore >= w.NotAfter {
+	if err == nil && from == nil && w.NotBefore >= w.Until {
 		bad("from", "is not before the end")
 	}
 }
@@ -358,7 +358,7 @@ func wishKey(w *wallet.Wish) [16]byte {
 	put(w.To)
 	put(w.Consent)
 	put(string(w.Purpose))
-	for _, x := range []contract.Hour{w.NotBefore, w.NotAfter} {
+	for _, x := range []contract.Hour{w.NotBefore, w.Until} {
 		put(fmt.Sprint(x))
 	}
 	records, categories := slices.Clone(w.Records), slices.Clone(w.Categories)

@@ -371,7 +371,7 @@ func FuzzRead(f *testing.F) {
 			}
 			if w.Do != wallet.WishRevoke {
 				o["purpose"] = w.Purpose
-				o["until"] = wallet.HourTime(w.NotAfter - 1).Format("2006-01-02")
+				o["until"] = wallet.HourTime(w.Until - 1).Format("2006-01-02")
 				if w.NotBefore > 0 {
 					o["from"] = wallet.HourTime(w.NotBefore).Format("2006-01-02")
 				}

@@ -143,14 +143,14 @@ func NewConsent(g Giver, c *wallet.Consent) (*Consent, error) {
 	to := keyIdentifier(c.Address)
 	out.Provision = Provision{
 		Type:    "permit",
-		Period:  Period{End: instant(c.NotAfter, -1)},
+		Period:  Period{End: instant(c.Until, -1)},
 		Actor:   []Actor{{concept(participation, "IRCP"), Reference{Identifier: &to, Display: clean(c.To)}}},
 		Purpose: []Coding{{actReason, string(c.Purpose), purpose}},
 	}
 	if c.NotBefore != 0 {
 		out.Provision.Period.Start = instant(c.NotBefore, 0)
 	}
-	if c.NotAfter == 0 || c.NotBefore >= c.NotAfter || wallet.HourTime(c.NotAfter).Year() > 9999 {
+	if c.Until == 0 || c.NotBefore >= c.Until || wallet.HourTime(c.Until).Year() > 9999 {
 		return cannot("its window has no dates")
 	}
 	for _, r := range c.Records {
@@ -175,7 +175,7 @@ func narrative(g Giver, c *wallet.Consent, purpose string) Narrative {
 		from = " from " + instant(c.NotBefore, 0)
 	}
 	fmt.Fprintf(&b, `<div xmlns="http://www.w3.org/1999/xhtml"><p>%s permits %s to read, for the purpose of %s,%s until %s:</p><ul>`,
-		name(g.Name, g.Address), name(c.To, c.Address), purpose, from, instant(c.NotAfter, -1))
+		name(g.Name, g.Address), name(c.To, c.Address), purpose, from, instant(c.Until, -1))
 	for _, r := range c.Records {
 		title := clean(r.Title)
 		if title == "" {

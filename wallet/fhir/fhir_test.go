@@ -66,11 +66,11 @@ func samples(t *testing.T) []wallet.Consent {
 	allergies := wallet.ConsentRecord{ID: id(1), Version: 1, Title: "Allergies", Category: "allergies", Date: "2026-01-02"}
 	letter := wallet.ConsentRecord{ID: id(2), Version: 3, Title: "Letter <of> \"Dr\u00a0Who\" & \x1bson", Category: "documents"}
 	base := wallet.Consent{ID: id(10), To: "Dr Smith", Address: address(2), Records: []wallet.ConsentRecord{allergies}, Purpose: "TREAT",
-		NotAfter: hour(t, "2026-12-22T00:00:00Z"), Granted: hour(t, "2026-11-21T12:00:00Z"), Status: wallet.StatusActive}
+		Until: hour(t, "2026-12-22T00:00:00Z"), Granted: hour(t, "2026-11-21T12:00:00Z"), Status: wallet.StatusActive}
 	revoked, expired, upcoming, research, test := base, base, base, base, base
 	revoked.ID, revoked.Status, revoked.Revoked, revoked.Openings = id(11), wallet.StatusRevoked, hour(t, "2026-11-23T08:00:00Z"), 2
 	revoked.Records = []wallet.ConsentRecord{allergies, letter}
-	expired.ID, expired.Status, expired.NotAfter, expired.Purpose = id(12), wallet.StatusExpired, hour(t, "2026-11-22T00:00:00Z"), "PATRQT"
+	expired.ID, expired.Status, expired.Until, expired.Purpose = id(12), wallet.StatusExpired, hour(t, "2026-11-22T00:00:00Z"), "PATRQT"
 	upcoming.ID, upcoming.Status, upcoming.NotBefore = id(13), wallet.StatusUpcoming, hour(t, "2026-12-01T00:00:00Z")
 	research.ID, research.Purpose, research.To = id(14), "HRESCH", "" // no contact any more
 	test.ID, test.Purpose = id(15), "HTEST"
@@ -118,10 +118,10 @@ func TestUnmappable(t *testing.T) {
 		"purpose":       func(c *wallet.Consent) { c.Purpose = "BTG" },
 		"no purpose":    func(c *wallet.Consent) { c.Purpose = "" },
 		"status":        func(c *wallet.Consent) { c.Status = "waiting" },
-		"no end":        func(c *wallet.Consent) { c.NotAfter = 0 },
-		"window":        func(c *wallet.Consent) { c.NotBefore = c.NotAfter },
-		"year 10000":    func(c *wallet.Consent) { c.NotAfter = ^contract.Hour(0) },
-		"year 10000, 2": func(c *wallet.Consent) { c.NotAfter = hour(t, "9999-12-31T23:00:00Z") + 1 },
+		"no end":        func(c *wallet.Consent) { c.Until = 0 },
+		"window":        func(c *wallet.Consent) { c.NotBefore = c.Until },
+		"year 10000":    func(c *wallet.Consent) { c.Until = ^contract.Hour(0) },
+		"year 10000, 2": func(c *wallet.Consent) { c.Until = hour(t, "9999-12-31T23:00:00Z") + 1 },
 	} {
 		c := samples(t)[0]
 		spoil(&c)
@@ -196,9 +196,9 @@ func generate(r *rand.Rand) wallet.Consent {
 	if r.IntN(2) == 0 {
 		c.NotBefore = contract.Hour(1 + r.IntN(1_000_000))
 	}
-	c.NotAfter = c.NotBefore + 1 + contract.Hour(r.IntN(100_000))
+	c.Until = c.NotBefore + 1 + contract.Hour(r.IntN(100_000))
 	if r.IntN(20) == 0 {
-		c.NotAfter = contract.Hour(time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC).Unix() / 3600)
+		c.Until = contract.Hour(time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC).Unix() / 3600)
 	}
 	c.Status = []wallet.Status{wallet.StatusActive, wallet.StatusUpcoming, wallet.StatusExpired, wallet.StatusRevoked}[r.IntN(4)]
 	if c.Status == wallet.StatusRevoked {
@@ -265,8 +265,8 @@ func TestEveryConsentExports(t *testing.T) {
 		}
 		// The last second in the period is the last one that the contract allows.
 		end, err := time.Parse(time.RFC3339, out.Provision.Period.End)
-		if err != nil || contract.Hour(end.Unix()/3600) != c.NotAfter-1 || contract.Hour(end.Add(time.Second).Unix()/3600) != c.NotAfter {
-			t.Fatalf("ends %s, signed for %d", out.Provision.Period.End, c.NotAfter)
+		if err != nil || contract.Hour(end.Unix()/3600) != c.Until-1 || contract.Hour(end.Add(time.Second).Unix()/3600) != c.Until {
+			t.Fatalf("ends %s, signed for %d", out.Provision.Period.End, c.Until)
 		}
 		if (out.Status == "inactive") != (c.Status == wallet.StatusRevoked) || (out.Provision.Period.Start == "") != (c.NotBefore == 0) || len(out.Provision.Data) != len(c.Records) {
 			t.Fatalf("%+v of %+v", out, c)
@@ -344,7 +344,7 @@ func TestValidators(t *testing.T) {
 }
 
 func ExampleNewConsent() {
-	c := wallet.Consent{ID: id(10), To: "Dr Smith", Address: address(2), Purpose: wallet.Treatment, Status: wallet.StatusActive, NotAfter: 500_000, Granted: 498_000,
+	c := wallet.Consent{ID: id(10), To: "Dr Smith", Address: address(2), Purpose: wallet.Treatment, Status: wallet.StatusActive, Until: 500_000, Granted: 498_000,
 		Records: []wallet.ConsentRecord{{ID: id(1), Version: 1, Title: "Allergies"}}}
 	r, err := NewConsent(maria, &c)
 	if err != nil {
