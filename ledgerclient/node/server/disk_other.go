@@ -3,4 +3,4 @@
 package server
 
 // freeSpace is not known here.
-func freeSpace(string) (uint64, bool) { return 0, false }
+func freeSpace(string) (free, all space, ok bool) { return free, all, false }

@@ -21,6 +21,11 @@ func (s *Server) deposit(q *request) error {
 	if err := q.charge(len(deposits)); err != nil {
 		return err
 	}
+	free, ok := s.disk.take(spaceOfFiles(2 * len(deposits))) // a share, and a folder for the hour
+	if !ok {
+		return refuse(node.KindFull)
+	}
+	defer free()
 	var receipts []ledgerclient.Receipt
 	err = q.at(&s.desk, func() (err error) {
 		receipts, err = s.keeper.Deposit(q.Context(), deposits)

@@ -88,7 +88,7 @@ type Limits struct {
 	// ConnectionsPerAddress are those from one address; an eighth of Connections.
 	ConnectionsPerAddress int
 	Content               int64 // bytes of one content; 16 GiB
-	Reserve               int64 // bytes of disk that payloads leave free for the ledger; 256 MiB; negative: none
+	Reserve               int64 // bytes of disk that payloads and shares leave free for the ledger; 256 MiB; negative: none. Of its files it is a sixteenth
 	Clients               int   // addresses and tokens of which the node keeps count; 65,536
 
 	Rate  Rate // requests of one address, and connections; 200 a second, 4,000 at once
@@ -144,7 +144,6 @@ type Server struct {
 	folder  *embedded.Folder
 	store   ledgerclient.Store
 	keeper  ledgerclient.Keeper
-	dir     string
 	limits  Limits
 	opt     Options
 	log     *slog.Logger
@@ -154,6 +153,7 @@ type Server struct {
 	buckets *buckets
 	gate    gate
 	conns   conns
+	disk    ledgerDisk
 	desk    desk // at the folder
 	follow  desk // at an order that is kept elsewhere
 	orders  *orderer[ledgerclient.Outcome]
@@ -195,10 +195,11 @@ func newServer(ctx context.Context, f *embedded.Folder, opt Options, uptime func
 	}
 	services := f.Services()
 	s := &Server{
-		folder: f, dir: f.Properties().Reach, store: services.Store, keeper: services.Keepers[0],
+		folder: f, store: services.Store, keeper: services.Keepers[0],
 		limits: opt.Limits.withDefaults(), opt: opt, log: opt.Log,
 		clock: newClockGuard(opt.Clock, uptime, opt.Reference), sweeper: embedded.Sweeper{Folder: f},
 	}
+	s.disk = ledgerDisk{dir: f.Properties().Reach, reserve: s.limits.Reserve, free: freeSpace}
 	s.buckets = newBuckets(s.limits.Clients, s.clock.uptime)
 	s.gate = gate{requests: s.limits.Requests, perAddress: s.limits.PerAddress, memory: s.limits.Memory, patience: patience}
 	s.stopGate = gate{requests: s.limits.Requests, perAddress: s.limits.PerAddress, memory: s.limits.Memory / 4}

@@ -26,25 +26,15 @@ func (s *Server) putBlobs(q *request) error {
 	if err := q.charge(checks); err != nil {
 		return err
 	}
-	if err := s.quota(q, len(q.body)); err != nil {
+	free, err := s.quota(q, spaceOf(puts))
+	if err != nil {
 		return err
 	}
+	defer free()
 	if err := q.at(&s.desk, func() error { return s.store.PutBlobs(q.Context(), puts) }); err != nil {
 		return err
 	}
 	return q.done()
-}
-
-// quota counts bytes that are to be stored, and keeps so much of the disk free
-// that revocations can still be ordered when somebody has filled it.
-func (s *Server) quota(q *request, n int) error {
-	if free, ok := freeSpace(s.dir); ok && int64(min(free, 1<<62)) < s.limits.Reserve+int64(n) {
-		return refuse(node.KindFull)
-	}
-	if wait, ok := s.buckets.take(q.client, "bytes", s.limits.Bytes, float64(n)); !ok {
-		return refuseFor(node.KindQuota, wait)
-	}
-	return nil
 }
 
 func (s *Server) blob(q *request) error {

@@ -273,6 +273,11 @@ func (s *Server) beginUpload(q *request) error {
 	if err := q.charge(0); err != nil {
 		return err
 	}
+	free, err := s.quota(q, spaceOfFiles(2))
+	if err != nil {
+		return err
+	}
+	defer free()
 	id, err := s.uploads.begin(q.client)
 	if err != nil {
 		return err
@@ -291,9 +296,13 @@ func (s *Server) uploadPart(q *request) error {
 	if err := q.charge(0); err != nil {
 		return err
 	}
-	if err := s.quota(q, len(p.Data)); err != nil {
+	var need space
+	need.file(len(p.Data))
+	free, err := s.quota(q, need)
+	if err != nil {
 		return err
 	}
+	defer free()
 	if err := s.uploads.write(&p); err != nil {
 		return err
 	}
@@ -308,6 +317,11 @@ func (s *Server) commitUpload(q *request) error {
 	if err := q.charge(1); err != nil {
 		return err
 	}
+	free, err := s.quota(q, spaceOf([]ledgerclient.Put{c.Put}))
+	if err != nil {
+		return err
+	}
+	defer free()
 	if err := q.at(&s.desk, func() error { return s.uploads.commit(&c) }); err != nil {
 		return err
 	}

@@ -1,0 +1,99 @@
+package server
+
+import (
+	"sync"
+
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/node"
+)
+
+// space is room on a disk: bytes, in whole blocks, and files with their folders, each of
+// which takes an inode.
+type space struct{ bytes, files int64 }
+
+// block is what the smallest file takes.
+const block = 4096
+
+// file adds one of n bytes.
+func (s *space) file(n int) {
+	s.bytes += (int64(n) + block - 1) / block * block
+	s.files++
+}
+
+// spaceOf is what a folder needs at most for payloads: each is a file, and so are the
+// list of its locators, each locator, and for each entry a folder and a package. (Many
+// grants that come together need less.)
+func spaceOf(puts []ledgerclient.Put) (s space) {
+	s = spaceOfFiles(6) // the stage, and the folders that are not there yet
+	var last contract.Entry
+	for i := range puts {
+		p := &puts[i]
+		if i == 0 || p.Entry != last {
+			last = p.Entry
+			s.file(block)
+			s.file(len(p.Package))
+		}
+		s.file(len(p.Blob))
+		for range 1 + len(p.Locators) {
+			s.file(block)
+		}
+	}
+	s.file(int(s.files) * 128) // the names in their folders
+	return s
+}
+
+// spaceOfFiles is for so many small files.
+func spaceOfFiles(n int) space { return space{int64(n) * block, int64(n)} }
+
+// reserveFiles is how many files are kept free where there are so many in all, for as
+// long as bytes are: of a sixteenth no more than a quarter of a million.
+func reserveFiles(all int64) int64 { return min(all/16, 1<<18) }
+
+// ledgerDisk is the disk that a folder is on, with what is on its way there: of two
+// requests at the same time each sees what the other will need.
+type ledgerDisk struct {
+	dir     string
+	reserve int64 // bytes; negative: none
+	free    func(dir string) (free, all space, ok bool)
+
+	mu     sync.Mutex
+	coming space
+}
+
+// take makes room for what is to be written, until free is called; false if that would
+// undercut the reserve.
+func (d *ledgerDisk) take(s space) (free func(), ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if left, all, known := d.free(d.dir); known && d.reserve >= 0 {
+		left.bytes -= d.coming.bytes + s.bytes
+		left.files -= d.coming.files + s.files
+		if left.bytes < d.reserve || all.files > 0 && left.files < reserveFiles(all.files) {
+			return nil, false
+		}
+	}
+	d.coming.bytes += s.bytes
+	d.coming.files += s.files
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.coming.bytes -= s.bytes
+		d.coming.files -= s.files
+	}, true
+}
+
+// quota counts what is to be stored, and keeps so much of the disk free that
+// revocations can still be ordered when somebody has filled it. What a request needs
+// is taken until free is called.
+func (s *Server) quota(q *request, need space) (free func(), err error) {
+	free, ok := s.disk.take(need)
+	if !ok {
+		return nil, refuse(node.KindFull)
+	}
+	if wait, ok := s.buckets.take(q.client, "bytes", s.limits.Bytes, float64(need.bytes)); !ok {
+		free()
+		return nil, refuseFor(node.KindQuota, wait)
+	}
+	return free, nil
+}
