@@ -9,12 +9,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/wallet/atomicfile"
+	"github.com/carekey/carekey/wallet/keyring"
 )
 
 // Files of a profile's folder. Only settings and the ledgers' configurations can
@@ -119,6 +121,52 @@ func ReadSettings(dir string) (Settings, error) {
 		return Settings{}, &DamagedError{File: settingsFile}
 	}
 	return s, nil
+}
+
+// strange tells which names in a wallet's folder are none of those that this package
+// writes. kind is the last of the folder's own names: "" is the wallet's.
+func strange(kind string, e fs.DirEntry) bool {
+	name := e.Name()
+	if atomicfile.IsTemp(e) {
+		return false
+	}
+	isHex := func(s string, n int) bool { return len(s) == n && strings.Trim(s, "0123456789abcdef") == "" }
+	switch kind {
+	case "":
+		return !slices.Contains([]string{settingsFile, bookFile, keyCheckFile, keyring.FileName, ledgersDir, lockFile, nextFile, restoringFile, removingFile}, name) &&
+			!strings.HasPrefix(name, "evidence-") && !strings.HasPrefix(name, keyring.FileName+".")
+	case ledgersDir:
+		return !isHex(name, 16)
+	case journalDir:
+		return !isJournalName(name)
+	case jobDir:
+		return false // it is looked at by name only
+	}
+	return !slices.Contains([]string{stateFile, cacheFile, leavesFile, genesisFile, journalDir, jobDir}, name) && !strings.HasPrefix(name, "config-")
+}
+
+// Strangers returns the paths of what lies in the wallet's folder dir and is not the
+// wallet's: files that an operating system or a program that copies folders left
+// there. They are passed over.
+func Strangers(dir string) (paths []string, err error) {
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path == dir {
+			return err
+		}
+		kind := ""
+		if parent := filepath.Dir(path); parent != dir {
+			kind = filepath.Base(parent)
+		}
+		if !strange(kind, d) {
+			return nil
+		}
+		paths = append(paths, path)
+		if d.IsDir() {
+			return fs.SkipDir
+		}
+		return nil
+	})
+	return paths, err
 }
 
 // Headless tells whether dir holds a wallet's sealed files and no settings: they were

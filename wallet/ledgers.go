@@ -257,9 +257,10 @@ func (w *Wallet) On(ctx context.Context, services ledgerclient.Services, id cryp
 	if err != nil {
 		return nil, err
 	}
-	client.Now = w.now
+	client.Now, client.AnyAge = w.now, w.revoking
 	o := &Wallet{
 		dir: w.dir, profile: w.profile, folder: ledgerFolder(client.ID()), settings: s, client: client, now: w.now, wait: w.wait,
+		accept: w.accept, revoking: w.revoking,
 		root: w.root, identity: w.identity, self: w.self, local: w.local, tagger: w.root.Tagger(client.ID()),
 		threads: newThreads(),
 	}

@@ -285,13 +285,12 @@ func (w *Wallet) readAll(ctx context.Context, progress func(RestoreStep, uint64,
 			return err
 		}
 		if i%saveEvery == saveEvery-1 {
-			if err := w.save(); err != nil {
-				return err
-			}
+			w.trySave()
 		}
 	}
 	progress(ReadingRecords, total, total)
-	return w.save()
+	w.trySave()
+	return nil
 }
 
 // takeStock counts what there is and names what the store does not have.

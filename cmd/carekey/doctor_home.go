@@ -24,7 +24,7 @@ func (a *app) examineHome(_ context.Context, e *exam) []finding {
 	if p.settings == nil {
 		out[0] = failed("wallet", &wallet.NoWalletError{Dir: p.dir})
 	}
-	out = append(out, permissions(p.home))
+	out = append(out, permissions(p.home), strangers(p.dir))
 	out = append(out, removals(p)...)
 	if file := a.env(envPassphrase); file != "" {
 		out = append(out, passphraseFile(file))
@@ -45,6 +45,20 @@ func removals(p place) (out []finding) {
 		}
 	}
 	return out
+}
+
+// strangers looks for files in the wallet's folder that are not the wallet's.
+func strangers(dir string) finding {
+	const check = "files"
+	found, err := wallet.Strangers(dir)
+	switch {
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return failed(check, err)
+	case len(found) > 0:
+		return advise(check, "strange-files", fmt.Sprintf("%s in the wallet's folder that carekey never wrote, such as %s", plural(len(found), "file or folder", "files or folders"), found[0]),
+			"passed over by every command; keep programs that copy or index folders away from the home, and remove them")
+	}
+	return good(check, "nothing strange in the wallet's folder")
 }
 
 // permissions looks for files of the home that others can read.

@@ -22,6 +22,7 @@ func (a *app) examineWallet(ctx context.Context, e *exam) []finding {
 	return []finding{
 		good("key", "opens this wallet"),
 		examineHistory(ctx, w),
+		examineWriting(w),
 		examinePending(w),
 		examineContacts(w),
 	}
@@ -36,11 +37,23 @@ func examineHistory(ctx context.Context, w *wallet.Wallet) finding {
 	return good("history", "the ledger continues what this wallet has seen")
 }
 
+// examineWriting comes after examineHistory, which has something to write now and then.
+func examineWriting(w *wallet.Wallet) finding {
+	if errs := w.Unwritten(); len(errs) > 0 {
+		f := explain(errs[0])
+		return advise("writing", f.Code, "what this wallet learns is not written down: "+f.Message, f.Hint)
+	}
+	return good("writing", "what this wallet learns is written down")
+}
+
 // examinePending comes after examineHistory, which finishes what it can.
 func examinePending(w *wallet.Wallet) finding {
 	if stuck := w.Stuck(); stuck != nil {
 		f := explain(stuck)
 		return advise("pending", f.Code, "a change that was signed waits: "+f.Message, f.Hint)
+	}
+	if over := w.PassedOver(); len(over) > 0 {
+		return failed("pending", over[0])
 	}
 	return good("pending", "nothing waits")
 }

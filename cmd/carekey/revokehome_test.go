@@ -24,6 +24,8 @@ type homestead struct {
 	consent string // in force
 	address string // of the clinic
 	env     []string
+	bin     string // where the programs are; "": in PATH
+	uid     uint32 // as whom the programs run; 0: as the test
 }
 
 func newHomestead(t *testing.T) *homestead {
@@ -85,9 +87,16 @@ type ran struct {
 func (h *homestead) run(who string, args ...string) ran {
 	h.Helper()
 	var out, errs bytes.Buffer
-	c := exec.Command(who, args...)
+	program := who
+	if h.bin != "" {
+		program = filepath.Join(h.bin, who)
+	}
+	c := exec.Command(program, args...)
 	c.Dir, c.Stdout, c.Stderr = h.dir, &out, &errs
 	c.Env = append(append(os.Environ(), "WORK="+h.dir, "TZ=UTC", testClock+"=2026-11-21T12:30:00Z"), h.env...)
+	if h.uid != 0 {
+		asUser(c, h.uid)
+	}
 	err := c.Run()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		h.Fatal(err)

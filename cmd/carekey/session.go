@@ -241,7 +241,7 @@ func (a *app) open(ctx context.Context, p place, key keyring.Store, want access)
 func (a *app) end(ctx context.Context, o *opened, want access, err error) error {
 	w := o.w
 	a.tellFinished(w)
-	a.tellUnwritten(w, err == nil)
+	a.tellUnwritten(w, err)
 	if clock, last := w.Doubt(); !clock.IsZero() && err == nil {
 		a.say("Your clock says %s, and the ledger's last entry is of %s: what is open is judged by the ledger's time.", clock.Local().Format(dayLayout), day(last))
 	}
@@ -258,16 +258,16 @@ func (a *app) end(ctx context.Context, o *opened, want access, err error) error 
 			a.say("What you signed before still waits, and goes out by itself: carekey sync tells.")
 		} else if err == nil {
 			a.say("A change that was signed still waits: %s.\nEvery carekey command tries again to finish it.", explain(stuck).Message)
-		} else if errors.Is(err, stuck) && !is[*wallet.PendingError](err) {
+		} else if errors.Is(err, stuck) && !is[*wallet.PendingError](err) && len(w.Unwritten()) == 0 {
 			err = &keptError{err}
 		}
 	}
 	return err
 }
 
-// tellUnwritten says what of the wallet's folder could not be read or written. done
-// tells that the command did what it was to do.
-func (a *app) tellUnwritten(w *wallet.Wallet, done bool) {
+// tellUnwritten says what of the wallet's folder could not be read or written. failed is
+// why the command did not do what it was to do; nil if it did.
+func (a *app) tellUnwritten(w *wallet.Wallet, failed error) {
 	said := map[string]bool{}
 	over := w.PassedOver()
 	for i, err := range slices.Concat(over, w.Unwritten()) {
@@ -282,10 +282,12 @@ func (a *app) tellUnwritten(w *wallet.Wallet, done bool) {
 			if f.Hint != "" {
 				a.say("hint:  %s", a.ours(f.Hint))
 			}
-		case done:
+		case failed == nil:
 			a.say("Not written down on this computer: %s. It holds all the same.", f.Message)
-		default:
+		case is[*wallet.PendingError](failed):
 			a.say("Not written down on this computer: %s.", f.Message)
+		default:
+			a.say("Not written down on this computer: %s. What did not go out does not wait: do it again.", f.Message)
 		}
 	}
 	if w.Uncompared() {
