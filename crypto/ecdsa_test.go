@@ -47,6 +47,7 @@ func TestSignKnown(t *testing.T) {
 
 // Blinding must change no byte, and decred's own signer must agree.
 func TestSignIsThatOfDecred(t *testing.T) {
+	lane.OneGoroutine(t)
 	for range 100 {
 		var digest Hash
 		rand.Read(digest[:])

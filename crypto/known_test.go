@@ -51,6 +51,7 @@ func TestMultiples(t *testing.T) {
 // Keys that share a place displace each other, if they have no table, and nothing else; many goroutines may
 // ask, before and after there is a table.
 func TestKnownPoints(t *testing.T) {
+	lane.OneGoroutine(t)
 	k := NewEntropy().Root().SelfKey()
 	digest := TaggedHash(TagTerms, []byte("known"))
 	sig := k.Sign(digest)

@@ -217,6 +217,7 @@ func (s fixedStanza) Wrap([]byte) ([]*age.Stanza, error) { return []*age.Stanza{
 
 // A header with hundreds of our stanzas would cost an ECDH for each.
 func TestManyStanzas(t *testing.T) {
+	lane.OneGoroutine(t)
 	k := GenerateKey()
 	ctx := SealContext{LedgerID{1}, 3, GenerateKey().Public()}
 	var damaged *DamagedError

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/carekey/carekey/crypto/lane"
 )
 
 // fixedEntropy is the entropy 00 01 02 … 1f ^ n.
@@ -65,6 +67,7 @@ func TestAddressText(t *testing.T) {
 // Every other character in every place of the text is refused: by the checksum,
 // or because the text is not one any more.
 func TestAddressTypingErrors(t *testing.T) {
+	lane.OneGoroutine(t)
 	s := fixedEntropy(1).Root().Identity().Address().String()
 	for i := range s {
 		for _, c := range "abcdefghijklmnopqrstuvwxyz0123456789-=\u212a\u017f" {
@@ -97,6 +100,7 @@ func TestAddressTypingErrors(t *testing.T) {
 
 // With a checksum that fits, the content is judged.
 func TestAddressContent(t *testing.T) {
+	lane.OneGoroutine(t)
 	smith, mallory := NewEntropy().Root().Identity().Address(), NewEntropy().Root().Identity().Address()
 	text := func(b []byte) string { return "carekey1" + encodeCode(b, TagAddressChecksum) }
 	body := func(a Address) []byte { return append(a.head(), a.Signature[:]...) }

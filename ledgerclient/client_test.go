@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"golang.org/x/mod/sumdb/note"
@@ -333,6 +334,7 @@ func TestAdvanceInSteps(t *testing.T) {
 
 // Each lie of a ledger is found and named.
 func TestAdvanceFindsLies(t *testing.T) {
+	lane.OneGoroutine(t)
 	kind := func(err error) string {
 		var r *ledgerclient.RollbackError
 		var f *ledgerclient.ForkError

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -70,6 +71,7 @@ func TestForkLeavesEvidence(t *testing.T) {
 
 // One history is no evidence against anybody, nor is anything that was changed.
 func TestEvidenceProvesOnlyForks(t *testing.T) {
+	lane.OneGoroutine(t)
 	ctx := context.Background()
 	x, y := twoHistories(t, 3, 5, 9)
 	pin, _, err := x.connect().Advance(ctx, ledgerclient.Pin{}, ledgerclient.Pin{}, ignore)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -14,6 +15,7 @@ import (
 // All of a ledger is judged anew, whatever its size; what was verified before is
 // not paid for twice.
 func TestVerifyAll(t *testing.T) {
+	lane.OneGoroutine(t)
 	ctx := context.Background()
 	for n := range 20 {
 		m := newMemory(t, fmt.Sprint("whole ", n))

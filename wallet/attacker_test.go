@@ -17,6 +17,7 @@ import (
 	"unicode/utf16"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/embedded"
@@ -543,6 +544,7 @@ func swapFiles(t testing.TB, a, b string) (undo func()) {
 // Threat: the store answers with genuine payloads of another consent, or record, of
 // the same two people; the keeper's files are exchanged.
 func TestTransplantedPayloads(t *testing.T) {
+	lane.OneGoroutine(t)
 	ctx := context.Background()
 	tn := newTown(t)
 	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")

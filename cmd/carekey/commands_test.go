@@ -7,11 +7,13 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/cmd/cli/clitest"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/spf13/cobra"
 )
 
 // What the README says to type, and what errors say to do next, exists.
 func TestWrittenCommandsExist(t *testing.T) {
+	lane.OneGoroutine(t)
 	root := func() *cobra.Command { return newRoot(newApp()) }
 	if found := clitest.Document(t, filepath.Join(top(), "README.md"), root); found < 30 {
 		t.Errorf("only %d commands in README.md", found)

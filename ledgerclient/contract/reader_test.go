@@ -114,6 +114,7 @@ func runReader(t *testing.T, python, dir string) (line string, status int) {
 }
 
 func TestReaderAgrees(t *testing.T) {
+	lane.OneGoroutine(t)
 	py := python(t)
 	w, f := sampleFolder(t)
 	want := fmt.Sprintf("ok size %d root %s", len(w.leaves), w.root())

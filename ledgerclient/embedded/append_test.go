@@ -155,6 +155,7 @@ func TestClock(t *testing.T) {
 // at random, and compares all roots and proofs with those recomputed from
 // nothing but the leaves.
 func TestAgainstModel(t *testing.T) {
+	lane.OneGoroutine(t)
 	f, clock := newLedger(t)
 	w := newWriter(t, f, 7)
 	total := 1
@@ -233,6 +234,7 @@ func TestConsistency(t *testing.T) {
 // TestTwoFolders has two open folders of one ledger, as two processes would, and
 // each notices what the other appended.
 func TestTwoFolders(t *testing.T) {
+	lane.OneGoroutine(t)
 	a, clock := newLedger(t)
 	b, err := Open(a.dir, Options{Clock: clock.now})
 	if err != nil {

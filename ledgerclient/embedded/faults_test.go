@@ -490,6 +490,7 @@ func TestKilledAtEveryOperation(t *testing.T) {
 // TestCreateInterrupted ends Create at each of its file operations. What is left
 // is no ledger, or a whole one; and Create can be repeated where there is none.
 func TestCreateInterrupted(t *testing.T) {
+	lane.OneGoroutine(t)
 	clock := &testClock{testHour}
 	for at := 1; ; at += lane.Pick(1, 3, 3) {
 		for _, torn := range []bool{false, true} {
@@ -524,6 +525,7 @@ func TestCreateInterrupted(t *testing.T) {
 // TestDiskFull: the disk stays full. What was there can be read, the error tells
 // why nothing can be added, and once there is room all goes on.
 func TestDiskFull(t *testing.T) {
+	lane.OneGoroutine(t)
 	s := newFaultScript(t)
 	x := newFaults()
 	f, err := open(s.origin, Options{Clock: s.clock.now}, x, noNetwork)

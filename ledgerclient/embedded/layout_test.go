@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -66,6 +67,7 @@ func livedIn(t *testing.T) (f *Folder, clock *testClock, p *people, g *given) {
 // A name that carekey never writes is nobody's: in every folder it is passed over by
 // all that reads and writes there, told of by Strangers, and never removed.
 func TestStrangers(t *testing.T) {
+	lane.OneGoroutine(t)
 	f, clock, p, g := livedIn(t)
 	up, err := f.store.Upload(ctx) // a stage that a killed process leaves
 	p.must(err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/keeper"
@@ -158,6 +159,7 @@ func TestSharesInPackAreGone(t *testing.T) {
 
 // Windows that are over are swept from packs too.
 func TestSweepPacks(t *testing.T) {
+	lane.OneGoroutine(t)
 	f, clock := newLedger(t)
 	p := newPeople(t, f.id)
 	grants := p.addGrants(f, packFrom)
@@ -179,6 +181,7 @@ func TestSweepPacks(t *testing.T) {
 // A share or payload that was damaged in its pack can be brought again, whatever
 // byte it was.
 func TestPackHeals(t *testing.T) {
+	lane.OneGoroutine(t)
 	f, clock := newLedger(t)
 	p := newPeople(t, f.id)
 	grants := p.addGrants(f, packFrom)
@@ -238,6 +241,7 @@ func TestPackHeals(t *testing.T) {
 // Payloads whose entries never came are overwritten in their pack, those of the
 // others stay.
 func TestDropFromPack(t *testing.T) {
+	lane.OneGoroutine(t)
 	f, clock := newLedger(t)
 	p := newPeople(t, f.id)
 	var grants []*given

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"golang.org/x/mod/sumdb/tlog"
@@ -68,6 +69,7 @@ func TestPutBlobs(t *testing.T) {
 }
 
 func TestPutBlobsRefused(t *testing.T) {
+	lane.OneGoroutine(t)
 	type puts = []ledgerclient.Put
 	for name, test := range map[string]struct {
 		reason ledgerclient.StoreReason

@@ -323,6 +323,7 @@ func highS(sig crypto.Signature) [64]byte {
 }
 
 func TestVerifyAgain(t *testing.T) {
+	lane.OneGoroutine(t)
 	f, _ := newLedger(t)
 	w := newWriter(t, f, 2)
 	mustAppend(t, f, w.batch(700))

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/keeper"
@@ -293,6 +294,7 @@ func TestSweepInFolder(t *testing.T) {
 // A share that is no longer what was deposited is not released, and the author
 // can deposit it again.
 func TestDamagedShare(t *testing.T) {
+	lane.OneGoroutine(t)
 	f, clock := newLedger(t)
 	p := newPeople(t, f.id)
 	g := p.grant()

@@ -58,6 +58,7 @@ func (b *broken) Head(ctx context.Context) (uint64, error) {
 // Each of these backends breaks one rule. The suite must say so in the case that
 // is there for the rule.
 func TestBrokenBackendsAreCaught(t *testing.T) {
+	lane.OneGoroutine(t)
 	hour := contract.Hour(0)
 	now := func() contract.Hour { return hour }
 	table := map[string]*broken{

@@ -239,6 +239,7 @@ func TestEndlessLine(t *testing.T) {
 // A file of which every line is wrong yields the first hundred problems and their
 // number; one bad row at the end of a long good file is found where it is.
 func TestLongFiles(t *testing.T) {
+	lane.OneGoroutine(t)
 	n := size()
 	_, _, bad := read(t, &generated{line: func(i int) string {
 		switch {
