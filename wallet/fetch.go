@@ -157,6 +157,11 @@ func (w *Wallet) open(ctx context.Context, t *thread, reason string) (*Opening, 
 		last := &fs[len(fs)-1]
 		earlier = last.kind == contract.KindAccess && last.hour == w.ledgerHour()
 	}
+	if w.BeforeOpening != nil {
+		if err := w.BeforeOpening(w.received(t)); err != nil {
+			return nil, err
+		}
+	}
 	access, refused, err := w.attempt(ctx, t, tr, keys, reason)
 	if err != nil {
 		return nil, err

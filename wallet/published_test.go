@@ -54,8 +54,9 @@ func TestPublishedRecords(t *testing.T) {
 	}
 	dir := t.TempDir()
 	paths := map[string]bool{}
+	to := must(wallet.PrepareFetch(dir, o.Consent, false))(t)
 	for i, r := range o.Records {
-		path, err := o.Save(ctx, i, dir, false, nil)
+		path, err := to.Save(ctx, o, i, false, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

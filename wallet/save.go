@@ -1,10 +1,8 @@
 package wallet
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -16,36 +14,6 @@ import (
 	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/wallet/atomicfile"
 )
-
-// Save writes record i into dir under a safe form of its name, mode 0600. The
-// file appears only when it is whole and verified. A file of that name with the
-// same bytes is left alone; another one is a *FileExistsError unless overwrite.
-func (o *Opening) Save(ctx context.Context, i int, dir string, overwrite bool, progress func(int64)) (path string, err error) {
-	path = filepath.Join(dir, o.fileName(i))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", err
-	}
-	return path, SaveFile(path, o.Records[i].SHA256, overwrite, func(dst io.Writer) error {
-		return o.Read(ctx, i, dst, progress)
-	})
-}
-
-// fileName is the safe name of record i, made different from those before it.
-func (o *Opening) fileName(i int) string {
-	taken := map[string]bool{}
-	for j := 0; ; j++ {
-		r := &o.Records[j]
-		name := SafeName(r.File, r.ID)
-		if key := strings.ToLower(name); taken[key] {
-			stem, ext := splitExt(name)
-			name = fmt.Sprintf("%s-%x%s", stem, r.ID[:4], ext)
-		}
-		taken[strings.ToLower(name)] = true
-		if j == i {
-			return name
-		}
-	}
-}
 
 // SaveFile lets write fill a new file at path, mode 0600, which appears only if
 // write succeeds. A file that has the bytes of sum already is left alone; any

@@ -38,6 +38,10 @@ type Options struct {
 // called by one goroutine at a time; any number of processes may open the same
 // wallet.
 type Wallet struct {
+	// BeforeOpening, if it is set, is called when the terms of a consent are verified and
+	// nothing of it was entered or asked for yet. With its error nothing will be.
+	BeforeOpening func(Received) error
+
 	dir      string
 	folder   string // of the open ledger, inside dir
 	profile  string

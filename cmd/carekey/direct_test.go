@@ -58,7 +58,7 @@ func TestDirectBesideANode(t *testing.T) {
 		t.Errorf("info: %+v", info)
 	}
 	share := strings.TrimSpace(d.mustRun("patient", "grant", "--to", "Dr Smith", "--all", "--for", "30d", "--yes"))
-	d.mustRun("clinic", "fetch", share, "-o", "got", "--reason", "check-up")
+	d.mustRun("clinic", "fetch", share, "--flat", "-o", "got", "--reason", "check-up")
 	if got, err := os.ReadFile(filepath.Join(d.dir, "got", "allergies.txt")); err != nil || !strings.HasPrefix(string(got), "Penicillin") {
 		t.Errorf("fetched %q, %v", got, err)
 	}

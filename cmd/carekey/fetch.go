@@ -14,8 +14,8 @@ import (
 )
 
 type fetchFlags struct {
-	all, force  bool
-	dir, reason string
+	all, force, flat bool
+	dir, reason      string
 }
 
 func newFetch(a *app) *cobra.Command {
@@ -24,9 +24,16 @@ func newFetch(a *app) *cobra.Command {
 		Use:   "fetch (CODE | CONSENT | --all) [-o DIR] [--reason TEXT]",
 		Short: "Open what was granted to you, and leave an entry that its owner sees",
 		Long: `Open what was granted to you. An entry with your reason goes onto the ledger first;
-then the keepers give the key, and the records are written to the folder under safe
-names, for you alone. The key is not kept: the next fetch asks again. What was
-fetched is named on stdout, one file a line.`,
+then the keepers give the key, and the records are written below the folder, for you
+alone, apart by who gave them:
+
+  DIR/NAME-FINGERPRINT/CONSENT/FILE
+
+Two patients' files never meet: the fingerprint, 8 digits of the SHA-256 of the sender's
+address, finds the folder again when the name changes. manifest.json in it says what each
+file is. What is there is left alone: a file that is another one gets a name of its own.
+The key is not kept: the next fetch asks again. What was fetched is named on stdout, one
+file a line.`,
 		Example: "  carekey fetch 55aef0c0 --reason 'check-up on Monday' -o maria",
 		Args:    cli.Takes(0, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -58,7 +65,8 @@ fetched is named on stdout, one file a line.`,
 	c.Flags().BoolVar(&f.all, "all", false, "everything that can be opened now")
 	c.Flags().StringVarP(&f.dir, "output", "o", ".", "folder `DIR` for the files")
 	c.Flags().StringVar(&f.reason, "reason", "", "why you look: the patient reads `TEXT`")
-	c.Flags().BoolVar(&f.force, "force", false, "overwrite files of the same names")
+	c.Flags().BoolVar(&f.force, "force", false, "replace files of the same names")
+	c.Flags().BoolVar(&f.flat, "flat", false, "write the files into DIR itself, for scripts")
 	acceptClock(a, c)
 	return c
 }
@@ -107,12 +115,12 @@ func (a *app) fetch(ctx context.Context, all []*opened, code *crypto.ShareCode, 
 			if r.Status != wallet.StatusActive {
 				continue
 			}
-			if err := x.open(ctx, func() (*wallet.Opening, error) { return on[r.Ledger].OpenByID(ctx, r.Consent.String(), f.reason) }); err != nil {
+			if err := x.open(ctx, on[r.Ledger], func() (*wallet.Opening, error) { return on[r.Ledger].OpenByID(ctx, r.Consent.String(), f.reason) }); err != nil {
 				return err
 			}
 		}
 	case code != nil:
-		if err := x.open(ctx, func() (*wallet.Opening, error) { return all[0].w.OpenByCode(ctx, *code, f.reason) }); err != nil {
+		if err := x.open(ctx, all[0].w, func() (*wallet.Opening, error) { return all[0].w.OpenByCode(ctx, *code, f.reason) }); err != nil {
 			return err
 		}
 	default:
@@ -127,7 +135,7 @@ func (a *app) fetch(ctx context.Context, all []*opened, code *crypto.ShareCode, 
 			}
 			w = o.w
 		}
-		if err := x.open(ctx, func() (*wallet.Opening, error) { return w.OpenByID(ctx, id, f.reason) }); err != nil {
+		if err := x.open(ctx, w, func() (*wallet.Opening, error) { return w.OpenByID(ctx, id, f.reason) }); err != nil {
 			return err
 		}
 	}
@@ -136,11 +144,29 @@ func (a *app) fetch(ctx context.Context, all []*opened, code *crypto.ShareCode, 
 
 // open opens one consent and saves its records. Only an interruption is returned;
 // other failures are counted, and the rest is fetched.
-func (x *fetching) open(ctx context.Context, open func() (*wallet.Opening, error)) error {
+func (x *fetching) open(ctx context.Context, w *wallet.Wallet, open func() (*wallet.Opening, error)) (failed error) {
+	var to *wallet.Fetched
+	w.BeforeOpening = func(r wallet.Received) (err error) {
+		to, err = wallet.PrepareFetch(x.flags.dir, r, x.flags.flat)
+		return err
+	}
 	o, err := open()
 	if err != nil {
+		if to != nil {
+			to.Discard()
+		}
 		return x.fail(ctx, err)
 	}
+	saved := make([]string, len(o.Records))
+	defer func() {
+		// Also of what is there of an opening that was interrupted.
+		aside, err := to.Note(context.WithoutCancel(ctx), o, saved)
+		if err != nil && failed == nil {
+			failed = x.fail(ctx, err)
+		} else if aside != "" {
+			x.app.say("manifest.json was none of carekey's, and is kept as %s.", aside)
+		}
+	}()
 	if o.Consent.From == "" {
 		x.app.say("warning: the sender is not among your contacts: %s", o.Consent.Address)
 	}
@@ -151,7 +177,7 @@ func (x *fetching) open(ctx context.Context, open func() (*wallet.Opening, error
 	}
 	for i, r := range o.Records {
 		step, end := x.app.progress("decrypting", r.Size)
-		path, err := o.Save(ctx, i, x.flags.dir, x.flags.force, step)
+		path, err := to.Save(ctx, o, i, x.flags.force, step)
 		end()
 		if err != nil {
 			if err := x.fail(ctx, err); err != nil {
@@ -159,6 +185,7 @@ func (x *fetching) open(ctx context.Context, open func() (*wallet.Opening, error
 			}
 			continue
 		}
+		saved[i] = path
 		x.app.say("%s", cli.Clean(fmt.Sprintf("  %s, version %d (%s, %s)", quoted(r.Title), r.Version, r.Category, bytesText(r.Size))))
 		if !x.app.flags.json {
 			x.app.printPath(path)

@@ -58,7 +58,7 @@ func TestMoveInterruptedAtANode(t *testing.T) {
 			if c["status"] != "active" {
 				t.Errorf("round %d: moved and %s", n, c["status"])
 			}
-			d.mustRun("clinic", "fetch", c["consent"].(string), "-o", filepath.Join("got", who), "--force")
+			d.mustRun("clinic", "fetch", c["consent"].(string), "--flat", "-o", filepath.Join("got", who), "--force")
 		}
 	}
 	d.mustRun("mover", "--ledger", "City ledger", "ledger", "verify")

@@ -242,7 +242,7 @@ func TestLaptopToServer(t *testing.T) {
 	d.must(os.WriteFile(filepath.Join(d.dir, "allergies.txt"), []byte("Penicillin\n"), 0o600))
 	d.mustRun("patient", "record", "add", "allergies.txt")
 	share := strings.TrimSpace(d.mustRun("patient", "grant", "--to", "Dr Smith", "--all", "--for", "30d", "--yes"))
-	d.mustRun("clinic", "fetch", share, "-o", "got", "--reason", "check-up")
+	d.mustRun("clinic", "fetch", share, "--flat", "-o", "got", "--reason", "check-up")
 	if got, err := os.ReadFile(filepath.Join(d.dir, "got", "allergies.txt")); err != nil || string(got) != "Penicillin\n" {
 		t.Errorf("fetched %q, %v", got, err)
 	}
@@ -259,7 +259,7 @@ func TestLaptopToServer(t *testing.T) {
 	d.must(os.Remove(filepath.Join(d.dir, "ledger", "node.json")))
 	d.operator("init", "ledger")
 	d.serve("--listen", strings.TrimPrefix(url, "https://"))
-	code, _, talk := d.run("clinic", "fetch", share, "-o", "got", "--json")
+	code, _, talk := d.run("clinic", "fetch", share, "--flat", "-o", "got", "--json")
 	var said struct{ Error failure }
 	if err := json.Unmarshal([]byte(talk), &said); err != nil || code == 0 {
 		t.Errorf("another TLS key: exit %d\n%s", code, talk)
@@ -361,7 +361,7 @@ func playInterruptions(t *testing.T, d *distantTown, rounds int, seed uint64) {
 	grant := []string{"grant", "--to", "Dr Smith", "--all", "--for", "30d", "--yes"}
 	counted("grant", "patient", grant...)
 	consent := d.list("patient", "consent", "list")[0]["consent"].(string)
-	counted("fetch", "clinic", "fetch", consent, "-o", "got")
+	counted("fetch", "clinic", "fetch", consent, "--flat", "-o", "got")
 	counted("revoke", "patient", "revoke", consent, "--yes")
 	t.Logf("requests: %v", counts)
 	r := rand.New(rand.NewPCG(seed, seed))
@@ -389,8 +389,8 @@ func playInterruptions(t *testing.T, d *distantTown, rounds int, seed uint64) {
 			t.Fatalf("round %d: %d consents, not %d", round, len(all), len(known))
 		}
 		i = interruptions[(round+int(seed)+3)%len(interruptions)]
-		if !d.under(i, 1+r.IntN(counts["fetch"]), "clinic", "fetch", consent, "-o", "got") {
-			d.mustRun("clinic", "fetch", consent, "-o", "got")
+		if !d.under(i, 1+r.IntN(counts["fetch"]), "clinic", "fetch", consent, "--flat", "-o", "got") {
+			d.mustRun("clinic", "fetch", consent, "--flat", "-o", "got")
 		}
 		got, err := os.ReadFile(filepath.Join(d.dir, "got", "allergies.txt"))
 		if err != nil || string(got) != "Penicillin: anaphylaxis, 2009\n" {

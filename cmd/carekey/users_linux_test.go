@@ -97,7 +97,7 @@ func TestTwoUsersShareAFolder(t *testing.T) {
 	}
 	must(patient, "record", "add", "a.txt")
 	code := must(patient, "grant", "--to", "Dr Smith", "--all", "--for", "30d", "--yes")
-	must(clinic, "fetch", code, "-o", "out")
+	must(clinic, "fetch", code, "--flat", "-o", "out")
 	if b, err := os.ReadFile(filepath.Join(home[clinic], "out", "a.txt")); err != nil || string(b) != "penicillin" {
 		t.Errorf("%q, %v", b, err)
 	}

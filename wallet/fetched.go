@@ -1,0 +1,298 @@
+package wallet
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/carekey/carekey/wallet/atomicfile"
+	"golang.org/x/text/unicode/norm"
+)
+
+// What was fetched lies apart by who gave it and by which consent:
+//
+//	DIR/<sender's name>-<8 of the sender's fingerprint>/<8 of the consent>/<file>
+//
+// so that two patients' lab.txt never meet. The sender's folder is found again by the
+// fingerprint, whatever the contact is called by then, and its manifest.json says what
+// each file is. The fingerprint is the SHA-256 of the address as text, in hex.
+
+// Fetched is where the files of one consent go. Nothing in it is ever replaced unless the
+// caller says so: a file that is in the way makes another name.
+type Fetched struct {
+	Dir      string // of the files
+	sender   string // folder of the sender; "" if the files go straight into Dir
+	received Received
+	taken    map[string]bool // names given by this value, folded
+	made     []string        // folders that were not there before, the innermost first
+}
+
+// Manifest is what manifest.json in a sender's folder says.
+type Manifest struct {
+	V      int            `json:"v"`
+	Sender ManifestSender `json:"sender"`
+	Files  []ManifestFile `json:"files"`
+}
+
+// ManifestSender is who gave the consents; Name is "" for a stranger, and Verified tells
+// whether the check words were compared.
+type ManifestSender struct {
+	Name     string `json:"name"`
+	Address  string `json:"address"`
+	Verified bool   `json:"verified"`
+}
+
+// ManifestFile is one record version. File is relative to the manifest's folder, with
+// slashes; times are RFC 3339, SHA256 is of the file, in hex.
+type ManifestFile struct {
+	File    string `json:"file"`
+	SHA256  string `json:"sha256"`
+	Title   string `json:"title"`
+	Record  string `json:"record"`
+	Version int    `json:"version"`
+	Consent string `json:"consent"`
+	Purpose string `json:"purpose"`
+	Until   string `json:"until"`
+	Granted string `json:"granted"`
+	Ledger  string `json:"ledger"`
+}
+
+const (
+	manifestFile    = "manifest.json"
+	manifestLock    = ".manifest.lock" // who holds it may write the manifest
+	manifestVersion = 1
+	maxManifest     = 64 << 20 // bytes
+	maxSaveName     = 120      // bytes of a name that SafeName makes
+	strangersFolder = "unknown"
+)
+
+// PrepareFetch makes the folder for what a consent opens, below dir, and finds out that a
+// file of the longest name can be made in it: that is for before the access, which cannot
+// be taken back. With flat the files go into dir itself.
+func PrepareFetch(dir string, r Received, flat bool) (*Fetched, error) {
+	f := &Fetched{Dir: dir, received: r, taken: map[string]bool{}}
+	if !flat {
+		var err error
+		if f.sender, err = senderFolder(dir, r); err != nil {
+			return nil, err
+		}
+		f.Dir = filepath.Join(f.sender, hex.EncodeToString(r.Consent[:4]))
+	}
+	for at := f.Dir; ; at = filepath.Dir(at) {
+		if _, err := os.Lstat(at); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		f.made = append(f.made, at)
+	}
+	if err := os.MkdirAll(f.Dir, 0o700); err != nil {
+		f.Discard()
+		return nil, err
+	}
+	probe := filepath.Join(f.Dir, strings.Repeat("n", maxSaveName))
+	if _, err := os.Lstat(probe); err != nil && !errors.Is(err, fs.ErrNotExist) { // a path that is too long
+		f.Discard()
+		return nil, err
+	}
+	t, err := atomicfile.Create(probe, 0o600)
+	if err != nil {
+		f.Discard()
+		return nil, err
+	}
+	t.Abort()
+	return f, nil
+}
+
+// Discard removes the folders again that were made, if nothing is in them.
+func (f *Fetched) Discard() {
+	for _, dir := range f.made {
+		os.Remove(dir)
+	}
+}
+
+// senderFolder is the folder of a sender below dir: the one that is there, or else a new
+// one. A folder whose manifest is of another address is somebody else's: eight digits can
+// be made to be alike.
+func senderFolder(dir string, r Received) (string, error) {
+	sum := sha256.Sum256([]byte(r.Address.String()))
+	fingerprint := hex.EncodeToString(sum[:])
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	names := map[string]bool{}
+	for _, digits := range []int{8, 16, 64} {
+		for _, e := range entries {
+			names[strings.ToLower(e.Name())] = true
+			if !e.IsDir() || !strings.HasSuffix(e.Name(), "-"+fingerprint[:digits]) {
+				continue
+			}
+			path := filepath.Join(dir, e.Name())
+			if m, err := readManifest(path); m == nil && err == nil || m != nil && m.Sender.Address == r.Address.String() || isDamagedManifest(err) {
+				return path, nil
+			} else if err != nil {
+				return "", err
+			}
+		}
+	}
+	name := r.From
+	if name == "" {
+		name = strangersFolder
+	}
+	// The underscore keeps a name such as CON from being a device's before it is longer.
+	name = strings.TrimSuffix(SafeName(name+"_", r.Consent), "_")
+	for len(name) > maxSaveName/2 {
+		_, n := utf8.DecodeLastRuneInString(name)
+		name = name[:len(name)-n]
+	}
+	for _, digits := range []int{8, 16} {
+		if free := name + "-" + fingerprint[:digits]; !names[strings.ToLower(free)] {
+			return filepath.Join(dir, free), nil
+		}
+	}
+	return filepath.Join(dir, name+"-"+fingerprint), nil
+}
+
+// errManifest says that a manifest is not what this package writes.
+var errManifest = errors.New("not a manifest of carekey")
+
+func isDamagedManifest(err error) bool { return errors.Is(err, errManifest) }
+
+// readManifest reads the manifest of a sender's folder; nil if there is none.
+func readManifest(folder string) (*Manifest, error) {
+	path := filepath.Join(folder, manifestFile)
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxManifest {
+		return nil, errManifest
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var m Manifest
+	if json.Unmarshal(b, &m) != nil || m.V < 1 {
+		return nil, errManifest
+	}
+	if m.V > manifestVersion {
+		return nil, &VersionError{What: path, Version: m.V, Known: manifestVersion}
+	}
+	return &m, nil
+}
+
+// Save writes record i of an opening under a safe form of its name, mode 0600. The file
+// appears only when it is whole and verified. A file of that name with the same bytes is
+// left alone, and beside another one the name gets the record's id; with overwrite it is
+// replaced.
+func (f *Fetched) Save(ctx context.Context, o *Opening, i int, overwrite bool, progress func(int64)) (path string, err error) {
+	r := &o.Records[i]
+	safe := SafeName(r.File, r.ID)
+	stem, ext := splitExt(safe)
+	id := hex.EncodeToString(r.ID[:4])
+	for n := 0; ; n++ {
+		name := safe
+		switch {
+		case n == 1:
+			name = fmt.Sprintf("%s-%s%s", stem, id, ext)
+		case n > 1:
+			name = fmt.Sprintf("%s-%s-%d%s", stem, id, n, ext)
+		}
+		if f.taken[foldName(name)] {
+			continue
+		}
+		path = filepath.Join(f.Dir, name)
+		err := SaveFile(path, r.SHA256, overwrite, func(dst io.Writer) error { return o.Read(ctx, i, dst, progress) })
+		if is[*FileExistsError](err) && n < 1000 {
+			continue
+		}
+		f.taken[foldName(name)] = true
+		return path, err
+	}
+}
+
+// foldName is what names have in common that some file systems take for one.
+func foldName(name string) string { return strings.ToLower(norm.NFC.String(name)) }
+
+// Note enters saved files in the manifest of the sender's folder; files[i] is the path of
+// record i of the opening, "" if it was not saved. It does so after others that do it at
+// the same time. A manifest that is not carekey's is kept beside the new one; aside is
+// where. In a folder without senders there is no manifest.
+func (f *Fetched) Note(ctx context.Context, o *Opening, files []string) (aside string, err error) {
+	if f.sender == "" {
+		return "", nil
+	}
+	lock, err := os.OpenFile(filepath.Join(f.sender, manifestLock), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close()
+	for ok := false; !ok; {
+		if ok, err = tryLock(lock); err != nil {
+			return "", err
+		}
+		if !ok {
+			select {
+			case <-ctx.Done():
+				return "", ctx.Err()
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	}
+	path := filepath.Join(f.sender, manifestFile)
+	m, err := readManifest(f.sender)
+	if isDamagedManifest(err) {
+		for n := 1; ; n++ {
+			aside = fmt.Sprintf("%s.%d", path, n)
+			if _, err := os.Lstat(aside); errors.Is(err, fs.ErrNotExist) {
+				break
+			}
+		}
+		err = os.Rename(path, aside)
+	}
+	if err != nil {
+		return "", err
+	}
+	if m == nil {
+		m = &Manifest{}
+	}
+	r := &o.Consent
+	m.V, m.Sender = manifestVersion, ManifestSender{r.From, r.Address.String(), r.Verified}
+	for i, file := range files {
+		if file == "" {
+			continue
+		}
+		rel, err := filepath.Rel(f.sender, file)
+		if err != nil {
+			return aside, err
+		}
+		rec := &o.Records[i]
+		e := ManifestFile{File: filepath.ToSlash(rel), SHA256: rec.SHA256.String(), Title: rec.Title, Record: rec.ID.String(), Version: rec.Version,
+			Consent: r.Consent.String(), Purpose: r.Purpose.Word(), Until: HourTime(r.NotAfter).Format(time.RFC3339), Granted: HourTime(r.Granted).Format(time.RFC3339), Ledger: r.Ledger.String()}
+		at := slices.IndexFunc(m.Files, func(x ManifestFile) bool { return x.File == e.File })
+		if at < 0 {
+			m.Files = append(m.Files, e)
+		} else {
+			m.Files[at] = e
+		}
+	}
+	b, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return aside, err
+	}
+	return aside, atomicfile.Write(path, append(b, '\n'), 0o600)
+}
