@@ -44,7 +44,9 @@ one line with the address; logs go to standard error and name nobody: no ids,
 tokens or addresses. SIGTERM or SIGINT ends it once what is under way is done.
 
 A server does not start, and stops ordering and releasing, while this computer's
-clock is off: an entry at a wrong hour cannot be taken back.
+clock is off: an entry at a wrong hour cannot be taken back. With a damaged key it
+says so, in its log, at /healthz and in carekey-node status, and does the rest: with
+the keeper's, revocations are ordered; with that of the checkpoints, the keeper stops.
 
 Limits, quotas, a reference for the clock and the proxies that may say for whom they
 ask are in node.json. A proxy must write X-Forwarded-For itself: one that node.json

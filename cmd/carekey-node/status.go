@@ -29,10 +29,11 @@ type description struct {
 	Order       string   `json:"order"`    // "" for the folder itself
 	Consumed    *uint64  `json:"consumed"` // items of the order
 	Serving     bool     `json:"serving"`  // a server runs on the folder
+	Damaged     []string `json:"damaged"`  // keys that cannot be used: nothing that they sign is served
 }
 
 func (a *app) describe(ctx context.Context, f *embedded.Folder, dir string, cfg *config) (description, error) {
-	d := description{Dir: dir, URLs: cfg.URLs, Tokens: len(cfg.Tokens), Order: order.Shown(cfg.Order)}
+	d := description{Dir: dir, Damaged: []string{}, URLs: cfg.URLs, Tokens: len(cfg.Tokens), Order: order.Shown(cfg.Order)}
 	i, err := a.invitation(ctx, dir, cfg, f)
 	if err != nil {
 		return d, err
@@ -55,6 +56,9 @@ func (a *app) describe(ctx context.Context, f *embedded.Folder, dir string, cfg 
 			return d, err
 		}
 		d.Consumed = &n
+	}
+	for _, err := range f.CheckKeys() {
+		d.Damaged = append(d.Damaged, err.Error())
 	}
 	release, err := claim(filepath.Join(dir, serveLock))
 	if busy := (*embedded.BusyError)(nil); errors.As(err, &busy) {
@@ -86,9 +90,13 @@ func (a *app) show(d description) error {
 	if d.Serving {
 		serving = "yes"
 	}
-	a.print("%s", strings.TrimSuffix(cli.Rows("", [2]string{"ledger", d.Name}, [2]string{"id", d.Ledger}, [2]string{"folder", d.Dir}, [2]string{"urls", strings.Join(d.URLs, "\n")},
-		[2]string{"tls key", vouched}, [2]string{"certificate", "until " + d.Expires[:10]}, [2]string{"order", kept},
-		[2]string{"entries", fmt.Sprintf("%d, the last of %s", d.Entries, strings.Replace(d.LastHour[:16], "T", " ", 1)+" UTC")}, [2]string{"tokens", tokens}, [2]string{"serving", serving}), "\n"))
+	rows := [][2]string{{"ledger", d.Name}, {"id", d.Ledger}, {"folder", d.Dir}, {"urls", strings.Join(d.URLs, "\n")},
+		{"tls key", vouched}, {"certificate", "until " + d.Expires[:10]}, {"order", kept},
+		{"entries", fmt.Sprintf("%d, the last of %s", d.Entries, strings.Replace(d.LastHour[:16], "T", " ", 1)+" UTC")}, {"tokens", tokens}, {"serving", serving}}
+	if len(d.Damaged) > 0 {
+		rows = append(rows, [2]string{"not served", strings.Join(d.Damaged, "\n")})
+	}
+	a.print("%s", strings.TrimSuffix(cli.Rows("", rows...), "\n"))
 	return nil
 }
 
@@ -111,7 +119,13 @@ func newStatus(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.show(d)
+			if err := a.show(d); err != nil {
+				return err
+			}
+			for _, err := range f.CheckKeys() {
+				return err
+			}
+			return nil
 		},
 	}
 }

@@ -23,6 +23,11 @@ func (a *app) examineLedger(ctx context.Context, e *exam) []finding {
 	}
 	e.ledger = l
 	out := []finding{a.examineReach(e.place, l)}
+	if f, ok := l.Ledger.(*embedded.Folder); ok {
+		for _, err := range f.CheckKeys() {
+			out = append(out, failed("keys", err))
+		}
+	}
 	if l.away == nil && l.follows != nil && l.follows(ctx) {
 		out = append(out, advise("order", "ledger-replica", "the folder follows an order kept elsewhere: nothing can be entered here", orderHint(e.place, "")))
 	}

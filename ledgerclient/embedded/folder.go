@@ -579,6 +579,22 @@ func (f *Folder) checkpointSigner() (*checkpointSigner, error) {
 	return s, nil
 }
 
+// CheckKeys reads the keys that the folder signs with, those of its checkpoints and of
+// its keeper, and returns an error for each that cannot be used. What does not need it
+// goes on all the same.
+func (f *Folder) CheckKeys() (errs []error) {
+	if _, err := f.checkpointSigner(); err != nil {
+		errs = append(errs, err)
+	}
+	if f.follows {
+		return errs // its keeper is elsewhere
+	}
+	if _, err := f.readCurveKey(keeperKeyFile, f.config.Keepers[0]); err != nil {
+		errs = append(errs, err)
+	}
+	return errs
+}
+
 func (f *Folder) readKey(name string) ([32]byte, error) {
 	text, err := readIn(f.dir, f.path(name), 128)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -3,6 +3,8 @@ package server
 import (
 	"bytes"
 	"crypto/rand"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -243,5 +245,48 @@ func TestRevocationWithheld(t *testing.T) {
 	}
 	if after, _ := w.openCheckpoint(w.ok(w.get(node.PathCheckpoint))); after.N != tree.N+2 {
 		t.Errorf("%d entries after %d", after.N, tree.N)
+	}
+}
+
+// A node whose keeper's key is damaged gives no receipt, acknowledgement or share, and
+// orders a revocation all the same; with the key of its checkpoints damaged the keeper
+// stops what it is told to.
+func TestDamagedKeys(t *testing.T) {
+	w := newWorld(t, nil)
+	g := w.grant()
+	w.give(g)
+	e := w.revocation(g)
+	for _, key := range []struct {
+		file   string
+		served func()
+	}{
+		{"node.ed25519", func() {
+			w.refused("an entry", w.post(node.PathEntries, node.MarshalEntries([]contract.Entry{e})), node.KindDamaged)
+			w.refused("a head", w.get(node.PathCheckpoint), node.KindDamaged)
+			acks, codes, err := node.ParseAcknowledgements(w.ok(w.post(node.PathRevoke, node.MarshalEntries([]contract.Entry{e}))), 1)
+			w.must(err)
+			if codes[0] != ledgerclient.Released || acks[0].Verify(w.ledger, g.id, w.keeper) != nil {
+				t.Errorf("stopped: %s", codes[0])
+			}
+		}},
+		{"keeper.k256", func() {
+			w.order(e)
+			w.refused("a stop", w.post(node.PathRevoke, node.MarshalEntries([]contract.Entry{e})), node.KindDamaged)
+			w.refused("a deposit", w.post(node.PathDeposit, node.MarshalDeposits([]ledgerclient.Deposit{w.deposit(g)})), node.KindDamaged)
+		}},
+	} {
+		w.http.Close()
+		w.server.Close()
+		w.must(w.folder.Close())
+		path := filepath.Join(w.dir, "keys", key.file)
+		good, err := os.ReadFile(path)
+		w.must(err)
+		w.must(os.WriteFile(path, bytes.Repeat([]byte("1"), len(good)), 0o600))
+		w.start(nil)
+		if h := w.server.Health(); h != "keys" {
+			t.Errorf("%s damaged: health is %s", key.file, h)
+		}
+		key.served()
+		w.must(os.WriteFile(path, good, 0o600))
 	}
 }

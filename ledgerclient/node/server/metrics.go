@@ -193,7 +193,8 @@ func (s *Server) Operator() http.Handler {
 	return mux
 }
 
-// Health is "ok", or one word for what is wrong: "closing", "clock" or "ledger".
+// Health is "ok", or one word for what is wrong: "closing", "clock", "ledger", or
+// "keys" if one that the node signs with cannot be used.
 func (s *Server) Health() string {
 	if s.closing.Load() {
 		return "closing"
@@ -205,6 +206,9 @@ func (s *Server) Health() string {
 	defer cancel()
 	if _, err := s.folder.Head(ctx); err != nil {
 		return "ledger"
+	}
+	if len(s.keys) > 0 {
+		return "keys"
 	}
 	return "ok"
 }

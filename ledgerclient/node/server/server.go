@@ -153,6 +153,7 @@ type Server struct {
 	buckets *buckets
 	gate    gate
 	conns   conns
+	keys    []error // why it cannot sign something
 	disk    ledgerDisk
 	desk    desk // at the folder
 	follow  desk // at an order that is kept elsewhere
@@ -177,6 +178,9 @@ var _ http.Handler = (*Server)(nil)
 
 // New makes the server of a folder and starts what it does by itself. The folder
 // stays the caller's to close, after Close.
+//
+// With a key that cannot be used the server starts: the log is read, and what needs
+// another key is done. Health says so.
 //
 // A *ClockOffError means that the clock is not to be relied upon: the node would
 // order entries at a wrong hour, which cannot be taken back.
@@ -209,6 +213,10 @@ func newServer(ctx context.Context, f *embedded.Folder, opt Options, uptime func
 	s.routes = s.newRoutes()
 	if err := s.look(ctx); err != nil {
 		return nil, err
+	}
+	for _, err := range s.folder.CheckKeys() {
+		s.keys = append(s.keys, err)
+		s.log.Error("keys: what needs this one is not served", "cause", err.Error())
 	}
 	run, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
