@@ -1,0 +1,245 @@
+package wallet_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet"
+)
+
+// revoking is a town in which Maria gave Dr Smith a consent, and wants to end it.
+type revoking struct {
+	*town
+	consent wallet.Consent
+	clinic  string // address
+	home    string
+	state   string // file of what was seen of the ledger
+}
+
+func newRevoking(t *testing.T) *revoking {
+	tn := &revoking{town: newTown(t)}
+	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
+	tn.clinic, tn.home = clinic.Address().String(), filepath.Join(tn.dir, "home of Maria")
+	must2(patient.AddContact(context.Background(), "Dr Smith", tn.clinic))(t)
+	add(t, patient, "a.txt", "a")
+	tn.consent, _ = grant(t, patient, "Dr Smith", tn.now)
+	tn.state = filepath.Join(filepath.Dir(tn.cacheOf("Maria")), "state")
+	return tn
+}
+
+// open opens Maria's wallet to end consents, with services of the test's.
+func (tn *revoking) open(s ledgerclient.Services) *wallet.Wallet {
+	tn.t.Helper()
+	opt := tn.options("Maria")
+	opt.Services, opt.Revoking, opt.Wait = s, true, 10*time.Millisecond
+	return must(wallet.Open(context.Background(), opt))(tn.t)
+}
+
+// end ends what a request means.
+func (tn *revoking) end(w *wallet.Wallet, r wallet.RevokeRequest) ([]wallet.Revocation, error) {
+	tn.t.Helper()
+	ctx := context.Background()
+	var ids []contract.ID
+	for _, c := range must(w.SelectRevocations(ctx, r))(tn.t) {
+		ids = append(ids, c.ID)
+	}
+	return w.Revoke(ctx, ids)
+}
+
+// ended checks a report, and what another process finds on the ledger.
+func (tn *revoking) ended(rs []wallet.Revocation, err error) {
+	tn.t.Helper()
+	if err != nil || len(rs) == 0 || rs[0].Consent.Status != wallet.StatusRevoked || len(rs[0].Acks) == 0 {
+		tn.t.Errorf("%+v, %v", rs, err)
+	}
+	clinic := tn.again("Dr Smith")
+	if box := must(clinic.Inbox(context.Background()))(tn.t); box[0].Status != wallet.StatusRevoked {
+		tn.t.Errorf("the clinic finds it %s", box[0].Status)
+	}
+}
+
+// brokenKeeper takes no share, and all else.
+type brokenKeeper struct {
+	ledgerclient.Keeper
+	broken *bool
+}
+
+var errBroken = errors.New("broken")
+
+func (k brokenKeeper) Deposit(ctx context.Context, ds []ledgerclient.Deposit) ([]ledgerclient.Receipt, error) {
+	if *k.broken {
+		return nil, errBroken
+	}
+	return k.Keeper.Deposit(ctx, ds)
+}
+
+// Promise 4: what waits in the journal, for whatever reason, keeps no revocation of
+// what is on the ledger back; all else it does.
+func TestRevocationPassesWhatWaits(t *testing.T) {
+	ctx := context.Background()
+	tn := newRevoking(t)
+	broken := true
+	s := tn.services()
+	s.Keepers = []ledgerclient.Keeper{brokenKeeper{s.Keepers[0], &broken}}
+	opt := tn.options("Maria")
+	opt.Services = s
+	patient := must(wallet.Open(ctx, opt))(t)
+	plan := must(patient.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: tn.consent.NotAfter}))(t)
+	if _, _, err := patient.Grant(ctx, plan); !errors.Is(err, errBroken) || patient.Stuck() == nil {
+		t.Fatalf("a grant without its share: %v, waits for %v", err, patient.Stuck())
+	}
+	if _, _, err := patient.Grant(ctx, plan); !errors.Is(err, errBroken) {
+		t.Errorf("another grant passes it: %v", err)
+	}
+	tn.ended(tn.end(patient, wallet.RevokeRequest{Consents: []string{tn.consent.ID.String()}}))
+	if patient.Stuck() == nil {
+		t.Error("nothing waits any more")
+	}
+	broken = false
+	must(patient.Consents(ctx))(t)
+	if patient.Stuck() != nil || len(patient.PassedOver()) > 0 {
+		t.Errorf("what waits: %v, %v", patient.Stuck(), patient.PassedOver())
+	}
+}
+
+// lyingLedger shows a checkpoint that nobody signed.
+type lyingLedger struct {
+	ledgerclient.Ledger
+	lies *bool
+}
+
+func (l lyingLedger) Checkpoint(ctx context.Context) ([]byte, error) {
+	if *l.lies {
+		return []byte("nothing that was signed\n"), nil
+	}
+	return l.Ledger.Checkpoint(ctx)
+}
+
+// Promise 4: where the ledger cannot be believed the keepers are told all the same, and
+// the revocation is sent and waits until the log shows it.
+func TestRevocationWithALedgerThatLies(t *testing.T) {
+	ctx := context.Background()
+	tn := newRevoking(t)
+	var l line
+	lies := true
+	s := l.over(tn.services())
+	s.Ledger = lyingLedger{s.Ledger, &lies}
+	w := tn.open(s)
+	rs, err := tn.end(w, wallet.RevokeRequest{All: true})
+	if _, ok := errors.AsType[*ledgerclient.TamperedError](err); !ok || len(rs) != 1 || len(rs[0].Acks) == 0 || rs[0].Consent.Pending != wallet.Revoking {
+		t.Errorf("%+v, %v", rs, err)
+	}
+	if l.told == 0 || len(l.sent) != 1 || w.Stuck() == nil {
+		t.Errorf("%d keepers told, %d entries sent, waits for %v", l.told, len(l.sent), w.Stuck())
+	}
+	lies = false
+	patient := tn.again("Maria")
+	if cs := must(patient.Consents(ctx))(t); cs[0].Status != wallet.StatusRevoked || patient.Stuck() != nil {
+		t.Errorf("afterwards it is %s, and waits for %v", cs[0].Status, patient.Stuck())
+	}
+	if len(must(patient.Audit(ctx))(t)) == 0 {
+		t.Error("no audit")
+	}
+}
+
+// Promise 4: another process that holds the wallet, and may never give it up, does not
+// keep a revocation back.
+func TestRevocationWithoutTheLock(t *testing.T) {
+	ctx := context.Background()
+	tn := newRevoking(t)
+	unlock := must(wallet.LockHome(ctx, tn.home, time.Second))(t)
+	defer unlock()
+	before := must(os.ReadFile(tn.state))(t)
+	w := tn.open(tn.services())
+	tn.ended(tn.end(w, wallet.RevokeRequest{All: true}))
+	if _, ok := errors.AsType[*wallet.BusyError](errors.Join(w.Unwritten()...)); !ok {
+		t.Errorf("not said: %v", w.Unwritten())
+	}
+	if !bytes.Equal(before, must(os.ReadFile(tn.state))(t)) {
+		t.Error("it wrote what another process holds")
+	}
+	opt := tn.options("Maria")
+	opt.Wait = 10 * time.Millisecond
+	if _, err := must(wallet.Open(ctx, opt))(t).Consents(ctx); !isBusy(err) {
+		t.Errorf("looking without the lock: %v", err)
+	}
+}
+
+func isBusy(err error) bool {
+	_, ok := errors.AsType[*wallet.BusyError](err)
+	return ok
+}
+
+// Promise 4: files of a newer carekey keep no revocation back, and are not written over.
+// Contacts that cannot be read are found on the ledger, or by their address.
+func TestRevocationBesideNewerFiles(t *testing.T) {
+	ctx := context.Background()
+	for _, kept := range []bool{false, true} {
+		tn := newRevoking(t)
+		patient := tn.again("Maria")
+		if kept {
+			must(patient.KeepBook(ctx))(t)
+		}
+		book := filepath.Join(tn.home, "state")
+		for _, file := range []string{book, tn.state} {
+			name := must(filepath.Rel(tn.home, file))(t)
+			if err := patient.WriteNewer(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		written := must(os.ReadFile(book))(t)
+		seen := must(os.ReadFile(tn.state))(t)
+		if _, err := wallet.Open(ctx, tn.options("Maria")); err == nil {
+			t.Error("other commands work on what they cannot read")
+		}
+		w := tn.open(tn.services())
+		_, err := w.SelectRevocations(ctx, wallet.RevokeRequest{To: "Dr Smith"})
+		if newer := (*wallet.VersionError)(nil); kept != (err == nil) || err != nil && !errors.As(err, &newer) {
+			t.Errorf("kept %t: by the contact's name: %v", kept, err)
+		}
+		to := tn.clinic
+		if kept {
+			to = "Dr Smith"
+		}
+		tn.ended(tn.end(w, wallet.RevokeRequest{To: to}))
+		if !w.Uncompared() || len(w.Unwritten()) < 2 {
+			t.Errorf("not said: %v", w.Unwritten())
+		}
+		if !bytes.Equal(written, must(os.ReadFile(book))(t)) || !bytes.Equal(seen, must(os.ReadFile(tn.state))(t)) {
+			t.Error("what could not be read was written over")
+		}
+	}
+}
+
+// Promise 4: all that was given to a contact ends, also what the store has lost the terms
+// of: whom a consent is for follows from its entry and the address.
+func TestRevocationOfWhatTheStoreLost(t *testing.T) {
+	ctx := context.Background()
+	tn := newRevoking(t)
+	other := tn.person("Dr Jones")
+	patient := tn.again("Maria")
+	must2(patient.AddContact(ctx, "Dr Jones", other.Address().String()))(t)
+	grant(t, patient, "Dr Jones", tn.now)
+	if err := os.Remove(tn.cacheOf("Maria")); err != nil {
+		t.Fatal(err)
+	}
+	l := line{store: true}
+	w := tn.open(l.over(tn.services()))
+	cs := must(w.SelectRevocations(ctx, wallet.RevokeRequest{To: "Dr Smith"}))(t)
+	if len(cs) != 1 || cs[0].ID != tn.consent.ID || !cs[0].Missing {
+		t.Fatalf("Dr Smith's: %+v", cs)
+	}
+	tn.ended(w.Revoke(ctx, []contract.ID{cs[0].ID}))
+	left := must(w.SelectRevocations(ctx, wallet.RevokeRequest{All: true}))(t)
+	if len(left) != 1 || slices.ContainsFunc(left, func(c wallet.Consent) bool { return c.ID == tn.consent.ID }) {
+		t.Errorf("left: %+v", left)
+	}
+}
