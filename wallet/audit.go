@@ -220,6 +220,7 @@ func (w *Wallet) readAccess(ctx context.Context, t *thread, e *contract.Entry) (
 type Summary struct {
 	Consents []Consent  // active and upcoming
 	Ended    int        // expired and revoked
+	ByClock  int        // of those: expired by this computer's clock alone, which the ledger's last entry does not confirm
 	Accesses []Event    // opened or refused since the last look
 	Records  int        // not removed
 	Inbox    []Received // active and never fetched
@@ -276,6 +277,9 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 				s.Consents = append(s.Consents, c)
 			default:
 				s.Ended++
+				if c.Status == StatusExpired && w.head.Time.IsZero() && t.state.NotAfter > w.state.Pin.Hour {
+					s.ByClock++
+				}
 			}
 			if w.openHour() < t.state.NotAfter+lookBack {
 				touched = append(touched, t)

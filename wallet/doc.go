@@ -23,6 +23,10 @@
 // Every write goes through one journal: see batch. A process may be killed at any
 // instant; the next one finishes what was begun or finds that nothing was.
 //
+// Revocations alone need no journal, and nothing else of the folder but the settings:
+// see Options.Revoking. What cannot be read or written is told by Unwritten and
+// PassedOver, and found again on the ledger.
+//
 // # What is lost with a machine
 //
 // Nothing that matters: see Restore. The key is 24 words; own threads are found on

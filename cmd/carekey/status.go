@@ -40,6 +40,7 @@ func (a *app) statusOf(ctx context.Context, all []*opened) error {
 		seen = append(seen, o)
 		sum.Consents, sum.Accesses, sum.Inbox = append(sum.Consents, s.Consents...), append(sum.Accesses, s.Accesses...), append(sum.Inbox, s.Inbox...)
 		sum.Ended, sum.Records, sum.Unasked, sum.Contacts = sum.Ended+s.Ended, sum.Records+s.Records, sum.Unasked+s.Unasked, s.Contacts
+		sum.ByClock += s.ByClock
 		for _, p := range s.Pending {
 			j := pendingOf(p)
 			j.Ledger = o.id().String()
@@ -107,6 +108,7 @@ func (a *app) status(all []*opened, s wallet.Summary, pending []pendingJSON, wai
 			Pending  []pendingJSON  `json:"pending"`
 			Inbox    []receivedJSON `json:"inbox"` // active and never fetched
 			Ended    int            `json:"ended"`
+			ByClock  int            `json:"endedByClock,omitempty"` // of those: by this computer's clock alone
 			Records  int            `json:"records"`
 			Contacts int            `json:"contacts"`
 			Unasked  int            `json:"unasked"` // consents that no keeper was asked about this time
@@ -118,7 +120,7 @@ func (a *app) status(all []*opened, s wallet.Summary, pending []pendingJSON, wai
 			// that could not be read.
 			Unwritten  []string `json:"unwritten,omitempty"`
 			PassedOver []string `json:"passedOver,omitempty"`
-		}{list(s.Consents, consentOf), list(s.Accesses, eventOf), list(pending, same), list(s.Inbox, receivedOf), s.Ended, s.Records, s.Contacts, s.Unasked,
+		}{list(s.Consents, consentOf), list(s.Accesses, eventOf), list(pending, same), list(s.Inbox, receivedOf), s.Ended, s.ByClock, s.Records, s.Contacts, s.Unasked,
 			list(s.Missing, same), list(a.due(w), same), list(places, same),
 			instant(clock), list(unwritten, codeOf), list(passed, codeOf)})
 	}
@@ -140,6 +142,9 @@ func (a *app) status(all []*opened, s wallet.Summary, pending []pendingJSON, wai
 			return err
 		}
 		a.say("%s", limits(all))
+	}
+	if s.ByClock > 0 {
+		a.say("%s ended by this computer's clock alone: no entry of the ledger is that late yet.", plural(s.ByClock, "consent", "consents"))
 	}
 	if slices.Contains(s.Missing, "keeper") {
 		a.say("\nA keeper gave no answer: attempts that it refused are not known.")
