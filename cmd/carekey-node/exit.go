@@ -77,6 +77,9 @@ func explainCommand(err error) (failure, bool) {
 	if errors.Is(err, context.Canceled) {
 		return failure{"interrupted", "stopped", "", exitInterrupted}, true
 	}
+	if errors.Is(err, errDeclined) {
+		return failure{"declined", "you said no: nothing was changed", "", exitRefused}, true
+	}
 	if e, ok := errors.AsType[*cli.UsageError](err); ok {
 		return failure{"usage", e.Message, e.Hint, exitUsage}, true
 	}

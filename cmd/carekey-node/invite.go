@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"strings"
 
 	"github.com/carekey/carekey/cmd/cli"
@@ -12,18 +13,28 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// inviteFlags are what an invitation is made of and where it goes.
+type inviteFlags struct {
+	token string // of a new one that is put in; "": none
+	urls  []string
+	qr    bool
+	png   string
+}
+
+func (o *inviteFlags) add(c *cobra.Command) {
+	c.Flags().StringArrayVar(&o.urls, "url", nil, "`URL` of the node, in place of those in node.json; up to 4")
+	c.Flags().BoolVar(&o.qr, "qr", false, "show the QR code also where there is no terminal, or one that is too small")
+	c.Flags().StringVarP(&o.png, "output", "o", "", "write the QR code as an image to a new `FILE.png`, for your eyes only")
+}
+
 func newInvite(a *app) *cobra.Command {
-	var o struct {
-		token string
-		urls  []string
-		qr    bool
-	}
+	var o inviteFlags
 	c := &cobra.Command{
-		Use:   "invite DIR [--token NAME]",
+		Use:   "invite DIR [--token NAME] [-o FILE.png]",
 		Short: "Print an invitation: all that a wallet must know of the node",
 		Long: `Print one string with the ledger's name and id, the node's URLs and key and the
-fingerprint of its TLS key, and at a terminal a QR code of it. Wallets are joined
-to the ledger with: carekey ledger join INVITATION
+fingerprint of its TLS key, and at a terminal that is large enough a QR code of it.
+Wallets are joined to the ledger with: carekey ledger join INVITATION
 
 Hand it over in a way that people trust: whoever changes it on the way chooses the
 ledger. It is secret only if there is a token in it.
@@ -32,46 +43,9 @@ ledger. It is secret only if there is a token in it.
 ` + "\n" + aboutTokens,
 		Args: cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			dir := args[0]
-			cfg, err := readConfig(dir)
+			i, err := a.invite(cmd.Context(), args[0], &o)
 			if err != nil {
 				return err
-			}
-			f, err := a.openFolder(dir, cfg, false)
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			i, err := a.invitation(cmd.Context(), dir, cfg, f)
-			if err != nil {
-				return err
-			}
-			if len(o.urls) > 0 {
-				i.URLs = nil
-				for _, u := range o.urls {
-					i.URLs = append(i.URLs, strings.TrimSuffix(u, "/"))
-				}
-			}
-			if pinless := !hasTLS(i.URLs); pinless {
-				i.Fingerprint = crypto.Hash{}
-			}
-			if !i.Valid() {
-				return usage("these URLs cannot be in an invitation", "a URL is like https://ledger.example:8443; 1 to 4 of them, each once")
-			}
-			if o.token != "" {
-				first := false
-				err := edit(dir, func(c *config) (err error) {
-					first = len(c.Tokens) == 0
-					i.Token, err = c.addToken(o.token, a.now())
-					return err
-				})
-				if err != nil {
-					return err
-				}
-				a.sayFirst(first)
-				a.say("This invitation is secret: there is a token in it.")
-			} else if len(cfg.Tokens) > 0 {
-				a.say("The node takes entries only with a token, and there is none in this invitation:\nwho is invited can read and fetch. To let others submit: --token NAME")
 			}
 			text := i.String()
 			if a.flags.json {
@@ -84,23 +58,85 @@ ledger. It is secret only if there is a token in it.
 					Token       bool     `json:"token"`       // there is one in it
 				}{text, i.Ledger.String(), i.Name, i.URLs, fingerprintText(i.Fingerprint), i.Token != ""})
 			}
-			if width := cli.Width(a.err); o.qr || width > 0 && !a.flags.quiet {
-				code, err := qrText(text)
-				if err != nil {
-					return err
-				}
-				if o.qr || qrWidth(code) <= width {
-					a.err.WriteString(code)
-				}
-			}
-			a.print("%s", text)
-			return nil
+			return a.showInvitation(text, &o)
 		},
 	}
+	o.add(c)
 	c.Flags().StringVar(&o.token, "token", "", "make a submit token `NAME` and put it in")
-	c.Flags().StringArrayVar(&o.urls, "url", nil, "`URL` of the node, in place of those in node.json; up to 4")
-	c.Flags().BoolVar(&o.qr, "qr", false, "show the QR code also where there is no terminal")
 	return c
+}
+
+// invite makes an invitation, with a new token if it is to have one.
+func (a *app) invite(ctx context.Context, dir string, o *inviteFlags) (node.Invitation, error) {
+	var none node.Invitation
+	cfg, err := readConfig(dir)
+	if err != nil {
+		return none, err
+	}
+	f, err := a.openFolder(dir, cfg, false)
+	if err != nil {
+		return none, err
+	}
+	defer f.Close()
+	i, err := a.invitation(ctx, dir, cfg, f)
+	if err != nil {
+		return none, err
+	}
+	if len(o.urls) > 0 {
+		i.URLs = nil
+		for _, u := range o.urls {
+			i.URLs = append(i.URLs, strings.TrimSuffix(u, "/"))
+		}
+	}
+	if pinless := !hasTLS(i.URLs); pinless {
+		i.Fingerprint = crypto.Hash{}
+	}
+	if !i.Valid() {
+		return none, usage("these URLs cannot be in an invitation", "a URL is like https://ledger.example:8443; 1 to 4 of them, each once")
+	}
+	// Before a token is made for an image that cannot be written.
+	if _, err := os.Lstat(o.png); o.png != "" && err == nil {
+		return none, usage("the file exists: "+o.png, "name a new file: -o FILE.png")
+	}
+	if o.token != "" {
+		if err := a.mayClose(ctx, cfg); err != nil {
+			return none, err
+		}
+		err := edit(dir, func(c *config) (err error) {
+			i.Token, err = c.addToken(o.token, a.now())
+			return err
+		})
+		if err != nil {
+			return none, err
+		}
+		a.say("This invitation is secret: there is a token in it, and it is shown once.\nWho has joined already joins again with it: carekey ledger join INVITATION")
+	} else if len(cfg.Tokens) > 0 {
+		a.say("The node takes entries only with a token, and there is none in this invitation:\nwho is invited can read and fetch. To let others submit: --token NAME")
+	}
+	if o.png != "" {
+		return i, writePNG(o.png, i.String())
+	}
+	return i, nil
+}
+
+// showInvitation prints an invitation, with its QR code if it is all to be seen.
+func (a *app) showInvitation(text string, o *inviteFlags) error {
+	width, height := cli.Width(a.err), cli.Height(a.err)
+	if o.qr || o.png == "" && width > 0 && !a.flags.quiet {
+		code, err := qrText(text)
+		if err != nil {
+			return err
+		}
+		// Beside it stands the invitation itself.
+		w, h := qrWidth(code), strings.Count(code, "\n")
+		if rest := (len(text)+max(width, 1)-1)/max(width, 1) + 1; o.qr || w <= width && h+rest <= height {
+			a.err.WriteString(code)
+		} else {
+			a.say("Its QR code does not fit: with the invitation it takes %d columns and %d lines,\nand this terminal has %d and %d. As an image: -o FILE.png", w, h+rest, width, height)
+		}
+	}
+	a.print("%s", text)
+	return nil
 }
 
 // invitation is the node's, without a token.

@@ -1,6 +1,12 @@
 package main
 
 import (
+	"bytes"
+	"errors"
+	"image/png"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -39,5 +45,44 @@ func TestQRText(t *testing.T) {
 	}
 	if _, err := qrText(strings.Repeat("x", 5000)); err == nil {
 		t.Error("a text that fits into no code")
+	}
+}
+
+// The image is the code, module by module, and belongs to its owner alone.
+func TestQRImage(t *testing.T) {
+	const text = "carekey-node1abcdefghijklmnopqrstuvwxyz234567"
+	path := filepath.Join(t.TempDir(), "code.png")
+	if err := writePNG(path, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := writePNG(path, "other"); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("written over: %v", err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	drawn, err := png.Decode(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := qr.Encode(strings.ToUpper(text), qr.L)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (code.Size + 8) * 8; drawn.Bounds().Dx() != want || drawn.Bounds().Dy() != want {
+		t.Fatalf("%v, want %d", drawn.Bounds(), want)
+	}
+	for y := -4; y < code.Size+4; y++ {
+		for x := -4; x < code.Size+4; x++ {
+			r, _, _, _ := drawn.At((x+4)*8+3, (y+4)*8+3).RGBA()
+			if (r == 0) != code.Black(x, y) {
+				t.Fatalf("module at %d, %d is %d", x, y, r)
+			}
+		}
 	}
 }

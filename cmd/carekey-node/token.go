@@ -1,12 +1,17 @@
 package main
 
 import (
+	"bufio"
+	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/crypto/crash"
 	"github.com/spf13/cobra"
 )
 
@@ -38,32 +43,34 @@ func newToken(a *app) *cobra.Command {
 		Args:  cli.NoVerb,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.AddCommand(&cobra.Command{
-		Use:   "add DIR NAME",
-		Short: "Make a token and print it, once",
-		Args:  cli.Takes(2, 2),
-		RunE: func(_ *cobra.Command, args []string) error {
-			var secret string
-			first := false
-			err := edit(args[0], func(c *config) (err error) {
-				first = len(c.Tokens) == 0
-				secret, err = c.addToken(args[1], a.now())
-				return err
-			})
+	var o inviteFlags
+	add := &cobra.Command{
+		Use:   "add DIR NAME [-o FILE.png]",
+		Short: "Make a token and print an invitation with it, once",
+		Long: `Make a token of that name and print an invitation with it, which is how a wallet gets
+it: the same as carekey-node invite DIR --token NAME.
+
+The first token shuts out every wallet that joined without one, so that it is asked
+for: without a terminal add --yes.` + "\n\n" + aboutTokens,
+		Args: cli.Takes(2, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.token = args[1]
+			i, err := a.invite(cmd.Context(), args[0], &o)
 			if err != nil {
 				return err
 			}
-			a.sayFirst(first)
 			if a.flags.json {
 				return a.printJSON(struct {
-					Name  string `json:"name"`
-					Token string `json:"token"`
-				}{args[1], secret})
+					Name       string `json:"name"`
+					Token      string `json:"token"`
+					Invitation string `json:"invitation"` // with the token in it
+				}{args[1], i.Token, i.String()})
 			}
-			a.print("%s", secret)
-			return nil
+			return a.showInvitation(i.String(), &o)
 		},
-	}, &cobra.Command{
+	}
+	o.add(add)
+	c.AddCommand(add, &cobra.Command{
 		Use:   "list DIR",
 		Short: "List the names of the tokens",
 		Args:  cli.Takes(1, 1),
@@ -125,9 +132,35 @@ func newToken(a *app) *cobra.Command {
 	return c
 }
 
-// sayFirst says what the first token changes.
-func (a *app) sayFirst(first bool) {
-	if first {
-		a.say("From now on entries and payloads are taken only with a token.")
+// mayClose asks before the first token, which shuts out whoever has none.
+func (a *app) mayClose(ctx context.Context, cfg *config) error {
+	if len(cfg.Tokens) > 0 || a.flags.yes {
+		return nil
+	}
+	const who = "This is the node's first token: from then on entries and payloads are taken\n" +
+		"only with one. All wallets that joined so far have none: they can read, fetch\n" +
+		"and tell the keeper of a revocation, and nothing else that they sign is entered\n" +
+		"until they join again, with an invitation that has a token."
+	if cli.Width(a.in) == 0 || cli.Width(a.err) == 0 {
+		return usage("the first token shuts out every wallet that joined without one", "if that is what you want, add --yes, and invite them again")
+	}
+	fmt.Fprint(a.err, who+"\nMake it? Type yes if you are sure: ")
+	answer := make(chan string, 1)
+	go func() {
+		defer crash.Report()
+		line, _ := bufio.NewReader(io.LimitReader(a.in, 64)).ReadString('\n')
+		answer <- strings.TrimSpace(line)
+	}()
+	select {
+	case said := <-answer:
+		if said != "yes" {
+			return errDeclined
+		}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
+
+// errDeclined says that the person said no.
+var errDeclined = errors.New("nothing was changed")

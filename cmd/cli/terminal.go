@@ -21,6 +21,18 @@ func Width(out *os.File) int {
 	return w
 }
 
+// Height returns the height of the terminal in lines, 0 if out is none.
+func Height(out *os.File) int {
+	if out == nil {
+		return 0
+	}
+	_, h, err := term.GetSize(int(out.Fd()))
+	if err != nil || h < 0 {
+		return 0
+	}
+	return h
+}
+
 // Rows returns a line for each pair of a name and a value, aligned. Further lines of
 // a value stand below its first.
 func Rows(indent string, pairs ...[2]string) string {
