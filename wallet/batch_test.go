@@ -187,6 +187,14 @@ func TestBatchPlan(t *testing.T) {
 // the file itself has wrong.
 func TestBatchUnresolved(t *testing.T) {
 	tn, w := batchTown(t)
+	// A category without a record is no mistake: its row says so, and asks for nothing.
+	p := must(planFrom(w, "to,categories,until\nBob,vitals,2026-12-31\nBob,labs vitals,2026-12-31\nBob,vitals,2027-12-31\n", false, tn.now))(t)
+	if len(p.Items) != 1 || p.Already != 2 || p.Rows != 3 {
+		t.Errorf("%d items, %d of %d rows ask for nothing", len(p.Items), p.Already, p.Rows)
+	}
+	if i := len(p.Warnings) - 1; i < 0 || p.Warnings[i] != (wallet.BatchWarning{Kind: "empty", Other: "vitals", Line: 2, Count: 3}) {
+		t.Errorf("%+v", p.Warnings)
+	}
 	_, err := planFrom(w, "to,records,categories,until\nBob,,vitals,2026-12-31\nEve,,labs,2026-12-31\nB0b,,labs,2026-12-31\nBob,abcdef012345,,2026-12-31\nBob,,labs,soon\n", false, tn.now)
 	var bad *wallet.LinesError
 	if !errors.As(err, &bad) {
@@ -197,7 +205,7 @@ func TestBatchUnresolved(t *testing.T) {
 		got = append(got, fmt.Sprintf("%d:%d %s", p.Line, p.Column, p.Why))
 	}
 	want := []string{
-		"2:5 no record is in these categories", "3:1 no contact of that name", "4:1 no contact of that name; one looks like it: Bob",
+		"3:1 no contact of that name", "4:1 no contact of that name; one looks like it: Bob",
 		"5:5 no record of yours has this id", "6:10 not a date like 2026-12-31",
 	}
 	if bad.Total != len(want) || len(got) != len(want) {

@@ -55,6 +55,7 @@ func (p *batchPlanner) finish(file BatchFile) (*BatchPlan, error) {
 	d.prune()
 	d.people()
 	d.warnings(used)
+	plan.Warnings = append(plan.Warnings, p.empty...)
 	plan.Items = append(plan.Items, d.asked...)
 	plan.Stay = total - len(d.asked)
 	plan.Scope = p.w.batchScope(plan)

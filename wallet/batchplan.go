@@ -71,9 +71,9 @@ type BatchItem struct {
 
 // BatchWarning is something that looks wrong, with the first row and how many.
 type BatchWarning struct {
-	Kind  string // "unverified", "self", "long", "new-purpose", "lookalike", "overlap"
+	Kind  string // "unverified", "self", "long", "new-purpose", "lookalike", "overlap", "empty"
 	Who   string // the contact, where one is concerned
-	Other string // of "lookalike": the other contact; of "new-purpose": the purpose
+	Other string // of "lookalike": the other contact; of "new-purpose": the purpose; of "empty": the category without a record, or "all"
 	Line  int
 	Count int
 	Until contract.Hour // of "long": the last end
@@ -162,13 +162,15 @@ type batchPlanner struct {
 	consents   prefixes
 	force      map[int32][]*thread // consents in force, by recipient
 	similar    map[string][]string // contacts' names by skeleton
+	empties    map[string][]string // categories without a record, by what a row says
+	empty      []BatchWarning      // of rows that name such, one for each category
 }
 
 func (w *Wallet) newBatchPlanner(opt BatchOptions) *batchPlanner {
 	p := &batchPlanner{w: w, now: w.ledgerHour(),
 		plan:       &BatchPlan{Ledger: w.client.ID(), From: w.Address(), File: opt.File, Prune: opt.Prune, Gate: w.client.Ledger.Properties().Gate},
 		recipients: map[string]int32{}, byAddress: map[crypto.Address]int32{}, sets: map[string]int32{}, setKeys: map[string]int32{}, known: map[*recordSet]int32{},
-		force: map[int32][]*thread{}, similar: map[string][]string{},
+		force: map[int32][]*thread{}, similar: map[string][]string{}, empties: map[string][]string{},
 	}
 	p.plan.Made = p.now
 	for _, c := range w.book.Contacts {
@@ -241,10 +243,29 @@ func (p *batchPlanner) add(x Wish) error {
 			bad(x.Place.Records, field, value, why)
 		}
 	}
-	if p.bad.Total == before {
+	switch {
+	case p.bad.Total > before:
+	case x.Do != WishRevoke && r.set == noRecord:
+		p.plan.Already++ // there is nothing to give
+	default:
 		p.rows = append(p.rows, r)
 	}
 	return nil
+}
+
+// noRecord is the set of a row whose categories have no record.
+const noRecord = -1
+
+// warnEmpty notes categories of a row that have no record.
+func (p *batchPlanner) warnEmpty(line int, categories []string) {
+	for _, c := range categories {
+		i := slices.IndexFunc(p.empty, func(w BatchWarning) bool { return w.Other == c })
+		if i < 0 {
+			i = len(p.empty)
+			p.empty = append(p.empty, BatchWarning{Kind: "empty", Other: c, Line: line})
+		}
+		p.empty[i].Count++
+	}
 }
 
 // lookUp reports what a bad row names and is not there.
@@ -300,6 +321,7 @@ func (p *batchPlanner) set(x Wish) (set int32, field, value, why string) {
 		key += "all"
 	}
 	if i, ok := p.sets[key]; ok {
+		p.warnEmpty(x.Line, p.empties[key])
 		return i, "", "", ""
 	}
 	chosen := map[*thread]bool{}
@@ -315,21 +337,25 @@ func (p *batchPlanner) set(x Wish) (set int32, field, value, why string) {
 		}
 		chosen[t] = true
 	}
-	in := map[Category]bool{}
-	for _, c := range x.Categories {
-		in[c] = true
-	}
-	if x.All || len(in) > 0 {
-		found := false
+	found := map[Category]bool{} // categories with a record
+	if x.All || len(x.Categories) > 0 {
 		for _, t := range p.records {
-			if t.state.Status == contract.StatusOpen && (x.All || in[t.record().Category]) {
-				chosen[t], found = true, true
+			c := t.record().Category
+			if t.state.Status == contract.StatusOpen && (x.All || slices.Contains(x.Categories, c)) {
+				chosen[t], found[c] = true, true
 			}
 		}
-		if !found {
-			return -1, "categories", "", "no record is in these categories"
+	}
+	var empty []string
+	for _, c := range x.Categories {
+		if !found[c] && !slices.Contains(empty, string(c)) {
+			empty = append(empty, string(c))
 		}
 	}
+	if x.All && len(found) == 0 {
+		empty = append(empty, "all")
+	}
+	p.warnEmpty(x.Line, empty)
 	var records []ConsentRecord
 	for t := range chosen {
 		if _, err := t.newest(); err != nil {
@@ -338,8 +364,10 @@ func (p *batchPlanner) set(x Wish) (set int32, field, value, why string) {
 		r := t.record()
 		records = append(records, ConsentRecord{ID: r.ID, Version: r.Version, Title: r.Title, Category: r.Category, Date: r.Date})
 	}
-	set = p.addSet(records)
-	p.sets[key] = set
+	if set = noRecord; len(records) > 0 {
+		set = p.addSet(records)
+	}
+	p.sets[key], p.empties[key] = set, empty
 	return set, "", "", ""
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/carekey/carekey/crypto"
@@ -38,8 +39,8 @@ type GrantPlan struct {
 
 // Warning is something that looks wrong in a plan and is for a person to judge.
 type Warning struct {
-	Kind   string // "unverified", "self", "long", "overlap"
-	Detail string // of "overlap": a consent that gives these records already, the one that lasts longest
+	Kind   string // "unverified", "self", "long", "overlap", "empty"
+	Detail string // of "empty": a category that has no record; of "overlap": a consent that gives these records already, the one that lasts longest
 	// Of "overlap": what that consent is for, and when it ends.
 	Purpose Purpose
 	Until   contract.Hour
@@ -95,6 +96,11 @@ func (w *Wallet) planGrant(ctx context.Context, r GrantRequest) (*GrantPlan, err
 		p.Records = append(p.Records, t.record())
 	}
 	p.Warnings = w.warnings(p, now)
+	for _, c := range r.Categories {
+		if !slices.ContainsFunc(p.Records, func(x Record) bool { return x.Category == c }) {
+			p.Warnings = append(p.Warnings, Warning{Kind: "empty", Detail: string(c)})
+		}
+	}
 	return p, nil
 }
 

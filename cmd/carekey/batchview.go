@@ -83,10 +83,10 @@ func batchPreview(p *wallet.BatchPlan, elsewhere rowsElsewhere, g ground) string
 		fmt.Fprintf(&b, "%s for another wallet: carekey --profile %s batch %s %s\n", many(elsewhere[name], "row is", "rows are"), cli.Quote(name), command, file)
 	}
 	if len(p.Items) == 0 {
-		fmt.Fprintf(&b, "Nothing to do.")
-		return cli.CleanText(b.String())
+		b.WriteString("Nothing to do.\n")
+	} else {
+		b.WriteString("\n")
 	}
-	b.WriteString("\n")
 	for _, line := range peopleOf(p) {
 		b.WriteString("  " + line + "\n")
 	}
@@ -100,8 +100,10 @@ func batchPreview(p *wallet.BatchPlan, elsewhere rowsElsewhere, g ground) string
 		}
 		b.WriteString("warning: " + batchWarning(&w) + "\n")
 	}
-	b.WriteString(g.says(eachOpening))
-	return cli.CleanText(b.String())
+	if len(p.Items) > 0 {
+		b.WriteString(g.says(eachOpening))
+	}
+	return cli.CleanText(strings.TrimSuffix(b.String(), "\n"))
 }
 
 func sortedKeys(m map[string]int) []string {
@@ -194,6 +196,8 @@ func batchWarning(w *wallet.BatchWarning) string {
 		return "the purpose " + w.Other + " was never used before (" + at + ")"
 	case "lookalike":
 		return "the name " + who + " looks like another contact's, " + cli.Clean(w.Other) + " (" + at + ")"
+	case "empty":
+		return "no record is in the category " + w.Other + ", so that nothing of it is given (" + at + ")"
 	case "overlap":
 		return "another consent gives some of it already (" + at + ")"
 	}

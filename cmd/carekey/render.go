@@ -410,6 +410,8 @@ func warningText(w wallet.Warning, name string) string {
 		return "this is your own address"
 	case "long":
 		return "this is for more than a year"
+	case "empty":
+		return "no record is in the category " + w.Detail + ", so that nothing of it is given"
 	case "overlap":
 		return "consent " + w.Detail[:8] + " gives " + name + " the same already,\n         for " + w.Purpose.Word() + " until " + day(w.Until)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // cell is one cell of a CSV line.
@@ -58,26 +59,50 @@ func splitCSV(line []byte) (cells []cell, bad int, why string) {
 // csvHeading is the columns that the first line names.
 type csvHeading []string
 
-// heading reads the first line.
-func (p *parser) heading(line []byte) (csvHeading, bool) {
+// separators that are none here, and what they are called.
+var separators = map[string]string{";": "semicolons", "\t": "tabs", "|": "bars"}
+
+func separatedBy(name string) string {
+	return "its cells are separated by " + name + ": save it as CSV with commas, in UTF-8"
+}
+
+// separatorLine tells whether a line is Excel's own "sep=,", which is no heading but
+// names what is between cells; other is that, if it is no comma.
+func separatorLine(line []byte) (other string, ok bool) {
+	rest := strings.Trim(strings.Trim(string(line), " "), `"`)
+	if len(rest) < 5 || !strings.EqualFold(rest[:4], "sep=") {
+		return "", false
+	}
+	if rest = rest[4:]; strings.Trim(rest, ",") == "" {
+		return "", true
+	}
+	return rest[:1], true
+}
+
+// heading reads the first line with a cell that is not empty; h is nil if this is none.
+// A column whose heading is empty is one that no row may use.
+func (p *parser) heading(line []byte) (h csvHeading, good bool) {
 	cells, bad, why := splitCSV(line)
 	if why != "" {
 		p.problem(line, bad, "", "", why)
 		return nil, false
 	}
+	if blank(cells) {
+		return nil, true
+	}
 	if len(cells) == 1 {
-		for sep, name := range map[string]string{";": "semicolons", "\t": "tabs"} {
+		for sep, name := range separators {
 			if strings.Contains(cells[0].text, sep) {
-				p.problem(line, 0, "", "", "its cells are separated by "+name+": save it as CSV with commas, in UTF-8")
+				p.problem(line, 0, "", "", separatedBy(name))
 				return nil, false
 			}
 		}
 	}
-	var h csvHeading
-	good := true
+	good = true
 	for _, c := range cells {
 		name := strings.TrimSpace(c.text)
 		switch {
+		case name == "":
 		case !slices.Contains(fieldNames, name):
 			why := "no such column; there are " + strings.Join(fieldNames, ", ")
 			if lower := strings.ToLower(name); slices.Contains(fieldNames, lower) {
@@ -94,26 +119,39 @@ func (p *parser) heading(line []byte) (csvHeading, bool) {
 	return h, good
 }
 
-// csvRow turns a line into fields; ok is false if the line has none.
+// blank tells whether all cells are empty.
+func blank(cells []cell) bool {
+	return !slices.ContainsFunc(cells, func(c cell) bool { return strings.TrimSpace(c.text) != "" })
+}
+
+// csvRow turns a line into fields; ok is false if the line has none. Spreadsheets leave
+// out empty cells at the end of a row, or write some more: both are read.
 func (p *parser) csvRow(h csvHeading, line []byte) (f fields, ok bool) {
 	cells, bad, why := splitCSV(line)
 	if why != "" {
 		p.problem(line, bad, "", "", why)
 		return nil, false
 	}
-	if !slices.ContainsFunc(cells, func(c cell) bool { return strings.TrimSpace(c.text) != "" }) {
+	if blank(cells) {
 		return nil, false
 	}
-	if len(cells) != len(h) {
-		at := len(line)
-		if len(cells) > len(h) {
-			at = cells[len(h)].at
-		}
-		p.problem(line, at, "", "", plural(len(cells), "cell", "cells")+" under "+plural(len(h), "column", "columns"))
+	count := plural(len(cells), "cell", "cells") + " under " + plural(len(h), "column", "columns")
+	switch {
+	case len(cells) > len(h) && !blank(cells[len(h):]):
+		p.problem(line, cells[len(h)].at, "", "", count+": a cell with a comma in it is put into quotation marks")
+		return nil, false
+	case len(cells) < len(h) && p.l.cut:
+		p.problem(line, len(line), "", "", count+" in the last line, which has no end: the file may have been cut off")
 		return nil, false
 	}
 	f = fields{}
-	for i, c := range cells {
+	for i, c := range cells[:min(len(cells), len(h))] {
+		if h[i] == "" {
+			if strings.TrimSpace(c.text) != "" {
+				p.problem(line, c.at, "", c.text, "stands in a column without a heading")
+			}
+			continue
+		}
 		if isFormula(c.text) {
 			p.problem(line, c.at, h[i], c.text, formula)
 			continue
@@ -124,7 +162,7 @@ func (p *parser) csvRow(h csvHeading, line []byte) (f fields, ok bool) {
 		}
 		v := value{text: text, at: c.at}
 		if isList(h[i]) {
-			v.list = strings.Fields(text)
+			v.list = strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || r == ',' || r == ';' })
 		}
 		f[h[i]] = v
 	}

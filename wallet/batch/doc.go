@@ -22,8 +22,10 @@
 //	consent     id of the consent to revoke, or its first 6 characters or more
 //	profile     the wallet that the row is for; the one that is used if left out
 //
-// In CSV several records or categories in one cell have spaces between them, in
-// JSON Lines they are a list. Days are whole days in the time zone of who reads.
+// In CSV several records or categories in one cell have spaces, commas or semicolons
+// between them, in JSON Lines they are a list. What spreadsheets add is passed over: a
+// first line sep=, empty cells at the end of a row or none there, columns without a
+// heading in which nothing stands. Days are whole days in the time zone of who reads.
 // There is no "for 30 days": a file means the same whenever it is read.
 //
 // Without an action each row is a state that should be: to, until, and records or

@@ -12,8 +12,9 @@ const MaxLine = 64 << 10
 
 // lines reads lines of bounded length.
 type lines struct {
-	r *bufio.Reader
-	n int // lines read
+	r   *bufio.Reader
+	n   int  // lines read
+	cut bool // the last one that was read had no line end
 }
 
 func newLines(r io.Reader) *lines {
@@ -24,7 +25,8 @@ func newLines(r io.Reader) *lines {
 // says that the line was longer than MaxLine: then it holds its beginning.
 func (l *lines) next() (line []byte, long bool, err error) {
 	line, err = l.r.ReadSlice('\n')
-	if err == io.EOF && len(line) > 0 {
+	l.cut = err == io.EOF && len(line) > 0
+	if l.cut {
 		err = nil
 	}
 	if err != nil && err != bufio.ErrBufferFull {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -96,7 +97,7 @@ func shorten(s string) string {
 
 func (p *parser) read() error {
 	var head csvHeading
-	asJSON := false
+	asJSON, separated := false, false
 	p.first = true
 	for begun := false; ; {
 		line, long, err := p.l.next()
@@ -133,6 +134,17 @@ func (p *parser) read() error {
 			if len(trimmed) == 0 {
 				continue
 			}
+			if other, ok := separatorLine(line); ok && !separated {
+				if separated = true; other != "" {
+					name, known := separators[other]
+					if !known {
+						name = strconv.Quote(other)
+					}
+					p.problem(line, 0, "", "", separatedBy(name))
+					return nil
+				}
+				continue
+			}
 			begun, asJSON = true, trimmed[0] == '{'
 			switch {
 			case trimmed[0] == '[':
@@ -146,6 +158,7 @@ func (p *parser) read() error {
 				if head, good = p.heading(line); !good {
 					return nil
 				}
+				begun = head != nil
 				continue
 			}
 		}
@@ -245,7 +258,11 @@ func (p *parser) grant(w *wallet.Wish, f fields, bad func(field, why string)) {
 	reason := func(field string, err error) {
 		var in *wallet.InputError
 		if errors.As(err, &in) {
-			bad(field, in.Why)
+			why := in.Why
+			if strings.HasPrefix(why, "not a date like") && strings.ContainsAny(in.Value, "0123456789") {
+				why += "; a day of a spreadsheet: format the column as YYYY-MM-DD"
+			}
+			bad(field, why)
 		} else if err != nil {
 			bad(field, err.Error())
 		}
@@ -268,6 +285,9 @@ func (p *parser) grant(w *wallet.Wish, f fields, bad func(field, why string)) {
 		}
 		category, err := wallet.ParseCategory(c)
 		if err != nil {
+			if strings.ContainsAny(c, "/|+&") {
+				err = errors.New("not a category; between several there are spaces, commas or semicolons")
+			}
 			reason("categories", err)
 			break
 		}

@@ -67,6 +67,32 @@ func TestFormatsAgree(t *testing.T) {
 	}
 }
 
+// What spreadsheets do to a file, and means one thing only, is read.
+func TestSpreadsheets(t *testing.T) {
+	var want string
+	for _, text := range []string{
+		"to,categories,purpose,until\nBob,labs images,treatment,2026-12-31\n",
+		"sep=,\r\nto,categories,purpose,until\r\nBob,\"labs, images\",treatment,2026-12-31\r\n",
+		"\ufeffSEP=,\nto,categories,purpose,until\nBob,labs;images,treatment,2026-12-31\n",
+		"\"sep=,\"\n,,,\nto,categories,purpose,until,,\nBob,labs;images,treatment,2026-12-31,,\n,,,,,\n",
+		"to,until,,categories,purpose\nBob,2026-12-31,,\"labs , images\"\n",
+		"until,to,categories,purpose,profile,consent\n2026-12-31,Bob,\"labs;\u00a0images\"\n",
+		"to,categories,purpose,until\nBob,labs images,treatment,2026-12-31,,,\n",
+	} {
+		rows, _, bad := read(t, strings.NewReader(text))
+		if bad != nil || len(rows) != 1 {
+			t.Errorf("%q: %+v", text, bad)
+			continue
+		}
+		rows[0].Line, rows[0].Place = 0, wallet.WishPlace{}
+		if got := fmt.Sprintf("%+v", rows[0]); want == "" {
+			want = got
+		} else if got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}
+
 func TestChanges(t *testing.T) {
 	rows, rep, bad := read(t, strings.NewReader("action,to,categories,until,consent\ngrant,Bob,labs,2026-12-31,\nrevoke,,,,abcdef01\nrevoke,Ann,,,\n"))
 	if bad != nil || !rep.Changes || len(rows) != 3 {
@@ -114,8 +140,23 @@ func TestRefused(t *testing.T) {
 		"column in capitals":           {"to,Categories,until\n", 1, 4, "it is written categories"},
 		"semicolons":                   {"to;categories;until\nBob;labs;2026-12-31\n", 1, 1, "semicolons"},
 		"tabs":                         {"to\tcategories\tuntil\n", 1, 1, "tabs"},
-		"too few cells":                {head + "Bob,labs\n", 2, 9, "2 cells under 3 columns"},
-		"too many cells":               {head + "Bob,labs,2026-12-31,x\n", 2, 21, "4 cells under 3 columns"},
+		"too few cells":                {head + "Bob,labs\n", 2, 1, "every consent ends on a day"},
+		"cut off in a row":             {"to,categories,until,purpose\nBob,labs,2026-12-31", 2, 20, "may have been cut off"},
+		"too many cells":               {head + "Bob,labs,2026-12-31,x\n", 2, 21, "4 cells under 3 columns: a cell with a comma in it is put into quotation marks"},
+		"a list without quotes":        {head + "Bob,labs, images,2026-12-31\n", 2, 18, "quotation marks"},
+		"a column without a heading":   {"to,categories,until,,\nBob,labs,2026-12-31,,x\n", 2, 22, "without a heading"},
+		"semicolons by name":           {"sep=;\nto;categories;until\n", 1, 1, "semicolons"},
+		"tabs by name":                 {"sep=\t\nto\tcategories\tuntil\n", 1, 1, "tabs"},
+		"others by name":               {"sep=^\n", 1, 1, "separated by \"^\""},
+		"sep twice":                    {"sep=,\nsep=,\n" + head, 2, 1, "no such column"},
+		"sep as a heading of JSON":     {"sep=,\n{\"to\":1}\n", 2, 7, "must be text"},
+		"bars in a list":               {head + "Bob,labs|images,2026-12-31\n", 2, 5, "spaces, commas or semicolons"},
+		"a day of Excel":               {head + "Bob,labs,31/12/2030\n", 2, 10, "a day of a spreadsheet: format the column as YYYY-MM-DD"},
+		"a day of one digit":           {head + "Bob,labs,2030-1-5\n", 2, 10, "a day of a spreadsheet"},
+		"a number of a day":            {head + "Bob,labs,47848\n", 2, 10, "a day of a spreadsheet"},
+		"a day with a time":            {head + "Bob,labs,2030-12-31 00:00:00\n", 2, 10, "a day of a spreadsheet"},
+		"a day that nobody knows":      {head + "Bob,labs,01/02/2030\n", 2, 10, "a day of a spreadsheet"},
+		"begun in the past":            {"to,categories,from,until\nBob,labs,2026-03-03,2026-12-31\n", 2, 10, "has passed"},
 		"open quote":                   {head + "\"Bob,labs,2026-12-31\n" + good, 2, 1, "without its end"},
 		"quote inside":                 {head + "B\"ob,labs,2026-12-31\n", 2, 2, "inside a cell"},
 		"after a quote":                {head + "\"Bob\"x,labs,2026-12-31\n", 2, 6, "after the end"},
