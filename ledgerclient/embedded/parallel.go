@@ -16,6 +16,7 @@ func parallel(n int, fn func(i int) bool) {
 		wg.Go(func() {
 			defer crash.Report()
 			for i := int(next.Add(1)) - 1; i < n && fn(i); {
+				runtime.Gosched() // a revocation that waits has less to do
 				i = int(next.Add(1)) - 1
 			}
 		})

@@ -270,6 +270,7 @@ func parallel(n int, f func(i int)) {
 			defer crash.Report()
 			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
 				f(i)
+				runtime.Gosched() // others have less to do
 			}
 		})
 	}

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"crypto/rand"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -194,4 +196,125 @@ func BenchmarkContent(b *testing.B) {
 			fetch()
 		}
 	})
+}
+
+// BenchmarkRevocation revokes, at the keeper and on the ledger, while somebody does what
+// costs the node most, from two addresses and as fast as the node takes it. ratio
+// is the median time over that of a calm node, in the same run and in turns.
+func BenchmarkRevocation(b *testing.B) {
+	const attackers = 16
+	for _, test := range []struct {
+		name   string
+		attack func(w *world) func()
+	}{
+		{"refused requests of one recipient", func(w *world) func() {
+			g := w.grant()
+			w.give(g)
+			access, _ := w.access(g) // never ordered
+			return func() {
+				r, _ := w.request(g, access)
+				w.release(&r)
+			}
+		}},
+		{"tiny payloads", func(w *world) func() {
+			return func() {
+				var puts []ledgerclient.Put
+				for range 16 {
+					puts = append(puts, w.record(1).put)
+				}
+				w.post(node.PathBlobs, node.MarshalPuts(puts))
+			}
+		}},
+		{"contents of a byte", func(w *world) func() {
+			return func() {
+				v := w.record(1)
+				r := w.post(node.PathUploads, nil)
+				id, err := node.ParseUploadID(r.body)
+				if r.status != 201 || err != nil {
+					return
+				}
+				p := node.UploadPart{Upload: id, Data: v.content}
+				w.post(node.PathUploadPart, p.Marshal())
+				c := node.UploadCommit{Upload: id, Put: v.upload}
+				w.post(node.PathUploadCommit, c.Marshal())
+			}
+		}},
+		{"forged payloads by the thousand", func(w *world) func() {
+			v := w.record(1)
+			var puts []ledgerclient.Put
+			for range 1000 {
+				rand.Read(v.put.Entry.SelfTag[:])
+				puts = append(puts, v.put)
+			}
+			body := node.MarshalPuts(puts)
+			return func() { w.post(node.PathBlobs, body) }
+		}},
+		{"entries", func(w *world) func() {
+			return func() { w.post(node.PathEntries, node.MarshalEntries(w.records(16))) }
+		}},
+		{"revocations of nothing", func(w *world) func() {
+			e := w.revocation(w.grant())
+			body := node.MarshalEntries(slices.Repeat([]contract.Entry{e}, 64))
+			return func() {
+				w.post(node.PathRevoke, body)
+				w.post(node.PathEntries, body)
+			}
+		}},
+	} {
+		b.Run(test.name, func(b *testing.B) {
+			none := Rate{-1, 0}
+			w := newWorld(b, func(o *Options) {
+				o.Limits = Limits{Rate: none, Order: none, Bytes: none, Checks: none}
+				o.Proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
+			})
+			var attacks []func()
+			for i := range attackers {
+				other := *w
+				other.asks = fmt.Sprintf("198.51.100.%d", i%2)
+				attacks = append(attacks, test.attack(&other))
+			}
+			grants := make([]*given, 2*b.N)
+			for i := range grants {
+				grants[i] = w.grant()
+				w.give(grants[i])
+			}
+			revoke := func(g *given) time.Duration {
+				body := node.MarshalEntries([]contract.Entry{w.revocation(g)})
+				start := time.Now()
+				w.ok(w.post(node.PathRevoke, body))
+				w.ok(w.post(node.PathEntries, body))
+				return time.Since(start)
+			}
+			var calm, under []time.Duration
+			b.ResetTimer()
+			for i := range b.N {
+				calm = append(calm, revoke(grants[2*i]))
+				var wg sync.WaitGroup
+				stop := make(chan struct{})
+				for _, attack := range attacks {
+					wg.Go(func() {
+						for {
+							select {
+							case <-stop:
+								return
+							default:
+								attack()
+							}
+						}
+					})
+				}
+				time.Sleep(100 * time.Millisecond) // until all of them are at it
+				under = append(under, revoke(grants[2*i+1]))
+				close(stop)
+				wg.Wait()
+			}
+			slices.Sort(calm)
+			slices.Sort(under)
+			b.ReportMetric(under[b.N/2].Seconds()/calm[b.N/2].Seconds(), "ratio")
+			b.ReportMetric(float64(calm[b.N/2].Microseconds())/1000, "calm-ms")
+			b.ReportMetric(float64(under[b.N/2].Microseconds())/1000, "ms")
+			b.ReportMetric(float64(under[b.N-1].Microseconds())/1000, "max-ms")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
 }

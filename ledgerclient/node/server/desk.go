@@ -6,8 +6,8 @@ import (
 )
 
 // desk bounds who works at the folder at once, whose lock one holds at a time and
-// others get in the order in which they asked: a few, so that some check signatures
-// while others wait for the disk, and only one while somebody revokes. So a
+// others get in the order in which they asked: two, so that one checks signatures
+// while the other waits for the disk, and only one while somebody revokes. So a
 // revocation waits for one other at a time, however many are in the queue.
 type desk struct {
 	mu       sync.Mutex
@@ -28,8 +28,9 @@ type turn struct {
 	ready  chan struct{}
 }
 
-// atDesk is how many work at once.
-const atDesk = 4
+// atDesk is how many work at once. With more the disk is used better, and a revocation
+// waits longer for it.
+const atDesk = 2
 
 // work does something for a client when its turn has come.
 func (d *desk) work(ctx context.Context, c client, do func() error) error {

@@ -85,7 +85,7 @@ type Limits struct {
 	Uploads    int   // of contents, open at once; 16. Each takes 6 MiB of memory
 	// Connections are how many are open at once, but for those of Proxies; 1,024.
 	Connections int
-	// ConnectionsPerAddress are those from one address; an eighth of Connections.
+	// ConnectionsPerAddress are those from one address; half of Connections.
 	ConnectionsPerAddress int
 	Content               int64 // bytes of one content; 16 GiB
 	Reserve               int64 // bytes of disk that payloads and shares leave free for the ledger; 256 MiB; negative: none. Of its files it is a sixteenth
@@ -116,7 +116,7 @@ func (l Limits) withDefaults() Limits {
 	number(&l.Uploads, 16)
 	number(&l.Clients, 65536)
 	number(&l.Connections, 1024)
-	number(&l.ConnectionsPerAddress, max(1, l.Connections/8))
+	number(&l.ConnectionsPerAddress, max(1, l.Connections/2))
 	if l.Memory <= 0 {
 		l.Memory = 256 << 20
 	}
@@ -222,10 +222,17 @@ func newServer(ctx context.Context, f *embedded.Folder, opt Options, uptime func
 	s.cancel = cancel
 	s.uploads = newUploads(run, s.store, s.limits, s.clock.uptime)
 	order := f.Append
-	if opt.Ledger != nil {
+	s.orders = newOrderer(node.MaxEntries, func(ctx context.Context, entries []contract.Entry) (out []ledgerclient.Outcome, err error) {
+		err = s.desk.work(ctx, client{}, func() error {
+			out, err = f.Append(ctx, entries)
+			return err
+		})
+		return out, err
+	})
+	if opt.Ledger != nil { // what is waited for there holds nobody up here
 		order = opt.Ledger.Append
+		s.orders.do = order
 	}
-	s.orders = newOrderer(node.MaxEntries, order)
 	s.stops = newOrderer(stopsAtOnce, func(ctx context.Context, revocations []contract.Entry) (out []ledgerclient.Outcome, err error) {
 		err = s.desk.revoke(func() error {
 			out, err = order(ctx, revocations)

@@ -73,6 +73,7 @@ type world struct {
 	root   crypto.Root
 	clinic *crypto.Identity
 	keeper crypto.PubKey
+	asks   string // the address for which a proxy asks; "": it does not say
 }
 
 func newWorld(t testing.TB, change func(*Options)) *world {
@@ -136,6 +137,9 @@ func (w *world) ask(method, path string, body []byte, headers ...string) reply {
 	w.must(err)
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Add(headers[i], headers[i+1])
+	}
+	if w.asks != "" {
+		r.Header.Set("X-Forwarded-For", w.asks)
 	}
 	resp, err := w.http.Client().Do(r)
 	w.must(err)
