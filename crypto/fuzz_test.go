@@ -117,6 +117,11 @@ func FuzzEntropyFromWords(f *testing.F) {
 		words[0], words[1] = words[1], words[0]
 		f.Add(strings.Join(words, " "))
 		f.Add(strings.Join(words[:23], " "))
+		cut := fixedEntropy(byte(i)).Words()
+		for j, w := range cut {
+			cut[j] = w[:min(len(w), 4+j%3)]
+		}
+		f.Add(strings.Join(cut, " "))
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		words := strings.Fields(text)
@@ -124,8 +129,10 @@ func FuzzEntropyFromWords(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if got, want := strings.Join(e.Words(), " "), lowerASCII(strings.Join(words, " ")); got != want {
-			t.Error("came back as other words")
+		for i, w := range e.Words() {
+			if typed := lowerASCII(words[i]); typed != w && (len(typed) < 4 || !strings.HasPrefix(w, typed)) {
+				t.Error("came back as other words")
+			}
 		}
 	})
 }
