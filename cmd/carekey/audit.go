@@ -69,7 +69,7 @@ func (a *app) audit(ctx context.Context, all []*opened) error {
 		a.say("Nothing has happened: you gave no consents.")
 		return nil
 	}
-	a.say("Verified: %s: %s.\n%s", plural(len(es), "event", "events"), groundOf(all[0].w).says(allShown), limits(all))
+	a.say("Verified: %s: %s.\n%s", plural(len(es), "event", "events"), leastOf(all).says(allShown), limits(all))
 	return nil
 }
 

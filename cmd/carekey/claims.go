@@ -39,6 +39,7 @@ const (
 	allShown                 // how far all entries of one's consents were shown
 	noneOpen                 // no consent is open
 	noOpening                // a consent was not opened
+	inShort                  // eachOpening in a few words
 	erased                   // what becomes of a record that is removed
 )
 
@@ -68,7 +69,7 @@ func (g ground) says(c claim) string {
 			return "all that the ledger showed of these consents " + g.when()
 		}
 		if g.Freshness > 0 {
-			return "all that the ledger shows of these consents now"
+			return "all that the ledger shows of these consents,\nin a head that was signed within " + roughly(g.Freshness)
 		}
 		return "all that the ledger's files show of these consents"
 	case noneOpen:
@@ -78,6 +79,16 @@ func (g ground) says(c claim) string {
 		return "No consent of yours is open."
 	case noOpening:
 		return "no entry"
+	case inShort:
+		switch {
+		case g.Gate == ledgerclient.Advisory:
+			return "advisory: who reads its files can open without an entry"
+		case g.Gate != ledgerclient.Enforced:
+			return string(g.Gate) + ": not known to this carekey"
+		case n > 1:
+			return "enforced: " + number(n) + " of its operators could open without an entry"
+		}
+		return "enforced: its one operator could let open without an entry"
 	case erased:
 		if g.Gate == ledgerclient.Advisory {
 			return "The store erases its content now, unless somebody copied it. Who fetched it\nkeeps what they have."
@@ -108,6 +119,17 @@ func inHelp(c claim) string {
 	folder := ground{Properties: ledgerclient.Properties{Gate: ledgerclient.Advisory}}
 	node := ground{Properties: ledgerclient.Properties{Gate: ledgerclient.Enforced, Operators: 1}}
 	return folder.says(c) + "\n" + node.says(c)
+}
+
+// leastOf is the ground of the ledger of which the least can be said.
+func leastOf(all []*opened) ground {
+	least := groundOf(all[0].w)
+	for _, o := range all[1:] {
+		if g := groundOf(o.w); g.away || !least.away && g.Freshness == 0 {
+			least = g
+		}
+	}
+	return least
 }
 
 // limits are what openings of consents rest on, once for each ledger that differs.

@@ -60,8 +60,11 @@ func TestClaimsRestOnTheirGround(t *testing.T) {
 				t.Errorf("%+v: %q", g, s)
 			}
 		}
-		for _, c := range []claim{eachOpening, allShown, noneOpen, noOpening, erased} {
+		for _, c := range []claim{eachOpening, allShown, noneOpen, noOpening, inShort, erased} {
 			s := g.says(c)
+			if c == inShort && !strings.Contains(s, "without an entry") && !strings.Contains(s, "not known") {
+				t.Errorf("%+v: %q", g, s)
+			}
 			for _, line := range strings.Split(s, "\n") {
 				if line == "" || utf8.RuneCountInString(line) > 80 {
 					t.Errorf("%+v: a line of %d columns: %q", g, utf8.RuneCountInString(line), line)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"slices"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/wallet"
@@ -32,7 +33,7 @@ consents. It is not signed: what holds is on the ledger. How it is to be read:
 			case x.all == (len(args) > 0):
 				return usage("name consents, or all of them", "it goes: "+cmd.UseLine())
 			}
-			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error { return a.exportConsents(ctx, w, args, x) })
+			return a.withLedgers(cmd, looks, everywhere, func(ctx context.Context, all []*opened) error { return a.exportConsents(ctx, all, args, x) })
 		},
 	}
 	c.Flags().BoolVar(&x.fhir, "fhir", false, "as FHIR R4")
@@ -42,13 +43,46 @@ consents. It is not signed: what holds is on the ledger. How it is to be read:
 	return c
 }
 
-func (a *app) exportConsents(ctx context.Context, w *wallet.Wallet, ids []string, x exportFlags) error {
-	cs, err := w.ProvenConsents(ctx, ids)
-	if err != nil {
-		return err
+func (a *app) exportConsents(ctx context.Context, all []*opened, ids []string, x exportFlags) error {
+	var cs []wallet.Consent
+	var missing error
+	for _, id := range ids {
+		c, _, err := find(ctx, a, all, id, func(o *opened) (c wallet.Consent, _ string, err error) {
+			some, err := o.w.ProvenConsents(ctx, []string{id})
+			if err != nil {
+				return c, "", err
+			}
+			return some[0], some[0].ID.String(), nil
+		})
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(cs, func(x wallet.Consent) bool { return x.ID == c.ID }) {
+			cs = append(cs, c)
+		}
 	}
-	ledger, _ := w.Ledger()
-	giver := fhir.Giver{Name: w.Name(), Address: w.Address(), Ledger: ledger}
+	if len(ids) == 0 {
+		if n, failed := each(ctx, all, func(o *opened) error {
+			some, err := o.w.ProvenConsents(ctx, nil)
+			cs = append(cs, some...)
+			return err
+		}); n < len(all) { // who reads the file would take it for all
+			return failed
+		}
+	}
+	behind := &incompleteError{consents: map[string]int{}}
+	for _, o := range all {
+		g := groundOf(o.w)
+		for _, c := range cs {
+			if g.away && c.Ledger == o.id() {
+				_, behind.why = o.w.OutOfReach()
+				behind.behind = g
+				behind.consents["ledger"]++
+				missing = behind
+			}
+		}
+	}
+	giver := fhir.Giver{Name: all[0].w.Name(), Address: all[0].w.Address()}
 	var known []wallet.Consent
 	var left []string // out
 	var first error
@@ -87,7 +121,7 @@ func (a *app) exportConsents(ctx context.Context, w *wallet.Wallet, ids []string
 	if first != nil {
 		return &wallet.PartlyError{Done: len(known), Failed: len(left), First: first}
 	}
-	return nil
+	return missing
 }
 
 func (a *app) saveExport(b *fhir.Bundle, known []wallet.Consent, left []string, x exportFlags) error {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/embedded"
@@ -105,5 +104,5 @@ func (a *app) examineClock(ctx context.Context, l *ledger) finding {
 }
 
 func examineGate(l *ledger) finding {
-	return good("gate", strings.TrimPrefix(ground{Properties: l.Ledger.Properties()}.says(eachOpening), "gate: "))
+	return good("gate", ground{Properties: l.Ledger.Properties()}.says(inShort))
 }

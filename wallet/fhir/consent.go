@@ -54,7 +54,6 @@ var purposes = map[wallet.Purpose]string{
 type Giver struct {
 	Name    string         // what she calls herself
 	Address crypto.Address // her own
-	Ledger  crypto.LedgerID
 }
 
 // UnmappableError says that a consent cannot be written as FHIR without saying
@@ -124,7 +123,7 @@ func NewConsent(g Giver, c *wallet.Consent) (*Consent, error) {
 		Performer:    []Reference{g.reference()},
 		Policy:       []Policy{{PolicyURI}},
 	}
-	out.Identifier = []Identifier{{uriSystem, urn(out.ID)}, {ConsentSystem, g.Ledger.String() + "/" + c.ID.String()}}
+	out.Identifier = []Identifier{{uriSystem, urn(out.ID)}, {ConsentSystem, c.Ledger.String() + "/" + c.ID.String()}}
 	switch c.Status {
 	case wallet.StatusActive, wallet.StatusUpcoming, wallet.StatusExpired:
 	case wallet.StatusRevoked:
@@ -186,6 +185,9 @@ func narrative(g Giver, c *wallet.Consent, purpose string) Narrative {
 	b.WriteString("</ul>")
 	if c.Status == wallet.StatusRevoked {
 		fmt.Fprintf(&b, "<p>Revoked: %s</p>", instant(c.Revoked, 0))
+	}
+	if !c.AsOf.IsZero() {
+		fmt.Fprintf(&b, "<p>As of %s: the ledger was out of reach since, and what came then is not known.</p>", c.AsOf.UTC().Format(time.RFC3339))
 	}
 	b.WriteString("</div>")
 	return Narrative{"generated", b.String()}

@@ -59,13 +59,13 @@ func hour(t *testing.T, s string) contract.Hour {
 	return contract.Hour(at.Unix() / 3600)
 }
 
-var maria = Giver{Name: "Maria Example", Address: address(1), Ledger: crypto.LedgerID{0xab, 31: 0xcd}}
+var maria = Giver{Name: "Maria Example", Address: address(1)}
 
 // samples has one consent of every kind that is mapped in a way of its own.
 func samples(t *testing.T) []wallet.Consent {
 	allergies := wallet.ConsentRecord{ID: id(1), Version: 1, Title: "Allergies", Category: "allergies", Date: "2026-01-02"}
 	letter := wallet.ConsentRecord{ID: id(2), Version: 3, Title: "Letter <of> \"Dr\u00a0Who\" & \x1bson", Category: "documents"}
-	base := wallet.Consent{ID: id(10), To: "Dr Smith", Address: address(2), Records: []wallet.ConsentRecord{allergies}, Purpose: "TREAT",
+	base := wallet.Consent{Ledger: crypto.LedgerID{0xab, 31: 0xcd}, ID: id(10), To: "Dr Smith", Address: address(2), Records: []wallet.ConsentRecord{allergies}, Purpose: "TREAT",
 		Until: hour(t, "2026-12-22T00:00:00Z"), Granted: hour(t, "2026-11-21T12:00:00Z"), Status: wallet.StatusActive}
 	revoked, expired, upcoming, research, test := base, base, base, base, base
 	revoked.ID, revoked.Status, revoked.Revoked, revoked.Openings = id(11), wallet.StatusRevoked, hour(t, "2026-11-23T08:00:00Z"), 2
@@ -186,7 +186,7 @@ func generate(r *rand.Rand) wallet.Consent {
 	if err != nil {
 		panic(err)
 	}
-	c := wallet.Consent{To: text(), Address: people[r.IntN(len(people))], Purpose: p, Granted: contract.Hour(r.IntN(600_000))}
+	c := wallet.Consent{Ledger: crypto.LedgerID{0xab, 31: 0xcd}, To: text(), Address: people[r.IntN(len(people))], Purpose: p, Granted: contract.Hour(r.IntN(600_000))}
 	for i := range c.ID {
 		c.ID[i] = byte(r.Uint32())
 	}
@@ -344,7 +344,7 @@ func TestValidators(t *testing.T) {
 }
 
 func ExampleNewConsent() {
-	c := wallet.Consent{ID: id(10), To: "Dr Smith", Address: address(2), Purpose: wallet.Treatment, Status: wallet.StatusActive, Until: 500_000, Granted: 498_000,
+	c := wallet.Consent{Ledger: crypto.LedgerID{0xab, 31: 0xcd}, ID: id(10), To: "Dr Smith", Address: address(2), Purpose: wallet.Treatment, Status: wallet.StatusActive, Until: 500_000, Granted: 498_000,
 		Records: []wallet.ConsentRecord{{ID: id(1), Version: 1, Title: "Allergies"}}}
 	r, err := NewConsent(maria, &c)
 	if err != nil {
@@ -352,4 +352,18 @@ func ExampleNewConsent() {
 	}
 	fmt.Println(r.Status, r.Provision.Type, r.Provision.Period.End)
 	// Output: active permit 2027-01-15T07:59:59Z
+}
+
+// Who reads an export that was made without the ledger sees of when it is.
+func TestNarrativeSaysAsOf(t *testing.T) {
+	c := samples(t)[0]
+	now, err := NewConsent(maria, &c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.AsOf = time.Date(2026, 11, 21, 12, 30, 0, 0, time.UTC)
+	then, err := NewConsent(maria, &c)
+	if err != nil || strings.Contains(now.Text.Div, "As of") || !strings.Contains(then.Text.Div, "As of 2026-11-21T12:30:00Z") {
+		t.Errorf("%v\n%s\n%s", err, now.Text.Div, then.Text.Div)
+	}
 }
