@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -62,7 +61,7 @@ func documents(dir string, id crypto.LedgerID) ([][]byte, error) {
 	}
 	docs := [][]byte{doc}
 	for {
-		doc, err := os.ReadFile(filepath.Join(dir, ledgerFolder(id), configFile(len(docs))))
+		doc, err := readOwn(dir, filepath.Join(ledgerFolder(id), configFile(len(docs))))
 		if errors.Is(err, fs.ErrNotExist) {
 			return docs, nil
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/wallet/atomicfile"
+	"github.com/carekey/carekey/ledgerclient/disk"
 )
 
 // A job is a batch plan that is being carried out. It is a folder of sealed files
@@ -187,7 +187,7 @@ func (w *Wallet) beginJob(p *BatchPlan) error {
 	if err := w.writeSealed(w.jobPath(recipientsFile), p.Recipients); err != nil {
 		return err
 	}
-	if err := atomicfile.SyncDir(filepath.Dir(dir)); err != nil {
+	if err := disk.SyncDir(filepath.Dir(dir)); err != nil {
 		return err
 	}
 	return w.writeSealed(w.jobPath(jobFile), &j)

@@ -14,7 +14,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/wallet/atomicfile"
+	"github.com/carekey/carekey/ledgerclient/disk"
 )
 
 // The cache is one file with what the ledger and the store hold of this wallet: a
@@ -133,7 +133,7 @@ func (w *Wallet) loadCache() error {
 	if w.state.CacheSize == 0 {
 		return nil
 	}
-	f, err := os.Open(w.cachePath())
+	f, err := openOwn(w.dir, w.inLedger(cacheFile), os.O_RDONLY)
 	if err != nil {
 		return err
 	}
@@ -232,7 +232,7 @@ func (w *Wallet) blockAt(at int64) (block, error) {
 			return c.recent[i], nil
 		}
 	}
-	f, err := os.Open(w.cachePath())
+	f, err := openOwn(w.dir, w.inLedger(cacheFile), os.O_RDONLY)
 	if err != nil {
 		return block{}, err
 	}
@@ -279,7 +279,7 @@ func (w *Wallet) writeTail() error {
 		out = binary.BigEndian.AppendUint32(out, uint32(len(s)))
 		out = append(out, s...)
 	}
-	f, err := os.OpenFile(w.cachePath(), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := openOwn(w.dir, w.inLedger(cacheFile), os.O_CREATE|os.O_RDWR)
 	if err != nil {
 		return err
 	}
@@ -301,7 +301,7 @@ func (w *Wallet) appendCache() error {
 	if err := w.writeTail(); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(w.cachePath(), os.O_RDWR, 0o600)
+	f, err := openOwn(w.dir, w.inLedger(cacheFile), os.O_RDWR)
 	if err != nil {
 		return err
 	}
@@ -310,7 +310,7 @@ func (w *Wallet) appendCache() error {
 		return err
 	}
 	if w.state.CacheSize == 0 {
-		if err := atomicfile.SyncDir(filepath.Dir(w.cachePath())); err != nil {
+		if err := disk.SyncDir(filepath.Dir(w.cachePath())); err != nil {
 			return err
 		}
 	}

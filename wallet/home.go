@@ -9,14 +9,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/text"
+	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/atomicfile"
-	"github.com/carekey/carekey/wallet/keyring"
 )
 
 // Files of a profile's folder. Only settings and the ledgers' configurations can
@@ -123,52 +122,6 @@ func ReadSettings(dir string) (Settings, error) {
 	return s, nil
 }
 
-// strange tells which names in a wallet's folder are none of those that this package
-// writes. kind is the last of the folder's own names: "" is the wallet's.
-func strange(kind string, e fs.DirEntry) bool {
-	name := e.Name()
-	if atomicfile.IsTemp(e) {
-		return false
-	}
-	isHex := func(s string, n int) bool { return len(s) == n && strings.Trim(s, "0123456789abcdef") == "" }
-	switch kind {
-	case "":
-		return !slices.Contains([]string{settingsFile, bookFile, keyCheckFile, keyring.FileName, ledgersDir, lockFile, nextFile, restoringFile, removingFile}, name) &&
-			!strings.HasPrefix(name, "evidence-") && !strings.HasPrefix(name, keyring.FileName+".")
-	case ledgersDir:
-		return !isHex(name, 16)
-	case journalDir:
-		return !isJournalName(name)
-	case jobDir:
-		return false // it is looked at by name only
-	}
-	return !slices.Contains([]string{stateFile, cacheFile, leavesFile, genesisFile, journalDir, jobDir}, name) && !strings.HasPrefix(name, "config-")
-}
-
-// Strangers returns the paths of what lies in the wallet's folder dir and is not the
-// wallet's: files that an operating system or a program that copies folders left
-// there. They are passed over.
-func Strangers(dir string) (paths []string, err error) {
-	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || path == dir {
-			return err
-		}
-		kind := ""
-		if parent := filepath.Dir(path); parent != dir {
-			kind = filepath.Base(parent)
-		}
-		if !strange(kind, d) {
-			return nil
-		}
-		paths = append(paths, path)
-		if d.IsDir() {
-			return fs.SkipDir
-		}
-		return nil
-	})
-	return paths, err
-}
-
 // Headless tells whether dir holds a wallet's sealed files and no settings: they were
 // lost, or never written.
 func Headless(dir string) bool {
@@ -177,16 +130,25 @@ func Headless(dir string) bool {
 	return err == nil && errors.Is(serr, fs.ErrNotExist)
 }
 
-// readOwn reads a file of the wallet's folder. One that is no file is a *DamagedError.
+// readOwn reads a file of the wallet's folder. One that is no file, or longer than any
+// of them is, is a *DamagedError.
 func readOwn(dir, name string) ([]byte, error) {
-	path := filepath.Join(dir, name)
-	b, err := os.ReadFile(path)
-	if err != nil {
-		if info, serr := os.Stat(path); serr == nil && !info.Mode().IsRegular() {
-			err = &DamagedError{File: name, Err: err}
-		}
+	const most = 256 << 20 // bytes
+	b, err := disk.ReadFile(filepath.Join(dir, name), most)
+	return b, damagedKind(name, err)
+}
+
+// openOwn opens a file of the wallet's folder. One that is no file is a *DamagedError.
+func openOwn(dir, name string, flag int) (*os.File, error) {
+	f, err := disk.Open(filepath.Join(dir, name), flag, 0o600)
+	return f, damagedKind(name, err)
+}
+
+func damagedKind(name string, err error) error {
+	if is[*disk.KindError](err) {
+		return &DamagedError{File: name, Err: err}
 	}
-	return b, err
+	return err
 }
 
 func writeSettings(dir string, s Settings) error {
@@ -200,11 +162,10 @@ func writeSettings(dir string, s Settings) error {
 // lockHome takes the wallet's lock, waiting at most wait: one process at a time
 // changes a wallet.
 func lockHome(ctx context.Context, dir string, wait time.Duration) (unlock func(), err error) {
-	path := filepath.Join(dir, lockFile)
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := openOwn(dir, lockFile, os.O_CREATE|os.O_RDWR)
 	if err != nil {
 		var rerr error
-		if f, rerr = os.Open(path); rerr != nil { // where nothing can be written it can be locked
+		if f, rerr = openOwn(dir, lockFile, os.O_RDONLY); rerr != nil { // where nothing can be written it can be locked
 			return nil, err
 		}
 	}
@@ -244,7 +205,7 @@ func lockHome(ctx context.Context, dir string, wait time.Duration) (unlock func(
 // returns is closed. It is nil if another one stands there already, or if it cannot be
 // shown.
 func standInLine(dir string) *os.File {
-	f, err := os.OpenFile(filepath.Join(dir, nextFile), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := openOwn(dir, nextFile, os.O_CREATE|os.O_RDWR)
 	if err != nil {
 		return nil
 	}
@@ -259,7 +220,7 @@ func standInLine(dir string) *os.File {
 // again calls it in between: to be quick enough for the moment at which the lock is
 // free would be luck.
 func letIn(ctx context.Context, dir string) {
-	f, err := os.OpenFile(filepath.Join(dir, nextFile), os.O_RDWR, 0)
+	f, err := openOwn(dir, nextFile, os.O_RDWR)
 	if err != nil {
 		return // nobody ever waited
 	}

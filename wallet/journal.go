@@ -16,6 +16,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/atomicfile"
 )
 
@@ -295,7 +296,7 @@ func (w *Wallet) forget(b *batch) error {
 	if err := os.Remove(path); err != nil {
 		return err
 	}
-	return atomicfile.SyncDir(filepath.Dir(path))
+	return disk.SyncDir(filepath.Dir(path))
 }
 
 // run does all steps of a batch, whether or not some were done before, and
@@ -733,7 +734,7 @@ func isJournalName(name string) bool {
 func (w *Wallet) journalNames() ([]string, error) {
 	dir := filepath.Join(w.dir, w.inLedger(journalDir))
 	for _, d := range []string{w.dir, filepath.Join(w.dir, w.folder), dir} {
-		beside, err := os.ReadDir(d)
+		beside, err := disk.ReadDir(d)
 		if err != nil {
 			continue // what matters of it is said below
 		}
@@ -743,7 +744,7 @@ func (w *Wallet) journalNames() ([]string, error) {
 			}
 		}
 	}
-	entries, err := os.ReadDir(dir)
+	entries, err := disk.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, os.Mkdir(dir, 0o700)
 	}

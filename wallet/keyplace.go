@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"os"
-	"path/filepath"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/wallet/keyring"
@@ -101,7 +99,7 @@ func keyOpens(dir, secret string) error {
 	if err != nil {
 		return &WrongKeyError{}
 	}
-	b, err := os.ReadFile(filepath.Join(dir, keyCheckFile))
+	b, err := readOwn(dir, keyCheckFile)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/wallet/atomicfile"
+	"github.com/carekey/carekey/ledgerclient/disk"
 )
 
 // A wallet is one key and one address on any number of ledgers. What it knows of
@@ -186,7 +186,7 @@ func (w *Wallet) Leave(ctx context.Context) error {
 // Waiting returns how many batches of changes wait for a ledger that the wallet in
 // dir is on. It needs no key.
 func Waiting(dir string, id crypto.LedgerID) (int, error) {
-	entries, err := os.ReadDir(filepath.Join(dir, ledgerFolder(id), journalDir))
+	entries, err := disk.ReadDir(filepath.Join(dir, ledgerFolder(id), journalDir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
@@ -218,7 +218,7 @@ func (w *Wallet) newLedgerFolder() error {
 		return err
 	}
 	// The folders themselves; the settings are written after this.
-	return errors.Join(atomicfile.SyncDir(filepath.Join(w.dir, ledgersDir)), atomicfile.SyncDir(w.dir))
+	return errors.Join(disk.SyncDir(filepath.Join(w.dir, ledgersDir)), disk.SyncDir(w.dir))
 }
 
 func (w *Wallet) removeLedgerFolder() error {

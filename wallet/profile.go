@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/carekey/carekey/wallet/atomicfile"
+	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/keyring"
 )
 
@@ -28,7 +28,7 @@ type Profile struct {
 
 // Profiles lists the profiles of a home by folder.
 func Profiles(home string) ([]Profile, error) {
-	entries, err := os.ReadDir(filepath.Join(home, walletsDir))
+	entries, err := disk.ReadDir(filepath.Join(home, walletsDir) + string(filepath.Separator))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -38,7 +38,7 @@ func Profiles(home string) ([]Profile, error) {
 	var out []Profile
 	for _, e := range entries {
 		p := Profile{Dir: filepath.Join(home, walletsDir, e.Name())}
-		if info, err := os.Stat(p.Dir); err != nil || !info.IsDir() {
+		if !profileFolder.MatchString(e.Name()) || !e.IsDir() {
 			continue // such as what the desktop writes into every folder
 		}
 		if p.Settings, p.Removing = readRemoving(p.Dir); p.Removing {
@@ -77,7 +77,7 @@ const removingFile = "removing"
 
 func readRemoving(dir string) (Settings, bool) {
 	var s Settings
-	b, err := os.ReadFile(filepath.Join(dir, removingFile))
+	b, err := readOwn(dir, removingFile)
 	if err != nil || json.Unmarshal(b, &s) != nil || s.Item == "" {
 		return Settings{}, false
 	}
@@ -99,7 +99,7 @@ func Remove(ctx context.Context, opt Options) error {
 	if err := os.Rename(filepath.Join(opt.Dir, settingsFile), filepath.Join(opt.Dir, removingFile)); err != nil {
 		return err
 	}
-	if err := atomicfile.SyncDir(opt.Dir); err != nil {
+	if err := disk.SyncDir(opt.Dir); err != nil {
 		return err
 	}
 	return finishRemoval(context.WithoutCancel(ctx), opt)

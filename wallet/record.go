@@ -509,7 +509,7 @@ func (w *Wallet) describe(ctx context.Context, t *thread) error {
 		if isMissing(err) {
 			continue
 		}
-		if w.doWithout(err) {
+		if isTampered(err) != nil || w.doWithout(err) {
 			t.setDamage(err)
 			continue
 		}

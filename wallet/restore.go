@@ -8,11 +8,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/atomicfile"
 )
 
@@ -63,6 +63,7 @@ type Restored struct {
 	Lost     []Lost        // what the store no longer has, or never had
 	Waiting  []contract.ID // the same, of consents whose revocation is signed and waits
 	Ledgers  []Place       // other ledgers that the wallet was on
+	NoKeeper error         // why no keeper could be asked for the shares of the open consents; nil if they were
 	Was      string        // where the saved wallet had the ledger; "" if there is none
 }
 
@@ -183,7 +184,7 @@ func Restoring(dir string) (keyringKind string, ok bool) {
 
 func readRestoring(dir string) (Settings, bool) {
 	var s Settings
-	b, err := os.ReadFile(filepath.Join(dir, restoringFile))
+	b, err := readOwn(dir, restoringFile)
 	if err != nil || json.Unmarshal(b, &s) != nil || s.V != settingsVersion || !s.valid() {
 		return Settings{}, false
 	}
@@ -197,12 +198,12 @@ func clearProfile(dir string) error {
 	for _, name := range []string{ledgersDir, bookFile, keyCheckFile, restoringFile} {
 		errs = append(errs, os.RemoveAll(filepath.Join(dir, name)))
 	}
-	entries, err := os.ReadDir(dir)
+	entries, err := disk.ReadDir(dir)
 	if err != nil {
 		return errors.Join(append(errs, err)...)
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), atomicfile.TempPrefix) {
+		if atomicfile.IsTemp(e) {
 			errs = append(errs, os.Remove(filepath.Join(dir, e.Name())))
 		}
 	}
@@ -248,7 +249,11 @@ func (w *Wallet) restore(ctx context.Context, r RestoreRequest) (Restored, error
 	if err := w.save(); err != nil {
 		return out, err
 	}
-	if err := w.finishGrants(ctx, &out, true, r.Progress); err != nil {
+	err = w.finishGrants(ctx, &out, true, r.Progress)
+	if away, ok := errors.AsType[*ledgerclient.UnreachableError](err); ok && away.Service == "keeper" {
+		out.NoKeeper, err = err, nil // all else is there
+	}
+	if err != nil {
 		return out, err
 	}
 	if err := w.takeStock(ctx, &out); err != nil {
@@ -314,6 +319,8 @@ func (w *Wallet) takeStock(ctx context.Context, out *Restored) error {
 				blob, err := w.blob(ctx, crypto.Locator(m.Content), "content", t.id)
 				if isMissing(err) {
 					lose("content", t.id, i+1, m.Title, nil)
+				} else if damaged := isTampered(err); damaged != nil {
+					lose("content", t.id, i+1, m.Title, damaged)
 				} else if err != nil {
 					return err
 				} else {
@@ -555,5 +562,5 @@ func (w *Wallet) endRestore(ctx context.Context, opt Options, entropy crypto.Ent
 	if err := os.Rename(filepath.Join(w.dir, restoringFile), filepath.Join(w.dir, settingsFile)); err != nil {
 		return err
 	}
-	return atomicfile.SyncDir(w.dir)
+	return disk.SyncDir(w.dir)
 }

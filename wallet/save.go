@@ -12,6 +12,7 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/text"
+	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/atomicfile"
 )
 
@@ -60,7 +61,7 @@ func MaySave(path string, overwrite bool) error {
 }
 
 func sameFile(path string, sum crypto.Hash) bool {
-	f, err := os.Open(path)
+	f, err := disk.Open(path, os.O_RDONLY, 0)
 	if err != nil {
 		return false
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/atomicfile"
 )
 
@@ -37,7 +38,7 @@ func (w *Wallet) Save(ctx context.Context, dir string) (write func() error, err 
 			return err
 		}
 		for _, name := range names {
-			b, err := os.ReadFile(filepath.Join(w.dir, name))
+			b, err := readOwn(w.dir, name)
 			if err != nil {
 				return err
 			}
@@ -65,14 +66,14 @@ func (w *Wallet) Save(ctx context.Context, dir string) (write func() error, err 
 
 // mySaved tells whether dir is free, or holds this wallet's files.
 func (w *Wallet) mySaved(dir string) error {
-	entries, err := os.ReadDir(dir)
+	entries, err := disk.ReadDir(dir + string(filepath.Separator))
 	if errors.Is(err, fs.ErrNotExist) || err == nil && atomicfile.OnlyTemps(entries) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	b, err := os.ReadFile(filepath.Join(dir, keyCheckFile))
+	b, err := readOwn(dir, keyCheckFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &ExistsError{What: "folder"}
 	}
@@ -91,7 +92,7 @@ func (w *Wallet) readSaved(dir string) (book, ledgerclient.Pin, error) {
 	var b book
 	var s state
 	open := func(name string, v any) error {
-		sealed, err := os.ReadFile(filepath.Join(dir, name))
+		sealed, err := readOwn(dir, name)
 		if err != nil {
 			return err
 		}
@@ -104,7 +105,7 @@ func (w *Wallet) readSaved(dir string) (book, ledgerclient.Pin, error) {
 		}
 		return nil
 	}
-	check, err := os.ReadFile(filepath.Join(dir, keyCheckFile))
+	check, err := readOwn(dir, keyCheckFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = &DamagedError{File: keyCheckFile, Err: err}
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/carekey/carekey/crypto"
@@ -87,7 +86,7 @@ func (w *Wallet) inLedger(name string) string { return filepath.Join(w.folder, n
 func (w *Wallet) readBook() error {
 	// Reading an address checks its signature: with a thousand contacts that is
 	// worth a comparison.
-	sealed, err := os.ReadFile(filepath.Join(w.dir, bookFile))
+	sealed, err := readOwn(w.dir, bookFile)
 	if err == nil && !w.bookDirty && w.bookRead != nil && bytes.Equal(sealed, w.bookRead) {
 		return nil
 	}
@@ -146,7 +145,7 @@ func (w *Wallet) readState() error {
 // file is the likelier cause; but a key that opens no other sealed file either is
 // the wrong one.
 func (w *Wallet) explainSealed(name string, err error) error {
-	if b, rerr := os.ReadFile(filepath.Join(w.dir, keyCheckFile)); rerr == nil {
+	if b, rerr := readOwn(w.dir, keyCheckFile); rerr == nil {
 		if _, oerr := w.local.Open(keyCheckFile, b); oerr != nil {
 			return &WrongKeyError{}
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -24,7 +23,7 @@ func (w *Wallet) VerifyLedger(ctx context.Context, progress func(done, total uin
 			return err
 		}
 		kept := &keptLeaves{Ledger: w.client.Ledger}
-		f, err := os.OpenFile(filepath.Join(w.dir, w.inLedger(leavesFile)), os.O_CREATE|os.O_RDWR, 0o600)
+		f, err := openOwn(w.dir, w.inLedger(leavesFile), os.O_CREATE|os.O_RDWR)
 		if err == nil {
 			defer f.Close()
 			info, err := f.Stat()

@@ -12,6 +12,7 @@ import (
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/ledgerclient/embedded"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/node/server"
@@ -226,6 +227,12 @@ func explainLedger(err error) (failure, bool) {
 }
 
 func explainSystem(err error) (failure, bool) {
+	if e, ok := errors.AsType[*disk.KindError](err); ok {
+		return failure{"not-a-file", e.Error() + ", and is in the way", "carekey-node opens no such thing: move it away, and try again", exitUnexpected}, true
+	}
+	if at, ok := cli.NoLocks(err); ok {
+		return failure{"no-locks", at + ": the file system keeps no locks: " + cli.System(err), "keep the node's folder on a disk of this computer", exitUnexpected}, true
+	}
 	switch {
 	case errors.Is(err, syscall.ENOSPC):
 		return failure{"disk-full", "the disk is full", "make room and try again", exitUnexpected}, true

@@ -21,6 +21,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/ledgerclient/embedded"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/node/server"
@@ -76,6 +77,8 @@ var explained = []struct {
 	{&contract.ContractVersionError{}, "newer-contract", 1},
 	{&contract.ConfigError{}, "usage", 2},
 	{&fs.PathError{Op: "open", Path: "f", Err: syscall.ENOSPC}, "disk-full", 1},
+	{&fs.PathError{Op: "flock", Path: "f", Err: syscall.ENOLCK}, "no-locks", 1},
+	{&disk.KindError{Path: "f", Is: "a pipe"}, "not-a-file", 1},
 	{&fs.PathError{Op: "open", Path: "f", Err: syscall.EROFS}, "read-only", 1},
 	{&fs.PathError{Op: "open", Path: "f", Err: syscall.EACCES}, "permission-denied", 1},
 	{&fs.PathError{Op: "open", Path: "f", Err: syscall.ENOENT}, "file-not-found", 7},

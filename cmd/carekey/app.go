@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
@@ -254,6 +253,9 @@ type ledger struct {
 	// copyTo makes a copy in a folder, see embedded.Folder.Copy; nil for a ledger
 	// that a node keeps.
 	copyTo func(ctx context.Context, dst string, progress func(done, total uint64)) (embedded.Copied, error)
+	// salvage is verify and copyTo of a folder that nobody vouches for, see
+	// embedded.Folder.Salvage.
+	salvage func(ctx context.Context, dst string, verifying, copying func(done, total uint64)) (embedded.Copied, []*embedded.DamagedError, error)
 	// follows tells whether it is a folder that only follows an order, which nobody
 	// named with it: then nothing can be entered. nil: it does not.
 	follows func(ctx context.Context) bool
@@ -296,16 +298,6 @@ func (l *ledger) outOfReach(dir string, id crypto.LedgerID, why error) error {
 // isNoLedger tells whether a folder holds no ledger, such as that of a disk which
 // is not plugged in.
 func isNoLedger(err error) bool { return is[*embedded.NoLedgerError](err) }
-
-// payloadDamage tells whether all that a ledger's verification found is one in the
-// store: the log is whole. where names it.
-func payloadDamage(err error) (where string, ok bool) {
-	e, ok := errors.AsType[*embedded.DamagedError](err)
-	if !ok || !strings.HasPrefix(e.File, "store/") {
-		return "", false
-	}
-	return e.File, true
-}
 
 // taken says that a folder holds something else.
 func taken(dir string) error { return &embedded.ExistsError{Dir: dir} }
@@ -536,8 +528,9 @@ func ledgerOf(f *embedded.Folder) *ledger {
 			r, err := f.Verify(ctx, embedded.Verified{Size: size, Root: root}, progress)
 			return r.Size, r.Root, r.Signatures, err
 		},
-		copyTo: f.Copy,
-		close:  f.Close,
+		copyTo:  f.Copy,
+		salvage: f.Salvage,
+		close:   f.Close,
 	}
 }
 

@@ -24,10 +24,32 @@ func (a *app) examineHome(_ context.Context, e *exam) []finding {
 	if p.settings == nil {
 		out[0] = failed("wallet", &wallet.NoWalletError{Dir: p.dir})
 	}
-	out = append(out, permissions(p.home), strangers(p.dir))
+	out = append(out, permissions(p.home))
+	out = append(out, strangers("the wallet's folder", func() ([]string, []*wallet.DamagedError, error) { return wallet.Strangers(p.dir) })...)
 	out = append(out, removals(p)...)
 	if file := a.env(envPassphrase); file != "" {
 		out = append(out, passphraseFile(file))
+	}
+	return out
+}
+
+// strangers names what carekey has not written into a folder of its own, and what it
+// has written but not as what it is.
+func strangers[E error](where string, look func() (strange []string, damaged []E, err error)) (out []finding) {
+	const check = "files"
+	strange, damaged, err := look()
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return []finding{failed(check, err)}
+	}
+	for _, d := range damaged {
+		out = append(out, failed(check, d))
+	}
+	switch {
+	case len(strange) > 0:
+		out = append(out, advise(check, "strange-files", fmt.Sprintf("%s in %s that carekey never wrote, such as %s", plural(len(strange), "file or folder", "files or folders"), where, cli.Clean(strange[0])),
+			"passed over by every command; keep programs that copy or index folders away from there, and remove them"))
+	case len(damaged) == 0:
+		out = append(out, good(check, "nothing strange in "+where))
 	}
 	return out
 }
@@ -45,20 +67,6 @@ func removals(p place) (out []finding) {
 		}
 	}
 	return out
-}
-
-// strangers looks for files in the wallet's folder that are not the wallet's.
-func strangers(dir string) finding {
-	const check = "files"
-	found, err := wallet.Strangers(dir)
-	switch {
-	case err != nil && !errors.Is(err, os.ErrNotExist):
-		return failed(check, err)
-	case len(found) > 0:
-		return advise(check, "strange-files", fmt.Sprintf("%s in the wallet's folder that carekey never wrote, such as %s", plural(len(found), "file or folder", "files or folders"), found[0]),
-			"passed over by every command; keep programs that copy or index folders away from the home, and remove them")
-	}
-	return good(check, "nothing strange in the wallet's folder")
 }
 
 // permissions looks for files of the home that others can read.

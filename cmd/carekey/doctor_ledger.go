@@ -23,6 +23,7 @@ func (a *app) examineLedger(ctx context.Context, e *exam) []finding {
 	e.ledger = l
 	out := []finding{a.examineReach(e.place, l)}
 	if f, ok := l.Ledger.(*embedded.Folder); ok {
+		out = append(out, strangers("the ledger's folder", f.Strangers)...)
 		for _, err := range f.CheckKeys() {
 			out = append(out, failed("keys", err))
 		}
@@ -61,6 +62,9 @@ func (a *app) examineOthers(ctx context.Context, p place) []finding {
 			continue
 		}
 		out = append(out, a.examineReach(p.on(at), l))
+		if f, ok := l.Ledger.(*embedded.Folder); ok {
+			out = append(out, strangers("the folder of another ledger", f.Strangers)...)
+		}
 		l.close()
 	}
 	return out

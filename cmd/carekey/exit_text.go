@@ -11,6 +11,7 @@ import (
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/text"
+	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
 
@@ -65,6 +66,12 @@ func explainSystem(err error) (failure, bool) {
 		path = e.Path + ": "
 	} else if e, ok := errors.AsType[*os.LinkError](err); ok {
 		path = e.New + ": "
+	}
+	if e, ok := errors.AsType[*disk.KindError](err); ok {
+		return failure{"not-a-file", e.Error() + ", and is in the way", "carekey opens no such thing: move it away, and try again", exitUnexpected}, true
+	}
+	if at, ok := cli.NoLocks(err); ok {
+		return failure{"no-locks", at + ": the file system keeps no locks: " + cause(err), "keep carekey's home and its ledger on a disk of this computer", exitUnexpected}, true
 	}
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):

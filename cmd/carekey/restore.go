@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/embedded"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
@@ -87,14 +90,16 @@ func (a *app) restore(ctx context.Context, f restoreFlags) error {
 			return badBackup(from.dir, err)
 		}
 	}
+	var damaged []*embedded.DamagedError
 	if from.unpack {
 		p.ledger, p.given = filepath.Join(p.home, defaultLedger), false
-		there, err := a.unpack(ctx, from, p)
+		there, bad, err := a.unpack(ctx, from, p)
 		if err != nil {
 			return err
 		}
 		l.close()
-		l = there
+		l, damaged = there, bad
+		a.sayDamaged(damaged)
 	}
 	if err := os.MkdirAll(p.home, 0o700); err != nil {
 		return err
@@ -121,7 +126,7 @@ func (a *app) restore(ctx context.Context, f restoreFlags) error {
 	if l.follows != nil && l.follows(ctx) {
 		order = orderHint(p, got.Was)
 	}
-	return a.showRestored(w, got, order)
+	return a.showRestored(w, got, damaged, order)
 }
 
 // orderHint is how the copy of an order comes together with it again. was is where
@@ -205,8 +210,9 @@ func (a *app) restoreFrom(ctx context.Context, p place, f restoreFlags) (from re
 }
 
 // unpack copies the ledger of a backup into the home, so that the backup stays one.
-// All of it is verified before, so that no bad copy is left in the way of a good one.
-func (a *app) unpack(ctx context.Context, from restoring, p place) (*ledger, error) {
+// All of it is verified before, so that no bad copy is left in the way of a good one;
+// what does not verify beside the log is returned.
+func (a *app) unpack(ctx context.Context, from restoring, p place) (*ledger, []*embedded.DamagedError, error) {
 	there, err := a.openLedger(ctx, p.ledger)
 	if err == nil {
 		// A restore that was interrupted, or another wallet of this home.
@@ -219,30 +225,58 @@ func (a *app) unpack(ctx context.Context, from restoring, p place) (*ledger, err
 			size, err = length(ctx, there.Services)
 		}
 		if err == nil && size >= from.info.Entries {
-			return there, nil
+			return there, nil, nil
 		}
 		there.close()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	} else if !isNoLedger(err) {
-		return nil, err
+		return nil, nil, err
 	}
-	step, end := a.steps("verifying")
-	_, _, _, err = from.ledger.verify(ctx, 0, crypto.Hash{}, step)
-	end()
-	if payload, ok := payloadDamage(err); ok {
-		a.say("The backup holds a payload that is not what was signed:\n  %s\nWhat it was cannot be opened; all else comes back.", payload)
-	} else if err != nil {
-		return nil, badBackup(from.dir, err)
-	}
-	step, end = a.steps("copying")
-	_, err = from.ledger.copyTo(ctx, p.ledger, step)
-	end()
+	verifying, endVerifying := a.steps("verifying")
+	copying, endCopying := a.steps("copying")
+	_, damaged, err := from.ledger.salvage(ctx, p.ledger, verifying, copying)
+	endVerifying()
+	endCopying()
 	if err != nil {
-		return nil, err
+		return nil, nil, badBackup(from.dir, err)
 	}
-	return a.openLedger(ctx, p.ledger)
+	there, err = a.openLedger(ctx, p.ledger)
+	return there, damaged, err
+}
+
+// sayDamaged names what did not come back, or came back as what was not signed.
+func (a *app) sayDamaged(damaged []*embedded.DamagedError) {
+	const most = 5 // of each
+	name := func(one, many, then string, in func(file string) bool) {
+		var files []string
+		for _, d := range damaged {
+			if in(d.File) && !slices.Contains(files, d.File) {
+				files = append(files, d.File)
+			}
+		}
+		if len(files) == 0 {
+			return
+		}
+		what := "The backup holds " + one + ":"
+		if len(files) > 1 {
+			what = fmt.Sprintf("The backup holds %d %s:", len(files), many)
+		}
+		for _, f := range files[:min(most, len(files))] {
+			what += "\n  " + f
+		}
+		if n := len(files) - most; n > 0 {
+			what += fmt.Sprintf("\n  and %s more", thousands(n))
+		}
+		a.say("%s\n%s", what, then)
+	}
+	payload := func(f string) bool { return strings.HasPrefix(f, "store/") }
+	key := func(f string) bool { return strings.HasPrefix(f, "keys/") }
+	name("a payload that is not what was signed", "payloads that are not what was signed", "What it was cannot be opened; all else comes back.", payload)
+	name("a key that is damaged", "keys that are damaged", "It was left out; all else comes back. Without it the copy can be read, and not be\ngone on with: put the key back from another backup, if there is one.", key)
+	name("a file of the keeper that is damaged", "files of the keeper that are damaged", "What it filed there, such as its acknowledgements, is lost; all else comes back.",
+		func(f string) bool { return !payload(f) && !key(f) })
 }
 
 // badBackup is err, with the name of the backup if files of it are not what was
@@ -308,7 +342,9 @@ type restoredJSON struct {
 	Revoked  []string   `json:"revoked"`
 	Waiting  []string   `json:"waiting"` // consents whose revocation is signed and waits
 	Lost     []lostJSON `json:"lost"`
-	Ledgers  []string   `json:"ledgers"` // others that the wallet was on
+	Ledgers  []string   `json:"ledgers"`  // others that the wallet was on
+	NoKeeper bool       `json:"noKeeper"` // the keepers could not be asked for the shares of open consents: carekey sync
+	Damaged  []string   `json:"damaged"`  // files of the backup's ledger that are not what was written
 	// Follows: the ledger is a copy that follows an order kept elsewhere. Nothing can
 	// be entered before they are together again: carekey ledger join ORDER --store DIR.
 	Follows bool `json:"follows"`
@@ -316,7 +352,7 @@ type restoredJSON struct {
 
 // showRestored tells what came back; order is how a copy comes together with its
 // order again, "" for a ledger that is whole.
-func (a *app) showRestored(w *wallet.Wallet, got wallet.Restored, order string) error {
+func (a *app) showRestored(w *wallet.Wallet, got wallet.Restored, damaged []*embedded.DamagedError, order string) error {
 	id, props := w.Ledger()
 	if a.flags.json {
 		return a.printJSON(restoredJSON{Address: w.Address().String(), Name: w.Name(), Ledger: id.String(), Entries: got.Entries,
@@ -325,7 +361,9 @@ func (a *app) showRestored(w *wallet.Wallet, got wallet.Restored, order string) 
 			Lost: list(got.Lost, func(l wallet.Lost) lostJSON {
 				return lostJSON{l.What, l.ID.String(), l.Version, l.Title, l.Damaged}
 			}),
-			Ledgers: list(got.Ledgers, func(l wallet.Place) string { return l.ID.String() }), Follows: order != ""})
+			Ledgers:  list(got.Ledgers, func(l wallet.Place) string { return l.ID.String() }),
+			NoKeeper: got.NoKeeper != nil,
+			Damaged:  list(damaged, func(d *embedded.DamagedError) string { return d.File }), Follows: order != ""})
 	}
 	a.say("The wallet of %s is back. Its key is in %s.", w.Name(), keyringWords(w.Settings().Keyring))
 	a.say("Read %s of the ledger. Yours: %s, %s given (%d open),\n%s received, %s.", plural(int(got.Entries), "entry", "entries"),
@@ -341,6 +379,9 @@ func (a *app) showRestored(w *wallet.Wallet, got wallet.Restored, order string) 
 	}
 	for _, l := range got.Lost {
 		a.say("%s", lostText(l))
+	}
+	if got.NoKeeper != nil {
+		a.say("No keeper can be asked now whether it holds the shares of your open consents, and\nnobody can open one without: carekey sync asks again.")
 	}
 	for _, l := range got.Ledgers {
 		a.say("The wallet was also on ledger %s, %s.", short(l.ID), l.At)

@@ -110,6 +110,15 @@ func Version() string {
 	return v + " " + info.GoVersion
 }
 
+// NoLocks tells whether a file system refused to lock a file, as some network ones do.
+func NoLocks(err error) (path string, ok bool) {
+	e, ok := errors.AsType[*fs.PathError](err)
+	if !ok || e.Op != "flock" && e.Op != "LockFileEx" {
+		return "", false
+	}
+	return e.Path, true
+}
+
 // System is what the operating system says, without Go's names of calls.
 func System(err error) string {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {

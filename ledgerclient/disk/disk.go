@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"syscall"
 	"time"
@@ -34,13 +35,13 @@ func Open(path string, flag int, perm fs.FileMode) (*os.File, error) {
 	f, err := openFile(path, flag, perm)
 	if err != nil {
 		if info, serr := os.Lstat(path); serr == nil && !info.Mode().IsRegular() {
-			return nil, &KindError{path, Kind(info.Mode())}
+			return nil, &KindError{path, kind(info.Mode())}
 		}
 		return nil, err
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = &KindError{path, Kind(info.Mode())}
+		err = &KindError{path, kind(info.Mode())}
 	}
 	if err != nil {
 		f.Close()
@@ -102,13 +103,45 @@ func OpenDir(path string) (*os.File, error) {
 func IsDir(path string) error {
 	info, err := os.Lstat(path)
 	if err == nil && !info.IsDir() {
-		err = &KindError{path, Kind(info.Mode())}
+		err = &KindError{path, kind(info.Mode())}
 	}
 	return err
 }
 
-// Kind says in words what a mode is of.
-func Kind(m fs.FileMode) string {
+// Strangers looks through a folder without opening a file. strange are the paths in
+// it, with slashes, that match neither: nobody looks below them. others are those that
+// match, but are not what they should be: a link, a pipe, a folder in the place of a
+// file.
+func Strangers(dir string, files, folders *regexp.Regexp) (strange []string, others []*KindError, err error) {
+	var look func(in string) error
+	look = func(in string) error {
+		entries, err := ReadDir(filepath.Join(dir, filepath.FromSlash(in)) + string(filepath.Separator))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			name := in + e.Name()
+			file, folder := files.MatchString(name), folders.MatchString(name)
+			switch {
+			case !file && !folder:
+				strange = append(strange, name)
+			case folder && e.IsDir():
+				if err := look(name + "/"); err != nil {
+					return err
+				}
+			case !file || !e.Type().IsRegular():
+				others = append(others, &KindError{name, kind(e.Type())})
+			}
+		}
+		return nil
+	}
+	return strange, others, look("")
+}
+
+func kind(m fs.FileMode) string {
 	switch {
 	case m.IsRegular():
 		return "a file"

@@ -15,7 +15,7 @@ func openFile(path string, flag int, perm fs.FileMode) (*os.File, error) {
 	before, err := os.Lstat(path)
 	there := err == nil
 	if there && !before.Mode().IsRegular() {
-		return nil, &KindError{path, Kind(before.Mode())}
+		return nil, &KindError{path, kind(before.Mode())}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -28,7 +28,7 @@ func openFile(path string, flag int, perm fs.FileMode) (*os.File, error) {
 	if err == nil && !os.SameFile(before, now) {
 		// A file that was replaced in between is as good as the new one.
 		if now, err = os.Lstat(path); err == nil && !now.Mode().IsRegular() {
-			err = &KindError{path, Kind(now.Mode())}
+			err = &KindError{path, kind(now.Mode())}
 		}
 	}
 	if err != nil {

@@ -4,16 +4,20 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
+	"github.com/carekey/carekey/ledgerclient/keeper"
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // Copied says what Copy wrote.
@@ -33,41 +37,76 @@ type Copied struct {
 // where you would keep the ledger itself.
 //
 // Payloads whose erasure is on the ledger are erased in an earlier copy too. One
-// that the ledger has lost stays in it.
+// that the ledger has lost stays in it. What is no regular file, or longer than what
+// the ledger says, is left out, and all else is copied: the error is the first of such
+// *DamagedError.
 //
 // Errors: *ExistsError if something else is in dst; *ledgerclient.RollbackError
 // or *ledgerclient.ForkError if the copy there is newer than this ledger or of
 // another history, in which case it is left as it is; *BusyError; those of the
 // file system. A copy that was interrupted is gone on with by the next.
 func (f *Folder) Copy(ctx context.Context, dst string, progress func(done, total uint64)) (Copied, error) {
-	if err := os.MkdirAll(dst, 0o700); err != nil {
-		return Copied{}, err
+	c, err := f.copy(ctx, dst, nil, progress)
+	if err == nil && len(c.left) > 0 {
+		err = c.left[0]
 	}
+	return c.copied, err
+}
+
+// Salvage is Verify and then Copy of a folder that nobody vouches for. If its log
+// verifies, damaged is all that else does not: keys, and what the keeper filed but
+// stops, are left out as they are, and a payload is copied up to the size that its
+// entry commits to, for whoever asks for it to judge.
+func (f *Folder) Salvage(ctx context.Context, dst string, verifying, copying func(done, total uint64)) (c Copied, damaged []*DamagedError, err error) {
+	_, damaged, err = f.verify(ctx, Verified{}, verifying)
+	if err != nil {
+		return c, nil, err
+	}
+	without := map[string]bool{}
+	for _, d := range damaged {
+		// A stop that is damaged stops still.
+		if strings.HasPrefix(d.File, "keys/") || strings.HasPrefix(d.File, "keeper/") && !strings.HasPrefix(d.File, "keeper/stops/") {
+			without[d.File] = true
+		}
+	}
+	done, err := f.copy(ctx, dst, without, copying)
+	for _, d := range done.left {
+		if !slices.ContainsFunc(damaged, func(e *DamagedError) bool { return e.File == d.File }) {
+			damaged = append(damaged, d)
+		}
+	}
+	return done.copied, damaged, err
+}
+
+func (f *Folder) copy(ctx context.Context, dst string, without map[string]bool, progress func(done, total uint64)) (*copier, error) {
 	c := &copier{
-		from: store{f.ground()},
-		to:   store{&ground{dir: dst, ops: f.ops, modes: modesOf(0o700), ledger: f.id, hour: f.hour}},
-		f:    f,
+		from:    store{f.ground()},
+		to:      store{&ground{dir: dst, ops: f.ops, modes: modesOf(0o700), ledger: f.id, hour: f.hour}},
+		f:       f,
+		without: without,
+	}
+	if err := os.MkdirAll(dst, 0o700); err != nil {
+		return c, err
 	}
 	names, err := entryNames(dst)
 	if err != nil {
-		return Copied{}, err
+		return c, err
 	}
 	if err := c.mayCopy(names); err != nil {
-		return Copied{}, err
+		return c, err
 	}
 	lock, err := disk.Open(c.to.path(lockFile), os.O_RDONLY|os.O_CREATE, c.to.modes.file)
 	if err != nil {
-		return Copied{}, err
+		return c, err
 	}
 	defer lock.Close()
 	if ok, err := tryLock(lock, true); err != nil {
-		return Copied{}, err
+		return c, err
 	} else if !ok {
-		return Copied{}, &BusyError{Dir: dst}
+		return c, &BusyError{Dir: dst}
 	}
 	defer unlock(lock)
-	err = c.copy(ctx, progress)
-	return c.copied, err
+	return c, c.copy(ctx, progress)
 }
 
 type copier struct {
@@ -77,6 +116,18 @@ type copier struct {
 	had      uint64 // entries that the copy had before
 	marks    []mark // of a replica: how far the order was consumed at that size, and at the head
 	copied   Copied
+	without  map[string]bool // paths that are left out
+	left     []*DamagedError // what could not be copied
+}
+
+// leave notes what is left out of the copy, and passes on any other error.
+func (c *copier) leave(err error) error {
+	var damaged *DamagedError
+	if errors.As(err, &damaged) {
+		c.left = append(c.left, damaged)
+		return nil
+	}
+	return err
 }
 
 // mayCopy tells whether a folder may become, or is, a copy of the ledger.
@@ -207,9 +258,9 @@ func (c *copier) ordered() error {
 
 // filed copies the keeper's files but for the shares.
 func (c *copier) filed() error {
-	for _, kind := range []string{"stops", "answers", "acks"} {
+	for kind, most := range map[string]int64{"stops": maxStop, "answers": maxAnswers, "acks": maxAcks} {
 		files, err := c.from.readDir(c.from.path("keeper", kind))
-		if err != nil {
+		if err = c.leave(err); err != nil {
 			return err
 		}
 		if err := c.to.mkdirs("keeper", kind); err != nil {
@@ -220,7 +271,7 @@ func (c *copier) filed() error {
 			if _, ok := unhex(file.Name()); !ok {
 				continue // what a killed process left
 			}
-			if err := c.file(b, c.from.path("keeper", kind, file.Name()), c.to.path("keeper", kind, file.Name())); err != nil {
+			if err := c.file(b, c.from.path("keeper", kind, file.Name()), c.to.path("keeper", kind, file.Name()), most); err != nil {
 				return err
 			}
 		}
@@ -229,7 +280,7 @@ func (c *copier) filed() error {
 		}
 	}
 	b := c.to.newBatch(1)
-	if err := c.file(b, c.from.path("keeper", "room"), c.to.path("keeper", "room")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := c.file(b, c.from.path("keeper", "room"), c.to.path("keeper", "room"), roomSlots*slotSize); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return b.flush()
@@ -242,7 +293,7 @@ func (c *copier) fixed() error {
 	}
 	b := c.to.newBatch(4)
 	for _, name := range []string{nodeKeyFile, entryKeyFile, keeperKeyFile, genesisFile} {
-		if err := c.file(b, c.f.path(name), c.to.path(filepath.FromSlash(name))); err != nil {
+		if err := c.file(b, c.f.path(name), c.to.path(filepath.FromSlash(name)), maxGenesis); err != nil {
 			return err
 		}
 	}
@@ -315,7 +366,7 @@ func (c *copier) payloads(ctx context.Context, progress func(done, total uint64)
 			if withdrawn[id] || withdrawn[e.Subject] {
 				return c.erase(id)
 			}
-			return c.entry(b, id)
+			return c.entry(b, e, id)
 		},
 	} {
 		for from := uint64(0); from < c.head.size; from += step {
@@ -339,27 +390,89 @@ func (c *copier) payloads(ctx context.Context, progress func(done, total uint64)
 // packs copies the packs of payloads: all that the head needs are there.
 func (c *copier) packs(b *batch) error {
 	files, err := c.from.readDir(c.from.path("store", "packs"))
-	if err != nil || len(files) == 0 {
+	if err = c.leave(err); err != nil || len(files) == 0 {
 		return err
 	}
 	if err := c.to.mkdirs("store", "packs"); err != nil {
 		return err
 	}
 	for _, file := range files {
-		if strings.HasSuffix(file.Name(), newSuffix) {
-			continue
+		from := c.from.path("store", "packs", file.Name())
+		most, err := c.packSize(from)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // all of it has ended meanwhile
 		}
-		if err := c.file(b, c.from.path("store", "packs", file.Name()), c.to.path("store", "packs", file.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err == nil {
+			err = c.file(b, from, c.to.path("store", "packs", file.Name()), most)
+		}
+		if err = c.leave(err); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	return nil
 }
 
+// packSize is the largest size that a pack can have, by how many of its records are
+// of entries of the ledger: of an entry that was refused, or never came, there are
+// some in it too.
+func (c *copier) packSize(path string) (most int64, err error) {
+	p, err := openPack(payloadPack, path)
+	if err == nil {
+		var f *os.File
+		if f, err = disk.Open(path, os.O_RDONLY, 0); err == nil {
+			defer f.Close()
+			most = p.first()
+			err = c.f.View(context.Background(), func(v keeper.View) error {
+				for i := range p.rows {
+					most += packRow
+					r, err := p.row(f, i)
+					if err != nil {
+						continue
+					}
+					_, known, err := v.Find(contract.ID(r.key))
+					if err != nil {
+						return err
+					}
+					if known {
+						most += maxRecord
+					}
+				}
+				return nil
+			})
+		}
+	}
+	if errors.Is(err, errPack) {
+		err = c.from.damaged(path, errPack.Error())
+	}
+	return most, err
+}
+
+// mostOf is the largest size of a file of an entry, by its name.
+func (c *copier) mostOf(e *contract.Entry, name string) int64 {
+	switch name {
+	case ledgerclient.PartContent.String():
+		raw, err := c.from.readFile(filepath.Join(c.from.blobDir(e.ID(c.f.id)), packageFile), maxBlob)
+		p, perr := contract.ParseRecordPackage(raw)
+		if err != nil || perr != nil || p.Commitment() != e.Commitment || p.ContentSize > 1<<60 {
+			return maxUnsaid
+		}
+		return int64(p.ContentSize) + (int64(p.ContentSize)/contract.PieceSize+1)*tlog.HashSize
+	case packageFile:
+		return maxBlob
+	}
+	if strings.HasSuffix(name, ".locators") {
+		return maxLocators
+	}
+	return maxBlob
+}
+
+// maxUnsaid bounds a content of which nothing says how long it is.
+const maxUnsaid = 1 << 30
+
 // entry copies the payloads of one entry, and then the locators that lead there.
-func (c *copier) entry(b *batch, id contract.ID) error {
+func (c *copier) entry(b *batch, e *contract.Entry, id contract.ID) error {
 	files, err := c.from.readDir(c.from.blobDir(id))
-	if err != nil || len(files) == 0 {
+	if err = c.leave(err); err != nil || len(files) == 0 {
 		return err
 	}
 	if there, err := exists(c.to.blobDir(id)); err != nil {
@@ -372,7 +485,7 @@ func (c *copier) entry(b *batch, id contract.ID) error {
 	var locators []string
 	for _, file := range files {
 		path := filepath.Join(c.to.blobDir(id), file.Name())
-		if err := c.file(b, filepath.Join(c.from.blobDir(id), file.Name()), path); errors.Is(err, fs.ErrNotExist) {
+		if err := c.file(b, filepath.Join(c.from.blobDir(id), file.Name()), path, c.mostOf(e, file.Name())); errors.Is(err, fs.ErrNotExist) {
 			continue // erased meanwhile: the next copy erases it here
 		} else if err != nil {
 			return err
@@ -384,15 +497,15 @@ func (c *copier) entry(b *batch, id contract.ID) error {
 					return err
 				}
 				names, ok := parseLocators(list, id, p)
-				if !ok {
-					return c.from.damaged(filepath.Join(c.from.blobDir(id), file.Name()), "not the list of locators that was written")
+				if list != nil && !ok {
+					c.leave(c.from.damaged(filepath.Join(c.from.blobDir(id), file.Name()), "not the list of locators that was written"))
 				}
 				locators = append(locators, names...)
 			}
 		}
 	}
 	for _, name := range locators {
-		if err := c.file(b, c.from.locatorFile(name), c.to.locatorFile(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := c.file(b, c.from.locatorFile(name), c.to.locatorFile(name), maxLocators); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
@@ -421,16 +534,23 @@ func (c *copier) erase(id contract.ID) error {
 	return c.to.removeAll(dir)
 }
 
-// file makes the file at to the same as the one at from.
-func (c *copier) file(b *batch, from, to string) error {
+// file makes the file at to the same as the one at from, if that is a file of at most
+// most bytes.
+func (c *copier) file(b *batch, from, to string, most int64) error {
+	if c.without[c.from.relative(from)] {
+		return nil
+	}
 	in, err := c.from.open(from)
 	if err != nil {
-		return err
+		return c.leave(err)
 	}
 	defer in.Close()
 	info, err := in.Stat()
 	if err != nil {
 		return err
+	}
+	if info.Size() > most {
+		return c.leave(c.from.damaged(from, fmt.Sprintf("it is more than %d bytes long", most)))
 	}
 	there, err := disk.Open(to, os.O_RDONLY, 0)
 	if err == nil {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -99,7 +100,7 @@ func (g *ground) mkdirs(elem ...string) error {
 		if err := disk.IsDir(dir); err == nil {
 			continue
 		} else if !errors.Is(err, fs.ErrNotExist) {
-			return damagedKind(g.dir, err)
+			return err
 		}
 		mode := g.modes.dir
 		if elem[0] == "keeper" {
@@ -170,9 +171,10 @@ func (g *ground) readFile(path string, most int64) ([]byte, error) {
 	return b, err
 }
 
+// exists tells whether something has a name. Nothing is in what is no folder.
 func exists(path string) (bool, error) {
 	_, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return false, nil
 	}
 	return err == nil, err

@@ -103,11 +103,15 @@ func readDirIn(top, path string) ([]fs.DirEntry, error) {
 // insideOf returns a *DamagedError if a path leads through a link or a file inside
 // of top: a ledger is moved to another disk as a whole.
 func insideOf(top, path string) error {
-	top = filepath.Clean(top)
-	for dir := filepath.Dir(path); len(dir) > len(top); dir = filepath.Dir(dir) {
-		if err := disk.IsDir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return damagedKind(top, err)
-		}
+	dir := filepath.Dir(path)
+	if len(dir) <= len(filepath.Clean(top)) {
+		return nil
+	}
+	if err := insideOf(top, dir); err != nil {
+		return err
+	}
+	if err := disk.IsDir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return damagedKind(top, err)
 	}
 	return nil
 }
@@ -121,35 +125,14 @@ func damagedKind(top string, err error) error {
 	return err
 }
 
-// Strangers looks through a ledger's folder without opening a file. strange are the
+// Strangers looks through the ledger's folder without opening a file. strange are the
 // paths, with slashes, that carekey never writes: they are passed over, and nobody
 // looks below them. damaged are those that carekey writes, but not as what they are:
 // a link, a pipe, a folder in the place of a file.
-func Strangers(dir string) (strange []string, damaged []*DamagedError, err error) {
-	var look func(in string) error
-	look = func(in string) error {
-		entries, err := disk.ReadDir(filepath.Join(dir, filepath.FromSlash(in)) + string(filepath.Separator))
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		for _, e := range entries {
-			rel := in + e.Name()
-			file, folder := layoutFiles.MatchString(rel), layoutFolders.MatchString(rel)
-			switch {
-			case !file && !folder:
-				strange = append(strange, rel)
-			case folder && e.IsDir():
-				if err := look(rel + "/"); err != nil {
-					return err
-				}
-			case !file || !e.Type().IsRegular():
-				damaged = append(damaged, &DamagedError{File: rel, Entry: NoEntry, What: "it is " + disk.Kind(e.Type())})
-			}
-		}
-		return nil
+func (f *Folder) Strangers() (strange []string, damaged []*DamagedError, err error) {
+	strange, others, err := disk.Strangers(f.dir, layoutFiles, layoutFolders)
+	for _, o := range others {
+		damaged = append(damaged, &DamagedError{File: o.Path, Entry: NoEntry, What: "it is " + o.Is})
 	}
-	return strange, damaged, look("")
+	return strange, damaged, err
 }

@@ -112,8 +112,17 @@ func partNamed(name string) ledgerclient.Part {
 	return 0
 }
 
-// Blob opens the payload with that locator.
+// Blob opens the payload with that locator. The error is a *ledgerclient.TamperedError
+// with a *DamagedError in it if what leads there, or is there, was not written so.
 func (s store) Blob(ctx context.Context, loc crypto.Locator) (ledgerclient.Blob, error) {
+	b, err := s.blobAt(ctx, loc)
+	if errors.As(err, new(*DamagedError)) {
+		err = &ledgerclient.TamperedError{What: "payload", Err: err}
+	}
+	return b, err
+}
+
+func (s store) blobAt(ctx context.Context, loc crypto.Locator) (ledgerclient.Blob, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

@@ -46,6 +46,8 @@ const (
 	maxShare = 1 << 10
 	maxStop  = 1 << 10
 	maxAcks  = 16 * ledgerclient.AcknowledgementSize
+	// maxAnswers is more than keeper.MaxRefused requests with their answers have.
+	maxAnswers = 1 << 20
 )
 
 func (v vault) shareFile(g keeper.Grant) string {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -44,14 +45,28 @@ type Report struct {
 // The lock is held, shared, while files are compared, which takes some
 // microseconds an entry, and not for the signatures.
 func (f *Folder) Verify(ctx context.Context, known Verified, progress func(done, total uint64)) (Report, error) {
-	if err := f.verifyFixed(); err != nil {
+	report, damaged, err := f.verify(ctx, known, progress)
+	if err == nil && len(damaged) > 0 {
+		err = damaged[0]
+	}
+	if err != nil {
 		return Report{}, err
+	}
+	return report, nil
+}
+
+// verify is Verify that goes on behind damage of the keys, the store and the keeper's
+// files, and returns all of it.
+func (f *Folder) verify(ctx context.Context, known Verified, progress func(done, total uint64)) (Report, []*DamagedError, error) {
+	keys, err := f.verifyFixed()
+	if err != nil {
+		return Report{}, nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var report Report
 	var sigs *signatureCheck
-	err := f.locked(ctx, false, func() error {
+	err = f.locked(ctx, false, func() error {
 		report.Size, report.Root = f.head.size, f.head.root
 		report.Rebuilt = append([]string(nil), f.rebuilt...)
 		from := uint64(0)
@@ -73,16 +88,14 @@ func (f *Folder) Verify(ctx context.Context, known Verified, progress func(done,
 			err = serr
 		}
 	}
+	var inStore, inKeeper findings
 	if err == nil {
-		err = verifyStore(ctx, f)
+		err = verifyStore(ctx, f, &inStore)
 	}
 	if err == nil {
-		err = verifyKeeper(ctx, f)
+		err = verifyKeeper(ctx, f, &inKeeper)
 	}
-	if err != nil {
-		return Report{}, err
-	}
-	return report, nil
+	return report, slices.Concat(keys, inStore.all, inKeeper.all), err
 }
 
 // earlier tells whether a is damage of an entry before that of b.
@@ -92,13 +105,13 @@ func earlier(a, b error) bool {
 }
 
 // verifyFixed checks what never changes: the configuration and the keys.
-func (f *Folder) verifyFixed() error {
+func (f *Folder) verifyFixed() (damaged []*DamagedError, err error) {
 	doc, err := readIn(f.dir, f.path(genesisFile), maxGenesis)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return nil, err
 	}
 	if !bytes.Equal(doc, f.genesis) {
-		return &DamagedError{File: genesisFile, Entry: NoEntry, What: "changed since the ledger was opened"}
+		return nil, &DamagedError{File: genesisFile, Entry: NoEntry, What: "changed since the ledger was opened"}
 	}
 	f.turn <- struct{}{}
 	f.signing.Lock()
@@ -106,19 +119,22 @@ func (f *Folder) verifyFixed() error {
 	f.signing.Unlock()
 	_, err = f.checkpointSigner()
 	<-f.turn
-	if err == nil && f.follows {
-		return nil
+	errs := []error{err}
+	if !f.follows {
+		_, entry := f.readCurveKey(entryKeyFile, f.config.Nodes[0].Key)
+		_, keeper := f.readCurveKey(keeperKeyFile, f.config.Keepers[0])
+		errs = append(errs, entry, keeper)
 	}
-	if err == nil {
-		_, err = f.readCurveKey(entryKeyFile, f.config.Nodes[0].Key)
+	for _, err := range errs {
+		var d *DamagedError
+		switch {
+		case errors.As(err, &d):
+			damaged = append(damaged, d)
+		case err != nil && !errors.Is(err, fs.ErrPermission): // who may not read the keys uses none of them
+			return nil, err
+		}
 	}
-	if err == nil {
-		_, err = f.readCurveKey(keeperKeyFile, f.config.Keepers[0])
-	}
-	if errors.Is(err, fs.ErrPermission) {
-		return nil // who may not read the keys uses none of them
-	}
-	return err
+	return damaged, nil
 }
 
 // verifyLog does everything but signatures: it builds the derived files from the

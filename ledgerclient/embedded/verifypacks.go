@@ -131,7 +131,7 @@ func (p *pack) check(fits func(body []byte, keys []crypto.Hash) bool) error {
 func (v *vaultVerifier) sharePacks(ctx context.Context) error {
 	files, err := v.readDir(v.path("keeper", "packs"))
 	if err != nil {
-		return err
+		return v.found.addError(err)
 	}
 	for _, file := range files {
 		if strings.HasSuffix(file.Name(), newSuffix) {

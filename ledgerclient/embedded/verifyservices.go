@@ -20,39 +20,42 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// findings keeps the damage of the lowest entry of several.
+// findings is damage, that of the lowest entry first.
 type findings struct {
-	mu    sync.Mutex
-	first *DamagedError
+	mu  sync.Mutex
+	all []*DamagedError
 }
 
 func (d *findings) add(file string, entry int64, what string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	e := &DamagedError{File: file, Entry: entry, What: what}
-	if d.first == nil || earlier(e, d.first) {
-		d.first = e
+	d.all = append(d.all, e)
+	if earlier(e, d.all[0]) {
+		d.all[0], d.all[len(d.all)-1] = e, d.all[0]
 	}
 }
 
-func (d *findings) err() error {
-	if d.first == nil {
+// addError adds what is damage, and passes on any other error.
+func (d *findings) addError(err error) error {
+	if e := (*DamagedError)(nil); errors.As(err, &e) {
+		d.add(e.File, e.Entry, e.What)
 		return nil
 	}
-	return d.first
+	return err
 }
 
 // verifyStore checks every byte that a reader of a payload would use: packages
 // against commitments, payloads against packages, contents piece by piece, and
-// the locators that lead to them. It returns a *DamagedError.
+// the locators that lead to them. Damage goes into found.
 //
 // It holds no lock: leaves and payloads do not change once they are there. What
 // is missing is looked for once more, since a record may be erased meanwhile.
 // Payloads whose entries are not in the log are nobody's yet and are not looked
 // at; nor does the store know of payloads that were never put.
-func verifyStore(ctx context.Context, f *Folder) error {
+func verifyStore(ctx context.Context, f *Folder, found *findings) error {
 	s := store{f.ground()}
-	if err := s.packs.payloads.lookAgain(); err != nil {
+	if err := found.addError(s.packs.payloads.lookAgain()); err != nil {
 		return err
 	}
 	var size uint64
@@ -72,7 +75,7 @@ func verifyStore(ctx context.Context, f *Folder) error {
 	if err != nil {
 		return err
 	}
-	v := &storeVerifier{store: s, f: f}
+	v := &storeVerifier{store: s, f: f, found: found}
 	err = f.eachLeaf(ctx, size, func(index uint64, l *contract.Leaf) error {
 		e := &l.Entry
 		if len(partsOf(e)) > 0 && !withdrawn[e.Subject] && !withdrawn[e.ID(f.id)] {
@@ -86,10 +89,7 @@ func verifyStore(ctx context.Context, f *Folder) error {
 	if err := v.locators(ctx); err != nil {
 		return err
 	}
-	if err := v.payloadPacks(); err != nil {
-		return err
-	}
-	return v.found.err()
+	return v.payloadPacks()
 }
 
 // eachLeaf calls fn with the leaves [0, size) on all cores, in no order.
@@ -121,7 +121,7 @@ func (f *Folder) eachLeaf(ctx context.Context, size uint64, fn func(uint64, *con
 type storeVerifier struct {
 	store
 	f     *Folder
-	found findings
+	found *findings
 }
 
 // entry checks all payloads of one entry.
@@ -131,8 +131,11 @@ func (v *storeVerifier) entry(ctx context.Context, index uint64, e *contract.Ent
 	}
 	id := e.ID(v.ledger)
 	problems, err := v.problems(id, e)
-	if err != nil || len(problems) == 0 {
-		return err
+	if err != nil {
+		return v.found.addError(err)
+	}
+	if len(problems) == 0 {
+		return nil
 	}
 	if gone, err := v.withdrawnNow(ctx, id); err != nil || gone {
 		return err
@@ -149,10 +152,9 @@ const missing = "missing"
 
 func (v *storeVerifier) problems(id contract.ID, e *contract.Entry) (found []problem, err error) {
 	dir := v.blobDir(id)
-	if there, err := exists(dir); err != nil || !there {
-		if err != nil {
-			return nil, err
-		}
+	if files, err := v.readDir(dir); err != nil {
+		return nil, err
+	} else if len(files) == 0 {
 		return v.packedProblems(id, e) // if a locator leads here, v.locators tells
 	}
 	beside, _, _, err := v.packedParts(id)
@@ -230,6 +232,9 @@ func (v *storeVerifier) payload(path string, e *contract.Entry, pkg []byte, part
 	if errors.Is(err, fs.ErrNotExist) {
 		return missing, nil
 	}
+	if d := (*DamagedError)(nil); errors.As(err, &d) {
+		return d.What, nil
+	}
 	if err != nil {
 		return "", err
 	}
@@ -246,6 +251,9 @@ func (v *storeVerifier) contentDamage(path string, p *contract.RecordPackage) (w
 	f, err := v.open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return missing, nil
+	}
+	if d := (*DamagedError)(nil); errors.As(err, &d) {
+		return d.What, nil
 	}
 	if err != nil {
 		return "", err
@@ -317,7 +325,7 @@ func (v *storeVerifier) withdrawnNow(ctx context.Context, id contract.ID) (gone 
 func (v *storeVerifier) locators(ctx context.Context) error {
 	files, err := v.readDir(v.path("store", "locators"))
 	if err != nil {
-		return err
+		return v.found.addError(err)
 	}
 	for _, file := range files {
 		id, part, err := v.readLocator(file.Name())
@@ -349,12 +357,12 @@ func (v *storeVerifier) locators(ctx context.Context) error {
 
 // verifyKeeper checks all that the keeper uses or shows: shares against the
 // packages of their grants, revocations, acknowledgements and answers with their
-// signatures. It returns a *DamagedError. The lock is taken for one grant at a
+// signatures. Damage goes into found. The lock is taken for one grant at a
 // time.
-func verifyKeeper(ctx context.Context, f *Folder) error {
-	v := &vaultVerifier{vault: vault{f.ground()}, public: f.config.Keepers[0]}
+func verifyKeeper(ctx context.Context, f *Folder, found *findings) error {
+	v := &vaultVerifier{vault: vault{f.ground()}, public: f.config.Keepers[0], found: found}
 	hours, err := v.readDir(v.path("keeper", "shares"))
-	if err != nil {
+	if err = found.addError(err); err != nil {
 		return err
 	}
 	for _, hour := range hours {
@@ -379,7 +387,7 @@ func verifyKeeper(ctx context.Context, f *Folder) error {
 			return err
 		}
 	}
-	return v.found.err()
+	return nil
 }
 
 // roomDamage checks the stops and acknowledgements that there was no room for, and
@@ -435,7 +443,7 @@ func (v *vaultVerifier) roomDamage(ctx context.Context) error {
 type vaultVerifier struct {
 	vault
 	public crypto.PubKey
-	found  findings
+	found  *findings
 }
 
 // grantOnLedger is a grant as its file name tells and as the log has it.
@@ -449,7 +457,7 @@ type grantOnLedger struct {
 func (v *vaultVerifier) each(ctx context.Context, dir string, check func(g grantOnLedger, path string) (what string)) error {
 	files, err := v.readDir(dir)
 	if err != nil {
-		return err
+		return v.found.addError(err)
 	}
 	for _, file := range files {
 		if strings.HasSuffix(file.Name(), ".new") || strings.HasSuffix(file.Name(), ".gone") {

@@ -9,8 +9,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
+
+	"github.com/carekey/carekey/ledgerclient/disk"
 )
 
 // Write makes data the content of the file at path, durably: a temporary file
@@ -40,7 +41,7 @@ const tempRandom = 6
 func IsTemp(e fs.DirEntry) bool {
 	rest, ok := strings.CutPrefix(e.Name(), TempPrefix)
 	b, err := hex.DecodeString(rest)
-	return ok && err == nil && len(b) == tempRandom && e.Type().IsRegular()
+	return ok && err == nil && hex.EncodeToString(b) == rest && len(b) == tempRandom && e.Type().IsRegular()
 }
 
 // OnlyTemps tells whether all that a folder holds was left by such a process; also of
@@ -111,7 +112,7 @@ func (f *File) commit(name func(tmp, path string) error) error {
 		return err
 	}
 	f.done = true
-	return SyncDir(filepath.Dir(f.path))
+	return disk.SyncDir(filepath.Dir(f.path))
 }
 
 // Abort removes the temporary file; after a commit it does nothing.
@@ -121,17 +122,4 @@ func (f *File) Abort() {
 		f.Close()
 		os.Remove(f.Name())
 	}
-}
-
-// SyncDir makes the names in a folder durable.
-func SyncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // folders cannot be synced there; NTFS journals names itself
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

@@ -9,12 +9,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"strings"
 
 	"filippo.io/age"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient/disk"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -130,7 +130,7 @@ func (f *File) Delete(_ context.Context, id string) error {
 		return &ItemNotFoundError{Kind: KindFile, Err: err}
 	}
 	if err == nil {
-		err = syncFolder(filepath.Dir(f.Path))
+		err = disk.SyncDir(filepath.Dir(f.Path))
 	}
 	if err != nil {
 		return &NotDeletedError{Err: err}
@@ -346,17 +346,17 @@ func parseItem(s string) (id, secret string, ok bool) {
 }
 
 func readFile(path string) ([]byte, error) {
-	file, err := os.Open(path)
+	file, err := disk.Open(path, os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &ItemNotFoundError{Kind: KindFile, Err: err}
+	}
+	if errors.As(err, new(*disk.KindError)) {
+		return nil, &DamagedError{Err: err}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("keyring: %w", err)
 	}
 	defer file.Close()
-	if info, err := file.Stat(); err == nil && !info.Mode().IsRegular() {
-		return nil, &DamagedError{Err: errors.New("not a file")}
-	}
 	b, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("keyring: %w", err)
@@ -400,22 +400,5 @@ func writeFile(path string, b []byte) (err error) {
 	if err := os.Rename(temporary, path); err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(path))
-}
-
-// syncFolder makes a rename or removal in the folder durable. Windows has no
-// such call.
-func syncFolder(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	err = folder.Sync()
-	if e := folder.Close(); err == nil {
-		err = e
-	}
-	return err
+	return disk.SyncDir(filepath.Dir(path))
 }
