@@ -230,12 +230,9 @@ func (a *app) probeKeyring(ctx context.Context, kind, dir string) error {
 		if _, err := os.Lstat(a.keyFile(dir)); err == nil {
 			return &keyring.ItemExistsError{Kind: kind}
 		}
-		if !a.interactive() {
-			b, err := a.passphrase(ctx, true)
-			clear(b)
-			return err
-		}
-		return nil
+		b, err := a.passphrase(ctx, true) // before anything is made, or shown to be written down
+		clear(b)
+		return err
 	}
 	_, err := a.keyring(kind, dir).Get(ctx, keyring.NewID())
 	if is[*keyring.ItemNotFoundError](err) {

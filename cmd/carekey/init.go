@@ -27,7 +27,7 @@ type initFlags struct {
 func newInit(a *app) *cobra.Command {
 	var f initFlags
 	c := &cobra.Command{
-		Use:   "init --name NAME [--ledger DIR [--new-ledger]] [--words-file FILE]",
+		Use:   "init [--name NAME] [--ledger DIR [--new-ledger]] [--words-file FILE]",
 		Short: "Make a wallet",
 		Long: `Make a wallet: a new key for your keyring, and the 24 words that bring it back.
 
@@ -60,10 +60,7 @@ func (a *app) init(ctx context.Context, f initFlags) error {
 	if err := a.finishRemoval(ctx, p.dir); err != nil {
 		return err
 	}
-	if f.name == "" {
-		return &needError{What: "your name", Flag: "--name NAME"}
-	}
-	if _, err := wallet.CheckName("name", f.name); err != nil {
+	if f.name, err = a.askName(ctx, f.name); err != nil {
 		return err
 	}
 	if f.wordsFile == "" && !a.interactive() {
@@ -101,6 +98,30 @@ func (a *app) init(ctx context.Context, f initFlags) error {
 		}
 	}
 	return a.welcome(w, p, f)
+}
+
+// askName returns the owner's name, and asks for it where none was given and somebody
+// is there to answer.
+func (a *app) askName(ctx context.Context, name string) (string, error) {
+	if name != "" || !a.interactive() {
+		if name == "" {
+			return "", &needError{What: "your name", Flag: "--name NAME"}
+		}
+		return wallet.CheckName("name", name)
+	}
+	for {
+		line, err := ui.Line(ctx, a.in, a.err, "Your name, as you want to see it here:")
+		if err != nil {
+			return "", err
+		}
+		if line == "" {
+			continue
+		}
+		if name, err = wallet.CheckName("name", line); err == nil {
+			return name, nil
+		}
+		a.say("%s.", sentence(explain(err).Message))
+	}
 }
 
 // create makes the key, hands the words over and makes the wallet. When it fails

@@ -93,7 +93,7 @@ func (p *passphrases) wipe() {
 // passphrase is that of the key file; confirm says that it is being chosen.
 func (a *app) passphrase(_ context.Context, confirm bool) ([]byte, error) {
 	ps := &a.passphrases
-	if !confirm && ps.chosen != nil {
+	if ps.chosen != nil {
 		return bytes.Clone(ps.chosen), nil
 	}
 	if ps.held == nil {

@@ -131,15 +131,42 @@ func TestPersonAtTerminal(t *testing.T) {
 		return strings.TrimSpace(s.stdout.String())
 	}
 
-	// Stopped at the words: nothing is there.
-	s := sit(t, env, false, "patient", "init", "--name", "Maria", "--new-ledger")
-	s.until(`24\. [a-z]+`)
-	s.press("\x1b")
-	if code := s.end(); code != exitInterrupted || exists(filepath.Join(work, "patient")) || exists(filepath.Join(work, "ledger")) {
-		t.Errorf("stopped at the words: exit %d", code)
+	// The passphrase is chosen before there are words to write down. Stopped at any
+	// question, nothing is there.
+	choose := func(s *seat) {
+		for range 2 {
+			s.until("New passphrase for your carekey wallet.*: ")
+			s.press("swordfish\r")
+		}
+	}
+	var s *seat
+	for _, at := range []string{"name", "passphrase", "words"} {
+		s = sit(t, env, false, "patient", "init", "--new-ledger")
+		s.until("Your name, .*: ")
+		if at != "name" {
+			s.press("Maria\r")
+			s.until("New passphrase for your carekey wallet.*: ")
+		}
+		if at == "words" {
+			s.press("swordfish\r")
+			s.until("New passphrase for your carekey wallet.*: ")
+			s.press("swordfish\r")
+			s.until(`24\. [a-z]+`)
+			s.press("\x1b")
+		} else {
+			s.press("\x03")
+		}
+		if code := s.end(); code != exitInterrupted || exists(filepath.Join(work, "patient")) || exists(filepath.Join(work, "ledger")) {
+			t.Errorf("stopped at the %s: exit %d: %s", at, code, s.screen)
+		}
 	}
 
-	s = sit(t, env, false, "patient", "init", "--name", "Maria", "--new-ledger")
+	s = sit(t, env, false, "patient", "init", "--new-ledger")
+	s.until("Your name, .*: ")
+	s.press("Mar\u202eia\r")
+	s.until("Your name, .*: ")
+	s.press("Maria\r")
+	choose(s)
 	s.until(`24\. [a-z]+`)
 	words := map[string]string{}
 	for _, m := range regexp.MustCompile(`(\d+)\. ([a-z]+)`).FindAllStringSubmatch(string(s.screen), -1) {
@@ -148,10 +175,6 @@ func TestPersonAtTerminal(t *testing.T) {
 	s.press("\r")
 	for range 2 {
 		s.press(words[s.until(`Word (\d+): _`)[1]] + "\r")
-	}
-	for range 2 {
-		s.until("New passphrase for your carekey wallet.*: ")
-		s.press("swordfish\r")
 	}
 	if code := s.end(); code != 0 {
 		t.Fatalf("init: exit %d: %s", code, s.screen)

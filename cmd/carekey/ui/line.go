@@ -3,14 +3,30 @@ package ui
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"os"
 	"strings"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto/crash"
 )
 
 // maxLine bounds what is read as an answer.
 const maxLine = 4096
+
+// Line asks for a line of text and returns it without surrounding spaces. The question
+// passes through cli.CleanText.
+func Line(ctx context.Context, in, out *os.File, question string) (string, error) {
+	if !Terminal(in, out) {
+		return "", ErrNoTerminal
+	}
+	dropTypedAhead(in)
+	if _, err := fmt.Fprintf(out, "%s ", cli.CleanText(question)); err != nil {
+		return "", err
+	}
+	return readLine(ctx, in)
+}
 
 // readLine reads an answer byte by byte, so that nothing of the next answer is
 // swallowed, and returns it without its end and surrounding spaces. The end of
