@@ -459,8 +459,10 @@ func killIn(t *testing.T, y *tally, seed uint64, kills int, open time.Duration, 
 		if len(before) > 0 || rng.IntN(8) == 0 {
 			mark, most = "ready", open
 		}
-		after := time.Duration(rng.Int64N(int64(most)))
-		said := killed(t, otherProcess(t, "worker", d, fmt.Sprint(first, 100+20*k, 0)), mark, after)
+		// However slow the machine was when it was measured, no worker gets as far as to
+		// the next one's numbers.
+		after := time.Duration(rng.Int64N(int64(min(most, 2*time.Second))))
+		said := killed(t, otherProcess(t, "worker", d, fmt.Sprint(first, 100+1000*k, 0)), mark, after)
 		stopped := deeds.hear(said)
 		what := "looking"
 		switch {
