@@ -47,7 +47,7 @@ type config struct {
 	// Proxies are the addresses of proxies between the wallets and this node, such as
 	// "192.0.2.7" or "10.0.0.0/8": whom they name last in X-Forwarded-For is who asks.
 	// Left out: with --no-tls those of this computer, otherwise none.
-	Proxies []string `json:"proxies,omitempty"`
+	Proxies []string `json:"proxies,omitzero"`
 	// ClockReference is the URL of a web server whose clock is asked for the time of
 	// day; "": none is.
 	ClockReference string `json:"clock_reference,omitempty"`

@@ -252,10 +252,36 @@ func TestSieges(t *testing.T) {
 	}
 }
 
+// A small answer leaves its place before it is written: others behind the address of
+// somebody who reads none of his are served.
+func TestSmallAnswersHoldNoPlace(t *testing.T) {
+	besiege(t, Limits{Requests: 8, PerAddress: 4}, func(b *besieged) {
+		const address = "198.51.100.1"
+		c := &windowZero{b: b, address: address}
+		for range 20 {
+			c.ask(node.PathGenesis)
+			synctest.Wait()
+		}
+		if n, bytes := b.server.gate.load(); n != 0 || bytes < 20*perAnswer {
+			t.Errorf("%d places and %d bytes are held", n, bytes)
+		}
+		if status, answer := b.ask(address, "GET", node.PathCheckpoint, nil); status != 200 {
+			t.Errorf("%d %s", status, answer)
+		}
+	})
+}
+
 // Threat: somebody sends most of large bodies and then a byte a second, so that there
 // is no memory for anybody else.
 func TestMemoryUnderSiege(t *testing.T) {
 	besiege(t, Limits{Memory: 80 << 20}, func(b *besieged) {
+		conn := b.dial("198.51.100.3")
+		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: node\r\nContent-Length: %d\r\n\r\n", node.PathBlobs, node.MaxPutsSize)
+		conn.Write(make([]byte, 100<<10))
+		synctest.Wait()
+		if _, bytes := b.server.gate.load(); bytes == 0 || bytes > 1<<20 {
+			t.Errorf("%d bytes are held for what was announced", bytes)
+		}
 		for _, address := range []string{"198.51.100.1", "2001:db8::1"} {
 			conn := b.dial(address)
 			b.others.Go(func() { io.Copy(io.Discard, conn) })

@@ -37,6 +37,11 @@ func clientOf(kind byte, name string) client {
 func (s *Server) address(r *http.Request) string {
 	peer, proxy := s.peer(r.RemoteAddr)
 	if !proxy {
+		if len(r.Header.Values("X-Forwarded-For")) > 0 {
+			s.unnamed.Do(func() {
+				s.log.Warn("somebody asks for others: if it is a proxy of yours, name its address in node.json, or all behind it share the limits of one")
+			})
+		}
 		return peer
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")

@@ -222,6 +222,10 @@ func TestRates(t *testing.T) {
 	if kind == "" {
 		t.Error("never too many")
 	}
+	// Who has used up everything else can revoke, in the ledger too.
+	revocation := node.MarshalEntries([]contract.Entry{w.revocation(g)})
+	w.ok(w.post(node.PathRevoke, revocation))
+	w.ok(w.post(node.PathEntries, revocation, auth...))
 	w.clock.pass(time.Second)
 	w.ok(w.get(node.PathConfig))
 }
@@ -390,7 +394,9 @@ func TestBucketsAreBounded(t *testing.T) {
 // Who asks is the other end of the connection; behind one of the operator's proxies
 // it is whom that proxy names, and nobody else is believed.
 func TestAddress(t *testing.T) {
-	s := &Server{opt: Options{Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8:ffff::/48")}}}
+	var log bytes.Buffer
+	s := &Server{log: slog.New(slog.NewTextHandler(&log, nil)),
+		opt: Options{Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8:ffff::/48")}}}
 	for _, test := range []struct {
 		remote, forwarded, want string
 	}{
@@ -421,6 +427,28 @@ func TestAddress(t *testing.T) {
 			t.Errorf("%s for %q: %s", test.remote, test.forwarded, got)
 		}
 	}
+	if n := strings.Count(log.String(), "name its address"); n != 1 || strings.Contains(log.String(), "192.0.2.7") {
+		t.Errorf("logged:\n%s", log.String())
+	}
+}
+
+// Threat: behind a proxy one client uses up what the node allows, and so stops all
+// others there.
+func TestBehindAProxy(t *testing.T) {
+	w := newWorld(t, func(o *Options) {
+		o.Proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
+		o.Limits = Limits{Rate: Rate{0.001, 5}, Requests: 4, PerAddress: 2}
+	})
+	flood, other := *w, *w
+	flood.asks, other.asks = "6.6.6.6, 198.51.100.1", "6.6.6.6, 198.51.100.2"
+	for i := range 6 {
+		if r := flood.get(node.PathConfig); (r.status == http.StatusTooManyRequests) != (i == 5) {
+			t.Errorf("request %d: status %d", i, r.status)
+		}
+	}
+	other.ok(other.get(node.PathConfig))
+	flood.asks = "192.0.2.9, 198.51.100.1" // what it says itself gives it nothing
+	flood.refused("under another name", flood.get(node.PathConfig), node.KindTooMany)
 }
 
 // Requests under way and the memory of their bodies are bounded; who is too much

@@ -168,6 +168,7 @@ type Server struct {
 	metrics  *metrics
 	timed    timedCheckpoint
 
+	unnamed sync.Once // says that somebody who may be a proxy is none of Proxies
 	closing atomic.Bool
 	cancel  context.CancelFunc // ends the goroutines
 	ended   sync.WaitGroup
