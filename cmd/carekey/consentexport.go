@@ -72,14 +72,15 @@ func (a *app) exportConsents(ctx context.Context, all []*opened, ids []string, x
 	}
 	behind := &incompleteError{consents: map[string]int{}}
 	for _, o := range all {
-		g := groundOf(o.w)
-		for _, c := range cs {
-			if g.away && c.Ledger == o.id() {
-				_, behind.why = o.w.OutOfReach()
-				behind.behind = g
-				behind.consents["ledger"]++
-				missing = behind
-			}
+		if g := groundOf(o.w); g.away {
+			_, behind.why = o.w.OutOfReach()
+			behind.behind = g
+		}
+	}
+	for i := range cs {
+		if !cs[i].AsOf.IsZero() {
+			behind.consents["ledger"]++
+			missing = behind
 		}
 	}
 	giver := fhir.Giver{Name: all[0].w.Name(), Address: all[0].w.Address()}

@@ -56,7 +56,7 @@ func (a *app) revoke(ctx context.Context, all []*opened, r wallet.RevokeRequest)
 	choose := func(o *opened, r wallet.RevokeRequest) error {
 		some, err := o.w.SelectRevocations(ctx, r)
 		for _, c := range some {
-			if !slices.Contains(chosen[o], c.ID) { // named twice
+			if len(r.Consents) == 0 || !slices.Contains(chosen[o], c.ID) { // those that are named may be so twice
 				cs, chosen[o] = append(cs, c), append(chosen[o], c.ID)
 			}
 		}
