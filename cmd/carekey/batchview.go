@@ -90,6 +90,9 @@ func batchPreview(p *wallet.BatchPlan, elsewhere rowsElsewhere, g ground) string
 	for _, line := range peopleOf(p) {
 		b.WriteString("  " + line + "\n")
 	}
+	if slices.ContainsFunc(p.Items, func(x wallet.BatchItem) bool { return x.Do == wallet.WishGrant && wallet.LedgerEnd(x.Until) != x.Until }) {
+		b.WriteString("Each recipient's carekey keeps to these ends; whatever program is used, keepers\nend each at the first 00:00 UTC after it.\n")
+	}
 	if end > 0 {
 		b.WriteString("What was opened before stays known: ending a consent takes back nothing that was read.\n")
 	}
