@@ -176,7 +176,7 @@ func (a *app) revoked(on []*opened, rs []wallet.Revocation, failed error) error 
 			j := revocationOf(r)
 			for _, o := range on {
 				if o.id() == r.Consent.Ledger {
-					j.Unwritten = list(o.w.Unwritten(), codeOf)
+					j.Unwritten = list(slices.Concat(o.w.PassedOver(), o.w.Unwritten()), codeOf)
 				}
 			}
 			return j
