@@ -675,9 +675,11 @@ func (t *thread) versionOf(id contract.ID) int {
 }
 
 // finishJournal brings to an end what an interrupted run left in the journal.
-func (w *Wallet) finishJournal(ctx context.Context) {
+// noLock is why the lock is not held: then it is only read, for another process may be
+// at it.
+func (w *Wallet) finishJournal(ctx context.Context, noLock error) {
 	w.waiting = nil
-	names, err := w.journalNames()
+	names, err := w.journalNames(noLock == nil)
 	if err != nil {
 		w.waiting = []*batch{{left: err}}
 		return
@@ -686,6 +688,11 @@ func (w *Wallet) finishJournal(ctx context.Context) {
 		b, err := w.readBatch(name)
 		if err != nil {
 			w.waiting = append(w.waiting, &batch{name: name, left: err})
+			continue
+		}
+		if noLock != nil {
+			b.left = noLock
+			w.waiting = append(w.waiting, b)
 			continue
 		}
 		wait := w.behind
@@ -730,12 +737,12 @@ func isJournalName(name string) bool {
 }
 
 // journalNames returns the journal's files, oldest first. Half-written files, there
-// and in the folders above, are removed: under the lock nobody is writing them.
-func (w *Wallet) journalNames() ([]string, error) {
+// and in the folders above, are removed if tidy: under the lock nobody is writing them.
+func (w *Wallet) journalNames(tidy bool) ([]string, error) {
 	dir := filepath.Join(w.dir, w.inLedger(journalDir))
 	for _, d := range []string{w.dir, filepath.Join(w.dir, w.folder), dir} {
 		beside, err := disk.ReadDir(d)
-		if err != nil {
+		if err != nil || !tidy {
 			continue // what matters of it is said below
 		}
 		for _, e := range beside {

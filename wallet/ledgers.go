@@ -168,7 +168,7 @@ func (w *Wallet) Leave(ctx context.Context) error {
 	}
 	return changeSettings(ctx, w.dir, func(s *Settings) error {
 		// Another process may have signed something meanwhile.
-		names, err := w.journalNames()
+		names, err := w.journalNames(true)
 		if err != nil {
 			return err
 		}

@@ -229,7 +229,7 @@ func (w *Wallet) restore(ctx context.Context, r RestoreRequest) (Restored, error
 	if err := w.save(); err != nil {
 		return out, err
 	}
-	w.finishJournal(ctx) // a revocation of an earlier try
+	w.finishJournal(ctx, nil) // a revocation of an earlier try
 	if err := w.readAll(ctx, r.Progress); err != nil {
 		return out, err
 	}

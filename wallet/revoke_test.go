@@ -158,6 +158,10 @@ func TestRevocationWithoutTheLock(t *testing.T) {
 	unlock := must(wallet.LockHome(ctx, tn.home, time.Second))(t)
 	defer unlock()
 	before := must(os.ReadFile(tn.state))(t)
+	theirs := filepath.Join(tn.home, ".new-0123456789ab") // what the other process is writing
+	if err := os.WriteFile(theirs, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	w := tn.open(tn.services())
 	tn.ended(tn.end(w, wallet.RevokeRequest{All: true}))
 	if _, ok := errors.AsType[*wallet.BusyError](errors.Join(w.Unwritten()...)); !ok {
@@ -165,6 +169,9 @@ func TestRevocationWithoutTheLock(t *testing.T) {
 	}
 	if !bytes.Equal(before, must(os.ReadFile(tn.state))(t)) {
 		t.Error("it wrote what another process holds")
+	}
+	if _, err := os.Stat(theirs); err != nil {
+		t.Error(err)
 	}
 	opt := tn.options("Maria")
 	opt.Wait = 10 * time.Millisecond

@@ -283,13 +283,13 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 	}
 	defer func() { err = w.keepEvidence(err) }()
 	w.unwritten = nil
-	unlock, err := lockHome(ctx, w.dir, w.wait)
-	if err != nil && ctx.Err() == nil && (w.revoking || lax && !is[*BusyError](err)) {
-		// Without the lock nothing but the journal is written.
-		w.unwritten, unlock, err = []error{err}, func() {}, nil
-	}
-	if err != nil {
-		return err
+	unlock, noLock := lockHome(ctx, w.dir, w.wait)
+	if noLock != nil {
+		if ctx.Err() != nil || !w.revoking && (!lax || is[*BusyError](noLock)) {
+			return noLock
+		}
+		// Nothing is written without the lock but new revocations into the journal.
+		w.unwritten, unlock = []error{noLock}, func() {}
 	}
 	w.held = true
 	defer func() { w.held = false; unlock() }()
@@ -308,7 +308,7 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 	}
 	// What cannot be finished now does not keep anybody from looking; carryOut
 	// refuses to begin anything behind it.
-	w.finishJournal(ctx)
+	w.finishJournal(ctx, noLock)
 	if w.state.News {
 		if err := w.lookAtNews(ctx); err != nil && !w.revoking {
 			return err
