@@ -55,6 +55,7 @@ func tools(bin string) func(cond string) (bool, error) {
 	needed := map[string]func() error{
 		"stock-age":     sync.OnceValue(func() error { return buildAge(bin) }),
 		"node-packages": nodePackages,
+		"small-disk":    sync.OnceValue(canMount),
 		"python3":       func() error { _, err := exec.LookPath("python3"); return err },
 	}
 	return func(cond string) (bool, error) {

@@ -57,6 +57,9 @@ func (f *Folder) Append(ctx context.Context, entries []contract.Entry) ([]ledger
 	if readOnly(err) {
 		err = &ReadOnlyError{Dir: f.dir, Err: err}
 	}
+	if noRoom(err) && slices.ContainsFunc(entries, func(e contract.Entry) bool { return e.Kind == contract.KindRevoke }) {
+		err = &ledgerclient.UnreachableError{Service: "ledger", Err: err} // it waits
+	}
 	if err != nil {
 		return nil, err
 	}

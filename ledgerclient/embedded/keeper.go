@@ -59,7 +59,12 @@ func (k *folderKeeper) Release(ctx context.Context, r ledgerclient.Request) (led
 
 func (k *folderKeeper) Revoke(ctx context.Context, revocations []contract.Entry) ([]ledgerclient.Acknowledgement, error) {
 	defer k.sweep(ctx)
-	return k.Keeper.Revoke(ctx, revocations)
+	acks, err := k.Keeper.Revoke(ctx, revocations)
+	if noRoom(err) || readOnly(err) {
+		// Told, not confirmed: as if nobody had answered, and to be asked again.
+		err = &ledgerclient.UnreachableError{Service: "keeper", Err: err}
+	}
+	return acks, err
 }
 
 // sweep looks at the folders of shares, which are named by the end of the window,

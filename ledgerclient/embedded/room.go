@@ -3,7 +3,6 @@ package embedded
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"io"
 	"io/fs"
@@ -29,8 +28,8 @@ import (
 // file system that never overwrites (Btrfs, ZFS) promises nothing all the same; there
 // only the room that is kept free helps, see Limits in package server.
 //
-// keeper/room is roomSlots slots of 256 bytes: the first says how many of the others
-// are in use, each of those is one revocation or one acknowledgement. As soon as there
+// keeper/room is roomSlots slots of 256 bytes: the first has a tally of how many of the
+// others are in use, each of those is one revocation or one acknowledgement. As soon as there
 // is room elsewhere they go where they belong, see vault.
 const (
 	leavesRoom = 128 << 10 // 508 leaves
@@ -42,9 +41,7 @@ const (
 
 // Kinds of slots.
 const (
-	slotFree byte = iota
-	slotCount
-	slotStop
+	slotStop byte = 1 + iota
 	slotAck
 )
 
@@ -232,14 +229,14 @@ func (v vault) room() (r roomed, err error) {
 	}
 	defer f.Close()
 	damaged := v.damaged(path, "not the stops that were written")
-	b := make([]byte, slotSize)
+	b := make([]byte, headerSize)
 	if _, err := f.ReadAt(b, 0); err == io.EOF {
 		return r, damaged
 	} else if err != nil {
 		return r, err
 	}
-	n, ok := slotContent(b, slotCount, 4)
-	if r.used = int(binary.BigEndian.Uint32(n)); !ok || r.used >= roomSlots {
+	n := parseTally(b)
+	if r.used = int(n.filed); !bytes.Equal(b, n.marshal()) || n.filed >= roomSlots {
 		return r, damaged
 	}
 	b = make([]byte, r.used*slotSize)
@@ -270,13 +267,9 @@ func (v vault) room() (r roomed, err error) {
 	return r, nil
 }
 
-func countSlot(n int) []byte {
-	return slot(slotCount, binary.BigEndian.AppendUint32(nil, uint32(n)))
-}
-
 // emptyRoom is the content of keeper/room with nothing in it.
 func emptyRoom() []byte {
-	return append(countSlot(0), make([]byte, (roomSlots-1)*slotSize)...)
+	return append(tally{}.marshal(), make([]byte, roomSlots*slotSize-headerSize)...)
 }
 
 // addToRoom writes slots behind those in use, durably, and then says that they are.
@@ -298,7 +291,7 @@ func (v vault) addToRoom(used int, slots []byte) error {
 			return err
 		}
 	}
-	if _, err := f.WriteAt(countSlot(used+len(slots)/slotSize), 0); err != nil {
+	if _, err := f.WriteAt(tally{filed: uint32(used + len(slots)/slotSize)}.marshal(), 0); err != nil {
 		return err
 	}
 	return f.Sync()
@@ -311,13 +304,7 @@ func (v vault) clearRoom() error {
 		return err
 	}
 	defer f.Close()
-	if _, err := f.WriteAt(countSlot(0), 0); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if _, err := f.WriteAt(emptyRoom()[slotSize:], slotSize); err != nil {
+	if _, err := f.WriteAt(tally{}.marshal(), 0); err != nil {
 		return err
 	}
 	return f.Sync()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -258,7 +259,7 @@ func TestStopThatCannotBeKept(t *testing.T) {
 	}
 	// The room is full, and so is the disk.
 	v := vault{f.ground()}
-	p.must(os.WriteFile(v.roomFile(), append(countSlot(roomSlots-1), repeat(slot(slotStop, marshaled(p.revocation(p.grant()))), roomSlots-1)...), 0o600))
+	p.must(os.WriteFile(v.roomFile(), append(append(tally{filed: roomSlots - 1}.marshal(), make([]byte, slotSize-headerSize)...), repeat(slot(slotStop, marshaled(p.revocation(p.grant()))), roomSlots-1)...), 0o600))
 	x.is(syscall.ENOSPC, false)
 	if c := code(start(), g); c != 0 {
 		t.Errorf("a keeper without room answers %d", c)
@@ -276,3 +277,134 @@ func repeat(b []byte, n int) (all []byte) {
 }
 
 func marshaled(e contract.Entry) []byte { b := e.Marshal(); return b[:] }
+
+// dyingFiles are those of a full disk, of a process that dies at one of its operations,
+// a write half done.
+type dyingFiles struct {
+	*fullFiles
+	count, at int // 0: never
+}
+
+func (x *dyingFiles) step() error {
+	if x.count++; x.at > 0 && x.count >= x.at {
+		return errKilled
+	}
+	return nil
+}
+
+func (x *dyingFiles) open(path string, flag int, perm fs.FileMode) (file, error) {
+	f, err := x.fullFiles.open(path, flag, perm)
+	return dyingFile{f, x}, err
+}
+
+func (x *dyingFiles) rename(from, to string) error {
+	if err := x.step(); err != nil {
+		return err
+	}
+	return x.fullFiles.rename(from, to)
+}
+
+func (x *dyingFiles) exchange(a, b string) error {
+	if err := x.step(); err != nil {
+		return err
+	}
+	if e, ok := any(x.systemFiles).(exchanger); ok {
+		return e.exchange(a, b)
+	}
+	return errors.ErrUnsupported
+}
+
+type dyingFile struct {
+	file
+	x *dyingFiles
+}
+
+func (f dyingFile) WriteAt(b []byte, off int64) (int, error) {
+	if err := f.x.step(); err != nil {
+		if f.x.count == f.x.at {
+			f.file.WriteAt(b[:len(b)/2/sector*sector], off)
+		}
+		return 0, err
+	}
+	return f.file.WriteAt(b, off)
+}
+
+func (f dyingFile) Truncate(size int64) error {
+	if err := f.x.step(); err != nil {
+		return err
+	}
+	return f.file.Truncate(size)
+}
+
+func (f dyingFile) Sync() error {
+	if err := f.x.step(); err != nil {
+		return err
+	}
+	return f.file.Sync()
+}
+
+// A process is killed anywhere while it stops and orders a revocation on a full disk.
+// What it acknowledged holds for the next, on the same disk; the rest can be done again,
+// and what there was no room for goes where it belongs.
+func TestKilledOnAFullDisk(t *testing.T) {
+	origin, clock := newLedger(t)
+	p := newPeople(t, origin.id)
+	g := p.grant()
+	p.addGrant(origin, g)
+	access, _ := p.access(g, clock.hour)
+	mustAppend(t, origin, []contract.Entry{access})
+	r, _ := p.request(g, access, origin.keeper.Key())
+	e := p.revocation(g)
+	p.must(origin.Close())
+	steps := []func(f *Folder) error{
+		func(f *Folder) error { _, err := f.keeper.Revoke(ctx, []contract.Entry{e}); return err },
+		func(f *Folder) error { _, err := f.Append(ctx, []contract.Entry{e}); return err },
+		func(f *Folder) error { _, err := f.keeper.Revoke(ctx, []contract.Entry{e}); return err },
+		func(f *Folder) error { return (&Sweeper{Folder: f}).Sweep(ctx) },
+	}
+	killed := 0
+	for at := 1; ; at++ {
+		dir := filepath.Join(t.TempDir(), "l")
+		copyDir(t, origin.dir, dir)
+		full := &fullFiles{}
+		x := &dyingFiles{fullFiles: full}
+		f, err := open(dir, Options{Clock: clock.now}, x, noNetwork)
+		p.must(err)
+		full.is(syscall.ENOSPC, false)
+		x.at = x.count + at
+		done := 0
+		for i, step := range steps {
+			full.is(map[bool]error{true: syscall.ENOSPC}[i < 3], false) // the last finds room
+			if step(f) != nil {
+				break
+			}
+			done++
+		}
+		f.closeFiles()
+		full.is(syscall.ENOSPC, false)
+		f, err = open(dir, Options{Clock: clock.now}, full, noNetwork)
+		p.must(err)
+		if a, err := f.keeper.Release(ctx, r); err != nil || done > 0 && a.Code != ledgerclient.Revoked {
+			t.Fatalf("killed at operation %d, %d steps done: %s, %v", at, done, a.Code, err)
+		}
+		mustVerify(t, f)
+		for i, step := range steps {
+			full.is(map[bool]error{true: syscall.ENOSPC}[i < 3], false)
+			if err := step(f); err != nil {
+				t.Fatalf("killed at operation %d: step %d afterwards: %v", at, i, err)
+			}
+		}
+		if room, err := (vault{f.ground()}).room(); err != nil || room.used != 0 || len(listed(t, dir, "keeper", "stops")) != 1 {
+			t.Errorf("killed at operation %d: %d left in the room, %v", at, room.used, err)
+		}
+		mustVerify(t, f)
+		f.Close()
+		if done == len(steps) {
+			break
+		}
+		killed++
+	}
+	if killed < 20 {
+		t.Errorf("killed at %d operations", killed)
+	}
+}

@@ -58,7 +58,7 @@ func TestEveryByte(t *testing.T) {
 		case leavesFile:
 			read = int(verified.Size) * contract.LeafSize
 		case keeperRoom:
-			read = 2 * slotSize
+			read = headerSize
 		}
 		for i := 0; i < read; i += lane.Pick(1, 9, 9) {
 			// Every bit of what is text, where one bit may be spare, and of some

@@ -27,7 +27,7 @@ import (
 //	shares/<end of the window, hour>/<grant id>   a ledgerclient.Deposit
 //	packs/<end of the window, hour>-<random>      many of them that came together, see pack
 //	stops/<grant id>                              the revocation that was seen
-//	answers/<grant id>                            refused requests, see answers
+//	answers/<grant id>                            refused requests, see tally
 //	acks/<grant id>                               acknowledgements, one behind the other
 //	room                                          stops and acknowledgements that there was no room for, see room.go
 //
@@ -240,6 +240,7 @@ func (v vault) Stop(ctx context.Context, revocations []contract.Entry) error {
 		if len(revocations) == 0 {
 			return v.ready(all)
 		}
+		v.makeRoom() // if that fails it is seen when the room is needed
 		return v.write(all, nil)
 	})
 	v.unkept.kept(all, err)
@@ -436,14 +437,14 @@ func hasEnd(acks []ledgerclient.Acknowledgement, end ledgerclient.End) bool {
 	return slices.ContainsFunc(acks, func(a ledgerclient.Acknowledgement) bool { return a.End == end })
 }
 
-// A file of answers is a header and, behind it, refused requests, all of one length.
-// The header says how many are filed, and how many more were counted; what is behind
-// them is of a filing that did not get there.
+// tally is the header of a file of answers, behind which are refused requests, all of
+// one length: how many are filed, and how many more were counted. What is behind them
+// is of a filing that did not get there.
 //
 //	filed 4 ‖ more 4 ‖ zeros 48 ‖ first 8 bytes of SHA-256 of these
-type answers struct{ filed, more uint32 }
+type tally struct{ filed, more uint32 }
 
-func (a answers) marshal() []byte {
+func (a tally) marshal() []byte {
 	b := make([]byte, headerSize)
 	binary.BigEndian.PutUint32(b, a.filed)
 	binary.BigEndian.PutUint32(b[4:], a.more)
@@ -452,13 +453,17 @@ func (a answers) marshal() []byte {
 	return b
 }
 
+func parseTally(b []byte) tally {
+	return tally{binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])}
+}
+
 // answers reads the header of a file of answers, of length bytes each.
-func (v vault) answers(f file, path string, length int64) (a answers, err error) {
+func (v vault) answers(f file, path string, length int64) (a tally, err error) {
 	b := make([]byte, headerSize)
 	if _, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
 		return a, err
 	}
-	a = answers{binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])}
+	a = parseTally(b)
 	info, err := f.Stat()
 	if err == nil && (!bytes.Equal(b, a.marshal()) || a.filed > keeper.MaxRefused || info.Size() < headerSize+int64(a.filed)*length) {
 		err = v.damaged(path, "not the answers that were written")
@@ -486,7 +491,7 @@ func (v vault) file(r ledgerclient.Refused, limit int) error {
 		if err := v.mkdirs("keeper", "answers"); err != nil {
 			return err
 		}
-		return v.replaceAll(map[string]bool{"answers": true}, map[string][]byte{path: append(answers{filed: 1}.marshal(), raw...)})
+		return v.replaceAll(map[string]bool{"answers": true}, map[string][]byte{path: append(tally{filed: 1}.marshal(), raw...)})
 	}
 	if err != nil {
 		return err

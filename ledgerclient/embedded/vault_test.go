@@ -231,7 +231,7 @@ func TestRefusalsFiled(t *testing.T) {
 	mustVerify(t, f)
 	good := mustRead(t, v.answersFile(g.id))
 	for what, bad := range map[string][]byte{
-		"more of them": append(answers{5, 3}.marshal(), good[headerSize:]...),
+		"more of them": append(tally{5, 3}.marshal(), good[headerSize:]...),
 		"cut off":      good[:len(good)-1],
 		"half a count": append([]byte{0, 0, 0, 5}, good[4:]...),
 		"empty":        {},
