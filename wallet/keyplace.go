@@ -99,17 +99,10 @@ func keyOpens(dir, secret string) error {
 	if err != nil {
 		return &WrongKeyError{}
 	}
-	b, err := readOwn(dir, keyCheckFile)
-	if err != nil {
-		return err
-	}
 	defer entropy.Wipe()
 	root := entropy.Root()
 	defer root.Wipe()
-	if _, err := root.LocalKey().Open(keyCheckFile, b); err != nil {
-		return &WrongKeyError{}
-	}
-	return nil
+	return checkKey(dir, root.LocalKey())
 }
 
 // PutKeyBack gives a wallet whose keyring lost its key, or holds something else in

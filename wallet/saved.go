@@ -73,17 +73,16 @@ func (w *Wallet) mySaved(dir string) error {
 	if err != nil {
 		return err
 	}
-	b, err := readOwn(dir, keyCheckFile)
-	if errors.Is(err, fs.ErrNotExist) {
+	err = checkKey(dir, w.local)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return &ExistsError{What: "folder"}
-	}
-	if err != nil {
-		return err
-	}
-	if _, err := w.local.Open(keyCheckFile, b); err != nil {
+	case is[*WrongKeyError](err):
 		return &ForeignBackupError{Dir: dir}
+	case is[*DamagedError](err):
+		return nil // one's own: it is written over
 	}
-	return nil
+	return err
 }
 
 // readSaved opens what Save put into dir: the book, and the head that was seen of
@@ -105,15 +104,15 @@ func (w *Wallet) readSaved(dir string) (book, ledgerclient.Pin, error) {
 		}
 		return nil
 	}
-	check, err := readOwn(dir, keyCheckFile)
+	err := checkKey(dir, w.local)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = &DamagedError{File: keyCheckFile, Err: err}
 	}
+	if is[*WrongKeyError](err) {
+		err = &ForeignBackupError{Dir: dir}
+	}
 	if err != nil {
 		return b, s.Pin, err
-	}
-	if _, err := w.local.Open(keyCheckFile, check); err != nil {
-		return b, s.Pin, &ForeignBackupError{Dir: dir}
 	}
 	err = open(bookFile, &b)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -145,12 +145,37 @@ func (w *Wallet) readState() error {
 // file is the likelier cause; but a key that opens no other sealed file either is
 // the wrong one.
 func (w *Wallet) explainSealed(name string, err error) error {
-	if b, rerr := readOwn(w.dir, keyCheckFile); rerr == nil {
-		if _, oerr := w.local.Open(keyCheckFile, b); oerr != nil {
-			return &WrongKeyError{}
-		}
+	if wrong := checkKey(w.dir, w.local); is[*WrongKeyError](wrong) {
+		return wrong
 	}
 	return &DamagedError{File: name, Err: err}
+}
+
+// checkKey tells whether a key is that of the wallet whose files are in dir: a
+// *WrongKeyError if it opens none of them. If it opens another one than the key check,
+// that is damaged.
+func checkKey(dir string, local *crypto.LocalKey) error {
+	b, err := readOwn(dir, keyCheckFile)
+	if err != nil {
+		return err
+	}
+	_, err = local.Open(keyCheckFile, b)
+	if err == nil {
+		return nil
+	}
+	others, _ := filepath.Glob(filepath.Join(dir, ledgersDir, "*", stateFile))
+	for _, path := range append(others, filepath.Join(dir, bookFile)) {
+		name, rerr := filepath.Rel(dir, path)
+		if rerr != nil {
+			continue
+		}
+		if sealed, rerr := readOwn(dir, name); rerr == nil {
+			if _, rerr := local.Open(filepath.ToSlash(name), sealed); rerr == nil {
+				return &DamagedError{File: keyCheckFile, Err: err}
+			}
+		}
+	}
+	return &WrongKeyError{}
 }
 
 // keyCheckFile holds a sealed constant, to tell a wrong key from a damaged state.

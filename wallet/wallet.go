@@ -117,6 +117,11 @@ func Create(ctx context.Context, opt Options, entropy crypto.Entropy, name, at s
 	}
 	s := Settings{V: settingsVersion, Keyring: opt.Keyring.Kind(), Item: newItem(), Default: client.ID(), Ledgers: []Place{{ID: client.ID(), At: at}}}
 	if err := opt.Keyring.Set(ctx, s.Item, entropy.Encode()); err != nil {
+		if is[*keyring.NotStoredError](err) { // it may be there all the same
+			if derr := opt.Keyring.Delete(context.WithoutCancel(ctx), s.Item); !isNotFound(derr) {
+				err = errors.Join(err, derr)
+			}
+		}
 		return nil, err
 	}
 	w := assemble(opt, s, client, entropy)

@@ -16,6 +16,9 @@ func explainKeyring(err error) (failure, bool) {
 		unlock = "log in at the desktop, or unlock it here (it reads your login password): gnome-keyring-daemon --unlock\nthen look: carekey keyring status"
 	)
 	// These two wrap what was seen when they read back.
+	if is[*keyring.NotStoredError](err) && is[*keyring.NotDeletedError](err) {
+		return fail("key-left-behind", "the keyring took the key, did not give it back, and may still hold it: there is no wallet", "look for items of carekey in the keyring's own program, and delete what no wallet uses; then try again")
+	}
 	if is[*keyring.NotStoredError](err) {
 		return fail("key-not-stored", "the keyring took the key and did not give it back: nothing was made", "was its prompt dismissed? try again")
 	}

@@ -148,7 +148,7 @@ func (p *place) joined(named string) (found wallet.Place, ok bool, err error) {
 func ledgerName(dir string, id crypto.LedgerID) string {
 	doc, err := wallet.Genesis(dir, id)
 	if err != nil {
-		return ""
+		return "(name cannot be read)"
 	}
 	config, _ := contract.ParseConfig(doc) // Genesis has parsed it
 	return config.Name

@@ -1,0 +1,47 @@
+package wallet_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/wallet"
+)
+
+// A key check that was changed is damaged, and not of another wallet, as long as the key
+// opens anything else; another wallet's key is told from it. Damage is no reason to keep
+// a wallet from writing its own backup again.
+func TestDamagedKeyCheck(t *testing.T) {
+	ctx := context.Background()
+	tn := newTown(t)
+	words := crypto.NewEntropy()
+	w := must(wallet.Create(ctx, tn.options("Maria"), words, "Maria", "x"))(t)
+	dir := filepath.Join(tn.dir, "home of Maria")
+	saved := filepath.Join(tn.dir, "saved")
+	if err := must(w.Save(ctx, saved))(t)(); err != nil {
+		t.Fatal(err)
+	}
+	for _, in := range []string{dir, saved} {
+		path := filepath.Join(in, "key-check")
+		b := must(os.ReadFile(path))(t)
+		b[len(b)-1] ^= 1
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := wallet.PutKeyBack(ctx, tn.options("Maria"), tn.keys, words); !errors.As(err, new(*wallet.DamagedError)) {
+		t.Errorf("one's own words: %v", err)
+	}
+	if err := wallet.PutKeyBack(ctx, tn.options("Maria"), tn.keys, crypto.NewEntropy()); !errors.As(err, new(*wallet.WrongKeyError)) {
+		t.Errorf("other words: %v", err)
+	}
+	if err := wallet.CheckSaved(saved, words); !errors.As(err, new(*wallet.DamagedError)) {
+		t.Errorf("one's own backup: %v", err)
+	}
+	if err := wallet.CheckSaved(saved, crypto.NewEntropy()); !errors.As(err, new(*wallet.ForeignBackupError)) {
+		t.Errorf("somebody else's backup: %v", err)
+	}
+}
