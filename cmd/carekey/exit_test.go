@@ -65,6 +65,7 @@ var explained = []struct {
 	{&ledgerclient.UnreachableError{Service: "ledger", Err: &embedded.NoLedgerError{Dir: "x"}}, "ledger-missing", 5},
 	{&syncError{&ledgerclient.UnreachableError{Service: "ledger", Err: context.DeadlineExceeded}}, "ledger-unreachable", 5},
 	{&syncError{&ledgerclient.ForkError{}}, "ledger-forked", 6},
+	{&ledgerclient.SpentError{}, "order-broken", 6},
 	{&incompleteError{consents: map[string]int{"keeper": 2}, why: &ledgerclient.UnreachableError{Service: "keeper", Err: context.DeadlineExceeded}}, "incomplete", 8},
 	{&wallet.DamagedError{File: "state"}, "wallet-damaged", 6},
 	{&badBackupError{"b", &wallet.DamagedError{File: "state"}}, "backup-damaged", 6},

@@ -381,7 +381,7 @@ func (a *app) showRestored(w *wallet.Wallet, got wallet.Restored, damaged []*emb
 		a.say("%s", lostText(l))
 	}
 	if got.NoKeeper != nil {
-		a.say("No keeper can be asked now whether it holds the shares of your open consents, and\nnobody can open one without: carekey sync asks again.")
+		a.say("No keeper can be asked now whether it holds the shares of your open consents,\nwithout which they cannot be fetched: carekey sync asks again.")
 	}
 	for _, l := range got.Ledgers {
 		a.say("The wallet was also on ledger %s, %s.", short(l.ID), l.At)
