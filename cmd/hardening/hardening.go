@@ -7,6 +7,9 @@
 //	macOS, BSD    off          as the system decides
 //	windows       as set       as the system decides
 //
+// On all of them but Windows, which hands on nothing by itself, the programs that it
+// starts get no descriptor that it was started with but the standard streams.
+//
 // So a debugger cannot be attached to a running carekey on Linux, except by root; a
 // program that is started by a debugger can be looked at until it calls Process.
 // There is no switch to leave it out: build a test instead.

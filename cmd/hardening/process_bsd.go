@@ -4,4 +4,7 @@ package hardening
 
 // Process hardens the process it is called in, and those that it starts. An error
 // says that the system did not allow a part of it.
-func Process() error { return noCore() }
+func Process() error {
+	closeOnExec()
+	return noCore()
+}
