@@ -16,6 +16,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/atomicfile"
 	"golang.org/x/text/unicode/norm"
 )
@@ -126,7 +127,7 @@ func (f *Fetched) Discard() {
 func senderFolder(dir string, r Received) (string, error) {
 	sum := sha256.Sum256([]byte(r.Address.String()))
 	fingerprint := hex.EncodeToString(sum[:])
-	entries, err := os.ReadDir(dir)
+	entries, err := disk.ReadDir(dir + string(filepath.Separator))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
@@ -181,7 +182,7 @@ func readManifest(folder string) (*Manifest, error) {
 	if !info.Mode().IsRegular() || info.Size() > maxManifest {
 		return nil, errManifest
 	}
-	b, err := os.ReadFile(path)
+	b, err := disk.ReadFile(path, maxManifest)
 	if err != nil {
 		return nil, err
 	}
@@ -236,7 +237,7 @@ func (f *Fetched) Note(ctx context.Context, o *Opening, files []string) (aside s
 	if f.sender == "" {
 		return "", nil
 	}
-	lock, err := os.OpenFile(filepath.Join(f.sender, manifestLock), os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := disk.Open(filepath.Join(f.sender, manifestLock), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return "", err
 	}

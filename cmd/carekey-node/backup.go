@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/atomicfile"
 	"github.com/spf13/cobra"
 )
@@ -76,7 +77,7 @@ func copyNodeFiles(dir, target string) error {
 		return err
 	}
 	for _, name := range []string{privateKey, certificate, configFile} {
-		b, err := os.ReadFile(path(dir, name))
+		b, err := disk.ReadFile(path(dir, name), 1<<20)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // the certificate is one that was given
 		}

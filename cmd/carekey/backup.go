@@ -14,6 +14,7 @@ import (
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/atomicfile"
 	"github.com/spf13/cobra"
@@ -206,7 +207,7 @@ func (a *app) mayBackUp(w *wallet.Wallet, dir string) error {
 			return usage(dir+" is inside of what is to be backed up", "choose a folder elsewhere, best on another disk")
 		}
 	}
-	entries, err := os.ReadDir(dir)
+	entries, err := disk.ReadDir(dir + string(filepath.Separator))
 	if errors.Is(err, fs.ErrNotExist) || err == nil && atomicfile.OnlyTemps(entries) {
 		return nil
 	}
@@ -240,7 +241,7 @@ func real(path string) string {
 }
 
 func readBackup(dir string) (info backupInfo, err error) {
-	b, err := os.ReadFile(filepath.Join(dir, backupMark))
+	b, err := disk.ReadFile(filepath.Join(dir, backupMark), 1<<16)
 	if err != nil {
 		return info, err
 	}

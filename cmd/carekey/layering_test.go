@@ -35,6 +35,7 @@ const (
 	nodeServer  = module + "/ledgerclient/node/server"
 	conformance = module + "/ledgerclient/ledgertest"
 	fakeKeyring = keyringPkg + "/keyringtest"
+	opener      = module + "/ledgerclient/disk"
 	liar        = module + "/ledgerclient/node/nodetest"
 )
 
@@ -430,6 +431,42 @@ func TestLayeringProgram(t *testing.T) {
 				return true
 			})
 		}
+	}
+}
+
+// What lies in folders that others can write is opened by package disk alone, which
+// follows no link, waits for no pipe and reads no more than it was told to; and only
+// there are folders synced. Commands open what a person names for themselves.
+func TestLayeringFiles(t *testing.T) {
+	calls := 0
+	for _, f := range sources(t) {
+		if f.test || f.pkg == opener || f.pkg == fakeKeyring || f.pkg == liar {
+			continue
+		}
+		if layer(f.pkg) == topLayer && !strings.HasSuffix(f.path, "/backup.go") {
+			continue
+		}
+		ast.Inspect(f.file, func(n ast.Node) bool {
+			s, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			x, ok := s.X.(*ast.Ident)
+			if !ok || x.Obj != nil {
+				return true
+			}
+			switch name := x.Name + "." + s.Sel.Name; name {
+			case "os.Open", "os.OpenFile", "os.ReadFile", "os.ReadDir", "os.Create", "os.WriteFile", "os.DirFS", "os.CopyFS",
+				"ioutil.ReadFile", "ioutil.ReadDir", "syscall.Open", "unix.Open", "unix.Openat", "filepath.Walk", "filepath.WalkDir":
+				t.Errorf("%s: %s is for package disk", f.set.Position(n.Pos()), name)
+			case "disk.Open", "disk.ReadFile", "disk.ReadDir":
+				calls++
+			}
+			return true
+		})
+	}
+	if calls < 20 {
+		t.Errorf("package disk is called in %d places: is it still the one?", calls)
 	}
 }
 

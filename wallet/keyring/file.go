@@ -378,7 +378,7 @@ func writeFile(path string, b []byte) (err error) {
 		return err
 	}
 	// O_EXCL follows no link that somebody put there.
-	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := disk.Open(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
