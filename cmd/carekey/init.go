@@ -182,6 +182,9 @@ func (a *app) initLedger(ctx context.Context, p place, make bool) (l *ledger, un
 	_, statErr := os.Lstat(dir)
 	l, err = a.createLedger(ctx, p.ledger)
 	if err != nil {
+		if errors.Is(statErr, fs.ErrNotExist) && a.unfounded(ctx, p.ledger) {
+			os.RemoveAll(dir)
+		}
 		undoDirs()
 		return nil, nil, err
 	}
@@ -192,6 +195,17 @@ func (a *app) initLedger(ctx context.Context, p place, make bool) (l *ledger, un
 		}
 		undoDirs()
 	}, nil
+}
+
+// unfounded tells whether a folder that was to become a ledger is none, or holds nothing
+// but its first entry.
+func (a *app) unfounded(ctx context.Context, dir string) bool {
+	l, err := a.openLedger(ctx, dir)
+	if err != nil {
+		return is[*embedded.NoLedgerError](err)
+	}
+	l.close()
+	return a.untouched(ctx, dir)
 }
 
 // untouched tells whether a ledger holds nothing but its first entry.

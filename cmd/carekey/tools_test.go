@@ -57,6 +57,9 @@ func tools(bin string) func(cond string) (bool, error) {
 		"node-packages": nodePackages,
 		"small-disk":    sync.OnceValue(canMount),
 		"python3":       func() error { _, err := exec.LookPath("python3"); return err },
+		"strace": func() error {
+			return exec.Command("strace", "-f", "-qq", "-o", os.DevNull, "-e", "trace=none", "true").Run()
+		},
 	}
 	return func(cond string) (bool, error) {
 		if cond == "huge" {

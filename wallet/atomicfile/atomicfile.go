@@ -68,7 +68,7 @@ func Create(path string, perm fs.FileMode) (*File, error) {
 	var r [tempRandom]byte
 	rand.Read(r[:])
 	tmp := filepath.Join(filepath.Dir(path), TempPrefix+hex.EncodeToString(r[:]))
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_RDWR, perm)
+	f, err := disk.Open(tmp, os.O_CREATE|os.O_EXCL|os.O_RDWR, perm)
 	if err != nil {
 		var at *fs.PathError
 		if errors.As(err, &at) {
@@ -83,8 +83,16 @@ func Create(path string, perm fs.FileMode) (*File, error) {
 func (f *File) Commit() error { return f.commit(os.Rename) }
 
 // CommitNew is Commit, but fails with an error wrapping fs.ErrExist if the name
-// is taken.
+// is taken. Whenever it fails no new file is there.
 func (f *File) CommitNew() error {
+	err := f.commitNew()
+	if err != nil && f.done {
+		os.Remove(f.path) // it has its name, which is not durable
+	}
+	return err
+}
+
+func (f *File) commitNew() error {
 	return f.commit(func(tmp, path string) error {
 		if err := os.Link(tmp, path); err == nil {
 			return os.Remove(tmp)
