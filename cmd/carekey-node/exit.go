@@ -228,7 +228,7 @@ func explainLedger(err error) (failure, bool) {
 
 func explainSystem(err error) (failure, bool) {
 	if e, ok := errors.AsType[*disk.KindError](err); ok {
-		return failure{"not-a-file", e.Error() + ", and is in the way", "carekey-node opens no such thing: move it away, and try again", exitUnexpected}, true
+		return failure{"not-a-file", e.Error() + ", and is in the way", "a node opens files and folders alone: move it away, and try again", exitUnexpected}, true
 	}
 	if at, ok := cli.NoLocks(err); ok {
 		return failure{"no-locks", at + ": the file system keeps no locks: " + cli.System(err), "keep the node's folder on a disk of this computer", exitUnexpected}, true
