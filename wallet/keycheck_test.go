@@ -9,6 +9,7 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/keyring"
 )
 
 // A key check that was changed is damaged, and not of another wallet, as long as the key
@@ -43,5 +44,35 @@ func TestDamagedKeyCheck(t *testing.T) {
 	}
 	if err := wallet.CheckSaved(saved, crypto.NewEntropy()); !errors.As(err, new(*wallet.ForeignBackupError)) {
 		t.Errorf("somebody else's backup: %v", err)
+	}
+}
+
+// forgetful is a keyring that keeps a key and does not give it back.
+type forgetful struct {
+	*memoryKeyring
+	keeps bool // also when told to delete it
+}
+
+func (k forgetful) Set(ctx context.Context, id, secret string) error {
+	return errors.Join(k.memoryKeyring.Set(ctx, id, secret), &keyring.NotStoredError{})
+}
+
+func (k forgetful) Delete(ctx context.Context, id string) error {
+	if k.keeps {
+		return &keyring.NotDeletedError{}
+	}
+	return k.memoryKeyring.Delete(ctx, id)
+}
+
+// A wallet that was not made leaves no key behind, or says that one may be there.
+func TestNoKeyStaysBehind(t *testing.T) {
+	for _, keeps := range []bool{false, true} {
+		tn := newTown(t)
+		opt := tn.options("Maria")
+		opt.Keyring = forgetful{tn.keys, keeps}
+		_, err := wallet.Create(context.Background(), opt, crypto.NewEntropy(), "Maria", "x")
+		if !errors.As(err, new(*keyring.NotStoredError)) || errors.As(err, new(*keyring.NotDeletedError)) != keeps || (len(tn.keys.items) > 0) != keeps {
+			t.Errorf("keeps %t: %d keys, %v", keeps, len(tn.keys.items), err)
+		}
 	}
 }
