@@ -229,7 +229,7 @@ func TestLaptopToServer(t *testing.T) {
 	d.operator("init", "ledger", "--name", "City ledger")
 	url := d.serve()
 	t.Cleanup(d.kill)
-	invitation := strings.TrimSpace(string(d.operator("invite", "ledger", "--url", url, "--token", "town")))
+	invitation := strings.TrimSpace(string(d.operator("invite", "ledger", "--url", url, "--token", "town", "--yes")))
 	for _, who := range []string{"patient", "clinic"} {
 		code, _, talk := d.run(who, "ledger", "join", invitation, "--default", "--yes")
 		if code != 0 || !strings.Contains(talk, "City ledger") {
