@@ -47,17 +47,17 @@ func TestDamagedKeyCheck(t *testing.T) {
 	}
 }
 
-// forgetful is a keyring that keeps a key and does not give it back.
-type forgetful struct {
+// unsure is a keyring that keeps a key and does not give it back.
+type unsure struct {
 	*memoryKeyring
 	keeps bool // also when told to delete it
 }
 
-func (k forgetful) Set(ctx context.Context, id, secret string) error {
+func (k unsure) Set(ctx context.Context, id, secret string) error {
 	return errors.Join(k.memoryKeyring.Set(ctx, id, secret), &keyring.NotStoredError{})
 }
 
-func (k forgetful) Delete(ctx context.Context, id string) error {
+func (k unsure) Delete(ctx context.Context, id string) error {
 	if k.keeps {
 		return &keyring.NotDeletedError{}
 	}
@@ -69,7 +69,7 @@ func TestNoKeyStaysBehind(t *testing.T) {
 	for _, keeps := range []bool{false, true} {
 		tn := newTown(t)
 		opt := tn.options("Maria")
-		opt.Keyring = forgetful{tn.keys, keeps}
+		opt.Keyring = unsure{tn.keys, keeps}
 		_, err := wallet.Create(context.Background(), opt, crypto.NewEntropy(), "Maria", "x")
 		if !errors.As(err, new(*keyring.NotStoredError)) || errors.As(err, new(*keyring.NotDeletedError)) != keeps || (len(tn.keys.items) > 0) != keeps {
 			t.Errorf("keeps %t: %d keys, %v", keeps, len(tn.keys.items), err)
