@@ -68,7 +68,7 @@ func explainSystem(err error) (failure, bool) {
 		path = e.New + ": "
 	}
 	if e, ok := errors.AsType[*disk.KindError](err); ok {
-		return failure{"not-a-file", e.Error() + ", and is in the way", "carekey opens no such thing: move it away, and try again", exitUnexpected}, true
+		return failure{"not-a-file", e.Error() + ", and is in the way", "no such thing is opened: move it away, and try again", exitUnexpected}, true
 	}
 	if at, ok := cli.NoLocks(err); ok {
 		return failure{"no-locks", at + ": the file system keeps no locks: " + cause(err), "keep carekey's home and its ledger on a disk of this computer", exitUnexpected}, true
