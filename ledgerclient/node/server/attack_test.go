@@ -271,6 +271,23 @@ func TestSmallAnswersHoldNoPlace(t *testing.T) {
 	})
 }
 
+// Threat: somebody asks for what is refused, with large headers, and never reads why. What
+// is held for all these refusals is bounded as what is held for answers is.
+func TestRefusalsHoldLittle(t *testing.T) {
+	besiege(t, Limits{Memory: 80 << 20}, func(b *besieged) {
+		c := &windowZero{b: b, address: "198.51.100.1"}
+		const most = node.MaxPutsSize / perAnswer // of one address
+		for range most + 100 {
+			c.ask(node.Prefix + "nothing")
+		}
+		synctest.Wait()
+		if n, bytes := b.server.gate.load(); n != 0 || bytes != most*perAnswer {
+			t.Errorf("%d places and %d bytes are held", n, bytes)
+		}
+		b.open("beside")
+	})
+}
+
 // Threat: somebody sends most of large bodies and then a byte a second, so that there
 // is no memory for anybody else.
 func TestMemoryUnderSiege(t *testing.T) {

@@ -43,8 +43,9 @@ const (
 	// however much others have; that there are not too many of them the number of
 	// requests sees to.
 	uncounted = 64 << 10
-	// perAnswer is what an answer on its way takes beside its bytes.
-	perAnswer = 16 << 10
+	// perAnswer is what an answer on its way takes beside its bytes: who writes it, and
+	// the request with its header.
+	perAnswer = 48 << 10
 )
 
 // place is that of one request.
@@ -189,6 +190,17 @@ func (p *place) answers(n int64) {
 	for _, q := range out {
 		q.give()
 	}
+}
+
+// refusal is where somebody is told that something is refused: an answer that takes
+// no place among the requests.
+func (g *gate) refusal(c client) *place {
+	p := &place{gate: g, from: c}
+	g.mu.Lock()
+	g.add(p, usage{})
+	g.mu.Unlock()
+	p.answers(0)
+	return p
 }
 
 // wait sets until when the other side is waited for, false if the place was given

@@ -27,11 +27,8 @@ const (
 	// lastBodyTime is how long the body of a request may still come that is refused
 	// without it.
 	lastBodyTime = 2 * time.Second
-	// refusalTime is how long it may take to read why a request is refused, and before
-	// that what is left of the body to come.
-	refusalTime = 4 * lastBodyTime
-	minSpeed    = 16 << 10 // bytes per second, over all, of what comes and goes
-	maxHeader   = 16 << 10
+	minSpeed     = 16 << 10 // bytes per second, over all, of what comes and goes
+	maxHeader    = 16 << 10
 	// step is after how many bytes that came or went the time for the next ones is set.
 	step = 64 << 10
 )
@@ -135,13 +132,10 @@ func (w *recorder) Write(b []byte) (n int, err error) {
 
 func (w *recorder) write(b []byte) (n int, err error) {
 	p := w.q.place
-	if p == nil { // a refusal
-		w.until(w.begun.Add(refusalTime))
-	} else if !p.wait(w.until, w.begun.Add(timeFor(w.bytes))) {
+	if !p.wait(w.until, w.begun.Add(timeFor(w.bytes))) {
 		return 0, os.ErrDeadlineExceeded
-	} else {
-		defer p.goOn()
 	}
+	defer p.goOn()
 	n, err = w.ResponseWriter.Write(b)
 	w.bytes += int64(n)
 	if err == nil && w.q.ProtoMajor > 1 && w.Header().Get("Content-Length") == strconv.FormatInt(w.bytes, 10) {
@@ -172,10 +166,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec.q = q
 	defer q.leave()
 	err := s.serve(q)
-	q.leave() // a refusal is told also to who has lost its place
 	var kind node.Kind
 	abort := false
 	if err != nil {
+		q.leave()
+		q.place = s.gate.refusal(q.address) // it is told also to who has lost its place
 		kind, abort = s.fail(q, err)
 	}
 	took := s.clock.uptime() - start
@@ -203,8 +198,6 @@ func (s *Server) serve(q *request) (err error) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	rc := http.NewResponseController(q.w)
-	now := time.Now()
-	rc.SetReadDeadline(now.Add(baseTime)) // not every http.ResponseWriter can: a real server's can
 
 	q.address = clientOf('a', s.address(q.Request))
 	q.client = q.address
