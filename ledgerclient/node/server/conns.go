@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -95,15 +96,24 @@ func (s *Server) connState(c net.Conn, state http.ConnState) {
 		}
 		from = clientOf('a', address)
 		if _, ok := s.buckets.take(from, "connections", s.limits.Rate, 1); !ok {
-			c.Close()
+			hangUp(c)
 			return
 		}
 	}
 	closing, ok := s.conns.state(c, from, state)
 	if closing != nil {
-		closing.Close()
+		hangUp(closing)
 	}
 	if !ok {
-		c.Close()
+		hangUp(c)
 	}
+}
+
+// hangUp closes a connection without the goodbye of TLS. Whoever does not read keeps
+// that waiting, and with it all that come: connState runs where they are accepted.
+func hangUp(c net.Conn) {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	c.Close()
 }

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -92,5 +94,35 @@ func TestConnectionsAreBounded(t *testing.T) {
 		if s.conns.open() != len(s.conns.all) || len(s.conns.of) > 8 {
 			t.Errorf("%d clients are remembered", len(s.conns.of))
 		}
+	})
+}
+
+// Threat: a connection that has to leave is of somebody who reads nothing. Whoever comes
+// does not wait for him to read a goodbye.
+func TestNobodyWaitsForAGoodbye(t *testing.T) {
+	certificate := httptest.NewUnstartedServer(nil)
+	certificate.StartTLS()
+	defer certificate.Close()
+	config := &tls.Config{Certificates: certificate.TLS.Certificates, SessionTicketsDisabled: true, InsecureSkipVerify: true}
+	synctest.Test(t, func(t *testing.T) {
+		s := &Server{conns: conns{most: 1, perAddress: 1}, limits: Limits{Rate: Rate{PerSecond: -1}}}
+		s.buckets = newBuckets(100, func() time.Duration { return 0 })
+		here, there := net.Pipe()
+		server := tls.Server(from{there, "192.0.2.1"}, config)
+		go tls.Client(here, config).Handshake()
+		if err := server.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		s.connState(server, http.StateNew)
+		s.connState(server, http.StateIdle)
+		start := time.Now()
+		s.connState(&fakeConn{address: "192.0.2.1"}, http.StateNew)
+		if took := time.Since(start); took != 0 {
+			t.Errorf("somebody waited for %s", took)
+		}
+		if _, err := server.Write([]byte{1}); err == nil {
+			t.Error("nobody left")
+		}
+		here.Close()
 	})
 }
