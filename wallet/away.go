@@ -151,3 +151,13 @@ func (w *Wallet) asOf() time.Time {
 
 // needLedger is the error of what cannot be done without the ledger.
 func (w *Wallet) needLedger() error { return w.behind }
+
+// needThreads is the error of what cannot be done without all that was verified of the
+// ledger: it is out of reach, and what was kept of it is lost. That there is nothing in
+// it would be wrong then.
+func (w *Wallet) needThreads() error {
+	if w.state.Rescan {
+		return w.behind
+	}
+	return nil
+}

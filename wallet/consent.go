@@ -128,6 +128,9 @@ func (w *Wallet) pendingConsents() []Consent {
 // grants returns the threads of all consents this wallet gave, with their terms
 // where the store holds them.
 func (w *Wallet) grants(ctx context.Context) ([]*thread, error) {
+	if err := w.needThreads(); err != nil {
+		return nil, err
+	}
 	var out []*thread
 	for _, t := range w.threads.list {
 		if t.role != ownGrant {
@@ -405,6 +408,9 @@ func (w *Wallet) chooseRevocations(ctx context.Context, r RevokeRequest) ([]Cons
 			return nil, err
 		}
 		chosen[t.id] = true
+	}
+	if err := w.needThreads(); err != nil && len(r.Consents) == 0 {
+		return nil, err
 	}
 	var out []Consent
 	for _, t := range w.threads.list {

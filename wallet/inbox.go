@@ -36,6 +36,9 @@ type Received struct {
 func (w *Wallet) Inbox(ctx context.Context) ([]Received, error) {
 	var out []Received
 	err := w.look(ctx, func() error {
+		if err := w.needThreads(); err != nil {
+			return err
+		}
 		var ts []*thread
 		for _, t := range w.threads.list {
 			if t.role == received {

@@ -273,6 +273,9 @@ func (w *Wallet) doubt() time.Time {
 func (w *Wallet) Records(ctx context.Context) ([]Record, error) {
 	var out []Record
 	err := w.look(ctx, func() error {
+		if err := w.needThreads(); err != nil {
+			return err
+		}
 		if err := w.describeAll(ctx); err != nil {
 			return err
 		}
