@@ -13,6 +13,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/keyring"
 )
 
 // revoking is a town in which Maria gave Dr Smith a consent, and wants to end it.
@@ -250,3 +251,82 @@ func TestRevocationOfWhatTheStoreLost(t *testing.T) {
 		t.Errorf("left: %+v", left)
 	}
 }
+
+// Promise 4: with all of the home lost but settings and key, the ledger shows whose the key
+// is: the consent ends. Another wallet's key ends nothing, and is not told that there is
+// nothing to end.
+func TestRevocationWithNothingButTheKey(t *testing.T) {
+	ctx := context.Background()
+	tn := newRevoking(t)
+	must(tn.again("Maria").KeepBook(ctx))(t)
+	for _, file := range []string{filepath.Join(tn.home, "state"), filepath.Join(tn.home, "key-check"), tn.state, tn.cacheOf("Maria"), filepath.Join(filepath.Dir(tn.state), "genesis")} {
+		if err := os.WriteFile(file, make([]byte, 100), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := tn.options("Dr Smith") // whose wallet knows the consent as received
+	opt := tn.options("Maria")
+	opt.Revoking = true
+	settings := must(wallet.ReadSettings(other.Dir))(t)
+	opt.Keyring = renamed{tn.keys, settings.Item}
+	w := must(wallet.Open(ctx, opt))(t)
+	if cs, err := w.SelectRevocations(ctx, wallet.RevokeRequest{All: true}); !errors.As(err, new(*wallet.WrongKeyError)) {
+		t.Errorf("another wallet's key: %v, %v", cs, err)
+	}
+	for _, r := range []wallet.RevokeRequest{{To: "Dr Smith"}, {All: true}, {Consents: []string{tn.consent.ID.String()}}} {
+		if cs, err := tn.open(tn.services()).SelectRevocations(ctx, r); err != nil || len(cs) != 1 {
+			t.Errorf("%+v: %v, %v", r, cs, err)
+		}
+	}
+	tn.ended(tn.end(tn.open(tn.services()), wallet.RevokeRequest{All: true}))
+}
+
+// renamed is a keyring that has another item in every place.
+type renamed struct {
+	keyring.Store
+	item string
+}
+
+func (r renamed) Get(ctx context.Context, _ string) (string, error) {
+	return r.Store.Get(ctx, r.item)
+}
+
+// Promise 8: that nothing was given, granted or recorded is not said while the ledger is
+// out of reach and what was kept of it is lost.
+func TestNothingIsShownOfALostCacheOutOfReach(t *testing.T) {
+	ctx := context.Background()
+	tn, l, patient, _, consent := remote(t)
+	if err := os.Remove(tn.cacheOf("Maria")); err != nil {
+		t.Fatal(err)
+	}
+	l.ledger = true
+	opt := tn.options("Maria")
+	opt.Services, opt.Revoking = l.over(opt.Services), true
+	for _, revoking := range []bool{false, true} {
+		opt.Revoking = revoking
+		w := must(wallet.Open(ctx, opt))(t)
+		for what, look := range map[string]func() error{
+			"status":   func() error { return second(w.Status(ctx)) },
+			"consents": func() error { return second(w.Consents(ctx)) },
+			"proven":   func() error { return second(w.ProvenConsents(ctx, nil)) },
+			"audit":    func() error { return second(w.Audit(ctx)) },
+			"inbox":    func() error { return second(w.Inbox(ctx)) },
+			"records":  func() error { return second(w.Records(ctx)) },
+			"all":      func() error { return second(w.SelectRevocations(ctx, wallet.RevokeRequest{All: true})) },
+			"contact":  func() error { return second(w.SelectRevocations(ctx, wallet.RevokeRequest{To: "Dr Smith"})) },
+			"one": func() error {
+				return second(w.SelectRevocations(ctx, wallet.RevokeRequest{Consents: []string{consent.ID.String()}}))
+			},
+		} {
+			if err := look(); !errors.Is(err, errCut) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+	}
+	l.ledger = false
+	if cs := must(patient.Consents(ctx))(t); len(cs) != 1 || cs[0].Status != wallet.StatusActive {
+		t.Errorf("after it: %+v", cs)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }

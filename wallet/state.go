@@ -110,6 +110,7 @@ func (w *Wallet) readBook() error {
 // process changed it, the cache. A cache that does not fit the state is rebuilt
 // from the ledger; to end consents, so is all that cannot be read.
 func (w *Wallet) readState() error {
+	w.keyless = nil
 	noBook := w.readBook()
 	if noBook != nil && !w.revoking {
 		return noBook
@@ -121,8 +122,11 @@ func (w *Wallet) readState() error {
 		err = &VersionError{What: name, Version: s.V, Known: stateVersion}
 	}
 	if err != nil {
-		if !w.revoking || noBook != nil && is[*WrongKeyError](err) {
+		if !w.revoking {
 			return err
+		}
+		if noBook != nil { // unless the ledger knows the key, see locked
+			w.keyless = err
 		}
 		s = state{V: stateVersion, CacheID: newCacheID(), Rescan: true}
 		w.passOver(name, err)

@@ -1,6 +1,7 @@
 package wallet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -69,6 +70,7 @@ type Wallet struct {
 	cache     cache
 	head      ledgerclient.Head
 	agreed    map[crypto.PubKey]bool // keepers that judged on the log under head; see sameLog
+	keyless   error                  // why nothing in the folder shows that the key is the wallet's; nil if something does
 	behind    error                  // why the ledger could not be followed; nil if it was
 	away      error                  // behind, or why another service could not be asked
 	silent    map[string]error       // services that did not answer since the ledger was followed, by name: they are not asked for every consent again
@@ -310,6 +312,9 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 		return err
 	} else {
 		w.caughtUp()
+	}
+	if w.keyless != nil && !slices.ContainsFunc(w.threads.list, func(t *thread) bool { return t.role == ownGrant }) {
+		return cmp.Or(w.behind, w.keyless) // with this key there is nothing to end
 	}
 	// What cannot be finished now does not keep anybody from looking; carryOut
 	// refuses to begin anything behind it.
