@@ -3,7 +3,6 @@ package order
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/carekey/carekey/ledgerclient"
@@ -29,7 +28,7 @@ type Ledger struct {
 	Replica
 	backend Backend
 	clock   func() time.Time
-	mu      sync.Mutex
+	turn    chan struct{} // full while somebody has it; who waits gets it in order
 }
 
 var _ ledgerclient.Ledger = (*Ledger)(nil)
@@ -42,16 +41,30 @@ const maxAhead = 1
 // machine's: an order whose time is more than an hour ahead of it is not
 // followed, since ledger time never goes back.
 func NewLedger(b Backend, r Replica, clock func() time.Time) *Ledger {
-	return &Ledger{Replica: r, backend: b, clock: clock}
+	return &Ledger{Replica: r, backend: b, clock: clock, turn: make(chan struct{}, 1)}
 }
+
+// enter waits for the turn, which leave gives on.
+func (l *Ledger) enter(ctx context.Context) error {
+	select {
+	case l.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l *Ledger) leave() { <-l.turn }
 
 func (l *Ledger) hour() contract.Hour { return contract.Hour(max(0, l.clock().Unix()/3600)) }
 
 // Follow consumes what the order has and the replica has not. Errors:
 // *BrokenError, *ledgerclient.UnreachableError, and those of the replica.
 func (l *Ledger) Follow(ctx context.Context) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	if err := l.enter(ctx); err != nil {
+		return err
+	}
+	defer l.leave()
 	return l.follow(ctx, nil, nil)
 }
 
@@ -126,8 +139,10 @@ func (l *Ledger) Append(ctx context.Context, entries []contract.Entry) ([]ledger
 	if len(entries) == 0 {
 		return nil, nil
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	if err := l.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer l.leave()
 	if err := l.follow(ctx, nil, nil); err != nil {
 		return nil, err
 	}
@@ -143,7 +158,11 @@ func (l *Ledger) Append(ctx context.Context, entries []contract.Entry) ([]ledger
 	}
 	// What Judge calls a duplicate may be one of an entry of this batch, which can
 	// still be refused. All of them are looked at again behind the order.
-	for len(fresh) > 0 {
+	for first := true; len(fresh) > 0; first = false {
+		if !first { // whoever asked meanwhile, to revoke perhaps, waits for one step of the backend
+			l.leave()
+			l.turn <- struct{}{}
+		}
 		n := min(len(fresh), MaxAppend)
 		if err := l.order(ctx, entries, fresh[:n], out); err != nil {
 			return nil, err

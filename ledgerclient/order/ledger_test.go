@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -55,7 +58,7 @@ type world struct {
 	id   crypto.LedgerID
 	fd   embedded.Founding
 	key  *crypto.PrivateKey
-	n    byte
+	n    int
 }
 
 func newWorld(t *testing.T) *world {
@@ -78,7 +81,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) sign(e contract.Entry) contract.Entry {
 	w.n++
-	e.Version, e.Author, e.Commitment = contract.Version, w.key.Public(), crypto.Hash{w.n}
+	e.Version, e.Author, e.Commitment = contract.Version, w.key.Public(), crypto.Hash{byte(w.n), byte(w.n >> 8)}
 	if e.Sign(w.id, w.key) != nil {
 		panic("the key is the author's")
 	}
@@ -126,6 +129,51 @@ func TestUnknownIsLookedUp(t *testing.T) {
 			t.Errorf("%d items in the order", n)
 		}
 	}
+}
+
+// Threat: somebody submits as much as fits in one request, to a backend that is slow.
+// Whoever revokes meanwhile waits for one step of it, and not for all; and does not wait
+// longer than it can.
+func TestOneStepIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		grant := w.grant()
+		if _, err := w.Append(ctx, []contract.Entry{grant}); err != nil {
+			t.Fatal(err)
+		}
+		var many []contract.Entry
+		for range 2*order.MaxAppend + 1 {
+			many = append(many, w.record())
+		}
+		revocation := w.sign(contract.Entry{Kind: contract.KindRevoke, Subject: grant.ID(w.id), NotAfter: contract.Forever})
+		var steps []int
+		next := make(chan struct{})
+		w.b.append = func(es []contract.Entry) ([]uint64, error) {
+			<-next
+			steps = append(steps, len(es))
+			return w.b.Memory.Append(ctx, es)
+		}
+		var asking sync.WaitGroup
+		for _, entries := range [][]contract.Entry{many, {revocation}} {
+			asking.Go(func() {
+				out, err := w.Append(ctx, entries)
+				if err != nil || len(out) != len(entries) || out[0].Refusal != nil || out[len(out)-1].Refusal != nil {
+					t.Errorf("%d outcomes, %v", len(out), err)
+				}
+			})
+			synctest.Wait()
+		}
+		hurry, cancel := context.WithCancel(ctx)
+		cancel()
+		if err := w.Follow(hurry); err != context.Canceled {
+			t.Errorf("%v", err)
+		}
+		close(next)
+		asking.Wait()
+		if want := []int{order.MaxAppend, 1, order.MaxAppend, 1}; !slices.Equal(steps, want) {
+			t.Errorf("steps of %v entries, not %v", steps, want)
+		}
+	})
 }
 
 // What the contract refuses is not ordered. What became wrong between judging and
