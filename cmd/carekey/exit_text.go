@@ -27,7 +27,7 @@ func explainText(err error) (failure, bool) {
 		return failure{"address-" + string(e.Kind), "the address " + words[e.Kind], "its owner sees it with: " + theirs + "address", exitUsage}, true
 	}
 	if e, ok := errors.AsType[*crypto.ShareCodeError](err); ok {
-		return failure{"code-" + string(e.Kind), "the share code " + words[e.Kind], "ask for it again, or look for the consent yourself: carekey inbox", exitUsage}, true
+		return failure{"code-" + string(e.Kind), "the share code " + words[e.Kind], "copy it alone and whole, or look for the consent yourself: carekey inbox", exitUsage}, true
 	}
 	if e, ok := errors.AsType[*node.InvitationError](err); ok {
 		return failure{"invitation-" + string(e.Kind), "the invitation " + words[e.Kind], "ask the operator of the node for it again", exitUsage}, true

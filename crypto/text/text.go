@@ -62,23 +62,26 @@ func Name(s string) string {
 // one form for letters that are drawn in several (NFKC).
 func Fold(s string) string { return strings.ToLower(norm.NFKC.String(Visible(s))) }
 
-// around are characters that mail, messengers and people put around a code and before
-// its lines: quotation marks, brackets, the marks of quoting and of bold, and what ends
-// a sentence. No code has one.
-const around = "<>()[]{}\"'`´“”„‟‘’‚‹›«»*_~|=.,;:!"
+// sourced is what stands for white space where the source of a mail or of a page is
+// copied. No code has any of it.
+var sourced = strings.NewReplacer("=20", "", "&nbsp;", "", "<br>", "", "<br/>", "")
 
-// Code returns a code without white space, what is invisible, and what was put around
-// it.
+// Code returns a code without white space, what is invisible, and the punctuation and
+// symbols that mail, messengers and people put around it and before its lines. Letters
+// and digits that are drawn in several forms have one (NFKC), and so have hyphens, of
+// which none is at an end.
 func Code(s string) string {
-	return strings.Map(func(r rune) rune {
+	return strings.Trim(strings.Map(func(r rune) rune {
 		switch {
-		case unicode.IsSpace(r), Invisible(r), strings.ContainsRune(around, r):
-			return -1
-		case r == '\u2010', r == '\u2011': // hyphens of a word processor
+		case unicode.Is(unicode.Pd, r):
 			return '-'
+		case r == '/', r == '+':
+			return r
+		case unicode.IsSpace(r), Invisible(r), unicode.Is(unicode.Variation_Selector, r), unicode.IsPunct(r), unicode.IsSymbol(r):
+			return -1
 		}
 		return r
-	}, s)
+	}, norm.NFKC.String(sourced.Replace(s))), "-")
 }
 
 // EncodingError says why a file is not read as text. Why is a sentence without its end,

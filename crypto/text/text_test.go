@@ -87,6 +87,8 @@ func TestCode(t *testing.T) {
 	for _, s := range []string{
 		want, "<" + want + ">", "\u201c" + want + "\u201d", want + ".", "\ufeff" + want + "\r\n", "> carekey-\n> > node1abc\n| 234", "*" + want + "*",
 		"carekey\u00ad-\u200bno\u2060de1\u200eabc234", "carekey\u2011node1abc234", "carekey-node1=\nabc234", "`" + want + "`",
+		"carekey-=20\r\nnode1&nbsp;abc<br>\n234", "\uff43arekey\uff0dnode\uff11abc\uff12\uff13\uff14", "carekey-node1abc\U0001d7d0\U0001d7d1\U0001d7d2",
+		"\u2022 " + want + "\u2026", "\u2014 " + want, "- " + want, "\u300c" + want + "\u300d\u3002", "\uff08" + want + "\uff09", want + "\ufe0f", want + " \U0001f44d",
 	} {
 		if got := Code(s); got != want {
 			t.Errorf("%q became %q", s, got)
