@@ -472,7 +472,9 @@ func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, e
 			if !ok {
 				return &NotFoundError{What: "consent", Query: id.String()}
 			}
-			if t != nil && t.state.Status == contract.StatusClosed || w.pendingAction(id) == Revoking {
+			// A ledger whose history is doubted may have lost what it showed before.
+			doubted := w.behind != nil && unreachable(w.behind) == nil
+			if t != nil && t.state.Status == contract.StatusClosed && !doubted || w.pendingAction(id) == Revoking {
 				already[id] = true
 				continue
 			}

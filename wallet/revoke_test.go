@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
@@ -148,6 +149,32 @@ func TestRevocationWithALedgerThatLies(t *testing.T) {
 	}
 	if len(must(patient.Audit(ctx))(t)) == 0 {
 		t.Error("no audit")
+	}
+}
+
+// Promise 4: a ledger that was put back has lost the revocations that came after, and its
+// keepers too. Who ends such a consent again is not told that it was ended before.
+func TestRevocationOfWhatALedgerLost(t *testing.T) {
+	ctx := context.Background()
+	tn := newRevoking(t)
+	size := must(must(ledgerclient.Connect(ctx, tn.services(), crypto.LedgerID{}))(t).Head(ctx))(t).Size
+	before := filepath.Join(tn.dir, "before")
+	if err := os.CopyFS(before, os.DirFS(tn.ledgerDir())); err != nil {
+		t.Fatal(err)
+	}
+	one := wallet.RevokeRequest{Consents: []string{tn.consent.ID.String()}}
+	tn.ended(tn.end(tn.open(tn.services()), one))
+	grant(t, tn.again("Maria"), "Dr Smith", tn.now) // makes it longer than what it will be put back to
+	if err := errors.Join(os.RemoveAll(tn.ledgerDir()), os.Rename(before, tn.ledgerDir())); err != nil {
+		t.Fatal(err)
+	}
+	rs, err := tn.end(tn.open(tn.services()), one)
+	if !errors.As(err, new(*ledgerclient.RollbackError)) || len(rs) != 1 || rs[0].Already || len(rs[0].Acks) == 0 {
+		t.Errorf("%+v, %v", rs, err)
+	}
+	c := must(ledgerclient.Connect(ctx, tn.services(), crypto.LedgerID{}))(t)
+	if head := must(c.Head(ctx))(t); head.Size != size+1 {
+		t.Errorf("the ledger has %d entries, and had %d", head.Size, size)
 	}
 }
 
