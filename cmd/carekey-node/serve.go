@@ -49,9 +49,11 @@ says so, in its log, at /healthz and in carekey-node status, and does the rest: 
 the keeper's, revocations are ordered; with that of the checkpoints, the keeper stops.
 
 Limits, quotas, a reference for the clock and the proxies that may say for whom they
-ask are in node.json. A proxy must write X-Forwarded-For itself: one that node.json
-does not name is one client, which shares its limits among all behind it. One server
-at a time serves a folder.`,
+ask are in node.json; with --no-tls those of this computer may. A proxy must write
+X-Forwarded-For itself (nginx does so only if it is told to): with one that passes on
+what a client wrote, each client is as many as it likes. One that may not say it is
+one client, which shares its limits among all behind it. One server at a time serves
+a folder.`,
 		Args: cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.dir = args[0]

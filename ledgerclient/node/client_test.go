@@ -488,6 +488,41 @@ func TestRevocationIsNotRefusedByANode(t *testing.T) {
 	}
 }
 
+// A node that has no room for anything but revocations gets them: it is not asked first
+// what it takes, or not in vain.
+func TestRevocationWithoutQuestions(t *testing.T) {
+	n, inv := start(t)
+	genesis, err := dial(t, inv, node.Options{}).Ledger.Genesis(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == node.PathEntries {
+			n.ServeHTTP(w, r)
+			return
+		}
+		p := node.Problem{Kind: node.KindBusy, RetryAfter: time.Second}
+		w.Header().Set("Content-Type", node.TypeProblem)
+		w.WriteHeader(p.Status())
+		w.Write(p.Marshal())
+	}))
+	defer front.Close()
+	inv.URLs = []string{front.URL}
+	l := dial(t, inv, node.Options{Genesis: genesis}).Ledger
+	key := crypto.GenerateKey()
+	e := contract.Entry{Version: contract.Version, Kind: contract.KindRevoke, Author: key.Public(), Subject: contract.ID{1},
+		SelfTag: crypto.SelfTag{1}, NotAfter: contract.Forever, Commitment: crypto.Hash{1}}
+	if err := e.Sign(inv.Ledger, key); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := l.Append(ctx, []contract.Entry{e}); err != nil || len(out) != 1 || out[0].Refusal == nil {
+		t.Errorf("%+v, %v", out, err)
+	}
+	if _, err := l.Append(ctx, append(records(t, inv.Ledger, 1), e)); err == nil {
+		t.Error("others are sent unasked")
+	}
+}
+
 // The submit token goes with what it is for, and the locator into no URL.
 func TestSecretsOnTheWire(t *testing.T) {
 	n, inv := start(t)
