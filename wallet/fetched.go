@@ -283,7 +283,7 @@ func (f *Fetched) Note(ctx context.Context, o *Opening, files []string) (aside s
 		}
 		rec := &o.Records[i]
 		e := ManifestFile{File: filepath.ToSlash(rel), SHA256: rec.SHA256.String(), Title: rec.Title, Record: rec.ID.String(), Version: rec.Version,
-			Consent: r.Consent.String(), Purpose: r.Purpose.Word(), Until: HourTime(r.NotAfter).Format(time.RFC3339), Granted: HourTime(r.Granted).Format(time.RFC3339), Ledger: r.Ledger.String()}
+			Consent: r.Consent.String(), Purpose: r.Purpose.Word(), Until: HourTime(r.Until).Format(time.RFC3339), Granted: HourTime(r.Granted).Format(time.RFC3339), Ledger: r.Ledger.String()}
 		at := slices.IndexFunc(m.Files, func(x ManifestFile) bool { return x.File == e.File })
 		if at < 0 {
 			m.Files = append(m.Files, e)

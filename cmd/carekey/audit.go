@@ -35,7 +35,7 @@ How far an opening leaves an entry that you see depends on the ledger:
 
 func (a *app) audit(ctx context.Context, all []*opened) error {
 	var es []wallet.Event
-	n, failed := each(ctx, all, func(o *opened) error {
+	n, failed := a.each(ctx, all, func(o *opened) error {
 		some, err := o.w.Audit(ctx)
 		es = append(es, some...)
 		return err
@@ -49,7 +49,7 @@ func (a *app) audit(ctx context.Context, all []*opened) error {
 			failed = worse(failed, &ledgerclient.TamperedError{What: "reason of an access to consent " + e.Consent.String()})
 		}
 	}
-	missing := missingIn(all, es)
+	failed = worse(failed, missingIn(all, es))
 	if a.flags.json {
 		if err := a.printJSON(list(es, eventOf)); err != nil {
 			return err
@@ -61,9 +61,6 @@ func (a *app) audit(ctx context.Context, all []*opened) error {
 	}
 	if failed != nil {
 		return failed
-	}
-	if missing != nil {
-		return missing
 	}
 	if len(es) == 0 {
 		a.say("Nothing has happened: you gave no consents.")

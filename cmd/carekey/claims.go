@@ -19,6 +19,7 @@ type ground struct {
 	ledgerclient.Properties
 	since time.Time // out of reach: when it was followed last; zero if it answered
 	away  bool
+	part  bool // another ledger of the wallet could not be read
 }
 
 // groundOf is what is said of the wallet's ledger stands on.
@@ -73,10 +74,14 @@ func (g ground) says(c claim) string {
 		}
 		return "all that the ledger's files show of these consents"
 	case noneOpen:
-		if g.away {
-			return "No consent of yours was open " + g.when() + "."
+		where := ""
+		if g.part {
+			where = " on the ledgers that could be read"
 		}
-		return "No consent of yours is open."
+		if g.away {
+			return "No consent of yours was open" + where + " " + g.when() + "."
+		}
+		return "No consent of yours is open" + where + "."
 	case noOpening:
 		return "no entry"
 	case inShort:

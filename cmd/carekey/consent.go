@@ -81,7 +81,7 @@ func newConsent(a *app) *cobra.Command {
 
 func (a *app) listConsents(ctx context.Context, all []*opened) error {
 	var cs []wallet.Consent
-	n, failed := each(ctx, all, func(o *opened) error {
+	n, failed := a.each(ctx, all, func(o *opened) error {
 		some, err := o.w.Consents(ctx)
 		cs = append(cs, some...)
 		return err

@@ -62,11 +62,11 @@ func (a *app) exportConsents(ctx context.Context, all []*opened, ids []string, x
 		}
 	}
 	if len(ids) == 0 {
-		if n, failed := each(ctx, all, func(o *opened) error {
+		if _, failed := a.each(ctx, all, func(o *opened) error {
 			some, err := o.w.ProvenConsents(ctx, nil)
 			cs = append(cs, some...)
 			return err
-		}); n < len(all) { // who reads the file would take it for all
+		}); failed != nil { // who reads the file would take it for all
 			return failed
 		}
 	}

@@ -159,6 +159,15 @@ func is[E error](err error) bool {
 	return ok
 }
 
+// onLedgerError is an error of one of several ledgers that a command looked at.
+type onLedgerError struct {
+	error
+	title string
+	id    crypto.LedgerID
+}
+
+func (e *onLedgerError) Unwrap() error { return e.error }
+
 // explain turns an error into words. The outermost known type decides.
 func explain(err error) failure {
 	if s, ok := errors.AsType[*batchStoppedError](err); ok {
@@ -210,6 +219,12 @@ func explain(err error) failure {
 	if p, ok := errors.AsType[*wallet.PartlyError](err); ok {
 		f := explain(p.First)
 		return failure{"partly-done", fmt.Sprintf("%d done, %d failed; the first: %s", p.Done, p.Failed, f.Message), f.Hint, exitPartly}
+	}
+	if e, ok := errors.AsType[*onLedgerError](err); ok {
+		f := explain(e.error)
+		f.Message = e.title + ": " + f.Message
+		f.Hint = strings.ReplaceAll(f.Hint, "carekey ledger verify", "carekey --ledger "+short(e.id)+" ledger verify")
+		return f
 	}
 	for _, known := range []func(error) (failure, bool){explainCommand, explainWallet, explainKeyring, explainVerification, explainOrder, explainLedger, explainText, explainSystem} {
 		if f, ok := known(err); ok {

@@ -101,7 +101,7 @@ func (a *app) fetch(ctx context.Context, all []*opened, code *crypto.ShareCode, 
 	case f.all:
 		var rs []wallet.Received
 		on := map[crypto.LedgerID]*wallet.Wallet{}
-		_, failed := each(ctx, all, func(o *opened) error {
+		_, failed := a.each(ctx, all, func(o *opened) error {
 			some, err := o.w.Inbox(ctx)
 			rs, on[o.id()] = append(rs, some...), o.w
 			return err

@@ -19,7 +19,7 @@ func newInbox(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withLedgers(cmd, looks, everywhere, func(ctx context.Context, all []*opened) error {
 				var rs []wallet.Received
-				n, failed := each(ctx, all, func(o *opened) error {
+				n, failed := a.each(ctx, all, func(o *opened) error {
 					some, err := o.w.Inbox(ctx)
 					rs = append(rs, some...)
 					return err

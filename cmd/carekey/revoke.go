@@ -64,7 +64,7 @@ func (a *app) revoke(ctx context.Context, all []*opened, r wallet.RevokeRequest)
 	}
 	var failed error
 	if len(all) == 1 || len(r.Consents) == 0 {
-		_, failed = each(ctx, all, func(o *opened) error { return choose(o, r) })
+		_, failed = a.each(ctx, all, func(o *opened) error { return choose(o, r) })
 	} else {
 		for _, id := range r.Consents { // wherever it is; one that is nowhere ends it before anything is signed
 			one := wallet.RevokeRequest{Consents: []string{id}}

@@ -113,7 +113,7 @@ func (a *app) withLedgers(cmd *cobra.Command, want access, which func(place) []p
 		if ctx.Err() != nil || explain(err).Exit == exitLocked {
 			return err
 		}
-		a.closed = worse(a.closed, err)
+		a.closed = worse(a.closed, a.onLedger(q.id, err))
 	}
 	if len(all) == 0 {
 		return a.closed
@@ -132,8 +132,9 @@ func (a *app) withLedgers(cmd *cobra.Command, want access, which func(place) []p
 }
 
 // each lets f look at each ledger. What one of them fails with keeps f from no other; the
-// worst is returned with how many did not fail.
-func each(ctx context.Context, all []*opened, f func(o *opened) error) (done int, worst error) {
+// worst is returned, also of those that could not be opened, with how many did not fail.
+func (a *app) each(ctx context.Context, all []*opened, f func(o *opened) error) (done int, worst error) {
+	worst = a.closed
 	for _, o := range all {
 		err := f(o)
 		if err != nil && ctx.Err() != nil {
@@ -143,13 +144,25 @@ func each(ctx context.Context, all []*opened, f func(o *opened) error) (done int
 			done++
 			continue
 		}
-		worst = worse(worst, err)
+		worst = worse(worst, a.onLedger(o.id(), err))
 	}
 	return done, worst
 }
 
+// onLedger says on which of several ledgers something is wrong.
+func (a *app) onLedger(id crypto.LedgerID, err error) error {
+	switch explain(err).Exit {
+	case exitTampered, exitUnreachable, exitUnexpected:
+		if title := a.titles[id]; title != "" {
+			return &onLedgerError{err, title, id}
+		}
+	}
+	return err
+}
+
 // worse is which of two errors matters more: what does not verify or was refused, then
-// what is out of reach, then what is not there; of two alike the first.
+// what was done in part, what is out of reach, and what is not there; of two alike the
+// first.
 func worse(a, b error) error {
 	rank := func(err error) int {
 		if err == nil {
@@ -160,8 +173,10 @@ func worse(a, b error) error {
 			return 1
 		case exitUnreachable:
 			return 2
+		case exitPartly:
+			return 3
 		}
-		return 3
+		return 4
 	}
 	if rank(b) > rank(a) {
 		return b
@@ -174,7 +189,7 @@ func worse(a, b error) error {
 // opened is not concerned.
 func find[T any](ctx context.Context, a *app, all []*opened, query string, f func(o *opened) (T, string, error)) (found T, on *opened, err error) {
 	var matches []string
-	_, worst := each(ctx, all, func(o *opened) error {
+	_, worst := a.each(ctx, all, func(o *opened) error {
 		x, id, err := f(o)
 		if err == nil {
 			found, on, matches = x, o, append(matches, id)
@@ -188,7 +203,7 @@ func find[T any](ctx context.Context, a *app, all []*opened, query string, f fun
 		a.closed = nil
 		return found, on, nil
 	}
-	return found, nil, worse(worst, a.closed)
+	return found, nil, worst
 }
 
 // open opens the wallet with one of its ledgers.
@@ -242,10 +257,11 @@ func (a *app) end(ctx context.Context, o *opened, want access, err error) error 
 	w := o.w
 	a.tellFinished(w)
 	a.tellUnwritten(w, err)
-	if clock, last := w.Doubt(); !clock.IsZero() && err == nil {
+	shown := err == nil || a.closed != nil && errors.Is(err, a.closed) // what is on this ledger
+	if clock, last := w.Doubt(); !clock.IsZero() && shown {
 		a.say("Your clock says %s, and the ledger's last entry is of %s: what is open is judged by the ledger's time.", clock.Local().Format(dayLayout), day(last))
 	}
-	if since, away := w.OutOfReach(); away != nil && err == nil {
+	if since, away := w.OutOfReach(); away != nil && shown {
 		a.tellAway(a.titles[o.id()], since, away)
 	}
 	if o.l.away == nil && errors.Is(err, context.Canceled) && want&writes != 0 {

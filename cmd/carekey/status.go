@@ -32,7 +32,7 @@ func (a *app) statusOf(ctx context.Context, all []*opened) error {
 	var seen []*opened
 	var pending []pendingJSON
 	var waits []string
-	_, failed := each(ctx, all, func(o *opened) error {
+	_, failed := a.each(ctx, all, func(o *opened) error {
 		s, err := o.w.Status(ctx)
 		if err != nil {
 			return err
@@ -57,7 +57,7 @@ func (a *app) statusOf(ctx context.Context, all []*opened) error {
 		return failed
 	}
 	slices.SortStableFunc(sum.Accesses, func(x, y wallet.Event) int { return cmp.Compare(x.Hour, y.Hour) })
-	return errors.Join(a.status(seen, sum, pending, waits), failed)
+	return errors.Join(a.status(seen, sum, pending, waits, failed != nil), failed)
 }
 
 type pendingJSON struct {
@@ -75,7 +75,8 @@ func pendingOf(p wallet.Pending) pendingJSON {
 	return j
 }
 
-func (a *app) status(all []*opened, s wallet.Summary, pending []pendingJSON, waits []string) error {
+// status tells what is on some ledgers; part says that another one could not be read.
+func (a *app) status(all []*opened, s wallet.Summary, pending []pendingJSON, waits []string, part bool) error {
 	w := all[0].w
 	p, err := a.place()
 	if err != nil {
@@ -132,6 +133,7 @@ func (a *app) status(all []*opened, s wallet.Summary, pending []pendingJSON, wai
 	if len(s.Consents) == 0 {
 		for _, o := range all {
 			if g := groundOf(o.w); g.away || o == all[len(all)-1] {
+				g.part = part
 				a.print("%s", g.says(noneOpen))
 				break
 			}
@@ -170,7 +172,7 @@ func (a *app) status(all []*opened, s wallet.Summary, pending []pendingJSON, wai
 			a.print("  %s", text)
 		}
 	}
-	if others := len(places) - len(all); others > 0 {
+	if others := len(places) - len(all); p.given && others > 0 {
 		a.say("\nThis is ledger %s alone. You are on %s more: leave out --ledger and %s.", ledgerWords(p.dir, all[0].id()), plural(others, "ledger", "ledgers"), envLedger)
 	}
 	for _, d := range a.due(w) {
