@@ -104,7 +104,7 @@ func batchPreview(p *wallet.BatchPlan, elsewhere rowsElsewhere, g ground) string
 		b.WriteString("warning: " + batchWarning(&w) + "\n")
 	}
 	if len(p.Items) > 0 {
-		b.WriteString(g.says(eachOpening))
+		b.WriteString(g.gateLine())
 	}
 	return cli.CleanText(strings.TrimSuffix(b.String(), "\n"))
 }

@@ -40,7 +40,7 @@ const (
 	allShown                 // how far all entries of one's consents were shown
 	noneOpen                 // no consent is open
 	noOpening                // a consent was not opened
-	inShort                  // eachOpening in a few words
+	inShort                  // eachOpening in one line
 	erased                   // what becomes of a record that is removed
 )
 
@@ -87,13 +87,15 @@ func (g ground) says(c claim) string {
 	case inShort:
 		switch {
 		case g.Gate == ledgerclient.Advisory:
-			return "advisory: who reads its files can open without an entry"
+			return "advisory: who reads the ledger's files can open without leaving an entry"
 		case g.Gate != ledgerclient.Enforced:
-			return string(g.Gate) + ": not known to this carekey"
+			return string(g.Gate) + ": not known to this carekey, do not count on entries"
 		case n > 1:
-			return "enforced: " + number(n) + " of its operators could open without an entry"
+			return "enforced: " + strings.ToLower(number(n)) + " of its operators can let open without an entry, or hide one"
+		case g.Clock == "order":
+			return "enforced: its operator can let open without an entry"
 		}
-		return "enforced: its one operator could let open without an entry"
+		return "enforced: its operator can let open without an entry, or hide one"
 	case erased:
 		if g.Gate == ledgerclient.Advisory {
 			return "The store erases its content now, unless somebody copied it. Who fetched it\nkeeps what they have."
@@ -137,12 +139,15 @@ func leastOf(all []*opened) ground {
 	return least
 }
 
+// gateLine is eachOpening for what is looked at every day.
+func (g ground) gateLine() string { return "gate: " + g.says(inShort) }
+
 // limits are what openings of consents rest on, once for each ledger that differs.
 func limits(all []*opened) string {
 	var out []string
 	seen := map[string]bool{}
 	for _, o := range all {
-		if s := groundOf(o.w).says(eachOpening); !seen[s] {
+		if s := groundOf(o.w).gateLine(); !seen[s] {
 			seen[s] = true
 			out = append(out, s)
 		}

@@ -128,7 +128,7 @@ func (a *app) showConsent(c wallet.Consent, code crypto.ShareCode, g ground) err
 	a.print("%s", strings.TrimSuffix(cli.Rows("", append(rows, [2]string{"to", cli.Clean(person(c.To, c.Address))}, [2]string{"may open", strings.Join(records, "\n")},
 		[2]string{"for", c.Purpose.Word()}, [2]string{"from", from}, [2]string{"until", untilText(c.Until, c.NotAfter, "the recipient's carekey keeps to it")}, [2]string{"status", status},
 		[2]string{"granted", grantedText(c)}, [2]string{"opened", openedText(c.Openings, both(c.LastOpened))}, [2]string{"share code", a.codeText(code)})...), "\n"))
-	a.say("%s", g.says(eachOpening))
+	a.say("%s", g.gateLine())
 	if c.Status == wallet.StatusActive || c.Status == wallet.StatusUpcoming {
 		a.next("to end it: carekey revoke %s", short(c.ID))
 	}

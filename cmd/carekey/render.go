@@ -393,7 +393,7 @@ func previewGrant(p *wallet.GrantPlan, g ground) string {
 		"\nYou can revoke it at any time. What was opened before that stays known: a\n" +
 		"revocation ends further openings, and takes back nothing that was read. Later\n" +
 		"versions of a record need a new grant.\n" +
-		g.says(eachOpening)
+		g.gateLine()
 	for _, w := range p.Warnings {
 		if t := warningText(w, name); t != "" {
 			text += "\nwarning: " + t
