@@ -39,7 +39,7 @@ func TestDamagedKeyCheck(t *testing.T) {
 	if err := wallet.PutKeyBack(ctx, tn.options("Maria"), tn.keys, crypto.NewEntropy()); !errors.As(err, new(*wallet.WrongKeyError)) {
 		t.Errorf("other words: %v", err)
 	}
-	if err := wallet.CheckSaved(saved, words); !errors.As(err, new(*wallet.DamagedError)) {
+	if err := wallet.CheckSaved(saved, words); err != nil {
 		t.Errorf("one's own backup: %v", err)
 	}
 	if err := wallet.CheckSaved(saved, crypto.NewEntropy()); !errors.As(err, new(*wallet.ForeignBackupError)) {

@@ -35,6 +35,7 @@ type RestoreRequest struct {
 	Name    string // of the owner, where the ledger does not hold it
 	// Saved is the folder in which Save put the wallet's files; "" if there is none.
 	// Contacts in it are merged, and the ledger must continue what that wallet saw.
+	// A file in it that is damaged is passed over: see Restored.Damaged.
 	Saved string
 	// Progress is told how far a step is; nil is nobody.
 	Progress func(step RestoreStep, done, total uint64)
@@ -58,13 +59,14 @@ type Restored struct {
 	Open     int // of them, active and upcoming
 	Received int // consents given to this wallet
 	Contacts int
-	Finished []contract.ID // consents whose shares had not reached the keepers, and now have
-	Revoked  []contract.ID // consents that can never be opened, since the store does not hold them: ended
-	Lost     []Lost        // what the store no longer has, or never had
-	Waiting  []contract.ID // the same, of consents whose revocation is signed and waits
-	Ledgers  []Place       // other ledgers that the wallet was on
-	NoKeeper error         // why no keeper could be asked for the shares of the open consents; nil if they were
-	Was      string        // where the saved wallet had the ledger; "" if there is none
+	Finished []contract.ID   // consents whose shares had not reached the keepers, and now have
+	Revoked  []contract.ID   // consents that can never be opened, since the store does not hold them: ended
+	Lost     []Lost          // what the store no longer has, or never had
+	Waiting  []contract.ID   // the same, of consents whose revocation is signed and waits
+	Ledgers  []Place         // other ledgers that the wallet was on
+	NoKeeper error           // why no keeper could be asked for the shares of the open consents; nil if they were
+	Was      string          // where the saved wallet had the ledger; "" if there is none
+	Damaged  []*DamagedError // files in Saved that are missing or not what was written, and were passed over
 }
 
 // Lost is a payload that is not in the store, or is not what was signed.
@@ -342,7 +344,7 @@ func (w *Wallet) takeStock(ctx context.Context, out *Restored) error {
 			}
 		}
 	}
-	out.Contacts, out.Was = len(w.book.Contacts), w.savedAt
+	out.Contacts, out.Was, out.Damaged = len(w.book.Contacts), w.savedAt, w.savedBad
 	if w.book.Facts == nil {
 		return nil
 	}

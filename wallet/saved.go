@@ -59,7 +59,10 @@ func (w *Wallet) Save(ctx context.Context, dir string) (write func() error, err 
 				return err
 			}
 		}
-		_, _, err := w.readSaved(dir)
+		_, _, damaged, err := w.readSaved(dir)
+		if err == nil && len(damaged) > 0 {
+			err = damaged[0]
+		}
 		return err
 	}, nil
 }
@@ -86,9 +89,9 @@ func (w *Wallet) mySaved(dir string) error {
 }
 
 // readSaved opens what Save put into dir: the book, and the head that was seen of
-// the open ledger.
-func (w *Wallet) readSaved(dir string) (book, ledgerclient.Pin, error) {
-	var b book
+// the open ledger. What is missing or is not what was written is in damaged, and zero
+// in what is returned.
+func (w *Wallet) readSaved(dir string) (b book, known ledgerclient.Pin, damaged []*DamagedError, err error) {
 	var s state
 	open := func(name string, v any) error {
 		sealed, err := readOwn(dir, name)
@@ -97,53 +100,55 @@ func (w *Wallet) readSaved(dir string) (book, ledgerclient.Pin, error) {
 		}
 		plain, err := w.local.Open(filepath.ToSlash(name), sealed)
 		if err != nil {
-			return &DamagedError{File: name, Err: err}
+			return &DamagedError{File: filepath.ToSlash(name), Err: err}
 		}
 		if err := json.Unmarshal(plain, v); err != nil {
-			return &DamagedError{File: name}
+			return &DamagedError{File: filepath.ToSlash(name)}
 		}
 		return nil
 	}
-	err := checkKey(dir, w.local)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = &DamagedError{File: keyCheckFile, Err: err}
+	note := func(name string, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = &DamagedError{File: name, Err: err}
+		}
+		if d, ok := errors.AsType[*DamagedError](err); ok {
+			damaged = append(damaged, d)
+			return nil
+		}
+		return err
 	}
+	err = checkKey(dir, w.local)
 	if is[*WrongKeyError](err) {
 		err = &ForeignBackupError{Dir: dir}
 	}
-	if err != nil {
-		return b, s.Pin, err
+	if err := note(keyCheckFile, err); err != nil {
+		return b, s.Pin, nil, err
 	}
-	err = open(bookFile, &b)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = &DamagedError{File: bookFile, Err: err}
+	if err := note(bookFile, open(bookFile, &b)); err != nil {
+		return b, s.Pin, nil, err
 	}
-	if err != nil {
-		return b, s.Pin, err
-	}
-	if b.V != bookVersion {
-		return b, s.Pin, &VersionError{What: bookFile, Version: b.V, Known: bookVersion}
+	if b.V != bookVersion && b.V != 0 {
+		return b, s.Pin, nil, &VersionError{What: bookFile, Version: b.V, Known: bookVersion}
 	}
 	if w.client == nil {
-		return b, s.Pin, nil
+		return b, s.Pin, damaged, nil
 	}
-	err = open(w.inLedger(stateFile), &s)
-	if errors.Is(err, fs.ErrNotExist) {
+	name := w.inLedger(stateFile)
+	if err = open(name, &s); errors.Is(err, fs.ErrNotExist) {
 		err = nil // it was not on this ledger
 	}
 	if err == nil && s.Pin.Size > 0 && s.Pin.Ledger != w.client.ID() {
-		err = &DamagedError{File: w.inLedger(stateFile)}
+		s, err = state{}, &DamagedError{File: filepath.ToSlash(name)}
 	}
-	return b, s.Pin, err
+	return b, s.Pin, damaged, note(name, err)
 }
 
 // CheckSaved tells whether what Save put into dir is a key's: a *ForeignBackupError
-// if it is of another one, a *DamagedError if a file is missing or is not what was
-// written.
+// if it is of another one.
 func CheckSaved(dir string, entropy crypto.Entropy) error {
 	root := entropy.Root()
 	defer root.Wipe()
-	_, _, err := (&Wallet{local: root.LocalKey()}).readSaved(dir)
+	_, _, _, err := (&Wallet{local: root.LocalKey()}).readSaved(dir)
 	return err
 }
 
@@ -153,21 +158,24 @@ func (w *Wallet) takeSaved(dir string) error {
 	if dir == "" {
 		return nil
 	}
-	b, known, err := w.readSaved(dir)
+	b, known, damaged, err := w.readSaved(dir)
 	if err != nil {
 		return err
 	}
-	b.stamp(w.now(), nil)
-	b.Facts.compose()
-	for _, l := range b.Facts.Ledgers {
-		if l.ID == w.client.ID() {
-			w.savedAt = l.At
+	w.savedBad = damaged
+	if b.V != 0 {
+		b.stamp(w.now(), nil)
+		b.Facts.compose()
+		for _, l := range b.Facts.Ledgers {
+			if l.ID == w.client.ID() {
+				w.savedAt = l.At
+			}
 		}
+		w.stampBook()
+		w.book.Facts.merge(b.Facts)
+		w.book.show()
+		w.bookDirty = true
 	}
-	w.stampBook()
-	w.book.Facts.merge(b.Facts)
-	w.book.show()
-	w.bookDirty = true
 	if known.Size > w.state.Pin.Size {
 		w.state.Pin = known
 		w.resetCache()

@@ -77,6 +77,7 @@ type Wallet struct {
 	waiting   []*batch               // what is left in the journal, oldest first
 	unwritten []error                // why what changes now is not written into the folder; nil if it is
 	savedAt   string                 // where the wallet that is being restored had this ledger
+	savedBad  []*DamagedError        // what of its saved files could not be used
 	finished  []Finished
 	signed    map[contract.Entry]bool // by this process, in the batch that is being carried out
 	watch     func(done uint64)       // told how many entries were read, while the ledger is followed; nil is nobody

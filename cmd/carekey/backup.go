@@ -242,11 +242,14 @@ func real(path string) string {
 
 func readBackup(dir string) (info backupInfo, err error) {
 	b, err := disk.ReadFile(filepath.Join(dir, backupMark), 1<<16)
-	if err != nil {
+	if err != nil && !is[*disk.KindError](err) {
 		return info, err
 	}
-	if err := json.Unmarshal(b, &info); err != nil {
-		return info, &wallet.DamagedError{File: backupMark, Err: err}
+	if err == nil {
+		err = json.Unmarshal(b, &info)
+	}
+	if err != nil || info.V < 1 {
+		return backupInfo{}, &wallet.DamagedError{File: backupMark, Err: err}
 	}
 	if info.V != 1 {
 		return info, &wallet.VersionError{What: backupMark, Version: info.V, Known: 1}

@@ -129,10 +129,10 @@ type passphraseFileError struct {
 func (e *passphraseFileError) Error() string { return "passphrase file: " + e.err.Error() }
 func (e *passphraseFileError) Unwrap() error { return e.err }
 
-// badBackupError says that a file of a backup is not what was written.
+// badBackupError says that the log of the ledger in a backup is not what was written.
 type badBackupError struct {
 	dir string
-	err error // a *wallet.DamagedError
+	err error // a *embedded.DamagedError
 }
 
 func (e *badBackupError) Error() string { return e.dir + ": " + e.err.Error() }
@@ -356,9 +356,8 @@ func explainWallet(err error) (failure, bool) {
 		return failure{"newer-version", fmt.Sprintf("%s was written by a newer carekey (version %d)", e.What, e.Version), "use that carekey", exitUnexpected}, true
 	}
 	if e, ok := errors.AsType[*badBackupError](err); ok { // before DamagedError, which it wraps
-		damaged, _ := errors.AsType[*wallet.DamagedError](err)
-		return failure{"backup-damaged", "a file of the backup in " + e.dir + " is missing, or is not what carekey wrote: " + damaged.File,
-			"use another backup; or only the ledger in this one, where it is: carekey restore --ledger DIR/ledger-...", exitTampered}, true
+		f := explain(e.err)
+		return failure{"backup-damaged", "in the backup, " + e.dir + ": " + f.Message, "use another backup; or the ledger itself, if it is still there: carekey restore --ledger DIR", exitTampered}, true
 	}
 	if e, ok := errors.AsType[*wallet.DamagedError](err); ok && e.InJournal() {
 		return failure{"journal-damaged", "the wallet's file " + e.File + " is not what carekey wrote: what was signed in it may never have been sent",

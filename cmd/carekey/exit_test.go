@@ -68,7 +68,7 @@ var explained = []struct {
 	{&ledgerclient.SpentError{}, "order-broken", 6},
 	{&incompleteError{consents: map[string]int{"keeper": 2}, why: &ledgerclient.UnreachableError{Service: "keeper", Err: context.DeadlineExceeded}}, "incomplete", 8},
 	{&wallet.DamagedError{File: "state"}, "wallet-damaged", 6},
-	{&badBackupError{"b", &wallet.DamagedError{File: "state"}}, "backup-damaged", 6},
+	{&badBackupError{"b", &embedded.DamagedError{File: "leaves"}}, "backup-damaged", 6},
 	{&wallet.WrongKeyError{}, "wrong-key", 4},
 	{&wallet.KeyLeftError{Kind: "os", Err: &keyring.LockedError{}}, "key-left", 8},
 	{&wallet.KeyLeftError{Kind: "os", Maybe: true, Err: &keyring.LockedError{}}, "key-left", 8},

@@ -10,7 +10,9 @@ import (
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/ledgerclient/embedded"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/wallet"
@@ -87,7 +89,7 @@ func (a *app) restore(ctx context.Context, f restoreFlags) error {
 	}
 	if from.saved != "" { // before anything is copied or made
 		if err := wallet.CheckSaved(from.saved, entropy); err != nil {
-			return badBackup(from.dir, err)
+			return err
 		}
 	}
 	var damaged []*embedded.DamagedError
@@ -99,6 +101,7 @@ func (a *app) restore(ctx context.Context, f restoreFlags) error {
 		}
 		l.close()
 		l, damaged = there, bad
+		a.flags.ledger = "" // from here on it is the default
 		a.sayDamaged(damaged)
 	}
 	if err := os.MkdirAll(p.home, 0o700); err != nil {
@@ -112,7 +115,6 @@ func (a *app) restore(ctx context.Context, f restoreFlags) error {
 	w, got, err := wallet.Restore(ctx, wallet.Options{Dir: p.dir, Keyring: a.keyring(kind, p.dir), Services: l.Services, Now: a.now, Profile: a.profile()},
 		wallet.RestoreRequest{Entropy: entropy, At: at, Name: f.name, Saved: from.saved, Progress: b.step})
 	b.end()
-	err = badBackup(from.dir, err)
 	if is[*wallet.NothingError](err) {
 		os.Remove(filepath.Join(p.dir, "lock"))
 		os.Remove(filepath.Join(p.dir, "lock.next"))
@@ -169,17 +171,16 @@ func (a *app) restoreInto(ctx context.Context, p place) (kind string, err error)
 // restoring is what a restore reads.
 type restoring struct {
 	ledger *ledger
-	dir    string     // of a backup; "" if there is none
-	saved  string     // the wallet's files in it
-	unpack bool       // the ledger is the one in it, and is copied into the home
-	info   backupInfo // what its mark says then
+	dir    string // of a backup; "" if there is none
+	saved  string // the wallet's files in it
+	unpack bool   // the ledger is the one in it, and is copied into the home
 }
 
 // restoreFrom opens the ledger that is named, or that of the backup that is named.
 func (a *app) restoreFrom(ctx context.Context, p place, f restoreFlags) (from restoring, err error) {
 	if f.backup != "" {
-		if _, err := readBackup(f.backup); err != nil {
-			return from, badBackup(f.backup, err)
+		if _, err := readBackup(f.backup); err != nil && !is[*wallet.DamagedError](err) {
+			return from, err
 		}
 		from.saved, from.dir = filepath.Join(f.backup, backupWallet), f.backup
 	}
@@ -191,22 +192,28 @@ func (a *app) restoreFrom(ctx context.Context, p place, f restoreFlags) (from re
 		from.ledger, err = a.openLedger(ctx, p.ledger)
 		return from, err
 	}
-	if err != nil {
-		return from, badBackup(p.ledger, err)
-	}
 	if f.backup != "" && real(f.backup) != real(p.ledger) { // one of them would be passed over, perhaps the newer
 		return from, usage("--ledger and --backup name two backups", "name the newer one, with --ledger alone")
 	}
-	from.saved, from.unpack, from.info, from.dir = filepath.Join(p.ledger, backupWallet), true, info, p.ledger
+	from.saved, from.unpack, from.dir = filepath.Join(p.ledger, backupWallet), true, p.ledger
 	folder := filepath.Join(p.ledger, backupFolder(info.Ledger))
-	if info.Entries == 0 {
-		if _, err := os.Stat(filepath.Join(p.ledger, backupSheet(info.Ledger))); err == nil {
+	if disk.IsDir(folder) != nil { // of a backup of a node; or the mark is damaged
+		copies, _ := filepath.Glob(filepath.Join(p.ledger, "ledger-"+strings.Repeat("[0-9a-f]", 16)))
+		sheets, _ := filepath.Glob(filepath.Join(p.ledger, "sheet-*.txt"))
+		switch _, err := os.Stat(filepath.Join(p.ledger, backupSheet(info.Ledger))); {
+		case err == nil || len(copies) == 0 && len(sheets) > 0:
 			return from, usage("the ledger of this backup is at a node", "carekey restore --ledger INVITATION --backup "+cli.Quote(p.ledger)+"; the invitation is on the sheet in it")
+		case len(copies) > 1:
+			return from, usage("this backup holds several ledgers, and does not tell which is the last", "name one of them: carekey restore --ledger "+cli.Quote(copies[0]))
+		case len(copies) == 1:
+			folder = copies[0]
 		}
-		return from, usage("this backup was begun and never finished", "use another one; or the ledger itself, if it is still there: carekey restore --ledger DIR")
 	}
 	from.ledger, err = a.openLedger(ctx, folder)
-	return from, err
+	if isNoLedger(err) {
+		return from, usage("this backup was begun and never finished", "use another one; or the ledger itself, if it is still there: carekey restore --ledger DIR")
+	}
+	return from, badBackup(folder, err)
 }
 
 // unpack copies the ledger of a backup into the home, so that the backup stays one.
@@ -217,14 +224,21 @@ func (a *app) unpack(ctx context.Context, from restoring, p place) (*ledger, []*
 	if err == nil {
 		// A restore that was interrupted, or another wallet of this home.
 		c, err := connect(ctx, there, p)
-		if err == nil && c.ID() != from.info.Ledger {
+		backup, berr := ledgerclient.Connect(ctx, from.ledger.Services, crypto.LedgerID{})
+		if err == nil {
+			err = berr
+		}
+		if err == nil && c.ID() != backup.ID() {
 			err = usage("in "+p.ledger+" is another ledger already", "restore into a home of its own: CAREKEY_HOME=DIR carekey restore ...")
 		}
-		var size uint64
+		var size, copied uint64
 		if err == nil {
 			size, err = length(ctx, there.Services)
 		}
-		if err == nil && size >= from.info.Entries {
+		if err == nil {
+			copied, err = length(ctx, from.ledger.Services)
+		}
+		if err == nil && size >= copied {
 			return there, nil, nil
 		}
 		there.close()
@@ -240,7 +254,7 @@ func (a *app) unpack(ctx context.Context, from restoring, p place) (*ledger, []*
 	endVerifying()
 	endCopying()
 	if err != nil {
-		return nil, nil, badBackup(from.dir, err)
+		return nil, nil, badBackup(from.ledger.Ledger.Properties().Reach, err)
 	}
 	there, err = a.openLedger(ctx, p.ledger)
 	return there, damaged, err
@@ -271,18 +285,18 @@ func (a *app) sayDamaged(damaged []*embedded.DamagedError) {
 		}
 		a.say("%s\n%s", what, then)
 	}
-	payload := func(f string) bool { return strings.HasPrefix(f, "store/") }
-	key := func(f string) bool { return strings.HasPrefix(f, "keys/") }
-	name("a payload that is not what was signed", "payloads that are not what was signed", "What it was cannot be opened; all else comes back.", payload)
-	name("a key that is damaged", "keys that are damaged", "It was left out; all else comes back. Without it the copy can be read, and not be\ngone on with: put the key back from another backup, if there is one.", key)
+	below := func(dir string) func(f string) bool { return func(f string) bool { return strings.HasPrefix(f, dir) } }
+	name("a payload that is not what was signed", "payloads that are not what was signed", "What it was cannot be opened; all else comes back.", below("store/"))
+	name("a key that is damaged", "keys that are damaged", "It was left out; all else comes back. Without it the copy can be read, and not be\ngone on with: put the key back from another backup, if there is one.", below("keys/"))
 	name("a file of the keeper that is damaged", "files of the keeper that are damaged", "What it filed there, such as its acknowledgements, is lost; all else comes back.",
-		func(f string) bool { return !payload(f) && !key(f) })
+		below("keeper/"))
+	name("a file of the ledger that is damaged", "files of the ledger that are damaged", "It was made anew from the entries; nothing is lost.", func(f string) bool { return !strings.Contains(f, "/") })
 }
 
-// badBackup is err, with the name of the backup if files of it are not what was
-// written.
+// badBackup is err, with the folder of a backup's ledger if files of it are not what
+// was written.
 func badBackup(dir string, err error) error {
-	if dir == "" || !is[*wallet.DamagedError](err) {
+	if !is[*embedded.DamagedError](err) {
 		return err
 	}
 	return &badBackupError{dir, err}
@@ -344,7 +358,7 @@ type restoredJSON struct {
 	Lost     []lostJSON `json:"lost"`
 	Ledgers  []string   `json:"ledgers"`  // others that the wallet was on
 	NoKeeper bool       `json:"noKeeper"` // the keepers could not be asked for the shares of open consents: carekey sync
-	Damaged  []string   `json:"damaged"`  // files of the backup's ledger that are not what was written
+	Damaged  []string   `json:"damaged"`  // files of the backup, of its ledger or below wallet/, that are not what was written
 	// Follows: the ledger is a copy that follows an order kept elsewhere. Nothing can
 	// be entered before they are together again: carekey ledger join ORDER --store DIR.
 	Follows bool `json:"follows"`
@@ -354,6 +368,7 @@ type restoredJSON struct {
 // order again, "" for a ledger that is whole.
 func (a *app) showRestored(w *wallet.Wallet, got wallet.Restored, damaged []*embedded.DamagedError, order string) error {
 	id, props := w.Ledger()
+	a.flags.ledger = "" // from here on it is the default
 	if a.flags.json {
 		return a.printJSON(restoredJSON{Address: w.Address().String(), Name: w.Name(), Ledger: id.String(), Entries: got.Entries,
 			Records: got.Records, Removed: got.Removed, Consents: got.Consents, Open: got.Open, Inbox: got.Received, Contacts: got.Contacts,
@@ -363,7 +378,18 @@ func (a *app) showRestored(w *wallet.Wallet, got wallet.Restored, damaged []*emb
 			}),
 			Ledgers:  list(got.Ledgers, func(l wallet.Place) string { return l.ID.String() }),
 			NoKeeper: got.NoKeeper != nil,
-			Damaged:  list(damaged, func(d *embedded.DamagedError) string { return d.File }), Follows: order != ""})
+			Damaged: append(list(damaged, func(d *embedded.DamagedError) string { return d.File }),
+				list(got.Damaged, func(d *wallet.DamagedError) string { return backupWallet + "/" + d.File })...), Follows: order != ""})
+	}
+	for _, d := range got.Damaged {
+		what := "What you had last seen of the ledger is not known: an older copy of it would not\nbe noticed."
+		switch d.File {
+		case "state":
+			what = "Contacts and settings come back as far as the ledger holds them."
+		case "key-check":
+			what = "Nothing is lost by it."
+		}
+		a.say("The backup's file %s is missing or damaged.\n%s", backupWallet+"/"+d.File, what)
 	}
 	a.say("The wallet of %s is back. Its key is in %s.", w.Name(), keyringWords(w.Settings().Keyring))
 	a.say("Read %s of the ledger. Yours: %s, %s given (%d open),\n%s received, %s.", plural(int(got.Entries), "entry", "entries"),
@@ -391,7 +417,6 @@ func (a *app) showRestored(w *wallet.Wallet, got wallet.Restored, damaged []*emb
 	}
 	a.say("\nledger %s, %s\n%s", short(id), props.Reach, groundOf(w).says(eachOpening))
 	a.data("%s", w.Address())
-	a.flags.ledger = "" // from here on it is the default
 	if order != "" {
 		a.say("The order of this ledger is kept elsewhere, and this copy follows it: all can be\nread, and nothing can be entered before they are together again.")
 		a.next("%s", a.ours(order))

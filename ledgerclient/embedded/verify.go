@@ -45,7 +45,7 @@ type Report struct {
 // The lock is held, shared, while files are compared, which takes some
 // microseconds an entry, and not for the signatures.
 func (f *Folder) Verify(ctx context.Context, known Verified, progress func(done, total uint64)) (Report, error) {
-	report, damaged, err := f.verify(ctx, known, progress)
+	report, damaged, err := f.verify(ctx, known, false, progress)
 	if err == nil && len(damaged) > 0 {
 		err = damaged[0]
 	}
@@ -56,8 +56,9 @@ func (f *Folder) Verify(ctx context.Context, known Verified, progress func(done,
 }
 
 // verify is Verify that goes on behind damage of the keys, the store and the keeper's
-// files, and returns all of it.
-func (f *Folder) verify(ctx context.Context, known Verified, progress func(done, total uint64)) (Report, []*DamagedError, error) {
+// files, and returns all of it. If anew, it goes on behind damage of the derived files
+// too: they are made anew.
+func (f *Folder) verify(ctx context.Context, known Verified, anew bool, progress func(done, total uint64)) (Report, []*DamagedError, error) {
 	keys, err := f.verifyFixed()
 	if err != nil {
 		return Report{}, nil, err
@@ -65,6 +66,7 @@ func (f *Folder) verify(ctx context.Context, known Verified, progress func(done,
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var report Report
+	var tables []*DamagedError
 	var sigs *signatureCheck
 	err = f.locked(ctx, false, func() error {
 		report.Size, report.Root = f.head.size, f.head.root
@@ -74,7 +76,15 @@ func (f *Folder) verify(ctx context.Context, known Verified, progress func(done,
 			from = known.Size
 		}
 		sigs = f.startSignatures(ctx, from, f.head.size, progress)
-		return f.verifyLog(ctx, known, sigs)
+		err := f.verifyLog(ctx, known, sigs)
+		if d := (*DamagedError)(nil); anew && errors.As(err, &d) && d.File != leavesFile && d.File != checkpointFile {
+			for _, t := range f.tables.files() {
+				t.suspect = true
+			}
+			f.loaded = false
+			tables, err = []*DamagedError{d}, nil
+		}
+		return err
 	})
 	if sigs != nil {
 		if d := (*DamagedError)(nil); errors.As(err, &d) && d.Entry != NoEntry {
@@ -95,7 +105,7 @@ func (f *Folder) verify(ctx context.Context, known Verified, progress func(done,
 	if err == nil {
 		err = verifyKeeper(ctx, f, &inKeeper)
 	}
-	return report, slices.Concat(keys, inStore.all, inKeeper.all), err
+	return report, slices.Concat(tables, keys, inStore.all, inKeeper.all), err
 }
 
 // earlier tells whether a is damage of an entry before that of b.
