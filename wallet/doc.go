@@ -16,7 +16,8 @@
 // verified head), cache (what the ledger holds of this wallet) and journal (changes
 // on their way). All but wallet.json and genesis is sealed under a key from the
 // wallet's root; no file and no file name shows a name, a title or an address. The
-// cache can be lost: it is rebuilt from the ledger and the store.
+// cache can be lost: it is rebuilt from the ledger and the store. While a wallet is made,
+// restored or removed, its settings have another name: making, restoring, removing.
 //
 // # How a change is made
 //

@@ -13,7 +13,7 @@ import (
 var (
 	layoutFolders = layout(`ledgers(/{id}(/(journal|batch))?)?`)
 	layoutFiles   = layout(
-		`wallet\.json|state|key-check|lock(\.next)?|removing|restoring|key\.age(\.new)?|evidence-[0-9a-f]{8}-[0-9a-f]{8}`,
+		`wallet\.json|state|key-check|lock(\.next)?|making|removing|restoring|key\.age(\.new)?|evidence-[0-9a-f]{8}-[0-9a-f]{8}`,
 		`ledgers/{id}/(state|cache|leaves|genesis|config-[1-9][0-9]*)`,
 		`ledgers/{id}/journal/{id}-{id}`,
 		`ledgers/{id}/batch/(job|recipients|(items|done)-[0-9]+)`,

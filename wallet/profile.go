@@ -84,6 +84,15 @@ func readRemoving(dir string) (Settings, bool) {
 	return s, true
 }
 
+// toRemove finds what is to be removed of a folder, and the file that says so.
+func toRemove(dir string) (s Settings, mark string, ok bool) {
+	if s, ok = readRemoving(dir); ok {
+		return s, removingFile, true
+	}
+	s, ok = readMaking(dir)
+	return s, makingFile, ok
+}
+
 // Remove removes the wallet in opt.Dir from this machine: its files and its key.
 // The ledger keeps what is on it. See MayBeRemoved. From the first step on there is
 // no wallet any more; if it is interrupted, FinishRemoval does the rest.
@@ -105,9 +114,10 @@ func Remove(ctx context.Context, opt Options) error {
 	return finishRemoval(context.WithoutCancel(ctx), opt)
 }
 
-// FinishRemoval ends a removal that was interrupted; without one it does nothing.
+// FinishRemoval ends a removal that was interrupted, and removes what an interrupted
+// making of a wallet left; without one it does nothing.
 func FinishRemoval(ctx context.Context, opt Options) error {
-	if _, ok := readRemoving(opt.Dir); !ok {
+	if _, _, ok := toRemove(opt.Dir); !ok {
 		return nil
 	}
 	unlock, err := lockHome(ctx, opt.Dir, opt.waitOrDefault())
@@ -121,7 +131,7 @@ func FinishRemoval(ctx context.Context, opt Options) error {
 // finishRemoval removes the key, then the files, and last what tells that there is
 // something to be removed.
 func finishRemoval(ctx context.Context, opt Options) error {
-	s, ok := readRemoving(opt.Dir)
+	s, mark, ok := toRemove(opt.Dir)
 	if !ok {
 		return nil
 	}
@@ -129,6 +139,9 @@ func finishRemoval(ctx context.Context, opt Options) error {
 	// move leaves one.
 	file := &keyring.File{Path: filepath.Join(opt.Dir, keyring.FileName)}
 	for _, store := range []keyring.Store{opt.Keyring, file} {
+		if s.Item == "" {
+			break // none was kept yet
+		}
 		if err := store.Delete(ctx, s.Item); err != nil && !isNotFound(err) {
 			return err
 		}
@@ -136,7 +149,7 @@ func finishRemoval(ctx context.Context, opt Options) error {
 	if err := clearProfile(opt.Dir); err != nil {
 		return err
 	}
-	if err := os.Remove(filepath.Join(opt.Dir, removingFile)); err != nil {
+	if err := os.Remove(filepath.Join(opt.Dir, mark)); err != nil {
 		return err
 	}
 	// The folder goes with its lock, unless somebody keeps something in it.

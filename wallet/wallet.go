@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -88,74 +87,6 @@ type Finished struct {
 	Action Action
 	ID     contract.ID // of the entry
 	Err    error       // nil if it was carried out; otherwise why it never will be
-}
-
-// Create makes a wallet in an empty or missing folder: the key goes into the
-// keyring first and the settings, which make it a wallet, are written last.
-// The ledger of opt.Services becomes its first one, and its default; at is what the
-// settings say of where that is. name is what the wallet's owner calls herself; it
-// is sealed with the book.
-func Create(ctx context.Context, opt Options, entropy crypto.Entropy, name, at string) (*Wallet, error) {
-	name, err := CheckName("name", name)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(opt.Dir, 0o700); err != nil {
-		return nil, err
-	}
-	unlock, err := lockHome(ctx, opt.Dir, opt.waitOrDefault())
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	if _, err := ReadSettings(opt.Dir); !isNoWallet(err) {
-		if err == nil {
-			err = &ExistsError{What: "wallet"}
-		}
-		return nil, err
-	}
-	client, err := ledgerclient.Connect(ctx, opt.Services, crypto.LedgerID{})
-	if err != nil {
-		return nil, err
-	}
-	s := Settings{V: settingsVersion, Keyring: opt.Keyring.Kind(), Item: newItem(), Default: client.ID(), Ledgers: []Place{{ID: client.ID(), At: at}}}
-	if err := opt.Keyring.Set(ctx, s.Item, entropy.Encode()); err != nil {
-		if is[*keyring.NotStoredError](err) { // it may be there all the same
-			if derr := opt.Keyring.Delete(context.WithoutCancel(ctx), s.Item); !isNotFound(derr) {
-				err = errors.Join(err, derr)
-			}
-		}
-		return nil, err
-	}
-	w := assemble(opt, s, client, entropy)
-	w.book = book{V: bookVersion, Name: name, Profile: opt.Profile}
-	if err := w.writeNew(); err != nil {
-		// Nothing refers to the key: whoever tries again gets another one.
-		return nil, errors.Join(err, opt.Keyring.Delete(context.WithoutCancel(ctx), s.Item))
-	}
-	return w, nil
-}
-
-// writeNew writes the files of a new wallet, or leaves none.
-func (w *Wallet) writeNew() (err error) {
-	defer func() {
-		if err != nil {
-			w.removeLedgerFolder()
-			for _, name := range []string{settingsFile, ledgersDir, bookFile, keyCheckFile} {
-				os.Remove(filepath.Join(w.dir, name))
-			}
-		}
-	}()
-	if err := w.writeFile(keyCheckFile, w.local.Seal(keyCheckFile, []byte("carekey"))); err != nil {
-		return err
-	}
-	if err := w.writeSealed(bookFile, w.book); err != nil {
-		return err
-	}
-	if err := w.newLedgerFolder(); err != nil {
-		return err
-	}
-	return writeSettings(w.dir, w.settings)
 }
 
 // Open unlocks the wallet in opt.Dir with the ledger of opt.Services, which must be

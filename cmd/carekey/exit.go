@@ -301,6 +301,9 @@ func explainWallet(err error) (failure, bool) {
 		if _, begun := wallet.Removing(e.Dir); begun {
 			return failure{"no-wallet", "this wallet is being removed: the removal of " + e.Dir + " was interrupted", "to end it, the same again: carekey profile remove PROFILE", exitNotFound}, true
 		}
+		if _, begun := wallet.UnfinishedInit(e.Dir); begun {
+			return failure{"no-wallet", "there is no wallet yet: an init in " + e.Dir + " was interrupted, and its words are void", "to begin anew, the same again: carekey init --name NAME ...", exitNotFound}, true
+		}
 		hint := "make one with: carekey init --name NAME"
 		if wallet.Headless(e.Dir) {
 			hint += "\nif there was one: its wallet.json is gone. Put that back from a copy of the home; or move\nthe folder away and use your 24 words: carekey restore --ledger LEDGER"

@@ -57,20 +57,6 @@ func (a *app) init(ctx context.Context, f initFlags) error {
 	if p.settings != nil {
 		return &wallet.ExistsError{What: "wallet"}
 	}
-	if err := a.finishRemoval(ctx, p.dir); err != nil {
-		return err
-	}
-	if f.name, err = a.askName(ctx, f.name); err != nil {
-		return err
-	}
-	if f.wordsFile == "" && !a.interactive() {
-		return &needError{What: "where the 24 words go", Flag: "--words-file FILE"}
-	}
-	if f.wordsFile != "" {
-		if _, err := os.Lstat(f.wordsFile); err == nil {
-			return usage("the words file exists: "+f.wordsFile, "name a new file: --words-file FILE")
-		}
-	}
 	kind, err := a.keyringKind()
 	if err != nil {
 		return err
@@ -78,26 +64,76 @@ func (a *app) init(ctx context.Context, f initFlags) error {
 	if kind == "" {
 		kind = keyring.KindOS
 	}
-	if err := a.probeKeyring(ctx, kind, p.dir); err != nil {
+	if _, unfinished := wallet.UnfinishedInit(p.dir); !unfinished {
+		if err := a.finishRemoval(ctx, p.dir); err != nil {
+			return err
+		}
+	}
+	if f.name, err = a.askName(ctx, f.name); err != nil {
 		return err
 	}
-	l, undo, err := a.initLedger(ctx, p, f.newLedger)
+	if f.wordsFile == "" && !a.interactive() {
+		return &needError{What: "where the 24 words go", Flag: "--words-file FILE"}
+	}
+	w, l, err := a.make(ctx, p, f, kind)
 	if err != nil {
 		return err
 	}
-	defer func() { l.close() }()
-	w, err := a.create(ctx, p, f, kind, l)
-	if err != nil {
-		l.close()
-		undo()
-		return err
-	}
+	defer l.close()
 	if f.wordsFile == "" { // two of them were just asked for
 		if err := w.SetWordsChecked(ctx); err != nil {
 			return err
 		}
 	}
 	return a.welcome(w, p, f)
+}
+
+// make makes the wallet, and its ledger where that was asked for. When it fails it leaves
+// nothing behind.
+func (a *app) make(ctx context.Context, p place, f initFlags, kind string) (w *wallet.Wallet, l *ledger, err error) {
+	undo, err := makeDirs(p.home)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := wallet.Begin(ctx, wallet.Options{Dir: p.dir, Keyring: a.keyring(kind, p.dir), Now: a.now, Profile: a.profile()}, f.wordsFile,
+		func(kind string) keyring.Store { return a.keyring(kind, p.dir) })
+	if err != nil {
+		undo()
+		return nil, nil, err
+	}
+	defer func() {
+		m.End()
+		if err != nil {
+			undo()
+		}
+	}()
+	if m.Anew {
+		a.say("An init here was interrupted before there was a wallet. This one begins anew:\nthe 24 words of the other are void, wherever they are written down.\n")
+	}
+	if f.wordsFile != "" {
+		if _, err := os.Lstat(f.wordsFile); err == nil {
+			return nil, nil, usage("the words file exists: "+f.wordsFile, "name a new file: --words-file FILE")
+		}
+	}
+	if err := a.probeKeyring(ctx, kind, p.dir); err != nil {
+		return nil, nil, err
+	}
+	l, undoLedger, err := a.initLedger(ctx, p, f.newLedger, m)
+	if err != nil {
+		return nil, nil, err
+	}
+	entropy := crypto.NewEntropy()
+	w, err = m.Create(ctx, l.Services, entropy, f.name, p.kept(), func() error {
+		if f.wordsFile == "" {
+			return ui.Words(ctx, a.in, a.err, entropy.Words())
+		}
+		return writeNew(f.wordsFile, []byte(strings.Join(entropy.Words(), "\n")+"\n"))
+	})
+	if err != nil {
+		l.close()
+		undoLedger()
+	}
+	return w, l, err
 }
 
 // askName returns the owner's name, and asks for it where none was given and somebody
@@ -124,68 +160,35 @@ func (a *app) askName(ctx context.Context, name string) (string, error) {
 	}
 }
 
-// create makes the key, hands the words over and makes the wallet. When it fails
-// it leaves nothing behind.
-func (a *app) create(ctx context.Context, p place, f initFlags, kind string, l *ledger) (w *wallet.Wallet, err error) {
-	undo := func() {}
-	defer func() {
-		if err != nil {
-			undo()
-		}
-	}()
-	entropy := crypto.NewEntropy()
-	if f.wordsFile != "" {
-		text := strings.Join(entropy.Words(), "\n") + "\n"
-		if err := writeNew(f.wordsFile, []byte(text)); err != nil {
-			return nil, err
-		}
-		undo = func() { os.Remove(f.wordsFile) }
-	} else if err := ui.Words(ctx, a.in, a.err, entropy.Words()); err != nil {
-		return nil, err
-	}
-	undoDirs, err := makeDirs(p.home, p.dir)
-	if err != nil {
-		return nil, err
-	}
-	words := undo
-	undo = func() { words(); undoDirs() }
-	name := p.ledger
-	if !p.given {
-		name = defaultLedger
-	}
-	return wallet.Create(ctx, wallet.Options{Dir: p.dir, Keyring: a.keyring(kind, p.dir), Services: l.Services, Now: a.now, Profile: a.profile()}, entropy, f.name, name)
-}
-
 // initLedger opens the ledger that the wallet will be on, and makes it where that
-// was asked for or goes without saying. undo removes what was made.
-func (a *app) initLedger(ctx context.Context, p place, make bool) (l *ledger, undo func(), err error) {
+// was asked for or goes without saying; one that an interrupted init made is taken up.
+// undo removes what was made.
+func (a *app) initLedger(ctx context.Context, p place, make bool, m *wallet.Making) (l *ledger, undo func(), err error) {
 	if inv, ok := p.invitation(); ok {
 		if make {
 			return nil, nil, usage("an invitation names a ledger that is there", "leave out --new-ledger")
 		}
 		a.say("You take the word of who invited you for this: the ledger %s with the id\n%s is at %s,\nand its heads are signed by the key %x.\n", cli.Clean(inv.Name), inv.Ledger, showPlace(p.ledger), inv.Node)
 	}
-	if !make {
+	if !make || m.Began(p.kept()) {
 		l, err = a.openLedger(ctx, p.ledger)
 		if !is[*embedded.NoLedgerError](err) {
 			return l, func() {}, err
 		}
-		if p.given {
+		if p.given && !make {
 			return nil, nil, &noLedgerError{folderOf(p.ledger)}
 		}
 	}
-	undoDirs, err := makeDirs(p.home, "")
-	if err != nil {
-		return nil, nil, err
-	}
 	dir := folderOf(p.ledger)
 	_, statErr := os.Lstat(dir)
+	if err := m.WillMakeLedger(p.kept()); err != nil {
+		return nil, nil, err
+	}
 	l, err = a.createLedger(ctx, p.ledger)
 	if err != nil {
 		if errors.Is(statErr, fs.ErrNotExist) && a.unfounded(ctx, p.ledger) {
 			os.RemoveAll(dir)
 		}
-		undoDirs()
 		return nil, nil, err
 	}
 	return l, func() {
@@ -193,7 +196,6 @@ func (a *app) initLedger(ctx context.Context, p place, make bool) (l *ledger, un
 		if errors.Is(statErr, fs.ErrNotExist) && a.untouched(ctx, p.ledger) {
 			os.RemoveAll(dir)
 		}
-		undoDirs()
 	}, nil
 }
 
@@ -223,19 +225,15 @@ func (a *app) untouched(ctx context.Context, dir string) bool {
 	return err == nil && head.Size == 1
 }
 
-// makeDirs makes the home, for its owner alone. undo removes the folders that
-// were not there before, the wallet's own with its lock, if nothing else is in
-// them.
-func makeDirs(home, dir string) (undo func(), err error) {
-	var made []string
+// makeDirs makes the home, for its owner alone. undo removes the folders that were not
+// there before, and that of the wallets, if nothing is in them.
+func makeDirs(home string) (undo func(), err error) {
+	made := []string{filepath.Dir(wallet.ProfileDir(home, ""))}
 	for d := home; ; d = filepath.Dir(d) {
 		if _, err := os.Stat(d); !errors.Is(err, fs.ErrNotExist) || d == filepath.Dir(d) {
 			break
 		}
 		made = append(made, d)
-	}
-	if dir != "" {
-		made = append([]string{filepath.Join(dir, "lock"), filepath.Join(dir, "lock.next"), dir, filepath.Dir(dir)}, made...)
 	}
 	return func() {
 		for _, d := range made {

@@ -123,7 +123,7 @@ func (a *app) passphrase(_ context.Context, confirm bool) ([]byte, error) {
 	case !a.interactive():
 		return nil, &needError{What: "the passphrase of your key file", Flag: source.flag()}
 	case confirm:
-		a.say("Choose a passphrase for your key file. Six words by chance are a strong one, such as\n  %s", suggestion())
+		a.say("Choose a passphrase for your key file. Six words by chance are a strong\none, such as\n  %s", suggestion())
 		p, err = ui.Passphrase(a.in, a.err, "New passphrase for your carekey wallet", true, func(p []byte) string {
 			return "That is " + strengthText(passphrase.Strength(p))
 		})
@@ -158,9 +158,9 @@ func strengthText(bits float64) string {
 		return about + ": strong."
 	}
 	if bits >= passphrase.WeakBelow {
-		return about + ": fair; " + guessText(bits)
+		return about + ": fair;\n" + guessText(bits)
 	}
-	return about + ": weak; " + guessText(bits)
+	return about + ": weak;\n" + guessText(bits)
 }
 
 // guessText says how long a passphrase of that strength resists.

@@ -88,6 +88,14 @@ func (p *place) reach(at wallet.Place) string {
 	return filepath.Join(p.home, at.At)
 }
 
+// kept is how the settings name the ledger.
+func (p *place) kept() string {
+	if !p.given {
+		return defaultLedger
+	}
+	return p.ledger
+}
+
 // invitation is the invitation to the node that keeps the ledger, or what an order
 // does not keep of it; false for one in a folder.
 func (p *place) invitation() (node.Invitation, bool) { return invitationIn(p.ledger) }
@@ -143,7 +151,7 @@ func (p *place) joined(named string) (found wallet.Place, ok bool, err error) {
 	return found, ok, nil
 }
 
-// ledgerName is the name that a ledger of the wallet in dir gives itself; "" if its
+// ledgerName is the name that a ledger of the wallet in dir gives itself, or that its
 // configuration cannot be read.
 func ledgerName(dir string, id crypto.LedgerID) string {
 	doc, err := wallet.Genesis(dir, id)

@@ -135,9 +135,13 @@ func (a *app) listProfiles(ctx context.Context) error {
 	return a.table(t)
 }
 
-// finishRemoval ends a removal that was interrupted, if there is one.
+// finishRemoval ends a removal that was interrupted, and removes what an interrupted
+// init left, if there is one.
 func (a *app) finishRemoval(ctx context.Context, dir string) error {
 	kind, ok := wallet.Removing(dir)
+	if !ok {
+		kind, ok = wallet.UnfinishedInit(dir)
+	}
 	if !ok {
 		return nil
 	}
