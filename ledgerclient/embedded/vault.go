@@ -442,6 +442,9 @@ func hasEnd(acks []ledgerclient.Acknowledgement, end ledgerclient.End) bool {
 // is of a filing that did not get there.
 //
 //	filed 4 ‖ more 4 ‖ zeros 48 ‖ first 8 bytes of SHA-256 of these
+//
+// A file of an earlier version has no header, and how many more were counted stood, as a
+// number on a line, in more/<grant id>. It is read as it is, and gets one with the next.
 type tally struct{ filed, more uint32 }
 
 func (a tally) marshal() []byte {
@@ -457,18 +460,30 @@ func parseTally(b []byte) tally {
 	return tally{binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])}
 }
 
-// answers reads the header of a file of answers, of length bytes each.
-func (v vault) answers(f file, path string, length int64) (a tally, err error) {
+// answers reads the header of a file of answers, of length bytes each, and says where
+// they start.
+func (v vault) answers(f file, path string, length int64) (a tally, start int64, err error) {
 	b := make([]byte, headerSize)
 	if _, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
-		return a, err
+		return a, 0, err
 	}
-	a = parseTally(b)
 	info, err := f.Stat()
-	if err == nil && (!bytes.Equal(b, a.marshal()) || a.filed > keeper.MaxRefused || info.Size() < headerSize+int64(a.filed)*length) {
+	if err != nil {
+		return a, 0, err
+	}
+	if a, start = parseTally(b), headerSize; !bytes.Equal(b, a.marshal()) && info.Size()%length == 0 {
+		line, err := v.readFile(v.path("keeper", "more", filepath.Base(path)), maxShare)
+		if err != nil {
+			return a, 0, err
+		}
+		more, _ := strconv.ParseUint(strings.TrimSuffix(string(line), "\n"), 10, 32)
+		a, start = tally{uint32(info.Size() / length), uint32(more)}, 0
+		b = a.marshal()
+	}
+	if !bytes.Equal(b, a.marshal()) || a.filed == 0 || a.filed > keeper.MaxRefused || info.Size() < start+int64(a.filed)*length {
 		err = v.damaged(path, "not the answers that were written")
 	}
-	return a, err
+	return a, start, err
 }
 
 // File appends a refused request to those of its grant, or counts it. One that was
@@ -497,9 +512,19 @@ func (v vault) file(r ledgerclient.Refused, limit int) error {
 		return err
 	}
 	defer f.Close()
-	a, err := v.answers(f, path, length)
+	a, start, err := v.answers(f, path, length)
 	if err != nil {
 		return err
+	}
+	if start == 0 { // it gets its header
+		old := make([]byte, int64(a.filed)*length)
+		if _, err := f.ReadAt(old, 0); err != nil {
+			return err
+		}
+		if err := v.replaceAll(map[string]bool{"answers": true}, map[string][]byte{path: append(a.marshal(), old...)}); err != nil {
+			return err
+		}
+		return v.file(r, limit)
 	}
 	end := headerSize + int64(a.filed)*length
 	last := make([]byte, min(int64(a.filed), 8)*length)
@@ -549,12 +574,12 @@ func (v vault) filed(id contract.ID) (filed []ledgerclient.Refused, more uint32,
 	}
 	defer f.Close()
 	length := int64(len((&ledgerclient.Refused{}).Marshal()))
-	a, err := v.answers(f, path, length)
+	a, start, err := v.answers(f, path, length)
 	if err != nil {
 		return nil, 0, err
 	}
 	raw := make([]byte, int64(a.filed)*length)
-	if _, err := f.ReadAt(raw, headerSize); err != nil {
+	if _, err := f.ReadAt(raw, start); err != nil {
 		return nil, 0, err
 	}
 	for len(raw) > 0 {
