@@ -124,8 +124,9 @@ func extend(f file, size, to int64) error {
 type unkept struct {
 	mu      sync.Mutex
 	stops   map[contract.ID]contract.Entry
-	refused map[contract.ID]uint32 // requests that were refused and could not be filed
-	able    bool                   // the last stop could be kept, and one more could be
+	refused map[contract.ID]uint32        // requests that were refused and could not be filed
+	room    func() (free func(), ok bool) // for one request that is refused; nil: there is
+	able    bool                          // the last stop could be kept, and one more could be
 }
 
 // stop takes revocations in. They end with kept.

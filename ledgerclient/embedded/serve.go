@@ -57,6 +57,11 @@ func (f *Folder) CheckClock(ctx context.Context) (last contract.Hour, err error)
 	return last, err
 }
 
+// FileWhile makes the keeper file a refused request only if room makes some for it,
+// until free is called; others are counted, by this process alone. It is called before
+// the folder is used.
+func (f *Folder) FileWhile(room func() (free func(), ok bool)) { f.ground().unkept.room = room }
+
 // withdrawals calls fn with each withdrawal of a record among the leaves from a
 // position on and returns the position to go on from.
 func (f *Folder) withdrawals(ctx context.Context, from uint64, fn func(h contract.Hour, e *contract.Entry)) (uint64, error) {

@@ -490,6 +490,14 @@ func (v vault) answers(f file, path string, length int64) (a tally, start int64,
 // filed among the last eight is not filed again: no more are looked at, so that what
 // somebody filed slows nobody. Without room it is counted, by this process alone.
 func (v vault) File(ctx context.Context, r ledgerclient.Refused, limit int) error {
+	if v.unkept.room != nil {
+		free, ok := v.unkept.room()
+		if !ok {
+			v.unkept.refuse(r.Answer.Grant)
+			return nil
+		}
+		defer free()
+	}
 	err := v.lock.write(ctx, func(snapshot) error { return v.file(r, limit) })
 	if noRoom(err) {
 		v.unkept.refuse(r.Answer.Grant)

@@ -122,6 +122,45 @@ func TestKeeper(t *testing.T) {
 	}
 }
 
+// Promise 4: what strangers order, or are refused, leaves room on the disk.
+// Who may open something is answered all the same, and who revokes too.
+func TestReserveIsForRevocations(t *testing.T) {
+	w := newWorld(t, nil)
+	g := w.grant()
+	w.give(g)
+	access, put := w.access(g)
+	w.ok(w.post(node.PathBlobs, node.MarshalPuts([]ledgerclient.Put{put})))
+	w.order(access)
+	good, _ := w.request(g, access)
+	other, _ := w.access(g)
+	bad, _ := w.request(g, other) // its access is not on the ledger
+	w.server.disk.free = func(string) (free, all space, ok bool) {
+		return space{w.server.limits.Reserve / 2, 1 << 30}, space{1 << 40, 1 << 30}, true
+	}
+	w.refused("a grant", w.post(node.PathEntries, node.MarshalEntries([]contract.Entry{w.grant().entry})), node.KindFull)
+	for range 3 {
+		if a := w.release(&bad); a.Code != ledgerclient.NoAccess {
+			t.Error(a.Code)
+		}
+	}
+	if a := w.release(&good); a.Code != ledgerclient.Released {
+		t.Error(a.Code)
+	}
+	q := ledgerclient.Inquiry{Ledger: w.ledger, Keeper: w.keeper, Grant: g.id}
+	q.Sign(g.key)
+	filed, err := ledgerclient.ParseInquiryAnswer(w.ok(w.post(node.PathInquire, q.Marshal())))
+	w.must(err)
+	if len(filed.Refused) != 0 || filed.More != 3 {
+		t.Errorf("%d filed on a full disk, %d counted", len(filed.Refused), filed.More)
+	}
+	revocation := w.revocation(g)
+	w.ok(w.post(node.PathRevoke, node.MarshalEntries([]contract.Entry{revocation})))
+	w.order(revocation)
+	if a := w.release(&good); a.Code != ledgerclient.Revoked {
+		t.Error(a.Code)
+	}
+}
+
 func TestKeeperRefuses(t *testing.T) {
 	w := newWorld(t, nil)
 	g, absent := w.grant(), w.grant()

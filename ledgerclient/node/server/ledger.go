@@ -226,6 +226,13 @@ func (s *Server) submit(q *request) error {
 	if err := q.charge(len(entries)); err != nil {
 		return err
 	}
+	if what == "order" {
+		free, ok := s.disk.takeTo(2, spaceOfEntries(len(entries)))
+		if !ok {
+			return refuse(node.KindFull)
+		}
+		defer free()
+	}
 	if wait, ok := s.buckets.take(q.client, what, s.limits.Order, float64(len(entries))); !ok {
 		return refuseFor(node.KindTooMany, wait)
 	}

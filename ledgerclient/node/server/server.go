@@ -88,7 +88,7 @@ type Limits struct {
 	// ConnectionsPerAddress are those from one address; half of Connections.
 	ConnectionsPerAddress int
 	Content               int64 // bytes of one content; 16 GiB
-	Reserve               int64 // bytes of disk that payloads and shares leave free for the ledger; 256 MiB; negative: none. Of its files it is a sixteenth
+	Reserve               int64 // bytes of disk that payloads and shares leave free for entries, and half of which these leave free for revocations; 256 MiB; negative: none. Of its files it is a sixteenth
 	Clients               int   // addresses and tokens of which the node keeps count; 65,536
 
 	Rate  Rate // requests of one address, and connections; 200 a second, 4,000 at once
@@ -205,6 +205,7 @@ func newServer(ctx context.Context, f *embedded.Folder, opt Options, uptime func
 		clock: newClockGuard(opt.Clock, uptime, opt.Reference), sweeper: embedded.Sweeper{Folder: f},
 	}
 	s.disk = ledgerDisk{dir: f.Properties().Reach, reserve: s.limits.Reserve, free: freeSpace}
+	f.FileWhile(func() (free func(), ok bool) { return s.disk.take(spaceOfFiles(4)) })
 	s.buckets = newBuckets(s.limits.Clients, s.clock.uptime)
 	s.gate = gate{requests: s.limits.Requests, perAddress: s.limits.PerAddress, memory: s.limits.Memory, patience: patience}
 	s.stopGate = gate{requests: s.limits.Requests, perAddress: s.limits.PerAddress, memory: s.limits.Memory / 4}

@@ -46,6 +46,9 @@ func spaceOf(puts []ledgerclient.Put) (s space) {
 // spaceOfFiles is for so many small files.
 func spaceOfFiles(n int) space { return space{int64(n) * block, int64(n)} }
 
+// spaceOfEntries is for entries in the log, with what is derived from them.
+func spaceOfEntries(n int) space { return space{int64(n)*1024 + 64*block, 1} }
+
 // reserveFiles is how many files are kept free where there are so many in all, for as
 // long as bytes are: of a sixteenth no more than a quarter of a million.
 func reserveFiles(all int64) int64 { return min(all/16, 1<<18) }
@@ -63,13 +66,16 @@ type ledgerDisk struct {
 
 // take makes room for what is to be written, until free is called; false if that would
 // undercut the reserve.
-func (d *ledgerDisk) take(s space) (free func(), ok bool) {
+func (d *ledgerDisk) take(s space) (free func(), ok bool) { return d.takeTo(1, s) }
+
+// takeTo is take of what may use the reserve but for a part of it: the half, say.
+func (d *ledgerDisk) takeTo(part int64, s space) (free func(), ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if left, all, known := d.free(d.dir); known && d.reserve >= 0 {
 		left.bytes -= d.coming.bytes + s.bytes
 		left.files -= d.coming.files + s.files
-		if left.bytes < d.reserve || all.files > 0 && left.files < reserveFiles(all.files) {
+		if left.bytes < d.reserve/part || all.files > 0 && left.files < reserveFiles(all.files)/part {
 			return nil, false
 		}
 	}
