@@ -268,6 +268,13 @@ func TestSmallAnswersHoldNoPlace(t *testing.T) {
 		if status, answer := b.ask(address, "GET", node.PathCheckpoint, nil); status != 200 {
 			t.Errorf("%d %s", status, answer)
 		}
+		// An answer that says nothing of its length holds what it has until it is read, too.
+		c = &windowZero{b: b, address: "198.51.100.2"}
+		c.ask(node.PathBlobs, node.HeaderLocator, fmt.Sprintf("%064d", 0), "Range", "bytes=9999999999999999-")
+		synctest.Wait()
+		if n, _ := b.server.gate.load(); n != 1 {
+			t.Errorf("%d places are held for what is not read", n)
+		}
 	})
 }
 

@@ -138,11 +138,16 @@ func (w *recorder) write(b []byte) (n int, err error) {
 	defer p.goOn()
 	n, err = w.ResponseWriter.Write(b)
 	w.bytes += int64(n)
-	if err == nil && w.q.ProtoMajor > 1 && w.Header().Get("Content-Length") == strconv.FormatInt(w.bytes, 10) {
-		// What is buffered would otherwise wait for the reader after the place was left.
-		err = http.NewResponseController(w.ResponseWriter).Flush()
-	}
 	return n, err
+}
+
+// flush waits on HTTP/2 for the reader of what is buffered, which would otherwise be
+// waited for after the place was left.
+func (w *recorder) flush() {
+	if p := w.q.place; w.q.ProtoMajor > 1 && p.wait(w.until, w.begun.Add(timeFor(w.bytes))) {
+		http.NewResponseController(w.ResponseWriter).Flush()
+		p.goOn()
+	}
 }
 
 // Unwrap is for http.ResponseController.
@@ -172,6 +177,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		q.leave()
 		q.place = s.gate.refusal(q.address) // it is told also to who has lost its place
 		kind, abort = s.fail(q, err)
+	}
+	if !abort {
+		rec.flush()
 	}
 	took := s.clock.uptime() - start
 	s.metrics.served(q.route.name, rec.status, kind, int64(len(q.body)), rec.bytes, took)

@@ -158,7 +158,7 @@ type Server struct {
 	desk    desk // at the folder
 	follow  desk // at an order that is kept elsewhere
 	orders  *orderer[ledgerclient.Outcome]
-	// Room for revocations that nobody else can fill: on their way in, to the log and
+	// Room for revocations that nothing else can fill: on their way in, to the log and
 	// to the keeper.
 	stopGate gate
 	stops    *orderer[ledgerclient.Outcome]
