@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -145,7 +146,7 @@ func openOwn(dir, name string, flag int) (*os.File, error) {
 }
 
 func damagedKind(name string, err error) error {
-	if is[*disk.KindError](err) {
+	if is[*disk.KindError](err) || errors.Is(err, syscall.ENOTDIR) { // the file, or a folder on the way to it
 		return &DamagedError{File: name, Err: err}
 	}
 	return err

@@ -69,14 +69,10 @@ func (w *Wallet) Save(ctx context.Context, dir string) (write func() error, err 
 
 // mySaved tells whether dir is free, or holds this wallet's files.
 func (w *Wallet) mySaved(dir string) error {
-	entries, err := disk.ReadDir(dir + string(filepath.Separator))
-	if errors.Is(err, fs.ErrNotExist) || err == nil && atomicfile.OnlyTemps(entries) {
-		return nil
-	}
-	if err != nil {
+	if vacant, err := disk.Vacant(dir); vacant || err != nil {
 		return err
 	}
-	err = checkKey(dir, w.local)
+	err := checkKey(dir, w.local)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return &ExistsError{What: "folder"}

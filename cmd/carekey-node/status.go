@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,7 +30,9 @@ type description struct {
 	Order       string   `json:"order"`    // "" for the folder itself
 	Consumed    *uint64  `json:"consumed"` // items of the order
 	Serving     bool     `json:"serving"`  // a server runs on the folder
-	Damaged     []string `json:"damaged"`  // keys that cannot be used: nothing that they sign is served
+	Damaged     []string `json:"damaged"`  // keys and files that are not what was written: nothing is served that such a key signs
+	Strange     []string `json:"strange"`  // files and folders that carekey never wrote: passed over
+	damage      error    // the first of Damaged
 }
 
 func (a *app) describe(ctx context.Context, f *embedded.Folder, dir string, cfg *config) (description, error) {
@@ -58,7 +61,15 @@ func (a *app) describe(ctx context.Context, f *embedded.Folder, dir string, cfg 
 		d.Consumed = &n
 	}
 	for _, err := range f.CheckKeys() {
-		d.Damaged = append(d.Damaged, err.Error())
+		d.Damaged, d.damage = append(d.Damaged, err.Error()), cmp.Or(d.damage, err)
+	}
+	strange, odd, err := f.Strangers()
+	if err != nil {
+		return d, err
+	}
+	d.Strange = append([]string{}, strange...)
+	for _, err := range odd {
+		d.Damaged, d.damage = append(d.Damaged, err.Error()), cmp.Or(d.damage, error(err))
 	}
 	release, err := claim(filepath.Join(dir, serveLock))
 	if busy := (*embedded.BusyError)(nil); errors.As(err, &busy) {
@@ -94,7 +105,10 @@ func (a *app) show(d description) error {
 		{"tls key", vouched}, {"certificate", "until " + d.Expires[:10]}, {"order", kept},
 		{"entries", fmt.Sprintf("%d, the last of %s", d.Entries, strings.Replace(d.LastHour[:16], "T", " ", 1)+" UTC")}, {"tokens", tokens}, {"serving", serving}}
 	if len(d.Damaged) > 0 {
-		rows = append(rows, [2]string{"not served", strings.Join(d.Damaged, "\n")})
+		rows = append(rows, [2]string{"damaged", strings.Join(d.Damaged, "\n")})
+	}
+	if n := len(d.Strange); n > 0 {
+		rows = append(rows, [2]string{"not its own", fmt.Sprintf("%d files or folders that carekey never wrote and passes over,\nsuch as %s", n, cli.Clean(d.Strange[0]))})
 	}
 	a.print("%s", strings.TrimSuffix(cli.Rows("", rows...), "\n"))
 	return nil
@@ -122,10 +136,7 @@ func newStatus(a *app) *cobra.Command {
 			if err := a.show(d); err != nil {
 				return err
 			}
-			for _, err := range f.CheckKeys() {
-				return err
-			}
-			return nil
+			return d.damage
 		},
 	}
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -207,11 +205,7 @@ func (a *app) mayBackUp(w *wallet.Wallet, dir string) error {
 			return usage(dir+" is inside of what is to be backed up", "choose a folder elsewhere, best on another disk")
 		}
 	}
-	entries, err := disk.ReadDir(dir + string(filepath.Separator))
-	if errors.Is(err, fs.ErrNotExist) || err == nil && atomicfile.OnlyTemps(entries) {
-		return nil
-	}
-	if err != nil {
+	if vacant, err := disk.Vacant(dir); vacant || err != nil {
 		return err
 	}
 	if _, err := readBackup(dir); err != nil {

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -96,6 +97,31 @@ func Names(path string, most int) ([]string, error) {
 // OpenDir opens a folder, or one that a link leads to, and nothing else.
 func OpenDir(path string) (*os.File, error) {
 	return os.Open(path + string(filepath.Separator)) // of a pipe: ENOTDIR, at once
+}
+
+// Vacant tells whether there is no such folder, or nothing in it that a person would
+// see: only what a system, or a process that was killed, leaves in folders.
+func Vacant(path string) (bool, error) {
+	entries, err := ReadDir(path + string(filepath.Separator))
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	for _, e := range entries {
+		if !IsLitter(e.Name()) {
+			return false, nil
+		}
+	}
+	return err == nil, err
+}
+
+// IsLitter tells whether a name is one of those that a NAS, a file manager or a file
+// system leaves in a folder that looks empty to a person.
+func IsLitter(name string) bool {
+	switch strings.ToLower(name) {
+	case "desktop.ini", "thumbs.db", "lost+found", "system volume information":
+		return true
+	}
+	return strings.ContainsRune(".@#$", rune(name[0]))
 }
 
 // IsDir returns nil for a folder, a *KindError for anything else that has the name,

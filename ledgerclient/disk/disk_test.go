@@ -101,3 +101,31 @@ func TestNames(t *testing.T) {
 		t.Errorf("%v %v", names, err)
 	}
 }
+
+// A folder with nothing in it but what systems leave there is as good as empty; one with
+// anything else is somebody's.
+func TestVacant(t *testing.T) {
+	if ok, err := Vacant(filepath.Join(t.TempDir(), "none")); !ok || err != nil {
+		t.Errorf("no folder: %v %v", ok, err)
+	}
+	for name, vacant := range map[string]bool{
+		".DS_Store": true, ".new-0123456789ab": true, "@eaDir": true, "#recycle": true, "$RECYCLE.BIN": true, "Desktop.ini": true,
+		"Thumbs.db": true, "lost+found": true, "System Volume Information": true,
+		"thesis.txt": false, "wallet": false, "desktop.ini.txt": false, "é": false, "a": false,
+	} {
+		dir := t.TempDir()
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if ok, err := Vacant(dir); ok != vacant || err != nil {
+			t.Errorf("%q: %v %v", name, ok, err)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := Vacant(path); ok || err == nil {
+		t.Errorf("a file: %v %v", ok, err)
+	}
+}

@@ -166,6 +166,7 @@ func (f *Folder) mayFound(names map[string]bool) error {
 	return nil
 }
 
+// entryNames are the names in a folder that a person would see.
 func entryNames(dir string) (map[string]bool, error) {
 	entries, err := disk.ReadDir(dir + string(filepath.Separator))
 	if err != nil {
@@ -173,7 +174,9 @@ func entryNames(dir string) (map[string]bool, error) {
 	}
 	names := map[string]bool{}
 	for _, e := range entries {
-		names[e.Name()] = true
+		if !disk.IsLitter(e.Name()) {
+			names[e.Name()] = true
+		}
 	}
 	return names, nil
 }

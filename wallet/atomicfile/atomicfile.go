@@ -44,17 +44,6 @@ func IsTemp(e fs.DirEntry) bool {
 	return ok && err == nil && hex.EncodeToString(b) == rest && len(b) == tempRandom && e.Type().IsRegular()
 }
 
-// OnlyTemps tells whether all that a folder holds was left by such a process; also of
-// an empty one.
-func OnlyTemps(entries []fs.DirEntry) bool {
-	for _, e := range entries {
-		if !IsTemp(e) {
-			return false
-		}
-	}
-	return true
-}
-
 // File is a file that appears under its name only when it is committed.
 type File struct {
 	*os.File
