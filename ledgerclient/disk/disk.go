@@ -59,8 +59,15 @@ func ReadFile(path string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(b)) > most {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	var b []byte
+	if info.Size() <= most { // a terabyte of nothing is not read to see that it is one
+		b, err = io.ReadAll(io.LimitReader(f, most+1))
+	}
+	if err == nil && max(info.Size(), int64(len(b))) > most {
 		return nil, &KindError{path, fmt.Sprintf("more than %d bytes long", most)}
 	}
 	return b, err
