@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -187,3 +188,6 @@ func (w *Wallet) BatchWithPauses(ctx context.Context, p *BatchPlan, pause func(s
 
 // WriteNewer puts a sealed file of a version to come in the place of a file.
 func (w *Wallet) WriteNewer(name string) error { return w.writeSealed(name, state{V: 99}) }
+
+// Waits is how long the next step waits for the wallet's lock.
+func (w *Wallet) Waits() time.Duration { return w.wait }

@@ -195,6 +195,9 @@ func TestRevocationWithoutTheLock(t *testing.T) {
 	if _, ok := errors.AsType[*wallet.BusyError](errors.Join(w.Unwritten()...)); !ok {
 		t.Errorf("not said: %v", w.Unwritten())
 	}
+	if w.Waits() >= 10*time.Millisecond {
+		t.Error("each step waits as long for the lock")
+	}
 	if !bytes.Equal(before, must(os.ReadFile(tn.state))(t)) {
 		t.Error("it wrote what another process holds")
 	}

@@ -63,8 +63,9 @@ type Wallet struct {
 	bookRead  []byte // the sealed book that book was read from
 	bookDirty bool   // book must be written before the lock is given up
 	state     state
-	dirty     bool // the same for state
-	held      bool // the lock is held; methods that call others take it once
+	dirty     bool  // the same for state
+	noLock    error // why the lock could not be had when it was waited for; nil if it could
+	held      bool  // the lock is held; methods that call others take it once
 	threads   threads
 	cache     cache
 	head      ledgerclient.Head
@@ -227,8 +228,10 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 		if ctx.Err() != nil || !w.revoking && (!lax || is[*BusyError](noLock)) {
 			return noLock
 		}
-		// Nothing is written without the lock but new revocations into the journal.
-		w.unwritten, unlock = []error{noLock}, func() {}
+		// Nothing is written without the lock but new revocations into the journal. Who
+		// waited for it in vain does not wait as long for the next step.
+		w.noLock, w.wait = cmp.Or(w.noLock, noLock), time.Millisecond
+		w.unwritten, unlock = []error{w.noLock}, func() {}
 	}
 	w.held = true
 	defer func() { w.held = false; unlock() }()
