@@ -213,10 +213,12 @@ func TestPersonAtTerminal(t *testing.T) {
 		s.until("esc: stop")
 		s.press(" \r")
 		s.until("For how long")
+		s.until("one day +until Mon 23 Nov 2026 00:00 UTC") // as --for 1d
 		s.until("esc: stop")
 		s.press("\r")
 		s.until("You are about to give Dr Smith access to 1 record")
 		s.until("NOT VERIFIED")
+		s.until("until +Mon 23 Nov 2026 00:00 UTC")
 		s.until("Give this consent")
 		s.until("esc: stop")
 		s.press(answer.key)
