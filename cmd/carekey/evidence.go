@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -23,7 +24,7 @@ ledger is needed: the file holds the ledger's configuration and two heads with t
 signatures of its nodes. What must be compared with a source that you trust is the
 ledger's id.`,
 		Args: cli.Takes(1, 1),
-		RunE: func(_ *cobra.Command, args []string) error { return a.evidence(args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error { return a.evidence(cmd.Context(), args[0]) },
 	}
 }
 
@@ -42,13 +43,15 @@ type evidenceHeadJSON struct {
 	Time string `json:"time,omitempty"` // when it was signed, if the signature tells
 }
 
-func (a *app) evidence(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, ledgerclient.MaxEvidence+1))
+func (a *app) evidence(ctx context.Context, path string) error {
+	raw, err := unlessDone(ctx, func() ([]byte, error) {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return io.ReadAll(io.LimitReader(f, ledgerclient.MaxEvidence+1))
+	})
 	if err != nil {
 		return err
 	}

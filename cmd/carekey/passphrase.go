@@ -91,7 +91,7 @@ func (p *passphrases) wipe() {
 }
 
 // passphrase is that of the key file; confirm says that it is being chosen.
-func (a *app) passphrase(_ context.Context, confirm bool) ([]byte, error) {
+func (a *app) passphrase(ctx context.Context, confirm bool) ([]byte, error) {
 	ps := &a.passphrases
 	if ps.chosen != nil {
 		return bytes.Clone(ps.chosen), nil
@@ -110,7 +110,7 @@ func (a *app) passphrase(_ context.Context, confirm bool) ([]byte, error) {
 	var err error
 	switch {
 	case source.given():
-		if p, err = source.take(confirm); err == nil && confirm && len(p) > 0 {
+		if p, err = unlessDone(ctx, func() ([]byte, error) { return source.take(confirm) }); err == nil && confirm && len(p) > 0 {
 			if bits := passphrase.Strength(p); bits < passphrase.WeakBelow {
 				if !ps.warned {
 					a.say("The passphrase in %s is weak: about %.0f bits; %s", source.name, bits, guessText(bits))

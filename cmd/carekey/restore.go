@@ -72,7 +72,7 @@ func (a *app) restore(ctx context.Context, f restoreFlags) error {
 	}
 	var entropy crypto.Entropy
 	if f.wordsFile != "" { // what is wrong with a file is said first, a person is asked last
-		if entropy, err = wordsOfFile(f.wordsFile); err != nil {
+		if entropy, err = wordsOfFile(ctx, f.wordsFile); err != nil {
 			return err
 		}
 	}

@@ -87,7 +87,7 @@ func (a *app) checkWords(cmd *cobra.Command, file string) error {
 	}
 	var typed crypto.Entropy
 	if file != "" {
-		if typed, err = wordsOfFile(file); err != nil {
+		if typed, err = wordsOfFile(ctx, file); err != nil {
 			return err
 		}
 	}
@@ -122,7 +122,7 @@ func (a *app) checkWords(cmd *cobra.Command, file string) error {
 func (a *app) readWords(ctx context.Context, file string) (crypto.Entropy, error) {
 	switch {
 	case file != "":
-		return wordsOfFile(file)
+		return wordsOfFile(ctx, file)
 	case a.interactive():
 		return a.enterWords(ctx)
 	}
@@ -155,8 +155,8 @@ func (e *wordsFileError) Error() string { return e.err.Error() }
 func (e *wordsFileError) Unwrap() error { return e.err }
 
 // wordsOfFile reads 24 words from a small text file.
-func wordsOfFile(path string) (crypto.Entropy, error) {
-	b, err := readSmall(path)
+func wordsOfFile(ctx context.Context, path string) (crypto.Entropy, error) {
+	b, err := unlessDone(ctx, func() ([]byte, error) { return readSmall(path) }) // a pipe may have no writer
 	if err != nil {
 		return crypto.Entropy{}, err
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/lane"
+	"golang.org/x/sys/unix"
 )
 
 // Promises 1 and 6 at a terminal: words are shown where nothing of them stays, asked
@@ -149,6 +152,26 @@ func TestWordsAtTerminal(t *testing.T) {
 		s.press(c.typed + "\r")
 		if code := s.end(); code != c.exit {
 			t.Errorf("remove, %s typed: exit %d", c.typed, code)
+		}
+	}
+}
+
+// A pipe without a writer may be given as any of a person's files, and whoever waits for
+// it can be stopped.
+func TestWaitingForPipe(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
+	a := newApp()
+	a.passphrases.held = &passphraseSource{file: pipe, fd: -1}
+	_, words := wordsOfFile(ctx, pipe)
+	_, phrase := a.passphrase(ctx, false)
+	for what, err := range map[string]error{"words": words, "passphrase": phrase, "evidence": a.evidence(ctx, pipe)} {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 }
