@@ -3,8 +3,8 @@ package wallet
 import (
 	"archive/zip"
 	"errors"
+	"go/build"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -106,7 +106,7 @@ func TestWindowEnds(t *testing.T) {
 func zones(t *testing.T) []string {
 	some := []string{"UTC", "America/Santiago", "Asia/Beirut", "Africa/Cairo", "Atlantic/Azores", "Australia/Lord_Howe", "Pacific/Apia", "Asia/Kathmandu",
 		"America/Havana", "America/St_Johns", "Antarctica/Troll", "Africa/Casablanca", "Pacific/Kwajalein", "America/Asuncion", "Asia/Tehran"}
-	z, err := zip.OpenReader(filepath.Join(runtime.GOROOT(), "lib", "time", "zoneinfo.zip"))
+	z, err := zip.OpenReader(filepath.Join(build.Default.GOROOT, "lib", "time", "zoneinfo.zip"))
 	if err != nil {
 		t.Logf("%d zones: %v", len(some), err)
 		return some

@@ -14,7 +14,6 @@ import (
 
 // What a line names as next acts on the wallet that the command acted on.
 func TestCommandsThatAreNamedAreOurs(t *testing.T) {
-	const token = "carekey-node1"
 	for _, test := range []struct{ profile, ledger, text, want string }{
 		{"", "", "carekey audit", "carekey audit"},
 		{"leo", "", "Next: carekey audit", "Next: carekey --profile leo audit"},

@@ -180,7 +180,7 @@ func wordsIn(s string) []string {
 	last := none
 	s = norm.NFKD.String(text.Visible(s)) // as BIP-39 has it
 	for len(s) > 0 {
-		r, n := utf8.DecodeRuneInString(s)
+		r, _ := utf8.DecodeRuneInString(s)
 		kind, in := none, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }
 		switch {
 		case unicode.IsLetter(r):
@@ -188,7 +188,8 @@ func wordsIn(s string) []string {
 		case unicode.IsDigit(r):
 			kind, in = number, unicode.IsDigit
 		}
-		if n = strings.IndexFunc(s, func(r rune) bool { return !in(r) }); n < 0 {
+		n := strings.IndexFunc(s, func(r rune) bool { return !in(r) })
+		if n < 0 {
 			n = len(s)
 		}
 		switch kind {
