@@ -103,6 +103,10 @@ func (w *Wallet) caughtUp() {
 	}
 }
 
+// disbelieved tells that the ledger is there, and that what it shows is not what the
+// wallet saw before, or was not signed. Only ending consents goes on then.
+func (w *Wallet) disbelieved() bool { return w.behind != nil && unreachable(w.behind) == nil }
+
 // doWithout tells whether an error only says that a service cannot be reached, so
 // that something is not known now and all the rest can be shown. OutOfReach tells
 // of it.

@@ -472,9 +472,8 @@ func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, e
 			if !ok {
 				return &NotFoundError{What: "consent", Query: id.String()}
 			}
-			// A ledger whose history is doubted may have lost what it showed before.
-			doubted := w.behind != nil && unreachable(w.behind) == nil
-			if t != nil && t.state.Status == contract.StatusClosed && !doubted || w.pendingAction(id) == Revoking {
+			// A ledger that cannot be believed may have lost what it showed before.
+			if t != nil && t.state.Status == contract.StatusClosed && !w.disbelieved() || w.pendingAction(id) == Revoking {
 				already[id] = true
 				continue
 			}

@@ -59,6 +59,16 @@ func (w *Wallet) follow(ctx context.Context) error {
 	return nil
 }
 
+// followAnyway takes up what a ledger shows that cannot be believed, where what was kept
+// of it is lost: that suffices to end consents. The head that was seen before stays, and
+// nothing of it is written, see save.
+func (w *Wallet) followAnyway(ctx context.Context) {
+	seen := w.state.Pin
+	w.state.Pin = ledgerclient.Pin{Configs: seen.Configs}
+	w.follow(ctx) // if it fails nothing was taken up, and Rescan tells
+	w.state.Pin = seen
+}
+
 // scan collects what concerns the wallet from the leaves of one pass.
 type scan struct {
 	w     *Wallet

@@ -153,28 +153,44 @@ func TestRevocationWithALedgerThatLies(t *testing.T) {
 }
 
 // Promise 4: a ledger that was put back has lost the revocations that came after, and its
-// keepers too. Who ends such a consent again is not told that it was ended before.
+// keepers too. Who ends such a consent again is not told that it was ended before, also
+// where nothing is left of what the wallet kept of the ledger but the head.
 func TestRevocationOfWhatALedgerLost(t *testing.T) {
 	ctx := context.Background()
-	tn := newRevoking(t)
-	size := must(must(ledgerclient.Connect(ctx, tn.services(), crypto.LedgerID{}))(t).Head(ctx))(t).Size
-	before := filepath.Join(tn.dir, "before")
-	if err := os.CopyFS(before, os.DirFS(tn.ledgerDir())); err != nil {
-		t.Fatal(err)
-	}
-	one := wallet.RevokeRequest{Consents: []string{tn.consent.ID.String()}}
-	tn.ended(tn.end(tn.open(tn.services()), one))
-	grant(t, tn.again("Maria"), "Dr Smith", tn.now) // makes it longer than what it will be put back to
-	if err := errors.Join(os.RemoveAll(tn.ledgerDir()), os.Rename(before, tn.ledgerDir())); err != nil {
-		t.Fatal(err)
-	}
-	rs, err := tn.end(tn.open(tn.services()), one)
-	if !errors.As(err, new(*ledgerclient.RollbackError)) || len(rs) != 1 || rs[0].Already || len(rs[0].Acks) == 0 {
-		t.Errorf("%+v, %v", rs, err)
-	}
-	c := must(ledgerclient.Connect(ctx, tn.services(), crypto.LedgerID{}))(t)
-	if head := must(c.Head(ctx))(t); head.Size != size+1 {
-		t.Errorf("the ledger has %d entries, and had %d", head.Size, size)
+	for _, lost := range []bool{false, true} {
+		tn := newRevoking(t)
+		size := must(must(ledgerclient.Connect(ctx, tn.services(), crypto.LedgerID{}))(t).Head(ctx))(t).Size
+		before := filepath.Join(tn.dir, "before")
+		if err := os.CopyFS(before, os.DirFS(tn.ledgerDir())); err != nil {
+			t.Fatal(err)
+		}
+		one := wallet.RevokeRequest{Consents: []string{tn.consent.ID.String()}}
+		tn.ended(tn.end(tn.open(tn.services()), one))
+		grant(t, tn.again("Maria"), "Dr Smith", tn.now) // makes it longer than what it will be put back to
+		if err := errors.Join(os.RemoveAll(tn.ledgerDir()), os.Rename(before, tn.ledgerDir())); err != nil {
+			t.Fatal(err)
+		}
+		if lost {
+			if err := os.Remove(tn.cacheOf("Maria")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		seen := must(os.ReadFile(tn.state))(t)
+		w := tn.open(tn.services())
+		rs, err := tn.end(w, one)
+		if !errors.As(err, new(*ledgerclient.RollbackError)) || len(rs) != 1 || rs[0].Already || len(rs[0].Acks) == 0 || w.Stuck() == nil || len(w.Unwritten()) > 0 {
+			t.Errorf("cache lost %t: %+v, %v, unwritten %v", lost, rs, err, w.Unwritten())
+		}
+		c := must(ledgerclient.Connect(ctx, tn.services(), crypto.LedgerID{}))(t)
+		if head := must(c.Head(ctx))(t); head.Size != size+1 {
+			t.Errorf("cache lost %t: the ledger has %d entries, and had %d", lost, head.Size, size)
+		}
+		if !bytes.Equal(seen, must(os.ReadFile(tn.state))(t)) {
+			t.Errorf("cache lost %t: what was seen before was written over", lost)
+		}
+		if _, err := tn.again("Maria").Consents(ctx); !errors.As(err, new(*ledgerclient.RollbackError)) {
+			t.Errorf("cache lost %t: afterwards %v", lost, err)
+		}
 	}
 }
 

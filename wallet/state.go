@@ -187,10 +187,14 @@ const keyCheckFile = "key-check"
 
 // save writes what changed: what is new in the cache first, then the state that
 // counts it. The book comes before the state, which says what of the ledger is in
-// it. Nothing is written over what could not be read or locked.
+// it. Nothing is written over what could not be read or locked, nor of a ledger that
+// cannot be believed.
 func (w *Wallet) save() error {
 	if len(w.unwritten) > 0 {
 		return errors.Join(w.unwritten...)
+	}
+	if w.disbelieved() {
+		return nil
 	}
 	if w.cache.end() > w.state.CacheSize {
 		if err := w.appendCache(); err != nil {

@@ -242,6 +242,9 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 		w.book.Profile, w.bookDirty = w.profile, true
 	}
 	if err := w.follow(ctx); unreachable(err) != nil || err != nil && w.revoking && ctx.Err() == nil {
+		if unreachable(err) == nil && w.state.Rescan {
+			w.followAnyway(ctx)
+		}
 		w.stayBehind(err)
 	} else if err != nil {
 		return err
