@@ -373,7 +373,8 @@ func (c *Consent) Known() []ConsentRecord {
 // SelectRevocations returns the consents that a request means: those named, also
 // if they are over; of a contact's or all, those that are active, upcoming or on
 // their way to the ledger. Which are over only the ledger tells: no clock is asked.
-// A contact may be named by the address too.
+// Where it cannot be believed, those that were revoked before are among them: it may have
+// lost that. A contact may be named by the address too.
 func (w *Wallet) SelectRevocations(ctx context.Context, r RevokeRequest) ([]Consent, error) {
 	var out []Consent
 	err := w.look(ctx, func() (err error) {
@@ -417,7 +418,7 @@ func (w *Wallet) chooseRevocations(ctx context.Context, r RevokeRequest) ([]Cons
 		if t.role != ownGrant {
 			continue
 		}
-		open := t.state.Status == contract.StatusOpen && t.state.NotAfter > w.state.Pin.Hour && w.pendingAction(t.id) != Revoking
+		open := (t.state.Status == contract.StatusOpen || w.disbelieved()) && t.state.NotAfter > w.state.Pin.Hour && w.pendingAction(t.id) != Revoking
 		if !chosen[t.id] && !(open && (r.All || r.To != "")) {
 			continue
 		}

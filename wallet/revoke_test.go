@@ -157,7 +157,7 @@ func TestRevocationWithALedgerThatLies(t *testing.T) {
 // where nothing is left of what the wallet kept of the ledger but the head.
 func TestRevocationOfWhatALedgerLost(t *testing.T) {
 	ctx := context.Background()
-	for _, lost := range []bool{false, true} {
+	for i, lost := range []bool{false, true, false, false, true} {
 		tn := newRevoking(t)
 		size := must(must(ledgerclient.Connect(ctx, tn.services(), crypto.LedgerID{}))(t).Head(ctx))(t).Size
 		before := filepath.Join(tn.dir, "before")
@@ -176,20 +176,22 @@ func TestRevocationOfWhatALedgerLost(t *testing.T) {
 			}
 		}
 		seen := must(os.ReadFile(tn.state))(t)
+		r := []wallet.RevokeRequest{one, one, {All: true}, {To: "Dr Smith"}, {All: true}}[i]
 		w := tn.open(tn.services())
-		rs, err := tn.end(w, one)
+		rs, err := tn.end(w, r)
+		rs = slices.DeleteFunc(rs, func(r wallet.Revocation) bool { return r.Consent.ID != tn.consent.ID }) // the one that it lost
 		if !errors.As(err, new(*ledgerclient.RollbackError)) || len(rs) != 1 || rs[0].Already || len(rs[0].Acks) == 0 || w.Stuck() == nil || len(w.Unwritten()) > 0 {
-			t.Errorf("cache lost %t: %+v, %v, unwritten %v", lost, rs, err, w.Unwritten())
+			t.Errorf("%+v, cache lost %t: %+v, %v, unwritten %v", r, lost, rs, err, w.Unwritten())
 		}
 		c := must(ledgerclient.Connect(ctx, tn.services(), crypto.LedgerID{}))(t)
 		if head := must(c.Head(ctx))(t); head.Size != size+1 {
-			t.Errorf("cache lost %t: the ledger has %d entries, and had %d", lost, head.Size, size)
+			t.Errorf("%+v, cache lost %t: the ledger has %d entries, and had %d", r, lost, head.Size, size)
 		}
 		if !bytes.Equal(seen, must(os.ReadFile(tn.state))(t)) {
-			t.Errorf("cache lost %t: what was seen before was written over", lost)
+			t.Errorf("%+v, cache lost %t: what was seen before was written over", r, lost)
 		}
 		if _, err := tn.again("Maria").Consents(ctx); !errors.As(err, new(*ledgerclient.RollbackError)) {
-			t.Errorf("cache lost %t: afterwards %v", lost, err)
+			t.Errorf("%+v, cache lost %t: afterwards %v", r, lost, err)
 		}
 	}
 }
