@@ -16,8 +16,9 @@ func (e *NotFoundError) Error() string { return "no such " + e.What }
 // UnreachableError says that a service gave no answer, so that nothing is known
 // about what it did.
 type UnreachableError struct {
-	Service string // "ledger", "store" or "keeper"
-	Err     error
+	Service  string // "ledger", "store" or "keeper"
+	Err      error
+	Answered bool // the node is there, and did not do what it was asked for now: other requests it may take
 }
 
 func (e *UnreachableError) Error() string { return e.Service + " out of reach: " + e.Err.Error() }

@@ -162,9 +162,10 @@ func (w *Wallet) tryNow(ctx context.Context, b *batch, wait error) error {
 		return w.run(ctx, b)
 	}
 	w.tellKeepersOf(ctx, b)
-	if b.ends() && unreachable(wait) == nil && w.overtakes(b) {
-		// The ledger is there, and what it shows cannot be believed. It is told all the
-		// same: a revocation harms nobody. Its answer would prove nothing.
+	if u := unreachable(wait); b.ends() && (u == nil || u.Answered) && w.overtakes(b) {
+		// The ledger is there, and what it shows cannot be believed, or it shows nothing
+		// now. It is told all the same: a revocation harms nobody. Its answer would prove
+		// nothing.
 		w.client.Submit(ctx, b.entries())
 	}
 	return wait

@@ -13,6 +13,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
 )
@@ -149,6 +150,45 @@ func TestRevocationWithALedgerThatLies(t *testing.T) {
 	}
 	if len(must(patient.Audit(ctx))(t)) == 0 {
 		t.Error("no audit")
+	}
+}
+
+// busyLedger shows no checkpoint now; what else it is asked for it takes.
+type busyLedger struct {
+	ledgerclient.Ledger
+	why *error
+}
+
+func (l busyLedger) Checkpoint(ctx context.Context) ([]byte, error) {
+	if *l.why != nil {
+		return nil, *l.why
+	}
+	return l.Ledger.Checkpoint(ctx)
+}
+
+// Promise 4: where a ledger is busy with questions it is sent the revocation all the same,
+// for which it may have room. Where nobody is there it is not tried in vain.
+func TestRevocationWithABusyLedger(t *testing.T) {
+	for _, kind := range []node.Kind{node.KindBusy, node.KindTooMany, ""} {
+		tn := newRevoking(t)
+		var l line
+		var why error = cut("ledger")
+		sent := 0
+		if kind != "" {
+			p := node.Problem{Kind: kind, RetryAfter: time.Second}
+			why, sent = p.Err("ledger"), 1
+		}
+		s := l.over(tn.services())
+		s.Ledger = busyLedger{s.Ledger, &why}
+		rs, err := tn.end(tn.open(s), wallet.RevokeRequest{All: true})
+		if !errors.As(err, new(*wallet.PendingError)) || len(rs) != 1 || len(rs[0].Acks) == 0 || l.told == 0 || len(l.sent) != sent {
+			t.Errorf("%q: %d keepers told, %d entries sent: %+v, %v", kind, l.told, len(l.sent), rs, err)
+		}
+		why = nil
+		patient := tn.again("Maria")
+		if cs := must(patient.Consents(context.Background()))(t); cs[0].Status != wallet.StatusRevoked || patient.Stuck() != nil {
+			t.Errorf("%q: afterwards it is %s, and waits for %v", kind, cs[0].Status, patient.Stuck())
+		}
 	}
 }
 

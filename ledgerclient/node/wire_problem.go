@@ -247,7 +247,7 @@ func (p *Problem) Err(service string) error {
 	case KindMalformed, KindNoVersion, KindToken, KindMethod, KindNoLength, KindTooLarge:
 		return refused
 	}
-	return &ledgerclient.UnreachableError{Service: service, Err: refused}
+	return &ledgerclient.UnreachableError{Service: service, Err: refused, Answered: true}
 }
 
 // unanswered is the error of a revocation. The contract and the keeper alone refuse
@@ -263,7 +263,7 @@ func unanswered(service string, err error) error {
 	if refused == nil || is[*ledgerclient.UnreachableError](err) || is[*ledgerclient.BatchError](err) {
 		return err
 	}
-	return &ledgerclient.UnreachableError{Service: service, Err: refused}
+	return &ledgerclient.UnreachableError{Service: service, Err: refused, Answered: true}
 }
 
 // ProblemOf is the problem that stands for an error of a service. Errors of which
