@@ -19,6 +19,7 @@ type UnreachableError struct {
 	Service  string // "ledger", "store" or "keeper"
 	Err      error
 	Answered bool // the node is there, and did not do what it was asked for now: other requests it may take
+	Damaged  bool // what the answer needs is damaged there: other questions may be answered
 }
 
 func (e *UnreachableError) Error() string { return e.Service + " out of reach: " + e.Err.Error() }

@@ -71,7 +71,7 @@ func (w *Wallet) Audit(ctx context.Context) ([]Event, error) {
 			return err
 		}
 		for _, t := range ts {
-			events, err := w.events(ctx, t, true)
+			events, _, err := w.events(ctx, t, true)
 			if err != nil {
 				return err
 			}
@@ -89,8 +89,9 @@ func (w *Wallet) Audit(ctx context.Context) ([]Event, error) {
 }
 
 // events are those of one consent: what the ledger shows of it and, if ask is set, what
-// the keepers filed.
-func (w *Wallet) events(ctx context.Context, t *thread, ask bool) ([]Event, error) {
+// the keepers filed. damaged is why they cannot say that, if something they hold of it is
+// damaged.
+func (w *Wallet) events(ctx context.Context, t *thread, ask bool) (_ []Event, damaged, err error) {
 	c := w.consent(t)
 	base := Event{Ledger: w.client.ID(), AsOf: w.asOf(), Consent: t.id, Who: c.To, Address: c.Address, Records: c.Records, Purpose: c.Purpose, Verified: true, Clock: c.Clock}
 	at := func(index uint64, hour contract.Hour, what What) Event {
@@ -109,7 +110,7 @@ func (w *Wallet) events(ctx context.Context, t *thread, ask bool) ([]Event, erro
 			e := at(f.index, f.hour, Opened)
 			entry, err := w.followUp(&t.past()[i])
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			e.Reason, e.HasReason, err = w.readAccess(ctx, t, entry)
 			if isTampered(err) != nil {
@@ -117,17 +118,20 @@ func (w *Wallet) events(ctx context.Context, t *thread, ask bool) ([]Event, erro
 			} else if w.doWithout(err) {
 				e.Reason, e.HasReason, e.Missing = "", false, []string{"store"}
 			} else if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			out = append(out, e)
 		}
 	}
 	if !ask {
-		return out, nil
+		return out, nil, nil
 	}
 	answers, err := w.inquire(ctx, t)
 	if err != nil && !w.doWithout(err) {
-		return nil, err
+		return nil, nil, err
+	}
+	if u := unreachable(err); u != nil && u.Damaged {
+		damaged = err
 	}
 	var missing []string
 	if w.behind != nil || w.silent["ledger"] != nil {
@@ -169,7 +173,7 @@ func (w *Wallet) events(ctx context.Context, t *thread, ask bool) ([]Event, erro
 			out = append(out, told(ack.Hour, what))
 		}
 	}
-	return out, nil
+	return out, damaged, nil
 }
 
 // readAccess reads the reason that a recipient gave with an access. That he gave
@@ -305,9 +309,12 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 			return err
 		}
 		for _, t := range touched {
-			events, err := w.events(ctx, t, ask[t])
+			events, damaged, err := w.events(ctx, t, ask[t])
 			if err != nil {
 				return err
+			}
+			if i := slices.IndexFunc(s.Consents, func(c Consent) bool { return c.ID == t.id }); i >= 0 && s.Consents[i].Damaged == nil {
+				s.Consents[i].Damaged = damaged
 			}
 			for _, m := range events[0].Missing {
 				if !slices.Contains(s.Missing, m) {

@@ -115,8 +115,11 @@ func (w *Wallet) doWithout(err error) bool {
 	if u == nil {
 		return false
 	}
-	if w.away == nil {
+	if before := unreachable(w.away); before == nil || u.Damaged && !before.Damaged {
 		w.away = err
+	}
+	if u.Damaged {
+		return true
 	}
 	if w.silent == nil {
 		w.silent = map[string]error{}

@@ -41,7 +41,7 @@ type Consent struct {
 	Openings   int           // accesses on the ledger
 	LastOpened contract.Hour // 0 = never
 	Missing    bool          // its terms cannot be had: whom and what it is for is not known
-	Damaged    error         // Missing because what the store holds is not what was signed, or cannot be reached; nil if it holds nothing
+	Damaged    error         // Missing because what the store holds is not what was signed, or cannot be reached; nil if it holds nothing. In a Summary also what a keeper holds of it is damaged
 	AsOf       time.Time     // when the ledger was followed last, if it is out of reach; otherwise zero
 	Clock      time.Time     // what the clock says, if it disagrees with the ledger's time: see Wallet.Doubt; otherwise zero
 }
@@ -530,7 +530,7 @@ func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, e
 			}
 			if t != nil && len(acks) == 0 {
 				answers, err := w.inquire(ctx, t)
-				if err != nil && !w.doWithout(err) && waits == nil {
+				if err != nil && (!w.doWithout(err) || unreachable(err).Damaged) && waits == nil {
 					waits = err
 				}
 				r.Unasked = err != nil

@@ -211,10 +211,17 @@ func explain(err error) failure {
 		if strings.HasPrefix(why.Code, "node-") { // the node is there and does not take it
 			hint = why.Hint + "\n" + hint
 		}
+		if why.Exit == exitTampered {
+			return failure{why.Code, "signed, but not finished: " + why.Message, why.Hint + "\nafter that: carekey sync", exitTampered}
+		}
 		return failure{"pending", "signed, but it waits in your wallet: " + why.Message, hint, exitUnreachable}
 	}
 	if e, ok := errors.AsType[*incompleteError](err); ok {
-		return failure{"incomplete", incompleteText(e), "try again later; --json says it of each consent, in the field missing", exitPartly}
+		const each = "--json says it of each consent, in the field missing"
+		if why := explain(e.why); why.Exit == exitTampered {
+			return failure{why.Code, incompleteText(e), why.Hint + "\n" + each, exitTampered}
+		}
+		return failure{"incomplete", incompleteText(e), "try again later; " + each, exitPartly}
 	}
 	if p, ok := errors.AsType[*wallet.PartlyError](err); ok {
 		f := explain(p.First)
@@ -482,6 +489,9 @@ func explainVerification(err error) (failure, bool) {
 		return failure{"answer-" + string(e.Why), "the ledger's node gave no answer that can be used: " + e.Error(), "nothing was lost: try again later, or ask whoever keeps the node", exitUnreachable}, true
 	}
 	if e, ok := errors.AsType[*ledgerclient.UnreachableError](err); ok {
+		if e.Damaged && is[*embedded.DamagedError](e.Err) {
+			return explainVerification(e.Err)
+		}
 		if isNoLedger(e) { // a folder that is not there: say how to name its new place
 			return explainLedger(e)
 		}

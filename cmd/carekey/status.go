@@ -9,6 +9,7 @@ import (
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
 )
@@ -57,7 +58,14 @@ func (a *app) statusOf(ctx context.Context, all []*opened) error {
 		return failed
 	}
 	slices.SortStableFunc(sum.Accesses, func(x, y wallet.Event) int { return cmp.Compare(x.Hour, y.Hour) })
-	return errors.Join(a.status(seen, sum, pending, waits, failed != nil), failed)
+	part := failed != nil
+	for _, o := range seen {
+		_, why := o.w.OutOfReach()
+		if u, ok := errors.AsType[*ledgerclient.UnreachableError](why); ok && u.Damaged { // the rest is shown all the same
+			failed = worse(failed, a.onLedger(o.id(), why))
+		}
+	}
+	return errors.Join(a.status(seen, sum, pending, waits, part), failed)
 }
 
 type pendingJSON struct {
@@ -208,6 +216,8 @@ func (a *app) consentTable(cs []wallet.Consent) error {
 // statusText is a consent's status with what waits to happen to it.
 func statusText(c wallet.Consent) string {
 	switch {
+	case !c.Missing && c.Damaged != nil:
+		return string(c.Status) + ", DAMAGED at a keeper"
 	case c.Pending == wallet.Revoking && c.Status != wallet.StatusRevoked:
 		return string(c.Status) + ", revocation waits"
 	case c.Pending == wallet.Revoking:

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/carekey/carekey/crypto"
@@ -64,7 +65,22 @@ func (k *folderKeeper) Revoke(ctx context.Context, revocations []contract.Entry)
 		// Told, not confirmed: as if nobody had answered, and to be asked again.
 		err = &ledgerclient.UnreachableError{Service: "keeper", Err: err}
 	}
-	return acks, err
+	return acks, k.unanswered(err)
+}
+
+func (k *folderKeeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) (ledgerclient.InquiryAnswer, error) {
+	a, err := k.Keeper.Inquire(ctx, q)
+	return a, k.unanswered(err)
+}
+
+// unanswered is the error of a question about some grants of which something is damaged
+// here. Of others there is an answer.
+func (k *folderKeeper) unanswered(err error) error {
+	err = damagedKind(k.f.dir, err)
+	if errors.As(err, new(*DamagedError)) {
+		return &ledgerclient.UnreachableError{Service: "keeper", Err: err, Damaged: true}
+	}
+	return err
 }
 
 // sweep looks at the folders of shares, which are named by the end of the window,

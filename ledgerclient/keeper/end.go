@@ -84,17 +84,20 @@ func (k *Keeper) judgeRevocation(e *contract.Entry, g grant) ledgerclient.Code {
 }
 
 // acknowledge returns one acknowledgement per grant with an end, filed: the one
-// that was filed before where there is one.
+// that was filed before where there is one. What is held of a grant and cannot be read
+// is an error when those of the others are filed.
 func (k *Keeper) acknowledge(ctx context.Context, grants []grant, ends []ledgerclient.End, head Head) ([]ledgerclient.Acknowledgement, error) {
 	acks := make([]ledgerclient.Acknowledgement, len(grants))
 	var fresh []int
+	var unread error
 	for i, end := range ends {
 		if end == 0 {
 			continue
 		}
 		rec, err := k.vault.Read(ctx, grants[i].Grant)
 		if err != nil {
-			return nil, err
+			unread = err
+			continue
 		}
 		if a := rec.ack(end); a != nil {
 			acks[i] = *a
@@ -103,7 +106,7 @@ func (k *Keeper) acknowledge(ctx context.Context, grants []grant, ends []ledgerc
 		fresh = append(fresh, i)
 	}
 	if len(fresh) == 0 {
-		return acks, nil
+		return acks, unread
 	}
 	parallel(len(fresh), func(j int) {
 		i := fresh[j]
@@ -123,7 +126,7 @@ func (k *Keeper) acknowledge(ctx context.Context, grants []grant, ends []ledgerc
 	if err := k.vault.Acknowledge(ctx, file); err != nil {
 		return nil, err
 	}
-	return acks, nil
+	return acks, unread
 }
 
 // Sweep destroys the shares of all grants that are revoked on the replica or

@@ -247,7 +247,7 @@ func (p *Problem) Err(service string) error {
 	case KindMalformed, KindNoVersion, KindToken, KindMethod, KindNoLength, KindTooLarge:
 		return refused
 	}
-	return &ledgerclient.UnreachableError{Service: service, Err: refused, Answered: true}
+	return &ledgerclient.UnreachableError{Service: service, Err: refused, Answered: true, Damaged: p.Kind == KindDamaged}
 }
 
 // unanswered is the error of a revocation. The contract and the keeper alone refuse
