@@ -25,7 +25,7 @@ func EndAfter(s string, now time.Time) (contract.Hour, error) {
 	bad := func() (contract.Hour, error) {
 		return 0, &InputError{Field: "for", Value: s, Why: "not a duration like 12h, 30d or 6w"}
 	}
-	t := text.Visible(strings.TrimSpace(s))
+	t := cleanLength(s)
 	if t == "" {
 		return bad()
 	}
@@ -46,6 +46,12 @@ func EndAfter(s string, now time.Time) (contract.Hour, error) {
 	_, end, _ := boundsOfDay(time.Date(year, month, day+n, 0, 0, 0, 0, time.UTC), now.Location())
 	return fullHour(end)
 }
+
+// InHours tells whether what EndAfter reads is a number of hours: then the end on the
+// ledger is the exact one.
+func InHours(s string) bool { return strings.HasSuffix(cleanLength(s), "h") }
+
+func cleanLength(s string) string { return text.Visible(strings.TrimSpace(s)) }
 
 // EndOfDay reads a date like 2026-12-31 and returns the exact end: the last full hour
 // that is not after the end of that day in the local time of now's location.

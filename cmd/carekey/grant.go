@@ -133,7 +133,7 @@ func (a *app) grantRequest(ctx context.Context, w *wallet.Wallet, f grantFlags) 
 	if r.Until, err = a.chooseEnd(ctx, f); err != nil {
 		return r, err
 	}
-	if strings.HasSuffix(strings.TrimSpace(f.length), "h") { // hours are the same on the ledger
+	if wallet.InHours(f.length) { // hours are the same on the ledger
 		r.NotAfter = r.Until
 	}
 	return r, nil
