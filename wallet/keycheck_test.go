@@ -47,14 +47,15 @@ func TestDamagedKeyCheck(t *testing.T) {
 	}
 }
 
-// unsure is a keyring that keeps a key and does not give it back.
+// unsure is a keyring that keeps a key and does not say so.
 type unsure struct {
 	*memoryKeyring
-	keeps bool // also when told to delete it
+	why   error // instead
+	keeps bool  // also when told to delete it
 }
 
 func (k unsure) Set(ctx context.Context, id, secret string) error {
-	return errors.Join(k.memoryKeyring.Set(ctx, id, secret), &keyring.NotStoredError{})
+	return errors.Join(k.memoryKeyring.Set(ctx, id, secret), k.why)
 }
 
 func (k unsure) Delete(ctx context.Context, id string) error {
@@ -64,15 +65,23 @@ func (k unsure) Delete(ctx context.Context, id string) error {
 	return k.memoryKeyring.Delete(ctx, id)
 }
 
-// A wallet that was not made leaves no key behind, or says that one may be there.
+// A wallet that was not made leaves no key behind, or says that one may be there: then
+// the next run removes it.
 func TestNoKeyStaysBehind(t *testing.T) {
-	for _, keeps := range []bool{false, true} {
-		tn := newTown(t)
-		opt := tn.options("Maria")
-		opt.Keyring = unsure{tn.keys, keeps}
-		_, err := wallet.Create(context.Background(), opt, crypto.NewEntropy(), "Maria", "x")
-		if !errors.As(err, new(*keyring.NotStoredError)) || errors.As(err, new(*keyring.NotDeletedError)) != keeps || (len(tn.keys.items) > 0) != keeps {
-			t.Errorf("keeps %t: %d keys, %v", keeps, len(tn.keys.items), err)
+	for _, why := range []error{&keyring.NotStoredError{}, &keyring.TimeoutError{Op: "set"}, &keyring.AbsentError{Reason: keyring.BrokeOff}} {
+		for _, keeps := range []bool{false, true} {
+			tn := newTown(t)
+			opt := tn.options("Maria")
+			opt.Keyring = unsure{tn.keys, why, keeps}
+			_, err := wallet.Create(context.Background(), opt, crypto.NewEntropy(), "Maria", "x")
+			_, unfinished := wallet.UnfinishedInit(opt.Dir)
+			if !errors.Is(err, why) || errors.As(err, new(*keyring.NotDeletedError)) != keeps || (len(tn.keys.items) > 0) != keeps || unfinished != keeps {
+				t.Errorf("%v, keeps %t: %d keys, unfinished %t, %v", why, keeps, len(tn.keys.items), unfinished, err)
+			}
+			opt.Keyring = tn.keys
+			if must(wallet.Create(context.Background(), opt, crypto.NewEntropy(), "Maria", "x"))(t); len(tn.keys.items) != 1 {
+				t.Errorf("%v, keeps %t: %d keys after the next run", why, keeps, len(tn.keys.items))
+			}
 		}
 	}
 }

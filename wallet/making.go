@@ -102,7 +102,7 @@ func (m *Making) Create(ctx context.Context, services ledgerclient.Services, ent
 		return nil, err
 	}
 	if err := m.opt.Keyring.Set(ctx, s.Item, entropy.Encode()); err != nil {
-		if is[*keyring.NotStoredError](err) { // it may be there all the same
+		if mayHold(err) {
 			err = errors.Join(err, m.undo(ctx, m.opt.Keyring, s.Item))
 		}
 		return nil, err
@@ -124,6 +124,14 @@ func (m *Making) Create(ctx context.Context, services ledgerclient.Services, ent
 	}
 	m.keep = true
 	return w, nil
+}
+
+// mayHold tells whether a keyring that failed to take a key may hold it all the same. One
+// whose prompt nobody answered was not given it.
+func mayHold(err error) bool {
+	late, timeout := errors.AsType[*keyring.TimeoutError](err)
+	absent, gone := errors.AsType[*keyring.AbsentError](err)
+	return is[*keyring.NotStoredError](err) || timeout && !late.Prompt || gone && absent.Reason == keyring.BrokeOff
 }
 
 // writeNew writes the sealed files of a new wallet.
