@@ -23,6 +23,10 @@ import (
 // commit it is replaced by one with the mark of before and that of after, so that
 // the checkpoint's rename changes the position and the log at once: an item must
 // not be judged a second time behind entries that came after it.
+//
+// A file of that name that says nothing about this log makes no replica of a folder that
+// keeps an order of its own: there it is passed over. In a replica, which has a key of
+// its own for that or the room for the file, it is damaged.
 const orderFile = "order"
 
 // maxOrderFile is more than the file has bytes.
@@ -96,6 +100,18 @@ func parseMarks(b []byte) (marks []mark, ok bool) {
 
 // consumed reads the position; the lock is held.
 func (f *Folder) consumed() (uint64, error) {
+	position, err := f.position()
+	if errors.As(err, new(*DamagedError)) && !f.follows {
+		if room, e := exists(f.path(orderFile + roomSuffix)); e != nil {
+			return 0, e
+		} else if !room {
+			return 0, &ReplicaError{Dir: f.dir}
+		}
+	}
+	return position, err
+}
+
+func (f *Folder) position() (uint64, error) {
 	b, err := readIn(f.dir, f.path(orderFile), maxOrderFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, &ReplicaError{Dir: f.dir}
@@ -115,8 +131,18 @@ func (f *Folder) consumed() (uint64, error) {
 	return 0, &DamagedError{File: orderFile, Entry: NoEntry, What: "of another log"}
 }
 
-// isReplica tells whether there is a file `order`.
-func (f *Folder) isReplica() (bool, error) { return exists(f.path(orderFile)) }
+// isReplica tells whether the entries come from an order, also if how far is damaged;
+// the lock is held.
+func (f *Folder) isReplica() (bool, error) {
+	_, err := f.consumed()
+	if errors.As(err, new(*DamagedError)) {
+		return true, nil
+	}
+	if errors.As(err, new(*ReplicaError)) {
+		return false, nil
+	}
+	return err == nil, err
+}
 
 // Consumed returns the position of the next item to consume, and the hour of the
 // last leaf. The error is a *ReplicaError in a folder that is none.

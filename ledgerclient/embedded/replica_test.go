@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
@@ -185,6 +188,48 @@ func TestReplicaRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustVerify(t, f)
+}
+
+// A file named `order` with no word on its log takes no folder the order of its own, and a
+// replica whose position is damaged takes no entries of its own.
+func TestForeignOrder(t *testing.T) {
+	for what, content := range map[string]string{"empty": "", "foreign": "milk, bread", "of another log": "7 9\n", "too long": strings.Repeat("1 1\n", 40), "": "a folder"} {
+		own, _ := newLedger(t)
+		_, _, dir, opt := newReplica(t)
+		replica, err := Open(dir, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer replica.Close()
+		for _, f := range []*Folder{own, replica} {
+			path := f.path(orderFile)
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Fatal(err)
+			}
+			if what == "" {
+				err = os.Mkdir(path, 0o700)
+			} else {
+				err = os.WriteFile(path, []byte(content), 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		entries := newWriter(t, own, 1).batch(1)
+		if out, err := own.Append(ctx, entries); err != nil || out[0].Refusal != nil {
+			t.Errorf("%q: Append: %+v, %v", what, out, err)
+		}
+		var none *ReplicaError
+		if _, _, err := own.Consumed(ctx); !errors.As(err, &none) || none.Replica {
+			t.Errorf("%q: Consumed: %v", what, err)
+		}
+		if _, err := replica.Append(ctx, entries); !errors.As(err, &none) || !none.Replica {
+			t.Errorf("%q: Append to a replica: %v", what, err)
+		}
+		if _, _, err := replica.Consumed(ctx); !errors.As(err, new(*DamagedError)) {
+			t.Errorf("%q: Consumed of a replica: %v", what, err)
+		}
+	}
 }
 
 // A copy of a replica goes on in the order where it stands, also when it was
