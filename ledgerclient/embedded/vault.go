@@ -373,7 +373,8 @@ func (v vault) Destroy(ctx context.Context, grants []keeper.Grant) error {
 }
 
 // overwrite destroys files: first their bytes, durably, then their names. Those
-// that do not exist are passed over.
+// that do not exist are passed over. One that cannot be destroyed is an error when the
+// others are.
 func (v vault) overwrite(paths []string) error {
 	var there []string
 	for _, path := range paths {
@@ -384,13 +385,16 @@ func (v vault) overwrite(paths []string) error {
 		}
 	}
 	b := v.newBatch(len(there))
-	for _, path := range there {
-		if err := v.scramble(b, path); err != nil {
-			return err
+	var failed error
+	there = slices.DeleteFunc(there, func(path string) bool {
+		err := v.scramble(b, path)
+		if err != nil {
+			failed = err
 		}
-	}
+		return err != nil
+	})
 	if len(there) == 0 {
-		return nil
+		return failed
 	}
 	if err := b.flush(); err != nil {
 		return err
@@ -401,7 +405,10 @@ func (v vault) overwrite(paths []string) error {
 		}
 		b.dirs[filepath.Dir(path)] = true
 	}
-	return b.syncNames()
+	if err := b.syncNames(); err != nil {
+		return err
+	}
+	return failed
 }
 
 // scramble fills a file with random bytes in place.
