@@ -528,6 +528,12 @@ func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, e
 			default:
 				continue // it failed
 			}
+			if t != nil && r.Consent.Missing { // what was read of it to choose it may not have been kept
+				if err := w.ownTerms(ctx, t); err != nil {
+					t.setDamage(err)
+				}
+				r.Consent = w.consent(t)
+			}
 			if t != nil && len(acks) == 0 {
 				answers, err := w.inquire(ctx, t)
 				if err != nil && (!w.doWithout(err) || unreachable(err).Damaged) && waits == nil {
