@@ -211,7 +211,7 @@ func explain(err error) failure {
 		if strings.HasPrefix(why.Code, "node-") { // the node is there and does not take it
 			hint = why.Hint + "\n" + hint
 		}
-		if why.Exit == exitTampered {
+		if u, ok := errors.AsType[*ledgerclient.UnreachableError](err); ok && u.Damaged { // not of a node that may come to itself
 			return failure{why.Code, "signed, but not finished: " + why.Message, why.Hint + "\nafter that: carekey sync", exitTampered}
 		}
 		return failure{"pending", "signed, but it waits in your wallet: " + why.Message, hint, exitUnreachable}
