@@ -20,7 +20,7 @@ import (
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -261,7 +261,7 @@ func TestAttackerWithTheDiskReadsNothing(t *testing.T) {
 }
 
 // entryOf reads an entry of the log.
-func entryOf(t testing.TB, f *embedded.Folder, id contract.ID) contract.Entry {
+func entryOf(t testing.TB, f *folder.Folder, id contract.ID) contract.Entry {
 	t.Helper()
 	at, ok, err := f.Find(context.Background(), id)
 	if err != nil || !ok {
@@ -470,12 +470,12 @@ func TestRawAccessesAreRefused(t *testing.T) {
 		if refused == 0 {
 			t.Errorf("the audit of the %s ledger shows no attempt", name)
 		}
-		f, err := embedded.Open(x.ledgerDir(), embedded.Options{Clock: x.clock})
+		f, err := folder.Open(x.ledgerDir(), folder.Options{Clock: x.clock})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		if _, err := f.Verify(x.ctx, embedded.Verified{}, nil); err != nil {
+		if _, err := f.Verify(x.ctx, folder.Verified{}, nil); err != nil {
 			t.Errorf("the %s ledger does not verify: %v", name, err)
 		}
 	}
@@ -606,7 +606,7 @@ func TestTransplantedPayloads(t *testing.T) {
 			for i, id := range ids {
 				text, err := read(i)
 				var tampered *ledgerclient.TamperedError
-				var damaged *embedded.DamagedError
+				var damaged *folder.DamagedError
 				named := ""
 				switch {
 				case errors.As(err, &tampered):
@@ -622,17 +622,17 @@ func TestTransplantedPayloads(t *testing.T) {
 					t.Errorf("read %q, %v, want an error that names the %s of %s", text, err, tt.what, owner)
 				}
 			}
-			f, err := embedded.Open(tn.ledgerDir(), embedded.Options{Clock: tn.clock})
+			f, err := folder.Open(tn.ledgerDir(), folder.Options{Clock: tn.clock})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer f.Close()
-			var damaged *embedded.DamagedError
-			if _, err := f.Verify(ctx, embedded.Verified{}, nil); !errors.As(err, &damaged) {
+			var damaged *folder.DamagedError
+			if _, err := f.Verify(ctx, folder.Verified{}, nil); !errors.As(err, &damaged) {
 				t.Errorf("verify: %v", err)
 			}
 			undo()
-			if _, err := f.Verify(ctx, embedded.Verified{}, nil); err != nil {
+			if _, err := f.Verify(ctx, folder.Verified{}, nil); err != nil {
 				t.Errorf("verify, with everything in its place: %v", err)
 			}
 			for i, want := range []string{"the first", "the other"} {

@@ -17,7 +17,7 @@ import (
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/batch"
 )
@@ -540,7 +540,7 @@ func TestBatchFaults(t *testing.T) {
 			t.Fatal(err)
 		}
 		here := &town{t: t, dir: dir, keys: tn.keys, now: tn.now}
-		f, err := embedded.Open(here.ledgerDir(), embedded.Options{Clock: here.clock})
+		f, err := folder.Open(here.ledgerDir(), folder.Options{Clock: here.clock})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 )
 
 // Budget: what a wallet holds in memory of a consent.
@@ -29,7 +29,7 @@ func TestThreadIsSmall(t *testing.T) {
 // Another wallet's key, a changed byte and a file that was cut off do not pass.
 func TestCacheComesBack(t *testing.T) {
 	dir := t.TempDir()
-	f, err := embedded.Create(filepath.Join(dir, "ledger"), "test", nil)
+	f, err := folder.Create(filepath.Join(dir, "ledger"), "test", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

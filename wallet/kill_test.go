@@ -19,7 +19,7 @@ import (
 
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -320,7 +320,7 @@ func inspect(t testing.TB, d district, all bool) aftermath {
 	if _, err := patient.Audit(ctx); err != nil {
 		t.Errorf("audit: %v", err)
 	}
-	if _, err := f.Verify(ctx, embedded.Verified{}, nil); err != nil {
+	if _, err := f.Verify(ctx, folder.Verified{}, nil); err != nil {
 		t.Errorf("the ledger does not verify: %v", err)
 	}
 	return a

@@ -18,7 +18,7 @@ import (
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 )
 
 // Promise 2 says that nothing in the entries links two consents of one patient, or
@@ -87,7 +87,7 @@ func newLinkWorld(t *testing.T, seed uint64, patients int) *linkWorld {
 	rng := mathrand.New(mathrand.NewPCG(seed, 2))
 	ctx := context.Background()
 	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	f, err := embedded.Create(filepath.Join(t.TempDir(), "ledger"), "Linkage", func() time.Time { return begin })
+	f, err := folder.Create(filepath.Join(t.TempDir(), "ledger"), "Linkage", func() time.Time { return begin })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -250,7 +250,7 @@ func moveAll(d district, tell bool) error {
 		return err
 	}
 	defer f.Close()
-	there, err := embedded.Open(filepath.Join(d.dir, "there"), embedded.Options{Clock: d.clock})
+	there, err := folder.Open(filepath.Join(d.dir, "there"), folder.Options{Clock: d.clock})
 	if err != nil {
 		return err
 	}
@@ -295,7 +295,7 @@ func TestMoveKilled(t *testing.T) {
 		d := newDistrict(t, t.TempDir())
 		prefill(t, d)
 		calmly(t, d, "update", 1)
-		there, err := embedded.Create(filepath.Join(d.dir, "there"), "There", d.clock)
+		there, err := folder.Create(filepath.Join(d.dir, "there"), "There", d.clock)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -328,7 +328,7 @@ func TestMoveKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 		from := must(wallet.Open(ctx, d.options(patientHome, f.Services())))(t)
-		if there, err = embedded.Open(filepath.Join(d.dir, "there"), embedded.Options{Clock: d.clock}); err != nil {
+		if there, err = folder.Open(filepath.Join(d.dir, "there"), folder.Options{Clock: d.clock}); err != nil {
 			t.Fatal(err)
 		}
 		s := must(wallet.ReadSettings(d.home(patientHome)))(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/ledgertest"
 	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/carekey/carekey/wallet"
@@ -97,7 +97,7 @@ func newOrderTown(t testing.TB) *orderTown {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := embedded.CreateFrom(tn.ledgerDir(), fd, embedded.Ordered{Next: next, Hour: first.Hour}, embedded.Options{Clock: tn.clock})
+	f, err := folder.CreateFrom(tn.ledgerDir(), fd, folder.Ordered{Next: next, Hour: first.Hour}, folder.Options{Clock: tn.clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func (tn *orderTown) clone(t testing.TB) *orderTown {
 
 func (tn *orderTown) options(name string) wallet.Options {
 	tn.t.Helper()
-	f, err := embedded.Open(tn.ledgerDir(), embedded.Options{Clock: tn.clock})
+	f, err := folder.Open(tn.ledgerDir(), folder.Options{Clock: tn.clock})
 	if err != nil {
 		tn.t.Fatal(err)
 	}

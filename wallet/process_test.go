@@ -14,7 +14,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
 )
@@ -88,8 +88,8 @@ func (d district) keys(h string) *keyring.File {
 }
 
 // folder opens the ledger.
-func (d district) folder() (*embedded.Folder, error) {
-	return embedded.Open(d.ledger(), embedded.Options{Clock: d.clock, Wait: 30 * time.Second})
+func (d district) folder() (*folder.Folder, error) {
+	return folder.Open(d.ledger(), folder.Options{Clock: d.clock, Wait: 30 * time.Second})
 }
 
 func (d district) options(home string, s ledgerclient.Services) wallet.Options {
@@ -100,7 +100,7 @@ func (d district) options(home string, s ledgerclient.Services) wallet.Options {
 func newDistrict(t testing.TB, dir string) district {
 	t.Helper()
 	d := district{dir}
-	f, err := embedded.Create(d.ledger(), "Test district", d.clock)
+	f, err := folder.Create(d.ledger(), "Test district", d.clock)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func newDistrict(t testing.TB, dir string) district {
 }
 
 // open opens both wallets as a new process would. close gives the ledger back.
-func (d district) open() (patient, clinic *wallet.Wallet, f *embedded.Folder, err error) {
+func (d district) open() (patient, clinic *wallet.Wallet, f *folder.Folder, err error) {
 	ctx := context.Background()
 	if f, err = d.folder(); err != nil {
 		return nil, nil, nil, err

@@ -15,7 +15,7 @@ import (
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -137,7 +137,7 @@ func TestRestore(t *testing.T) {
 	addMany(t, phone, records/2, records)
 
 	// Entries of both machines between each other's, and batches that die at each stage.
-	f, err := embedded.Open(tn.ledgerDir(), embedded.Options{Clock: tn.clock})
+	f, err := folder.Open(tn.ledgerDir(), folder.Options{Clock: tn.clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -373,7 +373,7 @@ func TestRestoreNamesWhatIsLost(t *testing.T) {
 	keep(t, old)
 	addMany(t, old, 0, 3)
 	var noDeposit = true
-	f, err := embedded.Open(tn.ledgerDir(), embedded.Options{Clock: tn.clock})
+	f, err := folder.Open(tn.ledgerDir(), folder.Options{Clock: tn.clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -411,7 +411,7 @@ func TestRestoreNamesWhatIsLost(t *testing.T) {
 
 // newest returns the id of the newest entry.
 func (tn *town) newest() (contract.ID, error) {
-	f, err := embedded.Open(tn.ledgerDir(), embedded.Options{Clock: tn.clock})
+	f, err := folder.Open(tn.ledgerDir(), folder.Options{Clock: tn.clock})
 	if err != nil {
 		return contract.ID{}, err
 	}

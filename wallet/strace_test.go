@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto/lane"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -233,7 +233,7 @@ func afterFault(t testing.TB, d district, stderr string, err error) string {
 		t.Fatalf("the ledger does not open: %v", ferr)
 	}
 	defer f.Close()
-	if _, verr := f.Verify(context.Background(), embedded.Verified{}, nil); verr != nil {
+	if _, verr := f.Verify(context.Background(), folder.Verified{}, nil); verr != nil {
 		t.Errorf("the ledger does not verify: %v", verr)
 	}
 	waiting := len(d.journal(t))

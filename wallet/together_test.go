@@ -10,7 +10,7 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -150,12 +150,12 @@ func TestTwoHomesOfOneSeed(t *testing.T) {
 	if want := uint64(1 + 2*each*4); err != nil || size != want {
 		t.Errorf("the ledger has %d entries, want %d: %v", size, want, err)
 	}
-	f, err := embedded.Open(tn.ledgerDir(), embedded.Options{Clock: tn.clock})
+	f, err := folder.Open(tn.ledgerDir(), folder.Options{Clock: tn.clock})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := f.Verify(ctx, embedded.Verified{}, nil); err != nil {
+	if _, err := f.Verify(ctx, folder.Verified{}, nil); err != nil {
 		t.Error(err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
 )
@@ -61,7 +61,7 @@ var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 func newTown(t testing.TB) *town {
 	tn := &town{t: t, dir: t.TempDir(), keys: &memoryKeyring{items: map[string]string{}}, now: noon}
-	f, err := embedded.Create(tn.ledgerDir(), "Test town", tn.clock)
+	f, err := folder.Create(tn.ledgerDir(), "Test town", tn.clock)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func (tn *town) ledgerDir() string { return filepath.Join(tn.dir, "ledger") }
 
 func (tn *town) services() ledgerclient.Services {
 	tn.t.Helper()
-	f, err := embedded.Open(tn.ledgerDir(), embedded.Options{Clock: tn.clock})
+	f, err := folder.Open(tn.ledgerDir(), folder.Options{Clock: tn.clock})
 	if err != nil {
 		tn.t.Fatal(err)
 	}

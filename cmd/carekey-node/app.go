@@ -10,7 +10,7 @@ import (
 	"github.com/carekey/carekey/cmd/hardening"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/carekey/carekey/ledgerclient/program"
@@ -68,17 +68,17 @@ func (a *app) printJSON(v any) error {
 }
 
 // openFolder opens a node's ledger.
-func (a *app) openFolder(dir string, c *config, acceptClock bool) (*embedded.Folder, error) {
-	return embedded.Open(dir, embedded.Options{Clock: a.now, AcceptClock: acceptClock, EraseAfter: contract.Hour(c.EraseAfterHours)})
+func (a *app) openFolder(dir string, c *config, acceptClock bool) (*folder.Folder, error) {
+	return folder.Open(dir, folder.Options{Clock: a.now, AcceptClock: acceptClock, EraseAfter: contract.Hour(c.EraseAfterHours)})
 }
 
 // createFolder makes a ledger that keeps its own order or, if url is not "", one
 // whose entries come from the order there.
-func (a *app) createFolder(ctx context.Context, dir, name, url string) (*embedded.Folder, error) {
+func (a *app) createFolder(ctx context.Context, dir, name, url string) (*folder.Folder, error) {
 	if url == "" {
-		return embedded.Create(dir, name, a.now)
+		return folder.Create(dir, name, a.now)
 	}
-	founding, err := embedded.NewFounding(name)
+	founding, err := folder.NewFounding(name)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func (a *app) createFolder(ctx context.Context, dir, name, url string) (*embedde
 	if err != nil {
 		return nil, err
 	}
-	return embedded.CreateFrom(dir, founding, embedded.Ordered{Next: next, Hour: first.Hour}, embedded.Options{Clock: a.now})
+	return folder.CreateFrom(dir, founding, folder.Ordered{Next: next, Hour: first.Hour}, folder.Options{Clock: a.now})
 }
 
 // verify checks every byte of a ledger's folder and returns the root of its log.
@@ -101,7 +101,7 @@ func (a *app) verify(ctx context.Context, dir string, c *config) (root string, e
 		return "", err
 	}
 	defer f.Close()
-	r, err := f.Verify(ctx, embedded.Verified{}, nil)
+	r, err := f.Verify(ctx, folder.Verified{}, nil)
 	return r.Root.String(), err
 }
 
@@ -121,5 +121,5 @@ func (a *app) dial(ctx context.Context, i node.Invitation) (ledgerclient.Service
 
 // claim makes this process the only one that serves a folder, until it ends.
 func claim(path string) (release func(), err error) {
-	return embedded.Claim(path)
+	return folder.Claim(path)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/node/server"
 	"github.com/carekey/carekey/ledgerclient/order"
@@ -181,28 +181,28 @@ func explainOrder(err error) (failure, bool) {
 }
 
 func explainLedger(err error) (failure, bool) {
-	if e, ok := errors.AsType[*embedded.NoLedgerError](err); ok {
+	if e, ok := errors.AsType[*folder.NoLedgerError](err); ok {
 		return failure{"ledger-missing", "there is no ledger in " + e.Dir, "make one: carekey-node init DIR --name NAME", exitNotFound}, true
 	}
-	if e, ok := errors.AsType[*embedded.BusyError](err); ok {
+	if e, ok := errors.AsType[*folder.BusyError](err); ok {
 		return failure{"ledger-busy", fmt.Sprintf("another program is using %s (waited %s)", e.Dir, e.Waited), "try again when it is done", exitUnreachable}, true
 	}
-	if e, ok := errors.AsType[*embedded.ExistsError](err); ok {
+	if e, ok := errors.AsType[*folder.ExistsError](err); ok {
 		if e.Ledger {
 			return failure{"ledger-exists", "there is a ledger in " + e.Dir + " already", "choose another folder, or serve that one: carekey-node serve " + e.Dir, exitRefused}, true
 		}
 		return failure{"folder-not-empty", e.Dir + " is there already and is not empty", "choose a new folder", exitRefused}, true
 	}
-	if e, ok := errors.AsType[*embedded.NetworkFSError](err); ok {
+	if e, ok := errors.AsType[*folder.NetworkFSError](err); ok {
 		return failure{"network-file-system", fmt.Sprintf("%s is on a network file system (%s), where a ledger is not safe", e.Dir, e.FS), "choose a folder on a disk of this computer", exitRefused}, true
 	}
-	if e, ok := errors.AsType[*embedded.ReadOnlyError](err); ok {
+	if e, ok := errors.AsType[*folder.ReadOnlyError](err); ok {
 		return failure{"ledger-read-only", "the ledger cannot be written: " + cli.System(e.Err), "check the permissions of " + e.Dir, exitUnexpected}, true
 	}
-	if e, ok := errors.AsType[*embedded.ClockError](err); ok {
+	if e, ok := errors.AsType[*folder.ClockError](err); ok {
 		return failure{"clock-doubtful", fmt.Sprintf("the clock is %d days past the ledger's last entry", (e.Now-e.Last)/24), "if it is right, add --accept-clock", exitRefused}, true
 	}
-	if e, ok := errors.AsType[*embedded.ReplicaError](err); ok {
+	if e, ok := errors.AsType[*folder.ReplicaError](err); ok {
 		return explainOrder(&orderError{own: !e.Replica})
 	}
 	if is := (*ledgerclient.RollbackError)(nil); errors.As(err, &is) {
@@ -211,7 +211,7 @@ func explainLedger(err error) (failure, bool) {
 	if is := (*ledgerclient.ForkError)(nil); errors.As(err, &is) {
 		return failure{"backup-forked", fmt.Sprintf("the backup there has another history: it differs within the first %d entries", is.Size), "somebody served two copies of the ledger, or changed one. Keep both", exitTampered}, true
 	}
-	if e, ok := errors.AsType[*embedded.DamagedError](err); ok {
+	if e, ok := errors.AsType[*folder.DamagedError](err); ok {
 		return failure{"damaged", "the ledger is damaged: " + e.Error(), "go on from a backup, and keep the damaged folder: it may show what happened", exitTampered}, true
 	}
 	if e, ok := errors.AsType[*ledgerclient.TamperedError](err); ok {

@@ -22,7 +22,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/node/server"
 	"github.com/carekey/carekey/ledgerclient/order"
@@ -64,16 +64,16 @@ var explained = []struct {
 	{&ledgerclient.TamperedError{What: "checkpoint"}, "tampered", 6},
 	{&ledgerclient.RollbackError{}, "backup-newer", 6},
 	{&ledgerclient.ForkError{}, "backup-forked", 6},
-	{&embedded.NoLedgerError{}, "ledger-missing", 7},
-	{&embedded.BusyError{}, "ledger-busy", 5},
-	{&embedded.ExistsError{Ledger: true}, "ledger-exists", 3},
-	{&embedded.ExistsError{}, "folder-not-empty", 3},
-	{&embedded.NetworkFSError{}, "network-file-system", 3},
-	{&embedded.ReadOnlyError{Err: syscall.EROFS}, "ledger-read-only", 1},
-	{&embedded.ClockError{Last: 1, Now: 1000}, "clock-doubtful", 3},
-	{&embedded.ReplicaError{Replica: true}, "no-order", 2},
-	{&embedded.DamagedError{File: "leaves", Entry: 3}, "damaged", 6},
-	{&embedded.RangeError{}, "unexpected", 1},
+	{&folder.NoLedgerError{}, "ledger-missing", 7},
+	{&folder.BusyError{}, "ledger-busy", 5},
+	{&folder.ExistsError{Ledger: true}, "ledger-exists", 3},
+	{&folder.ExistsError{}, "folder-not-empty", 3},
+	{&folder.NetworkFSError{}, "network-file-system", 3},
+	{&folder.ReadOnlyError{Err: syscall.EROFS}, "ledger-read-only", 1},
+	{&folder.ClockError{Last: 1, Now: 1000}, "clock-doubtful", 3},
+	{&folder.ReplicaError{Replica: true}, "no-order", 2},
+	{&folder.DamagedError{File: "leaves", Entry: 3}, "damaged", 6},
+	{&folder.RangeError{}, "unexpected", 1},
 	{&contract.ContractVersionError{}, "newer-contract", 1},
 	{&contract.ConfigError{}, "usage", 2},
 	{&fs.PathError{Op: "open", Path: "f", Err: syscall.ENOSPC}, "disk-full", 1},
@@ -106,7 +106,7 @@ func TestEveryErrorTypeIsExplained(t *testing.T) {
 	for _, c := range explained {
 		known[strings.TrimPrefix(reflect.TypeOf(c.err).String(), "*")] = true
 	}
-	for _, dir := range []string{"cmd/carekey-node", "ledgerclient/order", "ledgerclient/program", "ledgerclient/embedded", "ledgerclient/node", "ledgerclient/node/server"} {
+	for _, dir := range []string{"cmd/carekey-node", "ledgerclient/order", "ledgerclient/program", "ledgerclient/folder", "ledgerclient/node", "ledgerclient/node/server"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(dir), "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no files, %v", dir, err)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/node/server"
 	"github.com/spf13/cobra"
@@ -105,7 +105,7 @@ carekey-ledger-foo from PATH. The folder is then a verified copy of that order.`
 
 // ledgerFor makes the ledger of a new node, or opens one that has no node yet: a
 // wallet's folder, or what an interrupted init left.
-func (a *app) ledgerFor(ctx context.Context, dir, name, order string) (f *embedded.Folder, adopted bool, err error) {
+func (a *app) ledgerFor(ctx context.Context, dir, name, order string) (f *folder.Folder, adopted bool, err error) {
 	_, err = os.Stat(filepath.Join(dir, genesisFile))
 	if err != nil {
 		if name == "" {
@@ -138,7 +138,7 @@ func (a *app) ledgerFor(ctx context.Context, dir, name, order string) (f *embedd
 }
 
 // nameOf is the name of a ledger.
-func nameOf(ctx context.Context, f *embedded.Folder) (string, error) {
+func nameOf(ctx context.Context, f *folder.Folder) (string, error) {
 	doc, err := f.Genesis(ctx)
 	if err != nil {
 		return "", err

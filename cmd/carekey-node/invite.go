@@ -8,7 +8,7 @@ import (
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/spf13/cobra"
 )
@@ -140,7 +140,7 @@ func (a *app) showInvitation(text string, o *inviteFlags) error {
 }
 
 // invitation is the node's, without a token.
-func (a *app) invitation(ctx context.Context, dir string, cfg *config, f *embedded.Folder) (node.Invitation, error) {
+func (a *app) invitation(ctx context.Context, dir string, cfg *config, f *folder.Folder) (node.Invitation, error) {
 	doc, err := f.Genesis(ctx)
 	if err != nil {
 		return node.Invitation{}, err

@@ -13,7 +13,7 @@ import (
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto/crash"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node/server"
 	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/spf13/cobra"
@@ -80,7 +80,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	}
 	log := a.logger(o.debug)
 	release, err := claim(filepath.Join(o.dir, serveLock))
-	if busy := (*embedded.BusyError)(nil); errors.As(err, &busy) {
+	if busy := (*folder.BusyError)(nil); errors.As(err, &busy) {
 		return &servedError{o.dir}
 	} else if err != nil {
 		return err
@@ -248,9 +248,9 @@ type ordered struct {
 
 // joinOrder opens the order of the settings and reads what the folder lacks; nil if
 // the folder keeps its own.
-func (a *app) joinOrder(ctx context.Context, cfg *config, f *embedded.Folder) (*ordered, error) {
+func (a *app) joinOrder(ctx context.Context, cfg *config, f *folder.Folder) (*ordered, error) {
 	_, _, err := f.Consumed(ctx)
-	replica := (*embedded.ReplicaError)(nil)
+	replica := (*folder.ReplicaError)(nil)
 	switch {
 	case err != nil && !errors.As(err, &replica):
 		return nil, err

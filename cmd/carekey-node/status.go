@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/cmd/cli"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/spf13/cobra"
 )
@@ -35,7 +35,7 @@ type description struct {
 	damage      error    // the first of Damaged
 }
 
-func (a *app) describe(ctx context.Context, f *embedded.Folder, dir string, cfg *config) (description, error) {
+func (a *app) describe(ctx context.Context, f *folder.Folder, dir string, cfg *config) (description, error) {
 	d := description{Dir: dir, Damaged: []string{}, URLs: cfg.URLs, Tokens: len(cfg.Tokens), Order: order.Shown(cfg.Order)}
 	i, err := a.invitation(ctx, dir, cfg, f)
 	if err != nil {
@@ -72,7 +72,7 @@ func (a *app) describe(ctx context.Context, f *embedded.Folder, dir string, cfg 
 		d.Damaged, d.damage = append(d.Damaged, err.Error()), cmp.Or(d.damage, error(err))
 	}
 	release, err := claim(filepath.Join(dir, serveLock))
-	if busy := (*embedded.BusyError)(nil); errors.As(err, &busy) {
+	if busy := (*folder.BusyError)(nil); errors.As(err, &busy) {
 		d.Serving = true
 	} else if err == nil {
 		release()

@@ -16,7 +16,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/carekey/carekey/ledgerclient/program"
@@ -247,12 +247,12 @@ type ledger struct {
 	// verify checks everything; what was checked up to the given head before is
 	// not checked again. It returns the head and how many signatures it checked.
 	verify func(ctx context.Context, size uint64, root crypto.Hash, progress func(done, total uint64)) (uint64, crypto.Hash, uint64, error)
-	// copyTo makes a copy in a folder, see embedded.Folder.Copy; nil for a ledger
+	// copyTo makes a copy in a folder, see folder.Folder.Copy; nil for a ledger
 	// that a node keeps.
-	copyTo func(ctx context.Context, dst string, progress func(done, total uint64)) (embedded.Copied, error)
+	copyTo func(ctx context.Context, dst string, progress func(done, total uint64)) (folder.Copied, error)
 	// salvage is verify and copyTo of a folder that nobody vouches for, see
-	// embedded.Folder.Salvage.
-	salvage func(ctx context.Context, dst string, verifying, copying func(done, total uint64)) (embedded.Copied, []*embedded.DamagedError, error)
+	// folder.Folder.Salvage.
+	salvage func(ctx context.Context, dst string, verifying, copying func(done, total uint64)) (folder.Copied, []*folder.DamagedError, error)
 	// follows tells whether it is a folder that only follows an order, which nobody
 	// named with it: then nothing can be entered. nil: it does not.
 	follows func(ctx context.Context) bool
@@ -294,10 +294,10 @@ func (l *ledger) outOfReach(dir string, id crypto.LedgerID, why error) error {
 
 // isNoLedger tells whether a folder holds no ledger, such as that of a disk which
 // is not plugged in.
-func isNoLedger(err error) bool { return is[*embedded.NoLedgerError](err) }
+func isNoLedger(err error) bool { return is[*folder.NoLedgerError](err) }
 
 // taken says that a folder holds something else.
-func taken(dir string) error { return &embedded.ExistsError{Dir: dir} }
+func taken(dir string) error { return &folder.ExistsError{Dir: dir} }
 
 // sheet is the page that tells how to find a ledger at a node again.
 func (a *app) sheet(at wallet.Place, who crypto.Address) (string, error) {
@@ -393,8 +393,8 @@ func (a *app) openOrder(ctx context.Context, url string) (order.Backend, error) 
 }
 
 // openReplica opens the folder beside an order, which must not keep one itself.
-func (a *app) openReplica(ctx context.Context, dir string) (*embedded.Folder, error) {
-	f, err := embedded.Open(dir, embedded.Options{Clock: a.now})
+func (a *app) openReplica(ctx context.Context, dir string) (*folder.Folder, error) {
+	f, err := folder.Open(dir, folder.Options{Clock: a.now})
 	if err != nil {
 		return nil, err
 	}
@@ -407,7 +407,7 @@ func (a *app) openReplica(ctx context.Context, dir string) (*embedded.Folder, er
 
 // ownReplica opens the replica that the home has of an order beside a node, and
 // makes it when there is none. It holds what is public and follows from the order.
-func (a *app) ownReplica(ctx context.Context, d direct, l ledgerclient.Ledger, b order.Backend) (*embedded.Folder, error) {
+func (a *app) ownReplica(ctx context.Context, d direct, l ledgerclient.Ledger, b order.Backend) (*folder.Folder, error) {
 	genesis, err := l.Genesis(ctx)
 	if err != nil {
 		return nil, err
@@ -422,10 +422,10 @@ func (a *app) ownReplica(ctx context.Context, d direct, l ledgerclient.Ledger, b
 		return f, err
 	}
 	err = order.Beginning(ctx, b, genesis, func(item order.Item, next uint64) (err error) {
-		f, err = embedded.CreateReplica(dir, genesis, item.Entry, embedded.Ordered{Next: next, Hour: item.Hour}, embedded.Options{Clock: a.now})
+		f, err = folder.CreateReplica(dir, genesis, item.Entry, folder.Ordered{Next: next, Hour: item.Hour}, folder.Options{Clock: a.now})
 		return err
 	})
-	if is[*embedded.ExistsError](err) { // another process was faster
+	if is[*folder.ExistsError](err) { // another process was faster
 		return a.openReplica(ctx, dir)
 	}
 	return f, err
@@ -463,7 +463,7 @@ func (a *app) openNode(ctx context.Context, invitation string) (*ledger, error) 
 }
 
 func (a *app) openFolder(dir string) (*ledger, error) {
-	f, err := embedded.Open(dir, embedded.Options{Clock: a.now, AcceptClock: a.flags.acceptClock})
+	f, err := folder.Open(dir, folder.Options{Clock: a.now, AcceptClock: a.flags.acceptClock})
 	if err != nil {
 		return nil, err
 	}
@@ -480,13 +480,13 @@ func (a *app) createLedger(ctx context.Context, at string) (*ledger, error) {
 	const name = "carekey"
 	d, ok := parseDirect(at)
 	if !ok {
-		f, err := embedded.Create(at, name, a.now)
+		f, err := folder.Create(at, name, a.now)
 		if err != nil {
 			return nil, err
 		}
 		return ledgerOf(f), nil
 	}
-	founding, err := embedded.NewFounding(name)
+	founding, err := folder.NewFounding(name)
 	if err != nil {
 		return nil, err
 	}
@@ -497,10 +497,10 @@ func (a *app) createLedger(ctx context.Context, at string) (*ledger, error) {
 }
 
 // beginIn puts a new ledger into an order, with the folder beside it.
-func (a *app) beginIn(ctx context.Context, d direct, founding embedded.Founding) error {
+func (a *app) beginIn(ctx context.Context, d direct, founding folder.Founding) error {
 	if l, err := a.openFolder(d.store); err == nil { // before anything is ordered for ever
 		l.close()
-		return &embedded.ExistsError{Dir: d.store, Ledger: true}
+		return &folder.ExistsError{Dir: d.store, Ledger: true}
 	}
 	b, err := a.openOrder(ctx, d.url)
 	if err != nil {
@@ -511,18 +511,18 @@ func (a *app) beginIn(ctx context.Context, d direct, founding embedded.Founding)
 	if err != nil {
 		return err
 	}
-	f, err := embedded.CreateFrom(d.store, founding, embedded.Ordered{Next: next, Hour: first.Hour}, embedded.Options{Clock: a.now})
+	f, err := folder.CreateFrom(d.store, founding, folder.Ordered{Next: next, Hour: first.Hour}, folder.Options{Clock: a.now})
 	if err != nil {
 		return err
 	}
 	return f.Close()
 }
 
-func ledgerOf(f *embedded.Folder) *ledger {
+func ledgerOf(f *folder.Folder) *ledger {
 	return &ledger{
 		Services: f.Services(),
 		verify: func(ctx context.Context, size uint64, root crypto.Hash, progress func(done, total uint64)) (uint64, crypto.Hash, uint64, error) {
-			r, err := f.Verify(ctx, embedded.Verified{Size: size, Root: root}, progress)
+			r, err := f.Verify(ctx, folder.Verified{Size: size, Root: root}, progress)
 			return r.Size, r.Root, r.Signatures, err
 		},
 		copyTo:  f.Copy,
@@ -533,7 +533,7 @@ func ledgerOf(f *embedded.Folder) *ledger {
 
 // maxIdle is how far a folder believes the clock to be past the last entry, in
 // hours, without a person's word for it.
-const maxIdle = embedded.MaxIdle
+const maxIdle = folder.MaxIdle
 
 // checkClock asks a person about a clock that a folder would not believe. It is
 // done before anything is signed, so that nothing is left half-done when the
@@ -550,7 +550,7 @@ func (a *app) checkClock(ctx context.Context, l *ledger) error {
 	if now <= last || now-last <= maxIdle {
 		return nil
 	}
-	doubt := &embedded.ClockError{Last: last, Now: now}
+	doubt := &folder.ClockError{Last: last, Now: now}
 	if !a.interactive() {
 		return doubt
 	}

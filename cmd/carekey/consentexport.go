@@ -7,7 +7,7 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/wallet"
-	"github.com/carekey/carekey/wallet/fhir"
+	"github.com/carekey/carekey/wallet/health"
 	"github.com/spf13/cobra"
 )
 
@@ -25,7 +25,7 @@ func newConsentExport(a *app) *cobra.Command {
 nothing of carekey. It is not encrypted, and it names you, whom you gave consents, and
 the titles of your records; who has it can tell which entries of the ledger are these
 consents. It is not signed: what holds is on the ledger. How it is to be read:
-` + fhir.PolicyURI,
+` + health.PolicyURI,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case !x.fhir:
@@ -83,12 +83,12 @@ func (a *app) exportConsents(ctx context.Context, all []*opened, ids []string, x
 			missing = behind
 		}
 	}
-	giver := fhir.Giver{Name: all[0].w.Name(), Address: all[0].w.Address()}
+	giver := health.Giver{Name: all[0].w.Name(), Address: all[0].w.Address()}
 	var known []wallet.Consent
 	var left []string // out
 	var first error
 	for _, c := range cs {
-		_, err := fhir.NewConsent(giver, &c)
+		_, err := health.NewConsent(giver, &c)
 		switch {
 		case err == nil:
 			known = append(known, c)
@@ -106,7 +106,7 @@ func (a *app) exportConsents(ctx context.Context, all []*opened, ids []string, x
 	if len(known) == 0 && first != nil {
 		return first
 	}
-	b, err := fhir.NewBundle(giver, known)
+	b, err := health.NewBundle(giver, known)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (a *app) exportConsents(ctx context.Context, all []*opened, ids []string, x
 	return missing
 }
 
-func (a *app) saveExport(b *fhir.Bundle, known []wallet.Consent, left []string, x exportFlags) error {
+func (a *app) saveExport(b *health.Bundle, known []wallet.Consent, left []string, x exportFlags) error {
 	err := wallet.SaveFile(x.output, crypto.Hash{}, x.force, func(dst io.Writer) error { return writeJSON(dst, b) })
 	if err != nil || !a.flags.json {
 		return err

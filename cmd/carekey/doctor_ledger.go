@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 )
 
 // examineLedger opens the ledger and looks at its clock and its gate.
@@ -14,7 +14,7 @@ func (a *app) examineLedger(ctx context.Context, e *exam) []finding {
 		return nil
 	}
 	l, err := a.openForDoctor(ctx, e.place)
-	if e.place.settings == nil && is[*embedded.NoLedgerError](err) {
+	if e.place.settings == nil && is[*folder.NoLedgerError](err) {
 		return nil // init makes one
 	}
 	if err != nil {
@@ -22,7 +22,7 @@ func (a *app) examineLedger(ctx context.Context, e *exam) []finding {
 	}
 	e.ledger = l
 	out := []finding{a.examineReach(e.place, l)}
-	if f, ok := l.Ledger.(*embedded.Folder); ok {
+	if f, ok := l.Ledger.(*folder.Folder); ok {
 		out = append(out, strangers("the ledger's folder", f.Strangers)...)
 		for _, err := range f.CheckKeys() {
 			out = append(out, failed("keys", err))
@@ -62,7 +62,7 @@ func (a *app) examineOthers(ctx context.Context, p place) []finding {
 			continue
 		}
 		out = append(out, a.examineReach(p.on(at), l))
-		if f, ok := l.Ledger.(*embedded.Folder); ok {
+		if f, ok := l.Ledger.(*folder.Folder); ok {
 			out = append(out, strangers("the folder of another ledger", f.Strangers)...)
 		}
 		l.close()

@@ -13,12 +13,12 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/carekey/carekey/ledgerclient/program"
 	"github.com/carekey/carekey/wallet"
-	"github.com/carekey/carekey/wallet/fhir"
+	"github.com/carekey/carekey/wallet/health"
 )
 
 // This file and those named exit_ are the one place where errors become words and
@@ -132,7 +132,7 @@ func (e *passphraseFileError) Unwrap() error { return e.err }
 // badBackupError says that the log of the ledger in a backup is not what was written.
 type badBackupError struct {
 	dir string
-	err error // a *embedded.DamagedError
+	err error // a *folder.DamagedError
 }
 
 func (e *badBackupError) Error() string { return e.dir + ": " + e.err.Error() }
@@ -390,7 +390,7 @@ func explainWallet(err error) (failure, bool) {
 	if is[*wallet.OtherWalletError](err) {
 		return failure{"another-wallet", "the identity is of another wallet than the one in its place", "print it again: carekey age identity", exitLocked}, true
 	}
-	if e, ok := errors.AsType[*fhir.UnmappableError](err); ok {
+	if e, ok := errors.AsType[*health.UnmappableError](err); ok {
 		return failure{"not-mappable", fmt.Sprintf("consent %s cannot be written as FHIR: %s", short(e.Consent), e.Why), "name the others one by one: carekey consent export --fhir CONSENT ...", exitRefused}, true
 	}
 	if e, ok := errors.AsType[*wallet.LeaveError](err); ok {
@@ -489,7 +489,7 @@ func explainVerification(err error) (failure, bool) {
 		return failure{"answer-" + string(e.Why), "the ledger's node gave no answer that can be used: " + e.Error(), "nothing was lost: try again later, or ask whoever keeps the node", exitUnreachable}, true
 	}
 	if e, ok := errors.AsType[*ledgerclient.UnreachableError](err); ok {
-		if e.Damaged && is[*embedded.DamagedError](e.Err) {
+		if e.Damaged && is[*folder.DamagedError](e.Err) {
 			return explainVerification(e.Err)
 		}
 		if isNoLedger(e) { // a folder that is not there: say how to name its new place
@@ -536,9 +536,9 @@ func explainVerification(err error) (failure, bool) {
 		}
 		return failure{code, said, do, exitTampered}, true
 	}
-	if e, ok := errors.AsType[*embedded.DamagedError](err); ok {
+	if e, ok := errors.AsType[*folder.DamagedError](err); ok {
 		where := e.File
-		if e.Entry != embedded.NoEntry {
+		if e.Entry != folder.NoEntry {
 			where = fmt.Sprintf("entry %d (%s)", e.Entry, e.File)
 		}
 		return failure{damagedCode(e), fmt.Sprintf("the ledger was changed: %s: %s", where, e.What), do, exitTampered}, true
@@ -598,29 +598,29 @@ func explainOrder(err error) (failure, bool) {
 }
 
 func explainLedger(err error) (failure, bool) {
-	if e, ok := errors.AsType[*embedded.NoLedgerError](err); ok {
+	if e, ok := errors.AsType[*folder.NoLedgerError](err); ok {
 		return failure{"ledger-missing", "there is no ledger in " + e.Dir, "was the folder moved? name its new place with --ledger DIR", exitUnreachable}, true
 	}
-	if e, ok := errors.AsType[*embedded.BusyError](err); ok {
+	if e, ok := errors.AsType[*folder.BusyError](err); ok {
 		return failure{"ledger-busy", fmt.Sprintf("another program is using the ledger (waited %s)", e.Waited), "try again when it is done", exitUnreachable}, true
 	}
-	if e, ok := errors.AsType[*embedded.ExistsError](err); ok {
+	if e, ok := errors.AsType[*folder.ExistsError](err); ok {
 		if e.Ledger {
 			return failure{"ledger-exists", "there is a ledger in " + e.Dir + " already", "to use it, leave out --new-ledger", exitRefused}, true
 		}
 		return failure{"folder-not-empty", "the folder " + e.Dir + " is not empty, and holds something else", "choose a new folder", exitRefused}, true
 	}
-	if e, ok := errors.AsType[*embedded.NetworkFSError](err); ok {
+	if e, ok := errors.AsType[*folder.NetworkFSError](err); ok {
 		return failure{"network-file-system", fmt.Sprintf("%s is on a network file system (%s), where a ledger is not safe", e.Dir, e.FS), "choose a folder on a disk of this computer", exitRefused}, true
 	}
-	if e, ok := errors.AsType[*embedded.ReadOnlyError](err); ok {
+	if e, ok := errors.AsType[*folder.ReadOnlyError](err); ok {
 		return failure{"ledger-read-only", "the ledger cannot be written: " + cli.System(e.Err), "check the permissions of " + e.Dir, exitUnexpected}, true
 	}
-	if e, ok := errors.AsType[*embedded.ClockError](err); ok {
+	if e, ok := errors.AsType[*folder.ClockError](err); ok {
 		return failure{"clock-doubtful", fmt.Sprintf("your clock says %s, and the ledger's last entry is of %s", day(e.Now), day(e.Last)),
 			"if your clock is right, add --accept-clock", exitRefused}, true
 	}
-	if e, ok := errors.AsType[*embedded.ReplicaError](err); ok {
+	if e, ok := errors.AsType[*folder.ReplicaError](err); ok {
 		if !e.Replica {
 			return failure{"ledger-own-order", "the ledger in " + e.Dir + " keeps its own order, and follows no other", "name the folder alone, without an order", exitRefused}, true
 		}

@@ -4,7 +4,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 )
 
 // Stable error codes of what does not verify.
@@ -28,9 +28,9 @@ func tamperedCode(what string) string {
 }
 
 // damagedCode is the error code for a damaged file of a ledger's folder.
-func damagedCode(e *embedded.DamagedError) string {
+func damagedCode(e *folder.DamagedError) string {
 	switch dir, name := filepath.Split(e.File); {
-	case e.File == "checkpoint" && e.What == embedded.ForeignCheckpoint:
+	case e.File == "checkpoint" && e.What == folder.ForeignCheckpoint:
 		return "foreign-checkpoint"
 	case e.File == "checkpoint":
 		return "checkpoint-tampered"

@@ -22,12 +22,12 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/carekey/carekey/ledgerclient/program"
 	"github.com/carekey/carekey/wallet"
-	"github.com/carekey/carekey/wallet/fhir"
+	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/keyring"
 )
 
@@ -61,19 +61,19 @@ var explained = []struct {
 	{&wallet.LeaveError{Waiting: 2}, "changes-wait", 3},
 	{&wallet.LeaveError{Waiting: -1}, "changes-wait", 3},
 	{&wallet.PendingError{Err: &ledgerclient.UnreachableError{Service: "ledger", Err: context.DeadlineExceeded}}, "pending", 5},
-	{&wallet.PendingError{Err: &ledgerclient.UnreachableError{Service: "ledger", Err: &embedded.NoLedgerError{Dir: "x"}}}, "pending", 5},
-	{&ledgerclient.UnreachableError{Service: "ledger", Err: &embedded.NoLedgerError{Dir: "x"}}, "ledger-missing", 5},
+	{&wallet.PendingError{Err: &ledgerclient.UnreachableError{Service: "ledger", Err: &folder.NoLedgerError{Dir: "x"}}}, "pending", 5},
+	{&ledgerclient.UnreachableError{Service: "ledger", Err: &folder.NoLedgerError{Dir: "x"}}, "ledger-missing", 5},
 	{&syncError{&ledgerclient.UnreachableError{Service: "ledger", Err: context.DeadlineExceeded}}, "ledger-unreachable", 5},
 	{&syncError{&ledgerclient.ForkError{}}, "ledger-forked", 6},
 	{&ledgerclient.SpentError{}, "order-broken", 6},
 	{&incompleteError{consents: map[string]int{"keeper": 2}, why: &ledgerclient.UnreachableError{Service: "keeper", Err: context.DeadlineExceeded}}, "incomplete", 8},
 	{&wallet.DamagedError{File: "state"}, "wallet-damaged", 6},
-	{&badBackupError{"b", &embedded.DamagedError{File: "leaves"}}, "backup-damaged", 6},
+	{&badBackupError{"b", &folder.DamagedError{File: "leaves"}}, "backup-damaged", 6},
 	{&wallet.WrongKeyError{}, "wrong-key", 4},
 	{&wallet.KeyLeftError{Kind: "os", Err: &keyring.LockedError{}}, "key-left", 8},
 	{&wallet.KeyLeftError{Kind: "os", Maybe: true, Err: &keyring.LockedError{}}, "key-left", 8},
 	{&wallet.OtherWalletError{}, "another-wallet", 4},
-	{&fhir.UnmappableError{}, "not-mappable", 3},
+	{&health.UnmappableError{}, "not-mappable", 3},
 	{&wallet.NotYoursError{}, "not-yours", 3},
 	{&wallet.ForeignCodeError{}, "foreign-code", 7},
 	{&wallet.UnreadError{}, "unread", 8},
@@ -120,7 +120,7 @@ var explained = []struct {
 	{&ledgerclient.TamperedError{What: "terms of consent ab"}, "terms-tampered", 6},
 	{&ledgerclient.TamperedError{What: "checkpoint of another ledger"}, "foreign-checkpoint", 6},
 	{&ledgerclient.TamperedError{What: "follow-ups of the thread opened at entry 3"}, "entries-hidden", 6},
-	{&ledgerclient.UnreachableError{Service: "keeper", Err: &embedded.DamagedError{Entry: embedded.NoEntry}}, "keeper-unreachable", 5},
+	{&ledgerclient.UnreachableError{Service: "keeper", Err: &folder.DamagedError{Entry: folder.NoEntry}}, "keeper-unreachable", 5},
 	{&ledgerclient.KeeperError{Code: ledgerclient.Revoked}, "revoked", 3},
 	{&ledgerclient.StoreError{}, "store-refused", 1},
 	{&ledgerclient.BatchError{Errs: []error{nil, &ledgerclient.StoreError{}}}, "store-refused", 1},
@@ -146,20 +146,20 @@ var explained = []struct {
 	{&crypto.DamagedError{What: "payload"}, "damaged", 6},
 	{&crypto.ShareError{}, "malformed", 6},
 	{&crypto.HexError{}, "malformed", 6},
-	{&embedded.ExistsError{Ledger: true}, "ledger-exists", 3},
-	{&embedded.ExistsError{}, "folder-not-empty", 3},
-	{&embedded.NoLedgerError{}, "ledger-missing", 5},
-	{&embedded.NetworkFSError{}, "network-file-system", 3},
-	{&embedded.ReadOnlyError{Err: syscall.EROFS}, "ledger-read-only", 1},
-	{&embedded.DamagedError{File: "checkpoint", Entry: embedded.NoEntry, What: embedded.ForeignCheckpoint}, "foreign-checkpoint", 6},
-	{&embedded.DamagedError{File: "checkpoint", Entry: embedded.NoEntry, What: "too long"}, "checkpoint-tampered", 6},
-	{&embedded.DamagedError{File: "leaves", Entry: 17}, "entry-tampered", 6},
-	{&embedded.DamagedError{File: "store/blobs/ab/terms", Entry: embedded.NoEntry}, "terms-tampered", 6},
-	{&embedded.DamagedError{File: "keeper/shares/1/ab", Entry: embedded.NoEntry}, "share-tampered", 6},
-	{&embedded.DamagedError{File: "index", Entry: embedded.NoEntry}, "index-damaged", 6},
-	{&embedded.BusyError{}, "ledger-busy", 5},
-	{&embedded.ClockError{}, "clock-doubtful", 3},
-	{&embedded.RangeError{}, "unexpected", 1},
+	{&folder.ExistsError{Ledger: true}, "ledger-exists", 3},
+	{&folder.ExistsError{}, "folder-not-empty", 3},
+	{&folder.NoLedgerError{}, "ledger-missing", 5},
+	{&folder.NetworkFSError{}, "network-file-system", 3},
+	{&folder.ReadOnlyError{Err: syscall.EROFS}, "ledger-read-only", 1},
+	{&folder.DamagedError{File: "checkpoint", Entry: folder.NoEntry, What: folder.ForeignCheckpoint}, "foreign-checkpoint", 6},
+	{&folder.DamagedError{File: "checkpoint", Entry: folder.NoEntry, What: "too long"}, "checkpoint-tampered", 6},
+	{&folder.DamagedError{File: "leaves", Entry: 17}, "entry-tampered", 6},
+	{&folder.DamagedError{File: "store/blobs/ab/terms", Entry: folder.NoEntry}, "terms-tampered", 6},
+	{&folder.DamagedError{File: "keeper/shares/1/ab", Entry: folder.NoEntry}, "share-tampered", 6},
+	{&folder.DamagedError{File: "index", Entry: folder.NoEntry}, "index-damaged", 6},
+	{&folder.BusyError{}, "ledger-busy", 5},
+	{&folder.ClockError{}, "clock-doubtful", 3},
+	{&folder.RangeError{}, "unexpected", 1},
 	{&node.RefusedError{Kind: node.KindToken}, "node-token", 3},
 	{&node.RefusedError{Kind: node.KindTooLarge, Limit: 5}, "node-too-large", 3},
 	{&node.RefusedError{Kind: node.KindNoVersion}, "node-version", 1},
@@ -167,8 +167,8 @@ var explained = []struct {
 	{&ledgerclient.UnreachableError{Service: "ledger", Err: &node.RefusedError{Kind: node.KindClock}}, "ledger-unreachable", 5},
 	{&ledgerclient.UnreachableError{Service: "ledger", Err: &node.RefusedError{Kind: node.KindToken}}, "node-token", 5},
 	{&wallet.PendingError{Err: &ledgerclient.UnreachableError{Service: "ledger", Err: &node.RefusedError{Kind: node.KindToken}}}, "pending", 5},
-	{&embedded.ReplicaError{Replica: true}, "ledger-replica", 3},
-	{&embedded.ReplicaError{}, "ledger-own-order", 3},
+	{&folder.ReplicaError{Replica: true}, "ledger-replica", 3},
+	{&folder.ReplicaError{}, "ledger-own-order", 3},
 	{&order.BrokenError{Position: 3, What: order.Gap}, "order-broken", 6},
 	{&ledgerclient.TamperedError{What: "order"}, "order-broken", 6},
 	{&order.UnknownError{Err: io.EOF}, "order-unknown", 5},
@@ -216,7 +216,7 @@ func TestEveryErrorTypeIsExplained(t *testing.T) {
 	for _, c := range explained {
 		known[strings.TrimPrefix(reflect.TypeOf(c.err).String(), "*")] = true
 	}
-	for _, dir := range []string{"wallet", "wallet/fhir", "wallet/keyring", "ledgerclient", "ledgerclient/contract", "ledgerclient/embedded", "ledgerclient/node", "ledgerclient/order", "ledgerclient/program", "crypto"} {
+	for _, dir := range []string{"wallet", "wallet/health", "wallet/keyring", "ledgerclient", "ledgerclient/contract", "ledgerclient/folder", "ledgerclient/node", "ledgerclient/order", "ledgerclient/program", "crypto"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(dir), "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no files, %v", dir, err)

@@ -12,7 +12,7 @@ import (
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/atomicfile"
 	"github.com/carekey/carekey/wallet/keyring"
@@ -172,7 +172,7 @@ func (a *app) initLedger(ctx context.Context, p place, make bool, m *wallet.Maki
 	}
 	if !make || m.Began(p.kept()) {
 		l, err = a.openLedger(ctx, p.ledger)
-		if !is[*embedded.NoLedgerError](err) {
+		if !is[*folder.NoLedgerError](err) {
 			return l, func() {}, err
 		}
 		if p.given && !make {
@@ -204,7 +204,7 @@ func (a *app) initLedger(ctx context.Context, p place, make bool, m *wallet.Maki
 func (a *app) unfounded(ctx context.Context, dir string) bool {
 	l, err := a.openLedger(ctx, dir)
 	if err != nil {
-		return is[*embedded.NoLedgerError](err)
+		return is[*folder.NoLedgerError](err)
 	}
 	l.close()
 	return a.untouched(ctx, dir)

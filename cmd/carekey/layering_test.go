@@ -30,7 +30,7 @@ const (
 	bubbleTea = "github.com/charmbracelet/bubbletea"
 	cobraPkg  = "github.com/spf13/cobra"
 
-	backend     = module + "/ledgerclient/embedded"
+	backend     = module + "/ledgerclient/folder"
 	keyringPkg  = module + "/wallet/keyring"
 	nodeServer  = module + "/ledgerclient/node/server"
 	conformance = module + "/ledgerclient/ledgertest"

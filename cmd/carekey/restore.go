@@ -13,7 +13,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
@@ -92,7 +92,7 @@ func (a *app) restore(ctx context.Context, f restoreFlags) error {
 			return err
 		}
 	}
-	var damaged []*embedded.DamagedError
+	var damaged []*folder.DamagedError
 	if from.unpack {
 		p.ledger, p.given = filepath.Join(p.home, defaultLedger), false
 		there, bad, err := a.unpack(ctx, from, p)
@@ -219,7 +219,7 @@ func (a *app) restoreFrom(ctx context.Context, p place, f restoreFlags) (from re
 // unpack copies the ledger of a backup into the home, so that the backup stays one.
 // All of it is verified before, so that no bad copy is left in the way of a good one;
 // what does not verify beside the log is returned.
-func (a *app) unpack(ctx context.Context, from restoring, p place) (*ledger, []*embedded.DamagedError, error) {
+func (a *app) unpack(ctx context.Context, from restoring, p place) (*ledger, []*folder.DamagedError, error) {
 	there, err := a.openLedger(ctx, p.ledger)
 	if err == nil {
 		// A restore that was interrupted, or another wallet of this home.
@@ -261,7 +261,7 @@ func (a *app) unpack(ctx context.Context, from restoring, p place) (*ledger, []*
 }
 
 // sayDamaged names what did not come back, or came back as what was not signed.
-func (a *app) sayDamaged(damaged []*embedded.DamagedError) {
+func (a *app) sayDamaged(damaged []*folder.DamagedError) {
 	const most = 5 // of each
 	name := func(one, many, then string, in func(file string) bool) {
 		var files []string
@@ -296,7 +296,7 @@ func (a *app) sayDamaged(damaged []*embedded.DamagedError) {
 // badBackup is err, with the folder of a backup's ledger if files of it are not what
 // was written.
 func badBackup(dir string, err error) error {
-	if !is[*embedded.DamagedError](err) {
+	if !is[*folder.DamagedError](err) {
 		return err
 	}
 	return &badBackupError{dir, err}
@@ -366,7 +366,7 @@ type restoredJSON struct {
 
 // showRestored tells what came back; order is how a copy comes together with its
 // order again, "" for a ledger that is whole.
-func (a *app) showRestored(w *wallet.Wallet, got wallet.Restored, damaged []*embedded.DamagedError, order string) error {
+func (a *app) showRestored(w *wallet.Wallet, got wallet.Restored, damaged []*folder.DamagedError, order string) error {
 	id, props := w.Ledger()
 	a.flags.ledger = "" // from here on it is the default
 	if a.flags.json {
@@ -378,7 +378,7 @@ func (a *app) showRestored(w *wallet.Wallet, got wallet.Restored, damaged []*emb
 			}),
 			Ledgers:  list(got.Ledgers, func(l wallet.Place) string { return l.ID.String() }),
 			NoKeeper: got.NoKeeper != nil,
-			Damaged: append(list(damaged, func(d *embedded.DamagedError) string { return d.File }),
+			Damaged: append(list(damaged, func(d *folder.DamagedError) string { return d.File }),
 				list(got.Damaged, func(d *wallet.DamagedError) string { return backupWallet + "/" + d.File })...), Follows: order != ""})
 	}
 	for _, d := range got.Damaged {

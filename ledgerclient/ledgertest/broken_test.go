@@ -11,7 +11,7 @@ import (
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/ledgertest"
 	"github.com/carekey/carekey/ledgerclient/order"
 )
@@ -193,7 +193,7 @@ func TestBrokenBackendsAreCaught(t *testing.T) {
 
 // lying is a folder ledger that breaks one rule.
 type lying struct {
-	*embedded.Folder
+	*folder.Folder
 	outcomes func(es []contract.Entry, out []ledgerclient.Outcome)
 	find     func(at uint64) uint64
 	keeper   func(k ledgerclient.Keeper) ledgerclient.Keeper
@@ -262,7 +262,7 @@ func TestLyingLedgersAreCaught(t *testing.T) {
 		}
 		hour = ledgertest.FirstHour
 		dir := filepath.Join(t.TempDir(), "ledger")
-		f, err := embedded.CreateFrom(dir, ledgertest.Founding(1), embedded.Ordered{}, embedded.Options{Clock: clock})
+		f, err := folder.CreateFrom(dir, ledgertest.Founding(1), folder.Ordered{}, folder.Options{Clock: clock})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -272,7 +272,7 @@ func TestLyingLedgersAreCaught(t *testing.T) {
 			Seed: 1, Entries: 400,
 			SetHour: func(h contract.Hour) error { hour = h; return nil },
 			Ledger: func(context.Context) (ledgerclient.Ledger, error) {
-				l.Folder, err = embedded.Open(dir, embedded.Options{Clock: clock})
+				l.Folder, err = folder.Open(dir, folder.Options{Clock: clock})
 				return l, err
 			},
 			Keeper: func(context.Context) (ledgerclient.Keeper, error) {

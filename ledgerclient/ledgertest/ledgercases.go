@@ -11,7 +11,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/order"
 )
 
@@ -24,25 +24,25 @@ func (r *run) clock() time.Time {
 }
 
 // found orders the founding entry of a ledger and returns where it stands.
-func (r *run) found(ctx context.Context, b order.Backend, fd embedded.Founding) (embedded.Ordered, error) {
+func (r *run) found(ctx context.Context, b order.Backend, fd folder.Founding) (folder.Ordered, error) {
 	p, err := appendTo(ctx, b, []contract.Entry{fd.Entry})
 	if err != nil {
-		return embedded.Ordered{}, err
+		return folder.Ordered{}, err
 	}
 	items, err := b.Read(ctx, p[0])
 	if err != nil {
-		return embedded.Ordered{}, err
+		return folder.Ordered{}, err
 	}
 	if len(items) == 0 || items[0].Entry != fd.Entry {
-		return embedded.Ordered{}, failf("the founding entry is not at position %d", p[0])
+		return folder.Ordered{}, failf("the founding entry is not at position %d", p[0])
 	}
-	return embedded.Ordered{Next: p[0] + 1, Hour: items[0].Hour}, nil
+	return folder.Ordered{Next: p[0] + 1, Hour: items[0].Hour}, nil
 }
 
 // replica makes a new replica of an order and the ledger on it.
-func (r *run) replica(b order.Backend, fd embedded.Founding, at embedded.Ordered, name string) (*order.Ledger, error) {
+func (r *run) replica(b order.Backend, fd folder.Founding, at folder.Ordered, name string) (*order.Ledger, error) {
 	dir := filepath.Join(r.Dir, strconv.FormatUint(r.Seed, 16)+"-"+strconv.Itoa(r.number)+"-"+name)
-	f, err := embedded.CreateFrom(dir, fd, at, embedded.Options{Clock: r.clock})
+	f, err := folder.CreateFrom(dir, fd, at, folder.Options{Clock: r.clock})
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/ledgertest"
 	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/carekey/carekey/ledgerclient/program"
@@ -52,17 +52,17 @@ func TestFolder(t *testing.T) {
 	hour := ledgertest.FirstHour
 	clock := func() time.Time { return time.Unix(int64(hour)*3600, 0) }
 	dir := filepath.Join(t.TempDir(), "ledger")
-	f, err := embedded.CreateFrom(dir, ledgertest.Founding(1), embedded.Ordered{}, embedded.Options{Clock: clock})
+	f, err := folder.CreateFrom(dir, ledgertest.Founding(1), folder.Ordered{}, folder.Options{Clock: clock})
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.Close()
 	checkRoot(t, ledgertest.Run(t, ledgertest.Harness{
 		Ledger: func(context.Context) (ledgerclient.Ledger, error) {
-			return embedded.Open(dir, embedded.Options{Clock: clock})
+			return folder.Open(dir, folder.Options{Clock: clock})
 		},
 		Keeper: func(context.Context) (ledgerclient.Keeper, error) {
-			f, err := embedded.Open(dir, embedded.Options{Clock: clock})
+			f, err := folder.Open(dir, folder.Options{Clock: clock})
 			if err != nil {
 				return nil, err
 			}

@@ -13,7 +13,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/order"
 )
 
@@ -195,11 +195,11 @@ func (r *run) seed() uint64 { return r.Seed + uint64(r.number)<<40 }
 
 // Founding returns the founding of the seeded run's ledger for a seed. Its keys
 // are no secret.
-func Founding(seed uint64) embedded.Founding {
+func Founding(seed uint64) folder.Founding {
 	s := submissions{seed: seed}
 	entry, keeper := s.key(), s.key()
 	random := sha256.Sum256(fmt.Appendf(nil, "carekey ledgertest founding %d", seed))
-	fd, err := embedded.FoundingOf("Conformance", ed25519.NewKeyFromSeed(random[:]), entry, keeper, [16]byte(random[:]))
+	fd, err := folder.FoundingOf("Conformance", ed25519.NewKeyFromSeed(random[:]), entry, keeper, [16]byte(random[:]))
 	if err != nil {
 		panic(err) // the name is one
 	}
@@ -207,6 +207,6 @@ func Founding(seed uint64) embedded.Founding {
 }
 
 // idOf is the id of a founding's ledger.
-func idOf(fd embedded.Founding) crypto.LedgerID { return contract.LedgerID(fd.Genesis) }
+func idOf(fd folder.Founding) crypto.LedgerID { return contract.LedgerID(fd.Genesis) }
 
 func failf(format string, args ...any) error { return fmt.Errorf(format, args...) }

@@ -21,7 +21,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/node/nodetest"
 	"golang.org/x/mod/sumdb/tlog"
@@ -95,7 +95,7 @@ func TestLogByTiles(t *testing.T) {
 	if err != nil || !out[4].Duplicate || out[4].Index != 5 {
 		t.Errorf("again: %+v %v", out, err)
 	}
-	f, err := embedded.Open(n.Dir, embedded.Options{})
+	f, err := folder.Open(n.Dir, folder.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/ledgertest"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/node/nodetest"
@@ -74,9 +74,9 @@ func newBeside(t *testing.T) *beside {
 
 // open makes a replica in dir and the ledger on it.
 func (b *beside) open(dir string) error {
-	var f *embedded.Folder
+	var f *folder.Folder
 	err := order.Beginning(ctx, b.b, b.doc, func(item order.Item, next uint64) (err error) {
-		f, err = embedded.CreateReplica(dir, b.doc, item.Entry, embedded.Ordered{Next: next, Hour: item.Hour}, embedded.Options{Clock: b.clock})
+		f, err = folder.CreateReplica(dir, b.doc, item.Entry, folder.Ordered{Next: next, Hour: item.Hour}, folder.Options{Clock: b.clock})
 		return err
 	})
 	if err == nil {
@@ -143,12 +143,12 @@ func TestDirect(t *testing.T) {
 		t.Errorf("properties: %+v", p)
 	}
 	// The replica needs none of the node's keys, verifies, and is not the ledger itself.
-	f, err := embedded.Open(b.dir, embedded.Options{Clock: b.clock})
+	f, err := folder.Open(b.dir, folder.Options{Clock: b.clock})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := f.Verify(ctx, embedded.Verified{}, nil); err != nil {
+	if _, err := f.Verify(ctx, folder.Verified{}, nil); err != nil {
 		t.Errorf("replica: %v", err)
 	}
 	c, err := ledgerclient.Connect(ctx, f.Services(), b.id)
@@ -274,7 +274,7 @@ func TestDirectWaits(t *testing.T) {
 // others do not consume again.
 func TestDirectTogether(t *testing.T) {
 	b := newBeside(t)
-	f, err := embedded.Open(b.dir, embedded.Options{Clock: b.clock})
+	f, err := folder.Open(b.dir, folder.Options{Clock: b.clock})
 	if err != nil {
 		t.Fatal(err)
 	}

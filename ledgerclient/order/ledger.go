@@ -10,7 +10,7 @@ import (
 )
 
 // Replica is a log that is derived from an order, with the position up to which
-// the order was consumed. An embedded.Folder that was made with a Founding is one.
+// the order was consumed. An folder.Folder that was made with a Founding is one.
 type Replica interface {
 	ledgerclient.Ledger
 	// Consumed returns the position of the next item to consume and the hour of the

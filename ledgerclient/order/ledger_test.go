@@ -13,7 +13,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/ledgertest"
 	"github.com/carekey/carekey/ledgerclient/order"
 )
@@ -56,7 +56,7 @@ type world struct {
 	b    *backend
 	hour contract.Hour
 	id   crypto.LedgerID
-	fd   embedded.Founding
+	fd   folder.Founding
 	key  *crypto.PrivateKey
 	n    int
 }
@@ -70,7 +70,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	clock := func() time.Time { return time.Unix(int64(w.hour)*3600, 0) }
-	f, err := embedded.CreateFrom(filepath.Join(t.TempDir(), "l"), w.fd, embedded.Ordered{Next: 1, Hour: testHour}, embedded.Options{Clock: clock})
+	f, err := folder.CreateFrom(filepath.Join(t.TempDir(), "l"), w.fd, folder.Ordered{Next: 1, Hour: testHour}, folder.Options{Clock: clock})
 	if err != nil {
 		t.Fatal(err)
 	}

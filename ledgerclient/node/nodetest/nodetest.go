@@ -17,7 +17,7 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/node/server"
 	"github.com/carekey/carekey/ledgerclient/order"
@@ -28,7 +28,7 @@ type Node struct {
 	Dir string // the ledger's folder
 	URL string
 
-	folder *embedded.Folder
+	folder *folder.Folder
 	server *server.Server
 	http   *http.Server
 	now    func() time.Time
@@ -47,9 +47,9 @@ func Start(dir, name string, now func() time.Time) (*Node, error) {
 	if now == nil {
 		now = time.Now
 	}
-	f, err := embedded.Open(dir, embedded.Options{Clock: now, EraseAfter: server.EraseHours})
-	if _, ok := err.(*embedded.NoLedgerError); ok {
-		if f, err = embedded.Create(dir, name, now); err != nil {
+	f, err := folder.Open(dir, folder.Options{Clock: now, EraseAfter: server.EraseHours})
+	if _, ok := err.(*folder.NoLedgerError); ok {
+		if f, err = folder.Create(dir, name, now); err != nil {
 			return nil, err
 		}
 	}
@@ -65,7 +65,7 @@ func Start(dir, name string, now func() time.Time) (*Node, error) {
 
 // StartOrdered is Start of a new ledger in dir whose order the backend keeps.
 func StartOrdered(dir, name string, now func() time.Time, b order.Backend) (*Node, error) {
-	founding, err := embedded.NewFounding(name)
+	founding, err := folder.NewFounding(name)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func StartOrdered(dir, name string, now func() time.Time, b order.Backend) (*Nod
 	if err != nil {
 		return nil, err
 	}
-	f, err := embedded.CreateFrom(dir, founding, embedded.Ordered{Next: next, Hour: first.Hour}, embedded.Options{Clock: now})
+	f, err := folder.CreateFrom(dir, founding, folder.Ordered{Next: next, Hour: first.Hour}, folder.Options{Clock: now})
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func StartOrdered(dir, name string, now func() time.Time, b order.Backend) (*Nod
 
 // serve opens the ledger and begins to listen.
 func (n *Node) serve(address string) (err error) {
-	if n.folder, err = embedded.Open(n.Dir, embedded.Options{Clock: n.now, EraseAfter: server.EraseHours}); err != nil {
+	if n.folder, err = folder.Open(n.Dir, folder.Options{Clock: n.now, EraseAfter: server.EraseHours}); err != nil {
 		return err
 	}
 	none := server.Rate{PerSecond: -1}

@@ -21,7 +21,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
 
@@ -40,7 +40,7 @@ func (c from) RemoteAddr() net.Addr {
 type besieged struct {
 	t        *testing.T
 	server   *Server
-	folder   *embedded.Folder
+	folder   *folder.Folder
 	listener pipes
 	others   sync.WaitGroup
 	mu       sync.Mutex
@@ -50,7 +50,7 @@ type besieged struct {
 func besiege(t *testing.T, limits Limits, do func(b *besieged)) {
 	dir := filepath.Join(t.TempDir(), "node")
 	synctest.Test(t, func(t *testing.T) {
-		f, err := embedded.Create(dir, "Test ledger", time.Now)
+		f, err := folder.Create(dir, "Test ledger", time.Now)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -27,7 +27,7 @@ func BenchmarkSubmit(b *testing.B) {
 	for _, test := range []struct{ entries, people int }{{1, 1}, {100, 1}, {4096, 1}, {1, 16}, {20, 16}} {
 		b.Run(fmt.Sprintf("entries=%d/people=%d", test.entries, test.people), func(b *testing.B) {
 			w := newWorld(b, func(o *Options) { o.Limits.Order = Rate{-1, 0} })
-			plain, err := embedded.Create(filepath.Join(b.TempDir(), "folder"), "Other", w.clock.now)
+			plain, err := folder.Create(filepath.Join(b.TempDir(), "folder"), "Other", w.clock.now)
 			w.must(err)
 			defer plain.Close()
 			sign := func(ledger crypto.LedgerID) [][]contract.Entry {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 )
 
 // ClockTolerance is how far the clock may be off from the monotonic clock since
@@ -71,7 +71,7 @@ func apart(against string, went, should time.Duration) error {
 // A reference that does not answer changes nothing; one that agrees is believed
 // over the monotonic clock, which stands still while a machine sleeps.
 // idle is the folder's own complaint, if it has one.
-func (g *clockGuard) look(ctx context.Context, last contract.Hour, idle *embedded.ClockError) error {
+func (g *clockGuard) look(ctx context.Context, last contract.Hour, idle *folder.ClockError) error {
 	var found error
 	if idle != nil {
 		found = &ClockOffError{Against: "ledger", By: time.Duration(idle.Now-idle.Last) * time.Hour}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
 
@@ -159,7 +159,7 @@ func TestClockIdle(t *testing.T) {
 	if err := w.server.look(ctx); !isA[*ClockOffError](err) || w.server.Health() != "clock" {
 		t.Errorf("%v, health %s", err, w.server.Health())
 	}
-	if embedded.MaxIdle != 31*24 {
+	if folder.MaxIdle != 31*24 {
 		t.Error("PROTOCOL.md says 31 days")
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
 
@@ -135,7 +135,7 @@ func (s *Server) checkpoint(q *request) error {
 
 // get returns the newest checkpoint with a time of the last minute. With a clock
 // that is off it returns the last good one, which ages.
-func (c *timedCheckpoint) get(ctx context.Context, f *embedded.Folder, order Ordered, clock func() time.Time, off error) ([]byte, error) {
+func (c *timedCheckpoint) get(ctx context.Context, f *folder.Folder, order Ordered, clock func() time.Time, off error) ([]byte, error) {
 	raw, failed, good, err := c.last(ctx, f, clock())
 	switch {
 	case off != nil && raw == nil:
@@ -181,7 +181,7 @@ func (c *timedCheckpoint) get(ctx context.Context, f *embedded.Folder, order Ord
 
 // last is what was last given out, nil if nothing was, and whether that is still
 // good enough.
-func (c *timedCheckpoint) last(ctx context.Context, f *embedded.Folder, now time.Time) (raw []byte, failed int, good bool, err error) {
+func (c *timedCheckpoint) last(ctx context.Context, f *folder.Folder, now time.Time) (raw []byte, failed int, good bool, err error) {
 	plain, err := f.Checkpoint(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()

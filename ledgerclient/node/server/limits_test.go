@@ -26,7 +26,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
 
@@ -770,11 +770,11 @@ func TestProblems(t *testing.T) {
 		kind  node.Kind
 		cause string
 	}{
-		{&embedded.BusyError{Dir: "/srv/secret"}, node.KindBusy, "*embedded.BusyError"},
-		{&embedded.ClockError{}, node.KindClock, "*embedded.ClockError"},
+		{&folder.BusyError{Dir: "/srv/secret"}, node.KindBusy, "*folder.BusyError"},
+		{&folder.ClockError{}, node.KindClock, "*folder.ClockError"},
 		{&ClockOffError{Against: "ledger", By: -time.Hour}, node.KindClock, "clock is off by -1h0m0s against the ledger clock"},
-		{&embedded.ReadOnlyError{Dir: "/srv/secret", Err: fs.ErrPermission}, node.KindReadOnly, "*embedded.ReadOnlyError"},
-		{&embedded.DamagedError{File: "store/blobs/secret/terms"}, node.KindDamaged, "store is damaged"},
+		{&folder.ReadOnlyError{Dir: "/srv/secret", Err: fs.ErrPermission}, node.KindReadOnly, "*folder.ReadOnlyError"},
+		{&folder.DamagedError{File: "store/blobs/secret/terms"}, node.KindDamaged, "store is damaged"},
 		{&fs.PathError{Op: "write", Path: "store/blobs/secret", Err: syscall.ENOSPC}, node.KindFull, "write: " + syscall.ENOSPC.Error()},
 		{errors.New("secret"), node.KindFailed, "*errors.errorString"},
 	} {
@@ -789,7 +789,7 @@ func TestProblems(t *testing.T) {
 		if strings.Contains(c, "secret") {
 			t.Errorf("%q names what it must not", c)
 		}
-		if c != test.cause && !strings.HasPrefix(test.cause, "*embedded") {
+		if c != test.cause && !strings.HasPrefix(test.cause, "*folder") {
 			t.Errorf("%q, not %q", c, test.cause)
 		}
 	}

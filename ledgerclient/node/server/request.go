@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto/crash"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
 
@@ -381,23 +381,23 @@ func problemOf(err error) node.Problem {
 	if p := node.ProblemOf(err); p.Kind != node.KindFailed {
 		return p
 	}
-	if _, ok := errors.AsType[*embedded.ClockError](err); ok {
+	if _, ok := errors.AsType[*folder.ClockError](err); ok {
 		return node.Problem{Kind: node.KindClock}
 	}
 	if _, ok := errors.AsType[*ClockOffError](err); ok {
 		return node.Problem{Kind: node.KindClock}
 	}
-	if _, ok := errors.AsType[*embedded.BusyError](err); ok {
+	if _, ok := errors.AsType[*folder.BusyError](err); ok {
 		return node.Problem{Kind: node.KindBusy, RetryAfter: time.Second}
 	}
 	switch {
 	case is(syscall.ENOSPC), is(syscall.EDQUOT):
 		return node.Problem{Kind: node.KindFull}
 	}
-	if _, ok := errors.AsType[*embedded.ReadOnlyError](err); ok {
+	if _, ok := errors.AsType[*folder.ReadOnlyError](err); ok {
 		return node.Problem{Kind: node.KindReadOnly}
 	}
-	if _, ok := errors.AsType[*embedded.DamagedError](err); ok {
+	if _, ok := errors.AsType[*folder.DamagedError](err); ok {
 		return node.Problem{Kind: node.KindDamaged}
 	}
 	return node.Problem{Kind: node.KindFailed}
@@ -406,7 +406,7 @@ func problemOf(err error) node.Problem {
 // cause says why something failed in words that name nobody: file names of the
 // store and the keeper are ids.
 func cause(err error) string {
-	if e, ok := errors.AsType[*embedded.DamagedError](err); ok {
+	if e, ok := errors.AsType[*folder.DamagedError](err); ok {
 		file, _, _ := strings.Cut(e.File, "/")
 		return file + " is damaged"
 	}

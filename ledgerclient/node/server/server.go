@@ -1,7 +1,7 @@
 // Package server is a carekey node: the ledger, the store and the keeper of one
 // folder, served over HTTP as PROTOCOL.md in the folder above says.
 //
-//	f, err := embedded.Open(dir, embedded.Options{EraseAfter: server.EraseHours})
+//	f, err := folder.Open(dir, folder.Options{EraseAfter: server.EraseHours})
 //	s, err := server.New(ctx, f, server.Options{})
 //	h := s.HTTPServer()
 //	h.TLSConfig = ...
@@ -32,7 +32,7 @@ import (
 	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
 
@@ -141,7 +141,7 @@ func (l Limits) withDefaults() Limits {
 
 // Server is one running node. It is an http.Handler.
 type Server struct {
-	folder  *embedded.Folder
+	folder  *folder.Folder
 	store   ledgerclient.Store
 	keeper  ledgerclient.Keeper
 	limits  Limits
@@ -164,7 +164,7 @@ type Server struct {
 	stops    *orderer[ledgerclient.Outcome]
 	stopper  *orderer[stopped]
 	uploads  *uploads
-	sweeper  embedded.Sweeper
+	sweeper  folder.Sweeper
 	metrics  *metrics
 	timed    timedCheckpoint
 
@@ -185,13 +185,13 @@ var _ http.Handler = (*Server)(nil)
 //
 // A *ClockOffError means that the clock is not to be relied upon: the node would
 // order entries at a wrong hour, which cannot be taken back.
-func New(ctx context.Context, f *embedded.Folder, opt Options) (*Server, error) {
+func New(ctx context.Context, f *folder.Folder, opt Options) (*Server, error) {
 	start := time.Now()
 	return newServer(ctx, f, opt, func() time.Duration { return time.Since(start) })
 }
 
 // newServer takes the monotonic clock from a test.
-func newServer(ctx context.Context, f *embedded.Folder, opt Options, uptime func() time.Duration) (*Server, error) {
+func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func() time.Duration) (*Server, error) {
 	if opt.Clock == nil {
 		opt.Clock = time.Now
 	}
@@ -202,7 +202,7 @@ func newServer(ctx context.Context, f *embedded.Folder, opt Options, uptime func
 	s := &Server{
 		folder: f, store: services.Store, keeper: services.Keepers[0],
 		limits: opt.Limits.withDefaults(), opt: opt, log: opt.Log,
-		clock: newClockGuard(opt.Clock, uptime, opt.Reference), sweeper: embedded.Sweeper{Folder: f},
+		clock: newClockGuard(opt.Clock, uptime, opt.Reference), sweeper: folder.Sweeper{Folder: f},
 	}
 	s.disk = ledgerDisk{dir: f.Properties().Reach, reserve: s.limits.Reserve, free: freeSpace}
 	f.FileWhile(func() (free func(), ok bool) { return s.disk.take(spaceOfFiles(4)) })
@@ -260,7 +260,7 @@ func newServer(ctx context.Context, f *embedded.Folder, opt Options, uptime func
 // look judges the clock anew.
 func (s *Server) look(ctx context.Context) error {
 	last, err := s.folder.CheckClock(ctx)
-	idle, ok := errors.AsType[*embedded.ClockError](err)
+	idle, ok := errors.AsType[*folder.ClockError](err)
 	if err != nil && !ok {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
 
@@ -129,7 +129,7 @@ func TestSlowDrip(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "node")
 			synctest.Test(t, func(t *testing.T) {
-				f, err := embedded.Create(dir, "Test ledger", time.Now)
+				f, err := folder.Create(dir, "Test ledger", time.Now)
 				if err != nil {
 					t.Fatal(err)
 				}

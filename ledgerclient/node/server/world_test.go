@@ -18,7 +18,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/embedded"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -66,7 +66,7 @@ type world struct {
 	t      testing.TB
 	clock  *testClock
 	dir    string
-	folder *embedded.Folder
+	folder *folder.Folder
 	server *Server
 	http   *httptest.Server
 	ledger crypto.LedgerID
@@ -83,7 +83,7 @@ func newWorld(t testing.TB, change func(*Options)) *world {
 		clock: &testClock{wall: time.Unix(int64(testHour)*3600+17, 0), mono: time.Hour},
 		root:  crypto.NewEntropy().Root(), clinic: crypto.NewEntropy().Root().Identity(),
 	}
-	f, err := embedded.Create(w.dir, "Test ledger", w.clock.now)
+	f, err := folder.Create(w.dir, "Test ledger", w.clock.now)
 	w.must(err)
 	w.must(f.Close())
 	w.start(change)
@@ -94,7 +94,7 @@ func newWorld(t testing.TB, change func(*Options)) *world {
 func (w *world) start(change func(*Options)) {
 	w.t.Helper()
 	var err error
-	w.folder, err = embedded.Open(w.dir, embedded.Options{Clock: w.clock.now, EraseAfter: EraseHours})
+	w.folder, err = folder.Open(w.dir, folder.Options{Clock: w.clock.now, EraseAfter: EraseHours})
 	w.must(err)
 	w.t.Cleanup(func() { w.folder.Close() })
 	w.ledger = w.folder.ID()

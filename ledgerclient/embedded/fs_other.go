@@ -1,6 +1,0 @@
-//go:build !linux && !darwin && !freebsd
-
-package embedded
-
-// networkFS cannot tell network file systems on this system.
-func networkFS(dir string) (string, error) { return "", nil }

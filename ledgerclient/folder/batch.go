@@ -1,0 +1,117 @@
+package folder
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/carekey/carekey/ledgerclient/disk"
+)
+
+// batch makes many new files durable for the price of few. A file that is
+// written through it is not to be relied upon before flush, a name that was
+// changed through it not before syncNames.
+//
+// Up to bulkFrom files are synced one by one. Beyond that, where the system can,
+// the whole file system is synced once: a thousand grants are some ten thousand
+// small files, and a sync of each would take as many times longer.
+type batch struct {
+	g    *ground
+	time time.Time // of last change, for what is written
+	bulk bool
+	dirs map[string]bool // folders with new names in them
+}
+
+const bulkFrom = 16
+
+// newBatch begins a batch of about n files.
+func (g *ground) newBatch(n int) *batch {
+	_, able := g.ops.(syncer)
+	return &batch{g: g, time: g.fullHour(), bulk: able && n > bulkFrom, dirs: map[string]bool{}}
+}
+
+// syncer is a fileOps that can sync the whole file system that a folder is on.
+type syncer interface {
+	// syncFS makes all durable that was written to the file system before.
+	syncFS(dir string) error
+}
+
+// mkdir makes a new folder.
+func (b *batch) mkdir(path string) error {
+	b.dirs[path] = true
+	return b.g.ops.mkdir(path, b.g.modes.dir)
+}
+
+// write makes a new file of one or more pieces.
+func (b *batch) write(path string, data ...[]byte) error {
+	b.dirs[filepath.Dir(path)] = true
+	f, err := b.g.ops.open(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, b.g.modes.file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	at := int64(0)
+	for _, d := range data {
+		if _, err := f.WriteAt(d, at); err != nil {
+			return err
+		}
+		at += int64(len(d))
+	}
+	return b.finish(path, f)
+}
+
+// finish gives a written file its time, and syncs and closes it.
+func (b *batch) finish(path string, f file) error {
+	if err := disk.Chtimes(path, b.time); err != nil {
+		return err
+	}
+	if !b.bulk {
+		if err := f.Sync(); err != nil {
+			return err
+		}
+	}
+	return f.Close()
+}
+
+// replace makes data the content of the file at path once flush has returned and
+// rename was called with what replace returns.
+func (b *batch) replace(path string, data []byte) (tmp string, err error) {
+	tmp = path + ".new"
+	// One that a killed process left may belong to another user of the group.
+	if err := b.g.ops.remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	return tmp, b.write(tmp, data)
+}
+
+// rename gives a durable file or folder its name.
+func (b *batch) rename(from, to string) error {
+	b.dirs[filepath.Dir(to)] = true
+	return b.g.ops.rename(from, to)
+}
+
+// flush makes all files that were written durable, and the names in new folders.
+func (b *batch) flush() error {
+	if b.bulk {
+		clear(b.dirs)
+		return b.g.ops.(syncer).syncFS(b.g.dir)
+	}
+	return b.syncNames()
+}
+
+// syncNames makes all names durable that were changed since flush.
+func (b *batch) syncNames() error {
+	if b.bulk && len(b.dirs) > bulkFrom {
+		clear(b.dirs)
+		return b.g.ops.(syncer).syncFS(b.g.dir)
+	}
+	for dir := range b.dirs {
+		if err := b.g.ops.syncDir(dir); err != nil {
+			return err
+		}
+	}
+	clear(b.dirs)
+	return nil
+}

@@ -1,0 +1,124 @@
+package folder
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// The budgets of the ledger. Each benchmark prints how much of the speed of the
+// raw signature checks on all cores it reaches in the same run, and the least
+// that it may reach. Noise of the machine fails nothing.
+
+// rawSignatures is the time that verifying the signatures of the entries takes
+// on all cores, with nothing else: the limit for what must check them all.
+func rawSignatures(es []contract.Entry, l crypto.LedgerID) time.Duration {
+	ids := make([]contract.ID, len(es))
+	for i := range es {
+		ids[i] = es[i].ID(l)
+	}
+	start := time.Now()
+	parallel(len(es), func(i int) bool { return es[i].Author.Verify(ids[i], es[i].Signature) })
+	return time.Since(start)
+}
+
+// budget collects pairs of times, measured in turns.
+type budget struct{ ratios []float64 }
+
+func (p *budget) add(raw, all time.Duration) {
+	p.ratios = append(p.ratios, raw.Seconds()/all.Seconds())
+}
+
+// report prints the median of the ratios, the best, and the least there may be.
+func (p *budget) report(b *testing.B, least float64) {
+	b.Helper()
+	slices.Sort(p.ratios)
+	b.ReportMetric(p.ratios[len(p.ratios)/2], "ratio")
+	b.ReportMetric(p.ratios[len(p.ratios)-1], "ratio-highest")
+	b.ReportMetric(least, "budget-min")
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkBudgetAppend appends batches, durably; half of the entries are
+// follow-ups. The budget is for batches of 1000: one entry pays for the syncs of
+// the disk alone.
+func BenchmarkBudgetAppend(b *testing.B) {
+	for _, c := range []struct {
+		size, rounds int
+		least        float64
+	}{{1, 41, 0}, {100, 21, 0}, {1000, 11, 0.70}} {
+		b.Run(fmt.Sprint(c.size), func(b *testing.B) {
+			f, clock := newLedger(b)
+			w := newWriter(b, f, 1)
+			mustAppend(b, f, w.batch(1000))
+			var p budget
+			var all time.Duration
+			for i := range c.rounds * b.N {
+				if i%2 == 1 { // so that grants can be used again
+					w.hour++
+					clock.hour++
+				}
+				es := w.batch(c.size)
+				raw := func() time.Duration { return rawSignatures(es, f.id) }
+				var before time.Duration
+				if i%2 == 0 {
+					before = raw()
+				}
+				runtime.GC()
+				start := time.Now()
+				mustAppend(b, f, es)
+				took := time.Since(start)
+				all += took
+				if i%2 == 1 {
+					before = raw()
+				}
+				p.add(before, took)
+			}
+			p.report(b, c.least)
+			b.ReportMetric(float64(len(p.ratios)*c.size)/all.Seconds(), "entries/s")
+		})
+	}
+}
+
+// BenchmarkBudgetVerify verifies a whole ledger, and then once more with the
+// first result known: that takes time for new entries only, of which there are
+// none.
+func BenchmarkBudgetVerify(b *testing.B) {
+	const entries, rounds = 10_000, 7
+	dir, clock, all := benchLedger(b, entries)
+	var p budget
+	var first, second time.Duration
+	for i := range rounds * b.N {
+		f, err := Open(dir, Options{Clock: clock.now})
+		if err != nil {
+			b.Fatal(err)
+		}
+		var raw time.Duration
+		if i%2 == 0 {
+			raw = rawSignatures(all, f.id)
+		}
+		runtime.GC()
+		start := time.Now()
+		report := mustVerify(b, f)
+		took := time.Since(start)
+		if i%2 == 1 {
+			raw = rawSignatures(all, f.id)
+		}
+		p.add(raw, took)
+		first += took
+		start = time.Now()
+		if _, err := f.Verify(ctx, report.Verified, nil); err != nil {
+			b.Fatal(err)
+		}
+		second += time.Since(start)
+		f.Close()
+	}
+	p.report(b, 0.85)
+	b.ReportMetric(first.Seconds()/second.Seconds(), "first/second")
+	b.ReportMetric(float64(first.Microseconds())/float64(len(p.ratios)*len(all)), "µs/entry")
+}

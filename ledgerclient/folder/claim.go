@@ -1,0 +1,26 @@
+package folder
+
+import (
+	"os"
+
+	"github.com/carekey/carekey/ledgerclient/disk"
+)
+
+// Claim takes the lock of a file, which is made if it is not there, for one process
+// at a time; the system gives it up when the process ends. The error is a
+// *BusyError if another process has it.
+func Claim(path string) (release func(), err error) {
+	f, err := disk.Open(path, os.O_RDONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	ok, err := tryLock(f, true)
+	if err == nil && !ok {
+		err = &BusyError{Dir: path}
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() { f.Close() }, nil
+}

@@ -1,0 +1,604 @@
+package folder
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/disk"
+	"github.com/carekey/carekey/ledgerclient/keeper"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// Copied says what Copy wrote.
+type Copied struct {
+	Size  uint64 // entries in the copy
+	Files int    // payload files that were not there yet, or not the same
+	Bytes int64  // in them
+}
+
+// Copy makes a copy of the ledger in dst, a folder that is empty, does not exist,
+// or holds an earlier copy of this ledger, which is brought up to date. The copy
+// is of one head: what is appended meanwhile is left for the next time. It is a
+// ledger that opens and verifies, with one thing left out: the keeper's shares. A
+// share is destroyed when its consent ends, and a copy of it would outlive that;
+// whoever gave a consent can make its share again and deposit it anew. The keys
+// are copied, since without them nobody could go on with the ledger: keep a copy
+// where you would keep the ledger itself.
+//
+// Payloads whose erasure is on the ledger are erased in an earlier copy too. One
+// that the ledger has lost stays in it. What is no regular file, or longer than what
+// the ledger says, is left out, and all else is copied: the error is the first of such
+// *DamagedError.
+//
+// Errors: *ExistsError if something else is in dst; *ledgerclient.RollbackError
+// or *ledgerclient.ForkError if the copy there is newer than this ledger or of
+// another history, in which case it is left as it is; *BusyError; those of the
+// file system. A copy that was interrupted is gone on with by the next.
+func (f *Folder) Copy(ctx context.Context, dst string, progress func(done, total uint64)) (Copied, error) {
+	c, err := f.copy(ctx, dst, nil, progress)
+	if err == nil && len(c.left) > 0 {
+		err = c.left[0]
+	}
+	return c.copied, err
+}
+
+// Salvage is Verify and then Copy of a folder that nobody vouches for. If its log
+// verifies, damaged is all that else does not: derived files are made anew, keys, and what the keeper filed but
+// stops, are left out as they are, and a payload is copied up to the size that its
+// entry commits to, for whoever asks for it to judge.
+func (f *Folder) Salvage(ctx context.Context, dst string, verifying, copying func(done, total uint64)) (c Copied, damaged []*DamagedError, err error) {
+	_, damaged, err = f.verify(ctx, Verified{}, true, verifying)
+	if err != nil {
+		return c, nil, err
+	}
+	without := map[string]bool{}
+	for _, d := range damaged {
+		// A stop that is damaged stops still.
+		if strings.HasPrefix(d.File, "keys/") || strings.HasPrefix(d.File, "keeper/") && !strings.HasPrefix(d.File, "keeper/stops/") {
+			without[d.File] = true
+		}
+	}
+	done, err := f.copy(ctx, dst, without, copying)
+	for _, d := range done.left {
+		if !slices.ContainsFunc(damaged, func(e *DamagedError) bool { return e.File == d.File }) {
+			damaged = append(damaged, d)
+		}
+	}
+	return done.copied, damaged, err
+}
+
+func (f *Folder) copy(ctx context.Context, dst string, without map[string]bool, progress func(done, total uint64)) (*copier, error) {
+	c := &copier{
+		from:    store{f.ground()},
+		to:      store{&ground{dir: dst, ops: f.ops, modes: modesOf(0o700), ledger: f.id, hour: f.hour}},
+		f:       f,
+		without: without,
+	}
+	if err := os.MkdirAll(dst, 0o700); err != nil {
+		return c, err
+	}
+	names, err := entryNames(dst)
+	if err != nil {
+		return c, err
+	}
+	if err := c.mayCopy(names); err != nil {
+		return c, err
+	}
+	lock, err := disk.Open(c.to.path(lockFile), os.O_RDONLY|os.O_CREATE, c.to.modes.file)
+	if err != nil {
+		return c, err
+	}
+	defer lock.Close()
+	if ok, err := tryLock(lock, true); err != nil {
+		return c, err
+	} else if !ok {
+		return c, &BusyError{Dir: dst}
+	}
+	defer unlock(lock)
+	return c, c.copy(ctx, progress)
+}
+
+type copier struct {
+	from, to store
+	f        *Folder
+	head     head
+	had      uint64 // entries that the copy had before
+	marks    []mark // of a replica: how far the order was consumed at that size, and at the head
+	copied   Copied
+	without  map[string]bool // paths that are left out
+	left     []*DamagedError // what could not be copied
+}
+
+// leave notes what is left out of the copy, and passes on any other error.
+func (c *copier) leave(err error) error {
+	var damaged *DamagedError
+	if errors.As(err, &damaged) {
+		c.left = append(c.left, damaged)
+		return nil
+	}
+	return err
+}
+
+// mayCopy tells whether a folder may become, or is, a copy of the ledger.
+func (c *copier) mayCopy(names map[string]bool) error {
+	doc, err := c.to.read(c.to.path(genesisFile), maxGenesis)
+	switch {
+	case err == nil && bytes.Equal(doc, c.f.genesis):
+		return nil
+	case err == nil && !names[unfinishedFile]:
+		return &ExistsError{Dir: c.to.dir, Ledger: true}
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	for name := range names {
+		if name != lockFile && !names[unfinishedFile] {
+			return &ExistsError{Dir: c.to.dir}
+		}
+	}
+	return nil
+}
+
+func (c *copier) copy(ctx context.Context, progress func(done, total uint64)) error {
+	ops := c.to.ops
+	if there, err := exists(c.to.path(checkpointFile)); err != nil {
+		return err
+	} else if !there {
+		// There until the first checkpoint is, so that nobody takes it for a ledger.
+		if there, err := exists(c.to.path(unfinishedFile)); err != nil {
+			return err
+		} else if !there {
+			if err := writeFile(ops, c.to.path(unfinishedFile), nil, c.to.modes.file); err != nil {
+				return err
+			}
+		}
+	}
+	if err := c.takeHead(ctx); err != nil {
+		return err
+	}
+	if err := c.fixed(); err != nil {
+		return err
+	}
+	if err := c.leaves(ctx); err != nil {
+		return err
+	}
+	if err := c.payloads(ctx, progress); err != nil {
+		return err
+	}
+	if c.marks != nil { // fits before and after the commit
+		if err := replaceFile(ops, c.to.path(orderFile), marshalMarks(c.marks), c.to.modes.file); err != nil {
+			return err
+		}
+		if err := ops.syncDir(c.to.dir); err != nil {
+			return err
+		}
+	}
+	// The commit. What the keeper filed goes with it: it is of this head.
+	if err := replaceFile(ops, c.to.path(checkpointFile), c.head.raw, c.to.modes.file); err != nil {
+		return err
+	}
+	if err := ops.syncDir(c.to.dir); err != nil {
+		return err
+	}
+	if err := ops.remove(c.to.path(unfinishedFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	c.copied.Size = c.head.size
+	return ops.syncDir(c.to.dir)
+}
+
+// takeHead fixes the head that is copied, looks whether the copy that is there is
+// a beginning of it, and copies what the keeper filed up to it.
+func (c *copier) takeHead(ctx context.Context) error {
+	return c.f.locked(ctx, false, func() error {
+		c.head = c.f.head
+		raw, err := c.to.read(c.to.path(checkpointFile), maxCheckpoint)
+		if err == nil {
+			there, err := c.f.key.parse(raw)
+			switch {
+			case err != nil:
+				return &DamagedError{File: filepath.Join(c.to.dir, checkpointFile), Entry: NoEntry, What: err.Error()}
+			case there.size > c.head.size:
+				return &ledgerclient.RollbackError{Pinned: there.size, Head: c.head.size}
+			}
+			root, err := c.f.tables.log.root(there.size)
+			if err != nil {
+				return err
+			}
+			if root != there.root {
+				return &ledgerclient.ForkError{Size: there.size, Pinned: there.root, Head: root}
+			}
+			c.had = there.size
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := c.ordered(); err != nil {
+			return err
+		}
+		return c.filed()
+	})
+}
+
+// ordered notes how far a replica has consumed its order.
+func (c *copier) ordered() error {
+	position, err := c.f.consumed()
+	if none := (*ReplicaError)(nil); errors.As(err, &none) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c.marks = []mark{{c.head.size, position}}
+	if c.had == 0 || c.had == c.head.size {
+		return nil
+	}
+	old, err := c.to.read(c.to.path(orderFile), maxOrderFile)
+	if err != nil {
+		return err
+	}
+	marks, _ := parseMarks(old)
+	for _, m := range marks {
+		if m.size == c.had {
+			c.marks = []mark{m, c.marks[0]}
+			return nil
+		}
+	}
+	return &DamagedError{File: filepath.Join(c.to.dir, orderFile), Entry: NoEntry, What: "of another log"}
+}
+
+// filed copies the keeper's files but for the shares.
+func (c *copier) filed() error {
+	for kind, most := range map[string]int64{"stops": maxStop, "answers": maxAnswers, "acks": maxAcks} {
+		files, err := c.from.readDir(c.from.path("keeper", kind))
+		if err = c.leave(err); err != nil {
+			return err
+		}
+		if err := c.to.mkdirs("keeper", kind); err != nil {
+			return err
+		}
+		b := c.to.newBatch(len(files))
+		for _, file := range files {
+			if _, ok := unhex(file.Name()); !ok {
+				continue // what a killed process left
+			}
+			if err := c.file(b, c.from.path("keeper", kind, file.Name()), c.to.path("keeper", kind, file.Name()), most); err != nil {
+				return err
+			}
+		}
+		if err := b.flush(); err != nil {
+			return err
+		}
+	}
+	b := c.to.newBatch(1)
+	if err := c.file(b, c.from.path("keeper", "room"), c.to.path("keeper", "room"), roomSlots*slotSize); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return b.flush()
+}
+
+// fixed copies what never changes.
+func (c *copier) fixed() error {
+	if err := c.to.mkdirs("keys"); err != nil {
+		return err
+	}
+	b := c.to.newBatch(4)
+	for _, name := range []string{nodeKeyFile, entryKeyFile, keeperKeyFile, genesisFile} {
+		if err := c.file(b, c.f.path(name), c.to.path(filepath.FromSlash(name)), maxGenesis); err != nil {
+			return err
+		}
+	}
+	return b.flush()
+}
+
+// leaves copies the leaves that the copy has not got yet.
+func (c *copier) leaves(ctx context.Context) (err error) {
+	out, err := c.to.ops.open(c.to.path(leavesFile), os.O_RDWR|os.O_CREATE, c.to.modes.file)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := out.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	info, err := out.Stat()
+	if err != nil {
+		return err
+	}
+	from := min(c.had, uint64(info.Size())/contract.LeafSize)
+	for from < c.head.size {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		to := min(from+4096, c.head.size)
+		b, err := c.f.tables.leaves.read(from, to)
+		if err != nil {
+			return err
+		}
+		if _, err := out.WriteAt(b, int64(from)*contract.LeafSize); err != nil {
+			return err
+		}
+		from = to
+	}
+	if err := out.Truncate(int64(c.head.size) * contract.LeafSize); err != nil {
+		return err
+	}
+	return out.Sync()
+}
+
+// payloads copies every payload of the entries up to the head that the ledger
+// still holds. Payloads do not change once their entry is ordered, so that no lock
+// is held.
+func (c *copier) payloads(ctx context.Context, progress func(done, total uint64)) error {
+	if err := c.to.makeFolders(); err != nil {
+		return err
+	}
+	b := c.to.newBatch(int(min(c.head.size, 1<<20)))
+	if err := c.packs(b); err != nil {
+		return err
+	}
+	withdrawn := map[contract.ID]bool{}
+	const step = 4096
+	for _, look := range []func(i uint64, e *contract.Entry, id contract.ID) error{
+		func(_ uint64, e *contract.Entry, _ contract.ID) error {
+			if e.Kind == contract.KindRecord && e.Flags&contract.FlagWithdrawn != 0 {
+				withdrawn[e.Subject] = true
+			}
+			return nil
+		},
+		func(i uint64, e *contract.Entry, id contract.ID) error {
+			if progress != nil {
+				progress(i+1, c.head.size)
+			}
+			if len(partsOf(e)) == 0 {
+				return nil
+			}
+			if withdrawn[id] || withdrawn[e.Subject] {
+				return c.erase(id)
+			}
+			return c.entry(b, e, id)
+		},
+	} {
+		for from := uint64(0); from < c.head.size; from += step {
+			leaves, err := c.f.Leaves(ctx, from, min(from+step, c.head.size))
+			if err != nil {
+				return err
+			}
+			for i := range leaves {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if err := look(from+uint64(i), &leaves[i].Entry, leaves[i].Entry.ID(c.f.id)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return b.flush()
+}
+
+// packs copies the packs of payloads: all that the head needs are there.
+func (c *copier) packs(b *batch) error {
+	files, err := c.from.readDir(c.from.path("store", "packs"))
+	if err = c.leave(err); err != nil || len(files) == 0 {
+		return err
+	}
+	if err := c.to.mkdirs("store", "packs"); err != nil {
+		return err
+	}
+	for _, file := range files {
+		from := c.from.path("store", "packs", file.Name())
+		most, err := c.packSize(from)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // all of it has ended meanwhile
+		}
+		if err == nil {
+			err = c.file(b, from, c.to.path("store", "packs", file.Name()), most)
+		}
+		if err = c.leave(err); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// packSize is the largest size that a pack can have, by how many of its records are
+// of entries of the ledger: of an entry that was refused, or never came, there are
+// some in it too.
+func (c *copier) packSize(path string) (most int64, err error) {
+	p, err := openPack(payloadPack, path)
+	if err == nil {
+		var f *os.File
+		if f, err = disk.Open(path, os.O_RDONLY, 0); err == nil {
+			defer f.Close()
+			most = p.first()
+			err = c.f.View(context.Background(), func(v keeper.View) error {
+				for i := range p.rows {
+					most += packRow
+					r, err := p.row(f, i)
+					if err != nil {
+						continue
+					}
+					_, known, err := v.Find(contract.ID(r.key))
+					if err != nil {
+						return err
+					}
+					if known {
+						most += maxRecord
+					}
+				}
+				return nil
+			})
+		}
+	}
+	if errors.Is(err, errPack) {
+		err = c.from.damaged(path, errPack.Error())
+	}
+	return most, err
+}
+
+// mostOf is the largest size of a file of an entry, by its name.
+func (c *copier) mostOf(e *contract.Entry, name string) int64 {
+	switch name {
+	case ledgerclient.PartContent.String():
+		raw, err := c.from.readFile(filepath.Join(c.from.blobDir(e.ID(c.f.id)), packageFile), maxBlob)
+		p, perr := contract.ParseRecordPackage(raw)
+		if err != nil || perr != nil || p.Commitment() != e.Commitment || p.ContentSize > 1<<60 {
+			return maxUnsaid
+		}
+		return int64(p.ContentSize) + (int64(p.ContentSize)/contract.PieceSize+1)*tlog.HashSize
+	case packageFile:
+		return maxBlob
+	}
+	if strings.HasSuffix(name, ".locators") {
+		return maxLocators
+	}
+	return maxBlob
+}
+
+// maxUnsaid bounds a content of which nothing says how long it is.
+const maxUnsaid = 1 << 30
+
+// entry copies the payloads of one entry, and then the locators that lead there.
+func (c *copier) entry(b *batch, e *contract.Entry, id contract.ID) error {
+	files, err := c.from.readDir(c.from.blobDir(id))
+	if err = c.leave(err); err != nil || len(files) == 0 {
+		return err
+	}
+	if there, err := exists(c.to.blobDir(id)); err != nil {
+		return err
+	} else if !there {
+		if err := b.mkdir(c.to.blobDir(id)); err != nil {
+			return err
+		}
+	}
+	var locators []string
+	for _, file := range files {
+		path := filepath.Join(c.to.blobDir(id), file.Name())
+		if err := c.file(b, filepath.Join(c.from.blobDir(id), file.Name()), path, c.mostOf(e, file.Name())); errors.Is(err, fs.ErrNotExist) {
+			continue // erased meanwhile: the next copy erases it here
+		} else if err != nil {
+			return err
+		}
+		for p := ledgerclient.PartMetadata; p <= ledgerclient.PartAccess; p++ {
+			if file.Name() == locatorsFile(p) {
+				list, err := c.to.readFile(path, maxLocators)
+				if err != nil {
+					return err
+				}
+				names, ok := parseLocators(list, id, p)
+				if list != nil && !ok {
+					c.leave(c.from.damaged(filepath.Join(c.from.blobDir(id), file.Name()), "not the list of locators that was written"))
+				}
+				locators = append(locators, names...)
+			}
+		}
+	}
+	for _, name := range locators {
+		if err := c.file(b, c.from.locatorFile(name), c.to.locatorFile(name), maxLocators); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// erase removes an entry's payloads from the copy.
+func (c *copier) erase(id contract.ID) error {
+	dir := c.to.blobDir(id)
+	files, err := c.to.readDir(dir)
+	if err != nil || len(files) == 0 {
+		return err
+	}
+	for p := ledgerclient.PartMetadata; p <= ledgerclient.PartAccess; p++ {
+		list, err := c.to.readFile(filepath.Join(dir, locatorsFile(p)), maxLocators)
+		if err != nil {
+			return err
+		}
+		names, _ := parseLocators(list, id, p)
+		for _, name := range names {
+			if err := c.to.ops.remove(c.to.locatorFile(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return c.to.removeAll(dir)
+}
+
+// file makes the file at to the same as the one at from, if that is a file of at most
+// most bytes.
+func (c *copier) file(b *batch, from, to string, most int64) error {
+	if c.without[c.from.relative(from)] {
+		return nil
+	}
+	in, err := c.from.open(from)
+	if err != nil {
+		return c.leave(err)
+	}
+	defer in.Close()
+	info, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() > most {
+		return c.leave(c.from.damaged(from, fmt.Sprintf("it is more than %d bytes long", most)))
+	}
+	there, err := disk.Open(to, os.O_RDONLY, 0)
+	if err == nil {
+		same, err := sameBytes(in, there, info.Size())
+		there.Close()
+		if err != nil || same {
+			return err
+		}
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		if err := c.to.ops.remove(to); err != nil {
+			return err
+		}
+	}
+	out, err := c.to.ops.open(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, c.to.modes.file)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	b.dirs[filepath.Dir(to)] = true
+	n, err := io.Copy(io.NewOffsetWriter(out, 0), io.NewSectionReader(in, 0, info.Size()))
+	if err != nil {
+		return err
+	}
+	c.copied.Files++
+	c.copied.Bytes += n
+	return b.finish(to, out)
+}
+
+// sameBytes tells whether two files hold the same; size is that of the first.
+func sameBytes(a, b *os.File, size int64) (bool, error) {
+	info, err := b.Stat()
+	if err != nil || info.Size() != size {
+		return false, err
+	}
+	var x, y [1 << 16]byte
+	for off := int64(0); off < size; {
+		n := int(min(int64(len(x)), size-off))
+		if _, err := a.ReadAt(x[:n], off); err != nil {
+			return false, err
+		}
+		if _, err := b.ReadAt(y[:n], off); err != nil || !bytes.Equal(x[:n], y[:n]) {
+			return false, nil // a copy that cannot be read is written anew
+		}
+		off += int64(n)
+	}
+	return true, nil
+}
+
+// ID is the ledger's id.
+func (f *Folder) ID() crypto.LedgerID { return f.id }

@@ -1,0 +1,22 @@
+//go:build darwin || freebsd
+
+package folder
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// networkFS names the file system that dir is on if the kernel says that it is
+// not local, "" otherwise.
+func networkFS(dir string) (string, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return "", &os.PathError{Op: "statfs", Path: dir, Err: err}
+	}
+	if uint64(s.Flags)&unix.MNT_LOCAL != 0 {
+		return "", nil
+	}
+	return unix.ByteSliceToString(s.Fstypename[:]), nil
+}

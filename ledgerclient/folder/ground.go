@@ -1,0 +1,188 @@
+package folder
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/disk"
+	"github.com/carekey/carekey/ledgerclient/keeper"
+)
+
+// ground is what the store and the keeper's vault stand on: the folder, its lock
+// and its log.
+type ground struct {
+	dir    string
+	ops    fileOps
+	modes  modes
+	ledger crypto.LedgerID
+	hour   func() contract.Hour // this machine's clock
+	// eraseDue tells whether a record withdrawn at that ledger hour is to be erased.
+	eraseDue func(contract.Hour) bool
+	lock     locker
+	packs    *packSets
+
+	checked checkedEntries
+	unkept  unkept
+	stages  atomic.Uint32 // hour in which staging was last looked at
+}
+
+// checkedEntries remembers entries whose signatures were checked a moment ago:
+// what brings its payloads to the store comes to the ledger next. It holds each
+// until it came, and at most some thousands.
+type checkedEntries struct {
+	mu  sync.Mutex
+	set map[contract.Entry]struct{}
+}
+
+func (c *checkedEntries) add(e *contract.Entry) {
+	const most = 8192 // 2 MB
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.set == nil || len(c.set) >= most {
+		c.set = map[contract.Entry]struct{}{}
+	}
+	c.set[*e] = struct{}{}
+}
+
+// take tells whether exactly this entry was checked, and forgets it.
+func (c *checkedEntries) take(e *contract.Entry) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.set[*e]
+	delete(c.set, *e)
+	return ok
+}
+
+// locker runs f under the folder's lock with the newest head of the log. Neither
+// may be called from within f.
+type locker interface {
+	read(ctx context.Context, f func(snapshot) error) error
+	write(ctx context.Context, f func(snapshot) error) error
+}
+
+// snapshot is the log at one head.
+type snapshot interface {
+	keeper.View
+	// followUps returns the positions of the accepted follow-ups of the thread
+	// opened at index, in order.
+	followUps(index uint64) ([]uint64, error)
+}
+
+// path is a path inside the folder.
+func (g *ground) path(elem ...string) string {
+	return filepath.Join(append([]string{g.dir}, elem...)...)
+}
+
+// relative names a file in errors.
+func (g *ground) relative(path string) string {
+	return relativeTo(g.dir, path)
+}
+
+func (g *ground) damaged(path, what string) error {
+	return &DamagedError{File: g.relative(path), Entry: NoEntry, What: what}
+}
+
+// mkdirs makes a folder inside the ledger's folder and those above it. Names that
+// it made are durable.
+func (g *ground) mkdirs(elem ...string) error {
+	for i := range elem {
+		dir := g.path(elem[:i+1]...)
+		if err := disk.IsDir(dir); err == nil {
+			continue
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		mode := g.modes.dir
+		if elem[0] == "keeper" {
+			mode = g.modes.keyDir // shares are keys
+		}
+		if err := g.ops.mkdir(dir, mode); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err := g.ops.syncDir(filepath.Dir(dir)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fullHour is this hour's beginning. Files of the store and the keeper show no
+// finer time, since the log shows none either. (What a file system keeps beyond
+// the time of last change, like that of the last change of the file's status,
+// cannot be set.)
+func (g *ground) fullHour() time.Time { return time.Unix(int64(g.hour())*3600, 0) }
+
+// removeAll removes what was never in use: no care is taken that it is durable. What
+// is not carekey's stays, with the folder that it is in.
+func (g *ground) removeAll(path string) error {
+	if disk.IsDir(path) != nil {
+		return g.removeOne(path)
+	}
+	entries, err := g.readDir(path)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := g.removeAll(filepath.Join(path, e.Name())); err != nil {
+			return err
+		}
+	}
+	return g.removeFolder(path)
+}
+
+func (g *ground) removeOne(path string) error {
+	if err := g.ops.remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// removeFolder removes a folder, unless something is in it that is not carekey's.
+func (g *ground) removeFolder(path string) error {
+	err := g.removeOne(path)
+	if err != nil {
+		if left, lerr := disk.ReadDir(path); lerr == nil && len(left) > 0 {
+			return nil
+		}
+	}
+	return err
+}
+
+func (g *ground) open(path string) (*os.File, error)           { return openIn(g.dir, path) }
+func (g *ground) read(path string, most int64) ([]byte, error) { return readIn(g.dir, path, most) }
+func (g *ground) readDir(path string) ([]fs.DirEntry, error)   { return readDirIn(g.dir, path) }
+
+// readFile is read that returns nil for a file that does not exist.
+func (g *ground) readFile(path string, most int64) ([]byte, error) {
+	b, err := g.read(path, most)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return b, err
+}
+
+// exists tells whether something has a name. Nothing is in what is no folder.
+func exists(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// unhex reads the 32 bytes of a file name; false if the name is none.
+func unhex(name string) (h crypto.Hash, ok bool) {
+	return h, len(name) == 2*len(h) && h.UnmarshalText([]byte(name)) == nil && hexName(h) == name
+}
+
+func hexName[T ~[32]byte](h T) string { return hex.EncodeToString(h[:]) }

@@ -1,0 +1,400 @@
+package folder
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+var ctx = context.Background()
+
+// noNetwork is a networkFS that finds none.
+func noNetwork(string) (string, error) { return "", nil }
+
+// testClock is a clock that stands at an hour.
+type testClock struct{ hour contract.Hour }
+
+func (c *testClock) now() time.Time { return time.Unix(int64(c.hour)*3600+17, 0) }
+
+const testHour contract.Hour = 480_000
+
+func newLedger(t testing.TB) (*Folder, *testClock) {
+	t.Helper()
+	clock := &testClock{testHour}
+	f, err := Create(filepath.Join(t.TempDir(), "ledger"), "Test ledger", clock.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f, clock
+}
+
+func reopen(t testing.TB, f *Folder) *Folder {
+	t.Helper()
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	g, err := Open(f.dir, Options{Clock: f.clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { g.Close() })
+	return g
+}
+
+// writer makes entries that a ledger accepts, and remembers the threads.
+type writer struct {
+	t       testing.TB
+	ledger  crypto.LedgerID
+	hour    contract.Hour
+	r       *rand.Rand
+	threads []thread
+}
+
+type thread struct {
+	id           contract.ID
+	kind         contract.Kind
+	key, partner *crypto.PrivateKey
+	closed       bool
+	lastAccess   contract.Hour
+}
+
+func newWriter(t testing.TB, f *Folder, seed uint64) *writer {
+	return &writer{t: t, ledger: f.id, hour: testHour, r: rand.New(rand.NewPCG(seed, 0))}
+}
+
+func (w *writer) sign(e contract.Entry, key *crypto.PrivateKey) contract.Entry {
+	w.t.Helper()
+	e.Version = contract.Version
+	e.Author = key.Public()
+	binary.BigEndian.PutUint64(e.SelfTag[:], w.r.Uint64())
+	binary.BigEndian.PutUint64(e.Commitment[:], w.r.Uint64()|1)
+	if err := e.Sign(w.ledger, key); err != nil {
+		w.t.Fatal(err)
+	}
+	return e
+}
+
+// keys are made once: a key is as good as another for what is tested here, but
+// for threads that must differ by author.
+var keys = func() (ks [16]*crypto.PrivateKey) {
+	for i := range ks {
+		ks[i] = crypto.GenerateKey()
+	}
+	return ks
+}()
+
+func (w *writer) key() *crypto.PrivateKey { return keys[w.r.IntN(len(keys))] }
+
+func (w *writer) record() contract.Entry {
+	k := w.key()
+	e := w.sign(contract.Entry{Kind: contract.KindRecord}, k)
+	w.threads = append(w.threads, thread{id: e.ID(w.ledger), kind: e.Kind, key: k})
+	return e
+}
+
+func (w *writer) grant() contract.Entry {
+	k, p := w.key(), w.key()
+	e := w.sign(contract.Entry{Kind: contract.KindGrant, Counterparty: p.Public(), NotAfter: testHour + 100_000}, k)
+	w.threads = append(w.threads, thread{id: e.ID(w.ledger), kind: e.Kind, key: k, partner: p})
+	return e
+}
+
+func (w *writer) follow(th *thread) contract.Entry {
+	e := contract.Entry{Subject: th.id, NotBefore: w.hour - 1, NotAfter: w.hour + 48}
+	key := th.key
+	switch {
+	case th.kind == contract.KindRecord:
+		e.Kind = contract.KindRecord
+		if w.r.IntN(8) == 0 {
+			e.Flags, th.closed = contract.FlagWithdrawn, true
+		}
+	case th.lastAccess >= w.hour || w.r.IntN(8) == 0:
+		e.Kind, e.NotBefore, e.NotAfter = contract.KindRevoke, 0, contract.Forever
+		th.closed = true
+	default:
+		e.Kind, key, th.lastAccess = contract.KindAccess, th.partner, w.hour
+	}
+	return w.sign(e, key)
+}
+
+// next makes one entry that is accepted if all before it are.
+func (w *writer) next() contract.Entry {
+	if len(w.threads) > 0 && w.r.IntN(2) == 0 {
+		for range 8 {
+			if th := &w.threads[w.r.IntN(len(w.threads))]; !th.closed {
+				return w.follow(th)
+			}
+		}
+	}
+	if w.r.IntN(2) == 0 {
+		return w.record()
+	}
+	return w.grant()
+}
+
+func (w *writer) batch(n int) []contract.Entry {
+	es := make([]contract.Entry, n)
+	for i := range es {
+		es[i] = w.next()
+	}
+	return es
+}
+
+// mustAppend appends entries all of which must be accepted.
+func mustAppend(t testing.TB, f *Folder, es []contract.Entry) []ledgerclient.Outcome {
+	t.Helper()
+	out, err := f.Append(ctx, es)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, o := range out {
+		if o.Refusal != nil || o.Duplicate {
+			t.Fatalf("entry %d: refused %v, duplicate %v", i, o.Refusal, o.Duplicate)
+		}
+	}
+	return out
+}
+
+func mustVerify(t testing.TB, f *Folder) Report {
+	t.Helper()
+	r, err := f.Verify(ctx, Verified{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// model is what the ledger must hold, recomputed with the plainest means: all
+// hashes anew, no files.
+type model struct {
+	id     crypto.LedgerID
+	params contract.Params
+	leaves []contract.Leaf
+	states []contract.State // by position of the opening entry
+	follow map[uint64][]uint64
+}
+
+func modelOf(t testing.TB, f *Folder) *model {
+	t.Helper()
+	m := &model{id: f.id, params: f.config.Params(), follow: map[uint64][]uint64{}}
+	msg, err := f.Checkpoint(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := f.key.parse(msg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for from := uint64(0); from < h.size; from += 1000 {
+		ls, err := f.Leaves(ctx, from, min(from+1000, h.size))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.leaves = append(m.leaves, ls...)
+	}
+	at := map[contract.ID]uint64{}
+	for i := range m.leaves {
+		l := &m.leaves[i]
+		id := l.Entry.ID(m.id)
+		var s contract.State
+		subject := at[l.Entry.Subject]
+		if !l.Entry.Opens() {
+			s = m.states[subject]
+		}
+		next, err := contract.Apply(m.params, s, &l.Entry, id, uint64(i), l.Hour)
+		if err != nil {
+			t.Fatalf("entry %d in the log: %v", i, err)
+		}
+		at[id] = uint64(i)
+		m.states = append(m.states, contract.State{})
+		if l.Entry.Opens() {
+			m.states[i] = next
+		} else {
+			m.states[subject] = next
+			m.follow[subject] = append(m.follow[subject], uint64(i))
+		}
+	}
+	return m
+}
+
+func treeHash(n int, data func(i int) []byte) crypto.Hash {
+	var e edge
+	for i := range n {
+		e.add(tlog.RecordHash(data(i)))
+	}
+	return crypto.Hash(e.root())
+}
+
+// check compares the model's roots with the ledger's, and the proofs of some
+// threads.
+func (m *model) check(t testing.TB, f *Folder) {
+	t.Helper()
+	n := len(m.leaves)
+	if got := treeHash(n, func(i int) []byte { b := m.leaves[i].Marshal(); return b[:] }); got != f.head.root {
+		t.Fatalf("log root %v, want %v", f.head.root, got)
+	}
+	if got := treeHash(n, func(i int) []byte { return m.states[i].Slot() }); got != m.leaves[n-1].StateRoot {
+		t.Fatalf("state root in leaf %d: %v, want %v", n-1, m.leaves[n-1].StateRoot, got)
+	}
+	for i := 0; i < n; i += 1 + n/50 {
+		p, err := f.ProveThread(ctx, uint64(i), uint64(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := p.Last.Marshal()
+		if err := tlog.CheckRecord(tlogHashes(p.LastProof), int64(n), tlog.Hash(f.head.root), int64(n-1), tlog.RecordHash(last[:])); err != nil {
+			t.Fatal(err)
+		}
+		if err := tlog.CheckRecord(tlogHashes(p.SlotProof), int64(n), tlog.Hash(p.Last.StateRoot), int64(i), tlog.RecordHash(p.Slot)); err != nil {
+			t.Fatal(err)
+		}
+		if string(p.Slot) != string(m.states[i].Slot()) {
+			t.Fatalf("slot %d is not the model's", i)
+		}
+		if len(p.FollowUps) != len(m.follow[uint64(i)]) {
+			t.Fatalf("thread %d: follow-ups %v, want %v", i, p.FollowUps, m.follow[uint64(i)])
+		}
+		for k, at := range m.follow[uint64(i)] {
+			if p.FollowUps[k] != at {
+				t.Fatalf("thread %d: follow-ups %v, want %v", i, p.FollowUps, m.follow[uint64(i)])
+			}
+		}
+	}
+}
+
+func tlogHashes(hs []crypto.Hash) []tlog.Hash {
+	out := make([]tlog.Hash, len(hs))
+	for i := range hs {
+		out[i] = tlog.Hash(hs[i])
+	}
+	return out
+}
+
+func copyDir(t testing.TB, from, to string) {
+	t.Helper()
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCreateAndOpen(t *testing.T) {
+	f, _ := newLedger(t)
+	r := mustVerify(t, f)
+	if r.Size != 1 || r.Signatures != 1 {
+		t.Fatalf("report %+v", r)
+	}
+	modelOf(t, f).check(t, f)
+	if p := f.Properties(); p.Gate != ledgerclient.Advisory || p.Reach != f.dir {
+		t.Errorf("properties %+v", p)
+	}
+	g := reopen(t, f)
+	if g.id != f.id {
+		t.Error("another ledger after reopening")
+	}
+	if got := g.Rebuilt(); len(got) != 0 {
+		t.Errorf("rebuilt %v", got)
+	}
+	if _, err := f.Checkpoint(ctx); err == nil {
+		t.Error("a closed folder answers")
+	}
+}
+
+func TestCreateRefuses(t *testing.T) {
+	f, _ := newLedger(t)
+	var exists *ExistsError
+	if _, err := Create(f.dir, "Other", nil); !errors.As(err, &exists) || !exists.Ledger {
+		t.Errorf("over a ledger: %v", err)
+	}
+	os.Remove(f.path(checkpointFile))
+	if _, err := Create(f.dir, "Other", nil); !errors.As(err, &exists) || !exists.Ledger {
+		t.Errorf("over a damaged ledger: %v", err)
+	}
+	dir := t.TempDir()
+	os.WriteFile(filepath.Join(dir, "mine.txt"), nil, 0o600)
+	if _, err := Create(dir, "Other", nil); !errors.As(err, &exists) || exists.Ledger {
+		t.Errorf("beside a file: %v", err)
+	}
+	var config *contract.ConfigError
+	if _, err := Create(t.TempDir(), " bad name", nil); !errors.As(err, &config) {
+		t.Errorf("bad name: %v", err)
+	}
+	var network *NetworkFSError
+	nfs := func(string) (string, error) { return "nfs", nil }
+	if _, err := create(t.TempDir(), "N", Options{}, systemFiles{}, nfs); !errors.As(err, &network) || network.FS != "nfs" {
+		t.Errorf("create on nfs: %v", err)
+	}
+	if _, err := open(f.dir, Options{}, systemFiles{}, nfs); !errors.As(err, &network) {
+		t.Errorf("open on nfs: %v", err)
+	}
+}
+
+func TestOpenWithoutLedger(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	os.WriteFile(file, []byte("x"), 0o600)
+	for _, d := range []string{dir, filepath.Join(dir, "missing"), file} {
+		var none *NoLedgerError
+		if _, err := Open(d, Options{}); !errors.As(err, &none) {
+			t.Errorf("Open(%s): %v", d, err)
+		}
+	}
+	if names, _ := os.ReadDir(dir); len(names) != 1 {
+		t.Errorf("Open left %v", names)
+	}
+}
+
+func TestModes(t *testing.T) {
+	for _, c := range []struct{ dir, file, key fs.FileMode }{
+		{0o700, 0o600, 0o600},
+		{fs.ModeSetgid | 0o770, 0o660, 0o660},
+		{0o755, 0o644, 0o640},
+	} {
+		dir := t.TempDir()
+		if err := os.Chmod(dir, c.dir); err != nil {
+			t.Fatal(err)
+		}
+		f, err := Create(dir, "N", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustAppend(t, f, newWriterNow(t, f).batch(3))
+		f.Close()
+		filepath.WalkDir(dir, func(p string, d fs.DirEntry, _ error) error {
+			info, err := os.Lstat(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := c.file
+			switch {
+			case d.IsDir() && (filepath.Base(p) == "keys" || filepath.Base(p) == "keeper"):
+				want = c.dir &^ 0o007
+			case d.IsDir():
+				want = c.dir
+			case filepath.Base(filepath.Dir(p)) == "keys" || d.Name() == "room":
+				want = c.key
+			}
+			if got := info.Mode() & (fs.ModePerm | fs.ModeSetgid); got != want {
+				t.Errorf("folder %v: %s is %v, want %v", c.dir, d.Name(), got, want)
+			}
+			return nil
+		})
+	}
+}
+
+func newWriterNow(t testing.TB, f *Folder) *writer {
+	w := newWriter(t, f, 1)
+	w.hour = contract.Hour(time.Now().Unix() / 3600)
+	return w
+}

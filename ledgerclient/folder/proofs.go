@@ -1,0 +1,108 @@
+package folder
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// maxLeaves is the most that Leaves returns at a time.
+const maxLeaves = 65536
+
+// Genesis returns the configuration document.
+func (f *Folder) Genesis(context.Context) ([]byte, error) { return bytes.Clone(f.genesis), nil }
+
+// Checkpoint returns the newest signed checkpoint.
+func (f *Folder) Checkpoint(ctx context.Context) (raw []byte, err error) {
+	h, err := f.durableHead(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return bytes.Clone(h.raw), nil
+}
+
+// Leaves returns the leaves [from, to), at most 65,536; *RangeError if the log
+// does not have them.
+func (f *Folder) Leaves(ctx context.Context, from, to uint64) ([]contract.Leaf, error) {
+	var leaves []contract.Leaf
+	err := f.locked(ctx, false, func() error {
+		if from > to || to > f.head.size || to-from > maxLeaves {
+			return &RangeError{From: from, To: to, Size: f.head.size}
+		}
+		leaves = make([]contract.Leaf, 0, to-from)
+		return f.tables.eachLeaf(from, to, func(_ uint64, leaf *contract.Leaf, _ []byte) error {
+			leaves = append(leaves, *leaf)
+			return nil
+		})
+	})
+	return leaves, err
+}
+
+// Find returns the position of an entry, and false if the log has none such.
+func (f *Folder) Find(ctx context.Context, id contract.ID) (at uint64, ok bool, err error) {
+	err = f.read(ctx, func(s snapshot) error {
+		at, ok, err = s.Find(id)
+		return err
+	})
+	return at, ok, err
+}
+
+// ProveConsistency proves that the log of size old is a prefix of that of size
+// new, 1 ≤ old ≤ new; *RangeError if the log is smaller than new.
+func (f *Folder) ProveConsistency(ctx context.Context, old, new uint64) ([]crypto.Hash, error) {
+	var proof tlog.TreeProof
+	err := f.locked(ctx, false, func() (err error) {
+		if old < 1 || old > new || new > f.head.size {
+			return &RangeError{From: old, To: new, Size: f.head.size}
+		}
+		proof, err = tlog.ProveTree(int64(new), int64(old), f.tables.log)
+		return err
+	})
+	return hashes(proof), err
+}
+
+// ProveThread proves the state of the thread opened at index. size must be that
+// of the newest checkpoint: another process may have appended since it was read,
+// which is a *RangeError; read the checkpoint again.
+func (f *Folder) ProveThread(ctx context.Context, index, size uint64) (ledgerclient.ThreadProof, error) {
+	p := ledgerclient.ThreadProof{Size: size, Index: index}
+	err := f.locked(ctx, false, func() error {
+		if size != f.head.size || index >= size {
+			return &RangeError{From: index, To: size, Size: f.head.size}
+		}
+		t := f.tables
+		last, err := tlog.ProveRecord(int64(size), int64(size-1), t.log)
+		if err != nil {
+			return err
+		}
+		slot, err := tlog.ProveRecord(int64(size), int64(index), t.state)
+		if err != nil {
+			return err
+		}
+		r, err := t.state.record(index)
+		if err != nil {
+			return err
+		}
+		if r.opens() {
+			if p.FollowUps, err = t.state.followUps(index, r); err != nil {
+				return err
+			}
+		}
+		p.Last, p.LastProof = f.last, hashes(last)
+		p.Slot, p.SlotProof = bytes.Clone(r.slotData()), hashes(slot)
+		return nil
+	})
+	return p, err
+}
+
+func hashes[T ~[]tlog.Hash](hs T) []crypto.Hash {
+	out := make([]crypto.Hash, len(hs))
+	for i, h := range hs {
+		out[i] = crypto.Hash(h)
+	}
+	return out
+}

@@ -1,0 +1,249 @@
+package folder
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"io/fs"
+	"strconv"
+
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/order"
+)
+
+// A folder with the file `order` in it is a replica: its entries come from an
+// order elsewhere, by Consume. The file has a line for each of at most two marks,
+//
+//	size position\n
+//
+// the position of the next item to consume when the log has that size. Before a
+// commit it is replaced by one with the mark of before and that of after, so that
+// the checkpoint's rename changes the position and the log at once: an item must
+// not be judged a second time behind entries that came after it.
+//
+// A file of that name that says nothing about this log makes no replica of a folder that
+// keeps an order of its own: there it is passed over. In a replica, which has a key of
+// its own for that or the room for the file, it is damaged.
+const orderFile = "order"
+
+// maxOrderFile is more than the file has bytes.
+const maxOrderFile = 128
+
+// Ordered is where entry 0 of a replica stands in its order. The zero value is
+// for a folder that keeps an order of its own.
+type Ordered struct {
+	Next uint64        // position behind entry 0
+	Hour contract.Hour // of entry 0
+}
+
+// ReplicaError says that a folder is a replica and takes no entries but from its
+// order, or that it is none and has no order.
+type ReplicaError struct {
+	Dir     string
+	Replica bool
+}
+
+func (e *ReplicaError) Error() string {
+	if e.Replica {
+		return "takes entries only from its order: " + e.Dir
+	}
+	return "not a replica of an order: " + e.Dir
+}
+
+// CreateReplica makes a folder that follows a ledger whose keys are others': its
+// log is derived from the order in which first, entry 0 of the ledger with that
+// configuration document, stands. It has no store and no keeper of that ledger, and
+// signs its checkpoints with a key of its own that nobody else believes. Otherwise
+// it is like a folder of CreateFrom, and has the same errors.
+func CreateReplica(dir string, genesis []byte, first contract.Entry, at Ordered, opt Options) (*Folder, error) {
+	err := contract.CheckShape(&first)
+	if err == nil {
+		err = contract.CheckSignature(contract.LedgerID(genesis), &first)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var seed [ed25519.SeedSize]byte
+	rand.Read(seed[:])
+	return CreateFrom(dir, Founding{Genesis: genesis, Entry: first, checkpoint: ed25519.NewKeyFromSeed(seed[:])}, at, opt)
+}
+
+type mark struct{ size, position uint64 }
+
+func marshalMarks(marks []mark) []byte {
+	var b []byte
+	for _, m := range marks {
+		b = strconv.AppendUint(b, m.size, 10)
+		b = append(b, ' ')
+		b = strconv.AppendUint(b, m.position, 10)
+		b = append(b, '\n')
+	}
+	return b
+}
+
+func parseMarks(b []byte) (marks []mark, ok bool) {
+	for line := range bytes.Lines(b) {
+		size, position, _ := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte(" "))
+		s, err1 := strconv.ParseUint(string(size), 10, 63)
+		p, err2 := strconv.ParseUint(string(position), 10, 63)
+		if err1 != nil || err2 != nil {
+			return nil, false
+		}
+		marks = append(marks, mark{s, p})
+	}
+	ok = len(marks) == 1 || len(marks) == 2 && marks[0].size < marks[1].size && marks[0].position < marks[1].position
+	return marks, ok && bytes.Equal(marshalMarks(marks), b)
+}
+
+// consumed reads the position; the lock is held.
+func (f *Folder) consumed() (uint64, error) {
+	position, err := f.position()
+	if errors.As(err, new(*DamagedError)) && !f.follows {
+		if room, e := exists(f.path(orderFile + roomSuffix)); e != nil {
+			return 0, e
+		} else if !room {
+			return 0, &ReplicaError{Dir: f.dir}
+		}
+	}
+	return position, err
+}
+
+func (f *Folder) position() (uint64, error) {
+	b, err := readIn(f.dir, f.path(orderFile), maxOrderFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, &ReplicaError{Dir: f.dir}
+	}
+	if err != nil {
+		return 0, err
+	}
+	marks, ok := parseMarks(b)
+	if !ok {
+		return 0, &DamagedError{File: orderFile, Entry: NoEntry, What: "not encoded as it was written"}
+	}
+	for _, m := range marks {
+		if m.size == f.head.size {
+			return m.position, nil
+		}
+	}
+	return 0, &DamagedError{File: orderFile, Entry: NoEntry, What: "of another log"}
+}
+
+// isReplica tells whether the entries come from an order, also if how far is damaged;
+// the lock is held.
+func (f *Folder) isReplica() (bool, error) {
+	_, err := f.consumed()
+	if errors.As(err, new(*DamagedError)) {
+		return true, nil
+	}
+	if errors.As(err, new(*ReplicaError)) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Consumed returns the position of the next item to consume, and the hour of the
+// last leaf. The error is a *ReplicaError in a folder that is none.
+func (f *Folder) Consumed(ctx context.Context) (position uint64, hour contract.Hour, err error) {
+	err = f.locked(ctx, false, func() error {
+		position, err = f.consumed()
+		hour = f.last.Hour
+		return err
+	})
+	return position, hour, err
+}
+
+// Consume judges the items that stand in the order from that position on, each at
+// its hour, but never before that of the leaf before it. The leaves and the
+// position behind the items become durable and visible together.
+//
+// Errors: those of Append but *ClockError; *ReplicaError; *RangeError if the
+// position is not the next to consume.
+func (f *Folder) Consume(ctx context.Context, position uint64, items []order.Item) ([]ledgerclient.Outcome, error) {
+	if len(items) == 0 {
+		return nil, nil
+	}
+	if f.readOnly != nil {
+		return nil, &ReadOnlyError{Dir: f.dir, Err: f.readOnly}
+	}
+	entries := make([]contract.Entry, len(items))
+	for i := range items {
+		entries[i] = items[i].Entry
+	}
+	out, err := f.precheck(ctx, entries)
+	if err != nil {
+		return nil, err
+	}
+	err = f.locked(ctx, true, func() error {
+		at, err := f.consumed()
+		if err != nil {
+			return err
+		}
+		next := position + uint64(len(items))
+		if at != position {
+			return &RangeError{From: position, To: next, Size: at}
+		}
+		last := f.last.Hour
+		err = f.judge(entries, out, func(i int) contract.Hour {
+			last = max(last, items[i].Hour)
+			return last
+		})
+		if err == nil {
+			err = f.commitConsumed(position, next)
+		}
+		if err != nil {
+			f.loaded = false // what is in memory may not be what is on the disk
+		}
+		return err
+	})
+	if readOnly(err) {
+		err = &ReadOnlyError{Dir: f.dir, Err: err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// commitConsumed is commit with the position. If nothing was accepted, losing the
+// new position does no harm: the items are refused again. All of it is urgent: a
+// revocation may stand behind whatever else the order has.
+func (f *Folder) commitConsumed(position, next uint64) error {
+	t := f.tables
+	if len(t.pending) == 0 {
+		return f.replace(orderFile, marshalMarks([]mark{{t.size, next}}), true)
+	}
+	marks := []mark{{t.size, position}, {t.length(), next}}
+	if err := f.replace(orderFile, marshalMarks(marks), true); err != nil {
+		return err
+	}
+	if err := f.ops.syncDir(f.dir); err != nil {
+		return err
+	}
+	return f.commit(true)
+}
+
+// Judge says what would come of the entries at that hour, but never before that
+// of the last leaf, and changes nothing.
+//
+// Errors: those of Leaves, and *ReadOnlyError.
+func (f *Folder) Judge(ctx context.Context, entries []contract.Entry, hour contract.Hour) ([]ledgerclient.Outcome, error) {
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	out, err := f.precheck(ctx, entries)
+	if err != nil {
+		return nil, err
+	}
+	err = f.locked(ctx, true, func() error {
+		defer func() { f.loaded = false }() // what was judged is only in memory
+		hour := max(hour, f.last.Hour)
+		return f.judge(entries, out, func(int) contract.Hour { return hour })
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}

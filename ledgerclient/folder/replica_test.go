@@ -1,0 +1,281 @@
+package folder
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/order"
+)
+
+// orderScript is an order with everything in it that a replica must get over:
+// junk, follow-ups before what they follow, the same again, false signatures.
+func orderScript(t testing.TB, fd Founding) []order.Item {
+	r := rand.New(rand.NewPCG(3, 3))
+	w := &writer{t: t, ledger: contract.LedgerID(fd.Genesis), hour: testHour, r: r}
+	var items []order.Item
+	add := func(hour contract.Hour, es ...contract.Entry) {
+		for _, e := range es {
+			items = append(items, order.Item{Hour: hour, Entry: e})
+		}
+	}
+	var junk contract.Entry
+	junk.Commitment = crypto.Hash{1}
+	add(testHour, junk, fd.Entry)
+	for n := range 6 {
+		w.hour = testHour + contract.Hour(n)
+		grant := w.grant()
+		access := w.follow(&w.threads[len(w.threads)-1])
+		forged := w.record()
+		forged.Signature[7] ^= 1
+		more := w.batch(2)
+		add(w.hour, access, grant, access, forged, junk)
+		add(w.hour, more...)
+		add(w.hour, more[0])
+	}
+	return items
+}
+
+// consumeAll consumes what is left of an order, a few items at a time.
+func consumeAll(f *Folder, items []order.Item, step int) error {
+	for {
+		at, _, err := f.Consumed(ctx)
+		if err != nil || at == uint64(len(items)) {
+			return err
+		}
+		end := min(at+uint64(step), uint64(len(items)))
+		if _, err := f.Consume(ctx, at, items[at:end]); err != nil {
+			return err
+		}
+	}
+}
+
+func newReplica(t testing.TB) (Founding, []order.Item, string, Options) {
+	t.Helper()
+	fd, err := NewFounding("N")
+	if err != nil {
+		t.Fatal(err)
+	}
+	items := orderScript(t, fd)
+	opt := Options{Clock: (&testClock{testHour + 1000}).now}
+	dir := filepath.Join(t.TempDir(), "replica")
+	f, err := CreateFrom(dir, fd, Ordered{Next: 2, Hour: items[1].Hour}, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return fd, items, dir, opt
+}
+
+// However an order is cut into pieces, the log is the same.
+func TestReplicaRoot(t *testing.T) {
+	fd, items, dir, opt := newReplica(t)
+	var want head
+	for _, step := range []int{1, 3, 7, len(items)} {
+		to := filepath.Join(t.TempDir(), "r")
+		copyDir(t, dir, to)
+		f, err := Open(to, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := consumeAll(f, items, step); err != nil {
+			t.Fatal(err)
+		}
+		if want.size == 0 {
+			want = f.head
+		}
+		if f.head.root != want.root || f.head.size < 1+6*2 {
+			t.Errorf("%d at a time: %d leaves, another root", step, f.head.size)
+		}
+		mustVerify(t, f)
+	}
+	if string(fd.Genesis) == "" || bytes.Contains(fmt.Appendf(nil, "%v %+v %#v", fd, fd, &fd), []byte("PrivateKey")) {
+		t.Error("a founding shows its keys")
+	}
+}
+
+// TestReplicaKilledAtEveryOperation ends the process at each file operation of
+// consuming, and fails the power there. Each time consuming goes on and leads to
+// the root that it had led to: no item is lost, none is judged twice.
+func TestReplicaKilledAtEveryOperation(t *testing.T) {
+	lane.OneGoroutine(t)
+	_, items, origin, opt := newReplica(t)
+	run := func(dir string, x *faultyFiles) (*Folder, error) {
+		f, err := open(dir, opt, x, noNetwork)
+		if err != nil {
+			return nil, err
+		}
+		return f, consumeAll(f, items, 16)
+	}
+	whole := filepath.Join(t.TempDir(), "whole")
+	copyDir(t, origin, whole)
+	x := newFaults()
+	f, err := run(whole, x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, total := f.head, x.count
+	f.closeFiles()
+	r := rand.New(rand.NewPCG(9, 9))
+	for at := 1; at <= total; at += lane.Pick(1, 3, 3) {
+		dir := filepath.Join(t.TempDir(), "l")
+		copyDir(t, origin, dir)
+		x := newFaults()
+		x.at, x.torn = at, at%2 == 0
+		f, _ := run(dir, x)
+		after := filepath.Join(t.TempDir(), "power")
+		x.lose(t, r, dir, after)
+		if f != nil {
+			f.closeFiles()
+		}
+		for _, dir := range []string{dir, after} {
+			f, err := open(dir, opt, unsyncedFiles{}, noNetwork)
+			if err == nil {
+				err = consumeAll(f, items, 5)
+			}
+			if err != nil {
+				t.Fatalf("operation %d: %v", at, err)
+			}
+			if f.head.size != want.size || f.head.root != want.root {
+				t.Fatalf("operation %d: another log", at)
+			}
+			f.Close()
+		}
+	}
+	t.Logf("killed at %d operations, with and without a power failure", total)
+}
+
+func TestReplicaRefuses(t *testing.T) {
+	_, items, dir, opt := newReplica(t)
+	f, err := Open(dir, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var replica *ReplicaError
+	if _, err := f.Append(ctx, []contract.Entry{items[3].Entry}); !errors.As(err, &replica) || !replica.Replica {
+		t.Errorf("Append to a replica: %v", err)
+	}
+	var wrong *RangeError
+	if _, err := f.Consume(ctx, 3, items[3:4]); !errors.As(err, &wrong) {
+		t.Errorf("an item was left out: %v", err)
+	}
+	own, _ := newLedger(t)
+	if _, err := own.Consume(ctx, 1, items[3:4]); !errors.As(err, &replica) || replica.Replica {
+		t.Errorf("Consume without an order: %v", err)
+	}
+	before := f.head
+	out, err := f.Judge(ctx, []contract.Entry{items[3].Entry, items[2].Entry, items[2].Entry}, testHour)
+	if err != nil || out[0].Refusal != nil || out[1].Refusal != nil || !out[2].Duplicate {
+		t.Errorf("Judge: %+v, %v", out, err)
+	}
+	if _, err := f.Checkpoint(ctx); err != nil || f.head.root != before.root {
+		t.Errorf("Judge changed the log: %v", err)
+	}
+	if err := consumeAll(f, items, 4); err != nil {
+		t.Fatal(err)
+	}
+	mustVerify(t, f)
+}
+
+// A file named `order` with no word on its log takes no folder the order of its own, and a
+// replica whose position is damaged takes no entries of its own.
+func TestForeignOrder(t *testing.T) {
+	for what, content := range map[string]string{"empty": "", "foreign": "milk, bread", "of another log": "7 9\n", "too long": strings.Repeat("1 1\n", 40), "": "a folder"} {
+		own, _ := newLedger(t)
+		_, _, dir, opt := newReplica(t)
+		replica, err := Open(dir, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer replica.Close()
+		for _, f := range []*Folder{own, replica} {
+			path := f.path(orderFile)
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Fatal(err)
+			}
+			if what == "" {
+				err = os.Mkdir(path, 0o700)
+			} else {
+				err = os.WriteFile(path, []byte(content), 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		entries := newWriter(t, own, 1).batch(1)
+		if out, err := own.Append(ctx, entries); err != nil || out[0].Refusal != nil {
+			t.Errorf("%q: Append: %+v, %v", what, out, err)
+		}
+		var none *ReplicaError
+		if _, _, err := own.Consumed(ctx); !errors.As(err, &none) || none.Replica {
+			t.Errorf("%q: Consumed: %v", what, err)
+		}
+		if _, err := replica.Append(ctx, entries); !errors.As(err, &none) || !none.Replica {
+			t.Errorf("%q: Append to a replica: %v", what, err)
+		}
+		if _, _, err := replica.Consumed(ctx); !errors.As(err, new(*DamagedError)) {
+			t.Errorf("%q: Consumed of a replica: %v", what, err)
+		}
+	}
+}
+
+// A copy of a replica goes on in the order where it stands, also when it was
+// brought up to date.
+func TestReplicaCopy(t *testing.T) {
+	_, items, dir, opt := newReplica(t)
+	f, err := Open(dir, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	to := filepath.Join(t.TempDir(), "copy")
+	for at := uint64(2); ; {
+		if _, err := f.Copy(ctx, to, nil); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Open(to, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _, err := c.Consumed(ctx); err != nil || got != at {
+			t.Errorf("the copy goes on at %d, not %d (%v)", got, at, err)
+		}
+		if c.head.root != f.head.root {
+			t.Error("another log")
+		}
+		c.Close()
+		if at == uint64(len(items)) {
+			return
+		}
+		next := min(at+13, uint64(len(items)))
+		if _, err := f.Consume(ctx, at, items[at:next]); err != nil {
+			t.Fatal(err)
+		}
+		at = next
+	}
+}
+
+func FuzzMarks(f *testing.F) {
+	f.Add([]byte("1 2\n"))
+	f.Add([]byte("1 2\n4 9\n"))
+	f.Add([]byte("4 9\n1 2\n"))
+	f.Add([]byte("01 2\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if marks, ok := parseMarks(b); ok && !bytes.Equal(marshalMarks(marks), b) {
+			t.Errorf("%q is read and written differently", b)
+		}
+	})
+}

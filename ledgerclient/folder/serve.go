@@ -1,0 +1,167 @@
+package folder
+
+import (
+	"context"
+	"time"
+
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/keeper"
+	"golang.org/x/mod/sumdb/note"
+)
+
+// This file is what a node needs of its folder beyond what a wallet does.
+
+// CheckpointAt returns the newest checkpoint with a second signature of the
+// node's key, which says that at that time the log had no larger head (C2SP
+// cosignature/v1, see ledgerclient.TimeSigner). It is not kept.
+func (f *Folder) CheckpointAt(ctx context.Context, at time.Time) (raw []byte, err error) {
+	h, err := f.durableHead(ctx)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := f.checkpointSigner()
+	if err != nil {
+		return nil, err
+	}
+	n, err := note.Open(h.raw, note.VerifierList(f.key))
+	if err != nil {
+		return nil, err // it was verified when it was read
+	}
+	return note.Sign(n, ledgerclient.TimeSigner{
+		TimeVerifier: ledgerclient.NewTimeVerifier(ledgerclient.TimeName(f.id), [32]byte(f.key.public)),
+		Key:          signer.private, Time: at,
+	})
+}
+
+// Head is the newest head of the log.
+func (f *Folder) Head(ctx context.Context) (head keeper.Head, err error) {
+	err = f.View(ctx, func(v keeper.View) error {
+		head = v.Head()
+		return nil
+	})
+	return head, err
+}
+
+// CheckClock is the *ClockError that Append would return now, nil if none. last is
+// the hour of the last entry. A replica has no such error: its order has a clock.
+func (f *Folder) CheckClock(ctx context.Context) (last contract.Hour, err error) {
+	err = f.locked(ctx, false, func() error {
+		last = f.last.Hour
+		if replica, err := f.isReplica(); replica || err != nil {
+			return err
+		}
+		_, err := f.ledgerHour()
+		return err
+	})
+	return last, err
+}
+
+// FileWhile makes the keeper file a refused request only if room makes some for it,
+// until free is called; others are counted, by this process alone. It is called before
+// the folder is used.
+func (f *Folder) FileWhile(room func() (free func(), ok bool)) { f.ground().unkept.room = room }
+
+// withdrawals calls fn with each withdrawal of a record among the leaves from a
+// position on and returns the position to go on from.
+func (f *Folder) withdrawals(ctx context.Context, from uint64, fn func(h contract.Hour, e *contract.Entry)) (uint64, error) {
+	head, err := f.Head(ctx)
+	if err != nil {
+		return from, err
+	}
+	for from < head.Size {
+		if err := ctx.Err(); err != nil {
+			return from, err
+		}
+		leaves, err := f.Leaves(ctx, from, min(from+4096, head.Size))
+		if err != nil {
+			return from, err
+		}
+		for i := range leaves {
+			if e := &leaves[i].Entry; e.Kind == contract.KindRecord && e.Flags&contract.FlagWithdrawn != 0 {
+				fn(leaves[i].Hour, e)
+			}
+		}
+		from += uint64(len(leaves))
+	}
+	return from, nil
+}
+
+// Sweeper does what a folder that nobody puts anything into would leave undone.
+// The zero value with its Folder is ready. It is for one goroutine.
+type Sweeper struct {
+	Folder *Folder
+	next   uint64 // leaves before it were looked at
+	due    []withdrawal
+}
+
+type withdrawal struct {
+	hour  contract.Hour // ledger hour
+	entry contract.Entry
+}
+
+// Sweep drops payloads whose entries never came, erases the records whose time
+// has come since their withdrawal (see Options.EraseAfter), whether anybody asked
+// for it or not, and destroys the shares of grants that are over. It can be
+// repeated at any time. The first call of a Sweeper reads the whole log.
+func (s *Sweeper) Sweep(ctx context.Context) error {
+	f := s.Folder
+	next, err := f.withdrawals(ctx, s.next, func(h contract.Hour, e *contract.Entry) {
+		s.due = append(s.due, withdrawal{h, *e})
+	})
+	if err != nil {
+		return err
+	}
+	s.next = next
+	st := store{f.ground()}
+	left := s.due[:0]
+	for i, w := range s.due {
+		if !f.eraseDue(w.hour) {
+			left = append(left, w)
+			continue
+		}
+		if err := st.Erase(ctx, w.entry); err != nil {
+			s.due = append(left, s.due[i:]...)
+			return err
+		}
+	}
+	s.due = left
+	if err := st.makeFolders(); err != nil {
+		return err
+	}
+	for more := true; more; {
+		err := f.write(ctx, func(snap snapshot) (err error) {
+			if err := st.dropStaging(); err != nil {
+				return err
+			}
+			more, err = st.drop(snap, 64)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	k, ok := f.openedKeeper().(*folderKeeper)
+	if !ok {
+		return nil
+	}
+	if _, err = k.Sweep(ctx); err != nil {
+		return err
+	}
+	// What the keeper could not write where it belongs may have room now.
+	return f.write(ctx, func(snapshot) error { return k.v.ready(k.v.unkept.all()) })
+}
+
+// eraseDue tells whether a record that was withdrawn at that ledger hour is to be
+// erased by now.
+func (f *Folder) eraseDue(h contract.Hour) bool {
+	return uint64(f.hour()) >= uint64(h)+uint64(f.eraseAfter)
+}
+
+// openedKeeper is the keeper behind the lazy one.
+func (f *Folder) openedKeeper() ledgerclient.Keeper {
+	if l, ok := f.keeper.(lazyKeeper); ok {
+		return l.get()
+	}
+	return f.keeper
+}

@@ -1,0 +1,497 @@
+package folder
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+func TestPutBlobs(t *testing.T) {
+	f, clock := newLedger(t)
+	p := newPeople(t, f.id)
+	g := p.grant()
+	for range 2 { // the second time is a no-op
+		p.must(f.store.PutBlobs(ctx, g.puts))
+		for _, put := range g.puts {
+			for _, loc := range put.Locators {
+				p.mustFetch(f, loc, put.Blob)
+			}
+		}
+	}
+	mustAppend(t, f, []contract.Entry{g.entry})
+	f = reopen(t, f)
+	for _, put := range g.puts {
+		for _, loc := range put.Locators {
+			p.mustFetch(f, loc, put.Blob)
+		}
+	}
+	_, err := f.store.Blob(ctx, crypto.Locator{1})
+	var none *ledgerclient.NotFoundError
+	if !errors.As(err, &none) {
+		t.Errorf("unknown locator: %v", err)
+	}
+	// A locator is a secret: it is nowhere in the folder, in no name and no file.
+	loc := g.puts[0].Locators[0]
+	for name, data := range snapshotDir(t, f.dir) {
+		if strings.Contains(data, string(loc[:])) || strings.Contains(data, hex.EncodeToString(loc[:])) || strings.Contains(name, hex.EncodeToString(loc[:8])) {
+			t.Errorf("a locator is in %s", name)
+		}
+	}
+	// No file tells a finer time than the ledger.
+	err = filepath.WalkDir(f.ground().path("store"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && !info.ModTime().Equal(time.Unix(int64(clock.hour)*3600, 0)) {
+			t.Errorf("%s shows %s", path, info.ModTime())
+		}
+		return err
+	})
+	p.must(err)
+	if left := listed(t, f.dir, "store", "staging"); len(left) > 0 {
+		t.Errorf("left in staging: %v", left)
+	}
+	p.must(f.store.PutBlobs(ctx, nil))
+	mustVerify(t, f)
+}
+
+func TestPutBlobsRefused(t *testing.T) {
+	lane.OneGoroutine(t)
+	type puts = []ledgerclient.Put
+	for name, test := range map[string]struct {
+		reason ledgerclient.StoreReason
+		change func(p *people, g *given, v *version) puts
+	}{
+		"another payload": {ledgerclient.BadBlob, func(p *people, g *given, v *version) puts {
+			g.puts[1].Blob = append(bytes.Clone(g.puts[1].Blob), 0)
+			return g.puts
+		}},
+		"terms as envelope": {ledgerclient.BadBlob, func(p *people, g *given, v *version) puts {
+			g.puts[1].Blob = g.puts[0].Blob
+			return g.puts
+		}},
+		"shorter than a salt": {ledgerclient.BadBlob, func(p *people, g *given, v *version) puts {
+			g.puts[0].Blob = make([]byte, 31)
+			return g.puts
+		}},
+		"package of another grant": {ledgerclient.BadPackage, func(p *people, g *given, v *version) puts {
+			o := p.grant()
+			g.puts[0].Package, g.puts[0].Blob = o.puts[0].Package, o.puts[0].Blob
+			return g.puts
+		}},
+		"garbage package": {ledgerclient.BadPackage, func(p *people, g *given, v *version) puts {
+			g.puts[1].Package = []byte("garbage")
+			return g.puts
+		}},
+		"no package": {ledgerclient.BadPackage, func(p *people, g *given, v *version) puts {
+			g.puts[1].Package = nil
+			return g.puts
+		}},
+		"entry changed after signing": {ledgerclient.BadEntry, func(p *people, g *given, v *version) puts {
+			g.puts[1].Entry.NotAfter++
+			return g.puts
+		}},
+		"entry of another ledger": {ledgerclient.BadEntry, func(p *people, g *given, v *version) puts {
+			p.must(g.entry.Sign(crypto.LedgerID{7}, g.key))
+			g.puts[1].Entry = g.entry
+			return g.puts
+		}},
+		"metadata of a grant": {ledgerclient.BadPart, func(p *people, g *given, v *version) puts {
+			g.puts[0].Part = ledgerclient.PartMetadata
+			return g.puts
+		}},
+		"payload of a revocation": {ledgerclient.BadPart, func(p *people, g *given, v *version) puts {
+			g.puts[0].Entry = p.revocation(g)
+			return g.puts
+		}},
+		"payload of a withdrawal": {ledgerclient.BadPart, func(p *people, g *given, v *version) puts {
+			v.put.Entry = p.withdrawal(v)
+			return puts{v.put}
+		}},
+		"content that is not uploaded": {ledgerclient.BadPart, func(p *people, g *given, v *version) puts {
+			v.upload.Blob = v.content
+			return puts{v.upload}
+		}},
+		"one part twice": {ledgerclient.BadPart, func(p *people, g *given, v *version) puts {
+			return puts{g.puts[0], g.puts[0]}
+		}},
+		"no locator": {ledgerclient.BadLocators, func(p *people, g *given, v *version) puts {
+			g.puts[0].Locators = nil
+			return g.puts
+		}},
+		"three locators": {ledgerclient.BadLocators, func(p *people, g *given, v *version) puts {
+			g.puts[0].Locators = append(g.puts[0].Locators, crypto.Locator{3})
+			return g.puts
+		}},
+		"one locator twice": {ledgerclient.BadLocators, func(p *people, g *given, v *version) puts {
+			g.puts[0].Locators[1] = g.puts[0].Locators[0]
+			return g.puts
+		}},
+		"one locator for two payloads": {ledgerclient.BadLocators, func(p *people, g *given, v *version) puts {
+			g.puts[1].Locators[0] = g.puts[0].Locators[0]
+			return g.puts
+		}},
+		"access with another payload": {ledgerclient.BadBlob, func(p *people, g *given, v *version) puts {
+			_, put := p.access(g, testHour)
+			put.Blob[40] ^= 1
+			return puts{put}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, _ := newLedger(t)
+			p := newPeople(t, f.id)
+			g, v := p.grant(), p.record(5000, nil)
+			// The good ones around the bad one are not stored either.
+			other := p.grant()
+			err := f.store.PutBlobs(ctx, append(test.change(p, g, v), other.puts...))
+			var refused *ledgerclient.StoreError
+			if !errors.As(err, &refused) || refused.Reason != test.reason {
+				t.Fatalf("%v, want %q", err, test.reason)
+			}
+			if left := listed(t, f.dir, "store", "blobs"); len(left) > 0 {
+				t.Errorf("stored: %v", left)
+			}
+		})
+	}
+}
+
+// A locator leads to what it was first given for, and a payload keeps the
+// locators that it was first put with.
+func TestLocatorOfAnother(t *testing.T) {
+	f, _ := newLedger(t)
+	p := newPeople(t, f.id)
+	g, mallory := p.grant(), p.grant()
+	p.must(f.store.PutBlobs(ctx, g.puts))
+	var refused *ledgerclient.StoreError
+	mallory.puts[0].Locators[0] = g.puts[0].Locators[1]
+	if err := f.store.PutBlobs(ctx, mallory.puts); !errors.As(err, &refused) || refused.Reason != ledgerclient.BadLocators {
+		t.Errorf("somebody else's locator: %v", err)
+	}
+	mine := g.puts[0]
+	mine.Locators = []crypto.Locator{{9}}
+	if err := f.store.PutBlobs(ctx, []ledgerclient.Put{mine}); !errors.As(err, &refused) || refused.Reason != ledgerclient.BadLocators {
+		t.Errorf("other locators: %v", err)
+	}
+	p.mustFetch(f, g.puts[0].Locators[1], g.puts[0].Blob)
+}
+
+func TestUpload(t *testing.T) {
+	f, _ := newLedger(t)
+	p := newPeople(t, f.id)
+	for _, size := range []int{1, 4096, contract.PieceSize - 1, contract.PieceSize, contract.PieceSize + 1, 5*contract.PieceSize + 77} {
+		v := p.record(size, nil)
+		p.addRecord(f, v)
+		got, err := fetched(t, f.store, v.upload.Locators[0])
+		p.must(err)
+		// Behind the content stands the list of its pieces' hashes.
+		want := bytes.Clone(v.content)
+		for b := v.content; len(b) > 0; {
+			n := min(len(b), contract.PieceSize)
+			h := tlog.RecordHash(b[:n])
+			want = append(want, h[:]...)
+			b = b[n:]
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("content of %d bytes: got %d, want %d", size, len(got), len(want))
+		}
+		p.mustFetch(f, v.put.Locators[0], v.put.Blob)
+	}
+	mustVerify(t, f)
+}
+
+func TestUploadRefused(t *testing.T) {
+	for name, test := range map[string]struct {
+		reason ledgerclient.StoreReason
+		change func(p *people, v *version)
+	}{
+		"a byte too many":      {ledgerclient.BadBlob, func(p *people, v *version) { v.content = append(v.content, 0) }},
+		"a byte too few":       {ledgerclient.BadBlob, func(p *people, v *version) { v.content = v.content[1:] }},
+		"a byte changed":       {ledgerclient.BadBlob, func(p *people, v *version) { v.content[contract.PieceSize] ^= 1 }},
+		"not a content":        {ledgerclient.BadPart, func(p *people, v *version) { v.upload.Part = ledgerclient.PartMetadata }},
+		"garbage package":      {ledgerclient.BadPackage, func(p *people, v *version) { v.upload.Package[3] ^= 1 }},
+		"entry not signed":     {ledgerclient.BadEntry, func(p *people, v *version) { v.upload.Entry.Signature[5] ^= 1 }},
+		"no locator":           {ledgerclient.BadLocators, func(p *people, v *version) { v.upload.Locators = nil }},
+		"content of somewhere": {ledgerclient.BadPart, func(p *people, v *version) { v.upload.Entry = p.grant().entry }},
+		"size of another in the package": {ledgerclient.BadBlob, func(p *people, v *version) {
+			// Same pieces, other size: the tree head alone does not tell.
+			pkg := contract.RecordPackage{ContentHead: headOf(v.content), ContentSize: uint64(len(v.content)) + 1}
+			v.entry.Commitment = pkg.Commitment()
+			p.must(v.entry.Sign(p.ledger, v.key))
+			v.upload.Entry, v.upload.Package = v.entry, pkg.Marshal()
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, _ := newLedger(t)
+			p := newPeople(t, f.id)
+			v := p.record(contract.PieceSize+500, nil)
+			test.change(p, v)
+			var refused *ledgerclient.StoreError
+			if err := uploaded(f.store, v); !errors.As(err, &refused) || refused.Reason != test.reason {
+				t.Fatalf("%v, want %q", err, test.reason)
+			}
+			for _, dir := range []string{"blobs", "locators", "staging"} {
+				if left := listed(t, f.dir, "store", dir); len(left) > 0 {
+					t.Errorf("left in %s: %v", dir, left)
+				}
+			}
+		})
+	}
+}
+
+func TestUploadEnds(t *testing.T) {
+	f, _ := newLedger(t)
+	p := newPeople(t, f.id)
+	v := p.record(3000, nil)
+	u, err := f.store.Upload(ctx)
+	p.must(err)
+	u.Write(v.content)
+	size, head, err := u.Sum()
+	if err != nil || size != 3000 || head != headOf(v.content) {
+		t.Fatalf("sum: %d, %v", size, err)
+	}
+	if _, err := u.Write([]byte{1}); err == nil {
+		t.Error("written after the sum")
+	}
+	p.must(u.Commit(v.upload))
+	if err := u.Commit(v.upload); err == nil {
+		t.Error("committed twice")
+	}
+	p.must(u.Abort())
+	p.must(u.Abort())
+	if got, err := fetched(t, f.store, v.upload.Locators[0]); err != nil || !bytes.HasPrefix(got, v.content) {
+		t.Errorf("gone after Abort: %v", err)
+	}
+
+	empty, err := f.store.Upload(ctx)
+	p.must(err)
+	if _, _, err := empty.Sum(); err == nil {
+		t.Error("an empty content")
+	}
+	p.must(empty.Abort())
+	aborted, err := f.store.Upload(ctx)
+	p.must(err)
+	aborted.Write(make([]byte, 3*contract.PieceSize+5))
+	p.must(aborted.Abort())
+	if err := aborted.Commit(v.upload); err == nil {
+		t.Error("committed after Abort")
+	}
+	if left := listed(t, f.dir, "store", "staging"); len(left) > 0 {
+		t.Errorf("left in staging: %v", left)
+	}
+}
+
+func TestErase(t *testing.T) {
+	f, _ := newLedger(t)
+	p := newPeople(t, f.id)
+	v, kept := p.record(2*contract.PieceSize, nil), p.record(100, nil)
+	second := p.record(700, v)
+	p.addRecord(f, v)
+	p.addRecord(f, second)
+	p.addRecord(f, kept)
+	payloads := []crypto.Locator{v.upload.Locators[0], v.put.Locators[0], second.upload.Locators[0], second.put.Locators[0]}
+
+	w := p.withdrawal(v)
+	var refused *ledgerclient.StoreError
+	for name, e := range map[string]contract.Entry{"not on the ledger": w, "not a withdrawal": v.entry} {
+		if err := f.store.Erase(ctx, e); !errors.As(err, &refused) || refused.Reason != ledgerclient.NotWithdrawn {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, loc := range payloads {
+		if _, err := fetched(t, f.store, loc); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustAppend(t, f, []contract.Entry{w})
+	for range 2 {
+		p.must(f.store.Erase(ctx, w))
+	}
+	var none *ledgerclient.NotFoundError
+	for _, loc := range payloads {
+		if _, err := f.store.Blob(ctx, loc); !errors.As(err, &none) {
+			t.Errorf("erased, and yet: %v", err)
+		}
+	}
+	if n := len(listed(t, f.dir, "store", "locators")); n != 2 {
+		t.Errorf("%d locators are left", n)
+	}
+	// It does not come back, neither what was there nor a version that never was.
+	late := p.record(10, v)
+	for _, again := range []*version{v, second, late} {
+		if err := f.store.PutBlobs(ctx, []ledgerclient.Put{again.put}); !errors.As(err, &refused) || refused.Reason != ledgerclient.Withdrawn {
+			t.Errorf("put again: %v", err)
+		}
+		if err := uploaded(f.store, again); !errors.As(err, &refused) || refused.Reason != ledgerclient.Withdrawn {
+			t.Errorf("uploaded again: %v", err)
+		}
+	}
+	if got, err := fetched(t, f.store, kept.upload.Locators[0]); err != nil || !bytes.HasPrefix(got, kept.content) {
+		t.Errorf("another record: %v", err)
+	}
+	mustVerify(t, f)
+	mustVerify(t, reopen(t, f))
+}
+
+// Payloads whose entries never come are dropped, later than an hour after they
+// were last put; those of ordered entries stay.
+func TestDrop(t *testing.T) {
+	f, clock := newLedger(t)
+	p := newPeople(t, f.id)
+	ordered, orphan, again := p.grant(), p.grant(), p.grant()
+	content := p.record(contract.PieceSize+9, nil)
+	p.must(f.store.PutBlobs(ctx, append(ordered.puts, orphan.puts...)))
+	p.must(f.store.PutBlobs(ctx, again.puts))
+	p.must(uploaded(f.store, content))
+	mustAppend(t, f, []contract.Entry{ordered.entry})
+	// What a killed process leaves in staging.
+	u, err := f.store.Upload(ctx)
+	p.must(err)
+	u.Write(content.content)
+	_, _, err = u.Sum() // until then the bytes may still be on their way
+	p.must(err)
+	killed := u.(*upload).st.dir
+	old := time.Unix(int64(clock.hour)*3600, 0)
+	for _, path := range []string{filepath.Join(killed, "content"), killed} {
+		p.must(os.Chtimes(path, old, old))
+	}
+
+	there := func(g *given) bool {
+		_, err := fetched(t, f.store, g.puts[1].Locators[0])
+		return err == nil
+	}
+	clock.hour++
+	p.must(f.store.PutBlobs(ctx, again.puts))
+	if !there(orphan) {
+		t.Error("dropped within the hour")
+	}
+	clock.hour++
+	p.must(f.store.PutBlobs(ctx, p.grant().puts))
+	if there(orphan) {
+		t.Error("not dropped")
+	}
+	if !there(ordered) {
+		t.Error("dropped although its entry came")
+	}
+	if !there(again) {
+		t.Error("dropped although it was put again")
+	}
+	var none *ledgerclient.NotFoundError
+	if _, err := f.store.Blob(ctx, content.upload.Locators[0]); !errors.As(err, &none) {
+		t.Errorf("content: %v", err)
+	}
+	if _, err := os.Stat(killed); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("what a killed process staged is still there")
+	}
+	// It can be put again.
+	p.must(f.store.PutBlobs(ctx, orphan.puts))
+	p.must(uploaded(f.store, content))
+	if !there(orphan) {
+		t.Error("not there after it was put again")
+	}
+	// A clock set back drops nothing.
+	clock.hour -= 8000
+	p.must(f.store.PutBlobs(ctx, p.grant().puts))
+	if !there(orphan) || !there(ordered) {
+		t.Error("dropped by a clock set back")
+	}
+	mustVerify(t, f)
+}
+
+// What is damaged is not served as if it were another payload, and putting it
+// again heals it.
+func TestStoreHeals(t *testing.T) {
+	f, _ := newLedger(t)
+	p := newPeople(t, f.id)
+	g := p.grant()
+	p.must(f.store.PutBlobs(ctx, g.puts))
+	mustAppend(t, f, []contract.Entry{g.entry})
+	name := locatorName(g.puts[1].Locators[1])
+	s := f.store.(store)
+	dir := s.blobDir(g.id)
+	for _, file := range []string{
+		s.locatorFile(name), filepath.Join(dir, "envelope"), filepath.Join(dir, "envelope.locators"),
+	} {
+		good := mustRead(t, file)
+		for i, bad := range [][]byte{append(bytes.Clone(good[:len(good)-1]), good[len(good)-1]^1), good[:len(good)/2], nil} {
+			if bad == nil {
+				p.must(os.Remove(file))
+			} else {
+				p.must(os.WriteFile(file, bad, 0o600))
+			}
+			var damaged *DamagedError
+			if _, err := f.Verify(ctx, Verified{}, nil); !errors.As(err, &damaged) {
+				t.Errorf("%s, damage %d: %v", file, i, err)
+			}
+			p.must(f.store.PutBlobs(ctx, g.puts))
+			p.mustFetch(f, g.puts[1].Locators[1], g.puts[1].Blob)
+			mustVerify(t, f)
+		}
+	}
+}
+
+// A file of the group's mode in a folder of the group's.
+func TestServicesModes(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "shared")
+	if err := os.Mkdir(dir, 0o770); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o770|fs.ModeSetgid); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Create(dir, "Shared", (&testClock{testHour}).now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	p := newPeople(t, f.id)
+	g, v := p.grant(), p.record(100, nil)
+	p.addGrant(f, g)
+	p.addRecord(f, v)
+	r, _ := p.request(g, p.revocation(g), f.keeper.Key())
+	r.Access, _ = p.access(g, testHour)
+	r.Sign(g.oneTime)
+	if a, err := f.keeper.Release(ctx, r); err != nil || a.Code != ledgerclient.NoAccess {
+		t.Fatalf("%s, %v", a.Code, err)
+	}
+	_, err = f.keeper.Revoke(ctx, []contract.Entry{p.revocation(g)})
+	p.must(err)
+	files := 0
+	for _, top := range []string{"store", "keeper"} {
+		err := filepath.WalkDir(filepath.Join(dir, top), func(path string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			info, err := d.Info()
+			if err != nil {
+				return err
+			}
+			want := fs.FileMode(0o660)
+			if d.IsDir() {
+				want = 0o770 | fs.ModeSetgid | fs.ModeDir
+			} else {
+				files++
+			}
+			if info.Mode() != want {
+				t.Errorf("%s has mode %s", path, info.Mode())
+			}
+			return nil
+		})
+		p.must(err)
+	}
+	if files < 15 {
+		t.Errorf("only %d files", files)
+	}
+}
