@@ -25,14 +25,8 @@ func Clean(s string) string { return clean(s, false) }
 func CleanText(s string) string { return clean(s, true) }
 
 func clean(s string, lines bool) string {
-	safe := true
-	for _, r := range s {
-		if r == utf8.RuneError || r != ' ' && !Visible(r) && !(lines && r == '\n') {
-			safe = false
-			break
-		}
-	}
-	if safe {
+	unsafe := func(r rune) bool { return r == utf8.RuneError || r != ' ' && !Visible(r) && !(lines && r == '\n') }
+	if !strings.ContainsFunc(s, unsafe) {
 		return s
 	}
 	var b strings.Builder
@@ -72,7 +66,8 @@ func cleanRune(b *strings.Builder, r rune, raw string, lines bool) {
 // unicode.IsPrint is letters, marks, numbers, punctuation and symbols; it leaves
 // out controls, formats, spaces, private and unassigned code points.
 func Visible(r rune) bool {
-	if r == 0x3000 { // the space of Chinese and Japanese text, two columns wide
+	switch {
+	case r > ' ' && r < 0x7f, r == 0x3000: // the latter is the space of Chinese and Japanese text, two columns wide
 		return true
 	}
 	return unicode.IsPrint(r) && r != ' ' && !unicode.Is(invisible, r)

@@ -1,11 +1,14 @@
 package ui
 
 import (
+	"bufio"
 	"io"
+	"math"
 	"strings"
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/mattn/go-runewidth"
+	"github.com/rivo/uniseg"
 )
 
 // Table prints rows in columns. Cells are cleaned, so they may come from
@@ -24,46 +27,60 @@ const (
 	ellipsis = "..."
 )
 
+// cell is a text and how many columns it takes.
+type cell struct {
+	text  string
+	width int
+}
+
 // Write prints the table, one line per row, columns two spaces apart. If width
 // is more than 0 the widest columns are cut until the lines fit, but none below
 // 8 columns; ids should be short prefixes, or the table be printed without a
 // width.
 func (t *Table) Write(w io.Writer, width int) error {
-	lines := make([][]string, 0, len(t.Rows)+1)
-	if t.Header != nil {
-		lines = append(lines, t.Header)
-	}
-	lines = append(lines, t.Rows...)
+	lines := make([][]cell, 0, len(t.Rows)+1)
 	var widths []int
-	clean := make([][]string, len(lines))
-	for i, cells := range lines {
-		clean[i] = make([]string, len(cells))
-		for j, cell := range cells {
-			clean[i][j] = cli.Clean(cell)
+	add := func(texts []string) {
+		cells := make([]cell, len(texts))
+		for j, text := range texts {
+			text = cli.Clean(text)
+			cells[j] = cell{text, columns(text)}
 			if j == len(widths) {
 				widths = append(widths, 0)
 			}
-			widths[j] = max(widths[j], columns(clean[i][j]))
+			widths[j] = max(widths[j], cells[j].width)
 		}
+		lines = append(lines, cells)
+	}
+	if t.Header != nil {
+		add(t.Header)
+	}
+	for _, row := range t.Rows {
+		add(row)
 	}
 	if width > 0 {
 		shrink(widths, width)
 	}
 
-	var b strings.Builder
-	for _, cells := range clean {
-		line := ""
-		for j, cell := range cells {
-			if j > 0 {
-				line += gap
+	out := bufio.NewWriter(w)
+	for _, cells := range lines {
+		blank := 0 // columns to leave before what follows, if anything does
+		for j, c := range cells {
+			if c.width > widths[j] {
+				c.text = truncate(c.text, widths[j])
+				c.width = columns(c.text)
 			}
-			line += pad(truncate(cell, widths[j]), widths[j])
+			text := strings.TrimRight(c.text, " ")
+			if text != "" {
+				out.WriteString(spaces(blank))
+				out.WriteString(text)
+				blank = 0
+			}
+			blank += len(c.text) - len(text) + widths[j] - c.width + len(gap)
 		}
-		b.WriteString(strings.TrimRight(line, " "))
-		b.WriteByte('\n')
+		out.WriteByte('\n')
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return out.Flush()
 }
 
 // shrink takes columns from the widest until the sum fits.
@@ -90,10 +107,42 @@ func shrink(widths []int, width int) {
 // encodings, whatever the locale, so that output is the same everywhere.
 var measure = &runewidth.Condition{StrictEmojiNeutral: true}
 
-func columns(s string) int { return measure.StringWidth(s) }
+// cut returns the longest beginning of s that is at most width columns wide, and how
+// wide it is. A character takes as many columns as the first of its code points that
+// takes any. Looking for the code points that belong together is most of what a list
+// costs; between two of ASCII there is nothing to look for.
+func cut(s string, width int) (string, int) {
+	ascii := func(i int) bool { return i == len(s) || s[i] >= ' ' && s[i] <= '~' }
+	used := 0
+	for i := 0; i < len(s); {
+		n, w := 1, 1
+		if !ascii(i) || !ascii(i+1) {
+			var character string
+			character, _, _, _ = uniseg.FirstGraphemeClusterInString(s[i:], -1)
+			n, w = len(character), 0
+			for _, r := range character {
+				if w = measure.RuneWidth(r); w > 0 {
+					break
+				}
+			}
+		}
+		if used+w > width {
+			return s[:i], used
+		}
+		i, used = i+n, used+w
+	}
+	return s, used
+}
 
-// prefix is the longest beginning of s that is at most width columns wide.
-func prefix(s string, width int) string { return measure.Truncate(s, width, "") }
+func columns(s string) int {
+	_, n := cut(s, math.MaxInt)
+	return n
+}
+
+func prefix(s string, width int) string {
+	s, _ = cut(s, width)
+	return s
+}
 
 func truncate(s string, width int) string {
 	if columns(s) <= width {
@@ -102,9 +151,9 @@ func truncate(s string, width int) string {
 	if width <= len(ellipsis) {
 		return prefix(s, width)
 	}
-	return measure.Truncate(s, width, ellipsis)
+	return prefix(s, width-len(ellipsis)) + ellipsis
 }
 
-func pad(s string, width int) string {
-	return s + strings.Repeat(" ", max(0, width-columns(s)))
-}
+func pad(s string, width int) string { return s + spaces(width-columns(s)) }
+
+func spaces(n int) string { return strings.Repeat(" ", max(0, n)) }
