@@ -13,7 +13,6 @@ import (
 	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/order"
-	"github.com/carekey/carekey/ledgerclient/program"
 )
 
 // app is one run of the program. This file is the only one that opens a ledger or a
@@ -107,7 +106,7 @@ func (a *app) verify(ctx context.Context, dir string, c *config) (root string, e
 
 // openOrder starts the program that keeps an order.
 func (a *app) openOrder(ctx context.Context, url string) (order.Backend, error) {
-	return program.Start(ctx, url, program.Options{Stderr: a.err})
+	return order.Start(ctx, url, order.ProgramOptions{Stderr: a.err})
 }
 
 // dial reaches the ledger that a node serves.

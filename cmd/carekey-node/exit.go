@@ -17,7 +17,6 @@ import (
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/node/server"
 	"github.com/carekey/carekey/ledgerclient/order"
-	"github.com/carekey/carekey/ledgerclient/program"
 )
 
 // This file is the one place where errors become words and exit codes.
@@ -156,13 +155,13 @@ func explainOrder(err error) (failure, bool) {
 	if e, ok := errors.AsType[*order.BrokenError](err); ok {
 		return failure{"order-broken", fmt.Sprintf("the backend's order cannot be followed: at position %d %s", e.Position, e.What), "nothing more is taken from it until that is cleared up", exitTampered}, true
 	}
-	if e, ok := errors.AsType[*program.Error](err); ok {
+	if e, ok := errors.AsType[*order.ProgramError](err); ok {
 		hint := ""
 		exit := exitUnreachable
 		switch e.Fault {
-		case program.BadURL:
+		case order.BadURL:
 			return failure{"usage", "that is not the URL of a backend", "for foo:anything the program carekey-ledger-foo is started", exitUsage}, true
-		case program.Missing:
+		case order.Missing:
 			hint = "a backend is a program in PATH; see ledgerclient/order/PROTOCOL.md"
 		}
 		m := "the backend's program " + e.Program + ": " + string(e.Fault)

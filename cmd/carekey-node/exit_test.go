@@ -26,7 +26,6 @@ import (
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/node/server"
 	"github.com/carekey/carekey/ledgerclient/order"
-	"github.com/carekey/carekey/ledgerclient/program"
 	"github.com/spf13/cobra"
 )
 
@@ -57,9 +56,9 @@ var explained = []struct {
 	{&server.ClockOffError{Against: "ledger", By: time.Hour}, "clock-off", 3},
 	{&order.BrokenError{What: order.Shorter}, "order-broken", 6},
 	{&order.UnknownError{Err: io.EOF}, "order-unknown", 5},
-	{&program.Error{Program: "carekey-ledger-foo", Fault: program.Missing}, "backend-failed", 5},
-	{&program.Error{Program: "carekey-ledger-…", Fault: program.BadURL}, "usage", 2},
-	{&program.Error{Program: "carekey-ledger-foo", Fault: program.SaysNo, Text: "full"}, "backend-failed", 5},
+	{&order.ProgramError{Program: "carekey-ledger-foo", Fault: order.Missing}, "backend-failed", 5},
+	{&order.ProgramError{Program: "carekey-ledger-…", Fault: order.BadURL}, "usage", 2},
+	{&order.ProgramError{Program: "carekey-ledger-foo", Fault: order.SaysNo, Text: "full"}, "backend-failed", 5},
 	{&ledgerclient.UnreachableError{Service: "ledger", Err: io.EOF}, "ledger-unreachable", 5},
 	{&ledgerclient.TamperedError{What: "checkpoint"}, "tampered", 6},
 	{&ledgerclient.RollbackError{}, "backup-newer", 6},
@@ -106,7 +105,7 @@ func TestEveryErrorTypeIsExplained(t *testing.T) {
 	for _, c := range explained {
 		known[strings.TrimPrefix(reflect.TypeOf(c.err).String(), "*")] = true
 	}
-	for _, dir := range []string{"cmd/carekey-node", "ledgerclient/order", "ledgerclient/program", "ledgerclient/folder", "ledgerclient/node", "ledgerclient/node/server"} {
+	for _, dir := range []string{"cmd/carekey-node", "ledgerclient/order", "ledgerclient/folder", "ledgerclient/node", "ledgerclient/node/server"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(dir), "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no files, %v", dir, err)

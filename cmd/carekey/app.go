@@ -19,7 +19,6 @@ import (
 	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/order"
-	"github.com/carekey/carekey/ledgerclient/program"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
 )
@@ -382,8 +381,8 @@ func (a *app) openOrder(ctx context.Context, url string) (order.Backend, error) 
 	if a.talks() {
 		talk = a.err
 	}
-	b, err := program.Start(ctx, url, program.Options{Stderr: talk})
-	if e, ok := errors.AsType[*program.Error](err); ok && e.Fault != program.BadURL && e.Fault != program.Missing {
+	b, err := order.Start(ctx, url, order.ProgramOptions{Stderr: talk})
+	if e, ok := errors.AsType[*order.ProgramError](err); ok && e.Fault != order.BadURL && e.Fault != order.Missing {
 		return nil, &ledgerclient.UnreachableError{Service: "ledger", Err: err}
 	}
 	if err != nil { // no *program.Backend in the interface

@@ -11,7 +11,6 @@ import (
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/order"
-	"github.com/carekey/carekey/ledgerclient/program"
 )
 
 // direct is a ledger whose order a program keeps and the wallet uses itself, with
@@ -30,7 +29,7 @@ const maxOrderURL = 1024
 // drive of a path.
 func isOrder(text string) bool {
 	scheme, _, _ := strings.Cut(text, ":")
-	if _, ok := program.Name(text); !ok || len(scheme) < 2 || len(text) > maxOrderURL || scheme == "http" || scheme == "https" {
+	if _, ok := order.ProgramName(text); !ok || len(scheme) < 2 || len(text) > maxOrderURL || scheme == "http" || scheme == "https" {
 		return false
 	}
 	return !strings.ContainsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
@@ -93,7 +92,7 @@ func (d direct) replica(home string) string {
 // trust is what else a person is to compare; keyed tells that the folder beside the
 // order holds the ledger's keys.
 func (d direct) trust(p order.Properties, keyed bool) [][2]string {
-	name, _ := program.Name(d.url)
+	name, _ := order.ProgramName(d.url)
 	check := "this computer follows it, judges every entry, and believes the node's heads only if they are of the same log"
 	if keyed {
 		check = "this computer follows it, judges every entry, and signs the heads with the key in the folder"

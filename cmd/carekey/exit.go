@@ -16,7 +16,6 @@ import (
 	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/order"
-	"github.com/carekey/carekey/ledgerclient/program"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/health"
 )
@@ -584,11 +583,11 @@ func explainOrder(err error) (failure, bool) {
 	if e, ok := errors.AsType[*order.UnknownError](err); ok {
 		return failure{"order-unknown", e.Error(), "try again: the same entry is never ordered twice", exitUnreachable}, true
 	}
-	if e, ok := errors.AsType[*program.Error](err); ok {
+	if e, ok := errors.AsType[*order.ProgramError](err); ok {
 		switch e.Fault {
-		case program.BadURL:
-			return failure{"usage", "that is not the URL of an order", "for foo:anything the program " + program.Prefix + "foo is started", exitUsage}, true
-		case program.Missing:
+		case order.BadURL:
+			return failure{"usage", "that is not the URL of an order", "for foo:anything the program " + order.ProgramPrefix + "foo is started", exitUsage}, true
+		case order.Missing:
 			return failure{"order-program-missing", "the program that keeps the order of this ledger is not in PATH: " + e.Program,
 				"install it from whoever keeps the order, or go to the node: carekey ledger join INVITATION", exitUnreachable}, true
 		}

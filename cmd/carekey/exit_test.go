@@ -25,7 +25,6 @@ import (
 	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/order"
-	"github.com/carekey/carekey/ledgerclient/program"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/keyring"
@@ -172,10 +171,10 @@ var explained = []struct {
 	{&order.BrokenError{Position: 3, What: order.Gap}, "order-broken", 6},
 	{&ledgerclient.TamperedError{What: "order"}, "order-broken", 6},
 	{&order.UnknownError{Err: io.EOF}, "order-unknown", 5},
-	{&program.Error{Fault: program.BadURL}, "usage", 2},
-	{&program.Error{Program: "carekey-ledger-foo", Fault: program.Missing}, "order-program-missing", 5},
-	{&program.Error{Program: "carekey-ledger-foo", Fault: program.Died}, "order-program", 5},
-	{&ledgerclient.UnreachableError{Service: "ledger", Err: &program.Error{Program: "carekey-ledger-foo", Fault: program.Late}}, "ledger-unreachable", 5},
+	{&order.ProgramError{Fault: order.BadURL}, "usage", 2},
+	{&order.ProgramError{Program: "carekey-ledger-foo", Fault: order.Missing}, "order-program-missing", 5},
+	{&order.ProgramError{Program: "carekey-ledger-foo", Fault: order.Died}, "order-program", 5},
+	{&ledgerclient.UnreachableError{Service: "ledger", Err: &order.ProgramError{Program: "carekey-ledger-foo", Fault: order.Late}}, "ledger-unreachable", 5},
 	{&fs.PathError{Op: "write", Path: "f", Err: syscall.ENOSPC}, "disk-full", 1},
 	{&fs.PathError{Op: "open", Path: "f", Err: syscall.EROFS}, "read-only", 1},
 	{&fs.PathError{Op: "flock", Path: "f", Err: syscall.ENOLCK}, "no-locks", 1},
@@ -216,7 +215,7 @@ func TestEveryErrorTypeIsExplained(t *testing.T) {
 	for _, c := range explained {
 		known[strings.TrimPrefix(reflect.TypeOf(c.err).String(), "*")] = true
 	}
-	for _, dir := range []string{"wallet", "wallet/health", "wallet/keyring", "ledgerclient", "ledgerclient/contract", "ledgerclient/folder", "ledgerclient/node", "ledgerclient/order", "ledgerclient/program", "crypto"} {
+	for _, dir := range []string{"wallet", "wallet/health", "wallet/keyring", "ledgerclient", "ledgerclient/contract", "ledgerclient/folder", "ledgerclient/node", "ledgerclient/order", "crypto"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(dir), "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no files, %v", dir, err)

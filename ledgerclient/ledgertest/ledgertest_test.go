@@ -16,7 +16,6 @@ import (
 	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/ledgertest"
 	"github.com/carekey/carekey/ledgerclient/order"
-	"github.com/carekey/carekey/ledgerclient/program"
 )
 
 // seededRoot is what the first 1,000 entries of seed 1 come to, on every backend
@@ -107,7 +106,7 @@ func TestPythonProgram(t *testing.T) {
 	t.Setenv("EXAMPLE_CLOCK", clock)
 	checkRoot(t, ledgertest.Run(t, ledgertest.Harness{
 		Order: func(ctx context.Context) (order.Backend, error) {
-			return program.Start(ctx, "example:"+filepath.Join(dir, "order"), program.Options{Stderr: t.Output()})
+			return order.Start(ctx, "example:"+filepath.Join(dir, "order"), order.ProgramOptions{Stderr: t.Output()})
 		},
 		SetHour: func(h contract.Hour) error { return os.WriteFile(clock, strconv.AppendUint(nil, uint64(h), 10), 0o600) },
 		Seed:    1,

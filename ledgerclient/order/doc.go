@@ -27,6 +27,16 @@
 // order does not: the store, the keepers and the key that signs heads. It has a replica
 // of its own then, and believes the head of a node only if it is of that replica's log.
 //
+// # A program
+//
+// Start starts the program carekey-ledger-foo from PATH for a URL like foo:anything and
+// speaks JSON lines with it over its standard input and output: PROTOCOL.md is the
+// specification, a program in plain Python is in ../ledgertest/testdata. It is given
+// entries, which are public, and no key, no payload and none of carekey's environment
+// variables. Every answer is bounded in size and time. A program that dies, says what
+// makes no sense or says nothing in time is ended; a call starts it again once, since
+// appending the same again is harmless.
+//
 // # What is derived
 //
 // A replica consumes the items in order and judges each at its hour. What the

@@ -1,4 +1,4 @@
-package program_test
+package order_test
 
 import (
 	"bufio"
@@ -18,11 +18,10 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/ledgertest"
 	"github.com/carekey/carekey/ledgerclient/order"
-	"github.com/carekey/carekey/ledgerclient/program"
 )
 
 // The test binary is the program too, when it is started under its name.
-const fakeName = program.Prefix + "fake"
+const fakeName = order.ProgramPrefix + "fake"
 
 func TestMain(m *testing.M) {
 	if strings.HasPrefix(filepath.Base(os.Args[0]), fakeName) {
@@ -170,8 +169,8 @@ func install(t *testing.T) {
 	t.Setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
 }
 
-func faultOf(err error) program.Fault {
-	var e *program.Error
+func faultOf(err error) order.Fault {
+	var e *order.ProgramError
 	if errors.As(err, &e) {
 		return e.Fault
 	}
@@ -183,7 +182,7 @@ var es = []contract.Entry{{Version: 1, Kind: 2}, {Version: 1, Kind: 3}}
 func TestGood(t *testing.T) {
 	install(t)
 	t.Setenv("CAREKEY_PASSPHRASE_FILE", "/nowhere")
-	b, err := program.Start(t.Context(), "fake:good", program.Options{})
+	b, err := order.Start(t.Context(), "fake:good", order.ProgramOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +202,7 @@ func TestGood(t *testing.T) {
 		t.Errorf("%d, %v", n, err)
 	}
 	b.Close()
-	if _, err := b.Head(t.Context()); faultOf(err) != program.Died {
+	if _, err := b.Head(t.Context()); faultOf(err) != order.Died {
 		t.Errorf("after Close: %v", err)
 	}
 }
@@ -214,28 +213,28 @@ func TestBadPrograms(t *testing.T) {
 	install(t)
 	for _, c := range []struct {
 		way         string
-		start, call program.Fault
+		start, call order.Fault
 	}{
-		{"mute", program.Late, ""},
-		{"version", program.BadHello, ""},
-		{"no", program.SaysNo, ""},
-		{"gone", program.Died, ""},
-		{"slow", "", program.Late},
-		{"dies", "", program.Died},
-		{"flood", "", program.TooLong},
-		{"garbage", "", program.Garbage},
-		{"id", "", program.Garbage},
-		{"maybe", "", program.SaysMaybe},
-		{"failed", "", program.SaysNo},
-		{"short", "", program.Garbage},
-		{"number", "", program.Garbage},
+		{"mute", order.Late, ""},
+		{"version", order.BadHello, ""},
+		{"no", order.SaysNo, ""},
+		{"gone", order.Died, ""},
+		{"slow", "", order.Late},
+		{"dies", "", order.Died},
+		{"flood", "", order.TooLong},
+		{"garbage", "", order.Garbage},
+		{"id", "", order.Garbage},
+		{"maybe", "", order.SaysMaybe},
+		{"failed", "", order.SaysNo},
+		{"short", "", order.Garbage},
+		{"number", "", order.Garbage},
 	} {
 		t.Run(c.way, func(t *testing.T) {
-			opt := program.Options{Timeout: time.Minute}
-			if c.start == program.Late {
+			opt := order.ProgramOptions{Timeout: time.Minute}
+			if c.start == order.Late {
 				opt.Timeout = 50 * time.Millisecond
 			}
-			b, err := program.Start(t.Context(), "fake:"+c.way, opt)
+			b, err := order.Start(t.Context(), "fake:"+c.way, opt)
 			if faultOf(err) != c.start {
 				t.Fatalf("start: %v", err)
 			}
@@ -247,7 +246,7 @@ func TestBadPrograms(t *testing.T) {
 			}
 			defer b.Close()
 			call := func() context.Context { return t.Context() }
-			if c.call == program.Late {
+			if c.call == order.Late {
 				call = func() context.Context {
 					ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 					t.Cleanup(cancel)
@@ -256,7 +255,7 @@ func TestBadPrograms(t *testing.T) {
 			}
 			_, err = b.Append(call(), es)
 			var unknown *order.UnknownError
-			if faultOf(err) != c.call || errors.As(err, &unknown) != (c.call != program.SaysNo) {
+			if faultOf(err) != c.call || errors.As(err, &unknown) != (c.call != order.SaysNo) {
 				t.Errorf("append: %v", err)
 			}
 			if _, err = b.Read(call(), 0); faultOf(err) != c.call {
@@ -272,13 +271,13 @@ func TestBadPrograms(t *testing.T) {
 // More lines than were asked for are never taken for answers.
 func TestUnaskedLines(t *testing.T) {
 	install(t)
-	b, err := program.Start(t.Context(), "fake:lines", program.Options{})
+	b, err := order.Start(t.Context(), "fake:lines", order.ProgramOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
 	for range 3 {
-		if _, err := b.Head(t.Context()); faultOf(err) != program.Garbage {
+		if _, err := b.Head(t.Context()); faultOf(err) != order.Garbage {
 			t.Errorf("%v", err)
 		}
 	}
@@ -288,7 +287,7 @@ func TestUnaskedLines(t *testing.T) {
 func TestRestart(t *testing.T) {
 	install(t)
 	for _, way := range []string{"dies", "garbage", "flood"} {
-		b, err := program.Start(t.Context(), "fake:"+way+":"+filepath.Join(t.TempDir(), "seen"), program.Options{})
+		b, err := order.Start(t.Context(), "fake:"+way+":"+filepath.Join(t.TempDir(), "seen"), order.ProgramOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -323,7 +322,7 @@ func (s *safeBuffer) String() string {
 func TestTalk(t *testing.T) {
 	install(t)
 	var talk safeBuffer
-	b, err := program.Start(t.Context(), "fake:talk", program.Options{Stderr: &talk})
+	b, err := order.Start(t.Context(), "fake:talk", order.ProgramOptions{Stderr: &talk})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -350,11 +349,11 @@ func TestNames(t *testing.T) {
 		"foo:x": "carekey-ledger-foo", "foo-2:": "carekey-ledger-foo-2", "https://x": "carekey-ledger-https",
 		"foo": "", ":x": "", "../x:y": "", "Foo:x": "", "f oo:": "", "2foo:": "", strings.Repeat("a", 33) + ":": "",
 	} {
-		if got, ok := program.Name(url); got != want || ok != (want != "") {
+		if got, ok := order.ProgramName(url); got != want || ok != (want != "") {
 			t.Errorf("%s: %q, %v", url, got, ok)
 		}
 	}
-	if _, err := program.Start(t.Context(), "not-installed-anywhere:x", program.Options{}); faultOf(err) != program.Missing {
+	if _, err := order.Start(t.Context(), "not-installed-anywhere:x", order.ProgramOptions{}); faultOf(err) != order.Missing {
 		t.Errorf("%v", err)
 	}
 }

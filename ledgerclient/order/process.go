@@ -1,4 +1,4 @@
-package program
+package order
 
 import (
 	"bufio"
@@ -21,21 +21,17 @@ type run struct {
 	in    io.WriteCloser
 	lines chan []byte   // the program's, one at a time
 	over  chan struct{} // closed when nobody reads lines any more
-	fault *Error        // why lines was closed
+	fault *ProgramError // why lines was closed
 	asked uint64
 	done  chan struct{} // closed when the process has ended and all it wrote was read
 	once  sync.Once
 }
 
-func startRun(path, name string, opt Options) (*run, error) {
-	failed := func(error) error { return &Error{Program: name, Fault: NotARun} }
+func startRun(path, name string, opt ProgramOptions) (*run, error) {
+	failed := func(error) error { return &ProgramError{Program: name, Fault: NotARun} }
 	cmd := exec.Command(path)
-	env := opt.Environ
-	if env == nil {
-		env = os.Environ()
-	}
 	cmd.Env = []string{}
-	for _, v := range env {
+	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "CAREKEY_") {
 			cmd.Env = append(cmd.Env, v)
 		}
@@ -85,7 +81,7 @@ func (r *run) read(out io.Reader) {
 		for {
 			part, err := in.ReadSlice('\n')
 			if len(line)+len(part) > maxLine {
-				r.fault = &Error{Program: r.name, Fault: TooLong}
+				r.fault = &ProgramError{Program: r.name, Fault: TooLong}
 				return
 			}
 			line = append(line, part...)
@@ -93,7 +89,7 @@ func (r *run) read(out io.Reader) {
 				break
 			}
 			if !errors.Is(err, bufio.ErrBufferFull) {
-				r.fault = &Error{Program: r.name, Fault: Died}
+				r.fault = &ProgramError{Program: r.name, Fault: Died}
 				return
 			}
 		}
@@ -110,7 +106,7 @@ func (r *run) read(out io.Reader) {
 func (r *run) exchange(ctx context.Context, line []byte, limit time.Duration) ([]byte, error) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
-	late := &Error{Program: r.name, Fault: Late}
+	late := &ProgramError{Program: r.name, Fault: Late}
 	written := make(chan error, 1)
 	go func() {
 		defer crash.Report()
@@ -120,7 +116,7 @@ func (r *run) exchange(ctx context.Context, line []byte, limit time.Duration) ([
 	select {
 	case err := <-written:
 		if err != nil {
-			return nil, &Error{Program: r.name, Fault: Died}
+			return nil, &ProgramError{Program: r.name, Fault: Died}
 		}
 	case <-timer.C:
 		return nil, late

@@ -1,4 +1,4 @@
-package program
+package order
 
 import (
 	"bytes"
@@ -7,14 +7,13 @@ import (
 	"errors"
 
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/order"
 )
 
 // version is the protocol's, in the first line of both sides.
 const version = "carekey-order/1"
 
 // maxLine bounds one line of the program, in bytes with its newline. A read of
-// order.MaxRead items is below a third of it.
+// MaxRead items is below a third of it.
 const maxLine = 1 << 20
 
 // hello is the first line, to the program.
@@ -120,14 +119,14 @@ func decode(line []byte, into any) error {
 	return nil
 }
 
-func (a *answer) items() ([]order.Item, error) {
-	items := make([]order.Item, len(a.Items))
+func (a *answer) items() ([]Item, error) {
+	items := make([]Item, len(a.Items))
 	for i := range a.Items {
 		e, err := decodeEntry(a.Items[i].Entry)
 		if err != nil {
 			return nil, err
 		}
-		items[i] = order.Item{Hour: contract.Hour(a.Items[i].Hour), Entry: e}
+		items[i] = Item{Hour: contract.Hour(a.Items[i].Hour), Entry: e}
 	}
 	return items, nil
 }

@@ -1,0 +1,266 @@
+package order
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// ProgramPrefix is what the names of all such programs begin with.
+const ProgramPrefix = "carekey-ledger-"
+
+// ProgramOptions of a program. The zero value is right for most.
+type ProgramOptions struct {
+	// Stderr is given what the program writes on its standard error, line by line
+	// behind its name, at most 1 MiB. nil: it is dropped.
+	Stderr io.Writer
+	// Timeout is how long the program may take for one answer. 0: 30 seconds.
+	Timeout time.Duration
+}
+
+// Program is an order kept by a program.
+type Program struct {
+	url, path, name string
+	opt             ProgramOptions
+
+	mu         sync.Mutex // held for a call
+	run        *run       // nil: not running
+	closed     bool
+	properties Properties
+}
+
+var _ Backend = (*Program)(nil)
+
+// ProgramName returns the name of the program for a URL, and false if the URL is none:
+// its scheme is made of a-z, 0-9 and -, and begins with a letter.
+func ProgramName(url string) (string, bool) {
+	scheme, _, ok := strings.Cut(url, ":")
+	if !ok || scheme == "" || len(scheme) > 32 || scheme[0] < 'a' || scheme[0] > 'z' {
+		return "", false
+	}
+	for _, c := range []byte(scheme) {
+		if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-') {
+			return "", false
+		}
+	}
+	return ProgramPrefix + scheme, true
+}
+
+// Start starts the program for a URL and shakes hands with it. The error is a
+// *ProgramError.
+func Start(ctx context.Context, url string, opt ProgramOptions) (*Program, error) {
+	name, ok := ProgramName(url)
+	if !ok {
+		return nil, &ProgramError{Program: ProgramPrefix + "…", Fault: BadURL}
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return nil, &ProgramError{Program: name, Fault: Missing}
+	}
+	if opt.Timeout == 0 {
+		opt.Timeout = 30 * time.Second
+	}
+	b := &Program{url: url, path: path, name: name, opt: opt}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.start(ctx); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// start runs the program and shakes hands.
+func (b *Program) start(ctx context.Context) error {
+	r, err := startRun(b.path, b.name, b.opt)
+	if err != nil {
+		return err
+	}
+	first, err := json.Marshal(hello{Protocol: version, URL: b.url})
+	if err != nil {
+		return err
+	}
+	line, err := r.exchange(ctx, first, b.opt.Timeout)
+	if err == nil {
+		var w welcome
+		switch err2 := decode(line, &w); {
+		case err2 != nil || w.Protocol != version && w.Error == nil:
+			err = &ProgramError{Program: b.name, Fault: BadHello}
+		case w.Error != nil:
+			err = &ProgramError{Program: b.name, Fault: SaysNo, Text: printable(w.Error.Message)}
+		}
+		b.properties = Properties{Name: printable(w.Name), Clock: printable(w.Clock), Finality: printable(w.Finality), Reach: printable(w.Reach)}
+	}
+	if err != nil {
+		r.end(0)
+		return err
+	}
+	b.run = r
+	return nil
+}
+
+// ask sends one question and returns the answer. A run that fails is ended; the
+// question goes to a second one once.
+func (b *Program) ask(ctx context.Context, q question) (answer, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return answer{}, &ProgramError{Program: b.name, Fault: Died}
+	}
+	for again := false; ; again = true {
+		a, err := b.askOnce(ctx, &q)
+		var fault *ProgramError
+		if err == nil || again || ctx.Err() != nil || !errors.As(err, &fault) || fault.Fault == SaysNo || fault.Fault == SaysMaybe {
+			return a, err
+		}
+	}
+}
+
+func (b *Program) askOnce(ctx context.Context, q *question) (answer, error) {
+	if b.run == nil {
+		if err := b.start(ctx); err != nil {
+			return answer{}, err
+		}
+	}
+	b.run.asked++
+	q.ID = b.run.asked
+	text, err := json.Marshal(q)
+	if err != nil {
+		return answer{}, err
+	}
+	line, err := b.run.exchange(ctx, text, b.opt.Timeout)
+	var a answer
+	if err == nil {
+		if a, err = parseAnswer(line, q); err != nil {
+			err = &ProgramError{Program: b.name, Fault: Garbage}
+		}
+	}
+	if err != nil {
+		b.run.end(0)
+		b.run = nil
+		return answer{}, err
+	}
+	if a.Error != nil {
+		fault := SaysNo
+		if a.Error.Code != "failed" {
+			fault = SaysMaybe
+		}
+		return a, &ProgramError{Program: b.name, Fault: fault, Text: printable(a.Error.Message)}
+	}
+	return a, nil
+}
+
+// Properties are what the program said of itself.
+func (b *Program) Properties() Properties {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.properties
+}
+
+// Append orders entries. The errors are *UnknownError and, if the program
+// says that nothing was ordered, *ProgramError.
+func (b *Program) Append(ctx context.Context, entries []contract.Entry) ([]uint64, error) {
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	q := question{Do: "append", Entries: make([]string, len(entries))}
+	for i := range entries {
+		q.Entries[i] = encodeEntry(&entries[i])
+	}
+	a, err := b.ask(ctx, q)
+	if fault := (*ProgramError)(nil); errors.As(err, &fault) && fault.Fault == SaysNo {
+		return nil, err
+	}
+	if err != nil {
+		return nil, &UnknownError{Err: err}
+	}
+	return a.Positions, nil
+}
+
+// Read returns items from a position on. The error is a *ProgramError.
+func (b *Program) Read(ctx context.Context, from uint64) ([]Item, error) {
+	a, err := b.ask(ctx, question{Do: "read", From: &from, Most: MaxRead})
+	if err != nil {
+		return nil, err
+	}
+	items, err := a.items()
+	if err != nil {
+		return nil, &ProgramError{Program: b.name, Fault: Garbage}
+	}
+	return items, nil
+}
+
+// Head returns how many items there are. The error is a *ProgramError.
+func (b *Program) Head(ctx context.Context) (uint64, error) {
+	a, err := b.ask(ctx, question{Do: "head"})
+	if err != nil {
+		return 0, err
+	}
+	return *a.Head, nil
+}
+
+// Close ends the program: it sees the end of its input and has two seconds.
+func (b *Program) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.run != nil {
+		b.run.end(2 * time.Second)
+	}
+	b.run, b.closed = nil, true
+	return nil
+}
+
+// ProgramError says what is wrong with a backend's program.
+type ProgramError struct {
+	Program string // carekey-ledger-NAME
+	Fault   Fault
+	Text    string // what the program said, made printable; may be empty
+}
+
+func (e *ProgramError) Error() string {
+	s := e.Program + ": " + string(e.Fault)
+	if e.Text != "" {
+		s += ": " + e.Text
+	}
+	return s
+}
+
+// Fault is what a program did wrong.
+type Fault string
+
+// The faults.
+const (
+	BadURL    Fault = "not the URL of a program"
+	Missing   Fault = "not found in PATH"
+	NotARun   Fault = "cannot be started"
+	BadHello  Fault = "does not speak this protocol"
+	Died      Fault = "ended"
+	Late      Fault = "gave no answer in time"
+	TooLong   Fault = "gave an answer that is too long"
+	Garbage   Fault = "gave an answer that makes no sense"
+	SaysNo    Fault = "could not do it"
+	SaysMaybe Fault = "does not know whether it did it"
+)
+
+// printable cuts what a program said to 200 characters without control
+// characters.
+func printable(s string) string {
+	var b strings.Builder
+	n := 0
+	for _, r := range s {
+		if n++; n > 200 {
+			break
+		}
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == '\u2028' || r == '\u2029' || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' {
+			r = '\ufffd'
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
