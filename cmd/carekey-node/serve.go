@@ -22,7 +22,6 @@ import (
 // How often a running server looks for what changed.
 const (
 	rereadEvery = 2 * time.Second // node.json
-	followEvery = 5 * time.Second // the order, where it is kept elsewhere
 )
 
 // shutdownTime is how long requests that are under way may take when the server is
@@ -98,13 +97,17 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	if opt.Proxies, err = cfg.proxies(o.plain); err != nil {
 		return err
 	}
-	ordered, err := a.joinOrder(ctx, cfg, f)
+	backend, err := a.joinOrder(ctx, cfg, f)
 	if err != nil {
 		return err
 	}
-	if ordered != nil {
-		defer ordered.backend.Close()
-		opt.Ledger = ordered.ledger
+	if backend != nil {
+		defer backend.Close()
+		l := order.NewLedger(backend, f, a.now)
+		if err := l.Follow(ctx); err != nil {
+			return err
+		}
+		opt.Ledger = l
 	}
 	certs, err := openCertificate(o.dir, cfg)
 	if err != nil {
@@ -135,11 +138,11 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	defer s.Close()
-	return a.listen(ctx, o, log, s, ordered, certs, listener, operator)
+	return a.listen(ctx, o, log, s, certs, listener, operator)
 }
 
 // listen serves until ctx ends or a listener fails.
-func (a *app) listen(ctx context.Context, o serveOptions, log *slog.Logger, s *server.Server, ordered *ordered, certs *certificates, listener, operator net.Listener) error {
+func (a *app) listen(ctx context.Context, o serveOptions, log *slog.Logger, s *server.Server, certs *certificates, listener, operator net.Listener) error {
 	failed := make(chan error, 2)
 	h := s.HTTPServer()
 	scheme := "https"
@@ -175,12 +178,6 @@ func (a *app) listen(ctx context.Context, o serveOptions, log *slog.Logger, s *s
 		defer crash.Report()
 		a.reread(background, o.dir, log, s)
 	}()
-	if ordered != nil {
-		go func() {
-			defer crash.Report()
-			ordered.follow(background, log)
-		}()
-	}
 	if a.flags.json {
 		if err := a.printJSON(where); err != nil {
 			return err
@@ -240,15 +237,8 @@ func (a *app) reread(ctx context.Context, dir string, log *slog.Logger, s *serve
 	}
 }
 
-// ordered is a ledger whose order is kept elsewhere.
-type ordered struct {
-	backend order.Backend
-	ledger  *order.Ledger
-}
-
-// joinOrder opens the order of the settings and reads what the folder lacks; nil if
-// the folder keeps its own.
-func (a *app) joinOrder(ctx context.Context, cfg *config, f *folder.Folder) (*ordered, error) {
+// joinOrder opens the order of the settings; nil if the folder keeps its own.
+func (a *app) joinOrder(ctx context.Context, cfg *config, f *folder.Folder) (order.Backend, error) {
 	_, _, err := f.Consumed(ctx)
 	replica := (*folder.ReplicaError)(nil)
 	switch {
@@ -261,35 +251,10 @@ func (a *app) joinOrder(ctx context.Context, cfg *config, f *folder.Folder) (*or
 	case cfg.Order == "":
 		return nil, &orderError{}
 	}
-	b, err := a.openOrder(ctx, cfg.Order)
-	if err != nil {
-		return nil, err
-	}
-	l := order.NewLedger(b, f, a.now)
-	if err := l.Follow(ctx); err != nil {
-		b.Close()
-		return nil, err
-	}
-	return &ordered{b, l}, nil
+	return a.openOrder(ctx, cfg.Order)
 }
 
-// follow reads on in the order, so that what others ordered is served too.
-func (o *ordered) follow(ctx context.Context, log *slog.Logger) {
-	tick := time.NewTicker(followEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if err := o.ledger.Follow(ctx); err != nil && ctx.Err() == nil {
-			log.Error("order", "cause", err.Error())
-		}
-	}
-}
-
-// loopback tells whether an address can be reached only from this computer.
+// loopback reports whether an address can be reached only from this computer.
 func loopback(a net.Addr) bool {
 	t, ok := a.(*net.TCPAddr)
 	return ok && t.IP.IsLoopback()

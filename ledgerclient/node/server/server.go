@@ -254,6 +254,12 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 		defer crash.Report()
 		s.housekeep(run)
 	})
+	if opt.Ledger != nil {
+		s.ended.Go(func() {
+			defer crash.Report()
+			s.readOn(run)
+		})
+	}
 	return s, nil
 }
 
@@ -269,9 +275,27 @@ func (s *Server) look(ctx context.Context) error {
 
 // How often the node looks after itself.
 const (
-	lookEvery  = 30 * time.Second
-	sweepEvery = 10 * time.Minute
+	lookEvery   = 30 * time.Second
+	sweepEvery  = 10 * time.Minute
+	followEvery = 5 * time.Second // the order, where it is kept elsewhere
 )
+
+// readOn reads on in an order that is kept elsewhere, so that what others ordered is
+// served too.
+func (s *Server) readOn(ctx context.Context) {
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := s.opt.Ledger.Follow(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("order", "cause", err.Error())
+		}
+	}
+}
 
 func (s *Server) housekeep(ctx context.Context) {
 	look, sweep := time.NewTicker(lookEvery), time.NewTicker(sweepEvery)
