@@ -10,6 +10,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // Event is one thing that happened to a consent of this wallet.
@@ -21,7 +22,7 @@ type Event struct {
 	Who     string         // the contact's name; "" if the address is no contact or not known
 	Address crypto.Address // of the recipient; zero if not known
 	Records []ConsentRecord
-	Purpose Purpose
+	Purpose payload.Purpose
 	// Reason is what the recipient said; HasReason is false where the store does
 	// not hold it or it cannot be read, which the contract cannot prevent.
 	Reason    string
@@ -187,7 +188,7 @@ func (w *Wallet) readAccess(ctx context.Context, t *thread, e *contract.Entry) (
 	if err != nil {
 		return "", false, err
 	}
-	blob, err := w.readBlob(ctx, offsets.Locator(e.ID(w.client.ID()), byte(ledgerclient.PartAccess)), maxNoteBlob, "reason", t.id)
+	blob, err := w.readBlob(ctx, offsets.Locator(e.ID(w.client.ID()), byte(ledgerclient.PartAccess)), payload.MaxAccessBlob, "reason", t.id)
 	if isMissing(err) {
 		return "", false, nil
 	}
@@ -205,7 +206,7 @@ func (w *Wallet) readAccess(ctx context.Context, t *thread, e *contract.Entry) (
 	if err != nil {
 		return "", false, nil
 	}
-	n, err := parseAccessNote(plain)
+	n, err := payload.ParseAccess(plain)
 	if err != nil || n.Ledger != w.client.ID() || n.Grant != t.id || n.Author != e.Author || n.From != t.terms.peer {
 		return "", false, nil
 	}

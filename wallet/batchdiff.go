@@ -6,6 +6,7 @@ import (
 	"sort"
 
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // finish compares the rows with what is in force. Its time and memory grow with the
@@ -26,7 +27,7 @@ func (p *batchPlanner) finish(file BatchFile) (*BatchPlan, error) {
 			}
 		}
 	}
-	used := map[Purpose]bool{}
+	used := map[payload.Purpose]bool{}
 	total := 0
 	for _, t := range p.consents {
 		if t.terms != nil {
@@ -92,7 +93,7 @@ const (
 // spot is where a consent or a row is looked for.
 type spot struct {
 	to      int32
-	purpose Purpose
+	purpose payload.Purpose
 	record  contract.ID
 }
 
@@ -127,7 +128,7 @@ func (a validity) compare(b validity) int {
 // stretch is what makes two grants to one recipient join.
 type stretch struct {
 	to          int32
-	purpose     Purpose
+	purpose     payload.Purpose
 	from, until contract.Hour
 }
 
@@ -198,7 +199,7 @@ func (d *difference) end(t *thread, line int, why string) {
 func (d *difference) index() {
 	type key struct {
 		to      int32
-		purpose Purpose
+		purpose payload.Purpose
 		of      *recordSet
 	}
 	groups := map[key]*alike{}
@@ -264,7 +265,7 @@ func (d *difference) grants() {
 					continue
 				}
 				g.seen = int32(i)
-				if slices.ContainsFunc(g.of.records, func(have termsRecord) bool { return version[have.Record] == 0 }) {
+				if slices.ContainsFunc(g.of.records, func(have payload.TermsRecord) bool { return version[have.Record] == 0 }) {
 					overlap = true
 					continue
 				}
@@ -338,7 +339,7 @@ func (d *difference) prune() {
 }
 
 // warnings says what looks wrong.
-func (d *difference) warnings(used map[Purpose]bool) {
+func (d *difference) warnings(used map[payload.Purpose]bool) {
 	plan := d.plan
 	at := map[BatchWarning]int{}
 	warn := func(line int, x BatchWarning) *BatchWarning {

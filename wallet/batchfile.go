@@ -8,6 +8,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // planFile is a plan as a file: JSON in exactly one form. Mark binds it to the
@@ -35,11 +36,11 @@ type planFile struct {
 }
 
 type planRecord struct {
-	Record   contract.ID `json:"record"`
-	Version  int         `json:"version"`
-	Title    string      `json:"title"`
-	Category Category    `json:"category"`
-	Date     string      `json:"date"`
+	Record   contract.ID      `json:"record"`
+	Version  int              `json:"version"`
+	Title    string           `json:"title"`
+	Category payload.Category `json:"category"`
+	Date     string           `json:"date"`
 }
 
 type planWarning struct {
@@ -69,18 +70,18 @@ type planAccess struct {
 }
 
 type planItem struct {
-	Line      int           `json:"line"`
-	Do        Do            `json:"do"`
-	To        int           `json:"to"`
-	Set       int           `json:"set"`
-	Overlap   bool          `json:"overlap,omitempty"`
-	Purpose   Purpose       `json:"purpose,omitempty"`
-	NotBefore contract.Hour `json:"notBefore,omitempty"`
-	Until     contract.Hour `json:"notAfter,omitempty"`
-	Consent   contract.ID   `json:"consent,omitzero"`
-	Why       string        `json:"why,omitempty"`
-	Loses     bool          `json:"loses,omitempty"`
-	Sooner    bool          `json:"sooner,omitempty"`
+	Line      int             `json:"line"`
+	Do        Do              `json:"do"`
+	To        int             `json:"to"`
+	Set       int             `json:"set"`
+	Overlap   bool            `json:"overlap,omitempty"`
+	Purpose   payload.Purpose `json:"purpose,omitempty"`
+	NotBefore contract.Hour   `json:"notBefore,omitempty"`
+	Until     contract.Hour   `json:"notAfter,omitempty"`
+	Consent   contract.ID     `json:"consent,omitzero"`
+	Why       string          `json:"why,omitempty"`
+	Loses     bool            `json:"loses,omitempty"`
+	Sooner    bool            `json:"sooner,omitempty"`
 }
 
 const planVersion = 1

@@ -15,6 +15,7 @@ import (
 	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // A job is a batch plan that is being carried out. It is a folder of sealed files
@@ -62,7 +63,7 @@ type jobItem struct {
 	Do        Do              `json:"do"`
 	To        int             `json:"to"` // in recipients, or -1
 	Records   []recordVersion `json:"records,omitempty"`
-	Purpose   Purpose         `json:"purpose,omitempty"`
+	Purpose   payload.Purpose `json:"purpose,omitempty"`
 	NotBefore contract.Hour   `json:"notBefore,omitempty"`
 	Until     contract.Hour   `json:"notAfter,omitempty"`
 	Consent   contract.ID     `json:"consent,omitzero"`
@@ -538,10 +539,10 @@ func (r *jobRun) begin(ctx context.Context, j *job, items []jobItem, n int, befo
 		return p, nil
 	}
 	if r.ground == nil {
-		r.ground = &grantGround{keys: map[versionOf]fileKey{}, said: map[versionOf]*metadata{}}
+		r.ground = &grantGround{keys: map[versionOf]payload.FileKey{}, said: map[versionOf]*payload.Metadata{}}
 	}
 	// What signs ahead reads the ground while this adds to it.
-	g := &grantGround{checkpoint: string(w.head.Note), keys: map[versionOf]fileKey{}, said: map[versionOf]*metadata{}}
+	g := &grantGround{checkpoint: string(w.head.Note), keys: map[versionOf]payload.FileKey{}, said: map[versionOf]*payload.Metadata{}}
 	plans := make([]*GrantPlan, 0, len(items))
 	for i := range items {
 		it := &items[i]

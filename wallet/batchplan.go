@@ -14,6 +14,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // A batch plan is the difference between what a file wants and what is in force.
@@ -59,7 +60,7 @@ type BatchItem struct {
 	Set     int  // in BatchPlan.Sets; -1 if not known
 	Overlap bool // of a grant: the recipient can open some of it already
 
-	Purpose   Purpose
+	Purpose   payload.Purpose
 	NotBefore contract.Hour
 	Until     contract.Hour // the exact end
 
@@ -141,7 +142,7 @@ type wanted struct {
 	line        int32
 	do          Do
 	to, set     int32
-	purpose     Purpose
+	purpose     payload.Purpose
 	from, until contract.Hour
 	end         *thread // of a revocation that names a consent
 }
@@ -337,7 +338,7 @@ func (p *batchPlanner) set(x Wish) (set int32, field, value, why string) {
 		}
 		chosen[t] = true
 	}
-	found := map[Category]bool{} // categories with a record
+	found := map[payload.Category]bool{} // categories with a record
 	if x.All || len(x.Categories) > 0 {
 		for _, t := range p.records {
 			c := t.record().Category

@@ -14,6 +14,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/payload"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -99,7 +100,7 @@ type bookPage struct {
 
 // parsePage reads a version of the book.
 func parsePage(b []byte) (*bookPage, error) {
-	p, err := parsePayload(b, func(p *bookPage) int { return p.V })
+	p, err := payload.Parse(b, func(p *bookPage) int { return p.V })
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +210,7 @@ func newer[T any](a, b T, at func(T) int64) T {
 	case x != y:
 		return b
 	}
-	if bytes.Compare(marshalPayload(a), marshalPayload(b)) >= 0 {
+	if bytes.Compare(payload.Marshal(a), payload.Marshal(b)) >= 0 {
 		return a
 	}
 	return b
@@ -364,7 +365,7 @@ func numbered(name string, n int) string {
 func (w *Wallet) stampBook() { w.book.stamp(w.now(), w.settings.Ledgers) }
 
 // sum identifies what the book says, whoever wrote it.
-func (f *bookFacts) sum() crypto.Hash { return crypto.TaggedHash(crypto.TagBook, marshalPayload(f)) }
+func (f *bookFacts) sum() crypto.Hash { return crypto.TaggedHash(crypto.TagBook, payload.Marshal(f)) }
 
 // BookIsKept tells whether the ledger holds the contacts and the name as they are
 // now. Dates alone, and where ledgers are, do not count: they go with the next
@@ -409,11 +410,11 @@ func (w *Wallet) KeepBook(ctx context.Context) (kept bool, err error) {
 			return nil
 		}
 		w.bookDirty = true
-		page := bookPage{V: payloadVersion, Ledger: w.client.ID(), Seen: min(unread, w.state.Pin.Size), bookFacts: *w.book.Facts}
-		body := marshalPayload(&page)
+		page := bookPage{V: payload.Version, Ledger: w.client.ID(), Seen: min(unread, w.state.Pin.Size), bookFacts: *w.book.Facts}
+		body := payload.Marshal(&page)
 		worth := w.book.worth()
 		var t *thread
-		m := metadata{V: bookMetadata, Version: 1, Category: Other, Hidden: hiddenBook}
+		m := payload.Metadata{V: payload.HiddenVersion, Version: 1, Category: payload.Other, Hidden: payload.Book}
 		for _, own := range w.threads.list {
 			if own.role == ownBook && own.state.Status == contract.StatusOpen {
 				t, m.Version = own, len(own.versions)+1
@@ -504,11 +505,11 @@ func (w *Wallet) readPages(ctx context.Context) (unread uint64, err error) {
 // unknown tells of a record of which no version is known: it may be the book.
 func (t *thread) unknown() bool {
 	return t.role == ownRecord && t.state.Status == contract.StatusOpen &&
-		!slices.ContainsFunc(t.versions, func(m *metadata) bool { return m != nil })
+		!slices.ContainsFunc(t.versions, func(m *payload.Metadata) bool { return m != nil })
 }
 
 // readPage decrypts one version of the book.
-func (w *Wallet) readPage(ctx context.Context, t *thread, m *metadata) (*bookPage, error) {
+func (w *Wallet) readPage(ctx context.Context, t *thread, m *payload.Metadata) (*bookPage, error) {
 	fail := func(err error) (*bookPage, error) {
 		return nil, &ledgerclient.TamperedError{What: "content of record " + t.id.String(), Err: err}
 	}
@@ -529,7 +530,7 @@ func (w *Wallet) readPage(ctx context.Context, t *thread, m *metadata) (*bookPag
 	if err == nil {
 		page.compose()
 	}
-	var later *VersionError
+	var later *payload.VersionError
 	if errors.As(err, &later) {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/lane"
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 func someAddresses(n int) (out []crypto.Address) {
@@ -75,7 +76,7 @@ func TestBooksAreJoined(t *testing.T) {
 			}
 		}
 		for i := range books[1:] {
-			if !bytes.Equal(marshalPayload(books[0].Facts), marshalPayload(books[i+1].Facts)) || !reflect.DeepEqual(books[0].Contacts, books[i+1].Contacts) || books[0].Name != books[i+1].Name {
+			if !bytes.Equal(payload.Marshal(books[0].Facts), payload.Marshal(books[i+1].Facts)) || !reflect.DeepEqual(books[0].Contacts, books[i+1].Contacts) || books[0].Name != books[i+1].Name {
 				t.Fatalf("seed %d: machine 0 and %d differ:\n%+v\n%+v", seed, i+1, books[0].Contacts, books[i+1].Contacts)
 			}
 		}
@@ -89,13 +90,13 @@ func TestBooksAreJoined(t *testing.T) {
 				t.Fatalf("seed %d: name %q", seed, c.Name)
 			}
 		}
-		before := marshalPayload(books[0].Facts)
+		before := payload.Marshal(books[0].Facts)
 		books[0].stamp(clock.Add(time.Hour), nil)
-		if !bytes.Equal(before, marshalPayload(books[0].Facts)) {
+		if !bytes.Equal(before, payload.Marshal(books[0].Facts)) {
 			t.Fatalf("seed %d: stamping what did not change changes it", seed)
 		}
 		page := bookPage{V: 1, bookFacts: *books[0].Facts}
-		if _, err := parsePage(marshalPayload(&page)); err != nil {
+		if _, err := parsePage(payload.Marshal(&page)); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 	}
@@ -246,7 +247,7 @@ func TestBookMergeIsAJoin(t *testing.T) {
 		for _, f := range fs {
 			out.merge(f)
 		}
-		return string(marshalPayload(&out))
+		return string(payload.Marshal(&out))
 	}
 	for range 300 {
 		a, b, c := some(), some(), some()
@@ -264,8 +265,8 @@ func TestBookMergeIsAJoin(t *testing.T) {
 		d := *a
 		d.merge(b)
 		d.settle()
-		once := string(marshalPayload(&d))
-		if d.settle(); string(marshalPayload(&d)) != once {
+		once := string(payload.Marshal(&d))
+		if d.settle(); string(payload.Marshal(&d)) != once {
 			t.Fatalf("not settled: %+v %+v", a, b)
 		}
 	}
@@ -281,9 +282,9 @@ func TestBookOfOtherForms(t *testing.T) {
 	f := &bookFacts{Name: fact{apart, 1}, Contacts: []contactFact{
 		{Name: apart, Address: a, Verified: true, At: 5}, {Name: composed, Address: a, At: 3}, {Name: composed, Address: b, At: 4}}}
 	slices.SortFunc(f.Contacts, compareContacts)
-	page := bookPage{V: payloadVersion, bookFacts: *f}
+	page := bookPage{V: payload.Version, bookFacts: *f}
 	page.Ledgers = []ledgerFact{}
-	read, err := parsePage(marshalPayload(&page))
+	read, err := parsePage(payload.Marshal(&page))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,6 +299,35 @@ func TestBookOfOtherForms(t *testing.T) {
 	for _, c := range shown.Contacts {
 		if want := map[bool]string{true: composed, false: composed + " 2"}[c.Address == a]; c.Name != want || c.Verified != (c.Address == a) {
 			t.Errorf("%+v", c)
+		}
+	}
+}
+
+// A version of the book has one encoding, like every payload.
+func TestBookHasOneEncoding(t *testing.T) {
+	entropy, err := crypto.DecodeEntropy("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := entropy.Root().Identity().Address()
+	b := payload.Marshal(&bookPage{V: 1, Ledger: crypto.LedgerID{1, 2, 3}, Seen: 17, bookFacts: bookFacts{Name: fact{"Maria", 1}, Checked: 2,
+		Contacts: []contactFact{{Name: "Dr Smith", Address: addr, Verified: true, At: 3}, {Name: "Zoë", Address: addr, Removed: true, At: 4}},
+		Ledgers:  []ledgerFact{{ID: crypto.LedgerID{1, 2, 3}, At: "ledger", Changed: 5}}}})
+	if p, err := parsePage(b); err != nil || !bytes.Equal(payload.Marshal(p), b) {
+		t.Fatalf("does not survive: %v", err)
+	}
+	for name, bad := range map[string][]byte{
+		"empty":          nil,
+		"a space":        append([]byte{' '}, b...),
+		"cut":            b[:len(b)-1],
+		"unknown field":  []byte(strings.Replace(string(b), `"ledger"`, `"x":0,"ledger"`, 1)),
+		"repeated field": []byte(strings.Replace(string(b), `{"v":`, `{"v":7,"v":`, 1)),
+		"newer version":  []byte(strings.Replace(string(b), `"v":1`, `"v":9`, 1)),
+		"other order":    []byte(strings.NewReplacer("Dr Smith", "Zoë", "Zoë", "Dr Smith").Replace(string(b))),
+		"no name":        []byte(strings.Replace(string(b), "Dr Smith", " Dr Smith", 1)),
+	} {
+		if _, err := parsePage(bad); err == nil {
+			t.Errorf("%s: accepted", name)
 		}
 	}
 }

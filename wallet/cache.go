@@ -15,6 +15,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // The cache is one file with what the ledger and the store hold of this wallet: a
@@ -57,6 +58,7 @@ const (
 	// maxBlock bounds a block: one frame may be larger than blockSize. A list of
 	// thousands of records is the largest.
 	maxBlock = 16 << 20
+	_        = uint(maxBlock - payload.MaxTerms - 64) // the records of the largest terms fit
 	// blockOver is by how much a block is longer in the file.
 	blockOver = 4 + 40
 	// maxTail is how many blocks wait in memory. More go into the file, where they
@@ -358,7 +360,7 @@ func (w *Wallet) take(kind byte, body []byte, at place) error {
 		if t == nil || !ok || !t.isRecord() || version < 1 || version > len(t.versions) {
 			return errCache
 		}
-		var said metadata
+		var said payload.Metadata
 		if err := json.Unmarshal(body, &said); err != nil {
 			return errCache
 		}
@@ -366,13 +368,13 @@ func (w *Wallet) take(kind byte, body []byte, at place) error {
 	case frameKey:
 		t := of()
 		version, ok := number()
-		if t == nil || !ok || !t.isRecord() || version < 1 || version > len(t.keys) || len(body) != len(fileKey{}) {
+		if t == nil || !ok || !t.isRecord() || version < 1 || version > len(t.keys) || len(body) != len(payload.FileKey{}) {
 			return errCache
 		}
-		k := fileKey(body)
+		k := payload.FileKey(body)
 		t.keys[version-1] = &k
 	case frameSet:
-		var records []termsRecord
+		var records []payload.TermsRecord
 		if err := json.Unmarshal(body, &records); err != nil {
 			return errCache
 		}
@@ -382,7 +384,7 @@ func (w *Wallet) take(kind byte, body []byte, at place) error {
 		if !ok || n >= len(w.threads.sets) || len(body) < addressSize {
 			return errCache
 		}
-		w.threads.addGist(gist{of: w.threads.sets[n], peer: parseAddress(body), Purpose: Purpose(body[addressSize:])})
+		w.threads.addGist(gist{of: w.threads.sets[n], peer: parseAddress(body), Purpose: payload.Purpose(body[addressSize:])})
 	case frameTerms:
 		t := of()
 		n, ok := number()
@@ -401,7 +403,7 @@ func (w *Wallet) addOpening(r role, p *ledgerclient.Placed, id contract.ID, at p
 	if p.Entry.Kind == contract.KindGrant {
 		t.state.NotBefore, t.state.NotAfter = p.Entry.NotBefore, p.Entry.NotAfter
 	} else {
-		t.more = &more{versioned: &versioned{versions: make([]*metadata, 1), keys: make([]*fileKey, 1)}}
+		t.more = &more{versioned: &versioned{versions: make([]*payload.Metadata, 1), keys: make([]*payload.FileKey, 1)}}
 	}
 	return w.threads.add(t)
 }
@@ -421,9 +423,9 @@ func (t *thread) addFollow(p *ledgerclient.Placed, id contract.ID, slot []byte, 
 	}
 }
 
-func (t *thread) describe(version int, said *metadata) {
+func (t *thread) describe(version int, said *payload.Metadata) {
 	t.versions[version-1] = said
-	if said.Hidden == hiddenBook {
+	if said.Hidden == payload.Book {
 		t.role = ownBook
 	}
 }
@@ -476,7 +478,7 @@ func versionBody(t *thread, version int) []byte {
 }
 
 // noteDescription takes up what a record's version is.
-func (w *Wallet) noteDescription(t *thread, version int, said *metadata) error {
+func (w *Wallet) noteDescription(t *thread, version int, said *payload.Metadata) error {
 	b, err := json.Marshal(said)
 	if err == nil {
 		w.put(frameDescription, append(versionBody(t, version), b...))
@@ -488,13 +490,13 @@ func (w *Wallet) noteDescription(t *thread, version int, said *metadata) error {
 // noteKey takes up the file key of a record's version, which its owner could read
 // from the content as well: with it a consent can be given when the store is out of
 // reach.
-func (w *Wallet) noteKey(t *thread, version int, k fileKey) {
+func (w *Wallet) noteKey(t *thread, version int, k payload.FileKey) {
 	w.put(frameKey, append(versionBody(t, version), k[:]...))
 	t.keys[version-1] = &k
 }
 
 // noteTerms takes up the terms of a grant, which were verified.
-func (w *Wallet) noteTerms(t *thread, tr *terms) error {
+func (w *Wallet) noteTerms(t *thread, tr *payload.Terms) error {
 	ts := &w.threads
 	set, hash := ts.setOf(tr.Records)
 	if set == nil {
@@ -517,13 +519,13 @@ func (w *Wallet) noteTerms(t *thread, tr *terms) error {
 	}
 	b := binary.BigEndian.AppendUint32(nil, t.number)
 	b = binary.BigEndian.AppendUint32(b, known.number)
-	b = binary.BigEndian.AppendUint32(b, uint32(tr.end()))
+	b = binary.BigEndian.AppendUint32(b, uint32(tr.End()))
 	b = append(b, byte(tr.K), byte(tr.N))
 	b = append(append(b, tr.Envelope[:]...), tr.Lock[:]...)
 	for i := range tr.Shares {
 		b = append(b, tr.Shares[i][:]...)
 	}
-	t.terms, t.said, t.end = known, w.put(frameTerms, b), tr.end()
+	t.terms, t.said, t.end = known, w.put(frameTerms, b), tr.End()
 	return nil
 }
 
@@ -570,7 +572,7 @@ func (w *Wallet) judged(t *thread) (contract.State, error) {
 
 // wholeTerms puts the terms of a grant together again, without the head that came
 // with them.
-func (w *Wallet) wholeTerms(t *thread) (*terms, error) {
+func (w *Wallet) wholeTerms(t *thread) (*payload.Terms, error) {
 	e, err := w.opening(t)
 	if err != nil {
 		return nil, err
@@ -580,7 +582,7 @@ func (w *Wallet) wholeTerms(t *thread) (*terms, error) {
 		return nil, err
 	}
 	b = b[12:]
-	tr := &terms{V: payloadVersion, Ledger: w.client.ID(), Author: e.Author, Recipient: e.Counterparty, From: w.Address(), To: t.terms.peer,
+	tr := &payload.Terms{V: payload.Version, Ledger: w.client.ID(), Author: e.Author, Recipient: e.Counterparty, From: w.Address(), To: t.terms.peer,
 		NotBefore: e.NotBefore, NotAfter: e.NotAfter, Purpose: t.terms.Purpose, Records: t.terms.of.records,
 		K: int(b[0]), N: int(b[1]), Envelope: crypto.Hash(b[2:34]), Lock: crypto.Hash(b[34:66])}
 	if t.end < e.NotAfter {

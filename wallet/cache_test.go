@@ -15,6 +15,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // Budget: what a wallet holds in memory of a consent.
@@ -61,9 +62,9 @@ func TestCacheComesBack(t *testing.T) {
 		opening ledgerclient.Placed
 		follows []ledgerclient.Placed
 		state   contract.State
-		terms   *terms
-		said    *metadata
-		key     *fileKey
+		terms   *payload.Terms
+		said    *payload.Metadata
+		key     *payload.FileKey
 	}
 	author := crypto.GenerateKey().Public()
 	var all []kept
@@ -125,20 +126,20 @@ func TestCacheComesBack(t *testing.T) {
 		}
 		if r == ownRecord {
 			k.state.NotBefore, k.state.NotAfter = k.opening.Entry.NotBefore, k.opening.Entry.NotAfter
-			k.said, k.key = &metadata{V: 1, Author: author, Version: 1, Title: fmt.Sprint("record ", len(all)), Category: Other}, &fileKey{byte(len(all))}
+			k.said, k.key = &payload.Metadata{V: 1, Author: author, Version: 1, Title: fmt.Sprint("record ", len(all)), Category: payload.Other}, &payload.FileKey{byte(len(all))}
 			if err := w.noteDescription(th, 1, k.said); err != nil {
 				t.Fatal(err)
 			}
 			w.noteKey(th, 1, *k.key)
 		} else {
-			tr := &terms{V: payloadVersion, Ledger: client.ID(), Author: k.opening.Entry.Author, Recipient: k.opening.Entry.Counterparty,
-				From: w.Address(), To: people[rng.IntN(2)], NotBefore: k.opening.Entry.NotBefore, NotAfter: k.opening.Entry.NotAfter, Purpose: Treatment,
+			tr := &payload.Terms{V: payload.Version, Ledger: client.ID(), Author: k.opening.Entry.Author, Recipient: k.opening.Entry.Counterparty,
+				From: w.Address(), To: people[rng.IntN(2)], NotBefore: k.opening.Entry.NotBefore, NotAfter: k.opening.Entry.NotAfter, Purpose: payload.Treatment,
 				K: 2, N: 3, Envelope: crypto.Hash{1}, Lock: crypto.Hash{2}, Shares: []crypto.Hash{{3}, {4}, {byte(rng.IntN(256))}}}
 			if tr.NotAfter > tr.NotBefore+2 && rng.IntN(2) == 0 {
 				tr.Until = tr.NotAfter - 1
 			}
 			for n := range 1 + rng.IntN(3) {
-				tr.Records = append(tr.Records, termsRecord{Record: contract.ID{byte(n)}, Version: 1, Title: "t", Category: Other})
+				tr.Records = append(tr.Records, payload.TermsRecord{Record: contract.ID{byte(n)}, Version: 1, Title: "t", Category: payload.Other})
 			}
 			if r == received {
 				tr.From, tr.To = tr.To, tr.From

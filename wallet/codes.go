@@ -1,56 +1,30 @@
 package wallet
 
 import (
-	"sort"
 	"strings"
+
+	"github.com/carekey/carekey/wallet/payload"
 )
 
-// Category is the kind of a record in a patient's words. The list is fixed: a
-// category is what a grant can select by.
-type Category string
+// The words of a record and of a consent are those of its payloads.
+type (
+	Category = payload.Category
+	Purpose  = payload.Purpose
+)
 
-// Categories lists every category with the FHIR R4 resources it stands for
-// (http://hl7.org/fhir/R4/resourcelist.html). Records that are not FHIR get the
-// category their owner names.
-var categories = map[Category]string{
-	"allergies":     "AllergyIntolerance",
-	"medications":   "Medication, MedicationRequest, MedicationStatement, MedicationDispense",
-	"problems":      "Condition",
-	"immunizations": "Immunization",
-	"labs":          "Observation of category laboratory, DiagnosticReport",
-	"vitals":        "Observation of category vital-signs",
-	"documents":     "DocumentReference, Composition, Binary, notes and letters",
-	"images":        "ImagingStudy, Media",
-	"claims":        "ExplanationOfBenefit, Coverage",
-	"demographics":  "Patient",
-	"other":         "anything else, and what was given no category",
-}
-
-// Other is the category of a record that was given none.
-const Other Category = "other"
+// Treatment is the purpose when none is named.
+const Treatment = payload.Treatment
 
 // Categories returns the names in alphabetical order, "other" last.
-func Categories() []Category {
-	var out []Category
-	for c := range categories {
-		if c != Other {
-			out = append(out, c)
-		}
-	}
-	sort.Slice(out, func(i, j int) bool { return out[i] < out[j] })
-	return append(out, Other)
-}
+func Categories() []Category { return payload.Categories() }
 
-// Valid tells whether c is on the list.
-func (c Category) Valid() bool { _, ok := categories[c]; return ok }
-
-// Covers names the FHIR resources that c stands for.
-func (c Category) Covers() string { return categories[c] }
+// Purposes returns the plain words in alphabetical order.
+func Purposes() []string { return payload.Purposes() }
 
 // ParseCategory reads a category's name, ignoring case.
 func ParseCategory(s string) (Category, error) {
-	c := Category(strings.ToLower(strings.TrimSpace(s)))
-	if !c.Valid() {
+	c, ok := payload.ParseCategory(s)
+	if !ok {
 		return "", &InputError{Field: "category", Value: s, Why: "not one of " + joinCategories()}
 	}
 	return c, nil
@@ -64,57 +38,14 @@ func joinCategories() string {
 	return strings.Join(names, ", ")
 }
 
-// Purpose is why a record may be opened: a code of HL7 v3-ActReason
-// (http://terminology.hl7.org/CodeSystem/v3-ActReason).
-type Purpose string
-
-// purposes maps the codes a grant may carry to plain words. Emergency access
-// (ETREAT and its child BTG) is not a purpose of an ordinary grant.
-var purposes = map[Purpose]string{
-	"TREAT":    "treatment",
-	"HPAYMT":   "payment",
-	"HOPERAT":  "operations",
-	"HRESCH":   "research",
-	"CLINTRCH": "clinical-trial",
-	"PATRQT":   "patient-request",
-	"FAMRQT":   "family-request",
-	"PWATRNY":  "power-of-attorney",
-	"SUPNWK":   "support-network",
-	"PUBHLTH":  "public-health",
-	"HTEST":    "test",
-}
-
-// Treatment is the purpose when none is named.
-const Treatment Purpose = "TREAT"
-
-// Word is the purpose in plain words; a code that is not on the list is its own.
-func (p Purpose) Word() string {
-	if w, ok := purposes[p]; ok {
-		return w
-	}
-	return string(p)
-}
-
-// Purposes returns the plain words in alphabetical order.
-func Purposes() []string {
-	var out []string
-	for _, w := range purposes {
-		out = append(out, w)
-	}
-	sort.Strings(out)
-	return out
-}
-
 // ParsePurpose reads a plain word or an HL7 code, ignoring case.
 func ParsePurpose(s string) (Purpose, error) {
-	t := strings.TrimSpace(s)
-	for p, w := range purposes {
-		if strings.EqualFold(t, w) || strings.EqualFold(t, string(p)) {
-			return p, nil
-		}
+	p, ok := payload.ParsePurpose(s)
+	if ok {
+		return p, nil
 	}
 	why := "not one of " + strings.Join(Purposes(), ", ")
-	switch strings.ToUpper(t) {
+	switch strings.ToUpper(strings.TrimSpace(s)) {
 	case "ETREAT", "BTG", "EMERGENCY":
 		why = "emergency access is not given by an ordinary grant"
 	}

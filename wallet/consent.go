@@ -9,6 +9,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // Status of a consent, by the ledger's time.
@@ -29,7 +30,7 @@ type Consent struct {
 	To         string         // the contact's name; "" if the address is no contact
 	Address    crypto.Address // zero if Missing
 	Records    []ConsentRecord
-	Purpose    Purpose
+	Purpose    payload.Purpose
 	NotBefore  contract.Hour // 0 = from the start
 	Until      contract.Hour // the exact end, which the recipient's wallet keeps to; NotAfter if Missing
 	NotAfter   contract.Hour // the end on the ledger, to which ledger and keepers hold everybody
@@ -51,7 +52,7 @@ type ConsentRecord struct {
 	ID       contract.ID
 	Version  int
 	Title    string
-	Category Category
+	Category payload.Category
 	Date     string
 }
 
@@ -94,7 +95,7 @@ func (w *Wallet) consent(t *thread) Consent {
 	return c
 }
 
-func (t *terms) records() []ConsentRecord {
+func consentRecords(t *payload.Terms) []ConsentRecord {
 	out := make([]ConsentRecord, len(t.Records))
 	for i, r := range t.Records {
 		out[i] = ConsentRecord{ID: r.Record, Version: r.Version, Title: r.Title, Category: r.Category, Date: r.Date}

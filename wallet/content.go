@@ -13,6 +13,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/payload"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -68,7 +69,7 @@ func encryptContent(ctx context.Context, upload ledgerclient.Upload, src Source,
 // the content.
 type keepKey struct {
 	age.Recipient
-	key *fileKey
+	key *payload.FileKey
 }
 
 func (k keepKey) Wrap(key []byte) ([]*age.Stanza, error) {

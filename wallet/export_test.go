@@ -10,6 +10,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // Of the lock of a wallet's folder.
@@ -82,19 +83,19 @@ func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (i
 		}
 		envelopeBlob := ch.Blobs[1].Blob
 		if twist.Envelope {
-			env := envelope{V: payloadVersion, Ledger: ledger, Author: author}
+			env := payload.Envelope{V: payload.Version, Ledger: ledger, Author: author}
 			for _, r := range tr.Records {
-				env.Records = append(env.Records, envelopeRecord{Record: r.Record, Version: r.Version + 1, File: "x"})
+				env.Records = append(env.Records, payload.EnvelopeRecord{Record: r.Record, Version: r.Version + 1, File: "x"})
 			}
-			envelopeBlob = crypto.Blob(crypto.NewSalt(), seed.LockKey().Lock(ledger, author, seal(ledgerclient.PartEnvelope, marshalPayload(&env))))
+			envelopeBlob = crypto.Blob(crypto.NewSalt(), seed.LockKey().Lock(ledger, author, seal(ledgerclient.PartEnvelope, payload.Marshal(&env))))
 			tr.Envelope = crypto.BlobHash(envelopeBlob)
 		}
 		if twist.Size || twist.Sum {
-			env := envelope{V: payloadVersion, Ledger: ledger, Author: author}
+			env := payload.Envelope{V: payload.Version, Ledger: ledger, Author: author}
 			for _, r := range p.Records {
 				v := versionOf{r.ID, r.Version}
 				m := ground.said[v]
-				er := envelopeRecord{Record: r.ID, Version: m.Version, FileKey: ground.keys[v], Content: m.Content, ContentSize: m.ContentSize,
+				er := payload.EnvelopeRecord{Record: r.ID, Version: m.Version, FileKey: ground.keys[v], Content: m.Content, ContentSize: m.ContentSize,
 					AgeSize: m.AgeSize, Head: m.Head, File: m.File, Size: m.Size, SHA256: m.SHA256}
 				if twist.Size {
 					er.Size++
@@ -104,7 +105,7 @@ func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (i
 				}
 				env.Records = append(env.Records, er)
 			}
-			envelopeBlob = crypto.Blob(crypto.NewSalt(), seed.LockKey().Lock(ledger, author, seal(ledgerclient.PartEnvelope, marshalPayload(&env))))
+			envelopeBlob = crypto.Blob(crypto.NewSalt(), seed.LockKey().Lock(ledger, author, seal(ledgerclient.PartEnvelope, payload.Marshal(&env))))
 			tr.Envelope = crypto.BlobHash(envelopeBlob)
 		}
 		if twist.Longer {
@@ -122,16 +123,16 @@ func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (i
 		if twist.Head != "" {
 			tr.Checkpoint = twist.Head
 		}
-		body := marshalPayload(tr)
-		sig := w.identity().Sign(termsDigest(ledger, body))
+		body := payload.Marshal(tr)
+		sig := w.identity().Sign(payload.TermsDigest(ledger, body))
 		if twist.Unsigned {
-			sig = crypto.GenerateKey().Sign(termsDigest(ledger, body))
+			sig = crypto.GenerateKey().Sign(payload.TermsDigest(ledger, body))
 		}
 		termsBlob := crypto.Blob(crypto.NewSalt(), seal(ledgerclient.PartTerms, append(sig[:], body...)))
 		if err != nil {
 			return err
 		}
-		pkg := tr.pack(crypto.BlobHash(termsBlob))
+		pkg := tr.Pack(crypto.BlobHash(termsBlob))
 		e := ch.entry
 		e.Commitment = pkg.Commitment()
 		if err := e.Sign(ledger, key); err != nil {
@@ -139,7 +140,7 @@ func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (i
 		}
 		id = e.ID(ledger)
 		put := func(part ledgerclient.Part, blob []byte) journalPut {
-			return journalPut{Part: part, Blob: blob, Locators: []locator{locator(seed.Locator(id, byte(part))), locator(offsets.Locator(id, byte(part)))}}
+			return journalPut{Part: part, Blob: blob, Locators: []payload.Locator{payload.Locator(seed.Locator(id, byte(part))), payload.Locator(offsets.Locator(id, byte(part)))}}
 		}
 		twisted := w.newChange(Granting, e, pkg.Marshal(), put(ledgerclient.PartTerms, termsBlob), put(ledgerclient.PartEnvelope, envelopeBlob))
 		twisted.Terms = tr

@@ -12,6 +12,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/payload"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -32,7 +33,7 @@ type OpenedRecord struct {
 	Size   int64
 	SHA256 crypto.Hash
 
-	content     locator
+	content     payload.Locator
 	contentSize int64
 	ageSize     int64
 	head        crypto.Hash
@@ -52,17 +53,13 @@ func (o *Opening) Read(ctx context.Context, i int, dst io.Writer, progress func(
 	return c.decrypt(ctx, dst, r.key.Identity(), r.Size, r.SHA256, progress)
 }
 
-// maxReason bounds what a recipient tells a patient, so that all accesses are of
-// one size. Readers take as many characters.
-const maxReason = 1000 // bytes of UTF-8
-
 // checkReason refuses what would make an access larger than others. A control character
 // takes six bytes in a payload, so that not many go in.
 func checkReason(r string) error {
-	if !utf8.ValidString(r) || len(r) > maxReason {
-		return &InputError{Field: "reason", Why: fmt.Sprintf("must be at most %d bytes of UTF-8, and has %d: ASCII takes one for a letter, other scripts two to four", maxReason, len(r))}
+	if !utf8.ValidString(r) || len(r) > payload.MaxReason {
+		return &InputError{Field: "reason", Why: fmt.Sprintf("must be at most %d bytes of UTF-8, and has %d: ASCII takes one for a letter, other scripts two to four", payload.MaxReason, len(r))}
 	}
-	if len(marshalPayload(r)) > 2*maxReason+2 {
+	if !payload.ReasonFits(r) {
 		return &InputError{Field: "reason", Why: "has too many control characters"}
 	}
 	return nil
@@ -181,7 +178,7 @@ func (w *Wallet) open(ctx context.Context, t *thread, reason string) (*Opening, 
 // one that was refused there. Where the keepers have ended a consent that is active
 // here, by a revocation that the ledger has not got yet or withholds, none is put onto
 // the ledger: the patient's audit is to show an attempt and no opening.
-func (w *Wallet) attempt(ctx context.Context, t *thread, tr *terms, keys *crypto.OneTimeKeys, reason string) (contract.Entry, *RefusedError, error) {
+func (w *Wallet) attempt(ctx context.Context, t *thread, tr *payload.Terms, keys *crypto.OneTimeKeys, reason string) (contract.Entry, *RefusedError, error) {
 	if w.statusOf(t) != StatusActive {
 		return w.access(ctx, t, tr.Author, keys, reason)
 	}
@@ -243,8 +240,8 @@ func (w *Wallet) newAccess(t *thread, author crypto.PubKey, keys *crypto.OneTime
 	ledger := w.client.ID()
 	nonce := crypto.NewNonce()
 	seed := w.root.Seed(ledger, nonce)
-	note := accessNote{V: payloadVersion, Ledger: ledger, Grant: t.id, Author: keys.Sig, From: w.Address(), Reason: reason, Checkpoint: string(w.head.Note)}
-	sealed, err := crypto.SealPayload(w.sealContext(ledgerclient.PartAccess, keys.Sig), marshalPayload(&note), author, w.self.Public())
+	note := payload.Access{V: payload.Version, Ledger: ledger, Grant: t.id, Author: keys.Sig, From: w.Address(), Reason: reason, Checkpoint: string(w.head.Note)}
+	sealed, err := crypto.SealPayload(w.sealContext(ledgerclient.PartAccess, keys.Sig), payload.Marshal(&note), author, w.self.Public())
 	if err != nil {
 		return change{}, err
 	}
@@ -256,12 +253,12 @@ func (w *Wallet) newAccess(t *thread, author crypto.PubKey, keys *crypto.OneTime
 	id := e.ID(ledger)
 	part := byte(ledgerclient.PartAccess)
 	return w.newChange(Accessing, e, nil, journalPut{Part: ledgerclient.PartAccess, Blob: blob,
-		Locators: []locator{locator(seed.Locator(id, part)), locator(keys.Locator(id, part))}}), nil
+		Locators: []payload.Locator{payload.Locator(seed.Locator(id, part)), payload.Locator(keys.Locator(id, part))}}), nil
 }
 
 // askKeepers sends the access to every keeper until k shares are there, and gives
 // the lock key back. refused is what the ledger said to the access, or nil.
-func (w *Wallet) askKeepers(ctx context.Context, t *thread, tr *terms, keys *crypto.OneTimeKeys, access contract.Entry, refused *RefusedError) (crypto.LockKey, error) {
+func (w *Wallet) askKeepers(ctx context.Context, t *thread, tr *payload.Terms, keys *crypto.OneTimeKeys, access contract.Entry, refused *RefusedError) (crypto.LockKey, error) {
 	ledger := w.client.ID()
 	author := tr.Author
 	var shares []crypto.Share
@@ -313,7 +310,7 @@ func (w *Wallet) askKeepers(ctx context.Context, t *thread, tr *terms, keys *cry
 	return lock, nil
 }
 
-func (w *Wallet) openEnvelope(ctx context.Context, t *thread, tr *terms, keys *crypto.OneTimeKeys, lock crypto.LockKey) (*Opening, error) {
+func (w *Wallet) openEnvelope(ctx context.Context, t *thread, tr *payload.Terms, keys *crypto.OneTimeKeys, lock crypto.LockKey) (*Opening, error) {
 	ledger := w.client.ID()
 	author := tr.Author
 	fail := func(err error) (*Opening, error) {
@@ -338,7 +335,7 @@ func (w *Wallet) openEnvelope(ctx context.Context, t *thread, tr *terms, keys *c
 	if err != nil {
 		return fail(err)
 	}
-	env, err := parseEnvelope(plain)
+	env, err := payload.ParseEnvelope(plain)
 	if err != nil {
 		return fail(err)
 	}

@@ -11,25 +11,26 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // GrantRequest says who may open what, why and until when.
 type GrantRequest struct {
-	To         string     // a contact's name
-	Records    []string   // ids or their beginnings
-	Categories []Category // everything that is in them now
-	All        bool       // every record there is now
+	To         string             // a contact's name
+	Records    []string           // ids or their beginnings
+	Categories []payload.Category // everything that is in them now
+	All        bool               // every record there is now
 	NotBefore  contract.Hour
-	Until      contract.Hour // the exact end; 0 = NotAfter
-	NotAfter   contract.Hour // the end on the ledger; 0 = LedgerEnd(Until)
-	Purpose    Purpose       // "" = Treatment
+	Until      contract.Hour   // the exact end; 0 = NotAfter
+	NotAfter   contract.Hour   // the end on the ledger; 0 = LedgerEnd(Until)
+	Purpose    payload.Purpose // "" = Treatment
 }
 
 // GrantPlan is a grant that was checked and can be shown before it is signed.
 type GrantPlan struct {
 	To        Contact
 	Records   []Record
-	Purpose   Purpose
+	Purpose   payload.Purpose
 	NotBefore contract.Hour // 0 = from the start
 	Until     contract.Hour // the exact end, which the recipient's wallet keeps to; 0 = NotAfter
 	NotAfter  contract.Hour // the end on the ledger, to which ledger and keepers hold everybody
@@ -42,7 +43,7 @@ type Warning struct {
 	Kind   string // "unverified", "self", "long", "overlap", "empty"
 	Detail string // of "empty": a category that has no record; of "overlap": a consent that gives these records already, the one that lasts longest
 	// Of "overlap": what that consent is for, and when it ends.
-	Purpose Purpose
+	Purpose payload.Purpose
 	Until   contract.Hour
 }
 
@@ -63,7 +64,7 @@ func (w *Wallet) planGrant(ctx context.Context, r GrantRequest) (*GrantPlan, err
 	}
 	p := &GrantPlan{To: to, Purpose: r.Purpose, NotBefore: r.NotBefore, Until: r.Until, NotAfter: r.NotAfter, Gate: w.client.Ledger.Properties().Gate}
 	if p.Purpose == "" {
-		p.Purpose = Treatment
+		p.Purpose = payload.Treatment
 	}
 	if p.Purpose, err = ParsePurpose(string(p.Purpose)); err != nil {
 		return nil, err
@@ -113,7 +114,7 @@ func (w *Wallet) chooseRecords(r GrantRequest) ([]*thread, error) {
 		}
 		want[t.id] = true
 	}
-	in := map[Category]bool{}
+	in := map[payload.Category]bool{}
 	for _, c := range r.Categories {
 		if _, err := ParseCategory(string(c)); err != nil {
 			return nil, err
@@ -252,14 +253,14 @@ type versionOf struct {
 // the wallet does something else.
 type grantGround struct {
 	checkpoint string // the newest signed head
-	keys       map[versionOf]fileKey
-	said       map[versionOf]*metadata
+	keys       map[versionOf]payload.FileKey
+	said       map[versionOf]*payload.Metadata
 }
 
 // grantGround gathers the file keys of all record versions in the plans: those that
 // the cache does not know are read from the store, each once.
 func (w *Wallet) grantGround(ctx context.Context, plans []*GrantPlan) (*grantGround, error) {
-	g := &grantGround{checkpoint: string(w.head.Note), keys: map[versionOf]fileKey{}, said: map[versionOf]*metadata{}}
+	g := &grantGround{checkpoint: string(w.head.Note), keys: map[versionOf]payload.FileKey{}, said: map[versionOf]*payload.Metadata{}}
 	for _, p := range plans {
 		for _, r := range p.Records {
 			if err := w.addGround(ctx, g, r); err != nil {
@@ -295,7 +296,7 @@ func (w *Wallet) addGround(ctx context.Context, g *grantGround, r Record) error 
 
 // grantable returns the description of a planned record version, unless the record
 // was removed since.
-func (w *Wallet) grantable(r Record) (*metadata, error) {
+func (w *Wallet) grantable(r Record) (*payload.Metadata, error) {
 	t := w.threads.find(r.ID)
 	if t == nil || t.role != ownRecord {
 		return nil, &NotFoundError{What: "record", Query: r.ID.String()}
@@ -326,8 +327,8 @@ func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (change, error) {
 	}
 	both := []crypto.PubKey{offsets.Seal, w.self.Public()}
 
-	env := envelope{V: payloadVersion, Ledger: ledger, Author: author}
-	tr := terms{V: payloadVersion, Ledger: ledger, Author: author, Recipient: offsets.Sig, From: w.Address(), To: p.To.Address,
+	env := payload.Envelope{V: payload.Version, Ledger: ledger, Author: author}
+	tr := payload.Terms{V: payload.Version, Ledger: ledger, Author: author, Recipient: offsets.Sig, From: w.Address(), To: p.To.Address,
 		NotBefore: p.NotBefore, NotAfter: p.NotAfter, Purpose: p.Purpose, Checkpoint: g.checkpoint}
 	if p.Until < p.NotAfter {
 		tr.Until = p.Until
@@ -335,12 +336,12 @@ func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (change, error) {
 	for _, r := range p.Records {
 		v := versionOf{r.ID, r.Version}
 		m := g.said[v]
-		env.Records = append(env.Records, envelopeRecord{Record: r.ID, Version: m.Version, FileKey: g.keys[v], Content: m.Content,
+		env.Records = append(env.Records, payload.EnvelopeRecord{Record: r.ID, Version: m.Version, FileKey: g.keys[v], Content: m.Content,
 			ContentSize: m.ContentSize, AgeSize: m.AgeSize, Head: m.Head, File: m.File, Size: m.Size, SHA256: m.SHA256})
-		tr.Records = append(tr.Records, termsRecord{Record: r.ID, Version: m.Version, Title: m.Title, Category: m.Category, Date: m.Date})
+		tr.Records = append(tr.Records, payload.TermsRecord{Record: r.ID, Version: m.Version, Title: m.Title, Category: m.Category, Date: m.Date})
 	}
 
-	sealedEnvelope, err := crypto.SealPayload(w.sealContext(ledgerclient.PartEnvelope, author), marshalPayload(&env), both...)
+	sealedEnvelope, err := crypto.SealPayload(w.sealContext(ledgerclient.PartEnvelope, author), payload.Marshal(&env), both...)
 	if err != nil {
 		return change{}, err
 	}
@@ -358,17 +359,17 @@ func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (change, error) {
 	for _, s := range shares {
 		tr.Shares = append(tr.Shares, s.Hash(ledger, author))
 	}
-	body := marshalPayload(&tr)
-	if keptSize(body) > maxTerms {
+	body := payload.Marshal(&tr)
+	if payload.EscapedSize(body) > payload.MaxTerms {
 		return change{}, &InputError{Field: "records", Value: strconv.Itoa(len(tr.Records)), Why: "too many for one consent: divide them among several"}
 	}
-	sig := w.identity().Sign(termsDigest(ledger, body))
+	sig := w.identity().Sign(payload.TermsDigest(ledger, body))
 	sealedTerms, err := crypto.SealPayload(w.sealContext(ledgerclient.PartTerms, author), append(sig[:], body...), both...)
 	if err != nil {
 		return change{}, err
 	}
 	termsBlob := crypto.Blob(crypto.NewSalt(), sealedTerms)
-	pkg := tr.pack(crypto.BlobHash(termsBlob))
+	pkg := tr.Pack(crypto.BlobHash(termsBlob))
 
 	e := contract.Entry{Version: contract.Version, Kind: contract.KindGrant, Author: author, Counterparty: offsets.Sig, SelfTag: w.tagger.Tag(nonce),
 		NotBefore: p.NotBefore, NotAfter: p.NotAfter, Commitment: pkg.Commitment()}
@@ -377,7 +378,7 @@ func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (change, error) {
 	}
 	id := e.ID(ledger)
 	put := func(part ledgerclient.Part, blob []byte) journalPut {
-		return journalPut{Part: part, Blob: blob, Locators: []locator{locator(seed.Locator(id, byte(part))), locator(offsets.Locator(id, byte(part)))}}
+		return journalPut{Part: part, Blob: blob, Locators: []payload.Locator{payload.Locator(seed.Locator(id, byte(part))), payload.Locator(offsets.Locator(id, byte(part)))}}
 	}
 	ch := w.newChange(Granting, e, pkg.Marshal(), put(ledgerclient.PartTerms, termsBlob), put(ledgerclient.PartEnvelope, envelopeBlob))
 	ch.Terms = &tr
@@ -386,37 +387,37 @@ func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (change, error) {
 
 // recordFileKey reads a version's file key from the header of its content, with
 // the owner's key.
-func (w *Wallet) recordFileKey(ctx context.Context, id contract.ID, m *metadata) (fileKey, error) {
+func (w *Wallet) recordFileKey(ctx context.Context, id contract.ID, m *payload.Metadata) (payload.FileKey, error) {
 	blob, err := w.blob(ctx, crypto.Locator(m.Content), "content", id)
 	if err != nil {
-		return fileKey{}, err
+		return payload.FileKey{}, err
 	}
 	defer blob.Close()
 	c := content{blob: blob, size: m.ContentSize, ageSize: m.AgeSize, head: m.Head, id: id}
 	r, err := c.pieces(ctx)
 	if err != nil {
-		return fileKey{}, err
+		return payload.FileKey{}, err
 	}
 	k, err := crypto.RecordFileKey(r, w.self)
 	if err != nil {
-		return fileKey{}, c.explain(err)
+		return payload.FileKey{}, c.explain(err)
 	}
-	return fileKey(k.ExposeSecret()), nil
+	return payload.FileKey(k.ExposeSecret()), nil
 }
 
 // readTerms reads, opens and verifies the terms of a grant: open decrypts for
 // this side. Terms that are not what the entry commits to, or not signed by who
 // they say they are from, are a *ledgerclient.TamperedError.
-func (w *Wallet) readTerms(ctx context.Context, t *thread, loc crypto.Locator, open func(sc crypto.SealContext, sealed []byte) ([]byte, error)) (*terms, error) {
+func (w *Wallet) readTerms(ctx context.Context, t *thread, loc crypto.Locator, open func(sc crypto.SealContext, sealed []byte) ([]byte, error)) (*payload.Terms, error) {
 	e, err := w.opening(t)
 	if err != nil {
 		return nil, err
 	}
-	blob, err := w.readBlob(ctx, loc, maxTermsBlob, "terms", t.id)
+	blob, err := w.readBlob(ctx, loc, payload.MaxTermsBlob, "terms", t.id)
 	if err != nil {
 		return nil, err
 	}
-	fail := func(err error) (*terms, error) {
+	fail := func(err error) (*payload.Terms, error) {
 		return nil, &ledgerclient.TamperedError{What: "terms of consent " + t.id.String(), Err: err}
 	}
 	body, err := crypto.OpenBlob(blob)
@@ -431,17 +432,17 @@ func (w *Wallet) readTerms(ctx context.Context, t *thread, loc crypto.Locator, o
 		return fail(fmt.Errorf("too short"))
 	}
 	sig, text := crypto.Signature(plain[:64]), plain[64:]
-	tr, err := parseTerms(text)
+	tr, err := payload.ParseTerms(text)
 	if err != nil {
 		return fail(err)
 	}
-	pkg := tr.pack(crypto.BlobHash(blob))
+	pkg := tr.Pack(crypto.BlobHash(blob))
 	switch {
 	case pkg.Commitment() != e.Commitment:
 		return fail(errCommitment)
 	case tr.Ledger != w.client.ID() || tr.Author != e.Author || tr.Recipient != e.Counterparty || tr.NotBefore != e.NotBefore || tr.NotAfter != e.NotAfter:
 		return fail(fmt.Errorf("they belong to another consent"))
-	case !tr.From.Sign.Verify(termsDigest(tr.Ledger, text), sig):
+	case !tr.From.Sign.Verify(payload.TermsDigest(tr.Ledger, text), sig):
 		return fail(fmt.Errorf("not signed by who they say they are from"))
 	case tr.N != len(w.client.Config().Keepers):
 		return fail(fmt.Errorf("for %d keepers", tr.N))

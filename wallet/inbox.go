@@ -8,6 +8,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // Received is a consent that somebody gave to this wallet.
@@ -19,7 +20,7 @@ type Received struct {
 	Verified    bool           // the check words of the sender were compared
 	Address     crypto.Address // of the sender; zero if Missing
 	Records     []ConsentRecord
-	Purpose     Purpose
+	Purpose     payload.Purpose
 	NotBefore   contract.Hour
 	Until       contract.Hour // the exact end, to which this wallet keeps; NotAfter if Missing
 	NotAfter    contract.Hour // the end on the ledger

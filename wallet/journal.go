@@ -18,6 +18,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/atomicfile"
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // Every change goes through the journal: the signed entries and their small
@@ -65,14 +66,14 @@ const (
 
 // change is one entry on its way.
 type change struct {
-	Action   Action       `json:"action"`
-	Entry    []byte       `json:"entry"`
-	Package  []byte       `json:"package,omitempty"`
-	Blobs    []journalPut `json:"blobs,omitempty"`
-	Metadata *metadata    `json:"metadata,omitempty"` // of a record version
-	FileKey  *fileKey     `json:"fileKey,omitempty"`  // of the same
-	Terms    *terms       `json:"terms,omitempty"`    // of a grant
-	Origin   *origin      `json:"origin,omitempty"`   // of a record version or a grant that is moved here
+	Action   Action            `json:"action"`
+	Entry    []byte            `json:"entry"`
+	Package  []byte            `json:"package,omitempty"`
+	Blobs    []journalPut      `json:"blobs,omitempty"`
+	Metadata *payload.Metadata `json:"metadata,omitempty"` // of a record version
+	FileKey  *payload.FileKey  `json:"fileKey,omitempty"`  // of the same
+	Terms    *payload.Terms    `json:"terms,omitempty"`    // of a grant
+	Origin   *origin           `json:"origin,omitempty"`   // of a record version or a grant that is moved here
 
 	entry   contract.Entry
 	id      contract.ID
@@ -83,7 +84,7 @@ type change struct {
 
 type journalPut struct {
 	Part     ledgerclient.Part `json:"part"`
-	Locators []locator         `json:"locators"`
+	Locators []payload.Locator `json:"locators"`
 	Size     int               `json:"size"` // of Blob, in the journal
 	Blob     []byte            `json:"-"`
 }

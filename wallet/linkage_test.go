@@ -19,6 +19,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // Promise 2 says that nothing in the entries links two consents of one patient, or
@@ -119,17 +120,17 @@ func newLinkWorld(t *testing.T, seed uint64, patients int) *linkWorld {
 		rec := Record{ID: contract.ID{1}, Version: 1}
 		rand.Read(rec.ID[:])
 		w.threads.add(thread{role: ownRecord, id: rec.ID, state: standing{Status: contract.StatusOpen},
-			more: &more{versioned: &versioned{versions: []*metadata{{V: payloadVersion, Version: 1, Title: fmt.Sprint("record of ", p), Category: Other}}}}})
-		var key fileKey
+			more: &more{versioned: &versioned{versions: []*payload.Metadata{{V: payload.Version, Version: 1, Title: fmt.Sprint("record of ", p), Category: payload.Other}}}}})
+		var key payload.FileKey
 		rand.Read(key[:])
-		ground := &grantGround{checkpoint: string(head.Note), keys: map[versionOf]fileKey{{rec.ID, 1}: key}, said: map[versionOf]*metadata{{rec.ID, 1}: w.threads.find(rec.ID).versions[0]}}
+		ground := &grantGround{checkpoint: string(head.Note), keys: map[versionOf]payload.FileKey{{rec.ID, 1}: key}, said: map[versionOf]*payload.Metadata{{rec.ID, 1}: w.threads.find(rec.ID).versions[0]}}
 		mine := rng.Perm(linkClinicians)[:4]
 		give := func(hour contract.Hour, clinic int) {
 			end, err := EndAfter("30d", HourTime(hour))
 			if err != nil {
 				t.Fatal(err)
 			}
-			plan := &GrantPlan{To: Contact{Name: "c", Address: clinics[clinic].Address()}, Records: []Record{rec}, Purpose: Treatment, NotAfter: end}
+			plan := &GrantPlan{To: Contact{Name: "c", Address: clinics[clinic].Address()}, Records: []Record{rec}, Purpose: payload.Treatment, NotAfter: end}
 			ch, err := w.prepareGrant(plan, ground)
 			if err != nil {
 				t.Fatal(err)

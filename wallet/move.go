@@ -10,6 +10,7 @@ import (
 	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // A move takes a wallet's own records and its open consents from one ledger to
@@ -172,7 +173,7 @@ type move struct {
 type movingRecord struct {
 	id       contract.ID
 	newest   Record
-	versions []*metadata // those whose description is known, oldest first
+	versions []*payload.Metadata // those whose description is known, oldest first
 }
 
 // beginMove reads what there is on both sides.
@@ -263,7 +264,7 @@ func (m *move) at(id contract.ID, version int) (movedTo, bool) {
 
 // todo lists the versions of a record that are to be moved: those after the last one
 // that was, since a version that could not be read then is never put in between.
-func (m *move) todo(r movingRecord) []*metadata {
+func (m *move) todo(r movingRecord) []*payload.Metadata {
 	for i := len(r.versions); i > 0; i-- {
 		if _, have := m.at(r.id, r.versions[i-1].Version); have {
 			return r.versions[i:]
@@ -274,7 +275,7 @@ func (m *move) todo(r movingRecord) []*metadata {
 
 // version enters one version of a record on the new ledger: behind the version that
 // was moved before it, if there is one.
-func (m *move) version(ctx context.Context, r movingRecord, v *metadata, progress func(int64)) error {
+func (m *move) version(ctx context.Context, r movingRecord, v *payload.Metadata, progress func(int64)) error {
 	// The two wallets are one folder with one lock: what is read from the old ledger
 	// is read without it.
 	blob, err := m.from.blob(ctx, crypto.Locator(v.Content), "content", r.id)
@@ -314,7 +315,7 @@ func (m *move) version(ctx context.Context, r movingRecord, v *metadata, progres
 		if t != nil && t.state.Status == contract.StatusClosed {
 			return &WithdrawnError{Record: t.id}
 		}
-		said := metadata{Version: 1, Title: v.Title, Category: v.Category, Date: v.Date, File: v.File}
+		said := payload.Metadata{Version: 1, Title: v.Title, Category: v.Category, Date: v.Date, File: v.File}
 		if t != nil {
 			said.Version = len(t.versions) + 1
 		}

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // Threat: a stranger's file name leads out of the folder, hides itself, or means
@@ -85,7 +86,7 @@ func TestLookalikes(t *testing.T) {
 
 func TestCodeLists(t *testing.T) {
 	for _, s := range []string{"treatment", "TREAT", "treat", " Treatment "} {
-		if p, err := ParsePurpose(s); err != nil || p != Treatment {
+		if p, err := ParsePurpose(s); err != nil || p != payload.Treatment {
 			t.Errorf("%q: %v %v", s, p, err)
 		}
 	}
@@ -100,7 +101,7 @@ func TestCodeLists(t *testing.T) {
 	if _, err := ParseCategory("everything"); err == nil {
 		t.Error("an unknown category is accepted")
 	}
-	if cs := Categories(); len(cs) != 11 || cs[len(cs)-1] != Other {
+	if cs := payload.Categories(); len(cs) != 11 || cs[len(cs)-1] != payload.Other {
 		t.Errorf("categories: %v", cs)
 	}
 }

@@ -86,7 +86,7 @@ func (w *Wallet) findPending(a Action, query string) *change {
 
 // pendingConsent is what a grant on its way will be.
 func (w *Wallet) pendingConsent(c *change) Consent {
-	out := Consent{Ledger: w.client.ID(), ID: c.id, Address: c.Terms.To, Records: c.Terms.records(), Purpose: c.Terms.Purpose, NotBefore: c.Terms.NotBefore, Until: c.Terms.end(), NotAfter: c.Terms.NotAfter,
+	out := Consent{Ledger: w.client.ID(), ID: c.id, Address: c.Terms.To, Records: consentRecords(c.Terms), Purpose: c.Terms.Purpose, NotBefore: c.Terms.NotBefore, Until: c.Terms.End(), NotAfter: c.Terms.NotAfter,
 		Status: StatusPending, Pending: w.pendingAction(c.id), AsOf: w.asOf(), Clock: w.doubt()}
 	if k, ok := w.known(out.Address); ok {
 		out.To = k.Name
@@ -99,7 +99,7 @@ func (w *Wallet) pendingConsent(c *change) Consent {
 
 // pendingRecord is what a record on its way will be.
 func (w *Wallet) pendingRecord(c *change) Record {
-	r := c.Metadata.record(c.id)
+	r := recordOf(c.Metadata, c.id)
 	r.Pending, r.AsOf = AddingRecord, w.asOf()
 	return r
 }

@@ -14,13 +14,14 @@ import (
 	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // Record is the newest version of one encrypted file.
 type Record struct {
 	ID       contract.ID
 	Title    string
-	Category Category
+	Category payload.Category
 	Date     string // of what it documents, YYYY-MM-DD; may be empty
 	File     string // base name
 	Size     int64  // of the file, bytes
@@ -43,9 +44,9 @@ type Source struct {
 // Describe says what is known of a file beside its bytes. Empty fields of an
 // update keep what the version before said.
 type Describe struct {
-	Title    string   // default: the file's name without its extension
-	Category Category // default: Other
-	Date     string   // YYYY-MM-DD
+	Title    string           // default: the file's name without its extension
+	Category payload.Category // default: Other
+	Date     string           // YYYY-MM-DD
 }
 
 func (d *Describe) check() error {
@@ -69,7 +70,7 @@ func (d *Describe) check() error {
 
 func checkTitle(t string) (string, error) {
 	t = strings.TrimSpace(t)
-	if !utf8.ValidString(t) || utf8.RuneCountInString(t) > maxTitle || t == "" {
+	if !payload.TitleFits(t) {
 		return "", &InputError{Field: "title", Value: t, Why: "must be 1 to 200 characters of UTF-8"}
 	}
 	return t, nil
@@ -102,9 +103,9 @@ func (w *Wallet) AddRecord(ctx context.Context, src Source, d Describe, progress
 			d.Title = titleOf(src.Name)
 		}
 		if d.Category == "" {
-			d.Category = Other
+			d.Category = payload.Other
 		}
-		m := metadata{Version: 1, Title: d.Title, Category: d.Category, Date: d.Date, File: baseName(src.Name)}
+		m := payload.Metadata{Version: 1, Title: d.Title, Category: d.Category, Date: d.Date, File: baseName(src.Name)}
 		rec, existing, err = w.putVersion(ctx, nil, src, m, nil, progress)
 		return err
 	})
@@ -129,7 +130,7 @@ func (w *Wallet) UpdateRecord(ctx context.Context, id string, src Source, d Desc
 		if err != nil {
 			return err
 		}
-		m := metadata{Version: len(t.versions) + 1, Title: old.Title, Category: old.Category, Date: old.Date, File: baseName(src.Name)}
+		m := payload.Metadata{Version: len(t.versions) + 1, Title: old.Title, Category: old.Category, Date: old.Date, File: baseName(src.Name)}
 		if d.Title != "" {
 			m.Title = d.Title
 		}
@@ -153,7 +154,7 @@ func (w *Wallet) UpdateRecord(ctx context.Context, id string, src Source, d Desc
 
 // putVersion encrypts, signs and enters one version; t is the record's thread, or
 // nil for a new record, from is where it is moved from, if it is.
-func (w *Wallet) putVersion(ctx context.Context, t *thread, src Source, m metadata, from *origin, progress func(int64)) (Record, bool, error) {
+func (w *Wallet) putVersion(ctx context.Context, t *thread, src Source, m payload.Metadata, from *origin, progress func(int64)) (Record, bool, error) {
 	ledger := w.client.ID()
 	nonce := crypto.NewNonce()
 	seed := w.root.Seed(ledger, nonce)
@@ -177,7 +178,7 @@ func (w *Wallet) putVersion(ctx context.Context, t *thread, src Source, m metada
 		return Record{}, false, err
 	}
 	defer upload.Abort()
-	var kept fileKey
+	var kept payload.FileKey
 	c, err := encryptContent(ctx, upload, src, keepKey{crypto.RecordRecipient(w.self.Public()), &kept}, progress)
 	if err != nil {
 		return Record{}, false, err
@@ -188,13 +189,13 @@ func (w *Wallet) putVersion(ctx context.Context, t *thread, src Source, m metada
 		}
 	}
 	if m.Hidden == "" {
-		m.V = payloadVersion
+		m.V = payload.Version
 	}
 	m.Ledger, m.Author, m.Added = ledger, e.Author, w.ledgerHour()
 	m.Size, m.SHA256 = c.size, c.sha256
-	m.Content, m.ContentSize, m.AgeSize, m.Head = locator(seed.ContentLocator()), c.contentSize, c.ageSize, c.head
+	m.Content, m.ContentSize, m.AgeSize, m.Head = payload.Locator(seed.ContentLocator()), c.contentSize, c.ageSize, c.head
 
-	sealed, err := crypto.SealPayload(w.sealContext(ledgerclient.PartMetadata, e.Author), marshalPayload(&m), w.self.Public())
+	sealed, err := crypto.SealPayload(w.sealContext(ledgerclient.PartMetadata, e.Author), payload.Marshal(&m), w.self.Public())
 	if err != nil {
 		return Record{}, false, err
 	}
@@ -210,7 +211,7 @@ func (w *Wallet) putVersion(ctx context.Context, t *thread, src Source, m metada
 		return Record{}, false, err
 	}
 	ch := w.newChange(action, e, pkg.Marshal(), journalPut{
-		Part: ledgerclient.PartMetadata, Locators: []locator{locator(seed.Locator(id, byte(ledgerclient.PartMetadata)))}, Blob: blob})
+		Part: ledgerclient.PartMetadata, Locators: []payload.Locator{payload.Locator(seed.Locator(id, byte(ledgerclient.PartMetadata)))}, Blob: blob})
 	ch.Metadata, ch.FileKey, ch.Origin = &m, &kept, from
 	changes := []change{ch}
 	waits := w.carryOut(ctx, changes)
@@ -328,7 +329,7 @@ func (w *Wallet) History(ctx context.Context, id string) (versions []Record, rem
 // whole file only if no error is returned. asAge writes the age file instead,
 // which an age program opens with the owner's key.
 func (w *Wallet) OpenRecord(ctx context.Context, id string, dst io.Writer, asAge bool, progress func(int64)) (rec Record, err error) {
-	var m *metadata
+	var m *payload.Metadata
 	err = w.look(ctx, func() error {
 		t, err := w.ownRecord(id)
 		if err != nil {
@@ -459,7 +460,7 @@ func (w *Wallet) otherSide(r role, q string) *thread {
 
 // newest is the description of the newest version: *MissingError if the store
 // does not hold it.
-func (t *thread) newest() (*metadata, error) {
+func (t *thread) newest() (*payload.Metadata, error) {
 	if m := t.versions[len(t.versions)-1]; m != nil {
 		return m, nil
 	}
@@ -481,12 +482,12 @@ func (w *Wallet) record(t *thread) Record {
 func (t *thread) version(i int) Record {
 	m := t.versions[i]
 	if m == nil {
-		return Record{ID: t.id, Version: i + 1, Category: Other, Missing: true, Damaged: t.damage()}
+		return Record{ID: t.id, Version: i + 1, Category: payload.Other, Missing: true, Damaged: t.damage()}
 	}
-	return m.record(t.id)
+	return recordOf(m, t.id)
 }
 
-func (m *metadata) record(id contract.ID) Record {
+func recordOf(m *payload.Metadata, id contract.ID) Record {
 	return Record{ID: id, Title: m.Title, Category: m.Category, Date: m.Date, File: m.File, Size: m.Size, SHA256: m.SHA256, Version: m.Version, Added: m.Added}
 }
 
@@ -550,7 +551,7 @@ func (w *Wallet) version(t *thread, i int) (*contract.Entry, error) {
 	return nil, &DamagedError{File: w.inLedger(cacheFile)}
 }
 
-func (w *Wallet) openMetadata(e *contract.Entry, blob []byte) (*metadata, error) {
+func (w *Wallet) openMetadata(e *contract.Entry, blob []byte) (*payload.Metadata, error) {
 	body, err := crypto.OpenBlob(blob)
 	if err != nil {
 		return nil, err
@@ -559,7 +560,7 @@ func (w *Wallet) openMetadata(e *contract.Entry, blob []byte) (*metadata, error)
 	if err != nil {
 		return nil, err
 	}
-	m, err := parseMetadata(plain)
+	m, err := payload.ParseMetadata(plain)
 	if err != nil {
 		return nil, err
 	}

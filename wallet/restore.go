@@ -548,7 +548,7 @@ func (w *Wallet) grantAgain(ctx context.Context, t *thread) (*change, error) {
 	if err != nil {
 		return nil, err
 	}
-	pkg := tr.pack(termsBlob)
+	pkg := tr.Pack(termsBlob)
 	if pkg.Commitment() != opening.Commitment || envelope != tr.Envelope {
 		return nil, &ledgerclient.TamperedError{What: "envelope of consent " + t.id.String(), Err: errCommitment}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // role is what a thread is to this wallet.
@@ -68,8 +69,8 @@ type follow struct {
 
 // versioned is what only records have.
 type versioned struct {
-	versions []*metadata // oldest first; nil where the payload is missing
-	keys     []*fileKey  // of the same; nil where it was not needed yet
+	versions []*payload.Metadata // oldest first; nil where the payload is missing
+	keys     []*payload.FileKey  // of the same; nil where it was not needed yet
 }
 
 // gist is what is known at any time of a grant's terms. Many grants share one.
@@ -78,13 +79,13 @@ type gist struct {
 	peer   crypto.Address // the recipient of a grant of one's own, the sender of another's
 	of     *recordSet
 	// Purpose is the terms'.
-	Purpose Purpose
+	Purpose payload.Purpose
 }
 
 // recordSet is a list of records that grants share.
 type recordSet struct {
 	number  uint32
-	records []termsRecord
+	records []payload.TermsRecord
 	shown   []ConsentRecord // the same; not to be changed
 }
 
@@ -197,7 +198,7 @@ func (ts *threads) add(t thread) *thread {
 
 // setOf finds the set with these records; nil if there is none. Equal ones are kept
 // once, since in a batch most consents name the same.
-func (ts *threads) setOf(records []termsRecord) (*recordSet, uint64) {
+func (ts *threads) setOf(records []payload.TermsRecord) (*recordSet, uint64) {
 	h := hashOfRecords(ts.seed, records)
 	for _, s := range ts.setAt[h] {
 		if slices.Equal(s.records, records) {
@@ -207,7 +208,7 @@ func (ts *threads) setOf(records []termsRecord) (*recordSet, uint64) {
 	return nil, h
 }
 
-func hashOfRecords(seed maphash.Seed, records []termsRecord) uint64 {
+func hashOfRecords(seed maphash.Seed, records []payload.TermsRecord) uint64 {
 	var h maphash.Hash
 	h.SetSeed(seed)
 	var n [8]byte
@@ -224,7 +225,7 @@ func hashOfRecords(seed maphash.Seed, records []termsRecord) uint64 {
 	return h.Sum64()
 }
 
-func (ts *threads) addSet(records []termsRecord, hash uint64) *recordSet {
+func (ts *threads) addSet(records []payload.TermsRecord, hash uint64) *recordSet {
 	s := &recordSet{number: uint32(len(ts.sets)), records: records, shown: make([]ConsentRecord, len(records))}
 	for i, r := range records {
 		s.shown[i] = ConsentRecord{ID: r.Record, Version: r.Version, Title: r.Title, Category: r.Category, Date: r.Date}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // Wish is one row of a batch: a state that should be, or a change. See package
@@ -14,9 +15,9 @@ type Wish struct {
 	Do         Do
 	To         string // a contact's name; "" in a revocation that names a consent
 	Records    []string
-	Categories []Category
+	Categories []payload.Category
 	All        bool
-	Purpose    Purpose
+	Purpose    payload.Purpose
 	NotBefore  contract.Hour // 0 = from the start
 	Until      contract.Hour // the exact end, of a day
 	Consent    string        // of a revocation: id or its beginning

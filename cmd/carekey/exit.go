@@ -18,6 +18,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/health"
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // This file and those named exit_ are the one place where errors become words and
@@ -363,6 +364,9 @@ func explainWallet(err error) (failure, bool) {
 				"see with that one what is in it, then make a new wallet: carekey --profile NAME init ...", exitUnexpected}, true
 		}
 		return failure{"newer-version", fmt.Sprintf("%s was written by a newer carekey (version %d)", e.What, e.Version), "use that carekey", exitUnexpected}, true
+	}
+	if e, ok := errors.AsType[*payload.VersionError](err); ok {
+		return failure{"newer-version", fmt.Sprintf("payload was written by a newer carekey (version %d)", e.Version), "use that carekey", exitUnexpected}, true
 	}
 	if e, ok := errors.AsType[*badBackupError](err); ok { // before DamagedError, which it wraps
 		f := explain(e.err)

@@ -141,6 +141,11 @@ var rules = []struct {
 	}, "only the program chooses a keyring"},
 }
 
+// walls are packages of the project that may import only these others of it.
+var walls = map[string][]string{
+	module + "/wallet/payload": {module + "/crypto", module + "/ledgerclient/contract"}, // bytes in, values out
+}
+
 // chains are engines that the wallet's binary must not contain.
 var chains = []string{
 	"github.com/cometbft", "github.com/tendermint", "github.com/cosmos", "github.com/ethereum", "github.com/hyperledger", "github.com/btcsuite",
@@ -162,6 +167,9 @@ func TestLayeringImports(t *testing.T) {
 			}
 			if layer(i) == topLayer && strings.HasPrefix(f.pkg, i+"/") {
 				t.Errorf("%s imports %s, which lies above it", f.path, i)
+			}
+			if lets, ok := walls[f.pkg]; ok && within(i, module) && !slices.Contains(lets, i) {
+				t.Errorf("%s imports %s, which lies behind a wall", f.path, i)
 			}
 			for _, r := range rules {
 				if within(i, r.imported) && !r.only(f) {

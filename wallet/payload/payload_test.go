@@ -1,4 +1,4 @@
-package wallet
+package payload
 
 import (
 	"bytes"
@@ -14,53 +14,49 @@ import (
 )
 
 // samplePayloads are one of each, with every field set.
-func samplePayloads(t testing.TB) (metadata, terms, envelope, accessNote) {
+func samplePayloads(t testing.TB) (Metadata, Terms, Envelope, Access) {
 	entropy, err := crypto.DecodeEntropy("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8")
 	if err != nil {
 		t.Fatal(err)
 	}
 	addr := entropy.Root().Identity().Address()
 	ledger := crypto.LedgerID{1, 2, 3}
-	m := metadata{V: 1, Ledger: ledger, Author: addr.Sign, Version: 2, Title: "Blood <test> & \"more\" \u2028", Category: "labs", Date: "2026-11-21", Added: 498000,
-		File: "αίμα.pdf", Size: 10, SHA256: crypto.Hash{4}, Content: locator{5}, ContentSize: 4096, AgeSize: 300, Head: crypto.Hash{6}}
-	tr := terms{V: 1, Ledger: ledger, Author: addr.Sign, Recipient: addr.View, From: addr, To: addr, NotBefore: 0, NotAfter: 500000, Purpose: "TREAT",
-		Records: []termsRecord{{Record: crypto.Hash{7}, Version: 2, Title: "t", Category: "labs", Date: ""}}, K: 1, N: 1, Envelope: crypto.Hash{8}, Lock: crypto.Hash{9},
+	m := Metadata{V: 1, Ledger: ledger, Author: addr.Sign, Version: 2, Title: "Blood <test> & \"more\" \u2028", Category: "labs", Date: "2026-11-21", Added: 498000,
+		File: "αίμα.pdf", Size: 10, SHA256: crypto.Hash{4}, Content: Locator{5}, ContentSize: 4096, AgeSize: 300, Head: crypto.Hash{6}}
+	tr := Terms{V: 1, Ledger: ledger, Author: addr.Sign, Recipient: addr.View, From: addr, To: addr, NotBefore: 0, NotAfter: 500000, Purpose: "TREAT",
+		Records: []TermsRecord{{Record: crypto.Hash{7}, Version: 2, Title: "t", Category: "labs", Date: ""}}, K: 1, N: 1, Envelope: crypto.Hash{8}, Lock: crypto.Hash{9},
 		Shares: []crypto.Hash{{10}}, Checkpoint: "carekey/v1/…\n1\nx\n\n— signature\n"}
-	env := envelope{V: 1, Ledger: ledger, Author: addr.Sign, Records: []envelopeRecord{{Record: crypto.Hash{7}, Version: 2, FileKey: fileKey{11}, Content: locator{12},
+	env := Envelope{V: 1, Ledger: ledger, Author: addr.Sign, Records: []EnvelopeRecord{{Record: crypto.Hash{7}, Version: 2, FileKey: FileKey{11}, Content: Locator{12},
 		ContentSize: 4096, AgeSize: 300, Head: crypto.Hash{13}, File: "../../.ssh/authorized_keys", Size: 5, SHA256: crypto.Hash{14}}}}
-	note := accessNote{V: 1, Ledger: ledger, Grant: crypto.Hash{15}, Author: addr.Sign, From: addr, Reason: "έλεγχος", Checkpoint: "c"}
+	note := Access{V: 1, Ledger: ledger, Grant: crypto.Hash{15}, Author: addr.Sign, From: addr, Reason: "έλεγχος", Checkpoint: "c"}
 	return m, tr, env, note
 }
 
 // reencode parses a payload of any kind and returns its one encoding.
 var reencode = map[string]func([]byte) ([]byte, error){
-	"metadata":  func(b []byte) ([]byte, error) { v, err := parseMetadata(b); return marshalAny(v), err },
-	"terms":     func(b []byte) ([]byte, error) { v, err := parseTerms(b); return marshalAny(v), err },
-	"exact end": func(b []byte) ([]byte, error) { v, err := parseTerms(b); return marshalAny(v), err },
-	"envelope":  func(b []byte) ([]byte, error) { v, err := parseEnvelope(b); return marshalAny(v), err },
-	"access":    func(b []byte) ([]byte, error) { v, err := parseAccessNote(b); return marshalAny(v), err },
-	"page":      func(b []byte) ([]byte, error) { v, err := parsePage(b); return marshalAny(v), err },
-	"hidden":    func(b []byte) ([]byte, error) { v, err := parseMetadata(b); return marshalAny(v), err },
+	"metadata":  func(b []byte) ([]byte, error) { v, err := ParseMetadata(b); return marshalAny(v), err },
+	"terms":     func(b []byte) ([]byte, error) { v, err := ParseTerms(b); return marshalAny(v), err },
+	"exact end": func(b []byte) ([]byte, error) { v, err := ParseTerms(b); return marshalAny(v), err },
+	"envelope":  func(b []byte) ([]byte, error) { v, err := ParseEnvelope(b); return marshalAny(v), err },
+	"access":    func(b []byte) ([]byte, error) { v, err := ParseAccess(b); return marshalAny(v), err },
+	"hidden":    func(b []byte) ([]byte, error) { v, err := ParseMetadata(b); return marshalAny(v), err },
 }
 
 func marshalAny[T any](v *T) []byte {
 	if v == nil {
 		return nil
 	}
-	return marshalPayload(v)
+	return Marshal(v)
 }
 
 func encoded(t testing.TB) map[string][]byte {
 	m, tr, env, note := samplePayloads(t)
 	hidden := m
-	hidden.V, hidden.Title, hidden.Category, hidden.Date, hidden.File, hidden.Hidden = 2, "", Other, "", "", hiddenBook
-	page := bookPage{V: 1, Ledger: m.Ledger, Seen: 17, bookFacts: bookFacts{Name: fact{"Maria", 1}, Checked: 2,
-		Contacts: []contactFact{{Name: "Dr Smith", Address: note.From, Verified: true, At: 3}, {Name: "Zoë", Address: note.From, Removed: true, At: 4}},
-		Ledgers:  []ledgerFact{{ID: m.Ledger, At: "ledger", Changed: 5}}}}
+	hidden.V, hidden.Title, hidden.Category, hidden.Date, hidden.File, hidden.Hidden = 2, "", Other, "", "", Book
 	exact := tr
 	exact.Until = exact.NotAfter - 6
-	return map[string][]byte{"metadata": marshalPayload(&m), "terms": marshalPayload(&tr), "exact end": marshalPayload(&exact), "envelope": marshalPayload(&env), "access": marshalPayload(&note),
-		"page": marshalPayload(&page), "hidden": marshalPayload(&hidden)}
+	return map[string][]byte{"metadata": Marshal(&m), "terms": Marshal(&tr), "exact end": Marshal(&exact), "envelope": Marshal(&env), "access": Marshal(&note),
+		"hidden": Marshal(&hidden)}
 }
 
 // One payload has one encoding: no other order, spelling, spacing, field or
@@ -97,8 +93,8 @@ func TestPayloadsHaveOneEncoding(t *testing.T) {
 // No fmt verb prints a key that travels in an envelope.
 func TestEnvelopeKeysAreNotPrinted(t *testing.T) {
 	_, _, env, _ := samplePayloads(t)
-	env.Records[0].FileKey = fileKey(bytes.Repeat([]byte{0xab}, 16))
-	env.Records[0].Content = locator(bytes.Repeat([]byte{0xcd}, 32))
+	env.Records[0].FileKey = FileKey(bytes.Repeat([]byte{0xab}, 16))
+	env.Records[0].Content = Locator(bytes.Repeat([]byte{0xcd}, 32))
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%X", "%d", "%q"} {
 		s := strings.ToLower(fmt.Sprintf(verb, env))
 		for _, leak := range []string{"abab", "cdcd", "171 171", "205 205", "0xab", "0xcd"} {
@@ -130,62 +126,62 @@ func TestPayloadsOfOthersAreBounded(t *testing.T) {
 	long := func(n int, s string) string { return strings.Repeat(s, n) }
 	for _, n := range []int{0, 1} {
 		tr := tr
-		tr.Records = []termsRecord{tr.Records[0]}
-		tr.Records[0].Title = long(maxTitle+n, "\U0001f9ea")
-		if _, err := parseTerms(marshalPayload(&tr)); (err == nil) != (n == 0) {
+		tr.Records = []TermsRecord{tr.Records[0]}
+		tr.Records[0].Title = long(MaxTitle+n, "\U0001f9ea")
+		if _, err := ParseTerms(Marshal(&tr)); (err == nil) != (n == 0) {
 			t.Errorf("title: %v", err)
 		}
-		tr.Records[0].Title, tr.Records[0].Date = "t", long(maxWord+n, "1")
-		if _, err := parseTerms(marshalPayload(&tr)); (err == nil) != (n == 0) {
+		tr.Records[0].Title, tr.Records[0].Date = "t", long(MaxWord+n, "1")
+		if _, err := ParseTerms(Marshal(&tr)); (err == nil) != (n == 0) {
 			t.Errorf("date: %v", err)
 		}
-		for field, of := range map[string]func(*terms) *string{
-			"date":     func(t *terms) *string { return &t.Records[0].Date },
-			"category": func(t *terms) *string { return (*string)(&t.Records[0].Category) },
-			"purpose":  func(t *terms) *string { return (*string)(&t.Purpose) },
+		for field, of := range map[string]func(*Terms) *string{
+			"date":     func(t *Terms) *string { return &t.Records[0].Date },
+			"category": func(t *Terms) *string { return (*string)(&t.Records[0].Category) },
+			"purpose":  func(t *Terms) *string { return (*string)(&t.Purpose) },
 		} {
 			tr := tr
-			tr.Records = []termsRecord{{Record: crypto.Hash{7}, Version: 2, Title: "t"}}
+			tr.Records = []TermsRecord{{Record: crypto.Hash{7}, Version: 2, Title: "t"}}
 			*of(&tr) = []string{"newer-Word-2", "labs)\nVerified. ("}[n]
-			if _, err := parseTerms(marshalPayload(&tr)); (err == nil) != (n == 0) {
+			if _, err := ParseTerms(Marshal(&tr)); (err == nil) != (n == 0) {
 				t.Errorf("%s: %v", field, err)
 			}
 		}
 		env := env
-		env.Records = []envelopeRecord{env.Records[0]}
-		env.Records[0].File = long(maxFile+n, "f")
-		if _, err := parseEnvelope(marshalPayload(&env)); (err == nil) != (n == 0) {
+		env.Records = []EnvelopeRecord{env.Records[0]}
+		env.Records[0].File = long(MaxFile+n, "f")
+		if _, err := ParseEnvelope(Marshal(&env)); (err == nil) != (n == 0) {
 			t.Errorf("file: %v", err)
 		}
-		note.Reason = long(maxReason+n, "\x01")
-		if _, err := parseAccessNote(marshalPayload(&note)); (err == nil) != (n == 0) {
+		note.Reason = long(MaxReason+n, "\x01")
+		if _, err := ParseAccess(Marshal(&note)); (err == nil) != (n == 0) {
 			t.Errorf("reason: %v", err)
 		}
 	}
-	// The records of the largest terms fit into a frame of the cache, and the terms into
-	// their blob, also when every character is one that the cache escapes.
+	// The records of the largest terms are no longer than the terms may be, and the terms fit into
+	// their blob, also when every character is one that encoding/json escapes.
 	r := tr.Records[0]
-	r.Title = long(maxTitle, "<")
-	tr.Records = make([]termsRecord, 0, 10_000)
+	r.Title = long(MaxTitle, "<")
+	tr.Records = make([]TermsRecord, 0, 10_000)
 	for range cap(tr.Records) {
 		tr.Records = append(tr.Records, r)
 	}
-	for keptSize(marshalPayload(&tr)) > maxTerms {
+	for EscapedSize(Marshal(&tr)) > MaxTerms {
 		tr.Records = tr.Records[:len(tr.Records)-len(tr.Records)/16]
 	}
-	body := marshalPayload(&tr)
-	if _, err := parseTerms(body); err != nil {
+	body := Marshal(&tr)
+	if _, err := ParseTerms(body); err != nil {
 		t.Fatal(err)
 	}
-	if b, err := json.Marshal(tr.Records); err != nil || len(b)+16 > maxBlock {
-		t.Errorf("a frame of %d bytes, %v", len(b), err)
+	if b, err := json.Marshal(tr.Records); err != nil || len(b) > MaxTerms {
+		t.Errorf("a list of %d bytes, %v", len(b), err)
 	}
 	for what, test := range map[string]struct{ plain, most int }{
-		"terms": {64 + maxTerms, maxTermsBlob}, "note": {len(marshalPayload(&note)) + maxCheckpoint, maxNoteBlob},
+		"terms": {64 + MaxTerms, MaxTermsBlob}, "note": {len(Marshal(&note)) + maxCheckpoint, MaxAccessBlob},
 	} {
 		key := crypto.GenerateKey().Public()
 		sealed, err := crypto.SealPayload(crypto.SealContext{}, make([]byte, test.plain), key, key)
-		if err != nil || saltSize+len(sealed) > test.most {
+		if err != nil || len(crypto.NewSalt())+len(sealed) > test.most {
 			t.Errorf("%s: %d bytes sealed, %d are read, %v", what, len(sealed), test.most, err)
 		}
 	}
@@ -218,42 +214,42 @@ func TestPayloadsAreOfOneSize(t *testing.T) {
 	small.Reason = smallest
 	for _, c := range []string{"a", "😀", `"`, `\`, "\n", "\t", "\u2028", "<", "\x7f", "é", "\x01"} {
 		big := note
-		big.Reason = strings.Repeat(c, maxReason/len(c))
+		big.Reason = strings.Repeat(c, MaxReason/len(c))
 		if c == "\x01" {
 			big.Reason = big.Reason[:333]
 		}
-		if err := checkReason(big.Reason); err != nil {
-			t.Errorf("%q: %v", c, err)
+		if !ReasonFits(big.Reason) {
+			t.Errorf("a reason of %q is refused", c)
 		}
-		same(fmt.Sprintf("access with %q", c), ledgerclient.PartAccess, marshalPayload(&small), marshalPayload(&big))
+		same(fmt.Sprintf("access with %q", c), ledgerclient.PartAccess, Marshal(&small), Marshal(&big))
 	}
-	for _, bad := range []string{strings.Repeat("😀", maxReason/4+1), strings.Repeat("a", maxReason+1), strings.Repeat("\x01", 334), "\xff"} {
-		if err := checkReason(bad); err == nil {
+	for _, bad := range []string{strings.Repeat("😀", MaxReason/4+1), strings.Repeat("a", MaxReason+1), strings.Repeat("\x01", 334), "\xff"} {
+		if ReasonFits(bad) {
 			t.Errorf("a reason of %q… is taken", bad[:min(len(bad), 8)])
 		}
 	}
 	for _, c := range []string{"😀", `"`, "\x01", "\u2028"} {
-		title := strings.Repeat(c, maxTitle)
-		if _, err := checkTitle(title); err != nil {
+		title := strings.Repeat(c, MaxTitle)
+		if !TitleFits(title) {
 			continue // not one that a wallet writes
 		}
 		bigM, smallM := m, m
-		bigM.Title, bigM.File, smallM.Title, smallM.File, smallM.Date = title, strings.Repeat(c, maxFile/len(c)), "t", "f", ""
+		bigM.Title, bigM.File, smallM.Title, smallM.File, smallM.Date = title, strings.Repeat(c, MaxFile/len(c)), "t", "f", ""
 		bigM.Category, bigM.Size, bigM.ContentSize, bigM.AgeSize, bigM.Version = "immunizations", 1<<62, 1<<62, 1<<62, 1<<30
-		same(fmt.Sprintf("metadata with %q", c), ledgerclient.PartMetadata, marshalPayload(&smallM), marshalPayload(&bigM))
+		same(fmt.Sprintf("metadata with %q", c), ledgerclient.PartMetadata, Marshal(&smallM), Marshal(&bigM))
 		bigT, smallT := tr, tr
-		bigT.Records, smallT.Records = []termsRecord{tr.Records[0]}, []termsRecord{tr.Records[0]}
+		bigT.Records, smallT.Records = []TermsRecord{tr.Records[0]}, []TermsRecord{tr.Records[0]}
 		bigT.Records[0].Title, bigT.Records[0].Date = title, "2026-11-21"
 		signature := make([]byte, 64) // of the sender, before the terms
-		same(fmt.Sprintf("terms with %q", c), ledgerclient.PartTerms, append(signature, marshalPayload(&smallT)...), append(signature, marshalPayload(&bigT)...))
+		same(fmt.Sprintf("terms with %q", c), ledgerclient.PartTerms, append(signature, Marshal(&smallT)...), append(signature, Marshal(&bigT)...))
 		bigE, smallE := env, env
-		bigE.Records, smallE.Records = []envelopeRecord{env.Records[0]}, []envelopeRecord{env.Records[0]}
+		bigE.Records, smallE.Records = []EnvelopeRecord{env.Records[0]}, []EnvelopeRecord{env.Records[0]}
 		smallE.Records[0].File, bigE.Records[0].File = "f", bigM.File
-		same(fmt.Sprintf("envelope with %q", c), ledgerclient.PartEnvelope, marshalPayload(&smallE), marshalPayload(&bigE))
+		same(fmt.Sprintf("envelope with %q", c), ledgerclient.PartEnvelope, Marshal(&smallE), Marshal(&bigE))
 	}
 }
 
-// maxCheckpoint is more than a checkpoint has in a payload.
+// maxCheckpoint is more than a checkpoint has in a
 const maxCheckpoint = 2 * 4096
 
 // Terms have one form for each end: the exact one stands in them only where it is not the
@@ -263,17 +259,17 @@ func TestExactEndInTerms(t *testing.T) {
 	tr.NotBefore = 499_000
 	for until, good := range map[contract.Hour]bool{0: true, 499_001: true, 499_999: true, 499_000: false, 1: false, 500_000: false, 500_001: false, ^contract.Hour(0): false} {
 		tr.Until = until
-		got, err := parseTerms(marshalPayload(&tr))
+		got, err := ParseTerms(Marshal(&tr))
 		if (err == nil) != good {
 			t.Errorf("until %d: %v", until, err)
 		}
-		if want := map[bool]contract.Hour{true: tr.NotAfter, false: until}[until == 0]; good && got.end() != want {
-			t.Errorf("until %d: ends at %d", until, got.end())
+		if want := map[bool]contract.Hour{true: tr.NotAfter, false: until}[until == 0]; good && got.End() != want {
+			t.Errorf("until %d: ends at %d", until, got.End())
 		}
 	}
 	tr.Until = 499_999
-	b := bytes.Replace(marshalPayload(&tr), []byte(`"until":499999`), []byte(`"until":0`), 1)
-	if _, err := parseTerms(b); err == nil || !bytes.Contains(b, []byte(`"until":0`)) {
+	b := bytes.Replace(Marshal(&tr), []byte(`"until":499999`), []byte(`"until":0`), 1)
+	if _, err := ParseTerms(b); err == nil || !bytes.Contains(b, []byte(`"until":0`)) {
 		t.Errorf("a second form of no exact end: %v", err)
 	}
 }

@@ -1,0 +1,305 @@
+// Package payload has the sealed payloads of a wallet: what of a record, a consent and
+// an access is readable only to those it is for. It turns values into bytes and bytes
+// into values, does no I/O and holds no key but those that travel inside a payload.
+// FORMAT.md of package crypto specifies them.
+//
+// A payload is JSON in exactly the form that encoding/json gives the structs below,
+// without HTML escapes: one value has one encoding, and whatever parses re-encodes
+// identically. Fields are never reordered or removed; a new field needs a new V.
+package payload
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// Version is the V of every payload written by this version.
+const Version = 1
+
+// Metadata describes one version of a record. It is sealed to its owner only.
+type Metadata struct {
+	V           int             `json:"v"`
+	Ledger      crypto.LedgerID `json:"ledger"`
+	Author      crypto.PubKey   `json:"author"` // the record's thread key
+	Version     int             `json:"version"`
+	Title       string          `json:"title"`
+	Category    Category        `json:"category"`
+	Date        string          `json:"date"`  // of what it documents, YYYY-MM-DD, or empty
+	Added       contract.Hour   `json:"added"` // ledger hour known to the wallet when it was written
+	File        string          `json:"file"`  // base name, as the owner's system gave it
+	Size        int64           `json:"size"`  // of the file, bytes
+	SHA256      crypto.Hash     `json:"sha256"`
+	Content     Locator         `json:"content"` // where the content blob is
+	ContentSize int64           `json:"contentSize"`
+	AgeSize     int64           `json:"ageSize"`          // of the age file inside the content blob
+	Head        crypto.Hash     `json:"head"`             // of the tree over the content blob's pieces
+	Hidden      string          `json:"hidden,omitempty"` // of version 2: "book": it is the wallet's book
+}
+
+// A record's metadata of version 2 is of a hidden record: the wallet's book.
+const (
+	HiddenVersion = 2
+	Book          = "book"
+)
+
+// Terms are what a recipient may read at once.
+type Terms struct {
+	V          int             `json:"v"`
+	Ledger     crypto.LedgerID `json:"ledger"`
+	Author     crypto.PubKey   `json:"author"`    // the grant's thread key A
+	Recipient  crypto.PubKey   `json:"recipient"` // P_sig
+	From       crypto.Address  `json:"from"`
+	To         crypto.Address  `json:"to"`
+	NotBefore  contract.Hour   `json:"notBefore"`
+	NotAfter   contract.Hour   `json:"notAfter"`
+	Until      contract.Hour   `json:"until,omitempty"` // the exact end, if it is before NotAfter
+	Purpose    Purpose         `json:"purpose"`
+	Records    []TermsRecord   `json:"records"`
+	K          int             `json:"k"`
+	N          int             `json:"n"`
+	Envelope   crypto.Hash     `json:"envelope"`
+	Lock       crypto.Hash     `json:"lock"`
+	Shares     []crypto.Hash   `json:"shares"`
+	Checkpoint string          `json:"checkpoint"` // the sender's newest signed head
+}
+
+// TermsRecord is what terms show of one record version.
+type TermsRecord struct {
+	Record   contract.ID `json:"record"`
+	Version  int         `json:"version"`
+	Title    string      `json:"title"`
+	Category Category    `json:"category"`
+	Date     string      `json:"date"`
+}
+
+// Envelope holds the file keys of the granted record versions.
+type Envelope struct {
+	V       int              `json:"v"`
+	Ledger  crypto.LedgerID  `json:"ledger"`
+	Author  crypto.PubKey    `json:"author"`
+	Records []EnvelopeRecord `json:"records"` // in the order of the terms' records
+}
+
+// EnvelopeRecord is what opens one record version.
+type EnvelopeRecord struct {
+	Record      contract.ID `json:"record"`
+	Version     int         `json:"version"`
+	FileKey     FileKey     `json:"fileKey"`
+	Content     Locator     `json:"content"`
+	ContentSize int64       `json:"contentSize"`
+	AgeSize     int64       `json:"ageSize"`
+	Head        crypto.Hash `json:"head"`
+	File        string      `json:"file"`
+	Size        int64       `json:"size"`
+	SHA256      crypto.Hash `json:"sha256"`
+}
+
+// Access is what a recipient tells the patient with each access.
+type Access struct {
+	V          int             `json:"v"`
+	Ledger     crypto.LedgerID `json:"ledger"`
+	Grant      contract.ID     `json:"grant"`
+	Author     crypto.PubKey   `json:"author"` // P_sig
+	From       crypto.Address  `json:"from"`
+	Reason     string          `json:"reason"`
+	Checkpoint string          `json:"checkpoint"`
+}
+
+// Locator and FileKey are secrets that travel inside sealed payloads only; the
+// types of package crypto refuse to be marshalled, on purpose. No verb of fmt prints
+// them.
+type (
+	Locator [32]byte
+	FileKey [16]byte
+)
+
+func (l Locator) MarshalText() ([]byte, error)  { return hexText(l[:]), nil }
+func (l *Locator) UnmarshalText(b []byte) error { return unhexText(l[:], b) }
+func (l Locator) Format(s fmt.State, _ rune)    { io.WriteString(s, "[locator]") }
+func (k FileKey) MarshalText() ([]byte, error)  { return hexText(k[:]), nil }
+func (k *FileKey) UnmarshalText(b []byte) error { return unhexText(k[:], b) }
+func (k FileKey) Format(s fmt.State, _ rune)    { io.WriteString(s, "[file key]") }
+
+// Marshal encodes a payload of one's own in its one form.
+func Marshal(v any) []byte {
+	b, err := encode(v)
+	if err != nil {
+		panic(err) // only a missing key or address cannot be encoded, and one's own payloads have them
+	}
+	return b
+}
+
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// VersionError says that a payload is of a version that this program does not read.
+type VersionError struct{ Version int }
+
+func (e *VersionError) Error() string { return fmt.Sprintf("payload of version %d", e.Version) }
+
+// Parse decodes strictly: what does not re-encode to the same bytes is
+// refused, so that two readers can never see two meanings in one payload. version
+// returns the V of what was decoded, or Version if it is another one that is known.
+func Parse[T any](data []byte, version func(*T) int) (*T, error) {
+	var v T
+	dec := json.NewDecoder(bytes.NewReader(data))
+	if err := dec.Decode(&v); err != nil {
+		return nil, fmt.Errorf("payload is not the JSON it should be")
+	}
+	if n := version(&v); n != Version {
+		return nil, &VersionError{Version: n}
+	}
+	if again, err := encode(&v); err != nil || !bytes.Equal(again, data) {
+		return nil, fmt.Errorf("payload is not in its one encoding")
+	}
+	return &v, nil
+}
+
+// ParseMetadata reads the metadata of a record version: a *VersionError if it is of another version.
+func ParseMetadata(b []byte) (*Metadata, error) {
+	m, err := Parse(b, func(m *Metadata) int {
+		if m.V == HiddenVersion && m.Hidden == Book {
+			return Version
+		}
+		return m.V
+	})
+	if err == nil && (m.V == Version && m.Hidden != "" || m.Size < 0 || m.AgeSize < 0 || m.ContentSize < m.AgeSize || m.Version < 1 || !m.Category.Valid()) {
+		return nil, fmt.Errorf("metadata out of range")
+	}
+	return m, err
+}
+
+// What others may make a wallet read and keep is bounded.
+const (
+	// MaxTerms is the most bytes of terms, as they stand in the cache with all its
+	// escapes: some 60,000 records.
+	MaxTerms = 12 << 20
+	// MaxTermsBlob and MaxAccessBlob are the most bytes of what they are sealed in.
+	MaxTermsBlob  = 17 << 20
+	MaxAccessBlob = 80 << 10
+	MaxTitle      = 200 // characters
+	MaxWord       = 64  // characters of a category, a purpose or a date
+	MaxFile       = 255 // bytes of a file's name
+	// MaxReason bounds what a recipient tells a patient, so that all accesses are of
+	// one size.
+	MaxReason = 1000 // bytes of UTF-8
+)
+
+// TitleFits reports whether a title can be one of a wallet's own records.
+func TitleFits(t string) bool {
+	return t != "" && utf8.ValidString(t) && utf8.RuneCountInString(t) <= MaxTitle
+}
+
+// ReasonFits reports whether an access with that reason is as large as one without: a
+// control character takes six bytes in JSON.
+func ReasonFits(r string) bool {
+	return utf8.ValidString(r) && len(r) <= MaxReason && len(Marshal(r)) <= 2*MaxReason+2
+}
+
+// isWord reports whether a text can be a category, a purpose or a date, also one of a
+// later version: letters of ASCII, digits and hyphens. What is shown beside a title
+// must not look like anything else.
+func isWord(s string) bool {
+	for _, c := range []byte(s) {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-') {
+			return false
+		}
+	}
+	return len(s) <= MaxWord
+}
+
+// EscapedSize is how many bytes a payload has where HTML is escaped, as encoding/json
+// does by itself.
+func EscapedSize(b []byte) int {
+	n := len(b)
+	for _, c := range b {
+		if c == '<' || c == '>' || c == '&' {
+			n += len(`\u003c`) - 1
+		}
+	}
+	return n
+}
+
+// ParseTerms reads the terms of a consent: a *VersionError if it is of another version.
+func ParseTerms(b []byte) (*Terms, error) {
+	if EscapedSize(b) > MaxTerms {
+		return nil, fmt.Errorf("terms too large")
+	}
+	t, err := Parse(b, func(t *Terms) int { return t.V })
+	if err != nil {
+		return nil, err
+	}
+	if t.K < 1 || t.N < t.K || t.N > 255 || len(t.Shares) != t.N || t.NotBefore >= t.End() || t.End() > t.NotAfter || t.Until == t.NotAfter || len(t.Records) == 0 || !isWord(string(t.Purpose)) {
+		return nil, fmt.Errorf("terms out of range")
+	}
+	for i := range t.Records {
+		r := &t.Records[i]
+		if utf8.RuneCountInString(r.Title) > MaxTitle || !isWord(string(r.Category)) || !isWord(r.Date) {
+			return nil, fmt.Errorf("terms out of range")
+		}
+	}
+	return t, nil
+}
+
+// ParseEnvelope reads the envelope of a consent: a *VersionError if it is of another version.
+func ParseEnvelope(b []byte) (*Envelope, error) {
+	e, err := Parse(b, func(e *Envelope) int { return e.V })
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range e.Records {
+		if r.Size < 0 || r.AgeSize < 0 || r.ContentSize < r.AgeSize || len(r.File) > MaxFile {
+			return nil, fmt.Errorf("envelope out of range")
+		}
+	}
+	return e, nil
+}
+
+// ParseAccess reads what came with an access: a *VersionError if it is of another version.
+func ParseAccess(b []byte) (*Access, error) {
+	n, err := Parse(b, func(n *Access) int { return n.V })
+	if err == nil && utf8.RuneCountInString(n.Reason) > MaxReason {
+		return nil, fmt.Errorf("access note out of range")
+	}
+	return n, err
+}
+
+// End is the exact end.
+func (t *Terms) End() contract.Hour { return cmp.Or(t.Until, t.NotAfter) }
+
+// TermsDigest is what the grantor signs with the address's key S, since sealing
+// names no sender.
+func TermsDigest(ledger crypto.LedgerID, body []byte) crypto.Hash {
+	return crypto.TaggedHash(crypto.TagTerms, ledger[:], body)
+}
+
+// Pack returns the package that the grant's entry commits to.
+func (t *Terms) Pack(termsBlob crypto.Hash) contract.GrantPackage {
+	return contract.GrantPackage{K: uint8(t.K), N: uint8(t.N), Terms: termsBlob, Envelope: t.Envelope, Lock: t.Lock, Shares: t.Shares}
+}
+
+func hexText(b []byte) []byte { return hex.AppendEncode(nil, b) }
+
+// unhexText reads exactly len(dst) bytes of lower-case hex.
+func unhexText(dst, text []byte) error {
+	if len(text) != hex.EncodedLen(len(dst)) || bytes.ContainsAny(text, "ABCDEF") {
+		return fmt.Errorf("not %d bytes of hex", len(dst))
+	}
+	_, err := hex.Decode(dst, text)
+	return err
+}
