@@ -13,6 +13,7 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/crash"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/payload"
@@ -589,7 +590,7 @@ func (r *jobRun) begin(ctx context.Context, j *job, items []jobItem, n int, befo
 		if before != nil {
 			<-before.done
 		}
-		parallel(len(plans), func(i int) {
+		ledgerclient.Parallel(len(plans), func(i int) {
 			if errs[i] = ctx.Err(); errs[i] == nil {
 				p.changes[i], errs[i] = w.prepareGrant(plans[i], g)
 			}
@@ -618,7 +619,7 @@ func (w *Wallet) chunkRevocations(items []jobItem, part *jobPart, failed map[int
 	}
 	changes := make([]change, len(ts))
 	errs := make([]error, len(ts))
-	parallel(len(ts), func(i int) { changes[i], errs[i] = w.prepareRevocation(ts[i].tag, ts[i].id) })
+	ledgerclient.Parallel(len(ts), func(i int) { changes[i], errs[i] = w.prepareRevocation(ts[i].tag, ts[i].id) })
 	return changes, errors.Join(errs...)
 }
 

@@ -275,7 +275,7 @@ func (w *Wallet) put(kind byte, body []byte) place {
 func (w *Wallet) writeTail() error {
 	c := &w.cache
 	sealed := make([][]byte, len(c.tail))
-	parallel(len(sealed), func(i int) { sealed[i] = w.local.Seal(w.blockName(c.tail[i].at), c.tail[i].plain) })
+	ledgerclient.Parallel(len(sealed), func(i int) { sealed[i] = w.local.Seal(w.blockName(c.tail[i].at), c.tail[i].plain) })
 	var out []byte
 	for _, s := range sealed {
 		out = binary.BigEndian.AppendUint32(out, uint32(len(s)))

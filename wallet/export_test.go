@@ -38,7 +38,7 @@ func (w *Wallet) PrepareGrants(ctx context.Context, plans []*GrantPlan) error {
 			return err
 		}
 		errs := make([]error, len(plans))
-		parallel(len(plans), func(i int) { _, errs[i] = w.prepareGrant(plans[i], ground) })
+		ledgerclient.Parallel(len(plans), func(i int) { _, errs[i] = w.prepareGrant(plans[i], ground) })
 		return errors.Join(errs...)
 	})
 }

@@ -2,11 +2,8 @@ package wallet
 
 import (
 	"context"
-	"runtime"
-	"sync"
 
 	"github.com/carekey/carekey/crypto"
-	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -103,7 +100,7 @@ func (s *scan) visit(index uint64, leaf *contract.Leaf) error {
 func (s *scan) flush() error {
 	roles := make([]role, len(s.batch))
 	errs := make([]error, len(s.batch))
-	parallel(len(s.batch), func(i int) { roles[i], errs[i] = s.w.roleOf(&s.batch[i].Entry) })
+	ledgerclient.Parallel(len(s.batch), func(i int) { roles[i], errs[i] = s.w.roleOf(&s.batch[i].Entry) })
 	id := s.w.client.ID()
 	for i := range s.batch {
 		if errs[i] != nil {
@@ -144,7 +141,7 @@ func (s *scan) flush() error {
 
 // judge replays the news of every thread under the contract, signatures included.
 func (s *scan) judge() error {
-	parallel(len(s.order), func(i int) {
+	ledgerclient.Parallel(len(s.order), func(i int) {
 		f := s.order[i]
 		done := 0
 		if f.known == nil {
@@ -192,32 +189,6 @@ func (w *Wallet) roleOf(e *contract.Entry) (role, error) {
 		return received, nil
 	}
 	return 0, nil
-}
-
-// parallel runs f(0) … f(n-1) on all cores.
-func parallel(n int, f func(i int)) {
-	workers := min(runtime.GOMAXPROCS(0), n)
-	if workers <= 1 {
-		for i := range n {
-			f(i)
-		}
-		return
-	}
-	var wg sync.WaitGroup
-	next := make(chan int, n)
-	for i := range n {
-		next <- i
-	}
-	close(next)
-	for range workers {
-		wg.Go(func() {
-			defer crash.Report()
-			for i := range next {
-				f(i)
-			}
-		})
-	}
-	wg.Wait()
 }
 
 // seed is the seed of an entry of one's own; false if its self-tag is not one of

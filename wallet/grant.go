@@ -212,7 +212,7 @@ func (w *Wallet) GrantAll(ctx context.Context, plans []*GrantPlan) ([]Given, err
 		}
 		changes := make([]change, len(plans))
 		errs := make([]error, len(plans))
-		parallel(len(plans), func(i int) {
+		ledgerclient.Parallel(len(plans), func(i int) {
 			if errs[i] = ctx.Err(); errs[i] == nil {
 				changes[i], errs[i] = w.prepareGrant(plans[i], ground)
 			}

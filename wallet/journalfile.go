@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path/filepath"
 
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/atomicfile"
 )
@@ -90,7 +91,7 @@ func (w *Wallet) writeBatch(b *batch) error {
 	var errs [window]error
 	for from := 0; from < len(b.Changes); from += window {
 		part := b.Changes[from:min(from+window, len(b.Changes))]
-		parallel(len(part), func(i int) {
+		ledgerclient.Parallel(len(part), func(i int) {
 			for j := range part[i].Blobs {
 				part[i].Blobs[j].Size = len(part[i].Blobs[j].Blob)
 			}

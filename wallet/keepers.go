@@ -22,7 +22,7 @@ func (w *Wallet) deposit(ctx context.Context, grants []*change) error {
 		perKeeper[i] = make([]ledgerclient.Deposit, len(grants))
 	}
 	errs := make([]error, len(grants))
-	parallel(len(grants), func(j int) {
+	ledgerclient.Parallel(len(grants), func(j int) {
 		c := grants[j]
 		seed, ok := w.seed(c.entry.SelfTag)
 		if !ok {
@@ -62,7 +62,7 @@ func (w *Wallet) deposit(ctx context.Context, grants []*change) error {
 			return &ledgerclient.TamperedError{What: fmt.Sprintf("receipts of keeper %d", i+1)}
 		}
 		errs := make([]error, len(grants))
-		parallel(len(grants), func(j int) {
+		ledgerclient.Parallel(len(grants), func(j int) {
 			switch {
 			case ended(refused[j]): // revoked meanwhile, or its window is over: it needs no share any more
 			case refused[j] != nil:

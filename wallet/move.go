@@ -376,7 +376,7 @@ func (m *move) grants(ctx context.Context) error {
 			}
 			changes := make([]change, len(part))
 			errs := make([]error, len(part))
-			parallel(len(part), func(i int) {
+			ledgerclient.Parallel(len(part), func(i int) {
 				if errs[i] = ctx.Err(); errs[i] == nil {
 					changes[i], errs[i] = w.prepareGrant(part[i], ground)
 				}

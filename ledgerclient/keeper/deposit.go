@@ -49,7 +49,7 @@ func (k *Keeper) Deposit(ctx context.Context, deposits []ledgerclient.Deposit) (
 	}
 
 	codes := make([]ledgerclient.Code, len(deposits))
-	parallel(len(deposits), func(i int) {
+	ledgerclient.Parallel(len(deposits), func(i int) {
 		codes[i] = k.judgeDeposit(&deposits[i], grants[i], commitments[i], head)
 	})
 	var good []int
@@ -77,7 +77,7 @@ func (k *Keeper) Deposit(ctx context.Context, deposits []ledgerclient.Deposit) (
 
 	receipts := make([]ledgerclient.Receipt, len(deposits))
 	errs := make([]error, len(deposits))
-	parallel(len(deposits), func(i int) {
+	ledgerclient.Parallel(len(deposits), func(i int) {
 		d := &deposits[i]
 		if codes[i] != ledgerclient.Released {
 			errs[i] = &ledgerclient.KeeperError{Grant: d.Grant, Code: codes[i]}

@@ -35,7 +35,7 @@ func (k *Keeper) Revoke(ctx context.Context, revocations []contract.Entry) ([]le
 		return nil, err
 	}
 	codes := make([]ledgerclient.Code, len(revocations))
-	parallel(len(revocations), func(i int) { codes[i] = k.judgeRevocation(&revocations[i], grants[i]) })
+	ledgerclient.Parallel(len(revocations), func(i int) { codes[i] = k.judgeRevocation(&revocations[i], grants[i]) })
 
 	errs := make([]error, len(revocations))
 	ends := make([]ledgerclient.End, len(revocations))
@@ -108,7 +108,7 @@ func (k *Keeper) acknowledge(ctx context.Context, grants []grant, ends []ledgerc
 	if len(fresh) == 0 {
 		return acks, unread
 	}
-	parallel(len(fresh), func(j int) {
+	ledgerclient.Parallel(len(fresh), func(j int) {
 		i := fresh[j]
 		acks[i] = ledgerclient.Acknowledgement{
 			Ledger: k.ledger,

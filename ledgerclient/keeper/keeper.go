@@ -30,12 +30,8 @@ package keeper
 import (
 	"context"
 	"errors"
-	"runtime"
-	"sync"
-	"sync/atomic"
 
 	"github.com/carekey/carekey/crypto"
-	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -252,29 +248,6 @@ func (k *Keeper) asked(ctx context.Context, q *ledgerclient.Inquiry) (g grant, h
 		err = &ledgerclient.KeeperError{Grant: q.Grant, Code: ledgerclient.UnknownGrant}
 	}
 	return g, head, err
-}
-
-// parallel calls f(0) … f(n-1) on all cores. Signatures are what a batch costs.
-func parallel(n int, f func(i int)) {
-	workers := min(runtime.GOMAXPROCS(0), n)
-	if workers <= 1 {
-		for i := range n {
-			f(i)
-		}
-		return
-	}
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range workers {
-		wg.Go(func() {
-			defer crash.Report()
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				f(i)
-				runtime.Gosched() // others have less to do
-			}
-		})
-	}
-	wg.Wait()
 }
 
 // batch returns the errors of a batch as one, nil if no item failed.
