@@ -9,6 +9,7 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/wallet/home"
 )
 
 // unreachable returns what of an error says that a service gave no answer; nil if
@@ -48,7 +49,7 @@ func connect(ctx context.Context, dir string, s Settings, services ledgerclient.
 func OutOfReach(dir string, id crypto.LedgerID, p ledgerclient.Properties, why error) (ledgerclient.Services, error) {
 	docs, err := documents(dir, id)
 	if err != nil {
-		return ledgerclient.Services{}, &DamagedError{File: filepath.Join(ledgerFolder(id), genesisFile), Err: err}
+		return ledgerclient.Services{}, &DamagedError{File: filepath.Join(home.LedgerFolder(id), genesisFile), Err: err}
 	}
 	return ledgerclient.OutOfReach(docs, p, why)
 }
@@ -61,7 +62,7 @@ func documents(dir string, id crypto.LedgerID) ([][]byte, error) {
 	}
 	docs := [][]byte{doc}
 	for {
-		doc, err := readOwn(dir, filepath.Join(ledgerFolder(id), configFile(len(docs))))
+		doc, err := home.ReadFile(dir, filepath.Join(home.LedgerFolder(id), configFile(len(docs))))
 		if errors.Is(err, fs.ErrNotExist) {
 			return docs, nil
 		}
@@ -77,7 +78,7 @@ func documents(dir string, id crypto.LedgerID) ([][]byte, error) {
 func (w *Wallet) keepDocuments(from int) error {
 	docs := w.client.Documents()
 	for i := from; i < len(docs); i++ {
-		if err := w.writeFile(w.inLedger(configFile(i)), docs[i]); err != nil {
+		if err := w.home.Write(w.home.In(configFile(i)), docs[i]); err != nil {
 			return err
 		}
 	}

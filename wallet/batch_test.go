@@ -241,48 +241,6 @@ func TestBatchWarnings(t *testing.T) {
 	}
 }
 
-// Who takes the wallet's lock again and again, as a long batch does, lets in who waits
-// for it: a revocation must not wait for the end of the batch.
-func TestLetIn(t *testing.T) {
-	dir := t.TempDir()
-	ctx := context.Background()
-	wallet.LetIn(ctx, dir) // nobody ever waited
-	unlock := must(wallet.LockHome(ctx, dir, 0))(t)
-	got, release := make(chan error), make(chan bool)
-	go func() {
-		unlock, err := wallet.LockHome(ctx, dir, time.Hour)
-		got <- err
-		<-release
-		if err == nil {
-			unlock()
-		}
-		got <- nil
-	}()
-	for end := time.Now().Add(time.Minute); !wallet.InLine(dir); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("not in line")
-		}
-	}
-	unlock()
-	wallet.LetIn(ctx, dir)
-	var busy *wallet.BusyError
-	if unlock, err := wallet.LockHome(ctx, dir, 0); !errors.As(err, &busy) {
-		if err == nil {
-			unlock()
-		}
-		t.Errorf("who waited was not let in: %v", err)
-	}
-	if err := <-got; err != nil {
-		t.Fatal(err)
-	}
-	close(release)
-	<-got
-	if wallet.InLine(dir) {
-		t.Error("still in line")
-	}
-	must(wallet.LockHome(ctx, dir, 0))(t)()
-}
-
 // What a plan says that somebody gains and loses is what she can open by all consents
 // together: giving again what she can open already is no gain, and ending one of two
 // consents no loss.

@@ -123,7 +123,7 @@ func (w *Wallet) MarshalPlan(p *BatchPlan) ([]byte, error) {
 		return nil, err
 	}
 	sum := sha256.Sum256(b)
-	f.Mark = w.local.Seal(planMark, sum[:])
+	f.Mark = w.home.Key.Seal(planMark, sum[:])
 	return f.encode()
 }
 
@@ -147,7 +147,7 @@ func (w *Wallet) ParsePlan(data []byte) (*BatchPlan, error) {
 		return nil, err
 	}
 	sum := sha256.Sum256(b)
-	if said, err := w.local.Open(planMark, mark); err != nil || !bytes.Equal(said, sum[:]) {
+	if said, err := w.home.Key.Open(planMark, mark); err != nil || !bytes.Equal(said, sum[:]) {
 		return nil, &ForeignPlanError{}
 	}
 	// The mark says that this wallet wrote it, so that its numbers fit each other.

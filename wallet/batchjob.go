@@ -16,6 +16,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
+	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/payload"
 )
 
@@ -101,17 +102,17 @@ type jobOutcome struct {
 	Done []jobDone   `json:"done"`
 }
 
-func (w *Wallet) jobPath(name string) string { return filepath.Join(w.folder, jobDir, name) }
+func (w *Wallet) jobPath(name string) string { return filepath.Join(w.home.Ledger, jobDir, name) }
 
 func chunkName(kind string, n int) string { return fmt.Sprintf("%s-%06d", kind, n) }
 
 // readJob returns the job; nil if there is none.
 func (w *Wallet) readJob() (*job, error) {
-	if _, err := os.Lstat(filepath.Join(w.dir, w.jobPath(jobFile))); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(filepath.Join(w.home.Dir, w.jobPath(jobFile))); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	var j job
-	if err := w.readSealed(w.jobPath(jobFile), &j); err != nil {
+	if err := w.home.ReadSealed(w.jobPath(jobFile), &j); err != nil {
 		return nil, err
 	}
 	if j.V != jobVersion {
@@ -123,11 +124,11 @@ func (w *Wallet) readJob() (*job, error) {
 // chunkDone returns what became of a chunk; nil if it has not ended.
 func (w *Wallet) chunkDone(n int) (*jobOutcome, error) {
 	name := w.jobPath(chunkName("done", n))
-	if _, err := os.Lstat(filepath.Join(w.dir, name)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(filepath.Join(w.home.Dir, name)); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	var o jobOutcome
-	if err := w.readSealed(name, &o); err != nil {
+	if err := w.home.ReadSealed(name, &o); err != nil {
 		return nil, err
 	}
 	if o.V != jobVersion {
@@ -137,7 +138,7 @@ func (w *Wallet) chunkDone(n int) (*jobOutcome, error) {
 }
 
 func (w *Wallet) chunkItems(n int) (items []jobItem, err error) {
-	return items, w.readSealed(w.jobPath(chunkName("items", n)), &items)
+	return items, w.home.ReadSealed(w.jobPath(chunkName("items", n)), &items)
 }
 
 // beginJob makes a plan a job. The file job is written last: before it there is
@@ -157,7 +158,7 @@ func (w *Wallet) beginJob(p *BatchPlan) error {
 	if err := w.removeJob(); err != nil {
 		return err
 	}
-	dir := filepath.Join(w.dir, w.folder, jobDir)
+	dir := filepath.Join(w.home.Dir, w.home.Ledger, jobDir)
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
@@ -181,24 +182,24 @@ func (w *Wallet) beginJob(p *BatchPlan) error {
 			}
 			items = append(items, it)
 		}
-		if err := w.writeSealed(w.jobPath(chunkName("items", j.Chunks)), items); err != nil {
+		if err := w.home.WriteSealed(w.jobPath(chunkName("items", j.Chunks)), items); err != nil {
 			return err
 		}
 		at = end
 	}
-	if err := w.writeSealed(w.jobPath(recipientsFile), p.Recipients); err != nil {
+	if err := w.home.WriteSealed(w.jobPath(recipientsFile), p.Recipients); err != nil {
 		return err
 	}
 	if err := disk.SyncDir(filepath.Dir(dir)); err != nil {
 		return err
 	}
-	return w.writeSealed(w.jobPath(jobFile), &j)
+	return w.home.WriteSealed(w.jobPath(jobFile), &j)
 }
 
 // removeJob removes a finished job, or what a killed process left of one that was
 // never begun.
 func (w *Wallet) removeJob() error {
-	dir := filepath.Join(w.dir, w.folder, jobDir)
+	dir := filepath.Join(w.home.Dir, w.home.Ledger, jobDir)
 	if err := os.Remove(filepath.Join(dir, jobFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -222,7 +223,7 @@ func (w *Wallet) endPart(b *batch) error {
 		}
 		o.Done[at] = endOfChange(c)
 	}
-	return w.writeSealed(w.jobPath(chunkName("done", b.Job.Chunk)), &o)
+	return w.home.WriteSealed(w.jobPath(chunkName("done", b.Job.Chunk)), &o)
 }
 
 func endOfChange(c *change) jobDone {
@@ -381,7 +382,7 @@ func (w *Wallet) BatchResume(ctx context.Context, progress func(BatchStatus)) (s
 			progress(s)
 		}
 		if !s.Finished {
-			letIn(ctx, w.dir)
+			home.LetIn(ctx, w.home.Dir)
 		}
 	}
 	return s, nil
@@ -408,7 +409,7 @@ func (r *jobRun) step(ctx context.Context) (BatchStatus, error) {
 	}
 	if j.ID != r.id {
 		*r = jobRun{w: w, id: j.ID, failed: map[int]bool{}, status: BatchStatus{File: j.File, Begun: j.Begun, Items: j.Items}}
-		if err := w.readSealed(w.jobPath(recipientsFile), &r.to); err != nil {
+		if err := w.home.ReadSealed(w.jobPath(recipientsFile), &r.to); err != nil {
 			return r.status, err
 		}
 	}
@@ -661,7 +662,7 @@ func (w *Wallet) BatchResults(ctx context.Context, each func(BatchResult) error)
 			return err
 		}
 		var to []Contact
-		if err := w.readSealed(w.jobPath(recipientsFile), &to); err != nil {
+		if err := w.home.ReadSealed(w.jobPath(recipientsFile), &to); err != nil {
 			return err
 		}
 		for n := range j.Chunks {

@@ -98,7 +98,7 @@ func (w *Wallet) blockName(at int64) string {
 	return fmt.Sprintf("%s/%s/%d", cacheFile, w.state.CacheID, at) // CacheID is random: no other ledger's
 }
 
-func (w *Wallet) cachePath() string { return filepath.Join(w.dir, w.inLedger(cacheFile)) }
+func (w *Wallet) cachePath() string { return w.home.Path(w.home.In(cacheFile)) }
 
 var errCache = errors.New("cache does not fit the state")
 
@@ -114,7 +114,7 @@ func (w *Wallet) readCache() error {
 		if !w.revoking {
 			return err
 		}
-		w.passOver(w.inLedger(cacheFile), err)
+		w.passOver(w.home.In(cacheFile), err)
 	}
 	if err != nil {
 		w.threads = newThreads()
@@ -135,7 +135,7 @@ func (w *Wallet) loadCache() error {
 	if w.state.CacheSize == 0 {
 		return nil
 	}
-	f, err := openOwn(w.dir, w.inLedger(cacheFile), os.O_RDONLY)
+	f, err := w.home.Open(w.home.In(cacheFile), os.O_RDONLY)
 	if err != nil {
 		return err
 	}
@@ -179,7 +179,7 @@ func (w *Wallet) readBlock(f io.ReaderAt, at int64, buf []byte) (block, []byte, 
 	if _, err := f.ReadAt(buf, at+4); err != nil {
 		return block{}, buf, shortCache(err)
 	}
-	plain, err := w.local.Open(w.blockName(at), buf)
+	plain, err := w.home.Key.Open(w.blockName(at), buf)
 	if err != nil {
 		return block{}, buf, errCache
 	}
@@ -215,11 +215,11 @@ func (w *Wallet) frame(kind byte, at place) ([]byte, error) {
 	}
 	pos := int(at & 0xffff)
 	if pos > len(b.plain) {
-		return nil, &DamagedError{File: w.inLedger(cacheFile)}
+		return nil, &DamagedError{File: w.home.In(cacheFile)}
 	}
 	have, body, _, ok := cutFrame(b.plain[pos:])
 	if !ok || have != kind {
-		return nil, &DamagedError{File: w.inLedger(cacheFile)}
+		return nil, &DamagedError{File: w.home.In(cacheFile)}
 	}
 	return body, nil
 }
@@ -234,7 +234,7 @@ func (w *Wallet) blockAt(at int64) (block, error) {
 			return c.recent[i], nil
 		}
 	}
-	f, err := openOwn(w.dir, w.inLedger(cacheFile), os.O_RDONLY)
+	f, err := w.home.Open(w.home.In(cacheFile), os.O_RDONLY)
 	if err != nil {
 		return block{}, err
 	}
@@ -242,7 +242,7 @@ func (w *Wallet) blockAt(at int64) (block, error) {
 	b, _, err := w.readBlock(f, at, nil)
 	if err == errCache {
 		// Somebody changed it under this process. The next one makes it anew.
-		return block{}, &DamagedError{File: w.inLedger(cacheFile), Err: err}
+		return block{}, &DamagedError{File: w.home.In(cacheFile), Err: err}
 	}
 	if err != nil {
 		return block{}, err
@@ -275,13 +275,13 @@ func (w *Wallet) put(kind byte, body []byte) place {
 func (w *Wallet) writeTail() error {
 	c := &w.cache
 	sealed := make([][]byte, len(c.tail))
-	ledgerclient.Parallel(len(sealed), func(i int) { sealed[i] = w.local.Seal(w.blockName(c.tail[i].at), c.tail[i].plain) })
+	ledgerclient.Parallel(len(sealed), func(i int) { sealed[i] = w.home.Key.Seal(w.blockName(c.tail[i].at), c.tail[i].plain) })
 	var out []byte
 	for _, s := range sealed {
 		out = binary.BigEndian.AppendUint32(out, uint32(len(s)))
 		out = append(out, s...)
 	}
-	f, err := openOwn(w.dir, w.inLedger(cacheFile), os.O_CREATE|os.O_RDWR)
+	f, err := w.home.Open(w.home.In(cacheFile), os.O_CREATE|os.O_RDWR)
 	if err != nil {
 		return err
 	}
@@ -303,7 +303,7 @@ func (w *Wallet) appendCache() error {
 	if err := w.writeTail(); err != nil {
 		return err
 	}
-	f, err := openOwn(w.dir, w.inLedger(cacheFile), os.O_RDWR)
+	f, err := w.home.Open(w.home.In(cacheFile), os.O_RDWR)
 	if err != nil {
 		return err
 	}
@@ -537,7 +537,7 @@ func (w *Wallet) opening(t *thread) (*contract.Entry, error) {
 	}
 	p, _, ok := parseOpening(b)
 	if !ok {
-		return nil, &DamagedError{File: w.inLedger(cacheFile)}
+		return nil, &DamagedError{File: w.home.In(cacheFile)}
 	}
 	return &p.Entry, nil
 }
@@ -550,11 +550,11 @@ func (w *Wallet) followUp(f *follow) (*contract.Entry, error) {
 	}
 	const skip = 4
 	if len(b) < skip+12+contract.Size {
-		return nil, &DamagedError{File: w.inLedger(cacheFile)}
+		return nil, &DamagedError{File: w.home.In(cacheFile)}
 	}
 	p, ok := parsePlaced(b[skip : skip+12+contract.Size])
 	if !ok {
-		return nil, &DamagedError{File: w.inLedger(cacheFile)}
+		return nil, &DamagedError{File: w.home.In(cacheFile)}
 	}
 	return &p.Entry, nil
 }

@@ -46,7 +46,7 @@ func TestCacheComesBack(t *testing.T) {
 		return w
 	}
 	w := open(entropy)
-	if err := os.MkdirAll(filepath.Join(dir, w.folder), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, w.home.Ledger), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	rng := mrand.New(mrand.NewPCG(1, 2))

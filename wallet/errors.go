@@ -2,12 +2,11 @@ package wallet
 
 import (
 	"fmt"
-	"path/filepath"
-	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/home"
 )
 
 // ExistsError says that there is already what should be made.
@@ -52,42 +51,13 @@ type EmptyError struct{ What string }
 
 func (e *EmptyError) Error() string { return "nothing selected: no " + e.What }
 
-// BusyError says that another process is using the wallet.
-type BusyError struct{ Waited time.Duration }
-
-func (e *BusyError) Error() string { return fmt.Sprintf("wallet busy for %s", e.Waited) }
-
-// VersionError says that something was written by a newer carekey, or by one
-// that is too old.
-type VersionError struct {
-	What    string
-	Version int
-	Known   int // the version that this carekey reads
-}
-
-func (e *VersionError) Error() string { return fmt.Sprintf("%s of version %d", e.What, e.Version) }
-
-// DamagedError says that a file of the wallet cannot be what it was.
-type DamagedError struct {
-	File string // path inside the wallet's folder
-	Err  error
-}
-
-func (e *DamagedError) Error() string {
-	if e.Err == nil {
-		return e.File + " is damaged"
-	}
-	return e.File + " is damaged: " + e.Err.Error()
-}
-func (e *DamagedError) Unwrap() error { return e.Err }
-
-// InJournal tells whether the file held changes on their way, and nothing else.
-func (e *DamagedError) InJournal() bool { return filepath.Base(filepath.Dir(e.File)) == journalDir }
-
-// WrongKeyError says that the keyring gave a key that is not this wallet's.
-type WrongKeyError struct{}
-
-func (*WrongKeyError) Error() string { return "the key in the keyring is not this wallet's" }
+// What can be wrong with the wallet's folder.
+type (
+	BusyError     = home.BusyError
+	VersionError  = home.VersionError
+	DamagedError  = home.DamagedError
+	WrongKeyError = home.WrongKeyError
+)
 
 // EvidenceError is a fork of the ledger of which proof was kept.
 type EvidenceError struct {

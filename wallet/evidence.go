@@ -29,7 +29,7 @@ func (w *Wallet) keepEvidence(err error) error {
 	if cerr != nil {
 		return errors.Join(err, cerr)
 	}
-	path := filepath.Join(w.dir, fmt.Sprintf("evidence-%x-%x", f.Older.Root[:4], f.Root[:4]))
+	path := filepath.Join(w.home.Dir, fmt.Sprintf("evidence-%x-%x", f.Older.Root[:4], f.Root[:4]))
 	if _, serr := os.Stat(path); serr != nil {
 		if werr := atomicfile.Write(path, fork.Evidence.Marshal(), 0o600); werr != nil {
 			return errors.Join(err, werr)

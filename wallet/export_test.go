@@ -3,8 +3,6 @@ package wallet
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -12,23 +10,6 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/payload"
 )
-
-// Of the lock of a wallet's folder.
-var (
-	LockHome = lockHome
-	LetIn    = letIn
-)
-
-// InLine tells whether somebody is seen to wait for the lock.
-func InLine(dir string) bool {
-	f, err := os.Open(filepath.Join(dir, nextFile))
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	ok, err := tryLock(f)
-	return !ok && err == nil
-}
 
 // PrepareGrants builds and signs grants as GrantAll does and drops them.
 func (w *Wallet) PrepareGrants(ctx context.Context, plans []*GrantPlan) error {
@@ -188,7 +169,7 @@ func (w *Wallet) BatchWithPauses(ctx context.Context, p *BatchPlan, pause func(s
 }
 
 // WriteNewer puts a sealed file of a version to come in the place of a file.
-func (w *Wallet) WriteNewer(name string) error { return w.writeSealed(name, state{V: 99}) }
+func (w *Wallet) WriteNewer(name string) error { return w.home.WriteSealed(name, state{V: 99}) }
 
 // Waits is how long the next step waits for the wallet's lock.
 func (w *Wallet) Waits() time.Duration { return w.wait }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/atomicfile"
+	"github.com/carekey/carekey/wallet/home"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -243,7 +244,7 @@ func (f *Fetched) Note(ctx context.Context, o *Opening, files []string) (aside s
 	}
 	defer lock.Close()
 	for ok := false; !ok; {
-		if ok, err = tryLock(lock); err != nil {
+		if ok, err = home.TryLock(lock); err != nil {
 			return "", err
 		}
 		if !ok {

@@ -18,6 +18,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/atomicfile"
+	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/payload"
 )
 
@@ -294,7 +295,7 @@ func (w *Wallet) forget(b *batch) error {
 	if b.name == "" {
 		return nil
 	}
-	path := filepath.Join(w.dir, w.journalFile(b.name))
+	path := filepath.Join(w.home.Dir, w.journalFile(b.name))
 	if err := os.Remove(path); err != nil {
 		return err
 	}
@@ -727,7 +728,7 @@ func (w *Wallet) pending() []Pending {
 
 // journalFile is the name of a batch's file in the profile's folder.
 func (w *Wallet) journalFile(name string) string {
-	return filepath.Join(w.inLedger(journalDir), name)
+	return filepath.Join(w.home.In(home.JournalDir), name)
 }
 
 // isJournalName tells whether a name is one that batchName gives. Others are not the
@@ -741,8 +742,8 @@ func isJournalName(name string) bool {
 // journalNames returns the journal's files, oldest first. Half-written files, there
 // and in the folders above, are removed if tidy: under the lock nobody is writing them.
 func (w *Wallet) journalNames(tidy bool) ([]string, error) {
-	dir := filepath.Join(w.dir, w.inLedger(journalDir))
-	for _, d := range []string{w.dir, filepath.Join(w.dir, w.folder), dir} {
+	dir := filepath.Join(w.home.Dir, w.home.In(home.JournalDir))
+	for _, d := range []string{w.home.Dir, filepath.Join(w.home.Dir, w.home.Ledger), dir} {
 		beside, err := disk.ReadDir(d)
 		if err != nil || !tidy {
 			continue // what matters of it is said below

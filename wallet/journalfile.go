@@ -58,7 +58,7 @@ func (s *sealedBlocks) add(text []byte, blobs []journalPut) error {
 }
 
 func (s *sealedBlocks) close(last bool) error {
-	sealed := s.w.local.Seal(blockOf(s.name, s.n, last), s.buf)
+	sealed := s.w.home.Key.Seal(blockOf(s.name, s.n, last), s.buf)
 	var size [4]byte
 	binary.BigEndian.PutUint32(size[:], uint32(len(sealed)))
 	if _, err := s.f.Write(size[:]); err != nil {
@@ -73,7 +73,7 @@ func (s *sealedBlocks) close(last bool) error {
 // a few at a time, so that the file is never in memory as a whole.
 func (w *Wallet) writeBatch(b *batch) error {
 	name := w.journalFile(b.name)
-	f, err := atomicfile.Create(filepath.Join(w.dir, name), 0o600)
+	f, err := atomicfile.Create(filepath.Join(w.home.Dir, name), 0o600)
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ var errJournal = errors.New("not what was written")
 func (w *Wallet) readBatch(name string) (*batch, error) {
 	file := w.journalFile(name)
 	damaged := func(err error) (*batch, error) { return nil, &DamagedError{File: file, Err: err} }
-	sealed, err := readOwn(w.dir, file)
+	sealed, err := w.home.Read(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return damaged(err)
 	}
@@ -131,9 +131,9 @@ func (w *Wallet) readBatch(name string) (*batch, error) {
 		}
 		end := 4 + int(binary.BigEndian.Uint32(sealed))
 		last = end == len(sealed)
-		plain, err := w.local.Open(blockOf(file, n, last), sealed[4:end])
+		plain, err := w.home.Key.Open(blockOf(file, n, last), sealed[4:end])
 		if err != nil {
-			return nil, w.explainSealed(file, err)
+			return nil, w.home.Explain(file, err)
 		}
 		sealed = sealed[end:]
 		if err := b.read(plain, n == 0); err != nil {

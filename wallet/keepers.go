@@ -9,6 +9,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/home"
 )
 
 // deposit hands the keepers the shares of grants that are in the log. The shares
@@ -26,12 +27,12 @@ func (w *Wallet) deposit(ctx context.Context, grants []*change) error {
 		c := grants[j]
 		seed, ok := w.seed(c.entry.SelfTag)
 		if !ok {
-			errs[j] = &DamagedError{File: journalDir}
+			errs[j] = &DamagedError{File: home.JournalDir}
 			return
 		}
 		pkg, err := contract.ParseGrantPackage(c.Package)
 		if err != nil {
-			errs[j] = &DamagedError{File: journalDir, Err: err}
+			errs[j] = &DamagedError{File: home.JournalDir, Err: err}
 			return
 		}
 		shares, err := seed.Shares(int(pkg.K), int(pkg.N))

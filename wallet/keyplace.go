@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/keyring"
 )
 
@@ -36,7 +37,7 @@ func (e *KeyLeftError) Unwrap() error { return e.Err }
 // wallet's key, and *KeyLeftError after a move that left the old copy. After any
 // other error the key is where it was.
 func MoveKey(ctx context.Context, opt Options, from, to keyring.Store) (moved bool, err error) {
-	unlock, err := lockHome(ctx, opt.Dir, opt.waitOrDefault())
+	unlock, err := home.Lock(ctx, opt.Dir, opt.waitOrDefault())
 	if err != nil {
 		return false, err
 	}
@@ -102,14 +103,14 @@ func keyOpens(dir, secret string) error {
 	defer entropy.Wipe()
 	root := entropy.Root()
 	defer root.Wipe()
-	return checkKey(dir, root.LocalKey())
+	return home.CheckKey(dir, root.LocalKey())
 }
 
 // PutKeyBack gives a wallet whose keyring lost its key, or holds something else in
 // its place, the key again, from its words. to is the store that the settings
 // name. The words of another wallet are a *WrongKeyError, and change nothing.
 func PutKeyBack(ctx context.Context, opt Options, to keyring.Store, entropy crypto.Entropy) error {
-	unlock, err := lockHome(ctx, opt.Dir, opt.waitOrDefault())
+	unlock, err := home.Lock(ctx, opt.Dir, opt.waitOrDefault())
 	if err != nil {
 		return err
 	}
@@ -152,7 +153,7 @@ func isNotFound(err error) bool { return is[*keyring.ItemNotFoundError](err) }
 // HoldKey runs change, which changes the key file in its place, while no other
 // process moves the key of the wallet in dir.
 func HoldKey(ctx context.Context, opt Options, change func(context.Context) error) error {
-	unlock, err := lockHome(ctx, opt.Dir, opt.waitOrDefault())
+	unlock, err := home.Lock(ctx, opt.Dir, opt.waitOrDefault())
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
+	"github.com/carekey/carekey/wallet/home"
 )
 
 // A wallet is one key and one address on any number of ledgers. What it knows of
@@ -27,7 +28,7 @@ import (
 // ledger that the wallet is on already only the place is changed; then joined is
 // false.
 func Join(ctx context.Context, opt Options, at string) (w *Wallet, joined bool, err error) {
-	unlock, err := lockHome(ctx, opt.Dir, opt.waitOrDefault())
+	unlock, err := home.Lock(ctx, opt.Dir, opt.waitOrDefault())
 	if err != nil {
 		return nil, false, err
 	}
@@ -62,14 +63,14 @@ func Join(ctx context.Context, opt Options, at string) (w *Wallet, joined bool, 
 		if old.At == at {
 			return w, false, nil
 		}
-		return w, false, writeSettings(w.dir, s)
+		return w, false, writeSettings(w.home.Dir, s)
 	}
 	if err := w.readBook(); err != nil {
 		return nil, false, err
 	}
 	err = w.newLedgerFolder()
 	if err == nil {
-		err = writeSettings(w.dir, s)
+		err = writeSettings(w.home.Dir, s)
 	}
 	if err != nil {
 		return nil, false, errors.Join(err, w.removeLedgerFolder())
@@ -92,7 +93,7 @@ func SetDefault(ctx context.Context, dir string, id crypto.LedgerID) error {
 // changeSettings lets f change the settings of the wallet in dir, and does what is to
 // be done then, before another process comes in.
 func changeSettings(ctx context.Context, dir string, f func(*Settings) error, then ...func() error) error {
-	unlock, err := lockHome(ctx, dir, Options{}.waitOrDefault())
+	unlock, err := home.Lock(ctx, dir, Options{}.waitOrDefault())
 	if err != nil {
 		return err
 	}
@@ -166,7 +167,7 @@ func (w *Wallet) Leave(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return changeSettings(ctx, w.dir, func(s *Settings) error {
+	return changeSettings(ctx, w.home.Dir, func(s *Settings) error {
 		// Another process may have signed something meanwhile.
 		names, err := w.journalNames(true)
 		if err != nil {
@@ -186,7 +187,7 @@ func (w *Wallet) Leave(ctx context.Context) error {
 // Waiting returns how many batches of changes wait for a ledger that the wallet in
 // dir is on. It needs no key.
 func Waiting(dir string, id crypto.LedgerID) (int, error) {
-	entries, err := disk.ReadDir(filepath.Join(dir, ledgerFolder(id), journalDir))
+	entries, err := disk.ReadDir(filepath.Join(dir, home.LedgerFolder(id), home.JournalDir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
@@ -204,25 +205,25 @@ func (w *Wallet) newLedgerFolder() error {
 	if err := w.removeLedgerFolder(); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(w.dir, w.inLedger(journalDir)), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(w.home.Dir, w.home.In(home.JournalDir)), 0o700); err != nil {
 		return err
 	}
-	if err := w.writeFile(w.inLedger(genesisFile), w.client.Genesis()); err != nil {
+	if err := w.home.Write(w.home.In(genesisFile), w.client.Genesis()); err != nil {
 		return err
 	}
 	if err := w.keepDocuments(1); err != nil {
 		return err
 	}
 	w.state = state{V: stateVersion, CacheID: newCacheID()}
-	if err := w.writeSealed(w.inLedger(stateFile), w.state); err != nil {
+	if err := w.home.WriteSealed(w.home.In(home.StateFile), w.state); err != nil {
 		return err
 	}
 	// The folders themselves; the settings are written after this.
-	return errors.Join(disk.SyncDir(filepath.Join(w.dir, ledgersDir)), disk.SyncDir(w.dir))
+	return errors.Join(disk.SyncDir(filepath.Join(w.home.Dir, home.LedgersDir)), disk.SyncDir(w.home.Dir))
 }
 
 func (w *Wallet) removeLedgerFolder() error {
-	return os.RemoveAll(filepath.Join(w.dir, w.folder))
+	return os.RemoveAll(filepath.Join(w.home.Dir, w.home.Ledger))
 }
 
 func newCacheID() string {
@@ -235,8 +236,8 @@ func newCacheID() string {
 // on, as it was when the wallet joined it. It is public, and its hash is the id:
 // *DamagedError if it is not.
 func Genesis(dir string, id crypto.LedgerID) ([]byte, error) {
-	name := filepath.Join(ledgerFolder(id), genesisFile)
-	doc, err := readOwn(dir, name)
+	name := filepath.Join(home.LedgerFolder(id), genesisFile)
+	doc, err := home.ReadFile(dir, name)
 	if err != nil {
 		return nil, err
 	}
@@ -249,19 +250,19 @@ func Genesis(dir string, id crypto.LedgerID) ([]byte, error) {
 // On returns the same unlocked wallet with another of its ledgers open. The two must
 // not be used at the same time.
 func (w *Wallet) On(ctx context.Context, services ledgerclient.Services, id crypto.LedgerID) (*Wallet, error) {
-	s, err := ReadSettings(w.dir)
+	s, err := ReadSettings(w.home.Dir)
 	if err != nil {
 		return nil, err
 	}
-	client, err := connect(ctx, w.dir, s, services, id)
+	client, err := connect(ctx, w.home.Dir, s, services, id)
 	if err != nil {
 		return nil, err
 	}
 	client.Now, client.AnyAge = w.now, w.revoking
 	o := &Wallet{
-		dir: w.dir, profile: w.profile, folder: ledgerFolder(client.ID()), settings: s, client: client, now: w.now, wait: w.wait,
+		home: home.Folder{Dir: w.home.Dir, Ledger: home.LedgerFolder(client.ID()), Key: w.home.Key}, profile: w.profile, settings: s, client: client, now: w.now, wait: w.wait,
 		accept: w.accept, revoking: w.revoking,
-		root: w.root, identity: w.identity, self: w.self, local: w.local, tagger: w.root.Tagger(client.ID()),
+		root: w.root, identity: w.identity, self: w.self, tagger: w.root.Tagger(client.ID()),
 		threads: newThreads(),
 	}
 	return o, o.readState()

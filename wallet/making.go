@@ -12,6 +12,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/atomicfile"
+	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/keyring"
 )
 
@@ -45,7 +46,7 @@ func Begin(ctx context.Context, opt Options, words string, keyrings func(kind st
 	if err := os.MkdirAll(opt.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	unlock, err := lockHome(ctx, opt.Dir, opt.waitOrDefault())
+	unlock, err := home.Lock(ctx, opt.Dir, opt.waitOrDefault())
 	if err != nil {
 		return nil, err
 	}
@@ -136,10 +137,10 @@ func mayHold(err error) bool {
 
 // writeNew writes the sealed files of a new wallet.
 func (w *Wallet) writeNew() error {
-	if err := w.writeFile(keyCheckFile, w.local.Seal(keyCheckFile, []byte("carekey"))); err != nil {
+	if err := w.home.Write(home.KeyCheckFile, w.home.Key.Seal(home.KeyCheckFile, []byte("carekey"))); err != nil {
 		return err
 	}
-	if err := w.writeSealed(bookFile, w.book); err != nil {
+	if err := w.home.WriteSealed(home.BookFile, w.book); err != nil {
 		return err
 	}
 	return w.newLedgerFolder()
@@ -168,7 +169,7 @@ func (m *Making) End() {
 	if m.keep {
 		return
 	}
-	for _, name := range []string{makingFile, nextFile, lockFile, "."} {
+	for _, name := range []string{makingFile, home.NextFile, home.LockFile, "."} {
 		os.Remove(filepath.Join(m.opt.Dir, name))
 	}
 }
@@ -195,7 +196,7 @@ func readMaking(dir string) (Settings, bool) {
 		return Settings{}, false // there is a wallet, whatever lies beside it
 	}
 	var s Settings
-	b, err := readOwn(dir, makingFile)
+	b, err := home.ReadFile(dir, makingFile)
 	if err != nil || json.Unmarshal(b, &s) != nil || s.V != settingsVersion || len(s.Ledgers) != 1 {
 		return Settings{}, false
 	}

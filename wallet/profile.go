@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/carekey/carekey/ledgerclient/disk"
+	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/keyring"
 )
 
@@ -65,7 +66,7 @@ func ReadProfile(ctx context.Context, opt Options) (profile, owner string, err e
 	if err != nil {
 		return "", "", err
 	}
-	w := &Wallet{dir: opt.Dir, local: entropy.Root().LocalKey()}
+	w := &Wallet{home: home.Folder{Dir: opt.Dir, Key: entropy.Root().LocalKey()}}
 	if err := w.readBook(); err != nil {
 		return "", "", err
 	}
@@ -77,7 +78,7 @@ const removingFile = "removing"
 
 func readRemoving(dir string) (Settings, bool) {
 	var s Settings
-	b, err := readOwn(dir, removingFile)
+	b, err := home.ReadFile(dir, removingFile)
 	if err != nil || json.Unmarshal(b, &s) != nil || s.Item == "" {
 		return Settings{}, false
 	}
@@ -97,7 +98,7 @@ func toRemove(dir string) (s Settings, mark string, ok bool) {
 // The ledger keeps what is on it. See MayBeRemoved. From the first step on there is
 // no wallet any more; if it is interrupted, FinishRemoval does the rest.
 func Remove(ctx context.Context, opt Options) error {
-	unlock, err := lockHome(ctx, opt.Dir, opt.waitOrDefault())
+	unlock, err := home.Lock(ctx, opt.Dir, opt.waitOrDefault())
 	if err != nil {
 		return err
 	}
@@ -120,7 +121,7 @@ func FinishRemoval(ctx context.Context, opt Options) error {
 	if _, _, ok := toRemove(opt.Dir); !ok {
 		return nil
 	}
-	unlock, err := lockHome(ctx, opt.Dir, opt.waitOrDefault())
+	unlock, err := home.Lock(ctx, opt.Dir, opt.waitOrDefault())
 	if err != nil {
 		return err
 	}
@@ -153,8 +154,8 @@ func finishRemoval(ctx context.Context, opt Options) error {
 		return err
 	}
 	// The folder goes with its lock, unless somebody keeps something in it.
-	os.Remove(filepath.Join(opt.Dir, nextFile))
-	os.Remove(filepath.Join(opt.Dir, lockFile))
+	os.Remove(filepath.Join(opt.Dir, home.NextFile))
+	os.Remove(filepath.Join(opt.Dir, home.LockFile))
 	os.Remove(opt.Dir)
 	return nil
 }

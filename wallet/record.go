@@ -548,7 +548,7 @@ func (w *Wallet) version(t *thread, i int) (*contract.Entry, error) {
 			}
 		}
 	}
-	return nil, &DamagedError{File: w.inLedger(cacheFile)}
+	return nil, &DamagedError{File: w.home.In(cacheFile)}
 }
 
 func (w *Wallet) openMetadata(e *contract.Entry, blob []byte) (*payload.Metadata, error) {

@@ -14,6 +14,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/atomicfile"
+	"github.com/carekey/carekey/wallet/home"
 )
 
 // Restoring is a wallet's life once more: one pass over the ledger finds what is
@@ -99,7 +100,7 @@ func Restore(ctx context.Context, opt Options, r RestoreRequest) (*Wallet, Resto
 	if err := os.MkdirAll(opt.Dir, 0o700); err != nil {
 		return nil, Restored{}, err
 	}
-	unlock, err := lockHome(ctx, opt.Dir, opt.waitOrDefault())
+	unlock, err := home.Lock(ctx, opt.Dir, opt.waitOrDefault())
 	if err != nil {
 		return nil, Restored{}, err
 	}
@@ -157,10 +158,10 @@ func beginRestore(opt Options, client *ledgerclient.Client, r RestoreRequest) (*
 	s := Settings{V: settingsVersion, Keyring: opt.Keyring.Kind(), Item: hex.EncodeToString(item[:]), Default: client.ID(), Ledgers: []Place{{ID: client.ID(), At: r.At}}}
 	w := assemble(opt, s, client, r.Entropy)
 	w.book = book{V: bookVersion, Profile: opt.Profile}
-	if err := w.writeFile(keyCheckFile, w.local.Seal(keyCheckFile, []byte("carekey"))); err != nil {
+	if err := w.home.Write(home.KeyCheckFile, w.home.Key.Seal(home.KeyCheckFile, []byte("carekey"))); err != nil {
 		return nil, err
 	}
-	if err := w.writeSealed(bookFile, w.book); err != nil {
+	if err := w.home.WriteSealed(home.BookFile, w.book); err != nil {
 		return nil, err
 	}
 	if err := w.newLedgerFolder(); err != nil {
@@ -171,7 +172,7 @@ func beginRestore(opt Options, client *ledgerclient.Client, r RestoreRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	if err := w.writeFile(restoringFile, append(b, '\n')); err != nil {
+	if err := w.home.Write(restoringFile, append(b, '\n')); err != nil {
 		return nil, err
 	}
 	return w, w.takeSaved(r.Saved)
@@ -186,7 +187,7 @@ func Restoring(dir string) (keyringKind string, ok bool) {
 
 func readRestoring(dir string) (Settings, bool) {
 	var s Settings
-	b, err := readOwn(dir, restoringFile)
+	b, err := home.ReadFile(dir, restoringFile)
 	if err != nil || json.Unmarshal(b, &s) != nil || s.V != settingsVersion || !s.valid() {
 		return Settings{}, false
 	}
@@ -197,7 +198,7 @@ func readRestoring(dir string) (Settings, bool) {
 // nothing else.
 func clearProfile(dir string) error {
 	var errs []error
-	for _, name := range []string{ledgersDir, bookFile, keyCheckFile, restoringFile} {
+	for _, name := range []string{home.LedgersDir, home.BookFile, home.KeyCheckFile, restoringFile} {
 		errs = append(errs, os.RemoveAll(filepath.Join(dir, name)))
 	}
 	entries, err := disk.ReadDir(dir)
@@ -561,8 +562,8 @@ func (w *Wallet) endRestore(ctx context.Context, opt Options, entropy crypto.Ent
 	if err := opt.Keyring.Set(ctx, w.settings.Item, entropy.Encode()); err != nil {
 		return err
 	}
-	if err := os.Rename(filepath.Join(w.dir, restoringFile), filepath.Join(w.dir, settingsFile)); err != nil {
+	if err := os.Rename(filepath.Join(w.home.Dir, restoringFile), filepath.Join(w.home.Dir, settingsFile)); err != nil {
 		return err
 	}
-	return disk.SyncDir(w.dir)
+	return disk.SyncDir(w.home.Dir)
 }

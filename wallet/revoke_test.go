@@ -15,6 +15,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/keyring"
 )
 
@@ -241,7 +242,7 @@ func TestRevocationOfWhatALedgerLost(t *testing.T) {
 func TestRevocationWithoutTheLock(t *testing.T) {
 	ctx := context.Background()
 	tn := newRevoking(t)
-	unlock := must(wallet.LockHome(ctx, tn.home, time.Second))(t)
+	unlock := must(home.Lock(ctx, tn.home, time.Second))(t)
 	defer unlock()
 	before := must(os.ReadFile(tn.state))(t)
 	theirs := filepath.Join(tn.home, ".new-0123456789ab") // what the other process is writing

@@ -14,6 +14,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/atomicfile"
+	"github.com/carekey/carekey/wallet/home"
 )
 
 // What a backup holds of a wallet: the book and, of each ledger that was backed up, the
@@ -28,7 +29,7 @@ import (
 func (w *Wallet) Save(ctx context.Context, dir string) (write func() error, err error) {
 	// The first file tells whose they are, for the next time after this one was killed.
 	// What was seen of other ledgers is not taken: their copies are of another time.
-	names := []string{keyCheckFile, bookFile, w.inLedger(genesisFile), w.inLedger(stateFile)}
+	names := []string{home.KeyCheckFile, home.BookFile, w.home.In(genesisFile), w.home.In(home.StateFile)}
 	files := map[string][]byte{}
 	err = w.with(ctx, func() error {
 		if err := w.mySaved(dir); err != nil {
@@ -38,7 +39,7 @@ func (w *Wallet) Save(ctx context.Context, dir string) (write func() error, err 
 			return err
 		}
 		for _, name := range names {
-			b, err := readOwn(w.dir, name)
+			b, err := w.home.Read(name)
 			if err != nil {
 				return err
 			}
@@ -72,7 +73,7 @@ func (w *Wallet) mySaved(dir string) error {
 	if vacant, err := disk.Vacant(dir); vacant || err != nil {
 		return err
 	}
-	err := checkKey(dir, w.local)
+	err := home.CheckKey(dir, w.home.Key)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return &ExistsError{What: "folder"}
@@ -90,11 +91,11 @@ func (w *Wallet) mySaved(dir string) error {
 func (w *Wallet) readSaved(dir string) (b book, known ledgerclient.Pin, damaged []*DamagedError, err error) {
 	var s state
 	open := func(name string, v any) error {
-		sealed, err := readOwn(dir, name)
+		sealed, err := home.ReadFile(dir, name)
 		if err != nil {
 			return err
 		}
-		plain, err := w.local.Open(filepath.ToSlash(name), sealed)
+		plain, err := w.home.Key.Open(filepath.ToSlash(name), sealed)
 		if err != nil {
 			return &DamagedError{File: filepath.ToSlash(name), Err: err}
 		}
@@ -113,23 +114,23 @@ func (w *Wallet) readSaved(dir string) (b book, known ledgerclient.Pin, damaged 
 		}
 		return err
 	}
-	err = checkKey(dir, w.local)
+	err = home.CheckKey(dir, w.home.Key)
 	if is[*WrongKeyError](err) {
 		err = &ForeignBackupError{Dir: dir}
 	}
-	if err := note(keyCheckFile, err); err != nil {
+	if err := note(home.KeyCheckFile, err); err != nil {
 		return b, s.Pin, nil, err
 	}
-	if err := note(bookFile, open(bookFile, &b)); err != nil {
+	if err := note(home.BookFile, open(home.BookFile, &b)); err != nil {
 		return b, s.Pin, nil, err
 	}
 	if b.V != bookVersion && b.V != 0 {
-		return b, s.Pin, nil, &VersionError{What: bookFile, Version: b.V, Known: bookVersion}
+		return b, s.Pin, nil, &VersionError{What: home.BookFile, Version: b.V, Known: bookVersion}
 	}
 	if w.client == nil {
 		return b, s.Pin, damaged, nil
 	}
-	name := w.inLedger(stateFile)
+	name := w.home.In(home.StateFile)
 	if err = open(name, &s); errors.Is(err, fs.ErrNotExist) {
 		err = nil // it was not on this ledger
 	}
@@ -144,7 +145,7 @@ func (w *Wallet) readSaved(dir string) (b book, known ledgerclient.Pin, damaged 
 func CheckSaved(dir string, entropy crypto.Entropy) error {
 	root := entropy.Root()
 	defer root.Wipe()
-	_, _, _, err := (&Wallet{local: root.LocalKey()}).readSaved(dir)
+	_, _, _, err := (&Wallet{home: home.Folder{Key: root.LocalKey()}}).readSaved(dir)
 	return err
 }
 
@@ -274,7 +275,7 @@ func (w *Wallet) MayBeRemoved(ctx context.Context) error {
 		job, err := w.readJob()
 		waiting := len(w.waiting) > 0 || job != nil || err != nil
 		for _, p := range w.settings.Ledgers {
-			n, err := Waiting(w.dir, p.ID)
+			n, err := Waiting(w.home.Dir, p.ID)
 			waiting = waiting || n > 0 || err != nil
 		}
 		if !waiting && len(w.threads.list) == 0 && len(w.book.Contacts) == 0 && len(w.settings.Ledgers) == 1 {
@@ -285,7 +286,7 @@ func (w *Wallet) MayBeRemoved(ctx context.Context) error {
 			var s state
 			if p.ID == w.client.ID() {
 				s = w.state
-			} else if err := w.readSealed(filepath.Join(ledgerFolder(p.ID), stateFile), &s); err != nil {
+			} else if err := w.home.ReadSealed(filepath.Join(home.LedgerFolder(p.ID), home.StateFile), &s); err != nil {
 				return err
 			}
 			if s.BackedUp.At == 0 || now.Sub(timeOf(s.BackedUp.At)) > BackupDue {

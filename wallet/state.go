@@ -2,13 +2,11 @@ package wallet
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
-	"io/fs"
-	"path/filepath"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/wallet/home"
 )
 
 // state is what a wallet remembers of one of its ledgers, sealed like the book.
@@ -52,49 +50,18 @@ type backedUp struct {
 
 const stateVersion = 1
 
-// readSealed reads a sealed file of the profile's folder into v. The file's name is
-// bound to what is in it, so that no file can stand in another's place.
-func (w *Wallet) readSealed(name string, v any) error {
-	sealed, err := readOwn(w.dir, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return &DamagedError{File: name, Err: err}
-	}
-	if err != nil {
-		return err
-	}
-	plain, err := w.local.Open(filepath.ToSlash(name), sealed)
-	if err != nil {
-		return w.explainSealed(name, err)
-	}
-	if err := json.Unmarshal(plain, v); err != nil {
-		return &DamagedError{File: name}
-	}
-	return nil
-}
-
-func (w *Wallet) writeSealed(name string, v any) error {
-	plain, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	return w.writeFile(name, w.local.Seal(filepath.ToSlash(name), plain))
-}
-
-// inLedger is the name of one of the open ledger's files in the profile's folder.
-func (w *Wallet) inLedger(name string) string { return filepath.Join(w.folder, name) }
-
 func (w *Wallet) readBook() error {
 	// Reading an address checks its signature: with a thousand contacts that is
 	// worth a comparison.
-	sealed, err := readOwn(w.dir, bookFile)
+	sealed, err := w.home.Read(home.BookFile)
 	if err == nil && !w.bookDirty && w.bookRead != nil && bytes.Equal(sealed, w.bookRead) {
 		return nil
 	}
 	w.bookRead = nil
 	var b book
-	err = w.readSealed(bookFile, &b)
+	err = w.home.ReadSealed(home.BookFile, &b)
 	if err == nil && b.V != bookVersion {
-		err = &VersionError{What: bookFile, Version: b.V, Known: bookVersion}
+		err = &VersionError{What: home.BookFile, Version: b.V, Known: bookVersion}
 	}
 	if err != nil {
 		b, sealed = book{V: bookVersion}, nil
@@ -115,9 +82,9 @@ func (w *Wallet) readState() error {
 	if noBook != nil && !w.revoking {
 		return noBook
 	}
-	name := w.inLedger(stateFile)
+	name := w.home.In(home.StateFile)
 	var s state
-	err := w.readSealed(name, &s)
+	err := w.home.ReadSealed(name, &s)
 	if err == nil && s.V != stateVersion {
 		err = &VersionError{What: name, Version: s.V, Known: stateVersion}
 	}
@@ -133,7 +100,7 @@ func (w *Wallet) readState() error {
 	}
 	if noBook != nil { // the ledger's copy of it is read instead
 		s.BookRead, s.News = 0, true
-		w.passOver(bookFile, noBook)
+		w.passOver(home.BookFile, noBook)
 	}
 	same := s.CacheID == w.state.CacheID && s.CacheSize == w.state.CacheSize && w.cache.end() == s.CacheSize
 	w.state = s
@@ -143,47 +110,6 @@ func (w *Wallet) readState() error {
 	}
 	return w.readCache()
 }
-
-// explainSealed tells a wrong key from a damaged file: both fail authentication.
-// The item in the keyring is the wallet's own by a random name, so that a changed
-// file is the likelier cause; but a key that opens no other sealed file either is
-// the wrong one.
-func (w *Wallet) explainSealed(name string, err error) error {
-	if wrong := checkKey(w.dir, w.local); is[*WrongKeyError](wrong) {
-		return wrong
-	}
-	return &DamagedError{File: name, Err: err}
-}
-
-// checkKey tells whether a key is that of the wallet whose files are in dir: a
-// *WrongKeyError if it opens none of them. If it opens another one than the key check,
-// that is damaged.
-func checkKey(dir string, local *crypto.LocalKey) error {
-	b, err := readOwn(dir, keyCheckFile)
-	if err != nil {
-		return err
-	}
-	_, err = local.Open(keyCheckFile, b)
-	if err == nil {
-		return nil
-	}
-	others, _ := filepath.Glob(filepath.Join(dir, ledgersDir, "*", stateFile))
-	for _, path := range append(others, filepath.Join(dir, bookFile)) {
-		name, rerr := filepath.Rel(dir, path)
-		if rerr != nil {
-			continue
-		}
-		if sealed, rerr := readOwn(dir, name); rerr == nil {
-			if _, rerr := local.Open(filepath.ToSlash(name), sealed); rerr == nil {
-				return &DamagedError{File: keyCheckFile, Err: err}
-			}
-		}
-	}
-	return &WrongKeyError{}
-}
-
-// keyCheckFile holds a sealed constant, to tell a wrong key from a damaged state.
-const keyCheckFile = "key-check"
 
 // save writes what changed: what is new in the cache first, then the state that
 // counts it. The book comes before the state, which says what of the ledger is in
@@ -204,13 +130,13 @@ func (w *Wallet) save() error {
 	}
 	if w.bookDirty {
 		w.stampBook()
-		if err := w.writeSealed(bookFile, w.book); err != nil {
+		if err := w.home.WriteSealed(home.BookFile, w.book); err != nil {
 			return err
 		}
 		w.bookDirty = false
 	}
 	if w.dirty {
-		if err := w.writeSealed(w.inLedger(stateFile), w.state); err != nil {
+		if err := w.home.WriteSealed(w.home.In(home.StateFile), w.state); err != nil {
 			return err
 		}
 		w.dirty = false

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -12,7 +11,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/wallet/atomicfile"
+	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/keyring"
 )
 
@@ -42,8 +41,7 @@ type Wallet struct {
 	// nothing of it was entered or asked for yet. With its error nothing will be.
 	BeforeOpening func(Received) error
 
-	dir      string
-	folder   string // of the open ledger, inside dir
+	home     home.Folder
 	profile  string
 	settings Settings
 	client   *ledgerclient.Client
@@ -56,7 +54,6 @@ type Wallet struct {
 	identity func() *crypto.Identity // made when first needed: most commands only look
 	keys     *crypto.Identity        // what identity made; nil before
 	self     *crypto.PrivateKey
-	local    *crypto.LocalKey
 	tagger   *crypto.Tagger
 
 	book      book
@@ -134,9 +131,9 @@ func assemble(opt Options, s Settings, client *ledgerclient.Client, entropy cryp
 	}
 	client.AnyAge = opt.Revoking
 	w := &Wallet{
-		dir: opt.Dir, profile: opt.Profile, folder: ledgerFolder(client.ID()), settings: s, client: client, now: opt.Now, wait: opt.waitOrDefault(),
+		home: home.Folder{Dir: opt.Dir, Ledger: home.LedgerFolder(client.ID()), Key: root.LocalKey()}, profile: opt.Profile, settings: s, client: client, now: opt.Now, wait: opt.waitOrDefault(),
 		accept: opt.AcceptClock, revoking: opt.Revoking,
-		root: root, self: root.SelfKey(), local: root.LocalKey(), tagger: root.Tagger(client.ID()),
+		root: root, self: root.SelfKey(), tagger: root.Tagger(client.ID()),
 		threads: newThreads(),
 	}
 	w.identity = sync.OnceValue(func() *crypto.Identity {
@@ -194,7 +191,7 @@ func (w *Wallet) Uncompared() bool {
 	return slices.ContainsFunc(w.unwritten, func(err error) bool {
 		damaged, ok := errors.AsType[*DamagedError](err)
 		newer, too := errors.AsType[*VersionError](err)
-		return ok && damaged.File == w.inLedger(stateFile) || too && newer.What == w.inLedger(stateFile)
+		return ok && damaged.File == w.home.In(home.StateFile) || too && newer.What == w.home.In(home.StateFile)
 	})
 }
 
@@ -223,7 +220,7 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 	}
 	defer func() { err = w.keepEvidence(err) }()
 	w.unwritten = nil
-	unlock, noLock := lockHome(ctx, w.dir, w.wait)
+	unlock, noLock := home.Lock(ctx, w.home.Dir, w.wait)
 	if noLock != nil {
 		if ctx.Err() != nil || !w.revoking && (!lax || is[*BusyError](noLock)) {
 			return noLock
@@ -290,8 +287,3 @@ func hourOf(t time.Time) contract.Hour { return contract.Hour(max(0, t.Unix()/36
 
 // HourTime is the beginning of a ledger hour.
 func HourTime(h contract.Hour) time.Time { return time.Unix(int64(h)*3600, 0).UTC() }
-
-// writeFile replaces a file of the wallet's folder.
-func (w *Wallet) writeFile(name string, data []byte) error {
-	return atomicfile.Write(filepath.Join(w.dir, name), data, 0o600)
-}

@@ -23,7 +23,7 @@ func (w *Wallet) VerifyLedger(ctx context.Context, progress func(done, total uin
 			return err
 		}
 		kept := &keptLeaves{Ledger: w.client.Ledger}
-		f, err := openOwn(w.dir, w.inLedger(leavesFile), os.O_CREATE|os.O_RDWR)
+		f, err := w.home.Open(w.home.In(leavesFile), os.O_CREATE|os.O_RDWR)
 		if err == nil {
 			defer f.Close()
 			info, err := f.Stat()

@@ -144,6 +144,7 @@ var rules = []struct {
 // walls are packages of the project that may import only these others of it.
 var walls = map[string][]string{
 	module + "/wallet/payload": {module + "/crypto", module + "/ledgerclient/contract"}, // bytes in, values out
+	module + "/wallet/home":    {module + "/crypto", opener, module + "/wallet/atomicfile"},
 }
 
 // chains are engines that the wallet's binary must not contain.

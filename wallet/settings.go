@@ -1,7 +1,6 @@
 package wallet
 
 import (
-	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -10,23 +9,17 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/text"
-	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/atomicfile"
+	"github.com/carekey/carekey/wallet/home"
 )
 
 // Files of a profile's folder. Only settings and the ledgers' configurations can
 // be read without the key, and they hold no name, title or address.
 const (
 	settingsFile = "wallet.json"
-	bookFile     = "state" // sealed: what is the same on every ledger: name, contacts
-	ledgersDir   = "ledgers"
-	lockFile     = "lock"
-	nextFile     = "lock.next" // locked by who waits for the lock; made when somebody does
 )
 
 // walletsDir holds the profiles' folders in a home.
@@ -34,20 +27,13 @@ const walletsDir = "wallets"
 
 // Files of the folder that a wallet keeps of each of its ledgers.
 const (
-	stateFile   = "state"   // sealed: the pin, what was looked at
 	cacheFile   = "cache"   // sealed frames: what the ledger holds of this wallet; can be rebuilt
-	journalDir  = "journal" // sealed: changes on their way
 	leavesFile  = "leaves"  // all of the ledger, as it was verified: public
 	genesisFile = "genesis" // the ledger's configuration document, public: opens the wallet when the ledger is out of reach
 )
 
 // configFile is the ledger's n-th configuration document after the genesis.
 func configFile(n int) string { return fmt.Sprintf("config-%d", n) }
-
-// ledgerFolder is the folder of a ledger inside a profile's folder, relative to it.
-func ledgerFolder(id crypto.LedgerID) string {
-	return filepath.Join(ledgersDir, hex.EncodeToString(id[:8]))
-}
 
 // ProfileDir is the folder of a profile inside the home: the name is hashed, so
 // that no file name tells whose wallet it is. However a name is written, it is one
@@ -89,10 +75,10 @@ func (s *Settings) valid() bool {
 	}
 	folders := map[string]bool{}
 	for _, p := range s.Ledgers {
-		if p.At == "" || folders[ledgerFolder(p.ID)] {
+		if p.At == "" || folders[home.LedgerFolder(p.ID)] {
 			return false
 		}
-		folders[ledgerFolder(p.ID)] = true
+		folders[home.LedgerFolder(p.ID)] = true
 	}
 	_, ok := s.Ledger(s.Default)
 	return ok
@@ -103,7 +89,7 @@ const settingsVersion = 2
 // ReadSettings reads the settings of the wallet in dir: *NoWalletError if there is
 // none.
 func ReadSettings(dir string) (Settings, error) {
-	b, err := readOwn(dir, settingsFile)
+	b, err := home.ReadFile(dir, settingsFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Settings{}, &NoWalletError{Dir: dir}
 	}
@@ -126,30 +112,9 @@ func ReadSettings(dir string) (Settings, error) {
 // Headless tells whether dir holds a wallet's sealed files and no settings: they were
 // lost, or never written.
 func Headless(dir string) bool {
-	_, err := os.Lstat(filepath.Join(dir, keyCheckFile))
+	_, err := os.Lstat(filepath.Join(dir, home.KeyCheckFile))
 	_, serr := os.Lstat(filepath.Join(dir, settingsFile))
 	return err == nil && errors.Is(serr, fs.ErrNotExist)
-}
-
-// readOwn reads a file of the wallet's folder. One that is no file, or longer than any
-// of them is, is a *DamagedError.
-func readOwn(dir, name string) ([]byte, error) {
-	const most = 256 << 20 // bytes
-	b, err := disk.ReadFile(filepath.Join(dir, name), most)
-	return b, damagedKind(name, err)
-}
-
-// openOwn opens a file of the wallet's folder. One that is no file is a *DamagedError.
-func openOwn(dir, name string, flag int) (*os.File, error) {
-	f, err := disk.Open(filepath.Join(dir, name), flag, 0o600)
-	return f, damagedKind(name, err)
-}
-
-func damagedKind(name string, err error) error {
-	if is[*disk.KindError](err) || errors.Is(err, syscall.ENOTDIR) { // the file, or a folder on the way to it
-		return &DamagedError{File: name, Err: err}
-	}
-	return err
 }
 
 func writeSettings(dir string, s Settings) error {
@@ -158,82 +123,4 @@ func writeSettings(dir string, s Settings) error {
 		return err
 	}
 	return atomicfile.Write(filepath.Join(dir, settingsFile), append(b, '\n'), 0o600)
-}
-
-// lockHome takes the wallet's lock, waiting at most wait: one process at a time
-// changes a wallet.
-func lockHome(ctx context.Context, dir string, wait time.Duration) (unlock func(), err error) {
-	f, err := openOwn(dir, lockFile, os.O_CREATE|os.O_RDWR)
-	if err != nil {
-		var rerr error
-		if f, rerr = openOwn(dir, lockFile, os.O_RDONLY); rerr != nil { // where nothing can be written it can be locked
-			return nil, err
-		}
-	}
-	var next *os.File
-	defer func() {
-		if next != nil {
-			next.Close()
-		}
-	}()
-	start := time.Now()
-	for pause := time.Millisecond; ; pause = min(pause*2, 100*time.Millisecond) {
-		ok, err := tryLock(f)
-		if err != nil {
-			f.Close()
-			return nil, err
-		}
-		if ok {
-			return func() { f.Close() }, nil
-		}
-		if next == nil {
-			next = standInLine(dir)
-		}
-		if time.Since(start) >= wait {
-			f.Close()
-			return nil, &BusyError{Waited: wait}
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, ctx.Err()
-		case <-time.After(pause):
-		}
-	}
-}
-
-// standInLine shows that this process waits for the lock, until the file that it
-// returns is closed. It is nil if another one stands there already, or if it cannot be
-// shown.
-func standInLine(dir string) *os.File {
-	f, err := openOwn(dir, nextFile, os.O_CREATE|os.O_RDWR)
-	if err != nil {
-		return nil
-	}
-	if ok, err := tryLock(f); !ok || err != nil {
-		f.Close()
-		return nil
-	}
-	return f
-}
-
-// letIn waits until who waits for the lock has had it. Who takes the lock again and
-// again calls it in between: to be quick enough for the moment at which the lock is
-// free would be luck.
-func letIn(ctx context.Context, dir string) {
-	f, err := openOwn(dir, nextFile, os.O_RDWR)
-	if err != nil {
-		return // nobody ever waited
-	}
-	defer f.Close()
-	for pause := time.Millisecond; ; pause = min(pause*2, 20*time.Millisecond) {
-		if ok, err := tryLock(f); ok || err != nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(pause):
-		}
-	}
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package wallet
+package home
 
 import (
 	"os"
@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tryLock takes an exclusive lock that ends with the file's descriptor, and so
+// TryLock takes an exclusive lock that ends with the file's descriptor, and so
 // with the process; false if another one holds it.
-func tryLock(f *os.File) (bool, error) {
+func TryLock(f *os.File) (bool, error) {
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		switch err {
