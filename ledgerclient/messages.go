@@ -1,40 +1,26 @@
 package ledgerclient
 
 import (
-	"encoding/binary"
+	"bytes"
 	"errors"
 	"fmt"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/codec"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
-// The messages between a wallet and a keeper have one encoding each: the fields
-// in the order of the struct, fixed widths, integers big-endian; what varies in
-// length stands last, behind its length in 4 bytes. What parses re-encodes
-// identically. A parser checks the layout and the ranges of codes and lengths;
-// whether keys are points and signatures hold is for Verify.
+// The messages between a wallet and a keeper have one encoding each: that of their
+// Fields. What parses re-encodes identically. A parser checks the layout and the ranges
+// of codes and lengths; whether keys are points and signatures hold is for Verify.
 //
 // What is signed is the tagged hash of the encoding without its signature, one
 // tag per message, so that no signature can be taken for one of another kind.
 // To change a message, give it new tags: signed messages are kept and must read
 // the same for ever.
-//
-//	Deposit          ledger 32, grant 32, keeper 33, share index 1, share 32, signature 64, package 4 + n
-//	Receipt          ledger 32, grant 32, keeper 33, share index 1, share hash 32, hour 4, signature 64
-//	Request          ledger 32, keeper 33, access entry 222, response key 33, signature 64
-//	Answer           request hash 32, grant 32, code 1, hour 4, size 8, root 32, signature 64, sealed share 4 + n
-//	Acknowledgement  ledger 32, grant 32, keeper 33, end 1, hour 4, signature 64
-//	Inquiry          ledger 32, keeper 33, grant 32, nonce 32, signature 64
-//	InquiryAnswer    inquiry hash 32, size 8, root 32, number of refused requests 4, of those not in it 4, of acknowledgements 1, signature 64,
-//	                 the refused requests (a request and its answer each), the acknowledgements
 const (
-	depositSize         = 32 + 32 + 33 + 33 + 64
-	receiptSize         = 32 + 32 + 33 + 1 + 32 + 4 + 64
-	requestSize         = 32 + 33 + contract.Size + 33 + 64
-	answerSize          = 32 + 32 + 1 + 4 + 8 + 32 + 64
-	AcknowledgementSize = 32 + 32 + 33 + 1 + 4 + 64 // bytes of an encoded Acknowledgement
-	inquirySize         = 32 + 33 + 32 + 32 + 64
+	ReceiptSize         = 32 + 32 + 33 + 1 + 32 + 4 + 64 // bytes of an encoded Receipt
+	AcknowledgementSize = 32 + 32 + 33 + 1 + 4 + 64      // bytes of an encoded Acknowledgement
 
 	maxPackage = 2 + 3*32 + 255*32 // a grant package with 255 share hashes
 	maxSealed  = 1024              // an HPKE-sealed share has 114
@@ -52,50 +38,66 @@ func (e *MessageError) Error() string { return "not a valid " + e.Message + ": "
 func (e *MessageError) Unwrap() error { return e.Err }
 
 var (
-	errLength    = errors.New("length")
-	errRange     = errors.New("value out of range")
 	errSignature = errors.New("signature does not verify")
 	errOther     = errors.New("for something else than what was asked")
 )
 
-// Marshal encodes d. The result holds the share: it is as secret as d.
-func (d *Deposit) Marshal() []byte { return d.encode(true) }
-
-func (d *Deposit) encode(signature bool) []byte {
-	b := make([]byte, 0, depositSize+4+len(d.Package))
-	b = append(b, d.Ledger[:]...)
-	b = append(b, d.Grant[:]...)
-	b = append(b, d.Keeper[:]...)
-	share := d.Share.Bytes()
-	b = append(b, share[:]...)
-	if signature {
-		b = append(b, d.Signature[:]...)
+// parse reads a message; on an error it is zero.
+func parse[M any, P interface {
+	*M
+	Fields(*codec.Codec)
+}](name string, b []byte) (M, error) {
+	var m, none M
+	if err := codec.Parse(b, P(&m).Fields); err != nil {
+		return none, &MessageError{Message: name, Err: err}
 	}
-	return appendSized(b, d.Package)
+	return m, nil
 }
 
-// ParseDeposit decodes one deposit.
+// EntryField is an entry in a message.
+func EntryField(c *codec.Codec, e *contract.Entry) {
+	b := e.Marshal()
+	if c.Bytes(b[:]); c.Reading() {
+		*e, _ = contract.ParseEntry(b[:]) // of any bytes
+	}
+}
+
+// signer signs: a key of a thread or of a keeper, or the one-time key of a recipient.
+type signer interface {
+	Sign(crypto.Hash) crypto.Signature
+}
+
+// Fields are the deposit's: ledger 32, grant 32, keeper 33, share index 1, share 32,
+// signature 64, package 4 + n.
+func (d *Deposit) Fields(c *codec.Codec) {
+	c.Bytes(d.Ledger[:], d.Grant[:], d.Keeper[:])
+	var share [33]byte
+	if !c.Reading() {
+		share = d.Share.Bytes()
+	}
+	if c.Bytes(share[:]); c.Reading() {
+		var err error
+		d.Share, err = crypto.ParseShare(share[:])
+		c.Fail(err)
+	}
+	c.Signature(d.Signature[:])
+	codec.Sized[uint32](c, &d.Package, maxPackage)
+}
+
+// Marshal encodes d. The result holds the share: it is as secret as d.
+func (d *Deposit) Marshal() []byte { return codec.Append(nil, d.Fields) }
+
+// ParseDeposit decodes one deposit, which shares no memory with b.
 func ParseDeposit(b []byte) (Deposit, error) {
-	r := reader{b: b}
-	var d Deposit
-	r.take(d.Ledger[:])
-	r.take(d.Grant[:])
-	r.take(d.Keeper[:])
-	var raw [33]byte
-	r.take(raw[:])
-	r.take(d.Signature[:])
-	d.Package = r.takeSized(maxPackage)
-	if r.err == nil {
-		d.Share, r.err = crypto.ParseShare(raw[:])
-	}
-	if err := r.end("deposit"); err != nil {
-		return Deposit{}, err
-	}
-	return d, nil
+	d, err := parse[Deposit]("deposit", b)
+	d.Package = bytes.Clone(d.Package)
+	return d, err
 }
 
 // Digest is what Signature signs.
-func (d *Deposit) Digest() crypto.Hash { return crypto.TaggedHash(crypto.TagDeposit, d.encode(false)) }
+func (d *Deposit) Digest() crypto.Hash {
+	return crypto.TaggedHash(crypto.TagDeposit, codec.Unsigned(d.Fields))
+}
 
 // Sign signs with the grant's thread key.
 func (d *Deposit) Sign(key *crypto.PrivateKey) { d.Signature = key.Sign(d.Digest()) }
@@ -105,45 +107,27 @@ func (d *Deposit) Verify(author crypto.PubKey) error {
 	return verify("deposit", author, d.Digest(), d.Signature)
 }
 
-// Marshal encodes r.
-func (r *Receipt) Marshal() []byte { return r.encode(true) }
-
-func (r *Receipt) encode(signature bool) []byte {
-	b := make([]byte, 0, receiptSize)
-	b = append(b, r.Ledger[:]...)
-	b = append(b, r.Grant[:]...)
-	b = append(b, r.Keeper[:]...)
-	b = append(b, r.Index)
-	b = append(b, r.Share[:]...)
-	b = binary.BigEndian.AppendUint32(b, uint32(r.Hour))
-	if signature {
-		b = append(b, r.Signature[:]...)
-	}
-	return b
+// Fields are the receipt's: ledger 32, grant 32, keeper 33, share index 1, share hash
+// 32, hour 4, signature 64.
+func (r *Receipt) Fields(c *codec.Codec) {
+	c.Bytes(r.Ledger[:], r.Grant[:], r.Keeper[:])
+	codec.Int(c, &r.Index)
+	c.Check(r.Index > 0)
+	c.Bytes(r.Share[:])
+	codec.Int(c, &r.Hour)
+	c.Signature(r.Signature[:])
 }
+
+// Marshal encodes r.
+func (r *Receipt) Marshal() []byte { return codec.Append(nil, r.Fields) }
 
 // ParseReceipt decodes one receipt.
-func ParseReceipt(b []byte) (Receipt, error) {
-	rd := reader{b: b}
-	var r Receipt
-	rd.take(r.Ledger[:])
-	rd.take(r.Grant[:])
-	rd.take(r.Keeper[:])
-	r.Index = rd.byte()
-	rd.take(r.Share[:])
-	r.Hour = contract.Hour(rd.uint32())
-	rd.take(r.Signature[:])
-	if rd.err == nil && r.Index == 0 {
-		rd.err = errRange
-	}
-	if err := rd.end("receipt"); err != nil {
-		return Receipt{}, err
-	}
-	return r, nil
-}
+func ParseReceipt(b []byte) (Receipt, error) { return parse[Receipt]("receipt", b) }
 
 // Digest is what Signature signs.
-func (r *Receipt) Digest() crypto.Hash { return crypto.TaggedHash(crypto.TagReceipt, r.encode(false)) }
+func (r *Receipt) Digest() crypto.Hash {
+	return crypto.TaggedHash(crypto.TagReceipt, codec.Unsigned(r.Fields))
+}
 
 // Sign signs with the keeper's key.
 func (r *Receipt) Sign(key *crypto.PrivateKey) { r.Signature = key.Sign(r.Digest()) }
@@ -158,107 +142,62 @@ func (r *Receipt) Verify(d *Deposit, author crypto.PubKey) error {
 	return verify("receipt", r.Keeper, r.Digest(), r.Signature)
 }
 
-// Marshal encodes r.
-func (r *Request) Marshal() []byte { return r.encode(true) }
-
-func (r *Request) encode(signature bool) []byte {
-	b := make([]byte, 0, requestSize)
-	b = append(b, r.Ledger[:]...)
-	b = append(b, r.Keeper[:]...)
-	access := r.Access.Marshal()
-	b = append(b, access[:]...)
-	b = append(b, r.Response[:]...)
-	if signature {
-		b = append(b, r.Signature[:]...)
-	}
-	return b
+// Fields are the request's: ledger 32, keeper 33, access entry 222, response key 33,
+// signature 64.
+func (r *Request) Fields(c *codec.Codec) {
+	c.Bytes(r.Ledger[:], r.Keeper[:])
+	EntryField(c, &r.Access)
+	c.Bytes(r.Response[:])
+	c.Signature(r.Signature[:])
 }
+
+// Marshal encodes r.
+func (r *Request) Marshal() []byte { return codec.Append(nil, r.Fields) }
 
 // ParseRequest decodes one request.
-func ParseRequest(b []byte) (Request, error) {
-	rd := reader{b: b}
-	var r Request
-	var access [contract.Size]byte
-	rd.take(r.Ledger[:])
-	rd.take(r.Keeper[:])
-	rd.take(access[:])
-	rd.take(r.Response[:])
-	rd.take(r.Signature[:])
-	if rd.err == nil {
-		r.Access, rd.err = contract.ParseEntry(access[:])
-	}
-	if err := rd.end("request"); err != nil {
-		return Request{}, err
-	}
-	return r, nil
-}
+func ParseRequest(b []byte) (Request, error) { return parse[Request]("request", b) }
 
 // Digest is what Signature signs.
-func (r *Request) Digest() crypto.Hash { return crypto.TaggedHash(crypto.TagRequest, r.encode(false)) }
+func (r *Request) Digest() crypto.Hash {
+	return crypto.TaggedHash(crypto.TagRequest, codec.Unsigned(r.Fields))
+}
 
 // Hash is the hash of the whole request, which names it in an Answer. It covers
 // the signature: a keeper's word that a request is badly signed must not fit the
 // same request with a good signature.
-func (r *Request) Hash() crypto.Hash { return crypto.TaggedHash(crypto.TagRequestHash, r.encode(true)) }
+func (r *Request) Hash() crypto.Hash { return crypto.TaggedHash(crypto.TagRequestHash, r.Marshal()) }
 
 // Sign signs with the one-time key that authored the access.
-func (r *Request) Sign(signer interface {
-	Sign(crypto.Hash) crypto.Signature
-}) {
-	r.Signature = signer.Sign(r.Digest())
-}
+func (r *Request) Sign(key signer) { r.Signature = key.Sign(r.Digest()) }
 
 // Verify checks that the request is signed by the author of its access.
 func (r *Request) Verify() error {
 	return verify("request", r.Access.Author, r.Digest(), r.Signature)
 }
 
+// Fields are the answer's: request hash 32, grant 32, code 1, hour 4, size 8, root 32,
+// signature 64, sealed share 4 + n, which is there if and only if the code is Released.
+func (a *Answer) Fields(c *codec.Codec) {
+	c.Bytes(a.Request[:], a.Grant[:])
+	codec.Int(c, &a.Code)
+	codec.Int(c, &a.Hour)
+	codec.Int(c, &a.Size)
+	c.Bytes(a.Root[:])
+	c.Signature(a.Signature[:])
+	codec.Sized[uint32](c, &a.Sealed, maxSealed)
+	c.Check(a.Code <= BadRequest && (a.Code == Released) == (len(a.Sealed) > 0))
+}
+
 // Marshal encodes a.
-func (a *Answer) Marshal() []byte { return a.encode(true) }
+func (a *Answer) Marshal() []byte { return codec.Append(nil, a.Fields) }
 
-func (a *Answer) encode(signature bool) []byte {
-	b := make([]byte, 0, answerSize+4+len(a.Sealed))
-	b = append(b, a.Request[:]...)
-	b = append(b, a.Grant[:]...)
-	b = append(b, byte(a.Code))
-	b = binary.BigEndian.AppendUint32(b, uint32(a.Hour))
-	b = binary.BigEndian.AppendUint64(b, a.Size)
-	b = append(b, a.Root[:]...)
-	if signature {
-		b = append(b, a.Signature[:]...)
-	}
-	return appendSized(b, a.Sealed)
-}
-
-// ParseAnswer decodes one answer. A sealed share is there if and only if the
-// code is Released.
-func ParseAnswer(b []byte) (Answer, error) {
-	rd := reader{b: b}
-	a := rd.answer()
-	if err := rd.end("answer"); err != nil {
-		return Answer{}, err
-	}
-	return a, nil
-}
-
-func (r *reader) answer() Answer {
-	var a Answer
-	r.take(a.Request[:])
-	r.take(a.Grant[:])
-	a.Code = Code(r.byte())
-	a.Hour = contract.Hour(r.uint32())
-	a.Size = r.uint64()
-	r.take(a.Root[:])
-	r.take(a.Signature[:])
-	a.Sealed = r.takeSized(maxSealed)
-	if r.err == nil && (a.Code > BadRequest || (a.Code == Released) != (len(a.Sealed) > 0)) {
-		r.err = errRange
-	}
-	return a
-}
+// ParseAnswer decodes one answer.
+func ParseAnswer(b []byte) (Answer, error) { return parse[Answer]("answer", b) }
 
 // Digest is what Signature signs.
-func (a *Answer) Digest() crypto.Hash { return crypto.TaggedHash(crypto.TagAnswer, a.encode(false)) }
+func (a *Answer) Digest() crypto.Hash {
+	return crypto.TaggedHash(crypto.TagAnswer, codec.Unsigned(a.Fields))
+}
 
 // Sign signs with the keeper's key.
 func (a *Answer) Sign(key *crypto.PrivateKey) { a.Signature = key.Sign(a.Digest()) }
@@ -272,44 +211,27 @@ func (a *Answer) Verify(r *Request, keeper crypto.PubKey) error {
 	return verify("answer", keeper, a.Digest(), a.Signature)
 }
 
-// Marshal encodes a.
-func (a *Acknowledgement) Marshal() []byte { return a.encode(true) }
-
-func (a *Acknowledgement) encode(signature bool) []byte {
-	b := make([]byte, 0, AcknowledgementSize)
-	b = append(b, a.Ledger[:]...)
-	b = append(b, a.Grant[:]...)
-	b = append(b, a.Keeper[:]...)
-	b = append(b, byte(a.End))
-	b = binary.BigEndian.AppendUint32(b, uint32(a.Hour))
-	if signature {
-		b = append(b, a.Signature[:]...)
-	}
-	return b
+// Fields are the acknowledgement's: ledger 32, grant 32, keeper 33, end 1, hour 4,
+// signature 64.
+func (a *Acknowledgement) Fields(c *codec.Codec) {
+	c.Bytes(a.Ledger[:], a.Grant[:], a.Keeper[:])
+	codec.Int(c, &a.End)
+	c.Check(a.End == Stopped || a.End == DestroyedShare)
+	codec.Int(c, &a.Hour)
+	c.Signature(a.Signature[:])
 }
+
+// Marshal encodes a.
+func (a *Acknowledgement) Marshal() []byte { return codec.Append(nil, a.Fields) }
 
 // ParseAcknowledgement decodes one acknowledgement.
 func ParseAcknowledgement(b []byte) (Acknowledgement, error) {
-	rd := reader{b: b}
-	var a Acknowledgement
-	rd.take(a.Ledger[:])
-	rd.take(a.Grant[:])
-	rd.take(a.Keeper[:])
-	a.End = End(rd.byte())
-	a.Hour = contract.Hour(rd.uint32())
-	rd.take(a.Signature[:])
-	if rd.err == nil && a.End != Stopped && a.End != DestroyedShare {
-		rd.err = errRange
-	}
-	if err := rd.end("acknowledgement"); err != nil {
-		return Acknowledgement{}, err
-	}
-	return a, nil
+	return parse[Acknowledgement]("acknowledgement", b)
 }
 
 // Digest is what Signature signs.
 func (a *Acknowledgement) Digest() crypto.Hash {
-	return crypto.TaggedHash(crypto.TagAcknowledgement, a.encode(false))
+	return crypto.TaggedHash(crypto.TagAcknowledgement, codec.Unsigned(a.Fields))
 }
 
 // Sign signs with the keeper's key.
@@ -324,41 +246,25 @@ func (a *Acknowledgement) Verify(ledger crypto.LedgerID, grant contract.ID, keep
 	return verify("acknowledgement", keeper, a.Digest(), a.Signature)
 }
 
-// Marshal encodes q.
-func (q *Inquiry) Marshal() []byte { return q.encode(true) }
-
-func (q *Inquiry) encode(signature bool) []byte {
-	b := make([]byte, 0, inquirySize)
-	b = append(b, q.Ledger[:]...)
-	b = append(b, q.Keeper[:]...)
-	b = append(b, q.Grant[:]...)
-	b = append(b, q.Nonce[:]...)
-	if signature {
-		b = append(b, q.Signature[:]...)
-	}
-	return b
+// Fields are the inquiry's: ledger 32, keeper 33, grant 32, nonce 32, signature 64.
+func (q *Inquiry) Fields(c *codec.Codec) {
+	c.Bytes(q.Ledger[:], q.Keeper[:], q.Grant[:], q.Nonce[:])
+	c.Signature(q.Signature[:])
 }
+
+// Marshal encodes q.
+func (q *Inquiry) Marshal() []byte { return codec.Append(nil, q.Fields) }
 
 // ParseInquiry decodes one inquiry.
-func ParseInquiry(b []byte) (Inquiry, error) {
-	rd := reader{b: b}
-	var q Inquiry
-	rd.take(q.Ledger[:])
-	rd.take(q.Keeper[:])
-	rd.take(q.Grant[:])
-	rd.take(q.Nonce[:])
-	rd.take(q.Signature[:])
-	if err := rd.end("inquiry"); err != nil {
-		return Inquiry{}, err
-	}
-	return q, nil
-}
+func ParseInquiry(b []byte) (Inquiry, error) { return parse[Inquiry]("inquiry", b) }
 
 // Digest is what Signature signs.
-func (q *Inquiry) Digest() crypto.Hash { return crypto.TaggedHash(crypto.TagInquiry, q.encode(false)) }
+func (q *Inquiry) Digest() crypto.Hash {
+	return crypto.TaggedHash(crypto.TagInquiry, codec.Unsigned(q.Fields))
+}
 
 // Hash is the hash of the whole inquiry, which names it in its answer.
-func (q *Inquiry) Hash() crypto.Hash { return crypto.TaggedHash(crypto.TagInquiryHash, q.encode(true)) }
+func (q *Inquiry) Hash() crypto.Hash { return crypto.TaggedHash(crypto.TagInquiryHash, q.Marshal()) }
 
 // Sign signs with the grant's thread key.
 func (q *Inquiry) Sign(key *crypto.PrivateKey) { q.Signature = key.Sign(q.Digest()) }
@@ -371,16 +277,12 @@ func (q *Inquiry) Verify(author crypto.PubKey) error {
 // stateDigest is what is signed when only the state of a share is asked for, which
 // the grant's counterparty may do too: a signature for one is none for the other.
 func (q *Inquiry) stateDigest() crypto.Hash {
-	return crypto.TaggedHash(crypto.TagStateInquiry, q.encode(false))
+	return crypto.TaggedHash(crypto.TagStateInquiry, codec.Unsigned(q.Fields))
 }
 
 // SignState signs a question for Keeper.State, with the grant's thread key or the
 // one-time key of its counterparty.
-func (q *Inquiry) SignState(signer interface {
-	Sign(crypto.Hash) crypto.Signature
-}) {
-	q.Signature = signer.Sign(q.stateDigest())
-}
+func (q *Inquiry) SignState(key signer) { q.Signature = key.Sign(q.stateDigest()) }
 
 // VerifyState checks that the question is signed by one of the grant's two sides.
 func (q *Inquiry) VerifyState(author, counterparty crypto.PubKey) error {
@@ -391,72 +293,34 @@ func (q *Inquiry) VerifyState(author, counterparty crypto.PubKey) error {
 	return verify("inquiry", counterparty, d, q.Signature)
 }
 
-// Marshal encodes a.
-func (a *InquiryAnswer) Marshal() []byte { return a.encode(true) }
-
-func (a *InquiryAnswer) encode(signature bool) []byte {
-	var b []byte
-	b = append(b, a.Inquiry[:]...)
-	b = binary.BigEndian.AppendUint64(b, a.Size)
-	b = append(b, a.Root[:]...)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(a.Refused)))
-	b = binary.BigEndian.AppendUint32(b, a.More)
-	b = append(b, byte(len(a.Acks)))
-	if signature {
-		b = append(b, a.Signature[:]...)
-	}
-	for i := range a.Refused {
-		b = append(b, a.Refused[i].Marshal()...)
-	}
-	for i := range a.Acks {
-		b = append(b, a.Acks[i].Marshal()...)
-	}
-	return b
+// Fields are the answer's: inquiry hash 32, size 8, root 32, number of refused requests
+// 4, of those not in it 4, of acknowledgements 1, signature 64, the refused requests
+// (a request and its answer each), the acknowledgements.
+func (a *InquiryAnswer) Fields(c *codec.Codec) {
+	refused, acks := uint32(len(a.Refused)), uint8(len(a.Acks))
+	c.Bytes(a.Inquiry[:])
+	codec.Int(c, &a.Size)
+	c.Bytes(a.Root[:])
+	codec.Int(c, &refused)
+	c.Check(refused <= maxFiled)
+	codec.Int(c, &a.More)
+	codec.Int(c, &acks)
+	c.Signature(a.Signature[:])
+	codec.List(c, &a.Refused, int(refused), func(c *codec.Codec, r *Refused) { c.Message(r.Fields) })
+	codec.List(c, &a.Acks, int(acks), func(c *codec.Codec, k *Acknowledgement) { c.Message(k.Fields) })
 }
+
+// Marshal encodes a.
+func (a *InquiryAnswer) Marshal() []byte { return codec.Append(nil, a.Fields) }
 
 // ParseInquiryAnswer decodes one answer to an inquiry.
 func ParseInquiryAnswer(b []byte) (InquiryAnswer, error) {
-	const name = "answer to an inquiry"
-	rd := reader{b: b}
-	var a InquiryAnswer
-	rd.take(a.Inquiry[:])
-	a.Size = rd.uint64()
-	rd.take(a.Root[:])
-	refused := rd.uint32()
-	a.More = rd.uint32()
-	acks := rd.byte()
-	rd.take(a.Signature[:])
-	if rd.err == nil && refused > maxFiled {
-		rd.err = errRange
-	}
-	for range refused {
-		if rd.err != nil {
-			break
-		}
-		var r Refused
-		if r, rd.b, rd.err = ParseRefused(rd.b); rd.err == nil {
-			a.Refused = append(a.Refused, r)
-		}
-	}
-	for range acks {
-		raw := rd.next(AcknowledgementSize)
-		if rd.err != nil {
-			break
-		}
-		var ack Acknowledgement
-		if ack, rd.err = ParseAcknowledgement(raw); rd.err == nil {
-			a.Acks = append(a.Acks, ack)
-		}
-	}
-	if err := rd.end(name); err != nil {
-		return InquiryAnswer{}, err
-	}
-	return a, nil
+	return parse[InquiryAnswer]("answer to an inquiry", b)
 }
 
 // Digest is what Signature signs: everything that is answered.
 func (a *InquiryAnswer) Digest() crypto.Hash {
-	return crypto.TaggedHash(crypto.TagInquiryAnswer, a.encode(false))
+	return crypto.TaggedHash(crypto.TagInquiryAnswer, codec.Unsigned(a.Fields))
 }
 
 // Sign signs with the keeper's key.
@@ -492,27 +356,23 @@ func (a *InquiryAnswer) Verify(q *Inquiry, counterparty crypto.PubKey) error {
 	return nil
 }
 
-// Marshal encodes r: the request, then the answer.
-func (r *Refused) Marshal() []byte { return append(r.Request.encode(true), r.Answer.encode(true)...) }
+// Fields are the request's, then the answer's.
+func (r *Refused) Fields(c *codec.Codec) {
+	c.Message(r.Request.Fields)
+	c.Message(r.Answer.Fields)
+	c.Check(r.Answer.Code != Released)
+}
+
+// Marshal encodes r.
+func (r *Refused) Marshal() []byte { return codec.Append(nil, r.Fields) }
 
 // ParseRefused decodes the first refused request in b and returns what follows
 // it, since a keeper files them one behind the other.
 func ParseRefused(b []byte) (r Refused, rest []byte, err error) {
-	if len(b) < requestSize {
-		return Refused{}, nil, &MessageError{Message: "refused request", Err: errLength}
+	if rest, err = codec.Read(b, r.Fields); err != nil {
+		return Refused{}, nil, &MessageError{Message: "refused request", Err: err}
 	}
-	if r.Request, err = ParseRequest(b[:requestSize]); err != nil {
-		return Refused{}, nil, err
-	}
-	rd := reader{b: b[requestSize:]}
-	r.Answer = rd.answer()
-	if rd.err == nil && r.Answer.Code == Released {
-		rd.err = errRange
-	}
-	if rd.err != nil {
-		return Refused{}, nil, &MessageError{Message: "refused request", Err: rd.err}
-	}
-	return r, rd.b, nil
+	return r, rest, nil
 }
 
 // Verify checks that r was asked by the author of its access, on that ledger, of
@@ -583,72 +443,4 @@ func (p Part) String() string {
 		return "access"
 	}
 	return fmt.Sprintf("part-%d", byte(p))
-}
-
-func appendSized(b, field []byte) []byte {
-	b = binary.BigEndian.AppendUint32(b, uint32(len(field)))
-	return append(b, field...)
-}
-
-// reader takes fields off b. After the first error it yields zeros.
-type reader struct {
-	b   []byte
-	err error
-}
-
-func (r *reader) next(n int) []byte {
-	if r.err == nil && len(r.b) < n {
-		r.err = errLength
-	}
-	if r.err != nil {
-		return nil
-	}
-	field := r.b[:n]
-	r.b = r.b[n:]
-	return field
-}
-
-func (r *reader) take(dst []byte) { copy(dst, r.next(len(dst))) }
-
-func (r *reader) byte() byte {
-	if b := r.next(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (r *reader) uint32() uint32 {
-	if b := r.next(4); b != nil {
-		return binary.BigEndian.Uint32(b)
-	}
-	return 0
-}
-
-func (r *reader) uint64() uint64 {
-	if b := r.next(8); b != nil {
-		return binary.BigEndian.Uint64(b)
-	}
-	return 0
-}
-
-// takeSized takes a field behind its length, copied. An empty field is nil.
-func (r *reader) takeSized(most int) []byte {
-	n := r.uint32()
-	if r.err == nil && n > uint32(most) {
-		r.err = errRange
-	}
-	if r.err != nil || n == 0 {
-		return nil
-	}
-	return append([]byte(nil), r.next(int(n))...)
-}
-
-func (r *reader) end(message string) error {
-	if r.err == nil && len(r.b) > 0 {
-		r.err = errLength
-	}
-	if r.err != nil {
-		return &MessageError{Message: message, Err: r.err}
-	}
-	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/codec"
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -83,17 +84,17 @@ func newSamples(t testing.TB) *samples {
 	return s
 }
 
-// codec is one kind of message: its bytes, and a parser that gives the bytes of
+// sample is one kind of message: its bytes, and a parser that gives the bytes of
 // what it parsed and the error of verifying that in the place of the sample.
-type codec struct {
+type sample struct {
 	name  string
 	bytes []byte
 	parse func([]byte) (again []byte, verified error, err error)
 }
 
-func (s *samples) codecs() []codec {
+func (s *samples) codecs() []sample {
 	a := s.author.Public()
-	return []codec{
+	return []sample{
 		{"deposit", s.deposit.Marshal(), func(b []byte) ([]byte, error, error) {
 			m, err := ParseDeposit(b)
 			if err != nil {
@@ -132,7 +133,7 @@ func (s *samples) codecs() []codec {
 		{"refused request", s.refused.Marshal(), func(b []byte) ([]byte, error, error) {
 			m, rest, err := ParseRefused(b)
 			if err == nil && len(rest) > 0 {
-				err = errLength
+				err = codec.ErrLength
 			}
 			return m.Marshal(), m.Verify(s.ledger, s.keeper.Public()), err
 		}},
@@ -308,7 +309,7 @@ func TestBatchError(t *testing.T) {
 // fuzz checks the malleability property of a parser: what parses re-encodes
 // identically.
 func fuzz(f *testing.F, names ...string) {
-	var parsers []codec
+	var parsers []sample
 	for _, c := range newSamples(f).codecs() {
 		for _, name := range names {
 			if c.name == name {

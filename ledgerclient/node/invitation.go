@@ -2,12 +2,14 @@ package node
 
 import (
 	"encoding/base32"
+	"math"
 	"net"
 	"net/netip"
 	"net/url"
 	"strings"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/codec"
 	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -50,28 +52,29 @@ func (e *InvitationError) Error() string { return "invitation: " + string(e.Kind
 
 var invitationText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// IsInvitation tells whether a text looks like an invitation rather than a path.
+// IsInvitation reports whether a text looks like an invitation rather than a path.
 func IsInvitation(named string) bool {
 	named = text.Code(named)
 	return len(named) >= len(invitationPrefix) && strings.EqualFold(named[:len(invitationPrefix)], invitationPrefix)
 }
 
+func (i *Invitation) fields(c *codec.Codec) {
+	version := uint8(1)
+	codec.Int(c, &version)
+	c.Bytes(i.Ledger[:], i.Node[:])
+	codec.Sized[uint8](c, &i.Name, math.MaxUint8)
+	codec.Counted[uint8](c, &i.URLs, MaxURLs, func(c *codec.Codec, u *string) { codec.Sized[uint8](c, u, MaxURL) })
+	pinned := !i.Fingerprint.IsZero()
+	if codec.Bool(c, &pinned); pinned {
+		c.Bytes(i.Fingerprint[:])
+		c.Check(!i.Fingerprint.IsZero())
+	}
+	codec.Sized[uint8](c, &i.Token, MaxToken)
+}
+
 // String returns the text form.
 func (i Invitation) String() string {
-	b := append([]byte{1}, i.Ledger[:]...)
-	b = append(b, i.Node[:]...)
-	sized := func(s string) { b = append(append(b, byte(len(s))), s...) }
-	sized(i.Name)
-	b = append(b, byte(len(i.URLs)))
-	for _, u := range i.URLs {
-		sized(u)
-	}
-	if i.Fingerprint.IsZero() {
-		b = append(b, 0)
-	} else {
-		b = append(append(b, 1), i.Fingerprint[:]...)
-	}
-	sized(i.Token)
+	b := codec.Append(nil, i.fields)
 	sum := crypto.TaggedHash(crypto.TagInvitationChecksum, b)
 	return invitationPrefix + invitationText.EncodeToString(append(b, sum[:4]...))
 }
@@ -120,33 +123,14 @@ func ParseInvitation(handed string) (Invitation, error) {
 	if b[0] != 1 {
 		return fail(crypto.FaultVersion)
 	}
-	r := reader{b: b[1:]}
-	sized := func() string { return string(r.next(int(r.byte()))) }
 	var i Invitation
-	r.take(i.Ledger[:])
-	r.take(i.Node[:])
-	i.Name = sized()
-	urls := int(r.byte())
-	r.check(urls >= 1 && urls <= MaxURLs)
-	for range urls {
-		if r.err == nil {
-			i.URLs = append(i.URLs, sized())
-		}
-	}
-	fingerprints := r.byte()
-	r.check(fingerprints <= 1)
-	if fingerprints == 1 {
-		r.take(i.Fingerprint[:])
-		r.check(!i.Fingerprint.IsZero())
-	}
-	i.Token = sized()
-	if r.end("invitation") != nil || !i.Valid() {
+	if codec.Parse(b, i.fields) != nil || !i.Valid() {
 		return fail(crypto.FaultMalformed)
 	}
 	return i, nil
 }
 
-// Valid tells whether String yields an invitation that ParseInvitation accepts.
+// Valid reports whether String yields an invitation that ParseInvitation accepts.
 func (i *Invitation) Valid() bool {
 	if !contract.ValidName(i.Name) || len(i.URLs) < 1 || len(i.URLs) > MaxURLs || (i.Token != "" && !ValidToken(i.Token)) {
 		return false
@@ -166,7 +150,7 @@ func (i *Invitation) Valid() bool {
 	return tls || i.Fingerprint.IsZero()
 }
 
-// ValidURL tells whether a node can be reached at u: https, or http on loopback;
+// ValidURL reports whether a node can be reached at u: https, or http on loopback;
 // a host, perhaps a port and a path, and nothing else; in the one form that URLs
 // of a node have, without a slash at the end.
 func ValidURL(u string) bool {
@@ -191,7 +175,7 @@ func ValidURL(u string) bool {
 	return false
 }
 
-// isLoopback tells whether a host of a URL is this machine, whatever a name
+// isLoopback reports whether a host of a URL is this machine, whatever a name
 // server says.
 func isLoopback(host string) bool {
 	if host == "localhost" {

@@ -43,7 +43,7 @@ func (k keeper) Deposit(ctx context.Context, deposits []ledgerclient.Deposit) ([
 		return count
 	}
 	err = inParts(len(deposits), fit, func(at, end int) error {
-		raw, err := k.ask(ctx, PathDeposit, MarshalDeposits(deposits[at:end]), int64((end-at)*(1+receiptSize)), false)
+		raw, err := k.ask(ctx, PathDeposit, MarshalDeposits(deposits[at:end]), int64((end-at)*(1+ledgerclient.ReceiptSize)), false)
 		if err != nil {
 			return err
 		}

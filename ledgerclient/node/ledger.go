@@ -107,7 +107,7 @@ func (l ledger) append(ctx context.Context, entries []contract.Entry) ([]ledgerc
 	var out []ledgerclient.Outcome
 	err = inParts(len(entries), func(int) int { return limits.Entries }, func(at, end int) error {
 		raw, err := l.n.wire.ask(ctx, question{service: ofLedger, method: http.MethodPost, path: PathEntries, body: MarshalEntries(entries[at:end]), token: true,
-			limit: int64((end - at) * (1 + 32 + 8 + 4 + 1 + maxRule))})
+			limit: int64((end - at) * maxOutcome)})
 		if err != nil {
 			return err
 		}

@@ -11,12 +11,12 @@
 package node
 
 import (
-	"encoding/binary"
 	"errors"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/carekey/carekey/crypto/codec"
 	"github.com/carekey/carekey/ledgerclient"
 )
 
@@ -114,7 +114,7 @@ func NegotiateVersion(header string) (version int, ok bool) {
 	return 0, false
 }
 
-// ValidToken tells whether s can be a submit token: 16 to MaxToken characters out
+// ValidToken reports whether s can be a submit token: 16 to MaxToken characters out
 // of letters, digits, '-', '_', '.' and '~'.
 func ValidToken(s string) bool {
 	if len(s) < 16 || len(s) > MaxToken {
@@ -130,94 +130,42 @@ func ValidToken(s string) bool {
 	return true
 }
 
-var (
-	errLength = errors.New("length")
-	errRange  = errors.New("value out of range")
-	errSpare  = errors.New("not encoded as it is written")
-)
+var errSpare = errors.New("not encoded as it is written")
 
 func malformed(what string, err error) error {
 	return &ledgerclient.MessageError{Message: what, Err: err}
 }
 
-// reader takes fields off b. After the first error it yields zeros. What it
-// returns are parts of b.
-type reader struct {
-	b   []byte
-	err error
-}
-
-func (r *reader) next(n int) []byte {
-	if r.err == nil && len(r.b) < n {
-		r.err = errLength
-	}
-	if r.err != nil {
-		return nil
-	}
-	field := r.b[:n:n]
-	r.b = r.b[n:]
-	return field
-}
-
-func (r *reader) take(dst []byte) { copy(dst, r.next(len(dst))) }
-
-func (r *reader) byte() byte {
-	if b := r.next(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (r *reader) uint16() uint16 {
-	if b := r.next(2); b != nil {
-		return binary.BigEndian.Uint16(b)
-	}
-	return 0
-}
-
-func (r *reader) uint32() uint32 {
-	if b := r.next(4); b != nil {
-		return binary.BigEndian.Uint32(b)
-	}
-	return 0
-}
-
-func (r *reader) uint64() uint64 {
-	if b := r.next(8); b != nil {
-		return binary.BigEndian.Uint64(b)
-	}
-	return 0
-}
-
-// sized takes a field behind its length in 4 bytes. An empty field is nil.
-func (r *reader) sized(most int) []byte {
-	n := r.uint32()
-	if r.err == nil && n > uint32(most) {
-		r.err = errRange
-	}
-	if r.err != nil || n == 0 {
-		return nil
-	}
-	return r.next(int(n))
-}
-
-func (r *reader) check(ok bool) {
-	if r.err == nil && !ok {
-		r.err = errRange
-	}
-}
-
-func (r *reader) end(what string) error {
-	if r.err == nil && len(r.b) > 0 {
-		r.err = errLength
-	}
-	if r.err != nil {
-		return malformed(what, r.err)
+// parse reads what is all of b.
+func parse(what string, b []byte, fields func(*codec.Codec)) error {
+	if err := codec.Parse(b, fields); err != nil {
+		return malformed(what, err)
 	}
 	return nil
 }
 
-func appendSized(b, field []byte) []byte {
-	b = binary.BigEndian.AppendUint32(b, uint32(len(field)))
-	return append(b, field...)
+// marshal encodes one value.
+func marshal[T any](v *T, fields func(*codec.Codec, *T)) []byte {
+	return codec.Append(nil, func(c *codec.Codec) { fields(c, v) })
+}
+
+// parseOne decodes one value; on an error it is zero.
+func parseOne[T any](what string, b []byte, fields func(*codec.Codec, *T)) (v T, err error) {
+	if err = parse(what, b, func(c *codec.Codec) { fields(c, &v) }); err != nil {
+		return *new(T), err
+	}
+	return v, nil
+}
+
+// marshalAll encodes items one behind the other.
+func marshalAll[T any](b []byte, items []T, item func(*codec.Codec, *T)) []byte {
+	return codec.Append(b, func(c *codec.Codec) { codec.List(c, &items, len(items), item) })
+}
+
+// parseAll decodes least to most items one behind the other.
+func parseAll[T any](what string, b []byte, least, most int, item func(*codec.Codec, *T)) (items []T, err error) {
+	if err = parse(what, b, func(c *codec.Codec) { codec.All(c, &items, least, most, item) }); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

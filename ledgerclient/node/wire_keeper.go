@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 
+	"github.com/carekey/carekey/crypto/codec"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -10,103 +11,79 @@ import (
 // The messages of a keeper have their encodings in package ledgerclient; here is
 // how several travel together. A batch of revocations is one of MarshalEntries.
 
-const (
-	receiptSize = 32 + 32 + 33 + 1 + 32 + 4 + 64
-	maxDeposit  = 32 + 32 + 33 + 33 + 64 + 4 + MaxPackage
-)
+const maxDeposit = 32 + 32 + 33 + 33 + 64 + 4 + MaxPackage
+
+// sizedDeposit is a deposit behind its length in 4 bytes.
+func sizedDeposit(c *codec.Codec, d *ledgerclient.Deposit) {
+	var raw []byte
+	if !c.Reading() {
+		raw = d.Marshal()
+	}
+	if codec.Sized[uint32](c, &raw, maxDeposit); c.Reading() {
+		var err error
+		*d, err = ledgerclient.ParseDeposit(raw)
+		c.Fail(err)
+	}
+}
 
 // MarshalDeposits encodes deposits, each behind its length in 4 bytes. The result
 // holds the shares: it is as secret as they are.
 func MarshalDeposits(deposits []ledgerclient.Deposit) []byte {
-	var b []byte
-	for i := range deposits {
-		b = appendSized(b, deposits[i].Marshal())
-	}
-	return b
+	return marshalAll(nil, deposits, sizedDeposit)
 }
 
 // ParseDeposits decodes 1 to MaxEntries deposits.
 func ParseDeposits(b []byte) ([]ledgerclient.Deposit, error) {
-	r := reader{b: b}
-	var deposits []ledgerclient.Deposit
-	for r.err == nil && (len(deposits) == 0 || len(r.b) > 0) {
-		r.check(len(deposits) < MaxEntries)
-		raw := r.sized(maxDeposit)
-		if r.err != nil {
-			break
-		}
-		d, err := ledgerclient.ParseDeposit(raw)
-		if err != nil {
-			return nil, malformed("batch of deposits", err)
-		}
-		deposits = append(deposits, d)
-	}
-	if err := r.end("batch of deposits"); err != nil {
-		return nil, err
-	}
-	return deposits, nil
+	return parseAll("batch of deposits", b, 1, MaxEntries, sizedDeposit)
 }
 
-// MarshalReceipts encodes the answer to deposits, in their order: code 1, and
-// behind code 0 the receipt. codes[i] is why deposit i was refused, Released if
-// it was not.
-func MarshalReceipts(receipts []ledgerclient.Receipt, codes []ledgerclient.Code) []byte {
-	var b []byte
-	for i, code := range codes {
-		b = append(b, byte(code))
-		if code == ledgerclient.Released {
-			b = append(b, receipts[i].Marshal()...)
+// message is what a keeper says.
+type message[T any] interface {
+	*T
+	Fields(*codec.Codec)
+}
+
+// replies are the answer to a batch, in its order: per item code 1, and behind code 0
+// the message. codes[i] is why item i was refused, Released if it was not.
+func replies[T any, P message[T]](values []T, codes []ledgerclient.Code) func(*codec.Codec) {
+	return func(c *codec.Codec) {
+		for i := range codes {
+			codec.Int(c, &codes[i])
+			c.Check(codes[i] <= ledgerclient.BadRequest)
+			if codes[i] == ledgerclient.Released {
+				c.Message(P(&values[i]).Fields)
+			}
 		}
 	}
-	return b
+}
+
+func parseReplies[T any, P message[T]](what string, b []byte, n int) ([]T, []ledgerclient.Code, error) {
+	values, codes := make([]T, n), make([]ledgerclient.Code, n)
+	if err := parse(what, b, replies[T, P](values, codes)); err != nil {
+		return nil, nil, err
+	}
+	return values, codes, nil
+}
+
+// MarshalReceipts encodes the answer to deposits.
+func MarshalReceipts(receipts []ledgerclient.Receipt, codes []ledgerclient.Code) []byte {
+	return codec.Append(nil, replies(receipts, codes))
 }
 
 // ParseReceipts decodes the answer to n deposits. The receipts of refused ones are
 // zero.
 func ParseReceipts(b []byte, n int) ([]ledgerclient.Receipt, []ledgerclient.Code, error) {
-	return parseReplies(b, n, receiptSize, "answer to deposits", ledgerclient.ParseReceipt)
+	return parseReplies[ledgerclient.Receipt]("answer to deposits", b, n)
 }
 
-// MarshalAcknowledgements encodes the answer to revocations as MarshalReceipts
-// does that to deposits.
+// MarshalAcknowledgements encodes the answer to revocations.
 func MarshalAcknowledgements(acks []ledgerclient.Acknowledgement, codes []ledgerclient.Code) []byte {
-	var b []byte
-	for i, code := range codes {
-		b = append(b, byte(code))
-		if code == ledgerclient.Released {
-			b = append(b, acks[i].Marshal()...)
-		}
-	}
-	return b
+	return codec.Append(nil, replies(acks, codes))
 }
 
 // ParseAcknowledgements decodes the answer to n revocations.
 func ParseAcknowledgements(b []byte, n int) ([]ledgerclient.Acknowledgement, []ledgerclient.Code, error) {
-	return parseReplies(b, n, ledgerclient.AcknowledgementSize, "answer to revocations", ledgerclient.ParseAcknowledgement)
-}
-
-func parseReplies[T any](b []byte, n, size int, what string, parse func([]byte) (T, error)) ([]T, []ledgerclient.Code, error) {
-	r := reader{b: b}
-	var replies []T
-	var codes []ledgerclient.Code
-	for range n {
-		var reply T
-		code := ledgerclient.Code(r.byte())
-		r.check(code <= ledgerclient.BadRequest)
-		if code == ledgerclient.Released {
-			if raw := r.next(size); r.err == nil {
-				reply, r.err = parse(raw)
-			}
-		}
-		if r.err != nil {
-			break
-		}
-		replies, codes = append(replies, reply), append(codes, code)
-	}
-	if err := r.end(what); err != nil {
-		return nil, nil, err
-	}
-	return replies, codes, nil
+	return parseReplies[ledgerclient.Acknowledgement]("answer to revocations", b, n)
 }
 
 // Codes takes the error of a keeper's batch of n apart: one code per item,
@@ -150,29 +127,18 @@ func RefusedBatch(grants []contract.ID, codes []ledgerclient.Code) error {
 	return &ledgerclient.BatchError{Errs: errs}
 }
 
-// MarshalKeeperState encodes what a keeper says of a grant: grant 32, held 1 (0 or
-// 1), end 1.
-func MarshalKeeperState(s ledgerclient.KeeperState) []byte {
-	b := append([]byte(nil), s.Grant[:]...)
-	held := byte(0)
-	if s.Held {
-		held = 1
-	}
-	return append(b, held, byte(s.Ended))
+// keeperState is what a keeper says of a grant: grant 32, held 1 (0 or 1), end 1.
+func keeperState(c *codec.Codec, s *ledgerclient.KeeperState) {
+	c.Bytes(s.Grant[:])
+	codec.Bool(c, &s.Held)
+	codec.Int(c, &s.Ended)
+	c.Check(s.Ended <= ledgerclient.DestroyedShare)
 }
+
+// MarshalKeeperState encodes what a keeper says of a grant.
+func MarshalKeeperState(s ledgerclient.KeeperState) []byte { return marshal(&s, keeperState) }
 
 // ParseKeeperState decodes what a keeper says of a grant.
 func ParseKeeperState(b []byte) (ledgerclient.KeeperState, error) {
-	r := reader{b: b}
-	var s ledgerclient.KeeperState
-	r.take(s.Grant[:])
-	held := r.byte()
-	r.check(held <= 1)
-	s.Held = held == 1
-	s.Ended = ledgerclient.End(r.byte())
-	r.check(s.Ended <= ledgerclient.DestroyedShare)
-	if err := r.end("state of a share"); err != nil {
-		return ledgerclient.KeeperState{}, err
-	}
-	return s, nil
+	return parseOne("state of a share", b, keeperState)
 }

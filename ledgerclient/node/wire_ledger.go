@@ -1,13 +1,13 @@
 package node
 
 import (
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"strconv"
 	"strings"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/codec"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -15,31 +15,12 @@ import (
 // MarshalEntries encodes a batch: the entries one behind the other, 222 bytes
 // each.
 func MarshalEntries(entries []contract.Entry) []byte {
-	b := make([]byte, 0, len(entries)*contract.Size)
-	for i := range entries {
-		e := entries[i].Marshal()
-		b = append(b, e[:]...)
-	}
-	return b
+	return marshalAll(make([]byte, 0, len(entries)*contract.Size), entries, ledgerclient.EntryField)
 }
 
 // ParseEntries decodes a batch of 1 to MaxEntries entries.
 func ParseEntries(b []byte) ([]contract.Entry, error) {
-	n := len(b) / contract.Size
-	if n*contract.Size != len(b) {
-		return nil, malformed("batch of entries", errLength)
-	}
-	if n < 1 || n > MaxEntries {
-		return nil, malformed("batch of entries", errRange)
-	}
-	entries := make([]contract.Entry, n)
-	for i := range entries {
-		var err error
-		if entries[i], err = contract.ParseEntry(b[i*contract.Size : (i+1)*contract.Size]); err != nil {
-			return nil, malformed("batch of entries", err)
-		}
-	}
-	return entries, nil
+	return parseAll("batch of entries", b, 1, MaxEntries, ledgerclient.EntryField)
 }
 
 // The first byte of an outcome.
@@ -49,68 +30,58 @@ const (
 	outcomeRefused   = 2
 )
 
-const maxRule = 32 // characters of a rule's name
+const (
+	maxRule    = 32                           // characters of a rule's name
+	maxOutcome = 1 + 32 + 8 + 4 + 1 + maxRule // bytes of an outcome
+)
 
-// MarshalOutcomes encodes the answer to a batch, one outcome per entry: what 1,
-// id 32, index 8, hour 4, and of a refusal the rule's name behind its length in
-// 1 byte.
-func MarshalOutcomes(outcomes []ledgerclient.Outcome) []byte {
-	b := make([]byte, 0, len(outcomes)*(1+32+8+4))
-	for i := range outcomes {
-		o := &outcomes[i]
-		what, index := byte(outcomeAccepted), o.Index
-		switch {
-		case o.Refusal != nil:
-			what, index = outcomeRefused, 0
-		case o.Duplicate:
-			what = outcomeDuplicate
-		}
-		b = append(b, what)
-		b = append(b, o.ID[:]...)
-		b = binary.BigEndian.AppendUint64(b, index)
-		b = binary.BigEndian.AppendUint32(b, uint32(o.Hour))
-		if o.Refusal != nil {
-			b = append(b, byte(len(o.Refusal.Rule)))
-			b = append(b, o.Refusal.Rule...)
+// outcome is what 1, id 32, index 8 (of a refusal 0), hour 4, and of a refusal the
+// rule's name behind its length in 1 byte.
+func outcome(c *codec.Codec, o *ledgerclient.Outcome) {
+	what, index := uint8(outcomeAccepted), o.Index
+	switch {
+	case o.Refusal != nil:
+		what, index = outcomeRefused, 0
+	case o.Duplicate:
+		what = outcomeDuplicate
+	}
+	codec.Int(c, &what)
+	c.Check(what <= outcomeRefused)
+	c.Bytes(o.ID[:])
+	codec.Int(c, &index)
+	codec.Int(c, &o.Hour)
+	var refusal contract.Refusal
+	if o.Refusal != nil {
+		refusal = *o.Refusal
+	}
+	if what == outcomeRefused {
+		codec.Sized[uint8](c, &refusal.Rule, maxRule)
+		c.Check(index == 0 && validName(string(refusal.Rule)))
+	}
+	if c.Reading() {
+		o.Index, o.Duplicate = index, what == outcomeDuplicate
+		if what == outcomeRefused {
+			o.Refusal = &contract.Refusal{Rule: refusal.Rule, Entry: o.ID, Hour: o.Hour}
 		}
 	}
-	return b
+}
+
+// MarshalOutcomes encodes the answer to a batch, one outcome per entry.
+func MarshalOutcomes(outcomes []ledgerclient.Outcome) []byte {
+	return marshalAll(nil, outcomes, outcome)
 }
 
 // ParseOutcomes decodes the answer to a batch of n entries.
 func ParseOutcomes(b []byte, n int) ([]ledgerclient.Outcome, error) {
-	r := reader{b: b}
-	var outcomes []ledgerclient.Outcome
-	for range n {
-		var o ledgerclient.Outcome
-		what := r.byte()
-		r.check(what <= outcomeRefused)
-		r.take(o.ID[:])
-		o.Index = r.uint64()
-		o.Hour = contract.Hour(r.uint32())
-		o.Duplicate = what == outcomeDuplicate
-		if what == outcomeRefused {
-			rule := r.next(int(r.byte()))
-			r.check(o.Index == 0 && validName(rule))
-			o.Refusal = &contract.Refusal{Rule: contract.Rule(rule), Entry: o.ID, Hour: o.Hour}
-		}
-		if r.err != nil {
-			break
-		}
-		outcomes = append(outcomes, o)
-	}
-	if err := r.end("answer to a batch"); err != nil {
-		return nil, err
-	}
-	return outcomes, nil
+	return parseAll("answer to a batch", b, n, n, outcome)
 }
 
-// validName tells whether b can be a rule of this contract or a later one.
-func validName(b []byte) bool {
-	if len(b) == 0 || len(b) > maxRule {
+// validName reports whether s can be a rule of this contract or a later one.
+func validName(s string) bool {
+	if s == "" || len(s) > maxRule {
 		return false
 	}
-	for _, c := range b {
+	for _, c := range []byte(s) {
 		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
 			return false
 		}
@@ -175,93 +146,46 @@ func parseDecimal(s string) (uint64, error) {
 // maxProof is the most hashes in an inclusion proof.
 const maxProof = 64
 
-// MarshalThreadProof encodes a proof: size 8, index 8, last leaf 258, slot behind
-// its length in 1 byte (0 or 42), the two proofs each behind the number of its
-// hashes in 1 byte, the follow-ups' positions, 8 bytes each, behind their number
-// in 4 bytes.
-func MarshalThreadProof(p *ledgerclient.ThreadProof) []byte {
-	var b []byte
-	b = binary.BigEndian.AppendUint64(b, p.Size)
-	b = binary.BigEndian.AppendUint64(b, p.Index)
+// threadProof is size 8, index 8, last leaf 258, slot behind its length in 1 byte (0 or
+// 42), the two proofs each behind the number of its hashes in 1 byte, the follow-ups'
+// positions, 8 bytes each and ascending, behind their number in 4 bytes.
+func threadProof(c *codec.Codec, p *ledgerclient.ThreadProof) {
+	codec.Int(c, &p.Size)
+	codec.Int(c, &p.Index)
 	last := p.Last.Marshal()
-	b = append(b, last[:]...)
-	b = append(b, byte(len(p.Slot)))
-	b = append(b, p.Slot...)
-	for _, proof := range [][]crypto.Hash{p.LastProof, p.SlotProof} {
-		b = append(b, byte(len(proof)))
-		for _, h := range proof {
-			b = append(b, h[:]...)
-		}
+	if c.Bytes(last[:]); c.Reading() {
+		p.Last, _ = contract.ParseLeaf(last[:]) // of any bytes
 	}
-	b = binary.BigEndian.AppendUint32(b, uint32(len(p.FollowUps)))
-	for _, f := range p.FollowUps {
-		b = binary.BigEndian.AppendUint64(b, f)
-	}
-	return b
+	codec.Sized[uint8](c, &p.Slot, contract.SlotSize)
+	c.Check(len(p.Slot) == 0 || len(p.Slot) == contract.SlotSize)
+	hash := func(c *codec.Codec, h *crypto.Hash) { c.Bytes(h[:]) }
+	codec.Counted[uint8](c, &p.LastProof, maxProof, hash)
+	codec.Counted[uint8](c, &p.SlotProof, maxProof, hash)
+	codec.Counted[uint32](c, &p.FollowUps, MaxFollowUps, func(c *codec.Codec, at *uint64) {
+		codec.Int(c, at)
+		n := len(p.FollowUps) // so far
+		c.Check(n < 2 || *at > p.FollowUps[n-2])
+	})
 }
 
-// ParseThreadProof decodes a proof. The follow-ups are in ascending order.
+// MarshalThreadProof encodes a proof.
+func MarshalThreadProof(p *ledgerclient.ThreadProof) []byte { return marshal(p, threadProof) }
+
+// ParseThreadProof decodes a proof.
 func ParseThreadProof(b []byte) (ledgerclient.ThreadProof, error) {
-	r := reader{b: b}
-	var p ledgerclient.ThreadProof
-	p.Size, p.Index = r.uint64(), r.uint64()
-	if leaf := r.next(contract.LeafSize); r.err == nil {
-		p.Last, r.err = contract.ParseLeaf(leaf)
-	}
-	slot := r.byte()
-	r.check(slot == 0 || slot == contract.SlotSize)
-	if slot > 0 {
-		p.Slot = append([]byte(nil), r.next(int(slot))...)
-	}
-	for _, proof := range []*[]crypto.Hash{&p.LastProof, &p.SlotProof} {
-		n := int(r.byte())
-		r.check(n <= maxProof)
-		for range n {
-			var h crypto.Hash
-			r.take(h[:])
-			if r.err != nil {
-				break
-			}
-			*proof = append(*proof, h)
-		}
-	}
-	n := r.uint32()
-	r.check(n <= MaxFollowUps && uint64(len(r.b)) == 8*uint64(n))
-	for range n {
-		if r.err != nil {
-			break
-		}
-		f := r.uint64()
-		r.check(len(p.FollowUps) == 0 || f > p.FollowUps[len(p.FollowUps)-1])
-		p.FollowUps = append(p.FollowUps, f)
-	}
-	if err := r.end("state proof"); err != nil {
-		return ledgerclient.ThreadProof{}, err
-	}
-	return p, nil
+	return parseOne("state proof", b, threadProof)
+}
+
+func configDocument(c *codec.Codec, d *[]byte) {
+	codec.Sized[uint32](c, d, MaxDocument)
+	c.Check(len(*d) > 0)
 }
 
 // MarshalConfigs encodes the configuration documents that followed the genesis
 // document, oldest first, each behind its length in 4 bytes.
-func MarshalConfigs(documents [][]byte) []byte {
-	var b []byte
-	for _, d := range documents {
-		b = appendSized(b, d)
-	}
-	return b
-}
+func MarshalConfigs(documents [][]byte) []byte { return marshalAll(nil, documents, configDocument) }
 
 // ParseConfigs decodes a list of at most MaxConfigs documents, none empty.
 func ParseConfigs(b []byte) ([][]byte, error) {
-	r := reader{b: b}
-	var documents [][]byte
-	for len(r.b) > 0 && r.err == nil {
-		d := r.sized(MaxDocument)
-		r.check(len(d) > 0 && len(documents) < MaxConfigs)
-		documents = append(documents, append([]byte(nil), d...))
-	}
-	if err := r.end("list of configurations"); err != nil {
-		return nil, err
-	}
-	return documents, nil
+	return parseAll("list of configurations", b, 0, MaxConfigs, configDocument)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/codec"
 	"github.com/carekey/carekey/ledgerclient"
 )
 
@@ -149,7 +150,7 @@ func (p *Problem) Marshal() []byte {
 func ParseProblem(b []byte) (Problem, error) {
 	var d document
 	if len(b) > MaxProblem {
-		return Problem{}, malformed("problem", errLength)
+		return Problem{}, malformed("problem", codec.ErrLength)
 	}
 	if err := json.Unmarshal(b, &d); err != nil {
 		return Problem{}, malformed("problem", err)
@@ -171,7 +172,7 @@ func ParseProblem(b []byte) (Problem, error) {
 	case KindNoVersion:
 		p.Versions = d.Versions
 	case KindNotFound:
-		ok = ok && validName([]byte(d.What))
+		ok = ok && validName(d.What)
 		p.What = d.What
 	case KindStore:
 		for r, name := range storeReasons {
@@ -205,7 +206,7 @@ func ParseProblem(b []byte) (Problem, error) {
 		}
 	}
 	if !ok {
-		return Problem{}, malformed("problem", errRange)
+		return Problem{}, malformed("problem", codec.ErrRange)
 	}
 	return p, nil
 }

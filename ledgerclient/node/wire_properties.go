@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/codec"
 )
 
 // Properties is what a node says of itself. A client takes limits and waiting
@@ -47,7 +48,7 @@ func ParseProperties(b []byte) (Properties, error) {
 	l := &p.Limits
 	if len(p.Versions) == 0 || p.QuarantineHours < 0 || p.EraseHours < 0 ||
 		l.Entries < 1 || l.Puts < 1 || l.Body < 1 || l.Blob < 1 || l.Part < 1 || l.Content < 1 {
-		return Properties{}, malformed("properties", errRange)
+		return Properties{}, malformed("properties", codec.ErrRange)
 	}
 	l.Entries, l.Puts = min(l.Entries, MaxEntries), min(l.Puts, MaxPuts)
 	l.Body, l.Blob = min(l.Body, MaxPutsSize), min(l.Blob, MaxBlob)

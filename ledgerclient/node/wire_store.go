@@ -1,9 +1,8 @@
 package node
 
 import (
-	"encoding/binary"
-
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/codec"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -16,64 +15,34 @@ func PutSize(p *ledgerclient.Put) int {
 	return putSize + len(p.Locators)*len(crypto.Locator{}) + len(p.Package) + len(p.Blob)
 }
 
-func appendPut(b []byte, p *ledgerclient.Put) []byte {
-	e := p.Entry.Marshal()
-	b = append(b, e[:]...)
-	b = append(b, byte(p.Part), byte(len(p.Locators)))
-	for _, loc := range p.Locators {
-		b = append(b, loc[:]...)
-	}
-	b = appendSized(b, p.Package)
-	return appendSized(b, p.Blob)
+// put is entry 222, part 1, number of locators 1, locators 32 each, package and blob
+// each behind its length in 4 bytes.
+func put(c *codec.Codec, p *ledgerclient.Put) {
+	ledgerclient.EntryField(c, &p.Entry)
+	codec.Int(c, &p.Part)
+	c.Check(p.Part >= ledgerclient.PartMetadata && p.Part <= ledgerclient.PartAccess)
+	codec.Counted[uint8](c, &p.Locators, 2, func(c *codec.Codec, l *crypto.Locator) { c.Bytes(l[:]) })
+	c.Check(len(p.Locators) > 0)
+	codec.Sized[uint32](c, &p.Package, MaxPackage)
+	codec.Sized[uint32](c, &p.Blob, MaxBlob)
 }
 
-func (r *reader) put() ledgerclient.Put {
-	var p ledgerclient.Put
-	if e := r.next(contract.Size); r.err == nil {
-		p.Entry, r.err = contract.ParseEntry(e)
-	}
-	p.Part = ledgerclient.Part(r.byte())
-	r.check(p.Part >= ledgerclient.PartMetadata && p.Part <= ledgerclient.PartAccess)
-	n := r.byte()
-	r.check(n == 1 || n == 2)
-	for range n {
-		var loc crypto.Locator
-		r.take(loc[:])
-		p.Locators = append(p.Locators, loc)
-	}
-	p.Package = r.sized(MaxPackage)
-	p.Blob = r.sized(MaxBlob)
-	return p
-}
-
-// MarshalPuts encodes payloads one behind the other: entry 222, part 1, number of
-// locators 1, locators 32 each, package and blob each behind its length in 4
-// bytes. The result holds the locators: they are secret.
+// MarshalPuts encodes payloads one behind the other. The result holds the locators:
+// they are secret.
 func MarshalPuts(puts []ledgerclient.Put) []byte {
 	n := 0
 	for i := range puts {
 		n += PutSize(&puts[i])
 	}
-	b := make([]byte, 0, n)
-	for i := range puts {
-		b = appendPut(b, &puts[i])
-	}
-	return b
+	return marshalAll(make([]byte, 0, n), puts, put)
 }
 
 // ParsePuts decodes 1 to MaxPuts payloads. What it returns shares memory with b.
 func ParsePuts(b []byte) ([]ledgerclient.Put, error) {
-	r := reader{b: b}
-	r.check(len(b) <= MaxPutsSize)
-	var puts []ledgerclient.Put
-	for r.err == nil && (len(puts) == 0 || len(r.b) > 0) {
-		r.check(len(puts) < MaxPuts)
-		puts = append(puts, r.put())
+	if len(b) > MaxPutsSize {
+		return nil, malformed("batch of payloads", codec.ErrRange)
 	}
-	if err := r.end("batch of payloads"); err != nil {
-		return nil, err
-	}
-	return puts, nil
+	return parseAll("batch of payloads", b, 1, MaxPuts, put)
 }
 
 // UploadID names an upload that is under way. It is random: who does not know it
@@ -82,10 +51,7 @@ type UploadID [32]byte
 
 // ParseUploadID reads the 32 bytes of an upload's name.
 func ParseUploadID(b []byte) (UploadID, error) {
-	if len(b) != len(UploadID{}) {
-		return UploadID{}, malformed("upload", errLength)
-	}
-	return UploadID(b), nil
+	return parseOne("upload", b, func(c *codec.Codec, id *UploadID) { c.Bytes(id[:]) })
 }
 
 // UploadPart is a piece of a content on its way.
@@ -95,26 +61,21 @@ type UploadPart struct {
 	Data   []byte // 1 to MaxPart bytes
 }
 
+func uploadPart(c *codec.Codec, p *UploadPart) {
+	c.Bytes(p.Upload[:])
+	codec.Int(c, &p.Offset)
+	c.Check(p.Offset <= MaxContent)
+	c.Rest(&p.Data, 1, MaxPart)
+}
+
 // Marshal encodes a part: upload 32, offset 8, data.
 func (p *UploadPart) Marshal() []byte {
-	b := make([]byte, 0, len(p.Upload)+8+len(p.Data))
-	b = append(b, p.Upload[:]...)
-	b = binary.BigEndian.AppendUint64(b, p.Offset)
-	return append(b, p.Data...)
+	return marshalAll(make([]byte, 0, len(p.Upload)+8+len(p.Data)), []UploadPart{*p}, uploadPart)
 }
 
 // ParseUploadPart decodes a part. Its data shares memory with b.
 func ParseUploadPart(b []byte) (UploadPart, error) {
-	r := reader{b: b}
-	var p UploadPart
-	r.take(p.Upload[:])
-	p.Offset = r.uint64()
-	r.check(p.Offset <= MaxContent && len(r.b) >= 1 && len(r.b) <= MaxPart)
-	p.Data = r.next(len(r.b))
-	if err := r.end("part of an upload"); err != nil {
-		return UploadPart{}, err
-	}
-	return p, nil
+	return parseOne("part of an upload", b, uploadPart)
 }
 
 // UploadCommit ends an upload: what was sent is the content of Put.Entry.
@@ -123,23 +84,20 @@ type UploadCommit struct {
 	Put    ledgerclient.Put // without a blob
 }
 
+func uploadCommit(c *codec.Codec, u *UploadCommit) {
+	c.Bytes(u.Upload[:])
+	put(c, &u.Put)
+	c.Check(u.Put.Part == ledgerclient.PartContent && u.Put.Blob == nil)
+}
+
 // Marshal encodes a commit: upload 32, then the put as MarshalPuts has it, with
 // an empty blob.
-func (c *UploadCommit) Marshal() []byte {
-	p := c.Put
-	p.Blob = nil
-	return appendPut(append([]byte(nil), c.Upload[:]...), &p)
+func (u UploadCommit) Marshal() []byte {
+	u.Put.Blob = nil
+	return marshal(&u, uploadCommit)
 }
 
 // ParseUploadCommit decodes a commit.
 func ParseUploadCommit(b []byte) (UploadCommit, error) {
-	r := reader{b: b}
-	var c UploadCommit
-	r.take(c.Upload[:])
-	c.Put = r.put()
-	r.check(c.Put.Part == ledgerclient.PartContent && c.Put.Blob == nil)
-	if err := r.end("end of an upload"); err != nil {
-		return UploadCommit{}, err
-	}
-	return c, nil
+	return parseOne("end of an upload", b, uploadCommit)
 }

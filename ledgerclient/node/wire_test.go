@@ -51,15 +51,15 @@ func sampleShare() crypto.Share {
 	return s
 }
 
-// codec is one encoding: sample bytes and a parser that encodes again.
-type codec struct {
+// sample is one encoding: sample bytes and a parser that encodes again.
+type sample struct {
 	name  string
 	bytes []byte
 	parse func([]byte) ([]byte, error)
 	open  bool // any bytes behind it may be part of it
 }
 
-func codecs() []codec {
+func codecs() []sample {
 	outcomes := []ledgerclient.Outcome{
 		{ID: contract.ID{1}, Index: 17, Hour: 480_000},
 		{ID: contract.ID{2}, Index: 3, Hour: 470_000, Duplicate: true},
@@ -77,7 +77,7 @@ func codecs() []codec {
 	receipts := []ledgerclient.Receipt{{Grant: contract.ID{1}, Index: 1}, {}}
 	acks := []ledgerclient.Acknowledgement{{}, {Grant: contract.ID{1}, End: ledgerclient.Stopped}}
 	leaves := []contract.Leaf{{Hour: 1, Entry: sampleEntry(1)}, {Hour: 2, Entry: sampleEntry(2)}}
-	return []codec{
+	return []sample{
 		{"batch of entries", MarshalEntries([]contract.Entry{sampleEntry(1), sampleEntry(2)}), func(b []byte) ([]byte, error) {
 			v, err := ParseEntries(b)
 			return MarshalEntries(v), err

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/carekey/carekey/crypto/codec"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -67,21 +68,15 @@ func EntryBundle(leaves []byte) []byte {
 
 // ParseEntryBundle decodes a bundle of exactly width leaves.
 func ParseEntryBundle(b []byte, width int) ([]contract.Leaf, error) {
-	r := reader{b: b}
-	if width < 1 || width > BundleWidth || len(b) != width*(2+contract.LeafSize) {
-		return nil, malformed("entry bundle of "+strconv.Itoa(width), errLength)
+	what := "entry bundle of " + strconv.Itoa(width)
+	if width < 1 || width > BundleWidth {
+		return nil, malformed(what, codec.ErrRange)
 	}
-	leaves := make([]contract.Leaf, width)
-	for i := range leaves {
-		r.check(r.uint16() == contract.LeafSize)
-		raw := r.next(contract.LeafSize)
-		if r.err != nil {
-			break
-		}
-		leaves[i], r.err = contract.ParseLeaf(raw)
-	}
-	if err := r.end("entry bundle"); err != nil {
-		return nil, err
-	}
-	return leaves, nil
+	return parseAll(what, b, width, width, func(c *codec.Codec, l *contract.Leaf) {
+		var raw []byte
+		codec.Sized[uint16](c, &raw, contract.LeafSize)
+		var err error
+		*l, err = contract.ParseLeaf(raw)
+		c.Fail(err)
+	})
 }
