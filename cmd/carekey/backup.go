@@ -104,7 +104,7 @@ func (a *app) backup(ctx context.Context, w *wallet.Wallet, l *ledger, to string
 		return err
 	}
 	j := backupJSON{Dir: dir, Ledger: id.String(), Without: []string{"words", "key"}}
-	if l.copyTo != nil {
+	if l.folder != nil {
 		if err := a.backupFolderLedger(ctx, l, filepath.Join(dir, backupFolder(id)), &j); err != nil {
 			return err
 		}
@@ -114,12 +114,7 @@ func (a *app) backup(ctx context.Context, w *wallet.Wallet, l *ledger, to string
 		if err != nil {
 			return err
 		}
-		settings := w.Settings()
-		place, _ := settings.Ledger(id)
-		text, err := a.sheet(place, w.Address())
-		if err != nil {
-			return err
-		}
+		text := sheet(l.at, w.Address(), a.now())
 		j.Sheet = filepath.Join(dir, backupSheet(id))
 		if err := atomicfile.Write(j.Sheet, []byte(text), 0o600); err != nil {
 			return err
@@ -133,7 +128,7 @@ func (a *app) backup(ctx context.Context, w *wallet.Wallet, l *ledger, to string
 	if err := w.SetBackedUp(ctx, j.Entries); err != nil {
 		return err
 	}
-	if l.copyTo == nil {
+	if l.folder == nil {
 		j.Entries = 0
 	}
 	info.Entries = j.Entries
@@ -150,12 +145,12 @@ func (a *app) backup(ctx context.Context, w *wallet.Wallet, l *ledger, to string
 // backupFolderLedger copies the ledger and verifies every byte of the copy.
 func (a *app) backupFolderLedger(ctx context.Context, l *ledger, dst string, j *backupJSON) error {
 	step, end := a.steps("copying")
-	c, err := l.copyTo(ctx, dst, step)
+	c, err := l.folder.Copy(ctx, dst, step)
 	end()
 	if err != nil {
 		return err
 	}
-	there, err := a.openLedger(ctx, dst)
+	there, err := a.openFolder(ctx, dst)
 	if err != nil {
 		return err
 	}
@@ -197,8 +192,8 @@ func (a *app) mayBackUp(w *wallet.Wallet, dir string) error {
 	insides := []string{filepath.Join(home, "wallets"), filepath.Join(home, defaultLedger)}
 	id, _ := w.Ledger()
 	settings := w.Settings()
-	if at, ok := settings.Ledger(id); ok && filepath.IsAbs(at.At) {
-		insides = append(insides, at.At)
+	if at, ok := settings.Ledger(id); ok && stored(home, at.At).dir != "" {
+		insides = append(insides, stored(home, at.At).dir)
 	}
 	for _, in := range insides {
 		if isInside(real(dir), real(in)) {

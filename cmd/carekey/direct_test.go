@@ -11,20 +11,32 @@ import (
 	"github.com/carekey/carekey/crypto/lane"
 )
 
-// An order and its place are told from folders and invitations, and come back as they
-// were written.
-func TestDirectPlaces(t *testing.T) {
+// An order and what is beside it are told from folders and invitations, and come back as
+// they were written.
+func TestLocators(t *testing.T) {
 	folder := t.TempDir()
 	for _, good := range []string{"foo:x " + folder, "foo-2:// " + folder, "foo: " + folder + " with spaces"} {
-		if d, ok := parseDirect(good); !ok || d.String() != good {
-			t.Errorf("%q: %+v %t", good, d, ok)
+		l, err := named(good)
+		if err != nil || l.order == "" || l.String() != good || stored("/home", good) != l || l.kept("/home") != good {
+			t.Errorf("%q: %+v, %v", good, l, err)
 		}
 	}
-	for _, bad := range []string{"", folder, "foo:x", "foo:x ", "foo:x  " + folder, "f:x " + folder, "Foo:x " + folder, "foo:x relative", "foo:\x00 " + folder,
-		"foo:\u00a0x " + folder, "https://node.example " + folder, "foo:" + strings.Repeat("x", maxOrderURL) + " " + folder, " foo:x " + folder, "foo:x carekey-node1nonsense " + folder} {
-		if d, ok := parseDirect(bad); ok && !strings.HasPrefix(d.store, "carekey-node1") {
-			t.Errorf("%q is %+v", bad, d)
+	for _, bad := range []string{"", folder, "f:x " + folder, "Foo:x " + folder, "foo:\x00 " + folder,
+		"foo:\u00a0x " + folder, "foo:" + strings.Repeat("x", maxOrderURL) + " " + folder, " foo:x " + folder} {
+		if l, _ := named(bad); l.order != "" || stored("/home", bad).order != "" {
+			t.Errorf("%q is %+v", bad, l)
 		}
+	}
+	for _, wrong := range []string{"foo:x", "foo:x ", "https://node.example", "https://node.example " + folder, "foo:x carekey-node1nonsense", "carekey-node1nonsense"} {
+		if l, err := named(wrong); err == nil {
+			t.Errorf("%q is %+v", wrong, l)
+		}
+	}
+	if l := stored("/home", "ledger"); l != homeLedger("/home") || l.kept("/home") != "ledger" || l.kept("/other") != filepath.FromSlash("/home/ledger") {
+		t.Errorf("in the home: %+v", l)
+	}
+	if l := stored("/home", "carekey-node1nonsense"); l.bad == nil || l.shown() == "" {
+		t.Errorf("an invitation that cannot be read: %+v", l)
 	}
 }
 

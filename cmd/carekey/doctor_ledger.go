@@ -10,7 +10,7 @@ import (
 
 // examineLedger opens the ledger and looks at its clock and its gate.
 func (a *app) examineLedger(ctx context.Context, e *exam) []finding {
-	if e.place.ledger == "" {
+	if e.place.home == "" {
 		return nil
 	}
 	l, err := a.openForDoctor(ctx, e.place)
@@ -28,7 +28,7 @@ func (a *app) examineLedger(ctx context.Context, e *exam) []finding {
 			out = append(out, failed("keys", err))
 		}
 	}
-	if l.away == nil && l.follows != nil && l.follows(ctx) {
+	if l.away == nil && l.follows(ctx) {
 		out = append(out, advise("order", "ledger-replica", "the folder follows an order kept elsewhere: nothing can be entered here", orderHint(e.place, "")))
 	}
 	if l.away == nil {
@@ -40,7 +40,7 @@ func (a *app) examineLedger(ctx context.Context, e *exam) []finding {
 // examineReach is about a ledger that was opened.
 func (a *app) examineReach(p place, l *ledger) finding {
 	if l.away == nil {
-		return good("ledger", fmt.Sprintf("opens, and its head verifies: %s", showPlace(p.ledger)))
+		return good("ledger", fmt.Sprintf("opens, and its head verifies: %s", p.at.shown()))
 	}
 	f := explain(l.away)
 	return finding{"ledger", false, broken, f.Code, f.Message + ": other commands show what was verified last, and what you sign waits", f.Hint, f.Exit}
@@ -53,7 +53,7 @@ func (a *app) examineOthers(ctx context.Context, p place) []finding {
 		return nil
 	}
 	for _, at := range p.settings.Ledgers {
-		if at.ID == p.id || p.reach(at) == p.ledger {
+		if at.ID == p.id || stored(p.home, at.At).String() == p.at.String() {
 			continue
 		}
 		l, err := a.openForDoctor(ctx, p.on(at))
@@ -88,7 +88,7 @@ func (a *app) openForDoctor(ctx context.Context, p place) (*ledger, error) {
 		}
 		return l, nil
 	}
-	return a.openLedger(ctx, p.ledger)
+	return a.openLedger(ctx, p)
 }
 
 func (a *app) examineClock(ctx context.Context, l *ledger) finding {

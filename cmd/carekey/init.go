@@ -123,7 +123,7 @@ func (a *app) make(ctx context.Context, p place, f initFlags, kind string) (w *w
 		return nil, nil, err
 	}
 	entropy := crypto.NewEntropy()
-	w, err = m.Create(ctx, l.Services, entropy, f.name, p.kept(), func() error {
+	w, err = m.Create(ctx, l.Services, entropy, f.name, p.at.kept(p.home), func() error {
 		if f.wordsFile == "" {
 			return ui.Words(ctx, a.in, a.err, entropy.Words())
 		}
@@ -164,36 +164,36 @@ func (a *app) askName(ctx context.Context, name string) (string, error) {
 // was asked for or goes without saying; one that an interrupted init made is taken up.
 // undo removes what was made.
 func (a *app) initLedger(ctx context.Context, p place, make bool, m *wallet.Making) (l *ledger, undo func(), err error) {
-	if inv, ok := p.invitation(); ok {
+	if inv := p.at.node; inv != nil {
 		if make {
 			return nil, nil, usage("an invitation names a ledger that is there", "leave out --new-ledger")
 		}
-		a.say("You take the word of who invited you for this: the ledger %s with the id\n%s is at %s,\nand its heads are signed by the key %x.\n", cli.Clean(inv.Name), inv.Ledger, showPlace(p.ledger), inv.Node)
+		a.say("You take the word of who invited you for this: the ledger %s with the id\n%s is at %s,\nand its heads are signed by the key %x.\n", cli.Clean(inv.Name), inv.Ledger, p.at.shown(), inv.Node)
 	}
-	if !make || m.Began(p.kept()) {
-		l, err = a.openLedger(ctx, p.ledger)
+	if !make || m.Began(p.at.kept(p.home)) {
+		l, err = a.openLedger(ctx, p)
 		if !is[*folder.NoLedgerError](err) {
 			return l, func() {}, err
 		}
 		if p.given && !make {
-			return nil, nil, &noLedgerError{folderOf(p.ledger)}
+			return nil, nil, &noLedgerError{p.at.dir}
 		}
 	}
-	dir := folderOf(p.ledger)
+	dir := p.at.dir
 	_, statErr := os.Lstat(dir)
-	if err := m.WillMakeLedger(p.kept()); err != nil {
+	if err := m.WillMakeLedger(p.at.kept(p.home)); err != nil {
 		return nil, nil, err
 	}
-	l, err = a.createLedger(ctx, p.ledger)
+	l, err = a.opener(p).create(ctx, p.at)
 	if err != nil {
-		if errors.Is(statErr, fs.ErrNotExist) && a.unfounded(ctx, p.ledger) {
+		if errors.Is(statErr, fs.ErrNotExist) && a.unfounded(ctx, p) {
 			os.RemoveAll(dir)
 		}
 		return nil, nil, err
 	}
 	return l, func() {
 		// Only a folder that was not there, and that nobody has written to since.
-		if errors.Is(statErr, fs.ErrNotExist) && a.untouched(ctx, p.ledger) {
+		if errors.Is(statErr, fs.ErrNotExist) && a.untouched(ctx, p) {
 			os.RemoveAll(dir)
 		}
 	}, nil
@@ -201,18 +201,18 @@ func (a *app) initLedger(ctx context.Context, p place, make bool, m *wallet.Maki
 
 // unfounded tells whether a folder that was to become a ledger is none, or holds nothing
 // but its first entry.
-func (a *app) unfounded(ctx context.Context, dir string) bool {
-	l, err := a.openLedger(ctx, dir)
+func (a *app) unfounded(ctx context.Context, p place) bool {
+	l, err := a.openLedger(ctx, p)
 	if err != nil {
 		return is[*folder.NoLedgerError](err)
 	}
 	l.close()
-	return a.untouched(ctx, dir)
+	return a.untouched(ctx, p)
 }
 
 // untouched tells whether a ledger holds nothing but its first entry.
-func (a *app) untouched(ctx context.Context, dir string) bool {
-	l, err := a.openLedger(ctx, dir)
+func (a *app) untouched(ctx context.Context, p place) bool {
+	l, err := a.openLedger(ctx, p)
 	if err != nil {
 		return false
 	}
@@ -272,7 +272,7 @@ func (a *app) welcome(w *wallet.Wallet, p place, f initFlags) error {
 	if f.wordsFile != "" {
 		a.say("Your 24 words are in %s. Whoever has them has your wallet, and without\nthem nobody can bring it back: write them on paper, then delete the file.\nFind out whether you have them: carekey words check", f.wordsFile)
 	}
-	a.say("\nledger %s in %s\n%s", short(id), showPlace(p.ledger), groundOf(w).says(eachOpening))
+	a.say("\nledger %s in %s\n%s", short(id), p.at.shown(), groundOf(w).says(eachOpening))
 	if cli.Width(a.out) > 0 {
 		a.say("\nYour address, for those who want to grant you something:")
 	}

@@ -79,13 +79,14 @@ func (a *app) ledger(cmd *cobra.Command, verify bool) error {
 			return err
 		}
 		if verify {
-			size, root := w.LedgerVerified()
-			if l.Ledger.Properties().Remote { // the wallet keeps what it has downloaded
-				l.verify = func(ctx context.Context, _ uint64, _ crypto.Hash, progress func(done, total uint64)) (uint64, crypto.Hash, uint64, error) {
+			err := a.verifyAll(&j, func(progress func(done, total uint64)) (uint64, crypto.Hash, uint64, error) {
+				if l.Ledger.Properties().Remote { // the wallet keeps what it has downloaded
 					return w.VerifyLedger(ctx, progress)
 				}
-			}
-			if err := a.verifyAll(ctx, l, size, root, &j); err != nil {
+				size, root := w.LedgerVerified()
+				return l.verify(ctx, size, root, progress)
+			})
+			if err != nil {
 				return err
 			}
 			root, err := hash(j.Root)
@@ -102,7 +103,7 @@ func (a *app) ledger(cmd *cobra.Command, verify bool) error {
 
 // ledgerAlone looks at a ledger without a wallet.
 func (a *app) ledgerAlone(ctx context.Context, p place, verify bool) error {
-	l, err := a.openLedger(ctx, p.ledger)
+	l, err := a.openLedger(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -112,7 +113,10 @@ func (a *app) ledgerAlone(ctx context.Context, p place, verify bool) error {
 		return err
 	}
 	if verify {
-		if err := a.verifyAll(ctx, l, 0, crypto.Hash{}, &j); err != nil {
+		err := a.verifyAll(&j, func(progress func(done, total uint64)) (uint64, crypto.Hash, uint64, error) {
+			return l.verify(ctx, 0, crypto.Hash{}, progress)
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -138,7 +142,7 @@ func (a *app) describeLedger(ctx context.Context, l *ledger, p place) (ledgerJSO
 }
 
 // verifyAll checks everything and updates what is shown to the head it checked.
-func (a *app) verifyAll(ctx context.Context, l *ledger, size uint64, root crypto.Hash, j *ledgerJSON) error {
+func (a *app) verifyAll(j *ledgerJSON, verify func(progress func(done, total uint64)) (uint64, crypto.Hash, uint64, error)) error {
 	var step func(done, total uint64)
 	end := func() {}
 	if a.talks() && cli.Width(a.err) > 0 {
@@ -151,12 +155,12 @@ func (a *app) verifyAll(ctx context.Context, l *ledger, size uint64, root crypto
 		}
 		end = b.end
 	}
-	newSize, newRoot, signatures, err := l.verify(ctx, size, root, step)
+	size, root, signatures, err := verify(step)
 	end()
 	if err != nil {
 		return err
 	}
-	j.Size, j.Root, j.Signatures = newSize, newRoot.String(), signatures
+	j.Size, j.Root, j.Signatures = size, root.String(), signatures
 	return nil
 }
 

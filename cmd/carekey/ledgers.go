@@ -5,9 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
@@ -161,7 +158,7 @@ func (a *app) placesOf(p place) ([]placeJSON, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, placeJSON{ID: at.ID.String(), Name: ledgerName(p.dir, at.ID), At: showPlace(p.reach(at)), Default: at.ID == p.settings.Default, Waiting: n})
+		out = append(out, placeJSON{ID: at.ID.String(), Name: ledgerName(p.dir, at.ID), At: stored(p.home, at.At).shown(), Default: at.ID == p.settings.Default, Waiting: n})
 	}
 	return out, nil
 }
@@ -195,7 +192,7 @@ func waitingText(j placeJSON) string {
 	return plural(j.Waiting, "change", "changes")
 }
 
-func (a *app) joinLedger(ctx context.Context, named string, asDefault bool) error {
+func (a *app) joinLedger(ctx context.Context, text string, asDefault bool) error {
 	p, err := a.place()
 	if err != nil {
 		return err
@@ -203,13 +200,13 @@ func (a *app) joinLedger(ctx context.Context, named string, asDefault bool) erro
 	if p.settings == nil {
 		return &wallet.NoWalletError{Dir: p.dir}
 	}
-	at, where, err := target(p.home, named)
+	at, err := named(text)
 	if err != nil {
 		return err
 	}
-	l, err := a.openLedger(ctx, where)
+	l, err := a.opener(p).open(ctx, at)
 	if isNoLedger(err) {
-		return usage("there is no ledger in "+folderOf(where), "carekey init --new-ledger makes one; join takes one that is there, or an invitation")
+		return usage("there is no ledger in "+at.dir, "carekey init --new-ledger makes one; join takes one that is there, or an invitation")
 	}
 	if err != nil {
 		return err
@@ -225,20 +222,17 @@ func (a *app) joinLedger(ctx context.Context, named string, asDefault bool) erro
 		return err
 	}
 	was, known := p.settings.Ledger(c.ID())
-	if !known || was.At != at {
-		if err := a.confirm(ctx, previewJoin(l, c, head, where), "Trust this ledger?", false); err != nil {
-			if d, ok := parseDirect(where); ok { // nothing stays of what was not wanted
-				l.close()
-				return errors.Join(err, os.RemoveAll(d.replica(p.home)))
-			}
-			return err
+	if !known || was.At != at.kept(p.home) {
+		if err := a.confirm(ctx, previewJoin(l, c, head), "Trust this ledger?", false); err != nil {
+			l.close() // nothing stays of what was not wanted
+			return errors.Join(err, at.forget(p.home))
 		}
 	}
 	k, err := a.keyringOf(p)
 	if err != nil {
 		return err
 	}
-	w, joined, err := wallet.Join(ctx, wallet.Options{Dir: p.dir, Keyring: k, Services: l.Services, Now: a.now, Profile: a.profile()}, at)
+	w, joined, err := wallet.Join(ctx, wallet.Options{Dir: p.dir, Keyring: k, Services: l.Services, Now: a.now, Profile: a.profile()}, at.kept(p.home))
 	if err != nil {
 		return err
 	}
@@ -260,10 +254,10 @@ func (a *app) joinLedger(ctx context.Context, named string, asDefault bool) erro
 			Joined  bool   `json:"joined"` // false: the wallet was on it already
 			Default bool   `json:"default"`
 			Gate    string `json:"gate"`
-		}{c.ID().String(), w.LedgerName(), showPlace(where), s.To, joined, asDefault || p.settings.Default == c.ID(), string(l.Ledger.Properties().Gate)})
+		}{c.ID().String(), w.LedgerName(), at.shown(), s.To, joined, asDefault || p.settings.Default == c.ID(), string(l.Ledger.Properties().Gate)})
 	}
 	if !joined {
-		a.say("This wallet is on %s already; it is looked for in %s from now on.", ledgerWords(p.dir, c.ID()), showPlace(where))
+		a.say("This wallet is on %s already; it is looked for in %s from now on.", ledgerWords(p.dir, c.ID()), at.shown())
 		return nil
 	}
 	a.say("This wallet is on %s too: %s followed and verified.", ledgerWords(p.dir, c.ID()), plural(int(s.To), "entry", "entries"))
@@ -276,33 +270,12 @@ func (a *app) joinLedger(ctx context.Context, named string, asDefault bool) erro
 	return nil
 }
 
-// target is a ledger that somebody names to join it: how the settings name it, and
-// where it is.
-func target(home, named string) (at, where string, err error) {
-	if text, ok, err := invitation(named); ok {
-		return text, text, err
-	}
-	if d, ok, err := namedDirect(named); ok {
-		return d.String(), d.String(), err
-	}
-	if strings.Contains(named, "://") {
-		return "", "", usage(named+" is an address only", "a node is joined with the invitation that its operator gives you: it says whose keys to expect there")
-	}
-	if where, err = filepath.Abs(named); err != nil {
-		return "", "", err
-	}
-	if where == filepath.Join(home, defaultLedger) {
-		return defaultLedger, where, nil
-	}
-	return where, where, nil
-}
-
 // previewJoin says what a person would trust with a ledger.
-func previewJoin(l *ledger, c *ledgerclient.Client, head ledgerclient.Head, where string) string {
+func previewJoin(l *ledger, c *ledgerclient.Client, head ledgerclient.Head) string {
 	config := c.Config()
-	pairs := [][2]string{{"name", cli.Clean(config.Name)}, {"where", showPlace(where)}, {"ledger id", c.ID().String()},
+	pairs := [][2]string{{"name", cli.Clean(config.Name)}, {"where", l.at.shown()}, {"ledger id", c.ID().String()},
 		{"entries", fmt.Sprint(head.Size)}, {"node key", hex.EncodeToString(config.Nodes[0].Checkpoint[:])}}
-	pairs = append(pairs, l.trust...)
+	pairs = append(pairs, l.at.trust(l.program)...)
 	return "You are about to put your wallet on another ledger. Whoever runs it keeps the order\nof entries, the encrypted records and the shares of keys. Compare what is shown here\nwith what its operator says.\n\n" +
 		cli.Rows("  ", pairs...) + "\n" + ground{Properties: l.Ledger.Properties()}.says(eachOpening)
 }
@@ -322,10 +295,8 @@ func (a *app) leaveLedger(cmd *cobra.Command, named string) error {
 		if err := w.Leave(ctx); err != nil {
 			return err
 		}
-		if d, ok := parseDirect(at.At); ok {
-			if err := os.RemoveAll(d.replica(p.home)); err != nil {
-				return err
-			}
+		if err := stored(p.home, at.At).forget(p.home); err != nil {
+			return err
 		}
 		if a.flags.json {
 			return a.printJSON(struct {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -14,7 +15,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/ledgerclient/folder"
-	"github.com/carekey/carekey/ledgerclient/node"
+	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
 	"github.com/spf13/cobra"
@@ -94,7 +95,7 @@ func (a *app) restore(ctx context.Context, f restoreFlags) error {
 	}
 	var damaged []*folder.DamagedError
 	if from.unpack {
-		p.ledger, p.given = filepath.Join(p.home, defaultLedger), false
+		p.at, p.given = homeLedger(p.home), false
 		there, bad, err := a.unpack(ctx, from, p)
 		if err != nil {
 			return err
@@ -107,13 +108,9 @@ func (a *app) restore(ctx context.Context, f restoreFlags) error {
 	if err := os.MkdirAll(p.home, 0o700); err != nil {
 		return err
 	}
-	at := p.ledger
-	if !p.given {
-		at = defaultLedger
-	}
 	b := &stepBar{a: a}
 	w, got, err := wallet.Restore(ctx, wallet.Options{Dir: p.dir, Keyring: a.keyring(kind, p.dir), Services: l.Services, Now: a.now, Profile: a.profile()},
-		wallet.RestoreRequest{Entropy: entropy, At: at, Name: f.name, Saved: from.saved, Progress: b.step})
+		wallet.RestoreRequest{Entropy: entropy, At: p.at.kept(p.home), Name: f.name, Saved: from.saved, Progress: b.step})
 	b.end()
 	if is[*wallet.NothingError](err) {
 		os.Remove(filepath.Join(p.dir, "lock"))
@@ -125,7 +122,7 @@ func (a *app) restore(ctx context.Context, f restoreFlags) error {
 		return err
 	}
 	order := ""
-	if l.follows != nil && l.follows(ctx) {
+	if l.follows(ctx) {
 		order = orderHint(p, got.Was)
 	}
 	return a.showRestored(w, got, damaged, order)
@@ -134,19 +131,12 @@ func (a *app) restore(ctx context.Context, f restoreFlags) error {
 // orderHint is how the copy of an order comes together with it again. was is where
 // the wallet had the ledger.
 func orderHint(p place, was string) string {
-	d, ok := parseDirect(was)
-	if !ok {
-		d.url = "ORDER"
+	at := stored(p.home, was)
+	url, store := cmp.Or(order.Shown(at.order), "ORDER"), p.at.dir
+	if _, err := os.Stat(at.dir); err == nil && at.order != "" && at.node == nil {
+		store = at.dir
 	}
-	join := func(store string) string {
-		return "carekey ledger join " + cli.Quote(d.shown()) + " --store " + cli.Quote(store)
-	}
-	if ok && !node.IsInvitation(d.store) && d.store != p.ledger {
-		if _, err := os.Stat(d.store); err == nil {
-			return join(d.store)
-		}
-	}
-	return join(p.ledger)
+	return "carekey ledger join " + cli.Quote(url) + " --store " + cli.Quote(store)
 }
 
 // restoreInto is the kind of keyring that will hold the key, once it is known that
@@ -184,32 +174,32 @@ func (a *app) restoreFrom(ctx context.Context, p place, f restoreFlags) (from re
 		}
 		from.saved, from.dir = filepath.Join(f.backup, backupWallet), f.backup
 	}
-	info, err := readBackup(p.ledger)
+	info, err := readBackup(p.at.dir)
 	if is[*wallet.VersionError](err) {
 		return from, err
 	}
 	if err != nil && !is[*wallet.DamagedError](err) || !p.given {
-		from.ledger, err = a.openLedger(ctx, p.ledger)
+		from.ledger, err = a.openLedger(ctx, p)
 		return from, err
 	}
-	if f.backup != "" && real(f.backup) != real(p.ledger) { // one of them would be passed over, perhaps the newer
+	if f.backup != "" && real(f.backup) != real(p.at.dir) { // one of them would be passed over, perhaps the newer
 		return from, usage("--ledger and --backup name two backups", "name the newer one, with --ledger alone")
 	}
-	from.saved, from.unpack, from.dir = filepath.Join(p.ledger, backupWallet), true, p.ledger
-	folder := filepath.Join(p.ledger, backupFolder(info.Ledger))
+	from.saved, from.unpack, from.dir = filepath.Join(p.at.dir, backupWallet), true, p.at.dir
+	folder := filepath.Join(p.at.dir, backupFolder(info.Ledger))
 	if disk.IsDir(folder) != nil { // of a backup of a node; or the mark is damaged
-		copies, _ := filepath.Glob(filepath.Join(p.ledger, "ledger-"+strings.Repeat("[0-9a-f]", 16)))
-		sheets, _ := filepath.Glob(filepath.Join(p.ledger, "sheet-*.txt"))
-		switch _, err := os.Stat(filepath.Join(p.ledger, backupSheet(info.Ledger))); {
+		copies, _ := filepath.Glob(filepath.Join(p.at.dir, "ledger-"+strings.Repeat("[0-9a-f]", 16)))
+		sheets, _ := filepath.Glob(filepath.Join(p.at.dir, "sheet-*.txt"))
+		switch _, err := os.Stat(filepath.Join(p.at.dir, backupSheet(info.Ledger))); {
 		case err == nil || len(copies) == 0 && len(sheets) > 0:
-			return from, usage("the ledger of this backup is at a node", "carekey restore --ledger INVITATION --backup "+cli.Quote(p.ledger)+"; the invitation is on the sheet in it")
+			return from, usage("the ledger of this backup is at a node", "carekey restore --ledger INVITATION --backup "+cli.Quote(p.at.dir)+"; the invitation is on the sheet in it")
 		case len(copies) > 1:
 			return from, usage("this backup holds several ledgers, and does not tell which is the last", "name one of them: carekey restore --ledger "+cli.Quote(copies[0]))
 		case len(copies) == 1:
 			folder = copies[0]
 		}
 	}
-	from.ledger, err = a.openLedger(ctx, folder)
+	from.ledger, err = a.openFolder(ctx, folder)
 	if isNoLedger(err) {
 		return from, usage("this backup was begun and never finished", "use another one; or the ledger itself, if it is still there: carekey restore --ledger DIR")
 	}
@@ -220,7 +210,7 @@ func (a *app) restoreFrom(ctx context.Context, p place, f restoreFlags) (from re
 // All of it is verified before, so that no bad copy is left in the way of a good one;
 // what does not verify beside the log is returned.
 func (a *app) unpack(ctx context.Context, from restoring, p place) (*ledger, []*folder.DamagedError, error) {
-	there, err := a.openLedger(ctx, p.ledger)
+	there, err := a.openLedger(ctx, p)
 	if err == nil {
 		// A restore that was interrupted, or another wallet of this home.
 		c, err := connect(ctx, there, p)
@@ -229,7 +219,7 @@ func (a *app) unpack(ctx context.Context, from restoring, p place) (*ledger, []*
 			err = berr
 		}
 		if err == nil && c.ID() != backup.ID() {
-			err = usage("in "+p.ledger+" is another ledger already", "restore into a home of its own: CAREKEY_HOME=DIR carekey restore ...")
+			err = usage("in "+p.at.dir+" is another ledger already", "restore into a home of its own: CAREKEY_HOME=DIR carekey restore ...")
 		}
 		var size, copied uint64
 		if err == nil {
@@ -250,13 +240,13 @@ func (a *app) unpack(ctx context.Context, from restoring, p place) (*ledger, []*
 	}
 	verifying, endVerifying := a.steps("verifying")
 	copying, endCopying := a.steps("copying")
-	_, damaged, err := from.ledger.salvage(ctx, p.ledger, verifying, copying)
+	_, damaged, err := from.ledger.folder.Salvage(ctx, p.at.dir, verifying, copying)
 	endVerifying()
 	endCopying()
 	if err != nil {
 		return nil, nil, badBackup(from.ledger.Ledger.Properties().Reach, err)
 	}
-	there, err = a.openLedger(ctx, p.ledger)
+	there, err = a.openLedger(ctx, p)
 	return there, damaged, err
 }
 

@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/carekey/carekey/cmd/cli"
@@ -89,17 +87,17 @@ func (a *app) overview() error {
 			Wallet  bool        `json:"wallet"` // there is one
 			Ledger  string      `json:"ledger"` // where the one is that is meant
 			Ledgers []placeJSON `json:"ledgers"`
-		}{p.home, a.profile(), p.settings != nil, showPlace(p.ledger), list(places, same)})
+		}{p.home, a.profile(), p.settings != nil, p.at.shown(), list(places, same)})
 	}
 	w := "none yet"
 	if p.settings != nil {
 		w = "yes, its key is in " + keyringWords(p.settings.Keyring)
 	}
-	l := ledgerLine(p.ledger, p.settings != nil)
+	l := p.at.line(p.settings != nil)
 	if len(places) > 1 || len(places) == 1 && places[0].Waiting > 0 {
 		var lines []string
 		for i, j := range places {
-			line := ledgerLine(p.reach(p.settings.Ledgers[i]), true)
+			line := stored(p.home, p.settings.Ledgers[i].At).line(true)
 			if j.Name != "" {
 				line = cli.Clean(j.Name) + ", " + line
 			}
@@ -121,20 +119,6 @@ func (a *app) overview() error {
 		a.print("Next: carekey status\nAll commands: carekey --help")
 	}
 	return nil
-}
-
-// ledgerLine is where a ledger is, and whether it is there.
-func ledgerLine(where string, joined bool) string {
-	if !filepath.IsAbs(where) { // a node, or an order
-		return showPlace(where)
-	}
-	if _, err := os.Stat(where); err == nil {
-		return where
-	}
-	if joined {
-		return where + " (NOT THERE: was it moved? name its place with --ledger DIR)"
-	}
-	return where + " (not there yet)"
 }
 
 // group is a command that only holds others.

@@ -225,7 +225,7 @@ func (a *app) open(ctx context.Context, p place, key keyring.Store, want access)
 		}
 		if a.flags.acceptClock != asked { // the answer was yes: tell the ledger
 			l.close()
-			again, err := a.openLedger(ctx, p.ledger)
+			again, err := a.openLedger(ctx, p)
 			if err != nil {
 				return nil, err
 			}
@@ -348,9 +348,9 @@ func (a *app) keepBook(ctx context.Context, w *wallet.Wallet) {
 // Another one is a mistake of who named it, or, in the place where the wallet's own
 // should be, an attack.
 func (a *app) openPinned(ctx context.Context, p place) (*ledger, error) {
-	l, err := a.openLedger(ctx, p.ledger)
+	l, err := a.openLedger(ctx, p)
 	if isAway(err) && p.id != (crypto.LedgerID{}) {
-		l = ledgerAt(p.ledger)
+		l = &ledger{at: p.at}
 		return l, l.outOfReach(p.dir, p.id, err)
 	}
 	if err != nil {
@@ -449,8 +449,8 @@ func (a *app) ours(text string) string {
 	}
 	if a.flags.ledger != "" {
 		ledger = " --ledger " + cli.Quote(a.flags.ledger)
-		if inv, ok := invitationIn(a.flags.ledger); ok { // long, and it may hold a token
-			ledger = " --ledger " + short(inv.Ledger)
+		if at, err := named(a.flags.ledger); err == nil && at.node != nil { // long, and it may hold a token
+			ledger = " --ledger " + short(at.node.Ledger)
 		}
 	}
 	var b strings.Builder

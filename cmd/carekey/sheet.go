@@ -1,31 +1,23 @@
 package main
 
 import (
+	"encoding/hex"
 	"strings"
 	"time"
 
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/crypto"
 )
 
-// sheet is one printed page with all that a restore needs beside the 24 words, for
-// a ledger that a node keeps: the node has the rest.
-type sheet struct {
-	ledger      string // id
-	name        string // of the ledger
-	urls        []string
-	node        string // key that signs its heads
-	fingerprint string // of the key in its certificate; "" if the system's authorities vouch for it
-	invitation  string
-	words       []string // check words of the owner's address
-	made        time.Time
-}
-
-// text is the page: at most 60 lines of 76 columns, plain ASCII but for the name.
-func (s sheet) text() string {
+// sheet is one printed page with all that a restore needs beside the 24 words, for a
+// ledger that a node keeps: the node has the rest, also where the wallet uses the order
+// itself. It is at most 60 lines of 76 columns, plain ASCII but for the ledger's name.
+func sheet(at locator, owner crypto.Address, made time.Time) string {
+	inv := at.node
 	var b strings.Builder
 	line := func(text string) { b.WriteString(text + "\n") }
 	line("CAREKEY: HOW TO FIND MY LEDGER AGAIN")
-	line("made " + s.made.UTC().Format("2006-01-02"))
+	line("made " + made.UTC().Format("2006-01-02"))
 	line("")
 	field := func(what string, values ...string) {
 		for i, v := range values {
@@ -38,23 +30,23 @@ func (s sheet) text() string {
 			}
 		}
 	}
-	field("ledger", cli.Clean(s.name))
-	field("ledger id", s.ledger)
-	field("node", s.urls...)
-	field("node's key", s.node)
+	field("ledger", cli.Clean(inv.Name))
+	field("ledger id", inv.Ledger.String())
+	field("node", inv.URLs...)
+	field("node's key", hex.EncodeToString(inv.Node[:]))
 	switch {
-	case s.fingerprint != "":
-		field("certificate", s.fingerprint)
-	case strings.HasPrefix(s.urls[0], "http://"):
+	case !inv.Fingerprint.IsZero():
+		field("certificate", inv.Fingerprint.String())
+	case strings.HasPrefix(inv.URLs[0], "http://"):
 		field("certificate", "none: the node was on the computer of the wallet")
 	default:
 		field("certificate", "vouched for by the usual authorities")
 	}
-	field("check words", strings.Join(s.words, " "))
+	field("check words", strings.Join(wordsOf(owner), " "))
 	line("")
 	line("Invitation (type or scan it without spaces and line breaks):")
 	line("")
-	for _, part := range pieces(s.invitation, 60) {
+	for _, part := range pieces(inv.String(), 60) {
 		line("    " + part)
 	}
 	line(`

@@ -7,7 +7,6 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/node"
-	"github.com/carekey/carekey/wallet"
 )
 
 // The page fits on paper, holds all that a restore needs, and nothing of the key.
@@ -16,11 +15,7 @@ func TestSheet(t *testing.T) {
 	who := entropy.Root().Identity().Address()
 	inv := node.Invitation{Ledger: crypto.LedgerID{1}, Node: [32]byte{2}, Name: "City ledger", Fingerprint: crypto.Hash{3}, Token: strings.Repeat("t", 40),
 		URLs: []string{"https://ledger.example/carekey", "https://other.example:8443", "https://third.example", "https://[2001:db8::1]"}}
-	a := &app{now: func() time.Time { return time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) }}
-	text, err := a.sheet(wallet.Place{ID: inv.Ledger, At: inv.String()}, who)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := sheet(locator{node: &inv}, who, time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	if len(lines) > 60 {
 		t.Errorf("%d lines", len(lines))
@@ -50,10 +45,7 @@ func TestSheet(t *testing.T) {
 		t.Error("the address is on the page")
 	}
 	inv.Fingerprint, inv.URLs = crypto.Hash{}, []string{"http://127.0.0.1:8080"}
-	if text, err := a.sheet(wallet.Place{ID: inv.Ledger, At: inv.String()}, who); err != nil || !strings.Contains(text, "\ncertificate  none") {
-		t.Errorf("a node on this computer: %v\n%s", err, text)
-	}
-	if _, err := a.sheet(wallet.Place{At: "ledger"}, who); err == nil {
-		t.Error("a page about a folder")
+	if text := sheet(locator{node: &inv}, who, time.Now()); !strings.Contains(text, "\ncertificate  none") {
+		t.Errorf("a node on this computer:\n%s", text)
 	}
 }

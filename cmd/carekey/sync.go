@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/carekey/carekey/cmd/cli"
-	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
@@ -151,11 +149,4 @@ func ledgerTitle(name string) string {
 		return "ledger"
 	}
 	return name
-}
-
-// isAway tells whether an error of opening a ledger means that it is out of reach,
-// so that the wallet goes on with what it verified last.
-func isAway(err error) bool {
-	_, ok := errors.AsType[*ledgerclient.UnreachableError](err)
-	return ok || isNoLedger(err)
 }

@@ -1,0 +1,341 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/folder"
+	"github.com/carekey/carekey/ledgerclient/node"
+	"github.com/carekey/carekey/ledgerclient/order"
+	"github.com/carekey/carekey/wallet"
+)
+
+// ledger is an open ledger: what a wallet works with, and how all of it is checked.
+type ledger struct {
+	ledgerclient.Services
+	at      locator
+	folder  *folder.Folder // that it is in; nil for one at a node
+	program string         // what the program that keeps its order calls itself
+	away    error          // why it cannot be reached; nil if it can
+	closers []func() error
+}
+
+func (l *ledger) close() error {
+	var errs []error
+	for _, f := range slices.Backward(l.closers) {
+		errs = append(errs, f())
+	}
+	l.closers = nil
+	return errors.Join(errs...)
+}
+
+// outOfReach makes of a ledger that does not answer what the wallet in dir verified
+// of it last. Its store and keepers are asked all the same, if it has any.
+func (l *ledger) outOfReach(dir string, id crypto.LedgerID, why error) error {
+	props := l.at.properties()
+	if l.Ledger != nil {
+		props = l.Ledger.Properties()
+	}
+	known, err := wallet.OutOfReach(dir, id, props, why)
+	if err != nil {
+		return err
+	}
+	if l.Store != nil {
+		known.Store, known.Keepers = l.Store, l.Keepers
+	}
+	l.Services, l.away = known, why
+	return nil
+}
+
+// verify checks everything; what was checked up to the given head before is not checked
+// again. It returns the head and how many signatures it checked.
+func (l *ledger) verify(ctx context.Context, size uint64, root crypto.Hash, progress func(done, total uint64)) (uint64, crypto.Hash, uint64, error) {
+	if l.folder != nil {
+		r, err := l.folder.Verify(ctx, folder.Verified{Size: size, Root: root}, progress)
+		return r.Size, r.Root, r.Signatures, err
+	}
+	c, err := ledgerclient.Connect(ctx, l.Services, l.at.node.Ledger)
+	if err != nil {
+		return 0, crypto.Hash{}, 0, err
+	}
+	return c.VerifyAll(ctx, size, root, progress)
+}
+
+// follows reports whether the ledger is a folder that only follows an order, which nobody
+// named with it: then nothing can be entered.
+func (l *ledger) follows(ctx context.Context) bool {
+	if l.folder == nil || l.at.order != "" {
+		return false
+	}
+	_, _, err := l.folder.Consumed(ctx)
+	return err == nil
+}
+
+// isNoLedger reports whether a folder holds no ledger, such as that of a disk which
+// is not plugged in.
+func isNoLedger(err error) bool { return is[*folder.NoLedgerError](err) }
+
+// isAway reports whether an error of opening a ledger means that it is out of reach,
+// so that the wallet goes on with what it verified last.
+func isAway(err error) bool { return is[*ledgerclient.UnreachableError](err) || isNoLedger(err) }
+
+// taken says that a folder holds something else.
+func taken(dir string) error { return &folder.ExistsError{Dir: dir} }
+
+// opener opens ledgers for the wallet in a place.
+type opener struct {
+	place
+	now         func() time.Time
+	acceptClock bool
+	patience    time.Duration // see app
+	talk        io.Writer     // for programs that keep an order; nil: they are not heard
+}
+
+func (a *app) opener(p place) opener {
+	o := opener{place: p, now: a.now, acceptClock: a.flags.acceptClock, patience: a.patience}
+	if a.talks() {
+		o.talk = a.err
+	}
+	return o
+}
+
+// openLedger opens the ledger that is meant.
+func (a *app) openLedger(ctx context.Context, p place) (*ledger, error) {
+	return a.opener(p).open(ctx, p.at)
+}
+
+// openFolder opens a ledger in a folder.
+func (a *app) openFolder(ctx context.Context, dir string) (*ledger, error) {
+	return a.opener(place{}).open(ctx, locator{dir: dir})
+}
+
+// open opens a ledger. Where the wallet uses its order itself, the folder beside that
+// one is the replica; beside a node there is one in the home.
+func (o opener) open(ctx context.Context, at locator) (_ *ledger, err error) {
+	l := &ledger{at: at}
+	defer func() {
+		if err != nil {
+			l.close()
+		}
+	}()
+	switch {
+	case at.bad != nil:
+		err = at.bad
+	case at.node != nil:
+		err = o.dial(ctx, l)
+	case at.order != "":
+		err = l.use(o.replica(ctx, at.dir))
+	default:
+		err = l.use(folder.Open(at.dir, folder.Options{Clock: o.now, AcceptClock: o.acceptClock}))
+	}
+	if err == nil && at.order != "" {
+		err = o.follow(ctx, l)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// use makes a folder that was opened the ledger.
+func (l *ledger) use(f *folder.Folder, err error) error {
+	if err == nil {
+		l.folder, l.Services = f, f.Services()
+		l.closers = append(l.closers, f.Close)
+	}
+	return err
+}
+
+// dial prepares to speak with a node. If the wallet knows the ledger already, nothing is
+// asked before it is needed.
+func (o opener) dial(ctx context.Context, l *ledger) error {
+	opt := node.Options{Wait: o.patience}
+	if doc, err := wallet.Genesis(o.dir, l.at.node.Ledger); err == nil {
+		opt.Genesis = doc
+	}
+	n, err := node.Dial(ctx, *l.at.node, opt)
+	if err != nil {
+		return err
+	}
+	l.Services, l.closers = n.Services(), append(l.closers, n.Close)
+	l.Now = o.now
+	return nil
+}
+
+// follow makes the order itself that of a ledger which was opened beside it.
+func (o opener) follow(ctx context.Context, l *ledger) error {
+	b, err := o.start(ctx, l.at.order)
+	if err != nil {
+		return err
+	}
+	l.closers = append(l.closers, b.Close)
+	l.program = b.Properties().Name
+	replica, signer := l.folder, ledgerclient.Ledger(nil)
+	if l.at.node != nil {
+		signer = l.Ledger
+		if replica, err = o.ownReplica(ctx, l.at, signer, b); err != nil {
+			return err
+		}
+		l.closers = append(l.closers, replica.Close)
+	}
+	l.Ledger = order.NewDirect(l.at.order, order.NewLedger(b, replica, o.now), signer)
+	return nil
+}
+
+// start starts the program that keeps an order. One that is there and does not answer is
+// a ledger out of reach.
+func (o opener) start(ctx context.Context, url string) (order.Backend, error) {
+	b, err := order.Start(ctx, url, order.ProgramOptions{Stderr: o.talk})
+	if e, ok := errors.AsType[*order.ProgramError](err); ok && e.Fault != order.BadURL && e.Fault != order.Missing {
+		return nil, &ledgerclient.UnreachableError{Service: "ledger", Err: err}
+	}
+	if err != nil { // no *order.Program in the interface
+		return nil, err
+	}
+	return b, nil
+}
+
+// replica opens the folder beside an order, which must not keep one itself.
+func (o opener) replica(ctx context.Context, dir string) (*folder.Folder, error) {
+	f, err := folder.Open(dir, folder.Options{Clock: o.now})
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := f.Consumed(ctx); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// ownReplica opens the replica that the home has of an order beside a node, and
+// makes it when there is none. It holds what is public and follows from the order.
+func (o opener) ownReplica(ctx context.Context, at locator, l ledgerclient.Ledger, b order.Backend) (*folder.Folder, error) {
+	genesis, err := l.Genesis(ctx)
+	if err != nil {
+		return nil, err
+	}
+	dir := at.replica(o.home)
+	f, err := o.replica(ctx, dir)
+	if !isNoLedger(err) {
+		return f, err
+	}
+	err = order.Beginning(ctx, b, genesis, func(item order.Item, next uint64) (err error) {
+		f, err = folder.CreateReplica(dir, genesis, item.Entry, folder.Ordered{Next: next, Hour: item.Hour}, folder.Options{Clock: o.now})
+		return err
+	})
+	if is[*folder.ExistsError](err) { // another process was faster
+		return o.replica(ctx, dir)
+	}
+	return f, err
+}
+
+// create makes a new ledger in a folder, or in an order with a folder beside it.
+func (o opener) create(ctx context.Context, at locator) (*ledger, error) {
+	const name = "carekey"
+	if at.order == "" {
+		l := &ledger{at: at}
+		if err := l.use(folder.Create(at.dir, name, o.now)); err != nil {
+			return nil, err
+		}
+		return l, nil
+	}
+	founding, err := folder.NewFounding(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.begin(ctx, at, founding); err != nil {
+		return nil, err
+	}
+	return o.open(ctx, at)
+}
+
+// begin puts a new ledger into an order, with the folder beside it.
+func (o opener) begin(ctx context.Context, at locator, founding folder.Founding) error {
+	if l, err := o.open(ctx, locator{dir: at.dir}); err == nil { // before anything is ordered for ever
+		l.close()
+		return &folder.ExistsError{Dir: at.dir, Ledger: true}
+	}
+	b, err := o.start(ctx, at.order)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	first, next, err := order.Begin(ctx, b, founding.Entry)
+	if err != nil {
+		return err
+	}
+	f, err := folder.CreateFrom(at.dir, founding, folder.Ordered{Next: next, Hour: first.Hour}, folder.Options{Clock: o.now})
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// maxIdle is how far a folder believes the clock to be past the last entry, in
+// hours, without a person's word for it.
+const maxIdle = folder.MaxIdle
+
+// checkClock asks a person about a clock that a folder would not believe. It is
+// done before anything is signed, so that nothing is left half-done when the
+// answer is no.
+func (a *app) checkClock(ctx context.Context, l *ledger) error {
+	if a.flags.acceptClock || l.Ledger.Properties().Clock != "local" {
+		return nil
+	}
+	last, err := lastHour(ctx, l.Services)
+	if err != nil {
+		return err
+	}
+	now := contract.Hour(max(0, a.now().Unix()/3600))
+	if now <= last || now-last <= maxIdle {
+		return nil
+	}
+	doubt := &folder.ClockError{Last: last, Now: now}
+	if !a.interactive() {
+		return doubt
+	}
+	ok, err := ui.Confirm(ctx, a.in, a.err, explain(doubt).Message+".\nLedger time never goes back: an entry at a wrong hour ends every consent whose end lies before it.",
+		"Is your clock right?", true)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errDeclined
+	}
+	a.flags.acceptClock = true
+	return nil
+}
+
+// length is the number of the ledger's entries.
+func length(ctx context.Context, s ledgerclient.Services) (uint64, error) {
+	c, err := ledgerclient.Connect(ctx, s, crypto.LedgerID{})
+	if err != nil {
+		return 0, err
+	}
+	head, err := c.Head(ctx)
+	return head.Size, err
+}
+
+// lastHour is the ledger hour of the newest entry.
+func lastHour(ctx context.Context, s ledgerclient.Services) (contract.Hour, error) {
+	size, err := length(ctx, s)
+	if err != nil {
+		return 0, err
+	}
+	leaves, err := s.Ledger.Leaves(ctx, size-1, size)
+	if err != nil {
+		return 0, err
+	}
+	if len(leaves) != 1 {
+		return 0, &ledgerclient.TamperedError{What: "leaves"}
+	}
+	return leaves[0].Hour, nil
+}
