@@ -82,20 +82,20 @@ func BenchmarkSeal(b *testing.B) {
 	other.Public()
 	ctx := SealContext{Ledger: LedgerID{1}, Part: 3, Author: own.Public()}
 	body := make([]byte, 3000)
-	sealed, err := SealPayload(ctx, body, other.Public(), own.Public())
+	sealed, err := SealPayload(ctx, body, 0, other.Public(), own.Public())
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Run("SealPayload/2", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			SealPayload(ctx, body, other.Public(), own.Public())
+			SealPayload(ctx, body, 0, other.Public(), own.Public())
 		}
 	})
 	b.Run("SealPayload/2/60KiB", func(b *testing.B) {
 		big := make([]byte, 60<<10)
 		for b.Loop() {
-			SealPayload(ctx, big, other.Public(), own.Public())
+			SealPayload(ctx, big, 0, other.Public(), own.Public())
 		}
 	})
 	b.Run("OpenPayload/first", func(b *testing.B) {

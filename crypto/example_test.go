@@ -26,7 +26,7 @@ func Example() {
 		return
 	}
 	ctx := crypto.SealContext{Ledger: ledger, Part: 3, Author: thread.Public()}
-	sealed, err := crypto.SealPayload(ctx, []byte("Dear doctor"), to.Seal, patient.SelfKey().Public())
+	sealed, err := crypto.SealPayload(ctx, []byte("Dear doctor"), 0, to.Seal, patient.SelfKey().Public())
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -15,9 +15,10 @@ func padClass(size int) int {
 	return class
 }
 
-// pad returns length4 ‖ body ‖ zeros.
-func pad(body []byte) []byte {
-	b := make([]byte, padClass(len(body)))
+// pad returns length4 ‖ body ‖ zeros, as long as for a body of room bytes if that is
+// longer.
+func pad(body []byte, room int) []byte {
+	b := make([]byte, padClass(max(len(body), room)))
 	binary.BigEndian.PutUint32(b, uint32(len(body)))
 	copy(b[4:], body)
 	return b
@@ -29,7 +30,7 @@ func unpad(b []byte) ([]byte, bool) {
 		return nil, false
 	}
 	size := binary.BigEndian.Uint32(b)
-	if size > MaxPayload || padClass(int(size)) != len(b) {
+	if size > MaxPayload || int(size) > len(b)-4 || padClass(len(b)-4) != len(b) {
 		return nil, false
 	}
 	rest := byte(0)

@@ -34,10 +34,11 @@ var ErrTooLarge = errors.New("payload too large")
 
 // SealPayload seals a payload to 1 to 16 public keys as one age file with one
 // anonymous stanza each, in that order; opening costs an ECDH for each stanza up to
-// one's own. Before it is sealed it is padded, to 4 KiB·4ⁱ with its length in the
-// first 4 bytes. It names and proves no sender.
-func SealPayload(ctx SealContext, plaintext []byte, to ...PubKey) ([]byte, error) {
-	if len(plaintext) > MaxPayload {
+// one's own. Before it is sealed it is padded, to the least 4 KiB·4ⁱ that holds its
+// length, 4 bytes, and the larger of plaintext and room bytes, 0 … MaxPayload: so that
+// what varies within room does not show. It names and proves no sender.
+func SealPayload(ctx SealContext, plaintext []byte, room int, to ...PubKey) ([]byte, error) {
+	if max(len(plaintext), room) > MaxPayload {
 		return nil, ErrTooLarge
 	}
 	if len(to) < 1 || len(to) > maxStanzas {
@@ -47,7 +48,7 @@ func SealPayload(ctx SealContext, plaintext []byte, to ...PubKey) ([]byte, error
 	for i, p := range to {
 		recipients[i] = &stanzaRecipient{p, ctx.info(p)}
 	}
-	padded := pad(plaintext)
+	padded := pad(plaintext, room)
 	defer clear(padded)
 	var sealed bytes.Buffer
 	sealed.Grow(512 + len(padded) + 16*(len(padded)>>16+1))

@@ -16,7 +16,7 @@ import (
 
 func sealedFor(t testing.TB, ctx SealContext, body []byte, to ...PubKey) []byte {
 	t.Helper()
-	b, err := SealPayload(ctx, body, to...)
+	b, err := SealPayload(ctx, body, 0, to...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,15 +128,13 @@ func TestPayloadDamaged(t *testing.T) {
 func TestPayloadPadding(t *testing.T) {
 	k := GenerateKey()
 	ctx := SealContext{LedgerID{1}, 3, GenerateKey().Public()}
-	good := pad([]byte("body"))
-	long := make([]byte, 16<<10)
-	copy(long, good)
+	good := pad([]byte("body"), 0)
 	trailing, length, huge := bytes.Clone(good), bytes.Clone(good), bytes.Clone(good)
 	trailing[4095] = 1
 	length[2] = 0xff
 	huge[0] = 0xff
 	for name, b := range map[string][]byte{
-		"larger class": long, "trailing": trailing, "length of another class": length, "length": huge,
+		"trailing": trailing, "length of another class": length, "length": huge,
 		"cut": good[:4095], "short": good[:3], "empty": nil, "no class": good[:2048],
 	} {
 		var buf bytes.Buffer
@@ -153,19 +151,42 @@ func TestPayloadPadding(t *testing.T) {
 	}
 }
 
+// What varies within the room that is reserved does not show.
+func TestPayloadRoom(t *testing.T) {
+	k := GenerateKey()
+	ctx := SealContext{LedgerID{1}, 3, GenerateKey().Public()}
+	size := map[int]bool{}
+	for _, n := range []int{0, 1, 4092, 4093, 9000, 16380} {
+		sealed, err := SealPayload(ctx, make([]byte, n), 9000, k.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := OpenPayload(ctx, k, sealed); err != nil || len(body) != n {
+			t.Errorf("%d bytes: %d, %v", n, len(body), err)
+		}
+		size[len(sealed)] = true
+	}
+	if len(size) != 1 {
+		t.Errorf("%d sizes", len(size))
+	}
+	if _, err := SealPayload(ctx, nil, MaxPayload+1, k.Public()); err != ErrTooLarge {
+		t.Error(err)
+	}
+}
+
 func TestPayloadBounds(t *testing.T) {
 	k := GenerateKey()
 	ctx := SealContext{}
-	if _, err := SealPayload(ctx, make([]byte, MaxPayload+1), k.Public()); err != ErrTooLarge {
+	if _, err := SealPayload(ctx, make([]byte, MaxPayload+1), 0, k.Public()); err != ErrTooLarge {
 		t.Error(err)
 	}
-	if _, err := SealPayload(ctx, nil); err == nil {
+	if _, err := SealPayload(ctx, nil, 0); err == nil {
 		t.Error("sealed to nobody")
 	}
-	if _, err := SealPayload(ctx, nil, make([]PubKey, 17)...); err == nil {
+	if _, err := SealPayload(ctx, nil, 0, make([]PubKey, 17)...); err == nil {
 		t.Error("sealed to 17")
 	}
-	if _, err := SealPayload(ctx, nil, PubKey{}); !errors.Is(err, ErrPubKey) {
+	if _, err := SealPayload(ctx, nil, 0, PubKey{}); !errors.Is(err, ErrPubKey) {
 		t.Error(err)
 	}
 	var e *DamagedError
@@ -206,7 +227,7 @@ func manyStanzas(t *testing.T, k *PrivateKey, info []byte, n int) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Write(pad([]byte("body")))
+	w.Write(pad([]byte("body"), 0))
 	w.Close()
 	return buf.Bytes()
 }
@@ -275,7 +296,7 @@ func TestForeignStanzas(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w.Write(pad([]byte("body")))
+			w.Write(pad([]byte("body"), 0))
 			w.Close()
 			return buf.Bytes()
 		}
@@ -321,7 +342,7 @@ func TestStanzaWithAnotherFileKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Write(pad([]byte("body")))
+	w.Write(pad([]byte("body"), 0))
 	w.Close()
 	var damaged *DamagedError
 	if _, err := OpenPayload(ctx, k, buf.Bytes()); !errors.As(err, &damaged) {

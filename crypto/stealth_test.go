@@ -28,7 +28,7 @@ func TestStealthBothSidesAgree(t *testing.T) {
 			t.Error("p_sig does not belong to P_sig")
 		}
 		ctx := SealContext{l, 4, a.Public()}
-		sealed, err := SealPayload(ctx, []byte("body"), o.Seal)
+		sealed, err := SealPayload(ctx, []byte("body"), 0, o.Seal)
 		if err != nil {
 			t.Fatal(err)
 		}

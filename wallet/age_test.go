@@ -95,7 +95,7 @@ func TestAgeKeyOpensOnlyRecords(t *testing.T) {
 		t.Errorf("%q, %v", b, err)
 	}
 	for part := range byte(6) {
-		sealed, err := crypto.SealPayload(crypto.SealContext{Part: part, Author: k.self.Public()}, []byte("terms"), k.self.Public())
+		sealed, err := crypto.SealPayload(crypto.SealContext{Part: part, Author: k.self.Public()}, []byte("terms"), 0, k.self.Public())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -100,7 +100,7 @@ type bookPage struct {
 
 // parsePage reads a version of the book.
 func parsePage(b []byte) (*bookPage, error) {
-	p, err := payload.Parse(b, func(p *bookPage) int { return p.V })
+	p, err := payload.Parse[bookPage](b)
 	if err != nil {
 		return nil, err
 	}
@@ -414,7 +414,7 @@ func (w *Wallet) KeepBook(ctx context.Context) (kept bool, err error) {
 		body := payload.Marshal(&page)
 		worth := w.book.worth()
 		var t *thread
-		m := payload.Metadata{V: payload.HiddenVersion, Version: 1, Category: payload.Other, Hidden: payload.Book}
+		m := payload.Metadata{Version: 1, Category: payload.Other, Hidden: payload.Book}
 		for _, own := range w.threads.list {
 			if own.role == ownBook && own.state.Status == contract.StatusOpen {
 				t, m.Version = own, len(own.versions)+1

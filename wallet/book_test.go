@@ -95,7 +95,7 @@ func TestBooksAreJoined(t *testing.T) {
 		if !bytes.Equal(before, payload.Marshal(books[0].Facts)) {
 			t.Fatalf("seed %d: stamping what did not change changes it", seed)
 		}
-		page := bookPage{V: 1, bookFacts: *books[0].Facts}
+		page := bookPage{V: payload.Version, bookFacts: *books[0].Facts}
 		if _, err := parsePage(payload.Marshal(&page)); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
@@ -310,7 +310,7 @@ func TestBookHasOneEncoding(t *testing.T) {
 		t.Fatal(err)
 	}
 	addr := entropy.Root().Identity().Address()
-	b := payload.Marshal(&bookPage{V: 1, Ledger: crypto.LedgerID{1, 2, 3}, Seen: 17, bookFacts: bookFacts{Name: fact{"Maria", 1}, Checked: 2,
+	b := payload.Marshal(&bookPage{V: payload.Version, Ledger: crypto.LedgerID{1, 2, 3}, Seen: 17, bookFacts: bookFacts{Name: fact{"Maria", 1}, Checked: 2,
 		Contacts: []contactFact{{Name: "Dr Smith", Address: addr, Verified: true, At: 3}, {Name: "Zoë", Address: addr, Removed: true, At: 4}},
 		Ledgers:  []ledgerFact{{ID: crypto.LedgerID{1, 2, 3}, At: "ledger", Changed: 5}}}})
 	if p, err := parsePage(b); err != nil || !bytes.Equal(payload.Marshal(p), b) {
@@ -322,7 +322,7 @@ func TestBookHasOneEncoding(t *testing.T) {
 		"cut":            b[:len(b)-1],
 		"unknown field":  []byte(strings.Replace(string(b), `"ledger"`, `"x":0,"ledger"`, 1)),
 		"repeated field": []byte(strings.Replace(string(b), `{"v":`, `{"v":7,"v":`, 1)),
-		"newer version":  []byte(strings.Replace(string(b), `"v":1`, `"v":9`, 1)),
+		"newer version":  []byte(strings.Replace(string(b), `"v":2`, `"v":9`, 1)),
 		"other order":    []byte(strings.NewReplacer("Dr Smith", "Zoë", "Zoë", "Dr Smith").Replace(string(b))),
 		"no name":        []byte(strings.Replace(string(b), "Dr Smith", " Dr Smith", 1)),
 	} {

@@ -126,7 +126,7 @@ func TestCacheComesBack(t *testing.T) {
 		}
 		if r == ownRecord {
 			k.state.NotBefore, k.state.NotAfter = k.opening.Entry.NotBefore, k.opening.Entry.NotAfter
-			k.said, k.key = &payload.Metadata{V: 1, Author: author, Version: 1, Title: fmt.Sprint("record ", len(all)), Category: payload.Other}, &payload.FileKey{byte(len(all))}
+			k.said, k.key = &payload.Metadata{V: payload.Version, Author: author, Version: 1, Title: fmt.Sprint("record ", len(all)), Category: payload.Other}, &payload.FileKey{byte(len(all))}
 			if err := w.noteDescription(th, 1, k.said); err != nil {
 				t.Fatal(err)
 			}

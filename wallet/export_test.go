@@ -58,7 +58,7 @@ func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (i
 			return err
 		}
 		seal := func(part ledgerclient.Part, plain []byte) []byte {
-			sealed, serr := crypto.SealPayload(w.sealContext(part, author), plain, offsets.Seal, w.self.Public())
+			sealed, serr := crypto.SealPayload(w.sealContext(part, author), plain, 0, offsets.Seal, w.self.Public())
 			err = errors.Join(err, serr)
 			return sealed
 		}

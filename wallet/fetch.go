@@ -241,7 +241,7 @@ func (w *Wallet) newAccess(t *thread, author crypto.PubKey, keys *crypto.OneTime
 	nonce := crypto.NewNonce()
 	seed := w.root.Seed(ledger, nonce)
 	note := payload.Access{V: payload.Version, Ledger: ledger, Grant: t.id, Author: keys.Sig, From: w.Address(), Reason: reason, Checkpoint: string(w.head.Note)}
-	sealed, err := crypto.SealPayload(w.sealContext(ledgerclient.PartAccess, keys.Sig), payload.Marshal(&note), author, w.self.Public())
+	sealed, err := crypto.SealPayload(w.sealContext(ledgerclient.PartAccess, keys.Sig), payload.Marshal(&note), payload.AccessRoom(len(w.client.Config().Nodes)), author, w.self.Public())
 	if err != nil {
 		return change{}, err
 	}

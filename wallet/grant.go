@@ -341,7 +341,7 @@ func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (change, error) {
 		tr.Records = append(tr.Records, payload.TermsRecord{Record: r.ID, Version: m.Version, Title: m.Title, Category: m.Category, Date: m.Date})
 	}
 
-	sealedEnvelope, err := crypto.SealPayload(w.sealContext(ledgerclient.PartEnvelope, author), payload.Marshal(&env), both...)
+	sealedEnvelope, err := crypto.SealPayload(w.sealContext(ledgerclient.PartEnvelope, author), payload.Marshal(&env), 0, both...)
 	if err != nil {
 		return change{}, err
 	}
@@ -364,7 +364,7 @@ func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (change, error) {
 		return change{}, &InputError{Field: "records", Value: strconv.Itoa(len(tr.Records)), Why: "too many for one consent: divide them among several"}
 	}
 	sig := w.identity().Sign(payload.TermsDigest(ledger, body))
-	sealedTerms, err := crypto.SealPayload(w.sealContext(ledgerclient.PartTerms, author), append(sig[:], body...), both...)
+	sealedTerms, err := crypto.SealPayload(w.sealContext(ledgerclient.PartTerms, author), append(sig[:], body...), payload.TermsRoom(len(config.Nodes), tr.N), both...)
 	if err != nil {
 		return change{}, err
 	}

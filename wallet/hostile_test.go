@@ -32,7 +32,7 @@ func strangersGrant(t *testing.T, tn *town, to crypto.Address, plain []byte) con
 	if err != nil {
 		t.Fatal(err)
 	}
-	sealed, err := crypto.SealPayload(crypto.SealContext{Ledger: ledger, Part: byte(ledgerclient.PartTerms), Author: key.Public()}, plain, offsets.Seal)
+	sealed, err := crypto.SealPayload(crypto.SealContext{Ledger: ledger, Part: byte(ledgerclient.PartTerms), Author: key.Public()}, plain, 0, offsets.Seal)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestGarbageFromStrangersHidesNothing(t *testing.T) {
 		nil,
 		make([]byte, 64),
 		append(make([]byte, 64), "{}"...),
-		append(make([]byte, 64), `{"v":1,"ledger":"00"}`...),
+		append(make([]byte, 64), `{"v":2,"ledger":"00"}`...),
 		append(make([]byte, 64), `{"v":99}`...),
 	} {
 		bad[strangersGrant(t, tn, clinic.Address(), plain)] = true

@@ -71,7 +71,7 @@ func (d *Describe) check() error {
 func checkTitle(t string) (string, error) {
 	t = strings.TrimSpace(t)
 	if !payload.TitleFits(t) {
-		return "", &InputError{Field: "title", Value: t, Why: "must be 1 to 200 characters of UTF-8"}
+		return "", &InputError{Field: "title", Value: t, Why: "must be 1 to 160 bytes of UTF-8, quotes and backslashes counted twice: ASCII takes one for a letter, other scripts two to four"}
 	}
 	return t, nil
 }
@@ -188,14 +188,12 @@ func (w *Wallet) putVersion(ctx context.Context, t *thread, src Source, m payloa
 			return same.record(), true, nil
 		}
 	}
-	if m.Hidden == "" {
-		m.V = payload.Version
-	}
+	m.V = payload.Version
 	m.Ledger, m.Author, m.Added = ledger, e.Author, w.ledgerHour()
 	m.Size, m.SHA256 = c.size, c.sha256
 	m.Content, m.ContentSize, m.AgeSize, m.Head = payload.Locator(seed.ContentLocator()), c.contentSize, c.ageSize, c.head
 
-	sealed, err := crypto.SealPayload(w.sealContext(ledgerclient.PartMetadata, e.Author), payload.Marshal(&m), w.self.Public())
+	sealed, err := crypto.SealPayload(w.sealContext(ledgerclient.PartMetadata, e.Author), payload.Marshal(&m), 0, w.self.Public())
 	if err != nil {
 		return Record{}, false, err
 	}
@@ -592,7 +590,11 @@ func titleOf(name string) string {
 	if t == "" {
 		t = b
 	}
-	if title, err := checkTitle(strings.ToValidUTF8(t, "\uFFFD")); err == nil {
+	for t = strings.ToValidUTF8(t, "\uFFFD"); t != "" && !payload.TitleFits(t); {
+		_, n := utf8.DecodeLastRuneInString(t)
+		t = t[:len(t)-n]
+	}
+	if title, err := checkTitle(t); err == nil {
 		return title
 	}
 	return "untitled"

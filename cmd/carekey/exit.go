@@ -365,7 +365,9 @@ func explainWallet(err error) (failure, bool) {
 		}
 		return failure{"newer-version", fmt.Sprintf("%s was written by a newer carekey (version %d)", e.What, e.Version), "use that carekey", exitUnexpected}, true
 	}
-	if e, ok := errors.AsType[*payload.VersionError](err); ok {
+	if e, ok := errors.AsType[*payload.VersionError](err); ok && e.Version < payload.Version {
+		return explain(&wallet.VersionError{What: "payload", Version: e.Version, Known: payload.Version}), true
+	} else if ok {
 		return failure{"newer-version", fmt.Sprintf("payload was written by a newer carekey (version %d)", e.Version), "use that carekey", exitUnexpected}, true
 	}
 	if e, ok := errors.AsType[*badBackupError](err); ok { // before DamagedError, which it wraps

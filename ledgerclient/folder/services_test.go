@@ -84,7 +84,7 @@ func (p *people) grantUntil(end contract.Hour) *given {
 	g.offsets, err = crypto.NewOffsets(p.ledger, g.key, p.clinic.Address())
 	p.must(err)
 	seal := func(kind ledgerclient.Part, plain []byte) []byte {
-		b, err := crypto.SealPayload(crypto.SealContext{Ledger: p.ledger, Part: byte(kind), Author: a}, plain, g.offsets.Seal, p.root.SelfKey().Public())
+		b, err := crypto.SealPayload(crypto.SealContext{Ledger: p.ledger, Part: byte(kind), Author: a}, plain, 0, g.offsets.Seal, p.root.SelfKey().Public())
 		p.must(err)
 		return b
 	}
@@ -127,7 +127,7 @@ func (p *people) revocation(g *given) contract.Entry {
 // access makes an access of the clinic with its payload.
 func (p *people) access(g *given, hour contract.Hour) (contract.Entry, ledgerclient.Put) {
 	p.t.Helper()
-	sealed, err := crypto.SealPayload(crypto.SealContext{Ledger: p.ledger, Part: byte(ledgerclient.PartAccess), Author: g.oneTime.Sig}, []byte("reason"), g.entry.Author)
+	sealed, err := crypto.SealPayload(crypto.SealContext{Ledger: p.ledger, Part: byte(ledgerclient.PartAccess), Author: g.oneTime.Sig}, []byte("reason"), 0, g.entry.Author)
 	p.must(err)
 	blob := crypto.Blob(crypto.NewSalt(), sealed)
 	e := contract.Entry{

@@ -5,7 +5,8 @@
 //
 // A payload is JSON in exactly the form that encoding/json gives the structs below,
 // without HTML escapes: one value has one encoding, and whatever parses re-encodes
-// identically. Fields are never reordered or removed; a new field needs a new V.
+// identically. Fields are never reordered or removed. FORMAT.md lays out more keys than
+// the structs have: those get their field with what writes them.
 package payload
 
 import (
@@ -15,14 +16,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
-// Version is the V of every payload written by this version.
-const Version = 1
+// Version is the V of every payload. Version 1 was never released.
+const Version = 2
 
 // Metadata describes one version of a record. It is sealed to its owner only.
 type Metadata struct {
@@ -41,14 +43,11 @@ type Metadata struct {
 	ContentSize int64           `json:"contentSize"`
 	AgeSize     int64           `json:"ageSize"`          // of the age file inside the content blob
 	Head        crypto.Hash     `json:"head"`             // of the tree over the content blob's pieces
-	Hidden      string          `json:"hidden,omitempty"` // of version 2: "book": it is the wallet's book
+	Hidden      string          `json:"hidden,omitempty"` // Book, or nothing
 }
 
-// A record's metadata of version 2 is of a hidden record: the wallet's book.
-const (
-	HiddenVersion = 2
-	Book          = "book"
-)
+// Book in Hidden says that the record is a page of the wallet's book.
+const Book = "book"
 
 // Terms are what a recipient may read at once.
 type Terms struct {
@@ -147,22 +146,39 @@ func encode(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// VersionError says that a payload is of a version that this program does not read.
-type VersionError struct{ Version int }
+// VersionError says that a payload is not one that this program reads: of another
+// version, or with a key that is not in it yet.
+type VersionError struct {
+	Version int
+	Key     string // "" if the version tells
+}
 
-func (e *VersionError) Error() string { return fmt.Sprintf("payload of version %d", e.Version) }
+func (e *VersionError) Error() string {
+	if e.Key != "" {
+		return fmt.Sprintf("payload of version %d with a key %s", e.Version, e.Key)
+	}
+	return fmt.Sprintf("payload of version %d", e.Version)
+}
 
-// Parse decodes strictly: what does not re-encode to the same bytes is
-// refused, so that two readers can never see two meanings in one payload. version
-// returns the V of what was decoded, or Version if it is another one that is known.
-func Parse[T any](data []byte, version func(*T) int) (*T, error) {
-	var v T
-	dec := json.NewDecoder(bytes.NewReader(data))
-	if err := dec.Decode(&v); err != nil {
+// Parse decodes strictly: what does not re-encode to the same bytes is refused, so that
+// two readers can never see two meanings in one payload. A *VersionError tells what is
+// of a newer program, or of one from before the first release.
+func Parse[T any](data []byte) (*T, error) {
+	var of struct{ V int }
+	if err := json.Unmarshal(data, &of); err != nil || of.V < 1 {
 		return nil, fmt.Errorf("payload is not the JSON it should be")
 	}
-	if n := version(&v); n != Version {
-		return nil, &VersionError{Version: n}
+	if of.V != Version {
+		return nil, &VersionError{Version: of.V}
+	}
+	var v T
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&v); err != nil {
+		if key, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok { // encoding/json has no type for it
+			return nil, &VersionError{Version: of.V, Key: key}
+		}
+		return nil, fmt.Errorf("payload is not the JSON it should be")
 	}
 	if again, err := encode(&v); err != nil || !bytes.Equal(again, data) {
 		return nil, fmt.Errorf("payload is not in its one encoding")
@@ -170,15 +186,10 @@ func Parse[T any](data []byte, version func(*T) int) (*T, error) {
 	return &v, nil
 }
 
-// ParseMetadata reads the metadata of a record version: a *VersionError if it is of another version.
+// ParseMetadata reads the metadata of a record version.
 func ParseMetadata(b []byte) (*Metadata, error) {
-	m, err := Parse(b, func(m *Metadata) int {
-		if m.V == HiddenVersion && m.Hidden == Book {
-			return Version
-		}
-		return m.V
-	})
-	if err == nil && (m.V == Version && m.Hidden != "" || m.Size < 0 || m.AgeSize < 0 || m.ContentSize < m.AgeSize || m.Version < 1 || !m.Category.Valid()) {
+	m, err := Parse[Metadata](b)
+	if err == nil && (m.Hidden != "" && m.Hidden != Book || m.Size < 0 || m.AgeSize < 0 || m.ContentSize < m.AgeSize || m.Version < 1 || !m.Category.Valid()) {
 		return nil, fmt.Errorf("metadata out of range")
 	}
 	return m, err
@@ -192,21 +203,27 @@ const (
 	// MaxTermsBlob and MaxAccessBlob are the most bytes of what they are sealed in.
 	MaxTermsBlob  = 17 << 20
 	MaxAccessBlob = 80 << 10
-	MaxTitle      = 200 // characters
-	MaxWord       = 64  // characters of a category, a purpose or a date
-	MaxFile       = 255 // bytes of a file's name
-	// MaxReason bounds what a recipient tells a patient, so that all accesses are of
-	// one size.
-	MaxReason = 1000 // bytes of UTF-8
+	MaxTitle      = 160  // bytes as it stands in JSON, without the quotes
+	MaxWord       = 64   // characters of a category, a purpose or a date
+	MaxFile       = 255  // bytes of a file's name
+	MaxReason     = 1000 // bytes of UTF-8
 )
+
+// TermsRoom is how many bytes are reserved for terms, signature included, so that all
+// of up to 20 records are of one size on a ledger with so many nodes and keepers; and
+// AccessRoom for what comes with an access. What takes them is in FORMAT.md.
+func TermsRoom(nodes, keepers int) int { return 14592 + 365*nodes + 67*keepers }
+
+// AccessRoom is like TermsRoom.
+func AccessRoom(nodes int) int { return 5440 + 365*nodes }
 
 // TitleFits reports whether a title can be one of a wallet's own records.
 func TitleFits(t string) bool {
-	return t != "" && utf8.ValidString(t) && utf8.RuneCountInString(t) <= MaxTitle
+	return t != "" && utf8.ValidString(t) && len(Marshal(t))-len(`""`) <= MaxTitle
 }
 
-// ReasonFits reports whether an access with that reason is as large as one without: a
-// control character takes six bytes in JSON.
+// ReasonFits reports whether a reason has its room in an access: a control character
+// takes six bytes in JSON.
 func ReasonFits(r string) bool {
 	return utf8.ValidString(r) && len(r) <= MaxReason && len(Marshal(r)) <= 2*MaxReason+2
 }
@@ -235,12 +252,12 @@ func EscapedSize(b []byte) int {
 	return n
 }
 
-// ParseTerms reads the terms of a consent: a *VersionError if it is of another version.
+// ParseTerms reads the terms of a consent.
 func ParseTerms(b []byte) (*Terms, error) {
 	if EscapedSize(b) > MaxTerms {
 		return nil, fmt.Errorf("terms too large")
 	}
-	t, err := Parse(b, func(t *Terms) int { return t.V })
+	t, err := Parse[Terms](b)
 	if err != nil {
 		return nil, err
 	}
@@ -249,16 +266,16 @@ func ParseTerms(b []byte) (*Terms, error) {
 	}
 	for i := range t.Records {
 		r := &t.Records[i]
-		if utf8.RuneCountInString(r.Title) > MaxTitle || !isWord(string(r.Category)) || !isWord(r.Date) {
+		if len(Marshal(r.Title))-len(`""`) > MaxTitle || !isWord(string(r.Category)) || !isWord(r.Date) {
 			return nil, fmt.Errorf("terms out of range")
 		}
 	}
 	return t, nil
 }
 
-// ParseEnvelope reads the envelope of a consent: a *VersionError if it is of another version.
+// ParseEnvelope reads the envelope of a consent.
 func ParseEnvelope(b []byte) (*Envelope, error) {
-	e, err := Parse(b, func(e *Envelope) int { return e.V })
+	e, err := Parse[Envelope](b)
 	if err != nil {
 		return nil, err
 	}
@@ -270,10 +287,10 @@ func ParseEnvelope(b []byte) (*Envelope, error) {
 	return e, nil
 }
 
-// ParseAccess reads what came with an access: a *VersionError if it is of another version.
+// ParseAccess reads what came with an access.
 func ParseAccess(b []byte) (*Access, error) {
-	n, err := Parse(b, func(n *Access) int { return n.V })
-	if err == nil && utf8.RuneCountInString(n.Reason) > MaxReason {
+	n, err := Parse[Access](b)
+	if err == nil && len(n.Reason) > MaxReason {
 		return nil, fmt.Errorf("access note out of range")
 	}
 	return n, err

@@ -3,13 +3,14 @@ package payload
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/lane"
-	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
@@ -21,14 +22,14 @@ func samplePayloads(t testing.TB) (Metadata, Terms, Envelope, Access) {
 	}
 	addr := entropy.Root().Identity().Address()
 	ledger := crypto.LedgerID{1, 2, 3}
-	m := Metadata{V: 1, Ledger: ledger, Author: addr.Sign, Version: 2, Title: "Blood <test> & \"more\" \u2028", Category: "labs", Date: "2026-11-21", Added: 498000,
+	m := Metadata{V: Version, Ledger: ledger, Author: addr.Sign, Version: 2, Title: "Blood <test> & \"more\" \u2028", Category: "labs", Date: "2026-11-21", Added: 498000,
 		File: "αίμα.pdf", Size: 10, SHA256: crypto.Hash{4}, Content: Locator{5}, ContentSize: 4096, AgeSize: 300, Head: crypto.Hash{6}}
-	tr := Terms{V: 1, Ledger: ledger, Author: addr.Sign, Recipient: addr.View, From: addr, To: addr, NotBefore: 0, NotAfter: 500000, Purpose: "TREAT",
+	tr := Terms{V: Version, Ledger: ledger, Author: addr.Sign, Recipient: addr.View, From: addr, To: addr, NotBefore: 0, NotAfter: 500000, Purpose: "TREAT",
 		Records: []TermsRecord{{Record: crypto.Hash{7}, Version: 2, Title: "t", Category: "labs", Date: ""}}, K: 1, N: 1, Envelope: crypto.Hash{8}, Lock: crypto.Hash{9},
 		Shares: []crypto.Hash{{10}}, Checkpoint: "carekey/v1/…\n1\nx\n\n— signature\n"}
-	env := Envelope{V: 1, Ledger: ledger, Author: addr.Sign, Records: []EnvelopeRecord{{Record: crypto.Hash{7}, Version: 2, FileKey: FileKey{11}, Content: Locator{12},
+	env := Envelope{V: Version, Ledger: ledger, Author: addr.Sign, Records: []EnvelopeRecord{{Record: crypto.Hash{7}, Version: 2, FileKey: FileKey{11}, Content: Locator{12},
 		ContentSize: 4096, AgeSize: 300, Head: crypto.Hash{13}, File: "../../.ssh/authorized_keys", Size: 5, SHA256: crypto.Hash{14}}}}
-	note := Access{V: 1, Ledger: ledger, Grant: crypto.Hash{15}, Author: addr.Sign, From: addr, Reason: "έλεγχος", Checkpoint: "c"}
+	note := Access{V: Version, Ledger: ledger, Grant: crypto.Hash{15}, Author: addr.Sign, From: addr, Reason: "έλεγχος", Checkpoint: "c"}
 	return m, tr, env, note
 }
 
@@ -52,7 +53,7 @@ func marshalAny[T any](v *T) []byte {
 func encoded(t testing.TB) map[string][]byte {
 	m, tr, env, note := samplePayloads(t)
 	hidden := m
-	hidden.V, hidden.Title, hidden.Category, hidden.Date, hidden.File, hidden.Hidden = 2, "", Other, "", "", Book
+	hidden.Title, hidden.Category, hidden.Date, hidden.File, hidden.Hidden = "", Other, "", "", Book
 	exact := tr
 	exact.Until = exact.NotAfter - 6
 	return map[string][]byte{"metadata": Marshal(&m), "terms": Marshal(&tr), "exact end": Marshal(&exact), "envelope": Marshal(&env), "access": Marshal(&note),
@@ -77,7 +78,8 @@ func TestPayloadsHaveOneEncoding(t *testing.T) {
 			"repeated field": []byte(strings.Replace(string(b), `{"v":`, `{"v":7,"v":`, 1)),
 			"other case":     []byte(strings.Replace(string(b), `"ledger"`, `"Ledger"`, 1)),
 			"upper-case hex": bytes.Replace(b, []byte("010203"), []byte("010203"[:4]+"0B"), 1),
-			"newer version":  []byte(strings.NewReplacer(`"v":1`, `"v":9`, `"v":2`, `"v":9`).Replace(string(b))),
+			"newer version":  []byte(strings.Replace(string(b), `"v":2`, `"v":3`, 1)),
+			"older version":  []byte(strings.Replace(string(b), `"v":2`, `"v":1`, 1)),
 			"null":           []byte("null"),
 			"an array":       []byte("[]"),
 			"escaped":        []byte(strings.Replace(string(b), `"ledger"`, `"\u006cedger"`, 1)),
@@ -127,7 +129,7 @@ func TestPayloadsOfOthersAreBounded(t *testing.T) {
 	for _, n := range []int{0, 1} {
 		tr := tr
 		tr.Records = []TermsRecord{tr.Records[0]}
-		tr.Records[0].Title = long(MaxTitle+n, "\U0001f9ea")
+		tr.Records[0].Title = long(MaxTitle/4, "\U0001f9ea") + long(n, "a")
 		if _, err := ParseTerms(Marshal(&tr)); (err == nil) != (n == 0) {
 			t.Errorf("title: %v", err)
 		}
@@ -153,7 +155,7 @@ func TestPayloadsOfOthersAreBounded(t *testing.T) {
 		if _, err := ParseEnvelope(Marshal(&env)); (err == nil) != (n == 0) {
 			t.Errorf("file: %v", err)
 		}
-		note.Reason = long(MaxReason+n, "\x01")
+		note.Reason = long(MaxReason/4, "😀") + long(n, "a")
 		if _, err := ParseAccess(Marshal(&note)); (err == nil) != (n == 0) {
 			t.Errorf("reason: %v", err)
 		}
@@ -180,38 +182,103 @@ func TestPayloadsOfOthersAreBounded(t *testing.T) {
 		"terms": {64 + MaxTerms, MaxTermsBlob}, "note": {len(Marshal(&note)) + maxCheckpoint, MaxAccessBlob},
 	} {
 		key := crypto.GenerateKey().Public()
-		sealed, err := crypto.SealPayload(crypto.SealContext{}, make([]byte, test.plain), key, key)
+		sealed, err := crypto.SealPayload(crypto.SealContext{}, make([]byte, test.plain), 0, key, key)
 		if err != nil || len(crypto.NewSalt())+len(sealed) > test.most {
 			t.Errorf("%s: %d bytes sealed, %d are read, %v", what, len(sealed), test.most, err)
 		}
 	}
 }
 
-// What an observer sees of a payload is its size. The largest of each kind that a wallet
-// writes about one record is sealed to as many bytes as the smallest: a reason, a title
-// or a file's name tells nobody apart.
-func TestPayloadsAreOfOneSize(t *testing.T) {
-	m, tr, env, note := samplePayloads(t)
-	// A node's checkpoint with its cosignature, as long as they get with one node.
-	note.Checkpoint = "carekey/v1/" + strings.Repeat("f", 64) + "\n18446744073709551615\n" + strings.Repeat("A", 44) + "\n\n" +
-		strings.Repeat("— carekey/v1/"+strings.Repeat("f", 64)+" "+strings.Repeat("A", 104)+"\n", 2)
-	tr.Checkpoint = note.Checkpoint
-	sealed := func(part ledgerclient.Part, body []byte) int {
-		key := crypto.GenerateKey().Public()
-		b, err := crypto.SealPayload(crypto.SealContext{Part: byte(part)}, body, key, key)
+// vectors are those of testdata/vectors/payload.json, which another writer made.
+type vectors struct {
+	Payloads []struct {
+		Name, Kind, Text string
+		Written          bool // by this program; the others are of later ones
+	}
+	Rooms []struct {
+		Nodes, Keepers int
+		Terms, Access  struct{ Padded, Least, Most int }
+	}
+}
+
+func readVectors(t *testing.T) (v vectors) {
+	b, err := os.ReadFile("../../testdata/vectors/payload.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, &v); err != nil || len(v.Payloads) < 10 || len(v.Rooms) < 5 {
+		t.Fatal(err, len(v.Payloads), len(v.Rooms))
+	}
+	return v
+}
+
+// Another writer's payloads are read, and written as the same bytes. What has its place
+// in the format, and no field yet, is told from damage: it is of a newer program.
+func TestGoldenPayloads(t *testing.T) {
+	for _, v := range readVectors(t).Payloads {
+		again, err := reencode[v.Kind]([]byte(v.Text))
+		if v.Written {
+			if err != nil || string(again) != v.Text {
+				t.Errorf("%s: %v\n%s\n%s", v.Name, err, v.Text, again)
+			}
+			continue
+		}
+		if newer, ok := errors.AsType[*VersionError](err); !ok || newer.Version != Version || newer.Key == "" {
+			t.Errorf("%s: %v", v.Name, err)
+		}
+	}
+}
+
+// What an observer sees of a payload is its size. With however many nodes and keepers an
+// access, and the terms of up to 20 records, are of one size whatever stands in them, or
+// will: the largest that the format allows and the smallest are sealed to as many bytes.
+func TestRoomDependsOnTheLedgerOnly(t *testing.T) {
+	key := crypto.GenerateKey().Public()
+	sealed := func(body, room int) int {
+		b, err := crypto.SealPayload(crypto.SealContext{}, make([]byte, body), room, key, key)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return len(b)
 	}
-	same := func(what string, part ledgerclient.Part, least, most []byte) {
-		t.Helper()
-		if a, b := sealed(part, least), sealed(part, most); a != b {
-			t.Errorf("%s: the smallest takes %d bytes (%d of them its own), the largest %d (%d)", what, a, len(least), b, len(most))
+	for _, v := range readVectors(t).Rooms {
+		const proof = 64 // the signature before the terms
+		for what, x := range map[string]struct{ least, most, padded, room int }{
+			"terms":  {proof + v.Terms.Least, proof + v.Terms.Most, v.Terms.Padded, TermsRoom(v.Nodes, v.Keepers)},
+			"access": {v.Access.Least, v.Access.Most, v.Access.Padded, AccessRoom(v.Nodes)},
+		} {
+			least, most := sealed(x.least, x.room), sealed(x.most, x.room)
+			if least != most || least < x.padded || least > x.padded+1<<10 {
+				t.Errorf("%s with %d nodes: %d and %d bytes, padded to %d", what, v.Nodes, least, most, x.padded)
+			}
 		}
 	}
-	small, smallest := note, ""
-	small.Reason = smallest
+}
+
+// The largest of each kind that a wallet writes is sealed to as many bytes as the
+// smallest: a reason, twenty titles or a file's name tell nobody apart.
+func TestPayloadsAreOfOneSize(t *testing.T) {
+	m, tr, env, note := samplePayloads(t)
+	// A node's checkpoint with its cosignature, as long as they get with one node.
+	note.Checkpoint = "carekey/v1/" + strings.Repeat("f", 64) + "\n18446744073709551615\n" + strings.Repeat("A", 44) + "\n\n" +
+		strings.Repeat("— carekey/v1/"+strings.Repeat("f", 64)+" "+strings.Repeat("A", 104)+"\n", 2)
+	same := func(what string, room int, least, most []byte) {
+		t.Helper()
+		var size [2]int
+		for i, body := range [][]byte{least, most} {
+			key := crypto.GenerateKey().Public()
+			b, err := crypto.SealPayload(crypto.SealContext{}, body, room, key, key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			size[i] = len(b)
+		}
+		if size[0] != size[1] {
+			t.Errorf("%s: the smallest takes %d bytes (%d of them its own), the largest %d (%d)", what, size[0], len(least), size[1], len(most))
+		}
+	}
+	small := note
+	small.Reason, small.Checkpoint = "", ""
 	for _, c := range []string{"a", "😀", `"`, `\`, "\n", "\t", "\u2028", "<", "\x7f", "é", "\x01"} {
 		big := note
 		big.Reason = strings.Repeat(c, MaxReason/len(c))
@@ -221,31 +288,35 @@ func TestPayloadsAreOfOneSize(t *testing.T) {
 		if !ReasonFits(big.Reason) {
 			t.Errorf("a reason of %q is refused", c)
 		}
-		same(fmt.Sprintf("access with %q", c), ledgerclient.PartAccess, Marshal(&small), Marshal(&big))
+		same(fmt.Sprintf("access with %q", c), AccessRoom(1), Marshal(&small), Marshal(&big))
 	}
 	for _, bad := range []string{strings.Repeat("😀", MaxReason/4+1), strings.Repeat("a", MaxReason+1), strings.Repeat("\x01", 334), "\xff"} {
 		if ReasonFits(bad) {
 			t.Errorf("a reason of %q… is taken", bad[:min(len(bad), 8)])
 		}
 	}
-	for _, c := range []string{"😀", `"`, "\x01", "\u2028"} {
-		title := strings.Repeat(c, MaxTitle)
-		if !TitleFits(title) {
-			continue // not one that a wallet writes
+	for c, n := range map[string]int{"😀": MaxTitle / 4, `"`: MaxTitle / 2, "\x01": MaxTitle / 6, "\u2028": MaxTitle / 6, "a": MaxTitle} {
+		title := strings.Repeat(c, n)
+		if !TitleFits(title) || TitleFits(title+c) {
+			t.Errorf("%d of %q: the bound is elsewhere", n, c)
 		}
 		bigM, smallM := m, m
 		bigM.Title, bigM.File, smallM.Title, smallM.File, smallM.Date = title, strings.Repeat(c, MaxFile/len(c)), "t", "f", ""
 		bigM.Category, bigM.Size, bigM.ContentSize, bigM.AgeSize, bigM.Version = "immunizations", 1<<62, 1<<62, 1<<62, 1<<30
-		same(fmt.Sprintf("metadata with %q", c), ledgerclient.PartMetadata, Marshal(&smallM), Marshal(&bigM))
+		same(fmt.Sprintf("metadata with %q", c), 0, Marshal(&smallM), Marshal(&bigM))
 		bigT, smallT := tr, tr
-		bigT.Records, smallT.Records = []TermsRecord{tr.Records[0]}, []TermsRecord{tr.Records[0]}
-		bigT.Records[0].Title, bigT.Records[0].Date = title, "2026-11-21"
+		bigT.Records, smallT.Records = nil, []TermsRecord{tr.Records[0]}
+		for range 20 {
+			bigT.Records = append(bigT.Records, TermsRecord{Record: crypto.Hash{7}, Version: 1 << 30, Title: title, Category: "immunizations", Date: "2026-11-21"})
+		}
+		smallT.Checkpoint, bigT.Checkpoint, bigT.Purpose = "", note.Checkpoint, "CLINTRCH"
+		bigT.Until = bigT.NotAfter - 1
 		signature := make([]byte, 64) // of the sender, before the terms
-		same(fmt.Sprintf("terms with %q", c), ledgerclient.PartTerms, append(signature, Marshal(&smallT)...), append(signature, Marshal(&bigT)...))
+		same(fmt.Sprintf("terms with %q", c), TermsRoom(1, 1), append(signature, Marshal(&smallT)...), append(signature, Marshal(&bigT)...))
 		bigE, smallE := env, env
 		bigE.Records, smallE.Records = []EnvelopeRecord{env.Records[0]}, []EnvelopeRecord{env.Records[0]}
 		smallE.Records[0].File, bigE.Records[0].File = "f", bigM.File
-		same(fmt.Sprintf("envelope with %q", c), ledgerclient.PartEnvelope, Marshal(&smallE), Marshal(&bigE))
+		same(fmt.Sprintf("envelope with %q", c), 0, Marshal(&smallE), Marshal(&bigE))
 	}
 }
 

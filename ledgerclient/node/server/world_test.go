@@ -239,7 +239,7 @@ func (w *world) grant() *given {
 	g.offsets, err = crypto.NewOffsets(w.ledger, g.key, w.clinic.Address())
 	w.must(err)
 	seal := func(part ledgerclient.Part, plain []byte) []byte {
-		b, err := crypto.SealPayload(crypto.SealContext{Ledger: w.ledger, Part: byte(part), Author: a}, plain, g.offsets.Seal, w.root.SelfKey().Public())
+		b, err := crypto.SealPayload(crypto.SealContext{Ledger: w.ledger, Part: byte(part), Author: a}, plain, 0, g.offsets.Seal, w.root.SelfKey().Public())
 		w.must(err)
 		return b
 	}
@@ -291,7 +291,7 @@ func (w *world) give(g *given) {
 // access makes an access of the clinic with its payload.
 func (w *world) access(g *given) (contract.Entry, ledgerclient.Put) {
 	w.t.Helper()
-	sealed, err := crypto.SealPayload(crypto.SealContext{Ledger: w.ledger, Part: byte(ledgerclient.PartAccess), Author: g.oneTime.Sig}, []byte("reason"), g.entry.Author)
+	sealed, err := crypto.SealPayload(crypto.SealContext{Ledger: w.ledger, Part: byte(ledgerclient.PartAccess), Author: g.oneTime.Sig}, []byte("reason"), 0, g.entry.Author)
 	w.must(err)
 	blob := crypto.Blob(crypto.NewSalt(), sealed)
 	e := contract.Entry{

@@ -1,0 +1,87 @@
+package wallet_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/payload"
+)
+
+// weighingStore notes how large what is put is, by its part.
+type weighingStore struct {
+	ledgerclient.Store
+	sizes map[ledgerclient.Part]map[int]bool
+}
+
+func (s weighingStore) PutBlobs(ctx context.Context, puts []ledgerclient.Put) error {
+	for _, p := range puts {
+		if s.sizes[p.Part] == nil {
+			s.sizes[p.Part] = map[int]bool{}
+		}
+		s.sizes[p.Part][len(p.Blob)] = true
+	}
+	return s.Store.PutBlobs(ctx, puts)
+}
+
+// Promise 2: a store sees the size of what it keeps. The terms of one record with a
+// short title and of twenty with the longest are of one size, and so are accesses with
+// any reason: all that a wallet puts of a kind is as large.
+func TestSizesTellNothing(t *testing.T) {
+	ctx := context.Background()
+	tn := newTown(t)
+	store := weighingStore{sizes: map[ledgerclient.Part]map[int]bool{}}
+	person := func(name string) *wallet.Wallet {
+		opt := tn.options(name)
+		store.Store = opt.Services.Store
+		opt.Services.Store = store
+		w, err := wallet.Create(ctx, opt, crypto.NewEntropy(), name, tn.ledgerDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	maria, smith := person("Maria"), person("Dr Smith")
+	if _, _, err := maria.AddContact(ctx, "Dr Smith", smith.Address().String()); err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for i := range 20 {
+		d := wallet.Describe{Title: "t"}
+		if i > 0 {
+			d = wallet.Describe{Title: fmt.Sprint(i) + strings.Repeat("x", payload.MaxTitle-2), Category: "immunizations", Date: "2026-11-21"}
+		}
+		src := wallet.Source{Reader: strings.NewReader(strings.Repeat("b", 50*i) + fmt.Sprint(i)), Name: strings.Repeat("f", 1+10*i), Size: -1}
+		r, _, err := maria.AddRecord(ctx, src, d, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, r.ID.String())
+	}
+	for _, records := range [][]string{all[:1], all} {
+		plan, err := maria.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", Records: records, NotAfter: must(wallet.EndAfter("30d", tn.now))(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, code, err := maria.Grant(ctx, plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reason := ""
+		if len(records) > 1 {
+			reason = strings.Repeat(`"`, payload.MaxReason)
+		}
+		if _, err := smith.OpenByCode(ctx, code, reason); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for part, name := range map[ledgerclient.Part]string{ledgerclient.PartMetadata: "metadata", ledgerclient.PartTerms: "terms", ledgerclient.PartAccess: "accesses"} {
+		if len(store.sizes[part]) != 1 {
+			t.Errorf("%s of %d sizes: %v", name, len(store.sizes[part]), store.sizes[part])
+		}
+	}
+}
