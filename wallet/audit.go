@@ -94,7 +94,7 @@ func (w *Wallet) Audit(ctx context.Context) ([]Event, error) {
 // damaged.
 func (w *Wallet) events(ctx context.Context, t *thread, ask bool) (_ []Event, damaged, err error) {
 	c := w.consent(t)
-	base := Event{Ledger: w.client.ID(), AsOf: w.asOf(), Consent: t.id, Who: c.To, Address: c.Address, Records: c.Records, Purpose: c.Purpose, Verified: true, Clock: c.Clock}
+	base := Event{Ledger: w.client.ID(), AsOf: w.view.asOf(), Consent: t.id, Who: c.To, Address: c.Address, Records: c.Records, Purpose: c.Purpose, Verified: true, Clock: c.Clock}
 	at := func(index uint64, hour contract.Hour, what What) Event {
 		e := base
 		e.Hour, e.What, e.index = hour, what, index
@@ -109,14 +109,14 @@ func (w *Wallet) events(ctx context.Context, t *thread, ask bool) (_ []Event, da
 			out = append(out, at(f.index, f.hour, Revoked))
 		case contract.KindAccess:
 			e := at(f.index, f.hour, Opened)
-			entry, err := w.followUp(&t.past()[i])
+			entry, err := w.view.followUp(&t.past()[i])
 			if err != nil {
 				return nil, nil, err
 			}
 			e.Reason, e.HasReason, err = w.readAccess(ctx, t, entry)
 			if isTampered(err) != nil {
 				e.Damaged = true // the access is certain; what was said with it is not
-			} else if w.doWithout(err) {
+			} else if w.view.doWithout(err) {
 				e.Reason, e.HasReason, e.Missing = "", false, []string{"store"}
 			} else if err != nil {
 				return nil, nil, err
@@ -128,14 +128,14 @@ func (w *Wallet) events(ctx context.Context, t *thread, ask bool) (_ []Event, da
 		return out, nil, nil
 	}
 	answers, err := w.inquire(ctx, t)
-	if err != nil && !w.doWithout(err) {
+	if err != nil && !w.view.doWithout(err) {
 		return nil, nil, err
 	}
 	if u := unreachable(err); u != nil && u.Damaged {
 		damaged = err
 	}
 	var missing []string
-	if w.behind != nil || w.silent["ledger"] != nil {
+	if w.view.behind != nil || w.view.silent["ledger"] != nil {
 		missing = append(missing, "ledger")
 	}
 	if err != nil {
@@ -183,7 +183,7 @@ func (w *Wallet) readAccess(ctx context.Context, t *thread, e *contract.Entry) (
 	if t.terms == nil {
 		return "", false, nil
 	}
-	_, key := w.key(t)
+	_, key := w.view.key(t)
 	offsets, err := crypto.NewOffsets(w.client.ID(), key, t.terms.peer)
 	if err != nil {
 		return "", false, err
@@ -282,25 +282,25 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 				s.Consents = append(s.Consents, c)
 			default:
 				s.Ended++
-				if c.Status == StatusExpired && w.head.Time.IsZero() && t.state.NotAfter > w.state.Pin.Hour {
+				if c.Status == StatusExpired && w.view.head.Time.IsZero() && t.state.NotAfter > w.view.state.Pin.Hour {
 					s.ByClock++
 				}
 			}
-			if w.openHour() < t.state.NotAfter+lookBack {
+			if w.view.openHour() < t.state.NotAfter+lookBack {
 				touched = append(touched, t)
 			}
 		}
 		// Those of which there is news are always looked at.
-		asked := turn(touched, w.state.Asked)
+		asked := turn(touched, w.notes.Asked)
 		ask := make(map[*thread]bool, len(asked))
 		for _, t := range asked {
 			ask[t] = true
 		}
 		if s.Unasked = len(touched) - len(asked); s.Unasked > 0 {
-			w.state.Asked, w.dirty = asked[len(asked)-1].index, true
+			w.notes.Asked = asked[len(asked)-1].index
 			some := touched[:0]
 			for _, t := range touched {
-				if fs := t.past(); ask[t] || len(fs) > 0 && fs[len(fs)-1].index >= w.state.Looked {
+				if fs := t.past(); ask[t] || len(fs) > 0 && fs[len(fs)-1].index >= w.notes.Looked {
 					some = append(some, t)
 				}
 			}
@@ -322,10 +322,10 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 					s.Missing = append(s.Missing, m)
 				}
 			}
-			refused, shown := 0, w.state.Refused[t.id.String()]
+			refused, shown := 0, w.notes.Refused[t.id.String()]
 			for _, e := range events {
 				switch {
-				case e.What == Opened && e.index >= w.state.Looked:
+				case e.What == Opened && e.index >= w.notes.Looked:
 					s.Accesses = append(s.Accesses, e)
 				case e.What == Refused:
 					if refused += max(1, e.More); refused > shown {
@@ -334,16 +334,16 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 				}
 			}
 			if refused > shown {
-				if w.state.Refused == nil {
-					w.state.Refused = map[string]int{}
+				if w.notes.Refused == nil {
+					w.notes.Refused = map[string]int{}
 				}
-				w.state.Refused[t.id.String()], w.dirty = refused, true
+				w.notes.Refused[t.id.String()] = refused
 			}
 		}
 		s.Consents = append(s.Consents, w.pendingConsents()...)
 		s.Records = len(w.notOrdered(AddingRecord))
 		var unopened []*thread
-		for _, t := range w.threads.list {
+		for _, t := range w.view.threads.list {
 			switch {
 			case t.role == ownRecord && t.state.Status == contract.StatusOpen:
 				s.Records++
@@ -359,8 +359,8 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 		}
 		s.Pending = w.pending()
 		s.Contacts = len(w.book.Contacts)
-		if w.state.Looked != w.state.Pin.Size {
-			w.state.Looked, w.dirty = w.state.Pin.Size, true
+		if w.notes.Looked != w.view.state.Pin.Size {
+			w.notes.Looked = w.view.state.Pin.Size
 		}
 		return nil
 	})
@@ -370,17 +370,17 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 // LedgerVerified returns up to which head all signatures of the ledger were
 // checked before; the zero size if never.
 func (w *Wallet) LedgerVerified() (size uint64, root crypto.Hash) {
-	return w.state.Verified.Size, w.state.Verified.Root
+	return w.view.state.Verified.Size, w.view.state.Verified.Root
 }
 
 // SetLedgerVerified remembers a head up to which all signatures were checked. It
 // must be of the history that the wallet follows.
 func (w *Wallet) SetLedgerVerified(ctx context.Context, size uint64, root crypto.Hash) error {
 	return w.look(ctx, func() error {
-		if err := w.client.CheckPrefix(ctx, size, root, w.head); err != nil {
+		if err := w.client.CheckPrefix(ctx, size, root, w.view.head); err != nil {
 			return err
 		}
-		w.state.Verified, w.dirty = verified{Size: size, Root: root}, true
+		w.view.state.Verified = verified{Size: size, Root: root}
 		return nil
 	})
 }
@@ -389,7 +389,7 @@ func (w *Wallet) SetLedgerVerified(ctx context.Context, size uint64, root crypto
 // reach; OutOfReach tells.
 func (w *Wallet) Pinned(ctx context.Context) (size uint64, root crypto.Hash, hour contract.Hour, err error) {
 	err = w.look(ctx, func() error {
-		size, root, hour = w.state.Pin.Size, w.state.Pin.Root, w.state.Pin.Hour
+		size, root, hour = w.view.state.Pin.Size, w.view.state.Pin.Root, w.view.state.Pin.Hour
 		return nil
 	})
 	return size, root, hour, err
@@ -399,7 +399,7 @@ func (w *Wallet) Pinned(ctx context.Context) (size uint64, root crypto.Hash, hou
 // ledger must be within reach.
 func (w *Wallet) Head(ctx context.Context) (size uint64, root crypto.Hash, hour contract.Hour, err error) {
 	err = w.look(ctx, func() error {
-		size, root, hour = w.state.Pin.Size, w.state.Pin.Root, w.state.Pin.Hour
+		size, root, hour = w.view.state.Pin.Size, w.view.state.Pin.Root, w.view.state.Pin.Hour
 		return nil
 	})
 	return size, root, hour, err

@@ -49,7 +49,7 @@ func (p *batchPlanner) finish(file BatchFile) (*BatchPlan, error) {
 		}
 		p.force[to] = append(p.force[to], t)
 	}
-	d := &difference{batchPlanner: p, marks: make([]mark, len(p.w.threads.list)), planned: map[stretch]*joined{}}
+	d := &difference{batchPlanner: p, marks: make([]mark, len(p.w.view.threads.list)), planned: map[stretch]*joined{}}
 	d.revocations()
 	d.index()
 	d.grants()
@@ -331,7 +331,7 @@ func (d *difference) prune() {
 	if !d.plan.Prune {
 		return
 	}
-	for _, t := range d.w.threads.list {
+	for _, t := range d.w.view.threads.list {
 		if d.w.inForce(t, d.now) && d.marks[t.number] == 0 {
 			d.end(t, 0, "pruned")
 		}

@@ -164,7 +164,7 @@ func (w *Wallet) beginJob(p *BatchPlan) error {
 	}
 	var r [8]byte
 	rand.Read(r[:])
-	j := job{V: jobVersion, ID: hex.EncodeToString(r[:]), File: p.File, Plan: p.sum, Begun: w.ledgerHour(), Items: len(p.Items)}
+	j := job{V: jobVersion, ID: hex.EncodeToString(r[:]), File: p.File, Plan: p.sum, Begun: w.view.ledgerHour(), Items: len(p.Items)}
 	for at := 0; at < len(p.Items); j.Chunks++ {
 		// A chunk only gives or only ends: what is replaced ends after its
 		// replacement is in force.
@@ -215,7 +215,7 @@ func (w *Wallet) endPart(b *batch) error {
 	if len(b.Job.At) != len(b.Changes) {
 		return &DamagedError{File: w.journalFile(b.name)}
 	}
-	o := jobOutcome{V: jobVersion, Size: w.head.Size, Root: w.head.Root, Done: b.Job.Ended}
+	o := jobOutcome{V: jobVersion, Size: w.view.head.Size, Root: w.view.head.Root, Done: b.Job.Ended}
 	for i := range b.Changes {
 		c, at := &b.Changes[i], b.Job.At[i]
 		if at < 0 || at >= len(o.Done) {
@@ -544,7 +544,7 @@ func (r *jobRun) begin(ctx context.Context, j *job, items []jobItem, n int, befo
 		r.ground = &grantGround{keys: map[versionOf]payload.FileKey{}, said: map[versionOf]*payload.Metadata{}}
 	}
 	// What signs ahead reads the ground while this adds to it.
-	g := &grantGround{checkpoint: string(w.head.Note), keys: map[versionOf]payload.FileKey{}, said: map[versionOf]*payload.Metadata{}}
+	g := &grantGround{checkpoint: string(w.view.head.Note), keys: map[versionOf]payload.FileKey{}, said: map[versionOf]*payload.Metadata{}}
 	plans := make([]*GrantPlan, 0, len(items))
 	for i := range items {
 		it := &items[i]
@@ -605,7 +605,7 @@ func (w *Wallet) chunkRevocations(items []jobItem, part *jobPart, failed map[int
 	ts := make([]*thread, 0, len(items))
 	for i := range items {
 		it := &items[i]
-		t := w.threads.find(it.Consent)
+		t := w.view.threads.find(it.Consent)
 		switch {
 		case t == nil || t.role != ownGrant:
 			return nil, &NotFoundError{What: "consent", Query: it.Consent.String()}

@@ -168,7 +168,7 @@ type batchPlanner struct {
 }
 
 func (w *Wallet) newBatchPlanner(opt BatchOptions) *batchPlanner {
-	p := &batchPlanner{w: w, now: w.ledgerHour(),
+	p := &batchPlanner{w: w, now: w.view.ledgerHour(),
 		plan:       &BatchPlan{Ledger: w.client.ID(), From: w.Address(), File: opt.File, Prune: opt.Prune, Gate: w.client.Ledger.Properties().Gate},
 		recipients: map[string]int32{}, byAddress: map[crypto.Address]int32{}, sets: map[string]int32{}, setKeys: map[string]int32{}, known: map[*recordSet]int32{},
 		force: map[int32][]*thread{}, similar: map[string][]string{}, empties: map[string][]string{},
@@ -178,7 +178,7 @@ func (w *Wallet) newBatchPlanner(opt BatchOptions) *batchPlanner {
 		k := skeleton(c.Name)
 		p.similar[k] = append(p.similar[k], c.Name)
 	}
-	for _, t := range w.threads.list {
+	for _, t := range w.view.threads.list {
 		switch t.role {
 		case ownRecord:
 			p.records = append(p.records, t)
@@ -434,7 +434,7 @@ func (w *Wallet) batchScope(p *BatchPlan) crypto.Hash {
 			facts.Write(p)
 		}
 	}
-	for _, t := range w.threads.list { // in the ledger's order
+	for _, t := range w.view.threads.list { // in the ledger's order
 		switch {
 		case t.role == ownGrant && (p.Prune || ends[t.id] || t.terms != nil && in[t.terms.peer]):
 			// What only ended with time since the plan was made has not changed.

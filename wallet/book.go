@@ -371,7 +371,7 @@ func (f *bookFacts) sum() crypto.Hash { return crypto.TaggedHash(crypto.TagBook,
 // now. Dates alone, and where ledgers are, do not count: they go with the next
 // change.
 func (w *Wallet) BookIsKept() bool {
-	return w.state.Book == w.book.worth()
+	return w.notes.Book == w.book.worth()
 }
 
 // worth identifies what is worth a new version on the ledger.
@@ -390,13 +390,13 @@ func (b *book) worth() crypto.Hash {
 func (w *Wallet) KeepBook(ctx context.Context) (kept bool, err error) {
 	err = w.with(ctx, func() error {
 		w.stampBook()
-		if w.BookIsKept() || w.away != nil {
+		if w.BookIsKept() || w.view.away != nil {
 			return nil
 		}
 		if err := w.describeAll(ctx); err != nil { // another machine's book
 			return err
 		}
-		if w.away != nil {
+		if w.view.away != nil {
 			return nil
 		}
 		unread, err := w.readPages(ctx)
@@ -410,12 +410,12 @@ func (w *Wallet) KeepBook(ctx context.Context) (kept bool, err error) {
 			return nil
 		}
 		w.bookDirty = true
-		page := bookPage{V: payload.Version, Ledger: w.client.ID(), Seen: min(unread, w.state.Pin.Size), bookFacts: *w.book.Facts}
+		page := bookPage{V: payload.Version, Ledger: w.client.ID(), Seen: min(unread, w.view.state.Pin.Size), bookFacts: *w.book.Facts}
 		body := payload.Marshal(&page)
 		worth := w.book.worth()
 		var t *thread
 		m := payload.Metadata{Version: 1, Category: payload.Other, Hidden: payload.Book}
-		for _, own := range w.threads.list {
+		for _, own := range w.view.threads.list {
 			if own.role == ownBook && own.state.Status == contract.StatusOpen {
 				t, m.Version = own, len(own.versions)+1
 				break
@@ -423,7 +423,7 @@ func (w *Wallet) KeepBook(ctx context.Context) (kept bool, err error) {
 		}
 		_, _, err = w.putVersion(ctx, t, Source{Reader: bytes.NewReader(body), Size: int64(len(body))}, m, nil, nil)
 		if err == nil {
-			w.state.Book, w.dirty = worth, true
+			w.notes.Book = worth
 		}
 		kept = err == nil || isPending(err) // what is signed goes out
 		return err
@@ -445,12 +445,12 @@ func (w *Wallet) readPages(ctx context.Context) (unread uint64, err error) {
 		at    int
 	}
 	var news []version
-	for _, t := range w.threads.list {
+	for _, t := range w.view.threads.list {
 		if t.role != ownBook && !t.unknown() {
 			continue
 		}
 		for i, index := range t.versionIndexes() {
-			if index >= w.state.BookRead {
+			if index >= w.notes.BookRead {
 				news = append(news, version{index, t, i})
 			}
 		}
@@ -496,9 +496,9 @@ func (w *Wallet) readPages(ctx context.Context) (unread uint64, err error) {
 		// What the newest version says is on the ledger; if the merge says more, that is
 		// worth a version.
 		b := book{Facts: &pages[0].bookFacts}
-		w.state.Book = b.worth()
+		w.notes.Book = b.worth()
 	}
-	w.state.BookRead, w.dirty = max(w.state.BookRead, min(unread, news[0].index+1)), true
+	w.notes.BookRead = max(w.notes.BookRead, min(unread, news[0].index+1))
 	return unread, nil
 }
 

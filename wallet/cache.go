@@ -94,56 +94,55 @@ func (c *cache) end() int64 {
 	return c.written
 }
 
-func (w *Wallet) blockName(at int64) string {
-	return fmt.Sprintf("%s/%s/%d", cacheFile, w.state.CacheID, at) // CacheID is random: no other ledger's
+func (v *View) blockName(at int64) string {
+	return fmt.Sprintf("%s/%s/%d", cacheFile, v.state.CacheID, at) // CacheID is random: no other ledger's
 }
 
-func (w *Wallet) cachePath() string { return w.home.Path(w.home.In(cacheFile)) }
+func (v *View) cachePath() string { return v.Home.Path(v.Home.In(cacheFile)) }
 
 var errCache = errors.New("cache does not fit the state")
 
-// readCache fills w.threads from the cache file. Whatever is wrong with it, the
+// readCache fills v.threads from the cache file. Whatever is wrong with it, the
 // ledger has it all: the cache is emptied and the next follow rebuilds it.
-func (w *Wallet) readCache() error {
-	w.cache = cache{written: w.state.CacheSize}
-	w.threads = newThreads()
-	err := w.loadCache()
+func (v *View) readCache() error {
+	v.cache = cache{written: v.state.CacheSize}
+	v.threads = newThreads()
+	err := v.loadCache()
 	var path *fs.PathError
 	if errors.As(err, &path) && !errors.Is(err, fs.ErrNotExist) {
 		// Cannot be read now: no reason to throw it away.
-		if !w.revoking {
+		if !v.Revoking {
 			return err
 		}
-		w.passOver(w.home.In(cacheFile), err)
+		v.passOver(v.Home.In(cacheFile), err)
 	}
 	if err != nil {
-		w.threads = newThreads()
-		w.resetCache()
+		v.threads = newThreads()
+		v.resetCache()
 	}
-	w.threads.loaded = true
+	v.threads.loaded = true
 	return nil
 }
 
 // resetCache forgets the cache but not the head the wallet saw.
-func (w *Wallet) resetCache() {
-	w.state.CacheID, w.state.CacheSize, w.state.Rescan = newCacheID(), 0, true
-	w.cache = cache{}
-	w.dirty = true
+func (v *View) resetCache() {
+	v.state.CacheID, v.state.CacheSize, v.state.Rescan = newCacheID(), 0, true
+	v.cache = cache{}
 }
 
-func (w *Wallet) loadCache() error {
-	if w.state.CacheSize == 0 {
+func (v *View) loadCache() error {
+	if v.state.CacheSize == 0 {
 		return nil
 	}
-	f, err := w.home.Open(w.home.In(cacheFile), os.O_RDONLY)
+	f, err := v.Home.Open(v.Home.In(cacheFile), os.O_RDONLY)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	var sealed []byte
-	for at := int64(0); at < w.state.CacheSize; {
+	for at := int64(0); at < v.state.CacheSize; {
 		var b block
-		if b, sealed, err = w.readBlock(f, at, sealed); err != nil {
+		if b, sealed, err = v.readBlock(f, at, sealed); err != nil {
 			return err
 		}
 		for pos, rest := 0, b.plain; len(rest) > 0; pos = len(b.plain) - len(rest) {
@@ -152,7 +151,7 @@ func (w *Wallet) loadCache() error {
 				return errCache
 			}
 			rest = after
-			if err := w.take(kind, body, place(at)<<16|place(pos)); err != nil {
+			if err := v.take(kind, body, place(at)<<16|place(pos)); err != nil {
 				return err
 			}
 		}
@@ -163,13 +162,13 @@ func (w *Wallet) loadCache() error {
 
 // readBlock reads a block into buf, or a larger one, which it returns with what it
 // opened.
-func (w *Wallet) readBlock(f io.ReaderAt, at int64, buf []byte) (block, []byte, error) {
+func (v *View) readBlock(f io.ReaderAt, at int64, buf []byte) (block, []byte, error) {
 	var size [4]byte
 	if _, err := f.ReadAt(size[:], at); err != nil {
 		return block{}, buf, shortCache(err)
 	}
 	n := int(binary.BigEndian.Uint32(size[:]))
-	if n > maxBlock+blockOver || at+4+int64(n) > w.cache.written {
+	if n > maxBlock+blockOver || at+4+int64(n) > v.cache.written {
 		return block{}, buf, errCache
 	}
 	if cap(buf) < n {
@@ -179,7 +178,7 @@ func (w *Wallet) readBlock(f io.ReaderAt, at int64, buf []byte) (block, []byte, 
 	if _, err := f.ReadAt(buf, at+4); err != nil {
 		return block{}, buf, shortCache(err)
 	}
-	plain, err := w.home.Key.Open(w.blockName(at), buf)
+	plain, err := v.Home.Key.Open(v.blockName(at), buf)
 	if err != nil {
 		return block{}, buf, errCache
 	}
@@ -208,24 +207,24 @@ func cutFrame(b []byte) (kind byte, body, rest []byte, ok bool) {
 }
 
 // frame reads a frame back. The body is not to be changed.
-func (w *Wallet) frame(kind byte, at place) ([]byte, error) {
-	b, err := w.blockAt(at.block())
+func (v *View) frame(kind byte, at place) ([]byte, error) {
+	b, err := v.blockAt(at.block())
 	if err != nil {
 		return nil, err
 	}
 	pos := int(at & 0xffff)
 	if pos > len(b.plain) {
-		return nil, &DamagedError{File: w.home.In(cacheFile)}
+		return nil, &DamagedError{File: v.Home.In(cacheFile)}
 	}
 	have, body, _, ok := cutFrame(b.plain[pos:])
 	if !ok || have != kind {
-		return nil, &DamagedError{File: w.home.In(cacheFile)}
+		return nil, &DamagedError{File: v.Home.In(cacheFile)}
 	}
 	return body, nil
 }
 
-func (w *Wallet) blockAt(at int64) (block, error) {
-	c := &w.cache
+func (v *View) blockAt(at int64) (block, error) {
+	c := &v.cache
 	if i := sort.Search(len(c.tail), func(i int) bool { return c.tail[i].at >= at }); i < len(c.tail) && c.tail[i].at == at {
 		return c.tail[i], nil
 	}
@@ -234,15 +233,15 @@ func (w *Wallet) blockAt(at int64) (block, error) {
 			return c.recent[i], nil
 		}
 	}
-	f, err := w.home.Open(w.home.In(cacheFile), os.O_RDONLY)
+	f, err := v.Home.Open(v.Home.In(cacheFile), os.O_RDONLY)
 	if err != nil {
 		return block{}, err
 	}
 	defer f.Close()
-	b, _, err := w.readBlock(f, at, nil)
+	b, _, err := v.readBlock(f, at, nil)
 	if err == errCache {
 		// Somebody changed it under this process. The next one makes it anew.
-		return block{}, &DamagedError{File: w.home.In(cacheFile), Err: err}
+		return block{}, &DamagedError{File: v.Home.In(cacheFile), Err: err}
 	}
 	if err != nil {
 		return block{}, err
@@ -252,12 +251,12 @@ func (w *Wallet) blockAt(at int64) (block, error) {
 }
 
 // put adds a frame behind the others and tells where it is.
-func (w *Wallet) put(kind byte, body []byte) place {
-	c := &w.cache
+func (v *View) put(kind byte, body []byte) place {
+	c := &v.cache
 	n := len(c.tail)
 	if n == 0 || len(c.tail[n-1].plain) > 0 && len(c.tail[n-1].plain)+len(body) > blockSize {
-		if n > 0 && n%maxTail == 0 && len(w.unwritten) == 0 {
-			w.writeTail() // if it cannot be written it stays in memory: save tells
+		if n > 0 && n%maxTail == 0 && len(v.unwritten) == 0 {
+			v.writeTail() // if it cannot be written it stays in memory: save tells
 		}
 		c.tail = append(c.tail, block{at: c.end()})
 		n = len(c.tail)
@@ -272,16 +271,16 @@ func (w *Wallet) put(kind byte, body []byte) place {
 
 // writeTail writes the tail behind what is in the file. It counts once the state
 // says so.
-func (w *Wallet) writeTail() error {
-	c := &w.cache
+func (v *View) writeTail() error {
+	c := &v.cache
 	sealed := make([][]byte, len(c.tail))
-	ledgerclient.Parallel(len(sealed), func(i int) { sealed[i] = w.home.Key.Seal(w.blockName(c.tail[i].at), c.tail[i].plain) })
+	ledgerclient.Parallel(len(sealed), func(i int) { sealed[i] = v.Home.Key.Seal(v.blockName(c.tail[i].at), c.tail[i].plain) })
 	var out []byte
 	for _, s := range sealed {
 		out = binary.BigEndian.AppendUint32(out, uint32(len(s)))
 		out = append(out, s...)
 	}
-	f, err := w.home.Open(w.home.In(cacheFile), os.O_CREATE|os.O_RDWR)
+	f, err := v.Home.Open(v.Home.In(cacheFile), os.O_CREATE|os.O_RDWR)
 	if err != nil {
 		return err
 	}
@@ -299,11 +298,11 @@ func (w *Wallet) writeTail() error {
 
 // appendCache makes the new frames durable behind the committed ones and counts them
 // in the state, which the caller then writes.
-func (w *Wallet) appendCache() error {
-	if err := w.writeTail(); err != nil {
+func (v *View) appendCache() error {
+	if err := v.writeTail(); err != nil {
 		return err
 	}
-	f, err := w.home.Open(w.home.In(cacheFile), os.O_RDWR)
+	f, err := v.Home.Open(v.Home.In(cacheFile), os.O_RDWR)
 	if err != nil {
 		return err
 	}
@@ -311,18 +310,18 @@ func (w *Wallet) appendCache() error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	if w.state.CacheSize == 0 {
-		if err := disk.SyncDir(filepath.Dir(w.cachePath())); err != nil {
+	if v.state.CacheSize == 0 {
+		if err := disk.SyncDir(filepath.Dir(v.cachePath())); err != nil {
 			return err
 		}
 	}
-	w.state.CacheSize = w.cache.written
+	v.state.CacheSize = v.cache.written
 	return nil
 }
 
-// take adds what a frame says to w.threads. The file is sealed and was written by
+// take adds what a frame says to v.threads. The file is sealed and was written by
 // what follows, so that nothing is judged again.
-func (w *Wallet) take(kind byte, body []byte, at place) error {
+func (v *View) take(kind byte, body []byte, at place) error {
 	number := func() (n int, ok bool) {
 		if len(body) < 4 {
 			return 0, false
@@ -332,8 +331,8 @@ func (w *Wallet) take(kind byte, body []byte, at place) error {
 		return n, true
 	}
 	of := func() *thread {
-		if n, ok := number(); ok && n < len(w.threads.list) {
-			return w.threads.list[n]
+		if n, ok := number(); ok && n < len(v.threads.list) {
+			return v.threads.list[n]
 		}
 		return nil
 	}
@@ -343,7 +342,7 @@ func (w *Wallet) take(kind byte, body []byte, at place) error {
 		if !ok {
 			return errCache
 		}
-		w.addOpening(r, &p, p.Entry.ID(w.client.ID()), at)
+		v.addOpening(r, &p, p.Entry.ID(v.Client.ID()), at)
 	case frameFollow:
 		t := of()
 		if t == nil || len(body) != 12+contract.Size+contract.SlotSize {
@@ -353,7 +352,7 @@ func (w *Wallet) take(kind byte, body []byte, at place) error {
 		if !ok {
 			return errCache
 		}
-		t.addFollow(&p, p.Entry.ID(w.client.ID()), body[12+contract.Size:], at)
+		t.addFollow(&p, p.Entry.ID(v.Client.ID()), body[12+contract.Size:], at)
 	case frameDescription:
 		t := of()
 		version, ok := number()
@@ -378,34 +377,34 @@ func (w *Wallet) take(kind byte, body []byte, at place) error {
 		if err := json.Unmarshal(body, &records); err != nil {
 			return errCache
 		}
-		w.threads.addSet(records, hashOfRecords(w.threads.seed, records))
+		v.threads.addSet(records, hashOfRecords(v.threads.seed, records))
 	case frameGist:
 		n, ok := number()
-		if !ok || n >= len(w.threads.sets) || len(body) < addressSize {
+		if !ok || n >= len(v.threads.sets) || len(body) < addressSize {
 			return errCache
 		}
-		w.threads.addGist(gist{of: w.threads.sets[n], peer: parseAddress(body), Purpose: payload.Purpose(body[addressSize:])})
+		v.threads.addGist(gist{of: v.threads.sets[n], peer: parseAddress(body), Purpose: payload.Purpose(body[addressSize:])})
 	case frameTerms:
 		t := of()
 		n, ok := number()
-		if t == nil || !ok || n >= len(w.threads.gists) || len(body) < 70 || len(body) != 70+32*int(body[5]) {
+		if t == nil || !ok || n >= len(v.threads.gists) || len(body) < 70 || len(body) != 70+32*int(body[5]) {
 			return errCache
 		}
-		t.terms, t.said, t.end = w.threads.gists[n], at, contract.Hour(binary.BigEndian.Uint32(body))
+		t.terms, t.said, t.end = v.threads.gists[n], at, contract.Hour(binary.BigEndian.Uint32(body))
 	default:
 		return errCache
 	}
 	return nil
 }
 
-func (w *Wallet) addOpening(r role, p *ledgerclient.Placed, id contract.ID, at place) *thread {
+func (v *View) addOpening(r role, p *ledgerclient.Placed, id contract.ID, at place) *thread {
 	t := thread{role: r, id: id, tag: p.Entry.SelfTag, index: p.Index, hour: p.Hour, opened: at, state: standing{Status: contract.StatusOpen}}
 	if p.Entry.Kind == contract.KindGrant {
 		t.state.NotBefore, t.state.NotAfter = p.Entry.NotBefore, p.Entry.NotAfter
 	} else {
 		t.more = &more{versioned: &versioned{versions: make([]*payload.Metadata, 1), keys: make([]*payload.FileKey, 1)}}
 	}
-	return w.threads.add(t)
+	return v.threads.add(t)
 }
 
 func (t *thread) addFollow(p *ledgerclient.Placed, id contract.ID, slot []byte, at place) {
@@ -454,22 +453,22 @@ func parseOpening(b []byte) (ledgerclient.Placed, role, bool) {
 }
 
 // noteOpening takes up a new thread, which was judged.
-func (w *Wallet) noteOpening(r role, p *ledgerclient.Placed) *thread {
-	at := w.put(frameOpening, appendPlaced([]byte{byte(r)}, p))
-	return w.addOpening(r, p, p.Entry.ID(w.client.ID()), at)
+func (v *View) noteOpening(r role, p *ledgerclient.Placed) *thread {
+	at := v.put(frameOpening, appendPlaced([]byte{byte(r)}, p))
+	return v.addOpening(r, p, p.Entry.ID(v.Client.ID()), at)
 }
 
 // noteFollows takes up follow-ups of a thread, which were judged; after is the
 // thread's state after them.
-func (w *Wallet) noteFollows(t *thread, ps []ledgerclient.Placed, after contract.State) {
+func (v *View) noteFollows(t *thread, ps []ledgerclient.Placed, after contract.State) {
 	for i := range ps {
 		var slot [contract.SlotSize]byte
 		if i == len(ps)-1 {
 			copy(slot[:], after.Slot())
 		}
 		body := binary.BigEndian.AppendUint32(nil, t.number)
-		at := w.put(frameFollow, append(appendPlaced(body, &ps[i]), slot[:]...))
-		t.addFollow(&ps[i], ps[i].Entry.ID(w.client.ID()), slot[:], at)
+		at := v.put(frameFollow, append(appendPlaced(body, &ps[i]), slot[:]...))
+		t.addFollow(&ps[i], ps[i].Entry.ID(v.Client.ID()), slot[:], at)
 	}
 }
 
@@ -478,10 +477,10 @@ func versionBody(t *thread, version int) []byte {
 }
 
 // noteDescription takes up what a record's version is.
-func (w *Wallet) noteDescription(t *thread, version int, said *payload.Metadata) error {
+func (v *View) noteDescription(t *thread, version int, said *payload.Metadata) error {
 	b, err := json.Marshal(said)
 	if err == nil {
-		w.put(frameDescription, append(versionBody(t, version), b...))
+		v.put(frameDescription, append(versionBody(t, version), b...))
 		t.describe(version, said)
 	}
 	return err
@@ -490,21 +489,21 @@ func (w *Wallet) noteDescription(t *thread, version int, said *payload.Metadata)
 // noteKey takes up the file key of a record's version, which its owner could read
 // from the content as well: with it a consent can be given when the store is out of
 // reach.
-func (w *Wallet) noteKey(t *thread, version int, k payload.FileKey) {
-	w.put(frameKey, append(versionBody(t, version), k[:]...))
+func (v *View) noteKey(t *thread, version int, k payload.FileKey) {
+	v.put(frameKey, append(versionBody(t, version), k[:]...))
 	t.keys[version-1] = &k
 }
 
 // noteTerms takes up the terms of a grant, which were verified.
-func (w *Wallet) noteTerms(t *thread, tr *payload.Terms) error {
-	ts := &w.threads
+func (v *View) noteTerms(t *thread, tr *payload.Terms) error {
+	ts := &v.threads
 	set, hash := ts.setOf(tr.Records)
 	if set == nil {
 		b, err := json.Marshal(tr.Records)
 		if err != nil {
 			return err
 		}
-		w.put(frameSet, b)
+		v.put(frameSet, b)
 		set = ts.addSet(tr.Records, hash)
 	}
 	g := gist{of: set, peer: tr.To, Purpose: tr.Purpose}
@@ -514,7 +513,7 @@ func (w *Wallet) noteTerms(t *thread, tr *payload.Terms) error {
 	known := ts.gistAt[g.key()]
 	if known == nil {
 		b := binary.BigEndian.AppendUint32(nil, set.number)
-		w.put(frameGist, append(appendAddress(b, &g.peer), g.Purpose...))
+		v.put(frameGist, append(appendAddress(b, &g.peer), g.Purpose...))
 		known = ts.addGist(g)
 	}
 	b := binary.BigEndian.AppendUint32(nil, t.number)
@@ -525,44 +524,44 @@ func (w *Wallet) noteTerms(t *thread, tr *payload.Terms) error {
 	for i := range tr.Shares {
 		b = append(b, tr.Shares[i][:]...)
 	}
-	t.terms, t.said, t.end = known, w.put(frameTerms, b), tr.End()
+	t.terms, t.said, t.end = known, v.put(frameTerms, b), tr.End()
 	return nil
 }
 
 // opening reads the entry that opened a thread.
-func (w *Wallet) opening(t *thread) (*contract.Entry, error) {
-	b, err := w.frame(frameOpening, t.opened)
+func (v *View) opening(t *thread) (*contract.Entry, error) {
+	b, err := v.frame(frameOpening, t.opened)
 	if err != nil {
 		return nil, err
 	}
 	p, _, ok := parseOpening(b)
 	if !ok {
-		return nil, &DamagedError{File: w.home.In(cacheFile)}
+		return nil, &DamagedError{File: v.Home.In(cacheFile)}
 	}
 	return &p.Entry, nil
 }
 
 // followUp reads a follow-up.
-func (w *Wallet) followUp(f *follow) (*contract.Entry, error) {
-	b, err := w.frame(frameFollow, f.at)
+func (v *View) followUp(f *follow) (*contract.Entry, error) {
+	b, err := v.frame(frameFollow, f.at)
 	if err != nil {
 		return nil, err
 	}
 	const skip = 4
 	if len(b) < skip+12+contract.Size {
-		return nil, &DamagedError{File: w.home.In(cacheFile)}
+		return nil, &DamagedError{File: v.Home.In(cacheFile)}
 	}
 	p, ok := parsePlaced(b[skip : skip+12+contract.Size])
 	if !ok {
-		return nil, &DamagedError{File: w.home.In(cacheFile)}
+		return nil, &DamagedError{File: v.Home.In(cacheFile)}
 	}
 	return &p.Entry, nil
 }
 
 // judged is the state of a thread after all of its follow-ups.
-func (w *Wallet) judged(t *thread) (contract.State, error) {
+func (v *View) judged(t *thread) (contract.State, error) {
 	s := t.slot()
-	e, err := w.opening(t)
+	e, err := v.opening(t)
 	if err != nil {
 		return s, err
 	}
@@ -572,17 +571,17 @@ func (w *Wallet) judged(t *thread) (contract.State, error) {
 
 // wholeTerms puts the terms of a grant together again, without the head that came
 // with them.
-func (w *Wallet) wholeTerms(t *thread) (*payload.Terms, error) {
-	e, err := w.opening(t)
+func (v *View) wholeTerms(t *thread) (*payload.Terms, error) {
+	e, err := v.opening(t)
 	if err != nil {
 		return nil, err
 	}
-	b, err := w.frame(frameTerms, t.said)
+	b, err := v.frame(frameTerms, t.said)
 	if err != nil {
 		return nil, err
 	}
 	b = b[12:]
-	tr := &payload.Terms{V: payload.Version, Ledger: w.client.ID(), Author: e.Author, Recipient: e.Counterparty, From: w.Address(), To: t.terms.peer,
+	tr := &payload.Terms{V: payload.Version, Ledger: v.Client.ID(), Author: e.Author, Recipient: e.Counterparty, From: v.Identity().Address(), To: t.terms.peer,
 		NotBefore: e.NotBefore, NotAfter: e.NotAfter, Purpose: t.terms.Purpose, Records: t.terms.of.records,
 		K: int(b[0]), N: int(b[1]), Envelope: crypto.Hash(b[2:34]), Lock: crypto.Hash(b[34:66])}
 	if t.end < e.NotAfter {

@@ -42,7 +42,7 @@ func TestCacheComesBack(t *testing.T) {
 	entropy := crypto.NewEntropy()
 	open := func(e crypto.Entropy) *Wallet {
 		w := assemble(Options{Dir: dir}, Settings{}, client, e)
-		w.state.CacheID = "test"
+		w.view.state.CacheID = "test"
 		return w
 	}
 	w := open(entropy)
@@ -70,17 +70,17 @@ func TestCacheComesBack(t *testing.T) {
 	var all []kept
 	check := func(w *Wallet) {
 		t.Helper()
-		if len(w.threads.list) != len(all) {
-			t.Fatalf("%d threads of %d", len(w.threads.list), len(all))
+		if len(w.view.threads.list) != len(all) {
+			t.Fatalf("%d threads of %d", len(w.view.threads.list), len(all))
 		}
 		for _, i := range rng.Perm(len(all)) {
 			want := &all[i]
 			id := want.opening.Entry.ID(client.ID())
-			th := w.threads.find(id)
-			if th == nil || th != w.threads.list[i] || th.index != want.opening.Index || th.hour != want.opening.Hour {
+			th := w.view.threads.find(id)
+			if th == nil || th != w.view.threads.list[i] || th.index != want.opening.Index || th.hour != want.opening.Hour {
 				t.Fatalf("thread %d is %+v", i, th)
 			}
-			e, err := w.opening(th)
+			e, err := w.view.opening(th)
 			if err != nil || *e != want.opening.Entry {
 				t.Fatalf("opening %d: %v", i, err)
 			}
@@ -89,16 +89,16 @@ func TestCacheComesBack(t *testing.T) {
 				t.Fatalf("%d follow-ups of %d", len(fs), len(want.follows))
 			}
 			for j := range fs {
-				e, err := w.followUp(&fs[j])
+				e, err := w.view.followUp(&fs[j])
 				if err != nil || *e != want.follows[j].Entry || fs[j].index != want.follows[j].Index || fs[j].id != e.ID(client.ID()) {
 					t.Fatalf("follow-up %d of %d: %v", j, i, err)
 				}
 			}
-			if got, err := w.judged(th); err != nil || got != want.state {
+			if got, err := w.view.judged(th); err != nil || got != want.state {
 				t.Fatalf("state of %d: %+v, %v", i, got, err)
 			}
 			if want.terms != nil {
-				got, err := w.wholeTerms(th)
+				got, err := w.view.wholeTerms(th)
 				if err != nil || !reflect.DeepEqual(got, want.terms) {
 					t.Fatalf("terms of %d: %+v, %v", i, got, err)
 				}
@@ -106,7 +106,7 @@ func TestCacheComesBack(t *testing.T) {
 				t.Fatalf("record %d", i)
 			}
 		}
-		if w.threads.find(contract.ID{1}) != nil {
+		if w.view.threads.find(contract.ID{1}) != nil {
 			t.Error("a thread that is not there")
 		}
 	}
@@ -119,18 +119,18 @@ func TestCacheComesBack(t *testing.T) {
 		case 1:
 			r = received
 		}
-		th := w.noteOpening(r, &k.opening)
+		th := w.view.noteOpening(r, &k.opening)
 		var err error
-		if k.state, err = w.judged(th); err != nil {
+		if k.state, err = w.view.judged(th); err != nil {
 			t.Fatal(err)
 		}
 		if r == ownRecord {
 			k.state.NotBefore, k.state.NotAfter = k.opening.Entry.NotBefore, k.opening.Entry.NotAfter
 			k.said, k.key = &payload.Metadata{V: payload.Version, Author: author, Version: 1, Title: fmt.Sprint("record ", len(all)), Category: payload.Other}, &payload.FileKey{byte(len(all))}
-			if err := w.noteDescription(th, 1, k.said); err != nil {
+			if err := w.view.noteDescription(th, 1, k.said); err != nil {
 				t.Fatal(err)
 			}
-			w.noteKey(th, 1, *k.key)
+			w.view.noteKey(th, 1, *k.key)
 		} else {
 			tr := &payload.Terms{V: payload.Version, Ledger: client.ID(), Author: k.opening.Entry.Author, Recipient: k.opening.Entry.Counterparty,
 				From: w.Address(), To: people[rng.IntN(2)], NotBefore: k.opening.Entry.NotBefore, NotAfter: k.opening.Entry.NotAfter, Purpose: payload.Treatment,
@@ -144,7 +144,7 @@ func TestCacheComesBack(t *testing.T) {
 			if r == received {
 				tr.From, tr.To = tr.To, tr.From
 			}
-			if err := w.noteTerms(th, tr); err != nil {
+			if err := w.view.noteTerms(th, tr); err != nil {
 				t.Fatal(err)
 			}
 			k.terms = tr
@@ -153,7 +153,7 @@ func TestCacheComesBack(t *testing.T) {
 					k.follows = append(k.follows, entry(contract.KindAccess, th.id))
 				}
 				k.state.Status, k.state.LastAccess, k.state.Count, k.state.Chain = contract.StatusClosed, 77, uint32(n), crypto.Hash{byte(n)}
-				w.noteFollows(th, k.follows, k.state)
+				w.view.noteFollows(th, k.follows, k.state)
 			}
 		}
 		all = append(all, k)
@@ -161,44 +161,44 @@ func TestCacheComesBack(t *testing.T) {
 	for range 3200 {
 		add()
 	}
-	if w.cache.written == 0 || len(w.cache.tail) == 0 {
-		t.Fatalf("%d bytes written early, %d blocks wait", w.cache.written, len(w.cache.tail))
+	if w.view.cache.written == 0 || len(w.view.cache.tail) == 0 {
+		t.Fatalf("%d bytes written early, %d blocks wait", w.view.cache.written, len(w.view.cache.tail))
 	}
 	check(w)
-	if err := w.appendCache(); err != nil {
+	if err := w.view.appendCache(); err != nil {
 		t.Fatal(err)
 	}
 	for range 10 { // small saves are small blocks
 		add()
-		if err := w.appendCache(); err != nil {
+		if err := w.view.appendCache(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	check(w)
 	again := func(e crypto.Entropy) *Wallet {
 		o := open(e)
-		o.state.CacheSize = w.state.CacheSize
-		if err := o.readCache(); err != nil {
+		o.view.state.CacheSize = w.view.state.CacheSize
+		if err := o.view.readCache(); err != nil {
 			t.Fatal(err)
 		}
 		return o
 	}
 	check(again(entropy))
-	if n := len(w.threads.sets) + len(w.threads.gists); n > 3+3*4 {
+	if n := len(w.view.threads.sets) + len(w.view.threads.gists); n > 3+3*4 {
 		t.Errorf("%d sets and gists", n)
 	}
-	if o := again(crypto.NewEntropy()); len(o.threads.list) > 0 || !o.state.Rescan {
+	if o := again(crypto.NewEntropy()); len(o.view.threads.list) > 0 || !o.view.state.Rescan {
 		t.Error("another key opened it")
 	}
-	b, err := os.ReadFile(w.cachePath())
+	b, err := os.ReadFile(w.view.cachePath())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, damaged := range [][]byte{b[:len(b)-1], append(append([]byte(nil), b[:len(b)/2]...), append([]byte{b[len(b)/2] ^ 1}, b[len(b)/2+1:]...)...)} {
-		if err := os.WriteFile(w.cachePath(), damaged, 0o600); err != nil {
+		if err := os.WriteFile(w.view.cachePath(), damaged, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if o := again(entropy); len(o.threads.list) > 0 || !o.state.Rescan {
+		if o := again(entropy); len(o.view.threads.list) > 0 || !o.view.state.Rescan {
 			t.Error("damage passed")
 		}
 	}

@@ -59,7 +59,7 @@ type ConsentRecord struct {
 // statusOf is by the ledger's window, to which keepers hold a recipient whatever
 // program she uses. What was given to oneself is over at its exact end.
 func (w *Wallet) statusOf(t *thread) Status {
-	now := w.openHour()
+	now := w.view.openHour()
 	switch {
 	case t.state.Status == contract.StatusClosed:
 		return StatusRevoked
@@ -74,8 +74,8 @@ func (w *Wallet) statusOf(t *thread) Status {
 func (w *Wallet) consent(t *thread) Consent {
 	c := Consent{Ledger: w.client.ID(), ID: t.id, NotBefore: t.state.NotBefore, Until: t.until(), NotAfter: t.state.NotAfter, Granted: t.hour,
 		Status: w.statusOf(t), LastOpened: t.state.LastAccess, Missing: t.terms == nil, Damaged: t.damage(),
-		Pending: w.pendingAction(t.id), AsOf: w.asOf(), Clock: w.doubt()}
-	c.Over = c.Status == StatusActive && w.openHour() >= c.Until
+		Pending: w.pendingAction(t.id), AsOf: w.view.asOf(), Clock: w.view.doubt()}
+	c.Over = c.Status == StatusActive && w.view.openHour() >= c.Until
 	for _, f := range t.past() {
 		switch f.kind {
 		case contract.KindAccess:
@@ -129,11 +129,11 @@ func (w *Wallet) pendingConsents() []Consent {
 // grants returns the threads of all consents this wallet gave, with their terms
 // where the store holds them.
 func (w *Wallet) grants(ctx context.Context) ([]*thread, error) {
-	if err := w.needThreads(); err != nil {
+	if err := w.view.needThreads(); err != nil {
 		return nil, err
 	}
 	var out []*thread
-	for _, t := range w.threads.list {
+	for _, t := range w.view.threads.list {
 		if t.role != ownGrant {
 			continue
 		}
@@ -182,21 +182,21 @@ func (w *Wallet) ShowConsent(ctx context.Context, id string) (c Consent, code cr
 // which matters to those who read a few threads only; carekey ledger verify
 // recomputes them.
 func (w *Wallet) prove(ctx context.Context, ts []*thread) error {
-	if w.behind != nil || w.client.Ledger.Properties().Remote {
+	if w.view.behind != nil || w.client.Ledger.Properties().Remote {
 		return nil
 	}
 	for _, t := range ts {
 		at := ledgerclient.Thread{Opening: ledgerclient.Placed{Index: t.index}}
-		err := w.client.ProveComplete(ctx, w.head, at, t.slot())
+		err := w.client.ProveComplete(ctx, w.view.head, at, t.slot())
 		for tries := 0; err != nil && tries < 10 && w.moved(ctx); tries++ {
 			// Another process appended since the head was read, and proofs are for
 			// the newest head only.
-			if ferr := w.follow(ctx); ferr != nil {
+			if ferr := w.view.follow(ctx); ferr != nil {
 				return ferr
 			}
-			err = w.client.ProveComplete(ctx, w.head, at, t.slot())
+			err = w.client.ProveComplete(ctx, w.view.head, at, t.slot())
 		}
-		if w.doWithout(err) {
+		if w.view.doWithout(err) {
 			return nil
 		}
 		if err != nil {
@@ -209,7 +209,7 @@ func (w *Wallet) prove(ctx context.Context, ts []*thread) error {
 // moved tells whether the ledger has grown since its head was read.
 func (w *Wallet) moved(ctx context.Context) bool {
 	head, err := w.client.Head(ctx)
-	return err == nil && head.Size != w.head.Size
+	return err == nil && head.Size != w.view.head.Size
 }
 
 // Explanation says why an opening is or is not allowed now.
@@ -232,7 +232,7 @@ type Check struct {
 func (w *Wallet) ExplainConsent(ctx context.Context, id string) (Explanation, error) {
 	var x Explanation
 	err := w.look(ctx, func() error {
-		if err := w.needLedger(); err != nil {
+		if err := w.view.needLedger(); err != nil {
 			return err
 		}
 		t, err := w.find(ownGrant, id, "consent")
@@ -254,7 +254,7 @@ func (w *Wallet) ExplainConsent(ctx context.Context, id string) (Explanation, er
 func (w *Wallet) ExplainAccess(ctx context.Context, to, record string) (Explanation, error) {
 	var x Explanation
 	err := w.look(ctx, func() error {
-		if err := w.needLedger(); err != nil {
+		if err := w.view.needLedger(); err != nil {
 			return err
 		}
 		c, err := w.Contact(to)
@@ -287,7 +287,7 @@ func (w *Wallet) ExplainAccess(ctx context.Context, to, record string) (Explanat
 			}
 			newest := version == len(rec.versions)
 			if x.Allowed { // the keepers are asked about one consent only
-				if newest && w.statusOf(t) == StatusActive && w.openHour() < t.until() {
+				if newest && w.statusOf(t) == StatusActive && w.view.openHour() < t.until() {
 					others = append(others, t)
 				}
 				continue
@@ -315,7 +315,7 @@ func (w *Wallet) explain(ctx context.Context, t *thread) (Explanation, error) {
 		return Explanation{}, err
 	}
 	c := w.consent(t)
-	now := w.openHour()
+	now := w.view.openHour()
 	x := Explanation{Consent: &c, Checks: []Check{
 		{Name: "given", OK: true, Hour: c.Granted},
 		{Name: "revoked", OK: c.Revoked == 0, Hour: c.Revoked},
@@ -392,7 +392,7 @@ func (w *Wallet) chooseRevocations(ctx context.Context, r RevokeRequest) ([]Cons
 		if err != nil {
 			if c.Address, _ = crypto.ParseAddress(r.To); c.Address == (crypto.Address{}) {
 				if w.bookRead == nil { // it may be in the book that cannot be read
-					err = errors.Join(w.unwritten...)
+					err = errors.Join(w.view.unwritten...)
 				}
 				return nil, err
 			}
@@ -411,15 +411,15 @@ func (w *Wallet) chooseRevocations(ctx context.Context, r RevokeRequest) ([]Cons
 		}
 		chosen[t.id] = true
 	}
-	if err := w.needThreads(); err != nil && len(r.Consents) == 0 {
+	if err := w.view.needThreads(); err != nil && len(r.Consents) == 0 {
 		return nil, err
 	}
 	var out []Consent
-	for _, t := range w.threads.list {
+	for _, t := range w.view.threads.list {
 		if t.role != ownGrant {
 			continue
 		}
-		open := (t.state.Status == contract.StatusOpen || w.disbelieved()) && t.state.NotAfter > w.state.Pin.Hour && w.pendingAction(t.id) != Revoking
+		open := (t.state.Status == contract.StatusOpen || w.view.disbelieved()) && t.state.NotAfter > w.view.state.Pin.Hour && w.pendingAction(t.id) != Revoking
 		if !chosen[t.id] && !(open && (r.All || r.To != "")) {
 			continue
 		}
@@ -444,12 +444,12 @@ func (w *Wallet) isFor(t *thread, to crypto.Address) bool {
 	if t.terms != nil {
 		return t.terms.peer == to
 	}
-	_, key := w.key(t)
+	_, key := w.view.key(t)
 	offsets, err := crypto.NewOffsets(w.client.ID(), key, to)
 	if err != nil {
 		return false
 	}
-	e, err := w.opening(t)
+	e, err := w.view.opening(t)
 	return err == nil && offsets.Sig == e.Counterparty
 }
 
@@ -475,7 +475,7 @@ func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, e
 				return &NotFoundError{What: "consent", Query: id.String()}
 			}
 			// A ledger that cannot be believed may have lost what it showed before.
-			if t != nil && t.state.Status == contract.StatusClosed && !w.disbelieved() || w.pendingAction(id) == Revoking {
+			if t != nil && t.state.Status == contract.StatusClosed && !w.view.disbelieved() || w.pendingAction(id) == Revoking {
 				already[id] = true
 				continue
 			}
@@ -537,7 +537,7 @@ func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, e
 			}
 			if t != nil && len(acks) == 0 {
 				answers, err := w.inquire(ctx, t)
-				if err != nil && (!w.doWithout(err) || unreachable(err).Damaged) && waits == nil {
+				if err != nil && (!w.view.doWithout(err) || unreachable(err).Damaged) && waits == nil {
 					waits = err
 				}
 				r.Unasked = err != nil
@@ -560,10 +560,10 @@ func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, e
 // prepareRevocation signs the end of a consent of one's own. grant is the self-tag of
 // its opening entry.
 func (w *Wallet) prepareRevocation(grant crypto.SelfTag, id contract.ID) (change, error) {
-	seed, _ := w.seed(grant) // it is one's own
+	seed, _ := w.view.seed(grant) // it is one's own
 	key := seed.Key()
 	e := contract.Entry{Version: contract.Version, Kind: contract.KindRevoke, Author: key.Public(), Subject: id,
-		SelfTag: w.tagger.Tag(crypto.NewNonce()), NotAfter: ^contract.Hour(0), Commitment: randomCommitment()}
+		SelfTag: w.view.tagger.Tag(crypto.NewNonce()), NotAfter: ^contract.Hour(0), Commitment: randomCommitment()}
 	if err := e.Sign(w.client.ID(), key); err != nil {
 		return change{}, err
 	}

@@ -267,7 +267,7 @@ func (w *Wallet) knownBytes(src *Source) (crypto.Hash, error) {
 		return crypto.Hash{}, nil
 	}
 	worth := src.Size <= 16<<20
-	for _, t := range w.threads.list {
+	for _, t := range w.view.threads.list {
 		if t.role == ownRecord && t.state.Status == contract.StatusOpen && !worth {
 			m := t.versions[len(t.versions)-1]
 			worth = m != nil && m.Size == src.Size
@@ -292,7 +292,7 @@ func (w *Wallet) knownBytes(src *Source) (crypto.Hash, error) {
 
 // blob opens a payload of the store.
 func (w *Wallet) blob(ctx context.Context, loc crypto.Locator, what string, id contract.ID) (ledgerclient.Blob, error) {
-	if err := w.silent["store"]; err != nil {
+	if err := w.view.silent["store"]; err != nil {
 		return nil, err
 	}
 	b, err := w.client.Store.Blob(ctx, loc)

@@ -50,7 +50,7 @@ func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (i
 			return err
 		}
 		ledger := w.client.ID()
-		seed, _ := w.seed(ch.entry.SelfTag)
+		seed, _ := w.view.seed(ch.entry.SelfTag)
 		key, tr := seed.Key(), ch.Terms
 		author := key.Public()
 		offsets, err := crypto.NewOffsets(ledger, key, p.To.Address)

@@ -72,13 +72,13 @@ func (w *Wallet) OpenByCode(ctx context.Context, code crypto.ShareCode, reason s
 		if code.Ledger != w.client.ID() {
 			return &ForeignCodeError{Code: code.Ledger, Wallet: w.client.ID()}
 		}
-		if err := w.needLedger(); err != nil {
+		if err := w.view.needLedger(); err != nil {
 			return err
 		}
-		t := w.threads.find(code.Consent)
+		t := w.view.threads.find(code.Consent)
 		// The code carries the head its sender saw, but not the ledger's signature; the
 		// terms have both, so that they can prove to others what the code only tells.
-		if err := w.client.CheckPrefix(ctx, code.Size, code.Root, w.head); err != nil {
+		if err := w.client.CheckPrefix(ctx, code.Size, code.Root, w.view.head); err != nil {
 			if t != nil {
 				if terr := w.receivedTerms(ctx, t); is[*ledgerclient.ForkError](terr) {
 					return terr
@@ -126,7 +126,7 @@ func (w *Wallet) open(ctx context.Context, t *thread, reason string) (*Opening, 
 		return nil, &NotYoursError{Consent: t.id}
 	}
 	// An access that waited would show the patient an opening that never was.
-	if err := w.needLedger(); err != nil {
+	if err := w.view.needLedger(); err != nil {
 		return nil, err
 	}
 	reason = strings.TrimSpace(reason)
@@ -136,13 +136,13 @@ func (w *Wallet) open(ctx context.Context, t *thread, reason string) (*Opening, 
 	if err := w.receivedTerms(ctx, t); err != nil {
 		return nil, err
 	}
-	tr, err := w.wholeTerms(t)
+	tr, err := w.view.wholeTerms(t)
 	if err != nil {
 		return nil, err
 	}
 	// Between the two ends ledger and keepers would still let it be opened: this wallet
 	// does not, and puts no access onto the ledger.
-	if now := w.ledgerHour(); now >= t.until() && now < t.state.NotAfter {
+	if now := w.view.ledgerHour(); now >= t.until() && now < t.state.NotAfter {
 		return nil, &RefusedError{By: "wallet", Rule: contract.RuleExpired, Consent: t.id, Hour: now, Window: [2]contract.Hour{t.state.NotBefore, t.until()}}
 	}
 	keys, err := w.oneTimeKeys(t)
@@ -152,7 +152,7 @@ func (w *Wallet) open(ctx context.Context, t *thread, reason string) (*Opening, 
 	earlier := false
 	if fs := t.past(); len(fs) > 0 {
 		last := &fs[len(fs)-1]
-		earlier = last.kind == contract.KindAccess && last.hour == w.ledgerHour()
+		earlier = last.kind == contract.KindAccess && last.hour == w.view.ledgerHour()
 	}
 	if w.BeforeOpening != nil {
 		if err := w.BeforeOpening(w.received(t)); err != nil {
@@ -195,15 +195,15 @@ func (w *Wallet) attempt(ctx context.Context, t *thread, tr *payload.Terms, keys
 
 // refusedByKeeper is the error of a keeper's refusal.
 func (w *Wallet) refusedByKeeper(t *thread, code ledgerclient.Code) *RefusedError {
-	return &RefusedError{By: "keeper", Code: code, Consent: t.id, Hour: w.ledgerHour(), Window: [2]contract.Hour{t.state.NotBefore, t.state.NotAfter}}
+	return &RefusedError{By: "keeper", Code: code, Consent: t.id, Hour: w.view.ledgerHour(), Window: [2]contract.Hour{t.state.NotBefore, t.state.NotAfter}}
 }
 
 // access returns this wallet's access entry of the present hour, appending one if
 // there is none. refused tells that the ledger did not take it.
 func (w *Wallet) access(ctx context.Context, t *thread, author crypto.PubKey, keys *crypto.OneTimeKeys, reason string) (e contract.Entry, refused *RefusedError, err error) {
 	if fs := t.past(); len(fs) > 0 && t.state.Status == contract.StatusOpen {
-		if last := &fs[len(fs)-1]; last.kind == contract.KindAccess && last.hour == w.ledgerHour() {
-			have, err := w.followUp(last)
+		if last := &fs[len(fs)-1]; last.kind == contract.KindAccess && last.hour == w.view.ledgerHour() {
+			have, err := w.view.followUp(last)
 			if err != nil {
 				return e, nil, err
 			}
@@ -223,7 +223,7 @@ func (w *Wallet) access(ctx context.Context, t *thread, author crypto.PubKey, ke
 		fs := t.past()
 		if last := len(fs) - 1; refused.Rule == contract.RuleOncePerHour && last >= 0 && fs[last].kind == contract.KindAccess && fs[last].hour == refused.Hour {
 			// Another machine of the same owner was faster: its access is as good.
-			have, err := w.followUp(&fs[last])
+			have, err := w.view.followUp(&fs[last])
 			if err != nil {
 				return e, nil, err
 			}
@@ -240,15 +240,15 @@ func (w *Wallet) newAccess(t *thread, author crypto.PubKey, keys *crypto.OneTime
 	ledger := w.client.ID()
 	nonce := crypto.NewNonce()
 	seed := w.root.Seed(ledger, nonce)
-	note := payload.Access{V: payload.Version, Ledger: ledger, Grant: t.id, Author: keys.Sig, From: w.Address(), Reason: reason, Checkpoint: string(w.head.Note)}
+	note := payload.Access{V: payload.Version, Ledger: ledger, Grant: t.id, Author: keys.Sig, From: w.Address(), Reason: reason, Checkpoint: string(w.view.head.Note)}
 	sealed, err := crypto.SealPayload(w.sealContext(ledgerclient.PartAccess, keys.Sig), payload.Marshal(&note), payload.AccessRoom(len(w.client.Config().Nodes)), author, w.self.Public())
 	if err != nil {
 		return change{}, err
 	}
 	blob := crypto.Blob(crypto.NewSalt(), sealed)
-	e := contract.Entry{Version: contract.Version, Kind: contract.KindAccess, Author: keys.Sig, Subject: t.id, SelfTag: w.tagger.Tag(nonce),
+	e := contract.Entry{Version: contract.Version, Kind: contract.KindAccess, Author: keys.Sig, Subject: t.id, SelfTag: w.view.tagger.Tag(nonce),
 		Commitment: contract.AccessCommitment(crypto.BlobHash(blob))}
-	e.NotBefore, e.NotAfter = contract.Acceptance(w.ledgerHour())
+	e.NotBefore, e.NotAfter = contract.Acceptance(w.view.ledgerHour())
 	e.Signature = keys.Sign(e.ID(ledger))
 	id := e.ID(ledger)
 	part := byte(ledgerclient.PartAccess)
@@ -277,7 +277,7 @@ func (w *Wallet) askKeepers(ctx context.Context, t *thread, tr *payload.Terms, k
 		if err := answer.Verify(&req, k.Key()); err != nil {
 			return crypto.LockKey{}, &ledgerclient.TamperedError{What: fmt.Sprintf("answer of keeper %d", i+1), Err: err}
 		}
-		if err := w.sameLog(ctx, k.Key(), answer.Size, answer.Root); err != nil && !w.doWithout(err) {
+		if err := w.view.sameLog(ctx, k.Key(), answer.Size, answer.Root); err != nil && !w.view.doWithout(err) {
 			return crypto.LockKey{}, err
 		}
 		if answer.Code != ledgerclient.Released {

@@ -13,62 +13,61 @@ import (
 // addressed to it, found by their counterparty keys. All leaves are read, none is
 // asked for, so that a ledger learns nothing of which ones matter here.
 //
-// Nothing of what the ledger says reaches w before the leaves are shown to be
+// Nothing of what the ledger says reaches the view before the leaves are shown to be
 // those of the signed head and the threads were judged under the contract.
-func (w *Wallet) follow(ctx context.Context) error {
-	s := scan{w: w, fresh: map[contract.ID]*found{}}
-	from, known := w.state.Pin, ledgerclient.Pin{}
-	if w.state.Rescan {
+func (v *View) follow(ctx context.Context) error {
+	s := scan{v: v, fresh: map[contract.ID]*found{}}
+	from, known := v.state.Pin, ledgerclient.Pin{}
+	if v.state.Rescan {
 		// Through the head that was seen before, so that the loss of a cache does not
 		// make the wallet believe another history.
-		from, known = ledgerclient.Pin{Ledger: w.client.ID()}, w.state.Pin
+		from, known = ledgerclient.Pin{Ledger: v.Client.ID()}, v.state.Pin
 	}
-	pin, head, err := w.client.Advance(ctx, from, known, s.visit)
+	pin, head, err := v.Client.Advance(ctx, from, known, s.visit)
 	if err != nil {
 		return err
 	}
-	w.head = head
-	clear(w.agreed)
+	v.head = head
+	clear(v.agreed)
 	if err := s.flush(); err != nil {
 		return err
 	}
 	if err := s.judge(); err != nil {
 		return err
 	}
-	if pin.Size == w.state.Pin.Size && len(s.order) == 0 && !w.state.Rescan && (len(w.state.Pin.Note) > 0 || len(pin.Note) == 0) {
+	if pin.Size == v.state.Pin.Size && len(s.order) == 0 && !v.state.Rescan && (len(v.state.Pin.Note) > 0 || len(pin.Note) == 0) {
 		return nil
 	}
 	for _, f := range s.order {
 		t := f.known
 		if t == nil {
-			t = w.noteOpening(f.role, &f.news.Opening)
+			t = v.noteOpening(f.role, &f.news.Opening)
 		}
 		if t.isRecord() {
-			w.state.News = true
+			v.state.News = true
 		}
-		w.noteFollows(t, f.news.FollowUps, f.state)
+		v.noteFollows(t, f.news.FollowUps, f.state)
 	}
-	if err := w.keepDocuments(1 + w.state.Pin.Configs); err != nil {
-		w.unwritten = append(w.unwritten, err) // so that the pin, which counts them, is not written either
+	if err := v.keepDocuments(1 + v.state.Pin.Configs); err != nil {
+		v.unwritten = append(v.unwritten, err) // so that the pin, which counts them, is not written either
 	}
-	w.state.Pin, w.state.Rescan = pin, false
-	w.dirty = true
+	v.state.Pin, v.state.Rescan = pin, false
 	return nil
 }
 
 // followAnyway takes up what a ledger shows that cannot be believed, where what was kept
 // of it is lost: that suffices to end consents. The head that was seen before stays, and
 // nothing of it is written, see save.
-func (w *Wallet) followAnyway(ctx context.Context) {
-	seen := w.state.Pin
-	w.state.Pin = ledgerclient.Pin{Configs: seen.Configs}
-	w.follow(ctx) // if it fails nothing was taken up, and Rescan tells
-	w.state.Pin = seen
+func (v *View) followAnyway(ctx context.Context) {
+	seen := v.state.Pin
+	v.state.Pin = ledgerclient.Pin{Configs: seen.Configs}
+	v.follow(ctx) // if it fails nothing was taken up, and Rescan tells
+	v.state.Pin = seen
 }
 
 // scan collects what concerns the wallet from the leaves of one pass.
 type scan struct {
-	w     *Wallet
+	v     *View
 	batch []ledgerclient.Placed  // not looked at yet
 	fresh map[contract.ID]*found // threads with news, by the opening entry's id
 	order []*found               // the same, in the order they were met
@@ -100,8 +99,8 @@ func (s *scan) visit(index uint64, leaf *contract.Leaf) error {
 func (s *scan) flush() error {
 	roles := make([]role, len(s.batch))
 	errs := make([]error, len(s.batch))
-	ledgerclient.Parallel(len(s.batch), func(i int) { roles[i], errs[i] = s.w.roleOf(&s.batch[i].Entry) })
-	id := s.w.client.ID()
+	ledgerclient.Parallel(len(s.batch), func(i int) { roles[i], errs[i] = s.v.roleOf(&s.batch[i].Entry) })
+	id := s.v.Client.ID()
 	for i := range s.batch {
 		if errs[i] != nil {
 			return errs[i]
@@ -118,11 +117,11 @@ func (s *scan) flush() error {
 		}
 		f := s.fresh[p.Entry.Subject]
 		if f == nil {
-			t := s.w.threads.find(p.Entry.Subject)
+			t := s.v.threads.find(p.Entry.Subject)
 			if t == nil {
 				continue
 			}
-			state, err := s.w.judged(t)
+			state, err := s.v.judged(t)
 			if err != nil {
 				return err
 			}
@@ -132,8 +131,8 @@ func (s *scan) flush() error {
 		}
 		f.news.FollowUps = append(f.news.FollowUps, p)
 	}
-	if n := len(s.batch); n > 0 && s.w.watch != nil {
-		s.w.watch(s.batch[n-1].Index + 1)
+	if n := len(s.batch); n > 0 && s.v.watch != nil {
+		s.v.watch(s.batch[n-1].Index + 1)
 	}
 	s.batch = s.batch[:0]
 	return nil
@@ -147,7 +146,7 @@ func (s *scan) judge() error {
 		if f.known == nil {
 			done = -1
 		}
-		f.state, f.err = s.w.client.JudgeOwn(f.news, f.state, done, s.w.signed)
+		f.state, f.err = s.v.Client.JudgeOwn(f.news, f.state, done, s.v.signed)
 	})
 	for _, f := range s.order {
 		if f.err != nil {
@@ -158,19 +157,19 @@ func (s *scan) judge() error {
 }
 
 // roleOf tells what an opening entry is to this wallet; 0 if it is nothing.
-func (w *Wallet) roleOf(e *contract.Entry) (role, error) {
+func (v *View) roleOf(e *contract.Entry) (role, error) {
 	if e.Subject != (contract.ID{}) || (e.Kind != contract.KindRecord && e.Kind != contract.KindGrant) {
 		return 0, nil
 	}
-	if w.signed[*e] {
+	if v.signed[*e] {
 		if e.Kind == contract.KindRecord {
 			return ownRecord, nil
 		}
 		return ownGrant, nil
 	}
-	if nonce, ok := w.tagger.Open(e.SelfTag); ok {
+	if nonce, ok := v.tagger.Open(e.SelfTag); ok {
 		// A tag can be copied by anybody; the author key cannot be guessed.
-		if w.root.Seed(w.client.ID(), nonce).Key().Public() == e.Author {
+		if v.Root.Seed(v.Client.ID(), nonce).Key().Public() == e.Author {
 			if e.Kind == contract.KindRecord {
 				return ownRecord, nil
 			}
@@ -180,7 +179,7 @@ func (w *Wallet) roleOf(e *contract.Entry) (role, error) {
 	if e.Kind != contract.KindGrant {
 		return 0, nil
 	}
-	_, mine, err := w.identity().Recognize(w.client.ID(), e.Author, e.Counterparty)
+	_, mine, err := v.Identity().Recognize(v.Client.ID(), e.Author, e.Counterparty)
 	if err != nil {
 		// The author key is not a point: no contract would have accepted it.
 		return 0, &ledgerclient.TamperedError{What: "author key of a grant", Err: err}
@@ -193,16 +192,16 @@ func (w *Wallet) roleOf(e *contract.Entry) (role, error) {
 
 // seed is the seed of an entry of one's own; false if its self-tag is not one of
 // this wallet's.
-func (w *Wallet) seed(tag crypto.SelfTag) (crypto.Seed, bool) {
-	nonce, ok := w.tagger.Open(tag)
+func (v *View) seed(tag crypto.SelfTag) (crypto.Seed, bool) {
+	nonce, ok := v.tagger.Open(tag)
 	if !ok {
 		return crypto.Seed{}, false
 	}
-	return w.root.Seed(w.client.ID(), nonce), true
+	return v.Root.Seed(v.Client.ID(), nonce), true
 }
 
 // key is the thread key of a thread of one's own.
-func (w *Wallet) key(t *thread) (crypto.Seed, *crypto.PrivateKey) {
-	seed, _ := w.seed(t.tag) // roleOf has opened it before
+func (v *View) key(t *thread) (crypto.Seed, *crypto.PrivateKey) {
+	seed, _ := v.seed(t.tag) // roleOf has opened it before
 	return seed, seed.Key()
 }

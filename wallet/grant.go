@@ -73,7 +73,7 @@ func (w *Wallet) planGrant(ctx context.Context, r GrantRequest) (*GrantPlan, err
 		p.NotAfter = LedgerEnd(p.Until)
 	}
 	p.Until = cmp.Or(p.Until, p.NotAfter)
-	now := w.ledgerHour()
+	now := w.view.ledgerHour()
 	if p.Until > p.NotAfter {
 		return nil, &InputError{Field: "until", Value: HourTime(p.Until).Format("2006-01-02 15:04 UTC"), Why: "is after the end on the ledger"}
 	}
@@ -122,7 +122,7 @@ func (w *Wallet) chooseRecords(r GrantRequest) ([]*thread, error) {
 		in[c] = true
 	}
 	var chosen []*thread
-	for _, t := range w.threads.list {
+	for _, t := range w.view.threads.list {
 		if t.role != ownRecord || t.state.Status != contract.StatusOpen {
 			continue
 		}
@@ -152,7 +152,7 @@ func (w *Wallet) warnings(p *GrantPlan, now contract.Hour) []Warning {
 	}
 	covering := map[*recordSet]bool{}
 	var longest *thread
-	for _, t := range w.threads.list {
+	for _, t := range w.view.threads.list {
 		if t.role != ownGrant || t.terms == nil || t.terms.peer != p.To.Address || w.statusOf(t) != StatusActive || now >= t.until() {
 			continue
 		}
@@ -232,7 +232,7 @@ func (w *Wallet) GrantAll(ctx context.Context, plans []*GrantPlan) ([]Given, err
 				continue
 			}
 			out[i].Code = w.codeOf(c.id)
-			if t := w.threads.find(c.id); t != nil {
+			if t := w.view.threads.find(c.id); t != nil {
 				out[i].Consent = w.consent(t)
 			} else {
 				out[i].Consent = w.pendingConsent(c)
@@ -260,7 +260,7 @@ type grantGround struct {
 // grantGround gathers the file keys of all record versions in the plans: those that
 // the cache does not know are read from the store, each once.
 func (w *Wallet) grantGround(ctx context.Context, plans []*GrantPlan) (*grantGround, error) {
-	g := &grantGround{checkpoint: string(w.head.Note), keys: map[versionOf]payload.FileKey{}, said: map[versionOf]*payload.Metadata{}}
+	g := &grantGround{checkpoint: string(w.view.head.Note), keys: map[versionOf]payload.FileKey{}, said: map[versionOf]*payload.Metadata{}}
 	for _, p := range plans {
 		for _, r := range p.Records {
 			if err := w.addGround(ctx, g, r); err != nil {
@@ -280,7 +280,7 @@ func (w *Wallet) addGround(ctx context.Context, g *grantGround, r Record) error 
 	if err != nil {
 		return err
 	}
-	t := w.threads.find(r.ID)
+	t := w.view.threads.find(r.ID)
 	if k := t.keys[r.Version-1]; k != nil {
 		g.keys[v], g.said[v] = *k, m
 		return nil
@@ -290,14 +290,14 @@ func (w *Wallet) addGround(ctx context.Context, g *grantGround, r Record) error 
 		return err
 	}
 	g.keys[v], g.said[v] = k, m
-	w.noteKey(t, r.Version, k)
+	w.view.noteKey(t, r.Version, k)
 	return nil
 }
 
 // grantable returns the description of a planned record version, unless the record
 // was removed since.
 func (w *Wallet) grantable(r Record) (*payload.Metadata, error) {
-	t := w.threads.find(r.ID)
+	t := w.view.threads.find(r.ID)
 	if t == nil || t.role != ownRecord {
 		return nil, &NotFoundError{What: "record", Query: r.ID.String()}
 	}
@@ -314,7 +314,7 @@ func (w *Wallet) grantable(r Record) (*payload.Metadata, error) {
 // be able to make again comes from the thread's seed.
 func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (change, error) {
 	if g.checkpoint == "" { // terms carry a head, and this wallet has never seen one
-		return change{}, w.needLedger()
+		return change{}, w.view.needLedger()
 	}
 	ledger := w.client.ID()
 	nonce := crypto.NewNonce()
@@ -371,7 +371,7 @@ func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (change, error) {
 	termsBlob := crypto.Blob(crypto.NewSalt(), sealedTerms)
 	pkg := tr.Pack(crypto.BlobHash(termsBlob))
 
-	e := contract.Entry{Version: contract.Version, Kind: contract.KindGrant, Author: author, Counterparty: offsets.Sig, SelfTag: w.tagger.Tag(nonce),
+	e := contract.Entry{Version: contract.Version, Kind: contract.KindGrant, Author: author, Counterparty: offsets.Sig, SelfTag: w.view.tagger.Tag(nonce),
 		NotBefore: p.NotBefore, NotAfter: p.NotAfter, Commitment: pkg.Commitment()}
 	if err := e.Sign(ledger, key); err != nil {
 		return change{}, err
@@ -409,7 +409,7 @@ func (w *Wallet) recordFileKey(ctx context.Context, id contract.ID, m *payload.M
 // this side. Terms that are not what the entry commits to, or not signed by who
 // they say they are from, are a *ledgerclient.TamperedError.
 func (w *Wallet) readTerms(ctx context.Context, t *thread, loc crypto.Locator, open func(sc crypto.SealContext, sealed []byte) ([]byte, error)) (*payload.Terms, error) {
-	e, err := w.opening(t)
+	e, err := w.view.opening(t)
 	if err != nil {
 		return nil, err
 	}
@@ -457,7 +457,7 @@ func (w *Wallet) gossip(ctx context.Context, note string) error {
 	if err != nil {
 		return err
 	}
-	return w.client.CheckHead(ctx, head, w.head)
+	return w.client.CheckHead(ctx, head, w.view.head)
 }
 
 // ownTerms makes the terms of a grant of one's own known, from the store if another
@@ -468,14 +468,14 @@ func (w *Wallet) ownTerms(ctx context.Context, t *thread) error {
 		return nil
 	}
 	t.setDamage(nil)
-	seed, _ := w.key(t)
+	seed, _ := w.view.key(t)
 	tr, err := w.readTerms(ctx, t, seed.Locator(t.id, byte(ledgerclient.PartTerms)), func(sc crypto.SealContext, sealed []byte) ([]byte, error) {
 		return crypto.OpenPayload(sc, w.self, sealed)
 	})
 	if isMissing(err) {
 		return nil
 	}
-	if w.doWithout(err) {
+	if w.view.doWithout(err) {
 		t.setDamage(err)
 		return nil
 	}
@@ -487,7 +487,7 @@ func (w *Wallet) ownTerms(ctx context.Context, t *thread) error {
 	if err != nil {
 		return err
 	}
-	return w.noteTerms(t, tr)
+	return w.view.noteTerms(t, tr)
 }
 
 // isTampered returns what of an error says that something does not verify. No

@@ -37,11 +37,11 @@ type Received struct {
 func (w *Wallet) Inbox(ctx context.Context) ([]Received, error) {
 	var out []Received
 	err := w.look(ctx, func() error {
-		if err := w.needThreads(); err != nil {
+		if err := w.view.needThreads(); err != nil {
 			return err
 		}
 		var ts []*thread
-		for _, t := range w.threads.list {
+		for _, t := range w.view.threads.list {
 			if t.role == received {
 				ts = append(ts, t)
 			}
@@ -111,7 +111,7 @@ func (w *Wallet) tryTerms(ctx context.Context, t *thread) error {
 	if isMissing(err) {
 		return nil
 	}
-	if w.doWithout(err) {
+	if w.view.doWithout(err) {
 		t.setDamage(err)
 		return nil
 	}
@@ -124,7 +124,7 @@ func (w *Wallet) tryTerms(ctx context.Context, t *thread) error {
 
 func (w *Wallet) received(t *thread) Received {
 	r := Received{Ledger: w.client.ID(), Consent: t.id, Granted: t.hour, NotBefore: t.state.NotBefore, Until: t.until(), NotAfter: t.state.NotAfter, Status: w.statusOf(t),
-		LastFetched: t.state.LastAccess, AsOf: w.asOf(), Clock: w.doubt(), Missing: t.terms == nil, Damaged: t.damage()}
+		LastFetched: t.state.LastAccess, AsOf: w.view.asOf(), Clock: w.view.doubt(), Missing: t.terms == nil, Damaged: t.damage()}
 	for _, f := range t.past() {
 		if f.kind == contract.KindAccess {
 			r.Fetched++
@@ -142,7 +142,7 @@ func (w *Wallet) received(t *thread) Received {
 
 // keys makes the one-time keys of a consent that was given to this wallet.
 func (w *Wallet) oneTimeKeys(t *thread) (*crypto.OneTimeKeys, error) {
-	e, err := w.opening(t)
+	e, err := w.view.opening(t)
 	if err != nil {
 		return nil, err
 	}
@@ -176,5 +176,5 @@ func (w *Wallet) receivedTerms(ctx context.Context, t *thread) error {
 	if err := w.gossip(ctx, tr.Checkpoint); err != nil {
 		return err
 	}
-	return w.noteTerms(t, tr)
+	return w.view.noteTerms(t, tr)
 }

@@ -110,7 +110,7 @@ func (w *Wallet) carryOut(ctx context.Context, changes []change) error {
 
 // carryOutBatch is carryOut for a batch that may be part of a job.
 func (w *Wallet) carryOutBatch(ctx context.Context, b *batch) error {
-	wait := w.behind
+	wait := w.view.behind
 	if wait == nil && !w.overtakes(b) {
 		wait = w.blocked()
 	}
@@ -128,12 +128,12 @@ func (w *Wallet) carryOutBatch(ctx context.Context, b *batch) error {
 			return err
 		}
 		b.name = ""
-		w.unwritten = append(w.unwritten, err)
+		w.view.unwritten = append(w.view.unwritten, err)
 	}
-	w.signed = make(map[contract.Entry]bool, len(b.Changes))
-	defer func() { w.signed = nil }()
+	w.view.signed = make(map[contract.Entry]bool, len(b.Changes))
+	defer func() { w.view.signed = nil }()
 	for i := range b.Changes {
-		w.signed[b.Changes[i].entry] = true
+		w.view.signed[b.Changes[i].entry] = true
 	}
 	// From here on an interruption would only leave to the next run what takes
 	// a moment now.
@@ -210,7 +210,7 @@ func (w *Wallet) batchName() string {
 // only what the ledger shows.
 func (w *Wallet) overtakes(b *batch) bool {
 	for i := range b.Changes {
-		if c := &b.Changes[i]; c.Action != Revoking || w.threads.find(c.entry.Subject) == nil {
+		if c := &b.Changes[i]; c.Action != Revoking || w.view.threads.find(c.entry.Subject) == nil {
 			return false
 		}
 	}
@@ -262,32 +262,15 @@ func (w *Wallet) withoutEffect(ctx context.Context, b *batch, err error) bool {
 			return false
 		}
 	}
-	if err := w.follow(ctx); err != nil {
+	if err := w.view.follow(ctx); err != nil {
 		return false
 	}
 	for i := range b.Changes {
-		if _, _, ordered := w.placed(&b.Changes[i]); ordered {
+		if _, _, ordered := w.view.placed(b.Changes[i].id, b.Changes[i].entry.Subject); ordered {
 			return false
 		}
 	}
 	return true
-}
-
-// placed finds a change's entry among the leaves that this wallet has followed:
-// nobody is asked for it.
-func (w *Wallet) placed(c *change) (index uint64, hour contract.Hour, ordered bool) {
-	if t := w.threads.find(c.id); t != nil {
-		return t.index, t.hour, true
-	}
-	if t := w.threads.find(c.entry.Subject); t != nil {
-		fs := t.past()
-		for i := len(fs) - 1; i >= 0; i-- {
-			if fs[i].id == c.id {
-				return fs[i].index, fs[i].hour, true
-			}
-		}
-	}
-	return 0, 0, false
 }
 
 // forget removes a batch from the journal.
@@ -328,7 +311,7 @@ func (w *Wallet) run(ctx context.Context, b *batch) error {
 	if err := w.order(ctx, b); err != nil {
 		return err
 	}
-	if err := w.follow(ctx); err != nil {
+	if err := w.view.follow(ctx); err != nil {
 		return err
 	}
 	b.ordered = true // settle finds out whether it is
@@ -339,7 +322,7 @@ func (w *Wallet) run(ctx context.Context, b *batch) error {
 		// All of it is on the ledger, where it is found again.
 		w.trySave()
 		if err := w.forget(b); err != nil {
-			w.unwritten = append(w.unwritten, err)
+			w.view.unwritten = append(w.view.unwritten, err)
 		}
 		return nil
 	}
@@ -382,7 +365,7 @@ func (w *Wallet) stopFirst(ctx context.Context, b *batch) {
 		c := &b.Changes[i]
 		switch {
 		case c.Action != Revoking:
-		case w.threads.find(c.entry.Subject) == nil:
+		case w.view.threads.find(c.entry.Subject) == nil:
 			// Ordered before its grant, by whoever was told, it would never count.
 			b.Told = false
 		default:
@@ -428,7 +411,7 @@ func (w *Wallet) rewrite(b *batch) error {
 	}
 	err := w.writeBatch(b)
 	if err != nil && b.ends() {
-		w.unwritten = append(w.unwritten, err)
+		w.view.unwritten = append(w.view.unwritten, err)
 		return nil
 	}
 	return err
@@ -442,13 +425,13 @@ func (w *Wallet) renew(b *batch) error {
 	changed := false
 	for i := range b.Changes {
 		c := &b.Changes[i]
-		if c.Action != RemovingRecord || c.entry.NotAfter > w.ledgerHour() || !w.mustGetThrough(c) {
+		if c.Action != RemovingRecord || c.entry.NotAfter > w.view.ledgerHour() || !w.mustGetThrough(c) {
 			continue
 		}
-		if _, _, ordered := w.placed(c); ordered {
+		if _, _, ordered := w.view.placed(c.id, c.entry.Subject); ordered {
 			continue
 		}
-		c.entry.NotBefore, c.entry.NotAfter = contract.Acceptance(w.ledgerHour())
+		c.entry.NotBefore, c.entry.NotAfter = contract.Acceptance(w.view.ledgerHour())
 		if err := w.signAnew(c); err != nil {
 			return err
 		}
@@ -463,8 +446,8 @@ func (w *Wallet) renew(b *batch) error {
 // signAnew signs a follow-up of a thread of one's own once more. Its tag is fresh: with
 // the same one the signature, and so all bytes, would be the same again.
 func (w *Wallet) signAnew(c *change) error {
-	_, key := w.key(w.threads.find(c.entry.Subject))
-	c.entry.SelfTag = w.tagger.Tag(crypto.NewNonce())
+	_, key := w.view.key(w.view.threads.find(c.entry.Subject))
+	c.entry.SelfTag = w.view.tagger.Tag(crypto.NewNonce())
 	if err := c.entry.Sign(w.client.ID(), key); err != nil {
 		return err
 	}
@@ -484,7 +467,7 @@ func (w *Wallet) order(ctx context.Context, b *batch) error {
 	var at []int // of the changes
 	for i := range b.Changes {
 		c := &b.Changes[i]
-		if index, hour, ordered := w.placed(c); ordered {
+		if index, hour, ordered := w.view.placed(c.id, c.entry.Subject); ordered {
 			c.outcome = ledgerclient.Outcome{ID: c.id, Index: index, Hour: hour, Duplicate: true}
 			continue
 		}
@@ -533,7 +516,7 @@ func (w *Wallet) order(ctx context.Context, b *batch) error {
 			return err
 		}
 		if slices.ContainsFunc(outcomes, func(o ledgerclient.Outcome) bool { return o.Refusal != nil }) {
-			if err := w.follow(ctx); err != nil {
+			if err := w.view.follow(ctx); err != nil {
 				return err
 			}
 		}
@@ -568,20 +551,20 @@ func (w *Wallet) order(ctx context.Context, b *batch) error {
 // mustGetThrough tells whether a change is signed anew when its bytes can never come
 // into the log, though nothing forbids what they say. All others can be made again.
 func (w *Wallet) mustGetThrough(c *change) bool {
-	return (c.Action == Revoking || c.Action == RemovingRecord) && w.threads.find(c.entry.Subject) != nil
+	return (c.Action == Revoking || c.Action == RemovingRecord) && w.view.threads.find(c.entry.Subject) != nil
 }
 
 // refuses tells whether the contract refuses a change at that hour, in the log that
 // this wallet has followed: a refusal is not believed without its reason.
 func (w *Wallet) refuses(c *change, hour contract.Hour) (bool, error) {
 	var s contract.State
-	if t := w.threads.find(c.entry.Subject); t != nil {
+	if t := w.view.threads.find(c.entry.Subject); t != nil {
 		var err error
-		if s, err = w.judged(t); err != nil {
+		if s, err = w.view.judged(t); err != nil {
 			return false, err
 		}
 	}
-	_, err := contract.Apply(w.client.Params(), s, &c.entry, c.id, w.state.Pin.Size, hour)
+	_, err := contract.Apply(w.client.Params(), s, &c.entry, c.id, w.view.state.Pin.Size, hour)
 	var r *contract.Refusal
 	if errors.As(err, &r) {
 		return true, nil
@@ -610,8 +593,8 @@ func (w *Wallet) settle(ctx context.Context, b *batch) error {
 		if c.err != nil {
 			continue
 		}
-		t := w.threads.find(c.opening())
-		if _, _, ordered := w.placed(c); !ordered {
+		t := w.view.threads.find(c.opening())
+		if _, _, ordered := w.view.placed(c.id, c.entry.Subject); !ordered {
 			return &ledgerclient.TamperedError{What: "answer to a submission", Err: fmt.Errorf("entry %s is not in the log", c.id)}
 		}
 		switch c.Action {
@@ -620,7 +603,7 @@ func (w *Wallet) settle(ctx context.Context, b *batch) error {
 			if n > 0 && t.versions[n-1] == nil {
 				said := *c.Metadata
 				said.Version = n // another machine's version may have come between
-				if err := w.noteDescription(t, n, &said); err != nil {
+				if err := w.view.noteDescription(t, n, &said); err != nil {
 					return err
 				}
 			}
@@ -628,11 +611,11 @@ func (w *Wallet) settle(ctx context.Context, b *batch) error {
 				w.arrived(c.Origin, movedTo{t.id, n})
 			}
 			if n > 0 && t.keys[n-1] == nil && c.FileKey != nil {
-				w.noteKey(t, n, *c.FileKey)
+				w.view.noteKey(t, n, *c.FileKey)
 			}
 		case Granting:
 			if t.terms == nil {
-				if err := w.noteTerms(t, c.Terms); err != nil {
+				if err := w.view.noteTerms(t, c.Terms); err != nil {
 					return err
 				}
 			}
@@ -698,7 +681,7 @@ func (w *Wallet) finishJournal(ctx context.Context, noLock error) {
 			w.waiting = append(w.waiting, b)
 			continue
 		}
-		wait := w.behind
+		wait := w.view.behind
 		if wait == nil && !w.overtakes(b) {
 			wait = w.blocked()
 		}

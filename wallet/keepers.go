@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/home"
@@ -25,7 +24,7 @@ func (w *Wallet) deposit(ctx context.Context, grants []*change) error {
 	errs := make([]error, len(grants))
 	ledgerclient.Parallel(len(grants), func(j int) {
 		c := grants[j]
-		seed, ok := w.seed(c.entry.SelfTag)
+		seed, ok := w.view.seed(c.entry.SelfTag)
 		if !ok {
 			errs[j] = &DamagedError{File: home.JournalDir}
 			return
@@ -132,7 +131,7 @@ func (w *Wallet) shareAt(ctx context.Context, k ledgerclient.Keeper, t *thread) 
 		}
 		q.SignState(keys)
 	} else {
-		_, key := w.key(t)
+		_, key := w.view.key(t)
 		q.SignState(key)
 	}
 	s, err := k.State(ctx, q)
@@ -140,37 +139,6 @@ func (w *Wallet) shareAt(ctx context.Context, k ledgerclient.Keeper, t *thread) 
 		return ledgerclient.KeeperState{Grant: t.id}, nil
 	}
 	return s, err
-}
-
-// sameLog checks that the log which a keeper says under its signature that it judged
-// on is the one that is shown to this wallet. A node can sign an old head with a time
-// of now, so that an opening or a revocation after it is never seen here; but it
-// judges requests on the whole of its log. *ledgerclient.RollbackError if something
-// that the keeper has seen is withheld. One answer of each keeper tells after the
-// ledger was followed: what comes while a command runs is for the next one.
-func (w *Wallet) sameLog(ctx context.Context, keeper crypto.PubKey, size uint64, root crypto.Hash) error {
-	if w.behind != nil || w.agreed[keeper] {
-		return nil
-	}
-	head := w.head
-	if size > head.Size { // others may have appended since it was read
-		newer, err := w.client.Head(ctx)
-		if err == nil {
-			err = w.client.CheckHead(ctx, head, newer)
-		}
-		if err != nil {
-			return err
-		}
-		head = newer
-	}
-	if err := w.client.CheckPrefix(ctx, size, root, head); err != nil {
-		return err
-	}
-	if w.agreed == nil {
-		w.agreed = map[crypto.PubKey]bool{}
-	}
-	w.agreed[keeper] = true
-	return nil
 }
 
 // mayOpen asks the keepers whether enough of them hold their shares of a grant that
@@ -207,11 +175,11 @@ func (w *Wallet) mayOpen(ctx context.Context, t *thread, k int) (ended bool, err
 // is signed over a fresh question and all that it holds, so that an attempt that
 // was filed cannot be left out on the way.
 func (w *Wallet) inquire(ctx context.Context, t *thread) ([]ledgerclient.InquiryAnswer, error) {
-	if err := w.silent["keeper"]; err != nil {
+	if err := w.view.silent["keeper"]; err != nil {
 		return nil, err
 	}
-	_, key := w.key(t)
-	opening, err := w.opening(t)
+	_, key := w.view.key(t)
+	opening, err := w.view.opening(t)
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +195,7 @@ func (w *Wallet) inquire(ctx context.Context, t *thread) ([]ledgerclient.Inquiry
 		if err := a.Verify(&q, opening.Counterparty); err != nil {
 			return nil, &ledgerclient.TamperedError{What: fmt.Sprintf("refusals filed by keeper %d", i+1), Err: err}
 		}
-		if err := w.sameLog(ctx, k.Key(), a.Size, a.Root); err != nil {
+		if err := w.view.sameLog(ctx, k.Key(), a.Size, a.Root); err != nil {
 			return nil, err
 		}
 		answers = append(answers, a)

@@ -2,8 +2,6 @@ package wallet
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,7 +11,6 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
-	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/home"
 )
@@ -68,12 +65,12 @@ func Join(ctx context.Context, opt Options, at string) (w *Wallet, joined bool, 
 	if err := w.readBook(); err != nil {
 		return nil, false, err
 	}
-	err = w.newLedgerFolder()
+	err = w.view.create(home.JournalDir)
 	if err == nil {
 		err = writeSettings(w.home.Dir, s)
 	}
 	if err != nil {
-		return nil, false, errors.Join(err, w.removeLedgerFolder())
+		return nil, false, errors.Join(err, w.view.remove())
 	}
 	return w, true, nil
 }
@@ -181,7 +178,7 @@ func (w *Wallet) Leave(ctx context.Context) error {
 		}
 		s.Ledgers = slices.DeleteFunc(slices.Clone(s.Ledgers), func(p Place) bool { return p.ID == id })
 		return nil
-	}, w.removeLedgerFolder) // garbage once the settings do not name it
+	}, w.view.remove) // garbage once the settings do not name it
 }
 
 // Waiting returns how many batches of changes wait for a ledger that the wallet in
@@ -200,51 +197,8 @@ func Waiting(dir string, id crypto.LedgerID) (int, error) {
 	return n, err
 }
 
-// newLedgerFolder makes the folder of the open ledger anew.
-func (w *Wallet) newLedgerFolder() error {
-	if err := w.removeLedgerFolder(); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Join(w.home.Dir, w.home.In(home.JournalDir)), 0o700); err != nil {
-		return err
-	}
-	if err := w.home.Write(w.home.In(genesisFile), w.client.Genesis()); err != nil {
-		return err
-	}
-	if err := w.keepDocuments(1); err != nil {
-		return err
-	}
-	w.state = state{V: stateVersion, CacheID: newCacheID()}
-	if err := w.home.WriteSealed(w.home.In(home.StateFile), w.state); err != nil {
-		return err
-	}
-	// The folders themselves; the settings are written after this.
-	return errors.Join(disk.SyncDir(filepath.Join(w.home.Dir, home.LedgersDir)), disk.SyncDir(w.home.Dir))
-}
-
 func (w *Wallet) removeLedgerFolder() error {
 	return os.RemoveAll(filepath.Join(w.home.Dir, w.home.Ledger))
-}
-
-func newCacheID() string {
-	var b [8]byte
-	rand.Read(b[:])
-	return hex.EncodeToString(b[:])
-}
-
-// Genesis returns the configuration document of a ledger that the wallet in dir is
-// on, as it was when the wallet joined it. It is public, and its hash is the id:
-// *DamagedError if it is not.
-func Genesis(dir string, id crypto.LedgerID) ([]byte, error) {
-	name := filepath.Join(home.LedgerFolder(id), genesisFile)
-	doc, err := home.ReadFile(dir, name)
-	if err != nil {
-		return nil, err
-	}
-	if config, err := contract.ParseConfig(doc); err != nil || config.LedgerID() != id {
-		return nil, &DamagedError{File: name, Err: err}
-	}
-	return doc, nil
 }
 
 // On returns the same unlocked wallet with another of its ledgers open. The two must
@@ -261,10 +215,9 @@ func (w *Wallet) On(ctx context.Context, services ledgerclient.Services, id cryp
 	client.Now, client.AnyAge = w.now, w.revoking
 	o := &Wallet{
 		home: home.Folder{Dir: w.home.Dir, Ledger: home.LedgerFolder(client.ID()), Key: w.home.Key}, profile: w.profile, settings: s, client: client, now: w.now, wait: w.wait,
-		accept: w.accept, revoking: w.revoking,
-		root: w.root, identity: w.identity, self: w.self, tagger: w.root.Tagger(client.ID()),
-		threads: newThreads(),
+		revoking: w.revoking, root: w.root, identity: w.identity, self: w.self, notes: &notes{},
 	}
+	o.view = newView(viewOptions{Home: o.home, Client: client, Root: w.root, Identity: w.identity, Now: w.now, AcceptClock: w.view.AcceptClock, Revoking: w.revoking, Notes: o.notes})
 	return o, o.readState()
 }
 

@@ -196,10 +196,10 @@ func (w *Wallet) beginMove(ctx context.Context, to *Wallet) (*move, error) {
 		if err != nil {
 			return err
 		}
-		if w.away != nil { // what cannot be read now is no reason to leave it behind
-			return w.away
+		if w.view.away != nil { // what cannot be read now is no reason to leave it behind
+			return w.view.away
 		}
-		for _, t := range w.threads.list {
+		for _, t := range w.view.threads.list {
 			if t.role == ownRecord && t.state.Status == contract.StatusOpen {
 				m.addRecord(t)
 			}
@@ -225,8 +225,8 @@ func (w *Wallet) beginMove(ctx context.Context, to *Wallet) (*move, error) {
 // mustBeCurrent is an error unless the ledger was followed to its head and nothing
 // waits for it.
 func (w *Wallet) mustBeCurrent() error {
-	if w.behind != nil {
-		return w.behind
+	if w.view.behind != nil {
+		return w.view.behind
 	}
 	return errors.Join(append(w.PassedOver(), w.Stuck())...)
 }
@@ -258,7 +258,7 @@ func (m *move) stay(why StayReason) {
 
 // at is what a record version, or a consent with version 0, has become.
 func (m *move) at(id contract.ID, version int) (movedTo, bool) {
-	to, ok := m.to.state.Moved[origin{m.ledger, id, version}.key()]
+	to, ok := m.to.notes.Moved[origin{m.ledger, id, version}.key()]
 	return to, ok
 }
 
@@ -300,8 +300,8 @@ func (m *move) version(ctx context.Context, r movingRecord, v *payload.Metadata,
 		if err := errors.Join(w.mustBeCurrent(), w.describeAll(ctx)); err != nil {
 			return err
 		}
-		if w.away != nil {
-			return w.away
+		if w.view.away != nil {
+			return w.view.away
 		}
 		if _, done := m.at(r.id, v.Version); done {
 			return nil // by another process
@@ -309,7 +309,7 @@ func (m *move) version(ctx context.Context, r movingRecord, v *payload.Metadata,
 		var t *thread
 		for _, before := range r.versions {
 			if at, ok := m.at(r.id, before.Version); ok && before.Version < v.Version {
-				t = w.threads.find(at.ID)
+				t = w.view.threads.find(at.ID)
 			}
 		}
 		if t != nil && t.state.Status == contract.StatusClosed {
@@ -332,10 +332,10 @@ func (m *move) version(ctx context.Context, r movingRecord, v *payload.Metadata,
 
 // arrived remembers what an origin became.
 func (w *Wallet) arrived(from *origin, to movedTo) {
-	if w.state.Moved == nil {
-		w.state.Moved = map[string]movedTo{}
+	if w.notes.Moved == nil {
+		w.notes.Moved = map[string]movedTo{}
 	}
-	w.state.Moved[from.key()], w.dirty = to, true
+	w.notes.Moved[from.key()] = to
 }
 
 // moveTogether is how many consents are given in one batch.
@@ -411,7 +411,7 @@ func (m *move) replaced(ctx context.Context, out *Moved) ([]contract.ID, error) 
 		}
 		for _, c := range m.consents {
 			at, ok := m.at(c.ID, 0)
-			t := w.threads.find(at.ID)
+			t := w.view.threads.find(at.ID)
 			if !ok {
 				continue
 			}

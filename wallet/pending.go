@@ -60,7 +60,7 @@ func (w *Wallet) notOrdered(a Action) []*change {
 	var out []*change
 	for _, b := range w.waiting {
 		for i := range b.Changes {
-			if c := &b.Changes[i]; c.Action == a && c.err == nil && w.threads.find(c.id) == nil {
+			if c := &b.Changes[i]; c.Action == a && c.err == nil && w.view.threads.find(c.id) == nil {
 				out = append(out, c)
 			}
 		}
@@ -87,11 +87,11 @@ func (w *Wallet) findPending(a Action, query string) *change {
 // pendingConsent is what a grant on its way will be.
 func (w *Wallet) pendingConsent(c *change) Consent {
 	out := Consent{Ledger: w.client.ID(), ID: c.id, Address: c.Terms.To, Records: consentRecords(c.Terms), Purpose: c.Terms.Purpose, NotBefore: c.Terms.NotBefore, Until: c.Terms.End(), NotAfter: c.Terms.NotAfter,
-		Status: StatusPending, Pending: w.pendingAction(c.id), AsOf: w.asOf(), Clock: w.doubt()}
+		Status: StatusPending, Pending: w.pendingAction(c.id), AsOf: w.view.asOf(), Clock: w.view.doubt()}
 	if k, ok := w.known(out.Address); ok {
 		out.To = k.Name
 	}
-	if w.openHour() >= out.NotAfter {
+	if w.view.openHour() >= out.NotAfter {
 		out.Status = StatusExpired // the ledger will refuse it
 	}
 	return out
@@ -100,20 +100,20 @@ func (w *Wallet) pendingConsent(c *change) Consent {
 // pendingRecord is what a record on its way will be.
 func (w *Wallet) pendingRecord(c *change) Record {
 	r := recordOf(c.Metadata, c.id)
-	r.Pending, r.AsOf = AddingRecord, w.asOf()
+	r.Pending, r.AsOf = AddingRecord, w.view.asOf()
 	return r
 }
 
 // codeOf is the share code of a consent with that id: it names the newest head that
 // this wallet has seen.
 func (w *Wallet) codeOf(id contract.ID) crypto.ShareCode {
-	return crypto.ShareCode{Ledger: w.client.ID(), Consent: id, Size: w.head.Size, Root: w.head.Root}
+	return crypto.ShareCode{Ledger: w.client.ID(), Consent: id, Size: w.view.head.Size, Root: w.view.head.Root}
 }
 
 // granted finds a consent of one's own by its id, whether the ledger shows it already
 // or not: the self-tag of its entry, and its thread if there is one.
 func (w *Wallet) granted(id contract.ID) (tag crypto.SelfTag, t *thread, ok bool) {
-	if t := w.threads.find(id); t != nil {
+	if t := w.view.threads.find(id); t != nil {
 		return t.tag, t, t.role == ownGrant
 	}
 	for _, c := range w.notOrdered(Granting) {
@@ -141,13 +141,13 @@ func (w *Wallet) Sync(ctx context.Context) (Synced, error) {
 	if err := w.readState(); err != nil { // without the lock: for what it was
 		return s, err
 	}
-	s.From = w.state.Pin.Size
+	s.From = w.view.state.Pin.Size
 	err := w.look(ctx, func() error {
 		// What the store did not have when it was looked for may be there by now.
 		if err := w.lookAtNews(ctx); err != nil {
 			return err
 		}
-		s.To, s.Hour, s.Pending = w.state.Pin.Size, w.state.Pin.Hour, w.pending()
+		s.To, s.Hour, s.Pending = w.view.state.Pin.Size, w.view.state.Pin.Hour, w.pending()
 		return nil
 	})
 	s.Finished = w.Finished()
@@ -158,7 +158,7 @@ func (w *Wallet) Sync(ctx context.Context) (Synced, error) {
 		err = over[0]
 	}
 	if err == nil {
-		err = w.behind
+		err = w.view.behind
 	}
 	return s, err
 }

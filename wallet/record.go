@@ -88,8 +88,8 @@ func (w *Wallet) AddRecord(ctx context.Context, src Source, d Describe, progress
 		if err := w.describeAll(ctx); err != nil {
 			return err
 		}
-		if w.away != nil { // what is there already could be doubled
-			return w.away
+		if w.view.away != nil { // what is there already could be doubled
+			return w.view.away
 		}
 		sum, err := w.knownBytes(&src)
 		if err != nil {
@@ -123,7 +123,7 @@ func (w *Wallet) UpdateRecord(ctx context.Context, id string, src Source, d Desc
 		if err != nil {
 			return err
 		}
-		if err := w.needLedger(); err != nil {
+		if err := w.view.needLedger(); err != nil {
 			return err
 		}
 		old, err := t.newest()
@@ -158,18 +158,18 @@ func (w *Wallet) putVersion(ctx context.Context, t *thread, src Source, m payloa
 	ledger := w.client.ID()
 	nonce := crypto.NewNonce()
 	seed := w.root.Seed(ledger, nonce)
-	e := contract.Entry{Version: contract.Version, Kind: contract.KindRecord, SelfTag: w.tagger.Tag(nonce)}
+	e := contract.Entry{Version: contract.Version, Kind: contract.KindRecord, SelfTag: w.view.tagger.Tag(nonce)}
 	key, action := seed.Key(), AddingRecord
 	if m.Hidden != "" {
 		action = KeepingBook
 	}
 	if t != nil {
-		_, key = w.key(t)
+		_, key = w.view.key(t)
 		if m.Hidden == "" {
 			action = UpdatingRecord
 		}
 		e.Subject = t.id
-		e.NotBefore, e.NotAfter = contract.Acceptance(w.ledgerHour())
+		e.NotBefore, e.NotAfter = contract.Acceptance(w.view.ledgerHour())
 	}
 	e.Author = key.Public()
 
@@ -189,7 +189,7 @@ func (w *Wallet) putVersion(ctx context.Context, t *thread, src Source, m payloa
 		}
 	}
 	m.V = payload.Version
-	m.Ledger, m.Author, m.Added = ledger, e.Author, w.ledgerHour()
+	m.Ledger, m.Author, m.Added = ledger, e.Author, w.view.ledgerHour()
 	m.Size, m.SHA256 = c.size, c.sha256
 	m.Content, m.ContentSize, m.AgeSize, m.Head = payload.Locator(seed.ContentLocator()), c.contentSize, c.ageSize, c.head
 
@@ -220,7 +220,7 @@ func (w *Wallet) putVersion(ctx context.Context, t *thread, src Source, m payloa
 		return Record{}, false, err
 	}
 	if t == nil {
-		t = w.threads.find(id)
+		t = w.view.threads.find(id)
 	}
 	if t == nil {
 		return w.pendingRecord(&changes[0]), false, waits
@@ -232,53 +232,18 @@ func (w *Wallet) sealContext(part ledgerclient.Part, author crypto.PubKey) crypt
 	return crypto.SealContext{Ledger: w.client.ID(), Part: byte(part), Author: author}
 }
 
-// ledgerHour is the hour at which the ledger would judge an entry now.
-func (w *Wallet) ledgerHour() contract.Hour { return max(w.hour(), w.state.Pin.Hour) }
-
-// openHour is the hour at which it is judged what is open: that of the newest head, if
-// heads carry a time, else that of the clock, unless it is in doubt.
-func (w *Wallet) openHour() contract.Hour {
-	switch last := w.state.Pin.Hour; {
-	case !w.head.Time.IsZero():
-		return max(last, hourOf(w.head.Time))
-	case !w.doubt().IsZero():
-		return last
-	}
-	return w.ledgerHour()
-}
-
-// Doubt returns what the clock says if it disagrees with the ledger's time, so that
-// what is open is judged without it; zero if it does not. It disagrees if it is before
-// the last entry (of that ledger hour), or too far from the newest head, or, where heads carry no time, more
-// than ledgerclient.MaxIdle past the last entry, unless a person says that it is right.
-func (w *Wallet) Doubt() (clock time.Time, last contract.Hour) { return w.doubt(), w.state.Pin.Hour }
-
-func (w *Wallet) doubt() time.Time {
-	now, last := w.now(), w.state.Pin.Hour
-	doubt := hourOf(now)+1 < last // an hour may begin between two clocks
-	if within := w.client.Ledger.Properties().Freshness; !w.head.Time.IsZero() {
-		doubt = doubt || within > 0 && now.Sub(w.head.Time).Abs() > within
-	} else if last > 0 && !w.accept {
-		doubt = doubt || hourOf(now) > last+ledgerclient.MaxIdle
-	}
-	if !doubt {
-		return time.Time{}
-	}
-	return now
-}
-
 // Records lists the records that were not removed, oldest first; at the end those
 // that wait to get on the ledger.
 func (w *Wallet) Records(ctx context.Context) ([]Record, error) {
 	var out []Record
 	err := w.look(ctx, func() error {
-		if err := w.needThreads(); err != nil {
+		if err := w.view.needThreads(); err != nil {
 			return err
 		}
 		if err := w.describeAll(ctx); err != nil {
 			return err
 		}
-		for _, t := range w.threads.list {
+		for _, t := range w.view.threads.list {
 			if t.role == ownRecord && t.state.Status == contract.StatusOpen {
 				out = append(out, w.record(t))
 			}
@@ -293,7 +258,7 @@ func (w *Wallet) Records(ctx context.Context) ([]Record, error) {
 
 // describeAll describes every record that was not removed, the book among them.
 func (w *Wallet) describeAll(ctx context.Context) error {
-	for _, t := range w.threads.list {
+	for _, t := range w.view.threads.list {
 		if (t.role == ownRecord || t.role == ownBook) && t.state.Status == contract.StatusOpen {
 			if err := w.describe(ctx, t); err != nil {
 				return err
@@ -375,11 +340,11 @@ func (w *Wallet) RemoveRecord(ctx context.Context, id string) (rec Record, remov
 		if rec.Pending == RemovingRecord {
 			return &PendingError{Err: w.Stuck()}
 		}
-		_, key := w.key(t)
+		_, key := w.view.key(t)
 		nonce := crypto.NewNonce()
 		e := contract.Entry{Version: contract.Version, Kind: contract.KindRecord, Flags: contract.FlagWithdrawn, Author: key.Public(),
-			Subject: t.id, SelfTag: w.tagger.Tag(nonce), Commitment: randomCommitment()}
-		e.NotBefore, e.NotAfter = contract.Acceptance(w.ledgerHour())
+			Subject: t.id, SelfTag: w.view.tagger.Tag(nonce), Commitment: randomCommitment()}
+		e.NotBefore, e.NotAfter = contract.Acceptance(w.view.ledgerHour())
 		if err := e.Sign(w.client.ID(), key); err != nil {
 			return err
 		}
@@ -417,7 +382,7 @@ func (w *Wallet) find(r role, query, what string) (*thread, error) {
 		return nil, &InputError{Field: what, Value: query, Why: "an id is at least 6 characters of 0-9 and a-f"}
 	}
 	var hits []*thread
-	for _, t := range w.threads.list {
+	for _, t := range w.view.threads.list {
 		if t.role == r && strings.HasPrefix(hex.EncodeToString(t.id[:]), q) {
 			hits = append(hits, t)
 		}
@@ -430,8 +395,8 @@ func (w *Wallet) find(r role, query, what string) (*thread, error) {
 		if t := w.otherSide(r, q); t != nil {
 			return nil, &NotYoursError{Consent: t.id, Received: r == ownGrant, Given: r == received}
 		}
-		if w.behind != nil {
-			return nil, w.behind // it may be there by now
+		if w.view.behind != nil {
+			return nil, w.view.behind // it may be there by now
 		}
 		return nil, &NotFoundError{What: what, Query: query}
 	case 1:
@@ -448,7 +413,7 @@ func (w *Wallet) find(r role, query, what string) (*thread, error) {
 // side of it than r says; nil if there is none.
 func (w *Wallet) otherSide(r role, q string) *thread {
 	other := map[role]role{ownGrant: received, received: ownGrant}[r]
-	for _, t := range w.threads.list {
+	for _, t := range w.view.threads.list {
 		if other != 0 && t.role == other && strings.HasPrefix(hex.EncodeToString(t.id[:]), q) {
 			return t
 		}
@@ -473,7 +438,7 @@ func (t *thread) record() Record { return t.version(len(t.versions) - 1) }
 // record is t.record with what waits.
 func (w *Wallet) record(t *thread) Record {
 	r := t.record()
-	r.Pending, r.AsOf = w.pendingAction(t.id), w.asOf()
+	r.Pending, r.AsOf = w.pendingAction(t.id), w.view.asOf()
 	return r
 }
 
@@ -502,7 +467,7 @@ func (w *Wallet) describe(ctx context.Context, t *thread) error {
 		if err != nil {
 			return err
 		}
-		seed, ok := w.seed(e.SelfTag)
+		seed, ok := w.view.seed(e.SelfTag)
 		if !ok {
 			continue
 		}
@@ -511,7 +476,7 @@ func (w *Wallet) describe(ctx context.Context, t *thread) error {
 		if isMissing(err) {
 			continue
 		}
-		if isTampered(err) != nil || w.doWithout(err) {
+		if isTampered(err) != nil || w.view.doWithout(err) {
 			t.setDamage(err)
 			continue
 		}
@@ -526,7 +491,7 @@ func (w *Wallet) describe(ctx context.Context, t *thread) error {
 		// Its place in the thread numbers a version: another machine may have been faster
 		// than the one that wrote this.
 		m.Version = i + 1
-		if err := w.noteDescription(t, i+1, m); err != nil {
+		if err := w.view.noteDescription(t, i+1, m); err != nil {
 			return err
 		}
 	}
@@ -536,13 +501,13 @@ func (w *Wallet) describe(ctx context.Context, t *thread) error {
 // version reads the entry of a record's version, counted from 0.
 func (w *Wallet) version(t *thread, i int) (*contract.Entry, error) {
 	if i == 0 {
-		return w.opening(t)
+		return w.view.opening(t)
 	}
 	fs := t.past()
 	for j := range fs {
 		if fs[j].kind == contract.KindRecord && fs[j].flags&contract.FlagWithdrawn == 0 {
 			if i--; i == 0 {
-				return w.followUp(&fs[j])
+				return w.view.followUp(&fs[j])
 			}
 		}
 	}
@@ -573,7 +538,7 @@ var errCommitment = errors.New("not what the entry commits to")
 
 // withContent finds the record whose newest version has these bytes.
 func (w *Wallet) withContent(sum crypto.Hash) *thread {
-	for _, t := range w.threads.list {
+	for _, t := range w.view.threads.list {
 		if t.role != ownRecord || t.state.Status != contract.StatusOpen {
 			continue
 		}

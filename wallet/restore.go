@@ -164,10 +164,10 @@ func beginRestore(opt Options, client *ledgerclient.Client, r RestoreRequest) (*
 	if err := w.home.WriteSealed(home.BookFile, w.book); err != nil {
 		return nil, err
 	}
-	if err := w.newLedgerFolder(); err != nil {
+	if err := w.view.create(home.JournalDir); err != nil {
 		return nil, err
 	}
-	w.threads.loaded = true
+	w.view.threads.loaded = true
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return nil, err
@@ -219,15 +219,15 @@ func (w *Wallet) restore(ctx context.Context, r RestoreRequest) (Restored, error
 	if err != nil {
 		return out, err
 	}
-	w.watch = func(done uint64) { r.Progress(ReadingLedger, done, max(done, head.Size)) }
-	err = w.follow(ctx)
-	w.watch = nil
-	out.Entries = w.head.Size
+	w.view.watch = func(done uint64) { r.Progress(ReadingLedger, done, max(done, head.Size)) }
+	err = w.view.follow(ctx)
+	w.view.watch = nil
+	out.Entries = w.view.head.Size
 	if err != nil {
 		return out, err
 	}
-	if len(w.threads.list) == 0 {
-		return out, &NothingError{Ledger: w.client.ID(), Entries: w.head.Size}
+	if len(w.view.threads.list) == 0 {
+		return out, &NothingError{Ledger: w.client.ID(), Entries: w.view.head.Size}
 	}
 	if err := w.save(); err != nil {
 		return out, err
@@ -239,7 +239,7 @@ func (w *Wallet) restore(ctx context.Context, r RestoreRequest) (Restored, error
 	if _, err := w.readPages(ctx); err != nil {
 		return out, err
 	}
-	w.state.News = false
+	w.view.state.News = false
 	switch {
 	case w.book.Name != "":
 	case r.Name == "":
@@ -247,8 +247,8 @@ func (w *Wallet) restore(ctx context.Context, r RestoreRequest) (Restored, error
 	default:
 		w.book.Name = r.Name
 	}
-	w.bookDirty, w.dirty = true, true
-	w.state.Looked = w.state.Pin.Size
+	w.bookDirty = true
+	w.notes.Looked = w.view.state.Pin.Size
 	if err := w.save(); err != nil {
 		return out, err
 	}
@@ -271,8 +271,8 @@ const saveEvery = 256
 // readAll reads the descriptions and terms of all threads from the store. What is
 // kept already is not read again.
 func (w *Wallet) readAll(ctx context.Context, progress func(RestoreStep, uint64, uint64)) error {
-	total := uint64(len(w.threads.list))
-	for i, t := range w.threads.list {
+	total := uint64(len(w.view.threads.list))
+	for i, t := range w.view.threads.list {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -287,7 +287,7 @@ func (w *Wallet) readAll(ctx context.Context, progress func(RestoreStep, uint64,
 			err = w.describe(ctx, t)
 		}
 		if err == nil {
-			err = w.away // what cannot be reached now is not lost
+			err = w.view.away // what cannot be reached now is not lost
 		}
 		if err != nil {
 			return err
@@ -306,7 +306,7 @@ func (w *Wallet) takeStock(ctx context.Context, out *Restored) error {
 	lose := func(what string, id contract.ID, version int, title string, damaged error) {
 		out.Lost = append(out.Lost, Lost{What: what, ID: id, Version: version, Title: title, Damaged: damaged != nil})
 	}
-	for _, t := range w.threads.list {
+	for _, t := range w.view.threads.list {
 		switch t.role {
 		case ownRecord:
 			if t.state.Status == contract.StatusClosed {
@@ -424,7 +424,7 @@ func (w *Wallet) finishGrants(ctx context.Context, out *Restored, mayRevoke bool
 
 // openGrants are the consents of one's own that are active or upcoming.
 func (w *Wallet) openGrants() (open []*thread) {
-	for _, t := range w.threads.list {
+	for _, t := range w.view.threads.list {
 		if s := w.statusOf(t); t.role == ownGrant && (s == StatusActive || s == StatusUpcoming) {
 			open = append(open, t)
 		}
@@ -439,11 +439,11 @@ func (w *Wallet) openGrants() (open []*thread) {
 func (w *Wallet) FinishGrants(ctx context.Context) (finished []contract.ID, err error) {
 	var out Restored
 	err = w.with(ctx, func() error {
-		if w.away != nil || w.client.Ledger.Properties().Remote {
+		if w.view.away != nil || w.client.Ledger.Properties().Remote {
 			return nil
 		}
 		open := w.openGrants()
-		some := turn(open, w.state.Held)
+		some := turn(open, w.notes.Held)
 		all := len(some) == len(open)
 		for _, t := range some {
 			if all {
@@ -454,7 +454,7 @@ func (w *Wallet) FinishGrants(ctx context.Context) (finished []contract.ID, err 
 				return err
 			}
 			all = !held
-			w.state.Held, w.dirty = t.index, true
+			w.notes.Held = t.index
 		}
 		if !all {
 			return nil
@@ -469,7 +469,7 @@ func (w *Wallet) FinishGrants(ctx context.Context) (finished []contract.ID, err 
 // out of reach, or others watch the questions and would see what is one person's.
 func (w *Wallet) Stock(ctx context.Context) (lost []Lost, noShare int, asked bool, err error) {
 	err = w.look(ctx, func() error {
-		if asked = w.away == nil && !w.client.Ledger.Properties().Remote; !asked {
+		if asked = w.view.away == nil && !w.client.Ledger.Properties().Remote; !asked {
 			return nil
 		}
 		if err := w.readAll(ctx, func(RestoreStep, uint64, uint64) {}); err != nil {
@@ -480,7 +480,7 @@ func (w *Wallet) Stock(ctx context.Context) (lost []Lost, noShare int, asked boo
 			return err
 		}
 		lost = out.Lost
-		for _, t := range w.threads.list {
+		for _, t := range w.view.threads.list {
 			if s := w.statusOf(t); t.role != ownGrant || s != StatusActive && s != StatusUpcoming {
 				continue
 			}
@@ -525,15 +525,15 @@ func (w *Wallet) grantAgain(ctx context.Context, t *thread) (*change, error) {
 	if t.terms == nil {
 		return nil, &MissingError{What: "terms", ID: t.id}
 	}
-	tr, err := w.wholeTerms(t)
+	tr, err := w.view.wholeTerms(t)
 	if err != nil {
 		return nil, err
 	}
-	opening, err := w.opening(t)
+	opening, err := w.view.opening(t)
 	if err != nil {
 		return nil, err
 	}
-	seed, _ := w.key(t)
+	seed, _ := w.view.key(t)
 	read := func(part ledgerclient.Part, what string) (crypto.Hash, error) {
 		blob, err := w.readBlob(ctx, seed.Locator(t.id, byte(part)), maxSmall, what, t.id)
 		if err != nil {

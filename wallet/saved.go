@@ -2,7 +2,6 @@ package wallet
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -89,55 +88,42 @@ func (w *Wallet) mySaved(dir string) error {
 // the open ledger. What is missing or is not what was written is in damaged, and zero
 // in what is returned.
 func (w *Wallet) readSaved(dir string) (b book, known ledgerclient.Pin, damaged []*DamagedError, err error) {
-	var s state
-	open := func(name string, v any) error {
-		sealed, err := home.ReadFile(dir, name)
-		if err != nil {
+	f := home.Folder{Dir: dir, Ledger: w.home.Ledger, Key: w.home.Key}
+	note := func(name string, err error) error {
+		d, ok := errors.AsType[*DamagedError](err)
+		if !ok && errors.Is(err, fs.ErrNotExist) {
+			d, ok = &DamagedError{File: name, Err: err}, true
+		}
+		if !ok {
 			return err
 		}
-		plain, err := w.home.Key.Open(filepath.ToSlash(name), sealed)
-		if err != nil {
-			return &DamagedError{File: filepath.ToSlash(name), Err: err}
-		}
-		if err := json.Unmarshal(plain, v); err != nil {
-			return &DamagedError{File: filepath.ToSlash(name)}
-		}
+		damaged = append(damaged, d)
 		return nil
-	}
-	note := func(name string, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			err = &DamagedError{File: name, Err: err}
-		}
-		if d, ok := errors.AsType[*DamagedError](err); ok {
-			damaged = append(damaged, d)
-			return nil
-		}
-		return err
 	}
 	err = home.CheckKey(dir, w.home.Key)
 	if is[*WrongKeyError](err) {
 		err = &ForeignBackupError{Dir: dir}
 	}
 	if err := note(home.KeyCheckFile, err); err != nil {
-		return b, s.Pin, nil, err
+		return b, known, nil, err
 	}
-	if err := note(home.BookFile, open(home.BookFile, &b)); err != nil {
-		return b, s.Pin, nil, err
+	if err := note(home.BookFile, f.ReadSealed(home.BookFile, &b)); err != nil {
+		return b, known, nil, err
 	}
 	if b.V != bookVersion && b.V != 0 {
-		return b, s.Pin, nil, &VersionError{What: home.BookFile, Version: b.V, Known: bookVersion}
+		return b, known, nil, &VersionError{What: home.BookFile, Version: b.V, Known: bookVersion}
 	}
 	if w.client == nil {
-		return b, s.Pin, damaged, nil
+		return b, known, damaged, nil
 	}
-	name := w.home.In(home.StateFile)
-	if err = open(name, &s); errors.Is(err, fs.ErrNotExist) {
+	if known, err = readPin(f, nil); errors.Is(err, fs.ErrNotExist) {
 		err = nil // it was not on this ledger
 	}
-	if err == nil && s.Pin.Size > 0 && s.Pin.Ledger != w.client.ID() {
-		s, err = state{}, &DamagedError{File: filepath.ToSlash(name)}
+	name := f.In(home.StateFile)
+	if err == nil && known.Size > 0 && known.Ledger != w.client.ID() {
+		known, err = ledgerclient.Pin{}, &DamagedError{File: name}
 	}
-	return b, s.Pin, damaged, note(name, err)
+	return b, known, damaged, note(name, err)
 }
 
 // CheckSaved tells whether what Save put into dir is a key's: a *ForeignBackupError
@@ -173,10 +159,7 @@ func (w *Wallet) takeSaved(dir string) error {
 		w.book.show()
 		w.bookDirty = true
 	}
-	if known.Size > w.state.Pin.Size {
-		w.state.Pin = known
-		w.resetCache()
-	}
+	w.view.expect(known)
 	return nil
 }
 
@@ -184,7 +167,7 @@ func (w *Wallet) takeSaved(dir string) error {
 // copy checked.
 func (w *Wallet) SetBackedUp(ctx context.Context, size uint64) error {
 	return w.with(ctx, func() error {
-		w.state.BackedUp, w.dirty = backedUp{At: w.now().Unix(), Size: size}, true
+		w.notes.BackedUp = backedUp{At: w.now().Unix(), Size: size}
 		return nil
 	})
 }
@@ -216,25 +199,25 @@ const (
 
 // Care returns what was done lately against the loss of the wallet.
 func (w *Wallet) Care() Care {
-	c := Care{BackedUp: timeOf(w.state.BackedUp.At)}
+	c := Care{BackedUp: timeOf(w.notes.BackedUp.At)}
 	if f := w.book.Facts; f != nil {
 		c.WordsChecked = timeOf(f.Checked)
 		if f.Name.At > 0 {
 			c.Made = time.UnixMilli(f.Name.At)
 		}
 	}
-	for _, t := range w.threads.list {
+	for _, t := range w.view.threads.list {
 		if t.role != ownRecord && t.role != ownGrant {
 			continue
 		}
 		if c.First == 0 {
 			c.First = t.hour
 		}
-		if t.index >= w.state.BackedUp.Size {
+		if t.index >= w.notes.BackedUp.Size {
 			c.Since++
 		}
 		for _, f := range t.past() {
-			if f.index >= w.state.BackedUp.Size && f.kind != contract.KindAccess {
+			if f.index >= w.notes.BackedUp.Size && f.kind != contract.KindAccess {
 				c.Since++
 			}
 		}
@@ -278,18 +261,19 @@ func (w *Wallet) MayBeRemoved(ctx context.Context) error {
 			n, err := Waiting(w.home.Dir, p.ID)
 			waiting = waiting || n > 0 || err != nil
 		}
-		if !waiting && len(w.threads.list) == 0 && len(w.book.Contacts) == 0 && len(w.settings.Ledgers) == 1 {
+		if !waiting && len(w.view.threads.list) == 0 && len(w.book.Contacts) == 0 && len(w.settings.Ledgers) == 1 {
 			return nil // nothing is lost
 		}
 		e := UnsafeError{Words: care.WordsChecked.IsZero() || now.Sub(care.WordsChecked) > WordsCheckDue, Waiting: waiting}
 		for _, p := range w.settings.Ledgers {
-			var s state
-			if p.ID == w.client.ID() {
-				s = w.state
-			} else if err := w.home.ReadSealed(filepath.Join(home.LedgerFolder(p.ID), home.StateFile), &s); err != nil {
-				return err
+			n := *w.notes
+			if p.ID != w.client.ID() {
+				var err error
+				if n, err = w.notesOf(p.ID); err != nil {
+					return err
+				}
 			}
-			if s.BackedUp.At == 0 || now.Sub(timeOf(s.BackedUp.At)) > BackupDue {
+			if n.BackedUp.At == 0 || now.Sub(timeOf(n.BackedUp.At)) > BackupDue {
 				e.Backup = true
 			}
 		}

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -24,16 +23,6 @@ const (
 
 // walletsDir holds the profiles' folders in a home.
 const walletsDir = "wallets"
-
-// Files of the folder that a wallet keeps of each of its ledgers.
-const (
-	cacheFile   = "cache"   // sealed frames: what the ledger holds of this wallet; can be rebuilt
-	leavesFile  = "leaves"  // all of the ledger, as it was verified: public
-	genesisFile = "genesis" // the ledger's configuration document, public: opens the wallet when the ledger is out of reach
-)
-
-// configFile is the ledger's n-th configuration document after the genesis.
-func configFile(n int) string { return fmt.Sprintf("config-%d", n) }
 
 // ProfileDir is the folder of a profile inside the home: the name is hashed, so
 // that no file name tells whose wallet it is. However a name is written, it is one

@@ -47,37 +47,26 @@ type Wallet struct {
 	client   *ledgerclient.Client
 	now      func() time.Time
 	wait     time.Duration
-	accept   bool // the clock, see Options
 	revoking bool // see Options
 
 	root     crypto.Root
 	identity func() *crypto.Identity // made when first needed: most commands only look
 	keys     *crypto.Identity        // what identity made; nil before
 	self     *crypto.PrivateKey
-	tagger   *crypto.Tagger
+
+	view  *View
+	notes *notes // of the ledger, kept with its state
 
 	book      book
-	bookRead  []byte // the sealed book that book was read from
-	bookDirty bool   // book must be written before the lock is given up
-	state     state
-	dirty     bool  // the same for state
-	noLock    error // why the lock could not be had when it was waited for; nil if it could
-	held      bool  // the lock is held; methods that call others take it once
-	threads   threads
-	cache     cache
-	head      ledgerclient.Head
-	agreed    map[crypto.PubKey]bool // keepers that judged on the log under head; see sameLog
-	keyless   error                  // why nothing in the folder shows that the key is the wallet's; nil if something does
-	behind    error                  // why the ledger could not be followed; nil if it was
-	away      error                  // behind, or why another service could not be asked
-	silent    map[string]error       // services that did not answer since the ledger was followed, by name: they are not asked for every consent again
-	waiting   []*batch               // what is left in the journal, oldest first
-	unwritten []error                // why what changes now is not written into the folder; nil if it is
-	savedAt   string                 // where the wallet that is being restored had this ledger
-	savedBad  []*DamagedError        // what of its saved files could not be used
+	bookRead  []byte          // the sealed book that book was read from
+	bookDirty bool            // book must be written before the lock is given up
+	noLock    error           // why the lock could not be had when it was waited for; nil if it could
+	held      bool            // the lock is held; methods that call others take it once
+	keyless   error           // why nothing in the folder shows that the key is the wallet's; nil if something does
+	waiting   []*batch        // what is left in the journal, oldest first
+	savedAt   string          // where the wallet that is being restored had this ledger
+	savedBad  []*DamagedError // what of its saved files could not be used
 	finished  []Finished
-	signed    map[contract.Entry]bool // by this process, in the batch that is being carried out
-	watch     func(done uint64)       // told how many entries were read, while the ledger is followed; nil is nobody
 }
 
 // Finished tells of a change that an earlier run had begun and this one ended.
@@ -132,9 +121,7 @@ func assemble(opt Options, s Settings, client *ledgerclient.Client, entropy cryp
 	client.AnyAge = opt.Revoking
 	w := &Wallet{
 		home: home.Folder{Dir: opt.Dir, Ledger: home.LedgerFolder(client.ID()), Key: root.LocalKey()}, profile: opt.Profile, settings: s, client: client, now: opt.Now, wait: opt.waitOrDefault(),
-		accept: opt.AcceptClock, revoking: opt.Revoking,
-		root: root, self: root.SelfKey(), tagger: root.Tagger(client.ID()),
-		threads: newThreads(),
+		revoking: opt.Revoking, root: root, self: root.SelfKey(), notes: &notes{},
 	}
 	w.identity = sync.OnceValue(func() *crypto.Identity {
 		w.keys = root.Identity()
@@ -143,6 +130,7 @@ func assemble(opt Options, s Settings, client *ledgerclient.Client, entropy cryp
 	if w.now == nil {
 		w.now = time.Now
 	}
+	w.view = newView(viewOptions{Home: w.home, Client: client, Root: root, Identity: w.identity, Now: w.now, AcceptClock: opt.AcceptClock, Revoking: opt.Revoking, Notes: w.notes})
 	return w
 }
 
@@ -183,12 +171,12 @@ func (w *Wallet) Finished() []Finished {
 // Unwritten returns why what the last method learned or did was not written into the
 // wallet's folder, and which files of it could not be read; nil if all was. All that
 // it did holds all the same: the ledger has it, and the next use finds it there.
-func (w *Wallet) Unwritten() []error { return w.unwritten }
+func (w *Wallet) Unwritten() []error { return w.view.unwritten }
 
 // Uncompared tells that the head of the ledger that was seen before cannot be read, so
 // that the ledger was followed from its beginning, whatever it showed before.
 func (w *Wallet) Uncompared() bool {
-	return slices.ContainsFunc(w.unwritten, func(err error) bool {
+	return slices.ContainsFunc(w.view.unwritten, func(err error) bool {
 		damaged, ok := errors.AsType[*DamagedError](err)
 		newer, too := errors.AsType[*VersionError](err)
 		return ok && damaged.File == w.home.In(home.StateFile) || too && newer.What == w.home.In(home.StateFile)
@@ -219,7 +207,7 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 		return f()
 	}
 	defer func() { err = w.keepEvidence(err) }()
-	w.unwritten = nil
+	w.view.unwritten = nil
 	unlock, noLock := home.Lock(ctx, w.home.Dir, w.wait)
 	if noLock != nil {
 		if ctx.Err() != nil || !w.revoking && (!lax || is[*BusyError](noLock)) {
@@ -228,7 +216,7 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 		// Nothing is written without the lock but new revocations into the journal. Who
 		// waited for it in vain does not wait as long for the next step.
 		w.noLock, w.wait = cmp.Or(w.noLock, noLock), time.Millisecond
-		w.unwritten, unlock = []error{w.noLock}, func() {}
+		w.view.unwritten, unlock = []error{w.noLock}, func() {}
 	}
 	w.held = true
 	defer func() { w.held = false; unlock() }()
@@ -238,23 +226,23 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 	if w.book.Profile == "" && w.profile != "" {
 		w.book.Profile, w.bookDirty = w.profile, true
 	}
-	if err := w.follow(ctx); unreachable(err) != nil || err != nil && w.revoking && ctx.Err() == nil {
-		if unreachable(err) == nil && w.state.Rescan {
-			w.followAnyway(ctx)
+	if err := w.view.follow(ctx); unreachable(err) != nil || err != nil && w.revoking && ctx.Err() == nil {
+		if unreachable(err) == nil && w.view.state.Rescan {
+			w.view.followAnyway(ctx)
 		}
-		w.stayBehind(err)
+		w.view.stayBehind(err)
 	} else if err != nil {
 		return err
 	} else {
-		w.caughtUp()
+		w.view.caughtUp()
 	}
-	if w.keyless != nil && !slices.ContainsFunc(w.threads.list, func(t *thread) bool { return t.role == ownGrant }) {
-		return cmp.Or(w.behind, w.keyless) // with this key there is nothing to end
+	if w.keyless != nil && !slices.ContainsFunc(w.view.threads.list, func(t *thread) bool { return t.role == ownGrant }) {
+		return cmp.Or(w.view.behind, w.keyless) // with this key there is nothing to end
 	}
 	// What cannot be finished now does not keep anybody from looking; carryOut
 	// refuses to begin anything behind it.
 	w.finishJournal(ctx, noLock)
-	if w.state.News {
+	if w.view.state.News {
 		if err := w.lookAtNews(ctx); err != nil && !w.revoking {
 			return err
 		}
@@ -264,26 +252,31 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 
 // lookAtNews takes up what another machine with the same key wrote into the book.
 func (w *Wallet) lookAtNews(ctx context.Context) error {
-	if w.away != nil {
+	if w.view.away != nil {
 		return nil
 	}
 	err := w.describeAll(ctx)
-	if err == nil && w.away == nil {
+	if err == nil && w.view.away == nil {
 		_, err = w.readPages(ctx)
 	}
-	if w.doWithout(err) || w.away != nil {
+	if w.view.doWithout(err) || w.view.away != nil {
 		return nil // next time
 	}
-	if err == nil && w.state.News {
-		w.state.News, w.dirty = false, true
+	if err == nil && w.view.state.News {
+		w.view.state.News = false
 	}
 	return err
 }
-
-// hour is the ledger hour of the wallet's own clock.
-func (w *Wallet) hour() contract.Hour { return hourOf(w.now()) }
 
 func hourOf(t time.Time) contract.Hour { return contract.Hour(max(0, t.Unix()/3600)) }
 
 // HourTime is the beginning of a ledger hour.
 func HourTime(h contract.Hour) time.Time { return time.Unix(int64(h)*3600, 0).UTC() }
+
+// Doubt returns what the clock says if it disagrees with the ledger's time, so that
+// what is open is judged without it; zero if it does not. It disagrees if it is before
+// the last entry (of that ledger hour), or too far from the newest head, or, where heads carry no time, more
+// than ledgerclient.MaxIdle past the last entry, unless a person says that it is right.
+func (w *Wallet) Doubt() (clock time.Time, last contract.Hour) {
+	return w.view.doubt(), w.view.state.Pin.Hour
+}

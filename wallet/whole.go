@@ -11,41 +11,41 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
-// VerifyLedger checks all of the open ledger's log, not only what concerns this
+// verifyAll checks all of the open ledger's log, not only what concerns this
 // wallet: see ledgerclient.Client.VerifyAll. The leaves are kept in the ledger's
 // folder, 258 bytes each, so that the next time only new ones are downloaded and
 // have their signatures checked. They are public, and all of them are there: the
 // file tells nothing of its owner. It returns the head, and how many signatures were
 // checked.
-func (w *Wallet) VerifyLedger(ctx context.Context, progress func(done, total uint64)) (size uint64, root crypto.Hash, signatures uint64, err error) {
-	err = w.look(ctx, func() error {
-		if err := w.needLedger(); err != nil {
+func (v *View) verifyAll(ctx context.Context, progress func(done, total uint64)) (size uint64, root crypto.Hash, signatures uint64, err error) {
+	check := func() error {
+		if err := v.needLedger(); err != nil {
 			return err
 		}
-		kept := &keptLeaves{Ledger: w.client.Ledger}
-		f, err := w.home.Open(w.home.In(leavesFile), os.O_CREATE|os.O_RDWR)
+		kept := &keptLeaves{Ledger: v.Client.Ledger}
+		f, err := v.Home.Open(v.Home.In(leavesFile), os.O_CREATE|os.O_RDWR)
 		if err == nil {
 			defer f.Close()
 			info, err := f.Stat()
 			if err != nil {
 				return err
 			}
-			kept.f, kept.have = f, min(uint64(info.Size())/contract.LeafSize, w.state.Verified.Size)
+			kept.f, kept.have = f, min(uint64(info.Size())/contract.LeafSize, v.state.Verified.Size)
 		} else {
-			w.unwritten = append(w.unwritten, err)
+			v.unwritten = append(v.unwritten, err)
 		}
 		verify := func(from verified) error {
-			s := w.client.Services
+			s := v.Client.Services
 			s.Ledger = kept
-			c, err := ledgerclient.Connect(ctx, s, w.client.ID())
+			c, err := ledgerclient.Connect(ctx, s, v.Client.ID())
 			if err != nil {
 				return err
 			}
-			c.Now = w.now
+			c.Now = v.Now
 			size, root, signatures, err = c.VerifyAll(ctx, from.Size, from.Root, progress)
 			return err
 		}
-		err = verify(w.state.Verified)
+		err = verify(v.state.Verified)
 		if isTampered(err) != nil && kept.have > 0 {
 			// Is it the ledger, or the file?
 			kept.have = 0
@@ -55,7 +55,7 @@ func (w *Wallet) VerifyLedger(ctx context.Context, progress func(done, total uin
 			return err
 		}
 		// It must be the history that the wallet follows.
-		if err := w.client.CheckPrefix(ctx, w.state.Pin.Size, w.state.Pin.Root, ledgerclient.Head{Size: size, Root: root}); err != nil {
+		if err := v.Client.CheckPrefix(ctx, v.state.Pin.Size, v.state.Pin.Root, ledgerclient.Head{Size: size, Root: root}); err != nil {
 			return err
 		}
 		if kept.f != nil {
@@ -64,11 +64,12 @@ func (w *Wallet) VerifyLedger(ctx context.Context, progress func(done, total uin
 			}
 		}
 		if kept.failed != nil {
-			w.unwritten = append(w.unwritten, kept.failed)
+			v.unwritten = append(v.unwritten, kept.failed)
 		}
-		w.state.Verified, w.dirty = verified{Size: size, Root: root}, true
+		v.state.Verified = verified{Size: size, Root: root}
 		return nil
-	})
+	}
+	err = check()
 	return size, root, signatures, err
 }
 

@@ -1,0 +1,121 @@
+package wallet
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+)
+
+// unreachable returns what of an error says that a service gave no answer; nil if
+// nothing does.
+func unreachable(err error) *ledgerclient.UnreachableError {
+	u, _ := errors.AsType[*ledgerclient.UnreachableError](err)
+	return u
+}
+
+// reach is which services answered, since the ledger was followed.
+type reach struct {
+	behind error                  // why the ledger could not be followed; nil if it was
+	away   error                  // behind, or why another service could not be asked
+	silent map[string]error       // services that did not answer, by name: they are not asked for every consent again
+	agreed map[crypto.PubKey]bool // keepers that judged on the log under the head; see sameLog
+}
+
+// stayBehind goes on with what was verified last.
+func (v *View) stayBehind(err error) {
+	v.reach = reach{behind: err, away: err}
+	v.head = ledgerclient.Head{Size: v.state.Pin.Size, Root: v.state.Pin.Root, Note: v.state.Pin.Note}
+}
+
+// seenEvery is how exactly the wallet remembers when it last followed a ledger:
+// looking often must not mean writing often.
+const seenEvery = 10 * time.Minute
+
+// caughtUp remembers that the wallet has just seen the ledger's newest head.
+func (v *View) caughtUp() {
+	v.reach = reach{agreed: v.agreed}
+	now := v.Now().Unix()
+	if d := now - v.state.Seen; d >= int64(seenEvery/time.Second) || d < 0 {
+		v.state.Seen = now
+	}
+}
+
+// disbelieved tells that the ledger is there, and that what it shows is not what the
+// wallet saw before, or was not signed. Only ending consents goes on then.
+func (v *View) disbelieved() bool { return v.behind != nil && unreachable(v.behind) == nil }
+
+// doWithout tells whether an error only says that a service cannot be reached, so
+// that something is not known now and all the rest can be shown. OutOfReach tells
+// of it.
+func (v *View) doWithout(err error) bool {
+	u := unreachable(err)
+	if u == nil {
+		return false
+	}
+	if before := unreachable(v.away); before == nil || u.Damaged && !before.Damaged {
+		v.away = err
+	}
+	if u.Damaged {
+		return true
+	}
+	if v.silent == nil {
+		v.silent = map[string]error{}
+	}
+	v.silent[u.Service] = err
+	return true
+}
+
+// asOf is when the ledger was followed last, if it is out of reach; otherwise zero.
+func (v *View) asOf() time.Time {
+	if v.behind == nil || v.state.Seen == 0 {
+		return time.Time{}
+	}
+	return time.Unix(v.state.Seen, 0)
+}
+
+// needLedger is the error of what cannot be done without the ledger.
+func (v *View) needLedger() error { return v.behind }
+
+// needThreads is the error of what cannot be done without all that was verified of the
+// ledger: it is out of reach, and what was kept of it is lost. That there is nothing in
+// it would be wrong then.
+func (v *View) needThreads() error {
+	if v.state.Rescan {
+		return v.behind
+	}
+	return nil
+}
+
+// sameLog checks that the log which a keeper says under its signature that it judged
+// on is the one that is shown to this wallet. A node can sign an old head with a time
+// of now, so that an opening or a revocation after it is never seen here; but it
+// judges requests on the whole of its log. *ledgerclient.RollbackError if something
+// that the keeper has seen is withheld. One answer of each keeper tells after the
+// ledger was followed: what comes while a command runs is for the next one.
+func (v *View) sameLog(ctx context.Context, keeper crypto.PubKey, size uint64, root crypto.Hash) error {
+	if v.behind != nil || v.agreed[keeper] {
+		return nil
+	}
+	head := v.head
+	if size > head.Size { // others may have appended since it was read
+		newer, err := v.Client.Head(ctx)
+		if err == nil {
+			err = v.Client.CheckHead(ctx, head, newer)
+		}
+		if err != nil {
+			return err
+		}
+		head = newer
+	}
+	if err := v.Client.CheckPrefix(ctx, size, root, head); err != nil {
+		return err
+	}
+	if v.agreed == nil {
+		v.agreed = map[crypto.PubKey]bool{}
+	}
+	v.agreed[keeper] = true
+	return nil
+}
