@@ -56,15 +56,15 @@ func ageWallet(t *testing.T, passphrase string) (home, identity string, to age.R
 	return home, out("age", "identity"), to
 }
 
-// session is the age program's side of the protocol, told word by word.
-type session struct {
+// pluginSession is the age program's side of the protocol, told word by word.
+type pluginSession struct {
 	t   *testing.T
 	in  *os.File // of the plugin
 	out *bufio.Reader
 }
 
 // startPlugin runs the plugin in this process, with nothing in its environment.
-func startPlugin(t *testing.T, machine string) *session {
+func startPlugin(t *testing.T, machine string) *pluginSession {
 	t.Helper()
 	inR, inW, err := os.Pipe()
 	if err != nil {
@@ -88,10 +88,10 @@ func startPlugin(t *testing.T, machine string) *session {
 		inR.Close()
 		outR.Close()
 	})
-	return &session{t, inW, bufio.NewReader(outR)}
+	return &pluginSession{t, inW, bufio.NewReader(outR)}
 }
 
-func (s *session) send(body []byte, args ...string) {
+func (s *pluginSession) send(body []byte, args ...string) {
 	s.t.Helper()
 	text := base64.RawStdEncoding.EncodeToString(body)
 	fmt.Fprintf(s.in, "-> %s\n", strings.Join(args, " "))
@@ -103,7 +103,7 @@ func (s *session) send(body []byte, args ...string) {
 }
 
 // next reads what the plugin says; what means nothing on purpose is answered so.
-func (s *session) next() (line string, body []byte) {
+func (s *pluginSession) next() (line string, body []byte) {
 	s.t.Helper()
 	for {
 		line, err := s.out.ReadString('\n')
@@ -186,11 +186,11 @@ func TestPluginUnlocksOnce(t *testing.T) {
 func TestPluginRefusals(t *testing.T) {
 	home, identity, to := ageWallet(t, "correct horse")
 	x := stanzaFor(t, to, 1)
-	foreign := func(s *session) { s.send([]byte("somebody else's"), "recipient-stanza 0", "X25519", "abc") }
-	ours := func(s *session) { s.send(x.Body, "recipient-stanza 0", x.Type, x.Args[0]) }
+	foreign := func(s *pluginSession) { s.send([]byte("somebody else's"), "recipient-stanza 0", "X25519", "abc") }
+	ours := func(s *pluginSession) { s.send(x.Body, "recipient-stanza 0", x.Type, x.Args[0]) }
 	for name, c := range map[string]struct {
 		identity string
-		stanza   func(*session)
+		stanza   func(*pluginSession)
 		answer   []string // to what it asks
 		says     string   // "" is that nothing matched
 		hint     string
@@ -198,7 +198,7 @@ func TestPluginRefusals(t *testing.T) {
 		"foreign stanza":   {identity, foreign, nil, "", ""},
 		"no answer":        {identity, ours, []string{"fail"}, "no terminal to ask on: the passphrase", "CAREKEY_PASSPHRASE_FILE"},
 		"wrong passphrase": {identity, ours, []string{"ok", "battery staple"}, "does not open your key file", "try again"},
-		"no stanza's layout": {identity, func(s *session) { s.send(x.Body[1:], "recipient-stanza 0", x.Type, x.Args[0]) },
+		"no stanza's layout": {identity, func(s *pluginSession) { s.send(x.Body[1:], "recipient-stanza 0", x.Type, x.Args[0]) },
 			[]string{"ok", "correct horse"}, "stanza is damaged", ""},
 		"another wallet": {wallet.AgePointer{Folder: mustPointer(t, identity).Folder, Home: home}.String(), ours, []string{"ok", "correct horse"},
 			"of another wallet", "carekey age identity"},

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/cmd/hardening"
-	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/wallet/keyring"
 )
 
@@ -26,9 +25,7 @@ type app struct {
 
 	flags       flags
 	passphrases passphrases
-	key         keyring.Store              // has read the wallet's key already; nil if nobody did
-	closed      error                      // why a ledger that a command is about too cannot be opened
-	titles      map[crypto.LedgerID]string // of the ledgers, if a command works with several
+	key         keyring.Store // has read the wallet's key already; nil if nobody did
 }
 
 // flags are those that every command has.

@@ -28,14 +28,17 @@ How far an opening leaves an entry that you see depends on the ledger:
 ` + inHelp(eachOpening),
 		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withLedgers(cmd, looks, everywhere, a.audit)
+			return a.withLedgers(cmd, looks, everywhere, func(ctx context.Context, s *session) error { return events{s}.audit(ctx) })
 		},
 	}
 }
 
-func (a *app) audit(ctx context.Context, all []*opened) error {
+// events is what happened to consents, on every ledger.
+type events struct{ *session }
+
+func (a events) audit(ctx context.Context) error {
 	var es []wallet.Event
-	n, failed := a.each(ctx, all, func(o *opened) error {
+	n, failed := a.each(ctx, func(o *opened) error {
 		some, err := o.w.Audit(ctx)
 		es = append(es, some...)
 		return err
@@ -49,13 +52,13 @@ func (a *app) audit(ctx context.Context, all []*opened) error {
 			failed = worse(failed, &ledgerclient.TamperedError{What: "reason of an access to consent " + e.Consent.String()})
 		}
 	}
-	failed = worse(failed, missingIn(all, es))
+	failed = worse(failed, missingIn(a.all, es))
 	if a.flags.json {
 		if err := a.printJSON(list(es, eventOf)); err != nil {
 			return err
 		}
 	} else if len(es) > 0 {
-		if err := a.eventTable(es); err != nil {
+		if err := a.table(es); err != nil {
 			return err
 		}
 	}
@@ -66,7 +69,7 @@ func (a *app) audit(ctx context.Context, all []*opened) error {
 		a.say("Nothing has happened: you gave no consents.")
 		return nil
 	}
-	a.say("Verified: %s: %s.\n%s", plural(len(es), "event", "events"), leastOf(all).says(allShown), limits(all))
+	a.say("Verified: %s: %s.\n%s", plural(len(es), "event", "events"), leastOf(a.all).says(allShown), limits(a.all))
 	return nil
 }
 
@@ -128,7 +131,7 @@ func incompleteText(e *incompleteError) string {
 	return text
 }
 
-func (a *app) eventTable(es []wallet.Event) error {
+func (a events) table(es []wallet.Event) error {
 	t := &ui.Table{Header: a.withTitle([]string{"time", "what", "who", "records", "for", "reason", "consent"}, "ledger")}
 	for _, e := range es {
 		what, reason, name := string(e.What), "", person(e.Who, e.Address)
@@ -159,5 +162,5 @@ func (a *app) eventTable(es []wallet.Event) error {
 		}
 		t.Add(a.withTitle([]string{day(e.Hour), what, name, titles(e.Records), e.Purpose.Word(), reason, short(e.Consent)}, a.titles[e.Ledger])...)
 	}
-	return a.table(t)
+	return a.session.table(t)
 }

@@ -6,40 +6,34 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
 )
 
+// consents is what a patient does with those that she gave, on every ledger.
+type consents struct{ *session }
+
+// withConsents opens every ledger of the wallet for f.
+func (a *app) withConsents(cmd *cobra.Command, f func(a consents, ctx context.Context) error) error {
+	return a.withLedgers(cmd, looks, everywhere, func(ctx context.Context, s *session) error { return f(consents{s}, ctx) })
+}
+
 func newConsent(a *app) *cobra.Command {
 	ls := &cobra.Command{
 		Use:   "list",
 		Short: "List every consent that you gave, on every ledger of this wallet",
 		Args:  cli.Takes(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withLedgers(cmd, looks, everywhere, a.listConsents)
-		},
+		RunE:  func(cmd *cobra.Command, _ []string) error { return a.withConsents(cmd, consents.list) },
 	}
 	show := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show one consent and its share code",
 		Args:  cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withLedgers(cmd, looks, everywhere, func(ctx context.Context, all []*opened) error {
-				type shown struct {
-					c    wallet.Consent
-					code crypto.ShareCode
-				}
-				s, on, err := find(ctx, a, all, args[0], func(o *opened) (s shown, id string, err error) {
-					s.c, s.code, err = o.w.ShowConsent(ctx, args[0])
-					return s, s.c.ID.String(), err
-				})
-				if err != nil {
-					return err
-				}
-				return a.showConsent(s.c, s.code, groundOf(on.w))
-			})
+			return a.withConsents(cmd, func(a consents, ctx context.Context) error { return a.show(ctx, args[0]) })
 		},
 	}
 	var to, record string
@@ -51,26 +45,11 @@ func newConsent(a *app) *cobra.Command {
 			if (len(args) == 1) == (to != "" || record != "") || (to == "") != (record == "") {
 				return usage("name a consent, or a contact and a record", "it goes: "+cmd.UseLine())
 			}
-			return a.withLedgers(cmd, looks, everywhere, func(ctx context.Context, all []*opened) error {
-				query := record
+			return a.withConsents(cmd, func(a consents, ctx context.Context) error {
 				if len(args) == 1 {
-					query = args[0]
+					return a.explain(ctx, args[0], "", func(w *wallet.Wallet) (wallet.Explanation, error) { return w.ExplainConsent(ctx, args[0]) })
 				}
-				x, _, err := find(ctx, a, all, query, func(o *opened) (x wallet.Explanation, id string, err error) {
-					if len(args) == 1 {
-						x, err = o.w.ExplainConsent(ctx, args[0])
-					} else {
-						x, err = o.w.ExplainAccess(ctx, to, record)
-					}
-					if x.Consent != nil {
-						id = x.Consent.ID.String()
-					}
-					return x, id, err
-				})
-				if err != nil {
-					return err
-				}
-				return a.explained(x, to)
+				return a.explain(ctx, record, to, func(w *wallet.Wallet) (wallet.Explanation, error) { return w.ExplainAccess(ctx, to, record) })
 			})
 		},
 	}
@@ -79,9 +58,9 @@ func newConsent(a *app) *cobra.Command {
 	return group("consent", "The consents that you gave", ls, show, why, newConsentExport(a))
 }
 
-func (a *app) listConsents(ctx context.Context, all []*opened) error {
+func (a consents) list(ctx context.Context) error {
 	var cs []wallet.Consent
-	n, failed := a.each(ctx, all, func(o *opened) error {
+	n, failed := a.each(ctx, func(o *opened) error {
 		some, err := o.w.Consents(ctx)
 		cs = append(cs, some...)
 		return err
@@ -91,7 +70,7 @@ func (a *app) listConsents(ctx context.Context, all []*opened) error {
 	case a.flags.json:
 		failed = errors.Join(a.printJSON(list(cs, consentOf)), failed)
 	case len(cs) > 0:
-		failed = errors.Join(a.consentTable(cs), failed)
+		failed = errors.Join(a.table(cs), failed)
 	case failed == nil:
 		a.say("You gave no consents.")
 		a.next("carekey grant --to NAME --record ID --for 30d")
@@ -99,7 +78,19 @@ func (a *app) listConsents(ctx context.Context, all []*opened) error {
 	return failed
 }
 
-func (a *app) showConsent(c wallet.Consent, code crypto.ShareCode, g ground) error {
+// show shows one consent, and its share code.
+func (a consents) show(ctx context.Context, query string) error {
+	var code crypto.ShareCode
+	c, on, err := find(ctx, a.session, query, func(o *opened) (c wallet.Consent, id string, err error) {
+		c, one, err := o.w.ShowConsent(ctx, query)
+		if err == nil {
+			code = one
+		}
+		return c, c.ID.String(), err
+	})
+	if err != nil {
+		return err
+	}
 	if a.flags.json {
 		return a.printJSON([]any{struct {
 			consentJSON
@@ -128,7 +119,7 @@ func (a *app) showConsent(c wallet.Consent, code crypto.ShareCode, g ground) err
 	a.print("%s", strings.TrimSuffix(cli.Rows("", append(rows, [2]string{"to", cli.Clean(person(c.To, c.Address))}, [2]string{"may open", strings.Join(records, "\n")},
 		[2]string{"for", c.Purpose.Word()}, [2]string{"from", from}, [2]string{"until", untilText(c.Until, c.NotAfter, "the recipient's carekey keeps to it")}, [2]string{"status", status},
 		[2]string{"granted", grantedText(c)}, [2]string{"opened", openedText(c.Openings, both(c.LastOpened))}, [2]string{"share code", a.codeText(code)})...), "\n"))
-	a.say("%s", g.gateLine())
+	a.say("%s", groundOf(on.w).gateLine())
 	if c.Status == wallet.StatusActive || c.Status == wallet.StatusUpcoming {
 		a.next("to end it: carekey revoke %s", short(c.ID))
 	}
@@ -148,7 +139,18 @@ type checkJSON struct {
 	Time  string `json:"time,omitempty"`
 }
 
-func (a *app) explained(x wallet.Explanation, to string) error {
+// explain says whether an opening is allowed, and why; to is whom it was asked for, if
+// not for a consent.
+func (a consents) explain(ctx context.Context, query, to string, ask func(*wallet.Wallet) (wallet.Explanation, error)) error {
+	x, _, err := find(ctx, a.session, query, func(o *opened) (x wallet.Explanation, id string, err error) {
+		if x, err = ask(o.w); x.Consent != nil {
+			id = x.Consent.ID.String()
+		}
+		return x, id, err
+	})
+	if err != nil {
+		return err
+	}
 	if a.flags.json {
 		j := explanationJSON{Allowed: x.Allowed, Checks: list(x.Checks, func(c wallet.Check) checkJSON { return checkJSON{c.Name, c.OK, stamp(c.Hour)} })}
 		for _, id := range x.Others {
@@ -239,4 +241,35 @@ func grantedText(c wallet.Consent) string {
 		return "signed, and not on the ledger yet"
 	}
 	return both(c.Granted)
+}
+
+func (a consents) table(cs []wallet.Consent) error {
+	t := &ui.Table{Header: a.withTitle([]string{"consent", "to", "records", "for", "until", "status", "opened"}, "ledger")}
+	for _, c := range cs {
+		records := titles(c.Records)
+		if c.Missing {
+			records = lost(c.Damaged)
+		}
+		t.Add(a.withTitle([]string{short(c.ID), person(c.To, c.Address), records, c.Purpose.Word(), day(c.Until), statusText(c), openedText(c.Openings, wallet.HourTime(c.LastOpened).Local().Format("2 Jan 2006"))}, a.titles[c.Ledger])...)
+	}
+	return a.session.table(t)
+}
+
+// statusText is a consent's status with what waits to happen to it.
+func statusText(c wallet.Consent) string {
+	switch {
+	case !c.Missing && c.Damaged != nil:
+		return string(c.Status) + ", DAMAGED at a keeper"
+	case c.Pending == wallet.Revoking && c.Status != wallet.StatusRevoked:
+		return string(c.Status) + ", revocation waits"
+	case c.Pending == wallet.Revoking:
+		return string(c.Status) + ", keepers not told yet"
+	case c.Pending == wallet.Granting && c.Status != wallet.StatusPending:
+		return string(c.Status) + ", not at the keepers yet"
+	case c.Status == wallet.StatusPending:
+		return "pending: not on the ledger yet"
+	case c.Over:
+		return "over; at keepers " + day(c.NotAfter)
+	}
+	return string(c.Status)
 }

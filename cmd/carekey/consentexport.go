@@ -33,7 +33,7 @@ consents. It is not signed: what holds is on the ledger. How it is to be read:
 			case x.all == (len(args) > 0):
 				return usage("name consents, or all of them", "it goes: "+cmd.UseLine())
 			}
-			return a.withLedgers(cmd, looks, everywhere, func(ctx context.Context, all []*opened) error { return a.exportConsents(ctx, all, args, x) })
+			return a.withConsents(cmd, func(a consents, ctx context.Context) error { return a.export(ctx, args, x) })
 		},
 	}
 	c.Flags().BoolVar(&x.fhir, "fhir", false, "as FHIR R4")
@@ -43,11 +43,11 @@ consents. It is not signed: what holds is on the ledger. How it is to be read:
 	return c
 }
 
-func (a *app) exportConsents(ctx context.Context, all []*opened, ids []string, x exportFlags) error {
+func (a consents) export(ctx context.Context, ids []string, x exportFlags) error {
 	var cs []wallet.Consent
 	var missing error
 	for _, id := range ids {
-		c, _, err := find(ctx, a, all, id, func(o *opened) (c wallet.Consent, _ string, err error) {
+		c, _, err := find(ctx, a.session, id, func(o *opened) (c wallet.Consent, _ string, err error) {
 			some, err := o.w.ProvenConsents(ctx, []string{id})
 			if err != nil {
 				return c, "", err
@@ -62,7 +62,7 @@ func (a *app) exportConsents(ctx context.Context, all []*opened, ids []string, x
 		}
 	}
 	if len(ids) == 0 {
-		if _, failed := a.each(ctx, all, func(o *opened) error {
+		if _, failed := a.each(ctx, func(o *opened) error {
 			some, err := o.w.ProvenConsents(ctx, nil)
 			cs = append(cs, some...)
 			return err
@@ -71,7 +71,7 @@ func (a *app) exportConsents(ctx context.Context, all []*opened, ids []string, x
 		}
 	}
 	behind := &incompleteError{consents: map[string]int{}}
-	for _, o := range all {
+	for _, o := range a.all {
 		if g := groundOf(o.w); g.away {
 			_, behind.why = o.w.OutOfReach()
 			behind.behind = g
@@ -83,7 +83,7 @@ func (a *app) exportConsents(ctx context.Context, all []*opened, ids []string, x
 			missing = behind
 		}
 	}
-	giver := health.Giver{Name: all[0].w.Name(), Address: all[0].w.Address()}
+	giver := health.Giver{Name: a.all[0].w.Name(), Address: a.all[0].w.Address()}
 	var known []wallet.Consent
 	var left []string // out
 	var first error
@@ -125,7 +125,7 @@ func (a *app) exportConsents(ctx context.Context, all []*opened, ids []string, x
 	return missing
 }
 
-func (a *app) saveExport(b *health.Bundle, known []wallet.Consent, left []string, x exportFlags) error {
+func (a consents) saveExport(b *health.Bundle, known []wallet.Consent, left []string, x exportFlags) error {
 	err := wallet.SaveFile(x.output, crypto.Hash{}, x.force, func(dst io.Writer) error { return writeJSON(dst, b) })
 	if err != nil || !a.flags.json {
 		return err

@@ -59,7 +59,9 @@ file a line.`,
 					return []place{p}
 				}
 			}
-			return a.withLedgers(cmd, writes, which, func(ctx context.Context, all []*opened) error { return a.fetch(ctx, all, code, named, f) })
+			return a.withLedgers(cmd, writes, which, func(ctx context.Context, s *session) error {
+				return (&fetching{session: s, flags: f}).fetch(ctx, code, named)
+			})
 		},
 	}
 	c.Flags().BoolVar(&f.all, "all", false, "everything that can be opened now")
@@ -88,20 +90,20 @@ type fetchedJSON struct {
 
 // fetching collects what was fetched and what was not.
 type fetching struct {
-	app    *app
+	*session
 	flags  fetchFlags
 	files  []fetchedJSON
 	failed int
 	first  error
 }
 
-func (a *app) fetch(ctx context.Context, all []*opened, code *crypto.ShareCode, id string, f fetchFlags) error {
-	x := &fetching{app: a, flags: f}
+func (x *fetching) fetch(ctx context.Context, code *crypto.ShareCode, id string) error {
+	all, reason := x.all, x.flags.reason
 	switch {
-	case f.all:
+	case x.flags.all:
 		var rs []wallet.Received
 		on := map[crypto.LedgerID]*wallet.Wallet{}
-		_, failed := a.each(ctx, all, func(o *opened) error {
+		_, failed := x.each(ctx, func(o *opened) error {
 			some, err := o.w.Inbox(ctx)
 			rs, on[o.id()] = append(rs, some...), o.w
 			return err
@@ -115,18 +117,18 @@ func (a *app) fetch(ctx context.Context, all []*opened, code *crypto.ShareCode, 
 			if r.Status != wallet.StatusActive {
 				continue
 			}
-			if err := x.open(ctx, on[r.Ledger], func() (*wallet.Opening, error) { return on[r.Ledger].OpenByID(ctx, r.Consent.String(), f.reason) }); err != nil {
+			if err := x.open(ctx, on[r.Ledger], func() (*wallet.Opening, error) { return on[r.Ledger].OpenByID(ctx, r.Consent.String(), reason) }); err != nil {
 				return err
 			}
 		}
 	case code != nil:
-		if err := x.open(ctx, all[0].w, func() (*wallet.Opening, error) { return all[0].w.OpenByCode(ctx, *code, f.reason) }); err != nil {
+		if err := x.open(ctx, all[0].w, func() (*wallet.Opening, error) { return all[0].w.OpenByCode(ctx, *code, reason) }); err != nil {
 			return err
 		}
 	default:
 		w := all[0].w
 		if len(all) > 1 {
-			_, o, err := find(ctx, a, all, id, func(o *opened) (struct{}, string, error) {
+			_, o, err := find(ctx, x.session, id, func(o *opened) (struct{}, string, error) {
 				found, err := o.w.FindReceived(ctx, id)
 				return struct{}{}, found.String(), err
 			})
@@ -135,7 +137,7 @@ func (a *app) fetch(ctx context.Context, all []*opened, code *crypto.ShareCode, 
 			}
 			w = o.w
 		}
-		if err := x.open(ctx, w, func() (*wallet.Opening, error) { return w.OpenByID(ctx, id, f.reason) }); err != nil {
+		if err := x.open(ctx, w, func() (*wallet.Opening, error) { return w.OpenByID(ctx, id, reason) }); err != nil {
 			return err
 		}
 	}
@@ -164,19 +166,19 @@ func (x *fetching) open(ctx context.Context, w *wallet.Wallet, open func() (*wal
 		if err != nil && failed == nil {
 			failed = x.fail(ctx, err)
 		} else if aside != "" {
-			x.app.say("manifest.json was none of carekey's, and is kept as %s.", aside)
+			x.say("manifest.json was none of carekey's, and is kept as %s.", aside)
 		}
 	}()
 	if o.Consent.From == "" {
-		x.app.say("warning: the sender is not among your contacts: %s", o.Consent.Address)
+		x.say("warning: the sender is not among your contacts: %s", o.Consent.Address)
 	}
 	// What the sender wrote is kept within its line, so that it says nothing in our name.
-	x.app.say("%s", cli.Clean(fmt.Sprintf("From %s, for %s:", person(o.Consent.From, o.Consent.Address), o.Consent.Purpose.Word())))
+	x.say("%s", cli.Clean(fmt.Sprintf("From %s, for %s:", person(o.Consent.From, o.Consent.Address), o.Consent.Purpose.Word())))
 	if o.Earlier && strings.TrimSpace(x.flags.reason) != "" {
-		x.app.say("note: you opened it within this hour already. That entry stands, with the reason you gave then.")
+		x.say("note: you opened it within this hour already. That entry stands, with the reason you gave then.")
 	}
 	for i, r := range o.Records {
-		step, end := x.app.progress("decrypting", r.Size)
+		step, end := x.progress("decrypting", r.Size)
 		path, err := to.Save(ctx, o, i, x.flags.force, step)
 		end()
 		if err != nil {
@@ -186,9 +188,9 @@ func (x *fetching) open(ctx context.Context, w *wallet.Wallet, open func() (*wal
 			continue
 		}
 		saved[i] = path
-		x.app.say("%s", cli.Clean(fmt.Sprintf("  %s, version %d (%s, %s)", quoted(r.Title), r.Version, r.Category, bytesText(r.Size))))
+		x.say("%s", cli.Clean(fmt.Sprintf("  %s, version %d (%s, %s)", quoted(r.Title), r.Version, r.Category, bytesText(r.Size))))
 		if !x.app.flags.json {
-			x.app.printPath(path)
+			x.printPath(path)
 		}
 		x.files = append(x.files, fetchedJSON{Consent: o.Consent.Consent.String(), Record: r.ID.String(), Version: r.Version, File: path, SHA256: r.SHA256.String(), Title: r.Title,
 			Sender: senderOf(o.Consent), Purpose: o.Consent.Purpose.Word(), Until: stamp(o.Consent.Until), Granted: stamp(o.Consent.Granted), Ledger: o.Consent.Ledger.String()})
@@ -204,7 +206,7 @@ func (x *fetching) fail(ctx context.Context, err error) error {
 	if x.first == nil {
 		x.first = err
 	} else if f := explain(err); true {
-		x.app.say("error: %s", f.Message)
+		x.say("error: %s", f.Message)
 	}
 	return nil
 }
@@ -214,7 +216,7 @@ func (x *fetching) end() error {
 		return x.first
 	}
 	if x.app.flags.json {
-		if err := x.app.printJSON(list(x.files, func(f fetchedJSON) fetchedJSON { return f })); err != nil {
+		if err := x.printJSON(list(x.files, func(f fetchedJSON) fetchedJSON { return f })); err != nil {
 			return err
 		}
 	}
@@ -222,10 +224,10 @@ func (x *fetching) end() error {
 		return &wallet.PartlyError{Done: len(x.files), Failed: x.failed, First: x.first}
 	}
 	if len(x.files) == 0 {
-		x.app.say("There is nothing to fetch.")
+		x.say("There is nothing to fetch.")
 		return nil
 	}
-	x.app.say("Verified, and written for you alone. Its owner sees that you opened it.")
+	x.say("Verified, and written for you alone. Its owner sees that you opened it.")
 	return nil
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
@@ -17,34 +18,33 @@ func newInbox(a *app) *cobra.Command {
 		Short: "List what was granted to you, on every ledger of this wallet",
 		Args:  cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withLedgers(cmd, looks, everywhere, func(ctx context.Context, all []*opened) error {
-				var rs []wallet.Received
-				n, failed := a.each(ctx, all, func(o *opened) error {
-					some, err := o.w.Inbox(ctx)
-					rs = append(rs, some...)
-					return err
-				})
-				if n == 0 {
-					return failed
-				}
-				if onlyNew {
-					kept := rs[:0]
-					for _, r := range rs {
-						if r.Fetched == 0 && r.Status == wallet.StatusActive {
-							kept = append(kept, r)
-						}
-					}
-					rs = kept
-				}
-				return errors.Join(a.inbox(rs), failed)
-			})
+			return a.withLedgers(cmd, looks, everywhere, func(ctx context.Context, s *session) error { return inbox{s}.list(ctx, onlyNew) })
 		},
 	}
 	c.Flags().BoolVar(&onlyNew, "new", false, "only what can be fetched and never was")
 	return c
 }
 
-func (a *app) inbox(rs []wallet.Received) error {
+// inbox is what was granted to the wallet's owner, on every ledger.
+type inbox struct{ *session }
+
+func (a inbox) list(ctx context.Context, onlyNew bool) error {
+	var rs []wallet.Received
+	n, failed := a.each(ctx, func(o *opened) error {
+		some, err := o.w.Inbox(ctx)
+		rs = append(rs, some...)
+		return err
+	})
+	if n == 0 {
+		return failed
+	}
+	if onlyNew {
+		rs = slices.DeleteFunc(rs, func(r wallet.Received) bool { return r.Fetched != 0 || r.Status != wallet.StatusActive })
+	}
+	return errors.Join(a.show(rs), failed)
+}
+
+func (a inbox) show(rs []wallet.Received) error {
 	if a.flags.json {
 		return a.printJSON(list(rs, receivedOf))
 	}
@@ -53,7 +53,7 @@ func (a *app) inbox(rs []wallet.Received) error {
 		a.next("give your address to who should: carekey address")
 		return nil
 	}
-	if err := a.receivedTable(rs); err != nil {
+	if err := a.table(rs); err != nil {
 		return err
 	}
 	for _, r := range rs {
@@ -65,7 +65,7 @@ func (a *app) inbox(rs []wallet.Received) error {
 	return nil
 }
 
-func (a *app) receivedTable(rs []wallet.Received) error {
+func (a inbox) table(rs []wallet.Received) error {
 	t := &ui.Table{Header: a.withTitle([]string{"consent", "from", "records", "for", "until", "status", "fetched"}, "ledger")}
 	for _, r := range rs {
 		fetched := "never"
@@ -78,5 +78,5 @@ func (a *app) receivedTable(rs []wallet.Received) error {
 		}
 		t.Add(a.withTitle([]string{short(r.Consent), person(r.From, r.Address), records, r.Purpose.Word(), day(r.Until), string(r.Status), fetched}, a.titles[r.Ledger])...)
 	}
-	return a.table(t)
+	return a.session.table(t)
 }

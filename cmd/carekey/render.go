@@ -353,8 +353,8 @@ func lostCode(damaged error) string {
 }
 
 // withTitle adds the column of ledgers to a table's row where there are several.
-func (a *app) withTitle(cells []string, title string) []string {
-	if len(a.titles) > 1 {
+func (s *session) withTitle(cells []string, title string) []string {
+	if len(s.titles) > 1 {
 		return append(cells, title)
 	}
 	return cells

@@ -41,7 +41,7 @@ wallet and a wrong clock are no reason to wait, and are told.`,
 			if ways != 1 {
 				return usage("name consents, or a contact with --to, or all of them with --all", "what there is: carekey consent list")
 			}
-			return a.withLedgers(cmd, ends, everywhere, func(ctx context.Context, all []*opened) error { return a.revoke(ctx, all, r) })
+			return a.withLedgers(cmd, ends, everywhere, func(ctx context.Context, s *session) error { return revoking{s}.revoke(ctx, r) })
 		},
 	}
 	c.Flags().StringVar(&r.To, "to", "", "all that you gave to the contact `NAME`, or to an address")
@@ -50,7 +50,10 @@ wallet and a wrong clock are no reason to wait, and are told.`,
 	return c
 }
 
-func (a *app) revoke(ctx context.Context, all []*opened, r wallet.RevokeRequest) error {
+// revoking ends consents, on every ledger.
+type revoking struct{ *session }
+
+func (a revoking) revoke(ctx context.Context, r wallet.RevokeRequest) error {
 	chosen := map[*opened][]contract.ID{}
 	var cs []wallet.Consent
 	choose := func(o *opened, r wallet.RevokeRequest) error {
@@ -63,12 +66,12 @@ func (a *app) revoke(ctx context.Context, all []*opened, r wallet.RevokeRequest)
 		return err
 	}
 	var failed error
-	if len(all) == 1 || len(r.Consents) == 0 {
-		_, failed = a.each(ctx, all, func(o *opened) error { return choose(o, r) })
+	if len(a.all) == 1 || len(r.Consents) == 0 {
+		_, failed = a.each(ctx, func(o *opened) error { return choose(o, r) })
 	} else {
 		for _, id := range r.Consents { // wherever it is; one that is nowhere ends it before anything is signed
 			one := wallet.RevokeRequest{Consents: []string{id}}
-			_, on, err := find(ctx, a, all, id, func(o *opened) (_ struct{}, found string, err error) {
+			_, on, err := find(ctx, a.session, id, func(o *opened) (_ struct{}, found string, err error) {
 				some, err := o.w.SelectRevocations(ctx, one)
 				if err == nil && len(some) == 1 {
 					found = some[0].ID.String()
@@ -100,7 +103,7 @@ func (a *app) revoke(ctx context.Context, all []*opened, r wallet.RevokeRequest)
 	}
 	var done []wallet.Revocation
 	var on []*opened
-	for _, o := range all {
+	for _, o := range a.all {
 		if len(chosen[o]) == 0 {
 			continue
 		}
@@ -170,7 +173,7 @@ func revocationOf(r wallet.Revocation) revocationJSON {
 }
 
 // revoked tells what was done; failed is why not all of it was.
-func (a *app) revoked(on []*opened, rs []wallet.Revocation, failed error) error {
+func (a revoking) revoked(on []*opened, rs []wallet.Revocation, failed error) error {
 	if a.flags.json {
 		return a.printJSON(list(rs, func(r wallet.Revocation) revocationJSON {
 			j := revocationOf(r)

@@ -21,7 +21,7 @@ func TestRowsCostLittle(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	a := &app{out: null}
+	a := &session{app: &app{out: null}}
 	const rows, rounds = 200, 15
 	for _, of := range []struct {
 		name, title string
@@ -47,9 +47,9 @@ func TestRowsCostLittle(t *testing.T) {
 			return nil
 		}
 		for list, f := range map[string]func() error{
-			"consents": func() error { return a.consentTable(repeated(c, rows)) },
-			"inbox":    func() error { return a.receivedTable(repeated(r, rows)) },
-			"audit":    func() error { return a.eventTable(repeated(e, rows)) },
+			"consents": func() error { return consents{a}.table(repeated(c, rows)) },
+			"inbox":    func() error { return inbox{a}.table(repeated(r, rows)) },
+			"audit":    func() error { return events{a}.table(repeated(e, rows)) },
 		} {
 			ours, theirs := time.Hour, time.Hour // the best of each: whatever else runs only slows
 			for range rounds {

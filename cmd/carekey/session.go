@@ -40,7 +40,8 @@ func (a *app) withWallet(cmd *cobra.Command, want access, f func(ctx context.Con
 }
 
 func (a *app) withLedger(cmd *cobra.Command, want access, f func(ctx context.Context, w *wallet.Wallet, l *ledger) error) error {
-	return a.withLedgers(cmd, want, func(p place) []place { return []place{p} }, func(ctx context.Context, all []*opened) error { return f(ctx, all[0].w, all[0].l) })
+	alone := func(p place) []place { return []place{p} }
+	return a.withLedgers(cmd, want, alone, func(ctx context.Context, s *session) error { return f(ctx, s.all[0].w, s.all[0].l) })
 }
 
 // everywhere are all ledgers of the wallet, the one that is meant first; that one alone
@@ -67,9 +68,17 @@ func (o *opened) id() crypto.LedgerID {
 	return id
 }
 
+// session is what a command does with the wallet on some of its ledgers.
+type session struct {
+	*app
+	all    []*opened                  // those that could be opened, at least one
+	closed error                      // why another one could not
+	titles map[crypto.LedgerID]string // of the ledgers, if there are several
+}
+
 // withLedgers unlocks the wallet once, with each of some of its ledgers, for f. One that
 // cannot be opened keeps none of the others from it, and is the error at the end.
-func (a *app) withLedgers(cmd *cobra.Command, want access, which func(place) []place, f func(ctx context.Context, all []*opened) error) error {
+func (a *app) withLedgers(cmd *cobra.Command, want access, which func(place) []place, f func(ctx context.Context, s *session) error) error {
 	ctx := cmd.Context()
 	p, err := a.place()
 	if err != nil {
@@ -78,6 +87,7 @@ func (a *app) withLedgers(cmd *cobra.Command, want access, which func(place) []p
 	if p.settings == nil {
 		return &wallet.NoWalletError{Dir: p.dir}
 	}
+	s := &session{app: a}
 	places := which(p)
 	if len(places) > 1 {
 		if a.key == nil {
@@ -90,52 +100,50 @@ func (a *app) withLedgers(cmd *cobra.Command, want access, which func(place) []p
 				}
 			}
 		}
-		a.titles = ledgerTitles(p)
+		s.titles = ledgerTitles(p)
 	}
 	key, err := a.keyEarly(ctx, p)
 	if err != nil {
 		return err
 	}
-	var all []*opened
 	defer func() {
-		for _, o := range all {
+		for _, o := range s.all {
 			o.w.Wipe()
 			o.l.close()
 		}
 	}()
-	a.closed = nil
 	for _, q := range places {
 		o, err := a.open(ctx, q, key, want)
 		if err == nil {
-			all = append(all, o)
+			s.all = append(s.all, o)
 			continue
 		}
 		if ctx.Err() != nil || explain(err).Exit == exitLocked {
 			return err
 		}
-		a.closed = worse(a.closed, a.onLedger(q.id, err))
+		s.closed = worse(s.closed, s.onLedger(q.id, err))
 	}
-	if len(all) == 0 {
-		return a.closed
+	if len(s.all) == 0 {
+		return s.closed
 	}
-	err = f(ctx, all)
+	err = f(ctx, s)
 	if err == nil && want&keeps != 0 {
-		a.keepBook(ctx, all[0].w)
+		a.keepBook(ctx, s.all[0].w)
 	}
-	for _, o := range all {
-		err = a.end(ctx, o, want, err)
+	for _, o := range s.all {
+		err = s.end(ctx, o, want, err)
 	}
 	if err == nil {
-		err = a.closed
+		err = s.closed
 	}
 	return err
 }
 
 // each lets f look at each ledger. What one of them fails with keeps f from no other; the
 // worst is returned, also of those that could not be opened, with how many did not fail.
-func (a *app) each(ctx context.Context, all []*opened, f func(o *opened) error) (done int, worst error) {
-	worst = a.closed
-	for _, o := range all {
+func (s *session) each(ctx context.Context, f func(o *opened) error) (done int, worst error) {
+	worst = s.closed
+	for _, o := range s.all {
 		err := f(o)
 		if err != nil && ctx.Err() != nil {
 			return 0, err
@@ -144,16 +152,16 @@ func (a *app) each(ctx context.Context, all []*opened, f func(o *opened) error) 
 			done++
 			continue
 		}
-		worst = worse(worst, a.onLedger(o.id(), err))
+		worst = worse(worst, s.onLedger(o.id(), err))
 	}
 	return done, worst
 }
 
 // onLedger says on which of several ledgers something is wrong.
-func (a *app) onLedger(id crypto.LedgerID, err error) error {
+func (s *session) onLedger(id crypto.LedgerID, err error) error {
 	switch explain(err).Exit {
 	case exitTampered, exitUnreachable, exitUnexpected:
-		if title := a.titles[id]; title != "" {
+		if title := s.titles[id]; title != "" {
 			return &onLedgerError{err, title, id}
 		}
 	}
@@ -187,9 +195,9 @@ func worse(a, b error) error {
 // find looks for what is on one of the ledgers: what f finds on none is an error of that
 // kind, what it finds on several is ambiguous. If it is found, a ledger that cannot be
 // opened is not concerned.
-func find[T any](ctx context.Context, a *app, all []*opened, query string, f func(o *opened) (T, string, error)) (found T, on *opened, err error) {
+func find[T any](ctx context.Context, s *session, query string, f func(o *opened) (T, string, error)) (found T, on *opened, err error) {
 	var matches []string
-	_, worst := a.each(ctx, all, func(o *opened) error {
+	_, worst := s.each(ctx, func(o *opened) error {
 		x, id, err := f(o)
 		if err == nil {
 			found, on, matches = x, o, append(matches, id)
@@ -200,7 +208,7 @@ func find[T any](ctx context.Context, a *app, all []*opened, query string, f fun
 	case len(matches) > 1:
 		return found, nil, &wallet.AmbiguousError{What: "consent", Query: query, Matches: matches}
 	case len(matches) == 1:
-		a.closed = nil
+		s.closed = nil
 		return found, on, nil
 	}
 	return found, nil, worst
@@ -253,16 +261,16 @@ func (a *app) open(ctx context.Context, p place, key keyring.Store, want access)
 
 // end says what became of the wallet on a ledger while a command worked with it, which
 // ended with err.
-func (a *app) end(ctx context.Context, o *opened, want access, err error) error {
+func (s *session) end(ctx context.Context, o *opened, want access, err error) error {
 	w := o.w
-	a.tellFinished(w)
-	a.tellUnwritten(w, err)
-	shown := err == nil || a.closed != nil && errors.Is(err, a.closed) // what is on this ledger
+	s.tellFinished(w)
+	s.tellUnwritten(w, err)
+	shown := err == nil || s.closed != nil && errors.Is(err, s.closed) // what is on this ledger
 	if clock, last := w.Doubt(); !clock.IsZero() && shown {
-		a.say("Your clock says %s, and the ledger's last entry is of %s: what is open is judged by the ledger's time.", clock.Local().Format(dayLayout), day(last))
+		s.say("Your clock says %s, and the ledger's last entry is of %s: what is open is judged by the ledger's time.", clock.Local().Format(dayLayout), day(last))
 	}
 	if since, away := w.OutOfReach(); away != nil && shown {
-		a.tellAway(a.titles[o.id()], since, away)
+		s.tellAway(s.titles[o.id()], since, away)
 	}
 	if o.l.away == nil && errors.Is(err, context.Canceled) && want&writes != 0 {
 		if after, lerr := length(context.WithoutCancel(ctx), o.l.Services); lerr != nil || after != o.before {
@@ -271,9 +279,9 @@ func (a *app) end(ctx context.Context, o *opened, want access, err error) error 
 	}
 	if stuck := w.Stuck(); stuck != nil && !is[*syncError](err) {
 		if err == nil && is[*ledgerclient.UnreachableError](stuck) {
-			a.say("What you signed before still waits, and goes out by itself: carekey sync tells.")
+			s.say("What you signed before still waits, and goes out by itself: carekey sync tells.")
 		} else if err == nil {
-			a.say("A change that was signed still waits: %s.\nEvery carekey command tries again to finish it.", explain(stuck).Message)
+			s.say("A change that was signed still waits: %s.\nEvery carekey command tries again to finish it.", explain(stuck).Message)
 		} else if errors.Is(err, stuck) && !is[*wallet.PendingError](err) && len(w.Unwritten()) == 0 {
 			err = &keptError{err}
 		}

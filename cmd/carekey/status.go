@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
@@ -20,20 +19,22 @@ func newStatus(a *app) *cobra.Command {
 		Short: "Who can see what until when, and what happened since you last looked",
 		Args:  cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withLedgers(cmd, looks, everywhere, a.statusOf)
+			return a.withLedgers(cmd, looks, everywhere, func(ctx context.Context, s *session) error { return overview{s}.status(ctx) })
 		},
 	}
 }
 
 func codeOf(err error) string { return explain(err).Code }
 
-// statusOf puts together what there is on each ledger.
-func (a *app) statusOf(ctx context.Context, all []*opened) error {
+// overview is what there is on each ledger, put together.
+type overview struct{ *session }
+
+func (a overview) status(ctx context.Context) error {
 	var sum wallet.Summary
 	var seen []*opened
 	var pending []pendingJSON
 	var waits []string
-	_, failed := a.each(ctx, all, func(o *opened) error {
+	_, failed := a.each(ctx, func(o *opened) error {
 		s, err := o.w.Status(ctx)
 		if err != nil {
 			return err
@@ -65,7 +66,7 @@ func (a *app) statusOf(ctx context.Context, all []*opened) error {
 			failed = worse(failed, a.onLedger(o.id(), why))
 		}
 	}
-	return errors.Join(a.status(seen, sum, pending, waits, part), failed)
+	return errors.Join(a.show(seen, sum, pending, waits, part), failed)
 }
 
 type pendingJSON struct {
@@ -83,8 +84,8 @@ func pendingOf(p wallet.Pending) pendingJSON {
 	return j
 }
 
-// status tells what is on some ledgers; part says that another one could not be read.
-func (a *app) status(all []*opened, s wallet.Summary, pending []pendingJSON, waits []string, part bool) error {
+// show tells what is on some ledgers; part says that another one could not be read.
+func (a overview) show(all []*opened, s wallet.Summary, pending []pendingJSON, waits []string, part bool) error {
 	w := all[0].w
 	p, err := a.place()
 	if err != nil {
@@ -148,7 +149,7 @@ func (a *app) status(all []*opened, s wallet.Summary, pending []pendingJSON, wai
 		}
 	} else {
 		a.print("Who can open what:")
-		if err := a.consentTable(s.Consents); err != nil {
+		if err := (consents{a.session}).table(s.Consents); err != nil {
 			return err
 		}
 		a.say("%s", limits(all))
@@ -161,7 +162,7 @@ func (a *app) status(all []*opened, s wallet.Summary, pending []pendingJSON, wai
 	}
 	if len(s.Accesses) > 0 {
 		a.print("\nSince you last looked:")
-		if err := a.eventTable(s.Accesses); err != nil {
+		if err := (events{a.session}).table(s.Accesses); err != nil {
 			return err
 		}
 	}
@@ -170,7 +171,7 @@ func (a *app) status(all []*opened, s wallet.Summary, pending []pendingJSON, wai
 	}
 	if len(s.Inbox) > 0 {
 		a.print("\nGranted to you and not fetched yet:")
-		if err := a.receivedTable(s.Inbox); err != nil {
+		if err := (inbox{a.session}).table(s.Inbox); err != nil {
 			return err
 		}
 	}
@@ -199,35 +200,4 @@ func (a *app) status(all []*opened, s wallet.Summary, pending []pendingJSON, wai
 		a.next("carekey grant --to NAME --record ID --for 30d")
 	}
 	return nil
-}
-
-func (a *app) consentTable(cs []wallet.Consent) error {
-	t := &ui.Table{Header: a.withTitle([]string{"consent", "to", "records", "for", "until", "status", "opened"}, "ledger")}
-	for _, c := range cs {
-		records := titles(c.Records)
-		if c.Missing {
-			records = lost(c.Damaged)
-		}
-		t.Add(a.withTitle([]string{short(c.ID), person(c.To, c.Address), records, c.Purpose.Word(), day(c.Until), statusText(c), openedText(c.Openings, wallet.HourTime(c.LastOpened).Local().Format("2 Jan 2006"))}, a.titles[c.Ledger])...)
-	}
-	return a.table(t)
-}
-
-// statusText is a consent's status with what waits to happen to it.
-func statusText(c wallet.Consent) string {
-	switch {
-	case !c.Missing && c.Damaged != nil:
-		return string(c.Status) + ", DAMAGED at a keeper"
-	case c.Pending == wallet.Revoking && c.Status != wallet.StatusRevoked:
-		return string(c.Status) + ", revocation waits"
-	case c.Pending == wallet.Revoking:
-		return string(c.Status) + ", keepers not told yet"
-	case c.Pending == wallet.Granting && c.Status != wallet.StatusPending:
-		return string(c.Status) + ", not at the keepers yet"
-	case c.Status == wallet.StatusPending:
-		return "pending: not on the ledger yet"
-	case c.Over:
-		return "over; at keepers " + day(c.NotAfter)
-	}
-	return string(c.Status)
 }

@@ -20,7 +20,7 @@ the ledger that it works on. With --ledger only that one is synced. Exit 5 if
 something still waits or a ledger is out of reach.`,
 		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withLedgers(cmd, writes|keeps, everywhere, a.sync)
+			return a.withLedgers(cmd, writes|keeps, everywhere, func(ctx context.Context, s *session) error { return syncing{s}.sync(ctx) })
 		},
 	}
 	acceptClock(a, c)
@@ -45,10 +45,13 @@ type finishedJSON struct {
 	Error  string `json:"error,omitempty"` // it was given up: why
 }
 
-func (a *app) sync(ctx context.Context, all []*opened) error {
+// syncing sends what waits, on every ledger.
+type syncing struct{ *session }
+
+func (a syncing) sync(ctx context.Context) error {
 	var worst error
 	var js []syncJSON
-	for _, o := range all {
+	for _, o := range a.all {
 		one := o.w
 		s, err := one.Sync(ctx)
 		if err != nil && ctx.Err() != nil {
@@ -85,7 +88,7 @@ func (e *syncError) Error() string { return "not all is synced: " + e.err.Error(
 func (e *syncError) Unwrap() error { return e.err }
 
 // synced tells what one ledger's sync did.
-func (a *app) synced(w *wallet.Wallet, s wallet.Synced, again []contract.ID, err error) syncJSON {
+func (a syncing) synced(w *wallet.Wallet, s wallet.Synced, again []contract.ID, err error) syncJSON {
 	id, _ := w.Ledger()
 	j := syncJSON{Ledger: id.String(), Name: w.LedgerName(), Entries: s.To, New: s.To - min(s.From, s.To), Pending: list(s.Pending, pendingOf), Shares: list(again, contract.ID.String),
 		Finished: list(s.Finished, func(f wallet.Finished) finishedJSON {
