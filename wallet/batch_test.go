@@ -23,22 +23,20 @@ import (
 )
 
 // planFrom is the plan of a file's text.
-func planFrom(w *wallet.Wallet, text string, prune bool, now time.Time) (*wallet.BatchPlan, error) {
-	return w.PlanBatch(context.Background(), wallet.BatchOptions{File: "rows.csv", Prune: prune}, func(add func(wallet.Wish) error) (wallet.BatchFile, error) {
-		r, err := batch.Read(strings.NewReader(text), batch.Options{Now: now, Profile: "me", Row: add})
-		return wallet.BatchFile{Rows: r.Rows, Changes: r.Changes, SHA256: r.SHA256}, err
-	})
+func planFrom(w *wallet.Wallet, text string, prune bool, now time.Time) (*batch.Plan, error) {
+	return batch.Make(context.Background(), w, strings.NewReader(text), batch.PlanOptions{File: "rows.csv", Prune: prune,
+		Options: batch.Options{Now: now, Profile: "me"}})
 }
 
 // summary is a plan in short: its items, one a line.
-func summary(p *wallet.BatchPlan) string {
+func summary(p *batch.Plan) string {
 	var b strings.Builder
 	for _, x := range p.Items {
-		fmt.Fprintf(&b, "%d %s %s", x.Line, x.Do, p.Recipients[x.To].Name)
-		for _, r := range p.Sets[x.Set] {
+		fmt.Fprintf(&b, "%d %s %s", x.Line, x.Do, x.To)
+		for _, r := range x.Records {
 			fmt.Fprintf(&b, " %s.%d", r.Title, r.Version)
 		}
-		fmt.Fprintf(&b, " %s until %s", x.Purpose.Word(), wallet.HourTime(x.Until).Format("2006-01-02"))
+		fmt.Fprintf(&b, " %s until %s", x.Purpose, wallet.HourTime(contract.Hour(x.Until)).Format("2006-01-02"))
 		if x.Why != "" {
 			b.WriteString(" " + x.Why)
 		}
@@ -93,9 +91,16 @@ func batchTown(t testing.TB) (*town, *wallet.Wallet) {
 	return tn, w
 }
 
-func apply(t testing.TB, w *wallet.Wallet, p *wallet.BatchPlan) wallet.BatchStatus {
+// chunks makes jobs of chunks of n items, and returns what undoes it.
+func chunks(n int) (undo func()) {
+	was := batch.ChunkSize
+	batch.ChunkSize = n
+	return func() { batch.ChunkSize = was }
+}
+
+func apply(t testing.TB, w *wallet.Wallet, p *batch.Plan) batch.Status {
 	t.Helper()
-	s, err := w.BatchApply(context.Background(), p, nil)
+	s, err := batch.Apply(context.Background(), w, p, nil)
 	if err != nil || !s.Finished || s.Done != len(p.Items) {
 		t.Fatalf("%+v, %v", s, err)
 	}
@@ -108,7 +113,7 @@ func apply(t testing.TB, w *wallet.Wallet, p *wallet.BatchPlan) wallet.BatchStat
 func TestBatchPlan(t *testing.T) {
 	tn, w := batchTown(t)
 	ctx := context.Background()
-	plan := func(text string, prune bool) *wallet.BatchPlan {
+	plan := func(text string, prune bool) *batch.Plan {
 		t.Helper()
 		p, err := planFrom(w, text, prune, tn.now)
 		if err != nil {
@@ -116,7 +121,7 @@ func TestBatchPlan(t *testing.T) {
 		}
 		return p
 	}
-	is := func(p *wallet.BatchPlan, stay, already int, lines ...string) {
+	is := func(p *batch.Plan, stay, already int, lines ...string) {
 		t.Helper()
 		var want string
 		for _, l := range lines {
@@ -192,11 +197,11 @@ func TestBatchUnresolved(t *testing.T) {
 	if len(p.Items) != 1 || p.Already != 2 || p.Rows != 3 {
 		t.Errorf("%d items, %d of %d rows ask for nothing", len(p.Items), p.Already, p.Rows)
 	}
-	if i := len(p.Warnings) - 1; i < 0 || p.Warnings[i] != (wallet.BatchWarning{Kind: "empty", Other: "vitals", Line: 2, Count: 3}) {
+	if i := len(p.Warnings) - 1; i < 0 || p.Warnings[i] != (batch.Warning{Kind: "empty", Other: "vitals", Line: 2, Count: 3}) {
 		t.Errorf("%+v", p.Warnings)
 	}
 	_, err := planFrom(w, "to,records,categories,until\nBob,,vitals,2026-12-31\nEve,,labs,2026-12-31\nB0b,,labs,2026-12-31\nBob,abcdef012345,,2026-12-31\nBob,,labs,soon\n", false, tn.now)
-	var bad *wallet.LinesError
+	var bad *batch.LinesError
 	if !errors.As(err, &bad) {
 		t.Fatal(err)
 	}
@@ -250,14 +255,14 @@ func TestBatchPeople(t *testing.T) {
 	people := func(text string, prune bool) string {
 		t.Helper()
 		p := must(planFrom(w, text, prune, tn.now))(t)
-		same := must(w.ParsePlan(must(w.MarshalPlan(p))(t)))(t)
+		same := must(batch.Parse(w, must(p.Marshal(w))(t)))(t)
 		var out []string
 		for i, q := range p.People {
-			line := fmt.Sprintf("%s +%d -%d =%d", p.Recipients[q.To].Name, q.Give, q.End, q.Stay)
+			line := fmt.Sprintf("%s +%d -%d =%d", q.Who, q.Give, q.End, q.Stay)
 			for _, c := range q.Access {
-				line += fmt.Sprintf("; %s %d %s", c.Kind, c.Records, strings.Join(slices.Sorted(slices.Values(c.Titles)), ","))
+				line += fmt.Sprintf("; %s %d %s", c.Change, c.Records, strings.Join(slices.Sorted(slices.Values(c.Titles)), ","))
 				if c.Last > 0 {
-					line += " " + wallet.HourTime(c.First).Format("01-02") + " " + wallet.HourTime(c.Last).Format("01-02")
+					line += " " + wallet.HourTime(contract.Hour(c.First)).Format("01-02") + " " + wallet.HourTime(contract.Hour(c.Last)).Format("01-02")
 				}
 			}
 			out = append(out, line)
@@ -323,7 +328,7 @@ func TestBatchManyWindows(t *testing.T) {
 	}
 	seen := map[contract.ID]bool{}
 	for _, x := range p.Items {
-		if x.Do == wallet.WishRevoke {
+		if x.Do == batch.Revoke {
 			if seen[x.Consent] || x.Line != 2 || x.Loses || x.Sooner {
 				t.Fatalf("%+v", x)
 			}
@@ -340,27 +345,25 @@ func TestBatchScope(t *testing.T) {
 	apply(t, w, must(planFrom(w, "to,categories,until\nAnn,labs,2026-12-31\nBob,labs,2026-12-31\n", false, tn.now))(t))
 	p := must(planFrom(w, "to,categories,until\nAnn,images,2026-12-31\n", false, tn.now))(t)
 	pruning := must(planFrom(w, "to,categories,until\nAnn,images,2026-12-31\n", true, tn.now))(t)
-	data := must(w.MarshalPlan(p))(t)
-	same := must(w.ParsePlan(data))(t)
+	data := must(p.Marshal(w))(t)
+	same := must(batch.Parse(w, data))(t)
 	if summary(same) != summary(p) || same.Scope != p.Scope {
 		t.Fatal("another plan was read than was written")
 	}
 	// The ledger moves on, and so do consents out of scope.
 	add(t, w, "else.txt", "something else")
 	apply(t, w, must(planFrom(w, "action,to\nrevoke,Bob\n", false, tn.now))(t))
-	if _, err := w.CheckPlan(ctx, same); err != nil {
+	if _, err := batch.Check(ctx, w, same); err != nil {
 		t.Errorf("refused for what is not in its scope: %v", err)
 	}
-	var stale *wallet.StalePlanError
-	if _, err := w.BatchApply(ctx, pruning, nil); !errors.As(err, &stale) {
+	if _, err := batch.Apply(ctx, w, pruning, nil); !errors.Is(err, batch.ErrStalePlan) {
 		t.Errorf("a plan that prunes: %v", err)
 	}
-	var foreign *wallet.ForeignPlanError
 	other := tn.person("Eve")
-	if _, err := other.ParsePlan(data); !errors.As(err, &foreign) {
+	if _, err := batch.Parse(other, data); !errors.Is(err, batch.ErrForeignPlan) {
 		t.Errorf("another wallet: %v", err)
 	}
-	if _, err := w.ParsePlan([]byte(strings.Replace(string(data), `"name": "Ann"`, `"name": "Bob"`, 1))); !errors.As(err, &foreign) {
+	if _, err := batch.Parse(w, []byte(strings.Replace(string(data), `"name": "Ann"`, `"name": "Bob"`, 1))); !errors.Is(err, batch.ErrForeignPlan) {
 		t.Errorf("changed: %v", err)
 	}
 	for what, bad := range map[string]string{
@@ -368,7 +371,7 @@ func TestBatchScope(t *testing.T) {
 		"unknown key": strings.Replace(string(data), `"rows"`, `"lines"`, 1), "empty": "",
 		"rows": "to,categories,until\nAnn,labs,2026-12-31\n", "a later version": `{"carekeyBatchPlan":2}`,
 	} {
-		if _, err := w.ParsePlan([]byte(bad)); !errors.As(err, &foreign) {
+		if _, err := batch.Parse(w, []byte(bad)); !errors.Is(err, batch.ErrForeignPlan) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -379,16 +382,16 @@ func TestBatchScope(t *testing.T) {
 func TestBatchRefused(t *testing.T) {
 	tn, w := batchTown(t)
 	ctx := context.Background()
-	defer wallet.SetBatchChunk(2)()
+	defer chunks(2)()
 	apply(t, w, must(planFrom(w, "to,categories,until\nAnn,labs,2026-12-31\nBob,labs,2026-12-31\n", false, tn.now))(t))
 	p := must(planFrom(w, "to,categories,until\nAnn,labs,2026-11-22\nBob,labs,2026-12-20\nCleo,all,2026-12-24\n", false, tn.now))(t)
 	tn.now = tn.now.Add(50 * time.Hour) // the first window is over
-	s, err := w.BatchApply(ctx, p, nil)
+	s, err := batch.Apply(ctx, w, p, nil)
 	if err != nil || s.Granted != 2 || s.Failed != 1 || s.Kept != 1 || s.Revoked != 1 || !s.Finished {
 		t.Fatalf("%+v, %v", s, err)
 	}
 	var got []string
-	err = w.BatchResults(ctx, func(r wallet.BatchResult) error {
+	err = batch.Results(ctx, w, func(r batch.Result) error {
 		got = append(got, fmt.Sprintf("%d %s %s %t", r.Line, r.To, r.Status, r.Err != nil))
 		return nil
 	})
@@ -402,15 +405,15 @@ func TestBatchRefused(t *testing.T) {
 // dropped.
 func TestBatchStopped(t *testing.T) {
 	tn, w := batchTown(t)
-	defer wallet.SetBatchChunk(1)()
+	defer chunks(1)()
 	ctx, cancel := context.WithCancel(context.Background())
 	var none *wallet.NotFoundError
-	if _, err := w.BatchResume(ctx, nil); !errors.As(err, &none) {
+	if _, err := batch.Resume(ctx, w, nil); !errors.As(err, &none) {
 		t.Fatalf("%v", err)
 	}
 	text := "to,categories,until\nAnn,labs,2026-12-31\nBob,labs,2026-12-31\nCleo,labs,2026-12-31\n"
 	p := must(planFrom(w, text, false, tn.now))(t)
-	s, err := w.BatchApply(ctx, p, func(s wallet.BatchStatus) {
+	s, err := batch.Apply(ctx, w, p, func(s batch.Status) {
 		if s.Done == 1 {
 			cancel()
 		}
@@ -421,21 +424,20 @@ func TestBatchStopped(t *testing.T) {
 	ctx = context.Background()
 	w = tn.again("Maria")
 	more := must(planFrom(w, "to,categories,until\nAnn,images,2026-12-31\n", false, tn.now))(t)
-	var unfinished *wallet.BatchUnfinishedError
-	if _, err := w.BatchApply(ctx, more, nil); !errors.As(err, &unfinished) || unfinished.Done != 1 || unfinished.Items != 3 {
+	if _, err := batch.Apply(ctx, w, more, nil); !errors.Is(err, batch.ErrUnfinished) || err.Error() != "batch-unfinished done=1 items=3" {
 		t.Fatalf("%v", err)
 	}
-	if s, err := w.BatchStatus(ctx); err != nil || s.Done != 1 || s.Items != 3 || s.Finished {
+	if s, err := batch.StatusOf(ctx, w); err != nil || s.Done != 1 || s.Items != 3 || s.Finished {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if s, err := w.BatchResume(ctx, nil); err != nil || s.Granted != 3 || !s.Finished {
+	if s, err := batch.Resume(ctx, w, nil); err != nil || s.Granted != 3 || !s.Finished {
 		t.Fatalf("%+v, %v", s, err)
 	}
 	apply(t, w, more) // what ended meanwhile was given to others
-	if _, err := w.BatchDrop(ctx); err != nil {
+	if _, err := batch.Drop(ctx, w); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.BatchStatus(ctx); !errors.As(err, &none) {
+	if _, err := batch.StatusOf(ctx, w); !errors.As(err, &none) {
 		t.Errorf("%v", err)
 	}
 }
@@ -456,7 +458,7 @@ func ended(t testing.TB, w *wallet.Wallet, items int, want string) {
 	ctx := context.Background()
 	n := 0
 	seen := map[contract.ID]bool{}
-	err := w.BatchResults(ctx, func(r wallet.BatchResult) error {
+	err := batch.Results(ctx, w, func(r batch.Result) error {
 		n++
 		if r.Err != nil || seen[r.Consent] || r.Status != "granted" && r.Status != "revoked" {
 			t.Errorf("%+v", r)
@@ -484,11 +486,11 @@ func ended(t testing.TB, w *wallet.Wallet, items int, want string) {
 // network is dropped or a disk is full: the batch goes on and ends as if nothing
 // had happened.
 func TestBatchFaults(t *testing.T) {
-	defer wallet.SetBatchChunk(3)()
+	defer chunks(3)()
 	tn, w := batchTown(t)
 	batchGround(t, w, tn.now)
 	ctx := context.Background()
-	if _, err := w.BatchDrop(ctx); err != nil {
+	if _, err := batch.Drop(ctx, w); err != nil {
 		t.Fatal(err)
 	}
 	origin := tn.dir
@@ -511,7 +513,7 @@ func TestBatchFaults(t *testing.T) {
 		p := must(planFrom(w, batchRows, true, here.now))(t)
 		opt.Services = faultyServices(f.Services(), x)
 		if w, err = wallet.Open(ctx, opt); err == nil {
-			_, err = w.BatchApply(ctx, p, nil)
+			_, err = batch.Apply(ctx, w, p, nil)
 		}
 		if (err != nil) != (x.hit.Load() != nil && x.err != nil) && err != nil {
 			t.Errorf("call %d: %v", x.n, err)
@@ -520,10 +522,10 @@ func TestBatchFaults(t *testing.T) {
 		if w, err = wallet.Open(ctx, opt); err != nil {
 			t.Fatal(err)
 		}
-		if _, err = w.BatchStatus(ctx); errors.As(err, new(*wallet.NotFoundError)) {
-			_, err = w.BatchApply(ctx, p, nil) // it had not begun
+		if _, err = batch.StatusOf(ctx, w); errors.As(err, new(*wallet.NotFoundError)) {
+			_, err = batch.Apply(ctx, w, p, nil) // it had not begun
 		} else if err == nil {
-			_, err = w.BatchResume(ctx, nil)
+			_, err = batch.Resume(ctx, w, nil)
 		}
 		if err != nil {
 			t.Fatalf("call %d (%v): afterwards %v", x.n, x.hit.Load(), err)
@@ -560,7 +562,7 @@ const batchPlanFile = "plan.json"
 
 // workBatch carries a plan out, or on, and says what it is at.
 func workBatch(d district) error {
-	defer wallet.SetBatchChunk(2)()
+	defer chunks(2)()
 	ctx := context.Background()
 	f, err := d.folder()
 	if err != nil {
@@ -572,24 +574,24 @@ func workBatch(d district) error {
 	if err != nil {
 		return err
 	}
-	_, err = w.BatchStatus(ctx)
+	_, err = batch.StatusOf(ctx, w)
 	switch {
 	case errors.As(err, new(*wallet.NotFoundError)):
 		data, err := os.ReadFile(filepath.Join(d.dir, batchPlanFile))
 		if err != nil {
 			return err
 		}
-		p, err := w.ParsePlan(data)
+		p, err := batch.Parse(w, data)
 		if err != nil {
 			return err
 		}
-		if _, err := w.BatchApply(ctx, p, func(wallet.BatchStatus) { say("chunk") }); err != nil {
+		if _, err := batch.Apply(ctx, w, p, func(batch.Status) { say("chunk") }); err != nil {
 			return err
 		}
 	case err != nil:
 		return err
 	default:
-		if _, err := w.BatchResume(ctx, func(wallet.BatchStatus) { say("chunk") }); err != nil {
+		if _, err := batch.Resume(ctx, w, func(batch.Status) { say("chunk") }); err != nil {
 			return err
 		}
 	}
@@ -650,7 +652,7 @@ func (k talkingKeeper) Revoke(ctx context.Context, es []contract.Entry) ([]ledge
 // consents at the end are the same, and every item has ended once.
 func TestBatchKilled(t *testing.T) {
 	kills := lane.Pick(200, 25, 10)
-	defer wallet.SetBatchChunk(2)()
+	defer chunks(2)()
 	base := newDistrict(t, filepath.Join(t.TempDir(), "base"))
 	ctx := context.Background()
 	var items int
@@ -671,12 +673,12 @@ func TestBatchKilled(t *testing.T) {
 			}
 		}
 		batchGround(t, patient, noon)
-		if _, err := patient.BatchDrop(ctx); err != nil {
+		if _, err := batch.Drop(ctx, patient); err != nil {
 			t.Fatal(err)
 		}
 		p := must(planFrom(patient, batchRows, true, noon))(t)
 		items = len(p.Items)
-		if err := os.WriteFile(filepath.Join(base.dir, batchPlanFile), must(patient.MarshalPlan(p))(t), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(base.dir, batchPlanFile), must(p.Marshal(patient))(t), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}()

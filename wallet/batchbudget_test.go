@@ -6,12 +6,14 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/batch"
 )
 
 // watchMemory returns the largest heap that it sees until it is stopped.
@@ -35,21 +37,14 @@ func watchMemory() (stop func() uint64) {
 }
 
 // rowsPlan is a plan of n grants to as many as a thousand people.
-func rowsPlan(tb testing.TB, w *wallet.Wallet, n int, people []string, record wallet.Record, end func(i int) time.Time) *wallet.BatchPlan {
+func rowsPlan(tb testing.TB, w *wallet.Wallet, n int, people []string, record wallet.Record, end func(i int) time.Time) *batch.Plan {
 	tb.Helper()
-	p, err := w.PlanBatch(context.Background(), wallet.BatchOptions{File: "rows"}, func(add func(wallet.Wish) error) (wallet.BatchFile, error) {
-		for i := range n {
-			x := wallet.Wish{Line: i + 1, Do: wallet.WishState, To: people[i%len(people)], Records: []string{record.ID.String()}, Purpose: wallet.Treatment}
-			var err error
-			if x.Until, err = wallet.EndOfDay(end(i).Format("2006-01-02"), noon); err != nil {
-				return wallet.BatchFile{}, err
-			}
-			if err := add(x); err != nil {
-				return wallet.BatchFile{}, err
-			}
-		}
-		return wallet.BatchFile{Rows: n}, nil
-	})
+	var rows strings.Builder
+	rows.WriteString("to,records,until\n")
+	for i := range n {
+		fmt.Fprintf(&rows, "%s,%s,%s\n", people[i%len(people)], record.ID, end(i).Format("2006-01-02"))
+	}
+	p, err := planFrom(w, rows.String(), false, noon)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -112,17 +107,17 @@ func BenchmarkBudgetBatch(b *testing.B) {
 		runtime.GC()
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		var grants, all, batch stopwatch
+		var grants, all, whole stopwatch
 		done, measured := 0, 0
 		every := max(256, n/40)
 		stop := watchMemory()
-		batch.start()
-		s, err := patient.BatchWithPauses(ctx, p, func(s wallet.BatchStatus, wait func()) {
+		whole.start()
+		s, err := batch.Apply(ctx, patient, p, func(s batch.Status) {
 			if s.Done-done < every && !s.Finished {
 				return
 			}
-			wait()
-			batch.stop()
+			patient.WaitSigned()
+			whole.stop()
 			m := min(s.Done-done, 512)
 			done, measured = s.Done, measured+m
 			grants.start()
@@ -131,9 +126,9 @@ func BenchmarkBudgetBatch(b *testing.B) {
 			all.start()
 			curveTimes(m, curveOfGrant, curveOfDelivery)
 			all.stop()
-			batch.start()
+			whole.start()
 		})
-		batch.stop()
+		whole.stop()
 		peak := stop()
 		if err != nil || s.Granted != n {
 			b.Fatalf("%+v, %v", s, err)
@@ -141,11 +136,11 @@ func BenchmarkBudgetBatch(b *testing.B) {
 		scale := float64(n) / float64(measured)
 		runtime.GC()
 		runtime.ReadMemStats(&after)
-		b.ReportMetric(grants.took.Seconds()*scale/batch.took.Seconds(), "ratio")
-		b.ReportMetric(all.took.Seconds()*scale/batch.took.Seconds(), "ratio-all")
-		b.ReportMetric(all.cpu.Seconds()*scale/batch.cpu.Seconds(), "ratio-all-cpu")
+		b.ReportMetric(grants.took.Seconds()*scale/whole.took.Seconds(), "ratio")
+		b.ReportMetric(all.took.Seconds()*scale/whole.took.Seconds(), "ratio-all")
+		b.ReportMetric(all.cpu.Seconds()*scale/whole.cpu.Seconds(), "ratio-all-cpu")
 		b.ReportMetric(0.80, "budget-min")
-		b.ReportMetric(float64(n)/batch.took.Seconds(), "consents/s")
+		b.ReportMetric(float64(n)/whole.took.Seconds(), "consents/s")
 		b.ReportMetric(float64(peak)/(1<<20), "MiB-peak")
 		b.ReportMetric(float64(after.HeapInuse)/(1<<20), "MiB-after")
 		b.ReportMetric((float64(after.HeapAlloc)-float64(before.HeapAlloc))/float64(n), "bytes/consent")

@@ -49,11 +49,11 @@ type Consent struct {
 
 // ConsentRecord is one record version in a consent.
 type ConsentRecord struct {
-	ID       contract.ID
-	Version  int
-	Title    string
-	Category payload.Category
-	Date     string
+	ID       contract.ID      `json:"id"`
+	Version  int              `json:"version"`
+	Title    string           `json:"title"`
+	Category payload.Category `json:"category"`
+	Date     string           `json:"date,omitempty"`
 }
 
 // statusOf is by the ledger's window, to which keepers hold a recipient whatever

@@ -67,7 +67,7 @@ func (w *Wallet) AddContact(ctx context.Context, name, address string) (c Contac
 			return nil
 		}
 		for _, other := range w.book.Contacts {
-			if skeleton(other.Name) == skeleton(name) || other.Address == a {
+			if Skeleton(other.Name) == Skeleton(name) || other.Address == a {
 				lookalikes = append(lookalikes, other.Name)
 			}
 		}
@@ -98,7 +98,7 @@ func (w *Wallet) Contact(name string) (Contact, error) {
 func (w *Wallet) noContact(name string) error {
 	e := &NotFoundError{What: "contact", Query: name}
 	for _, c := range w.book.Contacts {
-		if skeleton(c.Name) == skeleton(name) {
+		if Skeleton(c.Name) == Skeleton(name) {
 			e.Like = c.Name
 			break
 		}
@@ -148,19 +148,19 @@ func sameName(a, b string) bool { return a == b || text.Name(a) == text.Name(b) 
 // known returns the contact with an address, of several names a verified one;
 // false for a stranger's.
 func (w *Wallet) known(a crypto.Address) (found Contact, ok bool) {
-	for _, c := range w.book.Contacts {
-		if c.Address == a && (!ok || c.Verified && !found.Verified) {
-			found, ok = c, true
+	for i := range w.book.Contacts {
+		if c := &w.book.Contacts[i]; c.Address == a && (!ok || c.Verified && !found.Verified) {
+			found, ok = *c, true
 		}
 	}
 	return found, ok
 }
 
-// skeleton maps names that look alike to one string: case, spaces, punctuation, accents,
+// Skeleton maps names that look alike to one string: case, spaces, punctuation, accents,
 // letters that are drawn in several forms (full-width, mathematical: NFKD) and the
 // letters of other scripts that are drawn like Latin ones. It follows the idea of
 // Unicode TR 39 for the letters that matter most, Greek and Cyrillic.
-func skeleton(name string) string {
+func Skeleton(name string) string {
 	var b strings.Builder
 	for _, r := range norm.NFKD.String(strings.ToLower(norm.NFKD.String(text.Visible(name)))) {
 		if i := strings.IndexRune(confusables, r); i >= 0 {

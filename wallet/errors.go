@@ -184,24 +184,3 @@ func (e *PartlyError) Error() string {
 	return fmt.Sprintf("%d done, %d failed: %v", e.Done, e.Failed, e.First)
 }
 func (e *PartlyError) Unwrap() error { return e.First }
-
-// StalePlanError says that a consent, or a record, that a batch plan was made on
-// has changed since.
-type StalePlanError struct{}
-
-func (*StalePlanError) Error() string { return "what the plan was made on has changed" }
-
-// ForeignPlanError says that a batch plan was not made by this wallet, was changed
-// since, or is for another ledger.
-type ForeignPlanError struct {
-	Ledger crypto.LedgerID // the plan's, if it is another; else zero
-}
-
-func (*ForeignPlanError) Error() string { return "not a plan that this wallet wrote" }
-
-// BatchUnfinishedError says that a batch was begun and has not ended.
-type BatchUnfinishedError struct{ Done, Items int }
-
-func (e *BatchUnfinishedError) Error() string {
-	return fmt.Sprintf("a batch has %d of %d items left", e.Items-e.Done, e.Items)
-}

@@ -14,13 +14,11 @@ import (
 // PrepareGrants builds and signs grants as GrantAll does and drops them.
 func (w *Wallet) PrepareGrants(ctx context.Context, plans []*GrantPlan) error {
 	return w.with(ctx, func() error {
-		ground, err := w.grantGround(ctx, plans)
-		if err != nil {
-			return err
+		s, err := w.SignGrants(ctx, plans)
+		if err == nil {
+			err = errors.Join(append(s.Errs, s.Wait())...)
 		}
-		errs := make([]error, len(plans))
-		ledgerclient.Parallel(len(plans), func(i int) { _, errs[i] = w.prepareGrant(plans[i], ground) })
-		return errors.Join(errs...)
+		return err
 	})
 }
 
@@ -41,8 +39,8 @@ type Twist struct {
 // GrantTwisted enters a plan's grant with a twist.
 func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (id contract.ID, err error) {
 	err = w.with(ctx, func() error {
-		ground, err := w.grantGround(ctx, []*GrantPlan{p})
-		if err != nil {
+		ground := w.newGrantGround()
+		if err := w.addPlan(ctx, ground, p); err != nil {
 			return err
 		}
 		ch, err := w.prepareGrant(p, ground)
@@ -131,13 +129,6 @@ func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (i
 	return id, err
 }
 
-// SetBatchChunk makes jobs of chunks of n items, and returns what undoes it.
-func SetBatchChunk(n int) (undo func()) {
-	was := jobChunk
-	jobChunk = n
-	return func() { jobChunk = was }
-}
-
 // SetMaxUnread bounds how many consents are tried in vain at a time, and returns what
 // undoes it.
 func SetMaxUnread(n int) (undo func()) {
@@ -146,26 +137,11 @@ func SetMaxUnread(n int) (undo func()) {
 	return func() { maxUnread = was }
 }
 
-// BatchWithPauses is BatchApply, with a pause after each chunk. wait waits until what is
-// being signed ahead is signed, so that nothing is done in the pause.
-func (w *Wallet) BatchWithPauses(ctx context.Context, p *BatchPlan, pause func(s BatchStatus, wait func())) (s BatchStatus, err error) {
-	err = w.with(ctx, func() error {
-		if err := errors.Join(w.checkPlan(ctx, p), w.mustBeCurrent()); err != nil {
-			return err
-		}
-		return w.beginJob(p)
-	})
-	r := jobRun{w: w}
-	for err == nil && !s.Finished {
-		if err = w.with(ctx, func() error { s, err = r.step(ctx); return err }); err == nil {
-			pause(s, func() {
-				for _, p := range r.ahead {
-					<-p.done
-				}
-			})
-		}
+// WaitSigned waits until all grants are signed that are to be.
+func (w *Wallet) WaitSigned() {
+	if w.signing != nil {
+		<-w.signing
 	}
-	return s, err
 }
 
 // WriteNewer puts a sealed file of a version to come in the place of a file.

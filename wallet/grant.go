@@ -206,28 +206,19 @@ func (w *Wallet) Grant(ctx context.Context, p *GrantPlan) (Consent, crypto.Share
 func (w *Wallet) GrantAll(ctx context.Context, plans []*GrantPlan) ([]Given, error) {
 	out := make([]Given, len(plans))
 	err := w.with(ctx, func() error {
-		ground, err := w.grantGround(ctx, plans)
+		s, err := w.SignGrants(ctx, plans)
+		if err == nil {
+			err = first(s.Errs)
+		}
 		if err != nil {
 			return err
 		}
-		changes := make([]change, len(plans))
-		errs := make([]error, len(plans))
-		ledgerclient.Parallel(len(plans), func(i int) {
-			if errs[i] = ctx.Err(); errs[i] == nil {
-				changes[i], errs[i] = w.prepareGrant(plans[i], ground)
-			}
-		})
-		for _, err := range errs {
-			if err != nil {
-				return err
-			}
-		}
-		waits := w.carryOut(ctx, changes)
-		if waits != nil && !isPending(waits) {
+		waits := s.send(ctx, "")
+		if s.err != nil || waits != nil && !isPending(waits) {
 			return waits
 		}
-		for i := range changes {
-			c := &changes[i]
+		for i := range s.changes {
+			c := &s.changes[i]
 			if out[i].Err = c.err; out[i].Err != nil {
 				continue
 			}
@@ -257,18 +248,19 @@ type grantGround struct {
 	said       map[versionOf]*payload.Metadata
 }
 
-// grantGround gathers the file keys of all record versions in the plans: those that
-// the cache does not know are read from the store, each once.
-func (w *Wallet) grantGround(ctx context.Context, plans []*GrantPlan) (*grantGround, error) {
-	g := &grantGround{checkpoint: string(w.view.head.Note), keys: map[versionOf]payload.FileKey{}, said: map[versionOf]*payload.Metadata{}}
-	for _, p := range plans {
-		for _, r := range p.Records {
-			if err := w.addGround(ctx, g, r); err != nil {
-				return nil, err
-			}
+func (w *Wallet) newGrantGround() *grantGround {
+	return &grantGround{checkpoint: string(w.view.head.Note), keys: map[versionOf]payload.FileKey{}, said: map[versionOf]*payload.Metadata{}}
+}
+
+// addPlan gathers the file keys of all record versions in a plan: those that the cache
+// does not know are read from the store, each once.
+func (w *Wallet) addPlan(ctx context.Context, g *grantGround, p *GrantPlan) error {
+	for _, r := range p.Records {
+		if err := w.addGround(ctx, g, r); err != nil {
+			return err
 		}
 	}
-	return g, nil
+	return nil
 }
 
 func (w *Wallet) addGround(ctx context.Context, g *grantGround, r Record) error {

@@ -42,7 +42,7 @@ import (
 type batch struct {
 	V       int      `json:"v"`
 	Told    bool     `json:"told,omitempty"` // every keeper has answered to the revocations
-	Job     *jobPart `json:"job,omitempty"`  // what of a job it is
+	Tag     string   `json:"tag,omitempty"`  // who is told what became of it, see Signed.Send
 	Changes []change `json:"-"`
 
 	name    string // of the file; "" if the batch could not be written
@@ -50,7 +50,7 @@ type batch struct {
 	left    error  // why it is left in the journal
 }
 
-const batchVersion = 1
+const batchVersion = 2
 
 // Action says what a change does.
 type Action string
@@ -108,7 +108,7 @@ func (w *Wallet) carryOut(ctx context.Context, changes []change) error {
 	return w.carryOutBatch(ctx, &batch{V: batchVersion, Changes: changes})
 }
 
-// carryOutBatch is carryOut for a batch that may be part of a job.
+// carryOutBatch is carryOut for a batch that may have a tag.
 func (w *Wallet) carryOutBatch(ctx context.Context, b *batch) error {
 	wait := w.view.behind
 	if wait == nil && !w.overtakes(b) {
@@ -180,7 +180,7 @@ func (b *batch) ends() bool {
 			return false
 		}
 	}
-	return b.Job == nil
+	return b.Tag == ""
 }
 
 func (b *batch) entries() []contract.Entry {
@@ -329,10 +329,8 @@ func (w *Wallet) run(ctx context.Context, b *batch) error {
 	if err := w.save(); err != nil {
 		return err
 	}
-	if b.Job != nil {
-		if err := w.endPart(b); err != nil {
-			return err
-		}
+	if err := w.tell(b); err != nil {
+		return err
 	}
 	return w.forget(b)
 }
@@ -689,8 +687,8 @@ func (w *Wallet) finishJournal(ctx context.Context, noLock error) {
 			w.waiting = append(w.waiting, b)
 			continue
 		}
-		if b.Job != nil {
-			continue // the job tells
+		if b.Tag != "" {
+			continue // who sent it is told
 		}
 		for i := range b.Changes {
 			w.finished = append(w.finished, Finished{Action: b.Changes[i].Action, ID: b.Changes[i].id, Err: b.Changes[i].err})

@@ -138,8 +138,8 @@ func (w *Wallet) Leave(ctx context.Context) error {
 	id := w.client.ID()
 	check := func(s *Settings) error {
 		n := len(w.waiting) - len(w.PassedOver())
-		if j, err := w.readJob(); n == 0 && (len(w.waiting) > 0 || j != nil || err != nil) {
-			n = -1 // unreadable, or consents of a file that was begun
+		if n == 0 && (len(w.waiting) > 0 || w.Job().Exists()) {
+			n = -1 // unreadable, or a job that was begun
 		}
 		if s.Default == id || n != 0 {
 			return &LeaveError{Ledger: id, Default: s.Default == id, Waiting: n}

@@ -182,11 +182,11 @@ func (w *Wallet) beginMove(ctx context.Context, to *Wallet) (*move, error) {
 	if m.ledger == to.client.ID() {
 		return nil, &InputError{Field: "ledger", Value: to.LedgerName(), Why: "is the one to move from"}
 	}
-	if err := to.with(ctx, to.mustBeCurrent); err != nil {
+	if err := to.with(ctx, to.Ready); err != nil {
 		return nil, err
 	}
 	return m, w.with(ctx, func() error {
-		if err := w.mustBeCurrent(); err != nil {
+		if err := w.Ready(); err != nil {
 			return err
 		}
 		if err := w.describeAll(ctx); err != nil {
@@ -220,15 +220,6 @@ func (w *Wallet) beginMove(ctx context.Context, to *Wallet) (*move, error) {
 		}
 		return nil
 	})
-}
-
-// mustBeCurrent is an error unless the ledger was followed to its head and nothing
-// waits for it.
-func (w *Wallet) mustBeCurrent() error {
-	if w.view.behind != nil {
-		return w.view.behind
-	}
-	return errors.Join(append(w.PassedOver(), w.Stuck())...)
 }
 
 func (m *move) addRecord(t *thread) {
@@ -297,7 +288,7 @@ func (m *move) version(ctx context.Context, r movingRecord, v *payload.Metadata,
 	from := &origin{m.ledger, r.id, v.Version}
 	w := m.to
 	return w.with(ctx, func() error {
-		if err := errors.Join(w.mustBeCurrent(), w.describeAll(ctx)); err != nil {
+		if err := errors.Join(w.Ready(), w.describeAll(ctx)); err != nil {
 			return err
 		}
 		if w.view.away != nil {
@@ -366,28 +357,22 @@ func (m *move) grants(ctx context.Context) error {
 			plans, from = append(plans, p), append(from, &origin{m.ledger, c.ID, 0})
 		}
 		for at := 0; at < len(plans); at += moveTogether {
-			if err := w.mustBeCurrent(); err != nil {
+			if err := w.Ready(); err != nil {
 				return err
 			}
 			part := plans[at:min(at+moveTogether, len(plans))]
-			ground, err := w.grantGround(ctx, part)
+			signed, err := w.SignGrants(ctx, part)
 			if err != nil {
 				return err
 			}
-			changes := make([]change, len(part))
-			errs := make([]error, len(part))
-			ledgerclient.Parallel(len(part), func(i int) {
-				if errs[i] = ctx.Err(); errs[i] == nil {
-					changes[i], errs[i] = w.prepareGrant(part[i], ground)
-				}
-			})
-			if err := errors.Join(errs...); err != nil {
+			if err := errors.Join(append(signed.Errs, signed.Wait())...); err != nil {
 				return err
 			}
+			changes := signed.changes
 			for i := range changes {
 				changes[i].Origin = from[at+i]
 			}
-			if err := w.carryOut(ctx, changes); err != nil {
+			if err := signed.send(ctx, ""); err != nil {
 				return err
 			}
 			for i := range changes {
@@ -406,7 +391,7 @@ func (m *move) replaced(ctx context.Context, out *Moved) ([]contract.ID, error) 
 	var revoke []contract.ID
 	w := m.to
 	err := w.with(ctx, func() error {
-		if err := w.mustBeCurrent(); err != nil {
+		if err := w.Ready(); err != nil {
 			return err
 		}
 		for _, c := range m.consents {

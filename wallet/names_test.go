@@ -73,12 +73,12 @@ func TestLookalikes(t *testing.T) {
 		{"Dr Smith", "Dr \u24c8mith"}, {"Dr Fischer", "Dr \ufb01scher"}, {"Dr Smith", "Dr S\u200bmith"}, {"Dr Smith", "Dr Smith\u3164"},
 		{"Dr José", "Dr Jose\u0301"}, {"Dr José", "Dr Jose"}, {"Dr Howe", "Dr \u04bbo\u051de"},
 	} {
-		if skeleton(pair[0]) != skeleton(pair[1]) {
-			t.Errorf("%q and %q are told apart: %q %q", pair[0], pair[1], skeleton(pair[0]), skeleton(pair[1]))
+		if Skeleton(pair[0]) != Skeleton(pair[1]) {
+			t.Errorf("%q and %q are told apart: %q %q", pair[0], pair[1], Skeleton(pair[0]), Skeleton(pair[1]))
 		}
 	}
 	for _, pair := range [][2]string{{"Dr Smith", "Dr Smythe"}, {"Anna", "Anne"}, {"Clinic 1", "Clinic 2"}} {
-		if skeleton(pair[0]) == skeleton(pair[1]) {
+		if Skeleton(pair[0]) == Skeleton(pair[1]) {
 			t.Errorf("%q and %q are taken for the same", pair[0], pair[1])
 		}
 	}

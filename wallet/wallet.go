@@ -67,6 +67,7 @@ type Wallet struct {
 	savedAt   string          // where the wallet that is being restored had this ledger
 	savedBad  []*DamagedError // what of its saved files could not be used
 	finished  []Finished
+	signing   chan struct{} // closed once all grants are signed that were to be; nil: none was
 }
 
 // Finished tells of a change that an earlier run had begun and this one ended.

@@ -123,11 +123,11 @@ batch that has ended it only writes the results.`,
 				if err := a.checkResults(f); err != nil {
 					return err
 				}
-				s, err := w.BatchStatus(ctx)
+				s, err := batch.StatusOf(ctx, w)
 				if err != nil {
 					return err
 				}
-				s, err = a.carryOn(ctx, s, w.BatchResume)
+				s, err = a.carryOn(s, func(progress func(batch.Status)) (batch.Status, error) { return batch.Resume(ctx, w, progress) })
 				return a.batchEnded(ctx, w, s, err, f)
 			})
 		},
@@ -144,7 +144,7 @@ func newBatchStatus(a *app) *cobra.Command {
 		Args:  cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
-				s, err := w.BatchStatus(ctx)
+				s, err := batch.StatusOf(ctx, w)
 				if err != nil {
 					return err
 				}
@@ -162,7 +162,7 @@ func newBatchDrop(a *app) *cobra.Command {
 		Args:  cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
-				s, err := w.BatchStatus(ctx)
+				s, err := batch.StatusOf(ctx, w)
 				if err != nil {
 					return err
 				}
@@ -172,11 +172,11 @@ func newBatchDrop(a *app) *cobra.Command {
 						return err
 					}
 				}
-				if s, err = w.BatchDrop(ctx); err != nil {
+				if s, err = batch.Drop(ctx, w); err != nil {
 					return err
 				}
 				if a.flags.json {
-					return a.printJSON(batchOf(s, ""))
+					return a.printJSON(s)
 				}
 				if left == 0 {
 					a.say("Nothing was left of it. What was done stays done: %s given, %d ended.", plural(s.Granted, "consent", "consents"), s.Revoked)
@@ -201,9 +201,6 @@ func newBatchSchema(a *app) *cobra.Command {
 	}
 }
 
-// rowsElsewhere are the rows of a file that other wallets of the home are to sign.
-type rowsElsewhere map[string]int
-
 // namesRows tells whether a file is one of rows for batch apply. Its name says so and
 // nothing in it: who can write to a file that was approved as a plan can make it begin
 // like anything.
@@ -214,37 +211,33 @@ func namesRows(file string) bool {
 
 // readPlan reads a plan that this wallet sealed; applied says that it was carried out
 // already.
-func (a *app) readPlan(ctx context.Context, w *wallet.Wallet, in *batchInput) (p *wallet.BatchPlan, applied bool, err error) {
+func readPlan(ctx context.Context, w *wallet.Wallet, in *batchInput) (p *batch.Plan, applied bool, err error) {
 	const most = 1 << 30
 	data, err := io.ReadAll(io.LimitReader(in.r, most))
 	if err != nil {
 		return nil, false, err
 	}
-	if p, err = w.ParsePlan(data); err == nil {
-		applied, err = w.CheckPlan(ctx, p)
+	if p, err = batch.Parse(w, data); err == nil {
+		applied, err = batch.Check(ctx, w, p)
 	}
 	return p, applied, err
 }
 
 // planRows makes a plan of a file of rows.
-func (a *app) planRows(ctx context.Context, w *wallet.Wallet, in *batchInput, f batchFlags) (*wallet.BatchPlan, rowsElsewhere, error) {
-	p, err := a.place()
+func (a *app) planRows(ctx context.Context, w *wallet.Wallet, in *batchInput, f batchFlags) (*batch.Plan, error) {
+	place, err := a.place()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	var elsewhere rowsElsewhere
-	plan, err := w.PlanBatch(ctx, wallet.BatchOptions{File: filepath.Base(in.name), Prune: f.prune}, func(add func(wallet.Wish) error) (wallet.BatchFile, error) {
-		r, err := batch.Read(in.r, batch.Options{Now: a.now(), Profile: a.profile(), Row: add, Known: func(name string) bool {
-			_, err := wallet.ReadSettings(wallet.ProfileDir(p.home, name))
+	plan, err := batch.Make(ctx, w, in.r, batch.PlanOptions{File: filepath.Base(in.name), Prune: f.prune, Options: batch.Options{
+		Now: a.now(), Profile: a.profile(), Known: func(name string) bool {
+			_, err := wallet.ReadSettings(wallet.ProfileDir(place.home, name))
 			return err == nil
-		}})
-		elsewhere = r.Elsewhere
-		return wallet.BatchFile{Rows: r.Rows, Changes: r.Changes, SHA256: r.SHA256}, err
-	})
-	if bad, ok := errors.AsType[*wallet.LinesError](err); ok {
+		}}})
+	if bad, ok := errors.AsType[*batch.LinesError](err); ok {
 		bad.File = in.name
 	}
-	return plan, elsewhere, err
+	return plan, err
 }
 
 // frugal makes the garbage collector come when the heap has grown by half: a batch
@@ -257,7 +250,7 @@ func frugal() (undo func()) {
 
 func (a *app) batchPlan(ctx context.Context, w *wallet.Wallet, in *batchInput, f batchFlags) error {
 	defer frugal()()
-	p, elsewhere, err := a.planRows(ctx, w, in, f)
+	p, err := a.planRows(ctx, w, in, f)
 	if err != nil {
 		return err
 	}
@@ -265,7 +258,7 @@ func (a *app) batchPlan(ctx context.Context, w *wallet.Wallet, in *batchInput, f
 		if err := wallet.MaySave(f.output, f.force); err != nil {
 			return err
 		}
-		b, err := w.MarshalPlan(p)
+		b, err := p.Marshal(w)
 		if err != nil {
 			return err
 		}
@@ -274,9 +267,9 @@ func (a *app) batchPlan(ctx context.Context, w *wallet.Wallet, in *batchInput, f
 		}
 	}
 	if a.flags.json {
-		return a.printJSON(planOf(p, elsewhere))
+		return a.printJSON(p)
 	}
-	a.print("%s", a.ours(batchPreview(p, elsewhere, groundOf(w))))
+	a.print("%s", a.ours(batchPreview(p, groundOf(w))))
 	if len(p.Items) > 0 {
 		if err := a.planTable(p); err != nil {
 			return err
@@ -301,37 +294,36 @@ func (a *app) batchApply(ctx context.Context, w *wallet.Wallet, in *batchInput, 
 	if err := a.checkResults(f); err != nil {
 		return err
 	}
-	var p *wallet.BatchPlan
-	var elsewhere rowsElsewhere
+	var p *batch.Plan
 	var applied bool
 	var err error
 	if namesRows(in.name) {
-		p, elsewhere, err = a.planRows(ctx, w, in, f)
+		p, err = a.planRows(ctx, w, in, f)
 	} else if f.prune {
 		err = usage("a plan says already whether it prunes", "leave out --prune, or make the plan with it")
 	} else {
-		p, applied, err = a.readPlan(ctx, w, in)
+		p, applied, err = readPlan(ctx, w, in)
 	}
 	if err != nil {
 		return err
 	}
 	if applied {
 		a.say("This plan was applied already: nothing is done twice.")
-		s, err := w.BatchStatus(ctx)
+		s, err := batch.StatusOf(ctx, w)
 		return a.batchEnded(ctx, w, s, err, f)
 	}
 	if len(p.Items) == 0 {
 		if a.flags.json {
-			return a.printJSON(batchJSON{File: p.File, Finished: true})
+			return a.printJSON(batch.Status{File: p.File, Finished: true})
 		}
-		a.print("%s", a.ours(batchPreview(p, elsewhere, groundOf(w))))
+		a.print("%s", a.ours(batchPreview(p, groundOf(w))))
 		return nil
 	}
-	if err := a.confirm(ctx, batchPreview(p, elsewhere, groundOf(w)), batchQuestion(p), false); err != nil {
+	if err := a.confirm(ctx, batchPreview(p, groundOf(w)), batchQuestion(p), false); err != nil {
 		return err
 	}
-	s, err := a.carryOn(ctx, wallet.BatchStatus{Items: len(p.Items)}, func(ctx context.Context, progress func(wallet.BatchStatus)) (wallet.BatchStatus, error) {
-		return w.BatchApply(ctx, p, progress)
+	s, err := a.carryOn(batch.Status{Items: len(p.Items)}, func(progress func(batch.Status)) (batch.Status, error) {
+		return batch.Apply(ctx, w, p, progress)
 	})
 	return a.batchEnded(ctx, w, s, err, f)
 }
@@ -352,10 +344,10 @@ func (a *app) checkResults(f batchFlags) error {
 
 // carryOn runs a job that has come as far as from with a bar, or with a line now and
 // then.
-func (a *app) carryOn(ctx context.Context, from wallet.BatchStatus, run func(context.Context, func(wallet.BatchStatus)) (wallet.BatchStatus, error)) (wallet.BatchStatus, error) {
+func (a *app) carryOn(from batch.Status, run func(progress func(batch.Status)) (batch.Status, error)) (batch.Status, error) {
 	defer frugal()()
 	b := a.newBatchBar(from)
-	s, err := run(ctx, b.step)
+	s, err := run(b.step)
 	b.end()
 	return s, err
 }
@@ -371,7 +363,7 @@ func (e *batchStoppedError) Error() string { return e.err.Error() }
 func (e *batchStoppedError) Unwrap() error { return e.err }
 
 // batchEnded reports what became of a run.
-func (a *app) batchEnded(ctx context.Context, w *wallet.Wallet, s wallet.BatchStatus, err error, f batchFlags) error {
+func (a *app) batchEnded(ctx context.Context, w *wallet.Wallet, s batch.Status, err error, f batchFlags) error {
 	if err != nil && s.Begun == 0 {
 		return err
 	}
@@ -379,7 +371,7 @@ func (a *app) batchEnded(ctx context.Context, w *wallet.Wallet, s wallet.BatchSt
 		return &batchStoppedError{s.Done, s.Items, "", err}
 	}
 	var failed error
-	each := func(r wallet.BatchResult) error {
+	each := func(r batch.Result) error {
 		if r.Err != nil && failed == nil {
 			failed = r.Err
 		}
@@ -389,7 +381,7 @@ func (a *app) batchEnded(ctx context.Context, w *wallet.Wallet, s wallet.BatchSt
 		b := bufio.NewWriter(dst)
 		enc := json.NewEncoder(b)
 		enc.SetEscapeHTML(false)
-		err := w.BatchResults(ctx, func(r wallet.BatchResult) error {
+		err := batch.Results(ctx, w, func(r batch.Result) error {
 			return errors.Join(each(r), enc.Encode(resultOf(r)))
 		})
 		return errors.Join(err, b.Flush())
@@ -400,7 +392,7 @@ func (a *app) batchEnded(ctx context.Context, w *wallet.Wallet, s wallet.BatchSt
 	case f.results != "":
 		err = wallet.SaveFile(f.results, crypto.Hash{}, f.force, write)
 	case s.Failed > 0:
-		err = w.BatchResults(ctx, each)
+		err = batch.Results(ctx, w, each)
 	}
 	if err != nil {
 		return &batchStoppedError{s.Done, s.Items, cmp.Or(f.results, "FILE"), err}
@@ -417,54 +409,26 @@ func (a *app) batchEnded(ctx context.Context, w *wallet.Wallet, s wallet.BatchSt
 	return &wallet.PartlyError{Done: s.Granted + s.Revoked, Failed: s.Failed + s.Kept, First: failed}
 }
 
-type resultJSON struct {
-	Line    int      `json:"line"` // of the file; 0 when no row asked for it
-	Do      string   `json:"do"`   // "grant" or "revoke"
-	Status  string   `json:"status"`
-	To      string   `json:"to"`
-	Consent string   `json:"consent,omitempty"`
-	Code    string   `json:"code,omitempty"`
-	From    string   `json:"from,omitempty"`
-	Until   string   `json:"until,omitempty"`
-	Why     string   `json:"why,omitempty"`
-	Error   *failure `json:"error,omitempty"`
-}
-
-func resultOf(r wallet.BatchResult) resultJSON {
-	j := resultJSON{Line: r.Line, Do: string(r.Do), Status: r.Status, To: r.To, From: stamp(r.NotBefore), Until: stamp(r.Until), Why: r.Why}
-	if r.Consent != (crypto.Hash{}) {
-		j.Consent = r.Consent.String()
-	}
-	if r.Status == "granted" {
-		j.Code = r.Code.String()
-	}
+// resultOf is a result with its error in words.
+func resultOf(r batch.Result) any {
+	out := struct {
+		batch.Result
+		Error *failure `json:"error,omitempty"`
+	}{Result: r}
 	if r.Err != nil {
 		f := explain(r.Err)
-		j.Error = &f
+		out.Error = &f
 	}
-	return j
+	return out
 }
 
-type batchJSON struct {
-	File     string `json:"file"`
-	Begun    string `json:"begun,omitempty"`
-	Items    int    `json:"items"`
-	Done     int    `json:"done"`
-	Granted  int    `json:"granted"`
-	Revoked  int    `json:"revoked"`
-	Failed   int    `json:"failed"`
-	Kept     int    `json:"kept"` // not ended, since what should replace them failed
-	Finished bool   `json:"finished"`
-	Results  string `json:"results,omitempty"` // file
-}
-
-func batchOf(s wallet.BatchStatus, results string) batchJSON {
-	return batchJSON{s.File, stamp(s.Begun), s.Items, s.Done, s.Granted, s.Revoked, s.Failed, s.Kept, s.Finished, results}
-}
-
-func (a *app) printBatch(s wallet.BatchStatus, results string) error {
+// printBatch says how far a job is; results is the file with what became of each item.
+func (a *app) printBatch(s batch.Status, results string) error {
 	if a.flags.json {
-		return a.printJSON(batchOf(s, results))
+		return a.printJSON(struct {
+			batch.Status
+			Results string `json:"results,omitempty"`
+		}{s, results})
 	}
 	tell := a.print
 	if results == "-" { // which has stdout

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,7 +11,9 @@ import (
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
-	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/batch"
 )
 
 // What a plan of many consents looks like.
@@ -39,40 +42,27 @@ func many(n int, one, other string) string {
 	return thousands(n) + " " + other
 }
 
-func batchQuestion(p *wallet.BatchPlan) string {
-	give, end := counts(p)
+func batchQuestion(p *batch.Plan) string {
 	switch {
-	case end == 0:
-		return "Give " + many(give, "consent", "consents") + "?"
-	case give == 0:
-		return "End " + many(end, "consent", "consents") + "?"
+	case p.End == 0:
+		return "Give " + many(p.Give, "consent", "consents") + "?"
+	case p.Give == 0:
+		return "End " + many(p.End, "consent", "consents") + "?"
 	}
-	return "Give " + many(give, "consent", "consents") + " and end " + thousands(end) + "?"
-}
-
-func counts(p *wallet.BatchPlan) (give, end int) {
-	for i := range p.Items {
-		if p.Items[i].Do == wallet.WishGrant {
-			give++
-		} else {
-			end++
-		}
-	}
-	return give, end
+	return "Give " + many(p.Give, "consent", "consents") + " and end " + thousands(p.End) + "?"
 }
 
 // batchPreview is a plan in plain language.
-func batchPreview(p *wallet.BatchPlan, elsewhere rowsElsewhere, g ground) string {
-	give, end := counts(p)
+func batchPreview(p *batch.Plan, g ground) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s: %s to give, %s to end, %s in force stay.\n", p.File, many(p.Rows, "row", "rows"), many(give, "consent", "consents"), thousands(end), thousands(p.Stay))
+	fmt.Fprintf(&b, "%s, %s: %s to give, %s to end, %s in force stay.\n", p.File, many(p.Rows, "row", "rows"), many(p.Give, "consent", "consents"), thousands(p.End), thousands(p.Stay))
 	if p.Already > 0 {
 		fmt.Fprintf(&b, "%s for nothing new.\n", map[bool]string{true: "1 row asks", false: thousands(p.Already) + " rows ask"}[p.Already == 1])
 	}
 	if p.Prune {
 		fmt.Fprintf(&b, "PRUNE: every consent that the file does not name is ended.\n")
 	}
-	for _, name := range sortedKeys(elsewhere) {
+	for _, name := range slices.Sorted(maps.Keys(p.Elsewhere)) {
 		command, file := "apply", cli.Quote(p.File)
 		if !namesRows(p.File) {
 			command = "plan"
@@ -80,7 +70,7 @@ func batchPreview(p *wallet.BatchPlan, elsewhere rowsElsewhere, g ground) string
 		if p.File == stdinName {
 			file = "-"
 		}
-		fmt.Fprintf(&b, "%s for another wallet: carekey --profile %s batch %s %s\n", many(elsewhere[name], "row is", "rows are"), cli.Quote(name), command, file)
+		fmt.Fprintf(&b, "%s for another wallet: carekey --profile %s batch %s %s\n", many(p.Elsewhere[name], "row is", "rows are"), cli.Quote(name), command, file)
 	}
 	if len(p.Items) == 0 {
 		b.WriteString("Nothing to do.\n")
@@ -90,10 +80,10 @@ func batchPreview(p *wallet.BatchPlan, elsewhere rowsElsewhere, g ground) string
 	for _, line := range peopleOf(p) {
 		b.WriteString("  " + line + "\n")
 	}
-	if slices.ContainsFunc(p.Items, func(x wallet.BatchItem) bool { return x.Do == wallet.WishGrant && wallet.LedgerEnd(x.Until) != x.Until }) {
+	if slices.ContainsFunc(p.Items, func(x batch.Item) bool { return x.Do == batch.Grant && contract.Hour(x.Until)%24 != 0 }) {
 		b.WriteString("Each recipient's carekey keeps to these ends; whatever program is used, keepers\nend each at the first 00:00 UTC after it.\n")
 	}
-	if end > 0 {
+	if p.End > 0 {
 		b.WriteString("What was opened before stays known: ending a consent takes back nothing that was read.\n")
 	}
 	for i, w := range p.Warnings {
@@ -109,17 +99,8 @@ func batchPreview(p *wallet.BatchPlan, elsewhere rowsElsewhere, g ground) string
 	return cli.CleanText(strings.TrimSuffix(b.String(), "\n"))
 }
 
-func sortedKeys(m map[string]int) []string {
-	var out []string
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
-}
-
 // peopleOf says who gains and who loses what.
-func peopleOf(p *wallet.BatchPlan) []string {
+func peopleOf(p *batch.Plan) []string {
 	var out []string
 	for n := range p.People {
 		q := &p.People[n]
@@ -142,31 +123,31 @@ func peopleOf(p *wallet.BatchPlan) []string {
 			consents = append(consents, thousands(q.Stay)+" stay")
 		}
 		parts = append(parts, "consents: "+strings.Join(consents, ", "))
-		out = append(out, cli.Clean(batchPerson(p, q.To))+" "+strings.Join(parts, "; "))
+		out = append(out, cli.Clean(batchPerson(q.Who))+" "+strings.Join(parts, "; "))
 	}
 	return out
 }
 
 // accessText says how what somebody can open changes; alone that nothing else does.
-func accessText(c *wallet.BatchAccess, alone bool) string {
+func accessText(c *batch.Access, alone bool) string {
 	what := many(c.Records, "record", "records")
 	if c.Records == len(c.Titles) {
 		what = strings.Join(c.Titles, ", ")
 	}
-	until := "until " + day(c.Last)
+	until := "until " + day(contract.Hour(c.Last))
 	if c.First != c.Last {
 		until += " at the latest"
 	}
-	switch c.Kind {
-	case wallet.Loses:
+	switch c.Change {
+	case batch.Loses:
 		return "LOSES " + what
-	case wallet.Sooner:
+	case batch.Sooner:
 		return "can open " + what + " ONLY " + until
-	case wallet.Gains:
+	case batch.Gains:
 		return "gains " + what + ", " + until
-	case wallet.Newer:
+	case batch.Newer:
 		return "gains the newest version of " + what + ", " + until
-	case wallet.Longer:
+	case batch.Longer:
 		return "can open " + what + " for longer, " + until
 	}
 	if alone {
@@ -175,14 +156,16 @@ func accessText(c *wallet.BatchAccess, alone bool) string {
 	return "keeps " + what + ", " + until
 }
 
-func batchPerson(p *wallet.BatchPlan, to int) string {
-	if to < 0 || to >= len(p.Recipients) {
-		return "(not known)"
+// batchPerson is how a plan's table names somebody: strangers by the beginning of their
+// address.
+func batchPerson(who string) string {
+	if a, err := crypto.ParseAddress(who); err == nil {
+		return person("", a)
 	}
-	return person(p.Recipients[to].Name, p.Recipients[to].Address)
+	return person(who, crypto.Address{})
 }
 
-func batchWarning(w *wallet.BatchWarning) string {
+func batchWarning(w *batch.Warning) string {
 	at := fmt.Sprintf("line %d", w.Line)
 	if w.Count > 1 {
 		at = fmt.Sprintf("line %d and %s more", w.Line, thousands(w.Count-1))
@@ -194,7 +177,7 @@ func batchWarning(w *wallet.BatchWarning) string {
 	case "self":
 		return who + " is your own address (" + at + ")"
 	case "long":
-		return "for more than a year, until " + day(w.Until) + " (" + at + ")"
+		return "for more than a year, until " + day(contract.Hour(w.Until)) + " (" + at + ")"
 	case "new-purpose":
 		return "the purpose " + w.Other + " was never used before (" + at + ")"
 	case "lookalike":
@@ -208,7 +191,7 @@ func batchWarning(w *wallet.BatchWarning) string {
 }
 
 // planTable prints the items of a plan, the first of many.
-func (a *app) planTable(p *wallet.BatchPlan) error {
+func (a *app) planTable(p *batch.Plan) error {
 	t := ui.Table{Header: []string{"LINE", "CHANGE", "WHO", "WHAT", "FOR", "UNTIL"}}
 	for i := range p.Items[:min(len(p.Items), shownItems)] {
 		x := &p.Items[i]
@@ -219,7 +202,7 @@ func (a *app) planTable(p *wallet.BatchPlan) error {
 		if x.Overlap {
 			change = "overlaps" // what another consent gives already
 		}
-		if x.Do == wallet.WishRevoke {
+		if x.Do == batch.Revoke {
 			change = "loses"
 			if !x.Loses && x.Sooner {
 				change = "sooner"
@@ -229,10 +212,10 @@ func (a *app) planTable(p *wallet.BatchPlan) error {
 			change += " " + short(x.Consent)
 		}
 		what := "(not known)"
-		if x.Set >= 0 {
-			what = titles(p.Sets[x.Set])
+		if len(x.Records) > 0 {
+			what = titles(x.Records)
 		}
-		t.Add(line, change, batchPerson(p, x.To), what, x.Purpose.Word(), day(x.Until))
+		t.Add(line, change, batchPerson(x.To), what, x.Purpose, day(contract.Hour(x.Until)))
 	}
 	a.print("")
 	if err := a.table(&t); err != nil {
@@ -242,97 +225,6 @@ func (a *app) planTable(p *wallet.BatchPlan) error {
 		a.print("and %s more: --json shows all", thousands(n))
 	}
 	return nil
-}
-
-type planJSON struct {
-	File      string            `json:"file"`
-	Rows      int               `json:"rows"`
-	Changes   bool              `json:"changes"` // a list of changes, not a state
-	Prune     bool              `json:"prune"`
-	Give      int               `json:"give"`
-	End       int               `json:"end"`
-	Stay      int               `json:"stay"`    // consents in force
-	Already   int               `json:"already"` // rows that ask for nothing new
-	Elsewhere map[string]int    `json:"elsewhere,omitempty"`
-	Gate      string            `json:"gate"`
-	Scope     string            `json:"scope"` // hash of what the plan was made on
-	People    []planPersonJSON  `json:"people"`
-	Warnings  []planWarningJSON `json:"warnings"`
-	Items     []planItemJSON    `json:"items"`
-}
-
-type planWarningJSON struct {
-	Kind  string `json:"kind"`
-	Who   string `json:"who,omitempty"`
-	Other string `json:"other,omitempty"`
-	Line  int    `json:"line"`
-	Count int    `json:"count"`
-	Until string `json:"until,omitempty"` // the last end
-}
-
-type planPersonJSON struct {
-	Who    string           `json:"who"`
-	Give   int              `json:"give"` // consents
-	End    int              `json:"end"`
-	Stay   int              `json:"stay"`
-	Access []planAccessJSON `json:"access"` // what she can open afterwards, beside now
-}
-
-type planAccessJSON struct {
-	Change  string   `json:"change"` // "loses", "sooner", "gains", "newer", "longer", "keeps"
-	Records int      `json:"records"`
-	Titles  []string `json:"titles"`          // of the first three
-	First   string   `json:"first,omitempty"` // the earliest end
-	Last    string   `json:"last,omitempty"`  // the latest
-}
-
-type planItemJSON struct {
-	Line     int           `json:"line"` // 0 when no row asked for it
-	Do       string        `json:"do"`   // "grant" or "revoke"
-	To       string        `json:"to"`
-	Verified bool          `json:"verified"`
-	Records  []versionJSON `json:"records"`
-	Purpose  string        `json:"purpose"`
-	From     string        `json:"from,omitempty"`
-	Until    string        `json:"until"`
-	Overlap  bool          `json:"overlap,omitempty"`
-	Consent  string        `json:"consent,omitempty"`
-	Why      string        `json:"why,omitempty"` // "asked", "replaced", "pruned"
-	Loses    bool          `json:"loses,omitempty"`
-	Sooner   bool          `json:"sooner,omitempty"` // what is left ends earlier
-}
-
-func planOf(p *wallet.BatchPlan, elsewhere rowsElsewhere) planJSON {
-	give, end := counts(p)
-	j := planJSON{File: p.File, Rows: p.Rows, Changes: p.Changes, Prune: p.Prune, Give: give, End: end, Stay: p.Stay, Already: p.Already,
-		Elsewhere: elsewhere, Gate: string(p.Gate), Scope: p.Scope.String(),
-		Warnings: list(p.Warnings, func(w wallet.BatchWarning) planWarningJSON {
-			return planWarningJSON{w.Kind, w.Who, w.Other, w.Line, w.Count, stamp(w.Until)}
-		}),
-		People: list(p.People, func(q wallet.BatchPerson) planPersonJSON {
-			name := ""
-			if q.To >= 0 {
-				name = who(p.Recipients[q.To].Name, p.Recipients[q.To].Address)
-			}
-			return planPersonJSON{name, q.Give, q.End, q.Stay, list(q.Access, func(c wallet.BatchAccess) planAccessJSON {
-				return planAccessJSON{string(c.Kind), c.Records, c.Titles, stamp(c.First), stamp(c.Last)}
-			})}
-		})}
-	j.Items = list(p.Items, func(x wallet.BatchItem) planItemJSON {
-		i := planItemJSON{Line: x.Line, Do: string(x.Do), Purpose: x.Purpose.Word(), From: stamp(x.NotBefore), Until: stamp(x.Until),
-			Overlap: x.Overlap, Why: x.Why, Loses: x.Loses, Sooner: x.Sooner, Records: list([]wallet.ConsentRecord(nil), versionOf)}
-		if x.To >= 0 {
-			i.To, i.Verified = who(p.Recipients[x.To].Name, p.Recipients[x.To].Address), p.Recipients[x.To].Verified
-		}
-		if x.Set >= 0 {
-			i.Records = list(p.Sets[x.Set], versionOf)
-		}
-		if x.Do == wallet.WishRevoke {
-			i.Consent = x.Consent.String()
-		}
-		return i
-	})
-	return j
 }
 
 // batchBar shows how far a batch is: one line that moves at a terminal, else a
@@ -348,7 +240,7 @@ type batchBar struct {
 
 const sayEvery = 1000
 
-func (a *app) newBatchBar(from wallet.BatchStatus) *batchBar {
+func (a *app) newBatchBar(from batch.Status) *batchBar {
 	b := &batchBar{app: a, moving: a.talks() && cli.Width(a.err) > 0, started: time.Now(), from: from.Done, said: from.Done / sayEvery}
 	if from.Done < from.Items {
 		b.step(from)
@@ -356,7 +248,7 @@ func (a *app) newBatchBar(from wallet.BatchStatus) *batchBar {
 	return b
 }
 
-func (b *batchBar) step(s wallet.BatchStatus) {
+func (b *batchBar) step(s batch.Status) {
 	if !b.moving {
 		if s.Done/sayEvery > b.said && s.Done < s.Items {
 			b.said = s.Done / sayEvery

@@ -11,12 +11,14 @@ import (
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/batch"
 	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/payload"
 )
@@ -76,8 +78,8 @@ func (a *app) report(err error, args []string) int {
 	f := explain(err)
 	f.Hint = a.ours(f.Hint)
 	if a.flags.json || slices.Contains(args, "--json") { // also when the command line itself was wrong
-		if e, ok := errors.AsType[*wallet.LinesError](err); ok {
-			problems := list(e.Problems, func(p wallet.Problem) problemJSON {
+		if e, ok := errors.AsType[*batch.LinesError](err); ok {
+			problems := list(e.Problems, func(p batch.Problem) problemJSON {
 				return problemJSON{e.File, p.Line, p.Column, p.Field, p.Value, p.Why}
 			})
 			cli.WriteJSON(a.err, map[string]fileFailure{"error": {f, problems}}, false)
@@ -337,20 +339,26 @@ func explainWallet(err error) (failure, bool) {
 		}
 		return failure{"bad-" + e.Field, m, hintFor(e.Field), exitUsage}, true
 	}
-	if e, ok := errors.AsType[*wallet.LinesError](err); ok {
+	if e, ok := errors.AsType[*batch.LinesError](err); ok {
 		return explainLines(e), true
 	}
-	if is[*wallet.StalePlanError](err) {
+	if errors.Is(err, batch.ErrStalePlan) {
 		return failure{"plan-stale", "a consent, a contact or a record that this plan was made on has changed since: nothing was signed", "make the plan anew: carekey batch plan FILE", exitRefused}, true
 	}
-	if e, ok := errors.AsType[*wallet.ForeignPlanError](err); ok {
-		if e.Ledger != (crypto.LedgerID{}) {
-			return failure{"plan-foreign", "this plan was made for another ledger, " + short(e.Ledger), "name that ledger with --ledger, or make the plan anew: carekey batch plan FILE", exitRefused}, true
-		}
+	if e, ok := fault.As(err, batch.ErrOtherLedger); ok {
+		return failure{"plan-foreign", "this plan was made for another ledger, " + short(fault.Get[crypto.LedgerID](e, "ledger")), "name that ledger with --ledger, or make the plan anew: carekey batch plan FILE", exitRefused}, true
+	}
+	if errors.Is(err, batch.ErrForeignPlan) {
 		return failure{"plan-foreign", "this is no plan that this wallet made, or it was changed since: nothing of it was carried out", "make it anew and look at it: carekey batch plan FILE -o plan.json\nrows are applied only from a file whose name ends in .csv or .jsonl", exitTampered}, true
 	}
-	if e, ok := errors.AsType[*wallet.BatchUnfinishedError](err); ok {
-		return failure{"batch-unfinished", fmt.Sprintf("another batch was begun and has %s left", plural(e.Items-e.Done, "item", "items")), "finish it: carekey batch resume\nor forget what is left of it: carekey batch drop", exitRefused}, true
+	if errors.Is(err, batch.ErrPruneAll) {
+		return failure{"bad-prune", "prune: no row is for this wallet: everything that it gave would end", "", exitUsage}, true
+	}
+	if errors.Is(err, batch.ErrPruneChanges) {
+		return failure{"bad-prune", "prune: a list of changes names no state that everything else could be measured by", "", exitUsage}, true
+	}
+	if e, ok := fault.As(err, batch.ErrUnfinished); ok {
+		return failure{"batch-unfinished", fmt.Sprintf("another batch was begun and has %s left", plural(fault.Get[int](e, "items")-fault.Get[int](e, "done"), "item", "items")), "finish it: carekey batch resume\nor forget what is left of it: carekey batch drop", exitRefused}, true
 	}
 	if e, ok := errors.AsType[*wallet.EmptyError](err); ok {
 		return failure{"nothing-selected", "what you chose holds no " + e.What, listOf(e.What), exitNotFound}, true
@@ -700,7 +708,7 @@ func hintFor(field string) string {
 }
 
 // explainLines lists what is wrong with a file, a line for each.
-func explainLines(e *wallet.LinesError) failure {
+func explainLines(e *batch.LinesError) failure {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s in %s", many(e.Total, "problem", "problems"), e.File)
 	f := failure{Code: "bad-file", Exit: exitUsage, Hint: "nothing was signed; the fields are in: carekey batch --help"}

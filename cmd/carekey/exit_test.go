@@ -26,6 +26,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/batch"
 	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/keyring"
 )
@@ -45,11 +46,11 @@ var explained = []struct {
 	{&wallet.NotFoundError{What: "batch"}, "batch-not-found", 7},
 	{&wallet.AmbiguousError{What: "record", Query: "abcdef", Matches: []string{"abcdef01", "abcdef02"}}, "ambiguous-id", 2},
 	{&wallet.InputError{Field: "until"}, "bad-until", 2},
-	{&wallet.LinesError{File: "f.csv", Problems: []wallet.Problem{{Line: 2, Column: 5, Why: "not a date"}}, Total: 1}, "bad-file", 2},
-	{&wallet.StalePlanError{}, "plan-stale", 3},
-	{&wallet.ForeignPlanError{}, "plan-foreign", 6},
-	{&wallet.ForeignPlanError{Ledger: crypto.LedgerID{1}}, "plan-foreign", 3},
-	{&wallet.BatchUnfinishedError{Done: 2, Items: 10}, "batch-unfinished", 3},
+	{&batch.LinesError{File: "f.csv", Problems: []batch.Problem{{Line: 2, Column: 5, Why: "not a date"}}, Total: 1}, "bad-file", 2},
+	{batch.ErrStalePlan, "plan-stale", 3},
+	{batch.ErrForeignPlan, "plan-foreign", 6},
+	{batch.ErrOtherLedger.With("ledger", crypto.LedgerID{1}), "plan-foreign", 3},
+	{batch.ErrUnfinished.With("done", 2, "items", 10), "batch-unfinished", 3},
 	{&batchStoppedError{done: 2, items: 10, err: context.Canceled}, "interrupted", 130},
 	{&batchStoppedError{done: 10, items: 10, results: "r.jsonl", err: syscall.ENOSPC}, "disk-full", 1},
 	{&wallet.EmptyError{What: "record"}, "nothing-selected", 7},

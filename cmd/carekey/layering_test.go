@@ -136,6 +136,7 @@ var rules = []struct {
 	{module + "/crypto/lane", func(f sourceFile) bool { return false }, "it is for tests"},
 	{conformance, func(f sourceFile) bool { return within(f.pkg, module+"/cmd/carekey-node") }, "the suite is for tests and for operators"},
 	{module + "/ledgerclient/keeper", func(f sourceFile) bool { return within(f.pkg, module+"/ledgerclient") }, "keepers are behind a backend"},
+	{module + "/wallet/batch", func(f sourceFile) bool { return within(f.pkg, module+"/cmd/carekey") }, "a wallet knows nothing of files of rows: they use what any program can"},
 	{keyringPkg, func(f sourceFile) bool {
 		return within(f.pkg, module+"/cmd/carekey") || within(f.pkg, module+"/wallet")
 	}, "only the program chooses a keyring"},

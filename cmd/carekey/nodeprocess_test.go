@@ -272,7 +272,7 @@ func TestLaptopToServer(t *testing.T) {
 
 // interrupted is a fault of the network, or the death of a process.
 type interrupted struct {
-	fault fault
+	fault proxyFault
 	dies  string // "node", "wallet" or nobody; or the node is only "paused"
 }
 

@@ -12,20 +12,20 @@ import (
 	"time"
 )
 
-// fault is what a proxy does to one request.
-type fault string
+// proxyFault is what a proxy does to one request.
+type proxyFault string
 
 const (
-	faultNone      fault = ""
-	faultDrop      fault = "drop"      // it does not arrive
-	faultLose      fault = "lose"      // it arrives, its answer does not
-	faultTruncate  fault = "truncate"  // half of its answer arrives
-	faultDuplicate fault = "duplicate" // it arrives twice
-	faultDelay     fault = "delay"     // it arrives a little later
-	faultLate      fault = "late"      // it is given up, and arrives behind the requests after it
-	faultBefore    fault = "before"    // something happens before it arrives, see proxy.event
-	faultAfter     fault = "after"     // something happens after it arrived; its answer does not
-	faultPartition fault = "partition" // it does not arrive, nor does any after it
+	faultNone      proxyFault = ""
+	faultDrop      proxyFault = "drop"      // it does not arrive
+	faultLose      proxyFault = "lose"      // it arrives, its answer does not
+	faultTruncate  proxyFault = "truncate"  // half of its answer arrives
+	faultDuplicate proxyFault = "duplicate" // it arrives twice
+	faultDelay     proxyFault = "delay"     // it arrives a little later
+	faultLate      proxyFault = "late"      // it is given up, and arrives behind the requests after it
+	faultBefore    proxyFault = "before"    // something happens before it arrives, see proxy.event
+	faultAfter     proxyFault = "after"     // something happens after it arrived; its answer does not
+	faultPartition proxyFault = "partition" // it does not arrive, nor does any after it
 )
 
 // proxy stands between wallets and a node and does something to one request.
@@ -37,7 +37,7 @@ type proxy struct {
 	target string // of the node
 	count  int    // requests since arm
 	at     int    // which one the fault is for, from 1
-	fault  fault
+	fault  proxyFault
 	late   []*http.Request
 	bodies [][]byte
 	behind int // how many requests until what is late arrives
@@ -52,7 +52,7 @@ func newProxy(t *testing.T) *proxy {
 }
 
 // arm counts anew and sets the fault of the request number at; 0 is none.
-func (p *proxy) arm(f fault, at int, event func()) {
+func (p *proxy) arm(f proxyFault, at int, event func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.count, p.fault, p.at, p.event = 0, f, at, event

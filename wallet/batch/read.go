@@ -2,6 +2,7 @@ package batch
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -23,10 +24,10 @@ const MaxRows = 1_000_000
 
 // Options say how a file is to be read.
 type Options struct {
-	Now     time.Time               // days are those of its location
-	Profile string                  // name of the wallet that is used
-	Known   func(name string) bool  // whether there is a wallet of another name; nil: there is none
-	Row     func(wallet.Wish) error // takes each row that could be read, bad ones marked so; an error ends the reading
+	Now     time.Time              // days are those of its location
+	Profile string                 // name of the wallet that is used
+	Known   func(name string) bool // whether there is a wallet of another name; nil: there is none
+	Row     func(Row) []Problem    // takes each row that could be read, bad ones marked so, and returns what is wrong with what it names
 }
 
 // Report tells of a file that was read.
@@ -38,7 +39,7 @@ type Report struct {
 }
 
 // Read reads a file and hands its rows on. All that is wrong with it is a
-// *wallet.LinesError; any other error is of r or of opt.Row.
+// *LinesError; any other error is of r.
 func Read(r io.Reader, opt Options) (Report, error) {
 	h := sha256.New()
 	p := newParser(io.TeeReader(r, h), opt)
@@ -46,9 +47,12 @@ func Read(r io.Reader, opt Options) (Report, error) {
 		return Report{}, err
 	}
 	if p.report.Rows == 0 && len(p.report.Elsewhere) == 0 && p.bad.Total == 0 {
-		p.bad.Add(wallet.Problem{Line: max(1, p.l.n), Column: 1, Why: "there is no row in it"})
+		p.bad.Add(Problem{Line: max(1, p.l.n), Column: 1, Why: "there is no row in it"})
 	}
 	if p.bad.Total > 0 {
+		slices.SortStableFunc(p.bad.Problems, func(a, b Problem) int {
+			return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		})
 		return Report{}, &p.bad
 	}
 	p.report.SHA256 = crypto.Hash(h.Sum(nil))
@@ -70,7 +74,7 @@ type fields map[string]value
 type parser struct {
 	opt    Options
 	l      *lines
-	bad    wallet.LinesError
+	bad    LinesError
 	report Report
 	rows   int // good and bad
 	first  bool
@@ -83,7 +87,7 @@ func newParser(r io.Reader, opt Options) *parser {
 }
 
 func (p *parser) problem(line []byte, at int, field, value, why string) {
-	p.bad.Add(wallet.Problem{Line: p.l.n, Column: column(line, at), Field: field, Value: shorten(value), Why: why})
+	p.bad.Add(Problem{Line: p.l.n, Column: column(line, at), Field: field, Value: shorten(value), Why: why})
 }
 
 // shorten keeps a value readable in a list of errors.
@@ -183,14 +187,12 @@ func (p *parser) read() error {
 		if p.bad.Total > before {
 			continue
 		}
-		if err := p.row(line, f, head); err != nil {
-			return err
-		}
+		p.row(line, f, head)
 	}
 }
 
 // row checks one row and hands it on.
-func (p *parser) row(line []byte, f fields, head csvHeading) error {
+func (p *parser) row(line []byte, f fields, head csvHeading) {
 	before := p.bad.Total
 	bad := func(field, why string) {
 		v, ok := f[field]
@@ -208,24 +210,24 @@ func (p *parser) row(line []byte, f fields, head csvHeading) error {
 		p.first, p.report.Changes = false, hasAction
 	} else if hasAction != p.report.Changes {
 		bad("action", "either every row has an action or none has")
-		return nil
+		return
 	}
-	w := wallet.Wish{Line: p.l.n, Do: wallet.WishState, Place: wallet.WishPlace{
+	w := Row{Line: p.l.n, Do: State, Place: Place{
 		To: column(line, f["to"].at), Records: column(line, f["records"].at), Consent: column(line, f["consent"].at),
 	}}
 	if hasAction {
 		switch f["action"].text {
 		case "grant":
-			w.Do = wallet.WishGrant
+			w.Do = Grant
 		case "revoke":
-			w.Do = wallet.WishRevoke
+			w.Do = Revoke
 		case "":
 			bad("action", "empty: grant or revoke")
 		default:
 			bad("action", "neither grant nor revoke")
 		}
 	}
-	if w.Do == wallet.WishRevoke {
+	if w.Do == Revoke {
 		p.revocation(&w, f, bad)
 	} else {
 		p.grant(&w, f, bad)
@@ -233,28 +235,29 @@ func (p *parser) row(line []byte, f fields, head csvHeading) error {
 	if v, ok := f["profile"]; ok && text.Name(v.text) != text.Name(p.opt.Profile) {
 		if p.opt.Known == nil || !p.opt.Known(v.text) {
 			bad("profile", "no wallet of that name is here, and a wallet signs only for its own profiles")
-			return nil
+			return
 		}
 		if p.report.Elsewhere == nil {
 			p.report.Elsewhere = map[string]int{}
 		}
 		p.report.Elsewhere[p.text(v.text)]++
-		return nil
+		return
 	}
-	if w.Bad = p.bad.Total > before; w.Bad {
-		return p.opt.Row(w)
+	if w.Bad = p.bad.Total > before; !w.Bad {
+		key := keyOf(&w)
+		if first, twice := p.seen[key]; twice {
+			p.problem(line, 0, "", "", fmt.Sprintf("says the same as line %d", first))
+			return
+		}
+		p.seen[key] = int32(w.Line)
+		p.report.Rows++
 	}
-	key := wishKey(&w)
-	if first, twice := p.seen[key]; twice {
-		p.problem(line, 0, "", "", fmt.Sprintf("says the same as line %d", first))
-		return nil
+	for _, x := range p.opt.Row(w) {
+		p.bad.Add(x)
 	}
-	p.seen[key] = int32(w.Line)
-	p.report.Rows++
-	return p.opt.Row(w)
 }
 
-func (p *parser) grant(w *wallet.Wish, f fields, bad func(field, why string)) {
+func (p *parser) grant(w *Row, f fields, bad func(field, why string)) {
 	reason := func(field string, err error) {
 		var in *wallet.InputError
 		if errors.As(err, &in) {
@@ -319,7 +322,7 @@ func (p *parser) grant(w *wallet.Wish, f fields, bad func(field, why string)) {
 	}
 }
 
-func (p *parser) revocation(w *wallet.Wish, f fields, bad func(field, why string)) {
+func (p *parser) revocation(w *Row, f fields, bad func(field, why string)) {
 	for _, field := range []string{"records", "categories", "purpose", "from", "until"} {
 		if _, ok := f[field]; ok {
 			bad(field, "a row that revokes names only a consent, or a contact")
@@ -339,7 +342,7 @@ func (p *parser) revocation(w *wallet.Wish, f fields, bad func(field, why string
 	}
 }
 
-func (p *parser) name(w *wallet.Wish, f fields, bad func(field, why string)) {
+func (p *parser) name(w *Row, f fields, bad func(field, why string)) {
 	name, err := wallet.CheckName("to", f["to"].text)
 	var in *wallet.InputError
 	if errors.As(err, &in) {
@@ -365,8 +368,8 @@ func isID(s string) bool {
 	return len(s) >= 6 && len(s) <= 64 && strings.Trim(s, "0123456789abcdef") == ""
 }
 
-// wishKey is the same for two rows that say the same.
-func wishKey(w *wallet.Wish) [16]byte {
+// keyOf is the same for two rows that say the same.
+func keyOf(w *Row) [16]byte {
 	h := sha256.New()
 	put := func(s string) {
 		var n [4]byte

@@ -19,12 +19,12 @@ import (
 
 var now = time.Date(2026, 3, 4, 15, 0, 0, 0, time.UTC)
 
-func read(t testing.TB, r io.Reader) ([]wallet.Wish, Report, *wallet.LinesError) {
+func read(t testing.TB, r io.Reader) ([]Row, Report, *LinesError) {
 	t.Helper()
-	var rows []wallet.Wish
+	var rows []Row
 	rep, err := Read(r, Options{Now: now, Profile: "me", Known: func(p string) bool { return p == "mum" },
-		Row: func(w wallet.Wish) error { rows = append(rows, w); return nil }})
-	var bad *wallet.LinesError
+		Row: func(w Row) []Problem { rows = append(rows, w); return nil }})
+	var bad *LinesError
 	if err != nil && !errors.As(err, &bad) {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestFormatsAgree(t *testing.T) {
    
 {"profile":"mum","to":"Dr Smith","categories":["all"],"until":"2026-12-31"}
 `
-	var want []wallet.Wish
+	var want []Row
 	for i, text := range []string{csv, "\ufeff" + csv, strings.ReplaceAll(csv, "\n", "\r\n"), strings.TrimSuffix(csv, "\n"), jsonl, "\ufeff" + strings.ReplaceAll(jsonl, "\n", "\r\n")} {
 		rows, rep, bad := read(t, strings.NewReader(text))
 		if bad != nil {
@@ -54,7 +54,7 @@ func TestFormatsAgree(t *testing.T) {
 			t.Fatalf("%d: %+v", i, rep)
 		}
 		for j := range rows {
-			rows[j].Line, rows[j].Place = 0, wallet.WishPlace{}
+			rows[j].Line, rows[j].Place = 0, Place{}
 		}
 		if want == nil {
 			want = rows
@@ -62,7 +62,7 @@ func TestFormatsAgree(t *testing.T) {
 			t.Errorf("%d: %+v, want %+v", i, rows, want)
 		}
 	}
-	if w := want[1]; w.To != `Smith, "Bob"` || len(w.Records) != 2 || w.Purpose != "HRESCH" || w.NotBefore == 0 || w.Do != wallet.WishState {
+	if w := want[1]; w.To != `Smith, "Bob"` || len(w.Records) != 2 || w.Purpose != "HRESCH" || w.NotBefore == 0 || w.Do != State {
 		t.Errorf("%+v", w)
 	}
 }
@@ -84,7 +84,7 @@ func TestSpreadsheets(t *testing.T) {
 			t.Errorf("%q: %+v", text, bad)
 			continue
 		}
-		rows[0].Line, rows[0].Place = 0, wallet.WishPlace{}
+		rows[0].Line, rows[0].Place = 0, Place{}
 		if got := fmt.Sprintf("%+v", rows[0]); want == "" {
 			want = got
 		} else if got != want {
@@ -98,7 +98,7 @@ func TestChanges(t *testing.T) {
 	if bad != nil || !rep.Changes || len(rows) != 3 {
 		t.Fatalf("%+v %+v", rep, bad)
 	}
-	if rows[0].Do != wallet.WishGrant || rows[1].Do != wallet.WishRevoke || rows[1].Consent != "abcdef01" || rows[2].To != "Ann" {
+	if rows[0].Do != Grant || rows[1].Do != Revoke || rows[1].Consent != "abcdef01" || rows[2].To != "Ann" {
 		t.Errorf("%+v", rows)
 	}
 }
@@ -291,7 +291,7 @@ func TestLongFiles(t *testing.T) {
 		}
 		return ""
 	}})
-	if bad == nil || bad.Total != 2*n || len(bad.Problems) != wallet.MaxProblems {
+	if bad == nil || bad.Total != 2*n || len(bad.Problems) != MaxProblems {
 		t.Errorf("%d problems, %d shown", bad.Total, len(bad.Problems))
 	}
 	good := 0
@@ -305,7 +305,7 @@ func TestLongFiles(t *testing.T) {
 			return "Bob,abcdef,2025-01-01\n"
 		}
 		return ""
-	}}, Options{Now: now, Row: func(w wallet.Wish) error {
+	}}, Options{Now: now, Row: func(w Row) []Problem {
 		if !w.Bad {
 			good++
 		}
@@ -324,7 +324,7 @@ func TestTooManyRows(t *testing.T) {
 			return "to,records,until\n"
 		}
 		return row(i)
-	}}, Options{Now: now, Row: func(wallet.Wish) error { good++; return nil }})
+	}}, Options{Now: now, Row: func(Row) []Problem { good++; return nil }})
 	p.rows = before
 	if err := p.read(); err != nil || p.bad.Total != 1 || p.bad.Problems[0].Line != MaxRows-before+2 || good != MaxRows-before {
 		t.Errorf("%v, %+v, %d rows", err, p.bad, good)
@@ -393,7 +393,7 @@ func FuzzRead(f *testing.F) {
 		var again bytes.Buffer
 		for _, w := range rows {
 			o := map[string]any{}
-			if w.Do != wallet.WishState {
+			if w.Do != State {
 				o["action"] = w.Do
 			}
 			if w.To != "" {
@@ -411,7 +411,7 @@ func FuzzRead(f *testing.F) {
 				}
 				o["categories"] = cs
 			}
-			if w.Do != wallet.WishRevoke {
+			if w.Do != Revoke {
 				o["purpose"] = w.Purpose
 				o["until"] = wallet.HourTime(w.Until - 1).Format("2006-01-02")
 				if w.NotBefore > 0 {
@@ -432,7 +432,7 @@ func FuzzRead(f *testing.F) {
 			t.Fatalf("%+v", bad)
 		}
 		for i := range rows {
-			if wishKey(&rows[i]) != wishKey(&same[i]) {
+			if keyOf(&rows[i]) != keyOf(&same[i]) {
 				t.Fatalf("%+v became %+v", rows[i], same[i])
 			}
 		}

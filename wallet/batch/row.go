@@ -1,39 +1,38 @@
-package wallet
+package batch
 
 import (
 	"fmt"
 
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/wallet/payload"
+	"github.com/carekey/carekey/wallet"
 )
 
-// Wish is one row of a batch: a state that should be, or a change. See package
-// batch for the files that such rows come from.
-type Wish struct {
-	Line       int // in the file; names the wish in errors and results
-	Place      WishPlace
+// Row is one row of a file.
+type Row struct {
+	Line       int // in the file; names the row in errors and results
+	Place      Place
 	Do         Do
 	To         string // a contact's name; "" in a revocation that names a consent
 	Records    []string
-	Categories []payload.Category
+	Categories []wallet.Category
 	All        bool
-	Purpose    payload.Purpose
+	Purpose    wallet.Purpose
 	NotBefore  contract.Hour // 0 = from the start
 	Until      contract.Hour // the exact end, of a day
 	Consent    string        // of a revocation: id or its beginning
 	Bad        bool          // something is wrong with it: what it names is looked up, so that all is said at once
 }
 
-// WishPlace is in which column of its line, from 1, a wish says what.
-type WishPlace struct{ To, Records, Consent int }
+// Place is in which column of its line, from 1, a row says what.
+type Place struct{ To, Records, Consent int }
 
-// Do is what a row of a batch asks for.
+// Do is what a row asks for, or an item of a plan does.
 type Do string
 
 const (
-	WishState  Do = "state"
-	WishGrant  Do = "grant"
-	WishRevoke Do = "revoke"
+	State  Do = "state" // of a row alone
+	Grant  Do = "grant"
+	Revoke Do = "revoke"
 )
 
 // Problem is one thing that is wrong with a file.
@@ -50,7 +49,7 @@ const MaxProblems = 100
 // LinesError is all that is wrong with a file.
 type LinesError struct {
 	File     string    // as it was named; "" if nobody said
-	Problems []Problem // the first MaxProblems
+	Problems []Problem // the first MaxProblems, in the order of the file
 	Total    int
 }
 

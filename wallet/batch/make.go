@@ -1,0 +1,618 @@
+package batch
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet"
+)
+
+// A plan is the difference between what a file wants and what is in force.
+//
+// A row of a state names a recipient, record versions, a purpose and a window. The
+// consents in force to that recipient for that purpose whose records all are among
+// the row's are named by it. Those with the row's window, to the exact end, stay, and what they do not
+// cover, in its newest version, is granted. Those with another window are replaced:
+// revoked once the row's own grant is on the ledger. Every other consent stays as
+// it is, unless the plan prunes.
+//
+// A row that grants is the same, but replaces nothing. A row that revokes ends a
+// consent, or all that are in force to a contact.
+//
+// Time and memory grow with the rows and the consents, not with their product, also
+// where all are of one person.
+
+const (
+	// ErrPruneChanges: a list of changes names no state that all else is measured by.
+	ErrPruneChanges fault.Code = "bad-prune/changes"
+	// ErrPruneAll: no row is for this wallet, so that all that it gave would end.
+	ErrPruneAll fault.Code = "bad-prune/all"
+)
+
+// PlanOptions say how a plan is made.
+type PlanOptions struct {
+	Options        // its Row is not used
+	File    string // name of the file, for people
+	Prune   bool   // end what the file does not name
+}
+
+// Make reads a file and compares its rows with what is in force. All that is wrong with
+// the file is one *LinesError.
+func Make(ctx context.Context, w *wallet.Wallet, r io.Reader, opt PlanOptions) (plan *Plan, err error) {
+	err = w.Together(ctx, func() error {
+		p, err := newPlanner(ctx, w)
+		if err != nil {
+			return err
+		}
+		opt.Row = p.row
+		file, err := Read(r, opt.Options)
+		if err != nil {
+			return err
+		}
+		p.File, p.Prune = opt.File, opt.Prune
+		p.Rows, p.Changes, p.SHA256, p.Elsewhere = file.Rows, file.Changes, file.SHA256, file.Elsewhere
+		if p.Prune && p.Changes {
+			return ErrPruneChanges
+		}
+		if p.Prune && p.Rows == 0 {
+			return ErrPruneAll
+		}
+		plan = p.compare()
+		return nil
+	})
+	return plan, err
+}
+
+// planner makes a plan.
+type planner struct {
+	*Plan
+	ctx  context.Context
+	w    *wallet.Wallet
+	now  contract.Hour
+	rows []want
+
+	contacts   []wallet.Contact
+	people     map[crypto.Address]*person
+	byName     map[string]*recipient // by what a row says
+	records    []wallet.Record       // by id
+	selections map[string]*selection // by what a row says
+	consents   []wallet.Consent
+	held       []*held // in force, in the ledger's order
+	byID       []*held // the same by id, with those that are not in force
+	empty      []Warning
+	whose      []*person // the items are
+	ends       []Item    // revocations, until the grants are all there
+	ended      []*person // whose these are
+	nobody     person    // of consents of which nobody knows whom they are for
+}
+
+// want is a row whose names were found.
+type want struct {
+	line        int
+	do          Do
+	to          *recipient
+	what        *selection
+	purpose     wallet.Purpose
+	from, until contract.Hour
+	end         *held // of a revocation that names a consent
+}
+
+// recipient is a contact whom a row names.
+type recipient struct {
+	wallet.Contact
+	person *person
+}
+
+// person is who has an address, whatever contacts it has.
+type person struct {
+	wallet.Contact         // one of them
+	held           []*held // in force to her
+}
+
+// selection is the records that a row names, in their newest version.
+type selection struct {
+	records []wallet.ConsentRecord // by id
+	version map[contract.ID]int
+	empty   []string // categories without one
+}
+
+// held is a consent of one's own.
+type held struct {
+	*wallet.Consent
+	inForce bool
+	group   *group // nil if nobody knows whom and what it is for
+	span    *span
+	ends    bool // the plan ends it
+}
+
+// group is what is in force to one person, for one purpose, of the same records.
+type group struct {
+	to       *person
+	held     []*held
+	spans    map[window]*span // of those that no row ends
+	row      int              // that was compared last
+	replaced int              // the first row that another window of them is replaced by; 0: none
+}
+
+// span is what of a group has one window.
+type span struct{ named bool } // by a row
+
+// window is from when until when, where every beginning that is over is 0.
+type window struct{ from, until contract.Hour }
+
+func (p *planner) window(from, until contract.Hour) window {
+	if from <= p.now {
+		from = 0
+	}
+	return window{from, until}
+}
+
+func newPlanner(ctx context.Context, w *wallet.Wallet) (*planner, error) {
+	id, properties := w.Ledger()
+	p := &planner{ctx: ctx, w: w, now: w.LedgerHour(), contacts: w.Contacts(),
+		Plan:   &Plan{Ledger: id, From: w.Address(), Gate: properties.Gate, People: []Person{}, Warnings: []Warning{}, Recipients: []wallet.Contact{}, Items: []Item{}},
+		people: map[crypto.Address]*person{}, byName: map[string]*recipient{}, selections: map[string]*selection{}}
+	p.Made = Hour(p.now)
+	var err error
+	if p.consents, p.records, err = holdings(ctx, w); err != nil {
+		return nil, err
+	}
+	for i := range p.consents {
+		c := &p.consents[i]
+		if c.Status == wallet.StatusPending {
+			continue
+		}
+		h := &held{Consent: c, inForce: inForce(c, p.now)}
+		p.byID = append(p.byID, h)
+		if h.inForce {
+			p.held = append(p.held, h)
+		}
+	}
+	slices.SortFunc(p.byID, func(a, b *held) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	return p, nil
+}
+
+// find returns the place of the one id that begins with hex digits, and how many do.
+func find(n int, id func(i int) contract.ID, query string) (at, many int) {
+	at = sort.Search(n, func(i int) bool { return id(i).String() >= query })
+	for at+many < n && strings.HasPrefix(id(at+many).String(), query) {
+		many++
+	}
+	return at, many
+}
+
+func (p *planner) findConsent(query string) (*held, string) {
+	switch at, many := find(len(p.byID), func(i int) contract.ID { return p.byID[i].ID }, query); many {
+	case 0:
+		return nil, "no consent of yours has this id"
+	case 1:
+		return p.byID[at], ""
+	}
+	return nil, "several consents begin like this"
+}
+
+func (p *planner) findRecord(query string) (*wallet.Record, string) {
+	switch at, many := find(len(p.records), func(i int) contract.ID { return p.records[i].ID }, query); many {
+	case 0:
+		if _, removed, err := p.w.History(p.ctx, query); err == nil && removed {
+			return nil, "this record was removed"
+		}
+		return nil, "no record of yours has this id"
+	case 1:
+		return &p.records[at], ""
+	}
+	return nil, "several records begin like this"
+}
+
+// row finds what a row names, and returns what is not there.
+func (p *planner) row(x Row) (problems []Problem) {
+	bad := func(column int, field, value, why string) {
+		problems = append(problems, Problem{Line: x.Line, Column: column, Field: field, Value: value, Why: why})
+	}
+	r := want{line: x.Line, do: x.Do, purpose: x.Purpose, from: x.NotBefore, until: x.Until}
+	var why string
+	if x.Consent != "" {
+		if r.end, why = p.findConsent(x.Consent); why != "" {
+			bad(x.Place.Consent, "consent", x.Consent, why)
+		}
+	}
+	if x.To != "" {
+		if r.to, why = p.recipient(x.To); why != "" {
+			bad(x.Place.To, "to", x.To, why)
+		}
+	}
+	if x.Do != Revoke {
+		var id string
+		if r.what, id, why = p.choose(x); why != "" {
+			bad(x.Place.Records, "records", id, why)
+		}
+	}
+	if x.Bad || problems != nil {
+		return problems
+	}
+	if r.what != nil {
+		p.warnEmpty(x.Line, r.what.empty)
+		if len(r.what.records) == 0 { // there is nothing to give
+			p.Already++
+			return nil
+		}
+	}
+	p.rows = append(p.rows, r)
+	return nil
+}
+
+// warnEmpty notes categories of a row that have no record.
+func (p *planner) warnEmpty(line int, categories []string) {
+	for _, c := range categories {
+		i := slices.IndexFunc(p.empty, func(w Warning) bool { return w.Other == c })
+		if i < 0 {
+			i = len(p.empty)
+			p.empty = append(p.empty, Warning{Kind: "empty", Other: c, Line: line})
+		}
+		p.empty[i].Count++
+	}
+}
+
+func (p *planner) recipient(name string) (*recipient, string) {
+	if r := p.byName[name]; r != nil {
+		return r, ""
+	}
+	c, err := p.w.Contact(name)
+	if none, ok := errors.AsType[*wallet.NotFoundError](err); ok && none.Like != "" {
+		return nil, "no contact of that name; one looks like it: " + none.Like
+	}
+	if err != nil {
+		return nil, "no contact of that name"
+	}
+	r := &recipient{c, p.add(c)}
+	p.byName[name] = r
+	return r, ""
+}
+
+// add makes somebody one of the plan's recipients.
+func (p *planner) add(c wallet.Contact) *person {
+	p.Recipients = append(p.Recipients, c)
+	q := p.people[c.Address]
+	if q == nil {
+		q = &person{Contact: c}
+		p.people[c.Address] = q
+	}
+	return q
+}
+
+// personOf is whom a consent is for, who need not be a contact.
+func (p *planner) personOf(c *wallet.Consent) *person {
+	if q := p.people[c.Address]; q != nil {
+		return q
+	}
+	who := wallet.Contact{Address: c.Address}
+	if i := slices.IndexFunc(p.contacts, func(k wallet.Contact) bool { return c.To != "" && k.Name == c.To }); i >= 0 {
+		who = p.contacts[i]
+	}
+	return p.add(who)
+}
+
+// choose finds the records of a row; why says what is wrong with the one of that id.
+func (p *planner) choose(x Row) (s *selection, id, why string) {
+	key := strings.Join(x.Records, " ") + "|"
+	for _, c := range x.Categories {
+		key += string(c) + " "
+	}
+	if x.All {
+		key += "all"
+	}
+	if s := p.selections[key]; s != nil {
+		return s, "", ""
+	}
+	chosen := map[*wallet.Record]bool{}
+	for _, q := range x.Records {
+		r, why := p.findRecord(q)
+		if why != "" {
+			return nil, q, why
+		}
+		chosen[r] = true
+	}
+	found := map[wallet.Category]bool{} // categories with a record
+	for i := range p.records {
+		if r := &p.records[i]; x.All || slices.Contains(x.Categories, r.Category) {
+			chosen[r], found[r.Category] = true, true
+		}
+	}
+	s = &selection{version: map[contract.ID]int{}}
+	for _, c := range x.Categories {
+		if !found[c] && !slices.Contains(s.empty, string(c)) {
+			s.empty = append(s.empty, string(c))
+		}
+	}
+	if x.All && len(found) == 0 {
+		s.empty = append(s.empty, "all")
+	}
+	for i := range p.records {
+		r := &p.records[i]
+		if !chosen[r] {
+			continue
+		}
+		if r.Missing {
+			return nil, r.ID.String()[:12], "the store no longer holds the description of this record"
+		}
+		s.records = append(s.records, wallet.ConsentRecord{ID: r.ID, Version: r.Version, Title: r.Title, Category: r.Category, Date: r.Date})
+		s.version[r.ID] = r.Version
+	}
+	p.selections[key] = s
+	return s, "", ""
+}
+
+// compare compares the rows with what is in force.
+func (p *planner) compare() *Plan {
+	groups := p.gather()
+	for i := range p.rows {
+		r := &p.rows[i]
+		if r.do != Revoke {
+			continue
+		}
+		before := len(p.ends)
+		ts := []*held{r.end}
+		if r.to != nil {
+			ts = r.to.person.held
+		}
+		for _, h := range ts {
+			if h.inForce && !h.ends {
+				p.end(h, r.line, "asked")
+			}
+		}
+		if len(p.ends) == before {
+			p.Already++
+		}
+	}
+	where := p.index(groups)
+	planned := map[planKey]map[contract.ID]bool{}
+	for i := range p.rows {
+		if r := &p.rows[i]; r.do != Revoke {
+			p.grant(r, where, planned)
+		}
+	}
+	p.warn()
+	var replaced []*held
+	for _, h := range p.held {
+		if h.group != nil && h.group.replaced != 0 && !h.ends && !h.span.named {
+			replaced = append(replaced, h)
+		}
+	}
+	slices.SortStableFunc(replaced, func(a, b *held) int { return cmp.Compare(a.group.replaced, b.group.replaced) })
+	for _, h := range replaced {
+		p.end(h, h.group.replaced, "replaced")
+	}
+	for _, h := range p.held {
+		if p.Prune && !h.ends && (h.span == nil || !h.span.named) {
+			p.end(h, 0, "pruned")
+		}
+	}
+	p.Give, p.End, p.Stay = len(p.Items), len(p.ends), len(p.held)-len(p.ends)
+	p.Items, p.whose = append(p.Items, p.ends...), append(p.whose, p.ended...)
+	p.access()
+	p.Scope = p.scope(p.w, p.consents, p.records)
+	return p.Plan
+}
+
+// gather groups what is in force.
+func (p *planner) gather() []*group {
+	for i := range p.rows {
+		if h := p.rows[i].end; h != nil && !h.Missing {
+			p.personOf(h.Consent)
+		}
+	}
+	type key struct {
+		to      *person
+		purpose wallet.Purpose
+		records string
+	}
+	var groups []*group
+	at := map[key]*group{}
+	for _, h := range p.held {
+		q := p.people[h.Address]
+		if h.Missing || q == nil && !p.Prune {
+			continue
+		}
+		if q == nil {
+			q = p.personOf(h.Consent)
+		}
+		q.held = append(q.held, h)
+		var records []byte
+		for _, r := range h.Records {
+			records = binary.AppendUvarint(append(records, r.ID[:]...), uint64(r.Version))
+		}
+		k := key{q, h.Purpose, string(records)}
+		g := at[k]
+		if g == nil {
+			g = &group{to: q, spans: map[window]*span{}}
+			at[k] = g
+			groups = append(groups, g)
+		}
+		h.group, g.held = g, append(g.held, h)
+	}
+	return groups
+}
+
+// end makes an item of a consent that is to end.
+func (p *planner) end(h *held, line int, why string) {
+	h.ends = true
+	x := Item{Line: line, Do: Revoke, Records: []wallet.ConsentRecord{}, From: Hour(h.NotBefore), Until: Hour(h.Until), Consent: h.ID, Why: why}
+	q := &p.nobody
+	if !h.Missing {
+		q = p.personOf(h.Consent)
+		x.To, x.Verified, x.Records, x.Purpose = nameOf(&q.Contact), q.Verified, h.Records, h.Purpose.Word()
+	}
+	p.ends, p.ended = append(p.ends, x), append(p.ended, q)
+}
+
+// nameOf is how a plan names somebody.
+func nameOf(c *wallet.Contact) string {
+	if c.Name != "" || c.Address.IsZero() {
+		return c.Name
+	}
+	return c.Address.String()
+}
+
+// place is where a row and a group meet.
+type place struct {
+	to      *person
+	purpose wallet.Purpose
+	record  contract.ID
+}
+
+// index returns the groups by their records, without what a row ends.
+func (p *planner) index(groups []*group) map[place][]*group {
+	where := map[place][]*group{}
+	for _, g := range groups {
+		for _, h := range g.held {
+			if h.ends {
+				continue
+			}
+			win := p.window(h.NotBefore, h.Until)
+			if g.spans[win] == nil {
+				g.spans[win] = &span{}
+			}
+			h.span = g.spans[win]
+		}
+		if len(g.spans) == 0 {
+			continue
+		}
+		for _, r := range g.held[0].Records {
+			at := place{g.to, g.held[0].Purpose, r.ID}
+			where[at] = append(where[at], g)
+		}
+	}
+	return where
+}
+
+// planKey is what two grants have in common that share what they give.
+type planKey struct {
+	to          *person
+	purpose     wallet.Purpose
+	from, until contract.Hour
+}
+
+// grant finds what a row wants that is not in force, and what it replaces.
+func (p *planner) grant(r *want, where map[place][]*group, planned map[planKey]map[contract.ID]bool) {
+	covered, overlap := map[contract.ID]bool{}, false
+	for _, x := range r.what.records {
+		for _, g := range where[place{r.to.person, r.purpose, x.ID}] {
+			if g.row == r.line {
+				continue
+			}
+			g.row = r.line
+			records := g.held[0].Records
+			if slices.ContainsFunc(records, func(have wallet.ConsentRecord) bool { return r.what.version[have.ID] == 0 }) {
+				overlap = true
+				continue
+			}
+			others := len(g.spans)
+			if s := g.spans[p.window(r.from, r.until)]; s != nil {
+				s.named = true
+				others--
+				for _, have := range records {
+					covered[have.ID] = covered[have.ID] || have.Version == r.what.version[have.ID]
+				}
+			}
+			switch {
+			case others == 0:
+			case r.do == Grant:
+				overlap = true
+			case g.replaced == 0:
+				g.replaced = r.line
+			}
+		}
+	}
+	key := planKey{r.to.person, r.purpose, r.from, r.until}
+	rest := r.what.records
+	if given := planned[key]; len(covered)+len(given) > 0 {
+		rest = slices.DeleteFunc(slices.Clone(rest), func(x wallet.ConsentRecord) bool { return covered[x.ID] || given[x.ID] })
+	}
+	if len(rest) == 0 {
+		p.Already++
+		return
+	}
+	if planned[key] == nil {
+		planned[key] = map[contract.ID]bool{}
+	}
+	for _, x := range rest {
+		planned[key][x.ID] = true
+	}
+	p.whose = append(p.whose, r.to.person)
+	p.Items = append(p.Items, Item{Line: r.line, Do: Grant, To: r.to.Name, Verified: r.to.Verified, Records: rest,
+		Purpose: r.purpose.Word(), From: Hour(r.from), Until: Hour(r.until), Overlap: overlap})
+}
+
+// longGrant is a window of which a person should be asked whether it is meant.
+const longGrant = 366 * 24 // hours
+
+// warn says what looks wrong with what is given.
+func (p *planner) warn() {
+	used := map[string]bool{} // purposes
+	for i := range p.consents {
+		if c := &p.consents[i]; c.Status != wallet.StatusPending && !c.Missing {
+			used[c.Purpose.Word()] = true
+		}
+	}
+	similar := map[string][]string{} // contacts' names
+	for _, c := range p.contacts {
+		k := wallet.Skeleton(c.Name)
+		similar[k] = append(similar[k], c.Name)
+	}
+	at := map[Warning]int{}
+	warn := func(x *Item, w Warning) *Warning {
+		i, ok := at[w]
+		if !ok {
+			i = len(p.Warnings)
+			at[w] = i
+			w.Line = x.Line
+			p.Warnings = append(p.Warnings, w)
+		}
+		p.Warnings[i].Count++
+		return &p.Warnings[i]
+	}
+	lookalike := map[string]string{}
+	for i := range p.Items {
+		x := &p.Items[i]
+		if !x.Verified {
+			warn(x, Warning{Kind: "unverified", Who: x.To})
+		}
+		if p.whose[i].Address == p.From {
+			warn(x, Warning{Kind: "self", Who: x.To})
+		}
+		if contract.Hour(x.Until)-max(p.now, contract.Hour(x.From)) > longGrant {
+			long := warn(x, Warning{Kind: "long"})
+			long.Until = max(long.Until, x.Until)
+		}
+		if !used[x.Purpose] {
+			warn(x, Warning{Kind: "new-purpose", Other: x.Purpose})
+		}
+		other, known := lookalike[x.To]
+		if !known {
+			for _, name := range similar[wallet.Skeleton(x.To)] {
+				if name != x.To {
+					other = name
+					break
+				}
+			}
+			lookalike[x.To] = other
+		}
+		if other != "" {
+			warn(x, Warning{Kind: "lookalike", Who: x.To, Other: other})
+		}
+		if x.Overlap {
+			warn(x, Warning{Kind: "overlap"})
+		}
+	}
+	p.Warnings = append(p.Warnings, p.empty...)
+}

@@ -1,0 +1,267 @@
+package batch
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet"
+)
+
+const (
+	// ErrForeignPlan: a plan was not made by this wallet, or was changed since.
+	ErrForeignPlan fault.Code = "plan-foreign"
+	// ErrOtherLedger: a plan is for another ledger. ledger
+	ErrOtherLedger fault.Code = "plan-foreign/ledger"
+	// ErrStalePlan: a consent, a contact or a record that a plan was made on has changed.
+	ErrStalePlan fault.Code = "plan-stale"
+)
+
+// Plan is a batch that was checked and can be shown before anything is signed. Its JSON
+// is what people and scripts read, and with a seal the file that it is kept in.
+type Plan struct {
+	Ledger     crypto.LedgerID   `json:"ledger"`
+	From       crypto.Address    `json:"from"`
+	Made       Hour              `json:"made"`
+	File       string            `json:"file"` // name of the file it was made from
+	SHA256     crypto.Hash       `json:"sha256"`
+	Rows       int               `json:"rows"`
+	Changes    bool              `json:"changes"` // the file is a list of changes, not a state
+	Prune      bool              `json:"prune"`
+	Give       int               `json:"give"`
+	End        int               `json:"end"`
+	Stay       int               `json:"stay"`    // consents in force that stay
+	Already    int               `json:"already"` // rows that ask for nothing new
+	Elsewhere  map[string]int    `json:"elsewhere,omitempty"`
+	Gate       ledgerclient.Gate `json:"gate"`
+	Scope      crypto.Hash       `json:"scope"` // of what the plan was made on
+	People     []Person          `json:"people"`
+	Warnings   []Warning         `json:"warnings"`
+	Recipients []wallet.Contact  `json:"recipients"` // everybody whom a row or an item names
+	Items      []Item            `json:"items"`      // grants, then revocations
+
+	sum crypto.Hash // of the file that it was read from; zero if it was made of rows
+}
+
+// Item is one consent to give or to end.
+type Item struct {
+	Line     int                    `json:"line"` // of the file; 0 when no row asked for it
+	Do       Do                     `json:"do"`
+	To       string                 `json:"to"` // a contact's name, else the address; "" if it is not known
+	Verified bool                   `json:"verified"`
+	Records  []wallet.ConsentRecord `json:"records"`
+	Purpose  string                 `json:"purpose"` // its word
+	From     Hour                   `json:"from,omitzero"`
+	Until    Hour                   `json:"until"`             // the exact end
+	Overlap  bool                   `json:"overlap,omitempty"` // of a grant: the recipient can open some of it already
+	Consent  contract.ID            `json:"consent,omitzero"`  // to end
+	Why      string                 `json:"why,omitempty"`     // "asked", "replaced", "pruned"
+	Loses    bool                   `json:"loses,omitempty"`   // the recipient can then open some of it no more
+	Sooner   bool                   `json:"sooner,omitempty"`  // or only until an earlier end
+}
+
+// Person is what a plan changes for one person: what she can open afterwards, by all
+// consents together, beside what she can open now.
+type Person struct {
+	Who    string   `json:"who"`  // as in Item.To; "" for consents of which nobody knows whom they are for
+	Give   int      `json:"give"` // consents
+	End    int      `json:"end"`
+	Stay   int      `json:"stay"`   // consents in force to her
+	Access []Access `json:"access"` // in the order of the constants below, without those of no record
+}
+
+// Access is records that change in the same way for one person.
+type Access struct {
+	Change  Change   `json:"change"`
+	Records int      `json:"records"`
+	Titles  []string `json:"titles"`         // of the first three
+	First   Hour     `json:"first,omitzero"` // the earliest end of what can be opened afterwards; zero for Loses
+	Last    Hour     `json:"last,omitzero"`  // the latest
+}
+
+// Change says how what a person can open changes.
+type Change string
+
+const (
+	Loses  Change = "loses"  // can be opened no more
+	Sooner Change = "sooner" // only until an earlier end
+	Gains  Change = "gains"  // can be opened for the first time
+	Newer  Change = "newer"  // also in a newer version
+	Longer Change = "longer" // until a later end
+	Keeps  Change = "keeps"  // as before
+)
+
+// Warning is something that looks wrong, with the first row and how many.
+type Warning struct {
+	Kind  string `json:"kind"`            // "unverified", "self", "long", "new-purpose", "lookalike", "overlap", "empty"
+	Who   string `json:"who,omitempty"`   // the contact, where one is concerned
+	Other string `json:"other,omitempty"` // of "lookalike": the other contact; of "new-purpose": the purpose; of "empty": the category without a record, or "all"
+	Line  int    `json:"line"`
+	Count int    `json:"count"`
+	Until Hour   `json:"until,omitzero"` // of "long": the last end
+}
+
+// Hour is a ledger hour that is written as a time, RFC 3339; zero as nothing.
+type Hour contract.Hour
+
+// MarshalText returns the text form.
+func (h Hour) MarshalText() ([]byte, error) {
+	if h == 0 {
+		return nil, nil
+	}
+	return wallet.HourTime(contract.Hour(h)).AppendFormat(nil, time.RFC3339), nil
+}
+
+// UnmarshalText reads what MarshalText writes.
+func (h *Hour) UnmarshalText(b []byte) error {
+	*h = 0
+	if len(b) == 0 {
+		return nil
+	}
+	t, err := time.Parse(time.RFC3339, string(b))
+	*h = Hour(t.Unix() / 3600)
+	return err
+}
+
+// A plan's file is the plan as JSON with one more field at its end, the seal. It binds
+// all bytes before it to the wallet that made the plan, so that nobody adds a row on the
+// way, or a space between two words.
+const (
+	sealPurpose = "batch plan"
+	sealField   = ",\n \"seal\": \""
+	fileEnd     = "\"\n}\n"
+)
+
+// Marshal writes a plan as a file for [Parse]. It holds names and titles.
+func (p *Plan) Marshal(w *wallet.Wallet) ([]byte, error) {
+	b, err := json.MarshalIndent(p, "", " ")
+	if err != nil {
+		return nil, err
+	}
+	b = bytes.TrimSuffix(b, []byte("\n}"))
+	sum := sha256.Sum256(b)
+	b = append(b, sealField...)
+	b = base64.StdEncoding.AppendEncode(b, w.Job().Seal(sealPurpose, sum[:]))
+	return append(b, fileEnd...), nil
+}
+
+// Parse reads a plan that this wallet wrote. Whatever else the bytes are, they are
+// ErrForeignPlan.
+func Parse(w *wallet.Wallet, data []byte) (*Plan, error) {
+	at := max(0, bytes.LastIndex(data, []byte(sealField)))
+	seal, ok := bytes.CutPrefix(data[at:], []byte(sealField))
+	seal, too := bytes.CutSuffix(seal, []byte(fileEnd))
+	sealed, err := base64.StdEncoding.Strict().DecodeString(string(seal))
+	if !ok || !too || err != nil || bytes.ContainsAny(seal, "\r\n") {
+		return nil, ErrForeignPlan
+	}
+	p := &Plan{sum: sha256.Sum256(data[:at])}
+	said, err := w.Job().Open(sealPurpose, sealed)
+	if err != nil || !bytes.Equal(said, p.sum[:]) {
+		return nil, ErrForeignPlan
+	}
+	// The seal says that this wallet wrote it, so that its parts fit each other.
+	return p, json.Unmarshal(data, p)
+}
+
+// Check returns why a plan cannot be applied now: it is of another wallet or ledger, or
+// what it was made on has changed. applied says that it was already, as the last job,
+// which has ended.
+func Check(ctx context.Context, w *wallet.Wallet, p *Plan) (applied bool, err error) {
+	err = w.Together(ctx, func() error {
+		j, err := readJob(w)
+		if err != nil {
+			return err
+		}
+		if j == nil || p.sum.IsZero() || j.Plan != p.sum {
+			return p.check(ctx, w)
+		}
+		applied = true
+		return j.mustBeFinished()
+	})
+	return applied && err == nil, err
+}
+
+func (p *Plan) check(ctx context.Context, w *wallet.Wallet) error {
+	if id, _ := w.Ledger(); p.Ledger != id {
+		return ErrOtherLedger.With("ledger", p.Ledger)
+	}
+	if p.From != w.Address() {
+		return ErrForeignPlan
+	}
+	consents, records, err := holdings(ctx, w)
+	if err != nil {
+		return err
+	}
+	if p.scope(w, consents, records) != p.Scope {
+		return ErrStalePlan
+	}
+	return nil
+}
+
+// holdings returns the consents of a wallet, in the ledger's order, and the records that
+// are on the ledger, by id.
+func holdings(ctx context.Context, w *wallet.Wallet) ([]wallet.Consent, []wallet.Record, error) {
+	consents, err := w.Consents(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	records, err := w.Records(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	records = slices.DeleteFunc(records, func(r wallet.Record) bool { return r.Pending == wallet.AddingRecord })
+	slices.SortFunc(records, func(a, b wallet.Record) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	return consents, records, nil
+}
+
+// scope is a hash over all that a plan depends on: the consents to its recipients and
+// those that it ends, or all of them if it prunes, the records that it grants, and who
+// its recipients are.
+func (p *Plan) scope(w *wallet.Wallet, consents []wallet.Consent, records []wallet.Record) crypto.Hash {
+	facts := sha256.New()
+	list := json.NewEncoder(facts)
+	fact := func(v ...any) { list.Encode(v) } // of values that JSON can hold
+	to := map[crypto.Address]bool{}
+	for _, c := range p.Recipients {
+		to[c.Address] = true
+		if now, err := w.Contact(c.Name); err == nil && now.Address == c.Address {
+			fact("contact", c.Name, c.Address)
+		}
+	}
+	ends, grants := map[contract.ID]bool{}, map[contract.ID]bool{}
+	for i := range p.Items {
+		ends[p.Items[i].Consent] = true
+		if p.Items[i].Do == Grant {
+			for _, r := range p.Items[i].Records {
+				grants[r.ID] = true
+			}
+		}
+	}
+	for i := range consents {
+		// What only ended with time since the plan was made has not changed.
+		if c := &consents[i]; inForce(c, contract.Hour(p.Made)) && (p.Prune || ends[c.ID] || to[c.Address]) {
+			fact("consent", c.ID)
+		}
+	}
+	for _, r := range records {
+		if grants[r.ID] {
+			fact("record", r.ID, r.Version)
+		}
+	}
+	ledger, _ := w.Ledger()
+	return crypto.TaggedHash(crypto.TagPlanScope, ledger[:], []byte(w.Address().String()), facts.Sum(nil))
+}
+
+// inForce reports whether a consent can be opened at that hour or later.
+func inForce(c *wallet.Consent, now contract.Hour) bool {
+	return c.Status != wallet.StatusRevoked && c.Status != wallet.StatusPending && now < c.NotAfter
+}

@@ -1,0 +1,239 @@
+package batch
+
+import (
+	"context"
+	"errors"
+
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet"
+)
+
+// Resume carries the job on to its end. progress is called after each chunk. The
+// wallet's lock is given up between chunks, so that a revocation need not wait for the
+// end of a long batch.
+func Resume(ctx context.Context, w *wallet.Wallet, progress func(Status)) (s Status, err error) {
+	var r run
+	for !s.Finished {
+		err := w.Together(ctx, func() error { s, err = r.step(ctx, w); return err })
+		if err != nil {
+			r.wait()
+			return s, err
+		}
+		if progress != nil {
+			progress(s)
+		}
+	}
+	return s, nil
+}
+
+// run is one run over a job.
+type run struct {
+	job    *job
+	next   int // chunk
+	to     map[string]wallet.Contact
+	ahead  []*part      // the next chunks, at most signAhead
+	failed map[int]bool // lines of which a grant failed
+	status Status
+}
+
+// signAhead is how many chunks are signed while the one before them is on its way:
+// with one, cores have nothing to do when it is signed before the other has arrived.
+const signAhead = 2
+
+// part is a chunk that is being signed.
+type part struct {
+	n      int
+	left   map[int]left // what of it is not
+	signed *wallet.Signed
+}
+
+// wait waits until nothing is being signed any more.
+func (r *run) wait() {
+	for _, p := range r.ahead {
+		p.signed.Wait()
+	}
+}
+
+// step takes up what ended since, and carries out one chunk.
+func (r *run) step(ctx context.Context, w *wallet.Wallet) (Status, error) {
+	j, err := theJob(w)
+	if err != nil {
+		return r.status, err
+	}
+	if r.job == nil || r.job.ID != j.ID {
+		r.wait()
+		*r = run{job: j, to: map[string]wallet.Contact{}, failed: map[int]bool{}, status: Status{File: j.File, Begun: j.Begun, Items: j.Give + j.End}}
+		var recipients []wallet.Contact
+		if _, err := w.Job().Read(recipientsFile, &recipients); err != nil {
+			return r.status, err
+		}
+		for _, c := range recipients {
+			r.to[nameOf(&c)] = c
+		}
+	}
+	// A chunk waits until the one before it has ended, so that an unreachable ledger
+	// does not fill the journal.
+	if err := w.Ready(); err != nil {
+		return r.status, err
+	}
+	for begun := false; ; r.next++ {
+		do, size := j.chunk(r.next)
+		if size == 0 {
+			r.status.Finished = true
+			return r.status, nil
+		}
+		ds, _, err := j.ended(r.next)
+		if err == nil && ds == nil {
+			if begun {
+				return r.status, nil
+			}
+			if err = ctx.Err(); err == nil {
+				err = r.carryOut(ctx)
+			}
+			begun = true
+			if err == nil {
+				ds, _, err = j.ended(r.next)
+			}
+			if err == nil && ds == nil {
+				err = w.Job().Damaged(name("done", r.next))
+			}
+		}
+		if err != nil {
+			return r.status, err
+		}
+		r.status.count(ds)
+		if do == Grant {
+			if err := r.noteFailed(ds); err != nil {
+				return r.status, err
+			}
+		}
+	}
+}
+
+// noteFailed remembers the rows of grants that failed: what they replace is kept.
+func (r *run) noteFailed(ds []done) error {
+	var items []Item
+	for i := range ds {
+		if ds[i].Status == "granted" {
+			continue
+		}
+		if items == nil {
+			var err error
+			if items, err = r.job.items(r.next); err != nil {
+				return err
+			}
+		}
+		r.failed[items[i].Line] = true
+	}
+	return nil
+}
+
+// carryOut signs the next chunk, if that was not done ahead, and sends it.
+func (r *run) carryOut(ctx context.Context) error {
+	var p *part
+	for p == nil && len(r.ahead) > 0 {
+		p, r.ahead = r.ahead[0], r.ahead[1:]
+		// The lock was given up since it was signed.
+		if p.signed.Wait(); p.n != r.next || !p.signed.Usable() {
+			p = nil
+		}
+	}
+	if p == nil {
+		var err error
+		if p, err = r.sign(ctx, r.next); err != nil {
+			return err
+		}
+	}
+	if err := p.signed.Wait(); err != nil {
+		return err
+	}
+	// All cores sign the next chunks where this one waits for the disk.
+	for len(r.ahead) < signAhead {
+		n := r.next + 1 + len(r.ahead)
+		if do, size := r.job.chunk(n); size == 0 || do != Grant {
+			break
+		}
+		next, err := r.sign(ctx, n)
+		if err != nil {
+			break // it is said when its turn comes
+		}
+		r.ahead = append(r.ahead, next)
+	}
+	if len(p.left) > 0 {
+		if err := r.job.w.Job().Write(name("left", p.n), p.left); err != nil {
+			return err
+		}
+	}
+	return p.signed.Send(ctx, name("done", p.n))
+}
+
+// sign begins to sign a chunk.
+func (r *run) sign(ctx context.Context, n int) (*part, error) {
+	items, err := r.job.items(n)
+	if err != nil {
+		return nil, err
+	}
+	p := &part{n: n}
+	if p.left, err = r.job.left(n); err != nil {
+		return nil, err
+	}
+	var grants []*wallet.GrantPlan
+	var ends []contract.ID
+	var at []int
+	for i := range items {
+		x := &items[i]
+		if _, ok := p.left[i]; ok {
+			continue
+		}
+		if x.Do == Revoke {
+			if x.Why == "replaced" && r.failed[x.Line] {
+				p.left[i] = left{Status: "kept"}
+				continue
+			}
+			ends = append(ends, x.Consent)
+		} else {
+			g, err := r.plan(x)
+			if err != nil {
+				return nil, err
+			}
+			grants = append(grants, g)
+		}
+		at = append(at, i)
+	}
+	if do, _ := r.job.chunk(n); do == Revoke {
+		p.signed, err = r.job.w.SignRevocations(ctx, ends)
+	} else {
+		p.signed, err = r.job.w.SignGrants(ctx, grants)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for k, err := range p.signed.Errs {
+		var gone *wallet.WithdrawnError
+		var missing *wallet.MissingError
+		switch {
+		case err == nil:
+		case errors.As(err, &gone):
+			p.left[at[k]] = left{"removed", gone.Record}
+		case errors.As(err, &missing):
+			p.left[at[k]] = left{"missing", missing.ID}
+		default:
+			p.left[at[k]] = left{Status: "revoked"}
+		}
+	}
+	return p, nil
+}
+
+// plan is an item as the wallet signs it.
+func (r *run) plan(x *Item) (*wallet.GrantPlan, error) {
+	purpose, err := wallet.ParsePurpose(x.Purpose)
+	if err != nil {
+		return nil, err
+	}
+	until := contract.Hour(x.Until)
+	g := &wallet.GrantPlan{To: r.to[x.To], Purpose: purpose, NotBefore: contract.Hour(x.From), Until: until, NotAfter: wallet.LedgerEnd(until)}
+	for _, v := range x.Records {
+		g.Records = append(g.Records, wallet.Record{ID: v.ID, Version: v.Version})
+	}
+	return g, nil
+}

@@ -1,0 +1,171 @@
+package wallet
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/crash"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/home"
+)
+
+// What a program needs that gives or ends consents by the thousand, in several steps
+// and over several runs: see package batch.
+
+// Together runs f with the wallet's lock, so that what f learns and changes by several
+// methods is of one state, in which no other process changes anything. Who has waited
+// for the lock since it was given up last goes first.
+func (w *Wallet) Together(ctx context.Context, f func() error) error {
+	if !w.held {
+		home.LetIn(ctx, w.home.Dir)
+	}
+	return w.with(ctx, f)
+}
+
+// Look is Together for what changes nothing, also where nothing can be written.
+func (w *Wallet) Look(ctx context.Context, f func() error) error { return w.look(ctx, f) }
+
+// Ready returns why nothing new can be begun at once: the ledger was not followed to
+// its head, or something waits for it. It is nil if something can.
+func (w *Wallet) Ready() error {
+	if w.view.behind != nil {
+		return w.view.behind
+	}
+	return errors.Join(append(w.PassedOver(), w.Stuck())...)
+}
+
+// LedgerHour is the hour at which the ledger would judge an entry now.
+func (w *Wallet) LedgerHour() contract.Hour { return w.view.ledgerHour() }
+
+// Signed are grants or revocations that are signed, or being signed, and not sent.
+type Signed struct {
+	// Errs says of each that was to be signed why it is not, nil if it is: of a grant a
+	// *WithdrawnError, or a *MissingError of a record's description or key; of a
+	// revocation a *RefusedError, since the consent was revoked before.
+	Errs []error
+
+	w       *Wallet
+	changes []change
+	records []Record // of the grants, each once
+	config  contract.Config
+	err     error
+	done    chan struct{} // closed once all are signed
+}
+
+// SignGrants begins to sign grants, on all cores and while the wallet does something
+// else, behind those that are being signed already. An error means that none is.
+func (w *Wallet) SignGrants(ctx context.Context, plans []*GrantPlan) (*Signed, error) {
+	s := &Signed{w: w, done: make(chan struct{})}
+	err := w.with(ctx, func() error {
+		ground := w.newGrantGround()
+		var good []*GrantPlan
+		s.config, s.Errs = w.client.Config(), make([]error, len(plans))
+		for i, p := range plans {
+			err := w.addPlan(ctx, ground, p)
+			if err != nil && !is[*WithdrawnError](err) && !isMissing(err) {
+				return err
+			}
+			if s.Errs[i] = err; err == nil {
+				good = append(good, p)
+			}
+		}
+		for v := range ground.keys {
+			s.records = append(s.records, Record{ID: v.record, Version: v.version})
+		}
+		s.changes = make([]change, len(good))
+		errs := make([]error, len(good))
+		before := w.signing
+		w.signing = s.done
+		go func() {
+			defer crash.Report()
+			defer close(s.done)
+			if before != nil {
+				<-before
+			}
+			ledgerclient.Parallel(len(good), func(i int) {
+				if errs[i] = ctx.Err(); errs[i] == nil {
+					s.changes[i], errs[i] = w.prepareGrant(good[i], ground)
+				}
+			})
+			s.err = first(errs)
+		}()
+		return nil
+	})
+	return s, err
+}
+
+// SignRevocations signs the ends of consents that are on the ledger.
+func (w *Wallet) SignRevocations(ctx context.Context, ids []contract.ID) (*Signed, error) {
+	s := &Signed{w: w, Errs: make([]error, len(ids)), done: make(chan struct{})}
+	close(s.done)
+	err := w.with(ctx, func() error {
+		s.config = w.client.Config()
+		var open []*thread
+		for i, id := range ids {
+			t := w.view.threads.find(id)
+			switch {
+			case t == nil || t.role != ownGrant:
+				return &NotFoundError{What: "consent", Query: id.String()}
+			case t.state.Status == contract.StatusClosed:
+				s.Errs[i] = &RefusedError{By: "ledger", Rule: contract.RuleRevoked, Consent: id}
+			default:
+				open = append(open, t)
+			}
+		}
+		s.changes = make([]change, len(open))
+		errs := make([]error, len(open))
+		ledgerclient.Parallel(len(open), func(i int) { s.changes[i], errs[i] = w.prepareRevocation(open[i].tag, open[i].id) })
+		return first(errs)
+	})
+	return s, err
+}
+
+// Wait waits until all is signed, and returns why something could not be.
+func (s *Signed) Wait() error {
+	<-s.done
+	return s.err
+}
+
+// Usable reports whether what was signed may still be sent: the keepers are the same,
+// and no record of it was removed since.
+func (s *Signed) Usable() bool {
+	config := s.w.client.Config()
+	return s.config.Release == config.Release && slices.Equal(s.config.Keepers, config.Keepers) &&
+		!slices.ContainsFunc(s.records, func(r Record) bool { _, err := s.w.grantable(r); return err != nil })
+}
+
+// Send brings what was signed onto the ledger, as one batch, as soon as all is. A
+// *PendingError means that it waits in the journal; with any other error nothing was
+// sent, or what was begun waits.
+//
+// tag is the name of one of the wallet's job's files (see [Job]) that [Ended] is
+// written to once the batch has come to its end, whoever brings it there: before it
+// leaves the journal, so that it is always in one of the two. With "" nobody is told.
+func (s *Signed) Send(ctx context.Context, tag string) error {
+	return s.w.with(ctx, func() error { return s.send(ctx, tag) })
+}
+
+func (s *Signed) send(ctx context.Context, tag string) error {
+	if err := s.Wait(); err != nil || len(s.changes) == 0 {
+		return err
+	}
+	return s.w.carryOutBatch(ctx, &batch{V: batchVersion, Tag: tag, Changes: s.changes})
+}
+
+// Ended is what became of a batch that was sent with a tag.
+type Ended struct {
+	Size    uint64        `json:"size"` // a head with all entries of the batch
+	Root    crypto.Hash   `json:"root"`
+	Changes []EndedChange `json:"changes"` // all that were signed, in their order
+}
+
+// EndedChange is what became of one grant or revocation.
+type EndedChange struct {
+	Consent contract.ID   `json:"consent"`
+	Failed  bool          `json:"failed,omitempty"` // it did not come onto the ledger and never will
+	Rule    contract.Rule `json:"rule,omitempty"`   // why the ledger refused it, if it did
+	Hour    contract.Hour `json:"hour,omitempty"`   // when
+}
