@@ -198,7 +198,7 @@ func readRestoring(dir string) (Settings, bool) {
 // nothing else.
 func clearProfile(dir string) error {
 	var errs []error
-	for _, name := range []string{home.LedgersDir, home.BookFile, home.KeyCheckFile, restoringFile} {
+	for _, name := range []string{home.LedgersDir, home.BookFile, home.KeyCheckFile, restoringFile, DerivedDir} {
 		errs = append(errs, os.RemoveAll(filepath.Join(dir, name)))
 	}
 	entries, err := disk.ReadDir(dir)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -133,7 +134,7 @@ func (o opener) open(ctx context.Context, at locator) (_ *ledger, err error) {
 	case at.order != "":
 		err = l.use(o.replica(ctx, at.dir))
 	default:
-		err = l.use(folder.Open(at.dir, folder.Options{Clock: o.now, AcceptClock: o.acceptClock}))
+		err = l.use(folder.Open(at.dir, o.options()))
 	}
 	if err == nil && at.order != "" {
 		err = o.follow(ctx, l)
@@ -142,6 +143,15 @@ func (o opener) open(ctx context.Context, at locator) (_ *ledger, err error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// options open a folder. What follows from its log is kept with the wallet, if there is one.
+func (o opener) options() folder.Options {
+	opt := folder.Options{Clock: o.now, AcceptClock: o.acceptClock}
+	if o.dir != "" {
+		opt.Private = filepath.Join(o.dir, wallet.DerivedDir)
+	}
+	return opt
 }
 
 // use makes a folder that was opened the ledger.
@@ -204,7 +214,7 @@ func (o opener) start(ctx context.Context, url string) (order.Backend, error) {
 
 // replica opens the folder beside an order, which must not keep one itself.
 func (o opener) replica(ctx context.Context, dir string) (*folder.Folder, error) {
-	f, err := folder.Open(dir, folder.Options{Clock: o.now})
+	f, err := folder.Open(dir, o.options())
 	if err != nil {
 		return nil, err
 	}

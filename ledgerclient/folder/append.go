@@ -50,7 +50,7 @@ func (f *Folder) Append(ctx context.Context, entries []contract.Entry) ([]ledger
 			err = f.commit(!slices.ContainsFunc(f.tables.pending, func(l contract.Leaf) bool { return l.Entry.Kind != contract.KindRevoke }))
 		}
 		if err != nil {
-			f.loaded = false // what is in memory may not be what is on the disk
+			f.undo()
 		}
 		return err
 	})
@@ -109,9 +109,6 @@ func onlyRevocations(entries []contract.Entry) bool {
 // gives the ledger hour of each.
 func (f *Folder) judge(entries []contract.Entry, out []ledgerclient.Outcome, hourOf func(i int) contract.Hour) error {
 	t := f.tables
-	if err := t.growIndex(t.size + uint64(len(entries))); err != nil {
-		return err
-	}
 	for i := range entries {
 		o := &out[i]
 		hour := hourOf(i)
@@ -145,9 +142,16 @@ func (f *Folder) judge(entries []contract.Entry, out []ledgerclient.Outcome, hou
 	return nil
 }
 
+// undo drops what was judged and not committed. Whether the disk has it all the same the
+// next operation will see.
+func (f *Folder) undo() {
+	if f.tables.undo() != nil {
+		f.tables.reset(0)
+	}
+}
+
 // commit writes the pending leaves and then the checkpoint, whose rename is the
-// moment from which they count. The derived files follow; they need not be
-// durable, since they can be had again.
+// moment from which they count.
 //
 // What is urgent, revocations alone, may use up the room that is set aside.
 func (f *Folder) commit(urgent bool) error {
@@ -177,16 +181,9 @@ func (f *Folder) commit(urgent bool) error {
 		return err
 	}
 	f.head, f.last = next, t.pending[len(t.pending)-1]
-	t.size, t.pending, t.pendingIDs = size, nil, nil
-
-	f.flush()
-	for _, d := range t.files() {
-		if d.flushed() && size-d.header.synced >= f.syncEvery {
-			f.sync()
-			break
-		}
-	}
+	t.commit()
 	f.publish()
+	f.keep()
 	return nil
 }
 

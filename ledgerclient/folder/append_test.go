@@ -3,17 +3,14 @@ package folder
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/lane"
-	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/keeper"
 	"golang.org/x/mod/sumdb/tlog"
@@ -190,9 +187,6 @@ func TestAgainstModel(t *testing.T) {
 	if _, ok, err := f.Find(ctx, contract.ID{1, 2, 3}); ok || err != nil {
 		t.Errorf("found what is not there: %v", err)
 	}
-	if got := f.Rebuilt(); len(got) > 0 {
-		t.Errorf("rebuilt %v", got)
-	}
 }
 
 func TestConsistency(t *testing.T) {
@@ -246,9 +240,6 @@ func TestTwoFolders(t *testing.T) {
 	for i := range 40 {
 		es := w.batch(1 + w.r.IntN(30))
 		mustAppend(t, both[w.r.IntN(2)], es)
-		if i%5 == 0 {
-			both[w.r.IntN(2)].lockedSync(t)
-		}
 		for _, f := range both {
 			for _, e := range es {
 				if _, ok, err := f.Find(ctx, e.ID(f.id)); !ok || err != nil {
@@ -261,16 +252,6 @@ func TestTwoFolders(t *testing.T) {
 	modelOf(t, b).check(t, b)
 	mustVerify(t, a)
 	mustVerify(t, b)
-	// Each process grew the index and moved marks: none of it needed a rebuild.
-	if r := slices.Concat(a.Rebuilt(), b.Rebuilt()); len(r) > 0 {
-		t.Errorf("rebuilt %v", r)
-	}
-}
-
-func (f *Folder) lockedSync(t testing.TB) {
-	if err := f.locked(ctx, true, func() error { f.sync(); return nil }); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestGoroutines(t *testing.T) {
@@ -364,8 +345,7 @@ func TestRolledBackWhileOpen(t *testing.T) {
 }
 
 // TestOldSnapshot: the whole folder is an old copy. By itself it is a whole
-// ledger, which the client's pin finds out; old files beside newer ones are made
-// anew.
+// ledger, which the client's pin finds out.
 func TestOldSnapshot(t *testing.T) {
 	f, clock := newLedger(t)
 	w := newWriter(t, f, 1)
@@ -382,32 +362,6 @@ func TestOldSnapshot(t *testing.T) {
 	newer := g.head
 	g.Close()
 
-	for _, name := range []string{"hashes", "state", "index"} {
-		dir := filepath.Join(t.TempDir(), "mixed")
-		copyDir(t, f.dir, dir)
-		b, _ := os.ReadFile(filepath.Join(old, name))
-		os.WriteFile(filepath.Join(dir, name), b, 0o600)
-		h, err := Open(dir, Options{Clock: clock.now})
-		if err != nil {
-			t.Fatalf("old %s: %v", name, err)
-		}
-		mustVerify(t, h)
-		h.Close()
-
-		dir = filepath.Join(t.TempDir(), "mixed")
-		copyDir(t, old, dir)
-		b, _ = os.ReadFile(filepath.Join(f.dir, name))
-		os.WriteFile(filepath.Join(dir, name), b, 0o600)
-		if h, err = Open(dir, Options{Clock: clock.now}); err != nil {
-			t.Fatalf("newer %s: %v", name, err)
-		}
-		mustVerify(t, h)
-		if got := h.Rebuilt(); !slices.Equal(got, []string{name}) {
-			t.Errorf("newer %s: rebuilt %v", name, got)
-		}
-		h.Close()
-	}
-
 	h, err := Open(old, Options{Clock: clock.now})
 	if err != nil {
 		t.Fatal(err)
@@ -419,41 +373,3 @@ func TestOldSnapshot(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
-
-// TestDerivedLost removes and truncates derived files: they are made anew.
-func TestDerivedLost(t *testing.T) {
-	lane.OneGoroutine(t)
-	f, clock := newLedger(t)
-	w := newWriter(t, f, 1)
-	mustAppend(t, f, w.batch(200))
-	f.Close()
-	r := rand.New(rand.NewPCG(1, 1))
-	for _, name := range []string{"hashes", "state", "index"} {
-		path := filepath.Join(f.dir, name)
-		info, err := os.Stat(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, size := range []int64{-1, 0, 1, 63, 64, 65, 100 + r.Int64N(info.Size()-200), info.Size() - 1} {
-			if size < 0 {
-				os.Remove(path)
-			} else if err := os.Truncate(path, size); err != nil {
-				t.Fatal(err)
-			}
-			g, err := Open(f.dir, Options{Clock: clock.now})
-			if err != nil {
-				t.Fatalf("%s of %d: %v", name, size, err)
-			}
-			if got := g.Rebuilt(); !slices.Equal(got, []string{name}) {
-				t.Errorf("%s of %d: rebuilt %v", name, size, got)
-			}
-			if got := mustVerify(t, g).Rebuilt; len(got) != 1 {
-				t.Errorf("report says rebuilt %v", got)
-			}
-			modelOf(t, g).check(t, g)
-			g.Close()
-		}
-	}
-}
-
-var _ ledgerclient.Ledger = (*Folder)(nil)

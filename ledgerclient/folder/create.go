@@ -79,11 +79,7 @@ func createFrom(dir string, fd Founding, at Ordered, opt Options, ops fileOps, n
 		}
 		return nil, err
 	}
-	if f, err = open(dir, opt, ops, network); err != nil {
-		return nil, err
-	}
-	f.rebuilt = nil // they were made, not lost
-	return f, nil
+	return open(dir, opt, ops, network)
 }
 
 // found makes the files of a new ledger, under its lock. The mark `unfinished`
@@ -194,7 +190,6 @@ func (f *Folder) writeFounded(fd Founding, at Ordered) error {
 		hour = at.Hour
 	}
 	t := newTables(id, c.Params(), leafFile{})
-	t.index.reset(firstBits)
 	leaf, err := t.admit(&fd.Entry, fd.Entry.ID(id), hour)
 	if err != nil {
 		return err

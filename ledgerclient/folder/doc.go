@@ -9,9 +9,6 @@
 //	genesis      the configuration document
 //	leaves       258 bytes for each entry, appended: the truth. Room for more behind them
 //	checkpoint   signed head of the log; replaced by rename
-//	hashes       hashes of the log's tree             ┐
-//	state        slots and hashes of the state tree   │ follow from the leaves
-//	index        entry id → position                  ┘
 //	order        only in a replica of an order kept elsewhere, see replica.go
 //	*.room       room of its own for a file, see room.go
 //	lock         empty; locked shared by readers, exclusively by writers
@@ -37,25 +34,27 @@
 // ledger was made, see room.go. A keeper that cannot take a stop down acknowledges
 // nothing, and releases nothing before it can.
 //
-// `hashes`, `state` and `index` are written after the commit, in place and
-// without a sync, so that they can lag behind the log but never be ahead of it.
-// Each has in its header up to where it was written (applied) and up to where it
-// was synced, which is done at Close and every 4,096 entries. A process that
-// opens the ledger applies the leaves from synced on again; one that has it open
-// and finds applied behind the checkpoint, because a writer was killed, does the
-// same. Applying again changes nothing where the first time was not lost: a slot
-// carries the position of the last follow-up that it has, an index cell is
-// looked for before it is written, hashes are recomputed. Roots are then compared
-// with the checkpoint; if they differ, or a file is missing, cut off or of
-// another version, it is made anew from the leaves, all of which must be those
-// that the checkpoint was signed for. Where nothing can be written the same is
-// done in memory. So killing a process at any instruction, a failing write, a
-// full disk and a power failure leave a ledger that opens and verifies, with each
-// batch in it as a whole or not at all: the tests do each of these at every file
-// operation.
+// So killing a process at any instruction, a failing write, a full disk and a power
+// failure leave a ledger that opens and verifies, with each batch in it as a whole or not
+// at all: the tests do each of these at every file operation. Whoever finds a checkpoint
+// that it did not write syncs the folder before it tells of it.
 //
-// Judgements are not built on changed files. A slot is checked against the state
-// tree before an entry is judged by it, and an opening entry against its id.
+// # What follows from the leaves
+//
+// To judge an entry one needs the position of each entry by its id, the state of each
+// thread with the hashes over it, and hashes of the log's tree. All of that is in memory,
+// 40 to 57 bytes an entry: hashes of the lowest levels are computed again when they are
+// asked for, and a thread without follow-ups has no state of its own. A process that sees
+// a larger checkpoint applies the leaves that are new to it, and compares the roots.
+//
+// It follows from the leaves, some 10 µs an entry, so that it is not in the ledger's
+// folder. A copy of it is kept in Options.Private, see private.go, and written anew when
+// it is behind by 128 entries and one in 256 of the others. It is believed only if its
+// SHA-256 is right, it is of this ledger, and the roots over it, with the leaves that came
+// later, are those of the checkpoint and its last leaf; otherwise all is derived from the
+// leaves, which must be those that the checkpoint was signed for. And since who can write
+// there can make all of that fit, no entry is judged by a slot of it that is not under
+// the state root, nor by an opening entry that has another id.
 //
 // Locks are flock, held for one operation. They do not work across machines:
 // network file systems are refused where the system tells them apart. FUSE is
@@ -69,7 +68,7 @@
 // Sweeper that does what is due when nobody calls. With Options.EraseAfter the
 // store waits before it erases.
 //
-// # Why flat files
+// # Why flat files, and no database
 //
 // Measured on one virtual machine with two cores and an ext4 disk, entries of 258
 // bytes, each append durable when it returns, signatures not counted:
@@ -79,20 +78,18 @@
 //	bbolt                           0.26 ms     176,000/s       415
 //	SQLite (WAL, synchronous=FULL)  0.32 ms      78,000/s       419
 //	Tessera, POSIX                  106 ms       12,000/s       481
-//	this package                    1.5 ms       35,000/s       476
 //
-// The last row is of another day and a machine that was busy otherwise. It has
-// what the others lack: the rules, the log tree, the state tree with its root in
-// every leaf, the index, a signed checkpoint for each append. Against the raw
-// signature checks on all cores in the same run, an append of 1,000 entries
-// reached 0.86 of their speed and a verification 0.92; a ledger of 100,000
-// entries opens in 1 ms more than one of 1,000.
+// The leaves are the bytes that are hashed and signed, so that a reader of fifty lines in
+// another language can check a ledger; an erased share or payload is a file, or a record
+// in a pack, that is overwritten where it lies, not a page in a database that lives on in
+// a free list; nothing is linked in.
 //
-// Beside speed: the leaves are the bytes that are hashed and signed, so that a reader of
-// fifty lines in another language can check a ledger; an erased share or payload
-// is a file, or a record in a pack, that is overwritten where it lies, not a page
-// in a database that lives on in a free list; nothing is linked in (SQLite adds
-// 5 MB, Tessera 5 MB).
+// What follows from the leaves could be in bbolt. But its pages have no sums: one changed
+// byte hides a key, which nothing shows, or leads its unsafe reads astray; and where no
+// private folder is, all must be had in memory anyway. One form in memory that is written
+// and read as a whole is simpler than two, for this price: a ledger of 100,000 entries
+// opens in a few ms more than one of 1,000 (one of a million in ten times that), and
+// a node holds all of it.
 //
 // What comes in a batch of 32 payloads or more is one file, a pack: as files of
 // their own a thousand grants were eleven thousand, and making them took five

@@ -52,6 +52,10 @@ type Options struct {
 	EraseAfter contract.Hour
 	// Wait is how long an operation waits for other processes. 0: 10 seconds.
 	Wait time.Duration
+	// Private is a folder of this user alone, which is made when it is needed, in which
+	// what follows from the log is kept, so that it need not be derived at each Open. "",
+	// or one that others can write: it is derived each time, some 10 µs an entry.
+	Private string
 }
 
 // Folder is an open ledger in a folder. It is safe for concurrent use, by
@@ -83,8 +87,8 @@ type Folder struct {
 	signer  *checkpointSigner // nil: the key was not read yet
 
 	// What is read without the turn, see durableHead.
-	published  atomic.Pointer[head] // the newest durable head; nil: none is known
-	committing atomic.Bool          // a newer one is being made durable by this process
+	published  atomic.Pointer[published] // the newest durable head; nil: none is known
+	committing atomic.Bool               // a newer one is being made durable by this process
 
 	turn     chan struct{} // held by the goroutine that uses what is below
 	lock     *os.File
@@ -93,13 +97,9 @@ type Folder struct {
 	tables   *tables
 	head     head
 	last     contract.Leaf // leaf head.size-1
-	loaded   bool          // tables are those of head
-	opened   bool          // the derived files were redone from their marks once
-	rebuilt  []string
-
-	// syncEvery is after how many entries the derived files are made durable, and
-	// so the most that is applied again after a crash, but for one batch.
-	syncEvery uint64
+	private  private
+	saved    uint64 // size of the tables that are kept
+	lag      uint64 // how many entries they may lack
 }
 
 var _ ledgerclient.Ledger = (*Folder)(nil)
@@ -139,8 +139,7 @@ func open(dir string, opt Options, ops fileOps, network func(dir string) (string
 		eraseAfter: opt.EraseAfter,
 
 		turn: make(chan struct{}, 1),
-
-		syncEvery: 4096,
+		lag:  128,
 	}
 	if f.clock == nil {
 		f.clock = time.Now
@@ -156,7 +155,7 @@ func open(dir string, opt Options, ops fileOps, network func(dir string) (string
 	if err := f.openLock(); err != nil {
 		return nil, err
 	}
-	if err := f.start(); err != nil {
+	if err := f.start(opt.Private); err != nil {
 		return nil, err
 	}
 	return f, f.startServices()
@@ -181,7 +180,7 @@ func (f *Folder) openLock() error {
 }
 
 // start reads what never changes and opens the files under the lock.
-func (f *Folder) start() error {
+func (f *Folder) start(private string) error {
 	ctx := context.Background()
 	release, err := f.take(ctx, false)
 	if err != nil {
@@ -189,6 +188,7 @@ func (f *Folder) start() error {
 	}
 	err = f.readGenesis()
 	if err == nil {
+		f.private = privateIn(f.ops, private, f.dir, f.id)
 		err = f.openFiles()
 	}
 	release()
@@ -272,30 +272,15 @@ func (f *Folder) openFiles() error {
 		return damagedKind(f.dir, err)
 	}
 	f.tables = newTables(f.id, f.config.Params(), leafFile{leaves})
-	for _, d := range f.tables.files() {
-		if err := d.openFile(f.ops, f.path(d.name), f.modes.file, f.readOnly == nil); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
-// Close ends the use of the ledger. It makes the derived files durable if
-// nobody else is at work; nothing is lost if it does not.
+// Close ends the use of the ledger.
 func (f *Folder) Close() error {
 	f.turn <- struct{}{}
 	defer func() { <-f.turn }()
 	if f.closed {
 		return nil
-	}
-	if f.loaded && f.readOnly == nil && !f.synced() {
-		if ok, err := tryLock(f.lock, true); ok && err == nil {
-			if current, err := f.refresh(); current && err == nil {
-				f.flush()
-				f.sync()
-			}
-			unlock(f.lock)
-		}
 	}
 	return f.closeFiles()
 }
@@ -306,9 +291,6 @@ func (f *Folder) closeFiles() error {
 	var errs []error
 	if f.tables != nil {
 		errs = append(errs, f.tables.leaves.f.Close())
-		for _, d := range f.tables.files() {
-			errs = append(errs, d.close())
-		}
 	}
 	if f.lock != nil {
 		errs = append(errs, f.lock.Close())
@@ -325,14 +307,6 @@ func (f *Folder) Services() ledgerclient.Services {
 // keeper's key and shares too.
 func (f *Folder) Properties() ledgerclient.Properties {
 	return ledgerclient.Properties{Gate: ledgerclient.Advisory, Reach: f.dir, Clock: "local", Finality: ledgerclient.Immediate, Operators: 1}
-}
-
-// Rebuilt names the derived files that were missing, of another version or not
-// what the leaves say, and were made anew since the ledger was opened.
-func (f *Folder) Rebuilt() []string {
-	f.turn <- struct{}{}
-	defer func() { <-f.turn }()
-	return append([]string(nil), f.rebuilt...)
 }
 
 func (f *Folder) path(name string) string { return filepath.Join(f.dir, filepath.FromSlash(name)) }
@@ -399,68 +373,47 @@ func (f *Folder) waitForLock(ctx context.Context, exclusive bool) error {
 }
 
 // locked runs fn under the lock with tables that are those of the newest
-// checkpoint. If they must be brought up to date first, which changes files, the
-// lock is exclusive also for a reader.
+// checkpoint.
 func (f *Folder) locked(ctx context.Context, exclusive bool, fn func() error) error {
 	release, err := f.take(ctx, exclusive)
 	if err != nil {
 		return err
 	}
 	defer release()
-	current, err := f.refresh()
+	if err := f.refresh(ctx); err != nil {
+		return err
+	}
+	f.publish()
+	err = fn()
+	if d := (*DamagedError)(nil); errors.As(err, &d) && d.File == stateFile {
+		f.private.forget(".log") // whoever asks again gets what the leaves say
+		f.tables.reset(0)
+		f.saved = 0
+	}
+	return err
+}
+
+// refresh reads the checkpoint and makes the tables those of it.
+func (f *Folder) refresh(ctx context.Context) error {
+	raw, err := readIn(f.dir, f.path(checkpointFile), maxCheckpoint)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &DamagedError{File: checkpointFile, Entry: NoEntry, What: "missing"}
+	}
 	if err != nil {
 		return err
 	}
-	if !current {
-		if !exclusive {
-			unlock(f.lock)
-			if err := f.waitForLock(ctx, true); err != nil {
-				return err
-			}
-			if current, err = f.refresh(); err != nil {
+	if !bytes.Equal(raw, f.head.raw) {
+		if f.readOnly == nil {
+			// It may be one whose writer was killed before its name was durable.
+			if err := f.ops.syncDir(f.dir); err != nil {
 				return err
 			}
 		}
-		if !current {
-			if err := f.redo(); err != nil {
-				f.loaded = false
-				return err
-			}
+		if err := f.readHead(raw); err != nil {
+			return err
 		}
 	}
-	f.publish()
-	return fn()
-}
-
-// refresh reads the checkpoint and, if it is another one than before, the heads
-// of the derived files. It reports whether the tables are those of the
-// checkpoint.
-func (f *Folder) refresh() (bool, error) {
-	raw, err := readIn(f.dir, f.path(checkpointFile), maxCheckpoint)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, &DamagedError{File: checkpointFile, Entry: NoEntry, What: "missing"}
-	}
-	if err != nil {
-		return false, err
-	}
-	if f.loaded && bytes.Equal(raw, f.head.raw) {
-		changed := false
-		for _, d := range f.tables.files() {
-			foreign, err := d.foreign()
-			if err != nil {
-				return false, err
-			}
-			changed = changed || foreign
-		}
-		if !changed {
-			return true, nil
-		}
-	}
-	f.loaded = false
-	if err := f.readHead(raw); err != nil {
-		return false, err
-	}
-	return f.loadTables()
+	return f.follow(ctx)
 }
 
 // readHead makes a checkpoint the current head. The log only grows: a checkpoint
@@ -492,7 +445,6 @@ func (f *Folder) readHead(raw []byte) error {
 		return err
 	}
 	f.head, f.last = h, last
-	f.tables.size, f.tables.pending, f.tables.pendingIDs = h.size, nil, nil
 	return nil
 }
 
@@ -538,23 +490,13 @@ func (v view) State(i uint64) (contract.State, error) {
 	if err != nil {
 		return contract.State{}, err
 	}
-	r, err := v.f.tables.state.record(i)
-	if err != nil {
+	if err := v.f.tables.state.check(i, v.f.head.size); err != nil {
 		return contract.State{}, err
 	}
-	if err := v.f.tables.state.check(i, v.f.head.size, r); err != nil {
-		return contract.State{}, err
-	}
-	return r.thread(&leaf.Entry), nil
+	return v.f.tables.state.state(i, &leaf.Entry), nil
 }
 
-func (v view) followUps(i uint64) ([]uint64, error) {
-	r, err := v.f.tables.state.record(i)
-	if err != nil {
-		return nil, err
-	}
-	return v.f.tables.state.followUps(i, r)
-}
+func (v view) followUps(i uint64) ([]uint64, error) { return v.f.tables.state.followUps(i) }
 
 // checkpointSigner reads the node's key when it is first needed.
 func (f *Folder) checkpointSigner() (*checkpointSigner, error) {

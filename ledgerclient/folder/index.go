@@ -4,118 +4,120 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
-
-	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
-// index is the file `index`: a hash table that finds the position of an entry by
-// its id. It has 2^bits cells of 8 bytes, at most half of them in use,
+// index is a hash table in memory that finds a number below 2^36-1 by a key of 32 bytes:
+// the position of an entry by its id. It is the bytes that are kept,
 //
-//	fingerprint 3 ‖ position+1 5
+//	key of the hash 16 ‖ numbers in it 8 ‖ 2^n cells of 8, at most half of them in use
 //
-// and zero for an empty one. An entry is in the first cell free when it came,
-// from where the hash of its id points on. The hash has a key of the file's own:
-// ids are chosen by whoever writes entries, who could otherwise make thousands
-// share a cell. The header's extra bytes are bits 1 ‖ zeros 7 ‖ key 16.
+// where a cell is 28 bits of the key's hash ‖ number+1, and zero for an empty one. A
+// number is in the first cell that was free from where its hash points on. The hash has
+// a key of its own, since keys are chosen by whoever writes entries, who could otherwise
+// make thousands share a cell.
 //
-// A cell only points: whoever follows it compares the id of the leaf.
-type index struct{ *derived }
+// A cell only points: whoever follows it compares the key of what is there.
+type index []byte
 
 const (
-	cellSize  = 8
-	firstBits = 4
+	indexHeader = 24
+	firstCells  = 16
+	hashBits    = 28
 )
 
-func newIndex() index {
-	d := newDerived("index", "carekey-index/1\x00")
-	return index{d}
-}
-
-func (x index) bits() uint { return uint(x.header.extra[0]) }
-
-func (index) dataLen(h header, _ uint64) int64 {
-	if h.extra[0] < firstBits || h.extra[0] > 40 {
-		return 1 << 62 // longer than any file: not a table
+// newIndex is an empty one with room for n numbers.
+func newIndex(n uint64) index {
+	cells := uint64(firstCells)
+	for cells < 2*n {
+		cells *= 2
 	}
-	return cellSize << h.extra[0]
+	x := make(index, indexHeader+8*cells)
+	rand.Read(x[:16])
+	return x
 }
 
-// reset makes an empty table of 2^bits cells with a new key.
-func (x index) reset(bits uint) {
-	x.clear()
-	x.header.extra = [24]byte{0: byte(bits)}
-	rand.Read(x.header.extra[8:])
-	x.limit = x.dataLen(x.header, 0)
-}
-
-// bitsFor returns the size of a table for n entries.
-func bitsFor(n uint64) uint {
-	bits := uint(firstBits)
-	for n > 1<<bits/2 {
-		bits++
+// whole reports whether the bytes can be an index.
+func (x index) whole() bool {
+	if len(x) < indexHeader+8*firstCells {
+		return false
 	}
-	return bits
+	n := x.cells()
+	return (len(x)-indexHeader)%8 == 0 && n&(n-1) == 0 && x.used() <= n/2
 }
 
-// place returns the first cell for an id and its fingerprint.
-func (x index) place(id contract.ID) (cell, fingerprint uint64) {
+func (x index) cells() uint64          { return uint64(len(x)-indexHeader) / 8 }
+func (x index) used() uint64           { return binary.BigEndian.Uint64(x[16:]) }
+func (x index) setUsed(n uint64)       { binary.BigEndian.PutUint64(x[16:], n) }
+func (x index) cell(i uint64) uint64   { return binary.BigEndian.Uint64(x[indexHeader+8*i:]) }
+func (x index) setCell(i, v uint64)    { binary.BigEndian.PutUint64(x[indexHeader+8*i:], v) }
+func (x index) home(v uint64) uint64   { return (v >> (64 - hashBits)) * x.cells() >> hashBits }
+func (x index) next(i uint64) uint64   { return (i + 1) & (x.cells() - 1) }
+func (x index) number(v uint64) uint64 { return v&(1<<36-1) - 1 }
+
+// hash is the upper bits of the cell for a key.
+func (x index) hash(key [32]byte) uint64 {
 	var b [48]byte
-	copy(b[:], x.header.extra[8:])
-	copy(b[16:], id[:])
+	copy(b[:], x[:16])
+	copy(b[16:], key[:])
 	h := sha256.Sum256(b[:])
-	return binary.BigEndian.Uint64(h[:8]) >> (64 - x.bits()), binary.BigEndian.Uint64(h[8:16]) >> 40
+	return binary.BigEndian.Uint64(h[:]) &^ (1<<36 - 1)
 }
 
-// probe calls f with the cells in which an entry of that id may be, until f
-// returns true or there is none left. The last cell is the empty one.
-func (x index) probe(id contract.ID, f func(cell int64, value, fingerprint uint64) (bool, error)) error {
-	cell, fingerprint := x.place(id)
-	mask := uint64(1)<<x.bits() - 1
-	for range mask + 1 {
-		b, err := x.read(int64(cell)*cellSize, cellSize)
-		if err != nil {
-			return err
+// find returns the number of a key; is reports whether a number is the one.
+func (x index) find(key [32]byte, is func(number uint64) (bool, error)) (number uint64, ok bool, err error) {
+	h := x.hash(key)
+	for i := x.home(h); x.cell(i) != 0; i = x.next(i) {
+		if v := x.cell(i); v&^(1<<36-1) == h {
+			if ok, err := is(x.number(v)); ok || err != nil {
+				return x.number(v), ok, err
+			}
 		}
-		v := binary.BigEndian.Uint64(b)
-		if done, err := f(int64(cell), v, fingerprint); done || err != nil {
-			return err
-		}
-		if v == 0 {
-			return nil
-		}
-		cell = (cell + 1) & mask
 	}
-	return &DamagedError{File: x.name, Entry: NoEntry, What: "no empty cell"}
+	return 0, false, nil
 }
 
-// find returns the position of the entry with that id, false if there is none.
-// idAt returns the id of the entry at a position, false if there is no such
-// position.
-func (x index) find(id contract.ID, idAt func(uint64) (contract.ID, bool, error)) (at uint64, ok bool, err error) {
-	err = x.probe(id, func(_ int64, v, fingerprint uint64) (bool, error) {
-		if v == 0 || v>>40 != fingerprint {
-			return false, nil
+// add adds a number, which must not be in it, and returns the index that has it.
+func (x index) add(key [32]byte, number uint64) index {
+	if 2*(x.used()+1) > x.cells() {
+		larger := newIndex(x.cells())
+		copy(larger[:indexHeader], x)
+		for i := range x.cells() {
+			if v := x.cell(i); v != 0 {
+				larger.put(v)
+			}
 		}
-		at = v&(1<<40-1) - 1
-		found, there, err := idAt(at)
-		if err != nil {
-			return false, err
-		}
-		ok = there && found == id
-		return ok, nil
-	})
-	return at, ok, err
+		x = larger
+	}
+	x.put(x.hash(key) | (number + 1))
+	x.setUsed(x.used() + 1)
+	return x
 }
 
-// insert adds an entry. The same again writes the same cell again.
-func (x index) insert(id contract.ID, at uint64) error {
-	return x.probe(id, func(cell int64, v, fingerprint uint64) (bool, error) {
-		want := fingerprint<<40 | (at + 1)
-		if v != 0 && v != want {
-			return false, nil
+func (x index) put(v uint64) {
+	i := x.home(v)
+	for x.cell(i) != 0 {
+		i = x.next(i)
+	}
+	x.setCell(i, v)
+}
+
+// remove takes a number out that is in it.
+func (x index) remove(key [32]byte, number uint64) {
+	v := x.hash(key) | (number + 1)
+	i := x.home(v)
+	for x.cell(i) != v {
+		if x.cell(i) == 0 {
+			return
 		}
-		var b [cellSize]byte
-		binary.BigEndian.PutUint64(b[:], want)
-		return true, x.write(cell*cellSize, b[:])
-	})
+		i = x.next(i)
+	}
+	x.setUsed(x.used() - 1)
+	// What stands behind it moves up, unless that is before its home.
+	for j := x.next(i); x.cell(j) != 0; j = x.next(j) {
+		if h := x.home(x.cell(j)); (j-h)&(x.cells()-1) >= (j-i)&(x.cells()-1) {
+			x.setCell(i, x.cell(j))
+			i = j
+		}
+	}
+	x.setCell(i, 0)
 }

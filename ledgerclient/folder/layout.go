@@ -17,12 +17,13 @@ import (
 // never removed. (A node keeps node.json and tls beside its ledger.)
 var (
 	layoutFolders = layout(
-		`keys`, `tls`,
+		`keys`, `tls`, `derived`,
 		`store(/(blobs(/{id})?|locators|packs|pending|staging(/{random}(/{id})?)?))?`,
 		`keeper(/(shares(/{end})?|packs|stops|answers|acks))?`,
 	)
 	layoutFiles = layout(
-		`genesis|leaves|lock|unfinished|(checkpoint|order)(\.room)?(\.new)?|hashes|index|state`,
+		`genesis|leaves|lock|unfinished|(checkpoint|order)(\.room)?(\.new)?`,
+		`derived/[0-9a-f]{32}\.log(\.new)?`,
 		`keys/(node|replica)\.ed25519|keys/(node|keeper)\.k256`,
 		`store/(blobs|staging/{random})/{id}/({part}(\.locators)?|package)`,
 		`store/staging/{random}/({id}|{part}|pack)`,

@@ -92,9 +92,6 @@ func TestStrangers(t *testing.T) {
 		f, err := open(f.dir, Options{Clock: clock.now}, systemFiles{}, noNetwork)
 		p.must(err)
 		defer f.Close()
-		if len(f.Rebuilt()) > 0 {
-			t.Errorf("rebuilt %v", f.Rebuilt())
-		}
 		more := p.record(300, nil)
 		p.addRecord(f, more)
 		p.addGrant(f, p.grant())

@@ -303,9 +303,6 @@ func TestCreateAndOpen(t *testing.T) {
 	if g.id != f.id {
 		t.Error("another ledger after reopening")
 	}
-	if got := g.Rebuilt(); len(got) != 0 {
-		t.Errorf("rebuilt %v", got)
-	}
 	if _, err := f.Checkpoint(ctx); err == nil {
 		t.Error("a closed folder answers")
 	}

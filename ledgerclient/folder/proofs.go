@@ -34,7 +34,7 @@ func (f *Folder) Leaves(ctx context.Context, from, to uint64) ([]contract.Leaf, 
 			return &RangeError{From: from, To: to, Size: f.head.size}
 		}
 		leaves = make([]contract.Leaf, 0, to-from)
-		return f.tables.eachLeaf(from, to, func(_ uint64, leaf *contract.Leaf, _ []byte) error {
+		return f.tables.leaves.each(from, to, func(_ uint64, leaf *contract.Leaf, _ []byte) error {
 			leaves = append(leaves, *leaf)
 			return nil
 		})
@@ -59,7 +59,7 @@ func (f *Folder) ProveConsistency(ctx context.Context, old, new uint64) ([]crypt
 		if old < 1 || old > new || new > f.head.size {
 			return &RangeError{From: old, To: new, Size: f.head.size}
 		}
-		proof, err = tlog.ProveTree(int64(new), int64(old), f.tables.log)
+		proof, err = tlog.ProveTree(int64(new), int64(old), &f.tables.log)
 		return err
 	})
 	return hashes(proof), err
@@ -75,25 +75,19 @@ func (f *Folder) ProveThread(ctx context.Context, index, size uint64) (ledgercli
 			return &RangeError{From: index, To: size, Size: f.head.size}
 		}
 		t := f.tables
-		last, err := tlog.ProveRecord(int64(size), int64(size-1), t.log)
+		last, err := tlog.ProveRecord(int64(size), int64(size-1), &t.log)
 		if err != nil {
 			return err
 		}
-		slot, err := tlog.ProveRecord(int64(size), int64(index), t.state)
+		slot, err := tlog.ProveRecord(int64(size), int64(index), &t.state.tree)
 		if err != nil {
 			return err
 		}
-		r, err := t.state.record(index)
-		if err != nil {
+		if p.FollowUps, err = t.state.followUps(index); err != nil {
 			return err
-		}
-		if r.opens() {
-			if p.FollowUps, err = t.state.followUps(index, r); err != nil {
-				return err
-			}
 		}
 		p.Last, p.LastProof = f.last, hashes(last)
-		p.Slot, p.SlotProof = bytes.Clone(r.slotData()), hashes(slot)
+		p.Slot, p.SlotProof = bytes.Clone(t.state.slot(index)), hashes(slot)
 		return nil
 	})
 	return p, err

@@ -194,7 +194,7 @@ func (f *Folder) Consume(ctx context.Context, position uint64, items []order.Ite
 			err = f.commitConsumed(position, next)
 		}
 		if err != nil {
-			f.loaded = false // what is in memory may not be what is on the disk
+			f.undo()
 		}
 		return err
 	})
@@ -238,7 +238,7 @@ func (f *Folder) Judge(ctx context.Context, entries []contract.Entry, hour contr
 		return nil, err
 	}
 	err = f.locked(ctx, true, func() error {
-		defer func() { f.loaded = false }() // what was judged is only in memory
+		defer f.undo()
 		hour := max(hour, f.last.Hour)
 		return f.judge(entries, out, func(int) contract.Hour { return hour })
 	})

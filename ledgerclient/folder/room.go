@@ -35,6 +35,7 @@ const (
 	leavesRoom = 128 << 10 // 508 leaves
 	roomSlots  = 1024
 	slotSize   = 256
+	headerSize = 64 // of a file of the keeper
 	roomSuffix = ".room"
 	keeperRoom = "keeper/room"
 )

@@ -3,253 +3,219 @@ package folder
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// stateTree is the file `state`: a row of 128 bytes for each entry,
+// stateTree is the state of every thread, with the hashes over it. It is the bytes that
+// are kept: a row of 8 for each entry,
 //
-//	record 64 ‖ hash 2i ‖ hash 2i+1
+//	link 4 ‖ first 4 of the leaf's hash in the log
 //
-// where the hashes are those of the state tree in the order of package tlog (a
-// tree of n slots has less than 2n of them, and never one in a row before that
-// of the entry that completes it). The record of an entry that opened a thread
-// is its slot and where to find its follow-ups; that of a follow-up only points
-// to the follow-up before it.
-type stateTree struct{ *derived }
+// and 46 for each thread that has follow-ups,
+//
+//	slot 42 ‖ position of its last follow-up 4
+//
+// The upper two bits of a link say what the others are: of a follow-up (0) the position
+// of the one before it in its thread, 0 if there is none; of an opening entry without
+// follow-ups (1) its kind; of one with some (2) the number of its thread. Positions of
+// follow-ups are never 0, since entry 0 opens the configuration.
+type stateTree struct {
+	tree    tree
+	rows    []byte
+	threads []byte
+	changes []change // since the last commit
+	had     int      // length of threads then
+	read    bool     // it was read from a file, and not derived by this process
+}
 
 const (
-	rowSize    = 128
-	recordSize = 64
+	stateLevel = 3 // blocks of 8 slots
+	rowSize    = 8
+	threadSize = contract.SlotSize + 4
+
+	linkFollows  = 0
+	linkOpens    = 1
+	linkFollowed = 2
+
+	// maxEntries is how many entries a folder takes: positions are 30 bits long.
+	maxEntries = 1 << 30
 )
 
-// record is what `state` says of one entry: 64 bytes,
-//
-//	slot 42 (zeros for a follow-up) ‖ last 8 ‖ base 8 ‖ zeros 6
-//
-// Positions of follow-ups are never 0, since entry 0 opens the configuration.
-type record struct {
-	slot [contract.SlotSize]byte
-	// last is, for an opening entry, the position of the last follow-up that was
-	// applied to slot, and for a follow-up that of the follow-up before it in the
-	// same thread. 0: there is none.
-	last uint64
-	// base is the last follow-up below the mark synced as it was when the slot was
-	// first changed after that mark. If a crash leaves a slot that is ahead of the
-	// rows of its follow-ups, this is where to go on. Used for nothing else.
-	base uint64
+// change is a row as it was, and its thread if it had one.
+type change struct {
+	at     uint64
+	link   uint32
+	thread [threadSize]byte
 }
 
-func newStateTree() stateTree {
-	d := newDerived("state", "carekey-state/1\x00")
-	d.lasting = true // base is what it is because of where the mark was
-	return stateTree{d}
+func newState() *stateTree {
+	s := &stateTree{}
+	s.tree = tree{level: stateLevel, leaves: func(from, to uint64) ([]tlog.Hash, error) {
+		hs := make([]tlog.Hash, to-from)
+		for i := range hs {
+			hs[i] = s.slotHash(from + uint64(i))
+		}
+		return hs, nil
+	}}
+	return s
 }
 
-func (stateTree) dataLen(_ header, n uint64) int64 { return int64(n) * rowSize }
-
-func (r *record) opens() bool { return r.slot[0] != 0 }
-
-// slotData is the data of the slot in the tree.
-func (r *record) slotData() []byte {
-	if !r.opens() {
-		return nil
+// whole reports whether the bytes can be the state of n entries.
+func (s *stateTree) whole(n uint64) bool {
+	if uint64(len(s.rows)) != n*rowSize || len(s.threads)%threadSize != 0 || !s.tree.whole(n) {
+		return false
 	}
-	return r.slot[:]
-}
-
-func (r *record) marshal() [recordSize]byte {
-	var b [recordSize]byte
-	copy(b[:], r.slot[:])
-	binary.BigEndian.PutUint64(b[42:], r.last)
-	binary.BigEndian.PutUint64(b[50:], r.base)
-	return b
-}
-
-func parseRecord(b []byte) record {
-	return record{
-		slot: [contract.SlotSize]byte(b[:42]),
-		last: binary.BigEndian.Uint64(b[42:50]),
-		base: binary.BigEndian.Uint64(b[50:58]),
-	}
-}
-
-func (s stateTree) record(i uint64) (record, error) {
-	b, err := s.read(int64(i)*rowSize, recordSize)
-	if err != nil {
-		return record{}, err
-	}
-	return parseRecord(b), nil
-}
-
-func (s stateTree) putRecord(i uint64, r record) error {
-	b := r.marshal()
-	return s.write(int64(i)*rowSize, b[:])
-}
-
-// startRow writes the record of a new row; its hashes are not known yet.
-func (s stateTree) startRow(i uint64, r record) error {
-	var none [2 * tlog.HashSize]byte
-	if err := s.write(int64(i)*rowSize+recordSize, none[:]); err != nil {
-		return err
-	}
-	return s.putRecord(i, r)
-}
-
-func hashOffset(stored int64) int64 {
-	return stored/2*rowSize + recordSize + stored%2*tlog.HashSize
-}
-
-func (s stateTree) hash(stored int64) (tlog.Hash, error) {
-	b, err := s.read(hashOffset(stored), tlog.HashSize)
-	if err != nil {
-		return tlog.Hash{}, err
-	}
-	return tlog.Hash(b), nil
-}
-
-// ReadHashes makes it a tlog.HashReader.
-func (s stateTree) ReadHashes(indexes []int64) (hs []tlog.Hash, err error) {
-	hs = make([]tlog.Hash, len(indexes))
-	for i, x := range indexes {
-		if hs[i], err = s.hash(x); err != nil {
-			return nil, err
+	threads := uint32(len(s.threads) / threadSize)
+	for i := range n {
+		tag, v := s.link(i)
+		if tag == linkFollows && uint64(v) >= max(i, 1) || tag == linkOpens && v > 255 || tag == linkFollowed && v >= threads || tag > linkFollowed {
+			return false
 		}
 	}
-	return hs, nil
+	return true
 }
 
-// root is the root of the first n slots.
-func (s stateTree) root(n uint64) (crypto.Hash, error) {
-	h, err := tlog.TreeHash(int64(n), s)
-	return crypto.Hash(h), err
+func (s *stateTree) link(i uint64) (tag, v uint32) {
+	l := binary.BigEndian.Uint32(s.rows[i*rowSize:])
+	return l >> 30, l & (1<<30 - 1)
 }
 
-// addHashes appends the hashes that slot i completes, the last one of the tree.
-func (s stateTree) addHashes(i uint64, r record) error {
-	hs, err := tlog.StoredHashes(int64(i), r.slotData(), s)
-	if err != nil {
-		return err
-	}
-	first := tlog.StoredHashIndex(0, int64(i))
-	for j := range hs {
-		if err := s.write(hashOffset(first+int64(j)), hs[j][:]); err != nil {
-			return err
-		}
+func (s *stateTree) setLink(i uint64, tag, v uint32) {
+	binary.BigEndian.PutUint32(s.rows[i*rowSize:], tag<<30|v)
+}
+
+// setLeaf notes the hash of a leaf.
+func (s *stateTree) setLeaf(i uint64, h tlog.Hash) { copy(s.rows[i*rowSize+4:(i+1)*rowSize], h[:]) }
+
+// isLeaf reports whether a hash can be that of the leaf, as it was noted.
+func (s *stateTree) isLeaf(i uint64, h tlog.Hash) bool {
+	return bytes.Equal(s.rows[i*rowSize+4:(i+1)*rowSize], h[:4])
+}
+
+func (s *stateTree) thread(v uint32) []byte {
+	return s.threads[int(v)*threadSize : int(v+1)*threadSize]
+}
+
+// slot is the slot of entry i: nil of a follow-up.
+func (s *stateTree) slot(i uint64) []byte {
+	switch tag, v := s.link(i); tag {
+	case linkOpens:
+		return contract.State{Kind: contract.Kind(v), Status: contract.StatusOpen}.Slot()
+	case linkFollowed:
+		return s.thread(v)[:contract.SlotSize]
 	}
 	return nil
 }
 
-// path calls f with the places of the stored hashes from slot i of a tree of n
-// slots up to the root of the full subtree that it is in: each with its sibling
-// and their parent. left tells that the sibling is the left one.
-func path(i, n uint64, f func(sibling, parent int64, left bool) error) error {
-	for level := 0; ; level++ {
-		at := i >> level
-		if (at>>1+1)<<(level+1) > n {
-			return nil // the parent is not complete and not stored
-		}
-		if err := f(tlog.StoredHashIndex(level, int64(at^1)), tlog.StoredHashIndex(level+1, int64(at>>1)), at&1 == 1); err != nil {
-			return err
-		}
+// slotHashes are those of threads without follow-ups, by their kind.
+var slotHashes = func() (hs [16]tlog.Hash) {
+	for k := range hs {
+		hs[k] = tlog.RecordHash(contract.State{Kind: contract.Kind(k), Status: contract.StatusOpen}.Slot())
 	}
+	return hs
+}()
+
+var noSlotHash = tlog.RecordHash(nil)
+
+func (s *stateTree) slotHash(i uint64) tlog.Hash {
+	switch tag, v := s.link(i); {
+	case tag == linkFollows:
+		return noSlotHash
+	case tag == linkOpens && int(v) < len(slotHashes):
+		return slotHashes[v]
+	}
+	return tlog.RecordHash(s.slot(i))
 }
 
-// join returns the hash above h and its sibling; left says that the sibling is the
-// left one.
-func (s stateTree) join(h tlog.Hash, sibling int64, left bool) (tlog.Hash, error) {
-	o, err := s.hash(sibling)
-	if err != nil || !left {
-		return tlog.NodeHash(h, o), err
+// check compares the slot of entry i of n, if it was read from a file, with the hashes
+// above it. The root over the uppermost ones was compared with the log's then, so that no
+// changed slot leads to a wrong judgement.
+func (s *stateTree) check(i, n uint64) error {
+	if !s.read {
+		return nil
 	}
-	return tlog.NodeHash(o, h), nil
+	ok, err := s.tree.holds(i, n, s.slotHash(i))
+	if err == nil && !ok {
+		err = &DamagedError{File: stateFile, Entry: int64(i), What: "slot is not under the state root"}
+	}
+	return err
 }
 
-// rehash recomputes the stored hashes above slot i in a tree of n slots.
-func (s stateTree) rehash(i, n uint64, r record) error {
-	h := tlog.RecordHash(r.slotData())
-	if err := s.write(hashOffset(tlog.StoredHashIndex(0, int64(i))), h[:]); err != nil {
-		return err
-	}
-	return path(i, n, func(sibling, parent int64, left bool) (err error) {
-		if h, err = s.join(h, sibling, left); err != nil {
-			return err
-		}
-		return s.write(hashOffset(parent), h[:])
-	})
-}
-
-// check verifies the slot i of a tree of n slots against the stored hashes above
-// it. The root over the uppermost ones is compared with the log's whenever the
-// file is loaded, so that no changed slot leads to a wrong judgement.
-func (s stateTree) check(i, n uint64, r record) error {
-	h := tlog.RecordHash(r.slotData())
-	same := func(stored int64) error {
-		o, err := s.hash(stored)
-		if err == nil && o != h {
-			err = &DamagedError{File: s.name, Entry: int64(i), What: "slot is not under the state root"}
-		}
-		return err
-	}
-	if err := same(tlog.StoredHashIndex(0, int64(i))); err != nil {
-		return err
-	}
-	return path(i, n, func(sibling, parent int64, left bool) (err error) {
-		if h, err = s.join(h, sibling, left); err != nil {
-			return err
-		}
-		return same(parent)
-	})
-}
+// stateFile names in errors what was derived: it may be in memory only.
+const stateFile = "state"
 
 // open appends the slot of a thread that entry n opens.
-func (s stateTree) open(n uint64, next contract.State) error {
-	r := record{slot: [contract.SlotSize]byte(next.Slot())}
-	if err := s.startRow(n, r); err != nil {
-		return err
-	}
-	return s.addHashes(n, r)
+func (s *stateTree) open(n uint64, next contract.State) error {
+	s.rows = append(s.rows, make([]byte, rowSize)...)
+	s.setLink(n, linkOpens, uint32(next.Kind))
+	return s.tree.add(n, s.slotHash(n))
 }
 
-// follow appends the empty slot of entry n, a follow-up of the thread opened at
-// i, and changes that thread's slot.
-func (s stateTree) follow(i, n uint64, next contract.State) error {
-	opening, err := s.record(i)
-	if err != nil {
+// follow appends the empty slot of entry n, a follow-up of the thread opened at i, and
+// changes that thread's slot.
+func (s *stateTree) follow(i, n uint64, next contract.State) error {
+	tag, v := s.link(i)
+	was := change{at: i, link: tag<<30 | v}
+	if tag == linkFollowed {
+		copy(was.thread[:], s.thread(v))
+	} else {
+		v = uint32(len(s.threads) / threadSize)
+		s.threads = append(s.threads, make([]byte, threadSize)...)
+		s.setLink(i, linkFollowed, v)
+	}
+	s.changes = append(s.changes, was)
+	t := s.thread(v)
+	copy(t, next.Slot())
+	binary.BigEndian.PutUint32(t[contract.SlotSize:], uint32(n))
+	if err := s.tree.set(i, n, s.slotHash(i)); err != nil {
 		return err
 	}
-	r := record{last: opening.last}
-	opening.advance(n, next, s.header.synced)
-	if err := s.putRecord(i, opening); err != nil {
-		return err
-	}
-	if err := s.rehash(i, n, opening); err != nil {
-		return err
-	}
-	if err := s.startRow(n, r); err != nil {
-		return err
-	}
-	return s.addHashes(n, r)
+	s.rows = append(s.rows, make([]byte, rowSize)...)
+	s.setLink(n, linkFollows, binary.BigEndian.Uint32(was.thread[contract.SlotSize:]))
+	return s.tree.add(n, noSlotHash)
 }
 
-// advance is what a follow-up at n does to the record of its thread's opening.
-func (r *record) advance(n uint64, next contract.State, synced uint64) {
-	if r.last < synced {
-		r.base = r.last
+// undo makes it the state of the first n entries again, since when its changes are.
+func (s *stateTree) undo(n uint64) error {
+	s.rows = s.rows[:n*rowSize]
+	for k := len(s.changes) - 1; k >= 0; k-- {
+		c := &s.changes[k]
+		if c.at >= n {
+			continue
+		}
+		if tag, v := c.link>>30, c.link&(1<<30-1); tag == linkFollowed {
+			copy(s.thread(v), c.thread[:])
+		}
+		binary.BigEndian.PutUint32(s.rows[c.at*rowSize:], c.link)
 	}
-	r.slot, r.last = [contract.SlotSize]byte(next.Slot()), n
+	s.threads = s.threads[:s.had]
+	if err := s.tree.cut(n); err != nil {
+		return err
+	}
+	for _, c := range s.changes {
+		if c.at < n {
+			if err := s.tree.set(c.at, n, s.slotHash(c.at)); err != nil {
+				return err
+			}
+		}
+	}
+	s.commit()
+	return nil
 }
 
-// thread returns the state of the thread that opening opened at i, the zero
-// State if it opened none.
-func (r *record) thread(opening *contract.Entry) contract.State {
-	if !r.opens() {
+// commit makes it the state to which undo goes back.
+func (s *stateTree) commit() { s.changes, s.had = s.changes[:0], len(s.threads) }
+
+// state returns the state of the thread that opening opened at i, the zero State if it
+// opened none.
+func (s *stateTree) state(i uint64, opening *contract.Entry) contract.State {
+	b := s.slot(i)
+	if b == nil {
 		return contract.State{}
 	}
-	b := r.slot
 	return contract.State{
 		Kind:         contract.Kind(b[0]),
 		Status:       contract.Status(b[1]),
@@ -263,125 +229,34 @@ func (r *record) thread(opening *contract.Entry) contract.State {
 	}
 }
 
-// followUps returns the positions of the follow-ups of the thread opened at i,
-// in the order of the log.
-func (s stateTree) followUps(i uint64, r record) ([]uint64, error) {
-	count := binary.BigEndian.Uint32(r.slot[6:])
-	var at []uint64
-	for n := r.last; n != 0; {
-		if n <= i || uint32(len(at)) == count || len(at) > 0 && n >= at[len(at)-1] {
-			return nil, s.brokenLinks(i)
-		}
-		at = append(at, n)
-		f, err := s.record(n)
-		if err != nil {
-			return nil, err
-		}
-		n = f.last
+// followUps returns the positions of the follow-ups of the thread opened at i, in the
+// order of the log; none of an entry that opened none.
+func (s *stateTree) followUps(i uint64) ([]uint64, error) {
+	tag, v := s.link(i)
+	if tag != linkFollowed {
+		return nil, nil
 	}
-	if uint32(len(at)) != count {
-		return nil, s.brokenLinks(i)
+	broken := &DamagedError{File: stateFile, Entry: int64(i), What: "the follow-ups of the thread are not linked"}
+	t := s.thread(v)
+	count := binary.BigEndian.Uint32(t[6:])
+	if uint64(count)*rowSize > uint64(len(s.rows)) {
+		return nil, broken
 	}
-	for a, b := 0, len(at)-1; a < b; a, b = a+1, b-1 {
-		at[a], at[b] = at[b], at[a]
+	at := make([]uint64, count)
+	before := uint64(len(s.rows) / rowSize)
+	n := uint64(binary.BigEndian.Uint32(t[contract.SlotSize:]))
+	for k := len(at) - 1; k >= 0; k-- {
+		if n <= i || n >= before {
+			return nil, broken
+		}
+		tag, v := s.link(n)
+		if tag != linkFollows {
+			return nil, broken
+		}
+		at[k], before, n = n, n, uint64(v)
+	}
+	if n != 0 {
+		return nil, broken
 	}
 	return at, nil
-}
-
-func (s stateTree) brokenLinks(i uint64) error {
-	return &DamagedError{File: s.name, Entry: int64(i), What: "the follow-ups of the thread are not linked"}
-}
-
-// redo applies the leaves [from, size) again to a tree in which any of their
-// writes may have been made or not. subject finds the opening of a follow-up.
-func (s stateTree) redo(p contract.Params, id crypto.LedgerID, from uint64, leaves []contract.Leaf, subject func(contract.ID) (uint64, contract.Entry, bool, error)) error {
-	size := from + uint64(len(leaves))
-	type tail struct {
-		last  uint64 // the thread's last follow-up so far
-		ahead uint64 // the slot has the follow-ups up to here already
-	}
-	touched := map[uint64]*tail{}
-	for k := range leaves {
-		n, e := from+uint64(k), &leaves[k].Entry
-		refused := func(err error) error {
-			return &DamagedError{File: "leaves", Entry: int64(n), What: fmt.Sprintf("accepted against the contract: %v", err)}
-		}
-		if e.Opens() {
-			next, err := contract.Apply(p, contract.State{}, e, e.ID(id), n, leaves[k].Hour)
-			if err != nil {
-				return refused(err)
-			}
-			if err := s.startRow(n, record{slot: [contract.SlotSize]byte(next.Slot())}); err != nil {
-				return err
-			}
-			touched[n] = &tail{}
-			continue
-		}
-		i, opening, ok, err := subject(e.Subject)
-		if err != nil {
-			return err
-		}
-		if !ok || i >= n {
-			return &DamagedError{File: "leaves", Entry: int64(n), What: "its subject is not in the log before it"}
-		}
-		r, err := s.record(i)
-		if err != nil {
-			return err
-		}
-		t := touched[i]
-		if t == nil {
-			t = &tail{last: r.last}
-			if r.last >= from {
-				t.last, t.ahead = r.base, r.last
-			}
-			touched[i] = t
-		}
-		if err := s.startRow(n, record{last: t.last}); err != nil {
-			return err
-		}
-		t.last = n
-		if n > t.ahead {
-			next, err := contract.Apply(p, r.thread(&opening), e, e.ID(id), n, leaves[k].Hour)
-			if err != nil {
-				return refused(err)
-			}
-			r.advance(n, next, from)
-		}
-		// Written also when nothing changes: a write that was lost on its way to
-		// the disk has left no trace but in memory.
-		if err := s.putRecord(i, r); err != nil {
-			return err
-		}
-	}
-	for n := from; n < size; n++ {
-		r, err := s.record(n)
-		if err != nil {
-			return err
-		}
-		if err := s.addHashes(n, r); err != nil {
-			return err
-		}
-	}
-	for i, t := range touched {
-		if t.ahead >= size {
-			return &DamagedError{File: s.name, Entry: int64(i), What: "slot is ahead of the log"}
-		}
-		if i >= from {
-			continue
-		}
-		r, err := s.record(i)
-		if err != nil {
-			return err
-		}
-		if err := s.rehash(i, size, r); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// samePaddedRecord tells whether the record's bytes are b's, apart from base,
-// whose value depends on when the file was synced.
-func samePaddedRecord(a, b []byte) bool {
-	return bytes.Equal(a[:50], b[:50]) && bytes.Equal(a[58:], b[58:])
 }

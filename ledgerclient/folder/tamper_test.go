@@ -3,7 +3,6 @@ package folder
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,34 +12,25 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/keeper"
-	"golang.org/x/mod/sumdb/tlog"
 )
 
 // TestEveryByte changes each byte in the folder of a small ledger. Verify, or
-// already Open, must name the file and for a leaf the entry; or the file is a
-// derived one, which Open found to be no good and made anew before anybody read
-// it. The exemption is spelled out below.
+// already Open, must name the file and for a leaf the entry.
 func TestEveryByte(t *testing.T) {
 	lane.OneGoroutine(t)
 	f, clock := newLedger(t)
-	f.syncEvery = 5
 	w := newWriter(t, f, 2)
 	for range 6 {
 		mustAppend(t, f, w.batch(3))
 	}
 	f.Close()
 	dir := f.dir
-	g, err := Open(dir, Options{Clock: clock.now})
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := kept(t, f)
 	verified := mustVerify(t, g).Verified
-	m := modelOf(t, g)
 	g.Close()
 
 	files := snapshotDir(t, dir)
-	for _, name := range []string{genesisFile, leavesFile, checkpointFile, nodeKeyFile, entryKeyFile, keeperKeyFile, "hashes", "state", "index"} {
+	for _, name := range []string{genesisFile, leavesFile, checkpointFile, nodeKeyFile, entryKeyFile, keeperKeyFile} {
 		if len(files[name]) == 0 {
 			t.Fatalf("no %s", name)
 		}
@@ -48,7 +38,7 @@ func TestEveryByte(t *testing.T) {
 	if files[lockFile] != "" {
 		t.Error("the lock file has bytes")
 	}
-	flips, healed, exempt := 0, 0, 0
+	flips := 0
 	for name, content := range files {
 		path := filepath.Join(dir, filepath.FromSlash(name))
 		read := len(content)
@@ -74,26 +64,20 @@ func TestEveryByte(t *testing.T) {
 				if err := os.WriteFile(path, changed, 0o600); err != nil {
 					t.Fatal(err)
 				}
-				rebuilt, err := openAndVerify(dir, clock, verified)
+				err := openAndVerify(dir, clock, verified)
 				var damaged *DamagedError
 				switch {
 				case errors.As(err, &damaged) && damaged.File == name && (name != leavesFile || damaged.Entry == int64(i/contract.LeafSize)):
 				case err != nil:
 					t.Fatalf("%s byte %d bit %d: %v", name, i, bit, err)
-				case slices.Contains(rebuilt, name) && slices.Contains([]string{"hashes", "state", "index"}, name):
-					healed++
-				case name == "state" && baseIsHarmless(m, i, changed):
-					exempt++
 				default:
 					t.Fatalf("%s byte %d bit %d: changed unseen", name, i, bit)
 				}
-				for _, n := range []string{name, "hashes", "state", "index"} {
-					restore(t, filepath.Join(dir, filepath.FromSlash(n)), files[n])
-				}
+				restore(t, path, files[name])
 			}
 		}
 	}
-	t.Logf("%d changes: %d of derived files were undone by Open, %d were exempt", flips, healed, exempt)
+	t.Logf("%d changes", flips)
 }
 
 func restore(t testing.TB, path, content string) {
@@ -106,27 +90,26 @@ func restore(t testing.TB, path, content string) {
 	}
 }
 
-func openAndVerify(dir string, clock *testClock, known Verified) (rebuilt []string, err error) {
-	f, err := open(dir, Options{Clock: clock.now}, unsyncedFiles{}, noNetwork)
+// kept opens a ledger again with what was derived beside it, all of which is kept.
+func kept(t *testing.T, f *Folder) *Folder {
+	t.Helper()
+	g, err := Open(f.dir, Options{Clock: f.clock, Private: f.dir + ".private"})
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	defer f.Close()
-	r, err := f.Verify(ctx, known, nil)
-	return r.Rebuilt, err
+	t.Cleanup(func() { g.Close() })
+	g.tables.save(g.private)
+	return g
 }
 
-// baseIsHarmless is the one exemption: the field base of a record in `state`,
-// bytes 50 to 57, changed to the position of another follow-up of the same
-// thread or to none. It is read only after a crash, in a record that was written
-// after the last sync, and this file was synced when it was closed.
-func baseIsHarmless(m *model, i int, state []byte) bool {
-	row := (i - headerSize) / rowSize
-	if at := (i - headerSize) % rowSize; i < headerSize || at < 50 || at >= 58 {
-		return false
+func openAndVerify(dir string, clock *testClock, known Verified) error {
+	f, err := open(dir, Options{Clock: clock.now, Private: dir + ".private"}, unsyncedFiles{}, noNetwork)
+	if err != nil {
+		return err
 	}
-	base := parseRecord(state[headerSize+row*rowSize:]).base
-	return base == 0 || slices.Contains(m.follow[uint64(row)], base)
+	defer f.Close()
+	_, err = f.Verify(ctx, known, nil)
+	return err
 }
 
 // TestRearrangedFiles changes files as a whole.
@@ -135,6 +118,7 @@ func TestRearrangedFiles(t *testing.T) {
 	w := newWriter(t, f, 2)
 	mustAppend(t, f, w.batch(12))
 	f.Close()
+	origin := f.dir
 	other, _ := newLedger(t)
 	mustAppend(t, other, newWriter(t, other, 2).batch(12))
 	other.Close()
@@ -171,19 +155,20 @@ func TestRearrangedFiles(t *testing.T) {
 		{"node key of another ledger", nodeKeyFile, NoEntry, func(x map[string]string) { x[nodeKeyFile] = foreign[nodeKeyFile] }},
 		{"entry key of another ledger", entryKeyFile, NoEntry, func(x map[string]string) { x[entryKeyFile] = foreign[entryKeyFile] }},
 		{"keeper key of another ledger", keeperKeyFile, NoEntry, func(x map[string]string) { x[keeperKeyFile] = foreign[keeperKeyFile] }},
-		{"hashes longer", "hashes", NoEntry, func(x map[string]string) { x["hashes"] += "\x00" }},
-		{"index longer", "index", NoEntry, func(x map[string]string) { x["index"] += "\x00" }},
 	} {
-		for _, lost := range [][]string{nil, {"hashes"}, {"hashes", "state", "index"}} {
-			if lost != nil && (c.file == "hashes" || c.file == "index") {
-				continue
-			}
-			files := snapshotDir(t, f.dir)
-			c.change(files)
-			for _, l := range lost {
-				files[l] = ""
-			}
+		for _, lost := range []bool{false, true} {
 			dir := filepath.Join(t.TempDir(), "l")
+			files := snapshotDir(t, f.dir)
+			if !lost {
+				copyDir(t, f.dir, dir)
+				f.dir = dir
+				kept(t, f).Close()
+				f.dir = origin
+				if err := os.RemoveAll(dir); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.change(files)
 			for name, content := range files {
 				path := filepath.Join(dir, filepath.FromSlash(name))
 				os.MkdirAll(filepath.Dir(path), 0o700)
@@ -191,9 +176,9 @@ func TestRearrangedFiles(t *testing.T) {
 					restore(t, path, content)
 				}
 			}
-			_, err := openAndVerify(dir, clock, Verified{})
+			err := openAndVerify(dir, clock, Verified{})
 			var damaged *DamagedError
-			if !errors.As(err, &damaged) || damaged.File != c.file || damaged.Entry != c.entry && lost == nil {
+			if !errors.As(err, &damaged) || damaged.File != c.file || damaged.Entry != c.entry && !lost {
 				t.Errorf("%s, %v lost: %v", c.name, lost, err)
 			}
 		}
@@ -294,13 +279,13 @@ func TestDishonestOperator(t *testing.T) {
 		{"a shape that is refused", 2, func(x []contract.Leaf) []contract.Leaf { x[2].Entry.Hours = 1; return x }},
 		{"another entry 0", 0, func(x []contract.Leaf) []contract.Leaf { x[0].Entry.Commitment[0] ^= 1; return x }},
 	} {
-		_, err := openAndVerify(dishonest(t, f, c.edit), clock, Verified{})
+		err := openAndVerify(dishonest(t, f, c.edit), clock, Verified{})
 		var damaged *DamagedError
 		if !errors.As(err, &damaged) || damaged.File != leavesFile || damaged.Entry != c.entry {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
-	if _, err := openAndVerify(dishonest(t, f, func(x []contract.Leaf) []contract.Leaf { return x }), clock, Verified{}); err != nil {
+	if err := openAndVerify(dishonest(t, f, func(x []contract.Leaf) []contract.Leaf { return x }), clock, Verified{}); err != nil {
 		t.Errorf("the same leaves: %v", err)
 	}
 }
@@ -351,75 +336,5 @@ func TestVerifyAgain(t *testing.T) {
 		if err != nil || again.Signatures != 706 {
 			t.Errorf("%v: %+v %v", other, again, err)
 		}
-	}
-}
-
-// TestDamagedTablesAreNotBuiltUpon: a slot that was changed on the disk after the
-// ledger was opened does not lead to a wrong judgement.
-func TestDamagedTablesAreNotBuiltUpon(t *testing.T) {
-	f, clock := newLedger(t)
-	w := newWriter(t, f, 2)
-	mustAppend(t, f, append(w.batch(40), w.grant()))
-	grant := w.threads[len(w.threads)-1]
-	mustAppend(t, f, []contract.Entry{w.sign(contract.Entry{Kind: contract.KindRevoke, Subject: grant.id, NotAfter: contract.Forever}, grant.key)})
-	at, _, _ := f.Find(ctx, grant.id)
-	f.Close()
-
-	// The revoked grant is made open again.
-	state, _ := os.ReadFile(f.path("state"))
-	state[headerSize+int(at)*rowSize+1] = byte(contract.StatusOpen)
-	os.WriteFile(f.path("state"), state, 0o600)
-	g, err := Open(f.dir, Options{Clock: clock.now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer g.Close()
-	access := w.sign(contract.Entry{Kind: contract.KindAccess, Subject: grant.id, NotBefore: w.hour, NotAfter: w.hour + 9}, grant.partner)
-	out, err := g.Append(ctx, []contract.Entry{access})
-	var damaged *DamagedError
-	if !errors.As(err, &damaged) || damaged.File != "state" || damaged.Entry != int64(at) {
-		t.Errorf("%+v %v", out, err)
-	}
-	if err := g.View(ctx, func(v keeper.View) error { _, err := v.State(at); return err }); !errors.As(err, &damaged) {
-		t.Errorf("State: %v", err)
-	}
-}
-
-func TestIndexCollisions(t *testing.T) {
-	x := newIndex()
-	x.reset(10)
-	ids := make([]contract.ID, 500)
-	for i := range ids {
-		ids[i] = contract.ID(tlog.RecordHash(fmt.Append(nil, i)))
-		if err := x.insert(ids[i], uint64(i)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	idAt := func(i uint64) (contract.ID, bool, error) { return ids[i], true, nil }
-	before := bytes.Clone(x.pages[0].b[:])
-	for i, id := range ids {
-		if err := x.insert(id, uint64(i)); err != nil { // again: nothing new
-			t.Fatal(err)
-		}
-		if at, ok, err := x.find(id, idAt); err != nil || !ok || at != uint64(i) {
-			t.Fatalf("%d: %d %v %v", i, at, ok, err)
-		}
-	}
-	if !bytes.Equal(before, x.pages[0].b[:]) {
-		t.Error("inserting again changed the table")
-	}
-	// The same ids lie elsewhere in another file.
-	y := newIndex()
-	y.reset(10)
-	same := 0
-	for _, id := range ids {
-		a, _ := x.place(id)
-		b, _ := y.place(id)
-		if a == b {
-			same++
-		}
-	}
-	if same > 20 {
-		t.Errorf("%d of 500 ids are at the same place in two tables", same)
 	}
 }
