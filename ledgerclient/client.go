@@ -35,15 +35,21 @@ type Head struct {
 	Time time.Time
 }
 
-// Connect reads the ledger's configuration. want is the id it must have; the
-// zero id accepts whatever ledger is there, which is right only when a wallet
-// meets its ledger for the first time. Another ledger is a *ForeignLedgerError.
+// Connect reads the ledger's configuration: the first document, and of those that
+// followed what is at hand. The others are asked for when the log shows that there are
+// more. want is the id it must have; the zero id accepts whatever ledger is there, which
+// is right only when a wallet meets its ledger for the first time. Another ledger is a
+// *ForeignLedgerError.
 func Connect(ctx context.Context, s Services, want crypto.LedgerID) (*Client, error) {
 	doc, err := s.Ledger.Genesis(ctx)
 	if err != nil {
 		return nil, err
 	}
-	configs, err := readConfigs(doc, nil)
+	var later [][]byte
+	if known, ok := s.Ledger.(interface{ AtHand() [][]byte }); ok {
+		later = known.AtHand()
+	}
+	configs, err := readConfigs(doc, later)
 	if err != nil {
 		return nil, err
 	}
@@ -52,9 +58,6 @@ func Connect(ctx context.Context, s Services, want crypto.LedgerID) (*Client, er
 		return nil, &ForeignLedgerError{Want: want, Got: id}
 	}
 	c := &Client{Services: s, id: id, doc: doc, configs: configs}
-	if _, err := c.refresh(ctx); err != nil {
-		return nil, err
-	}
 	keepers := c.Config().Keepers
 	if len(s.Keepers) != len(keepers) {
 		return nil, &TamperedError{What: "keepers", Err: fmt.Errorf("%d reachable, %d in the configuration", len(s.Keepers), len(keepers))}
@@ -154,6 +157,11 @@ const chunk = 4096
 func (c *Client) Advance(ctx context.Context, pin, known Pin, visit func(index uint64, leaf *contract.Leaf) error) (Pin, Head, error) {
 	if !pin.valid() || (pin.Size > 0 && pin.Ledger != c.id) || (known.Size > 0 && (known.Ledger != c.id || known.Size < pin.Size)) {
 		return Pin{}, Head{}, &TamperedError{What: "remembered head"}
+	}
+	if pin.Configs >= len(c.known()) {
+		if _, err := c.refresh(ctx); err != nil {
+			return Pin{}, Head{}, err
+		}
 	}
 	head, err := c.Head(ctx)
 	if err != nil {

@@ -121,7 +121,7 @@ func (c *Client) known() []contract.Config {
 	return c.configs
 }
 
-// refresh reads the follow-up configurations again and tells whether there are
+// refresh reads the follow-up configurations and reports whether there are
 // new ones. What was verified before cannot change: the list only grows.
 func (c *Client) refresh(ctx context.Context) (bool, error) {
 	source, ok := c.Ledger.(Configured)

@@ -44,7 +44,7 @@ type awayLedger struct {
 
 func (l awayLedger) Properties() Properties                                      { return l.p }
 func (l awayLedger) Genesis(context.Context) ([]byte, error)                     { return l.docs[0], nil }
-func (l awayLedger) Configs(context.Context) ([][]byte, error)                   { return l.docs[1:], nil }
+func (l awayLedger) AtHand() [][]byte                                            { return l.docs[1:] }
 func (l awayLedger) Append(context.Context, []contract.Entry) ([]Outcome, error) { return nil, l.err }
 func (l awayLedger) Checkpoint(context.Context) ([]byte, error)                  { return nil, l.err }
 func (l awayLedger) Leaves(_ context.Context, _, _ uint64) ([]contract.Leaf, error) {
@@ -98,6 +98,9 @@ type rememberedLedger struct {
 }
 
 func (l rememberedLedger) Genesis(context.Context) ([]byte, error) { return l.docs[0], nil }
+
+// AtHand are the documents after the first.
+func (l rememberedLedger) AtHand() [][]byte { return l.docs[1:] }
 
 func (l rememberedLedger) Configs(ctx context.Context) ([][]byte, error) {
 	source, ok := l.Ledger.(Configured)

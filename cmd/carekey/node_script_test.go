@@ -1,6 +1,10 @@
 package main
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +21,30 @@ type scriptNode struct {
 	n   *nodetest.Node
 	mu  sync.Mutex
 	now time.Time
+
+	asked map[string]int // what the node's metrics said the last time, by route
+}
+
+// requests is what came since the last time, by route, out of the node's metrics.
+func (s *scriptNode) requests() (all int, routes string) {
+	now := map[string]int{}
+	for line := range strings.Lines(s.n.Metrics()) {
+		rest, ok := strings.CutPrefix(line, `carekey_requests_total{route="`)
+		route, _, _ := strings.Cut(rest, `"`)
+		if !ok {
+			continue
+		}
+		n, _ := strconv.Atoi(strings.TrimSpace(rest[strings.LastIndex(rest, " ")+1:]))
+		now[route] += n
+	}
+	for _, route := range slices.Sorted(maps.Keys(now)) {
+		if n := now[route] - s.asked[route]; n > 0 {
+			all += n
+			routes += fmt.Sprintf(" %s %d", route, n)
+		}
+	}
+	s.asked = now
+	return all, routes
 }
 
 func (s *scriptNode) clock() time.Time {
@@ -31,6 +59,7 @@ func (s *scriptNode) clock() time.Time {
 //	ledgernode start beside    the same, but only $INVITATION is set
 //	ledgernode restart         the same ledger, at the same address, with the clock of the script
 //	ledgernode token TOKEN     takes entries only with it from now on; $INVITATION has it
+//	ledgernode requests MOST   since the last time it was asked no more than so many came; without MOST it is only asked
 //	ledgernode stop
 //	ledgernode remember        keep what the lies about the past show
 //	ledgernode lie NAME [PATH] see package nodetest
@@ -70,6 +99,14 @@ func ledgerNode(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		inv.Token = args[1]
 		ts.Setenv("INVITATION", inv.String())
+	case "requests":
+		all, routes := s.requests()
+		ts.Logf("%d requests:%s", all, routes)
+		if len(args) > 1 {
+			if most, err := strconv.Atoi(args[1]); err != nil || all > most {
+				ts.Fatalf("more than %s requests", args[1])
+			}
+		}
 	case "stop":
 		s.n.Stop()
 	case "remember":

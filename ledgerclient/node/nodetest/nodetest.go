@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -109,6 +110,13 @@ func (n *Node) serve(address string) (err error) {
 	n.URL = "http://" + l.Addr().String()
 	go n.http.Serve(l)
 	return nil
+}
+
+// Metrics are what the node's operator would read, in the Prometheus text format.
+func (n *Node) Metrics() string {
+	w := httptest.NewRecorder()
+	n.server.Operator().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	return w.Body.String()
 }
 
 // Token lets the node take entries only with that token from now on.
