@@ -102,6 +102,12 @@ func (l rememberedLedger) Genesis(context.Context) ([]byte, error) { return l.do
 // AtHand are the documents after the first.
 func (l rememberedLedger) AtHand() [][]byte { return l.docs[1:] }
 
+func (l rememberedLedger) From(position uint64) {
+	if f, ok := l.Ledger.(Follower); ok {
+		f.From(position)
+	}
+}
+
 func (l rememberedLedger) Configs(ctx context.Context) ([][]byte, error) {
 	source, ok := l.Ledger.(Configured)
 	if !ok {

@@ -3,6 +3,7 @@ package ledgerclient
 import (
 	"context"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -17,6 +18,8 @@ type Services struct {
 	Keepers []Keeper // in the order of the configuration document's keeper lines
 	// Now is the clock by which the age of heads is judged; nil means time.Now.
 	Now func() time.Time
+	// Sent, if not nil, is set before entries are sent to the ledger.
+	Sent *atomic.Bool
 }
 
 // Properties says what a backend can do, as data that code and tests branch on.
@@ -57,6 +60,13 @@ type Configured interface {
 	// Configs returns the configuration documents after the first, in the order of
 	// their entries. They are believed only after the checks of Client.
 	Configs(ctx context.Context) ([][]byte, error)
+}
+
+// Follower is a Ledger that can bring leaves along with a checkpoint.
+type Follower interface {
+	// From says that its caller has all leaves before a position: with the next
+	// checkpoint may come those behind them, so that Leaves need not ask for them.
+	From(position uint64)
 }
 
 // Gate says how strongly the keepers' rule is enforced.

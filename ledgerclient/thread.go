@@ -107,6 +107,9 @@ func (c *Client) ProveComplete(ctx context.Context, head Head, t Thread, state c
 // Submit appends entries and sorts the answers. A ledger's word that an entry is
 // in the log is believed only once Advance has met it there.
 func (c *Client) Submit(ctx context.Context, entries []contract.Entry) ([]Outcome, error) {
+	if c.Sent != nil {
+		c.Sent.Store(true)
+	}
 	out, err := c.Ledger.Append(ctx, entries)
 	if err != nil {
 		return nil, err

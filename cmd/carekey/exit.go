@@ -669,7 +669,7 @@ func explainNode(e *node.RefusedError) failure {
 	case node.KindTooLarge:
 		return failure{code, fmt.Sprintf("that is more than the ledger's node takes (%d bytes)", e.Limit), "ask its operator for a higher limit, or go in smaller parts", exitRefused}
 	case node.KindNoVersion:
-		return failure{code, "the ledger's node speaks another version of the protocol", "use a newer carekey, or ask the operator for a newer node", exitUnexpected}
+		return failure{code, "the ledger's node speaks another version of the protocol: " + e.Error(), "use a newer carekey, or ask the operator for a newer node", exitUnexpected}
 	case node.KindMalformed, node.KindMethod, node.KindNoLength:
 		return failure{code, m, "use a newer carekey, or ask the operator for a newer node", exitUnexpected}
 	}

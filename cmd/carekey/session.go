@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -58,9 +59,9 @@ func everywhere(p place) []place {
 
 // opened is the wallet on one of its ledgers.
 type opened struct {
-	w      *wallet.Wallet
-	l      *ledger
-	before uint64 // entries of the ledger, if something may be entered
+	w    *wallet.Wallet
+	l    *ledger
+	sent atomic.Bool // something was sent to the ledger
 }
 
 func (o *opened) id() crypto.LedgerID {
@@ -240,16 +241,7 @@ func (a *app) open(ctx context.Context, p place, key keyring.Store, want access)
 			o.l, l = again, again
 		}
 	}
-	if l.away == nil && want&ends == 0 {
-		if o.before, err = length(ctx, l.Services); err != nil && !isAway(err) {
-			return nil, err
-		}
-		if err != nil { // it was there a moment ago: nobody waits for it a second time
-			if err := l.outOfReach(p.dir, p.id, err); err != nil {
-				return nil, err
-			}
-		}
-	}
+	l.Services.Sent = &o.sent
 	w, err := wallet.Open(ctx, wallet.Options{Dir: p.dir, Keyring: key, Services: l.Services, Ledger: p.id, Now: a.now, Profile: a.profile(),
 		AcceptClock: a.flags.acceptClock, Revoking: want&ends != 0})
 	o.w = w
@@ -272,10 +264,8 @@ func (s *session) end(ctx context.Context, o *opened, want access, err error) er
 	if since, away := w.OutOfReach(); away != nil && shown {
 		s.tellAway(s.titles[o.id()], since, away)
 	}
-	if o.l.away == nil && errors.Is(err, context.Canceled) && want&writes != 0 {
-		if after, lerr := length(context.WithoutCancel(ctx), o.l.Services); lerr != nil || after != o.before {
-			err = &enteredError{err}
-		}
+	if o.sent.Load() && errors.Is(err, context.Canceled) {
+		err = &enteredError{err}
 	}
 	if stuck := w.Stuck(); stuck != nil && !is[*syncError](err) {
 		if err == nil && is[*ledgerclient.UnreachableError](stuck) {

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -488,8 +489,8 @@ func TestRevocationIsNotRefusedByANode(t *testing.T) {
 	}
 }
 
-// A node that has no room for anything but revocations gets them: it is not asked first
-// what it takes, or not in vain.
+// A node that has no room for anything but revocations gets them: it is not asked
+// anything first.
 func TestRevocationWithoutQuestions(t *testing.T) {
 	n, inv := start(t)
 	genesis, err := dial(t, inv, node.Options{}).Ledger.Genesis(ctx)
@@ -518,8 +519,28 @@ func TestRevocationWithoutQuestions(t *testing.T) {
 	if out, err := l.Append(ctx, []contract.Entry{e}); err != nil || len(out) != 1 || out[0].Refusal == nil {
 		t.Errorf("%+v, %v", out, err)
 	}
-	if _, err := l.Append(ctx, append(records(t, inv.Ledger, 1), e)); err == nil {
-		t.Error("others are sent unasked")
+}
+
+// A node of another version is named as that, with the version that it speaks.
+func TestAnotherVersion(t *testing.T) {
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(node.HeaderVersion, "1")
+		if slices.Contains(strings.Split(r.Header.Get(node.HeaderVersion), ","), "1") {
+			w.Write([]byte("an answer of version 1"))
+			return
+		}
+		p := node.Problem{Kind: node.KindNoVersion, Versions: []int{1}}
+		w.Header().Set("Content-Type", node.TypeProblem)
+		w.WriteHeader(p.Status())
+		w.Write(p.Marshal())
+	}))
+	defer front.Close()
+	_, inv := start(t)
+	inv.URLs = []string{front.URL}
+	_, err := node.Dial(ctx, inv, node.Options{})
+	var refused *node.RefusedError
+	if !errors.As(err, &refused) || refused.Kind != node.KindNoVersion || !slices.Equal(refused.Versions, []int{1}) || !strings.Contains(err.Error(), "version 1") {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -585,6 +606,10 @@ func TestNoAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	share, err := crypto.ParseShare(bytes.Repeat([]byte{1}, 33))
+	if err != nil {
+		t.Fatal(err)
+	}
 	questions := map[string]func(s ledgerclient.Services) error{
 		"checkpoint": func(s ledgerclient.Services) error { _, err := s.Ledger.Checkpoint(ctx); return err },
 		"config": func(s ledgerclient.Services) error {
@@ -621,7 +646,12 @@ func TestNoAnswer(t *testing.T) {
 			return err
 		},
 		"deposit": func(s ledgerclient.Services) error {
-			_, err := s.Keepers[0].Deposit(ctx, []ledgerclient.Deposit{{}})
+			_, err := s.Keepers[0].Deposit(ctx, []ledgerclient.Deposit{{Share: share}})
+			return err
+		},
+		"news": func(s ledgerclient.Services) error {
+			s.Ledger.(ledgerclient.Follower).From(0)
+			_, err := s.Ledger.Checkpoint(ctx)
 			return err
 		},
 	}

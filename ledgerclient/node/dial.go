@@ -30,9 +30,9 @@ type Node struct {
 	genesis []byte
 	keepers []crypto.PubKey
 
-	mu     sync.Mutex
-	heads  []seen // newest last: the heads that the node showed, as many as matter
-	limits *Limits
+	mu    sync.Mutex
+	heads []seen // newest last: the heads that the node showed, as many as matter
+	ahead ahead
 }
 
 // Dial prepares to speak with the node of an invitation and checks that what it
@@ -96,26 +96,3 @@ const (
 	ofStore  = "store"
 	ofKeeper = "keeper"
 )
-
-// limitsOf returns what the node takes at a time: what it says of itself, within
-// the limits of the protocol.
-func (n *Node) limitsOf(ctx context.Context, service string) (Limits, error) {
-	n.mu.Lock()
-	known := n.limits
-	n.mu.Unlock()
-	if known != nil {
-		return *known, nil
-	}
-	raw, err := n.wire.ask(ctx, question{service: service, method: http.MethodGet, path: PathProperties, reads: true, limit: MaxProblem})
-	if err != nil {
-		return Limits{}, err
-	}
-	p, err := ParseProperties(raw)
-	if err != nil {
-		return Limits{}, err
-	}
-	n.mu.Lock()
-	n.limits = &p.Limits
-	n.mu.Unlock()
-	return p.Limits, nil
-}

@@ -19,17 +19,13 @@ type keeper struct {
 func (k keeper) Key() crypto.PubKey { return k.key }
 
 func (k keeper) ask(ctx context.Context, path string, body []byte, limit int64, reads bool) ([]byte, error) {
-	return k.n.wire.ask(ctx, question{service: ofKeeper, method: http.MethodPost, path: path, body: body, limit: limit, reads: reads})
+	return k.n.wire.ask(ctx, question{service: ofKeeper, method: http.MethodPost, path: path, body: body, limit: limit, reads: reads, urgent: path == PathRevoke})
 }
 
 // maxAnswer is the most bytes that an answer to a request has.
 const maxAnswer = 2048
 
 func (k keeper) Deposit(ctx context.Context, deposits []ledgerclient.Deposit) ([]ledgerclient.Receipt, error) {
-	limits, err := k.n.limitsOf(ctx, ofKeeper)
-	if err != nil {
-		return nil, err
-	}
 	grants := make([]contract.ID, len(deposits))
 	for i := range deposits {
 		grants[i] = deposits[i].Grant
@@ -37,12 +33,12 @@ func (k keeper) Deposit(ctx context.Context, deposits []ledgerclient.Deposit) ([
 	var receipts []ledgerclient.Receipt
 	var codes []ledgerclient.Code
 	fit := func(at int) (count int) {
-		for size := 0; at+count < len(deposits) && count < limits.Entries && size+maxDeposit <= MaxDeposits; count++ {
+		for size := 0; at+count < len(deposits) && count < MaxEntries && size+maxDeposit <= MaxDeposits; count++ {
 			size += 4 + len(deposits[at+count].Package) + maxDeposit - MaxPackage
 		}
 		return count
 	}
-	err = inParts(len(deposits), fit, func(at, end int) error {
+	err := inParts(len(deposits), fit, func(at, end int) error {
 		raw, err := k.ask(ctx, PathDeposit, MarshalDeposits(deposits[at:end]), int64((end-at)*(1+ledgerclient.ReceiptSize)), false)
 		if err != nil {
 			return err
@@ -84,7 +80,6 @@ func (k keeper) Revoke(ctx context.Context, revocations []contract.Entry) ([]led
 	}
 	var acks []ledgerclient.Acknowledgement
 	var codes []ledgerclient.Code
-	// A revocation is not held up by a question for the node's limits.
 	err := inParts(len(revocations), func(int) int { return MaxEntries }, func(at, end int) error {
 		raw, err := k.ask(ctx, PathRevoke, MarshalEntries(revocations[at:end]), int64((end-at)*(1+ledgerclient.AcknowledgementSize)), true)
 		if err != nil {

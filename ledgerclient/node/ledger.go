@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/crash"
@@ -52,25 +53,92 @@ type seen struct {
 // maxSeen is how many heads are remembered to check proofs with.
 const maxSeen = 16
 
-// Checkpoint returns the newest signed checkpoint. Its size and root are
-// remembered: they are what tiles are asked for and checked with.
-func (l ledger) Checkpoint(ctx context.Context) ([]byte, error) {
-	note, err := l.read(ctx, PathCheckpoint, MaxNote)
-	if err != nil {
-		return nil, err
+// ahead is what the node said before it was asked.
+type ahead struct {
+	told   bool      // by From
+	have   uint64    // the leaves before it are with whoever reads the log
+	from   uint64    // position of the first of the leaves
+	news   News      // the last that came
+	unread time.Time // when they came with an answer to entries; zero: the checkpoint was passed on
+}
+
+// aheadFor is how long a checkpoint that came with an answer to entries is the newest.
+const aheadFor = time.Minute
+
+// From says that the leaves before a position are known.
+func (l ledger) From(position uint64) {
+	l.n.mu.Lock()
+	defer l.n.mu.Unlock()
+	l.n.ahead.told, l.n.ahead.have = true, position
+}
+
+// asks is the position from which news are asked for. Unless the node itself showed the
+// head there it is that of a full bundle, so that the node cannot tell by it which
+// wallet this is.
+func (n *Node) asks() uint64 {
+	have := n.ahead.have
+	if slices.ContainsFunc(n.heads, func(h seen) bool { return h.size == have }) {
+		return have
 	}
-	lines := strings.SplitN(string(note), "\n", 4)
+	return have / BundleWidth * BundleWidth
+}
+
+func fromHeader(from uint64) [2]string {
+	return [2]string{HeaderFrom, strconv.FormatUint(from, 10)}
+}
+
+// take keeps news.
+func (n *Node) take(from uint64, news News, unread time.Time) {
+	if len(news.Note) == 0 {
+		return
+	}
+	n.ahead.from, n.ahead.news, n.ahead.unread = from, news, unread
+	lines := strings.SplitN(string(news.Note), "\n", 4)
 	if len(lines) < 4 {
-		return note, nil // the caller will say what is wrong with it
+		return // who reads it will say what is wrong with it
 	}
 	size, err := parseDecimal(lines[1])
 	root, rerr := tlog.ParseHash(lines[2])
 	if err == nil && rerr == nil {
-		l.n.mu.Lock()
-		defer l.n.mu.Unlock()
-		l.n.heads = append(l.n.heads[max(0, len(l.n.heads)-maxSeen+1):], seen{size, root})
+		n.heads = append(n.heads[max(0, len(n.heads)-maxSeen+1):], seen{size, root})
 	}
-	return note, nil
+}
+
+// Checkpoint returns the newest signed checkpoint. Its size and root are
+// remembered: they are what tiles are asked for and checked with.
+func (l ledger) Checkpoint(ctx context.Context) ([]byte, error) {
+	l.n.mu.Lock()
+	a := &l.n.ahead
+	if a.told && !a.unread.IsZero() && a.from <= a.have && time.Since(a.unread) < aheadFor {
+		a.unread = time.Time{}
+		defer l.n.mu.Unlock()
+		return a.news.Note, nil
+	}
+	told, from := a.told, l.n.asks()
+	l.n.mu.Unlock()
+	q := question{service: ofLedger, method: http.MethodGet, path: PathCheckpoint, reads: true, urgent: true, limit: MaxNote}
+	if told {
+		q.path, q.header, q.limit = PathNews, fromHeader(from), newsSize
+	}
+	raw, err := l.n.wire.ask(ctx, q)
+	away, _ := errors.AsType[*ledgerclient.UnreachableError](err)
+	if away != nil && away.Answered {
+		away = nil // it is there
+	}
+	l.n.wire.away.Store(away)
+	if err != nil {
+		return nil, err
+	}
+	news := News{Note: raw}
+	if told {
+		if news, err = ParseNews(raw); err != nil {
+			return nil, err
+		}
+	}
+	l.n.mu.Lock()
+	defer l.n.mu.Unlock()
+	l.n.take(from, news, time.Time{})
+	return news.Note, nil
 }
 
 // head returns the root of a head that was shown, and the size of the newest.
@@ -89,44 +157,51 @@ func (n *Node) head(size uint64) (root tlog.Hash, known bool, newest uint64) {
 // Append submits the entries; more than the node takes at a time go in several
 // requests, each of which is ordered as a whole or not at all.
 func (l ledger) Append(ctx context.Context, entries []contract.Entry) ([]ledgerclient.Outcome, error) {
-	out, err := l.append(ctx, entries)
-	if slices.ContainsFunc(entries, func(e contract.Entry) bool { return e.Kind == contract.KindRevoke }) {
-		err = unanswered(ofLedger, err)
-	}
-	return out, err
-}
-
-func (l ledger) append(ctx context.Context, entries []contract.Entry) ([]ledgerclient.Outcome, error) {
-	limits, err := l.n.limitsOf(ctx, ofLedger)
-	if err != nil {
-		if slices.ContainsFunc(entries, func(e contract.Entry) bool { return e.Kind != contract.KindRevoke }) {
-			return nil, err
-		}
-		limits.Entries = MaxEntries // the node may have room for revocations, and for no questions
-	}
+	revokes := slices.ContainsFunc(entries, func(e contract.Entry) bool { return e.Kind == contract.KindRevoke })
+	l.n.mu.Lock()
+	from := l.n.asks()
+	l.n.mu.Unlock()
 	var out []ledgerclient.Outcome
-	err = inParts(len(entries), func(int) int { return limits.Entries }, func(at, end int) error {
-		raw, err := l.n.wire.ask(ctx, question{service: ofLedger, method: http.MethodPost, path: PathEntries, body: MarshalEntries(entries[at:end]), token: true,
-			limit: int64((end - at) * maxOutcome)})
+	err := inParts(len(entries), func(int) int { return MaxEntries }, func(at, end int) error {
+		raw, err := l.n.wire.ask(ctx, question{service: ofLedger, method: http.MethodPost, path: PathEntries, header: fromHeader(from),
+			body: MarshalEntries(entries[at:end]), token: true, urgent: revokes, limit: int64((end-at)*maxOutcome + newsSize)})
 		if err != nil {
 			return err
 		}
-		outcomes, err := ParseOutcomes(raw, end-at)
-		out = append(out, outcomes...)
+		o, err := ParseOrdered(raw, end-at)
+		out = append(out, o.Outcomes...)
+		l.n.mu.Lock()
+		l.n.take(from, o.News, time.Now())
+		l.n.mu.Unlock()
 		return err
 	})
+	if revokes {
+		err = unanswered(ofLedger, err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
 }
 
-// Leaves reads entry bundles. A bundle that is not full is asked for at the width
+// Leaves returns what came along with a checkpoint, or reads entry bundles. A bundle that is not full is asked for at the width
 // that the newest checkpoint has of it, so that mirrors have it too.
 func (l ledger) Leaves(ctx context.Context, from, to uint64) ([]contract.Leaf, error) {
 	if from >= to {
 		return nil, nil
 	}
+	l.n.mu.Lock()
+	a := &l.n.ahead
+	if a.have == from {
+		a.have = to
+	}
+	known := a.news.Leaves
+	if a.from <= from && to-a.from <= uint64(len(known)) {
+		known = known[from-a.from : to-a.from]
+		l.n.mu.Unlock()
+		return known, nil
+	}
+	l.n.mu.Unlock()
 	_, _, size := l.n.head(0)
 	size = max(size, to)
 	first, last := from/BundleWidth, (to-1)/BundleWidth

@@ -24,7 +24,7 @@ func TestSpecification(t *testing.T) {
 			t.Errorf("%s: no %q", what, text)
 		}
 	}
-	for _, path := range []string{PathGenesis, PathConfig, PathCheckpoint, PathTile, PathEntry, PathThreadProof} {
+	for _, path := range []string{PathGenesis, PathConfig, PathCheckpoint, PathNews, PathTile, PathEntry, PathThreadProof} {
 		has("path", "| `GET "+strings.TrimPrefix(path, Prefix))
 	}
 	for _, path := range []string{PathEntries, PathUploads, PathUploadPart, PathUploadCommit, PathUploadAbort} {
@@ -33,7 +33,6 @@ func TestSpecification(t *testing.T) {
 	for _, path := range []string{PathDeposit, PathState, PathRelease, PathRevoke, PathInquire} {
 		has("path", "| `"+strings.TrimPrefix(path, Prefix)+"` |")
 	}
-	has("path", "`GET properties`")
 	has("path", "`POST blobs`")
 	has("path", "`GET blobs`")
 	has("path", "`POST erase`")
@@ -55,7 +54,7 @@ func TestSpecification(t *testing.T) {
 	for c := ledgerclient.Released; c <= ledgerclient.BadRequest; c++ {
 		has("code", fmt.Sprintf("%d `%s`", c, c))
 	}
-	for _, header := range []string{HeaderVersion, HeaderLocator} {
+	for _, header := range []string{HeaderVersion, HeaderLocator, HeaderFrom} {
 		has("header", header)
 	}
 	has("limit", fmt.Sprintf("entries, deposits or revocations in one request | %d,%03d |", MaxEntries/1000, MaxEntries%1000))

@@ -22,18 +22,14 @@ type store struct{ n *Node }
 // PutBlobs stores payloads; more than the node takes at a time go in several
 // requests, of each of which all are stored or none.
 func (s store) PutBlobs(ctx context.Context, puts []ledgerclient.Put) error {
-	limits, err := s.n.limitsOf(ctx, ofStore)
-	if err != nil {
-		return err
-	}
 	for i := range puts {
-		if int64(len(puts[i].Blob)) > limits.Blob {
-			return &RefusedError{Kind: KindTooLarge, Limit: limits.Blob}
+		if len(puts[i].Blob) > MaxBlob {
+			return &RefusedError{Kind: KindTooLarge, Limit: MaxBlob}
 		}
 	}
 	fit := func(at int) (count int) {
-		for size := int64(0); at+count < len(puts) && count < limits.Puts; count++ {
-			if size += int64(PutSize(&puts[at+count])); size > limits.Body {
+		for size := 0; at+count < len(puts) && count < MaxPuts; count++ {
+			if size += PutSize(&puts[at+count]); size > MaxPutsSize {
 				break
 			}
 		}

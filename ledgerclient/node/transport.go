@@ -94,6 +94,9 @@ func (e *CertificateError) Unwrap() error { return e.Err }
 type wire struct {
 	urls  []string
 	first atomic.Int32 // index of the URL that answered last
+	// away is why the node was out of reach when it was last asked for its head: nobody
+	// waits for it a second time before it shows one, but to revoke.
+	away  atomic.Pointer[ledgerclient.UnreachableError]
 	token string
 	wait  time.Duration
 	http  *http.Client
@@ -172,6 +175,7 @@ type question struct {
 	body    []byte
 	token   bool  // the submit token goes with it
 	reads   bool  // changes nothing: may be asked again at another URL
+	urgent  bool  // is asked of a node that was away, too
 	limit   int64 // bytes of the answer
 	status  int   // of success; 0 is 200
 }
@@ -273,6 +277,9 @@ func (w *wire) sendRange(ctx context.Context, base string, q *question, from, to
 // send sends a question to one URL and waits for the header of the answer. sent
 // tells that the node may have got it: there was a connection. An error is typed. An answer must be ended.
 func (w *wire) send(ctx context.Context, base string, q *question) (a *answering, sent bool, err error) {
+	if u := w.away.Load(); u != nil && !q.urgent {
+		return nil, false, &ledgerclient.UnreachableError{Service: q.service, Err: u.Err}
+	}
 	parent := ctx
 	ctx, stop := context.WithCancel(ctx)
 	watch := newWatch(w.wait, stop)
@@ -350,10 +357,9 @@ func (a *answering) check() error {
 	case a.StatusCode >= 300 && a.StatusCode < 400:
 		to := a.Header.Get("Location")
 		return a.err(&AnswerError{Why: AnswerRedirects, To: to[:min(len(to), 200)]})
-	case a.Header.Get("Content-Encoding") != "" && a.Header.Get("Content-Encoding") != "identity",
-		v != "" && v != strconv.Itoa(Version):
+	case a.Header.Get("Content-Encoding") != "" && a.Header.Get("Content-Encoding") != "identity":
 		return a.foreign()
-	case a.StatusCode >= 200 && a.StatusCode < 300:
+	case a.StatusCode < 300 && (v == "" || v == strconv.Itoa(Version)):
 		return nil
 	}
 	if a.Header.Get("Content-Type") != TypeProblem {
@@ -363,7 +369,7 @@ func (a *answering) check() error {
 	if err != nil {
 		return err
 	}
-	p, err := ParseProblem(raw)
+	p, err := ParseProblem(raw) // of any version: which a node speaks it says in one of its own
 	if err != nil || p.Status() != a.StatusCode {
 		return a.foreign()
 	}

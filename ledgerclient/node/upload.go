@@ -18,10 +18,10 @@ import (
 // one is filled; its pieces are hashed here, so that the tree head is not the
 // node's word. Memory is flat: three parts.
 type upload struct {
-	ctx   context.Context
-	n     *Node
-	id    UploadID
-	limit Limits
+	ctx  context.Context
+	n    *Node
+	id   UploadID
+	most int64 // bytes that the node takes
 
 	part   []byte // being filled
 	hash   hash.Hash
@@ -45,20 +45,16 @@ const partTries = 3
 
 // Upload begins the upload of a content.
 func (s store) Upload(ctx context.Context) (ledgerclient.Upload, error) {
-	limits, err := s.n.limitsOf(ctx, ofStore)
+	raw, err := s.n.wire.ask(ctx, question{service: ofStore, method: http.MethodPost, path: PathUploads, token: true, status: http.StatusCreated, limit: 40, reads: true})
 	if err != nil {
 		return nil, err
 	}
-	raw, err := s.n.wire.ask(ctx, question{service: ofStore, method: http.MethodPost, path: PathUploads, token: true, status: http.StatusCreated, limit: int64(len(UploadID{})), reads: true})
+	begun, err := ParseUploadBegun(raw)
 	if err != nil {
 		return nil, err
 	}
-	id, err := ParseUploadID(raw)
-	if err != nil {
-		return nil, err
-	}
-	u := &upload{ctx: ctx, n: s.n, id: id, limit: limits, hash: sha256.New(), parts: make(chan UploadPart), free: make(chan []byte, 2), done: make(chan struct{})}
-	u.part = make([]byte, 0, u.limit.Part)
+	u := &upload{ctx: ctx, n: s.n, id: begun.Upload, most: int64(begun.Most), hash: sha256.New(), parts: make(chan UploadPart), free: make(chan []byte, 2), done: make(chan struct{})}
+	u.part = make([]byte, 0, MaxPart)
 	u.free <- nil
 	u.free <- nil
 	go func() {
@@ -118,8 +114,8 @@ func (u *upload) Write(p []byte) (n int, err error) {
 		if err := u.failure(); err != nil {
 			return n, err
 		}
-		if u.sent+int64(len(u.part)) >= u.limit.Content {
-			u.fail(&RefusedError{Kind: KindTooLarge, Limit: u.limit.Content})
+		if u.sent+int64(len(u.part)) >= u.most {
+			u.fail(&RefusedError{Kind: KindTooLarge, Limit: u.most})
 			continue
 		}
 		k := min(len(p), cap(u.part)-len(u.part))
@@ -151,7 +147,7 @@ func (u *upload) flush() {
 	u.parts <- UploadPart{Upload: u.id, Offset: uint64(u.sent), Data: u.part}
 	u.sent += int64(len(u.part))
 	if u.part = <-u.free; u.part == nil {
-		u.part = make([]byte, 0, u.limit.Part)
+		u.part = make([]byte, 0, MaxPart)
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 )
 
 // Version is the version of the protocol that this package speaks.
-const Version = 1
+const Version = 2
 
 // Prefix is what all paths begin with. The C2SP tlog-tiles of the ledger are
 // served under it: it is the log's URL prefix without the slash at the end.
@@ -31,16 +31,16 @@ const Prefix = "/carekey/v1/"
 const (
 	PathGenesis    = Prefix + "genesis"    // GET: the configuration document
 	PathConfig     = Prefix + "config"     // GET: the documents that followed it
-	PathProperties = Prefix + "properties" // GET: Properties
 	PathCheckpoint = Prefix + "checkpoint" // GET: signed note
+	PathNews       = Prefix + "news"       // GET: News, from HeaderFrom on
 	PathTile       = Prefix + "tile/"      // GET: see TilePath, BundlePath
 
-	PathEntries     = Prefix + "entries"       // POST: entries → outcomes
+	PathEntries     = Prefix + "entries"       // POST: entries → Ordered, with News from HeaderFrom on
 	PathEntry       = Prefix + "entries/"      // GET <id>: position
 	PathThreadProof = Prefix + "proof/thread/" // GET <index>/<size>: ledgerclient.ThreadProof
 
 	PathBlobs        = Prefix + "blobs"          // POST: puts. GET, HEAD: the payload with the locator in HeaderLocator
-	PathUploads      = Prefix + "uploads"        // POST: a new UploadID
+	PathUploads      = Prefix + "uploads"        // POST: an UploadBegun
 	PathUploadPart   = Prefix + "uploads/part"   // POST: UploadPart
 	PathUploadCommit = Prefix + "uploads/commit" // POST: UploadCommit
 	PathUploadAbort  = Prefix + "uploads/abort"  // POST: UploadID
@@ -61,6 +61,8 @@ const (
 	// HeaderLocator of a GET of PathBlobs is the secret locator, 64 hexadecimal
 	// digits in lower case. It is in no URL, since URLs get logged.
 	HeaderLocator = "Carekey-Locator"
+	// HeaderFrom is the position of the first leaf in the News that are asked for.
+	HeaderFrom = "Carekey-From"
 
 	TypeBinary  = "application/octet-stream"
 	TypeNote    = "text/plain; charset=utf-8"
@@ -68,7 +70,7 @@ const (
 	TypeProblem = "application/problem+json"
 )
 
-// Limits of the protocol. A node may have lower ones: see Properties.
+// Limits of the protocol.
 const (
 	MaxEntries   = 4096       // entries, deposits or revocations in one request
 	MaxPuts      = 4096       // payloads in one request
@@ -80,6 +82,7 @@ const (
 	MaxDocument  = 1 << 20    // bytes of a configuration document
 	MaxConfigs   = 1024       // documents in a configuration list
 	MaxNote      = 4096       // bytes of a checkpoint with all its signatures
+	MaxNews      = 512        // leaves in News
 	MaxFollowUps = 1 << 20    // follow-ups in one thread proof
 	MaxProblem   = 64 << 10   // bytes of a problem document
 	MaxInquiry   = 2 << 20    // bytes of an answer to an inquiry: 1,000 refused requests have about 600 kB

@@ -3,6 +3,7 @@ package node
 import (
 	"encoding/hex"
 	"encoding/json"
+	"math"
 	"strconv"
 	"strings"
 
@@ -21,6 +22,48 @@ func MarshalEntries(entries []contract.Entry) []byte {
 // ParseEntries decodes a batch of 1 to MaxEntries entries.
 func ParseEntries(b []byte) ([]contract.Entry, error) {
 	return parseAll("batch of entries", b, 1, MaxEntries, ledgerclient.EntryField)
+}
+
+// News are what is new of a log: a checkpoint, and the leaves under it from a position
+// on.
+type News struct {
+	Note   []byte          // nil: the node has none at this moment
+	Leaves []contract.Leaf // at most MaxNews: none if there are more
+}
+
+// newsSize is the most bytes that News have.
+const newsSize = 4 + MaxNote + 2 + MaxNews*contract.LeafSize
+
+func leaf(c *codec.Codec, l *contract.Leaf) {
+	raw := l.Marshal()
+	if c.Bytes(raw[:]); c.Reading() {
+		*l, _ = contract.ParseLeaf(raw[:]) // of any bytes
+	}
+}
+
+// news are the checkpoint behind its length in 4 bytes, the leaves behind their number
+// in 2 bytes.
+func news(c *codec.Codec, n *News) {
+	codec.Sized[uint32](c, &n.Note, MaxNote)
+	codec.Counted[uint16](c, &n.Leaves, MaxNews, leaf)
+}
+
+// Marshal encodes news.
+func (n *News) Marshal() []byte { return marshal(n, news) }
+
+// ParseNews decodes news.
+func ParseNews(b []byte) (News, error) { return parseOne("news of a log", b, news) }
+
+// ParseFrom reads HeaderFrom. Without the header no leaves are wanted.
+func ParseFrom(header string) (uint64, error) {
+	if header == "" {
+		return math.MaxInt64, nil
+	}
+	from, err := parseDecimal(header)
+	if err != nil {
+		return 0, malformed(HeaderFrom, errSpare)
+	}
+	return from, nil
 }
 
 // The first byte of an outcome.
@@ -66,14 +109,26 @@ func outcome(c *codec.Codec, o *ledgerclient.Outcome) {
 	}
 }
 
-// MarshalOutcomes encodes the answer to a batch, one outcome per entry.
-func MarshalOutcomes(outcomes []ledgerclient.Outcome) []byte {
-	return marshalAll(nil, outcomes, outcome)
+// Ordered is the answer to a batch of entries.
+type Ordered struct {
+	Outcomes []ledgerclient.Outcome // in the order of the entries
+	News     News                   // after them; none with revocations, which nothing holds up
 }
 
-// ParseOutcomes decodes the answer to a batch of n entries.
-func ParseOutcomes(b []byte, n int) ([]ledgerclient.Outcome, error) {
-	return parseAll("answer to a batch", b, n, n, outcome)
+// ordered are n outcomes, then the news.
+func ordered(n int) func(*codec.Codec, *Ordered) {
+	return func(c *codec.Codec, o *Ordered) {
+		codec.List(c, &o.Outcomes, n, outcome)
+		news(c, &o.News)
+	}
+}
+
+// Marshal encodes the answer to a batch.
+func (o *Ordered) Marshal() []byte { return marshal(o, ordered(len(o.Outcomes))) }
+
+// ParseOrdered decodes the answer to a batch of n entries.
+func ParseOrdered(b []byte, n int) (Ordered, error) {
+	return parseOne("answer to a batch", b, ordered(n))
 }
 
 // validName reports whether s can be a rule of this contract or a later one.
@@ -152,10 +207,7 @@ const maxProof = 64
 func threadProof(c *codec.Codec, p *ledgerclient.ThreadProof) {
 	codec.Int(c, &p.Size)
 	codec.Int(c, &p.Index)
-	last := p.Last.Marshal()
-	if c.Bytes(last[:]); c.Reading() {
-		p.Last, _ = contract.ParseLeaf(last[:]) // of any bytes
-	}
+	leaf(c, &p.Last)
 	codec.Sized[uint8](c, &p.Slot, contract.SlotSize)
 	c.Check(len(p.Slot) == 0 || len(p.Slot) == contract.SlotSize)
 	hash := func(c *codec.Codec, h *crypto.Hash) { c.Bytes(h[:]) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -222,6 +223,9 @@ type RefusedError struct {
 
 func (e *RefusedError) Error() string {
 	s := problems[e.Kind].title
+	if e.Kind == KindNoVersion {
+		s = fmt.Sprintf("it speaks version %s of the protocol, and this is version %d", strings.Trim(fmt.Sprint(e.Versions), "[]"), Version)
+	}
 	if e.RetryAfter > 0 {
 		s += fmt.Sprintf(" (again in %s)", e.RetryAfter)
 	}

@@ -54,6 +54,26 @@ func ParseUploadID(b []byte) (UploadID, error) {
 	return parseOne("upload", b, func(c *codec.Codec, id *UploadID) { c.Bytes(id[:]) })
 }
 
+// UploadBegun is the answer to a new upload.
+type UploadBegun struct {
+	Upload UploadID
+	Most   uint64 // bytes that the node takes, 1 to MaxContent
+}
+
+func uploadBegun(c *codec.Codec, u *UploadBegun) {
+	c.Bytes(u.Upload[:])
+	codec.Int(c, &u.Most)
+	c.Check(u.Most >= 1 && u.Most <= MaxContent)
+}
+
+// Marshal encodes the answer: upload 32, most 8.
+func (u *UploadBegun) Marshal() []byte { return marshal(u, uploadBegun) }
+
+// ParseUploadBegun decodes the answer to a new upload.
+func ParseUploadBegun(b []byte) (UploadBegun, error) {
+	return parseOne("answer to an upload", b, uploadBegun)
+}
+
 // UploadPart is a piece of a content on its way.
 type UploadPart struct {
 	Upload UploadID

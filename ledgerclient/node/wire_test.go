@@ -77,14 +77,24 @@ func codecs() []sample {
 	receipts := []ledgerclient.Receipt{{Grant: contract.ID{1}, Index: 1}, {}}
 	acks := []ledgerclient.Acknowledgement{{}, {Grant: contract.ID{1}, End: ledgerclient.Stopped}}
 	leaves := []contract.Leaf{{Hour: 1, Entry: sampleEntry(1)}, {Hour: 2, Entry: sampleEntry(2)}}
+	ordered := Ordered{Outcomes: outcomes, News: News{Note: []byte("a checkpoint"), Leaves: leaves}}
+	begun := UploadBegun{Upload: UploadID{7}, Most: 1 << 34}
 	return []sample{
 		{"batch of entries", MarshalEntries([]contract.Entry{sampleEntry(1), sampleEntry(2)}), func(b []byte) ([]byte, error) {
 			v, err := ParseEntries(b)
 			return MarshalEntries(v), err
 		}, false},
-		{"outcomes", MarshalOutcomes(outcomes), func(b []byte) ([]byte, error) {
-			v, err := ParseOutcomes(b, 3)
-			return MarshalOutcomes(v), err
+		{"answer to a batch", ordered.Marshal(), func(b []byte) ([]byte, error) {
+			v, err := ParseOrdered(b, 3)
+			return v.Marshal(), err
+		}, false},
+		{"news", ordered.News.Marshal(), func(b []byte) ([]byte, error) {
+			v, err := ParseNews(b)
+			return v.Marshal(), err
+		}, false},
+		{"begun upload", begun.Marshal(), func(b []byte) ([]byte, error) {
+			v, err := ParseUploadBegun(b)
+			return v.Marshal(), err
 		}, false},
 		{"thread proof", MarshalThreadProof(&proof), func(b []byte) ([]byte, error) {
 			v, err := ParseThreadProof(b)
@@ -309,28 +319,8 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-func TestProperties(t *testing.T) {
-	p := Properties{
-		Versions: []int{1}, Ledger: crypto.LedgerID{1}, Time: "2026-11-21T13:00:00Z", Token: true, QuarantineHours: 1, EraseHours: 720,
-		Limits: Limits{Entries: 1, Puts: 2, Body: 3, Blob: 4, Part: 5, Content: 6},
-	}
-	got, err := ParseProperties(p.Marshal())
-	if err != nil || !reflect.DeepEqual(got, p) {
-		t.Errorf("%+v, %v", got, err)
-	}
-	p.Limits = Limits{1 << 30, 1 << 30, 1 << 60, 1 << 60, 1 << 60, 1 << 60}
-	got, err = ParseProperties(p.Marshal())
-	if want := (Limits{MaxEntries, MaxPuts, MaxPutsSize, MaxBlob, MaxPart, MaxContent}); err != nil || got.Limits != want {
-		t.Errorf("%+v, %v", got, err)
-	}
-	p.Limits.Entries = 0
-	if _, err := ParseProperties(p.Marshal()); err == nil {
-		t.Error("a node that takes nothing parses")
-	}
-}
-
 func TestNegotiateVersion(t *testing.T) {
-	for header, ok := range map[string]bool{"": true, "1": true, "2, 1": true, "2": false, "x": false, "1.0": false, "0x1": false, ",,": false} {
+	for header, ok := range map[string]bool{"": true, "2": true, "2, 1": true, "1": false, "x": false, "2.0": false, "0x2": false, ",,": false} {
 		if _, got := NegotiateVersion(header); got != ok {
 			t.Errorf("%q: %v", header, got)
 		}
@@ -384,7 +374,8 @@ func fuzzWire(f *testing.F, name string) {
 }
 
 func FuzzEntries(f *testing.F)          { fuzzWire(f, "batch of entries") }
-func FuzzOutcomes(f *testing.F)         { fuzzWire(f, "outcomes") }
+func FuzzOrdered(f *testing.F)          { fuzzWire(f, "answer to a batch") }
+func FuzzNews(f *testing.F)             { fuzzWire(f, "news") }
 func FuzzThreadProof(f *testing.F)      { fuzzWire(f, "thread proof") }
 func FuzzConfigs(f *testing.F)          { fuzzWire(f, "configs") }
 func FuzzEntryBundle(f *testing.F)      { fuzzWire(f, "entry bundle") }
@@ -422,20 +413,6 @@ func FuzzProblem(f *testing.F) {
 			t.Errorf("%q: %+v is read again as %+v, %v", b, p, again, err)
 		}
 		_ = p.Err("ledger").Error()
-	})
-}
-
-func FuzzProperties(f *testing.F) {
-	p := Properties{Versions: []int{1}, Limits: Limits{1, 1, 1, 1, 1, 1}}
-	f.Add(p.Marshal())
-	f.Fuzz(func(t *testing.T, b []byte) {
-		p, err := ParseProperties(b)
-		if err != nil {
-			return
-		}
-		if again, err := ParseProperties(p.Marshal()); err != nil || !reflect.DeepEqual(again, p) {
-			t.Errorf("%q: %+v is read again as %+v, %v", b, p, again, err)
-		}
 	})
 }
 

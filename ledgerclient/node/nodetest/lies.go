@@ -2,6 +2,7 @@ package nodetest
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"encoding/hex"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,23 +32,26 @@ const bundled = 2 + contract.LeafSize // bytes of an entry in a bundle
 // lies are all lies by their names.
 var lies = map[string]lie{
 	// One bit of an entry is another one.
-	"changed-entry": changed(node.PathTile+"entries/", func(n *Node, b []byte) []byte { return flip(b, len(b)-60) }),
+	"changed-entry": leaves(func(_ *Node, leaves []contract.Leaf) { leaves[len(leaves)-1].Entry.Commitment[30] ^= 4 }),
 	// The newest entry is not shown: the one before it is in its place.
-	"hidden-entry": changed(node.PathTile+"entries/", func(n *Node, b []byte) []byte {
-		if len(b) >= 2*bundled {
-			copy(b[len(b)-bundled:], b[len(b)-2*bundled:])
+	"hidden-entry": leaves(func(n *Node, leaves []contract.Leaf) {
+		last := len(leaves) - 1
+		if last > 0 {
+			leaves[last] = leaves[last-1]
+		} else if head, err := n.folder.Head(context.Background()); err == nil {
+			before, _ := n.folder.Leaves(context.Background(), head.Size-2, head.Size-1)
+			copy(leaves, before)
 		}
-		return b
 	}),
 	// One bit of a hash in a tile is another one.
 	"wrong-tile": changed(node.PathTile+"0/", func(n *Node, b []byte) []byte { return flip(b, 40) }),
 	// The head from before, signed anew with a time of now: what an operator can do
 	// who lost the newest entries, or wants to.
-	"rollback": changed(node.PathCheckpoint, func(n *Node, _ []byte) []byte { return n.retime(n.kept) }),
+	"rollback": head(func(n *Node, _ []byte) []byte { return n.retime(n.kept) }),
 	// The head from before, as it was.
-	"frozen-head": changed(node.PathCheckpoint, func(n *Node, _ []byte) []byte { return n.kept }),
+	"frozen-head": head(func(n *Node, _ []byte) []byte { return n.kept }),
 	// A head with a signature of somebody else under the node's name.
-	"forged-head": changed(node.PathCheckpoint, func(n *Node, b []byte) []byte { return flip(b, len(b)-30) }),
+	"forged-head": head(func(n *Node, b []byte) []byte { return flip(b, len(b)-30) }),
 	// Everything is answered by the node of another ledger.
 	"another-ledger": elsewhere,
 	// The log is that of another history of the same ledger: see Remember.
@@ -214,6 +219,68 @@ func changed(path string, change func(n *Node, b []byte) []byte) lie {
 		send(w, rec.Header(), rec.Code, b)
 		return true
 	}
+}
+
+// news is the lie that changes what is new of the log, wherever it comes along.
+func news(change func(n *Node, said *node.News)) lie {
+	alone := changed(node.PathNews, func(n *Node, b []byte) []byte {
+		said, err := node.ParseNews(b)
+		if err != nil {
+			return b
+		}
+		change(n, &said)
+		return said.Marshal()
+	})
+	return func(n *Node, w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != node.PathEntries {
+			return alone(n, w, r)
+		}
+		entries := int(r.ContentLength) / contract.Size
+		return changed(node.PathEntries, func(n *Node, b []byte) []byte {
+			answer, err := node.ParseOrdered(b, entries)
+			if err != nil || len(answer.News.Note) == 0 {
+				return b
+			}
+			change(n, &answer.News)
+			return answer.Marshal()
+		})(n, w, r)
+	}
+}
+
+// either tells the lie that is about a request.
+func either(lies ...lie) lie {
+	return func(n *Node, w http.ResponseWriter, r *http.Request) bool {
+		return slices.ContainsFunc(lies, func(tell lie) bool { return tell(n, w, r) })
+	}
+}
+
+// head is the lie that changes the checkpoint.
+func head(change func(n *Node, note []byte) []byte) lie {
+	return either(changed(node.PathCheckpoint, change), news(func(n *Node, said *node.News) {
+		said.Note = change(n, bytes.Clone(said.Note))
+	}))
+}
+
+// leaves is the lie that changes leaves of the log, of which there is one at least.
+func leaves(change func(n *Node, leaves []contract.Leaf)) lie {
+	bundles := changed(node.PathTile+"entries/", func(n *Node, b []byte) []byte {
+		leaves, err := node.ParseEntryBundle(b, len(b)/bundled)
+		if err != nil {
+			return b
+		}
+		change(n, leaves)
+		var raw []byte
+		for i := range leaves {
+			leaf := leaves[i].Marshal()
+			raw = append(raw, leaf[:]...)
+		}
+		return node.EntryBundle(raw)
+	})
+	return either(bundles, news(func(n *Node, said *node.News) {
+		if len(said.Leaves) > 0 {
+			change(n, said.Leaves)
+		}
+	}))
 }
 
 // honest is the honest node's answer.

@@ -91,7 +91,7 @@ func (n *Node) serve(address string) (err error) {
 		return err
 	}
 	none := server.Rate{PerSecond: -1}
-	opt := server.Options{Clock: n.now, EraseAfter: server.EraseHours, Limits: server.Limits{Rate: none, Order: none, Bytes: none, Checks: none}}
+	opt := server.Options{Clock: n.now, Limits: server.Limits{Rate: none, Order: none, Bytes: none, Checks: none}}
 	if n.order != nil {
 		opt.Ledger = order.NewLedger(n.order, n.folder, n.now)
 	}

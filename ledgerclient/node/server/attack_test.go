@@ -131,7 +131,7 @@ func (b *besieged) open(when string) {
 		b.t.Errorf("%s, the keeper is told of a revocation: %d %s", when, status, answer)
 	}
 	status, answer = b.ask(honest, "POST", node.PathEntries, revocation)
-	if out, err := node.ParseOutcomes(answer, 1); err != nil || status != 200 || out[0].Refusal == nil {
+	if out, err := node.ParseOrdered(answer, 1); err != nil || status != 200 || out.Outcomes[0].Refusal == nil {
 		b.t.Errorf("%s, a revocation is ordered: %d %s", when, status, answer)
 	}
 	if status, answer = b.ask(honest, "GET", node.PathCheckpoint, nil); status != 200 {

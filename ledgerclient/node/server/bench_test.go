@@ -229,7 +229,8 @@ func BenchmarkRevocation(b *testing.B) {
 			return func() {
 				v := w.record(1)
 				r := w.post(node.PathUploads, nil)
-				id, err := node.ParseUploadID(r.body)
+				begun, err := node.ParseUploadBegun(r.body)
+				id := begun.Upload
 				if r.status != 201 || err != nil {
 					return
 				}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 func (s *Server) newRoutes() routes {
@@ -33,8 +35,8 @@ func (s *Server) newRoutes() routes {
 		exact: map[string]map[string]route{
 			node.PathGenesis:    get("genesis", s.genesis),
 			node.PathConfig:     get("config", s.config),
-			node.PathProperties: get("properties", s.properties),
 			node.PathCheckpoint: get("checkpoint", s.checkpoint),
+			node.PathNews:       get("news", s.news),
 			node.PathEntries:    post(route{name: "entries", max: batch, token: true, clock: true, stops: true, do: s.submit}),
 
 			node.PathBlobs: {
@@ -98,18 +100,6 @@ func (s *Server) config(q *request) error {
 	return q.answer(node.TypeBinary, node.MarshalConfigs(nil))
 }
 
-func (s *Server) properties(q *request) error {
-	p := node.Properties{
-		Versions: []int{node.Version}, Ledger: s.folder.ID(), Time: s.opt.Clock().UTC().Format(time.RFC3339),
-		Token: s.tokens.needed(), QuarantineHours: quarantineHours, EraseHours: int(s.opt.EraseAfter),
-		Limits: node.Limits{
-			Entries: node.MaxEntries, Puts: node.MaxPuts, Body: node.MaxPutsSize,
-			Blob: node.MaxBlob, Part: node.MaxPart, Content: s.limits.Content,
-		},
-	}
-	return q.answer(node.TypeJSON, p.Marshal())
-}
-
 // followTime bounds how long a head waits for an order that is kept elsewhere.
 const followTime = 10 * time.Second
 
@@ -131,6 +121,47 @@ func (s *Server) checkpoint(q *request) error {
 		return err
 	}
 	return q.answer(node.TypeNote, raw)
+}
+
+// news answers with the checkpoint and the leaves from a position on.
+func (s *Server) news(q *request) error {
+	n, err := s.newsFor(q)
+	if err != nil {
+		return err
+	}
+	return q.answer(node.TypeBinary, n.Marshal())
+}
+
+func (s *Server) newsFor(q *request) (n node.News, err error) {
+	ctx := q.Context()
+	from, err := node.ParseFrom(q.Header.Get(node.HeaderFrom))
+	if err != nil {
+		return n, err
+	}
+	if n.Note, err = s.timed.get(ctx, s.folder, s.opt.Ledger, s.opt.Clock, s.clock.off()); err != nil {
+		return n, err
+	}
+	lines := strings.SplitN(string(n.Note), "\n", 3)
+	size, err := strconv.ParseUint(lines[1], 10, 63)
+	if err != nil || from > size || size-from > node.MaxNews {
+		return n, err
+	}
+	for at := from; at < size; {
+		bundle := at / node.BundleWidth * node.BundleWidth
+		width := min(node.BundleWidth, size-bundle)
+		raw, err := s.folder.Tile(ctx, tlog.Tile{H: 8, L: -1, N: int64(bundle / node.BundleWidth), W: int(width)}, bundle+width)
+		if err != nil {
+			return n, err
+		}
+		for ; at < bundle+width; at++ {
+			leaf, err := contract.ParseLeaf(raw[(at-bundle)*contract.LeafSize:][:contract.LeafSize])
+			if err != nil {
+				return n, err
+			}
+			n.Leaves = append(n.Leaves, leaf)
+		}
+	}
+	return n, nil
 }
 
 // get returns the newest checkpoint with a time of the last minute. With a clock
@@ -241,7 +272,15 @@ func (s *Server) submit(q *request) error {
 		return err
 	}
 	s.metrics.ordered(outcomes)
-	return q.answer(node.TypeBinary, node.MarshalOutcomes(outcomes))
+	answer := node.Ordered{Outcomes: outcomes}
+	// Not for revocations, which nothing holds up; nor where the order would have to be
+	// read once more for it.
+	if !q.stopping && s.opt.Ledger == nil {
+		if answer.News, err = s.newsFor(q); err != nil {
+			answer.News = node.News{} // what was ordered is ordered
+		}
+	}
+	return q.answer(node.TypeBinary, answer.Marshal())
 }
 
 // amongAll moves a request from where only revocations are to where all others are.

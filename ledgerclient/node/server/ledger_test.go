@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,23 +25,62 @@ func TestDocuments(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.get(node.PathGenesis)
 	doc := w.ok(r)
-	if contract.LedgerID(doc) != w.ledger || !strings.Contains(r.header.Get("Cache-Control"), "immutable") || r.header.Get(node.HeaderVersion) != "1" {
+	if contract.LedgerID(doc) != w.ledger || !strings.Contains(r.header.Get("Cache-Control"), "immutable") || r.header.Get(node.HeaderVersion) != "2" {
 		t.Errorf("genesis: %v", r.header)
 	}
 	if configs, err := node.ParseConfigs(w.ok(w.get(node.PathConfig))); err != nil || len(configs) != 0 {
 		t.Errorf("%d configurations, %v", len(configs), err)
 	}
-	p, err := node.ParseProperties(w.ok(w.get(node.PathProperties)))
-	want := node.Properties{
-		Versions: []int{1}, Ledger: w.ledger, Time: "2024-10-04T00:00:17Z", QuarantineHours: 1, EraseHours: 720,
-		Limits: node.Limits{Entries: 4096, Puts: 4096, Body: node.MaxPutsSize, Blob: node.MaxBlob, Part: node.MaxPart, Content: 16 << 30},
-	}
-	if err != nil || !reflect.DeepEqual(p, want) {
-		t.Errorf("%+v, %v", p, err)
-	}
 	if r := w.ask(http.MethodHead, node.PathGenesis, nil); r.status != 200 || len(r.body) != 0 || r.header.Get("Content-Length") != fmt.Sprint(len(doc)) {
 		t.Errorf("HEAD: %d %v", r.status, r.header)
 	}
+}
+
+// What is new comes in one answer: to who asks, and to who submits; not to who revokes.
+func TestNews(t *testing.T) {
+	w := newWorld(t, nil)
+	g := w.grant()
+	w.give(g)
+	size := w.size()
+	check := func(what string, n node.News, from uint64) {
+		t.Helper()
+		tree, _ := w.openCheckpoint(n.Note)
+		want, err := w.folder.Leaves(ctx, from, uint64(tree.N))
+		if err != nil || tree.N != int64(w.size()) || !slices.Equal(n.Leaves, want) {
+			t.Errorf("%s: %d leaves of %d, %v", what, len(n.Leaves), tree.N, err)
+		}
+	}
+	ask := func(from string) node.News {
+		t.Helper()
+		n, err := node.ParseNews(w.ok(w.get(node.PathNews, node.HeaderFrom, from)))
+		w.must(err)
+		return n
+	}
+	check("all", ask("0"), 0)
+	check("the last", ask(fmt.Sprint(size-1)), size-1)
+	check("nothing new", ask(fmt.Sprint(size)), size)
+	for from, why := range map[string]string{"": "nobody asks for them", fmt.Sprint(size + 1): "they are not there"} {
+		if n := ask(from); len(n.Leaves) != 0 || len(n.Note) == 0 {
+			t.Errorf("%d leaves, though %s", len(n.Leaves), why)
+		}
+	}
+	for _, bad := range []string{"-1", "01", "x", "9223372036854775808"} {
+		w.refused(bad, w.get(node.PathNews, node.HeaderFrom, bad), node.KindMalformed)
+	}
+	submit := func(from uint64, entries ...contract.Entry) node.News {
+		t.Helper()
+		o, err := node.ParseOrdered(w.ok(w.post(node.PathEntries, node.MarshalEntries(entries), node.HeaderFrom, fmt.Sprint(from))), len(entries))
+		w.must(err)
+		return o.News
+	}
+	check("with an answer", submit(size, w.records(3)...), size)
+	if n := submit(size, w.revocation(g)); len(n.Note) != 0 || len(n.Leaves) != 0 {
+		t.Error("a revocation is held up by news")
+	}
+	if n := submit(0, w.records(node.MaxNews)...); len(n.Leaves) != 0 || len(n.Note) == 0 {
+		t.Errorf("%d leaves, though there are more than fit", len(n.Leaves))
+	}
+	check("more than a bundle", ask(fmt.Sprint(size+100)), size+100)
 }
 
 // openCheckpoint verifies both signatures and returns tree and time.
@@ -249,11 +289,12 @@ func TestSubmitters(t *testing.T) {
 		}
 		wg.Go(func() {
 			for _, b := range batches[i] {
-				out, err := node.ParseOutcomes(w.post(node.PathEntries, node.MarshalEntries(b)).body, each)
+				answer, err := node.ParseOrdered(w.post(node.PathEntries, node.MarshalEntries(b)).body, each)
 				if err != nil {
 					t.Error(err)
 					return
 				}
+				out := answer.Outcomes
 				for j, o := range out {
 					if o.Refusal != nil || o.Duplicate || o.ID != b[j].ID(w.ledger) || j > 0 && o.Index != out[j-1].Index+1 {
 						t.Errorf("%+v", o)

@@ -40,10 +40,6 @@ import (
 // days.
 const EraseHours = 30 * 24
 
-// quarantineHours is how long the store keeps a payload without its entry, at
-// least.
-const quarantineHours = 1
-
 // Options of a Server. The zero value is right for a node that takes entries from
 // everybody.
 type Options struct {
@@ -61,8 +57,6 @@ type Options struct {
 	// they ask (X-Forwarded-For) is who asks, for limits. Addresses are never logged
 	// or kept.
 	Proxies []netip.Prefix
-	// EraseAfter is the folder's, in hours: it is announced.
-	EraseAfter uint32
 	// Log gets one line for what goes wrong and, at level debug, for every request.
 	// nil: nothing is logged.
 	Log    *slog.Logger

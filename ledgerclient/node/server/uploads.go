@@ -284,7 +284,8 @@ func (s *Server) beginUpload(q *request) error {
 	}
 	q.w.Header().Set("Content-Type", node.TypeBinary)
 	q.w.WriteHeader(http.StatusCreated)
-	q.w.Write(id[:])
+	begun := node.UploadBegun{Upload: id, Most: uint64(s.limits.Content)}
+	q.w.Write(begun.Marshal())
 	return nil
 }
 

@@ -99,7 +99,7 @@ func (w *world) start(change func(*Options)) {
 	w.t.Cleanup(func() { w.folder.Close() })
 	w.ledger = w.folder.ID()
 	w.keeper = w.folder.Services().Keepers[0].Key()
-	opt := Options{Clock: w.clock.now, EraseAfter: EraseHours, Limits: Limits{Rate: Rate{-1, 0}}}
+	opt := Options{Clock: w.clock.now, Limits: Limits{Rate: Rate{-1, 0}}}
 	if change != nil {
 		change(&opt)
 	}
@@ -178,7 +178,8 @@ func (w *world) refused(what string, r reply, kind node.Kind) node.Problem {
 
 func (w *world) submit(entries ...contract.Entry) []ledgerclient.Outcome {
 	w.t.Helper()
-	out, err := node.ParseOutcomes(w.ok(w.post(node.PathEntries, node.MarshalEntries(entries))), len(entries))
+	answer, err := node.ParseOrdered(w.ok(w.post(node.PathEntries, node.MarshalEntries(entries))), len(entries))
+	out := answer.Outcomes
 	w.must(err)
 	return out
 }
@@ -371,7 +372,8 @@ func (w *world) withdrawal(v *version) contract.Entry {
 // send uploads a content in parts of that size and does not commit it.
 func (w *world) send(content []byte, size int) node.UploadID {
 	w.t.Helper()
-	id, err := node.ParseUploadID(w.ok(w.post(node.PathUploads, nil)))
+	begun, err := node.ParseUploadBegun(w.ok(w.post(node.PathUploads, nil)))
+	id := begun.Upload
 	w.must(err)
 	for off := 0; off < len(content); off += size {
 		p := node.UploadPart{Upload: id, Offset: uint64(off), Data: content[off:min(off+size, len(content))]}
