@@ -27,7 +27,7 @@ own records and what was encrypted for carekey age recipient, and nothing else.
   carekey record get ID --age -o record.age
   age -d -i carekey.identity record.age`,
 		Args: cli.Takes(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.withAgeKey(cmd, a.ageIdentity) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return agePlugin{a}.withKey(cmd, agePlugin.identity) },
 	}
 	recipient := &cobra.Command{
 		Use:   "recipient",
@@ -35,7 +35,7 @@ own records and what was encrypted for carekey age recipient, and nothing else.
 		Long: `Print a recipient for age -r: what is encrypted with it, your wallet opens. It is not
 secret. It is no address: nothing can be granted to it, and an age file names no sender.`,
 		Args: cli.Takes(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.withAgeKey(cmd, a.ageRecipient) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return agePlugin{a}.withKey(cmd, agePlugin.recipient) },
 	}
 	var force bool
 	install := &cobra.Command{
@@ -49,20 +49,23 @@ PATH. Without DIR that is the folder that carekey is in.`,
 			if len(args) == 1 {
 				dir = args[0]
 			}
-			return a.installPlugin(dir, force)
+			return agePlugin{a}.install(dir, force)
 		},
 	}
 	install.Flags().BoolVar(&force, "force", false, "replace another age-plugin-carekey")
 	return group("age", "Open your records with the age program", identity, recipient, install)
 }
 
+// agePlugin is what lets the age program open records.
+type agePlugin struct{ *app }
+
 type ageJSON struct {
 	Identity  string `json:"identity,omitempty"`
 	Recipient string `json:"recipient"`
 }
 
-// withAgeKey unlocks the wallet without its ledger.
-func (a *app) withAgeKey(cmd *cobra.Command, f func(p place, k *wallet.AgeKey) error) error {
+// withKey unlocks the wallet without its ledger.
+func (a agePlugin) withKey(cmd *cobra.Command, f func(a agePlugin, p place, k *wallet.AgeKey) error) error {
 	p, err := a.place()
 	if err != nil {
 		return err
@@ -70,7 +73,7 @@ func (a *app) withAgeKey(cmd *cobra.Command, f func(p place, k *wallet.AgeKey) e
 	if p.settings == nil {
 		return &wallet.NoWalletError{Dir: p.dir}
 	}
-	store, err := a.keyringOf(p)
+	store, err := a.keys(p).own()
 	if err != nil {
 		return err
 	}
@@ -79,10 +82,10 @@ func (a *app) withAgeKey(cmd *cobra.Command, f func(p place, k *wallet.AgeKey) e
 		return err
 	}
 	defer k.Wipe()
-	return f(p, k)
+	return f(a, p, k)
 }
 
-func (a *app) ageIdentity(p place, k *wallet.AgeKey) error {
+func (a agePlugin) identity(p place, k *wallet.AgeKey) error {
 	home := p.home
 	if home == a.usualHome() {
 		home = "" // the same user's plugin finds it, on any machine
@@ -111,7 +114,7 @@ func (a *app) usualHome() string {
 	return home
 }
 
-func (a *app) ageRecipient(_ place, k *wallet.AgeKey) error {
+func (a agePlugin) recipient(_ place, k *wallet.AgeKey) error {
 	if a.flags.json {
 		return a.printJSON(ageJSON{Recipient: k.RecipientText()})
 	}
@@ -119,8 +122,8 @@ func (a *app) ageRecipient(_ place, k *wallet.AgeKey) error {
 	return nil
 }
 
-// installPlugin gives the program its second name.
-func (a *app) installPlugin(dir string, force bool) error {
+// install gives the program its second name.
+func (a agePlugin) install(dir string, force bool) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -184,7 +187,7 @@ func copyProgram(from, to string) error {
 	return atomicfile.Write(to, b, 0o755)
 }
 
-func (a *app) installed(path string, already bool) error {
+func (a agePlugin) installed(path string, already bool) error {
 	found, err := exec.LookPath(pluginName)
 	onPath := false
 	if err == nil {

@@ -27,20 +27,20 @@ func (a *app) main(args []string) (exit int) {
 		return a.run(nil)
 	}
 	if name := strings.ToLower(filepath.Base(args[0])); name == pluginName || name == pluginName+".exe" {
-		return a.plugin(args[1:])
+		return agePlugin{a}.run(args[1:])
 	}
 	return a.run(args[1:])
 }
 
-// plugin is one run of age-plugin-carekey.
-func (a *app) plugin(args []string) int {
+// run is one run of age-plugin-carekey.
+func (a agePlugin) run(args []string) int {
 	ctx, stop := hardening.Signals()
 	defer stop()
 	p, err := plugin.New(wallet.AgePlugin)
 	if err != nil {
 		return a.report(err, nil)
 	}
-	keys := a.serveAge(ctx, p)
+	keys := a.serve(ctx, p)
 	defer keys.wipe()
 	switch strings.Join(args, " ") {
 	case "--age-plugin=identity-v1":
@@ -51,8 +51,8 @@ func (a *app) plugin(args []string) int {
 	return a.report(usage(pluginName+" is started by age, and by nobody else", "how to use it: carekey age --help"), nil)
 }
 
-// serveAge says what the plugin does with identities and recipients.
-func (a *app) serveAge(ctx context.Context, p *plugin.Plugin) *ageKeys {
+// serve says what the plugin does with identities and recipients.
+func (a agePlugin) serve(ctx context.Context, p *plugin.Plugin) *ageKeys {
 	p.SetIO(a.in, a.out, a.err)
 	a.flags.noInput = true // standard input is age's
 	a.ask = func(prompt string) ([]byte, error) {
@@ -90,7 +90,7 @@ func (a *app) serveAge(ctx context.Context, p *plugin.Plugin) *ageKeys {
 // ageKeys unlocks each wallet once in a run, and only when it is needed.
 type ageKeys struct {
 	ctx    context.Context
-	app    *app
+	app    agePlugin
 	opened map[wallet.AgePointer]openedKey
 }
 
@@ -103,7 +103,7 @@ func (k *ageKeys) open(at wallet.AgePointer) (*wallet.AgeKey, error) {
 	if o, ok := k.opened[at]; ok {
 		return o.key, o.err
 	}
-	key, err := k.app.openAgeKey(k.ctx, at)
+	key, err := k.app.openKey(k.ctx, at)
 	if err != nil {
 		err = inPlugin(err)
 	}
@@ -119,9 +119,9 @@ func (k *ageKeys) wipe() {
 	}
 }
 
-// openAgeKey unlocks the wallet that an identity points to. Its ledger is not
+// openKey unlocks the wallet that an identity points to. Its ledger is not
 // looked at: an own record opens where no ledger is in reach.
-func (a *app) openAgeKey(ctx context.Context, at wallet.AgePointer) (*wallet.AgeKey, error) {
+func (a agePlugin) openKey(ctx context.Context, at wallet.AgePointer) (*wallet.AgeKey, error) {
 	if err := a.checkTimeouts(); err != nil {
 		return nil, err
 	}
@@ -137,7 +137,7 @@ func (a *app) openAgeKey(ctx context.Context, at wallet.AgePointer) (*wallet.Age
 	if err != nil {
 		return nil, err
 	}
-	key, err := wallet.OpenAgeKey(ctx, dir, a.keyring(s.Keyring, dir))
+	key, err := wallet.OpenAgeKey(ctx, dir, a.keys(place{dir: dir}).of(s.Keyring))
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +151,7 @@ func (a *app) openAgeKey(ctx context.Context, at wallet.AgePointer) (*wallet.Age
 // homeOf is the home that an identity points to: the one it names or, where that
 // holds no such wallet, as after it was moved, the one of this run, or the usual one.
 // Which wallet it is the key tells.
-func (a *app) homeOf(at wallet.AgePointer) (string, error) {
+func (a agePlugin) homeOf(at wallet.AgePointer) (string, error) {
 	homes := []string{at.Home}
 	own, err := a.home()
 	if err != nil && at.Home == "" {

@@ -79,7 +79,7 @@ func startPlugin(t *testing.T, machine string) *pluginSession {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		a.plugin([]string{"--age-plugin=" + machine})
+		agePlugin{a}.run([]string{"--age-plugin=" + machine})
 		outW.Close()
 	}()
 	t.Cleanup(func() {

@@ -11,8 +11,7 @@ import (
 	"github.com/carekey/carekey/wallet/keyring"
 )
 
-// app is one run of the program. This file is the only one that names a keyring, as
-// open.go is for backends; tests make an app of their own with another clock.
+// app is one run of the program. Tests make one of their own with another clock.
 type app struct {
 	in, out, err *os.File
 	lookup       func(name string) (string, bool) // the environment
@@ -107,27 +106,6 @@ func (a *app) profile() string {
 
 const defaultProfile = "default"
 
-// keyring returns the store of that kind for the wallet in dir.
-func (a *app) keyring(kind, dir string) keyring.Store {
-	if kind == keyring.KindFile {
-		return &keyring.File{Path: a.keyFile(dir), Passphrase: a.passphrase, WorkFactor: a.workFactor}
-	}
-	k := &keyring.OS{Timeout: a.timeout(envKeyringTimeout), PromptTimeout: a.timeout(envPromptTimeout), NoPrompt: a.flags.noInput && a.ask == nil}
-	if a.interactive() {
-		k.Asking = func() { a.say("Your keyring asks for its password: look for its window.") }
-	}
-	return k
-}
-
-// quietKeyring is keyring for what asks nobody for a keyring's password.
-func (a *app) quietKeyring(kind, dir string) keyring.Store {
-	k := a.keyring(kind, dir)
-	if system, ok := k.(*keyring.OS); ok {
-		system.NoPrompt = true
-	}
-	return k
-}
-
 // timeout reads a variable that checkTimeouts has admitted; 0 if it is not set.
 func (a *app) timeout(name string) time.Duration {
 	d, _ := time.ParseDuration(a.env(name))
@@ -148,56 +126,6 @@ func (a *app) checkTimeouts() error {
 	return nil
 }
 
-// keyEarly begins to read the key while other things are opened, where that asks
-// nothing on the terminal.
-func (a *app) keyEarly(ctx context.Context, p place) (keyring.Store, error) {
-	if a.key != nil {
-		return a.key, nil
-	}
-	if p.settings.Keyring == keyring.KindOS {
-		return a.readKey(ctx, p)
-	}
-	return a.keyringOf(p)
-}
-
-// readKey begins to read the wallet's key and returns a store that has it: what
-// else a command needs it for, the keyring is asked once.
-func (a *app) readKey(ctx context.Context, p place) (keyring.Store, error) {
-	k, err := a.keyringOf(p)
-	if err != nil {
-		return nil, err
-	}
-	return keyring.Ahead(ctx, k, p.settings.Item), nil
-}
-
-// lookFor looks for the key of a wallet in one of the places, without asking
-// anybody. What is not there is an error; of what is in a locked keyring that may
-// not be known.
-func (a *app) lookFor(ctx context.Context, kind string, p place) (seen keyring.Sight, err error) {
-	if kind == keyring.KindOS {
-		k, ok := a.keyring(kind, p.dir).(*keyring.OS)
-		if !ok {
-			return seen, &keyring.AbsentError{Reason: keyring.Unsupported}
-		}
-		if seen, err = k.Look(ctx, p.settings.Item); err != nil {
-			return seen, err
-		}
-	} else {
-		err = keyring.LooksLikeKeyFile(a.keyFile(p.dir))
-		if err != nil && !is[*keyring.ItemNotFoundError](err) {
-			seen.Found = is[*keyring.DamagedError](err)
-			return seen, err
-		}
-		seen.Found, seen.Locked = err == nil, err == nil
-	}
-	if !seen.Found && !seen.Locked {
-		return seen, &keyring.ItemNotFoundError{Kind: kind}
-	}
-	return seen, nil
-}
-
-func (a *app) keyFile(dir string) string { return filepath.Join(dir, keyring.FileName) }
-
 // keyringKind is what the environment asks for; "" if it does not.
 func (a *app) keyringKind() (string, error) {
 	switch k := a.env(envKeyring); k {
@@ -206,22 +134,4 @@ func (a *app) keyringKind() (string, error) {
 	default:
 		return "", usage(envKeyring+"="+k+": no such keyring", "use os or file")
 	}
-}
-
-// probeKeyring finds out whether a new key could be stored, before a person
-// writes 24 words down for nothing.
-func (a *app) probeKeyring(ctx context.Context, kind, dir string) error {
-	if kind == keyring.KindFile {
-		if _, err := os.Lstat(a.keyFile(dir)); err == nil {
-			return &keyring.ItemExistsError{Kind: kind}
-		}
-		b, err := a.passphrase(ctx, true) // before anything is made, or shown to be written down
-		clear(b)
-		return err
-	}
-	_, err := a.keyring(kind, dir).Get(ctx, keyring.NewID())
-	if is[*keyring.ItemNotFoundError](err) {
-		return nil
-	}
-	return err
 }

@@ -24,7 +24,7 @@ var bounds = []struct {
 	center  string // its largest type
 	methods int    // of that one
 }{
-	{"cmd/carekey", 15, "app", 195},
+	{"cmd/carekey", 15, "app", 107},
 	{"wallet", 15, "Wallet", 255},
 }
 

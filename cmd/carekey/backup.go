@@ -57,10 +57,15 @@ Not in a backup: the 24 words, and the key.`,
 		Example: "  carekey backup /media/stick/carekey",
 		Args:    cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withLedger(cmd, looks, func(ctx context.Context, w *wallet.Wallet, l *ledger) error { return a.backup(ctx, w, l, args[0]) })
+			return a.withLedger(cmd, looks, func(ctx context.Context, w *wallet.Wallet, l *ledger) error {
+				return backups{a}.make(ctx, w, l, args[0])
+			})
 		},
 	}
 }
+
+// backups copies a ledger and the sealed files of a wallet.
+type backups struct{ *app }
 
 type backupJSON struct {
 	Dir      string   `json:"dir"`
@@ -73,7 +78,7 @@ type backupJSON struct {
 	Without  []string `json:"without"`
 }
 
-func (a *app) backup(ctx context.Context, w *wallet.Wallet, l *ledger, to string) error {
+func (a backups) make(ctx context.Context, w *wallet.Wallet, l *ledger, to string) error {
 	dir, err := filepath.Abs(to)
 	if err != nil {
 		return err
@@ -84,7 +89,7 @@ func (a *app) backup(ctx context.Context, w *wallet.Wallet, l *ledger, to string
 	if l.away != nil {
 		return l.away
 	}
-	if err := a.mayBackUp(w, dir); err != nil {
+	if err := a.check(w, dir); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -105,7 +110,7 @@ func (a *app) backup(ctx context.Context, w *wallet.Wallet, l *ledger, to string
 	}
 	j := backupJSON{Dir: dir, Ledger: id.String(), Without: []string{"words", "key"}}
 	if l.folder != nil {
-		if err := a.backupFolderLedger(ctx, l, filepath.Join(dir, backupFolder(id)), &j); err != nil {
+		if err := a.copyFolder(ctx, l, filepath.Join(dir, backupFolder(id)), &j); err != nil {
 			return err
 		}
 		j.Without = append(j.Without, "shares")
@@ -139,11 +144,11 @@ func (a *app) backup(ctx context.Context, w *wallet.Wallet, l *ledger, to string
 		return err
 	}
 	j.Verified = true
-	return a.showBackup(w, j)
+	return a.show(w, j)
 }
 
-// backupFolderLedger copies the ledger and verifies every byte of the copy.
-func (a *app) backupFolderLedger(ctx context.Context, l *ledger, dst string, j *backupJSON) error {
+// copyFolder copies the ledger and verifies every byte of the copy.
+func (a backups) copyFolder(ctx context.Context, l *ledger, dst string, j *backupJSON) error {
 	step, end := a.steps("copying")
 	c, err := l.folder.Copy(ctx, dst, step)
 	end()
@@ -182,9 +187,9 @@ func (a *app) steps(what string) (step func(done, total uint64), end func()) {
 	}, b.end
 }
 
-// mayBackUp tells whether a folder is free, or a backup, and not inside of what is
+// check tells whether a folder is free, or a backup, and not inside of what is
 // backed up: there it would be lost with it.
-func (a *app) mayBackUp(w *wallet.Wallet, dir string) error {
+func (a backups) check(w *wallet.Wallet, dir string) error {
 	home, err := a.home()
 	if err != nil {
 		return err
@@ -293,7 +298,7 @@ func ledgerOfBackup(j backupJSON) string {
 	return backupFolder(id)
 }
 
-func (a *app) showBackup(w *wallet.Wallet, j backupJSON) error {
+func (a backups) show(w *wallet.Wallet, j backupJSON) error {
 	if a.flags.json {
 		return a.printJSON(j)
 	}

@@ -18,7 +18,7 @@ func newContact(a *app) *cobra.Command {
 		Args:    cli.Takes(2, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withWallet(cmd, keeps, func(ctx context.Context, w *wallet.Wallet) error {
-				return a.addContact(ctx, w, args[0], strings.Join(args[1:], ""))
+				return contacts{a}.add(ctx, w, args[0], strings.Join(args[1:], ""))
 			})
 		},
 	}
@@ -31,7 +31,7 @@ func newContact(a *app) *cobra.Command {
 				if _, _, _, err := w.Head(ctx); err != nil { // another machine may have added some
 					return err
 				}
-				return a.listContacts(w)
+				return contacts{a}.list(w)
 			})
 		},
 	}
@@ -43,7 +43,7 @@ you, in person or over the phone: carekey address shows them there. If they are 
 same, nobody has put another address in between.`,
 		Args: cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withWallet(cmd, keeps, func(ctx context.Context, w *wallet.Wallet) error { return a.verifyContact(ctx, w, args[0]) })
+			return a.withWallet(cmd, keeps, func(ctx context.Context, w *wallet.Wallet) error { return contacts{a}.verify(ctx, w, args[0]) })
 		},
 	}
 	remove := &cobra.Command{
@@ -51,12 +51,15 @@ same, nobody has put another address in between.`,
 		Short: "Forget a name; consents given to it stay as they are",
 		Args:  cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withWallet(cmd, keeps, func(ctx context.Context, w *wallet.Wallet) error { return a.removeContact(ctx, w, args[0]) })
+			return a.withWallet(cmd, keeps, func(ctx context.Context, w *wallet.Wallet) error { return contacts{a}.remove(ctx, w, args[0]) })
 		},
 	}
 	acceptClock(a, add, verify, remove)
 	return group("contact", "People you know by their addresses", add, ls, verify, remove)
 }
+
+// contacts is what is done with people whose addresses are known.
+type contacts struct{ *app }
 
 type contactJSON struct {
 	Name       string   `json:"name"`
@@ -69,7 +72,7 @@ func contactOf(c wallet.Contact) contactJSON {
 	return contactJSON{Name: c.Name, Address: c.Address.String(), Verified: c.Verified}
 }
 
-func (a *app) addContact(ctx context.Context, w *wallet.Wallet, name, address string) error {
+func (a contacts) add(ctx context.Context, w *wallet.Wallet, name, address string) error {
 	c, lookalikes, err := w.AddContact(ctx, name, address)
 	if err != nil {
 		return err
@@ -93,7 +96,7 @@ func (a *app) addContact(ctx context.Context, w *wallet.Wallet, name, address st
 	return nil
 }
 
-func (a *app) listContacts(w *wallet.Wallet) error {
+func (a contacts) list(w *wallet.Wallet) error {
 	cs := w.Contacts()
 	if a.flags.json {
 		return a.printJSON(list(cs, contactOf))
@@ -114,7 +117,7 @@ func (a *app) listContacts(w *wallet.Wallet) error {
 	return a.table(t)
 }
 
-func (a *app) verifyContact(ctx context.Context, w *wallet.Wallet, name string) error {
+func (a contacts) verify(ctx context.Context, w *wallet.Wallet, name string) error {
 	c, err := w.Contact(name)
 	if err != nil {
 		return err
@@ -136,7 +139,7 @@ func (a *app) verifyContact(ctx context.Context, w *wallet.Wallet, name string) 
 	return nil
 }
 
-func (a *app) removeContact(ctx context.Context, w *wallet.Wallet, name string) error {
+func (a contacts) remove(ctx context.Context, w *wallet.Wallet, name string) error {
 	c, err := w.Contact(name)
 	if err != nil {
 		return err

@@ -24,25 +24,26 @@ something should be put right; otherwise the one with which other commands would
 end: 6 if something does not verify, 4 if the key is out of reach, 5 if the ledger
 is, 7 if there is no wallet.`,
 		Args: cli.Takes(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return (&exam{app: a}).doctor(cmd.Context()) },
 	}
 }
 
 // examinations look at one part each, in the order in which they are shown and in
 // which a later one may use what an earlier one opened. Each is in a file of its
 // own, doctor_PART.go.
-var examinations = []func(*app, context.Context, *exam) []finding{
-	(*app).examineHome,
-	(*app).examineKeyring,
-	(*app).examineLedger,
-	(*app).examineWallet,
-	(*app).examineCare,
-	(*app).examineStore,
-	(*app).examineVersion,
+var examinations = []func(*exam, context.Context) []finding{
+	(*exam).examineHome,
+	(*exam).examineKeyring,
+	(*exam).examineLedger,
+	(*exam).examineWallet,
+	(*exam).examineCare,
+	(*exam).examineStore,
+	(*exam).examineVersion,
 }
 
 // exam is what was opened so far.
 type exam struct {
+	*app
 	place  place
 	key    keyring.Store  // has read the wallet's key, once; nil if there is no wallet
 	keyOK  bool           // and got it
@@ -115,8 +116,7 @@ func exitOf(fs []finding) int {
 	return exit
 }
 
-func (a *app) doctor(ctx context.Context) error {
-	var e exam
+func (e *exam) doctor(ctx context.Context) error {
 	defer func() {
 		if e.wallet != nil {
 			e.wallet.Wipe()
@@ -127,8 +127,8 @@ func (a *app) doctor(ctx context.Context) error {
 	}()
 	var all []finding
 	for _, examine := range examinations {
-		for _, f := range examine(a, ctx, &e) {
-			f.Detail, f.Fix = a.ours(f.Detail), a.ours(f.Fix)
+		for _, f := range examine(e, ctx) {
+			f.Detail, f.Fix = e.ours(f.Detail), e.ours(f.Fix)
 			all = append(all, f)
 		}
 		if err := ctx.Err(); err != nil {
@@ -136,15 +136,15 @@ func (a *app) doctor(ctx context.Context) error {
 		}
 	}
 	exit := exitOf(all)
-	if a.flags.json {
-		if err := a.printJSON(struct {
+	if e.flags.json {
+		if err := e.printJSON(struct {
 			OK       bool      `json:"ok"`
 			Findings []finding `json:"findings"`
 		}{exit == exitDone, list(all, func(f finding) finding { return f })}); err != nil {
 			return err
 		}
 	} else {
-		a.printFindings(all)
+		e.show(all)
 	}
 	if exit != exitDone {
 		return &findingsError{exit}
@@ -152,13 +152,13 @@ func (a *app) doctor(ctx context.Context) error {
 	return nil
 }
 
-func (a *app) printFindings(all []finding) {
+func (e *exam) show(all []finding) {
 	for _, f := range all {
 		mark := map[severity]string{fine: "ok  ", advice: "FIX ", broken: "BAD "}[f.Severity]
 		margin := fmt.Sprintf("     %-11s ", "")
-		a.print("%s %-11s %s", mark, f.Check, strings.ReplaceAll(f.Detail, "\n", "\n"+margin))
+		e.print("%s %-11s %s", mark, f.Check, strings.ReplaceAll(f.Detail, "\n", "\n"+margin))
 		if f.Fix != "" {
-			a.print("%s", margin+strings.ReplaceAll(f.Fix, "\n", "\n"+margin))
+			e.print("%s", margin+strings.ReplaceAll(f.Fix, "\n", "\n"+margin))
 		}
 	}
 }

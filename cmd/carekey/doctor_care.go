@@ -29,11 +29,11 @@ var dueText = map[string]string{
 
 // examineCare looks at what was done against the loss of the wallet. It comes after
 // examineWallet, which follows the ledger.
-func (a *app) examineCare(_ context.Context, e *exam) []finding {
+func (e *exam) examineCare(_ context.Context) []finding {
 	if e.wallet == nil {
 		return nil
 	}
-	care, now := e.wallet.Care(), a.now()
+	care, now := e.wallet.Care(), e.now()
 	words, backup := good("words", "checked "+ago(now, care.WordsChecked)), good("backup", "made "+ago(now, care.BackedUp))
 	switch {
 	case care.WordsDue(now) && care.WordsChecked.IsZero():
@@ -67,7 +67,7 @@ func ago(now, t time.Time) string {
 }
 
 // examineStore looks whether the store and the keepers hold what is this wallet's.
-func (a *app) examineStore(ctx context.Context, e *exam) []finding {
+func (e *exam) examineStore(ctx context.Context) []finding {
 	if e.wallet == nil {
 		return nil
 	}
@@ -90,6 +90,6 @@ func (a *app) examineStore(ctx context.Context, e *exam) []finding {
 }
 
 // examineVersion says which carekey this is.
-func (a *app) examineVersion(context.Context, *exam) []finding {
+func (e *exam) examineVersion(context.Context) []finding {
 	return []finding{good("version", cli.Version())}
 }

@@ -14,8 +14,8 @@ import (
 )
 
 // examineHome finds the wallet and looks at who else can read its files.
-func (a *app) examineHome(_ context.Context, e *exam) []finding {
-	p, err := a.place()
+func (e *exam) examineHome(_ context.Context) []finding {
+	p, err := e.app.place()
 	if err != nil {
 		return []finding{failed("wallet", err)}
 	}
@@ -27,7 +27,7 @@ func (a *app) examineHome(_ context.Context, e *exam) []finding {
 	out = append(out, permissions(p.home))
 	out = append(out, strangers("the wallet's folder", func() ([]string, []*wallet.DamagedError, error) { return wallet.Strangers(p.dir) })...)
 	out = append(out, removals(p)...)
-	if file := a.env(envPassphrase); file != "" {
+	if file := e.env(envPassphrase); file != "" {
 		out = append(out, passphraseFile(file))
 	}
 	return out

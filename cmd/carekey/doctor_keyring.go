@@ -8,13 +8,13 @@ import (
 
 // examineKeyring looks where the key is, and then reads it, once: the wallet is
 // opened with it later. A keyring that asks for its password does so here.
-func (a *app) examineKeyring(ctx context.Context, e *exam) []finding {
+func (e *exam) examineKeyring(ctx context.Context) []finding {
 	const check = "keyring"
 	s := e.place.settings
 	if s == nil {
 		return nil
 	}
-	c := a.custodyOf(ctx, e.place)
+	c := e.keys(e.place).custody(ctx)
 	var out []finding
 	if c.LeftCopy {
 		out = append(out, advise("key copy", "key-left", "a copy of the key is also in "+keyringWords(otherKind(c.Kind))+", as an interrupted move leaves it",
@@ -24,7 +24,7 @@ func (a *app) examineKeyring(ctx context.Context, e *exam) []finding {
 		return append([]finding{{check, false, broken, f.Code, f.Message, f.Hint, f.Exit}}, out...)
 	}
 	var err error
-	if e.key, err = a.readKey(ctx, e.place); err == nil {
+	if e.key, err = e.keys(e.place).read(ctx); err == nil {
 		_, err = e.key.Get(ctx, s.Item)
 	}
 	if err != nil {

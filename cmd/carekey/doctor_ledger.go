@@ -9,11 +9,11 @@ import (
 )
 
 // examineLedger opens the ledger and looks at its clock and its gate.
-func (a *app) examineLedger(ctx context.Context, e *exam) []finding {
+func (e *exam) examineLedger(ctx context.Context) []finding {
 	if e.place.home == "" {
 		return nil
 	}
-	l, err := a.openForDoctor(ctx, e.place)
+	l, err := e.openForDoctor(ctx, e.place)
 	if e.place.settings == nil && is[*folder.NoLedgerError](err) {
 		return nil // init makes one
 	}
@@ -21,7 +21,7 @@ func (a *app) examineLedger(ctx context.Context, e *exam) []finding {
 		return []finding{failed("ledger", err)}
 	}
 	e.ledger = l
-	out := []finding{a.examineReach(e.place, l)}
+	out := []finding{e.examineReach(e.place, l)}
 	if f, ok := l.Ledger.(*folder.Folder); ok {
 		out = append(out, strangers("the ledger's folder", f.Strangers)...)
 		for _, err := range f.CheckKeys() {
@@ -32,13 +32,13 @@ func (a *app) examineLedger(ctx context.Context, e *exam) []finding {
 		out = append(out, advise("order", "ledger-replica", "the folder follows an order kept elsewhere: nothing can be entered here", orderHint(e.place, "")))
 	}
 	if l.away == nil {
-		out = append(out, a.examineClock(ctx, l))
+		out = append(out, e.examineClock(ctx, l))
 	}
-	return append(append(out, examineGate(l)), a.examineOthers(ctx, e.place)...)
+	return append(append(out, examineGate(l)), e.examineOthers(ctx, e.place)...)
 }
 
 // examineReach is about a ledger that was opened.
-func (a *app) examineReach(p place, l *ledger) finding {
+func (e *exam) examineReach(p place, l *ledger) finding {
 	if l.away == nil {
 		return good("ledger", fmt.Sprintf("opens, and its head verifies: %s", p.at.shown()))
 	}
@@ -47,7 +47,7 @@ func (a *app) examineReach(p place, l *ledger) finding {
 }
 
 // examineOthers looks at the wallet's other ledgers.
-func (a *app) examineOthers(ctx context.Context, p place) []finding {
+func (e *exam) examineOthers(ctx context.Context, p place) []finding {
 	var out []finding
 	if p.settings == nil {
 		return nil
@@ -56,12 +56,12 @@ func (a *app) examineOthers(ctx context.Context, p place) []finding {
 		if at.ID == p.id || stored(p.home, at.At).String() == p.at.String() {
 			continue
 		}
-		l, err := a.openForDoctor(ctx, p.on(at))
+		l, err := e.openForDoctor(ctx, p.on(at))
 		if err != nil {
 			out = append(out, failed("ledger", err))
 			continue
 		}
-		out = append(out, a.examineReach(p.on(at), l))
+		out = append(out, e.examineReach(p.on(at), l))
 		if f, ok := l.Ledger.(*folder.Folder); ok {
 			out = append(out, strangers("the folder of another ledger", f.Strangers)...)
 		}
@@ -70,9 +70,9 @@ func (a *app) examineOthers(ctx context.Context, p place) []finding {
 	return out
 }
 
-func (a *app) openForDoctor(ctx context.Context, p place) (*ledger, error) {
+func (e *exam) openForDoctor(ctx context.Context, p place) (*ledger, error) {
 	if p.settings != nil {
-		l, err := a.openPinned(ctx, p)
+		l, err := e.openPinned(ctx, p)
 		if err != nil {
 			return nil, err
 		}
@@ -88,16 +88,16 @@ func (a *app) openForDoctor(ctx context.Context, p place) (*ledger, error) {
 		}
 		return l, nil
 	}
-	return a.openLedger(ctx, p)
+	return e.openLedger(ctx, p)
 }
 
-func (a *app) examineClock(ctx context.Context, l *ledger) finding {
+func (e *exam) examineClock(ctx context.Context, l *ledger) finding {
 	const check, code = "clock", "clock-doubtful"
 	last, err := lastHour(ctx, l.Services)
 	if err != nil {
 		return failed(check, err)
 	}
-	now := contract.Hour(max(0, a.now().Unix()/3600))
+	now := contract.Hour(max(0, e.now().Unix()/3600))
 	switch {
 	case now < last:
 		return advise(check, code, fmt.Sprintf("your clock says %s, and the ledger's last entry is later: %s", day(now), day(last)), "set your clock")

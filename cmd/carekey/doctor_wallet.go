@@ -10,11 +10,11 @@ import (
 
 // examineWallet opens the wallet, with the key that was read and the ledger that
 // was opened, and looks at what it knows.
-func (a *app) examineWallet(ctx context.Context, e *exam) []finding {
+func (e *exam) examineWallet(ctx context.Context) []finding {
 	if !e.keyOK || e.ledger == nil {
 		return nil
 	}
-	w, err := wallet.Open(ctx, wallet.Options{Dir: e.place.dir, Keyring: e.key, Services: e.ledger.Services, Now: a.now})
+	w, err := wallet.Open(ctx, wallet.Options{Dir: e.place.dir, Keyring: e.key, Services: e.ledger.Services, Now: e.now})
 	if err != nil {
 		return []finding{failed("key", err)}
 	}

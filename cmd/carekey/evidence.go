@@ -24,7 +24,7 @@ ledger is needed: the file holds the ledger's configuration and two heads with t
 signatures of its nodes. What must be compared with a source that you trust is the
 ledger's id.`,
 		Args: cli.Takes(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.evidence(cmd.Context(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error { return evidence(cmd.Context(), a, args[0]) },
 	}
 }
 
@@ -43,7 +43,7 @@ type evidenceHeadJSON struct {
 	Time string `json:"time,omitempty"` // when it was signed, if the signature tells
 }
 
-func (a *app) evidence(ctx context.Context, path string) error {
+func evidence(ctx context.Context, a *app, path string) error {
 	raw, err := unlessDone(ctx, func() ([]byte, error) {
 		f, err := os.Open(path)
 		if err != nil {

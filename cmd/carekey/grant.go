@@ -34,7 +34,7 @@ func newGrant(a *app) *cobra.Command {
 		Example: "  carekey grant --to 'Dr Smith' --category labs --category allergies --for 30d",
 		Args:    cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return a.grant(ctx, w, f) })
+			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return grants{a}.grant(ctx, w, f) })
 		},
 	}
 	s := c.Flags()
@@ -51,6 +51,9 @@ func newGrant(a *app) *cobra.Command {
 	acceptClock(a, c)
 	return c
 }
+
+// grants is the giving of a consent: its questions and its words.
+type grants struct{ *app }
 
 func categoryHelp() string {
 	var b strings.Builder
@@ -69,8 +72,8 @@ func purposeHelp() string {
 	return b.String()
 }
 
-func (a *app) grant(ctx context.Context, w *wallet.Wallet, f grantFlags) error {
-	r, err := a.grantRequest(ctx, w, f)
+func (a grants) grant(ctx context.Context, w *wallet.Wallet, f grantFlags) error {
+	r, err := a.request(ctx, w, f)
 	if err != nil {
 		return err
 	}
@@ -85,14 +88,14 @@ func (a *app) grant(ctx context.Context, w *wallet.Wallet, f grantFlags) error {
 	if err != nil && !is[*wallet.PendingError](err) {
 		return err
 	}
-	if perr := a.granted(plan, c, code); perr != nil {
+	if perr := a.show(plan, c, code); perr != nil {
 		return perr
 	}
 	return err // the code holds all the same
 }
 
 // grantRequest reads the flags, and asks for what is missing.
-func (a *app) grantRequest(ctx context.Context, w *wallet.Wallet, f grantFlags) (wallet.GrantRequest, error) {
+func (a grants) request(ctx context.Context, w *wallet.Wallet, f grantFlags) (wallet.GrantRequest, error) {
 	r := wallet.GrantRequest{To: f.to, Records: f.records, All: f.all}
 	var err error
 	if f.purpose != "" {
@@ -139,7 +142,7 @@ func (a *app) grantRequest(ctx context.Context, w *wallet.Wallet, f grantFlags) 
 	return r, nil
 }
 
-func (a *app) chooseContact(ctx context.Context, w *wallet.Wallet) (string, error) {
+func (a grants) chooseContact(ctx context.Context, w *wallet.Wallet) (string, error) {
 	var items []ui.Item
 	for _, c := range w.Contacts() {
 		detail := ""
@@ -158,7 +161,7 @@ func (a *app) chooseContact(ctx context.Context, w *wallet.Wallet) (string, erro
 	return items[at[0]].Label, nil
 }
 
-func (a *app) chooseRecords(ctx context.Context, w *wallet.Wallet) ([]string, error) {
+func (a grants) chooseRecords(ctx context.Context, w *wallet.Wallet) ([]string, error) {
 	const flags = "--record ID, --category C or --all"
 	if !a.interactive() {
 		return nil, &needError{What: "which records", Flag: flags}
@@ -190,7 +193,7 @@ var lengths = []struct{ flag, words string }{
 	{"1d", "one day"}, {"7d", "one week"}, {"30d", "30 days"}, {"90d", "90 days"}, {"365d", "a year"},
 }
 
-func (a *app) chooseEnd(ctx context.Context, f grantFlags) (contract.Hour, error) {
+func (a grants) chooseEnd(ctx context.Context, f grantFlags) (contract.Hour, error) {
 	switch {
 	case f.length != "":
 		return wallet.EndAfter(f.length, a.now())
@@ -212,7 +215,7 @@ func (a *app) chooseEnd(ctx context.Context, f grantFlags) (contract.Hour, error
 	return wallet.EndAfter(lengths[at[0]].flag, a.now())
 }
 
-func (a *app) granted(plan *wallet.GrantPlan, c wallet.Consent, code crypto.ShareCode) error {
+func (a grants) show(plan *wallet.GrantPlan, c wallet.Consent, code crypto.ShareCode) error {
 	to := plan.To.Name // as it was called here; the address may have other names
 	if a.flags.json {
 		var warnings []string

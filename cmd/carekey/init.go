@@ -37,7 +37,7 @@ Without --ledger that is the folder "ledger" in the home, made if it is not ther
 whose order a program keeps is named with who keeps the rest, as in
 --ledger 'foo:anything DIR' or 'foo:anything INVITATION': see carekey ledger join.`,
 		Args: cli.Takes(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.init(cmd.Context(), f) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return making{a}.init(cmd.Context(), f) },
 	}
 	f.add(c)
 	return c
@@ -49,7 +49,10 @@ func (f *initFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.wordsFile, "words-file", "", "write the 24 words to a new `FILE` instead of showing them")
 }
 
-func (a *app) init(ctx context.Context, f initFlags) error {
+// making makes a wallet, and a ledger where there is none.
+type making struct{ *app }
+
+func (a making) init(ctx context.Context, f initFlags) error {
 	p, err := a.place()
 	if err != nil {
 		return err
@@ -90,13 +93,13 @@ func (a *app) init(ctx context.Context, f initFlags) error {
 
 // make makes the wallet, and its ledger where that was asked for. When it fails it leaves
 // nothing behind.
-func (a *app) make(ctx context.Context, p place, f initFlags, kind string) (w *wallet.Wallet, l *ledger, err error) {
+func (a making) make(ctx context.Context, p place, f initFlags, kind string) (w *wallet.Wallet, l *ledger, err error) {
 	undo, err := makeDirs(p.home)
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := wallet.Begin(ctx, wallet.Options{Dir: p.dir, Keyring: a.keyring(kind, p.dir), Now: a.now, Profile: a.profile()}, f.wordsFile,
-		func(kind string) keyring.Store { return a.keyring(kind, p.dir) })
+	m, err := wallet.Begin(ctx, wallet.Options{Dir: p.dir, Keyring: a.keys(p).of(kind), Now: a.now, Profile: a.profile()}, f.wordsFile,
+		func(kind string) keyring.Store { return a.keys(p).of(kind) })
 	if err != nil {
 		undo()
 		return nil, nil, err
@@ -115,10 +118,10 @@ func (a *app) make(ctx context.Context, p place, f initFlags, kind string) (w *w
 			return nil, nil, usage("the words file exists: "+f.wordsFile, "name a new file: --words-file FILE")
 		}
 	}
-	if err := a.probeKeyring(ctx, kind, p.dir); err != nil {
+	if err := a.keys(p).probe(ctx, kind); err != nil {
 		return nil, nil, err
 	}
-	l, undoLedger, err := a.initLedger(ctx, p, f.newLedger, m)
+	l, undoLedger, err := a.ledger(ctx, p, f.newLedger, m)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -138,7 +141,7 @@ func (a *app) make(ctx context.Context, p place, f initFlags, kind string) (w *w
 
 // askName returns the owner's name, and asks for it where none was given and somebody
 // is there to answer.
-func (a *app) askName(ctx context.Context, name string) (string, error) {
+func (a making) askName(ctx context.Context, name string) (string, error) {
 	if name != "" || !a.interactive() {
 		if name == "" {
 			return "", &needError{What: "your name", Flag: "--name NAME"}
@@ -160,10 +163,10 @@ func (a *app) askName(ctx context.Context, name string) (string, error) {
 	}
 }
 
-// initLedger opens the ledger that the wallet will be on, and makes it where that
+// ledger opens the ledger that the wallet will be on, and makes it where that
 // was asked for or goes without saying; one that an interrupted init made is taken up.
 // undo removes what was made.
-func (a *app) initLedger(ctx context.Context, p place, make bool, m *wallet.Making) (l *ledger, undo func(), err error) {
+func (a making) ledger(ctx context.Context, p place, make bool, m *wallet.Making) (l *ledger, undo func(), err error) {
 	if inv := p.at.node; inv != nil {
 		if make {
 			return nil, nil, usage("an invitation names a ledger that is there", "leave out --new-ledger")
@@ -201,7 +204,7 @@ func (a *app) initLedger(ctx context.Context, p place, make bool, m *wallet.Maki
 
 // unfounded tells whether a folder that was to become a ledger is none, or holds nothing
 // but its first entry.
-func (a *app) unfounded(ctx context.Context, p place) bool {
+func (a making) unfounded(ctx context.Context, p place) bool {
 	l, err := a.openLedger(ctx, p)
 	if err != nil {
 		return is[*folder.NoLedgerError](err)
@@ -211,7 +214,7 @@ func (a *app) unfounded(ctx context.Context, p place) bool {
 }
 
 // untouched tells whether a ledger holds nothing but its first entry.
-func (a *app) untouched(ctx context.Context, p place) bool {
+func (a making) untouched(ctx context.Context, p place) bool {
 	l, err := a.openLedger(ctx, p)
 	if err != nil {
 		return false
@@ -259,7 +262,7 @@ func writeNew(path string, data []byte) error {
 	return err
 }
 
-func (a *app) welcome(w *wallet.Wallet, p place, f initFlags) error {
+func (a making) welcome(w *wallet.Wallet, p place, f initFlags) error {
 	id, _ := w.Ledger()
 	if a.flags.json {
 		return a.printJSON(struct {

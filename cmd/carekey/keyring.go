@@ -18,7 +18,7 @@ func newKeyring(a *app) *cobra.Command {
 		Long: `Where the key of this wallet is, and whether it can be had. Nothing is unlocked, and
 nobody is asked for anything. Exit 0 if the key is there, 4 if it is not or if that
 cannot be seen.`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.keyringStatus(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return keyrings{a}.status(cmd.Context()) },
 	}
 	move := &cobra.Command{
 		Use: "move os|file", Short: "Keep the key in the system's keyring, or in a file under a passphrase", Args: cli.Takes(1, 1),
@@ -27,7 +27,7 @@ passphrase (file). The new copy is read back and opens the wallet before the old
 is removed. If the program is ended meanwhile, the wallet opens, and the same
 command finishes what was begun.`,
 		ValidArgs: []string{keyring.KindOS, keyring.KindFile},
-		RunE:      func(cmd *cobra.Command, args []string) error { return a.keyringMove(cmd.Context(), args[0]) },
+		RunE:      func(cmd *cobra.Command, args []string) error { return keyrings{a}.move(cmd.Context(), args[0]) },
 	}
 	passwd := &cobra.Command{
 		Use: "passwd [--new-passphrase-file FILE | --new-passphrase-fd N]", Short: "Change the passphrase of the key file", Args: cli.Takes(0, 0),
@@ -36,7 +36,7 @@ that with the old passphrase.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			fresh.name = "--new-passphrase-file or --new-passphrase-fd"
 			a.passphrases.fresh = &fresh
-			return a.keyringPasswd(cmd.Context())
+			return keyrings{a}.passwd(cmd.Context())
 		},
 	}
 	passwd.Flags().StringVar(&fresh.file, "new-passphrase-file", "", "`FILE` whose first line is the new passphrase")
@@ -47,11 +47,14 @@ that with the old passphrase.`,
 		Long: `Put the key of this wallet back into its keyring from the 24 words: after the keyring
 lost it, another program changed it, or the passphrase of the key file was forgotten.
 Words of another wallet change nothing.`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.keyringRestore(cmd.Context(), file) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return keyrings{a}.restore(cmd.Context(), file) },
 	}
 	restore.Flags().StringVar(&file, "words-file", "", "read the 24 words from `FILE`")
 	return group("keyring", "Where your key is kept", status, move, passwd, restore)
 }
+
+// keyrings is what is done with the place of a wallet's key.
+type keyrings struct{ *app }
 
 // ownPlace is the place of a wallet that is there.
 func (a *app) ownPlace() (place, error) {
@@ -79,35 +82,35 @@ type custody struct {
 	File     string   `json:"file"`     // the key file, if that is where the key is
 }
 
-// custodyOf looks at both places.
-func (a *app) custodyOf(ctx context.Context, p place) custody {
-	c := custody{Kind: p.settings.Keyring}
-	seen, err := a.lookFor(ctx, c.Kind, p)
+// custody looks at both places.
+func (k keys) custody(ctx context.Context) custody {
+	c := custody{Kind: k.settings.Keyring}
+	seen, err := k.sight(ctx, c.Kind)
 	if c.Found, c.Locked = seen.Found, seen.Locked; err != nil {
 		f := explain(err)
 		c.Problem = &f
 	}
 	if c.Kind == keyring.KindFile {
-		c.File = a.keyFile(p.dir)
+		c.File = k.file()
 	}
-	left, _ := a.lookFor(ctx, otherKind(c.Kind), p)
+	left, _ := k.sight(ctx, otherKind(c.Kind))
 	c.LeftCopy = left.Found // whatever is wrong with it
 	return c
 }
 
-func (a *app) keyringStatus(ctx context.Context) error {
+func (a keyrings) status(ctx context.Context) error {
 	p, err := a.ownPlace()
 	if err != nil {
 		return err
 	}
-	c := a.custodyOf(ctx, p)
+	c := a.keys(p).custody(ctx)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if a.flags.json {
 		err = a.printJSON(c)
 	} else {
-		a.printCustody(c)
+		a.show(c)
 	}
 	if err == nil && c.Problem != nil {
 		err = &custodyError{*c.Problem}
@@ -120,7 +123,7 @@ type custodyError struct{ failure }
 
 func (e *custodyError) Error() string { return e.Message }
 
-func (a *app) printCustody(c custody) {
+func (a keyrings) show(c custody) {
 	state := "there"
 	switch {
 	case c.Problem != nil:
@@ -144,7 +147,7 @@ func (a *app) printCustody(c custody) {
 	a.print("%s", strings.TrimSuffix(cli.Rows("", lines...), "\n"))
 }
 
-func (a *app) keyringMove(ctx context.Context, kind string) error {
+func (a keyrings) move(ctx context.Context, kind string) error {
 	if kind != keyring.KindOS && kind != keyring.KindFile {
 		return usage("no such keyring: "+cli.Quote(kind), "it goes: carekey keyring move os, or carekey keyring move file")
 	}
@@ -157,10 +160,10 @@ func (a *app) keyringMove(ctx context.Context, kind string) error {
 	} else if env != "" && env != kind {
 		return usage(envKeyring+"="+env+" is set, and no command would find the key where you want it", "set "+envKeyring+"="+kind+", or leave it unset")
 	}
-	from, to := a.keyring(otherKind(kind), p.dir), a.keyring(kind, p.dir)
+	from, to := a.keys(p).of(otherKind(kind)), a.keys(p).of(kind)
 	moved, err := wallet.MoveKey(ctx, wallet.Options{Dir: p.dir}, from, to)
 	if kind == keyring.KindFile && p.settings.Keyring != kind && is[*keyring.DamagedError](err) {
-		return usage(a.keyFile(p.dir)+" is no key file, and in the way", "to remove it: carekey keyring move "+otherKind(kind)+"; then try again")
+		return usage(a.keys(p).file()+" is no key file, and in the way", "to remove it: carekey keyring move "+otherKind(kind)+"; then try again")
 	}
 	if err != nil && !is[*wallet.KeyLeftError](err) {
 		return err
@@ -179,12 +182,12 @@ func (a *app) keyringMove(ctx context.Context, kind string) error {
 	return err
 }
 
-func (a *app) keyringPasswd(ctx context.Context) error {
+func (a keyrings) passwd(ctx context.Context) error {
 	p, err := a.ownPlace()
 	if err != nil {
 		return err
 	}
-	changer, ok := a.keyring(p.settings.Keyring, p.dir).(interface{ ChangePassphrase(context.Context) error })
+	changer, ok := a.keys(p).of(p.settings.Keyring).(interface{ ChangePassphrase(context.Context) error })
 	if !ok {
 		return usage("the key of this wallet is in "+keyringWords(p.settings.Keyring)+", which has its own password", "to keep it in a file under a passphrase: carekey keyring move file")
 	}
@@ -203,7 +206,7 @@ func (a *app) keyringPasswd(ctx context.Context) error {
 	return nil
 }
 
-func (a *app) keyringRestore(ctx context.Context, file string) error {
+func (a keyrings) restore(ctx context.Context, file string) error {
 	p, err := a.ownPlace()
 	if err != nil {
 		return err
@@ -213,7 +216,7 @@ func (a *app) keyringRestore(ctx context.Context, file string) error {
 		return err
 	}
 	defer entropy.Wipe()
-	if err := wallet.PutKeyBack(ctx, wallet.Options{Dir: p.dir}, a.keyring(p.settings.Keyring, p.dir), entropy); err != nil {
+	if err := wallet.PutKeyBack(ctx, wallet.Options{Dir: p.dir}, a.keys(p).of(p.settings.Keyring), entropy); err != nil {
 		if is[*wallet.WrongKeyError](err) {
 			return usage("these are the words of another wallet: nothing was changed", "which wallet is meant: --profile NAME, "+envHome)
 		}

@@ -19,7 +19,7 @@ func newLedger(a *app) *cobra.Command {
 		Long: `Show which ledger this is, how long it is, and whether an opening can happen without
 leaving an entry (its gate). With --ledger no wallet is needed.`,
 		Args: cli.Takes(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.ledger(cmd, false) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return ledgers{a}.look(cmd, false) },
 	}
 	verify := &cobra.Command{
 		Use:   "verify",
@@ -33,7 +33,7 @@ the signed head: what its store and its keeper give is checked whenever it is us
 
 With --ledger no wallet is needed.`,
 		Args: cli.Takes(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.ledger(cmd, true) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return ledgers{a}.look(cmd, true) },
 	}
 	return group("ledger", "The ledgers that you use", newLedgerList(a), newLedgerJoin(a), newLedgerDefault(a), newLedgerMove(a), newLedgerLeave(a), info, verify, newEvidence(a))
 }
@@ -52,13 +52,13 @@ type ledgerJSON struct {
 	ground     ground
 }
 
-func (a *app) ledger(cmd *cobra.Command, verify bool) error {
+func (a ledgers) look(cmd *cobra.Command, verify bool) error {
 	p, err := a.place()
 	if err != nil {
 		return err
 	}
 	if p.settings == nil {
-		return a.ledgerAlone(cmd.Context(), p, verify)
+		return a.lookAlone(cmd.Context(), p, verify)
 	}
 	return a.withLedger(cmd, looks, func(ctx context.Context, w *wallet.Wallet, l *ledger) error {
 		size, root, hour, err := w.Pinned(ctx) // the ledger goes on from what the wallet saw
@@ -71,10 +71,10 @@ func (a *app) ledger(cmd *cobra.Command, verify bool) error {
 		}
 		if away != nil {
 			id, props := w.Ledger()
-			return a.showLedger(ledgerJSON{ID: id.String(), Name: w.LedgerName(), Size: size, Root: root.String(), Gate: string(props.Gate), Reach: props.Reach,
+			return a.show(ledgerJSON{ID: id.String(), Name: w.LedgerName(), Size: size, Root: root.String(), Gate: string(props.Gate), Reach: props.Reach,
 				OK: true, Updated: stamp(hour), AsOf: instant(since), ground: groundOf(w)}, false, true)
 		}
-		j, err := a.describeLedger(ctx, l, p)
+		j, err := a.describe(ctx, l, p)
 		if err != nil {
 			return err
 		}
@@ -97,18 +97,18 @@ func (a *app) ledger(cmd *cobra.Command, verify bool) error {
 				return err
 			}
 		}
-		return a.showLedger(j, verify, true)
+		return a.show(j, verify, true)
 	})
 }
 
 // ledgerAlone looks at a ledger without a wallet.
-func (a *app) ledgerAlone(ctx context.Context, p place, verify bool) error {
+func (a ledgers) lookAlone(ctx context.Context, p place, verify bool) error {
 	l, err := a.openLedger(ctx, p)
 	if err != nil {
 		return err
 	}
 	defer l.close()
-	j, err := a.describeLedger(ctx, l, p)
+	j, err := a.describe(ctx, l, p)
 	if err != nil {
 		return err
 	}
@@ -120,10 +120,10 @@ func (a *app) ledgerAlone(ctx context.Context, p place, verify bool) error {
 			return err
 		}
 	}
-	return a.showLedger(j, verify, false)
+	return a.show(j, verify, false)
 }
 
-func (a *app) describeLedger(ctx context.Context, l *ledger, p place) (ledgerJSON, error) {
+func (a ledgers) describe(ctx context.Context, l *ledger, p place) (ledgerJSON, error) {
 	c, err := connect(ctx, l, p)
 	if err != nil {
 		return ledgerJSON{}, err
@@ -142,7 +142,7 @@ func (a *app) describeLedger(ctx context.Context, l *ledger, p place) (ledgerJSO
 }
 
 // verifyAll checks everything and updates what is shown to the head it checked.
-func (a *app) verifyAll(j *ledgerJSON, verify func(progress func(done, total uint64)) (uint64, crypto.Hash, uint64, error)) error {
+func (a ledgers) verifyAll(j *ledgerJSON, verify func(progress func(done, total uint64)) (uint64, crypto.Hash, uint64, error)) error {
 	var step func(done, total uint64)
 	end := func() {}
 	if a.talks() && cli.Width(a.err) > 0 {
@@ -169,7 +169,7 @@ func hash(text string) (h crypto.Hash, err error) {
 	return h, err
 }
 
-func (a *app) showLedger(j ledgerJSON, verified, withWallet bool) error {
+func (a ledgers) show(j ledgerJSON, verified, withWallet bool) error {
 	if a.flags.json {
 		return a.printJSON(j)
 	}

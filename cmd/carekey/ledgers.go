@@ -37,7 +37,7 @@ follows from the order is worked out here and compared with the head that is sig
 			if store != "" {
 				named += " " + store
 			}
-			return a.joinLedger(cmd.Context(), named, asDefault)
+			return ledgers{a}.join(cmd.Context(), named, asDefault)
 		},
 	}
 	c.Flags().StringVar(&store, "store", "", "`WHO` keeps store and keeper beside an order that is used directly")
@@ -58,7 +58,7 @@ func newLedgerList(a *app) *cobra.Command {
 			if p.settings == nil {
 				return &wallet.NoWalletError{Dir: p.dir}
 			}
-			return a.listLedgers(p)
+			return ledgers{a}.list(p)
 		},
 	}
 }
@@ -82,7 +82,7 @@ func newLedgerDefault(a *app) *cobra.Command {
 					return err
 				}
 				p.settings = &s
-				return a.listLedgers(p)
+				return ledgers{a}.list(p)
 			}
 			a.say("From now on %s is meant when no ledger is named.", ledgerWords(p.dir, at.ID))
 			return nil
@@ -98,9 +98,12 @@ func newLedgerLeave(a *app) *cobra.Command {
 it as they are, and joining it again finds them. Not while something that you signed
 for it waits, and not the default ledger.`,
 		Args: cli.Takes(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.leaveLedger(cmd, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error { return ledgers{a}.leave(cmd, args[0]) },
 	}
 }
+
+// ledgers is what is done with those of a wallet.
+type ledgers struct{ *app }
 
 // ofWallet finds a ledger that the wallet is on.
 func (a *app) ofWallet(named string) (place, wallet.Place, error) {
@@ -163,7 +166,7 @@ func (a *app) placesOf(p place) ([]placeJSON, error) {
 	return out, nil
 }
 
-func (a *app) listLedgers(p place) error {
+func (a ledgers) list(p place) error {
 	places, err := a.placesOf(p)
 	if err != nil {
 		return err
@@ -192,7 +195,7 @@ func waitingText(j placeJSON) string {
 	return plural(j.Waiting, "change", "changes")
 }
 
-func (a *app) joinLedger(ctx context.Context, text string, asDefault bool) error {
+func (a ledgers) join(ctx context.Context, text string, asDefault bool) error {
 	p, err := a.place()
 	if err != nil {
 		return err
@@ -228,7 +231,7 @@ func (a *app) joinLedger(ctx context.Context, text string, asDefault bool) error
 			return errors.Join(err, at.forget(p.home))
 		}
 	}
-	k, err := a.keyringOf(p)
+	k, err := a.keys(p).own()
 	if err != nil {
 		return err
 	}
@@ -280,7 +283,7 @@ func previewJoin(l *ledger, c *ledgerclient.Client, head ledgerclient.Head) stri
 		cli.Rows("  ", pairs...) + "\n" + ground{Properties: l.Ledger.Properties()}.says(eachOpening)
 }
 
-func (a *app) leaveLedger(cmd *cobra.Command, named string) error {
+func (a ledgers) leave(cmd *cobra.Command, named string) error {
 	p, at, err := a.ofWallet(named)
 	if err != nil {
 		return err

@@ -34,7 +34,7 @@ A move that was interrupted goes on when it is run again.`,
 			if err != nil {
 				return err
 			}
-			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return a.moveTo(ctx, w, p.on(at)) })
+			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return moving{a}.move(ctx, w, p.on(at)) })
 		},
 	}
 	c.Flags().StringVar(&to, "to", "", "the other `LEDGER`: its name, place or id")
@@ -42,7 +42,10 @@ A move that was interrupted goes on when it is run again.`,
 	return c
 }
 
-func (a *app) moveTo(ctx context.Context, w *wallet.Wallet, p place) error {
+// moving takes records and consents from one ledger to another.
+type moving struct{ *app }
+
+func (a moving) move(ctx context.Context, w *wallet.Wallet, p place) error {
 	l, err := a.openPinned(ctx, p)
 	if err != nil {
 		return err
@@ -83,7 +86,7 @@ func (a *app) moveTo(ctx context.Context, w *wallet.Wallet, p place) error {
 	if len(m.Consents) == 0 && err != nil {
 		return err
 	}
-	if perr := a.showMoved(m); perr != nil || err != nil {
+	if perr := a.show(m); perr != nil || err != nil {
 		return errors.Join(perr, err)
 	}
 	if s := w.Settings(); s.Default != p.id {
@@ -131,7 +134,7 @@ func stayText(s wallet.Staying) string {
 	return short(s.ID) + ": cannot be read, or not given there"
 }
 
-func (a *app) sayStays(stays []wallet.Staying) {
+func (a moving) sayStays(stays []wallet.Staying) {
 	for _, s := range stays {
 		a.say("Stays: %s.", stayText(s))
 	}
@@ -166,7 +169,7 @@ func stayOf(s wallet.Staying) stayJSON {
 	return j
 }
 
-func (a *app) showMoved(m wallet.Moved) error {
+func (a moving) show(m wallet.Moved) error {
 	if a.flags.json {
 		return a.printJSON(moveJSON{m.Records, m.Versions, list(m.Consents, func(c wallet.MovedConsent) movedJSON {
 			return movedJSON{c.Old.String(), consentOf(c.Consent), c.Code.String()}

@@ -18,7 +18,7 @@ func newProfile(a *app) *cobra.Command {
 		Long: `List the wallets of this home. Their names are sealed with them: a wallet whose key
 cannot be had without asking is shown by its folder.`,
 		Args: cli.Takes(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.listProfiles(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return profiles{a}.list(cmd.Context()) },
 	}
 	var f initFlags
 	create := &cobra.Command{
@@ -33,7 +33,7 @@ cannot be had without asking is shown by its folder.`,
 				return err
 			}
 			a.flags.profile = name
-			return a.init(cmd.Context(), f)
+			return making{a}.init(cmd.Context(), f)
 		},
 	}
 	f.add(create)
@@ -45,10 +45,13 @@ with the 24 words carekey restore brings the wallet back: so it is removed only 
 the words were checked within a year (carekey words check) and every ledger of it
 was backed up within 30 days (carekey backup), unless nothing would be lost.`,
 		Args: cli.Takes(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.removeProfile(cmd, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error { return profiles{a}.remove(cmd, args[0]) },
 	}
 	return group("profile", "Several wallets on one machine; --profile chooses one", ls, create, remove)
 }
+
+// profiles are the wallets of a home.
+type profiles struct{ *app }
 
 type profileJSON struct {
 	Profile string `json:"profile"` // "" if it cannot be read now
@@ -62,7 +65,7 @@ type profileJSON struct {
 	Damaged  bool `json:"damaged"` // its settings cannot be read
 }
 
-func (a *app) listProfiles(ctx context.Context) error {
+func (a profiles) list(ctx context.Context) error {
 	home, err := a.home()
 	if err != nil {
 		return err
@@ -90,7 +93,7 @@ func (a *app) listProfiles(ctx context.Context) error {
 			j.Locked, j.Damaged = true, true
 		} else if p.Settings.Keyring == keyring.KindFile && a.env(envPassphrase) == "" {
 			j.Locked = true // nobody is asked for one passphrase after the other
-		} else if profile, owner, err := wallet.ReadProfile(ctx, wallet.Options{Dir: p.Dir, Keyring: a.quietKeyring(p.Settings.Keyring, p.Dir)}); err != nil {
+		} else if profile, owner, err := wallet.ReadProfile(ctx, wallet.Options{Dir: p.Dir, Keyring: a.keys(place{dir: p.Dir}).quiet(p.Settings.Keyring)}); err != nil {
 			j.Locked = true
 		} else {
 			j.Owner = owner
@@ -145,10 +148,10 @@ func (a *app) finishRemoval(ctx context.Context, dir string) error {
 	if !ok {
 		return nil
 	}
-	return wallet.FinishRemoval(ctx, wallet.Options{Dir: dir, Keyring: a.keyring(kind, dir)})
+	return wallet.FinishRemoval(ctx, wallet.Options{Dir: dir, Keyring: a.keys(place{dir: dir}).of(kind)})
 }
 
-func (a *app) removeProfile(cmd *cobra.Command, profile string) error {
+func (a profiles) remove(cmd *cobra.Command, profile string) error {
 	ctx := cmd.Context()
 	a.flags.profile = profile
 	p, err := a.place()
@@ -187,7 +190,7 @@ func (a *app) removeProfile(cmd *cobra.Command, profile string) error {
 	if err := a.removeLeftKey(ctx, p); err != nil {
 		return err
 	}
-	if err := wallet.Remove(ctx, wallet.Options{Dir: p.dir, Keyring: a.keyring(p.settings.Keyring, p.dir), Now: a.now}); err != nil {
+	if err := wallet.Remove(ctx, wallet.Options{Dir: p.dir, Keyring: a.keys(p).of(p.settings.Keyring), Now: a.now}); err != nil {
 		return err
 	}
 	return done()
@@ -195,15 +198,15 @@ func (a *app) removeProfile(cmd *cobra.Command, profile string) error {
 
 // removeLeftKey removes the copy of the key that an interrupted move left in the
 // system's keyring. One in a file goes with the wallet's folder.
-func (a *app) removeLeftKey(ctx context.Context, p place) error {
+func (a profiles) removeLeftKey(ctx context.Context, p place) error {
 	if p.settings.Keyring == keyring.KindOS {
 		return nil
 	}
-	seen, err := a.lookFor(ctx, keyring.KindOS, p)
+	seen, err := a.keys(p).sight(ctx, keyring.KindOS)
 	if err != nil || !seen.Found {
 		return ctx.Err() // nothing can be seen there
 	}
-	if err := a.keyring(keyring.KindOS, p.dir).Delete(ctx, p.settings.Item); !is[*keyring.ItemNotFoundError](err) {
+	if err := a.keys(p).of(keyring.KindOS).Delete(ctx, p.settings.Item); !is[*keyring.ItemNotFoundError](err) {
 		return err
 	}
 	return nil

@@ -50,7 +50,7 @@ PDF, images. The same bytes again are the same record.`,
 			if err != nil {
 				return err
 			}
-			return a.putRecord(cmd, "", args[0], d)
+			return records{a}.put(cmd, "", args[0], d)
 		},
 	}
 	update := &cobra.Command{
@@ -64,7 +64,7 @@ version they were given for; the new one needs a new grant.`,
 			if err != nil {
 				return err
 			}
-			return a.putRecord(cmd, args[0], args[1], d)
+			return records{a}.put(cmd, args[0], args[1], d)
 		},
 	}
 	describe(add, "default: the file's name", "default: other", "default: none")
@@ -74,7 +74,7 @@ version they were given for; the new one needs a new grant.`,
 		Short: "List your records",
 		Args:  cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withWallet(cmd, looks, a.listRecords)
+			return a.withWallet(cmd, looks, records{a}.list)
 		},
 	}
 	var g getFlags
@@ -82,7 +82,7 @@ version they were given for; the new one needs a new grant.`,
 		Use:   "get ID [-o FILE]",
 		Short: "Decrypt the newest version of a record",
 		Args:  cli.Takes(1, 1),
-		RunE:  func(cmd *cobra.Command, args []string) error { return a.getRecord(cmd, args[0], g) },
+		RunE:  func(cmd *cobra.Command, args []string) error { return records{a}.get(cmd, args[0], g) },
 	}
 	get.Flags().StringVarP(&g.output, "output", "o", "", "write to `FILE`; - is stdout (the default)")
 	get.Flags().BoolVar(&g.age, "age", false, "keep it encrypted: an age file, which age opens with carekey age identity")
@@ -92,7 +92,7 @@ version they were given for; the new one needs a new grant.`,
 		Short: "List every version of a record",
 		Args:  cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error { return a.recordHistory(ctx, w, args[0]) })
+			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error { return records{a}.history(ctx, w, args[0]) })
 		},
 	}
 	remove := &cobra.Command{
@@ -100,12 +100,15 @@ version they were given for; the new one needs a new grant.`,
 		Short: "Withdraw a record for good and erase its content from the store",
 		Args:  cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withWallet(cmd, writes|keeps, func(ctx context.Context, w *wallet.Wallet) error { return a.removeRecord(ctx, w, args[0]) })
+			return a.withWallet(cmd, writes|keeps, func(ctx context.Context, w *wallet.Wallet) error { return records{a}.remove(ctx, w, args[0]) })
 		},
 	}
 	acceptClock(a, add, update, remove)
 	return group("record", "Your records", add, ls, get, update, history, remove)
 }
+
+// records is what a patient does with her own.
+type records struct{ *app }
 
 func categoryNames() []string {
 	var out []string
@@ -116,7 +119,7 @@ func categoryNames() []string {
 }
 
 // putRecord adds a file, as the next version of a record if id is given.
-func (a *app) putRecord(cmd *cobra.Command, id, path string, d wallet.Describe) error {
+func (a records) put(cmd *cobra.Command, id, path string, d wallet.Describe) error {
 	ctx := cmd.Context()
 	f, err := unlessDone(ctx, func() (*os.File, error) { return os.Open(path) }) // of a named pipe: waits for a writer
 	if err != nil {
@@ -155,7 +158,7 @@ func (a *app) putRecord(cmd *cobra.Command, id, path string, d wallet.Describe) 
 		if err != nil && !is[*wallet.PendingError](err) {
 			return err
 		}
-		if perr := a.put(r, existing, id != ""); perr != nil {
+		if perr := a.showPut(r, existing, id != ""); perr != nil {
 			return perr
 		}
 		if existing && id == "" && !a.flags.json && (d.Title != "" && d.Title != r.Title || d.Category != "" && d.Category != r.Category || d.Date != "" && d.Date != r.Date) {
@@ -166,7 +169,7 @@ func (a *app) putRecord(cmd *cobra.Command, id, path string, d wallet.Describe) 
 	})
 }
 
-func (a *app) put(r wallet.Record, existing, update bool) error {
+func (a records) showPut(r wallet.Record, existing, update bool) error {
 	if a.flags.json {
 		if update {
 			return a.printJSON([]recordJSON{recordOf(r)})
@@ -200,7 +203,7 @@ func (a *app) put(r wallet.Record, existing, update bool) error {
 // quoted puts a text of somebody's between quotation marks, within one line.
 func quoted(s string) string { return `"` + cli.Clean(s) + `"` }
 
-func (a *app) listRecords(ctx context.Context, w *wallet.Wallet) error {
+func (a records) list(ctx context.Context, w *wallet.Wallet) error {
 	rs, err := w.Records(ctx)
 	if err != nil {
 		return err
@@ -224,7 +227,7 @@ func (a *app) listRecords(ctx context.Context, w *wallet.Wallet) error {
 	return a.table(t)
 }
 
-func (a *app) recordHistory(ctx context.Context, w *wallet.Wallet, id string) error {
+func (a records) history(ctx context.Context, w *wallet.Wallet, id string) error {
 	rs, removed, err := w.History(ctx, id)
 	if err != nil {
 		return err
@@ -258,7 +261,7 @@ type getFlags struct {
 	age, force bool
 }
 
-func (a *app) getRecord(cmd *cobra.Command, id string, g getFlags) error {
+func (a records) get(cmd *cobra.Command, id string, g getFlags) error {
 	toFile := g.output != "" && g.output != "-"
 	if a.flags.json && !toFile {
 		return usage("--json and the record both want stdout", "write the record to a file: -o FILE")
@@ -330,7 +333,7 @@ func (t *textOnly) Write(p []byte) (int, error) {
 	return t.w.Write(p)
 }
 
-func (a *app) removeRecord(ctx context.Context, w *wallet.Wallet, id string) error {
+func (a records) remove(ctx context.Context, w *wallet.Wallet, id string) error {
 	versions, removed, err := w.History(ctx, id)
 	if err != nil {
 		return err

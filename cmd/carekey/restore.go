@@ -44,7 +44,7 @@ If nothing on the ledger belongs to the words, no wallet is made and the exit co
 is 7.`,
 		Example: "  carekey restore --ledger /srv/health\n  carekey restore --ledger /media/stick/carekey --words-file words.txt",
 		Args:    cli.Takes(0, 0),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.restore(cmd.Context(), f) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return restores{a}.restore(cmd.Context(), f) },
 	}
 	c.Flags().StringVar(&f.wordsFile, "words-file", "", "read the 24 words from `FILE` instead of asking for them")
 	c.Flags().StringVar(&f.name, "name", "", "your `NAME`, if the ledger does not hold it")
@@ -53,7 +53,10 @@ is 7.`,
 	return c
 }
 
-func (a *app) restore(ctx context.Context, f restoreFlags) error {
+// restores brings a wallet back with its words.
+type restores struct{ *app }
+
+func (a restores) restore(ctx context.Context, f restoreFlags) error {
 	p, err := a.place()
 	if err != nil {
 		return err
@@ -67,7 +70,7 @@ func (a *app) restore(ctx context.Context, f restoreFlags) error {
 	if f.wordsFile == "" && !a.interactive() {
 		return &needError{What: "the 24 words", Flag: "--words-file FILE"}
 	}
-	kind, err := a.restoreInto(ctx, p)
+	kind, err := a.into(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -77,7 +80,7 @@ func (a *app) restore(ctx context.Context, f restoreFlags) error {
 			return err
 		}
 	}
-	from, err := a.restoreFrom(ctx, p, f)
+	from, err := a.from(ctx, p, f)
 	if err != nil {
 		return err
 	}
@@ -108,8 +111,8 @@ func (a *app) restore(ctx context.Context, f restoreFlags) error {
 	if err := os.MkdirAll(p.home, 0o700); err != nil {
 		return err
 	}
-	b := &stepBar{a: a}
-	w, got, err := wallet.Restore(ctx, wallet.Options{Dir: p.dir, Keyring: a.keyring(kind, p.dir), Services: l.Services, Now: a.now, Profile: a.profile()},
+	b := &stepBar{a: a.app}
+	w, got, err := wallet.Restore(ctx, wallet.Options{Dir: p.dir, Keyring: a.keys(p).of(kind), Services: l.Services, Now: a.now, Profile: a.profile()},
 		wallet.RestoreRequest{Entropy: entropy, At: p.at.kept(p.home), Name: f.name, Saved: from.saved, Progress: b.step})
 	b.end()
 	if is[*wallet.NothingError](err) {
@@ -125,7 +128,7 @@ func (a *app) restore(ctx context.Context, f restoreFlags) error {
 	if l.follows(ctx) {
 		order = orderHint(p, got.Was)
 	}
-	return a.showRestored(w, got, damaged, order)
+	return a.show(w, got, damaged, order)
 }
 
 // orderHint is how the copy of an order comes together with it again. was is where
@@ -139,9 +142,9 @@ func orderHint(p place, was string) string {
 	return "carekey ledger join " + cli.Quote(url) + " --store " + cli.Quote(store)
 }
 
-// restoreInto is the kind of keyring that will hold the key, once it is known that
+// into is the kind of keyring that will hold the key, once it is known that
 // it can.
-func (a *app) restoreInto(ctx context.Context, p place) (kind string, err error) {
+func (a restores) into(ctx context.Context, p place) (kind string, err error) {
 	if kind, err = a.keyringKind(); err != nil {
 		return "", err
 	}
@@ -155,7 +158,7 @@ func (a *app) restoreInto(ctx context.Context, p place) (kind string, err error)
 	if ok && begun == kind && kind == keyring.KindFile {
 		return kind, nil // its file may be there already
 	}
-	return kind, a.probeKeyring(ctx, kind, p.dir)
+	return kind, a.keys(p).probe(ctx, kind)
 }
 
 // restoring is what a restore reads.
@@ -166,8 +169,8 @@ type restoring struct {
 	unpack bool   // the ledger is the one in it, and is copied into the home
 }
 
-// restoreFrom opens the ledger that is named, or that of the backup that is named.
-func (a *app) restoreFrom(ctx context.Context, p place, f restoreFlags) (from restoring, err error) {
+// from opens the ledger that is named, or that of the backup that is named.
+func (a restores) from(ctx context.Context, p place, f restoreFlags) (from restoring, err error) {
 	if f.backup != "" {
 		if _, err := readBackup(f.backup); err != nil && !is[*wallet.DamagedError](err) {
 			return from, err
@@ -209,7 +212,7 @@ func (a *app) restoreFrom(ctx context.Context, p place, f restoreFlags) (from re
 // unpack copies the ledger of a backup into the home, so that the backup stays one.
 // All of it is verified before, so that no bad copy is left in the way of a good one;
 // what does not verify beside the log is returned.
-func (a *app) unpack(ctx context.Context, from restoring, p place) (*ledger, []*folder.DamagedError, error) {
+func (a restores) unpack(ctx context.Context, from restoring, p place) (*ledger, []*folder.DamagedError, error) {
 	there, err := a.openLedger(ctx, p)
 	if err == nil {
 		// A restore that was interrupted, or another wallet of this home.
@@ -251,7 +254,7 @@ func (a *app) unpack(ctx context.Context, from restoring, p place) (*ledger, []*
 }
 
 // sayDamaged names what did not come back, or came back as what was not signed.
-func (a *app) sayDamaged(damaged []*folder.DamagedError) {
+func (a restores) sayDamaged(damaged []*folder.DamagedError) {
 	const most = 5 // of each
 	name := func(one, many, then string, in func(file string) bool) {
 		var files []string
@@ -354,9 +357,9 @@ type restoredJSON struct {
 	Follows bool `json:"follows"`
 }
 
-// showRestored tells what came back; order is how a copy comes together with its
+// show tells what came back; order is how a copy comes together with its
 // order again, "" for a ledger that is whole.
-func (a *app) showRestored(w *wallet.Wallet, got wallet.Restored, damaged []*folder.DamagedError, order string) error {
+func (a restores) show(w *wallet.Wallet, got wallet.Restored, damaged []*folder.DamagedError, order string) error {
 	id, props := w.Ledger()
 	a.flags.ledger = "" // from here on it is the default
 	if a.flags.json {

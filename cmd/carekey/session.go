@@ -92,7 +92,7 @@ func (a *app) withLedgers(cmd *cobra.Command, want access, which func(place) []p
 	places := which(p)
 	if len(places) > 1 {
 		if a.key == nil {
-			if a.key, err = a.readKey(ctx, p); err != nil { // the keyring is asked once
+			if a.key, err = a.keys(p).read(ctx); err != nil { // the keyring is asked once
 				return err
 			}
 			if p.settings.Keyring == keyring.KindFile { // nothing else may ask on the terminal meanwhile
@@ -103,7 +103,7 @@ func (a *app) withLedgers(cmd *cobra.Command, want access, which func(place) []p
 		}
 		s.titles = ledgerTitles(p)
 	}
-	key, err := a.keyEarly(ctx, p)
+	key, err := a.keys(p).early(ctx)
 	if err != nil {
 		return err
 	}
@@ -370,27 +370,6 @@ func (a *app) openPinned(ctx context.Context, p place) (*ledger, error) {
 		return nil, err
 	}
 	return l, nil
-}
-
-// keyringOf is the store that holds the key of the wallet, unless the environment
-// asks for another one.
-func (a *app) keyringOf(p place) (keyring.Store, error) {
-	kind, err := a.keyringKind()
-	if err != nil {
-		return nil, err
-	}
-	if kind != "" && kind != p.settings.Keyring {
-		return nil, usage(fmt.Sprintf("%s=%s, but the key of this wallet is kept in: %s", envKeyring, kind, keyringWords(p.settings.Keyring)),
-			"set "+envKeyring+"="+p.settings.Keyring+", or leave it unset")
-	}
-	return a.keyring(p.settings.Keyring, p.dir), nil
-}
-
-func keyringWords(kind string) string {
-	if kind == "file" {
-		return "a key file under a passphrase"
-	}
-	return "the keyring of the operating system"
 }
 
 // tellFinished says what became of changes that an earlier run had begun.

@@ -25,7 +25,7 @@ func newWords(a *app) *cobra.Command {
 		Long: `Show the 24 words that bring this wallet back, on a screen of their own that is wiped
 before it is left. They are shown on a terminal only and never printed.`,
 		Args: cli.Takes(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.showWords(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return words{a}.show(cmd.Context()) },
 	}
 	var file string
 	check := &cobra.Command{
@@ -35,13 +35,16 @@ before it is left. They are shown on a terminal only and never printed.`,
 key of this wallet. With --words-file all 24 are read from a file. The date of the
 last check is kept; carekey status and carekey doctor remind you after a year.`,
 		Args: cli.Takes(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.checkWords(cmd, file) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return words{a}.check(cmd, file) },
 	}
 	check.Flags().StringVar(&file, "words-file", "", "read the 24 words from `FILE`")
 	return group("words", "The 24 words that bring your wallet back", show, check)
 }
 
-func (a *app) showWords(ctx context.Context) error {
+// words is what a person does with the 24 words of a wallet.
+type words struct{ *app }
+
+func (a words) show(ctx context.Context) error {
 	p, err := a.place()
 	if err != nil {
 		return err
@@ -65,7 +68,7 @@ func (a *app) showWords(ctx context.Context) error {
 // entropy reads the wallet's key. What else the command needs it for, the keyring
 // is not asked again.
 func (a *app) entropy(ctx context.Context, p place) (crypto.Entropy, error) {
-	k, err := a.readKey(ctx, p)
+	k, err := a.keys(p).read(ctx)
 	if err != nil {
 		return crypto.Entropy{}, err
 	}
@@ -73,7 +76,7 @@ func (a *app) entropy(ctx context.Context, p place) (crypto.Entropy, error) {
 	return wallet.Entropy(ctx, wallet.Options{Dir: p.dir, Keyring: k})
 }
 
-func (a *app) checkWords(cmd *cobra.Command, file string) error {
+func (a words) check(cmd *cobra.Command, file string) error {
 	ctx := cmd.Context()
 	p, err := a.place()
 	if err != nil {

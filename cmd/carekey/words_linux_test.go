@@ -169,7 +169,7 @@ func TestWaitingForPipe(t *testing.T) {
 	a.passphrases.held = &passphraseSource{file: pipe, fd: -1}
 	_, words := wordsOfFile(ctx, pipe)
 	_, phrase := a.passphrase(ctx, false)
-	for what, err := range map[string]error{"words": words, "passphrase": phrase, "evidence": a.evidence(ctx, pipe)} {
+	for what, err := range map[string]error{"words": words, "passphrase": phrase, "evidence": evidence(ctx, a, pipe)} {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v", what, err)
 		}

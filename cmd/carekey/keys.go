@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/carekey/carekey/wallet/keyring"
+)
+
+// keys is where the key of the wallet in a place is or will be.
+type keys struct {
+	*app
+	place
+}
+
+func (a *app) keys(p place) keys { return keys{a, p} }
+
+// of returns the store of that kind.
+func (k keys) of(kind string) keyring.Store {
+	if kind == keyring.KindFile {
+		return &keyring.File{Path: k.file(), Passphrase: k.passphrase, WorkFactor: k.workFactor}
+	}
+	system := &keyring.OS{Timeout: k.timeout(envKeyringTimeout), PromptTimeout: k.timeout(envPromptTimeout), NoPrompt: k.flags.noInput && k.ask == nil}
+	if k.interactive() {
+		system.Asking = func() { k.say("Your keyring asks for its password: look for its window.") }
+	}
+	return system
+}
+
+// quiet is of for what asks nobody for a keyring's password.
+func (k keys) quiet(kind string) keyring.Store {
+	store := k.of(kind)
+	if system, ok := store.(*keyring.OS); ok {
+		system.NoPrompt = true
+	}
+	return store
+}
+
+// early begins to read the key while other things are opened, where that asks
+// nothing on the terminal.
+func (k keys) early(ctx context.Context) (keyring.Store, error) {
+	if k.key != nil {
+		return k.key, nil
+	}
+	if k.settings.Keyring == keyring.KindOS {
+		return k.read(ctx)
+	}
+	return k.own()
+}
+
+// read begins to read the wallet's key and returns a store that has it: what
+// else a command needs it for, the keyring is asked once.
+func (k keys) read(ctx context.Context) (keyring.Store, error) {
+	store, err := k.own()
+	if err != nil {
+		return nil, err
+	}
+	return keyring.Ahead(ctx, store, k.settings.Item), nil
+}
+
+// sight looks for the key in one of the places, without asking
+// anybody. What is not there is an error; of what is in a locked keyring that may
+// not be known.
+func (k keys) sight(ctx context.Context, kind string) (seen keyring.Sight, err error) {
+	if kind == keyring.KindOS {
+		system, ok := k.of(kind).(*keyring.OS)
+		if !ok {
+			return seen, &keyring.AbsentError{Reason: keyring.Unsupported}
+		}
+		if seen, err = system.Look(ctx, k.settings.Item); err != nil {
+			return seen, err
+		}
+	} else {
+		err = keyring.LooksLikeKeyFile(k.file())
+		if err != nil && !is[*keyring.ItemNotFoundError](err) {
+			seen.Found = is[*keyring.DamagedError](err)
+			return seen, err
+		}
+		seen.Found, seen.Locked = err == nil, err == nil
+	}
+	if !seen.Found && !seen.Locked {
+		return seen, &keyring.ItemNotFoundError{Kind: kind}
+	}
+	return seen, nil
+}
+
+func (k keys) file() string { return filepath.Join(k.dir, keyring.FileName) }
+
+// probe finds out whether a new key could be stored, before a person
+// writes 24 words down for nothing.
+func (k keys) probe(ctx context.Context, kind string) error {
+	if kind == keyring.KindFile {
+		if _, err := os.Lstat(k.file()); err == nil {
+			return &keyring.ItemExistsError{Kind: kind}
+		}
+		b, err := k.passphrase(ctx, true) // before anything is made, or shown to be written down
+		clear(b)
+		return err
+	}
+	_, err := k.of(kind).Get(ctx, keyring.NewID())
+	if is[*keyring.ItemNotFoundError](err) {
+		return nil
+	}
+	return err
+}
+
+// own is the store that holds the key of the wallet, unless the environment
+// asks for another one.
+func (k keys) own() (keyring.Store, error) {
+	kind, err := k.keyringKind()
+	if err != nil {
+		return nil, err
+	}
+	if kind != "" && kind != k.settings.Keyring {
+		return nil, usage(fmt.Sprintf("%s=%s, but the key of this wallet is kept in: %s", envKeyring, kind, keyringWords(k.settings.Keyring)),
+			"set "+envKeyring+"="+k.settings.Keyring+", or leave it unset")
+	}
+	return k.of(k.settings.Keyring), nil
+}
+
+func keyringWords(kind string) string {
+	if kind == "file" {
+		return "a key file under a passphrase"
+	}
+	return "the keyring of the operating system"
+}
