@@ -235,13 +235,6 @@ type Summary struct {
 	Missing  []string // services that gave no answer, as in Event
 }
 
-// Pending is a change that waits in the journal.
-type Pending struct {
-	Action Action
-	ID     contract.ID
-	Err    error // why it could not be finished this time
-}
-
 // lookBack is for how many hours after a window's end Status still asks the
 // keepers for refused attempts; Audit always does.
 const lookBack = 30 * 24
@@ -341,7 +334,7 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 			}
 		}
 		s.Consents = append(s.Consents, w.pendingConsents()...)
-		s.Records = len(w.notOrdered(AddingRecord))
+		s.Records = len(w.outbox.Openings(string(AddingRecord)))
 		var unopened []*thread
 		for _, t := range w.view.threads.list {
 			switch {

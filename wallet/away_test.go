@@ -157,9 +157,8 @@ func planOf(t *testing.T, w *wallet.Wallet, hours int) *wallet.GrantPlan {
 
 func wantPending(t *testing.T, err error) {
 	t.Helper()
-	var p *wallet.PendingError
-	if !errors.As(err, &p) || !errors.Is(err, errCut) {
-		t.Fatalf("got %v, want a PendingError", err)
+	if !errors.Is(err, wallet.ErrPending) || !errors.Is(err, errCut) {
+		t.Fatalf("got %v, want ErrPending", err)
 	}
 }
 

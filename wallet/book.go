@@ -403,9 +403,7 @@ func (w *Wallet) KeepBook(ctx context.Context) (kept bool, err error) {
 		if err != nil {
 			return err
 		}
-		waits := slices.ContainsFunc(w.waiting, func(b *batch) bool {
-			return slices.ContainsFunc(b.Changes, func(c change) bool { return c.Action == KeepingBook })
-		})
+		waits := slices.ContainsFunc(w.pending(), func(p Pending) bool { return p.Action == KeepingBook })
 		if waits || w.BookIsKept() { // what waits may never get there: the next time tells
 			return nil
 		}
@@ -425,7 +423,7 @@ func (w *Wallet) KeepBook(ctx context.Context) (kept bool, err error) {
 		if err == nil {
 			w.notes.Book = worth
 		}
-		kept = err == nil || isPending(err) // what is signed goes out
+		kept = err == nil || errors.Is(err, ErrPending) // what is signed goes out
 		return err
 	})
 	return kept, err

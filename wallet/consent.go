@@ -3,12 +3,14 @@ package wallet
 import (
 	"context"
 	"errors"
+	"slices"
 	"sort"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/outbox"
 	"github.com/carekey/carekey/wallet/payload"
 )
 
@@ -120,8 +122,25 @@ func (w *Wallet) Consents(ctx context.Context) ([]Consent, error) {
 
 func (w *Wallet) pendingConsents() []Consent {
 	var out []Consent
-	for _, c := range w.notOrdered(Granting) {
+	for _, c := range w.outbox.Openings(string(Granting)) {
 		out = append(out, w.pendingConsent(c))
+	}
+	return out
+}
+
+// pendingConsent is what a grant on its way will be.
+func (w *Wallet) pendingConsent(c *outbox.Change) Consent {
+	out := Consent{Ledger: w.client.ID(), ID: c.ID, NotBefore: c.Entry.NotBefore, Until: c.Entry.NotAfter, NotAfter: c.Entry.NotAfter,
+		Status: StatusPending, Pending: w.pendingAction(c.ID), AsOf: w.view.asOf(), Clock: w.view.doubt()}
+	e, err := effectOf[consentEffect](c)
+	if out.Missing = err != nil; err == nil {
+		out.Address, out.Records, out.Purpose, out.Until = e.Terms.To, consentRecords(e.Terms), e.Terms.Purpose, e.Terms.End()
+	}
+	if k, ok := w.known(out.Address); ok {
+		out.To = k.Name
+	}
+	if w.view.openHour() >= out.NotAfter {
+		out.Status = StatusExpired // the ledger will refuse it
 	}
 	return out
 }
@@ -150,7 +169,7 @@ func (w *Wallet) grants(ctx context.Context) ([]*thread, error) {
 func (w *Wallet) ShowConsent(ctx context.Context, id string) (c Consent, code crypto.ShareCode, err error) {
 	err = w.look(ctx, func() error {
 		if p := w.findPending(Granting, id); p != nil {
-			c, code = w.pendingConsent(p), w.codeOf(p.id)
+			c, code = w.pendingConsent(p), w.codeOf(p.ID)
 			return nil
 		}
 		t, err := w.find(ownGrant, id, "consent")
@@ -402,7 +421,7 @@ func (w *Wallet) chooseRevocations(ctx context.Context, r RevokeRequest) ([]Cons
 	chosen := map[contract.ID]bool{}
 	for _, q := range r.Consents {
 		if p := w.findPending(Granting, q); p != nil {
-			chosen[p.id] = true
+			chosen[p.ID] = true
 			continue
 		}
 		t, err := w.find(ownGrant, q, "consent")
@@ -456,18 +475,18 @@ func (w *Wallet) isFor(t *thread, to crypto.Address) bool {
 // Revoke ends consents: the keepers are told at once, the revocations go onto
 // the ledger, and the keepers destroy their shares. Each of the two is done also
 // when the other is out of reach; then what is left waits, and what was done is
-// returned with a *PendingError. Consents that were revoked before are reported as
+// returned with [ErrPending]. Consents that were revoked before are reported as
 // such.
 //
 // The key and the consents are all that it needs: what cannot be written of the
 // wallet's folder is told by Unwritten. A revocation that could not be written down and
-// not be ordered either is returned with the reason, which is no *PendingError:
+// not be ordered either is returned with the reason, which is no ErrPending:
 // nothing waits.
 func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, error) {
 	var out []Revocation
 	err := w.look(ctx, func() error {
 		// What is on the ledger does not wait for what is not.
-		var ordered, other []change
+		var ordered, other []*outbox.Change
 		already := map[contract.ID]bool{}
 		for _, id := range ids {
 			grant, t, ok := w.granted(id)
@@ -489,33 +508,29 @@ func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, e
 				other = append(other, c)
 			}
 		}
-		waits := w.carryOut(ctx, ordered)
-		if err := w.carryOut(ctx, other); waits == nil {
+		waits := w.carryOut(ctx, ordered...)
+		if err := w.carryOut(ctx, other...); waits == nil {
 			waits = err
 		}
 		var failed *PartlyError
-		sent := map[contract.ID]*change{}
-		for _, changes := range [][]change{ordered, other} {
-			for i := range changes {
-				c := &changes[i]
-				sent[c.entry.Subject] = c
-				var refused *RefusedError
-				if errors.As(c.err, &refused) && refused.Rule == contract.RuleRevoked {
-					already[c.entry.Subject] = true // another machine was faster
-				} else if c.err != nil {
-					if failed == nil {
-						failed = &PartlyError{First: c.err}
-					}
-					failed.Failed++
+		sent := map[contract.ID]*outbox.Change{}
+		for _, c := range slices.Concat(ordered, other) {
+			sent[c.Entry.Subject] = c
+			if r, ok := errors.AsType[*contract.Refusal](c.Err); ok && r.Rule == contract.RuleRevoked {
+				already[c.Entry.Subject] = true // another machine was faster
+			} else if c.Err != nil {
+				if failed == nil {
+					failed = &PartlyError{First: failure(c)}
 				}
+				failed.Failed++
 			}
 		}
 		for _, id := range ids {
 			r := Revocation{Already: already[id]}
 			_, t, _ := w.granted(id)
 			var acks []ledgerclient.Acknowledgement
-			if c := sent[id]; c != nil && waits != nil {
-				acks = c.acks
+			if c := sent[id]; c != nil {
+				acks = c.Acks
 			}
 			switch {
 			case t == nil:
@@ -559,15 +574,15 @@ func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, e
 
 // prepareRevocation signs the end of a consent of one's own. grant is the self-tag of
 // its opening entry.
-func (w *Wallet) prepareRevocation(grant crypto.SelfTag, id contract.ID) (change, error) {
+func (w *Wallet) prepareRevocation(grant crypto.SelfTag, id contract.ID) (*outbox.Change, error) {
 	seed, _ := w.view.seed(grant) // it is one's own
 	key := seed.Key()
 	e := contract.Entry{Version: contract.Version, Kind: contract.KindRevoke, Author: key.Public(), Subject: id,
 		SelfTag: w.view.tagger.Tag(crypto.NewNonce()), NotAfter: ^contract.Hour(0), Commitment: randomCommitment()}
 	if err := e.Sign(w.client.ID(), key); err != nil {
-		return change{}, err
+		return nil, err
 	}
-	return w.newChange(Revoking, e, nil), nil
+	return w.newChange(Revoking, e, nil, nil)
 }
 
 func (w *Wallet) acknowledged(acks []ledgerclient.Acknowledgement) []Acknowledged {
@@ -581,6 +596,26 @@ func (w *Wallet) acknowledged(acks []ledgerclient.Acknowledgement) []Acknowledge
 	}
 	sort.SliceStable(out, func(i, j int) bool { return out[i].Keeper < out[j].Keeper })
 	return out
+}
+
+// codeOf is the share code of a consent with that id: it names the newest head that
+// this wallet has seen.
+func (w *Wallet) codeOf(id contract.ID) crypto.ShareCode {
+	return crypto.ShareCode{Ledger: w.client.ID(), Consent: id, Size: w.view.head.Size, Root: w.view.head.Root}
+}
+
+// granted finds a consent of one's own by its id, whether the ledger shows it already
+// or not: the self-tag of its entry, and its thread if there is one.
+func (w *Wallet) granted(id contract.ID) (tag crypto.SelfTag, t *thread, ok bool) {
+	if t := w.view.threads.find(id); t != nil {
+		return t.tag, t, t.role == ownGrant
+	}
+	for _, c := range w.outbox.Openings(string(Granting)) {
+		if c.ID == id {
+			return c.Entry.SelfTag, nil, true
+		}
+	}
+	return tag, nil, false
 }
 
 func isMissing(err error) bool {

@@ -14,17 +14,17 @@
 // ledgers/ID with the first 16 digits of its id: genesis (its public configuration,
 // so that the wallet opens when the ledger is out of reach), state (the last
 // verified head), cache (what the ledger holds of this wallet) and journal (changes
-// on their way). All but wallet.json and genesis is sealed under a key from the
+// on their way: the outbox). All but wallet.json and genesis is sealed under a key from the
 // wallet's root; no file and no file name shows a name, a title or an address. The
 // cache can be lost: it is rebuilt from the ledger and the store. While a wallet is made,
 // restored or removed, its settings have another name: making, restoring, removing.
 //
 // # How a change is made
 //
-// Every write goes through one journal: see batch. A process may be killed at any
+// Every write goes through one outbox: see package outbox. A process may be killed at any
 // instant; the next one finishes what was begun or finds that nothing was.
 //
-// Revocations alone need no journal, and nothing else of the folder but the settings:
+// Revocations alone need not be written down, and nothing else of the folder but the settings:
 // see Options.Revoking. What cannot be read or written is told by Unwritten and
 // PassedOver, and found again on the ledger.
 //
@@ -40,7 +40,7 @@
 // # Out of reach
 //
 // A wallet opens when its ledger is out of reach. It shows what it verified last
-// (OutOfReach tells since when), and what is signed waits in the journal, is part of
+// (OutOfReach tells since when), and what is signed waits in the outbox, is part of
 // every list, and goes out in order, once, as soon as a method reaches the ledger. A
 // keeper is told of a revocation also when the ledger cannot be, and the ledger when
 // the keeper cannot be. Records are not added out of reach: a store drops contents

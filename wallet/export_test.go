@@ -8,6 +8,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/outbox"
 	"github.com/carekey/carekey/wallet/payload"
 )
 
@@ -48,8 +49,8 @@ func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (i
 			return err
 		}
 		ledger := w.client.ID()
-		seed, _ := w.view.seed(ch.entry.SelfTag)
-		key, tr := seed.Key(), ch.Terms
+		seed, _ := w.view.seed(ch.Entry.SelfTag)
+		key, tr := seed.Key(), ch.Value.(*consentEffect).Terms
 		author := key.Public()
 		offsets, err := crypto.NewOffsets(ledger, key, p.To.Address)
 		if err != nil {
@@ -60,7 +61,7 @@ func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (i
 			err = errors.Join(err, serr)
 			return sealed
 		}
-		envelopeBlob := ch.Blobs[1].Blob
+		envelopeBlob := ch.Puts[1].Blob
 		if twist.Envelope {
 			env := payload.Envelope{V: payload.Version, Ledger: ledger, Author: author}
 			for _, r := range tr.Records {
@@ -112,19 +113,20 @@ func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (i
 			return err
 		}
 		pkg := tr.Pack(crypto.BlobHash(termsBlob))
-		e := ch.entry
+		e := ch.Entry
 		e.Commitment = pkg.Commitment()
 		if err := e.Sign(ledger, key); err != nil {
 			return err
 		}
 		id = e.ID(ledger)
-		put := func(part ledgerclient.Part, blob []byte) journalPut {
-			return journalPut{Part: part, Blob: blob, Locators: []payload.Locator{payload.Locator(seed.Locator(id, byte(part))), payload.Locator(offsets.Locator(id, byte(part)))}}
+		put := func(part ledgerclient.Part, blob []byte) outbox.Put {
+			return outbox.Put{Part: part, Blob: blob, Locators: []crypto.Locator{seed.Locator(id, byte(part)), offsets.Locator(id, byte(part))}}
 		}
-		twisted := w.newChange(Granting, e, pkg.Marshal(), put(ledgerclient.PartTerms, termsBlob), put(ledgerclient.PartEnvelope, envelopeBlob))
-		twisted.Terms = tr
-		changes := []change{twisted}
-		return errors.Join(w.carryOut(ctx, changes), changes[0].err)
+		twisted, err := w.newChange(Granting, e, pkg.Marshal(), &consentEffect{Terms: tr}, put(ledgerclient.PartTerms, termsBlob), put(ledgerclient.PartEnvelope, envelopeBlob))
+		if err != nil {
+			return err
+		}
+		return errors.Join(w.carryOut(ctx, twisted), failure(twisted))
 	})
 	return id, err
 }

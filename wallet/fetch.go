@@ -12,6 +12,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/outbox"
 	"github.com/carekey/carekey/wallet/payload"
 	"golang.org/x/text/unicode/norm"
 )
@@ -190,7 +191,10 @@ func (w *Wallet) attempt(ctx context.Context, t *thread, tr *payload.Terms, keys
 		return w.access(ctx, t, tr.Author, keys, reason)
 	}
 	c, err := w.newAccess(t, tr.Author, keys, reason)
-	return c.entry, w.refusedByKeeper(t, ledgerclient.Revoked), err
+	if err != nil {
+		return contract.Entry{}, nil, err
+	}
+	return c.Entry, w.refusedByKeeper(t, ledgerclient.Revoked), nil
 }
 
 // refusedByKeeper is the error of a keeper's refusal.
@@ -214,12 +218,12 @@ func (w *Wallet) access(ctx context.Context, t *thread, author crypto.PubKey, ke
 	if err != nil {
 		return e, nil, err
 	}
-	e = c.entry
-	changes := []change{c}
-	if err := w.carryOut(ctx, changes); err != nil {
+	e = c.Entry
+	if err := w.carryOut(ctx, c); err != nil {
 		return e, nil, err
 	}
-	if errors.As(changes[0].err, &refused) {
+	failed := failure(c)
+	if errors.As(failed, &refused) {
 		fs := t.past()
 		if last := len(fs) - 1; refused.Rule == contract.RuleOncePerHour && last >= 0 && fs[last].kind == contract.KindAccess && fs[last].hour == refused.Hour {
 			// Another machine of the same owner was faster: its access is as good.
@@ -232,18 +236,18 @@ func (w *Wallet) access(ctx context.Context, t *thread, author crypto.PubKey, ke
 		refused.Window = [2]contract.Hour{t.state.NotBefore, t.state.NotAfter}
 		return e, refused, nil
 	}
-	return e, nil, changes[0].err
+	return e, nil, failed
 }
 
 // newAccess signs an access and seals its note.
-func (w *Wallet) newAccess(t *thread, author crypto.PubKey, keys *crypto.OneTimeKeys, reason string) (change, error) {
+func (w *Wallet) newAccess(t *thread, author crypto.PubKey, keys *crypto.OneTimeKeys, reason string) (*outbox.Change, error) {
 	ledger := w.client.ID()
 	nonce := crypto.NewNonce()
 	seed := w.root.Seed(ledger, nonce)
 	note := payload.Access{V: payload.Version, Ledger: ledger, Grant: t.id, Author: keys.Sig, From: w.Address(), Reason: reason, Checkpoint: string(w.view.head.Note)}
 	sealed, err := crypto.SealPayload(w.sealContext(ledgerclient.PartAccess, keys.Sig), payload.Marshal(&note), payload.AccessRoom(len(w.client.Config().Nodes)), author, w.self.Public())
 	if err != nil {
-		return change{}, err
+		return nil, err
 	}
 	blob := crypto.Blob(crypto.NewSalt(), sealed)
 	e := contract.Entry{Version: contract.Version, Kind: contract.KindAccess, Author: keys.Sig, Subject: t.id, SelfTag: w.view.tagger.Tag(nonce),
@@ -252,8 +256,8 @@ func (w *Wallet) newAccess(t *thread, author crypto.PubKey, keys *crypto.OneTime
 	e.Signature = keys.Sign(e.ID(ledger))
 	id := e.ID(ledger)
 	part := byte(ledgerclient.PartAccess)
-	return w.newChange(Accessing, e, nil, journalPut{Part: ledgerclient.PartAccess, Blob: blob,
-		Locators: []payload.Locator{payload.Locator(seed.Locator(id, part)), payload.Locator(keys.Locator(id, part))}}), nil
+	return w.newChange(Accessing, e, nil, nil, outbox.Put{Part: ledgerclient.PartAccess, Blob: blob,
+		Locators: []crypto.Locator{seed.Locator(id, part), keys.Locator(id, part)}})
 }
 
 // askKeepers sends the access to every keeper until k shares are there, and gives

@@ -11,6 +11,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/outbox"
 	"github.com/carekey/carekey/wallet/payload"
 )
 
@@ -36,6 +37,8 @@ type GrantPlan struct {
 	NotAfter  contract.Hour // the end on the ledger, to which ledger and keepers hold everybody
 	Gate      ledgerclient.Gate
 	Warnings  []Warning
+
+	from *origin // where the consent is moved from
 }
 
 // Warning is something that looks wrong in a plan and is for a person to judge.
@@ -190,7 +193,7 @@ type Given struct {
 }
 
 // Grant signs a plan, enters it on the ledger and hands the keepers their shares.
-// A *PendingError comes with the consent and its code: see GrantAll.
+// [ErrPending] comes with the consent and its code: see GrantAll.
 func (w *Wallet) Grant(ctx context.Context, p *GrantPlan) (Consent, crypto.ShareCode, error) {
 	out, err := w.GrantAll(ctx, []*GrantPlan{p})
 	if err == nil {
@@ -200,8 +203,8 @@ func (w *Wallet) Grant(ctx context.Context, p *GrantPlan) (Consent, crypto.Share
 }
 
 // GrantAll grants several plans as one batch: signed on all cores, entered on the
-// ledger together. A *PendingError means that they are signed and wait in the
-// journal; they are returned with it. Any other error means that nothing was
+// ledger together. [ErrPending] means that they are signed and wait;
+// they are returned with it. Any other error means that nothing was
 // granted, or that what was begun waits.
 func (w *Wallet) GrantAll(ctx context.Context, plans []*GrantPlan) ([]Given, error) {
 	out := make([]Given, len(plans))
@@ -214,16 +217,15 @@ func (w *Wallet) GrantAll(ctx context.Context, plans []*GrantPlan) ([]Given, err
 			return err
 		}
 		waits := s.send(ctx, "")
-		if s.err != nil || waits != nil && !isPending(waits) {
+		if s.err != nil || waits != nil && !errors.Is(waits, ErrPending) {
 			return waits
 		}
-		for i := range s.changes {
-			c := &s.changes[i]
-			if out[i].Err = c.err; out[i].Err != nil {
+		for i, c := range s.changes {
+			if out[i].Err = failure(c); out[i].Err != nil {
 				continue
 			}
-			out[i].Code = w.codeOf(c.id)
-			if t := w.view.threads.find(c.id); t != nil {
+			out[i].Code = w.codeOf(c.ID)
+			if t := w.view.threads.find(c.ID); t != nil {
 				out[i].Consent = w.consent(t)
 			} else {
 				out[i].Consent = w.pendingConsent(c)
@@ -304,9 +306,9 @@ func (w *Wallet) grantable(r Record) (*payload.Metadata, error) {
 
 // prepareGrant builds and signs everything of a grant. All that the patient must
 // be able to make again comes from the thread's seed.
-func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (change, error) {
+func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (*outbox.Change, error) {
 	if g.checkpoint == "" { // terms carry a head, and this wallet has never seen one
-		return change{}, w.view.needLedger()
+		return nil, w.view.needLedger()
 	}
 	ledger := w.client.ID()
 	nonce := crypto.NewNonce()
@@ -315,7 +317,7 @@ func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (change, error) {
 	author := key.Public()
 	offsets, err := crypto.NewOffsets(ledger, key, p.To.Address)
 	if err != nil {
-		return change{}, err
+		return nil, err
 	}
 	both := []crypto.PubKey{offsets.Seal, w.self.Public()}
 
@@ -335,7 +337,7 @@ func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (change, error) {
 
 	sealedEnvelope, err := crypto.SealPayload(w.sealContext(ledgerclient.PartEnvelope, author), payload.Marshal(&env), 0, both...)
 	if err != nil {
-		return change{}, err
+		return nil, err
 	}
 	lock := seed.LockKey()
 	envelopeBlob := crypto.Blob(crypto.NewSalt(), lock.Lock(ledger, author, sealedEnvelope))
@@ -346,19 +348,19 @@ func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (change, error) {
 	tr.Lock = lock.Hash(ledger, author)
 	shares, err := seed.Shares(tr.K, tr.N)
 	if err != nil {
-		return change{}, err
+		return nil, err
 	}
 	for _, s := range shares {
 		tr.Shares = append(tr.Shares, s.Hash(ledger, author))
 	}
 	body := payload.Marshal(&tr)
 	if payload.EscapedSize(body) > payload.MaxTerms {
-		return change{}, &InputError{Field: "records", Value: strconv.Itoa(len(tr.Records)), Why: "too many for one consent: divide them among several"}
+		return nil, &InputError{Field: "records", Value: strconv.Itoa(len(tr.Records)), Why: "too many for one consent: divide them among several"}
 	}
 	sig := w.identity().Sign(payload.TermsDigest(ledger, body))
 	sealedTerms, err := crypto.SealPayload(w.sealContext(ledgerclient.PartTerms, author), append(sig[:], body...), payload.TermsRoom(len(config.Nodes), tr.N), both...)
 	if err != nil {
-		return change{}, err
+		return nil, err
 	}
 	termsBlob := crypto.Blob(crypto.NewSalt(), sealedTerms)
 	pkg := tr.Pack(crypto.BlobHash(termsBlob))
@@ -366,15 +368,36 @@ func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (change, error) {
 	e := contract.Entry{Version: contract.Version, Kind: contract.KindGrant, Author: author, Counterparty: offsets.Sig, SelfTag: w.view.tagger.Tag(nonce),
 		NotBefore: p.NotBefore, NotAfter: p.NotAfter, Commitment: pkg.Commitment()}
 	if err := e.Sign(ledger, key); err != nil {
-		return change{}, err
+		return nil, err
 	}
 	id := e.ID(ledger)
-	put := func(part ledgerclient.Part, blob []byte) journalPut {
-		return journalPut{Part: part, Blob: blob, Locators: []payload.Locator{payload.Locator(seed.Locator(id, byte(part))), payload.Locator(offsets.Locator(id, byte(part)))}}
+	put := func(part ledgerclient.Part, blob []byte) outbox.Put {
+		return outbox.Put{Part: part, Blob: blob, Locators: []crypto.Locator{seed.Locator(id, byte(part)), offsets.Locator(id, byte(part))}}
 	}
-	ch := w.newChange(Granting, e, pkg.Marshal(), put(ledgerclient.PartTerms, termsBlob), put(ledgerclient.PartEnvelope, envelopeBlob))
-	ch.Terms = &tr
-	return ch, nil
+	return w.newChange(Granting, e, pkg.Marshal(), &consentEffect{Terms: &tr, Origin: p.from}, put(ledgerclient.PartTerms, termsBlob), put(ledgerclient.PartEnvelope, envelopeBlob))
+}
+
+// consentEffect is what giving a consent means.
+type consentEffect struct {
+	Terms  *payload.Terms `json:"terms"`
+	Origin *origin        `json:"origin,omitempty"` // where it was moved from
+}
+
+// consentGiven takes up the terms of a consent that came onto the ledger.
+func (w *Wallet) consentGiven(c *outbox.Change) error {
+	e, err := effectOf[consentEffect](c)
+	if err != nil {
+		return err
+	}
+	if t := w.view.threads.find(c.ID); t.terms == nil {
+		if err := w.view.noteTerms(t, e.Terms); err != nil {
+			return err
+		}
+	}
+	if e.Origin != nil {
+		w.arrived(e.Origin, movedTo{ID: c.ID})
+	}
+	return nil
 }
 
 // recordFileKey reads a version's file key from the header of its content, with

@@ -6,8 +6,10 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/home"
+	"github.com/carekey/carekey/wallet/outbox"
 )
 
 // Job is a folder of sealed files for what a program does with the open ledger in
@@ -84,18 +86,16 @@ const sealedFor = "sealed for "
 
 // tell writes what became of a batch with a tag. Once the job is removed nobody waits
 // for it.
-func (w *Wallet) tell(b *batch) error {
-	if b.Tag == "" || !w.Job().Exists() {
+func (w *Wallet) tell(b *outbox.Batch) error {
+	if !w.Job().Exists() {
 		return nil
 	}
 	e := Ended{Size: w.view.head.Size, Root: w.view.head.Root, Changes: make([]EndedChange, len(b.Changes))}
-	for i := range b.Changes {
-		c := &b.Changes[i]
-		d := EndedChange{Consent: c.consent(), Failed: c.err != nil}
-		if refused, ok := errors.AsType[*RefusedError](c.err); ok {
-			d.Rule, d.Hour = refused.Rule, refused.Hour
+	for i, c := range b.Changes {
+		e.Changes[i] = EndedChange{Consent: consentOf(c), Failed: c.Err != nil}
+		if refused, ok := errors.AsType[*contract.Refusal](c.Err); ok {
+			e.Changes[i].Rule, e.Changes[i].Hour = refused.Rule, refused.Hour
 		}
-		e.Changes[i] = d
 	}
 	return w.Job().Write(b.Tag, &e)
 }

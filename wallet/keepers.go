@@ -7,78 +7,7 @@ import (
 	"fmt"
 
 	"github.com/carekey/carekey/ledgerclient"
-	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/wallet/home"
 )
-
-// deposit hands the keepers the shares of grants that are in the log. The shares
-// derive from the grants' seeds, so that repeating it deposits the same.
-func (w *Wallet) deposit(ctx context.Context, grants []*change) error {
-	if len(grants) == 0 {
-		return nil
-	}
-	perKeeper := make([][]ledgerclient.Deposit, len(w.client.Keepers))
-	for i := range perKeeper {
-		perKeeper[i] = make([]ledgerclient.Deposit, len(grants))
-	}
-	errs := make([]error, len(grants))
-	ledgerclient.Parallel(len(grants), func(j int) {
-		c := grants[j]
-		seed, ok := w.view.seed(c.entry.SelfTag)
-		if !ok {
-			errs[j] = &DamagedError{File: home.JournalDir}
-			return
-		}
-		pkg, err := contract.ParseGrantPackage(c.Package)
-		if err != nil {
-			errs[j] = &DamagedError{File: home.JournalDir, Err: err}
-			return
-		}
-		shares, err := seed.Shares(int(pkg.K), int(pkg.N))
-		if err != nil {
-			errs[j] = err
-			return
-		}
-		key := seed.Key()
-		for i := range perKeeper {
-			d := &perKeeper[i][j]
-			*d = ledgerclient.Deposit{Ledger: w.client.ID(), Grant: c.id, Keeper: w.client.Keepers[i].Key(), Share: shares[i], Package: c.Package}
-			d.Sign(key)
-		}
-	})
-	if err := first(errs); err != nil {
-		return err
-	}
-	for i, k := range w.client.Keepers {
-		receipts, err := k.Deposit(ctx, perKeeper[i])
-		refused := make([]error, len(grants))
-		var batch *ledgerclient.BatchError
-		if errors.As(err, &batch) && len(batch.Errs) == len(grants) {
-			copy(refused, batch.Errs)
-		} else if err != nil {
-			return err
-		}
-		if len(receipts) != len(grants) {
-			return &ledgerclient.TamperedError{What: fmt.Sprintf("receipts of keeper %d", i+1)}
-		}
-		errs := make([]error, len(grants))
-		ledgerclient.Parallel(len(grants), func(j int) {
-			switch {
-			case ended(refused[j]): // revoked meanwhile, or its window is over: it needs no share any more
-			case refused[j] != nil:
-				errs[j] = refused[j]
-			default:
-				if err := receipts[j].Verify(&perKeeper[i][j], grants[j].entry.Author); err != nil {
-					errs[j] = &ledgerclient.TamperedError{What: fmt.Sprintf("receipt of keeper %d", i+1), Err: err}
-				}
-			}
-		})
-		if err := first(errs); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // first returns the first error that is one.
 func first(errs []error) error {
@@ -88,35 +17,6 @@ func first(errs []error) error {
 		}
 	}
 	return nil
-}
-
-// ended tells whether a keeper refuses a share because the grant is over.
-func ended(err error) bool {
-	var e *ledgerclient.KeeperError
-	return errors.As(err, &e) && (e.Code == ledgerclient.Revoked || e.Code == ledgerclient.Destroyed || e.Code == ledgerclient.Expired)
-}
-
-// tellKeepers sends revocations to every keeper and returns the signed answers
-// per grant.
-func (w *Wallet) tellKeepers(ctx context.Context, revocations []contract.Entry) (map[contract.ID][]ledgerclient.Acknowledgement, error) {
-	acks := map[contract.ID][]ledgerclient.Acknowledgement{}
-	for i, k := range w.client.Keepers {
-		answers, err := k.Revoke(ctx, revocations)
-		if err != nil {
-			return nil, err
-		}
-		if len(answers) != len(revocations) {
-			return nil, &ledgerclient.TamperedError{What: fmt.Sprintf("acknowledgements of keeper %d", i+1)}
-		}
-		for j := range answers {
-			a := answers[j]
-			if err := a.Verify(w.client.ID(), revocations[j].Subject, k.Key()); err != nil {
-				return nil, &ledgerclient.TamperedError{What: fmt.Sprintf("acknowledgement of keeper %d", i+1), Err: err}
-			}
-			acks[a.Grant] = append(acks[a.Grant], a)
-		}
-	}
-	return acks, nil
 }
 
 // shareAt asks a keeper about its share of a grant, of one's own or received. A grant

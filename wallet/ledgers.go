@@ -13,6 +13,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/home"
+	"github.com/carekey/carekey/wallet/outbox"
 )
 
 // A wallet is one key and one address on any number of ledgers. What it knows of
@@ -137,8 +138,8 @@ func (e *LeaveError) Error() string {
 func (w *Wallet) Leave(ctx context.Context) error {
 	id := w.client.ID()
 	check := func(s *Settings) error {
-		n := len(w.waiting) - len(w.PassedOver())
-		if n == 0 && (len(w.waiting) > 0 || w.Job().Exists()) {
+		n := w.outbox.Batches() - len(w.PassedOver())
+		if n == 0 && (w.outbox.Batches() > 0 || w.Job().Exists()) {
 			n = -1 // unreadable, or a job that was begun
 		}
 		if s.Default == id || n != 0 {
@@ -166,12 +167,10 @@ func (w *Wallet) Leave(ctx context.Context) error {
 	}
 	return changeSettings(ctx, w.home.Dir, func(s *Settings) error {
 		// Another process may have signed something meanwhile.
-		names, err := w.journalNames(true)
-		if err != nil {
+		if n, err := Waiting(w.home.Dir, id); err != nil {
 			return err
-		}
-		if len(names) > 0 {
-			return &LeaveError{Ledger: id, Waiting: len(names)}
+		} else if n > 0 {
+			return &LeaveError{Ledger: id, Waiting: n}
 		}
 		if err := check(s); err != nil {
 			return err
@@ -190,7 +189,7 @@ func Waiting(dir string, id crypto.LedgerID) (int, error) {
 	}
 	n := 0
 	for _, e := range entries {
-		if isJournalName(e.Name()) {
+		if outbox.IsFile(e.Name()) {
 			n++
 		}
 	}
@@ -218,6 +217,7 @@ func (w *Wallet) On(ctx context.Context, services ledgerclient.Services, id cryp
 		revoking: w.revoking, root: w.root, identity: w.identity, self: w.self, notes: &notes{},
 	}
 	o.view = newView(viewOptions{Home: o.home, Client: client, Root: w.root, Identity: w.identity, Now: w.now, AcceptClock: w.view.AcceptClock, Revoking: w.revoking, Notes: o.notes})
+	o.outbox = &outbox.Outbox{Client: client, Log: owner{o}, Owner: owner{o}, Home: o.home, Now: o.now}
 	return o, o.readState()
 }
 

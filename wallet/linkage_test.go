@@ -136,13 +136,13 @@ func newLinkWorld(t *testing.T, seed uint64, patients int) *linkWorld {
 				t.Fatal(err)
 			}
 			th := &linkThread{patient: p, clinic: clinic, event: event}
-			th.grant = linkEntry{thread: th, hour: hour, raw: ch.entry.Marshal()}
-			k, ok, err := clinics[clinic].Recognize(client.ID(), ch.entry.Author, ch.entry.Counterparty)
+			th.grant = linkEntry{thread: th, hour: hour, raw: ch.Entry.Marshal()}
+			k, ok, err := clinics[clinic].Recognize(client.ID(), ch.Entry.Author, ch.Entry.Counterparty)
 			if err != nil || !ok {
 				t.Fatalf("%t %v", ok, err)
 			}
 			th.keys = k
-			th.access = openAt(th, client.ID(), ch.id, taggers[clinic], hour+1+contract.Hour(rng.IntN(29*24)))
+			th.access = openAt(th, client.ID(), ch.ID, taggers[clinic], hour+1+contract.Hour(rng.IntN(29*24)))
 			world.threads = append(world.threads, th)
 		}
 		for n := 0; n < linkEach; event++ {

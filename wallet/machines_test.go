@@ -144,8 +144,7 @@ func TestMachinesOfOneSeedLoseNothing(t *testing.T) {
 				_, err = m.w.KeepBook(ctx)
 			}
 			var none *wallet.NotFoundError
-			var pending *wallet.PendingError
-			if err != nil && !errors.Is(err, errCut) && !errors.As(err, &none) && !errors.As(err, &pending) && !isMissing(err) {
+			if err != nil && !errors.Is(err, errCut) && !errors.As(err, &none) && !errors.Is(err, wallet.ErrPending) && !isMissing(err) {
 				t.Fatalf("seed %d: %v", seed, err)
 			}
 		}

@@ -337,12 +337,11 @@ func (m *move) grants(ctx context.Context) error {
 	w := m.to
 	return w.with(ctx, func() error {
 		var plans []*GrantPlan
-		var from []*origin
 		for _, c := range m.consents {
 			if _, done := m.at(c.ID, 0); done {
 				continue
 			}
-			p := &GrantPlan{To: Contact{Name: c.To, Address: c.Address}, Purpose: c.Purpose, NotBefore: c.NotBefore, Until: c.Until, NotAfter: c.NotAfter}
+			p := &GrantPlan{To: Contact{Name: c.To, Address: c.Address}, Purpose: c.Purpose, NotBefore: c.NotBefore, Until: c.Until, NotAfter: c.NotAfter, from: &origin{m.ledger, c.ID, 0}}
 			for _, r := range c.Records {
 				at, ok := m.at(r.ID, r.Version)
 				if !ok {
@@ -354,7 +353,7 @@ func (m *move) grants(ctx context.Context) error {
 				m.stays = append(m.stays, Staying{What: StayUnreadable, ID: c.ID, Number: 1})
 				continue
 			}
-			plans, from = append(plans, p), append(from, &origin{m.ledger, c.ID, 0})
+			plans = append(plans, p)
 		}
 		for at := 0; at < len(plans); at += moveTogether {
 			if err := w.Ready(); err != nil {
@@ -369,15 +368,12 @@ func (m *move) grants(ctx context.Context) error {
 				return err
 			}
 			changes := signed.changes
-			for i := range changes {
-				changes[i].Origin = from[at+i]
-			}
 			if err := signed.send(ctx, ""); err != nil {
 				return err
 			}
-			for i := range changes {
-				if changes[i].err != nil { // the ledger refused it: it holds on where it is
-					m.stays = append(m.stays, Staying{What: StayUnreadable, ID: from[at+i].ID, Number: 1})
+			for i, c := range changes {
+				if c.Err != nil { // the ledger refused it: it holds on where it is
+					m.stays = append(m.stays, Staying{What: StayUnreadable, ID: part[i].from.ID, Number: 1})
 				}
 			}
 		}

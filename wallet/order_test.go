@@ -294,7 +294,7 @@ func TestLostRevocationIsSignedAnew(t *testing.T) {
 			}
 		}})
 	}})
-	if _, err := maria.Revoke(ctx, []contract.ID{c.ID}); !errors.As(err, new(*wallet.PendingError)) {
+	if _, err := maria.Revoke(ctx, []contract.ID{c.ID}); !errors.Is(err, wallet.ErrPending) {
 		t.Fatalf("%v", err)
 	}
 	before := must(tn.l.Memory.Head(ctx))(t)
@@ -404,11 +404,11 @@ func TestRevokedBeforeItsGrantIsSeen(t *testing.T) {
 	tn.l.hold = true
 	plan := must(maria.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: must(wallet.EndAfter("30d", tn.now))(t)}))(t)
 	c, _, err := maria.Grant(ctx, plan)
-	if !errors.As(err, new(*wallet.PendingError)) {
+	if !errors.Is(err, wallet.ErrPending) {
 		t.Fatalf("%+v, %v", c, err)
 	}
 	rs, err := maria.Revoke(ctx, []contract.ID{c.ID})
-	if !errors.As(err, new(*wallet.PendingError)) || len(rs) != 1 {
+	if !errors.Is(err, wallet.ErrPending) || len(rs) != 1 {
 		t.Fatalf("%+v, %v", rs, err)
 	}
 	for _, i := range must(tn.l.Memory.Read(ctx, 0))(t) {

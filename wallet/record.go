@@ -14,6 +14,7 @@ import (
 	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/outbox"
 	"github.com/carekey/carekey/wallet/payload"
 )
 
@@ -208,24 +209,88 @@ func (w *Wallet) putVersion(ctx context.Context, t *thread, src Source, m payloa
 	if err := upload.Commit(put); err != nil {
 		return Record{}, false, err
 	}
-	ch := w.newChange(action, e, pkg.Marshal(), journalPut{
-		Part: ledgerclient.PartMetadata, Locators: []payload.Locator{payload.Locator(seed.Locator(id, byte(ledgerclient.PartMetadata)))}, Blob: blob})
-	ch.Metadata, ch.FileKey, ch.Origin = &m, &kept, from
-	changes := []change{ch}
-	waits := w.carryOut(ctx, changes)
-	if waits != nil && !isPending(waits) {
+	ch, err := w.newChange(action, e, pkg.Marshal(), &recordEffect{Metadata: &m, FileKey: kept, Origin: from}, outbox.Put{
+		Part: ledgerclient.PartMetadata, Locators: []crypto.Locator{seed.Locator(id, byte(ledgerclient.PartMetadata))}, Blob: blob})
+	if err != nil {
+		return Record{}, false, err
+	}
+	ch.Content = seed.ContentLocator()
+	waits := w.carryOut(ctx, ch)
+	if waits != nil && !errors.Is(waits, ErrPending) {
 		return Record{}, false, waits
 	}
-	if err := changes[0].err; err != nil {
+	if err := failure(ch); err != nil {
 		return Record{}, false, err
 	}
 	if t == nil {
 		t = w.view.threads.find(id)
 	}
 	if t == nil {
-		return w.pendingRecord(&changes[0]), false, waits
+		return w.pendingRecord(ch), false, waits
 	}
 	return w.record(t), false, waits
+}
+
+// recordEffect is what adding a version of a record means.
+type recordEffect struct {
+	Metadata *payload.Metadata `json:"metadata"`
+	FileKey  payload.FileKey   `json:"fileKey"`
+	Origin   *origin           `json:"origin,omitempty"` // where it was moved from
+}
+
+// recordEntered takes up what is known of a version that came onto the ledger.
+func (w *Wallet) recordEntered(c *outbox.Change) error {
+	e, err := effectOf[recordEffect](c)
+	if err != nil {
+		return err
+	}
+	t := w.view.threads.find(c.Opening())
+	n := t.versionOf(c.ID)
+	if n == 0 {
+		return nil
+	}
+	if t.versions[n-1] == nil {
+		said := *e.Metadata
+		said.Version = n // another machine's version may have come between
+		if err := w.view.noteDescription(t, n, &said); err != nil {
+			return err
+		}
+	}
+	if e.Origin != nil {
+		w.arrived(e.Origin, movedTo{t.id, n})
+	}
+	if t.keys[n-1] == nil {
+		w.view.noteKey(t, n, e.FileKey)
+	}
+	return nil
+}
+
+// versionOf is the number of the record version that an entry entered; 0 if it is
+// none of this thread's.
+func (t *thread) versionOf(id contract.ID) int {
+	if t.id == id {
+		return 1
+	}
+	n := 1
+	for _, f := range t.past() {
+		if f.kind == contract.KindRecord && f.flags&contract.FlagWithdrawn == 0 {
+			n++
+			if f.id == id {
+				return n
+			}
+		}
+	}
+	return 0
+}
+
+// pendingRecord is what a record on its way will be.
+func (w *Wallet) pendingRecord(c *outbox.Change) Record {
+	r := Record{ID: c.ID, Version: 1, Category: payload.Other, Missing: true}
+	if e, err := effectOf[recordEffect](c); err == nil {
+		r = recordOf(e.Metadata, c.ID)
+	}
+	r.Pending, r.AsOf = AddingRecord, w.view.asOf()
+	return r
 }
 
 func (w *Wallet) sealContext(part ledgerclient.Part, author crypto.PubKey) crypto.SealContext {
@@ -248,7 +313,7 @@ func (w *Wallet) Records(ctx context.Context) ([]Record, error) {
 				out = append(out, w.record(t))
 			}
 		}
-		for _, c := range w.notOrdered(AddingRecord) {
+		for _, c := range w.outbox.Openings(string(AddingRecord)) {
 			out = append(out, w.pendingRecord(c))
 		}
 		return nil
@@ -338,7 +403,7 @@ func (w *Wallet) RemoveRecord(ctx context.Context, id string) (rec Record, remov
 			return nil
 		}
 		if rec.Pending == RemovingRecord {
-			return &PendingError{Err: w.Stuck()}
+			return ErrPending.Of(w.Stuck())
 		}
 		_, key := w.view.key(t)
 		nonce := crypto.NewNonce()
@@ -348,14 +413,17 @@ func (w *Wallet) RemoveRecord(ctx context.Context, id string) (rec Record, remov
 		if err := e.Sign(w.client.ID(), key); err != nil {
 			return err
 		}
-		changes := []change{w.newChange(RemovingRecord, e, nil)}
-		waits := w.carryOut(ctx, changes)
-		if waits != nil && !isPending(waits) {
+		c, err := w.newChange(RemovingRecord, e, nil, nil)
+		if err != nil {
+			return err
+		}
+		waits := w.carryOut(ctx, c)
+		if waits != nil && !errors.Is(waits, ErrPending) {
 			return waits
 		}
 		rec = w.record(t)
-		removed = changes[0].err == nil
-		return errors.Join(waits, changes[0].err)
+		removed = c.Err == nil
+		return errors.Join(waits, failure(c))
 	})
 	return rec, removed, err
 }
@@ -390,7 +458,7 @@ func (w *Wallet) find(r role, query, what string) (*thread, error) {
 	switch len(hits) {
 	case 0:
 		if r == ownRecord && w.findPending(AddingRecord, query) != nil || r == ownGrant && w.findPending(Granting, query) != nil {
-			return nil, &PendingError{Err: w.Stuck()}
+			return nil, ErrPending.Of(w.Stuck())
 		}
 		if t := w.otherSide(r, q); t != nil {
 			return nil, &NotYoursError{Consent: t.id, Received: r == ownGrant, Given: r == received}

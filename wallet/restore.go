@@ -15,6 +15,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/atomicfile"
 	"github.com/carekey/carekey/wallet/home"
+	"github.com/carekey/carekey/wallet/outbox"
 )
 
 // Restoring is a wallet's life once more: one pass over the ledger finds what is
@@ -232,7 +233,8 @@ func (w *Wallet) restore(ctx context.Context, r RestoreRequest) (Restored, error
 	if err := w.save(); err != nil {
 		return out, err
 	}
-	w.finishJournal(ctx, nil) // a revocation of an earlier try
+	w.tidy()
+	w.outbox.Finish(ctx, nil) // a revocation of an earlier try
 	if err := w.readAll(ctx, r.Progress); err != nil {
 		return out, err
 	}
@@ -363,13 +365,13 @@ func (w *Wallet) takeStock(ctx context.Context, out *Restored) error {
 // nobody can ever open it, and it is revoked, so that the ledger says what is true.
 func (w *Wallet) finishGrants(ctx context.Context, out *Restored, mayRevoke bool, progress func(RestoreStep, uint64, uint64)) error {
 	open := w.openGrants()
-	var finish []*change
+	var finish []*outbox.Change
 	deposit := func() error {
-		if err := w.deposit(ctx, finish); err != nil {
+		if err := w.outbox.Deposit(ctx, finish); err != nil {
 			return err
 		}
 		for _, c := range finish {
-			out.Finished = append(out.Finished, c.id)
+			out.Finished = append(out.Finished, c.ID)
 		}
 		finish = finish[:0]
 		return nil
@@ -412,7 +414,7 @@ func (w *Wallet) finishGrants(ctx context.Context, out *Restored, mayRevoke bool
 		return nil
 	}
 	switch _, err := w.Revoke(ctx, revoke); {
-	case isPending(err) || w.Stuck() != nil && (err == nil || errors.Is(err, w.Stuck())): // it goes out like any other
+	case errors.Is(err, ErrPending) || w.Stuck() != nil && (err == nil || errors.Is(err, w.Stuck())): // it goes out like any other
 		out.Waiting = revoke
 	case err != nil:
 		return err
@@ -515,7 +517,7 @@ func (w *Wallet) everyShareIsHeld(ctx context.Context, t *thread) (bool, error) 
 // grantAgain rebuilds what is deposited of a grant: *MissingError if the store does
 // not hold its terms or its envelope, *ledgerclient.TamperedError if it holds
 // something else.
-func (w *Wallet) grantAgain(ctx context.Context, t *thread) (*change, error) {
+func (w *Wallet) grantAgain(ctx context.Context, t *thread) (*outbox.Change, error) {
 	if err := w.ownTerms(ctx, t); err != nil {
 		return nil, err
 	}
@@ -553,8 +555,7 @@ func (w *Wallet) grantAgain(ctx context.Context, t *thread) (*change, error) {
 	if pkg.Commitment() != opening.Commitment || envelope != tr.Envelope {
 		return nil, &ledgerclient.TamperedError{What: "envelope of consent " + t.id.String(), Err: errCommitment}
 	}
-	c := w.newChange(Granting, *opening, pkg.Marshal())
-	return &c, nil
+	return w.newChange(Granting, *opening, pkg.Marshal(), nil)
 }
 
 // endRestore makes a wallet of what was read.

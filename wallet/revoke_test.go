@@ -182,7 +182,7 @@ func TestRevocationWithABusyLedger(t *testing.T) {
 		s := l.over(tn.services())
 		s.Ledger = busyLedger{s.Ledger, &why}
 		rs, err := tn.end(tn.open(s), wallet.RevokeRequest{All: true})
-		if !errors.As(err, new(*wallet.PendingError)) || len(rs) != 1 || len(rs[0].Acks) == 0 || l.told == 0 || len(l.sent) != sent {
+		if !errors.Is(err, wallet.ErrPending) || len(rs) != 1 || len(rs[0].Acks) == 0 || l.told == 0 || len(l.sent) != sent {
 			t.Errorf("%q: %d keepers told, %d entries sent: %+v, %v", kind, l.told, len(l.sent), rs, err)
 		}
 		why = nil

@@ -255,7 +255,7 @@ func timeOf(seconds int64) time.Time {
 func (w *Wallet) MayBeRemoved(ctx context.Context) error {
 	return w.with(ctx, func() error {
 		care, now := w.Care(), w.now()
-		waiting := len(w.waiting) > 0 || w.Job().Exists()
+		waiting := w.outbox.Batches() > 0 || w.Job().Exists()
 		for _, p := range w.settings.Ledgers {
 			n, err := Waiting(w.home.Dir, p.ID)
 			waiting = waiting || n > 0 || err != nil

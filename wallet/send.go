@@ -10,6 +10,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/home"
+	"github.com/carekey/carekey/wallet/outbox"
 )
 
 // What a program needs that gives or ends consents by the thousand, in several steps
@@ -48,7 +49,7 @@ type Signed struct {
 	Errs []error
 
 	w       *Wallet
-	changes []change
+	changes []*outbox.Change
 	records []Record // of the grants, each once
 	config  contract.Config
 	err     error
@@ -75,7 +76,7 @@ func (w *Wallet) SignGrants(ctx context.Context, plans []*GrantPlan) (*Signed, e
 		for v := range ground.keys {
 			s.records = append(s.records, Record{ID: v.record, Version: v.version})
 		}
-		s.changes = make([]change, len(good))
+		s.changes = make([]*outbox.Change, len(good))
 		errs := make([]error, len(good))
 		before := w.signing
 		w.signing = s.done
@@ -115,7 +116,7 @@ func (w *Wallet) SignRevocations(ctx context.Context, ids []contract.ID) (*Signe
 				open = append(open, t)
 			}
 		}
-		s.changes = make([]change, len(open))
+		s.changes = make([]*outbox.Change, len(open))
 		errs := make([]error, len(open))
 		ledgerclient.Parallel(len(open), func(i int) { s.changes[i], errs[i] = w.prepareRevocation(open[i].tag, open[i].id) })
 		return first(errs)
@@ -137,13 +138,13 @@ func (s *Signed) Usable() bool {
 		!slices.ContainsFunc(s.records, func(r Record) bool { _, err := s.w.grantable(r); return err != nil })
 }
 
-// Send brings what was signed onto the ledger, as one batch, as soon as all is. A
-// *PendingError means that it waits in the journal; with any other error nothing was
-// sent, or what was begun waits.
+// Send brings what was signed onto the ledger, as one batch, as soon as all is.
+// [ErrPending] means that it waits; with any other error nothing was sent, or what was
+// begun waits.
 //
 // tag is the name of one of the wallet's job's files (see [Job]) that [Ended] is
 // written to once the batch has come to its end, whoever brings it there: before it
-// leaves the journal, so that it is always in one of the two. With "" nobody is told.
+// leaves the outbox, so that it is always in one of the two. With "" nobody is told.
 func (s *Signed) Send(ctx context.Context, tag string) error {
 	return s.w.with(ctx, func() error { return s.send(ctx, tag) })
 }
@@ -152,7 +153,7 @@ func (s *Signed) send(ctx context.Context, tag string) error {
 	if err := s.Wait(); err != nil || len(s.changes) == 0 {
 		return err
 	}
-	return s.w.carryOutBatch(ctx, &batch{V: batchVersion, Tag: tag, Changes: s.changes})
+	return s.w.outbox.Do(ctx, &outbox.Batch{Tag: tag, Changes: s.changes})
 }
 
 // Ended is what became of a batch that was sent with a tag.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -202,19 +203,9 @@ func (v *View) doubt() time.Time {
 	return now
 }
 
-// placed finds an entry among the leaves that were followed: nobody is asked for it.
-// subject is the entry's.
-func (v *View) placed(id, subject contract.ID) (index uint64, hour contract.Hour, ordered bool) {
-	if t := v.threads.find(id); t != nil {
-		return t.index, t.hour, true
-	}
-	if t := v.threads.find(subject); t != nil {
-		fs := t.past()
-		for i := len(fs) - 1; i >= 0; i-- {
-			if fs[i].id == id {
-				return fs[i].index, fs[i].hour, true
-			}
-		}
-	}
-	return 0, 0, false
+// holds reports whether an entry is among the leaves that were followed, in the thread
+// that opening opened: nobody is asked for it.
+func (v *View) holds(opening, entry contract.ID) bool {
+	t := v.threads.find(opening)
+	return t != nil && (t.id == entry || slices.ContainsFunc(t.past(), func(f follow) bool { return f.id == entry }))
 }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -11,8 +13,11 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/disk"
+	"github.com/carekey/carekey/wallet/atomicfile"
 	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/keyring"
+	"github.com/carekey/carekey/wallet/outbox"
 )
 
 // Options say where a wallet is and what it works with.
@@ -58,23 +63,15 @@ type Wallet struct {
 	notes *notes // of the ledger, kept with its state
 
 	book      book
-	bookRead  []byte          // the sealed book that book was read from
-	bookDirty bool            // book must be written before the lock is given up
-	noLock    error           // why the lock could not be had when it was waited for; nil if it could
-	held      bool            // the lock is held; methods that call others take it once
-	keyless   error           // why nothing in the folder shows that the key is the wallet's; nil if something does
-	waiting   []*batch        // what is left in the journal, oldest first
+	bookRead  []byte // the sealed book that book was read from
+	bookDirty bool   // book must be written before the lock is given up
+	noLock    error  // why the lock could not be had when it was waited for; nil if it could
+	held      bool   // the lock is held; methods that call others take it once
+	keyless   error  // why nothing in the folder shows that the key is the wallet's; nil if something does
+	outbox    *outbox.Outbox
 	savedAt   string          // where the wallet that is being restored had this ledger
 	savedBad  []*DamagedError // what of its saved files could not be used
-	finished  []Finished
-	signing   chan struct{} // closed once all grants are signed that were to be; nil: none was
-}
-
-// Finished tells of a change that an earlier run had begun and this one ended.
-type Finished struct {
-	Action Action
-	ID     contract.ID // of the entry
-	Err    error       // nil if it was carried out; otherwise why it never will be
+	signing   chan struct{}   // closed once all grants are signed that were to be; nil: none was
 }
 
 // Open unlocks the wallet in opt.Dir with the ledger of opt.Services, which must be
@@ -132,6 +129,7 @@ func assemble(opt Options, s Settings, client *ledgerclient.Client, entropy cryp
 		w.now = time.Now
 	}
 	w.view = newView(viewOptions{Home: w.home, Client: client, Root: root, Identity: w.identity, Now: w.now, AcceptClock: opt.AcceptClock, Revoking: opt.Revoking, Notes: w.notes})
+	w.outbox = &outbox.Outbox{Client: client, Log: owner{w}, Owner: owner{w}, Home: w.home, Now: w.now}
 	return w
 }
 
@@ -161,13 +159,6 @@ func (w *Wallet) Ledger() (crypto.LedgerID, ledgerclient.Properties) {
 
 // Settings are the wallet's unsealed settings.
 func (w *Wallet) Settings() Settings { return w.settings }
-
-// Finished returns, once, what earlier runs had begun and this one ended.
-func (w *Wallet) Finished() []Finished {
-	f := w.finished
-	w.finished = nil
-	return f
-}
 
 // Unwritten returns why what the last method learned or did was not written into the
 // wallet's folder, and which files of it could not be read; nil if all was. All that
@@ -240,15 +231,31 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 	if w.keyless != nil && !slices.ContainsFunc(w.view.threads.list, func(t *thread) bool { return t.role == ownGrant }) {
 		return cmp.Or(w.view.behind, w.keyless) // with this key there is nothing to end
 	}
+	if noLock == nil {
+		w.tidy()
+	}
 	// What cannot be finished now does not keep anybody from looking; carryOut
 	// refuses to begin anything behind it.
-	w.finishJournal(ctx, noLock)
+	w.outbox.Finish(ctx, noLock)
 	if w.view.state.News {
 		if err := w.lookAtNews(ctx); err != nil && !w.revoking {
 			return err
 		}
 	}
 	return f()
+}
+
+// tidy removes half-written files: under the lock nobody is writing them. What cannot be
+// removed is garbage, and the next run tries again.
+func (w *Wallet) tidy() {
+	for _, dir := range []string{w.home.Dir, w.home.Path(w.home.Ledger), w.home.Path(w.home.In(home.JournalDir))} {
+		beside, _ := disk.ReadDir(dir)
+		for _, e := range beside {
+			if atomicfile.IsTemp(e) {
+				os.Remove(filepath.Join(dir, e.Name()))
+			}
+		}
+	}
 }
 
 // lookAtNews takes up what another machine with the same key wrote into the book.

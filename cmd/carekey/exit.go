@@ -208,7 +208,7 @@ func explain(err error) failure {
 		}
 		return f
 	}
-	if e, ok := errors.AsType[*wallet.PendingError](err); ok {
+	if e, ok := fault.As(err, wallet.ErrPending); ok {
 		why, hint := explain(e.Err), "it goes out by itself, once, with the next command that reaches the ledger; to try now: carekey sync"
 		if strings.HasPrefix(why.Code, "node-") { // the node is there and does not take it
 			hint = why.Hint + "\n" + hint

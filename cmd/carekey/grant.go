@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -85,7 +86,7 @@ func (a grants) grant(ctx context.Context, w *wallet.Wallet, f grantFlags) error
 		return err
 	}
 	c, code, err := w.Grant(ctx, plan)
-	if err != nil && !is[*wallet.PendingError](err) {
+	if err != nil && !errors.Is(err, wallet.ErrPending) {
 		return err
 	}
 	if perr := a.show(plan, c, code); perr != nil {

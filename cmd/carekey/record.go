@@ -155,7 +155,7 @@ func (a records) put(cmd *cobra.Command, id, path string, d wallet.Describe) err
 		if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err != nil && !is[*wallet.PendingError](err) {
+		if err != nil && !errors.Is(err, wallet.ErrPending) {
 			return err
 		}
 		if perr := a.showPut(r, existing, id != ""); perr != nil {
@@ -345,7 +345,7 @@ func (a records) remove(ctx context.Context, w *wallet.Wallet, id string) error 
 			return err
 		}
 		if r, _, err = w.RemoveRecord(ctx, r.ID.String()); err != nil {
-			if is[*wallet.PendingError](err) && a.flags.json {
+			if errors.Is(err, wallet.ErrPending) && a.flags.json {
 				return errors.Join(a.printJSON([]recordJSON{recordOf(r)}), err)
 			}
 			return err

@@ -272,7 +272,7 @@ func (s *session) end(ctx context.Context, o *opened, want access, err error) er
 			s.say("What you signed before still waits, and goes out by itself: carekey sync tells.")
 		} else if err == nil {
 			s.say("A change that was signed still waits: %s.\nEvery carekey command tries again to finish it.", explain(stuck).Message)
-		} else if errors.Is(err, stuck) && !is[*wallet.PendingError](err) && len(w.Unwritten()) == 0 {
+		} else if errors.Is(err, stuck) && !errors.Is(err, wallet.ErrPending) && len(w.Unwritten()) == 0 {
 			err = &keptError{err}
 		}
 	}
@@ -298,7 +298,7 @@ func (a *app) tellUnwritten(w *wallet.Wallet, failed error) {
 			}
 		case failed == nil:
 			a.say("Not written down on this computer: %s. It holds all the same.", f.Message)
-		case is[*wallet.PendingError](failed):
+		case errors.Is(failed, wallet.ErrPending):
 			a.say("Not written down on this computer: %s.", f.Message)
 		default:
 			a.say("Not written down on this computer: %s. What did not go out does not wait: do it again.", f.Message)

@@ -1,0 +1,249 @@
+package wallet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/text"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/outbox"
+)
+
+// ErrPending is outbox.ErrPending.
+const ErrPending = outbox.ErrPending
+
+// Action says what a change does.
+type Action string
+
+const (
+	AddingRecord   Action = "add record"
+	UpdatingRecord Action = "update record"
+	RemovingRecord Action = "remove record"
+	Granting       Action = "grant"
+	Revoking       Action = "revoke"
+	Accessing      Action = "access"
+	KeepingBook    Action = "keep contacts"
+)
+
+// effects take up what a change means that is on the ledger. What is not here means
+// nothing beyond its entry.
+var effects = map[Action]func(*Wallet, *outbox.Change) error{
+	AddingRecord:   (*Wallet).recordEntered,
+	UpdatingRecord: (*Wallet).recordEntered,
+	KeepingBook:    (*Wallet).recordEntered,
+	Granting:       (*Wallet).consentGiven,
+}
+
+// newChange makes a change of a signed entry; effect is what effects will need of it.
+func (w *Wallet) newChange(a Action, e contract.Entry, pkg []byte, effect any, puts ...outbox.Put) (*outbox.Change, error) {
+	c := outbox.New(w.client.ID(), string(a), e)
+	c.Package, c.Puts, c.Value = pkg, puts, effect
+	var err error
+	if effect != nil {
+		c.Effect, err = json.Marshal(effect)
+	}
+	return c, err
+}
+
+// effectOf is what a change was made with, or what was kept of that.
+func effectOf[T any](c *outbox.Change) (*T, error) {
+	if v, ok := c.Value.(*T); ok {
+		return v, nil
+	}
+	v := new(T)
+	err := json.Unmarshal(c.Effect, v)
+	if err == nil {
+		c.Value = v
+	}
+	return v, err
+}
+
+// failure is why a change never will be on the ledger; nil if nothing says so.
+func failure(c *outbox.Change) error {
+	if r, ok := errors.AsType[*contract.Refusal](c.Err); ok {
+		return &RefusedError{By: "ledger", Rule: r.Rule, Hour: r.Hour, Consent: consentOf(c), Giving: c.Entry.Kind == contract.KindGrant}
+	}
+	if is[*ledgerclient.NotFoundError](c.Err) {
+		return &MissingError{What: "content", ID: c.ID}
+	}
+	return c.Err
+}
+
+// consentOf is the consent that a change concerns; zero if none.
+func consentOf(c *outbox.Change) contract.ID {
+	if c.Entry.Kind == contract.KindRecord {
+		return contract.ID{}
+	}
+	return c.Opening()
+}
+
+// carryOut brings changes onto the ledger: see [outbox.Outbox.Do].
+func (w *Wallet) carryOut(ctx context.Context, changes ...*outbox.Change) error {
+	return w.outbox.Do(ctx, &outbox.Batch{Changes: changes})
+}
+
+// Finished tells of a change that an earlier run had begun and this one ended.
+type Finished struct {
+	Action Action
+	ID     contract.ID // of the entry
+	Err    error       // nil if it was carried out; otherwise why it never will be
+}
+
+// Finished returns, once, what earlier runs had begun and this one ended.
+func (w *Wallet) Finished() (out []Finished) {
+	for _, c := range w.outbox.Finished() {
+		out = append(out, Finished{Action: Action(c.Label), ID: c.ID, Err: failure(c)})
+	}
+	return out
+}
+
+// Stuck returns why changes that were signed still wait; nil if none do.
+func (w *Wallet) Stuck() error { return w.outbox.Stuck() }
+
+// PassedOver returns why parts of what waits were passed over: an error for each file
+// of the wallet's own that cannot be read, or one for the folder. What they hold may
+// have been sent or not.
+func (w *Wallet) PassedOver() []error { return w.outbox.PassedOver() }
+
+// Pending is a change that waits.
+type Pending struct {
+	Action Action
+	ID     contract.ID
+	Err    error // why it could not be finished this time
+}
+
+func (w *Wallet) pending() (out []Pending) {
+	w.outbox.Each(func(c *outbox.Change, why error) {
+		out = append(out, Pending{Action: Action(c.Label), ID: c.ID, Err: why})
+	})
+	return out
+}
+
+// pendingAction is what waits to happen to a record or a consent; "" if nothing
+// does. An access is its recipient's matter.
+func (w *Wallet) pendingAction(opening contract.ID) Action {
+	if c := w.outbox.For(opening); c != nil && c.Label != string(Accessing) {
+		return Action(c.Label)
+	}
+	return ""
+}
+
+// findPending finds what opens a thread that the ledger does not show yet by the
+// beginning of its id.
+func (w *Wallet) findPending(a Action, query string) *outbox.Change {
+	q := strings.ToLower(text.Code(query))
+	var hit *outbox.Change
+	for _, c := range w.outbox.Openings(string(a)) {
+		if len(q) >= minPrefix && strings.HasPrefix(c.ID.String(), q) {
+			if hit != nil {
+				return nil
+			}
+			hit = c
+		}
+	}
+	return hit
+}
+
+// Synced is what a Sync did.
+type Synced struct {
+	From, To uint64        // size of the log that this wallet had seen, and has now
+	Hour     contract.Hour // ledger hour of the last entry
+	Finished []Finished    // what waited and is done now, or was given up
+	Pending  []Pending     // what still waits
+}
+
+// Sync follows the ledger to its newest head and sends what waits, which every
+// other method does too before it begins. The error is that of Stuck, PassedOver or
+// OutOfReach if something still waits, cannot be read, or the ledger could not be
+// reached; what was done is returned with it.
+func (w *Wallet) Sync(ctx context.Context) (Synced, error) {
+	var s Synced
+	if err := w.readState(); err != nil { // without the lock: for what it was
+		return s, err
+	}
+	s.From = w.view.state.Pin.Size
+	err := w.look(ctx, func() error {
+		// What the store did not have when it was looked for may be there by now.
+		if err := w.lookAtNews(ctx); err != nil {
+			return err
+		}
+		s.To, s.Hour, s.Pending = w.view.state.Pin.Size, w.view.state.Pin.Hour, w.pending()
+		return nil
+	})
+	s.Finished = w.Finished()
+	if err == nil {
+		err = w.Stuck()
+	}
+	if over := w.PassedOver(); err == nil && len(over) > 0 {
+		err = over[0]
+	}
+	if err == nil {
+		err = w.view.behind
+	}
+	return s, err
+}
+
+// owner is the wallet as its outbox sees it.
+type owner struct{ w *Wallet }
+
+// Follow is outbox.Log's.
+func (o owner) Follow(ctx context.Context, own map[contract.Entry]bool) error {
+	o.w.view.signed = own
+	defer func() { o.w.view.signed = nil }()
+	return o.w.view.follow(ctx)
+}
+
+// Behind is outbox.Log's.
+func (o owner) Behind() error { return o.w.view.behind }
+
+// Hour is outbox.Log's.
+func (o owner) Hour() contract.Hour { return o.w.view.ledgerHour() }
+
+// Holds is outbox.Log's.
+func (o owner) Holds(opening, entry contract.ID) bool { return o.w.view.holds(opening, entry) }
+
+// State is outbox.Log's.
+func (o owner) State(opening contract.ID) (contract.State, error) {
+	if t := o.w.view.threads.find(opening); t != nil {
+		return o.w.view.judged(t)
+	}
+	return contract.State{}, nil
+}
+
+// Seed is outbox.Owner's.
+func (o owner) Seed(tag crypto.SelfTag) (crypto.Seed, bool) { return o.w.view.seed(tag) }
+
+// Resign is outbox.Owner's.
+func (o owner) Resign(e *contract.Entry) error {
+	_, key := o.w.view.key(o.w.view.threads.find(e.Subject))
+	e.SelfTag = o.w.view.tagger.Tag(crypto.NewNonce())
+	return e.Sign(o.w.client.ID(), key)
+}
+
+// Apply is outbox.Owner's.
+func (o owner) Apply(c *outbox.Change) error {
+	if effect := effects[Action(c.Label)]; effect != nil {
+		return effect(o.w, c)
+	}
+	return nil
+}
+
+// Save is outbox.Owner's.
+func (o owner) Save() error { return o.w.save() }
+
+// Ended is outbox.Owner's.
+func (o owner) Ended(b *outbox.Batch) error { return o.w.tell(b) }
+
+// Unwritten is outbox.Owner's.
+func (o owner) Unwritten(err error) {
+	for _, known := range o.w.view.unwritten {
+		if errors.Is(err, known) {
+			return
+		}
+	}
+	o.w.view.unwritten = append(o.w.view.unwritten, err)
+}

@@ -1,0 +1,406 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// Do writes a batch down and brings it to its end. Without an error each change is in the
+// log, or its Err says why it never will be. An error means that the batch waits and is
+// gone on with by Finish, unless it was without effect; it is [ErrPending] if nothing
+// is wrong but that a service is out of reach.
+func (o *Outbox) Do(ctx context.Context, b *Batch) error {
+	if len(b.Changes) == 0 {
+		return nil
+	}
+	wait := o.wait(b)
+	if wait != nil && unreachable(wait) == nil && !b.revokes() {
+		return wait
+	}
+	// The last moment at which nothing has happened.
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b.name = o.newName()
+	if err := o.write(b); err != nil {
+		if !b.revokes() {
+			return err
+		}
+		b.name = ""
+		o.Owner.Unwritten(err)
+	}
+	b.own = make(map[contract.Entry]bool, len(b.Changes))
+	for _, c := range b.Changes {
+		b.own[c.Entry] = true
+	}
+	// From here on an interruption would only leave to the next process what takes
+	// a moment now.
+	ctx = context.WithoutCancel(ctx)
+	err := o.try(ctx, b, wait)
+	switch {
+	case err == nil:
+		return nil
+	case wait == nil && o.withoutEffect(ctx, b, err):
+		// The person is told that it failed, so it must not happen later.
+		return errors.Join(err, o.remove(b), o.syncDir())
+	case b.name == "":
+		return err // what is not written down does not wait
+	}
+	b.left, b.own = err, nil
+	o.waiting = append(o.waiting, b)
+	if unreachable(err) != nil {
+		return ErrPending.Of(err)
+	}
+	return err // what waits is told with the error
+}
+
+// Finish reads what waits and brings it to its end, as far as it can be. noLock is why
+// another process may be at it: then it is only read.
+func (o *Outbox) Finish(ctx context.Context, noLock error) {
+	o.waiting = nil
+	names, err := o.names()
+	if err != nil {
+		o.waiting = []*Batch{{left: err}}
+		return
+	}
+	for _, name := range names {
+		b, err := o.read(name)
+		switch {
+		case err != nil:
+			b = &Batch{name: name, left: err}
+		case noLock != nil:
+			b.left = noLock
+		default:
+			b.left = o.try(ctx, b, o.wait(b))
+		}
+		if b.left != nil {
+			o.waiting = append(o.waiting, b)
+		} else if b.Tag == "" {
+			o.finished = append(o.finished, b.Changes...)
+		}
+	}
+}
+
+// wait is why a batch cannot be sent now; nil if it can.
+func (o *Outbox) wait(b *Batch) error {
+	if err := o.Log.Behind(); err != nil || o.overtakes(b) {
+		return err
+	}
+	for _, before := range o.waiting {
+		if len(before.Changes) > 0 && (!before.ordered || unreachable(before.left) == nil) {
+			return before.left
+		}
+	}
+	return nil
+}
+
+// overtakes reports whether a batch need not wait for those before it: it revokes
+// only what the ledger shows.
+func (o *Outbox) overtakes(b *Batch) bool {
+	for _, c := range b.Changes {
+		if !c.revokes() || !o.known(c.Entry.Subject) {
+			return false
+		}
+	}
+	return true
+}
+
+// try brings a batch to its end, or as far as it goes if something is in the way:
+// then the keepers are told of its revocations. It returns why it did not end.
+func (o *Outbox) try(ctx context.Context, b *Batch, wait error) error {
+	if wait == nil {
+		return o.carry(ctx, b)
+	}
+	if o.stop(ctx, b) {
+		o.rewrite(b) // if it cannot be written they are told again: that does no harm
+	}
+	if u := unreachable(wait); b.revokes() && (u == nil || u.Answered) && o.overtakes(b) {
+		// The ledger is there, and what it shows cannot be believed, or it shows nothing
+		// now. It is told all the same: a revocation harms nobody. Its answer would prove
+		// nothing.
+		o.Client.Submit(ctx, entries(b.Changes))
+	}
+	return wait
+}
+
+// carry does all steps of a batch, whether or not some were done before.
+func (o *Outbox) carry(ctx context.Context, b *Batch) error {
+	o.stop(ctx, b)
+	for _, step := range []func(context.Context, *Batch) error{o.renew, o.store, o.order, o.meet, o.apply, o.deliver, o.end} {
+		if err := step(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withoutEffect reports whether a batch that has just failed left nothing that
+// others could see. A revocation is never without effect: the keepers were told,
+// and it is to reach the ledger as soon as it can. Nor is anything that an
+// unreachable ledger may still order.
+func (o *Outbox) withoutEffect(ctx context.Context, b *Batch, err error) bool {
+	return unreachable(err) == nil && !slices.ContainsFunc(b.Changes, (*Change).revokes) &&
+		o.Log.Follow(ctx, b.own) == nil && !slices.ContainsFunc(b.Changes, o.placed)
+}
+
+// renew signs withdrawals anew that waited for so long that no ledger accepts them any
+// more. Should what they replace be on the ledger after all, the rules let only one of
+// the two through. The other changes that go stale mean nothing by then, or hold a
+// content that the store has dropped: the ledger says so.
+func (o *Outbox) renew(_ context.Context, b *Batch) error {
+	changed := false
+	for _, c := range b.Changes {
+		hour := o.Log.Hour()
+		if !c.withdraws() || c.Entry.NotAfter > hour || !o.mustGetThrough(c) || o.placed(c) {
+			continue
+		}
+		c.Entry.NotBefore, c.Entry.NotAfter = contract.Acceptance(hour)
+		if err := o.resign(c); err != nil {
+			return err
+		}
+		changed = true
+	}
+	if !changed {
+		return nil
+	}
+	return o.write(b)
+}
+
+func (o *Outbox) resign(c *Change) error {
+	err := o.Owner.Resign(&c.Entry)
+	c.ID = c.Entry.ID(o.Client.ID())
+	return err
+}
+
+// mustGetThrough reports whether a change is signed anew when its bytes can never come
+// into the log, though nothing forbids what they say. All others can be made again.
+func (o *Outbox) mustGetThrough(c *Change) bool {
+	return (c.revokes() || c.withdraws()) && o.known(c.Entry.Subject)
+}
+
+// store hands the payloads to the store.
+func (o *Outbox) store(ctx context.Context, b *Batch) error {
+	var puts []ledgerclient.Put
+	for _, c := range b.Changes {
+		for _, p := range c.Puts {
+			puts = append(puts, ledgerclient.Put{Entry: c.Entry, Package: c.Package, Part: p.Part, Locators: p.Locators, Blob: p.Blob})
+		}
+	}
+	if len(puts) == 0 {
+		return nil
+	}
+	if err := o.Client.Store.PutBlobs(ctx, puts); err != nil && !allWithdrawn(err) {
+		return err
+	}
+	return nil
+}
+
+// allWithdrawn reports whether a store refused payloads only because their threads
+// were withdrawn since the batch was begun: then they are to stay away.
+func allWithdrawn(err error) bool {
+	refused := []error{err}
+	if b, ok := errors.AsType[*ledgerclient.BatchError](err); ok {
+		refused = b.Unwrap()
+	}
+	for _, e := range refused {
+		if s, ok := errors.AsType[*ledgerclient.StoreError](e); !ok || s.Reason != ledgerclient.Withdrawn {
+			return false
+		}
+	}
+	return true
+}
+
+// order appends the entries that are not in the log yet: of a batch that was sent
+// before and not answered, nobody knows. Sending one twice would do no harm, since
+// a ledger knows an entry by its id. A content that vanished from the store
+// meanwhile, because too much time passed, ends its change. A refusal counts only if the
+// log shows its reason. A revocation or withdrawal that can never come into the log as it
+// is signed, because it was ordered before what it is about, is signed anew, once.
+func (o *Outbox) order(ctx context.Context, b *Batch) error {
+	var open []*Change
+	for _, c := range b.Changes {
+		if o.placed(c) {
+			continue
+		}
+		if err := o.contentIsThere(ctx, c); err != nil {
+			return err
+		}
+		if c.Err == nil {
+			open = append(open, c)
+		}
+	}
+	anew := map[*Change]bool{}
+	again := func(c *Change) error {
+		anew[c] = true
+		if err := o.resign(c); err != nil {
+			return err
+		}
+		return o.rewrite(b)
+	}
+	for len(open) > 0 {
+		outcomes, err := o.Client.Submit(ctx, entries(open))
+		if spent, ok := errors.AsType[*ledgerclient.SpentError](err); ok {
+			i := slices.IndexFunc(open, func(c *Change) bool { return c.ID == spent.Entry })
+			if i < 0 || anew[open[i]] {
+				return err
+			}
+			if c := open[i]; !o.mustGetThrough(c) {
+				c.Err = err
+				open = slices.Delete(open, i, i+1)
+			} else if err := again(c); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(outcomes, func(o ledgerclient.Outcome) bool { return o.Refusal != nil }) {
+			if err := o.Log.Follow(ctx, b.own); err != nil {
+				return err
+			}
+		}
+		var left []*Change
+		for i, c := range open {
+			refusal := outcomes[i].Refusal
+			if refusal == nil {
+				continue
+			}
+			rightly, err := o.refuses(c, refusal.Hour)
+			switch {
+			case err != nil:
+				return err
+			case rightly:
+				c.Err = refusal
+			case refusal.Rule != contract.RuleUnknownSubject || anew[c] || !o.mustGetThrough(c):
+				return &ledgerclient.TamperedError{What: "answer to a submission", Err: fmt.Errorf("entry %s is refused, by rule %s, and the log shows no reason", c.ID, refusal.Rule)}
+			default: // ordered before what it is about
+				if err := again(c); err != nil {
+					return err
+				}
+				left = append(left, c)
+			}
+		}
+		open = left
+	}
+	return nil
+}
+
+// contentIsThere gives a change up whose content the store has dropped.
+func (o *Outbox) contentIsThere(ctx context.Context, c *Change) error {
+	if c.Content == (crypto.Locator{}) {
+		return nil
+	}
+	blob, err := o.Client.Store.Blob(ctx, c.Content)
+	if _, gone := errors.AsType[*ledgerclient.NotFoundError](err); gone {
+		c.Err = err
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return blob.Close()
+}
+
+// refuses reports whether the contract refuses a change at that hour, in the log that
+// was followed: a refusal is not believed without its reason.
+func (o *Outbox) refuses(c *Change, hour contract.Hour) (bool, error) {
+	var s contract.State
+	if !c.Entry.Opens() {
+		var err error
+		if s, err = o.Log.State(c.Entry.Subject); err != nil {
+			return false, err
+		}
+	}
+	const notFirst = 1 // no rule asks more of the position
+	_, err := contract.Apply(o.Client.Params(), s, &c.Entry, c.ID, notFirst, hour)
+	if _, refused := errors.AsType[*contract.Refusal](err); refused {
+		return true, nil
+	}
+	return false, err
+}
+
+// meet follows the log and finds every entry there that was not refused: nobody is
+// believed that it is.
+func (o *Outbox) meet(ctx context.Context, b *Batch) error {
+	if err := o.Log.Follow(ctx, b.own); err != nil {
+		return err
+	}
+	b.ordered = true
+	for _, c := range b.Changes {
+		if c.Err == nil && !o.placed(c) {
+			return &ledgerclient.TamperedError{What: "answer to a submission", Err: fmt.Errorf("entry %s is not in the log", c.ID)}
+		}
+	}
+	return nil
+}
+
+// apply takes up what the changes mean.
+func (o *Outbox) apply(_ context.Context, b *Batch) error {
+	for _, c := range b.Changes {
+		if c.Err == nil {
+			if err := o.Owner.Apply(c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// deliver does what follows once entries are in the log: withdrawn content away, shares
+// to the keepers, shares of revoked grants destroyed.
+func (o *Outbox) deliver(ctx context.Context, b *Batch) error {
+	var grants, revocations []*Change
+	for _, c := range b.Changes {
+		switch {
+		case c.Err != nil:
+		case c.withdraws():
+			if err := o.Client.Store.Erase(ctx, c.Entry); err != nil {
+				return err
+			}
+		case c.Entry.Kind == contract.KindGrant:
+			grants = append(grants, c)
+		case c.revokes():
+			revocations = append(revocations, c)
+		}
+	}
+	if err := o.Deposit(ctx, grants); err != nil {
+		return err
+	}
+	return worst(o.tell(ctx, revocations))
+}
+
+// end makes durable what was learned and forgets the batch. Its file may come back if the
+// machine loses power now: then all of it is done again.
+func (o *Outbox) end(_ context.Context, b *Batch) error {
+	if err := o.Owner.Save(); err != nil {
+		if !b.revokes() {
+			return err
+		}
+		o.Owner.Unwritten(err) // it is on the ledger, where it is found again
+	}
+	if b.Tag != "" {
+		if err := o.Owner.Ended(b); err != nil {
+			return err
+		}
+	}
+	err := o.remove(b)
+	if err != nil && b.revokes() {
+		o.Owner.Unwritten(err)
+		return nil
+	}
+	return err
+}
+
+// unreachable returns what of an error says that a service gave no answer; nil if
+// nothing does.
+func unreachable(err error) *ledgerclient.UnreachableError {
+	u, _ := errors.AsType[*ledgerclient.UnreachableError](err)
+	return u
+}
