@@ -37,11 +37,12 @@ func (x *opens) change() Change {
 func (p *planner) access() {
 	items := map[*person][]*Item{}
 	var order []*person
-	for i, q := range p.whose {
-		if items[q] == nil {
-			order = append(order, q)
+	for i := range p.Items {
+		x := &p.Items[i]
+		if items[x.whose] == nil {
+			order = append(order, x.whose)
 		}
-		items[q] = append(items[q], &p.Items[i])
+		items[x.whose], x.whose = append(items[x.whose], x), nil
 	}
 	for _, q := range order {
 		person := Person{Who: nameOf(&q.Contact), Access: []Access{}}

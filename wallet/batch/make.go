@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"sort"
@@ -89,11 +90,8 @@ type planner struct {
 	consents   []wallet.Consent
 	held       []*held // in force, in the ledger's order
 	byID       []*held // the same by id, with those that are not in force
-	empty      []Warning
-	whose      []*person // the items are
-	ends       []Item    // revocations, until the grants are all there
-	ended      []*person // whose these are
-	nobody     person    // of consents of which nobody knows whom they are for
+	ends       []Item  // revocations, until the grants are all there
+	nobody     person  // of consents of which nobody knows whom they are for
 }
 
 // want is a row whose names were found.
@@ -130,18 +128,18 @@ type selection struct {
 type held struct {
 	*wallet.Consent
 	inForce bool
-	group   *group // nil if nobody knows whom and what it is for
+	ends    bool   // the plan ends it
+	group   *group // of what no row ends; nil if nobody knows whom and what it is for
 	span    *span
-	ends    bool // the plan ends it
 }
 
-// group is what is in force to one person, for one purpose, of the same records.
+// group is what is in force to one person, for one purpose, of the same records, but for
+// what a row ends.
 type group struct {
-	to       *person
-	held     []*held
-	spans    map[window]*span // of those that no row ends
-	row      int              // that was compared last
-	replaced int              // the first row that another window of them is replaced by; 0: none
+	records  []wallet.ConsentRecord
+	spans    map[window]*span
+	row      int // that was compared last
+	replaced int // the first row that another window of them is replaced by; 0: none
 }
 
 // span is what of a group has one window.
@@ -237,30 +235,10 @@ func (p *planner) row(x Row) (problems []Problem) {
 			bad(x.Place.Records, "records", id, why)
 		}
 	}
-	if x.Bad || problems != nil {
-		return problems
+	if !x.Bad && problems == nil {
+		p.rows = append(p.rows, r)
 	}
-	if r.what != nil {
-		p.warnEmpty(x.Line, r.what.empty)
-		if len(r.what.records) == 0 { // there is nothing to give
-			p.Already++
-			return nil
-		}
-	}
-	p.rows = append(p.rows, r)
-	return nil
-}
-
-// warnEmpty notes categories of a row that have no record.
-func (p *planner) warnEmpty(line int, categories []string) {
-	for _, c := range categories {
-		i := slices.IndexFunc(p.empty, func(w Warning) bool { return w.Other == c })
-		if i < 0 {
-			i = len(p.empty)
-			p.empty = append(p.empty, Warning{Kind: "empty", Other: c, Line: line})
-		}
-		p.empty[i].Count++
-	}
+	return problems
 }
 
 func (p *planner) recipient(name string) (*recipient, string) {
@@ -304,13 +282,7 @@ func (p *planner) personOf(c *wallet.Consent) *person {
 
 // choose finds the records of a row; why says what is wrong with the one of that id.
 func (p *planner) choose(x Row) (s *selection, id, why string) {
-	key := strings.Join(x.Records, " ") + "|"
-	for _, c := range x.Categories {
-		key += string(c) + " "
-	}
-	if x.All {
-		key += "all"
-	}
+	key := fmt.Sprint(x.Records, x.Categories, x.All)
 	if s := p.selections[key]; s != nil {
 		return s, "", ""
 	}
@@ -354,7 +326,7 @@ func (p *planner) choose(x Row) (s *selection, id, why string) {
 
 // compare compares the rows with what is in force.
 func (p *planner) compare() *Plan {
-	groups := p.gather()
+	p.gather()
 	for i := range p.rows {
 		r := &p.rows[i]
 		if r.do != Revoke {
@@ -374,17 +346,16 @@ func (p *planner) compare() *Plan {
 			p.Already++
 		}
 	}
-	where := p.index(groups)
-	planned := map[planKey]map[contract.ID]bool{}
+	where := p.index()
+	given := map[planned]bool{}
 	for i := range p.rows {
 		if r := &p.rows[i]; r.do != Revoke {
-			p.grant(r, where, planned)
+			p.grant(r, where, given)
 		}
 	}
-	p.warn()
 	var replaced []*held
 	for _, h := range p.held {
-		if h.group != nil && h.group.replaced != 0 && !h.ends && !h.span.named {
+		if h.group != nil && h.group.replaced != 0 && !h.span.named {
 			replaced = append(replaced, h)
 		}
 	}
@@ -397,62 +368,81 @@ func (p *planner) compare() *Plan {
 			p.end(h, 0, "pruned")
 		}
 	}
+	p.warn()
 	p.Give, p.End, p.Stay = len(p.Items), len(p.ends), len(p.held)-len(p.ends)
-	p.Items, p.whose = append(p.Items, p.ends...), append(p.whose, p.ended...)
+	p.Items = append(p.Items, p.ends...)
 	p.access()
 	p.Scope = p.scope(p.w, p.consents, p.records)
 	return p.Plan
 }
 
-// gather groups what is in force.
-func (p *planner) gather() []*group {
+// gather finds whose what is in force is, of those whom rows name, or of everybody.
+func (p *planner) gather() {
 	for i := range p.rows {
 		if h := p.rows[i].end; h != nil && !h.Missing {
 			p.personOf(h.Consent)
 		}
 	}
+	for _, h := range p.held {
+		if !h.Missing && (p.Prune || p.people[h.Address] != nil) {
+			q := p.personOf(h.Consent)
+			q.held = append(q.held, h)
+		}
+	}
+}
+
+// place is where a row and a group meet.
+type place struct {
+	to      *person
+	purpose wallet.Purpose
+	record  contract.ID
+}
+
+// index groups what no row ends.
+func (p *planner) index() map[place][]*group {
 	type key struct {
 		to      *person
 		purpose wallet.Purpose
 		records string
 	}
-	var groups []*group
-	at := map[key]*group{}
+	groups, where := map[key]*group{}, map[place][]*group{}
 	for _, h := range p.held {
 		q := p.people[h.Address]
-		if h.Missing || q == nil && !p.Prune {
+		if h.Missing || h.ends || q == nil {
 			continue
 		}
-		if q == nil {
-			q = p.personOf(h.Consent)
-		}
-		q.held = append(q.held, h)
 		var records []byte
 		for _, r := range h.Records {
 			records = binary.AppendUvarint(append(records, r.ID[:]...), uint64(r.Version))
 		}
 		k := key{q, h.Purpose, string(records)}
-		g := at[k]
+		g := groups[k]
 		if g == nil {
-			g = &group{to: q, spans: map[window]*span{}}
-			at[k] = g
-			groups = append(groups, g)
+			g = &group{records: h.Records, spans: map[window]*span{}}
+			groups[k] = g
+			for _, r := range h.Records {
+				at := place{q, h.Purpose, r.ID}
+				where[at] = append(where[at], g)
+			}
 		}
-		h.group, g.held = g, append(g.held, h)
+		win := p.window(h.NotBefore, h.Until)
+		if g.spans[win] == nil {
+			g.spans[win] = &span{}
+		}
+		h.group, h.span = g, g.spans[win]
 	}
-	return groups
+	return where
 }
 
 // end makes an item of a consent that is to end.
 func (p *planner) end(h *held, line int, why string) {
 	h.ends = true
-	x := Item{Line: line, Do: Revoke, Records: []wallet.ConsentRecord{}, From: Hour(h.NotBefore), Until: Hour(h.Until), Consent: h.ID, Why: why}
-	q := &p.nobody
+	x := Item{Line: line, Do: Revoke, Records: []wallet.ConsentRecord{}, From: Hour(h.NotBefore), Until: Hour(h.Until), Consent: h.ID, Why: why, whose: &p.nobody}
 	if !h.Missing {
-		q = p.personOf(h.Consent)
-		x.To, x.Verified, x.Records, x.Purpose = nameOf(&q.Contact), q.Verified, h.Records, h.Purpose.Word()
+		q := p.personOf(h.Consent)
+		x.To, x.Verified, x.Records, x.Purpose, x.whose = nameOf(&q.Contact), q.Verified, h.Records, h.Purpose.Word(), q
 	}
-	p.ends, p.ended = append(p.ends, x), append(p.ended, q)
+	p.ends = append(p.ends, x)
 }
 
 // nameOf is how a plan names somebody.
@@ -463,47 +453,14 @@ func nameOf(c *wallet.Contact) string {
 	return c.Address.String()
 }
 
-// place is where a row and a group meet.
-type place struct {
-	to      *person
-	purpose wallet.Purpose
-	record  contract.ID
-}
-
-// index returns the groups by their records, without what a row ends.
-func (p *planner) index(groups []*group) map[place][]*group {
-	where := map[place][]*group{}
-	for _, g := range groups {
-		for _, h := range g.held {
-			if h.ends {
-				continue
-			}
-			win := p.window(h.NotBefore, h.Until)
-			if g.spans[win] == nil {
-				g.spans[win] = &span{}
-			}
-			h.span = g.spans[win]
-		}
-		if len(g.spans) == 0 {
-			continue
-		}
-		for _, r := range g.held[0].Records {
-			at := place{g.to, g.held[0].Purpose, r.ID}
-			where[at] = append(where[at], g)
-		}
-	}
-	return where
-}
-
-// planKey is what two grants have in common that share what they give.
-type planKey struct {
-	to          *person
-	purpose     wallet.Purpose
+// planned is a record that a grant of the plan gives.
+type planned struct {
+	place
 	from, until contract.Hour
 }
 
 // grant finds what a row wants that is not in force, and what it replaces.
-func (p *planner) grant(r *want, where map[place][]*group, planned map[planKey]map[contract.ID]bool) {
+func (p *planner) grant(r *want, where map[place][]*group, given map[planned]bool) {
 	covered, overlap := map[contract.ID]bool{}, false
 	for _, x := range r.what.records {
 		for _, g := range where[place{r.to.person, r.purpose, x.ID}] {
@@ -511,8 +468,7 @@ func (p *planner) grant(r *want, where map[place][]*group, planned map[planKey]m
 				continue
 			}
 			g.row = r.line
-			records := g.held[0].Records
-			if slices.ContainsFunc(records, func(have wallet.ConsentRecord) bool { return r.what.version[have.ID] == 0 }) {
+			if slices.ContainsFunc(g.records, func(have wallet.ConsentRecord) bool { return r.what.version[have.ID] == 0 }) {
 				overlap = true
 				continue
 			}
@@ -520,7 +476,7 @@ func (p *planner) grant(r *want, where map[place][]*group, planned map[planKey]m
 			if s := g.spans[p.window(r.from, r.until)]; s != nil {
 				s.named = true
 				others--
-				for _, have := range records {
+				for _, have := range g.records {
 					covered[have.ID] = covered[have.ID] || have.Version == r.what.version[have.ID]
 				}
 			}
@@ -533,24 +489,21 @@ func (p *planner) grant(r *want, where map[place][]*group, planned map[planKey]m
 			}
 		}
 	}
-	key := planKey{r.to.person, r.purpose, r.from, r.until}
+	at := func(id contract.ID) planned { return planned{place{r.to.person, r.purpose, id}, r.from, r.until} }
+	there := func(x wallet.ConsentRecord) bool { return covered[x.ID] || given[at(x.ID)] }
 	rest := r.what.records
-	if given := planned[key]; len(covered)+len(given) > 0 {
-		rest = slices.DeleteFunc(slices.Clone(rest), func(x wallet.ConsentRecord) bool { return covered[x.ID] || given[x.ID] })
+	if slices.ContainsFunc(rest, there) {
+		rest = slices.DeleteFunc(slices.Clone(rest), there)
 	}
 	if len(rest) == 0 {
 		p.Already++
 		return
 	}
-	if planned[key] == nil {
-		planned[key] = map[contract.ID]bool{}
-	}
 	for _, x := range rest {
-		planned[key][x.ID] = true
+		given[at(x.ID)] = true
 	}
-	p.whose = append(p.whose, r.to.person)
 	p.Items = append(p.Items, Item{Line: r.line, Do: Grant, To: r.to.Name, Verified: r.to.Verified, Records: rest,
-		Purpose: r.purpose.Word(), From: Hour(r.from), Until: Hour(r.until), Overlap: overlap})
+		Purpose: r.purpose.Word(), From: Hour(r.from), Until: Hour(r.until), Overlap: overlap, whose: r.to.person})
 }
 
 // longGrant is a window of which a person should be asked whether it is meant.
@@ -570,49 +523,45 @@ func (p *planner) warn() {
 		similar[k] = append(similar[k], c.Name)
 	}
 	at := map[Warning]int{}
-	warn := func(x *Item, w Warning) *Warning {
+	warn := func(line int, w Warning) *Warning {
 		i, ok := at[w]
 		if !ok {
 			i = len(p.Warnings)
 			at[w] = i
-			w.Line = x.Line
+			w.Line = line
 			p.Warnings = append(p.Warnings, w)
 		}
 		p.Warnings[i].Count++
 		return &p.Warnings[i]
 	}
-	lookalike := map[string]string{}
-	for i := range p.Items {
+	for i := range p.Items { // grants
 		x := &p.Items[i]
 		if !x.Verified {
-			warn(x, Warning{Kind: "unverified", Who: x.To})
+			warn(x.Line, Warning{Kind: "unverified", Who: x.To})
 		}
-		if p.whose[i].Address == p.From {
-			warn(x, Warning{Kind: "self", Who: x.To})
+		if x.whose.Address == p.From {
+			warn(x.Line, Warning{Kind: "self", Who: x.To})
 		}
 		if contract.Hour(x.Until)-max(p.now, contract.Hour(x.From)) > longGrant {
-			long := warn(x, Warning{Kind: "long"})
+			long := warn(x.Line, Warning{Kind: "long"})
 			long.Until = max(long.Until, x.Until)
 		}
 		if !used[x.Purpose] {
-			warn(x, Warning{Kind: "new-purpose", Other: x.Purpose})
+			warn(x.Line, Warning{Kind: "new-purpose", Other: x.Purpose})
 		}
-		other, known := lookalike[x.To]
-		if !known {
-			for _, name := range similar[wallet.Skeleton(x.To)] {
-				if name != x.To {
-					other = name
-					break
-				}
-			}
-			lookalike[x.To] = other
-		}
-		if other != "" {
-			warn(x, Warning{Kind: "lookalike", Who: x.To, Other: other})
+		names := similar[wallet.Skeleton(x.To)]
+		if i := slices.IndexFunc(names, func(name string) bool { return name != x.To }); i >= 0 {
+			warn(x.Line, Warning{Kind: "lookalike", Who: x.To, Other: names[i]})
 		}
 		if x.Overlap {
-			warn(x, Warning{Kind: "overlap"})
+			warn(x.Line, Warning{Kind: "overlap"})
 		}
 	}
-	p.Warnings = append(p.Warnings, p.empty...)
+	for i := range p.rows {
+		if r := &p.rows[i]; r.do != Revoke {
+			for _, c := range r.what.empty {
+				warn(r.line, Warning{Kind: "empty", Other: c})
+			}
+		}
+	}
 }

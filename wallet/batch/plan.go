@@ -66,6 +66,8 @@ type Item struct {
 	Why      string                 `json:"why,omitempty"`     // "asked", "replaced", "pruned"
 	Loses    bool                   `json:"loses,omitempty"`   // the recipient can then open some of it no more
 	Sooner   bool                   `json:"sooner,omitempty"`  // or only until an earlier end
+
+	whose *person // while the plan is made
 }
 
 // Person is what a plan changes for one person: what she can open afterwards, by all
