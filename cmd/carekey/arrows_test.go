@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -55,6 +56,32 @@ func TestLayeringArrows(t *testing.T) {
 		t.Logf("%s: %s has %d methods", wall.dir, wall.center, n)
 		if n > wall.methods {
 			t.Errorf("%s: %s has %d methods, more than %d: a new noun is a small type", wall.dir, wall.center, n, wall.methods)
+		}
+	}
+}
+
+// logFiles are those of the log of a ledger in a folder, with what lies below it. It knows
+// nothing of the store and of the keeper beside it, which are in all the other files.
+var logFiles = []string{
+	"append.go", "checkpoint.go", "claim.go", "create.go", "durable.go", "errors.go", "files.go", "founding.go", "index.go",
+	"layout.go", "log.go", "parallel.go", "private.go", "proofs.go", "recover.go", "replica.go", "spare.go", "state.go",
+	"tables.go", "tree.go", "verify.go",
+}
+
+func TestLayeringFolder(t *testing.T) {
+	_, uses := typed(t, filepath.Join(top(), "ledgerclient", "folder"))
+	system := regexp.MustCompile(`^(lock|fs|exchange)_[a-z]+\.go$`)
+	isLog := func(file string) bool { return slices.Contains(logFiles, file) || system.MatchString(file) }
+	for _, file := range logFiles {
+		if uses[file] == nil {
+			t.Errorf("there is no %s", file)
+		}
+	}
+	for from, tos := range uses {
+		for to, names := range tos {
+			if isLog(from) && !isLog(to) {
+				t.Errorf("%s is of the log and uses of %s: %s", from, to, strings.Join(names, " "))
+			}
 		}
 	}
 }

@@ -22,40 +22,40 @@ const MaxIdle = ledgerclient.MaxIdle
 // those of the file system (errors.Is tells syscall.ENOSPC). After an error look
 // the entries up before sending them again: nothing or all of the batch is in
 // the log.
-func (f *Folder) Append(ctx context.Context, entries []contract.Entry) ([]ledgerclient.Outcome, error) {
+func (l *log) Append(ctx context.Context, entries []contract.Entry) ([]ledgerclient.Outcome, error) {
 	if len(entries) == 0 {
 		return nil, nil
 	}
-	if f.readOnly != nil {
-		return nil, &ReadOnlyError{Dir: f.dir, Err: f.readOnly}
+	if l.readOnly != nil {
+		return nil, &ReadOnlyError{Dir: l.dir, Err: l.readOnly}
 	}
-	out, err := f.precheck(ctx, entries)
+	out, err := l.precheck(ctx, entries)
 	if err != nil {
 		return nil, err
 	}
-	err = f.locked(ctx, true, func() error {
-		if replica, err := f.isReplica(); err != nil {
+	err = l.locked(ctx, true, func() error {
+		if replica, err := l.isReplica(); err != nil {
 			return err
 		} else if replica {
-			return &ReplicaError{Dir: f.dir, Replica: true}
+			return &ReplicaError{Dir: l.dir, Replica: true}
 		}
-		hour, err := f.ledgerHour()
+		hour, err := l.ledgerHour()
 		if _, doubtful := errors.AsType[*ClockError](err); doubtful && onlyRevocations(entries) {
-			hour, err = f.last.Hour, nil
+			hour, err = l.last.Hour, nil
 		}
 		if err == nil {
-			err = f.judge(entries, out, func(int) contract.Hour { return hour })
+			err = l.judge(entries, out, func(int) contract.Hour { return hour })
 		}
-		if err == nil && len(f.tables.pending) > 0 {
-			err = f.commit(!slices.ContainsFunc(f.tables.pending, func(l contract.Leaf) bool { return l.Entry.Kind != contract.KindRevoke }))
+		if err == nil && len(l.tables.pending) > 0 {
+			err = l.commit(!slices.ContainsFunc(l.tables.pending, func(leaf contract.Leaf) bool { return leaf.Entry.Kind != contract.KindRevoke }))
 		}
 		if err != nil {
-			f.undo()
+			l.undo()
 		}
 		return err
 	})
 	if readOnly(err) {
-		err = &ReadOnlyError{Dir: f.dir, Err: err}
+		err = &ReadOnlyError{Dir: l.dir, Err: err}
 	}
 	if noRoom(err) && slices.ContainsFunc(entries, func(e contract.Entry) bool { return e.Kind == contract.KindRevoke }) {
 		err = &ledgerclient.UnreachableError{Service: "ledger", Err: err} // it waits
@@ -67,15 +67,15 @@ func (f *Folder) Append(ctx context.Context, entries []contract.Entry) ([]ledger
 }
 
 // precheck checks the entries one by one, on all cores: shape and signature.
-func (f *Folder) precheck(ctx context.Context, entries []contract.Entry) ([]ledgerclient.Outcome, error) {
+func (l *log) precheck(ctx context.Context, entries []contract.Entry) ([]ledgerclient.Outcome, error) {
 	out := make([]ledgerclient.Outcome, len(entries))
 	errs := make([]error, len(entries))
 	parallel(len(entries), func(i int) bool {
 		e := &entries[i]
-		out[i].ID = e.ID(f.id)
+		out[i].ID = e.ID(l.id)
 		err := contract.CheckShape(e)
-		if err == nil && !f.ground().checked.take(e) {
-			err = contract.CheckSignature(f.id, e)
+		if err == nil && !l.checked(e) {
+			err = contract.CheckSignature(l.id, e)
 		}
 		if r := (*contract.Refusal)(nil); errors.As(err, &r) {
 			out[i].Refusal = &contract.Refusal{Rule: r.Rule, Entry: out[i].ID}
@@ -88,12 +88,12 @@ func (f *Folder) precheck(ctx context.Context, entries []contract.Entry) ([]ledg
 }
 
 // ledgerHour is the hour at which entries are judged now.
-func (f *Folder) ledgerHour() (contract.Hour, error) {
-	hour := f.hour()
-	if hour > f.last.Hour && hour-f.last.Hour > MaxIdle && !f.accept {
-		return 0, &ClockError{Last: f.last.Hour, Now: hour}
+func (l *log) ledgerHour() (contract.Hour, error) {
+	hour := l.hour()
+	if hour > l.last.Hour && hour-l.last.Hour > MaxIdle && !l.accept {
+		return 0, &ClockError{Last: l.last.Hour, Now: hour}
 	}
-	return max(hour, f.last.Hour), nil
+	return max(hour, l.last.Hour), nil
 }
 
 func onlyRevocations(entries []contract.Entry) bool {
@@ -107,8 +107,8 @@ func onlyRevocations(entries []contract.Entry) bool {
 
 // judge fills in the outcomes and makes the accepted entries pending. hourOf
 // gives the ledger hour of each.
-func (f *Folder) judge(entries []contract.Entry, out []ledgerclient.Outcome, hourOf func(i int) contract.Hour) error {
-	t := f.tables
+func (l *log) judge(entries []contract.Entry, out []ledgerclient.Outcome, hourOf func(i int) contract.Hour) error {
+	t := l.tables
 	for i := range entries {
 		o := &out[i]
 		hour := hourOf(i)
@@ -144,9 +144,9 @@ func (f *Folder) judge(entries []contract.Entry, out []ledgerclient.Outcome, hou
 
 // undo drops what was judged and not committed. Whether the disk has it all the same the
 // next operation will see.
-func (f *Folder) undo() {
-	if f.tables.undo() != nil {
-		f.tables.reset(0)
+func (l *log) undo() {
+	if l.tables.undo() != nil {
+		l.tables.reset(0)
 	}
 }
 
@@ -154,9 +154,9 @@ func (f *Folder) undo() {
 // moment from which they count.
 //
 // What is urgent, revocations alone, may use up the room that is set aside.
-func (f *Folder) commit(urgent bool) error {
-	t := f.tables
-	signer, err := f.checkpointSigner()
+func (l *log) commit(urgent bool) error {
+	t := l.tables
+	signer, err := l.checkpointSigner()
 	if err != nil {
 		return err
 	}
@@ -169,29 +169,29 @@ func (f *Folder) commit(urgent bool) error {
 	if err != nil {
 		return err
 	}
-	if err := f.writeLeaves(urgent); err != nil {
+	if err := l.writeLeaves(urgent); err != nil {
 		return err
 	}
-	f.committing.Store(true)
-	defer f.committing.Store(false)
-	if err := f.replace(checkpointFile, next.raw, urgent); err != nil {
+	l.committing.Store(true)
+	defer l.committing.Store(false)
+	if err := l.replace(checkpointFile, next.raw, urgent); err != nil {
 		return err
 	}
-	if err := f.ops.syncDir(f.dir); err != nil {
+	if err := l.ops.syncDir(l.dir); err != nil {
 		return err
 	}
-	f.head, f.last = next, t.pending[len(t.pending)-1]
+	l.head, l.last = next, t.pending[len(t.pending)-1]
 	t.commit()
-	f.publish()
-	f.keep()
+	l.publish()
+	l.keep()
 	return nil
 }
 
 // writeLeaves writes the pending leaves behind those that count, durably. There is
 // room for more behind them, which only what is urgent may use up. Of an append that
 // was killed, or failed, before its checkpoint, leaves may be there.
-func (f *Folder) writeLeaves(urgent bool) error {
-	t := f.tables
+func (l *log) writeLeaves(urgent bool) error {
+	t := l.tables
 	b := make([]byte, 0, len(t.pending)*contract.LeafSize)
 	for i := range t.pending {
 		leaf := t.pending[i].Marshal()

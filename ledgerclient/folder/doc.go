@@ -88,7 +88,7 @@
 // byte hides a key, which nothing shows, or leads its unsafe reads astray; and where no
 // private folder is, all must be had in memory anyway. One form in memory that is written
 // and read as a whole is simpler than two, for this price: a ledger of 100,000 entries
-// opens in a few ms more than one of 1,000 (one of a million in ten times that), and
+// opens in 4 ms more than one of 1,000 (one of a million in ten times that), and
 // a node holds all of it.
 //
 // What comes in a batch of 32 payloads or more is one file, a pack: as files of

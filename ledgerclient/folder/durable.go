@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"runtime"
+	"time"
 
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/keeper"
+	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -23,28 +26,28 @@ type published struct {
 
 // publish makes the current head, which is durable, the one that is read without the
 // lock. The lock is held.
-func (f *Folder) publish() {
-	if p := f.published.Load(); p == nil || !bytes.Equal(p.raw, f.head.raw) {
-		f.published.Store(&published{f.head, f.tables.log.kept})
+func (l *log) publish() {
+	if p := l.published.Load(); p == nil || !bytes.Equal(p.raw, l.head.raw) {
+		l.published.Store(&published{l.head, l.tables.log.kept})
 	}
 }
 
 // durableHead is the newest durable head. It waits for the lock only if another
 // process has appended, not for an append of this one: that has not happened yet.
 // On Windows a file that is open cannot be replaced, so that all wait there.
-func (f *Folder) durableHead(ctx context.Context) (*published, error) {
-	if p := f.published.Load(); p != nil && runtime.GOOS != "windows" {
-		raw, err := readIn(f.dir, f.path(checkpointFile), maxCheckpoint)
+func (l *log) durableHead(ctx context.Context) (*published, error) {
+	if p := l.published.Load(); p != nil && runtime.GOOS != "windows" {
+		raw, err := readIn(l.dir, l.path(checkpointFile), maxCheckpoint)
 		// In this order: an append that ends meanwhile has published its head.
-		under := f.committing.Load()
-		newest := f.published.Load()
+		under := l.committing.Load()
+		newest := l.published.Load()
 		if newest != nil && err == nil && (under || bytes.Equal(raw, p.raw) || bytes.Equal(raw, newest.raw)) {
 			return newest, ctx.Err()
 		}
 	}
 	var p *published
-	err := f.locked(ctx, false, func() error {
-		p = f.published.Load()
+	err := l.locked(ctx, false, func() error {
+		p = l.published.Load()
 		return nil
 	})
 	return p, err
@@ -54,8 +57,8 @@ func (f *Folder) durableHead(ctx context.Context) (*published, error) {
 // tlog-tiles has them; of a tile of level -1 the leaves one behind the other. need
 // is how many leaves the log must have for it: *ledgerclient.NotFoundError if it
 // has fewer.
-func (f *Folder) Tile(ctx context.Context, t tlog.Tile, need uint64) (data []byte, err error) {
-	h, err := f.durableHead(ctx)
+func (l *log) Tile(ctx context.Context, t tlog.Tile, need uint64) (data []byte, err error) {
+	h, err := l.durableHead(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +67,7 @@ func (f *Folder) Tile(ctx context.Context, t tlog.Tile, need uint64) (data []byt
 	}
 	if t.L <= 0 {
 		from := uint64(t.N) << t.H
-		data, err = f.tables.leaves.read(from, from+uint64(t.W))
+		data, err = l.tables.leaves.read(from, from+uint64(t.W))
 		if err != nil || t.L == -1 {
 			return data, err
 		}
@@ -76,4 +79,49 @@ func (f *Folder) Tile(ctx context.Context, t tlog.Tile, need uint64) (data []byt
 		return hs, nil
 	}
 	return tlog.ReadTileData(t, &tree{level: logLevel, kept: h.hashes})
+}
+
+// CheckpointAt returns the newest checkpoint with a second signature of the
+// node's key, which says that at that time the log had no larger head (C2SP
+// cosignature/v1, see ledgerclient.TimeSigner). It is not kept.
+func (l *log) CheckpointAt(ctx context.Context, at time.Time) (raw []byte, err error) {
+	h, err := l.durableHead(ctx)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := l.checkpointSigner()
+	if err != nil {
+		return nil, err
+	}
+	n, err := note.Open(h.raw, note.VerifierList(l.key))
+	if err != nil {
+		return nil, err // it was verified when it was read
+	}
+	return note.Sign(n, ledgerclient.TimeSigner{
+		TimeVerifier: ledgerclient.NewTimeVerifier(ledgerclient.TimeName(l.id), [32]byte(l.key.public)),
+		Key:          signer.private, Time: at,
+	})
+}
+
+// Head is the newest head of the log.
+func (l *log) Head(ctx context.Context) (head keeper.Head, err error) {
+	err = l.View(ctx, func(v keeper.View) error {
+		head = v.Head()
+		return nil
+	})
+	return head, err
+}
+
+// CheckClock is the *ClockError that Append would return now, nil if none. last is
+// the hour of the last entry. A replica has no such error: its order has a clock.
+func (l *log) CheckClock(ctx context.Context) (last contract.Hour, err error) {
+	err = l.locked(ctx, false, func() error {
+		last = l.last.Hour
+		if replica, err := l.isReplica(); replica || err != nil {
+			return err
+		}
+		_, err := l.ledgerHour()
+		return err
+	})
+	return last, err
 }

@@ -102,7 +102,16 @@ func replaceFile(ops fileOps, path string, data []byte, perm fs.FileMode) error 
 	return ops.rename(tmp, path)
 }
 
-// readOnly tells whether an error means that one may not write here.
+// exists reports whether something has a name. Nothing is in what is no folder.
+func exists(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// readOnly reports whether an error means that one may not write here.
 func readOnly(err error) bool {
 	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)
 }

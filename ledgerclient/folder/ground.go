@@ -9,13 +9,11 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
-	"github.com/carekey/carekey/ledgerclient/keeper"
 )
 
 // ground is what the store and the keeper's vault stand on: the folder, its lock
@@ -68,14 +66,6 @@ func (c *checkedEntries) take(e *contract.Entry) bool {
 type locker interface {
 	read(ctx context.Context, f func(snapshot) error) error
 	write(ctx context.Context, f func(snapshot) error) error
-}
-
-// snapshot is the log at one head.
-type snapshot interface {
-	keeper.View
-	// followUps returns the positions of the accepted follow-ups of the thread
-	// opened at index, in order.
-	followUps(index uint64) ([]uint64, error)
 }
 
 // path is a path inside the folder.
@@ -169,15 +159,6 @@ func (g *ground) readFile(path string, most int64) ([]byte, error) {
 		return nil, nil
 	}
 	return b, err
-}
-
-// exists tells whether something has a name. Nothing is in what is no folder.
-func exists(path string) (bool, error) {
-	_, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-		return false, nil
-	}
-	return err == nil, err
 }
 
 // unhex reads the 32 bytes of a file name; false if the name is none.

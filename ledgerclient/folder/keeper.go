@@ -14,10 +14,9 @@ import (
 // startServices makes the folder's store and keeper. The keeper's key is read when
 // it is first needed: most commands only look, and checking a key against the
 // configuration costs more than all that they do.
-func (f *Folder) startServices() error {
+func (f *Folder) startServices() {
 	f.store = store{f.ground()}
 	f.keeper = lazyKeeper{f.config.Keepers[0], sync.OnceValue(f.openKeeper)}
-	return nil
 }
 
 func (f *Folder) openKeeper() ledgerclient.Keeper {

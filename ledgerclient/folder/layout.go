@@ -130,8 +130,8 @@ func damagedKind(top string, err error) error {
 // paths, with slashes, that carekey never writes: they are passed over, and nobody
 // looks below them. damaged are those that carekey writes, but not as what they are:
 // a link, a pipe, a folder in the place of a file.
-func (f *Folder) Strangers() (strange []string, damaged []*DamagedError, err error) {
-	strange, others, err := disk.Strangers(f.dir, layoutFiles, layoutFolders)
+func (l *log) Strangers() (strange []string, damaged []*DamagedError, err error) {
+	strange, others, err := disk.Strangers(l.dir, layoutFiles, layoutFolders)
 	for _, o := range others {
 		damaged = append(damaged, &DamagedError{File: o.Path, Entry: NoEntry, What: "it is " + o.Is})
 	}

@@ -73,7 +73,7 @@ func TestStrangers(t *testing.T) {
 	p.must(err)
 	_, err = up.Write([]byte("half"))
 	p.must(err)
-	if strange, damaged, err := (&Folder{dir: f.dir}).Strangers(); len(strange) > 0 || len(damaged) > 0 || err != nil {
+	if strange, damaged, err := (&log{dir: f.dir}).Strangers(); len(strange) > 0 || len(damaged) > 0 || err != nil {
 		t.Fatalf("of carekey's own: %v %v %v", strange, damaged, err)
 	}
 	p.must(f.Close())
@@ -108,7 +108,7 @@ func TestStrangers(t *testing.T) {
 		copied(t, f, dst)
 	}
 	use()
-	strange, damaged, err := (&Folder{dir: f.dir}).Strangers()
+	strange, damaged, err := (&log{dir: f.dir}).Strangers()
 	p.must(err)
 	if len(damaged) > 0 {
 		t.Errorf("damaged: %v", damaged)
@@ -121,7 +121,7 @@ func TestStrangers(t *testing.T) {
 			break
 		}
 	}
-	if strange, _, err := (&Folder{dir: dst}).Strangers(); len(strange) > 0 || err != nil {
+	if strange, _, err := (&log{dir: dst}).Strangers(); len(strange) > 0 || err != nil {
 		t.Errorf("copied too: %v %v", strange, err)
 	}
 	// What came without an entry, and what a killed process was writing, goes after a

@@ -118,7 +118,7 @@ func TestForeignKinds(t *testing.T) {
 			} else if damaged != nil && !strings.HasPrefix(damaged.File, name) && !strings.HasPrefix(name, damaged.File) {
 				t.Errorf("%s as a %s: %v", name, kind, err)
 			}
-			if _, wrong, err := (&Folder{dir: dir}).Strangers(); kind != "sparse" && (len(wrong) != 1 || err != nil || wrong[0].File != name) {
+			if _, wrong, err := (&log{dir: dir}).Strangers(); kind != "sparse" && (len(wrong) != 1 || err != nil || wrong[0].File != name) {
 				t.Errorf("%s as a %s: Strangers tells of %v %v", name, kind, wrong, err)
 			}
 			for _, in := range []string{dir, dst} {

@@ -14,11 +14,11 @@ import (
 const maxLeaves = 65536
 
 // Genesis returns the configuration document.
-func (f *Folder) Genesis(context.Context) ([]byte, error) { return bytes.Clone(f.genesis), nil }
+func (l *log) Genesis(context.Context) ([]byte, error) { return bytes.Clone(l.genesis), nil }
 
 // Checkpoint returns the newest signed checkpoint.
-func (f *Folder) Checkpoint(ctx context.Context) (raw []byte, err error) {
-	h, err := f.durableHead(ctx)
+func (l *log) Checkpoint(ctx context.Context) (raw []byte, err error) {
+	h, err := l.durableHead(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -27,14 +27,14 @@ func (f *Folder) Checkpoint(ctx context.Context) (raw []byte, err error) {
 
 // Leaves returns the leaves [from, to), at most 65,536; *RangeError if the log
 // does not have them.
-func (f *Folder) Leaves(ctx context.Context, from, to uint64) ([]contract.Leaf, error) {
+func (l *log) Leaves(ctx context.Context, from, to uint64) ([]contract.Leaf, error) {
 	var leaves []contract.Leaf
-	err := f.locked(ctx, false, func() error {
-		if from > to || to > f.head.size || to-from > maxLeaves {
-			return &RangeError{From: from, To: to, Size: f.head.size}
+	err := l.locked(ctx, false, func() error {
+		if from > to || to > l.head.size || to-from > maxLeaves {
+			return &RangeError{From: from, To: to, Size: l.head.size}
 		}
 		leaves = make([]contract.Leaf, 0, to-from)
-		return f.tables.leaves.each(from, to, func(_ uint64, leaf *contract.Leaf, _ []byte) error {
+		return l.tables.leaves.each(from, to, func(_ uint64, leaf *contract.Leaf, _ []byte) error {
 			leaves = append(leaves, *leaf)
 			return nil
 		})
@@ -43,8 +43,8 @@ func (f *Folder) Leaves(ctx context.Context, from, to uint64) ([]contract.Leaf, 
 }
 
 // Find returns the position of an entry, and false if the log has none such.
-func (f *Folder) Find(ctx context.Context, id contract.ID) (at uint64, ok bool, err error) {
-	err = f.read(ctx, func(s snapshot) error {
+func (l *log) Find(ctx context.Context, id contract.ID) (at uint64, ok bool, err error) {
+	err = l.read(ctx, func(s snapshot) error {
 		at, ok, err = s.Find(id)
 		return err
 	})
@@ -53,13 +53,13 @@ func (f *Folder) Find(ctx context.Context, id contract.ID) (at uint64, ok bool, 
 
 // ProveConsistency proves that the log of size old is a prefix of that of size
 // new, 1 ≤ old ≤ new; *RangeError if the log is smaller than new.
-func (f *Folder) ProveConsistency(ctx context.Context, old, new uint64) ([]crypto.Hash, error) {
+func (l *log) ProveConsistency(ctx context.Context, old, new uint64) ([]crypto.Hash, error) {
 	var proof tlog.TreeProof
-	err := f.locked(ctx, false, func() (err error) {
-		if old < 1 || old > new || new > f.head.size {
-			return &RangeError{From: old, To: new, Size: f.head.size}
+	err := l.locked(ctx, false, func() (err error) {
+		if old < 1 || old > new || new > l.head.size {
+			return &RangeError{From: old, To: new, Size: l.head.size}
 		}
-		proof, err = tlog.ProveTree(int64(new), int64(old), &f.tables.log)
+		proof, err = tlog.ProveTree(int64(new), int64(old), &l.tables.log)
 		return err
 	})
 	return hashes(proof), err
@@ -68,13 +68,13 @@ func (f *Folder) ProveConsistency(ctx context.Context, old, new uint64) ([]crypt
 // ProveThread proves the state of the thread opened at index. size must be that
 // of the newest checkpoint: another process may have appended since it was read,
 // which is a *RangeError; read the checkpoint again.
-func (f *Folder) ProveThread(ctx context.Context, index, size uint64) (ledgerclient.ThreadProof, error) {
+func (l *log) ProveThread(ctx context.Context, index, size uint64) (ledgerclient.ThreadProof, error) {
 	p := ledgerclient.ThreadProof{Size: size, Index: index}
-	err := f.locked(ctx, false, func() error {
-		if size != f.head.size || index >= size {
-			return &RangeError{From: index, To: size, Size: f.head.size}
+	err := l.locked(ctx, false, func() error {
+		if size != l.head.size || index >= size {
+			return &RangeError{From: index, To: size, Size: l.head.size}
 		}
-		t := f.tables
+		t := l.tables
 		last, err := tlog.ProveRecord(int64(size), int64(size-1), &t.log)
 		if err != nil {
 			return err
@@ -86,7 +86,7 @@ func (f *Folder) ProveThread(ctx context.Context, index, size uint64) (ledgercli
 		if p.FollowUps, err = t.state.followUps(index); err != nil {
 			return err
 		}
-		p.Last, p.LastProof = f.last, hashes(last)
+		p.Last, p.LastProof = l.last, hashes(last)
 		p.Slot, p.SlotProof = bytes.Clone(t.state.slot(index)), hashes(slot)
 		return nil
 	})

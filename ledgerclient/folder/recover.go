@@ -11,65 +11,65 @@ import (
 
 // follow brings the tables up to the head: from what is kept of them, if this process
 // has none yet, or as a whole from the leaves if that does not lead to the right roots.
-func (f *Folder) follow(ctx context.Context) error {
-	t := f.tables
-	if t.size == f.head.size {
+func (l *log) follow(ctx context.Context) error {
+	t := l.tables
+	if t.size == l.head.size {
 		return nil
 	}
-	if t.size == 0 && t.load(f.private, f.head.size) {
-		f.saved = t.size
+	if t.size == 0 && t.load(l.private, l.head.size) {
+		l.saved = t.size
 	}
 	known, begun := t.state, t.size // its notes of the leaves may tell which was changed
-	err := f.replay(ctx)
+	err := l.replay(ctx)
 	if err != nil && begun > 0 && ctx.Err() == nil {
-		t.reset(f.head.size)
-		f.saved = 0
-		err = f.replay(ctx)
+		t.reset(l.head.size)
+		l.saved = 0
+		err = l.replay(ctx)
 	}
 	if err != nil {
 		t.reset(0)
 		if d := (*DamagedError)(nil); errors.As(err, &d) {
-			return f.locate(ctx, known, d)
+			return l.locate(ctx, known, d)
 		}
 		return err
 	}
-	f.keep()
+	l.keep()
 	return nil
 }
 
 // keep saves the tables if it would take a while to derive them again.
-func (f *Folder) keep() {
-	if t := f.tables; t.size >= f.saved+f.lag+t.size/256 {
-		t.save(f.private)
-		f.saved = t.size
+func (l *log) keep() {
+	if t := l.tables; t.size >= l.saved+l.lag+t.size/256 {
+		t.save(l.private)
+		l.saved = t.size
 	}
 }
 
 // replay adds the leaves that the tables lack and compares the roots with the checkpoint
 // and the last leaf.
-func (f *Folder) replay(ctx context.Context) error {
-	t := f.tables
-	err := t.leaves.each(t.size, f.head.size, func(i uint64, leaf *contract.Leaf, raw []byte) error {
+func (l *log) replay(ctx context.Context) error {
+	t := l.tables
+	err := t.leaves.each(t.size, l.head.size, func(i uint64, leaf *contract.Leaf, raw []byte) error {
 		if i%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return t.replay(leaf, leaf.Entry.ID(f.id), tlog.RecordHash(raw))
+		return t.replay(leaf, leaf.Entry.ID(l.id), tlog.RecordHash(raw))
 	})
 	if err != nil {
 		return err
 	}
-	return f.rootsHold()
+	return l.rootsHold()
 }
 
 // rootsHold compares the roots of the tables with the checkpoint and with the state root
 // of its last leaf.
-func (f *Folder) rootsHold() error {
-	logRoot, err := f.tables.log.root(f.head.size)
+func (l *log) rootsHold() error {
+	logRoot, err := l.tables.log.root(l.head.size)
 	if err != nil {
 		return err
 	}
-	stateRoot, err := f.tables.state.tree.root(f.head.size)
-	if err == nil && (logRoot != f.head.root || stateRoot != f.last.StateRoot) {
+	stateRoot, err := l.tables.state.tree.root(l.head.size)
+	if err == nil && (logRoot != l.head.root || stateRoot != l.last.StateRoot) {
 		err = &DamagedError{File: leavesFile, Entry: NoEntry, What: "not what the checkpoint was signed for"}
 	}
 	return err
@@ -78,28 +78,28 @@ func (f *Folder) rootsHold() error {
 // checkLeaves compares the leaves with the checkpoint. If they are not those that it was
 // signed for, the error is a *DamagedError that names the first entry that is wrong, if
 // anything tells which.
-func (f *Folder) checkLeaves(ctx context.Context, known *stateTree) error {
+func (l *log) checkLeaves(ctx context.Context, known *stateTree) error {
 	var edge edge
-	err := f.tables.leaves.each(0, f.head.size, func(i uint64, _ *contract.Leaf, raw []byte) error {
+	err := l.tables.leaves.each(0, l.head.size, func(i uint64, _ *contract.Leaf, raw []byte) error {
 		edge.add(tlog.RecordHash(raw))
 		return nil
 	})
-	if err != nil || edge.root() == f.head.root {
+	if err != nil || edge.root() == l.head.root {
 		return err
 	}
-	return f.locate(ctx, known, &DamagedError{File: leavesFile, Entry: NoEntry, What: "not what the checkpoint was signed for"})
+	return l.locate(ctx, known, &DamagedError{File: leavesFile, Entry: NoEntry, What: "not what the checkpoint was signed for"})
 }
 
 // locate names the entry whose leaf is not what it was, if found does not. What was noted
 // of the leaves tells if there is any, otherwise the signatures and the rules may.
-func (f *Folder) locate(ctx context.Context, known *stateTree, found *DamagedError) error {
+func (l *log) locate(ctx context.Context, known *stateTree, found *DamagedError) error {
 	damaged := func(i uint64, what string) error {
 		return &DamagedError{File: leavesFile, Entry: int64(i), What: what}
 	}
 	noted := uint64(len(known.rows)) / rowSize
-	mem := newTables(f.id, f.tables.params, f.tables.leaves)
+	mem := newTables(l.id, l.tables.params, l.tables.leaves)
 	var hour contract.Hour
-	err := f.tables.leaves.each(0, f.head.size, func(i uint64, leaf *contract.Leaf, raw []byte) error {
+	err := l.tables.leaves.each(0, l.head.size, func(i uint64, leaf *contract.Leaf, raw []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -107,14 +107,14 @@ func (f *Folder) locate(ctx context.Context, known *stateTree, found *DamagedErr
 		if i < noted && !known.isLeaf(i, h) {
 			return damaged(i, "not the leaf that was logged")
 		}
-		if contract.CheckShape(&leaf.Entry) != nil || contract.CheckSignature(f.id, &leaf.Entry) != nil {
+		if contract.CheckShape(&leaf.Entry) != nil || contract.CheckSignature(l.id, &leaf.Entry) != nil {
 			return damaged(i, "signature does not verify")
 		}
 		if leaf.Hour < hour {
 			return damaged(i, "ledger hour goes backwards")
 		}
 		hour = leaf.Hour
-		return mem.replay(leaf, leaf.Entry.ID(f.id), h)
+		return mem.replay(leaf, leaf.Entry.ID(l.id), h)
 	})
 	if err != nil {
 		return err

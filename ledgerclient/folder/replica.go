@@ -3,8 +3,6 @@ package folder
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
 	"errors"
 	"io/fs"
 	"strconv"
@@ -53,24 +51,6 @@ func (e *ReplicaError) Error() string {
 	return "not a replica of an order: " + e.Dir
 }
 
-// CreateReplica makes a folder that follows a ledger whose keys are others': its
-// log is derived from the order in which first, entry 0 of the ledger with that
-// configuration document, stands. It has no store and no keeper of that ledger, and
-// signs its checkpoints with a key of its own that nobody else believes. Otherwise
-// it is like a folder of CreateFrom, and has the same errors.
-func CreateReplica(dir string, genesis []byte, first contract.Entry, at Ordered, opt Options) (*Folder, error) {
-	err := contract.CheckShape(&first)
-	if err == nil {
-		err = contract.CheckSignature(contract.LedgerID(genesis), &first)
-	}
-	if err != nil {
-		return nil, err
-	}
-	var seed [ed25519.SeedSize]byte
-	rand.Read(seed[:])
-	return CreateFrom(dir, Founding{Genesis: genesis, Entry: first, checkpoint: ed25519.NewKeyFromSeed(seed[:])}, at, opt)
-}
-
 type mark struct{ size, position uint64 }
 
 func marshalMarks(marks []mark) []byte {
@@ -99,22 +79,22 @@ func parseMarks(b []byte) (marks []mark, ok bool) {
 }
 
 // consumed reads the position; the lock is held.
-func (f *Folder) consumed() (uint64, error) {
-	position, err := f.position()
-	if errors.As(err, new(*DamagedError)) && !f.follows {
-		if room, e := exists(f.path(orderFile + roomSuffix)); e != nil {
+func (l *log) consumed() (uint64, error) {
+	position, err := l.position()
+	if errors.As(err, new(*DamagedError)) && !l.follows {
+		if room, e := exists(l.path(orderFile + roomSuffix)); e != nil {
 			return 0, e
 		} else if !room {
-			return 0, &ReplicaError{Dir: f.dir}
+			return 0, &ReplicaError{Dir: l.dir}
 		}
 	}
 	return position, err
 }
 
-func (f *Folder) position() (uint64, error) {
-	b, err := readIn(f.dir, f.path(orderFile), maxOrderFile)
+func (l *log) position() (uint64, error) {
+	b, err := readIn(l.dir, l.path(orderFile), maxOrderFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, &ReplicaError{Dir: f.dir}
+		return 0, &ReplicaError{Dir: l.dir}
 	}
 	if err != nil {
 		return 0, err
@@ -124,7 +104,7 @@ func (f *Folder) position() (uint64, error) {
 		return 0, &DamagedError{File: orderFile, Entry: NoEntry, What: "not encoded as it was written"}
 	}
 	for _, m := range marks {
-		if m.size == f.head.size {
+		if m.size == l.head.size {
 			return m.position, nil
 		}
 	}
@@ -133,8 +113,8 @@ func (f *Folder) position() (uint64, error) {
 
 // isReplica tells whether the entries come from an order, also if how far is damaged;
 // the lock is held.
-func (f *Folder) isReplica() (bool, error) {
-	_, err := f.consumed()
+func (l *log) isReplica() (bool, error) {
+	_, err := l.consumed()
 	if errors.As(err, new(*DamagedError)) {
 		return true, nil
 	}
@@ -146,10 +126,10 @@ func (f *Folder) isReplica() (bool, error) {
 
 // Consumed returns the position of the next item to consume, and the hour of the
 // last leaf. The error is a *ReplicaError in a folder that is none.
-func (f *Folder) Consumed(ctx context.Context) (position uint64, hour contract.Hour, err error) {
-	err = f.locked(ctx, false, func() error {
-		position, err = f.consumed()
-		hour = f.last.Hour
+func (l *log) Consumed(ctx context.Context) (position uint64, hour contract.Hour, err error) {
+	err = l.locked(ctx, false, func() error {
+		position, err = l.consumed()
+		hour = l.last.Hour
 		return err
 	})
 	return position, hour, err
@@ -161,23 +141,23 @@ func (f *Folder) Consumed(ctx context.Context) (position uint64, hour contract.H
 //
 // Errors: those of Append but *ClockError; *ReplicaError; *RangeError if the
 // position is not the next to consume.
-func (f *Folder) Consume(ctx context.Context, position uint64, items []order.Item) ([]ledgerclient.Outcome, error) {
+func (l *log) Consume(ctx context.Context, position uint64, items []order.Item) ([]ledgerclient.Outcome, error) {
 	if len(items) == 0 {
 		return nil, nil
 	}
-	if f.readOnly != nil {
-		return nil, &ReadOnlyError{Dir: f.dir, Err: f.readOnly}
+	if l.readOnly != nil {
+		return nil, &ReadOnlyError{Dir: l.dir, Err: l.readOnly}
 	}
 	entries := make([]contract.Entry, len(items))
 	for i := range items {
 		entries[i] = items[i].Entry
 	}
-	out, err := f.precheck(ctx, entries)
+	out, err := l.precheck(ctx, entries)
 	if err != nil {
 		return nil, err
 	}
-	err = f.locked(ctx, true, func() error {
-		at, err := f.consumed()
+	err = l.locked(ctx, true, func() error {
+		at, err := l.consumed()
 		if err != nil {
 			return err
 		}
@@ -185,21 +165,21 @@ func (f *Folder) Consume(ctx context.Context, position uint64, items []order.Ite
 		if at != position {
 			return &RangeError{From: position, To: next, Size: at}
 		}
-		last := f.last.Hour
-		err = f.judge(entries, out, func(i int) contract.Hour {
+		last := l.last.Hour
+		err = l.judge(entries, out, func(i int) contract.Hour {
 			last = max(last, items[i].Hour)
 			return last
 		})
 		if err == nil {
-			err = f.commitConsumed(position, next)
+			err = l.commitConsumed(position, next)
 		}
 		if err != nil {
-			f.undo()
+			l.undo()
 		}
 		return err
 	})
 	if readOnly(err) {
-		err = &ReadOnlyError{Dir: f.dir, Err: err}
+		err = &ReadOnlyError{Dir: l.dir, Err: err}
 	}
 	if err != nil {
 		return nil, err
@@ -210,37 +190,37 @@ func (f *Folder) Consume(ctx context.Context, position uint64, items []order.Ite
 // commitConsumed is commit with the position. If nothing was accepted, losing the
 // new position does no harm: the items are refused again. All of it is urgent: a
 // revocation may stand behind whatever else the order has.
-func (f *Folder) commitConsumed(position, next uint64) error {
-	t := f.tables
+func (l *log) commitConsumed(position, next uint64) error {
+	t := l.tables
 	if len(t.pending) == 0 {
-		return f.replace(orderFile, marshalMarks([]mark{{t.size, next}}), true)
+		return l.replace(orderFile, marshalMarks([]mark{{t.size, next}}), true)
 	}
 	marks := []mark{{t.size, position}, {t.length(), next}}
-	if err := f.replace(orderFile, marshalMarks(marks), true); err != nil {
+	if err := l.replace(orderFile, marshalMarks(marks), true); err != nil {
 		return err
 	}
-	if err := f.ops.syncDir(f.dir); err != nil {
+	if err := l.ops.syncDir(l.dir); err != nil {
 		return err
 	}
-	return f.commit(true)
+	return l.commit(true)
 }
 
 // Judge says what would come of the entries at that hour, but never before that
 // of the last leaf, and changes nothing.
 //
 // Errors: those of Leaves, and *ReadOnlyError.
-func (f *Folder) Judge(ctx context.Context, entries []contract.Entry, hour contract.Hour) ([]ledgerclient.Outcome, error) {
+func (l *log) Judge(ctx context.Context, entries []contract.Entry, hour contract.Hour) ([]ledgerclient.Outcome, error) {
 	if len(entries) == 0 {
 		return nil, nil
 	}
-	out, err := f.precheck(ctx, entries)
+	out, err := l.precheck(ctx, entries)
 	if err != nil {
 		return nil, err
 	}
-	err = f.locked(ctx, true, func() error {
-		defer f.undo()
-		hour := max(hour, f.last.Hour)
-		return f.judge(entries, out, func(int) contract.Hour { return hour })
+	err = l.locked(ctx, true, func() error {
+		defer l.undo()
+		hour := max(hour, l.last.Hour)
+		return l.judge(entries, out, func(int) contract.Hour { return hour })
 	})
 	if err != nil {
 		return nil, err

@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"runtime"
 	"sync"
 	"syscall"
 
@@ -32,11 +31,9 @@ import (
 // others are in use, each of those is one revocation or one acknowledgement. As soon as there
 // is room elsewhere they go where they belong, see vault.
 const (
-	leavesRoom = 128 << 10 // 508 leaves
 	roomSlots  = 1024
 	slotSize   = 256
 	headerSize = 64 // of a file of the keeper
-	roomSuffix = ".room"
 	keeperRoom = "keeper/room"
 )
 
@@ -45,80 +42,6 @@ const (
 	slotStop byte = 1 + iota
 	slotAck
 )
-
-// noRoom tells whether an error says that nothing more can be made here: no block, no
-// inode, no quota.
-func noRoom(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) ||
-		runtime.GOOS == "windows" && (errors.Is(err, syscall.Errno(39)) || errors.Is(err, syscall.Errno(112)))
-}
-
-// exchanger is a fileOps that can make two names change places.
-type exchanger interface {
-	exchange(a, b string) error
-}
-
-// replace is replaceFile of a file that has room of its own, which is used if there is
-// none elsewhere and the matter is urgent.
-func (f *Folder) replace(name string, data []byte, urgent bool) error {
-	err := replaceFile(f.ops, f.path(name), data, f.modes.file)
-	if !urgent || !noRoom(err) {
-		if err == nil {
-			f.setAside(name, data)
-		}
-		return err
-	}
-	path, spare := f.path(name), f.path(name+roomSuffix)
-	if e := overwriteFile(f.ops, spare, data); e != nil {
-		return err
-	}
-	if x, ok := f.ops.(exchanger); ok && x.exchange(spare, path) == nil {
-		return nil
-	}
-	if err := f.ops.rename(spare, path); err != nil {
-		return err
-	}
-	f.setAside(name, data) // what was replaced has just become free
-	return nil
-}
-
-// setAside makes the room of a file again if it is used up, or was never made. That
-// it cannot be made harms nothing yet.
-func (f *Folder) setAside(name string, data []byte) {
-	if there, err := exists(f.path(name + roomSuffix)); !there && err == nil {
-		if replaceFile(f.ops, f.path(name+roomSuffix), data, f.modes.file) == nil {
-			f.ops.syncDir(f.dir)
-		}
-	}
-}
-
-// overwriteFile makes data the content of a file that is there, durably.
-func overwriteFile(ops fileOps, path string, data []byte) error {
-	f, err := ops.open(path, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if _, err := f.WriteAt(data, 0); err != nil {
-		return err
-	}
-	if err := f.Truncate(int64(len(data))); err != nil {
-		return err
-	}
-	return f.Sync()
-}
-
-// extend writes zeros from size on until to, or leaves the file as it was.
-func extend(f file, size, to int64) error {
-	if size >= to {
-		return nil
-	}
-	if _, err := f.WriteAt(make([]byte, to-size), size); err != nil {
-		f.Truncate(size)
-		return err
-	}
-	return nil
-}
 
 // unkept is what a keeper knows in this process alone, since there was no room to
 // write it down.

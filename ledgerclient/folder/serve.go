@@ -2,60 +2,12 @@ package folder
 
 import (
 	"context"
-	"time"
 
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/keeper"
-	"golang.org/x/mod/sumdb/note"
 )
 
 // This file is what a node needs of its folder beyond what a wallet does.
-
-// CheckpointAt returns the newest checkpoint with a second signature of the
-// node's key, which says that at that time the log had no larger head (C2SP
-// cosignature/v1, see ledgerclient.TimeSigner). It is not kept.
-func (f *Folder) CheckpointAt(ctx context.Context, at time.Time) (raw []byte, err error) {
-	h, err := f.durableHead(ctx)
-	if err != nil {
-		return nil, err
-	}
-	signer, err := f.checkpointSigner()
-	if err != nil {
-		return nil, err
-	}
-	n, err := note.Open(h.raw, note.VerifierList(f.key))
-	if err != nil {
-		return nil, err // it was verified when it was read
-	}
-	return note.Sign(n, ledgerclient.TimeSigner{
-		TimeVerifier: ledgerclient.NewTimeVerifier(ledgerclient.TimeName(f.id), [32]byte(f.key.public)),
-		Key:          signer.private, Time: at,
-	})
-}
-
-// Head is the newest head of the log.
-func (f *Folder) Head(ctx context.Context) (head keeper.Head, err error) {
-	err = f.View(ctx, func(v keeper.View) error {
-		head = v.Head()
-		return nil
-	})
-	return head, err
-}
-
-// CheckClock is the *ClockError that Append would return now, nil if none. last is
-// the hour of the last entry. A replica has no such error: its order has a clock.
-func (f *Folder) CheckClock(ctx context.Context) (last contract.Hour, err error) {
-	err = f.locked(ctx, false, func() error {
-		last = f.last.Hour
-		if replica, err := f.isReplica(); replica || err != nil {
-			return err
-		}
-		_, err := f.ledgerHour()
-		return err
-	})
-	return last, err
-}
 
 // FileWhile makes the keeper file a refused request only if room makes some for it,
 // until free is called; others are counted, by this process alone. It is called before

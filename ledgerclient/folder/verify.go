@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"math"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -30,33 +29,10 @@ type Report struct {
 	Signatures uint64 // how many entries' signatures were checked this time
 }
 
-// Verify checks every byte in the folder that any reader uses: the configuration
-// and the keys, the checkpoint's signature, each leaf (shape, signature, rules,
-// state root, the log's root); then the store and the keeper's files. Signatures of the
-// prefix that known describes are not checked again if the log still has it; all else
-// is. What was derived from the leaves before is derived anew.
-//
-// The first finding is a *DamagedError that names the entry or the file.
-// progress, if not nil, is called from one goroutine at a time with how many
-// signatures are done.
-//
-// The lock is held, shared, while the leaves are read, which takes some microseconds an
-// entry, and not for the signatures.
-func (f *Folder) Verify(ctx context.Context, known Verified, progress func(done, total uint64)) (Report, error) {
-	report, damaged, err := f.verify(ctx, known, progress)
-	if err == nil && len(damaged) > 0 {
-		err = damaged[0]
-	}
-	if err != nil {
-		return Report{}, err
-	}
-	return report, nil
-}
-
-// verify is Verify that goes on behind damage of the keys, the store and the keeper's
-// files, and returns all of it.
-func (f *Folder) verify(ctx context.Context, known Verified, progress func(done, total uint64)) (Report, []*DamagedError, error) {
-	keys, err := f.verifyFixed()
+// verify checks what never changes and the log. It goes on behind damage of the keys, and
+// returns all of that.
+func (l *log) verify(ctx context.Context, known Verified, progress func(done, total uint64)) (Report, []*DamagedError, error) {
+	keys, err := l.verifyFixed()
 	if err != nil {
 		return Report{}, nil, err
 	}
@@ -64,14 +40,14 @@ func (f *Folder) verify(ctx context.Context, known Verified, progress func(done,
 	defer cancel()
 	var report Report
 	var sigs *signatureCheck
-	err = f.locked(ctx, false, func() error {
-		report.Size, report.Root = f.head.size, f.head.root
+	err = l.locked(ctx, false, func() error {
+		report.Size, report.Root = l.head.size, l.head.root
 		from := uint64(0)
-		if known.Size <= f.head.size {
+		if known.Size <= l.head.size {
 			from = known.Size
 		}
-		sigs = f.startSignatures(ctx, from, f.head.size, progress)
-		return f.verifyLog(ctx, known, sigs)
+		sigs = l.startSignatures(ctx, from, l.head.size, progress)
+		return l.verifyLog(ctx, known, sigs)
 	})
 	if sigs != nil {
 		if d := (*DamagedError)(nil); errors.As(err, &d) && d.Entry != NoEntry {
@@ -85,41 +61,34 @@ func (f *Folder) verify(ctx context.Context, known Verified, progress func(done,
 			err = serr
 		}
 	}
-	var inStore, inKeeper findings
-	if err == nil {
-		err = verifyStore(ctx, f, &inStore)
-	}
-	if err == nil {
-		err = verifyKeeper(ctx, f, &inKeeper)
-	}
-	return report, slices.Concat(keys, inStore.all, inKeeper.all), err
+	return report, keys, err
 }
 
-// earlier tells whether a is damage of an entry before that of b.
+// earlier reports whether a is damage of an entry before that of b.
 func earlier(a, b error) bool {
 	var x, y *DamagedError
 	return errors.As(a, &x) && errors.As(b, &y) && x.Entry != NoEntry && (y.Entry == NoEntry || x.Entry < y.Entry)
 }
 
 // verifyFixed checks what never changes: the configuration and the keys.
-func (f *Folder) verifyFixed() (damaged []*DamagedError, err error) {
-	doc, err := readIn(f.dir, f.path(genesisFile), maxGenesis)
+func (l *log) verifyFixed() (damaged []*DamagedError, err error) {
+	doc, err := readIn(l.dir, l.path(genesisFile), maxGenesis)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	if !bytes.Equal(doc, f.genesis) {
+	if !bytes.Equal(doc, l.genesis) {
 		return nil, &DamagedError{File: genesisFile, Entry: NoEntry, What: "changed since the ledger was opened"}
 	}
-	f.turn <- struct{}{}
-	f.signing.Lock()
-	f.signer = nil
-	f.signing.Unlock()
-	_, err = f.checkpointSigner()
-	<-f.turn
+	l.turn <- struct{}{}
+	l.signing.Lock()
+	l.signer = nil
+	l.signing.Unlock()
+	_, err = l.checkpointSigner()
+	<-l.turn
 	errs := []error{err}
-	if !f.follows {
-		_, entry := f.readCurveKey(entryKeyFile, f.config.Nodes[0].Key)
-		_, keeper := f.readCurveKey(keeperKeyFile, f.config.Keepers[0])
+	if !l.follows {
+		_, entry := l.readCurveKey(entryKeyFile, l.config.Nodes[0].Key)
+		_, keeper := l.readCurveKey(keeperKeyFile, l.config.Keepers[0])
 		errs = append(errs, entry, keeper)
 	}
 	for _, err := range errs {
@@ -135,22 +104,22 @@ func (f *Folder) verifyFixed() (damaged []*DamagedError, err error) {
 }
 
 // verifyLog does everything but signatures.
-func (f *Folder) verifyLog(ctx context.Context, known Verified, sigs *signatureCheck) error {
-	raw, err := readIn(f.dir, f.path(checkpointFile), maxCheckpoint)
+func (l *log) verifyLog(ctx context.Context, known Verified, sigs *signatureCheck) error {
+	raw, err := readIn(l.dir, l.path(checkpointFile), maxCheckpoint)
 	if err != nil {
 		return err
 	}
-	if h, err := f.key.parse(raw); err != nil || h.size != f.head.size || h.root != f.head.root {
+	if h, err := l.key.parse(raw); err != nil || h.size != l.head.size || h.root != l.head.root {
 		return &DamagedError{File: checkpointFile, Entry: NoEntry, What: "signature does not verify"}
 	}
-	if err := f.checkLeaves(ctx, f.tables.state); err != nil {
+	if err := l.checkLeaves(ctx, l.tables.state); err != nil {
 		return err
 	}
-	t := f.tables
-	t.reset(f.head.size)
+	t := l.tables
+	t.reset(l.head.size)
 	var edge edge
 	var hour contract.Hour
-	err = t.leaves.each(0, f.head.size, func(i uint64, leaf *contract.Leaf, raw []byte) error {
+	err = t.leaves.each(0, l.head.size, func(i uint64, leaf *contract.Leaf, raw []byte) error {
 		if i%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -169,11 +138,11 @@ func (f *Folder) verifyLog(ctx context.Context, known Verified, sigs *signatureC
 			return fail(err.Error())
 		}
 		if i == 0 {
-			if _, err := contract.CheckGenesis(f.genesis, &leaf.Entry); err != nil {
+			if _, err := contract.CheckGenesis(l.genesis, &leaf.Entry); err != nil {
 				return fail(err.Error())
 			}
 		}
-		id := leaf.Entry.ID(f.id)
+		id := leaf.Entry.ID(l.id)
 		if _, _, there, err := t.find(id); err != nil {
 			return err
 		} else if there {
@@ -182,20 +151,20 @@ func (f *Folder) verifyLog(ctx context.Context, known Verified, sigs *signatureC
 		return t.replay(leaf, id, h)
 	})
 	if err == nil {
-		err = f.rootsHold()
+		err = l.rootsHold()
 	}
 	if err != nil {
 		t.reset(0)
 		return err
 	}
-	f.saved = 0
-	f.keep()
+	l.saved = 0
+	l.keep()
 	return nil
 }
 
 // signatureCheck checks the signatures of ranges of leaves on all cores.
 type signatureCheck struct {
-	f        *Folder
+	l        *log
 	ctx      context.Context
 	cancel   context.CancelFunc
 	blocks   chan [2]uint64
@@ -214,8 +183,8 @@ type signatureCheck struct {
 // block is how many signatures are handed to a core at a time.
 const block = 256
 
-func (f *Folder) startSignatures(ctx context.Context, from, to uint64, progress func(done, total uint64)) *signatureCheck {
-	c := &signatureCheck{f: f, blocks: make(chan [2]uint64), progress: progress}
+func (l *log) startSignatures(ctx context.Context, from, to uint64, progress func(done, total uint64)) *signatureCheck {
+	c := &signatureCheck{l: l, blocks: make(chan [2]uint64), progress: progress}
 	c.limit.Store(math.MaxUint64)
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	for range runtime.GOMAXPROCS(0) {
@@ -248,7 +217,7 @@ func (c *signatureCheck) work() {
 		if b[0] >= c.limit.Load() {
 			continue
 		}
-		raw, err := c.f.tables.leaves.read(b[0], b[1])
+		raw, err := c.l.tables.leaves.read(b[0], b[1])
 		if err != nil {
 			c.fail(0, err)
 			continue
@@ -256,7 +225,7 @@ func (c *signatureCheck) work() {
 		for i := b[0]; i < b[1] && i < c.limit.Load() && c.ctx.Err() == nil; i++ {
 			leaf, err := contract.ParseLeaf(raw[(i-b[0])*contract.LeafSize:][:contract.LeafSize])
 			if err == nil {
-				err = contract.CheckSignature(c.f.id, &leaf.Entry)
+				err = contract.CheckSignature(c.l.id, &leaf.Entry)
 			}
 			if err != nil {
 				c.fail(i, &DamagedError{File: leavesFile, Entry: int64(i), What: fmt.Sprintf("signature: %v", err)})

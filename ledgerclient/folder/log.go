@@ -1,0 +1,553 @@
+package folder
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"io/fs"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/disk"
+	"github.com/carekey/carekey/ledgerclient/keeper"
+)
+
+// Names inside a ledger's folder.
+const (
+	genesisFile    = "genesis"
+	leavesFile     = "leaves"
+	checkpointFile = "checkpoint"
+	lockFile       = "lock"
+	unfinishedFile = "unfinished" // there while Create is at work
+	nodeKeyFile    = "keys/node.ed25519"
+	entryKeyFile   = "keys/node.k256"
+	keeperKeyFile  = "keys/keeper.k256"
+	replicaKeyFile = "keys/replica.ed25519" // of a follower's folder, and no other there
+)
+
+// maxGenesis is more than any configuration document has bytes.
+const maxGenesis = 1 << 20
+
+// defaultWait is how long an operation waits for the lock.
+const defaultWait = 10 * time.Second
+
+// Options of an open ledger. The zero value is right for most.
+type Options struct {
+	// Clock gives ledger time. nil: the system's.
+	Clock func() time.Time
+	// AcceptClock lets Append go on when the clock is more than 31 days past the
+	// last entry.
+	AcceptClock bool
+	// EraseAfter is how many hours after its withdrawal a record is erased. 0: at
+	// once. A node waits, since with a stolen key a whole history could be withdrawn.
+	EraseAfter contract.Hour
+	// Wait is how long an operation waits for other processes. 0: 10 seconds.
+	Wait time.Duration
+	// Private is a folder of this user alone, which is made when it is needed, in which
+	// what follows from the log is kept, so that it need not be derived at each Open. "",
+	// or one that others can write: it is derived each time, some 10 µs an entry.
+	Private string
+}
+
+// log is the log of an open ledger: its order, and what follows from that. It knows
+// nothing of what is stored and kept beside it, see Folder.
+type log struct {
+	dir     string
+	ops     fileOps
+	modes   modes
+	clock   func() time.Time
+	accept  bool
+	wait    time.Duration
+	genesis []byte
+
+	config contract.Config
+	id     crypto.LedgerID
+	key    checkpointKey
+	// follows: others keep this ledger, and the folder signs for itself (CreateReplica).
+	follows bool
+
+	// checked reports whether an entry's signature was checked a moment ago.
+	checked func(*contract.Entry) bool
+
+	signing sync.Mutex
+	signer  *checkpointSigner // nil: the key was not read yet
+
+	// What is read without the turn, see durableHead.
+	published  atomic.Pointer[published] // the newest durable head; nil: none is known
+	committing atomic.Bool               // a newer one is being made durable by this process
+
+	turn     chan struct{} // held by the goroutine that uses what is below
+	lock     *os.File
+	closed   bool
+	readOnly error // why nothing can be written; nil if it can
+	tables   *tables
+	head     head
+	last     contract.Leaf // leaf head.size-1
+	private  private
+	saved    uint64 // size of the tables that are kept
+	lag      uint64 // how many entries they may lack
+}
+
+// snapshot is the log at one head.
+type snapshot interface {
+	keeper.View
+	// followUps returns the positions of the accepted follow-ups of the thread
+	// opened at index, in order.
+	followUps(index uint64) ([]uint64, error)
+}
+
+// newLog is the log in a folder that is there, not yet opened.
+func newLog(dir string, info fs.FileInfo, opt Options, ops fileOps, network func(dir string) (string, error)) (*log, error) {
+	if kind, err := network(dir); err != nil {
+		return nil, err
+	} else if kind != "" {
+		return nil, &NetworkFSError{Dir: dir, FS: kind}
+	}
+	l := &log{
+		dir:     dir,
+		ops:     ops,
+		modes:   modesOf(info.Mode()),
+		clock:   opt.Clock,
+		accept:  opt.AcceptClock,
+		wait:    opt.Wait,
+		checked: func(*contract.Entry) bool { return false },
+		turn:    make(chan struct{}, 1),
+		lag:     128,
+	}
+	if l.clock == nil {
+		l.clock = time.Now
+	}
+	if l.wait == 0 {
+		l.wait = defaultWait
+	}
+	return l, nil
+}
+
+func openLog(dir string, opt Options, ops fileOps, network func(dir string) (string, error)) (*log, error) {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &NoLedgerError{Dir: dir}
+	case err != nil:
+		return nil, err
+	case !info.IsDir():
+		return nil, &NoLedgerError{Dir: dir}
+	}
+	l, err := newLog(dir, info, opt, ops, network)
+	if err != nil {
+		return nil, err
+	}
+	if err = l.openLock(); err == nil {
+		err = l.start(opt.Private)
+	}
+	if err != nil {
+		l.closeFiles()
+		return nil, err
+	}
+	return l, nil
+}
+
+// openLock opens the lock file, which is there from the first moment of a
+// ledger's life.
+func (l *log) openLock() error {
+	file, err := disk.Open(l.path(lockFile), os.O_RDONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(l.path(genesisFile)); err != nil {
+			return &NoLedgerError{Dir: l.dir}
+		}
+		// Somebody removed it. All who come now open the same new one.
+		file, err = disk.Open(l.path(lockFile), os.O_RDONLY|os.O_CREATE, l.modes.file)
+	}
+	if err != nil {
+		return damagedKind(l.dir, err)
+	}
+	l.lock = file
+	return nil
+}
+
+// start reads what never changes and opens the files under the lock.
+func (l *log) start(private string) error {
+	ctx := context.Background()
+	release, err := l.take(ctx, false)
+	if err != nil {
+		return err
+	}
+	err = l.readGenesis()
+	if err == nil {
+		l.private = privateIn(l.ops, private, l.dir, l.id)
+		err = l.openFiles()
+	}
+	release()
+	if err != nil {
+		return err
+	}
+	return l.locked(ctx, false, func() error { return nil })
+}
+
+func (l *log) readGenesis() error {
+	if _, err := os.Stat(l.path(unfinishedFile)); err == nil {
+		if _, err := os.Stat(l.path(checkpointFile)); errors.Is(err, fs.ErrNotExist) {
+			return &NoLedgerError{Dir: l.dir} // Create did not get to its end
+		}
+		// It did, but for this. A folder that cannot be written keeps it.
+		l.ops.remove(l.path(unfinishedFile))
+	}
+	doc, err := readIn(l.dir, l.path(genesisFile), maxGenesis)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(l.dir, leavesFile)); err != nil {
+			return &NoLedgerError{Dir: l.dir}
+		}
+		return &DamagedError{File: genesisFile, Entry: NoEntry, What: "missing"}
+	}
+	if err != nil {
+		return err
+	}
+	c, err := contract.ParseConfig(doc)
+	if err != nil {
+		var later *contract.ContractVersionError
+		if errors.As(err, &later) && l.entry0CommitsTo(doc) {
+			return err // nothing is damaged: it is of later software
+		}
+		return &DamagedError{File: genesisFile, Entry: NoEntry, What: err.Error()}
+	}
+	if len(c.Nodes) != 1 || len(c.Keepers) != 1 || c.Previous != (crypto.Hash{}) {
+		return &DamagedError{File: genesisFile, Entry: NoEntry, What: "not the configuration of a folder"}
+	}
+	l.genesis, l.config, l.id = doc, c, c.LedgerID()
+	if l.follows, err = exists(l.path(replicaKeyFile)); err != nil {
+		return err
+	}
+	if l.follows {
+		seed, err := l.readKey(replicaKeyFile)
+		if err != nil {
+			return err
+		}
+		l.key, err = newReplicaKey(l.id, ed25519.NewKeyFromSeed(seed[:]))
+		return err
+	}
+	l.key, err = newCheckpointKey(ledgerclient.Origin(l.id), c.Nodes[0].Checkpoint)
+	return err
+}
+
+// entry0CommitsTo tells whether a configuration document is the one that the
+// first leaf commits to.
+func (l *log) entry0CommitsTo(doc []byte) bool {
+	file, err := openIn(l.dir, l.path(leavesFile))
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	var b [contract.LeafSize]byte
+	if _, err := file.ReadAt(b[:], 0); err != nil {
+		return false
+	}
+	first, err := contract.ParseLeaf(b[:])
+	return err == nil && first.Entry.Commitment == contract.ConfigCommitment(doc)
+}
+
+func (l *log) openFiles() error {
+	leaves, err := l.ops.open(l.path(leavesFile), os.O_RDWR, 0)
+	if readOnly(err) {
+		l.readOnly = err
+		leaves, err = l.ops.open(l.path(leavesFile), os.O_RDONLY, 0)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return &DamagedError{File: leavesFile, Entry: NoEntry, What: "missing"}
+	}
+	if err != nil {
+		return damagedKind(l.dir, err)
+	}
+	l.tables = newTables(l.id, l.config.Params(), leafFile{leaves})
+	return nil
+}
+
+// Close ends the use of the ledger.
+func (l *log) Close() error {
+	l.turn <- struct{}{}
+	defer func() { <-l.turn }()
+	if l.closed {
+		return nil
+	}
+	return l.closeFiles()
+}
+
+func (l *log) closeFiles() error {
+	l.closed = true
+	l.published.Store(nil)
+	var errs []error
+	if l.tables != nil {
+		errs = append(errs, l.tables.leaves.f.Close())
+	}
+	if l.lock != nil {
+		errs = append(errs, l.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (l *log) path(name string) string { return filepath.Join(l.dir, filepath.FromSlash(name)) }
+
+// hour is the clock's, as a ledger hour.
+func (l *log) hour() contract.Hour {
+	h := l.clock().Unix() / 3600
+	return contract.Hour(max(0, min(h, math.MaxUint32)))
+}
+
+// take waits for this process's turn and then for the lock. Every other
+// goroutine and, if exclusive, every other process is kept out until release.
+func (l *log) take(ctx context.Context, exclusive bool) (release func(), err error) {
+	select {
+	case l.turn <- struct{}{}:
+	default:
+		select {
+		case l.turn <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	if l.closed {
+		<-l.turn
+		return nil, errClosed{}
+	}
+	if err := l.waitForLock(ctx, exclusive); err != nil {
+		<-l.turn
+		return nil, err
+	}
+	return func() {
+		unlock(l.lock)
+		<-l.turn
+	}, nil
+}
+
+// waitForLock tries until the lock is free or the time is up. There is no lock
+// call with a time limit that can be taken back, so it asks again and again,
+// at uneven intervals lest two processes keep missing the same gaps.
+func (l *log) waitForLock(ctx context.Context, exclusive bool) error {
+	start := time.Now()
+	pause := 200 * time.Microsecond
+	for {
+		ok, err := tryLock(l.lock, exclusive)
+		if ok || err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		waited := time.Since(start)
+		if waited >= l.wait {
+			return &BusyError{Dir: l.dir, Waited: waited}
+		}
+		timer := time.NewTimer(min(pause/2+rand.N(pause), l.wait-waited))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+		pause = min(pause*2, 10*time.Millisecond)
+	}
+}
+
+// locked runs fn under the lock with tables that are those of the newest
+// checkpoint.
+func (l *log) locked(ctx context.Context, exclusive bool, fn func() error) error {
+	release, err := l.take(ctx, exclusive)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := l.refresh(ctx); err != nil {
+		return err
+	}
+	l.publish()
+	err = fn()
+	if d := (*DamagedError)(nil); errors.As(err, &d) && d.File == stateFile {
+		l.private.forget(".log") // whoever asks again gets what the leaves say
+		l.tables.reset(0)
+		l.saved = 0
+	}
+	return err
+}
+
+// refresh reads the checkpoint and makes the tables those of it.
+func (l *log) refresh(ctx context.Context) error {
+	raw, err := readIn(l.dir, l.path(checkpointFile), maxCheckpoint)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &DamagedError{File: checkpointFile, Entry: NoEntry, What: "missing"}
+	}
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(raw, l.head.raw) {
+		if l.readOnly == nil {
+			// It may be one whose writer was killed before its name was durable.
+			if err := l.ops.syncDir(l.dir); err != nil {
+				return err
+			}
+		}
+		if err := l.readHead(raw); err != nil {
+			return err
+		}
+	}
+	return l.follow(ctx)
+}
+
+// readHead makes a checkpoint the current head. The log only grows: a checkpoint
+// that is older than one seen before, or of another history, is damage.
+func (l *log) readHead(raw []byte) error {
+	damaged := func(file, what string) error { return &DamagedError{File: file, Entry: NoEntry, What: what} }
+	h, err := l.key.parse(raw)
+	if err != nil {
+		if !l.entry0CommitsTo(l.genesis) {
+			return damaged(genesisFile, "not the document that entry 0 commits to")
+		}
+		return damaged(checkpointFile, err.Error())
+	}
+	switch {
+	case h.size < l.head.size:
+		return damaged(checkpointFile, "older than one seen before")
+	case h.size == l.head.size && h.root != l.head.root:
+		return damaged(checkpointFile, "of another history than one seen before")
+	}
+	info, err := l.tables.leaves.f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size()/contract.LeafSize < int64(h.size) {
+		return &DamagedError{File: leavesFile, Entry: info.Size() / contract.LeafSize, What: "missing"}
+	}
+	last, err := l.tables.leaves.at(h.size - 1)
+	if err != nil {
+		return err
+	}
+	l.head, l.last = h, last
+	return nil
+}
+
+// View gives fn the log at its newest head, under the shared lock: fn must not
+// call other methods of the Folder. It makes the Folder a keeper.Replica.
+func (l *log) View(ctx context.Context, fn func(keeper.View) error) error {
+	return l.read(ctx, func(s snapshot) error { return fn(s) })
+}
+
+func (l *log) read(ctx context.Context, fn func(snapshot) error) error {
+	return l.locked(ctx, false, func() error { return fn(view{l}) })
+}
+
+// write is read under the exclusive lock.
+func (l *log) write(ctx context.Context, fn func(snapshot) error) error {
+	if l.readOnly != nil {
+		return &ReadOnlyError{Dir: l.dir, Err: l.readOnly}
+	}
+	return l.locked(ctx, true, func() error { return fn(view{l}) })
+}
+
+// view is the log while the lock is held.
+type view struct{ l *log }
+
+func (v view) Head() keeper.Head {
+	return keeper.Head{Size: v.l.head.size, Root: v.l.head.root, Hour: v.l.last.Hour, Fresh: true}
+}
+
+func (v view) Find(id contract.ID) (uint64, bool, error) {
+	at, _, ok, err := v.l.tables.find(id)
+	return at, ok, err
+}
+
+func (v view) Leaf(i uint64) (contract.Leaf, error) {
+	if i >= v.l.head.size {
+		return contract.Leaf{}, &RangeError{From: i, To: i + 1, Size: v.l.head.size}
+	}
+	return v.l.tables.leaf(i)
+}
+
+func (v view) State(i uint64) (contract.State, error) {
+	leaf, err := v.Leaf(i)
+	if err != nil {
+		return contract.State{}, err
+	}
+	if err := v.l.tables.state.check(i, v.l.head.size); err != nil {
+		return contract.State{}, err
+	}
+	return v.l.tables.state.state(i, &leaf.Entry), nil
+}
+
+func (v view) followUps(i uint64) ([]uint64, error) { return v.l.tables.state.followUps(i) }
+
+// checkpointSigner reads the node's key when it is first needed.
+func (l *log) checkpointSigner() (*checkpointSigner, error) {
+	l.signing.Lock()
+	defer l.signing.Unlock()
+	if l.signer != nil {
+		return l.signer, nil
+	}
+	name := nodeKeyFile
+	if l.follows {
+		name = replicaKeyFile
+	}
+	seed, err := l.readKey(name)
+	if err != nil {
+		return nil, err
+	}
+	s := &checkpointSigner{checkpointKey: l.key, private: ed25519.NewKeyFromSeed(seed[:])}
+	if !s.public.Equal(s.private.Public()) {
+		return nil, &DamagedError{File: name, Entry: NoEntry, What: "not the key in the configuration"}
+	}
+	l.signer = s
+	return s, nil
+}
+
+// CheckKeys reads the keys that the folder signs with, those of its checkpoints and of
+// its keeper, and returns an error for each that cannot be used. What does not need it
+// goes on all the same.
+func (l *log) CheckKeys() (errs []error) {
+	if _, err := l.checkpointSigner(); err != nil {
+		errs = append(errs, err)
+	}
+	if l.follows {
+		return errs // its keeper is elsewhere
+	}
+	if _, err := l.readCurveKey(keeperKeyFile, l.config.Keepers[0]); err != nil {
+		errs = append(errs, err)
+	}
+	return errs
+}
+
+func (l *log) readKey(name string) ([32]byte, error) {
+	text, err := readIn(l.dir, l.path(name), 128)
+	if errors.Is(err, fs.ErrNotExist) {
+		return [32]byte{}, &DamagedError{File: name, Entry: NoEntry, What: "missing"}
+	}
+	if err != nil {
+		return [32]byte{}, err
+	}
+	b, ok := parseKey(text)
+	if !ok {
+		return [32]byte{}, &DamagedError{File: name, Entry: NoEntry, What: "not a key"}
+	}
+	return b, nil
+}
+
+// readCurveKey reads a secp256k1 key and compares it with the configuration.
+func (l *log) readCurveKey(name string, public crypto.PubKey) (*crypto.PrivateKey, error) {
+	b, err := l.readKey(name)
+	if err != nil {
+		return nil, err
+	}
+	k, err := crypto.ParsePrivateKey(b[:])
+	if err != nil {
+		return nil, &DamagedError{File: name, Entry: NoEntry, What: "not a key"}
+	}
+	if k.Public() != public {
+		return nil, &DamagedError{File: name, Entry: NoEntry, What: "not the key in the configuration"}
+	}
+	return k, nil
+}

@@ -1,0 +1,88 @@
+package folder
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"syscall"
+)
+
+// Room that the log has of its own, see room.go.
+const (
+	leavesRoom = 128 << 10 // bytes: 508 leaves
+	roomSuffix = ".room"
+)
+
+// noRoom reports whether an error says that nothing more can be made here: no block, no
+// inode, no quota.
+func noRoom(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) ||
+		runtime.GOOS == "windows" && (errors.Is(err, syscall.Errno(39)) || errors.Is(err, syscall.Errno(112)))
+}
+
+// exchanger is a fileOps that can make two names change places.
+type exchanger interface {
+	exchange(a, b string) error
+}
+
+// replace is replaceFile of a file that has room of its own, which is used if there is
+// none elsewhere and the matter is urgent.
+func (l *log) replace(name string, data []byte, urgent bool) error {
+	err := replaceFile(l.ops, l.path(name), data, l.modes.file)
+	if !urgent || !noRoom(err) {
+		if err == nil {
+			l.setAside(name, data)
+		}
+		return err
+	}
+	path, spare := l.path(name), l.path(name+roomSuffix)
+	if e := overwriteFile(l.ops, spare, data); e != nil {
+		return err
+	}
+	if x, ok := l.ops.(exchanger); ok && x.exchange(spare, path) == nil {
+		return nil
+	}
+	if err := l.ops.rename(spare, path); err != nil {
+		return err
+	}
+	l.setAside(name, data) // what was replaced has just become free
+	return nil
+}
+
+// setAside makes the room of a file again if it is used up, or was never made. That
+// it cannot be made harms nothing yet.
+func (l *log) setAside(name string, data []byte) {
+	if there, err := exists(l.path(name + roomSuffix)); !there && err == nil {
+		if replaceFile(l.ops, l.path(name+roomSuffix), data, l.modes.file) == nil {
+			l.ops.syncDir(l.dir)
+		}
+	}
+}
+
+// overwriteFile makes data the content of a file that is there, durably.
+func overwriteFile(ops fileOps, path string, data []byte) error {
+	f, err := ops.open(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.WriteAt(data, 0); err != nil {
+		return err
+	}
+	if err := f.Truncate(int64(len(data))); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// extend writes zeros from size on until to, or leaves the file as it was.
+func extend(f file, size, to int64) error {
+	if size >= to {
+		return nil
+	}
+	if _, err := f.WriteAt(make([]byte, to-size), size); err != nil {
+		f.Truncate(size)
+		return err
+	}
+	return nil
+}
