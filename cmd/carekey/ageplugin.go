@@ -18,20 +18,6 @@ import (
 // c2sp.org/age-plugin over standard input and output.
 const pluginName = "age-plugin-" + wallet.AgePlugin
 
-// main carries out what the program was started as and returns the exit code.
-func (a *app) main(args []string) (exit int) {
-	defer a.recoverCrash(&exit)
-	// A system that does not allow it does not keep anybody from her records.
-	_ = hardening.Process()
-	if len(args) == 0 {
-		return a.run(nil)
-	}
-	if name := strings.ToLower(filepath.Base(args[0])); name == pluginName || name == pluginName+".exe" {
-		return agePlugin{a}.run(args[1:])
-	}
-	return a.run(args[1:])
-}
-
 // run is one run of age-plugin-carekey.
 func (a agePlugin) run(args []string) int {
 	ctx, stop := hardening.Signals()

@@ -1,42 +1,33 @@
 package main
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"runtime"
 	"time"
 
-	"github.com/carekey/carekey/cmd/hardening"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/wallet/keyring"
+	"github.com/spf13/cobra"
 )
 
 // app is one run of the program. Tests make one of their own with another clock.
 type app struct {
-	in, out, err *os.File
-	lookup       func(name string) (string, bool) // the environment
-	now          func() time.Time
-	workFactor   int           // scrypt's, of new passphrase files; 0 is the default
-	patience     time.Duration // how long a node may take to begin an answer; 0 is the default
+	console
+	lookup     func(name string) (string, bool) // the environment
+	now        func() time.Time
+	workFactor int           // scrypt's, of new passphrase files; 0 is the default
+	patience   time.Duration // how long a node may take to begin an answer; 0 is the default
 
 	// ask asks for a passphrase where there is no terminal to ask on; nil: nobody can.
 	ask func(prompt string) ([]byte, error)
 
-	flags       flags
 	passphrases passphrases
 	key         keyring.Store // has read the wallet's key already; nil if nobody did
 }
 
-// flags are those that every command has.
-type flags struct {
-	json, yes, noInput, quiet bool
-	profile, ledger           string
-	acceptClock               bool // of the commands that write
-	passphraseFD              int  // -1 if not given
-}
-
 func newApp() *app {
-	return &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, lookup: os.LookupEnv, now: time.Now, flags: flags{passphraseFD: -1}}
+	return &app{console: console{in: os.Stdin, out: os.Stdout, err: os.Stderr, flags: flags{passphraseFD: -1}}, lookup: os.LookupEnv, now: time.Now}
 }
 
 // The environment of the program. Nothing else of it is read here.
@@ -50,20 +41,6 @@ const (
 	envPromptTimeout  = "CAREKEY_PROMPT_TIMEOUT"  // how long a person may take to answer its prompt
 	envXDGData        = "XDG_DATA_HOME"
 )
-
-// run carries out one command line and returns the exit code.
-func (a *app) run(args []string) int {
-	ctx, stop := hardening.Signals()
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	root := newRoot(a)
-	root.SetArgs(args)
-	root.SetIn(a.in)
-	root.SetOut(a.out)
-	root.SetErr(a.err)
-	defer a.passphrases.wipe()
-	return a.report(root.ExecuteContext(ctx), args)
-}
 
 func (a *app) env(name string) string {
 	v, _ := a.lookup(name)
@@ -133,5 +110,19 @@ func (a *app) keyringKind() (string, error) {
 		return k, nil
 	default:
 		return "", usage(envKeyring+"="+k+": no such keyring", "use os or file")
+	}
+}
+
+// group is a command that only holds others.
+func group(use, short string, cmds ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: short, Args: cli.NoVerb, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	c.AddCommand(cmds...)
+	return c
+}
+
+// acceptClock gives a command that writes entries the flag for a clock in doubt.
+func acceptClock(a *app, cmds ...*cobra.Command) {
+	for _, c := range cmds {
+		c.Flags().BoolVar(&a.flags.acceptClock, "accept-clock", false, "believe the clock although it is more than 31 days past the ledger's last entry")
 	}
 }

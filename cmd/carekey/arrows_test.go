@@ -25,8 +25,8 @@ var bounds = []struct {
 	center  string // its largest type
 	methods int    // of that one
 }{
-	{"cmd/carekey", 15, "app", 107},
-	{"wallet", 15, "Wallet", 255},
+	{"cmd/carekey", 8, "app", 101},
+	{"wallet", 13, "Wallet", 200},
 }
 
 // A package of many files reads from top to bottom if they can be put into an order in

@@ -173,20 +173,6 @@ func (a backups) copyFolder(ctx context.Context, l *ledger, dst string, j *backu
 	return nil
 }
 
-// steps shows how far something is, on a terminal and where it takes long.
-func (a *app) steps(what string) (step func(done, total uint64), end func()) {
-	if !a.talks() || cli.Width(a.err) == 0 {
-		return nil, func() {}
-	}
-	b := &bar{out: a.err, what: what, at: -1}
-	return func(done, total uint64) {
-		if total >= 1000 {
-			b.total = int64(total)
-			b.step(int64(done))
-		}
-	}, b.end
-}
-
 // check tells whether a folder is free, or a backup, and not inside of what is
 // backed up: there it would be lost with it.
 func (a backups) check(w *wallet.Wallet, dir string) error {

@@ -25,23 +25,6 @@ const (
 	shownPeople = 20
 )
 
-// thousands writes a number with commas.
-func thousands(n int) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-// many is plural for large numbers.
-func many(n int, one, other string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return thousands(n) + " " + other
-}
-
 func batchQuestion(p *batch.Plan) string {
 	switch {
 	case p.End == 0:

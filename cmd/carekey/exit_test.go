@@ -262,7 +262,7 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	a := &app{err: w}
+	a := &app{console: console{err: w}}
 	if code := a.report(&wallet.NotFoundError{What: "contact", Query: "\x1b[31m<b>"}, []string{"grant", "--json"}); code != 7 {
 		t.Errorf("exit %d", code)
 	}

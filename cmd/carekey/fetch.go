@@ -230,11 +230,3 @@ func (x *fetching) end() error {
 	x.say("Verified, and written for you alone. Its owner sees that you opened it.")
 	return nil
 }
-
-// printPath prints a path as it is, or fit for a terminal.
-func (a *app) printPath(path string) {
-	if cli.Width(a.out) > 0 {
-		path = cli.Clean(path)
-	}
-	fmt.Fprintln(a.out, path)
-}

@@ -68,7 +68,7 @@ func (a making) init(ctx context.Context, f initFlags) error {
 		kind = keyring.KindOS
 	}
 	if _, unfinished := wallet.UnfinishedInit(p.dir); !unfinished {
-		if err := a.finishRemoval(ctx, p.dir); err != nil {
+		if err := a.keys(p).finishRemoval(ctx); err != nil {
 			return err
 		}
 	}

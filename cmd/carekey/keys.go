@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
 )
 
@@ -125,4 +126,17 @@ func keyringWords(kind string) string {
 		return "a key file under a passphrase"
 	}
 	return "the keyring of the operating system"
+}
+
+// finishRemoval ends a removal that was interrupted, and removes what an interrupted
+// init left, if there is one.
+func (k keys) finishRemoval(ctx context.Context) error {
+	kind, ok := wallet.Removing(k.dir)
+	if !ok {
+		kind, ok = wallet.UnfinishedInit(k.dir)
+	}
+	if !ok {
+		return nil
+	}
+	return wallet.FinishRemoval(ctx, wallet.Options{Dir: k.dir, Keyring: k.of(kind)})
 }

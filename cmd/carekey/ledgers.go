@@ -121,27 +121,6 @@ func (a *app) ofWallet(named string) (place, wallet.Place, error) {
 	return p, at, err
 }
 
-// ledgerWords names a ledger of the wallet in dir.
-func ledgerWords(dir string, id crypto.LedgerID) string {
-	return ledgerTitle(cli.Clean(ledgerName(dir, id))) + " (" + short(id) + ")"
-}
-
-// ledgerTitles are the names of the wallet's ledgers, with the beginnings of their ids
-// where two are named alike.
-func ledgerTitles(p place) map[crypto.LedgerID]string {
-	out, same := map[crypto.LedgerID]string{}, map[string]int{}
-	for _, at := range p.settings.Ledgers {
-		out[at.ID] = ledgerTitle(cli.Clean(ledgerName(p.dir, at.ID)))
-		same[out[at.ID]]++
-	}
-	for id, title := range out {
-		if same[title] > 1 {
-			out[id] = title + " " + short(id)
-		}
-	}
-	return out
-}
-
 type placeJSON struct {
 	ID      string `json:"id"`
 	Name    string `json:"name"`

@@ -5,9 +5,13 @@
 package main
 
 import (
+	"context"
 	"os"
+	"path/filepath"
+	"strings"
 	_ "time/tzdata" // days are the person's own: without time zones they would silently be UTC's
 
+	"github.com/carekey/carekey/cmd/hardening"
 	"github.com/carekey/carekey/crypto/crash"
 )
 
@@ -15,4 +19,48 @@ func main() {
 	a := newApp()
 	crash.Handle(func(value any) { os.Exit(a.crashed(value)) })
 	os.Exit(a.main(os.Args))
+}
+
+// main carries out what the program was started as and returns the exit code.
+func (a *app) main(args []string) (exit int) {
+	defer a.recoverCrash(&exit)
+	// A system that does not allow it does not keep anybody from her records.
+	_ = hardening.Process()
+	if len(args) == 0 {
+		return a.run(nil)
+	}
+	if name := strings.ToLower(filepath.Base(args[0])); name == pluginName || name == pluginName+".exe" {
+		return agePlugin{a}.run(args[1:])
+	}
+	return a.run(args[1:])
+}
+
+// run carries out one command line and returns the exit code.
+func (a *app) run(args []string) int {
+	ctx, stop := hardening.Signals()
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	root := newRoot(a)
+	root.SetArgs(args)
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	defer a.passphrases.wipe()
+	return a.report(root.ExecuteContext(ctx), args)
+}
+
+// recoverCrash reports a panic of the goroutine that defers it; that of any other one
+// is handed to crashed.
+func (a *app) recoverCrash(exit *int) {
+	if r := recover(); r != nil {
+		*exit = a.crashed(r)
+	}
+}
+
+// crashed reports a panic and returns the program's exit code. Go's own report shows
+// the arguments of every function on the stack, up to ten bytes of a key among them,
+// and the value of the panic.
+func (a *app) crashed(value any) int {
+	hardening.Broken(a.err, "carekey", value)
+	return exitUnexpected
 }

@@ -27,7 +27,7 @@ func TestCommandsThatAreNamedAreOurs(t *testing.T) {
 		{"leo", "", "She runs " + theirs + "fetch CODE. You see it with carekey audit", "She runs carekey fetch CODE. You see it with carekey --profile leo audit"},
 		{"leo", "", "CAREKEY_KEYRING=file carekey ...\ncarekey sync", "CAREKEY_KEYRING=file carekey --profile leo ...\ncarekey --profile leo sync"},
 	} {
-		a := &app{flags: flags{profile: test.profile, ledger: test.ledger}}
+		a := &app{console: console{flags: flags{profile: test.profile, ledger: test.ledger}}}
 		if got := a.ours(test.text); got != test.want {
 			t.Errorf("%q, %q: %s\nnot %s", test.profile, test.ledger, got, test.want)
 		}

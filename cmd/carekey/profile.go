@@ -78,7 +78,7 @@ func (a profiles) list(ctx context.Context) error {
 	for _, p := range found {
 		j := profileJSON{Dir: p.Dir, Keyring: p.Settings.Keyring, Current: p.Dir == wallet.ProfileDir(home, a.profile())}
 		if p.Removing {
-			if err := a.finishRemoval(ctx, p.Dir); err != nil {
+			if err := a.keys(place{dir: p.Dir}).finishRemoval(ctx); err != nil {
 				a.say("The removal of the wallet in %s was interrupted, and could not be ended:\n%s.", p.Dir, explain(err).Message)
 				j.Locked, j.Removing = true, true
 				out = append(out, j)
@@ -138,19 +138,6 @@ func (a profiles) list(ctx context.Context) error {
 	return a.table(t)
 }
 
-// finishRemoval ends a removal that was interrupted, and removes what an interrupted
-// init left, if there is one.
-func (a *app) finishRemoval(ctx context.Context, dir string) error {
-	kind, ok := wallet.Removing(dir)
-	if !ok {
-		kind, ok = wallet.UnfinishedInit(dir)
-	}
-	if !ok {
-		return nil
-	}
-	return wallet.FinishRemoval(ctx, wallet.Options{Dir: dir, Keyring: a.keys(place{dir: dir}).of(kind)})
-}
-
 func (a profiles) remove(cmd *cobra.Command, profile string) error {
 	ctx := cmd.Context()
 	a.flags.profile = profile
@@ -169,7 +156,7 @@ func (a profiles) remove(cmd *cobra.Command, profile string) error {
 		return nil
 	}
 	if _, ok := wallet.Removing(p.dir); ok {
-		if err := a.finishRemoval(ctx, p.dir); err != nil {
+		if err := a.keys(p).finishRemoval(ctx); err != nil {
 			return err
 		}
 		return done()

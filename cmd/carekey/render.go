@@ -3,12 +3,10 @@ package main
 import (
 	"encoding/hex"
 	"fmt"
-	"io"
-	"slices"
+	"strconv"
 	"strings"
 	"time"
 
-	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -18,11 +16,6 @@ import (
 
 // JSON: one value on stdout, times in RFC 3339 UTC, ids in full, lists never null.
 // Fields are only ever added.
-
-func (a *app) printJSON(v any) error { return writeJSON(a.out, v) }
-
-// writeJSON writes one indented value.
-func writeJSON(dst io.Writer, v any) error { return cli.WriteJSON(dst, v, true) }
 
 // list makes a JSON list of in; an empty one is [].
 func list[A, B any](in []A, f func(A) B) []B {
@@ -287,23 +280,6 @@ func bytesText(n int64) string {
 	return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
 }
 
-// print writes data for people to stdout.
-func (a *app) print(format string, args ...any) {
-	fmt.Fprintln(a.out, cli.CleanText(fmt.Sprintf(a.oursFormat(format), args...)))
-}
-
-// codeText is a share code, in lines of ten groups at a terminal.
-func (a *app) codeText(c crypto.ShareCode) string {
-	if cli.Width(a.out) == 0 {
-		return c.String()
-	}
-	var lines []string
-	for groups := range slices.Chunk(strings.Fields(c.String()), 10) {
-		lines = append(lines, strings.Join(groups, " "))
-	}
-	return strings.Join(lines, "\n")
-}
-
 // openedText says how often a consent was used. Openings within one hour count as
 // one, since they share an entry.
 func openedText(openings int, last string) string {
@@ -314,19 +290,6 @@ func openedText(openings int, last string) string {
 		return "once, " + last
 	}
 	return fmt.Sprintf("%d times, last %s", openings, last)
-}
-
-// data writes what a script would take from stdout; at a terminal it stands apart
-// from the talk.
-func (a *app) data(format string, args ...any) {
-	apart := a.talks() && cli.Width(a.out) > 0
-	if apart {
-		fmt.Fprintln(a.err)
-	}
-	a.print(format, args...)
-	if apart {
-		fmt.Fprintln(a.err)
-	}
 }
 
 // lost says why a payload cannot be shown: damaged is why what the store holds is
@@ -359,9 +322,6 @@ func (s *session) withTitle(cells []string, title string) []string {
 	}
 	return cells
 }
-
-// table writes a table to stdout, not wider than the terminal.
-func (a *app) table(t *ui.Table) error { return t.Write(a.out, cli.Width(a.out)) }
 
 // previewGrant is a plan in plain language, for the person who is to sign it.
 func previewGrant(p *wallet.GrantPlan, g ground) string {
@@ -421,4 +381,21 @@ func warningText(w wallet.Warning, name string) string {
 func wordsOf(a crypto.Address) []string {
 	w := a.Words()
 	return w[:]
+}
+
+// thousands writes a number with commas.
+func thousands(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// many is plural for large numbers.
+func many(n int, one, other string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return thousands(n) + " " + other
 }

@@ -159,7 +159,7 @@ func TestProgressBar(t *testing.T) {
 	if s := b.String(); strings.Count(s, "%") != 4 || !strings.Contains(s, "[###############---------------]  50%") || strings.Contains(s, "\n") {
 		t.Errorf("%q", s)
 	}
-	a := &app{err: os.Stderr, flags: flags{quiet: true}}
+	a := &app{console: console{err: os.Stderr, flags: flags{quiet: true}}}
 	if step, _ := a.progress("encrypting", 1<<30); step != nil {
 		t.Error("a bar although it is to be quiet")
 	}

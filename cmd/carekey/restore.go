@@ -64,7 +64,7 @@ func (a restores) restore(ctx context.Context, f restoreFlags) error {
 	if p.settings != nil {
 		return &wallet.ExistsError{What: "wallet"}
 	}
-	if err := a.finishRemoval(ctx, p.dir); err != nil {
+	if err := a.keys(p).finishRemoval(ctx); err != nil {
 		return err
 	}
 	if f.wordsFile == "" && !a.interactive() {

@@ -120,17 +120,3 @@ func (a *app) overview() error {
 	}
 	return nil
 }
-
-// group is a command that only holds others.
-func group(use, short string, cmds ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{Use: use, Short: short, Args: cli.NoVerb, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	c.AddCommand(cmds...)
-	return c
-}
-
-// acceptClock gives a command that writes entries the flag for a clock in doubt.
-func acceptClock(a *app, cmds ...*cobra.Command) {
-	for _, c := range cmds {
-		c.Flags().BoolVar(&a.flags.acceptClock, "accept-clock", false, "believe the clock although it is more than 31 days past the ledger's last entry")
-	}
-}

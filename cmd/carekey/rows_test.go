@@ -21,7 +21,7 @@ func TestRowsCostLittle(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	a := &session{app: &app{out: null}}
+	a := &session{app: &app{console: console{out: null}}}
 	const rows, rounds = 200, 15
 	for _, of := range []struct {
 		name, title string

@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -15,7 +12,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
-	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient"
@@ -129,7 +125,7 @@ func (a *app) withLedgers(cmd *cobra.Command, want access, which func(place) []p
 	}
 	err = f(ctx, s)
 	if err == nil && want&keeps != 0 {
-		a.keepBook(ctx, s.all[0].w)
+		s.keepBook(ctx, s.all[0].w)
 	}
 	for _, o := range s.all {
 		err = s.end(ctx, o, want, err)
@@ -281,7 +277,7 @@ func (s *session) end(ctx context.Context, o *opened, want access, err error) er
 
 // tellUnwritten says what of the wallet's folder could not be read or written. failed is
 // why the command did not do what it was to do; nil if it did.
-func (a *app) tellUnwritten(w *wallet.Wallet, failed error) {
+func (s *session) tellUnwritten(w *wallet.Wallet, failed error) {
 	said := map[string]bool{}
 	over := w.PassedOver()
 	for i, err := range slices.Concat(over, w.Unwritten()) {
@@ -292,34 +288,34 @@ func (a *app) tellUnwritten(w *wallet.Wallet, failed error) {
 		said[f.Message] = true
 		switch {
 		case i < len(over) || is[*wallet.DamagedError](err) || is[*wallet.VersionError](err):
-			a.say("Passed over: %s.", f.Message)
+			s.say("Passed over: %s.", f.Message)
 			if f.Hint != "" {
-				a.say("hint:  %s", a.ours(f.Hint))
+				s.say("hint:  %s", s.ours(f.Hint))
 			}
 		case failed == nil:
-			a.say("Not written down on this computer: %s. It holds all the same.", f.Message)
+			s.say("Not written down on this computer: %s. It holds all the same.", f.Message)
 		case errors.Is(failed, wallet.ErrPending):
-			a.say("Not written down on this computer: %s.", f.Message)
+			s.say("Not written down on this computer: %s.", f.Message)
 		default:
-			a.say("Not written down on this computer: %s. What did not go out does not wait: do it again.", f.Message)
+			s.say("Not written down on this computer: %s. What did not go out does not wait: do it again.", f.Message)
 		}
 	}
 	if w.Uncompared() {
-		a.say("What this wallet saw of the ledger before cannot be read: whether the ledger was put back to an older state was not compared.")
+		s.say("What this wallet saw of the ledger before cannot be read: whether the ledger was put back to an older state was not compared.")
 	}
 }
 
 // tellAway says that what is shown may not be the newest.
-func (a *app) tellAway(title string, since time.Time, away error) {
+func (s *session) tellAway(title string, since time.Time, away error) {
 	said := sentence(explain(away).Message)
 	if title != "" {
 		said = title + ": " + explain(away).Message
 	}
 	if since.IsZero() {
-		a.say("%s, and this wallet has never followed it.", said)
+		s.say("%s, and this wallet has never followed it.", said)
 		return
 	}
-	a.say("%s: showing what was verified at %s.", said, since.Local().Format(dayLayout))
+	s.say("%s: showing what was verified at %s.", said, since.Local().Format(dayLayout))
 }
 
 // sentence begins with a capital letter.
@@ -331,12 +327,12 @@ func sentence(s string) string {
 // keepBook enters contacts that were changed on the ledger, so that words and ledger
 // bring them back. Where that cannot be done now it is no failure of the command:
 // they go with the next change.
-func (a *app) keepBook(ctx context.Context, w *wallet.Wallet) {
+func (s *session) keepBook(ctx context.Context, w *wallet.Wallet) {
 	if _, err := w.KeepBook(ctx); err != nil && w.Stuck() == nil {
 		f := explain(err)
-		a.say("Your contacts are on this computer only, until the next change: %s.", f.Message)
+		s.say("Your contacts are on this computer only, until the next change: %s.", f.Message)
 		if f.Hint != "" {
-			a.say("hint:  %s", a.ours(f.Hint))
+			s.say("hint:  %s", s.ours(f.Hint))
 		}
 	}
 }
@@ -373,13 +369,13 @@ func (a *app) openPinned(ctx context.Context, p place) (*ledger, error) {
 }
 
 // tellFinished says what became of changes that an earlier run had begun.
-func (a *app) tellFinished(w *wallet.Wallet) {
+func (s *session) tellFinished(w *wallet.Wallet) {
 	for _, f := range w.Finished() {
 		if f.Err != nil {
-			a.say("%s that was interrupted could not be finished and was given up: %s.", article(f.Action), explain(f.Err).Message)
+			s.say("%s that was interrupted could not be finished and was given up: %s.", article(f.Action), explain(f.Err).Message)
 			continue
 		}
-		a.say("Finished %s that was interrupted (%s).", strings.ToLower(article(f.Action)), short(f.ID))
+		s.say("Finished %s that was interrupted (%s).", strings.ToLower(article(f.Action)), short(f.ID))
 	}
 }
 
@@ -402,71 +398,6 @@ func article(x wallet.Action) string {
 	}
 	return "A change"
 }
-
-// interactive tells whether a person can be asked.
-func (a *app) interactive() bool { return !a.flags.noInput && ui.Terminal(a.in, a.err) }
-
-// talks tells whether stderr is for people: with --json it carries the error only.
-func (a *app) talks() bool { return !a.flags.quiet && !a.flags.json }
-
-// say talks on stderr.
-func (a *app) say(format string, args ...any) {
-	if a.talks() {
-		fmt.Fprintln(a.err, cli.CleanText(fmt.Sprintf(a.oursFormat(format), args...)))
-	}
-}
-
-// ours makes the commands that a text of our own names act on the wallet and the ledger
-// that this command line named, so that they can be pasted as they stand. What the
-// environment names holds for them anyway.
-func (a *app) ours(text string) string {
-	profile, ledger := "", ""
-	if a.flags.profile != "" {
-		profile = " --profile " + cli.Quote(a.flags.profile)
-	}
-	if a.flags.ledger != "" {
-		ledger = " --ledger " + cli.Quote(a.flags.ledger)
-		if at, err := named(a.flags.ledger); err == nil && at.node != nil { // long, and it may hold a token
-			ledger = " --ledger " + short(at.node.Ledger)
-		}
-	}
-	var b strings.Builder
-	done := 0
-	at := commandNamed.FindAllStringSubmatchIndex(text, -1)
-	for i, m := range at {
-		end := len(text)
-		if i+1 < len(at) {
-			end = at[i+1][0]
-		}
-		line, _, _ := strings.Cut(text[m[0]:end], "\n")
-		b.WriteString(text[done:m[3]])
-		b.WriteString(profile)
-		if !strings.Contains(line, " --ledger ") {
-			b.WriteString(ledger)
-		}
-		done = m[3]
-	}
-	b.WriteString(text[done:])
-	return strings.ReplaceAll(b.String(), theirs, "carekey ")
-}
-
-// theirs begins a command that somebody else runs, with a wallet of their own: the space
-// that does not break keeps ours from it, and is printed as one that does.
-const theirs = "carekey\u00a0"
-
-// oursFormat is ours for a text with verbs of package fmt.
-func (a *app) oursFormat(format string) string {
-	// The flags of who called may hold a per cent sign.
-	marked := app{flags: flags{profile: strings.ReplaceAll(a.flags.profile, "%", "%%"), ledger: strings.ReplaceAll(a.flags.ledger, "%", "%%")}}
-	return marked.ours(format)
-}
-
-// commandNamed finds commands of this program in a text, without a profile of their own.
-// A test compares the verbs with those that there are.
-var commandNamed = regexp.MustCompile(`(?:^|[^-\w./])(carekey)(?: --ledger \S+)? (?:\.\.\.|(?:COMMAND|address|age|audit|backup|batch|consent|contact|doctor|fetch|grant|inbox|init|keyring|ledger|profile|record|restore|revoke|status|sync|try|words)\b)`)
-
-// next names the command that is likely to come next.
-func (a *app) next(format string, args ...any) { a.say("Next: "+format, args...) }
 
 // whose names the profile, where there is more than one to mistake it for.
 func (a *app) whose() string {
@@ -507,52 +438,6 @@ func (a *app) confirm(ctx context.Context, preview, question string, danger bool
 		return errDeclined
 	}
 	return nil
-}
-
-// choose lets a person take from a list; flag is what would have answered.
-func (a *app) choose(ctx context.Context, title string, items []ui.Item, multi bool, what, flag string) ([]int, error) {
-	if !a.interactive() {
-		return nil, &needError{What: what, Flag: flag}
-	}
-	return ui.Choose(ctx, a.in, a.err, title, items, multi)
-}
-
-// progressFrom is the size in bytes from which on a bar is worth showing.
-const progressFrom = 32 << 20
-
-// progress returns what to call while a file goes by, nil where no bar is shown,
-// and what to call at the end.
-func (a *app) progress(what string, total int64) (step func(done int64), end func()) {
-	if total < progressFrom || !a.talks() || cli.Width(a.err) == 0 {
-		return nil, func() {}
-	}
-	b := &bar{out: a.err, what: what, total: total, at: -1}
-	return b.step, b.end
-}
-
-// bar is a progress bar of one line.
-type bar struct {
-	out   io.Writer
-	what  string
-	total int64
-	at    int64 // percent that is shown
-}
-
-func (b *bar) step(done int64) {
-	percent := min(100, done*100/b.total)
-	if percent == b.at {
-		return
-	}
-	b.at = percent
-	const width = 30
-	full := int(percent) * width / 100
-	fmt.Fprintf(b.out, "\r%s [%s%s] %3d%%", b.what, strings.Repeat("#", full), strings.Repeat("-", width-full), percent)
-}
-
-func (b *bar) end() {
-	if b.at >= 0 {
-		fmt.Fprint(b.out, "\r", strings.Repeat(" ", len(b.what)+40), "\r")
-	}
 }
 
 // readSmall reads a text file of at most 4 KiB, such as one with words.

@@ -69,21 +69,6 @@ func (a overview) status(ctx context.Context) error {
 	return errors.Join(a.show(seen, sum, pending, waits, part), failed)
 }
 
-type pendingJSON struct {
-	Action string `json:"action"`
-	ID     string `json:"id"`
-	Error  string `json:"error"` // why it could not be finished
-	Ledger string `json:"ledger,omitempty"`
-}
-
-func pendingOf(p wallet.Pending) pendingJSON {
-	j := pendingJSON{Action: string(p.Action), ID: p.ID.String()}
-	if p.Err != nil {
-		j.Error = explain(p.Err).Code
-	}
-	return j
-}
-
 // show tells what is on some ledgers; part says that another one could not be read.
 func (a overview) show(all []*opened, s wallet.Summary, pending []pendingJSON, waits []string, part bool) error {
 	w := all[0].w

@@ -146,10 +146,17 @@ func pendingText(p wallet.Pending) string {
 	return fmt.Sprintf("waiting: %s %s: %s", p.Action, short(p.ID), why)
 }
 
-// ledgerTitle is a ledger's name as it is shown.
-func ledgerTitle(name string) string {
-	if name == "" {
-		return "ledger"
+type pendingJSON struct {
+	Action string `json:"action"`
+	ID     string `json:"id"`
+	Error  string `json:"error"` // why it could not be finished
+	Ledger string `json:"ledger,omitempty"`
+}
+
+func pendingOf(p wallet.Pending) pendingJSON {
+	j := pendingJSON{Action: string(p.Action), ID: p.ID.String()}
+	if p.Err != nil {
+		j.Error = explain(p.Err).Code
 	}
-	return name
+	return j
 }

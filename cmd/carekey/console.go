@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/crypto"
+)
+
+// console is how a command speaks: data on out, talk and questions on err.
+type console struct {
+	in, out, err *os.File
+	flags        flags
+}
+
+// interactive reports whether a person can be asked.
+func (c *console) interactive() bool { return !c.flags.noInput && ui.Terminal(c.in, c.err) }
+
+// talks reports whether stderr is for people: with --json it carries the error only.
+func (c *console) talks() bool { return !c.flags.quiet && !c.flags.json }
+
+// say talks on stderr.
+func (c *console) say(format string, args ...any) {
+	if c.talks() {
+		fmt.Fprintln(c.err, cli.CleanText(fmt.Sprintf(c.oursFormat(format), args...)))
+	}
+}
+
+// ours makes the commands that a text of our own names act on the wallet and the ledger
+// that this command line named, so that they can be pasted as they stand. What the
+// environment names holds for them anyway.
+func (c *console) ours(text string) string {
+	profile, ledger := "", ""
+	if c.flags.profile != "" {
+		profile = " --profile " + cli.Quote(c.flags.profile)
+	}
+	if c.flags.ledger != "" {
+		ledger = " --ledger " + cli.Quote(c.flags.ledger)
+		if at, err := named(c.flags.ledger); err == nil && at.node != nil { // long, and it may hold a token
+			ledger = " --ledger " + short(at.node.Ledger)
+		}
+	}
+	var b strings.Builder
+	done := 0
+	at := commandNamed.FindAllStringSubmatchIndex(text, -1)
+	for i, m := range at {
+		end := len(text)
+		if i+1 < len(at) {
+			end = at[i+1][0]
+		}
+		line, _, _ := strings.Cut(text[m[0]:end], "\n")
+		b.WriteString(text[done:m[3]])
+		b.WriteString(profile)
+		if !strings.Contains(line, " --ledger ") {
+			b.WriteString(ledger)
+		}
+		done = m[3]
+	}
+	b.WriteString(text[done:])
+	return strings.ReplaceAll(b.String(), theirs, "carekey ")
+}
+
+// theirs begins a command that somebody else runs, with a wallet of their own: the space
+// that does not break keeps ours from it, and is printed as one that does.
+const theirs = "carekey\u00a0"
+
+// oursFormat is ours for a text with verbs of package fmt.
+func (c *console) oursFormat(format string) string {
+	// The flags of who called may hold a per cent sign.
+	marked := console{flags: flags{profile: strings.ReplaceAll(c.flags.profile, "%", "%%"), ledger: strings.ReplaceAll(c.flags.ledger, "%", "%%")}}
+	return marked.ours(format)
+}
+
+// commandNamed finds commands of this program in a text, without a profile of their own.
+// A test compares the verbs with those that there are.
+var commandNamed = regexp.MustCompile(`(?:^|[^-\w./])(carekey)(?: --ledger \S+)? (?:\.\.\.|(?:COMMAND|address|age|audit|backup|batch|consent|contact|doctor|fetch|grant|inbox|init|keyring|ledger|profile|record|restore|revoke|status|sync|try|words)\b)`)
+
+// next names the command that is likely to come next.
+func (c *console) next(format string, args ...any) { c.say("Next: "+format, args...) }
+
+// print writes data for people to stdout.
+func (c *console) print(format string, args ...any) {
+	fmt.Fprintln(c.out, cli.CleanText(fmt.Sprintf(c.oursFormat(format), args...)))
+}
+
+// codeText is a share code, in lines of ten groups at a terminal.
+func (c *console) codeText(code crypto.ShareCode) string {
+	if cli.Width(c.out) == 0 {
+		return code.String()
+	}
+	var lines []string
+	for groups := range slices.Chunk(strings.Fields(code.String()), 10) {
+		lines = append(lines, strings.Join(groups, " "))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// printPath prints a path as it is, or fit for a terminal.
+func (c *console) printPath(path string) {
+	if cli.Width(c.out) > 0 {
+		path = cli.Clean(path)
+	}
+	fmt.Fprintln(c.out, path)
+}
+
+// data writes what a script would take from stdout; at a terminal it stands apart
+// from the talk.
+func (c *console) data(format string, args ...any) {
+	apart := c.talks() && cli.Width(c.out) > 0
+	if apart {
+		fmt.Fprintln(c.err)
+	}
+	c.print(format, args...)
+	if apart {
+		fmt.Fprintln(c.err)
+	}
+}
+
+func (c *console) printJSON(v any) error { return writeJSON(c.out, v) }
+
+// writeJSON writes one indented value.
+func writeJSON(dst io.Writer, v any) error { return cli.WriteJSON(dst, v, true) }
+
+// table writes a table to stdout, not wider than the terminal.
+func (c *console) table(t *ui.Table) error { return t.Write(c.out, cli.Width(c.out)) }
+
+// choose lets a person take from a list; flag is what would have answered.
+func (c *console) choose(ctx context.Context, title string, items []ui.Item, multi bool, what, flag string) ([]int, error) {
+	if !c.interactive() {
+		return nil, &needError{What: what, Flag: flag}
+	}
+	return ui.Choose(ctx, c.in, c.err, title, items, multi)
+}
+
+// progressFrom is the size in bytes from which on a bar is worth showing.
+const progressFrom = 32 << 20
+
+// progress returns what to call while a file goes by, nil where no bar is shown,
+// and what to call at the end.
+func (c *console) progress(what string, total int64) (step func(done int64), end func()) {
+	if total < progressFrom || !c.talks() || cli.Width(c.err) == 0 {
+		return nil, func() {}
+	}
+	b := &bar{out: c.err, what: what, total: total, at: -1}
+	return b.step, b.end
+}
+
+// bar is a progress bar of one line.
+type bar struct {
+	out   io.Writer
+	what  string
+	total int64
+	at    int64 // percent that is shown
+}
+
+func (b *bar) step(done int64) {
+	percent := min(100, done*100/b.total)
+	if percent == b.at {
+		return
+	}
+	b.at = percent
+	const width = 30
+	full := int(percent) * width / 100
+	fmt.Fprintf(b.out, "\r%s [%s%s] %3d%%", b.what, strings.Repeat("#", full), strings.Repeat("-", width-full), percent)
+}
+
+func (b *bar) end() {
+	if b.at >= 0 {
+		fmt.Fprint(b.out, "\r", strings.Repeat(" ", len(b.what)+40), "\r")
+	}
+}
+
+// steps shows how far something is, on a terminal and where it takes long.
+func (c *console) steps(what string) (step func(done, total uint64), end func()) {
+	if !c.talks() || cli.Width(c.err) == 0 {
+		return nil, func() {}
+	}
+	b := &bar{out: c.err, what: what, at: -1}
+	return func(done, total uint64) {
+		if total >= 1000 {
+			b.total = int64(total)
+			b.step(int64(done))
+		}
+	}, b.end
+}
+
+// flags are those that every command has.
+type flags struct {
+	json, yes, noInput, quiet bool
+	profile, ledger           string
+	acceptClock               bool // of the commands that write
+	passphraseFD              int  // -1 if not given
+}
