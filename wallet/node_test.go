@@ -358,7 +358,7 @@ func TestNoQuestionAboutOneThread(t *testing.T) {
 			t.Errorf("the node was asked %s", q)
 		}
 	}
-	if !asked["GET "+node.PathCheckpoint] || !asked["POST "+node.PathRelease] {
+	if !asked["GET "+node.PathNews] || !asked["POST "+node.PathRelease] {
 		t.Errorf("not watched: %v", asked)
 	}
 }

@@ -199,14 +199,15 @@ func (o *Outbox) read(name string) (*Batch, error) {
 
 // inBlocks recognises files of version 1: a row of blocks, each sealed behind its length.
 func inBlocks(sealed []byte) bool {
-	for len(sealed) > 4 {
+	blocks := 0
+	for ; len(sealed) > 4; blocks++ {
 		n := uint64(binary.BigEndian.Uint32(sealed))
 		if n > uint64(len(sealed)-4) {
 			return false
 		}
 		sealed = sealed[4+n:]
 	}
-	return len(sealed) == 0
+	return blocks > 0 && len(sealed) == 0
 }
 
 // remove takes a batch's file away, if it has one.
