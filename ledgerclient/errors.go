@@ -1,6 +1,7 @@
 package ledgerclient
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -20,6 +21,13 @@ type UnreachableError struct {
 	Err      error
 	Answered bool // the node is there, and did not do what it was asked for now: other requests it may take
 	Damaged  bool // what the answer needs is damaged there: other questions may be answered
+}
+
+// Unreachable returns what of an error says that a service gave no answer; nil if nothing
+// does.
+func Unreachable(err error) *UnreachableError {
+	u, _ := errors.AsType[*UnreachableError](err)
+	return u
 }
 
 func (e *UnreachableError) Error() string { return e.Service + " out of reach: " + e.Err.Error() }

@@ -11,6 +11,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/payload"
+	"github.com/carekey/carekey/wallet/view"
 )
 
 // Event is one thing that happened to a consent of this wallet.
@@ -92,31 +93,31 @@ func (w *Wallet) Audit(ctx context.Context) ([]Event, error) {
 // events are those of one consent: what the ledger shows of it and, if ask is set, what
 // the keepers filed. damaged is why they cannot say that, if something they hold of it is
 // damaged.
-func (w *Wallet) events(ctx context.Context, t *thread, ask bool) (_ []Event, damaged, err error) {
+func (w *Wallet) events(ctx context.Context, t *view.Thread, ask bool) (_ []Event, damaged, err error) {
 	c := w.consent(t)
-	base := Event{Ledger: w.client.ID(), AsOf: w.view.asOf(), Consent: t.id, Who: c.To, Address: c.Address, Records: c.Records, Purpose: c.Purpose, Verified: true, Clock: c.Clock}
+	base := Event{Ledger: w.client.ID(), AsOf: w.view.AsOf(), Consent: t.ID, Who: c.To, Address: c.Address, Records: c.Records, Purpose: c.Purpose, Verified: true, Clock: c.Clock}
 	at := func(index uint64, hour contract.Hour, what What) Event {
 		e := base
 		e.Hour, e.What, e.index = hour, what, index
 		return e
 	}
-	out := []Event{at(t.index, t.hour, Granted)}
-	last := t.index
-	for i, f := range t.past() {
-		last = f.index
-		switch f.kind {
+	out := []Event{at(t.Index, t.Hour, Granted)}
+	last := t.Index
+	for i, f := range t.FollowUps() {
+		last = f.Index
+		switch f.Kind {
 		case contract.KindRevoke:
-			out = append(out, at(f.index, f.hour, Revoked))
+			out = append(out, at(f.Index, f.Hour, Revoked))
 		case contract.KindAccess:
-			e := at(f.index, f.hour, Opened)
-			entry, err := w.view.followUp(&t.past()[i])
+			e := at(f.Index, f.Hour, Opened)
+			entry, err := w.view.FollowUp(&t.FollowUps()[i])
 			if err != nil {
 				return nil, nil, err
 			}
 			e.Reason, e.HasReason, err = w.readAccess(ctx, t, entry)
 			if isTampered(err) != nil {
 				e.Damaged = true // the access is certain; what was said with it is not
-			} else if w.view.doWithout(err) {
+			} else if w.view.DoWithout(err) {
 				e.Reason, e.HasReason, e.Missing = "", false, []string{"store"}
 			} else if err != nil {
 				return nil, nil, err
@@ -128,14 +129,14 @@ func (w *Wallet) events(ctx context.Context, t *thread, ask bool) (_ []Event, da
 		return out, nil, nil
 	}
 	answers, err := w.inquire(ctx, t)
-	if err != nil && !w.view.doWithout(err) {
+	if err != nil && !w.view.DoWithout(err) {
 		return nil, nil, err
 	}
-	if u := unreachable(err); u != nil && u.Damaged {
+	if u := ledgerclient.Unreachable(err); u != nil && u.Damaged {
 		damaged = err
 	}
 	var missing []string
-	if w.view.behind != nil || w.view.silent["ledger"] != nil {
+	if w.view.Behind() != nil || w.view.Silent("ledger") != nil {
 		missing = append(missing, "ledger")
 	}
 	if err != nil {
@@ -158,7 +159,7 @@ func (w *Wallet) events(ctx context.Context, t *thread, ask bool) (_ []Event, da
 			out = append(out, e)
 		}
 		if a.More > 0 {
-			h := t.hour
+			h := t.Hour
 			if n := len(a.Refused); n > 0 {
 				h = a.Refused[n-1].Answer.Hour
 			}
@@ -179,16 +180,16 @@ func (w *Wallet) events(ctx context.Context, t *thread, ask bool) (_ []Event, da
 
 // readAccess reads the reason that a recipient gave with an access. That he gave
 // none, or nonsense, is no error of the ledger: the access itself is shown.
-func (w *Wallet) readAccess(ctx context.Context, t *thread, e *contract.Entry) (reason string, ok bool, err error) {
-	if t.terms == nil {
+func (w *Wallet) readAccess(ctx context.Context, t *view.Thread, e *contract.Entry) (reason string, ok bool, err error) {
+	if t.Terms == nil {
 		return "", false, nil
 	}
-	_, key := w.view.key(t)
-	offsets, err := crypto.NewOffsets(w.client.ID(), key, t.terms.peer)
+	_, key := w.view.Key(t)
+	offsets, err := crypto.NewOffsets(w.client.ID(), key, t.Terms.Peer)
 	if err != nil {
 		return "", false, err
 	}
-	blob, err := w.readBlob(ctx, offsets.Locator(e.ID(w.client.ID()), byte(ledgerclient.PartAccess)), payload.MaxAccessBlob, "reason", t.id)
+	blob, err := w.readBlob(ctx, offsets.Locator(e.ID(w.client.ID()), byte(ledgerclient.PartAccess)), payload.MaxAccessBlob, "reason", t.ID)
 	if isMissing(err) {
 		return "", false, nil
 	}
@@ -196,7 +197,7 @@ func (w *Wallet) readAccess(ctx context.Context, t *thread, e *contract.Entry) (
 		return "", false, err
 	}
 	if contract.AccessCommitment(crypto.BlobHash(blob)) != e.Commitment {
-		return "", false, &ledgerclient.TamperedError{What: "reason of an access to consent " + t.id.String(), Err: errCommitment}
+		return "", false, &ledgerclient.TamperedError{What: "reason of an access to consent " + t.ID.String(), Err: errCommitment}
 	}
 	body, err := crypto.OpenBlob(blob)
 	if err != nil {
@@ -207,7 +208,7 @@ func (w *Wallet) readAccess(ctx context.Context, t *thread, e *contract.Entry) (
 		return "", false, nil
 	}
 	n, err := payload.ParseAccess(plain)
-	if err != nil || n.Ledger != w.client.ID() || n.Grant != t.id || n.Author != e.Author || n.From != t.terms.peer {
+	if err != nil || n.Ledger != w.client.ID() || n.Grant != t.ID || n.Author != e.Author || n.From != t.Terms.Peer {
 		return "", false, nil
 	}
 	// The recipient's head is gossip: a ledger that shows the two of them different
@@ -216,7 +217,7 @@ func (w *Wallet) readAccess(ctx context.Context, t *thread, e *contract.Entry) (
 	if err := w.gossip(ctx, n.Checkpoint); isTampered(err) != nil {
 		return "", false, nil
 	} else if err != nil {
-		return "", false, fmt.Errorf("access to consent %s: %w", t.id, err)
+		return "", false, fmt.Errorf("access to consent %s: %w", t.ID, err)
 	}
 	return n.Reason, true, nil
 }
@@ -246,12 +247,12 @@ const askedAtOnce = 256
 
 // turn is at most askedAtOnce of some threads: those that come after a place in the
 // log, then the first ones, so that from one time to the next all have their turn.
-func turn(ts []*thread, after uint64) []*thread {
+func turn(ts []*view.Thread, after uint64) []*view.Thread {
 	if len(ts) <= askedAtOnce {
 		return ts
 	}
-	from := sort.Search(len(ts), func(i int) bool { return ts[i].index > after })
-	var out []*thread
+	from := sort.Search(len(ts), func(i int) bool { return ts[i].Index > after })
+	var out []*view.Thread
 	for i := range askedAtOnce {
 		out = append(out, ts[(from+i)%len(ts)])
 	}
@@ -268,32 +269,32 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 		if err != nil {
 			return err
 		}
-		var touched []*thread
+		var touched []*view.Thread
 		for _, t := range ts {
 			switch c := w.consent(t); c.Status {
 			case StatusActive, StatusUpcoming:
 				s.Consents = append(s.Consents, c)
 			default:
 				s.Ended++
-				if c.Status == StatusExpired && w.view.head.Time.IsZero() && t.state.NotAfter > w.view.state.Pin.Hour {
+				if c.Status == StatusExpired && w.view.Head().Time.IsZero() && t.NotAfter > w.view.Pin().Hour {
 					s.ByClock++
 				}
 			}
-			if w.view.openHour() < t.state.NotAfter+lookBack {
+			if w.view.OpenHour() < t.NotAfter+lookBack {
 				touched = append(touched, t)
 			}
 		}
 		// Those of which there is news are always looked at.
 		asked := turn(touched, w.notes.Asked)
-		ask := make(map[*thread]bool, len(asked))
+		ask := make(map[*view.Thread]bool, len(asked))
 		for _, t := range asked {
 			ask[t] = true
 		}
 		if s.Unasked = len(touched) - len(asked); s.Unasked > 0 {
-			w.notes.Asked = asked[len(asked)-1].index
+			w.notes.Asked = asked[len(asked)-1].Index
 			some := touched[:0]
 			for _, t := range touched {
-				if fs := t.past(); ask[t] || len(fs) > 0 && fs[len(fs)-1].index >= w.notes.Looked {
+				if fs := t.FollowUps(); ask[t] || len(fs) > 0 && fs[len(fs)-1].Index >= w.notes.Looked {
 					some = append(some, t)
 				}
 			}
@@ -307,7 +308,7 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 			if err != nil {
 				return err
 			}
-			if i := slices.IndexFunc(s.Consents, func(c Consent) bool { return c.ID == t.id }); i >= 0 && s.Consents[i].Damaged == nil {
+			if i := slices.IndexFunc(s.Consents, func(c Consent) bool { return c.ID == t.ID }); i >= 0 && s.Consents[i].Damaged == nil {
 				s.Consents[i].Damaged = damaged
 			}
 			for _, m := range events[0].Missing {
@@ -315,7 +316,7 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 					s.Missing = append(s.Missing, m)
 				}
 			}
-			refused, shown := 0, w.notes.Refused[t.id.String()]
+			refused, shown := 0, w.notes.Refused[t.ID.String()]
 			for _, e := range events {
 				switch {
 				case e.What == Opened && e.index >= w.notes.Looked:
@@ -330,17 +331,17 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 				if w.notes.Refused == nil {
 					w.notes.Refused = map[string]int{}
 				}
-				w.notes.Refused[t.id.String()] = refused
+				w.notes.Refused[t.ID.String()] = refused
 			}
 		}
 		s.Consents = append(s.Consents, w.pendingConsents()...)
 		s.Records = len(w.outbox.Openings(string(AddingRecord)))
-		var unopened []*thread
-		for _, t := range w.view.threads.list {
+		var unopened []*view.Thread
+		for _, t := range w.view.Threads() {
 			switch {
-			case t.role == ownRecord && t.state.Status == contract.StatusOpen:
+			case t.Role == view.OwnRecord && t.Status == contract.StatusOpen:
 				s.Records++
-			case t.role == received && w.statusOf(t) == StatusActive && t.state.LastAccess == 0:
+			case t.Role == view.Received && w.statusOf(t) == StatusActive && t.LastAccess == 0:
 				unopened = append(unopened, t)
 			}
 		}
@@ -352,8 +353,8 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 		}
 		s.Pending = w.pending()
 		s.Contacts = len(w.book.Contacts)
-		if w.notes.Looked != w.view.state.Pin.Size {
-			w.notes.Looked = w.view.state.Pin.Size
+		if w.notes.Looked != w.view.Pin().Size {
+			w.notes.Looked = w.view.Pin().Size
 		}
 		return nil
 	})
@@ -363,18 +364,14 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 // LedgerVerified returns up to which head all signatures of the ledger were
 // checked before; the zero size if never.
 func (w *Wallet) LedgerVerified() (size uint64, root crypto.Hash) {
-	return w.view.state.Verified.Size, w.view.state.Verified.Root
+	return w.view.Verified()
 }
 
 // SetLedgerVerified remembers a head up to which all signatures were checked. It
 // must be of the history that the wallet follows.
 func (w *Wallet) SetLedgerVerified(ctx context.Context, size uint64, root crypto.Hash) error {
 	return w.look(ctx, func() error {
-		if err := w.client.CheckPrefix(ctx, size, root, w.view.head); err != nil {
-			return err
-		}
-		w.view.state.Verified = verified{Size: size, Root: root}
-		return nil
+		return w.view.SetVerified(ctx, size, root)
 	})
 }
 
@@ -382,7 +379,7 @@ func (w *Wallet) SetLedgerVerified(ctx context.Context, size uint64, root crypto
 // reach; OutOfReach tells.
 func (w *Wallet) Pinned(ctx context.Context) (size uint64, root crypto.Hash, hour contract.Hour, err error) {
 	err = w.look(ctx, func() error {
-		size, root, hour = w.view.state.Pin.Size, w.view.state.Pin.Root, w.view.state.Pin.Hour
+		size, root, hour = w.view.Pin().Size, w.view.Pin().Root, w.view.Pin().Hour
 		return nil
 	})
 	return size, root, hour, err
@@ -392,7 +389,7 @@ func (w *Wallet) Pinned(ctx context.Context) (size uint64, root crypto.Hash, hou
 // ledger must be within reach.
 func (w *Wallet) Head(ctx context.Context) (size uint64, root crypto.Hash, hour contract.Hour, err error) {
 	err = w.look(ctx, func() error {
-		size, root, hour = w.view.state.Pin.Size, w.view.state.Pin.Root, w.view.state.Pin.Hour
+		size, root, hour = w.view.Pin().Size, w.view.Pin().Root, w.view.Pin().Hour
 		return nil
 	})
 	return size, root, hour, err

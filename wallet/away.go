@@ -9,6 +9,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet/home"
+	"github.com/carekey/carekey/wallet/view"
 )
 
 // connect reads the configuration of one of the wallet's ledgers, from the wallet's
@@ -16,11 +17,11 @@ import (
 // zero is whichever answers, or the default.
 func connect(ctx context.Context, dir string, s Settings, services ledgerclient.Services, id crypto.LedgerID) (*ledgerclient.Client, error) {
 	client, err := ledgerclient.Connect(ctx, services, id)
-	if unreachable(err) != nil {
+	if ledgerclient.Unreachable(err) != nil {
 		if id == (crypto.LedgerID{}) {
 			id = s.Default
 		}
-		docs, derr := documents(dir, id)
+		docs, derr := view.Documents(dir, id)
 		if derr != nil {
 			return nil, errors.Join(err, derr)
 		}
@@ -39,9 +40,9 @@ func connect(ctx context.Context, dir string, s Settings, services ledgerclient.
 // OutOfReach returns the services of a ledger that the wallet in dir is on and that
 // cannot be reached: see ledgerclient.OutOfReach.
 func OutOfReach(dir string, id crypto.LedgerID, p ledgerclient.Properties, why error) (ledgerclient.Services, error) {
-	docs, err := documents(dir, id)
+	docs, err := view.Documents(dir, id)
 	if err != nil {
-		return ledgerclient.Services{}, &DamagedError{File: filepath.Join(home.LedgerFolder(id), genesisFile), Err: err}
+		return ledgerclient.Services{}, &DamagedError{File: filepath.Join(home.LedgerFolder(id), view.GenesisFile), Err: err}
 	}
 	return ledgerclient.OutOfReach(docs, p, why)
 }
@@ -51,19 +52,16 @@ func OutOfReach(dir string, id crypto.LedgerID, p ledgerclient.Properties, why e
 // when the ledger itself was followed last, to ten minutes, zero if never. It
 // returns nil if all services answered.
 func (w *Wallet) OutOfReach() (since time.Time, err error) {
-	if w.view.behind == nil {
-		return w.now(), w.view.away
+	if w.view.Behind() == nil {
+		return w.now(), w.view.Away()
 	}
-	if w.view.state.Seen == 0 {
-		return time.Time{}, w.view.behind
-	}
-	return time.Unix(w.view.state.Seen, 0), w.view.behind
+	return w.view.AsOf(), w.view.Behind()
 }
 
 // Behind tells whether the ledger itself is out of reach, so that what the wallet shows is
 // of when it was followed last; since is that, to ten minutes, and zero if it never was.
 func (w *Wallet) Behind() (since time.Time, behind bool) {
-	return w.view.asOf(), w.view.behind != nil
+	return w.view.AsOf(), w.view.Behind() != nil
 }
 
 // VerifyLedger checks all of the open ledger's log, not only what concerns this wallet:
@@ -71,8 +69,12 @@ func (w *Wallet) Behind() (since time.Time, behind bool) {
 // checked before is not checked again.
 func (w *Wallet) VerifyLedger(ctx context.Context, progress func(done, total uint64)) (size uint64, root crypto.Hash, signatures uint64, err error) {
 	err = w.look(ctx, func() (err error) {
-		size, root, signatures, err = w.view.verifyAll(ctx, progress)
+		size, root, signatures, err = w.view.VerifyAll(ctx, progress)
 		return err
 	})
 	return size, root, signatures, err
 }
+
+// Genesis returns the configuration document of a ledger that the wallet in dir is on:
+// see [view.Genesis].
+func Genesis(dir string, id crypto.LedgerID) ([]byte, error) { return view.Genesis(dir, id) }

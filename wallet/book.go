@@ -15,6 +15,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/payload"
+	"github.com/carekey/carekey/wallet/view"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -390,13 +391,13 @@ func (b *book) worth() crypto.Hash {
 func (w *Wallet) KeepBook(ctx context.Context) (kept bool, err error) {
 	err = w.with(ctx, func() error {
 		w.stampBook()
-		if w.BookIsKept() || w.view.away != nil {
+		if w.BookIsKept() || w.view.Away() != nil {
 			return nil
 		}
 		if err := w.describeAll(ctx); err != nil { // another machine's book
 			return err
 		}
-		if w.view.away != nil {
+		if w.view.Away() != nil {
 			return nil
 		}
 		unread, err := w.readPages(ctx)
@@ -408,14 +409,14 @@ func (w *Wallet) KeepBook(ctx context.Context) (kept bool, err error) {
 			return nil
 		}
 		w.bookDirty = true
-		page := bookPage{V: payload.Version, Ledger: w.client.ID(), Seen: min(unread, w.view.state.Pin.Size), bookFacts: *w.book.Facts}
+		page := bookPage{V: payload.Version, Ledger: w.client.ID(), Seen: min(unread, w.view.Pin().Size), bookFacts: *w.book.Facts}
 		body := payload.Marshal(&page)
 		worth := w.book.worth()
-		var t *thread
+		var t *view.Thread
 		m := payload.Metadata{Version: 1, Category: payload.Other, Hidden: payload.Book}
-		for _, own := range w.view.threads.list {
-			if own.role == ownBook && own.state.Status == contract.StatusOpen {
-				t, m.Version = own, len(own.versions)+1
+		for _, own := range w.view.Threads() {
+			if own.Role == view.OwnBook && own.Status == contract.StatusOpen {
+				t, m.Version = own, len(own.Versions)+1
 				break
 			}
 		}
@@ -439,15 +440,15 @@ func (w *Wallet) KeepBook(ctx context.Context) (kept bool, err error) {
 func (w *Wallet) readPages(ctx context.Context) (unread uint64, err error) {
 	type version struct {
 		index uint64
-		t     *thread
+		t     *view.Thread
 		at    int
 	}
 	var news []version
-	for _, t := range w.view.threads.list {
-		if t.role != ownBook && !t.unknown() {
+	for _, t := range w.view.Threads() {
+		if t.Role != view.OwnBook && !t.IsUnknown() {
 			continue
 		}
-		for i, index := range t.versionIndexes() {
+		for i, index := range t.VersionIndexes() {
 			if index >= w.notes.BookRead {
 				news = append(news, version{index, t, i})
 			}
@@ -467,7 +468,7 @@ func (w *Wallet) readPages(ctx context.Context) (unread uint64, err error) {
 		}
 		var page *bookPage
 		err := error(&MissingError{})
-		if m := v.t.versions[v.at]; m != nil {
+		if m := v.t.Versions[v.at]; m != nil {
 			page, err = w.readPage(ctx, v.t, m)
 		}
 		if isMissing(err) || isTampered(err) != nil {
@@ -500,27 +501,21 @@ func (w *Wallet) readPages(ctx context.Context) (unread uint64, err error) {
 	return unread, nil
 }
 
-// unknown tells of a record of which no version is known: it may be the book.
-func (t *thread) unknown() bool {
-	return t.role == ownRecord && t.state.Status == contract.StatusOpen &&
-		!slices.ContainsFunc(t.versions, func(m *payload.Metadata) bool { return m != nil })
-}
-
 // readPage decrypts one version of the book.
-func (w *Wallet) readPage(ctx context.Context, t *thread, m *payload.Metadata) (*bookPage, error) {
+func (w *Wallet) readPage(ctx context.Context, t *view.Thread, m *payload.Metadata) (*bookPage, error) {
 	fail := func(err error) (*bookPage, error) {
-		return nil, &ledgerclient.TamperedError{What: "content of record " + t.id.String(), Err: err}
+		return nil, &ledgerclient.TamperedError{What: "content of record " + t.ID.String(), Err: err}
 	}
 	if m.Size > maxSmall {
 		return fail(fmt.Errorf("%d bytes", m.Size))
 	}
-	blob, err := w.blob(ctx, crypto.Locator(m.Content), "content", t.id)
+	blob, err := w.blob(ctx, crypto.Locator(m.Content), "content", t.ID)
 	if err != nil {
 		return nil, err
 	}
 	defer blob.Close()
 	var body bytes.Buffer
-	c := content{blob: blob, size: m.ContentSize, ageSize: m.AgeSize, head: m.Head, id: t.id}
+	c := content{blob: blob, size: m.ContentSize, ageSize: m.AgeSize, head: m.Head, id: t.ID}
 	if err := c.decrypt(ctx, &body, crypto.RecordIdentity(w.self), m.Size, m.SHA256, nil); err != nil {
 		return nil, err
 	}
@@ -539,15 +534,4 @@ func (w *Wallet) readPage(ctx context.Context, t *thread, m *payload.Metadata) (
 		return fail(err)
 	}
 	return page, nil
-}
-
-// versionIndexes are the positions in the log of a record's versions.
-func (t *thread) versionIndexes() []uint64 {
-	out := []uint64{t.index}
-	for _, f := range t.past() {
-		if f.kind == contract.KindRecord && f.flags&contract.FlagWithdrawn == 0 {
-			out = append(out, f.index)
-		}
-	}
-	return out
 }

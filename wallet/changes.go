@@ -165,13 +165,13 @@ func (w *Wallet) Sync(ctx context.Context) (Synced, error) {
 	if err := w.readState(); err != nil { // without the lock: for what it was
 		return s, err
 	}
-	s.From = w.view.state.Pin.Size
+	s.From = w.view.Pin().Size
 	err := w.look(ctx, func() error {
 		// What the store did not have when it was looked for may be there by now.
 		if err := w.lookAtNews(ctx); err != nil {
 			return err
 		}
-		s.To, s.Hour, s.Pending = w.view.state.Pin.Size, w.view.state.Pin.Hour, w.pending()
+		s.To, s.Hour, s.Pending = w.view.Pin().Size, w.view.Pin().Hour, w.pending()
 		return nil
 	})
 	s.Finished = w.Finished()
@@ -182,7 +182,7 @@ func (w *Wallet) Sync(ctx context.Context) (Synced, error) {
 		err = over[0]
 	}
 	if err == nil {
-		err = w.view.behind
+		err = w.view.Behind()
 	}
 	return s, err
 }
@@ -190,37 +190,13 @@ func (w *Wallet) Sync(ctx context.Context) (Synced, error) {
 // owner is the wallet as its outbox sees it.
 type owner struct{ w *Wallet }
 
-// Follow is outbox.Log's.
-func (o owner) Follow(ctx context.Context, own map[contract.Entry]bool) error {
-	o.w.view.signed = own
-	defer func() { o.w.view.signed = nil }()
-	return o.w.view.follow(ctx)
-}
-
-// Behind is outbox.Log's.
-func (o owner) Behind() error { return o.w.view.behind }
-
-// Hour is outbox.Log's.
-func (o owner) Hour() contract.Hour { return o.w.view.ledgerHour() }
-
-// Holds is outbox.Log's.
-func (o owner) Holds(opening, entry contract.ID) bool { return o.w.view.holds(opening, entry) }
-
-// State is outbox.Log's.
-func (o owner) State(opening contract.ID) (contract.State, error) {
-	if t := o.w.view.threads.find(opening); t != nil {
-		return o.w.view.judged(t)
-	}
-	return contract.State{}, nil
-}
-
 // Seed is outbox.Owner's.
-func (o owner) Seed(tag crypto.SelfTag) (crypto.Seed, bool) { return o.w.view.seed(tag) }
+func (o owner) Seed(tag crypto.SelfTag) (crypto.Seed, bool) { return o.w.view.Seed(tag) }
 
 // Resign is outbox.Owner's.
 func (o owner) Resign(e *contract.Entry) error {
-	_, key := o.w.view.key(o.w.view.threads.find(e.Subject))
-	e.SelfTag = o.w.view.tagger.Tag(crypto.NewNonce())
+	_, key := o.w.view.Key(o.w.view.Thread(e.Subject))
+	e.SelfTag = o.w.view.NewTag()
 	return e.Sign(o.w.client.ID(), key)
 }
 
@@ -240,10 +216,10 @@ func (o owner) Ended(b *outbox.Batch) error { return o.w.tell(b) }
 
 // Unwritten is outbox.Owner's.
 func (o owner) Unwritten(err error) {
-	for _, known := range o.w.view.unwritten {
+	for _, known := range o.w.view.Unwritten() {
 		if errors.Is(err, known) {
 			return
 		}
 	}
-	o.w.view.unwritten = append(o.w.view.unwritten, err)
+	o.w.view.AddUnwritten(err)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/outbox"
 	"github.com/carekey/carekey/wallet/payload"
+	"github.com/carekey/carekey/wallet/view"
 )
 
 // Status of a consent, by the ledger's time.
@@ -60,46 +61,57 @@ type ConsentRecord struct {
 
 // statusOf is by the ledger's window, to which keepers hold a recipient whatever
 // program she uses. What was given to oneself is over at its exact end.
-func (w *Wallet) statusOf(t *thread) Status {
-	now := w.view.openHour()
+func (w *Wallet) statusOf(t *view.Thread) Status {
+	now := w.view.OpenHour()
 	switch {
-	case t.state.Status == contract.StatusClosed:
+	case t.Status == contract.StatusClosed:
 		return StatusRevoked
-	case now >= t.state.NotAfter, t.role == received && now >= t.until():
+	case now >= t.NotAfter, t.Role == view.Received && now >= t.Until():
 		return StatusExpired
-	case now < t.state.NotBefore:
+	case now < t.NotBefore:
 		return StatusUpcoming
 	}
 	return StatusActive
 }
 
-func (w *Wallet) consent(t *thread) Consent {
-	c := Consent{Ledger: w.client.ID(), ID: t.id, NotBefore: t.state.NotBefore, Until: t.until(), NotAfter: t.state.NotAfter, Granted: t.hour,
-		Status: w.statusOf(t), LastOpened: t.state.LastAccess, Missing: t.terms == nil, Damaged: t.damage(),
-		Pending: w.pendingAction(t.id), AsOf: w.view.asOf(), Clock: w.view.doubt()}
-	c.Over = c.Status == StatusActive && w.view.openHour() >= c.Until
-	for _, f := range t.past() {
-		switch f.kind {
+func (w *Wallet) consent(t *view.Thread) Consent {
+	c := Consent{Ledger: w.client.ID(), ID: t.ID, NotBefore: t.NotBefore, Until: t.Until(), NotAfter: t.NotAfter, Granted: t.Hour,
+		Status: w.statusOf(t), LastOpened: t.LastAccess, Missing: t.Terms == nil, Damaged: t.Damage(),
+		Pending: w.pendingAction(t.ID), AsOf: w.view.AsOf(), Clock: w.view.Doubt()}
+	c.Over = c.Status == StatusActive && w.view.OpenHour() >= c.Until
+	for _, f := range t.FollowUps() {
+		switch f.Kind {
 		case contract.KindAccess:
 			c.Openings++
 		case contract.KindRevoke:
-			c.Revoked = f.hour
+			c.Revoked = f.Hour
 		}
 	}
-	if t.terms == nil {
+	if t.Terms == nil {
 		return c
 	}
-	c.Address, c.Purpose = t.terms.peer, t.terms.Purpose
+	c.Address, c.Purpose = t.Terms.Peer, t.Terms.Purpose
 	if k, ok := w.known(c.Address); ok {
 		c.To = k.Name
 	}
-	c.Records = t.terms.of.shown
+	c.Records = w.shownRecords(t.Terms.Set)
 	return c
 }
 
-func consentRecords(t *payload.Terms) []ConsentRecord {
-	out := make([]ConsentRecord, len(t.Records))
-	for i, r := range t.Records {
+// shownRecords are the records of a set as they are shown: once for all consents that
+// share it.
+func (w *Wallet) shownRecords(of *view.RecordSet) []ConsentRecord {
+	s, ok := w.shown[of]
+	if !ok {
+		s = consentRecords(of.Records)
+		w.shown[of] = s
+	}
+	return s
+}
+
+func consentRecords(records []payload.TermsRecord) []ConsentRecord {
+	out := make([]ConsentRecord, len(records))
+	for i, r := range records {
 		out[i] = ConsentRecord{ID: r.Record, Version: r.Version, Title: r.Title, Category: r.Category, Date: r.Date}
 	}
 	return out
@@ -131,15 +143,15 @@ func (w *Wallet) pendingConsents() []Consent {
 // pendingConsent is what a grant on its way will be.
 func (w *Wallet) pendingConsent(c *outbox.Change) Consent {
 	out := Consent{Ledger: w.client.ID(), ID: c.ID, NotBefore: c.Entry.NotBefore, Until: c.Entry.NotAfter, NotAfter: c.Entry.NotAfter,
-		Status: StatusPending, Pending: w.pendingAction(c.ID), AsOf: w.view.asOf(), Clock: w.view.doubt()}
+		Status: StatusPending, Pending: w.pendingAction(c.ID), AsOf: w.view.AsOf(), Clock: w.view.Doubt()}
 	e, err := effectOf[consentEffect](c)
 	if out.Missing = err != nil; err == nil {
-		out.Address, out.Records, out.Purpose, out.Until = e.Terms.To, consentRecords(e.Terms), e.Terms.Purpose, e.Terms.End()
+		out.Address, out.Records, out.Purpose, out.Until = e.Terms.To, consentRecords(e.Terms.Records), e.Terms.Purpose, e.Terms.End()
 	}
 	if k, ok := w.known(out.Address); ok {
 		out.To = k.Name
 	}
-	if w.view.openHour() >= out.NotAfter {
+	if w.view.OpenHour() >= out.NotAfter {
 		out.Status = StatusExpired // the ledger will refuse it
 	}
 	return out
@@ -147,13 +159,13 @@ func (w *Wallet) pendingConsent(c *outbox.Change) Consent {
 
 // grants returns the threads of all consents this wallet gave, with their terms
 // where the store holds them.
-func (w *Wallet) grants(ctx context.Context) ([]*thread, error) {
-	if err := w.view.needThreads(); err != nil {
+func (w *Wallet) grants(ctx context.Context) ([]*view.Thread, error) {
+	if err := w.view.NeedThreads(); err != nil {
 		return nil, err
 	}
-	var out []*thread
-	for _, t := range w.view.threads.list {
-		if t.role != ownGrant {
+	var out []*view.Thread
+	for _, t := range w.view.Threads() {
+		if t.Role != view.OwnGrant {
 			continue
 		}
 		if err := w.ownTerms(ctx, t); err != nil {
@@ -172,20 +184,20 @@ func (w *Wallet) ShowConsent(ctx context.Context, id string) (c Consent, code cr
 			c, code = w.pendingConsent(p), w.codeOf(p.ID)
 			return nil
 		}
-		t, err := w.find(ownGrant, id, "consent")
+		t, err := w.find(view.OwnGrant, id, "consent")
 		if err != nil {
 			return err
 		}
 		if err := w.ownTerms(ctx, t); err != nil {
 			return err
 		}
-		if t.damage() != nil {
-			return t.damage()
+		if t.Damage() != nil {
+			return t.Damage()
 		}
-		if err := w.prove(ctx, []*thread{t}); err != nil {
+		if err := w.prove(ctx, []*view.Thread{t}); err != nil {
 			return err
 		}
-		c, code = w.consent(t), w.codeOf(t.id)
+		c, code = w.consent(t), w.codeOf(t.ID)
 		return nil
 	})
 	return c, code, err
@@ -200,22 +212,22 @@ func (w *Wallet) ShowConsent(ctx context.Context, id string) (c Consent, code cr
 // ledger. What is not checked there is that the state roots in the leaves are right,
 // which matters to those who read a few threads only; carekey ledger verify
 // recomputes them.
-func (w *Wallet) prove(ctx context.Context, ts []*thread) error {
-	if w.view.behind != nil || w.client.Ledger.Properties().Remote {
+func (w *Wallet) prove(ctx context.Context, ts []*view.Thread) error {
+	if w.view.Behind() != nil || w.client.Ledger.Properties().Remote {
 		return nil
 	}
 	for _, t := range ts {
-		at := ledgerclient.Thread{Opening: ledgerclient.Placed{Index: t.index}}
-		err := w.client.ProveComplete(ctx, w.view.head, at, t.slot())
+		at := ledgerclient.Thread{Opening: ledgerclient.Placed{Index: t.Index}}
+		err := w.client.ProveComplete(ctx, w.view.Head(), at, t.Slot())
 		for tries := 0; err != nil && tries < 10 && w.moved(ctx); tries++ {
 			// Another process appended since the head was read, and proofs are for
 			// the newest head only.
-			if ferr := w.view.follow(ctx); ferr != nil {
+			if ferr := w.view.Follow(ctx, nil); ferr != nil {
 				return ferr
 			}
-			err = w.client.ProveComplete(ctx, w.view.head, at, t.slot())
+			err = w.client.ProveComplete(ctx, w.view.Head(), at, t.Slot())
 		}
-		if w.view.doWithout(err) {
+		if w.view.DoWithout(err) {
 			return nil
 		}
 		if err != nil {
@@ -228,7 +240,7 @@ func (w *Wallet) prove(ctx context.Context, ts []*thread) error {
 // moved tells whether the ledger has grown since its head was read.
 func (w *Wallet) moved(ctx context.Context) bool {
 	head, err := w.client.Head(ctx)
-	return err == nil && head.Size != w.view.head.Size
+	return err == nil && head.Size != w.view.Head().Size
 }
 
 // Explanation says why an opening is or is not allowed now.
@@ -251,10 +263,10 @@ type Check struct {
 func (w *Wallet) ExplainConsent(ctx context.Context, id string) (Explanation, error) {
 	var x Explanation
 	err := w.look(ctx, func() error {
-		if err := w.view.needLedger(); err != nil {
+		if err := w.view.Behind(); err != nil {
 			return err
 		}
-		t, err := w.find(ownGrant, id, "consent")
+		t, err := w.find(view.OwnGrant, id, "consent")
 		if err != nil {
 			return err
 		}
@@ -273,14 +285,14 @@ func (w *Wallet) ExplainConsent(ctx context.Context, id string) (Explanation, er
 func (w *Wallet) ExplainAccess(ctx context.Context, to, record string) (Explanation, error) {
 	var x Explanation
 	err := w.look(ctx, func() error {
-		if err := w.view.needLedger(); err != nil {
+		if err := w.view.Behind(); err != nil {
 			return err
 		}
 		c, err := w.Contact(to)
 		if err != nil {
 			return err
 		}
-		rec, err := w.find(ownRecord, record, "record")
+		rec, err := w.find(view.OwnRecord, record, "record")
 		if err != nil {
 			return err
 		}
@@ -289,24 +301,24 @@ func (w *Wallet) ExplainAccess(ctx context.Context, to, record string) (Explanat
 			return err
 		}
 		x = Explanation{Checks: []Check{{Name: "given"}}}
-		var others []*thread
+		var others []*view.Thread
 		for i := len(ts) - 1; i >= 0; i-- {
 			t := ts[i]
-			if t.terms == nil || t.terms.peer != c.Address {
+			if t.Terms == nil || t.Terms.Peer != c.Address {
 				continue
 			}
 			version := 0
-			for _, r := range t.terms.of.records {
-				if r.Record == rec.id {
+			for _, r := range t.Terms.Set.Records {
+				if r.Record == rec.ID {
 					version = r.Version
 				}
 			}
 			if version == 0 {
 				continue
 			}
-			newest := version == len(rec.versions)
+			newest := version == len(rec.Versions)
 			if x.Allowed { // the keepers are asked about one consent only
-				if newest && w.statusOf(t) == StatusActive && w.view.openHour() < t.until() {
+				if newest && w.statusOf(t) == StatusActive && w.view.OpenHour() < t.Until() {
 					others = append(others, t)
 				}
 				continue
@@ -322,19 +334,19 @@ func (w *Wallet) ExplainAccess(ctx context.Context, to, record string) (Explanat
 			}
 		}
 		for _, t := range others {
-			x.Others = append(x.Others, t.id)
+			x.Others = append(x.Others, t.ID)
 		}
 		return w.prove(ctx, others)
 	})
 	return x, err
 }
 
-func (w *Wallet) explain(ctx context.Context, t *thread) (Explanation, error) {
-	if err := w.prove(ctx, []*thread{t}); err != nil {
+func (w *Wallet) explain(ctx context.Context, t *view.Thread) (Explanation, error) {
+	if err := w.prove(ctx, []*view.Thread{t}); err != nil {
 		return Explanation{}, err
 	}
 	c := w.consent(t)
-	now := w.view.openHour()
+	now := w.view.OpenHour()
 	x := Explanation{Consent: &c, Checks: []Check{
 		{Name: "given", OK: true, Hour: c.Granted},
 		{Name: "revoked", OK: c.Revoked == 0, Hour: c.Revoked},
@@ -411,7 +423,7 @@ func (w *Wallet) chooseRevocations(ctx context.Context, r RevokeRequest) ([]Cons
 		if err != nil {
 			if c.Address, _ = crypto.ParseAddress(r.To); c.Address == (crypto.Address{}) {
 				if w.bookRead == nil { // it may be in the book that cannot be read
-					err = errors.Join(w.view.unwritten...)
+					err = errors.Join(w.view.Unwritten()...)
 				}
 				return nil, err
 			}
@@ -424,28 +436,28 @@ func (w *Wallet) chooseRevocations(ctx context.Context, r RevokeRequest) ([]Cons
 			chosen[p.ID] = true
 			continue
 		}
-		t, err := w.find(ownGrant, q, "consent")
+		t, err := w.find(view.OwnGrant, q, "consent")
 		if err != nil {
 			return nil, err
 		}
-		chosen[t.id] = true
+		chosen[t.ID] = true
 	}
-	if err := w.view.needThreads(); err != nil && len(r.Consents) == 0 {
+	if err := w.view.NeedThreads(); err != nil && len(r.Consents) == 0 {
 		return nil, err
 	}
 	var out []Consent
-	for _, t := range w.view.threads.list {
-		if t.role != ownGrant {
+	for _, t := range w.view.Threads() {
+		if t.Role != view.OwnGrant {
 			continue
 		}
-		open := (t.state.Status == contract.StatusOpen || w.view.disbelieved()) && t.state.NotAfter > w.view.state.Pin.Hour && w.pendingAction(t.id) != Revoking
-		if !chosen[t.id] && !(open && (r.All || r.To != "")) {
+		open := (t.Status == contract.StatusOpen || w.view.Disbelieved()) && t.NotAfter > w.view.Pin().Hour && w.pendingAction(t.ID) != Revoking
+		if !chosen[t.ID] && !(open && (r.All || r.To != "")) {
 			continue
 		}
 		if err := w.ownTerms(ctx, t); err != nil {
-			t.setDamage(err) // it can be ended all the same
+			t.SetDamage(err) // it can be ended all the same
 		}
-		if chosen[t.id] || r.All || w.isFor(t, to) {
+		if chosen[t.ID] || r.All || w.isFor(t, to) {
 			out = append(out, w.consent(t))
 		}
 	}
@@ -459,16 +471,16 @@ func (w *Wallet) chooseRevocations(ctx context.Context, r RevokeRequest) ([]Cons
 
 // isFor tells whether a consent of one's own is for an address, also where its terms
 // cannot be had: the key of the recipient in its entry follows from the address.
-func (w *Wallet) isFor(t *thread, to crypto.Address) bool {
-	if t.terms != nil {
-		return t.terms.peer == to
+func (w *Wallet) isFor(t *view.Thread, to crypto.Address) bool {
+	if t.Terms != nil {
+		return t.Terms.Peer == to
 	}
-	_, key := w.view.key(t)
+	_, key := w.view.Key(t)
 	offsets, err := crypto.NewOffsets(w.client.ID(), key, to)
 	if err != nil {
 		return false
 	}
-	e, err := w.view.opening(t)
+	e, err := w.view.Opening(t)
 	return err == nil && offsets.Sig == e.Counterparty
 }
 
@@ -494,7 +506,7 @@ func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, e
 				return &NotFoundError{What: "consent", Query: id.String()}
 			}
 			// A ledger that cannot be believed may have lost what it showed before.
-			if t != nil && t.state.Status == contract.StatusClosed && !w.view.disbelieved() || w.pendingAction(id) == Revoking {
+			if t != nil && t.Status == contract.StatusClosed && !w.view.Disbelieved() || w.pendingAction(id) == Revoking {
 				already[id] = true
 				continue
 			}
@@ -539,20 +551,20 @@ func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, e
 					continue // it failed
 				}
 				r.Consent = w.pendingConsent(p)
-			case t.state.Status == contract.StatusClosed || w.pendingAction(id) == Revoking || len(acks) > 0:
+			case t.Status == contract.StatusClosed || w.pendingAction(id) == Revoking || len(acks) > 0:
 				r.Consent = w.consent(t)
 			default:
 				continue // it failed
 			}
 			if t != nil && r.Consent.Missing { // what was read of it to choose it may not have been kept
 				if err := w.ownTerms(ctx, t); err != nil {
-					t.setDamage(err)
+					t.SetDamage(err)
 				}
 				r.Consent = w.consent(t)
 			}
 			if t != nil && len(acks) == 0 {
 				answers, err := w.inquire(ctx, t)
-				if err != nil && (!w.view.doWithout(err) || unreachable(err).Damaged) && waits == nil {
+				if err != nil && (!w.view.DoWithout(err) || ledgerclient.Unreachable(err).Damaged) && waits == nil {
 					waits = err
 				}
 				r.Unasked = err != nil
@@ -575,10 +587,10 @@ func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, e
 // prepareRevocation signs the end of a consent of one's own. grant is the self-tag of
 // its opening entry.
 func (w *Wallet) prepareRevocation(grant crypto.SelfTag, id contract.ID) (*outbox.Change, error) {
-	seed, _ := w.view.seed(grant) // it is one's own
+	seed, _ := w.view.Seed(grant) // it is one's own
 	key := seed.Key()
 	e := contract.Entry{Version: contract.Version, Kind: contract.KindRevoke, Author: key.Public(), Subject: id,
-		SelfTag: w.view.tagger.Tag(crypto.NewNonce()), NotAfter: ^contract.Hour(0), Commitment: randomCommitment()}
+		SelfTag: w.view.NewTag(), NotAfter: ^contract.Hour(0), Commitment: randomCommitment()}
 	if err := e.Sign(w.client.ID(), key); err != nil {
 		return nil, err
 	}
@@ -601,14 +613,14 @@ func (w *Wallet) acknowledged(acks []ledgerclient.Acknowledgement) []Acknowledge
 // codeOf is the share code of a consent with that id: it names the newest head that
 // this wallet has seen.
 func (w *Wallet) codeOf(id contract.ID) crypto.ShareCode {
-	return crypto.ShareCode{Ledger: w.client.ID(), Consent: id, Size: w.view.head.Size, Root: w.view.head.Root}
+	return crypto.ShareCode{Ledger: w.client.ID(), Consent: id, Size: w.view.Head().Size, Root: w.view.Head().Root}
 }
 
 // granted finds a consent of one's own by its id, whether the ledger shows it already
 // or not: the self-tag of its entry, and its thread if there is one.
-func (w *Wallet) granted(id contract.ID) (tag crypto.SelfTag, t *thread, ok bool) {
-	if t := w.view.threads.find(id); t != nil {
-		return t.tag, t, t.role == ownGrant
+func (w *Wallet) granted(id contract.ID) (tag crypto.SelfTag, t *view.Thread, ok bool) {
+	if t := w.view.Thread(id); t != nil {
+		return t.Tag, t, t.Role == view.OwnGrant
 	}
 	for _, c := range w.outbox.Openings(string(Granting)) {
 		if c.ID == id {

@@ -14,6 +14,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/payload"
+	"github.com/carekey/carekey/wallet/view"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -253,7 +254,7 @@ func (c *content) decrypt(ctx context.Context, dst io.Writer, id age.Identity, s
 func (c *content) explain(err error) error {
 	var t *ledgerclient.TamperedError
 	var path *fs.PathError
-	if errors.As(err, &t) || errors.As(err, &path) || unreachable(err) != nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.As(err, &t) || errors.As(err, &path) || ledgerclient.Unreachable(err) != nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return &ledgerclient.TamperedError{What: "content of record " + c.id.String(), Err: err}
@@ -267,9 +268,9 @@ func (w *Wallet) knownBytes(src *Source) (crypto.Hash, error) {
 		return crypto.Hash{}, nil
 	}
 	worth := src.Size <= 16<<20
-	for _, t := range w.view.threads.list {
-		if t.role == ownRecord && t.state.Status == contract.StatusOpen && !worth {
-			m := t.versions[len(t.versions)-1]
+	for _, t := range w.view.Threads() {
+		if t.Role == view.OwnRecord && t.Status == contract.StatusOpen && !worth {
+			m := t.Versions[len(t.Versions)-1]
 			worth = m != nil && m.Size == src.Size
 		}
 	}
@@ -292,7 +293,7 @@ func (w *Wallet) knownBytes(src *Source) (crypto.Hash, error) {
 
 // blob opens a payload of the store.
 func (w *Wallet) blob(ctx context.Context, loc crypto.Locator, what string, id contract.ID) (ledgerclient.Blob, error) {
-	if err := w.view.silent["store"]; err != nil {
+	if err := w.view.Silent("store"); err != nil {
 		return nil, err
 	}
 	b, err := w.client.Store.Blob(ctx, loc)

@@ -49,7 +49,7 @@ func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (i
 			return err
 		}
 		ledger := w.client.ID()
-		seed, _ := w.view.seed(ch.Entry.SelfTag)
+		seed, _ := w.view.Seed(ch.Entry.SelfTag)
 		key, tr := seed.Key(), ch.Value.(*consentEffect).Terms
 		author := key.Public()
 		offsets, err := crypto.NewOffsets(ledger, key, p.To.Address)
@@ -147,7 +147,9 @@ func (w *Wallet) WaitSigned() {
 }
 
 // WriteNewer puts a sealed file of a version to come in the place of a file.
-func (w *Wallet) WriteNewer(name string) error { return w.home.WriteSealed(name, state{V: 99}) }
+func (w *Wallet) WriteNewer(name string) error {
+	return w.home.WriteSealed(name, map[string]int{"v": 99})
+}
 
 // Waits is how long the next step waits for the wallet's lock.
 func (w *Wallet) Waits() time.Duration { return w.wait }

@@ -14,6 +14,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/outbox"
 	"github.com/carekey/carekey/wallet/payload"
+	"github.com/carekey/carekey/wallet/view"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -73,13 +74,13 @@ func (w *Wallet) OpenByCode(ctx context.Context, code crypto.ShareCode, reason s
 		if code.Ledger != w.client.ID() {
 			return &ForeignCodeError{Code: code.Ledger, Wallet: w.client.ID()}
 		}
-		if err := w.view.needLedger(); err != nil {
+		if err := w.view.Behind(); err != nil {
 			return err
 		}
-		t := w.view.threads.find(code.Consent)
+		t := w.view.Thread(code.Consent)
 		// The code carries the head its sender saw, but not the ledger's signature; the
 		// terms have both, so that they can prove to others what the code only tells.
-		if err := w.client.CheckPrefix(ctx, code.Size, code.Root, w.view.head); err != nil {
+		if err := w.client.CheckPrefix(ctx, code.Size, code.Root, w.view.Head()); err != nil {
 			if t != nil {
 				if terr := w.receivedTerms(ctx, t); is[*ledgerclient.ForkError](terr) {
 					return terr
@@ -109,7 +110,7 @@ func (w *Wallet) OpenByCode(ctx context.Context, code crypto.ShareCode, reason s
 func (w *Wallet) OpenByID(ctx context.Context, id, reason string) (*Opening, error) {
 	var o *Opening
 	err := w.with(ctx, func() error {
-		t, err := w.find(received, id, "consent")
+		t, err := w.find(view.Received, id, "consent")
 		if err != nil {
 			return err
 		}
@@ -122,12 +123,12 @@ func (w *Wallet) OpenByID(ctx context.Context, id, reason string) (*Opening, err
 // open writes an access onto the ledger, asks the keepers for the key and opens
 // the envelope. When the ledger refuses the access the keepers are asked all the
 // same, so that the patient's audit shows the attempt.
-func (w *Wallet) open(ctx context.Context, t *thread, reason string) (*Opening, error) {
-	if t.role != received {
-		return nil, &NotYoursError{Consent: t.id}
+func (w *Wallet) open(ctx context.Context, t *view.Thread, reason string) (*Opening, error) {
+	if t.Role != view.Received {
+		return nil, &NotYoursError{Consent: t.ID}
 	}
 	// An access that waited would show the patient an opening that never was.
-	if err := w.view.needLedger(); err != nil {
+	if err := w.view.Behind(); err != nil {
 		return nil, err
 	}
 	reason = strings.TrimSpace(reason)
@@ -137,23 +138,23 @@ func (w *Wallet) open(ctx context.Context, t *thread, reason string) (*Opening, 
 	if err := w.receivedTerms(ctx, t); err != nil {
 		return nil, err
 	}
-	tr, err := w.view.wholeTerms(t)
+	tr, err := w.view.Terms(t)
 	if err != nil {
 		return nil, err
 	}
 	// Between the two ends ledger and keepers would still let it be opened: this wallet
 	// does not, and puts no access onto the ledger.
-	if now := w.view.ledgerHour(); now >= t.until() && now < t.state.NotAfter {
-		return nil, &RefusedError{By: "wallet", Rule: contract.RuleExpired, Consent: t.id, Hour: now, Window: [2]contract.Hour{t.state.NotBefore, t.until()}}
+	if now := w.view.Hour(); now >= t.Until() && now < t.NotAfter {
+		return nil, &RefusedError{By: "wallet", Rule: contract.RuleExpired, Consent: t.ID, Hour: now, Window: [2]contract.Hour{t.NotBefore, t.Until()}}
 	}
 	keys, err := w.oneTimeKeys(t)
 	if err != nil {
 		return nil, err
 	}
 	earlier := false
-	if fs := t.past(); len(fs) > 0 {
+	if fs := t.FollowUps(); len(fs) > 0 {
 		last := &fs[len(fs)-1]
-		earlier = last.kind == contract.KindAccess && last.hour == w.view.ledgerHour()
+		earlier = last.Kind == contract.KindAccess && last.Hour == w.view.Hour()
 	}
 	if w.BeforeOpening != nil {
 		if err := w.BeforeOpening(w.received(t)); err != nil {
@@ -179,7 +180,7 @@ func (w *Wallet) open(ctx context.Context, t *thread, reason string) (*Opening, 
 // one that was refused there. Where the keepers have ended a consent that is active
 // here, by a revocation that the ledger has not got yet or withholds, none is put onto
 // the ledger: the patient's audit is to show an attempt and no opening.
-func (w *Wallet) attempt(ctx context.Context, t *thread, tr *payload.Terms, keys *crypto.OneTimeKeys, reason string) (contract.Entry, *RefusedError, error) {
+func (w *Wallet) attempt(ctx context.Context, t *view.Thread, tr *payload.Terms, keys *crypto.OneTimeKeys, reason string) (contract.Entry, *RefusedError, error) {
 	if w.statusOf(t) != StatusActive {
 		return w.access(ctx, t, tr.Author, keys, reason)
 	}
@@ -198,16 +199,16 @@ func (w *Wallet) attempt(ctx context.Context, t *thread, tr *payload.Terms, keys
 }
 
 // refusedByKeeper is the error of a keeper's refusal.
-func (w *Wallet) refusedByKeeper(t *thread, code ledgerclient.Code) *RefusedError {
-	return &RefusedError{By: "keeper", Code: code, Consent: t.id, Hour: w.view.ledgerHour(), Window: [2]contract.Hour{t.state.NotBefore, t.state.NotAfter}}
+func (w *Wallet) refusedByKeeper(t *view.Thread, code ledgerclient.Code) *RefusedError {
+	return &RefusedError{By: "keeper", Code: code, Consent: t.ID, Hour: w.view.Hour(), Window: [2]contract.Hour{t.NotBefore, t.NotAfter}}
 }
 
 // access returns this wallet's access entry of the present hour, appending one if
 // there is none. refused tells that the ledger did not take it.
-func (w *Wallet) access(ctx context.Context, t *thread, author crypto.PubKey, keys *crypto.OneTimeKeys, reason string) (e contract.Entry, refused *RefusedError, err error) {
-	if fs := t.past(); len(fs) > 0 && t.state.Status == contract.StatusOpen {
-		if last := &fs[len(fs)-1]; last.kind == contract.KindAccess && last.hour == w.view.ledgerHour() {
-			have, err := w.view.followUp(last)
+func (w *Wallet) access(ctx context.Context, t *view.Thread, author crypto.PubKey, keys *crypto.OneTimeKeys, reason string) (e contract.Entry, refused *RefusedError, err error) {
+	if fs := t.FollowUps(); len(fs) > 0 && t.Status == contract.StatusOpen {
+		if last := &fs[len(fs)-1]; last.Kind == contract.KindAccess && last.Hour == w.view.Hour() {
+			have, err := w.view.FollowUp(last)
 			if err != nil {
 				return e, nil, err
 			}
@@ -224,35 +225,34 @@ func (w *Wallet) access(ctx context.Context, t *thread, author crypto.PubKey, ke
 	}
 	failed := failure(c)
 	if errors.As(failed, &refused) {
-		fs := t.past()
-		if last := len(fs) - 1; refused.Rule == contract.RuleOncePerHour && last >= 0 && fs[last].kind == contract.KindAccess && fs[last].hour == refused.Hour {
+		fs := t.FollowUps()
+		if last := len(fs) - 1; refused.Rule == contract.RuleOncePerHour && last >= 0 && fs[last].Kind == contract.KindAccess && fs[last].Hour == refused.Hour {
 			// Another machine of the same owner was faster: its access is as good.
-			have, err := w.view.followUp(&fs[last])
+			have, err := w.view.FollowUp(&fs[last])
 			if err != nil {
 				return e, nil, err
 			}
 			return *have, nil, nil
 		}
-		refused.Window = [2]contract.Hour{t.state.NotBefore, t.state.NotAfter}
+		refused.Window = [2]contract.Hour{t.NotBefore, t.NotAfter}
 		return e, refused, nil
 	}
 	return e, nil, failed
 }
 
 // newAccess signs an access and seals its note.
-func (w *Wallet) newAccess(t *thread, author crypto.PubKey, keys *crypto.OneTimeKeys, reason string) (*outbox.Change, error) {
+func (w *Wallet) newAccess(t *view.Thread, author crypto.PubKey, keys *crypto.OneTimeKeys, reason string) (*outbox.Change, error) {
 	ledger := w.client.ID()
-	nonce := crypto.NewNonce()
-	seed := w.root.Seed(ledger, nonce)
-	note := payload.Access{V: payload.Version, Ledger: ledger, Grant: t.id, Author: keys.Sig, From: w.Address(), Reason: reason, Checkpoint: string(w.view.head.Note)}
+	seed, tag := w.view.NewSeed()
+	note := payload.Access{V: payload.Version, Ledger: ledger, Grant: t.ID, Author: keys.Sig, From: w.Address(), Reason: reason, Checkpoint: string(w.view.Head().Note)}
 	sealed, err := crypto.SealPayload(w.sealContext(ledgerclient.PartAccess, keys.Sig), payload.Marshal(&note), payload.AccessRoom(len(w.client.Config().Nodes)), author, w.self.Public())
 	if err != nil {
 		return nil, err
 	}
 	blob := crypto.Blob(crypto.NewSalt(), sealed)
-	e := contract.Entry{Version: contract.Version, Kind: contract.KindAccess, Author: keys.Sig, Subject: t.id, SelfTag: w.view.tagger.Tag(nonce),
+	e := contract.Entry{Version: contract.Version, Kind: contract.KindAccess, Author: keys.Sig, Subject: t.ID, SelfTag: tag,
 		Commitment: contract.AccessCommitment(crypto.BlobHash(blob))}
-	e.NotBefore, e.NotAfter = contract.Acceptance(w.view.ledgerHour())
+	e.NotBefore, e.NotAfter = contract.Acceptance(w.view.Hour())
 	e.Signature = keys.Sign(e.ID(ledger))
 	id := e.ID(ledger)
 	part := byte(ledgerclient.PartAccess)
@@ -262,7 +262,7 @@ func (w *Wallet) newAccess(t *thread, author crypto.PubKey, keys *crypto.OneTime
 
 // askKeepers sends the access to every keeper until k shares are there, and gives
 // the lock key back. refused is what the ledger said to the access, or nil.
-func (w *Wallet) askKeepers(ctx context.Context, t *thread, tr *payload.Terms, keys *crypto.OneTimeKeys, access contract.Entry, refused *RefusedError) (crypto.LockKey, error) {
+func (w *Wallet) askKeepers(ctx context.Context, t *view.Thread, tr *payload.Terms, keys *crypto.OneTimeKeys, access contract.Entry, refused *RefusedError) (crypto.LockKey, error) {
 	ledger := w.client.ID()
 	author := tr.Author
 	var shares []crypto.Share
@@ -281,7 +281,7 @@ func (w *Wallet) askKeepers(ctx context.Context, t *thread, tr *payload.Terms, k
 		if err := answer.Verify(&req, k.Key()); err != nil {
 			return crypto.LockKey{}, &ledgerclient.TamperedError{What: fmt.Sprintf("answer of keeper %d", i+1), Err: err}
 		}
-		if err := w.view.sameLog(ctx, k.Key(), answer.Size, answer.Root); err != nil && !w.view.doWithout(err) {
+		if err := w.view.SameLog(ctx, k.Key(), answer.Size, answer.Root); err != nil && !w.view.DoWithout(err) {
 			return crypto.LockKey{}, err
 		}
 		if answer.Code != ledgerclient.Released {
@@ -290,12 +290,12 @@ func (w *Wallet) askKeepers(ctx context.Context, t *thread, tr *payload.Terms, k
 					refused.Code = answer.Code
 				}
 			} else if first == nil {
-				first = &RefusedError{By: "keeper", Code: answer.Code, Consent: t.id, Hour: answer.Hour, Filed: true,
-					Window: [2]contract.Hour{t.state.NotBefore, t.state.NotAfter}}
+				first = &RefusedError{By: "keeper", Code: answer.Code, Consent: t.ID, Hour: answer.Hour, Filed: true,
+					Window: [2]contract.Hour{t.NotBefore, t.NotAfter}}
 			}
 			continue
 		}
-		share, err := crypto.OpenShare(crypto.ShareContext{Ledger: ledger, Grant: t.id, Keeper: k.Key(), Access: access.ID(ledger)}, response, answer.Sealed)
+		share, err := crypto.OpenShare(crypto.ShareContext{Ledger: ledger, Grant: t.ID, Keeper: k.Key(), Access: access.ID(ledger)}, response, answer.Sealed)
 		if err != nil || int(share.Index) != i+1 || share.Hash(ledger, author) != tr.Shares[i] {
 			return crypto.LockKey{}, &ledgerclient.TamperedError{What: fmt.Sprintf("share of keeper %d", i+1), Err: err}
 		}
@@ -309,18 +309,18 @@ func (w *Wallet) askKeepers(ctx context.Context, t *thread, tr *payload.Terms, k
 	}
 	lock, err := crypto.CombineShares(shares, tr.K)
 	if err != nil || lock.Hash(ledger, author) != tr.Lock {
-		return crypto.LockKey{}, &ledgerclient.TamperedError{What: "lock key of consent " + t.id.String(), Err: err}
+		return crypto.LockKey{}, &ledgerclient.TamperedError{What: "lock key of consent " + t.ID.String(), Err: err}
 	}
 	return lock, nil
 }
 
-func (w *Wallet) openEnvelope(ctx context.Context, t *thread, tr *payload.Terms, keys *crypto.OneTimeKeys, lock crypto.LockKey) (*Opening, error) {
+func (w *Wallet) openEnvelope(ctx context.Context, t *view.Thread, tr *payload.Terms, keys *crypto.OneTimeKeys, lock crypto.LockKey) (*Opening, error) {
 	ledger := w.client.ID()
 	author := tr.Author
 	fail := func(err error) (*Opening, error) {
-		return nil, &ledgerclient.TamperedError{What: "envelope of consent " + t.id.String(), Err: err}
+		return nil, &ledgerclient.TamperedError{What: "envelope of consent " + t.ID.String(), Err: err}
 	}
-	blob, err := w.readBlob(ctx, keys.Locator(t.id, byte(ledgerclient.PartEnvelope)), maxSmall, "envelope", t.id)
+	blob, err := w.readBlob(ctx, keys.Locator(t.ID, byte(ledgerclient.PartEnvelope)), maxSmall, "envelope", t.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/outbox"
 	"github.com/carekey/carekey/wallet/payload"
+	"github.com/carekey/carekey/wallet/view"
 )
 
 // GrantRequest says who may open what, why and until when.
@@ -76,7 +77,7 @@ func (w *Wallet) planGrant(ctx context.Context, r GrantRequest) (*GrantPlan, err
 		p.NotAfter = LedgerEnd(p.Until)
 	}
 	p.Until = cmp.Or(p.Until, p.NotAfter)
-	now := w.view.ledgerHour()
+	now := w.view.Hour()
 	if p.Until > p.NotAfter {
 		return nil, &InputError{Field: "until", Value: HourTime(p.Until).Format("2006-01-02 15:04 UTC"), Why: "is after the end on the ledger"}
 	}
@@ -94,10 +95,10 @@ func (w *Wallet) planGrant(ctx context.Context, r GrantRequest) (*GrantPlan, err
 		return nil, err
 	}
 	for _, t := range chosen {
-		if _, err := t.newest(); err != nil { // a consent must say what it is for
+		if _, err := newest(t); err != nil { // a consent must say what it is for
 			return nil, err
 		}
-		p.Records = append(p.Records, t.record())
+		p.Records = append(p.Records, newestRecord(t))
 	}
 	p.Warnings = w.warnings(p, now)
 	for _, c := range r.Categories {
@@ -108,14 +109,14 @@ func (w *Wallet) planGrant(ctx context.Context, r GrantRequest) (*GrantPlan, err
 	return p, nil
 }
 
-func (w *Wallet) chooseRecords(r GrantRequest) ([]*thread, error) {
+func (w *Wallet) chooseRecords(r GrantRequest) ([]*view.Thread, error) {
 	want := map[contract.ID]bool{}
 	for _, q := range r.Records {
 		t, err := w.ownRecord(q)
 		if err != nil {
 			return nil, err
 		}
-		want[t.id] = true
+		want[t.ID] = true
 	}
 	in := map[payload.Category]bool{}
 	for _, c := range r.Categories {
@@ -124,12 +125,12 @@ func (w *Wallet) chooseRecords(r GrantRequest) ([]*thread, error) {
 		}
 		in[c] = true
 	}
-	var chosen []*thread
-	for _, t := range w.view.threads.list {
-		if t.role != ownRecord || t.state.Status != contract.StatusOpen {
+	var chosen []*view.Thread
+	for _, t := range w.view.Threads() {
+		if t.Role != view.OwnRecord || t.Status != contract.StatusOpen {
 			continue
 		}
-		if want[t.id] || r.All || in[t.record().Category] {
+		if want[t.ID] || r.All || in[newestRecord(t).Category] {
 			chosen = append(chosen, t)
 		}
 	}
@@ -153,28 +154,28 @@ func (w *Wallet) warnings(p *GrantPlan, now contract.Hour) []Warning {
 	if p.Until-max(now, p.NotBefore) > longGrant {
 		out = append(out, Warning{Kind: "long"})
 	}
-	covering := map[*recordSet]bool{}
-	var longest *thread
-	for _, t := range w.view.threads.list {
-		if t.role != ownGrant || t.terms == nil || t.terms.peer != p.To.Address || w.statusOf(t) != StatusActive || now >= t.until() {
+	covering := map[*view.RecordSet]bool{}
+	var longest *view.Thread
+	for _, t := range w.view.Threads() {
+		if t.Role != view.OwnGrant || t.Terms == nil || t.Terms.Peer != p.To.Address || w.statusOf(t) != StatusActive || now >= t.Until() {
 			continue
 		}
-		if _, known := covering[t.terms.of]; !known {
-			covering[t.terms.of] = covers(t.terms.of, p.Records)
+		if _, known := covering[t.Terms.Set]; !known {
+			covering[t.Terms.Set] = covers(t.Terms.Set, p.Records)
 		}
-		if covering[t.terms.of] && (longest == nil || t.until() > longest.until()) {
+		if covering[t.Terms.Set] && (longest == nil || t.Until() > longest.Until()) {
 			longest = t
 		}
 	}
 	if longest != nil {
-		out = append(out, Warning{Kind: "overlap", Detail: longest.id.String(), Purpose: longest.terms.Purpose, Until: longest.until()})
+		out = append(out, Warning{Kind: "overlap", Detail: longest.ID.String(), Purpose: longest.Terms.Purpose, Until: longest.Until()})
 	}
 	return out
 }
 
-func covers(have *recordSet, want []Record) bool {
+func covers(have *view.RecordSet, want []Record) bool {
 	in := map[contract.ID]int{}
-	for _, r := range have.records {
+	for _, r := range have.Records {
 		in[r.Record] = r.Version
 	}
 	for _, r := range want {
@@ -225,7 +226,7 @@ func (w *Wallet) GrantAll(ctx context.Context, plans []*GrantPlan) ([]Given, err
 				continue
 			}
 			out[i].Code = w.codeOf(c.ID)
-			if t := w.view.threads.find(c.ID); t != nil {
+			if t := w.view.Thread(c.ID); t != nil {
 				out[i].Consent = w.consent(t)
 			} else {
 				out[i].Consent = w.pendingConsent(c)
@@ -251,7 +252,7 @@ type grantGround struct {
 }
 
 func (w *Wallet) newGrantGround() *grantGround {
-	return &grantGround{checkpoint: string(w.view.head.Note), keys: map[versionOf]payload.FileKey{}, said: map[versionOf]*payload.Metadata{}}
+	return &grantGround{checkpoint: string(w.view.Head().Note), keys: map[versionOf]payload.FileKey{}, said: map[versionOf]*payload.Metadata{}}
 }
 
 // addPlan gathers the file keys of all record versions in a plan: those that the cache
@@ -274,8 +275,8 @@ func (w *Wallet) addGround(ctx context.Context, g *grantGround, r Record) error 
 	if err != nil {
 		return err
 	}
-	t := w.view.threads.find(r.ID)
-	if k := t.keys[r.Version-1]; k != nil {
+	t := w.view.Thread(r.ID)
+	if k := t.Keys[r.Version-1]; k != nil {
 		g.keys[v], g.said[v] = *k, m
 		return nil
 	}
@@ -284,35 +285,34 @@ func (w *Wallet) addGround(ctx context.Context, g *grantGround, r Record) error 
 		return err
 	}
 	g.keys[v], g.said[v] = k, m
-	w.view.noteKey(t, r.Version, k)
+	w.view.NoteKey(t, r.Version, k)
 	return nil
 }
 
 // grantable returns the description of a planned record version, unless the record
 // was removed since.
 func (w *Wallet) grantable(r Record) (*payload.Metadata, error) {
-	t := w.view.threads.find(r.ID)
-	if t == nil || t.role != ownRecord {
+	t := w.view.Thread(r.ID)
+	if t == nil || t.Role != view.OwnRecord {
 		return nil, &NotFoundError{What: "record", Query: r.ID.String()}
 	}
-	if t.state.Status == contract.StatusClosed {
-		return nil, &WithdrawnError{Record: t.id}
+	if t.Status == contract.StatusClosed {
+		return nil, &WithdrawnError{Record: t.ID}
 	}
-	if r.Version < 1 || r.Version > len(t.versions) || t.versions[r.Version-1] == nil {
-		return nil, &MissingError{What: "metadata", ID: t.id}
+	if r.Version < 1 || r.Version > len(t.Versions) || t.Versions[r.Version-1] == nil {
+		return nil, &MissingError{What: "metadata", ID: t.ID}
 	}
-	return t.versions[r.Version-1], nil
+	return t.Versions[r.Version-1], nil
 }
 
 // prepareGrant builds and signs everything of a grant. All that the patient must
 // be able to make again comes from the thread's seed.
 func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (*outbox.Change, error) {
 	if g.checkpoint == "" { // terms carry a head, and this wallet has never seen one
-		return nil, w.view.needLedger()
+		return nil, w.view.Behind()
 	}
 	ledger := w.client.ID()
-	nonce := crypto.NewNonce()
-	seed := w.root.Seed(ledger, nonce)
+	seed, tag := w.view.NewSeed()
 	key := seed.Key()
 	author := key.Public()
 	offsets, err := crypto.NewOffsets(ledger, key, p.To.Address)
@@ -365,7 +365,7 @@ func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (*outbox.Change, err
 	termsBlob := crypto.Blob(crypto.NewSalt(), sealedTerms)
 	pkg := tr.Pack(crypto.BlobHash(termsBlob))
 
-	e := contract.Entry{Version: contract.Version, Kind: contract.KindGrant, Author: author, Counterparty: offsets.Sig, SelfTag: w.view.tagger.Tag(nonce),
+	e := contract.Entry{Version: contract.Version, Kind: contract.KindGrant, Author: author, Counterparty: offsets.Sig, SelfTag: tag,
 		NotBefore: p.NotBefore, NotAfter: p.NotAfter, Commitment: pkg.Commitment()}
 	if err := e.Sign(ledger, key); err != nil {
 		return nil, err
@@ -389,8 +389,8 @@ func (w *Wallet) consentGiven(c *outbox.Change) error {
 	if err != nil {
 		return err
 	}
-	if t := w.view.threads.find(c.ID); t.terms == nil {
-		if err := w.view.noteTerms(t, e.Terms); err != nil {
+	if t := w.view.Thread(c.ID); t.Terms == nil {
+		if err := w.view.NoteTerms(t, e.Terms); err != nil {
 			return err
 		}
 	}
@@ -423,17 +423,17 @@ func (w *Wallet) recordFileKey(ctx context.Context, id contract.ID, m *payload.M
 // readTerms reads, opens and verifies the terms of a grant: open decrypts for
 // this side. Terms that are not what the entry commits to, or not signed by who
 // they say they are from, are a *ledgerclient.TamperedError.
-func (w *Wallet) readTerms(ctx context.Context, t *thread, loc crypto.Locator, open func(sc crypto.SealContext, sealed []byte) ([]byte, error)) (*payload.Terms, error) {
-	e, err := w.view.opening(t)
+func (w *Wallet) readTerms(ctx context.Context, t *view.Thread, loc crypto.Locator, open func(sc crypto.SealContext, sealed []byte) ([]byte, error)) (*payload.Terms, error) {
+	e, err := w.view.Opening(t)
 	if err != nil {
 		return nil, err
 	}
-	blob, err := w.readBlob(ctx, loc, payload.MaxTermsBlob, "terms", t.id)
+	blob, err := w.readBlob(ctx, loc, payload.MaxTermsBlob, "terms", t.ID)
 	if err != nil {
 		return nil, err
 	}
 	fail := func(err error) (*payload.Terms, error) {
-		return nil, &ledgerclient.TamperedError{What: "terms of consent " + t.id.String(), Err: err}
+		return nil, &ledgerclient.TamperedError{What: "terms of consent " + t.ID.String(), Err: err}
 	}
 	body, err := crypto.OpenBlob(blob)
 	if err != nil {
@@ -472,43 +472,43 @@ func (w *Wallet) gossip(ctx context.Context, note string) error {
 	if err != nil {
 		return err
 	}
-	return w.client.CheckHead(ctx, head, w.view.head)
+	return w.client.CheckHead(ctx, head, w.view.Head())
 }
 
 // ownTerms makes the terms of a grant of one's own known, from the store if another
 // machine wrote them. They stay unknown if the store does not hold them, or holds
 // others (see thread.damage).
-func (w *Wallet) ownTerms(ctx context.Context, t *thread) error {
-	if t.terms != nil {
+func (w *Wallet) ownTerms(ctx context.Context, t *view.Thread) error {
+	if t.Terms != nil {
 		return nil
 	}
-	t.setDamage(nil)
-	seed, _ := w.view.key(t)
-	tr, err := w.readTerms(ctx, t, seed.Locator(t.id, byte(ledgerclient.PartTerms)), func(sc crypto.SealContext, sealed []byte) ([]byte, error) {
+	t.SetDamage(nil)
+	seed, _ := w.view.Key(t)
+	tr, err := w.readTerms(ctx, t, seed.Locator(t.ID, byte(ledgerclient.PartTerms)), func(sc crypto.SealContext, sealed []byte) ([]byte, error) {
 		return crypto.OpenPayload(sc, w.self, sealed)
 	})
 	if isMissing(err) {
 		return nil
 	}
-	if w.view.doWithout(err) {
-		t.setDamage(err)
+	if w.view.DoWithout(err) {
+		t.SetDamage(err)
 		return nil
 	}
 	if tampered := isTampered(err); tampered != nil {
 		// The consent itself is on the ledger and can be ended all the same.
-		t.setDamage(tampered)
+		t.SetDamage(tampered)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return w.view.noteTerms(t, tr)
+	return w.view.NoteTerms(t, tr)
 }
 
 // isTampered returns what of an error says that something does not verify. No
 // answer is no verdict.
 func isTampered(err error) *ledgerclient.TamperedError {
-	if unreachable(err) != nil {
+	if ledgerclient.Unreachable(err) != nil {
 		return nil
 	}
 	var t *ledgerclient.TamperedError

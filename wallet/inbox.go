@@ -9,6 +9,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/payload"
+	"github.com/carekey/carekey/wallet/view"
 )
 
 // Received is a consent that somebody gave to this wallet.
@@ -37,12 +38,12 @@ type Received struct {
 func (w *Wallet) Inbox(ctx context.Context) ([]Received, error) {
 	var out []Received
 	err := w.look(ctx, func() error {
-		if err := w.view.needThreads(); err != nil {
+		if err := w.view.NeedThreads(); err != nil {
 			return err
 		}
-		var ts []*thread
-		for _, t := range w.view.threads.list {
-			if t.role == received {
+		var ts []*view.Thread
+		for _, t := range w.view.Threads() {
+			if t.Role == view.Received {
 				ts = append(ts, t)
 			}
 		}
@@ -60,9 +61,9 @@ func (w *Wallet) Inbox(ctx context.Context) ([]Received, error) {
 // FindReceived finds a consent of the inbox by the beginning of its id.
 func (w *Wallet) FindReceived(ctx context.Context, id string) (found contract.ID, err error) {
 	err = w.with(ctx, func() error {
-		t, err := w.find(received, id, "consent")
+		t, err := w.find(view.Received, id, "consent")
 		if err == nil {
-			found = t.id
+			found = t.ID
 		}
 		return err
 	})
@@ -77,10 +78,10 @@ var maxUnread = 200
 // readReceived reads the terms that are not known yet of consents given to this
 // wallet. If there are many, which of them are tried is left to chance, so that none
 // is passed over for ever; each can still be named and opened.
-func (w *Wallet) readReceived(ctx context.Context, ts []*thread) error {
-	var unread []*thread
+func (w *Wallet) readReceived(ctx context.Context, ts []*view.Thread) error {
+	var unread []*view.Thread
 	for _, t := range ts {
-		if t.terms == nil {
+		if t.Terms == nil {
 			unread = append(unread, t)
 		}
 	}
@@ -90,13 +91,13 @@ func (w *Wallet) readReceived(ctx context.Context, ts []*thread) error {
 	failed := 0
 	for _, t := range unread {
 		if failed >= maxUnread {
-			t.setDamage(&UnreadError{Consent: t.id})
+			t.SetDamage(&UnreadError{Consent: t.ID})
 			continue
 		}
 		if err := w.tryTerms(ctx, t); err != nil {
 			return err
 		}
-		if t.terms == nil {
+		if t.Terms == nil {
 			failed++
 		}
 	}
@@ -105,35 +106,35 @@ func (w *Wallet) readReceived(ctx context.Context, ts []*thread) error {
 
 // tryTerms reads the terms of a consent given to this wallet, if they can be had.
 // A stranger's terms that do not verify are no reason to hide everybody else's.
-func (w *Wallet) tryTerms(ctx context.Context, t *thread) error {
-	t.setDamage(nil)
+func (w *Wallet) tryTerms(ctx context.Context, t *view.Thread) error {
+	t.SetDamage(nil)
 	err := w.receivedTerms(ctx, t)
 	if isMissing(err) {
 		return nil
 	}
-	if w.view.doWithout(err) {
-		t.setDamage(err)
+	if w.view.DoWithout(err) {
+		t.SetDamage(err)
 		return nil
 	}
 	if tampered := isTampered(err); tampered != nil {
-		t.setDamage(tampered)
+		t.SetDamage(tampered)
 		return nil
 	}
 	return err
 }
 
-func (w *Wallet) received(t *thread) Received {
-	r := Received{Ledger: w.client.ID(), Consent: t.id, Granted: t.hour, NotBefore: t.state.NotBefore, Until: t.until(), NotAfter: t.state.NotAfter, Status: w.statusOf(t),
-		LastFetched: t.state.LastAccess, AsOf: w.view.asOf(), Clock: w.view.doubt(), Missing: t.terms == nil, Damaged: t.damage()}
-	for _, f := range t.past() {
-		if f.kind == contract.KindAccess {
+func (w *Wallet) received(t *view.Thread) Received {
+	r := Received{Ledger: w.client.ID(), Consent: t.ID, Granted: t.Hour, NotBefore: t.NotBefore, Until: t.Until(), NotAfter: t.NotAfter, Status: w.statusOf(t),
+		LastFetched: t.LastAccess, AsOf: w.view.AsOf(), Clock: w.view.Doubt(), Missing: t.Terms == nil, Damaged: t.Damage()}
+	for _, f := range t.FollowUps() {
+		if f.Kind == contract.KindAccess {
 			r.Fetched++
 		}
 	}
-	if t.terms == nil {
+	if t.Terms == nil {
 		return r
 	}
-	r.Address, r.Purpose, r.Records = t.terms.peer, t.terms.Purpose, t.terms.of.shown
+	r.Address, r.Purpose, r.Records = t.Terms.Peer, t.Terms.Purpose, w.shownRecords(t.Terms.Set)
 	if c, ok := w.known(r.Address); ok {
 		r.From, r.Verified = c.Name, c.Verified
 	}
@@ -141,8 +142,8 @@ func (w *Wallet) received(t *thread) Received {
 }
 
 // keys makes the one-time keys of a consent that was given to this wallet.
-func (w *Wallet) oneTimeKeys(t *thread) (*crypto.OneTimeKeys, error) {
-	e, err := w.view.opening(t)
+func (w *Wallet) oneTimeKeys(t *view.Thread) (*crypto.OneTimeKeys, error) {
+	e, err := w.view.Opening(t)
 	if err != nil {
 		return nil, err
 	}
@@ -151,30 +152,30 @@ func (w *Wallet) oneTimeKeys(t *thread) (*crypto.OneTimeKeys, error) {
 		return nil, err
 	}
 	if !mine {
-		return nil, &NotYoursError{Consent: t.id}
+		return nil, &NotYoursError{Consent: t.ID}
 	}
 	return keys, nil
 }
 
 // receivedTerms makes the terms of a consent given to this wallet known; they are
 // verified.
-func (w *Wallet) receivedTerms(ctx context.Context, t *thread) error {
-	if t.terms != nil {
+func (w *Wallet) receivedTerms(ctx context.Context, t *view.Thread) error {
+	if t.Terms != nil {
 		return nil
 	}
 	keys, err := w.oneTimeKeys(t)
 	if err != nil {
 		return err
 	}
-	tr, err := w.readTerms(ctx, t, keys.Locator(t.id, byte(ledgerclient.PartTerms)), keys.Open)
+	tr, err := w.readTerms(ctx, t, keys.Locator(t.ID, byte(ledgerclient.PartTerms)), keys.Open)
 	if err != nil {
 		return err
 	}
 	if tr.To != w.Address() {
-		return &ledgerclient.TamperedError{What: "terms of consent " + t.id.String()}
+		return &ledgerclient.TamperedError{What: "terms of consent " + t.ID.String()}
 	}
 	if err := w.gossip(ctx, tr.Checkpoint); err != nil {
 		return err
 	}
-	return w.view.noteTerms(t, tr)
+	return w.view.NoteTerms(t, tr)
 }

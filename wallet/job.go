@@ -90,7 +90,7 @@ func (w *Wallet) tell(b *outbox.Batch) error {
 	if !w.Job().Exists() {
 		return nil
 	}
-	e := Ended{Size: w.view.head.Size, Root: w.view.head.Root, Changes: make([]EndedChange, len(b.Changes))}
+	e := Ended{Size: w.view.Head().Size, Root: w.view.Head().Root, Changes: make([]EndedChange, len(b.Changes))}
 	for i, c := range b.Changes {
 		e.Changes[i] = EndedChange{Consent: consentOf(c), Failed: c.Err != nil}
 		if refused, ok := errors.AsType[*contract.Refusal](c.Err); ok {

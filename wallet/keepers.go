@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/wallet/view"
 )
 
 // first returns the first error that is one.
@@ -21,22 +22,22 @@ func first(errs []error) error {
 
 // shareAt asks a keeper about its share of a grant, of one's own or received. A grant
 // that the keeper does not see on the ledger yet has none.
-func (w *Wallet) shareAt(ctx context.Context, k ledgerclient.Keeper, t *thread) (ledgerclient.KeeperState, error) {
-	q := ledgerclient.Inquiry{Ledger: w.client.ID(), Keeper: k.Key(), Grant: t.id}
+func (w *Wallet) shareAt(ctx context.Context, k ledgerclient.Keeper, t *view.Thread) (ledgerclient.KeeperState, error) {
+	q := ledgerclient.Inquiry{Ledger: w.client.ID(), Keeper: k.Key(), Grant: t.ID}
 	rand.Read(q.Nonce[:])
-	if t.role == received {
+	if t.Role == view.Received {
 		keys, err := w.oneTimeKeys(t)
 		if err != nil {
 			return ledgerclient.KeeperState{}, err
 		}
 		q.SignState(keys)
 	} else {
-		_, key := w.view.key(t)
+		_, key := w.view.Key(t)
 		q.SignState(key)
 	}
 	s, err := k.State(ctx, q)
 	if e, ok := errors.AsType[*ledgerclient.KeeperError](err); ok && e.Code == ledgerclient.UnknownGrant {
-		return ledgerclient.KeeperState{Grant: t.id}, nil
+		return ledgerclient.KeeperState{Grant: t.ID}, nil
 	}
 	return s, err
 }
@@ -45,7 +46,7 @@ func (w *Wallet) shareAt(ctx context.Context, k ledgerclient.Keeper, t *thread) 
 // was received: *RefusedError if not. An access without a release would tell the
 // patient of an opening that never was. ended tells that a keeper has stopped, or
 // destroyed its share.
-func (w *Wallet) mayOpen(ctx context.Context, t *thread, k int) (ended bool, err error) {
+func (w *Wallet) mayOpen(ctx context.Context, t *view.Thread, k int) (ended bool, err error) {
 	held := 0
 	var first error
 	for _, keeper := range w.client.Keepers {
@@ -74,18 +75,18 @@ func (w *Wallet) mayOpen(ctx context.Context, t *thread, k int) (ended bool, err
 // own. Each answer
 // is signed over a fresh question and all that it holds, so that an attempt that
 // was filed cannot be left out on the way.
-func (w *Wallet) inquire(ctx context.Context, t *thread) ([]ledgerclient.InquiryAnswer, error) {
-	if err := w.view.silent["keeper"]; err != nil {
+func (w *Wallet) inquire(ctx context.Context, t *view.Thread) ([]ledgerclient.InquiryAnswer, error) {
+	if err := w.view.Silent("keeper"); err != nil {
 		return nil, err
 	}
-	_, key := w.view.key(t)
-	opening, err := w.view.opening(t)
+	_, key := w.view.Key(t)
+	opening, err := w.view.Opening(t)
 	if err != nil {
 		return nil, err
 	}
 	answers := make([]ledgerclient.InquiryAnswer, 0, len(w.client.Keepers))
 	for i, k := range w.client.Keepers {
-		q := ledgerclient.Inquiry{Ledger: w.client.ID(), Keeper: k.Key(), Grant: t.id}
+		q := ledgerclient.Inquiry{Ledger: w.client.ID(), Keeper: k.Key(), Grant: t.ID}
 		rand.Read(q.Nonce[:])
 		q.Sign(key)
 		a, err := k.Inquire(ctx, q)
@@ -95,7 +96,7 @@ func (w *Wallet) inquire(ctx context.Context, t *thread) ([]ledgerclient.Inquiry
 		if err := a.Verify(&q, opening.Counterparty); err != nil {
 			return nil, &ledgerclient.TamperedError{What: fmt.Sprintf("refusals filed by keeper %d", i+1), Err: err}
 		}
-		if err := w.view.sameLog(ctx, k.Key(), a.Size, a.Root); err != nil {
+		if err := w.view.SameLog(ctx, k.Key(), a.Size, a.Root); err != nil {
 			return nil, err
 		}
 		answers = append(answers, a)

@@ -14,6 +14,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/outbox"
+	"github.com/carekey/carekey/wallet/view"
 )
 
 // A wallet is one key and one address on any number of ledgers. What it knows of
@@ -66,12 +67,12 @@ func Join(ctx context.Context, opt Options, at string) (w *Wallet, joined bool, 
 	if err := w.readBook(); err != nil {
 		return nil, false, err
 	}
-	err = w.view.create(home.JournalDir)
+	err = w.view.Create(home.JournalDir)
 	if err == nil {
 		err = writeSettings(w.home.Dir, s)
 	}
 	if err != nil {
-		return nil, false, errors.Join(err, w.view.remove())
+		return nil, false, errors.Join(err, w.view.Remove())
 	}
 	return w, true, nil
 }
@@ -177,7 +178,7 @@ func (w *Wallet) Leave(ctx context.Context) error {
 		}
 		s.Ledgers = slices.DeleteFunc(slices.Clone(s.Ledgers), func(p Place) bool { return p.ID == id })
 		return nil
-	}, w.view.remove) // garbage once the settings do not name it
+	}, w.view.Remove) // garbage once the settings do not name it
 }
 
 // Waiting returns how many batches of changes wait for a ledger that the wallet in
@@ -214,10 +215,10 @@ func (w *Wallet) On(ctx context.Context, services ledgerclient.Services, id cryp
 	client.Now, client.AnyAge = w.now, w.revoking
 	o := &Wallet{
 		home: home.Folder{Dir: w.home.Dir, Ledger: home.LedgerFolder(client.ID()), Key: w.home.Key}, profile: w.profile, settings: s, client: client, now: w.now, wait: w.wait,
-		revoking: w.revoking, root: w.root, identity: w.identity, self: w.self, notes: &notes{},
+		revoking: w.revoking, root: w.root, identity: w.identity, self: w.self, notes: &notes{}, shown: map[*view.RecordSet][]ConsentRecord{},
 	}
-	o.view = newView(viewOptions{Home: o.home, Client: client, Root: w.root, Identity: w.identity, Now: w.now, AcceptClock: w.view.AcceptClock, Revoking: w.revoking, Notes: o.notes})
-	o.outbox = &outbox.Outbox{Client: client, Log: owner{o}, Owner: owner{o}, Home: o.home, Now: o.now}
+	o.view = view.New(view.Options{Home: o.home, Client: client, Root: w.root, Identity: w.identity, Now: w.now, AcceptClock: w.view.AcceptClock, Revoking: w.revoking, Notes: o.notes})
+	o.outbox = &outbox.Outbox{Client: client, Log: o.view, Owner: owner{o}, Home: o.home, Now: o.now}
 	return o, o.readState()
 }
 

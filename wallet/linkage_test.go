@@ -116,14 +116,12 @@ func newLinkWorld(t *testing.T, seed uint64, patients int) *linkWorld {
 	event := 0
 	for p := range patients {
 		w := assemble(Options{Dir: "nowhere"}, Settings{}, client, crypto.NewEntropy())
-		w.view.head = head
 		rec := Record{ID: contract.ID{1}, Version: 1}
 		rand.Read(rec.ID[:])
-		w.view.threads.add(thread{role: ownRecord, id: rec.ID, state: standing{Status: contract.StatusOpen},
-			more: &more{versioned: &versioned{versions: []*payload.Metadata{{V: payload.Version, Version: 1, Title: fmt.Sprint("record of ", p), Category: payload.Other}}}}})
+		described := &payload.Metadata{V: payload.Version, Version: 1, Title: fmt.Sprint("record of ", p), Category: payload.Other}
 		var key payload.FileKey
 		rand.Read(key[:])
-		ground := &grantGround{checkpoint: string(head.Note), keys: map[versionOf]payload.FileKey{{rec.ID, 1}: key}, said: map[versionOf]*payload.Metadata{{rec.ID, 1}: w.view.threads.find(rec.ID).versions[0]}}
+		ground := &grantGround{checkpoint: string(head.Note), keys: map[versionOf]payload.FileKey{{rec.ID, 1}: key}, said: map[versionOf]*payload.Metadata{{rec.ID, 1}: described}}
 		mine := rng.Perm(linkClinicians)[:4]
 		give := func(hour contract.Hour, clinic int) {
 			end, err := EndAfter("30d", HourTime(hour))

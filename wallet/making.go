@@ -143,7 +143,7 @@ func (w *Wallet) writeNew() error {
 	if err := w.home.WriteSealed(home.BookFile, w.book); err != nil {
 		return err
 	}
-	return w.view.create(home.JournalDir)
+	return w.view.Create(home.JournalDir)
 }
 
 // undo removes all that was made but the mark: the words first, which only the key check

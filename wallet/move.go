@@ -11,6 +11,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/payload"
+	"github.com/carekey/carekey/wallet/view"
 )
 
 // A move takes a wallet's own records and its open consents from one ledger to
@@ -196,14 +197,14 @@ func (w *Wallet) beginMove(ctx context.Context, to *Wallet) (*move, error) {
 		if err != nil {
 			return err
 		}
-		if w.view.away != nil { // what cannot be read now is no reason to leave it behind
-			return w.view.away
+		if w.view.Away() != nil { // what cannot be read now is no reason to leave it behind
+			return w.view.Away()
 		}
-		for _, t := range w.view.threads.list {
-			if t.role == ownRecord && t.state.Status == contract.StatusOpen {
+		for _, t := range w.view.Threads() {
+			if t.Role == view.OwnRecord && t.Status == contract.StatusOpen {
 				m.addRecord(t)
 			}
-			if t.role == received && w.statusOf(t) == StatusActive {
+			if t.Role == view.Received && w.statusOf(t) == StatusActive {
 				m.stay(StayReceived)
 			}
 		}
@@ -222,11 +223,11 @@ func (w *Wallet) beginMove(ctx context.Context, to *Wallet) (*move, error) {
 	})
 }
 
-func (m *move) addRecord(t *thread) {
-	r := movingRecord{id: t.id, newest: t.record()}
-	for i, v := range t.versions {
+func (m *move) addRecord(t *view.Thread) {
+	r := movingRecord{id: t.ID, newest: newestRecord(t)}
+	for i, v := range t.Versions {
 		if v == nil {
-			m.stays = append(m.stays, Staying{What: StayUnreadable, ID: t.id, Title: t.version(i).Title, Number: 1})
+			m.stays = append(m.stays, Staying{What: StayUnreadable, ID: t.ID, Title: versionRecord(t, i).Title, Number: 1})
 			continue
 		}
 		r.versions = append(r.versions, v)
@@ -291,24 +292,24 @@ func (m *move) version(ctx context.Context, r movingRecord, v *payload.Metadata,
 		if err := errors.Join(w.Ready(), w.describeAll(ctx)); err != nil {
 			return err
 		}
-		if w.view.away != nil {
-			return w.view.away
+		if w.view.Away() != nil {
+			return w.view.Away()
 		}
 		if _, done := m.at(r.id, v.Version); done {
 			return nil // by another process
 		}
-		var t *thread
+		var t *view.Thread
 		for _, before := range r.versions {
 			if at, ok := m.at(r.id, before.Version); ok && before.Version < v.Version {
-				t = w.view.threads.find(at.ID)
+				t = w.view.Thread(at.ID)
 			}
 		}
-		if t != nil && t.state.Status == contract.StatusClosed {
-			return &WithdrawnError{Record: t.id}
+		if t != nil && t.Status == contract.StatusClosed {
+			return &WithdrawnError{Record: t.ID}
 		}
 		said := payload.Metadata{Version: 1, Title: v.Title, Category: v.Category, Date: v.Date, File: v.File}
 		if t != nil {
-			said.Version = len(t.versions) + 1
+			said.Version = len(t.Versions) + 1
 		}
 		same, existing, err := w.putVersion(ctx, t, Source{Reader: plain, Name: v.File, Size: v.Size}, said, from, progress)
 		if err != nil {
@@ -392,14 +393,14 @@ func (m *move) replaced(ctx context.Context, out *Moved) ([]contract.ID, error) 
 		}
 		for _, c := range m.consents {
 			at, ok := m.at(c.ID, 0)
-			t := w.view.threads.find(at.ID)
+			t := w.view.Thread(at.ID)
 			if !ok {
 				continue
 			}
-			if t == nil || t.role != ownGrant {
+			if t == nil || t.Role != view.OwnGrant {
 				return &ledgerclient.TamperedError{What: "follow-ups", Err: fmt.Errorf("consent %s is not on the ledger any more", at.ID)}
 			}
-			out.Consents = append(out.Consents, MovedConsent{Old: c.ID, Consent: w.consent(t), Code: w.codeOf(t.id)})
+			out.Consents = append(out.Consents, MovedConsent{Old: c.ID, Consent: w.consent(t), Code: w.codeOf(t.ID)})
 			revoke = append(revoke, c.ID)
 		}
 		return nil

@@ -1,6 +1,10 @@
 package wallet
 
-import "context"
+import (
+	"context"
+
+	"github.com/carekey/carekey/wallet/view"
+)
 
 // ProvenConsents returns the consents that ids name, in their order, or all, oldest
 // first, if there are none; each once, and proven complete as ShowConsent does, so
@@ -14,9 +18,9 @@ func (w *Wallet) ProvenConsents(ctx context.Context, ids []string) ([]Consent, e
 		}
 		if len(ids) > 0 {
 			ts = nil
-			named := map[*thread]bool{}
+			named := map[*view.Thread]bool{}
 			for _, id := range ids {
-				t, err := w.find(ownGrant, id, "consent")
+				t, err := w.find(view.OwnGrant, id, "consent")
 				if err != nil {
 					return err
 				}

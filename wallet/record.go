@@ -16,6 +16,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/outbox"
 	"github.com/carekey/carekey/wallet/payload"
+	"github.com/carekey/carekey/wallet/view"
 )
 
 // Record is the newest version of one encrypted file.
@@ -89,15 +90,15 @@ func (w *Wallet) AddRecord(ctx context.Context, src Source, d Describe, progress
 		if err := w.describeAll(ctx); err != nil {
 			return err
 		}
-		if w.view.away != nil { // what is there already could be doubled
-			return w.view.away
+		if w.view.Away() != nil { // what is there already could be doubled
+			return w.view.Away()
 		}
 		sum, err := w.knownBytes(&src)
 		if err != nil {
 			return err
 		}
 		if t := w.withContent(sum); t != nil {
-			rec, existing = t.record(), true
+			rec, existing = newestRecord(t), true
 			return nil
 		}
 		if d.Title == "" {
@@ -124,14 +125,14 @@ func (w *Wallet) UpdateRecord(ctx context.Context, id string, src Source, d Desc
 		if err != nil {
 			return err
 		}
-		if err := w.view.needLedger(); err != nil {
+		if err := w.view.Behind(); err != nil {
 			return err
 		}
-		old, err := t.newest()
+		old, err := newest(t)
 		if err != nil {
 			return err
 		}
-		m := payload.Metadata{Version: len(t.versions) + 1, Title: old.Title, Category: old.Category, Date: old.Date, File: baseName(src.Name)}
+		m := payload.Metadata{Version: len(t.Versions) + 1, Title: old.Title, Category: old.Category, Date: old.Date, File: baseName(src.Name)}
 		if d.Title != "" {
 			m.Title = d.Title
 		}
@@ -144,7 +145,7 @@ func (w *Wallet) UpdateRecord(ctx context.Context, id string, src Source, d Desc
 		if sum, err := w.knownBytes(&src); err != nil {
 			return err
 		} else if sum == old.SHA256 && m.Title == old.Title && m.Category == old.Category && m.Date == old.Date {
-			rec, existing = t.record(), true
+			rec, existing = newestRecord(t), true
 			return nil
 		}
 		rec, existing, err = w.putVersion(ctx, t, src, m, nil, progress)
@@ -155,22 +156,21 @@ func (w *Wallet) UpdateRecord(ctx context.Context, id string, src Source, d Desc
 
 // putVersion encrypts, signs and enters one version; t is the record's thread, or
 // nil for a new record, from is where it is moved from, if it is.
-func (w *Wallet) putVersion(ctx context.Context, t *thread, src Source, m payload.Metadata, from *origin, progress func(int64)) (Record, bool, error) {
+func (w *Wallet) putVersion(ctx context.Context, t *view.Thread, src Source, m payload.Metadata, from *origin, progress func(int64)) (Record, bool, error) {
 	ledger := w.client.ID()
-	nonce := crypto.NewNonce()
-	seed := w.root.Seed(ledger, nonce)
-	e := contract.Entry{Version: contract.Version, Kind: contract.KindRecord, SelfTag: w.view.tagger.Tag(nonce)}
+	seed, tag := w.view.NewSeed()
+	e := contract.Entry{Version: contract.Version, Kind: contract.KindRecord, SelfTag: tag}
 	key, action := seed.Key(), AddingRecord
 	if m.Hidden != "" {
 		action = KeepingBook
 	}
 	if t != nil {
-		_, key = w.view.key(t)
+		_, key = w.view.Key(t)
 		if m.Hidden == "" {
 			action = UpdatingRecord
 		}
-		e.Subject = t.id
-		e.NotBefore, e.NotAfter = contract.Acceptance(w.view.ledgerHour())
+		e.Subject = t.ID
+		e.NotBefore, e.NotAfter = contract.Acceptance(w.view.Hour())
 	}
 	e.Author = key.Public()
 
@@ -186,11 +186,11 @@ func (w *Wallet) putVersion(ctx context.Context, t *thread, src Source, m payloa
 	}
 	if t == nil {
 		if same := w.withContent(c.sha256); same != nil {
-			return same.record(), true, nil
+			return newestRecord(same), true, nil
 		}
 	}
 	m.V = payload.Version
-	m.Ledger, m.Author, m.Added = ledger, e.Author, w.view.ledgerHour()
+	m.Ledger, m.Author, m.Added = ledger, e.Author, w.view.Hour()
 	m.Size, m.SHA256 = c.size, c.sha256
 	m.Content, m.ContentSize, m.AgeSize, m.Head = payload.Locator(seed.ContentLocator()), c.contentSize, c.ageSize, c.head
 
@@ -223,7 +223,7 @@ func (w *Wallet) putVersion(ctx context.Context, t *thread, src Source, m payloa
 		return Record{}, false, err
 	}
 	if t == nil {
-		t = w.view.threads.find(id)
+		t = w.view.Thread(id)
 	}
 	if t == nil {
 		return w.pendingRecord(ch), false, waits
@@ -244,43 +244,25 @@ func (w *Wallet) recordEntered(c *outbox.Change) error {
 	if err != nil {
 		return err
 	}
-	t := w.view.threads.find(c.Opening())
-	n := t.versionOf(c.ID)
+	t := w.view.Thread(c.Opening())
+	n := t.VersionOf(c.ID)
 	if n == 0 {
 		return nil
 	}
-	if t.versions[n-1] == nil {
+	if t.Versions[n-1] == nil {
 		said := *e.Metadata
 		said.Version = n // another machine's version may have come between
-		if err := w.view.noteDescription(t, n, &said); err != nil {
+		if err := w.view.NoteDescription(t, n, &said); err != nil {
 			return err
 		}
 	}
 	if e.Origin != nil {
-		w.arrived(e.Origin, movedTo{t.id, n})
+		w.arrived(e.Origin, movedTo{t.ID, n})
 	}
-	if t.keys[n-1] == nil {
-		w.view.noteKey(t, n, e.FileKey)
+	if t.Keys[n-1] == nil {
+		w.view.NoteKey(t, n, e.FileKey)
 	}
 	return nil
-}
-
-// versionOf is the number of the record version that an entry entered; 0 if it is
-// none of this thread's.
-func (t *thread) versionOf(id contract.ID) int {
-	if t.id == id {
-		return 1
-	}
-	n := 1
-	for _, f := range t.past() {
-		if f.kind == contract.KindRecord && f.flags&contract.FlagWithdrawn == 0 {
-			n++
-			if f.id == id {
-				return n
-			}
-		}
-	}
-	return 0
 }
 
 // pendingRecord is what a record on its way will be.
@@ -289,7 +271,7 @@ func (w *Wallet) pendingRecord(c *outbox.Change) Record {
 	if e, err := effectOf[recordEffect](c); err == nil {
 		r = recordOf(e.Metadata, c.ID)
 	}
-	r.Pending, r.AsOf = AddingRecord, w.view.asOf()
+	r.Pending, r.AsOf = AddingRecord, w.view.AsOf()
 	return r
 }
 
@@ -302,14 +284,14 @@ func (w *Wallet) sealContext(part ledgerclient.Part, author crypto.PubKey) crypt
 func (w *Wallet) Records(ctx context.Context) ([]Record, error) {
 	var out []Record
 	err := w.look(ctx, func() error {
-		if err := w.view.needThreads(); err != nil {
+		if err := w.view.NeedThreads(); err != nil {
 			return err
 		}
 		if err := w.describeAll(ctx); err != nil {
 			return err
 		}
-		for _, t := range w.view.threads.list {
-			if t.role == ownRecord && t.state.Status == contract.StatusOpen {
+		for _, t := range w.view.Threads() {
+			if t.Role == view.OwnRecord && t.Status == contract.StatusOpen {
 				out = append(out, w.record(t))
 			}
 		}
@@ -323,8 +305,8 @@ func (w *Wallet) Records(ctx context.Context) ([]Record, error) {
 
 // describeAll describes every record that was not removed, the book among them.
 func (w *Wallet) describeAll(ctx context.Context) error {
-	for _, t := range w.view.threads.list {
-		if (t.role == ownRecord || t.role == ownBook) && t.state.Status == contract.StatusOpen {
+	for _, t := range w.view.Threads() {
+		if (t.Role == view.OwnRecord || t.Role == view.OwnBook) && t.Status == contract.StatusOpen {
 			if err := w.describe(ctx, t); err != nil {
 				return err
 			}
@@ -336,17 +318,17 @@ func (w *Wallet) describeAll(ctx context.Context) error {
 // History returns every version of a record, oldest first, also of a removed one.
 func (w *Wallet) History(ctx context.Context, id string) (versions []Record, removed bool, err error) {
 	err = w.look(ctx, func() error {
-		t, err := w.find(ownRecord, id, "record")
+		t, err := w.find(view.OwnRecord, id, "record")
 		if err != nil {
 			return err
 		}
 		if err := w.describe(ctx, t); err != nil {
 			return err
 		}
-		for i := range t.versions {
-			versions = append(versions, t.version(i))
+		for i := range t.Versions {
+			versions = append(versions, versionRecord(t, i))
 		}
-		removed = t.state.Status == contract.StatusClosed
+		removed = t.Status == contract.StatusClosed
 		return nil
 	})
 	return versions, removed, err
@@ -366,8 +348,8 @@ func (w *Wallet) OpenRecord(ctx context.Context, id string, dst io.Writer, asAge
 		if err := w.describe(ctx, t); err != nil {
 			return err
 		}
-		rec = t.record()
-		m, err = t.newest()
+		rec = newestRecord(t)
+		m, err = newest(t)
 		return err
 	})
 	if err != nil {
@@ -391,7 +373,7 @@ func (w *Wallet) OpenRecord(ctx context.Context, id string, dst io.Writer, asAge
 // Removing it again is not an error: false is returned.
 func (w *Wallet) RemoveRecord(ctx context.Context, id string) (rec Record, removed bool, err error) {
 	err = w.with(ctx, func() error {
-		t, err := w.find(ownRecord, id, "record")
+		t, err := w.find(view.OwnRecord, id, "record")
 		if err != nil {
 			return err
 		}
@@ -399,17 +381,16 @@ func (w *Wallet) RemoveRecord(ctx context.Context, id string) (rec Record, remov
 			return err
 		}
 		rec = w.record(t)
-		if t.state.Status == contract.StatusClosed {
+		if t.Status == contract.StatusClosed {
 			return nil
 		}
 		if rec.Pending == RemovingRecord {
 			return ErrPending.Of(w.Stuck())
 		}
-		_, key := w.view.key(t)
-		nonce := crypto.NewNonce()
+		_, key := w.view.Key(t)
 		e := contract.Entry{Version: contract.Version, Kind: contract.KindRecord, Flags: contract.FlagWithdrawn, Author: key.Public(),
-			Subject: t.id, SelfTag: w.view.tagger.Tag(nonce), Commitment: randomCommitment()}
-		e.NotBefore, e.NotAfter = contract.Acceptance(w.view.ledgerHour())
+			Subject: t.ID, SelfTag: w.view.NewTag(), Commitment: randomCommitment()}
+		e.NotBefore, e.NotAfter = contract.Acceptance(w.view.Hour())
 		if err := e.Sign(w.client.ID(), key); err != nil {
 			return err
 		}
@@ -429,13 +410,13 @@ func (w *Wallet) RemoveRecord(ctx context.Context, id string) (rec Record, remov
 }
 
 // ownRecord finds a record that was not removed.
-func (w *Wallet) ownRecord(query string) (*thread, error) {
-	t, err := w.find(ownRecord, query, "record")
+func (w *Wallet) ownRecord(query string) (*view.Thread, error) {
+	t, err := w.find(view.OwnRecord, query, "record")
 	if err != nil {
 		return nil, err
 	}
-	if t.state.Status == contract.StatusClosed {
-		return nil, &WithdrawnError{Record: t.id}
+	if t.Status == contract.StatusClosed {
+		return nil, &WithdrawnError{Record: t.ID}
 	}
 	return t, nil
 }
@@ -444,27 +425,27 @@ func (w *Wallet) ownRecord(query string) (*thread, error) {
 const minPrefix = 6
 
 // find returns the thread of that role whose id begins with query.
-func (w *Wallet) find(r role, query, what string) (*thread, error) {
+func (w *Wallet) find(r view.Role, query, what string) (*view.Thread, error) {
 	q := strings.ToLower(text.Code(query))
 	if len(q) < minPrefix || len(q) > 64 || strings.Trim(q, "0123456789abcdef") != "" {
 		return nil, &InputError{Field: what, Value: query, Why: "an id is at least 6 characters of 0-9 and a-f"}
 	}
-	var hits []*thread
-	for _, t := range w.view.threads.list {
-		if t.role == r && strings.HasPrefix(hex.EncodeToString(t.id[:]), q) {
+	var hits []*view.Thread
+	for _, t := range w.view.Threads() {
+		if t.Role == r && strings.HasPrefix(hex.EncodeToString(t.ID[:]), q) {
 			hits = append(hits, t)
 		}
 	}
 	switch len(hits) {
 	case 0:
-		if r == ownRecord && w.findPending(AddingRecord, query) != nil || r == ownGrant && w.findPending(Granting, query) != nil {
+		if r == view.OwnRecord && w.findPending(AddingRecord, query) != nil || r == view.OwnGrant && w.findPending(Granting, query) != nil {
 			return nil, ErrPending.Of(w.Stuck())
 		}
 		if t := w.otherSide(r, q); t != nil {
-			return nil, &NotYoursError{Consent: t.id, Received: r == ownGrant, Given: r == received}
+			return nil, &NotYoursError{Consent: t.ID, Received: r == view.OwnGrant, Given: r == view.Received}
 		}
-		if w.view.behind != nil {
-			return nil, w.view.behind // it may be there by now
+		if w.view.Behind() != nil {
+			return nil, w.view.Behind() // it may be there by now
 		}
 		return nil, &NotFoundError{What: what, Query: query}
 	case 1:
@@ -472,17 +453,17 @@ func (w *Wallet) find(r role, query, what string) (*thread, error) {
 	}
 	e := &AmbiguousError{What: what, Query: query}
 	for _, t := range hits[:min(len(hits), 10)] {
-		e.Matches = append(e.Matches, t.id.String())
+		e.Matches = append(e.Matches, t.ID.String())
 	}
 	return nil, e
 }
 
 // otherSide is the consent that begins with q where this wallet is on the other
 // side of it than r says; nil if there is none.
-func (w *Wallet) otherSide(r role, q string) *thread {
-	other := map[role]role{ownGrant: received, received: ownGrant}[r]
-	for _, t := range w.view.threads.list {
-		if other != 0 && t.role == other && strings.HasPrefix(hex.EncodeToString(t.id[:]), q) {
+func (w *Wallet) otherSide(r view.Role, q string) *view.Thread {
+	other := map[view.Role]view.Role{view.OwnGrant: view.Received, view.Received: view.OwnGrant}[r]
+	for _, t := range w.view.Threads() {
+		if other != 0 && t.Role == other && strings.HasPrefix(hex.EncodeToString(t.ID[:]), q) {
 			return t
 		}
 	}
@@ -491,31 +472,31 @@ func (w *Wallet) otherSide(r role, q string) *thread {
 
 // newest is the description of the newest version: *MissingError if the store
 // does not hold it.
-func (t *thread) newest() (*payload.Metadata, error) {
-	if m := t.versions[len(t.versions)-1]; m != nil {
+func newest(t *view.Thread) (*payload.Metadata, error) {
+	if m := t.Versions[len(t.Versions)-1]; m != nil {
 		return m, nil
 	}
-	if t.damage() != nil {
-		return nil, t.damage()
+	if t.Damage() != nil {
+		return nil, t.Damage()
 	}
-	return nil, &MissingError{What: "metadata", ID: t.id}
+	return nil, &MissingError{What: "metadata", ID: t.ID}
 }
 
-func (t *thread) record() Record { return t.version(len(t.versions) - 1) }
+func newestRecord(t *view.Thread) Record { return versionRecord(t, len(t.Versions)-1) }
 
 // record is t.record with what waits.
-func (w *Wallet) record(t *thread) Record {
-	r := t.record()
-	r.Pending, r.AsOf = w.pendingAction(t.id), w.view.asOf()
+func (w *Wallet) record(t *view.Thread) Record {
+	r := newestRecord(t)
+	r.Pending, r.AsOf = w.pendingAction(t.ID), w.view.AsOf()
 	return r
 }
 
-func (t *thread) version(i int) Record {
-	m := t.versions[i]
+func versionRecord(t *view.Thread, i int) Record {
+	m := t.Versions[i]
 	if m == nil {
-		return Record{ID: t.id, Version: i + 1, Category: payload.Other, Missing: true, Damaged: t.damage()}
+		return Record{ID: t.ID, Version: i + 1, Category: payload.Other, Missing: true, Damaged: t.Damage()}
 	}
-	return recordOf(m, t.id)
+	return recordOf(m, t.ID)
 }
 
 func recordOf(m *payload.Metadata, id contract.ID) Record {
@@ -525,17 +506,17 @@ func recordOf(m *payload.Metadata, id contract.ID) Record {
 // describe reads the descriptions of versions that another machine wrote, or that
 // were forgotten with the cache, from the store. What the store does not hold or
 // has changed stays unknown, so that one record does not hide all others.
-func (w *Wallet) describe(ctx context.Context, t *thread) error {
-	t.setDamage(nil)
-	for i := range t.versions {
-		if t.versions[i] != nil {
+func (w *Wallet) describe(ctx context.Context, t *view.Thread) error {
+	t.SetDamage(nil)
+	for i := range t.Versions {
+		if t.Versions[i] != nil {
 			continue
 		}
-		e, err := w.version(t, i)
+		e, err := w.view.Version(t, i)
 		if err != nil {
 			return err
 		}
-		seed, ok := w.view.seed(e.SelfTag)
+		seed, ok := w.view.Seed(e.SelfTag)
 		if !ok {
 			continue
 		}
@@ -544,8 +525,8 @@ func (w *Wallet) describe(ctx context.Context, t *thread) error {
 		if isMissing(err) {
 			continue
 		}
-		if isTampered(err) != nil || w.view.doWithout(err) {
-			t.setDamage(err)
+		if isTampered(err) != nil || w.view.DoWithout(err) {
+			t.SetDamage(err)
 			continue
 		}
 		if err != nil {
@@ -553,33 +534,17 @@ func (w *Wallet) describe(ctx context.Context, t *thread) error {
 		}
 		m, err := w.openMetadata(e, raw)
 		if err != nil {
-			t.setDamage(&ledgerclient.TamperedError{What: "metadata of record " + t.id.String(), Err: err})
+			t.SetDamage(&ledgerclient.TamperedError{What: "metadata of record " + t.ID.String(), Err: err})
 			continue
 		}
 		// Its place in the thread numbers a version: another machine may have been faster
 		// than the one that wrote this.
 		m.Version = i + 1
-		if err := w.view.noteDescription(t, i+1, m); err != nil {
+		if err := w.view.NoteDescription(t, i+1, m); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// version reads the entry of a record's version, counted from 0.
-func (w *Wallet) version(t *thread, i int) (*contract.Entry, error) {
-	if i == 0 {
-		return w.view.opening(t)
-	}
-	fs := t.past()
-	for j := range fs {
-		if fs[j].kind == contract.KindRecord && fs[j].flags&contract.FlagWithdrawn == 0 {
-			if i--; i == 0 {
-				return w.view.followUp(&fs[j])
-			}
-		}
-	}
-	return nil, &DamagedError{File: w.home.In(cacheFile)}
 }
 
 func (w *Wallet) openMetadata(e *contract.Entry, blob []byte) (*payload.Metadata, error) {
@@ -605,12 +570,12 @@ func (w *Wallet) openMetadata(e *contract.Entry, blob []byte) (*payload.Metadata
 var errCommitment = errors.New("not what the entry commits to")
 
 // withContent finds the record whose newest version has these bytes.
-func (w *Wallet) withContent(sum crypto.Hash) *thread {
-	for _, t := range w.view.threads.list {
-		if t.role != ownRecord || t.state.Status != contract.StatusOpen {
+func (w *Wallet) withContent(sum crypto.Hash) *view.Thread {
+	for _, t := range w.view.Threads() {
+		if t.Role != view.OwnRecord || t.Status != contract.StatusOpen {
 			continue
 		}
-		if m := t.versions[len(t.versions)-1]; m != nil && m.SHA256 == sum && sum != (crypto.Hash{}) {
+		if m := t.Versions[len(t.Versions)-1]; m != nil && m.SHA256 == sum && sum != (crypto.Hash{}) {
 			return t
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/carekey/carekey/wallet/atomicfile"
 	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/outbox"
+	"github.com/carekey/carekey/wallet/view"
 )
 
 // Restoring is a wallet's life once more: one pass over the ledger finds what is
@@ -165,10 +166,9 @@ func beginRestore(opt Options, client *ledgerclient.Client, r RestoreRequest) (*
 	if err := w.home.WriteSealed(home.BookFile, w.book); err != nil {
 		return nil, err
 	}
-	if err := w.view.create(home.JournalDir); err != nil {
+	if err := w.view.Create(home.JournalDir); err != nil {
 		return nil, err
 	}
-	w.view.threads.loaded = true
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return nil, err
@@ -220,15 +220,15 @@ func (w *Wallet) restore(ctx context.Context, r RestoreRequest) (Restored, error
 	if err != nil {
 		return out, err
 	}
-	w.view.watch = func(done uint64) { r.Progress(ReadingLedger, done, max(done, head.Size)) }
-	err = w.view.follow(ctx)
-	w.view.watch = nil
-	out.Entries = w.view.head.Size
+	w.view.Watch = func(done uint64) { r.Progress(ReadingLedger, done, max(done, head.Size)) }
+	err = w.view.Follow(ctx, nil)
+	w.view.Watch = nil
+	out.Entries = w.view.Head().Size
 	if err != nil {
 		return out, err
 	}
-	if len(w.view.threads.list) == 0 {
-		return out, &NothingError{Ledger: w.client.ID(), Entries: w.view.head.Size}
+	if len(w.view.Threads()) == 0 {
+		return out, &NothingError{Ledger: w.client.ID(), Entries: w.view.Head().Size}
 	}
 	if err := w.save(); err != nil {
 		return out, err
@@ -241,7 +241,7 @@ func (w *Wallet) restore(ctx context.Context, r RestoreRequest) (Restored, error
 	if _, err := w.readPages(ctx); err != nil {
 		return out, err
 	}
-	w.view.state.News = false
+	w.view.SetNews(false)
 	switch {
 	case w.book.Name != "":
 	case r.Name == "":
@@ -250,7 +250,7 @@ func (w *Wallet) restore(ctx context.Context, r RestoreRequest) (Restored, error
 		w.book.Name = r.Name
 	}
 	w.bookDirty = true
-	w.notes.Looked = w.view.state.Pin.Size
+	w.notes.Looked = w.view.Pin().Size
 	if err := w.save(); err != nil {
 		return out, err
 	}
@@ -273,23 +273,23 @@ const saveEvery = 256
 // readAll reads the descriptions and terms of all threads from the store. What is
 // kept already is not read again.
 func (w *Wallet) readAll(ctx context.Context, progress func(RestoreStep, uint64, uint64)) error {
-	total := uint64(len(w.view.threads.list))
-	for i, t := range w.view.threads.list {
+	total := uint64(len(w.view.Threads()))
+	for i, t := range w.view.Threads() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		progress(ReadingRecords, uint64(i), total)
 		var err error
 		switch {
-		case t.role == ownGrant:
+		case t.Role == view.OwnGrant:
 			err = w.ownTerms(ctx, t)
-		case t.role == received:
+		case t.Role == view.Received:
 			err = w.tryTerms(ctx, t)
-		case t.state.Status == contract.StatusOpen:
+		case t.Status == contract.StatusOpen:
 			err = w.describe(ctx, t)
 		}
 		if err == nil {
-			err = w.view.away // what cannot be reached now is not lost
+			err = w.view.Away() // what cannot be reached now is not lost
 		}
 		if err != nil {
 			return err
@@ -308,42 +308,42 @@ func (w *Wallet) takeStock(ctx context.Context, out *Restored) error {
 	lose := func(what string, id contract.ID, version int, title string, damaged error) {
 		out.Lost = append(out.Lost, Lost{What: what, ID: id, Version: version, Title: title, Damaged: damaged != nil})
 	}
-	for _, t := range w.view.threads.list {
-		switch t.role {
-		case ownRecord:
-			if t.state.Status == contract.StatusClosed {
+	for _, t := range w.view.Threads() {
+		switch t.Role {
+		case view.OwnRecord:
+			if t.Status == contract.StatusClosed {
 				out.Removed++
 				continue
 			}
 			out.Records++
-			for i, m := range t.versions {
+			for i, m := range t.Versions {
 				if m == nil {
-					lose("metadata", t.id, i+1, "", t.damage())
+					lose("metadata", t.ID, i+1, "", t.Damage())
 					continue
 				}
-				blob, err := w.blob(ctx, crypto.Locator(m.Content), "content", t.id)
+				blob, err := w.blob(ctx, crypto.Locator(m.Content), "content", t.ID)
 				if isMissing(err) {
-					lose("content", t.id, i+1, m.Title, nil)
+					lose("content", t.ID, i+1, m.Title, nil)
 				} else if damaged := isTampered(err); damaged != nil {
-					lose("content", t.id, i+1, m.Title, damaged)
+					lose("content", t.ID, i+1, m.Title, damaged)
 				} else if err != nil {
 					return err
 				} else {
 					blob.Close()
 				}
 			}
-		case ownGrant:
+		case view.OwnGrant:
 			out.Consents++
 			if s := w.statusOf(t); s == StatusActive || s == StatusUpcoming {
 				out.Open++
 			}
-			if t.terms == nil {
-				lose("terms", t.id, 0, "", t.damage())
+			if t.Terms == nil {
+				lose("terms", t.ID, 0, "", t.Damage())
 			}
-		case received:
+		case view.Received:
 			out.Received++
-			if t.terms == nil {
-				lose("received terms", t.id, 0, "", t.damage())
+			if t.Terms == nil {
+				lose("received terms", t.ID, 0, "", t.Damage())
 			}
 		}
 	}
@@ -391,7 +391,7 @@ func (w *Wallet) finishGrants(ctx context.Context, out *Restored, mayRevoke bool
 		}
 		c, err := w.grantAgain(ctx, t)
 		if isMissing(err) {
-			revoke = append(revoke, t.id)
+			revoke = append(revoke, t.ID)
 			continue
 		}
 		if isTampered(err) != nil {
@@ -425,9 +425,9 @@ func (w *Wallet) finishGrants(ctx context.Context, out *Restored, mayRevoke bool
 }
 
 // openGrants are the consents of one's own that are active or upcoming.
-func (w *Wallet) openGrants() (open []*thread) {
-	for _, t := range w.view.threads.list {
-		if s := w.statusOf(t); t.role == ownGrant && (s == StatusActive || s == StatusUpcoming) {
+func (w *Wallet) openGrants() (open []*view.Thread) {
+	for _, t := range w.view.Threads() {
+		if s := w.statusOf(t); t.Role == view.OwnGrant && (s == StatusActive || s == StatusUpcoming) {
 			open = append(open, t)
 		}
 	}
@@ -441,7 +441,7 @@ func (w *Wallet) openGrants() (open []*thread) {
 func (w *Wallet) FinishGrants(ctx context.Context) (finished []contract.ID, err error) {
 	var out Restored
 	err = w.with(ctx, func() error {
-		if w.view.away != nil || w.client.Ledger.Properties().Remote {
+		if w.view.Away() != nil || w.client.Ledger.Properties().Remote {
 			return nil
 		}
 		open := w.openGrants()
@@ -456,7 +456,7 @@ func (w *Wallet) FinishGrants(ctx context.Context) (finished []contract.ID, err 
 				return err
 			}
 			all = !held
-			w.notes.Held = t.index
+			w.notes.Held = t.Index
 		}
 		if !all {
 			return nil
@@ -471,7 +471,7 @@ func (w *Wallet) FinishGrants(ctx context.Context) (finished []contract.ID, err 
 // out of reach, or others watch the questions and would see what is one person's.
 func (w *Wallet) Stock(ctx context.Context) (lost []Lost, noShare int, asked bool, err error) {
 	err = w.look(ctx, func() error {
-		if asked = w.view.away == nil && !w.client.Ledger.Properties().Remote; !asked {
+		if asked = w.view.Away() == nil && !w.client.Ledger.Properties().Remote; !asked {
 			return nil
 		}
 		if err := w.readAll(ctx, func(RestoreStep, uint64, uint64) {}); err != nil {
@@ -482,8 +482,8 @@ func (w *Wallet) Stock(ctx context.Context) (lost []Lost, noShare int, asked boo
 			return err
 		}
 		lost = out.Lost
-		for _, t := range w.view.threads.list {
-			if s := w.statusOf(t); t.role != ownGrant || s != StatusActive && s != StatusUpcoming {
+		for _, t := range w.view.Threads() {
+			if s := w.statusOf(t); t.Role != view.OwnGrant || s != StatusActive && s != StatusUpcoming {
 				continue
 			}
 			held, err := w.everyShareIsHeld(ctx, t)
@@ -501,7 +501,7 @@ func (w *Wallet) Stock(ctx context.Context) (lost []Lost, noShare int, asked boo
 
 // everyShareIsHeld tells whether all keepers hold their shares of a grant, or have
 // ended them.
-func (w *Wallet) everyShareIsHeld(ctx context.Context, t *thread) (bool, error) {
+func (w *Wallet) everyShareIsHeld(ctx context.Context, t *view.Thread) (bool, error) {
 	for _, k := range w.client.Keepers {
 		s, err := w.shareAt(ctx, k, t)
 		if err != nil {
@@ -517,27 +517,27 @@ func (w *Wallet) everyShareIsHeld(ctx context.Context, t *thread) (bool, error) 
 // grantAgain rebuilds what is deposited of a grant: *MissingError if the store does
 // not hold its terms or its envelope, *ledgerclient.TamperedError if it holds
 // something else.
-func (w *Wallet) grantAgain(ctx context.Context, t *thread) (*outbox.Change, error) {
+func (w *Wallet) grantAgain(ctx context.Context, t *view.Thread) (*outbox.Change, error) {
 	if err := w.ownTerms(ctx, t); err != nil {
 		return nil, err
 	}
-	if t.terms == nil && t.damage() != nil {
-		return nil, t.damage()
+	if t.Terms == nil && t.Damage() != nil {
+		return nil, t.Damage()
 	}
-	if t.terms == nil {
-		return nil, &MissingError{What: "terms", ID: t.id}
+	if t.Terms == nil {
+		return nil, &MissingError{What: "terms", ID: t.ID}
 	}
-	tr, err := w.view.wholeTerms(t)
+	tr, err := w.view.Terms(t)
 	if err != nil {
 		return nil, err
 	}
-	opening, err := w.view.opening(t)
+	opening, err := w.view.Opening(t)
 	if err != nil {
 		return nil, err
 	}
-	seed, _ := w.view.key(t)
+	seed, _ := w.view.Key(t)
 	read := func(part ledgerclient.Part, what string) (crypto.Hash, error) {
-		blob, err := w.readBlob(ctx, seed.Locator(t.id, byte(part)), maxSmall, what, t.id)
+		blob, err := w.readBlob(ctx, seed.Locator(t.ID, byte(part)), maxSmall, what, t.ID)
 		if err != nil {
 			return crypto.Hash{}, err
 		}
@@ -553,7 +553,7 @@ func (w *Wallet) grantAgain(ctx context.Context, t *thread) (*outbox.Change, err
 	}
 	pkg := tr.Pack(termsBlob)
 	if pkg.Commitment() != opening.Commitment || envelope != tr.Envelope {
-		return nil, &ledgerclient.TamperedError{What: "envelope of consent " + t.id.String(), Err: errCommitment}
+		return nil, &ledgerclient.TamperedError{What: "envelope of consent " + t.ID.String(), Err: errCommitment}
 	}
 	return w.newChange(Granting, *opening, pkg.Marshal(), nil)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/atomicfile"
 	"github.com/carekey/carekey/wallet/home"
+	"github.com/carekey/carekey/wallet/view"
 )
 
 // What a backup holds of a wallet: the book and, of each ledger that was backed up, the
@@ -28,7 +29,7 @@ import (
 func (w *Wallet) Save(ctx context.Context, dir string) (write func() error, err error) {
 	// The first file tells whose they are, for the next time after this one was killed.
 	// What was seen of other ledgers is not taken: their copies are of another time.
-	names := []string{home.KeyCheckFile, home.BookFile, w.home.In(genesisFile), w.home.In(home.StateFile)}
+	names := []string{home.KeyCheckFile, home.BookFile, w.home.In(view.GenesisFile), w.home.In(home.StateFile)}
 	files := map[string][]byte{}
 	err = w.with(ctx, func() error {
 		if err := w.mySaved(dir); err != nil {
@@ -116,7 +117,7 @@ func (w *Wallet) readSaved(dir string) (b book, known ledgerclient.Pin, damaged 
 	if w.client == nil {
 		return b, known, damaged, nil
 	}
-	if known, err = readPin(f, nil); errors.Is(err, fs.ErrNotExist) {
+	if known, err = view.ReadPin(f, nil); errors.Is(err, fs.ErrNotExist) {
 		err = nil // it was not on this ledger
 	}
 	name := f.In(home.StateFile)
@@ -159,7 +160,7 @@ func (w *Wallet) takeSaved(dir string) error {
 		w.book.show()
 		w.bookDirty = true
 	}
-	w.view.expect(known)
+	w.view.Expect(known)
 	return nil
 }
 
@@ -206,18 +207,18 @@ func (w *Wallet) Care() Care {
 			c.Made = time.UnixMilli(f.Name.At)
 		}
 	}
-	for _, t := range w.view.threads.list {
-		if t.role != ownRecord && t.role != ownGrant {
+	for _, t := range w.view.Threads() {
+		if t.Role != view.OwnRecord && t.Role != view.OwnGrant {
 			continue
 		}
 		if c.First == 0 {
-			c.First = t.hour
+			c.First = t.Hour
 		}
-		if t.index >= w.notes.BackedUp.Size {
+		if t.Index >= w.notes.BackedUp.Size {
 			c.Since++
 		}
-		for _, f := range t.past() {
-			if f.index >= w.notes.BackedUp.Size && f.kind != contract.KindAccess {
+		for _, f := range t.FollowUps() {
+			if f.Index >= w.notes.BackedUp.Size && f.Kind != contract.KindAccess {
 				c.Since++
 			}
 		}
@@ -260,7 +261,7 @@ func (w *Wallet) MayBeRemoved(ctx context.Context) error {
 			n, err := Waiting(w.home.Dir, p.ID)
 			waiting = waiting || n > 0 || err != nil
 		}
-		if !waiting && len(w.view.threads.list) == 0 && len(w.book.Contacts) == 0 && len(w.settings.Ledgers) == 1 {
+		if !waiting && len(w.view.Threads()) == 0 && len(w.book.Contacts) == 0 && len(w.settings.Ledgers) == 1 {
 			return nil // nothing is lost
 		}
 		e := UnsafeError{Words: care.WordsChecked.IsZero() || now.Sub(care.WordsChecked) > WordsCheckDue, Waiting: waiting}

@@ -11,6 +11,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/outbox"
+	"github.com/carekey/carekey/wallet/view"
 )
 
 // What a program needs that gives or ends consents by the thousand, in several steps
@@ -32,14 +33,14 @@ func (w *Wallet) Look(ctx context.Context, f func() error) error { return w.look
 // Ready returns why nothing new can be begun at once: the ledger was not followed to
 // its head, or something waits for it. It is nil if something can.
 func (w *Wallet) Ready() error {
-	if w.view.behind != nil {
-		return w.view.behind
+	if w.view.Behind() != nil {
+		return w.view.Behind()
 	}
 	return errors.Join(append(w.PassedOver(), w.Stuck())...)
 }
 
 // LedgerHour is the hour at which the ledger would judge an entry now.
-func (w *Wallet) LedgerHour() contract.Hour { return w.view.ledgerHour() }
+func (w *Wallet) LedgerHour() contract.Hour { return w.view.Hour() }
 
 // Signed are grants or revocations that are signed, or being signed, and not sent.
 type Signed struct {
@@ -104,13 +105,13 @@ func (w *Wallet) SignRevocations(ctx context.Context, ids []contract.ID) (*Signe
 	close(s.done)
 	err := w.with(ctx, func() error {
 		s.config = w.client.Config()
-		var open []*thread
+		var open []*view.Thread
 		for i, id := range ids {
-			t := w.view.threads.find(id)
+			t := w.view.Thread(id)
 			switch {
-			case t == nil || t.role != ownGrant:
+			case t == nil || t.Role != view.OwnGrant:
 				return &NotFoundError{What: "consent", Query: id.String()}
-			case t.state.Status == contract.StatusClosed:
+			case t.Status == contract.StatusClosed:
 				s.Errs[i] = &RefusedError{By: "ledger", Rule: contract.RuleRevoked, Consent: id}
 			default:
 				open = append(open, t)
@@ -118,7 +119,7 @@ func (w *Wallet) SignRevocations(ctx context.Context, ids []contract.ID) (*Signe
 		}
 		s.changes = make([]*outbox.Change, len(open))
 		errs := make([]error, len(open))
-		ledgerclient.Parallel(len(open), func(i int) { s.changes[i], errs[i] = w.prepareRevocation(open[i].tag, open[i].id) })
+		ledgerclient.Parallel(len(open), func(i int) { s.changes[i], errs[i] = w.prepareRevocation(open[i].Tag, open[i].ID) })
 		return first(errs)
 	})
 	return s, err

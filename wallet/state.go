@@ -5,6 +5,7 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/wallet/home"
+	"github.com/carekey/carekey/wallet/view"
 )
 
 // notes are what a wallet remembers of one of its ledgers beside what the ledger says:
@@ -33,7 +34,7 @@ type backedUp struct {
 func (w *Wallet) notesOf(id crypto.LedgerID) (n notes, err error) {
 	f := w.home
 	f.Ledger = home.LedgerFolder(id)
-	_, err = readPin(f, &n)
+	_, err = view.ReadPin(f, &n)
 	return n, err
 }
 
@@ -68,14 +69,15 @@ func (w *Wallet) readState() error {
 	if noBook != nil && !w.revoking {
 		return noBook
 	}
-	lost, err := w.view.load()
+	lost, err := w.view.Load()
 	if err != nil {
 		return err
 	}
 	if noBook != nil { // the ledger's copy of it is read instead
 		w.keyless = lost // unless the ledger knows the key, see locked
-		w.notes.BookRead, w.view.state.News = 0, true
-		w.view.passOver(home.BookFile, noBook)
+		w.notes.BookRead = 0
+		w.view.SetNews(true)
+		w.view.PassOver(home.BookFile, noBook)
 	}
 	return nil
 }
@@ -83,19 +85,19 @@ func (w *Wallet) readState() error {
 // save writes what changed. The book comes before the state, which says what of the
 // ledger is in it.
 func (w *Wallet) save() error {
-	if w.bookDirty && len(w.view.unwritten) == 0 && !w.view.disbelieved() {
+	if w.bookDirty && len(w.view.Unwritten()) == 0 && !w.view.Disbelieved() {
 		w.stampBook()
 		if err := w.home.WriteSealed(home.BookFile, w.book); err != nil {
 			return err
 		}
 		w.bookDirty = false
 	}
-	return w.view.save()
+	return w.view.Save()
 }
 
 // trySave is save where Unwritten tells that it failed.
 func (w *Wallet) trySave() {
-	if err := w.save(); err != nil && len(w.view.unwritten) == 0 {
-		w.view.unwritten = []error{err}
+	if err := w.save(); err != nil && len(w.view.Unwritten()) == 0 {
+		w.view.AddUnwritten(err)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/keyring"
 	"github.com/carekey/carekey/wallet/outbox"
+	"github.com/carekey/carekey/wallet/view"
 )
 
 // Options say where a wallet is and what it works with.
@@ -59,8 +60,9 @@ type Wallet struct {
 	keys     *crypto.Identity        // what identity made; nil before
 	self     *crypto.PrivateKey
 
-	view  *View
-	notes *notes // of the ledger, kept with its state
+	view  *view.View
+	shown map[*view.RecordSet][]ConsentRecord // see shownRecords
+	notes *notes                              // of the ledger, kept with its state
 
 	book      book
 	bookRead  []byte // the sealed book that book was read from
@@ -119,7 +121,7 @@ func assemble(opt Options, s Settings, client *ledgerclient.Client, entropy cryp
 	client.AnyAge = opt.Revoking
 	w := &Wallet{
 		home: home.Folder{Dir: opt.Dir, Ledger: home.LedgerFolder(client.ID()), Key: root.LocalKey()}, profile: opt.Profile, settings: s, client: client, now: opt.Now, wait: opt.waitOrDefault(),
-		revoking: opt.Revoking, root: root, self: root.SelfKey(), notes: &notes{},
+		revoking: opt.Revoking, root: root, self: root.SelfKey(), notes: &notes{}, shown: map[*view.RecordSet][]ConsentRecord{},
 	}
 	w.identity = sync.OnceValue(func() *crypto.Identity {
 		w.keys = root.Identity()
@@ -128,8 +130,8 @@ func assemble(opt Options, s Settings, client *ledgerclient.Client, entropy cryp
 	if w.now == nil {
 		w.now = time.Now
 	}
-	w.view = newView(viewOptions{Home: w.home, Client: client, Root: root, Identity: w.identity, Now: w.now, AcceptClock: opt.AcceptClock, Revoking: opt.Revoking, Notes: w.notes})
-	w.outbox = &outbox.Outbox{Client: client, Log: owner{w}, Owner: owner{w}, Home: w.home, Now: w.now}
+	w.view = view.New(view.Options{Home: w.home, Client: client, Root: root, Identity: w.identity, Now: w.now, AcceptClock: opt.AcceptClock, Revoking: opt.Revoking, Notes: w.notes})
+	w.outbox = &outbox.Outbox{Client: client, Log: w.view, Owner: owner{w}, Home: w.home, Now: w.now}
 	return w
 }
 
@@ -163,12 +165,12 @@ func (w *Wallet) Settings() Settings { return w.settings }
 // Unwritten returns why what the last method learned or did was not written into the
 // wallet's folder, and which files of it could not be read; nil if all was. All that
 // it did holds all the same: the ledger has it, and the next use finds it there.
-func (w *Wallet) Unwritten() []error { return w.view.unwritten }
+func (w *Wallet) Unwritten() []error { return w.view.Unwritten() }
 
 // Uncompared tells that the head of the ledger that was seen before cannot be read, so
 // that the ledger was followed from its beginning, whatever it showed before.
 func (w *Wallet) Uncompared() bool {
-	return slices.ContainsFunc(w.view.unwritten, func(err error) bool {
+	return slices.ContainsFunc(w.view.Unwritten(), func(err error) bool {
 		damaged, ok := errors.AsType[*DamagedError](err)
 		newer, too := errors.AsType[*VersionError](err)
 		return ok && damaged.File == w.home.In(home.StateFile) || too && newer.What == w.home.In(home.StateFile)
@@ -199,7 +201,7 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 		return f()
 	}
 	defer func() { err = w.keepEvidence(err) }()
-	w.view.unwritten = nil
+	w.view.ForgetUnwritten()
 	unlock, noLock := home.Lock(ctx, w.home.Dir, w.wait)
 	if noLock != nil {
 		if ctx.Err() != nil || !w.revoking && (!lax || is[*BusyError](noLock)) {
@@ -208,7 +210,8 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 		// Nothing is written without the lock but new revocations into the journal. Who
 		// waited for it in vain does not wait as long for the next step.
 		w.noLock, w.wait = cmp.Or(w.noLock, noLock), time.Millisecond
-		w.view.unwritten, unlock = []error{w.noLock}, func() {}
+		w.view.AddUnwritten(w.noLock)
+		unlock = func() {}
 	}
 	w.held = true
 	defer func() { w.held = false; unlock() }()
@@ -218,18 +221,11 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 	if w.book.Profile == "" && w.profile != "" {
 		w.book.Profile, w.bookDirty = w.profile, true
 	}
-	if err := w.view.follow(ctx); unreachable(err) != nil || err != nil && w.revoking && ctx.Err() == nil {
-		if unreachable(err) == nil && w.view.state.Rescan {
-			w.view.followAnyway(ctx)
-		}
-		w.view.stayBehind(err)
-	} else if err != nil {
+	if err := w.view.CatchUp(ctx); err != nil {
 		return err
-	} else {
-		w.view.caughtUp()
 	}
-	if w.keyless != nil && !slices.ContainsFunc(w.view.threads.list, func(t *thread) bool { return t.role == ownGrant }) {
-		return cmp.Or(w.view.behind, w.keyless) // with this key there is nothing to end
+	if w.keyless != nil && !slices.ContainsFunc(w.view.Threads(), func(t *view.Thread) bool { return t.Role == view.OwnGrant }) {
+		return cmp.Or(w.view.Behind(), w.keyless) // with this key there is nothing to end
 	}
 	if noLock == nil {
 		w.tidy()
@@ -237,7 +233,7 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 	// What cannot be finished now does not keep anybody from looking; carryOut
 	// refuses to begin anything behind it.
 	w.outbox.Finish(ctx, noLock)
-	if w.view.state.News {
+	if w.view.News() {
 		if err := w.lookAtNews(ctx); err != nil && !w.revoking {
 			return err
 		}
@@ -260,23 +256,21 @@ func (w *Wallet) tidy() {
 
 // lookAtNews takes up what another machine with the same key wrote into the book.
 func (w *Wallet) lookAtNews(ctx context.Context) error {
-	if w.view.away != nil {
+	if w.view.Away() != nil {
 		return nil
 	}
 	err := w.describeAll(ctx)
-	if err == nil && w.view.away == nil {
+	if err == nil && w.view.Away() == nil {
 		_, err = w.readPages(ctx)
 	}
-	if w.view.doWithout(err) || w.view.away != nil {
+	if w.view.DoWithout(err) || w.view.Away() != nil {
 		return nil // next time
 	}
-	if err == nil && w.view.state.News {
-		w.view.state.News = false
+	if err == nil && w.view.News() {
+		w.view.SetNews(false)
 	}
 	return err
 }
-
-func hourOf(t time.Time) contract.Hour { return contract.Hour(max(0, t.Unix()/3600)) }
 
 // HourTime is the beginning of a ledger hour.
 func HourTime(h contract.Hour) time.Time { return time.Unix(int64(h)*3600, 0).UTC() }
@@ -286,5 +280,5 @@ func HourTime(h contract.Hour) time.Time { return time.Unix(int64(h)*3600, 0).UT
 // the last entry (of that ledger hour), or too far from the newest head, or, where heads carry no time, more
 // than ledgerclient.MaxIdle past the last entry, unless a person says that it is right.
 func (w *Wallet) Doubt() (clock time.Time, last contract.Hour) {
-	return w.view.doubt(), w.view.state.Pin.Hour
+	return w.view.Doubt(), w.view.Pin().Hour
 }

@@ -20,7 +20,7 @@ func (o *Outbox) Do(ctx context.Context, b *Batch) error {
 		return nil
 	}
 	wait := o.wait(b)
-	if wait != nil && unreachable(wait) == nil && !b.revokes() {
+	if wait != nil && ledgerclient.Unreachable(wait) == nil && !b.revokes() {
 		return wait
 	}
 	// The last moment at which nothing has happened.
@@ -54,7 +54,7 @@ func (o *Outbox) Do(ctx context.Context, b *Batch) error {
 	}
 	b.left, b.own = err, nil
 	o.waiting = append(o.waiting, b)
-	if unreachable(err) != nil {
+	if ledgerclient.Unreachable(err) != nil {
 		return ErrPending.Of(err)
 	}
 	return err // what waits is told with the error
@@ -93,7 +93,7 @@ func (o *Outbox) wait(b *Batch) error {
 		return err
 	}
 	for _, before := range o.waiting {
-		if len(before.Changes) > 0 && (!before.ordered || unreachable(before.left) == nil) {
+		if len(before.Changes) > 0 && (!before.ordered || ledgerclient.Unreachable(before.left) == nil) {
 			return before.left
 		}
 	}
@@ -120,7 +120,7 @@ func (o *Outbox) try(ctx context.Context, b *Batch, wait error) error {
 	if o.stop(ctx, b) {
 		o.rewrite(b) // if it cannot be written they are told again: that does no harm
 	}
-	if u := unreachable(wait); b.revokes() && (u == nil || u.Answered) && o.overtakes(b) {
+	if u := ledgerclient.Unreachable(wait); b.revokes() && (u == nil || u.Answered) && o.overtakes(b) {
 		// The ledger is there, and what it shows cannot be believed, or it shows nothing
 		// now. It is told all the same: a revocation harms nobody. Its answer would prove
 		// nothing.
@@ -145,7 +145,7 @@ func (o *Outbox) carry(ctx context.Context, b *Batch) error {
 // and it is to reach the ledger as soon as it can. Nor is anything that an
 // unreachable ledger may still order.
 func (o *Outbox) withoutEffect(ctx context.Context, b *Batch, err error) bool {
-	return unreachable(err) == nil && !slices.ContainsFunc(b.Changes, (*Change).revokes) &&
+	return ledgerclient.Unreachable(err) == nil && !slices.ContainsFunc(b.Changes, (*Change).revokes) &&
 		o.Log.Follow(ctx, b.own) == nil && !slices.ContainsFunc(b.Changes, o.placed)
 }
 
@@ -396,11 +396,4 @@ func (o *Outbox) end(_ context.Context, b *Batch) error {
 		return nil
 	}
 	return err
-}
-
-// unreachable returns what of an error says that a service gave no answer; nil if
-// nothing does.
-func unreachable(err error) *ledgerclient.UnreachableError {
-	u, _ := errors.AsType[*ledgerclient.UnreachableError](err)
-	return u
 }

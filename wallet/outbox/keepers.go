@@ -31,7 +31,7 @@ func (o *Outbox) stop(ctx context.Context, b *Batch) bool {
 	if b.told || len(revocations) == 0 {
 		return false
 	}
-	b.told = all && unreachable(errors.Join(o.tell(ctx, revocations)...)) == nil
+	b.told = all && ledgerclient.Unreachable(errors.Join(o.tell(ctx, revocations)...)) == nil
 	return b.told
 }
 
@@ -174,7 +174,7 @@ func worst(errs []error) (silence error) {
 	for _, err := range errs {
 		switch {
 		case err == nil:
-		case unreachable(err) == nil:
+		case ledgerclient.Unreachable(err) == nil:
 			return err
 		case silence == nil:
 			silence = err

@@ -1,4 +1,4 @@
-package wallet
+package view
 
 import (
 	"crypto/rand"
@@ -19,7 +19,7 @@ import (
 const (
 	cacheFile   = "cache"   // sealed frames: what the ledger holds of this wallet; can be rebuilt
 	leavesFile  = "leaves"  // all of the ledger, as it was verified: public
-	genesisFile = "genesis" // the ledger's configuration document, public: opens the wallet when the ledger is out of reach
+	GenesisFile = "genesis" // the ledger's configuration document, public: opens the wallet when the ledger is out of reach
 )
 
 // configFile is the ledger's n-th configuration document after the genesis.
@@ -33,21 +33,21 @@ func newCacheID() string {
 
 // Genesis returns the configuration document of a ledger that the wallet in dir is
 // on, as it was when the wallet joined it. It is public, and its hash is the id:
-// *DamagedError if it is not.
+// *home.DamagedError if it is not.
 func Genesis(dir string, id crypto.LedgerID) ([]byte, error) {
-	name := filepath.Join(home.LedgerFolder(id), genesisFile)
+	name := filepath.Join(home.LedgerFolder(id), GenesisFile)
 	doc, err := home.ReadFile(dir, name)
 	if err != nil {
 		return nil, err
 	}
 	if config, err := contract.ParseConfig(doc); err != nil || config.LedgerID() != id {
-		return nil, &DamagedError{File: name, Err: err}
+		return nil, &home.DamagedError{File: name, Err: err}
 	}
 	return doc, nil
 }
 
-// documents reads the configuration documents that were kept of a ledger.
-func documents(dir string, id crypto.LedgerID) ([][]byte, error) {
+// Documents reads the configuration documents that were kept of a ledger.
+func Documents(dir string, id crypto.LedgerID) ([][]byte, error) {
 	doc, err := Genesis(dir, id)
 	if err != nil {
 		return nil, err
@@ -77,9 +77,9 @@ func (v *View) keepDocuments(from int) error {
 	return nil
 }
 
-// create makes the folder of a ledger that the wallet was not on, with these folders in it.
-func (v *View) create(folders ...string) error {
-	if err := v.remove(); err != nil {
+// Create makes the folder of a ledger that the wallet was not on, with these folders in it.
+func (v *View) Create(folders ...string) error {
+	if err := v.Remove(); err != nil {
 		return err
 	}
 	for _, name := range append(folders, "") {
@@ -87,13 +87,14 @@ func (v *View) create(folders ...string) error {
 			return err
 		}
 	}
-	if err := v.Home.Write(v.Home.In(genesisFile), v.Client.Genesis()); err != nil {
+	if err := v.Home.Write(v.Home.In(GenesisFile), v.Client.Genesis()); err != nil {
 		return err
 	}
 	if err := v.keepDocuments(1); err != nil {
 		return err
 	}
-	v.state = state{V: stateVersion, CacheID: newCacheID(), Notes: v.Notes}
+	v.threads.loaded = true
+	v.state = state{V: fileVersion, CacheID: newCacheID(), Notes: v.Notes}
 	if err := v.Home.WriteSealed(v.Home.In(home.StateFile), v.state); err != nil {
 		return err
 	}
@@ -101,5 +102,5 @@ func (v *View) create(folders ...string) error {
 	return errors.Join(disk.SyncDir(v.Home.Path(home.LedgersDir)), disk.SyncDir(v.Home.Dir))
 }
 
-// remove forgets a ledger: its folder with all that is in it.
-func (v *View) remove() error { return os.RemoveAll(v.Home.Path(v.Home.Ledger)) }
+// Remove forgets a ledger: its folder with all that is in it.
+func (v *View) Remove() error { return os.RemoveAll(v.Home.Path(v.Home.Ledger)) }

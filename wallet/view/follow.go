@@ -1,4 +1,4 @@
-package wallet
+package view
 
 import (
 	"context"
@@ -8,15 +8,16 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
-// follow goes with the ledger from the pin to its newest head and takes up every
+// Follow goes with the ledger from the pin to its newest head and takes up every
 // thread that concerns this wallet: its own, found by their self-tags, and grants
 // addressed to it, found by their counterparty keys. All leaves are read, none is
 // asked for, so that a ledger learns nothing of which ones matter here.
 //
 // Nothing of what the ledger says reaches the view before the leaves are shown to be
-// those of the signed head and the threads were judged under the contract.
-func (v *View) follow(ctx context.Context) error {
-	s := scan{v: v, fresh: map[contract.ID]*found{}}
+// those of the signed head and the threads were judged under the contract. own are
+// entries whose signatures need not be checked: this process has made them.
+func (v *View) Follow(ctx context.Context, own map[contract.Entry]bool) error {
+	s := scan{v: v, own: own, fresh: map[contract.ID]*found{}}
 	from, known := v.state.Pin, ledgerclient.Pin{}
 	if v.state.Rescan {
 		// Through the head that was seen before, so that the loss of a cache does not
@@ -61,13 +62,14 @@ func (v *View) follow(ctx context.Context) error {
 func (v *View) followAnyway(ctx context.Context) {
 	seen := v.state.Pin
 	v.state.Pin = ledgerclient.Pin{Configs: seen.Configs}
-	v.follow(ctx) // if it fails nothing was taken up, and Rescan tells
+	v.Follow(ctx, nil) // if it fails nothing was taken up, and Rescan tells
 	v.state.Pin = seen
 }
 
 // scan collects what concerns the wallet from the leaves of one pass.
 type scan struct {
 	v     *View
+	own   map[contract.Entry]bool
 	batch []ledgerclient.Placed  // not looked at yet
 	fresh map[contract.ID]*found // threads with news, by the opening entry's id
 	order []*found               // the same, in the order they were met
@@ -75,8 +77,8 @@ type scan struct {
 
 // found is a thread with news from this pass.
 type found struct {
-	known *thread             // nil if the thread itself is new
-	role  role                // of a new one
+	known *Thread             // nil if the thread itself is new
+	role  Role                // of a new one
 	news  ledgerclient.Thread // what is new of it
 	state contract.State      // of what was known before; after judge of all
 	err   error
@@ -97,9 +99,9 @@ func (s *scan) visit(index uint64, leaf *contract.Leaf) error {
 // flush looks at the collected leaves: the keys of openings on all cores, then
 // follow-ups in the ledger's order.
 func (s *scan) flush() error {
-	roles := make([]role, len(s.batch))
+	roles := make([]Role, len(s.batch))
 	errs := make([]error, len(s.batch))
-	ledgerclient.Parallel(len(s.batch), func(i int) { roles[i], errs[i] = s.v.roleOf(&s.batch[i].Entry) })
+	ledgerclient.Parallel(len(s.batch), func(i int) { roles[i], errs[i] = s.v.roleOf(&s.batch[i].Entry, s.own) })
 	id := s.v.Client.ID()
 	for i := range s.batch {
 		if errs[i] != nil {
@@ -121,7 +123,7 @@ func (s *scan) flush() error {
 			if t == nil {
 				continue
 			}
-			state, err := s.v.judged(t)
+			state, err := s.v.Judged(t)
 			if err != nil {
 				return err
 			}
@@ -131,8 +133,8 @@ func (s *scan) flush() error {
 		}
 		f.news.FollowUps = append(f.news.FollowUps, p)
 	}
-	if n := len(s.batch); n > 0 && s.v.watch != nil {
-		s.v.watch(s.batch[n-1].Index + 1)
+	if n := len(s.batch); n > 0 && s.v.Watch != nil {
+		s.v.Watch(s.batch[n-1].Index + 1)
 	}
 	s.batch = s.batch[:0]
 	return nil
@@ -146,7 +148,7 @@ func (s *scan) judge() error {
 		if f.known == nil {
 			done = -1
 		}
-		f.state, f.err = s.v.Client.JudgeOwn(f.news, f.state, done, s.v.signed)
+		f.state, f.err = s.v.Client.JudgeOwn(f.news, f.state, done, s.own)
 	})
 	for _, f := range s.order {
 		if f.err != nil {
@@ -157,23 +159,23 @@ func (s *scan) judge() error {
 }
 
 // roleOf tells what an opening entry is to this wallet; 0 if it is nothing.
-func (v *View) roleOf(e *contract.Entry) (role, error) {
+func (v *View) roleOf(e *contract.Entry, own map[contract.Entry]bool) (Role, error) {
 	if e.Subject != (contract.ID{}) || (e.Kind != contract.KindRecord && e.Kind != contract.KindGrant) {
 		return 0, nil
 	}
-	if v.signed[*e] {
+	if own[*e] {
 		if e.Kind == contract.KindRecord {
-			return ownRecord, nil
+			return OwnRecord, nil
 		}
-		return ownGrant, nil
+		return OwnGrant, nil
 	}
 	if nonce, ok := v.tagger.Open(e.SelfTag); ok {
 		// A tag can be copied by anybody; the author key cannot be guessed.
 		if v.Root.Seed(v.Client.ID(), nonce).Key().Public() == e.Author {
 			if e.Kind == contract.KindRecord {
-				return ownRecord, nil
+				return OwnRecord, nil
 			}
-			return ownGrant, nil
+			return OwnGrant, nil
 		}
 	}
 	if e.Kind != contract.KindGrant {
@@ -185,14 +187,23 @@ func (v *View) roleOf(e *contract.Entry) (role, error) {
 		return 0, &ledgerclient.TamperedError{What: "author key of a grant", Err: err}
 	}
 	if mine {
-		return received, nil
+		return Received, nil
 	}
 	return 0, nil
 }
 
-// seed is the seed of an entry of one's own; false if its self-tag is not one of
+// NewSeed makes the seed of a new entry, with the tag by which it is found again.
+func (v *View) NewSeed() (crypto.Seed, crypto.SelfTag) {
+	nonce := crypto.NewNonce()
+	return v.Root.Seed(v.Client.ID(), nonce), v.tagger.Tag(nonce)
+}
+
+// NewTag makes a fresh tag for a follow-up of a thread of one's own.
+func (v *View) NewTag() crypto.SelfTag { return v.tagger.Tag(crypto.NewNonce()) }
+
+// Seed is the seed of an entry of one's own; false if its self-tag is not one of
 // this wallet's.
-func (v *View) seed(tag crypto.SelfTag) (crypto.Seed, bool) {
+func (v *View) Seed(tag crypto.SelfTag) (crypto.Seed, bool) {
 	nonce, ok := v.tagger.Open(tag)
 	if !ok {
 		return crypto.Seed{}, false
@@ -200,8 +211,8 @@ func (v *View) seed(tag crypto.SelfTag) (crypto.Seed, bool) {
 	return v.Root.Seed(v.Client.ID(), nonce), true
 }
 
-// key is the thread key of a thread of one's own.
-func (v *View) key(t *thread) (crypto.Seed, *crypto.PrivateKey) {
-	seed, _ := v.seed(t.tag) // roleOf has opened it before
+// Key is the thread key of a thread of one's own.
+func (v *View) Key(t *Thread) (crypto.Seed, *crypto.PrivateKey) {
+	seed, _ := v.Seed(t.Tag) // roleOf has opened it before
 	return seed, seed.Key()
 }

@@ -1,4 +1,4 @@
-package wallet
+package view
 
 import (
 	"encoding/binary"
@@ -15,6 +15,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
+	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/payload"
 )
 
@@ -29,7 +30,7 @@ import (
 //
 //	kind 1 ‖ length, as a uvarint ‖ body
 //
-// Numbers are big-endian; threads, sets and gists are numbered from 0 in the order of
+// Numbers are big-endian; threads, sets and summaries are numbered from 0 in the order of
 // their frames.
 //
 //	1 opening      role 1 ‖ index 8 ‖ hour 4 ‖ entry 222
@@ -38,8 +39,8 @@ import (
 //	3 description  thread 4 ‖ version 4, from 1 ‖ metadata as JSON
 //	4 file key     thread 4 ‖ version 4 ‖ key 16
 //	5 set          records of terms, as a JSON list
-//	6 gist         set 4 ‖ address of the other side 130 ‖ purpose
-//	7 terms        thread 4 ‖ gist 4 ‖ exact end 4 ‖ k 1 ‖ n 1 ‖ envelope 32 ‖ lock 32 ‖ n times share 32
+//	6 summary       set 4 ‖ address of the other side 130 ‖ purpose
+//	7 terms        thread 4 ‖ summary 4 ‖ exact end 4 ‖ k 1 ‖ n 1 ‖ envelope 32 ‖ lock 32 ‖ n times share 32
 //
 // Of terms the rest is in the opening entry. The head that came with them is not kept.
 const (
@@ -48,7 +49,7 @@ const (
 	frameDescription = 3
 	frameKey         = 4
 	frameSet         = 5
-	frameGist        = 6
+	frameSummary     = 6
 	frameTerms       = 7
 )
 
@@ -114,7 +115,7 @@ func (v *View) readCache() error {
 		if !v.Revoking {
 			return err
 		}
-		v.passOver(v.Home.In(cacheFile), err)
+		v.PassOver(v.Home.In(cacheFile), err)
 	}
 	if err != nil {
 		v.threads = newThreads()
@@ -214,11 +215,11 @@ func (v *View) frame(kind byte, at place) ([]byte, error) {
 	}
 	pos := int(at & 0xffff)
 	if pos > len(b.plain) {
-		return nil, &DamagedError{File: v.Home.In(cacheFile)}
+		return nil, &home.DamagedError{File: v.Home.In(cacheFile)}
 	}
 	have, body, _, ok := cutFrame(b.plain[pos:])
 	if !ok || have != kind {
-		return nil, &DamagedError{File: v.Home.In(cacheFile)}
+		return nil, &home.DamagedError{File: v.Home.In(cacheFile)}
 	}
 	return body, nil
 }
@@ -241,7 +242,7 @@ func (v *View) blockAt(at int64) (block, error) {
 	b, _, err := v.readBlock(f, at, nil)
 	if err == errCache {
 		// Somebody changed it under this process. The next one makes it anew.
-		return block{}, &DamagedError{File: v.Home.In(cacheFile), Err: err}
+		return block{}, &home.DamagedError{File: v.Home.In(cacheFile), Err: err}
 	}
 	if err != nil {
 		return block{}, err
@@ -330,7 +331,7 @@ func (v *View) take(kind byte, body []byte, at place) error {
 		body = body[4:]
 		return n, true
 	}
-	of := func() *thread {
+	of := func() *Thread {
 		if n, ok := number(); ok && n < len(v.threads.list) {
 			return v.threads.list[n]
 		}
@@ -356,76 +357,76 @@ func (v *View) take(kind byte, body []byte, at place) error {
 	case frameDescription:
 		t := of()
 		version, ok := number()
-		if t == nil || !ok || !t.isRecord() || version < 1 || version > len(t.versions) {
+		if t == nil || !ok || !t.isRecord() || version < 1 || version > len(t.Versions) {
 			return errCache
 		}
-		var said payload.Metadata
-		if err := json.Unmarshal(body, &said); err != nil {
+		var m payload.Metadata
+		if err := json.Unmarshal(body, &m); err != nil {
 			return errCache
 		}
-		t.describe(version, &said)
+		t.describe(version, &m)
 	case frameKey:
 		t := of()
 		version, ok := number()
-		if t == nil || !ok || !t.isRecord() || version < 1 || version > len(t.keys) || len(body) != len(payload.FileKey{}) {
+		if t == nil || !ok || !t.isRecord() || version < 1 || version > len(t.Keys) || len(body) != len(payload.FileKey{}) {
 			return errCache
 		}
 		k := payload.FileKey(body)
-		t.keys[version-1] = &k
+		t.Keys[version-1] = &k
 	case frameSet:
 		var records []payload.TermsRecord
 		if err := json.Unmarshal(body, &records); err != nil {
 			return errCache
 		}
 		v.threads.addSet(records, hashOfRecords(v.threads.seed, records))
-	case frameGist:
+	case frameSummary:
 		n, ok := number()
 		if !ok || n >= len(v.threads.sets) || len(body) < addressSize {
 			return errCache
 		}
-		v.threads.addGist(gist{of: v.threads.sets[n], peer: parseAddress(body), Purpose: payload.Purpose(body[addressSize:])})
+		v.threads.addSummary(Summary{Set: v.threads.sets[n], Peer: parseAddress(body), Purpose: payload.Purpose(body[addressSize:])})
 	case frameTerms:
 		t := of()
 		n, ok := number()
-		if t == nil || !ok || n >= len(v.threads.gists) || len(body) < 70 || len(body) != 70+32*int(body[5]) {
+		if t == nil || !ok || n >= len(v.threads.summaries) || len(body) < 70 || len(body) != 70+32*int(body[5]) {
 			return errCache
 		}
-		t.terms, t.said, t.end = v.threads.gists[n], at, contract.Hour(binary.BigEndian.Uint32(body))
+		t.Terms, t.termsAt, t.end = v.threads.summaries[n], at, contract.Hour(binary.BigEndian.Uint32(body))
 	default:
 		return errCache
 	}
 	return nil
 }
 
-func (v *View) addOpening(r role, p *ledgerclient.Placed, id contract.ID, at place) *thread {
-	t := thread{role: r, id: id, tag: p.Entry.SelfTag, index: p.Index, hour: p.Hour, opened: at, state: standing{Status: contract.StatusOpen}}
+func (v *View) addOpening(r Role, p *ledgerclient.Placed, id contract.ID, at place) *Thread {
+	t := Thread{Role: r, ID: id, Tag: p.Entry.SelfTag, Index: p.Index, Hour: p.Hour, opened: at, Status: contract.StatusOpen}
 	if p.Entry.Kind == contract.KindGrant {
-		t.state.NotBefore, t.state.NotAfter = p.Entry.NotBefore, p.Entry.NotAfter
+		t.NotBefore, t.NotAfter = p.Entry.NotBefore, p.Entry.NotAfter
 	} else {
-		t.more = &more{versioned: &versioned{versions: make([]*payload.Metadata, 1), keys: make([]*payload.FileKey, 1)}}
+		t.details = &details{versioned: &versioned{Versions: make([]*payload.Metadata, 1), Keys: make([]*payload.FileKey, 1)}}
 	}
 	return v.threads.add(t)
 }
 
-func (t *thread) addFollow(p *ledgerclient.Placed, id contract.ID, slot []byte, at place) {
-	if t.more == nil {
-		t.more = &more{}
+func (t *Thread) addFollow(p *ledgerclient.Placed, id contract.ID, slot []byte, at place) {
+	if t.details == nil {
+		t.details = &details{}
 	}
-	t.follows = append(t.follows, follow{id: id, index: p.Index, at: at, hour: p.Hour, kind: p.Entry.Kind, flags: p.Entry.Flags})
+	t.follows = append(t.follows, FollowUp{ID: id, Index: p.Index, at: at, Hour: p.Hour, Kind: p.Entry.Kind, flags: p.Entry.Flags})
 	if p.Entry.Kind == contract.KindRecord && p.Entry.Flags&contract.FlagWithdrawn == 0 {
-		t.versions, t.keys = append(t.versions, nil), append(t.keys, nil)
+		t.Versions, t.Keys = append(t.Versions, nil), append(t.Keys, nil)
 	}
 	if slot[0] != 0 {
-		t.state.Status = contract.Status(slot[1])
-		t.state.LastAccess = contract.Hour(binary.BigEndian.Uint32(slot[2:]))
+		t.Status = contract.Status(slot[1])
+		t.LastAccess = contract.Hour(binary.BigEndian.Uint32(slot[2:]))
 		t.chain = crypto.Hash(slot[10:])
 	}
 }
 
-func (t *thread) describe(version int, said *payload.Metadata) {
-	t.versions[version-1] = said
-	if said.Hidden == payload.Book {
-		t.role = ownBook
+func (t *Thread) describe(version int, m *payload.Metadata) {
+	t.Versions[version-1] = m
+	if m.Hidden == payload.Book {
+		t.Role = OwnBook
 	}
 }
 
@@ -444,23 +445,23 @@ func parsePlaced(b []byte) (ledgerclient.Placed, bool) {
 	return ledgerclient.Placed{Index: binary.BigEndian.Uint64(b), Hour: contract.Hour(binary.BigEndian.Uint32(b[8:])), Entry: e}, err == nil
 }
 
-func parseOpening(b []byte) (ledgerclient.Placed, role, bool) {
+func parseOpening(b []byte) (ledgerclient.Placed, Role, bool) {
 	if len(b) == 0 {
 		return ledgerclient.Placed{}, 0, false
 	}
 	p, ok := parsePlaced(b[1:])
-	return p, role(b[0]), ok
+	return p, Role(b[0]), ok
 }
 
 // noteOpening takes up a new thread, which was judged.
-func (v *View) noteOpening(r role, p *ledgerclient.Placed) *thread {
+func (v *View) noteOpening(r Role, p *ledgerclient.Placed) *Thread {
 	at := v.put(frameOpening, appendPlaced([]byte{byte(r)}, p))
 	return v.addOpening(r, p, p.Entry.ID(v.Client.ID()), at)
 }
 
 // noteFollows takes up follow-ups of a thread, which were judged; after is the
 // thread's state after them.
-func (v *View) noteFollows(t *thread, ps []ledgerclient.Placed, after contract.State) {
+func (v *View) noteFollows(t *Thread, ps []ledgerclient.Placed, after contract.State) {
 	for i := range ps {
 		var slot [contract.SlotSize]byte
 		if i == len(ps)-1 {
@@ -472,30 +473,30 @@ func (v *View) noteFollows(t *thread, ps []ledgerclient.Placed, after contract.S
 	}
 }
 
-func versionBody(t *thread, version int) []byte {
+func versionBody(t *Thread, version int) []byte {
 	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, t.number), uint32(version))
 }
 
-// noteDescription takes up what a record's version is.
-func (v *View) noteDescription(t *thread, version int, said *payload.Metadata) error {
-	b, err := json.Marshal(said)
+// NoteDescription takes up what a record's version is.
+func (v *View) NoteDescription(t *Thread, version int, m *payload.Metadata) error {
+	b, err := json.Marshal(m)
 	if err == nil {
 		v.put(frameDescription, append(versionBody(t, version), b...))
-		t.describe(version, said)
+		t.describe(version, m)
 	}
 	return err
 }
 
-// noteKey takes up the file key of a record's version, which its owner could read
+// NoteKey takes up the file key of a record's version, which its owner could read
 // from the content as well: with it a consent can be given when the store is out of
 // reach.
-func (v *View) noteKey(t *thread, version int, k payload.FileKey) {
+func (v *View) NoteKey(t *Thread, version int, k payload.FileKey) {
 	v.put(frameKey, append(versionBody(t, version), k[:]...))
-	t.keys[version-1] = &k
+	t.Keys[version-1] = &k
 }
 
-// noteTerms takes up the terms of a grant, which were verified.
-func (v *View) noteTerms(t *thread, tr *payload.Terms) error {
+// NoteTerms takes up the terms of a grant, which were verified.
+func (v *View) NoteTerms(t *Thread, tr *payload.Terms) error {
 	ts := &v.threads
 	set, hash := ts.setOf(tr.Records)
 	if set == nil {
@@ -506,15 +507,15 @@ func (v *View) noteTerms(t *thread, tr *payload.Terms) error {
 		v.put(frameSet, b)
 		set = ts.addSet(tr.Records, hash)
 	}
-	g := gist{of: set, peer: tr.To, Purpose: tr.Purpose}
-	if t.role == received {
-		g.peer = tr.From
+	g := Summary{Set: set, Peer: tr.To, Purpose: tr.Purpose}
+	if t.Role == Received {
+		g.Peer = tr.From
 	}
-	known := ts.gistAt[g.key()]
+	known := ts.summaryAt[g.key()]
 	if known == nil {
 		b := binary.BigEndian.AppendUint32(nil, set.number)
-		v.put(frameGist, append(appendAddress(b, &g.peer), g.Purpose...))
-		known = ts.addGist(g)
+		v.put(frameSummary, append(appendAddress(b, &g.Peer), g.Purpose...))
+		known = ts.addSummary(g)
 	}
 	b := binary.BigEndian.AppendUint32(nil, t.number)
 	b = binary.BigEndian.AppendUint32(b, known.number)
@@ -524,44 +525,44 @@ func (v *View) noteTerms(t *thread, tr *payload.Terms) error {
 	for i := range tr.Shares {
 		b = append(b, tr.Shares[i][:]...)
 	}
-	t.terms, t.said, t.end = known, v.put(frameTerms, b), tr.End()
+	t.Terms, t.termsAt, t.end = known, v.put(frameTerms, b), tr.End()
 	return nil
 }
 
-// opening reads the entry that opened a thread.
-func (v *View) opening(t *thread) (*contract.Entry, error) {
+// Opening reads the entry that opened a thread.
+func (v *View) Opening(t *Thread) (*contract.Entry, error) {
 	b, err := v.frame(frameOpening, t.opened)
 	if err != nil {
 		return nil, err
 	}
 	p, _, ok := parseOpening(b)
 	if !ok {
-		return nil, &DamagedError{File: v.Home.In(cacheFile)}
+		return nil, &home.DamagedError{File: v.Home.In(cacheFile)}
 	}
 	return &p.Entry, nil
 }
 
-// followUp reads a follow-up.
-func (v *View) followUp(f *follow) (*contract.Entry, error) {
+// FollowUp reads a follow-up.
+func (v *View) FollowUp(f *FollowUp) (*contract.Entry, error) {
 	b, err := v.frame(frameFollow, f.at)
 	if err != nil {
 		return nil, err
 	}
 	const skip = 4
 	if len(b) < skip+12+contract.Size {
-		return nil, &DamagedError{File: v.Home.In(cacheFile)}
+		return nil, &home.DamagedError{File: v.Home.In(cacheFile)}
 	}
 	p, ok := parsePlaced(b[skip : skip+12+contract.Size])
 	if !ok {
-		return nil, &DamagedError{File: v.Home.In(cacheFile)}
+		return nil, &home.DamagedError{File: v.Home.In(cacheFile)}
 	}
 	return &p.Entry, nil
 }
 
-// judged is the state of a thread after all of its follow-ups.
-func (v *View) judged(t *thread) (contract.State, error) {
-	s := t.slot()
-	e, err := v.opening(t)
+// Judged is the state of a thread after all of its follow-ups.
+func (v *View) Judged(t *Thread) (contract.State, error) {
+	s := t.Slot()
+	e, err := v.Opening(t)
 	if err != nil {
 		return s, err
 	}
@@ -569,29 +570,45 @@ func (v *View) judged(t *thread) (contract.State, error) {
 	return s, nil
 }
 
-// wholeTerms puts the terms of a grant together again, without the head that came
+// Terms puts the terms of a grant together again, without the head that came
 // with them.
-func (v *View) wholeTerms(t *thread) (*payload.Terms, error) {
-	e, err := v.opening(t)
+func (v *View) Terms(t *Thread) (*payload.Terms, error) {
+	e, err := v.Opening(t)
 	if err != nil {
 		return nil, err
 	}
-	b, err := v.frame(frameTerms, t.said)
+	b, err := v.frame(frameTerms, t.termsAt)
 	if err != nil {
 		return nil, err
 	}
 	b = b[12:]
-	tr := &payload.Terms{V: payload.Version, Ledger: v.Client.ID(), Author: e.Author, Recipient: e.Counterparty, From: v.Identity().Address(), To: t.terms.peer,
-		NotBefore: e.NotBefore, NotAfter: e.NotAfter, Purpose: t.terms.Purpose, Records: t.terms.of.records,
+	tr := &payload.Terms{V: payload.Version, Ledger: v.Client.ID(), Author: e.Author, Recipient: e.Counterparty, From: v.Identity().Address(), To: t.Terms.Peer,
+		NotBefore: e.NotBefore, NotAfter: e.NotAfter, Purpose: t.Terms.Purpose, Records: t.Terms.Set.Records,
 		K: int(b[0]), N: int(b[1]), Envelope: crypto.Hash(b[2:34]), Lock: crypto.Hash(b[34:66])}
 	if t.end < e.NotAfter {
 		tr.Until = t.end
 	}
-	if t.role == received {
+	if t.Role == Received {
 		tr.From, tr.To = tr.To, tr.From
 	}
 	for b = b[66:]; len(b) > 0; b = b[32:] {
 		tr.Shares = append(tr.Shares, crypto.Hash(b[:32]))
 	}
 	return tr, nil
+}
+
+// Version reads the entry of a record's version, counted from 0.
+func (v *View) Version(t *Thread, i int) (*contract.Entry, error) {
+	if i == 0 {
+		return v.Opening(t)
+	}
+	fs := t.FollowUps()
+	for j := range fs {
+		if fs[j].Kind == contract.KindRecord && fs[j].flags&contract.FlagWithdrawn == 0 {
+			if i--; i == 0 {
+				return v.FollowUp(&fs[j])
+			}
+		}
+	}
+	return nil, &home.DamagedError{File: v.Home.In(cacheFile)}
 }

@@ -1,20 +1,12 @@
-package wallet
+package view
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 )
-
-// unreachable returns what of an error says that a service gave no answer; nil if
-// nothing does.
-func unreachable(err error) *ledgerclient.UnreachableError {
-	u, _ := errors.AsType[*ledgerclient.UnreachableError](err)
-	return u
-}
 
 // reach is which services answered, since the ledger was followed.
 type reach struct {
@@ -24,11 +16,33 @@ type reach struct {
 	agreed map[crypto.PubKey]bool // keepers that judged on the log under the head; see sameLog
 }
 
-// stayBehind goes on with what was verified last.
-func (v *View) stayBehind(err error) {
+// CatchUp follows the ledger to its newest head, or stays with what was verified last if
+// it cannot be reached, or believed where consents are ended all the same: see Behind.
+func (v *View) CatchUp(ctx context.Context) error {
+	err := v.Follow(ctx, nil)
+	switch {
+	case err == nil:
+		v.caughtUp()
+		return nil
+	case ledgerclient.Unreachable(err) == nil && (!v.Revoking || ctx.Err() != nil):
+		return err
+	case ledgerclient.Unreachable(err) == nil && v.state.Rescan:
+		v.followAnyway(ctx)
+	}
 	v.reach = reach{behind: err, away: err}
 	v.head = ledgerclient.Head{Size: v.state.Pin.Size, Root: v.state.Pin.Root, Note: v.state.Pin.Note}
+	return nil
 }
+
+// Behind is why the ledger could not be followed; nil if it was.
+func (v *View) Behind() error { return v.behind }
+
+// Away is Behind, or why another service could not be asked since.
+func (v *View) Away() error { return v.away }
+
+// Silent is why a service did not answer since the ledger was followed: "store", "keeper"
+// or "ledger".
+func (v *View) Silent(service string) error { return v.silent[service] }
 
 // seenEvery is how exactly the wallet remembers when it last followed a ledger:
 // looking often must not mean writing often.
@@ -43,19 +57,21 @@ func (v *View) caughtUp() {
 	}
 }
 
-// disbelieved tells that the ledger is there, and that what it shows is not what the
+// Disbelieved reports whether the ledger is there, and that what it shows is not what the
 // wallet saw before, or was not signed. Only ending consents goes on then.
-func (v *View) disbelieved() bool { return v.behind != nil && unreachable(v.behind) == nil }
+func (v *View) Disbelieved() bool {
+	return v.behind != nil && ledgerclient.Unreachable(v.behind) == nil
+}
 
-// doWithout tells whether an error only says that a service cannot be reached, so
-// that something is not known now and all the rest can be shown. OutOfReach tells
-// of it.
-func (v *View) doWithout(err error) bool {
-	u := unreachable(err)
+// DoWithout reports whether an error only says that a service cannot be reached, so
+// that something is not known now and all the rest can be shown. Away tells of
+// it.
+func (v *View) DoWithout(err error) bool {
+	u := ledgerclient.Unreachable(err)
 	if u == nil {
 		return false
 	}
-	if before := unreachable(v.away); before == nil || u.Damaged && !before.Damaged {
+	if before := ledgerclient.Unreachable(v.away); before == nil || u.Damaged && !before.Damaged {
 		v.away = err
 	}
 	if u.Damaged {
@@ -68,34 +84,31 @@ func (v *View) doWithout(err error) bool {
 	return true
 }
 
-// asOf is when the ledger was followed last, if it is out of reach; otherwise zero.
-func (v *View) asOf() time.Time {
+// AsOf is when the ledger was followed last, if it is out of reach; otherwise zero.
+func (v *View) AsOf() time.Time {
 	if v.behind == nil || v.state.Seen == 0 {
 		return time.Time{}
 	}
 	return time.Unix(v.state.Seen, 0)
 }
 
-// needLedger is the error of what cannot be done without the ledger.
-func (v *View) needLedger() error { return v.behind }
-
-// needThreads is the error of what cannot be done without all that was verified of the
+// NeedThreads is the error of what cannot be done without all that was verified of the
 // ledger: it is out of reach, and what was kept of it is lost. That there is nothing in
 // it would be wrong then.
-func (v *View) needThreads() error {
+func (v *View) NeedThreads() error {
 	if v.state.Rescan {
 		return v.behind
 	}
 	return nil
 }
 
-// sameLog checks that the log which a keeper says under its signature that it judged
+// SameLog checks that the log which a keeper says under its signature that it judged
 // on is the one that is shown to this wallet. A node can sign an old head with a time
 // of now, so that an opening or a revocation after it is never seen here; but it
 // judges requests on the whole of its log. *ledgerclient.RollbackError if something
 // that the keeper has seen is withheld. One answer of each keeper tells after the
 // ledger was followed: what comes while a command runs is for the next one.
-func (v *View) sameLog(ctx context.Context, keeper crypto.PubKey, size uint64, root crypto.Hash) error {
+func (v *View) SameLog(ctx context.Context, keeper crypto.PubKey, size uint64, root crypto.Hash) error {
 	if v.behind != nil || v.agreed[keeper] {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package wallet
+package view
 
 import (
 	"context"
@@ -11,15 +11,15 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
-// verifyAll checks all of the open ledger's log, not only what concerns this
+// VerifyAll checks all of the open ledger's log, not only what concerns this
 // wallet: see ledgerclient.Client.VerifyAll. The leaves are kept in the ledger's
 // folder, 258 bytes each, so that the next time only new ones are downloaded and
 // have their signatures checked. They are public, and all of them are there: the
 // file tells nothing of its owner. It returns the head, and how many signatures were
 // checked.
-func (v *View) verifyAll(ctx context.Context, progress func(done, total uint64)) (size uint64, root crypto.Hash, signatures uint64, err error) {
+func (v *View) VerifyAll(ctx context.Context, progress func(done, total uint64)) (size uint64, root crypto.Hash, signatures uint64, err error) {
 	check := func() error {
-		if err := v.needLedger(); err != nil {
+		if err := v.behind; err != nil {
 			return err
 		}
 		kept := &keptLeaves{Ledger: v.Client.Ledger}
@@ -46,7 +46,7 @@ func (v *View) verifyAll(ctx context.Context, progress func(done, total uint64))
 			return err
 		}
 		err = verify(v.state.Verified)
-		if isTampered(err) != nil && kept.have > 0 {
+		if ledgerclient.Unreachable(err) == nil && errors.As(err, new(*ledgerclient.TamperedError)) && kept.have > 0 {
 			// Is it the ledger, or the file?
 			kept.have = 0
 			err = verify(verified{})

@@ -1,4 +1,4 @@
-package wallet
+package view
 
 import (
 	"context"
@@ -9,18 +9,20 @@ import (
 	"path/filepath"
 	"reflect"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
+	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/payload"
 )
 
 // Budget: what a wallet holds in memory of a consent.
 func TestThreadIsSmall(t *testing.T) {
-	if size := unsafe.Sizeof(thread{}); size > 120 {
+	if size := unsafe.Sizeof(Thread{}); size > 120 {
 		t.Errorf("%d bytes", size)
 	}
 }
@@ -40,13 +42,16 @@ func TestCacheComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	entropy := crypto.NewEntropy()
-	open := func(e crypto.Entropy) *Wallet {
-		w := assemble(Options{Dir: dir}, Settings{}, client, e)
-		w.view.state.CacheID = "test"
-		return w
+	open := func(e crypto.Entropy) *View {
+		root := e.Root()
+		identity := root.Identity()
+		v := New(Options{Home: home.Folder{Dir: dir, Ledger: home.LedgerFolder(client.ID()), Key: root.LocalKey()},
+			Client: client, Root: root, Identity: func() *crypto.Identity { return identity }, Now: time.Now})
+		v.state.CacheID = "test"
+		return v
 	}
-	w := open(entropy)
-	if err := os.MkdirAll(filepath.Join(dir, w.home.Ledger), 0o700); err != nil {
+	v := open(entropy)
+	if err := os.MkdirAll(filepath.Join(dir, v.Home.Ledger), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	rng := mrand.New(mrand.NewPCG(1, 2))
@@ -68,72 +73,72 @@ func TestCacheComesBack(t *testing.T) {
 	}
 	author := crypto.GenerateKey().Public()
 	var all []kept
-	check := func(w *Wallet) {
+	check := func(v *View) {
 		t.Helper()
-		if len(w.view.threads.list) != len(all) {
-			t.Fatalf("%d threads of %d", len(w.view.threads.list), len(all))
+		if len(v.threads.list) != len(all) {
+			t.Fatalf("%d threads of %d", len(v.threads.list), len(all))
 		}
 		for _, i := range rng.Perm(len(all)) {
 			want := &all[i]
 			id := want.opening.Entry.ID(client.ID())
-			th := w.view.threads.find(id)
-			if th == nil || th != w.view.threads.list[i] || th.index != want.opening.Index || th.hour != want.opening.Hour {
+			th := v.threads.find(id)
+			if th == nil || th != v.threads.list[i] || th.Index != want.opening.Index || th.Hour != want.opening.Hour {
 				t.Fatalf("thread %d is %+v", i, th)
 			}
-			e, err := w.view.opening(th)
+			e, err := v.Opening(th)
 			if err != nil || *e != want.opening.Entry {
 				t.Fatalf("opening %d: %v", i, err)
 			}
-			fs := th.past()
+			fs := th.FollowUps()
 			if len(fs) != len(want.follows) {
 				t.Fatalf("%d follow-ups of %d", len(fs), len(want.follows))
 			}
 			for j := range fs {
-				e, err := w.view.followUp(&fs[j])
-				if err != nil || *e != want.follows[j].Entry || fs[j].index != want.follows[j].Index || fs[j].id != e.ID(client.ID()) {
+				e, err := v.FollowUp(&fs[j])
+				if err != nil || *e != want.follows[j].Entry || fs[j].Index != want.follows[j].Index || fs[j].ID != e.ID(client.ID()) {
 					t.Fatalf("follow-up %d of %d: %v", j, i, err)
 				}
 			}
-			if got, err := w.view.judged(th); err != nil || got != want.state {
+			if got, err := v.Judged(th); err != nil || got != want.state {
 				t.Fatalf("state of %d: %+v, %v", i, got, err)
 			}
 			if want.terms != nil {
-				got, err := w.view.wholeTerms(th)
+				got, err := v.Terms(th)
 				if err != nil || !reflect.DeepEqual(got, want.terms) {
 					t.Fatalf("terms of %d: %+v, %v", i, got, err)
 				}
-			} else if th.isRecord() && (!reflect.DeepEqual(th.versions[0], want.said) || *th.keys[0] != *want.key) {
+			} else if th.isRecord() && (!reflect.DeepEqual(th.Versions[0], want.said) || *th.Keys[0] != *want.key) {
 				t.Fatalf("record %d", i)
 			}
 		}
-		if w.view.threads.find(contract.ID{1}) != nil {
+		if v.threads.find(contract.ID{1}) != nil {
 			t.Error("a thread that is not there")
 		}
 	}
 	add := func() {
 		k := kept{opening: entry(contract.KindGrant, contract.ID{})}
-		r := ownGrant
+		r := OwnGrant
 		switch rng.IntN(8) {
 		case 0:
-			k.opening.Entry.Kind, r = contract.KindRecord, ownRecord
+			k.opening.Entry.Kind, r = contract.KindRecord, OwnRecord
 		case 1:
-			r = received
+			r = Received
 		}
-		th := w.view.noteOpening(r, &k.opening)
+		th := v.noteOpening(r, &k.opening)
 		var err error
-		if k.state, err = w.view.judged(th); err != nil {
+		if k.state, err = v.Judged(th); err != nil {
 			t.Fatal(err)
 		}
-		if r == ownRecord {
+		if r == OwnRecord {
 			k.state.NotBefore, k.state.NotAfter = k.opening.Entry.NotBefore, k.opening.Entry.NotAfter
 			k.said, k.key = &payload.Metadata{V: payload.Version, Author: author, Version: 1, Title: fmt.Sprint("record ", len(all)), Category: payload.Other}, &payload.FileKey{byte(len(all))}
-			if err := w.view.noteDescription(th, 1, k.said); err != nil {
+			if err := v.NoteDescription(th, 1, k.said); err != nil {
 				t.Fatal(err)
 			}
-			w.view.noteKey(th, 1, *k.key)
+			v.NoteKey(th, 1, *k.key)
 		} else {
 			tr := &payload.Terms{V: payload.Version, Ledger: client.ID(), Author: k.opening.Entry.Author, Recipient: k.opening.Entry.Counterparty,
-				From: w.Address(), To: people[rng.IntN(2)], NotBefore: k.opening.Entry.NotBefore, NotAfter: k.opening.Entry.NotAfter, Purpose: payload.Treatment,
+				From: v.Identity().Address(), To: people[rng.IntN(2)], NotBefore: k.opening.Entry.NotBefore, NotAfter: k.opening.Entry.NotAfter, Purpose: payload.Treatment,
 				K: 2, N: 3, Envelope: crypto.Hash{1}, Lock: crypto.Hash{2}, Shares: []crypto.Hash{{3}, {4}, {byte(rng.IntN(256))}}}
 			if tr.NotAfter > tr.NotBefore+2 && rng.IntN(2) == 0 {
 				tr.Until = tr.NotAfter - 1
@@ -141,19 +146,19 @@ func TestCacheComesBack(t *testing.T) {
 			for n := range 1 + rng.IntN(3) {
 				tr.Records = append(tr.Records, payload.TermsRecord{Record: contract.ID{byte(n)}, Version: 1, Title: "t", Category: payload.Other})
 			}
-			if r == received {
+			if r == Received {
 				tr.From, tr.To = tr.To, tr.From
 			}
-			if err := w.view.noteTerms(th, tr); err != nil {
+			if err := v.NoteTerms(th, tr); err != nil {
 				t.Fatal(err)
 			}
 			k.terms = tr
 			if n := rng.IntN(4); n > 0 && rng.IntN(4) == 0 {
 				for range n {
-					k.follows = append(k.follows, entry(contract.KindAccess, th.id))
+					k.follows = append(k.follows, entry(contract.KindAccess, th.ID))
 				}
 				k.state.Status, k.state.LastAccess, k.state.Count, k.state.Chain = contract.StatusClosed, 77, uint32(n), crypto.Hash{byte(n)}
-				w.view.noteFollows(th, k.follows, k.state)
+				v.noteFollows(th, k.follows, k.state)
 			}
 		}
 		all = append(all, k)
@@ -161,70 +166,45 @@ func TestCacheComesBack(t *testing.T) {
 	for range 3200 {
 		add()
 	}
-	if w.view.cache.written == 0 || len(w.view.cache.tail) == 0 {
-		t.Fatalf("%d bytes written early, %d blocks wait", w.view.cache.written, len(w.view.cache.tail))
+	if v.cache.written == 0 || len(v.cache.tail) == 0 {
+		t.Fatalf("%d bytes written early, %d blocks wait", v.cache.written, len(v.cache.tail))
 	}
-	check(w)
-	if err := w.view.appendCache(); err != nil {
+	check(v)
+	if err := v.appendCache(); err != nil {
 		t.Fatal(err)
 	}
 	for range 10 { // small saves are small blocks
 		add()
-		if err := w.view.appendCache(); err != nil {
+		if err := v.appendCache(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	check(w)
-	again := func(e crypto.Entropy) *Wallet {
+	check(v)
+	again := func(e crypto.Entropy) *View {
 		o := open(e)
-		o.view.state.CacheSize = w.view.state.CacheSize
-		if err := o.view.readCache(); err != nil {
+		o.state.CacheSize = v.state.CacheSize
+		if err := o.readCache(); err != nil {
 			t.Fatal(err)
 		}
 		return o
 	}
 	check(again(entropy))
-	if n := len(w.view.threads.sets) + len(w.view.threads.gists); n > 3+3*4 {
-		t.Errorf("%d sets and gists", n)
+	if n := len(v.threads.sets) + len(v.threads.summaries); n > 3+3*4 {
+		t.Errorf("%d sets and summaries", n)
 	}
-	if o := again(crypto.NewEntropy()); len(o.view.threads.list) > 0 || !o.view.state.Rescan {
+	if o := again(crypto.NewEntropy()); len(o.threads.list) > 0 || !o.state.Rescan {
 		t.Error("another key opened it")
 	}
-	b, err := os.ReadFile(w.view.cachePath())
+	b, err := os.ReadFile(v.cachePath())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, damaged := range [][]byte{b[:len(b)-1], append(append([]byte(nil), b[:len(b)/2]...), append([]byte{b[len(b)/2] ^ 1}, b[len(b)/2+1:]...)...)} {
-		if err := os.WriteFile(w.view.cachePath(), damaged, 0o600); err != nil {
+		if err := os.WriteFile(v.cachePath(), damaged, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if o := again(entropy); len(o.view.threads.list) > 0 || !o.view.state.Rescan {
+		if o := again(entropy); len(o.threads.list) > 0 || !o.state.Rescan {
 			t.Error("damage passed")
-		}
-	}
-}
-
-// Each consent has its turn to be asked about, however many there are.
-func TestTurn(t *testing.T) {
-	for _, n := range []int{0, 1, askedAtOnce, askedAtOnce + 1, 3*askedAtOnce + 5} {
-		var ts []*thread
-		for i := range n {
-			ts = append(ts, &thread{index: uint64(10 * i)})
-		}
-		seen := map[*thread]bool{}
-		after := uint64(0)
-		for range n/askedAtOnce + 2 {
-			some := turn(ts, after)
-			if len(some) != min(n, askedAtOnce) {
-				t.Fatalf("%d of %d", len(some), n)
-			}
-			for _, th := range some {
-				seen[th] = true
-				after = th.index
-			}
-		}
-		if len(seen) != n {
-			t.Errorf("%d of %d were seen", len(seen), n)
 		}
 	}
 }

@@ -1,0 +1,300 @@
+package view
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"hash/maphash"
+	"slices"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/payload"
+)
+
+// Role is what a thread is to this wallet.
+type Role uint8
+
+const (
+	OwnRecord Role = 1
+	OwnGrant  Role = 2
+	Received  Role = 3 // a grant addressed to this wallet
+	OwnBook   Role = 4 // a hidden record: see book.go. A record until its description is known
+)
+
+// Thread is what is held in memory of one thread of the ledger that concerns this
+// wallet. There may be a hundred thousand, so that it is small: 120 bytes, and some
+// 140 more for a consent that ended or was opened once. Entries and terms stay in the
+// cache; see View.Opening, View.FollowUp and View.Terms.
+type Thread struct {
+	ID       contract.ID    // of the opening entry
+	Tag      crypto.SelfTag // of the same: from it one's own key is made again
+	Index    uint64         // of the same, in the log
+	opened   place          // of the same, in the cache
+	termsAt  place          // of a grant's terms, in the cache
+	Terms    *Summary       // of a grant, once its terms were read and verified
+	*details                // what few consents have; may be nil
+	Hour     contract.Hour  // ledger hour of the opening entry
+
+	// What changes of it, and its window.
+	Status     contract.Status
+	NotBefore  contract.Hour
+	NotAfter   contract.Hour
+	LastAccess contract.Hour // 0: none yet
+
+	end    contract.Hour // of a grant: the exact end, once its terms are known; else 0
+	number uint32        // in threads.list
+	Role   Role
+}
+
+// details are what a record has, and a consent that ended, was opened or cannot be read.
+type details struct {
+	follows []FollowUp  // the follow-ups, oldest first
+	chain   crypto.Hash // of them, see contract.NextChain
+	unread  error       // why terms or a description that the store holds cannot be read; not cached
+	*versioned
+}
+
+// FollowUp is a follow-up.
+type FollowUp struct {
+	ID    contract.ID
+	Index uint64
+	at    place // in the cache
+	Hour  contract.Hour
+	Kind  contract.Kind
+	flags uint8
+}
+
+// versioned is what only records have.
+type versioned struct {
+	Versions []*payload.Metadata // oldest first; nil where the payload is missing
+	Keys     []*payload.FileKey  // of the same; nil where it was not needed yet
+}
+
+// Summary is what is known at any time of a grant's terms. Many grants share one.
+type Summary struct {
+	number  uint32
+	Peer    crypto.Address // the recipient of a grant of one's own, the sender of another's
+	Set     *RecordSet
+	Purpose payload.Purpose
+}
+
+// RecordSet is a list of records that grants share; not to be changed.
+type RecordSet struct {
+	number  uint32
+	Records []payload.TermsRecord
+}
+
+// FollowUps returns the follow-ups, oldest first.
+func (t *Thread) FollowUps() []FollowUp {
+	if t.details == nil {
+		return nil
+	}
+	return t.follows
+}
+
+// Until is the exact end of a grant; the ledger's while its terms are not known.
+func (t *Thread) Until() contract.Hour { return cmp.Or(t.end, t.NotAfter) }
+
+// Damage is why terms or a description cannot be read; nil if they can or are missing.
+func (t *Thread) Damage() error {
+	if t.details == nil {
+		return nil
+	}
+	return t.unread
+}
+
+// SetDamage notes what Damage is.
+func (t *Thread) SetDamage(err error) {
+	if t.details == nil {
+		if err == nil {
+			return
+		}
+		t.details = &details{}
+	}
+	t.unread = err
+}
+
+// isRecord tells a record, or the book, from a grant.
+func (t *Thread) isRecord() bool { return t.Role == OwnRecord || t.Role == OwnBook }
+
+// Slot is the thread's state without what the opening entry fixes.
+func (t *Thread) Slot() contract.State {
+	s := contract.State{Kind: contract.KindGrant, Status: t.Status, LastAccess: t.LastAccess}
+	if t.isRecord() {
+		s.Kind = contract.KindRecord
+	}
+	if t.details != nil {
+		s.Count, s.Chain = uint32(len(t.follows)), t.chain
+	}
+	return s
+}
+
+// threads are all threads that concern this wallet, in the ledger's order.
+type threads struct {
+	loaded bool
+	list   []*Thread
+	free   []Thread // room for the next ones
+
+	// cells is a hash table of numbers in list, plus one: 2ⁿ, at least twice as many as
+	// threads. A map would take five times the room, and double it to grow.
+	cells []uint32
+	seed  maphash.Seed // ids are chosen by others
+
+	sets      []*RecordSet
+	setAt     map[uint64][]*RecordSet // by a hash of the records
+	summaries []*Summary
+	summaryAt map[[16]byte]*Summary // by a hash of its parts
+}
+
+func newThreads() threads {
+	return threads{seed: maphash.MakeSeed(), setAt: map[uint64][]*RecordSet{}, summaryAt: map[[16]byte]*Summary{}}
+}
+
+// cell returns where an id is, or the free cell where it belongs.
+func (ts *threads) cell(id contract.ID) *uint32 {
+	mask := uint64(len(ts.cells) - 1)
+	for i := maphash.Bytes(ts.seed, id[:]) & mask; ; i = (i + 1) & mask {
+		if n := ts.cells[i]; n == 0 || ts.list[n-1].ID == id {
+			return &ts.cells[i]
+		}
+	}
+}
+
+// find returns the thread that an entry opened; nil if it is none of this wallet's.
+func (ts *threads) find(id contract.ID) *Thread {
+	if len(ts.list) == 0 {
+		return nil
+	}
+	if n := *ts.cell(id); n != 0 {
+		return ts.list[n-1]
+	}
+	return nil
+}
+
+// add adds a thread and returns where it is kept.
+func (ts *threads) add(t Thread) *Thread {
+	if len(ts.free) == 0 {
+		ts.free = make([]Thread, max(8, min(len(ts.list), 1024)))
+	}
+	p := &ts.free[0]
+	ts.free = ts.free[1:]
+	t.number = uint32(len(ts.list))
+	*p = t
+	ts.list = append(ts.list, p)
+	if 2*len(ts.list) > len(ts.cells) {
+		ts.cells = make([]uint32, max(64, 2*len(ts.cells)))
+		for i, t := range ts.list {
+			*ts.cell(t.ID) = uint32(i) + 1
+		}
+	} else {
+		*ts.cell(t.ID) = t.number + 1
+	}
+	return p
+}
+
+// setOf finds the set with these records; nil if there is none. Equal ones are kept
+// once, since in a batch most consents name the same.
+func (ts *threads) setOf(records []payload.TermsRecord) (*RecordSet, uint64) {
+	h := hashOfRecords(ts.seed, records)
+	for _, s := range ts.setAt[h] {
+		if slices.Equal(s.Records, records) {
+			return s, h
+		}
+	}
+	return nil, h
+}
+
+func hashOfRecords(seed maphash.Seed, records []payload.TermsRecord) uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	var n [8]byte
+	for i := range records {
+		r := &records[i]
+		h.Write(r.Record[:])
+		binary.BigEndian.PutUint64(n[:], uint64(r.Version))
+		h.Write(n[:])
+		for _, s := range []string{r.Title, string(r.Category), r.Date} {
+			h.WriteString(s)
+			h.WriteByte(0)
+		}
+	}
+	return h.Sum64()
+}
+
+func (ts *threads) addSet(records []payload.TermsRecord, hash uint64) *RecordSet {
+	s := &RecordSet{number: uint32(len(ts.sets)), Records: records}
+	ts.sets = append(ts.sets, s)
+	ts.setAt[hash] = append(ts.setAt[hash], s)
+	return s
+}
+
+// key is the same for equal summaries.
+func (g *Summary) key() [16]byte {
+	b := make([]byte, 0, 256)
+	b = binary.BigEndian.AppendUint32(b, g.Set.number)
+	b = appendAddress(b, &g.Peer)
+	b = append(b, g.Purpose...)
+	sum := sha256.Sum256(b)
+	return [16]byte(sum[:])
+}
+
+func (ts *threads) addSummary(g Summary) *Summary {
+	g.number = uint32(len(ts.summaries))
+	ts.summaries = append(ts.summaries, &g)
+	ts.summaryAt[g.key()] = &g
+	return &g
+}
+
+// addressSize is the length of an address in the cache, which is sealed: its
+// signature was checked before.
+const addressSize = len(crypto.PubKey{}) + len(crypto.PubKey{}) + len(crypto.Signature{})
+
+func appendAddress(b []byte, a *crypto.Address) []byte {
+	b = append(b, a.Sign[:]...)
+	b = append(b, a.View[:]...)
+	return append(b, a.Signature[:]...)
+}
+
+func parseAddress(b []byte) (a crypto.Address) {
+	n := copy(a.Sign[:], b)
+	n += copy(a.View[:], b[n:])
+	copy(a.Signature[:], b[n:])
+	return a
+}
+
+// IsUnknown reports whether it is a record of which no version is known: it may be the
+// book.
+func (t *Thread) IsUnknown() bool {
+	return t.Role == OwnRecord && t.Status == contract.StatusOpen &&
+		!slices.ContainsFunc(t.Versions, func(m *payload.Metadata) bool { return m != nil })
+}
+
+// VersionIndexes are the positions in the log of a record's versions.
+func (t *Thread) VersionIndexes() []uint64 {
+	out := []uint64{t.Index}
+	for _, f := range t.FollowUps() {
+		if f.Kind == contract.KindRecord && f.flags&contract.FlagWithdrawn == 0 {
+			out = append(out, f.Index)
+		}
+	}
+	return out
+}
+
+// VersionOf is the number of the record version that an entry entered; 0 if it is
+// none of this thread's.
+func (t *Thread) VersionOf(id contract.ID) int {
+	if t.ID == id {
+		return 1
+	}
+	n := 1
+	for _, f := range t.FollowUps() {
+		if f.Kind == contract.KindRecord && f.flags&contract.FlagWithdrawn == 0 {
+			n++
+			if f.ID == id {
+				return n
+			}
+		}
+	}
+	return 0
+}
