@@ -25,8 +25,8 @@ var bounds = []struct {
 	center  string // its largest type
 	methods int    // of that one
 }{
-	{"cmd/carekey", 8, "app", 101},
-	{"wallet", 13, "Wallet", 200},
+	{"cmd/carekey", 8, "app", 80},
+	{"wallet", 13, "Wallet", 175},
 }
 
 // A package of many files reads from top to bottom if they can be put into an order in

@@ -37,18 +37,22 @@ Consents that the file does not name stay as they are, unless you say --prune. A
 wallet signs only for its own profiles.`
 
 func newBatch(a *app) *cobra.Command {
+	b := batches{a}
 	c := group("batch", "Many consents at once: plan, look, apply, resume",
-		newBatchPlan(a), newBatchApply(a), newBatchResume(a), newBatchStatus(a), newBatchDrop(a), newBatchSchema(a))
+		b.newPlan(), b.newApply(), b.newResume(), b.newStatus(), b.newDrop(), b.newSchema())
 	c.Long = batchHelp
 	return c
 }
+
+// batches is many consents at once.
+type batches struct{ *app }
 
 type batchFlags struct {
 	output, results string
 	prune, force    bool
 }
 
-func newBatchPlan(a *app) *cobra.Command {
+func (a batches) newPlan() *cobra.Command {
 	var f batchFlags
 	c := &cobra.Command{
 		Use:   "plan FILE [--prune] [-o PLAN]",
@@ -64,12 +68,12 @@ place, and refused if a consent that it was made on has changed.`,
 			if namesRows(f.output) {
 				return usage("a plan is not kept under a name in .csv or .jsonl, which batch apply reads as rows", "name it plan.json, for example")
 			}
-			in, err := a.openBatch(cmd.Context(), args[0])
+			in, err := a.open(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
 			defer in.Close()
-			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error { return a.batchPlan(ctx, w, in, f) })
+			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error { return a.plan(ctx, w, in, f) })
 		},
 	}
 	c.Flags().BoolVar(&f.prune, "prune", false, "end every consent that the file does not name")
@@ -78,7 +82,7 @@ place, and refused if a consent that it was made on has changed.`,
 	return c
 }
 
-func newBatchApply(a *app) *cobra.Command {
+func (a batches) newApply() *cobra.Command {
 	var f batchFlags
 	c := &cobra.Command{
 		Use:   "apply (PLAN | FILE.csv | FILE.jsonl) [--prune] [--results FILE]",
@@ -90,17 +94,17 @@ there is no terminal. --results writes one JSON object a line for every item, wi
 share code of each consent. If it is stopped, carekey batch resume goes on.`,
 		Args: cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in, err := a.openBatch(cmd.Context(), args[0])
+			in, err := a.open(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
 			defer in.Close()
-			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return a.batchApply(ctx, w, in, f) })
+			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return a.apply(ctx, w, in, f) })
 		},
 	}
 	c.Flags().BoolVar(&f.prune, "prune", false, "end every consent that the file does not name")
 	resultFlags(c, &f)
-	acceptClock(a, c)
+	acceptClock(a.app, c)
 	return c
 }
 
@@ -109,7 +113,7 @@ func resultFlags(c *cobra.Command, f *batchFlags) {
 	c.Flags().BoolVar(&f.force, "force", false, "overwrite the results' FILE")
 }
 
-func newBatchResume(a *app) *cobra.Command {
+func (a batches) newResume() *cobra.Command {
 	var f batchFlags
 	c := &cobra.Command{
 		Use:   "resume [--results FILE]",
@@ -128,16 +132,16 @@ batch that has ended it only writes the results.`,
 					return err
 				}
 				s, err = a.carryOn(s, func(progress func(batch.Status)) (batch.Status, error) { return batch.Resume(ctx, w, progress) })
-				return a.batchEnded(ctx, w, s, err, f)
+				return a.ended(ctx, w, s, err, f)
 			})
 		},
 	}
 	resultFlags(c, &f)
-	acceptClock(a, c)
+	acceptClock(a.app, c)
 	return c
 }
 
-func newBatchStatus(a *app) *cobra.Command {
+func (a batches) newStatus() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "How far the batch is that was applied last",
@@ -148,13 +152,13 @@ func newBatchStatus(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.printBatch(s, "")
+				return a.show(s, "")
 			})
 		},
 	}
 }
 
-func newBatchDrop(a *app) *cobra.Command {
+func (a batches) newDrop() *cobra.Command {
 	return &cobra.Command{
 		Use:   "drop",
 		Short: "Forget what is left of a batch",
@@ -189,7 +193,7 @@ func newBatchDrop(a *app) *cobra.Command {
 	}
 }
 
-func newBatchSchema(a *app) *cobra.Command {
+func (a batches) newSchema() *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema",
 		Short: "The JSON Schema of one line of a file",
@@ -223,8 +227,8 @@ func readPlan(ctx context.Context, w *wallet.Wallet, in *batchInput) (p *batch.P
 	return p, applied, err
 }
 
-// planRows makes a plan of a file of rows.
-func (a *app) planRows(ctx context.Context, w *wallet.Wallet, in *batchInput, f batchFlags) (*batch.Plan, error) {
+// rows makes a plan of a file of rows.
+func (a batches) rows(ctx context.Context, w *wallet.Wallet, in *batchInput, f batchFlags) (*batch.Plan, error) {
 	place, err := a.place()
 	if err != nil {
 		return nil, err
@@ -248,9 +252,9 @@ func frugal() (undo func()) {
 	return func() { debug.SetGCPercent(was) }
 }
 
-func (a *app) batchPlan(ctx context.Context, w *wallet.Wallet, in *batchInput, f batchFlags) error {
+func (a batches) plan(ctx context.Context, w *wallet.Wallet, in *batchInput, f batchFlags) error {
 	defer frugal()()
-	p, err := a.planRows(ctx, w, in, f)
+	p, err := a.rows(ctx, w, in, f)
 	if err != nil {
 		return err
 	}
@@ -271,7 +275,7 @@ func (a *app) batchPlan(ctx context.Context, w *wallet.Wallet, in *batchInput, f
 	}
 	a.print("%s", a.ours(batchPreview(p, groundOf(w))))
 	if len(p.Items) > 0 {
-		if err := a.planTable(p); err != nil {
+		if err := a.table(p); err != nil {
 			return err
 		}
 	}
@@ -289,7 +293,7 @@ func (a *app) batchPlan(ctx context.Context, w *wallet.Wallet, in *batchInput, f
 	return nil
 }
 
-func (a *app) batchApply(ctx context.Context, w *wallet.Wallet, in *batchInput, f batchFlags) error {
+func (a batches) apply(ctx context.Context, w *wallet.Wallet, in *batchInput, f batchFlags) error {
 	defer frugal()()
 	if err := a.checkResults(f); err != nil {
 		return err
@@ -298,7 +302,7 @@ func (a *app) batchApply(ctx context.Context, w *wallet.Wallet, in *batchInput, 
 	var applied bool
 	var err error
 	if namesRows(in.name) {
-		p, err = a.planRows(ctx, w, in, f)
+		p, err = a.rows(ctx, w, in, f)
 	} else if f.prune {
 		err = usage("a plan says already whether it prunes", "leave out --prune, or make the plan with it")
 	} else {
@@ -310,7 +314,7 @@ func (a *app) batchApply(ctx context.Context, w *wallet.Wallet, in *batchInput, 
 	if applied {
 		a.say("This plan was applied already: nothing is done twice.")
 		s, err := batch.StatusOf(ctx, w)
-		return a.batchEnded(ctx, w, s, err, f)
+		return a.ended(ctx, w, s, err, f)
 	}
 	if len(p.Items) == 0 {
 		if a.flags.json {
@@ -325,12 +329,12 @@ func (a *app) batchApply(ctx context.Context, w *wallet.Wallet, in *batchInput, 
 	s, err := a.carryOn(batch.Status{Items: len(p.Items)}, func(progress func(batch.Status)) (batch.Status, error) {
 		return batch.Apply(ctx, w, p, progress)
 	})
-	return a.batchEnded(ctx, w, s, err, f)
+	return a.ended(ctx, w, s, err, f)
 }
 
 // checkResults finds out, before anything is signed, whether the results can be
 // written.
-func (a *app) checkResults(f batchFlags) error {
+func (a batches) checkResults(f batchFlags) error {
 	switch {
 	case f.results == "":
 		return nil
@@ -344,9 +348,9 @@ func (a *app) checkResults(f batchFlags) error {
 
 // carryOn runs a job that has come as far as from with a bar, or with a line now and
 // then.
-func (a *app) carryOn(from batch.Status, run func(progress func(batch.Status)) (batch.Status, error)) (batch.Status, error) {
+func (a batches) carryOn(from batch.Status, run func(progress func(batch.Status)) (batch.Status, error)) (batch.Status, error) {
 	defer frugal()()
-	b := a.newBatchBar(from)
+	b := a.newBar(from)
 	s, err := run(b.step)
 	b.end()
 	return s, err
@@ -362,8 +366,8 @@ type batchStoppedError struct {
 func (e *batchStoppedError) Error() string { return e.err.Error() }
 func (e *batchStoppedError) Unwrap() error { return e.err }
 
-// batchEnded reports what became of a run.
-func (a *app) batchEnded(ctx context.Context, w *wallet.Wallet, s batch.Status, err error, f batchFlags) error {
+// ended reports what became of a run.
+func (a batches) ended(ctx context.Context, w *wallet.Wallet, s batch.Status, err error, f batchFlags) error {
 	if err != nil && s.Begun == 0 {
 		return err
 	}
@@ -397,7 +401,7 @@ func (a *app) batchEnded(ctx context.Context, w *wallet.Wallet, s batch.Status, 
 	if err != nil {
 		return &batchStoppedError{s.Done, s.Items, cmp.Or(f.results, "FILE"), err}
 	}
-	if err := a.printBatch(s, f.results); err != nil {
+	if err := a.show(s, f.results); err != nil {
 		return err
 	}
 	switch {
@@ -422,8 +426,8 @@ func resultOf(r batch.Result) any {
 	return out
 }
 
-// printBatch says how far a job is; results is the file with what became of each item.
-func (a *app) printBatch(s batch.Status, results string) error {
+// show says how far a job is; results is the file with what became of each item.
+func (a batches) show(s batch.Status, results string) error {
 	if a.flags.json {
 		return a.printJSON(struct {
 			batch.Status

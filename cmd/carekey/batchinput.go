@@ -27,9 +27,9 @@ func (b *batchInput) Close() error {
 // stdinName is how standard input is called.
 const stdinName = "standard input"
 
-// openBatch opens a file and waits for its beginning, before the wallet is opened:
+// open opens a file and waits for its beginning, before the wallet is opened:
 // what writes into a pipe may itself need the wallet. An interruption ends the wait.
-func (a *app) openBatch(ctx context.Context, path string) (*batchInput, error) {
+func (a batches) open(ctx context.Context, path string) (*batchInput, error) {
 	b := &batchInput{name: path}
 	in := io.Reader(a.in)
 	if path == "-" {

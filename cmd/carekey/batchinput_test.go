@@ -19,7 +19,7 @@ func TestBatchInput(t *testing.T) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	in, err := newApp().openBatch(ctx, path)
+	in, err := batches{newApp()}.open(ctx, path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestBatchInput(t *testing.T) {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 	r.Close()
-	if _, err := newApp().openBatch(ctx, path); !errors.Is(err, context.Canceled) {
+	if _, err := (batches{newApp()}).open(ctx, path); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 }

@@ -173,8 +173,8 @@ func batchWarning(w *batch.Warning) string {
 	return w.Kind + " (" + at + ")"
 }
 
-// planTable prints the items of a plan, the first of many.
-func (a *app) planTable(p *batch.Plan) error {
+// table prints the items of a plan, the first of many.
+func (a batches) table(p *batch.Plan) error {
 	t := ui.Table{Header: []string{"LINE", "CHANGE", "WHO", "WHAT", "FOR", "UNTIL"}}
 	for i := range p.Items[:min(len(p.Items), shownItems)] {
 		x := &p.Items[i]
@@ -201,7 +201,7 @@ func (a *app) planTable(p *batch.Plan) error {
 		t.Add(line, change, batchPerson(x.To), what, x.Purpose, day(contract.Hour(x.Until)))
 	}
 	a.print("")
-	if err := a.table(&t); err != nil {
+	if err := a.app.table(&t); err != nil {
 		return err
 	}
 	if n := len(p.Items) - shownItems; n > 0 {
@@ -223,8 +223,8 @@ type batchBar struct {
 
 const sayEvery = 1000
 
-func (a *app) newBatchBar(from batch.Status) *batchBar {
-	b := &batchBar{app: a, moving: a.talks() && cli.Width(a.err) > 0, started: time.Now(), from: from.Done, said: from.Done / sayEvery}
+func (a batches) newBar(from batch.Status) *batchBar {
+	b := &batchBar{app: a.app, moving: a.talks() && cli.Width(a.err) > 0, started: time.Now(), from: from.Done, said: from.Done / sayEvery}
 	if from.Done < from.Items {
 		b.step(from)
 	}

@@ -10,12 +10,12 @@ import (
 )
 
 // due names what should be done against the loss of the wallet.
-func (a *app) due(w *wallet.Wallet) (due []string) {
+func due(w *wallet.Wallet, now time.Time) (due []string) {
 	care := w.Care()
-	if care.WordsDue(a.now()) {
+	if care.WordsDue(now) {
 		due = append(due, "words")
 	}
-	if care.BackupIsDue(a.now()) {
+	if care.BackupIsDue(now) {
 		due = append(due, "backup")
 	}
 	return due

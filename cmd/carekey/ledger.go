@@ -13,13 +13,14 @@ import (
 )
 
 func newLedger(a *app) *cobra.Command {
+	l := ledgers{a}
 	info := &cobra.Command{
 		Use:   "info",
 		Short: "Show which ledger this is, how long it is, and what its gate is worth",
 		Long: `Show which ledger this is, how long it is, and whether an opening can happen without
 leaving an entry (its gate). With --ledger no wallet is needed.`,
 		Args: cli.Takes(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return ledgers{a}.look(cmd, false) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return l.look(cmd, false) },
 	}
 	verify := &cobra.Command{
 		Use:   "verify",
@@ -33,9 +34,9 @@ the signed head: what its store and its keeper give is checked whenever it is us
 
 With --ledger no wallet is needed.`,
 		Args: cli.Takes(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return ledgers{a}.look(cmd, true) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return l.look(cmd, true) },
 	}
-	return group("ledger", "The ledgers that you use", newLedgerList(a), newLedgerJoin(a), newLedgerDefault(a), newLedgerMove(a), newLedgerLeave(a), info, verify, newEvidence(a))
+	return group("ledger", "The ledgers that you use", l.newList(), l.newJoin(), l.newDefault(), newLedgerMove(a), l.newLeave(), info, verify, newEvidence(a))
 }
 
 type ledgerJSON struct {

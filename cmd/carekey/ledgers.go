@@ -16,7 +16,7 @@ import (
 
 // The ledgers of one wallet: joining, listing, choosing, leaving.
 
-func newLedgerJoin(a *app) *cobra.Command {
+func (a ledgers) newJoin() *cobra.Command {
 	var asDefault bool
 	var store string
 	c := &cobra.Command{
@@ -37,7 +37,7 @@ follows from the order is worked out here and compared with the head that is sig
 			if store != "" {
 				named += " " + store
 			}
-			return ledgers{a}.join(cmd.Context(), named, asDefault)
+			return a.join(cmd.Context(), named, asDefault)
 		},
 	}
 	c.Flags().StringVar(&store, "store", "", "`WHO` keeps store and keeper beside an order that is used directly")
@@ -45,7 +45,7 @@ follows from the order is worked out here and compared with the head that is sig
 	return c
 }
 
-func newLedgerList(a *app) *cobra.Command {
+func (a ledgers) newList() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the ledgers that this wallet is on; nothing is unlocked and nobody asked",
@@ -58,18 +58,18 @@ func newLedgerList(a *app) *cobra.Command {
 			if p.settings == nil {
 				return &wallet.NoWalletError{Dir: p.dir}
 			}
-			return ledgers{a}.list(p)
+			return a.list(p)
 		},
 	}
 }
 
-func newLedgerDefault(a *app) *cobra.Command {
+func (a ledgers) newDefault() *cobra.Command {
 	return &cobra.Command{
 		Use:   "default LEDGER",
 		Short: "Choose the ledger that is meant when none is named",
 		Args:  cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, at, err := a.ofWallet(args[0])
+			p, at, err := a.find(args[0])
 			if err != nil {
 				return err
 			}
@@ -82,7 +82,7 @@ func newLedgerDefault(a *app) *cobra.Command {
 					return err
 				}
 				p.settings = &s
-				return ledgers{a}.list(p)
+				return a.list(p)
 			}
 			a.say("From now on %s is meant when no ledger is named.", ledgerWords(p.dir, at.ID))
 			return nil
@@ -90,7 +90,7 @@ func newLedgerDefault(a *app) *cobra.Command {
 	}
 }
 
-func newLedgerLeave(a *app) *cobra.Command {
+func (a ledgers) newLeave() *cobra.Command {
 	return &cobra.Command{
 		Use:   "leave LEDGER",
 		Short: "Forget a ledger; what is on it stays there",
@@ -98,15 +98,15 @@ func newLedgerLeave(a *app) *cobra.Command {
 it as they are, and joining it again finds them. Not while something that you signed
 for it waits, and not the default ledger.`,
 		Args: cli.Takes(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) error { return ledgers{a}.leave(cmd, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error { return a.leave(cmd, args[0]) },
 	}
 }
 
 // ledgers is what is done with those of a wallet.
 type ledgers struct{ *app }
 
-// ofWallet finds a ledger that the wallet is on.
-func (a *app) ofWallet(named string) (place, wallet.Place, error) {
+// find finds a ledger that the wallet is on.
+func (a ledgers) find(named string) (place, wallet.Place, error) {
 	p, err := a.place()
 	if err != nil {
 		return p, wallet.Place{}, err
@@ -133,7 +133,7 @@ type placeJSON struct {
 	AsOf      string `json:"asOf,omitempty"`      // out of reach: when it was followed last
 }
 
-func (a *app) placesOf(p place) ([]placeJSON, error) {
+func (a ledgers) places(p place) ([]placeJSON, error) {
 	var out []placeJSON
 	for _, at := range p.settings.Ledgers {
 		n, err := wallet.Waiting(p.dir, at.ID)
@@ -146,7 +146,7 @@ func (a *app) placesOf(p place) ([]placeJSON, error) {
 }
 
 func (a ledgers) list(p place) error {
-	places, err := a.placesOf(p)
+	places, err := a.places(p)
 	if err != nil {
 		return err
 	}
@@ -263,7 +263,7 @@ func previewJoin(l *ledger, c *ledgerclient.Client, head ledgerclient.Head) stri
 }
 
 func (a ledgers) leave(cmd *cobra.Command, named string) error {
-	p, at, err := a.ofWallet(named)
+	p, at, err := a.find(named)
 	if err != nil {
 		return err
 	}

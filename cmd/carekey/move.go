@@ -30,7 +30,7 @@ A move that was interrupted goes on when it is run again.`,
 			if to == "" {
 				return &needError{What: "where to", Flag: "--to LEDGER"}
 			}
-			p, at, err := a.ofWallet(to)
+			p, at, err := ledgers{a}.find(to)
 			if err != nil {
 				return err
 			}

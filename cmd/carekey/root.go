@@ -76,7 +76,7 @@ func (a *app) overview() error {
 	}
 	var places []placeJSON
 	if p.settings != nil {
-		if places, err = a.placesOf(p); err != nil {
+		if places, err = (ledgers{a}).places(p); err != nil {
 			return err
 		}
 	}

@@ -76,7 +76,7 @@ func (a overview) show(all []*opened, s wallet.Summary, pending []pendingJSON, w
 	if err != nil {
 		return err
 	}
-	places, err := a.placesOf(p)
+	places, err := ledgers{a.app}.places(p)
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (a overview) show(all []*opened, s wallet.Summary, pending []pendingJSON, w
 			Unwritten  []string `json:"unwritten,omitempty"`
 			PassedOver []string `json:"passedOver,omitempty"`
 		}{list(s.Consents, consentOf), list(s.Accesses, eventOf), list(pending, same), list(s.Inbox, receivedOf), s.Ended, s.ByClock, s.Records, s.Contacts, s.Unasked,
-			list(s.Missing, same), list(a.due(w), same), list(places, same),
+			list(s.Missing, same), list(due(w, a.now()), same), list(places, same),
 			instant(clock), list(unwritten, codeOf), list(passed, codeOf)})
 	}
 	ended := ""
@@ -169,7 +169,7 @@ func (a overview) show(all []*opened, s wallet.Summary, pending []pendingJSON, w
 	if others := len(places) - len(all); p.given && others > 0 {
 		a.say("\nThis is ledger %s alone. You are on %s more: leave out --ledger and %s.", ledgerWords(p.dir, all[0].id()), plural(others, "ledger", "ledgers"), envLedger)
 	}
-	for _, d := range a.due(w) {
+	for _, d := range due(w, a.now()) {
 		a.say("\n%s", a.ours(dueText[d]))
 	}
 	switch {
