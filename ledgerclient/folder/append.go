@@ -40,6 +40,9 @@ func (l *log) Append(ctx context.Context, entries []contract.Entry) ([]ledgercli
 			return &ReplicaError{Dir: l.dir, Replica: true}
 		}
 		hour, err := l.ledgerHour()
+		if err == nil && l.doubt != nil && l.doubt() {
+			err = &ClockError{Last: l.last.Hour, Now: l.hour()}
+		}
 		if _, doubtful := errors.AsType[*ClockError](err); doubtful && onlyRevocations(entries) {
 			hour, err = l.last.Hour, nil
 		}

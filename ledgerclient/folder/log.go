@@ -66,6 +66,7 @@ type log struct {
 	modes   modes
 	clock   func() time.Time
 	accept  bool
+	doubt   func() bool // see DoubtClock
 	wait    time.Duration
 	genesis []byte
 

@@ -14,6 +14,10 @@ import (
 // the folder is used.
 func (f *Folder) FileWhile(room func() (free func(), ok bool)) { f.ground().unkept.room = room }
 
+// DoubtClock makes Append not believe the clock while doubt says so. It is called before
+// the folder is used.
+func (f *Folder) DoubtClock(doubt func() bool) { f.doubt = doubt }
+
 // withdrawals calls fn with each withdrawal of a record among the leaves from a
 // position on and returns the position to go on from.
 func (f *Folder) withdrawals(ctx context.Context, from uint64, fn func(h contract.Hour, e *contract.Entry)) (uint64, error) {

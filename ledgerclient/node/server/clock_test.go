@@ -38,7 +38,12 @@ func TestClockJump(t *testing.T) {
 			w.ok(w.get(node.PathTile + "0/000.p/2"))
 			q := w.inquiry(g)
 			w.ok(w.post(node.PathState, q.Marshal()))
-			w.ok(w.post(node.PathRevoke, node.MarshalEntries([]contract.Entry{w.revocation(g)})))
+			revocation := []contract.Entry{w.revocation(g)}
+			w.ok(w.post(node.PathRevoke, node.MarshalEntries(revocation)))
+			w.refused("a revocation among others", w.post(node.PathEntries, node.MarshalEntries(append(w.records(1), revocation...))), node.KindClock)
+			if out := w.submit(revocation...); out[0].Refusal != nil || out[0].Hour != 480_000 {
+				t.Errorf("a revocation is ordered as %+v", out[0])
+			}
 			if err := w.server.Sweep(ctx); err != nil {
 				t.Error(err)
 			}

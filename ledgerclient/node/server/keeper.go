@@ -41,47 +41,48 @@ func (s *Server) deposit(q *request) error {
 	return q.answer(node.TypeBinary, node.MarshalReceipts(receipts, codes))
 }
 
-func (s *Server) state(q *request) error {
-	question, err := ledgerclient.ParseInquiry(q.body)
-	if err != nil {
-		return err
-	}
-	if err := q.charge(1); err != nil {
-		return err
-	}
-	var state ledgerclient.KeeperState
-	if err := q.at(&s.desk, func() (err error) {
-		state, err = s.keeper.State(q.Context(), question)
-		return err
-	}); err != nil {
-		return err
-	}
-	return q.answer(node.TypeBinary, node.MarshalKeeperState(state))
-}
-
-func (s *Server) release(q *request) error {
-	r, err := ledgerclient.ParseRequest(q.body)
-	if err != nil {
-		return err
-	}
-	if err := q.charge(2); err != nil { // of the request and of the access in it
-		return err
-	}
-	// A revocation may stand in the order that the folder has not read yet.
-	if s.opt.Ledger != nil {
-		if err := q.at(&s.follow, func() error { return s.opt.Ledger.Follow(q.Context()) }); err != nil {
+// asked is a route whose body is one question. It costs so many checks, and is answered
+// at the folder.
+func asked[Q, A any](s *Server, parse func([]byte) (Q, error), checks int, do func(*request, Q) (A, error), marshal func(A) []byte) func(*request) error {
+	return func(q *request) error {
+		question, err := parse(q.body)
+		if err != nil {
 			return err
 		}
+		if err := q.charge(checks); err != nil {
+			return err
+		}
+		// A revocation may stand in the order that the folder has not read yet.
+		if q.route.name == "release" && s.opt.Ledger != nil {
+			if err := q.at(&s.follow, func() error { return s.opt.Ledger.Follow(q.Context()) }); err != nil {
+				return err
+			}
+		}
+		var answer A
+		if err := q.at(&s.desk, func() (err error) {
+			answer, err = do(q, question)
+			return err
+		}); err != nil {
+			return err
+		}
+		return q.answer(node.TypeBinary, marshal(answer))
 	}
-	var a ledgerclient.Answer
-	if err := q.at(&s.desk, func() (err error) {
-		a, err = s.keeper.Release(q.Context(), r)
-		return err
-	}); err != nil {
-		return err
+}
+
+func (s *Server) state(q *request, i ledgerclient.Inquiry) (ledgerclient.KeeperState, error) {
+	return s.keeper.State(q.Context(), i)
+}
+
+func (s *Server) inquire(q *request, i ledgerclient.Inquiry) (ledgerclient.InquiryAnswer, error) {
+	return s.keeper.Inquire(q.Context(), i)
+}
+
+func (s *Server) release(q *request, r ledgerclient.Request) (ledgerclient.Answer, error) {
+	a, err := s.keeper.Release(q.Context(), r)
+	if err == nil {
+		s.metrics.count(1, `carekey_releases_total{code=%q}`, a.Code)
 	}
-	s.metrics.answered(a.Code)
-	return q.answer(node.TypeBinary, a.Marshal())
+	return a, err
 }
 
 // stopped is what the keeper says to one revocation.
@@ -128,22 +129,4 @@ func (s *Server) revoke(q *request) error {
 		}
 	}
 	return q.answer(node.TypeBinary, node.MarshalAcknowledgements(acks, codes))
-}
-
-func (s *Server) inquire(q *request) error {
-	question, err := ledgerclient.ParseInquiry(q.body)
-	if err != nil {
-		return err
-	}
-	if err := q.charge(1); err != nil {
-		return err
-	}
-	var a ledgerclient.InquiryAnswer
-	if err := q.at(&s.desk, func() (err error) {
-		a, err = s.keeper.Inquire(q.Context(), question)
-		return err
-	}); err != nil {
-		return err
-	}
-	return q.answer(node.TypeBinary, a.Marshal())
 }

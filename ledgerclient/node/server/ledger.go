@@ -37,7 +37,7 @@ func (s *Server) newRoutes() routes {
 			node.PathConfig:     get("config", s.config),
 			node.PathCheckpoint: get("checkpoint", s.checkpoint),
 			node.PathNews:       get("news", s.news),
-			node.PathEntries:    post(route{name: "entries", max: batch, token: true, clock: true, stops: true, do: s.submit}),
+			node.PathEntries:    post(route{name: "entries", max: batch, token: true, stops: true, do: s.submit}),
 
 			node.PathBlobs: {
 				http.MethodGet:  reads("blob", s.blob),
@@ -50,10 +50,10 @@ func (s *Server) newRoutes() routes {
 			node.PathErase:        post(route{name: "erase", max: contract.Size, clock: true, do: s.erase}),
 
 			node.PathDeposit: post(route{name: "deposit", max: node.MaxDeposits, do: s.deposit}),
-			node.PathState:   post(route{name: "state", max: 1024, do: s.state}),
-			node.PathRelease: post(route{name: "release", max: 1024, clock: true, do: s.release}),
+			node.PathState:   post(route{name: "state", max: 1024, do: asked(s, ledgerclient.ParseInquiry, 1, s.state, node.MarshalKeeperState)}),
+			node.PathRelease: post(route{name: "release", max: 1024, clock: true, do: asked(s, ledgerclient.ParseRequest, 2, s.release, func(a ledgerclient.Answer) []byte { return a.Marshal() })}),
 			node.PathRevoke:  post(route{name: "revoke", max: batch, stops: true, do: s.revoke}),
-			node.PathInquire: post(route{name: "inquire", max: 1024, do: s.inquire}),
+			node.PathInquire: post(route{name: "inquire", max: 1024, do: asked(s, ledgerclient.ParseInquiry, 1, s.inquire, func(a ledgerclient.InquiryAnswer) []byte { return a.Marshal() })}),
 		},
 		prefix: map[string]map[string]route{
 			node.PathTile:        get("tile", s.tile),
@@ -249,6 +249,10 @@ func (s *Server) submit(q *request) error {
 	}
 	orders, what := s.stops, "revocations"
 	if slices.ContainsFunc(entries, func(e contract.Entry) bool { return e.Kind != contract.KindRevoke }) {
+		// Revocations alone are judged at the hour of the last entry, whatever the clock says.
+		if s.clock.off() != nil {
+			return refuse(node.KindClock)
+		}
 		if err := s.amongAll(q); err != nil {
 			return err
 		}
@@ -316,9 +320,16 @@ func (s *Server) entry(q *request) error {
 	return q.answer(node.TypeJSON, node.MarshalPosition(index))
 }
 
+// proofsPerCheck is how many follow-ups are gone through in the time of a signature check.
+const proofsPerCheck = 100
+
 func (s *Server) threadProof(q *request) error {
 	index, size, err := node.ParseThreadProofPath(q.rest)
 	if err != nil {
+		return err
+	}
+	// A thread has no more follow-ups than the log has entries.
+	if err := q.charge(int(size / proofsPerCheck)); err != nil {
 		return err
 	}
 	var p ledgerclient.ThreadProof

@@ -1,10 +1,10 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -18,71 +18,78 @@ import (
 // metrics are counters in the Prometheus text format. Their labels are names out
 // of this program: there are as many as there are, whoever asks for what.
 type metrics struct {
-	gauges func() []gauge
-
 	mu       sync.Mutex
-	counters map[counter]float64
-	times    map[string]*histogram // by route
+	counters map[string]float64 // by name and labels, as they are written
+	times    map[string]*times  // by route
 }
 
-type counter struct {
-	name   string
-	labels string // as they are written
-}
-
-type gauge struct {
-	name, help string
-	value      float64
-}
-
-// buckets of times, in seconds.
-var timeBuckets = [...]float64{0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30}
-
-type histogram struct {
-	counts [len(timeBuckets) + 1]uint64
+// times are how many requests took no longer than each of timeBuckets, how many there
+// were, and how many seconds they took.
+type times struct {
+	within [len(timeBuckets)]int
+	count  int
 	sum    float64
 }
 
-// helps says what each counter counts.
-var helps = map[string]string{
-	"carekey_requests_total":       "Requests by route and HTTP status.",
-	"carekey_problems_total":       "Requests that failed, by kind of problem.",
-	"carekey_received_bytes_total": "Bytes of request bodies.",
-	"carekey_sent_bytes_total":     "Bytes of answers.",
-	"carekey_entries_total":        "Submitted entries: accepted, duplicate or refused by the contract.",
-	"carekey_releases_total":       "Answers of the keeper to requests for shares, by code.",
-	"carekey_failures_total":       "What failed outside of a request.",
+// timeBuckets are in seconds.
+var timeBuckets = [...]float64{0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30}
+
+// families are all metrics in the order in which they are written.
+var families = []struct{ name, kind, help string }{
+	{"carekey_requests_open", "gauge", "Requests under way."},
+	{"carekey_body_bytes", "gauge", "Memory of request bodies."},
+	{"carekey_uploads_open", "gauge", "Uploads of contents under way."},
+	{"carekey_clock_right", "gauge", "1 while the clock is right, 0 while the node orders and releases nothing."},
+	{"carekey_log_entries", "gauge", "Entries in the log."},
+	{"carekey_log_hour", "gauge", "Ledger hour of the last entry, in hours since 1970."},
+	{"carekey_entries_total", "counter", "Submitted entries: accepted, duplicate or refused by the contract."},
+	{"carekey_failures_total", "counter", "What failed outside of a request."},
+	{"carekey_problems_total", "counter", "Requests that failed, by kind of problem."},
+	{"carekey_received_bytes_total", "counter", "Bytes of request bodies."},
+	{"carekey_releases_total", "counter", "Answers of the keeper to requests for shares, by code."},
+	{"carekey_requests_total", "counter", "Requests by route and HTTP status."},
+	{"carekey_sent_bytes_total", "counter", "Bytes of answers."},
+	{"carekey_request_seconds", "histogram", "Time from the header to the answer's end, by route."},
 }
 
-func newMetrics(gauges func() []gauge) *metrics {
-	return &metrics{gauges: gauges, counters: map[counter]float64{}, times: map[string]*histogram{}}
+func newMetrics() *metrics {
+	return &metrics{counters: map[string]float64{}, times: map[string]*times{}}
+}
+
+// count adds to a counter, which is named with its labels.
+func (m *metrics) count(n float64, counter string, labels ...any) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.counters[fmt.Sprintf(counter, labels...)] += n
 }
 
 func (m *metrics) served(route string, status int, kind node.Kind, in, out int64, took time.Duration) {
 	if route == "" {
 		route = "none"
 	}
+	m.count(1, `carekey_requests_total{route=%q,status="%d"}`, route, status)
+	if kind != "" {
+		m.count(1, `carekey_problems_total{kind=%q}`, kind)
+	}
+	m.count(float64(in), "carekey_received_bytes_total")
+	m.count(float64(out), "carekey_sent_bytes_total")
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.counters[counter{"carekey_requests_total", fmt.Sprintf(`{route=%q,status="%d"}`, route, status)}]++
-	if kind != "" {
-		m.counters[counter{"carekey_problems_total", fmt.Sprintf(`{kind=%q}`, string(kind))}]++
+	t := m.times[route]
+	if t == nil {
+		t = &times{}
+		m.times[route] = t
 	}
-	m.counters[counter{"carekey_received_bytes_total", ""}] += float64(in)
-	m.counters[counter{"carekey_sent_bytes_total", ""}] += float64(out)
-	h := m.times[route]
-	if h == nil {
-		h = &histogram{}
-		m.times[route] = h
+	for i, le := range timeBuckets {
+		if took.Seconds() <= le {
+			t.within[i]++
+		}
 	}
-	i, _ := slices.BinarySearch(timeBuckets[:], took.Seconds())
-	h.counts[i]++
-	h.sum += took.Seconds()
+	t.count++
+	t.sum += took.Seconds()
 }
 
 func (m *metrics) ordered(outcomes []ledgerclient.Outcome) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	for i := range outcomes {
 		what := "accepted"
 		switch {
@@ -91,84 +98,59 @@ func (m *metrics) ordered(outcomes []ledgerclient.Outcome) {
 		case outcomes[i].Duplicate:
 			what = "duplicate"
 		}
-		m.counters[counter{"carekey_entries_total", fmt.Sprintf(`{outcome=%q}`, what)}]++
+		m.count(1, `carekey_entries_total{outcome=%q}`, what)
 	}
 }
 
-func (m *metrics) answered(c ledgerclient.Code) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.counters[counter{"carekey_releases_total", fmt.Sprintf(`{code=%q}`, c)}]++
-}
+// failed counts what failed outside of a request.
+func (m *metrics) failed(what string) { m.count(1, `carekey_failures_total{what=%q}`, what) }
 
-func (m *metrics) failed(what string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.counters[counter{"carekey_failures_total", fmt.Sprintf(`{what=%q}`, what)}]++
-}
-
-// write writes everything in a fixed order.
-func (m *metrics) write(w io.Writer) {
-	gauges := m.gauges() // asks the folder: not under the mutex
+// write writes everything in a fixed order, with the gauges as they are now.
+func (m *metrics) write(w io.Writer, gauges map[string]float64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var b strings.Builder
-	for _, g := range gauges {
-		fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s gauge\n%s %g\n", g.name, g.help, g.name, g.name, g.value)
-	}
-	keys := make([]counter, 0, len(m.counters))
-	for k := range m.counters {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, func(a, b counter) int {
-		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.labels, b.labels))
-	})
-	for i, k := range keys {
-		if i == 0 || keys[i-1].name != k.name {
-			fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s counter\n", k.name, helps[k.name], k.name)
+	for _, f := range families {
+		fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s %s\n", f.name, f.help, f.name, f.kind)
+		if value, ok := gauges[f.name]; ok {
+			fmt.Fprintf(&b, "%s %g\n", f.name, value)
 		}
-		fmt.Fprintf(&b, "%s%s %.0f\n", k.name, k.labels, m.counters[k])
-	}
-	const name = "carekey_request_seconds"
-	fmt.Fprintf(&b, "# HELP %s Time from the header to the answer's end, by route.\n# TYPE %s histogram\n", name, name)
-	routes := make([]string, 0, len(m.times))
-	for r := range m.times {
-		routes = append(routes, r)
-	}
-	slices.Sort(routes)
-	for _, r := range routes {
-		h, n := m.times[r], uint64(0)
-		for i, le := range timeBuckets {
-			n += h.counts[i]
-			fmt.Fprintf(&b, "%s_bucket{route=%q,le=\"%g\"} %d\n", name, r, le, n)
+		for _, counter := range slices.Sorted(maps.Keys(m.counters)) {
+			if name, _, _ := strings.Cut(counter, "{"); name == f.name {
+				fmt.Fprintf(&b, "%s %.0f\n", counter, m.counters[counter])
+			}
 		}
-		n += h.counts[len(timeBuckets)]
-		fmt.Fprintf(&b, "%s_bucket{route=%q,le=\"+Inf\"} %d\n%s_sum{route=%q} %g\n%s_count{route=%q} %d\n", name, r, n, name, r, h.sum, name, r, n)
+		if f.kind != "histogram" {
+			continue
+		}
+		for _, route := range slices.Sorted(maps.Keys(m.times)) {
+			t := m.times[route]
+			for i, le := range timeBuckets {
+				fmt.Fprintf(&b, "%s_bucket{route=%q,le=\"%g\"} %d\n", f.name, route, le, t.within[i])
+			}
+			fmt.Fprintf(&b, "%s_bucket{route=%q,le=\"+Inf\"} %d\n%s_sum{route=%q} %g\n%s_count{route=%q} %d\n",
+				f.name, route, t.count, f.name, route, t.sum, f.name, route, t.count)
+		}
 	}
 	io.WriteString(w, b.String())
 }
 
 // gauges are what is so now.
-func (s *Server) gauges() []gauge {
+func (s *Server) gauges() map[string]float64 {
 	requests, bytes := s.gate.load()
-	out := []gauge{
-		{"carekey_requests_open", "Requests under way.", float64(requests)},
-		{"carekey_body_bytes", "Memory of request bodies.", float64(bytes)},
-		{"carekey_uploads_open", "Uploads of contents under way.", float64(s.uploads.open())},
+	now := map[string]float64{
+		"carekey_requests_open": float64(requests), "carekey_body_bytes": float64(bytes),
+		"carekey_uploads_open": float64(s.uploads.open()), "carekey_clock_right": 1,
 	}
-	clock := 1.0
 	if s.clock.off() != nil {
-		clock = 0
+		now["carekey_clock_right"] = 0
 	}
-	out = append(out, gauge{"carekey_clock_right", "1 while the clock is right, 0 while the node orders and releases nothing.", clock})
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if head, err := s.folder.Head(ctx); err == nil {
-		out = append(out,
-			gauge{"carekey_log_entries", "Entries in the log.", float64(head.Size)},
-			gauge{"carekey_log_hour", "Ledger hour of the last entry, in hours since 1970.", float64(head.Hour)})
+		now["carekey_log_entries"], now["carekey_log_hour"] = float64(head.Size), float64(head.Hour)
 	}
-	return out
+	return now
 }
 
 // Operator returns what is for the operator alone, to be served on another
@@ -188,7 +170,7 @@ func (s *Server) Operator() http.Handler {
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
-		s.metrics.write(w)
+		s.metrics.write(w, s.gauges())
 	})
 	return mux
 }

@@ -200,11 +200,12 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 	}
 	s.disk = ledgerDisk{dir: f.Properties().Reach, reserve: s.limits.Reserve, free: freeSpace}
 	f.FileWhile(func() (free func(), ok bool) { return s.disk.take(spaceOfFiles(4)) })
+	f.DoubtClock(func() bool { return s.clock.off() != nil })
 	s.buckets = newBuckets(s.limits.Clients, s.clock.uptime)
 	s.gate = gate{requests: s.limits.Requests, perAddress: s.limits.PerAddress, memory: s.limits.Memory, patience: patience}
 	s.stopGate = gate{requests: s.limits.Requests, perAddress: s.limits.PerAddress, memory: s.limits.Memory / 4}
 	s.conns = conns{most: s.limits.Connections, perAddress: s.limits.ConnectionsPerAddress}
-	s.metrics = newMetrics(s.gauges)
+	s.metrics = newMetrics()
 	s.SetTokens(opt.Tokens)
 	s.routes = s.newRoutes()
 	if err := s.look(ctx); err != nil {
