@@ -441,7 +441,7 @@ func TestEveryCallFailsOnce(t *testing.T) {
 					more = hit
 					name := fmt.Sprintf("%s, call %d, after it %t, %v: %v", kind, n, after, err, got)
 					waits := o.Batches() > 0
-					if pending := errors.Is(got, ErrPending); pending && (!waits || unreachable(err) == nil) {
+					if pending := errors.Is(got, ErrPending); pending && (!waits || ledgerclient.Unreachable(err) == nil) {
 						t.Errorf("%s: pending", name)
 					}
 					if got == nil && waits || len(w.files()) != o.Batches() || b.revokes() && got != nil && !waits {
