@@ -33,7 +33,7 @@ func (l *log) Append(ctx context.Context, entries []contract.Entry) ([]ledgercli
 	if err != nil {
 		return nil, err
 	}
-	err = l.locked(ctx, true, func() error {
+	err = l.locked(ctx, exclusive, func() error {
 		if replica, err := l.isReplica(); err != nil {
 			return err
 		} else if replica {

@@ -200,7 +200,7 @@ func (c *copier) copy(ctx context.Context, progress func(done, total uint64)) er
 // takeHead fixes the head that is copied, looks whether the copy that is there is
 // a beginning of it, and copies what the keeper filed up to it.
 func (c *copier) takeHead(ctx context.Context) error {
-	return c.f.locked(ctx, false, func() error {
+	return c.f.locked(ctx, shared, func() error {
 		c.head = c.f.head
 		raw, err := c.to.read(c.to.path(checkpointFile), maxCheckpoint)
 		if err == nil {

@@ -11,7 +11,7 @@
 //	checkpoint   signed head of the log; replaced by rename
 //	order        only in a replica of an order kept elsewhere, see replica.go
 //	*.room       room of its own for a file, see room.go
-//	lock         empty; locked shared by readers, exclusively by writers
+//	lock         empty; locked exclusively by writers, shared by readers of what is beside the log
 //	keys/        node.ed25519 (checkpoints), node.k256 (entry 0), keeper.k256;
 //	             only replica.ed25519 in a replica without the ledger's keys
 //	store/       ciphertext, see store.go
@@ -56,7 +56,8 @@
 // there can make all of that fit, no entry is judged by a slot of it that is not under
 // the state root, nor by an opening entry that has another id.
 //
-// Locks are flock, held for one operation. They do not work across machines:
+// Locks are flock, held for one operation. Who only reads the log takes none: what counts
+// in it never changes, and a checkpoint is read as a whole. Locks do not work across machines:
 // network file systems are refused where the system tells them apart. FUSE is
 // let through, since encrypted homes are mounted that way: do not put a ledger
 // on sshfs.

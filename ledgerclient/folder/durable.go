@@ -46,7 +46,7 @@ func (l *log) durableHead(ctx context.Context) (*published, error) {
 		}
 	}
 	var p *published
-	err := l.locked(ctx, false, func() error {
+	err := l.look(ctx, func() error {
 		p = l.published.Load()
 		return nil
 	})
@@ -115,7 +115,7 @@ func (l *log) Head(ctx context.Context) (head keeper.Head, err error) {
 // CheckClock is the *ClockError that Append would return now, nil if none. last is
 // the hour of the last entry. A replica has no such error: its order has a clock.
 func (l *log) CheckClock(ctx context.Context) (last contract.Hour, err error) {
-	err = l.locked(ctx, false, func() error {
+	err = l.locked(ctx, shared, func() error {
 		last = l.last.Hour
 		if replica, err := l.isReplica(); replica || err != nil {
 			return err

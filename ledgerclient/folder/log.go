@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -175,10 +176,20 @@ func (l *log) openLock() error {
 	return nil
 }
 
-// start reads what never changes and opens the files under the lock.
+// start reads what never changes and opens the files. It waits for whoever is making the
+// ledger.
 func (l *log) start(private string) error {
 	ctx := context.Background()
-	release, err := l.take(ctx, false)
+	genesis, err := exists(l.path(genesisFile)) // in this order: the mark is there before it
+	unfinished, merr := exists(l.path(unfinishedFile))
+	if err == nil && merr == nil && (unfinished || !genesis) {
+		release, err := l.take(ctx, shared)
+		if err != nil {
+			return err
+		}
+		release()
+	}
+	release, err := l.take(ctx, free)
 	if err != nil {
 		return err
 	}
@@ -191,7 +202,7 @@ func (l *log) start(private string) error {
 	if err != nil {
 		return err
 	}
-	return l.locked(ctx, false, func() error { return nil })
+	return l.look(ctx, func() error { return nil })
 }
 
 func (l *log) readGenesis() error {
@@ -302,9 +313,18 @@ func (l *log) hour() contract.Hour {
 	return contract.Hour(max(0, min(h, math.MaxUint32)))
 }
 
-// take waits for this process's turn and then for the lock. Every other
-// goroutine and, if exclusive, every other process is kept out until release.
-func (l *log) take(ctx context.Context, exclusive bool) (release func(), err error) {
+// kinds of what keeps other processes out.
+type sharing int
+
+const (
+	free      sharing = iota // nothing: what is read of the log never changes
+	shared                   // no other process writes
+	exclusive                // no other process writes, or reads what is beside the log
+)
+
+// take waits for this process's turn and then for the lock, if any. Every other goroutine
+// is kept out until release.
+func (l *log) take(ctx context.Context, how sharing) (release func(), err error) {
 	select {
 	case l.turn <- struct{}{}:
 	default:
@@ -314,17 +334,25 @@ func (l *log) take(ctx context.Context, exclusive bool) (release func(), err err
 			return nil, ctx.Err()
 		}
 	}
+	done := func() { <-l.turn }
 	if l.closed {
-		<-l.turn
+		done()
 		return nil, errClosed{}
 	}
-	if err := l.waitForLock(ctx, exclusive); err != nil {
-		<-l.turn
+	if how == free && runtime.GOOS != "windows" { // where a file that is open cannot be replaced
+		if err := ctx.Err(); err != nil {
+			done()
+			return nil, err
+		}
+		return done, nil
+	}
+	if err := l.waitForLock(ctx, how == exclusive); err != nil {
+		done()
 		return nil, err
 	}
 	return func() {
 		unlock(l.lock)
-		<-l.turn
+		done()
 	}, nil
 }
 
@@ -357,10 +385,13 @@ func (l *log) waitForLock(ctx context.Context, exclusive bool) error {
 	}
 }
 
-// locked runs fn under the lock with tables that are those of the newest
-// checkpoint.
-func (l *log) locked(ctx context.Context, exclusive bool, fn func() error) error {
-	release, err := l.take(ctx, exclusive)
+// look runs fn with tables that are those of the newest checkpoint. It keeps no other
+// process out: what it has appended is seen as a whole, or not yet.
+func (l *log) look(ctx context.Context, fn func() error) error { return l.locked(ctx, free, fn) }
+
+// locked is look under the lock.
+func (l *log) locked(ctx context.Context, how sharing, fn func() error) error {
+	release, err := l.take(ctx, how)
 	if err != nil {
 		return err
 	}
@@ -433,25 +464,26 @@ func (l *log) readHead(raw []byte) error {
 	return nil
 }
 
-// View gives fn the log at its newest head, under the shared lock: fn must not
-// call other methods of the Folder. It makes the Folder a keeper.Replica.
+// View gives fn the log at its newest head: fn must not call other methods of the Folder.
+// It makes the Folder a keeper.Replica.
 func (l *log) View(ctx context.Context, fn func(keeper.View) error) error {
-	return l.read(ctx, func(s snapshot) error { return fn(s) })
+	return l.look(ctx, func() error { return fn(view{l}) })
 }
 
+// read is View while no other process writes.
 func (l *log) read(ctx context.Context, fn func(snapshot) error) error {
-	return l.locked(ctx, false, func() error { return fn(view{l}) })
+	return l.locked(ctx, shared, func() error { return fn(view{l}) })
 }
 
-// write is read under the exclusive lock.
+// write is View while no other process writes, or reads what is beside the log.
 func (l *log) write(ctx context.Context, fn func(snapshot) error) error {
 	if l.readOnly != nil {
 		return &ReadOnlyError{Dir: l.dir, Err: l.readOnly}
 	}
-	return l.locked(ctx, true, func() error { return fn(view{l}) })
+	return l.locked(ctx, exclusive, func() error { return fn(view{l}) })
 }
 
-// view is the log while the lock is held.
+// view is the log at the head of the tables.
 type view struct{ l *log }
 
 func (v view) Head() keeper.Head {

@@ -29,7 +29,7 @@ func (l *log) Checkpoint(ctx context.Context) (raw []byte, err error) {
 // does not have them.
 func (l *log) Leaves(ctx context.Context, from, to uint64) ([]contract.Leaf, error) {
 	var leaves []contract.Leaf
-	err := l.locked(ctx, false, func() error {
+	err := l.look(ctx, func() error {
 		if from > to || to > l.head.size || to-from > maxLeaves {
 			return &RangeError{From: from, To: to, Size: l.head.size}
 		}
@@ -44,8 +44,8 @@ func (l *log) Leaves(ctx context.Context, from, to uint64) ([]contract.Leaf, err
 
 // Find returns the position of an entry, and false if the log has none such.
 func (l *log) Find(ctx context.Context, id contract.ID) (at uint64, ok bool, err error) {
-	err = l.read(ctx, func(s snapshot) error {
-		at, ok, err = s.Find(id)
+	err = l.look(ctx, func() error {
+		at, _, ok, err = l.tables.find(id)
 		return err
 	})
 	return at, ok, err
@@ -55,7 +55,7 @@ func (l *log) Find(ctx context.Context, id contract.ID) (at uint64, ok bool, err
 // new, 1 ≤ old ≤ new; *RangeError if the log is smaller than new.
 func (l *log) ProveConsistency(ctx context.Context, old, new uint64) ([]crypto.Hash, error) {
 	var proof tlog.TreeProof
-	err := l.locked(ctx, false, func() (err error) {
+	err := l.look(ctx, func() (err error) {
 		if old < 1 || old > new || new > l.head.size {
 			return &RangeError{From: old, To: new, Size: l.head.size}
 		}
@@ -70,7 +70,7 @@ func (l *log) ProveConsistency(ctx context.Context, old, new uint64) ([]crypto.H
 // which is a *RangeError; read the checkpoint again.
 func (l *log) ProveThread(ctx context.Context, index, size uint64) (ledgerclient.ThreadProof, error) {
 	p := ledgerclient.ThreadProof{Size: size, Index: index}
-	err := l.locked(ctx, false, func() error {
+	err := l.look(ctx, func() error {
 		if size != l.head.size || index >= size {
 			return &RangeError{From: index, To: size, Size: l.head.size}
 		}

@@ -127,7 +127,7 @@ func (l *log) isReplica() (bool, error) {
 // Consumed returns the position of the next item to consume, and the hour of the
 // last leaf. The error is a *ReplicaError in a folder that is none.
 func (l *log) Consumed(ctx context.Context) (position uint64, hour contract.Hour, err error) {
-	err = l.locked(ctx, false, func() error {
+	err = l.locked(ctx, shared, func() error {
 		position, err = l.consumed()
 		hour = l.last.Hour
 		return err
@@ -156,7 +156,7 @@ func (l *log) Consume(ctx context.Context, position uint64, items []order.Item) 
 	if err != nil {
 		return nil, err
 	}
-	err = l.locked(ctx, true, func() error {
+	err = l.locked(ctx, exclusive, func() error {
 		at, err := l.consumed()
 		if err != nil {
 			return err
@@ -217,7 +217,7 @@ func (l *log) Judge(ctx context.Context, entries []contract.Entry, hour contract
 	if err != nil {
 		return nil, err
 	}
-	err = l.locked(ctx, true, func() error {
+	err = l.look(ctx, func() error {
 		defer l.undo()
 		hour := max(hour, l.last.Hour)
 		return l.judge(entries, out, func(int) contract.Hour { return hour })
