@@ -39,21 +39,19 @@ func encryptContent(ctx context.Context, upload ledgerclient.Upload, src Source,
 	if _, err := upload.Write(salt[:]); err != nil {
 		return out, err
 	}
-	cipher := &counter{w: upload}
+	cipher := &counter{w: upload} // all that age writes
 	enc, err := age.Encrypt(cipher, owner)
 	if err != nil {
 		return out, err
 	}
 	sum := sha256.New()
-	in := readAhead(func(buf []byte) ([]byte, error) {
-		data, err := fillFrom(&ctxReader{ctx, src}, buf)
-		sum.Write(data)
-		return data, err
-	})
+	in := readAhead(io.TeeReader(&ctxReader{ctx, src}, sum))
 	defer in.Close()
-	if out.size, err = in.copyTo(enc, progress); err != nil {
+	plain := &counter{w: enc, progress: progress}
+	if _, err := in.WriteTo(plain); err != nil {
 		return out, err
 	}
+	out.size = plain.n
 	if err := enc.Close(); err != nil {
 		return out, err
 	}
@@ -91,17 +89,6 @@ func writeRandom(w io.Writer, n int64) error {
 		n -= int64(len(b))
 	}
 	return nil
-}
-
-type counter struct {
-	w io.Writer
-	n int64
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	return n, err
 }
 
 // ctxReader ends with the context's error once it is done.
@@ -149,7 +136,7 @@ func (c *content) pieces(ctx context.Context) (*pieceReader, error) {
 	if ledgerclient.ContentHead(hashes) != c.head {
 		return nil, c.tampered("its list of pieces is not the committed one")
 	}
-	return &pieceReader{ctx: ctx, c: c, hashes: hashes, end: saltSize + c.ageSize}, nil
+	return &pieceReader{ctx: ctx, c: c, hashes: hashes, end: saltSize + c.ageSize, buf: make([]byte, contract.PieceSize)}, nil
 }
 
 type pieceReader struct {
@@ -158,42 +145,13 @@ type pieceReader struct {
 	hashes []crypto.Hash
 	piece  int64  // to read next
 	end    int64  // where the age file ends
-	buf    []byte // of Read
-	rest   []byte // verified and not handed on by Read yet
+	buf    []byte // holds one piece
+	rest   []byte // of it: verified and not handed on yet
 }
 
-// next reads one piece into buf and returns what it holds of the age file.
-func (r *pieceReader) next(buf []byte) ([]byte, error) {
-	from := r.piece * contract.PieceSize
-	if from >= r.end {
-		return nil, io.EOF
-	}
-	if err := r.ctx.Err(); err != nil {
-		return nil, err
-	}
-	b := buf[:min(contract.PieceSize, r.c.size-from)]
-	if _, err := r.c.blob.ReadAt(b, from); err != nil && err != io.EOF {
-		return nil, err
-	}
-	if crypto.Hash(tlog.RecordHash(b)) != r.hashes[r.piece] {
-		return nil, r.c.tampered(fmt.Sprintf("piece %d of %d was changed", r.piece+1, len(r.hashes)))
-	}
-	b = b[:min(int64(len(b)), r.end-from)]
-	if r.piece == 0 {
-		b = b[saltSize:]
-	}
-	r.piece++
-	return b, nil
-}
-
-// Read makes an io.Reader of next.
 func (r *pieceReader) Read(p []byte) (int, error) {
-	if r.buf == nil {
-		r.buf = make([]byte, contract.PieceSize)
-	}
-	for len(r.rest) == 0 {
-		var err error
-		if r.rest, err = r.next(r.buf); err != nil {
+	if len(r.rest) == 0 {
+		if err := r.next(); err != nil {
 			return 0, err
 		}
 	}
@@ -202,15 +160,39 @@ func (r *pieceReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// next reads and checks one piece.
+func (r *pieceReader) next() error {
+	from := r.piece * contract.PieceSize
+	if from >= r.end {
+		return io.EOF
+	}
+	if err := r.ctx.Err(); err != nil {
+		return err
+	}
+	b := r.buf[:min(contract.PieceSize, r.c.size-from)]
+	if _, err := r.c.blob.ReadAt(b, from); err != nil && err != io.EOF {
+		return err
+	}
+	if crypto.Hash(tlog.RecordHash(b)) != r.hashes[r.piece] {
+		return r.c.tampered(fmt.Sprintf("piece %d of %d was changed", r.piece+1, len(r.hashes)))
+	}
+	r.rest = b[:min(int64(len(b)), r.end-from)]
+	if r.piece == 0 {
+		r.rest = r.rest[saltSize:]
+	}
+	r.piece++
+	return nil
+}
+
 // copyAge writes the age file to dst.
 func (c *content) copyAge(ctx context.Context, dst io.Writer, progress func(int64)) error {
 	r, err := c.pieces(ctx)
 	if err != nil {
 		return err
 	}
-	in := readAhead(r.next)
+	in := readAhead(r)
 	defer in.Close()
-	n, err := in.copyTo(dst, progress)
+	n, err := in.WriteTo(&counter{w: dst, progress: progress})
 	if err == nil && n != c.ageSize {
 		err = c.tampered("shorter than described")
 	}
@@ -224,25 +206,26 @@ func (c *content) decrypt(ctx context.Context, dst io.Writer, id age.Identity, s
 	if err != nil {
 		return err
 	}
-	in := readAhead(r.next)
-	defer in.Close()
-	plain, err := age.Decrypt(in, id)
+	sealed := readAhead(r)
+	defer sealed.Close()
+	opened, err := age.Decrypt(sealed, id)
 	if err != nil {
 		return c.explain(err)
 	}
-	steps := []io.Writer{dst}
+	plain := readAhead(opened)
+	defer plain.Close()
 	h := sha256.New()
+	out := &counter{w: dst, progress: progress}
+	to := io.Writer(out)
 	if !sum.IsZero() {
-		steps = []io.Writer{h, dst}
+		to = io.MultiWriter(h, out)
 	}
-	out := writeBehind(steps...)
-	n, err := out.copyFrom(plain, progress)
-	if cerr := out.close(); err != nil {
+	if _, err := plain.WriteTo(to); out.err != nil {
+		return out.err
+	} else if err != nil {
 		return c.explain(err)
-	} else if cerr != nil {
-		return cerr
 	}
-	if n != size || !sum.IsZero() && crypto.Hash(h.Sum(nil)) != sum {
+	if out.n != size || !sum.IsZero() && crypto.Hash(h.Sum(nil)) != sum {
 		return c.tampered("not the file that was described")
 	}
 	return nil
