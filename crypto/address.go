@@ -19,11 +19,6 @@ type Address struct {
 	Signature  Signature // by Sign, over both keys
 }
 
-// AddressError says why a text is not an address.
-type AddressError struct{ Kind Fault }
-
-func (e *AddressError) Error() string { return "address: " + string(e.Kind) }
-
 // head is what the signature and the checksum cover: version ‖ S ‖ V.
 func (a Address) head() []byte {
 	b := make([]byte, 1, addressSize)
@@ -47,7 +42,7 @@ func (a Address) String() string {
 // MarshalText returns the text form. The zero value is refused.
 func (a Address) MarshalText() ([]byte, error) {
 	if a.IsZero() {
-		return nil, &AddressError{FaultMalformed}
+		return nil, ErrAddress.With("fault", FaultMalformed)
 	}
 	return []byte(a.String()), nil
 }
@@ -65,28 +60,28 @@ func (a *Address) UnmarshalText(text []byte) error {
 func (a Address) IsZero() bool { return a == Address{} }
 
 // ParseAddress reads an address; case, white space and what mail and messengers put
-// around it do not matter. Its error is an [*AddressError].
+// around it do not matter. Its error is an [ErrAddress].
 func ParseAddress(text string) (Address, error) {
 	text, ok := strings.CutPrefix(bare(text), addressPrefix)
 	if !ok {
-		return Address{}, &AddressError{FaultMalformed}
+		return Address{}, ErrAddress.With("fault", FaultMalformed)
 	}
 	b, fault := decodeCode(text, TagAddressChecksum, addressSize)
 	if fault != "" {
-		return Address{}, &AddressError{fault}
+		return Address{}, ErrAddress.With("fault", fault)
 	}
 	a := Address{PubKey(b[1:34]), PubKey(b[34:67]), Signature(b[67:131])}
 	if checked.has(a) {
 		return a, nil
 	}
 	if _, err := decompress(a.View); err != nil {
-		return Address{}, &AddressError{FaultMalformed}
+		return Address{}, ErrAddress.With("fault", FaultMalformed)
 	}
 	if _, err := decompress(a.Sign); err != nil {
-		return Address{}, &AddressError{FaultMalformed}
+		return Address{}, ErrAddress.With("fault", FaultMalformed)
 	}
 	if !a.Sign.Verify(TaggedHash(TagAddress, a.head()), a.Signature) {
-		return Address{}, &AddressError{FaultMixed}
+		return Address{}, ErrAddress.With("fault", FaultMixed)
 	}
 	checked.add(a)
 	return a, nil

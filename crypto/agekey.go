@@ -21,16 +21,6 @@ const (
 
 var stanzaText = base64.RawStdEncoding.Strict()
 
-// NotForKeyError says that none of a file's stanzas is for the key.
-type NotForKeyError struct{ Stanzas int } // how many there are
-
-func (e *NotForKeyError) Error() string { return "not sealed for this key" }
-
-// DamagedError says that bytes are not what was once sealed, locked or stored.
-type DamagedError struct{ What string } // "payload header", for instance
-
-func (e *DamagedError) Error() string { return e.What + " is damaged" }
-
 // stanzaRecipient wraps a file key for one public key. The stanza names no key.
 type stanzaRecipient struct {
 	key  PubKey
@@ -62,12 +52,12 @@ func (i *stanzaIdentity) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	for _, s := range stanzas {
 		if s.Type != stanzaType {
 			if i.only {
-				return nil, &DamagedError{"header"}
+				return nil, ErrDamaged.With("what", "header")
 			}
 			continue
 		}
 		if ours++; ours > maxStanzas {
-			return nil, &DamagedError{"header"}
+			return nil, ErrDamaged.With("what", "header")
 		}
 	}
 	for _, s := range stanzas {
@@ -75,11 +65,11 @@ func (i *stanzaIdentity) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 			continue
 		}
 		if len(s.Args) != 1 || len(s.Body) != fileKeyLen+hpkeTagSize {
-			return nil, &DamagedError{"stanza"}
+			return nil, ErrDamaged.With("what", "stanza")
 		}
 		enc, err := stanzaText.DecodeString(s.Args[0])
 		if err != nil || len(enc) != hpkeEncSize {
-			return nil, &DamagedError{"stanza"}
+			return nil, ErrDamaged.With("what", "stanza")
 		}
 		if fileKey, err := hpkeOpen(i.key, i.info, enc, s.Body); err == nil {
 			return fileKey, nil
@@ -147,8 +137,8 @@ func (i fileKeyIdentity) Unwrap([]*age.Stanza) ([]byte, error) {
 }
 
 // RecordFileKey returns the file key of a record whose age file begins at header.
-// It may read further than the header ends. Its errors are [*NotForKeyError],
-// [*DamagedError] and those of the reader.
+// It may read further than the header ends. Its errors are [ErrNotForKey],
+// [ErrDamaged] and those of the reader.
 func RecordFileKey(header io.Reader, k *PrivateKey) (FileKey, error) {
 	r := &errorReader{r: header}
 	b, err := age.ExtractHeader(r)
@@ -156,7 +146,7 @@ func RecordFileKey(header io.Reader, k *PrivateKey) (FileKey, error) {
 		return FileKey{}, r.err
 	}
 	if err != nil {
-		return FileKey{}, &DamagedError{"record header"}
+		return FileKey{}, ErrDamaged.With("what", "record header")
 	}
 	key, err := age.DecryptHeader(b, RecordIdentity(k))
 	if err != nil {
@@ -170,9 +160,9 @@ func RecordFileKey(header io.Reader, k *PrivateKey) (FileKey, error) {
 func openError(err error, what string) error {
 	var none *age.NoIdentityMatchError
 	if errors.As(err, &none) {
-		return &NotForKeyError{len(none.StanzaTypes)}
+		return ErrNotForKey.With("stanzas", len(none.StanzaTypes))
 	}
-	return &DamagedError{what}
+	return ErrDamaged.With("what", what)
 }
 
 // errorReader remembers an error other than the end of its reader.

@@ -98,5 +98,5 @@ func ExampleCombineShares() {
 	fmt.Println(err)
 	// Output:
 	// true <nil>
-	// shares: too few
+	// malformed/shares fault=too few
 }

@@ -209,9 +209,7 @@ func FuzzOpenPayload(f *testing.F) {
 			}
 			return
 		}
-		var damaged *DamagedError
-		var notFor *NotForKeyError
-		if !errors.As(err, &damaged) && !errors.As(err, &notFor) {
+		if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrNotForKey) {
 			t.Errorf("%T", err)
 		}
 	})

@@ -3,7 +3,6 @@ package crypto
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 )
 
 // Hash is a SHA-256 value, usually of [TaggedHash]. Its text is 64 lower-case
@@ -64,30 +63,16 @@ func (l *LedgerID) UnmarshalText(text []byte) error { return parseHex(l[:], text
 // IsZero reports whether l is 32 zero bytes.
 func (l LedgerID) IsZero() bool { return l == LedgerID{} }
 
-// HexError says that a text is not lower-case hexadecimal of the right length.
-type HexError struct {
-	What string // what was to be read, "hash" for instance
-	Want int    // digits
-	Got  int    // characters
-}
-
-func (e *HexError) Error() string {
-	if e.Want != e.Got {
-		return fmt.Sprintf("%s: %d characters instead of %d", e.What, e.Got, e.Want)
-	}
-	return e.What + ": not lower-case hexadecimal"
-}
-
 // parseHex fills dst from its lower-case hexadecimal text and leaves dst as it is
 // when the text is refused.
 func parseHex(dst, text []byte, what string) error {
-	bad := &HexError{what, 2 * len(dst), len(text)}
+	bad := func() error { return ErrHex.With("what", what, "want", 2*len(dst), "got", len(text)) }
 	if len(text) != 2*len(dst) {
-		return bad
+		return bad()
 	}
 	for _, c := range text {
 		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return bad
+			return bad()
 		}
 	}
 	_, err := hex.Decode(dst, text)

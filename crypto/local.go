@@ -35,16 +35,16 @@ func (k *LocalKey) Seal(name string, plaintext []byte) []byte {
 	return k.p().aead.Seal(b, b, plaintext, []byte(name))
 }
 
-// Open opens what Seal sealed under the same name; else a [*DamagedError]. It
+// Open opens what Seal sealed under the same name; else a [ErrDamaged]. It
 // can't tell an old state from the newest.
 func (k *LocalKey) Open(name string, sealed []byte) ([]byte, error) {
 	if len(sealed) < chacha20poly1305.NonceSizeX {
-		return nil, &DamagedError{"local state"}
+		return nil, ErrDamaged.With("what", "local state")
 	}
 	nonce, ciphertext := sealed[:chacha20poly1305.NonceSizeX], sealed[chacha20poly1305.NonceSizeX:]
 	b, err := k.p().aead.Open(nil, nonce, ciphertext, []byte(name))
 	if err != nil {
-		return nil, &DamagedError{"local state"}
+		return nil, ErrDamaged.With("what", "local state")
 	}
 	return b, nil
 }

@@ -26,13 +26,13 @@ func (k LockKey) Lock(l LedgerID, a PubKey, plaintext []byte) []byte {
 	return k.aead().Seal(nil, nonce[:], plaintext, lockData(l, a))
 }
 
-// Unlock opens what Lock locked; else a [*DamagedError]. Check [LockKey.Hash]
+// Unlock opens what Lock locked; else a [ErrDamaged]. Check [LockKey.Hash]
 // first.
 func (k LockKey) Unlock(l LedgerID, a PubKey, sealed []byte) ([]byte, error) {
 	var nonce [chacha20poly1305.NonceSize]byte
 	b, err := k.aead().Open(nil, nonce[:], sealed, lockData(l, a))
 	if err != nil {
-		return nil, &DamagedError{"locked envelope"}
+		return nil, ErrDamaged.With("what", "locked envelope")
 	}
 	return b, nil
 }

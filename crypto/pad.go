@@ -72,10 +72,10 @@ func Blob(salt Salt, body []byte) []byte {
 }
 
 // OpenBlob returns the body of a blob, which shares its memory. It returns a
-// [*DamagedError] when the blob is shorter than its salt.
+// [ErrDamaged] when the blob is shorter than its salt.
 func OpenBlob(blob []byte) ([]byte, error) {
 	if len(blob) < len(Salt{}) {
-		return nil, &DamagedError{"blob"}
+		return nil, ErrDamaged.With("what", "blob")
 	}
 	return blob[len(Salt{}):], nil
 }

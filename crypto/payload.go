@@ -66,11 +66,11 @@ func SealPayload(ctx SealContext, plaintext []byte, room int, to ...PubKey) ([]b
 }
 
 // OpenPayload opens what [SealPayload] sealed in the same context. Its errors are
-// [*NotForKeyError], also when the context is another, and [*DamagedError].
+// [ErrNotForKey], also when the context is another, and [ErrDamaged].
 func OpenPayload(ctx SealContext, key *PrivateKey, sealed []byte) ([]byte, error) {
 	const what = "sealed payload"
 	if len(sealed) > maxSealed {
-		return nil, &DamagedError{what}
+		return nil, ErrDamaged.With("what", what)
 	}
 	r, err := age.Decrypt(bytes.NewReader(sealed),
 		&stanzaIdentity{key: key, info: ctx.info(key.Public()), only: true})
@@ -80,11 +80,11 @@ func OpenPayload(ctx SealContext, key *PrivateKey, sealed []byte) ([]byte, error
 	var padded bytes.Buffer
 	padded.Grow(len(sealed))
 	if _, err := padded.ReadFrom(r); err != nil {
-		return nil, &DamagedError{what}
+		return nil, ErrDamaged.With("what", what)
 	}
 	plaintext, ok := unpad(padded.Bytes())
 	if !ok {
-		return nil, &DamagedError{what}
+		return nil, ErrDamaged.With("what", what)
 	}
 	return plaintext, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/lane"
 )
 
@@ -78,8 +79,7 @@ func TestPayloadForOthers(t *testing.T) {
 		"author": func() ([]byte, error) { return OpenPayload(author, k, sealed) },
 	} {
 		_, err := open()
-		var e *NotForKeyError
-		if !errors.As(err, &e) || e.Stanzas != 2 {
+		if e, _ := fault.As(err, ErrNotForKey); fault.Get[int](e, "stanzas") != 2 {
 			t.Errorf("other %s: %v", name, err)
 		}
 	}
@@ -100,11 +100,9 @@ func TestPayloadDamaged(t *testing.T) {
 	check := func(b []byte, what string, i int) {
 		t.Helper()
 		body, err := OpenPayload(ctx, k, b)
-		var damaged *DamagedError
-		var notFor *NotForKeyError
 		switch {
-		case errors.As(err, &damaged):
-		case errors.As(err, &notFor):
+		case errors.Is(err, ErrDamaged):
+		case errors.Is(err, ErrNotForKey):
 			if i >= header {
 				t.Errorf("%s %d: %v", what, i, err)
 			}
@@ -144,8 +142,7 @@ func TestPayloadPadding(t *testing.T) {
 		}
 		w.Write(b)
 		w.Close()
-		var e *DamagedError
-		if body, err := OpenPayload(ctx, k, buf.Bytes()); !errors.As(err, &e) {
+		if body, err := OpenPayload(ctx, k, buf.Bytes()); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%s: %q %v", name, body, err)
 		}
 	}
@@ -189,8 +186,7 @@ func TestPayloadBounds(t *testing.T) {
 	if _, err := SealPayload(ctx, nil, 0, PubKey{}); !errors.Is(err, ErrPubKey) {
 		t.Error(err)
 	}
-	var e *DamagedError
-	if _, err := OpenPayload(ctx, k, make([]byte, maxSealed+1)); !errors.As(err, &e) {
+	if _, err := OpenPayload(ctx, k, make([]byte, maxSealed+1)); !errors.Is(err, ErrDamaged) {
 		t.Error(err)
 	}
 	lane.OneGoroutine(t)
@@ -241,15 +237,14 @@ func TestManyStanzas(t *testing.T) {
 	lane.OneGoroutine(t)
 	k := GenerateKey()
 	ctx := SealContext{LedgerID{1}, 3, GenerateKey().Public()}
-	var damaged *DamagedError
 	for n, ok := range map[int]bool{1: true, 16: true, 17: false, 1024: false} {
 		payload, record := manyStanzas(t, k, ctx.info(k.Public()), n), manyStanzas(t, k, info(TagRecord), n)
 		_, err := OpenPayload(ctx, k, payload)
-		if ok != (err == nil) || !ok && !errors.As(err, &damaged) {
+		if ok != (err == nil) || !ok && !errors.Is(err, ErrDamaged) {
 			t.Errorf("payload with %d: %v", n, err)
 		}
 		_, err = RecordFileKey(bytes.NewReader(record), k)
-		if ok != (err == nil) || !ok && !errors.As(err, &damaged) {
+		if ok != (err == nil) || !ok && !errors.Is(err, ErrDamaged) {
 			t.Errorf("record with %d: %v", n, err)
 		}
 	}
@@ -260,10 +255,10 @@ func TestManyStanzas(t *testing.T) {
 		[]byte("age-encryption.org/v1\n-> x\n" + strings.Repeat(strings.Repeat("A", 64)+"\n", 1<<16)),
 		{}, []byte("age-encryption.org/v1\n"), []byte("age-encryption.org/v2\n"),
 	} {
-		if _, err := OpenPayload(ctx, k, b); !errors.As(err, &damaged) {
+		if _, err := OpenPayload(ctx, k, b); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%.30q: %v", b, err)
 		}
-		if _, err := RecordFileKey(bytes.NewReader(b), k); !errors.As(err, &damaged) {
+		if _, err := RecordFileKey(bytes.NewReader(b), k); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%.30q: %v", b, err)
 		}
 	}
@@ -276,7 +271,6 @@ func TestForeignStanzas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var damaged *DamagedError
 	for _, c := range []struct {
 		name  string
 		with  *age.Stanza
@@ -300,7 +294,7 @@ func TestForeignStanzas(t *testing.T) {
 			w.Close()
 			return buf.Bytes()
 		}
-		if _, err := OpenPayload(ctx, k, file(ctx.info(k.Public()))); !errors.As(err, &damaged) {
+		if _, err := OpenPayload(ctx, k, file(ctx.info(k.Public()))); !errors.Is(err, ErrDamaged) {
 			t.Errorf("payload with %s: %v", c.name, err)
 		}
 		_, err := RecordFileKey(bytes.NewReader(file(info(TagRecord))), k)
@@ -344,8 +338,7 @@ func TestStanzaWithAnotherFileKey(t *testing.T) {
 	}
 	w.Write(pad([]byte("body"), 0))
 	w.Close()
-	var damaged *DamagedError
-	if _, err := OpenPayload(ctx, k, buf.Bytes()); !errors.As(err, &damaged) {
+	if _, err := OpenPayload(ctx, k, buf.Bytes()); !errors.Is(err, ErrDamaged) {
 		t.Error(err)
 	}
 }
@@ -384,8 +377,8 @@ func TestRecord(t *testing.T) {
 	if _, err := age.Decrypt(bytes.NewReader(file.Bytes()), wrong.Identity()); err == nil {
 		t.Error("opened with another file key")
 	}
-	var notFor *NotForKeyError
-	if _, err := RecordFileKey(bytes.NewReader(file.Bytes()), GenerateKey()); !errors.As(err, &notFor) || notFor.Stanzas != 1 {
+	_, err = RecordFileKey(bytes.NewReader(file.Bytes()), GenerateKey())
+	if e, _ := fault.As(err, ErrNotForKey); fault.Get[int](e, "stanzas") != 1 {
 		t.Error(err)
 	}
 	broken := errors.New("disk")
@@ -408,8 +401,7 @@ func TestBlob(t *testing.T) {
 	if b, err := OpenBlob(blob[:32]); err != nil || len(b) != 0 {
 		t.Error(err)
 	}
-	var e *DamagedError
-	if _, err := OpenBlob(blob[:31]); !errors.As(err, &e) {
+	if _, err := OpenBlob(blob[:31]); !errors.Is(err, ErrDamaged) {
 		t.Error(err)
 	}
 	if BlobHash(blob) == BlobHash(Blob(NewSalt(), []byte("body"))) || BlobHash(blob) != TaggedHash(TagBlob, salt[:], []byte("body")) {

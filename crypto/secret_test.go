@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -246,8 +247,7 @@ func TestWordErrorDoesNotPrintTheWord(t *testing.T) {
 	words := NewEntropy().Words()
 	words[3] = "hunter2"
 	_, err := EntropyFromWords(words)
-	we, ok := err.(*WordError)
-	if !ok || we.Index != 3 || we.Word != "hunter2" {
+	if !errors.Is(err, ErrWord) {
 		t.Fatalf("%T %v", err, err)
 	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {

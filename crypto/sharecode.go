@@ -16,11 +16,6 @@ type ShareCode struct {
 	Root    Hash   // of the log at that size
 }
 
-// ShareCodeError says why a text is not a share code.
-type ShareCodeError struct{ Kind Fault }
-
-func (e *ShareCodeError) Error() string { return "share code: " + string(e.Kind) }
-
 // String returns the text form: 175 characters of upper-case base32 in groups of
 // five with a space between them.
 func (c ShareCode) String() string {
@@ -54,11 +49,11 @@ func (c *ShareCode) UnmarshalText(text []byte) error {
 }
 
 // ParseShareCode reads a share code; case, white space, hyphens and what mail and
-// messengers put around it do not matter. Its error is a [*ShareCodeError].
+// messengers put around it do not matter. Its error is a [ErrShareCode].
 func ParseShareCode(text string) (ShareCode, error) {
 	b, fault := decodeCode(strings.ReplaceAll(bare(text), "-", ""), TagShareCodeChecksum, shareCodeSize)
 	if fault != "" {
-		return ShareCode{}, &ShareCodeError{fault}
+		return ShareCode{}, ErrShareCode.With("fault", fault)
 	}
 	return ShareCode{
 		Ledger:  LedgerID(b[1:33]),

@@ -12,12 +12,6 @@ type Share struct {
 	data  secret32
 }
 
-// ShareError says that shares can't be made or used.
-type ShareError struct {
-	Kind  ShareFault
-	Index byte // of the share, if it is one's fault
-}
-
 // ShareFault is a reason in a [ShareError].
 type ShareFault string
 
@@ -28,13 +22,6 @@ const (
 	ShareTwice      ShareFault = "twice"        // two with one index
 	ShareDoesNotFit ShareFault = "does not fit" // with the others
 )
-
-func (e *ShareError) Error() string {
-	if e.Index == 0 {
-		return "shares: " + string(e.Kind)
-	}
-	return fmt.Sprintf("share %d: %s", e.Index, e.Kind)
-}
 
 // Format writes "(secret)" for every verb.
 func (s Share) Format(f fmt.State, verb rune) { s.data.Format(f, verb) }
@@ -61,10 +48,10 @@ func (s Share) Bytes() (b [33]byte) {
 	return b
 }
 
-// ParseShare reads 33 bytes. Its error is a [*ShareError].
+// ParseShare reads 33 bytes. Its error is a [ErrShare].
 func ParseShare(b []byte) (Share, error) {
 	if len(b) != 33 || b[0] == 0 {
-		return Share{}, &ShareError{Kind: ShareMalformed}
+		return Share{}, ErrShare.With("fault", ShareMalformed)
 	}
 	return Share{b[0], newSecret32(b[1:])}, nil
 }
@@ -80,7 +67,7 @@ func (s Share) Hash(l LedgerID, a PubKey) Hash {
 // every share is the key.
 func (s Seed) Shares(k, n int) ([]Share, error) {
 	if k < 1 || k > n || n > 255 {
-		return nil, &ShareError{Kind: ShareNumbers}
+		return nil, ErrShare.With("fault", ShareNumbers)
 	}
 	// coefficients[0] is K, the others are as secret as K. k and n are in the
 	// context: two splits of one key must not share a polynomial.
@@ -107,28 +94,28 @@ func (s Seed) Shares(k, n int) ([]Share, error) {
 
 // CombineShares gives back the key from k or more shares; more than k must fit
 // each other. Shares that are wrong give a wrong key: compare the hash of each
-// share and of the key with the grant's. Its error is a [*ShareError].
+// share and of the key with the grant's. Its error is a [ErrShare].
 func CombineShares(shares []Share, k int) (LockKey, error) {
 	if k < 1 || k > 255 {
-		return LockKey{}, &ShareError{Kind: ShareNumbers}
+		return LockKey{}, ErrShare.With("fault", ShareNumbers)
 	}
 	if len(shares) < k {
-		return LockKey{}, &ShareError{Kind: ShareTooFew}
+		return LockKey{}, ErrShare.With("fault", ShareTooFew)
 	}
 	var seen [256]bool
 	for _, s := range shares {
 		switch {
 		case s.Index == 0 || s.IsZero():
-			return LockKey{}, &ShareError{Kind: ShareMalformed}
+			return LockKey{}, ErrShare.With("fault", ShareMalformed)
 		case seen[s.Index]:
-			return LockKey{}, &ShareError{ShareTwice, s.Index}
+			return LockKey{}, ErrShare.With("fault", ShareTwice, "index", s.Index)
 		}
 		seen[s.Index] = true
 	}
 	basis := shares[:k]
 	for _, s := range shares[k:] {
 		if !interpolate(basis, s.Index).secret().equal(s.data) {
-			return LockKey{}, &ShareError{ShareDoesNotFit, s.Index}
+			return LockKey{}, ErrShare.With("fault", ShareDoesNotFit, "index", s.Index)
 		}
 	}
 	return LockKey{interpolate(basis, 0).secret()}, nil
@@ -232,14 +219,14 @@ func SealShare(ctx ShareContext, share Share, to PubKey) ([]byte, error) {
 	return append(enc[:], sealed...), nil
 }
 
-// OpenShare opens a share sealed in the same context; else a [*DamagedError].
+// OpenShare opens a share sealed in the same context; else a [ErrDamaged].
 func OpenShare(ctx ShareContext, key *PrivateKey, sealed []byte) (Share, error) {
 	if len(sealed) != sealedShareSize {
-		return Share{}, &DamagedError{"sealed share"}
+		return Share{}, ErrDamaged.With("what", "sealed share")
 	}
 	b, err := hpkeOpen(key, ctx.info(), sealed[:hpkeEncSize], sealed[hpkeEncSize:])
 	if err != nil {
-		return Share{}, &DamagedError{"sealed share"}
+		return Share{}, ErrDamaged.With("what", "sealed share")
 	}
 	defer clear(b)
 	return ParseShare(b)

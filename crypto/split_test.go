@@ -4,6 +4,8 @@ import (
 	"errors"
 	"math/bits"
 	"testing"
+
+	"github.com/carekey/carekey/crypto/fault"
 )
 
 // slowMul multiplies in GF(256) by the book.
@@ -73,8 +75,7 @@ func TestSharesAnyKOfN(t *testing.T) {
 				}
 				got, err := CombineShares(some, k)
 				if have := bits.OnesCount(uint(set)); have < k {
-					var e *ShareError
-					if !errors.As(err, &e) || e.Kind != ShareTooFew {
+					if e, _ := fault.As(err, ErrShare); fault.Get[ShareFault](e, "fault") != ShareTooFew {
 						t.Errorf("%d of %d: %v", have, k, err)
 					}
 					// Taken for a smaller threshold they give another key.
@@ -150,11 +151,8 @@ func TestSharesRefused(t *testing.T) {
 	shares, _ := seed.Shares(2, 4)
 	fault := func(s []Share, k int) ShareFault {
 		_, err := CombineShares(s, k)
-		var e *ShareError
-		if !errors.As(err, &e) {
-			return ""
-		}
-		return e.Kind
+		e, _ := fault.As(err, ErrShare)
+		return fault.Get[ShareFault](e, "fault")
 	}
 	if f := fault([]Share{shares[0], shares[0]}, 2); f != ShareTwice {
 		t.Error(f)
@@ -229,8 +227,7 @@ func TestSealedShare(t *testing.T) {
 		}
 	}
 	for _, b := range [][]byte{nil, sealed[:113], append(sealed, 0)} {
-		var e *DamagedError
-		if _, err := OpenShare(ctx, k, b); !errors.As(err, &e) {
+		if _, err := OpenShare(ctx, k, b); !errors.Is(err, ErrDamaged) {
 			t.Error(err)
 		}
 	}
@@ -249,7 +246,6 @@ func TestLock(t *testing.T) {
 	if string(sealed) != string(k.Lock(l, a, []byte("envelope"))) {
 		t.Error("locking again gives other bytes")
 	}
-	var e *DamagedError
 	other := NewEntropy().Root().Seed(l, NewNonce()).LockKey()
 	for name, open := range map[string]func() ([]byte, error){
 		"key":    func() ([]byte, error) { return other.Unlock(l, a, sealed) },
@@ -259,7 +255,7 @@ func TestLock(t *testing.T) {
 		"empty":  func() ([]byte, error) { return k.Unlock(l, a, nil) },
 		"longer": func() ([]byte, error) { return k.Unlock(l, a, append(sealed, 0)) },
 	} {
-		if _, err := open(); !errors.As(err, &e) {
+		if _, err := open(); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

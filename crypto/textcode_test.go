@@ -2,10 +2,10 @@ package crypto
 
 import (
 	"encoding/json"
-	"errors"
 	"strings"
 	"testing"
 
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/crypto/text"
 )
@@ -20,19 +20,13 @@ func fixedEntropy(n byte) Entropy {
 }
 
 func addressFault(err error) Fault {
-	var e *AddressError
-	if errors.As(err, &e) {
-		return e.Kind
-	}
-	return ""
+	e, _ := fault.As(err, ErrAddress)
+	return fault.Get[Fault](e, "fault")
 }
 
 func shareCodeFault(err error) Fault {
-	var e *ShareCodeError
-	if errors.As(err, &e) {
-		return e.Kind
-	}
-	return ""
+	e, _ := fault.As(err, ErrShareCode)
+	return fault.Get[Fault](e, "fault")
 }
 
 func TestAddressText(t *testing.T) {

@@ -3,6 +3,7 @@ package crypto
 import (
 	"crypto/aes"
 	"crypto/rand"
+	"errors"
 	"sync"
 	"testing"
 )
@@ -144,7 +145,7 @@ func TestLocal(t *testing.T) {
 	refused := func(k *LocalKey, name string, b []byte, why string) {
 		t.Helper()
 		_, err := k.Open(name, b)
-		if _, ok := err.(*DamagedError); !ok {
+		if !errors.Is(err, ErrDamaged) {
 			t.Errorf("%s: %v", why, err)
 		}
 	}

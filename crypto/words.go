@@ -6,8 +6,6 @@ import (
 	_ "embed"
 	"encoding/base64"
 	"errors"
-	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -28,33 +26,6 @@ type Entropy struct{ secret32 }
 // ErrEntropy says that a text is not what [Entropy.Encode] writes.
 var ErrEntropy = errors.New("not an encoded wallet secret")
 
-// WordCountError says that there are not 24 words.
-type WordCountError struct{ Count int }
-
-func (e *WordCountError) Error() string { return fmt.Sprintf("%d words instead of 24", e.Count) }
-
-// WordError says that a word is not in the list. The word itself may be almost a
-// word of somebody's backup: it is for the terminal that asked for it, and not
-// printed with the error.
-type WordError struct {
-	Index int // position, from 0
-	Word  string
-}
-
-func (e *WordError) Error() string { return fmt.Sprintf("word %d is not in the list", e.Index+1) }
-
-// Format prints the message only, with every verb.
-func (e *WordError) Format(f fmt.State, _ rune) { io.WriteString(f, e.Error()) }
-
-// ChecksumError says that all words are in the list, but do not belong together:
-// one is wrong, or their order. The checksum does not tell which. Suspects are the
-// positions, from 0, where one slip that people make would explain it: a word
-// written for one that differs in one letter, or two neighbours exchanged. Often
-// there are several, or none; a few are there by chance.
-type ChecksumError struct{ Suspects []int }
-
-func (*ChecksumError) Error() string { return "the words do not belong together" }
-
 // NewEntropy returns a new random secret.
 func NewEntropy() Entropy {
 	var b [32]byte
@@ -68,19 +39,18 @@ func (e Entropy) Words() []string { return toWords(e.bytes()) }
 
 // EntropyFromWords reads 24 words, in any case. A word of more than four letters may
 // be cut after its fourth or a later one, since no two words of the list begin with
-// the same four. Its errors are [*WordCountError], [*WordError] and [*ChecksumError].
+// the same four. Its errors are [ErrWordCount], [ErrWord] and [ErrChecksum].
 func EntropyFromWords(words []string) (Entropy, error) {
 	if len(words) != 24 {
-		return Entropy{}, &WordCountError{len(words)}
+		return Entropy{}, ErrWordCount.With("count", len(words))
 	}
 	words = slices.Clone(words)
 	for i, w := range words {
 		words[i] = wholeWord(w)
 	}
 	b, err := fromWords(words)
-	var sum *ChecksumError
-	if errors.As(err, &sum) {
-		sum.Suspects = suspects(words)
+	if errors.Is(err, ErrChecksum) {
+		err = ErrChecksum.With("suspects", suspects(words))
 	}
 	if err != nil {
 		return Entropy{}, err
@@ -217,7 +187,7 @@ func fromWords(words []string) ([]byte, error) {
 	for i, w := range words {
 		index, ok := slices.BinarySearch(wordList(), lowerASCII(w))
 		if !ok {
-			return nil, &WordError{i, w}
+			return nil, ErrWord.With("position", i+1)
 		}
 		acc, have = acc<<11|uint32(index), have+11
 		for have >= 8 {
@@ -234,7 +204,7 @@ func fromWords(words []string) ([]byte, error) {
 	}
 	want := sha256.Sum256(entropy)
 	if shift := 8 - len(words)/3; sum>>shift != want[0]>>shift {
-		return nil, &ChecksumError{}
+		return nil, ErrChecksum
 	}
 	return slices.Clone(entropy), nil
 }

@@ -5,11 +5,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/lane"
 )
 
@@ -84,30 +86,27 @@ func TestWordsPublished(t *testing.T) {
 func TestWordsRefused(t *testing.T) {
 	lane.OneGoroutine(t)
 	words := NewEntropy().Words()
-	var count *WordCountError
 	for _, n := range []int{0, 12, 23} {
-		if _, err := EntropyFromWords(words[:n]); !errors.As(err, &count) || count.Count != n {
+		if _, err := EntropyFromWords(words[:n]); !errors.Is(err, ErrWordCount) || !strings.HasSuffix(err.Error(), fmt.Sprintf("count=%d", n)) {
 			t.Errorf("%d words: %v", n, err)
 		}
 	}
-	if _, err := EntropyFromWords(append(words, words[0])); !errors.As(err, &count) || count.Count != 25 {
+	if _, err := EntropyFromWords(append(words, words[0])); !errors.Is(err, ErrWordCount) {
 		t.Error(err)
 	}
-	var word *WordError
 	for _, bad := range []string{"", "aba", "abandt", "abandons", " abandon", "Kelvin", "abandon\u0301", "\u212aey"} {
 		w := slices.Clone(words)
 		w[7] = bad
-		if _, err := EntropyFromWords(w); !errors.As(err, &word) || word.Index != 7 || word.Word != bad {
+		if _, err := EntropyFromWords(w); err == nil || err.Error() != "bad-words/word position=8" {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
 	// Another word in one place: 8 bits of checksum let 1 in 256 pass.
-	var sum *ChecksumError
 	refused := 0
 	for _, other := range wordList() {
 		w := slices.Clone(words)
 		w[11] = other
-		if _, err := EntropyFromWords(w); errors.As(err, &sum) {
+		if _, err := EntropyFromWords(w); errors.Is(err, ErrChecksum) {
 			refused++
 		}
 	}
@@ -148,11 +147,11 @@ func TestSuspects(t *testing.T) {
 		words := slices.Clone(right)
 		change(words)
 		_, err := EntropyFromWords(words)
-		var sum *ChecksumError
-		if !errors.As(err, &sum) {
+		sum, ok := fault.As(err, ErrChecksum)
+		if !ok {
 			t.Fatalf("%v", err)
 		}
-		return sum.Suspects
+		return fault.Get[[]int](sum, "suspects")
 	}
 	swapped := 0
 	for i := range 23 {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
@@ -122,3 +123,15 @@ func (e *BatchError) Unwrap() []error {
 	}
 	return errs
 }
+
+const (
+	ErrForeign  fault.Code = "foreign-ledger"    // a ledger is not the one it should be. want, got
+	ErrStale    fault.Code = "head-stale"        // the newest head a ledger shows is too old: somebody keeps newer ones back, or a clock is wrong. age, by the wallet's clock
+	ErrAhead    fault.Code = "head-stale/ahead"  // the newest head is of a time that is yet to come. ahead, by how much
+	ErrEvidence fault.Code = "evidence-invalid"  // bytes are no evidence, or prove nothing. what
+	ErrMessage  fault.Code = "malformed/message" // bytes are not the message they should be. message: "deposit", "receipt", "request", "answer", "acknowledgement", "inquiry", "answer to an inquiry"
+	// ErrSpent: a ledger's order holds an entry and its log does not, and no rule
+	// refused it there: something else was taken in at its place. The same bytes never
+	// come into the log any more; the same statement, signed anew, does. entry
+	ErrSpent fault.Code = "order-broken/spent"
+)

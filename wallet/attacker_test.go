@@ -17,6 +17,7 @@ import (
 	"unicode/utf16"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -156,7 +157,7 @@ func TestAttackerWithTheDiskReadsNothing(t *testing.T) {
 		t.Fatalf("audit: %+v", events)
 	}
 	// A change that waits in the journal, too: the ledger is out of reach.
-	x := &fault{err: &ledgerclient.UnreachableError{Service: "ledger", Err: errors.New("down")}}
+	x := &mishap{err: &ledgerclient.UnreachableError{Service: "ledger", Err: errors.New("down")}}
 	stuck, err := wallet.Open(ctx, d.options(patientHome, faultyServices(f.Services(), x)))
 	if err != nil {
 		t.Fatal(err)
@@ -511,8 +512,8 @@ func TestMixedAddressIsRefused(t *testing.T) {
 		"V's signature":   {Sign: a.Sign, View: b.View, Signature: b.Signature},
 		"other signature": {Sign: a.Sign, View: a.View, Signature: b.Signature},
 	} {
-		var bad *crypto.AddressError
-		if _, _, err := patient.AddContact(ctx, "Dr Smith", m.String()); !errors.As(err, &bad) || bad.Kind != crypto.FaultMixed {
+		_, _, err := patient.AddContact(ctx, "Dr Smith", m.String())
+		if bad, _ := fault.As(err, crypto.ErrAddress); fault.Get[crypto.Fault](bad, "fault") != crypto.FaultMixed {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -494,7 +494,7 @@ func TestBatchFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	origin := tn.dir
-	run := func(x *fault) (want string, items int) {
+	run := func(x *mishap) (want string, items int) {
 		dir := filepath.Join(t.TempDir(), "town")
 		if err := os.CopyFS(dir, os.DirFS(origin)); err != nil {
 			t.Fatal(err)
@@ -536,7 +536,7 @@ func TestBatchFaults(t *testing.T) {
 		}
 		return want, len(p.Items)
 	}
-	clean := &fault{}
+	clean := &mishap{}
 	want, items := run(clean)
 	calls := clean.calls.Load()
 	if items < 9 || calls < 20 {
@@ -545,7 +545,7 @@ func TestBatchFaults(t *testing.T) {
 	step := lane.Pick(int64(2), 7, 7)
 	tried := 0
 	for n := int64(1); n <= calls; n += step {
-		x := &fault{n: n, after: n%4 < 2, err: &ledgerclient.UnreachableError{Service: "ledger", Err: errors.New("dropped")}}
+		x := &mishap{n: n, after: n%4 < 2, err: &ledgerclient.UnreachableError{Service: "ledger", Err: errors.New("dropped")}}
 		if n%3 == 0 {
 			x.err = &os.PathError{Op: "write", Path: "x", Err: errors.New("no space left on device")}
 		}

@@ -523,8 +523,7 @@ func (w *Wallet) readPage(ctx context.Context, t *view.Thread, m *payload.Metada
 	if err == nil {
 		page.compose()
 	}
-	var later *payload.VersionError
-	if errors.As(err, &later) {
+	if errors.Is(err, payload.ErrVersion) {
 		return nil, err
 	}
 	if err == nil && page.Ledger != w.client.ID() {

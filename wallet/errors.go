@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/home"
@@ -184,3 +185,44 @@ func (e *PartlyError) Error() string {
 	return fmt.Sprintf("%d done, %d failed: %v", e.Done, e.Failed, e.First)
 }
 func (e *PartlyError) Unwrap() error { return e.First }
+
+// What goes wrong, as codes: see package fault.
+const (
+	ErrWalletExists  fault.Code = "wallet-exists"
+	ErrNameTaken     fault.Code = "name-taken"            // it stands for another address
+	ErrExists        fault.Code = "exists"                // what should be made: "folder", for instance. what
+	ErrNoWallet      fault.Code = "no-wallet"             // in dir
+	ErrNotFound      fault.Code = "{noun}-not-found"      // noun; query, what the user typed; like, of a contact: one whose name looks like it
+	ErrAmbiguous     fault.Code = "ambiguous-id"          // a prefix fits several ids. query; matches, full ids, at most ten
+	ErrInput         fault.Code = "bad-{field}"           // a value that the user gave. field ("purpose", "until", "name" …), value, why
+	ErrEmpty         fault.Code = "nothing-selected/{of}" // a selection holds nothing. of: "record"
+	ErrOtherWallet   fault.Code = "another-wallet"        // an identity for age is of another wallet than the one in its place
+	ErrForeignBackup fault.Code = "foreign-backup"        // dir holds the backup of another wallet
+	ErrUnsafe        fault.Code = "not-backed-up"         // removing a profile could lose what is in it. words: not checked within a year; backup: a ledger not backed up within 30 days; waiting: what was signed would never be sent
+	ErrFileExists    fault.Code = "file-exists"           // path
+	ErrSpecialFile   fault.Code = "file-exists/special"   // path is a folder, a device or the like, which is never overwritten
+	ErrWithdrawn     fault.Code = "record-removed"        // record
+	ErrMissing       fault.Code = "{part}-missing"        // the store no longer, or never, held a payload. part ("terms", "envelope", "content", "metadata"), id
+	ErrPartly        fault.Code = "partly-done"           // done, failed; the first failure is the cause
+
+	ErrNotYours       fault.Code = "not-yours"          // consent is not addressed to this wallet
+	ErrNotGiver       fault.Code = "not-yours/received" // only its giver may do this to consent
+	ErrNotRecipient   fault.Code = "not-yours/given"    // only its recipient may do this to consent
+	ErrUnread         fault.Code = "unread"             // the terms of consent were not asked for, since too many others could not be read before them; opening it by its id or its share code asks for them
+	ErrForeignCode    fault.Code = "foreign-code"       // a share code of another ledger. code, wallet
+	ErrCodeHistory    fault.Code = "code-history"       // the head in a share code is none that the ledger shows, and nobody signs a share code; the cause is a fork or a rollback
+	ErrForkProved     fault.Code = "fork-proved"        // the cause is a fork of the ledger, and file the proof of it
+	ErrNothing        fault.Code = "nothing-restored"   // nothing on a ledger is a key's. ledger, entries of it, all of which were looked at
+	ErrDefaultLedger  fault.Code = "default-ledger"     // a wallet stays on the ledger that is meant when none is named. ledger
+	ErrChangesWait    fault.Code = "changes-wait"       // a wallet stays on a ledger for which something signed waits. ledger, changes
+	ErrSomethingWaits fault.Code = "changes-wait/begun" // the same, where they cannot be counted. ledger
+
+	ErrKeyLeft    fault.Code = "key-left"        // the key was moved, and its copy could not be removed. kind of the place where it still is
+	ErrKeyMayLeft fault.Code = "key-left/maybe"  // nothing was moved this time: whether a copy is there is not known. kind
+	ErrLeftBehind fault.Code = "key-left-behind" // a keyring failed to take a key, and may hold it all the same
+
+	ErrBusy     = home.ErrBusy
+	ErrVersion  = home.ErrVersion
+	ErrDamaged  = home.ErrDamaged
+	ErrWrongKey = home.ErrWrongKey
+)

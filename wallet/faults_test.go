@@ -15,8 +15,8 @@ import (
 	"github.com/carekey/carekey/wallet"
 )
 
-// fault makes the n-th call of any service fail.
-type fault struct {
+// mishap makes the n-th call of any service fail.
+type mishap struct {
 	n     int64 // from 1
 	after bool  // fail after the call took effect
 	err   error
@@ -26,7 +26,7 @@ type fault struct {
 
 // call counts one call. If it is the one to fail, f is called only when the
 // failure comes after the effect.
-func (x *fault) call(name string, f func() error) error {
+func (x *mishap) call(name string, f func() error) error {
 	if x.calls.Add(1) != x.n {
 		return f()
 	}
@@ -37,8 +37,8 @@ func (x *fault) call(name string, f func() error) error {
 	return x.err
 }
 
-// faultyServices passes everything through a fault.
-func faultyServices(s ledgerclient.Services, x *fault) ledgerclient.Services {
+// faultyServices passes everything through a mishap.
+func faultyServices(s ledgerclient.Services, x *mishap) ledgerclient.Services {
 	out := ledgerclient.Services{Ledger: faultyLedger{s.Ledger, x}, Store: faultyStore{s.Store, x}}
 	for _, k := range s.Keepers {
 		out.Keepers = append(out.Keepers, faultyKeeper{k, x})
@@ -48,7 +48,7 @@ func faultyServices(s ledgerclient.Services, x *fault) ledgerclient.Services {
 
 type faultyLedger struct {
 	ledgerclient.Ledger
-	x *fault
+	x *mishap
 }
 
 func (l faultyLedger) Genesis(ctx context.Context) (b []byte, err error) {
@@ -82,7 +82,7 @@ func (l faultyLedger) ProveThread(ctx context.Context, index, size uint64) (p le
 
 type faultyStore struct {
 	ledgerclient.Store
-	x *fault
+	x *mishap
 }
 
 func (s faultyStore) PutBlobs(ctx context.Context, puts []ledgerclient.Put) error {
@@ -102,7 +102,7 @@ func (s faultyStore) Erase(ctx context.Context, e contract.Entry) error {
 
 type faultyUpload struct {
 	ledgerclient.Upload
-	x *fault
+	x *mishap
 }
 
 func (u faultyUpload) Write(p []byte) (n int, err error) {
@@ -119,7 +119,7 @@ func (u faultyUpload) Commit(p ledgerclient.Put) error {
 
 type faultyBlob struct {
 	ledgerclient.Blob
-	x *fault
+	x *mishap
 }
 
 func (b faultyBlob) ReadAt(p []byte, off int64) (n int, err error) {
@@ -129,7 +129,7 @@ func (b faultyBlob) ReadAt(p []byte, off int64) (n int, err error) {
 
 type faultyKeeper struct {
 	ledgerclient.Keeper
-	x *fault
+	x *mishap
 }
 
 func (k faultyKeeper) Deposit(ctx context.Context, ds []ledgerclient.Deposit) (rs []ledgerclient.Receipt, err error) {
@@ -200,7 +200,7 @@ func failEveryCall(t *testing.T, step string, after, unknown bool) map[string]in
 		case "remove":
 			calmly(t, d, "add", 100*n)
 		}
-		x := &fault{n: int64(n), after: after, err: broken}
+		x := &mishap{n: int64(n), after: after, err: broken}
 		if unknown {
 			x.err = &ledgerclient.UnreachableError{Service: "all", Err: broken}
 		}
@@ -337,7 +337,7 @@ func TestCacheSavesReading(t *testing.T) {
 	}
 	defer f.Close()
 	for _, home := range []string{patientHome, clinicHome} {
-		var x fault
+		var x mishap
 		w, err := wallet.Open(ctx, d.options(home, faultyServices(f.Services(), &x)))
 		if err != nil {
 			t.Fatal(err)

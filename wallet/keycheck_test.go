@@ -60,7 +60,7 @@ func (k unsure) Set(ctx context.Context, id, secret string) error {
 
 func (k unsure) Delete(ctx context.Context, id string) error {
 	if k.keeps {
-		return &keyring.NotDeletedError{}
+		return keyring.ErrNotDeleted
 	}
 	return k.memoryKeyring.Delete(ctx, id)
 }
@@ -68,14 +68,14 @@ func (k unsure) Delete(ctx context.Context, id string) error {
 // A wallet that was not made leaves no key behind, or says that one may be there: then
 // the next run removes it.
 func TestNoKeyStaysBehind(t *testing.T) {
-	for _, why := range []error{&keyring.NotStoredError{}, &keyring.TimeoutError{Op: "set"}, &keyring.AbsentError{Reason: keyring.BrokeOff}} {
+	for _, why := range []error{keyring.ErrNotStored, keyring.ErrTimeout.With("op", "set"), keyring.ErrBrokeOff} {
 		for _, keeps := range []bool{false, true} {
 			tn := newTown(t)
 			opt := tn.options("Maria")
 			opt.Keyring = unsure{tn.keys, why, keeps}
 			_, err := wallet.Create(context.Background(), opt, crypto.NewEntropy(), "Maria", "x")
 			_, unfinished := wallet.UnfinishedInit(opt.Dir)
-			if !errors.Is(err, why) || errors.As(err, new(*keyring.NotDeletedError)) != keeps || (len(tn.keys.items) > 0) != keeps || unfinished != keeps {
+			if !errors.Is(err, why) || errors.Is(err, keyring.ErrNotDeleted) != keeps || (len(tn.keys.items) > 0) != keeps || unfinished != keeps {
 				t.Errorf("%v, keeps %t: %d keys, unfinished %t, %v", why, keeps, len(tn.keys.items), unfinished, err)
 			}
 			opt.Keyring = tn.keys

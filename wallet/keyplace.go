@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/wallet/home"
@@ -148,7 +149,7 @@ func newItem() string {
 	return hex.EncodeToString(b[:])
 }
 
-func isNotFound(err error) bool { return is[*keyring.ItemNotFoundError](err) }
+func isNotFound(err error) bool { return errors.Is(err, keyring.ErrItemNotFound) }
 
 // HoldKey runs change, which changes the key file in its place, while no other
 // process moves the key of the wallet in dir.

@@ -130,9 +130,7 @@ func (m *Making) Create(ctx context.Context, services ledgerclient.Services, ent
 // mayHold tells whether a keyring that failed to take a key may hold it all the same. One
 // whose prompt nobody answered was not given it.
 func mayHold(err error) bool {
-	late, timeout := errors.AsType[*keyring.TimeoutError](err)
-	absent, gone := errors.AsType[*keyring.AbsentError](err)
-	return is[*keyring.NotStoredError](err) || timeout && !late.Prompt || gone && absent.Reason == keyring.BrokeOff
+	return errors.Is(err, keyring.ErrNotStored) || errors.Is(err, keyring.ErrTimeout) || errors.Is(err, keyring.ErrBrokeOff)
 }
 
 // writeNew writes the sealed files of a new wallet.

@@ -169,7 +169,7 @@ func TestMoveInterrupted(t *testing.T) {
 			t.Parallel()
 			for n := 1; ; n += stride {
 				j := newJourney(t)
-				x := &fault{n: int64(n), after: after, err: &ledgerclient.UnreachableError{Service: "all", Err: errors.New("it broke")}}
+				x := &mishap{n: int64(n), after: after, err: &ledgerclient.UnreachableError{Service: "all", Err: errors.New("it broke")}}
 				from, to, err := j.open(t, func(s ledgerclient.Services) ledgerclient.Services { return faultyServices(s, x) })
 				if err == nil {
 					_, err = from.Move(ctx, to, nil)

@@ -32,7 +32,7 @@ func (k *memoryKeyring) Get(_ context.Context, id string) (string, error) {
 	defer k.mu.Unlock()
 	s, ok := k.items[id]
 	if !ok {
-		return "", &keyring.ItemNotFoundError{}
+		return "", keyring.ErrItemNotFound
 	}
 	return s, nil
 }

@@ -94,21 +94,11 @@ type submitToken struct {
 	Created string      `json:"created"` // date
 }
 
-// configError says what is wrong with node.json.
-type configError struct{ path, what string }
-
-func (e *configError) Error() string { return e.path + ": " + e.what }
-
-// noNodeError says that a folder is not a node's.
-type noNodeError struct{ dir string }
-
-func (e *noNodeError) Error() string { return "no node in " + e.dir }
-
 func readConfig(dir string) (*config, error) {
 	path := filepath.Join(dir, configFile)
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &noNodeError{dir}
+		return nil, errNoNode.With("dir", dir)
 	}
 	if err != nil {
 		return nil, err
@@ -117,13 +107,13 @@ func readConfig(dir string) (*config, error) {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(c); err != nil {
-		return nil, &configError{path, err.Error()}
+		return nil, errConfig.With("path", path, "what", err.Error())
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return nil, &configError{path, "there is something behind the settings"}
+		return nil, errConfig.With("path", path, "what", "there is something behind the settings")
 	}
 	if what := c.wrong(); what != "" {
-		return nil, &configError{path, what}
+		return nil, errConfig.With("path", path, "what", what)
 	}
 	return c, nil
 }
@@ -227,7 +217,7 @@ func (c *config) addToken(name string, now time.Time) (string, error) {
 	}
 	for _, t := range c.Tokens {
 		if t.Name == name {
-			return "", &tokenExistsError{name}
+			return "", errTokenExists.With("name", name)
 		}
 	}
 	secret := newToken32()

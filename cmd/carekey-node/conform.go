@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"fmt"
 	"os"
 	"strings"
 
@@ -15,13 +14,6 @@ import (
 	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/spf13/cobra"
 )
-
-// conformError says that a backend breaks rules.
-type conformError struct{ failed, all int }
-
-func (e *conformError) Error() string {
-	return fmt.Sprintf("%d of %d rules do not hold", e.failed, e.all)
-}
 
 func newConform(a *app) *cobra.Command {
 	entries := 1000
@@ -132,7 +124,7 @@ func (a *app) conform(ctx context.Context, h ledgertest.Harness) error {
 		return usage("there is no case of that name", "leave out --case to see all")
 	}
 	if err == nil && failed > 0 {
-		return &conformError{failed, len(all)}
+		return errConform.With("failed", failed, "all", len(all))
 	}
 	return err
 }

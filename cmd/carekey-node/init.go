@@ -115,19 +115,22 @@ func (a *app) ledgerFor(ctx context.Context, dir, name, order string) (f *folder
 		return f, false, err
 	}
 	if _, err := os.Stat(filepath.Join(dir, configFile)); err == nil {
-		return nil, false, &nodeExistsError{dir}
+		return nil, false, errNodeExists.With("dir", dir)
 	}
 	if f, err = a.openFolder(dir, &config{}, false); err != nil {
 		return nil, false, err
 	}
 	has, err := nameOf(ctx, f)
 	if err == nil && name != "" && name != has {
-		err = &otherNameError{dir, has}
+		err = errOtherName.With("dir", dir, "name", has)
 	}
 	if err == nil {
 		_, _, notReplica := f.Consumed(ctx)
-		if own := notReplica != nil; own == (order != "") {
-			err = &orderError{own: own}
+		switch own := notReplica != nil; {
+		case own && order != "":
+			err = errOwnOrder
+		case !own && order == "":
+			err = errNoOrder
 		}
 	}
 	if err != nil {
@@ -149,16 +152,6 @@ func nameOf(ctx context.Context, f *folder.Folder) (string, error) {
 
 // genesisFile is there in every folder that holds a ledger.
 const genesisFile = "genesis"
-
-// nodeExistsError says that a folder has a node.
-type nodeExistsError struct{ dir string }
-
-func (e *nodeExistsError) Error() string { return "there is a node in " + e.dir }
-
-// otherNameError says that the ledger in a folder has another name.
-type otherNameError struct{ dir, name string }
-
-func (e *otherNameError) Error() string { return "the ledger in " + e.dir + " is named " + e.name }
 
 // hostName is this computer's name, as far as it can be in a URL.
 func hostName() string {

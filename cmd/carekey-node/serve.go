@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -80,7 +79,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	log := a.logger(o.debug)
 	release, err := claim(filepath.Join(o.dir, serveLock))
 	if busy := (*folder.BusyError)(nil); errors.As(err, &busy) {
-		return &servedError{o.dir}
+		return errServed.With("dir", o.dir)
 	} else if err != nil {
 		return err
 	}
@@ -117,7 +116,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 
 	listener, err := net.Listen("tcp", o.listen)
 	if err != nil {
-		return &listenError{o.listen, err}
+		return errListen.Of(err, "address", o.listen)
 	}
 	defer listener.Close()
 	if o.plain && !loopback(listener.Addr()) {
@@ -126,7 +125,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	var operator net.Listener
 	if o.metrics != "" {
 		if operator, err = net.Listen("tcp", o.metrics); err != nil {
-			return &listenError{o.metrics, err}
+			return errListen.Of(err, "address", o.metrics)
 		}
 		defer operator.Close()
 		if !loopback(operator.Addr()) {
@@ -192,7 +191,7 @@ func (a *app) listen(ctx context.Context, o serveOptions, log *slog.Logger, s *s
 	notify("READY=1")
 	select {
 	case err := <-failed:
-		return &listenError{o.listen, err}
+		return errListen.Of(err, "address", o.listen)
 	case <-ctx.Done():
 	}
 	notify("STOPPING=1")
@@ -247,9 +246,9 @@ func (a *app) joinOrder(ctx context.Context, cfg *config, f *folder.Folder) (ord
 	case err != nil && cfg.Order == "":
 		return nil, nil
 	case err != nil:
-		return nil, &orderError{own: true}
+		return nil, errOwnOrder
 	case cfg.Order == "":
-		return nil, &orderError{}
+		return nil, errNoOrder
 	}
 	return a.openOrder(ctx, cfg.Order)
 }
@@ -270,30 +269,4 @@ func (a *app) logger(debug bool) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(a.err, opt))
 	}
 	return slog.New(slog.NewTextHandler(a.err, opt))
-}
-
-// servedError says that another server serves a folder.
-type servedError struct{ dir string }
-
-func (e *servedError) Error() string { return "a server runs on " + e.dir }
-
-// listenError says that an address cannot be listened at.
-type listenError struct {
-	address string
-	err     error
-}
-
-func (e *listenError) Error() string {
-	return fmt.Sprintf("cannot listen at %s: %v", e.address, e.err)
-}
-func (e *listenError) Unwrap() error { return e.err }
-
-// orderError says that folder and settings do not agree on who keeps the order.
-type orderError struct{ own bool } // the folder keeps its own
-
-func (e *orderError) Error() string {
-	if e.own {
-		return "the folder keeps its own order"
-	}
-	return "the folder has no order of its own"
 }

@@ -21,12 +21,6 @@ import (
 	"github.com/carekey/carekey/wallet/atomicfile"
 )
 
-// tlsError says that the certificate or its key cannot be used.
-type tlsError struct{ err error }
-
-func (e *tlsError) Error() string { return "certificate: " + e.err.Error() }
-func (e *tlsError) Unwrap() error { return e.err }
-
 // makeCertificate makes a key and a certificate of its own for the hosts of the
 // URLs. Invitations pin the key, so that names and dates in it mean nothing to a
 // wallet; other programs may look at them.
@@ -113,7 +107,7 @@ func (s *certificates) get() (*tls.Certificate, error) {
 			}
 			return s.loaded, nil
 		}
-		return nil, &tlsError{err}
+		return nil, errTLS.Of(err)
 	}
 	s.loaded, s.changed = &c, info.ModTime()
 	return s.loaded, nil
@@ -127,7 +121,7 @@ func (s *certificates) fingerprint() (crypto.Hash, error) {
 	}
 	leaf, err := x509.ParseCertificate(c.Certificate[0])
 	if err != nil {
-		return crypto.Hash{}, &tlsError{err}
+		return crypto.Hash{}, errTLS.Of(err)
 	}
 	return sha256.Sum256(leaf.RawSubjectPublicKeyInfo), nil
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -21,16 +20,6 @@ everything with the keeper goes without, so that a revocation is never held up.
 A token lets the node link what is submitted with it: all entries of one token are
 known to be of one holder. Give one token to many people, or none at all, where
 that must not be. The node keeps a hash of each and cannot show it again.`
-
-// tokenExistsError says that there is a token of that name.
-type tokenExistsError struct{ name string }
-
-func (e *tokenExistsError) Error() string { return "there is a token named " + e.name }
-
-// noTokenError says that there is no token of that name.
-type noTokenError struct{ name string }
-
-func (e *noTokenError) Error() string { return "no token is named " + e.name }
 
 // newToken32 makes a token of 160 random bits.
 func newToken32() string { return strings.ToLower(rand.Text()[:26]) }
@@ -107,7 +96,7 @@ for: without a terminal add --yes.` + "\n\n" + aboutTokens,
 			err := edit(args[0], func(c *config) error {
 				i := slices.IndexFunc(c.Tokens, func(t submitToken) bool { return t.Name == args[1] })
 				if i < 0 {
-					return &noTokenError{args[1]}
+					return errNoToken.With("name", args[1])
 				}
 				c.Tokens = slices.Delete(c.Tokens, i, i+1)
 				left = len(c.Tokens)
@@ -154,13 +143,10 @@ func (a *app) mayClose(ctx context.Context, cfg *config) error {
 	select {
 	case said := <-answer:
 		if said != "yes" {
-			return errDeclined
+			return cli.ErrDeclined
 		}
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
-
-// errDeclined says that the person said no.
-var errDeclined = errors.New("nothing was changed")

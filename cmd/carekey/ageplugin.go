@@ -44,7 +44,7 @@ func (a agePlugin) serve(ctx context.Context, p *plugin.Plugin) *ageKeys {
 	a.ask = func(prompt string) ([]byte, error) {
 		answer, err := p.RequestValue(prompt+":", true)
 		if err != nil {
-			return nil, &needError{What: "the passphrase of your key file", Flag: "the environment variable " + envPassphrase}
+			return nil, errNeed.With("what", "the passphrase of your key file", "flag", "the environment variable "+envPassphrase)
 		}
 		return []byte(answer), nil
 	}

@@ -73,19 +73,16 @@ func (a events) audit(ctx context.Context) error {
 	return nil
 }
 
-// incompleteError says what of an audit could not be had.
-type incompleteError struct {
+// incomplete says what of an audit could not be had.
+type incomplete struct {
 	consents map[string]int // by service, of how many consents
 	why      error          // an *ledgerclient.UnreachableError in its chain
 	behind   ground         // of a ledger that is out of reach, if one is
 }
 
-func (e *incompleteError) Error() string { return "not all of it could be had: " + e.why.Error() }
-func (e *incompleteError) Unwrap() error { return e.why }
-
 // missingIn is what these events of the ledgers lack; nil if nothing.
 func missingIn(all []*opened, es []wallet.Event) error {
-	e := &incompleteError{consents: map[string]int{}}
+	e := incomplete{consents: map[string]int{}}
 	for _, o := range all {
 		if _, why := o.w.OutOfReach(); why != nil && e.why == nil {
 			e.why = why
@@ -106,11 +103,11 @@ func missingIn(all []*opened, es []wallet.Event) error {
 	if len(e.consents) == 0 || e.why == nil {
 		return nil
 	}
-	return e
+	return errIncomplete.Of(e.why, "lacks", e.lacks())
 }
 
-// incompleteText says what is missing, and why.
-func incompleteText(e *incompleteError) string {
+// lacks says what is missing.
+func (e incomplete) lacks() string {
 	var lacks []string
 	for _, of := range []struct{ service, one, many string }{
 		{"ledger", "what came since, of 1 consent", "what came since, of %d consents"},
@@ -124,7 +121,7 @@ func incompleteText(e *incompleteError) string {
 			lacks = append(lacks, fmt.Sprintf(of.many, n))
 		}
 	}
-	text := "this is not all: " + explain(e.why).Message + ".\nMissing: " + strings.Join(lacks, ";\n")
+	text := strings.Join(lacks, ";\n")
 	if e.behind.away {
 		text += ".\nShown is " + e.behind.says(allShown)
 	}

@@ -356,23 +356,13 @@ func (a batches) carryOn(from batch.Status, run func(progress func(batch.Status)
 	return s, err
 }
 
-// batchStoppedError says that a job was begun and did not come to its end.
-type batchStoppedError struct {
-	done, items int
-	results     string // file that could not be written; all items have ended
-	err         error
-}
-
-func (e *batchStoppedError) Error() string { return e.err.Error() }
-func (e *batchStoppedError) Unwrap() error { return e.err }
-
 // ended reports what became of a run.
 func (a batches) ended(ctx context.Context, w *wallet.Wallet, s batch.Status, err error, f batchFlags) error {
 	if err != nil && s.Begun == 0 {
 		return err
 	}
 	if err != nil {
-		return &batchStoppedError{s.Done, s.Items, "", err}
+		return errBatchStopped.Of(err, "done", s.Done, "items", s.Items, "results", "")
 	}
 	var failed error
 	each := func(r batch.Result) error {
@@ -399,7 +389,7 @@ func (a batches) ended(ctx context.Context, w *wallet.Wallet, s batch.Status, er
 		err = batch.Results(ctx, w, each)
 	}
 	if err != nil {
-		return &batchStoppedError{s.Done, s.Items, cmp.Or(f.results, "FILE"), err}
+		return errBatchStopped.Of(err, "done", s.Done, "items", s.Items, "results", cmp.Or(f.results, "FILE"))
 	}
 	if err := a.show(s, f.results); err != nil {
 		return err

@@ -70,7 +70,7 @@ func (a consents) export(ctx context.Context, ids []string, x exportFlags) error
 			return failed
 		}
 	}
-	behind := &incompleteError{consents: map[string]int{}}
+	behind := incomplete{consents: map[string]int{}}
 	for _, o := range a.all {
 		if g := groundOf(o.w); g.away {
 			_, behind.why = o.w.OutOfReach()
@@ -80,8 +80,10 @@ func (a consents) export(ctx context.Context, ids []string, x exportFlags) error
 	for i := range cs {
 		if !cs[i].AsOf.IsZero() {
 			behind.consents["ledger"]++
-			missing = behind
 		}
+	}
+	if behind.consents["ledger"] > 0 {
+		missing = errIncomplete.Of(behind.why, "lacks", behind.lacks())
 	}
 	giver := health.Giver{Name: a.all[0].w.Name(), Address: a.all[0].w.Address()}
 	var known []wallet.Consent

@@ -134,7 +134,7 @@ func (c *console) table(t *ui.Table) error { return t.Write(c.out, cli.Width(c.o
 // choose lets a person take from a list; flag is what would have answered.
 func (c *console) choose(ctx context.Context, title string, items []ui.Item, multi bool, what, flag string) ([]int, error) {
 	if !c.interactive() {
-		return nil, &needError{What: what, Flag: flag}
+		return nil, errNeed.With("what", what, "flag", flag)
 	}
 	return ui.Choose(ctx, c.in, c.err, title, items, multi)
 }

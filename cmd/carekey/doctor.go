@@ -69,7 +69,7 @@ func (e *exam) doctor(ctx context.Context) error {
 		e.show(all)
 	}
 	if exit != exitDone {
-		return &findingsError{exit}
+		return errFindings.With("exit", exit)
 	}
 	return nil
 }

@@ -53,11 +53,6 @@ func failed(check string, err error) finding {
 	return finding{check, false, broken, f.Code, f.Message, f.Hint, f.Exit}
 }
 
-// findingsError: the doctor found something, and has said so.
-type findingsError struct{ exit int }
-
-func (e *findingsError) Error() string { return "something needs you" }
-
 // worst lists exit codes of findings, the worst first; those not in it are next.
 var worst = []int{exitTampered, exitLocked, exitUnreachable, exitNotFound}
 

@@ -109,7 +109,7 @@ func passphraseFile(path string) finding {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return failed(check, &passphraseFileError{envPassphrase, err})
+		return failed(check, errPassphraseFile.Of(err, "name", envPassphrase))
 	case runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0:
 		return advise(check, "passphrase-readable", "others can read "+path, "chmod go= "+cli.Quote(path))
 	}

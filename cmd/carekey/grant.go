@@ -165,7 +165,7 @@ func (a grants) chooseContact(ctx context.Context, w *wallet.Wallet) (string, er
 func (a grants) chooseRecords(ctx context.Context, w *wallet.Wallet) ([]string, error) {
 	const flags = "--record ID, --category C or --all"
 	if !a.interactive() {
-		return nil, &needError{What: "which records", Flag: flags}
+		return nil, errNeed.With("what", "which records", "flag", flags)
 	}
 	rs, err := w.Records(ctx)
 	if err != nil {

@@ -76,7 +76,7 @@ func (a making) init(ctx context.Context, f initFlags) error {
 		return err
 	}
 	if f.wordsFile == "" && !a.interactive() {
-		return &needError{What: "where the 24 words go", Flag: "--words-file FILE"}
+		return errNeed.With("what", "where the 24 words go", "flag", "--words-file FILE")
 	}
 	w, l, err := a.make(ctx, p, f, kind)
 	if err != nil {
@@ -144,7 +144,7 @@ func (a making) make(ctx context.Context, p place, f initFlags, kind string) (w 
 func (a making) askName(ctx context.Context, name string) (string, error) {
 	if name != "" || !a.interactive() {
 		if name == "" {
-			return "", &needError{What: "your name", Flag: "--name NAME"}
+			return "", errNeed.With("what", "your name", "flag", "--name NAME")
 		}
 		return wallet.CheckName("name", name)
 	}
@@ -179,7 +179,7 @@ func (a making) ledger(ctx context.Context, p place, make bool, m *wallet.Making
 			return l, func() {}, err
 		}
 		if p.given && !make {
-			return nil, nil, &noLedgerError{p.at.dir}
+			return nil, nil, errNoLedger.With("dir", p.at.dir)
 		}
 	}
 	dir := p.at.dir

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/carekey/carekey/cmd/cli"
@@ -77,7 +78,8 @@ type custody struct {
 	Kind     string   `json:"kind"`  // "os" or "file"
 	Found    bool     `json:"found"` // the key, or something under its name, is there
 	Locked   bool     `json:"locked"`
-	Problem  *failure `json:"problem"`  // why it cannot be had or seen; null if it can
+	Problem  *failure `json:"problem"` // why it cannot be had or seen; null if it can
+	why      error    // the same
 	LeftCopy bool     `json:"leftCopy"` // there is one in the other place too, as after an interrupted move
 	File     string   `json:"file"`     // the key file, if that is where the key is
 }
@@ -88,7 +90,7 @@ func (k keys) custody(ctx context.Context) custody {
 	seen, err := k.sight(ctx, c.Kind)
 	if c.Found, c.Locked = seen.Found, seen.Locked; err != nil {
 		f := explain(err)
-		c.Problem = &f
+		c.Problem, c.why = &f, err
 	}
 	if c.Kind == keyring.KindFile {
 		c.File = k.file()
@@ -113,15 +115,10 @@ func (a keyrings) status(ctx context.Context) error {
 		a.show(c)
 	}
 	if err == nil && c.Problem != nil {
-		err = &custodyError{*c.Problem}
+		err = c.why
 	}
 	return err
 }
-
-// custodyError ends keyring status, which has shown it already.
-type custodyError struct{ failure }
-
-func (e *custodyError) Error() string { return e.Message }
 
 func (a keyrings) show(c custody) {
 	state := "there"
@@ -162,7 +159,7 @@ func (a keyrings) move(ctx context.Context, kind string) error {
 	}
 	from, to := a.keys(p).of(otherKind(kind)), a.keys(p).of(kind)
 	moved, err := wallet.MoveKey(ctx, wallet.Options{Dir: p.dir}, from, to)
-	if kind == keyring.KindFile && p.settings.Keyring != kind && is[*keyring.DamagedError](err) {
+	if kind == keyring.KindFile && p.settings.Keyring != kind && errors.Is(err, keyring.ErrDamaged) {
 		return usage(a.keys(p).file()+" is no key file, and in the way", "to remove it: carekey keyring move "+otherKind(kind)+"; then try again")
 	}
 	if err != nil && !is[*wallet.KeyLeftError](err) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -68,21 +69,21 @@ func (k keys) sight(ctx context.Context, kind string) (seen keyring.Sight, err e
 	if kind == keyring.KindOS {
 		system, ok := k.of(kind).(*keyring.OS)
 		if !ok {
-			return seen, &keyring.AbsentError{Reason: keyring.Unsupported}
+			return seen, keyring.ErrUnsupported
 		}
 		if seen, err = system.Look(ctx, k.settings.Item); err != nil {
 			return seen, err
 		}
 	} else {
 		err = keyring.LooksLikeKeyFile(k.file())
-		if err != nil && !is[*keyring.ItemNotFoundError](err) {
-			seen.Found = is[*keyring.DamagedError](err)
+		if err != nil && !errors.Is(err, keyring.ErrItemNotFound) {
+			seen.Found = errors.Is(err, keyring.ErrDamaged)
 			return seen, err
 		}
 		seen.Found, seen.Locked = err == nil, err == nil
 	}
 	if !seen.Found && !seen.Locked {
-		return seen, &keyring.ItemNotFoundError{Kind: kind}
+		return seen, keyring.ErrItemNotFound.With("kind", kind)
 	}
 	return seen, nil
 }
@@ -94,14 +95,14 @@ func (k keys) file() string { return filepath.Join(k.dir, keyring.FileName) }
 func (k keys) probe(ctx context.Context, kind string) error {
 	if kind == keyring.KindFile {
 		if _, err := os.Lstat(k.file()); err == nil {
-			return &keyring.ItemExistsError{Kind: kind}
+			return keyring.ErrItemExists
 		}
 		b, err := k.passphrase(ctx, true) // before anything is made, or shown to be written down
 		clear(b)
 		return err
 	}
 	_, err := k.of(kind).Get(ctx, keyring.NewID())
-	if is[*keyring.ItemNotFoundError](err) {
+	if errors.Is(err, keyring.ErrItemNotFound) {
 		return nil
 	}
 	return err

@@ -28,7 +28,7 @@ A move that was interrupted goes on when it is run again.`,
 		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if to == "" {
-				return &needError{What: "where to", Flag: "--to LEDGER"}
+				return errNeed.With("what", "where to", "flag", "--to LEDGER")
 			}
 			p, at, err := ledgers{a}.find(to)
 			if err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -81,7 +82,7 @@ func (l *ledger) follows(ctx context.Context) bool {
 
 // isNoLedger reports whether a folder holds no ledger, such as that of a disk which
 // is not plugged in.
-func isNoLedger(err error) bool { return is[*folder.NoLedgerError](err) }
+func isNoLedger(err error) bool { return errors.Is(err, folder.ErrNoLedger) }
 
 // isAway reports whether an error of opening a ledger means that it is out of reach,
 // so that the wallet goes on with what it verified last.
@@ -318,7 +319,7 @@ func (a *app) checkClock(ctx context.Context, l *ledger) error {
 		return err
 	}
 	if !ok {
-		return errDeclined
+		return cli.ErrDeclined
 	}
 	a.flags.acceptClock = true
 	return nil

@@ -39,24 +39,24 @@ func (s *passphraseSource) take(chosen bool) ([]byte, error) {
 	if s.read == nil {
 		f, err := s.open()
 		if err != nil {
-			return nil, &passphraseFileError{s.name, err}
+			return nil, errPassphraseFile.Of(err, "name", s.name)
 		}
 		b := make([]byte, maxPassphrase+2) // and CR LF
 		defer clear(b)
 		n, err := io.ReadFull(text.NewReader(f), b)
 		f.Close()
 		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-			return nil, &passphraseFileError{s.name, err}
+			return nil, errPassphraseFile.Of(err, "name", s.name)
 		}
 		line, _, _ := bytes.Cut(b[:n], []byte("\n"))
 		line = bytes.TrimSuffix(line, []byte("\r"))
 		if len(line) > maxPassphrase { // cut, it would be another passphrase
-			return nil, &passphraseFileError{s.name, fmt.Errorf("its first line is longer than %d bytes", maxPassphrase)}
+			return nil, errPassphraseFile.Of(fmt.Errorf("its first line is longer than %d bytes", maxPassphrase), "name", s.name)
 		}
 		s.read = append([]byte{}, line...)
 	}
 	if err := text.Check(s.read); err != nil && (chosen || slices.Contains(s.read, 0)) {
-		return nil, &passphraseFileError{s.name, err}
+		return nil, errPassphraseFile.Of(err, "name", s.name)
 	}
 	return bytes.Clone(s.read), nil
 }
@@ -121,7 +121,7 @@ func (a *app) passphrase(ctx context.Context, confirm bool) ([]byte, error) {
 	case a.ask != nil && !confirm:
 		return a.ask("Passphrase of your carekey wallet")
 	case !a.interactive():
-		return nil, &needError{What: "the passphrase of your key file", Flag: source.flag()}
+		return nil, errNeed.With("what", "the passphrase of your key file", "flag", source.flag())
 	case confirm:
 		a.say("Choose a passphrase for your key file. Six words by chance are a strong\none, such as\n  %s", suggestion())
 		p, err = ui.Passphrase(a.in, a.err, "New passphrase for your carekey wallet", true, func(p []byte) string {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
@@ -193,7 +194,7 @@ func (a profiles) removeLeftKey(ctx context.Context, p place) error {
 	if err != nil || !seen.Found {
 		return ctx.Err() // nothing can be seen there
 	}
-	if err := a.keys(p).of(keyring.KindOS).Delete(ctx, p.settings.Item); !is[*keyring.ItemNotFoundError](err) {
+	if err := a.keys(p).of(keyring.KindOS).Delete(ctx, p.settings.Item); !errors.Is(err, keyring.ErrItemNotFound) {
 		return err
 	}
 	return nil
@@ -207,14 +208,14 @@ func (a *app) confirmName(ctx context.Context, preview, question, name string) e
 		return nil
 	}
 	if !a.interactive() {
-		return &needError{What: "for the name of what goes", Flag: "--yes", Question: question}
+		return errNeed.With("what", question, "flag", "--yes")
 	}
 	ok, err := ui.ConfirmName(ctx, a.in, a.err, preview, question, name)
 	if err != nil {
 		return err
 	}
 	if !ok {
-		return errDeclined
+		return cli.ErrDeclined
 	}
 	return nil
 }

@@ -68,7 +68,7 @@ func (a restores) restore(ctx context.Context, f restoreFlags) error {
 		return err
 	}
 	if f.wordsFile == "" && !a.interactive() {
-		return &needError{What: "the 24 words", Flag: "--words-file FILE"}
+		return errNeed.With("what", "the 24 words", "flag", "--words-file FILE")
 	}
 	kind, err := a.into(ctx, p)
 	if err != nil {
@@ -292,7 +292,7 @@ func badBackup(dir string, err error) error {
 	if !is[*folder.DamagedError](err) {
 		return err
 	}
-	return &badBackupError{dir, err}
+	return errBadBackup.Of(err, "dir", dir)
 }
 
 // stepBar shows the steps of a restore.

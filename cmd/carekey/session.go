@@ -12,7 +12,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
@@ -159,7 +161,7 @@ func (s *session) onLedger(id crypto.LedgerID, err error) error {
 	switch explain(err).Exit {
 	case exitTampered, exitUnreachable, exitUnexpected:
 		if title := s.titles[id]; title != "" {
-			return &onLedgerError{err, title, id}
+			return errOnLedger.Of(err, "title", title, "id", id)
 		}
 	}
 	return err
@@ -261,15 +263,15 @@ func (s *session) end(ctx context.Context, o *opened, want access, err error) er
 		s.tellAway(s.titles[o.id()], since, away)
 	}
 	if o.sent.Load() && errors.Is(err, context.Canceled) {
-		err = &enteredError{err}
+		err = errEntered.Of(err)
 	}
-	if stuck := w.Stuck(); stuck != nil && !is[*syncError](err) {
+	if stuck := w.Stuck(); stuck != nil && !errors.Is(err, errSync) {
 		if err == nil && is[*ledgerclient.UnreachableError](stuck) {
 			s.say("What you signed before still waits, and goes out by itself: carekey sync tells.")
 		} else if err == nil {
 			s.say("A change that was signed still waits: %s.\nEvery carekey command tries again to finish it.", explain(stuck).Message)
 		} else if errors.Is(err, stuck) && !errors.Is(err, wallet.ErrPending) && len(w.Unwritten()) == 0 {
-			err = &keptError{err}
+			err = errKept.Of(err)
 		}
 	}
 	return err
@@ -359,7 +361,7 @@ func (a *app) openPinned(ctx context.Context, p place) (*ledger, error) {
 		}
 	}
 	if foreign, ok := errors.AsType[*ledgerclient.ForeignLedgerError](err); ok && p.given {
-		err = &otherLedgerError{*foreign}
+		err = errOtherLedger.With("want", foreign.Want, "got", foreign.Got)
 	}
 	if err != nil {
 		l.close()
@@ -428,14 +430,14 @@ func (a *app) confirm(ctx context.Context, preview, question string, danger bool
 		return nil
 	}
 	if !a.interactive() {
-		return &needError{What: "for your consent", Flag: "--yes", Question: question}
+		return errNeed.With("what", question, "flag", "--yes")
 	}
 	ok, err := ui.Confirm(ctx, a.in, a.err, preview, question, danger)
 	if err != nil {
 		return err
 	}
 	if !ok {
-		return errDeclined
+		return cli.ErrDeclined
 	}
 	return nil
 }
@@ -448,8 +450,8 @@ func readSmall(path string) ([]byte, error) {
 	}
 	defer f.Close()
 	b, err := text.Read(f, 4096)
-	if bad, ok := errors.AsType[*text.EncodingError](err); ok {
-		err = &text.EncodingError{Why: path + ": " + bad.Why}
+	if bad, ok := fault.As(err, text.ErrEncoding); ok {
+		err = text.ErrEncoding.With("why", path+": "+fault.Get[string](bad, "why"))
 	}
 	return b, err
 }

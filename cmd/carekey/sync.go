@@ -76,16 +76,10 @@ func (a syncing) sync(ctx context.Context) error {
 		}
 	}
 	if worst != nil {
-		return &syncError{worst}
+		return errSync.Of(worst)
 	}
 	return nil
 }
-
-// syncError says that not everything could be synced, which was told already.
-type syncError struct{ err error }
-
-func (e *syncError) Error() string { return "not all is synced: " + e.err.Error() }
-func (e *syncError) Unwrap() error { return e.err }
 
 // synced tells what one ledger's sync did.
 func (a syncing) synced(w *wallet.Wallet, s wallet.Synced, again []contract.ID, err error) syncJSON {

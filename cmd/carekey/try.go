@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/testdata"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
@@ -78,10 +79,8 @@ func trySteps(file string) []step {
 	}
 }
 
-// tryError says that a step of the play did not end as it should.
-type tryError struct{ line, why string }
-
-func (e *tryError) Error() string { return e.why + ": " + e.line }
+// errTry: a step of the play did not end as it should. line, why
+const errTry fault.Code = "unexpected/try"
 
 // play runs steps in a folder.
 type play struct {
@@ -208,7 +207,7 @@ func (p *play) run(ctx context.Context, s step) error {
 	line := p.shell(s)
 	p.printf("%s", line)
 	failed := func(why string) error {
-		return &tryError{strings.TrimSuffix(line, "\n"), why}
+		return errTry.With("line", strings.TrimSuffix(line, "\n"), "why", why)
 	}
 	args, err := p.expand(s.args)
 	if err != nil {

@@ -2,12 +2,13 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/carekey/carekey/crypto/fault"
 )
 
 // The play notices what is not as it should be. (That it runs through, and that its
@@ -35,11 +36,11 @@ func TestTryNoticesSurprises(t *testing.T) {
 		{step{args: []string{"a", "$(cat nothing)"}}, "no such file"},
 	} {
 		err := p.run(t.Context(), c.step)
-		var surprise *tryError
+		surprise, _ := fault.As(err, errTry)
 		switch {
 		case c.why == "" && err != nil:
 			t.Errorf("%v: %v", c.step, err)
-		case c.why != "" && (!errors.As(err, &surprise) || !strings.Contains(surprise.why, c.why)):
+		case c.why != "" && !strings.Contains(fault.Get[string](surprise, "why"), c.why):
 			t.Errorf("%v: %v, want %s", c.step, err, c.why)
 		case c.why != "" && explain(err).Exit == 0:
 			t.Errorf("%v: exit 0", c.step)

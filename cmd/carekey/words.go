@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
@@ -86,7 +86,7 @@ func (a words) check(cmd *cobra.Command, file string) error {
 		return &wallet.NoWalletError{Dir: p.dir}
 	}
 	if file == "" && !a.interactive() {
-		return &needError{What: "the words", Flag: "--words-file FILE"}
+		return errNeed.With("what", "the words", "flag", "--words-file FILE")
 	}
 	var typed crypto.Entropy
 	if file != "" {
@@ -129,7 +129,7 @@ func (a *app) readWords(ctx context.Context, file string) (crypto.Entropy, error
 	case a.interactive():
 		return a.enterWords(ctx)
 	}
-	return crypto.Entropy{}, &needError{What: "your 24 words", Flag: "--words-file FILE"}
+	return crypto.Entropy{}, errNeed.With("what", "your 24 words", "flag", "--words-file FILE")
 }
 
 // enterWords lets a person type the words, and shows where to look if they are
@@ -138,9 +138,9 @@ func (a *app) enterWords(ctx context.Context) (crypto.Entropy, error) {
 	var entropy crypto.Entropy
 	_, err := ui.EnterWords(ctx, a.in, a.err, 24, crypto.WordsWithPrefix, func(words []string) (string, []int) {
 		e, err := crypto.EntropyFromWords(words)
-		if sum, ok := errors.AsType[*crypto.ChecksumError](err); ok {
+		if sum, ok := fault.As(err, crypto.ErrChecksum); ok {
 			f := explain(err)
-			return sentence(f.Message) + ". " + sentence(f.Hint) + ".", sum.Suspects
+			return sentence(f.Message) + ". " + sentence(f.Hint) + ".", fault.Get[[]int](sum, "suspects")
 		}
 		if err != nil { // not reached: only words of the list are taken
 			return sentence(explain(err).Message) + ".", nil
@@ -151,12 +151,6 @@ func (a *app) enterWords(ctx context.Context) (crypto.Entropy, error) {
 	return entropy, err
 }
 
-// wordsFileError says what is wrong with words that were read from a file.
-type wordsFileError struct{ err error }
-
-func (e *wordsFileError) Error() string { return e.err.Error() }
-func (e *wordsFileError) Unwrap() error { return e.err }
-
 // wordsOfFile reads 24 words from a small text file.
 func wordsOfFile(ctx context.Context, path string) (crypto.Entropy, error) {
 	b, err := unlessDone(ctx, func() ([]byte, error) { return readSmall(path) }) // a pipe may have no writer
@@ -166,7 +160,7 @@ func wordsOfFile(ctx context.Context, path string) (crypto.Entropy, error) {
 	defer clear(b)
 	entropy, err := crypto.EntropyFromWords(wordsIn(string(b)))
 	if err != nil {
-		err = &wordsFileError{err}
+		err = errWordsFile.Of(err)
 	}
 	return entropy, err
 }

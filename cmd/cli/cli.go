@@ -6,41 +6,13 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"regexp"
 	"runtime/debug"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 )
-
-// Failure is an error in words.
-type Failure struct {
-	Code    string `json:"code"` // stable
-	Message string `json:"message"`
-	Hint    string `json:"hint"` // what to do next; may be empty
-	Exit    int    `json:"exit"`
-}
-
-// Print writes the failure for people.
-func (f Failure) Print(w io.Writer) {
-	fmt.Fprintf(w, "error: %s\n", CleanText(f.Message))
-	if f.Hint != "" {
-		fmt.Fprintf(w, "hint:  %s\n", CleanText(strings.ReplaceAll(f.Hint, "\n", "\n       ")))
-	}
-}
-
-// UsageError says that a command line means nothing, and what to do about it.
-type UsageError struct{ Message, Hint string }
-
-func (e *UsageError) Error() string { return e.Message }
-
-// Usage returns a [*UsageError].
-func Usage(message, hint string) error { return &UsageError{message, hint} }
 
 // The words that stand for files and folders in usage lines, and flags with a value.
 var (
@@ -108,24 +80,4 @@ func Version() string {
 		}
 	}
 	return v + " " + info.GoVersion
-}
-
-// NoLocks tells whether a file system refused to lock a file, as some network ones do.
-func NoLocks(err error) (path string, ok bool) {
-	e, ok := errors.AsType[*fs.PathError](err)
-	if !ok || e.Op != "flock" && e.Op != "LockFileEx" {
-		return "", false
-	}
-	return e.Path, true
-}
-
-// System is what the operating system says, without Go's names of calls.
-func System(err error) string {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Path + ": " + e.Err.Error()
-	}
-	if e, ok := errors.AsType[syscall.Errno](err); ok {
-		return e.Error()
-	}
-	return err.Error()
 }

@@ -105,8 +105,11 @@ func (e *Error) Is(target error) bool { return e.Code.Is(target) }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Value returns the value of that name, nil if there is none.
+// Value returns the value of that name, nil if there is none, also where e is nil.
 func (e *Error) Value(name string) any {
+	if e == nil {
+		return nil
+	}
 	for _, a := range e.Args {
 		if a.Name == name {
 			return a.Value

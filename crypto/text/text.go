@@ -20,6 +20,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"github.com/carekey/carekey/crypto/fault"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -84,16 +85,14 @@ func Code(s string) string {
 	}, norm.NFKC.String(sourced.Replace(s))), "-")
 }
 
-// EncodingError says why a file is not read as text. Why is a sentence without its end,
-// and names what to do.
-type EncodingError struct{ Why string }
-
-func (e *EncodingError) Error() string { return e.Why }
+// ErrEncoding: a file is not read as text. why is a sentence without its end, and names
+// what to do.
+const ErrEncoding fault.Code = "bad-encoding"
 
 const saveAs = ": save it as UTF-8"
 
 // Reader reads a text as UTF-8 without the mark before it. Its errors are those of the
-// reader beneath and *EncodingError. What it held is overwritten once it is handed out:
+// reader beneath and [ErrEncoding]. What it held is overwritten once it is handed out:
 // the text may be a secret. It does not judge what was UTF-8 from the beginning.
 type Reader struct {
 	r     io.Reader
@@ -122,7 +121,7 @@ func (t *Reader) begin() {
 	has := func(mark string) bool { return strings.HasPrefix(string(b), mark) }
 	switch {
 	case has("\xff\xfe\x00\x00"), has("\x00\x00\xfe\xff"):
-		t.err, b = &EncodingError{"it is UTF-32" + saveAs}, nil
+		t.err, b = ErrEncoding.With("why", "it is UTF-32"+saveAs), nil
 	case has("\xff\xfe"):
 		t.order, b = binary.LittleEndian, b[2:]
 	case has("\xfe\xff"):
@@ -130,7 +129,7 @@ func (t *Reader) begin() {
 	case has("\xef\xbb\xbf"):
 		b = b[3:]
 	case n >= 2 && (b[0] == 0) != (b[1] == 0):
-		t.err, b = &EncodingError{"it looks like UTF-16 without the mark that tells its order" + saveAs}, nil
+		t.err, b = ErrEncoding.With("why", "it looks like UTF-16 without the mark that tells its order"+saveAs), nil
 	}
 	t.raw = b
 }
@@ -156,7 +155,7 @@ func (t *Reader) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	if t.err == io.EOF && len(t.raw) > 0 {
-		return 0, &EncodingError{"it ends in the middle of a character: it was cut off, or is no UTF-16"}
+		return 0, ErrEncoding.With("why", "it ends in the middle of a character: it was cut off, or is no UTF-16")
 	}
 	if t.err != nil || t.order != nil {
 		return 0, t.err
@@ -183,7 +182,7 @@ func (t *Reader) fill() {
 				r, size = utf16.DecodeRune(r, rune(t.order.Uint16(t.raw[2:]))), 4
 			}
 			if size == 2 || r == utf8.RuneError {
-				t.raw, t.err = nil, &EncodingError{"it is no UTF-16 beyond its mark" + saveAs}
+				t.raw, t.err = nil, ErrEncoding.With("why", "it is no UTF-16 beyond its mark"+saveAs)
 				break
 			}
 		}
@@ -194,13 +193,13 @@ func (t *Reader) fill() {
 }
 
 // Read reads a whole small file of at most so many bytes as text. A file with NUL bytes
-// or bytes that are no UTF-8 is an *EncodingError, and so is a longer one.
+// or bytes that are no UTF-8 is an [ErrEncoding], and so is a longer one.
 func Read(r io.Reader, most int) ([]byte, error) {
 	b := make([]byte, most+1) // in one place, so that it can be wiped
 	n, err := io.ReadFull(NewReader(r), b)
 	switch {
 	case err == nil:
-		err = &EncodingError{"it is longer than such a file can be"}
+		err = ErrEncoding.With("why", "it is longer than such a file can be")
 	case err == io.EOF || err == io.ErrUnexpectedEOF:
 		err = Check(b[:n])
 	}
@@ -211,13 +210,13 @@ func Read(r io.Reader, most int) ([]byte, error) {
 	return b[:n], nil
 }
 
-// Check returns an *EncodingError for bytes that are no text.
+// Check returns an [ErrEncoding] for bytes that are no text.
 func Check(b []byte) error {
 	switch {
 	case slices.Contains(b, 0):
-		return &EncodingError{"it has a NUL byte: it is no text, or text in UTF-16 or UTF-32" + saveAs}
+		return ErrEncoding.With("why", "it has a NUL byte: it is no text, or text in UTF-16 or UTF-32"+saveAs)
 	case !utf8.Valid(b):
-		return &EncodingError{"it is not UTF-8" + saveAs}
+		return ErrEncoding.With("why", "it is not UTF-8"+saveAs)
 	}
 	return nil
 }

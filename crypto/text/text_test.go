@@ -3,12 +3,13 @@ package text
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"io"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"unicode/utf16"
+
+	"github.com/carekey/carekey/crypto/fault"
 )
 
 // utf16Text is s as Notepad ("Unicode") and Windows PowerShell write it.
@@ -60,7 +61,7 @@ func TestNoText(t *testing.T) {
 		"too long":       bytes.Repeat([]byte("x"), 65),
 	} {
 		got, err := Read(bytes.NewReader(b), 64)
-		if bad, ok := errors.AsType[*EncodingError](err); !ok || bad.Why == "" || got != nil {
+		if bad, ok := fault.As(err, ErrEncoding); !ok || fault.Get[string](bad, "why") == "" || got != nil {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}

@@ -51,6 +51,14 @@ func (e *ReplicaError) Error() string {
 	return "not a replica of an order: " + e.Dir
 }
 
+// Unwrap returns the code that is to take the place of the type.
+func (e *ReplicaError) Unwrap() error {
+	if e.Replica {
+		return ErrReplica.With("dir", e.Dir)
+	}
+	return ErrOwnOrder.With("dir", e.Dir)
+}
+
 type mark struct{ size, position uint64 }
 
 func marshalMarks(marks []mark) []byte {

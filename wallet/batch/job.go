@@ -51,7 +51,7 @@ const (
 // some 10 kB each. While they are on their way twice as many are signed.
 var ChunkSize = 200
 
-// ErrUnfinished: a batch was begun and has not ended. done, items
+// ErrUnfinished: a batch was begun and has not ended. left, how many of its items
 const ErrUnfinished fault.Code = "batch-unfinished"
 
 // left is an item that could not be begun.
@@ -235,7 +235,7 @@ func (s *Status) count(ds []done) {
 func (j *job) mustBeFinished() error {
 	s, err := j.status()
 	if err == nil && !s.Finished {
-		err = ErrUnfinished.With("done", s.Done, "items", s.Items)
+		err = ErrUnfinished.With("left", s.Items-s.Done)
 	}
 	return err
 }

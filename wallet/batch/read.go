@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
@@ -108,9 +109,9 @@ func (p *parser) read() error {
 		if err == io.EOF {
 			return nil
 		}
-		if bad, ok := errors.AsType[*text.EncodingError](err); ok {
+		if bad, ok := fault.As(err, text.ErrEncoding); ok {
 			p.l.n++
-			p.problem(nil, 0, "", "", bad.Why)
+			p.problem(nil, 0, "", "", fault.Get[string](bad, "why"))
 			return nil
 		}
 		if err != nil {

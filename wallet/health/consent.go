@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 )
@@ -56,16 +57,11 @@ type Giver struct {
 	Address crypto.Address // her own
 }
 
-// UnmappableError says that a consent cannot be written as FHIR without saying
-// something that it does not.
-type UnmappableError struct {
-	Consent contract.ID
-	Why     string
-}
+// ErrUnmappable: a consent cannot be written as FHIR without saying something that it
+// does not. consent, why
+const ErrUnmappable fault.Code = "not-mappable"
 
-func (e *UnmappableError) Error() string { return "consent " + e.Consent.String() + ": " + e.Why }
-
-// NewBundle writes consents, in their order. Its error is *UnmappableError, of the
+// NewBundle writes consents, in their order. Its error is [ErrUnmappable], of the
 // first that cannot be written.
 func NewBundle(g Giver, consents []wallet.Consent) (*Bundle, error) {
 	p := g.patient()
@@ -100,9 +96,9 @@ func (g *Giver) reference() Reference {
 	return Reference{Reference: urn(g.id()), Type: "Patient", Identifier: &k, Display: clean(g.Name)}
 }
 
-// NewConsent writes one consent. Its error is *UnmappableError.
+// NewConsent writes one consent. Its error is [ErrUnmappable].
 func NewConsent(g Giver, c *wallet.Consent) (*Consent, error) {
-	cannot := func(why string) (*Consent, error) { return nil, &UnmappableError{c.ID, why} }
+	cannot := func(why string) (*Consent, error) { return nil, ErrUnmappable.With("consent", c.ID, "why", why) }
 	purpose, known := purposes[c.Purpose]
 	switch {
 	case c.Missing || c.Address.IsZero() || len(c.Records) == 0:

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/xml"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
@@ -125,8 +125,8 @@ func TestUnmappable(t *testing.T) {
 	} {
 		c := samples(t)[0]
 		spoil(&c)
-		var e *UnmappableError
-		if _, err := NewBundle(maria, []wallet.Consent{c}); !errors.As(err, &e) || e.Consent != c.ID {
+		_, err := NewBundle(maria, []wallet.Consent{c})
+		if e, _ := fault.As(err, ErrUnmappable); fault.Get[contract.ID](e, "consent") != c.ID {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

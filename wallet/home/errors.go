@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"time"
+
+	"github.com/carekey/carekey/crypto/fault"
 )
 
 // BusyError says that another process is using the wallet.
@@ -42,3 +44,10 @@ func (e *DamagedError) InJournal() bool { return filepath.Base(filepath.Dir(e.Fi
 type WrongKeyError struct{}
 
 func (*WrongKeyError) Error() string { return "the key in the keyring is not this wallet's" }
+
+const (
+	ErrBusy     fault.Code = "wallet-busy"    // another process has held the wallet's lock all the time. waited
+	ErrVersion  fault.Code = "{age}-version"  // something was written by a newer carekey, or by one that is too old. age ("newer", "older"), what, version
+	ErrDamaged  fault.Code = "wallet-damaged" // a file of the wallet cannot be what it was. file, its path inside the wallet's folder
+	ErrWrongKey fault.Code = "wrong-key"      // the keyring gave a key that is not this wallet's
+)

@@ -24,7 +24,7 @@ func TestAheadReadsOnce(t *testing.T) {
 		t.Error(a.Kind())
 	}
 	_, err := Ahead(t.Context(), o, "three").Get(t.Context(), "three")
-	want[*ItemNotFoundError](t, err)
+	want(t, err, ErrItemNotFound)
 }
 
 func TestAheadEndsWithItsCaller(t *testing.T) {

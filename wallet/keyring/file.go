@@ -14,6 +14,7 @@ import (
 
 	"filippo.io/age"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"golang.org/x/text/unicode/norm"
 )
@@ -75,7 +76,7 @@ func (f *File) Get(ctx context.Context, id string) (string, error) {
 		return "", err
 	}
 	if held != id {
-		return "", &ItemNotFoundError{Kind: KindFile}
+		return "", ErrItemNotFound.With("kind", KindFile)
 	}
 	return secret, nil
 }
@@ -86,7 +87,7 @@ func (f *File) Set(ctx context.Context, id, secret string) error {
 		return err
 	}
 	if !wellFormed(secret) {
-		return &ArgumentError{Name: "secret"}
+		return ErrArgument.With("name", "secret")
 	}
 	switch _, err := os.Lstat(f.Path); {
 	case err == nil:
@@ -95,7 +96,7 @@ func (f *File) Set(ctx context.Context, id, secret string) error {
 			return err
 		}
 		if heldID != id || held != secret {
-			return &ItemExistsError{Kind: KindFile}
+			return ErrItemExists
 		}
 		return nil
 	case !errors.Is(err, fs.ErrNotExist):
@@ -110,7 +111,7 @@ func (f *File) Set(ctx context.Context, id, secret string) error {
 		return fmt.Errorf("keyring: write key file: %w", err)
 	}
 	if back, err := readFile(f.Path); err != nil || !bytes.Equal(back, sealed) {
-		return &NotStoredError{Err: err}
+		return ErrNotStored.Of(err)
 	}
 	return nil
 }
@@ -123,17 +124,17 @@ func (f *File) Delete(_ context.Context, id string) error {
 		return err
 	}
 	if err := os.Remove(f.Path + temporarySuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return &NotDeletedError{Err: err}
+		return ErrNotDeleted.Of(err)
 	}
 	err := os.Remove(f.Path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &ItemNotFoundError{Kind: KindFile, Err: err}
+		return ErrItemNotFound.Of(err, "kind", KindFile)
 	}
 	if err == nil {
 		err = disk.SyncDir(filepath.Dir(f.Path))
 	}
 	if err != nil {
-		return &NotDeletedError{Err: err}
+		return ErrNotDeleted.Of(err)
 	}
 	return nil
 }
@@ -157,7 +158,7 @@ func (f *File) Replace(ctx context.Context, id, secret string) error {
 		return err
 	}
 	if !wellFormed(secret) {
-		return &ArgumentError{Name: "secret"}
+		return ErrArgument.With("name", "secret")
 	}
 	return f.replace(ctx, id, secret)
 }
@@ -175,13 +176,13 @@ func (f *File) replace(ctx context.Context, id, secret string) error {
 		return err
 	}
 	if heldID, held, err := unseal(sealed, chosen); err != nil || heldID != id || held != secret {
-		return &NotStoredError{Err: err}
+		return ErrNotStored.Of(err)
 	}
 	if err := writeFile(f.Path, sealed); err != nil {
 		return fmt.Errorf("keyring: write key file: %w", err)
 	}
 	if back, err := readFile(f.Path); err != nil || !bytes.Equal(back, sealed) {
-		return &NotStoredError{Err: err}
+		return ErrNotStored.Of(err)
 	}
 	return nil
 }
@@ -191,7 +192,7 @@ func (f *File) replace(ctx context.Context, id, secret string) error {
 func LooksLikeKeyFile(path string) error {
 	b, err := readFile(path)
 	if err == nil && !bytes.HasPrefix(b, []byte("age-encryption.org/v1\n-> scrypt ")) {
-		return &DamagedError{Err: errors.New("not an age file under a passphrase")}
+		return ErrDamaged.Of(errors.New("not an age file under a passphrase"))
 	}
 	return err
 }
@@ -210,7 +211,7 @@ func (f *File) open(ctx context.Context) (id, secret string, err error) {
 	composed := compose(passphrase)
 	defer clear(composed)
 	id, secret, err = unseal(sealed, composed)
-	if _, wrong := errors.AsType[*WrongPassphraseError](err); wrong && !bytes.Equal(composed, passphrase) {
+	if _, wrong := fault.As(err, ErrWrongPassphrase); wrong && !bytes.Equal(composed, passphrase) {
 		return unseal(sealed, passphrase) // sealed before passphrases were composed
 	}
 	return id, secret, err
@@ -246,14 +247,14 @@ func decrypt(sealed, passphrase []byte) (id, secret string, err error) {
 	defer clear(plain)
 	if no, ok := errors.AsType[*age.NoIdentityMatchError](err); ok &&
 		len(no.StanzaTypes) == 1 && no.StanzaTypes[0] == "scrypt" {
-		return "", "", &WrongPassphraseError{Err: err}
+		return "", "", ErrWrongPassphrase.Of(err)
 	}
 	if err != nil {
-		return "", "", &DamagedError{Err: err}
+		return "", "", ErrDamaged.Of(err)
 	}
 	id, secret, ok := parseItem(string(plain))
 	if !ok {
-		return "", "", &DamagedError{Err: errors.New("not a key file's content")}
+		return "", "", ErrDamaged.Of(errors.New("not a key file's content"))
 	}
 	return id, secret, nil
 }
@@ -266,7 +267,7 @@ func (f *File) seal(ctx context.Context, plain []byte) ([]byte, error) {
 		factor = DefaultWorkFactor
 	}
 	if factor < 1 || factor > MaxWorkFactor {
-		return nil, &ArgumentError{Name: "work factor"}
+		return nil, ErrArgument.With("name", "work factor")
 	}
 	passphrase, err := f.ask(ctx, true)
 	if err != nil {
@@ -299,7 +300,7 @@ func (f *File) seal(ctx context.Context, plain []byte) ([]byte, error) {
 
 func (f *File) ask(ctx context.Context, confirm bool) ([]byte, error) {
 	if f.Passphrase == nil {
-		return nil, &ArgumentError{Name: "passphrase callback"}
+		return nil, ErrArgument.With("name", "passphrase callback")
 	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -313,7 +314,7 @@ func (f *File) ask(ctx context.Context, confirm bool) ([]byte, error) {
 		return nil, context.Cause(ctx)
 	}
 	if len(passphrase) == 0 {
-		return nil, &EmptyPassphraseError{}
+		return nil, ErrEmptyPassphrase
 	}
 	if confirm {
 		defer clear(passphrase)
@@ -348,10 +349,10 @@ func parseItem(s string) (id, secret string, ok bool) {
 func readFile(path string) ([]byte, error) {
 	file, err := disk.Open(path, os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &ItemNotFoundError{Kind: KindFile, Err: err}
+		return nil, ErrItemNotFound.Of(err, "kind", KindFile)
 	}
 	if errors.As(err, new(*disk.KindError)) {
-		return nil, &DamagedError{Err: err}
+		return nil, ErrDamaged.Of(err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("keyring: %w", err)
@@ -362,7 +363,7 @@ func readFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("keyring: %w", err)
 	}
 	if len(b) > maxFileSize {
-		return nil, &DamagedError{Err: errors.New("longer than any key file")}
+		return nil, ErrDamaged.Of(errors.New("longer than any key file"))
 	}
 	return b, nil
 }

@@ -40,7 +40,7 @@ func TestFileRoundTrip(t *testing.T) {
 	ctx := t.Context()
 	f, a := newFile(t, "correct horse")
 	_, err := f.Get(ctx, "one")
-	if want[*ItemNotFoundError](t, err); !errors.Is(err, fs.ErrNotExist) || len(a.asked) != 0 {
+	if want(t, err, ErrItemNotFound); !errors.Is(err, fs.ErrNotExist) || len(a.asked) != 0 {
 		t.Error("asked for the passphrase of no file")
 	}
 	if err := f.Set(ctx, "one", secretA); err != nil {
@@ -59,11 +59,11 @@ func TestFileRoundTrip(t *testing.T) {
 		t.Error(err)
 	}
 	_, err = f.Get(ctx, "two")
-	want[*ItemNotFoundError](t, err)
+	want(t, err, ErrItemNotFound)
 
 	before, _ := os.ReadFile(f.Path)
-	want[*ItemExistsError](t, f.Set(ctx, "one", secretB))
-	want[*ItemExistsError](t, f.Set(ctx, "two", secretA))
+	want(t, f.Set(ctx, "one", secretB), ErrItemExists)
+	want(t, f.Set(ctx, "two", secretA), ErrItemExists)
 	if after, _ := os.ReadFile(f.Path); !bytes.Equal(before, after) {
 		t.Error("overwritten")
 	}
@@ -86,7 +86,7 @@ func TestFileRoundTrip(t *testing.T) {
 	if err := f.Delete(ctx, "one"); err != nil {
 		t.Fatal(err)
 	}
-	want[*ItemNotFoundError](t, f.Delete(ctx, "one"))
+	want(t, f.Delete(ctx, "one"), ErrItemNotFound)
 	if f.Kind() != KindFile {
 		t.Error(f.Kind())
 	}
@@ -133,7 +133,7 @@ func TestFileDefaultWorkFactor(t *testing.T) {
 func TestFilePassphrases(t *testing.T) {
 	ctx := t.Context()
 	f, a := newFile(t, "")
-	want[*EmptyPassphraseError](t, f.Set(ctx, "one", secretA))
+	want(t, f.Set(ctx, "one", secretA), ErrEmptyPassphrase)
 	a.text, a.err = "half typed", errors.New("the person gave up")
 	if err := f.Set(ctx, "one", secretA); !errors.Is(err, a.err) {
 		t.Error(err)
@@ -148,17 +148,17 @@ func TestFilePassphrases(t *testing.T) {
 	for _, wrong := range []string{"Right", "right ", "wrong", "\x00"} {
 		a.text = wrong
 		_, err := f.Get(ctx, "one")
-		if want[*WrongPassphraseError](t, err); strings.Contains(err.Error(), secretA) {
+		if want(t, err, ErrWrongPassphrase); strings.Contains(err.Error(), secretA) {
 			t.Error(err)
 		}
-		want[*WrongPassphraseError](t, f.Set(ctx, "one", secretA))
+		want(t, f.Set(ctx, "one", secretA), ErrWrongPassphrase)
 	}
 	a.text = ""
 	_, err := f.Get(ctx, "one")
-	want[*EmptyPassphraseError](t, err)
+	want(t, err, ErrEmptyPassphrase)
 	f.Passphrase = nil
 	_, err = f.Get(ctx, "one")
-	want[*ArgumentError](t, err)
+	want(t, err, ErrArgument)
 
 	canceled, cancel := context.WithCancel(ctx)
 	cancel()
@@ -218,7 +218,7 @@ func TestFilePassphraseForms(t *testing.T) {
 	}
 	a.text = "Zurich etude"
 	_, err = f.Get(ctx, "one")
-	want[*WrongPassphraseError](t, err)
+	want(t, err, ErrWrongPassphrase)
 }
 
 // Any change of any byte, and any cut, is noticed.
@@ -240,9 +240,9 @@ func TestFileDamage(t *testing.T) {
 		}
 		_, err := f.Get(t.Context(), "one")
 		switch {
-		case is[*WrongPassphraseError](err):
+		case errors.Is(err, ErrWrongPassphrase):
 			wrong++
-		case is[*DamagedError](err):
+		case errors.Is(err, ErrDamaged):
 			damaged++
 		default:
 			t.Errorf("%s at %d: %T %v", what, at, err, err)
@@ -298,7 +298,7 @@ func TestFileRefusesForeignFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := f.Get(t.Context(), "one")
-		if !is[*DamagedError](err) {
+		if !errors.Is(err, ErrDamaged) {
 			t.Errorf("%s: %T %v", name, err, err)
 		}
 	}
@@ -308,12 +308,12 @@ func TestFileWriteFails(t *testing.T) {
 	ctx := t.Context()
 	f, _ := newFile(t, "right")
 	f.Path = filepath.Join(f.Path, "missing folder", FileName)
-	if err := f.Set(ctx, "one", secretA); !errors.Is(err, fs.ErrNotExist) || is[*ItemNotFoundError](err) {
+	if err := f.Set(ctx, "one", secretA); !errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrItemNotFound) {
 		t.Errorf("%T %v", err, err)
 	}
 	f, _ = newFile(t, "right")
 	f.WorkFactor = 21
-	want[*ArgumentError](t, f.Set(ctx, "one", secretA))
+	want(t, f.Set(ctx, "one", secretA), ErrArgument)
 
 	// What a crash left behind is replaced, and a link there is not followed.
 	f, _ = newFile(t, "right")

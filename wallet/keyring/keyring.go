@@ -70,14 +70,14 @@ func NewID() string { return rand.Text() }
 // keyring stores unchanged.
 func checkID(id string) error {
 	if len(id) == 0 || len(id) > 64 {
-		return &ArgumentError{Name: "id"}
+		return ErrArgument.With("name", "id")
 	}
 	for i := range len(id) {
 		c := id[i]
 		switch {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
 		default:
-			return &ArgumentError{Name: "id"}
+			return ErrArgument.With("name", "id")
 		}
 	}
 	return nil

@@ -126,11 +126,11 @@ func (o *OS) Look(ctx context.Context, id string) (Sight, error) {
 			return "", nil
 		}
 		switch _, err := c.get(id); {
-		case err == nil, is[*ItemChangedError](err):
+		case err == nil, errors.Is(err, ErrItemChanged):
 			seen.Found = true
-		case is[*LockedError](err):
+		case errors.Is(err, ErrLocked):
 			seen.Locked = true
-		case !is[*ItemNotFoundError](err):
+		case !errors.Is(err, ErrItemNotFound):
 			return "", err
 		}
 		return "", nil
@@ -147,7 +147,7 @@ func (o *OS) Set(ctx context.Context, id, secret string) error {
 		return err
 	}
 	if !wellFormed(secret) {
-		return &ArgumentError{Name: "secret"}
+		return ErrArgument.With("name", "secret")
 	}
 	_, err := o.within(ctx, "set", func(c call) (string, error) {
 		c.secret = secret
@@ -155,10 +155,10 @@ func (o *OS) Set(ctx context.Context, id, secret string) error {
 		case err == nil && held == secret:
 			return "", nil
 		case err == nil:
-			return "", &ItemExistsError{Kind: KindOS}
-		case is[*ItemChangedError](err):
-			return "", &ItemExistsError{Kind: KindOS, Err: err}
-		case !is[*ItemNotFoundError](err):
+			return "", ErrItemExists
+		case errors.Is(err, ErrItemChanged):
+			return "", ErrItemExists.Of(err)
+		case !errors.Is(err, ErrItemNotFound):
 			return "", err
 		}
 		if err := c.set(id, secret); err != nil {
@@ -166,9 +166,9 @@ func (o *OS) Set(ctx context.Context, id, secret string) error {
 		}
 		switch held, err := c.get(id); {
 		case err != nil:
-			return "", &NotStoredError{Err: err}
+			return "", ErrNotStored.Of(err)
 		case held != secret:
-			return "", &NotStoredError{Err: &ItemChangedError{Kind: KindOS}}
+			return "", ErrNotStored.Of(ErrItemChanged)
 		}
 		return "", nil
 	})
@@ -185,12 +185,12 @@ func (o *OS) Delete(ctx context.Context, id string) error {
 			return "", err
 		}
 		switch _, err := c.get(id); {
-		case is[*ItemNotFoundError](err):
+		case errors.Is(err, ErrItemNotFound):
 			return "", nil
-		case err == nil, is[*ItemChangedError](err):
-			return "", &NotDeletedError{}
+		case err == nil, errors.Is(err, ErrItemChanged):
+			return "", ErrNotDeleted
 		default:
-			return "", &NotDeletedError{Err: err}
+			return "", ErrNotDeleted.Of(err)
 		}
 	})
 	return err
@@ -231,7 +231,7 @@ func (o *OS) within(parent context.Context, op string, f func(call) (string, err
 	asking := make(chan struct{}, 1)
 	ask := func() error {
 		if o.NoPrompt {
-			return &LockedError{Reason: NotAsked}
+			return ErrNotAsked
 		}
 		select {
 		case asking <- struct{}{}:
@@ -245,7 +245,7 @@ func (o *OS) within(parent context.Context, op string, f func(call) (string, err
 		// that closes during a prompt is a nil dereference there.
 		defer func() {
 			if r := recover(); r != nil {
-				done <- result{err: &AbsentError{Reason: BrokeOff, Err: fmt.Errorf("go-keyring panicked: %v", r)}}
+				done <- result{err: ErrBrokeOff.Of(fmt.Errorf("go-keyring panicked: %v", r))}
 			}
 		}()
 		secret, err := f(call{ctx: ctx, op: op, lib: lib, ask: ask})
@@ -268,7 +268,11 @@ func (o *OS) within(parent context.Context, op string, f func(call) (string, err
 				}
 			}
 		case <-timer.C:
-			return "", &TimeoutError{Op: op, After: timeout, Prompt: prompted, Err: context.DeadlineExceeded}
+			code := ErrTimeout
+			if prompted {
+				code = ErrPromptTimeout
+			}
+			return "", code.Of(context.DeadlineExceeded, "op", op, "after", timeout)
 		case <-parent.Done():
 			return "", context.Cause(parent)
 		}
@@ -293,7 +297,7 @@ func (c call) get(id string) (string, error) {
 		return "", c.failure(err)
 	}
 	if !wellFormed(secret) {
-		return "", &ItemChangedError{Kind: KindOS}
+		return "", ErrItemChanged
 	}
 	return secret, nil
 }
@@ -337,7 +341,7 @@ func (c call) delete(id string) error {
 
 // failure gives the library's error its type.
 func (c call) failure(err error) error {
-	if err == nil || is[*LockedError](err) || is[*AbsentError](err) || errors.Is(err, context.Canceled) {
+	if err == nil || errors.Is(err, ErrLocked) || errors.Is(err, ErrAbsent) || errors.Is(err, context.Canceled) {
 		return err
 	}
 	if c.secret != "" && strings.Contains(err.Error(), c.secret) {
@@ -345,16 +349,16 @@ func (c call) failure(err error) error {
 	}
 	switch {
 	case errors.Is(err, gokeyring.ErrNotFound):
-		return &ItemNotFoundError{Kind: KindOS, Err: err}
+		return ErrItemNotFound.Of(err, "kind", KindOS)
 	case errors.Is(err, gokeyring.ErrSetDataTooBig):
-		return &TooLargeError{Err: err}
+		return ErrTooLarge.Of(err)
 	case errors.Is(err, gokeyring.ErrUnsupportedPlatform):
-		return &AbsentError{Reason: Unsupported, Err: err}
+		return ErrUnsupported.Of(err)
 	}
 	if typed := classify(err); typed != nil {
 		return typed
 	}
-	return &FailedError{Op: c.op, Err: err}
+	return ErrFailed.Of(err, "op", c.op)
 }
 
 func is[E error](err error) bool {

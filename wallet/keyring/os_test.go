@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/carekey/carekey/crypto/fault"
 	gokeyring "github.com/zalando/go-keyring"
 )
 
@@ -102,11 +103,11 @@ func fake(items ...string) (*OS, *fakeLibrary) {
 }
 
 // want fails unless err is an E.
-func want[E error](t *testing.T, err error) (e E) {
+func want(t *testing.T, err error, code fault.Code) *fault.Error {
 	t.Helper()
-	e, ok := errors.AsType[E](err)
+	e, ok := fault.As(err, code)
 	if !ok {
-		t.Fatalf("got %T %v, want %T", err, err, e)
+		t.Fatalf("got %T %v, want %s", err, err, code)
 	}
 	return e
 }
@@ -115,7 +116,7 @@ func TestOSRoundTrip(t *testing.T) {
 	ctx := t.Context()
 	o, lib := fake()
 	_, err := o.Get(ctx, "one")
-	want[*ItemNotFoundError](t, err)
+	want(t, err, ErrItemNotFound)
 	for range 2 { // the second time it is there already
 		if err := o.Set(ctx, "one", secretA); err != nil {
 			t.Fatal(err)
@@ -124,14 +125,14 @@ func TestOSRoundTrip(t *testing.T) {
 	if got, err := o.Get(ctx, "one"); got != secretA || err != nil {
 		t.Fatal(got, err)
 	}
-	want[*ItemExistsError](t, o.Set(ctx, "one", secretB))
+	want(t, o.Set(ctx, "one", secretB), ErrItemExists)
 	if got, err := o.Get(ctx, "one"); got != secretA || err != nil {
 		t.Fatal("overwritten:", got, err)
 	}
 	if err := o.Delete(ctx, "one"); err != nil {
 		t.Fatal(err)
 	}
-	want[*ItemNotFoundError](t, o.Delete(ctx, "one"))
+	want(t, o.Delete(ctx, "one"), ErrItemNotFound)
 	if o.Kind() != KindOS {
 		t.Error(o.Kind())
 	}
@@ -151,69 +152,65 @@ func TestOSMisbehaviour(t *testing.T) {
 		check func(t *testing.T, err error)
 	}{
 		{"dismissed prompt at set", "", func(f *fakeLibrary) { f.set = func(string, string) error { return nil } },
-			set, func(t *testing.T, err error) { want[*ItemNotFoundError](t, want[*NotStoredError](t, err)) }},
+			set, func(t *testing.T, err error) { want(t, want(t, err, ErrNotStored), ErrItemNotFound) }},
 		{"another value read back", "", func(f *fakeLibrary) { f.set = func(id, _ string) error { f.items[id] = secretB; return nil } },
-			set, func(t *testing.T, err error) { want[*NotStoredError](t, err) }},
+			set, func(t *testing.T, err error) { want(t, err, ErrNotStored) }},
 		{"cut value read back", "", func(f *fakeLibrary) { f.set = func(id, s string) error { f.items[id] = s[:20]; return nil } },
-			set, func(t *testing.T, err error) { want[*ItemChangedError](t, want[*NotStoredError](t, err)) }},
+			set, func(t *testing.T, err error) { want(t, want(t, err, ErrNotStored), ErrItemChanged) }},
 		{"too large", "", func(f *fakeLibrary) { f.set = func(string, string) error { return gokeyring.ErrSetDataTooBig } },
-			set, func(t *testing.T, err error) { want[*TooLargeError](t, err) }},
+			set, func(t *testing.T, err error) { want(t, err, ErrTooLarge) }},
 		{"set fails", "", func(f *fakeLibrary) { f.set = func(string, string) error { return errSome } },
 			set, func(t *testing.T, err error) {
-				if e := want[*FailedError](t, err); e.Op != "set" || !errors.Is(err, errSome) {
+				if e := want(t, err, ErrFailed); fault.Get[string](e, "op") != "set" || !errors.Is(err, errSome) {
 					t.Errorf("got %v", err)
 				}
 			}},
 		{"secret in a message", "", func(f *fakeLibrary) {
 			f.set = func(_, s string) error { return fmt.Errorf("cannot store %s", s) }
-		}, set, func(t *testing.T, err error) { want[*FailedError](t, err) }},
+		}, set, func(t *testing.T, err error) { want(t, err, ErrFailed) }},
 		{"garbage is not overwritten", "garbage", nil,
-			set, func(t *testing.T, err error) { want[*ItemChangedError](t, want[*ItemExistsError](t, err)) }},
+			set, func(t *testing.T, err error) { want(t, want(t, err, ErrItemExists), ErrItemChanged) }},
 		{"locked at set", "", func(f *fakeLibrary) { f.get = func(string) (string, error) { return "", locked } },
-			set, func(t *testing.T, err error) { want[*LockedError](t, err) }},
+			set, func(t *testing.T, err error) { want(t, err, ErrLocked) }},
 		{"panics at set", "", func(f *fakeLibrary) {
 			f.set = func(string, string) error { panic("runtime error: nil pointer dereference") }
 		}, set, func(t *testing.T, err error) {
-			if want[*AbsentError](t, err).Reason != BrokeOff {
-				t.Errorf("got %v", err)
-			}
+			want(t, err, ErrBrokeOff)
 		}},
 
 		{"changed value", secretA[:42], nil,
-			get, func(t *testing.T, err error) { want[*ItemChangedError](t, err) }},
+			get, func(t *testing.T, err error) { want(t, err, ErrItemChanged) }},
 		{"changed value of the same length", strings.Repeat("a", 42) + "_", nil, // slack bits not zero
-			get, func(t *testing.T, err error) { want[*ItemChangedError](t, err) }},
+			get, func(t *testing.T, err error) { want(t, err, ErrItemChanged) }},
 		{"line break in the value", secretA[:20] + "\n" + secretA[21:], nil,
-			get, func(t *testing.T, err error) { want[*ItemChangedError](t, err) }},
+			get, func(t *testing.T, err error) { want(t, err, ErrItemChanged) }},
 		{"vanished", "", nil,
-			get, func(t *testing.T, err error) { want[*ItemNotFoundError](t, err) }},
+			get, func(t *testing.T, err error) { want(t, err, ErrItemNotFound) }},
 		{"locked", secretA, func(f *fakeLibrary) { f.get = func(string) (string, error) { return "", locked } },
 			get, func(t *testing.T, err error) {
-				if want[*LockedError](t, err); !errors.Is(err, locked) {
+				if want(t, err, ErrLocked); !errors.Is(err, locked) {
 					t.Error("cause is lost")
 				}
 			}},
 		{"unsupported", "", func(f *fakeLibrary) {
 			f.get = func(string) (string, error) { return "", gokeyring.ErrUnsupportedPlatform }
 		}, get, func(t *testing.T, err error) {
-			if want[*AbsentError](t, err).Reason != Unsupported {
-				t.Errorf("got %v", err)
-			}
+			want(t, err, ErrUnsupported)
 		}},
 		{"program missing", "", func(f *fakeLibrary) {
 			f.get = func(string) (string, error) {
 				return "", &exec.Error{Name: "dbus-launch", Err: exec.ErrNotFound}
 			}
 		}, get, func(t *testing.T, err error) {
-			if want[*AbsentError](t, err); !errors.Is(err, exec.ErrNotFound) {
+			if want(t, err, ErrAbsent); !errors.Is(err, exec.ErrNotFound) {
 				t.Error("cause is lost")
 			}
 		}},
 
 		{"dismissed prompt at delete", secretA, func(f *fakeLibrary) { f.delete = func(string) error { return nil } },
-			del, func(t *testing.T, err error) { want[*NotDeletedError](t, err) }},
+			del, func(t *testing.T, err error) { want(t, err, ErrNotDeleted) }},
 		{"locked after delete", secretA, func(f *fakeLibrary) { f.get = func(string) (string, error) { return "", locked } },
-			del, func(t *testing.T, err error) { want[*LockedError](t, want[*NotDeletedError](t, err)) }},
+			del, func(t *testing.T, err error) { want(t, want(t, err, ErrNotDeleted), ErrLocked) }},
 		{"garbage can be deleted", "garbage", nil,
 			del, func(t *testing.T, err error) {
 				if err != nil {
@@ -256,12 +253,12 @@ func TestOSNeverAnswers(t *testing.T) {
 					lib.delete = func(string) error { <-end; return nil }
 					start := time.Now()
 					err := do(t.Context(), o)
-					e := want[*TimeoutError](t, err)
+					e := want(t, err, ErrTimeout)
 					after := timeout
 					if timeout == 0 {
 						after = 5 * time.Second
 					}
-					if time.Since(start) != after || e.After != after || e.Op != name || !errors.Is(err, context.DeadlineExceeded) {
+					if time.Since(start) != after || fault.Get[time.Duration](e, "after") != after || fault.Get[string](e, "op") != name || !errors.Is(err, context.DeadlineExceeded) {
 						t.Errorf("%v after %v", err, time.Since(start))
 					}
 					// The answer that comes too late starts nothing: no Set after
@@ -293,7 +290,7 @@ func TestOSTimeoutCoversReadBack(t *testing.T) {
 		delete(lib.items, "one")
 		lib.get = func(id string) (string, error) { time.Sleep(time.Second); return lib.honestGet(id) }
 		start = time.Now()
-		want[*TimeoutError](t, set(t.Context(), o))
+		want(t, set(t.Context(), o), ErrTimeout)
 		if time.Since(start) != 5*time.Second {
 			t.Errorf("took %v", time.Since(start))
 		}
@@ -322,11 +319,9 @@ func TestOSContext(t *testing.T) {
 
 func TestOSNotReachableCallsNothing(t *testing.T) {
 	o, lib := fake()
-	o.ready = func() error { return &AbsentError{Reason: NoBus} }
+	o.ready = func() error { return ErrNoBus }
 	for _, do := range []func(context.Context, *OS) error{set, get, del} {
-		if e := want[*AbsentError](t, do(t.Context(), o)); e.Reason != NoBus {
-			t.Errorf("got %v", e)
-		}
+		want(t, do(t.Context(), o), ErrNoBus)
 	}
 	if lib.made() != "" {
 		t.Error("calls:", lib.made())
@@ -337,12 +332,12 @@ func TestArguments(t *testing.T) {
 	o, lib := fake()
 	for _, id := range []string{"", strings.Repeat("a", 65), "a b", "a/b", "a\n", "ä", "$(x)"} {
 		_, err := o.Get(t.Context(), id)
-		want[*ArgumentError](t, err)
-		want[*ArgumentError](t, o.Set(t.Context(), id, secretA))
-		want[*ArgumentError](t, o.Delete(t.Context(), id))
+		want(t, err, ErrArgument)
+		want(t, o.Set(t.Context(), id, secretA), ErrArgument)
+		want(t, o.Delete(t.Context(), id), ErrArgument)
 	}
 	for _, secret := range []string{"", "short", secretA + "A", secretA[:42] + "=", strings.Repeat("a", 42) + "_", strings.Repeat("+", 43)} {
-		want[*ArgumentError](t, o.Set(t.Context(), "one", secret))
+		want(t, o.Set(t.Context(), "one", secret), ErrArgument)
 	}
 	if lib.made() != "" {
 		t.Error("calls:", lib.made())

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/godbus/dbus/v5"
 )
 
@@ -62,8 +63,8 @@ func TestRealKeyring(t *testing.T) {
 	o := &OS{}
 	id := NewID()
 	_, err := o.Get(ctx, id)
-	want[*ItemNotFoundError](t, err)
-	want[*ItemNotFoundError](t, o.Delete(ctx, id))
+	want(t, err, ErrItemNotFound)
+	want(t, o.Delete(ctx, id), ErrItemNotFound)
 	for range 2 {
 		if err := o.Set(ctx, id, secretA); err != nil {
 			t.Fatal(err)
@@ -72,7 +73,7 @@ func TestRealKeyring(t *testing.T) {
 	if got, err := o.Get(ctx, id); got != secretA || err != nil {
 		t.Fatal(got, err)
 	}
-	want[*ItemExistsError](t, o.Set(ctx, id, secretB))
+	want(t, o.Set(ctx, id, secretB), ErrItemExists)
 
 	t.Run("another program", func(t *testing.T) {
 		tool, err := exec.LookPath("secret-tool")
@@ -89,15 +90,15 @@ func TestRealKeyring(t *testing.T) {
 			t.Fatalf("%v: %s", err, out)
 		}
 		_, err = o.Get(ctx, id)
-		want[*ItemChangedError](t, err)
-		want[*ItemExistsError](t, o.Set(ctx, id, secretA))
+		want(t, err, ErrItemChanged)
+		want(t, o.Set(ctx, id, secretA), ErrItemExists)
 	})
 
 	if err := o.Delete(ctx, id); err != nil {
 		t.Fatal(err)
 	}
 	_, err = o.Get(ctx, id)
-	want[*ItemNotFoundError](t, err)
+	want(t, err, ErrItemNotFound)
 
 	t.Run("several at once", func(t *testing.T) {
 		var wg sync.WaitGroup
@@ -134,15 +135,13 @@ func TestRealKeyring(t *testing.T) {
 			p := &silentPrompter{begun: make(chan struct{}, 1)}
 			p.start(t)
 			o := &OS{Timeout: time.Minute, PromptTimeout: time.Second}
-			if e := want[*TimeoutError](t, get(ctx, o)); !e.Prompt || e.After != time.Second {
+			if e := want(t, get(ctx, o), ErrPromptTimeout); fault.Get[time.Duration](e, "after") != time.Second {
 				t.Errorf("%+v", e)
 			}
 			<-p.begun
 		})
 		t.Run("may not ask", func(t *testing.T) {
-			if e := want[*LockedError](t, get(ctx, &OS{NoPrompt: true})); e.Reason != NotAsked {
-				t.Error(e)
-			}
+			want(t, get(ctx, &OS{NoPrompt: true}), ErrNotAsked)
 		})
 		t.Run("look", func(t *testing.T) {
 			if seen, err := o.Look(ctx, id); err != nil || seen != (Sight{Locked: true, Found: true}) {
@@ -153,9 +152,7 @@ func TestRealKeyring(t *testing.T) {
 		t.Setenv("WAYLAND_DISPLAY", "")
 		for name, err := range map[string]error{"get": get(ctx, o), "set": set(ctx, o), "delete": del(ctx, o)} {
 			t.Run(name, func(t *testing.T) {
-				if e := want[*LockedError](t, err); e.Reason != NoDesktop {
-					t.Error(e)
-				}
+				want(t, err, ErrNoDesktop)
 				if strings.Contains(fmt.Sprint(err), secretA) {
 					t.Error(err)
 				}

@@ -40,7 +40,7 @@ func reachable() error {
 			return os.Setenv(busAddress, "unix:path="+dbus.EscapeBusAddressValue(socket))
 		}
 	}
-	return &AbsentError{Reason: NoBus}
+	return ErrNoBus
 }
 
 // unlockFailed begins the only error the library has for a keyring that stayed
@@ -52,29 +52,29 @@ func classify(err error) error {
 	if e, ok := errors.AsType[dbus.Error](err); ok {
 		switch name := e.Name; {
 		case name == "org.freedesktop.Secret.Error.IsLocked":
-			return &LockedError{Reason: StayedLocked, Err: err}
+			return ErrStayedLocked.Of(err)
 		case name == "org.freedesktop.Secret.Error.NoSuchObject":
 			// It was found and was gone when it was asked for.
-			return &ItemNotFoundError{Kind: KindOS, Err: err}
+			return ErrItemNotFound.Of(err, "kind", KindOS)
 		case name == "org.freedesktop.DBus.Error.ServiceUnknown",
 			name == "org.freedesktop.DBus.Error.NameHasNoOwner",
 			strings.HasPrefix(name, "org.freedesktop.DBus.Error.Spawn."):
-			return &AbsentError{Reason: NoProvider, Err: err}
+			return ErrNoProvider.Of(err)
 		case name == "org.freedesktop.DBus.Error.NoReply",
 			name == "org.freedesktop.DBus.Error.Disconnected":
-			return &AbsentError{Reason: BrokeOff, Err: err}
+			return ErrBrokeOff.Of(err)
 		}
 		return nil
 	}
 	e, network := errors.AsType[*net.OpError](err)
 	switch {
 	case network && e.Op == "dial", is[*exec.Error](err):
-		return &AbsentError{Reason: NoBus, Err: err}
+		return ErrNoBus.Of(err)
 	case network, errors.Is(err, dbus.ErrClosed), errors.Is(err, io.EOF):
-		return &AbsentError{Reason: BrokeOff, Err: err}
+		return ErrBrokeOff.Of(err)
 	}
 	if strings.HasPrefix(err.Error(), unlockFailed) {
-		return &LockedError{Reason: StayedLocked, Err: err}
+		return ErrStayedLocked.Of(err)
 	}
 	return nil
 }
@@ -179,7 +179,7 @@ func collection(conn *ss.SecretService) (dbus.ObjectPath, error) {
 	}
 	all, ok := v.Value().([]dbus.ObjectPath)
 	if !ok {
-		return "", &AbsentError{Reason: BrokeOff, Err: errors.New("the keyring's list of collections is none")}
+		return "", ErrBrokeOff.Of(errors.New("the keyring's list of collections is none"))
 	}
 	if slices.Contains(all, loginPath) {
 		return loginPath, nil
@@ -213,12 +213,12 @@ func answered(ctx context.Context, conn *ss.SecretService, prompt dbus.ObjectPat
 		case signal, ok := <-signals:
 			switch {
 			case !ok:
-				return &AbsentError{Reason: BrokeOff, Err: dbus.ErrClosed}
+				return ErrBrokeOff.Of(dbus.ErrClosed)
 			case signal.Name == ownerChanged && len(signal.Body) == 3 && signal.Body[0] == secretsName && signal.Body[2] == "":
-				return &AbsentError{Reason: BrokeOff, Err: errors.New("the keyring service ended while its prompt was up")}
+				return ErrBrokeOff.Of(errors.New("the keyring service ended while its prompt was up"))
 			case signal.Name == completed && signal.Path == prompt && len(signal.Body) > 0:
 				if signal.Body[0] != false {
-					return &LockedError{Reason: dismissal()}
+					return dismissal()
 				}
 				return nil
 			}
@@ -231,11 +231,11 @@ func answered(ctx context.Context, conn *ss.SecretService, prompt dbus.ObjectPat
 
 // dismissal tells a person who refused from a keyring that found no screen: both
 // are reported as a prompt that was dismissed.
-func dismissal() LockReason {
+func dismissal() error {
 	if os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
-		return NoDesktop
+		return ErrNoDesktop
 	}
-	return Dismissed
+	return ErrDismissed
 }
 
 func (system) look(ctx context.Context, id string) (Sight, error) {
@@ -260,7 +260,7 @@ func (system) look(ctx context.Context, id string) (Sight, error) {
 	}
 	isLocked, ok := v.Value().(bool)
 	if !ok {
-		return Sight{}, &AbsentError{Reason: BrokeOff, Err: errors.New("the keyring does not say whether it is locked")}
+		return Sight{}, ErrBrokeOff.Of(errors.New("the keyring does not say whether it is locked"))
 	}
 	return Sight{Locked: isLocked}, nil
 }

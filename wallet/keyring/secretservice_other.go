@@ -11,7 +11,7 @@ func reachable() error { return nil }
 // classify gives an error of the system its type, nil if it has none.
 func classify(err error) error {
 	if is[*exec.Error](err) {
-		return &AbsentError{Reason: Unsupported, Err: err}
+		return ErrUnsupported.Of(err)
 	}
 	return nil
 }

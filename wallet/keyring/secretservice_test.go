@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/wallet/keyring/keyringtest"
 )
 
@@ -69,17 +70,15 @@ func operate(op string) {
 	if err != nil && strings.Contains(fmt.Sprintf("%v %+v", err, err), secretA) {
 		fmt.Print("SECRET IN ERROR ")
 	}
-	if e, ok := errors.AsType[*AbsentError](err); ok {
-		fmt.Printf("%s: ", e.Reason)
-	}
-	if e, ok := errors.AsType[*LockedError](err); ok {
-		fmt.Printf("%s: ", e.Reason)
-	}
-	if e, ok := errors.AsType[*TimeoutError](err); ok && e.Prompt {
-		fmt.Print("prompt ")
-	}
-	for e := err; e != nil; e = errors.Unwrap(e) {
-		fmt.Printf("%T ", e)
+	for e := range fault.Tree(err) {
+		switch e := e.(type) {
+		case *fault.Error:
+			fmt.Printf("%s ", e.Shown())
+		case fault.Code:
+			fmt.Printf("%s ", e)
+		default:
+			fmt.Printf("%T ", e)
+		}
 	}
 	fmt.Println()
 }
@@ -122,39 +121,39 @@ func TestSecretServiceMisbehaves(t *testing.T) {
 	}{
 		{"behaves", "round trip", "", manners{}, ""},
 		{"behaves, and is old", "round trip", "", manners{Old: true}, ""},
-		{"never answers", "impatient set", "", manners{Mute: true}, "*keyring.TimeoutError"},
-		{"never answers a look", "impatient look", "", manners{Mute: true}, "*keyring.TimeoutError"},
-		{"prompt to unlock that nobody answers", "prompted get", secretA, manners{Locked: true, Prompt: keyringtest.Ignored}, "prompt *keyring.TimeoutError"},
-		{"prompt to unlock that nobody answers, at set", "prompted set", "", manners{Locked: true, Prompt: keyringtest.Ignored}, "prompt *keyring.TimeoutError"},
+		{"never answers", "impatient set", "", manners{Mute: true}, "keyring-timeout"},
+		{"never answers a look", "impatient look", "", manners{Mute: true}, "keyring-timeout"},
+		{"prompt to unlock that nobody answers", "prompted get", secretA, manners{Locked: true, Prompt: keyringtest.Ignored}, "keyring-prompt-unanswered"},
+		{"prompt to unlock that nobody answers, at set", "prompted set", "", manners{Locked: true, Prompt: keyringtest.Ignored}, "keyring-prompt-unanswered"},
 		{"prompt to unlock is answered", "get", secretA, manners{Locked: true, Prompt: keyringtest.Answered}, ""},
 		{"prompt to unlock is answered, old", "get", secretA, manners{Locked: true, Prompt: keyringtest.Answered, Old: true}, ""},
 		{"prompt to unlock is answered at set", "round trip", "", manners{Locked: true, Prompt: keyringtest.Answered}, ""},
-		{"prompt to unlock is dismissed", "get", secretA, manners{Locked: true, Prompt: keyringtest.Dismissed}, "its prompt was dismissed: *keyring.LockedError"},
-		{"prompt to unlock is dismissed at set", "set", "", manners{Locked: true, Prompt: keyringtest.Dismissed}, "its prompt was dismissed: *keyring.LockedError"},
-		{"prompt to unlock is dismissed, with no desktop", "blind get", secretA, manners{Locked: true, Prompt: keyringtest.Dismissed}, "there is no desktop on which it could ask for its password: *keyring.LockedError"},
-		{"may not put a prompt up", "quiet get", secretA, manners{Locked: true, Prompt: keyringtest.Answered}, "it may not ask for its password: *keyring.LockedError"},
-		{"prompt at set that nobody answers", "impatient set", "", manners{Asks: true, Prompt: keyringtest.Ignored}, "*keyring.TimeoutError"},
-		{"prompt at delete that nobody answers", "impatient delete", secretA, manners{Asks: true, Prompt: keyringtest.Ignored}, "*keyring.TimeoutError"},
-		{"service ends while its prompt to unlock is up", "get", secretA, manners{Locked: true, Prompt: keyringtest.Leaves}, "the keyring service broke off: *keyring.AbsentError"},
-		{"service ends while its prompt at set is up", "impatient set", "", manners{Asks: true, Prompt: keyringtest.Leaves}, "*keyring.TimeoutError"},
-		{"prompt dismissed at set", "set", "", manners{Asks: true, Prompt: keyringtest.Dismissed}, "*keyring.NotStoredError *keyring.ItemNotFoundError"},
-		{"says that it stored", "set", "", manners{Forgets: true}, "*keyring.NotStoredError *keyring.ItemNotFoundError"},
-		{"prompt dismissed at delete", "delete", secretA, manners{Asks: true, Prompt: keyringtest.Dismissed}, "*keyring.NotDeletedError"},
-		{"bus ends while a prompt is put up", "set", "", manners{Asks: true, Prompt: keyringtest.BreaksOff}, "the keyring service broke off: *keyring.AbsentError"},
-		{"bus ends while a prompt is up", "set", "", manners{Asks: true, Prompt: keyringtest.Breaks}, "the keyring service broke off: *keyring.AbsentError"},
-		{"bus ends while a prompt to unlock is up", "get", secretA, manners{Locked: true, Prompt: keyringtest.Breaks}, "the keyring service broke off: *keyring.AbsentError"},
-		{"wrong type on the bus", "get", "", manners{Rude: true}, "the keyring service broke off: *keyring.AbsentError"},
-		{"wrong type on the bus at a look", "look", "", manners{Rude: true}, "the keyring service broke off: *keyring.AbsentError"},
-		{"locked at set", "set", "", manners{Locked: true}, "it did not unlock: *keyring.LockedError"},
-		{"locked at get", "get", secretA, manners{Locked: true}, "it did not unlock: *keyring.LockedError"},
-		{"locked item", "get", secretA, manners{Refuses: true}, "it did not unlock: *keyring.LockedError dbus.Error"},
-		{"nothing there", "get", "", manners{}, "*keyring.ItemNotFoundError"},
-		{"vanishes", "get", secretA, manners{Vanishes: true}, "*keyring.ItemNotFoundError dbus.Error"},
-		{"value changed", "get", "hello", manners{}, "*keyring.ItemChangedError"},
-		{"value changed at set", "set", "hello", manners{}, "*keyring.ItemExistsError *keyring.ItemChangedError"},
-		{"another secret is there", "set", secretB, manners{}, "*keyring.ItemExistsError"},
-		{"another value is read back", "set", "", manners{Value: secretB}, "*keyring.NotStoredError *keyring.ItemChangedError"},
-		{"repeats the secret in its error", "set", "", manners{Talkative: true}, "*keyring.FailedError *errors.errorString"},
+		{"prompt to unlock is dismissed", "get", secretA, manners{Locked: true, Prompt: keyringtest.Dismissed}, "keyring-locked/dismissed"},
+		{"prompt to unlock is dismissed at set", "set", "", manners{Locked: true, Prompt: keyringtest.Dismissed}, "keyring-locked/dismissed"},
+		{"prompt to unlock is dismissed, with no desktop", "blind get", secretA, manners{Locked: true, Prompt: keyringtest.Dismissed}, "keyring-locked/no-desktop"},
+		{"may not put a prompt up", "quiet get", secretA, manners{Locked: true, Prompt: keyringtest.Answered}, "keyring-locked/not-asked"},
+		{"prompt at set that nobody answers", "impatient set", "", manners{Asks: true, Prompt: keyringtest.Ignored}, "keyring-timeout"},
+		{"prompt at delete that nobody answers", "impatient delete", secretA, manners{Asks: true, Prompt: keyringtest.Ignored}, "keyring-timeout"},
+		{"service ends while its prompt to unlock is up", "get", secretA, manners{Locked: true, Prompt: keyringtest.Leaves}, "keyring-absent/broke-off"},
+		{"service ends while its prompt at set is up", "impatient set", "", manners{Asks: true, Prompt: keyringtest.Leaves}, "keyring-timeout"},
+		{"prompt dismissed at set", "set", "", manners{Asks: true, Prompt: keyringtest.Dismissed}, "key-not-stored key-missing/os"},
+		{"says that it stored", "set", "", manners{Forgets: true}, "key-not-stored key-missing/os"},
+		{"prompt dismissed at delete", "delete", secretA, manners{Asks: true, Prompt: keyringtest.Dismissed}, "key-not-deleted"},
+		{"bus ends while a prompt is put up", "set", "", manners{Asks: true, Prompt: keyringtest.BreaksOff}, "keyring-absent/broke-off"},
+		{"bus ends while a prompt is up", "set", "", manners{Asks: true, Prompt: keyringtest.Breaks}, "keyring-absent/broke-off"},
+		{"bus ends while a prompt to unlock is up", "get", secretA, manners{Locked: true, Prompt: keyringtest.Breaks}, "keyring-absent/broke-off"},
+		{"wrong type on the bus", "get", "", manners{Rude: true}, "keyring-absent/broke-off"},
+		{"wrong type on the bus at a look", "look", "", manners{Rude: true}, "keyring-absent/broke-off"},
+		{"locked at set", "set", "", manners{Locked: true}, "keyring-locked/stayed"},
+		{"locked at get", "get", secretA, manners{Locked: true}, "keyring-locked/stayed"},
+		{"locked item", "get", secretA, manners{Refuses: true}, "keyring-locked/stayed dbus.Error"},
+		{"nothing there", "get", "", manners{}, "key-missing/os"},
+		{"vanishes", "get", secretA, manners{Vanishes: true}, "key-missing/os dbus.Error"},
+		{"value changed", "get", "hello", manners{}, "key-changed"},
+		{"value changed at set", "set", "hello", manners{}, "key-exists key-changed"},
+		{"another secret is there", "set", secretB, manners{}, "key-exists"},
+		{"another value is read back", "set", "", manners{Value: secretB}, "key-not-stored key-changed"},
+		{"repeats the secret in its error", "set", "", manners{Talkative: true}, "keyring-failed *errors.errorString"},
 		{"look at nothing", "look", "", manners{}, "{false false}"},
 		{"look at an item", "look", secretA, manners{}, "{false true}"},
 		{"look at a locked item", "look", secretA, manners{Locked: true, Prompt: keyringtest.Ignored}, "{true true}"},
@@ -199,7 +198,7 @@ func TestSecretServiceIsAskedOnce(t *testing.T) {
 		t.Errorf("locked: %+v", c)
 	}
 	s.Behave(manners{Locked: true, Prompt: keyringtest.Ignored})
-	if got := child(t, "prompted get", busAddress+"="+s.Address); !strings.HasPrefix(got, "prompt *keyring.TimeoutError") {
+	if got := child(t, "prompted get", busAddress+"="+s.Address); !strings.HasPrefix(got, "keyring-prompt-unanswered") {
 		t.Fatal(got)
 	}
 	if c := s.Counts(); c.Prompts != 1 || c.Secrets != 0 {
@@ -210,7 +209,7 @@ func TestSecretServiceIsAskedOnce(t *testing.T) {
 func TestNoSecretService(t *testing.T) {
 	s, err := keyringtest.Bus()
 	address := started(t, s, err).Address
-	if got := child(t, "get", busAddress+"="+address); !strings.HasPrefix(got, "no keyring service: *keyring.AbsentError dbus.Error") {
+	if got := child(t, "get", busAddress+"="+address); !strings.HasPrefix(got, "keyring-absent/no-provider dbus.Error") {
 		t.Errorf("a bus without a provider: %q", got)
 	}
 
@@ -233,7 +232,7 @@ func TestNoBus(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(programs, "dbus-launch"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	const noBus = "no session bus: *keyring.AbsentError"
+	const noBus = "keyring-absent/no-bus"
 	path := "PATH=" + programs
 	for _, address := range []string{"", "autolaunch:"} {
 		for _, folder := range []string{"", "relative", t.TempDir()} {

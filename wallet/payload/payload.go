@@ -20,6 +20,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
@@ -146,22 +147,16 @@ func encode(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// VersionError says that a payload is not one that this program reads: of another
-// version, or with a key that is not in it yet.
-type VersionError struct {
-	Version int
-	Key     string // "" if the version tells
-}
+// ErrVersion: a payload is not one that this program reads: of another version, or with a
+// key that is not in it yet. age ("newer", "older"), what, version
+const ErrVersion fault.Code = "{age}-version/payload"
 
-func (e *VersionError) Error() string {
-	if e.Key != "" {
-		return fmt.Sprintf("payload of version %d with a key %s", e.Version, e.Key)
-	}
-	return fmt.Sprintf("payload of version %d", e.Version)
+func versionError(age string, version int) error {
+	return ErrVersion.With("age", age, "what", "payload", "version", version)
 }
 
 // Parse decodes strictly: what does not re-encode to the same bytes is refused, so that
-// two readers can never see two meanings in one payload. A *VersionError tells what is
+// two readers can never see two meanings in one payload. An [ErrVersion] tells what is
 // of a newer program, or of one from before the first release.
 func Parse[T any](data []byte) (*T, error) {
 	var of struct{ V int }
@@ -169,14 +164,17 @@ func Parse[T any](data []byte) (*T, error) {
 		return nil, fmt.Errorf("payload is not the JSON it should be")
 	}
 	if of.V != Version {
-		return nil, &VersionError{Version: of.V}
+		if of.V < Version {
+			return nil, versionError("older", of.V)
+		}
+		return nil, versionError("newer", of.V)
 	}
 	var v T
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&v); err != nil {
-		if key, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok { // encoding/json has no type for it
-			return nil, &VersionError{Version: of.V, Key: key}
+		if strings.HasPrefix(err.Error(), "json: unknown field ") { // encoding/json has no type for it
+			return nil, versionError("newer", of.V)
 		}
 		return nil, fmt.Errorf("payload is not the JSON it should be")
 	}

@@ -3,13 +3,13 @@ package payload
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -223,7 +223,7 @@ func TestGoldenPayloads(t *testing.T) {
 			}
 			continue
 		}
-		if newer, ok := errors.AsType[*VersionError](err); !ok || newer.Version != Version || newer.Key == "" {
+		if newer, _ := fault.As(err, ErrVersion); fault.Get[string](newer, "age") != "newer" || fault.Get[int](newer, "version") != Version {
 			t.Errorf("%s: %v", v.Name, err)
 		}
 	}

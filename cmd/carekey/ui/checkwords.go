@@ -2,18 +2,18 @@ package ui
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"slices"
 
+	"github.com/carekey/carekey/crypto/fault"
 	tea "github.com/charmbracelet/bubbletea"
 )
 
 // ErrWordsDiffer says that what a person typed from paper was not what the wallet
 // has, three times over.
-var ErrWordsDiffer = errors.New("the words typed are not this wallet's")
+const ErrWordsDiffer fault.Code = "words-differ"
 
 // CheckWords asks for some of the words, at positions chosen at random, and shows
 // none. It returns nil once all that were asked for were right: a wrong one may be

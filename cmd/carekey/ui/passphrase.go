@@ -15,11 +15,12 @@ import (
 	"golang.org/x/term"
 
 	"github.com/carekey/carekey/crypto/crash"
+	"github.com/carekey/carekey/crypto/fault"
 )
 
 // ErrPassphrasesDiffer says that a new passphrase was not typed twice the same,
 // three times over.
-var ErrPassphrasesDiffer = errors.New("passphrases differ")
+const ErrPassphrasesDiffer fault.Code = "passphrases-differ"
 
 const (
 	maxPassphrase = 1024 // bytes

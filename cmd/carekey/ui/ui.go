@@ -33,20 +33,21 @@ import (
 	"golang.org/x/term"
 
 	_ "github.com/carekey/carekey/cmd/carekey/ui/quiet" // before Bubble Tea
+	"github.com/carekey/carekey/crypto/fault"
 )
 
-var (
-	// ErrNoTerminal: a prompt was called for and there is nobody to ask.
-	ErrNoTerminal = errors.New("no terminal to ask on")
+// ErrNoTerminal: a prompt was called for and there is nobody to ask.
+var ErrNoTerminal = errors.New("no terminal to ask on")
 
+const (
 	// ErrPlainTerminal: the terminal cannot show something and take it back.
 	// Only Words returns it.
-	ErrPlainTerminal = errors.New("terminal has no alternate screen")
+	ErrPlainTerminal fault.Code = "plain-terminal"
 
 	// ErrCanceled: the person left the prompt without an answer (escape,
 	// control-C, end of input), or it was taken away by a signal or by the end
 	// of the context. In the last case the context's cause is wrapped too.
-	ErrCanceled = errors.New("canceled")
+	ErrCanceled fault.Code = "interrupted/prompt"
 )
 
 // Terminal reports whether both files are terminals, so that a person can be

@@ -1,0 +1,15 @@
+package contract
+
+import "github.com/carekey/carekey/crypto/fault"
+
+const (
+	// ErrConfig: a configuration document is malformed. line, from 1, 0 for the document
+	// as a whole; want: what should stand there
+	ErrConfig fault.Code = "configuration-tampered"
+	// ErrContractVersion: a configuration asks for a version of the contract that this
+	// package does not know. Software that meets it must stop judging entries of that
+	// ledger: it would derive another log than others do. version
+	ErrContractVersion fault.Code = "newer-contract"
+	ErrPackage         fault.Code = "malformed/package" // a number in a package is out of its range. what: threshold, content size
+	ErrSize            fault.Code = "malformed/size"    // bytes have not the length of what they should hold. what: entry, leaf, record package, grant package; got, in bytes
+)
