@@ -45,10 +45,10 @@ type movedTo struct {
 
 // Staying is something that cannot be moved.
 type Staying struct {
-	What   StayReason
-	ID     contract.ID // of the record or consent; zero where only the number is told
-	Title  string      // of a record, if it is known
-	Number int         // how many
+	What   StayReason  `json:"what"`
+	ID     contract.ID `json:"id,omitzero"`     // of the record or consent; zero where only the number is told
+	Title  string      `json:"title,omitempty"` // of a record, if it is known
+	Number int         `json:"number"`          // how many
 }
 
 // StayReason says why something stays.

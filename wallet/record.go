@@ -21,19 +21,19 @@ import (
 
 // Record is the newest version of one encrypted file.
 type Record struct {
-	ID       contract.ID
-	Title    string
-	Category payload.Category
-	Date     string // of what it documents, YYYY-MM-DD; may be empty
-	File     string // base name
-	Size     int64  // of the file, bytes
-	SHA256   crypto.Hash
-	Version  int // from 1
-	Added    contract.Hour
-	Pending  Action    // what was signed and waits; "" if nothing does
-	Missing  bool      // its description cannot be had; only ID and Version are known
-	Damaged  error     // Missing because what the store holds is not what was signed, or cannot be reached; nil if it holds nothing
-	AsOf     time.Time // when the ledger was followed last, if it is out of reach; otherwise zero
+	ID       contract.ID      `json:"id"`
+	Title    string           `json:"title"`
+	Category payload.Category `json:"category"`
+	Version  int              `json:"version"`        // from 1
+	Date     string           `json:"date,omitempty"` // of what it documents, YYYY-MM-DD
+	File     string           `json:"file"`           // base name
+	Size     int64            `json:"size"`           // of the file, bytes
+	SHA256   crypto.Hash      `json:"sha256"`
+	Added    contract.Hour    `json:"-"`
+	Missing  bool             `json:"missing,omitempty"` // its description cannot be had; only ID and Version are known
+	Pending  Action           `json:"pending,omitempty"` // what was signed and waits; "" if nothing does
+	Damaged  error            `json:"-"`                 // Missing because what the store holds is not what was signed, or cannot be reached; nil if it holds nothing
+	AsOf     time.Time        `json:"-"`                 // when the ledger was followed last, if it is out of reach; otherwise zero
 }
 
 // Source is a file to be added.

@@ -55,30 +55,30 @@ const (
 
 // Restored says what a restore brought back.
 type Restored struct {
-	Entries  uint64 // of the ledger, all of them read
-	Records  int    // not removed
-	Removed  int
-	Consents int // given
-	Open     int // of them, active and upcoming
-	Received int // consents given to this wallet
-	Contacts int
-	Finished []contract.ID   // consents whose shares had not reached the keepers, and now have
-	Revoked  []contract.ID   // consents that can never be opened, since the store does not hold them: ended
-	Lost     []Lost          // what the store no longer has, or never had
-	Waiting  []contract.ID   // the same, of consents whose revocation is signed and waits
-	Ledgers  []Place         // other ledgers that the wallet was on
-	NoKeeper error           // why no keeper could be asked for the shares of the open consents; nil if they were
-	Was      string          // where the saved wallet had the ledger; "" if there is none
-	Damaged  []*DamagedError // files in Saved that are missing or not what was written, and were passed over
+	Entries  uint64          `json:"entries"` // of the ledger, all of them read
+	Records  int             `json:"records"` // not removed
+	Removed  int             `json:"removed"`
+	Consents int             `json:"consents"` // given
+	Open     int             `json:"open"`     // of them, active and upcoming
+	Received int             `json:"inbox"`    // consents given to this wallet
+	Contacts int             `json:"contacts"`
+	Finished []contract.ID   `json:"finished"` // consents whose shares had not reached the keepers, and now have
+	Revoked  []contract.ID   `json:"revoked"`  // consents that can never be opened, since the store does not hold them: ended
+	Lost     []Lost          `json:"lost"`     // what the store no longer has, or never had
+	Waiting  []contract.ID   `json:"waiting"`  // the same, of consents whose revocation is signed and waits
+	Ledgers  []Place         `json:"-"`        // other ledgers that the wallet was on
+	NoKeeper error           `json:"-"`        // why no keeper could be asked for the shares of the open consents; nil if they were
+	Was      string          `json:"-"`        // where the saved wallet had the ledger; "" if there is none
+	Damaged  []*DamagedError `json:"-"`        // files in Saved that are missing or not what was written, and were passed over
 }
 
 // Lost is a payload that is not in the store, or is not what was signed.
 type Lost struct {
-	What    string // "metadata", "content", "terms", "received terms"
-	ID      contract.ID
-	Version int    // of a record; 0 otherwise
-	Title   string // of a record, if its metadata is known
-	Damaged bool
+	What    string      `json:"what"` // "metadata", "content", "terms", "received terms"
+	ID      contract.ID `json:"id"`
+	Version int         `json:"version,omitempty"` // of a record; 0 otherwise
+	Title   string      `json:"title,omitempty"`   // of a record, if its metadata is known
+	Damaged bool        `json:"damaged"`           // the store holds something else
 }
 
 // Restore makes the wallet of a key that exists already, on a ledger that it was

@@ -159,7 +159,7 @@ func (a consents) explain(ctx context.Context, query, to string, ask func(*walle
 		if x.Consent != nil {
 			j.consentJSON = consentOf(*x.Consent)
 		} else {
-			j.consentJSON.Records, j.To = []versionJSON{}, to
+			j.consentJSON.Records, j.To = []wallet.ConsentRecord{}, to
 		}
 		return a.printJSON([]explanationJSON{j})
 	}

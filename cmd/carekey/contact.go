@@ -61,26 +61,16 @@ same, nobody has put another address in between.`,
 // contacts is what is done with people whose addresses are known.
 type contacts struct{ *app }
 
-type contactJSON struct {
-	Name       string   `json:"name"`
-	Address    string   `json:"address"`
-	Verified   bool     `json:"verified"`
-	Lookalikes []string `json:"lookalikes,omitempty"` // of add: names that could be taken for this one
-}
-
-func contactOf(c wallet.Contact) contactJSON {
-	return contactJSON{Name: c.Name, Address: c.Address.String(), Verified: c.Verified}
-}
-
 func (a contacts) add(ctx context.Context, w *wallet.Wallet, name, address string) error {
 	c, lookalikes, err := w.AddContact(ctx, name, address)
 	if err != nil {
 		return err
 	}
 	if a.flags.json {
-		j := contactOf(c)
-		j.Lookalikes = lookalikes
-		return a.printJSON([]contactJSON{j})
+		return a.printJSON([]any{struct {
+			wallet.Contact
+			Lookalikes []string `json:"lookalikes,omitempty"` // names that could be taken for this one
+		}{c, lookalikes}})
 	}
 	a.say("%s is among your contacts.", c.Name)
 	for _, l := range lookalikes {
@@ -99,7 +89,7 @@ func (a contacts) add(ctx context.Context, w *wallet.Wallet, name, address strin
 func (a contacts) list(w *wallet.Wallet) error {
 	cs := w.Contacts()
 	if a.flags.json {
-		return a.printJSON(list(cs, contactOf))
+		return a.printJSON(list(cs, same))
 	}
 	if len(cs) == 0 {
 		a.say("You have no contacts.")
@@ -133,7 +123,7 @@ func (a contacts) verify(ctx context.Context, w *wallet.Wallet, name string) err
 	}
 	c.Verified = true
 	if a.flags.json {
-		return a.printJSON([]contactJSON{contactOf(c)})
+		return a.printJSON([]wallet.Contact{c})
 	}
 	a.say("%s is verified.", c.Name)
 	return nil
@@ -148,7 +138,7 @@ func (a contacts) remove(ctx context.Context, w *wallet.Wallet, name string) err
 		return err
 	}
 	if a.flags.json {
-		return a.printJSON([]contactJSON{contactOf(c)})
+		return a.printJSON([]wallet.Contact{c})
 	}
 	a.say("%s is no longer among your contacts. Consents given to that address stay as they are.", c.Name)
 	a.next("to end them: carekey consent list, then carekey revoke CONSENT")

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/carekey/carekey/cmd/cli"
-	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
 )
@@ -66,7 +65,7 @@ func (a moving) move(ctx context.Context, w *wallet.Wallet, p place) error {
 	}
 	if len(plan.Records)+len(plan.Consents)+len(plan.Revoke) == 0 {
 		if a.flags.json {
-			return a.printJSON(moveJSON{Consents: []movedJSON{}, Revoked: []revocationJSON{}, Stays: list(plan.Stays, stayOf)})
+			return a.printJSON(moveJSON{Consents: []movedJSON{}, Revoked: []revocationJSON{}, Stays: list(plan.Stays, same)})
 		}
 		a.say("There is nothing to move.")
 		a.sayStays(plan.Stays)
@@ -145,7 +144,7 @@ type moveJSON struct {
 	Versions int              `json:"versions"`
 	Consents []movedJSON      `json:"consents"`
 	Revoked  []revocationJSON `json:"revoked"`
-	Stays    []stayJSON       `json:"stays"`
+	Stays    []wallet.Staying `json:"stays"`
 }
 
 type movedJSON struct {
@@ -154,26 +153,11 @@ type movedJSON struct {
 	Code string `json:"code"`
 }
 
-type stayJSON struct {
-	What   string `json:"what"`
-	ID     string `json:"id,omitempty"`
-	Title  string `json:"title,omitempty"`
-	Number int    `json:"number"`
-}
-
-func stayOf(s wallet.Staying) stayJSON {
-	j := stayJSON{What: string(s.What), Title: s.Title, Number: s.Number}
-	if s.ID != (contract.ID{}) {
-		j.ID = s.ID.String()
-	}
-	return j
-}
-
 func (a moving) show(m wallet.Moved) error {
 	if a.flags.json {
 		return a.printJSON(moveJSON{m.Records, m.Versions, list(m.Consents, func(c wallet.MovedConsent) movedJSON {
 			return movedJSON{c.Old.String(), consentOf(c.Consent), c.Code.String()}
-		}), list(m.Revoked, revocationOf), list(m.Stays, stayOf)})
+		}), list(m.Revoked, revocationOf), list(m.Stays, same)})
 	}
 	a.say("Moved: %s (%s), %s; %s revoked where they were.", plural(m.Records, "record", "records"), plural(m.Versions, "version", "versions"),
 		plural(len(m.Consents), "consent", "consents"), plural(len(m.Revoked), "consent", "consents"))

@@ -38,26 +38,15 @@ func stamp(h contract.Hour) string {
 }
 
 type recordJSON struct {
-	ID       string `json:"id"`
-	Title    string `json:"title"`
-	Category string `json:"category"`
-	Version  int    `json:"version"`
-	Date     string `json:"date,omitempty"`
-	File     string `json:"file"`
-	Size     int64  `json:"size"`
-	SHA256   string `json:"sha256"`
-	Added    string `json:"added"`
-	Missing  bool   `json:"missing,omitempty"` // its description cannot be had
-	Damaged  string `json:"damaged,omitempty"` // error code: what the store holds is not what was signed
-	Removed  bool   `json:"removed,omitempty"`
-	Pending  string `json:"pending,omitempty"` // what was signed and waits
-	AsOf     string `json:"asOf,omitempty"`    // the ledger is out of reach: when it was followed last
+	wallet.Record
+	Added   string `json:"added"`
+	Damaged string `json:"damaged,omitempty"` // error code: what the store holds is not what was signed
+	Removed bool   `json:"removed,omitempty"`
+	AsOf    string `json:"asOf,omitempty"` // the ledger is out of reach: when it was followed last
 }
 
 func recordOf(r wallet.Record) recordJSON {
-	return recordJSON{ID: r.ID.String(), Title: r.Title, Category: string(r.Category), Version: r.Version, Date: r.Date, File: r.File,
-		Size: r.Size, SHA256: r.SHA256.String(), Added: stamp(r.Added), Missing: r.Missing, Damaged: lostCode(r.Damaged),
-		Pending: string(r.Pending), AsOf: instant(r.AsOf)}
+	return recordJSON{Record: r, Added: stamp(r.Added), Damaged: lostCode(r.Damaged), AsOf: instant(r.AsOf)}
 }
 
 // instant is a time in JSON; "" for the zero time.
@@ -68,43 +57,30 @@ func instant(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// versionJSON is a record version in a consent.
-type versionJSON struct {
-	ID       string `json:"id"`
-	Version  int    `json:"version"`
-	Title    string `json:"title"`
-	Category string `json:"category"`
-	Date     string `json:"date,omitempty"`
-}
-
-func versionOf(r wallet.ConsentRecord) versionJSON {
-	return versionJSON{ID: r.ID.String(), Version: r.Version, Title: r.Title, Category: string(r.Category), Date: r.Date}
-}
-
 type consentJSON struct {
-	Ledger     string        `json:"ledger"`
-	Consent    string        `json:"consent"`
-	To         string        `json:"to"` // contact, else address
-	Address    string        `json:"address"`
-	Records    []versionJSON `json:"records"`
-	Purpose    string        `json:"purpose"`
-	From       string        `json:"from,omitempty"` // begins; absent: at once
-	Until      string        `json:"until"`          // the exact end, to which the recipient's wallet keeps
-	LedgerEnd  string        `json:"ledgerUntil"`    // the end to which ledger and keepers hold
-	Status     string        `json:"status"`
-	Granted    string        `json:"granted"`
-	Revoked    string        `json:"revoked,omitempty"`
-	Openings   int           `json:"openings"`
-	LastOpened string        `json:"lastOpened,omitempty"`
-	Missing    bool          `json:"missing,omitempty"` // its terms cannot be had
-	Damaged    string        `json:"damaged,omitempty"` // error code: what the store holds is not what was signed
-	Pending    string        `json:"pending,omitempty"` // what was signed and waits: grant or revoke
-	AsOf       string        `json:"asOf,omitempty"`    // the ledger is out of reach: when it was followed last
-	Clock      string        `json:"clock,omitempty"`   // what the clock says, if it disagrees with the ledger's time
+	Ledger     string                 `json:"ledger"`
+	Consent    string                 `json:"consent"`
+	To         string                 `json:"to"` // contact, else address
+	Address    string                 `json:"address"`
+	Records    []wallet.ConsentRecord `json:"records"`
+	Purpose    string                 `json:"purpose"`
+	From       string                 `json:"from,omitempty"` // begins; absent: at once
+	Until      string                 `json:"until"`          // the exact end, to which the recipient's wallet keeps
+	LedgerEnd  string                 `json:"ledgerUntil"`    // the end to which ledger and keepers hold
+	Status     string                 `json:"status"`
+	Granted    string                 `json:"granted"`
+	Revoked    string                 `json:"revoked,omitempty"`
+	Openings   int                    `json:"openings"`
+	LastOpened string                 `json:"lastOpened,omitempty"`
+	Missing    bool                   `json:"missing,omitempty"` // its terms cannot be had
+	Damaged    string                 `json:"damaged,omitempty"` // error code: what the store holds is not what was signed
+	Pending    string                 `json:"pending,omitempty"` // what was signed and waits: grant or revoke
+	AsOf       string                 `json:"asOf,omitempty"`    // the ledger is out of reach: when it was followed last
+	Clock      string                 `json:"clock,omitempty"`   // what the clock says, if it disagrees with the ledger's time
 }
 
 func consentOf(c wallet.Consent) consentJSON {
-	return consentJSON{Ledger: c.Ledger.String(), Consent: c.ID.String(), To: who(c.To, c.Address), Address: addressText(c.Address), Records: list(c.Records, versionOf),
+	return consentJSON{Ledger: c.Ledger.String(), Consent: c.ID.String(), To: who(c.To, c.Address), Address: addressText(c.Address), Records: list(c.Records, same),
 		Purpose: c.Purpose.Word(), From: stamp(c.NotBefore), Until: stamp(c.Until), LedgerEnd: stamp(c.NotAfter), Status: string(c.Status), Granted: stamp(c.Granted),
 		Revoked: stamp(c.Revoked), Openings: c.Openings, LastOpened: stamp(c.LastOpened), Missing: c.Missing, Damaged: lostCode(c.Damaged),
 		Pending: string(c.Pending), AsOf: instant(c.AsOf), Clock: instant(c.Clock)}
@@ -122,58 +98,58 @@ func senderOf(r wallet.Received) senderJSON {
 }
 
 type receivedJSON struct {
-	Sender      senderJSON    `json:"sender"`
-	Granted     string        `json:"granted"`
-	Ledger      string        `json:"ledger"`
-	Consent     string        `json:"consent"`
-	From        string        `json:"from"`  // contact, else address
-	Known       bool          `json:"known"` // the sender is a contact
-	Titles      []string      `json:"titles"`
-	Records     []versionJSON `json:"records"`
-	Purpose     string        `json:"purpose"`
-	Begins      string        `json:"begins,omitempty"`
-	Until       string        `json:"until"`       // the exact end, to which this wallet keeps
-	LedgerEnd   string        `json:"ledgerUntil"` // the end to which ledger and keepers hold
-	Status      string        `json:"status"`
-	Fetched     bool          `json:"fetched"`
-	LastFetched string        `json:"lastFetched,omitempty"`
-	Address     string        `json:"address"`
-	Missing     bool          `json:"missing,omitempty"` // its terms cannot be had
-	Damaged     string        `json:"damaged,omitempty"` // error code: what the store holds is not what was signed
-	AsOf        string        `json:"asOf,omitempty"`    // the ledger is out of reach: when it was followed last
-	Clock       string        `json:"clock,omitempty"`   // what the clock says, if it disagrees with the ledger's time
+	Sender      senderJSON             `json:"sender"`
+	Granted     string                 `json:"granted"`
+	Ledger      string                 `json:"ledger"`
+	Consent     string                 `json:"consent"`
+	From        string                 `json:"from"`  // contact, else address
+	Known       bool                   `json:"known"` // the sender is a contact
+	Titles      []string               `json:"titles"`
+	Records     []wallet.ConsentRecord `json:"records"`
+	Purpose     string                 `json:"purpose"`
+	Begins      string                 `json:"begins,omitempty"`
+	Until       string                 `json:"until"`       // the exact end, to which this wallet keeps
+	LedgerEnd   string                 `json:"ledgerUntil"` // the end to which ledger and keepers hold
+	Status      string                 `json:"status"`
+	Fetched     bool                   `json:"fetched"`
+	LastFetched string                 `json:"lastFetched,omitempty"`
+	Address     string                 `json:"address"`
+	Missing     bool                   `json:"missing,omitempty"` // its terms cannot be had
+	Damaged     string                 `json:"damaged,omitempty"` // error code: what the store holds is not what was signed
+	AsOf        string                 `json:"asOf,omitempty"`    // the ledger is out of reach: when it was followed last
+	Clock       string                 `json:"clock,omitempty"`   // what the clock says, if it disagrees with the ledger's time
 }
 
 func receivedOf(r wallet.Received) receivedJSON {
 	return receivedJSON{Sender: senderOf(r), Granted: stamp(r.Granted), Ledger: r.Ledger.String(), Consent: r.Consent.String(), From: who(r.From, r.Address), Known: r.From != "",
-		Titles: list(r.Records, func(c wallet.ConsentRecord) string { return c.Title }), Records: list(r.Records, versionOf),
+		Titles: list(r.Records, func(c wallet.ConsentRecord) string { return c.Title }), Records: list(r.Records, same),
 		Purpose: r.Purpose.Word(), Begins: stamp(r.NotBefore), Until: stamp(r.Until), LedgerEnd: stamp(r.NotAfter), Status: string(r.Status), Fetched: r.Fetched > 0,
 		LastFetched: stamp(r.LastFetched), Address: addressText(r.Address), Missing: r.Missing, Damaged: lostCode(r.Damaged),
 		AsOf: instant(r.AsOf), Clock: instant(r.Clock)}
 }
 
 type eventJSON struct {
-	Ledger   string        `json:"ledger"`
-	Time     string        `json:"time"`
-	Who      string        `json:"who"` // contact, else address
-	What     string        `json:"what"`
-	Consent  string        `json:"consent"`
-	Purpose  string        `json:"purpose"`
-	Reason   string        `json:"reason"`
-	Verified bool          `json:"verified"`
-	Records  []versionJSON `json:"records"`
-	Keeper   int           `json:"keeper,omitempty"`
-	Because  string        `json:"because,omitempty"` // why a keeper refused
-	More     int           `json:"more,omitempty"`    // so many refused attempts that the keeper only counted
-	Damaged  bool          `json:"damaged,omitempty"` // the store holds another reason than the one that was signed
-	Clock    string        `json:"clock,omitempty"`   // what the clock says, if it disagrees with the ledger's time
-	Missing  []string      `json:"missing,omitempty"` // services that gave no answer about the consent: ledger, keeper, store
-	AsOf     string        `json:"asOf,omitempty"`    // the ledger is out of reach: when it was followed last
+	Ledger   string                 `json:"ledger"`
+	Time     string                 `json:"time"`
+	Who      string                 `json:"who"` // contact, else address
+	What     string                 `json:"what"`
+	Consent  string                 `json:"consent"`
+	Purpose  string                 `json:"purpose"`
+	Reason   string                 `json:"reason"`
+	Verified bool                   `json:"verified"`
+	Records  []wallet.ConsentRecord `json:"records"`
+	Keeper   int                    `json:"keeper,omitempty"`
+	Because  string                 `json:"because,omitempty"` // why a keeper refused
+	More     int                    `json:"more,omitempty"`    // so many refused attempts that the keeper only counted
+	Damaged  bool                   `json:"damaged,omitempty"` // the store holds another reason than the one that was signed
+	Clock    string                 `json:"clock,omitempty"`   // what the clock says, if it disagrees with the ledger's time
+	Missing  []string               `json:"missing,omitempty"` // services that gave no answer about the consent: ledger, keeper, store
+	AsOf     string                 `json:"asOf,omitempty"`    // the ledger is out of reach: when it was followed last
 }
 
 func eventOf(e wallet.Event) eventJSON {
 	j := eventJSON{Ledger: e.Ledger.String(), Missing: e.Missing, AsOf: instant(e.AsOf), Time: stamp(e.Hour), Who: who(e.Who, e.Address), What: string(e.What), Consent: e.Consent.String(), Purpose: e.Purpose.Word(),
-		Reason: e.Reason, Verified: e.Verified, Records: list(e.Records, versionOf), Keeper: e.Keeper, Damaged: e.Damaged, Clock: instant(e.Clock)}
+		Reason: e.Reason, Verified: e.Verified, Records: list(e.Records, same), Keeper: e.Keeper, Damaged: e.Damaged, Clock: instant(e.Clock)}
 	if j.More = e.More; e.What == wallet.Refused && e.More == 0 {
 		j.Because = e.Code.String()
 	}

@@ -57,7 +57,7 @@ func TestTimesForPeople(t *testing.T) {
 func TestJSONListsAreNeverNull(t *testing.T) {
 	for _, v := range []any{
 		list([]wallet.Record(nil), recordOf), consentOf(wallet.Consent{Missing: true}), receivedOf(wallet.Received{Missing: true}),
-		eventOf(wallet.Event{}), revocationOf(wallet.Revocation{}), list([]wallet.Contact(nil), contactOf), list([]wallet.Pending(nil), pendingOf),
+		eventOf(wallet.Event{}), revocationOf(wallet.Revocation{}), list([]wallet.Contact(nil), same), list([]wallet.Pending(nil), pendingOf),
 	} {
 		b, err := json.Marshal(v)
 		if err != nil || bytes.Contains(b, []byte("null")) {

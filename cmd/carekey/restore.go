@@ -12,7 +12,6 @@ import (
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
-	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/order"
@@ -326,53 +325,30 @@ func (s *stepBar) end() {
 	}
 }
 
-type lostJSON struct {
-	What    string `json:"what"`
-	ID      string `json:"id"`
-	Version int    `json:"version,omitempty"` // of a record
-	Title   string `json:"title,omitempty"`
-	Damaged bool   `json:"damaged"` // the store holds something else
-}
-
-type restoredJSON struct {
-	Address  string     `json:"address"`
-	Name     string     `json:"name"`
-	Ledger   string     `json:"ledger"`
-	Entries  uint64     `json:"entries"`
-	Records  int        `json:"records"`
-	Removed  int        `json:"removed"`
-	Consents int        `json:"consents"`
-	Open     int        `json:"open"`
-	Inbox    int        `json:"inbox"`
-	Contacts int        `json:"contacts"`
-	Finished []string   `json:"finished"`
-	Revoked  []string   `json:"revoked"`
-	Waiting  []string   `json:"waiting"` // consents whose revocation is signed and waits
-	Lost     []lostJSON `json:"lost"`
-	Ledgers  []string   `json:"ledgers"`  // others that the wallet was on
-	NoKeeper bool       `json:"noKeeper"` // the keepers could not be asked for the shares of open consents: carekey sync
-	Damaged  []string   `json:"damaged"`  // files of the backup, of its ledger or below wallet/, that are not what was written
-	// Follows: the ledger is a copy that follows an order kept elsewhere. Nothing can
-	// be entered before they are together again: carekey ledger join ORDER --store DIR.
-	Follows bool `json:"follows"`
-}
-
 // show tells what came back; order is how a copy comes together with its
 // order again, "" for a ledger that is whole.
 func (a restores) show(w *wallet.Wallet, got wallet.Restored, damaged []*folder.DamagedError, order string) error {
 	id, props := w.Ledger()
 	a.flags.ledger = "" // from here on it is the default
 	if a.flags.json {
-		return a.printJSON(restoredJSON{Address: w.Address().String(), Name: w.Name(), Ledger: id.String(), Entries: got.Entries,
-			Records: got.Records, Removed: got.Removed, Consents: got.Consents, Open: got.Open, Inbox: got.Received, Contacts: got.Contacts,
-			Finished: list(got.Finished, contract.ID.String), Revoked: list(got.Revoked, contract.ID.String), Waiting: list(got.Waiting, contract.ID.String),
-			Lost: list(got.Lost, func(l wallet.Lost) lostJSON {
-				return lostJSON{l.What, l.ID.String(), l.Version, l.Title, l.Damaged}
-			}),
-			Ledgers:  list(got.Ledgers, func(l wallet.Place) string { return l.ID.String() }),
-			NoKeeper: got.NoKeeper != nil,
-			Damaged: append(list(damaged, func(d *folder.DamagedError) string { return d.File }),
-				list(got.Damaged, func(d *wallet.DamagedError) string { return backupWallet + "/" + d.File })...), Follows: order != ""})
+		got.Finished, got.Revoked = list(got.Finished, same), list(got.Revoked, same) // lists are never null
+		got.Waiting, got.Lost = list(got.Waiting, same), list(got.Lost, same)
+		files := list(damaged, func(d *folder.DamagedError) string { return d.File })
+		for _, d := range got.Damaged {
+			files = append(files, backupWallet+"/"+d.File)
+		}
+		return a.printJSON(struct {
+			Address crypto.Address  `json:"address"`
+			Name    string          `json:"name"`
+			Ledger  crypto.LedgerID `json:"ledger"`
+			wallet.Restored
+			Ledgers  []crypto.LedgerID `json:"ledgers"`  // others that the wallet was on
+			NoKeeper bool              `json:"noKeeper"` // the keepers could not be asked for the shares of open consents: carekey sync
+			Damaged  []string          `json:"damaged"`  // files of the backup, of its ledger or below wallet/, that are not what was written
+			// Follows: the ledger is a copy that follows an order kept elsewhere. Nothing can
+			// be entered before they are together again: carekey ledger join ORDER --store DIR.
+			Follows bool `json:"follows"`
+		}{w.Address(), w.Name(), id, got, list(got.Ledgers, func(l wallet.Place) crypto.LedgerID { return l.ID }), got.NoKeeper != nil, files, order != ""})
 	}
 	for _, d := range got.Damaged {
 		what := "What you had last seen of the ledger is not known: an older copy of it would not\nbe noticed."

@@ -132,18 +132,18 @@ func previewRevoke(cs []wallet.Consent) string {
 }
 
 type revocationJSON struct {
-	Consent    string        `json:"consent"`
-	Status     string        `json:"status"`
-	Acks       []ackJSON     `json:"acks"`
-	Opened     []versionJSON `json:"opened"`   // what the recipient holds the keys of
-	Unopened   []versionJSON `json:"unopened"` // what was never opened
-	Openings   int           `json:"openings"`
-	LastOpened string        `json:"lastOpened,omitempty"`
-	To         string        `json:"to"`
-	Revoked    string        `json:"revoked"`
-	Already    bool          `json:"already"`           // it was revoked before
-	Pending    string        `json:"pending,omitempty"` // signed, and waits
-	Clock      string        `json:"clock,omitempty"`   // what the clock says, if it disagrees with the ledger's time
+	Consent    string                 `json:"consent"`
+	Status     string                 `json:"status"`
+	Acks       []ackJSON              `json:"acks"`
+	Opened     []wallet.ConsentRecord `json:"opened"`   // what the recipient holds the keys of
+	Unopened   []wallet.ConsentRecord `json:"unopened"` // what was never opened
+	Openings   int                    `json:"openings"`
+	LastOpened string                 `json:"lastOpened,omitempty"`
+	To         string                 `json:"to"`
+	Revoked    string                 `json:"revoked"`
+	Already    bool                   `json:"already"`           // it was revoked before
+	Pending    string                 `json:"pending,omitempty"` // signed, and waits
+	Clock      string                 `json:"clock,omitempty"`   // what the clock says, if it disagrees with the ledger's time
 	// Unwritten are the codes of what could not be written into the wallet's folder, or
 	// read in it. The revocation holds all the same.
 	Unwritten []string `json:"unwritten,omitempty"`
@@ -162,9 +162,9 @@ func revocationOf(r wallet.Revocation) revocationJSON {
 	j := revocationJSON{Ledger: c.Ledger.String(), Consent: c.ID.String(), Status: string(c.Status), Openings: c.Openings, LastOpened: stamp(c.LastOpened),
 		To: who(c.To, c.Address), Revoked: stamp(c.Revoked), Already: r.Already, Pending: string(c.Pending), Clock: instant(c.Clock),
 		Acks:   list(r.Acks, func(k wallet.Acknowledged) ackJSON { return ackJSON{k.Keeper, k.End.String(), stamp(k.Hour)} }),
-		Opened: list(c.Known(), versionOf), Unopened: list([]wallet.ConsentRecord(nil), versionOf)}
+		Opened: list(c.Known(), same), Unopened: []wallet.ConsentRecord{}}
 	if c.Openings == 0 {
-		j.Unopened = list(c.Records, versionOf)
+		j.Unopened = list(c.Records, same)
 	}
 	if r.Unasked {
 		j.Missing = []string{"keeper"}
