@@ -6,7 +6,6 @@ import (
 	"errors"
 	"hash"
 	"net/http"
-	"sync"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/crash"
@@ -16,7 +15,7 @@ import (
 
 // upload is one content on its way to the node. While one part travels the next
 // one is filled; its pieces are hashed here, so that the tree head is not the
-// node's word. Memory is flat: three parts.
+// node's word. Memory is flat: two parts.
 type upload struct {
 	ctx  context.Context
 	n    *Node
@@ -24,18 +23,15 @@ type upload struct {
 	most int64 // bytes that the node takes
 
 	part   []byte // being filled
+	spare  []byte // travels, or is free
 	hash   hash.Hash
 	piece  int // bytes in hash
 	hashes []crypto.Hash
-	sent   int64 // bytes handed to the sender
+	sent   int64      // bytes handed to the sender
+	under  chan error // what came of the part that travels; nil: none does
+	err    error      // nothing can be right after it
 	summed bool
 	ended  bool
-
-	parts chan UploadPart
-	free  chan []byte
-	done  chan struct{}
-	mu    sync.Mutex
-	err   error // of the sender, or of the writer; nothing can be right after it
 }
 
 var errUploadEnded = errors.New("upload has ended")
@@ -53,34 +49,14 @@ func (s store) Upload(ctx context.Context) (ledgerclient.Upload, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &upload{ctx: ctx, n: s.n, id: begun.Upload, most: int64(begun.Most), hash: sha256.New(), parts: make(chan UploadPart), free: make(chan []byte, 2), done: make(chan struct{})}
-	u.part = make([]byte, 0, MaxPart)
-	u.free <- nil
-	u.free <- nil
-	go func() {
-		defer crash.Report()
-		u.send()
-	}()
-	return u, nil
-}
-
-// send sends parts until there are no more. After an error it only takes them.
-func (u *upload) send() {
-	defer close(u.done)
-	for part := range u.parts {
-		if u.failure() == nil {
-			u.fail(u.sendPart(&part))
-		}
-		u.free <- part.Data[:0]
-	}
+	return &upload{ctx: ctx, n: s.n, id: begun.Upload, most: int64(begun.Most), hash: sha256.New(), part: make([]byte, 0, MaxPart)}, nil
 }
 
 // sendPart sends one part, again if it is not known what became of it: the node
 // takes a part only where it belongs, and the same one twice for one.
-func (u *upload) sendPart(part *UploadPart) error {
-	n := len(part.Data)
-	return inParts(n, func(int) int { return n }, func(at, end int) (err error) {
-		some := UploadPart{Upload: part.Upload, Offset: part.Offset + uint64(at), Data: part.Data[at:end]}
+func (u *upload) sendPart(offset int64, part []byte) error {
+	return inParts(len(part), func(int) int { return len(part) }, func(at, end int) (err error) {
+		some := UploadPart{Upload: u.id, Offset: uint64(offset) + uint64(at), Data: part[at:end]}
 		for range partTries {
 			_, err = u.n.wire.ask(u.ctx, question{service: ofStore, method: http.MethodPost, path: PathUploadPart, body: some.Marshal(), token: true, status: http.StatusNoContent})
 			if !is[*ledgerclient.UnreachableError](err) || isBusy(err) {
@@ -91,17 +67,13 @@ func (u *upload) sendPart(part *UploadPart) error {
 	})
 }
 
-func (u *upload) failure() error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.err
-}
-
-func (u *upload) fail(err error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.err == nil {
-		u.err = err
+// arrive waits for the part that travels.
+func (u *upload) arrive() {
+	if u.under != nil {
+		if err := <-u.under; u.err == nil {
+			u.err = err
+		}
+		u.under = nil
 	}
 }
 
@@ -110,29 +82,23 @@ func (u *upload) Write(p []byte) (n int, err error) {
 	if u.summed || u.ended {
 		return 0, errUploadEnded
 	}
-	for len(p) > 0 {
-		if err := u.failure(); err != nil {
-			return n, err
-		}
+	for len(p) > 0 && u.err == nil {
 		if u.sent+int64(len(u.part)) >= u.most {
-			u.fail(&RefusedError{Kind: KindTooLarge, Limit: u.most})
-			continue
+			u.err = &RefusedError{Kind: KindTooLarge, Limit: u.most}
+			break
 		}
-		k := min(len(p), cap(u.part)-len(u.part))
+		k := min(len(p), MaxPart-len(u.part))
 		u.part = append(u.part, p[:k]...)
 		p, n = p[k:], n+k
-		if len(u.part) == cap(u.part) {
+		if len(u.part) == MaxPart {
 			u.flush()
 		}
 	}
-	return n, nil
+	return n, u.err
 }
 
 // flush hands the part over and takes an empty one.
 func (u *upload) flush() {
-	if len(u.part) == 0 {
-		return
-	}
 	for rest := u.part; len(rest) > 0; {
 		k := min(len(rest), contract.PieceSize-u.piece)
 		if u.piece == 0 {
@@ -144,9 +110,16 @@ func (u *upload) flush() {
 			u.endPiece()
 		}
 	}
-	u.parts <- UploadPart{Upload: u.id, Offset: uint64(u.sent), Data: u.part}
-	u.sent += int64(len(u.part))
-	if u.part = <-u.free; u.part == nil {
+	if u.arrive(); u.err != nil || len(u.part) == 0 {
+		return
+	}
+	part, offset, done := u.part, u.sent, make(chan error, 1)
+	go func() {
+		defer crash.Report()
+		done <- u.sendPart(offset, part)
+	}()
+	u.under, u.sent = done, u.sent+int64(len(part))
+	if u.part, u.spare = u.spare[:0], part; u.part == nil {
 		u.part = make([]byte, 0, MaxPart)
 	}
 }
@@ -162,16 +135,15 @@ func (u *upload) Sum() (int64, crypto.Hash, error) {
 		return 0, crypto.Hash{}, errUploadEnded
 	}
 	if !u.summed {
+		u.summed = true
 		u.flush()
 		if u.piece > 0 {
 			u.endPiece()
 		}
-		close(u.parts)
-		<-u.done
-		u.summed = true
+		u.arrive()
 	}
-	if err := u.failure(); err != nil {
-		return 0, crypto.Hash{}, err
+	if u.err != nil {
+		return 0, crypto.Hash{}, u.err
 	}
 	if len(u.hashes) == 0 {
 		return 0, crypto.Hash{}, errors.New("nothing was uploaded")
@@ -197,11 +169,7 @@ func (u *upload) Abort() error {
 	if u.ended {
 		return nil
 	}
-	if !u.summed {
-		u.fail(errUploadEnded)
-		close(u.parts)
-		<-u.done
-	}
+	u.arrive()
 	u.ended = true
 	// Without it the node drops the upload by itself.
 	_, err := u.n.wire.ask(context.WithoutCancel(u.ctx), question{service: ofStore, method: http.MethodPost, path: PathUploadAbort, body: u.id[:], token: true, status: http.StatusNoContent})
