@@ -414,7 +414,7 @@ func TestRevocationsGoTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var steps [][]int // how many entries of whom
 		hold := make(chan struct{})
-		o := newOrderer(stopsAtOnce, func(_ context.Context, es []contract.Entry) ([]byte, error) {
+		o := &orderer[byte]{desk: &desk{most: 1}, most: stopsAtOnce, do: func(_ context.Context, es []contract.Entry) ([]byte, error) {
 			<-hold
 			out, step := make([]byte, len(es)), make([]int, 4)
 			for i, e := range es {
@@ -426,9 +426,8 @@ func TestRevocationsGoTogether(t *testing.T) {
 				return nil, errors.New("damaged")
 			}
 			return out, nil
-		})
-		var running, asking sync.WaitGroup
-		running.Go(o.run)
+		}}
+		var asking sync.WaitGroup
 		fresh := func() bool { return true }
 		submit := func(who byte, n int, begin func() bool, want error) {
 			asking.Go(func() {
@@ -458,7 +457,6 @@ func TestRevocationsGoTogether(t *testing.T) {
 		close(hold)
 		asking.Wait()
 		o.close()
-		running.Wait()
 		// The second step fails and is taken apart. Who waits longest is always in one.
 		want := [][]int{
 			{0, stopsAtOnce, 0, 0},

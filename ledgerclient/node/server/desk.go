@@ -1,7 +1,9 @@
 package server
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -10,6 +12,8 @@ import (
 // while the other waits for the disk, and only one while somebody revokes. So a
 // revocation waits for one other at a time, however many are in the queue.
 type desk struct {
+	most int // who work at once; 0: atDesk
+
 	mu       sync.Mutex
 	working  int
 	revoking int
@@ -62,12 +66,7 @@ func (d *desk) end(t *turn) {
 	if t.begun {
 		d.working--
 	} else {
-		for i, q := range d.queue {
-			if q == t {
-				d.queue = append(d.queue[:i], d.queue[i+1:]...)
-				break
-			}
-		}
+		d.queue = slices.DeleteFunc(d.queue, func(q *turn) bool { return q == t })
 	}
 	d.next()
 	if len(d.queue) == 0 {
@@ -77,19 +76,13 @@ func (d *desk) end(t *turn) {
 
 // next lets begin whose turn it is.
 func (d *desk) next() {
-	most := atDesk
+	most := cmp.Or(d.most, atDesk)
 	if d.revoking > 0 {
 		most = 1
 	}
 	for d.working < most && len(d.queue) > 0 {
-		first := 0
-		for i, t := range d.queue {
-			if t.number < d.queue[first].number {
-				first = i
-			}
-		}
-		t := d.queue[first]
-		d.queue = append(d.queue[:first], d.queue[first+1:]...)
+		t := slices.MinFunc(d.queue, func(a, b *turn) int { return a.number - b.number })
+		d.queue = slices.DeleteFunc(d.queue, func(q *turn) bool { return q == t })
 		d.working++
 		d.now, t.begun = t.number, true
 		close(t.ready)

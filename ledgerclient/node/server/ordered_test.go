@@ -76,9 +76,12 @@ func (tight) Append(_ context.Context, es []contract.Entry) ([]ledgerclient.Outc
 // On a full disk a revocation is ordered although others submit what there is no room
 // for at the same time.
 func TestRevocationsDoNotShareARefusal(t *testing.T) {
-	o := newOrderer(node.MaxEntries, tight{}.Append)
+	o := &orderer[ledgerclient.Outcome]{do: tight{}.Append}
 	grant, revoke := []contract.Entry{{Kind: contract.KindGrant}}, []contract.Entry{{Kind: contract.KindRevoke}}
-	subs := []*submission[ledgerclient.Outcome]{{entries: grant, done: make(chan struct{})}, {entries: revoke, done: make(chan struct{})}, {entries: grant, done: make(chan struct{})}}
+	var subs []*submission[ledgerclient.Outcome]
+	for _, entries := range [][]contract.Entry{grant, revoke, grant} {
+		subs = append(subs, &submission[ledgerclient.Outcome]{entries: entries, done: make(chan struct{}), over: func() {}})
+	}
 	o.order(subs)
 	for i, want := range []error{syscall.ENOSPC, nil, syscall.ENOSPC} {
 		<-subs[i].done

@@ -12,16 +12,18 @@ import (
 
 // orderer puts what several people submit at the same time into one step, of the
 // log or of the keeper: the disk is waited for once, and signatures are checked on
-// all cores. Each submission is in one step as a whole.
+// all cores. Each submission is in one step as a whole. Whose turn it is at the desk
+// takes along those who wait for theirs.
 type orderer[O any] struct {
-	// do returns an O for each entry.
-	do   func(context.Context, []contract.Entry) ([]O, error)
+	desk *desk
 	most int // with as many entries a step is full
+	// do returns an O for each entry.
+	do func(context.Context, []contract.Entry) ([]O, error)
 
 	mu     sync.Mutex
-	some   *sync.Cond // there is something in the queue, or it is closed
 	queue  []*submission[O]
 	closed bool
+	under  sync.WaitGroup // submissions that came before it was closed
 }
 
 type submission[O any] struct {
@@ -31,6 +33,13 @@ type submission[O any] struct {
 	outcomes []O
 	err      error
 	done     chan struct{}
+	over     context.CancelFunc // ends the waiting for a turn
+}
+
+func (sub *submission[O]) end(outcomes []O, err error) {
+	sub.outcomes, sub.err = outcomes, err
+	close(sub.done)
+	sub.over()
 }
 
 // appendTime bounds one step: the folder's lock is waited for, and a disk.
@@ -39,12 +48,6 @@ const appendTime = time.Minute
 // stopsAtOnce is how many revocations go in one step: who comes meanwhile waits for
 // little more.
 const stopsAtOnce = 64
-
-func newOrderer[O any](most int, do func(context.Context, []contract.Entry) ([]O, error)) *orderer[O] {
-	o := &orderer[O]{do: do, most: most}
-	o.some = sync.NewCond(&o.mu)
-	return o
-}
 
 // queued submits a request's entries.
 func queued[O any](q *request, o *orderer[O], entries []contract.Entry) (out []O, err error) {
@@ -58,23 +61,26 @@ func queued[O any](q *request, o *orderer[O], entries []contract.Entry) (out []O
 // submit waits until the entries are ordered. What is given up before that has begun
 // is not ordered, and leaves nothing behind.
 func (o *orderer[O]) submit(ctx context.Context, from client, entries []contract.Entry, begin func() bool) ([]O, error) {
-	sub := &submission[O]{from: from, begin: begin, entries: entries, done: make(chan struct{})}
+	turn, over := context.WithCancel(ctx)
+	defer over()
+	sub := &submission[O]{from: from, begin: begin, entries: entries, done: make(chan struct{}), over: over}
 	o.mu.Lock()
 	if o.closed {
 		o.mu.Unlock()
 		return nil, refuseFor(node.KindClosing, 5*time.Second)
 	}
 	o.queue = append(o.queue, sub)
-	o.some.Signal()
+	o.under.Add(1)
 	o.mu.Unlock()
-	select {
-	case <-sub.done:
-	case <-ctx.Done():
-		if o.drop(sub) {
-			return nil, ctx.Err()
-		}
-		<-sub.done
+	defer o.under.Done()
+	o.desk.work(turn, from, func() error {
+		o.step(sub)
+		return nil
+	})
+	if o.drop(sub) {
+		return nil, ctx.Err()
 	}
+	<-sub.done
 	return sub.outcomes, sub.err
 }
 
@@ -87,38 +93,14 @@ func (o *orderer[O]) drop(sub *submission[O]) bool {
 	return len(o.queue) < n
 }
 
-// run orders until close.
-func (o *orderer[O]) run() {
-	for {
-		subs := o.next()
-		if len(subs) == 0 {
-			return
-		}
-		subs = slices.DeleteFunc(subs, func(sub *submission[O]) bool {
-			if sub.begin() {
-				return false
-			}
-			sub.err = refuseFor(node.KindBusy, time.Second)
-			close(sub.done)
-			return true
-		})
-		if len(subs) > 0 {
-			o.order(subs)
-		}
-	}
-}
-
-// next takes from the queue what goes into one step: first of each client what it
-// asked for first, so that whoever has asked for little does not wait for who has
-// asked for much; and always who waits longest. Nothing once it is closed and empty.
-func (o *orderer[O]) next() (subs []*submission[O]) {
+// step orders a submission and what else goes into one step: first of each client what
+// it asked for first, so that whoever has asked for little does not wait for who has
+// asked for much.
+func (o *orderer[O]) step(turn *submission[O]) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	for len(o.queue) == 0 && !o.closed {
-		o.some.Wait()
-	}
-	if len(o.queue) == 0 {
-		return nil
+	if !slices.Contains(o.queue, turn) { // it was taken along
+		o.mu.Unlock()
+		return
 	}
 	of := map[client]int{}
 	after := map[*submission[O]]int{} // how many entries its client has up to it
@@ -127,15 +109,26 @@ func (o *orderer[O]) next() (subs []*submission[O]) {
 		after[sub] = of[sub.from]
 	}
 	fair := slices.SortedStableFunc(slices.Values(o.queue), func(a, b *submission[O]) int { return after[a] - after[b] })
+	var subs []*submission[O]
 	entries := 0
 	for _, sub := range fair {
-		if entries < o.most || sub == o.queue[0] {
+		if entries < o.most || sub == turn {
 			subs = append(subs, sub)
 			entries += len(sub.entries)
 		}
 	}
 	o.queue = slices.DeleteFunc(o.queue, func(s *submission[O]) bool { return slices.Contains(subs, s) })
-	return subs
+	o.mu.Unlock()
+	subs = slices.DeleteFunc(subs, func(sub *submission[O]) bool {
+		if sub.begin() {
+			return false
+		}
+		sub.end(nil, refuseFor(node.KindBusy, time.Second))
+		return true
+	})
+	if len(subs) > 0 {
+		o.order(subs)
+	}
 }
 
 func (o *orderer[O]) order(subs []*submission[O]) {
@@ -157,17 +150,19 @@ func (o *orderer[O]) order(subs []*submission[O]) {
 		return
 	}
 	for _, sub := range subs {
-		if sub.err = err; err == nil {
-			sub.outcomes, outcomes = outcomes[:len(sub.entries)], outcomes[len(sub.entries):]
+		if err != nil {
+			sub.end(nil, err)
+			continue
 		}
-		close(sub.done)
+		sub.end(outcomes[:len(sub.entries)], nil)
+		outcomes = outcomes[len(sub.entries):]
 	}
 }
 
-// close lets run end when the queue is empty.
+// close takes nothing any more, and waits until what came before is ordered.
 func (o *orderer[O]) close() {
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.closed = true
-	o.some.Broadcast()
+	o.mu.Unlock()
+	o.under.Wait()
 }

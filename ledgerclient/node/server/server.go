@@ -218,33 +218,19 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 	run, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.uploads = newUploads(run, s.store, s.limits, s.clock.uptime)
-	order := f.Append
-	s.orders = newOrderer(node.MaxEntries, func(ctx context.Context, entries []contract.Entry) (out []ledgerclient.Outcome, err error) {
-		err = s.desk.work(ctx, client{}, func() error {
-			out, err = f.Append(ctx, entries)
-			return err
-		})
-		return out, err
-	})
+	order, at := f.Append, &s.desk
 	if opt.Ledger != nil { // what is waited for there holds nobody up here
-		order = opt.Ledger.Append
-		s.orders.do = order
+		order, at = opt.Ledger.Append, new(desk)
 	}
-	s.stops = newOrderer(stopsAtOnce, func(ctx context.Context, revocations []contract.Entry) (out []ledgerclient.Outcome, err error) {
+	s.orders = &orderer[ledgerclient.Outcome]{desk: at, most: node.MaxEntries, do: order}
+	s.stops = &orderer[ledgerclient.Outcome]{desk: &desk{most: 1}, most: stopsAtOnce, do: func(ctx context.Context, revocations []contract.Entry) (out []ledgerclient.Outcome, err error) {
 		err = s.desk.revoke(func() error {
 			out, err = order(ctx, revocations)
 			return err
 		})
 		return out, err
-	})
-	s.stopper = newOrderer(stopsAtOnce, s.stop)
-	// Of the first two one checks signatures while the other waits for the disk.
-	for _, run := range []func(){s.orders.run, s.orders.run, s.stops.run, s.stopper.run} {
-		s.ended.Go(func() {
-			defer crash.Report()
-			run()
-		})
-	}
+	}}
+	s.stopper = &orderer[stopped]{desk: &desk{most: 1}, most: stopsAtOnce, do: s.stop}
 	s.ended.Go(func() {
 		defer crash.Report()
 		s.housekeep(run)
