@@ -135,7 +135,10 @@ func (c *copier) mayCopy(names map[string]bool) error {
 	doc, err := c.to.read(c.to.path(genesisFile), maxGenesis)
 	switch {
 	case err == nil && bytes.Equal(doc, c.f.genesis):
-		return nil
+		if names[unfinishedFile] {
+			return nil
+		}
+		return checkFormat(c.to.dir)
 	case err == nil && !names[unfinishedFile]:
 		return &ExistsError{Dir: c.to.dir, Ledger: true}
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
@@ -292,7 +295,7 @@ func (c *copier) fixed() error {
 		return err
 	}
 	b := c.to.newBatch(4)
-	for _, name := range []string{nodeKeyFile, entryKeyFile, keeperKeyFile, genesisFile} {
+	for _, name := range []string{formatFile, nodeKeyFile, entryKeyFile, keeperKeyFile, genesisFile} {
 		if err := c.file(b, c.f.path(name), c.to.path(filepath.FromSlash(name)), maxGenesis); err != nil {
 			return err
 		}

@@ -105,7 +105,7 @@ func (l *log) found(fd Founding, at Ordered, services []founded) (err error) {
 // foundedFiles are all names that Create makes for the log, in an order in which they can
 // be removed.
 var foundedFiles = []string{
-	genesisFile, leavesFile, orderFile, checkpointFile + ".new", nodeKeyFile, entryKeyFile, keeperKeyFile, replicaKeyFile, "keys",
+	formatFile, genesisFile, leavesFile, orderFile, checkpointFile + ".new", nodeKeyFile, entryKeyFile, keeperKeyFile, replicaKeyFile, "keys",
 	orderFile + roomSuffix, checkpointFile + roomSuffix,
 }
 
@@ -188,6 +188,7 @@ func (l *log) writeFounded(fd Founding, at Ordered, services []founded) error {
 	raw := leaf.Marshal()
 	files := []founded{
 		{"keys", nil, l.modes.keyDir},
+		{formatFile, []byte(format), l.modes.file},
 		{genesisFile, fd.Genesis, l.modes.file},
 		{leavesFile, append(raw[:], make([]byte, leavesRoom)...), l.modes.file},
 		{checkpointFile + roomSuffix, first.raw, l.modes.file},

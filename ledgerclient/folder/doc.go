@@ -6,6 +6,7 @@
 //
 // # Files
 //
+//	format       the version of all files here: "carekey folder 2"
 //	genesis      the configuration document
 //	leaves       258 bytes for each entry, appended: the truth. Room for more behind them
 //	checkpoint   signed head of the log; replaced by rename

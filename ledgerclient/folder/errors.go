@@ -10,6 +10,9 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
+// ErrFormat: the files in dir are of another version of carekey. dir, version
+const ErrFormat fault.Code = "folder-version"
+
 // ExistsError says that a ledger cannot be created in a folder because the
 // folder is not empty.
 type ExistsError struct {

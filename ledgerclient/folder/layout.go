@@ -22,7 +22,7 @@ var (
 		`keeper(/(shares(/{end})?|packs|stops|answers|acks))?`,
 	)
 	layoutFiles = layout(
-		`genesis|leaves|lock|unfinished|(checkpoint|order)(\.room)?(\.new)?`,
+		`format|genesis|leaves|lock|unfinished|(checkpoint|order)(\.room)?(\.new)?`,
 		`derived/[0-9a-f]{32}\.log(\.new)?`,
 		`keys/(node|replica)\.ed25519|keys/(node|keeper)\.k256`,
 		`store/(blobs|staging/{random})/{id}/({part}(\.locators)?|package)`,

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"golang.org/x/mod/sumdb/tlog"
@@ -334,6 +335,33 @@ func TestCreateRefuses(t *testing.T) {
 	}
 	if _, err := open(f.dir, Options{}, systemFiles{}, nfs); !errors.As(err, &network) {
 		t.Errorf("open on nfs: %v", err)
+	}
+}
+
+// TestFormat: a folder of another version is not half read.
+func TestFormat(t *testing.T) {
+	f, clock := newLedger(t)
+	mustAppend(t, f, newWriter(t, f, 1).batch(3))
+	f.Close()
+	for _, c := range []struct {
+		version uint64
+		change  func()
+	}{
+		{3, func() { os.WriteFile(f.path(formatFile), []byte("carekey folder 3\n"), 0o600) }},
+		{1, func() {
+			os.Remove(f.path(formatFile))
+			os.WriteFile(f.path("hashes"), nil, 0o600)
+		}},
+	} {
+		c.change()
+		_, err := Open(f.dir, Options{Clock: clock.now})
+		e, ok := errors.AsType[*fault.Error](err)
+		if !ok || e.Code != ErrFormat || e.Value("version") != c.version || e.Value("dir") != f.dir {
+			t.Errorf("version %d: %v", c.version, err)
+		}
+		if _, err := Create(f.dir, "N", nil); err == nil {
+			t.Errorf("version %d: a ledger was made over it", c.version)
+		}
 	}
 }
 

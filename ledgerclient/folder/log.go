@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"math/rand/v2"
@@ -24,6 +25,7 @@ import (
 
 // Names inside a ledger's folder.
 const (
+	formatFile     = "format"
 	genesisFile    = "genesis"
 	leavesFile     = "leaves"
 	checkpointFile = "checkpoint"
@@ -205,6 +207,35 @@ func (l *log) start(private string) error {
 	return l.look(ctx, func() error { return nil })
 }
 
+// format is the content of the file `format`: the version of all the files of a folder.
+const format = "carekey folder 2\n"
+
+// checkFormat returns an ErrFormat if the ledger in dir is of another version. Those of
+// version 1 did not say so, and had derived files beside the leaves.
+func checkFormat(dir string) error {
+	text, err := readIn(dir, filepath.Join(dir, formatFile), 64)
+	damaged := &DamagedError{File: formatFile, Entry: NoEntry, What: "missing"}
+	if errors.Is(err, fs.ErrNotExist) {
+		for _, name := range []string{"hashes", "state", "index"} {
+			if old, err := exists(filepath.Join(dir, name)); err != nil {
+				return err
+			} else if old {
+				return ErrFormat.With("dir", dir, "version", uint64(1))
+			}
+		}
+		return damaged
+	}
+	if err != nil || string(text) == format {
+		return err
+	}
+	var version uint64
+	if n, err := fmt.Sscanf(string(text), "carekey folder %d\n", &version); n == 1 && err == nil && string(text) == fmt.Sprintf("carekey folder %d\n", version) {
+		return ErrFormat.With("dir", dir, "version", version)
+	}
+	damaged.What = "not what was written"
+	return damaged
+}
+
 func (l *log) readGenesis() error {
 	if _, err := os.Stat(l.path(unfinishedFile)); err == nil {
 		if _, err := os.Stat(l.path(checkpointFile)); errors.Is(err, fs.ErrNotExist) {
@@ -219,6 +250,9 @@ func (l *log) readGenesis() error {
 			return &NoLedgerError{Dir: l.dir}
 		}
 		return &DamagedError{File: genesisFile, Entry: NoEntry, What: "missing"}
+	}
+	if err == nil {
+		err = checkFormat(l.dir)
 	}
 	if err != nil {
 		return err
