@@ -73,7 +73,10 @@ func (l *log) Append(ctx context.Context, entries []contract.Entry) ([]ledgercli
 func (l *log) precheck(ctx context.Context, entries []contract.Entry) ([]ledgerclient.Outcome, error) {
 	out := make([]ledgerclient.Outcome, len(entries))
 	errs := make([]error, len(entries))
-	parallel(len(entries), func(i int) bool {
+	ledgerclient.Parallel(len(entries), func(i int) {
+		if ctx.Err() != nil {
+			return
+		}
 		e := &entries[i]
 		out[i].ID = e.ID(l.id)
 		err := contract.CheckShape(e)
@@ -85,7 +88,6 @@ func (l *log) precheck(ctx context.Context, entries []contract.Entry) ([]ledgerc
 		} else {
 			errs[i] = err
 		}
-		return ctx.Err() == nil
 	})
 	return out, errors.Join(append(errs, ctx.Err())...)
 }

@@ -77,17 +77,21 @@ func (l *log) rootsHold() error {
 
 // checkLeaves compares the leaves with the checkpoint. If they are not those that it was
 // signed for, the error is a *DamagedError that names the first entry that is wrong, if
-// anything tells which.
-func (l *log) checkLeaves(ctx context.Context, known *stateTree) error {
+// anything tells which; noted is what was derived before. It returns how many of them are
+// those of a known log.
+func (l *log) checkLeaves(ctx context.Context, noted *stateTree, known Verified) (same uint64, err error) {
 	var edge edge
-	err := l.tables.leaves.each(0, l.head.size, func(i uint64, _ *contract.Leaf, raw []byte) error {
+	err = l.tables.leaves.each(0, l.head.size, func(i uint64, _ *contract.Leaf, raw []byte) error {
 		edge.add(tlog.RecordHash(raw))
+		if i+1 == known.Size && edge.root() == known.Root {
+			same = known.Size
+		}
 		return nil
 	})
-	if err != nil || edge.root() == l.head.root {
-		return err
+	if err == nil && edge.root() != l.head.root {
+		err = l.locate(ctx, noted, &DamagedError{File: leavesFile, Entry: NoEntry, What: "not what the checkpoint was signed for"})
 	}
-	return l.locate(ctx, known, &DamagedError{File: leavesFile, Entry: NoEntry, What: "not what the checkpoint was signed for"})
+	return same, err
 }
 
 // locate names the entry whose leaf is not what it was, if found does not. What was noted

@@ -4,15 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"math"
-	"runtime"
-	"sync"
 	"sync/atomic"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/crash"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -36,30 +34,35 @@ func (l *log) verify(ctx context.Context, known Verified, progress func(done, to
 	if err != nil {
 		return Report{}, nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	var report Report
-	var sigs *signatureCheck
+	var limit atomic.Uint64 // signatures from there on say nothing new
+	limit.Store(math.MaxUint64)
+	signatures := make(chan error, 1)
 	err = l.look(ctx, func() error {
 		report.Size, report.Root = l.head.size, l.head.root
-		from := uint64(0)
-		if known.Size <= l.head.size {
-			from = known.Size
+		from, err := l.checkLeaves(ctx, l.tables.state, known)
+		if err != nil {
+			signatures <- nil
+			return err
 		}
-		sigs = l.startSignatures(ctx, from, l.head.size, progress)
-		return l.verifyLog(ctx, known, sigs)
-	})
-	if sigs != nil {
+		report.Signatures = l.head.size - from
+		go func() {
+			defer crash.Report()
+			signatures <- l.checkSignatures(ctx, from, report.Size, &limit, progress)
+		}()
+		err = l.verifyLog(ctx)
 		if d := (*DamagedError)(nil); errors.As(err, &d) && d.Entry != NoEntry {
-			sigs.lower(uint64(d.Entry)) // only an earlier finding counts now
+			limit.Store(uint64(d.Entry)) // only an earlier finding counts now
 		} else if err != nil {
-			cancel()
+			limit.Store(0)
 		}
-		serr := sigs.wait()
-		report.Signatures = sigs.total.Load()
-		if err == nil || earlier(serr, err) {
-			err = serr
-		}
+		return err
+	})
+	if report.Size == 0 {
+		return report, keys, err // there was nothing to look at
+	}
+	if serr := <-signatures; err == nil || earlier(serr, err) {
+		err = serr
 	}
 	return report, keys, err
 }
@@ -104,32 +107,22 @@ func (l *log) verifyFixed() (damaged []*DamagedError, err error) {
 }
 
 // verifyLog does everything but signatures.
-func (l *log) verifyLog(ctx context.Context, known Verified, sigs *signatureCheck) error {
+func (l *log) verifyLog(ctx context.Context) error {
 	raw, err := readIn(l.dir, l.path(checkpointFile), maxCheckpoint)
 	if err != nil {
 		return err
 	}
-	if h, err := l.key.parse(raw); err != nil || h.size != l.head.size || h.root != l.head.root {
+	if h, err := l.key.parse(raw); err != nil || h.size < l.head.size || h.size == l.head.size && h.root != l.head.root {
 		return &DamagedError{File: checkpointFile, Entry: NoEntry, What: "signature does not verify"}
-	}
-	if err := l.checkLeaves(ctx, l.tables.state); err != nil {
-		return err
 	}
 	t := l.tables
 	t.reset(l.head.size)
-	var edge edge
 	var hour contract.Hour
 	err = t.leaves.each(0, l.head.size, func(i uint64, leaf *contract.Leaf, raw []byte) error {
 		if i%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
 		fail := func(what string) error { return &DamagedError{File: leavesFile, Entry: int64(i), What: what} }
-		h := tlog.RecordHash(raw)
-		if i < known.Size {
-			if edge.add(h); i+1 == known.Size && edge.root() != known.Root {
-				sigs.add(0, known.Size) // another prefix than the known one
-			}
-		}
 		if leaf.Hour < hour {
 			return fail("ledger hour goes backwards")
 		}
@@ -148,7 +141,7 @@ func (l *log) verifyLog(ctx context.Context, known Verified, sigs *signatureChec
 		} else if there {
 			return fail("stands in the log before")
 		}
-		return t.replay(leaf, id, h)
+		return t.replay(leaf, id, tlog.RecordHash(raw))
 	})
 	if err == nil {
 		err = l.rootsHold()
@@ -162,109 +155,38 @@ func (l *log) verifyLog(ctx context.Context, known Verified, sigs *signatureChec
 	return nil
 }
 
-// signatureCheck checks the signatures of ranges of leaves on all cores.
-type signatureCheck struct {
-	l        *log
-	ctx      context.Context
-	cancel   context.CancelFunc
-	blocks   chan [2]uint64
-	wg       sync.WaitGroup
-	feed     sync.WaitGroup
-	total    atomic.Uint64 // signatures to check, then checked
-	limit    atomic.Uint64 // entries from here on need not be checked any more
-	progress func(done, total uint64)
-
-	mu    sync.Mutex
-	done  uint64
-	first error // the damage of the lowest entry, or what kept from reading
-	at    uint64
-}
-
-// block is how many signatures are handed to a core at a time.
-const block = 256
-
-func (l *log) startSignatures(ctx context.Context, from, to uint64, progress func(done, total uint64)) *signatureCheck {
-	c := &signatureCheck{l: l, blocks: make(chan [2]uint64), progress: progress}
-	c.limit.Store(math.MaxUint64)
-	c.ctx, c.cancel = context.WithCancel(ctx)
-	for range runtime.GOMAXPROCS(0) {
-		c.wg.Go(func() {
-			defer crash.Report()
-			c.work()
-		})
-	}
-	c.add(from, to)
-	return c
-}
-
-// add hands out a range without waiting. It must not be called after wait.
-func (c *signatureCheck) add(from, to uint64) {
-	c.total.Add(to - from)
-	c.feed.Go(func() {
-		defer crash.Report()
-		for ; from < to; from += block {
-			select {
-			case c.blocks <- [2]uint64{from, min(from+block, to)}:
-			case <-c.ctx.Done():
+// checkSignatures checks those of the leaves [from, to), on all cores, as far as limit. The
+// error is the damage of the first, or ctx's.
+func (l *log) checkSignatures(ctx context.Context, from, to uint64, limit *atomic.Uint64, progress func(done, total uint64)) error {
+	const block = 512
+	for at := from; at < to && at < limit.Load(); {
+		end := min(at+block, to)
+		raw, err := l.tables.leaves.read(at, end)
+		if err != nil {
+			return err
+		}
+		var first atomic.Uint64
+		first.Store(end)
+		ledgerclient.Parallel(int(end-at), func(i int) {
+			if ctx.Err() != nil || at+uint64(i) >= min(first.Load(), limit.Load()) {
 				return
 			}
-		}
-	})
-}
-
-func (c *signatureCheck) work() {
-	for b := range c.blocks {
-		if b[0] >= c.limit.Load() {
-			continue
-		}
-		raw, err := c.l.tables.leaves.read(b[0], b[1])
-		if err != nil {
-			c.fail(0, err)
-			continue
-		}
-		for i := b[0]; i < b[1] && i < c.limit.Load() && c.ctx.Err() == nil; i++ {
-			leaf, err := contract.ParseLeaf(raw[(i-b[0])*contract.LeafSize:][:contract.LeafSize])
+			leaf, err := contract.ParseLeaf(raw[i*contract.LeafSize:][:contract.LeafSize])
 			if err == nil {
-				err = contract.CheckSignature(c.l.id, &leaf.Entry)
+				err = contract.CheckSignature(l.id, &leaf.Entry)
 			}
-			if err != nil {
-				c.fail(i, &DamagedError{File: leavesFile, Entry: int64(i), What: fmt.Sprintf("signature: %v", err)})
-				break
+			for n := first.Load(); err != nil && at+uint64(i) < n && !first.CompareAndSwap(n, at+uint64(i)); n = first.Load() {
 			}
+		})
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-		c.mu.Lock()
-		c.done += b[1] - b[0]
-		if c.progress != nil && c.ctx.Err() == nil {
-			c.progress(c.done, c.total.Load())
+		if n := first.Load(); n < end {
+			return &DamagedError{File: leavesFile, Entry: int64(n), What: "signature does not verify"}
 		}
-		c.mu.Unlock()
+		if at = end; progress != nil {
+			progress(at-from, to-from)
+		}
 	}
-}
-
-func (c *signatureCheck) fail(at uint64, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.first == nil || at < c.at {
-		c.first, c.at = err, at
-		c.limit.Store(min(at, c.limit.Load()))
-	}
-}
-
-// lower ends the checks at an entry.
-func (c *signatureCheck) lower(at uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.limit.Store(min(at, c.limit.Load()))
-}
-
-// wait returns the damage of the lowest entry, or ctx's error.
-func (c *signatureCheck) wait() error {
-	c.feed.Wait()
-	close(c.blocks)
-	c.wg.Wait()
-	defer c.cancel()
-	if c.first != nil {
-		return c.first
-	}
-	return c.ctx.Err()
+	return nil
 }
