@@ -131,13 +131,13 @@ func TestAttackerWithTheDiskReadsNothing(t *testing.T) {
 		words := a.Words() // each alone is a word of the language
 		secrets[who+"'s check words"] = []byte(strings.Join(words[:2], " "))
 	}
-	if _, _, err := patient.AddContact(ctx, string(secrets["contact"]), clinic.Address().String()); err != nil {
+	if _, _, err := patient.Contacts().Add(ctx, string(secrets["contact"]), clinic.Address().String()); err != nil {
 		t.Fatal(err)
 	}
 	put := func(text []byte) wallet.Source {
 		return wallet.Source{Reader: bytes.NewReader(text), Name: string(secrets["file name"]), Size: int64(len(text))}
 	}
-	rec, _, err := patient.AddRecord(ctx, put(secrets["content"]), wallet.Describe{Title: string(secrets["title"]), Category: "allergies", Date: string(secrets["date"])}, nil)
+	rec, _, err := patient.Records().Add(ctx, put(secrets["content"]), wallet.Describe{Title: string(secrets["title"]), Category: "allergies", Date: string(secrets["date"])}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestAttackerWithTheDiskReadsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(clinic.OpenByCode(ctx, code, string(secrets["reason"])))(t)
-	if _, _, err := patient.UpdateRecord(ctx, rec.ID.String(), put(secrets["update"]), wallet.Describe{}, nil); err != nil {
+	if _, _, err := patient.Records().Update(ctx, rec.ID.String(), put(secrets["update"]), wallet.Describe{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if events := must(patient.Audit(ctx))(t); events[len(events)-1].Reason != string(secrets["reason"]) {
@@ -300,7 +300,7 @@ func newRawTown(t *testing.T, from, to contract.Hour) *rawTown {
 	root := crypto.NewEntropy().Root()
 	r.clinic = root.Identity()
 	add(t, r.patient, "a.txt", "a")
-	if _, _, err := r.patient.AddContact(r.ctx, "Dr Smith", r.clinic.Address().String()); err != nil {
+	if _, _, err := r.patient.Contacts().Add(r.ctx, "Dr Smith", r.clinic.Address().String()); err != nil {
 		t.Fatal(err)
 	}
 	now := r.hour()
@@ -411,7 +411,7 @@ func TestRawAccessesAreRefused(t *testing.T) {
 	r.refused(t, "a bit of the commitment", swapped, signature, ledgerclient.WrongKey)
 
 	r.refused(t, "of no grant", r.access(func(e *contract.Entry) { e.Subject = contract.ID{1} }), contract.RuleUnknownSubject, ledgerclient.UnknownGrant)
-	record := must(r.patient.Records(r.ctx))(t)[0].ID
+	record := must(r.patient.Records().List(r.ctx))(t)[0].ID
 	r.refused(t, "of a record", r.access(func(e *contract.Entry) { e.Subject = record }), contract.RuleKindOfSubject, ledgerclient.UnknownGrant)
 
 	// From another ledger: the very same person, the very same keys of hers.
@@ -512,12 +512,12 @@ func TestMixedAddressIsRefused(t *testing.T) {
 		"V's signature":   {Sign: a.Sign, View: b.View, Signature: b.Signature},
 		"other signature": {Sign: a.Sign, View: a.View, Signature: b.Signature},
 	} {
-		_, _, err := patient.AddContact(ctx, "Dr Smith", m.String())
+		_, _, err := patient.Contacts().Add(ctx, "Dr Smith", m.String())
 		if bad, _ := fault.As(err, crypto.ErrAddress); fault.Get[crypto.Fault](bad, "fault") != crypto.FaultMixed {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if len(patient.Contacts()) != 0 {
+	if len(patient.Contacts().List()) != 0 {
 		t.Error("a mixed address became a contact")
 	}
 }
@@ -550,7 +550,7 @@ func TestTransplantedPayloads(t *testing.T) {
 	tn := newTown(t)
 	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
 	add(t, patient, "a.txt", "the first")
-	if _, _, err := patient.AddContact(ctx, "Dr Smith", clinic.Address().String()); err != nil {
+	if _, _, err := patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String()); err != nil {
 		t.Fatal(err)
 	}
 	now := contract.Hour(tn.now.Unix() / 3600)
@@ -560,7 +560,7 @@ func TestTransplantedPayloads(t *testing.T) {
 		if i == 1 {
 			add(t, patient, "b.txt", "the other")
 		}
-		recs = must(patient.Records(ctx))(t)
+		recs = must(patient.Records().List(ctx))(t)
 		p, err := patient.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", Records: []string{recs[i].ID.String()}, NotAfter: now + 100})
 		if err != nil {
 			t.Fatal(err)

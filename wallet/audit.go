@@ -38,7 +38,7 @@ type Event struct {
 	// thread it belongs to proven complete. For what only a keeper tells: signed by
 	// the keeper and, for an attempt, by the recipient.
 	Verified bool
-	Clock    time.Time // what the clock says, if it disagrees with the ledger's time: see Wallet.Doubt; otherwise zero
+	Clock    time.Time // what the clock says, if it disagrees with the ledger's time: see Log.Doubt; otherwise zero
 	// Missing are the services that gave no answer about the consent: "ledger" since
 	// AsOf, what its keepers filed with "keeper", this reason with "store".
 	Missing []string
@@ -361,25 +361,25 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 	return s, err
 }
 
-// LedgerVerified returns up to which head all signatures of the ledger were
+// Verified returns up to which head all signatures of the ledger were
 // checked before; the zero size if never.
-func (w *Wallet) LedgerVerified() (size uint64, root crypto.Hash) {
-	return w.view.Verified()
+func (lg Log) Verified() (size uint64, root crypto.Hash) {
+	return lg.w.view.Verified()
 }
 
-// SetLedgerVerified remembers a head up to which all signatures were checked. It
+// SetVerified remembers a head up to which all signatures were checked. It
 // must be of the history that the wallet follows.
-func (w *Wallet) SetLedgerVerified(ctx context.Context, size uint64, root crypto.Hash) error {
-	return w.look(ctx, func() error {
-		return w.view.SetVerified(ctx, size, root)
+func (lg Log) SetVerified(ctx context.Context, size uint64, root crypto.Hash) error {
+	return lg.w.look(ctx, func() error {
+		return lg.w.view.SetVerified(ctx, size, root)
 	})
 }
 
 // Pinned is the head that was verified last: see Head. The ledger need not be within
 // reach; OutOfReach tells.
-func (w *Wallet) Pinned(ctx context.Context) (size uint64, root crypto.Hash, hour contract.Hour, err error) {
-	err = w.look(ctx, func() error {
-		size, root, hour = w.view.Pin().Size, w.view.Pin().Root, w.view.Pin().Hour
+func (lg Log) Pinned(ctx context.Context) (size uint64, root crypto.Hash, hour contract.Hour, err error) {
+	err = lg.w.look(ctx, func() error {
+		size, root, hour = lg.w.view.Pin().Size, lg.w.view.Pin().Root, lg.w.view.Pin().Hour
 		return nil
 	})
 	return size, root, hour, err
@@ -387,9 +387,9 @@ func (w *Wallet) Pinned(ctx context.Context) (size uint64, root crypto.Hash, hou
 
 // Head is the newest verified head: the log's size in entries and its root. The
 // ledger must be within reach.
-func (w *Wallet) Head(ctx context.Context) (size uint64, root crypto.Hash, hour contract.Hour, err error) {
-	err = w.look(ctx, func() error {
-		size, root, hour = w.view.Pin().Size, w.view.Pin().Root, w.view.Pin().Hour
+func (lg Log) Head(ctx context.Context) (size uint64, root crypto.Hash, hour contract.Hour, err error) {
+	err = lg.w.look(ctx, func() error {
+		size, root, hour = lg.w.view.Pin().Size, lg.w.view.Pin().Root, lg.w.view.Pin().Hour
 		return nil
 	})
 	return size, root, hour, err

@@ -47,29 +47,35 @@ func OutOfReach(dir string, id crypto.LedgerID, p ledgerclient.Properties, why e
 	return ledgerclient.OutOfReach(docs, p, why)
 }
 
+// Log is the open ledger's log, as far as this wallet has followed and verified it.
+type Log struct{ w *Wallet }
+
+// Log returns the open ledger's log.
+func (w *Wallet) Log() Log { return Log{w} }
+
 // OutOfReach returns why something that was last looked at is not as new, or not as
 // complete, as it could be, with an *ledgerclient.UnreachableError in its chain; and
 // when the ledger itself was followed last, to ten minutes, zero if never. It
 // returns nil if all services answered.
-func (w *Wallet) OutOfReach() (since time.Time, err error) {
-	if w.view.Behind() == nil {
-		return w.now(), w.view.Away()
+func (lg Log) OutOfReach() (since time.Time, err error) {
+	if lg.w.view.Behind() == nil {
+		return lg.w.now(), lg.w.view.Away()
 	}
-	return w.view.AsOf(), w.view.Behind()
+	return lg.w.view.AsOf(), lg.w.view.Behind()
 }
 
 // Behind tells whether the ledger itself is out of reach, so that what the wallet shows is
 // of when it was followed last; since is that, to ten minutes, and zero if it never was.
-func (w *Wallet) Behind() (since time.Time, behind bool) {
-	return w.view.AsOf(), w.view.Behind() != nil
+func (lg Log) Behind() (since time.Time, behind bool) {
+	return lg.w.view.AsOf(), lg.w.view.Behind() != nil
 }
 
-// VerifyLedger checks all of the open ledger's log, not only what concerns this wallet:
+// Verify checks all of the open ledger's log, not only what concerns this wallet:
 // see [View]. It returns the head, and how many signatures were checked; what was
 // checked before is not checked again.
-func (w *Wallet) VerifyLedger(ctx context.Context, progress func(done, total uint64)) (size uint64, root crypto.Hash, signatures uint64, err error) {
-	err = w.look(ctx, func() (err error) {
-		size, root, signatures, err = w.view.VerifyAll(ctx, progress)
+func (lg Log) Verify(ctx context.Context, progress func(done, total uint64)) (size uint64, root crypto.Hash, signatures uint64, err error) {
+	err = lg.w.look(ctx, func() (err error) {
+		size, root, signatures, err = lg.w.view.VerifyAll(ctx, progress)
 		return err
 	})
 	return size, root, signatures, err

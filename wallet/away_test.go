@@ -143,7 +143,7 @@ func remote(t *testing.T) (tn *town, l *line, patient, clinic *wallet.Wallet, co
 	o.Services = l.over(o.Services)
 	patient = must(wallet.Open(ctx, o))(t)
 	add(t, patient, "a.txt", "a")
-	if _, _, err := patient.AddContact(ctx, "Dr Smith", clinic.Address().String()); err != nil {
+	if _, _, err := patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String()); err != nil {
 		t.Fatal(err)
 	}
 	consent, _ = grant(t, patient, "Dr Smith", tn.now)
@@ -173,7 +173,7 @@ func TestSignedOutOfReach(t *testing.T) {
 	o.Services = l.over(o.Services)
 	patient := must(wallet.Open(ctx, o))(t)
 	cs := must(patient.Consents(ctx))(t)
-	since, away := patient.OutOfReach()
+	since, away := patient.Log().OutOfReach()
 	if len(cs) != 1 || cs[0].To != "Dr Smith" || !cs[0].AsOf.Equal(noon) || !since.Equal(noon) || !errors.Is(away, errCut) {
 		t.Fatalf("%+v, %v, %v", cs, since, away)
 	}
@@ -326,11 +326,11 @@ func TestRefusedOutOfReach(t *testing.T) {
 	must(clinic.Inbox(ctx))(t)
 	away := func(w *wallet.Wallet) {
 		t.Helper()
-		if _, _, err := w.AddRecord(ctx, source("r", 1), wallet.Describe{}, nil); !errors.Is(err, errCut) {
+		if _, _, err := w.Records().Add(ctx, source("r", 1), wallet.Describe{}, nil); !errors.Is(err, errCut) {
 			t.Errorf("add: %v", err)
 		}
-		recs := must(w.Records(ctx))(t)
-		if _, _, err := w.UpdateRecord(ctx, recs[0].ID.String(), source("r", 2), wallet.Describe{}, nil); !errors.Is(err, errCut) {
+		recs := must(w.Records().List(ctx))(t)
+		if _, _, err := w.Records().Update(ctx, recs[0].ID.String(), source("r", 2), wallet.Describe{}, nil); !errors.Is(err, errCut) {
 			t.Errorf("update: %v", err)
 		}
 		if s := must(w.Status(ctx))(t); len(s.Pending) != 0 || s.Records != 1 {
@@ -352,7 +352,7 @@ func TestRefusedOutOfReach(t *testing.T) {
 	}
 	// A wallet that has never seen its ledger signs nothing: terms carry a head.
 	empty := tn.person("New")
-	if _, _, err := empty.AddContact(ctx, "Dr Smith", clinic.Address().String()); err != nil {
+	if _, _, err := empty.Contacts().Add(ctx, "Dr Smith", clinic.Address().String()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -361,9 +361,9 @@ func TestRefusedOutOfReach(t *testing.T) {
 func TestRemovalWaitsLong(t *testing.T) {
 	ctx := context.Background()
 	tn, l, patient, _, _ := remote(t)
-	rec := must(patient.Records(ctx))(t)[0]
+	rec := must(patient.Records().List(ctx))(t)[0]
 	l.ledger = true
-	r, _, err := patient.RemoveRecord(ctx, rec.ID.String())
+	r, _, err := patient.Records().Remove(ctx, rec.ID.String())
 	wantPending(t, err)
 	if r.Pending != wallet.RemovingRecord {
 		t.Errorf("%+v", r)
@@ -373,7 +373,7 @@ func TestRemovalWaitsLong(t *testing.T) {
 	if s, err := patient.Sync(ctx); err != nil || len(s.Finished) != 1 || s.Finished[0].Err != nil {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if rs := must(patient.Records(ctx))(t); len(rs) != 0 {
+	if rs := must(patient.Records().List(ctx))(t); len(rs) != 0 {
 		t.Errorf("%+v", rs)
 	}
 }
@@ -398,20 +398,20 @@ func TestTwoLedgers(t *testing.T) {
 	if _, joined, err := wallet.Join(ctx, o, other.ledgerDir()); err != nil || joined {
 		t.Error(joined, err)
 	}
-	if second.Address() != patient.Address() || len(must(second.Records(ctx))(t)) != 0 {
+	if second.Address() != patient.Address() || len(must(second.Records().List(ctx))(t)) != 0 {
 		t.Error("not the same wallet, or not another ledger")
 	}
 	add(t, second, "b.txt", "b")
-	if _, _, err := second.AddContact(ctx, "Dr Smith", tn.person("Dr Smith").Address().String()); err != nil {
+	if _, _, err := second.Contacts().Add(ctx, "Dr Smith", tn.person("Dr Smith").Address().String()); err != nil {
 		t.Fatal(err)
 	}
 	again := must(wallet.Open(ctx, o))(t)
-	if rs := must(again.Records(ctx))(t); len(rs) != 1 || rs[0].Title != "b" || len(again.Contacts()) != 1 {
-		t.Errorf("%+v, %d contacts", rs, len(again.Contacts()))
+	if rs := must(again.Records().List(ctx))(t); len(rs) != 1 || rs[0].Title != "b" || len(again.Contacts().List()) != 1 {
+		t.Errorf("%+v, %d contacts", rs, len(again.Contacts().List()))
 	}
 	first := tn.again("Maria")
-	if rs := must(first.Records(ctx))(t); len(rs) != 1 || rs[0].Title != "a" || len(first.Contacts()) != 1 {
-		t.Errorf("%+v, %d contacts", rs, len(first.Contacts()))
+	if rs := must(first.Records().List(ctx))(t); len(rs) != 1 || rs[0].Title != "a" || len(first.Contacts().List()) != 1 {
+		t.Errorf("%+v, %d contacts", rs, len(first.Contacts().List()))
 	}
 	s := must(wallet.ReadSettings(o.Dir))(t)
 	id, _ := second.Ledger()
@@ -419,7 +419,7 @@ func TestTwoLedgers(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	on := must(first.On(ctx, other.services(), id))(t)
-	if rs := must(on.Records(ctx))(t); len(rs) != 1 || rs[0].Title != "b" {
+	if rs := must(on.Records().List(ctx))(t); len(rs) != 1 || rs[0].Title != "b" {
 		t.Errorf("%+v", rs)
 	}
 
@@ -428,7 +428,7 @@ func TestTwoLedgers(t *testing.T) {
 	o.Services = l.over(o.Services)
 	w := must(wallet.Open(ctx, o))(t)
 	l.ledger = true
-	if _, _, err := w.RemoveRecord(ctx, must(w.Records(ctx))(t)[0].ID.String()); err == nil {
+	if _, _, err := w.Records().Remove(ctx, must(w.Records().List(ctx))(t)[0].ID.String()); err == nil {
 		t.Fatal("nothing waits")
 	}
 	var stays *wallet.LeaveError
@@ -464,7 +464,7 @@ func TestTwoLedgers(t *testing.T) {
 	onlyMatch(t, filepath.Join(o.Dir, "ledgers", "*"))
 	// A restore does not name it any more.
 	saved := filepath.Join(tn.dir, "saved")
-	if err := must(tn.again("Maria").Save(ctx, saved))(t)(); err != nil {
+	if err := must(tn.again("Maria").Backup().Save(ctx, saved))(t)(); err != nil {
 		t.Fatal(err)
 	}
 	_, got, err := wallet.Restore(ctx, tn.options("new"), wallet.RestoreRequest{Entropy: must(wallet.Entropy(ctx, o))(t), At: tn.ledgerDir(), Saved: saved})
@@ -476,7 +476,7 @@ func TestTwoLedgers(t *testing.T) {
 	if err != nil || !joined {
 		t.Fatal(err)
 	}
-	if rs := must(again.Records(ctx))(t); len(rs) != 1 || rs[0].Title != "c" {
+	if rs := must(again.Records().List(ctx))(t); len(rs) != 1 || rs[0].Title != "c" {
 		t.Errorf("%+v", rs)
 	}
 }
@@ -489,11 +489,11 @@ func TestVerifyLedger(t *testing.T) {
 	verify := func(want, signatures uint64) {
 		t.Helper()
 		l.leaves = 0
-		size, root, n, err := patient.VerifyLedger(ctx, nil)
+		size, root, n, err := patient.Log().Verify(ctx, nil)
 		if err != nil || size != want || n != signatures || root.IsZero() {
 			t.Errorf("%d leaves, %d signatures, %v; want %d and %d", size, n, err, want, signatures)
 		}
-		if s, r := patient.LedgerVerified(); s != want || r != root {
+		if s, r := patient.Log().Verified(); s != want || r != root {
 			t.Error(s, r)
 		}
 	}
@@ -527,7 +527,7 @@ func TestVerifyLedger(t *testing.T) {
 		t.Errorf("%d leaves downloaded, want the three that were lost", l.leaves)
 	}
 	l.ledger = true
-	if _, _, _, err := patient.VerifyLedger(ctx, nil); !errors.Is(err, errCut) {
+	if _, _, _, err := patient.Log().Verify(ctx, nil); !errors.Is(err, errCut) {
 		t.Error(err)
 	}
 }

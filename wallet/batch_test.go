@@ -76,15 +76,15 @@ func batchTown(t testing.TB) (*town, *wallet.Wallet) {
 	tn := newTown(t)
 	w := tn.person("Maria")
 	for _, name := range []string{"Ann", "Bob", "Cleo"} {
-		if _, _, err := w.AddContact(context.Background(), name, crypto.NewEntropy().Root().Identity().Address().String()); err != nil {
+		if _, _, err := w.Contacts().Add(context.Background(), name, crypto.NewEntropy().Root().Identity().Address().String()); err != nil {
 			t.Fatal(err)
 		}
-		if err := w.SetVerified(context.Background(), name); err != nil {
+		if err := w.Contacts().SetVerified(context.Background(), name); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for title, c := range map[string]wallet.Category{"blood": "labs", "urine": "labs", "x-ray": "images"} {
-		if _, _, err := w.AddRecord(context.Background(), wallet.Source{Reader: strings.NewReader(title), Name: title, Size: int64(len(title))}, wallet.Describe{Title: title, Category: c}, nil); err != nil {
+		if _, _, err := w.Records().Add(context.Background(), wallet.Source{Reader: strings.NewReader(title), Name: title, Size: int64(len(title))}, wallet.Describe{Title: title, Category: c}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -157,7 +157,7 @@ func TestBatchPlan(t *testing.T) {
 	// More records with the same window: only what is missing is given.
 	is(plan("to,categories,until\nAnn,labs images,2026-12-31\n", false), 2, 0, "2 grant Ann x-ray.1 treatment until 2027-01-01")
 	// Fewer records: the consent gives more than the row names, and stays.
-	recs, err := w.Records(ctx)
+	recs, err := w.Records().List(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestBatchPlan(t *testing.T) {
 	is(plan("to,categories,until\nCleo,labs,2026-12-31\nCleo,all,2026-12-31\n", false), 2, 0,
 		"2 grant Cleo blood.1 urine.1 treatment until 2027-01-01", "3 grant Cleo x-ray.1 treatment until 2027-01-01")
 	// A new version is given anew; the old consent stays, since what it gave is known.
-	if _, _, err := w.UpdateRecord(ctx, blood.ID.String(), wallet.Source{Reader: strings.NewReader("more"), Name: "blood", Size: 4}, wallet.Describe{}, nil); err != nil {
+	if _, _, err := w.Records().Update(ctx, blood.ID.String(), wallet.Source{Reader: strings.NewReader("more"), Name: "blood", Size: 4}, wallet.Describe{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	is(plan(first, false), 2, 1, "2 grant Ann blood.2 treatment until 2027-01-01")
@@ -226,10 +226,10 @@ func TestBatchUnresolved(t *testing.T) {
 func TestBatchWarnings(t *testing.T) {
 	tn, w := batchTown(t)
 	ctx := context.Background()
-	if _, _, err := w.AddContact(ctx, "B0b", crypto.NewEntropy().Root().Identity().Address().String()); err != nil {
+	if _, _, err := w.Contacts().Add(ctx, "B0b", crypto.NewEntropy().Root().Identity().Address().String()); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := w.AddContact(ctx, "Me", w.Address().String()); err != nil {
+	if _, _, err := w.Contacts().Add(ctx, "Me", w.Address().String()); err != nil {
 		t.Fatal(err)
 	}
 	p, err := planFrom(w, "to,categories,until,purpose\nB0b,labs,2076-12-31,research\nMe,labs,2026-12-31,\nAnn,labs,2026-12-31,\n", false, tn.now)
@@ -288,8 +288,8 @@ func TestBatchPeople(t *testing.T) {
 	i := slices.IndexFunc(cs, func(c wallet.Consent) bool { return c.To == "Ann" && len(c.Records) == 1 })
 	is(people("action,consent\nrevoke,"+cs[i].ID.String()+"\n", false), "Ann +0 -1 =1; loses 1 x-ray; keeps 2 blood,urine 01-01 01-01")
 	// A newer version; and ending what another consent gives as well is no loss.
-	j := slices.IndexFunc(must(w.Records(ctx))(t), func(r wallet.Record) bool { return r.Title == "x-ray" })
-	if _, _, err := w.UpdateRecord(ctx, must(w.Records(ctx))(t)[j].ID.String(), wallet.Source{Reader: strings.NewReader("again"), Name: "x", Size: 5}, wallet.Describe{Title: "x-ray", Category: "images"}, nil); err != nil {
+	j := slices.IndexFunc(must(w.Records().List(ctx))(t), func(r wallet.Record) bool { return r.Title == "x-ray" })
+	if _, _, err := w.Records().Update(ctx, must(w.Records().List(ctx))(t)[j].ID.String(), wallet.Source{Reader: strings.NewReader("again"), Name: "x", Size: 5}, wallet.Describe{Title: "x-ray", Category: "images"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	second := "to,categories,until\nAnn,images,2026-12-20\n"
@@ -663,12 +663,12 @@ func TestBatchKilled(t *testing.T) {
 		}
 		defer f.Close()
 		for _, name := range []string{"Ann", "Bob", "Cleo"} {
-			if _, _, err := patient.AddContact(ctx, name, crypto.NewEntropy().Root().Identity().Address().String()); err != nil {
+			if _, _, err := patient.Contacts().Add(ctx, name, crypto.NewEntropy().Root().Identity().Address().String()); err != nil {
 				t.Fatal(err)
 			}
 		}
 		for title, c := range map[string]wallet.Category{"blood": "labs", "x-ray": "images"} {
-			if _, _, err := patient.AddRecord(ctx, source(title, 1), wallet.Describe{Title: title, Category: c}, nil); err != nil {
+			if _, _, err := patient.Records().Add(ctx, source(title, 1), wallet.Describe{Title: title, Category: c}, nil); err != nil {
 				t.Fatal(err)
 			}
 		}

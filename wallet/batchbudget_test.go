@@ -92,13 +92,13 @@ func BenchmarkBudgetBatch(b *testing.B) {
 	for i := range min(n, 200) {
 		name := fmt.Sprint("Dr ", i)
 		address := crypto.NewEntropy().Root().Identity().Address()
-		if _, _, err := patient.AddContact(ctx, name, address.String()); err != nil {
+		if _, _, err := patient.Contacts().Add(ctx, name, address.String()); err != nil {
 			b.Fatal(err)
 		}
 		people = append(people, name)
 	}
 	add(b, patient, "allergies.txt", "Penicillin: anaphylaxis, 2009")
-	recs, err := patient.Records(ctx)
+	recs, err := patient.Records().List(ctx)
 	if err != nil {
 		b.Fatal(err)
 	}

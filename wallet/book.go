@@ -47,6 +47,12 @@ import (
 // in a batch of its own, not with a grant, and dates alone do not cause a version:
 // they go with the next one.
 
+// Book is the wallet's book, as its owner's other machines see it.
+type Book struct{ w *Wallet }
+
+// Book returns the wallet's book.
+func (w *Wallet) Book() Book { return Book{w} }
+
 // book is the sealed file.
 type book struct {
 	V        int       `json:"v"`
@@ -362,17 +368,17 @@ func numbered(name string, n int) string {
 	return string(r[:min(len(r), maxName-len(suffix))]) + suffix
 }
 
-// stampBook stamps the book before it is written.
-func (w *Wallet) stampBook() { w.book.stamp(w.now(), w.settings.Ledgers) }
+// stamp stamps the book before it is written.
+func (bk Book) stamp() { bk.w.book.stamp(bk.w.now(), bk.w.settings.Ledgers) }
 
 // sum identifies what the book says, whoever wrote it.
 func (f *bookFacts) sum() crypto.Hash { return crypto.TaggedHash(crypto.TagBook, payload.Marshal(f)) }
 
-// BookIsKept tells whether the ledger holds the contacts and the name as they are
+// IsKept tells whether the ledger holds the contacts and the name as they are
 // now. Dates alone, and where ledgers are, do not count: they go with the next
 // change.
-func (w *Wallet) BookIsKept() bool {
-	return w.notes.Book == w.book.worth()
+func (bk Book) IsKept() bool {
+	return bk.w.notes.Book == bk.w.book.worth()
 }
 
 // worth identifies what is worth a new version on the ledger.
@@ -384,45 +390,45 @@ func (b *book) worth() crypto.Hash {
 	return f.sum()
 }
 
-// KeepBook enters the book on the ledger if it was changed, as a batch of its own.
+// Keep enters the book on the ledger if it was changed, as a batch of its own.
 // While the ledger or the store is out of reach it does nothing: the next time will
 // do.
 // Call it after a command that changed contacts, and not with one that grants.
-func (w *Wallet) KeepBook(ctx context.Context) (kept bool, err error) {
-	err = w.with(ctx, func() error {
-		w.stampBook()
-		if w.BookIsKept() || w.view.Away() != nil {
+func (bk Book) Keep(ctx context.Context) (kept bool, err error) {
+	err = bk.w.with(ctx, func() error {
+		bk.stamp()
+		if bk.IsKept() || bk.w.view.Away() != nil {
 			return nil
 		}
-		if err := w.describeAll(ctx); err != nil { // another machine's book
+		if err := bk.w.Records().describeAll(ctx); err != nil { // another machine's book
 			return err
 		}
-		if w.view.Away() != nil {
+		if bk.w.view.Away() != nil {
 			return nil
 		}
-		unread, err := w.readPages(ctx)
+		unread, err := bk.readPages(ctx)
 		if err != nil {
 			return err
 		}
-		waits := slices.ContainsFunc(w.pending(), func(p Pending) bool { return p.Action == KeepingBook })
-		if waits || w.BookIsKept() { // what waits may never get there: the next time tells
+		waits := slices.ContainsFunc(bk.w.pending(), func(p Pending) bool { return p.Action == KeepingBook })
+		if waits || bk.IsKept() { // what waits may never get there: the next time tells
 			return nil
 		}
-		w.bookDirty = true
-		page := bookPage{V: payload.Version, Ledger: w.client.ID(), Seen: min(unread, w.view.Pin().Size), bookFacts: *w.book.Facts}
+		bk.w.bookDirty = true
+		page := bookPage{V: payload.Version, Ledger: bk.w.client.ID(), Seen: min(unread, bk.w.view.Pin().Size), bookFacts: *bk.w.book.Facts}
 		body := payload.Marshal(&page)
-		worth := w.book.worth()
+		worth := bk.w.book.worth()
 		var t *view.Thread
 		m := payload.Metadata{Version: 1, Category: payload.Other, Hidden: payload.Book}
-		for _, own := range w.view.Threads() {
+		for _, own := range bk.w.view.Threads() {
 			if own.Role == view.OwnBook && own.Status == contract.StatusOpen {
 				t, m.Version = own, len(own.Versions)+1
 				break
 			}
 		}
-		_, _, err = w.putVersion(ctx, t, Source{Reader: bytes.NewReader(body), Size: int64(len(body))}, m, nil, nil)
+		_, _, err = bk.w.Records().put(ctx, t, Source{Reader: bytes.NewReader(body), Size: int64(len(body))}, m, nil, nil)
 		if err == nil {
-			w.notes.Book = worth
+			bk.w.notes.Book = worth
 		}
 		kept = err == nil || errors.Is(err, ErrPending) // what is signed goes out
 		return err
@@ -437,19 +443,19 @@ func (w *Wallet) KeepBook(ctx context.Context) (kept bool, err error) {
 // A version that the store does not hold or has changed, and that no later one has
 // seen, may come to light again. unread is its position, up to which this wallet can
 // say that it has merged everything; without one it is beyond all positions.
-func (w *Wallet) readPages(ctx context.Context) (unread uint64, err error) {
+func (bk Book) readPages(ctx context.Context) (unread uint64, err error) {
 	type version struct {
 		index uint64
 		t     *view.Thread
 		at    int
 	}
 	var news []version
-	for _, t := range w.view.Threads() {
+	for _, t := range bk.w.view.Threads() {
 		if t.Role != view.OwnBook && !t.IsUnknown() {
 			continue
 		}
 		for i, index := range t.VersionIndexes() {
-			if index >= w.notes.BookRead {
+			if index >= bk.w.notes.BookRead {
 				news = append(news, version{index, t, i})
 			}
 		}
@@ -469,7 +475,7 @@ func (w *Wallet) readPages(ctx context.Context) (unread uint64, err error) {
 		var page *bookPage
 		err := error(&MissingError{})
 		if m := v.t.Versions[v.at]; m != nil {
-			page, err = w.readPage(ctx, v.t, m)
+			page, err = bk.readPage(ctx, v.t, m)
 		}
 		if isMissing(err) || isTampered(err) != nil {
 			lost = append(lost, v.index)
@@ -486,37 +492,37 @@ func (w *Wallet) readPages(ctx context.Context) (unread uint64, err error) {
 		}
 	}
 	if len(pages) > 0 {
-		w.stampBook()
+		bk.stamp()
 		for _, p := range pages {
-			w.book.Facts.merge(&p.bookFacts)
+			bk.w.book.Facts.merge(&p.bookFacts)
 		}
-		w.book.show()
-		w.bookDirty = true
+		bk.w.book.show()
+		bk.w.bookDirty = true
 		// What the newest version says is on the ledger; if the merge says more, that is
 		// worth a version.
 		b := book{Facts: &pages[0].bookFacts}
-		w.notes.Book = b.worth()
+		bk.w.notes.Book = b.worth()
 	}
-	w.notes.BookRead = max(w.notes.BookRead, min(unread, news[0].index+1))
+	bk.w.notes.BookRead = max(bk.w.notes.BookRead, min(unread, news[0].index+1))
 	return unread, nil
 }
 
 // readPage decrypts one version of the book.
-func (w *Wallet) readPage(ctx context.Context, t *view.Thread, m *payload.Metadata) (*bookPage, error) {
+func (bk Book) readPage(ctx context.Context, t *view.Thread, m *payload.Metadata) (*bookPage, error) {
 	fail := func(err error) (*bookPage, error) {
 		return nil, &ledgerclient.TamperedError{What: "content of record " + t.ID.String(), Err: err}
 	}
 	if m.Size > maxSmall {
 		return fail(fmt.Errorf("%d bytes", m.Size))
 	}
-	blob, err := w.blob(ctx, crypto.Locator(m.Content), "content", t.ID)
+	blob, err := bk.w.blob(ctx, crypto.Locator(m.Content), "content", t.ID)
 	if err != nil {
 		return nil, err
 	}
 	defer blob.Close()
 	var body bytes.Buffer
 	c := content{blob: blob, size: m.ContentSize, ageSize: m.AgeSize, head: m.Head, id: t.ID}
-	if err := c.decrypt(ctx, &body, crypto.RecordIdentity(w.self), m.Size, m.SHA256, nil); err != nil {
+	if err := c.decrypt(ctx, &body, crypto.RecordIdentity(bk.w.self), m.Size, m.SHA256, nil); err != nil {
 		return nil, err
 	}
 	page, err := parsePage(body.Bytes())
@@ -526,7 +532,7 @@ func (w *Wallet) readPage(ctx context.Context, t *view.Thread, m *payload.Metada
 	if errors.Is(err, payload.ErrVersion) {
 		return nil, err
 	}
-	if err == nil && page.Ledger != w.client.ID() {
+	if err == nil && page.Ledger != bk.w.client.ID() {
 		err = errCommitment
 	}
 	if err != nil {

@@ -124,7 +124,7 @@ func syncFile(b *testing.B, path string) {
 // has the stock age program do the same with an X25519 key on the same disk.
 //
 // Both encrypt with age. The wallet also hashes the file and the pieces of the
-// ciphertext, checks both when it decrypts, and when AddRecord returns all is
+// ciphertext, checks both when it decrypts, and when Records.Add returns all is
 // durable (the content is synced, and the ledger's files); age never syncs. So
 // encrypting is shown against age as it is, which is the budget, and against age
 // and a sync of its one file. Decrypting syncs nothing on either side.
@@ -155,7 +155,7 @@ func BenchmarkBudgetRecord(b *testing.B) {
 			b.Fatal(err)
 		}
 		defer f.Close()
-		rec, existing, err := w.AddRecord(ctx, wallet.Source{Reader: f, Name: "scan.bin", Size: size}, wallet.Describe{}, nil)
+		rec, existing, err := w.Records().Add(ctx, wallet.Source{Reader: f, Name: "scan.bin", Size: size}, wallet.Describe{}, nil)
 		if err != nil || existing {
 			b.Fatal(existing, err)
 		}
@@ -169,7 +169,7 @@ func BenchmarkBudgetRecord(b *testing.B) {
 	out := filepath.Join(dir, "out")
 	encryptOurs := func() time.Duration {
 		w, rec, took := addFile()
-		if _, _, err := w.RemoveRecord(ctx, rec.ID.String()); err != nil {
+		if _, _, err := w.Records().Remove(ctx, rec.ID.String()); err != nil {
 			b.Fatal(err)
 		}
 		return took
@@ -203,7 +203,7 @@ func BenchmarkBudgetRecord(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			if _, err := w.OpenRecord(ctx, rec.ID.String(), f, false, nil); err != nil {
+			if _, err := w.Records().Open(ctx, rec.ID.String(), f, false, nil); err != nil {
 				b.Fatal(err)
 			}
 			if err := f.Close(); err != nil {
@@ -245,11 +245,11 @@ func TestMemoryChild(t *testing.T) {
 	}
 	defer f.Close()
 	w := tn.person("Maria")
-	rec, _, err := w.AddRecord(ctx, wallet.Source{Reader: f, Name: "scan.bin", Size: size}, wallet.Describe{}, nil)
+	rec, _, err := w.Records().Add(ctx, wallet.Source{Reader: f, Name: "scan.bin", Size: size}, wallet.Describe{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tn.again("Maria").OpenRecord(ctx, rec.ID.String(), io.Discard, false, nil); err != nil {
+	if _, err := tn.again("Maria").Records().Open(ctx, rec.ID.String(), io.Discard, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	status, err := os.ReadFile("/proc/self/status")

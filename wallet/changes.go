@@ -32,9 +32,9 @@ const (
 // effects take up what a change means that is on the ledger. What is not here means
 // nothing beyond its entry.
 var effects = map[Action]func(*Wallet, *outbox.Change) error{
-	AddingRecord:   (*Wallet).recordEntered,
-	UpdatingRecord: (*Wallet).recordEntered,
-	KeepingBook:    (*Wallet).recordEntered,
+	AddingRecord:   func(w *Wallet, c *outbox.Change) error { return w.Records().entered(c) },
+	UpdatingRecord: func(w *Wallet, c *outbox.Change) error { return w.Records().entered(c) },
+	KeepingBook:    func(w *Wallet, c *outbox.Change) error { return w.Records().entered(c) },
 	Granting:       (*Wallet).consentGiven,
 }
 
@@ -168,7 +168,7 @@ func (w *Wallet) Sync(ctx context.Context) (Synced, error) {
 	s.From = w.view.Pin().Size
 	err := w.look(ctx, func() error {
 		// What the store did not have when it was looked for may be there by now.
-		if err := w.lookAtNews(ctx); err != nil {
+		if err := w.Book().lookAtNews(ctx); err != nil {
 			return err
 		}
 		s.To, s.Hour, s.Pending = w.view.Pin().Size, w.view.Pin().Hour, w.pending()

@@ -47,7 +47,7 @@ type Consent struct {
 	Missing    bool          // its terms cannot be had: whom and what it is for is not known
 	Damaged    error         // Missing because what the store holds is not what was signed, or cannot be reached; nil if it holds nothing. In a Summary also what a keeper holds of it is damaged
 	AsOf       time.Time     // when the ledger was followed last, if it is out of reach; otherwise zero
-	Clock      time.Time     // what the clock says, if it disagrees with the ledger's time: see Wallet.Doubt; otherwise zero
+	Clock      time.Time     // what the clock says, if it disagrees with the ledger's time: see Log.Doubt; otherwise zero
 }
 
 // ConsentRecord is one record version in a consent.
@@ -91,7 +91,7 @@ func (w *Wallet) consent(t *view.Thread) Consent {
 		return c
 	}
 	c.Address, c.Purpose = t.Terms.Peer, t.Terms.Purpose
-	if k, ok := w.known(c.Address); ok {
+	if k, ok := w.Contacts().known(c.Address); ok {
 		c.To = k.Name
 	}
 	c.Records = w.shownRecords(t.Terms.Set)
@@ -148,7 +148,7 @@ func (w *Wallet) pendingConsent(c *outbox.Change) Consent {
 	if out.Missing = err != nil; err == nil {
 		out.Address, out.Records, out.Purpose, out.Until = e.Terms.To, consentRecords(e.Terms.Records), e.Terms.Purpose, e.Terms.End()
 	}
-	if k, ok := w.known(out.Address); ok {
+	if k, ok := w.Contacts().known(out.Address); ok {
 		out.To = k.Name
 	}
 	if w.view.OpenHour() >= out.NotAfter {
@@ -288,7 +288,7 @@ func (w *Wallet) ExplainAccess(ctx context.Context, to, record string) (Explanat
 		if err := w.view.Behind(); err != nil {
 			return err
 		}
-		c, err := w.Contact(to)
+		c, err := w.Contacts().Named(to)
 		if err != nil {
 			return err
 		}
@@ -419,7 +419,7 @@ func (w *Wallet) SelectRevocations(ctx context.Context, r RevokeRequest) ([]Cons
 func (w *Wallet) chooseRevocations(ctx context.Context, r RevokeRequest) ([]Consent, error) {
 	var to crypto.Address
 	if r.To != "" {
-		c, err := w.Contact(r.To)
+		c, err := w.Contacts().Named(r.To)
 		if err != nil {
 			if c.Address, _ = crypto.ParseAddress(r.To); c.Address == (crypto.Address{}) {
 				if w.bookRead == nil { // it may be in the book that cannot be read

@@ -13,6 +13,12 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
+// Contacts are the people that the wallet's owner has given names to.
+type Contacts struct{ w *Wallet }
+
+// Contacts returns the wallet's contacts.
+func (w *Wallet) Contacts() Contacts { return Contacts{w} }
+
 // Contact is a local name for an address.
 type Contact struct {
 	Name     string         `json:"name"`
@@ -47,10 +53,10 @@ func CheckName(field, name string) (string, error) {
 	return n, nil
 }
 
-// AddContact keeps an address under a name. The same pair again is not an error;
+// Add keeps an address under a name. The same pair again is not an error;
 // a name that stands for another address is an *ExistsError. lookalikes are
 // existing names that a person could take for this one.
-func (w *Wallet) AddContact(ctx context.Context, name, address string) (c Contact, lookalikes []string, err error) {
+func (cs Contacts) Add(ctx context.Context, name, address string) (c Contact, lookalikes []string, err error) {
 	if name, err = CheckName("name", name); err != nil {
 		return Contact{}, nil, err
 	}
@@ -58,46 +64,46 @@ func (w *Wallet) AddContact(ctx context.Context, name, address string) (c Contac
 	if err != nil {
 		return Contact{}, nil, err
 	}
-	err = w.with(ctx, func() error {
-		if have, ok := w.contact(name); ok {
+	err = cs.w.with(ctx, func() error {
+		if have, ok := cs.lookUp(name); ok {
 			if have.Address != a {
 				return &ExistsError{What: "contact"}
 			}
 			c = have
 			return nil
 		}
-		for _, other := range w.book.Contacts {
+		for _, other := range cs.w.book.Contacts {
 			if Skeleton(other.Name) == Skeleton(name) || other.Address == a {
 				lookalikes = append(lookalikes, other.Name)
 			}
 		}
 		c = Contact{Name: name, Address: a}
-		w.book.Contacts = append(w.book.Contacts, c)
-		sort.Slice(w.book.Contacts, func(i, j int) bool { return w.book.Contacts[i].Name < w.book.Contacts[j].Name })
-		w.bookDirty = true
+		cs.w.book.Contacts = append(cs.w.book.Contacts, c)
+		sort.Slice(cs.w.book.Contacts, func(i, j int) bool { return cs.w.book.Contacts[i].Name < cs.w.book.Contacts[j].Name })
+		cs.w.bookDirty = true
 		return nil
 	})
 	return c, lookalikes, err
 }
 
-// Contacts lists all contacts by name.
-func (w *Wallet) Contacts() []Contact { return append([]Contact(nil), w.book.Contacts...) }
+// List lists all contacts by name.
+func (cs Contacts) List() []Contact { return append([]Contact(nil), cs.w.book.Contacts...) }
 
-// Contact returns the contact of that name, in whatever form it is written (see
+// Named returns the contact of that name, in whatever form it is written (see
 // [text.Name]): *NotFoundError if there is none.
-func (w *Wallet) Contact(name string) (Contact, error) {
-	c, ok := w.contact(name)
+func (cs Contacts) Named(name string) (Contact, error) {
+	c, ok := cs.lookUp(name)
 	if !ok {
-		return Contact{}, w.noContact(name)
+		return Contact{}, cs.none(name)
 	}
 	return c, nil
 }
 
-// noContact says that there is no contact of that name, and which one a person could
+// none says that there is no contact of that name, and which one a person could
 // take for it.
-func (w *Wallet) noContact(name string) error {
+func (cs Contacts) none(name string) error {
 	e := &NotFoundError{What: "contact", Query: name}
-	for _, c := range w.book.Contacts {
+	for _, c := range cs.w.book.Contacts {
 		if Skeleton(c.Name) == Skeleton(name) {
 			e.Like = c.Name
 			break
@@ -107,35 +113,35 @@ func (w *Wallet) noContact(name string) error {
 }
 
 // SetVerified remembers that a contact's check words were compared.
-func (w *Wallet) SetVerified(ctx context.Context, name string) error {
-	return w.with(ctx, func() error {
-		for i := range w.book.Contacts {
-			if sameName(w.book.Contacts[i].Name, name) {
-				w.bookDirty = w.bookDirty || !w.book.Contacts[i].Verified
-				w.book.Contacts[i].Verified = true
+func (cs Contacts) SetVerified(ctx context.Context, name string) error {
+	return cs.w.with(ctx, func() error {
+		for i := range cs.w.book.Contacts {
+			if sameName(cs.w.book.Contacts[i].Name, name) {
+				cs.w.bookDirty = cs.w.bookDirty || !cs.w.book.Contacts[i].Verified
+				cs.w.book.Contacts[i].Verified = true
 				return nil
 			}
 		}
-		return w.noContact(name)
+		return cs.none(name)
 	})
 }
 
-// RemoveContact forgets a name. Consents given to it stay as they are.
-func (w *Wallet) RemoveContact(ctx context.Context, name string) error {
-	return w.with(ctx, func() error {
-		for i, c := range w.book.Contacts {
+// Remove forgets a name. Consents given to it stay as they are.
+func (cs Contacts) Remove(ctx context.Context, name string) error {
+	return cs.w.with(ctx, func() error {
+		for i, c := range cs.w.book.Contacts {
 			if sameName(c.Name, name) {
-				w.book.Contacts = append(w.book.Contacts[:i:i], w.book.Contacts[i+1:]...)
-				w.bookDirty = true
+				cs.w.book.Contacts = append(cs.w.book.Contacts[:i:i], cs.w.book.Contacts[i+1:]...)
+				cs.w.bookDirty = true
 				return nil
 			}
 		}
-		return w.noContact(name)
+		return cs.none(name)
 	})
 }
 
-func (w *Wallet) contact(name string) (Contact, bool) {
-	for _, c := range w.book.Contacts {
+func (cs Contacts) lookUp(name string) (Contact, bool) {
+	for _, c := range cs.w.book.Contacts {
 		if sameName(c.Name, name) {
 			return c, true
 		}
@@ -147,9 +153,9 @@ func sameName(a, b string) bool { return a == b || text.Name(a) == text.Name(b) 
 
 // known returns the contact with an address, of several names a verified one;
 // false for a stranger's.
-func (w *Wallet) known(a crypto.Address) (found Contact, ok bool) {
-	for i := range w.book.Contacts {
-		if c := &w.book.Contacts[i]; c.Address == a && (!ok || c.Verified && !found.Verified) {
+func (cs Contacts) known(a crypto.Address) (found Contact, ok bool) {
+	for i := range cs.w.book.Contacts {
+		if c := &cs.w.book.Contacts[i]; c.Address == a && (!ok || c.Verified && !found.Verified) {
 			found, ok = *c, true
 		}
 	}

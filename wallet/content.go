@@ -245,13 +245,13 @@ func (c *content) explain(err error) error {
 
 // knownBytes returns the hash of a file that can be read twice, when it is small
 // or a record of its size is known; otherwise the zero hash.
-func (w *Wallet) knownBytes(src *Source) (crypto.Hash, error) {
+func (rs Records) knownBytes(src *Source) (crypto.Hash, error) {
 	s, ok := src.Reader.(io.Seeker)
 	if !ok || src.Size < 0 {
 		return crypto.Hash{}, nil
 	}
 	worth := src.Size <= 16<<20
-	for _, t := range w.view.Threads() {
+	for _, t := range rs.w.view.Threads() {
 		if t.Role == view.OwnRecord && t.Status == contract.StatusOpen && !worth {
 			m := t.Versions[len(t.Versions)-1]
 			worth = m != nil && m.Size == src.Size

@@ -306,13 +306,13 @@ func prepareAny(patient, clinic *wallet.Wallet, step string, n int) (key string,
 	if step != "remove" {
 		return prepare(patient, clinic, step, n)
 	}
-	recs, err := patient.Records(context.Background())
+	recs, err := patient.Records().List(context.Background())
 	if err != nil {
 		return "", nil, err
 	}
 	r := recs[len(recs)-1]
 	return r.Title, func() error {
-		_, _, err := patient.RemoveRecord(context.Background(), r.ID.String())
+		_, _, err := patient.Records().Remove(context.Background(), r.ID.String())
 		return err
 	}, nil
 }
@@ -344,7 +344,7 @@ func TestCacheSavesReading(t *testing.T) {
 		}
 		cs := must(w.Consents(ctx))(t)
 		box := must(w.Inbox(ctx))(t)
-		recs := must(w.Records(ctx))(t)
+		recs := must(w.Records().List(ctx))(t)
 		if len(cs)+len(box) != 2 || len(recs) != 1 && home == patientHome {
 			t.Errorf("%s: %d consents, %d received, %d records", home, len(cs), len(box), len(recs))
 		}

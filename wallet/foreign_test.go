@@ -30,17 +30,17 @@ func TestForeignReaderAgrees(t *testing.T) {
 	tn := newTown(t)
 	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
 	rec := add(t, patient, "a.txt", "one")
-	if _, _, err := patient.UpdateRecord(ctx, rec.ID.String(), wallet.Source{Reader: strings.NewReader("two"), Name: "a.txt", Size: 3}, wallet.Describe{}, nil); err != nil {
+	if _, _, err := patient.Records().Update(ctx, rec.ID.String(), wallet.Source{Reader: strings.NewReader("two"), Name: "a.txt", Size: 3}, wallet.Describe{}, nil); err != nil {
 		t.Fatal(err)
 	}
-	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 	c, code := grant(t, patient, "Dr Smith", tn.now)
 	must(clinic.OpenByCode(ctx, code, ""))(t)
 	must(patient.Revoke(ctx, []contract.ID{c.ID}))(t)
-	if _, _, err := patient.RemoveRecord(ctx, rec.ID.String()); err != nil {
+	if _, _, err := patient.Records().Remove(ctx, rec.ID.String()); err != nil {
 		t.Fatal(err)
 	}
-	size, root, _, err := patient.Head(ctx)
+	size, root, _, err := patient.Log().Head(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestStoreIsNotBelieved(t *testing.T) {
 				tn := newTown(t)
 				patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
 				add(t, patient, "a.txt", "a secret")
-				patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+				patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 				_, code := grant(t, patient, "Dr Smith", tn.now)
 				files, err := filepath.Glob(filepath.Join(tn.ledgerDir(), "store", "blobs", "*", part))
 				if err != nil || len(files) != 1 {
@@ -102,7 +102,7 @@ func TestShareCodes(t *testing.T) {
 	tn := newTown(t)
 	patient, clinic, other := tn.person("Maria"), tn.person("Dr Smith"), tn.person("Dr Jones")
 	add(t, patient, "a.txt", "a")
-	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 	_, code := grant(t, patient, "Dr Smith", tn.now)
 
 	var notYours *wallet.NotYoursError
@@ -146,7 +146,7 @@ func TestWindow(t *testing.T) {
 	tn := newTown(t)
 	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
 	add(t, patient, "a.txt", "a")
-	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 	now := contract.Hour(tn.now.Unix() / 3600)
 	p, err := patient.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotBefore: now + 5, NotAfter: now + 10})
 	if err != nil {

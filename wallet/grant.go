@@ -62,7 +62,7 @@ func (w *Wallet) PlanGrant(ctx context.Context, r GrantRequest) (*GrantPlan, err
 }
 
 func (w *Wallet) planGrant(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
-	to, err := w.Contact(r.To)
+	to, err := w.Contacts().Named(r.To)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (w *Wallet) planGrant(ctx context.Context, r GrantRequest) (*GrantPlan, err
 	if p.NotBefore >= p.Until {
 		return nil, &InputError{Field: "from", Value: HourTime(p.NotBefore).Format("2006-01-02 15:04 UTC"), Why: "is not before the end"}
 	}
-	if err := w.describeAll(ctx); err != nil {
+	if err := w.Records().describeAll(ctx); err != nil {
 		return nil, err
 	}
 	chosen, err := w.chooseRecords(r)
@@ -112,7 +112,7 @@ func (w *Wallet) planGrant(ctx context.Context, r GrantRequest) (*GrantPlan, err
 func (w *Wallet) chooseRecords(r GrantRequest) ([]*view.Thread, error) {
 	want := map[contract.ID]bool{}
 	for _, q := range r.Records {
-		t, err := w.ownRecord(q)
+		t, err := w.Records().own(q)
 		if err != nil {
 			return nil, err
 		}
@@ -280,7 +280,7 @@ func (w *Wallet) addGround(ctx context.Context, g *grantGround, r Record) error 
 		g.keys[v], g.said[v] = *k, m
 		return nil
 	}
-	k, err := w.recordFileKey(ctx, r.ID, m)
+	k, err := w.Records().fileKey(ctx, r.ID, m)
 	if err != nil {
 		return err
 	}
@@ -395,15 +395,15 @@ func (w *Wallet) consentGiven(c *outbox.Change) error {
 		}
 	}
 	if e.Origin != nil {
-		w.arrived(e.Origin, movedTo{ID: c.ID})
+		w.Moves().arrived(e.Origin, movedTo{ID: c.ID})
 	}
 	return nil
 }
 
-// recordFileKey reads a version's file key from the header of its content, with
+// fileKey reads a version's file key from the header of its content, with
 // the owner's key.
-func (w *Wallet) recordFileKey(ctx context.Context, id contract.ID, m *payload.Metadata) (payload.FileKey, error) {
-	blob, err := w.blob(ctx, crypto.Locator(m.Content), "content", id)
+func (rs Records) fileKey(ctx context.Context, id contract.ID, m *payload.Metadata) (payload.FileKey, error) {
+	blob, err := rs.w.blob(ctx, crypto.Locator(m.Content), "content", id)
 	if err != nil {
 		return payload.FileKey{}, err
 	}
@@ -413,7 +413,7 @@ func (w *Wallet) recordFileKey(ctx context.Context, id contract.ID, m *payload.M
 	if err != nil {
 		return payload.FileKey{}, err
 	}
-	k, err := crypto.RecordFileKey(r, w.self)
+	k, err := crypto.RecordFileKey(r, rs.w.self)
 	if err != nil {
 		return payload.FileKey{}, c.explain(err)
 	}

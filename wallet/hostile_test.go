@@ -62,7 +62,7 @@ func TestGarbageFromStrangersHidesNothing(t *testing.T) {
 	tn := newTown(t)
 	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
 	add(t, patient, "a.txt", "a")
-	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 	bad := map[contract.ID]bool{}
 	for _, plain := range [][]byte{
 		nil,
@@ -121,7 +121,7 @@ func TestFloodOfGarbage(t *testing.T) {
 	tn := newTown(t)
 	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
 	add(t, patient, "a.txt", "a")
-	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 	for range 12 {
 		strangersGrant(t, tn, clinic.Address(), nil)
 	}
@@ -180,7 +180,7 @@ func TestSilentServicesAreAskedOnce(t *testing.T) {
 	tn := newTown(t)
 	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
 	add(t, patient, "a.txt", "a")
-	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 	for range 3 {
 		_, code := grant(t, patient, "Dr Smith", tn.now)
 		must(clinic.OpenByCode(ctx, code, "why"))(t)
@@ -203,7 +203,7 @@ func TestSilentServicesAreAskedOnce(t *testing.T) {
 		if es := must(p.Audit(ctx))(t); len(es) != 9 || asked != 1 || inquired != 1 {
 			t.Errorf("audit of %d, the store was asked %d times, the keeper %d", len(es), asked, inquired)
 		}
-		if _, err := p.OutOfReach(); err == nil {
+		if _, err := p.Log().OutOfReach(); err == nil {
 			t.Error("nothing said of it")
 		}
 	}
@@ -219,7 +219,7 @@ func TestOutsizeTermsFromStrangers(t *testing.T) {
 	tn := newTown(t)
 	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
 	add(t, patient, "a.txt", "a")
-	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 	plan := func() *wallet.GrantPlan {
 		return must(patient.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24}))(t)
 	}
@@ -271,7 +271,7 @@ func TestConsentWithDamagedTermsCanBeRevoked(t *testing.T) {
 	tn := newTown(t)
 	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
 	add(t, patient, "a.txt", "a")
-	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 	c, _ := grant(t, patient, "Dr Smith", tn.now)
 	for _, part := range []string{"terms", "metadata"} {
 		files, err := filepath.Glob(filepath.Join(tn.ledgerDir(), "store", "blobs", "*", part))
@@ -286,7 +286,7 @@ func TestConsentWithDamagedTermsCanBeRevoked(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := tn.again("Maria")
-	if rs := must(w.Records(ctx))(t); len(rs) != 1 || rs[0].Damaged == nil || !rs[0].Missing {
+	if rs := must(w.Records().List(ctx))(t); len(rs) != 1 || rs[0].Damaged == nil || !rs[0].Missing {
 		t.Errorf("records: %+v", rs)
 	}
 	if cs := must(w.Consents(ctx))(t); len(cs) != 1 || cs[0].ID != c.ID || cs[0].Damaged == nil || cs[0].Status != wallet.StatusActive {
@@ -327,7 +327,7 @@ func TestFailedChangesAreForgotten(t *testing.T) {
 	tn := newTown(t)
 	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
 	add(t, patient, "a.txt", "a")
-	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 	c, _ := grant(t, patient, "Dr Smith", tn.now)
 
 	broken := func(err error) *wallet.Wallet {

@@ -31,7 +31,7 @@ type Received struct {
 	Missing     bool          // its terms cannot be had
 	Damaged     error         // Missing because the terms are not what was signed, or cannot be reached; nil if the store holds none
 	AsOf        time.Time     // when the ledger was followed last, if it is out of reach; otherwise zero
-	Clock       time.Time     // what the clock says, if it disagrees with the ledger's time: see Wallet.Doubt; otherwise zero
+	Clock       time.Time     // what the clock says, if it disagrees with the ledger's time: see Log.Doubt; otherwise zero
 }
 
 // Inbox lists what was granted to this wallet, oldest first.
@@ -135,7 +135,7 @@ func (w *Wallet) received(t *view.Thread) Received {
 		return r
 	}
 	r.Address, r.Purpose, r.Records = t.Terms.Peer, t.Terms.Purpose, w.shownRecords(t.Terms.Set)
-	if c, ok := w.known(r.Address); ok {
+	if c, ok := w.Contacts().known(r.Address); ok {
 		r.From, r.Verified = c.Name, c.Verified
 	}
 	return r

@@ -40,7 +40,7 @@ func TestAttemptsCannotBeHidden(t *testing.T) {
 	tn := newTown(t)
 	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
 	add(t, patient, "a.txt", "a")
-	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 	c, code := grant(t, patient, "Dr Smith", tn.now)
 	audit := func(change func(*ledgerclient.InquiryAnswer)) (refused int, err error) {
 		t.Helper()
@@ -121,7 +121,7 @@ func TestNoAccessWithoutShare(t *testing.T) {
 	tn := newTown(t)
 	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
 	add(t, patient, "a.txt", "a")
-	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 	o := tn.options("Maria")
 	o.Services.Keepers = []ledgerclient.Keeper{absent{o.Services.Keepers[0]}}
 	w := must(wallet.Open(ctx, o))(t)
@@ -188,7 +188,7 @@ func TestKeeperJudgedOnTheSameLog(t *testing.T) {
 	tn := newTown(t)
 	patient, clinic, other := tn.person("Maria"), tn.person("Dr Smith"), tn.person("Other")
 	add(t, patient, "a.txt", "a")
-	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 	_, code := grant(t, patient, "Dr Smith", tn.now)
 	key := keeperKey(t, tn)
 	n := 0

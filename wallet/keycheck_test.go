@@ -22,7 +22,7 @@ func TestDamagedKeyCheck(t *testing.T) {
 	w := must(wallet.Create(ctx, tn.options("Maria"), words, "Maria", "x"))(t)
 	dir := filepath.Join(tn.dir, "home of Maria")
 	saved := filepath.Join(tn.dir, "saved")
-	if err := must(w.Save(ctx, saved))(t)(); err != nil {
+	if err := must(w.Backup().Save(ctx, saved))(t)(); err != nil {
 		t.Fatal(err)
 	}
 	for _, in := range []string{dir, saved} {

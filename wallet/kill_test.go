@@ -83,18 +83,18 @@ func prepare(patient, clinic *wallet.Wallet, step string, n int) (key string, do
 	case "add":
 		title := "r" + strconv.Itoa(n)
 		return title + " 1", func() error {
-			_, _, err := patient.AddRecord(ctx, source(title, 1), wallet.Describe{}, nil)
+			_, _, err := patient.Records().Add(ctx, source(title, 1), wallet.Describe{}, nil)
 			return err
 		}, nil
 	case "update", "grant":
-		recs, err := patient.Records(ctx)
+		recs, err := patient.Records().List(ctx)
 		if err = errors.Join(err, errors.Join(patient.Unwritten()...)); err != nil {
 			return "", nil, err
 		}
 		r := recs[len(recs)-1]
 		if step == "update" {
 			return fmt.Sprint(r.Title, " ", r.Version+1), func() error {
-				_, _, err := patient.UpdateRecord(ctx, r.ID.String(), source(r.Title, r.Version+1), wallet.Describe{}, nil)
+				_, _, err := patient.Records().Update(ctx, r.ID.String(), source(r.Title, r.Version+1), wallet.Describe{}, nil)
 				return err
 			}, nil
 		}
@@ -106,7 +106,7 @@ func prepare(patient, clinic *wallet.Wallet, step string, n int) (key string, do
 	case "fetch":
 		// What waits in the patient's journal comes first: a grant without its share, or a
 		// revocation that the keeper has and the ledger has not, is rightly refused.
-		if _, err := patient.Records(ctx); err != nil {
+		if _, err := patient.Records().List(ctx); err != nil {
 			return "", nil, err
 		}
 		box, err := clinic.Inbox(ctx)
@@ -217,7 +217,7 @@ func inspect(t testing.TB, d district, all bool) aftermath {
 	defer f.Close()
 	a := aftermath{records: map[string]int{}, grants: map[contract.Hour]string{}, revoked: map[string]bool{}, fetched: map[string]bool{}}
 
-	recs, err := patient.Records(ctx)
+	recs, err := patient.Records().List(ctx)
 	if err != nil {
 		t.Fatalf("records: %v", err)
 	}
@@ -232,7 +232,7 @@ func inspect(t testing.TB, d district, all bool) aftermath {
 		a.records[r.Title] = r.Version
 		if all || i == len(recs)-1 {
 			var out strings.Builder
-			if _, err := patient.OpenRecord(ctx, r.ID.String(), &out, false, nil); err != nil || out.String() != textOf(r.Title, r.Version) {
+			if _, err := patient.Records().Open(ctx, r.ID.String(), &out, false, nil); err != nil || out.String() != textOf(r.Title, r.Version) {
 				t.Errorf("record %s, version %d, reads %q, %v", r.Title, r.Version, out.String(), err)
 			}
 		}

@@ -64,7 +64,7 @@ func Join(ctx context.Context, opt Options, at string) (w *Wallet, joined bool, 
 		}
 		return w, false, writeSettings(w.home.Dir, s)
 	}
-	if err := w.readBook(); err != nil {
+	if err := w.Book().read(); err != nil {
 		return nil, false, err
 	}
 	err = w.view.Create(home.JournalDir)
@@ -154,7 +154,7 @@ func (w *Wallet) Leave(ctx context.Context) error {
 		}
 		// Other machines of the same owner are told with the next change of the book.
 		// The book is stamped again when it is written: by then the wallet is off it.
-		w.stampBook()
+		w.Book().stamp()
 		w.settings.Ledgers = slices.DeleteFunc(slices.Clone(w.settings.Ledgers), func(p Place) bool { return p.ID == id })
 		for i := range w.book.Facts.Ledgers {
 			if l := &w.book.Facts.Ledgers[i]; l.ID == id && !l.Removed {

@@ -20,7 +20,7 @@ func TestTwistedGrants(t *testing.T) {
 	tn := newTown(t)
 	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
 	add(t, patient, "a.txt", "a")
-	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 	p := must(patient.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24}))(t)
 	for name, tt := range map[string]struct {
 		twist wallet.Twist
@@ -106,7 +106,7 @@ func TestKeeperIsNotBelieved(t *testing.T) {
 	tn := newTown(t)
 	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
 	add(t, patient, "a.txt", "a")
-	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 	c, code := grant(t, patient, "Dr Smith", tn.now)
 
 	key := keeperKey(t, tn)
@@ -155,11 +155,11 @@ func TestCopiedSelfTag(t *testing.T) {
 	if out, err := s.Ledger.Append(ctx, []contract.Entry{e}); err != nil || out[0].Refusal != nil {
 		t.Fatal(out, err)
 	}
-	if rs := must(tn.again("Maria").Records(ctx))(t); len(rs) != 1 {
+	if rs := must(tn.again("Maria").Records().List(ctx))(t); len(rs) != 1 {
 		t.Errorf("%d records, want her one", len(rs))
 	}
 	var none *wallet.NotFoundError
-	if _, _, err := tn.again("Maria").History(ctx, e.ID(id).String()); !errors.As(err, &none) {
+	if _, _, err := tn.again("Maria").Records().History(ctx, e.ID(id).String()); !errors.As(err, &none) {
 		t.Errorf("the stranger's entry is hers: %v", err)
 	}
 }

@@ -75,7 +75,7 @@ func TestMachinesOfOneSeedLoseNothing(t *testing.T) {
 			return m
 		}
 		machines = append(machines, enter(false))
-		must(machines[0].w.KeepBook(ctx))(t)
+		must(machines[0].w.Book().Keep(ctx))(t)
 		for range 2 {
 			machines = append(machines, enter(r.IntN(2) == 0))
 		}
@@ -108,20 +108,20 @@ func TestMachinesOfOneSeedLoseNothing(t *testing.T) {
 			}
 			n := r.IntN(len(addresses))
 			name, address := fmt.Sprint("contact ", n), addresses[n]
-			has := slices.ContainsFunc(m.w.Contacts(), func(c wallet.Contact) bool { return c.Name == name })
+			has := slices.ContainsFunc(m.w.Contacts().List(), func(c wallet.Contact) bool { return c.Name == name })
 			var err error
 			switch k := r.IntN(8); {
 			case k < 3 && !has && fresh: // to add a contact that is there says nothing
-				if _, _, err = m.w.AddContact(ctx, name, address); err == nil {
+				if _, _, err = m.w.Contacts().Add(ctx, name, address); err == nil {
 					there[address] = true
 				}
 			case k < 4 && has:
-				if err = m.w.RemoveContact(ctx, name); err == nil {
+				if err = m.w.Contacts().Remove(ctx, name); err == nil {
 					there[address] = false
 				}
 			case k < 5 && has:
-				if c, cerr := m.w.Contact(name); cerr == nil && !c.Verified {
-					if err = m.w.SetVerified(ctx, name); err == nil {
+				if c, cerr := m.w.Contacts().Named(name); cerr == nil && !c.Verified {
+					if err = m.w.Contacts().SetVerified(ctx, name); err == nil {
 						there[address] = true
 					}
 				}
@@ -133,15 +133,15 @@ func TestMachinesOfOneSeedLoseNothing(t *testing.T) {
 				if _, err := machines[i].w.Sync(ctx); err != nil {
 					t.Fatalf("seed %d: %v", seed, err)
 				}
-				must(machines[i].w.KeepBook(ctx))(t)
-				must(machines[i].w.KeepBook(ctx))(t)
+				must(machines[i].w.Book().Keep(ctx))(t)
+				must(machines[i].w.Book().Keep(ctx))(t)
 				machines[i] = enter(true)
 				continue
 			case r.IntN(10) == 0: // what waits goes stale
 				tn.now = tn.now.Add(60 * time.Hour)
 			}
 			if err == nil && r.IntN(4) > 0 {
-				_, err = m.w.KeepBook(ctx)
+				_, err = m.w.Book().Keep(ctx)
 			}
 			var none *wallet.NotFoundError
 			if err != nil && !errors.Is(err, errCut) && !errors.As(err, &none) && !errors.Is(err, wallet.ErrPending) && !isMissing(err) {
@@ -154,13 +154,13 @@ func TestMachinesOfOneSeedLoseNothing(t *testing.T) {
 				if _, err := m.w.Sync(ctx); err != nil {
 					t.Fatalf("seed %d: %v", seed, err)
 				}
-				must(m.w.KeepBook(ctx))(t)
+				must(m.w.Book().Keep(ctx))(t)
 			}
 		}
 		machines = append(machines, enter(true))
 		for i, m := range machines {
 			has := map[string]int{}
-			for _, c := range m.w.Contacts() {
+			for _, c := range m.w.Contacts().List() {
 				has[c.Address.String()]++
 			}
 			for n, a := range addresses {
@@ -168,7 +168,7 @@ func TestMachinesOfOneSeedLoseNothing(t *testing.T) {
 					t.Errorf("seed %d: machine %d of %d has contact %d %d times, and it is %t that it is one", seed, i, len(machines), n, has[a], want)
 				}
 			}
-			if !m.w.BookIsKept() {
+			if !m.w.Book().IsKept() {
 				t.Errorf("seed %d: machine %d holds what the ledger does not", seed, i)
 			}
 		}
@@ -205,7 +205,7 @@ func (h *homes) enter() (*wallet.Wallet, *outage, *line) {
 
 func (h *homes) add(w *wallet.Wallet, name string) {
 	h.t.Helper()
-	if _, _, err := w.AddContact(context.Background(), name, crypto.NewEntropy().Root().Identity().Address().String()); err != nil {
+	if _, _, err := w.Contacts().Add(context.Background(), name, crypto.NewEntropy().Root().Identity().Address().String()); err != nil {
 		h.t.Fatal(err)
 	}
 }
@@ -214,7 +214,7 @@ func (h *homes) want(w *wallet.Wallet, names ...string) {
 	h.t.Helper()
 	must(w.Sync(context.Background()))(h.t)
 	var got []string
-	for _, c := range w.Contacts() {
+	for _, c := range w.Contacts().List() {
 		got = append(got, c.Name)
 	}
 	if !slices.Equal(got, names) {
@@ -231,25 +231,25 @@ func TestHalfAMergeRemovesNobody(t *testing.T) {
 	for left := range 5 {
 		h := newHomes(t)
 		a, _, l := h.enter()
-		must(a.KeepBook(ctx))(t)
+		must(a.Book().Keep(ctx))(t)
 		b, o, _ := h.enter()
 		c, _, _ := h.enter()
 		// A's version waits while C enters one: neither has seen the other's.
 		h.add(a, "Ana")
 		l.stall = true
-		if kept, err := a.KeepBook(ctx); !kept {
+		if kept, err := a.Book().Keep(ctx); !kept {
 			t.Fatalf("not on its way: %v", err)
 		}
 		*l = line{}
 		h.add(c, "Cem")
-		must(c.KeepBook(ctx))(t)
+		must(c.Book().Keep(ctx))(t)
 		h.want(a, "Ana", "Cem")
 		o.left = left
 		must(b.Consents(ctx))(t)
 		h.add(b, "Bo")
 		o.left = -1
 		h.want(b, "Ana", "Bo", "Cem")
-		must(b.KeepBook(ctx))(t)
+		must(b.Book().Keep(ctx))(t)
 		d, _, _ := h.enter()
 		h.want(d, "Ana", "Bo", "Cem")
 	}
@@ -264,14 +264,14 @@ func TestVersionThatWasMissingForAWhile(t *testing.T) {
 			h := newHomes(t)
 			a, _, _ := h.enter()
 			if first == 1 {
-				must(a.KeepBook(ctx))(t)
+				must(a.Book().Keep(ctx))(t)
 			} else {
 				add(t, a, "a.txt", "a") // something to restore
 			}
 			b, o, _ := h.enter()
 			h.add(a, "Ana")
 			before := len(h.seen)
-			must(a.KeepBook(ctx))(t)
+			must(a.Book().Keep(ctx))(t)
 			c, _, _ := h.enter() // reads it, and so tells where it is
 			h.want(c, "Ana")
 			o.lost = map[crypto.Locator]bool{}
@@ -286,7 +286,7 @@ func TestVersionThatWasMissingForAWhile(t *testing.T) {
 				o.lost[h.seen[len(h.seen)-1]] = true
 			}
 			h.add(b, "Bo")
-			must(b.KeepBook(ctx))(t)
+			must(b.Book().Keep(ctx))(t)
 			o.lost = nil
 			e, _, _ := h.enter()
 			h.want(e, "Ana", "Bo")
@@ -300,16 +300,16 @@ func TestStaleVersionIsEnteredAgain(t *testing.T) {
 	ctx := context.Background()
 	h := newHomes(t)
 	a, _, l := h.enter()
-	must(a.KeepBook(ctx))(t)
+	must(a.Book().Keep(ctx))(t)
 	h.add(a, "Ana")
 	*l = line{stall: true}
-	if kept, err := a.KeepBook(ctx); !kept {
+	if kept, err := a.Book().Keep(ctx); !kept {
 		t.Fatalf("not on its way: %v", err)
 	}
 	*l = line{}
 	h.now = h.now.Add(60 * time.Hour)
 	must(a.Sync(ctx))(t)
-	must(a.KeepBook(ctx))(t)
+	must(a.Book().Keep(ctx))(t)
 	b, _, _ := h.enter()
 	h.want(b, "Ana")
 }

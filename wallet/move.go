@@ -43,6 +43,12 @@ type movedTo struct {
 	Version int         `json:"version"`
 }
 
+// Moves bring records and consents of this ledger to another one.
+type Moves struct{ w *Wallet }
+
+// Moves returns what brings records and consents to another ledger.
+func (w *Wallet) Moves() Moves { return Moves{w} }
+
 // Staying is something that cannot be moved.
 type Staying struct {
 	What   StayReason  `json:"what"`
@@ -86,10 +92,10 @@ type Moved struct {
 	Stays    []Staying
 }
 
-// PlanMove says what a move from the open ledger to that of to would do. Both must
+// Plan says what a move from the open ledger to that of to would do. Both must
 // be within reach, and nothing may wait for either.
-func (w *Wallet) PlanMove(ctx context.Context, to *Wallet) (MovePlan, error) {
-	m, err := w.beginMove(ctx, to)
+func (mv Moves) Plan(ctx context.Context, to *Wallet) (MovePlan, error) {
+	m, err := mv.begin(ctx, to)
 	if err != nil {
 		return MovePlan{}, err
 	}
@@ -112,10 +118,10 @@ func (w *Wallet) PlanMove(ctx context.Context, to *Wallet) (MovePlan, error) {
 	return p, nil
 }
 
-// Move carries a move out, or goes on with one that was interrupted. progress is
+// Run carries a move out, or goes on with one that was interrupted. progress is
 // told how many bytes of how many were encrypted anew; nil is nobody.
-func (w *Wallet) Move(ctx context.Context, to *Wallet, progress func(done, total int64)) (Moved, error) {
-	m, err := w.beginMove(ctx, to)
+func (mv Moves) Run(ctx context.Context, to *Wallet, progress func(done, total int64)) (Moved, error) {
+	m, err := mv.begin(ctx, to)
 	if err != nil {
 		return Moved{}, err
 	}
@@ -157,7 +163,7 @@ func (w *Wallet) Move(ctx context.Context, to *Wallet, progress func(done, total
 	}
 	out.Stays = m.stays
 	if len(revoke) > 0 {
-		out.Revoked, err = w.Revoke(ctx, revoke)
+		out.Revoked, err = mv.w.Revoke(ctx, revoke)
 	}
 	return out, err
 }
@@ -177,39 +183,39 @@ type movingRecord struct {
 	versions []*payload.Metadata // those whose description is known, oldest first
 }
 
-// beginMove reads what there is on both sides.
-func (w *Wallet) beginMove(ctx context.Context, to *Wallet) (*move, error) {
-	m := &move{from: w, to: to, ledger: w.client.ID()}
+// begin reads what there is on both sides.
+func (mv Moves) begin(ctx context.Context, to *Wallet) (*move, error) {
+	m := &move{from: mv.w, to: to, ledger: mv.w.client.ID()}
 	if m.ledger == to.client.ID() {
 		return nil, &InputError{Field: "ledger", Value: to.LedgerName(), Why: "is the one to move from"}
 	}
 	if err := to.with(ctx, to.Ready); err != nil {
 		return nil, err
 	}
-	return m, w.with(ctx, func() error {
-		if err := w.Ready(); err != nil {
+	return m, mv.w.with(ctx, func() error {
+		if err := mv.w.Ready(); err != nil {
 			return err
 		}
-		if err := w.describeAll(ctx); err != nil {
+		if err := mv.w.Records().describeAll(ctx); err != nil {
 			return err
 		}
-		ts, err := w.grants(ctx)
+		ts, err := mv.w.grants(ctx)
 		if err != nil {
 			return err
 		}
-		if w.view.Away() != nil { // what cannot be read now is no reason to leave it behind
-			return w.view.Away()
+		if mv.w.view.Away() != nil { // what cannot be read now is no reason to leave it behind
+			return mv.w.view.Away()
 		}
-		for _, t := range w.view.Threads() {
+		for _, t := range mv.w.view.Threads() {
 			if t.Role == view.OwnRecord && t.Status == contract.StatusOpen {
 				m.addRecord(t)
 			}
-			if t.Role == view.Received && w.statusOf(t) == StatusActive {
+			if t.Role == view.Received && mv.w.statusOf(t) == StatusActive {
 				m.stay(StayReceived)
 			}
 		}
 		for _, t := range ts {
-			c := w.consent(t)
+			c := mv.w.consent(t)
 			switch {
 			case c.Status != StatusActive && c.Status != StatusUpcoming:
 				m.stay(StayEnded)
@@ -289,7 +295,7 @@ func (m *move) version(ctx context.Context, r movingRecord, v *payload.Metadata,
 	from := &origin{m.ledger, r.id, v.Version}
 	w := m.to
 	return w.with(ctx, func() error {
-		if err := errors.Join(w.Ready(), w.describeAll(ctx)); err != nil {
+		if err := errors.Join(w.Ready(), w.Records().describeAll(ctx)); err != nil {
 			return err
 		}
 		if w.view.Away() != nil {
@@ -311,23 +317,23 @@ func (m *move) version(ctx context.Context, r movingRecord, v *payload.Metadata,
 		if t != nil {
 			said.Version = len(t.Versions) + 1
 		}
-		same, existing, err := w.putVersion(ctx, t, Source{Reader: plain, Name: v.File, Size: v.Size}, said, from, progress)
+		same, existing, err := w.Records().put(ctx, t, Source{Reader: plain, Name: v.File, Size: v.Size}, said, from, progress)
 		if err != nil {
 			return err
 		}
 		if existing { // the owner has added the file there herself
-			w.arrived(from, movedTo{same.ID, same.Version})
+			w.Moves().arrived(from, movedTo{same.ID, same.Version})
 		}
 		return nil
 	})
 }
 
 // arrived remembers what an origin became.
-func (w *Wallet) arrived(from *origin, to movedTo) {
-	if w.notes.Moved == nil {
-		w.notes.Moved = map[string]movedTo{}
+func (mv Moves) arrived(from *origin, to movedTo) {
+	if mv.w.notes.Moved == nil {
+		mv.w.notes.Moved = map[string]movedTo{}
 	}
-	w.notes.Moved[from.key()] = to
+	mv.w.notes.Moved[from.key()] = to
 }
 
 // moveTogether is how many consents are given in one batch.

@@ -30,7 +30,7 @@ func newJourney(t *testing.T) journey {
 	j := journey{from: newTown(t), to: newTown(t)}
 	patient := j.from.person("Maria")
 	j.clinic = j.to.person("Dr Smith")
-	if _, _, err := patient.AddContact(ctx, "Dr Smith", j.clinic.Address().String()); err != nil {
+	if _, _, err := patient.Contacts().Add(ctx, "Dr Smith", j.clinic.Address().String()); err != nil {
 		t.Fatal(err)
 	}
 	a := add(t, patient, "a.txt", "one")
@@ -38,7 +38,7 @@ func newJourney(t *testing.T) journey {
 	if _, _, err := patient.Grant(ctx, first); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := patient.UpdateRecord(ctx, a.ID.String(), source("a", 2), wallet.Describe{}, nil); err != nil {
+	if _, _, err := patient.Records().Update(ctx, a.ID.String(), source("a", 2), wallet.Describe{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	add(t, patient, "b.txt", "b")
@@ -91,7 +91,7 @@ func (j *journey) state(t *testing.T) (old, given map[contract.Hour]int, records
 		}
 		return out
 	}
-	old, given, records = active(from), active(to), must(to.Records(ctx))(t)
+	old, given, records = active(from), active(to), must(to.Records().List(ctx))(t)
 	if err := errors.Join(from.Stuck(), to.Stuck()); err != nil {
 		t.Errorf("something waits: %v", err)
 	}
@@ -132,11 +132,11 @@ func TestMove(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := must(from.PlanMove(ctx, to))(t)
+	p := must(from.Moves().Plan(ctx, to))(t)
 	if len(p.Records) != 2 || len(p.Consents) != 3 || len(p.Revoke) != 0 || p.Bytes == 0 || len(p.Stays) != 1 || p.Stays[0].What != wallet.StayEnded || p.Stays[0].Number != 1 {
 		t.Errorf("plan: %+v", p)
 	}
-	m := must(from.Move(ctx, to, nil))(t)
+	m := must(from.Moves().Run(ctx, to, nil))(t)
 	if m.Records != 2 || m.Versions != 3 || len(m.Consents) != 3 || len(m.Revoked) != 3 {
 		t.Errorf("moved: %+v", m)
 	}
@@ -144,16 +144,16 @@ func TestMove(t *testing.T) {
 		must(j.clinic.OpenByCode(ctx, c.Code, ""))(t)
 	}
 	j.arrived(t)
-	again := must(from.Move(ctx, to, nil))(t)
+	again := must(from.Moves().Run(ctx, to, nil))(t)
 	if again.Versions != 0 || len(again.Consents) != 0 || len(again.Revoked) != 0 {
 		t.Errorf("again: %+v", again)
 	}
-	if p := must(from.PlanMove(ctx, to))(t); len(p.Records)+len(p.Consents)+len(p.Revoke) != 0 {
+	if p := must(from.Moves().Plan(ctx, to))(t); len(p.Records)+len(p.Consents)+len(p.Revoke) != 0 {
 		t.Errorf("plan for the rest: %+v", p)
 	}
 	j.arrived(t)
 	var input *wallet.InputError
-	if _, err := from.PlanMove(ctx, from); !errors.As(err, &input) {
+	if _, err := from.Moves().Plan(ctx, from); !errors.As(err, &input) {
 		t.Errorf("to itself: %v", err)
 	}
 }
@@ -172,7 +172,7 @@ func TestMoveInterrupted(t *testing.T) {
 				x := &mishap{n: int64(n), after: after, err: &ledgerclient.UnreachableError{Service: "all", Err: errors.New("it broke")}}
 				from, to, err := j.open(t, func(s ledgerclient.Services) ledgerclient.Services { return faultyServices(s, x) })
 				if err == nil {
-					_, err = from.Move(ctx, to, nil)
+					_, err = from.Moves().Run(ctx, to, nil)
 				}
 				hit, _ := x.hit.Load().(string)
 				if hit == "" {
@@ -192,7 +192,7 @@ func TestMoveInterrupted(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, err := from.Move(ctx, to, nil); err != nil {
+				if _, err := from.Moves().Run(ctx, to, nil); err != nil {
 					t.Fatalf("call %d, %s: the second run: %v", n, hit, err)
 				}
 				j.arrived(t)
@@ -212,7 +212,7 @@ func TestMoveLeavesWhatCannotBeRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rec := must(from.Records(ctx))(t)[1]
+	rec := must(from.Records().List(ctx))(t)[1]
 	blobs := onlyMatch(t, filepath.Join(j.from.ledgerDir(), "store", "blobs", rec.ID.String(), "content"))
 	raw, err := os.ReadFile(blobs)
 	if err != nil {
@@ -222,7 +222,7 @@ func TestMoveLeavesWhatCannotBeRead(t *testing.T) {
 	if err := os.WriteFile(blobs, raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m := must(from.Move(ctx, to, nil))(t)
+	m := must(from.Moves().Run(ctx, to, nil))(t)
 	if m.Records != 1 || len(m.Consents) != 1 || len(m.Revoked) != 1 || len(m.Stays) != 4 {
 		t.Errorf("%+v", m)
 	}
@@ -237,7 +237,7 @@ func TestMoveLeavesWhatCannotBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.ledger = true
-	if _, err := from.PlanMove(ctx, to); !errors.Is(err, errCut) {
+	if _, err := from.Moves().Plan(ctx, to); !errors.Is(err, errCut) {
 		t.Error(err)
 	}
 }
@@ -271,7 +271,7 @@ func moveAll(d district, tell bool) error {
 	if err != nil {
 		return err
 	}
-	_, err = from.Move(ctx, to, nil)
+	_, err = from.Moves().Run(ctx, to, nil)
 	return err
 }
 
@@ -339,7 +339,7 @@ func TestMoveKilled(t *testing.T) {
 		if cs := must(to.Consents(ctx))(t); len(cs) != 2 || cs[0].Status != wallet.StatusActive || cs[1].Status != wallet.StatusActive {
 			t.Errorf("killed at line %d: new consents %+v", said, cs)
 		}
-		if rs := must(to.Records(ctx))(t); len(rs) != 1 || rs[0].Version != 2 {
+		if rs := must(to.Records().List(ctx))(t); len(rs) != 1 || rs[0].Version != 2 {
 			t.Errorf("killed at line %d: records %+v", said, rs)
 		}
 		f.Close()

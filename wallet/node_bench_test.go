@@ -66,10 +66,10 @@ func BenchmarkFetchFromNode(b *testing.B) {
 func fetcher(b *testing.B, patient, clinic *wallet.Wallet, size int64) func() time.Duration {
 	b.Helper()
 	ctx := context.Background()
-	if _, _, err := patient.AddRecord(ctx, wallet.Source{Reader: io.LimitReader(rand.Reader, size), Name: "scan.dcm", Size: size}, wallet.Describe{}, nil); err != nil {
+	if _, _, err := patient.Records().Add(ctx, wallet.Source{Reader: io.LimitReader(rand.Reader, size), Name: "scan.dcm", Size: size}, wallet.Describe{}, nil); err != nil {
 		b.Fatal(err)
 	}
-	if _, _, err := patient.AddContact(ctx, "Dr Smith", clinic.Address().String()); err != nil {
+	if _, _, err := patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String()); err != nil {
 		b.Fatal(err)
 	}
 	_, code := grant(b, patient, "Dr Smith", noon)
@@ -108,7 +108,7 @@ func BenchmarkScan(b *testing.B) {
 		}
 		b.StartTimer()
 		begin := time.Now()
-		size, _, _, err := w.Head(ctx)
+		size, _, _, err := w.Log().Head(ctx)
 		scan += time.Since(begin)
 		if err != nil || size != uint64(n) {
 			b.Fatal(size, err)

@@ -130,7 +130,7 @@ func TestGateIsEnforcedAtANode(t *testing.T) {
 	entropy := crypto.NewEntropy()
 	patient, clinic := r.person("Maria", crypto.NewEntropy()), r.person("Dr Smith", entropy)
 	add(t, patient, "allergies.txt", "Penicillin: anaphylaxis, 2009")
-	if _, _, err := patient.AddContact(ctx, "Dr Smith", clinic.Address().String()); err != nil {
+	if _, _, err := patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String()); err != nil {
 		t.Fatal(err)
 	}
 	consent, _ := grant(t, patient, "Dr Smith", noon)
@@ -323,7 +323,7 @@ func TestNoQuestionAboutOneThread(t *testing.T) {
 	r := &remoteNode{t: t, d: district{t.TempDir()}, inv: inv}
 	patient, clinic := r.person("Maria", crypto.NewEntropy()), r.person("Dr Smith", crypto.NewEntropy())
 	rec := add(t, patient, "a.txt", "one")
-	if _, _, err := patient.AddContact(ctx, "Dr Smith", clinic.Address().String()); err != nil {
+	if _, _, err := patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String()); err != nil {
 		t.Fatal(err)
 	}
 	consent, code := grant(t, patient, "Dr Smith", noon)

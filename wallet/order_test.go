@@ -144,7 +144,7 @@ func (tn *orderTown) granted() wallet.Consent {
 	maria := must(wallet.Create(context.Background(), tn.options("Maria"), crypto.NewEntropy(), "Maria", "x"))(tn.t)
 	add(tn.t, maria, "a.txt", "a")
 	them := crypto.NewEntropy().Root().Identity().Address()
-	if _, _, err := maria.AddContact(context.Background(), "Dr Smith", them.String()); err != nil {
+	if _, _, err := maria.Contacts().Add(context.Background(), "Dr Smith", them.String()); err != nil {
 		tn.t.Fatal(err)
 	}
 	c, _ := grant(tn.t, maria, "Dr Smith", tn.now)
@@ -349,7 +349,7 @@ func TestRefusedRevocations(t *testing.T) {
 			maria := must(wallet.Open(ctx, o))(t)
 			add(t, maria, "a.txt", "a")
 			them := crypto.NewEntropy().Root().Identity().Address()
-			if _, _, err := maria.AddContact(ctx, "Dr Smith", them.String()); err != nil {
+			if _, _, err := maria.Contacts().Add(ctx, "Dr Smith", them.String()); err != nil {
 				t.Fatal(err)
 			}
 			c, _ := grant(t, maria, "Dr Smith", tn.now)

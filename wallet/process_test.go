@@ -114,10 +114,10 @@ func newDistrict(t testing.TB, dir string) district {
 		}
 		ws = append(ws, w)
 	}
-	if _, _, err := ws[0].AddContact(ctx, clinicHome, ws[1].Address().String()); err != nil {
+	if _, _, err := ws[0].Contacts().Add(ctx, clinicHome, ws[1].Address().String()); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := ws[1].AddContact(ctx, patientHome, ws[0].Address().String()); err != nil {
+	if _, _, err := ws[1].Contacts().Add(ctx, patientHome, ws[0].Address().String()); err != nil {
 		t.Fatal(err)
 	}
 	return d

@@ -67,7 +67,7 @@ func ReadProfile(ctx context.Context, opt Options) (profile, owner string, err e
 		return "", "", err
 	}
 	w := &Wallet{home: home.Folder{Dir: opt.Dir, Key: entropy.Root().LocalKey()}}
-	if err := w.readBook(); err != nil {
+	if err := w.Book().read(); err != nil {
 		return "", "", err
 	}
 	return w.book.Profile, w.book.Name, nil

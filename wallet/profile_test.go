@@ -146,13 +146,13 @@ func TestMayBeRemoved(t *testing.T) {
 	ctx := context.Background()
 	tn := newTown(t)
 	w := tn.person("Maria")
-	if err := w.MayBeRemoved(ctx); err != nil {
+	if err := w.Backup().MayBeRemoved(ctx); err != nil {
 		t.Errorf("an empty one: %v", err)
 	}
 	add(t, w, "a.txt", "a")
 	check := func(words, backup bool) {
 		t.Helper()
-		err := w.MayBeRemoved(ctx)
+		err := w.Backup().MayBeRemoved(ctx)
 		unsafe, _ := errors.AsType[*wallet.UnsafeError](err)
 		if unsafe == nil {
 			unsafe = &wallet.UnsafeError{}
@@ -162,20 +162,20 @@ func TestMayBeRemoved(t *testing.T) {
 		}
 	}
 	check(true, true)
-	if err := w.SetWordsChecked(ctx); err != nil {
+	if err := w.Backup().SetWordsChecked(ctx); err != nil {
 		t.Fatal(err)
 	}
 	check(false, true)
-	if err := w.SetBackedUp(ctx, 2); err != nil {
+	if err := w.Backup().SetDone(ctx, 2); err != nil {
 		t.Fatal(err)
 	}
 	check(false, false)
 
 	// What was given to a wallet is gone with it too.
 	doctor := tn.person("Dr Smith")
-	must2(w.AddContact(ctx, "Dr Smith", doctor.Address().String()))(t)
+	must2(w.Contacts().Add(ctx, "Dr Smith", doctor.Address().String()))(t)
 	grant(t, w, "Dr Smith", tn.now)
-	if err := doctor.MayBeRemoved(ctx); err == nil {
+	if err := doctor.Backup().MayBeRemoved(ctx); err == nil {
 		t.Error("a wallet with something in its inbox may be removed")
 	}
 
@@ -197,26 +197,26 @@ func TestRestoreWithSavedFiles(t *testing.T) {
 	if err := os.CopyFS(before, os.DirFS(tn.ledgerDir())); err != nil {
 		t.Fatal(err)
 	}
-	must2(old.AddContact(ctx, "Dr Smith", tn.person("Dr Smith").Address().String()))(t)
+	must2(old.Contacts().Add(ctx, "Dr Smith", tn.person("Dr Smith").Address().String()))(t)
 	add(t, old, "b.txt", "b")
 	saved := filepath.Join(tn.dir, "saved")
 	for range 2 {
-		if err := must(old.Save(ctx, saved))(t)(); err != nil {
+		if err := must(old.Backup().Save(ctx, saved))(t)(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	other := tn.person("Eve")
 	var foreign *wallet.ForeignBackupError
-	if _, err := other.Save(ctx, saved); !errors.As(err, &foreign) {
+	if _, err := other.Backup().Save(ctx, saved); !errors.As(err, &foreign) {
 		t.Errorf("another wallet's backup was overwritten: %v", err)
 	}
-	if _, err := other.Save(ctx, tn.dir); !isExists(err) {
+	if _, err := other.Backup().Save(ctx, tn.dir); !isExists(err) {
 		t.Errorf("a folder with something in it: %v", err)
 	}
 	request := wallet.RestoreRequest{Entropy: seed, At: tn.ledgerDir(), Saved: saved}
 	// The contact was on no ledger, and comes from the backup.
 	w, got, err := wallet.Restore(ctx, tn.options("new"), request)
-	if err != nil || got.Contacts != 1 || w.Contacts()[0].Name != "Dr Smith" || w.Name() != "Maria" {
+	if err != nil || got.Contacts != 1 || w.Contacts().List()[0].Name != "Dr Smith" || w.Name() != "Maria" {
 		t.Fatalf("%+v %v", got, err)
 	}
 	request.Entropy = crypto.NewEntropy()

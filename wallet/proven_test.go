@@ -30,7 +30,7 @@ func TestProvenConsents(t *testing.T) {
 	tn := newTown(t)
 	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
 	add(t, patient, "a.txt", "a")
-	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 	one, _ := grant(t, patient, "Dr Smith", tn.now)
 	two, _ := grant(t, patient, "Dr Smith", tn.now)
 	must(patient.Revoke(ctx, []contract.ID{one.ID}))(t)

@@ -34,7 +34,7 @@ func TestPublishedRecords(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		r, _, err := patient.AddRecord(ctx, wallet.Source{Reader: bytes.NewReader(b), Name: path, Size: int64(len(b))}, wallet.Describe{Category: "documents"}, nil)
+		r, _, err := patient.Records().Add(ctx, wallet.Source{Reader: bytes.NewReader(b), Name: path, Size: int64(len(b))}, wallet.Describe{Category: "documents"}, nil)
 		want[r.ID] = b
 		return err
 	})
@@ -44,7 +44,7 @@ func TestPublishedRecords(t *testing.T) {
 	if len(want) < 60 {
 		t.Fatalf("only %d records were found", len(want))
 	}
-	if _, _, err := patient.AddContact(ctx, "Dr Smith", clinic.Address().String()); err != nil {
+	if _, _, err := patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String()); err != nil {
 		t.Fatal(err)
 	}
 	_, code := grant(t, patient, "Dr Smith", tn.now)

@@ -19,6 +19,12 @@ import (
 	"github.com/carekey/carekey/wallet/view"
 )
 
+// Records are the wallet's own records.
+type Records struct{ w *Wallet }
+
+// Records returns the wallet's own records.
+func (w *Wallet) Records() Records { return Records{w} }
+
 // Record is the newest version of one encrypted file.
 type Record struct {
 	ID       contract.ID      `json:"id"`
@@ -78,26 +84,26 @@ func checkTitle(t string) (string, error) {
 	return t, nil
 }
 
-// AddRecord encrypts a file for its owner and enters it on the ledger. Bytes that
+// Add encrypts a file for its owner and enters it on the ledger. Bytes that
 // an existing record has in its newest version yield that record, and true. The
 // ledger and the store must be within reach: a content that waited for its entry
 // would be dropped by the store.
-func (w *Wallet) AddRecord(ctx context.Context, src Source, d Describe, progress func(done int64)) (rec Record, existing bool, err error) {
+func (rs Records) Add(ctx context.Context, src Source, d Describe, progress func(done int64)) (rec Record, existing bool, err error) {
 	if err := d.check(); err != nil {
 		return Record{}, false, err
 	}
-	err = w.with(ctx, func() error {
-		if err := w.describeAll(ctx); err != nil {
+	err = rs.w.with(ctx, func() error {
+		if err := rs.describeAll(ctx); err != nil {
 			return err
 		}
-		if w.view.Away() != nil { // what is there already could be doubled
-			return w.view.Away()
+		if rs.w.view.Away() != nil { // what is there already could be doubled
+			return rs.w.view.Away()
 		}
-		sum, err := w.knownBytes(&src)
+		sum, err := rs.knownBytes(&src)
 		if err != nil {
 			return err
 		}
-		if t := w.withContent(sum); t != nil {
+		if t := rs.withContent(sum); t != nil {
 			rec, existing = newestRecord(t), true
 			return nil
 		}
@@ -108,24 +114,24 @@ func (w *Wallet) AddRecord(ctx context.Context, src Source, d Describe, progress
 			d.Category = payload.Other
 		}
 		m := payload.Metadata{Version: 1, Title: d.Title, Category: d.Category, Date: d.Date, File: baseName(src.Name)}
-		rec, existing, err = w.putVersion(ctx, nil, src, m, nil, progress)
+		rec, existing, err = rs.put(ctx, nil, src, m, nil, progress)
 		return err
 	})
 	return rec, existing, err
 }
 
-// UpdateRecord makes a file the next version of a record. The bytes of its newest
+// Update makes a file the next version of a record. The bytes of its newest
 // version are not an error and change nothing: true is returned.
-func (w *Wallet) UpdateRecord(ctx context.Context, id string, src Source, d Describe, progress func(done int64)) (rec Record, existing bool, err error) {
+func (rs Records) Update(ctx context.Context, id string, src Source, d Describe, progress func(done int64)) (rec Record, existing bool, err error) {
 	if err := d.check(); err != nil {
 		return Record{}, false, err
 	}
-	err = w.with(ctx, func() error {
-		t, err := w.ownRecord(id)
+	err = rs.w.with(ctx, func() error {
+		t, err := rs.own(id)
 		if err != nil {
 			return err
 		}
-		if err := w.view.Behind(); err != nil {
+		if err := rs.w.view.Behind(); err != nil {
 			return err
 		}
 		old, err := newest(t)
@@ -142,59 +148,59 @@ func (w *Wallet) UpdateRecord(ctx context.Context, id string, src Source, d Desc
 		if d.Date != "" {
 			m.Date = d.Date
 		}
-		if sum, err := w.knownBytes(&src); err != nil {
+		if sum, err := rs.knownBytes(&src); err != nil {
 			return err
 		} else if sum == old.SHA256 && m.Title == old.Title && m.Category == old.Category && m.Date == old.Date {
 			rec, existing = newestRecord(t), true
 			return nil
 		}
-		rec, existing, err = w.putVersion(ctx, t, src, m, nil, progress)
+		rec, existing, err = rs.put(ctx, t, src, m, nil, progress)
 		return err
 	})
 	return rec, existing, err
 }
 
-// putVersion encrypts, signs and enters one version; t is the record's thread, or
+// put encrypts, signs and enters one version; t is the record's thread, or
 // nil for a new record, from is where it is moved from, if it is.
-func (w *Wallet) putVersion(ctx context.Context, t *view.Thread, src Source, m payload.Metadata, from *origin, progress func(int64)) (Record, bool, error) {
-	ledger := w.client.ID()
-	seed, tag := w.view.NewSeed()
+func (rs Records) put(ctx context.Context, t *view.Thread, src Source, m payload.Metadata, from *origin, progress func(int64)) (Record, bool, error) {
+	ledger := rs.w.client.ID()
+	seed, tag := rs.w.view.NewSeed()
 	e := contract.Entry{Version: contract.Version, Kind: contract.KindRecord, SelfTag: tag}
 	key, action := seed.Key(), AddingRecord
 	if m.Hidden != "" {
 		action = KeepingBook
 	}
 	if t != nil {
-		_, key = w.view.Key(t)
+		_, key = rs.w.view.Key(t)
 		if m.Hidden == "" {
 			action = UpdatingRecord
 		}
 		e.Subject = t.ID
-		e.NotBefore, e.NotAfter = contract.Acceptance(w.view.Hour())
+		e.NotBefore, e.NotAfter = contract.Acceptance(rs.w.view.Hour())
 	}
 	e.Author = key.Public()
 
-	upload, err := w.client.Store.Upload(ctx)
+	upload, err := rs.w.client.Store.Upload(ctx)
 	if err != nil {
 		return Record{}, false, err
 	}
 	defer upload.Abort()
 	var kept payload.FileKey
-	c, err := encryptContent(ctx, upload, src, keepKey{crypto.RecordRecipient(w.self.Public()), &kept}, progress)
+	c, err := encryptContent(ctx, upload, src, keepKey{crypto.RecordRecipient(rs.w.self.Public()), &kept}, progress)
 	if err != nil {
 		return Record{}, false, err
 	}
 	if t == nil {
-		if same := w.withContent(c.sha256); same != nil {
+		if same := rs.withContent(c.sha256); same != nil {
 			return newestRecord(same), true, nil
 		}
 	}
 	m.V = payload.Version
-	m.Ledger, m.Author, m.Added = ledger, e.Author, w.view.Hour()
+	m.Ledger, m.Author, m.Added = ledger, e.Author, rs.w.view.Hour()
 	m.Size, m.SHA256 = c.size, c.sha256
 	m.Content, m.ContentSize, m.AgeSize, m.Head = payload.Locator(seed.ContentLocator()), c.contentSize, c.ageSize, c.head
 
-	sealed, err := crypto.SealPayload(w.sealContext(ledgerclient.PartMetadata, e.Author), payload.Marshal(&m), 0, w.self.Public())
+	sealed, err := crypto.SealPayload(rs.w.sealContext(ledgerclient.PartMetadata, e.Author), payload.Marshal(&m), 0, rs.w.self.Public())
 	if err != nil {
 		return Record{}, false, err
 	}
@@ -209,13 +215,13 @@ func (w *Wallet) putVersion(ctx context.Context, t *view.Thread, src Source, m p
 	if err := upload.Commit(put); err != nil {
 		return Record{}, false, err
 	}
-	ch, err := w.newChange(action, e, pkg.Marshal(), &recordEffect{Metadata: &m, FileKey: kept, Origin: from}, outbox.Put{
+	ch, err := rs.w.newChange(action, e, pkg.Marshal(), &recordEffect{Metadata: &m, FileKey: kept, Origin: from}, outbox.Put{
 		Part: ledgerclient.PartMetadata, Locators: []crypto.Locator{seed.Locator(id, byte(ledgerclient.PartMetadata))}, Blob: blob})
 	if err != nil {
 		return Record{}, false, err
 	}
 	ch.Content = seed.ContentLocator()
-	waits := w.carryOut(ctx, ch)
+	waits := rs.w.carryOut(ctx, ch)
 	if waits != nil && !errors.Is(waits, ErrPending) {
 		return Record{}, false, waits
 	}
@@ -223,12 +229,12 @@ func (w *Wallet) putVersion(ctx context.Context, t *view.Thread, src Source, m p
 		return Record{}, false, err
 	}
 	if t == nil {
-		t = w.view.Thread(id)
+		t = rs.w.view.Thread(id)
 	}
 	if t == nil {
-		return w.pendingRecord(ch), false, waits
+		return rs.pendingOf(ch), false, waits
 	}
-	return w.record(t), false, waits
+	return rs.of(t), false, waits
 }
 
 // recordEffect is what adding a version of a record means.
@@ -238,13 +244,13 @@ type recordEffect struct {
 	Origin   *origin           `json:"origin,omitempty"` // where it was moved from
 }
 
-// recordEntered takes up what is known of a version that came onto the ledger.
-func (w *Wallet) recordEntered(c *outbox.Change) error {
+// entered takes up what is known of a version that came onto the ledger.
+func (rs Records) entered(c *outbox.Change) error {
 	e, err := effectOf[recordEffect](c)
 	if err != nil {
 		return err
 	}
-	t := w.view.Thread(c.Opening())
+	t := rs.w.view.Thread(c.Opening())
 	n := t.VersionOf(c.ID)
 	if n == 0 {
 		return nil
@@ -252,26 +258,26 @@ func (w *Wallet) recordEntered(c *outbox.Change) error {
 	if t.Versions[n-1] == nil {
 		said := *e.Metadata
 		said.Version = n // another machine's version may have come between
-		if err := w.view.NoteDescription(t, n, &said); err != nil {
+		if err := rs.w.view.NoteDescription(t, n, &said); err != nil {
 			return err
 		}
 	}
 	if e.Origin != nil {
-		w.arrived(e.Origin, movedTo{t.ID, n})
+		rs.w.Moves().arrived(e.Origin, movedTo{t.ID, n})
 	}
 	if t.Keys[n-1] == nil {
-		w.view.NoteKey(t, n, e.FileKey)
+		rs.w.view.NoteKey(t, n, e.FileKey)
 	}
 	return nil
 }
 
-// pendingRecord is what a record on its way will be.
-func (w *Wallet) pendingRecord(c *outbox.Change) Record {
+// pendingOf is what a record on its way will be.
+func (rs Records) pendingOf(c *outbox.Change) Record {
 	r := Record{ID: c.ID, Version: 1, Category: payload.Other, Missing: true}
 	if e, err := effectOf[recordEffect](c); err == nil {
 		r = recordOf(e.Metadata, c.ID)
 	}
-	r.Pending, r.AsOf = AddingRecord, w.view.AsOf()
+	r.Pending, r.AsOf = AddingRecord, rs.w.view.AsOf()
 	return r
 }
 
@@ -279,24 +285,24 @@ func (w *Wallet) sealContext(part ledgerclient.Part, author crypto.PubKey) crypt
 	return crypto.SealContext{Ledger: w.client.ID(), Part: byte(part), Author: author}
 }
 
-// Records lists the records that were not removed, oldest first; at the end those
+// List lists the records that were not removed, oldest first; at the end those
 // that wait to get on the ledger.
-func (w *Wallet) Records(ctx context.Context) ([]Record, error) {
+func (rs Records) List(ctx context.Context) ([]Record, error) {
 	var out []Record
-	err := w.look(ctx, func() error {
-		if err := w.view.NeedThreads(); err != nil {
+	err := rs.w.look(ctx, func() error {
+		if err := rs.w.view.NeedThreads(); err != nil {
 			return err
 		}
-		if err := w.describeAll(ctx); err != nil {
+		if err := rs.describeAll(ctx); err != nil {
 			return err
 		}
-		for _, t := range w.view.Threads() {
+		for _, t := range rs.w.view.Threads() {
 			if t.Role == view.OwnRecord && t.Status == contract.StatusOpen {
-				out = append(out, w.record(t))
+				out = append(out, rs.of(t))
 			}
 		}
-		for _, c := range w.outbox.Openings(string(AddingRecord)) {
-			out = append(out, w.pendingRecord(c))
+		for _, c := range rs.w.outbox.Openings(string(AddingRecord)) {
+			out = append(out, rs.pendingOf(c))
 		}
 		return nil
 	})
@@ -304,10 +310,10 @@ func (w *Wallet) Records(ctx context.Context) ([]Record, error) {
 }
 
 // describeAll describes every record that was not removed, the book among them.
-func (w *Wallet) describeAll(ctx context.Context) error {
-	for _, t := range w.view.Threads() {
+func (rs Records) describeAll(ctx context.Context) error {
+	for _, t := range rs.w.view.Threads() {
 		if (t.Role == view.OwnRecord || t.Role == view.OwnBook) && t.Status == contract.StatusOpen {
-			if err := w.describe(ctx, t); err != nil {
+			if err := rs.describe(ctx, t); err != nil {
 				return err
 			}
 		}
@@ -316,13 +322,13 @@ func (w *Wallet) describeAll(ctx context.Context) error {
 }
 
 // History returns every version of a record, oldest first, also of a removed one.
-func (w *Wallet) History(ctx context.Context, id string) (versions []Record, removed bool, err error) {
-	err = w.look(ctx, func() error {
-		t, err := w.find(view.OwnRecord, id, "record")
+func (rs Records) History(ctx context.Context, id string) (versions []Record, removed bool, err error) {
+	err = rs.w.look(ctx, func() error {
+		t, err := rs.w.find(view.OwnRecord, id, "record")
 		if err != nil {
 			return err
 		}
-		if err := w.describe(ctx, t); err != nil {
+		if err := rs.describe(ctx, t); err != nil {
 			return err
 		}
 		for i := range t.Versions {
@@ -334,18 +340,18 @@ func (w *Wallet) History(ctx context.Context, id string) (versions []Record, rem
 	return versions, removed, err
 }
 
-// OpenRecord decrypts the newest version of a record of one's own to dst. Every
+// Open decrypts the newest version of a record of one's own to dst. Every
 // piece is checked before a byte of it is written, and what was written is the
 // whole file only if no error is returned. asAge writes the age file instead,
 // which an age program opens with the owner's key.
-func (w *Wallet) OpenRecord(ctx context.Context, id string, dst io.Writer, asAge bool, progress func(int64)) (rec Record, err error) {
+func (rs Records) Open(ctx context.Context, id string, dst io.Writer, asAge bool, progress func(int64)) (rec Record, err error) {
 	var m *payload.Metadata
-	err = w.look(ctx, func() error {
-		t, err := w.ownRecord(id)
+	err = rs.w.look(ctx, func() error {
+		t, err := rs.own(id)
 		if err != nil {
 			return err
 		}
-		if err := w.describe(ctx, t); err != nil {
+		if err := rs.describe(ctx, t); err != nil {
 			return err
 		}
 		rec = newestRecord(t)
@@ -355,7 +361,7 @@ func (w *Wallet) OpenRecord(ctx context.Context, id string, dst io.Writer, asAge
 	if err != nil {
 		return rec, err
 	}
-	blob, err := w.blob(ctx, crypto.Locator(m.Content), "content", rec.ID)
+	blob, err := rs.w.blob(ctx, crypto.Locator(m.Content), "content", rec.ID)
 	if err != nil {
 		return rec, err
 	}
@@ -366,52 +372,52 @@ func (w *Wallet) OpenRecord(ctx context.Context, id string, dst io.Writer, asAge
 	}
 	// The hash of the file is not computed again: description and content are both
 	// under one commitment of the owner's own.
-	return rec, c.decrypt(ctx, dst, crypto.RecordIdentity(w.self), m.Size, crypto.Hash{}, progress)
+	return rec, c.decrypt(ctx, dst, crypto.RecordIdentity(rs.w.self), m.Size, crypto.Hash{}, progress)
 }
 
-// RemoveRecord withdraws a record for good and has the store erase its content.
+// Remove withdraws a record for good and has the store erase its content.
 // Removing it again is not an error: false is returned.
-func (w *Wallet) RemoveRecord(ctx context.Context, id string) (rec Record, removed bool, err error) {
-	err = w.with(ctx, func() error {
-		t, err := w.find(view.OwnRecord, id, "record")
+func (rs Records) Remove(ctx context.Context, id string) (rec Record, removed bool, err error) {
+	err = rs.w.with(ctx, func() error {
+		t, err := rs.w.find(view.OwnRecord, id, "record")
 		if err != nil {
 			return err
 		}
-		if err := w.describe(ctx, t); err != nil {
+		if err := rs.describe(ctx, t); err != nil {
 			return err
 		}
-		rec = w.record(t)
+		rec = rs.of(t)
 		if t.Status == contract.StatusClosed {
 			return nil
 		}
 		if rec.Pending == RemovingRecord {
-			return ErrPending.Of(w.Stuck())
+			return ErrPending.Of(rs.w.Stuck())
 		}
-		_, key := w.view.Key(t)
+		_, key := rs.w.view.Key(t)
 		e := contract.Entry{Version: contract.Version, Kind: contract.KindRecord, Flags: contract.FlagWithdrawn, Author: key.Public(),
-			Subject: t.ID, SelfTag: w.view.NewTag(), Commitment: randomCommitment()}
-		e.NotBefore, e.NotAfter = contract.Acceptance(w.view.Hour())
-		if err := e.Sign(w.client.ID(), key); err != nil {
+			Subject: t.ID, SelfTag: rs.w.view.NewTag(), Commitment: randomCommitment()}
+		e.NotBefore, e.NotAfter = contract.Acceptance(rs.w.view.Hour())
+		if err := e.Sign(rs.w.client.ID(), key); err != nil {
 			return err
 		}
-		c, err := w.newChange(RemovingRecord, e, nil, nil)
+		c, err := rs.w.newChange(RemovingRecord, e, nil, nil)
 		if err != nil {
 			return err
 		}
-		waits := w.carryOut(ctx, c)
+		waits := rs.w.carryOut(ctx, c)
 		if waits != nil && !errors.Is(waits, ErrPending) {
 			return waits
 		}
-		rec = w.record(t)
+		rec = rs.of(t)
 		removed = c.Err == nil
 		return errors.Join(waits, failure(c))
 	})
 	return rec, removed, err
 }
 
-// ownRecord finds a record that was not removed.
-func (w *Wallet) ownRecord(query string) (*view.Thread, error) {
-	t, err := w.find(view.OwnRecord, query, "record")
+// own finds a record that was not removed.
+func (rs Records) own(query string) (*view.Thread, error) {
+	t, err := rs.w.find(view.OwnRecord, query, "record")
 	if err != nil {
 		return nil, err
 	}
@@ -484,10 +490,10 @@ func newest(t *view.Thread) (*payload.Metadata, error) {
 
 func newestRecord(t *view.Thread) Record { return versionRecord(t, len(t.Versions)-1) }
 
-// record is t.record with what waits.
-func (w *Wallet) record(t *view.Thread) Record {
+// of is t.record with what waits.
+func (rs Records) of(t *view.Thread) Record {
 	r := newestRecord(t)
-	r.Pending, r.AsOf = w.pendingAction(t.ID), w.view.AsOf()
+	r.Pending, r.AsOf = rs.w.pendingAction(t.ID), rs.w.view.AsOf()
 	return r
 }
 
@@ -506,33 +512,33 @@ func recordOf(m *payload.Metadata, id contract.ID) Record {
 // describe reads the descriptions of versions that another machine wrote, or that
 // were forgotten with the cache, from the store. What the store does not hold or
 // has changed stays unknown, so that one record does not hide all others.
-func (w *Wallet) describe(ctx context.Context, t *view.Thread) error {
+func (rs Records) describe(ctx context.Context, t *view.Thread) error {
 	t.SetDamage(nil)
 	for i := range t.Versions {
 		if t.Versions[i] != nil {
 			continue
 		}
-		e, err := w.view.Version(t, i)
+		e, err := rs.w.view.Version(t, i)
 		if err != nil {
 			return err
 		}
-		seed, ok := w.view.Seed(e.SelfTag)
+		seed, ok := rs.w.view.Seed(e.SelfTag)
 		if !ok {
 			continue
 		}
-		id := e.ID(w.client.ID())
-		raw, err := w.readBlob(ctx, seed.Locator(id, byte(ledgerclient.PartMetadata)), maxSmall, "metadata", id)
+		id := e.ID(rs.w.client.ID())
+		raw, err := rs.w.readBlob(ctx, seed.Locator(id, byte(ledgerclient.PartMetadata)), maxSmall, "metadata", id)
 		if isMissing(err) {
 			continue
 		}
-		if isTampered(err) != nil || w.view.DoWithout(err) {
+		if isTampered(err) != nil || rs.w.view.DoWithout(err) {
 			t.SetDamage(err)
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		m, err := w.openMetadata(e, raw)
+		m, err := rs.openMetadata(e, raw)
 		if err != nil {
 			t.SetDamage(&ledgerclient.TamperedError{What: "metadata of record " + t.ID.String(), Err: err})
 			continue
@@ -540,19 +546,19 @@ func (w *Wallet) describe(ctx context.Context, t *view.Thread) error {
 		// Its place in the thread numbers a version: another machine may have been faster
 		// than the one that wrote this.
 		m.Version = i + 1
-		if err := w.view.NoteDescription(t, i+1, m); err != nil {
+		if err := rs.w.view.NoteDescription(t, i+1, m); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *Wallet) openMetadata(e *contract.Entry, blob []byte) (*payload.Metadata, error) {
+func (rs Records) openMetadata(e *contract.Entry, blob []byte) (*payload.Metadata, error) {
 	body, err := crypto.OpenBlob(blob)
 	if err != nil {
 		return nil, err
 	}
-	plain, err := crypto.OpenPayload(w.sealContext(ledgerclient.PartMetadata, e.Author), w.self, body)
+	plain, err := crypto.OpenPayload(rs.w.sealContext(ledgerclient.PartMetadata, e.Author), rs.w.self, body)
 	if err != nil {
 		return nil, err
 	}
@@ -561,7 +567,7 @@ func (w *Wallet) openMetadata(e *contract.Entry, blob []byte) (*payload.Metadata
 		return nil, err
 	}
 	pkg := contract.RecordPackage{Metadata: crypto.BlobHash(blob), ContentHead: m.Head, ContentSize: uint64(m.ContentSize)}
-	if m.Ledger != w.client.ID() || m.Author != e.Author || pkg.Commitment() != e.Commitment {
+	if m.Ledger != rs.w.client.ID() || m.Author != e.Author || pkg.Commitment() != e.Commitment {
 		return nil, errCommitment
 	}
 	return m, nil
@@ -570,8 +576,8 @@ func (w *Wallet) openMetadata(e *contract.Entry, blob []byte) (*payload.Metadata
 var errCommitment = errors.New("not what the entry commits to")
 
 // withContent finds the record whose newest version has these bytes.
-func (w *Wallet) withContent(sum crypto.Hash) *view.Thread {
-	for _, t := range w.view.Threads() {
+func (rs Records) withContent(sum crypto.Hash) *view.Thread {
+	for _, t := range rs.w.view.Threads() {
 		if t.Role != view.OwnRecord || t.Status != contract.StatusOpen {
 			continue
 		}

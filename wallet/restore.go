@@ -31,6 +31,12 @@ import (
 // restoringFile are the settings of a wallet that is not there yet.
 const restoringFile = "restoring"
 
+// Recovery brings back what a lost machine had, and ends what it left behind.
+type Recovery struct{ w *Wallet }
+
+// Recovery returns what brings back what a lost machine had.
+func (w *Wallet) Recovery() Recovery { return Recovery{w} }
+
 // RestoreRequest says what is to be brought back.
 type RestoreRequest struct {
 	Entropy crypto.Entropy
@@ -128,9 +134,9 @@ func Restore(ctx context.Context, opt Options, r RestoreRequest) (*Wallet, Resto
 	}
 	w.held = true
 	defer func() { w.held = false }()
-	out, err := w.restore(ctx, r)
+	out, err := w.Recovery().restore(ctx, r)
 	if err == nil {
-		err = w.endRestore(ctx, opt, r.Entropy)
+		err = w.Recovery().end(ctx, opt, r.Entropy)
 	}
 	var nothing *NothingError
 	if errors.As(err, &nothing) {
@@ -149,7 +155,7 @@ func beginRestore(opt Options, client *ledgerclient.Client, r RestoreRequest) (*
 	if s, ok := readRestoring(opt.Dir); ok && s.Keyring == opt.Keyring.Kind() && s.Default == client.ID() {
 		w := assemble(opt, s, client, r.Entropy)
 		if w.readState() == nil {
-			return w, w.takeSaved(r.Saved)
+			return w, w.Backup().take(r.Saved)
 		}
 	}
 	if err := clearProfile(opt.Dir); err != nil {
@@ -176,7 +182,7 @@ func beginRestore(opt Options, client *ledgerclient.Client, r RestoreRequest) (*
 	if err := w.home.Write(restoringFile, append(b, '\n')); err != nil {
 		return nil, err
 	}
-	return w, w.takeSaved(r.Saved)
+	return w, w.Backup().take(r.Saved)
 }
 
 // Restoring tells whether a restore was interrupted in a profile's folder, and
@@ -214,57 +220,57 @@ func clearProfile(dir string) error {
 	return errors.Join(errs...)
 }
 
-func (w *Wallet) restore(ctx context.Context, r RestoreRequest) (Restored, error) {
+func (rc Recovery) restore(ctx context.Context, r RestoreRequest) (Restored, error) {
 	var out Restored
-	head, err := w.client.Head(ctx)
+	head, err := rc.w.client.Head(ctx)
 	if err != nil {
 		return out, err
 	}
-	w.view.Watch = func(done uint64) { r.Progress(ReadingLedger, done, max(done, head.Size)) }
-	err = w.view.Follow(ctx, nil)
-	w.view.Watch = nil
-	out.Entries = w.view.Head().Size
+	rc.w.view.Watch = func(done uint64) { r.Progress(ReadingLedger, done, max(done, head.Size)) }
+	err = rc.w.view.Follow(ctx, nil)
+	rc.w.view.Watch = nil
+	out.Entries = rc.w.view.Head().Size
 	if err != nil {
 		return out, err
 	}
-	if len(w.view.Threads()) == 0 {
-		return out, &NothingError{Ledger: w.client.ID(), Entries: w.view.Head().Size}
+	if len(rc.w.view.Threads()) == 0 {
+		return out, &NothingError{Ledger: rc.w.client.ID(), Entries: rc.w.view.Head().Size}
 	}
-	if err := w.save(); err != nil {
+	if err := rc.w.save(); err != nil {
 		return out, err
 	}
-	w.tidy()
-	w.outbox.Finish(ctx, nil) // a revocation of an earlier try
-	if err := w.readAll(ctx, r.Progress); err != nil {
+	rc.w.tidy()
+	rc.w.outbox.Finish(ctx, nil) // a revocation of an earlier try
+	if err := rc.readAll(ctx, r.Progress); err != nil {
 		return out, err
 	}
-	if _, err := w.readPages(ctx); err != nil {
+	if _, err := rc.w.Book().readPages(ctx); err != nil {
 		return out, err
 	}
-	w.view.SetNews(false)
+	rc.w.view.SetNews(false)
 	switch {
-	case w.book.Name != "":
+	case rc.w.book.Name != "":
 	case r.Name == "":
 		return out, &InputError{Field: "name", Why: "this ledger does not hold it"}
 	default:
-		w.book.Name = r.Name
+		rc.w.book.Name = r.Name
 	}
-	w.bookDirty = true
-	w.notes.Looked = w.view.Pin().Size
-	if err := w.save(); err != nil {
+	rc.w.bookDirty = true
+	rc.w.notes.Looked = rc.w.view.Pin().Size
+	if err := rc.w.save(); err != nil {
 		return out, err
 	}
-	err = w.finishGrants(ctx, &out, true, r.Progress)
+	err = rc.finishGrants(ctx, &out, true, r.Progress)
 	if away, ok := errors.AsType[*ledgerclient.UnreachableError](err); ok && away.Service == "keeper" {
 		out.NoKeeper, err = err, nil // all else is there
 	}
 	if err != nil {
 		return out, err
 	}
-	if err := w.takeStock(ctx, &out); err != nil {
+	if err := rc.takeStock(ctx, &out); err != nil {
 		return out, err
 	}
-	return out, w.save()
+	return out, rc.w.save()
 }
 
 // saveEvery is after how many threads what was read from the store is kept.
@@ -272,9 +278,9 @@ const saveEvery = 256
 
 // readAll reads the descriptions and terms of all threads from the store. What is
 // kept already is not read again.
-func (w *Wallet) readAll(ctx context.Context, progress func(RestoreStep, uint64, uint64)) error {
-	total := uint64(len(w.view.Threads()))
-	for i, t := range w.view.Threads() {
+func (rc Recovery) readAll(ctx context.Context, progress func(RestoreStep, uint64, uint64)) error {
+	total := uint64(len(rc.w.view.Threads()))
+	for i, t := range rc.w.view.Threads() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -282,33 +288,33 @@ func (w *Wallet) readAll(ctx context.Context, progress func(RestoreStep, uint64,
 		var err error
 		switch {
 		case t.Role == view.OwnGrant:
-			err = w.ownTerms(ctx, t)
+			err = rc.w.ownTerms(ctx, t)
 		case t.Role == view.Received:
-			err = w.tryTerms(ctx, t)
+			err = rc.w.tryTerms(ctx, t)
 		case t.Status == contract.StatusOpen:
-			err = w.describe(ctx, t)
+			err = rc.w.Records().describe(ctx, t)
 		}
 		if err == nil {
-			err = w.view.Away() // what cannot be reached now is not lost
+			err = rc.w.view.Away() // what cannot be reached now is not lost
 		}
 		if err != nil {
 			return err
 		}
 		if i%saveEvery == saveEvery-1 {
-			w.trySave()
+			rc.w.trySave()
 		}
 	}
 	progress(ReadingRecords, total, total)
-	w.trySave()
+	rc.w.trySave()
 	return nil
 }
 
 // takeStock counts what there is and names what the store does not have.
-func (w *Wallet) takeStock(ctx context.Context, out *Restored) error {
+func (rc Recovery) takeStock(ctx context.Context, out *Restored) error {
 	lose := func(what string, id contract.ID, version int, title string, damaged error) {
 		out.Lost = append(out.Lost, Lost{What: what, ID: id, Version: version, Title: title, Damaged: damaged != nil})
 	}
-	for _, t := range w.view.Threads() {
+	for _, t := range rc.w.view.Threads() {
 		switch t.Role {
 		case view.OwnRecord:
 			if t.Status == contract.StatusClosed {
@@ -321,7 +327,7 @@ func (w *Wallet) takeStock(ctx context.Context, out *Restored) error {
 					lose("metadata", t.ID, i+1, "", t.Damage())
 					continue
 				}
-				blob, err := w.blob(ctx, crypto.Locator(m.Content), "content", t.ID)
+				blob, err := rc.w.blob(ctx, crypto.Locator(m.Content), "content", t.ID)
 				if isMissing(err) {
 					lose("content", t.ID, i+1, m.Title, nil)
 				} else if damaged := isTampered(err); damaged != nil {
@@ -334,7 +340,7 @@ func (w *Wallet) takeStock(ctx context.Context, out *Restored) error {
 			}
 		case view.OwnGrant:
 			out.Consents++
-			if s := w.statusOf(t); s == StatusActive || s == StatusUpcoming {
+			if s := rc.w.statusOf(t); s == StatusActive || s == StatusUpcoming {
 				out.Open++
 			}
 			if t.Terms == nil {
@@ -347,12 +353,12 @@ func (w *Wallet) takeStock(ctx context.Context, out *Restored) error {
 			}
 		}
 	}
-	out.Contacts, out.Was, out.Damaged = len(w.book.Contacts), w.savedAt, w.savedBad
-	if w.book.Facts == nil {
+	out.Contacts, out.Was, out.Damaged = len(rc.w.book.Contacts), rc.w.savedAt, rc.w.savedBad
+	if rc.w.book.Facts == nil {
 		return nil
 	}
-	for _, l := range w.book.Facts.Ledgers {
-		if _, ok := w.settings.Ledger(l.ID); !ok && !l.Removed {
+	for _, l := range rc.w.book.Facts.Ledgers {
+		if _, ok := rc.w.settings.Ledger(l.ID); !ok && !l.Removed {
 			out.Ledgers = append(out.Ledgers, Place{ID: l.ID, At: l.At})
 		}
 	}
@@ -363,11 +369,11 @@ func (w *Wallet) takeStock(ctx context.Context, out *Restored) error {
 // the ledger and whose share no keeper holds. All of a grant follows from its seed
 // but terms and envelope, which the store has; so it is finished. Without them
 // nobody can ever open it, and it is revoked, so that the ledger says what is true.
-func (w *Wallet) finishGrants(ctx context.Context, out *Restored, mayRevoke bool, progress func(RestoreStep, uint64, uint64)) error {
-	open := w.openGrants()
+func (rc Recovery) finishGrants(ctx context.Context, out *Restored, mayRevoke bool, progress func(RestoreStep, uint64, uint64)) error {
+	open := rc.openGrants()
 	var finish []*outbox.Change
 	deposit := func() error {
-		if err := w.outbox.Deposit(ctx, finish); err != nil {
+		if err := rc.w.outbox.Deposit(ctx, finish); err != nil {
 			return err
 		}
 		for _, c := range finish {
@@ -382,14 +388,14 @@ func (w *Wallet) finishGrants(ctx context.Context, out *Restored, mayRevoke bool
 			return err
 		}
 		progress(AskingKeepers, uint64(i), uint64(len(open)))
-		held, err := w.everyShareIsHeld(ctx, t)
+		held, err := rc.everyShareIsHeld(ctx, t)
 		if err != nil {
 			return err
 		}
 		if held {
 			continue
 		}
-		c, err := w.grantAgain(ctx, t)
+		c, err := rc.grantAgain(ctx, t)
 		if isMissing(err) {
 			revoke = append(revoke, t.ID)
 			continue
@@ -413,8 +419,8 @@ func (w *Wallet) finishGrants(ctx context.Context, out *Restored, mayRevoke bool
 	if len(revoke) == 0 || !mayRevoke {
 		return nil
 	}
-	switch _, err := w.Revoke(ctx, revoke); {
-	case errors.Is(err, ErrPending) || w.Stuck() != nil && (err == nil || errors.Is(err, w.Stuck())): // it goes out like any other
+	switch _, err := rc.w.Revoke(ctx, revoke); {
+	case errors.Is(err, ErrPending) || rc.w.Stuck() != nil && (err == nil || errors.Is(err, rc.w.Stuck())): // it goes out like any other
 		out.Waiting = revoke
 	case err != nil:
 		return err
@@ -425,9 +431,9 @@ func (w *Wallet) finishGrants(ctx context.Context, out *Restored, mayRevoke bool
 }
 
 // openGrants are the consents of one's own that are active or upcoming.
-func (w *Wallet) openGrants() (open []*view.Thread) {
-	for _, t := range w.view.Threads() {
-		if s := w.statusOf(t); t.Role == view.OwnGrant && (s == StatusActive || s == StatusUpcoming) {
+func (rc Recovery) openGrants() (open []*view.Thread) {
+	for _, t := range rc.w.view.Threads() {
+		if s := rc.w.statusOf(t); t.Role == view.OwnGrant && (s == StatusActive || s == StatusUpcoming) {
 			open = append(open, t)
 		}
 	}
@@ -438,30 +444,30 @@ func (w *Wallet) openGrants() (open []*view.Thread) {
 // after its ledger was put back from a backup, when all are gone. If there are many it
 // asks about some, others each time, and only if one of them is not held about all. Where others watch the questions it
 // does nothing: they would see which consents are one person's.
-func (w *Wallet) FinishGrants(ctx context.Context) (finished []contract.ID, err error) {
+func (rc Recovery) FinishGrants(ctx context.Context) (finished []contract.ID, err error) {
 	var out Restored
-	err = w.with(ctx, func() error {
-		if w.view.Away() != nil || w.client.Ledger.Properties().Remote {
+	err = rc.w.with(ctx, func() error {
+		if rc.w.view.Away() != nil || rc.w.client.Ledger.Properties().Remote {
 			return nil
 		}
-		open := w.openGrants()
-		some := turn(open, w.notes.Held)
+		open := rc.openGrants()
+		some := turn(open, rc.w.notes.Held)
 		all := len(some) == len(open)
 		for _, t := range some {
 			if all {
 				break
 			}
-			held, err := w.everyShareIsHeld(ctx, t)
+			held, err := rc.everyShareIsHeld(ctx, t)
 			if err != nil {
 				return err
 			}
 			all = !held
-			w.notes.Held = t.Index
+			rc.w.notes.Held = t.Index
 		}
 		if !all {
 			return nil
 		}
-		return w.finishGrants(ctx, &out, false, func(RestoreStep, uint64, uint64) {})
+		return rc.finishGrants(ctx, &out, false, func(RestoreStep, uint64, uint64) {})
 	})
 	return out.Finished, err
 }
@@ -469,24 +475,24 @@ func (w *Wallet) FinishGrants(ctx context.Context) (finished []contract.ID, err 
 // Stock names what of this wallet's the store does not have, and counts the open
 // consents without a share at a keeper. asked is false if neither was asked: they are
 // out of reach, or others watch the questions and would see what is one person's.
-func (w *Wallet) Stock(ctx context.Context) (lost []Lost, noShare int, asked bool, err error) {
-	err = w.look(ctx, func() error {
-		if asked = w.view.Away() == nil && !w.client.Ledger.Properties().Remote; !asked {
+func (rc Recovery) Stock(ctx context.Context) (lost []Lost, noShare int, asked bool, err error) {
+	err = rc.w.look(ctx, func() error {
+		if asked = rc.w.view.Away() == nil && !rc.w.client.Ledger.Properties().Remote; !asked {
 			return nil
 		}
-		if err := w.readAll(ctx, func(RestoreStep, uint64, uint64) {}); err != nil {
+		if err := rc.readAll(ctx, func(RestoreStep, uint64, uint64) {}); err != nil {
 			return err
 		}
 		var out Restored
-		if err := w.takeStock(ctx, &out); err != nil {
+		if err := rc.takeStock(ctx, &out); err != nil {
 			return err
 		}
 		lost = out.Lost
-		for _, t := range w.view.Threads() {
-			if s := w.statusOf(t); t.Role != view.OwnGrant || s != StatusActive && s != StatusUpcoming {
+		for _, t := range rc.w.view.Threads() {
+			if s := rc.w.statusOf(t); t.Role != view.OwnGrant || s != StatusActive && s != StatusUpcoming {
 				continue
 			}
-			held, err := w.everyShareIsHeld(ctx, t)
+			held, err := rc.everyShareIsHeld(ctx, t)
 			if err != nil {
 				return err
 			}
@@ -501,9 +507,9 @@ func (w *Wallet) Stock(ctx context.Context) (lost []Lost, noShare int, asked boo
 
 // everyShareIsHeld tells whether all keepers hold their shares of a grant, or have
 // ended them.
-func (w *Wallet) everyShareIsHeld(ctx context.Context, t *view.Thread) (bool, error) {
-	for _, k := range w.client.Keepers {
-		s, err := w.shareAt(ctx, k, t)
+func (rc Recovery) everyShareIsHeld(ctx context.Context, t *view.Thread) (bool, error) {
+	for _, k := range rc.w.client.Keepers {
+		s, err := rc.w.shareAt(ctx, k, t)
 		if err != nil {
 			return false, err
 		}
@@ -517,8 +523,8 @@ func (w *Wallet) everyShareIsHeld(ctx context.Context, t *view.Thread) (bool, er
 // grantAgain rebuilds what is deposited of a grant: *MissingError if the store does
 // not hold its terms or its envelope, *ledgerclient.TamperedError if it holds
 // something else.
-func (w *Wallet) grantAgain(ctx context.Context, t *view.Thread) (*outbox.Change, error) {
-	if err := w.ownTerms(ctx, t); err != nil {
+func (rc Recovery) grantAgain(ctx context.Context, t *view.Thread) (*outbox.Change, error) {
+	if err := rc.w.ownTerms(ctx, t); err != nil {
 		return nil, err
 	}
 	if t.Terms == nil && t.Damage() != nil {
@@ -527,17 +533,17 @@ func (w *Wallet) grantAgain(ctx context.Context, t *view.Thread) (*outbox.Change
 	if t.Terms == nil {
 		return nil, &MissingError{What: "terms", ID: t.ID}
 	}
-	tr, err := w.view.Terms(t)
+	tr, err := rc.w.view.Terms(t)
 	if err != nil {
 		return nil, err
 	}
-	opening, err := w.view.Opening(t)
+	opening, err := rc.w.view.Opening(t)
 	if err != nil {
 		return nil, err
 	}
-	seed, _ := w.view.Key(t)
+	seed, _ := rc.w.view.Key(t)
 	read := func(part ledgerclient.Part, what string) (crypto.Hash, error) {
-		blob, err := w.readBlob(ctx, seed.Locator(t.ID, byte(part)), maxSmall, what, t.ID)
+		blob, err := rc.w.readBlob(ctx, seed.Locator(t.ID, byte(part)), maxSmall, what, t.ID)
 		if err != nil {
 			return crypto.Hash{}, err
 		}
@@ -555,16 +561,16 @@ func (w *Wallet) grantAgain(ctx context.Context, t *view.Thread) (*outbox.Change
 	if pkg.Commitment() != opening.Commitment || envelope != tr.Envelope {
 		return nil, &ledgerclient.TamperedError{What: "envelope of consent " + t.ID.String(), Err: errCommitment}
 	}
-	return w.newChange(Granting, *opening, pkg.Marshal(), nil)
+	return rc.w.newChange(Granting, *opening, pkg.Marshal(), nil)
 }
 
-// endRestore makes a wallet of what was read.
-func (w *Wallet) endRestore(ctx context.Context, opt Options, entropy crypto.Entropy) error {
-	if err := opt.Keyring.Set(ctx, w.settings.Item, entropy.Encode()); err != nil {
+// end makes a wallet of what was read.
+func (rc Recovery) end(ctx context.Context, opt Options, entropy crypto.Entropy) error {
+	if err := opt.Keyring.Set(ctx, rc.w.settings.Item, entropy.Encode()); err != nil {
 		return err
 	}
-	if err := os.Rename(filepath.Join(w.home.Dir, restoringFile), filepath.Join(w.home.Dir, settingsFile)); err != nil {
+	if err := os.Rename(filepath.Join(rc.w.home.Dir, restoringFile), filepath.Join(rc.w.home.Dir, settingsFile)); err != nil {
 		return err
 	}
-	return disk.SyncDir(w.home.Dir)
+	return disk.SyncDir(rc.w.home.Dir)
 }

@@ -46,8 +46,8 @@ func addMany(t *testing.T, w *wallet.Wallet, from, to int) {
 func grantMany(t *testing.T, w *wallet.Wallet, now *town, from, to int) {
 	t.Helper()
 	ctx := context.Background()
-	recs := must(w.Records(ctx))(t)
-	contacts := w.Contacts()
+	recs := must(w.Records().List(ctx))(t)
+	contacts := w.Contacts().List()
 	var plans []*wallet.GrantPlan
 	for i := from; i < to; i++ {
 		plans = append(plans, &wallet.GrantPlan{To: contacts[i%len(contacts)], Records: recs[i%len(recs) : i%len(recs)+1], Purpose: wallet.Treatment,
@@ -100,7 +100,7 @@ type story struct {
 func storyOf(t *testing.T, w *wallet.Wallet) story {
 	t.Helper()
 	ctx := context.Background()
-	s := story{Records: must(w.Records(ctx))(t), Consents: must(w.Consents(ctx))(t), Inbox: must(w.Inbox(ctx))(t), Contacts: w.Contacts(), Name: w.Name()}
+	s := story{Records: must(w.Records().List(ctx))(t), Consents: must(w.Consents(ctx))(t), Inbox: must(w.Inbox(ctx))(t), Contacts: w.Contacts().List(), Name: w.Name()}
 	for _, e := range must(w.Audit(ctx))(t) {
 		s.Events = append(s.Events, fmt.Sprint(e.Hour, e.What, e.Consent, e.Who, e.Reason, e.Verified, e.Records))
 	}
@@ -126,11 +126,11 @@ func TestRestore(t *testing.T) {
 		if i > 0 {
 			a = crypto.NewEntropy().Root().Identity().Address()
 		}
-		must2(w.AddContact(ctx, fmt.Sprintf("Dr %02d", i), a.String()))(t)
+		must2(w.Contacts().Add(ctx, fmt.Sprintf("Dr %02d", i), a.String()))(t)
 	}
 	keep(t, laptop)
 	keep(t, phone)
-	if n := len(phone.Contacts()); n != contacts {
+	if n := len(phone.Contacts().List()); n != contacts {
 		t.Fatalf("the phone knows %d contacts", n)
 	}
 	addMany(t, laptop, 0, records/2)
@@ -152,7 +152,7 @@ func TestRestore(t *testing.T) {
 		opt := tn.options(name)
 		opt.Services = services
 		w := must(wallet.Open(ctx, opt))(t)
-		recs, people := must(w.Records(ctx))(t), w.Contacts()
+		recs, people := must(w.Records().List(ctx))(t), w.Contacts().List()
 		var plans []*wallet.GrantPlan
 		for i := from; i < to; i++ {
 			plans = append(plans, &wallet.GrantPlan{To: people[0], Records: recs[i%len(recs) : i%len(recs)+1], Purpose: wallet.Treatment, NotAfter: must(wallet.EndAfter("30d", tn.now))(t)})
@@ -181,10 +181,10 @@ func TestRestore(t *testing.T) {
 		revoke = append(revoke, given[i].ID)
 	}
 	must(phone.Revoke(ctx, revoke))(t)
-	if _, _, err := phone.RemoveRecord(ctx, must(phone.Records(ctx))(t)[1].ID.String()); err != nil {
+	if _, _, err := phone.Records().Remove(ctx, must(phone.Records().List(ctx))(t)[1].ID.String()); err != nil {
 		t.Fatal(err)
 	}
-	must2(clinic.AddContact(ctx, "Maria", phone.Address().String()))(t)
+	must2(clinic.Contacts().Add(ctx, "Maria", phone.Address().String()))(t)
 	add(t, clinic, "letter.txt", "a letter")
 	grant(t, clinic, "Maria", tn.now) // into the patient's inbox
 
@@ -222,7 +222,7 @@ func TestRestore(t *testing.T) {
 			continue
 		}
 		var out bytes.Buffer
-		if _, err := back.OpenRecord(ctx, r.ID.String(), &out, false, nil); err != nil || !strings.HasPrefix(out.String(), "text of ") {
+		if _, err := back.Records().Open(ctx, r.ID.String(), &out, false, nil); err != nil || !strings.HasPrefix(out.String(), "text of ") {
 			t.Errorf("record %d: %q %v", i, out.String(), err)
 		}
 	}
@@ -239,7 +239,7 @@ func TestRestore(t *testing.T) {
 	}
 	// And life goes on.
 	grant(t, back, "Dr 00", tn.now)
-	if again := tn.again("new laptop"); len(must(again.Records(ctx))(t)) != records-1 {
+	if again := tn.again("new laptop"); len(must(again.Records().List(ctx))(t)) != records-1 {
 		t.Error("the restored wallet does not open again")
 	}
 	if _, _, err := tn.restore("new laptop", seed); !isExists(err) {
@@ -261,10 +261,10 @@ func clinicCanOpen(w *wallet.Wallet, r wallet.Received) bool {
 // keep enters the book, twice, which must not make a second version.
 func keep(t *testing.T, w *wallet.Wallet) {
 	t.Helper()
-	if kept := must(w.KeepBook(context.Background()))(t); !kept {
+	if kept := must(w.Book().Keep(context.Background()))(t); !kept {
 		t.Fatal("nothing was kept")
 	}
-	if kept := must(w.KeepBook(context.Background()))(t); kept {
+	if kept := must(w.Book().Keep(context.Background()))(t); kept {
 		t.Fatal("kept what is kept already")
 	}
 }
@@ -369,7 +369,7 @@ func TestRestoreNamesWhatIsLost(t *testing.T) {
 	seed := crypto.NewEntropy()
 	old := tn.device("old", seed)
 	clinic := tn.person("Dr Smith")
-	must2(old.AddContact(ctx, "Dr Smith", clinic.Address().String()))(t)
+	must2(old.Contacts().Add(ctx, "Dr Smith", clinic.Address().String()))(t)
 	keep(t, old)
 	addMany(t, old, 0, 3)
 	var noDeposit = true
@@ -382,7 +382,7 @@ func TestRestoreNamesWhatIsLost(t *testing.T) {
 	opt.Services = f.Services()
 	opt.Services.Keepers = []ledgerclient.Keeper{refusingKeeper{opt.Services.Keepers[0], &noDeposit}}
 	old = must(wallet.Open(ctx, opt))(t)
-	recs := must(old.Records(ctx))(t)
+	recs := must(old.Records().List(ctx))(t)
 	p := must(old.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: must(wallet.EndAfter("30d", tn.now))(t)}))(t)
 	if _, _, err := old.Grant(ctx, p); err == nil {
 		t.Fatal("not killed")

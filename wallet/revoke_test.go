@@ -32,7 +32,7 @@ func newRevoking(t *testing.T) *revoking {
 	tn := &revoking{town: newTown(t)}
 	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
 	tn.clinic, tn.home = clinic.Address().String(), filepath.Join(tn.dir, "home of Maria")
-	must2(patient.AddContact(context.Background(), "Dr Smith", tn.clinic))(t)
+	must2(patient.Contacts().Add(context.Background(), "Dr Smith", tn.clinic))(t)
 	add(t, patient, "a.txt", "a")
 	tn.consent, _ = grant(t, patient, "Dr Smith", tn.now)
 	tn.state = filepath.Join(filepath.Dir(tn.cacheOf("Maria")), "state")
@@ -283,7 +283,7 @@ func TestRevocationBesideNewerFiles(t *testing.T) {
 		tn := newRevoking(t)
 		patient := tn.again("Maria")
 		if kept {
-			must(patient.KeepBook(ctx))(t)
+			must(patient.Book().Keep(ctx))(t)
 		}
 		book := filepath.Join(tn.home, "state")
 		for _, file := range []string{book, tn.state} {
@@ -307,7 +307,7 @@ func TestRevocationBesideNewerFiles(t *testing.T) {
 			to = "Dr Smith"
 		}
 		tn.ended(tn.end(w, wallet.RevokeRequest{To: to}))
-		if !w.Uncompared() || len(w.Unwritten()) < 2 {
+		if !w.Log().Uncompared() || len(w.Unwritten()) < 2 {
 			t.Errorf("not said: %v", w.Unwritten())
 		}
 		if !bytes.Equal(written, must(os.ReadFile(book))(t)) || !bytes.Equal(seen, must(os.ReadFile(tn.state))(t)) {
@@ -323,7 +323,7 @@ func TestRevocationOfWhatTheStoreLost(t *testing.T) {
 	tn := newRevoking(t)
 	other := tn.person("Dr Jones")
 	patient := tn.again("Maria")
-	must2(patient.AddContact(ctx, "Dr Jones", other.Address().String()))(t)
+	must2(patient.Contacts().Add(ctx, "Dr Jones", other.Address().String()))(t)
 	grant(t, patient, "Dr Jones", tn.now)
 	if err := os.Remove(tn.cacheOf("Maria")); err != nil {
 		t.Fatal(err)
@@ -347,7 +347,7 @@ func TestRevocationOfWhatTheStoreLost(t *testing.T) {
 func TestRevocationWithNothingButTheKey(t *testing.T) {
 	ctx := context.Background()
 	tn := newRevoking(t)
-	must(tn.again("Maria").KeepBook(ctx))(t)
+	must(tn.again("Maria").Book().Keep(ctx))(t)
 	for _, file := range []string{filepath.Join(tn.home, "state"), filepath.Join(tn.home, "key-check"), tn.state, tn.cacheOf("Maria"), filepath.Join(filepath.Dir(tn.state), "genesis")} {
 		if err := os.WriteFile(file, make([]byte, 100), 0o600); err != nil {
 			t.Fatal(err)
@@ -400,7 +400,7 @@ func TestNothingIsShownOfALostCacheOutOfReach(t *testing.T) {
 			"proven":   func() error { return second(w.ProvenConsents(ctx, nil)) },
 			"audit":    func() error { return second(w.Audit(ctx)) },
 			"inbox":    func() error { return second(w.Inbox(ctx)) },
-			"records":  func() error { return second(w.Records(ctx)) },
+			"records":  func() error { return second(w.Records().List(ctx)) },
 			"all":      func() error { return second(w.SelectRevocations(ctx, wallet.RevokeRequest{All: true})) },
 			"contact":  func() error { return second(w.SelectRevocations(ctx, wallet.RevokeRequest{To: "Dr Smith"})) },
 			"one": func() error {

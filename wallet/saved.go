@@ -21,25 +21,31 @@ import (
 // last head that was seen and the configuration, sealed as they are in the profile's
 // folder. The key is not in it, nor what can be read from the ledger again.
 
+// Backup is what is done against the loss of the wallet.
+type Backup struct{ w *Wallet }
+
+// Backup returns what is done against the loss of the wallet.
+func (w *Wallet) Backup() Backup { return Backup{w} }
+
 // Save takes the wallet's sealed files as they are now. write puts them into dir, and
 // opens the copies: that is for when the copy of the open ledger is there, since a
 // ledger that is older than what its wallet had seen is not believed. What an earlier
 // Save of this wallet put into dir is replaced; anything else that stands in the way
 // is a *ForeignBackupError or an *ExistsError at once.
-func (w *Wallet) Save(ctx context.Context, dir string) (write func() error, err error) {
+func (bu Backup) Save(ctx context.Context, dir string) (write func() error, err error) {
 	// The first file tells whose they are, for the next time after this one was killed.
 	// What was seen of other ledgers is not taken: their copies are of another time.
-	names := []string{home.KeyCheckFile, home.BookFile, w.home.In(view.GenesisFile), w.home.In(home.StateFile)}
+	names := []string{home.KeyCheckFile, home.BookFile, bu.w.home.In(view.GenesisFile), bu.w.home.In(home.StateFile)}
 	files := map[string][]byte{}
-	err = w.with(ctx, func() error {
-		if err := w.mySaved(dir); err != nil {
+	err = bu.w.with(ctx, func() error {
+		if err := bu.mine(dir); err != nil {
 			return err
 		}
-		if err := w.save(); err != nil {
+		if err := bu.w.save(); err != nil {
 			return err
 		}
 		for _, name := range names {
-			b, err := w.home.Read(name)
+			b, err := bu.w.home.Read(name)
 			if err != nil {
 				return err
 			}
@@ -60,7 +66,7 @@ func (w *Wallet) Save(ctx context.Context, dir string) (write func() error, err 
 				return err
 			}
 		}
-		_, _, damaged, err := w.readSaved(dir)
+		_, _, damaged, err := bu.read(dir)
 		if err == nil && len(damaged) > 0 {
 			err = damaged[0]
 		}
@@ -68,12 +74,12 @@ func (w *Wallet) Save(ctx context.Context, dir string) (write func() error, err 
 	}, nil
 }
 
-// mySaved tells whether dir is free, or holds this wallet's files.
-func (w *Wallet) mySaved(dir string) error {
+// mine tells whether dir is free, or holds this wallet's files.
+func (bu Backup) mine(dir string) error {
 	if vacant, err := disk.Vacant(dir); vacant || err != nil {
 		return err
 	}
-	err := home.CheckKey(dir, w.home.Key)
+	err := home.CheckKey(dir, bu.w.home.Key)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return &ExistsError{What: "folder"}
@@ -85,11 +91,11 @@ func (w *Wallet) mySaved(dir string) error {
 	return err
 }
 
-// readSaved opens what Save put into dir: the book, and the head that was seen of
+// read opens what Save put into dir: the book, and the head that was seen of
 // the open ledger. What is missing or is not what was written is in damaged, and zero
 // in what is returned.
-func (w *Wallet) readSaved(dir string) (b book, known ledgerclient.Pin, damaged []*DamagedError, err error) {
-	f := home.Folder{Dir: dir, Ledger: w.home.Ledger, Key: w.home.Key}
+func (bu Backup) read(dir string) (b book, known ledgerclient.Pin, damaged []*DamagedError, err error) {
+	f := home.Folder{Dir: dir, Ledger: bu.w.home.Ledger, Key: bu.w.home.Key}
 	note := func(name string, err error) error {
 		d, ok := errors.AsType[*DamagedError](err)
 		if !ok && errors.Is(err, fs.ErrNotExist) {
@@ -101,7 +107,7 @@ func (w *Wallet) readSaved(dir string) (b book, known ledgerclient.Pin, damaged 
 		damaged = append(damaged, d)
 		return nil
 	}
-	err = home.CheckKey(dir, w.home.Key)
+	err = home.CheckKey(dir, bu.w.home.Key)
 	if is[*WrongKeyError](err) {
 		err = &ForeignBackupError{Dir: dir}
 	}
@@ -114,14 +120,14 @@ func (w *Wallet) readSaved(dir string) (b book, known ledgerclient.Pin, damaged 
 	if b.V != bookVersion && b.V != 0 {
 		return b, known, nil, &VersionError{What: home.BookFile, Version: b.V, Known: bookVersion}
 	}
-	if w.client == nil {
+	if bu.w.client == nil {
 		return b, known, damaged, nil
 	}
 	if known, err = view.ReadPin(f, nil); errors.Is(err, fs.ErrNotExist) {
 		err = nil // it was not on this ledger
 	}
 	name := f.In(home.StateFile)
-	if err == nil && known.Size > 0 && known.Ledger != w.client.ID() {
+	if err == nil && known.Size > 0 && known.Ledger != bu.w.client.ID() {
 		known, err = ledgerclient.Pin{}, &DamagedError{File: name}
 	}
 	return b, known, damaged, note(name, err)
@@ -132,52 +138,52 @@ func (w *Wallet) readSaved(dir string) (b book, known ledgerclient.Pin, damaged 
 func CheckSaved(dir string, entropy crypto.Entropy) error {
 	root := entropy.Root()
 	defer root.Wipe()
-	_, _, _, err := (&Wallet{home: home.Folder{Key: root.LocalKey()}}).readSaved(dir)
+	_, _, _, err := (&Wallet{home: home.Folder{Key: root.LocalKey()}}).Backup().read(dir)
 	return err
 }
 
-// takeSaved merges the book of a backup, and makes the head that is known from it
+// take merges the book of a backup, and makes the head that is known from it
 // one that the ledger must continue.
-func (w *Wallet) takeSaved(dir string) error {
+func (bu Backup) take(dir string) error {
 	if dir == "" {
 		return nil
 	}
-	b, known, damaged, err := w.readSaved(dir)
+	b, known, damaged, err := bu.read(dir)
 	if err != nil {
 		return err
 	}
-	w.savedBad = damaged
+	bu.w.savedBad = damaged
 	if b.V != 0 {
-		b.stamp(w.now(), nil)
+		b.stamp(bu.w.now(), nil)
 		b.Facts.compose()
 		for _, l := range b.Facts.Ledgers {
-			if l.ID == w.client.ID() {
-				w.savedAt = l.At
+			if l.ID == bu.w.client.ID() {
+				bu.w.savedAt = l.At
 			}
 		}
-		w.stampBook()
-		w.book.Facts.merge(b.Facts)
-		w.book.show()
-		w.bookDirty = true
+		bu.w.Book().stamp()
+		bu.w.book.Facts.merge(b.Facts)
+		bu.w.book.show()
+		bu.w.bookDirty = true
 	}
-	w.view.Expect(known)
+	bu.w.view.Expect(known)
 	return nil
 }
 
-// SetBackedUp remembers that the open ledger was copied up to that size, and the
+// SetDone remembers that the open ledger was copied up to that size, and the
 // copy checked.
-func (w *Wallet) SetBackedUp(ctx context.Context, size uint64) error {
-	return w.with(ctx, func() error {
-		w.notes.BackedUp = backedUp{At: w.now().Unix(), Size: size}
+func (bu Backup) SetDone(ctx context.Context, size uint64) error {
+	return bu.w.with(ctx, func() error {
+		bu.w.notes.BackedUp = backedUp{At: bu.w.now().Unix(), Size: size}
 		return nil
 	})
 }
 
 // SetWordsChecked remembers that the owner showed to have her words.
-func (w *Wallet) SetWordsChecked(ctx context.Context) error {
-	return w.with(ctx, func() error {
-		w.stampBook()
-		w.book.Facts.Checked, w.bookDirty = max(w.book.Facts.Checked, w.now().Unix()), true
+func (bu Backup) SetWordsChecked(ctx context.Context) error {
+	return bu.w.with(ctx, func() error {
+		bu.w.Book().stamp()
+		bu.w.book.Facts.Checked, bu.w.bookDirty = max(bu.w.book.Facts.Checked, bu.w.now().Unix()), true
 		return nil
 	})
 }
@@ -199,26 +205,26 @@ const (
 )
 
 // Care returns what was done lately against the loss of the wallet.
-func (w *Wallet) Care() Care {
-	c := Care{BackedUp: timeOf(w.notes.BackedUp.At)}
-	if f := w.book.Facts; f != nil {
+func (bu Backup) Care() Care {
+	c := Care{BackedUp: timeOf(bu.w.notes.BackedUp.At)}
+	if f := bu.w.book.Facts; f != nil {
 		c.WordsChecked = timeOf(f.Checked)
 		if f.Name.At > 0 {
 			c.Made = time.UnixMilli(f.Name.At)
 		}
 	}
-	for _, t := range w.view.Threads() {
+	for _, t := range bu.w.view.Threads() {
 		if t.Role != view.OwnRecord && t.Role != view.OwnGrant {
 			continue
 		}
 		if c.First == 0 {
 			c.First = t.Hour
 		}
-		if t.Index >= w.notes.BackedUp.Size {
+		if t.Index >= bu.w.notes.BackedUp.Size {
 			c.Since++
 		}
 		for _, f := range t.FollowUps() {
-			if f.Index >= w.notes.BackedUp.Size && f.Kind != contract.KindAccess {
+			if f.Index >= bu.w.notes.BackedUp.Size && f.Kind != contract.KindAccess {
 				c.Since++
 			}
 		}
@@ -253,23 +259,23 @@ func timeOf(seconds int64) time.Time {
 // MayBeRemoved returns an *UnsafeError unless the words were checked within a year
 // and every ledger on which something is the wallet's own was backed up within 30
 // days, and if something that was signed waits to be sent.
-func (w *Wallet) MayBeRemoved(ctx context.Context) error {
-	return w.with(ctx, func() error {
-		care, now := w.Care(), w.now()
-		waiting := w.outbox.Batches() > 0 || w.Job().Exists()
-		for _, p := range w.settings.Ledgers {
-			n, err := Waiting(w.home.Dir, p.ID)
+func (bu Backup) MayBeRemoved(ctx context.Context) error {
+	return bu.w.with(ctx, func() error {
+		care, now := bu.Care(), bu.w.now()
+		waiting := bu.w.outbox.Batches() > 0 || bu.w.Job().Exists()
+		for _, p := range bu.w.settings.Ledgers {
+			n, err := Waiting(bu.w.home.Dir, p.ID)
 			waiting = waiting || n > 0 || err != nil
 		}
-		if !waiting && len(w.view.Threads()) == 0 && len(w.book.Contacts) == 0 && len(w.settings.Ledgers) == 1 {
+		if !waiting && len(bu.w.view.Threads()) == 0 && len(bu.w.book.Contacts) == 0 && len(bu.w.settings.Ledgers) == 1 {
 			return nil // nothing is lost
 		}
 		e := UnsafeError{Words: care.WordsChecked.IsZero() || now.Sub(care.WordsChecked) > WordsCheckDue, Waiting: waiting}
-		for _, p := range w.settings.Ledgers {
-			n := *w.notes
-			if p.ID != w.client.ID() {
+		for _, p := range bu.w.settings.Ledgers {
+			n := *bu.w.notes
+			if p.ID != bu.w.client.ID() {
 				var err error
-				if n, err = w.notesOf(p.ID); err != nil {
+				if n, err = bu.w.notesOf(p.ID); err != nil {
 					return err
 				}
 			}

@@ -39,8 +39,8 @@ func (w *Wallet) Ready() error {
 	return errors.Join(append(w.PassedOver(), w.Stuck())...)
 }
 
-// LedgerHour is the hour at which the ledger would judge an entry now.
-func (w *Wallet) LedgerHour() contract.Hour { return w.view.Hour() }
+// Hour is the hour at which the ledger would judge an entry now.
+func (lg Log) Hour() contract.Hour { return lg.w.view.Hour() }
 
 // Signed are grants or revocations that are signed, or being signed, and not sent.
 type Signed struct {

@@ -118,7 +118,7 @@ func BenchmarkBudgetSign(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			tn := newTown(b)
 			patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
-			if _, _, err := patient.AddContact(ctx, "Dr Smith", clinic.Address().String()); err != nil {
+			if _, _, err := patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String()); err != nil {
 				b.Fatal(err)
 			}
 			add(b, patient, "allergies.txt", "Penicillin: anaphylaxis, 2009")

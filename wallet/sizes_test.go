@@ -46,7 +46,7 @@ func TestSizesTellNothing(t *testing.T) {
 		return w
 	}
 	maria, smith := person("Maria"), person("Dr Smith")
-	if _, _, err := maria.AddContact(ctx, "Dr Smith", smith.Address().String()); err != nil {
+	if _, _, err := maria.Contacts().Add(ctx, "Dr Smith", smith.Address().String()); err != nil {
 		t.Fatal(err)
 	}
 	var all []string
@@ -56,7 +56,7 @@ func TestSizesTellNothing(t *testing.T) {
 			d = wallet.Describe{Title: fmt.Sprint(i) + strings.Repeat("x", payload.MaxTitle-2), Category: "immunizations", Date: "2026-11-21"}
 		}
 		src := wallet.Source{Reader: strings.NewReader(strings.Repeat("b", 50*i) + fmt.Sprint(i)), Name: strings.Repeat("f", 1+10*i), Size: -1}
-		r, _, err := maria.AddRecord(ctx, src, d, nil)
+		r, _, err := maria.Records().Add(ctx, src, d, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -38,25 +38,25 @@ func (w *Wallet) notesOf(id crypto.LedgerID) (n notes, err error) {
 	return n, err
 }
 
-func (w *Wallet) readBook() error {
+func (bk Book) read() error {
 	// Reading an address checks its signature: with a thousand contacts that is
 	// worth a comparison.
-	sealed, err := w.home.Read(home.BookFile)
-	if err == nil && !w.bookDirty && w.bookRead != nil && bytes.Equal(sealed, w.bookRead) {
+	sealed, err := bk.w.home.Read(home.BookFile)
+	if err == nil && !bk.w.bookDirty && bk.w.bookRead != nil && bytes.Equal(sealed, bk.w.bookRead) {
 		return nil
 	}
-	w.bookRead = nil
+	bk.w.bookRead = nil
 	var b book
-	err = w.home.ReadSealed(home.BookFile, &b)
+	err = bk.w.home.ReadSealed(home.BookFile, &b)
 	if err == nil && b.V != bookVersion {
 		err = &VersionError{What: home.BookFile, Version: b.V, Known: bookVersion}
 	}
 	if err != nil {
 		b, sealed = book{V: bookVersion}, nil
 	}
-	w.book, w.bookDirty, w.bookRead = b, false, sealed
+	bk.w.book, bk.w.bookDirty, bk.w.bookRead = b, false, sealed
 	if b.Facts != nil && b.Facts.compose() {
-		w.book.show()
+		bk.w.book.show()
 	}
 	return err
 }
@@ -65,7 +65,7 @@ func (w *Wallet) readBook() error {
 // be read is read from the ledger.
 func (w *Wallet) readState() error {
 	w.keyless = nil
-	noBook := w.readBook()
+	noBook := w.Book().read()
 	if noBook != nil && !w.revoking {
 		return noBook
 	}
@@ -86,7 +86,7 @@ func (w *Wallet) readState() error {
 // ledger is in it.
 func (w *Wallet) save() error {
 	if w.bookDirty && len(w.view.Unwritten()) == 0 && !w.view.Disbelieved() {
-		w.stampBook()
+		w.Book().stamp()
 		if err := w.home.WriteSealed(home.BookFile, w.book); err != nil {
 			return err
 		}

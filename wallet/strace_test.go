@@ -277,7 +277,7 @@ func scenarioAgain(d district, have bool, n int) error {
 	for _, step := range []string{"add", "grant", "fetch", "revoke"} {
 		if step == "add" {
 			src := source("r0", 1)
-			if _, existing, err := patient.AddRecord(context.Background(), src, wallet.Describe{}, nil); err != nil || existing != have {
+			if _, existing, err := patient.Records().Add(context.Background(), src, wallet.Describe{}, nil); err != nil || existing != have {
 				return fmt.Errorf("add: existing %t, want %t, %w", existing, have, err)
 			}
 			continue

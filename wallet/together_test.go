@@ -35,7 +35,7 @@ func TestTwoHomesOfOneSeed(t *testing.T) {
 	}
 	address := homes["clinic"][0].Address()
 	for _, w := range homes["patient"] {
-		if _, _, err := w.AddContact(ctx, clinicHome, address.String()); err != nil {
+		if _, _, err := w.Contacts().Add(ctx, clinicHome, address.String()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -47,7 +47,7 @@ func TestTwoHomesOfOneSeed(t *testing.T) {
 				for k := range each {
 					n := i*each + k
 					title := "r" + string(rune('a'+n))
-					r, _, err := w.AddRecord(ctx, source(title, 1), wallet.Describe{}, nil)
+					r, _, err := w.Records().Add(ctx, source(title, 1), wallet.Describe{}, nil)
 					if err != nil {
 						return err
 					}
@@ -108,7 +108,7 @@ func TestTwoHomesOfOneSeed(t *testing.T) {
 	var revoked [2][]wallet.Revocation
 	for i, w := range homes["patient"] {
 		cs := must(w.Consents(ctx))(t)
-		recs := must(w.Records(ctx))(t)
+		recs := must(w.Records().List(ctx))(t)
 		if len(cs) != 2*each || len(recs) != 2*each {
 			t.Errorf("patient %d sees %d consents and %d records, want %d", i, len(cs), len(recs), 2*each)
 		}
@@ -146,7 +146,7 @@ func TestTwoHomesOfOneSeed(t *testing.T) {
 	if mine != 2*each {
 		t.Errorf("%d revocations were each one's own, want %d", mine, 2*each)
 	}
-	size, _, _, err := homes["patient"][0].Head(ctx)
+	size, _, _, err := homes["patient"][0].Log().Head(ctx)
 	if want := uint64(1 + 2*each*4); err != nil || size != want {
 		t.Errorf("the ledger has %d entries, want %d: %v", size, want, err)
 	}
@@ -173,7 +173,7 @@ func busy(d district, arg string) error {
 	if err != nil {
 		return err
 	}
-	recs, err := patient.Records(ctx)
+	recs, err := patient.Records().List(ctx)
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ type Options struct {
 	Wait     time.Duration         // how long to wait for another process that uses the wallet; 0 means 30 s
 	Profile  string                // what the person calls the profile; kept sealed, for listing
 	// AcceptClock: a person says that the clock is right, however long the ledger was
-	// idle. See Wallet.Doubt.
+	// idle. See Log.Doubt.
 	AcceptClock bool
 	// Revoking: the wallet is opened to end consents, which needs its key and the ledger
 	// and nothing else of the folder. What cannot be read, locked or written of it is
@@ -169,11 +169,11 @@ func (w *Wallet) Unwritten() []error { return w.view.Unwritten() }
 
 // Uncompared tells that the head of the ledger that was seen before cannot be read, so
 // that the ledger was followed from its beginning, whatever it showed before.
-func (w *Wallet) Uncompared() bool {
-	return slices.ContainsFunc(w.view.Unwritten(), func(err error) bool {
+func (lg Log) Uncompared() bool {
+	return slices.ContainsFunc(lg.w.view.Unwritten(), func(err error) bool {
 		damaged, ok := errors.AsType[*DamagedError](err)
 		newer, too := errors.AsType[*VersionError](err)
-		return ok && damaged.File == w.home.In(home.StateFile) || too && newer.What == w.home.In(home.StateFile)
+		return ok && damaged.File == lg.w.home.In(home.StateFile) || too && newer.What == lg.w.home.In(home.StateFile)
 	})
 }
 
@@ -234,7 +234,7 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 	// refuses to begin anything behind it.
 	w.outbox.Finish(ctx, noLock)
 	if w.view.News() {
-		if err := w.lookAtNews(ctx); err != nil && !w.revoking {
+		if err := w.Book().lookAtNews(ctx); err != nil && !w.revoking {
 			return err
 		}
 	}
@@ -255,19 +255,19 @@ func (w *Wallet) tidy() {
 }
 
 // lookAtNews takes up what another machine with the same key wrote into the book.
-func (w *Wallet) lookAtNews(ctx context.Context) error {
-	if w.view.Away() != nil {
+func (bk Book) lookAtNews(ctx context.Context) error {
+	if bk.w.view.Away() != nil {
 		return nil
 	}
-	err := w.describeAll(ctx)
-	if err == nil && w.view.Away() == nil {
-		_, err = w.readPages(ctx)
+	err := bk.w.Records().describeAll(ctx)
+	if err == nil && bk.w.view.Away() == nil {
+		_, err = bk.readPages(ctx)
 	}
-	if w.view.DoWithout(err) || w.view.Away() != nil {
+	if bk.w.view.DoWithout(err) || bk.w.view.Away() != nil {
 		return nil // next time
 	}
-	if err == nil && w.view.News() {
-		w.view.SetNews(false)
+	if err == nil && bk.w.view.News() {
+		bk.w.view.SetNews(false)
 	}
 	return err
 }
@@ -279,6 +279,6 @@ func HourTime(h contract.Hour) time.Time { return time.Unix(int64(h)*3600, 0).UT
 // what is open is judged without it; zero if it does not. It disagrees if it is before
 // the last entry (of that ledger hour), or too far from the newest head, or, where heads carry no time, more
 // than ledgerclient.MaxIdle past the last entry, unless a person says that it is right.
-func (w *Wallet) Doubt() (clock time.Time, last contract.Hour) {
-	return w.view.Doubt(), w.view.Pin().Hour
+func (lg Log) Doubt() (clock time.Time, last contract.Hour) {
+	return lg.w.view.Doubt(), lg.w.view.Pin().Hour
 }

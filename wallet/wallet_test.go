@@ -136,7 +136,7 @@ func must[T any](v T, err error) func(testing.TB) T {
 
 func add(t testing.TB, w *wallet.Wallet, name, text string) wallet.Record {
 	t.Helper()
-	r, _, err := w.AddRecord(context.Background(), wallet.Source{Reader: strings.NewReader(text), Name: name, Size: int64(len(text))}, wallet.Describe{}, nil)
+	r, _, err := w.Records().Add(context.Background(), wallet.Source{Reader: strings.NewReader(text), Name: name, Size: int64(len(text))}, wallet.Describe{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,13 +168,13 @@ func TestMainJob(t *testing.T) {
 	if rec.Version != 1 || rec.Title != "allergies" || rec.SHA256 != sha256.Sum256([]byte(text)) {
 		t.Errorf("record: %+v", rec)
 	}
-	if same, existing, err := patient.AddRecord(ctx, wallet.Source{Reader: strings.NewReader(text), Name: "x", Size: int64(len(text))}, wallet.Describe{}, nil); err != nil || !existing || same.ID != rec.ID {
+	if same, existing, err := patient.Records().Add(ctx, wallet.Source{Reader: strings.NewReader(text), Name: "x", Size: int64(len(text))}, wallet.Describe{}, nil); err != nil || !existing || same.ID != rec.ID {
 		t.Errorf("the same bytes again: %v %v %v", same.ID, existing, err)
 	}
-	if _, _, err := patient.AddContact(ctx, "Dr Smith", clinic.Address().String()); err != nil {
+	if _, _, err := patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String()); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := clinic.AddContact(ctx, "Maria", patient.Address().String()); err != nil {
+	if _, _, err := clinic.Contacts().Add(ctx, "Maria", patient.Address().String()); err != nil {
 		t.Fatal(err)
 	}
 	consent, code := grant(t, patient, "Dr Smith", tn.now)
@@ -229,10 +229,10 @@ func TestCacheIsOnlyACache(t *testing.T) {
 	tn := newTown(t)
 	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
 	rec := add(t, patient, "a.txt", "one")
-	if _, _, err := patient.UpdateRecord(ctx, rec.ID.String(), wallet.Source{Reader: strings.NewReader("two"), Name: "b.txt", Size: 3}, wallet.Describe{Title: "second"}, nil); err != nil {
+	if _, _, err := patient.Records().Update(ctx, rec.ID.String(), wallet.Source{Reader: strings.NewReader("two"), Name: "b.txt", Size: 3}, wallet.Describe{Title: "second"}, nil); err != nil {
 		t.Fatal(err)
 	}
-	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 	consent, code := grant(t, patient, "Dr Smith", tn.now)
 	must(clinic.OpenByCode(ctx, code, "why"))(t)
 	before := must(patient.Audit(ctx))(t)
@@ -252,7 +252,7 @@ func TestCacheIsOnlyACache(t *testing.T) {
 			t.Fatal(err)
 		}
 		w := tn.again("Maria")
-		recs := must(w.Records(ctx))(t)
+		recs := must(w.Records().List(ctx))(t)
 		if len(recs) != 1 || recs[0].Title != "second" || recs[0].Version != 2 {
 			t.Errorf("cache %s: records %+v", name, recs)
 		}
@@ -274,7 +274,7 @@ func TestGrantAll(t *testing.T) {
 	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
 	add(t, patient, "a.txt", "a")
 	add(t, patient, "b.txt", "b")
-	patient.AddContact(ctx, "Dr Smith", clinic.Address().String())
+	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 	p := must(patient.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24}))(t)
 	plans := make([]*wallet.GrantPlan, 40)
 	for i := range plans {

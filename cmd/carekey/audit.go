@@ -84,7 +84,7 @@ type incomplete struct {
 func missingIn(all []*opened, es []wallet.Event) error {
 	e := incomplete{consents: map[string]int{}}
 	for _, o := range all {
-		if _, why := o.w.OutOfReach(); why != nil && e.why == nil {
+		if _, why := o.w.Log().OutOfReach(); why != nil && e.why == nil {
 			e.why = why
 		}
 		if g := groundOf(o.w); g.away {

@@ -104,7 +104,7 @@ func (a backups) make(ctx context.Context, w *wallet.Wallet, l *ledger, to strin
 			return err
 		}
 	}
-	write, err := w.Save(ctx, filepath.Join(dir, backupWallet))
+	write, err := w.Backup().Save(ctx, filepath.Join(dir, backupWallet))
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (a backups) make(ctx context.Context, w *wallet.Wallet, l *ledger, to strin
 	if err := write(); err != nil {
 		return err
 	}
-	if err := w.SetBackedUp(ctx, j.Entries); err != nil {
+	if err := w.Backup().SetDone(ctx, j.Entries); err != nil {
 		return err
 	}
 	if l.folder == nil {
@@ -299,7 +299,7 @@ func (a backups) show(w *wallet.Wallet, j backupJSON) error {
 	if n := len(w.Settings().Ledgers); n > 1 {
 		a.say("Your wallet is on %d ledgers, and this backup is of one: see --ledger.", n)
 	}
-	care := w.Care()
+	care := w.Backup().Care()
 	if care.WordsDue(a.now()) {
 		a.next("find out whether you have the words that go with it: carekey words check")
 	}

@@ -26,7 +26,7 @@ type ground struct {
 func groundOf(w *wallet.Wallet) ground {
 	_, p := w.Ledger()
 	g := ground{Properties: p}
-	if since, behind := w.Behind(); behind {
+	if since, behind := w.Log().Behind(); behind {
 		g.away, g.since = true, since
 	}
 	return g

@@ -73,7 +73,7 @@ func (a consents) export(ctx context.Context, ids []string, x exportFlags) error
 	behind := incomplete{consents: map[string]int{}}
 	for _, o := range a.all {
 		if g := groundOf(o.w); g.away {
-			_, behind.why = o.w.OutOfReach()
+			_, behind.why = o.w.Log().OutOfReach()
 			behind.behind = g
 		}
 	}

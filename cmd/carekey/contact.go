@@ -28,7 +28,7 @@ func newContact(a *app) *cobra.Command {
 		Args:  cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
-				if _, _, _, err := w.Head(ctx); err != nil { // another machine may have added some
+				if _, _, _, err := w.Log().Head(ctx); err != nil { // another machine may have added some
 					return err
 				}
 				return contacts{a}.list(w)
@@ -62,7 +62,7 @@ same, nobody has put another address in between.`,
 type contacts struct{ *app }
 
 func (a contacts) add(ctx context.Context, w *wallet.Wallet, name, address string) error {
-	c, lookalikes, err := w.AddContact(ctx, name, address)
+	c, lookalikes, err := w.Contacts().Add(ctx, name, address)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (a contacts) add(ctx context.Context, w *wallet.Wallet, name, address strin
 	a.say("%s is among your contacts.", c.Name)
 	for _, l := range lookalikes {
 		same := "looks much like this name"
-		if o, err := w.Contact(l); err == nil && o.Address == c.Address {
+		if o, err := w.Contacts().Named(l); err == nil && o.Address == c.Address {
 			same = "has this address already"
 		}
 		a.say("warning: your contact %s %s. Are they the same person?", cli.Quote(l), same)
@@ -87,7 +87,7 @@ func (a contacts) add(ctx context.Context, w *wallet.Wallet, name, address strin
 }
 
 func (a contacts) list(w *wallet.Wallet) error {
-	cs := w.Contacts()
+	cs := w.Contacts().List()
 	if a.flags.json {
 		return a.printJSON(list(cs, same))
 	}
@@ -108,7 +108,7 @@ func (a contacts) list(w *wallet.Wallet) error {
 }
 
 func (a contacts) verify(ctx context.Context, w *wallet.Wallet, name string) error {
-	c, err := w.Contact(name)
+	c, err := w.Contacts().Named(name)
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func (a contacts) verify(ctx context.Context, w *wallet.Wallet, name string) err
 	if err := a.confirm(ctx, preview, "Are they the same, all eight and in this order?", false); err != nil {
 		return err
 	}
-	if err := w.SetVerified(ctx, c.Name); err != nil {
+	if err := w.Contacts().SetVerified(ctx, c.Name); err != nil {
 		return err
 	}
 	c.Verified = true
@@ -130,11 +130,11 @@ func (a contacts) verify(ctx context.Context, w *wallet.Wallet, name string) err
 }
 
 func (a contacts) remove(ctx context.Context, w *wallet.Wallet, name string) error {
-	c, err := w.Contact(name)
+	c, err := w.Contacts().Named(name)
 	if err != nil {
 		return err
 	}
-	if err := w.RemoveContact(ctx, c.Name); err != nil {
+	if err := w.Contacts().Remove(ctx, c.Name); err != nil {
 		return err
 	}
 	if a.flags.json {

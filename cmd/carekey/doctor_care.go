@@ -11,7 +11,7 @@ import (
 
 // due names what should be done against the loss of the wallet.
 func due(w *wallet.Wallet, now time.Time) (due []string) {
-	care := w.Care()
+	care := w.Backup().Care()
 	if care.WordsDue(now) {
 		due = append(due, "words")
 	}
@@ -33,7 +33,7 @@ func (e *exam) examineCare(_ context.Context) []finding {
 	if e.wallet == nil {
 		return nil
 	}
-	care, now := e.wallet.Care(), e.now()
+	care, now := e.wallet.Backup().Care(), e.now()
 	words, backup := good("words", "checked "+ago(now, care.WordsChecked)), good("backup", "made "+ago(now, care.BackedUp))
 	switch {
 	case care.WordsDue(now) && care.WordsChecked.IsZero():
@@ -71,7 +71,7 @@ func (e *exam) examineStore(ctx context.Context) []finding {
 	if e.wallet == nil {
 		return nil
 	}
-	lost, shares, asked, err := e.wallet.Stock(ctx)
+	lost, shares, asked, err := e.wallet.Recovery().Stock(ctx)
 	if err != nil {
 		return []finding{failed("store", err)}
 	}

@@ -29,7 +29,7 @@ func (e *exam) examineWallet(ctx context.Context) []finding {
 }
 
 func examineHistory(ctx context.Context, w *wallet.Wallet) finding {
-	if _, _, _, err := w.Head(ctx); is[*ledgerclient.UnreachableError](err) {
+	if _, _, _, err := w.Log().Head(ctx); is[*ledgerclient.UnreachableError](err) {
 		return good("history", "is compared when the ledger is within reach again")
 	} else if err != nil {
 		return failed("history", err)
@@ -60,14 +60,14 @@ func examinePending(w *wallet.Wallet) finding {
 
 func examineContacts(w *wallet.Wallet) finding {
 	unverified, name := 0, ""
-	for _, c := range w.Contacts() {
+	for _, c := range w.Contacts().List() {
 		if !c.Verified {
 			unverified++
 			name = c.Name
 		}
 	}
 	if unverified == 0 {
-		return good("contacts", plural(len(w.Contacts()), "contact", "contacts")+", all verified")
+		return good("contacts", plural(len(w.Contacts().List()), "contact", "contacts")+", all verified")
 	}
 	return advise("contacts", "contacts-unverified", plural(unverified, "contact is", "contacts are")+" not verified", "carekey contact verify "+cli.Quote(name))
 }

@@ -126,7 +126,7 @@ func (a grants) request(ctx context.Context, w *wallet.Wallet, f grantFlags) (wa
 		if r.To, err = a.chooseContact(ctx, w); err != nil {
 			return r, err
 		}
-	} else if _, err := w.Contact(r.To); err != nil {
+	} else if _, err := w.Contacts().Named(r.To); err != nil {
 		return r, err
 	}
 	if len(r.Records) == 0 && len(r.Categories) == 0 && !r.All {
@@ -145,7 +145,7 @@ func (a grants) request(ctx context.Context, w *wallet.Wallet, f grantFlags) (wa
 
 func (a grants) chooseContact(ctx context.Context, w *wallet.Wallet) (string, error) {
 	var items []ui.Item
-	for _, c := range w.Contacts() {
+	for _, c := range w.Contacts().List() {
 		detail := ""
 		if !c.Verified {
 			detail = "not verified"
@@ -167,7 +167,7 @@ func (a grants) chooseRecords(ctx context.Context, w *wallet.Wallet) ([]string, 
 	if !a.interactive() {
 		return nil, errNeed.With("what", "which records", "flag", flags)
 	}
-	rs, err := w.Records(ctx)
+	rs, err := w.Records().List(ctx)
 	if err != nil {
 		return nil, err
 	}

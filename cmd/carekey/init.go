@@ -84,7 +84,7 @@ func (a making) init(ctx context.Context, f initFlags) error {
 	}
 	defer l.close()
 	if f.wordsFile == "" { // two of them were just asked for
-		if err := w.SetWordsChecked(ctx); err != nil {
+		if err := w.Backup().SetWordsChecked(ctx); err != nil {
 			return err
 		}
 	}

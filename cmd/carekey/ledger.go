@@ -62,11 +62,11 @@ func (a ledgers) look(cmd *cobra.Command, verify bool) error {
 		return a.lookAlone(cmd.Context(), p, verify)
 	}
 	return a.withLedger(cmd, looks, func(ctx context.Context, w *wallet.Wallet, l *ledger) error {
-		size, root, hour, err := w.Pinned(ctx) // the ledger goes on from what the wallet saw
+		size, root, hour, err := w.Log().Pinned(ctx) // the ledger goes on from what the wallet saw
 		if err != nil {
 			return err
 		}
-		since, away := w.OutOfReach()
+		since, away := w.Log().OutOfReach()
 		if away != nil && verify {
 			return away
 		}
@@ -82,9 +82,9 @@ func (a ledgers) look(cmd *cobra.Command, verify bool) error {
 		if verify {
 			err := a.verifyAll(&j, func(progress func(done, total uint64)) (uint64, crypto.Hash, uint64, error) {
 				if l.Ledger.Properties().Remote { // the wallet keeps what it has downloaded
-					return w.VerifyLedger(ctx, progress)
+					return w.Log().Verify(ctx, progress)
 				}
-				size, root := w.LedgerVerified()
+				size, root := w.Log().Verified()
 				return l.verify(ctx, size, root, progress)
 			})
 			if err != nil {
@@ -94,7 +94,7 @@ func (a ledgers) look(cmd *cobra.Command, verify bool) error {
 			if err != nil {
 				return err
 			}
-			if err := w.SetLedgerVerified(ctx, j.Size, root); err != nil {
+			if err := w.Log().SetVerified(ctx, j.Size, root); err != nil {
 				return err
 			}
 		}

@@ -59,7 +59,7 @@ func (a moving) move(ctx context.Context, w *wallet.Wallet, p place) error {
 	if err != nil {
 		return err
 	}
-	plan, err := w.PlanMove(ctx, dst)
+	plan, err := w.Moves().Plan(ctx, dst)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (a moving) move(ctx context.Context, w *wallet.Wallet, p place) error {
 		return err
 	}
 	step, end := a.progress("moving", plan.Bytes)
-	m, err := w.Move(ctx, dst, func(done, _ int64) {
+	m, err := w.Moves().Run(ctx, dst, func(done, _ int64) {
 		if step != nil {
 			step(done)
 		}

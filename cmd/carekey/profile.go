@@ -165,7 +165,7 @@ func (a profiles) remove(cmd *cobra.Command, profile string) error {
 	var owner string
 	err = a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
 		owner = w.Name()
-		return w.MayBeRemoved(ctx)
+		return w.Backup().MayBeRemoved(ctx)
 	})
 	if err != nil {
 		return err

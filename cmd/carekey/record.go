@@ -147,9 +147,9 @@ func (a records) put(cmd *cobra.Command, id, path string, d wallet.Describe) err
 		var existing bool
 		var err error
 		if id == "" {
-			r, existing, err = w.AddRecord(ctx, src, d, step)
+			r, existing, err = w.Records().Add(ctx, src, d, step)
 		} else {
-			r, existing, err = w.UpdateRecord(ctx, id, src, d, step)
+			r, existing, err = w.Records().Update(ctx, id, src, d, step)
 		}
 		end()
 		if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil {
@@ -204,7 +204,7 @@ func (a records) showPut(r wallet.Record, existing, update bool) error {
 func quoted(s string) string { return `"` + cli.Clean(s) + `"` }
 
 func (a records) list(ctx context.Context, w *wallet.Wallet) error {
-	rs, err := w.Records(ctx)
+	rs, err := w.Records().List(ctx)
 	if err != nil {
 		return err
 	}
@@ -228,7 +228,7 @@ func (a records) list(ctx context.Context, w *wallet.Wallet) error {
 }
 
 func (a records) history(ctx context.Context, w *wallet.Wallet, id string) error {
-	rs, removed, err := w.History(ctx, id)
+	rs, removed, err := w.Records().History(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -271,7 +271,7 @@ func (a records) get(cmd *cobra.Command, id string, g getFlags) error {
 		return errBinary
 	}
 	return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
-		versions, removed, err := w.History(ctx, id)
+		versions, removed, err := w.Records().History(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -288,7 +288,7 @@ func (a records) get(cmd *cobra.Command, id string, g getFlags) error {
 				defer text.w.Flush()
 				dst = text
 			}
-			_, err := w.OpenRecord(ctx, r.ID.String(), dst, g.age, step)
+			_, err := w.Records().Open(ctx, r.ID.String(), dst, g.age, step)
 			return err
 		}
 		sum := r.SHA256
@@ -296,7 +296,7 @@ func (a records) get(cmd *cobra.Command, id string, g getFlags) error {
 			sum = crypto.Hash{}
 		}
 		err = wallet.SaveFile(g.output, sum, g.force, func(dst io.Writer) error {
-			_, err := w.OpenRecord(ctx, r.ID.String(), dst, g.age, step)
+			_, err := w.Records().Open(ctx, r.ID.String(), dst, g.age, step)
 			return err
 		})
 		if err != nil {
@@ -334,7 +334,7 @@ func (t *textOnly) Write(p []byte) (int, error) {
 }
 
 func (a records) remove(ctx context.Context, w *wallet.Wallet, id string) error {
-	versions, removed, err := w.History(ctx, id)
+	versions, removed, err := w.Records().History(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -344,7 +344,7 @@ func (a records) remove(ctx context.Context, w *wallet.Wallet, id string) error 
 		if err := a.confirm(ctx, preview, "Remove it?", true); err != nil {
 			return err
 		}
-		if r, _, err = w.RemoveRecord(ctx, r.ID.String()); err != nil {
+		if r, _, err = w.Records().Remove(ctx, r.ID.String()); err != nil {
 			if errors.Is(err, wallet.ErrPending) && a.flags.json {
 				return errors.Join(a.printJSON([]recordJSON{recordOf(r)}), err)
 			}

@@ -256,10 +256,10 @@ func (s *session) end(ctx context.Context, o *opened, want access, err error) er
 	s.tellFinished(w)
 	s.tellUnwritten(w, err)
 	shown := err == nil || s.closed != nil && errors.Is(err, s.closed) // what is on this ledger
-	if clock, last := w.Doubt(); !clock.IsZero() && shown {
+	if clock, last := w.Log().Doubt(); !clock.IsZero() && shown {
 		s.say("Your clock says %s, and the ledger's last entry is of %s: what is open is judged by the ledger's time.", clock.Local().Format(dayLayout), day(last))
 	}
-	if since, away := w.OutOfReach(); away != nil && shown {
+	if since, away := w.Log().OutOfReach(); away != nil && shown {
 		s.tellAway(s.titles[o.id()], since, away)
 	}
 	if o.sent.Load() && errors.Is(err, context.Canceled) {
@@ -302,7 +302,7 @@ func (s *session) tellUnwritten(w *wallet.Wallet, failed error) {
 			s.say("Not written down on this computer: %s. What did not go out does not wait: do it again.", f.Message)
 		}
 	}
-	if w.Uncompared() {
+	if w.Log().Uncompared() {
 		s.say("What this wallet saw of the ledger before cannot be read: whether the ledger was put back to an older state was not compared.")
 	}
 }
@@ -330,7 +330,7 @@ func sentence(s string) string {
 // bring them back. Where that cannot be done now it is no failure of the command:
 // they go with the next change.
 func (s *session) keepBook(ctx context.Context, w *wallet.Wallet) {
-	if _, err := w.KeepBook(ctx); err != nil && w.Stuck() == nil {
+	if _, err := w.Book().Keep(ctx); err != nil && w.Stuck() == nil {
 		f := explain(err)
 		s.say("Your contacts are on this computer only, until the next change: %s.", f.Message)
 		if f.Hint != "" {

@@ -61,7 +61,7 @@ func (a overview) status(ctx context.Context) error {
 	slices.SortStableFunc(sum.Accesses, func(x, y wallet.Event) int { return cmp.Compare(x.Hour, y.Hour) })
 	part := failed != nil
 	for _, o := range seen {
-		_, why := o.w.OutOfReach()
+		_, why := o.w.Log().OutOfReach()
 		if u, ok := errors.AsType[*ledgerclient.UnreachableError](why); ok && u.Damaged { // the rest is shown all the same
 			failed = worse(failed, a.onLedger(o.id(), why))
 		}
@@ -92,7 +92,7 @@ func (a overview) show(all []*opened, s wallet.Summary, pending []pendingJSON, w
 		var clock time.Time
 		var unwritten, passed []error
 		for _, o := range all {
-			if c, _ := o.w.Doubt(); clock.IsZero() {
+			if c, _ := o.w.Log().Doubt(); clock.IsZero() {
 				clock = c
 			}
 			unwritten, passed = append(unwritten, o.w.Unwritten()...), append(passed, o.w.PassedOver()...)

@@ -64,7 +64,7 @@ func (a syncing) sync(ctx context.Context) error {
 		}
 		var again []contract.ID
 		if err == nil {
-			if again, err = one.FinishGrants(ctx); err != nil && worst == nil {
+			if again, err = one.Recovery().FinishGrants(ctx); err != nil && worst == nil {
 				worst = err
 			}
 		}
@@ -96,7 +96,7 @@ func (a syncing) synced(w *wallet.Wallet, s wallet.Synced, again []contract.ID, 
 		f := explain(err)
 		j.Error = &f
 	}
-	since, away := w.OutOfReach()
+	since, away := w.Log().OutOfReach()
 	if away != nil {
 		j.AsOf = instant(since)
 	}

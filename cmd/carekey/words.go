@@ -107,7 +107,7 @@ func (a words) check(cmd *cobra.Command, file string) error {
 		return err
 	}
 	return a.withWallet(cmd, keeps, func(ctx context.Context, w *wallet.Wallet) error {
-		if err := w.SetWordsChecked(ctx); err != nil {
+		if err := w.Backup().SetWordsChecked(ctx); err != nil {
 			return err
 		}
 		if a.flags.json {

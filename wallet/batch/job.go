@@ -175,7 +175,7 @@ func begin(w *wallet.Wallet, p *Plan) error {
 	}
 	var r [8]byte
 	rand.Read(r[:])
-	j = &job{V: jobVersion, ID: hex.EncodeToString(r[:]), File: p.File, Plan: p.sum, Begun: Hour(w.LedgerHour()), Give: p.Give, End: p.End, Chunk: ChunkSize}
+	j = &job{V: jobVersion, ID: hex.EncodeToString(r[:]), File: p.File, Plan: p.sum, Begun: Hour(w.Log().Hour()), Give: p.Give, End: p.End, Chunk: ChunkSize}
 	rest := p.Items
 	for n := 0; len(rest) > 0; n++ {
 		_, size := j.chunk(n)

@@ -157,7 +157,7 @@ func (p *planner) window(from, until contract.Hour) window {
 
 func newPlanner(ctx context.Context, w *wallet.Wallet) (*planner, error) {
 	id, properties := w.Ledger()
-	p := &planner{ctx: ctx, w: w, now: w.LedgerHour(), contacts: w.Contacts(),
+	p := &planner{ctx: ctx, w: w, now: w.Log().Hour(), contacts: w.Contacts().List(),
 		Plan:   &Plan{Ledger: id, From: w.Address(), Gate: properties.Gate, People: []Person{}, Warnings: []Warning{}, Recipients: []wallet.Contact{}, Items: []Item{}},
 		people: map[crypto.Address]*person{}, byName: map[string]*recipient{}, selections: map[string]*selection{}}
 	p.Made = Hour(p.now)
@@ -202,7 +202,7 @@ func (p *planner) findConsent(query string) (*held, string) {
 func (p *planner) findRecord(query string) (*wallet.Record, string) {
 	switch at, many := find(len(p.records), func(i int) contract.ID { return p.records[i].ID }, query); many {
 	case 0:
-		if _, removed, err := p.w.History(p.ctx, query); err == nil && removed {
+		if _, removed, err := p.w.Records().History(p.ctx, query); err == nil && removed {
 			return nil, "this record was removed"
 		}
 		return nil, "no record of yours has this id"
@@ -245,7 +245,7 @@ func (p *planner) recipient(name string) (*recipient, string) {
 	if r := p.byName[name]; r != nil {
 		return r, ""
 	}
-	c, err := p.w.Contact(name)
+	c, err := p.w.Contacts().Named(name)
 	if none, ok := errors.AsType[*wallet.NotFoundError](err); ok && none.Like != "" {
 		return nil, "no contact of that name; one looks like it: " + none.Like
 	}

@@ -216,7 +216,7 @@ func holdings(ctx context.Context, w *wallet.Wallet) ([]wallet.Consent, []wallet
 	if err != nil {
 		return nil, nil, err
 	}
-	records, err := w.Records(ctx)
+	records, err := w.Records().List(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -235,7 +235,7 @@ func (p *Plan) scope(w *wallet.Wallet, consents []wallet.Consent, records []wall
 	to := map[crypto.Address]bool{}
 	for _, c := range p.Recipients {
 		to[c.Address] = true
-		if now, err := w.Contact(c.Name); err == nil && now.Address == c.Address {
+		if now, err := w.Contacts().Named(c.Name); err == nil && now.Address == c.Address {
 			fact("contact", c.Name, c.Address)
 		}
 	}
