@@ -66,12 +66,9 @@ type ageJSON struct {
 
 // withKey unlocks the wallet without its ledger.
 func (a agePlugin) withKey(cmd *cobra.Command, f func(a agePlugin, p place, k *wallet.AgeKey) error) error {
-	p, err := a.place()
+	p, err := a.ownPlace()
 	if err != nil {
 		return err
-	}
-	if p.settings == nil {
-		return &wallet.NoWalletError{Dir: p.dir}
 	}
 	store, err := a.keys(p).own()
 	if err != nil {

@@ -37,12 +37,7 @@ How far an opening leaves an entry that you see depends on the ledger:
 type events struct{ *session }
 
 func (a events) audit(ctx context.Context) error {
-	var es []wallet.Event
-	n, failed := a.each(ctx, func(o *opened) error {
-		some, err := o.w.Audit(ctx)
-		es = append(es, some...)
-		return err
-	})
+	es, n, failed := collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Event, error) { return w.Audit(ctx) })
 	if n == 0 {
 		return failed
 	}

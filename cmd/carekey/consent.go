@@ -59,12 +59,7 @@ func newConsent(a *app) *cobra.Command {
 }
 
 func (a consents) list(ctx context.Context) error {
-	var cs []wallet.Consent
-	n, failed := a.each(ctx, func(o *opened) error {
-		some, err := o.w.Consents(ctx)
-		cs = append(cs, some...)
-		return err
-	})
+	cs, n, failed := collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Consent, error) { return w.Consents(ctx) })
 	switch {
 	case n == 0:
 	case a.flags.json:

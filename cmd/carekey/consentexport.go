@@ -62,11 +62,9 @@ func (a consents) export(ctx context.Context, ids []string, x exportFlags) error
 		}
 	}
 	if len(ids) == 0 {
-		if _, failed := a.each(ctx, func(o *opened) error {
-			some, err := o.w.ProvenConsents(ctx, nil)
-			cs = append(cs, some...)
-			return err
-		}); failed != nil { // who reads the file would take it for all
+		var failed error
+		cs, _, failed = collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Consent, error) { return w.ProvenConsents(ctx, nil) })
+		if failed != nil { // who reads the file would take it for all
 			return failed
 		}
 	}
@@ -136,5 +134,5 @@ func (a consents) saveExport(b *health.Bundle, known []wallet.Consent, left []st
 		File     string   `json:"file"`
 		Consents []string `json:"consents"`
 		Left     []string `json:"left"` // out: what they are is not known
-	}{x.output, list(known, func(c wallet.Consent) string { return c.ID.String() }), list(left, func(id string) string { return id })})
+	}{x.output, list(known, func(c wallet.Consent) string { return c.ID.String() }), list(left, same)})
 }

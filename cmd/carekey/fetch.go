@@ -216,7 +216,7 @@ func (x *fetching) end() error {
 		return x.first
 	}
 	if x.app.flags.json {
-		if err := x.printJSON(list(x.files, func(f fetchedJSON) fetchedJSON { return f })); err != nil {
+		if err := x.printJSON(list(x.files, same)); err != nil {
 			return err
 		}
 	}

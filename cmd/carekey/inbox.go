@@ -29,12 +29,7 @@ func newInbox(a *app) *cobra.Command {
 type inbox struct{ *session }
 
 func (a inbox) list(ctx context.Context, onlyNew bool) error {
-	var rs []wallet.Received
-	n, failed := a.each(ctx, func(o *opened) error {
-		some, err := o.w.Inbox(ctx)
-		rs = append(rs, some...)
-		return err
-	})
+	rs, n, failed := collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Received, error) { return w.Inbox(ctx) })
 	if n == 0 {
 		return failed
 	}

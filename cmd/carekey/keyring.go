@@ -57,15 +57,6 @@ Words of another wallet change nothing.`,
 // keyrings is what is done with the place of a wallet's key.
 type keyrings struct{ *app }
 
-// ownPlace is the place of a wallet that is there.
-func (a *app) ownPlace() (place, error) {
-	p, err := a.place()
-	if err == nil && p.settings == nil {
-		err = &wallet.NoWalletError{Dir: p.dir}
-	}
-	return p, err
-}
-
 func otherKind(kind string) string {
 	if kind == keyring.KindOS {
 		return keyring.KindFile

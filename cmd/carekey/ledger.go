@@ -144,18 +144,7 @@ func (a ledgers) describe(ctx context.Context, l *ledger, p place) (ledgerJSON, 
 
 // verifyAll checks everything and updates what is shown to the head it checked.
 func (a ledgers) verifyAll(j *ledgerJSON, verify func(progress func(done, total uint64)) (uint64, crypto.Hash, uint64, error)) error {
-	var step func(done, total uint64)
-	end := func() {}
-	if a.talks() && cli.Width(a.err) > 0 {
-		b := &bar{out: a.err, what: "verifying", at: -1}
-		step = func(done, total uint64) {
-			if total >= 10_000 {
-				b.total = int64(total)
-				b.step(int64(done))
-			}
-		}
-		end = b.end
-	}
+	step, end := a.steps("verifying")
 	size, root, signatures, err := verify(step)
 	end()
 	if err != nil {

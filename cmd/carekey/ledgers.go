@@ -51,12 +51,9 @@ func (a ledgers) newList() *cobra.Command {
 		Short: "List the ledgers that this wallet is on; nothing is unlocked and nobody asked",
 		Args:  cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, err := a.place()
+			p, err := a.ownPlace()
 			if err != nil {
 				return err
-			}
-			if p.settings == nil {
-				return &wallet.NoWalletError{Dir: p.dir}
 			}
 			return a.list(p)
 		},
@@ -107,12 +104,9 @@ type ledgers struct{ *app }
 
 // find finds a ledger that the wallet is on.
 func (a ledgers) find(named string) (place, wallet.Place, error) {
-	p, err := a.place()
+	p, err := a.ownPlace()
 	if err != nil {
 		return p, wallet.Place{}, err
-	}
-	if p.settings == nil {
-		return p, wallet.Place{}, &wallet.NoWalletError{Dir: p.dir}
 	}
 	at, ok, err := p.joined(named)
 	if err == nil && !ok {
@@ -175,12 +169,9 @@ func waitingText(j placeJSON) string {
 }
 
 func (a ledgers) join(ctx context.Context, text string, asDefault bool) error {
-	p, err := a.place()
+	p, err := a.ownPlace()
 	if err != nil {
 		return err
-	}
-	if p.settings == nil {
-		return &wallet.NoWalletError{Dir: p.dir}
 	}
 	at, err := named(text)
 	if err != nil {

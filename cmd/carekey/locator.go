@@ -250,6 +250,15 @@ func (a *app) place() (place, error) {
 	return p, nil
 }
 
+// ownPlace is the place of a wallet that is there.
+func (a *app) ownPlace() (place, error) {
+	p, err := a.place()
+	if err == nil && p.settings == nil {
+		err = &wallet.NoWalletError{Dir: p.dir}
+	}
+	return p, err
+}
+
 // on is the place with another of the wallet's ledgers.
 func (p place) on(at wallet.Place) place {
 	p.at, p.id, p.given = stored(p.home, at.At), at.ID, false

@@ -105,7 +105,7 @@ func (a profiles) list(ctx context.Context) error {
 		out = append(out, j)
 	}
 	if a.flags.json {
-		return a.printJSON(list(out, func(p profileJSON) profileJSON { return p }))
+		return a.printJSON(list(out, same))
 	}
 	if len(out) == 0 {
 		a.say("There is no wallet in %s yet.", home)
@@ -196,26 +196,6 @@ func (a profiles) removeLeftKey(ctx context.Context, p place) error {
 	}
 	if err := a.keys(p).of(keyring.KindOS).Delete(ctx, p.settings.Item); !errors.Is(err, keyring.ErrItemNotFound) {
 		return err
-	}
-	return nil
-}
-
-// confirmName is confirm for what takes a name to be typed.
-func (a *app) confirmName(ctx context.Context, preview, question, name string) error {
-	preview = a.asProfile(preview)
-	if a.flags.yes {
-		a.say("%s\n", preview)
-		return nil
-	}
-	if !a.interactive() {
-		return errNeed.With("what", question, "flag", "--yes")
-	}
-	ok, err := ui.ConfirmName(ctx, a.in, a.err, preview, question, name)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return cli.ErrDeclined
 	}
 	return nil
 }

@@ -110,10 +110,10 @@ func (a restores) restore(ctx context.Context, f restoreFlags) error {
 	if err := os.MkdirAll(p.home, 0o700); err != nil {
 		return err
 	}
-	b := &stepBar{a: a.app}
+	progress, end := a.progress()
 	w, got, err := wallet.Restore(ctx, wallet.Options{Dir: p.dir, Keyring: a.keys(p).of(kind), Services: l.Services, Now: a.now, Profile: a.profile()},
-		wallet.RestoreRequest{Entropy: entropy, At: p.at.kept(p.home), Name: f.name, Saved: from.saved, Progress: b.step})
-	b.end()
+		wallet.RestoreRequest{Entropy: entropy, At: p.at.kept(p.home), Name: f.name, Saved: from.saved, Progress: progress})
+	end()
 	if is[*wallet.NothingError](err) {
 		os.Remove(filepath.Join(p.dir, "lock"))
 		os.Remove(filepath.Join(p.dir, "lock.next"))
@@ -294,35 +294,27 @@ func badBackup(dir string, err error) error {
 	return errBadBackup.Of(err, "dir", dir)
 }
 
-// stepBar shows the steps of a restore.
-type stepBar struct {
-	a   *app
-	at  wallet.RestoreStep
-	bar *bar
+// progress shows the steps of a restore.
+func (a restores) progress() (progress func(of wallet.RestoreStep, done, total uint64), end func()) {
+	var at wallet.RestoreStep
+	var step func(done, total uint64)
+	stop := func() {}
+	return func(of wallet.RestoreStep, done, total uint64) {
+		if of != at {
+			stop()
+			at = of
+			step, stop = a.steps(stepWords[of])
+		}
+		if step != nil {
+			step(done, total)
+		}
+	}, func() { stop() }
 }
 
 var stepWords = map[wallet.RestoreStep]string{
 	wallet.ReadingLedger:  "reading the ledger ",
 	wallet.ReadingRecords: "reading your records",
 	wallet.AskingKeepers:  "asking the keepers ",
-}
-
-func (s *stepBar) step(step wallet.RestoreStep, done, total uint64) {
-	if !s.a.talks() || cli.Width(s.a.err) == 0 || total == 0 {
-		return
-	}
-	if s.bar == nil || s.at != step {
-		s.end()
-		s.at, s.bar = step, &bar{out: s.a.err, what: stepWords[step], at: -1}
-	}
-	s.bar.total = int64(total)
-	s.bar.step(int64(done))
-}
-
-func (s *stepBar) end() {
-	if s.bar != nil {
-		s.bar.end()
-	}
 }
 
 // show tells what came back; order is how a copy comes together with its

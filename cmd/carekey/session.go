@@ -79,12 +79,9 @@ type session struct {
 // cannot be opened keeps none of the others from it, and is the error at the end.
 func (a *app) withLedgers(cmd *cobra.Command, want access, which func(place) []place, f func(ctx context.Context, s *session) error) error {
 	ctx := cmd.Context()
-	p, err := a.place()
+	p, err := a.ownPlace()
 	if err != nil {
 		return err
-	}
-	if p.settings == nil {
-		return &wallet.NoWalletError{Dir: p.dir}
 	}
 	s := &session{app: a}
 	places := which(p)
@@ -154,6 +151,16 @@ func (s *session) each(ctx context.Context, f func(o *opened) error) (done int, 
 		worst = worse(worst, s.onLedger(o.id(), err))
 	}
 	return done, worst
+}
+
+// collect puts together what f finds on each ledger, see each.
+func collect[T any](ctx context.Context, s *session, f func(w *wallet.Wallet) ([]T, error)) (all []T, done int, worst error) {
+	done, worst = s.each(ctx, func(o *opened) error {
+		some, err := f(o.w)
+		all = append(all, some...)
+		return err
+	})
+	return all, done, worst
 }
 
 // onLedger says on which of several ledgers something is wrong.
@@ -422,6 +429,15 @@ func (a *app) asProfile(preview string) string {
 
 // confirm shows a preview and asks. --yes answers; without a terminal it is needed.
 func (a *app) confirm(ctx context.Context, preview, question string, danger bool) error {
+	return a.agreed(preview, question, func(preview string) (bool, error) { return ui.Confirm(ctx, a.in, a.err, preview, question, danger) })
+}
+
+// confirmName is confirm for what takes a name to be typed.
+func (a *app) confirmName(ctx context.Context, preview, question, name string) error {
+	return a.agreed(preview, question, func(preview string) (bool, error) { return ui.ConfirmName(ctx, a.in, a.err, preview, question, name) })
+}
+
+func (a *app) agreed(preview, question string, ask func(preview string) (bool, error)) error {
 	preview = a.asProfile(preview)
 	if a.flags.yes {
 		if preview != "" {
@@ -432,14 +448,11 @@ func (a *app) confirm(ctx context.Context, preview, question string, danger bool
 	if !a.interactive() {
 		return errNeed.With("what", question, "flag", "--yes")
 	}
-	ok, err := ui.Confirm(ctx, a.in, a.err, preview, question, danger)
-	if err != nil {
-		return err
+	ok, err := ask(preview)
+	if err == nil && !ok {
+		err = cli.ErrDeclined
 	}
-	if !ok {
-		return cli.ErrDeclined
-	}
-	return nil
+	return err
 }
 
 // readSmall reads a text file of at most 4 KiB, such as one with words.

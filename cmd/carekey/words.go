@@ -45,12 +45,9 @@ last check is kept; carekey status and carekey doctor remind you after a year.`,
 type words struct{ *app }
 
 func (a words) show(ctx context.Context) error {
-	p, err := a.place()
+	p, err := a.ownPlace()
 	if err != nil {
 		return err
-	}
-	if p.settings == nil {
-		return &wallet.NoWalletError{Dir: p.dir}
 	}
 	if a.flags.json || !a.interactive() {
 		return usage("the words are shown on a terminal only", "run it on a terminal, without --json and --no-input; or compare words with: carekey words check --words-file FILE")
@@ -78,12 +75,9 @@ func (a *app) entropy(ctx context.Context, p place) (crypto.Entropy, error) {
 
 func (a words) check(cmd *cobra.Command, file string) error {
 	ctx := cmd.Context()
-	p, err := a.place()
+	p, err := a.ownPlace()
 	if err != nil {
 		return err
-	}
-	if p.settings == nil {
-		return &wallet.NoWalletError{Dir: p.dir}
 	}
 	if file == "" && !a.interactive() {
 		return errNeed.With("what", "the words", "flag", "--words-file FILE")
