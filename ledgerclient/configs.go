@@ -181,7 +181,7 @@ func (c *Client) checkConfig(ctx context.Context, n int, e *contract.Entry) erro
 	return fail(fmt.Errorf("not signed by a node"))
 }
 
-// fresh tells whether the newest head's time is near enough to the clock's.
+// fresh reports whether the newest head's time is near enough to the clock's.
 func (c *Client) fresh(head Head, within time.Duration) error {
 	if within == 0 || c.AnyAge {
 		return nil

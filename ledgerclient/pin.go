@@ -25,7 +25,7 @@ type Pin struct {
 	Configs int `json:"configs,omitempty"`
 }
 
-// valid tells whether the parts of the pin fit each other. A pin is read from a
+// valid reports whether the parts of the pin fit each other. A pin is read from a
 // file; one that contradicts itself must not be built upon.
 func (p Pin) valid() bool {
 	return len(p.Edge) == bits.OnesCount64(p.Size) && (p.Size == 0 || edgeRoot(p.Edge) == p.Root) && p.Configs >= 0

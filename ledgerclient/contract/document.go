@@ -248,7 +248,7 @@ var invisible = [...][2]rune{
 	{0xfff0, 0xffff}, {0xe0000, 0x10ffff},
 }
 
-// ValidName tells whether a ledger can be called that: 1 to MaxName bytes of UTF-8,
+// ValidName reports whether a ledger can be called that: 1 to MaxName bytes of UTF-8,
 // nothing invisible, no spaces at the ends or two in a row.
 func ValidName(name string) bool {
 	if name == "" || len(name) > MaxName || !utf8.ValidString(name) {

@@ -106,7 +106,7 @@ func OpenDir(path string) (*os.File, error) {
 	return os.Open(path + string(filepath.Separator)) // of a pipe: ENOTDIR, at once
 }
 
-// Vacant tells whether there is no such folder, or nothing in it that a person would
+// Vacant reports whether there is no such folder, or nothing in it that a person would
 // see: only what a system, or a process that was killed, leaves in folders.
 func Vacant(path string) (bool, error) {
 	entries, err := ReadDir(path + string(filepath.Separator))
@@ -121,7 +121,7 @@ func Vacant(path string) (bool, error) {
 	return err == nil, err
 }
 
-// IsLitter tells whether a name is one of those that a NAS, a file manager or a file
+// IsLitter reports whether a name is one of those that a NAS, a file manager or a file
 // system leaves in a folder that looks empty to a person.
 func IsLitter(name string) bool {
 	switch strings.ToLower(name) {

@@ -32,11 +32,7 @@ func (k *Keeper) Deposit(ctx context.Context, deposits []ledgerclient.Deposit) (
 			if !g.ok {
 				continue
 			}
-			index, _, err := v.Find(deposits[i].Grant)
-			if err != nil {
-				return err
-			}
-			leaf, err := v.Leaf(index)
+			leaf, err := v.Leaf(g.index)
 			if err != nil {
 				return err
 			}
@@ -116,7 +112,7 @@ func (k *Keeper) judgeDeposit(d *ledgerclient.Deposit, g grant, commitment crypt
 	return ledgerclient.Released
 }
 
-// shareFits tells whether the deposit's package is what the grant commits to and
+// shareFits reports whether the deposit's package is what the grant commits to and
 // lists the share at its index.
 func shareFits(d *ledgerclient.Deposit, author crypto.PubKey, commitment crypto.Hash) bool {
 	p, err := contract.ParseGrantPackage(d.Package)

@@ -161,6 +161,7 @@ func (k *Keeper) Key() crypto.PubKey { return k.public }
 // grant is what the rules need to know of a grant on the replica.
 type grant struct {
 	Grant
+	index uint64
 	state contract.State
 	ok    bool // false: there is no such grant
 }
@@ -178,7 +179,7 @@ func lookup(v View, id contract.ID) (grant, error) {
 	if s.Kind != contract.KindGrant || s.Status == contract.StatusNone {
 		return grant{}, nil
 	}
-	return grant{Grant: Grant{ID: id, NotAfter: s.NotAfter}, state: s, ok: true}, nil
+	return grant{Grant: Grant{ID: id, NotAfter: s.NotAfter}, index: index, state: s, ok: true}, nil
 }
 
 // State tells the grant's author or counterparty whether its share is here. Nobody

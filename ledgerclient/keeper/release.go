@@ -27,11 +27,7 @@ func (k *Keeper) Release(ctx context.Context, r ledgerclient.Request) (ledgercli
 		if g, err = lookup(v, r.Access.Subject); err != nil || !g.ok {
 			return err
 		}
-		at, _, err := v.Find(g.ID)
-		if err != nil {
-			return err
-		}
-		opening, err := v.Leaf(at)
+		opening, err := v.Leaf(g.index)
 		if err != nil {
 			return err
 		}

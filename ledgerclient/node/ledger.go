@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -250,31 +251,18 @@ func (l ledger) tile(ctx context.Context, t tlog.Tile, element int) ([]byte, err
 // lowest that failed.
 func (n *Node) parallel(count int, f func(i int) error) error {
 	errs := make([]error, count)
-	next := make(chan int)
+	places := make(chan struct{}, fetchers)
 	var wg sync.WaitGroup
-	for range min(fetchers, count) {
+	for i := range count {
+		places <- struct{}{}
 		wg.Go(func() {
 			defer crash.Report()
-			for i := range next {
-				errs[i] = f(i)
-			}
+			errs[i] = f(i)
+			<-places
 		})
 	}
-	for i := range count {
-		next <- i
-	}
-	close(next)
 	wg.Wait()
-	return errors.Join(firstOf(errs))
-}
-
-func firstOf(errs []error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return cmp.Or(errs...)
 }
 
 // Find asks the node for the position of an entry, which tells it which one

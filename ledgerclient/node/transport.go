@@ -226,7 +226,7 @@ func (w *wire) each(ctx context.Context, q *question, take func(*answering) erro
 	return last
 }
 
-// is tells whether an error of type E is in err's chain.
+// is reports whether an error of type E is in err's chain.
 func is[E error](err error) bool {
 	_, ok := errors.AsType[E](err)
 	return ok
@@ -252,7 +252,7 @@ func inParts(n int, fit func(at int) int, send func(at, end int) error) error {
 	return nil
 }
 
-// isBusy tells whether a node did nothing since it had no room.
+// isBusy reports whether a node did nothing since it had no room.
 func isBusy(err error) bool {
 	refused, ok := errors.AsType[*RefusedError](err)
 	return ok && refused.Kind == KindBusy

@@ -124,7 +124,7 @@ func (d *Direct) own(ctx context.Context) (size uint64, root crypto.Hash, err er
 	return readHead(note)
 }
 
-// kept tells whether a head of that size leaves out what the signer has had time
+// kept reports whether a head of that size leaves out what the signer has had time
 // enough to read: it would hide a revocation with a time that is fresh.
 func (d *Direct) kept(ctx context.Context, size, own uint64) error {
 	if size == own {

@@ -158,7 +158,7 @@ var lies = map[string]lie{
 	},
 }
 
-// about tells whether a lie without a path of its own is about a request.
+// about reports whether a lie without a path of its own is about a request.
 func (n *Node) about(r *http.Request) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()

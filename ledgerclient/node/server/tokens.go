@@ -25,7 +25,7 @@ func (t *tokens) set(hashes []crypto.Hash) {
 	t.hashes.Store(&hashes)
 }
 
-// needed tells whether submitting takes a token.
+// needed reports whether submitting takes a token.
 func (t *tokens) needed() bool { return len(*t.hashes.Load()) > 0 }
 
 // check returns the hash of a request's token, if it is one of the node's. All of
