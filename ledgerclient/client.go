@@ -50,7 +50,7 @@ type Head struct {
 // followed what is at hand. The others are asked for when the log shows that there are
 // more. want is the id it must have; the zero id accepts whatever ledger is there, which
 // is right only when a wallet meets its ledger for the first time. Another ledger is a
-// *ForeignLedgerError.
+// [ErrForeign].
 func Connect(ctx context.Context, s Services, want crypto.LedgerID) (*Client, error) {
 	doc, err := s.Ledger.Genesis(ctx)
 	if err != nil {
@@ -66,7 +66,7 @@ func Connect(ctx context.Context, s Services, want crypto.LedgerID) (*Client, er
 	}
 	id := configs[0].LedgerID()
 	if want != (crypto.LedgerID{}) && id != want {
-		return nil, &ForeignLedgerError{Want: want, Got: id}
+		return nil, ErrForeign.With("want", want, "got", id)
 	}
 	c := &Client{Services: s, id: id, doc: doc, configs: configs}
 	keepers := c.Config().Keepers
@@ -116,7 +116,7 @@ const originPrefix = "carekey/v1/"
 
 // Head fetches the newest checkpoint and verifies its signature, which must be of a
 // node of the newest configuration, and its time where the ledger's heads carry
-// one: a *StaleHeadError if it is too far from the clock's.
+// one: a [ErrStale] if it is too far from the clock's.
 func (c *Client) Head(ctx context.Context) (Head, error) {
 	msg, err := c.Ledger.Checkpoint(ctx)
 	if err != nil {

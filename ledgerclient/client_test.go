@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -526,8 +527,8 @@ func TestConnect(t *testing.T) {
 	ctx := context.Background()
 	m := newMemory(t, "connect")
 	other := newMemory(t, "another")
-	var foreign *ledgerclient.ForeignLedgerError
-	if _, err := ledgerclient.Connect(ctx, m.services(), other.id); !errors.As(err, &foreign) || foreign.Got != m.id || foreign.Want != other.id {
+	_, err := ledgerclient.Connect(ctx, m.services(), other.id)
+	if foreign, _ := fault.As(err, ledgerclient.ErrForeign); foreign.Value("got") != m.id || foreign.Value("want") != other.id {
 		t.Errorf("another ledger: %v", err)
 	}
 	var tampered *ledgerclient.TamperedError

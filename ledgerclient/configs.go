@@ -194,7 +194,7 @@ func (c *Client) fresh(head Head, within time.Duration) error {
 		now = c.Now
 	}
 	if age := now().Sub(head.Time).Round(time.Second); age > within || age < -within {
-		return &StaleHeadError{Age: age}
+		return ErrStale.With("age", age)
 	}
 	return nil
 }

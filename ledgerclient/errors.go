@@ -35,15 +35,6 @@ func (e *UnreachableError) Error() string { return e.Service + " out of reach: "
 
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
-// SpentError says that a ledger's order holds an entry and its log does not, and that
-// no rule refused it there: something else was taken in at its place. The same bytes
-// never come into the log any more; the same statement, signed anew, does.
-type SpentError struct{ Entry contract.ID }
-
-func (e *SpentError) Error() string {
-	return "entry " + e.Entry.String() + " is in the order, and its log has something else there"
-}
-
 // RangeError says that positions were asked for that the log does not have, or
 // too many at a time, or a proof at another size than the newest.
 type RangeError struct {
@@ -126,12 +117,11 @@ func (e *BatchError) Unwrap() []error {
 
 const (
 	ErrForeign  fault.Code = "foreign-ledger"    // a ledger is not the one it should be. want, got
-	ErrStale    fault.Code = "head-stale"        // the newest head a ledger shows is too old: somebody keeps newer ones back, or a clock is wrong. age, by the wallet's clock
-	ErrAhead    fault.Code = "head-stale/ahead"  // the newest head is of a time that is yet to come. ahead, by how much
+	ErrStale    fault.Code = "head-stale"        // the newest head a ledger shows is too old: or of a time that is yet to come: somebody keeps newer ones back, or a clock is wrong. age, by the wallet's clock; negative for a time that is yet to come
 	ErrEvidence fault.Code = "evidence-invalid"  // bytes are no evidence, or prove nothing. what
 	ErrMessage  fault.Code = "malformed/message" // bytes are not the message they should be. message: "deposit", "receipt", "request", "answer", "acknowledgement", "inquiry", "answer to an inquiry"
 	// ErrSpent: a ledger's order holds an entry and its log does not, and no rule
 	// refused it there: something else was taken in at its place. The same bytes never
 	// come into the log any more; the same statement, signed anew, does. entry
-	ErrSpent fault.Code = "order-broken/spent"
+	ErrSpent fault.Code = "order-spent"
 )

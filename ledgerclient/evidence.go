@@ -48,21 +48,6 @@ type Finding struct {
 	Root         crypto.Hash // of the newer head's history at the older head's size: not Older.Root
 }
 
-// EvidenceError says why bytes are no evidence, or prove nothing.
-type EvidenceError struct {
-	What string
-	Err  error // may be nil
-}
-
-func (e *EvidenceError) Error() string {
-	if e.Err == nil {
-		return "evidence: " + e.What
-	}
-	return "evidence: " + e.What + ": " + e.Err.Error()
-}
-
-func (e *EvidenceError) Unwrap() error { return e.Err }
-
 const (
 	evidenceHead = "carekey evidence 1\n"
 	// MaxEvidence is the most bytes that an evidence file has.
@@ -92,14 +77,14 @@ func (e *Evidence) Marshal() []byte {
 }
 
 // ParseEvidence reads the text form. What parses re-encodes identically; whether
-// it proves anything is for Check. The error is an *EvidenceError.
+// it proves anything is for Check. The error is an [ErrEvidence].
 func ParseEvidence(b []byte) (*Evidence, error) {
 	if len(b) > MaxEvidence {
-		return nil, &EvidenceError{What: "longer than 1 MiB"}
+		return nil, ErrEvidence.With("what", "longer than 1 MiB")
 	}
 	rest, ok := bytes.CutPrefix(b, []byte(evidenceHead))
 	if !ok {
-		return nil, &EvidenceError{What: "not an evidence file of version 1"}
+		return nil, ErrEvidence.With("what", "not an evidence file of version 1")
 	}
 	var e Evidence
 	// value takes a line with that keyword, if it is the next one.
@@ -136,7 +121,7 @@ func ParseEvidence(b []byte) (*Evidence, error) {
 	for len(e.Documents) <= maxConfigs && bytes.HasPrefix(rest, []byte("document ")) {
 		d, ok := part("document")
 		if !ok {
-			return nil, &EvidenceError{What: "a document is not complete"}
+			return nil, ErrEvidence.With("what", "a document is not complete")
 		}
 		e.Documents = append(e.Documents, d)
 	}
@@ -145,60 +130,60 @@ func ParseEvidence(b []byte) (*Evidence, error) {
 		e.Newer, newer = part("newer")
 	}
 	if len(e.Documents) == 0 || !older || !newer {
-		return nil, &EvidenceError{What: "a document or a head is missing"}
+		return nil, ErrEvidence.With("what", "a document or a head is missing")
 	}
 	if len(rest) > 0 {
 		if e.Root, ok = hash("root"); !ok {
-			return nil, &EvidenceError{What: "root"}
+			return nil, ErrEvidence.With("what", "root")
 		}
 		for len(rest) > 0 && len(e.Proof) < maxProof {
 			h, ok := hash("proof")
 			if !ok {
-				return nil, &EvidenceError{What: "proof"}
+				return nil, ErrEvidence.With("what", "proof")
 			}
 			e.Proof = append(e.Proof, h)
 		}
 	}
 	if !bytes.Equal(e.Marshal(), b) {
-		return nil, &EvidenceError{What: "not encoded as it was written"}
+		return nil, ErrEvidence.With("what", "not encoded as it was written")
 	}
 	return &e, nil
 }
 
 // Check verifies the evidence and says what it proves. The error is an
-// *EvidenceError: it proves nothing.
+// [ErrEvidence]: it proves nothing.
 func (e *Evidence) Check() (Finding, error) {
 	if len(e.Documents) == 0 {
-		return Finding{}, &EvidenceError{What: "no configuration document"}
+		return Finding{}, ErrEvidence.With("what", "no configuration document")
 	}
 	configs, err := readConfigs(e.Documents[0], e.Documents[1:])
 	if err != nil {
-		return Finding{}, &EvidenceError{What: "configuration", Err: err}
+		return Finding{}, ErrEvidence.Of(err, "what", "configuration")
 	}
 	f := Finding{Ledger: contract.LedgerID(e.Documents[0]), Name: configs[0].Name}
 	if f.Older, _, err = openHead(f.Ledger, configs, e.Older); err != nil {
-		return Finding{}, &EvidenceError{What: "older head", Err: err}
+		return Finding{}, ErrEvidence.Of(err, "what", "older head")
 	}
 	if f.Newer, _, err = openHead(f.Ledger, configs, e.Newer); err != nil {
-		return Finding{}, &EvidenceError{What: "newer head", Err: err}
+		return Finding{}, ErrEvidence.Of(err, "what", "newer head")
 	}
 	n, m := f.Older.Size, f.Newer.Size
 	switch {
 	case n < 1 || n > m:
-		return Finding{}, &EvidenceError{What: "the older head has more entries"}
+		return Finding{}, ErrEvidence.With("what", "the older head has more entries")
 	case n == m:
 		if !e.Root.IsZero() || len(e.Proof) > 0 {
-			return Finding{}, &EvidenceError{What: "a proof where none is needed"}
+			return Finding{}, ErrEvidence.With("what", "a proof where none is needed")
 		}
 		f.Root = f.Newer.Root
 	default:
 		if err := tlog.CheckTree(hashes(e.Proof), int64(m), tlog.Hash(f.Newer.Root), int64(n), tlog.Hash(e.Root)); err != nil {
-			return Finding{}, &EvidenceError{What: "the consistency proof does not hold", Err: err}
+			return Finding{}, ErrEvidence.Of(err, "what", "the consistency proof does not hold")
 		}
 		f.Root = e.Root
 	}
 	if f.Root == f.Older.Root {
-		return Finding{}, &EvidenceError{What: "the two heads are of one history"}
+		return Finding{}, ErrEvidence.With("what", "the two heads are of one history")
 	}
 	return f, nil
 }

@@ -94,12 +94,11 @@ func TestEvidenceProvesOnlyForks(t *testing.T) {
 			t.Fatalf("byte %d changed: %+v", i, f)
 		}
 	}
-	var none *ledgerclient.EvidenceError
 	honest := func(change func(e *ledgerclient.Evidence)) {
 		t.Helper()
 		e := *fork.Evidence
 		change(&e)
-		if f, err := e.Check(); !errors.As(err, &none) {
+		if f, err := e.Check(); !errors.Is(err, ledgerclient.ErrEvidence) {
 			t.Errorf("%v %+v", err, f)
 		}
 	}

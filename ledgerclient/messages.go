@@ -27,16 +27,6 @@ const (
 	maxFiled   = 4096              // refused requests in an answer to an inquiry
 )
 
-// MessageError says that bytes are not the message they should be.
-type MessageError struct {
-	Message string // "deposit", "receipt", "request", "answer", "acknowledgement", "inquiry", "answer to an inquiry"
-	Err     error
-}
-
-func (e *MessageError) Error() string { return "not a valid " + e.Message + ": " + e.Err.Error() }
-
-func (e *MessageError) Unwrap() error { return e.Err }
-
 var (
 	errSignature = errors.New("signature does not verify")
 	errOther     = errors.New("for something else than what was asked")
@@ -49,7 +39,7 @@ func parse[M any, P interface {
 }](name string, b []byte) (M, error) {
 	var m, none M
 	if err := codec.Parse(b, P(&m).Fields); err != nil {
-		return none, &MessageError{Message: name, Err: err}
+		return none, ErrMessage.Of(err, "message", name)
 	}
 	return m, nil
 }
@@ -137,7 +127,7 @@ func (r *Receipt) Sign(key *crypto.PrivateKey) { r.Signature = key.Sign(r.Digest
 func (r *Receipt) Verify(d *Deposit, author crypto.PubKey) error {
 	if r.Ledger != d.Ledger || r.Grant != d.Grant || r.Keeper != d.Keeper ||
 		r.Index != d.Share.Index || r.Share != d.Share.Hash(d.Ledger, author) {
-		return &MessageError{Message: "receipt", Err: errOther}
+		return ErrMessage.Of(errOther, "message", "receipt")
 	}
 	return verify("receipt", r.Keeper, r.Digest(), r.Signature)
 }
@@ -206,7 +196,7 @@ func (a *Answer) Sign(key *crypto.PrivateKey) { a.Signature = key.Sign(a.Digest(
 // names ledger, keeper, access and response key, so the answer binds them all.)
 func (a *Answer) Verify(r *Request, keeper crypto.PubKey) error {
 	if a.Request != r.Hash() || a.Grant != r.Access.Subject {
-		return &MessageError{Message: "answer", Err: errOther}
+		return ErrMessage.Of(errOther, "message", "answer")
 	}
 	return verify("answer", keeper, a.Digest(), a.Signature)
 }
@@ -241,7 +231,7 @@ func (a *Acknowledgement) Sign(key *crypto.PrivateKey) { a.Signature = key.Sign(
 // ledger.
 func (a *Acknowledgement) Verify(ledger crypto.LedgerID, grant contract.ID, keeper crypto.PubKey) error {
 	if a.Ledger != ledger || a.Grant != grant || a.Keeper != keeper {
-		return &MessageError{Message: "acknowledgement", Err: errOther}
+		return ErrMessage.Of(errOther, "message", "acknowledgement")
 	}
 	return verify("acknowledgement", keeper, a.Digest(), a.Signature)
 }
@@ -332,7 +322,7 @@ func (a *InquiryAnswer) Sign(key *crypto.PrivateKey) { a.Signature = key.Sign(a.
 func (a *InquiryAnswer) Verify(q *Inquiry, counterparty crypto.PubKey) error {
 	const name = "answer to an inquiry"
 	if a.Inquiry != q.Hash() {
-		return &MessageError{Message: name, Err: errOther}
+		return ErrMessage.Of(errOther, "message", name)
 	}
 	if err := verify(name, q.Keeper, a.Digest(), a.Signature); err != nil {
 		return err
@@ -342,7 +332,7 @@ func (a *InquiryAnswer) Verify(q *Inquiry, counterparty crypto.PubKey) error {
 		// invent an attempt.
 		r := &a.Refused[i]
 		if r.Request.Access.Subject != q.Grant || r.Request.Access.Author != counterparty {
-			return &MessageError{Message: "refused request", Err: errOther}
+			return ErrMessage.Of(errOther, "message", "refused request")
 		}
 		if err := r.Verify(q.Ledger, q.Keeper); err != nil {
 			return err
@@ -370,7 +360,7 @@ func (r *Refused) Marshal() []byte { return codec.Append(nil, r.Fields) }
 // it, since a keeper files them one behind the other.
 func ParseRefused(b []byte) (r Refused, rest []byte, err error) {
 	if rest, err = codec.Read(b, r.Fields); err != nil {
-		return Refused{}, nil, &MessageError{Message: "refused request", Err: err}
+		return Refused{}, nil, ErrMessage.Of(err, "message", "refused request")
 	}
 	return r, rest, nil
 }
@@ -379,7 +369,7 @@ func ParseRefused(b []byte) (r Refused, rest []byte, err error) {
 // that keeper, and refused by it.
 func (r *Refused) Verify(ledger crypto.LedgerID, keeper crypto.PubKey) error {
 	if r.Request.Ledger != ledger || r.Request.Keeper != keeper || r.Answer.Code == Released {
-		return &MessageError{Message: "refused request", Err: errOther}
+		return ErrMessage.Of(errOther, "message", "refused request")
 	}
 	if err := r.Request.Verify(); err != nil {
 		return err
@@ -389,7 +379,7 @@ func (r *Refused) Verify(ledger crypto.LedgerID, keeper crypto.PubKey) error {
 
 func verify(message string, key crypto.PubKey, digest crypto.Hash, sig crypto.Signature) error {
 	if !key.Verify(digest, sig) {
-		return &MessageError{Message: message, Err: errSignature}
+		return ErrMessage.Of(errSignature, "message", message)
 	}
 	return nil
 }

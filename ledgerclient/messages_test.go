@@ -221,8 +221,7 @@ func TestMessagesForSomethingElse(t *testing.T) {
 		"release filed as a refusal":            (&Refused{s.request, s.release}).Verify(s.ledger, k),
 		"refusal filed under another's request": (&Refused{other.request, s.refusal}).Verify(other.ledger, other.keeper.Public()),
 	} {
-		var m *MessageError
-		if !errors.As(err, &m) {
+		if !errors.Is(err, ErrMessage) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -2,17 +2,9 @@ package ledgerclient
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/carekey/carekey/crypto"
 )
-
-// ForeignLedgerError says that a ledger is not the one it should be.
-type ForeignLedgerError struct{ Want, Got crypto.LedgerID }
-
-func (e *ForeignLedgerError) Error() string {
-	return fmt.Sprintf("ledger %s, not %s", e.Got, e.Want)
-}
 
 // RollbackError says that a ledger shows an older head than one seen before.
 type RollbackError struct{ Pinned, Head uint64 } // sizes, in entries
@@ -32,19 +24,6 @@ type ForkError struct {
 
 func (e *ForkError) Error() string {
 	return fmt.Sprintf("ledger shows another history: the log of size %d is not the one seen before", e.Size)
-}
-
-// StaleHeadError says that the newest head a ledger shows is too old, or that its
-// time is yet to come: somebody keeps newer ones back, or a clock is wrong.
-type StaleHeadError struct {
-	Age time.Duration // by the wallet's clock; negative for a time that is yet to come
-}
-
-func (e *StaleHeadError) Error() string {
-	if e.Age < 0 {
-		return fmt.Sprintf("newest head is signed for %s from now", -e.Age)
-	}
-	return fmt.Sprintf("newest head was signed %s ago", e.Age)
 }
 
 // TamperedError says that something does not verify, and what.

@@ -32,7 +32,7 @@ func connect(ctx context.Context, dir string, s Settings, services ledgerclient.
 		return nil, err
 	}
 	if _, ok := s.Ledger(client.ID()); !ok {
-		return nil, &ledgerclient.ForeignLedgerError{Want: s.Default, Got: client.ID()}
+		return nil, ledgerclient.ErrForeign.With("want", s.Default, "got", client.ID())
 	}
 	return client, nil
 }

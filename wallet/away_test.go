@@ -387,8 +387,7 @@ func TestTwoLedgers(t *testing.T) {
 	add(t, patient, "a.txt", "a")
 	o := tn.options("Maria")
 	o.Services = other.services()
-	var foreign *ledgerclient.ForeignLedgerError
-	if _, err := wallet.Open(ctx, o); !errors.As(err, &foreign) {
+	if _, err := wallet.Open(ctx, o); !errors.Is(err, ledgerclient.ErrForeign) {
 		t.Fatalf("a ledger that the wallet is not on: %v", err)
 	}
 	second, joined, err := wallet.Join(ctx, o, "elsewhere")

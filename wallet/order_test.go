@@ -55,7 +55,7 @@ func (l *liar) say(about string, a told) told {
 
 func (l *liar) Append(ctx context.Context, es []contract.Entry) ([]uint64, error) {
 	if l.hold {
-		return nil, &order.UnknownError{Err: errCut}
+		return nil, order.ErrUnknown.Of(errCut)
 	}
 	positions, err := l.Memory.Append(ctx, es)
 	a := l.say("append", told{positions: positions, err: err})
@@ -229,7 +229,7 @@ func lies() map[string]lie {
 	out["no position"] = lie{about: "append", what: func(a *told) { a.positions = nil }}
 	for _, about := range []string{"append", "read", "head"} {
 		out[about+" failed"] = lie{about: about, what: func(a *told) { *a = told{err: errCut} }}
-		out[about+" not known"] = lie{about: about, what: func(a *told) { *a = told{err: &order.UnknownError{Err: errCut}} }}
+		out[about+" not known"] = lie{about: about, what: func(a *told) { *a = told{err: order.ErrUnknown.Of(errCut)} }}
 	}
 	return out
 }
@@ -286,7 +286,7 @@ func TestLostRevocationIsSignedAnew(t *testing.T) {
 	maria := tn.open("Maria")
 	tn.l.begin(&lie{about: "append", what: func(a *told) {
 		// It is ordered, nobody is told where, and whoever looks sees another one.
-		*a = told{err: &order.UnknownError{Err: errCut}}
+		*a = told{err: order.ErrUnknown.Of(errCut)}
 		tn.l.begin(&lie{about: "read", every: true, what: func(a *told) {
 			a.items = append([]order.Item(nil), a.items...)
 			for i := range a.items {

@@ -57,20 +57,20 @@ func usage(message, hint string) error { return cli.Usage(message, hint) }
 
 // Errors of the commands themselves.
 const (
-	errNoNode      fault.Code = "no-node"            // in dir
-	errNodeExists  fault.Code = "node-exists"        // in dir
-	errOtherName   fault.Code = "ledger-exists/name" // the ledger in dir has another name
-	errConfig      fault.Code = "bad-settings"       // what is wrong with node.json. path, what
-	errTokenExists fault.Code = "token-exists"       // name
-	errNoToken     fault.Code = "no-token"           // name
-	errTLS         fault.Code = "bad-certificate"    // the certificate or its key cannot be used
-	errServed      fault.Code = "served"             // another server serves dir
-	errListen      fault.Code = "cannot-listen"      // address
-	errClockOff    fault.Code = "clock-off"          // by, against
-	errConform     fault.Code = "does-not-conform"   // a backend breaks rules. failed, all
-	errOwnOrder    fault.Code = "own-order"          // the settings name an order, and the folder keeps its own
-	errNoOrder     fault.Code = "no-order"           // the folder is a replica, and the settings name no order
-	errDamaged     fault.Code = "damaged"            // what, of a *folder.DamagedError
+	errNoNode      fault.Code = "no-node"          // in dir
+	errNodeExists  fault.Code = "node-exists"      // in dir
+	errOtherName   fault.Code = "other-name"       // the ledger in dir has another name
+	errConfig      fault.Code = "bad-settings"     // what is wrong with node.json. path, what
+	errTokenExists fault.Code = "token-exists"     // name
+	errNoToken     fault.Code = "no-token"         // name
+	errTLS         fault.Code = "bad-certificate"  // the certificate or its key cannot be used
+	errServed      fault.Code = "served"           // another server serves dir
+	errListen      fault.Code = "cannot-listen"    // address
+	errClockOff    fault.Code = "clock-off"        // by, against
+	errConform     fault.Code = "does-not-conform" // a backend breaks rules. failed, all
+	errOwnOrder    fault.Code = "own-order"        // the settings name an order, and the folder keeps its own
+	errNoOrder     fault.Code = "no-order"         // the folder is a replica, and the settings name no order
+	errDamaged     fault.Code = "damaged"          // what, of a *folder.DamagedError
 )
 
 const (
@@ -90,7 +90,7 @@ var explanations = cli.Table{Code: coded, Show: show, Rows: map[fault.Code]cli.R
 	errNoNode:          say(exitNotFound, "there is no node in {dir}", "make one with: carekey-node init {dir} --name 'City ledger'"),
 	errNodeExists:      say(exitRefused, "there is a node in {dir} already", "serve it: carekey-node serve {dir}"),
 	errOtherName: say(exitRefused, "there is a ledger in {dir} already, and its name is {name|go}",
-		"to make a node for it, say that name or none"),
+		"to make a node for it, say that name or none").As("ledger-exists"),
 	errConfig: say(exitUsage, "{path} cannot be used: {what}", "put it right in that file, or bring the file back from a backup"),
 	errTokenExists: say(exitRefused, "there is a token named {name} already, and a node cannot show a token again",
 		"take another name, or remove it first"),
@@ -107,7 +107,7 @@ var explanations = cli.Table{Code: coded, Show: show, Rows: map[fault.Code]cli.R
 	cli.ErrNode:        say(exitRefused, "the node refuses: {title}", "ask the operator of that node"),
 	ledgerclient.ErrForeign: say(exitTampered, "the node serves ledger {got}, not {want} as the invitation says",
 		"ask its operator for a new invitation"),
-	node.ErrCertificate: say(exitTampered, "who answers there is not the node of the invitation: its key is {got}, not {want}", newKey),
+	node.ErrCertificate: say(exitTampered, "who answers there is not the node of the invitation[: its key is {got}, not {want}]", newKey),
 	node.ErrAuthority:   say(exitTampered, "who answers there is not the node of the invitation: {why}", newKey),
 	node.ErrSlow:        say(exitTampered, notANode+"the answer does not come, or too slowly", lookAt).As("node-answer"),
 	node.ErrTooLarge: say(exitTampered, notANode+"the answer is larger than the {limit} bytes that it may have",

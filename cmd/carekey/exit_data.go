@@ -234,6 +234,14 @@ func inJournal(e *fault.Error, f cli.Failure) cli.Failure {
 	return f
 }
 
+// ahead is for a head of a time that is yet to come.
+func ahead(e *fault.Error, f cli.Failure) cli.Failure {
+	if age := fault.Get[time.Duration](e, "age"); age < 0 {
+		f.Message = "the newest head of the ledger is signed for " + roughly(-age) + " from now: its clock or yours is wrong"
+	}
+	return f
+}
+
 func codeHistory(e *fault.Error, f cli.Failure) cli.Failure {
 	if r, ok := errors.AsType[*ledgerclient.RollbackError](e.Err); ok {
 		f.Message = fmt.Sprintf("the share code was made when the ledger had %d entries, and your wallet is shown %d: newer ones are kept from it, or the code is forged", r.Pinned, r.Head)

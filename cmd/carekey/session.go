@@ -364,11 +364,11 @@ func (a *app) openPinned(ctx context.Context, p place) (*ledger, error) {
 		err = l.outOfReach(p.dir, p.id, err)
 	} else if err == nil {
 		if _, ok := p.settings.Ledger(c.ID()); !ok {
-			err = &ledgerclient.ForeignLedgerError{Want: p.settings.Default, Got: c.ID()}
+			err = ledgerclient.ErrForeign.With("want", p.settings.Default, "got", c.ID())
 		}
 	}
-	if foreign, ok := errors.AsType[*ledgerclient.ForeignLedgerError](err); ok && p.given {
-		err = errOtherLedger.With("want", foreign.Want, "got", foreign.Got)
+	if foreign, ok := fault.As(err, ledgerclient.ErrForeign); ok && p.given {
+		err = errOtherLedger.With("want", foreign.Value("want"), "got", foreign.Value("got"))
 	}
 	if err != nil {
 		l.close()

@@ -106,7 +106,7 @@ func typed(err error) error {
 	case *disk.KindError:
 		return ErrNotAFile.With("path", e.Path, "is", e.Is)
 	}
-	return old(err)
+	return nil
 }
 
 // Usage returns an [ErrUsage].
@@ -289,9 +289,7 @@ func Answered(err error) bool {
 			return true
 		}
 	}
-	_, answer := errors.AsType[*node.AnswerError](err)
-	_, certificate := errors.AsType[*node.CertificateError](err)
-	return answer || certificate || errors.Is(err, context.Canceled)
+	return errors.Is(err, context.Canceled)
 }
 
 // why is what is known of a cause.

@@ -15,10 +15,10 @@ import "math"
 //   - h: the ledger hour, not before the last leaf's.
 //
 // An entry that breaks a rule is a *Refusal, and the state comes back unchanged.
-// A *ContractVersionError means that the entry could not be judged at all.
+// A [ErrContractVersion] means that the entry could not be judged at all.
 func Apply(p Params, s State, e *Entry, id ID, index uint64, h Hour) (State, error) {
 	if p.Version != ContractVersion {
-		return s, &ContractVersionError{Version: p.Version}
+		return s, ErrContractVersion.With("version", p.Version)
 	}
 	var next State
 	var broken Rule

@@ -1,6 +1,10 @@
 package contract
 
-import "github.com/carekey/carekey/crypto"
+import (
+	"errors"
+
+	"github.com/carekey/carekey/crypto"
+)
 
 // ContractVersion is the version of the rules in this package. A configuration
 // entry activates a version; there is only this one yet.
@@ -103,7 +107,7 @@ func (c *Config) Approve(key *crypto.PrivateKey) {
 
 // CheckGenesis checks the document of entry 0 against the entry and returns the
 // configuration that is in force from entry 0 on. The errors are *Refusal, and
-// *ContractVersionError for a document that only later software can judge.
+// [ErrContractVersion] for a document that only later software can judge.
 func CheckGenesis(document []byte, e *Entry) (Config, error) {
 	c, err := readConfig(document, e)
 	if err != nil {
@@ -151,7 +155,7 @@ func readConfig(document []byte, e *Entry) (Config, error) {
 		return Config{}, &Refusal{Rule: RuleConfigDocument}
 	}
 	c, err := ParseConfig(document)
-	if _, ok := err.(*ContractVersionError); ok {
+	if errors.Is(err, ErrContractVersion) {
 		return Config{}, err
 	}
 	if err != nil {

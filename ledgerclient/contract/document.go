@@ -56,8 +56,8 @@ func (c *Config) marshalUnapproved() []byte {
 }
 
 // ParseConfig reads a configuration document. It accepts exactly what Marshal
-// writes for a Config within its limits. The errors are *ConfigError, and
-// *ContractVersionError for a document of a contract version that this package
+// writes for a Config within its limits. The errors are [ErrConfig], and
+// [ErrContractVersion] for a document of a contract version that this package
 // does not know: what follows that line may have changed its meaning.
 func ParseConfig(document []byte) (Config, error) {
 	p := &configParser{rest: document}
@@ -66,7 +66,7 @@ func ParseConfig(document []byte) (Config, error) {
 		return Config{}, p.err
 	}
 	if !bytes.Equal(c.Marshal(), document) { // what was read line by line has one encoding; this is the proof
-		return Config{}, &ConfigError{Want: "the only encoding of its content"}
+		return Config{}, ErrConfig.With("line", 0, "want", "the only encoding of its content")
 	}
 	return c, nil
 }
@@ -83,7 +83,7 @@ func (p *configParser) config() Config {
 	p.head()
 	c.Name = p.name()
 	if c.Contract = p.number("contract", 255); p.err == nil && c.Contract != ContractVersion {
-		p.err = &ContractVersionError{Version: c.Contract}
+		p.err = ErrContractVersion.With("version", c.Contract)
 	}
 	for p.more("node", MaxNodes, len(c.Nodes)) {
 		f := p.field("node", 2)
@@ -270,27 +270,6 @@ func ValidName(name string) bool {
 // fail keeps the first error.
 func (p *configParser) fail(want string) {
 	if p.err == nil {
-		p.err = &ConfigError{Line: p.line, Want: want}
+		p.err = ErrConfig.With("line", p.line, "want", want)
 	}
-}
-
-// ConfigError says where a configuration document is malformed.
-type ConfigError struct {
-	Line int    // from 1; 0 for the document as a whole
-	Want string // what should stand there
-}
-
-func (e *ConfigError) Error() string {
-	return "contract: configuration document, line " + strconv.Itoa(e.Line) + ": want " + e.Want
-}
-
-// ContractVersionError says that a configuration asks for a version of the
-// contract that this package does not know. Software that meets it must stop
-// judging entries of that ledger: it would derive another log than others do.
-type ContractVersionError struct {
-	Version uint8
-}
-
-func (e *ContractVersionError) Error() string {
-	return "contract: unknown contract version " + strconv.Itoa(int(e.Version))
 }

@@ -2,12 +2,12 @@ package contract
 
 import (
 	"bytes"
-	"errors"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 )
 
 func followUpConfig(tb testing.TB) Config {
@@ -119,11 +119,11 @@ func TestParseConfigStrict(t *testing.T) {
 			t.Fatalf("%s: nothing to change", c.why)
 		}
 		got, err := ParseConfig([]byte(changed))
-		var where *ConfigError
+		where, _ := fault.As(err, ErrConfig)
 		switch {
 		case err == nil:
 			t.Errorf("%s: accepted:\n%s", c.why, got.Marshal())
-		case errors.As(err, &where) && where.Line == 0:
+		case fault.Get[int](where, "line") == 0:
 			t.Errorf("%s: the line is not found: %v", c.why, err)
 		}
 	}
@@ -150,17 +150,17 @@ func TestConfigErrors(t *testing.T) {
 	c := testConfig(t, "City ledger", 1, "node-1")
 	text := c.Marshal()
 	_, err := ParseConfig(bytes.Replace(text, []byte("threshold 1"), []byte("threshold 2"), 1))
-	if e, ok := err.(*ConfigError); !ok || e.Line != 5 {
+	if e, _ := fault.As(err, ErrConfig); e.Value("line") != 5 {
 		t.Errorf("got %v", err)
 	}
 	// A later contract may have changed everything below that line.
 	later := bytes.Replace(text, []byte("contract 1\n"), []byte("contract 2\nsomething new\n"), 1)
 	_, err = ParseConfig(later)
-	if e, ok := err.(*ContractVersionError); !ok || e.Version != 2 {
+	if e, _ := fault.As(err, ErrContractVersion); e.Value("version") != uint8(2) {
 		t.Errorf("got %v", err)
 	}
 	_, err = CheckGenesis(later, &Entry{Commitment: ConfigCommitment(later)})
-	if e, ok := err.(*ContractVersionError); !ok || e.Version != 2 {
+	if e, _ := fault.As(err, ErrContractVersion); e.Value("version") != uint8(2) {
 		t.Errorf("got %v", err)
 	}
 }

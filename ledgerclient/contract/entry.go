@@ -147,10 +147,10 @@ func (e *Entry) put(b *[Size]byte) {
 }
 
 // ParseEntry reads the layout only: any 222 bytes are an entry, which need not
-// be a valid one. The error is a *SizeError.
+// be a valid one. The error is a [ErrSize].
 func ParseEntry(b []byte) (Entry, error) {
 	if len(b) != Size {
-		return Entry{}, &SizeError{What: "entry", Got: len(b)}
+		return Entry{}, ErrSize.With("what", "entry", "got", len(b))
 	}
 	return Entry{
 		Version:      b[0],
@@ -187,14 +187,4 @@ func (e *Entry) Sign(l crypto.LedgerID, key *crypto.PrivateKey) error {
 	}
 	e.Signature = key.Sign(e.ID(l))
 	return nil
-}
-
-// SizeError says that bytes have not the length of what they should hold.
-type SizeError struct {
-	What string // entry, leaf, record package, grant package
-	Got  int    // length in bytes
-}
-
-func (e *SizeError) Error() string {
-	return "contract: " + strconv.Itoa(e.Got) + " bytes are no " + e.What
 }

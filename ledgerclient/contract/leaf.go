@@ -27,10 +27,10 @@ func (l *Leaf) Marshal() [LeafSize]byte {
 }
 
 // ParseLeaf reads the layout only: any 258 bytes are a leaf, which need not be a
-// valid one. The error is a *SizeError.
+// valid one. The error is a [ErrSize].
 func ParseLeaf(b []byte) (Leaf, error) {
 	if len(b) != LeafSize {
-		return Leaf{}, &SizeError{What: "leaf", Got: len(b)}
+		return Leaf{}, ErrSize.With("what", "leaf", "got", len(b))
 	}
 	e, err := ParseEntry(b[4 : 4+Size])
 	if err != nil {

@@ -39,11 +39,11 @@ func (p *GrantPackage) Commitment() crypto.Hash {
 	return crypto.TaggedHash(crypto.TagGrantPackage, p.Marshal())
 }
 
-// ParseGrantPackage reads a package. The errors are *SizeError and
-// *PackageError.
+// ParseGrantPackage reads a package. The errors are [ErrSize] and
+// [ErrPackage].
 func ParseGrantPackage(b []byte) (GrantPackage, error) {
 	if len(b) < grantHead || len(b) != grantHead+32*int(b[1]) {
-		return GrantPackage{}, &SizeError{What: "grant package", Got: len(b)}
+		return GrantPackage{}, ErrSize.With("what", "grant package", "got", len(b))
 	}
 	p := GrantPackage{
 		K: b[0], N: b[1],
@@ -53,7 +53,7 @@ func ParseGrantPackage(b []byte) (GrantPackage, error) {
 		Shares:   make([]crypto.Hash, b[1]),
 	}
 	if p.K < 1 || p.K > p.N {
-		return GrantPackage{}, &PackageError{What: "threshold"}
+		return GrantPackage{}, ErrPackage.With("what", "threshold")
 	}
 	for i := range p.Shares {
 		p.Shares[i] = crypto.Hash(b[grantHead+32*i:])
@@ -88,11 +88,11 @@ func (p *RecordPackage) Commitment() crypto.Hash {
 	return crypto.TaggedHash(crypto.TagRecordPackage, p.Marshal())
 }
 
-// ParseRecordPackage reads a package. The errors are *SizeError and
-// *PackageError.
+// ParseRecordPackage reads a package. The errors are [ErrSize] and
+// [ErrPackage].
 func ParseRecordPackage(b []byte) (RecordPackage, error) {
 	if len(b) != recordPackageSize {
-		return RecordPackage{}, &SizeError{What: "record package", Got: len(b)}
+		return RecordPackage{}, ErrSize.With("what", "record package", "got", len(b))
 	}
 	p := RecordPackage{
 		Metadata:    crypto.Hash(b[:32]),
@@ -100,7 +100,7 @@ func ParseRecordPackage(b []byte) (RecordPackage, error) {
 		ContentSize: binary.BigEndian.Uint64(b[64:]),
 	}
 	if p.ContentSize < 1 || p.ContentSize > math.MaxInt64 {
-		return RecordPackage{}, &PackageError{What: "content size"}
+		return RecordPackage{}, ErrPackage.With("what", "content size")
 	}
 	return p, nil
 }
@@ -110,10 +110,3 @@ func ParseRecordPackage(b []byte) (RecordPackage, error) {
 func AccessCommitment(blob crypto.Hash) crypto.Hash {
 	return crypto.TaggedHash(crypto.TagAccessPackage, blob[:])
 }
-
-// PackageError says that a number in a package is out of its range.
-type PackageError struct {
-	What string // threshold, content size
-}
-
-func (e *PackageError) Error() string { return "contract: " + e.What + " out of range" }

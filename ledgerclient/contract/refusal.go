@@ -96,7 +96,7 @@ var ruleTexts = []RuleText{
 func Rules() []RuleText { return slices.Clone(ruleTexts) }
 
 // Refusal is the answer to an entry that breaks a rule. The entry was judged; a
-// *ContractVersionError says that it could not be.
+// [ErrContractVersion] says that it could not be.
 type Refusal struct {
 	Rule  Rule
 	Entry ID   // zero from CheckShape, which knows no ledger

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/lane"
 )
 
@@ -544,7 +545,7 @@ func TestUnknownContractVersion(t *testing.T) {
 	e := w.signed(w.access(), "clinic")
 	before := w.states[2]
 	after, err := Apply(p, before, &e, e.ID(w.ledger), 3, 1000)
-	if v, ok := err.(*ContractVersionError); !ok || v.Version != 2 || after != before {
+	if v, _ := fault.As(err, ErrContractVersion); v.Value("version") != uint8(2) || after != before {
 		t.Errorf("got %v", err)
 	}
 }

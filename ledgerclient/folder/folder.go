@@ -53,7 +53,7 @@ func open(dir string, opt Options, ops fileOps, network func(dir string) (string
 // not exist and is then made, for its owner alone. clock gives the hour of entry
 // 0; nil is the system's. What an interrupted Create left is cleared away.
 //
-// Errors: *ExistsError, *NetworkFSError, *BusyError, *contract.ConfigError if
+// Errors: *ExistsError, *NetworkFSError, *BusyError, [contract.ErrConfig] if
 // the name is none, and those of the file system.
 func Create(dir, name string, clock func() time.Time) (*Folder, error) {
 	return create(dir, name, Options{Clock: clock}, systemFiles{}, networkFS)

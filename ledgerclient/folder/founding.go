@@ -36,7 +36,7 @@ func (f Founding) GoString() string { return f.String() }
 func (f Founding) Format(s fmt.State, _ rune) { fmt.Fprint(s, f.String()) }
 
 // NewFounding makes the keys and the configuration of a new ledger of that name.
-// The error is *contract.ConfigError if the name is none.
+// The error is [contract.ErrConfig] if the name is none.
 func NewFounding(name string) (Founding, error) {
 	var seed [32]byte
 	var random [16]byte

@@ -324,8 +324,7 @@ func TestCreateRefuses(t *testing.T) {
 	if _, err := Create(dir, "Other", nil); !errors.As(err, &exists) || exists.Ledger {
 		t.Errorf("beside a file: %v", err)
 	}
-	var config *contract.ConfigError
-	if _, err := Create(t.TempDir(), " bad name", nil); !errors.As(err, &config) {
+	if _, err := Create(t.TempDir(), " bad name", nil); !errors.Is(err, contract.ErrConfig) {
 		t.Errorf("bad name: %v", err)
 	}
 	var network *NetworkFSError

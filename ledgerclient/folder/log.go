@@ -259,8 +259,7 @@ func (l *log) readGenesis() error {
 	}
 	c, err := contract.ParseConfig(doc)
 	if err != nil {
-		var later *contract.ContractVersionError
-		if errors.As(err, &later) && l.entry0CommitsTo(doc) {
+		if errors.Is(err, contract.ErrContractVersion) && l.entry0CommitsTo(doc) {
 			return err // nothing is damaged: it is of later software
 		}
 		return &DamagedError{File: genesisFile, Entry: NoEntry, What: err.Error()}

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
@@ -260,14 +261,14 @@ func TestTLS(t *testing.T) {
 	if _, err := node.Dial(ctx, inv, node.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	var cert *node.CertificateError
 	other := inv
 	other.Fingerprint[3]++
-	if _, err := node.Dial(ctx, other, node.Options{}); !errors.As(err, &cert) || cert.Got != inv.Fingerprint || cert.Want != other.Fingerprint {
+	_, err := node.Dial(ctx, other, node.Options{})
+	if cert, _ := fault.As(err, node.ErrCertificate); cert.Value("got") != inv.Fingerprint || cert.Value("want") != other.Fingerprint {
 		t.Errorf("another key: %v", err)
 	}
 	other.Fingerprint = crypto.Hash{}
-	if _, err := node.Dial(ctx, other, node.Options{}); !errors.As(err, &cert) || cert.Err == nil {
+	if _, err := node.Dial(ctx, other, node.Options{}); !errors.Is(err, node.ErrAuthority) {
 		t.Errorf("no authority: %v", err)
 	}
 	old := serve(&tls.Config{MaxVersion: tls.VersionTLS12})
@@ -655,7 +656,7 @@ func TestNoAnswer(t *testing.T) {
 			return err
 		},
 	}
-	for lie, why := range map[string]node.AnswerFault{"giant-answer": node.AnswerTooLarge, "endless-answer": node.AnswerTooLarge, "redirect": node.AnswerRedirects, "proxy-error": node.AnswerForeign, "another-page": node.AnswerForeign, "slow-drip": node.AnswerSlow} {
+	for lie, why := range map[string]fault.Code{"giant-answer": node.ErrTooLarge, "endless-answer": node.ErrTooLarge, "redirect": node.ErrRedirect, "proxy-error": node.ErrForeign, "another-page": node.ErrForeign, "slow-drip": node.ErrSlow} {
 		if err := n.Lie(lie, ""); err != nil {
 			t.Fatal(err)
 		}
@@ -674,7 +675,7 @@ func TestNoAnswer(t *testing.T) {
 				t.Errorf("%s, %s: %v", lie, name, err)
 				continue
 			}
-			if a, ok := errors.AsType[*node.AnswerError](away.Err); !ok || (a.Why != why && a.Why != node.AnswerForeign) {
+			if !errors.Is(away.Err, why) && !errors.Is(away.Err, node.ErrForeign) {
 				t.Errorf("%s, %s: %v", lie, name, err)
 			}
 		}

@@ -37,12 +37,12 @@ type Node struct {
 
 // Dial prepares to speak with the node of an invitation and checks that what it
 // serves is the ledger of the invitation. A node that cannot be reached is an
-// *ledgerclient.UnreachableError, another ledger an *ledgerclient.ForeignLedgerError,
+// *ledgerclient.UnreachableError, another ledger an [ledgerclient.ErrForeign],
 // and one whose configuration is not as the invitation says an
 // *ledgerclient.TamperedError.
 func Dial(ctx context.Context, inv Invitation, opt Options) (*Node, error) {
 	if !inv.Valid() {
-		return nil, &InvitationError{crypto.FaultMalformed}
+		return nil, ErrInvitation.With("fault", crypto.FaultMalformed)
 	}
 	n := &Node{wire: newWire(&inv, opt.Wait), id: inv.Ledger, genesis: opt.Genesis}
 	if n.genesis == nil {
@@ -56,7 +56,7 @@ func Dial(ctx context.Context, inv Invitation, opt Options) (*Node, error) {
 		return nil, &ledgerclient.TamperedError{What: "configuration document", Err: err}
 	}
 	if got := contract.LedgerID(n.genesis); got != inv.Ledger {
-		return nil, &ledgerclient.ForeignLedgerError{Want: inv.Ledger, Got: got}
+		return nil, ledgerclient.ErrForeign.With("want", inv.Ledger, "got", got)
 	}
 	if config.Nodes[0].Checkpoint != inv.Node || config.Name != inv.Name {
 		return nil, &ledgerclient.TamperedError{What: "configuration document", Err: fmt.Errorf("its name or its key is not that of the invitation")}

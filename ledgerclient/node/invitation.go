@@ -45,11 +45,6 @@ const (
 
 const invitationPrefix = "carekey-node1"
 
-// InvitationError says why a text is no invitation.
-type InvitationError struct{ Kind crypto.Fault }
-
-func (e *InvitationError) Error() string { return "invitation: " + string(e.Kind) }
-
 var invitationText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 // IsInvitation reports whether a text looks like an invitation rather than a path.
@@ -95,9 +90,9 @@ func (i *Invitation) UnmarshalText(text []byte) error {
 const maxInvitation = 2048
 
 // ParseInvitation reads an invitation; case, white space and what mail and messengers
-// put around it do not matter. The error is an *InvitationError.
+// put around it do not matter. The error is an [ErrInvitation].
 func ParseInvitation(handed string) (Invitation, error) {
-	fail := func(kind crypto.Fault) (Invitation, error) { return Invitation{}, &InvitationError{kind} }
+	fail := func(kind crypto.Fault) (Invitation, error) { return Invitation{}, ErrInvitation.With("fault", kind) }
 	if len(handed) > 4*maxInvitation {
 		return fail(crypto.FaultMalformed)
 	}

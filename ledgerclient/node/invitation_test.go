@@ -1,12 +1,12 @@
 package node
 
 import (
-	"errors"
 	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 )
 
 func invitation() Invitation {
@@ -39,12 +39,12 @@ func TestInvitation(t *testing.T) {
 			}
 		}
 	}
-	var e *InvitationError
 	for bad, kind := range map[string]crypto.Fault{
 		"": crypto.FaultMalformed, "carekey-node1": crypto.FaultMalformed, text[1:]: crypto.FaultMalformed,
 		text[:len(text)-1]: crypto.FaultMalformed, text + "aaaaaaaa": crypto.FaultChecksum, strings.Repeat(text, 50): crypto.FaultMalformed,
 	} {
-		if _, err := ParseInvitation(bad); !errors.As(err, &e) || (e.Kind != kind && e.Kind != crypto.FaultMalformed) {
+		_, err := ParseInvitation(bad)
+		if e, _ := fault.As(err, ErrInvitation); e.Value("fault") != kind && e.Value("fault") != crypto.FaultMalformed {
 			t.Errorf("%.40q: %v", bad, err)
 		}
 	}

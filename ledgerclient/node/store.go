@@ -231,7 +231,7 @@ func (b *blob) checkRange(a *answering, from, to int64) error {
 		return a.foreign()
 	}
 	if size > maxStored {
-		return a.err(&AnswerError{Why: AnswerTooLarge, Limit: maxStored})
+		return a.err(ErrTooLarge.With("limit", maxStored))
 	}
 	if b.size >= 0 && size != b.size {
 		return &ledgerclient.TamperedError{What: "payload", Err: errors.New("its size changed")}

@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -21,6 +20,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 )
 
@@ -40,55 +40,6 @@ const (
 	// maxHeader bounds the header of an answer, in bytes.
 	maxHeader = 16 << 10
 )
-
-// AnswerError says why what came back from a node's URL is no answer of a node. It
-// is found inside an *ledgerclient.UnreachableError: nothing is known of what the
-// node did.
-type AnswerError struct {
-	Why    AnswerFault
-	To     string // of AnswerRedirects: where it pointed, at most 200 characters
-	Limit  int64  // of AnswerTooLarge: how many bytes it may have
-	Status int    // of AnswerForeign: the HTTP status
-}
-
-// AnswerFault is what is wrong with an answer.
-type AnswerFault string
-
-// The faults.
-const (
-	AnswerSlow      AnswerFault = "slow"      // slower than 16 KiB/s, or not begun within the wait
-	AnswerTooLarge  AnswerFault = "too-large" // more bytes than the question can have in answer
-	AnswerRedirects AnswerFault = "redirect"  // points elsewhere; it was not followed
-	AnswerForeign   AnswerFault = "foreign"   // no answer of this protocol: another server, or a proxy's error
-)
-
-func (e *AnswerError) Error() string {
-	switch e.Why {
-	case AnswerSlow:
-		return "the answer does not come, or too slowly"
-	case AnswerTooLarge:
-		return fmt.Sprintf("the answer is larger than the %d bytes that it may have", e.Limit)
-	case AnswerRedirects:
-		return "the answer points elsewhere, to " + strconv.Quote(e.To)
-	}
-	return fmt.Sprintf("the answer is not one of a carekey node (status %d)", e.Status)
-}
-
-// CertificateError says that who answers at a node's URL is not who the invitation
-// names, or that no authority vouches for it.
-type CertificateError struct {
-	Want, Got crypto.Hash // fingerprints; Want is zero where the system's authorities decide
-	Err       error       // what they say; nil where the fingerprint decides
-}
-
-func (e *CertificateError) Error() string {
-	if e.Err != nil {
-		return "certificate of the node: " + e.Err.Error()
-	}
-	return fmt.Sprintf("key of the node is %s, not %s", e.Got, e.Want)
-}
-
-func (e *CertificateError) Unwrap() error { return e.Err }
 
 // wire asks one node at its URLs.
 type wire struct {
@@ -149,10 +100,10 @@ func tlsConfig(want crypto.Hash) *tls.Config {
 	c.InsecureSkipVerify = true
 	c.VerifyConnection = func(s tls.ConnectionState) error {
 		if len(s.PeerCertificates) == 0 {
-			return &CertificateError{Want: want}
+			return ErrCertificate.With("want", want)
 		}
 		if got := Fingerprint(s.PeerCertificates[0]); got != want {
-			return &CertificateError{Want: want, Got: got}
+			return ErrCertificate.With("want", want, "got", got)
 		}
 		return nil
 	}
@@ -288,13 +239,13 @@ func (w *wire) send(ctx context.Context, base string, q *question) (a *answering
 		case parent.Err() != nil:
 			return parent.Err()
 		case watch.late():
-			err = &AnswerError{Why: AnswerSlow}
-		case is[*CertificateError](err):
-			e, _ := errors.AsType[*CertificateError](err)
+			err = ErrSlow
+		case errors.Is(err, ErrCertificate):
+			e, _ := fault.As(err, ErrCertificate)
 			return e
 		case is[*tls.CertificateVerificationError](err):
 			e, _ := errors.AsType[*tls.CertificateVerificationError](err)
-			return &CertificateError{Err: e.Err}
+			return ErrAuthority.Of(e.Err)
 		}
 		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err // the URL is no news, and is long
@@ -356,7 +307,7 @@ func (a *answering) check() error {
 	switch v := a.Header.Get(HeaderVersion); {
 	case a.StatusCode >= 300 && a.StatusCode < 400:
 		to := a.Header.Get("Location")
-		return a.err(&AnswerError{Why: AnswerRedirects, To: to[:min(len(to), 200)]})
+		return a.err(ErrRedirect.With("to", to[:min(len(to), 200)]))
 	case a.Header.Get("Content-Encoding") != "" && a.Header.Get("Content-Encoding") != "identity":
 		return a.foreign()
 	case a.StatusCode < 300 && (v == "" || v == strconv.Itoa(Version)):
@@ -377,12 +328,12 @@ func (a *answering) check() error {
 }
 
 func (a *answering) foreign() error {
-	return a.err(&AnswerError{Why: AnswerForeign, Status: a.StatusCode})
+	return a.err(ErrForeign.With("status", a.StatusCode))
 }
 
 // all reads the whole body, of at most limit bytes.
 func (a *answering) all(limit int64) ([]byte, error) {
-	large := &AnswerError{Why: AnswerTooLarge, Limit: limit}
+	large := ErrTooLarge.With("limit", limit)
 	if a.ContentLength > limit {
 		return nil, a.err(large)
 	}

@@ -136,7 +136,7 @@ func ValidToken(s string) bool {
 var errSpare = errors.New("not encoded as it is written")
 
 func malformed(what string, err error) error {
-	return &ledgerclient.MessageError{Message: what, Err: err}
+	return ledgerclient.ErrMessage.Of(err, "message", what)
 }
 
 // parse reads what is all of b.

@@ -289,7 +289,7 @@ func ProblemOf(err error) Problem {
 	if e, ok := errors.AsType[*ledgerclient.RangeError](err); ok {
 		return Problem{Kind: KindRange, Range: *e}
 	}
-	if _, ok := errors.AsType[*ledgerclient.MessageError](err); ok {
+	if errors.Is(err, ledgerclient.ErrMessage) {
 		return Problem{Kind: KindMalformed}
 	}
 	return Problem{Kind: KindFailed}

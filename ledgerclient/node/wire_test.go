@@ -152,7 +152,7 @@ func TestWire(t *testing.T) {
 			if again, err := c.parse(c.bytes[:n]); err == nil && !bytes.Equal(again, c.bytes[:n]) {
 				t.Errorf("%s with %d of %d bytes parses and re-encodes otherwise", c.name, n, len(c.bytes))
 			} else if err != nil {
-				if _, ok := errors.AsType[*ledgerclient.MessageError](err); !ok {
+				if !errors.Is(err, ledgerclient.ErrMessage) {
 					t.Errorf("%s: %T", c.name, err)
 				}
 			}
@@ -193,7 +193,7 @@ func TestWireLimits(t *testing.T) {
 		"negative":         second(ParsePosition([]byte(`{"index":-1}`))),
 		"commit of terms":  second(ParseUploadCommit((&UploadCommit{Put: samplePut(ledgerclient.PartTerms, 1)}).Marshal())),
 	} {
-		if _, ok := errors.AsType[*ledgerclient.MessageError](err); !ok {
+		if !errors.Is(err, ledgerclient.ErrMessage) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -63,7 +63,7 @@ func (d *Direct) Configs(ctx context.Context) ([][]byte, error) {
 
 // Checkpoint reads on in the order and returns the signer's newest checkpoint.
 // Errors: those of Follow and of the signer; *ledgerclient.TamperedError if it is not
-// a head of the log that follows from the order; *ledgerclient.StaleHeadError if it
+// a head of the log that follows from the order; [ledgerclient.ErrStale] if it
 // lacks what was ordered hours ago.
 func (d *Direct) Checkpoint(ctx context.Context) ([]byte, error) {
 	note, _, err := d.checkpoint(ctx)
@@ -135,7 +135,7 @@ func (d *Direct) kept(ctx context.Context, size, own uint64) error {
 		return err
 	}
 	if over := leaves[0].Hour + 1; over+maxAhead <= d.hour() {
-		return &ledgerclient.StaleHeadError{Age: d.clock().Sub(time.Unix(int64(over)*3600, 0))}
+		return ledgerclient.ErrStale.With("age", d.clock().Sub(time.Unix(int64(over)*3600, 0)))
 	}
 	return nil
 }
@@ -219,14 +219,14 @@ func Begin(ctx context.Context, b Backend, first contract.Entry) (item Item, nex
 		return item, 0, unreachable(err)
 	}
 	if len(at) != 1 {
-		return item, 0, &BrokenError{What: Moved}
+		return item, 0, ErrBroken.With("position", 0, "what", Moved)
 	}
 	items, err := readFrom(ctx, b, at[0])
 	if err != nil {
 		return item, 0, err
 	}
 	if items[0].Entry != first {
-		return item, 0, &BrokenError{Position: at[0], What: Moved}
+		return item, 0, ErrBroken.With("position", at[0], "what", Moved)
 	}
 	return items[0], at[0] + 1, nil
 }

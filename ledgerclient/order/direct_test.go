@@ -163,8 +163,8 @@ func TestDirect(t *testing.T) {
 // Neither the node nor who keeps the order is believed alone.
 func TestDirectLies(t *testing.T) {
 	tampered := func(err error) bool { return errors.As(err, new(*ledgerclient.TamperedError)) }
-	stale := func(err error) bool { return errors.As(err, new(*ledgerclient.StaleHeadError)) }
-	broken := func(err error) bool { return errors.As(err, new(*order.BrokenError)) }
+	stale := func(err error) bool { return errors.Is(err, ledgerclient.ErrStale) }
+	broken := func(err error) bool { return errors.Is(err, order.ErrBroken) }
 	rolledBack := func(err error) bool { return errors.As(err, new(*ledgerclient.RollbackError)) }
 	away := func(err error) bool { return errors.As(err, new(*ledgerclient.UnreachableError)) }
 	for name, c := range map[string]struct {

@@ -16,7 +16,7 @@
 // does not cover the signature, so that somebody could else take an entry's place
 // beforehand with the same entry and a false signature.
 //
-// An append that was not answered is an *UnknownError: it is in the order, or
+// An append that was not answered is an [ErrUnknown]: it is in the order, or
 // will be, or never was. The ledger reads on and looks for it before it says
 // anything.
 //

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -59,7 +60,7 @@ func (l *Ledger) leave() { <-l.turn }
 func (l *Ledger) hour() contract.Hour { return contract.Hour(max(0, l.clock().Unix()/3600)) }
 
 // Follow consumes what the order has and the replica has not. Errors:
-// *BrokenError, *ledgerclient.UnreachableError, and those of the replica.
+// [ErrBroken], *ledgerclient.UnreachableError, and those of the replica.
 func (l *Ledger) Follow(ctx context.Context) error {
 	if err := l.enter(ctx); err != nil {
 		return err
@@ -86,7 +87,7 @@ func (l *Ledger) follow(ctx context.Context, at map[uint64]*contract.Entry, each
 		return unreachable(err)
 	}
 	if head < next || len(at) > 0 && head <= least {
-		return &BrokenError{Position: head, What: Shorter}
+		return ErrBroken.With("position", head, "what", Shorter)
 	}
 	for next < head {
 		items, err := readFrom(ctx, l.backend, next)
@@ -97,13 +98,13 @@ func (l *Ledger) follow(ctx context.Context, at map[uint64]*contract.Entry, each
 		for i := range items {
 			position := next + uint64(i)
 			if e, ok := at[position]; ok && items[i].Entry != *e {
-				return &BrokenError{Position: position, What: Moved}
+				return ErrBroken.With("position", position, "what", Moved)
 			}
 			if items[i].Hour < last {
-				return &BrokenError{Position: position, What: Backwards}
+				return ErrBroken.With("position", position, "what", Backwards)
 			}
 			if last = items[i].Hour; last > l.hour()+maxAhead {
-				return &BrokenError{Position: position, What: Ahead}
+				return ErrBroken.With("position", position, "what", Ahead)
 			}
 		}
 		out, err := l.Consume(ctx, next, items)
@@ -133,7 +134,7 @@ func (l *Ledger) follow(ctx context.Context, at map[uint64]*contract.Entry, each
 
 // Append orders what the contract would accept now and answers with what came of
 // it where it was ordered. Errors: *ledgerclient.UnreachableError, after which the
-// entries may be in the order or come to be there; *BrokenError; and those of the
+// entries may be in the order or come to be there; [ErrBroken]; and those of the
 // replica.
 func (l *Ledger) Append(ctx context.Context, entries []contract.Entry) ([]ledgerclient.Outcome, error) {
 	if len(entries) == 0 {
@@ -184,20 +185,20 @@ func (l *Ledger) order(ctx context.Context, entries []contract.Entry, which []in
 		batch[i] = entries[n]
 	}
 	positions, err := l.backend.Append(ctx, batch)
-	if unknown := (*UnknownError)(nil); errors.As(err, &unknown) {
+	if unknown, ok := fault.As(err, ErrUnknown); ok {
 		return l.look(ctx, entries, which, out, unknown)
 	}
 	if err != nil {
 		return unreachable(err)
 	}
 	if len(positions) != len(which) {
-		return &BrokenError{Position: consumed, What: Moved}
+		return ErrBroken.With("position", consumed, "what", Moved)
 	}
 	at := make(map[uint64]*contract.Entry, len(which))
 	judged := make(map[uint64]ledgerclient.Outcome, len(which))
 	for i, n := range which {
 		if e, ok := at[positions[i]]; ok && *e != entries[n] {
-			return &BrokenError{Position: positions[i], What: Moved}
+			return ErrBroken.With("position", positions[i], "what", Moved)
 		}
 		at[positions[i]] = &entries[n]
 	}
@@ -223,7 +224,7 @@ func (l *Ledger) order(ctx context.Context, entries []contract.Entry, which []in
 
 // look is for an append without an answer: if all of its entries are in the
 // order by now, it has one. Otherwise the caller has to ask again later.
-func (l *Ledger) look(ctx context.Context, entries []contract.Entry, which []int, out []ledgerclient.Outcome, unknown *UnknownError) error {
+func (l *Ledger) look(ctx context.Context, entries []contract.Entry, which []int, out []ledgerclient.Outcome, unknown *fault.Error) error {
 	missing := make(map[contract.Entry]int, len(which))
 	for _, n := range which {
 		missing[entries[n]] = n
@@ -248,15 +249,15 @@ func (l *Ledger) look(ctx context.Context, entries []contract.Entry, which []int
 func (l *Ledger) before(ctx context.Context, position uint64, e *contract.Entry) (ledgerclient.Outcome, error) {
 	var o ledgerclient.Outcome
 	items, err := readFrom(ctx, l.backend, position)
-	if b := (*BrokenError)(nil); errors.As(err, &b) && b.What == Gap || err == nil && items[0].Entry != *e {
-		return o, &BrokenError{Position: position, What: Moved}
+	if b, ok := fault.As(err, ErrBroken); ok && fault.Get[Broken](b, "what") == Gap || err == nil && items[0].Entry != *e {
+		return o, ErrBroken.With("position", position, "what", Moved)
 	}
 	if err != nil {
 		return o, err
 	}
 	hour := items[0].Hour
 	if hour > l.hour()+maxAhead {
-		return o, &BrokenError{Position: position, What: Ahead}
+		return o, ErrBroken.With("position", position, "what", Ahead)
 	}
 	out, err := l.Judge(ctx, []contract.Entry{*e}, hour)
 	if err != nil {
@@ -270,7 +271,7 @@ func (l *Ledger) before(ctx context.Context, position uint64, e *contract.Entry)
 		return o, err
 	}
 	if !ok { // it opens a thread
-		return o, &ledgerclient.SpentError{Entry: out[0].ID}
+		return o, ledgerclient.ErrSpent.With("entry", out[0].ID)
 	}
 	leaves, err := l.Leaves(ctx, index, index+1)
 	if err != nil {
@@ -291,7 +292,7 @@ func (l *Ledger) before(ctx context.Context, position uint64, e *contract.Entry)
 			}
 		}
 	}
-	return o, &ledgerclient.SpentError{Entry: out[0].ID}
+	return o, ledgerclient.ErrSpent.With("entry", out[0].ID)
 }
 
 // settle answers for what was a duplicate of another entry of the same batch,
@@ -320,7 +321,7 @@ func unreachable(err error) error {
 	if u := (*ledgerclient.UnreachableError)(nil); errors.As(err, &u) {
 		return err
 	}
-	if b := (*BrokenError)(nil); errors.As(err, &b) {
+	if errors.Is(err, ErrBroken) {
 		return err
 	}
 	return &ledgerclient.UnreachableError{Service: "ledger", Err: err}
@@ -337,9 +338,9 @@ func readFrom(ctx context.Context, b Backend, at uint64) ([]Item, error) {
 		case err != nil:
 			return nil, unreachable(err)
 		case len(items) == 0:
-			return nil, &BrokenError{Position: at, What: Gap}
+			return nil, ErrBroken.With("position", at, "what", Gap)
 		case len(items) > MaxRead:
-			return nil, &BrokenError{Position: at, What: TooMany}
+			return nil, ErrBroken.With("position", at, "what", TooMany)
 		case !again:
 			first = items
 			continue
@@ -347,7 +348,7 @@ func readFrom(ctx context.Context, b Backend, at uint64) ([]Item, error) {
 		items = items[:min(len(items), len(first))]
 		for i := range items {
 			if items[i] != first[i] {
-				return nil, &BrokenError{Position: at + uint64(i), What: Unlike}
+				return nil, ErrBroken.With("position", at+uint64(i), "what", Unlike)
 			}
 		}
 		return items, nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
@@ -110,7 +111,7 @@ func TestUnknownIsLookedUp(t *testing.T) {
 			if ordered {
 				w.b.Memory.Append(ctx, es)
 			}
-			return nil, &order.UnknownError{Err: errLost}
+			return nil, order.ErrUnknown.Of(errLost)
 		}
 		out, err := w.Append(ctx, []contract.Entry{e})
 		var away *ledgerclient.UnreachableError
@@ -280,8 +281,7 @@ func TestBrokenOrders(t *testing.T) {
 		e := w.record()
 		breakIt(w)
 		_, err := w.Append(ctx, []contract.Entry{e})
-		var broken *order.BrokenError
-		if !errors.As(err, &broken) || broken.What != what {
+		if broken, _ := fault.As(err, order.ErrBroken); broken.Value("what") != what {
 			t.Errorf("%s: %v", what, err)
 		}
 		if at, _, err := w.Consumed(ctx); err != nil || at > 2 {
@@ -334,8 +334,7 @@ func TestNothingFalseIsTakenIn(t *testing.T) {
 				}
 				continue
 			}
-			var broken *order.BrokenError
-			if !errors.As(err, &broken) || broken.What != order.Unlike && broken.What != order.Moved {
+			if broken, _ := fault.As(err, order.ErrBroken); broken.Value("what") != order.Unlike && broken.Value("what") != order.Moved {
 				t.Errorf("%s, %d times: %+v, %v", name, lies, out, err)
 			}
 			if at, hour, err := w.Consumed(ctx); err != nil || at != 1 || hour != testHour {
@@ -360,7 +359,7 @@ func TestLostIsNotRefused(t *testing.T) {
 	for _, e := range []contract.Entry{w.access(grant), w.record()} {
 		w.b.append = func(es []contract.Entry) ([]uint64, error) {
 			w.b.Memory.Append(ctx, es)
-			return nil, &order.UnknownError{Err: errLost}
+			return nil, order.ErrUnknown.Of(errLost)
 		}
 		w.b.read = func(from uint64) ([]order.Item, error) {
 			items, err := w.b.Memory.Read(ctx, from)
@@ -378,8 +377,8 @@ func TestLostIsNotRefused(t *testing.T) {
 		if at, _, err := w.Consumed(ctx); err != nil || at != head {
 			t.Fatalf("taken in up to %d of %d, %v", at, head, err)
 		}
-		var spent *ledgerclient.SpentError
-		if out, err := w.Append(ctx, []contract.Entry{e}); !errors.As(err, &spent) || spent.Entry != e.ID(w.id) {
+		out, err := w.Append(ctx, []contract.Entry{e})
+		if spent, _ := fault.As(err, ledgerclient.ErrSpent); spent.Value("entry") != e.ID(w.id) {
 			t.Errorf("%+v, %v", out, err)
 		}
 	}

@@ -2,7 +2,6 @@ package order
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -27,7 +26,7 @@ type Backend interface {
 	// Append puts entries, 1 … MaxAppend, at the end of the order in the order given
 	// and returns the position of each. One whose very bytes are in the order, or
 	// earlier in the batch, keeps its position. The entries have their positions
-	// durably when Append returns. After an error that is no *UnknownError none has.
+	// durably when Append returns. After an error that is no [ErrUnknown] none has.
 	Append(ctx context.Context, entries []contract.Entry) ([]uint64, error)
 	// Read returns the items from a position on: at least one if there is any, at
 	// most MaxRead. At the end of the order, or beyond it, there are none.
@@ -44,29 +43,6 @@ type Properties struct {
 	Reach    string // where the order is: a path, a URL
 	Clock    string // whose clock gives the hours: "local", "program", "chain"
 	Finality string // "immediate", or after what an item is where it stays
-}
-
-// UnknownError says that nothing is known about what a backend did with an
-// append: it gave no answer, or none that makes sense. The same entries may be
-// appended again.
-type UnknownError struct{ Err error }
-
-func (e *UnknownError) Error() string {
-	return "it is not known whether the entries were ordered: " + e.Err.Error()
-}
-
-func (e *UnknownError) Unwrap() error { return e.Err }
-
-// BrokenError says that a backend broke a rule of this package: what it says
-// cannot be an order, or not the one that it showed before. Nothing more is
-// taken from it.
-type BrokenError struct {
-	Position uint64 // of the item, or of the head
-	What     Broken
-}
-
-func (e *BrokenError) Error() string {
-	return fmt.Sprintf("the order is broken at position %d: %s", e.Position, e.What)
 }
 
 // Broken is what is wrong with an order.

@@ -163,7 +163,7 @@ func (b *Program) Properties() Properties {
 	return b.properties
 }
 
-// Append orders entries. The errors are *UnknownError and, if the program
+// Append orders entries. The errors are [ErrUnknown] and, if the program
 // says that nothing was ordered, *ProgramError.
 func (b *Program) Append(ctx context.Context, entries []contract.Entry) ([]uint64, error) {
 	if len(entries) == 0 {
@@ -178,7 +178,7 @@ func (b *Program) Append(ctx context.Context, entries []contract.Entry) ([]uint6
 		return nil, err
 	}
 	if err != nil {
-		return nil, &UnknownError{Err: err}
+		return nil, ErrUnknown.Of(err)
 	}
 	return a.Positions, nil
 }

@@ -254,8 +254,7 @@ func TestBadPrograms(t *testing.T) {
 				}
 			}
 			_, err = b.Append(call(), es)
-			var unknown *order.UnknownError
-			if faultOf(err) != c.call || errors.As(err, &unknown) != (c.call != order.SaysNo) {
+			if faultOf(err) != c.call || errors.Is(err, order.ErrUnknown) != (c.call != order.SaysNo) {
 				t.Errorf("append: %v", err)
 			}
 			if _, err = b.Read(call(), 0); faultOf(err) != c.call {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -245,8 +246,8 @@ func (o *Outbox) order(ctx context.Context, b *Batch) error {
 	}
 	for len(open) > 0 {
 		outcomes, err := o.Client.Submit(ctx, entries(open))
-		if spent, ok := errors.AsType[*ledgerclient.SpentError](err); ok {
-			i := slices.IndexFunc(open, func(c *Change) bool { return c.ID == spent.Entry })
+		if spent, ok := fault.As(err, ledgerclient.ErrSpent); ok {
+			i := slices.IndexFunc(open, func(c *Change) bool { return c.ID == fault.Get[contract.ID](spent, "entry") })
 			if i < 0 || anew[open[i]] {
 				return err
 			}

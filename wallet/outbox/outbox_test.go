@@ -647,7 +647,7 @@ func TestSpentEntries(t *testing.T) {
 	kept, spent := w.grant(), w.grant()
 	w.fails = func(call string) error {
 		if call == "append" && !slices.Contains(w.calls[:len(w.calls)-1], "append") {
-			return &ledgerclient.SpentError{Entry: spent.ID}
+			return ledgerclient.ErrSpent.With("entry", spent.ID)
 		}
 		return nil
 	}
