@@ -22,6 +22,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
+	"github.com/carekey/carekey/ledgerclient/folder/foldertest"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -210,11 +211,7 @@ func TestAttackerWithTheDiskReadsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	blobDir := filepath.Join(d.ledger(), "store", "blobs")
-	locked, err := os.ReadFile(filepath.Join(blobDir, id.String(), "envelope"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	locked := must(must(foldertest.Payload(d.ledger(), id.String(), ledgerclient.PartEnvelope))(t).Read())(t)
 	body, err := crypto.OpenBlob(locked)
 	if err != nil {
 		t.Fatal(err)
@@ -233,10 +230,7 @@ func TestAttackerWithTheDiskReadsNothing(t *testing.T) {
 	mine := crypto.GenerateKey()
 	for part, sealed := range map[ledgerclient.Part][]byte{ledgerclient.PartEnvelope: sealed, ledgerclient.PartTerms: nil} {
 		if sealed == nil {
-			b, err := os.ReadFile(filepath.Join(blobDir, id.String(), part.String()))
-			if err != nil {
-				t.Fatal(err)
-			}
+			b := must(must(foldertest.Payload(d.ledger(), id.String(), part))(t).Read())(t)
 			if sealed, err = crypto.OpenBlob(b); err != nil {
 				t.Fatal(err)
 			}
@@ -584,8 +578,20 @@ func TestTransplantedPayloads(t *testing.T) {
 		err = o.Read(ctx, 0, &out, nil)
 		return out.String(), err
 	}
-	blob := func(id contract.ID, part string) string {
-		return filepath.Join(tn.ledgerDir(), "store", "blobs", id.String(), part)
+	exchange := func(part ledgerclient.Part) func(t *testing.T) (undo func()) {
+		return func(t *testing.T) func() {
+			swap := func() {
+				a, b := must(foldertest.Payload(tn.ledgerDir(), ids[0].String(), part))(t), must(foldertest.Payload(tn.ledgerDir(), ids[1].String(), part))(t)
+				if err := foldertest.Exchange(a, b); err != nil {
+					t.Fatal(err)
+				}
+			}
+			swap()
+			return swap
+		}
+	}
+	files := func(a, b string) func(t *testing.T) (undo func()) {
+		return func(t *testing.T) func() { return swapFiles(t, a, b) }
 	}
 	share := func(id contract.ID) string {
 		files, err := filepath.Glob(filepath.Join(tn.ledgerDir(), "keeper", "shares", "*", id.String()))
@@ -595,15 +601,16 @@ func TestTransplantedPayloads(t *testing.T) {
 		return files[0]
 	}
 	for _, tt := range []struct {
-		what, a, b string
+		what string
+		swap func(t *testing.T) (undo func())
 	}{
-		{"terms", blob(ids[0], "terms"), blob(ids[1], "terms")},
-		{"envelope", blob(ids[0], "envelope"), blob(ids[1], "envelope")},
-		{"content", blob(recs[0].ID, "content"), blob(recs[1].ID, "content")},
-		{"share", share(ids[0]), share(ids[1])},
+		{"terms", exchange(ledgerclient.PartTerms)},
+		{"envelope", exchange(ledgerclient.PartEnvelope)},
+		{"content", files(foldertest.Content(tn.ledgerDir(), recs[0].ID.String()), foldertest.Content(tn.ledgerDir(), recs[1].ID.String()))},
+		{"share", files(share(ids[0]), share(ids[1]))},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
-			undo := swapFiles(t, tt.a, tt.b)
+			undo := tt.swap(t)
 			for i, id := range ids {
 				text, err := read(i)
 				var tampered *ledgerclient.TamperedError
@@ -643,40 +650,6 @@ func TestTransplantedPayloads(t *testing.T) {
 			}
 		})
 	}
-	// A locator that leads to another payload, with the check that it would need.
-	t.Run("locator", func(t *testing.T) {
-		locators := filepath.Join(tn.ledgerDir(), "store", "locators")
-		es, err := os.ReadDir(locators)
-		if err != nil {
-			t.Fatal(err)
-		}
-		byLine := map[string][]string{}
-		for _, e := range es {
-			b, err := os.ReadFile(filepath.Join(locators, e.Name()))
-			if err != nil {
-				t.Fatal(err)
-			}
-			w := strings.Fields(string(b))
-			byLine[w[0]+w[1]] = append(byLine[w[0]+w[1]], e.Name())
-		}
-		for _, name := range byLine[ids[0].String()+"terms"] {
-			path := filepath.Join(locators, name)
-			old, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			id := ids[1]
-			check := crypto.TaggedHash(crypto.TagLocatorCheck, []byte(name), id[:], []byte{byte(ledgerclient.PartTerms)})
-			if err := os.WriteFile(path, []byte(id.String()+" terms "+hex.EncodeToString(check[:8])+"\n"), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			defer os.WriteFile(path, old, 0o600)
-		}
-		var tampered *ledgerclient.TamperedError
-		if text, err := read(0); text != "" || !errors.As(err, &tampered) || tampered.What != "terms of consent "+ids[0].String() {
-			t.Errorf("read %q, %v", text, err)
-		}
-	})
 	for i, want := range []string{"the first", "the other"} {
 		if text, err := read(i); text != want || err != nil {
 			t.Errorf("at the end consent %d reads %q, %v", i, text, err)

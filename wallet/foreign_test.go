@@ -13,6 +13,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/folder/foldertest"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -53,7 +54,7 @@ func TestForeignReaderAgrees(t *testing.T) {
 // Promise 5: what a store changed is found before anything of it is shown.
 func TestStoreIsNotBelieved(t *testing.T) {
 	ctx := context.Background()
-	for _, part := range []string{"terms", "envelope", "content"} {
+	for _, part := range []ledgerclient.Part{ledgerclient.PartTerms, ledgerclient.PartEnvelope, ledgerclient.PartContent} {
 		for name, damage := range map[string]func([]byte) []byte{
 			"first byte":  func(b []byte) []byte { b[0] ^= 1; return b },
 			"middle byte": func(b []byte) []byte { b[len(b)/2] ^= 1; return b },
@@ -62,22 +63,30 @@ func TestStoreIsNotBelieved(t *testing.T) {
 			"longer":      func(b []byte) []byte { return append(b, 0) },
 			"empty":       func(b []byte) []byte { return nil },
 		} {
-			t.Run(part+" "+name, func(t *testing.T) {
+			t.Run(part.String()+" "+name, func(t *testing.T) {
 				tn := newTown(t)
 				patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
 				add(t, patient, "a.txt", "a secret")
 				patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 				_, code := grant(t, patient, "Dr Smith", tn.now)
-				files, err := filepath.Glob(filepath.Join(tn.ledgerDir(), "store", "blobs", "*", part))
-				if err != nil || len(files) != 1 {
-					t.Fatalf("%v, %v", files, err)
-				}
-				b, err := os.ReadFile(files[0])
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(files[0], damage(b), 0o600); err != nil {
-					t.Fatal(err)
+				if part == ledgerclient.PartContent {
+					file := onlyMatch(t, foldertest.Content(tn.ledgerDir(), "*"))
+					if err := os.WriteFile(file, damage(must(os.ReadFile(file))(t)), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				} else {
+					all := foldertest.Payloads(tn.ledgerDir(), part)
+					if len(all) != 1 {
+						t.Fatal(all)
+					}
+					good := must(all[0].Read())(t)
+					bad := damage(good)
+					if len(bad) != int(all[0].Length) {
+						return // its length is the record's
+					}
+					if err := all[0].Write(bad); err != nil {
+						t.Fatal(err)
+					}
 				}
 				o, err := clinic.OpenByCode(ctx, code, "")
 				if err == nil {

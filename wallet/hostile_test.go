@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/folder/foldertest"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -273,12 +273,12 @@ func TestConsentWithDamagedTermsCanBeRevoked(t *testing.T) {
 	add(t, patient, "a.txt", "a")
 	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 	c, _ := grant(t, patient, "Dr Smith", tn.now)
-	for _, part := range []string{"terms", "metadata"} {
-		files, err := filepath.Glob(filepath.Join(tn.ledgerDir(), "store", "blobs", "*", part))
-		if err != nil || len(files) != 1 {
-			t.Fatal(files, err)
+	for _, part := range []ledgerclient.Part{ledgerclient.PartTerms, ledgerclient.PartMetadata} {
+		all := foldertest.Payloads(tn.ledgerDir(), part)
+		if len(all) != 1 {
+			t.Fatal(all)
 		}
-		if err := os.WriteFile(files[0], []byte("other bytes, of another length than a salt has"), 0o600); err != nil {
+		if err := all[0].Write([]byte("other bytes, more than a salt has")); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
+	"github.com/carekey/carekey/ledgerclient/folder/foldertest"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -213,7 +214,7 @@ func TestMoveLeavesWhatCannotBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	rec := must(from.Records().List(ctx))(t)[1]
-	blobs := onlyMatch(t, filepath.Join(j.from.ledgerDir(), "store", "blobs", rec.ID.String(), "content"))
+	blobs := foldertest.Content(j.from.ledgerDir(), rec.ID.String())
 	raw, err := os.ReadFile(blobs)
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/folder/foldertest"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/node/nodetest"
 	"github.com/carekey/carekey/wallet"
@@ -166,15 +167,13 @@ func TestGateIsEnforcedAtANode(t *testing.T) {
 
 	// Everything that the store holds, and not only what she can name.
 	var blobs [][]byte
-	err = filepath.WalkDir(filepath.Join(r.d.ledger(), "store"), func(path string, e os.DirEntry, err error) error {
-		if err == nil && e.Type().IsRegular() {
-			b, rerr := os.ReadFile(path)
-			blobs, err = append(blobs, b), rerr
+	for part := ledgerclient.PartMetadata; part <= ledgerclient.PartAccess; part++ {
+		for _, at := range foldertest.Payloads(r.d.ledger(), part) {
+			blobs = append(blobs, must(at.Read())(t))
 		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
+	}
+	if len(blobs) == 0 {
+		t.Fatal("the store holds nothing")
 	}
 	about := crypto.SealContext{Ledger: r.inv.Ledger, Part: byte(ledgerclient.PartEnvelope), Author: opening.Author}
 	opens := func(lock *crypto.LockKey) (opened int) {

@@ -16,6 +16,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
+	"github.com/carekey/carekey/ledgerclient/folder/foldertest"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -388,11 +389,13 @@ func TestRestoreNamesWhatIsLost(t *testing.T) {
 		t.Fatal("not killed")
 	}
 	grantID := must(tn.newest())(t)
-	blobs := filepath.Join(tn.ledgerDir(), "store", "blobs")
-	for _, gone := range []string{filepath.Join(blobs, recs[0].ID.String(), "metadata"), filepath.Join(blobs, recs[1].ID.String(), "content"), filepath.Join(blobs, grantID.String(), "envelope")} {
-		if err := os.Remove(gone); err != nil {
+	for id, part := range map[contract.ID]ledgerclient.Part{recs[0].ID: ledgerclient.PartMetadata, grantID: ledgerclient.PartEnvelope} {
+		if err := must(foldertest.Payload(tn.ledgerDir(), id.String(), part))(t).Lose(); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.Remove(foldertest.Content(tn.ledgerDir(), recs[1].ID.String())); err != nil {
+		t.Fatal(err)
 	}
 	back, got, err := tn.restore("new", seed)
 	if err != nil {

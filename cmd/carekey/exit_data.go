@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -335,7 +336,7 @@ func damaged(e *fault.Error, f cli.Failure) cli.Failure {
 		where = fmt.Sprintf("entry %d (%s)", of.Entry, of.File)
 	}
 	f.Message += where + ": " + of.What
-	switch dir, name := filepath.Split(of.File); {
+	switch part, _, _ := strings.Cut(of.What, ":"); {
 	case of.File == "checkpoint" && of.What == folder.ForeignCheckpoint:
 		f.Code = "foreign-checkpoint"
 	case of.File == "checkpoint":
@@ -350,9 +351,9 @@ func damaged(e *fault.Error, f cli.Failure) cli.Failure {
 		f.Code = "share-tampered"
 	case strings.HasPrefix(of.File, "keeper/"):
 		f.Code = "keeper-damaged"
-	case strings.HasPrefix(dir, "store/blobs/"):
-		f.Code = name + "-tampered"
-	case strings.HasPrefix(of.File, "store/"):
+	case of.InStore() && slices.Contains([]string{"metadata", "content", "terms", "envelope", "access"}, part):
+		f.Code = part + "-tampered"
+	case of.InStore():
 		f.Code = "store-damaged"
 	default:
 		f.Code = "index-damaged"

@@ -255,11 +255,15 @@ func (a restores) unpack(ctx context.Context, from restoring, p place) (*ledger,
 // sayDamaged names what did not come back, or came back as what was not signed.
 func (a restores) sayDamaged(damaged []*folder.DamagedError) {
 	const most = 5 // of each
-	name := func(one, many, then string, in func(file string) bool) {
+	name := func(one, many, then string, in func(d *folder.DamagedError) bool) {
 		var files []string
 		for _, d := range damaged {
-			if in(d.File) && !slices.Contains(files, d.File) {
-				files = append(files, d.File)
+			f := d.File
+			if d.InStore() { // several may be in a file
+				f = d.Error()
+			}
+			if in(d) && !slices.Contains(files, f) {
+				files = append(files, f)
 			}
 		}
 		if len(files) == 0 {
@@ -277,12 +281,14 @@ func (a restores) sayDamaged(damaged []*folder.DamagedError) {
 		}
 		a.say("%s\n%s", what, then)
 	}
-	below := func(dir string) func(f string) bool { return func(f string) bool { return strings.HasPrefix(f, dir) } }
-	name("a payload that is not what was signed", "payloads that are not what was signed", "What it was cannot be opened; all else comes back.", below("store/"))
+	below := func(dir string) func(*folder.DamagedError) bool {
+		return func(d *folder.DamagedError) bool { return strings.HasPrefix(d.File, dir) }
+	}
+	name("a payload that is not what was signed", "payloads that are not what was signed", "What it was cannot be opened; all else comes back.", (*folder.DamagedError).InStore)
 	name("a key that is damaged", "keys that are damaged", "It was left out; all else comes back. Without it the copy can be read, and not be\ngone on with: put the key back from another backup, if there is one.", below("keys/"))
 	name("a file of the keeper that is damaged", "files of the keeper that are damaged", "What it filed there, such as its acknowledgements, is lost; all else comes back.",
 		below("keeper/"))
-	name("a file of the ledger that is damaged", "files of the ledger that are damaged", "It was made anew from the entries; nothing is lost.", func(f string) bool { return !strings.Contains(f, "/") })
+	name("a file of the ledger that is damaged", "files of the ledger that are damaged", "It was made anew from the entries; nothing is lost.", func(d *folder.DamagedError) bool { return !strings.Contains(d.File, "/") })
 }
 
 // badBackup is err, with the folder of a backup's ledger if files of it are not what

@@ -18,6 +18,8 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/crypto/lane"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/folder/foldertest"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -154,7 +156,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"town": town, "exit": exitWith, "json": jsonValue, "is": jsonIs, "flip": flip, "glob": glob, "clock": clock, "nowhere": nowhere, "bytes": writeBytes, "mode": mode,
+			"town": town, "exit": exitWith, "json": jsonValue, "is": jsonIs, "flip": flip, "glob": glob, "payload": findPayload, "lose": losePayload, "clock": clock, "nowhere": nowhere, "bytes": writeBytes, "mode": mode,
 			"secretservice": secretService, "acts": acts, "tail": skipTail, "node": nodeScript, "ledgernode": ledgerNode, "rows": writeRows,
 			"disk": mountDisk, "fill": fillDisk,
 		},
@@ -281,6 +283,38 @@ func glob(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%d files match %s", len(found), args[1])
 	}
 	ts.Setenv(args[0], found[0])
+}
+
+// payload: payload NAME FOLDER ID PART sets NAME to the file in which that payload of the
+// entry lies in a ledger's folder and NAME_AT to an offset in it, and writes a copy of
+// the payload to a file NAME. With * for ID it is that of the only one with such a part.
+func findPayload(ts *testscript.TestScript, neg bool, args []string) {
+	at := payloadAt(ts, args[1:])
+	b, err := at.Read()
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
+	ts.Setenv(args[0], at.File)
+	ts.Setenv(args[0]+"_AT", strconv.FormatInt(at.At+at.Length/2, 10))
+}
+
+// lose: lose FOLDER ID PART ends a payload that nobody wanted to end.
+func losePayload(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(payloadAt(ts, args).Lose())
+}
+
+func payloadAt(ts *testscript.TestScript, args []string) foldertest.Place {
+	for part := ledgerclient.PartMetadata; part <= ledgerclient.PartAccess; part++ {
+		if part.String() == args[2] {
+			if all := foldertest.Payloads(ts.MkAbs(args[0]), part); args[1] == "*" && len(all) == 1 {
+				return all[0]
+			}
+			at, err := foldertest.Payload(ts.MkAbs(args[0]), args[1], part)
+			ts.Check(err)
+			return at
+		}
+	}
+	ts.Fatalf("no part %s", args[2])
+	return foldertest.Place{}
 }
 
 // clock: clock TIME or clock +25h sets the actors' clock.

@@ -16,6 +16,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/folder/foldertest"
 	"github.com/carekey/carekey/ledgerclient/keeper"
 )
 
@@ -116,18 +117,15 @@ func TestFolderGateIsAdvisoryNotInAnotherProcess(t *testing.T) {
 // openWith is the recipient's way from a share to the plaintext, on raw bytes of
 // the folder: combine, unlock, open with the one-time key.
 func openWith(dir string, ledger crypto.LedgerID, g *given, share crypto.Share) ([]byte, error) {
-	pkg, err := os.ReadFile(filepath.Join(dir, "store", "blobs", hex.EncodeToString(g.id[:]), "package"))
+	at, err := foldertest.Payload(dir, hex.EncodeToString(g.id[:]), ledgerclient.PartEnvelope)
 	if err != nil {
 		return nil, err
 	}
-	grant, err := contract.ParseGrantPackage(pkg)
+	blob, err := at.Read()
 	if err != nil {
 		return nil, err
 	}
-	blob, err := os.ReadFile(filepath.Join(dir, "store", "blobs", hex.EncodeToString(g.id[:]), "envelope"))
-	if err != nil {
-		return nil, err
-	}
+	grant := g.pkg
 	k, err := crypto.CombineShares([]crypto.Share{share}, int(grant.K))
 	if err != nil {
 		return nil, err
@@ -149,14 +147,14 @@ func openWith(dir string, ledger crypto.LedgerID, g *given, share crypto.Share) 
 
 func accesses(t *testing.T, f *Folder, grant contract.ID) (n int) {
 	t.Helper()
-	err := f.eachLeaf(ctx, f.head.size, func(_ uint64, l *contract.Leaf) error {
-		if l.Entry.Kind == contract.KindAccess && l.Entry.Subject == grant {
-			n++
-		}
-		return nil
-	})
+	leaves, err := f.Leaves(ctx, 0, f.head.size)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for i := range leaves {
+		if e := &leaves[i].Entry; e.Kind == contract.KindAccess && e.Subject == grant {
+			n++
+		}
 	}
 	return n
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/folder/foldertest"
 )
 
 // copied copies f and opens and verifies the copy.
@@ -95,7 +96,7 @@ func TestCopy(t *testing.T) {
 		t.Errorf("the node's key: %v %v", info.Mode(), err)
 	}
 	// What was damaged in the copy is put right.
-	blob := filepath.Join(dst, "store", "blobs", hexName(kept.id), "content")
+	blob := foldertest.Content(dst, hexName(kept.id))
 	p.must(os.WriteFile(blob, []byte("rotten"), 0o600))
 	if c := copied(t, f, dst); c.Files != 1 {
 		t.Errorf("%d files were put right", c.Files)
@@ -105,7 +106,7 @@ func TestCopy(t *testing.T) {
 	mustAppend(t, f, []contract.Entry{w})
 	p.must(f.store.Erase(ctx, w))
 	copied(t, f, dst)
-	if _, err := os.Stat(filepath.Join(dst, "store", "blobs", hexName(record.id))); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(foldertest.Content(dst, hexName(record.id))); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("withdrawn content is still in the copy: %v", err)
 	}
 

@@ -15,7 +15,9 @@
 //	lock         empty; locked exclusively by writers, shared by readers of what is beside the log
 //	keys/        node.ed25519 (checkpoints), node.k256 (entry 0), keeper.k256;
 //	             only replica.ed25519 in a replica without the ledger's keys
-//	store/       ciphertext, see store.go
+//	payloads/    ciphertext, see store.go
+//	contents/    that of large payloads, a file each
+//	uploads/     payloads that are being written
 //	keeper/      shares and what became of them, see vault.go
 //
 // Whoever may read the folder can read the keeper's shares: the gate is
@@ -82,9 +84,8 @@
 //	Tessera, POSIX                  106 ms       12,000/s       481
 //
 // The leaves are the bytes that are hashed and signed, so that a reader of fifty lines in
-// another language can check a ledger; an erased share or payload is a file, or a record
-// in a pack, that is overwritten where it lies, not a page in a database that lives on in
-// a free list; nothing is linked in.
+// another language can check a ledger; an erased share or payload is overwritten
+// where it lies, not a page in a database that lives on in a free list; nothing is linked in.
 //
 // What follows from the leaves could be in bbolt. But its pages have no sums: one changed
 // byte hides a key, which nothing shows, or leads its unsafe reads astray; and where no
@@ -93,7 +94,7 @@
 // opens in 4 ms more than one of 1,000 (one of a million in ten times that), and
 // a node holds all of it.
 //
-// What comes in a batch of 32 payloads or more is one file, a pack: as files of
-// their own a thousand grants were eleven thousand, and making them took five
-// times as long as the signatures.
+// What comes in one call is written behind what is there and synced once: as files of
+// their own the payloads and shares of a thousand grants were eleven thousand, and making
+// them took five times as long as the signatures.
 package folder

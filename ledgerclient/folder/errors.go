@@ -3,6 +3,7 @@ package folder
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/carekey/carekey/crypto/fault"
@@ -87,6 +88,12 @@ func (e *DamagedError) Error() string {
 		s += " at entry " + strconv.FormatInt(e.Entry, 10)
 	}
 	return s + ": " + e.What
+}
+
+// InStore reports whether payloads are in the file. What then begins with the name of the
+// part, if it is one payload that is damaged.
+func (e *DamagedError) InStore() bool {
+	return strings.HasPrefix(e.File, "payloads") || strings.HasPrefix(e.File, "contents")
 }
 
 // BusyError says that other processes held the folder's lock all the time.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,11 +28,19 @@ type ground struct {
 	// eraseDue tells whether a record withdrawn at that ledger hour is to be erased.
 	eraseDue func(contract.Hour) bool
 	lock     locker
-	packs    *packSets
+	packs    *packSet // of shares
+	payloads *segments
 
 	checked checkedEntries
 	unkept  unkept
-	stages  atomic.Uint32 // hour in which staging was last looked at
+	stages  atomic.Uint32 // hour in which uploads were last looked at
+}
+
+// newGround completes a ground.
+func newGround(g *ground) *ground {
+	g.packs = &packSet{g: g, elem: []string{"keeper", "packs"}}
+	g.payloads = &segments{g: g, elem: []string{"payloads"}, full: segmentSize}
+	return g
 }
 
 // checkedEntries remembers entries whose signatures were checked a moment ago:
@@ -111,6 +120,14 @@ func (g *ground) mkdirs(elem ...string) error {
 // the time of last change, like that of the last change of the file's status,
 // cannot be set.)
 func (g *ground) fullHour() time.Time { return time.Unix(int64(g.hour())*3600, 0) }
+
+// modeOf are the permissions of a file at a path: the keeper's are not for everybody.
+func (g *ground) modeOf(path string) fs.FileMode {
+	if strings.HasPrefix(g.relative(path), "keeper/") {
+		return g.modes.key
+	}
+	return g.modes.file
+}
 
 // removeAll removes what was never in use: no care is taken that it is durable. What
 // is not carekey's stays, with the folder that it is in.

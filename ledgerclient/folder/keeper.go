@@ -33,8 +33,7 @@ func (f *Folder) openKeeper() ledgerclient.Keeper {
 // ground is one for all of the folder's services, since it remembers its packs.
 func (f *Folder) ground() *ground {
 	f.baseOnce.Do(func() {
-		f.base = &ground{dir: f.dir, ops: f.ops, modes: f.modes, ledger: f.id, hour: f.hour, eraseDue: f.eraseDue, lock: f}
-		f.base.packs = newPackSets(f.base)
+		f.base = newGround(&ground{dir: f.dir, ops: f.ops, modes: f.modes, ledger: f.id, hour: f.hour, eraseDue: f.eraseDue, lock: f})
 	})
 	return f.base
 }

@@ -18,18 +18,16 @@ import (
 var (
 	layoutFolders = layout(
 		`keys`, `tls`, `derived`,
-		`store(/(blobs(/{id})?|locators|packs|pending|staging(/{random}(/{id})?)?))?`,
+		`payloads|contents|uploads`,
 		`keeper(/(shares(/{end})?|packs|stops|answers|acks))?`,
 	)
 	layoutFiles = layout(
 		`format|genesis|leaves|lock|unfinished|(checkpoint|order)(\.room)?(\.new)?`,
 		`derived/[0-9a-f]{32}\.log(\.new)?`,
 		`keys/(node|replica)\.ed25519|keys/(node|keeper)\.k256`,
-		`store/(blobs|staging/{random})/{id}/({part}(\.locators)?|package)`,
-		`store/staging/{random}/({id}|{part}|pack)`,
-		`store/locators/{id}`,
-		`store/packs/{hour}-{random}`,
-		`store/pending/{hour}`,
+		`payloads/({number}|index)(\.new)?`,
+		`contents/{id}\.{part}`,
+		`uploads/{random}`,
 		`keeper/shares/{end}/{id}(\.new|\.gone)?`,
 		`keeper/packs/{hour}-{random}(\.new)?`,
 		`keeper/((stops|answers|acks)/{id}|room)(\.new)?`,
@@ -39,9 +37,10 @@ var (
 
 func layout(paths ...string) *regexp.Regexp {
 	return regexp.MustCompile(`^(` + strings.NewReplacer(
-		`{id}`, `[0-9a-f]{64}`, // of an entry; the name of a locator
+		`{id}`, `[0-9a-f]{64}`, // of an entry
 		`{random}`, `[0-9a-f]{24}`,
 		`{hour}`, `[0-9]{10}`,
+		`{number}`, `[0-9]{10}`,
 		`{end}`, `(0|[1-9][0-9]{0,9})`, // of a window, in hours
 		`{part}`, `(metadata|content|terms|envelope|access)`,
 	).Replace(strings.Join(paths, "|")) + `)$`)

@@ -137,12 +137,12 @@ func TestStrangers(t *testing.T) {
 	for _, dir := range foldersOf(t, f.dir) {
 		p.must(os.Chtimes(f.path(dir), clock.now(), clock.now()))
 	}
-	stage := filepath.Dir(up.(*upload).path)
-	p.must(os.Chtimes(up.(*upload).path, clock.now(), clock.now()))
+	half := up.(*upload).f.path
+	p.must(os.Chtimes(half, clock.now(), clock.now()))
 	clock.hour += 3
 	use()
-	if _, err := os.Stat(up.(*upload).path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("what a killed process wrote is still in %s: %v", stage, err)
+	if _, err := os.Stat(half); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what a killed process wrote is still in %s: %v", half, err)
 	}
 	f, err = open(f.dir, Options{Clock: clock.now}, systemFiles{}, noNetwork)
 	p.must(err)

@@ -14,11 +14,11 @@ import (
 	"github.com/carekey/carekey/ledgerclient/disk"
 )
 
-// A pack is one file with the payloads, or the shares, of many grants that came
+// A pack is one file with the shares of many grants that came
 // in one call: a batch of a thousand is one file to sync instead of ten thousand.
 // All numbers are big-endian.
 //
-//	magic     8   "ckpack1p" for payloads, "ckpack1s" for shares
+//	magic     8   "ckpack1s"
 //	rows      4   number of rows
 //	filter    4   size of the filter in bytes, a power of two
 //	size      8   of the whole file in bytes
@@ -39,19 +39,12 @@ type pack struct {
 	path   string
 	rows   int
 	size   int64
-	start  int64  // of the rows
-	filter []byte // nil once a sieve has it
+	start  int64 // of the rows
+	filter []byte
 }
 
-// packKind is what a pack holds.
-type packKind string
-
 const (
-	payloadPack packKind = "ckpack1p"
-	sharePack   packKind = "ckpack1s"
-)
-
-const (
+	packMagic  = "ckpack1s"
 	packHeader = 56 // bytes
 	packRow    = 44 // bytes
 	markSize   = 8  // bytes
@@ -65,13 +58,13 @@ const (
 	maxRecord   = 2*maxBlob + 1<<10
 )
 
-// recordMark says what became of a record.
-type recordMark [markSize]byte
+// packMark says what became of a record.
+type packMark [markSize]byte
 
 var (
-	markHeld   = recordMark{'h', 'e', 'l', 'd'}
-	markEnding = recordMark{'e', 'n', 'd', 'i', 'n', 'g'}
-	markGone   = recordMark{'g', 'o', 'n', 'e'}
+	packHeld   = packMark{'h', 'e', 'l', 'd'}
+	packEnding = packMark{'e', 'n', 'd', 'i', 'n', 'g'}
+	packGone   = packMark{'g', 'o', 'n', 'e'}
 )
 
 // span is where a record is in its pack; length counts the mark.
@@ -82,7 +75,6 @@ type span struct {
 
 // packWriter gathers the records of a pack.
 type packWriter struct {
-	kind packKind
 	rows []packedRow
 	data bytes.Buffer
 }
@@ -95,7 +87,7 @@ type packedRow struct {
 // add appends a record that all keys lead to.
 func (w *packWriter) add(keys []crypto.Hash, body ...[]byte) {
 	at := span{offset: int64(w.data.Len()), length: markSize}
-	w.data.Write(markHeld[:])
+	w.data.Write(packHeld[:])
 	for _, b := range body {
 		w.data.Write(b)
 		at.length += len(b)
@@ -117,7 +109,7 @@ func (w *packWriter) bytes() (head, records []byte) {
 	filter := make([]byte, filterSize(len(w.rows)))
 	start := packHeader + len(filter) + packRow*len(w.rows)
 	head = make([]byte, packHeader, start)
-	copy(head, w.kind)
+	copy(head, packMagic)
 	binary.BigEndian.PutUint32(head[8:], uint32(len(w.rows)))
 	binary.BigEndian.PutUint32(head[12:], uint32(len(filter)))
 	binary.BigEndian.PutUint64(head[16:], uint64(start+w.data.Len()))
@@ -163,7 +155,7 @@ func (w *packWriter) write(b *batch, path string) error {
 var errPack = errors.New("not the pack that was written")
 
 // openPack reads the header and the filter of a pack.
-func openPack(kind packKind, path string) (*pack, error) {
+func openPack(path string) (*pack, error) {
 	f, err := disk.Open(path, os.O_RDONLY, 0)
 	if errors.As(err, new(*disk.KindError)) {
 		return nil, errPack
@@ -182,7 +174,7 @@ func openPack(kind packKind, path string) (*pack, error) {
 	}
 	p := &pack{path: path, rows: int(binary.BigEndian.Uint32(h[8:])), size: info.Size()}
 	filter := int64(binary.BigEndian.Uint32(h[12:]))
-	if string(h[:8]) != string(kind) || p.rows > maxPackRows || filter != int64(filterSize(p.rows)) ||
+	if string(h[:8]) != packMagic || p.rows > maxPackRows || filter != int64(filterSize(p.rows)) ||
 		binary.BigEndian.Uint64(h[16:]) != uint64(p.size) || packHeader+filter+packRow*int64(p.rows) > p.size {
 		return nil, errPack
 	}
@@ -293,11 +285,11 @@ func spans(rows []packedRow) []span {
 }
 
 // readMark reads the mark of a record; any other than the three is errPack.
-func readMark(f io.ReaderAt, at span) (m recordMark, err error) {
+func readMark(f io.ReaderAt, at span) (m packMark, err error) {
 	if _, err := f.ReadAt(m[:], at.offset); err != nil {
 		return m, shortPack(err)
 	}
-	if m != markHeld && m != markEnding && m != markGone {
+	if m != packHeld && m != packEnding && m != packGone {
 		return m, errPack
 	}
 	return m, nil
@@ -306,7 +298,7 @@ func readMark(f io.ReaderAt, at span) (m recordMark, err error) {
 // readBody reads a record that is held; ok is false for one that is not.
 func readBody(f io.ReaderAt, at span) (body []byte, ok bool, err error) {
 	m, err := readMark(f, at)
-	if err != nil || m != markHeld {
+	if err != nil || m != packHeld {
 		return nil, false, err
 	}
 	body = make([]byte, at.length-markSize)
@@ -333,7 +325,7 @@ func (g *ground) endRecords(p *pack, ends []span) (removed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	set := func(m recordMark) error {
+	set := func(m packMark) error {
 		for _, at := range ends {
 			if _, err := f.WriteAt(m[:], at.offset); err != nil {
 				return err
@@ -341,7 +333,7 @@ func (g *ground) endRecords(p *pack, ends []span) (removed bool, err error) {
 		}
 		return f.Sync()
 	}
-	if err := set(markEnding); err != nil {
+	if err := set(packEnding); err != nil {
 		return false, err
 	}
 	for _, at := range ends {
@@ -352,7 +344,7 @@ func (g *ground) endRecords(p *pack, ends []span) (removed bool, err error) {
 	if err := f.Sync(); err != nil {
 		return false, err
 	}
-	if err := set(markGone); err != nil {
+	if err := set(packGone); err != nil {
 		return false, err
 	}
 	// The pack is no younger for it, see placed.
@@ -376,7 +368,7 @@ func (p *pack) left(f io.ReaderAt) (bool, error) {
 		if err != nil {
 			return true, nil // damaged: it stays for verify to tell
 		}
-		if m, err := readMark(f, r.at); err != nil || m != markGone {
+		if m, err := readMark(f, r.at); err != nil || m != packGone {
 			return true, nil
 		}
 	}

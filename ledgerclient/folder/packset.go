@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,34 +17,14 @@ import (
 // holds the filter in memory, some 40 bytes for each grant of a batch of thousands.
 type packSet struct {
 	g    *ground
-	kind packKind
 	elem []string // the folder inside the ledger's
 
 	mu    sync.Mutex
 	seen  bool
 	asOf  time.Time          // last change of the folder when it was looked at; zero: look again
 	packs []*pack            // by name
-	begin map[string][]*pack // of shares, by what their names begin with up to a hyphen; of payloads, under "", those in no sieve
-	sieve sieves             // of payloads
+	begin map[string][]*pack // by what their names begin with up to a hyphen
 	bad   []string           // paths of those that cannot be read
-}
-
-// packSets are the packs of a ledger's folder.
-type packSets struct{ payloads, shares packSet }
-
-func newPackSets(g *ground) *packSets {
-	return &packSets{
-		payloads: packSet{g: g, kind: payloadPack, elem: []string{"store", "packs"}},
-		shares:   packSet{g: g, kind: sharePack, elem: []string{"keeper", "packs"}},
-	}
-}
-
-// lookAgain is look for whom nothing seen before counts.
-func (s *packSet) lookAgain() error {
-	s.mu.Lock()
-	s.packs, s.sieve, s.asOf = nil, nil, time.Time{}
-	s.mu.Unlock()
-	return s.look()
 }
 
 func (s *packSet) dir() string { return s.g.path(s.elem...) }
@@ -77,10 +56,6 @@ func (s *packSet) look() error {
 		known[p.path] = p
 	}
 	s.seen, s.packs, s.bad, s.begin = true, nil, nil, map[string][]*pack{}
-	if s.sieve == nil {
-		s.sieve = sieves{}
-	}
-	keep := map[*pack]bool{}
 	for _, f := range files {
 		if strings.HasSuffix(f.Name(), newSuffix) {
 			continue
@@ -88,7 +63,7 @@ func (s *packSet) look() error {
 		path := filepath.Join(s.dir(), f.Name())
 		p := known[path]
 		if p == nil {
-			p, err = openPack(s.kind, path)
+			p, err = openPack(path)
 			switch {
 			case errors.Is(err, fs.ErrNotExist):
 				continue // removed meanwhile
@@ -96,25 +71,15 @@ func (s *packSet) look() error {
 				s.bad = append(s.bad, path)
 				continue
 			case err != nil:
-				s.packs, s.sieve, s.asOf = nil, nil, time.Time{}
+				s.packs, s.asOf = nil, time.Time{}
 				return err
-			}
-			if s.kind == payloadPack && len(p.filter) <= maxSieved {
-				s.sieve.add(p)
 			}
 		}
 		s.packs = append(s.packs, p)
-		if s.kind == payloadPack {
-			if keep[p] = true; p.filter != nil {
-				s.begin[""] = append(s.begin[""], p)
-			}
-		} else if i := strings.IndexByte(f.Name(), '-'); i >= 0 {
+		if i := strings.IndexByte(f.Name(), '-'); i >= 0 {
 			begin := f.Name()[:i+1]
 			s.begin[begin] = append(s.begin[begin], p)
 		}
-	}
-	if len(known) > 0 {
-		s.sieve.remove(keep)
 	}
 	return nil
 }
@@ -160,14 +125,8 @@ func (s *packSet) find(prefix string, key crypto.Hash) (found []packed, damaged 
 	if len(bad) > 0 {
 		damaged = bad[0]
 	}
-	if s.kind == payloadPack {
-		s.mu.Lock()
-		packs = append(s.sieve.may(key), s.begin[""]...)
-		s.mu.Unlock()
-		slices.SortFunc(packs, func(a, b *pack) int { return strings.Compare(a.path, b.path) })
-	}
 	for _, p := range packs {
-		if p.filter != nil && !p.may(key) {
+		if !p.may(key) {
 			continue
 		}
 		at, err := p.search(key)

@@ -45,7 +45,7 @@ func (v vault) packHours(shares []keeper.Share) map[contract.Hour]*packWriter {
 	packs := map[contract.Hour]*packWriter{}
 	for hour, n := range count {
 		if n >= packFrom {
-			packs[hour] = &packWriter{kind: sharePack}
+			packs[hour] = &packWriter{}
 		}
 	}
 	return packs
@@ -74,7 +74,7 @@ func (v vault) writePacks(b *batch, packs map[contract.Hour]*packWriter) (paths 
 
 // packedShare reads a share from a pack; nil if there is none.
 func (v vault) packedShare(g keeper.Grant) (*ledgerclient.Deposit, error) {
-	found, damaged, err := v.packs.shares.find(packPrefix(g.NotAfter), crypto.Hash(g.ID))
+	found, damaged, err := v.packs.find(packPrefix(g.NotAfter), crypto.Hash(g.ID))
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (v vault) packedShare(g keeper.Grant) (*ledgerclient.Deposit, error) {
 func (v vault) endPacked(grants ...keeper.Grant) error {
 	var ends []packed
 	for _, g := range grants {
-		found, _, err := v.packs.shares.find(packPrefix(g.NotAfter), crypto.Hash(g.ID))
+		found, _, err := v.packs.find(packPrefix(g.NotAfter), crypto.Hash(g.ID))
 		if err != nil {
 			return err
 		}
@@ -115,7 +115,7 @@ func (v vault) endPacked(grants ...keeper.Grant) error {
 			}
 		}
 	}
-	return v.packs.shares.endAll(ends)
+	return v.packs.endAll(ends)
 }
 
 // gone tells whether a record was overwritten.
@@ -132,16 +132,16 @@ func (r packed) gone() (bool, error) {
 	if err == errPack {
 		err = nil
 	}
-	return m == markGone, err
+	return m == packGone, err
 }
 
 // heldPacked lists the shares in packs that are not gone. A pack that cannot be read
 // does not keep those in others from being listed: the error names it.
 func (v vault) heldPacked() (held []keeper.Grant, err error) {
-	if err := v.packs.shares.look(); err != nil {
+	if err := v.packs.look(); err != nil {
 		return nil, err
 	}
-	packs, bad, err := v.packs.shares.list("")
+	packs, bad, err := v.packs.list("")
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +180,7 @@ func (p *pack) notGone() (keys []crypto.Hash, err error) {
 		if err != nil {
 			continue
 		}
-		if m, err := readMark(f, r.at); err == errPack || err == nil && m != markGone {
+		if m, err := readMark(f, r.at); err == errPack || err == nil && m != packGone {
 			keys = append(keys, r.key)
 		} else if err != nil {
 			return nil, err

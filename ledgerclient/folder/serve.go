@@ -82,12 +82,9 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 		}
 	}
 	s.due = left
-	if err := st.makeFolders(); err != nil {
-		return err
-	}
 	for more := true; more; {
 		err := f.write(ctx, func(snap snapshot) (err error) {
-			if err := st.dropStaging(); err != nil {
+			if err := st.dropUploads(); err != nil {
 				return err
 			}
 			more, err = st.drop(snap, 64)

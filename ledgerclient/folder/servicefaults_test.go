@@ -280,16 +280,13 @@ func TestVerifyServices(t *testing.T) {
 	kinds := map[string]int{}
 	files := snapshotDir(t, f.dir)
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		top, rest, _ := strings.Cut(name, "/")
-		if top != "store" && top != "keeper" || strings.HasPrefix(rest, "pending/") {
+		top, _, _ := strings.Cut(name, "/")
+		if top != "payloads" && top != "contents" && top != "keeper" {
 			continue
 		}
 		kind := filepath.Base(filepath.Dir(name))
 		if kind == "packs" {
 			kind = top + " packs"
-		}
-		if strings.HasPrefix(rest, "blobs/") {
-			kind = filepath.Base(name)
 		}
 		kinds[kind]++
 		good := []byte(files[name])
@@ -307,14 +304,14 @@ func TestVerifyServices(t *testing.T) {
 			var damaged *DamagedError
 			if !errors.As(err, &damaged) {
 				t.Errorf("%s, %s: %v", name, what, err)
-			} else if damaged.File != name && !strings.HasPrefix(rest, "blobs/") && bad != nil {
+			} else if damaged.File != name && bad != nil {
 				t.Errorf("%s, %s: names %s", name, what, damaged.File)
 			}
 			p.must(os.WriteFile(path, good, 0o600))
 		}
 		n := lane.Pick(16, 4, 4)
-		if strings.HasSuffix(kind, "packs") {
-			n = lane.Pick(20, 6, 6)
+		if strings.HasSuffix(kind, "packs") || top == "payloads" {
+			n = lane.Pick(400, 40, 20)
 		}
 		for k := range n {
 			at := k * (len(good) - 1) / (n - 1)
@@ -327,16 +324,15 @@ func TestVerifyServices(t *testing.T) {
 		}
 		try("cut off", good[:len(good)-1])
 		try("emptied", []byte{})
-		if kind != "answers" { // there it is a filing that was killed
+		if kind != "answers" && kind != "payloads" { // there it is what a killed process was writing
 			try("longer", append(bytes.Clone(good), '\n'))
 		}
-		if top == "store" && kind != "store packs" { // of a grant a store may have nothing
+		if top == "contents" { // of a grant a store may have nothing
 			try("gone", nil)
 		}
 	}
 	for _, kind := range []string{
-		"package", "terms", "envelope", "metadata", "content", "access", "terms.locators", "content.locators", "locators",
-		"stops", "answers", "acks", "keeper", "store packs", "keeper packs",
+		"payloads", "contents", "stops", "answers", "acks", "keeper", "keeper packs",
 	} {
 		if kinds[kind] == 0 {
 			t.Errorf("no file of %s was changed", kind)

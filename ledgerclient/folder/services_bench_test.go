@@ -78,7 +78,7 @@ func BenchmarkUpload(b *testing.B) {
 				}
 				p.must(u.Commit(ledgerclient.Put{Entry: e, Package: pkg.Marshal(), Part: ledgerclient.PartContent, Locators: []crypto.Locator{loc}}))
 				b.StopTimer()
-				os.RemoveAll(f.store.(store).blobDir(e.ID(f.id)))
+				p.must(f.store.(store).remove([]contract.ID{e.ID(f.id)}))
 				b.StartTimer()
 			}
 			runtime.ReadMemStats(&after)

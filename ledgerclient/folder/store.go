@@ -6,35 +6,33 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"fmt"
+	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"strings"
+	"slices"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
+	"github.com/carekey/carekey/ledgerclient/keeper"
 )
 
-// store is the folder `store`:
+// store is the ciphertext of a ledger:
 //
-//	blobs/<entry id>/package          what the entry commits to; not of an access
-//	blobs/<entry id>/<part>           one payload
-//	blobs/<entry id>/<part>.locators  names of its locators, one a line, and <check>
-//	locators/<name>                   "<entry id> <part> <check>\n"
-//	packs/<hour>-<random>             all of these of many grants that came together, see pack
-//	pending/<hour>-<random>           entry ids, one a line, whose payloads came in that hour
-//	staging/<random>/                 what is being written
+//	payloads/<number>       segments of payloads, see segment.go
+//	payloads/index          derived, see segments.go
+//	contents/<id>.<part>    a payload that is a file of its own
+//	uploads/<random>        one that is being written
 //
-// A locator's name is the tagged hash of the locator: the folder does not hold
-// the secrets that payloads are asked for with. check is 16 digits that find
-// damage before a reader is led to another payload by it.
+// The body of a record in payloads is what the entry commits to (nothing of an access)
+// and the payload; its kind is the part. It is found by the entry's id and the names of
+// the payload's locators, which are tagged hashes of these: the folder does not hold the
+// secrets that payloads are asked for with. A content, and what is longer than maxInline,
+// is a file of its own, and the record has only the package.
 //
-// All is written and made durable in staging, without a lock, and then renamed
-// under it. A payload is there before a locator leads to it. What is in blobs
-// goes before what is in packs, so that a damaged payload can be put again.
+// What is put is made durable and then there, all of one call with one sync. Its record
+// may be there before its file. What is damaged can be put again.
 type store struct{ *ground }
 
 var _ ledgerclient.Store = store{}
@@ -43,9 +41,10 @@ const (
 	// maxBlob is the size of the largest small payload in bytes: 64 MiB of
 	// plaintext, sealed, locked and salted.
 	maxBlob = 65 << 20
-	// maxLocators is more bytes than the files with a locator, or with a payload's
-	// locators, have.
-	maxLocators = 1 << 10
+	// maxInline is the size of the largest payload in a segment, in bytes.
+	maxInline = 256 << 10
+	// ofItsOwn marks in a record's kind that the payload is a file.
+	ofItsOwn = 0x80
 	// keepHours is how many full hours after it came a payload without an entry is
 	// dropped at the earliest.
 	keepHours = 2
@@ -64,140 +63,379 @@ func partsOf(e *contract.Entry) []ledgerclient.Part {
 	return nil
 }
 
-const packageFile = "package"
-
-func (s store) blobDir(id contract.ID) string    { return s.path("store", "blobs", hexName(id)) }
-func (s store) locatorFile(name string) string   { return s.path("store", "locators", name) }
-func locatorsFile(part ledgerclient.Part) string { return part.String() + ".locators" }
-
-// locatorName is the file name of a locator.
-func locatorName(loc crypto.Locator) string {
-	return hexName(crypto.TaggedHash(crypto.TagLocator, loc[:]))
+func (s store) contentFile(id contract.ID, part ledgerclient.Part) string {
+	return s.path("contents", hexName(id)+"."+part.String())
 }
 
-// locatorLine is the content of a locator's file.
-func locatorLine(name string, id contract.ID, part ledgerclient.Part) []byte {
-	check := crypto.TaggedHash(crypto.TagLocatorCheck, []byte(name), id[:], []byte{byte(part)})
-	return fmt.Appendf(nil, "%x %s %x\n", id[:], part, check[:8])
-}
+// locatorName is what a locator is found by.
+func locatorName(loc crypto.Locator) crypto.Hash { return crypto.TaggedHash(crypto.TagLocator, loc[:]) }
 
-// readLocator reads a locator's file: *ledgerclient.NotFoundError if there is
-// none, *DamagedError if it is not what was written.
-func (s store) readLocator(name string) (id contract.ID, part ledgerclient.Part, err error) {
-	path := s.locatorFile(name)
-	line, err := s.read(path, maxLocators)
-	if errors.Is(err, fs.ErrNotExist) {
-		return id, 0, &ledgerclient.NotFoundError{What: "payload"}
-	}
-	if err != nil {
-		return id, 0, err
-	}
-	hexID, rest, _ := strings.Cut(string(line), " ")
-	partName, _, _ := strings.Cut(rest, " ")
-	id, ok := unhex(hexID)
-	part = partNamed(partName)
-	if !ok || part == 0 || !bytes.Equal(line, locatorLine(name, id, part)) {
-		return id, 0, s.damaged(path, "not what was written")
-	}
-	return id, part, nil
-}
-
-// partNamed is the part of that name, 0 if there is none.
-func partNamed(name string) ledgerclient.Part {
-	for p := ledgerclient.PartMetadata; p <= ledgerclient.PartAccess; p++ {
-		if p.String() == name {
-			return p
-		}
-	}
-	return 0
-}
+func (r *found) id() contract.ID         { return contract.ID(r.keys[0]) }
+func (r *found) part() ledgerclient.Part { return ledgerclient.Part(r.kind &^ ofItsOwn) }
+func (r *found) isFile() bool            { return r.kind&ofItsOwn != 0 }
+func (r *found) names() []crypto.Hash    { return r.keys[1:] }
 
 // Blob opens the payload with that locator. The error is a *ledgerclient.TamperedError
 // with a *DamagedError in it if what leads there, or is there, was not written so.
 func (s store) Blob(ctx context.Context, loc crypto.Locator) (ledgerclient.Blob, error) {
-	b, err := s.blobAt(ctx, loc)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	name := locatorName(loc)
+	b, err := s.blob(name)
+	if none := (*ledgerclient.NotFoundError)(nil); errors.As(err, &none) {
+		b, err = s.blob(name) // it may have been moved
+	}
 	if errors.As(err, new(*DamagedError)) {
 		err = &ledgerclient.TamperedError{What: "payload", Err: err}
 	}
 	return b, err
 }
 
-func (s store) blobAt(ctx context.Context, loc crypto.Locator) (ledgerclient.Blob, error) {
-	if err := ctx.Err(); err != nil {
+func (s store) blob(name crypto.Hash) (ledgerclient.Blob, error) {
+	if err := s.payloads.look(); err != nil {
 		return nil, err
 	}
-	name := locatorName(loc)
-	id, part, err := s.readLocator(name)
-	var none *ledgerclient.NotFoundError
-	if errors.As(err, &none) {
-		return s.packedBlobAt(name)
-	}
+	all, damaged, err := s.payloads.find(name)
 	if err != nil {
 		return nil, err
 	}
-	f, err := s.open(filepath.Join(s.blobDir(id), part.String()))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &ledgerclient.NotFoundError{What: "payload"}
+	for _, r := range all {
+		if r.mark != markHeld || !slices.Contains(r.names(), name) {
+			continue
+		}
+		if r.isFile() {
+			f, err := s.open(s.contentFile(r.id(), r.part()))
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			info, err := f.Stat()
+			if err != nil {
+				f.Close()
+				return nil, err
+			}
+			return blob{io.NewSectionReader(f, 0, info.Size()), f}, nil
+		}
+		f, err := s.payloads.openOf(&r)
+		if err != nil {
+			return nil, err
+		}
+		return blob{io.NewSectionReader(f, r.start()+r.pkg, r.size()-r.pkg), f}, nil
 	}
-	if err != nil {
-		return nil, err
+	if damaged != 0 {
+		return nil, s.damaged(s.payloads.path(damaged), notWritten)
 	}
-	info, err := f.Stat()
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return &blob{f, info.Size()}, nil
+	return nil, &ledgerclient.NotFoundError{What: "payload"}
 }
 
+const notWritten = "not what was written"
+
+// blob is a payload, open for reading.
 type blob struct {
-	*os.File
-	size int64
+	*io.SectionReader
+	f io.Closer
 }
 
-func (b *blob) Size() int64 { return b.size }
+func (b blob) Close() error { return b.f.Close() }
 
-// stage is payloads in a folder of their own below staging, on their way.
-type stage struct {
-	s       store
-	dir     string
-	batch   *batch
-	entries []*stagedEntry
-	pack    *packWriter // nil: no payload goes into a pack
-}
-
-type stagedEntry struct {
-	id    contract.ID
-	entry *contract.Entry
-	parts []stagedPart
-	pkg   []byte // nil: an access has none
-
-	packed bool // all of it goes into a pack
-	begun  bool // a folder of it is in the stage
-}
-
-type stagedPart struct {
-	part    ledgerclient.Part
-	names   []string // of its locators
-	present bool     // is in the store already: nothing was staged
-}
-
-// newStage makes an empty stage for about n files.
-func (s store) newStage(n int) (*stage, error) {
-	if err := s.makeFolders(); err != nil {
-		return nil, err
+// PutBlobs stores payloads. It checks all of them before it stores any: shape and
+// signature of the entry, the package against the entry's commitment, the
+// payload's hash against the package.
+func (s store) PutBlobs(ctx context.Context, puts []ledgerclient.Put) error {
+	if len(puts) == 0 {
+		return nil
 	}
-	st := &stage{s: s, dir: s.path("store", "staging", randomName()), batch: s.newBatch(n)}
-	return st, st.batch.mkdir(st.dir)
-}
-
-func (s store) makeFolders() error {
-	for _, dir := range []string{"blobs", "locators", "packs", "pending", "staging"} {
-		if err := s.mkdirs("store", dir); err != nil {
-			return err
+	all, err := s.checkPuts(puts)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		if len(all[i].Blob) > maxInline {
+			f, err := s.newUpload()
+			if err != nil {
+				return err
+			}
+			defer s.removeOne(f.path)
+			defer f.Close()
+			if _, err := f.WriteAt(all[i].Blob, 0); err != nil {
+				return err
+			}
+			if err := f.finish(); err != nil {
+				return err
+			}
+			all[i].file = f.path
 		}
 	}
-	return nil
+	return s.place(ctx, all)
+}
+
+// placing is a payload on its way.
+type placing struct {
+	*ledgerclient.Put
+	id    contract.ID
+	names []crypto.Hash
+	file  string // in uploads, whole and durable; "": the payload goes into a segment
+	keep  bool   // the record is there
+}
+
+// place puts payloads where they belong.
+func (s store) place(ctx context.Context, all []placing) error {
+	return s.lock.write(ctx, func(snap snapshot) error {
+		if err := s.payloads.settle(); err != nil {
+			return err
+		}
+		var records []byte
+		var ends []found
+		for i := range all {
+			p := &all[i]
+			old, err := s.compare(snap, p)
+			if err != nil {
+				return err
+			}
+			ends = append(ends, old...)
+			if p.keep {
+				continue
+			}
+			kind, rest := byte(p.Part), p.Blob
+			if p.file != "" {
+				kind, rest = kind|ofItsOwn, nil
+			}
+			records = appendRecord(records, s.hour(), kind, append([]crypto.Hash{crypto.Hash(p.id)}, p.names...), p.pkg(), rest)
+		}
+		if err := s.payloads.add(records, false); err != nil {
+			return err
+		}
+		named := false
+		for i := range all {
+			if p := &all[i]; p.file != "" {
+				if err := s.mkdirs("contents"); err != nil {
+					return err
+				}
+				if err := s.ops.rename(p.file, s.contentFile(p.id, p.Part)); err != nil {
+					return err
+				}
+				named = true
+			}
+		}
+		if named {
+			if err := s.ops.syncDir(s.path("contents")); err != nil {
+				return err
+			}
+		}
+		if err := s.payloads.endAll(ends); err != nil {
+			return err
+		}
+		if err := s.dropUploads(); err != nil {
+			return err
+		}
+		_, err := s.drop(snap, 16+2*len(all))
+		return err
+	})
+}
+
+// pkg is the package that is kept with the payload: an access has none.
+func (p *placing) pkg() []byte {
+	if p.Entry.Kind == contract.KindAccess {
+		return nil
+	}
+	return p.Package
+}
+
+// compare looks for a payload in the store. It keeps a locator from leading to two
+// payloads, a payload from getting more locators than it was first put with, and those of
+// a withdrawn record from coming back. ends are records that the payload replaces: it is
+// damaged there, or is to be kept for longer.
+func (s store) compare(snap snapshot, p *placing) (ends []found, err error) {
+	refuse := func(why ledgerclient.StoreReason) error {
+		return &ledgerclient.StoreError{Entry: p.id, Part: p.Part, Reason: why}
+	}
+	if gone, err := isWithdrawn(snap, &p.Entry, p.id); err != nil {
+		return nil, err
+	} else if gone {
+		return nil, refuse(ledgerclient.Withdrawn)
+	}
+	led := map[place]int{} // how many of the names lead there
+	for _, name := range p.names {
+		all, _, err := s.payloads.find(name)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range all {
+			if r.mark == markHeld && (r.id() != p.id || r.part() != p.Part) {
+				return nil, refuse(ledgerclient.BadLocators)
+			}
+			led[placeOf(r.n, r.at)]++
+		}
+	}
+	all, _, err := s.payloads.find(crypto.Hash(p.id))
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range all {
+		if r.part() != p.Part {
+			continue
+		}
+		if r.mark == markHeld && !slices.Equal(r.names(), p.names) {
+			return nil, refuse(ledgerclient.BadLocators)
+		}
+		same := r.mark == markHeld && led[placeOf(r.n, r.at)] == len(p.names) && r.isFile() == (p.file != "")
+		if same {
+			body, ok, err := s.payloads.body(&r)
+			if err != nil {
+				return nil, err
+			}
+			same = ok && bytes.Equal(body[:r.pkg], p.pkg()) && (r.isFile() || bytes.Equal(body[r.pkg:], p.Blob))
+		}
+		if same && r.hour != s.hour() {
+			if _, same, err = snap.Find(p.id); err != nil {
+				return nil, err
+			}
+		}
+		if same && !p.keep {
+			p.keep = true
+		} else {
+			ends = append(ends, r)
+		}
+	}
+	return ends, nil
+}
+
+// isWithdrawn reports whether an entry belongs to a record that was withdrawn.
+func isWithdrawn(snap keeper.View, e *contract.Entry, id contract.ID) (bool, error) {
+	if e.Kind != contract.KindRecord {
+		return false, nil
+	}
+	if !e.Opens() {
+		id = e.Subject
+	}
+	at, ok, err := snap.Find(id)
+	if err != nil || !ok {
+		return false, err
+	}
+	state, err := snap.State(at)
+	return state.Status == contract.StatusClosed, err
+}
+
+// checkPuts verifies puts on all cores.
+func (s store) checkPuts(puts []ledgerclient.Put) ([]placing, error) {
+	type signed struct {
+		id contract.ID
+		ok bool
+	}
+	entries := map[contract.Entry]*signed{}
+	var order []*contract.Entry
+	for i := range puts {
+		if e := &puts[i].Entry; entries[*e] == nil {
+			entries[*e] = &signed{}
+			order = append(order, e)
+		}
+	}
+	parallel(len(order), func(i int) bool {
+		e, to := order[i], entries[*order[i]]
+		to.id = e.ID(s.ledger)
+		to.ok = contract.CheckShape(e) == nil && contract.CheckSignature(s.ledger, e) == nil
+		return true
+	})
+	for _, e := range order {
+		if entries[*e].ok {
+			s.checked.add(e)
+		}
+	}
+	all := make([]placing, len(puts))
+	reasons := make([]ledgerclient.StoreReason, len(puts))
+	parallel(len(puts), func(i int) bool {
+		p := &puts[i]
+		e := entries[p.Entry]
+		all[i] = placing{Put: p, id: e.id}
+		for _, loc := range p.Locators {
+			all[i].names = append(all[i].names, locatorName(loc))
+		}
+		switch {
+		case !e.ok:
+			reasons[i] = ledgerclient.BadEntry
+		case p.Part == ledgerclient.PartContent:
+			reasons[i] = ledgerclient.BadPart // comes by Upload
+		case len(p.Blob) < len(crypto.Salt{}) || len(p.Blob) > maxBlob:
+			reasons[i] = ledgerclient.BadBlob
+		default:
+			reasons[i] = checkPut(p, crypto.BlobHash(p.Blob))
+		}
+		return true
+	})
+	type key struct {
+		id   contract.ID
+		part ledgerclient.Part
+	}
+	seen, names := map[key]bool{}, map[crypto.Hash]bool{}
+	for i := range all {
+		p := &all[i]
+		if reasons[i] == "" && seen[key{p.id, p.Part}] {
+			reasons[i] = ledgerclient.BadPart
+		}
+		seen[key{p.id, p.Part}] = true
+		for _, name := range p.names {
+			if reasons[i] == "" && names[name] {
+				reasons[i] = ledgerclient.BadLocators
+			}
+			names[name] = true
+		}
+		if reasons[i] != "" {
+			return nil, &ledgerclient.StoreError{Entry: p.id, Part: p.Part, Reason: reasons[i]}
+		}
+	}
+	return all, nil
+}
+
+// checkPut verifies that the entry commits to the package and the package to a
+// payload of that hash. Of a content the hash is the head.
+func checkPut(p *ledgerclient.Put, hash crypto.Hash) ledgerclient.StoreReason {
+	if !slices.Contains(partsOf(&p.Entry), p.Part) {
+		return ledgerclient.BadPart
+	}
+	if n := len(p.Locators); n < 1 || n > 2 || n == 2 && p.Locators[0] == p.Locators[1] {
+		return ledgerclient.BadLocators
+	}
+	return committed(&p.Entry, p.Package, p.Part, hash)
+}
+
+// committed checks that an entry commits to a package, and it to a payload of that hash.
+func committed(e *contract.Entry, pkg []byte, part ledgerclient.Part, hash crypto.Hash) ledgerclient.StoreReason {
+	var want crypto.Hash
+	switch e.Kind {
+	case contract.KindAccess:
+		if contract.AccessCommitment(hash) != e.Commitment {
+			return ledgerclient.BadBlob
+		}
+		return ""
+	case contract.KindRecord:
+		p, err := contract.ParseRecordPackage(pkg)
+		if err != nil || p.Commitment() != e.Commitment {
+			return ledgerclient.BadPackage
+		}
+		if want = p.ContentHead; part == ledgerclient.PartMetadata {
+			want = p.Metadata
+		}
+	case contract.KindGrant:
+		p, err := contract.ParseGrantPackage(pkg)
+		if err != nil || p.Commitment() != e.Commitment {
+			return ledgerclient.BadPackage
+		}
+		if want = p.Envelope; part == ledgerclient.PartTerms {
+			want = p.Terms
+		}
+	default:
+		return ledgerclient.BadPart
+	}
+	if want != hash {
+		return ledgerclient.BadBlob
+	}
+	return ""
 }
 
 func randomName() string {
@@ -206,298 +444,29 @@ func randomName() string {
 	return hex.EncodeToString(r[:])
 }
 
-func (st *stage) entryDir(e *stagedEntry) string { return filepath.Join(st.dir, hexName(e.id)) }
+// uploading is a file in uploads.
+type uploading struct {
+	file
+	path string
+	g    *ground
+}
 
-// beginEntry writes what an entry's folder holds beside the payloads.
-func (st *stage) beginEntry(e *stagedEntry) error {
-	if err := st.batch.mkdir(st.entryDir(e)); err != nil {
+func (s store) newUpload() (*uploading, error) {
+	if err := s.mkdirs("uploads"); err != nil {
+		return nil, err
+	}
+	path := s.path("uploads", randomName())
+	f, err := s.ops.open(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, s.modes.file)
+	return &uploading{f, path, s.ground}, err
+}
+
+// finish makes what was written durable.
+func (u *uploading) finish() error {
+	if err := disk.Chtimes(u.path, u.g.fullHour()); err != nil {
 		return err
 	}
-	if e.pkg == nil {
-		return nil
-	}
-	return st.batch.write(filepath.Join(st.entryDir(e), packageFile), e.pkg)
-}
-
-// writeLocators writes the locators of a part, both ways.
-func (st *stage) writeLocators(e *stagedEntry, p *stagedPart) error {
-	for _, name := range p.names {
-		if err := st.batch.write(filepath.Join(st.dir, name), locatorLine(name, e.id, p.part)); err != nil {
-			return err
-		}
-	}
-	return st.batch.write(filepath.Join(st.entryDir(e), locatorsFile(p.part)), locatorsList(e.id, p.part, p.names))
-}
-
-// locatorsList is the content of the file with a payload's locators.
-func locatorsList(id contract.ID, part ledgerclient.Part, names []string) []byte {
-	list := []byte(strings.Join(names, "\n") + "\n")
-	check := crypto.TaggedHash(crypto.TagLocatorCheck, list, id[:], []byte{byte(part)})
-	return fmt.Appendf(list, "%x\n", check[:8])
-}
-
-// place makes what is staged durable and puts it where it belongs. vanished says
-// that a payload that was present when the stage was made is no longer there.
-func (st *stage) place(ctx context.Context) (vanished bool, err error) {
-	s, b := st.s, st.batch
-	var ids []contract.ID
-	for _, e := range st.entries {
-		ids = append(ids, e.id)
-	}
-	staged := filepath.Join(st.dir, "pack")
-	if st.pack != nil {
-		if err := st.pack.write(b, staged); err != nil {
-			return false, err
-		}
-	}
-	if err := b.flush(); err != nil {
-		return false, err
-	}
-	err = s.lock.write(ctx, func(snap snapshot) error {
-		if err := s.packs.payloads.look(); err != nil {
-			return err
-		}
-		var alone map[string]bool
-		if len(st.entries) >= packFrom {
-			alone = s.lonely(4 * len(st.entries))
-		}
-		merge := make([]bool, len(st.entries))
-		for i, e := range st.entries {
-			if err := s.refuseWithdrawn(snap, e); err != nil {
-				return err
-			}
-			there, err := exists(s.blobDir(e.id))
-			if err != nil {
-				return err
-			}
-			merge[i] = there
-			gone, err := st.refuseOtherLocators(e, there, alone)
-			if err != nil || gone {
-				vanished = gone
-				return err
-			}
-		}
-		if err := s.addPending(ids); err != nil {
-			return err
-		}
-		if st.pack != nil {
-			if err := b.rename(staged, s.path("store", "packs", packPrefix(s.hour())+randomName())); err != nil {
-				return err
-			}
-		}
-		for i, e := range st.entries {
-			if e.packed {
-				continue
-			}
-			if !e.begun {
-				if err := s.touch(b, e.id); err != nil {
-					return err
-				}
-				continue
-			}
-			if err := st.placeEntry(e, merge[i]); err != nil {
-				return err
-			}
-		}
-		if err := b.syncNames(); err != nil {
-			return err
-		}
-		if err := st.endBroken(); err != nil {
-			return err
-		}
-		if err := s.dropStaging(); err != nil {
-			return err
-		}
-		_, err := s.drop(snap, 16+2*len(ids))
-		return err
-	})
-	return vanished, err
-}
-
-// placeEntry renames an entry's payloads and then their locators.
-func (st *stage) placeEntry(e *stagedEntry, merge bool) error {
-	s, b, dir, to := st.s, st.batch, st.entryDir(e), st.s.blobDir(e.id)
-	if !merge {
-		if err := disk.Chtimes(dir, b.time); err != nil {
-			return err
-		}
-		if err := b.rename(dir, to); err != nil {
-			return err
-		}
-	} else {
-		// What was verified just now replaces what is there: the same bytes, or
-		// damaged ones.
-		files := []string{packageFile}
-		for _, p := range e.parts {
-			files = append(files, locatorsFile(p.part), p.part.String())
-		}
-		moved := false
-		for _, name := range files {
-			err := b.rename(filepath.Join(dir, name), filepath.Join(to, name))
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-			moved = moved || err == nil
-		}
-		if moved {
-			if err := disk.Chtimes(to, b.time); err != nil {
-				return err
-			}
-		}
-	}
-	for _, p := range e.parts {
-		for _, name := range p.names {
-			if p.present {
-				continue
-			}
-			if err := b.rename(filepath.Join(st.dir, name), s.locatorFile(name)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// endBroken ends what in packs was damaged and is now in files.
-func (st *stage) endBroken() error {
-	var ends []packed
-	for _, e := range st.entries {
-		if e.packed || e.entry.Kind != contract.KindGrant {
-			continue
-		}
-		_, _, broken, err := st.s.packedParts(e.id)
-		if err != nil {
-			return err
-		}
-		ends = append(ends, broken...)
-	}
-	return st.s.packs.payloads.endAll(ends)
-}
-
-// refuseWithdrawn keeps the payloads of a withdrawn record from coming back.
-func (s store) refuseWithdrawn(snap snapshot, e *stagedEntry) error {
-	if e.entry.Kind != contract.KindRecord {
-		return nil
-	}
-	opening := e.id
-	if !e.entry.Opens() {
-		opening = e.entry.Subject
-	}
-	at, ok, err := snap.Find(opening)
-	if err != nil || !ok {
+	if err := u.Sync(); err != nil {
 		return err
 	}
-	state, err := snap.State(at)
-	if err != nil {
-		return err
-	}
-	if state.Status == contract.StatusClosed {
-		return &ledgerclient.StoreError{Entry: e.id, Part: e.parts[0].part, Reason: ledgerclient.Withdrawn}
-	}
-	return nil
+	return u.Close()
 }
-
-// refuseOtherLocators keeps a locator from leading to two payloads, and a payload
-// from getting more locators than it was first put with. gone says that a
-// payload that needed no staging does so now.
-//
-// there says that the entry has a folder; alone, if not nil, are all locators that are
-// files of their own: a batch brings thousands, and to open each in vain takes longer.
-func (st *stage) refuseOtherLocators(e *stagedEntry, there bool, alone map[string]bool) (gone bool, err error) {
-	s := st.s
-	for _, p := range e.parts {
-		refused := &ledgerclient.StoreError{Entry: e.id, Part: p.part, Reason: ledgerclient.BadLocators}
-		for _, name := range p.names {
-			var id contract.ID
-			var part ledgerclient.Part
-			var err error = &ledgerclient.NotFoundError{What: "payload"}
-			if alone == nil || alone[name] {
-				id, part, err = s.readLocator(name)
-			}
-			var none *ledgerclient.NotFoundError
-			var damaged *DamagedError
-			if errors.As(err, &none) {
-				id, part, err = s.packedLocator(name)
-			}
-			switch {
-			case errors.As(err, &none):
-				if p.present {
-					return true, nil
-				}
-			case errors.As(err, &damaged): // is replaced
-			case err != nil:
-				return false, err
-			case id != e.id || part != p.part:
-				return false, refused
-			}
-		}
-		var list []byte
-		var err error = fs.ErrNotExist
-		if there {
-			list, err = s.read(filepath.Join(s.blobDir(e.id), locatorsFile(p.part)), maxLocators)
-		}
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			there, others, err := s.packedNames(e.id, &p)
-			if err != nil {
-				return false, err
-			}
-			if others {
-				return false, refused
-			}
-			if p.present && !there {
-				return true, nil
-			}
-		case err != nil:
-			return false, err
-		case !bytes.Equal(list, locatorsList(e.id, p.part, p.names)):
-			if names, ok := parseLocators(list, e.id, p.part); ok && leadTo(s.readLocator, names, e.id, p.part) {
-				return false, refused
-			}
-		}
-	}
-	return false, nil
-}
-
-// lonely lists the locators that are files of their own; nil if there are more than
-// most, or they cannot be listed. The lock must be held for as long as it counts.
-func (s store) lonely(most int) map[string]bool {
-	names, err := disk.Names(s.path("store", "locators"), most+1)
-	if err != nil || len(names) > most {
-		return nil
-	}
-	alone := make(map[string]bool, len(names))
-	for _, name := range names {
-		alone[name] = true
-	}
-	return alone
-}
-
-// parseLocators reads the file with a payload's locators.
-func parseLocators(list []byte, id contract.ID, part ledgerclient.Part) (names []string, ok bool) {
-	lines := strings.Split(string(list), "\n")
-	if len(lines) < 3 || len(lines) > 4 {
-		return nil, false
-	}
-	names = lines[:len(lines)-2]
-	for _, name := range names {
-		if _, ok := unhex(name); !ok {
-			return nil, false
-		}
-	}
-	return names, bytes.Equal(list, locatorsList(id, part, names))
-}
-
-// leadTo tells whether all locators of those names, looked up with find, lead to the
-// payload.
-func leadTo(find func(name string) (contract.ID, ledgerclient.Part, error), names []string, id contract.ID, part ledgerclient.Part) bool {
-	for _, name := range names {
-		if i, p, err := find(name); err != nil || i != id || p != part {
-			return false
-		}
-	}
-	return true
-}
-
-// discard removes what is left of a stage.
-func (st *stage) discard() { st.s.removeAll(st.dir) }

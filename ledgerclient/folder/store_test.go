@@ -15,6 +15,7 @@ import (
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/folder/foldertest"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -50,7 +51,7 @@ func TestPutBlobs(t *testing.T) {
 		}
 	}
 	// No file tells a finer time than the ledger.
-	err = filepath.WalkDir(f.ground().path("store"), func(path string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(f.ground().path("payloads"), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -61,8 +62,8 @@ func TestPutBlobs(t *testing.T) {
 		return err
 	})
 	p.must(err)
-	if left := listed(t, f.dir, "store", "staging"); len(left) > 0 {
-		t.Errorf("left in staging: %v", left)
+	if left := listed(t, f.dir, "uploads"); len(left) > 0 {
+		t.Errorf("left in uploads: %v", left)
 	}
 	p.must(f.store.PutBlobs(ctx, nil))
 	mustVerify(t, f)
@@ -161,7 +162,7 @@ func TestPutBlobsRefused(t *testing.T) {
 			if !errors.As(err, &refused) || refused.Reason != test.reason {
 				t.Fatalf("%v, want %q", err, test.reason)
 			}
-			if left := listed(t, f.dir, "store", "blobs"); len(left) > 0 {
+			if left := listed(t, f.dir, "payloads"); len(left) > 0 {
 				t.Errorf("stored: %v", left)
 			}
 		})
@@ -242,8 +243,8 @@ func TestUploadRefused(t *testing.T) {
 			if err := uploaded(f.store, v); !errors.As(err, &refused) || refused.Reason != test.reason {
 				t.Fatalf("%v, want %q", err, test.reason)
 			}
-			for _, dir := range []string{"blobs", "locators", "staging"} {
-				if left := listed(t, f.dir, "store", dir); len(left) > 0 {
+			for _, dir := range []string{"payloads", "contents", "uploads"} {
+				if left := listed(t, f.dir, dir); len(left) > 0 {
 					t.Errorf("left in %s: %v", dir, left)
 				}
 			}
@@ -288,8 +289,8 @@ func TestUploadEnds(t *testing.T) {
 	if err := aborted.Commit(v.upload); err == nil {
 		t.Error("committed after Abort")
 	}
-	if left := listed(t, f.dir, "store", "staging"); len(left) > 0 {
-		t.Errorf("left in staging: %v", left)
+	if left := listed(t, f.dir, "uploads"); len(left) > 0 {
+		t.Errorf("left in uploads: %v", left)
 	}
 }
 
@@ -325,8 +326,11 @@ func TestErase(t *testing.T) {
 			t.Errorf("erased, and yet: %v", err)
 		}
 	}
-	if n := len(listed(t, f.dir, "store", "locators")); n != 2 {
-		t.Errorf("%d locators are left", n)
+	if left := listed(t, f.dir, "contents"); len(left) != 1 || left[0] != hexName(kept.id)+".content" {
+		t.Errorf("left: %v", left)
+	}
+	if found := filesWith(t, f.dir, v.put.Blob[:32]); len(found) > 0 {
+		t.Errorf("erased, and still in %v", found)
 	}
 	// It does not come back, neither what was there nor a version that never was.
 	late := p.record(10, v)
@@ -362,11 +366,9 @@ func TestDrop(t *testing.T) {
 	u.Write(content.content)
 	_, _, err = u.Sum() // until then the bytes may still be on their way
 	p.must(err)
-	killed := u.(*upload).st.dir
+	killed := u.(*upload).f.path
 	old := time.Unix(int64(clock.hour)*3600, 0)
-	for _, path := range []string{filepath.Join(killed, "content"), killed} {
-		p.must(os.Chtimes(path, old, old))
-	}
+	p.must(os.Chtimes(killed, old, old))
 
 	there := func(g *given) bool {
 		_, err := fetched(t, f.store, g.puts[1].Locators[0])
@@ -415,29 +417,48 @@ func TestDrop(t *testing.T) {
 func TestStoreHeals(t *testing.T) {
 	f, _ := newLedger(t)
 	p := newPeople(t, f.id)
-	g := p.grant()
-	p.must(f.store.PutBlobs(ctx, g.puts))
-	mustAppend(t, f, []contract.Entry{g.entry})
-	name := locatorName(g.puts[1].Locators[1])
-	s := f.store.(store)
-	dir := s.blobDir(g.id)
-	for _, file := range []string{
-		s.locatorFile(name), filepath.Join(dir, "envelope"), filepath.Join(dir, "envelope.locators"),
+	before, g, behind := p.grant(), p.grant(), p.grant()
+	for _, g := range []*given{before, g, behind} {
+		p.must(f.store.PutBlobs(ctx, g.puts))
+		mustAppend(t, f, []contract.Entry{g.entry})
+	}
+	at, err := foldertest.Payload(f.dir, hexName(g.id), ledgerclient.PartEnvelope)
+	p.must(err)
+	good := mustRead(t, at.File)
+	pkg := int64(len(g.pkg.Marshal()))
+	for what, bad := range map[string]func(b []byte) []byte{
+		"mark":          func(b []byte) []byte { b[at.Record] ^= 1; return b },
+		"length":        func(b []byte) []byte { b[at.Record+5] ^= 1; return b },
+		"kind":          func(b []byte) []byte { b[at.Record+16] ^= 1; return b },
+		"id":            func(b []byte) []byte { b[at.Record+28] ^= 1; return b },
+		"locator":       func(b []byte) []byte { b[at.Record+28+64] ^= 1; return b },
+		"package":       func(b []byte) []byte { b[at.At-pkg] ^= 1; return b },
+		"payload":       func(b []byte) []byte { b[at.At+at.Length-1] ^= 1; return b },
+		"header":        func(b []byte) []byte { b[9] ^= 1; return b },
+		"all of it":     func(b []byte) []byte { clear(b[at.Record : at.At+at.Length]); return b },
+		"all behind it": func(b []byte) []byte { return b[:at.Record] },
 	} {
-		good := mustRead(t, file)
-		for i, bad := range [][]byte{append(bytes.Clone(good[:len(good)-1]), good[len(good)-1]^1), good[:len(good)/2], nil} {
-			if bad == nil {
-				p.must(os.Remove(file))
-			} else {
-				p.must(os.WriteFile(file, bad, 0o600))
-			}
-			var damaged *DamagedError
-			if _, err := f.Verify(ctx, Verified{}, nil); !errors.As(err, &damaged) {
-				t.Errorf("%s, damage %d: %v", file, i, err)
-			}
-			p.must(f.store.PutBlobs(ctx, g.puts))
+		p.must(os.WriteFile(at.File, bad(bytes.Clone(good)), 0o600))
+		f := reopen(t, f)
+		var damaged *DamagedError
+		if _, err := f.Verify(ctx, Verified{}, nil); !errors.As(err, &damaged) || damaged.File != f.ground().relative(at.File) {
+			t.Errorf("%s: %v", what, err)
+		}
+		p.mustFetch(f, before.puts[1].Locators[0], before.puts[1].Blob)
+		if what != "all behind it" {
+			p.mustFetch(f, behind.puts[1].Locators[0], behind.puts[1].Blob)
+		}
+		p.must(f.store.PutBlobs(ctx, append(g.puts, behind.puts...)))
+		for range 2 {
 			p.mustFetch(f, g.puts[1].Locators[1], g.puts[1].Blob)
-			mustVerify(t, f)
+			p.mustFetch(f, behind.puts[1].Locators[1], behind.puts[1].Blob)
+			if what == "package" || what == "payload" {
+				mustVerify(t, f) // what is no record any more stays for it to tell
+			}
+			f = reopen(t, f)
+		}
+		for _, file := range listed(t, f.dir, "payloads") {
+			p.must(os.Remove(filepath.Join(f.dir, "payloads", file)))
 		}
 	}
 }
@@ -469,7 +490,7 @@ func TestServicesModes(t *testing.T) {
 	_, err = f.keeper.Revoke(ctx, []contract.Entry{p.revocation(g)})
 	p.must(err)
 	files := 0
-	for _, top := range []string{"store", "keeper"} {
+	for _, top := range []string{"payloads", "contents", "keeper"} {
 		err := filepath.WalkDir(filepath.Join(dir, top), func(path string, d fs.DirEntry, err error) error {
 			if err != nil {
 				return err
@@ -491,7 +512,7 @@ func TestServicesModes(t *testing.T) {
 		})
 		p.must(err)
 	}
-	if files < 15 {
+	if files < 6 {
 		t.Errorf("only %d files", files)
 	}
 }

@@ -60,7 +60,7 @@ func (v vault) acksFile(id contract.ID) string    { return v.path("keeper", "ack
 // Read returns what is held about a grant.
 func (v vault) Read(ctx context.Context, g keeper.Grant) (rec keeper.Record, err error) {
 	err = v.lock.read(ctx, func(snapshot) error {
-		if err := v.packs.shares.look(); err != nil {
+		if err := v.packs.look(); err != nil {
 			return err
 		}
 		rec, err = v.record(g)
@@ -144,7 +144,7 @@ func (v vault) Store(ctx context.Context, shares []keeper.Share) (held []bool, e
 		if err := v.cleanPacks(); err != nil {
 			return err
 		}
-		if err := v.packs.shares.look(); err != nil {
+		if err := v.packs.look(); err != nil {
 			return err
 		}
 		pack := v.packHours(shares)
@@ -322,7 +322,7 @@ func (v vault) Destroy(ctx context.Context, grants []keeper.Grant) error {
 		if err := v.cleanPacks(); err != nil {
 			return err
 		}
-		if err := v.packs.shares.look(); err != nil {
+		if err := v.packs.look(); err != nil {
 			return err
 		}
 		if err := v.endPacked(grants...); err != nil {

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/carekey/carekey/crypto"
@@ -15,76 +14,6 @@ import (
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/ledgerclient/keeper"
 )
-
-// packedProblems checks the payloads of an entry that has none in files. A store
-// that has nothing of it was never given it.
-func (v *storeVerifier) packedProblems(id contract.ID, e *contract.Entry) (found []problem, err error) {
-	rows, damaged, err := v.packs.payloads.find("", crypto.Hash(id))
-	if err != nil || len(rows) == 0 && damaged == "" {
-		return nil, err
-	}
-	parts, at, broken, err := v.packedParts(id)
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range broken {
-		found = append(found, problem{r.pack.path, "not what the entry commits to"})
-	}
-	for i := range parts {
-		if what := v.packedDamage(e, &parts[i]); what != "" {
-			found = append(found, problem{at[i].pack.path, what})
-		}
-	}
-	if len(rows) > 0 && len(found) == 0 {
-		for _, part := range partsOf(e) {
-			if !slices.ContainsFunc(parts, func(p packedPayload) bool { return p.part == part }) {
-				found = append(found, problem{rows[0].pack.path, "a payload is missing"})
-			}
-		}
-	}
-	return found, nil
-}
-
-func (v *storeVerifier) packedDamage(e *contract.Entry, p *packedPayload) string {
-	const other = "not what the entry commits to"
-	want, reason := committed(e, p.pkg, p.part)
-	if reason != "" || want != crypto.BlobHash(p.blob) {
-		return other
-	}
-	return ""
-}
-
-// payloadPacks checks every row of every pack of payloads, and that it leads to
-// the payload that it should.
-func (v *storeVerifier) payloadPacks() error {
-	packs, bad, err := v.packs.payloads.list("")
-	if err != nil {
-		return err
-	}
-	for _, path := range bad {
-		v.found.add(v.relative(path), NoEntry, errPack.Error())
-	}
-	for _, p := range packs {
-		err := p.check(func(body []byte, keys []crypto.Hash) bool {
-			payload, ok := parsePackedPayload(body)
-			if !ok || len(keys) != 1+len(payload.names) || !slices.Contains(keys, crypto.Hash(payload.id)) {
-				return false
-			}
-			for _, name := range payload.names {
-				if k, ok := unhex(name); !ok || !slices.Contains(keys, k) {
-					return false
-				}
-			}
-			return true
-		})
-		if err == errPack {
-			v.found.add(v.relative(p.path), NoEntry, err.Error())
-		} else if err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // check checks header, filter, rows and marks, and calls fits with each record
 // that is held and the keys that lead to it. It returns errPack if anything is
@@ -145,7 +74,7 @@ func (v *vaultVerifier) sharePacks(ctx context.Context) error {
 			continue
 		}
 		err := v.lock.read(ctx, func(snap snapshot) error {
-			p, err := openPack(sharePack, path)
+			p, err := openPack(path)
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil
 			}

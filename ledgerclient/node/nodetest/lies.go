@@ -9,8 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +17,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/folder/foldertest"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"golang.org/x/mod/sumdb/note"
 )
@@ -379,17 +378,12 @@ func (n *Node) otherShare(body, answer []byte) ([]byte, error) {
 
 // anotherPayload is a stored payload that does not begin as b does.
 func (n *Node) anotherPayload(b []byte) []byte {
-	var found []byte
-	filepath.WalkDir(filepath.Join(n.Dir, "store", "blobs"), func(path string, d os.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() && found == nil {
-			if raw, rerr := os.ReadFile(path); rerr == nil && !bytes.HasPrefix(b, raw[:min(len(raw), len(b))]) {
-				found = raw
+	for part := ledgerclient.PartMetadata; part <= ledgerclient.PartAccess; part++ {
+		for _, at := range foldertest.Payloads(n.Dir, part) {
+			if raw, err := at.Read(); err == nil && !bytes.HasPrefix(b, raw[:min(len(raw), len(b))]) {
+				return raw
 			}
 		}
-		return nil
-	})
-	if found == nil {
-		return []byte("no other payload is stored")
 	}
-	return found
+	return []byte("no other payload is stored")
 }

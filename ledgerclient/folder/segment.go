@@ -1,0 +1,382 @@
+package folder
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/disk"
+)
+
+// A segment is a file of records, one behind the other, each at a multiple of 64 bytes.
+// All numbers are big-endian.
+//
+//	magic     8   "ckseg/1\n"
+//	durable   8   up to here the file is on the disk for certain
+//	checked   8   up to here it was looked for records whose entries never came; 0 as
+//	              long as the file's name may not be on the disk
+//	gone      8   bytes of records that have ended
+//	check     8   of these: the first bytes of their SHA-256, as in all checks here
+//	zeros    24
+//	records
+//
+// and a record:
+//
+//	mark      4   "held", "end." while it is being overwritten, "gone" afterwards
+//	length    4   of the record
+//	hour      4   in which it came
+//	package   4   length of the package, with which the body begins
+//	kind      1   what the body is
+//	keys      1   how many: 1 to 3
+//	zeros     2
+//	sum       8   of the body
+//	keys          32 each: what the record is found by
+//	check     8   of all above but the mark
+//	body
+//	zeros         up to the next multiple of 64
+//
+// A record never changes but when it ends: its mark is set, durably, then its body is
+// overwritten with random bytes, durably, then it is marked as gone. Head and keys stay.
+//
+// New records are written behind the last, all that come in one call at once, and the
+// file is synced. Then durable is set, without a sync. So what is no record is damage
+// before durable, and behind it what a killed process left, which the next one writes
+// over.
+const (
+	segmentMagic  = "ckseg/1\n"
+	segmentHeader = 64 // bytes; as much as a disk writes as a whole, see sector in the tests
+	recordFixed   = 28 // bytes before the keys
+	maxKeys       = 3
+	maxHead       = recordFixed + 32*maxKeys + 8
+)
+
+// recordMark says what became of a record.
+type recordMark [4]byte
+
+var (
+	markHeld   = recordMark([]byte("held"))
+	markEnding = recordMark([]byte("end."))
+	markGone   = recordMark([]byte("gone"))
+)
+
+// segRecord is a record's head, as it was read at a place.
+type segRecord struct {
+	mark   recordMark
+	at     int64
+	length int64
+	hour   contract.Hour
+	pkg    int64
+	kind   byte
+	sum    [8]byte
+	keys   []crypto.Hash
+}
+
+func (r *segRecord) start() int64 { return r.at + recordFixed + 32*int64(len(r.keys)) + 8 } // of the body
+func (r *segRecord) size() int64  { return r.at + r.length - r.start() }                    // of the body
+func (r *segRecord) next() int64  { return r.at + roundUp(r.length) }
+func roundUp(n int64) int64       { return (n + segmentHeader - 1) / segmentHeader * segmentHeader }
+
+// sumOf is the first bytes of a SHA-256.
+func sumOf(parts ...[]byte) [8]byte {
+	h := sha256.New()
+	for _, b := range parts {
+		h.Write(b)
+	}
+	return [8]byte(h.Sum(nil))
+}
+
+// appendRecord appends a record to what is to be written.
+func appendRecord(b []byte, hour contract.Hour, kind byte, keys []crypto.Hash, pkg, rest []byte) []byte {
+	sum := sumOf(pkg, rest)
+	at := len(b)
+	b = append(b, markHeld[:]...)
+	b = binary.BigEndian.AppendUint32(b, uint32(recordFixed+32*len(keys)+8+len(pkg)+len(rest)))
+	b = binary.BigEndian.AppendUint32(b, uint32(hour))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(pkg)))
+	b = append(b, kind, byte(len(keys)), 0, 0)
+	b = append(b, sum[:]...)
+	for _, k := range keys {
+		b = append(b, k[:]...)
+	}
+	check := sumOf(b[at+4:])
+	b = append(append(append(b, check[:]...), pkg...), rest...)
+	return append(b, make([]byte, roundUp(int64(len(b)-at))-int64(len(b)-at))...)
+}
+
+// readHead reads the head of a record; ok is false if there is none.
+func readHead(f io.ReaderAt, at int64) (r segRecord, ok bool, err error) {
+	var b [maxHead]byte
+	n, err := f.ReadAt(b[:], at)
+	if err != nil && err != io.EOF {
+		return r, false, err
+	}
+	r = segRecord{
+		mark: recordMark(b[:4]), at: at, length: int64(binary.BigEndian.Uint32(b[4:])), hour: contract.Hour(binary.BigEndian.Uint32(b[8:])),
+		pkg: int64(binary.BigEndian.Uint32(b[12:])), kind: b[16], sum: [8]byte(b[20:28]),
+	}
+	head := recordFixed + 32*int(b[17])
+	if b[17] < 1 || b[17] > maxKeys || n < head+8 || r.mark != markHeld && r.mark != markEnding && r.mark != markGone {
+		return r, false, nil
+	}
+	if check := sumOf(b[4:head]); !bytes.Equal(check[:], b[head:head+8]) {
+		return r, false, nil
+	}
+	for i := range int(b[17]) {
+		r.keys = append(r.keys, crypto.Hash(b[recordFixed+32*i:]))
+	}
+	return r, r.pkg <= r.size(), nil
+}
+
+// body reads the body of a record and whether it is the one that was written.
+func (r *segRecord) body(f io.ReaderAt) (b []byte, ok bool, err error) {
+	b = make([]byte, r.next()-r.start())
+	if _, err := f.ReadAt(b, r.start()); err == io.EOF {
+		return nil, false, nil
+	} else if err != nil {
+		return nil, false, err
+	}
+	if len(bytes.TrimLeft(b[r.size():], "\x00")) > 0 {
+		return nil, false, nil
+	}
+	b = b[:r.size()]
+	return b, sumOf(b) == r.sum, nil
+}
+
+// segmentHead is the header of a segment.
+type segmentHead struct{ durable, checked, gone int64 }
+
+func (h segmentHead) marshal() []byte {
+	b := append(make([]byte, 0, segmentHeader), segmentMagic...)
+	for _, n := range []int64{h.durable, h.checked, h.gone} {
+		b = binary.BigEndian.AppendUint64(b, uint64(n))
+	}
+	check := sumOf(b)
+	return append(append(b, check[:]...), make([]byte, segmentHeader-len(b)-len(check))...)
+}
+
+// segment is an open segment.
+type segment struct {
+	file
+	segmentHead
+	path string
+	size int64
+	bad  bool // the header is not what was written: all that is in the file is taken for durable
+}
+
+// openSegment opens a segment to read it, or to write it too.
+func (g *ground) openSegment(path string, write bool) (s *segment, err error) {
+	s = &segment{path: path}
+	if write {
+		if s.file, err = g.ops.open(path, os.O_RDWR, 0); err != nil {
+			return nil, damagedKind(g.dir, err)
+		}
+	} else if s.file, err = g.open(path); err != nil {
+		return nil, err
+	}
+	b := make([]byte, segmentHeader)
+	_, err = s.ReadAt(b, 0)
+	info, serr := s.Stat()
+	if err = errors.Join(serr, err); err != nil && !errors.Is(err, io.EOF) {
+		s.Close()
+		return nil, err
+	}
+	s.size = info.Size()
+	num := func(i int) int64 { return int64(binary.BigEndian.Uint64(b[i:])) }
+	s.segmentHead = segmentHead{num(8), num(16), num(24)}
+	if !bytes.Equal(b, s.marshal()) || s.durable < segmentHeader {
+		s.bad, s.segmentHead = true, segmentHead{durable: s.size, checked: segmentHeader}
+	}
+	return s, nil
+}
+
+// scan calls fn with the records from a place on and returns where the next one goes.
+// gap is called with what should be a record and is none.
+func (s *segment) scan(from int64, fn func(r *segRecord) error, gap func(at, length int64)) (end int64, err error) {
+	at := max(from, segmentHeader)
+	last := at // behind the last record
+	for {
+		r, ok, err := readHead(s, at)
+		if ok && at >= s.durable && r.mark == markHeld { // no other was not durable before
+			_, ok, err = r.body(s)
+		}
+		if err != nil {
+			return at, err
+		}
+		if ok {
+			if err := fn(&r); err != nil {
+				return at, err
+			}
+			at = r.next()
+			last = at
+			continue
+		}
+		if at >= s.durable {
+			if s.bad {
+				return last, nil
+			}
+			return at, nil
+		}
+		to := at + segmentHeader
+		for ; to < s.durable; to += segmentHeader {
+			if _, ok, err := readHead(s, to); ok || err != nil {
+				break
+			}
+		}
+		gap(at, to-at)
+		at = to
+	}
+}
+
+// mark says what is known of the segment now. It need not be on the disk: what is there
+// holds too.
+func (s *segment) mark(g *ground, h segmentHead) {
+	if _, err := s.WriteAt(h.marshal(), 0); err == nil {
+		s.segmentHead = h
+	}
+	disk.Chtimes(s.path, g.fullHour())
+}
+
+// add writes records at end, which is where the last scan ended, and makes them durable.
+// What cannot be written as a whole is not there. Behind them is room, in bytes, which an
+// urgent one can use if there is none on the disk.
+func (s *segment) add(g *ground, end int64, records []byte, room int64, urgent bool) error {
+	upTo := end + int64(len(records))
+	if room == 0 && s.size > end {
+		if err := s.Truncate(end); err != nil {
+			return err
+		}
+	}
+	if room > 0 {
+		if err := s.setAside(upTo, room); err != nil && !(urgent && noRoom(err) && upTo <= s.size) {
+			return err
+		}
+		// What a killed process left behind them is not to be read as more of them.
+		records = append(records[:len(records):len(records)], make([]byte, min(segmentHeader, s.size-upTo))...)
+	}
+	_, err := s.WriteAt(records, end)
+	if err == nil {
+		disk.Chtimes(s.path, g.fullHour())
+		err = s.Sync()
+	}
+	if err != nil {
+		if room == 0 {
+			s.Truncate(end)
+		}
+		return err
+	}
+	h := s.segmentHead
+	h.durable, s.size = upTo, max(s.size, upTo)
+	s.mark(g, h)
+	return nil
+}
+
+// setAside makes room behind what is used, so that there is some for long if there was
+// too little.
+func (s *segment) setAside(used, room int64) error {
+	if s.size >= used+room {
+		return nil
+	}
+	to := used + room + room/4
+	if err := extend(s, s.size, to); err != nil {
+		return err
+	}
+	s.size = to
+	return nil
+}
+
+// settle makes sure of what a killed process added before end: it may not be on the disk.
+func (s *segment) settle(g *ground, end, room int64) error {
+	if s.bad || end <= s.durable {
+		return nil
+	}
+	tail := make([]byte, end-s.durable)
+	if _, err := s.ReadAt(tail, s.durable); err != nil {
+		return err
+	}
+	return s.add(g, s.durable, tail, room, true)
+}
+
+// end overwrites records. It can be repeated after it was interrupted anywhere.
+func (s *segment) end(g *ground, records []segRecord) error {
+	set := func(m recordMark) error {
+		for i := range records {
+			if _, err := s.WriteAt(m[:], records[i].at); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := set(markEnding); err != nil {
+		return err
+	}
+	if err := s.Sync(); err != nil {
+		return err
+	}
+	h := s.segmentHead
+	for i := range records {
+		if _, err := s.WriteAt(noise(int(records[i].size())), records[i].start()); err != nil {
+			return err
+		}
+		h.gone += roundUp(records[i].length)
+	}
+	if err := s.Sync(); err != nil {
+		return err
+	}
+	if err := set(markGone); err != nil {
+		return err
+	}
+	s.mark(g, h)
+	return nil
+}
+
+// makeSegment makes a segment of records, with room behind them, under a name that is
+// not there.
+func (g *ground) makeSegment(path string, records []byte, room int64) error {
+	tmp := path + ".new"
+	if err := g.removeOne(tmp); err != nil {
+		return err
+	}
+	h := segmentHead{durable: segmentHeader + int64(len(records))}
+	f, err := g.ops.open(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, g.modeOf(path))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.WriteAt(slices.Concat(h.marshal(), records, make([]byte, room)), 0); err != nil {
+		return err
+	}
+	if err := disk.Chtimes(tmp, g.fullHour()); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := g.ops.rename(tmp, path); err != nil {
+		return err
+	}
+	return g.nameSegment(path)
+}
+
+// nameSegment makes sure that the name of a segment is on the disk.
+func (g *ground) nameSegment(path string) error {
+	if err := g.ops.syncDir(filepath.Dir(path)); err != nil {
+		return err
+	}
+	f, err := g.openSegment(path, true)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	f.mark(g, segmentHead{f.durable, segmentHeader, f.gone})
+	return nil
+}

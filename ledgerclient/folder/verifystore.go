@@ -1,0 +1,344 @@
+package folder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/keeper"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// findings is damage, that of the lowest entry first.
+type findings struct {
+	mu  sync.Mutex
+	all []*DamagedError
+}
+
+func (d *findings) add(file string, entry int64, what string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e := &DamagedError{File: file, Entry: entry, What: what}
+	d.all = append(d.all, e)
+	if earlier(e, d.all[0]) {
+		d.all[0], d.all[len(d.all)-1] = e, d.all[0]
+	}
+}
+
+// addError adds what is damage, and passes on any other error.
+func (d *findings) addError(err error) error {
+	if e := (*DamagedError)(nil); errors.As(err, &e) {
+		d.add(e.File, e.Entry, e.What)
+		return nil
+	}
+	return err
+}
+
+// verifySegment reads a segment whole and calls held with each record that has not ended,
+// and with its body, on all cores. What is no record goes into d. The body is
+// nil for a body that is not what was written. look is called with all records before.
+func (d *findings) verifySegment(g *ground, path string, look func([]segRecord) error, held func(i int, r *segRecord, body []byte) error) error {
+	f, err := g.openSegment(path, false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return d.addError(err)
+	}
+	defer f.Close()
+	bad := func(what string) { d.add(g.relative(path), NoEntry, what) }
+	if f.bad {
+		bad("header: " + notWritten)
+	}
+	var records []segRecord
+	_, err = f.scan(segmentHeader, func(r *segRecord) error {
+		records = append(records, *r)
+		return nil
+	}, func(at, length int64) { bad(fmt.Sprintf("%d bytes from %d on: %s", length, at, notWritten)) })
+	if err != nil {
+		return err
+	}
+	if err := look(records); err != nil {
+		return err
+	}
+	errs := make([]error, len(records))
+	parallel(len(records), func(i int) bool {
+		r := &records[i]
+		if r.mark != markHeld {
+			return true
+		}
+		body, ok, err := r.body(f)
+		defer clear(body)
+		if err == nil && !ok {
+			// It may have ended since.
+			if again, there, rerr := readHead(f, r.at); rerr != nil || there && again.mark != markHeld {
+				errs[i] = rerr
+				return true
+			}
+			body = nil
+		}
+		if err == nil {
+			err = held(i, r, body)
+		}
+		errs[i] = err
+		return true
+	})
+	return errors.Join(errs...)
+}
+
+// verifyStore checks every byte that a reader of a payload would use: packages against
+// commitments, payloads against packages, contents piece by piece, and that each is found
+// by its entry and its locators. Damage goes into found.
+//
+// It holds no lock while it reads: leaves and payloads do not change once they are there.
+// Payloads whose entries are not in the log are nobody's yet: of them only the sums are
+// checked. Of an entry of which nothing is here the store was given nothing.
+func verifyStore(ctx context.Context, f *Folder, found *findings) error {
+	v := &storeVerifier{store: store{f.ground()}, f: f, found: found, seen: map[uint64]partSet{}, file: map[uint64]string{}}
+	v.payloads.forget()
+	all, err := v.payloads.list()
+	if err == nil {
+		err = v.payloads.look()
+	}
+	if err = found.addError(err); err != nil {
+		return err
+	}
+	for _, n := range all {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := v.segment(ctx, n); err != nil {
+			return err
+		}
+	}
+	if err := v.missing(ctx); err != nil || !v.astray {
+		return err
+	}
+	// The index is derived: it is made anew.
+	return f.write(ctx, func(snapshot) error {
+		v.payloads.forget()
+		return v.removeOne(v.payloads.indexPath())
+	})
+}
+
+type storeVerifier struct {
+	store
+	f     *Folder
+	found *findings
+
+	mu     sync.Mutex
+	seen   map[uint64]partSet // parts that are held, by the position of the entry
+	file   map[uint64]string  // where one of them is
+	astray bool               // a record is not found by its keys
+}
+
+// partSet has a bit for each part.
+type partSet uint8
+
+// entryAt is an entry in the log; nil if it is not there.
+type entryAt struct {
+	at uint64
+	*contract.Entry
+	gone bool // it belongs to a record that was withdrawn
+}
+
+// segment checks the payloads in a segment.
+func (v *storeVerifier) segment(ctx context.Context, n uint64) error {
+	path := v.payloads.path(n)
+	file := v.relative(path)
+	var entries []entryAt
+	look := func(records []segRecord) error {
+		ids := make([]contract.ID, len(records))
+		for i := range records {
+			ids[i] = contract.ID(records[i].keys[0])
+		}
+		var err error
+		entries, err = v.entries(ctx, ids...)
+		return err
+	}
+	return v.found.verifySegment(v.ground, path, look, func(i int, r *segRecord, body []byte) error {
+		p, e := found{*r, n}, entries[i]
+		for _, k := range r.keys {
+			at, err := v.payloads.places(k)
+			if err != nil {
+				return err
+			}
+			if !slices.Contains(at, placeOf(n, r.at)) {
+				v.mu.Lock()
+				v.astray = true
+				v.mu.Unlock()
+			}
+		}
+		if e.gone {
+			return nil
+		}
+		if e.Entry != nil {
+			v.mu.Lock()
+			v.seen[e.at] |= 1 << p.part()
+			v.file[e.at] = file
+			v.mu.Unlock()
+		}
+		file, what := file, ""
+		switch {
+		case body == nil:
+			what = notWritten
+		case e.Entry == nil:
+		case p.isFile():
+			path := v.contentFile(p.id(), p.part())
+			file = v.relative(path)
+			var err error
+			if what, err = v.contentDamage(path, e.Entry, body, p.part()); err != nil {
+				return err
+			}
+		case committed(e.Entry, body[:r.pkg], p.part(), crypto.BlobHash(body[r.pkg:])) != "":
+			what = otherThanCommitted
+		}
+		if what == "" {
+			return nil
+		}
+		now, err := v.entries(ctx, p.id())
+		if err == nil && !now[0].gone {
+			v.report(file, now[0], p.part(), what)
+		}
+		return err
+	})
+}
+
+func (v *storeVerifier) report(file string, e entryAt, part ledgerclient.Part, what string) {
+	at := int64(NoEntry)
+	if e.Entry != nil {
+		at = int64(e.at)
+	}
+	v.found.add(file, at, part.String()+": "+what)
+}
+
+// entries looks entries up in the log.
+func (v *storeVerifier) entries(ctx context.Context, ids ...contract.ID) (all []entryAt, err error) {
+	all = make([]entryAt, len(ids))
+	err = v.f.View(ctx, func(view keeper.View) error {
+		for i, id := range ids {
+			at, ok, err := view.Find(id)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				continue
+			}
+			leaf, err := view.Leaf(at)
+			if err != nil {
+				return err
+			}
+			all[i] = entryAt{at: at, Entry: &leaf.Entry}
+			if all[i].gone, err = isWithdrawn(view, &leaf.Entry, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return all, err
+}
+
+const (
+	otherThanCommitted = "not what the entry commits to"
+	missing            = "missing"
+)
+
+// missing looks for entries of which the store has one payload and not the other.
+func (v *storeVerifier) missing(ctx context.Context) error {
+	for at, seen := range v.seen {
+		leaves, err := v.f.Leaves(ctx, at, at+1)
+		if err != nil {
+			return err
+		}
+		for _, part := range partsOf(&leaves[0].Entry) {
+			if seen&(1<<part) != 0 {
+				continue
+			}
+			now, err := v.entries(ctx, leaves[0].Entry.ID(v.ledger))
+			if err != nil {
+				return err
+			}
+			if !now[0].gone {
+				v.report(v.file[at], now[0], part, missing)
+			}
+		}
+	}
+	return nil
+}
+
+// contentDamage checks a payload that is a file of its own. Of a content its length, its
+// list of piece hashes against the head, each piece against the list.
+func (v *storeVerifier) contentDamage(path string, e *contract.Entry, pkg []byte, part ledgerclient.Part) (what string, err error) {
+	f, err := v.open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return missing, nil
+	}
+	if d := (*DamagedError)(nil); errors.As(err, &d) {
+		return d.What, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	if part != ledgerclient.PartContent {
+		b := make([]byte, min(info.Size(), maxBlob+1))
+		if _, err := io.ReadFull(f, b); err != nil {
+			return "", err
+		}
+		if committed(e, pkg, part, crypto.BlobHash(b)) != "" {
+			return otherThanCommitted, nil
+		}
+		return "", nil
+	}
+	p, err := contract.ParseRecordPackage(pkg)
+	if err != nil || p.Commitment() != e.Commitment {
+		return otherThanCommitted, nil
+	}
+	return piecesDamage(f, info.Size(), &p)
+}
+
+func piecesDamage(f *os.File, length int64, p *contract.RecordPackage) (what string, err error) {
+	size := int64(p.ContentSize)
+	n := size / contract.PieceSize
+	if size%contract.PieceSize != 0 {
+		n++
+	}
+	if length-size != n*tlog.HashSize {
+		return "not of the length that the entry commits to", nil
+	}
+	list := make([]byte, n*tlog.HashSize)
+	if _, err := f.ReadAt(list, size); err != nil && err != io.EOF {
+		return "", err
+	}
+	pieces := make([]crypto.Hash, n)
+	for i := range pieces {
+		pieces[i] = crypto.Hash(list[i*tlog.HashSize:])
+	}
+	if ledgerclient.ContentHead(pieces) != p.ContentHead {
+		return "its list of pieces is " + otherThanCommitted, nil
+	}
+	buf := make([]byte, contract.PieceSize)
+	for i := range pieces {
+		piece := buf[:min(contract.PieceSize, size-int64(i)*contract.PieceSize)]
+		if _, err := f.ReadAt(piece, int64(i)*contract.PieceSize); err != nil && err != io.EOF {
+			return "", err
+		}
+		if crypto.Hash(tlog.RecordHash(piece)) != pieces[i] {
+			return "piece " + strconv.Itoa(i+1) + " of " + strconv.FormatInt(n, 10) + " is " + otherThanCommitted, nil
+		}
+	}
+	return "", nil
+}
