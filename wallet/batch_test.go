@@ -20,6 +20,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/batch"
+	"github.com/carekey/carekey/wallet/home"
 )
 
 // planFrom is the plan of a file's text.
@@ -440,6 +441,84 @@ func TestBatchStopped(t *testing.T) {
 	if _, err := batch.StatusOf(ctx, w); !errors.As(err, &none) {
 		t.Errorf("%v", err)
 	}
+}
+
+// What another process changes between two chunks counts, also for those that were
+// signed ahead: a removed record is not given, what was to replace by it is kept, and
+// what was revoked is not revoked twice.
+func TestBatchOvertaken(t *testing.T) {
+	tn, w := batchTown(t)
+	defer chunks(1)()
+	ctx := context.Background()
+	apply(t, w, must(planFrom(w, "to,categories,until\nAnn,labs,2026-11-30\nCleo,images,2026-11-30\n", false, tn.now))(t))
+	before := must(w.Consents(ctx))(t)
+	ann := before[slices.IndexFunc(before, func(c wallet.Consent) bool { return c.To == "Ann" })]
+	xray := must(w.Records().List(ctx))(t)
+	gone := xray[slices.IndexFunc(xray, func(r wallet.Record) bool { return r.Title == "x-ray" })]
+	p := must(planFrom(w, "to,categories,until\nAnn,labs,2026-12-31\nBob,labs,2026-12-31\nCleo,images,2026-12-31\n", false, tn.now))(t)
+	s, err := batch.Apply(ctx, w, p, func(s batch.Status) {
+		if s.Done != 1 {
+			return
+		}
+		other := tn.again("Maria")
+		if _, _, err := other.Records().Remove(ctx, gone.ID.String()); err != nil {
+			t.Error(err)
+		}
+		if _, err := other.Revoke(ctx, []contract.ID{ann.ID}); err != nil {
+			t.Error(err)
+		}
+	})
+	s.Begun = 0
+	if want := (batch.Status{File: "rows.csv", Items: 5, Done: 5, Granted: 2, Revoked: 1, Failed: 1, Kept: 1, Finished: true}); err != nil || s != want {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	var got []string
+	err = batch.Results(ctx, w, func(r batch.Result) error {
+		got = append(got, fmt.Sprintf("%s %s %t", r.To, r.Status, r.Err != nil))
+		return nil
+	})
+	want := []string{"Ann granted false", "Bob granted false", "Cleo removed true", "Ann revoked false", "Cleo kept false"}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%q, %v; want %q", got, err, want)
+	}
+}
+
+// A batch that is dropped while a chunk of it waits to be sent: the chunk ends as it was
+// signed, nobody is told, and the next batch is not taken for it.
+func TestBatchDroppedWhileItWaits(t *testing.T) {
+	tn, w := batchTown(t)
+	defer chunks(1)()
+	ctx := context.Background()
+	p := must(planFrom(w, "to,categories,until\nAnn,labs,2026-12-31\nBob,labs,2026-12-31\n", false, tn.now))(t)
+	opt := tn.options("Maria")
+	opt.Services.Ledger = deafLedger{opt.Services.Ledger}
+	away := must(wallet.Open(ctx, opt))(t)
+	if _, err := batch.Apply(ctx, away, p, nil); !errors.Is(err, wallet.ErrPending) {
+		t.Fatal(err)
+	}
+	if s, err := batch.Drop(ctx, away); err != nil || s.Done != 0 || s.Items != 2 || tn.waiting("Maria") != 1 {
+		t.Fatalf("%+v, %v, %d wait", s, err, tn.waiting("Maria"))
+	}
+	w = tn.again("Maria")
+	if _, err := batch.StatusOf(ctx, w); !errors.As(err, new(*wallet.NotFoundError)) {
+		t.Fatal(err)
+	}
+	job := filepath.Join(opt.Dir, home.LedgerFolder(w.Settings().Default), "batch")
+	if _, err := os.Lstat(job); tn.waiting("Maria") != 0 || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%d wait, %v", tn.waiting("Maria"), err)
+	}
+	if cs := must(w.Consents(ctx))(t); len(cs) != 1 || cs[0].To != "Ann" {
+		t.Errorf("%+v", cs)
+	}
+	apply(t, w, must(planFrom(w, "to,categories,until\nCleo,labs,2026-12-31\n", false, tn.now))(t))
+	ended(t, w, 1, consentsOf(t, w))
+}
+
+// deafLedger shows everything and takes nothing.
+type deafLedger struct{ ledgerclient.Ledger }
+
+func (deafLedger) Append(context.Context, []contract.Entry) ([]ledgerclient.Outcome, error) {
+	return nil, &ledgerclient.UnreachableError{Service: "ledger", Err: errors.New("no answer")}
 }
 
 // batchRows is a file that gives, replaces and prunes.
