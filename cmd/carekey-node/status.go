@@ -101,16 +101,16 @@ func (a *app) show(d description) error {
 	if d.Serving {
 		serving = "yes"
 	}
-	rows := [][2]string{{"ledger", d.Name}, {"id", d.Ledger}, {"folder", d.Dir}, {"urls", strings.Join(d.URLs, "\n")},
+	rows := cli.Rows{{"ledger", d.Name}, {"id", d.Ledger}, {"folder", d.Dir}, {"urls", strings.Join(d.URLs, "\n")},
 		{"tls key", vouched}, {"certificate", "until " + d.Expires[:10]}, {"order", kept},
 		{"entries", fmt.Sprintf("%d, the last of %s", d.Entries, strings.Replace(d.LastHour[:16], "T", " ", 1)+" UTC")}, {"tokens", tokens}, {"serving", serving}}
 	if len(d.Damaged) > 0 {
-		rows = append(rows, [2]string{"damaged", strings.Join(d.Damaged, "\n")})
+		rows.Add("damaged", strings.Join(d.Damaged, "\n"))
 	}
 	if n := len(d.Strange); n > 0 {
-		rows = append(rows, [2]string{"not its own", fmt.Sprintf("%d files or folders that carekey never wrote and passes over,\nsuch as %s", n, cli.Clean(d.Strange[0]))})
+		rows.Add("not its own", fmt.Sprintf("%d files or folders that carekey never wrote and passes over,\nsuch as %s", n, cli.Clean(d.Strange[0])))
 	}
-	a.print("%s", strings.TrimSuffix(cli.Rows("", rows...), "\n"))
+	a.print("%s", strings.TrimSuffix(rows.Text(""), "\n"))
 	return nil
 }
 

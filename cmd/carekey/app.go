@@ -27,7 +27,12 @@ type app struct {
 }
 
 func newApp() *app {
-	return &app{console: console{in: os.Stdin, out: os.Stdout, err: os.Stderr, flags: flags{passphraseFD: -1}}, lookup: os.LookupEnv, now: time.Now}
+	return &app{console: console{
+		in:    os.Stdin,
+		out:   os.Stdout,
+		err:   os.Stderr,
+		flags: flags{passphraseFD: -1},
+	}, lookup: os.LookupEnv, now: time.Now}
 }
 
 // The environment of the program. Nothing else of it is read here.
@@ -115,7 +120,12 @@ func (a *app) keyringKind() (string, error) {
 
 // group is a command that only holds others.
 func group(use, short string, cmds ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{Use: use, Short: short, Args: cli.NoVerb, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	c := &cobra.Command{
+		Use:   use,
+		Short: short,
+		Args:  cli.NoVerb,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 	c.AddCommand(cmds...)
 	return c
 }

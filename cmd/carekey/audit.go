@@ -152,7 +152,8 @@ func (a events) table(es []wallet.Event) error {
 		if !e.Verified {
 			what += " (NOT VERIFIED)"
 		}
-		t.Add(a.withTitle([]string{day(e.Hour), what, name, titles(e.Records), e.Purpose.Word(), reason, short(e.Consent)}, a.titles[e.Ledger])...)
+		cells := []string{day(e.Hour), what, name, titles(e.Records), e.Purpose.Word(), reason, short(e.Consent)}
+		t.Add(a.withTitle(cells, a.titles[e.Ledger])...)
 	}
 	return a.session.table(t)
 }

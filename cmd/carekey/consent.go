@@ -107,13 +107,21 @@ func (a consents) show(ctx context.Context, query string) error {
 	if c.Revoked != 0 {
 		status += ", " + both(c.Revoked)
 	}
-	rows := [][2]string{{"consent", c.ID.String()}}
+	rows := cli.Rows{{"consent", c.ID.String()}}
 	if title := a.titles[c.Ledger]; title != "" {
-		rows = append(rows, [2]string{"ledger", title})
+		rows.Add("ledger", title)
 	}
-	a.print("%s", strings.TrimSuffix(cli.Rows("", append(rows, [2]string{"to", cli.Clean(person(c.To, c.Address))}, [2]string{"may open", strings.Join(records, "\n")},
-		[2]string{"for", c.Purpose.Word()}, [2]string{"from", from}, [2]string{"until", untilText(c.Until, c.NotAfter, "the recipient's carekey keeps to it")}, [2]string{"status", status},
-		[2]string{"granted", grantedText(c)}, [2]string{"opened", openedText(c.Openings, both(c.LastOpened))}, [2]string{"share code", a.codeText(code)})...), "\n"))
+	a.rows(append(rows, cli.Rows{
+		{"to", cli.Clean(person(c.To, c.Address))},
+		{"may open", strings.Join(records, "\n")},
+		{"for", c.Purpose.Word()},
+		{"from", from},
+		{"until", untilText(c.Until, c.NotAfter, "the recipient's carekey keeps to it")},
+		{"status", status},
+		{"granted", grantedText(c)},
+		{"opened", openedText(c.Openings, both(c.LastOpened))},
+		{"share code", a.codeText(code)},
+	}...))
 	a.say("%s", groundOf(on.w).gateLine())
 	if c.Status == wallet.StatusActive || c.Status == wallet.StatusUpcoming {
 		a.next("to end it: carekey revoke %s", short(c.ID))
@@ -147,7 +155,8 @@ func (a consents) explain(ctx context.Context, query, to string, ask func(*walle
 		return err
 	}
 	if a.flags.json {
-		j := explanationJSON{Allowed: x.Allowed, Checks: list(x.Checks, func(c wallet.Check) checkJSON { return checkJSON{c.Name, c.OK, stamp(c.Hour)} })}
+		check := func(c wallet.Check) checkJSON { return checkJSON{c.Name, c.OK, stamp(c.Hour)} }
+		j := explanationJSON{Allowed: x.Allowed, Checks: list(x.Checks, check)}
 		for _, id := range x.Others {
 			j.Others = append(j.Others, id.String())
 		}
@@ -245,7 +254,9 @@ func (a consents) table(cs []wallet.Consent) error {
 		if c.Missing {
 			records = lost(c.Damaged)
 		}
-		t.Add(a.withTitle([]string{short(c.ID), person(c.To, c.Address), records, c.Purpose.Word(), day(c.Until), statusText(c), openedText(c.Openings, wallet.HourTime(c.LastOpened).Local().Format("2 Jan 2006"))}, a.titles[c.Ledger])...)
+		opened := openedText(c.Openings, wallet.HourTime(c.LastOpened).Local().Format("2 Jan 2006"))
+		cells := []string{short(c.ID), person(c.To, c.Address), records, c.Purpose.Word(), day(c.Until), statusText(c), opened}
+		t.Add(a.withTitle(cells, a.titles[c.Ledger])...)
 	}
 	return a.session.table(t)
 }

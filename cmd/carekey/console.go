@@ -90,6 +90,9 @@ func (c *console) print(format string, args ...any) {
 	fmt.Fprintln(c.out, cli.CleanText(fmt.Sprintf(c.oursFormat(format), args...)))
 }
 
+// rows writes rows to stdout.
+func (c *console) rows(r cli.Rows) { c.print("%s", strings.TrimSuffix(r.Text(""), "\n")) }
+
 // codeText is a share code, in lines of ten groups at a terminal.
 func (c *console) codeText(code crypto.ShareCode) string {
 	if cli.Width(c.out) == 0 {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/carekey/carekey/cmd/cli"
@@ -70,7 +69,14 @@ func evidence(ctx context.Context, a *app, path string) error {
 		}
 		return j
 	}
-	j := evidenceJSON{Proves: "fork", ID: found.Ledger.String(), Name: found.Name, Older: head(found.Older), Newer: head(found.Newer), Root: found.Root.String()}
+	j := evidenceJSON{
+		Proves: "fork",
+		ID:     found.Ledger.String(),
+		Name:   found.Name,
+		Older:  head(found.Older),
+		Newer:  head(found.Newer),
+		Root:   found.Root.String(),
+	}
 	if a.flags.json {
 		return a.printJSON(j)
 	}
@@ -82,9 +88,14 @@ func evidence(ctx context.Context, a *app, path string) error {
 		return s
 	}
 	a.print("The nodes of this ledger signed two histories. Neither is the beginning of the other.")
-	a.print("%s", strings.TrimSuffix(cli.Rows("", [2]string{"ledger", j.ID}, [2]string{"name", cli.Clean(j.Name)},
-		[2]string{"one head", signed(j.Older)}, [2]string{"", "root " + j.Older.Root},
-		[2]string{"other head", signed(j.Newer)}, [2]string{"", fmt.Sprintf("root %s of its first %d", j.Root, j.Older.Size)}), "\n"))
+	a.rows(cli.Rows{
+		{"ledger", j.ID},
+		{"name", cli.Clean(j.Name)},
+		{"one head", signed(j.Older)},
+		{"", "root " + j.Older.Root},
+		{"other head", signed(j.Newer)},
+		{"", fmt.Sprintf("root %s of its first %d", j.Root, j.Older.Size)},
+	})
 	a.say("This holds whoever gave you the file. Compare the ledger's id with one you trust.")
 	return nil
 }

@@ -117,7 +117,8 @@ func (x *fetching) fetch(ctx context.Context, code *crypto.ShareCode, id string)
 			if r.Status != wallet.StatusActive {
 				continue
 			}
-			if err := x.open(ctx, on[r.Ledger], func() (*wallet.Opening, error) { return on[r.Ledger].OpenByID(ctx, r.Consent.String(), reason) }); err != nil {
+			w := on[r.Ledger]
+			if err := x.open(ctx, w, func() (*wallet.Opening, error) { return w.OpenByID(ctx, r.Consent.String(), reason) }); err != nil {
 				return err
 			}
 		}
@@ -192,8 +193,19 @@ func (x *fetching) open(ctx context.Context, w *wallet.Wallet, open func() (*wal
 		if !x.app.flags.json {
 			x.printPath(path)
 		}
-		x.files = append(x.files, fetchedJSON{Consent: o.Consent.Consent.String(), Record: r.ID.String(), Version: r.Version, File: path, SHA256: r.SHA256.String(), Title: r.Title,
-			Sender: senderOf(o.Consent), Purpose: o.Consent.Purpose.Word(), Until: stamp(o.Consent.Until), Granted: stamp(o.Consent.Granted), Ledger: o.Consent.Ledger.String()})
+		x.files = append(x.files, fetchedJSON{
+			Consent: o.Consent.Consent.String(),
+			Record:  r.ID.String(),
+			Version: r.Version,
+			File:    path,
+			SHA256:  r.SHA256.String(),
+			Title:   r.Title,
+			Sender:  senderOf(o.Consent),
+			Purpose: o.Consent.Purpose.Word(),
+			Until:   stamp(o.Consent.Until),
+			Granted: stamp(o.Consent.Granted),
+			Ledger:  o.Consent.Ledger.String(),
+		})
 	}
 	return nil
 }

@@ -71,7 +71,9 @@ func (a inbox) table(rs []wallet.Received) error {
 		if r.Missing {
 			records = lost(r.Damaged)
 		}
-		t.Add(a.withTitle([]string{short(r.Consent), person(r.From, r.Address), records, r.Purpose.Word(), day(r.Until), string(r.Status), fetched}, a.titles[r.Ledger])...)
+		from, status := person(r.From, r.Address), string(r.Status)
+		cells := []string{short(r.Consent), from, records, r.Purpose.Word(), day(r.Until), status, fetched}
+		t.Add(a.withTitle(cells, a.titles[r.Ledger])...)
 	}
 	return a.session.table(t)
 }

@@ -98,7 +98,12 @@ func (a making) make(ctx context.Context, p place, f initFlags, kind string) (w 
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := wallet.Begin(ctx, wallet.Options{Dir: p.dir, Keyring: a.keys(p).of(kind), Now: a.now, Profile: a.profile()}, f.wordsFile,
+	m, err := wallet.Begin(ctx, wallet.Options{
+		Dir:     p.dir,
+		Keyring: a.keys(p).of(kind),
+		Now:     a.now,
+		Profile: a.profile(),
+	}, f.wordsFile,
 		func(kind string) keyring.Store { return a.keys(p).of(kind) })
 	if err != nil {
 		undo()

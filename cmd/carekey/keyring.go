@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/wallet"
@@ -22,7 +21,9 @@ cannot be seen.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return keyrings{a}.status(cmd.Context()) },
 	}
 	move := &cobra.Command{
-		Use: "move os|file", Short: "Keep the key in the system's keyring, or in a file under a passphrase", Args: cli.Takes(1, 1),
+		Use:   "move os|file",
+		Short: "Keep the key in the system's keyring, or in a file under a passphrase",
+		Args:  cli.Takes(1, 1),
 		Long: `Keep the key in the keyring of the operating system (os), or in a file under a
 passphrase (file). The new copy is read back and opens the wallet before the old one
 is removed. If the program is ended meanwhile, the wallet opens, and the same
@@ -31,7 +32,9 @@ command finishes what was begun.`,
 		RunE:      func(cmd *cobra.Command, args []string) error { return keyrings{a}.move(cmd.Context(), args[0]) },
 	}
 	passwd := &cobra.Command{
-		Use: "passwd [--new-passphrase-file FILE | --new-passphrase-fd N]", Short: "Change the passphrase of the key file", Args: cli.Takes(0, 0),
+		Use:   "passwd [--new-passphrase-file FILE | --new-passphrase-fd N]",
+		Short: "Change the passphrase of the key file",
+		Args:  cli.Takes(0, 0),
 		Long: `Change the passphrase of the key file. Who has an old copy of the file can still open
 that with the old passphrase.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -44,7 +47,9 @@ that with the old passphrase.`,
 	passwd.Flags().IntVar(&fresh.fd, "new-passphrase-fd", -1, "read the new passphrase from descriptor `N`")
 	passwd.Flags().Lookup("new-passphrase-fd").DefValue = "0" // what the help leaves out
 	restore := &cobra.Command{
-		Use: "restore [--words-file FILE]", Short: "Put a key that the keyring lost back, from the 24 words", Args: cli.Takes(0, 0),
+		Use:   "restore [--words-file FILE]",
+		Short: "Put a key that the keyring lost back, from the 24 words",
+		Args:  cli.Takes(0, 0),
 		Long: `Put the key of this wallet back into its keyring from the 24 words: after the keyring
 lost it, another program changed it, or the passphrase of the key file was forgotten.
 Words of another wallet change nothing.`,
@@ -121,18 +126,18 @@ func (a keyrings) show(c custody) {
 	case c.Locked && !c.Found:
 		state = "cannot be seen while the keyring is locked"
 	}
-	lines := [][2]string{{"kept in", keyringWords(c.Kind)}, {"the key", state}}
+	rows := cli.Rows{{"kept in", keyringWords(c.Kind)}, {"the key", state}}
 	if c.Kind == keyring.KindOS && c.Problem == nil {
 		locked := "unlocked"
 		if c.Locked {
 			locked = "locked: it will ask for its password"
 		}
-		lines = append(lines, [2]string{"keyring", locked})
+		rows.Add("keyring", locked)
 	}
 	if c.LeftCopy {
-		lines = append(lines, [2]string{"also in", keyringWords(otherKind(c.Kind)) + ", as an interrupted move leaves it\nto remove that copy: carekey keyring move " + c.Kind})
+		rows.Add("also in", keyringWords(otherKind(c.Kind))+", as an interrupted move leaves it\nto remove that copy: carekey keyring move "+c.Kind)
 	}
-	a.print("%s", strings.TrimSuffix(cli.Rows("", lines...), "\n"))
+	a.rows(rows)
 }
 
 func (a keyrings) move(ctx context.Context, kind string) error {

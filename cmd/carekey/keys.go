@@ -24,7 +24,11 @@ func (k keys) of(kind string) keyring.Store {
 	if kind == keyring.KindFile {
 		return &keyring.File{Path: k.file(), Passphrase: k.passphrase, WorkFactor: k.workFactor}
 	}
-	system := &keyring.OS{Timeout: k.timeout(envKeyringTimeout), PromptTimeout: k.timeout(envPromptTimeout), NoPrompt: k.flags.noInput && k.ask == nil}
+	system := &keyring.OS{
+		Timeout:       k.timeout(envKeyringTimeout),
+		PromptTimeout: k.timeout(envPromptTimeout),
+		NoPrompt:      k.flags.noInput && k.ask == nil,
+	}
 	if k.interactive() {
 		system.Asking = func() { k.say("Your keyring asks for its password: look for its window.") }
 	}

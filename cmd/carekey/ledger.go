@@ -72,8 +72,18 @@ func (a ledgers) look(cmd *cobra.Command, verify bool) error {
 		}
 		if away != nil {
 			id, props := w.Ledger()
-			return a.show(ledgerJSON{ID: id.String(), Name: w.LedgerName(), Size: size, Root: root.String(), Gate: string(props.Gate), Reach: props.Reach,
-				OK: true, Updated: stamp(hour), AsOf: instant(since), ground: groundOf(w)}, false, true)
+			return a.show(ledgerJSON{
+				ID:      id.String(),
+				Name:    w.LedgerName(),
+				Size:    size,
+				Root:    root.String(),
+				Gate:    string(props.Gate),
+				Reach:   props.Reach,
+				OK:      true,
+				Updated: stamp(hour),
+				AsOf:    instant(since),
+				ground:  groundOf(w),
+			}, false, true)
 		}
 		j, err := a.describe(ctx, l, p)
 		if err != nil {
@@ -138,8 +148,17 @@ func (a ledgers) describe(ctx context.Context, l *ledger, p place) (ledgerJSON, 
 		return ledgerJSON{}, err
 	}
 	props := l.Ledger.Properties()
-	return ledgerJSON{ID: c.ID().String(), Size: head.Size, Root: head.Root.String(), Gate: string(props.Gate), Reach: props.Reach, OK: true,
-		Name: c.Config().Name, Updated: stamp(hour), ground: ground{Properties: props}}, nil
+	return ledgerJSON{
+		ID:      c.ID().String(),
+		Size:    head.Size,
+		Root:    head.Root.String(),
+		Gate:    string(props.Gate),
+		Reach:   props.Reach,
+		OK:      true,
+		Name:    c.Config().Name,
+		Updated: stamp(hour),
+		ground:  ground{Properties: props},
+	}, nil
 }
 
 // verifyAll checks everything and updates what is shown to the head it checked.
@@ -176,8 +195,15 @@ func (a ledgers) show(j ledgerJSON, verified, withWallet bool) error {
 		}
 		state = fmt.Sprintf(what, plural(int(j.Size), "entry", "entries"), plural(int(j.Signatures), "signature", "signatures"))
 	}
-	a.print("%s", strings.TrimSuffix(cli.Rows("", [2]string{"ledger", j.ID}, [2]string{"name", cli.Clean(j.Name)}, [2]string{"entries", fmt.Sprint(j.Size)}, [2]string{"root", j.Root},
-		[2]string{"last entry", strings.Replace(strings.TrimSuffix(j.Updated, ":00Z"), "T", " ", 1) + " UTC"}, [2]string{"reach", j.Reach}, [2]string{"state", state}), "\n"))
+	a.rows(cli.Rows{
+		{"ledger", j.ID},
+		{"name", cli.Clean(j.Name)},
+		{"entries", fmt.Sprint(j.Size)},
+		{"root", j.Root},
+		{"last entry", strings.Replace(strings.TrimSuffix(j.Updated, ":00Z"), "T", " ", 1) + " UTC"},
+		{"reach", j.Reach},
+		{"state", state},
+	})
 	a.print("%s", j.ground.says(eachOpening))
 	if !verified && j.AsOf == "" {
 		a.next("carekey ledger verify checks every byte of it")

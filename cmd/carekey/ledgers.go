@@ -134,7 +134,13 @@ func (a ledgers) places(p place) ([]placeJSON, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, placeJSON{ID: at.ID.String(), Name: ledgerName(p.dir, at.ID), At: stored(p.home, at.At).shown(), Default: at.ID == p.settings.Default, Waiting: n})
+		out = append(out, placeJSON{
+			ID:      at.ID.String(),
+			Name:    ledgerName(p.dir, at.ID),
+			At:      stored(p.home, at.At).shown(),
+			Default: at.ID == p.settings.Default,
+			Waiting: n,
+		})
 	}
 	return out, nil
 }
@@ -205,7 +211,13 @@ func (a ledgers) join(ctx context.Context, text string, asDefault bool) error {
 	if err != nil {
 		return err
 	}
-	w, joined, err := wallet.Join(ctx, wallet.Options{Dir: p.dir, Keyring: k, Services: l.Services, Now: a.now, Profile: a.profile()}, at.kept(p.home))
+	w, joined, err := wallet.Join(ctx, wallet.Options{
+		Dir:      p.dir,
+		Keyring:  k,
+		Services: l.Services,
+		Now:      a.now,
+		Profile:  a.profile(),
+	}, at.kept(p.home))
 	if err != nil {
 		return err
 	}
@@ -246,11 +258,15 @@ func (a ledgers) join(ctx context.Context, text string, asDefault bool) error {
 // previewJoin says what a person would trust with a ledger.
 func previewJoin(l *ledger, c *ledgerclient.Client, head ledgerclient.Head) string {
 	config := c.Config()
-	pairs := [][2]string{{"name", cli.Clean(config.Name)}, {"where", l.at.shown()}, {"ledger id", c.ID().String()},
-		{"entries", fmt.Sprint(head.Size)}, {"node key", hex.EncodeToString(config.Nodes[0].Checkpoint[:])}}
-	pairs = append(pairs, l.at.trust(l.program)...)
+	rows := append(cli.Rows{
+		{"name", cli.Clean(config.Name)},
+		{"where", l.at.shown()},
+		{"ledger id", c.ID().String()},
+		{"entries", fmt.Sprint(head.Size)},
+		{"node key", hex.EncodeToString(config.Nodes[0].Checkpoint[:])},
+	}, l.at.trust(l.program)...)
 	return "You are about to put your wallet on another ledger. Whoever runs it keeps the order\nof entries, the encrypted records and the shares of keys. Compare what is shown here\nwith what its operator says.\n\n" +
-		cli.Rows("  ", pairs...) + "\n" + ground{Properties: l.Ledger.Properties()}.says(eachOpening)
+		rows.Text("  ") + "\n" + ground{Properties: l.Ledger.Properties()}.says(eachOpening)
 }
 
 func (a ledgers) leave(cmd *cobra.Command, named string) error {

@@ -162,7 +162,13 @@ func (l locator) line(joined bool) string {
 
 // properties are those of the ledger that are known without reaching it.
 func (l locator) properties() ledgerclient.Properties {
-	p := ledgerclient.Properties{Gate: ledgerclient.Advisory, Reach: l.dir, Clock: "local", Finality: ledgerclient.Immediate, Operators: 1}
+	p := ledgerclient.Properties{
+		Gate:      ledgerclient.Advisory,
+		Reach:     l.dir,
+		Clock:     "local",
+		Finality:  ledgerclient.Immediate,
+		Operators: 1,
+	}
 	if l.node != nil {
 		p = node.Away(*l.node)
 	}
@@ -175,7 +181,7 @@ func (l locator) properties() ledgerclient.Properties {
 // trust is what a person is to compare, besides the ledger's own configuration, before
 // joining: how a node proves to be the one of the invitation, and who keeps the order.
 // program is what the latter calls itself.
-func (l locator) trust(program string) (out [][2]string) {
+func (l locator) trust(program string) (rows cli.Rows) {
 	if l.node != nil {
 		secure := "TLS, vouched for by an authority that this computer trusts"
 		switch {
@@ -184,12 +190,12 @@ func (l locator) trust(program string) (out [][2]string) {
 		case !l.node.Fingerprint.IsZero():
 			secure = "TLS with the key " + l.node.Fingerprint.String()
 		}
-		out = append(out, [2]string{"connection", secure})
+		rows.Add("connection", secure)
 		for _, u := range l.node.URLs[1:] {
-			out = append(out, [2]string{"also at", u})
+			rows.Add("also at", u)
 		}
 		if l.node.Token != "" {
-			out = append(out, [2]string{"token", "the invitation has one: with it the node can tell what comes from you"})
+			rows.Add("token", "the invitation has one: with it the node can tell what comes from you")
 		}
 	}
 	if l.order != "" {
@@ -198,10 +204,11 @@ func (l locator) trust(program string) (out [][2]string) {
 		if l.node == nil {
 			check = "this computer follows it, judges every entry, and signs the heads with the key in the folder"
 		}
-		out = append(out, [2]string{"order", order.Shown(l.order)},
-			[2]string{"kept by", "the program " + name + " in PATH, which calls itself " + cli.Clean(program)}, [2]string{"checked", check})
+		rows.Add("order", order.Shown(l.order))
+		rows.Add("kept by", "the program "+name+" in PATH, which calls itself "+cli.Clean(program))
+		rows.Add("checked", check)
 	}
-	return out
+	return rows
 }
 
 // place is which wallet is meant, and which ledger, before anything is opened.

@@ -72,7 +72,8 @@ func (a moving) move(ctx context.Context, w *wallet.Wallet, p place) error {
 		return nil
 	}
 	id, _ := w.Ledger()
-	if err := a.confirm(ctx, previewMove(plan, ledgerWords(p.dir, id), ledgerWords(p.dir, p.id), groundOf(dst).says(eachOpening)), "Move them?", false); err != nil {
+	preview := previewMove(plan, ledgerWords(p.dir, id), ledgerWords(p.dir, p.id), groundOf(dst).says(eachOpening))
+	if err := a.confirm(ctx, preview, "Move them?", false); err != nil {
 		return err
 	}
 	step, end := a.progress("moving", plan.Bytes)
@@ -101,22 +102,23 @@ func previewMove(p wallet.MovePlan, from, to, gate string) string {
 	}
 	var consents []string
 	for _, c := range append(p.Consents, p.Revoke...) {
-		consents = append(consents, fmt.Sprintf("%s: %s, until %s  %s", cli.Clean(person(c.To, c.Address)), cli.Clean(titles(c.Records)), day(c.Until), short(c.ID)))
+		to, what := cli.Clean(person(c.To, c.Address)), cli.Clean(titles(c.Records))
+		consents = append(consents, fmt.Sprintf("%s: %s, until %s  %s", to, what, day(c.Until), short(c.ID)))
 	}
-	pairs := [][2]string{{"from", from}, {"to", to}}
+	rows := cli.Rows{{"from", from}, {"to", to}}
 	if len(lines) > 0 {
-		pairs = append(pairs, [2]string{"records", strings.Join(lines, "\n") + "\n" + bytesText(p.Bytes) + " to be encrypted anew"})
+		rows.Add("records", strings.Join(lines, "\n")+"\n"+bytesText(p.Bytes)+" to be encrypted anew")
 	}
 	if len(consents) > 0 {
-		pairs = append(pairs, [2]string{"consents", strings.Join(consents, "\n")})
+		rows.Add("consents", strings.Join(consents, "\n"))
 	}
 	var stays []string
 	for _, s := range p.Stays {
 		stays = append(stays, stayText(s))
 	}
 	stays = append(stays, "the history of openings, and the records themselves")
-	pairs = append(pairs, [2]string{"stays", strings.Join(stays, "\n")})
-	return cli.Rows("  ", pairs...) + "\nThe consents are given anew on the other ledger, and then revoked on this one. Their\nrecipients must be on the other ledger too, and need the new share codes.\n" + gate
+	rows.Add("stays", strings.Join(stays, "\n"))
+	return rows.Text("  ") + "\nThe consents are given anew on the other ledger, and then revoked on this one. Their\nrecipients must be on the other ledger too, and need the new share codes.\n" + gate
 }
 
 // stayText says what cannot be moved, and why.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"path/filepath"
@@ -94,13 +95,11 @@ func (a profiles) list(ctx context.Context) error {
 			j.Locked, j.Damaged = true, true
 		} else if p.Settings.Keyring == keyring.KindFile && a.env(envPassphrase) == "" {
 			j.Locked = true // nobody is asked for one passphrase after the other
-		} else if profile, owner, err := wallet.ReadProfile(ctx, wallet.Options{Dir: p.Dir, Keyring: a.keys(place{dir: p.Dir}).quiet(p.Settings.Keyring)}); err != nil {
-			j.Locked = true
 		} else {
-			j.Owner = owner
-			if profile != "" {
-				j.Profile = profile
-			}
+			key := a.keys(place{dir: p.Dir}).quiet(p.Settings.Keyring)
+			profile, owner, err := wallet.ReadProfile(ctx, wallet.Options{Dir: p.Dir, Keyring: key})
+			j.Owner, j.Locked = owner, err != nil
+			j.Profile = cmp.Or(profile, j.Profile)
 		}
 		out = append(out, j)
 	}
@@ -170,7 +169,8 @@ func (a profiles) remove(cmd *cobra.Command, profile string) error {
 	if err != nil {
 		return err
 	}
-	preview := cli.Rows("  ", [2]string{"profile", profile}, [2]string{"owner", owner}, [2]string{"key in", keyringWords(p.settings.Keyring)}, [2]string{"folder", p.dir}) +
+	rows := cli.Rows{{"profile", profile}, {"owner", owner}, {"key in", keyringWords(p.settings.Keyring)}, {"folder", p.dir}}
+	preview := rows.Text("  ") +
 		"\nIts key and its files are removed from this machine; only the 24 words bring it back."
 	if err := a.confirmName(ctx, preview, "Remove this wallet?", profile); err != nil {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -161,7 +162,8 @@ func (a records) put(cmd *cobra.Command, id, path string, d wallet.Describe) err
 		if perr := a.showPut(r, existing, id != ""); perr != nil {
 			return perr
 		}
-		if existing && id == "" && !a.flags.json && (d.Title != "" && d.Title != r.Title || d.Category != "" && d.Category != r.Category || d.Date != "" && d.Date != r.Date) {
+		asked := wallet.Describe{Title: cmp.Or(d.Title, r.Title), Category: cmp.Or(d.Category, r.Category), Date: cmp.Or(d.Date, r.Date)}
+		if existing && id == "" && !a.flags.json && asked != (wallet.Describe{Title: r.Title, Category: r.Category, Date: r.Date}) {
 			a.say("Its description stays as it was.")
 			a.next("to change it: carekey record update %s FILE --title ... --category ... --date ...", short(r.ID))
 		}

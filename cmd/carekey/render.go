@@ -80,10 +80,27 @@ type consentJSON struct {
 }
 
 func consentOf(c wallet.Consent) consentJSON {
-	return consentJSON{Ledger: c.Ledger.String(), Consent: c.ID.String(), To: who(c.To, c.Address), Address: addressText(c.Address), Records: list(c.Records, same),
-		Purpose: c.Purpose.Word(), From: stamp(c.NotBefore), Until: stamp(c.Until), LedgerEnd: stamp(c.NotAfter), Status: string(c.Status), Granted: stamp(c.Granted),
-		Revoked: stamp(c.Revoked), Openings: c.Openings, LastOpened: stamp(c.LastOpened), Missing: c.Missing, Damaged: lostCode(c.Damaged),
-		Pending: string(c.Pending), AsOf: instant(c.AsOf), Clock: instant(c.Clock)}
+	return consentJSON{
+		Ledger:     c.Ledger.String(),
+		Consent:    c.ID.String(),
+		To:         who(c.To, c.Address),
+		Address:    addressText(c.Address),
+		Records:    list(c.Records, same),
+		Purpose:    c.Purpose.Word(),
+		From:       stamp(c.NotBefore),
+		Until:      stamp(c.Until),
+		LedgerEnd:  stamp(c.NotAfter),
+		Status:     string(c.Status),
+		Granted:    stamp(c.Granted),
+		Revoked:    stamp(c.Revoked),
+		Openings:   c.Openings,
+		LastOpened: stamp(c.LastOpened),
+		Missing:    c.Missing,
+		Damaged:    lostCode(c.Damaged),
+		Pending:    string(c.Pending),
+		AsOf:       instant(c.AsOf),
+		Clock:      instant(c.Clock),
+	}
 }
 
 // senderJSON is who gave a consent.
@@ -121,11 +138,28 @@ type receivedJSON struct {
 }
 
 func receivedOf(r wallet.Received) receivedJSON {
-	return receivedJSON{Sender: senderOf(r), Granted: stamp(r.Granted), Ledger: r.Ledger.String(), Consent: r.Consent.String(), From: who(r.From, r.Address), Known: r.From != "",
-		Titles: list(r.Records, func(c wallet.ConsentRecord) string { return c.Title }), Records: list(r.Records, same),
-		Purpose: r.Purpose.Word(), Begins: stamp(r.NotBefore), Until: stamp(r.Until), LedgerEnd: stamp(r.NotAfter), Status: string(r.Status), Fetched: r.Fetched > 0,
-		LastFetched: stamp(r.LastFetched), Address: addressText(r.Address), Missing: r.Missing, Damaged: lostCode(r.Damaged),
-		AsOf: instant(r.AsOf), Clock: instant(r.Clock)}
+	return receivedJSON{
+		Sender:      senderOf(r),
+		Granted:     stamp(r.Granted),
+		Ledger:      r.Ledger.String(),
+		Consent:     r.Consent.String(),
+		From:        who(r.From, r.Address),
+		Known:       r.From != "",
+		Titles:      list(r.Records, func(c wallet.ConsentRecord) string { return c.Title }),
+		Records:     list(r.Records, same),
+		Purpose:     r.Purpose.Word(),
+		Begins:      stamp(r.NotBefore),
+		Until:       stamp(r.Until),
+		LedgerEnd:   stamp(r.NotAfter),
+		Status:      string(r.Status),
+		Fetched:     r.Fetched > 0,
+		LastFetched: stamp(r.LastFetched),
+		Address:     addressText(r.Address),
+		Missing:     r.Missing,
+		Damaged:     lostCode(r.Damaged),
+		AsOf:        instant(r.AsOf),
+		Clock:       instant(r.Clock),
+	}
 }
 
 type eventJSON struct {
@@ -148,8 +182,22 @@ type eventJSON struct {
 }
 
 func eventOf(e wallet.Event) eventJSON {
-	j := eventJSON{Ledger: e.Ledger.String(), Missing: e.Missing, AsOf: instant(e.AsOf), Time: stamp(e.Hour), Who: who(e.Who, e.Address), What: string(e.What), Consent: e.Consent.String(), Purpose: e.Purpose.Word(),
-		Reason: e.Reason, Verified: e.Verified, Records: list(e.Records, same), Keeper: e.Keeper, Damaged: e.Damaged, Clock: instant(e.Clock)}
+	j := eventJSON{
+		Ledger:   e.Ledger.String(),
+		Missing:  e.Missing,
+		AsOf:     instant(e.AsOf),
+		Time:     stamp(e.Hour),
+		Who:      who(e.Who, e.Address),
+		What:     string(e.What),
+		Consent:  e.Consent.String(),
+		Purpose:  e.Purpose.Word(),
+		Reason:   e.Reason,
+		Verified: e.Verified,
+		Records:  list(e.Records, same),
+		Keeper:   e.Keeper,
+		Damaged:  e.Damaged,
+		Clock:    instant(e.Clock),
+	}
 	if j.More = e.More; e.What == wallet.Refused && e.More == 0 {
 		j.Because = e.Code.String()
 	}
@@ -319,13 +367,14 @@ func previewGrant(p *wallet.GrantPlan, g ground) string {
 	if p.NotBefore != 0 {
 		from = both(p.NotBefore)
 	}
-	text := "You are about to give " + name + " access to " + plural(len(p.Records), "record", "records") + ".\n\n" +
-		cli.Rows("  ",
-			[2]string{"who", name + "\n" + verified},
-			[2]string{"may open", strings.Join(records, "\n")},
-			[2]string{"for", p.Purpose.Word()},
-			[2]string{"from", from},
-			[2]string{"until", untilText(p.Until, p.NotAfter, name+"'s carekey keeps to it")}) +
+	rows := cli.Rows{
+		{"who", name + "\n" + verified},
+		{"may open", strings.Join(records, "\n")},
+		{"for", p.Purpose.Word()},
+		{"from", from},
+		{"until", untilText(p.Until, p.NotAfter, name+"'s carekey keeps to it")},
+	}
+	text := "You are about to give " + name + " access to " + plural(len(p.Records), "record", "records") + ".\n\n" + rows.Text("  ") +
 		"\nYou can revoke it at any time. What was opened before that stays known: a\n" +
 		"revocation ends further openings, and takes back nothing that was read. Later\n" +
 		"versions of a record need a new grant.\n" +

@@ -111,7 +111,13 @@ func (a restores) restore(ctx context.Context, f restoreFlags) error {
 		return err
 	}
 	progress, end := a.progress()
-	w, got, err := wallet.Restore(ctx, wallet.Options{Dir: p.dir, Keyring: a.keys(p).of(kind), Services: l.Services, Now: a.now, Profile: a.profile()},
+	w, got, err := wallet.Restore(ctx, wallet.Options{
+		Dir:      p.dir,
+		Keyring:  a.keys(p).of(kind),
+		Services: l.Services,
+		Now:      a.now,
+		Profile:  a.profile(),
+	},
 		wallet.RestoreRequest{Entropy: entropy, At: p.at.kept(p.home), Name: f.name, Saved: from.saved, Progress: progress})
 	end()
 	if is[*wallet.NothingError](err) {
@@ -360,7 +366,8 @@ func (a restores) show(w *wallet.Wallet, got wallet.Restored, damaged []*folder.
 	}
 	a.say("The wallet of %s is back. Its key is in %s.", w.Name(), keyringWords(w.Settings().Keyring))
 	a.say("Read %s of the ledger. Yours: %s, %s given (%d open),\n%s received, %s.", plural(int(got.Entries), "entry", "entries"),
-		plural(got.Records, "record", "records"), plural(got.Consents, "consent", "consents"), got.Open, plural(got.Received, "consent", "consents"), plural(got.Contacts, "contact", "contacts"))
+		plural(got.Records, "record", "records"), plural(got.Consents, "consent", "consents"), got.Open,
+		plural(got.Received, "consent", "consents"), plural(got.Contacts, "contact", "contacts"))
 	for _, id := range got.Finished {
 		a.say("Finished a consent that was interrupted: %s.", short(id))
 	}

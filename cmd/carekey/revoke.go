@@ -159,10 +159,21 @@ type ackJSON struct {
 
 func revocationOf(r wallet.Revocation) revocationJSON {
 	c := r.Consent
-	j := revocationJSON{Ledger: c.Ledger.String(), Consent: c.ID.String(), Status: string(c.Status), Openings: c.Openings, LastOpened: stamp(c.LastOpened),
-		To: who(c.To, c.Address), Revoked: stamp(c.Revoked), Already: r.Already, Pending: string(c.Pending), Clock: instant(c.Clock),
-		Acks:   list(r.Acks, func(k wallet.Acknowledged) ackJSON { return ackJSON{k.Keeper, k.End.String(), stamp(k.Hour)} }),
-		Opened: list(c.Known(), same), Unopened: []wallet.ConsentRecord{}}
+	j := revocationJSON{
+		Ledger:     c.Ledger.String(),
+		Consent:    c.ID.String(),
+		Status:     string(c.Status),
+		Openings:   c.Openings,
+		LastOpened: stamp(c.LastOpened),
+		To:         who(c.To, c.Address),
+		Revoked:    stamp(c.Revoked),
+		Already:    r.Already,
+		Pending:    string(c.Pending),
+		Clock:      instant(c.Clock),
+		Acks:       list(r.Acks, func(k wallet.Acknowledged) ackJSON { return ackJSON{k.Keeper, k.End.String(), stamp(k.Hour)} }),
+		Opened:     list(c.Known(), same),
+		Unopened:   []wallet.ConsentRecord{},
+	}
 	if c.Openings == 0 {
 		j.Unopened = list(c.Records, same)
 	}
@@ -237,6 +248,5 @@ func revocationText(r wallet.Revocation) string {
 			head = "Signed before"
 		}
 	}
-	return head + ": " + where + "\n" +
-		cli.Rows("  ", [2]string{"acknowledged", strings.Join(acks, "\n")}, exposure)
+	return head + ": " + where + "\n" + cli.Rows{{"acknowledged", strings.Join(acks, "\n")}, exposure}.Text("  ")
 }

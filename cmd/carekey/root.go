@@ -61,7 +61,8 @@ func newRoot(a *app) *cobra.Command {
 	}
 	add("patient", newRecord(a), newContact(a), newGrant(a), newRevoke(a), newConsent(a), newBatch(a), newAudit(a))
 	add("recipient", newInbox(a), newFetch(a))
-	add("wallet", newInit(a), newRestore(a), newStatus(a), newSync(a), newAddress(a), newKeyring(a), newWords(a), newBackup(a), newProfile(a), newLedger(a), newAge(a), newDoctor(a), newTry(a))
+	add("wallet", newInit(a), newRestore(a), newStatus(a), newSync(a), newAddress(a), newKeyring(a), newWords(a),
+		newBackup(a), newProfile(a), newLedger(a), newAge(a), newDoctor(a), newTry(a))
 	cli.PlainUsage(root)
 	root.SetHelpCommandGroupID("wallet")
 	root.SetCompletionCommandGroupID("wallet")
@@ -111,7 +112,8 @@ func (a *app) overview() error {
 		}
 		l = strings.Join(lines, "\n")
 	}
-	a.print("%s", strings.TrimSuffix(about+"\n\n"+cli.Rows("  ", [2]string{"home", p.home}, [2]string{"profile", a.profile()}, [2]string{"wallet", w}, [2]string{"ledger", l}), "\n"))
+	rows := cli.Rows{{"home", p.home}, {"profile", a.profile()}, {"wallet", w}, {"ledger", l}}
+	a.print("%s", strings.TrimSuffix(about+"\n\n"+rows.Text("  "), "\n"))
 	fmt.Fprintln(a.out)
 	if p.settings == nil {
 		a.print("Next: carekey init --name 'Your name'\nOr see the whole job in a folder of its own: carekey try")

@@ -247,8 +247,16 @@ func (a *app) open(ctx context.Context, p place, key keyring.Store, want access)
 		}
 	}
 	l.Services.Sent = &o.sent
-	w, err := wallet.Open(ctx, wallet.Options{Dir: p.dir, Keyring: key, Services: l.Services, Ledger: p.id, Now: a.now, Profile: a.profile(),
-		AcceptClock: a.flags.acceptClock, Revoking: want&ends != 0})
+	w, err := wallet.Open(ctx, wallet.Options{
+		Dir:         p.dir,
+		Keyring:     key,
+		Services:    l.Services,
+		Ledger:      p.id,
+		Now:         a.now,
+		Profile:     a.profile(),
+		AcceptClock: a.flags.acceptClock,
+		Revoking:    want&ends != 0,
+	})
 	o.w = w
 	if err != nil {
 		return nil, err

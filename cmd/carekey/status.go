@@ -40,7 +40,9 @@ func (a overview) status(ctx context.Context) error {
 			return err
 		}
 		seen = append(seen, o)
-		sum.Consents, sum.Accesses, sum.Inbox = append(sum.Consents, s.Consents...), append(sum.Accesses, s.Accesses...), append(sum.Inbox, s.Inbox...)
+		sum.Consents = append(sum.Consents, s.Consents...)
+		sum.Accesses = append(sum.Accesses, s.Accesses...)
+		sum.Inbox = append(sum.Inbox, s.Inbox...)
 		sum.Ended, sum.Records, sum.Unasked, sum.Contacts = sum.Ended+s.Ended, sum.Records+s.Records, sum.Unasked+s.Unasked, s.Contacts
 		sum.ByClock += s.ByClock
 		for _, p := range s.Pending {

@@ -84,14 +84,21 @@ func (a syncing) sync(ctx context.Context) error {
 // synced tells what one ledger's sync did.
 func (a syncing) synced(w *wallet.Wallet, s wallet.Synced, again []contract.ID, err error) syncJSON {
 	id, _ := w.Ledger()
-	j := syncJSON{Ledger: id.String(), Name: w.LedgerName(), Entries: s.To, New: s.To - min(s.From, s.To), Pending: list(s.Pending, pendingOf), Shares: list(again, contract.ID.String),
+	j := syncJSON{
+		Ledger:  id.String(),
+		Name:    w.LedgerName(),
+		Entries: s.To,
+		New:     s.To - min(s.From, s.To),
+		Pending: list(s.Pending, pendingOf),
+		Shares:  list(again, contract.ID.String),
 		Finished: list(s.Finished, func(f wallet.Finished) finishedJSON {
 			j := finishedJSON{Action: string(f.Action), ID: f.ID.String()}
 			if f.Err != nil {
 				j.Error = explain(f.Err).Code
 			}
 			return j
-		})}
+		}),
+	}
 	if err != nil {
 		f := explain(err)
 		j.Error = &f

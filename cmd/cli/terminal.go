@@ -33,16 +33,22 @@ func Height(out *os.File) int {
 	return h
 }
 
-// Rows returns a line for each pair of a name and a value, aligned. Further lines of
-// a value stand below its first.
-func Rows(indent string, pairs ...[2]string) string {
+// Rows are pairs of a name and a value, shown in a line each.
+type Rows [][2]string
+
+// Add appends a pair.
+func (r *Rows) Add(name, value string) { *r = append(*r, [2]string{name, value}) }
+
+// Text returns the lines, aligned. Further lines of a value stand below its first.
+func (r Rows) Text(indent string) string {
 	widest := 0
-	for _, p := range pairs {
+	for _, p := range r {
 		widest = max(widest, len(p[0]))
 	}
+	below := "\n" + indent + strings.Repeat(" ", widest+2)
 	var b strings.Builder
-	for _, p := range pairs {
-		fmt.Fprintf(&b, "%s%-*s  %s\n", indent, widest, p[0], strings.ReplaceAll(p[1], "\n", "\n"+indent+strings.Repeat(" ", widest+2)))
+	for _, p := range r {
+		fmt.Fprintf(&b, "%s%-*s  %s\n", indent, widest, p[0], strings.ReplaceAll(p[1], "\n", below))
 	}
 	return b.String()
 }
