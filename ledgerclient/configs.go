@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"time"
 
@@ -96,14 +97,31 @@ func openHead(id crypto.LedgerID, configs []contract.Config, msg []byte) (head H
 	if by < 0 {
 		return fail(fmt.Errorf("no signature of a node"))
 	}
-	// tlog.ParseTree wants Go's own first line; the rest of the format is the
-	// same (C2SP tlog-checkpoint was made from it).
-	tree, err := tlog.ParseTree(append([]byte("go.sum database tree"), n.Text[len(origin):]...))
+	tree, err := parseTree([]byte(n.Text))
 	if err != nil {
 		return fail(err)
 	}
 	head.Size, head.Root, head.Note = uint64(tree.N), crypto.Hash(tree.Hash), bytes.Clone(msg)
 	return head, by, nil
+}
+
+// parseTree reads the size and the root of a checkpoint. tlog.ParseTree wants Go's own
+// first line; the rest of the format is the same (C2SP tlog-checkpoint was made from it).
+func parseTree(msg []byte) (tlog.Tree, error) {
+	_, rest, _ := bytes.Cut(msg, []byte{'\n'})
+	return tlog.ParseTree(append([]byte("go.sum database tree\n"), rest...))
+}
+
+// Unverified reads the size and the root of a checkpoint and checks no signature.
+func Unverified(msg []byte) (Head, error) {
+	tree, err := parseTree(msg)
+	if err == nil && tree.N < 1 {
+		err = errors.New("of no entries")
+	}
+	if err != nil {
+		return Head{}, &TamperedError{What: "checkpoint", Err: err}
+	}
+	return Head{Size: uint64(tree.N), Root: crypto.Hash(tree.Hash), Note: msg}, nil
 }
 
 func newVerifier(origin string, key [32]byte) (note.Verifier, error) {

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -94,14 +93,8 @@ func (n *Node) take(from uint64, news News, unread time.Time) {
 		return
 	}
 	n.ahead.from, n.ahead.news, n.ahead.unread = from, news, unread
-	lines := strings.SplitN(string(news.Note), "\n", 4)
-	if len(lines) < 4 {
-		return // who reads it will say what is wrong with it
-	}
-	size, err := parseDecimal(lines[1])
-	root, rerr := tlog.ParseHash(lines[2])
-	if err == nil && rerr == nil {
-		n.heads = append(n.heads[max(0, len(n.heads)-maxSeen+1):], seen{size, root})
+	if head, err := ledgerclient.Unverified(news.Note); err == nil { // otherwise who reads it will say what is wrong with it
+		n.heads = append(n.heads[max(0, len(n.heads)-maxSeen+1):], seen{head.Size, tlog.Hash(head.Root)})
 	}
 }
 

@@ -1,14 +1,11 @@
 package order
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
-	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"golang.org/x/mod/sumdb/tlog"
@@ -66,62 +63,54 @@ func (d *Direct) Configs(ctx context.Context) ([][]byte, error) {
 // a head of the log that follows from the order; [ledgerclient.ErrStale] if it
 // lacks what was ordered hours ago.
 func (d *Direct) Checkpoint(ctx context.Context) ([]byte, error) {
-	note, _, err := d.checkpoint(ctx)
-	return note, err
+	head, err := d.checkpoint(ctx)
+	return head.Note, err
 }
 
-// checkpoint is Checkpoint with the size of the head.
-func (d *Direct) checkpoint(ctx context.Context) (note []byte, size uint64, err error) {
+// checkpoint is Checkpoint with what it says.
+func (d *Direct) checkpoint(ctx context.Context) (head ledgerclient.Head, err error) {
 	if err := d.Follow(ctx); err != nil {
-		return nil, 0, err
+		return head, err
 	}
 	if d.signer == nil {
-		note, err = d.Replica.Checkpoint(ctx)
-		if err == nil {
-			size, _, err = readHead(note)
-		}
-		return note, size, err
+		return readHead(ctx, d.Replica)
 	}
-	if note, err = d.signer.Checkpoint(ctx); err != nil {
-		return nil, 0, err
+	if head, err = readHead(ctx, d.signer); err != nil {
+		return head, err
 	}
-	size, root, err := readHead(note)
-	if err != nil {
-		return nil, 0, err
-	}
-	own, ownRoot, err := d.own(ctx)
-	if err == nil && own < size { // the signer has read what was ordered since
+	own, err := readHead(ctx, d.Replica)
+	if err == nil && own.Size < head.Size { // the signer has read what was ordered since
 		if err = d.Follow(ctx); err == nil {
-			own, ownRoot, err = d.own(ctx)
+			own, err = readHead(ctx, d.Replica)
 		}
 	}
 	if err != nil {
-		return nil, 0, err
+		return head, err
 	}
-	if own < size {
-		return nil, 0, &ledgerclient.TamperedError{What: "checkpoint", Err: fmt.Errorf("it is of %d entries, and only %d follow from the order", size, own)}
+	if own.Size < head.Size {
+		return head, &ledgerclient.TamperedError{What: "checkpoint", Err: fmt.Errorf("it is of %d entries, and only %d follow from the order", head.Size, own.Size)}
 	}
-	proof, err := d.ProveConsistency(ctx, size, own)
+	proof, err := d.ProveConsistency(ctx, head.Size, own.Size)
 	if err != nil {
-		return nil, 0, err
+		return head, err
 	}
 	path := make(tlog.TreeProof, len(proof))
 	for i, h := range proof {
 		path[i] = tlog.Hash(h)
 	}
-	if tlog.CheckTree(path, int64(own), tlog.Hash(ownRoot), int64(size), tlog.Hash(root)) != nil {
-		return nil, 0, &ledgerclient.TamperedError{What: "checkpoint", Err: fmt.Errorf("it is not of the %d entries that follow from the order", size)}
+	if tlog.CheckTree(path, int64(own.Size), tlog.Hash(own.Root), int64(head.Size), tlog.Hash(head.Root)) != nil {
+		return head, &ledgerclient.TamperedError{What: "checkpoint", Err: fmt.Errorf("it is not of the %d entries that follow from the order", head.Size)}
 	}
-	return note, size, d.kept(ctx, size, own)
+	return head, d.kept(ctx, head.Size, own.Size)
 }
 
-// own is the head of the replica.
-func (d *Direct) own(ctx context.Context) (size uint64, root crypto.Hash, err error) {
-	note, err := d.Replica.Checkpoint(ctx)
+// readHead is the head of the signer, or of the replica.
+func readHead(ctx context.Context, l ledgerclient.Ledger) (ledgerclient.Head, error) {
+	note, err := l.Checkpoint(ctx)
 	if err != nil {
-		return 0, root, err
+		return ledgerclient.Head{}, err
 	}
-	return readHead(note)
+	return ledgerclient.Unverified(note) // its signature is checked by who gets it
 }
 
 // kept reports whether a head of that size leaves out what the signer has had time
@@ -140,25 +129,6 @@ func (d *Direct) kept(ctx context.Context, size, own uint64) error {
 	return nil
 }
 
-// readHead reads the size and the root of a checkpoint; its signature is checked by
-// whoever it is passed on to.
-func readHead(note []byte) (size uint64, root crypto.Hash, err error) {
-	malformed := &ledgerclient.TamperedError{What: "checkpoint", Err: errors.New("not a checkpoint")}
-	lines := bytes.SplitN(note, []byte{'\n'}, 4)
-	if len(lines) < 4 {
-		return 0, root, malformed
-	}
-	n, err := strconv.ParseInt(string(lines[1]), 10, 64)
-	if err != nil || n < 1 {
-		return 0, root, malformed
-	}
-	h, err := tlog.ParseHash(string(lines[2]))
-	if err != nil {
-		return 0, root, malformed
-	}
-	return uint64(n), crypto.Hash(h), nil
-}
-
 // Append orders the entries and waits until the signer's head has them: the keepers
 // beside it must have read what they are asked about. A signer that does not come to
 // it in time is an *ledgerclient.UnreachableError; the entries stay ordered. Other
@@ -169,7 +139,7 @@ func (d *Direct) Append(ctx context.Context, entries []contract.Entry) ([]ledger
 		return out, err
 	}
 	// Of a refusal the head must show the reason too.
-	need, _, err := d.own(ctx)
+	need, err := readHead(ctx, d.Replica)
 	if err != nil {
 		return nil, err
 	}
@@ -191,11 +161,11 @@ func (d *Direct) Append(ctx context.Context, entries []contract.Entry) ([]ledger
 	late := time.NewTimer(wait)
 	defer late.Stop()
 	for pause := 100 * time.Millisecond; ; pause *= 2 {
-		_, size, err := d.checkpoint(ctx)
+		head, err := d.checkpoint(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if size >= need {
+		if head.Size >= need.Size {
 			return out, nil
 		}
 		again := time.NewTimer(pause)
@@ -203,7 +173,7 @@ func (d *Direct) Append(ctx context.Context, entries []contract.Entry) ([]ledger
 		case <-again.C:
 		case <-late.C:
 			again.Stop()
-			return nil, &ledgerclient.UnreachableError{Service: "ledger", Err: fmt.Errorf("its head has %d of the %d entries that follow from the order", size, need)}
+			return nil, &ledgerclient.UnreachableError{Service: "ledger", Err: fmt.Errorf("its head has %d of the %d entries that follow from the order", head.Size, need.Size)}
 		case <-ctx.Done():
 			again.Stop()
 			return nil, ctx.Err()

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -141,8 +140,8 @@ func (s *Server) newsFor(q *request) (n node.News, err error) {
 	if n.Note, err = s.timed.get(ctx, s.folder, s.opt.Ledger, s.opt.Clock, s.clock.off()); err != nil {
 		return n, err
 	}
-	lines := strings.SplitN(string(n.Note), "\n", 3)
-	size, err := strconv.ParseUint(lines[1], 10, 63)
+	head, err := ledgerclient.Unverified(n.Note)
+	size := head.Size
 	if err != nil || from > size || size-from > node.MaxNews {
 		return n, err
 	}
