@@ -59,7 +59,7 @@ func (w *Wallet) Log() Log { return Log{w} }
 // returns nil if all services answered.
 func (lg Log) OutOfReach() (since time.Time, err error) {
 	if lg.w.view.Behind() == nil {
-		return lg.w.now(), lg.w.view.Away()
+		return lg.w.opt.Now(), lg.w.view.Away()
 	}
 	return lg.w.view.AsOf(), lg.w.view.Behind()
 }

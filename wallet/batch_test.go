@@ -425,7 +425,7 @@ func TestBatchStopped(t *testing.T) {
 	ctx = context.Background()
 	w = tn.again("Maria")
 	more := must(planFrom(w, "to,categories,until\nAnn,images,2026-12-31\n", false, tn.now))(t)
-	if _, err := batch.Apply(ctx, w, more, nil); !errors.Is(err, batch.ErrUnfinished) || err.Error() != "batch-unfinished done=1 items=3" {
+	if _, err := batch.Apply(ctx, w, more, nil); !errors.Is(err, batch.ErrUnfinished) || err.Error() != "batch-unfinished left=2" {
 		t.Fatalf("%v", err)
 	}
 	if s, err := batch.StatusOf(ctx, w); err != nil || s.Done != 1 || s.Items != 3 || s.Finished {

@@ -65,6 +65,13 @@ type book struct {
 
 const bookVersion = 1
 
+// keptBook is the book with its file.
+type keptBook struct {
+	book
+	read  []byte // the sealed file that it was read from
+	dirty bool   // it must be written before the lock is given up
+}
+
 // bookFacts is the book as it is merged and as it stands on the ledger.
 type bookFacts struct {
 	Name     fact          `json:"name"`
@@ -369,7 +376,7 @@ func numbered(name string, n int) string {
 }
 
 // stamp stamps the book before it is written.
-func (bk Book) stamp() { bk.w.book.stamp(bk.w.now(), bk.w.settings.Ledgers) }
+func (bk Book) stamp() { bk.w.book.stamp(bk.w.opt.Now(), bk.w.settings.Ledgers) }
 
 // sum identifies what the book says, whoever wrote it.
 func (f *bookFacts) sum() crypto.Hash { return crypto.TaggedHash(crypto.TagBook, payload.Marshal(f)) }
@@ -414,7 +421,7 @@ func (bk Book) Keep(ctx context.Context) (kept bool, err error) {
 		if waits || bk.IsKept() { // what waits may never get there: the next time tells
 			return nil
 		}
-		bk.w.bookDirty = true
+		bk.w.book.dirty = true
 		page := bookPage{V: payload.Version, Ledger: bk.w.client.ID(), Seen: min(unread, bk.w.view.Pin().Size), bookFacts: *bk.w.book.Facts}
 		body := payload.Marshal(&page)
 		worth := bk.w.book.worth()
@@ -497,7 +504,7 @@ func (bk Book) readPages(ctx context.Context) (unread uint64, err error) {
 			bk.w.book.Facts.merge(&p.bookFacts)
 		}
 		bk.w.book.show()
-		bk.w.bookDirty = true
+		bk.w.book.dirty = true
 		// What the newest version says is on the ledger; if the merge says more, that is
 		// worth a version.
 		b := book{Facts: &pages[0].bookFacts}
@@ -522,7 +529,7 @@ func (bk Book) readPage(ctx context.Context, t *view.Thread, m *payload.Metadata
 	defer blob.Close()
 	var body bytes.Buffer
 	c := content{blob: blob, size: m.ContentSize, ageSize: m.AgeSize, head: m.Head, id: t.ID}
-	if err := c.decrypt(ctx, &body, crypto.RecordIdentity(bk.w.self), m.Size, m.SHA256, nil); err != nil {
+	if err := c.decrypt(ctx, &body, crypto.RecordIdentity(bk.w.keys.self), m.Size, m.SHA256, nil); err != nil {
 		return nil, err
 	}
 	page, err := parsePage(body.Bytes())

@@ -422,7 +422,7 @@ func (w *Wallet) chooseRevocations(ctx context.Context, r RevokeRequest) ([]Cons
 		c, err := w.Contacts().Named(r.To)
 		if err != nil {
 			if c.Address, _ = crypto.ParseAddress(r.To); c.Address == (crypto.Address{}) {
-				if w.bookRead == nil { // it may be in the book that cannot be read
+				if w.book.read == nil { // it may be in the book that cannot be read
 					err = errors.Join(w.view.Unwritten()...)
 				}
 				return nil, err

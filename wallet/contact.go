@@ -80,7 +80,7 @@ func (cs Contacts) Add(ctx context.Context, name, address string) (c Contact, lo
 		c = Contact{Name: name, Address: a}
 		cs.w.book.Contacts = append(cs.w.book.Contacts, c)
 		sort.Slice(cs.w.book.Contacts, func(i, j int) bool { return cs.w.book.Contacts[i].Name < cs.w.book.Contacts[j].Name })
-		cs.w.bookDirty = true
+		cs.w.book.dirty = true
 		return nil
 	})
 	return c, lookalikes, err
@@ -117,7 +117,7 @@ func (cs Contacts) SetVerified(ctx context.Context, name string) error {
 	return cs.w.with(ctx, func() error {
 		for i := range cs.w.book.Contacts {
 			if sameName(cs.w.book.Contacts[i].Name, name) {
-				cs.w.bookDirty = cs.w.bookDirty || !cs.w.book.Contacts[i].Verified
+				cs.w.book.dirty = cs.w.book.dirty || !cs.w.book.Contacts[i].Verified
 				cs.w.book.Contacts[i].Verified = true
 				return nil
 			}
@@ -132,7 +132,7 @@ func (cs Contacts) Remove(ctx context.Context, name string) error {
 		for i, c := range cs.w.book.Contacts {
 			if sameName(c.Name, name) {
 				cs.w.book.Contacts = append(cs.w.book.Contacts[:i:i], cs.w.book.Contacts[i+1:]...)
-				cs.w.bookDirty = true
+				cs.w.book.dirty = true
 				return nil
 			}
 		}

@@ -57,7 +57,7 @@ func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (i
 			return err
 		}
 		seal := func(part ledgerclient.Part, plain []byte) []byte {
-			sealed, serr := crypto.SealPayload(w.sealContext(part, author), plain, 0, offsets.Seal, w.self.Public())
+			sealed, serr := crypto.SealPayload(w.sealContext(part, author), plain, 0, offsets.Seal, w.keys.self.Public())
 			err = errors.Join(err, serr)
 			return sealed
 		}
@@ -104,7 +104,7 @@ func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (i
 			tr.Checkpoint = twist.Head
 		}
 		body := payload.Marshal(tr)
-		sig := w.identity().Sign(payload.TermsDigest(ledger, body))
+		sig := w.keys.identity().Sign(payload.TermsDigest(ledger, body))
 		if twist.Unsigned {
 			sig = crypto.GenerateKey().Sign(payload.TermsDigest(ledger, body))
 		}
@@ -152,4 +152,4 @@ func (w *Wallet) WriteNewer(name string) error {
 }
 
 // Waits is how long the next step waits for the wallet's lock.
-func (w *Wallet) Waits() time.Duration { return w.wait }
+func (w *Wallet) Waits() time.Duration { return w.opt.Wait }

@@ -245,7 +245,7 @@ func (w *Wallet) newAccess(t *view.Thread, author crypto.PubKey, keys *crypto.On
 	ledger := w.client.ID()
 	seed, tag := w.view.NewSeed()
 	note := payload.Access{V: payload.Version, Ledger: ledger, Grant: t.ID, Author: keys.Sig, From: w.Address(), Reason: reason, Checkpoint: string(w.view.Head().Note)}
-	sealed, err := crypto.SealPayload(w.sealContext(ledgerclient.PartAccess, keys.Sig), payload.Marshal(&note), payload.AccessRoom(len(w.client.Config().Nodes)), author, w.self.Public())
+	sealed, err := crypto.SealPayload(w.sealContext(ledgerclient.PartAccess, keys.Sig), payload.Marshal(&note), payload.AccessRoom(len(w.client.Config().Nodes)), author, w.keys.self.Public())
 	if err != nil {
 		return nil, err
 	}

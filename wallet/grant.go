@@ -319,7 +319,7 @@ func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (*outbox.Change, err
 	if err != nil {
 		return nil, err
 	}
-	both := []crypto.PubKey{offsets.Seal, w.self.Public()}
+	both := []crypto.PubKey{offsets.Seal, w.keys.self.Public()}
 
 	env := payload.Envelope{V: payload.Version, Ledger: ledger, Author: author}
 	tr := payload.Terms{V: payload.Version, Ledger: ledger, Author: author, Recipient: offsets.Sig, From: w.Address(), To: p.To.Address,
@@ -357,7 +357,7 @@ func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (*outbox.Change, err
 	if payload.EscapedSize(body) > payload.MaxTerms {
 		return nil, &InputError{Field: "records", Value: strconv.Itoa(len(tr.Records)), Why: "too many for one consent: divide them among several"}
 	}
-	sig := w.identity().Sign(payload.TermsDigest(ledger, body))
+	sig := w.keys.identity().Sign(payload.TermsDigest(ledger, body))
 	sealedTerms, err := crypto.SealPayload(w.sealContext(ledgerclient.PartTerms, author), append(sig[:], body...), payload.TermsRoom(len(config.Nodes), tr.N), both...)
 	if err != nil {
 		return nil, err
@@ -413,7 +413,7 @@ func (rs Records) fileKey(ctx context.Context, id contract.ID, m *payload.Metada
 	if err != nil {
 		return payload.FileKey{}, err
 	}
-	k, err := crypto.RecordFileKey(r, rs.w.self)
+	k, err := crypto.RecordFileKey(r, rs.w.keys.self)
 	if err != nil {
 		return payload.FileKey{}, c.explain(err)
 	}
@@ -485,7 +485,7 @@ func (w *Wallet) ownTerms(ctx context.Context, t *view.Thread) error {
 	t.SetDamage(nil)
 	seed, _ := w.view.Key(t)
 	tr, err := w.readTerms(ctx, t, seed.Locator(t.ID, byte(ledgerclient.PartTerms)), func(sc crypto.SealContext, sealed []byte) ([]byte, error) {
-		return crypto.OpenPayload(sc, w.self, sealed)
+		return crypto.OpenPayload(sc, w.keys.self, sealed)
 	})
 	if isMissing(err) {
 		return nil

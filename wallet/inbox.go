@@ -147,7 +147,7 @@ func (w *Wallet) oneTimeKeys(t *view.Thread) (*crypto.OneTimeKeys, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys, mine, err := w.identity().Recognize(w.client.ID(), e.Author, e.Counterparty)
+	keys, mine, err := w.keys.identity().Recognize(w.client.ID(), e.Author, e.Counterparty)
 	if err != nil {
 		return nil, err
 	}

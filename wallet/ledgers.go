@@ -14,7 +14,6 @@ import (
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/outbox"
-	"github.com/carekey/carekey/wallet/view"
 )
 
 // A wallet is one key and one address on any number of ledgers. What it knows of
@@ -54,7 +53,7 @@ func Join(ctx context.Context, opt Options, at string) (w *Wallet, joined bool, 
 	if !s.valid() { // two ids that begin alike: nobody meets that by chance
 		return nil, false, &ledgerclient.TamperedError{What: "configuration document"}
 	}
-	w = assemble(opt, s, client, entropy)
+	w = assemble(opt, s, client, newKeys(entropy))
 	if known {
 		if err := w.readState(); err != nil {
 			return nil, false, err
@@ -158,7 +157,7 @@ func (w *Wallet) Leave(ctx context.Context) error {
 		w.settings.Ledgers = slices.DeleteFunc(slices.Clone(w.settings.Ledgers), func(p Place) bool { return p.ID == id })
 		for i := range w.book.Facts.Ledgers {
 			if l := &w.book.Facts.Ledgers[i]; l.ID == id && !l.Removed {
-				l.Removed, l.Changed, w.bookDirty = true, max(w.now().UnixMilli(), l.Changed+1), true
+				l.Removed, l.Changed, w.book.dirty = true, max(w.opt.Now().UnixMilli(), l.Changed+1), true
 			}
 		}
 		return nil
@@ -212,13 +211,7 @@ func (w *Wallet) On(ctx context.Context, services ledgerclient.Services, id cryp
 	if err != nil {
 		return nil, err
 	}
-	client.Now, client.AnyAge = w.now, w.revoking
-	o := &Wallet{
-		home: home.Folder{Dir: w.home.Dir, Ledger: home.LedgerFolder(client.ID()), Key: w.home.Key}, profile: w.profile, settings: s, client: client, now: w.now, wait: w.wait,
-		revoking: w.revoking, root: w.root, identity: w.identity, self: w.self, notes: &notes{}, shown: map[*view.RecordSet][]ConsentRecord{},
-	}
-	o.view = view.New(view.Options{Home: o.home, Client: client, Root: w.root, Identity: w.identity, Now: w.now, AcceptClock: w.view.AcceptClock, Revoking: w.revoking, Notes: o.notes})
-	o.outbox = &outbox.Outbox{Client: client, Log: o.view, Owner: owner{o}, Home: o.home, Now: o.now}
+	o := assemble(w.opt, s, client, w.keys)
 	return o, o.readState()
 }
 

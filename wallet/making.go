@@ -108,8 +108,8 @@ func (m *Making) Create(ctx context.Context, services ledgerclient.Services, ent
 		}
 		return nil, err
 	}
-	w := assemble(m.opt, s, client, entropy)
-	w.book = book{V: bookVersion, Name: name, Profile: m.opt.Profile}
+	w := assemble(m.opt, s, client, newKeys(entropy))
+	w.book.book = book{V: bookVersion, Name: name, Profile: m.opt.Profile}
 	if err = w.writeNew(); err == nil {
 		err = handOver()
 	}
@@ -138,7 +138,7 @@ func (w *Wallet) writeNew() error {
 	if err := w.home.Write(home.KeyCheckFile, w.home.Key.Seal(home.KeyCheckFile, []byte("carekey"))); err != nil {
 		return err
 	}
-	if err := w.home.WriteSealed(home.BookFile, w.book); err != nil {
+	if err := w.home.WriteSealed(home.BookFile, w.book.book); err != nil {
 		return err
 	}
 	return w.view.Create(home.JournalDir)

@@ -186,7 +186,7 @@ func (rs Records) put(ctx context.Context, t *view.Thread, src Source, m payload
 	}
 	defer upload.Abort()
 	var kept payload.FileKey
-	c, err := encryptContent(ctx, upload, src, keepKey{crypto.RecordRecipient(rs.w.self.Public()), &kept}, progress)
+	c, err := encryptContent(ctx, upload, src, keepKey{crypto.RecordRecipient(rs.w.keys.self.Public()), &kept}, progress)
 	if err != nil {
 		return Record{}, false, err
 	}
@@ -200,7 +200,7 @@ func (rs Records) put(ctx context.Context, t *view.Thread, src Source, m payload
 	m.Size, m.SHA256 = c.size, c.sha256
 	m.Content, m.ContentSize, m.AgeSize, m.Head = payload.Locator(seed.ContentLocator()), c.contentSize, c.ageSize, c.head
 
-	sealed, err := crypto.SealPayload(rs.w.sealContext(ledgerclient.PartMetadata, e.Author), payload.Marshal(&m), 0, rs.w.self.Public())
+	sealed, err := crypto.SealPayload(rs.w.sealContext(ledgerclient.PartMetadata, e.Author), payload.Marshal(&m), 0, rs.w.keys.self.Public())
 	if err != nil {
 		return Record{}, false, err
 	}
@@ -372,7 +372,7 @@ func (rs Records) Open(ctx context.Context, id string, dst io.Writer, asAge bool
 	}
 	// The hash of the file is not computed again: description and content are both
 	// under one commitment of the owner's own.
-	return rec, c.decrypt(ctx, dst, crypto.RecordIdentity(rs.w.self), m.Size, crypto.Hash{}, progress)
+	return rec, c.decrypt(ctx, dst, crypto.RecordIdentity(rs.w.keys.self), m.Size, crypto.Hash{}, progress)
 }
 
 // Remove withdraws a record for good and has the store erase its content.
@@ -558,7 +558,7 @@ func (rs Records) openMetadata(e *contract.Entry, blob []byte) (*payload.Metadat
 	if err != nil {
 		return nil, err
 	}
-	plain, err := crypto.OpenPayload(rs.w.sealContext(ledgerclient.PartMetadata, e.Author), rs.w.self, body)
+	plain, err := crypto.OpenPayload(rs.w.sealContext(ledgerclient.PartMetadata, e.Author), rs.w.keys.self, body)
 	if err != nil {
 		return nil, err
 	}

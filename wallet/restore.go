@@ -132,8 +132,8 @@ func Restore(ctx context.Context, opt Options, r RestoreRequest) (*Wallet, Resto
 	if err != nil {
 		return nil, Restored{}, err
 	}
-	w.held = true
-	defer func() { w.held = false }()
+	w.lock.held = true
+	defer func() { w.lock.held = false }()
 	out, err := w.Recovery().restore(ctx, r)
 	if err == nil {
 		err = w.Recovery().end(ctx, opt, r.Entropy)
@@ -153,7 +153,7 @@ func Restore(ctx context.Context, opt Options, r RestoreRequest) (*Wallet, Resto
 // begins anew.
 func beginRestore(opt Options, client *ledgerclient.Client, r RestoreRequest) (*Wallet, error) {
 	if s, ok := readRestoring(opt.Dir); ok && s.Keyring == opt.Keyring.Kind() && s.Default == client.ID() {
-		w := assemble(opt, s, client, r.Entropy)
+		w := assemble(opt, s, client, newKeys(r.Entropy))
 		if w.readState() == nil {
 			return w, w.Backup().take(r.Saved)
 		}
@@ -164,12 +164,12 @@ func beginRestore(opt Options, client *ledgerclient.Client, r RestoreRequest) (*
 	var item [8]byte
 	rand.Read(item[:])
 	s := Settings{V: settingsVersion, Keyring: opt.Keyring.Kind(), Item: hex.EncodeToString(item[:]), Default: client.ID(), Ledgers: []Place{{ID: client.ID(), At: r.At}}}
-	w := assemble(opt, s, client, r.Entropy)
-	w.book = book{V: bookVersion, Profile: opt.Profile}
+	w := assemble(opt, s, client, newKeys(r.Entropy))
+	w.book.book = book{V: bookVersion, Profile: opt.Profile}
 	if err := w.home.Write(home.KeyCheckFile, w.home.Key.Seal(home.KeyCheckFile, []byte("carekey"))); err != nil {
 		return nil, err
 	}
-	if err := w.home.WriteSealed(home.BookFile, w.book); err != nil {
+	if err := w.home.WriteSealed(home.BookFile, w.book.book); err != nil {
 		return nil, err
 	}
 	if err := w.view.Create(home.JournalDir); err != nil {
@@ -255,7 +255,7 @@ func (rc Recovery) restore(ctx context.Context, r RestoreRequest) (Restored, err
 	default:
 		rc.w.book.Name = r.Name
 	}
-	rc.w.bookDirty = true
+	rc.w.book.dirty = true
 	rc.w.notes.Looked = rc.w.view.Pin().Size
 	if err := rc.w.save(); err != nil {
 		return out, err
@@ -353,7 +353,7 @@ func (rc Recovery) takeStock(ctx context.Context, out *Restored) error {
 			}
 		}
 	}
-	out.Contacts, out.Was, out.Damaged = len(rc.w.book.Contacts), rc.w.savedAt, rc.w.savedBad
+	out.Contacts, out.Was, out.Damaged = len(rc.w.book.Contacts), rc.w.saved.at, rc.w.saved.bad
 	if rc.w.book.Facts == nil {
 		return nil
 	}

@@ -27,6 +27,12 @@ type Backup struct{ w *Wallet }
 // Backup returns what is done against the loss of the wallet.
 func (w *Wallet) Backup() Backup { return Backup{w} }
 
+// savedFiles are those of a backup from which the wallet is being restored.
+type savedFiles struct {
+	at  string          // where the wallet had this ledger
+	bad []*DamagedError // what could not be used
+}
+
 // Save takes the wallet's sealed files as they are now. write puts them into dir, and
 // opens the copies: that is for when the copy of the open ledger is there, since a
 // ledger that is older than what its wallet had seen is not believed. What an earlier
@@ -152,19 +158,19 @@ func (bu Backup) take(dir string) error {
 	if err != nil {
 		return err
 	}
-	bu.w.savedBad = damaged
+	bu.w.saved.bad = damaged
 	if b.V != 0 {
-		b.stamp(bu.w.now(), nil)
+		b.stamp(bu.w.opt.Now(), nil)
 		b.Facts.compose()
 		for _, l := range b.Facts.Ledgers {
 			if l.ID == bu.w.client.ID() {
-				bu.w.savedAt = l.At
+				bu.w.saved.at = l.At
 			}
 		}
 		bu.w.Book().stamp()
 		bu.w.book.Facts.merge(b.Facts)
 		bu.w.book.show()
-		bu.w.bookDirty = true
+		bu.w.book.dirty = true
 	}
 	bu.w.view.Expect(known)
 	return nil
@@ -174,7 +180,7 @@ func (bu Backup) take(dir string) error {
 // copy checked.
 func (bu Backup) SetDone(ctx context.Context, size uint64) error {
 	return bu.w.with(ctx, func() error {
-		bu.w.notes.BackedUp = backedUp{At: bu.w.now().Unix(), Size: size}
+		bu.w.notes.BackedUp = backedUp{At: bu.w.opt.Now().Unix(), Size: size}
 		return nil
 	})
 }
@@ -183,7 +189,7 @@ func (bu Backup) SetDone(ctx context.Context, size uint64) error {
 func (bu Backup) SetWordsChecked(ctx context.Context) error {
 	return bu.w.with(ctx, func() error {
 		bu.w.Book().stamp()
-		bu.w.book.Facts.Checked, bu.w.bookDirty = max(bu.w.book.Facts.Checked, bu.w.now().Unix()), true
+		bu.w.book.Facts.Checked, bu.w.book.dirty = max(bu.w.book.Facts.Checked, bu.w.opt.Now().Unix()), true
 		return nil
 	})
 }
@@ -261,7 +267,7 @@ func timeOf(seconds int64) time.Time {
 // days, and if something that was signed waits to be sent.
 func (bu Backup) MayBeRemoved(ctx context.Context) error {
 	return bu.w.with(ctx, func() error {
-		care, now := bu.Care(), bu.w.now()
+		care, now := bu.Care(), bu.w.opt.Now()
 		waiting := bu.w.outbox.Batches() > 0 || bu.w.Job().Exists()
 		for _, p := range bu.w.settings.Ledgers {
 			n, err := Waiting(bu.w.home.Dir, p.ID)

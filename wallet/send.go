@@ -21,7 +21,7 @@ import (
 // methods is of one state, in which no other process changes anything. Who has waited
 // for the lock since it was given up last goes first.
 func (w *Wallet) Together(ctx context.Context, f func() error) error {
-	if !w.held {
+	if !w.lock.held {
 		home.LetIn(ctx, w.home.Dir)
 	}
 	return w.with(ctx, f)

@@ -42,10 +42,10 @@ func (bk Book) read() error {
 	// Reading an address checks its signature: with a thousand contacts that is
 	// worth a comparison.
 	sealed, err := bk.w.home.Read(home.BookFile)
-	if err == nil && !bk.w.bookDirty && bk.w.bookRead != nil && bytes.Equal(sealed, bk.w.bookRead) {
+	if err == nil && !bk.w.book.dirty && bk.w.book.read != nil && bytes.Equal(sealed, bk.w.book.read) {
 		return nil
 	}
-	bk.w.bookRead = nil
+	bk.w.book.read = nil
 	var b book
 	err = bk.w.home.ReadSealed(home.BookFile, &b)
 	if err == nil && b.V != bookVersion {
@@ -54,7 +54,7 @@ func (bk Book) read() error {
 	if err != nil {
 		b, sealed = book{V: bookVersion}, nil
 	}
-	bk.w.book, bk.w.bookDirty, bk.w.bookRead = b, false, sealed
+	bk.w.book = keptBook{book: b, read: sealed}
 	if b.Facts != nil && b.Facts.compose() {
 		bk.w.book.show()
 	}
@@ -64,9 +64,9 @@ func (bk Book) read() error {
 // readState reads the book and what is kept of the ledger. To end consents, what cannot
 // be read is read from the ledger.
 func (w *Wallet) readState() error {
-	w.keyless = nil
+	w.lock.keyless = nil
 	noBook := w.Book().read()
-	if noBook != nil && !w.revoking {
+	if noBook != nil && !w.opt.Revoking {
 		return noBook
 	}
 	lost, err := w.view.Load()
@@ -74,7 +74,7 @@ func (w *Wallet) readState() error {
 		return err
 	}
 	if noBook != nil { // the ledger's copy of it is read instead
-		w.keyless = lost // unless the ledger knows the key, see locked
+		w.lock.keyless = lost // unless the ledger knows the key, see locked
 		w.notes.BookRead = 0
 		w.view.SetNews(true)
 		w.view.PassOver(home.BookFile, noBook)
@@ -85,12 +85,12 @@ func (w *Wallet) readState() error {
 // save writes what changed. The book comes before the state, which says what of the
 // ledger is in it.
 func (w *Wallet) save() error {
-	if w.bookDirty && len(w.view.Unwritten()) == 0 && !w.view.Disbelieved() {
+	if w.book.dirty && len(w.view.Unwritten()) == 0 && !w.view.Disbelieved() {
 		w.Book().stamp()
-		if err := w.home.WriteSealed(home.BookFile, w.book); err != nil {
+		if err := w.home.WriteSealed(home.BookFile, w.book.book); err != nil {
 			return err
 		}
-		w.bookDirty = false
+		w.book.dirty = false
 	}
 	return w.view.Save()
 }

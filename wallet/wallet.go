@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -47,33 +46,28 @@ type Wallet struct {
 	// nothing of it was entered or asked for yet. With its error nothing will be.
 	BeforeOpening func(Received) error
 
+	opt      Options
 	home     home.Folder
-	profile  string
 	settings Settings
 	client   *ledgerclient.Client
-	now      func() time.Time
-	wait     time.Duration
-	revoking bool // see Options
-
-	root     crypto.Root
-	identity func() *crypto.Identity // made when first needed: most commands only look
-	keys     *crypto.Identity        // what identity made; nil before
-	self     *crypto.PrivateKey
+	keys     *keys
 
 	view  *view.View
-	shown map[*view.RecordSet][]ConsentRecord // see shownRecords
 	notes *notes                              // of the ledger, kept with its state
+	shown map[*view.RecordSet][]ConsentRecord // see shownRecords
 
-	book      book
-	bookRead  []byte // the sealed book that book was read from
-	bookDirty bool   // book must be written before the lock is given up
-	noLock    error  // why the lock could not be had when it was waited for; nil if it could
-	held      bool   // the lock is held; methods that call others take it once
-	keyless   error  // why nothing in the folder shows that the key is the wallet's; nil if something does
-	outbox    *outbox.Outbox
-	savedAt   string          // where the wallet that is being restored had this ledger
-	savedBad  []*DamagedError // what of its saved files could not be used
-	signing   chan struct{}   // closed once all grants are signed that were to be; nil: none was
+	outbox  *outbox.Outbox
+	signing chan struct{} // closed once all grants are signed that were to be; nil: none was
+	book    keptBook
+	saved   savedFiles
+	lock    lock
+}
+
+// lock is the lock of the wallet's folder, while a method runs.
+type lock struct {
+	held    bool  // methods that call others take it once
+	missing error // why it could not be had when it was waited for; nil if it could
+	keyless error // why nothing in the folder shows that the key is the wallet's; nil if something does
 }
 
 // Open unlocks the wallet in opt.Dir with the ledger of opt.Services, which must be
@@ -93,7 +87,7 @@ func Open(ctx context.Context, opt Options) (*Wallet, error) {
 		return nil, err
 	}
 	defer entropy.Wipe()
-	w := assemble(opt, s, client, entropy)
+	w := assemble(opt, s, client, newKeys(entropy))
 	if err := w.readState(); err != nil {
 		return nil, err
 	}
@@ -113,34 +107,23 @@ func readKey(ctx context.Context, opt Options, s Settings) (crypto.Entropy, erro
 	return entropy, nil
 }
 
-func assemble(opt Options, s Settings, client *ledgerclient.Client, entropy crypto.Entropy) *Wallet {
-	root := entropy.Root()
+// assemble makes a wallet of which nothing is read yet.
+func assemble(opt Options, s Settings, client *ledgerclient.Client, k *keys) *Wallet {
 	if opt.Now != nil {
 		client.Now = opt.Now
+	} else {
+		opt.Now = time.Now
 	}
 	client.AnyAge = opt.Revoking
-	w := &Wallet{
-		home: home.Folder{Dir: opt.Dir, Ledger: home.LedgerFolder(client.ID()), Key: root.LocalKey()}, profile: opt.Profile, settings: s, client: client, now: opt.Now, wait: opt.waitOrDefault(),
-		revoking: opt.Revoking, root: root, self: root.SelfKey(), notes: &notes{}, shown: map[*view.RecordSet][]ConsentRecord{},
-	}
-	w.identity = sync.OnceValue(func() *crypto.Identity {
-		w.keys = root.Identity()
-		return w.keys
-	})
-	if w.now == nil {
-		w.now = time.Now
-	}
-	w.view = view.New(view.Options{Home: w.home, Client: client, Root: root, Identity: w.identity, Now: w.now, AcceptClock: opt.AcceptClock, Revoking: opt.Revoking, Notes: w.notes})
-	w.outbox = &outbox.Outbox{Client: client, Log: w.view, Owner: owner{w}, Home: w.home, Now: w.now}
+	w := &Wallet{opt: opt, settings: s, client: client, keys: k, notes: &notes{}, shown: map[*view.RecordSet][]ConsentRecord{}}
+	w.opt.Wait = opt.waitOrDefault()
+	w.home = home.Folder{Dir: opt.Dir, Ledger: home.LedgerFolder(client.ID()), Key: k.local}
+	w.view = view.New(view.Options{Home: w.home, Client: client, Root: k.root, Identity: k.identity, Now: opt.Now, AcceptClock: opt.AcceptClock, Revoking: opt.Revoking, Notes: w.notes})
+	w.outbox = &outbox.Outbox{Client: client, Log: w.view, Owner: owner{w}, Home: w.home, Now: opt.Now}
 	return w
 }
 
-func (o Options) waitOrDefault() time.Duration {
-	if o.Wait == 0 {
-		return 30 * time.Second
-	}
-	return o.Wait
-}
+func (o Options) waitOrDefault() time.Duration { return cmp.Or(o.Wait, 30*time.Second) }
 
 func isNoWallet(err error) bool {
 	var no *NoWalletError
@@ -151,7 +134,7 @@ func isNoWallet(err error) bool {
 func (w *Wallet) Name() string { return w.book.Name }
 
 // Address is the wallet's own address.
-func (w *Wallet) Address() crypto.Address { return w.identity().Address() }
+func (w *Wallet) Address() crypto.Address { return w.keys.identity().Address() }
 
 // Ledger tells which of its ledgers the wallet was opened with and what its
 // backend can do.
@@ -197,35 +180,35 @@ func (w *Wallet) look(ctx context.Context, f func() error) error {
 
 // locked is with and look. lax tells that the lock is not needed where it cannot be had.
 func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err error) {
-	if w.held {
+	if w.lock.held {
 		return f()
 	}
 	defer func() { err = w.keepEvidence(err) }()
 	w.view.ForgetUnwritten()
-	unlock, noLock := home.Lock(ctx, w.home.Dir, w.wait)
+	unlock, noLock := home.Lock(ctx, w.home.Dir, w.opt.Wait)
 	if noLock != nil {
-		if ctx.Err() != nil || !w.revoking && (!lax || is[*BusyError](noLock)) {
+		if ctx.Err() != nil || !w.opt.Revoking && (!lax || is[*BusyError](noLock)) {
 			return noLock
 		}
 		// Nothing is written without the lock but new revocations into the journal. Who
 		// waited for it in vain does not wait as long for the next step.
-		w.noLock, w.wait = cmp.Or(w.noLock, noLock), time.Millisecond
-		w.view.AddUnwritten(w.noLock)
+		w.lock.missing, w.opt.Wait = cmp.Or(w.lock.missing, noLock), time.Millisecond
+		w.view.AddUnwritten(w.lock.missing)
 		unlock = func() {}
 	}
-	w.held = true
-	defer func() { w.held = false; unlock() }()
+	w.lock.held = true
+	defer func() { w.lock.held = false; unlock() }()
 	if err := w.readState(); err != nil {
 		return err
 	}
-	if w.book.Profile == "" && w.profile != "" {
-		w.book.Profile, w.bookDirty = w.profile, true
+	if w.book.Profile == "" && w.opt.Profile != "" {
+		w.book.Profile, w.book.dirty = w.opt.Profile, true
 	}
 	if err := w.view.CatchUp(ctx); err != nil {
 		return err
 	}
-	if w.keyless != nil && !slices.ContainsFunc(w.view.Threads(), func(t *view.Thread) bool { return t.Role == view.OwnGrant }) {
-		return cmp.Or(w.view.Behind(), w.keyless) // with this key there is nothing to end
+	if w.lock.keyless != nil && !slices.ContainsFunc(w.view.Threads(), func(t *view.Thread) bool { return t.Role == view.OwnGrant }) {
+		return cmp.Or(w.view.Behind(), w.lock.keyless) // with this key there is nothing to end
 	}
 	if noLock == nil {
 		w.tidy()
@@ -234,7 +217,7 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 	// refuses to begin anything behind it.
 	w.outbox.Finish(ctx, noLock)
 	if w.view.News() {
-		if err := w.Book().lookAtNews(ctx); err != nil && !w.revoking {
+		if err := w.Book().lookAtNews(ctx); err != nil && !w.opt.Revoking {
 			return err
 		}
 	}

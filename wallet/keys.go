@@ -1,0 +1,38 @@
+package wallet
+
+import (
+	"sync"
+
+	"github.com/carekey/carekey/crypto"
+)
+
+// keys are what follows from the wallet's one key.
+type keys struct {
+	root     crypto.Root
+	self     *crypto.PrivateKey // records are encrypted to it
+	local    *crypto.LocalKey   // seals the files of the wallet's folder
+	identity func() *crypto.Identity
+	made     *crypto.Identity // by identity, when it is first needed: most commands only look
+}
+
+func newKeys(entropy crypto.Entropy) *keys {
+	root := entropy.Root()
+	k := &keys{root: root, self: root.SelfKey(), local: root.LocalKey()}
+	k.identity = sync.OnceValue(func() *crypto.Identity {
+		k.made = root.Identity()
+		return k.made
+	})
+	return k
+}
+
+// Wipe overwrites the keys that the wallet holds; it cannot be used afterwards.
+// What it cannot reach: the text of the key that the keyring handed out, which is a
+// Go string, the schedules of ciphers, and copies that arithmetic left on the stack
+// and the heap (crypto/FORMAT.md says which).
+func (w *Wallet) Wipe() {
+	w.keys.root.Wipe()
+	w.keys.self.Wipe()
+	if w.keys.made != nil {
+		w.keys.made.Wipe()
+	}
+}
