@@ -4,38 +4,15 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/view"
 )
-
-// connect reads the configuration of one of the wallet's ledgers, from the wallet's
-// own folder if the ledger itself cannot be reached. id is the ledger that is meant;
-// zero is whichever answers, or the default.
-func connect(ctx context.Context, dir string, s Settings, services ledgerclient.Services, id crypto.LedgerID) (*ledgerclient.Client, error) {
-	client, err := ledgerclient.Connect(ctx, services, id)
-	if ledgerclient.Unreachable(err) != nil {
-		if id == (crypto.LedgerID{}) {
-			id = s.Default
-		}
-		docs, derr := view.Documents(dir, id)
-		if derr != nil {
-			return nil, errors.Join(err, derr)
-		}
-		services.Ledger = ledgerclient.Remember(services.Ledger, docs)
-		client, err = ledgerclient.Connect(ctx, services, id)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if _, ok := s.Ledger(client.ID()); !ok {
-		return nil, ledgerclient.ErrForeign.With("want", s.Default, "got", client.ID())
-	}
-	return client, nil
-}
 
 // OutOfReach returns the services of a ledger that the wallet in dir is on and that
 // cannot be reached: see ledgerclient.OutOfReach.
@@ -84,3 +61,21 @@ func (lg Log) Verify(ctx context.Context, progress func(done, total uint64)) (si
 // Genesis returns the configuration document of a ledger that the wallet in dir is on:
 // see [view.Genesis].
 func Genesis(dir string, id crypto.LedgerID) ([]byte, error) { return view.Genesis(dir, id) }
+
+// Doubt returns what the clock says if it disagrees with the ledger's time, so that
+// what is open is judged without it; zero if it does not. It disagrees if it is before
+// the last entry (of that ledger hour), or too far from the newest head, or, where heads carry no time, more
+// than ledgerclient.MaxIdle past the last entry, unless a person says that it is right.
+func (lg Log) Doubt() (clock time.Time, last contract.Hour) {
+	return lg.w.view.Doubt(), lg.w.view.Pin().Hour
+}
+
+// Uncompared tells that the head of the ledger that was seen before cannot be read, so
+// that the ledger was followed from its beginning, whatever it showed before.
+func (lg Log) Uncompared() bool {
+	return slices.ContainsFunc(lg.w.view.Unwritten(), func(err error) bool {
+		damaged, ok := errors.AsType[*DamagedError](err)
+		newer, too := errors.AsType[*VersionError](err)
+		return ok && damaged.File == lg.w.home.In(home.StateFile) || too && newer.What == lg.w.home.In(home.StateFile)
+	})
+}

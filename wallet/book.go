@@ -10,10 +10,14 @@ import (
 	"sort"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/payload"
 	"github.com/carekey/carekey/wallet/view"
 	"golang.org/x/text/unicode/norm"
@@ -547,3 +551,78 @@ func (bk Book) readPage(ctx context.Context, t *view.Thread, m *payload.Metadata
 	}
 	return page, nil
 }
+
+// Contact is a local name for an address.
+type Contact struct {
+	Name     string         `json:"name"`
+	Address  crypto.Address `json:"address"`
+	Verified bool           `json:"verified"` // the check words were compared with their owner
+}
+
+// CheckName returns a name as it is kept: composed (Unicode NFC), without outer spaces,
+// at most 64 characters, none of them a control or formatting character, and not
+// beginning like a flag. field names what it is in an *InputError.
+func CheckName(field, name string) (string, error) {
+	n := norm.NFC.String(strings.TrimSpace(name))
+	why := ""
+	switch {
+	case n == "":
+		why = "empty"
+	case !utf8.ValidString(n):
+		why = "not UTF-8"
+	case utf8.RuneCountInString(n) > maxName:
+		why = fmt.Sprintf("longer than %d characters", maxName)
+	case strings.ContainsFunc(n, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) && r != ' ' || text.Invisible(r) }):
+		why = "has characters that cannot be seen"
+	case n[0] == '-':
+		why = "begins with a hyphen"
+	}
+	if why != "" {
+		return "", &InputError{Field: field, Value: name, Why: why}
+	}
+	return n, nil
+}
+
+// lookAtNews takes up what another machine with the same key wrote into the book.
+func (bk Book) lookAtNews(ctx context.Context) error {
+	if bk.w.view.Away() != nil {
+		return nil
+	}
+	err := bk.w.Records().describeAll(ctx)
+	if err == nil && bk.w.view.Away() == nil {
+		_, err = bk.readPages(ctx)
+	}
+	if bk.w.view.DoWithout(err) || bk.w.view.Away() != nil {
+		return nil // next time
+	}
+	if err == nil && bk.w.view.News() {
+		bk.w.view.SetNews(false)
+	}
+	return err
+}
+
+func (bk Book) read() error {
+	// Reading an address checks its signature: with a thousand contacts that is
+	// worth a comparison.
+	sealed, err := bk.w.home.Read(home.BookFile)
+	if err == nil && !bk.w.book.dirty && bk.w.book.read != nil && bytes.Equal(sealed, bk.w.book.read) {
+		return nil
+	}
+	bk.w.book.read = nil
+	var b book
+	err = bk.w.home.ReadSealed(home.BookFile, &b)
+	if err == nil && b.V != bookVersion {
+		err = &VersionError{What: home.BookFile, Version: b.V, Known: bookVersion}
+	}
+	if err != nil {
+		b, sealed = book{V: bookVersion}, nil
+	}
+	bk.w.book = keptBook{book: b, read: sealed}
+	if b.Facts != nil && b.Facts.compose() {
+		bk.w.book.show()
+	}
+	return err
+}
+
+// maxName is the length of the longest name in characters.
+const maxName = 64

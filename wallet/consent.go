@@ -629,8 +629,3 @@ func (w *Wallet) granted(id contract.ID) (tag crypto.SelfTag, t *view.Thread, ok
 	}
 	return tag, nil, false
 }
-
-func isMissing(err error) bool {
-	var m *MissingError
-	return errors.As(err, &m)
-}

@@ -2,7 +2,6 @@ package wallet
 
 import (
 	"context"
-	"fmt"
 	"sort"
 	"strings"
 	"unicode"
@@ -18,40 +17,6 @@ type Contacts struct{ w *Wallet }
 
 // Contacts returns the wallet's contacts.
 func (w *Wallet) Contacts() Contacts { return Contacts{w} }
-
-// Contact is a local name for an address.
-type Contact struct {
-	Name     string         `json:"name"`
-	Address  crypto.Address `json:"address"`
-	Verified bool           `json:"verified"` // the check words were compared with their owner
-}
-
-// maxName is the length of the longest name in characters.
-const maxName = 64
-
-// CheckName returns a name as it is kept: composed (Unicode NFC), without outer spaces,
-// at most 64 characters, none of them a control or formatting character, and not
-// beginning like a flag. field names what it is in an *InputError.
-func CheckName(field, name string) (string, error) {
-	n := norm.NFC.String(strings.TrimSpace(name))
-	why := ""
-	switch {
-	case n == "":
-		why = "empty"
-	case !utf8.ValidString(n):
-		why = "not UTF-8"
-	case utf8.RuneCountInString(n) > maxName:
-		why = fmt.Sprintf("longer than %d characters", maxName)
-	case strings.ContainsFunc(n, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) && r != ' ' || text.Invisible(r) }):
-		why = "has characters that cannot be seen"
-	case n[0] == '-':
-		why = "begins with a hyphen"
-	}
-	if why != "" {
-		return "", &InputError{Field: field, Value: name, Why: why}
-	}
-	return n, nil
-}
 
 // Add keeps an address under a name. The same pair again is not an error;
 // a name that stands for another address is an *ExistsError. lookalikes are

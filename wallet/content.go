@@ -14,7 +14,6 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/payload"
-	"github.com/carekey/carekey/wallet/view"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -243,37 +242,6 @@ func (c *content) explain(err error) error {
 	return &ledgerclient.TamperedError{What: "content of record " + c.id.String(), Err: err}
 }
 
-// knownBytes returns the hash of a file that can be read twice, when it is small
-// or a record of its size is known; otherwise the zero hash.
-func (rs Records) knownBytes(src *Source) (crypto.Hash, error) {
-	s, ok := src.Reader.(io.Seeker)
-	if !ok || src.Size < 0 {
-		return crypto.Hash{}, nil
-	}
-	worth := src.Size <= 16<<20
-	for _, t := range rs.w.view.Threads() {
-		if t.Role == view.OwnRecord && t.Status == contract.StatusOpen && !worth {
-			m := t.Versions[len(t.Versions)-1]
-			worth = m != nil && m.Size == src.Size
-		}
-	}
-	if !worth {
-		return crypto.Hash{}, nil
-	}
-	at, err := s.Seek(0, io.SeekCurrent)
-	if err != nil {
-		return crypto.Hash{}, nil // a pipe: Seek exists and does not work
-	}
-	h := sha256.New()
-	if _, err := io.Copy(h, src.Reader); err != nil {
-		return crypto.Hash{}, err
-	}
-	if _, err := s.Seek(at, io.SeekStart); err != nil {
-		return crypto.Hash{}, err
-	}
-	return crypto.Hash(h.Sum(nil)), nil
-}
-
 // blob opens a payload of the store.
 func (w *Wallet) blob(ctx context.Context, loc crypto.Locator, what string, id contract.ID) (ledgerclient.Blob, error) {
 	if err := w.view.Silent("store"); err != nil {
@@ -311,4 +279,11 @@ func randomCommitment() crypto.Hash {
 	var h crypto.Hash
 	rand.Read(h[:])
 	return h
+}
+
+// Source is a file to be added.
+type Source struct {
+	io.Reader        // an io.Seeker too, if it can: then known bytes are recognised before they are encrypted
+	Name      string // the file's name; only its base is kept
+	Size      int64  // bytes, for progress; -1 if unknown
 }

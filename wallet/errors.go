@@ -1,6 +1,7 @@
 package wallet
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/carekey/carekey/crypto"
@@ -226,3 +227,27 @@ const (
 	ErrDamaged  = home.ErrDamaged
 	ErrWrongKey = home.ErrWrongKey
 )
+
+// isTampered returns what of an error says that something does not verify. No
+// answer is no verdict.
+func isTampered(err error) *ledgerclient.TamperedError {
+	if ledgerclient.Unreachable(err) != nil {
+		return nil
+	}
+	var t *ledgerclient.TamperedError
+	if errors.As(err, &t) {
+		return t
+	}
+	return nil
+}
+
+// is reports whether an error of type E is in err's chain.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+func isMissing(err error) bool {
+	var m *MissingError
+	return errors.As(err, &m)
+}

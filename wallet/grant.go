@@ -395,7 +395,7 @@ func (w *Wallet) consentGiven(c *outbox.Change) error {
 		}
 	}
 	if e.Origin != nil {
-		w.Moves().arrived(e.Origin, movedTo{ID: c.ID})
+		w.notes.arrived(e.Origin, movedTo{ID: c.ID})
 	}
 	return nil
 }
@@ -503,17 +503,4 @@ func (w *Wallet) ownTerms(ctx context.Context, t *view.Thread) error {
 		return err
 	}
 	return w.view.NoteTerms(t, tr)
-}
-
-// isTampered returns what of an error says that something does not verify. No
-// answer is no verdict.
-func isTampered(err error) *ledgerclient.TamperedError {
-	if ledgerclient.Unreachable(err) != nil {
-		return nil
-	}
-	var t *ledgerclient.TamperedError
-	if errors.As(err, &t) {
-		return t
-	}
-	return nil
 }

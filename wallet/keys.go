@@ -24,15 +24,3 @@ func newKeys(entropy crypto.Entropy) *keys {
 	})
 	return k
 }
-
-// Wipe overwrites the keys that the wallet holds; it cannot be used afterwards.
-// What it cannot reach: the text of the key that the keyring handed out, which is a
-// Go string, the schedules of ciphers, and copies that arithmetic left on the stack
-// and the heap (crypto/FORMAT.md says which).
-func (w *Wallet) Wipe() {
-	w.keys.root.Wipe()
-	w.keys.self.Wipe()
-	if w.keys.made != nil {
-		w.keys.made.Wipe()
-	}
-}

@@ -28,21 +28,6 @@ import (
 // that finishes the change in its journal: a move that was killed does the rest when
 // it is run again, and nothing twice. The old records stay where they are.
 
-// origin is a record version or a consent on the ledger that it came from.
-type origin struct {
-	Ledger  crypto.LedgerID `json:"ledger"`
-	ID      contract.ID     `json:"id"`      // of the record, or of the consent
-	Version int             `json:"version"` // from 1; 0 for a consent
-}
-
-func (o origin) key() string { return fmt.Sprintf("%s/%s/%d", o.Ledger, o.ID, o.Version) }
-
-// movedTo is what an origin became.
-type movedTo struct {
-	ID      contract.ID `json:"id"`
-	Version int         `json:"version"`
-}
-
 // Moves bring records and consents of this ledger to another one.
 type Moves struct{ w *Wallet }
 
@@ -322,18 +307,10 @@ func (m *move) version(ctx context.Context, r movingRecord, v *payload.Metadata,
 			return err
 		}
 		if existing { // the owner has added the file there herself
-			w.Moves().arrived(from, movedTo{same.ID, same.Version})
+			w.notes.arrived(from, movedTo{same.ID, same.Version})
 		}
 		return nil
 	})
-}
-
-// arrived remembers what an origin became.
-func (mv Moves) arrived(from *origin, to movedTo) {
-	if mv.w.notes.Moved == nil {
-		mv.w.notes.Moved = map[string]movedTo{}
-	}
-	mv.w.notes.Moved[from.key()] = to
 }
 
 // moveTogether is how many consents are given in one batch.

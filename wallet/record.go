@@ -2,7 +2,7 @@ package wallet
 
 import (
 	"context"
-	"encoding/hex"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"path/filepath"
@@ -11,7 +11,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/carekey/carekey/crypto"
-	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/outbox"
@@ -40,13 +39,6 @@ type Record struct {
 	Pending  Action           `json:"pending,omitempty"` // what was signed and waits; "" if nothing does
 	Damaged  error            `json:"-"`                 // Missing because what the store holds is not what was signed, or cannot be reached; nil if it holds nothing
 	AsOf     time.Time        `json:"-"`                 // when the ledger was followed last, if it is out of reach; otherwise zero
-}
-
-// Source is a file to be added.
-type Source struct {
-	io.Reader        // an io.Seeker too, if it can: then known bytes are recognised before they are encrypted
-	Name      string // the file's name; only its base is kept
-	Size      int64  // bytes, for progress; -1 if unknown
 }
 
 // Describe says what is known of a file beside its bytes. Empty fields of an
@@ -263,7 +255,7 @@ func (rs Records) entered(c *outbox.Change) error {
 		}
 	}
 	if e.Origin != nil {
-		rs.w.Moves().arrived(e.Origin, movedTo{t.ID, n})
+		rs.w.notes.arrived(e.Origin, movedTo{t.ID, n})
 	}
 	if t.Keys[n-1] == nil {
 		rs.w.view.NoteKey(t, n, e.FileKey)
@@ -427,55 +419,6 @@ func (rs Records) own(query string) (*view.Thread, error) {
 	return t, nil
 }
 
-// minPrefix is how many characters of an id must be given at least.
-const minPrefix = 6
-
-// find returns the thread of that role whose id begins with query.
-func (w *Wallet) find(r view.Role, query, what string) (*view.Thread, error) {
-	q := strings.ToLower(text.Code(query))
-	if len(q) < minPrefix || len(q) > 64 || strings.Trim(q, "0123456789abcdef") != "" {
-		return nil, &InputError{Field: what, Value: query, Why: "an id is at least 6 characters of 0-9 and a-f"}
-	}
-	var hits []*view.Thread
-	for _, t := range w.view.Threads() {
-		if t.Role == r && strings.HasPrefix(hex.EncodeToString(t.ID[:]), q) {
-			hits = append(hits, t)
-		}
-	}
-	switch len(hits) {
-	case 0:
-		if r == view.OwnRecord && w.findPending(AddingRecord, query) != nil || r == view.OwnGrant && w.findPending(Granting, query) != nil {
-			return nil, ErrPending.Of(w.Stuck())
-		}
-		if t := w.otherSide(r, q); t != nil {
-			return nil, &NotYoursError{Consent: t.ID, Received: r == view.OwnGrant, Given: r == view.Received}
-		}
-		if w.view.Behind() != nil {
-			return nil, w.view.Behind() // it may be there by now
-		}
-		return nil, &NotFoundError{What: what, Query: query}
-	case 1:
-		return hits[0], nil
-	}
-	e := &AmbiguousError{What: what, Query: query}
-	for _, t := range hits[:min(len(hits), 10)] {
-		e.Matches = append(e.Matches, t.ID.String())
-	}
-	return nil, e
-}
-
-// otherSide is the consent that begins with q where this wallet is on the other
-// side of it than r says; nil if there is none.
-func (w *Wallet) otherSide(r view.Role, q string) *view.Thread {
-	other := map[view.Role]view.Role{view.OwnGrant: view.Received, view.Received: view.OwnGrant}[r]
-	for _, t := range w.view.Threads() {
-		if other != 0 && t.Role == other && strings.HasPrefix(hex.EncodeToString(t.ID[:]), q) {
-			return t
-		}
-	}
-	return nil
-}
-
 // newest is the description of the newest version: *MissingError if the store
 // does not hold it.
 func newest(t *view.Thread) (*payload.Metadata, error) {
@@ -618,4 +561,35 @@ func baseName(name string) string {
 		name = name[:len(name)-n]
 	}
 	return name
+}
+
+// knownBytes returns the hash of a file that can be read twice, when it is small
+// or a record of its size is known; otherwise the zero hash.
+func (rs Records) knownBytes(src *Source) (crypto.Hash, error) {
+	s, ok := src.Reader.(io.Seeker)
+	if !ok || src.Size < 0 {
+		return crypto.Hash{}, nil
+	}
+	worth := src.Size <= 16<<20
+	for _, t := range rs.w.view.Threads() {
+		if t.Role == view.OwnRecord && t.Status == contract.StatusOpen && !worth {
+			m := t.Versions[len(t.Versions)-1]
+			worth = m != nil && m.Size == src.Size
+		}
+	}
+	if !worth {
+		return crypto.Hash{}, nil
+	}
+	at, err := s.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return crypto.Hash{}, nil // a pipe: Seek exists and does not work
+	}
+	h := sha256.New()
+	if _, err := io.Copy(h, src.Reader); err != nil {
+		return crypto.Hash{}, err
+	}
+	if _, err := s.Seek(at, io.SeekStart); err != nil {
+		return crypto.Hash{}, err
+	}
+	return crypto.Hash(h.Sum(nil)), nil
 }

@@ -27,12 +27,6 @@ type Backup struct{ w *Wallet }
 // Backup returns what is done against the loss of the wallet.
 func (w *Wallet) Backup() Backup { return Backup{w} }
 
-// savedFiles are those of a backup from which the wallet is being restored.
-type savedFiles struct {
-	at  string          // where the wallet had this ledger
-	bad []*DamagedError // what could not be used
-}
-
 // Save takes the wallet's sealed files as they are now. write puts them into dir, and
 // opens the copies: that is for when the copy of the open ledger is there, since a
 // ledger that is older than what its wallet had seen is not believed. What an earlier

@@ -3,13 +3,17 @@ package wallet
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
@@ -150,16 +154,6 @@ func (w *Wallet) Settings() Settings { return w.settings }
 // it did holds all the same: the ledger has it, and the next use finds it there.
 func (w *Wallet) Unwritten() []error { return w.view.Unwritten() }
 
-// Uncompared tells that the head of the ledger that was seen before cannot be read, so
-// that the ledger was followed from its beginning, whatever it showed before.
-func (lg Log) Uncompared() bool {
-	return slices.ContainsFunc(lg.w.view.Unwritten(), func(err error) bool {
-		damaged, ok := errors.AsType[*DamagedError](err)
-		newer, too := errors.AsType[*VersionError](err)
-		return ok && damaged.File == lg.w.home.In(home.StateFile) || too && newer.What == lg.w.home.In(home.StateFile)
-	})
-}
-
 // with runs f with the wallet's lock, on the newest state: what other processes
 // wrote is read, interrupted changes are finished, and the ledger is followed to
 // its head, or is behind if the ledger is out of reach. State that f changed is
@@ -237,31 +231,213 @@ func (w *Wallet) tidy() {
 	}
 }
 
-// lookAtNews takes up what another machine with the same key wrote into the book.
-func (bk Book) lookAtNews(ctx context.Context) error {
-	if bk.w.view.Away() != nil {
-		return nil
-	}
-	err := bk.w.Records().describeAll(ctx)
-	if err == nil && bk.w.view.Away() == nil {
-		_, err = bk.readPages(ctx)
-	}
-	if bk.w.view.DoWithout(err) || bk.w.view.Away() != nil {
-		return nil // next time
-	}
-	if err == nil && bk.w.view.News() {
-		bk.w.view.SetNews(false)
-	}
-	return err
-}
-
 // HourTime is the beginning of a ledger hour.
 func HourTime(h contract.Hour) time.Time { return time.Unix(int64(h)*3600, 0).UTC() }
 
-// Doubt returns what the clock says if it disagrees with the ledger's time, so that
-// what is open is judged without it; zero if it does not. It disagrees if it is before
-// the last entry (of that ledger hour), or too far from the newest head, or, where heads carry no time, more
-// than ledgerclient.MaxIdle past the last entry, unless a person says that it is right.
-func (lg Log) Doubt() (clock time.Time, last contract.Hour) {
-	return lg.w.view.Doubt(), lg.w.view.Pin().Hour
+// keepEvidence writes the proof that comes with the error of a forked ledger to a
+// file beside the wallet's own, so that its owner can show it to others. It tells
+// of nobody: only configurations and signed heads are in it. The same two histories
+// yield one file however often they are met.
+func (w *Wallet) keepEvidence(err error) error {
+	fork, ok := errors.AsType[*ledgerclient.ForkError](err)
+	if !ok || fork.Evidence == nil {
+		return err
+	}
+	f, cerr := fork.Evidence.Check()
+	if cerr != nil {
+		return errors.Join(err, cerr)
+	}
+	path := filepath.Join(w.home.Dir, fmt.Sprintf("evidence-%x-%x", f.Older.Root[:4], f.Root[:4]))
+	if _, serr := os.Stat(path); serr != nil {
+		if werr := atomicfile.Write(path, fork.Evidence.Marshal(), 0o600); werr != nil {
+			return errors.Join(err, werr)
+		}
+	}
+	return &EvidenceError{File: path, Err: err}
+}
+
+// Wipe overwrites the keys that the wallet holds; it cannot be used afterwards.
+// What it cannot reach: the text of the key that the keyring handed out, which is a
+// Go string, the schedules of ciphers, and copies that arithmetic left on the stack
+// and the heap (crypto/FORMAT.md says which).
+func (w *Wallet) Wipe() {
+	w.keys.root.Wipe()
+	w.keys.self.Wipe()
+	if w.keys.made != nil {
+		w.keys.made.Wipe()
+	}
+}
+
+// connect reads the configuration of one of the wallet's ledgers, from the wallet's
+// own folder if the ledger itself cannot be reached. id is the ledger that is meant;
+// zero is whichever answers, or the default.
+func connect(ctx context.Context, dir string, s Settings, services ledgerclient.Services, id crypto.LedgerID) (*ledgerclient.Client, error) {
+	client, err := ledgerclient.Connect(ctx, services, id)
+	if ledgerclient.Unreachable(err) != nil {
+		if id == (crypto.LedgerID{}) {
+			id = s.Default
+		}
+		docs, derr := view.Documents(dir, id)
+		if derr != nil {
+			return nil, errors.Join(err, derr)
+		}
+		services.Ledger = ledgerclient.Remember(services.Ledger, docs)
+		client, err = ledgerclient.Connect(ctx, services, id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := s.Ledger(client.ID()); !ok {
+		return nil, ledgerclient.ErrForeign.With("want", s.Default, "got", client.ID())
+	}
+	return client, nil
+}
+
+// savedFiles are those of a backup from which the wallet is being restored.
+type savedFiles struct {
+	at  string          // where the wallet had this ledger
+	bad []*DamagedError // what could not be used
+}
+
+// find returns the thread of that role whose id begins with query.
+func (w *Wallet) find(r view.Role, query, what string) (*view.Thread, error) {
+	q := strings.ToLower(text.Code(query))
+	if len(q) < minPrefix || len(q) > 64 || strings.Trim(q, "0123456789abcdef") != "" {
+		return nil, &InputError{Field: what, Value: query, Why: "an id is at least 6 characters of 0-9 and a-f"}
+	}
+	var hits []*view.Thread
+	for _, t := range w.view.Threads() {
+		if t.Role == r && strings.HasPrefix(hex.EncodeToString(t.ID[:]), q) {
+			hits = append(hits, t)
+		}
+	}
+	switch len(hits) {
+	case 0:
+		if r == view.OwnRecord && w.findPending(AddingRecord, query) != nil || r == view.OwnGrant && w.findPending(Granting, query) != nil {
+			return nil, ErrPending.Of(w.Stuck())
+		}
+		if t := w.otherSide(r, q); t != nil {
+			return nil, &NotYoursError{Consent: t.ID, Received: r == view.OwnGrant, Given: r == view.Received}
+		}
+		if w.view.Behind() != nil {
+			return nil, w.view.Behind() // it may be there by now
+		}
+		return nil, &NotFoundError{What: what, Query: query}
+	case 1:
+		return hits[0], nil
+	}
+	e := &AmbiguousError{What: what, Query: query}
+	for _, t := range hits[:min(len(hits), 10)] {
+		e.Matches = append(e.Matches, t.ID.String())
+	}
+	return nil, e
+}
+
+// otherSide is the consent that begins with q where this wallet is on the other
+// side of it than r says; nil if there is none.
+func (w *Wallet) otherSide(r view.Role, q string) *view.Thread {
+	other := map[view.Role]view.Role{view.OwnGrant: view.Received, view.Received: view.OwnGrant}[r]
+	for _, t := range w.view.Threads() {
+		if other != 0 && t.Role == other && strings.HasPrefix(hex.EncodeToString(t.ID[:]), q) {
+			return t
+		}
+	}
+	return nil
+}
+
+// minPrefix is how many characters of an id must be given at least.
+const minPrefix = 6
+
+// notes are what a wallet remembers of one of its ledgers beside what the ledger says:
+// they stand in the sealed state.
+type notes struct {
+	Looked   uint64         `json:"looked"`            // log size when `status` last showed what was opened
+	Refused  map[string]int `json:"refused,omitempty"` // refused attempts that `status` has shown, by consent
+	Asked    uint64         `json:"asked,omitempty"`   // log index of the consent that `status` asked the keepers about last
+	Held     uint64         `json:"held,omitempty"`    // the same of the shares that `sync` asked about
+	Book     crypto.Hash    `json:"book"`              // what of the book stands on this ledger, see book.worth
+	BookRead uint64         `json:"bookRead"`          // log size up to which the book's versions were merged
+	BackedUp backedUp       `json:"backedUp,omitzero"` // the last backup of this ledger
+
+	// Moved is what a move made of record versions and consents of other ledgers; see
+	// origin.
+	Moved map[string]movedTo `json:"moved,omitempty"`
+}
+
+// backedUp tells of a backup that was checked.
+type backedUp struct {
+	At   int64  `json:"at"`   // seconds since 1970
+	Size uint64 `json:"size"` // entries of the log
+}
+
+// notesOf reads what is remembered of another of the wallet's ledgers.
+func (w *Wallet) notesOf(id crypto.LedgerID) (n notes, err error) {
+	f := w.home
+	f.Ledger = home.LedgerFolder(id)
+	_, err = view.ReadPin(f, &n)
+	return n, err
+}
+
+// readState reads the book and what is kept of the ledger. To end consents, what cannot
+// be read is read from the ledger.
+func (w *Wallet) readState() error {
+	w.lock.keyless = nil
+	noBook := w.Book().read()
+	if noBook != nil && !w.opt.Revoking {
+		return noBook
+	}
+	lost, err := w.view.Load()
+	if err != nil {
+		return err
+	}
+	if noBook != nil { // the ledger's copy of it is read instead
+		w.lock.keyless = lost // unless the ledger knows the key, see locked
+		w.notes.BookRead = 0
+		w.view.SetNews(true)
+		w.view.PassOver(home.BookFile, noBook)
+	}
+	return nil
+}
+
+// save writes what changed. The book comes before the state, which says what of the
+// ledger is in it.
+func (w *Wallet) save() error {
+	if w.book.dirty && len(w.view.Unwritten()) == 0 && !w.view.Disbelieved() {
+		w.Book().stamp()
+		if err := w.home.WriteSealed(home.BookFile, w.book.book); err != nil {
+			return err
+		}
+		w.book.dirty = false
+	}
+	return w.view.Save()
+}
+
+// trySave is save where Unwritten tells that it failed.
+func (w *Wallet) trySave() {
+	if err := w.save(); err != nil && len(w.view.Unwritten()) == 0 {
+		w.view.AddUnwritten(err)
+	}
+}
+
+// origin is a record version or a consent on the ledger that it came from.
+type origin struct {
+	Ledger  crypto.LedgerID `json:"ledger"`
+	ID      contract.ID     `json:"id"`      // of the record, or of the consent
+	Version int             `json:"version"` // from 1; 0 for a consent
+}
+
+// movedTo is what an origin became.
+type movedTo struct {
+	ID      contract.ID `json:"id"`
+	Version int         `json:"version"`
+}
+
+func (o origin) key() string { return fmt.Sprintf("%s/%s/%d", o.Ledger, o.ID, o.Version) }
+
+// arrived remembers what an origin became.
+func (n *notes) arrived(from *origin, to movedTo) {
+	if n.Moved == nil {
+		n.Moved = map[string]movedTo{}
+	}
+	n.Moved[from.key()] = to
 }
