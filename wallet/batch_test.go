@@ -370,7 +370,7 @@ func TestBatchScope(t *testing.T) {
 	for what, bad := range map[string]string{
 		"cut off": string(data[:len(data)-2]), "longer": string(data) + " ", "line ends": strings.ReplaceAll(string(data), "\n", "\r\n"), "key twice": strings.Replace(string(data), `"rows"`, `"made"`, 1),
 		"unknown key": strings.Replace(string(data), `"rows"`, `"lines"`, 1), "empty": "",
-		"rows": "to,categories,until\nAnn,labs,2026-12-31\n", "a later version": `{"carekeyBatchPlan":2}`,
+		"rows": "to,categories,until\nAnn,labs,2026-12-31\n", "sealed by nobody": "{\n \"rows\": 1,\n \"seal\": \"AAAA\"\n}\n",
 	} {
 		if _, err := batch.Parse(w, []byte(bad)); !errors.Is(err, batch.ErrForeignPlan) {
 			t.Errorf("%s: %v", what, err)

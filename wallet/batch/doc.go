@@ -1,6 +1,10 @@
-// Package batch reads files that say what many consents should be, or how they
-// should change. It is pure: bytes go in, rows or errors with their places come
-// out. Nothing is looked up in a wallet.
+// Package batch changes many consents at once. [Read] reads a file that says what they
+// should be, or how they should change: bytes go in, rows or errors with their places
+// come out. [Make] compares the rows with what is in force; the [Plan] can be shown and
+// kept as a file before anything is signed. [Apply] makes it the wallet's job, which
+// [Resume] carries on after whatever ended a run: every item ends exactly once.
+//
+// All of it uses the wallet's exported methods, as any other program can.
 //
 // # The file
 //
