@@ -4,8 +4,10 @@ import (
 	"context"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/health"
 	"github.com/spf13/cobra"
@@ -84,14 +86,15 @@ func (a consents) export(ctx context.Context, ids []string, x exportFlags) error
 		missing = errIncomplete.Of(behind.why, "lacks", behind.lacks())
 	}
 	giver := health.Giver{Name: a.all[0].w.Name(), Address: a.all[0].w.Address()}
-	var known []wallet.Consent
+	var known []health.Given
 	var left []string // out
 	var first error
 	for _, c := range cs {
-		_, err := health.NewConsent(giver, &c)
+		g := givenOf(&c)
+		_, err := health.NewConsent(giver, &g)
 		switch {
 		case err == nil:
-			known = append(known, c)
+			known = append(known, g)
 			continue
 		case c.Damaged != nil:
 			err = c.Damaged
@@ -125,7 +128,7 @@ func (a consents) export(ctx context.Context, ids []string, x exportFlags) error
 	return missing
 }
 
-func (a consents) saveExport(b *health.Bundle, known []wallet.Consent, left []string, x exportFlags) error {
+func (a consents) saveExport(b *health.Bundle, known []health.Given, left []string, x exportFlags) error {
 	err := wallet.SaveFile(x.output, crypto.Hash{}, x.force, func(dst io.Writer) error { return writeJSON(dst, b) })
 	if err != nil || !a.flags.json {
 		return err
@@ -134,5 +137,26 @@ func (a consents) saveExport(b *health.Bundle, known []wallet.Consent, left []st
 		File     string   `json:"file"`
 		Consents []string `json:"consents"`
 		Left     []string `json:"left"` // out: what they are is not known
-	}{x.output, list(known, func(c wallet.Consent) string { return c.ID.String() }), list(left, same)})
+	}{x.output, list(known, func(c health.Given) string { return c.ID.String() }), list(left, same)})
+}
+
+// givenOf is a consent in the values that an export takes.
+func givenOf(c *wallet.Consent) health.Given {
+	g := health.Given{Ledger: c.Ledger, ID: c.ID, To: c.To, Address: c.Address, Purpose: string(c.Purpose), Granted: wallet.HourTime(c.Granted),
+		From: hourTime(c.NotBefore), Until: hourTime(c.Until), Status: string(c.Status), Revoked: hourTime(c.Revoked), AsOf: c.AsOf}
+	for _, r := range c.Records {
+		g.Records = append(g.Records, health.GivenRecord{ID: r.ID, Version: r.Version, Title: r.Title})
+	}
+	if c.Missing {
+		g.Address = crypto.Address{} // whom it is for is not known
+	}
+	return g
+}
+
+// hourTime is the beginning of an hour; the zero time of none.
+func hourTime(h contract.Hour) time.Time {
+	if h == 0 {
+		return time.Time{}
+	}
+	return wallet.HourTime(h)
 }

@@ -147,10 +147,17 @@ var walls = map[string][]string{
 	module + "/wallet/payload": {module + "/crypto", module + "/crypto/fault", module + "/ledgerclient/contract"}, // bytes in, values out
 	module + "/wallet/home":    {module + "/crypto", module + "/crypto/fault", diskPkg, module + "/wallet/atomicfile"},
 	// It is asked, and knows no verb and nothing on its way.
-	module + "/wallet/view": {module + "/crypto", module + "/crypto/fault", module + "/ledgerclient", module + "/ledgerclient/contract", diskPkg, module + "/wallet/home", module + "/wallet/payload"},
+	module + "/wallet/view":   {module + "/crypto", module + "/crypto/fault", module + "/ledgerclient", module + "/ledgerclient/contract", diskPkg, module + "/wallet/home", module + "/wallet/payload"},
+	module + "/wallet/health": {module + "/crypto", module + "/crypto/fault"},
 	// It carries what it does not know: no noun, and no wallet.
 	module + "/wallet/outbox": {module + "/crypto", module + "/crypto/crash", module + "/crypto/fault", module + "/ledgerclient", module + "/ledgerclient/contract", diskPkg, module + "/wallet/home"},
 }
+
+// pure packages turn bytes into values and values into bytes: they see no file, no
+// network and no process.
+var pure = []string{module + "/wallet/health", module + "/wallet/payload", module + "/ledgerclient/contract"}
+
+var outside = []string{"os", "net", "syscall", "io/fs", "path/filepath", "golang.org/x/sys"}
 
 // chains are engines that the wallet's binary must not contain.
 var chains = []string{
@@ -176,6 +183,9 @@ func TestLayeringImports(t *testing.T) {
 			}
 			if lets, ok := walls[f.pkg]; ok && within(i, module) && !slices.Contains(lets, i) {
 				t.Errorf("%s imports %s, which lies behind a wall", f.path, i)
+			}
+			if slices.Contains(pure, f.pkg) && slices.ContainsFunc(outside, func(o string) bool { return within(i, o) }) {
+				t.Errorf("%s imports %s: its package sees nothing but what it is given", f.path, i)
 			}
 			for _, r := range rules {
 				if within(i, r.imported) && !r.only(f) {

@@ -10,8 +10,6 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
-	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/wallet"
 )
 
 // PolicyURI is Consent.policy.uri: the text in policy-1.md. Another meaning gets
@@ -37,7 +35,7 @@ const (
 
 // purposes are the codes that a grant can carry with HL7's words for them
 // (v3-ActReason of R4).
-var purposes = map[wallet.Purpose]string{
+var purposes = map[string]string{
 	"TREAT":    "treatment",
 	"HPAYMT":   "healthcare payment",
 	"HOPERAT":  "healthcare operations",
@@ -57,13 +55,36 @@ type Giver struct {
 	Address crypto.Address // her own
 }
 
+// Given is a consent, in plain values. Times are whole hours, which is what a ledger has.
+type Given struct {
+	Ledger  crypto.LedgerID
+	ID      crypto.Hash // of the grant's entry
+	To      string      // what the giver calls the recipient
+	Address crypto.Address
+	Records []GivenRecord
+	Purpose string    // code of v3-ActReason
+	Granted time.Time // when the ledger took it
+	From    time.Time // zero: from then on
+	Until   time.Time // the exact end; zero: not known
+	Status  string    // active, upcoming, expired or revoked
+	Revoked time.Time // of a revoked one
+	AsOf    time.Time // when the ledger was followed last, if it is out of reach; else zero
+}
+
+// GivenRecord is a version of a record that a consent is for.
+type GivenRecord struct {
+	ID      crypto.Hash
+	Version int
+	Title   string
+}
+
 // ErrUnmappable: a consent cannot be written as FHIR without saying something that it
 // does not. consent, why
 const ErrUnmappable fault.Code = "not-mappable"
 
 // NewBundle writes consents, in their order. Its error is [ErrUnmappable], of the
 // first that cannot be written.
-func NewBundle(g Giver, consents []wallet.Consent) (*Bundle, error) {
+func NewBundle(g Giver, consents []Given) (*Bundle, error) {
 	p := g.patient()
 	b := &Bundle{ResourceType: "Bundle", Type: "collection", Entry: []Entry{{urn(p.ID), p}}}
 	for i := range consents {
@@ -97,11 +118,11 @@ func (g *Giver) reference() Reference {
 }
 
 // NewConsent writes one consent. Its error is [ErrUnmappable].
-func NewConsent(g Giver, c *wallet.Consent) (*Consent, error) {
+func NewConsent(g Giver, c *Given) (*Consent, error) {
 	cannot := func(why string) (*Consent, error) { return nil, ErrUnmappable.With("consent", c.ID, "why", why) }
 	purpose, known := purposes[c.Purpose]
 	switch {
-	case c.Missing || c.Address.IsZero() || len(c.Records) == 0:
+	case c.Address.IsZero() || len(c.Records) == 0:
 		// A Consent without actor or data would permit everybody, or everything.
 		return cannot("whom and what it is for is not known")
 	case !known:
@@ -110,21 +131,21 @@ func NewConsent(g Giver, c *wallet.Consent) (*Consent, error) {
 	out := &Consent{
 		ResourceType: "Consent",
 		ID:           uuid([16]byte(c.ID[:])),
-		Meta:         Meta{VersionID: "1", LastUpdated: instant(c.Granted, 0)},
+		Meta:         Meta{VersionID: "1", LastUpdated: instant(c.Granted)},
 		Status:       "active",
 		Scope:        concept(consentScope, "patient-privacy"),
 		Category:     []CodeableConcept{concept(loinc, "59284-0"), concept(actCode, "IDSCL")},
 		Patient:      g.reference(),
-		DateTime:     instant(c.Granted, 0),
+		DateTime:     instant(c.Granted),
 		Performer:    []Reference{g.reference()},
 		Policy:       []Policy{{PolicyURI}},
 	}
 	out.Identifier = []Identifier{{uriSystem, urn(out.ID)}, {ConsentSystem, c.Ledger.String() + "/" + c.ID.String()}}
 	switch c.Status {
-	case wallet.StatusActive, wallet.StatusUpcoming, wallet.StatusExpired:
-	case wallet.StatusRevoked:
+	case "active", "upcoming", "expired":
+	case "revoked":
 		out.Status = "inactive"
-		out.Meta.VersionID, out.Meta.LastUpdated = "2", instant(max(c.Revoked, c.Granted), 0)
+		out.Meta.VersionID, out.Meta.LastUpdated = "2", instant(later(c.Revoked, c.Granted))
 	default:
 		return cannot("its status is not known")
 	}
@@ -138,14 +159,14 @@ func NewConsent(g Giver, c *wallet.Consent) (*Consent, error) {
 	to := keyIdentifier(c.Address)
 	out.Provision = Provision{
 		Type:    "permit",
-		Period:  Period{End: instant(c.Until, -1)},
+		Period:  Period{End: lastSecond(c.Until)},
 		Actor:   []Actor{{concept(participation, "IRCP"), Reference{Identifier: &to, Display: clean(c.To)}}},
-		Purpose: []Coding{{actReason, string(c.Purpose), purpose}},
+		Purpose: []Coding{{actReason, c.Purpose, purpose}},
 	}
-	if c.NotBefore != 0 {
-		out.Provision.Period.Start = instant(c.NotBefore, 0)
+	if !c.From.IsZero() {
+		out.Provision.Period.Start = instant(c.From)
 	}
-	if c.Until == 0 || c.NotBefore >= c.Until || wallet.HourTime(c.Until).Year() > 9999 {
+	if c.Until.IsZero() || !c.From.Before(c.Until) || c.Until.Year() > 9999 {
 		return cannot("its window has no dates")
 	}
 	for _, r := range c.Records {
@@ -157,7 +178,7 @@ func NewConsent(g Giver, c *wallet.Consent) (*Consent, error) {
 }
 
 // narrative is the consent in plain language.
-func narrative(g Giver, c *wallet.Consent, purpose string) Narrative {
+func narrative(g Giver, c *Given, purpose string) Narrative {
 	name := func(s string, a crypto.Address) string {
 		if s = clean(s); s == "" {
 			s = didKey(a.Sign)
@@ -166,11 +187,11 @@ func narrative(g Giver, c *wallet.Consent, purpose string) Narrative {
 	}
 	var b strings.Builder
 	from := ""
-	if c.NotBefore != 0 {
-		from = " from " + instant(c.NotBefore, 0)
+	if !c.From.IsZero() {
+		from = " from " + instant(c.From)
 	}
 	fmt.Fprintf(&b, `<div xmlns="http://www.w3.org/1999/xhtml"><p>%s permits %s to read, for the purpose of %s,%s until %s:</p><ul>`,
-		name(g.Name, g.Address), name(c.To, c.Address), purpose, from, instant(c.Until, -1))
+		name(g.Name, g.Address), name(c.To, c.Address), purpose, from, lastSecond(c.Until))
 	for _, r := range c.Records {
 		title := clean(r.Title)
 		if title == "" {
@@ -179,11 +200,11 @@ func narrative(g Giver, c *wallet.Consent, purpose string) Narrative {
 		fmt.Fprintf(&b, "<li>%s, version %d</li>", html.EscapeString(title), r.Version)
 	}
 	b.WriteString("</ul>")
-	if c.Status == wallet.StatusRevoked {
-		fmt.Fprintf(&b, "<p>Revoked: %s</p>", instant(c.Revoked, 0))
+	if c.Status == "revoked" {
+		fmt.Fprintf(&b, "<p>Revoked: %s</p>", instant(c.Revoked))
 	}
 	if !c.AsOf.IsZero() {
-		fmt.Fprintf(&b, "<p>As of %s: the ledger was out of reach since, and what came then is not known.</p>", c.AsOf.UTC().Format(time.RFC3339))
+		fmt.Fprintf(&b, "<p>As of %s: the ledger was out of reach since, and what came then is not known.</p>", instant(c.AsOf))
 	}
 	b.WriteString("</div>")
 	return Narrative{"generated", b.String()}
@@ -193,9 +214,17 @@ func concept(system, code string) CodeableConcept {
 	return CodeableConcept{[]Coding{{System: system, Code: code}}}
 }
 
-// instant is some seconds after the beginning of a ledger hour.
-func instant(h contract.Hour, seconds int) string {
-	return wallet.HourTime(h).Add(time.Duration(seconds) * time.Second).Format(time.RFC3339)
+func instant(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// lastSecond is the end of a period that FHIR counts with its end: a consent's end is
+// the first moment that is not in it.
+func lastSecond(end time.Time) string { return instant(end.Add(-time.Second)) }
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func urn(id string) string { return "urn:uuid:" + id }

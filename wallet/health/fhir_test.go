@@ -20,8 +20,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/lane"
-	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 var update = flag.Bool("update", false, "write the golden bundle anew")
@@ -43,38 +42,38 @@ func address(n byte) crypto.Address {
 	return crypto.Address{Sign: key(n), View: key(n + 100)}
 }
 
-func id(n byte) (id contract.ID) {
+func id(n byte) (id crypto.Hash) {
 	for i := range id {
 		id[i] = n + byte(i)
 	}
 	return id
 }
 
-func hour(t *testing.T, s string) contract.Hour {
+func hour(t *testing.T, s string) time.Time {
 	t.Helper()
 	at, err := time.Parse(time.RFC3339, s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return contract.Hour(at.Unix() / 3600)
+	return at
 }
 
 var maria = Giver{Name: "Maria Example", Address: address(1)}
 
 // samples has one consent of every kind that is mapped in a way of its own.
-func samples(t *testing.T) []wallet.Consent {
-	allergies := wallet.ConsentRecord{ID: id(1), Version: 1, Title: "Allergies", Category: "allergies", Date: "2026-01-02"}
-	letter := wallet.ConsentRecord{ID: id(2), Version: 3, Title: "Letter <of> \"Dr\u00a0Who\" & \x1bson", Category: "documents"}
-	base := wallet.Consent{Ledger: crypto.LedgerID{0xab, 31: 0xcd}, ID: id(10), To: "Dr Smith", Address: address(2), Records: []wallet.ConsentRecord{allergies}, Purpose: "TREAT",
-		Until: hour(t, "2026-12-22T00:00:00Z"), Granted: hour(t, "2026-11-21T12:00:00Z"), Status: wallet.StatusActive}
+func samples(t *testing.T) []Given {
+	allergies := GivenRecord{ID: id(1), Version: 1, Title: "Allergies"}
+	letter := GivenRecord{ID: id(2), Version: 3, Title: "Letter <of> \"Dr\u00a0Who\" & \x1bson"}
+	base := Given{Ledger: crypto.LedgerID{0xab, 31: 0xcd}, ID: id(10), To: "Dr Smith", Address: address(2), Records: []GivenRecord{allergies}, Purpose: "TREAT",
+		Until: hour(t, "2026-12-22T00:00:00Z"), Granted: hour(t, "2026-11-21T12:00:00Z"), Status: "active"}
 	revoked, expired, upcoming, research, test := base, base, base, base, base
-	revoked.ID, revoked.Status, revoked.Revoked, revoked.Openings = id(11), wallet.StatusRevoked, hour(t, "2026-11-23T08:00:00Z"), 2
-	revoked.Records = []wallet.ConsentRecord{allergies, letter}
-	expired.ID, expired.Status, expired.Until, expired.Purpose = id(12), wallet.StatusExpired, hour(t, "2026-11-22T00:00:00Z"), "PATRQT"
-	upcoming.ID, upcoming.Status, upcoming.NotBefore = id(13), wallet.StatusUpcoming, hour(t, "2026-12-01T00:00:00Z")
+	revoked.ID, revoked.Status, revoked.Revoked = id(11), "revoked", hour(t, "2026-11-23T08:00:00Z")
+	revoked.Records = []GivenRecord{allergies, letter}
+	expired.ID, expired.Status, expired.Until, expired.Purpose = id(12), "expired", hour(t, "2026-11-22T00:00:00Z"), "PATRQT"
+	upcoming.ID, upcoming.Status, upcoming.From = id(13), "upcoming", hour(t, "2026-12-01T00:00:00Z")
 	research.ID, research.Purpose, research.To = id(14), "HRESCH", "" // no contact any more
 	test.ID, test.Purpose = id(15), "HTEST"
-	return []wallet.Consent{base, revoked, expired, upcoming, research, test}
+	return []Given{base, revoked, expired, upcoming, research, test}
 }
 
 func marshal(t *testing.T, v any, indent string) []byte {
@@ -111,22 +110,21 @@ func TestGolden(t *testing.T) {
 
 // What would say more than was signed is not written at all.
 func TestUnmappable(t *testing.T) {
-	for name, spoil := range map[string]func(*wallet.Consent){
-		"missing":       func(c *wallet.Consent) { c.Missing = true },
-		"no address":    func(c *wallet.Consent) { c.Address = crypto.Address{} },
-		"no records":    func(c *wallet.Consent) { c.Records = nil },
-		"purpose":       func(c *wallet.Consent) { c.Purpose = "BTG" },
-		"no purpose":    func(c *wallet.Consent) { c.Purpose = "" },
-		"status":        func(c *wallet.Consent) { c.Status = "waiting" },
-		"no end":        func(c *wallet.Consent) { c.Until = 0 },
-		"window":        func(c *wallet.Consent) { c.NotBefore = c.Until },
-		"year 10000":    func(c *wallet.Consent) { c.Until = ^contract.Hour(0) },
-		"year 10000, 2": func(c *wallet.Consent) { c.Until = hour(t, "9999-12-31T23:00:00Z") + 1 },
+	for name, spoil := range map[string]func(*Given){
+		"no address":    func(c *Given) { c.Address = crypto.Address{} },
+		"no records":    func(c *Given) { c.Records = nil },
+		"purpose":       func(c *Given) { c.Purpose = "BTG" },
+		"no purpose":    func(c *Given) { c.Purpose = "" },
+		"status":        func(c *Given) { c.Status = "waiting" },
+		"no end":        func(c *Given) { c.Until = time.Time{} },
+		"window":        func(c *Given) { c.From = c.Until },
+		"year 10000":    func(c *Given) { c.Until = time.Unix(int64(^uint32(0))*3600, 0) },
+		"year 10000, 2": func(c *Given) { c.Until = hour(t, "9999-12-31T23:00:00Z").Add(time.Hour) },
 	} {
 		c := samples(t)[0]
 		spoil(&c)
-		_, err := NewBundle(maria, []wallet.Consent{c})
-		if e, _ := fault.As(err, ErrUnmappable); fault.Get[contract.ID](e, "consent") != c.ID {
+		_, err := NewBundle(maria, []Given{c})
+		if e, _ := fault.As(err, ErrUnmappable); fault.Get[crypto.Hash](e, "consent") != c.ID {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -149,13 +147,13 @@ func TestDIDKey(t *testing.T) {
 
 // Every purpose that a grant can carry has HL7's words, and no other.
 func TestPurposes(t *testing.T) {
-	for _, word := range wallet.Purposes() {
-		p, err := wallet.ParsePurpose(word)
-		if err != nil || purposes[p] == "" {
-			t.Errorf("%s: %v", p, err)
+	for _, word := range payload.Purposes() {
+		p, ok := payload.ParsePurpose(word)
+		if !ok || purposes[string(p)] == "" {
+			t.Errorf("%s: %v", p, ok)
 		}
 	}
-	if len(purposes) != len(wallet.Purposes()) {
+	if len(purposes) != len(payload.Purposes()) {
 		t.Errorf("%d purposes", len(purposes))
 	}
 }
@@ -175,37 +173,40 @@ func TestPolicyNamesWhatIsExported(t *testing.T) {
 // people are the recipients of generated consents.
 var people = []crypto.Address{address(2), address(3), address(4), address(5), address(6)}
 
+// at is the beginning of an hour that a ledger can name.
+func at(hour int) time.Time { return time.Unix(int64(hour)*3600, 0) }
+
 // generate makes any consent that a wallet can hold.
-func generate(r *rand.Rand) wallet.Consent {
+func generate(r *rand.Rand) Given {
 	texts := []string{"", "Dr Smith", " ", "Ωμέγα", "a\u00a0b\u2028c\ufeff", "\x00\x1b[31m\u0085", "<b>&amp;\"'</b>]]>", "𝒳\U0010ffff\ufffe", "\xff\xfe", "null",
 		strings.Repeat("ß", 200), "\u202eevil", `\"`, "urn:uuid:", "<script>alert(1)</script>"}
 	text := func() string { return texts[r.IntN(len(texts))] }
-	categories := wallet.Categories()
-	purposes := wallet.Purposes()
-	p, err := wallet.ParsePurpose(purposes[r.IntN(len(purposes))])
-	if err != nil {
-		panic(err)
+	purposes := payload.Purposes()
+	p, ok := payload.ParsePurpose(purposes[r.IntN(len(purposes))])
+	if !ok {
+		panic(p)
 	}
-	c := wallet.Consent{Ledger: crypto.LedgerID{0xab, 31: 0xcd}, To: text(), Address: people[r.IntN(len(people))], Purpose: p, Granted: contract.Hour(r.IntN(600_000))}
+	c := Given{Ledger: crypto.LedgerID{0xab, 31: 0xcd}, To: text(), Address: people[r.IntN(len(people))], Purpose: string(p), Granted: at(r.IntN(600_000))}
 	for i := range c.ID {
 		c.ID[i] = byte(r.Uint32())
 	}
 	for range 1 + r.IntN(4) {
-		c.Records = append(c.Records, wallet.ConsentRecord{ID: id(byte(r.Uint32())), Version: 1 + r.IntN(1000), Title: text(), Category: categories[r.IntN(len(categories))]})
+		c.Records = append(c.Records, GivenRecord{ID: id(byte(r.Uint32())), Version: 1 + r.IntN(1000), Title: text()})
 	}
 	if r.IntN(2) == 0 {
-		c.NotBefore = contract.Hour(1 + r.IntN(1_000_000))
+		c.From = at(1 + r.IntN(1_000_000))
 	}
-	c.Until = c.NotBefore + 1 + contract.Hour(r.IntN(100_000))
+	begin := c.From
+	if begin.IsZero() {
+		begin = at(0)
+	}
+	c.Until = begin.Add(time.Duration(1+r.IntN(100_000)) * time.Hour)
 	if r.IntN(20) == 0 {
-		c.Until = contract.Hour(time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC).Unix() / 3600)
+		c.Until = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 	}
-	c.Status = []wallet.Status{wallet.StatusActive, wallet.StatusUpcoming, wallet.StatusExpired, wallet.StatusRevoked}[r.IntN(4)]
-	if c.Status == wallet.StatusRevoked {
-		c.Revoked = c.Granted + contract.Hour(r.IntN(100_000))
-	}
-	if c.Openings = r.IntN(3); c.Openings > 0 {
-		c.LastOpened = c.Granted
+	c.Status = []string{"active", "upcoming", "expired", "revoked"}[r.IntN(4)]
+	if c.Status == "revoked" {
+		c.Revoked = c.Granted.Add(time.Duration(r.IntN(100_000)) * time.Hour)
 	}
 	return c
 }
@@ -265,10 +266,10 @@ func TestEveryConsentExports(t *testing.T) {
 		}
 		// The last second in the period is the last one that the contract allows.
 		end, err := time.Parse(time.RFC3339, out.Provision.Period.End)
-		if err != nil || contract.Hour(end.Unix()/3600) != c.Until-1 || contract.Hour(end.Add(time.Second).Unix()/3600) != c.Until {
-			t.Fatalf("ends %s, signed for %d", out.Provision.Period.End, c.Until)
+		if err != nil || !end.Add(time.Second).Equal(c.Until) {
+			t.Fatalf("ends %s, signed for %s", out.Provision.Period.End, c.Until)
 		}
-		if (out.Status == "inactive") != (c.Status == wallet.StatusRevoked) || (out.Provision.Period.Start == "") != (c.NotBefore == 0) || len(out.Provision.Data) != len(c.Records) {
+		if (out.Status == "inactive") != (c.Status == "revoked") || (out.Provision.Period.Start == "") != c.From.IsZero() || len(out.Provision.Data) != len(c.Records) {
 			t.Fatalf("%+v of %+v", out, c)
 		}
 	}
@@ -314,7 +315,7 @@ func TestValidators(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	var lines bytes.Buffer
 	for range 30 {
-		var cs []wallet.Consent
+		var cs []Given
 		for range 10 {
 			cs = append(cs, generate(r))
 		}
@@ -344,8 +345,8 @@ func TestValidators(t *testing.T) {
 }
 
 func ExampleNewConsent() {
-	c := wallet.Consent{Ledger: crypto.LedgerID{0xab, 31: 0xcd}, ID: id(10), To: "Dr Smith", Address: address(2), Purpose: wallet.Treatment, Status: wallet.StatusActive, Until: 500_000, Granted: 498_000,
-		Records: []wallet.ConsentRecord{{ID: id(1), Version: 1, Title: "Allergies"}}}
+	c := Given{Ledger: crypto.LedgerID{0xab, 31: 0xcd}, ID: id(10), To: "Dr Smith", Address: address(2), Purpose: "TREAT", Status: "active", Until: at(500_000), Granted: at(498_000),
+		Records: []GivenRecord{{ID: id(1), Version: 1, Title: "Allergies"}}}
 	r, err := NewConsent(maria, &c)
 	if err != nil {
 		panic(err)
