@@ -8,6 +8,7 @@ import (
 	"math/bits"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -87,64 +88,43 @@ func ParseEvidence(b []byte) (*Evidence, error) {
 		return nil, ErrEvidence.With("what", "not an evidence file of version 1")
 	}
 	var e Evidence
-	// value takes a line with that keyword, if it is the next one.
-	value := func(keyword string) (string, bool) {
+	for len(rest) > 0 {
 		line, after, ended := bytes.Cut(rest, []byte{'\n'})
-		v, ok := bytes.CutPrefix(line, []byte(keyword+" "))
-		if !ended || !ok {
-			return "", false
+		keyword, value, _ := strings.Cut(string(line), " ")
+		var data []byte
+		if keyword == "root" || keyword == "proof" {
+			raw, err := base64.StdEncoding.Strict().DecodeString(value)
+			if data = raw; err != nil || len(raw) != len(crypto.Hash{}) {
+				return nil, ErrEvidence.With("what", "a hash is not complete")
+			}
+		} else {
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 1 || n > len(after) || after[n-1] != '\n' {
+				return nil, ErrEvidence.With("what", "a document or a head is not complete")
+			}
+			data, after = bytes.Clone(after[:n]), after[n:]
 		}
-		rest = after
-		return string(v), true
-	}
-	part := func(keyword string) ([]byte, bool) {
-		v, ok := value(keyword)
-		if !ok {
-			return nil, false
+		if rest = after; !ended {
+			break
 		}
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 || n > len(rest) || rest[n-1] != '\n' {
-			return nil, false
+		switch keyword {
+		case "document":
+			e.Documents = append(e.Documents, data)
+		case "older":
+			e.Older = data
+		case "newer":
+			e.Newer = data
+		case "root":
+			e.Root = crypto.Hash(data)
+		case "proof":
+			e.Proof = append(e.Proof, crypto.Hash(data))
 		}
-		data := bytes.Clone(rest[:n])
-		rest = rest[n:]
-		return data, true
 	}
-	hash := func(keyword string) (h crypto.Hash, ok bool) {
-		v, ok := value(keyword)
-		if !ok {
-			return h, false
-		}
-		raw, err := base64.StdEncoding.Strict().DecodeString(v)
-		return crypto.Hash(append(raw, make([]byte, 32)...)[:32]), err == nil && len(raw) == 32
-	}
-	for len(e.Documents) <= maxConfigs && bytes.HasPrefix(rest, []byte("document ")) {
-		d, ok := part("document")
-		if !ok {
-			return nil, ErrEvidence.With("what", "a document is not complete")
-		}
-		e.Documents = append(e.Documents, d)
-	}
-	var older, newer bool
-	if e.Older, older = part("older"); older {
-		e.Newer, newer = part("newer")
-	}
-	if len(e.Documents) == 0 || !older || !newer {
+	if len(e.Documents) == 0 || e.Older == nil || e.Newer == nil {
 		return nil, ErrEvidence.With("what", "a document or a head is missing")
 	}
-	if len(rest) > 0 {
-		if e.Root, ok = hash("root"); !ok {
-			return nil, ErrEvidence.With("what", "root")
-		}
-		for len(rest) > 0 && len(e.Proof) < maxProof {
-			h, ok := hash("proof")
-			if !ok {
-				return nil, ErrEvidence.With("what", "proof")
-			}
-			e.Proof = append(e.Proof, h)
-		}
-	}
-	if !bytes.Equal(e.Marshal(), b) {
+	// What is there twice, in another order or not known is not written again.
+	if len(e.Documents) > 1+maxConfigs || len(e.Proof) > maxProof || !bytes.Equal(e.Marshal(), b) {
 		return nil, ErrEvidence.With("what", "not encoded as it was written")
 	}
 	return &e, nil
