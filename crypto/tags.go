@@ -68,7 +68,6 @@ const (
 // Tags of the ledger's services: stores and keepers.
 const (
 	TagLocator         Tag = "carekey/v1/locator"         // a store's name for a locator
-	TagPackCheck       Tag = "carekey/v1/pack-check"      // check of the head of a pack in a keeper's folder
 	TagDeposit         Tag = "carekey/v1/deposit"         // signed by a grant's author
 	TagReceipt         Tag = "carekey/v1/receipt"         // signed by a keeper
 	TagRequest         Tag = "carekey/v1/request"         // signed by a grant's counterparty

@@ -195,14 +195,7 @@ func TestAttackerWithTheDiskReadsNothing(t *testing.T) {
 	// letter. With keys of its own it opens no payload.
 	id := consent.ID
 	grantEntry := entryOf(t, f, id)
-	shares, err := filepath.Glob(filepath.Join(d.ledger(), "keeper", "shares", "*", id.String()))
-	if err != nil || len(shares) != 1 {
-		t.Fatalf("%v %v", shares, err)
-	}
-	raw, err := os.ReadFile(shares[0])
-	if err != nil {
-		t.Fatal(err)
-	}
+	raw := must(must(foldertest.Share(d.ledger(), id.String()))(t).Read())(t)
 	deposit, err := ledgerclient.ParseDeposit(raw)
 	if err != nil {
 		t.Fatal(err)
@@ -479,14 +472,7 @@ func TestRawAccessesAreRefused(t *testing.T) {
 // deposited reads the consent's share from the keeper's files.
 func (r *rawTown) deposited(t *testing.T) ledgerclient.Deposit {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(r.ledgerDir(), "keeper", "shares", "*", r.consent.ID.String()))
-	if err != nil || len(files) != 1 {
-		t.Fatalf("%v %v", files, err)
-	}
-	b, err := os.ReadFile(files[0])
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := must(must(foldertest.Share(r.ledgerDir(), r.consent.ID.String()))(t).Read())(t)
 	d, err := ledgerclient.ParseDeposit(b)
 	if err != nil {
 		t.Fatal(err)
@@ -578,10 +564,10 @@ func TestTransplantedPayloads(t *testing.T) {
 		err = o.Read(ctx, 0, &out, nil)
 		return out.String(), err
 	}
-	exchange := func(part ledgerclient.Part) func(t *testing.T) (undo func()) {
+	exchange := func(find func(dir, id string) (foldertest.Place, error)) func(t *testing.T) (undo func()) {
 		return func(t *testing.T) func() {
 			swap := func() {
-				a, b := must(foldertest.Payload(tn.ledgerDir(), ids[0].String(), part))(t), must(foldertest.Payload(tn.ledgerDir(), ids[1].String(), part))(t)
+				a, b := must(find(tn.ledgerDir(), ids[0].String()))(t), must(find(tn.ledgerDir(), ids[1].String()))(t)
 				if err := foldertest.Exchange(a, b); err != nil {
 					t.Fatal(err)
 				}
@@ -590,24 +576,20 @@ func TestTransplantedPayloads(t *testing.T) {
 			return swap
 		}
 	}
+	payload := func(part ledgerclient.Part) func(dir, id string) (foldertest.Place, error) {
+		return func(dir, id string) (foldertest.Place, error) { return foldertest.Payload(dir, id, part) }
+	}
 	files := func(a, b string) func(t *testing.T) (undo func()) {
 		return func(t *testing.T) func() { return swapFiles(t, a, b) }
-	}
-	share := func(id contract.ID) string {
-		files, err := filepath.Glob(filepath.Join(tn.ledgerDir(), "keeper", "shares", "*", id.String()))
-		if err != nil || len(files) != 1 {
-			t.Fatalf("%v %v", files, err)
-		}
-		return files[0]
 	}
 	for _, tt := range []struct {
 		what string
 		swap func(t *testing.T) (undo func())
 	}{
-		{"terms", exchange(ledgerclient.PartTerms)},
-		{"envelope", exchange(ledgerclient.PartEnvelope)},
+		{"terms", exchange(payload(ledgerclient.PartTerms))},
+		{"envelope", exchange(payload(ledgerclient.PartEnvelope))},
 		{"content", files(foldertest.Content(tn.ledgerDir(), recs[0].ID.String()), foldertest.Content(tn.ledgerDir(), recs[1].ID.String()))},
-		{"share", files(share(ids[0]), share(ids[1]))},
+		{"share", exchange(foldertest.Share)},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
 			undo := tt.swap(t)
@@ -620,7 +602,7 @@ func TestTransplantedPayloads(t *testing.T) {
 				case errors.As(err, &tampered):
 					named = tampered.What
 				case errors.As(err, &damaged):
-					named = damaged.File
+					named = damaged.Error()
 				}
 				owner := id
 				if tt.what == "content" {

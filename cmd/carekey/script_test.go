@@ -288,6 +288,7 @@ func glob(ts *testscript.TestScript, neg bool, args []string) {
 // payload: payload NAME FOLDER ID PART sets NAME to the file in which that payload of the
 // entry lies in a ledger's folder and NAME_AT to an offset in it, and writes a copy of
 // the payload to a file NAME. With * for ID it is that of the only one with such a part.
+// The part share is a grant's share at the keeper.
 func findPayload(ts *testscript.TestScript, neg bool, args []string) {
 	at := payloadAt(ts, args[1:])
 	b, err := at.Read()
@@ -312,6 +313,11 @@ func payloadAt(ts *testscript.TestScript, args []string) foldertest.Place {
 			ts.Check(err)
 			return at
 		}
+	}
+	if args[2] == "share" {
+		at, err := foldertest.Share(ts.MkAbs(args[0]), args[1])
+		ts.Check(err)
+		return at
 	}
 	ts.Fatalf("no part %s", args[2])
 	return foldertest.Place{}

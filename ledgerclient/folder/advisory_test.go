@@ -9,8 +9,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strconv"
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
@@ -35,8 +33,10 @@ func TestFolderGateIsAdvisory(t *testing.T) {
 	p.addGrant(f, g)
 
 	// From here on only bytes and the clinic's own keys.
-	shareFile := filepath.Join(f.dir, "keeper", "shares", strconv.Itoa(int(g.entry.NotAfter)), hex.EncodeToString(g.id[:]))
-	raw := mustRead(t, shareFile)
+	at, err := foldertest.Share(f.dir, hexName(g.id))
+	p.must(err)
+	raw, err := at.Read()
+	p.must(err)
 	share, err := crypto.ParseShare(raw[32+32+33:][:33])
 	if err != nil {
 		t.Fatal(err)

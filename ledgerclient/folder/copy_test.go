@@ -65,7 +65,7 @@ func TestCopy(t *testing.T) {
 	var entries []contract.Entry
 	var deposits []ledgerclient.Deposit
 	var packed []*given
-	for range packFrom {
+	for range many {
 		g := p.grant()
 		packed, puts, entries, deposits = append(packed, g), append(puts, g.puts...), append(entries, g.entry), append(deposits, p.deposit(g, f.keeper.Key()))
 	}

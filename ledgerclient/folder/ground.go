@@ -28,7 +28,7 @@ type ground struct {
 	// eraseDue tells whether a record withdrawn at that ledger hour is to be erased.
 	eraseDue func(contract.Hour) bool
 	lock     locker
-	packs    *packSet // of shares
+	shares   *shareFiles
 	payloads *segments
 
 	checked checkedEntries
@@ -38,8 +38,8 @@ type ground struct {
 
 // newGround completes a ground.
 func newGround(g *ground) *ground {
-	g.packs = &packSet{g: g, elem: []string{"keeper", "packs"}}
-	g.payloads = &segments{g: g, elem: []string{"payloads"}, full: segmentSize}
+	g.shares = &shareFiles{g: g, of: map[contract.Hour]*shareFile{}}
+	g.payloads = &segments{g: g, elem: []string{"payloads"}, full: segmentSize, least: segmentSize / 16, indexFrom: 3 * 4096}
 	return g
 }
 

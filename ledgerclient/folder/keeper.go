@@ -30,7 +30,7 @@ func (f *Folder) openKeeper() ledgerclient.Keeper {
 	return &folderKeeper{keeper.New(f.id, key, f, vault{g}, f.hour), f, vault{g}}
 }
 
-// ground is one for all of the folder's services, since it remembers its packs.
+// ground is one for all of the folder's services, since it remembers what it has seen.
 func (f *Folder) ground() *ground {
 	f.baseOnce.Do(func() {
 		f.base = newGround(&ground{dir: f.dir, ops: f.ops, modes: f.modes, ledger: f.id, hour: f.hour, eraseDue: f.eraseDue, lock: f})
@@ -81,7 +81,7 @@ func (k *folderKeeper) unanswered(err error) error {
 	return err
 }
 
-// sweep looks at the folders of shares, which are named by the end of the window,
+// sweep looks at the files of shares, which are named by the end of the window,
 // and reads more only if one is over. What fails is done at the next call: it
 // must not take back what the call itself has done.
 func (k *folderKeeper) sweep(ctx context.Context) {
@@ -89,9 +89,14 @@ func (k *folderKeeper) sweep(ctx context.Context) {
 	if k.f.View(ctx, func(v keeper.View) error { now = v.Head().Hour; return nil }) != nil {
 		return
 	}
-	if over, err := k.v.anyOver(now); over && err == nil {
-		k.v.clean(ctx)
+	if over, err := k.v.over(now); len(over) > 0 && err == nil {
 		k.Sweep(ctx)
+		k.v.lock.write(ctx, func(snapshot) error { // what is left is no share any more
+			for _, end := range over {
+				k.v.shares.destroy(end)
+			}
+			return nil
+		})
 	}
 }
 

@@ -19,7 +19,7 @@ var (
 	layoutFolders = layout(
 		`keys`, `tls`, `derived`,
 		`payloads|contents|uploads`,
-		`keeper(/(shares(/{end})?|packs|stops|answers|acks))?`,
+		`keeper(/(shares|stops|answers|acks))?`,
 	)
 	layoutFiles = layout(
 		`format|genesis|leaves|lock|unfinished|(checkpoint|order)(\.room)?(\.new)?`,
@@ -28,8 +28,7 @@ var (
 		`payloads/({number}|index)(\.new)?`,
 		`contents/{id}\.{part}`,
 		`uploads/{random}`,
-		`keeper/shares/{end}/{id}(\.new|\.gone)?`,
-		`keeper/packs/{hour}-{random}(\.new)?`,
+		`keeper/shares/{end}(\.new)?`,
 		`keeper/((stops|answers|acks)/{id}|room)(\.new)?`,
 		`node(\.json)?\.lock|node\.json|(tls/)?\.new-[0-9a-f]{12}|tls/[^/]+\.pem`,
 	)
@@ -39,7 +38,6 @@ func layout(paths ...string) *regexp.Regexp {
 	return regexp.MustCompile(`^(` + strings.NewReplacer(
 		`{id}`, `[0-9a-f]{64}`, // of an entry
 		`{random}`, `[0-9a-f]{24}`,
-		`{hour}`, `[0-9]{10}`,
 		`{number}`, `[0-9]{10}`,
 		`{end}`, `(0|[1-9][0-9]{0,9})`, // of a window, in hours
 		`{part}`, `(metadata|content|terms|envelope|access)`,

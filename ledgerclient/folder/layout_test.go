@@ -54,7 +54,7 @@ func livedIn(t *testing.T) (f *Folder, clock *testClock, p *people, g *given) {
 	_, err := f.keeper.Revoke(ctx, []contract.Entry{p.revocation(stopped)})
 	p.must(err)
 	p.addRecord(f, p.record(contract.PieceSize+100, nil))
-	p.addGrants(f, packFrom)
+	p.addGrants(f, many)
 	access, put := p.access(g, clock.hour)
 	r, _ := p.request(g, access, f.keeper.Key())
 	_, err = f.keeper.Release(ctx, r)
@@ -95,7 +95,7 @@ func TestStrangers(t *testing.T) {
 		more := p.record(300, nil)
 		p.addRecord(f, more)
 		p.addGrant(f, p.grant())
-		packed := p.addGrants(f, packFrom)
+		packed := p.addGrants(f, many)
 		_, err = f.keeper.Revoke(ctx, []contract.Entry{p.revocation(packed[1])})
 		p.must(err)
 		if _, err := fetched(t, f.store, g.puts[0].Locators[0]); err != nil {

@@ -19,12 +19,13 @@ import (
 // All numbers are big-endian.
 //
 //	magic     8   "ckseg/1\n"
+//	name      8   random: another file of the same path has another
 //	durable   8   up to here the file is on the disk for certain
 //	checked   8   up to here it was looked for records whose entries never came; 0 as
 //	              long as the file's name may not be on the disk
 //	gone      8   bytes of records that have ended
 //	check     8   of these: the first bytes of their SHA-256, as in all checks here
-//	zeros    24
+//	zeros    16
 //	records
 //
 // and a record:
@@ -34,7 +35,7 @@ import (
 //	hour      4   in which it came
 //	package   4   length of the package, with which the body begins
 //	kind      1   what the body is
-//	keys      1   how many: 1 to 3
+//	keys      1   how many: 1 to 3; 0 where there was no record
 //	zeros     2
 //	sum       8   of the body
 //	keys          32 each: what the record is found by
@@ -122,7 +123,7 @@ func readHead(f io.ReaderAt, at int64) (r segRecord, ok bool, err error) {
 		pkg: int64(binary.BigEndian.Uint32(b[12:])), kind: b[16], sum: [8]byte(b[20:28]),
 	}
 	head := recordFixed + 32*int(b[17])
-	if b[17] < 1 || b[17] > maxKeys || n < head+8 || r.mark != markHeld && r.mark != markEnding && r.mark != markGone {
+	if b[17] < 1 && r.mark != markGone || b[17] > maxKeys || n < head+8 || r.mark != markHeld && r.mark != markEnding && r.mark != markGone {
 		return r, false, nil
 	}
 	if check := sumOf(b[4:head]); !bytes.Equal(check[:], b[head:head+8]) {
@@ -150,11 +151,11 @@ func (r *segRecord) body(f io.ReaderAt) (b []byte, ok bool, err error) {
 }
 
 // segmentHead is the header of a segment.
-type segmentHead struct{ durable, checked, gone int64 }
+type segmentHead struct{ name, durable, checked, gone int64 }
 
 func (h segmentHead) marshal() []byte {
 	b := append(make([]byte, 0, segmentHeader), segmentMagic...)
-	for _, n := range []int64{h.durable, h.checked, h.gone} {
+	for _, n := range []int64{h.name, h.durable, h.checked, h.gone} {
 		b = binary.BigEndian.AppendUint64(b, uint64(n))
 	}
 	check := sumOf(b)
@@ -189,7 +190,7 @@ func (g *ground) openSegment(path string, write bool) (s *segment, err error) {
 	}
 	s.size = info.Size()
 	num := func(i int) int64 { return int64(binary.BigEndian.Uint64(b[i:])) }
-	s.segmentHead = segmentHead{num(8), num(16), num(24)}
+	s.segmentHead = segmentHead{num(8), num(16), num(24), num(32)}
 	if !bytes.Equal(b, s.marshal()) || s.durable < segmentHeader {
 		s.bad, s.segmentHead = true, segmentHead{durable: s.size, checked: segmentHeader}
 	}
@@ -336,6 +337,16 @@ func (s *segment) end(g *ground, records []segRecord) error {
 	return nil
 }
 
+// bury makes what is no record one that has ended.
+func (s *segment) bury(at, length int64) error {
+	b := appendRecord(nil, 0, 0, nil, nil, noise(int(length-recordFixed-8)))
+	copy(b, markGone[:])
+	if _, err := s.WriteAt(b, at); err != nil {
+		return err
+	}
+	return s.Sync()
+}
+
 // makeSegment makes a segment of records, with room behind them, under a name that is
 // not there.
 func (g *ground) makeSegment(path string, records []byte, room int64) error {
@@ -343,7 +354,7 @@ func (g *ground) makeSegment(path string, records []byte, room int64) error {
 	if err := g.removeOne(tmp); err != nil {
 		return err
 	}
-	h := segmentHead{durable: segmentHeader + int64(len(records))}
+	h := segmentHead{name: int64(binary.BigEndian.Uint64(noise(8))), durable: segmentHeader + int64(len(records))}
 	f, err := g.ops.open(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, g.modeOf(path))
 	if err != nil {
 		return err
@@ -377,6 +388,6 @@ func (g *ground) nameSegment(path string) error {
 		return err
 	}
 	defer f.Close()
-	f.mark(g, segmentHead{f.durable, segmentHeader, f.gone})
+	f.mark(g, segmentHead{f.name, f.durable, segmentHeader, f.gone})
 	return nil
 }

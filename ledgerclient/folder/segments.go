@@ -40,6 +40,10 @@ type segments struct {
 	elem []string // the folder inside the ledger's
 	full int64    // a segment of that size is followed by the next
 	room int64    // of the last one, for what is urgent
+	// least is how many bytes have ended before a segment is emptied, indexFrom how many
+	// rows there are before there is an index.
+	least     int64
+	indexFrom int
 
 	mu     sync.Mutex
 	began  bool
@@ -349,7 +353,7 @@ func (s *segments) endAll(ends []found) error {
 		err = f.end(s.g, records)
 		f.Close()
 		if err == nil {
-			err = s.empty(n, segmentSize/16)
+			err = s.empty(n)
 		}
 		if err != nil {
 			return err
@@ -358,15 +362,14 @@ func (s *segments) endAll(ends []found) error {
 	return nil
 }
 
-// empty moves what is left in a segment of which most has ended, and least bytes, and cuts
-// it off.
-func (s *segments) empty(n uint64, least int64) error {
+// empty moves what is left in a segment of which most has ended, and cuts it off.
+func (s *segments) empty(n uint64) error {
 	f, err := s.g.openSegment(s.path(n), true)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if f.bad || f.gone < least || 2*f.gone < f.durable || f.checked < f.durable {
+	if f.bad || f.gone < s.least || 2*f.gone < f.durable || f.checked < f.durable {
 		return nil
 	}
 	var left []byte
@@ -391,7 +394,7 @@ func (s *segments) empty(n uint64, least int64) error {
 	if err != nil {
 		return err
 	}
-	f.mark(s.g, segmentHead{durable: segmentHeader, checked: segmentHeader})
+	f.mark(s.g, segmentHead{name: f.name, durable: segmentHeader, checked: segmentHeader})
 	if err := f.Sync(); err != nil {
 		return err
 	}
@@ -443,9 +446,9 @@ func (s *segments) unchecked(old func(contract.Hour) bool, most int, drop func(r
 			return false, err
 		}
 		if upTo = min(upTo, f.durable); upTo > f.checked {
-			f.mark(s.g, segmentHead{f.durable, upTo, f.gone})
+			f.mark(s.g, segmentHead{f.name, f.durable, upTo, f.gone})
 		}
-		if err := s.empty(n, segmentSize/16); err != nil || stopped {
+		if err := s.empty(n); err != nil || stopped {
 			return stop.more, err
 		}
 	}
@@ -506,8 +509,6 @@ const (
 	indexHead  = 64
 	indexRow   = 16
 	indexPage  = 256 // rows that are read at once
-	// indexFrom is how many records are found without the index.
-	indexFrom = 4096
 )
 
 func (x *placeIndex) marshal() []byte {
@@ -595,7 +596,7 @@ func (s *segments) reindex() error {
 	if s.index != nil {
 		had = s.index.rows
 	}
-	if int64(len(s.recent)) < indexFrom*maxKeys+had/16 {
+	if len(s.recent) < s.indexFrom+int(had/16) {
 		return nil
 	}
 	x, err := s.writeIndex(had)

@@ -16,7 +16,7 @@ import (
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/keeper"
+	"github.com/carekey/carekey/ledgerclient/folder/foldertest"
 )
 
 // bulkFaults are faultyFiles that can sync a whole file system, so that large
@@ -265,7 +265,7 @@ func TestVerifyServices(t *testing.T) {
 	p.must(err)
 	v := p.record(2*contract.PieceSize+100, nil)
 	p.addRecord(f, v)
-	packed := p.addGrants(f, packFrom)
+	packed := p.addGrants(f, many)
 	mustAppend(t, f, []contract.Entry{p.revocation(packed[3])})
 	_, err = f.keeper.Revoke(ctx, []contract.Entry{p.revocation(packed[3])})
 	p.must(err)
@@ -285,9 +285,6 @@ func TestVerifyServices(t *testing.T) {
 			continue
 		}
 		kind := filepath.Base(filepath.Dir(name))
-		if kind == "packs" {
-			kind = top + " packs"
-		}
 		kinds[kind]++
 		good := []byte(files[name])
 		path := f.path(name)
@@ -310,7 +307,7 @@ func TestVerifyServices(t *testing.T) {
 			p.must(os.WriteFile(path, good, 0o600))
 		}
 		n := lane.Pick(16, 4, 4)
-		if strings.HasSuffix(kind, "packs") || top == "payloads" {
+		if kind == "shares" || top == "payloads" {
 			n = lane.Pick(400, 40, 20)
 		}
 		for k := range n {
@@ -324,7 +321,7 @@ func TestVerifyServices(t *testing.T) {
 		}
 		try("cut off", good[:len(good)-1])
 		try("emptied", []byte{})
-		if kind != "answers" && kind != "payloads" { // there it is what a killed process was writing
+		if kind != "answers" && kind != "payloads" && kind != "shares" { // there it is what a killed process was writing
 			try("longer", append(bytes.Clone(good), '\n'))
 		}
 		if top == "contents" { // of a grant a store may have nothing
@@ -332,25 +329,30 @@ func TestVerifyServices(t *testing.T) {
 		}
 	}
 	for _, kind := range []string{
-		"payloads", "contents", "stops", "answers", "acks", "keeper", "keeper packs",
+		"payloads", "contents", "stops", "answers", "acks", "keeper", "shares",
 	} {
 		if kinds[kind] == 0 {
 			t.Errorf("no file of %s was changed", kind)
 		}
 	}
-	// A share under another window, another grant, and of a grant that is none.
-	vlt := vault{f.ground()}
-	from := vlt.shareFile(keeper.Grant{ID: g.id, NotAfter: g.entry.NotAfter})
-	for _, to := range []string{
-		vlt.shareFile(keeper.Grant{ID: v.id, NotAfter: g.entry.NotAfter}),
-		vlt.shareFile(keeper.Grant{ID: contract.ID{1}, NotAfter: g.entry.NotAfter}),
-	} {
-		p.must(os.Rename(from, to))
-		var damaged *DamagedError
-		if _, err := f.Verify(ctx, Verified{}, nil); !errors.As(err, &damaged) {
-			t.Errorf("share moved to %s: %v", to, err)
+	// A share under another window, and one in another's place.
+	at, err := foldertest.Share(f.dir, hexName(g.id))
+	p.must(err)
+	to := f.ground().shares.path(g.entry.NotAfter + 1)
+	p.must(os.Rename(at.File, to))
+	var damaged *DamagedError
+	if _, err := f.Verify(ctx, Verified{}, nil); !errors.As(err, &damaged) {
+		t.Errorf("share moved to %s: %v", to, err)
+	}
+	p.must(os.Rename(to, at.File))
+	of, err := foldertest.Share(f.dir, hexName(stopped.id))
+	p.must(err)
+	for range 2 {
+		p.must(foldertest.Exchange(at, of))
+		if _, err := f.Verify(ctx, Verified{}, nil); (err != nil) != (damaged != nil) {
+			t.Errorf("shares exchanged: %v", err)
 		}
-		p.must(os.Rename(to, from))
+		damaged = nil
 	}
 	mustVerify(t, f)
 }
@@ -361,8 +363,8 @@ func TestVerifyServices(t *testing.T) {
 // last one that the share's bytes are gone. No share comes back.
 func TestKeeperPowerFailure(t *testing.T) {
 	lane.OneGoroutine(t)
-	t.Run("files", func(t *testing.T) { testKeeperPowerFailure(t, 2, lane.Pick(1, 3, 3)) })
-	t.Run("packs", func(t *testing.T) { testKeeperPowerFailure(t, 34, lane.Pick(4, 9, 9)) })
+	t.Run("few", func(t *testing.T) { testKeeperPowerFailure(t, 2, lane.Pick(1, 3, 3)) })
+	t.Run("many", func(t *testing.T) { testKeeperPowerFailure(t, 34, lane.Pick(4, 9, 9)) })
 }
 
 func testKeeperPowerFailure(t *testing.T, grants, every int) {

@@ -24,19 +24,17 @@ import (
 
 // vault is the folder `keeper`:
 //
-//	shares/<end of the window, hour>/<grant id>   a ledgerclient.Deposit
-//	packs/<end of the window, hour>-<random>      many of them that came together, see pack
-//	stops/<grant id>                              the revocation that was seen
-//	answers/<grant id>                            refused requests, see tally
-//	acks/<grant id>                               acknowledgements, one behind the other
-//	room                                          stops and acknowledgements that there was no room for, see room.go
+//	shares/<end of the window, hour>   a segment of ledgerclient.Deposit, found by their grants
+//	stops/<grant id>                   the revocation that was seen
+//	answers/<grant id>                 refused requests, see tally
+//	acks/<grant id>                    acknowledgements, one behind the other
+//	room                               stops and acknowledgements that there was no room for, see room.go
 //
-// A share lies in one file only; while it is written that is <grant id>.new, and
-// while it is destroyed <grant id>.gone, so that nothing half done is ever read as
-// a share. To destroy it the file is overwritten in place with random bytes, that
-// is made durable, and then it is removed. A share in a pack is overwritten where it lies. On a file system that never overwrites (Btrfs, ZFS, APFS, snapshots of any), on flash memory, which
-// writes elsewhere and erases later, and in copies that somebody took, this
-// cannot be promised; only an encrypted disk helps there.
+// A share lies in one place only, from the moment it comes. To destroy it, its record is
+// overwritten where it lies with random bytes, and that is made durable; a file of which
+// nothing is left is removed. On a file system that never overwrites (Btrfs, ZFS, APFS,
+// snapshots of any), on flash memory, which writes elsewhere and erases later, and in
+// copies that somebody took, this cannot be promised; only an encrypted disk helps there.
 type vault struct{ *ground }
 
 var _ keeper.Vault = vault{}
@@ -50,9 +48,6 @@ const (
 	maxAnswers = 1 << 20
 )
 
-func (v vault) shareFile(g keeper.Grant) string {
-	return v.path("keeper", "shares", strconv.FormatUint(uint64(g.NotAfter), 10), hexName(g.ID))
-}
 func (v vault) stopFile(id contract.ID) string    { return v.path("keeper", "stops", hexName(id)) }
 func (v vault) answersFile(id contract.ID) string { return v.path("keeper", "answers", hexName(id)) }
 func (v vault) acksFile(id contract.ID) string    { return v.path("keeper", "acks", hexName(id)) }
@@ -60,9 +55,6 @@ func (v vault) acksFile(id contract.ID) string    { return v.path("keeper", "ack
 // Read returns what is held about a grant.
 func (v vault) Read(ctx context.Context, g keeper.Grant) (rec keeper.Record, err error) {
 	err = v.lock.read(ctx, func(snapshot) error {
-		if err := v.packs.look(); err != nil {
-			return err
-		}
 		rec, err = v.record(g)
 		return err
 	})
@@ -83,24 +75,6 @@ func (v vault) record(g keeper.Grant) (rec keeper.Record, err error) {
 	}
 	rec.Share, err = v.share(g)
 	return rec, err
-}
-
-// share reads a share; nil if there is none.
-func (v vault) share(g keeper.Grant) (*ledgerclient.Deposit, error) {
-	path := v.shareFile(g)
-	raw, err := v.readFile(path, maxShare)
-	if err != nil {
-		return nil, err
-	}
-	if raw == nil {
-		return v.packedShare(g)
-	}
-	defer clear(raw)
-	d, err := ledgerclient.ParseDeposit(raw)
-	if err != nil || d.Grant != g.ID {
-		return nil, v.damaged(path, "not the deposit that was written")
-	}
-	return &d, nil
 }
 
 // isStopped tells whether a stop is kept, in a file of its own or in the room.
@@ -141,38 +115,17 @@ func (v vault) acks(id contract.ID, r roomed) ([]ledgerclient.Acknowledgement, e
 func (v vault) Store(ctx context.Context, shares []keeper.Share) (held []bool, err error) {
 	held = make([]bool, len(shares))
 	err = v.lock.write(ctx, func(snapshot) error {
-		if err := v.cleanPacks(); err != nil {
-			return err
-		}
-		if err := v.packs.look(); err != nil {
-			return err
-		}
-		pack := v.packHours(shares)
-		files := len(pack)
-		for i := range shares {
-			if pack[shares[i].NotAfter] == nil {
-				files++
-			}
-		}
-		b := v.newBatch(files)
-		var names []string // written as .new, to be renamed
+		records := map[contract.Hour][]byte{}
 		seen := map[contract.ID]bool{}
 		for i := range shares {
 			s := &shares[i]
 			g := keeper.Grant{ID: s.Deposit.Grant, NotAfter: s.NotAfter}
-			path := v.shareFile(g)
 			var damaged *DamagedError
 			rec, err := v.record(g)
-			switch {
-			case errors.As(err, &damaged) && damaged.File == v.relative(path):
-				if err := v.overwrite([]string{path}); err != nil {
-					return err
-				}
-			case errors.As(err, &damaged) && v.isPack(damaged.File):
-				if err := v.endPacked(g); err != nil {
-					return err
-				}
-			case err != nil:
+			if errors.As(err, &damaged) && damaged.File == v.relative(v.shares.path(g.NotAfter)) {
+				err = v.shares.destroy(g.NotAfter, g.ID)
+			}
+			if err != nil {
 				return err
 			}
 			over := rec.Stopped || hasEnd(rec.Acks, ledgerclient.DestroyedShare)
@@ -186,40 +139,17 @@ func (v vault) Store(ctx context.Context, shares []keeper.Share) (held []bool, e
 			}
 			seen[g.ID] = true
 			held[i] = true
-			if w := pack[g.NotAfter]; w != nil {
-				raw := s.Deposit.Marshal()
-				w.add([]crypto.Hash{crypto.Hash(g.ID)}, raw)
-				clear(raw)
-				continue
-			}
-			if err := v.mkdirs("keeper", "shares", filepath.Base(filepath.Dir(path))); err != nil {
-				return err
-			}
-			if err := v.overwrite([]string{path + ".new"}); err != nil {
-				return err
-			}
 			raw := s.Deposit.Marshal()
-			err = b.write(path+".new", raw)
+			records[g.NotAfter] = appendRecord(records[g.NotAfter], v.hour(), 0, []crypto.Hash{crypto.Hash(g.ID)}, nil, raw)
 			clear(raw)
-			if err != nil {
+		}
+		for end, records := range records {
+			if err := v.shares.add(end, records); err != nil {
 				return err
 			}
-			names = append(names, path)
+			clear(records)
 		}
-		packs, err := v.writePacks(b, pack)
-		if err != nil {
-			return err
-		}
-		names = append(names, packs...)
-		if err := b.flush(); err != nil {
-			return err
-		}
-		for _, path := range names {
-			if err := b.rename(path+".new", path); err != nil {
-				return err
-			}
-		}
-		return b.syncNames()
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -316,116 +246,19 @@ func (v vault) replaceAll(dirs map[string]bool, files map[string][]byte) error {
 	return b.syncNames()
 }
 
-// Destroy overwrites and removes shares.
+// Destroy overwrites shares. What of one hour cannot be destroyed is an error when what is
+// of others is.
 func (v vault) Destroy(ctx context.Context, grants []keeper.Grant) error {
-	return v.lock.write(ctx, func(snapshot) error {
-		if err := v.cleanPacks(); err != nil {
-			return err
-		}
-		if err := v.packs.look(); err != nil {
-			return err
-		}
-		if err := v.endPacked(grants...); err != nil {
-			return err
-		}
-		var paths []string
-		b := v.newBatch(len(grants))
+	return v.lock.write(ctx, func(snapshot) (err error) {
+		ids := map[contract.Hour][]contract.ID{}
 		for _, g := range grants {
-			path := v.shareFile(g)
-			paths = append(paths, path+".new", path+".gone")
-			there, err := exists(path)
-			if err != nil || !there {
-				if err != nil {
-					return err
-				}
-				continue
-			}
-			// One that a killed process left there would be replaced, not overwritten.
-			if err := v.overwrite([]string{path + ".gone"}); err != nil {
-				return err
-			}
-			if err := b.rename(path, path+".gone"); noRoom(err) {
-				paths = append(paths, path) // half of it is damaged, and its grant is stopped
-			} else if err != nil {
-				return err
-			}
+			ids[g.NotAfter] = append(ids[g.NotAfter], g.ID)
 		}
-		if err := b.syncNames(); err != nil {
-			return err
+		for end, ids := range ids {
+			err = errors.Join(err, v.shares.destroy(end, ids...))
 		}
-		if err := v.overwrite(paths); err != nil {
-			return err
-		}
-		dirs := map[string]bool{}
-		for _, path := range paths {
-			dirs[filepath.Dir(path)] = true
-		}
-		removed := false
-		for dir := range dirs {
-			// Fails while other shares are in it, which is as it should be.
-			removed = v.ops.remove(dir) == nil || removed
-		}
-		if !removed {
-			return nil
-		}
-		return v.ops.syncDir(v.path("keeper", "shares"))
+		return err
 	})
-}
-
-// overwrite destroys files: first their bytes, durably, then their names. Those
-// that do not exist are passed over. One that cannot be destroyed is an error when the
-// others are.
-func (v vault) overwrite(paths []string) error {
-	var there []string
-	for _, path := range paths {
-		if ok, err := exists(path); err != nil {
-			return err
-		} else if ok {
-			there = append(there, path)
-		}
-	}
-	b := v.newBatch(len(there))
-	var failed error
-	there = slices.DeleteFunc(there, func(path string) bool {
-		err := v.scramble(b, path)
-		if err != nil {
-			failed = err
-		}
-		return err != nil
-	})
-	if len(there) == 0 {
-		return failed
-	}
-	if err := b.flush(); err != nil {
-		return err
-	}
-	for _, path := range there {
-		if err := v.ops.remove(path); err != nil {
-			return err
-		}
-		b.dirs[filepath.Dir(path)] = true
-	}
-	if err := b.syncNames(); err != nil {
-		return err
-	}
-	return failed
-}
-
-// scramble fills a file with random bytes in place.
-func (v vault) scramble(b *batch, path string) error {
-	f, err := v.ops.open(path, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if _, err := f.WriteAt(noise(int(info.Size())), 0); err != nil {
-		return err
-	}
-	return b.finish(path, f)
 }
 
 // noise is n random bytes.
@@ -614,51 +447,4 @@ func (v vault) Held(ctx context.Context) (held []keeper.Grant, err error) {
 		return err
 	})
 	return held, err
-}
-
-func (v vault) held() ([]keeper.Grant, error) {
-	hours, err := v.readDir(v.path("keeper", "shares"))
-	if err != nil {
-		return nil, err
-	}
-	var held []keeper.Grant
-	for _, h := range hours {
-		hour, err := strconv.ParseUint(h.Name(), 10, 32)
-		if err != nil || !h.IsDir() {
-			continue // no hour's: verify tells
-		}
-		files, err := v.readDir(v.path("keeper", "shares", h.Name()))
-		if err != nil {
-			return nil, err
-		}
-		seen := map[string]bool{}
-		for _, f := range files {
-			// What a killed process was writing or destroying must be destroyed as well.
-			name := strings.TrimSuffix(strings.TrimSuffix(f.Name(), ".new"), ".gone")
-			if seen[name] {
-				continue
-			}
-			seen[name] = true
-			id, _ := unhex(name)
-			held = append(held, keeper.Grant{ID: id, NotAfter: contract.Hour(hour)})
-		}
-	}
-	packed, err := v.heldPacked()
-	return append(held, packed...), err
-}
-
-// anyOver tells whether a share is filed under a window that ended so long ago
-// that the share is to be destroyed.
-func (v vault) anyOver(now contract.Hour) (bool, error) {
-	hours, err := v.readDir(v.path("keeper", "shares"))
-	for _, h := range hours {
-		hour, err := strconv.ParseUint(h.Name(), 10, 32)
-		if err == nil && hour+keeper.GraceHours <= uint64(now) {
-			return true, nil
-		}
-	}
-	if err != nil {
-		return false, err
-	}
-	return v.anyPackOver(now)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/folder/foldertest"
 	"github.com/carekey/carekey/ledgerclient/keeper"
 )
 
@@ -31,13 +32,10 @@ func TestShareIsGone(t *testing.T) {
 	g, other := p.grant(), p.grant()
 	p.addGrant(f, g)
 	p.addGrant(f, other)
-	file := vault{f.ground()}.shareFile(keeper.Grant{ID: g.id, NotAfter: g.entry.NotAfter})
+	file := f.ground().shares.path(g.entry.NotAfter)
 	if found := filesWith(t, f.dir, secretOf(g)); len(found) != 1 || f.path(found[0]) != file {
 		t.Fatalf("the share is in %v", found)
 	}
-	// A killed deposit leaves a second copy under a name of its own,
-	p.must(os.WriteFile(file+".new", mustRead(t, file), 0o600))
-	p.must(os.WriteFile(file+".gone", mustRead(t, file), 0o600)) // and a killed end a third
 	// Whoever has the file open sees what becomes of its bytes.
 	eye, err := os.Open(file)
 	p.must(err)
@@ -318,18 +316,18 @@ func TestDamagedShare(t *testing.T) {
 	access, _ := p.access(g, clock.hour)
 	mustAppend(t, f, []contract.Entry{access})
 	r, _ := p.request(g, access, f.keeper.Key())
-	file := vault{f.ground()}.shareFile(keeper.Grant{ID: g.id, NotAfter: g.entry.NotAfter})
-	good := mustRead(t, file)
-	for i := range good {
+	at, err := foldertest.Share(f.dir, hexName(g.id))
+	p.must(err)
+	good := mustRead(t, at.File)
+	for i := at.Record; i < at.At+at.Length; i++ {
 		bad := bytes.Clone(good)
 		bad[i] ^= 0x10
-		p.must(os.WriteFile(file, bad, 0o600))
-		if a, err := f.keeper.Release(ctx, r); err == nil {
+		p.must(os.WriteFile(at.File, bad, 0o600))
+		if a, err := f.keeper.Release(ctx, r); err == nil && a.Code == ledgerclient.Released {
 			t.Fatalf("byte %d changed: %s", i, a.Code)
 		}
 	}
-	p.must(os.WriteFile(file, good[:len(good)-1], 0o600))
-	_, err := f.keeper.Deposit(ctx, []ledgerclient.Deposit{p.deposit(g, f.keeper.Key())})
+	_, err = f.keeper.Deposit(ctx, []ledgerclient.Deposit{p.deposit(g, f.keeper.Key())})
 	p.must(err)
 	if a, err := f.keeper.Release(ctx, r); err != nil || a.Code != ledgerclient.Released {
 		t.Errorf("deposited again: %s, %v", a.Code, err)

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/keeper"
 )
@@ -19,19 +19,14 @@ import (
 // time.
 func verifyKeeper(ctx context.Context, f *Folder, found *findings) error {
 	v := &vaultVerifier{vault: vault{f.ground()}, public: f.config.Keepers[0], found: found}
-	hours, err := v.readDir(v.path("keeper", "shares"))
+	hours, err := v.vault.shares.hours()
 	if err = found.addError(err); err != nil {
 		return err
 	}
-	for _, hour := range hours {
-		if err := v.each(ctx, v.path("keeper", "shares", hour.Name()), func(g grantOnLedger, _ string) string {
-			return v.shareDamage(g, hour.Name())
-		}); err != nil {
+	for _, end := range hours {
+		if err := v.shares(ctx, end); err != nil {
 			return err
 		}
-	}
-	if err := v.sharePacks(ctx); err != nil {
-		return err
 	}
 	if err := v.roomDamage(ctx); err != nil {
 		return err
@@ -110,7 +105,7 @@ func (v *vaultVerifier) each(ctx context.Context, dir string, check func(g grant
 		return v.found.addError(err)
 	}
 	for _, file := range files {
-		if strings.HasSuffix(file.Name(), ".new") || strings.HasSuffix(file.Name(), ".gone") {
+		if strings.HasSuffix(file.Name(), ".new") {
 			continue // what a killed process left: nothing reads it
 		}
 		path := filepath.Join(dir, file.Name())
@@ -152,16 +147,42 @@ func (v *vaultVerifier) each(ctx context.Context, dir string, check func(g grant
 	return nil
 }
 
-func (v *vaultVerifier) shareDamage(g grantOnLedger, hour string) string {
-	if hour != strconv.FormatUint(uint64(g.entry.NotAfter), 10) {
-		return "not under the end of its grant's window"
+// shares checks the shares of grants whose windows end in an hour.
+func (v *vaultVerifier) shares(ctx context.Context, end contract.Hour) error {
+	path := v.vault.shares.path(end)
+	var grants []*contract.Entry
+	look := func(records []segRecord) error {
+		grants = make([]*contract.Entry, len(records))
+		return v.lock.read(ctx, func(snap snapshot) error {
+			for i := range records {
+				if len(records[i].keys) == 0 {
+					continue
+				}
+				at, ok, err := snap.Find(contract.ID(records[i].keys[0]))
+				if err != nil {
+					return err
+				}
+				if !ok {
+					continue
+				}
+				leaf, err := snap.Leaf(at)
+				if err != nil {
+					return err
+				}
+				grants[i] = &leaf.Entry
+			}
+			return nil
+		})
 	}
-	d, err := v.share(keeper.Grant{ID: g.id, NotAfter: g.entry.NotAfter})
-	if err != nil || d == nil || d.Keeper != v.public || !keeper.CheckShare(d, v.ledger, &g.entry) {
-		return "not a share that the grant's author deposited"
-	}
-	d.Share.Wipe()
-	return ""
+	return v.found.verifySegment(v.ground, path, look, func(i int, r *segRecord, body []byte) error {
+		e := grants[i]
+		d, err := ledgerclient.ParseDeposit(body)
+		if err != nil || e == nil || e.Kind != contract.KindGrant || e.NotAfter != end || d.Keeper != v.public || !keeper.CheckShare(&d, v.ledger, e) {
+			v.found.add(v.relative(path), NoEntry, "not a share that a grant's author deposited")
+		}
+		d.Share.Wipe()
+		return nil
+	})
 }
 
 func (v *vaultVerifier) stopDamage(g grantOnLedger, path string) string {

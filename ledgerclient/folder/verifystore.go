@@ -59,6 +59,9 @@ func (d *findings) verifySegment(g *ground, path string, look func([]segRecord) 
 	if f.bad {
 		bad("header: " + notWritten)
 	}
+	if f.size > maxSegment {
+		bad(fmt.Sprintf("it is %d bytes long", f.size))
+	}
 	var records []segRecord
 	_, err = f.scan(segmentHeader, func(r *segRecord) error {
 		records = append(records, *r)

@@ -42,6 +42,9 @@ func Payloads(dir string, part ledgerclient.Part) (all []Place) {
 	return all
 }
 
+// Share is where the share of a grant lies at the keeper, a ledgerclient.Deposit.
+func Share(dir, id string) (Place, error) { return find(filepath.Join(dir, "keeper", "shares"), id, 0) }
+
 // Content is the path of the file with the content of a record.
 func Content(dir, id string) string { return filepath.Join(dir, "contents", id+".content") }
 

@@ -1,0 +1,363 @@
+package folder
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/folder/foldertest"
+	"github.com/carekey/carekey/ledgerclient/keeper"
+)
+
+// many is how many grants a batch has here.
+const many = 32
+
+// destroyedAt reports whether a byte of a segment belongs to the noise of a record that
+// has ended.
+func destroyedAt(f *Folder, name string, at int) (gone bool) {
+	s, err := f.ground().openSegment(f.path(name), false)
+	if err != nil {
+		return false
+	}
+	defer s.Close()
+	s.scan(0, func(r *segRecord) error {
+		gone = gone || r.mark == markGone && int64(at) >= r.start() && int64(at) < r.next()
+		return nil
+	}, func(int64, int64) {})
+	return gone
+}
+
+// A batch is one write into the store and one at the keeper. All of it is served, from a
+// new process too; putting the same again is a no-op; and no locator is in it.
+func TestBatch(t *testing.T) {
+	f, _ := newLedger(t)
+	p := newPeople(t, f.id)
+	grants := p.addGrants(f, many)
+	shape := func() (payloads, shares string) {
+		return string(mustRead(t, f.path("payloads/0000000001"))), string(mustRead(t, f.ground().shares.path(grants[0].entry.NotAfter)))
+	}
+	payloads, shares := shape()
+	for range 2 {
+		var puts []ledgerclient.Put
+		var deposits []ledgerclient.Deposit
+		for _, g := range grants {
+			puts = append(puts, g.puts...)
+			deposits = append(deposits, p.deposit(g, f.keeper.Key()))
+			for _, put := range g.puts {
+				for _, loc := range put.Locators {
+					p.mustFetch(f, loc, put.Blob)
+				}
+			}
+			if st, err := g.stateAt(f); err != nil || !st.Held {
+				t.Fatalf("%+v, %v", st, err)
+			}
+		}
+		p.must(f.store.PutBlobs(ctx, puts))
+		_, err := f.keeper.Deposit(ctx, deposits)
+		p.must(err)
+		if a, b := shape(); a != payloads || b != shares {
+			t.Fatal("the same again was written again")
+		}
+		mustVerify(t, f)
+		f = reopen(t, f)
+	}
+	var none *ledgerclient.NotFoundError
+	if _, err := f.store.Blob(ctx, crypto.Locator{1}); !errors.As(err, &none) {
+		t.Errorf("unknown locator: %v", err)
+	}
+	for name, data := range snapshotDir(t, f.dir) {
+		for _, put := range grants[7].puts {
+			for _, loc := range put.Locators {
+				if bytes.Contains([]byte(data), loc[:]) {
+					t.Errorf("a locator is in %s", name)
+				}
+			}
+		}
+	}
+	// A locator leads nobody elsewhere.
+	o := p.grant()
+	o.puts[0].Locators[0] = grants[5].puts[0].Locators[0]
+	var refused *ledgerclient.StoreError
+	if err := f.store.PutBlobs(ctx, o.puts); !errors.As(err, &refused) || refused.Reason != ledgerclient.BadLocators {
+		t.Errorf("locator of another: %v", err)
+	}
+}
+
+// The end of one share overwrites its bytes and no other's; the file is gone with its
+// last share.
+func TestSharesAreGone(t *testing.T) {
+	f, _ := newLedger(t)
+	p := newPeople(t, f.id)
+	grants := p.addGrants(f, many)
+	end := func(g *given) {
+		t.Helper()
+		e := p.revocation(g)
+		mustAppend(t, f, []contract.Entry{e})
+		acks, err := f.keeper.Revoke(ctx, []contract.Entry{e})
+		p.must(err)
+		if acks[0].End != ledgerclient.DestroyedShare {
+			t.Fatalf("%s", acks[0].End)
+		}
+	}
+	end(grants[0])
+	if found := filesWith(t, f.dir, secretOf(grants[0])); len(found) > 0 {
+		t.Errorf("the share is still in %v", found)
+	}
+	for _, g := range grants[1:] {
+		if len(filesWith(t, f.dir, secretOf(g))) != 1 {
+			t.Fatal("another grant's share is gone")
+		}
+	}
+	mustVerify(t, f)
+	if _, err := f.keeper.Deposit(ctx, []ledgerclient.Deposit{p.deposit(grants[0], f.keeper.Key())}); err == nil {
+		t.Error("the share came back")
+	}
+	f = reopen(t, f)
+	for _, g := range grants[1:] {
+		end(g)
+	}
+	if left := listed(t, f.dir, "keeper", "shares"); len(left) > 0 {
+		t.Errorf("%v is left", left)
+	}
+	mustVerify(t, f)
+}
+
+// A share whose record nobody can read any more, since its head is damaged, is overwritten
+// with the next that ends beside it; and so is the copy of a file that took its place.
+func TestUnreadableShareIsGone(t *testing.T) {
+	f, clock := newLedger(t)
+	p := newPeople(t, f.id)
+	grants := p.addGrants(f, 3)
+	path := f.ground().shares.path(grants[0].entry.NotAfter)
+	at, err := foldertest.Share(f.dir, hexName(grants[1].id))
+	p.must(err)
+	bad := mustRead(t, path)
+	bad[at.Record+30] ^= 1
+	p.must(os.WriteFile(path, bad, 0o600))
+	f = reopen(t, f)
+	var damaged *DamagedError
+	if _, err := f.Verify(ctx, Verified{}, nil); !errors.As(err, &damaged) || damaged.File != f.ground().relative(path) {
+		t.Errorf("%v", err)
+	}
+	e := p.revocation(grants[0])
+	mustAppend(t, f, []contract.Entry{e})
+	_, err = f.keeper.Revoke(ctx, []contract.Entry{e})
+	p.must(err)
+	for i, n := range []int{0, 0, 1} {
+		if found := filesWith(t, f.dir, secretOf(grants[i])); len(found) != n {
+			t.Errorf("share %d is in %v", i, found)
+		}
+	}
+	mustVerify(t, f)
+	// It can come again, also for a process that had the file open before.
+	other, err := Open(f.dir, Options{Clock: clock.now})
+	p.must(err)
+	defer other.Close()
+	if st, err := grants[2].stateAt(other); err != nil || !st.Held {
+		t.Fatalf("%+v, %v", st, err)
+	}
+	p.must(os.Remove(path))
+	_, err = f.keeper.Deposit(ctx, []ledgerclient.Deposit{p.deposit(grants[1], f.keeper.Key()), p.deposit(grants[2], f.keeper.Key())})
+	p.must(err)
+	for _, g := range grants[1:] {
+		if st, err := g.stateAt(other); err != nil || !st.Held {
+			t.Errorf("%+v, %v", st, err)
+		}
+	}
+	mustVerify(t, other)
+}
+
+// Windows that are over are swept, and their files go.
+func TestSweepShares(t *testing.T) {
+	lane.OneGoroutine(t)
+	f, clock := newLedger(t)
+	p := newPeople(t, f.id)
+	grants := p.addGrants(f, many)
+	end := grants[0].entry.NotAfter
+	clock.hour = end + keeper.GraceHours
+	f.accept = true
+	later := p.grantUntil(clock.hour + 500)
+	p.addGrant(f, later)
+	access, _ := p.access(later, clock.hour)
+	r, _ := p.request(later, access, f.keeper.Key())
+	_, err := f.keeper.Release(ctx, r)
+	p.must(err)
+	if left := listed(t, f.dir, "keeper", "shares"); len(left) != 1 || left[0] != strconv.Itoa(int(later.entry.NotAfter)) {
+		t.Errorf("%v is left", left)
+	}
+	mustVerify(t, f)
+}
+
+// Payloads whose entries never came are overwritten, those of the others
+// in the segment stay.
+func TestDropFromSegment(t *testing.T) {
+	lane.OneGoroutine(t)
+	f, clock := newLedger(t)
+	p := newPeople(t, f.id)
+	var grants []*given
+	var puts []ledgerclient.Put
+	for range 40 {
+		g := p.grant()
+		grants = append(grants, g)
+		puts = append(puts, g.puts...)
+	}
+	p.must(f.store.PutBlobs(ctx, puts))
+	mustAppend(t, f, []contract.Entry{grants[0].entry, grants[1].entry})
+	clock.hour += keepHours
+	last := p.grant()
+	p.must(f.store.PutBlobs(ctx, last.puts))
+	p.must((&Sweeper{Folder: f}).Sweep(ctx)) // a put drops only a few
+	for i, g := range grants {
+		_, err := fetched(t, f.store, g.puts[1].Locators[0])
+		var none *ledgerclient.NotFoundError
+		if gone := errors.As(err, &none); gone != (i > 1) {
+			t.Errorf("grant %d: %v", i, err)
+		}
+		if i > 1 && len(filesWith(t, f.dir, g.puts[1].Blob[40:80])) > 0 {
+			t.Error("dropped, but still there")
+		}
+	}
+	mustVerify(t, f)
+	p.must(f.store.PutBlobs(ctx, puts)) // and can come again
+	for _, g := range grants {
+		p.mustFetch(f, g.puts[0].Locators[0], g.puts[0].Blob)
+	}
+	mustVerify(t, f)
+}
+
+// Of a segment most of which has ended only the rest is left, in another one, and is
+// found there by whoever had it open, by a new process and in a copy.
+func TestEmptiedSegment(t *testing.T) {
+	lane.OneGoroutine(t)
+	f, clock := newLedger(t)
+	p := newPeople(t, f.id)
+	kept := p.grant()
+	var puts []ledgerclient.Put
+	for range 10 {
+		puts = append(puts, p.grant().puts...)
+	}
+	p.must(f.store.PutBlobs(ctx, append(kept.puts, puts...)))
+	mustAppend(t, f, []contract.Entry{kept.entry})
+	other, err := Open(f.dir, Options{Clock: clock.now})
+	p.must(err)
+	defer other.Close()
+	p.mustFetch(other, kept.puts[0].Locators[0], kept.puts[0].Blob)
+	f.ground().payloads.least = 1 << 10
+	clock.hour += keepHours
+	p.must((&Sweeper{Folder: f}).Sweep(ctx))
+	info, err := os.Stat(f.path("payloads/0000000001"))
+	if err != nil || info.Size() != segmentHeader {
+		t.Errorf("%v, %v", info.Size(), err)
+	}
+	dst := filepath.Join(t.TempDir(), "copy")
+	copied(t, f, dst)
+	back, err := Open(dst, Options{Clock: clock.now})
+	p.must(err)
+	defer back.Close()
+	again, err := Open(f.dir, Options{Clock: clock.now})
+	p.must(err)
+	defer again.Close()
+	for _, f := range []*Folder{f, other, again, back} {
+		for _, put := range kept.puts {
+			p.mustFetch(f, put.Locators[1], put.Blob)
+		}
+		mustVerify(t, f)
+	}
+}
+
+// What is in the index is found as what came after it is, and a changed index is made anew.
+func TestPlaceIndex(t *testing.T) {
+	lane.OneGoroutine(t)
+	f, clock := newLedger(t)
+	p := newPeople(t, f.id)
+	f.ground().payloads.indexFrom = 20
+	var all []*given
+	for range 9 {
+		all = append(all, p.addGrants(f, 8)...)
+	}
+	all = append(all, p.addGrants(f, 1)...)
+	s := f.ground().payloads
+	if s.index == nil || s.index.rows < 40 || len(s.recent) == 0 {
+		t.Fatalf("%+v, %d after it", s.index, len(s.recent))
+	}
+	fetch := func(f *Folder) {
+		t.Helper()
+		for _, g := range all {
+			for _, put := range g.puts {
+				for _, loc := range put.Locators {
+					p.mustFetch(f, loc, put.Blob)
+				}
+			}
+		}
+		var none *ledgerclient.NotFoundError
+		if _, err := f.store.Blob(ctx, crypto.Locator{1}); !errors.As(err, &none) {
+			t.Errorf("unknown locator: %v", err)
+		}
+	}
+	fetch(f)
+	f = reopen(t, f)
+	if s := f.ground().payloads; s.look() != nil || s.index == nil || len(s.recent) >= 300 {
+		t.Errorf("%+v, %d after it", s.index, len(s.recent))
+	}
+	fetch(f)
+	path := f.path("payloads/index")
+	good := mustRead(t, path)
+	for _, at := range []int{0, 9, 30, indexHead, indexHead + 9, len(good) - 1} {
+		bad := bytes.Clone(good)
+		bad[at] ^= 0x20
+		p.must(os.WriteFile(path, bad, 0o600))
+		g, err := open(f.dir, Options{Clock: clock.now}, unsyncedFiles{}, noNetwork)
+		p.must(err)
+		mustVerify(t, g)
+		fetch(g)
+		g.Close()
+	}
+}
+
+// FuzzSegment: whatever a segment holds, reading it ends, finds no record that is not under
+// its check, and never panics.
+func FuzzSegment(f *testing.F) {
+	var b []byte
+	for i := range 5 {
+		b = appendRecord(b, 7, 1, []crypto.Hash{{byte(i * 40)}, {byte(i), 7}}, []byte("package"), []byte("payload"))
+	}
+	f.Add(append(segmentHead{durable: segmentHeader + int64(len(b))}.marshal(), b...))
+	f.Add(append(segmentHead{durable: segmentHeader}.marshal(), b...))
+	f.Add(b)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		dir := t.TempDir()
+		g := newGround(&ground{dir: dir, ops: systemFiles{}, modes: modesOf(0o700)})
+		if err := os.WriteFile(filepath.Join(dir, "segment"), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := g.openSegment(filepath.Join(dir, "segment"), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		last := int64(segmentHeader)
+		end, err := s.scan(0, func(r *segRecord) error {
+			if r.at < last || r.length < recordFixed+8 || r.pkg > r.size() {
+				t.Fatalf("%+v behind %d", r, last)
+			}
+			last = r.next()
+			_, _, err := r.body(s)
+			return err
+		}, func(at, length int64) {
+			if at < last || length <= 0 {
+				t.Fatalf("gap of %d at %d behind %d", length, at, last)
+			}
+			last = at + length
+		})
+		if err != nil || end < segmentHeader {
+			t.Fatal(end, err)
+		}
+	})
+}
