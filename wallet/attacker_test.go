@@ -142,19 +142,19 @@ func TestAttackerWithTheDiskReadsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := patient.PlanGrant(ctx, wallet.GrantRequest{To: string(secrets["contact"]), All: true, NotAfter: endOf(1), Purpose: "PATRQT"})
+	p, err := patient.Grants().Plan(ctx, wallet.GrantRequest{To: string(secrets["contact"]), All: true, NotAfter: endOf(1), Purpose: "PATRQT"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	consent, code, err := patient.Grant(ctx, p)
+	consent, code, err := patient.Grants().One(ctx, p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	must(clinic.OpenByCode(ctx, code, string(secrets["reason"])))(t)
+	must(clinic.Inbox().OpenByCode(ctx, code, string(secrets["reason"])))(t)
 	if _, _, err := patient.Records().Update(ctx, rec.ID.String(), put(secrets["update"]), wallet.Describe{}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if events := must(patient.Audit(ctx))(t); events[len(events)-1].Reason != string(secrets["reason"]) {
+	if events := must(patient.Audit().Events(ctx))(t); events[len(events)-1].Reason != string(secrets["reason"]) {
 		t.Fatalf("audit: %+v", events)
 	}
 	// A change that waits in the journal, too: the ledger is out of reach.
@@ -163,13 +163,13 @@ func TestAttackerWithTheDiskReadsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := stuck.PlanGrant(ctx, wallet.GrantRequest{To: string(secrets["contact"]), All: true, NotAfter: endOf(2)})
+	plan, err := stuck.Grants().Plan(ctx, wallet.GrantRequest{To: string(secrets["contact"]), All: true, NotAfter: endOf(2)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for n := int64(1); len(d.journal(t)) == 0; n++ {
 		x.n = x.calls.Load() + n
-		if _, _, err := stuck.Grant(ctx, plan); err == nil {
+		if _, _, err := stuck.Grants().One(ctx, plan); err == nil {
 			t.Fatal("no grant got stuck")
 		}
 	}
@@ -240,10 +240,10 @@ func TestAttackerWithTheDiskReadsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	var notYours *wallet.NotYoursError
-	if _, err := eve.OpenByCode(ctx, code, ""); !errors.As(err, &notYours) {
+	if _, err := eve.Inbox().OpenByCode(ctx, code, ""); !errors.As(err, &notYours) {
 		t.Errorf("somebody else's share code: %v", err)
 	}
-	if box := must(eve.Inbox(ctx))(t); len(box) != 0 {
+	if box := must(eve.Inbox().List(ctx))(t); len(box) != 0 {
 		t.Errorf("a stranger's inbox: %+v", box)
 	}
 }
@@ -291,11 +291,11 @@ func newRawTown(t *testing.T, from, to contract.Hour) *rawTown {
 		t.Fatal(err)
 	}
 	now := r.hour()
-	p, err := r.patient.PlanGrant(r.ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotBefore: now + from, NotAfter: now + to})
+	p, err := r.patient.Grants().Plan(r.ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotBefore: now + from, NotAfter: now + to})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.consent, _, err = r.patient.Grant(r.ctx, p); err != nil {
+	if r.consent, _, err = r.patient.Grants().One(r.ctx, p); err != nil {
 		t.Fatal(err)
 	}
 	leaves, err := r.services.Ledger.Leaves(r.ctx, 2, 3)
@@ -437,7 +437,7 @@ func TestRawAccessesAreRefused(t *testing.T) {
 	if a := r.ask(t, first, r.keys, nil); a.Code != ledgerclient.AccessTooOld {
 		t.Errorf("an access of yesterday: %s", a.Code)
 	}
-	if _, err := r.patient.Revoke(r.ctx, []contract.ID{r.consent.ID}); err != nil {
+	if _, err := r.patient.Consents().Revoke(r.ctx, []contract.ID{r.consent.ID}); err != nil {
 		t.Fatal(err)
 	}
 	r.refused(t, "after the revocation", r.access(nil), contract.RuleRevoked, ledgerclient.Revoked)
@@ -446,7 +446,7 @@ func TestRawAccessesAreRefused(t *testing.T) {
 
 	for name, x := range map[string]*rawTown{"first": r, "other": other} {
 		var refused int
-		events, err := x.patient.Audit(x.ctx)
+		events, err := x.patient.Audit().Events(x.ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -541,11 +541,11 @@ func TestTransplantedPayloads(t *testing.T) {
 			add(t, patient, "b.txt", "the other")
 		}
 		recs = must(patient.Records().List(ctx))(t)
-		p, err := patient.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", Records: []string{recs[i].ID.String()}, NotAfter: now + 100})
+		p, err := patient.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", Records: []string{recs[i].ID.String()}, NotAfter: now + 100})
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, _, err := patient.Grant(ctx, p)
+		c, _, err := patient.Grants().One(ctx, p)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -556,7 +556,7 @@ func TestTransplantedPayloads(t *testing.T) {
 		if err := os.Remove(tn.cacheOf("Dr Smith")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
 		}
-		o, err := tn.again("Dr Smith").OpenByID(ctx, ids[i].String(), "")
+		o, err := tn.again("Dr Smith").Inbox().OpenByID(ctx, ids[i].String(), "")
 		if err != nil {
 			return "", err
 		}

@@ -14,6 +14,12 @@ import (
 	"github.com/carekey/carekey/wallet/view"
 )
 
+// Audit is what happened to the consents that this wallet gave.
+type Audit struct{ w *Wallet }
+
+// Audit returns what happened to the consents that this wallet gave.
+func (w *Wallet) Audit() Audit { return Audit{w} }
+
 // Event is one thing that happened to a consent of this wallet.
 type Event struct {
 	Hour    contract.Hour // ledger hour
@@ -59,21 +65,21 @@ const (
 	Destroyed What = "destroyed" // a keeper destroyed its share
 )
 
-// Audit returns everything that happened to the consents of this wallet, newest
+// Events returns everything that happened to the consents of this wallet, newest
 // last. Every thread is proven complete first: an access that the ledger hides is
 // an error, not a gap. A part that the stores no longer hold is left empty.
-func (w *Wallet) Audit(ctx context.Context) ([]Event, error) {
+func (a Audit) Events(ctx context.Context) ([]Event, error) {
 	var out []Event
-	err := w.look(ctx, func() error {
-		ts, err := w.grants(ctx)
+	err := a.w.look(ctx, func() error {
+		ts, err := a.w.Consents().threads(ctx)
 		if err != nil {
 			return err
 		}
-		if err := w.prove(ctx, ts); err != nil {
+		if err := a.w.Consents().prove(ctx, ts); err != nil {
 			return err
 		}
 		for _, t := range ts {
-			events, _, err := w.events(ctx, t, true)
+			events, _, err := a.events(ctx, t, true)
 			if err != nil {
 				return err
 			}
@@ -93,9 +99,9 @@ func (w *Wallet) Audit(ctx context.Context) ([]Event, error) {
 // events are those of one consent: what the ledger shows of it and, if ask is set, what
 // the keepers filed. damaged is why they cannot say that, if something they hold of it is
 // damaged.
-func (w *Wallet) events(ctx context.Context, t *view.Thread, ask bool) (_ []Event, damaged, err error) {
-	c := w.consent(t)
-	base := Event{Ledger: w.client.ID(), AsOf: w.view.AsOf(), Consent: t.ID, Who: c.To, Address: c.Address, Records: c.Records, Purpose: c.Purpose, Verified: true, Clock: c.Clock}
+func (a Audit) events(ctx context.Context, t *view.Thread, ask bool) (_ []Event, damaged, err error) {
+	c := a.w.Consents().of(t)
+	base := Event{Ledger: a.w.client.ID(), AsOf: a.w.view.AsOf(), Consent: t.ID, Who: c.To, Address: c.Address, Records: c.Records, Purpose: c.Purpose, Verified: true, Clock: c.Clock}
 	at := func(index uint64, hour contract.Hour, what What) Event {
 		e := base
 		e.Hour, e.What, e.index = hour, what, index
@@ -110,14 +116,14 @@ func (w *Wallet) events(ctx context.Context, t *view.Thread, ask bool) (_ []Even
 			out = append(out, at(f.Index, f.Hour, Revoked))
 		case contract.KindAccess:
 			e := at(f.Index, f.Hour, Opened)
-			entry, err := w.view.FollowUp(&t.FollowUps()[i])
+			entry, err := a.w.view.FollowUp(&t.FollowUps()[i])
 			if err != nil {
 				return nil, nil, err
 			}
-			e.Reason, e.HasReason, err = w.readAccess(ctx, t, entry)
+			e.Reason, e.HasReason, err = a.readAccess(ctx, t, entry)
 			if isTampered(err) != nil {
 				e.Damaged = true // the access is certain; what was said with it is not
-			} else if w.view.DoWithout(err) {
+			} else if a.w.view.DoWithout(err) {
 				e.Reason, e.HasReason, e.Missing = "", false, []string{"store"}
 			} else if err != nil {
 				return nil, nil, err
@@ -128,15 +134,15 @@ func (w *Wallet) events(ctx context.Context, t *view.Thread, ask bool) (_ []Even
 	if !ask {
 		return out, nil, nil
 	}
-	answers, err := w.inquire(ctx, t)
-	if err != nil && !w.view.DoWithout(err) {
+	answers, err := a.w.Consents().inquire(ctx, t)
+	if err != nil && !a.w.view.DoWithout(err) {
 		return nil, nil, err
 	}
 	if u := ledgerclient.Unreachable(err); u != nil && u.Damaged {
 		damaged = err
 	}
 	var missing []string
-	if w.view.Behind() != nil || w.view.Silent("ledger") != nil {
+	if a.w.view.Behind() != nil || a.w.view.Silent("ledger") != nil {
 		missing = append(missing, "ledger")
 	}
 	if err != nil {
@@ -180,16 +186,16 @@ func (w *Wallet) events(ctx context.Context, t *view.Thread, ask bool) (_ []Even
 
 // readAccess reads the reason that a recipient gave with an access. That he gave
 // none, or nonsense, is no error of the ledger: the access itself is shown.
-func (w *Wallet) readAccess(ctx context.Context, t *view.Thread, e *contract.Entry) (reason string, ok bool, err error) {
+func (a Audit) readAccess(ctx context.Context, t *view.Thread, e *contract.Entry) (reason string, ok bool, err error) {
 	if t.Terms == nil {
 		return "", false, nil
 	}
-	_, key := w.view.Key(t)
-	offsets, err := crypto.NewOffsets(w.client.ID(), key, t.Terms.Peer)
+	_, key := a.w.view.Key(t)
+	offsets, err := crypto.NewOffsets(a.w.client.ID(), key, t.Terms.Peer)
 	if err != nil {
 		return "", false, err
 	}
-	blob, err := w.readBlob(ctx, offsets.Locator(e.ID(w.client.ID()), byte(ledgerclient.PartAccess)), payload.MaxAccessBlob, "reason", t.ID)
+	blob, err := a.w.readBlob(ctx, offsets.Locator(e.ID(a.w.client.ID()), byte(ledgerclient.PartAccess)), payload.MaxAccessBlob, "reason", t.ID)
 	if isMissing(err) {
 		return "", false, nil
 	}
@@ -203,18 +209,18 @@ func (w *Wallet) readAccess(ctx context.Context, t *view.Thread, e *contract.Ent
 	if err != nil {
 		return "", false, nil
 	}
-	plain, err := crypto.OpenPayload(w.sealContext(ledgerclient.PartAccess, e.Author), key, body)
+	plain, err := crypto.OpenPayload(a.w.sealContext(ledgerclient.PartAccess, e.Author), key, body)
 	if err != nil {
 		return "", false, nil
 	}
 	n, err := payload.ParseAccess(plain)
-	if err != nil || n.Ledger != w.client.ID() || n.Grant != t.ID || n.Author != e.Author || n.From != t.Terms.Peer {
+	if err != nil || n.Ledger != a.w.client.ID() || n.Grant != t.ID || n.Author != e.Author || n.From != t.Terms.Peer {
 		return "", false, nil
 	}
 	// The recipient's head is gossip: a ledger that shows the two of them different
 	// histories is found out here. A head that the ledger never signed is only the
 	// recipient's nonsense.
-	if err := w.gossip(ctx, n.Checkpoint); isTampered(err) != nil {
+	if err := a.w.gossip(ctx, n.Checkpoint); isTampered(err) != nil {
 		return "", false, nil
 	} else if err != nil {
 		return "", false, fmt.Errorf("access to consent %s: %w", t.ID, err)
@@ -262,49 +268,49 @@ func turn(ts []*view.Thread, after uint64) []*view.Thread {
 // Status returns the summary and remembers that it was looked at. If there are many
 // consents it asks the keepers about some of them, others each time; Audit asks about
 // all.
-func (w *Wallet) Status(ctx context.Context) (Summary, error) {
+func (a Audit) Status(ctx context.Context) (Summary, error) {
 	var s Summary
-	err := w.look(ctx, func() error {
-		ts, err := w.grants(ctx)
+	err := a.w.look(ctx, func() error {
+		ts, err := a.w.Consents().threads(ctx)
 		if err != nil {
 			return err
 		}
 		var touched []*view.Thread
 		for _, t := range ts {
-			switch c := w.consent(t); c.Status {
+			switch c := a.w.Consents().of(t); c.Status {
 			case StatusActive, StatusUpcoming:
 				s.Consents = append(s.Consents, c)
 			default:
 				s.Ended++
-				if c.Status == StatusExpired && w.view.Head().Time.IsZero() && t.NotAfter > w.view.Pin().Hour {
+				if c.Status == StatusExpired && a.w.view.Head().Time.IsZero() && t.NotAfter > a.w.view.Pin().Hour {
 					s.ByClock++
 				}
 			}
-			if w.view.OpenHour() < t.NotAfter+lookBack {
+			if a.w.view.OpenHour() < t.NotAfter+lookBack {
 				touched = append(touched, t)
 			}
 		}
 		// Those of which there is news are always looked at.
-		asked := turn(touched, w.notes.Asked)
+		asked := turn(touched, a.w.notes.Asked)
 		ask := make(map[*view.Thread]bool, len(asked))
 		for _, t := range asked {
 			ask[t] = true
 		}
 		if s.Unasked = len(touched) - len(asked); s.Unasked > 0 {
-			w.notes.Asked = asked[len(asked)-1].Index
+			a.w.notes.Asked = asked[len(asked)-1].Index
 			some := touched[:0]
 			for _, t := range touched {
-				if fs := t.FollowUps(); ask[t] || len(fs) > 0 && fs[len(fs)-1].Index >= w.notes.Looked {
+				if fs := t.FollowUps(); ask[t] || len(fs) > 0 && fs[len(fs)-1].Index >= a.w.notes.Looked {
 					some = append(some, t)
 				}
 			}
 			touched = some
 		}
-		if err := w.prove(ctx, touched); err != nil {
+		if err := a.w.Consents().prove(ctx, touched); err != nil {
 			return err
 		}
 		for _, t := range touched {
-			events, damaged, err := w.events(ctx, t, ask[t])
+			events, damaged, err := a.events(ctx, t, ask[t])
 			if err != nil {
 				return err
 			}
@@ -316,10 +322,10 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 					s.Missing = append(s.Missing, m)
 				}
 			}
-			refused, shown := 0, w.notes.Refused[t.ID.String()]
+			refused, shown := 0, a.w.notes.Refused[t.ID.String()]
 			for _, e := range events {
 				switch {
-				case e.What == Opened && e.index >= w.notes.Looked:
+				case e.What == Opened && e.index >= a.w.notes.Looked:
 					s.Accesses = append(s.Accesses, e)
 				case e.What == Refused:
 					if refused += max(1, e.More); refused > shown {
@@ -328,33 +334,33 @@ func (w *Wallet) Status(ctx context.Context) (Summary, error) {
 				}
 			}
 			if refused > shown {
-				if w.notes.Refused == nil {
-					w.notes.Refused = map[string]int{}
+				if a.w.notes.Refused == nil {
+					a.w.notes.Refused = map[string]int{}
 				}
-				w.notes.Refused[t.ID.String()] = refused
+				a.w.notes.Refused[t.ID.String()] = refused
 			}
 		}
-		s.Consents = append(s.Consents, w.pendingConsents()...)
-		s.Records = len(w.outbox.Openings(string(AddingRecord)))
+		s.Consents = append(s.Consents, a.w.Consents().pending()...)
+		s.Records = len(a.w.outbox.Openings(string(AddingRecord)))
 		var unopened []*view.Thread
-		for _, t := range w.view.Threads() {
+		for _, t := range a.w.view.Threads() {
 			switch {
 			case t.Role == view.OwnRecord && t.Status == contract.StatusOpen:
 				s.Records++
-			case t.Role == view.Received && w.statusOf(t) == StatusActive && t.LastAccess == 0:
+			case t.Role == view.Received && a.w.Consents().statusOf(t) == StatusActive && t.LastAccess == 0:
 				unopened = append(unopened, t)
 			}
 		}
-		if err := w.readReceived(ctx, unopened); err != nil {
+		if err := a.w.Inbox().readTerms(ctx, unopened); err != nil {
 			return err
 		}
 		for _, t := range unopened {
-			s.Inbox = append(s.Inbox, w.received(t))
+			s.Inbox = append(s.Inbox, a.w.Inbox().of(t))
 		}
-		s.Pending = w.pending()
-		s.Contacts = len(w.book.Contacts)
-		if w.notes.Looked != w.view.Pin().Size {
-			w.notes.Looked = w.view.Pin().Size
+		s.Pending = a.w.Changes().pending()
+		s.Contacts = len(a.w.book.Contacts)
+		if a.w.notes.Looked != a.w.view.Pin().Size {
+			a.w.notes.Looked = a.w.view.Pin().Size
 		}
 		return nil
 	})

@@ -152,7 +152,7 @@ func remote(t *testing.T) (tn *town, l *line, patient, clinic *wallet.Wallet, co
 
 func planOf(t *testing.T, w *wallet.Wallet, hours int) *wallet.GrantPlan {
 	t.Helper()
-	return must(w.PlanGrant(context.Background(), wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(noon.Unix()/3600 + int64(hours))}))(t)
+	return must(w.Grants().Plan(context.Background(), wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(noon.Unix()/3600 + int64(hours))}))(t)
 }
 
 func wantPending(t *testing.T, err error) {
@@ -172,7 +172,7 @@ func TestSignedOutOfReach(t *testing.T) {
 	o := tn.options("Maria")
 	o.Services = l.over(o.Services)
 	patient := must(wallet.Open(ctx, o))(t)
-	cs := must(patient.Consents(ctx))(t)
+	cs := must(patient.Consents().List(ctx))(t)
 	since, away := patient.Log().OutOfReach()
 	if len(cs) != 1 || cs[0].To != "Dr Smith" || !cs[0].AsOf.Equal(noon) || !since.Equal(noon) || !errors.Is(away, errCut) {
 		t.Fatalf("%+v, %v, %v", cs, since, away)
@@ -182,7 +182,7 @@ func TestSignedOutOfReach(t *testing.T) {
 	for i := range 3 {
 		// The clock is put back: the order stays.
 		tn.now = tn.now.Add(-20 * time.Minute)
-		c, code, err := patient.Grant(ctx, planOf(t, patient, 100+i))
+		c, code, err := patient.Grants().One(ctx, planOf(t, patient, 100+i))
 		wantPending(t, err)
 		if c.Status != wallet.StatusPending || c.Pending != wallet.Granting || code.Consent != c.ID || len(c.Records) != 1 || c.To != "Dr Smith" {
 			t.Fatalf("%+v", c)
@@ -190,33 +190,33 @@ func TestSignedOutOfReach(t *testing.T) {
 		signed, codes = append(signed, c.ID), append(codes, code)
 	}
 	for _, id := range []contract.ID{signed[1], first.ID} {
-		rs, err := patient.Revoke(ctx, []contract.ID{id})
+		rs, err := patient.Consents().Revoke(ctx, []contract.ID{id})
 		wantPending(t, err)
 		if len(rs) != 1 || rs[0].Consent.Pending != wallet.Revoking || rs[0].Already || len(rs[0].Acks) != 0 {
 			t.Fatalf("%+v", rs)
 		}
 	}
-	if rs, err := patient.Revoke(ctx, []contract.ID{first.ID}); err != nil || !rs[0].Already {
+	if rs, err := patient.Consents().Revoke(ctx, []contract.ID{first.ID}); err != nil || !rs[0].Already {
 		t.Errorf("the second time: %+v, %v", rs, err)
 	}
-	if s := must(patient.Status(ctx))(t); len(s.Pending) != 5 || len(s.Consents) != 4 {
+	if s := must(patient.Audit().Status(ctx))(t); len(s.Pending) != 5 || len(s.Consents) != 4 {
 		t.Errorf("%d pending, %d consents", len(s.Pending), len(s.Consents))
 	}
 
 	*l = line{}
-	s := must(patient.Sync(ctx))(t)
+	s := must(patient.Changes().Sync(ctx))(t)
 	if len(s.Finished) != 5 || len(s.Pending) != 0 || s.To-s.From != 5 {
 		t.Errorf("%+v", s)
 	}
 	if want := signed; len(l.sent) != 5 || !slices.Equal(l.sent[:3], want) {
 		t.Errorf("sent %v, signed %v", l.sent, signed)
 	}
-	must(patient.Sync(ctx))(t)
+	must(patient.Changes().Sync(ctx))(t)
 	if len(l.sent) != 5 {
 		t.Errorf("%d entries sent, want 5", len(l.sent))
 	}
 	for i, code := range codes {
-		o, err := clinic.OpenByCode(ctx, code, "")
+		o, err := clinic.Inbox().OpenByCode(ctx, code, "")
 		if i == 1 {
 			var refused *wallet.RefusedError
 			if !errors.As(err, &refused) || refused.Rule != contract.RuleRevoked {
@@ -240,18 +240,18 @@ func TestUnknownIsLookedUp(t *testing.T) {
 	ctx := context.Background()
 	_, l, patient, clinic, _ := remote(t)
 	l.sent, l.swallow = nil, true
-	c, code, err := patient.Grant(ctx, planOf(t, patient, 100))
+	c, code, err := patient.Grants().One(ctx, planOf(t, patient, 100))
 	wantPending(t, err)
 	if len(l.sent) != 1 || c.Pending != wallet.Granting {
 		t.Fatalf("%v, %+v", l.sent, c)
 	}
 	*l = line{sent: l.sent}
-	s := must(patient.Sync(ctx))(t)
+	s := must(patient.Changes().Sync(ctx))(t)
 	if len(s.Finished) != 1 || len(s.Pending) != 0 || len(l.sent) != 1 {
 		t.Errorf("%+v, sent %d times", s, len(l.sent))
 	}
-	must(clinic.OpenByCode(ctx, code, ""))(t)
-	if cs := must(patient.Consents(ctx))(t); len(cs) != 2 || cs[1].Pending != "" || cs[1].Openings != 1 {
+	must(clinic.Inbox().OpenByCode(ctx, code, ""))(t)
+	if cs := must(patient.Consents().List(ctx))(t); len(cs) != 2 || cs[1].Pending != "" || cs[1].Openings != 1 {
 		t.Errorf("%+v", cs)
 	}
 }
@@ -263,57 +263,57 @@ func TestRevokeReachesWhomItCan(t *testing.T) {
 	t.Run("keepers alone", func(t *testing.T) {
 		_, l, patient, clinic, c := remote(t)
 		l.ledger = true
-		rs, err := patient.Revoke(ctx, []contract.ID{c.ID})
+		rs, err := patient.Consents().Revoke(ctx, []contract.ID{c.ID})
 		wantPending(t, err)
 		if len(rs[0].Acks) != 1 || rs[0].Acks[0].End != ledgerclient.Stopped || rs[0].Consent.Revoked != 0 {
 			t.Errorf("%+v", rs)
 		}
 		var refused *wallet.RefusedError
-		if _, err := clinic.OpenByID(ctx, c.ID.String(), ""); !errors.As(err, &refused) || refused.Code != ledgerclient.Revoked {
+		if _, err := clinic.Inbox().OpenByID(ctx, c.ID.String(), ""); !errors.As(err, &refused) || refused.Code != ledgerclient.Revoked {
 			t.Errorf("fetch before the revocation is ordered: %v", err)
 		}
-		must(patient.Consents(ctx))(t)
+		must(patient.Consents().List(ctx))(t)
 		if l.told != 1 {
 			t.Errorf("told %d times while the ledger is away, want once", l.told)
 		}
 		l.ledger = false
-		if cs := must(patient.Consents(ctx))(t); cs[0].Status != wallet.StatusRevoked || cs[0].Pending != "" {
+		if cs := must(patient.Consents().List(ctx))(t); cs[0].Status != wallet.StatusRevoked || cs[0].Pending != "" {
 			t.Errorf("%+v", cs)
 		}
 	})
 	t.Run("ledger alone", func(t *testing.T) {
 		_, l, patient, _, c := remote(t)
 		l.keeper = true
-		rs, err := patient.Revoke(ctx, []contract.ID{c.ID})
+		rs, err := patient.Consents().Revoke(ctx, []contract.ID{c.ID})
 		wantPending(t, err)
 		if rs[0].Consent.Status != wallet.StatusRevoked || rs[0].Consent.Pending != wallet.Revoking || len(rs[0].Acks) != 0 {
 			t.Errorf("%+v", rs)
 		}
 		// What is ordered holds nothing else back.
 		l.sent = nil
-		if _, _, err := patient.Grant(ctx, planOf(t, patient, 100)); err == nil || len(l.sent) != 1 {
+		if _, _, err := patient.Grants().One(ctx, planOf(t, patient, 100)); err == nil || len(l.sent) != 1 {
 			t.Errorf("%v, %d sent", err, len(l.sent))
 		}
 		l.keeper = false
-		if s, err := patient.Sync(ctx); err != nil || len(s.Finished) != 2 || len(l.sent) != 1 {
+		if s, err := patient.Changes().Sync(ctx); err != nil || len(s.Finished) != 2 || len(l.sent) != 1 {
 			t.Errorf("%+v, %v", s, err)
 		}
 	})
 	t.Run("past what the store holds back", func(t *testing.T) {
 		_, l, patient, _, c := remote(t)
 		l.store, l.sent = true, nil
-		_, _, err := patient.Grant(ctx, planOf(t, patient, 100))
+		_, _, err := patient.Grants().One(ctx, planOf(t, patient, 100))
 		wantPending(t, err)
-		rs, err := patient.Revoke(ctx, []contract.ID{c.ID})
+		rs, err := patient.Consents().Revoke(ctx, []contract.ID{c.ID})
 		if err != nil || rs[0].Consent.Status != wallet.StatusRevoked || len(l.sent) != 1 {
 			t.Errorf("%+v, %v, %d sent", rs, err, len(l.sent))
 		}
-		if cs := must(patient.Consents(ctx))(t); len(cs) != 2 || cs[1].Status != wallet.StatusPending {
+		if cs := must(patient.Consents().List(ctx))(t); len(cs) != 2 || cs[1].Status != wallet.StatusPending {
 			t.Errorf("%+v", cs)
 		}
 		l.store = false
-		must(patient.Sync(ctx))(t)
-		if cs := must(patient.Consents(ctx))(t); cs[1].Status != wallet.StatusActive {
+		must(patient.Changes().Sync(ctx))(t)
+		if cs := must(patient.Consents().List(ctx))(t); cs[1].Status != wallet.StatusActive {
 			t.Errorf("%+v", cs)
 		}
 	})
@@ -323,7 +323,7 @@ func TestRevokeReachesWhomItCan(t *testing.T) {
 func TestRefusedOutOfReach(t *testing.T) {
 	ctx := context.Background()
 	tn, l, patient, clinic, c := remote(t)
-	must(clinic.Inbox(ctx))(t)
+	must(clinic.Inbox().List(ctx))(t)
 	away := func(w *wallet.Wallet) {
 		t.Helper()
 		if _, _, err := w.Records().Add(ctx, source("r", 1), wallet.Describe{}, nil); !errors.Is(err, errCut) {
@@ -333,7 +333,7 @@ func TestRefusedOutOfReach(t *testing.T) {
 		if _, _, err := w.Records().Update(ctx, recs[0].ID.String(), source("r", 2), wallet.Describe{}, nil); !errors.Is(err, errCut) {
 			t.Errorf("update: %v", err)
 		}
-		if s := must(w.Status(ctx))(t); len(s.Pending) != 0 || s.Records != 1 {
+		if s := must(w.Audit().Status(ctx))(t); len(s.Pending) != 0 || s.Records != 1 {
 			t.Errorf("%+v", s)
 		}
 	}
@@ -344,10 +344,10 @@ func TestRefusedOutOfReach(t *testing.T) {
 	o := tn.options("Dr Smith")
 	o.Services = (&line{ledger: true}).over(o.Services)
 	w := must(wallet.Open(ctx, o))(t)
-	if _, err := w.OpenByID(ctx, c.ID.String(), ""); !errors.Is(err, errCut) {
+	if _, err := w.Inbox().OpenByID(ctx, c.ID.String(), ""); !errors.Is(err, errCut) {
 		t.Errorf("fetch: %v", err)
 	}
-	if box := must(w.Inbox(ctx))(t); len(box) != 1 || box[0].Records[0].Title != "a" || box[0].Fetched != 0 {
+	if box := must(w.Inbox().List(ctx))(t); len(box) != 1 || box[0].Records[0].Title != "a" || box[0].Fetched != 0 {
 		t.Errorf("%+v", box)
 	}
 	// A wallet that has never seen its ledger signs nothing: terms carry a head.
@@ -370,7 +370,7 @@ func TestRemovalWaitsLong(t *testing.T) {
 	}
 	tn.now = tn.now.Add(5 * 24 * time.Hour)
 	l.ledger = false
-	if s, err := patient.Sync(ctx); err != nil || len(s.Finished) != 1 || s.Finished[0].Err != nil {
+	if s, err := patient.Changes().Sync(ctx); err != nil || len(s.Finished) != 1 || s.Finished[0].Err != nil {
 		t.Errorf("%+v, %v", s, err)
 	}
 	if rs := must(patient.Records().List(ctx))(t); len(rs) != 0 {
@@ -438,7 +438,7 @@ func TestTwoLedgers(t *testing.T) {
 		t.Error(n, err)
 	}
 	l.ledger = false
-	must(w.Sync(ctx))(t)
+	must(w.Changes().Sync(ctx))(t)
 	add(t, w, "c.txt", "c")
 	if err := first.Leave(ctx); !errors.As(err, &stays) || !stays.Default {
 		t.Errorf("the default: %v", err)
@@ -496,7 +496,7 @@ func TestVerifyLedger(t *testing.T) {
 			t.Error(s, r)
 		}
 	}
-	must(patient.Consents(ctx))(t)
+	must(patient.Consents().List(ctx))(t)
 	verify(3, 3)
 	verify(3, 0)
 	if l.leaves != 0 {

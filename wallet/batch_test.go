@@ -54,7 +54,7 @@ func summary(p *batch.Plan) string {
 // state lists the consents of a wallet, without their ids.
 func consentsOf(t testing.TB, w *wallet.Wallet) string {
 	t.Helper()
-	cs, err := w.Consents(context.Background())
+	cs, err := w.Consents().List(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestBatchPlan(t *testing.T) {
 	}
 	is(plan(first, false), 2, 1, "2 grant Ann blood.2 treatment until 2027-01-01")
 	// Changes.
-	cs, err := w.Consents(ctx)
+	cs, err := w.Consents().List(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,7 +285,7 @@ func TestBatchPeople(t *testing.T) {
 	is(people("to,categories,purpose,until\nAnn,labs,research,2026-12-10\n", false), "Ann +1 -0 =2; keeps 3 blood,urine,x-ray 12-21 01-01")
 	is(people("to,categories,purpose,until\nAnn,all,research,2026-12-24\n", false), "Ann +1 -0 =2; longer 1 x-ray 12-25 12-25; keeps 2 blood,urine 01-01 01-01")
 	is(people("to,categories,purpose,until\nAnn,labs,,2026-12-10\n", true), "Ann +1 -2 =0; loses 1 x-ray; sooner 2 blood,urine 12-11 12-11\nBob +0 -1 =0; loses 2 blood,urine")
-	cs := must(w.Consents(ctx))(t)
+	cs := must(w.Consents().List(ctx))(t)
 	i := slices.IndexFunc(cs, func(c wallet.Consent) bool { return c.To == "Ann" && len(c.Records) == 1 })
 	is(people("action,consent\nrevoke,"+cs[i].ID.String()+"\n", false), "Ann +0 -1 =1; loses 1 x-ray; keeps 2 blood,urine 01-01 01-01")
 	// A newer version; and ending what another consent gives as well is no loss.
@@ -451,7 +451,7 @@ func TestBatchOvertaken(t *testing.T) {
 	defer chunks(1)()
 	ctx := context.Background()
 	apply(t, w, must(planFrom(w, "to,categories,until\nAnn,labs,2026-11-30\nCleo,images,2026-11-30\n", false, tn.now))(t))
-	before := must(w.Consents(ctx))(t)
+	before := must(w.Consents().List(ctx))(t)
 	ann := before[slices.IndexFunc(before, func(c wallet.Consent) bool { return c.To == "Ann" })]
 	xray := must(w.Records().List(ctx))(t)
 	gone := xray[slices.IndexFunc(xray, func(r wallet.Record) bool { return r.Title == "x-ray" })]
@@ -464,7 +464,7 @@ func TestBatchOvertaken(t *testing.T) {
 		if _, _, err := other.Records().Remove(ctx, gone.ID.String()); err != nil {
 			t.Error(err)
 		}
-		if _, err := other.Revoke(ctx, []contract.ID{ann.ID}); err != nil {
+		if _, err := other.Consents().Revoke(ctx, []contract.ID{ann.ID}); err != nil {
 			t.Error(err)
 		}
 	})
@@ -507,7 +507,7 @@ func TestBatchDroppedWhileItWaits(t *testing.T) {
 	if _, err := os.Lstat(job); tn.waiting("Maria") != 0 || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%d wait, %v", tn.waiting("Maria"), err)
 	}
-	if cs := must(w.Consents(ctx))(t); len(cs) != 1 || cs[0].To != "Ann" {
+	if cs := must(w.Consents().List(ctx))(t); len(cs) != 1 || cs[0].To != "Ann" {
 		t.Errorf("%+v", cs)
 	}
 	apply(t, w, must(planFrom(w, "to,categories,until\nCleo,labs,2026-12-31\n", false, tn.now))(t))
@@ -543,11 +543,11 @@ func ended(t testing.TB, w *wallet.Wallet, items int, want string) {
 			t.Errorf("%+v", r)
 		}
 		seen[r.Consent] = true
-		c, code, err := w.ShowConsent(ctx, r.Consent.String())
+		c, code, err := w.Consents().Show(ctx, r.Consent.String())
 		if err != nil || r.Status == "granted" && (code.Consent != r.Code.Consent || c.Status != wallet.StatusActive) || r.Status == "revoked" && c.Status != wallet.StatusRevoked {
 			t.Errorf("%+v: %+v, %v", r, c, err)
 		}
-		x, err := w.ExplainConsent(ctx, r.Consent.String())
+		x, err := w.Consents().Explain(ctx, r.Consent.String())
 		if err != nil || x.Allowed != (r.Status == "granted") {
 			t.Errorf("%+v: %+v, %v", r, x, err)
 		}

@@ -421,7 +421,7 @@ func (bk Book) Keep(ctx context.Context) (kept bool, err error) {
 		if err != nil {
 			return err
 		}
-		waits := slices.ContainsFunc(bk.w.pending(), func(p Pending) bool { return p.Action == KeepingBook })
+		waits := slices.ContainsFunc(bk.w.Changes().pending(), func(p Pending) bool { return p.Action == KeepingBook })
 		if waits || bk.IsKept() { // what waits may never get there: the next time tells
 			return nil
 		}

@@ -13,6 +13,12 @@ import (
 	"github.com/carekey/carekey/wallet/outbox"
 )
 
+// Changes are what was signed and is on its way.
+type Changes struct{ w *Wallet }
+
+// Changes returns what was signed and is on its way.
+func (w *Wallet) Changes() Changes { return Changes{w} }
+
 // ErrPending is outbox.ErrPending.
 const ErrPending = outbox.ErrPending
 
@@ -35,12 +41,12 @@ var effects = map[Action]func(*Wallet, *outbox.Change) error{
 	AddingRecord:   func(w *Wallet, c *outbox.Change) error { return w.Records().entered(c) },
 	UpdatingRecord: func(w *Wallet, c *outbox.Change) error { return w.Records().entered(c) },
 	KeepingBook:    func(w *Wallet, c *outbox.Change) error { return w.Records().entered(c) },
-	Granting:       (*Wallet).consentGiven,
+	Granting:       func(w *Wallet, c *outbox.Change) error { return w.Grants().entered(c) },
 }
 
-// newChange makes a change of a signed entry; effect is what effects will need of it.
-func (w *Wallet) newChange(a Action, e contract.Entry, pkg []byte, effect any, puts ...outbox.Put) (*outbox.Change, error) {
-	c := outbox.New(w.client.ID(), string(a), e)
+// prepare makes a change of a signed entry; effect is what effects will need of it.
+func (ch Changes) prepare(a Action, e contract.Entry, pkg []byte, effect any, puts ...outbox.Put) (*outbox.Change, error) {
+	c := outbox.New(ch.w.client.ID(), string(a), e)
 	c.Package, c.Puts, c.Value = pkg, puts, effect
 	var err error
 	if effect != nil {
@@ -81,9 +87,9 @@ func consentOf(c *outbox.Change) contract.ID {
 	return c.Opening()
 }
 
-// carryOut brings changes onto the ledger: see [outbox.Outbox.Do].
-func (w *Wallet) carryOut(ctx context.Context, changes ...*outbox.Change) error {
-	return w.outbox.Do(ctx, &outbox.Batch{Changes: changes})
+// do brings changes onto the ledger: see [outbox.Outbox.Do].
+func (ch Changes) do(ctx context.Context, changes ...*outbox.Change) error {
+	return ch.w.outbox.Do(ctx, &outbox.Batch{Changes: changes})
 }
 
 // Finished tells of a change that an earlier run had begun and this one ended.
@@ -94,20 +100,20 @@ type Finished struct {
 }
 
 // Finished returns, once, what earlier runs had begun and this one ended.
-func (w *Wallet) Finished() (out []Finished) {
-	for _, c := range w.outbox.Finished() {
+func (ch Changes) Finished() (out []Finished) {
+	for _, c := range ch.w.outbox.Finished() {
 		out = append(out, Finished{Action: Action(c.Label), ID: c.ID, Err: failure(c)})
 	}
 	return out
 }
 
 // Stuck returns why changes that were signed still wait; nil if none do.
-func (w *Wallet) Stuck() error { return w.outbox.Stuck() }
+func (ch Changes) Stuck() error { return ch.w.outbox.Stuck() }
 
 // PassedOver returns why parts of what waits were passed over: an error for each file
 // of the wallet's own that cannot be read, or one for the folder. What they hold may
 // have been sent or not.
-func (w *Wallet) PassedOver() []error { return w.outbox.PassedOver() }
+func (ch Changes) PassedOver() []error { return ch.w.outbox.PassedOver() }
 
 // Pending is a change that waits.
 type Pending struct {
@@ -116,28 +122,28 @@ type Pending struct {
 	Err    error // why it could not be finished this time
 }
 
-func (w *Wallet) pending() (out []Pending) {
-	w.outbox.Each(func(c *outbox.Change, why error) {
+func (ch Changes) pending() (out []Pending) {
+	ch.w.outbox.Each(func(c *outbox.Change, why error) {
 		out = append(out, Pending{Action: Action(c.Label), ID: c.ID, Err: why})
 	})
 	return out
 }
 
-// pendingAction is what waits to happen to a record or a consent; "" if nothing
+// action is what waits to happen to a record or a consent; "" if nothing
 // does. An access is its recipient's matter.
-func (w *Wallet) pendingAction(opening contract.ID) Action {
-	if c := w.outbox.For(opening); c != nil && c.Label != string(Accessing) {
+func (ch Changes) action(opening contract.ID) Action {
+	if c := ch.w.outbox.For(opening); c != nil && c.Label != string(Accessing) {
 		return Action(c.Label)
 	}
 	return ""
 }
 
-// findPending finds what opens a thread that the ledger does not show yet by the
+// find finds what opens a thread that the ledger does not show yet by the
 // beginning of its id.
-func (w *Wallet) findPending(a Action, query string) *outbox.Change {
+func (ch Changes) find(a Action, query string) *outbox.Change {
 	q := strings.ToLower(text.Code(query))
 	var hit *outbox.Change
-	for _, c := range w.outbox.Openings(string(a)) {
+	for _, c := range ch.w.outbox.Openings(string(a)) {
 		if len(q) >= minPrefix && strings.HasPrefix(c.ID.String(), q) {
 			if hit != nil {
 				return nil
@@ -160,29 +166,29 @@ type Synced struct {
 // other method does too before it begins. The error is that of Stuck, PassedOver or
 // OutOfReach if something still waits, cannot be read, or the ledger could not be
 // reached; what was done is returned with it.
-func (w *Wallet) Sync(ctx context.Context) (Synced, error) {
+func (ch Changes) Sync(ctx context.Context) (Synced, error) {
 	var s Synced
-	if err := w.readState(); err != nil { // without the lock: for what it was
+	if err := ch.w.readState(); err != nil { // without the lock: for what it was
 		return s, err
 	}
-	s.From = w.view.Pin().Size
-	err := w.look(ctx, func() error {
+	s.From = ch.w.view.Pin().Size
+	err := ch.w.look(ctx, func() error {
 		// What the store did not have when it was looked for may be there by now.
-		if err := w.Book().lookAtNews(ctx); err != nil {
+		if err := ch.w.Book().lookAtNews(ctx); err != nil {
 			return err
 		}
-		s.To, s.Hour, s.Pending = w.view.Pin().Size, w.view.Pin().Hour, w.pending()
+		s.To, s.Hour, s.Pending = ch.w.view.Pin().Size, ch.w.view.Pin().Hour, ch.pending()
 		return nil
 	})
-	s.Finished = w.Finished()
+	s.Finished = ch.Finished()
 	if err == nil {
-		err = w.Stuck()
+		err = ch.Stuck()
 	}
-	if over := w.PassedOver(); err == nil && len(over) > 0 {
+	if over := ch.PassedOver(); err == nil && len(over) > 0 {
 		err = over[0]
 	}
 	if err == nil {
-		err = w.view.Behind()
+		err = ch.w.view.Behind()
 	}
 	return s, err
 }

@@ -15,6 +15,12 @@ import (
 	"github.com/carekey/carekey/wallet/view"
 )
 
+// Consents are those that this wallet gave.
+type Consents struct{ w *Wallet }
+
+// Consents returns the consents that this wallet gave, to be looked at and ended.
+func (w *Wallet) Consents() Consents { return Consents{w} }
+
 // Status of a consent, by the ledger's time.
 type Status string
 
@@ -61,8 +67,8 @@ type ConsentRecord struct {
 
 // statusOf is by the ledger's window, to which keepers hold a recipient whatever
 // program she uses. What was given to oneself is over at its exact end.
-func (w *Wallet) statusOf(t *view.Thread) Status {
-	now := w.view.OpenHour()
+func (cs Consents) statusOf(t *view.Thread) Status {
+	now := cs.w.view.OpenHour()
 	switch {
 	case t.Status == contract.StatusClosed:
 		return StatusRevoked
@@ -74,11 +80,11 @@ func (w *Wallet) statusOf(t *view.Thread) Status {
 	return StatusActive
 }
 
-func (w *Wallet) consent(t *view.Thread) Consent {
-	c := Consent{Ledger: w.client.ID(), ID: t.ID, NotBefore: t.NotBefore, Until: t.Until(), NotAfter: t.NotAfter, Granted: t.Hour,
-		Status: w.statusOf(t), LastOpened: t.LastAccess, Missing: t.Terms == nil, Damaged: t.Damage(),
-		Pending: w.pendingAction(t.ID), AsOf: w.view.AsOf(), Clock: w.view.Doubt()}
-	c.Over = c.Status == StatusActive && w.view.OpenHour() >= c.Until
+func (cs Consents) of(t *view.Thread) Consent {
+	c := Consent{Ledger: cs.w.client.ID(), ID: t.ID, NotBefore: t.NotBefore, Until: t.Until(), NotAfter: t.NotAfter, Granted: t.Hour,
+		Status: cs.statusOf(t), LastOpened: t.LastAccess, Missing: t.Terms == nil, Damaged: t.Damage(),
+		Pending: cs.w.Changes().action(t.ID), AsOf: cs.w.view.AsOf(), Clock: cs.w.view.Doubt()}
+	c.Over = c.Status == StatusActive && cs.w.view.OpenHour() >= c.Until
 	for _, f := range t.FollowUps() {
 		switch f.Kind {
 		case contract.KindAccess:
@@ -91,10 +97,10 @@ func (w *Wallet) consent(t *view.Thread) Consent {
 		return c
 	}
 	c.Address, c.Purpose = t.Terms.Peer, t.Terms.Purpose
-	if k, ok := w.Contacts().known(c.Address); ok {
+	if k, ok := cs.w.Contacts().known(c.Address); ok {
 		c.To = k.Name
 	}
-	c.Records = w.shownRecords(t.Terms.Set)
+	c.Records = cs.w.shownRecords(t.Terms.Set)
 	return c
 }
 
@@ -117,58 +123,58 @@ func consentRecords(records []payload.TermsRecord) []ConsentRecord {
 	return out
 }
 
-// Consents lists all consents this wallet gave, oldest first; at the end those that
+// List lists all consents this wallet gave, oldest first; at the end those that
 // wait to get on the ledger.
-func (w *Wallet) Consents(ctx context.Context) ([]Consent, error) {
+func (cs Consents) List(ctx context.Context) ([]Consent, error) {
 	var out []Consent
-	err := w.look(ctx, func() error {
-		ts, err := w.grants(ctx)
+	err := cs.w.look(ctx, func() error {
+		ts, err := cs.threads(ctx)
 		for _, t := range ts {
-			out = append(out, w.consent(t))
+			out = append(out, cs.of(t))
 		}
-		out = append(out, w.pendingConsents()...)
+		out = append(out, cs.pending()...)
 		return err
 	})
 	return out, err
 }
 
-func (w *Wallet) pendingConsents() []Consent {
+func (cs Consents) pending() []Consent {
 	var out []Consent
-	for _, c := range w.outbox.Openings(string(Granting)) {
-		out = append(out, w.pendingConsent(c))
+	for _, c := range cs.w.outbox.Openings(string(Granting)) {
+		out = append(out, cs.pendingOf(c))
 	}
 	return out
 }
 
-// pendingConsent is what a grant on its way will be.
-func (w *Wallet) pendingConsent(c *outbox.Change) Consent {
-	out := Consent{Ledger: w.client.ID(), ID: c.ID, NotBefore: c.Entry.NotBefore, Until: c.Entry.NotAfter, NotAfter: c.Entry.NotAfter,
-		Status: StatusPending, Pending: w.pendingAction(c.ID), AsOf: w.view.AsOf(), Clock: w.view.Doubt()}
+// pendingOf is what a grant on its way will be.
+func (cs Consents) pendingOf(c *outbox.Change) Consent {
+	out := Consent{Ledger: cs.w.client.ID(), ID: c.ID, NotBefore: c.Entry.NotBefore, Until: c.Entry.NotAfter, NotAfter: c.Entry.NotAfter,
+		Status: StatusPending, Pending: cs.w.Changes().action(c.ID), AsOf: cs.w.view.AsOf(), Clock: cs.w.view.Doubt()}
 	e, err := effectOf[consentEffect](c)
 	if out.Missing = err != nil; err == nil {
 		out.Address, out.Records, out.Purpose, out.Until = e.Terms.To, consentRecords(e.Terms.Records), e.Terms.Purpose, e.Terms.End()
 	}
-	if k, ok := w.Contacts().known(out.Address); ok {
+	if k, ok := cs.w.Contacts().known(out.Address); ok {
 		out.To = k.Name
 	}
-	if w.view.OpenHour() >= out.NotAfter {
+	if cs.w.view.OpenHour() >= out.NotAfter {
 		out.Status = StatusExpired // the ledger will refuse it
 	}
 	return out
 }
 
-// grants returns the threads of all consents this wallet gave, with their terms
+// threads returns the threads of all consents this wallet gave, with their terms
 // where the store holds them.
-func (w *Wallet) grants(ctx context.Context) ([]*view.Thread, error) {
-	if err := w.view.NeedThreads(); err != nil {
+func (cs Consents) threads(ctx context.Context) ([]*view.Thread, error) {
+	if err := cs.w.view.NeedThreads(); err != nil {
 		return nil, err
 	}
 	var out []*view.Thread
-	for _, t := range w.view.Threads() {
+	for _, t := range cs.w.view.Threads() {
 		if t.Role != view.OwnGrant {
 			continue
 		}
-		if err := w.ownTerms(ctx, t); err != nil {
+		if err := cs.ownTerms(ctx, t); err != nil {
 			return nil, err
 		}
 		out = append(out, t)
@@ -176,28 +182,28 @@ func (w *Wallet) grants(ctx context.Context) ([]*view.Thread, error) {
 	return out, nil
 }
 
-// ShowConsent returns one consent, proven complete if the ledger can be reached,
+// Show returns one consent, proven complete if the ledger can be reached,
 // with its share code.
-func (w *Wallet) ShowConsent(ctx context.Context, id string) (c Consent, code crypto.ShareCode, err error) {
-	err = w.look(ctx, func() error {
-		if p := w.findPending(Granting, id); p != nil {
-			c, code = w.pendingConsent(p), w.codeOf(p.ID)
+func (cs Consents) Show(ctx context.Context, id string) (c Consent, code crypto.ShareCode, err error) {
+	err = cs.w.look(ctx, func() error {
+		if p := cs.w.Changes().find(Granting, id); p != nil {
+			c, code = cs.pendingOf(p), cs.codeOf(p.ID)
 			return nil
 		}
-		t, err := w.find(view.OwnGrant, id, "consent")
+		t, err := cs.w.find(view.OwnGrant, id, "consent")
 		if err != nil {
 			return err
 		}
-		if err := w.ownTerms(ctx, t); err != nil {
+		if err := cs.ownTerms(ctx, t); err != nil {
 			return err
 		}
 		if t.Damage() != nil {
 			return t.Damage()
 		}
-		if err := w.prove(ctx, []*view.Thread{t}); err != nil {
+		if err := cs.prove(ctx, []*view.Thread{t}); err != nil {
 			return err
 		}
-		c, code = w.consent(t), w.codeOf(t.ID)
+		c, code = cs.of(t), cs.codeOf(t.ID)
 		return nil
 	})
 	return c, code, err
@@ -212,22 +218,22 @@ func (w *Wallet) ShowConsent(ctx context.Context, id string) (c Consent, code cr
 // ledger. What is not checked there is that the state roots in the leaves are right,
 // which matters to those who read a few threads only; carekey ledger verify
 // recomputes them.
-func (w *Wallet) prove(ctx context.Context, ts []*view.Thread) error {
-	if w.view.Behind() != nil || w.client.Ledger.Properties().Remote {
+func (cs Consents) prove(ctx context.Context, ts []*view.Thread) error {
+	if cs.w.view.Behind() != nil || cs.w.client.Ledger.Properties().Remote {
 		return nil
 	}
 	for _, t := range ts {
 		at := ledgerclient.Thread{Opening: ledgerclient.Placed{Index: t.Index}}
-		err := w.client.ProveComplete(ctx, w.view.Head(), at, t.Slot())
-		for tries := 0; err != nil && tries < 10 && w.moved(ctx); tries++ {
+		err := cs.w.client.ProveComplete(ctx, cs.w.view.Head(), at, t.Slot())
+		for tries := 0; err != nil && tries < 10 && cs.moved(ctx); tries++ {
 			// Another process appended since the head was read, and proofs are for
 			// the newest head only.
-			if ferr := w.view.Follow(ctx, nil); ferr != nil {
+			if ferr := cs.w.view.Follow(ctx, nil); ferr != nil {
 				return ferr
 			}
-			err = w.client.ProveComplete(ctx, w.view.Head(), at, t.Slot())
+			err = cs.w.client.ProveComplete(ctx, cs.w.view.Head(), at, t.Slot())
 		}
-		if w.view.DoWithout(err) {
+		if cs.w.view.DoWithout(err) {
 			return nil
 		}
 		if err != nil {
@@ -238,9 +244,9 @@ func (w *Wallet) prove(ctx context.Context, ts []*view.Thread) error {
 }
 
 // moved tells whether the ledger has grown since its head was read.
-func (w *Wallet) moved(ctx context.Context) bool {
-	head, err := w.client.Head(ctx)
-	return err == nil && head.Size != w.view.Head().Size
+func (cs Consents) moved(ctx context.Context) bool {
+	head, err := cs.w.client.Head(ctx)
+	return err == nil && head.Size != cs.w.view.Head().Size
 }
 
 // Explanation says why an opening is or is not allowed now.
@@ -258,22 +264,22 @@ type Check struct {
 	Hour contract.Hour // when it began, ends, was revoked; 0 where no time matters
 }
 
-// ExplainConsent says whether one consent allows an opening now, and why. What is
+// Explain says whether one consent allows an opening now, and why. What is
 // true now only the ledger and the keepers know: they must be within reach.
-func (w *Wallet) ExplainConsent(ctx context.Context, id string) (Explanation, error) {
+func (cs Consents) Explain(ctx context.Context, id string) (Explanation, error) {
 	var x Explanation
-	err := w.look(ctx, func() error {
-		if err := w.view.Behind(); err != nil {
+	err := cs.w.look(ctx, func() error {
+		if err := cs.w.view.Behind(); err != nil {
 			return err
 		}
-		t, err := w.find(view.OwnGrant, id, "consent")
+		t, err := cs.w.find(view.OwnGrant, id, "consent")
 		if err != nil {
 			return err
 		}
-		if err := w.ownTerms(ctx, t); err != nil {
+		if err := cs.ownTerms(ctx, t); err != nil {
 			return err
 		}
-		x, err = w.explain(ctx, t)
+		x, err = cs.explain(ctx, t)
 		return err
 	})
 	return x, err
@@ -282,21 +288,21 @@ func (w *Wallet) ExplainConsent(ctx context.Context, id string) (Explanation, er
 // ExplainAccess says whether a contact may open a record's newest version now. If
 // several consents concern it, the newest that allows it is shown and the others
 // that do are named; if none does, the newest is.
-func (w *Wallet) ExplainAccess(ctx context.Context, to, record string) (Explanation, error) {
+func (cs Consents) ExplainAccess(ctx context.Context, to, record string) (Explanation, error) {
 	var x Explanation
-	err := w.look(ctx, func() error {
-		if err := w.view.Behind(); err != nil {
+	err := cs.w.look(ctx, func() error {
+		if err := cs.w.view.Behind(); err != nil {
 			return err
 		}
-		c, err := w.Contacts().Named(to)
+		c, err := cs.w.Contacts().Named(to)
 		if err != nil {
 			return err
 		}
-		rec, err := w.find(view.OwnRecord, record, "record")
+		rec, err := cs.w.find(view.OwnRecord, record, "record")
 		if err != nil {
 			return err
 		}
-		ts, err := w.grants(ctx)
+		ts, err := cs.threads(ctx)
 		if err != nil {
 			return err
 		}
@@ -318,12 +324,12 @@ func (w *Wallet) ExplainAccess(ctx context.Context, to, record string) (Explanat
 			}
 			newest := version == len(rec.Versions)
 			if x.Allowed { // the keepers are asked about one consent only
-				if newest && w.statusOf(t) == StatusActive && w.view.OpenHour() < t.Until() {
+				if newest && cs.statusOf(t) == StatusActive && cs.w.view.OpenHour() < t.Until() {
 					others = append(others, t)
 				}
 				continue
 			}
-			y, err := w.explain(ctx, t)
+			y, err := cs.explain(ctx, t)
 			if err != nil {
 				return err
 			}
@@ -336,17 +342,17 @@ func (w *Wallet) ExplainAccess(ctx context.Context, to, record string) (Explanat
 		for _, t := range others {
 			x.Others = append(x.Others, t.ID)
 		}
-		return w.prove(ctx, others)
+		return cs.prove(ctx, others)
 	})
 	return x, err
 }
 
-func (w *Wallet) explain(ctx context.Context, t *view.Thread) (Explanation, error) {
-	if err := w.prove(ctx, []*view.Thread{t}); err != nil {
+func (cs Consents) explain(ctx context.Context, t *view.Thread) (Explanation, error) {
+	if err := cs.prove(ctx, []*view.Thread{t}); err != nil {
 		return Explanation{}, err
 	}
-	c := w.consent(t)
-	now := w.view.OpenHour()
+	c := cs.of(t)
+	now := cs.w.view.OpenHour()
 	x := Explanation{Consent: &c, Checks: []Check{
 		{Name: "given", OK: true, Hour: c.Granted},
 		{Name: "revoked", OK: c.Revoked == 0, Hour: c.Revoked},
@@ -354,8 +360,8 @@ func (w *Wallet) explain(ctx context.Context, t *view.Thread) (Explanation, erro
 		{Name: "ended", OK: now < c.Until, Hour: c.Until},
 	}}
 	held := 0
-	for _, k := range w.client.Keepers {
-		s, err := w.shareAt(ctx, k, t)
+	for _, k := range cs.w.client.Keepers {
+		s, err := cs.w.shareAt(ctx, k, t)
 		if err != nil {
 			return Explanation{}, err
 		}
@@ -363,7 +369,7 @@ func (w *Wallet) explain(ctx context.Context, t *view.Thread) (Explanation, erro
 			held++
 		}
 	}
-	x.Checks = append(x.Checks, Check{Name: "share", OK: held >= int(w.client.Config().Release)})
+	x.Checks = append(x.Checks, Check{Name: "share", OK: held >= int(cs.w.client.Config().Release)})
 	x.Allowed = true
 	for _, k := range x.Checks {
 		x.Allowed = x.Allowed && k.OK
@@ -402,28 +408,28 @@ func (c *Consent) Known() []ConsentRecord {
 	return c.Records
 }
 
-// SelectRevocations returns the consents that a request means: those named, also
+// Select returns the consents that a request means: those named, also
 // if they are over; of a contact's or all, those that are active, upcoming or on
 // their way to the ledger. Which are over only the ledger tells: no clock is asked.
 // Where it cannot be believed, those that were revoked before are among them: it may have
 // lost that. A contact may be named by the address too.
-func (w *Wallet) SelectRevocations(ctx context.Context, r RevokeRequest) ([]Consent, error) {
+func (cs Consents) Select(ctx context.Context, r RevokeRequest) ([]Consent, error) {
 	var out []Consent
-	err := w.look(ctx, func() (err error) {
-		out, err = w.chooseRevocations(ctx, r)
+	err := cs.w.look(ctx, func() (err error) {
+		out, err = cs.choose(ctx, r)
 		return err
 	})
 	return out, err
 }
 
-func (w *Wallet) chooseRevocations(ctx context.Context, r RevokeRequest) ([]Consent, error) {
+func (cs Consents) choose(ctx context.Context, r RevokeRequest) ([]Consent, error) {
 	var to crypto.Address
 	if r.To != "" {
-		c, err := w.Contacts().Named(r.To)
+		c, err := cs.w.Contacts().Named(r.To)
 		if err != nil {
 			if c.Address, _ = crypto.ParseAddress(r.To); c.Address == (crypto.Address{}) {
-				if w.book.read == nil { // it may be in the book that cannot be read
-					err = errors.Join(w.view.Unwritten()...)
+				if cs.w.book.read == nil { // it may be in the book that cannot be read
+					err = errors.Join(cs.w.view.Unwritten()...)
 				}
 				return nil, err
 			}
@@ -432,36 +438,36 @@ func (w *Wallet) chooseRevocations(ctx context.Context, r RevokeRequest) ([]Cons
 	}
 	chosen := map[contract.ID]bool{}
 	for _, q := range r.Consents {
-		if p := w.findPending(Granting, q); p != nil {
+		if p := cs.w.Changes().find(Granting, q); p != nil {
 			chosen[p.ID] = true
 			continue
 		}
-		t, err := w.find(view.OwnGrant, q, "consent")
+		t, err := cs.w.find(view.OwnGrant, q, "consent")
 		if err != nil {
 			return nil, err
 		}
 		chosen[t.ID] = true
 	}
-	if err := w.view.NeedThreads(); err != nil && len(r.Consents) == 0 {
+	if err := cs.w.view.NeedThreads(); err != nil && len(r.Consents) == 0 {
 		return nil, err
 	}
 	var out []Consent
-	for _, t := range w.view.Threads() {
+	for _, t := range cs.w.view.Threads() {
 		if t.Role != view.OwnGrant {
 			continue
 		}
-		open := (t.Status == contract.StatusOpen || w.view.Disbelieved()) && t.NotAfter > w.view.Pin().Hour && w.pendingAction(t.ID) != Revoking
+		open := (t.Status == contract.StatusOpen || cs.w.view.Disbelieved()) && t.NotAfter > cs.w.view.Pin().Hour && cs.w.Changes().action(t.ID) != Revoking
 		if !chosen[t.ID] && !(open && (r.All || r.To != "")) {
 			continue
 		}
-		if err := w.ownTerms(ctx, t); err != nil {
+		if err := cs.ownTerms(ctx, t); err != nil {
 			t.SetDamage(err) // it can be ended all the same
 		}
-		if chosen[t.ID] || r.All || w.isFor(t, to) {
-			out = append(out, w.consent(t))
+		if chosen[t.ID] || r.All || cs.isFor(t, to) {
+			out = append(out, cs.of(t))
 		}
 	}
-	for _, c := range w.pendingConsents() {
+	for _, c := range cs.pending() {
 		if chosen[c.ID] || c.Pending != Revoking && (r.All || r.To != "" && c.Address == to) {
 			out = append(out, c)
 		}
@@ -471,16 +477,16 @@ func (w *Wallet) chooseRevocations(ctx context.Context, r RevokeRequest) ([]Cons
 
 // isFor tells whether a consent of one's own is for an address, also where its terms
 // cannot be had: the key of the recipient in its entry follows from the address.
-func (w *Wallet) isFor(t *view.Thread, to crypto.Address) bool {
+func (cs Consents) isFor(t *view.Thread, to crypto.Address) bool {
 	if t.Terms != nil {
 		return t.Terms.Peer == to
 	}
-	_, key := w.view.Key(t)
-	offsets, err := crypto.NewOffsets(w.client.ID(), key, to)
+	_, key := cs.w.view.Key(t)
+	offsets, err := crypto.NewOffsets(cs.w.client.ID(), key, to)
 	if err != nil {
 		return false
 	}
-	e, err := w.view.Opening(t)
+	e, err := cs.w.view.Opening(t)
 	return err == nil && offsets.Sig == e.Counterparty
 }
 
@@ -494,23 +500,23 @@ func (w *Wallet) isFor(t *view.Thread, to crypto.Address) bool {
 // wallet's folder is told by Unwritten. A revocation that could not be written down and
 // not be ordered either is returned with the reason, which is no ErrPending:
 // nothing waits.
-func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, error) {
+func (cs Consents) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, error) {
 	var out []Revocation
-	err := w.look(ctx, func() error {
+	err := cs.w.look(ctx, func() error {
 		// What is on the ledger does not wait for what is not.
 		var ordered, other []*outbox.Change
 		already := map[contract.ID]bool{}
 		for _, id := range ids {
-			grant, t, ok := w.granted(id)
+			grant, t, ok := cs.granted(id)
 			if !ok {
 				return &NotFoundError{What: "consent", Query: id.String()}
 			}
 			// A ledger that cannot be believed may have lost what it showed before.
-			if t != nil && t.Status == contract.StatusClosed && !w.view.Disbelieved() || w.pendingAction(id) == Revoking {
+			if t != nil && t.Status == contract.StatusClosed && !cs.w.view.Disbelieved() || cs.w.Changes().action(id) == Revoking {
 				already[id] = true
 				continue
 			}
-			c, err := w.prepareRevocation(grant, id)
+			c, err := cs.prepareRevocation(grant, id)
 			if err != nil {
 				return err
 			}
@@ -520,8 +526,8 @@ func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, e
 				other = append(other, c)
 			}
 		}
-		waits := w.carryOut(ctx, ordered...)
-		if err := w.carryOut(ctx, other...); waits == nil {
+		waits := cs.w.Changes().do(ctx, ordered...)
+		if err := cs.w.Changes().do(ctx, other...); waits == nil {
 			waits = err
 		}
 		var failed *PartlyError
@@ -539,32 +545,32 @@ func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, e
 		}
 		for _, id := range ids {
 			r := Revocation{Already: already[id]}
-			_, t, _ := w.granted(id)
+			_, t, _ := cs.granted(id)
 			var acks []ledgerclient.Acknowledgement
 			if c := sent[id]; c != nil {
 				acks = c.Acks
 			}
 			switch {
 			case t == nil:
-				p := w.findPending(Granting, id.String())
-				if p == nil || w.pendingAction(id) != Revoking {
+				p := cs.w.Changes().find(Granting, id.String())
+				if p == nil || cs.w.Changes().action(id) != Revoking {
 					continue // it failed
 				}
-				r.Consent = w.pendingConsent(p)
-			case t.Status == contract.StatusClosed || w.pendingAction(id) == Revoking || len(acks) > 0:
-				r.Consent = w.consent(t)
+				r.Consent = cs.pendingOf(p)
+			case t.Status == contract.StatusClosed || cs.w.Changes().action(id) == Revoking || len(acks) > 0:
+				r.Consent = cs.of(t)
 			default:
 				continue // it failed
 			}
 			if t != nil && r.Consent.Missing { // what was read of it to choose it may not have been kept
-				if err := w.ownTerms(ctx, t); err != nil {
+				if err := cs.ownTerms(ctx, t); err != nil {
 					t.SetDamage(err)
 				}
-				r.Consent = w.consent(t)
+				r.Consent = cs.of(t)
 			}
 			if t != nil && len(acks) == 0 {
-				answers, err := w.inquire(ctx, t)
-				if err != nil && (!w.view.DoWithout(err) || ledgerclient.Unreachable(err).Damaged) && waits == nil {
+				answers, err := cs.inquire(ctx, t)
+				if err != nil && (!cs.w.view.DoWithout(err) || ledgerclient.Unreachable(err).Damaged) && waits == nil {
 					waits = err
 				}
 				r.Unasked = err != nil
@@ -572,7 +578,7 @@ func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, e
 					acks = append(acks, answers[i].Acks...)
 				}
 			}
-			r.Acks = w.acknowledged(acks)
+			r.Acks = cs.acknowledged(acks)
 			out = append(out, r)
 		}
 		if failed != nil {
@@ -586,21 +592,21 @@ func (w *Wallet) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, e
 
 // prepareRevocation signs the end of a consent of one's own. grant is the self-tag of
 // its opening entry.
-func (w *Wallet) prepareRevocation(grant crypto.SelfTag, id contract.ID) (*outbox.Change, error) {
-	seed, _ := w.view.Seed(grant) // it is one's own
+func (cs Consents) prepareRevocation(grant crypto.SelfTag, id contract.ID) (*outbox.Change, error) {
+	seed, _ := cs.w.view.Seed(grant) // it is one's own
 	key := seed.Key()
 	e := contract.Entry{Version: contract.Version, Kind: contract.KindRevoke, Author: key.Public(), Subject: id,
-		SelfTag: w.view.NewTag(), NotAfter: ^contract.Hour(0), Commitment: randomCommitment()}
-	if err := e.Sign(w.client.ID(), key); err != nil {
+		SelfTag: cs.w.view.NewTag(), NotAfter: ^contract.Hour(0), Commitment: randomCommitment()}
+	if err := e.Sign(cs.w.client.ID(), key); err != nil {
 		return nil, err
 	}
-	return w.newChange(Revoking, e, nil, nil)
+	return cs.w.Changes().prepare(Revoking, e, nil, nil)
 }
 
-func (w *Wallet) acknowledged(acks []ledgerclient.Acknowledgement) []Acknowledged {
+func (cs Consents) acknowledged(acks []ledgerclient.Acknowledgement) []Acknowledged {
 	var out []Acknowledged
 	for _, a := range acks {
-		for i, k := range w.client.Keepers {
+		for i, k := range cs.w.client.Keepers {
 			if k.Key() == a.Keeper {
 				out = append(out, Acknowledged{Keeper: i + 1, End: a.End, Hour: a.Hour})
 			}
@@ -612,17 +618,17 @@ func (w *Wallet) acknowledged(acks []ledgerclient.Acknowledgement) []Acknowledge
 
 // codeOf is the share code of a consent with that id: it names the newest head that
 // this wallet has seen.
-func (w *Wallet) codeOf(id contract.ID) crypto.ShareCode {
-	return crypto.ShareCode{Ledger: w.client.ID(), Consent: id, Size: w.view.Head().Size, Root: w.view.Head().Root}
+func (cs Consents) codeOf(id contract.ID) crypto.ShareCode {
+	return crypto.ShareCode{Ledger: cs.w.client.ID(), Consent: id, Size: cs.w.view.Head().Size, Root: cs.w.view.Head().Root}
 }
 
 // granted finds a consent of one's own by its id, whether the ledger shows it already
 // or not: the self-tag of its entry, and its thread if there is one.
-func (w *Wallet) granted(id contract.ID) (tag crypto.SelfTag, t *view.Thread, ok bool) {
-	if t := w.view.Thread(id); t != nil {
+func (cs Consents) granted(id contract.ID) (tag crypto.SelfTag, t *view.Thread, ok bool) {
+	if t := cs.w.view.Thread(id); t != nil {
 		return t.Tag, t, t.Role == view.OwnGrant
 	}
-	for _, c := range w.outbox.Openings(string(Granting)) {
+	for _, c := range cs.w.outbox.Openings(string(Granting)) {
 		if c.ID == id {
 			return c.Entry.SelfTag, nil, true
 		}

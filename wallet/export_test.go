@@ -15,7 +15,7 @@ import (
 // PrepareGrants builds and signs grants as GrantAll does and drops them.
 func (w *Wallet) PrepareGrants(ctx context.Context, plans []*GrantPlan) error {
 	return w.with(ctx, func() error {
-		s, err := w.SignGrants(ctx, plans)
+		s, err := w.Grants().Sign(ctx, plans)
 		if err == nil {
 			err = errors.Join(append(s.Errs, s.Wait())...)
 		}
@@ -40,11 +40,11 @@ type Twist struct {
 // GrantTwisted enters a plan's grant with a twist.
 func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (id contract.ID, err error) {
 	err = w.with(ctx, func() error {
-		ground := w.newGrantGround()
-		if err := w.addPlan(ctx, ground, p); err != nil {
+		ground := w.Grants().newGround()
+		if err := w.Grants().addPlan(ctx, ground, p); err != nil {
 			return err
 		}
-		ch, err := w.prepareGrant(p, ground)
+		ch, err := w.Grants().prepare(p, ground)
 		if err != nil {
 			return err
 		}
@@ -122,11 +122,11 @@ func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (i
 		put := func(part ledgerclient.Part, blob []byte) outbox.Put {
 			return outbox.Put{Part: part, Blob: blob, Locators: []crypto.Locator{seed.Locator(id, byte(part)), offsets.Locator(id, byte(part))}}
 		}
-		twisted, err := w.newChange(Granting, e, pkg.Marshal(), &consentEffect{Terms: tr}, put(ledgerclient.PartTerms, termsBlob), put(ledgerclient.PartEnvelope, envelopeBlob))
+		twisted, err := w.Changes().prepare(Granting, e, pkg.Marshal(), &consentEffect{Terms: tr}, put(ledgerclient.PartTerms, termsBlob), put(ledgerclient.PartEnvelope, envelopeBlob))
 		if err != nil {
 			return err
 		}
-		return errors.Join(w.carryOut(ctx, twisted), failure(twisted))
+		return errors.Join(w.Changes().do(ctx, twisted), failure(twisted))
 	})
 	return id, err
 }

@@ -342,8 +342,8 @@ func TestCacheSavesReading(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cs := must(w.Consents(ctx))(t)
-		box := must(w.Inbox(ctx))(t)
+		cs := must(w.Consents().List(ctx))(t)
+		box := must(w.Inbox().List(ctx))(t)
 		recs := must(w.Records().List(ctx))(t)
 		if len(cs)+len(box) != 2 || len(recs) != 1 && home == patientHome {
 			t.Errorf("%s: %d consents, %d received, %d records", home, len(cs), len(box), len(recs))

@@ -68,21 +68,21 @@ func checkReason(r string) error {
 }
 
 // OpenByCode opens the consent that a share code names.
-func (w *Wallet) OpenByCode(ctx context.Context, code crypto.ShareCode, reason string) (*Opening, error) {
+func (in Inbox) OpenByCode(ctx context.Context, code crypto.ShareCode, reason string) (*Opening, error) {
 	var o *Opening
-	err := w.with(ctx, func() error {
-		if code.Ledger != w.client.ID() {
-			return &ForeignCodeError{Code: code.Ledger, Wallet: w.client.ID()}
+	err := in.w.with(ctx, func() error {
+		if code.Ledger != in.w.client.ID() {
+			return &ForeignCodeError{Code: code.Ledger, Wallet: in.w.client.ID()}
 		}
-		if err := w.view.Behind(); err != nil {
+		if err := in.w.view.Behind(); err != nil {
 			return err
 		}
-		t := w.view.Thread(code.Consent)
+		t := in.w.view.Thread(code.Consent)
 		// The code carries the head its sender saw, but not the ledger's signature; the
 		// terms have both, so that they can prove to others what the code only tells.
-		if err := w.client.CheckPrefix(ctx, code.Size, code.Root, w.view.Head()); err != nil {
+		if err := in.w.client.CheckPrefix(ctx, code.Size, code.Root, in.w.view.Head()); err != nil {
 			if t != nil {
-				if terr := w.receivedTerms(ctx, t); is[*ledgerclient.ForkError](terr) {
+				if terr := in.terms(ctx, t); is[*ledgerclient.ForkError](terr) {
 					return terr
 				}
 			}
@@ -92,7 +92,7 @@ func (w *Wallet) OpenByCode(ctx context.Context, code crypto.ShareCode, reason s
 			return err
 		}
 		if t == nil {
-			if _, ok, err := w.client.Find(ctx, code.Consent); err != nil {
+			if _, ok, err := in.w.client.Find(ctx, code.Consent); err != nil {
 				return err
 			} else if ok {
 				return &NotYoursError{Consent: code.Consent}
@@ -100,21 +100,21 @@ func (w *Wallet) OpenByCode(ctx context.Context, code crypto.ShareCode, reason s
 			return &NotFoundError{What: "consent", Query: code.Consent.String()}
 		}
 		var err error
-		o, err = w.open(ctx, t, reason)
+		o, err = in.open(ctx, t, reason)
 		return err
 	})
 	return o, err
 }
 
 // OpenByID opens a consent of the inbox by its id.
-func (w *Wallet) OpenByID(ctx context.Context, id, reason string) (*Opening, error) {
+func (in Inbox) OpenByID(ctx context.Context, id, reason string) (*Opening, error) {
 	var o *Opening
-	err := w.with(ctx, func() error {
-		t, err := w.find(view.Received, id, "consent")
+	err := in.w.with(ctx, func() error {
+		t, err := in.w.find(view.Received, id, "consent")
 		if err != nil {
 			return err
 		}
-		o, err = w.open(ctx, t, reason)
+		o, err = in.open(ctx, t, reason)
 		return err
 	})
 	return o, err
@@ -123,53 +123,53 @@ func (w *Wallet) OpenByID(ctx context.Context, id, reason string) (*Opening, err
 // open writes an access onto the ledger, asks the keepers for the key and opens
 // the envelope. When the ledger refuses the access the keepers are asked all the
 // same, so that the patient's audit shows the attempt.
-func (w *Wallet) open(ctx context.Context, t *view.Thread, reason string) (*Opening, error) {
+func (in Inbox) open(ctx context.Context, t *view.Thread, reason string) (*Opening, error) {
 	if t.Role != view.Received {
 		return nil, &NotYoursError{Consent: t.ID}
 	}
 	// An access that waited would show the patient an opening that never was.
-	if err := w.view.Behind(); err != nil {
+	if err := in.w.view.Behind(); err != nil {
 		return nil, err
 	}
 	reason = strings.TrimSpace(reason)
 	if err := checkReason(reason); err != nil {
 		return nil, err
 	}
-	if err := w.receivedTerms(ctx, t); err != nil {
+	if err := in.terms(ctx, t); err != nil {
 		return nil, err
 	}
-	tr, err := w.view.Terms(t)
+	tr, err := in.w.view.Terms(t)
 	if err != nil {
 		return nil, err
 	}
 	// Between the two ends ledger and keepers would still let it be opened: this wallet
 	// does not, and puts no access onto the ledger.
-	if now := w.view.Hour(); now >= t.Until() && now < t.NotAfter {
+	if now := in.w.view.Hour(); now >= t.Until() && now < t.NotAfter {
 		return nil, &RefusedError{By: "wallet", Rule: contract.RuleExpired, Consent: t.ID, Hour: now, Window: [2]contract.Hour{t.NotBefore, t.Until()}}
 	}
-	keys, err := w.oneTimeKeys(t)
+	keys, err := in.oneTimeKeys(t)
 	if err != nil {
 		return nil, err
 	}
 	earlier := false
 	if fs := t.FollowUps(); len(fs) > 0 {
 		last := &fs[len(fs)-1]
-		earlier = last.Kind == contract.KindAccess && last.Hour == w.view.Hour()
+		earlier = last.Kind == contract.KindAccess && last.Hour == in.w.view.Hour()
 	}
-	if w.BeforeOpening != nil {
-		if err := w.BeforeOpening(w.received(t)); err != nil {
+	if in.w.BeforeOpening != nil {
+		if err := in.w.BeforeOpening(in.of(t)); err != nil {
 			return nil, err
 		}
 	}
-	access, refused, err := w.attempt(ctx, t, tr, keys, reason)
+	access, refused, err := in.attempt(ctx, t, tr, keys, reason)
 	if err != nil {
 		return nil, err
 	}
-	lock, err := w.askKeepers(ctx, t, tr, keys, access, refused)
+	lock, err := in.askKeepers(ctx, t, tr, keys, access, refused)
 	if err != nil {
 		return nil, err
 	}
-	o, err := w.openEnvelope(ctx, t, tr, keys, lock)
+	o, err := in.openEnvelope(ctx, t, tr, keys, lock)
 	if err == nil {
 		o.Earlier = earlier
 	}
@@ -180,47 +180,47 @@ func (w *Wallet) open(ctx context.Context, t *view.Thread, reason string) (*Open
 // one that was refused there. Where the keepers have ended a consent that is active
 // here, by a revocation that the ledger has not got yet or withholds, none is put onto
 // the ledger: the patient's audit is to show an attempt and no opening.
-func (w *Wallet) attempt(ctx context.Context, t *view.Thread, tr *payload.Terms, keys *crypto.OneTimeKeys, reason string) (contract.Entry, *RefusedError, error) {
-	if w.statusOf(t) != StatusActive {
-		return w.access(ctx, t, tr.Author, keys, reason)
+func (in Inbox) attempt(ctx context.Context, t *view.Thread, tr *payload.Terms, keys *crypto.OneTimeKeys, reason string) (contract.Entry, *RefusedError, error) {
+	if in.w.Consents().statusOf(t) != StatusActive {
+		return in.access(ctx, t, tr.Author, keys, reason)
 	}
-	ended, err := w.mayOpen(ctx, t, tr.K)
+	ended, err := in.mayOpen(ctx, t, tr.K)
 	if err != nil {
 		return contract.Entry{}, nil, err
 	}
 	if !ended {
-		return w.access(ctx, t, tr.Author, keys, reason)
+		return in.access(ctx, t, tr.Author, keys, reason)
 	}
-	c, err := w.newAccess(t, tr.Author, keys, reason)
+	c, err := in.newAccess(t, tr.Author, keys, reason)
 	if err != nil {
 		return contract.Entry{}, nil, err
 	}
-	return c.Entry, w.refusedByKeeper(t, ledgerclient.Revoked), nil
+	return c.Entry, in.refusedByKeeper(t, ledgerclient.Revoked), nil
 }
 
 // refusedByKeeper is the error of a keeper's refusal.
-func (w *Wallet) refusedByKeeper(t *view.Thread, code ledgerclient.Code) *RefusedError {
-	return &RefusedError{By: "keeper", Code: code, Consent: t.ID, Hour: w.view.Hour(), Window: [2]contract.Hour{t.NotBefore, t.NotAfter}}
+func (in Inbox) refusedByKeeper(t *view.Thread, code ledgerclient.Code) *RefusedError {
+	return &RefusedError{By: "keeper", Code: code, Consent: t.ID, Hour: in.w.view.Hour(), Window: [2]contract.Hour{t.NotBefore, t.NotAfter}}
 }
 
 // access returns this wallet's access entry of the present hour, appending one if
 // there is none. refused tells that the ledger did not take it.
-func (w *Wallet) access(ctx context.Context, t *view.Thread, author crypto.PubKey, keys *crypto.OneTimeKeys, reason string) (e contract.Entry, refused *RefusedError, err error) {
+func (in Inbox) access(ctx context.Context, t *view.Thread, author crypto.PubKey, keys *crypto.OneTimeKeys, reason string) (e contract.Entry, refused *RefusedError, err error) {
 	if fs := t.FollowUps(); len(fs) > 0 && t.Status == contract.StatusOpen {
-		if last := &fs[len(fs)-1]; last.Kind == contract.KindAccess && last.Hour == w.view.Hour() {
-			have, err := w.view.FollowUp(last)
+		if last := &fs[len(fs)-1]; last.Kind == contract.KindAccess && last.Hour == in.w.view.Hour() {
+			have, err := in.w.view.FollowUp(last)
 			if err != nil {
 				return e, nil, err
 			}
 			return *have, nil, nil
 		}
 	}
-	c, err := w.newAccess(t, author, keys, reason)
+	c, err := in.newAccess(t, author, keys, reason)
 	if err != nil {
 		return e, nil, err
 	}
 	e = c.Entry
-	if err := w.carryOut(ctx, c); err != nil {
+	if err := in.w.Changes().do(ctx, c); err != nil {
 		return e, nil, err
 	}
 	failed := failure(c)
@@ -228,7 +228,7 @@ func (w *Wallet) access(ctx context.Context, t *view.Thread, author crypto.PubKe
 		fs := t.FollowUps()
 		if last := len(fs) - 1; refused.Rule == contract.RuleOncePerHour && last >= 0 && fs[last].Kind == contract.KindAccess && fs[last].Hour == refused.Hour {
 			// Another machine of the same owner was faster: its access is as good.
-			have, err := w.view.FollowUp(&fs[last])
+			have, err := in.w.view.FollowUp(&fs[last])
 			if err != nil {
 				return e, nil, err
 			}
@@ -241,33 +241,33 @@ func (w *Wallet) access(ctx context.Context, t *view.Thread, author crypto.PubKe
 }
 
 // newAccess signs an access and seals its note.
-func (w *Wallet) newAccess(t *view.Thread, author crypto.PubKey, keys *crypto.OneTimeKeys, reason string) (*outbox.Change, error) {
-	ledger := w.client.ID()
-	seed, tag := w.view.NewSeed()
-	note := payload.Access{V: payload.Version, Ledger: ledger, Grant: t.ID, Author: keys.Sig, From: w.Address(), Reason: reason, Checkpoint: string(w.view.Head().Note)}
-	sealed, err := crypto.SealPayload(w.sealContext(ledgerclient.PartAccess, keys.Sig), payload.Marshal(&note), payload.AccessRoom(len(w.client.Config().Nodes)), author, w.keys.self.Public())
+func (in Inbox) newAccess(t *view.Thread, author crypto.PubKey, keys *crypto.OneTimeKeys, reason string) (*outbox.Change, error) {
+	ledger := in.w.client.ID()
+	seed, tag := in.w.view.NewSeed()
+	note := payload.Access{V: payload.Version, Ledger: ledger, Grant: t.ID, Author: keys.Sig, From: in.w.Address(), Reason: reason, Checkpoint: string(in.w.view.Head().Note)}
+	sealed, err := crypto.SealPayload(in.w.sealContext(ledgerclient.PartAccess, keys.Sig), payload.Marshal(&note), payload.AccessRoom(len(in.w.client.Config().Nodes)), author, in.w.keys.self.Public())
 	if err != nil {
 		return nil, err
 	}
 	blob := crypto.Blob(crypto.NewSalt(), sealed)
 	e := contract.Entry{Version: contract.Version, Kind: contract.KindAccess, Author: keys.Sig, Subject: t.ID, SelfTag: tag,
 		Commitment: contract.AccessCommitment(crypto.BlobHash(blob))}
-	e.NotBefore, e.NotAfter = contract.Acceptance(w.view.Hour())
+	e.NotBefore, e.NotAfter = contract.Acceptance(in.w.view.Hour())
 	e.Signature = keys.Sign(e.ID(ledger))
 	id := e.ID(ledger)
 	part := byte(ledgerclient.PartAccess)
-	return w.newChange(Accessing, e, nil, nil, outbox.Put{Part: ledgerclient.PartAccess, Blob: blob,
+	return in.w.Changes().prepare(Accessing, e, nil, nil, outbox.Put{Part: ledgerclient.PartAccess, Blob: blob,
 		Locators: []crypto.Locator{seed.Locator(id, part), keys.Locator(id, part)}})
 }
 
 // askKeepers sends the access to every keeper until k shares are there, and gives
 // the lock key back. refused is what the ledger said to the access, or nil.
-func (w *Wallet) askKeepers(ctx context.Context, t *view.Thread, tr *payload.Terms, keys *crypto.OneTimeKeys, access contract.Entry, refused *RefusedError) (crypto.LockKey, error) {
-	ledger := w.client.ID()
+func (in Inbox) askKeepers(ctx context.Context, t *view.Thread, tr *payload.Terms, keys *crypto.OneTimeKeys, access contract.Entry, refused *RefusedError) (crypto.LockKey, error) {
+	ledger := in.w.client.ID()
 	author := tr.Author
 	var shares []crypto.Share
 	var first error
-	for i, k := range w.client.Keepers {
+	for i, k := range in.w.client.Keepers {
 		response := crypto.GenerateKey()
 		req := ledgerclient.Request{Ledger: ledger, Keeper: k.Key(), Access: access, Response: response.Public()}
 		req.Sign(keys)
@@ -281,7 +281,7 @@ func (w *Wallet) askKeepers(ctx context.Context, t *view.Thread, tr *payload.Ter
 		if err := answer.Verify(&req, k.Key()); err != nil {
 			return crypto.LockKey{}, &ledgerclient.TamperedError{What: fmt.Sprintf("answer of keeper %d", i+1), Err: err}
 		}
-		if err := w.view.SameLog(ctx, k.Key(), answer.Size, answer.Root); err != nil && !w.view.DoWithout(err) {
+		if err := in.w.view.SameLog(ctx, k.Key(), answer.Size, answer.Root); err != nil && !in.w.view.DoWithout(err) {
 			return crypto.LockKey{}, err
 		}
 		if answer.Code != ledgerclient.Released {
@@ -314,13 +314,13 @@ func (w *Wallet) askKeepers(ctx context.Context, t *view.Thread, tr *payload.Ter
 	return lock, nil
 }
 
-func (w *Wallet) openEnvelope(ctx context.Context, t *view.Thread, tr *payload.Terms, keys *crypto.OneTimeKeys, lock crypto.LockKey) (*Opening, error) {
-	ledger := w.client.ID()
+func (in Inbox) openEnvelope(ctx context.Context, t *view.Thread, tr *payload.Terms, keys *crypto.OneTimeKeys, lock crypto.LockKey) (*Opening, error) {
+	ledger := in.w.client.ID()
 	author := tr.Author
 	fail := func(err error) (*Opening, error) {
 		return nil, &ledgerclient.TamperedError{What: "envelope of consent " + t.ID.String(), Err: err}
 	}
-	blob, err := w.readBlob(ctx, keys.Locator(t.ID, byte(ledgerclient.PartEnvelope)), maxSmall, "envelope", t.ID)
+	blob, err := in.w.readBlob(ctx, keys.Locator(t.ID, byte(ledgerclient.PartEnvelope)), maxSmall, "envelope", t.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -335,7 +335,7 @@ func (w *Wallet) openEnvelope(ctx context.Context, t *view.Thread, tr *payload.T
 	if err != nil {
 		return fail(err)
 	}
-	plain, err := keys.Open(w.sealContext(ledgerclient.PartEnvelope, author), sealed)
+	plain, err := keys.Open(in.w.sealContext(ledgerclient.PartEnvelope, author), sealed)
 	if err != nil {
 		return fail(err)
 	}
@@ -346,7 +346,7 @@ func (w *Wallet) openEnvelope(ctx context.Context, t *view.Thread, tr *payload.T
 	if env.Ledger != ledger || env.Author != author || len(env.Records) != len(tr.Records) {
 		return fail(errors.New("it belongs to another consent"))
 	}
-	o := &Opening{Consent: w.received(t), w: w}
+	o := &Opening{Consent: in.of(t), w: in.w}
 	for i, r := range env.Records {
 		shown := tr.Records[i]
 		if r.Record != shown.Record || r.Version != shown.Version {

@@ -36,8 +36,8 @@ func TestForeignReaderAgrees(t *testing.T) {
 	}
 	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 	c, code := grant(t, patient, "Dr Smith", tn.now)
-	must(clinic.OpenByCode(ctx, code, ""))(t)
-	must(patient.Revoke(ctx, []contract.ID{c.ID}))(t)
+	must(clinic.Inbox().OpenByCode(ctx, code, ""))(t)
+	must(patient.Consents().Revoke(ctx, []contract.ID{c.ID}))(t)
 	if _, _, err := patient.Records().Remove(ctx, rec.ID.String()); err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestStoreIsNotBelieved(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				o, err := clinic.OpenByCode(ctx, code, "")
+				o, err := clinic.Inbox().OpenByCode(ctx, code, "")
 				if err == nil {
 					var out strings.Builder
 					err = o.Read(ctx, 0, &out, nil)
@@ -115,38 +115,38 @@ func TestShareCodes(t *testing.T) {
 	_, code := grant(t, patient, "Dr Smith", tn.now)
 
 	var notYours *wallet.NotYoursError
-	if _, err := other.OpenByCode(ctx, code, ""); !errors.As(err, &notYours) {
+	if _, err := other.Inbox().OpenByCode(ctx, code, ""); !errors.As(err, &notYours) {
 		t.Errorf("somebody else's code: %v", err)
 	}
 	foreign := code
 	foreign.Ledger[0]++
 	var foreignCode *wallet.ForeignCodeError
-	if _, err := clinic.OpenByCode(ctx, foreign, ""); !errors.As(err, &foreignCode) {
+	if _, err := clinic.Inbox().OpenByCode(ctx, foreign, ""); !errors.As(err, &foreignCode) {
 		t.Errorf("code of another ledger: %v", err)
 	}
 	forked := code
 	forked.Root[0]++
 	var fork *ledgerclient.ForkError
 	var ofCode *wallet.CodeHistoryError
-	if _, err := clinic.OpenByCode(ctx, forked, ""); !errors.As(err, &fork) || !errors.As(err, &ofCode) || fork.Evidence != nil {
+	if _, err := clinic.Inbox().OpenByCode(ctx, forked, ""); !errors.As(err, &fork) || !errors.As(err, &ofCode) || fork.Evidence != nil {
 		t.Errorf("code of another history: %v", err)
 	}
 	newer := code
 	newer.Size += 1000
 	var rollback *ledgerclient.RollbackError
-	if _, err := clinic.OpenByCode(ctx, newer, ""); !errors.As(err, &rollback) || !errors.As(err, &ofCode) {
+	if _, err := clinic.Inbox().OpenByCode(ctx, newer, ""); !errors.As(err, &rollback) || !errors.As(err, &ofCode) {
 		t.Errorf("code of a newer head than the ledger's: %v", err)
 	}
 	unknown := code
 	unknown.Consent = crypto.Hash{1}
 	var none *wallet.NotFoundError
-	if _, err := clinic.OpenByCode(ctx, unknown, ""); !errors.As(err, &none) {
+	if _, err := clinic.Inbox().OpenByCode(ctx, unknown, ""); !errors.As(err, &none) {
 		t.Errorf("no such consent: %v", err)
 	}
-	if len(must(patient.Audit(ctx))(t)) != 1 {
+	if len(must(patient.Audit().Events(ctx))(t)) != 1 {
 		t.Error("the attempts left something in the audit")
 	}
-	must(clinic.OpenByCode(ctx, code, ""))(t)
+	must(clinic.Inbox().OpenByCode(ctx, code, ""))(t)
 }
 
 // Promise 3: outside its window a consent opens nothing, and the attempt shows.
@@ -157,18 +157,18 @@ func TestWindow(t *testing.T) {
 	add(t, patient, "a.txt", "a")
 	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 	now := contract.Hour(tn.now.Unix() / 3600)
-	p, err := patient.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotBefore: now + 5, NotAfter: now + 10})
+	p, err := patient.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotBefore: now + 5, NotAfter: now + 10})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, code, err := patient.Grant(ctx, p)
+	c, code, err := patient.Grants().One(ctx, p)
 	if err != nil || c.Status != wallet.StatusUpcoming {
 		t.Fatalf("%+v %v", c, err)
 	}
 	try := func(hour contract.Hour, want contract.Rule) {
 		t.Helper()
 		tn.now = wallet.HourTime(hour)
-		_, err := clinic.OpenByCode(ctx, code, "")
+		_, err := clinic.Inbox().OpenByCode(ctx, code, "")
 		var refused *wallet.RefusedError
 		switch {
 		case want == "" && err != nil:
@@ -183,7 +183,7 @@ func TestWindow(t *testing.T) {
 	try(now+9, "")
 	try(now+10, contract.RuleExpired)
 	opened, refused := 0, 0
-	for _, e := range must(patient.Audit(ctx))(t) {
+	for _, e := range must(patient.Audit().Events(ctx))(t) {
 		switch e.What {
 		case wallet.Opened:
 			opened++

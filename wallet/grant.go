@@ -16,6 +16,12 @@ import (
 	"github.com/carekey/carekey/wallet/view"
 )
 
+// Grants gives consents.
+type Grants struct{ w *Wallet }
+
+// Grants returns what gives consents.
+func (w *Wallet) Grants() Grants { return Grants{w} }
+
 // GrantRequest says who may open what, why and until when.
 type GrantRequest struct {
 	To         string             // a contact's name
@@ -51,22 +57,22 @@ type Warning struct {
 	Until   contract.Hour
 }
 
-// PlanGrant resolves and checks a request. Nothing is signed.
-func (w *Wallet) PlanGrant(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
+// Plan resolves and checks a request. Nothing is signed.
+func (gs Grants) Plan(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
 	var plan *GrantPlan
-	err := w.with(ctx, func() (err error) {
-		plan, err = w.planGrant(ctx, r)
+	err := gs.w.with(ctx, func() (err error) {
+		plan, err = gs.plan(ctx, r)
 		return err
 	})
 	return plan, err
 }
 
-func (w *Wallet) planGrant(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
-	to, err := w.Contacts().Named(r.To)
+func (gs Grants) plan(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
+	to, err := gs.w.Contacts().Named(r.To)
 	if err != nil {
 		return nil, err
 	}
-	p := &GrantPlan{To: to, Purpose: r.Purpose, NotBefore: r.NotBefore, Until: r.Until, NotAfter: r.NotAfter, Gate: w.client.Ledger.Properties().Gate}
+	p := &GrantPlan{To: to, Purpose: r.Purpose, NotBefore: r.NotBefore, Until: r.Until, NotAfter: r.NotAfter, Gate: gs.w.client.Ledger.Properties().Gate}
 	if p.Purpose == "" {
 		p.Purpose = payload.Treatment
 	}
@@ -77,7 +83,7 @@ func (w *Wallet) planGrant(ctx context.Context, r GrantRequest) (*GrantPlan, err
 		p.NotAfter = LedgerEnd(p.Until)
 	}
 	p.Until = cmp.Or(p.Until, p.NotAfter)
-	now := w.view.Hour()
+	now := gs.w.view.Hour()
 	if p.Until > p.NotAfter {
 		return nil, &InputError{Field: "until", Value: HourTime(p.Until).Format("2006-01-02 15:04 UTC"), Why: "is after the end on the ledger"}
 	}
@@ -87,10 +93,10 @@ func (w *Wallet) planGrant(ctx context.Context, r GrantRequest) (*GrantPlan, err
 	if p.NotBefore >= p.Until {
 		return nil, &InputError{Field: "from", Value: HourTime(p.NotBefore).Format("2006-01-02 15:04 UTC"), Why: "is not before the end"}
 	}
-	if err := w.Records().describeAll(ctx); err != nil {
+	if err := gs.w.Records().describeAll(ctx); err != nil {
 		return nil, err
 	}
-	chosen, err := w.chooseRecords(r)
+	chosen, err := gs.choose(r)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +106,7 @@ func (w *Wallet) planGrant(ctx context.Context, r GrantRequest) (*GrantPlan, err
 		}
 		p.Records = append(p.Records, newestRecord(t))
 	}
-	p.Warnings = w.warnings(p, now)
+	p.Warnings = gs.warnings(p, now)
 	for _, c := range r.Categories {
 		if !slices.ContainsFunc(p.Records, func(x Record) bool { return x.Category == c }) {
 			p.Warnings = append(p.Warnings, Warning{Kind: "empty", Detail: string(c)})
@@ -109,10 +115,10 @@ func (w *Wallet) planGrant(ctx context.Context, r GrantRequest) (*GrantPlan, err
 	return p, nil
 }
 
-func (w *Wallet) chooseRecords(r GrantRequest) ([]*view.Thread, error) {
+func (gs Grants) choose(r GrantRequest) ([]*view.Thread, error) {
 	want := map[contract.ID]bool{}
 	for _, q := range r.Records {
-		t, err := w.Records().own(q)
+		t, err := gs.w.Records().own(q)
 		if err != nil {
 			return nil, err
 		}
@@ -126,7 +132,7 @@ func (w *Wallet) chooseRecords(r GrantRequest) ([]*view.Thread, error) {
 		in[c] = true
 	}
 	var chosen []*view.Thread
-	for _, t := range w.view.Threads() {
+	for _, t := range gs.w.view.Threads() {
 		if t.Role != view.OwnRecord || t.Status != contract.StatusOpen {
 			continue
 		}
@@ -143,12 +149,12 @@ func (w *Wallet) chooseRecords(r GrantRequest) ([]*view.Thread, error) {
 // longGrant is a window of which a person should be asked whether it is meant.
 const longGrant = 366 * 24 // hours
 
-func (w *Wallet) warnings(p *GrantPlan, now contract.Hour) []Warning {
+func (gs Grants) warnings(p *GrantPlan, now contract.Hour) []Warning {
 	var out []Warning
 	if !p.To.Verified {
 		out = append(out, Warning{Kind: "unverified"})
 	}
-	if p.To.Address == w.Address() {
+	if p.To.Address == gs.w.Address() {
 		out = append(out, Warning{Kind: "self"})
 	}
 	if p.Until-max(now, p.NotBefore) > longGrant {
@@ -156,8 +162,8 @@ func (w *Wallet) warnings(p *GrantPlan, now contract.Hour) []Warning {
 	}
 	covering := map[*view.RecordSet]bool{}
 	var longest *view.Thread
-	for _, t := range w.view.Threads() {
-		if t.Role != view.OwnGrant || t.Terms == nil || t.Terms.Peer != p.To.Address || w.statusOf(t) != StatusActive || now >= t.Until() {
+	for _, t := range gs.w.view.Threads() {
+		if t.Role != view.OwnGrant || t.Terms == nil || t.Terms.Peer != p.To.Address || gs.w.Consents().statusOf(t) != StatusActive || now >= t.Until() {
 			continue
 		}
 		if _, known := covering[t.Terms.Set]; !known {
@@ -193,24 +199,24 @@ type Given struct {
 	Err     error            // the ledger refused it; the rest is zero
 }
 
-// Grant signs a plan, enters it on the ledger and hands the keepers their shares.
-// [ErrPending] comes with the consent and its code: see GrantAll.
-func (w *Wallet) Grant(ctx context.Context, p *GrantPlan) (Consent, crypto.ShareCode, error) {
-	out, err := w.GrantAll(ctx, []*GrantPlan{p})
+// One signs a plan, enters it on the ledger and hands the keepers their shares.
+// [ErrPending] comes with the consent and its code: see All.
+func (gs Grants) One(ctx context.Context, p *GrantPlan) (Consent, crypto.ShareCode, error) {
+	out, err := gs.All(ctx, []*GrantPlan{p})
 	if err == nil {
 		err = out[0].Err
 	}
 	return out[0].Consent, out[0].Code, err
 }
 
-// GrantAll grants several plans as one batch: signed on all cores, entered on the
+// All grants several plans as one batch: signed on all cores, entered on the
 // ledger together. [ErrPending] means that they are signed and wait;
 // they are returned with it. Any other error means that nothing was
 // granted, or that what was begun waits.
-func (w *Wallet) GrantAll(ctx context.Context, plans []*GrantPlan) ([]Given, error) {
+func (gs Grants) All(ctx context.Context, plans []*GrantPlan) ([]Given, error) {
 	out := make([]Given, len(plans))
-	err := w.with(ctx, func() error {
-		s, err := w.SignGrants(ctx, plans)
+	err := gs.w.with(ctx, func() error {
+		s, err := gs.Sign(ctx, plans)
 		if err == nil {
 			err = first(s.Errs)
 		}
@@ -225,11 +231,11 @@ func (w *Wallet) GrantAll(ctx context.Context, plans []*GrantPlan) ([]Given, err
 			if out[i].Err = failure(c); out[i].Err != nil {
 				continue
 			}
-			out[i].Code = w.codeOf(c.ID)
-			if t := w.view.Thread(c.ID); t != nil {
-				out[i].Consent = w.consent(t)
+			out[i].Code = gs.w.Consents().codeOf(c.ID)
+			if t := gs.w.view.Thread(c.ID); t != nil {
+				out[i].Consent = gs.w.Consents().of(t)
 			} else {
-				out[i].Consent = w.pendingConsent(c)
+				out[i].Consent = gs.w.Consents().pendingOf(c)
 			}
 		}
 		return waits
@@ -251,48 +257,48 @@ type grantGround struct {
 	said       map[versionOf]*payload.Metadata
 }
 
-func (w *Wallet) newGrantGround() *grantGround {
-	return &grantGround{checkpoint: string(w.view.Head().Note), keys: map[versionOf]payload.FileKey{}, said: map[versionOf]*payload.Metadata{}}
+func (gs Grants) newGround() *grantGround {
+	return &grantGround{checkpoint: string(gs.w.view.Head().Note), keys: map[versionOf]payload.FileKey{}, said: map[versionOf]*payload.Metadata{}}
 }
 
 // addPlan gathers the file keys of all record versions in a plan: those that the cache
 // does not know are read from the store, each once.
-func (w *Wallet) addPlan(ctx context.Context, g *grantGround, p *GrantPlan) error {
+func (gs Grants) addPlan(ctx context.Context, g *grantGround, p *GrantPlan) error {
 	for _, r := range p.Records {
-		if err := w.addGround(ctx, g, r); err != nil {
+		if err := gs.addGround(ctx, g, r); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *Wallet) addGround(ctx context.Context, g *grantGround, r Record) error {
+func (gs Grants) addGround(ctx context.Context, g *grantGround, r Record) error {
 	v := versionOf{r.ID, r.Version}
 	if _, ok := g.keys[v]; ok {
 		return nil
 	}
-	m, err := w.grantable(r)
+	m, err := gs.grantable(r)
 	if err != nil {
 		return err
 	}
-	t := w.view.Thread(r.ID)
+	t := gs.w.view.Thread(r.ID)
 	if k := t.Keys[r.Version-1]; k != nil {
 		g.keys[v], g.said[v] = *k, m
 		return nil
 	}
-	k, err := w.Records().fileKey(ctx, r.ID, m)
+	k, err := gs.w.Records().fileKey(ctx, r.ID, m)
 	if err != nil {
 		return err
 	}
 	g.keys[v], g.said[v] = k, m
-	w.view.NoteKey(t, r.Version, k)
+	gs.w.view.NoteKey(t, r.Version, k)
 	return nil
 }
 
 // grantable returns the description of a planned record version, unless the record
 // was removed since.
-func (w *Wallet) grantable(r Record) (*payload.Metadata, error) {
-	t := w.view.Thread(r.ID)
+func (gs Grants) grantable(r Record) (*payload.Metadata, error) {
+	t := gs.w.view.Thread(r.ID)
 	if t == nil || t.Role != view.OwnRecord {
 		return nil, &NotFoundError{What: "record", Query: r.ID.String()}
 	}
@@ -305,24 +311,24 @@ func (w *Wallet) grantable(r Record) (*payload.Metadata, error) {
 	return t.Versions[r.Version-1], nil
 }
 
-// prepareGrant builds and signs everything of a grant. All that the patient must
+// prepare builds and signs everything of a grant. All that the patient must
 // be able to make again comes from the thread's seed.
-func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (*outbox.Change, error) {
+func (gs Grants) prepare(p *GrantPlan, g *grantGround) (*outbox.Change, error) {
 	if g.checkpoint == "" { // terms carry a head, and this wallet has never seen one
-		return nil, w.view.Behind()
+		return nil, gs.w.view.Behind()
 	}
-	ledger := w.client.ID()
-	seed, tag := w.view.NewSeed()
+	ledger := gs.w.client.ID()
+	seed, tag := gs.w.view.NewSeed()
 	key := seed.Key()
 	author := key.Public()
 	offsets, err := crypto.NewOffsets(ledger, key, p.To.Address)
 	if err != nil {
 		return nil, err
 	}
-	both := []crypto.PubKey{offsets.Seal, w.keys.self.Public()}
+	both := []crypto.PubKey{offsets.Seal, gs.w.keys.self.Public()}
 
 	env := payload.Envelope{V: payload.Version, Ledger: ledger, Author: author}
-	tr := payload.Terms{V: payload.Version, Ledger: ledger, Author: author, Recipient: offsets.Sig, From: w.Address(), To: p.To.Address,
+	tr := payload.Terms{V: payload.Version, Ledger: ledger, Author: author, Recipient: offsets.Sig, From: gs.w.Address(), To: p.To.Address,
 		NotBefore: p.NotBefore, NotAfter: p.NotAfter, Purpose: p.Purpose, Checkpoint: g.checkpoint}
 	if p.Until < p.NotAfter {
 		tr.Until = p.Until
@@ -335,14 +341,14 @@ func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (*outbox.Change, err
 		tr.Records = append(tr.Records, payload.TermsRecord{Record: r.ID, Version: m.Version, Title: m.Title, Category: m.Category, Date: m.Date})
 	}
 
-	sealedEnvelope, err := crypto.SealPayload(w.sealContext(ledgerclient.PartEnvelope, author), payload.Marshal(&env), 0, both...)
+	sealedEnvelope, err := crypto.SealPayload(gs.w.sealContext(ledgerclient.PartEnvelope, author), payload.Marshal(&env), 0, both...)
 	if err != nil {
 		return nil, err
 	}
 	lock := seed.LockKey()
 	envelopeBlob := crypto.Blob(crypto.NewSalt(), lock.Lock(ledger, author, sealedEnvelope))
 
-	config := w.client.Config()
+	config := gs.w.client.Config()
 	tr.K, tr.N = int(config.Release), len(config.Keepers)
 	tr.Envelope = crypto.BlobHash(envelopeBlob)
 	tr.Lock = lock.Hash(ledger, author)
@@ -357,8 +363,8 @@ func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (*outbox.Change, err
 	if payload.EscapedSize(body) > payload.MaxTerms {
 		return nil, &InputError{Field: "records", Value: strconv.Itoa(len(tr.Records)), Why: "too many for one consent: divide them among several"}
 	}
-	sig := w.keys.identity().Sign(payload.TermsDigest(ledger, body))
-	sealedTerms, err := crypto.SealPayload(w.sealContext(ledgerclient.PartTerms, author), append(sig[:], body...), payload.TermsRoom(len(config.Nodes), tr.N), both...)
+	sig := gs.w.keys.identity().Sign(payload.TermsDigest(ledger, body))
+	sealedTerms, err := crypto.SealPayload(gs.w.sealContext(ledgerclient.PartTerms, author), append(sig[:], body...), payload.TermsRoom(len(config.Nodes), tr.N), both...)
 	if err != nil {
 		return nil, err
 	}
@@ -374,7 +380,7 @@ func (w *Wallet) prepareGrant(p *GrantPlan, g *grantGround) (*outbox.Change, err
 	put := func(part ledgerclient.Part, blob []byte) outbox.Put {
 		return outbox.Put{Part: part, Blob: blob, Locators: []crypto.Locator{seed.Locator(id, byte(part)), offsets.Locator(id, byte(part))}}
 	}
-	return w.newChange(Granting, e, pkg.Marshal(), &consentEffect{Terms: &tr, Origin: p.from}, put(ledgerclient.PartTerms, termsBlob), put(ledgerclient.PartEnvelope, envelopeBlob))
+	return gs.w.Changes().prepare(Granting, e, pkg.Marshal(), &consentEffect{Terms: &tr, Origin: p.from}, put(ledgerclient.PartTerms, termsBlob), put(ledgerclient.PartEnvelope, envelopeBlob))
 }
 
 // consentEffect is what giving a consent means.
@@ -383,19 +389,19 @@ type consentEffect struct {
 	Origin *origin        `json:"origin,omitempty"` // where it was moved from
 }
 
-// consentGiven takes up the terms of a consent that came onto the ledger.
-func (w *Wallet) consentGiven(c *outbox.Change) error {
+// entered takes up the terms of a consent that came onto the ledger.
+func (gs Grants) entered(c *outbox.Change) error {
 	e, err := effectOf[consentEffect](c)
 	if err != nil {
 		return err
 	}
-	if t := w.view.Thread(c.ID); t.Terms == nil {
-		if err := w.view.NoteTerms(t, e.Terms); err != nil {
+	if t := gs.w.view.Thread(c.ID); t.Terms == nil {
+		if err := gs.w.view.NoteTerms(t, e.Terms); err != nil {
 			return err
 		}
 	}
 	if e.Origin != nil {
-		w.notes.arrived(e.Origin, movedTo{ID: c.ID})
+		gs.w.notes.arrived(e.Origin, movedTo{ID: c.ID})
 	}
 	return nil
 }
@@ -478,19 +484,19 @@ func (w *Wallet) gossip(ctx context.Context, note string) error {
 // ownTerms makes the terms of a grant of one's own known, from the store if another
 // machine wrote them. They stay unknown if the store does not hold them, or holds
 // others (see thread.damage).
-func (w *Wallet) ownTerms(ctx context.Context, t *view.Thread) error {
+func (cs Consents) ownTerms(ctx context.Context, t *view.Thread) error {
 	if t.Terms != nil {
 		return nil
 	}
 	t.SetDamage(nil)
-	seed, _ := w.view.Key(t)
-	tr, err := w.readTerms(ctx, t, seed.Locator(t.ID, byte(ledgerclient.PartTerms)), func(sc crypto.SealContext, sealed []byte) ([]byte, error) {
-		return crypto.OpenPayload(sc, w.keys.self, sealed)
+	seed, _ := cs.w.view.Key(t)
+	tr, err := cs.w.readTerms(ctx, t, seed.Locator(t.ID, byte(ledgerclient.PartTerms)), func(sc crypto.SealContext, sealed []byte) ([]byte, error) {
+		return crypto.OpenPayload(sc, cs.w.keys.self, sealed)
 	})
 	if isMissing(err) {
 		return nil
 	}
-	if w.view.DoWithout(err) {
+	if cs.w.view.DoWithout(err) {
 		t.SetDamage(err)
 		return nil
 	}
@@ -502,5 +508,5 @@ func (w *Wallet) ownTerms(ctx context.Context, t *view.Thread) error {
 	if err != nil {
 		return err
 	}
-	return w.view.NoteTerms(t, tr)
+	return cs.w.view.NoteTerms(t, tr)
 }

@@ -74,7 +74,7 @@ func TestGarbageFromStrangersHidesNothing(t *testing.T) {
 		bad[strangersGrant(t, tn, clinic.Address(), plain)] = true
 	}
 	good, code := grant(t, patient, "Dr Smith", tn.now)
-	box := must(clinic.Inbox(ctx))(t)
+	box := must(clinic.Inbox().List(ctx))(t)
 	if len(box) != len(bad)+1 {
 		t.Fatalf("inbox of %d, want %d", len(box), len(bad)+1)
 	}
@@ -85,14 +85,14 @@ func TestGarbageFromStrangersHidesNothing(t *testing.T) {
 	}
 	var tampered *ledgerclient.TamperedError
 	for id := range bad {
-		if _, err := clinic.OpenByID(ctx, id.String(), ""); !errors.As(err, &tampered) {
+		if _, err := clinic.Inbox().OpenByID(ctx, id.String(), ""); !errors.As(err, &tampered) {
 			t.Errorf("garbage opens: %v", err)
 		}
 	}
-	if s := must(clinic.Status(ctx))(t); len(s.Inbox) != len(box) {
+	if s := must(clinic.Audit().Status(ctx))(t); len(s.Inbox) != len(box) {
 		t.Errorf("status shows %d of %d", len(s.Inbox), len(box))
 	}
-	if o := must(clinic.OpenByCode(ctx, code, ""))(t); o.Consent.Consent != good.ID {
+	if o := must(clinic.Inbox().OpenByCode(ctx, code, ""))(t); o.Consent.Consent != good.ID {
 		t.Error("another consent was opened")
 	}
 }
@@ -136,7 +136,7 @@ func TestFloodOfGarbage(t *testing.T) {
 			t.Fatal("never found")
 		}
 		asked = 0
-		box := must(clinic.Inbox(ctx))(t)
+		box := must(clinic.Inbox().List(ctx))(t)
 		if asked > 6 || len(box) != 13 {
 			t.Fatalf("%d listed, the store was asked %d times", len(box), asked)
 		}
@@ -155,10 +155,10 @@ func TestFloodOfGarbage(t *testing.T) {
 		}
 	}
 	asked = 0
-	if s := must(clinic.Status(ctx))(t); len(s.Inbox) != 13 || asked > 5 {
+	if s := must(clinic.Audit().Status(ctx))(t); len(s.Inbox) != 13 || asked > 5 {
 		t.Errorf("status lists %d, and asked %d times", len(s.Inbox), asked)
 	}
-	must(clinic.OpenByID(ctx, good.ID.String(), ""))(t)
+	must(clinic.Inbox().OpenByID(ctx, good.ID.String(), ""))(t)
 }
 
 // silentKeeper counts how often it is asked in vain.
@@ -183,7 +183,7 @@ func TestSilentServicesAreAskedOnce(t *testing.T) {
 	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 	for range 3 {
 		_, code := grant(t, patient, "Dr Smith", tn.now)
-		must(clinic.OpenByCode(ctx, code, "why"))(t)
+		must(clinic.Inbox().OpenByCode(ctx, code, "why"))(t)
 		grant(t, patient, "Dr Smith", tn.now)
 	}
 	asked, inquired := 0, 0
@@ -196,11 +196,11 @@ func TestSilentServicesAreAskedOnce(t *testing.T) {
 	c, p := with("Dr Smith"), with("Maria")
 	for range 2 {
 		asked, inquired = 0, 0
-		if box := must(c.Inbox(ctx))(t); len(box) != 6 || asked != 1 {
+		if box := must(c.Inbox().List(ctx))(t); len(box) != 6 || asked != 1 {
 			t.Errorf("inbox of %d, the store was asked %d times", len(box), asked)
 		}
 		asked = 0
-		if es := must(p.Audit(ctx))(t); len(es) != 9 || asked != 1 || inquired != 1 {
+		if es := must(p.Audit().Events(ctx))(t); len(es) != 9 || asked != 1 || inquired != 1 {
 			t.Errorf("audit of %d, the store was asked %d times, the keeper %d", len(es), asked, inquired)
 		}
 		if _, err := p.Log().OutOfReach(); err == nil {
@@ -221,7 +221,7 @@ func TestOutsizeTermsFromStrangers(t *testing.T) {
 	add(t, patient, "a.txt", "a")
 	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 	plan := func() *wallet.GrantPlan {
-		return must(patient.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24}))(t)
+		return must(patient.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24}))(t)
 	}
 	head := string(must(tn.services().Ledger.Checkpoint(ctx))(t))
 	bad := map[contract.ID]bool{}
@@ -241,7 +241,7 @@ func TestOutsizeTermsFromStrangers(t *testing.T) {
 	good, _ := grant(t, patient, "Dr Smith", tn.now)
 	for range 2 {
 		clinic = tn.again("Dr Smith")
-		box := must(clinic.Inbox(ctx))(t)
+		box := must(clinic.Inbox().List(ctx))(t)
 		if len(box) != len(bad)+1 {
 			t.Fatalf("inbox of %d, want %d", len(box), len(bad)+1)
 		}
@@ -254,11 +254,11 @@ func TestOutsizeTermsFromStrangers(t *testing.T) {
 			t.Errorf("the cache has %d bytes, %v", info.Size(), err)
 		}
 	}
-	if cs := must(patient.Consents(ctx))(t); len(cs) != len(bad)+1 {
+	if cs := must(patient.Consents().List(ctx))(t); len(cs) != len(bad)+1 {
 		t.Errorf("%d consents", len(cs))
 	}
 	for id := range bad {
-		if _, err := clinic.OpenByID(ctx, id.String(), ""); isTampered(err) == nil {
+		if _, err := clinic.Inbox().OpenByID(ctx, id.String(), ""); isTampered(err) == nil {
 			t.Errorf("%s opens: %v", id, err)
 		}
 	}
@@ -289,17 +289,17 @@ func TestConsentWithDamagedTermsCanBeRevoked(t *testing.T) {
 	if rs := must(w.Records().List(ctx))(t); len(rs) != 1 || rs[0].Damaged == nil || !rs[0].Missing {
 		t.Errorf("records: %+v", rs)
 	}
-	if cs := must(w.Consents(ctx))(t); len(cs) != 1 || cs[0].ID != c.ID || cs[0].Damaged == nil || cs[0].Status != wallet.StatusActive {
+	if cs := must(w.Consents().List(ctx))(t); len(cs) != 1 || cs[0].ID != c.ID || cs[0].Damaged == nil || cs[0].Status != wallet.StatusActive {
 		t.Fatalf("consents: %+v", cs)
 	}
-	if _, _, err := w.ShowConsent(ctx, c.ID.String()); isTampered(err) == nil {
+	if _, _, err := w.Consents().Show(ctx, c.ID.String()); isTampered(err) == nil {
 		t.Errorf("shown without its terms: %v", err)
 	}
-	chosen := must(w.SelectRevocations(ctx, wallet.RevokeRequest{All: true}))(t)
+	chosen := must(w.Consents().Select(ctx, wallet.RevokeRequest{All: true}))(t)
 	if len(chosen) != 1 {
 		t.Fatalf("chosen: %+v", chosen)
 	}
-	if rs := must(w.Revoke(ctx, []contract.ID{c.ID}))(t); rs[0].Consent.Status != wallet.StatusRevoked || len(rs[0].Acks) == 0 {
+	if rs := must(w.Consents().Revoke(ctx, []contract.ID{c.ID}))(t); rs[0].Consent.Status != wallet.StatusRevoked || len(rs[0].Acks) == 0 {
 		t.Errorf("revoked: %+v", rs)
 	}
 }
@@ -341,42 +341,42 @@ func TestFailedChangesAreForgotten(t *testing.T) {
 	}
 	full := errors.New("disk full")
 	w := broken(full)
-	p, err := w.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24})
+	p, err := w.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := w.Grant(ctx, p); !errors.Is(err, full) {
+	if _, _, err := w.Grants().One(ctx, p); !errors.Is(err, full) {
 		t.Fatalf("got %v", err)
 	}
-	if cs := must(tn.again("Maria").Consents(ctx))(t); len(cs) != 1 {
+	if cs := must(tn.again("Maria").Consents().List(ctx))(t); len(cs) != 1 {
 		t.Errorf("a grant that had failed happened later: %+v", cs)
 	}
-	if _, err := broken(full).Revoke(ctx, []contract.ID{c.ID}); !errors.Is(err, full) {
+	if _, err := broken(full).Consents().Revoke(ctx, []contract.ID{c.ID}); !errors.Is(err, full) {
 		t.Fatalf("got %v", err)
 	}
 	// The keeper was told before the ledger failed.
-	if _, err := clinic.OpenByID(ctx, c.ID.String(), ""); err == nil {
+	if _, err := clinic.Inbox().OpenByID(ctx, c.ID.String(), ""); err == nil {
 		t.Error("opened although the keeper was told of the revocation")
 	}
 	w = tn.again("Maria")
-	if cs := must(w.Consents(ctx))(t); cs[0].Status != wallet.StatusRevoked {
+	if cs := must(w.Consents().List(ctx))(t); cs[0].Status != wallet.StatusRevoked {
 		t.Errorf("the revocation was forgotten: %+v", cs)
 	}
-	if fin := w.Finished(); len(fin) != 1 || fin[0].Action != wallet.Revoking || fin[0].Err != nil {
+	if fin := w.Changes().Finished(); len(fin) != 1 || fin[0].Action != wallet.Revoking || fin[0].Err != nil {
 		t.Errorf("finished: %+v", fin)
 	}
 	gone := &ledgerclient.UnreachableError{Service: "ledger", Err: errors.New("no answer")}
 	w = broken(gone)
-	if p, err = w.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24}); err != nil {
+	if p, err = w.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24}); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := w.Grant(ctx, p); !errors.Is(err, gone) {
+	if _, _, err := w.Grants().One(ctx, p); !errors.Is(err, gone) {
 		t.Fatalf("got %v", err)
 	}
-	if s := must(broken(gone).Status(ctx))(t); len(s.Pending) != 1 || s.Pending[0].Action != wallet.Granting {
+	if s := must(broken(gone).Audit().Status(ctx))(t); len(s.Pending) != 1 || s.Pending[0].Action != wallet.Granting {
 		t.Errorf("pending: %+v", s.Pending)
 	}
-	if cs := must(tn.again("Maria").Consents(ctx))(t); len(cs) != 2 {
+	if cs := must(tn.again("Maria").Consents().List(ctx))(t); len(cs) != 2 {
 		t.Errorf("what the ledger may have ordered was not finished: %+v", cs)
 	}
 }

@@ -12,6 +12,12 @@ import (
 	"github.com/carekey/carekey/wallet/view"
 )
 
+// Inbox is what was granted to this wallet.
+type Inbox struct{ w *Wallet }
+
+// Inbox returns what was granted to this wallet, to be looked at and opened.
+func (w *Wallet) Inbox() Inbox { return Inbox{w} }
+
 // Received is a consent that somebody gave to this wallet.
 type Received struct {
 	Ledger      crypto.LedgerID // that it is on
@@ -34,34 +40,34 @@ type Received struct {
 	Clock       time.Time     // what the clock says, if it disagrees with the ledger's time: see Log.Doubt; otherwise zero
 }
 
-// Inbox lists what was granted to this wallet, oldest first.
-func (w *Wallet) Inbox(ctx context.Context) ([]Received, error) {
+// List lists what was granted to this wallet, oldest first.
+func (in Inbox) List(ctx context.Context) ([]Received, error) {
 	var out []Received
-	err := w.look(ctx, func() error {
-		if err := w.view.NeedThreads(); err != nil {
+	err := in.w.look(ctx, func() error {
+		if err := in.w.view.NeedThreads(); err != nil {
 			return err
 		}
 		var ts []*view.Thread
-		for _, t := range w.view.Threads() {
+		for _, t := range in.w.view.Threads() {
 			if t.Role == view.Received {
 				ts = append(ts, t)
 			}
 		}
-		if err := w.readReceived(ctx, ts); err != nil {
+		if err := in.readTerms(ctx, ts); err != nil {
 			return err
 		}
 		for _, t := range ts {
-			out = append(out, w.received(t))
+			out = append(out, in.of(t))
 		}
 		return nil
 	})
 	return out, err
 }
 
-// FindReceived finds a consent of the inbox by the beginning of its id.
-func (w *Wallet) FindReceived(ctx context.Context, id string) (found contract.ID, err error) {
-	err = w.with(ctx, func() error {
-		t, err := w.find(view.Received, id, "consent")
+// Find finds a consent of the inbox by the beginning of its id.
+func (in Inbox) Find(ctx context.Context, id string) (found contract.ID, err error) {
+	err = in.w.with(ctx, func() error {
+		t, err := in.w.find(view.Received, id, "consent")
 		if err == nil {
 			found = t.ID
 		}
@@ -75,10 +81,10 @@ func (w *Wallet) FindReceived(ctx context.Context, id string) (found contract.ID
 // every look ask the store for each.
 var maxUnread = 200
 
-// readReceived reads the terms that are not known yet of consents given to this
+// readTerms reads the terms that are not known yet of consents given to this
 // wallet. If there are many, which of them are tried is left to chance, so that none
 // is passed over for ever; each can still be named and opened.
-func (w *Wallet) readReceived(ctx context.Context, ts []*view.Thread) error {
+func (in Inbox) readTerms(ctx context.Context, ts []*view.Thread) error {
 	var unread []*view.Thread
 	for _, t := range ts {
 		if t.Terms == nil {
@@ -94,7 +100,7 @@ func (w *Wallet) readReceived(ctx context.Context, ts []*view.Thread) error {
 			t.SetDamage(&UnreadError{Consent: t.ID})
 			continue
 		}
-		if err := w.tryTerms(ctx, t); err != nil {
+		if err := in.tryTerms(ctx, t); err != nil {
 			return err
 		}
 		if t.Terms == nil {
@@ -106,13 +112,13 @@ func (w *Wallet) readReceived(ctx context.Context, ts []*view.Thread) error {
 
 // tryTerms reads the terms of a consent given to this wallet, if they can be had.
 // A stranger's terms that do not verify are no reason to hide everybody else's.
-func (w *Wallet) tryTerms(ctx context.Context, t *view.Thread) error {
+func (in Inbox) tryTerms(ctx context.Context, t *view.Thread) error {
 	t.SetDamage(nil)
-	err := w.receivedTerms(ctx, t)
+	err := in.terms(ctx, t)
 	if isMissing(err) {
 		return nil
 	}
-	if w.view.DoWithout(err) {
+	if in.w.view.DoWithout(err) {
 		t.SetDamage(err)
 		return nil
 	}
@@ -123,9 +129,9 @@ func (w *Wallet) tryTerms(ctx context.Context, t *view.Thread) error {
 	return err
 }
 
-func (w *Wallet) received(t *view.Thread) Received {
-	r := Received{Ledger: w.client.ID(), Consent: t.ID, Granted: t.Hour, NotBefore: t.NotBefore, Until: t.Until(), NotAfter: t.NotAfter, Status: w.statusOf(t),
-		LastFetched: t.LastAccess, AsOf: w.view.AsOf(), Clock: w.view.Doubt(), Missing: t.Terms == nil, Damaged: t.Damage()}
+func (in Inbox) of(t *view.Thread) Received {
+	r := Received{Ledger: in.w.client.ID(), Consent: t.ID, Granted: t.Hour, NotBefore: t.NotBefore, Until: t.Until(), NotAfter: t.NotAfter, Status: in.w.Consents().statusOf(t),
+		LastFetched: t.LastAccess, AsOf: in.w.view.AsOf(), Clock: in.w.view.Doubt(), Missing: t.Terms == nil, Damaged: t.Damage()}
 	for _, f := range t.FollowUps() {
 		if f.Kind == contract.KindAccess {
 			r.Fetched++
@@ -134,20 +140,20 @@ func (w *Wallet) received(t *view.Thread) Received {
 	if t.Terms == nil {
 		return r
 	}
-	r.Address, r.Purpose, r.Records = t.Terms.Peer, t.Terms.Purpose, w.shownRecords(t.Terms.Set)
-	if c, ok := w.Contacts().known(r.Address); ok {
+	r.Address, r.Purpose, r.Records = t.Terms.Peer, t.Terms.Purpose, in.w.shownRecords(t.Terms.Set)
+	if c, ok := in.w.Contacts().known(r.Address); ok {
 		r.From, r.Verified = c.Name, c.Verified
 	}
 	return r
 }
 
 // keys makes the one-time keys of a consent that was given to this wallet.
-func (w *Wallet) oneTimeKeys(t *view.Thread) (*crypto.OneTimeKeys, error) {
-	e, err := w.view.Opening(t)
+func (in Inbox) oneTimeKeys(t *view.Thread) (*crypto.OneTimeKeys, error) {
+	e, err := in.w.view.Opening(t)
 	if err != nil {
 		return nil, err
 	}
-	keys, mine, err := w.keys.identity().Recognize(w.client.ID(), e.Author, e.Counterparty)
+	keys, mine, err := in.w.keys.identity().Recognize(in.w.client.ID(), e.Author, e.Counterparty)
 	if err != nil {
 		return nil, err
 	}
@@ -157,25 +163,25 @@ func (w *Wallet) oneTimeKeys(t *view.Thread) (*crypto.OneTimeKeys, error) {
 	return keys, nil
 }
 
-// receivedTerms makes the terms of a consent given to this wallet known; they are
+// terms makes the terms of a consent given to this wallet known; they are
 // verified.
-func (w *Wallet) receivedTerms(ctx context.Context, t *view.Thread) error {
+func (in Inbox) terms(ctx context.Context, t *view.Thread) error {
 	if t.Terms != nil {
 		return nil
 	}
-	keys, err := w.oneTimeKeys(t)
+	keys, err := in.oneTimeKeys(t)
 	if err != nil {
 		return err
 	}
-	tr, err := w.readTerms(ctx, t, keys.Locator(t.ID, byte(ledgerclient.PartTerms)), keys.Open)
+	tr, err := in.w.readTerms(ctx, t, keys.Locator(t.ID, byte(ledgerclient.PartTerms)), keys.Open)
 	if err != nil {
 		return err
 	}
-	if tr.To != w.Address() {
+	if tr.To != in.w.Address() {
 		return &ledgerclient.TamperedError{What: "terms of consent " + t.ID.String()}
 	}
-	if err := w.gossip(ctx, tr.Checkpoint); err != nil {
+	if err := in.w.gossip(ctx, tr.Checkpoint); err != nil {
 		return err
 	}
-	return w.view.NoteTerms(t, tr)
+	return in.w.view.NoteTerms(t, tr)
 }

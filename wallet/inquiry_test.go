@@ -46,7 +46,7 @@ func TestAttemptsCannotBeHidden(t *testing.T) {
 		t.Helper()
 		o := tn.options("Maria")
 		o.Services.Keepers = []ledgerclient.Keeper{courier{o.Services.Keepers[0], change}}
-		events, err := must(wallet.Open(ctx, o))(t).Audit(ctx)
+		events, err := must(wallet.Open(ctx, o))(t).Audit().Events(ctx)
 		for _, e := range events {
 			if e.What == wallet.Refused {
 				refused++
@@ -58,10 +58,10 @@ func TestAttemptsCannotBeHidden(t *testing.T) {
 	if n, err := audit(func(a *ledgerclient.InquiryAnswer) { before = *a }); n != 0 || err != nil {
 		t.Fatalf("%d refused, %v", n, err)
 	}
-	if _, err := patient.Revoke(ctx, []contract.ID{c.ID}); err != nil {
+	if _, err := patient.Consents().Revoke(ctx, []contract.ID{c.ID}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := clinic.OpenByCode(ctx, code, ""); err == nil {
+	if _, err := clinic.Inbox().OpenByCode(ctx, code, ""); err == nil {
 		t.Fatal("opened after the revocation")
 	}
 	if n, err := audit(func(*ledgerclient.InquiryAnswer) {}); n != 1 || err != nil {
@@ -85,13 +85,13 @@ func TestAttemptsCannotBeHidden(t *testing.T) {
 		return n
 	}
 	w := tn.again("Maria")
-	if n := tries(must(w.Audit(ctx))(t)); n != 8 {
+	if n := tries(must(w.Audit().Events(ctx))(t)); n != 8 {
 		t.Errorf("%d attempts in the audit, not 8", n)
 	}
-	if n := tries(must(w.Status(ctx))(t).Accesses); n != 8 {
+	if n := tries(must(w.Audit().Status(ctx))(t).Accesses); n != 8 {
 		t.Errorf("%d attempts are news, not 8", n)
 	}
-	if n := tries(must(w.Status(ctx))(t).Accesses); n != 0 {
+	if n := tries(must(w.Audit().Status(ctx))(t).Accesses); n != 0 {
 		t.Errorf("%d attempts are news again", n)
 	}
 	for name, change := range map[string]func(*ledgerclient.InquiryAnswer){
@@ -125,15 +125,15 @@ func TestNoAccessWithoutShare(t *testing.T) {
 	o := tn.options("Maria")
 	o.Services.Keepers = []ledgerclient.Keeper{absent{o.Services.Keepers[0]}}
 	w := must(wallet.Open(ctx, o))(t)
-	p := must(w.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24}))(t)
-	if _, _, err := w.Grant(ctx, p); err == nil {
+	p := must(w.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24}))(t)
+	if _, _, err := w.Grants().One(ctx, p); err == nil {
 		t.Fatal("granted without its share at the keeper")
 	}
-	id := must(clinic.Inbox(ctx))(t)[0].Consent
+	id := must(clinic.Inbox().List(ctx))(t)[0].Consent
 	size := must(tn.services().Ledger.Checkpoint(ctx))(t)
 	for range 2 {
 		var refused *wallet.RefusedError
-		if _, err := clinic.OpenByID(ctx, id.String(), ""); !errors.As(err, &refused) || refused.Code != ledgerclient.NoShare || refused.Filed {
+		if _, err := clinic.Inbox().OpenByID(ctx, id.String(), ""); !errors.As(err, &refused) || refused.Code != ledgerclient.NoShare || refused.Filed {
 			t.Errorf("opened without a share: %v", err)
 		}
 	}
@@ -141,10 +141,10 @@ func TestNoAccessWithoutShare(t *testing.T) {
 		t.Error("an access was written that nobody could be given anything for")
 	}
 	patient = tn.again("Maria") // finishes what was interrupted
-	must(patient.Consents(ctx))(t)
-	must(clinic.OpenByID(ctx, id.String(), ""))(t)
+	must(patient.Consents().List(ctx))(t)
+	must(clinic.Inbox().OpenByID(ctx, id.String(), ""))(t)
 	var opened int
-	for _, e := range must(patient.Audit(ctx))(t) {
+	for _, e := range must(patient.Audit().Events(ctx))(t) {
 		if e.What == wallet.Opened {
 			opened++
 		}
@@ -211,8 +211,8 @@ func TestKeeperJudgedOnTheSameLog(t *testing.T) {
 			o.Services.Keepers = []ledgerclient.Keeper{k}
 			return must(wallet.Open(ctx, o))(t)
 		}
-		_, audit := open("Maria").Audit(ctx)
-		_, fetch := open("Dr Smith").OpenByCode(ctx, code, "")
+		_, audit := open("Maria").Audit().Events(ctx)
+		_, fetch := open("Dr Smith").Inbox().OpenByCode(ctx, code, "")
 		for what, err := range map[string]error{"audit": audit, "fetch": fetch} {
 			if !test.is(err) {
 				t.Errorf("%s, %s: %T %v", name, what, err, err)

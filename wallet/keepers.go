@@ -26,7 +26,7 @@ func (w *Wallet) shareAt(ctx context.Context, k ledgerclient.Keeper, t *view.Thr
 	q := ledgerclient.Inquiry{Ledger: w.client.ID(), Keeper: k.Key(), Grant: t.ID}
 	rand.Read(q.Nonce[:])
 	if t.Role == view.Received {
-		keys, err := w.oneTimeKeys(t)
+		keys, err := w.Inbox().oneTimeKeys(t)
 		if err != nil {
 			return ledgerclient.KeeperState{}, err
 		}
@@ -46,11 +46,11 @@ func (w *Wallet) shareAt(ctx context.Context, k ledgerclient.Keeper, t *view.Thr
 // was received: *RefusedError if not. An access without a release would tell the
 // patient of an opening that never was. ended tells that a keeper has stopped, or
 // destroyed its share.
-func (w *Wallet) mayOpen(ctx context.Context, t *view.Thread, k int) (ended bool, err error) {
+func (in Inbox) mayOpen(ctx context.Context, t *view.Thread, k int) (ended bool, err error) {
 	held := 0
 	var first error
-	for _, keeper := range w.client.Keepers {
-		s, err := w.shareAt(ctx, keeper, t)
+	for _, keeper := range in.w.client.Keepers {
+		s, err := in.w.shareAt(ctx, keeper, t)
 		switch {
 		case err != nil && first == nil:
 			first = err
@@ -68,25 +68,25 @@ func (w *Wallet) mayOpen(ctx context.Context, t *view.Thread, k int) (ended bool
 	case first != nil:
 		return false, first
 	}
-	return false, w.refusedByKeeper(t, ledgerclient.NoShare)
+	return false, in.refusedByKeeper(t, ledgerclient.NoShare)
 }
 
 // inquire asks every keeper, in their order, what it filed about a grant of one's
 // own. Each answer
 // is signed over a fresh question and all that it holds, so that an attempt that
 // was filed cannot be left out on the way.
-func (w *Wallet) inquire(ctx context.Context, t *view.Thread) ([]ledgerclient.InquiryAnswer, error) {
-	if err := w.view.Silent("keeper"); err != nil {
+func (cs Consents) inquire(ctx context.Context, t *view.Thread) ([]ledgerclient.InquiryAnswer, error) {
+	if err := cs.w.view.Silent("keeper"); err != nil {
 		return nil, err
 	}
-	_, key := w.view.Key(t)
-	opening, err := w.view.Opening(t)
+	_, key := cs.w.view.Key(t)
+	opening, err := cs.w.view.Opening(t)
 	if err != nil {
 		return nil, err
 	}
-	answers := make([]ledgerclient.InquiryAnswer, 0, len(w.client.Keepers))
-	for i, k := range w.client.Keepers {
-		q := ledgerclient.Inquiry{Ledger: w.client.ID(), Keeper: k.Key(), Grant: t.ID}
+	answers := make([]ledgerclient.InquiryAnswer, 0, len(cs.w.client.Keepers))
+	for i, k := range cs.w.client.Keepers {
+		q := ledgerclient.Inquiry{Ledger: cs.w.client.ID(), Keeper: k.Key(), Grant: t.ID}
 		rand.Read(q.Nonce[:])
 		q.Sign(key)
 		a, err := k.Inquire(ctx, q)
@@ -96,7 +96,7 @@ func (w *Wallet) inquire(ctx context.Context, t *view.Thread) ([]ledgerclient.In
 		if err := a.Verify(&q, opening.Counterparty); err != nil {
 			return nil, &ledgerclient.TamperedError{What: fmt.Sprintf("refusals filed by keeper %d", i+1), Err: err}
 		}
-		if err := w.view.SameLog(ctx, k.Key(), a.Size, a.Root); err != nil {
+		if err := cs.w.view.SameLog(ctx, k.Key(), a.Size, a.Root); err != nil {
 			return nil, err
 		}
 		answers = append(answers, a)

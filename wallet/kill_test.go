@@ -98,9 +98,9 @@ func prepare(patient, clinic *wallet.Wallet, step string, n int) (key string, do
 				return err
 			}, nil
 		}
-		p, err := patient.PlanGrant(ctx, wallet.GrantRequest{To: clinicHome, Records: []string{r.ID.String()}, NotAfter: endOf(n)})
+		p, err := patient.Grants().Plan(ctx, wallet.GrantRequest{To: clinicHome, Records: []string{r.ID.String()}, NotAfter: endOf(n)})
 		return fmt.Sprint(endOf(n)), func() error {
-			_, _, err := patient.Grant(ctx, p)
+			_, _, err := patient.Grants().One(ctx, p)
 			return err
 		}, err
 	case "fetch":
@@ -109,7 +109,7 @@ func prepare(patient, clinic *wallet.Wallet, step string, n int) (key string, do
 		if _, err := patient.Records().List(ctx); err != nil {
 			return "", nil, err
 		}
-		box, err := clinic.Inbox(ctx)
+		box, err := clinic.Inbox().List(ctx)
 		for i := len(box) - 1; i >= 0; i-- {
 			if r := box[i]; r.Status == wallet.StatusActive && r.Fetched == 0 {
 				return r.Consent.String(), func() error { return fetch(clinic, r) }, err
@@ -117,13 +117,13 @@ func prepare(patient, clinic *wallet.Wallet, step string, n int) (key string, do
 		}
 		return "", nil, err
 	case "revoke":
-		cs, err := patient.SelectRevocations(ctx, wallet.RevokeRequest{All: true})
+		cs, err := patient.Consents().Select(ctx, wallet.RevokeRequest{All: true})
 		if err != nil || len(cs) == 0 {
 			return "", nil, err
 		}
 		id := cs[len(cs)-1].ID
 		return id.String(), func() error {
-			_, err := patient.Revoke(ctx, []contract.ID{id})
+			_, err := patient.Consents().Revoke(ctx, []contract.ID{id})
 			return err
 		}, nil
 	}
@@ -133,7 +133,7 @@ func prepare(patient, clinic *wallet.Wallet, step string, n int) (key string, do
 // fetch opens a consent and reads all of it.
 func fetch(clinic *wallet.Wallet, r wallet.Received) error {
 	ctx := context.Background()
-	o, err := clinic.OpenByID(ctx, r.Consent.String(), "check-up")
+	o, err := clinic.Inbox().OpenByID(ctx, r.Consent.String(), "check-up")
 	if err != nil {
 		return err
 	}
@@ -221,7 +221,7 @@ func inspect(t testing.TB, d district, all bool) aftermath {
 	if err != nil {
 		t.Fatalf("records: %v", err)
 	}
-	a.finished = append(a.finished, patient.Finished()...)
+	a.finished = append(a.finished, patient.Changes().Finished()...)
 	for i, r := range recs {
 		if r.Missing {
 			t.Errorf("record %s is on the ledger without its description", r.ID)
@@ -237,11 +237,11 @@ func inspect(t testing.TB, d district, all bool) aftermath {
 			}
 		}
 	}
-	box, err := clinic.Inbox(ctx)
+	box, err := clinic.Inbox().List(ctx)
 	if err != nil {
 		t.Fatalf("inbox: %v", err)
 	}
-	a.finished = append(a.finished, clinic.Finished()...)
+	a.finished = append(a.finished, clinic.Changes().Finished()...)
 	received := map[contract.ID]wallet.Received{}
 	for _, r := range box {
 		if r.Missing {
@@ -253,7 +253,7 @@ func inspect(t testing.TB, d district, all bool) aftermath {
 		a.fetched[r.Consent.String()] = r.Fetched > 0
 		received[r.Consent] = r
 	}
-	cs, err := patient.Consents(ctx)
+	cs, err := patient.Consents().List(ctx)
 	if err != nil {
 		t.Fatalf("consents: %v", err)
 	}
@@ -285,7 +285,7 @@ func inspect(t testing.TB, d district, all bool) aftermath {
 				t.Errorf("revoked consent %s: %v", c.ID, err)
 			}
 		case wallet.StatusActive:
-			x, err := patient.ExplainConsent(ctx, c.ID.String())
+			x, err := patient.Consents().Explain(ctx, c.ID.String())
 			if err != nil || !x.Allowed {
 				t.Errorf("consent %s is not whole: %+v, %v", c.ID, x.Checks, err)
 			}
@@ -301,7 +301,7 @@ func inspect(t testing.TB, d district, all bool) aftermath {
 			}
 		}
 	}
-	if err := errors.Join(patient.Stuck(), clinic.Stuck()); err != nil {
+	if err := errors.Join(patient.Changes().Stuck(), clinic.Changes().Stuck()); err != nil {
 		t.Errorf("the journal cannot be finished: %v", err)
 	}
 	if left := d.journal(t); len(left) > 0 {
@@ -317,7 +317,7 @@ func inspect(t testing.TB, d district, all bool) aftermath {
 	if !all {
 		return a
 	}
-	if _, err := patient.Audit(ctx); err != nil {
+	if _, err := patient.Audit().Events(ctx); err != nil {
 		t.Errorf("audit: %v", err)
 	}
 	if _, err := f.Verify(ctx, folder.Verified{}, nil); err != nil {

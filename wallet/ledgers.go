@@ -138,7 +138,7 @@ func (e *LeaveError) Error() string {
 func (w *Wallet) Leave(ctx context.Context) error {
 	id := w.client.ID()
 	check := func(s *Settings) error {
-		n := w.outbox.Batches() - len(w.PassedOver())
+		n := w.outbox.Batches() - len(w.Changes().PassedOver())
 		if n == 0 && (w.outbox.Batches() > 0 || w.Job().Exists()) {
 			n = -1 // unreadable, or a job that was begun
 		}

@@ -21,7 +21,7 @@ func TestTwistedGrants(t *testing.T) {
 	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
 	add(t, patient, "a.txt", "a")
 	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
-	p := must(patient.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24}))(t)
+	p := must(patient.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24}))(t)
 	for name, tt := range map[string]struct {
 		twist wallet.Twist
 		what  string // of the TamperedError; "": it opens and can be read
@@ -40,7 +40,7 @@ func TestTwistedGrants(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			o, err := clinic.OpenByID(ctx, id.String(), "")
+			o, err := clinic.Inbox().OpenByID(ctx, id.String(), "")
 			if err == nil {
 				err = o.Read(ctx, 0, io.Discard, nil)
 			}
@@ -117,19 +117,19 @@ func TestKeeperIsNotBelieved(t *testing.T) {
 		o.Services.Keepers = []ledgerclient.Keeper{lie}
 		return must(wallet.Open(ctx, o))(t)
 	}
-	if _, err := with("Dr Smith", lyingKeeper{share: true}).OpenByCode(ctx, code, ""); isTampered(err) == nil || !strings.HasPrefix(isTampered(err).What, "share") {
+	if _, err := with("Dr Smith", lyingKeeper{share: true}).Inbox().OpenByCode(ctx, code, ""); isTampered(err) == nil || !strings.HasPrefix(isTampered(err).What, "share") {
 		t.Errorf("another share: %v", err)
 	}
 	w := with("Maria", lyingKeeper{receipt: true})
-	p := must(w.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24}))(t)
-	if _, _, err := w.Grant(ctx, p); isTampered(err) == nil || !strings.HasPrefix(isTampered(err).What, "receipt") {
+	p := must(w.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24}))(t)
+	if _, _, err := w.Grants().One(ctx, p); isTampered(err) == nil || !strings.HasPrefix(isTampered(err).What, "receipt") {
 		t.Errorf("receipt for another share: %v", err)
 	}
 	// The grant is on the ledger; an honest keeper lets it be finished.
-	if cs := must(tn.again("Maria").Consents(ctx))(t); len(cs) != 2 {
+	if cs := must(tn.again("Maria").Consents().List(ctx))(t); len(cs) != 2 {
 		t.Errorf("%d consents, want 2", len(cs))
 	}
-	if _, err := with("Maria", lyingKeeper{ack: true}).Revoke(ctx, []contract.ID{c.ID}); isTampered(err) == nil || !strings.HasPrefix(isTampered(err).What, "acknowledgement") {
+	if _, err := with("Maria", lyingKeeper{ack: true}).Consents().Revoke(ctx, []contract.ID{c.ID}); isTampered(err) == nil || !strings.HasPrefix(isTampered(err).What, "acknowledgement") {
 		t.Errorf("acknowledgement of another grant: %v", err)
 	}
 }

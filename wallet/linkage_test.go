@@ -129,7 +129,7 @@ func newLinkWorld(t *testing.T, seed uint64, patients int) *linkWorld {
 				t.Fatal(err)
 			}
 			plan := &GrantPlan{To: Contact{Name: "c", Address: clinics[clinic].Address()}, Records: []Record{rec}, Purpose: payload.Treatment, NotAfter: end}
-			ch, err := w.prepareGrant(plan, ground)
+			ch, err := w.Grants().prepare(plan, ground)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -91,7 +91,7 @@ func TestMachinesOfOneSeedLoseNothing(t *testing.T) {
 			heal(m)
 			fresh := r.IntN(2) == 0
 			if fresh {
-				if _, err := m.w.Sync(ctx); err != nil {
+				if _, err := m.w.Changes().Sync(ctx); err != nil {
 					t.Fatalf("seed %d: %v", seed, err)
 				}
 			}
@@ -126,11 +126,11 @@ func TestMachinesOfOneSeedLoseNothing(t *testing.T) {
 					}
 				}
 			case k == 6:
-				_, err = m.w.Sync(ctx)
+				_, err = m.w.Changes().Sync(ctx)
 			case k == 7 && len(there) > 0 && r.IntN(3) == 0: // a machine is lost once it has entered all
 				i := r.IntN(len(machines))
 				heal(machines[i])
-				if _, err := machines[i].w.Sync(ctx); err != nil {
+				if _, err := machines[i].w.Changes().Sync(ctx); err != nil {
 					t.Fatalf("seed %d: %v", seed, err)
 				}
 				must(machines[i].w.Book().Keep(ctx))(t)
@@ -151,7 +151,7 @@ func TestMachinesOfOneSeedLoseNothing(t *testing.T) {
 		for range 2 * len(machines) {
 			for _, m := range machines {
 				heal(m)
-				if _, err := m.w.Sync(ctx); err != nil {
+				if _, err := m.w.Changes().Sync(ctx); err != nil {
 					t.Fatalf("seed %d: %v", seed, err)
 				}
 				must(m.w.Book().Keep(ctx))(t)
@@ -212,7 +212,7 @@ func (h *homes) add(w *wallet.Wallet, name string) {
 
 func (h *homes) want(w *wallet.Wallet, names ...string) {
 	h.t.Helper()
-	must(w.Sync(context.Background()))(h.t)
+	must(w.Changes().Sync(context.Background()))(h.t)
 	var got []string
 	for _, c := range w.Contacts().List() {
 		got = append(got, c.Name)
@@ -245,7 +245,7 @@ func TestHalfAMergeRemovesNobody(t *testing.T) {
 		must(c.Book().Keep(ctx))(t)
 		h.want(a, "Ana", "Cem")
 		o.left = left
-		must(b.Consents(ctx))(t)
+		must(b.Consents().List(ctx))(t)
 		h.add(b, "Bo")
 		o.left = -1
 		h.want(b, "Ana", "Bo", "Cem")
@@ -282,7 +282,7 @@ func TestVersionThatWasMissingForAWhile(t *testing.T) {
 				h.seen, before = nil, 0
 				o.lost = map[crypto.Locator]bool{}
 				d, _, _ := h.enter()
-				must(d.Consents(ctx))(t)
+				must(d.Consents().List(ctx))(t)
 				o.lost[h.seen[len(h.seen)-1]] = true
 			}
 			h.add(b, "Bo")
@@ -308,7 +308,7 @@ func TestStaleVersionIsEnteredAgain(t *testing.T) {
 	}
 	*l = line{}
 	h.now = h.now.Add(60 * time.Hour)
-	must(a.Sync(ctx))(t)
+	must(a.Changes().Sync(ctx))(t)
 	must(a.Book().Keep(ctx))(t)
 	b, _, _ := h.enter()
 	h.want(b, "Ana")

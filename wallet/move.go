@@ -148,7 +148,7 @@ func (mv Moves) Run(ctx context.Context, to *Wallet, progress func(done, total i
 	}
 	out.Stays = m.stays
 	if len(revoke) > 0 {
-		out.Revoked, err = mv.w.Revoke(ctx, revoke)
+		out.Revoked, err = mv.w.Consents().Revoke(ctx, revoke)
 	}
 	return out, err
 }
@@ -184,7 +184,7 @@ func (mv Moves) begin(ctx context.Context, to *Wallet) (*move, error) {
 		if err := mv.w.Records().describeAll(ctx); err != nil {
 			return err
 		}
-		ts, err := mv.w.grants(ctx)
+		ts, err := mv.w.Consents().threads(ctx)
 		if err != nil {
 			return err
 		}
@@ -195,12 +195,12 @@ func (mv Moves) begin(ctx context.Context, to *Wallet) (*move, error) {
 			if t.Role == view.OwnRecord && t.Status == contract.StatusOpen {
 				m.addRecord(t)
 			}
-			if t.Role == view.Received && mv.w.statusOf(t) == StatusActive {
+			if t.Role == view.Received && mv.w.Consents().statusOf(t) == StatusActive {
 				m.stay(StayReceived)
 			}
 		}
 		for _, t := range ts {
-			c := mv.w.consent(t)
+			c := mv.w.Consents().of(t)
 			switch {
 			case c.Status != StatusActive && c.Status != StatusUpcoming:
 				m.stay(StayEnded)
@@ -344,7 +344,7 @@ func (m *move) grants(ctx context.Context) error {
 				return err
 			}
 			part := plans[at:min(at+moveTogether, len(plans))]
-			signed, err := w.SignGrants(ctx, part)
+			signed, err := w.Grants().Sign(ctx, part)
 			if err != nil {
 				return err
 			}
@@ -383,7 +383,7 @@ func (m *move) replaced(ctx context.Context, out *Moved) ([]contract.ID, error) 
 			if t == nil || t.Role != view.OwnGrant {
 				return &ledgerclient.TamperedError{What: "follow-ups", Err: fmt.Errorf("consent %s is not on the ledger any more", at.ID)}
 			}
-			out.Consents = append(out.Consents, MovedConsent{Old: c.ID, Consent: w.consent(t), Code: w.codeOf(t.ID)})
+			out.Consents = append(out.Consents, MovedConsent{Old: c.ID, Consent: w.Consents().of(t), Code: w.Consents().codeOf(t.ID)})
 			revoke = append(revoke, c.ID)
 		}
 		return nil

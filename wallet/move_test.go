@@ -35,8 +35,8 @@ func newJourney(t *testing.T) journey {
 		t.Fatal(err)
 	}
 	a := add(t, patient, "a.txt", "one")
-	first := must(patient.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", Records: []string{a.ID.String()}, NotAfter: endOf(1)}))(t)
-	if _, _, err := patient.Grant(ctx, first); err != nil {
+	first := must(patient.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", Records: []string{a.ID.String()}, NotAfter: endOf(1)}))(t)
+	if _, _, err := patient.Grants().One(ctx, first); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := patient.Records().Update(ctx, a.ID.String(), source("a", 2), wallet.Describe{}, nil); err != nil {
@@ -44,12 +44,12 @@ func newJourney(t *testing.T) journey {
 	}
 	add(t, patient, "b.txt", "b")
 	for n := 2; n <= 4; n++ {
-		c, _, err := patient.Grant(ctx, must(patient.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: endOf(n), Purpose: "HRESCH"}))(t))
+		c, _, err := patient.Grants().One(ctx, must(patient.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: endOf(n), Purpose: "HRESCH"}))(t))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if n == 3 { // is over, and stays
-			must(patient.Revoke(ctx, []contract.ID{c.ID}))(t)
+			must(patient.Consents().Revoke(ctx, []contract.ID{c.ID}))(t)
 		}
 	}
 	o := j.from.options("Maria")
@@ -85,7 +85,7 @@ func (j *journey) state(t *testing.T) (old, given map[contract.Hour]int, records
 	}
 	active := func(w *wallet.Wallet) map[contract.Hour]int {
 		out := map[contract.Hour]int{}
-		for _, c := range must(w.Consents(ctx))(t) {
+		for _, c := range must(w.Consents().List(ctx))(t) {
 			if c.Status == wallet.StatusActive {
 				out[c.NotAfter]++
 			}
@@ -93,7 +93,7 @@ func (j *journey) state(t *testing.T) (old, given map[contract.Hour]int, records
 		return out
 	}
 	old, given, records = active(from), active(to), must(to.Records().List(ctx))(t)
-	if err := errors.Join(from.Stuck(), to.Stuck()); err != nil {
+	if err := errors.Join(from.Changes().Stuck(), to.Changes().Stuck()); err != nil {
 		t.Errorf("something waits: %v", err)
 	}
 	return old, given, records
@@ -110,12 +110,12 @@ func (j *journey) arrived(t *testing.T) {
 	if len(records) != 2 || records[0].Title != "a" || records[0].Version != 2 || records[1].Title != "b" || records[1].Version != 1 {
 		t.Errorf("records: %+v", records)
 	}
-	box := must(j.clinic.Inbox(ctx))(t)
+	box := must(j.clinic.Inbox().List(ctx))(t)
 	if len(box) != 3 {
 		t.Fatalf("%d consents received", len(box))
 	}
 	for i, want := range [][]string{{"one"}, {textOf("a", 2), "b"}, {textOf("a", 2), "b"}} {
-		o := must(j.clinic.OpenByID(ctx, box[i].Consent.String(), ""))(t)
+		o := must(j.clinic.Inbox().OpenByID(ctx, box[i].Consent.String(), ""))(t)
 		for n := range want {
 			var got bytes.Buffer
 			if err := o.Read(ctx, n, &got, nil); err != nil || got.String() != want[n] {
@@ -142,7 +142,7 @@ func TestMove(t *testing.T) {
 		t.Errorf("moved: %+v", m)
 	}
 	for _, c := range m.Consents {
-		must(j.clinic.OpenByCode(ctx, c.Code, ""))(t)
+		must(j.clinic.Inbox().OpenByCode(ctx, c.Code, ""))(t)
 	}
 	j.arrived(t)
 	again := must(from.Moves().Run(ctx, to, nil))(t)
@@ -334,10 +334,10 @@ func TestMoveKilled(t *testing.T) {
 		}
 		s := must(wallet.ReadSettings(d.home(patientHome)))(t)
 		to := must(from.On(ctx, there.Services(), s.Ledgers[1].ID))(t)
-		if cs := must(from.Consents(ctx))(t); len(cs) != 2 || cs[0].Status != wallet.StatusRevoked || cs[1].Status != wallet.StatusRevoked {
+		if cs := must(from.Consents().List(ctx))(t); len(cs) != 2 || cs[0].Status != wallet.StatusRevoked || cs[1].Status != wallet.StatusRevoked {
 			t.Errorf("killed at line %d: old consents %+v", said, cs)
 		}
-		if cs := must(to.Consents(ctx))(t); len(cs) != 2 || cs[0].Status != wallet.StatusActive || cs[1].Status != wallet.StatusActive {
+		if cs := must(to.Consents().List(ctx))(t); len(cs) != 2 || cs[0].Status != wallet.StatusActive || cs[1].Status != wallet.StatusActive {
 			t.Errorf("killed at line %d: new consents %+v", said, cs)
 		}
 		if rs := must(to.Records().List(ctx))(t); len(rs) != 1 || rs[0].Version != 2 {

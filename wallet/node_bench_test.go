@@ -75,7 +75,7 @@ func fetcher(b *testing.B, patient, clinic *wallet.Wallet, size int64) func() ti
 	_, code := grant(b, patient, "Dr Smith", noon)
 	return func() time.Duration {
 		begin := time.Now()
-		o, err := clinic.OpenByCode(ctx, code, "")
+		o, err := clinic.Inbox().OpenByCode(ctx, code, "")
 		if err == nil {
 			err = o.Read(ctx, 0, io.Discard, nil)
 		}

@@ -268,7 +268,7 @@ func TestGateIsEnforcedAtANode(t *testing.T) {
 	}
 	attempts := 0
 	opened := false
-	for _, ev := range must(patient.Audit(ctx))(t) {
+	for _, ev := range must(patient.Audit().Events(ctx))(t) {
 		if ev.What == wallet.Refused {
 			attempts++
 		}
@@ -280,18 +280,18 @@ func TestGateIsEnforcedAtANode(t *testing.T) {
 
 	// The ledger takes no entries any more. The keeper is told all the same.
 	r.lie("withheld-entries")
-	if _, err := patient.Revoke(ctx, []contract.ID{consent.ID}); err == nil {
+	if _, err := patient.Consents().Revoke(ctx, []contract.ID{consent.ID}); err == nil {
 		t.Error("the revocation was ordered")
 	}
 	if _, code, err := ask(e, nil); err != nil || code != ledgerclient.Revoked {
 		t.Errorf("after a revocation that the ledger keeps back: %v %v", code, err)
 	}
 	r.lie("")
-	if cs := must(patient.Consents(ctx))(t); len(cs) != 1 || cs[0].Status != wallet.StatusRevoked {
+	if cs := must(patient.Consents().List(ctx))(t); len(cs) != 1 || cs[0].Status != wallet.StatusRevoked {
 		t.Errorf("the revocation was lost: %+v", cs)
 	}
 	var raw bytes.Buffer
-	if o, err := clinic.OpenByID(ctx, consent.ID.String(), ""); err == nil {
+	if o, err := clinic.Inbox().OpenByID(ctx, consent.ID.String(), ""); err == nil {
 		t.Errorf("opened after all: %v", o.Read(ctx, 0, &raw, nil))
 	}
 }
@@ -327,27 +327,27 @@ func TestNoQuestionAboutOneThread(t *testing.T) {
 	}
 	consent, code := grant(t, patient, "Dr Smith", noon)
 	id := consent.ID.String()
-	must(clinic.Inbox(ctx))(t)
-	must(clinic.OpenByCode(ctx, code, "why"))(t)
-	must(patient.Audit(ctx))(t)
-	must(patient.Status(ctx))(t)
-	must(patient.ExplainConsent(ctx, id))(t)
-	must(patient.ExplainAccess(ctx, "Dr Smith", rec.ID.String()))(t)
-	if _, _, err := patient.ShowConsent(ctx, id); err != nil {
+	must(clinic.Inbox().List(ctx))(t)
+	must(clinic.Inbox().OpenByCode(ctx, code, "why"))(t)
+	must(patient.Audit().Events(ctx))(t)
+	must(patient.Audit().Status(ctx))(t)
+	must(patient.Consents().Explain(ctx, id))(t)
+	must(patient.Consents().ExplainAccess(ctx, "Dr Smith", rec.ID.String()))(t)
+	if _, _, err := patient.Consents().Show(ctx, id); err != nil {
 		t.Error(err)
 	}
-	must(patient.Revoke(ctx, []contract.ID{consent.ID}))(t)
-	if _, err := clinic.OpenByCode(ctx, code, "again"); err == nil {
+	must(patient.Consents().Revoke(ctx, []contract.ID{consent.ID}))(t)
+	if _, err := clinic.Inbox().OpenByCode(ctx, code, "again"); err == nil {
 		t.Error("opened after the revocation")
 	}
 	other := code
 	other.Consent[0]++
-	if _, err := clinic.OpenByCode(ctx, other, ""); err == nil {
+	if _, err := clinic.Inbox().OpenByCode(ctx, other, ""); err == nil {
 		t.Error("opened what is not there")
 	}
 	stranger := r.person("Eve", crypto.NewEntropy())
 	var notHers *wallet.NotYoursError
-	if _, err := stranger.OpenByCode(ctx, code, ""); !errors.As(err, &notHers) {
+	if _, err := stranger.Inbox().OpenByCode(ctx, code, ""); !errors.As(err, &notHers) {
 		t.Errorf("somebody else's code: %v", err)
 	}
 	mu.Lock()

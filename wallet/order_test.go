@@ -158,7 +158,7 @@ func (tn *orderTown) wantRevoked(id contract.ID, what string) {
 	ctx := context.Background()
 	tn.l.begin(nil)
 	maria := tn.open("Maria")
-	s, err := maria.Sync(ctx)
+	s, err := maria.Changes().Sync(ctx)
 	if err != nil || len(s.Pending) > 0 {
 		tn.t.Errorf("%s: %+v, %v", what, s.Pending, err)
 	}
@@ -167,7 +167,7 @@ func (tn *orderTown) wantRevoked(id contract.ID, what string) {
 			tn.t.Errorf("%s: given up: %v", what, f.Err)
 		}
 	}
-	if c, _, err := maria.ShowConsent(ctx, id.String()); err != nil || c.Status != wallet.StatusRevoked {
+	if c, _, err := maria.Consents().Show(ctx, id.String()); err != nil || c.Status != wallet.StatusRevoked {
 		tn.t.Errorf("%s: %s, %v", what, c.Status, err)
 	}
 }
@@ -249,7 +249,7 @@ func TestNoLieOfAnOrderEndsARevocation(t *testing.T) {
 				tn := first.clone(t)
 				maria := tn.open("Maria")
 				tn.l.begin(&what)
-				rs, err := maria.Revoke(ctx, []contract.ID{c.ID})
+				rs, err := maria.Consents().Revoke(ctx, []contract.ID{c.ID})
 				if !tn.l.took {
 					break // there is no such answer any more
 				}
@@ -264,7 +264,7 @@ func TestNoLieOfAnOrderEndsARevocation(t *testing.T) {
 						t.Errorf("%s: nothing was done", said)
 					}
 					tn.l.begin(nil)
-					if _, err := maria.Revoke(ctx, []contract.ID{c.ID}); err != nil {
+					if _, err := maria.Consents().Revoke(ctx, []contract.ID{c.ID}); err != nil {
 						t.Errorf("%s: then: %v", said, err)
 					}
 				}
@@ -294,7 +294,7 @@ func TestLostRevocationIsSignedAnew(t *testing.T) {
 			}
 		}})
 	}})
-	if _, err := maria.Revoke(ctx, []contract.ID{c.ID}); !errors.Is(err, wallet.ErrPending) {
+	if _, err := maria.Consents().Revoke(ctx, []contract.ID{c.ID}); !errors.Is(err, wallet.ErrPending) {
 		t.Fatalf("%v", err)
 	}
 	before := must(tn.l.Memory.Head(ctx))(t)
@@ -354,7 +354,7 @@ func TestRefusedRevocations(t *testing.T) {
 			}
 			c, _ := grant(t, maria, "Dr Smith", tn.now)
 			r.n = n
-			rs, err := maria.Revoke(ctx, []contract.ID{c.ID})
+			rs, err := maria.Consents().Revoke(ctx, []contract.ID{c.ID})
 			if anew := rule == contract.RuleUnknownSubject && n == 1; anew {
 				if err != nil || rs[0].Consent.Status != wallet.StatusRevoked || rs[0].Already {
 					t.Errorf("%s: %+v, %v", rule, rs, err)
@@ -368,7 +368,7 @@ func TestRefusedRevocations(t *testing.T) {
 				t.Errorf("%s, %d times: %d batches wait", rule, n, left)
 			}
 			r.n, r.refused = 0, map[contract.ID]bool{}
-			if s, err := maria.Sync(ctx); err != nil || len(s.Finished) != 1 || s.Finished[0].Err != nil {
+			if s, err := maria.Changes().Sync(ctx); err != nil || len(s.Finished) != 1 || s.Finished[0].Err != nil {
 				t.Errorf("%s, %d times: then %+v, %v", rule, n, s, err)
 			}
 		}
@@ -402,12 +402,12 @@ func TestRevokedBeforeItsGrantIsSeen(t *testing.T) {
 	maria := must(wallet.Open(ctx, o))(t)
 	tn.l.begin(nil)
 	tn.l.hold = true
-	plan := must(maria.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: must(wallet.EndAfter("30d", tn.now))(t)}))(t)
-	c, _, err := maria.Grant(ctx, plan)
+	plan := must(maria.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: must(wallet.EndAfter("30d", tn.now))(t)}))(t)
+	c, _, err := maria.Grants().One(ctx, plan)
 	if !errors.Is(err, wallet.ErrPending) {
 		t.Fatalf("%+v, %v", c, err)
 	}
-	rs, err := maria.Revoke(ctx, []contract.ID{c.ID})
+	rs, err := maria.Consents().Revoke(ctx, []contract.ID{c.ID})
 	if !errors.Is(err, wallet.ErrPending) || len(rs) != 1 {
 		t.Fatalf("%+v, %v", rs, err)
 	}

@@ -6,13 +6,13 @@ import (
 	"github.com/carekey/carekey/wallet/view"
 )
 
-// ProvenConsents returns the consents that ids name, in their order, or all, oldest
-// first, if there are none; each once, and proven complete as ShowConsent does, so
+// Proven returns the consents that ids name, in their order, or all, oldest
+// first, if there are none; each once, and proven complete as Show does, so
 // that their status can be handed on. Those whose terms are missing or damaged say so.
-func (w *Wallet) ProvenConsents(ctx context.Context, ids []string) ([]Consent, error) {
+func (cs Consents) Proven(ctx context.Context, ids []string) ([]Consent, error) {
 	var out []Consent
-	err := w.look(ctx, func() error {
-		ts, err := w.grants(ctx)
+	err := cs.w.look(ctx, func() error {
+		ts, err := cs.threads(ctx)
 		if err != nil {
 			return err
 		}
@@ -20,7 +20,7 @@ func (w *Wallet) ProvenConsents(ctx context.Context, ids []string) ([]Consent, e
 			ts = nil
 			named := map[*view.Thread]bool{}
 			for _, id := range ids {
-				t, err := w.find(view.OwnGrant, id, "consent")
+				t, err := cs.w.find(view.OwnGrant, id, "consent")
 				if err != nil {
 					return err
 				}
@@ -30,11 +30,11 @@ func (w *Wallet) ProvenConsents(ctx context.Context, ids []string) ([]Consent, e
 				named[t] = true
 			}
 		}
-		if err := w.prove(ctx, ts); err != nil {
+		if err := cs.prove(ctx, ts); err != nil {
 			return err
 		}
 		for _, t := range ts {
-			out = append(out, w.consent(t))
+			out = append(out, cs.of(t))
 		}
 		return nil
 	})

@@ -33,17 +33,17 @@ func TestProvenConsents(t *testing.T) {
 	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 	one, _ := grant(t, patient, "Dr Smith", tn.now)
 	two, _ := grant(t, patient, "Dr Smith", tn.now)
-	must(patient.Revoke(ctx, []contract.ID{one.ID}))(t)
+	must(patient.Consents().Revoke(ctx, []contract.ID{one.ID}))(t)
 
-	all := must(patient.ProvenConsents(ctx, nil))(t)
+	all := must(patient.Consents().Proven(ctx, nil))(t)
 	if len(all) != 2 || all[0].ID != one.ID || all[0].Status != wallet.StatusRevoked || all[1].ID != two.ID || all[1].Status != wallet.StatusActive {
 		t.Errorf("all: %+v", all)
 	}
-	some := must(patient.ProvenConsents(ctx, []string{two.ID.String(), one.ID.String()[:10], two.ID.String()}))(t)
+	some := must(patient.Consents().Proven(ctx, []string{two.ID.String(), one.ID.String()[:10], two.ID.String()}))(t)
 	if len(some) != 2 || some[0].ID != two.ID || some[1].ID != one.ID {
 		t.Errorf("named: %+v", some)
 	}
-	if _, err := clinic.ProvenConsents(ctx, []string{one.ID.String()}); err == nil {
+	if _, err := clinic.Consents().Proven(ctx, []string{one.ID.String()}); err == nil {
 		t.Error("somebody else's consent")
 	}
 	o := tn.options("Maria")
@@ -52,7 +52,7 @@ func TestProvenConsents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.ProvenConsents(ctx, nil); isTampered(err) == nil {
+	if _, err := w.Consents().Proven(ctx, nil); isTampered(err) == nil {
 		t.Errorf("handed on without a proof: %v", err)
 	}
 }

@@ -48,7 +48,7 @@ func TestPublishedRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, code := grant(t, patient, "Dr Smith", tn.now)
-	o := must(clinic.OpenByCode(ctx, code, "take-over of care"))(t)
+	o := must(clinic.Inbox().OpenByCode(ctx, code, "take-over of care"))(t)
 	if len(o.Records) != len(want) {
 		t.Fatalf("%d records were granted, want %d", len(o.Records), len(want))
 	}

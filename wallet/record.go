@@ -207,13 +207,13 @@ func (rs Records) put(ctx context.Context, t *view.Thread, src Source, m payload
 	if err := upload.Commit(put); err != nil {
 		return Record{}, false, err
 	}
-	ch, err := rs.w.newChange(action, e, pkg.Marshal(), &recordEffect{Metadata: &m, FileKey: kept, Origin: from}, outbox.Put{
+	ch, err := rs.w.Changes().prepare(action, e, pkg.Marshal(), &recordEffect{Metadata: &m, FileKey: kept, Origin: from}, outbox.Put{
 		Part: ledgerclient.PartMetadata, Locators: []crypto.Locator{seed.Locator(id, byte(ledgerclient.PartMetadata))}, Blob: blob})
 	if err != nil {
 		return Record{}, false, err
 	}
 	ch.Content = seed.ContentLocator()
-	waits := rs.w.carryOut(ctx, ch)
+	waits := rs.w.Changes().do(ctx, ch)
 	if waits != nil && !errors.Is(waits, ErrPending) {
 		return Record{}, false, waits
 	}
@@ -383,7 +383,7 @@ func (rs Records) Remove(ctx context.Context, id string) (rec Record, removed bo
 			return nil
 		}
 		if rec.Pending == RemovingRecord {
-			return ErrPending.Of(rs.w.Stuck())
+			return ErrPending.Of(rs.w.Changes().Stuck())
 		}
 		_, key := rs.w.view.Key(t)
 		e := contract.Entry{Version: contract.Version, Kind: contract.KindRecord, Flags: contract.FlagWithdrawn, Author: key.Public(),
@@ -392,11 +392,11 @@ func (rs Records) Remove(ctx context.Context, id string) (rec Record, removed bo
 		if err := e.Sign(rs.w.client.ID(), key); err != nil {
 			return err
 		}
-		c, err := rs.w.newChange(RemovingRecord, e, nil, nil)
+		c, err := rs.w.Changes().prepare(RemovingRecord, e, nil, nil)
 		if err != nil {
 			return err
 		}
-		waits := rs.w.carryOut(ctx, c)
+		waits := rs.w.Changes().do(ctx, c)
 		if waits != nil && !errors.Is(waits, ErrPending) {
 			return waits
 		}
@@ -436,7 +436,7 @@ func newestRecord(t *view.Thread) Record { return versionRecord(t, len(t.Version
 // of is t.record with what waits.
 func (rs Records) of(t *view.Thread) Record {
 	r := newestRecord(t)
-	r.Pending, r.AsOf = rs.w.pendingAction(t.ID), rs.w.view.AsOf()
+	r.Pending, r.AsOf = rs.w.Changes().action(t.ID), rs.w.view.AsOf()
 	return r
 }
 

@@ -288,9 +288,9 @@ func (rc Recovery) readAll(ctx context.Context, progress func(RestoreStep, uint6
 		var err error
 		switch {
 		case t.Role == view.OwnGrant:
-			err = rc.w.ownTerms(ctx, t)
+			err = rc.w.Consents().ownTerms(ctx, t)
 		case t.Role == view.Received:
-			err = rc.w.tryTerms(ctx, t)
+			err = rc.w.Inbox().tryTerms(ctx, t)
 		case t.Status == contract.StatusOpen:
 			err = rc.w.Records().describe(ctx, t)
 		}
@@ -340,7 +340,7 @@ func (rc Recovery) takeStock(ctx context.Context, out *Restored) error {
 			}
 		case view.OwnGrant:
 			out.Consents++
-			if s := rc.w.statusOf(t); s == StatusActive || s == StatusUpcoming {
+			if s := rc.w.Consents().statusOf(t); s == StatusActive || s == StatusUpcoming {
 				out.Open++
 			}
 			if t.Terms == nil {
@@ -419,8 +419,8 @@ func (rc Recovery) finishGrants(ctx context.Context, out *Restored, mayRevoke bo
 	if len(revoke) == 0 || !mayRevoke {
 		return nil
 	}
-	switch _, err := rc.w.Revoke(ctx, revoke); {
-	case errors.Is(err, ErrPending) || rc.w.Stuck() != nil && (err == nil || errors.Is(err, rc.w.Stuck())): // it goes out like any other
+	switch _, err := rc.w.Consents().Revoke(ctx, revoke); {
+	case errors.Is(err, ErrPending) || rc.w.Changes().Stuck() != nil && (err == nil || errors.Is(err, rc.w.Changes().Stuck())): // it goes out like any other
 		out.Waiting = revoke
 	case err != nil:
 		return err
@@ -433,7 +433,7 @@ func (rc Recovery) finishGrants(ctx context.Context, out *Restored, mayRevoke bo
 // openGrants are the consents of one's own that are active or upcoming.
 func (rc Recovery) openGrants() (open []*view.Thread) {
 	for _, t := range rc.w.view.Threads() {
-		if s := rc.w.statusOf(t); t.Role == view.OwnGrant && (s == StatusActive || s == StatusUpcoming) {
+		if s := rc.w.Consents().statusOf(t); t.Role == view.OwnGrant && (s == StatusActive || s == StatusUpcoming) {
 			open = append(open, t)
 		}
 	}
@@ -489,7 +489,7 @@ func (rc Recovery) Stock(ctx context.Context) (lost []Lost, noShare int, asked b
 		}
 		lost = out.Lost
 		for _, t := range rc.w.view.Threads() {
-			if s := rc.w.statusOf(t); t.Role != view.OwnGrant || s != StatusActive && s != StatusUpcoming {
+			if s := rc.w.Consents().statusOf(t); t.Role != view.OwnGrant || s != StatusActive && s != StatusUpcoming {
 				continue
 			}
 			held, err := rc.everyShareIsHeld(ctx, t)
@@ -524,7 +524,7 @@ func (rc Recovery) everyShareIsHeld(ctx context.Context, t *view.Thread) (bool, 
 // not hold its terms or its envelope, *ledgerclient.TamperedError if it holds
 // something else.
 func (rc Recovery) grantAgain(ctx context.Context, t *view.Thread) (*outbox.Change, error) {
-	if err := rc.w.ownTerms(ctx, t); err != nil {
+	if err := rc.w.Consents().ownTerms(ctx, t); err != nil {
 		return nil, err
 	}
 	if t.Terms == nil && t.Damage() != nil {
@@ -561,7 +561,7 @@ func (rc Recovery) grantAgain(ctx context.Context, t *view.Thread) (*outbox.Chan
 	if pkg.Commitment() != opening.Commitment || envelope != tr.Envelope {
 		return nil, &ledgerclient.TamperedError{What: "envelope of consent " + t.ID.String(), Err: errCommitment}
 	}
-	return rc.w.newChange(Granting, *opening, pkg.Marshal(), nil)
+	return rc.w.Changes().prepare(Granting, *opening, pkg.Marshal(), nil)
 }
 
 // end makes a wallet of what was read.

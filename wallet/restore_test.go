@@ -54,7 +54,7 @@ func grantMany(t *testing.T, w *wallet.Wallet, now *town, from, to int) {
 		plans = append(plans, &wallet.GrantPlan{To: contacts[i%len(contacts)], Records: recs[i%len(recs) : i%len(recs)+1], Purpose: wallet.Treatment,
 			NotAfter: must(wallet.EndAfter(fmt.Sprintf("%dd", 1+i%60), now.now))(t)})
 	}
-	for _, g := range must(w.GrantAll(ctx, plans))(t) {
+	for _, g := range must(w.Grants().All(ctx, plans))(t) {
 		if g.Err != nil {
 			t.Fatal(g.Err)
 		}
@@ -101,8 +101,8 @@ type story struct {
 func storyOf(t *testing.T, w *wallet.Wallet) story {
 	t.Helper()
 	ctx := context.Background()
-	s := story{Records: must(w.Records().List(ctx))(t), Consents: must(w.Consents(ctx))(t), Inbox: must(w.Inbox(ctx))(t), Contacts: w.Contacts().List(), Name: w.Name()}
-	for _, e := range must(w.Audit(ctx))(t) {
+	s := story{Records: must(w.Records().List(ctx))(t), Consents: must(w.Consents().List(ctx))(t), Inbox: must(w.Inbox().List(ctx))(t), Contacts: w.Contacts().List(), Name: w.Name()}
+	for _, e := range must(w.Audit().Events(ctx))(t) {
 		s.Events = append(s.Events, fmt.Sprint(e.Hour, e.What, e.Consent, e.Who, e.Reason, e.Verified, e.Records))
 	}
 	return s
@@ -158,7 +158,7 @@ func TestRestore(t *testing.T) {
 		for i := from; i < to; i++ {
 			plans = append(plans, &wallet.GrantPlan{To: people[0], Records: recs[i%len(recs) : i%len(recs)+1], Purpose: wallet.Treatment, NotAfter: must(wallet.EndAfter("30d", tn.now))(t)})
 		}
-		if _, err := w.GrantAll(ctx, plans); err == nil {
+		if _, err := w.Grants().All(ctx, plans); err == nil {
 			t.Fatal("the batch was not killed")
 		}
 	}
@@ -169,7 +169,7 @@ func TestRestore(t *testing.T) {
 	killed("laptop", consents/2-10, consents/2) // on the ledger, and no keeper has a share
 
 	// Things happen to some of them.
-	inbox := must(clinic.Inbox(ctx))(t)
+	inbox := must(clinic.Inbox().List(ctx))(t)
 	opened := 0
 	for _, r := range inbox {
 		if opened < 5 && r.Status == wallet.StatusActive && clinicCanOpen(clinic, r) {
@@ -177,11 +177,11 @@ func TestRestore(t *testing.T) {
 		}
 	}
 	var revoke []contract.ID
-	given := must(phone.Consents(ctx))(t)
+	given := must(phone.Consents().List(ctx))(t)
 	for i := 0; i < len(given); i += 7 {
 		revoke = append(revoke, given[i].ID)
 	}
-	must(phone.Revoke(ctx, revoke))(t)
+	must(phone.Consents().Revoke(ctx, revoke))(t)
 	if _, _, err := phone.Records().Remove(ctx, must(phone.Records().List(ctx))(t)[1].ID.String()); err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +229,7 @@ func TestRestore(t *testing.T) {
 	}
 	// What was unfinished can be opened now.
 	if len(got.Finished) > 0 {
-		o, err := clinic.OpenByID(ctx, got.Finished[0].String(), "now it opens")
+		o, err := clinic.Inbox().OpenByID(ctx, got.Finished[0].String(), "now it opens")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -255,7 +255,7 @@ func isExists(err error) bool {
 
 // clinicCanOpen opens one consent and reads it.
 func clinicCanOpen(w *wallet.Wallet, r wallet.Received) bool {
-	_, err := w.OpenByID(context.Background(), r.Consent.String(), "check-up")
+	_, err := w.Inbox().OpenByID(context.Background(), r.Consent.String(), "check-up")
 	return err == nil
 }
 
@@ -384,8 +384,8 @@ func TestRestoreNamesWhatIsLost(t *testing.T) {
 	opt.Services.Keepers = []ledgerclient.Keeper{refusingKeeper{opt.Services.Keepers[0], &noDeposit}}
 	old = must(wallet.Open(ctx, opt))(t)
 	recs := must(old.Records().List(ctx))(t)
-	p := must(old.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: must(wallet.EndAfter("30d", tn.now))(t)}))(t)
-	if _, _, err := old.Grant(ctx, p); err == nil {
+	p := must(old.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: must(wallet.EndAfter("30d", tn.now))(t)}))(t)
+	if _, _, err := old.Grants().One(ctx, p); err == nil {
 		t.Fatal("not killed")
 	}
 	grantID := must(tn.newest())(t)
@@ -407,7 +407,7 @@ func TestRestoreNamesWhatIsLost(t *testing.T) {
 	if len(got.Lost) != 2 || got.Lost[0].What != "metadata" || got.Lost[0].ID != recs[0].ID || got.Lost[1].What != "content" || got.Lost[1].Title != "r001" {
 		t.Errorf("lost %+v", got.Lost)
 	}
-	if c := must(back.Consents(ctx))(t); len(c) != 1 || c[0].Status != wallet.StatusRevoked || c[0].To != "Dr Smith" {
+	if c := must(back.Consents().List(ctx))(t); len(c) != 1 || c[0].Status != wallet.StatusRevoked || c[0].To != "Dr Smith" {
 		t.Errorf("consents %+v", c)
 	}
 }

@@ -52,10 +52,10 @@ func (tn *revoking) end(w *wallet.Wallet, r wallet.RevokeRequest) ([]wallet.Revo
 	tn.t.Helper()
 	ctx := context.Background()
 	var ids []contract.ID
-	for _, c := range must(w.SelectRevocations(ctx, r))(tn.t) {
+	for _, c := range must(w.Consents().Select(ctx, r))(tn.t) {
 		ids = append(ids, c.ID)
 	}
-	return w.Revoke(ctx, ids)
+	return w.Consents().Revoke(ctx, ids)
 }
 
 // ended checks a report, and what another process finds on the ledger.
@@ -65,7 +65,7 @@ func (tn *revoking) ended(rs []wallet.Revocation, err error) {
 		tn.t.Errorf("%+v, %v", rs, err)
 	}
 	clinic := tn.again("Dr Smith")
-	if box := must(clinic.Inbox(context.Background()))(tn.t); box[0].Status != wallet.StatusRevoked {
+	if box := must(clinic.Inbox().List(context.Background()))(tn.t); box[0].Status != wallet.StatusRevoked {
 		tn.t.Errorf("the clinic finds it %s", box[0].Status)
 	}
 }
@@ -96,21 +96,21 @@ func TestRevocationPassesWhatWaits(t *testing.T) {
 	opt := tn.options("Maria")
 	opt.Services = s
 	patient := must(wallet.Open(ctx, opt))(t)
-	plan := must(patient.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: tn.consent.NotAfter}))(t)
-	if _, _, err := patient.Grant(ctx, plan); !errors.Is(err, errBroken) || patient.Stuck() == nil {
-		t.Fatalf("a grant without its share: %v, waits for %v", err, patient.Stuck())
+	plan := must(patient.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: tn.consent.NotAfter}))(t)
+	if _, _, err := patient.Grants().One(ctx, plan); !errors.Is(err, errBroken) || patient.Changes().Stuck() == nil {
+		t.Fatalf("a grant without its share: %v, waits for %v", err, patient.Changes().Stuck())
 	}
-	if _, _, err := patient.Grant(ctx, plan); !errors.Is(err, errBroken) {
+	if _, _, err := patient.Grants().One(ctx, plan); !errors.Is(err, errBroken) {
 		t.Errorf("another grant passes it: %v", err)
 	}
 	tn.ended(tn.end(patient, wallet.RevokeRequest{Consents: []string{tn.consent.ID.String()}}))
-	if patient.Stuck() == nil {
+	if patient.Changes().Stuck() == nil {
 		t.Error("nothing waits any more")
 	}
 	broken = false
-	must(patient.Consents(ctx))(t)
-	if patient.Stuck() != nil || len(patient.PassedOver()) > 0 {
-		t.Errorf("what waits: %v, %v", patient.Stuck(), patient.PassedOver())
+	must(patient.Consents().List(ctx))(t)
+	if patient.Changes().Stuck() != nil || len(patient.Changes().PassedOver()) > 0 {
+		t.Errorf("what waits: %v, %v", patient.Changes().Stuck(), patient.Changes().PassedOver())
 	}
 }
 
@@ -141,15 +141,15 @@ func TestRevocationWithALedgerThatLies(t *testing.T) {
 	if _, ok := errors.AsType[*ledgerclient.TamperedError](err); !ok || len(rs) != 1 || len(rs[0].Acks) == 0 || rs[0].Consent.Pending != wallet.Revoking {
 		t.Errorf("%+v, %v", rs, err)
 	}
-	if l.told == 0 || len(l.sent) != 1 || w.Stuck() == nil {
-		t.Errorf("%d keepers told, %d entries sent, waits for %v", l.told, len(l.sent), w.Stuck())
+	if l.told == 0 || len(l.sent) != 1 || w.Changes().Stuck() == nil {
+		t.Errorf("%d keepers told, %d entries sent, waits for %v", l.told, len(l.sent), w.Changes().Stuck())
 	}
 	lies = false
 	patient := tn.again("Maria")
-	if cs := must(patient.Consents(ctx))(t); cs[0].Status != wallet.StatusRevoked || patient.Stuck() != nil {
-		t.Errorf("afterwards it is %s, and waits for %v", cs[0].Status, patient.Stuck())
+	if cs := must(patient.Consents().List(ctx))(t); cs[0].Status != wallet.StatusRevoked || patient.Changes().Stuck() != nil {
+		t.Errorf("afterwards it is %s, and waits for %v", cs[0].Status, patient.Changes().Stuck())
 	}
-	if len(must(patient.Audit(ctx))(t)) == 0 {
+	if len(must(patient.Audit().Events(ctx))(t)) == 0 {
 		t.Error("no audit")
 	}
 }
@@ -187,8 +187,8 @@ func TestRevocationWithABusyLedger(t *testing.T) {
 		}
 		why = nil
 		patient := tn.again("Maria")
-		if cs := must(patient.Consents(context.Background()))(t); cs[0].Status != wallet.StatusRevoked || patient.Stuck() != nil {
-			t.Errorf("%q: afterwards it is %s, and waits for %v", kind, cs[0].Status, patient.Stuck())
+		if cs := must(patient.Consents().List(context.Background()))(t); cs[0].Status != wallet.StatusRevoked || patient.Changes().Stuck() != nil {
+			t.Errorf("%q: afterwards it is %s, and waits for %v", kind, cs[0].Status, patient.Changes().Stuck())
 		}
 	}
 }
@@ -221,7 +221,7 @@ func TestRevocationOfWhatALedgerLost(t *testing.T) {
 		w := tn.open(tn.services())
 		rs, err := tn.end(w, r)
 		rs = slices.DeleteFunc(rs, func(r wallet.Revocation) bool { return r.Consent.ID != tn.consent.ID }) // the one that it lost
-		if !errors.As(err, new(*ledgerclient.RollbackError)) || len(rs) != 1 || rs[0].Already || rs[0].Consent.To != "Dr Smith" || len(rs[0].Acks) == 0 || w.Stuck() == nil || len(w.Unwritten()) > 0 {
+		if !errors.As(err, new(*ledgerclient.RollbackError)) || len(rs) != 1 || rs[0].Already || rs[0].Consent.To != "Dr Smith" || len(rs[0].Acks) == 0 || w.Changes().Stuck() == nil || len(w.Unwritten()) > 0 {
 			t.Errorf("%+v, cache lost %t: %+v, %v, unwritten %v", r, lost, rs, err, w.Unwritten())
 		}
 		c := must(ledgerclient.Connect(ctx, tn.services(), crypto.LedgerID{}))(t)
@@ -231,7 +231,7 @@ func TestRevocationOfWhatALedgerLost(t *testing.T) {
 		if !bytes.Equal(seen, must(os.ReadFile(tn.state))(t)) {
 			t.Errorf("%+v, cache lost %t: what was seen before was written over", r, lost)
 		}
-		if _, err := tn.again("Maria").Consents(ctx); !errors.As(err, new(*ledgerclient.RollbackError)) {
+		if _, err := tn.again("Maria").Consents().List(ctx); !errors.As(err, new(*ledgerclient.RollbackError)) {
 			t.Errorf("%+v, cache lost %t: afterwards %v", r, lost, err)
 		}
 	}
@@ -265,7 +265,7 @@ func TestRevocationWithoutTheLock(t *testing.T) {
 	}
 	opt := tn.options("Maria")
 	opt.Wait = 10 * time.Millisecond
-	if _, err := must(wallet.Open(ctx, opt))(t).Consents(ctx); !isBusy(err) {
+	if _, err := must(wallet.Open(ctx, opt))(t).Consents().List(ctx); !isBusy(err) {
 		t.Errorf("looking without the lock: %v", err)
 	}
 }
@@ -298,7 +298,7 @@ func TestRevocationBesideNewerFiles(t *testing.T) {
 			t.Error("other commands work on what they cannot read")
 		}
 		w := tn.open(tn.services())
-		_, err := w.SelectRevocations(ctx, wallet.RevokeRequest{To: "Dr Smith"})
+		_, err := w.Consents().Select(ctx, wallet.RevokeRequest{To: "Dr Smith"})
 		if newer := (*wallet.VersionError)(nil); kept != (err == nil) || err != nil && !errors.As(err, &newer) {
 			t.Errorf("kept %t: by the contact's name: %v", kept, err)
 		}
@@ -330,12 +330,12 @@ func TestRevocationOfWhatTheStoreLost(t *testing.T) {
 	}
 	l := line{store: true}
 	w := tn.open(l.over(tn.services()))
-	cs := must(w.SelectRevocations(ctx, wallet.RevokeRequest{To: "Dr Smith"}))(t)
+	cs := must(w.Consents().Select(ctx, wallet.RevokeRequest{To: "Dr Smith"}))(t)
 	if len(cs) != 1 || cs[0].ID != tn.consent.ID || !cs[0].Missing {
 		t.Fatalf("Dr Smith's: %+v", cs)
 	}
-	tn.ended(w.Revoke(ctx, []contract.ID{cs[0].ID}))
-	left := must(w.SelectRevocations(ctx, wallet.RevokeRequest{All: true}))(t)
+	tn.ended(w.Consents().Revoke(ctx, []contract.ID{cs[0].ID}))
+	left := must(w.Consents().Select(ctx, wallet.RevokeRequest{All: true}))(t)
 	if len(left) != 1 || slices.ContainsFunc(left, func(c wallet.Consent) bool { return c.ID == tn.consent.ID }) {
 		t.Errorf("left: %+v", left)
 	}
@@ -359,11 +359,11 @@ func TestRevocationWithNothingButTheKey(t *testing.T) {
 	settings := must(wallet.ReadSettings(other.Dir))(t)
 	opt.Keyring = renamed{tn.keys, settings.Item}
 	w := must(wallet.Open(ctx, opt))(t)
-	if cs, err := w.SelectRevocations(ctx, wallet.RevokeRequest{All: true}); !errors.As(err, new(*wallet.WrongKeyError)) {
+	if cs, err := w.Consents().Select(ctx, wallet.RevokeRequest{All: true}); !errors.As(err, new(*wallet.WrongKeyError)) {
 		t.Errorf("another wallet's key: %v, %v", cs, err)
 	}
 	for _, r := range []wallet.RevokeRequest{{To: "Dr Smith"}, {All: true}, {Consents: []string{tn.consent.ID.String()}}} {
-		if cs, err := tn.open(tn.services()).SelectRevocations(ctx, r); err != nil || len(cs) != 1 {
+		if cs, err := tn.open(tn.services()).Consents().Select(ctx, r); err != nil || len(cs) != 1 {
 			t.Errorf("%+v: %v, %v", r, cs, err)
 		}
 	}
@@ -395,16 +395,16 @@ func TestNothingIsShownOfALostCacheOutOfReach(t *testing.T) {
 		opt.Revoking = revoking
 		w := must(wallet.Open(ctx, opt))(t)
 		for what, look := range map[string]func() error{
-			"status":   func() error { return second(w.Status(ctx)) },
-			"consents": func() error { return second(w.Consents(ctx)) },
-			"proven":   func() error { return second(w.ProvenConsents(ctx, nil)) },
-			"audit":    func() error { return second(w.Audit(ctx)) },
-			"inbox":    func() error { return second(w.Inbox(ctx)) },
+			"status":   func() error { return second(w.Audit().Status(ctx)) },
+			"consents": func() error { return second(w.Consents().List(ctx)) },
+			"proven":   func() error { return second(w.Consents().Proven(ctx, nil)) },
+			"audit":    func() error { return second(w.Audit().Events(ctx)) },
+			"inbox":    func() error { return second(w.Inbox().List(ctx)) },
 			"records":  func() error { return second(w.Records().List(ctx)) },
-			"all":      func() error { return second(w.SelectRevocations(ctx, wallet.RevokeRequest{All: true})) },
-			"contact":  func() error { return second(w.SelectRevocations(ctx, wallet.RevokeRequest{To: "Dr Smith"})) },
+			"all":      func() error { return second(w.Consents().Select(ctx, wallet.RevokeRequest{All: true})) },
+			"contact":  func() error { return second(w.Consents().Select(ctx, wallet.RevokeRequest{To: "Dr Smith"})) },
 			"one": func() error {
-				return second(w.SelectRevocations(ctx, wallet.RevokeRequest{Consents: []string{consent.ID.String()}}))
+				return second(w.Consents().Select(ctx, wallet.RevokeRequest{Consents: []string{consent.ID.String()}}))
 			},
 		} {
 			if err := look(); !errors.Is(err, errCut) {
@@ -413,7 +413,7 @@ func TestNothingIsShownOfALostCacheOutOfReach(t *testing.T) {
 		}
 	}
 	l.ledger = false
-	if cs := must(patient.Consents(ctx))(t); len(cs) != 1 || cs[0].Status != wallet.StatusActive {
+	if cs := must(patient.Consents().List(ctx))(t); len(cs) != 1 || cs[0].Status != wallet.StatusActive {
 		t.Errorf("after it: %+v", cs)
 	}
 }

@@ -36,7 +36,7 @@ func (w *Wallet) Ready() error {
 	if w.view.Behind() != nil {
 		return w.view.Behind()
 	}
-	return errors.Join(append(w.PassedOver(), w.Stuck())...)
+	return errors.Join(append(w.Changes().PassedOver(), w.Changes().Stuck())...)
 }
 
 // Hour is the hour at which the ledger would judge an entry now.
@@ -57,16 +57,16 @@ type Signed struct {
 	done    chan struct{} // closed once all are signed
 }
 
-// SignGrants begins to sign grants, on all cores and while the wallet does something
+// Sign begins to sign grants, on all cores and while the wallet does something
 // else, behind those that are being signed already. An error means that none is.
-func (w *Wallet) SignGrants(ctx context.Context, plans []*GrantPlan) (*Signed, error) {
-	s := &Signed{w: w, done: make(chan struct{})}
-	err := w.with(ctx, func() error {
-		ground := w.newGrantGround()
+func (gs Grants) Sign(ctx context.Context, plans []*GrantPlan) (*Signed, error) {
+	s := &Signed{w: gs.w, done: make(chan struct{})}
+	err := gs.w.with(ctx, func() error {
+		ground := gs.newGround()
 		var good []*GrantPlan
-		s.config, s.Errs = w.client.Config(), make([]error, len(plans))
+		s.config, s.Errs = gs.w.client.Config(), make([]error, len(plans))
 		for i, p := range plans {
-			err := w.addPlan(ctx, ground, p)
+			err := gs.addPlan(ctx, ground, p)
 			if err != nil && !is[*WithdrawnError](err) && !isMissing(err) {
 				return err
 			}
@@ -79,8 +79,8 @@ func (w *Wallet) SignGrants(ctx context.Context, plans []*GrantPlan) (*Signed, e
 		}
 		s.changes = make([]*outbox.Change, len(good))
 		errs := make([]error, len(good))
-		before := w.signing
-		w.signing = s.done
+		before := gs.w.signing
+		gs.w.signing = s.done
 		go func() {
 			defer crash.Report()
 			defer close(s.done)
@@ -89,7 +89,7 @@ func (w *Wallet) SignGrants(ctx context.Context, plans []*GrantPlan) (*Signed, e
 			}
 			ledgerclient.Parallel(len(good), func(i int) {
 				if errs[i] = ctx.Err(); errs[i] == nil {
-					s.changes[i], errs[i] = w.prepareGrant(good[i], ground)
+					s.changes[i], errs[i] = gs.prepare(good[i], ground)
 				}
 			})
 			s.err = first(errs)
@@ -100,14 +100,14 @@ func (w *Wallet) SignGrants(ctx context.Context, plans []*GrantPlan) (*Signed, e
 }
 
 // SignRevocations signs the ends of consents that are on the ledger.
-func (w *Wallet) SignRevocations(ctx context.Context, ids []contract.ID) (*Signed, error) {
-	s := &Signed{w: w, Errs: make([]error, len(ids)), done: make(chan struct{})}
+func (cs Consents) SignRevocations(ctx context.Context, ids []contract.ID) (*Signed, error) {
+	s := &Signed{w: cs.w, Errs: make([]error, len(ids)), done: make(chan struct{})}
 	close(s.done)
-	err := w.with(ctx, func() error {
-		s.config = w.client.Config()
+	err := cs.w.with(ctx, func() error {
+		s.config = cs.w.client.Config()
 		var open []*view.Thread
 		for i, id := range ids {
-			t := w.view.Thread(id)
+			t := cs.w.view.Thread(id)
 			switch {
 			case t == nil || t.Role != view.OwnGrant:
 				return &NotFoundError{What: "consent", Query: id.String()}
@@ -119,7 +119,7 @@ func (w *Wallet) SignRevocations(ctx context.Context, ids []contract.ID) (*Signe
 		}
 		s.changes = make([]*outbox.Change, len(open))
 		errs := make([]error, len(open))
-		ledgerclient.Parallel(len(open), func(i int) { s.changes[i], errs[i] = w.prepareRevocation(open[i].Tag, open[i].ID) })
+		ledgerclient.Parallel(len(open), func(i int) { s.changes[i], errs[i] = cs.prepareRevocation(open[i].Tag, open[i].ID) })
 		return first(errs)
 	})
 	return s, err
@@ -136,7 +136,7 @@ func (s *Signed) Wait() error {
 func (s *Signed) Usable() bool {
 	config := s.w.client.Config()
 	return s.config.Release == config.Release && slices.Equal(s.config.Keepers, config.Keepers) &&
-		!slices.ContainsFunc(s.records, func(r Record) bool { _, err := s.w.grantable(r); return err != nil })
+		!slices.ContainsFunc(s.records, func(r Record) bool { _, err := s.w.Grants().grantable(r); return err != nil })
 }
 
 // Send brings what was signed onto the ledger, as one batch, as soon as all is.

@@ -122,7 +122,7 @@ func BenchmarkBudgetSign(b *testing.B) {
 				b.Fatal(err)
 			}
 			add(b, patient, "allergies.txt", "Penicillin: anaphylaxis, 2009")
-			p, err := patient.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: must(wallet.EndAfter("30d", tn.now))(b)})
+			p, err := patient.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: must(wallet.EndAfter("30d", tn.now))(b)})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -148,7 +148,7 @@ func BenchmarkBudgetSign(b *testing.B) {
 			slices.Sort(ratios)
 			raw := curveOfGrants(n)
 			start := time.Now()
-			if _, err := patient.GrantAll(ctx, plans); err != nil {
+			if _, err := patient.Grants().All(ctx, plans); err != nil {
 				b.Fatal(err)
 			}
 			b.ReportMetric(raw.Seconds()/time.Since(start).Seconds(), "ratio-durable")

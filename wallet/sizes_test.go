@@ -63,11 +63,11 @@ func TestSizesTellNothing(t *testing.T) {
 		all = append(all, r.ID.String())
 	}
 	for _, records := range [][]string{all[:1], all} {
-		plan, err := maria.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", Records: records, NotAfter: must(wallet.EndAfter("30d", tn.now))(t)})
+		plan, err := maria.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", Records: records, NotAfter: must(wallet.EndAfter("30d", tn.now))(t)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, code, err := maria.Grant(ctx, plan)
+		_, code, err := maria.Grants().One(ctx, plan)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +75,7 @@ func TestSizesTellNothing(t *testing.T) {
 		if len(records) > 1 {
 			reason = strings.Repeat(`"`, payload.MaxReason)
 		}
-		if _, err := smith.OpenByCode(ctx, code, reason); err != nil {
+		if _, err := smith.Inbox().OpenByCode(ctx, code, reason); err != nil {
 			t.Fatal(err)
 		}
 	}

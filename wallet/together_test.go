@@ -51,11 +51,11 @@ func TestTwoHomesOfOneSeed(t *testing.T) {
 					if err != nil {
 						return err
 					}
-					p, err := w.PlanGrant(ctx, wallet.GrantRequest{To: clinicHome, Records: []string{r.ID.String()}, NotAfter: endOf(n)})
+					p, err := w.Grants().Plan(ctx, wallet.GrantRequest{To: clinicHome, Records: []string{r.ID.String()}, NotAfter: endOf(n)})
 					if err != nil {
 						return err
 					}
-					if _, _, err := w.Grant(ctx, p); err != nil {
+					if _, _, err := w.Grants().One(ctx, p); err != nil {
 						return err
 					}
 				}
@@ -73,7 +73,7 @@ func TestTwoHomesOfOneSeed(t *testing.T) {
 	for _, w := range homes["clinic"] {
 		go func() {
 			done <- func() error {
-				box, err := w.Inbox(ctx)
+				box, err := w.Inbox().List(ctx)
 				if err != nil {
 					return err
 				}
@@ -92,7 +92,7 @@ func TestTwoHomesOfOneSeed(t *testing.T) {
 		}
 	}
 	for i, w := range homes["clinic"] {
-		box := must(w.Inbox(ctx))(t)
+		box := must(w.Inbox().List(ctx))(t)
 		if len(box) != 2*each {
 			t.Errorf("clinic %d received %d consents, want %d", i, len(box), 2*each)
 		}
@@ -107,7 +107,7 @@ func TestTwoHomesOfOneSeed(t *testing.T) {
 	}
 	var revoked [2][]wallet.Revocation
 	for i, w := range homes["patient"] {
-		cs := must(w.Consents(ctx))(t)
+		cs := must(w.Consents().List(ctx))(t)
 		recs := must(w.Records().List(ctx))(t)
 		if len(cs) != 2*each || len(recs) != 2*each {
 			t.Errorf("patient %d sees %d consents and %d records, want %d", i, len(cs), len(recs), 2*each)
@@ -123,7 +123,7 @@ func TestTwoHomesOfOneSeed(t *testing.T) {
 		}
 		go func() {
 			var err error
-			revoked[i], err = w.Revoke(ctx, ids)
+			revoked[i], err = w.Consents().Revoke(ctx, ids)
 			done <- err
 		}()
 	}
@@ -178,16 +178,16 @@ func busy(d district, arg string) error {
 		return err
 	}
 	for n := first; n < first+busyGrants; n++ {
-		p, err := patient.PlanGrant(ctx, wallet.GrantRequest{To: clinicHome, Records: []string{recs[0].ID.String()}, NotAfter: endOf(n)})
+		p, err := patient.Grants().Plan(ctx, wallet.GrantRequest{To: clinicHome, Records: []string{recs[0].ID.String()}, NotAfter: endOf(n)})
 		if err != nil {
 			return err
 		}
-		c, _, err := patient.Grant(ctx, p)
+		c, _, err := patient.Grants().One(ctx, p)
 		if err != nil {
 			return err
 		}
 		if n%3 == 0 {
-			if _, err := patient.Revoke(ctx, []contract.ID{c.ID}); err != nil {
+			if _, err := patient.Consents().Revoke(ctx, []contract.ID{c.ID}); err != nil {
 				return err
 			}
 		}

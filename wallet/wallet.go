@@ -313,8 +313,8 @@ func (w *Wallet) find(r view.Role, query, what string) (*view.Thread, error) {
 	}
 	switch len(hits) {
 	case 0:
-		if r == view.OwnRecord && w.findPending(AddingRecord, query) != nil || r == view.OwnGrant && w.findPending(Granting, query) != nil {
-			return nil, ErrPending.Of(w.Stuck())
+		if r == view.OwnRecord && w.Changes().find(AddingRecord, query) != nil || r == view.OwnGrant && w.Changes().find(Granting, query) != nil {
+			return nil, ErrPending.Of(w.Changes().Stuck())
 		}
 		if t := w.otherSide(r, q); t != nil {
 			return nil, &NotYoursError{Consent: t.ID, Received: r == view.OwnGrant, Given: r == view.Received}

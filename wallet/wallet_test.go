@@ -147,11 +147,11 @@ func add(t testing.TB, w *wallet.Wallet, name, text string) wallet.Record {
 func grant(t testing.TB, w *wallet.Wallet, to string, now time.Time) (wallet.Consent, crypto.ShareCode) {
 	t.Helper()
 	ctx := context.Background()
-	p, err := w.PlanGrant(ctx, wallet.GrantRequest{To: to, All: true, NotAfter: must(wallet.EndAfter("30d", now))(t)})
+	p, err := w.Grants().Plan(ctx, wallet.GrantRequest{To: to, All: true, NotAfter: must(wallet.EndAfter("30d", now))(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, code, err := w.Grant(ctx, p)
+	c, code, err := w.Grants().One(ctx, p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,43 +181,43 @@ func TestMainJob(t *testing.T) {
 	if consent.Status != wallet.StatusActive || consent.To != "Dr Smith" || len(consent.Records) != 1 {
 		t.Errorf("consent: %+v", consent)
 	}
-	box := must(clinic.Inbox(ctx))(t)
+	box := must(clinic.Inbox().List(ctx))(t)
 	if len(box) != 1 || box[0].From != "Maria" || box[0].Records[0].Title != "allergies" || box[0].Fetched != 0 {
 		t.Fatalf("inbox: %+v", box)
 	}
-	o := must(clinic.OpenByCode(ctx, code, "check-up"))(t)
+	o := must(clinic.Inbox().OpenByCode(ctx, code, "check-up"))(t)
 	var got bytes.Buffer
 	if err := o.Read(ctx, 0, &got, nil); err != nil || got.String() != text {
 		t.Fatalf("read %q, %v", got.String(), err)
 	}
 	// The second opening of the hour uses the same access.
-	must(clinic.OpenByID(ctx, consent.ID.String()[:8], "again"))(t)
+	must(clinic.Inbox().OpenByID(ctx, consent.ID.String()[:8], "again"))(t)
 
-	events := must(patient.Audit(ctx))(t)
+	events := must(patient.Audit().Events(ctx))(t)
 	if len(events) != 2 || events[1].What != wallet.Opened || events[1].Reason != "check-up" || !events[1].Verified || events[1].Who != "Dr Smith" {
 		t.Fatalf("audit: %+v", events)
 	}
-	revoked := must(patient.Revoke(ctx, []contract.ID{consent.ID}))(t)
+	revoked := must(patient.Consents().Revoke(ctx, []contract.ID{consent.ID}))(t)
 	if len(revoked) != 1 || revoked[0].Already || len(revoked[0].Acks) == 0 || len(revoked[0].Consent.Known()) != 1 {
 		t.Fatalf("revoked: %+v", revoked)
 	}
-	if again := must(patient.Revoke(ctx, []contract.ID{consent.ID}))(t); !again[0].Already {
+	if again := must(patient.Consents().Revoke(ctx, []contract.ID{consent.ID}))(t); !again[0].Already {
 		t.Error("the second revocation is not known as such")
 	}
-	_, err := clinic.OpenByCode(ctx, code, "once more")
+	_, err := clinic.Inbox().OpenByCode(ctx, code, "once more")
 	var refused *wallet.RefusedError
 	if !errors.As(err, &refused) || refused.Rule != contract.RuleRevoked || !refused.Filed {
 		t.Fatalf("fetch after the revocation: %v", err)
 	}
 	var saw bool
-	for _, e := range must(patient.Audit(ctx))(t) {
+	for _, e := range must(patient.Audit().Events(ctx))(t) {
 		saw = saw || e.What == wallet.Refused && e.Code == ledgerclient.Revoked && e.Verified
 	}
 	if !saw {
 		t.Error("the audit does not show the refused attempt")
 	}
 	// Other processes find the same.
-	if cs := must(tn.again("Maria").Consents(ctx))(t); len(cs) != 1 || cs[0].Status != wallet.StatusRevoked || cs[0].Openings != 1 {
+	if cs := must(tn.again("Maria").Consents().List(ctx))(t); len(cs) != 1 || cs[0].Status != wallet.StatusRevoked || cs[0].Openings != 1 {
 		t.Errorf("as another process: %+v", cs)
 	}
 }
@@ -234,8 +234,8 @@ func TestCacheIsOnlyACache(t *testing.T) {
 	}
 	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 	consent, code := grant(t, patient, "Dr Smith", tn.now)
-	must(clinic.OpenByCode(ctx, code, "why"))(t)
-	before := must(patient.Audit(ctx))(t)
+	must(clinic.Inbox().OpenByCode(ctx, code, "why"))(t)
+	before := must(patient.Audit().Events(ctx))(t)
 	for name, damage := range map[string]func(path string) error{
 		"removed":   os.Remove,
 		"truncated": func(p string) error { return os.Truncate(p, 100) },
@@ -256,11 +256,11 @@ func TestCacheIsOnlyACache(t *testing.T) {
 		if len(recs) != 1 || recs[0].Title != "second" || recs[0].Version != 2 {
 			t.Errorf("cache %s: records %+v", name, recs)
 		}
-		cs := must(w.Consents(ctx))(t)
+		cs := must(w.Consents().List(ctx))(t)
 		if len(cs) != 1 || cs[0].ID != consent.ID || cs[0].To != "Dr Smith" || cs[0].Openings != 1 {
 			t.Errorf("cache %s: consents %+v", name, cs)
 		}
-		after := must(w.Audit(ctx))(t)
+		after := must(w.Audit().Events(ctx))(t)
 		if len(after) != len(before) || after[1].Reason != "why" {
 			t.Errorf("cache %s: audit %+v", name, after)
 		}
@@ -275,32 +275,32 @@ func TestGrantAll(t *testing.T) {
 	add(t, patient, "a.txt", "a")
 	add(t, patient, "b.txt", "b")
 	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
-	p := must(patient.PlanGrant(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24}))(t)
+	p := must(patient.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24}))(t)
 	plans := make([]*wallet.GrantPlan, 40)
 	for i := range plans {
 		plans[i] = p
 	}
 	seen := map[contract.ID]bool{}
-	for _, g := range must(patient.GrantAll(ctx, plans))(t) {
+	for _, g := range must(patient.Grants().All(ctx, plans))(t) {
 		if g.Err != nil || seen[g.Consent.ID] {
 			t.Fatalf("%+v", g)
 		}
 		seen[g.Consent.ID] = true
-		o := must(clinic.OpenByCode(ctx, g.Code, ""))(t)
+		o := must(clinic.Inbox().OpenByCode(ctx, g.Code, ""))(t)
 		var got bytes.Buffer
 		if err := o.Read(ctx, 1, &got, nil); err != nil || got.String() != "b" {
 			t.Fatalf("%q %v", got.String(), err)
 		}
 	}
-	if n := len(must(patient.Consents(ctx))(t)); n != len(plans) {
+	if n := len(must(patient.Consents().List(ctx))(t)); n != len(plans) {
 		t.Errorf("%d consents, want %d", n, len(plans))
 	}
 	// One that cannot be given keeps all others from being given.
 	plans[7] = &wallet.GrantPlan{To: p.To, Purpose: p.Purpose, NotAfter: p.NotAfter, Records: []wallet.Record{{ID: contract.ID{1}, Version: 1}}}
-	if _, err := patient.GrantAll(ctx, plans); err == nil {
+	if _, err := patient.Grants().All(ctx, plans); err == nil {
 		t.Error("a plan with an unknown record was granted")
 	}
-	if n := len(must(patient.Consents(ctx))(t)); n != len(plans) {
+	if n := len(must(patient.Consents().List(ctx))(t)); n != len(plans) {
 		t.Errorf("%d consents after a failed batch, want %d", n, len(plans))
 	}
 }

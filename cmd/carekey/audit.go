@@ -37,7 +37,7 @@ How far an opening leaves an entry that you see depends on the ledger:
 type events struct{ *session }
 
 func (a events) audit(ctx context.Context) error {
-	es, n, failed := collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Event, error) { return w.Audit(ctx) })
+	es, n, failed := collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Event, error) { return w.Audit().Events(ctx) })
 	if n == 0 {
 		return failed
 	}

@@ -47,9 +47,9 @@ func newConsent(a *app) *cobra.Command {
 			}
 			return a.withConsents(cmd, func(a consents, ctx context.Context) error {
 				if len(args) == 1 {
-					return a.explain(ctx, args[0], "", func(w *wallet.Wallet) (wallet.Explanation, error) { return w.ExplainConsent(ctx, args[0]) })
+					return a.explain(ctx, args[0], "", func(w *wallet.Wallet) (wallet.Explanation, error) { return w.Consents().Explain(ctx, args[0]) })
 				}
-				return a.explain(ctx, record, to, func(w *wallet.Wallet) (wallet.Explanation, error) { return w.ExplainAccess(ctx, to, record) })
+				return a.explain(ctx, record, to, func(w *wallet.Wallet) (wallet.Explanation, error) { return w.Consents().ExplainAccess(ctx, to, record) })
 			})
 		},
 	}
@@ -59,7 +59,7 @@ func newConsent(a *app) *cobra.Command {
 }
 
 func (a consents) list(ctx context.Context) error {
-	cs, n, failed := collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Consent, error) { return w.Consents(ctx) })
+	cs, n, failed := collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Consent, error) { return w.Consents().List(ctx) })
 	switch {
 	case n == 0:
 	case a.flags.json:
@@ -77,7 +77,7 @@ func (a consents) list(ctx context.Context) error {
 func (a consents) show(ctx context.Context, query string) error {
 	var code crypto.ShareCode
 	c, on, err := find(ctx, a.session, query, func(o *opened) (c wallet.Consent, id string, err error) {
-		c, one, err := o.w.ShowConsent(ctx, query)
+		c, one, err := o.w.Consents().Show(ctx, query)
 		if err == nil {
 			code = one
 		}

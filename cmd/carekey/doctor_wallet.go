@@ -48,11 +48,11 @@ func examineWriting(w *wallet.Wallet) finding {
 
 // examinePending comes after examineHistory, which finishes what it can.
 func examinePending(w *wallet.Wallet) finding {
-	if stuck := w.Stuck(); stuck != nil {
+	if stuck := w.Changes().Stuck(); stuck != nil {
 		f := explain(stuck)
 		return advise("pending", f.Code, "a change that was signed waits: "+f.Message, f.Hint)
 	}
-	if over := w.PassedOver(); len(over) > 0 {
+	if over := w.Changes().PassedOver(); len(over) > 0 {
 		return failed("pending", over[0])
 	}
 	return good("pending", "nothing waits")

@@ -104,7 +104,7 @@ func (x *fetching) fetch(ctx context.Context, code *crypto.ShareCode, id string)
 		var rs []wallet.Received
 		on := map[crypto.LedgerID]*wallet.Wallet{}
 		_, failed := x.each(ctx, func(o *opened) error {
-			some, err := o.w.Inbox(ctx)
+			some, err := o.w.Inbox().List(ctx)
 			rs, on[o.id()] = append(rs, some...), o.w
 			return err
 		})
@@ -118,19 +118,19 @@ func (x *fetching) fetch(ctx context.Context, code *crypto.ShareCode, id string)
 				continue
 			}
 			w := on[r.Ledger]
-			if err := x.open(ctx, w, func() (*wallet.Opening, error) { return w.OpenByID(ctx, r.Consent.String(), reason) }); err != nil {
+			if err := x.open(ctx, w, func() (*wallet.Opening, error) { return w.Inbox().OpenByID(ctx, r.Consent.String(), reason) }); err != nil {
 				return err
 			}
 		}
 	case code != nil:
-		if err := x.open(ctx, all[0].w, func() (*wallet.Opening, error) { return all[0].w.OpenByCode(ctx, *code, reason) }); err != nil {
+		if err := x.open(ctx, all[0].w, func() (*wallet.Opening, error) { return all[0].w.Inbox().OpenByCode(ctx, *code, reason) }); err != nil {
 			return err
 		}
 	default:
 		w := all[0].w
 		if len(all) > 1 {
 			_, o, err := find(ctx, x.session, id, func(o *opened) (struct{}, string, error) {
-				found, err := o.w.FindReceived(ctx, id)
+				found, err := o.w.Inbox().Find(ctx, id)
 				return struct{}{}, found.String(), err
 			})
 			if err != nil {
@@ -138,7 +138,7 @@ func (x *fetching) fetch(ctx context.Context, code *crypto.ShareCode, id string)
 			}
 			w = o.w
 		}
-		if err := x.open(ctx, w, func() (*wallet.Opening, error) { return w.OpenByID(ctx, id, reason) }); err != nil {
+		if err := x.open(ctx, w, func() (*wallet.Opening, error) { return w.Inbox().OpenByID(ctx, id, reason) }); err != nil {
 			return err
 		}
 	}

@@ -78,14 +78,14 @@ func (a grants) grant(ctx context.Context, w *wallet.Wallet, f grantFlags) error
 	if err != nil {
 		return err
 	}
-	plan, err := w.PlanGrant(ctx, r)
+	plan, err := w.Grants().Plan(ctx, r)
 	if err != nil {
 		return err
 	}
 	if err := a.confirm(ctx, previewGrant(plan, groundOf(w)), "Give this consent?", false); err != nil {
 		return err
 	}
-	c, code, err := w.Grant(ctx, plan)
+	c, code, err := w.Grants().One(ctx, plan)
 	if err != nil && !errors.Is(err, wallet.ErrPending) {
 		return err
 	}

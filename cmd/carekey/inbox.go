@@ -29,7 +29,7 @@ func newInbox(a *app) *cobra.Command {
 type inbox struct{ *session }
 
 func (a inbox) list(ctx context.Context, onlyNew bool) error {
-	rs, n, failed := collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Received, error) { return w.Inbox(ctx) })
+	rs, n, failed := collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Received, error) { return w.Inbox().List(ctx) })
 	if n == 0 {
 		return failed
 	}

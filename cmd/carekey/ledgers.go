@@ -226,7 +226,7 @@ func (a ledgers) join(ctx context.Context, text string, asDefault bool) error {
 			return err
 		}
 	}
-	s, err := w.Sync(ctx) // from here on the wallet holds the ledger to what it has shown
+	s, err := w.Changes().Sync(ctx) // from here on the wallet holds the ledger to what it has shown
 	if err != nil {
 		return err
 	}

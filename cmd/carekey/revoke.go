@@ -57,7 +57,7 @@ func (a revoking) revoke(ctx context.Context, r wallet.RevokeRequest) error {
 	chosen := map[*opened][]contract.ID{}
 	var cs []wallet.Consent
 	choose := func(o *opened, r wallet.RevokeRequest) error {
-		some, err := o.w.SelectRevocations(ctx, r)
+		some, err := o.w.Consents().Select(ctx, r)
 		for _, c := range some {
 			if len(r.Consents) == 0 || !slices.Contains(chosen[o], c.ID) { // those that are named may be so twice
 				cs, chosen[o] = append(cs, c), append(chosen[o], c.ID)
@@ -72,7 +72,7 @@ func (a revoking) revoke(ctx context.Context, r wallet.RevokeRequest) error {
 		for _, id := range r.Consents { // wherever it is; one that is nowhere ends it before anything is signed
 			one := wallet.RevokeRequest{Consents: []string{id}}
 			_, on, err := find(ctx, a.session, id, func(o *opened) (_ struct{}, found string, err error) {
-				some, err := o.w.SelectRevocations(ctx, one)
+				some, err := o.w.Consents().Select(ctx, one)
 				if err == nil && len(some) == 1 {
 					found = some[0].ID.String()
 				}
@@ -107,7 +107,7 @@ func (a revoking) revoke(ctx context.Context, r wallet.RevokeRequest) error {
 		if len(chosen[o]) == 0 {
 			continue
 		}
-		some, err := o.w.Revoke(ctx, chosen[o])
+		some, err := o.w.Consents().Revoke(ctx, chosen[o])
 		if len(some) > 0 {
 			done, on = append(done, some...), append(on, o)
 		}
@@ -190,7 +190,7 @@ func (a revoking) revoked(on []*opened, rs []wallet.Revocation, failed error) er
 			j := revocationOf(r)
 			for _, o := range on {
 				if o.id() == r.Consent.Ledger {
-					j.Unwritten = list(slices.Concat(o.w.PassedOver(), o.w.Unwritten()), codeOf)
+					j.Unwritten = list(slices.Concat(o.w.Changes().PassedOver(), o.w.Unwritten()), codeOf)
 				}
 			}
 			return j

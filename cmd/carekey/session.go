@@ -280,7 +280,7 @@ func (s *session) end(ctx context.Context, o *opened, want access, err error) er
 	if o.sent.Load() && errors.Is(err, context.Canceled) {
 		err = errEntered.Of(err)
 	}
-	if stuck := w.Stuck(); stuck != nil && !errors.Is(err, errSync) {
+	if stuck := w.Changes().Stuck(); stuck != nil && !errors.Is(err, errSync) {
 		if err == nil && is[*ledgerclient.UnreachableError](stuck) {
 			s.say("What you signed before still waits, and goes out by itself: carekey sync tells.")
 		} else if err == nil {
@@ -296,7 +296,7 @@ func (s *session) end(ctx context.Context, o *opened, want access, err error) er
 // why the command did not do what it was to do; nil if it did.
 func (s *session) tellUnwritten(w *wallet.Wallet, failed error) {
 	said := map[string]bool{}
-	over := w.PassedOver()
+	over := w.Changes().PassedOver()
 	for i, err := range slices.Concat(over, w.Unwritten()) {
 		f := explain(err)
 		if said[f.Message] {
@@ -345,7 +345,7 @@ func sentence(s string) string {
 // bring them back. Where that cannot be done now it is no failure of the command:
 // they go with the next change.
 func (s *session) keepBook(ctx context.Context, w *wallet.Wallet) {
-	if _, err := w.Book().Keep(ctx); err != nil && w.Stuck() == nil {
+	if _, err := w.Book().Keep(ctx); err != nil && w.Changes().Stuck() == nil {
 		f := explain(err)
 		s.say("Your contacts are on this computer only, until the next change: %s.", f.Message)
 		if f.Hint != "" {
@@ -387,7 +387,7 @@ func (a *app) openPinned(ctx context.Context, p place) (*ledger, error) {
 
 // tellFinished says what became of changes that an earlier run had begun.
 func (s *session) tellFinished(w *wallet.Wallet) {
-	for _, f := range w.Finished() {
+	for _, f := range w.Changes().Finished() {
 		if f.Err != nil {
 			s.say("%s that was interrupted could not be finished and was given up: %s.", article(f.Action), explain(f.Err).Message)
 			continue

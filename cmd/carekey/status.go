@@ -35,7 +35,7 @@ func (a overview) status(ctx context.Context) error {
 	var pending []pendingJSON
 	var waits []string
 	_, failed := a.each(ctx, func(o *opened) error {
-		s, err := o.w.Status(ctx)
+		s, err := o.w.Audit().Status(ctx)
 		if err != nil {
 			return err
 		}
@@ -97,7 +97,7 @@ func (a overview) show(all []*opened, s wallet.Summary, pending []pendingJSON, w
 			if c, _ := o.w.Log().Doubt(); clock.IsZero() {
 				clock = c
 			}
-			unwritten, passed = append(unwritten, o.w.Unwritten()...), append(passed, o.w.PassedOver()...)
+			unwritten, passed = append(unwritten, o.w.Unwritten()...), append(passed, o.w.Changes().PassedOver()...)
 		}
 		return a.printJSON(struct {
 			Consents []consentJSON  `json:"consents"` // active and upcoming

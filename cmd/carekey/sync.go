@@ -53,7 +53,7 @@ func (a syncing) sync(ctx context.Context) error {
 	var js []syncJSON
 	for _, o := range a.all {
 		one := o.w
-		s, err := one.Sync(ctx)
+		s, err := one.Changes().Sync(ctx)
 		if err != nil && ctx.Err() != nil {
 			return ctx.Err()
 		}

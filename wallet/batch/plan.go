@@ -212,7 +212,7 @@ func (p *Plan) check(ctx context.Context, w *wallet.Wallet) error {
 // holdings returns the consents of a wallet, in the ledger's order, and the records that
 // are on the ledger, by id.
 func holdings(ctx context.Context, w *wallet.Wallet) ([]wallet.Consent, []wallet.Record, error) {
-	consents, err := w.Consents(ctx)
+	consents, err := w.Consents().List(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

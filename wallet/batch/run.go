@@ -201,9 +201,9 @@ func (r *run) sign(ctx context.Context, n int) (*part, error) {
 		at = append(at, i)
 	}
 	if do, _ := r.job.chunk(n); do == Revoke {
-		p.signed, err = r.job.w.SignRevocations(ctx, ends)
+		p.signed, err = r.job.w.Consents().SignRevocations(ctx, ends)
 	} else {
-		p.signed, err = r.job.w.SignGrants(ctx, grants)
+		p.signed, err = r.job.w.Grants().Sign(ctx, grants)
 	}
 	if err != nil {
 		return nil, err
