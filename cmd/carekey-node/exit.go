@@ -130,7 +130,9 @@ var explanations = cli.Table{Code: coded, Show: show, Rows: map[fault.Code]cli.R
 	cli.ErrProgram:   say(exitUnreachable, "the backend's program {program}: {fault}[: {text}]", "").As("backend-failed"),
 
 	folder.ErrNoLedger: say(exitNotFound, "there is no ledger in {dir}", "make one: carekey-node init DIR --name NAME"),
-	folder.ErrBusy:     say(exitUnreachable, "another program is using {dir} (waited {waited})", "try again when it is done"),
+	folder.ErrFormat: say(exitUnexpected, "the files in {dir} are of version {version}, which this carekey-node does not read",
+		"use the carekey-node of that version, or make a new ledger in another folder"),
+	folder.ErrBusy: say(exitUnreachable, "another program is using {dir} (waited {waited})", "try again when it is done"),
 	folder.ErrLedgerExists: say(exitRefused, "there is a ledger in {dir} already",
 		"choose another folder, or serve that one: carekey-node serve {dir}"),
 	folder.ErrNotEmpty: say(exitRefused, "{dir} is there already and is not empty", "choose a new folder"),

@@ -78,7 +78,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	}
 	log := a.logger(o.debug)
 	release, err := claim(filepath.Join(o.dir, serveLock))
-	if busy := (*folder.BusyError)(nil); errors.As(err, &busy) {
+	if errors.Is(err, folder.ErrBusy) {
 		return errServed.With("dir", o.dir)
 	} else if err != nil {
 		return err
@@ -239,9 +239,8 @@ func (a *app) reread(ctx context.Context, dir string, log *slog.Logger, s *serve
 // joinOrder opens the order of the settings; nil if the folder keeps its own.
 func (a *app) joinOrder(ctx context.Context, cfg *config, f *folder.Folder) (order.Backend, error) {
 	_, _, err := f.Consumed(ctx)
-	replica := (*folder.ReplicaError)(nil)
 	switch {
-	case err != nil && !errors.As(err, &replica):
+	case err != nil && !errors.Is(err, folder.ErrOwnOrder):
 		return nil, err
 	case err != nil && cfg.Order == "":
 		return nil, nil

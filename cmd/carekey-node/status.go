@@ -72,7 +72,7 @@ func (a *app) describe(ctx context.Context, f *folder.Folder, dir string, cfg *c
 		d.Damaged, d.damage = append(d.Damaged, err.Error()), cmp.Or(d.damage, error(err))
 	}
 	release, err := claim(filepath.Join(dir, serveLock))
-	if busy := (*folder.BusyError)(nil); errors.As(err, &busy) {
+	if errors.Is(err, folder.ErrBusy) {
 		d.Serving = true
 	} else if err == nil {
 		release()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -14,7 +15,7 @@ func (e *exam) examineLedger(ctx context.Context) []finding {
 		return nil
 	}
 	l, err := e.openForDoctor(ctx, e.place)
-	if e.place.settings == nil && is[*folder.NoLedgerError](err) {
+	if e.place.settings == nil && errors.Is(err, folder.ErrNoLedger) {
 		return nil // init makes one
 	}
 	if err != nil {

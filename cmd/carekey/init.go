@@ -180,7 +180,7 @@ func (a making) ledger(ctx context.Context, p place, make bool, m *wallet.Making
 	}
 	if !make || m.Began(p.at.kept(p.home)) {
 		l, err = a.openLedger(ctx, p)
-		if !is[*folder.NoLedgerError](err) {
+		if !errors.Is(err, folder.ErrNoLedger) {
 			return l, func() {}, err
 		}
 		if p.given && !make {
@@ -212,7 +212,7 @@ func (a making) ledger(ctx context.Context, p place, make bool, m *wallet.Making
 func (a making) unfounded(ctx context.Context, p place) bool {
 	l, err := a.openLedger(ctx, p)
 	if err != nil {
-		return is[*folder.NoLedgerError](err)
+		return errors.Is(err, folder.ErrNoLedger)
 	}
 	l.close()
 	return a.untouched(ctx, p)

@@ -89,7 +89,7 @@ func isNoLedger(err error) bool { return errors.Is(err, folder.ErrNoLedger) }
 func isAway(err error) bool { return is[*ledgerclient.UnreachableError](err) || isNoLedger(err) }
 
 // taken says that a folder holds something else.
-func taken(dir string) error { return &folder.ExistsError{Dir: dir} }
+func taken(dir string) error { return folder.ErrNotEmpty.With("dir", dir) }
 
 // opener opens ledgers for the wallet in a place.
 type opener struct {
@@ -242,7 +242,7 @@ func (o opener) ownReplica(ctx context.Context, at locator, l ledgerclient.Ledge
 		f, err = folder.CreateReplica(dir, genesis, item.Entry, folder.Ordered{Next: next, Hour: item.Hour}, folder.Options{Clock: o.now})
 		return err
 	})
-	if is[*folder.ExistsError](err) { // another process was faster
+	if errors.Is(err, folder.ErrLedgerExists) { // another process was faster
 		return o.replica(ctx, dir)
 	}
 	return f, err
@@ -272,7 +272,7 @@ func (o opener) create(ctx context.Context, at locator) (*ledger, error) {
 func (o opener) begin(ctx context.Context, at locator, founding folder.Founding) error {
 	if l, err := o.open(ctx, locator{dir: at.dir}); err == nil { // before anything is ordered for ever
 		l.close()
-		return &folder.ExistsError{Dir: at.dir, Ledger: true}
+		return folder.ErrLedgerExists.With("dir", at.dir)
 	}
 	b, err := o.start(ctx, at.order)
 	if err != nil {
@@ -309,7 +309,7 @@ func (a *app) checkClock(ctx context.Context, l *ledger) error {
 	if now <= last || now-last <= maxIdle {
 		return nil
 	}
-	doubt := &folder.ClockError{Last: last, Now: now}
+	doubt := folder.ErrClock.With("last", last, "now", now)
 	if !a.interactive() {
 		return doubt
 	}

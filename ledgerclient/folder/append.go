@@ -18,7 +18,7 @@ const MaxIdle = ledgerclient.MaxIdle
 // entry. Revocations alone need no clock: with one that is not believed they are of the
 // hour of the last entry.
 //
-// Errors: *ReplicaError, *ClockError, *ReadOnlyError, *BusyError, *DamagedError, ctx's, and
+// Errors: ErrReplica, ErrClock, ErrReadOnly, ErrBusy, *DamagedError, ctx's, and
 // those of the file system (errors.Is tells syscall.ENOSPC). After an error look
 // the entries up before sending them again: nothing or all of the batch is in
 // the log.
@@ -27,7 +27,7 @@ func (l *log) Append(ctx context.Context, entries []contract.Entry) ([]ledgercli
 		return nil, nil
 	}
 	if l.readOnly != nil {
-		return nil, &ReadOnlyError{Dir: l.dir, Err: l.readOnly}
+		return nil, ErrReadOnly.Of(l.readOnly, "dir", l.dir)
 	}
 	out, err := l.precheck(ctx, entries)
 	if err != nil {
@@ -37,13 +37,13 @@ func (l *log) Append(ctx context.Context, entries []contract.Entry) ([]ledgercli
 		if replica, err := l.isReplica(); err != nil {
 			return err
 		} else if replica {
-			return &ReplicaError{Dir: l.dir, Replica: true}
+			return ErrReplica.With("dir", l.dir)
 		}
 		hour, err := l.ledgerHour()
 		if err == nil && l.doubt != nil && l.doubt() {
-			err = &ClockError{Last: l.last.Hour, Now: l.hour()}
+			err = ErrClock.With("last", l.last.Hour, "now", l.hour())
 		}
-		if _, doubtful := errors.AsType[*ClockError](err); doubtful && onlyRevocations(entries) {
+		if errors.Is(err, ErrClock) && onlyRevocations(entries) {
 			hour, err = l.last.Hour, nil
 		}
 		if err == nil {
@@ -58,7 +58,7 @@ func (l *log) Append(ctx context.Context, entries []contract.Entry) ([]ledgercli
 		return err
 	})
 	if readOnly(err) {
-		err = &ReadOnlyError{Dir: l.dir, Err: err}
+		err = ErrReadOnly.Of(err, "dir", l.dir)
 	}
 	if noRoom(err) && slices.ContainsFunc(entries, func(e contract.Entry) bool { return e.Kind == contract.KindRevoke }) {
 		err = &ledgerclient.UnreachableError{Service: "ledger", Err: err} // it waits
@@ -96,7 +96,7 @@ func (l *log) precheck(ctx context.Context, entries []contract.Entry) ([]ledgerc
 func (l *log) ledgerHour() (contract.Hour, error) {
 	hour := l.hour()
 	if hour > l.last.Hour && hour-l.last.Hour > MaxIdle && !l.accept {
-		return 0, &ClockError{Last: l.last.Hour, Now: hour}
+		return 0, ErrClock.With("last", l.last.Hour, "now", hour)
 	}
 	return max(hour, l.last.Hour), nil
 }

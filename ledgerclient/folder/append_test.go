@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"golang.org/x/mod/sumdb/tlog"
@@ -129,8 +130,8 @@ func TestClock(t *testing.T) {
 	clock.hour = last() + MaxIdle + 1
 	leaves, _ := os.ReadFile(f.path(leavesFile))
 	e := w.record()
-	var wrong *ClockError
-	if _, err := f.Append(ctx, []contract.Entry{e}); !errors.As(err, &wrong) || wrong.Last != last() || wrong.Now != clock.hour {
+	_, err := f.Append(ctx, []contract.Entry{e})
+	if wrong, ok := fault.As(err, ErrClock); !ok || wrong.Value("last") != last() || wrong.Value("now") != clock.hour {
 		t.Fatalf("%v", err)
 	}
 	if now, _ := os.ReadFile(f.path(leavesFile)); len(now) != len(leaves) {
@@ -295,8 +296,8 @@ func TestBusy(t *testing.T) {
 		if err := g.read(ctx, func(snapshot) error { return nil }); err != nil {
 			t.Errorf("a reader beside a reader: %v", err)
 		}
-		var busy *BusyError
-		if _, err := g.Append(ctx, []contract.Entry{w.record()}); !errors.As(err, &busy) || busy.Waited < 20*time.Millisecond {
+		_, err := g.Append(ctx, []contract.Entry{w.record()})
+		if busy, ok := fault.As(err, ErrBusy); !ok || fault.Get[time.Duration](busy, "waited") < 20*time.Millisecond {
 			t.Errorf("a writer beside a reader: %v", err)
 		}
 		return nil
@@ -305,9 +306,8 @@ func TestBusy(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = f.write(ctx, func(snapshot) error {
-		var busy *BusyError
 		read := func(ctx context.Context) error { return g.read(ctx, func(snapshot) error { return nil }) }
-		if err := read(ctx); !errors.As(err, &busy) {
+		if err := read(ctx); !errors.Is(err, ErrBusy) {
 			t.Errorf("a reader beside a writer: %v", err)
 		}
 		stopped, cancel := context.WithCancel(ctx)

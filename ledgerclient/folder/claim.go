@@ -2,13 +2,14 @@ package folder
 
 import (
 	"os"
+	"time"
 
 	"github.com/carekey/carekey/ledgerclient/disk"
 )
 
 // Claim takes the lock of a file, which is made if it is not there, for one process
-// at a time; the system gives it up when the process ends. The error is a
-// *BusyError if another process has it.
+// at a time; the system gives it up when the process ends. The error is
+// ErrBusy if another process has it.
 func Claim(path string) (release func(), err error) {
 	f, err := disk.Open(path, os.O_RDONLY|os.O_CREATE, 0o600)
 	if err != nil {
@@ -16,7 +17,7 @@ func Claim(path string) (release func(), err error) {
 	}
 	ok, err := tryLock(f, true)
 	if err == nil && !ok {
-		err = &BusyError{Dir: path}
+		err = ErrBusy.With("dir", path, "waited", time.Duration(0))
 	}
 	if err != nil {
 		f.Close()

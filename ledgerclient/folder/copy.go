@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -39,9 +40,9 @@ type Copied struct {
 // the ledger says, is left out, and all else is copied: the error is the first of such
 // *DamagedError.
 //
-// Errors: *ExistsError if something else is in dst; *ledgerclient.RollbackError
+// Errors: ErrNotEmpty or ErrLedgerExists if something else is in dst; *ledgerclient.RollbackError
 // or *ledgerclient.ForkError if the copy there is newer than this ledger or of
-// another history, in which case it is left as it is; *BusyError; those of the
+// another history, in which case it is left as it is; ErrBusy; those of the
 // file system. A copy that was interrupted is gone on with by the next.
 func (f *Folder) Copy(ctx context.Context, dst string, progress func(done, total uint64)) (Copied, error) {
 	c, err := f.copy(ctx, dst, nil, progress)
@@ -101,7 +102,7 @@ func (f *Folder) copy(ctx context.Context, dst string, without map[string]bool, 
 	if ok, err := tryLock(lock, true); err != nil {
 		return c, err
 	} else if !ok {
-		return c, &BusyError{Dir: dst}
+		return c, ErrBusy.With("dir", dst, "waited", time.Duration(0))
 	}
 	defer unlock(lock)
 	return c, c.copy(ctx, progress)
@@ -138,13 +139,13 @@ func (c *copier) mayCopy(names map[string]bool) error {
 		}
 		return checkFormat(c.to.dir)
 	case err == nil && !names[unfinishedFile]:
-		return &ExistsError{Dir: c.to.dir, Ledger: true}
+		return ErrLedgerExists.With("dir", c.to.dir)
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
 	for name := range names {
 		if name != lockFile && !names[unfinishedFile] {
-			return &ExistsError{Dir: c.to.dir}
+			return ErrNotEmpty.With("dir", c.to.dir)
 		}
 	}
 	return nil
@@ -233,7 +234,7 @@ func (c *copier) takeHead(ctx context.Context) error {
 // ordered notes how far a replica has consumed its order.
 func (c *copier) ordered() error {
 	position, err := c.f.consumed()
-	if none := (*ReplicaError)(nil); errors.As(err, &none) {
+	if errors.Is(err, ErrOwnOrder) {
 		return nil
 	}
 	if err != nil {

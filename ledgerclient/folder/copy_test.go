@@ -142,15 +142,14 @@ func TestCopy(t *testing.T) {
 func TestCopyRefuses(t *testing.T) {
 	f, _ := newLedger(t)
 	other, _ := newLedger(t)
-	var exists *ExistsError
-	if _, err := f.Copy(ctx, other.dir, nil); !errors.As(err, &exists) || !exists.Ledger {
+	if _, err := f.Copy(ctx, other.dir, nil); !errors.Is(err, ErrLedgerExists) {
 		t.Errorf("into another ledger: %v", err)
 	}
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "letter"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Copy(ctx, dir, nil); !errors.As(err, &exists) || exists.Ledger {
+	if _, err := f.Copy(ctx, dir, nil); !errors.Is(err, ErrNotEmpty) {
 		t.Errorf("into a folder with something in it: %v", err)
 	}
 	mustVerify(t, other)
@@ -173,10 +172,9 @@ func TestCopyInterrupted(t *testing.T) {
 			}
 		})
 		cancel()
-		var none *NoLedgerError
 		if stop < f.head.size && !errors.Is(err, context.Canceled) {
 			t.Fatalf("stopped at %d: %v", stop, err)
-		} else if _, oerr := Open(dst, Options{}); err != nil && !errors.As(oerr, &none) {
+		} else if _, oerr := Open(dst, Options{}); err != nil && !errors.Is(oerr, ErrNoLedger) {
 			t.Errorf("stopped at %d: half a copy opens: %v", stop, oerr)
 		}
 		copied(t, f, dst)

@@ -38,14 +38,14 @@ func createLog(dir string, fd Founding, at Ordered, opt Options, ops fileOps, ne
 		return err
 	}
 	if !info.IsDir() {
-		return &ExistsError{Dir: dir}
+		return ErrNotEmpty.With("dir", dir)
 	}
 	l, err := newLog(dir, info, opt, ops, network)
 	if err == nil {
 		err = l.found(fd, at, services(l.modes))
 	}
 	if errors.Is(err, fs.ErrPermission) || readOnly(err) {
-		err = &ReadOnlyError{Dir: dir, Err: err}
+		err = ErrReadOnly.Of(err, "dir", dir)
 	}
 	return err
 }
@@ -121,7 +121,7 @@ func foundedNames(services []founded) []string {
 // is empty, or Create was interrupted in it.
 func (l *log) mayFound(names map[string]bool, services []founded) error {
 	if names[checkpointFile] || names[leavesFile] && !names[unfinishedFile] {
-		return &ExistsError{Dir: l.dir, Ledger: true}
+		return ErrLedgerExists.With("dir", l.dir)
 	}
 	known := map[string]bool{lockFile: true}
 	if names[unfinishedFile] {
@@ -132,7 +132,7 @@ func (l *log) mayFound(names map[string]bool, services []founded) error {
 	}
 	for n := range names {
 		if !known[n] {
-			return &ExistsError{Dir: l.dir}
+			return ErrNotEmpty.With("dir", l.dir)
 		}
 	}
 	return nil

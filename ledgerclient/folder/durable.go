@@ -112,7 +112,7 @@ func (l *log) Head(ctx context.Context) (head keeper.Head, err error) {
 	return head, err
 }
 
-// CheckClock is the *ClockError that Append would return now, nil if none. last is
+// CheckClock is the ErrClock that Append would return now, nil if none. last is
 // the hour of the last entry. A replica has no such error: its order has a clock.
 func (l *log) CheckClock(ctx context.Context) (last contract.Hour, err error) {
 	err = l.locked(ctx, shared, func() error {

@@ -504,8 +504,7 @@ func TestCreateInterrupted(t *testing.T) {
 				return
 			}
 			g, err := open(dir, Options{Clock: clock.now}, unsyncedFiles{}, noNetwork)
-			var none *NoLedgerError
-			if errors.As(err, &none) {
+			if errors.Is(err, ErrNoLedger) {
 				g, err = create(dir, "N", Options{Clock: clock.now}, unsyncedFiles{}, noNetwork)
 			}
 			if err != nil {
@@ -581,8 +580,7 @@ func TestReadOnly(t *testing.T) {
 		}
 		mustVerify(t, f)
 		modelOf(t, f).check(t, f)
-		var ro *ReadOnlyError
-		if _, err := f.Append(ctx, s.batches[1]); !errors.As(err, &ro) || !errors.Is(err, syscall.EROFS) {
+		if _, err := f.Append(ctx, s.batches[1]); !errors.Is(err, ErrReadOnly) || !errors.Is(err, syscall.EROFS) {
 			t.Errorf("%v", err)
 		}
 		if err := f.Close(); err != nil {

@@ -31,9 +31,9 @@ var _ ledgerclient.Ledger = (*Folder)(nil)
 
 // Open opens the ledger in a folder.
 //
-// Errors: *NoLedgerError, *NetworkFSError, *BusyError, and *DamagedError when
+// Errors: ErrNoLedger, ErrFormat, ErrNetworkFS, ErrBusy, and *DamagedError when
 // the files do not fit each other. A ledger that cannot be written opens; Append
-// is then a *ReadOnlyError.
+// is then ErrReadOnly.
 func Open(dir string, opt Options) (*Folder, error) {
 	return open(dir, opt, systemFiles{}, networkFS)
 }
@@ -53,7 +53,7 @@ func open(dir string, opt Options, ops fileOps, network func(dir string) (string
 // not exist and is then made, for its owner alone. clock gives the hour of entry
 // 0; nil is the system's. What an interrupted Create left is cleared away.
 //
-// Errors: *ExistsError, *NetworkFSError, *BusyError, [contract.ErrConfig] if
+// Errors: ErrNotEmpty, ErrLedgerExists, ErrNetworkFS, ErrBusy, [contract.ErrConfig] if
 // the name is none, and those of the file system.
 func Create(dir, name string, clock func() time.Time) (*Folder, error) {
 	return create(dir, name, Options{Clock: clock}, systemFiles{}, networkFS)

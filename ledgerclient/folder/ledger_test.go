@@ -311,28 +311,27 @@ func TestCreateAndOpen(t *testing.T) {
 
 func TestCreateRefuses(t *testing.T) {
 	f, _ := newLedger(t)
-	var exists *ExistsError
-	if _, err := Create(f.dir, "Other", nil); !errors.As(err, &exists) || !exists.Ledger {
+	if _, err := Create(f.dir, "Other", nil); !errors.Is(err, ErrLedgerExists) {
 		t.Errorf("over a ledger: %v", err)
 	}
 	os.Remove(f.path(checkpointFile))
-	if _, err := Create(f.dir, "Other", nil); !errors.As(err, &exists) || !exists.Ledger {
+	if _, err := Create(f.dir, "Other", nil); !errors.Is(err, ErrLedgerExists) {
 		t.Errorf("over a damaged ledger: %v", err)
 	}
 	dir := t.TempDir()
 	os.WriteFile(filepath.Join(dir, "mine.txt"), nil, 0o600)
-	if _, err := Create(dir, "Other", nil); !errors.As(err, &exists) || exists.Ledger {
+	if _, err := Create(dir, "Other", nil); !errors.Is(err, ErrNotEmpty) {
 		t.Errorf("beside a file: %v", err)
 	}
 	if _, err := Create(t.TempDir(), " bad name", nil); !errors.Is(err, contract.ErrConfig) {
 		t.Errorf("bad name: %v", err)
 	}
-	var network *NetworkFSError
 	nfs := func(string) (string, error) { return "nfs", nil }
-	if _, err := create(t.TempDir(), "N", Options{}, systemFiles{}, nfs); !errors.As(err, &network) || network.FS != "nfs" {
+	_, err := create(t.TempDir(), "N", Options{}, systemFiles{}, nfs)
+	if network, ok := fault.As(err, ErrNetworkFS); !ok || network.Value("fs") != "nfs" {
 		t.Errorf("create on nfs: %v", err)
 	}
-	if _, err := open(f.dir, Options{}, systemFiles{}, nfs); !errors.As(err, &network) {
+	if _, err := open(f.dir, Options{}, systemFiles{}, nfs); !errors.Is(err, ErrNetworkFS) {
 		t.Errorf("open on nfs: %v", err)
 	}
 }
@@ -369,8 +368,7 @@ func TestOpenWithoutLedger(t *testing.T) {
 	file := filepath.Join(dir, "file")
 	os.WriteFile(file, []byte("x"), 0o600)
 	for _, d := range []string{dir, filepath.Join(dir, "missing"), file} {
-		var none *NoLedgerError
-		if _, err := Open(d, Options{}); !errors.As(err, &none) {
+		if _, err := Open(d, Options{}); !errors.Is(err, ErrNoLedger) {
 			t.Errorf("Open(%s): %v", d, err)
 		}
 	}

@@ -114,7 +114,7 @@ func newLog(dir string, info fs.FileInfo, opt Options, ops fileOps, network func
 	if kind, err := network(dir); err != nil {
 		return nil, err
 	} else if kind != "" {
-		return nil, &NetworkFSError{Dir: dir, FS: kind}
+		return nil, ErrNetworkFS.With("dir", dir, "fs", kind)
 	}
 	l := &log{
 		dir:     dir,
@@ -140,11 +140,11 @@ func openLog(dir string, opt Options, ops fileOps, network func(dir string) (str
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, &NoLedgerError{Dir: dir}
+		return nil, ErrNoLedger.With("dir", dir)
 	case err != nil:
 		return nil, err
 	case !info.IsDir():
-		return nil, &NoLedgerError{Dir: dir}
+		return nil, ErrNoLedger.With("dir", dir)
 	}
 	l, err := newLog(dir, info, opt, ops, network)
 	if err != nil {
@@ -166,7 +166,7 @@ func (l *log) openLock() error {
 	file, err := disk.Open(l.path(lockFile), os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(l.path(genesisFile)); err != nil {
-			return &NoLedgerError{Dir: l.dir}
+			return ErrNoLedger.With("dir", l.dir)
 		}
 		// Somebody removed it. All who come now open the same new one.
 		file, err = disk.Open(l.path(lockFile), os.O_RDONLY|os.O_CREATE, l.modes.file)
@@ -239,7 +239,7 @@ func checkFormat(dir string) error {
 func (l *log) readGenesis() error {
 	if _, err := os.Stat(l.path(unfinishedFile)); err == nil {
 		if _, err := os.Stat(l.path(checkpointFile)); errors.Is(err, fs.ErrNotExist) {
-			return &NoLedgerError{Dir: l.dir} // Create did not get to its end
+			return ErrNoLedger.With("dir", l.dir) // Create did not get to its end
 		}
 		// It did, but for this. A folder that cannot be written keeps it.
 		l.ops.remove(l.path(unfinishedFile))
@@ -247,7 +247,7 @@ func (l *log) readGenesis() error {
 	doc, err := readIn(l.dir, l.path(genesisFile), maxGenesis)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(filepath.Join(l.dir, leavesFile)); err != nil {
-			return &NoLedgerError{Dir: l.dir}
+			return ErrNoLedger.With("dir", l.dir)
 		}
 		return &DamagedError{File: genesisFile, Entry: NoEntry, What: "missing"}
 	}
@@ -370,7 +370,7 @@ func (l *log) take(ctx context.Context, how sharing) (release func(), err error)
 	done := func() { <-l.turn }
 	if l.closed {
 		done()
-		return nil, errClosed{}
+		return nil, errClosed
 	}
 	if how == free && runtime.GOOS != "windows" { // where a file that is open cannot be replaced
 		if err := ctx.Err(); err != nil {
@@ -405,7 +405,7 @@ func (l *log) waitForLock(ctx context.Context, exclusive bool) error {
 		}
 		waited := time.Since(start)
 		if waited >= l.wait {
-			return &BusyError{Dir: l.dir, Waited: waited}
+			return ErrBusy.With("dir", l.dir, "waited", waited)
 		}
 		timer := time.NewTimer(min(pause/2+rand.N(pause), l.wait-waited))
 		select {
@@ -511,7 +511,7 @@ func (l *log) read(ctx context.Context, fn func(snapshot) error) error {
 // write is View while no other process writes, or reads what is beside the log.
 func (l *log) write(ctx context.Context, fn func(snapshot) error) error {
 	if l.readOnly != nil {
-		return &ReadOnlyError{Dir: l.dir, Err: l.readOnly}
+		return ErrReadOnly.Of(l.readOnly, "dir", l.dir)
 	}
 	return l.locked(ctx, exclusive, func() error { return fn(view{l}) })
 }

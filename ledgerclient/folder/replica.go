@@ -37,28 +37,6 @@ type Ordered struct {
 	Hour contract.Hour // of entry 0
 }
 
-// ReplicaError says that a folder is a replica and takes no entries but from its
-// order, or that it is none and has no order.
-type ReplicaError struct {
-	Dir     string
-	Replica bool
-}
-
-func (e *ReplicaError) Error() string {
-	if e.Replica {
-		return "takes entries only from its order: " + e.Dir
-	}
-	return "not a replica of an order: " + e.Dir
-}
-
-// Unwrap returns the code that is to take the place of the type.
-func (e *ReplicaError) Unwrap() error {
-	if e.Replica {
-		return ErrReplica.With("dir", e.Dir)
-	}
-	return ErrOwnOrder.With("dir", e.Dir)
-}
-
 type mark struct{ size, position uint64 }
 
 func marshalMarks(marks []mark) []byte {
@@ -93,7 +71,7 @@ func (l *log) consumed() (uint64, error) {
 		if room, e := exists(l.path(orderFile + roomSuffix)); e != nil {
 			return 0, e
 		} else if !room {
-			return 0, &ReplicaError{Dir: l.dir}
+			return 0, ErrOwnOrder.With("dir", l.dir)
 		}
 	}
 	return position, err
@@ -102,7 +80,7 @@ func (l *log) consumed() (uint64, error) {
 func (l *log) position() (uint64, error) {
 	b, err := readIn(l.dir, l.path(orderFile), maxOrderFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, &ReplicaError{Dir: l.dir}
+		return 0, ErrOwnOrder.With("dir", l.dir)
 	}
 	if err != nil {
 		return 0, err
@@ -126,14 +104,14 @@ func (l *log) isReplica() (bool, error) {
 	if errors.As(err, new(*DamagedError)) {
 		return true, nil
 	}
-	if errors.As(err, new(*ReplicaError)) {
+	if errors.Is(err, ErrOwnOrder) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
 // Consumed returns the position of the next item to consume, and the hour of the
-// last leaf. The error is a *ReplicaError in a folder that is none.
+// last leaf. The error is ErrOwnOrder in a folder that is none.
 func (l *log) Consumed(ctx context.Context) (position uint64, hour contract.Hour, err error) {
 	err = l.locked(ctx, shared, func() error {
 		position, err = l.consumed()
@@ -147,14 +125,14 @@ func (l *log) Consumed(ctx context.Context) (position uint64, hour contract.Hour
 // its hour, but never before that of the leaf before it. The leaves and the
 // position behind the items become durable and visible together.
 //
-// Errors: those of Append but *ClockError; *ReplicaError; *RangeError if the
+// Errors: those of Append but ErrClock; ErrOwnOrder; *RangeError if the
 // position is not the next to consume.
 func (l *log) Consume(ctx context.Context, position uint64, items []order.Item) ([]ledgerclient.Outcome, error) {
 	if len(items) == 0 {
 		return nil, nil
 	}
 	if l.readOnly != nil {
-		return nil, &ReadOnlyError{Dir: l.dir, Err: l.readOnly}
+		return nil, ErrReadOnly.Of(l.readOnly, "dir", l.dir)
 	}
 	entries := make([]contract.Entry, len(items))
 	for i := range items {
@@ -187,7 +165,7 @@ func (l *log) Consume(ctx context.Context, position uint64, items []order.Item) 
 		return err
 	})
 	if readOnly(err) {
-		err = &ReadOnlyError{Dir: l.dir, Err: err}
+		err = ErrReadOnly.Of(err, "dir", l.dir)
 	}
 	if err != nil {
 		return nil, err
@@ -216,7 +194,7 @@ func (l *log) commitConsumed(position, next uint64) error {
 // Judge says what would come of the entries at that hour, but never before that
 // of the last leaf, and changes nothing.
 //
-// Errors: those of Leaves, and *ReadOnlyError.
+// Errors: those of Leaves, and ErrReadOnly.
 func (l *log) Judge(ctx context.Context, entries []contract.Entry, hour contract.Hour) ([]ledgerclient.Outcome, error) {
 	if len(entries) == 0 {
 		return nil, nil

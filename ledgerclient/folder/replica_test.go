@@ -164,8 +164,7 @@ func TestReplicaRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	var replica *ReplicaError
-	if _, err := f.Append(ctx, []contract.Entry{items[3].Entry}); !errors.As(err, &replica) || !replica.Replica {
+	if _, err := f.Append(ctx, []contract.Entry{items[3].Entry}); !errors.Is(err, ErrReplica) {
 		t.Errorf("Append to a replica: %v", err)
 	}
 	var wrong *RangeError
@@ -173,7 +172,7 @@ func TestReplicaRefuses(t *testing.T) {
 		t.Errorf("an item was left out: %v", err)
 	}
 	own, _ := newLedger(t)
-	if _, err := own.Consume(ctx, 1, items[3:4]); !errors.As(err, &replica) || replica.Replica {
+	if _, err := own.Consume(ctx, 1, items[3:4]); !errors.Is(err, ErrOwnOrder) {
 		t.Errorf("Consume without an order: %v", err)
 	}
 	before := f.head
@@ -219,11 +218,10 @@ func TestForeignOrder(t *testing.T) {
 		if out, err := own.Append(ctx, entries); err != nil || out[0].Refusal != nil {
 			t.Errorf("%q: Append: %+v, %v", what, out, err)
 		}
-		var none *ReplicaError
-		if _, _, err := own.Consumed(ctx); !errors.As(err, &none) || none.Replica {
+		if _, _, err := own.Consumed(ctx); !errors.Is(err, ErrOwnOrder) {
 			t.Errorf("%q: Consumed: %v", what, err)
 		}
-		if _, err := replica.Append(ctx, entries); !errors.As(err, &none) || !none.Replica {
+		if _, err := replica.Append(ctx, entries); !errors.Is(err, ErrReplica) {
 			t.Errorf("%q: Append to a replica: %v", what, err)
 		}
 		if _, _, err := replica.Consumed(ctx); !errors.As(err, new(*DamagedError)) {

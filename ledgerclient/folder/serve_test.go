@@ -122,8 +122,7 @@ func TestCheckClock(t *testing.T) {
 		t.Errorf("%d, %v", last, err)
 	}
 	clock.hour += MaxIdle + 1
-	var off *ClockError
-	if last, err := f.CheckClock(ctx); last != testHour || !errors.As(err, &off) {
+	if last, err := f.CheckClock(ctx); last != testHour || !errors.Is(err, ErrClock) {
 		t.Errorf("%d, %v", last, err)
 	}
 }

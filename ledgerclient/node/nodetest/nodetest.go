@@ -5,6 +5,7 @@ package nodetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -49,7 +50,7 @@ func Start(dir, name string, now func() time.Time) (*Node, error) {
 		now = time.Now
 	}
 	f, err := folder.Open(dir, folder.Options{Clock: now, EraseAfter: server.EraseHours})
-	if _, ok := err.(*folder.NoLedgerError); ok {
+	if errors.Is(err, folder.ErrNoLedger) {
 		if f, err = folder.Create(dir, name, now); err != nil {
 			return nil, err
 		}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/folder"
 )
 
 // ClockTolerance is how far the clock may be off from the monotonic clock since
@@ -70,11 +69,11 @@ func apart(against string, went, should time.Duration) error {
 // look compares the clock with the hour of the last entry and with the reference.
 // A reference that does not answer changes nothing; one that agrees is believed
 // over the monotonic clock, which stands still while a machine sleeps.
-// idle is the folder's own complaint, if it has one.
-func (g *clockGuard) look(ctx context.Context, last contract.Hour, idle *folder.ClockError) error {
+// idle is how far the folder itself finds the clock past that hour, 0 if it believes it.
+func (g *clockGuard) look(ctx context.Context, last contract.Hour, idle contract.Hour) error {
 	var found error
-	if idle != nil {
-		found = &ClockOffError{Against: "ledger", By: time.Duration(idle.Now-idle.Last) * time.Hour}
+	if idle > 0 {
+		found = &ClockOffError{Against: "ledger", By: time.Duration(idle) * time.Hour}
 	}
 	now := g.wall()
 	// Ledger time never goes back. It may be of the hour that begins now, by a clock

@@ -132,7 +132,7 @@ func TestClockReference(t *testing.T) {
 	var reference time.Time
 	var failure error
 	g := newClockGuard(w.clock.now, w.clock.uptime, func(context.Context) (time.Time, error) { return reference, failure })
-	look := func() error { return g.look(ctx, testHour, nil) }
+	look := func() error { return g.look(ctx, testHour, 0) }
 	reference = w.clock.now()
 	w.must(look())
 	w.clock.jump(3 * time.Hour) // the machine slept

@@ -381,20 +381,20 @@ func problemOf(err error) node.Problem {
 	if p := node.ProblemOf(err); p.Kind != node.KindFailed {
 		return p
 	}
-	if _, ok := errors.AsType[*folder.ClockError](err); ok {
+	if errors.Is(err, folder.ErrClock) {
 		return node.Problem{Kind: node.KindClock}
 	}
 	if _, ok := errors.AsType[*ClockOffError](err); ok {
 		return node.Problem{Kind: node.KindClock}
 	}
-	if _, ok := errors.AsType[*folder.BusyError](err); ok {
+	if errors.Is(err, folder.ErrBusy) {
 		return node.Problem{Kind: node.KindBusy, RetryAfter: time.Second}
 	}
 	switch {
 	case is(syscall.ENOSPC), is(syscall.EDQUOT):
 		return node.Problem{Kind: node.KindFull}
 	}
-	if _, ok := errors.AsType[*folder.ReadOnlyError](err); ok {
+	if errors.Is(err, folder.ErrReadOnly) {
 		return node.Problem{Kind: node.KindReadOnly}
 	}
 	if _, ok := errors.AsType[*folder.DamagedError](err); ok {

@@ -19,7 +19,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -30,6 +29,7 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/crash"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
@@ -247,8 +247,10 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 // look judges the clock anew.
 func (s *Server) look(ctx context.Context) error {
 	last, err := s.folder.CheckClock(ctx)
-	idle, ok := errors.AsType[*folder.ClockError](err)
-	if err != nil && !ok {
+	var idle contract.Hour
+	if e, ok := fault.As(err, folder.ErrClock); ok {
+		idle = fault.Get[contract.Hour](e, "now") - last
+	} else if err != nil {
 		return err
 	}
 	return s.clock.look(ctx, last, idle)
