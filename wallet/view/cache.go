@@ -1,6 +1,7 @@
 package view
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -62,9 +63,6 @@ const (
 	_        = uint(maxBlock - payload.MaxTerms - 64) // the records of the largest terms fit
 	// blockOver is by how much a block is longer in the file.
 	blockOver = 4 + 40
-	// maxTail is how many blocks wait in memory. More go into the file, where they
-	// count only once they are saved.
-	maxTail = 64
 )
 
 // place is where a frame is: the offset of its block in the file, and its own in the
@@ -81,10 +79,10 @@ type block struct {
 
 // cache is what of the cache file is in memory, beside the threads.
 type cache struct {
-	tail    []block // not in the file, at its end; frames are added to the last one
-	written int64   // end of what is in the file: more than the state's CacheSize if not all is saved
-	recent  [8]block
-	next    int // the one of recent that goes first
+	tail   []block // not in the file, at its end; frames are added to the last one
+	saved  int64   // end of what is in the file, the state's CacheSize
+	recent [8]block
+	next   int // the one of recent that goes first
 }
 
 // end is where the next block will begin.
@@ -92,7 +90,7 @@ func (c *cache) end() int64 {
 	if n := len(c.tail); n > 0 {
 		return c.tail[n-1].at + blockOver + int64(len(c.tail[n-1].plain))
 	}
-	return c.written
+	return c.saved
 }
 
 func (v *View) blockName(at int64) string {
@@ -106,7 +104,7 @@ var errCache = errors.New("cache does not fit the state")
 // readCache fills v.threads from the cache file. Whatever is wrong with it, the
 // ledger has it all: the cache is emptied and the next follow rebuilds it.
 func (v *View) readCache() error {
-	v.cache = cache{written: v.state.CacheSize}
+	v.cache = cache{saved: v.state.CacheSize}
 	v.threads = newThreads()
 	err := v.loadCache()
 	var path *fs.PathError
@@ -169,7 +167,7 @@ func (v *View) readBlock(f io.ReaderAt, at int64, buf []byte) (block, []byte, er
 		return block{}, buf, shortCache(err)
 	}
 	n := int(binary.BigEndian.Uint32(size[:]))
-	if n > maxBlock+blockOver || at+4+int64(n) > v.cache.written {
+	if n > maxBlock+blockOver || at+4+int64(n) > v.cache.saved {
 		return block{}, buf, errCache
 	}
 	if cap(buf) < n {
@@ -256,9 +254,6 @@ func (v *View) put(kind byte, body []byte) place {
 	c := &v.cache
 	n := len(c.tail)
 	if n == 0 || len(c.tail[n-1].plain) > 0 && len(c.tail[n-1].plain)+len(body) > blockSize {
-		if n > 0 && n%maxTail == 0 && len(v.unwritten) == 0 {
-			v.writeTail() // if it cannot be written it stays in memory: save tells
-		}
 		c.tail = append(c.tail, block{at: c.end()})
 		n = len(c.tail)
 	}
@@ -270,9 +265,9 @@ func (v *View) put(kind byte, body []byte) place {
 	return at
 }
 
-// writeTail writes the tail behind what is in the file. It counts once the state
-// says so.
-func (v *View) writeTail() error {
+// appendCache makes the new frames durable behind those that are saved, and counts them in
+// the state, which the caller then writes.
+func (v *View) appendCache() error {
 	c := &v.cache
 	sealed := make([][]byte, len(c.tail))
 	ledgerclient.Parallel(len(sealed), func(i int) { sealed[i] = v.Home.Key.Seal(v.blockName(c.tail[i].at), c.tail[i].plain) })
@@ -286,37 +281,23 @@ func (v *View) writeTail() error {
 		return err
 	}
 	defer f.Close()
-	if err := f.Truncate(c.written); err != nil {
+	if err := f.Truncate(c.saved); err != nil {
 		return err
 	}
-	if _, err := f.WriteAt(out, c.written); err != nil {
+	if _, err := f.WriteAt(out, c.saved); err != nil {
 		return err
 	}
-	c.written += int64(len(out))
-	c.tail = nil
-	return f.Close()
-}
-
-// appendCache makes the new frames durable behind the committed ones and counts them
-// in the state, which the caller then writes.
-func (v *View) appendCache() error {
-	if err := v.writeTail(); err != nil {
-		return err
-	}
-	f, err := v.Home.Open(v.Home.In(cacheFile), os.O_RDWR)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	if v.state.CacheSize == 0 {
+	if c.saved == 0 {
 		if err := disk.SyncDir(filepath.Dir(v.cachePath())); err != nil {
 			return err
 		}
 	}
-	v.state.CacheSize = v.cache.written
+	c.saved += int64(len(out))
+	c.tail = nil
+	v.state.CacheSize = c.saved
 	return nil
 }
 
@@ -378,7 +359,7 @@ func (v *View) take(kind byte, body []byte, at place) error {
 		if err := json.Unmarshal(body, &records); err != nil {
 			return errCache
 		}
-		v.threads.addSet(records, hashOfRecords(v.threads.seed, records))
+		v.threads.addSet(body, records)
 	case frameSummary:
 		n, ok := number()
 		if !ok || n >= len(v.threads.sets) || len(body) < addressSize {
@@ -498,34 +479,34 @@ func (v *View) NoteKey(t *Thread, version int, k payload.FileKey) {
 // NoteTerms takes up the terms of a grant, which were verified.
 func (v *View) NoteTerms(t *Thread, tr *payload.Terms) error {
 	ts := &v.threads
-	set, hash := ts.setOf(tr.Records)
+	text, err := json.Marshal(tr.Records)
+	if err != nil {
+		return err
+	}
+	set := ts.setAt[sha256.Sum256(text)]
 	if set == nil {
-		b, err := json.Marshal(tr.Records)
-		if err != nil {
-			return err
-		}
-		v.put(frameSet, b)
-		set = ts.addSet(tr.Records, hash)
+		v.put(frameSet, text)
+		set = ts.addSet(text, tr.Records)
 	}
-	g := Summary{Set: set, Peer: tr.To, Purpose: tr.Purpose}
+	s := Summary{Set: set, Peer: tr.To, Purpose: tr.Purpose}
 	if t.Role == Received {
-		g.Peer = tr.From
+		s.Peer = tr.From
 	}
-	known := ts.summaryAt[g.key()]
-	if known == nil {
+	n, known := ts.summaryAt[s]
+	if !known {
 		b := binary.BigEndian.AppendUint32(nil, set.number)
-		v.put(frameSummary, append(appendAddress(b, &g.Peer), g.Purpose...))
-		known = ts.addSummary(g)
+		v.put(frameSummary, append(appendAddress(b, &s.Peer), s.Purpose...))
+		n = ts.addSummary(s)
 	}
 	b := binary.BigEndian.AppendUint32(nil, t.number)
-	b = binary.BigEndian.AppendUint32(b, known.number)
+	b = binary.BigEndian.AppendUint32(b, n)
 	b = binary.BigEndian.AppendUint32(b, uint32(tr.End()))
 	b = append(b, byte(tr.K), byte(tr.N))
 	b = append(append(b, tr.Envelope[:]...), tr.Lock[:]...)
 	for i := range tr.Shares {
 		b = append(b, tr.Shares[i][:]...)
 	}
-	t.Terms, t.termsAt, t.end = known, v.put(frameTerms, b), tr.End()
+	t.Terms, t.termsAt, t.end = ts.summaries[n], v.put(frameTerms, b), tr.End()
 	return nil
 }
 

@@ -166,9 +166,6 @@ func TestCacheComesBack(t *testing.T) {
 	for range 3200 {
 		add()
 	}
-	if v.cache.written == 0 || len(v.cache.tail) == 0 {
-		t.Fatalf("%d bytes written early, %d blocks wait", v.cache.written, len(v.cache.tail))
-	}
 	check(v)
 	if err := v.appendCache(); err != nil {
 		t.Fatal(err)

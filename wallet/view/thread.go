@@ -3,8 +3,6 @@ package view
 import (
 	"cmp"
 	"crypto/sha256"
-	"encoding/binary"
-	"hash/maphash"
 	"slices"
 
 	"github.com/carekey/carekey/crypto"
@@ -23,7 +21,7 @@ const (
 )
 
 // Thread is what is held in memory of one thread of the ledger that concerns this
-// wallet. There may be a hundred thousand, so that it is small: 120 bytes, and some
+// wallet. There may be a hundred thousand, so that it is small: 120 bytes, 80 to find it, and some
 // 140 more for a consent that ended or was opened once. Entries and terms stay in the
 // cache; see View.Opening, View.FollowUp and View.Terms.
 type Thread struct {
@@ -73,7 +71,6 @@ type versioned struct {
 
 // Summary is what is known at any time of a grant's terms. Many grants share one.
 type Summary struct {
-	number  uint32
 	Peer    crypto.Address // the recipient of a grant of one's own, the sender of another's
 	Set     *RecordSet
 	Purpose payload.Purpose
@@ -134,116 +131,41 @@ func (t *Thread) Slot() contract.State {
 type threads struct {
 	loaded bool
 	list   []*Thread
-	free   []Thread // room for the next ones
+	byID   map[contract.ID]*Thread
 
-	// cells is a hash table of numbers in list, plus one: 2ⁿ, at least twice as many as
-	// threads. A map would take five times the room, and double it to grow.
-	cells []uint32
-	seed  maphash.Seed // ids are chosen by others
-
+	// Sets and summaries are kept once, since in a batch most consents name the same.
 	sets      []*RecordSet
-	setAt     map[uint64][]*RecordSet // by a hash of the records
+	setAt     map[crypto.Hash]*RecordSet // by the hash of the records as JSON
 	summaries []*Summary
-	summaryAt map[[16]byte]*Summary // by a hash of its parts
+	summaryAt map[Summary]uint32
 }
 
 func newThreads() threads {
-	return threads{seed: maphash.MakeSeed(), setAt: map[uint64][]*RecordSet{}, summaryAt: map[[16]byte]*Summary{}}
-}
-
-// cell returns where an id is, or the free cell where it belongs.
-func (ts *threads) cell(id contract.ID) *uint32 {
-	mask := uint64(len(ts.cells) - 1)
-	for i := maphash.Bytes(ts.seed, id[:]) & mask; ; i = (i + 1) & mask {
-		if n := ts.cells[i]; n == 0 || ts.list[n-1].ID == id {
-			return &ts.cells[i]
-		}
-	}
+	return threads{byID: map[contract.ID]*Thread{}, setAt: map[crypto.Hash]*RecordSet{}, summaryAt: map[Summary]uint32{}}
 }
 
 // find returns the thread that an entry opened; nil if it is none of this wallet's.
-func (ts *threads) find(id contract.ID) *Thread {
-	if len(ts.list) == 0 {
-		return nil
-	}
-	if n := *ts.cell(id); n != 0 {
-		return ts.list[n-1]
-	}
-	return nil
-}
+func (ts *threads) find(id contract.ID) *Thread { return ts.byID[id] }
 
 // add adds a thread and returns where it is kept.
 func (ts *threads) add(t Thread) *Thread {
-	if len(ts.free) == 0 {
-		ts.free = make([]Thread, max(8, min(len(ts.list), 1024)))
-	}
-	p := &ts.free[0]
-	ts.free = ts.free[1:]
 	t.number = uint32(len(ts.list))
-	*p = t
-	ts.list = append(ts.list, p)
-	if 2*len(ts.list) > len(ts.cells) {
-		ts.cells = make([]uint32, max(64, 2*len(ts.cells)))
-		for i, t := range ts.list {
-			*ts.cell(t.ID) = uint32(i) + 1
-		}
-	} else {
-		*ts.cell(t.ID) = t.number + 1
-	}
-	return p
+	ts.list, ts.byID[t.ID] = append(ts.list, &t), &t
+	return &t
 }
 
-// setOf finds the set with these records; nil if there is none. Equal ones are kept
-// once, since in a batch most consents name the same.
-func (ts *threads) setOf(records []payload.TermsRecord) (*RecordSet, uint64) {
-	h := hashOfRecords(ts.seed, records)
-	for _, s := range ts.setAt[h] {
-		if slices.Equal(s.Records, records) {
-			return s, h
-		}
-	}
-	return nil, h
-}
-
-func hashOfRecords(seed maphash.Seed, records []payload.TermsRecord) uint64 {
-	var h maphash.Hash
-	h.SetSeed(seed)
-	var n [8]byte
-	for i := range records {
-		r := &records[i]
-		h.Write(r.Record[:])
-		binary.BigEndian.PutUint64(n[:], uint64(r.Version))
-		h.Write(n[:])
-		for _, s := range []string{r.Title, string(r.Category), r.Date} {
-			h.WriteString(s)
-			h.WriteByte(0)
-		}
-	}
-	return h.Sum64()
-}
-
-func (ts *threads) addSet(records []payload.TermsRecord, hash uint64) *RecordSet {
+// addSet adds the set of which text is the JSON.
+func (ts *threads) addSet(text []byte, records []payload.TermsRecord) *RecordSet {
 	s := &RecordSet{number: uint32(len(ts.sets)), Records: records}
-	ts.sets = append(ts.sets, s)
-	ts.setAt[hash] = append(ts.setAt[hash], s)
+	ts.sets, ts.setAt[sha256.Sum256(text)] = append(ts.sets, s), s
 	return s
 }
 
-// key is the same for equal summaries.
-func (g *Summary) key() [16]byte {
-	b := make([]byte, 0, 256)
-	b = binary.BigEndian.AppendUint32(b, g.Set.number)
-	b = appendAddress(b, &g.Peer)
-	b = append(b, g.Purpose...)
-	sum := sha256.Sum256(b)
-	return [16]byte(sum[:])
-}
-
-func (ts *threads) addSummary(g Summary) *Summary {
-	g.number = uint32(len(ts.summaries))
-	ts.summaries = append(ts.summaries, &g)
-	ts.summaryAt[g.key()] = &g
-	return &g
+// addSummary adds a summary and returns its number.
+func (ts *threads) addSummary(s Summary) uint32 {
+	n := uint32(len(ts.summaries))
+	ts.summaries, ts.summaryAt[s] = append(ts.summaries, &s), n
+	return n
 }
 
 // addressSize is the length of an address in the cache, which is sealed: its
