@@ -126,7 +126,8 @@ func blank(cells []cell) bool {
 
 // csvRow turns a line into fields; ok is false if the line has none. Spreadsheets leave
 // out empty cells at the end of a row, or write some more: both are read.
-func (p *parser) csvRow(h csvHeading, line []byte) (f fields, ok bool) {
+func (p *parser) csvRow(line []byte) (f fields, ok bool) {
+	h := p.head
 	cells, bad, why := splitCSV(line)
 	if why != "" {
 		p.problem(line, bad, "", "", why)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +15,6 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/text"
-	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -78,13 +76,18 @@ type parser struct {
 	bad    LinesError
 	report Report
 	rows   int // good and bad
-	first  bool
-	seen   map[[16]byte]int32 // line of each row, by hash
-	texts  map[string]string  // one copy of each text
+
+	begun     bool       // the heading, or the first row, was read
+	head      csvHeading // nil: JSON Lines
+	separated bool       // a line sep= was read
+	first     bool       // no row was checked yet
+
+	seen  map[[16]byte]int32 // line of each row, by hash
+	texts map[string]string  // one copy of each text
 }
 
 func newParser(r io.Reader, opt Options) *parser {
-	return &parser{opt: opt, l: newLines(text.NewReader(r)), seen: map[[16]byte]int32{}, texts: map[string]string{}}
+	return &parser{opt: opt, l: newLines(text.NewReader(r)), first: true, seen: map[[16]byte]int32{}, texts: map[string]string{}}
 }
 
 func (p *parser) problem(line []byte, at int, field, value, why string) {
@@ -101,99 +104,98 @@ func shorten(s string) string {
 }
 
 func (p *parser) read() error {
-	var head csvHeading
-	asJSON, separated := false, false
-	p.first = true
-	for begun := false; ; {
+	for {
 		line, long, err := p.l.next()
-		if err == io.EOF {
-			return nil
-		}
 		if bad, ok := fault.As(err, text.ErrEncoding); ok {
 			p.l.n++
 			p.problem(nil, 0, "", "", fault.Get[string](bad, "why"))
 			return nil
 		}
+		if err == io.EOF || err == nil && !p.line(line, long) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
-		if !begun && p.l.n == 1 && (bytes.HasPrefix(line, []byte("PK\x03\x04")) || bytes.HasPrefix(line, []byte("\xd0\xcf\x11\xe0"))) {
-			p.problem(line, 0, "", "", "this is no text but a file of a spreadsheet or an archive: save it as CSV, in UTF-8")
-			return nil
-		}
-		if long {
-			p.problem(line, len(line), "", "", fmt.Sprintf("the line is longer than %d bytes", MaxLine))
-		} else if at, why := badByte(line); at >= 0 {
-			p.problem(line, at, "", "", why)
-			long = true
-		}
-		if long {
-			if !begun {
-				return nil // without a heading nothing else means anything
-			}
-			p.rows++
-			continue
-		}
-		if !begun {
-			trimmed := bytes.TrimSpace(line)
-			if len(trimmed) == 0 {
-				continue
-			}
-			if other, ok := separatorLine(line); ok && !separated {
-				if separated = true; other != "" {
-					name, known := separators[other]
-					if !known {
-						name = strconv.Quote(other)
-					}
-					p.problem(line, 0, "", "", separatedBy(name))
-					return nil
-				}
-				continue
-			}
-			begun, asJSON = true, trimmed[0] == '{'
-			switch {
-			case trimmed[0] == '[':
-				p.problem(line, bytes.IndexByte(line, '['), "", "", "a JSON list; a file is JSON Lines, one object on a line, or CSV")
-				return nil
-			case len(trimmed) == 1 && asJSON:
-				p.problem(line, bytes.IndexByte(line, '{'), "", "", "an object over several lines; a file is JSON Lines, one object on a line, or CSV. Of a plan carekey batch apply shows what it would do, and asks")
-				return nil
-			case !asJSON:
-				var good bool
-				if head, good = p.heading(line); !good {
-					return nil
-				}
-				begun = head != nil
-				continue
-			}
-		}
-		var f fields
-		var ok bool
-		before := p.bad.Total
-		if asJSON {
-			f, ok = p.jsonRow(line)
-		} else {
-			f, ok = p.csvRow(head, line)
-		}
-		if !ok {
-			if p.bad.Total > before {
-				p.rows++
-			}
-			continue
-		}
-		if p.rows++; p.rows > MaxRows {
-			p.problem(line, 0, "", "", fmt.Sprintf("more than %d rows", MaxRows))
-			return nil
-		}
-		if p.bad.Total > before {
-			continue
-		}
-		p.row(line, f, head)
 	}
 }
 
+// line takes one line, of which long is only the beginning, and reports whether what is
+// behind it means anything.
+func (p *parser) line(line []byte, long bool) bool {
+	if !p.begun && p.l.n == 1 && (bytes.HasPrefix(line, []byte("PK\x03\x04")) || bytes.HasPrefix(line, []byte("\xd0\xcf\x11\xe0"))) {
+		p.problem(line, 0, "", "", "this is no text but a file of a spreadsheet or an archive: save it as CSV, in UTF-8")
+		return false
+	}
+	at, why := len(line), fmt.Sprintf("the line is longer than %d bytes", MaxLine)
+	if !long {
+		at, why = badByte(line)
+	}
+	if at >= 0 {
+		p.problem(line, at, "", "", why)
+		p.rows++
+		return p.begun
+	}
+	if !p.begun {
+		more, row := p.begin(line)
+		if !row {
+			return more
+		}
+	}
+	before := p.bad.Total
+	read := p.jsonRow
+	if p.head != nil {
+		read = p.csvRow
+	}
+	f, ok := read(line)
+	if ok || p.bad.Total > before {
+		p.rows++
+	}
+	if ok && p.rows > MaxRows {
+		p.problem(line, 0, "", "", fmt.Sprintf("more than %d rows", MaxRows))
+		return false
+	}
+	if ok && p.bad.Total == before {
+		p.row(line, f)
+	}
+	return true
+}
+
+// begin takes a line before the first row. more reports whether what is behind it means
+// anything, row that it is the first row itself.
+func (p *parser) begin(line []byte) (more, row bool) {
+	trimmed := bytes.TrimSpace(line)
+	if len(trimmed) == 0 {
+		return true, false
+	}
+	if other, ok := separatorLine(line); ok && !p.separated {
+		if p.separated = true; other != "" {
+			name, known := separators[other]
+			if !known {
+				name = strconv.Quote(other)
+			}
+			p.problem(line, 0, "", "", separatedBy(name))
+		}
+		return other == "", false
+	}
+	switch {
+	case trimmed[0] == '[':
+		p.problem(line, bytes.IndexByte(line, '['), "", "", "a JSON list; a file is JSON Lines, one object on a line, or CSV")
+		return false, false
+	case string(trimmed) == "{":
+		p.problem(line, bytes.IndexByte(line, '{'), "", "", "an object over several lines; a file is JSON Lines, one object on a line, or CSV. Of a plan carekey batch apply shows what it would do, and asks")
+		return false, false
+	case trimmed[0] == '{':
+		p.begun = true
+		return true, true
+	}
+	p.head, more = p.heading(line)
+	p.begun = p.head != nil
+	return more, false
+}
+
 // row checks one row and hands it on.
-func (p *parser) row(line []byte, f fields, head csvHeading) {
+func (p *parser) row(line []byte, f fields) {
 	before := p.bad.Total
 	bad := func(field, why string) {
 		v, ok := f[field]
@@ -204,8 +206,8 @@ func (p *parser) row(line []byte, f fields, head csvHeading) {
 		p.problem(line, at, field, v.text, why)
 	}
 	_, hasAction := f["action"]
-	if head != nil {
-		hasAction = slices.Contains(head, "action")
+	if p.head != nil {
+		hasAction = slices.Contains(p.head, "action")
 	}
 	if p.first {
 		p.first, p.report.Changes = false, hasAction
@@ -371,31 +373,9 @@ func isID(s string) bool {
 
 // keyOf is the same for two rows that say the same.
 func keyOf(w *Row) [16]byte {
-	h := sha256.New()
-	put := func(s string) {
-		var n [4]byte
-		binary.BigEndian.PutUint32(n[:], uint32(len(s)))
-		h.Write(n[:])
-		h.Write([]byte(s))
-	}
-	put(string(w.Do))
-	put(w.To)
-	put(w.Consent)
-	put(string(w.Purpose))
-	for _, x := range []contract.Hour{w.NotBefore, w.Until} {
-		put(fmt.Sprint(x))
-	}
-	records, categories := slices.Clone(w.Records), slices.Clone(w.Categories)
-	slices.Sort(records)
-	slices.Sort(categories)
-	for _, r := range slices.Compact(records) {
-		put(r)
-	}
-	put(fmt.Sprint(w.All))
-	for _, c := range slices.Compact(categories) {
-		put(string(c))
-	}
-	return [16]byte(h.Sum(nil))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %d %d %q %t %q", w.Do, w.To, w.Consent, w.Purpose, w.NotBefore, w.Until,
+		slices.Compact(slices.Sorted(slices.Values(w.Records))), w.All, slices.Compact(slices.Sorted(slices.Values(w.Categories)))))
+	return [16]byte(sum[:])
 }
 
 func plural(n int, one, many string) string {
