@@ -230,16 +230,16 @@ func (a Audit) readAccess(ctx context.Context, t *view.Thread, e *contract.Entry
 
 // Summary is what an owner wants to know at a glance.
 type Summary struct {
-	Consents []Consent  // active and upcoming
-	Ended    int        // expired and revoked
-	ByClock  int        // of those: expired by this computer's clock alone, which the ledger's last entry does not confirm
-	Accesses []Event    // opened or refused since the last look
-	Records  int        // not removed
-	Inbox    []Received // active and never fetched
-	Pending  []Pending  // changes that are not finished
-	Contacts int
-	Unasked  int      // consents that no keeper was asked about this time: refused attempts at them are not among Accesses
-	Missing  []string // services that gave no answer, as in Event
+	Consents []Consent  `json:"-"`                      // active and upcoming
+	Ended    int        `json:"ended"`                  // expired and revoked
+	ByClock  int        `json:"endedByClock,omitempty"` // of those: expired by this computer's clock alone, which the ledger's last entry does not confirm
+	Accesses []Event    `json:"-"`                      // opened or refused since the last look
+	Records  int        `json:"records"`                // not removed
+	Inbox    []Received `json:"-"`                      // active and never fetched
+	Pending  []Pending  `json:"-"`                      // changes that are not finished
+	Contacts int        `json:"contacts"`
+	Unasked  int        `json:"unasked"` // consents that no keeper was asked about this time: refused attempts at them are not among Accesses
+	Missing  []string   `json:"missing"` // services that gave no answer, as in Event
 }
 
 // lookBack is for how many hours after a window's end Status still asks the
