@@ -127,7 +127,8 @@ func TestSpaceIsTakenAtOnce(t *testing.T) {
 // node that is started anew.
 func TestStrangersFillTheDisk(t *testing.T) {
 	t.Setenv("TMPDIR", smallDisk(t, "size=48m,nr_inodes=6000"))
-	limits := Limits{Reserve: 8 << 20, Rate: Rate{-1, 0}, Bytes: Rate{-1, 0}, Checks: Rate{-1, 0}}
+	// Payloads that came together lie behind one another: it takes many to fill a disk.
+	limits := Limits{Reserve: 47 << 20, Rate: Rate{-1, 0}, Bytes: Rate{-1, 0}, Checks: Rate{-1, 0}}
 	options := func(o *Options) { o.Limits = limits }
 	w := newWorld(t, options)
 	var victims []*given
