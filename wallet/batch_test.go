@@ -514,6 +514,33 @@ func TestBatchDroppedWhileItWaits(t *testing.T) {
 	ended(t, w, 1, consentsOf(t, w))
 }
 
+// A job that another carekey wrote is neither read nor written over.
+func TestBatchOfAnotherVersion(t *testing.T) {
+	tn, w := batchTown(t)
+	ctx := context.Background()
+	p := must(planFrom(w, "to,categories,until\nAnn,labs,2026-12-31\n", false, tn.now))(t)
+	apply(t, w, p)
+	next := must(planFrom(w, "to,categories,until\nBob,labs,2026-12-31\n", false, tn.now))(t)
+	if err := w.WriteNewer(filepath.Join(home.LedgerFolder(w.Settings().Default), "batch", "job")); err != nil {
+		t.Fatal(err)
+	}
+	errs := map[string]error{"results": batch.Results(ctx, w, func(batch.Result) error { return nil })}
+	_, errs["status"] = batch.StatusOf(ctx, w)
+	_, errs["check"] = batch.Check(ctx, w, next)
+	_, errs["apply"] = batch.Apply(ctx, w, next, nil)
+	_, errs["resume"] = batch.Resume(ctx, w, nil)
+	_, errs["drop"] = batch.Drop(ctx, w)
+	for what, err := range errs {
+		var other *wallet.VersionError
+		if !errors.As(err, &other) || other.Version != 99 || other.What != "batch" {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if cs := must(w.Consents().List(ctx))(t); len(cs) != 1 || !w.Job().Exists() {
+		t.Errorf("%+v", cs)
+	}
+}
+
 // deafLedger shows everything and takes nothing.
 type deafLedger struct{ ledgerclient.Ledger }
 
