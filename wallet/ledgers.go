@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -194,10 +193,6 @@ func Waiting(dir string, id crypto.LedgerID) (int, error) {
 		}
 	}
 	return n, err
-}
-
-func (w *Wallet) removeLedgerFolder() error {
-	return os.RemoveAll(filepath.Join(w.home.Dir, w.home.Ledger))
 }
 
 // On returns the same unlocked wallet with another of its ledgers open. The two must

@@ -384,7 +384,7 @@ func (v *View) addOpening(r Role, p *ledgerclient.Placed, id contract.ID, at pla
 	if p.Entry.Kind == contract.KindGrant {
 		t.NotBefore, t.NotAfter = p.Entry.NotBefore, p.Entry.NotAfter
 	} else {
-		t.details = &details{versioned: &versioned{Versions: make([]*payload.Metadata, 1), Keys: make([]*payload.FileKey, 1)}}
+		t.details = &details{Versions: make([]*payload.Metadata, 1), Keys: make([]*payload.FileKey, 1)}
 	}
 	return v.threads.add(t)
 }

@@ -22,7 +22,7 @@ const (
 
 // Thread is what is held in memory of one thread of the ledger that concerns this
 // wallet. There may be a hundred thousand, so that it is small: 120 bytes, 80 to find it, and some
-// 140 more for a consent that ended or was opened once. Entries and terms stay in the
+// 190 more for a consent that ended or was opened once. Entries and terms stay in the
 // cache; see View.Opening, View.FollowUp and View.Terms.
 type Thread struct {
 	ID       contract.ID    // of the opening entry
@@ -50,7 +50,10 @@ type details struct {
 	follows []FollowUp  // the follow-ups, oldest first
 	chain   crypto.Hash // of them, see contract.NextChain
 	unread  error       // why terms or a description that the store holds cannot be read; not cached
-	*versioned
+
+	// Of a record.
+	Versions []*payload.Metadata // oldest first; nil where the payload is missing
+	Keys     []*payload.FileKey  // of the same; nil where it was not needed yet
 }
 
 // FollowUp is a follow-up.
@@ -61,12 +64,6 @@ type FollowUp struct {
 	Hour  contract.Hour
 	Kind  contract.Kind
 	flags uint8
-}
-
-// versioned is what only records have.
-type versioned struct {
-	Versions []*payload.Metadata // oldest first; nil where the payload is missing
-	Keys     []*payload.FileKey  // of the same; nil where it was not needed yet
 }
 
 // Summary is what is known at any time of a grant's terms. Many grants share one.
