@@ -377,8 +377,9 @@ func (o *Outbox) deliver(ctx context.Context, b *Batch) error {
 	return worst(o.tell(ctx, revocations))
 }
 
-// end makes durable what was learned and forgets the batch. Its file may come back if the
-// machine loses power now: then all of it is done again.
+// end makes durable what was learned and forgets the batch. The file of one without a
+// tag may come back if the machine loses power now: then all of it is done again. Who was
+// told how a batch ended may have gone on to something else, and is not told twice.
 func (o *Outbox) end(_ context.Context, b *Batch) error {
 	if err := o.Owner.Save(); err != nil {
 		if !b.revokes() {
@@ -392,6 +393,9 @@ func (o *Outbox) end(_ context.Context, b *Batch) error {
 		}
 	}
 	err := o.remove(b)
+	if b.Tag != "" {
+		err = errors.Join(err, o.syncDir())
+	}
 	if err != nil && b.revokes() {
 		o.Owner.Unwritten(err)
 		return nil
