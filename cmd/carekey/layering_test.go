@@ -150,7 +150,7 @@ var walls = map[string][]string{
 	module + "/wallet/view":   {module + "/crypto", module + "/crypto/fault", module + "/ledgerclient", module + "/ledgerclient/contract", diskPkg, module + "/wallet/home", module + "/wallet/payload"},
 	module + "/wallet/health": {module + "/crypto", module + "/crypto/fault"},
 	// It carries what it does not know: no noun, and no wallet.
-	module + "/wallet/outbox": {module + "/crypto", module + "/crypto/crash", module + "/crypto/fault", module + "/ledgerclient", module + "/ledgerclient/contract", diskPkg, module + "/wallet/home"},
+	module + "/wallet/outbox": {module + "/crypto", module + "/crypto/codec", module + "/crypto/crash", module + "/crypto/fault", module + "/ledgerclient", module + "/ledgerclient/contract", diskPkg, module + "/wallet/home"},
 }
 
 // pure packages turn bytes into values and values into bytes: they see no file, no

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,145 +13,65 @@ import (
 	"strings"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/codec"
 	"github.com/carekey/carekey/ledgerclient"
-	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/home"
 )
 
-// The file of a batch is sealed under its name. What is sealed is
-//
-//	version 1 ‖ length 4 ‖ the batch as JSON ‖ of each change the effect and the blobs
-//
-// with sizes of these in the JSON; the length is big-endian.
-
+// The file of a batch is sealed under its name. What is sealed are a byte with the
+// version, and the fields of the batch.
 const version = 2
 
-type fileBatch struct {
-	Told    bool         `json:"told,omitempty"`
-	Tag     string       `json:"tag,omitempty"`
-	Changes []fileChange `json:"changes"`
-}
+// What the fields may have. A file is read only if this wallet has sealed it.
+const (
+	maxChanges = 1 << 20
+	maxBytes   = 1 << 28
+)
 
-type fileChange struct {
-	Label   string    `json:"label"`
-	Entry   []byte    `json:"entry"`
-	Package []byte    `json:"package,omitempty"`
-	Content []byte    `json:"content,omitempty"`
-	Effect  int       `json:"effect,omitempty"` // bytes
-	Puts    []filePut `json:"puts,omitempty"`
-}
-
-type filePut struct {
-	Part     ledgerclient.Part `json:"part"`
-	Locators [][]byte          `json:"locators"`
-	Blob     int               `json:"blob"` // bytes
-}
-
-func (b *Batch) marshal() ([]byte, error) {
-	f := fileBatch{Told: b.told, Tag: b.Tag, Changes: make([]fileChange, len(b.Changes))}
-	size := 0
-	for i, c := range b.Changes {
-		raw := c.Entry.Marshal()
-		x := fileChange{Label: c.Label, Entry: raw[:], Package: c.Package, Effect: len(c.Effect)}
-		if c.Content != (crypto.Locator{}) {
-			x.Content = c.Content[:]
-		}
-		size += len(c.Effect)
-		for _, p := range c.Puts {
-			y := filePut{Part: p.Part, Blob: len(p.Blob)}
-			for j := range p.Locators {
-				y.Locators = append(y.Locators, p.Locators[j][:])
+func (b *Batch) fields(ledger crypto.LedgerID) func(*codec.Codec) {
+	return func(c *codec.Codec) {
+		codec.Bool(c, &b.told)
+		codec.Sized[uint8](c, &b.Tag, 255)
+		codec.Counted[uint32](c, &b.Changes, maxChanges, func(c *codec.Codec, x **Change) {
+			if c.Reading() {
+				*x = new(Change)
 			}
-			x.Puts = append(x.Puts, y)
-			size += len(p.Blob)
-		}
-		f.Changes[i] = x
+			(*x).fields(c, ledger)
+		})
+		c.Check(len(b.Changes) > 0)
 	}
-	head, err := json.Marshal(&f)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]byte, 0, 5+len(head)+size)
-	out = binary.BigEndian.AppendUint32(append(out, version), uint32(len(head)))
-	out = append(out, head...)
-	for _, c := range b.Changes {
-		out = append(out, c.Effect...)
-		for _, p := range c.Puts {
-			out = append(out, p.Blob...)
-		}
-	}
-	return out, nil
 }
 
-var errFile = errors.New("not what was written")
-
-// parse reads what marshal made; rest is what of it has not been read yet.
-func parse(ledger crypto.LedgerID, rest []byte) (*Batch, error) {
-	cut := func(n int) ([]byte, bool) {
-		if n < 0 || n > len(rest) {
-			return nil, false
-		}
-		b := rest[:n:n]
-		rest = rest[n:]
-		return b, true
+func (x *Change) fields(c *codec.Codec, ledger crypto.LedgerID) {
+	codec.Sized[uint8](c, &x.Label, 255)
+	if ledgerclient.EntryField(c, &x.Entry); c.Reading() {
+		x.ID = x.Entry.ID(ledger)
 	}
-	size, ok := cut(4)
-	if !ok {
-		return nil, errFile
-	}
-	head, ok := cut(int(binary.BigEndian.Uint32(size)))
-	var f fileBatch
-	if !ok || json.Unmarshal(head, &f) != nil || len(f.Changes) == 0 {
-		return nil, errFile
-	}
-	b := &Batch{told: f.Told, Tag: f.Tag}
-	for _, x := range f.Changes {
-		entry, err := contract.ParseEntry(x.Entry)
-		if err != nil {
-			return nil, err
-		}
-		c := New(ledger, x.Label, entry)
-		c.Package = x.Package
-		if x.Content != nil && !locate(&c.Content, x.Content) {
-			return nil, errFile
-		}
-		if c.Effect, ok = cut(x.Effect); !ok {
-			return nil, errFile
-		}
-		for _, y := range x.Puts {
-			p := Put{Part: y.Part, Locators: make([]crypto.Locator, len(y.Locators))}
-			for j := range y.Locators {
-				if !locate(&p.Locators[j], y.Locators[j]) {
-					return nil, errFile
-				}
-			}
-			if p.Blob, ok = cut(y.Blob); !ok {
-				return nil, errFile
-			}
-			c.Puts = append(c.Puts, p)
-		}
-		b.Changes = append(b.Changes, c)
-	}
-	if len(rest) > 0 {
-		return nil, errFile
-	}
-	return b, nil
+	codec.Sized[uint32](c, &x.Package, maxBytes)
+	c.Bytes(x.Content[:])
+	codec.Sized[uint32](c, &x.Effect, maxBytes)
+	codec.Counted[uint8](c, &x.Puts, 255, func(c *codec.Codec, p *Put) {
+		codec.Int(c, &p.Part)
+		codec.Counted[uint8](c, &p.Locators, 255, func(c *codec.Codec, l *crypto.Locator) { c.Bytes(l[:]) })
+		codec.Sized[uint32](c, &p.Blob, maxBytes)
+	})
 }
 
-func locate(l *crypto.Locator, b []byte) bool { return copy(l[:], b) == len(l) && len(b) == len(l) }
+func (b *Batch) marshal() []byte { return codec.Append([]byte{version}, b.fields(crypto.LedgerID{})) }
+
+func parse(ledger crypto.LedgerID, plain []byte) (*Batch, error) {
+	b := new(Batch)
+	return b, codec.Parse(plain, b.fields(ledger))
+}
 
 // file is where a batch's file is in the home.
 func (o *Outbox) file(name string) string { return o.Home.In(filepath.Join(home.JournalDir, name)) }
 
 // write writes a batch down, durably.
 func (o *Outbox) write(b *Batch) error {
-	plain, err := b.marshal()
-	if err != nil {
-		return err
-	}
 	file := o.file(b.name)
-	return o.Home.Write(file, o.Home.Key.Seal(filepath.ToSlash(file), plain))
+	return o.Home.Write(file, o.Home.Key.Seal(filepath.ToSlash(file), b.marshal()))
 }
 
 // rewrite writes a batch anew that changed on its way. Revocations go on where that
@@ -185,7 +104,7 @@ func (o *Outbox) read(name string) (*Batch, error) {
 	case err != nil:
 		return nil, o.Home.Explain(file, err)
 	case len(plain) == 0:
-		return nil, &home.DamagedError{File: file, Err: errFile}
+		return nil, &home.DamagedError{File: file, Err: codec.ErrLength}
 	case plain[0] != version:
 		return nil, &home.VersionError{What: file, Version: int(plain[0]), Known: version}
 	}
