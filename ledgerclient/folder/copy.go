@@ -53,7 +53,7 @@ func (f *Folder) Copy(ctx context.Context, dst string, progress func(done, total
 }
 
 // Salvage is Verify and then Copy of a folder that nobody vouches for. If its log
-// verifies, damaged is all that else does not: derived files are made anew, keys, and what the keeper filed but
+// verifies, damaged is all that else does not: keys, and what the keeper filed but
 // stops, are left out as they are, and a payload is copied up to the size that its
 // entry commits to, for whoever asks for it to judge.
 func (f *Folder) Salvage(ctx context.Context, dst string, verifying, copying func(done, total uint64)) (c Copied, damaged []*DamagedError, err error) {

@@ -97,7 +97,7 @@ func (l *log) position() (uint64, error) {
 	return 0, &DamagedError{File: orderFile, Entry: NoEntry, What: "of another log"}
 }
 
-// isReplica tells whether the entries come from an order, also if how far is damaged;
+// isReplica reports whether the entries come from an order, also if how far is damaged;
 // the lock is held.
 func (l *log) isReplica() (bool, error) {
 	_, err := l.consumed()
