@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
@@ -23,7 +24,7 @@ func rawSignatures(es []contract.Entry, l crypto.LedgerID) time.Duration {
 		ids[i] = es[i].ID(l)
 	}
 	start := time.Now()
-	parallel(len(es), func(i int) bool { return es[i].Author.Verify(ids[i], es[i].Signature) })
+	ledgerclient.Parallel(len(es), func(i int) { es[i].Author.Verify(ids[i], es[i].Signature) })
 	return time.Since(start)
 }
 

@@ -84,10 +84,6 @@ func (c *copier) segments(ctx context.Context, b *batch) error {
 	}
 }
 
-// maxSegment is more than any segment has bytes: that it is full is seen before a call
-// adds what it brings.
-const maxSegment = 1 << 30
-
 // contents copies the payloads of an entry that are files.
 func (c *copier) contents(b *batch, e *contract.Entry) error {
 	id := e.ID(c.f.id)

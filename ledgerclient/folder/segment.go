@@ -56,6 +56,10 @@ const (
 	recordFixed   = 28 // bytes before the keys
 	maxKeys       = 3
 	maxHead       = recordFixed + 32*maxKeys + 8
+	// maxRecord and maxSegment are more bytes than a record that has not ended, and a
+	// segment, have: that one is full is seen before a call adds what it brings.
+	maxRecord  = 1 << 20
+	maxSegment = 1 << 30
 )
 
 // recordMark says what became of a record.
@@ -132,7 +136,7 @@ func readHead(f io.ReaderAt, at int64) (r segRecord, ok bool, err error) {
 	for i := range int(b[17]) {
 		r.keys = append(r.keys, crypto.Hash(b[recordFixed+32*i:]))
 	}
-	return r, r.pkg <= r.size(), nil
+	return r, r.pkg <= r.size() && (r.mark == markGone || r.length <= maxRecord), nil
 }
 
 // body reads the body of a record and whether it is the one that was written.
@@ -191,8 +195,8 @@ func (g *ground) openSegment(path string, write bool) (s *segment, err error) {
 	s.size = info.Size()
 	num := func(i int) int64 { return int64(binary.BigEndian.Uint64(b[i:])) }
 	s.segmentHead = segmentHead{num(8), num(16), num(24), num(32)}
-	if !bytes.Equal(b, s.marshal()) || s.durable < segmentHeader {
-		s.bad, s.segmentHead = true, segmentHead{durable: s.size, checked: segmentHeader}
+	if !bytes.Equal(b, s.marshal()) || s.durable < segmentHeader || s.durable > maxSegment {
+		s.bad, s.segmentHead = true, segmentHead{durable: min(s.size, maxSegment), checked: segmentHeader}
 	}
 	return s, nil
 }
@@ -224,15 +228,37 @@ func (s *segment) scan(from int64, fn func(r *segRecord) error, gap func(at, len
 			}
 			return at, nil
 		}
-		to := at + segmentHeader
-		for ; to < s.durable; to += segmentHeader {
-			if _, ok, err := readHead(s, to); ok || err != nil {
-				break
-			}
+		to, err := s.nextHead(at + segmentHeader)
+		if err != nil {
+			return at, err
 		}
 		gap(at, to-at)
 		at = to
 	}
+}
+
+// nextHead finds the first record from a place on; where the durable part ends if there
+// is none.
+func (s *segment) nextHead(at int64) (int64, error) {
+	b := make([]byte, 1<<16)
+	for ; at < s.durable; at += int64(len(b)) {
+		n, err := s.ReadAt(b, at)
+		if err != nil && err != io.EOF {
+			return 0, err
+		}
+		for i := 0; i+4 <= n && at+int64(i) < s.durable; i += segmentHeader {
+			if m := recordMark(b[i:]); m != markHeld && m != markEnding && m != markGone {
+				continue
+			}
+			if _, ok, err := readHead(s, at+int64(i)); ok || err != nil {
+				return at + int64(i), err
+			}
+		}
+		if n < len(b) {
+			break
+		}
+	}
+	return s.durable, nil
 }
 
 // mark says what is known of the segment now. It need not be on the disk: what is there

@@ -3,6 +3,8 @@ package folder
 import (
 	"bytes"
 	"errors"
+	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -360,4 +362,152 @@ func FuzzSegment(f *testing.F) {
 			t.Fatal(end, err)
 		}
 	})
+}
+
+// A grant is durable in the store, on the ledger and at the keeper for a few syncs.
+func TestSyncsOfAGrant(t *testing.T) {
+	f, _ := newLedger(t)
+	p := newPeople(t, f.id)
+	p.addGrant(f, p.grant())
+	ops := &countedSyncs{}
+	f = reopenWith(t, f, ops)
+	p.addGrant(f, p.grantUntil(testHour+77))
+	// Payloads; leaves, checkpoint and its name; the file of an hour, its name, the share.
+	if ops.n > 1+4+3 {
+		t.Errorf("%d syncs", ops.n)
+	}
+}
+
+// countedSyncs are the real file operations, with a count of what is synced.
+type countedSyncs struct {
+	systemFiles
+	n int
+}
+
+func (x *countedSyncs) syncDir(path string) error { x.n++; return x.systemFiles.syncDir(path) }
+
+func (x *countedSyncs) open(path string, flag int, perm fs.FileMode) (file, error) {
+	f, err := x.systemFiles.open(path, flag, perm)
+	if err != nil {
+		return nil, err
+	}
+	return countedFile{f, x}, nil
+}
+
+type countedFile struct {
+	file
+	x *countedSyncs
+}
+
+func (f countedFile) Sync() error { f.x.n++; return f.file.Sync() }
+
+// The power goes at each operation of the store. What it said it holds it holds on every
+// disk that may be left, what it said is erased does not come back, all verifies, and a
+// new process goes on.
+func TestStorePowerFailure(t *testing.T) {
+	lane.OneGoroutine(t)
+	origin, clock := newLedger(t)
+	p := newPeople(t, origin.id)
+	first, second, orphan := p.grant(), p.grant(), p.grant()
+	record, large := p.record(contract.PieceSize+50, nil), p.record(70, nil)
+	withdrawal := p.withdrawal(record)
+	mustAppend(t, origin, []contract.Entry{first.entry, second.entry, record.entry, withdrawal})
+	origin.Close()
+	holds := func(f *Folder, puts ...ledgerclient.Put) bool {
+		for _, put := range puts {
+			for _, loc := range put.Locators {
+				if got, err := fetched(t, f.store, loc); err != nil || put.Blob != nil && !bytes.Equal(got, put.Blob) {
+					return false
+				}
+			}
+		}
+		return true
+	}
+	steps := []struct {
+		do   func(f *Folder) error
+		hold func(f *Folder) bool
+	}{
+		{func(f *Folder) error { return f.store.PutBlobs(ctx, first.puts) }, func(f *Folder) bool { return holds(f, first.puts...) }},
+		{func(f *Folder) error { return f.store.PutBlobs(ctx, append(second.puts, orphan.puts...)) }, func(f *Folder) bool { return holds(f, second.puts...) }},
+		{func(f *Folder) error { return uploaded(f.store, large) }, func(f *Folder) bool { return holds(f, large.upload) }},
+		{func(f *Folder) error { return f.store.PutBlobs(ctx, first.puts) }, func(f *Folder) bool { return holds(f, first.puts...) }},
+		{func(f *Folder) error { return f.store.Erase(ctx, withdrawal) }, func(f *Folder) bool { return true }},
+	}
+	r := rand.New(rand.NewPCG(4, 7))
+	cuts := 0
+	for at := 1; ; at += lane.Pick(1, 3, 3) {
+		dir := filepath.Join(t.TempDir(), "l")
+		copyDir(t, origin.dir, dir)
+		x := newFaults()
+		x.at, x.torn = at, at%2 == 0
+		f, err := open(dir, Options{Clock: clock.now}, x, noNetwork)
+		done := 0
+		if err == nil {
+			for _, step := range steps {
+				if step.do(f) != nil {
+					break
+				}
+				done++
+			}
+			f.closeFiles()
+		}
+		if done == len(steps) {
+			break
+		}
+		for range 3 {
+			after := filepath.Join(t.TempDir(), "power")
+			x.lose(t, r, dir, after)
+			cuts++
+			g, err := open(after, Options{Clock: clock.now}, unsyncedFiles{}, noNetwork)
+			p.must(err)
+			check := func(done int) {
+				t.Helper()
+				mustVerify(t, g)
+				for i, step := range steps[:done] {
+					if !step.hold(g) {
+						t.Fatalf("operation %d, %d steps done: step %d does not hold", at, done, i)
+					}
+				}
+			}
+			check(done)
+			for _, step := range steps {
+				p.must(step.do(g))
+			}
+			check(len(steps))
+			g.Close()
+		}
+	}
+	if cuts < 20 {
+		t.Fatalf("only %d power failures", cuts)
+	}
+	t.Logf("%d power failures", cuts)
+}
+
+// Threat: who can write the folder makes a segment of a hundred gigabytes of nothing, with
+// a header that says that all of it counts. Nobody reads for hours, or takes memory for it.
+func TestHugeSegment(t *testing.T) {
+	lane.OneGoroutine(t)
+	f, clock := newLedger(t)
+	p := newPeople(t, f.id)
+	g := p.grant()
+	p.addGrant(f, g)
+	path := f.path("payloads/0000000001")
+	b := mustRead(t, path)
+	copy(b, segmentHead{durable: 90 << 30, checked: segmentHeader}.marshal())
+	p.must(os.WriteFile(path, b, 0o600))
+	if err := os.Truncate(path, 100<<30); err != nil {
+		t.Skip(err)
+	}
+	f = reopen(t, f)
+	var damaged *DamagedError
+	if _, err := f.Verify(ctx, Verified{}, nil); !errors.As(err, &damaged) || damaged.File != "payloads/0000000001" {
+		t.Errorf("%v", err)
+	}
+	p.mustFetch(f, g.puts[0].Locators[0], g.puts[0].Blob)
+	more := p.grant()
+	p.must(f.store.PutBlobs(ctx, more.puts))
+	g2, err := Open(f.dir, Options{Clock: clock.now})
+	p.must(err)
+	defer g2.Close()
+	p.mustFetch(g2, more.puts[0].Locators[0], more.puts[0].Blob)
 }

@@ -336,11 +336,10 @@ func (s store) checkPuts(puts []ledgerclient.Put) ([]placing, error) {
 			order = append(order, e)
 		}
 	}
-	parallel(len(order), func(i int) bool {
+	ledgerclient.Parallel(len(order), func(i int) {
 		e, to := order[i], entries[*order[i]]
 		to.id = e.ID(s.ledger)
 		to.ok = contract.CheckShape(e) == nil && contract.CheckSignature(s.ledger, e) == nil
-		return true
 	})
 	for _, e := range order {
 		if entries[*e].ok {
@@ -349,7 +348,7 @@ func (s store) checkPuts(puts []ledgerclient.Put) ([]placing, error) {
 	}
 	all := make([]placing, len(puts))
 	reasons := make([]ledgerclient.StoreReason, len(puts))
-	parallel(len(puts), func(i int) bool {
+	ledgerclient.Parallel(len(puts), func(i int) {
 		p := &puts[i]
 		e := entries[p.Entry]
 		all[i] = placing{Put: p, id: e.id}
@@ -366,7 +365,6 @@ func (s store) checkPuts(puts []ledgerclient.Put) ([]placing, error) {
 		default:
 			reasons[i] = checkPut(p, crypto.BlobHash(p.Blob))
 		}
-		return true
 	})
 	type key struct {
 		id   contract.ID

@@ -11,10 +11,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -282,9 +279,6 @@ func hasEnd(acks []ledgerclient.Acknowledgement, end ledgerclient.End) bool {
 // is of a filing that did not get there.
 //
 //	filed 4 ‖ more 4 ‖ zeros 48 ‖ first 8 bytes of SHA-256 of these
-//
-// A file of an earlier version has no header, and how many more were counted stood, as a
-// number on a line, in more/<grant id>. It is read as it is, and gets one with the next.
 type tally struct{ filed, more uint32 }
 
 func (a tally) marshal() []byte {
@@ -300,30 +294,20 @@ func parseTally(b []byte) tally {
 	return tally{binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])}
 }
 
-// answers reads the header of a file of answers, of length bytes each, and says where
-// they start.
-func (v vault) answers(f file, path string, length int64) (a tally, start int64, err error) {
+// answers reads the header of a file of answers, of length bytes each.
+func (v vault) answers(f file, path string, length int64) (a tally, err error) {
 	b := make([]byte, headerSize)
 	if _, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
-		return a, 0, err
+		return a, err
 	}
 	info, err := f.Stat()
 	if err != nil {
-		return a, 0, err
+		return a, err
 	}
-	if a, start = parseTally(b), headerSize; !bytes.Equal(b, a.marshal()) && info.Size()%length == 0 {
-		line, err := v.readFile(v.path("keeper", "more", filepath.Base(path)), maxShare)
-		if err != nil {
-			return a, 0, err
-		}
-		more, _ := strconv.ParseUint(strings.TrimSuffix(string(line), "\n"), 10, 32)
-		a, start = tally{uint32(info.Size() / length), uint32(more)}, 0
-		b = a.marshal()
-	}
-	if !bytes.Equal(b, a.marshal()) || a.filed == 0 || a.filed > keeper.MaxRefused || info.Size() < start+int64(a.filed)*length {
+	if a = parseTally(b); !bytes.Equal(b, a.marshal()) || a.filed == 0 || a.filed > keeper.MaxRefused || info.Size() < headerSize+int64(a.filed)*length {
 		err = v.damaged(path, "not the answers that were written")
 	}
-	return a, start, err
+	return a, err
 }
 
 // File appends a refused request to those of its grant, or counts it. One that was
@@ -360,19 +344,9 @@ func (v vault) file(r ledgerclient.Refused, limit int) error {
 		return err
 	}
 	defer f.Close()
-	a, start, err := v.answers(f, path, length)
+	a, err := v.answers(f, path, length)
 	if err != nil {
 		return err
-	}
-	if start == 0 { // it gets its header
-		old := make([]byte, int64(a.filed)*length)
-		if _, err := f.ReadAt(old, 0); err != nil {
-			return err
-		}
-		if err := v.replaceAll(map[string]bool{"answers": true}, map[string][]byte{path: append(a.marshal(), old...)}); err != nil {
-			return err
-		}
-		return v.file(r, limit)
 	}
 	end := headerSize + int64(a.filed)*length
 	last := make([]byte, min(int64(a.filed), 8)*length)
@@ -422,12 +396,12 @@ func (v vault) filed(id contract.ID) (filed []ledgerclient.Refused, more uint32,
 	}
 	defer f.Close()
 	length := int64(len((&ledgerclient.Refused{}).Marshal()))
-	a, start, err := v.answers(f, path, length)
+	a, err := v.answers(f, path, length)
 	if err != nil {
 		return nil, 0, err
 	}
 	raw := make([]byte, int64(a.filed)*length)
-	if _, err := f.ReadAt(raw, start); err != nil {
+	if _, err := f.ReadAt(raw, headerSize); err != nil {
 		return nil, 0, err
 	}
 	for len(raw) > 0 {

@@ -243,22 +243,6 @@ func TestRefusalsFiled(t *testing.T) {
 			t.Errorf("%s verifies: %v", what, err)
 		}
 	}
-
-	// An earlier version wrote no header, and a file of its own for what it counted.
-	p.must(os.WriteFile(v.answersFile(g.id), good[headerSize:], 0o600))
-	p.must(v.mkdirs("keeper", "more"))
-	p.must(os.WriteFile(v.path("keeper", "more", hexName(g.id)), []byte("7\n"), 0o600))
-	for more := range uint32(3) {
-		filed, counted, err := v.Filed(ctx, g.id)
-		if err != nil || len(filed) != 4 || counted != 7+more {
-			t.Errorf("of an earlier version: %d filed, %d counted, %v", len(filed), counted, err)
-		}
-		mustVerify(t, f)
-		r, _ := p.request(g, access, f.keeper.Key())
-		a := ledgerclient.Answer{Request: r.Hash(), Grant: g.id, Code: ledgerclient.NoAccess}
-		a.Sign(key)
-		p.must(v.File(ctx, ledgerclient.Refused{Request: r, Answer: a}, 4))
-	}
 }
 
 // Shares are swept by ledger time when the folder is used, never by the clock.

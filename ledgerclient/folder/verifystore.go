@@ -74,10 +74,10 @@ func (d *findings) verifySegment(g *ground, path string, look func([]segRecord) 
 		return err
 	}
 	errs := make([]error, len(records))
-	parallel(len(records), func(i int) bool {
+	ledgerclient.Parallel(len(records), func(i int) {
 		r := &records[i]
 		if r.mark != markHeld {
-			return true
+			return
 		}
 		body, ok, err := r.body(f)
 		defer clear(body)
@@ -85,7 +85,7 @@ func (d *findings) verifySegment(g *ground, path string, look func([]segRecord) 
 			// It may have ended since.
 			if again, there, rerr := readHead(f, r.at); rerr != nil || there && again.mark != markHeld {
 				errs[i] = rerr
-				return true
+				return
 			}
 			body = nil
 		}
@@ -93,7 +93,6 @@ func (d *findings) verifySegment(g *ground, path string, look func([]segRecord) 
 			err = held(i, r, body)
 		}
 		errs[i] = err
-		return true
 	})
 	return errors.Join(errs...)
 }
