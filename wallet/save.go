@@ -46,8 +46,8 @@ func SaveFile(path string, sum crypto.Hash, overwrite bool, write func(io.Writer
 	return err
 }
 
-// MaySave tells whether SaveFile could make a file at path now; nothing stays of the
-// attempt.
+// MaySave returns why SaveFile could not make a file at path now, nil if it could;
+// nothing stays of the attempt.
 func MaySave(path string, overwrite bool) error {
 	if info, err := os.Lstat(path); err == nil && (!overwrite || !info.Mode().IsRegular()) {
 		return &FileExistsError{Path: path, Special: !info.Mode().IsRegular()}
@@ -76,13 +76,13 @@ func splitExt(name string) (stem, ext string) {
 	return strings.TrimSuffix(name, ext), ext
 }
 
-// isVisible tells whether a character shows itself: format characters, such as
+// isVisible reports whether a character shows itself: format characters, such as
 // those that turn the writing direction, do not.
 func isVisible(r rune) bool {
 	return r == ' ' || (unicode.IsGraphic(r) && !unicode.IsSpace(r) && !text.Invisible(r))
 }
 
-// reservedOnWindows tells whether a name without its extension means a device
+// reservedOnWindows reports whether a name without its extension means a device
 // there.
 func reservedOnWindows(stem string) bool {
 	s, _, _ := strings.Cut(strings.ToUpper(stem), ".")

@@ -47,7 +47,7 @@ func EndAfter(s string, now time.Time) (contract.Hour, error) {
 	return fullHour(end)
 }
 
-// InHours tells whether what EndAfter reads is a number of hours: then the end on the
+// InHours reports whether what EndAfter reads is a number of hours: then the end on the
 // ledger is the exact one.
 func InHours(s string) bool { return strings.HasSuffix(cleanLength(s), "h") }
 

@@ -205,7 +205,7 @@ func (a batches) newSchema() *cobra.Command {
 	}
 }
 
-// namesRows tells whether a file is one of rows for batch apply. Its name says so and
+// namesRows reports whether a file is one of rows for batch apply. Its name says so and
 // nothing in it: who can write to a file that was approved as a plan can make it begin
 // like anything.
 func namesRows(file string) bool {

@@ -55,7 +55,7 @@ func (p *planner) access() {
 			}
 			return x
 		}
-		for _, h := range q.held {
+		for _, h := range q.consents {
 			if !h.ends {
 				person.Stay++
 			}

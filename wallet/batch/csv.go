@@ -66,7 +66,7 @@ func separatedBy(name string) string {
 	return "its cells are separated by " + name + ": save it as CSV with commas, in UTF-8"
 }
 
-// separatorLine tells whether a line is Excel's own "sep=,", which is no heading but
+// separatorLine reports whether a line is Excel's own "sep=,", which is no heading but
 // names what is between cells; other is that, if it is no comma.
 func separatorLine(line []byte) (other string, ok bool) {
 	rest := strings.Trim(strings.Trim(string(line), " "), `"`)
@@ -119,7 +119,7 @@ func (p *parser) heading(line []byte) (h csvHeading, good bool) {
 	return h, good
 }
 
-// blank tells whether all cells are empty.
+// blank reports whether all cells are empty.
 func blank(cells []cell) bool {
 	return !slices.ContainsFunc(cells, func(c cell) bool { return strings.TrimSpace(c.text) != "" })
 }
@@ -170,7 +170,7 @@ func (p *parser) csvRow(line []byte) (f fields, ok bool) {
 	return f, true
 }
 
-// isFormula tells whether a spreadsheet would calculate a cell instead of showing
+// isFormula reports whether a spreadsheet would calculate a cell instead of showing
 // it. A file that was made by a program and is opened by a person must not do
 // anything, and no value of a row begins like that.
 func isFormula(s string) bool { return s != "" && strings.ContainsRune("=+-@\t", rune(s[0])) }

@@ -88,10 +88,10 @@ type planner struct {
 	records    []wallet.Record       // by id
 	selections map[string]*selection // by what a row says
 	consents   []wallet.Consent
-	held       []*held // in force, in the ledger's order
-	byID       []*held // the same by id, with those that are not in force
-	ends       []Item  // revocations, until the grants are all there
-	nobody     person  // of consents of which nobody knows whom they are for
+	active     []*consent // in force, in the ledger's order
+	byID       []*consent // the same by id, with those that are not in force
+	ends       []Item     // revocations, until the grants are all there
+	nobody     person     // of consents of which nobody knows whom they are for
 }
 
 // want is a row whose names were found.
@@ -102,7 +102,7 @@ type want struct {
 	what        *selection
 	purpose     wallet.Purpose
 	from, until contract.Hour
-	end         *held // of a revocation that names a consent
+	end         *consent // of a revocation that names a consent
 }
 
 // recipient is a contact whom a row names.
@@ -113,8 +113,8 @@ type recipient struct {
 
 // person is who has an address, whatever contacts it has.
 type person struct {
-	wallet.Contact         // one of them
-	held           []*held // in force to her
+	wallet.Contact            // one of them
+	consents       []*consent // in force to her
 }
 
 // selection is the records that a row names, in their newest version.
@@ -124,8 +124,8 @@ type selection struct {
 	empty   []string // categories without one
 }
 
-// held is a consent of one's own.
-type held struct {
+// consent is a consent of one's own.
+type consent struct {
 	*wallet.Consent
 	inForce bool
 	ends    bool   // the plan ends it
@@ -170,13 +170,13 @@ func newPlanner(ctx context.Context, w *wallet.Wallet) (*planner, error) {
 		if c.Status == wallet.StatusPending {
 			continue
 		}
-		h := &held{Consent: c, inForce: inForce(c, p.now)}
+		h := &consent{Consent: c, inForce: inForce(c, p.now)}
 		p.byID = append(p.byID, h)
 		if h.inForce {
-			p.held = append(p.held, h)
+			p.active = append(p.active, h)
 		}
 	}
-	slices.SortFunc(p.byID, func(a, b *held) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	slices.SortFunc(p.byID, func(a, b *consent) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	return p, nil
 }
 
@@ -189,7 +189,7 @@ func find(n int, id func(i int) contract.ID, query string) (at, many int) {
 	return at, many
 }
 
-func (p *planner) findConsent(query string) (*held, string) {
+func (p *planner) findConsent(query string) (*consent, string) {
 	switch at, many := find(len(p.byID), func(i int) contract.ID { return p.byID[i].ID }, query); many {
 	case 0:
 		return nil, "no consent of yours has this id"
@@ -333,9 +333,9 @@ func (p *planner) compare() *Plan {
 			continue
 		}
 		before := len(p.ends)
-		ts := []*held{r.end}
+		ts := []*consent{r.end}
 		if r.to != nil {
-			ts = r.to.person.held
+			ts = r.to.person.consents
 		}
 		for _, h := range ts {
 			if h.inForce && !h.ends {
@@ -353,23 +353,23 @@ func (p *planner) compare() *Plan {
 			p.grant(r, where, given)
 		}
 	}
-	var replaced []*held
-	for _, h := range p.held {
+	var replaced []*consent
+	for _, h := range p.active {
 		if h.group != nil && h.group.replaced != 0 && !h.span.named {
 			replaced = append(replaced, h)
 		}
 	}
-	slices.SortStableFunc(replaced, func(a, b *held) int { return cmp.Compare(a.group.replaced, b.group.replaced) })
+	slices.SortStableFunc(replaced, func(a, b *consent) int { return cmp.Compare(a.group.replaced, b.group.replaced) })
 	for _, h := range replaced {
 		p.end(h, h.group.replaced, "replaced")
 	}
-	for _, h := range p.held {
+	for _, h := range p.active {
 		if p.Prune && !h.ends && (h.span == nil || !h.span.named) {
 			p.end(h, 0, "pruned")
 		}
 	}
 	p.warn()
-	p.Give, p.End, p.Stay = len(p.Items), len(p.ends), len(p.held)-len(p.ends)
+	p.Give, p.End, p.Stay = len(p.Items), len(p.ends), len(p.active)-len(p.ends)
 	p.Items = append(p.Items, p.ends...)
 	p.access()
 	p.Scope = p.scope(p.w, p.consents, p.records)
@@ -383,10 +383,10 @@ func (p *planner) gather() {
 			p.personOf(h.Consent)
 		}
 	}
-	for _, h := range p.held {
+	for _, h := range p.active {
 		if !h.Missing && (p.Prune || p.people[h.Address] != nil) {
 			q := p.personOf(h.Consent)
-			q.held = append(q.held, h)
+			q.consents = append(q.consents, h)
 		}
 	}
 }
@@ -406,7 +406,7 @@ func (p *planner) index() map[place][]*group {
 		records string
 	}
 	groups, where := map[key]*group{}, map[place][]*group{}
-	for _, h := range p.held {
+	for _, h := range p.active {
 		q := p.people[h.Address]
 		if h.Missing || h.ends || q == nil {
 			continue
@@ -435,7 +435,7 @@ func (p *planner) index() map[place][]*group {
 }
 
 // end makes an item of a consent that is to end.
-func (p *planner) end(h *held, line int, why string) {
+func (p *planner) end(h *consent, line int, why string) {
 	h.ends = true
 	x := Item{Line: line, Do: Revoke, Records: []wallet.ConsentRecord{}, From: Hour(h.NotBefore), Until: Hour(h.Until), Consent: h.ID, Why: why, whose: &p.nobody}
 	if !h.Missing {

@@ -166,8 +166,8 @@ func Parse(w *wallet.Wallet, data []byte) (*Plan, error) {
 		return nil, ErrForeignPlan
 	}
 	p := &Plan{sum: sha256.Sum256(data[:at])}
-	said, err := w.Job().Open(sealPurpose, sealed)
-	if err != nil || !bytes.Equal(said, p.sum[:]) {
+	sealedSum, err := w.Job().Open(sealPurpose, sealed)
+	if err != nil || !bytes.Equal(sealedSum, p.sum[:]) {
 		return nil, ErrForeignPlan
 	}
 	// The seal says that this wallet wrote it, so that its parts fit each other.
