@@ -4,10 +4,10 @@
 // another language needs nothing else but contract/SPEC.md.
 //
 // The files wire*.go hold the encodings. Each value has one, and what parses
-// re-encodes identically, but for the two JSON documents (properties, problem),
-// which are read as JSON is: any order, unknown members passed over. A parser
-// checks layout and ranges; whether keys are points, signatures hold and entries
-// obey the contract is for those who know the ledger.
+// re-encodes identically, but for problems and positions, which are JSON and read as
+// JSON is: any order, unknown members passed over. A parser checks layout and ranges;
+// whether keys are points, signatures hold and entries obey the contract is for those
+// who know the ledger.
 package node
 
 import (
