@@ -173,7 +173,7 @@ func (a backups) copyFolder(ctx context.Context, l *ledger, dst string, j *backu
 	return nil
 }
 
-// check tells whether a folder is free, or a backup, and not inside of what is
+// check reports whether a folder is free, or a backup, and not inside of what is
 // backed up: there it would be lost with it.
 func (a backups) check(w *wallet.Wallet, dir string) error {
 	home, err := a.home()
@@ -200,7 +200,7 @@ func (a backups) check(w *wallet.Wallet, dir string) error {
 	return nil
 }
 
-// isInside tells whether a path is a folder's or below it.
+// isInside reports whether a path is a folder's or below it.
 func isInside(path, folder string) bool {
 	rel, err := filepath.Rel(folder, path)
 	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))

@@ -84,7 +84,7 @@ func (a *app) report(err error, args []string) int {
 
 func usage(message, hint string) error { return cli.Usage(message, hint) }
 
-// is tells whether an error of type E is in err's chain.
+// is reports whether an error of type E is in err's chain.
 func is[E error](err error) bool {
 	_, ok := errors.AsType[E](err)
 	return ok

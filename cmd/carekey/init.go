@@ -207,7 +207,7 @@ func (a making) ledger(ctx context.Context, p place, make bool, m *wallet.Making
 	}, nil
 }
 
-// unfounded tells whether a folder that was to become a ledger is none, or holds nothing
+// unfounded reports whether a folder that was to become a ledger is none, or holds nothing
 // but its first entry.
 func (a making) unfounded(ctx context.Context, p place) bool {
 	l, err := a.openLedger(ctx, p)
@@ -218,7 +218,7 @@ func (a making) unfounded(ctx context.Context, p place) bool {
 	return a.untouched(ctx, p)
 }
 
-// untouched tells whether a ledger holds nothing but its first entry.
+// untouched reports whether a ledger holds nothing but its first entry.
 func (a making) untouched(ctx context.Context, p place) bool {
 	l, err := a.openLedger(ctx, p)
 	if err != nil {
