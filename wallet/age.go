@@ -41,16 +41,16 @@ func (p AgePointer) String() string {
 	return plugin.EncodeIdentity(AgePlugin, b)
 }
 
-// ParseAgePointer reads the text form. Its errors are *InputError, and
-// *VersionError for one of a newer carekey.
+// ParseAgePointer reads the text form. Its errors are [ErrInput], and
+// [ErrVersion] for one of a newer carekey.
 func ParseAgePointer(text string) (AgePointer, error) {
-	bad := &InputError{Field: "identity", Why: "not an identity of carekey, or not complete"}
+	bad := ErrInput.With("field", "identity", "why", "not an identity of carekey, or not complete")
 	name, b, err := plugin.ParseIdentity(text)
 	if err != nil || name != AgePlugin || len(b) == 0 {
 		return AgePointer{}, bad
 	}
 	if b[0] != agePointerVersion {
-		return AgePointer{}, &VersionError{What: "identity", Version: int(b[0])}
+		return AgePointer{}, WrongVersion("identity", int(b[0]), 0)
 	}
 	if len(b) < agePointerFixed || len(b) > agePointerFixed+maxHome {
 		return AgePointer{}, bad
@@ -73,9 +73,9 @@ func (p AgePointer) Dir(home string) string {
 }
 
 // ParseAgeRecipient reads what [AgeKey.RecipientText] returns; its error is
-// *InputError.
+// [ErrInput].
 func ParseAgeRecipient(text string) (age.Recipient, error) {
-	bad := &InputError{Field: "recipient", Why: "not a recipient of carekey, or not complete"}
+	bad := ErrInput.With("field", "recipient", "why", "not a recipient of carekey, or not complete")
 	name, b, err := plugin.ParseRecipient(text)
 	if err != nil || name != AgePlugin || plugin.EncodeRecipient(AgePlugin, b) != text {
 		return nil, bad
@@ -106,7 +106,7 @@ func OpenAgeKey(ctx context.Context, dir string, k keyring.Store) (*AgeKey, erro
 	}
 	entropy, err := crypto.DecodeEntropy(secret)
 	if err != nil {
-		return nil, &WrongKeyError{}
+		return nil, ErrWrongKey
 	}
 	defer entropy.Wipe()
 	root := entropy.Root()
@@ -122,10 +122,10 @@ func (k *AgeKey) At(home, profile string) AgePointer {
 	return p
 }
 
-// Check returns *OtherWalletError unless p points to this wallet.
+// Check returns [ErrOtherWallet] unless p points to this wallet.
 func (k *AgeKey) Check(p AgePointer) error {
 	if k.walletID() != p.Wallet {
-		return &OtherWalletError{}
+		return ErrOtherWallet
 	}
 	return nil
 }

@@ -33,8 +33,7 @@ func TestAgePointer(t *testing.T) {
 	for _, payload := range [][]byte{{}, {1}, make([]byte, agePointerFixed), append([]byte{1}, make([]byte, 23)...),
 		append(append([]byte{1}, make([]byte, 24)...), 0xff), append(append([]byte{1}, make([]byte, 24)...), '/', 0), append(append([]byte{1}, make([]byte, 24)...), '/', '\n')} {
 		_, err := ParseAgePointer(plugin.EncodeIdentity(AgePlugin, payload))
-		var v *VersionError
-		if !isInput(err) && !errors.As(err, &v) {
+		if !isInput(err) && !errors.Is(err, ErrVersion) {
 			t.Errorf("%x: %v", payload, err)
 		}
 	}
@@ -44,8 +43,7 @@ func TestAgePointer(t *testing.T) {
 }
 
 func isInput(err error) bool {
-	var e *InputError
-	return errors.As(err, &e)
+	return errors.Is(err, ErrInput)
 }
 
 func FuzzAgePointer(f *testing.F) {
@@ -108,8 +106,7 @@ func TestAgeKeyOpensOnlyRecords(t *testing.T) {
 	if p.Dir("home") != ProfileDir("home", "default") || k.Check(p) != nil {
 		t.Errorf("points to %s", p.Dir("home"))
 	}
-	var other *OtherWalletError
-	if err := (&AgeKey{crypto.GenerateKey()}).Check(p); !errors.As(err, &other) {
+	if err := (&AgeKey{crypto.GenerateKey()}).Check(p); !errors.Is(err, ErrOtherWallet) {
 		t.Error(err)
 	}
 	if filepath.Base(p.Dir("")) == "default" {

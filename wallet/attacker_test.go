@@ -239,8 +239,7 @@ func TestAttackerWithTheDiskReadsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var notYours *wallet.NotYoursError
-	if _, err := eve.Inbox().OpenByCode(ctx, code, ""); !errors.As(err, &notYours) {
+	if _, err := eve.Inbox().OpenByCode(ctx, code, ""); !errors.Is(err, wallet.ErrNotYours) {
 		t.Errorf("somebody else's share code: %v", err)
 	}
 	if box := must(eve.Inbox().List(ctx))(t); len(box) != 0 {

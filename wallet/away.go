@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/home"
@@ -75,7 +76,7 @@ func (lg Log) Doubt() (clock time.Time, last contract.Hour) {
 func (lg Log) Uncompared() bool {
 	return slices.ContainsFunc(lg.w.view.Unwritten(), func(err error) bool {
 		damaged, ok := errors.AsType[*DamagedError](err)
-		newer, too := errors.AsType[*VersionError](err)
-		return ok && damaged.File == lg.w.home.In(home.StateFile) || too && newer.What == lg.w.home.In(home.StateFile)
+		newer, too := fault.As(err, ErrVersion)
+		return ok && damaged.File == lg.w.home.In(home.StateFile) || too && fault.Get[string](newer, "what") == lg.w.home.In(home.StateFile)
 	})
 }

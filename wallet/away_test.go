@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -430,8 +431,7 @@ func TestTwoLedgers(t *testing.T) {
 	if _, _, err := w.Records().Remove(ctx, must(w.Records().List(ctx))(t)[0].ID.String()); err == nil {
 		t.Fatal("nothing waits")
 	}
-	var stays *wallet.LeaveError
-	if err := w.Leave(ctx); !errors.As(err, &stays) || stays.Waiting != 1 {
+	if err := w.Leave(ctx); !errors.Is(err, wallet.ErrChangesWait) || !strings.Contains(err.Error(), "changes=1") {
 		t.Errorf("something waits: %v", err)
 	}
 	if n, err := wallet.Waiting(o.Dir, id); n != 1 || err != nil {
@@ -440,13 +440,13 @@ func TestTwoLedgers(t *testing.T) {
 	l.ledger = false
 	must(w.Changes().Sync(ctx))(t)
 	add(t, w, "c.txt", "c")
-	if err := first.Leave(ctx); !errors.As(err, &stays) || !stays.Default {
+	if err := first.Leave(ctx); !errors.Is(err, wallet.ErrDefaultLedger) {
 		t.Errorf("the default: %v", err)
 	}
 	if err := wallet.SetDefault(ctx, o.Dir, id); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Leave(ctx); !errors.As(err, &stays) || !stays.Default {
+	if err := w.Leave(ctx); !errors.Is(err, wallet.ErrDefaultLedger) {
 		t.Errorf("the new default: %v", err)
 	}
 	id1, _ := first.Ledger()

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -408,8 +409,7 @@ func TestBatchStopped(t *testing.T) {
 	tn, w := batchTown(t)
 	defer chunks(1)()
 	ctx, cancel := context.WithCancel(context.Background())
-	var none *wallet.NotFoundError
-	if _, err := batch.Resume(ctx, w, nil); !errors.As(err, &none) {
+	if _, err := batch.Resume(ctx, w, nil); !errors.Is(err, wallet.ErrNotFound) {
 		t.Fatalf("%v", err)
 	}
 	text := "to,categories,until\nAnn,labs,2026-12-31\nBob,labs,2026-12-31\nCleo,labs,2026-12-31\n"
@@ -438,7 +438,7 @@ func TestBatchStopped(t *testing.T) {
 	if _, err := batch.Drop(ctx, w); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := batch.StatusOf(ctx, w); !errors.As(err, &none) {
+	if _, err := batch.StatusOf(ctx, w); !errors.Is(err, wallet.ErrNotFound) {
 		t.Errorf("%v", err)
 	}
 }
@@ -500,7 +500,7 @@ func TestBatchDroppedWhileItWaits(t *testing.T) {
 		t.Fatalf("%+v, %v, %d wait", s, err, tn.waiting("Maria"))
 	}
 	w = tn.again("Maria")
-	if _, err := batch.StatusOf(ctx, w); !errors.As(err, new(*wallet.NotFoundError)) {
+	if _, err := batch.StatusOf(ctx, w); !errors.Is(err, wallet.ErrNotFound) {
 		t.Fatal(err)
 	}
 	job := filepath.Join(opt.Dir, home.LedgerFolder(w.Settings().Default), "batch")
@@ -531,8 +531,7 @@ func TestBatchOfAnotherVersion(t *testing.T) {
 	_, errs["resume"] = batch.Resume(ctx, w, nil)
 	_, errs["drop"] = batch.Drop(ctx, w)
 	for what, err := range errs {
-		var other *wallet.VersionError
-		if !errors.As(err, &other) || other.Version != 99 || other.What != "batch" {
+		if other, _ := fault.As(err, wallet.ErrVersion); other.Value("version") != 99 || other.Value("what") != "batch" {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -628,7 +627,7 @@ func TestBatchFaults(t *testing.T) {
 		if w, err = wallet.Open(ctx, opt); err != nil {
 			t.Fatal(err)
 		}
-		if _, err = batch.StatusOf(ctx, w); errors.As(err, new(*wallet.NotFoundError)) {
+		if _, err = batch.StatusOf(ctx, w); errors.Is(err, wallet.ErrNotFound) {
 			_, err = batch.Apply(ctx, w, p, nil) // it had not begun
 		} else if err == nil {
 			_, err = batch.Resume(ctx, w, nil)
@@ -682,7 +681,7 @@ func workBatch(d district) error {
 	}
 	_, err = batch.StatusOf(ctx, w)
 	switch {
-	case errors.As(err, new(*wallet.NotFoundError)):
+	case errors.Is(err, wallet.ErrNotFound):
 		data, err := os.ReadFile(filepath.Join(d.dir, batchPlanFile))
 		if err != nil {
 			return err

@@ -484,7 +484,7 @@ func (bk Book) readPages(ctx context.Context) (unread uint64, err error) {
 			continue
 		}
 		var page *bookPage
-		err := error(&MissingError{})
+		err := error(ErrMissing)
 		if m := v.t.Versions[v.at]; m != nil {
 			page, err = bk.readPage(ctx, v.t, m)
 		}
@@ -561,7 +561,7 @@ type Contact struct {
 
 // CheckName returns a name as it is kept: composed (Unicode NFC), without outer spaces,
 // at most 64 characters, none of them a control or formatting character, and not
-// beginning like a flag. field names what it is in an *InputError.
+// beginning like a flag. field names what it is in an [ErrInput].
 func CheckName(field, name string) (string, error) {
 	n := norm.NFC.String(strings.TrimSpace(name))
 	why := ""
@@ -578,7 +578,7 @@ func CheckName(field, name string) (string, error) {
 		why = "begins with a hyphen"
 	}
 	if why != "" {
-		return "", &InputError{Field: field, Value: name, Why: why}
+		return "", ErrInput.With("field", field, "value", name, "why", why)
 	}
 	return n, nil
 }
@@ -612,7 +612,7 @@ func (bk Book) read() error {
 	var b book
 	err = bk.w.home.ReadSealed(home.BookFile, &b)
 	if err == nil && b.V != bookVersion {
-		err = &VersionError{What: home.BookFile, Version: b.V, Known: bookVersion}
+		err = WrongVersion(home.BookFile, b.V, bookVersion)
 	}
 	if err != nil {
 		b, sealed = book{V: bookVersion}, nil

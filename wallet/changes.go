@@ -74,7 +74,7 @@ func failure(c *outbox.Change) error {
 		return &RefusedError{By: "ledger", Rule: r.Rule, Hour: r.Hour, Consent: consentOf(c), Giving: c.Entry.Kind == contract.KindGrant}
 	}
 	if is[*ledgerclient.NotFoundError](c.Err) {
-		return &MissingError{What: "content", ID: c.ID}
+		return ErrMissing.With("part", "content", "id", c.ID)
 	}
 	return c.Err
 }

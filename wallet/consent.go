@@ -509,7 +509,7 @@ func (cs Consents) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation,
 		for _, id := range ids {
 			grant, t, ok := cs.granted(id)
 			if !ok {
-				return &NotFoundError{What: "consent", Query: id.String()}
+				return ErrNotFound.With("noun", "consent", "query", id.String())
 			}
 			// A ledger that cannot be believed may have lost what it showed before.
 			if t != nil && t.Status == contract.StatusClosed && !cs.w.view.Disbelieved() || cs.w.Changes().action(id) == Revoking {
@@ -530,17 +530,17 @@ func (cs Consents) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation,
 		if err := cs.w.Changes().do(ctx, other...); waits == nil {
 			waits = err
 		}
-		var failed *PartlyError
+		var first error
+		failed := 0
 		sent := map[contract.ID]*outbox.Change{}
 		for _, c := range slices.Concat(ordered, other) {
 			sent[c.Entry.Subject] = c
 			if r, ok := errors.AsType[*contract.Refusal](c.Err); ok && r.Rule == contract.RuleRevoked {
 				already[c.Entry.Subject] = true // another machine was faster
 			} else if c.Err != nil {
-				if failed == nil {
-					failed = &PartlyError{First: failure(c)}
+				if failed++; first == nil {
+					first = failure(c)
 				}
-				failed.Failed++
 			}
 		}
 		for _, id := range ids {
@@ -581,9 +581,8 @@ func (cs Consents) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation,
 			r.Acks = cs.acknowledged(acks)
 			out = append(out, r)
 		}
-		if failed != nil {
-			failed.Done = len(out)
-			return failed
+		if failed > 0 {
+			return ErrPartly.Of(first, "done", len(out), "failed", failed)
 		}
 		return waits
 	})

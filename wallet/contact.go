@@ -19,7 +19,7 @@ type Contacts struct{ w *Wallet }
 func (w *Wallet) Contacts() Contacts { return Contacts{w} }
 
 // Add keeps an address under a name. The same pair again is not an error;
-// a name that stands for another address is an *ExistsError. lookalikes are
+// a name that stands for another address is an [ErrExists]. lookalikes are
 // existing names that a person could take for this one.
 func (cs Contacts) Add(ctx context.Context, name, address string) (c Contact, lookalikes []string, err error) {
 	if name, err = CheckName("name", name); err != nil {
@@ -32,7 +32,7 @@ func (cs Contacts) Add(ctx context.Context, name, address string) (c Contact, lo
 	err = cs.w.with(ctx, func() error {
 		if have, ok := cs.lookUp(name); ok {
 			if have.Address != a {
-				return &ExistsError{What: "contact"}
+				return ErrNameTaken
 			}
 			c = have
 			return nil
@@ -55,7 +55,7 @@ func (cs Contacts) Add(ctx context.Context, name, address string) (c Contact, lo
 func (cs Contacts) List() []Contact { return append([]Contact(nil), cs.w.book.Contacts...) }
 
 // Named returns the contact of that name, in whatever form it is written (see
-// [text.Name]): *NotFoundError if there is none.
+// [text.Name]): [ErrNotFound] if there is none.
 func (cs Contacts) Named(name string) (Contact, error) {
 	c, ok := cs.lookUp(name)
 	if !ok {
@@ -67,14 +67,14 @@ func (cs Contacts) Named(name string) (Contact, error) {
 // none says that there is no contact of that name, and which one a person could
 // take for it.
 func (cs Contacts) none(name string) error {
-	e := &NotFoundError{What: "contact", Query: name}
+	like := ""
 	for _, c := range cs.w.book.Contacts {
 		if Skeleton(c.Name) == Skeleton(name) {
-			e.Like = c.Name
+			like = c.Name
 			break
 		}
 	}
-	return e
+	return ErrNotFound.With("noun", "contact", "query", name, "like", like)
 }
 
 // SetVerified remembers that a contact's check words were compared.

@@ -250,7 +250,7 @@ func (w *Wallet) blob(ctx context.Context, loc crypto.Locator, what string, id c
 	b, err := w.client.Store.Blob(ctx, loc)
 	var none *ledgerclient.NotFoundError
 	if errors.As(err, &none) {
-		return nil, &MissingError{What: what, ID: id}
+		return nil, ErrMissing.With("part", what, "id", id)
 	}
 	return b, err
 }

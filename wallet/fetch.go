@@ -59,10 +59,10 @@ func (o *Opening) Read(ctx context.Context, i int, dst io.Writer, progress func(
 // takes six bytes in a payload, so that not many go in.
 func checkReason(r string) error {
 	if !utf8.ValidString(r) || len(r) > payload.MaxReason {
-		return &InputError{Field: "reason", Why: fmt.Sprintf("must be at most %d bytes of UTF-8, and has %d: ASCII takes one for a letter, other scripts two to four", payload.MaxReason, len(r))}
+		return ErrInput.With("field", "reason", "why", fmt.Sprintf("must be at most %d bytes of UTF-8, and has %d: ASCII takes one for a letter, other scripts two to four", payload.MaxReason, len(r)))
 	}
 	if !payload.ReasonFits(r) {
-		return &InputError{Field: "reason", Why: "has too many control characters"}
+		return ErrInput.With("field", "reason", "why", "has too many control characters")
 	}
 	return nil
 }
@@ -72,7 +72,7 @@ func (in Inbox) OpenByCode(ctx context.Context, code crypto.ShareCode, reason st
 	var o *Opening
 	err := in.w.with(ctx, func() error {
 		if code.Ledger != in.w.client.ID() {
-			return &ForeignCodeError{Code: code.Ledger, Wallet: in.w.client.ID()}
+			return ErrForeignCode.With("code", code.Ledger, "wallet", in.w.client.ID())
 		}
 		if err := in.w.view.Behind(); err != nil {
 			return err
@@ -87,7 +87,7 @@ func (in Inbox) OpenByCode(ctx context.Context, code crypto.ShareCode, reason st
 				}
 			}
 			if is[*ledgerclient.ForkError](err) || is[*ledgerclient.RollbackError](err) {
-				err = &CodeHistoryError{Err: err}
+				err = ErrCodeHistory.Of(err)
 			}
 			return err
 		}
@@ -95,9 +95,9 @@ func (in Inbox) OpenByCode(ctx context.Context, code crypto.ShareCode, reason st
 			if _, ok, err := in.w.client.Find(ctx, code.Consent); err != nil {
 				return err
 			} else if ok {
-				return &NotYoursError{Consent: code.Consent}
+				return ErrNotYours.With("consent", code.Consent)
 			}
-			return &NotFoundError{What: "consent", Query: code.Consent.String()}
+			return ErrNotFound.With("noun", "consent", "query", code.Consent.String())
 		}
 		var err error
 		o, err = in.open(ctx, t, reason)
@@ -125,7 +125,7 @@ func (in Inbox) OpenByID(ctx context.Context, id, reason string) (*Opening, erro
 // same, so that the patient's audit shows the attempt.
 func (in Inbox) open(ctx context.Context, t *view.Thread, reason string) (*Opening, error) {
 	if t.Role != view.Received {
-		return nil, &NotYoursError{Consent: t.ID}
+		return nil, ErrNotYours.With("consent", t.ID)
 	}
 	// An access that waited would show the patient an opening that never was.
 	if err := in.w.view.Behind(); err != nil {

@@ -192,7 +192,7 @@ func readManifest(folder string) (*Manifest, error) {
 		return nil, errManifest
 	}
 	if m.V > manifestVersion {
-		return nil, &VersionError{What: path, Version: m.V, Known: manifestVersion}
+		return nil, WrongVersion(path, m.V, manifestVersion)
 	}
 	return &m, nil
 }
@@ -219,7 +219,7 @@ func (f *Fetched) Save(ctx context.Context, o *Opening, i int, overwrite bool, p
 		}
 		path = filepath.Join(f.Dir, name)
 		err := SaveFile(path, r.SHA256, overwrite, func(dst io.Writer) error { return o.Read(ctx, i, dst, progress) })
-		if is[*FileExistsError](err) && n < 1000 {
+		if errors.Is(err, ErrFileExists) && n < 1000 {
 			continue
 		}
 		f.taken[foldName(name)] = true

@@ -114,33 +114,29 @@ func TestShareCodes(t *testing.T) {
 	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
 	_, code := grant(t, patient, "Dr Smith", tn.now)
 
-	var notYours *wallet.NotYoursError
-	if _, err := other.Inbox().OpenByCode(ctx, code, ""); !errors.As(err, &notYours) {
+	if _, err := other.Inbox().OpenByCode(ctx, code, ""); !errors.Is(err, wallet.ErrNotYours) {
 		t.Errorf("somebody else's code: %v", err)
 	}
 	foreign := code
 	foreign.Ledger[0]++
-	var foreignCode *wallet.ForeignCodeError
-	if _, err := clinic.Inbox().OpenByCode(ctx, foreign, ""); !errors.As(err, &foreignCode) {
+	if _, err := clinic.Inbox().OpenByCode(ctx, foreign, ""); !errors.Is(err, wallet.ErrForeignCode) {
 		t.Errorf("code of another ledger: %v", err)
 	}
 	forked := code
 	forked.Root[0]++
 	var fork *ledgerclient.ForkError
-	var ofCode *wallet.CodeHistoryError
-	if _, err := clinic.Inbox().OpenByCode(ctx, forked, ""); !errors.As(err, &fork) || !errors.As(err, &ofCode) || fork.Evidence != nil {
+	if _, err := clinic.Inbox().OpenByCode(ctx, forked, ""); !errors.As(err, &fork) || !errors.Is(err, wallet.ErrCodeHistory) || fork.Evidence != nil {
 		t.Errorf("code of another history: %v", err)
 	}
 	newer := code
 	newer.Size += 1000
 	var rollback *ledgerclient.RollbackError
-	if _, err := clinic.Inbox().OpenByCode(ctx, newer, ""); !errors.As(err, &rollback) || !errors.As(err, &ofCode) {
+	if _, err := clinic.Inbox().OpenByCode(ctx, newer, ""); !errors.As(err, &rollback) || !errors.Is(err, wallet.ErrCodeHistory) {
 		t.Errorf("code of a newer head than the ledger's: %v", err)
 	}
 	unknown := code
 	unknown.Consent = crypto.Hash{1}
-	var none *wallet.NotFoundError
-	if _, err := clinic.Inbox().OpenByCode(ctx, unknown, ""); !errors.As(err, &none) {
+	if _, err := clinic.Inbox().OpenByCode(ctx, unknown, ""); !errors.Is(err, wallet.ErrNotFound) {
 		t.Errorf("no such consent: %v", err)
 	}
 	if len(must(patient.Audit().Events(ctx))(t)) != 1 {

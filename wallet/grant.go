@@ -85,13 +85,13 @@ func (gs Grants) plan(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
 	p.Until = cmp.Or(p.Until, p.NotAfter)
 	now := gs.w.view.Hour()
 	if p.Until > p.NotAfter {
-		return nil, &InputError{Field: "until", Value: HourTime(p.Until).Format("2006-01-02 15:04 UTC"), Why: "is after the end on the ledger"}
+		return nil, ErrInput.With("field", "until", "value", HourTime(p.Until).Format("2006-01-02 15:04 UTC"), "why", "is after the end on the ledger")
 	}
 	if p.Until <= now {
-		return nil, &InputError{Field: "until", Value: HourTime(p.Until).Format("2006-01-02 15:04 UTC"), Why: "is in the past"}
+		return nil, ErrInput.With("field", "until", "value", HourTime(p.Until).Format("2006-01-02 15:04 UTC"), "why", "is in the past")
 	}
 	if p.NotBefore >= p.Until {
-		return nil, &InputError{Field: "from", Value: HourTime(p.NotBefore).Format("2006-01-02 15:04 UTC"), Why: "is not before the end"}
+		return nil, ErrInput.With("field", "from", "value", HourTime(p.NotBefore).Format("2006-01-02 15:04 UTC"), "why", "is not before the end")
 	}
 	if err := gs.w.Records().describeAll(ctx); err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func (gs Grants) choose(r GrantRequest) ([]*view.Thread, error) {
 		}
 	}
 	if len(chosen) == 0 {
-		return nil, &EmptyError{What: "record"}
+		return nil, ErrEmpty.With("of", "record")
 	}
 	return chosen, nil
 }
@@ -300,13 +300,13 @@ func (gs Grants) addGround(ctx context.Context, g *grantGround, r Record) error 
 func (gs Grants) grantable(r Record) (*payload.Metadata, error) {
 	t := gs.w.view.Thread(r.ID)
 	if t == nil || t.Role != view.OwnRecord {
-		return nil, &NotFoundError{What: "record", Query: r.ID.String()}
+		return nil, ErrNotFound.With("noun", "record", "query", r.ID.String())
 	}
 	if t.Status == contract.StatusClosed {
-		return nil, &WithdrawnError{Record: t.ID}
+		return nil, ErrWithdrawn.With("record", t.ID)
 	}
 	if r.Version < 1 || r.Version > len(t.Versions) || t.Versions[r.Version-1] == nil {
-		return nil, &MissingError{What: "metadata", ID: t.ID}
+		return nil, ErrMissing.With("part", "metadata", "id", t.ID)
 	}
 	return t.Versions[r.Version-1], nil
 }
@@ -361,7 +361,7 @@ func (gs Grants) prepare(p *GrantPlan, g *grantGround) (*outbox.Change, error) {
 	}
 	body := payload.Marshal(&tr)
 	if payload.EscapedSize(body) > payload.MaxTerms {
-		return nil, &InputError{Field: "records", Value: strconv.Itoa(len(tr.Records)), Why: "too many for one consent: divide them among several"}
+		return nil, ErrInput.With("field", "records", "value", strconv.Itoa(len(tr.Records)), "why", "too many for one consent: divide them among several")
 	}
 	sig := gs.w.keys.identity().Sign(payload.TermsDigest(ledger, body))
 	sealedTerms, err := crypto.SealPayload(gs.w.sealContext(ledgerclient.PartTerms, author), append(sig[:], body...), payload.TermsRoom(len(config.Nodes), tr.N), both...)

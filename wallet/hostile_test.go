@@ -142,9 +142,8 @@ func TestFloodOfGarbage(t *testing.T) {
 		}
 		unread := 0
 		for _, r := range box {
-			var u *wallet.UnreadError
 			switch {
-			case errors.As(r.Damaged, &u):
+			case errors.Is(r.Damaged, wallet.ErrUnread):
 				unread++
 			case r.Consent == good.ID:
 				found = !r.Missing && r.Damaged == nil

@@ -97,7 +97,7 @@ func (in Inbox) readTerms(ctx context.Context, ts []*view.Thread) error {
 	failed := 0
 	for _, t := range unread {
 		if failed >= maxUnread {
-			t.SetDamage(&UnreadError{Consent: t.ID})
+			t.SetDamage(ErrUnread.With("consent", t.ID))
 			continue
 		}
 		if err := in.tryTerms(ctx, t); err != nil {
@@ -158,7 +158,7 @@ func (in Inbox) oneTimeKeys(t *view.Thread) (*crypto.OneTimeKeys, error) {
 		return nil, err
 	}
 	if !mine {
-		return nil, &NotYoursError{Consent: t.ID}
+		return nil, ErrNotYours.With("consent", t.ID)
 	}
 	return keys, nil
 }

@@ -17,25 +17,14 @@ import (
 // at any instant leaves a wallet that opens; the worst that stays behind is a copy
 // in the place that is no longer used, which the same move, made again, removes.
 
-// KeyLeftError says that the key was moved, and that the old copy of it could not
-// be removed.
-type KeyLeftError struct {
-	Kind  string // of the place where it still is: "os" or "file"
-	Maybe bool   // nothing was moved this time: whether a copy is there is not known
-	Err   error
-}
-
-func (e *KeyLeftError) Error() string { return "the key is still in the old place: " + e.Err.Error() }
-func (e *KeyLeftError) Unwrap() error { return e.Err }
-
 // MoveKey moves the key of the wallet in dir from one store to another, of the
 // other kind. The new copy is read back and opens the wallet before the settings
 // name it, and the old one is removed after that. If the settings name the new
 // place already, an earlier move was interrupted: what is left of it is done.
 // moved tells whether the settings were changed.
 //
-// Its errors are those of the stores, *WrongKeyError if what was found is not this
-// wallet's key, and *KeyLeftError after a move that left the old copy. After any
+// Its errors are those of the stores, [ErrWrongKey] if what was found is not this
+// wallet's key, and [ErrKeyLeft] after a move that left the old copy. After any
 // other error the key is where it was.
 func MoveKey(ctx context.Context, opt Options, from, to keyring.Store) (moved bool, err error) {
 	unlock, err := home.Lock(ctx, opt.Dir, opt.waitOrDefault())
@@ -66,8 +55,10 @@ func MoveKey(ctx context.Context, opt Options, from, to keyring.Store) (moved bo
 		return moved, nil
 	case isNotFound(err):
 		return moved, nil
+	case !moved:
+		return moved, ErrKeyMayLeft.Of(err, "kind", from.Kind())
 	default:
-		return moved, &KeyLeftError{Kind: from.Kind(), Maybe: !moved, Err: err}
+		return moved, ErrKeyLeft.Of(err, "kind", from.Kind())
 	}
 }
 
@@ -99,7 +90,7 @@ func proveKey(ctx context.Context, dir, item string, store keyring.Store) error 
 func keyOpens(dir, secret string) error {
 	entropy, err := crypto.DecodeEntropy(secret)
 	if err != nil {
-		return &WrongKeyError{}
+		return ErrWrongKey
 	}
 	defer entropy.Wipe()
 	root := entropy.Root()
@@ -109,7 +100,7 @@ func keyOpens(dir, secret string) error {
 
 // PutKeyBack gives a wallet whose keyring lost its key, or holds something else in
 // its place, the key again, from its words. to is the store that the settings
-// name. The words of another wallet are a *WrongKeyError, and change nothing.
+// name. The words of another wallet are a [ErrWrongKey], and change nothing.
 func PutKeyBack(ctx context.Context, opt Options, to keyring.Store, entropy crypto.Entropy) error {
 	unlock, err := home.Lock(ctx, opt.Dir, opt.waitOrDefault())
 	if err != nil {
@@ -137,7 +128,7 @@ func PutKeyBack(ctx context.Context, opt Options, to keyring.Store, entropy cryp
 		return err
 	}
 	if err := to.Delete(context.WithoutCancel(ctx), old); err != nil && !isNotFound(err) {
-		return &KeyLeftError{Kind: to.Kind(), Err: err}
+		return ErrKeyLeft.Of(err, "kind", to.Kind())
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package wallet
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -76,11 +75,11 @@ func Join(ctx context.Context, opt Options, at string) (w *Wallet, joined bool, 
 }
 
 // SetDefault makes a ledger the one that is meant when none is named:
-// *NotFoundError if the wallet in dir is not on it.
+// [ErrNotFound] if the wallet in dir is not on it.
 func SetDefault(ctx context.Context, dir string, id crypto.LedgerID) error {
 	return changeSettings(ctx, dir, func(s *Settings) error {
 		if _, ok := s.Ledger(id); !ok {
-			return &NotFoundError{What: "ledger", Query: id.String()}
+			return ErrNotFound.With("noun", "ledger", "query", id.String())
 		}
 		s.Default = id
 		return nil
@@ -113,27 +112,10 @@ func changeSettings(ctx context.Context, dir string, f func(*Settings) error, th
 	return nil
 }
 
-// LeaveError says why a wallet stays on a ledger.
-type LeaveError struct {
-	Ledger  crypto.LedgerID
-	Default bool // it is the one that is meant when none is named
-	Waiting int  // changes that were signed for it and wait; -1 if they cannot be counted
-}
-
-func (e *LeaveError) Error() string {
-	switch {
-	case e.Default:
-		return "ledger " + e.Ledger.String() + " is the default"
-	case e.Waiting < 0:
-		return "something waits for ledger " + e.Ledger.String()
-	}
-	return fmt.Sprintf("%d changes wait for ledger %s", e.Waiting, e.Ledger)
-}
-
 // Leave forgets the open ledger and all that was remembered of it. What is on it
 // stays there, consents go on, and Join finds it all again. A ledger for which
-// something waits, and the default one, is an *LeaveError. Afterwards w must not be
-// used any more.
+// something waits is an [ErrChangesWait], the default one an [ErrDefaultLedger].
+// Afterwards w must not be used any more.
 func (w *Wallet) Leave(ctx context.Context) error {
 	id := w.client.ID()
 	check := func(s *Settings) error {
@@ -141,8 +123,13 @@ func (w *Wallet) Leave(ctx context.Context) error {
 		if n == 0 && (w.outbox.Batches() > 0 || w.Job().Exists()) {
 			n = -1 // unreadable, or a job that was begun
 		}
-		if s.Default == id || n != 0 {
-			return &LeaveError{Ledger: id, Default: s.Default == id, Waiting: n}
+		switch {
+		case s.Default == id:
+			return ErrDefaultLedger.With("ledger", id)
+		case n < 0:
+			return ErrSomethingWaits.With("ledger", id)
+		case n > 0:
+			return ErrChangesWait.With("ledger", id, "changes", n)
 		}
 		return nil
 	}
@@ -169,7 +156,7 @@ func (w *Wallet) Leave(ctx context.Context) error {
 		if n, err := Waiting(w.home.Dir, id); err != nil {
 			return err
 		} else if n > 0 {
-			return &LeaveError{Ledger: id, Waiting: n}
+			return ErrChangesWait.With("ledger", id, "changes", n)
 		}
 		if err := check(s); err != nil {
 			return err

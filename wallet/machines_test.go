@@ -143,8 +143,7 @@ func TestMachinesOfOneSeedLoseNothing(t *testing.T) {
 			if err == nil && r.IntN(4) > 0 {
 				_, err = m.w.Book().Keep(ctx)
 			}
-			var none *wallet.NotFoundError
-			if err != nil && !errors.Is(err, errCut) && !errors.As(err, &none) && !errors.Is(err, wallet.ErrPending) && !isMissing(err) {
+			if err != nil && !errors.Is(err, errCut) && !errors.Is(err, wallet.ErrNotFound) && !errors.Is(err, wallet.ErrPending) && !isMissing(err) {
 				t.Fatalf("seed %d: %v", seed, err)
 			}
 		}
@@ -176,8 +175,7 @@ func TestMachinesOfOneSeedLoseNothing(t *testing.T) {
 }
 
 func isMissing(err error) bool {
-	var m *wallet.MissingError
-	return errors.As(err, &m)
+	return errors.Is(err, wallet.ErrMissing)
 }
 
 // homes are machines of one seed over lines of their own.

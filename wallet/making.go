@@ -41,7 +41,7 @@ type Making struct {
 // keyrings returns, its files, and the file words if its words are in it. That of anybody
 // else stays. words is "" if there is to be none.
 //
-// Errors: *ExistsError if there is a wallet, *BusyError, and those of the store.
+// Errors: [ErrExists] if there is a wallet, [ErrBusy], and those of the store.
 func Begin(ctx context.Context, opt Options, words string, keyrings func(kind string) keyring.Store) (_ *Making, err error) {
 	if err := os.MkdirAll(opt.Dir, 0o700); err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func Begin(ctx context.Context, opt Options, words string, keyrings func(kind st
 	}()
 	if _, err := ReadSettings(opt.Dir); !isNoWallet(err) {
 		if err == nil {
-			err = &ExistsError{What: "wallet"}
+			err = ErrWalletExists
 		}
 		return nil, err
 	}
@@ -104,7 +104,11 @@ func (m *Making) Create(ctx context.Context, services ledgerclient.Services, ent
 	}
 	if err := m.opt.Keyring.Set(ctx, s.Item, entropy.Encode()); err != nil {
 		if mayHold(err) {
-			err = errors.Join(err, m.undo(ctx, m.opt.Keyring, s.Item))
+			left := m.undo(ctx, m.opt.Keyring, s.Item)
+			unknown := errors.Is(err, keyring.ErrNotStored) && errors.Is(left, keyring.ErrNotDeleted)
+			if err = errors.Join(err, left); unknown {
+				err = ErrLeftBehind.Of(err)
+			}
 		}
 		return nil, err
 	}

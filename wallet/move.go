@@ -172,7 +172,7 @@ type movingRecord struct {
 func (mv Moves) begin(ctx context.Context, to *Wallet) (*move, error) {
 	m := &move{from: mv.w, to: to, ledger: mv.w.client.ID()}
 	if m.ledger == to.client.ID() {
-		return nil, &InputError{Field: "ledger", Value: to.LedgerName(), Why: "is the one to move from"}
+		return nil, ErrInput.With("field", "ledger", "value", to.LedgerName(), "why", "is the one to move from")
 	}
 	if err := to.with(ctx, to.Ready); err != nil {
 		return nil, err
@@ -296,7 +296,7 @@ func (m *move) version(ctx context.Context, r movingRecord, v *payload.Metadata,
 			}
 		}
 		if t != nil && t.Status == contract.StatusClosed {
-			return &WithdrawnError{Record: t.ID}
+			return ErrWithdrawn.With("record", t.ID)
 		}
 		said := payload.Metadata{Version: 1, Title: v.Title, Category: v.Category, Date: v.Date, File: v.File}
 		if t != nil {

@@ -153,8 +153,7 @@ func TestMove(t *testing.T) {
 		t.Errorf("plan for the rest: %+v", p)
 	}
 	j.arrived(t)
-	var input *wallet.InputError
-	if _, err := from.Moves().Plan(ctx, from); !errors.As(err, &input) {
+	if _, err := from.Moves().Plan(ctx, from); !errors.Is(err, wallet.ErrInput) {
 		t.Errorf("to itself: %v", err)
 	}
 }

@@ -346,8 +346,7 @@ func TestNoQuestionAboutOneThread(t *testing.T) {
 		t.Error("opened what is not there")
 	}
 	stranger := r.person("Eve", crypto.NewEntropy())
-	var notHers *wallet.NotYoursError
-	if _, err := stranger.Inbox().OpenByCode(ctx, code, ""); !errors.As(err, &notHers) {
+	if _, err := stranger.Inbox().OpenByCode(ctx, code, ""); !errors.Is(err, wallet.ErrNotYours) {
 		t.Errorf("somebody else's code: %v", err)
 	}
 	mu.Lock()

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
@@ -75,8 +76,7 @@ func TestRemove(t *testing.T) {
 	if err := wallet.Remove(ctx, opt); !errors.Is(err, errStubborn) {
 		t.Fatal(err)
 	}
-	var none *wallet.NoWalletError
-	if _, err := wallet.Open(ctx, opt); !errors.As(err, &none) {
+	if _, err := wallet.Open(ctx, opt); !errors.Is(err, wallet.ErrNoWallet) {
 		t.Errorf("opened: %v", err)
 	}
 	if all := must(wallet.Profiles(home))(t); len(all) != 1 || !all[0].Removing {
@@ -153,11 +153,8 @@ func TestMayBeRemoved(t *testing.T) {
 	check := func(words, backup bool) {
 		t.Helper()
 		err := w.Backup().MayBeRemoved(ctx)
-		unsafe, _ := errors.AsType[*wallet.UnsafeError](err)
-		if unsafe == nil {
-			unsafe = &wallet.UnsafeError{}
-		}
-		if *unsafe != (wallet.UnsafeError{Words: words, Backup: backup}) || (err == nil) != (!words && !backup) {
+		unsafe, _ := fault.As(err, wallet.ErrUnsafe)
+		if fault.Get[bool](unsafe, "words") != words || fault.Get[bool](unsafe, "backup") != backup || (err == nil) != (!words && !backup) {
 			t.Errorf("%+v %v", unsafe, err)
 		}
 	}
@@ -206,8 +203,7 @@ func TestRestoreWithSavedFiles(t *testing.T) {
 		}
 	}
 	other := tn.person("Eve")
-	var foreign *wallet.ForeignBackupError
-	if _, err := other.Backup().Save(ctx, saved); !errors.As(err, &foreign) {
+	if _, err := other.Backup().Save(ctx, saved); !errors.Is(err, wallet.ErrForeignBackup) {
 		t.Errorf("another wallet's backup was overwritten: %v", err)
 	}
 	if _, err := other.Backup().Save(ctx, tn.dir); !isExists(err) {
@@ -220,7 +216,7 @@ func TestRestoreWithSavedFiles(t *testing.T) {
 		t.Fatalf("%+v %v", got, err)
 	}
 	request.Entropy = crypto.NewEntropy()
-	if _, _, err := wallet.Restore(ctx, tn.options("third"), request); !errors.As(err, &foreign) {
+	if _, _, err := wallet.Restore(ctx, tn.options("third"), request); !errors.Is(err, wallet.ErrForeignBackup) {
 		t.Errorf("words of another wallet: %v", err)
 	}
 	request.Entropy = seed

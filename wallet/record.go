@@ -58,11 +58,11 @@ func (d *Describe) check() error {
 		d.Title = t
 	}
 	if d.Category != "" && !d.Category.Valid() {
-		return &InputError{Field: "category", Value: string(d.Category), Why: "not one of " + joinCategories()}
+		return ErrInput.With("field", "category", "value", string(d.Category), "why", "not one of "+joinCategories())
 	}
 	if d.Date != "" {
 		if _, err := time.Parse("2006-01-02", d.Date); err != nil {
-			return &InputError{Field: "date", Value: d.Date, Why: "not a date like 2026-11-21"}
+			return ErrInput.With("field", "date", "value", d.Date, "why", "not a date like 2026-11-21")
 		}
 	}
 	return nil
@@ -71,7 +71,7 @@ func (d *Describe) check() error {
 func checkTitle(t string) (string, error) {
 	t = strings.TrimSpace(t)
 	if !payload.TitleFits(t) {
-		return "", &InputError{Field: "title", Value: t, Why: "must be 1 to 160 bytes of UTF-8, quotes and backslashes counted twice: ASCII takes one for a letter, other scripts two to four"}
+		return "", ErrInput.With("field", "title", "value", t, "why", "must be 1 to 160 bytes of UTF-8, quotes and backslashes counted twice: ASCII takes one for a letter, other scripts two to four")
 	}
 	return t, nil
 }
@@ -414,12 +414,12 @@ func (rs Records) own(query string) (*view.Thread, error) {
 		return nil, err
 	}
 	if t.Status == contract.StatusClosed {
-		return nil, &WithdrawnError{Record: t.ID}
+		return nil, ErrWithdrawn.With("record", t.ID)
 	}
 	return t, nil
 }
 
-// newest is the description of the newest version: *MissingError if the store
+// newest is the description of the newest version: [ErrMissing] if the store
 // does not hold it.
 func newest(t *view.Thread) (*payload.Metadata, error) {
 	if m := t.Versions[len(t.Versions)-1]; m != nil {
@@ -428,7 +428,7 @@ func newest(t *view.Thread) (*payload.Metadata, error) {
 	if t.Damage() != nil {
 		return nil, t.Damage()
 	}
-	return nil, &MissingError{What: "metadata", ID: t.ID}
+	return nil, ErrMissing.With("part", "metadata", "id", t.ID)
 }
 
 func newestRecord(t *view.Thread) Record { return versionRecord(t, len(t.Versions)-1) }

@@ -90,8 +90,8 @@ type Lost struct {
 // Restore makes the wallet of a key that exists already, on a ledger that it was
 // used on.
 //
-// Errors: *ExistsError if there is a wallet; *NothingError if nothing on the ledger
-// is the key's, and then nothing was made; *InputError of "name" if neither the
+// Errors: [ErrExists] if there is a wallet; [ErrNothing] if nothing on the ledger
+// is the key's, and then nothing was made; [ErrInput] of "name" if neither the
 // ledger nor the request has one, and then what was read is kept. An interrupted
 // restore goes on when it is begun again with the same words.
 func Restore(ctx context.Context, opt Options, r RestoreRequest) (*Wallet, Restored, error) {
@@ -115,7 +115,7 @@ func Restore(ctx context.Context, opt Options, r RestoreRequest) (*Wallet, Resto
 	defer unlock()
 	if _, err := ReadSettings(opt.Dir); !isNoWallet(err) {
 		if err == nil {
-			err = &ExistsError{What: "wallet"}
+			err = ErrWalletExists
 		}
 		return nil, Restored{}, err
 	}
@@ -138,8 +138,7 @@ func Restore(ctx context.Context, opt Options, r RestoreRequest) (*Wallet, Resto
 	if err == nil {
 		err = w.Recovery().end(ctx, opt, r.Entropy)
 	}
-	var nothing *NothingError
-	if errors.As(err, &nothing) {
+	if errors.Is(err, ErrNothing) {
 		return nil, out, errors.Join(err, clearProfile(opt.Dir))
 	}
 	if err != nil {
@@ -234,7 +233,7 @@ func (rc Recovery) restore(ctx context.Context, r RestoreRequest) (Restored, err
 		return out, err
 	}
 	if len(rc.w.view.Threads()) == 0 {
-		return out, &NothingError{Ledger: rc.w.client.ID(), Entries: rc.w.view.Head().Size}
+		return out, ErrNothing.With("ledger", rc.w.client.ID(), "entries", rc.w.view.Head().Size)
 	}
 	if err := rc.w.save(); err != nil {
 		return out, err
@@ -251,7 +250,7 @@ func (rc Recovery) restore(ctx context.Context, r RestoreRequest) (Restored, err
 	switch {
 	case rc.w.book.Name != "":
 	case r.Name == "":
-		return out, &InputError{Field: "name", Why: "this ledger does not hold it"}
+		return out, ErrInput.With("field", "name", "why", "this ledger does not hold it")
 	default:
 		rc.w.book.Name = r.Name
 	}
@@ -520,7 +519,7 @@ func (rc Recovery) everyShareIsHeld(ctx context.Context, t *view.Thread) (bool, 
 	return true, nil
 }
 
-// grantAgain rebuilds what is deposited of a grant: *MissingError if the store does
+// grantAgain rebuilds what is deposited of a grant: [ErrMissing] if the store does
 // not hold its terms or its envelope, *ledgerclient.TamperedError if it holds
 // something else.
 func (rc Recovery) grantAgain(ctx context.Context, t *view.Thread) (*outbox.Change, error) {
@@ -531,7 +530,7 @@ func (rc Recovery) grantAgain(ctx context.Context, t *view.Thread) (*outbox.Chan
 		return nil, t.Damage()
 	}
 	if t.Terms == nil {
-		return nil, &MissingError{What: "terms", ID: t.ID}
+		return nil, ErrMissing.With("part", "terms", "id", t.ID)
 	}
 	tr, err := rc.w.view.Terms(t)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -249,8 +250,7 @@ func TestRestore(t *testing.T) {
 }
 
 func isExists(err error) bool {
-	var e *wallet.ExistsError
-	return errors.As(err, &e)
+	return errors.Is(err, wallet.ErrExists) || errors.Is(err, wallet.ErrWalletExists)
 }
 
 // clinicCanOpen opens one consent and reads it.
@@ -285,8 +285,7 @@ func TestRestoreNothing(t *testing.T) {
 	tn := newTown(t)
 	add(t, tn.person("Maria"), "a.txt", "a")
 	_, _, err := tn.restore("nobody", crypto.NewEntropy())
-	var nothing *wallet.NothingError
-	if !errors.As(err, &nothing) || nothing.Entries != 2 {
+	if nothing, _ := fault.As(err, wallet.ErrNothing); fault.Get[uint64](nothing, "entries") != 2 {
 		t.Fatalf("%v", err)
 	}
 	entries, err := os.ReadDir(filepath.Join(tn.dir, "home of nobody"))
@@ -327,8 +326,7 @@ func TestRestoreInterrupted(t *testing.T) {
 	}
 	request.Progress = nil
 	_, _, err := wallet.Restore(ctx, tn.options("new"), request)
-	var input *wallet.InputError
-	if !errors.As(err, &input) || input.Field != "name" {
+	if input, _ := fault.As(err, wallet.ErrInput); input.Value("field") != "name" {
 		t.Fatalf("without a name: %v", err)
 	}
 	if len(tn.keys.items) != 1 {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/node"
@@ -251,7 +252,7 @@ func TestRevocationWithoutTheLock(t *testing.T) {
 	}
 	w := tn.open(tn.services())
 	tn.ended(tn.end(w, wallet.RevokeRequest{All: true}))
-	if _, ok := errors.AsType[*wallet.BusyError](errors.Join(w.Unwritten()...)); !ok {
+	if !errors.Is(errors.Join(w.Unwritten()...), wallet.ErrBusy) {
 		t.Errorf("not said: %v", w.Unwritten())
 	}
 	if w.Waits() >= 10*time.Millisecond {
@@ -271,7 +272,7 @@ func TestRevocationWithoutTheLock(t *testing.T) {
 }
 
 func isBusy(err error) bool {
-	_, ok := errors.AsType[*wallet.BusyError](err)
+	_, ok := fault.As(err, wallet.ErrBusy)
 	return ok
 }
 
@@ -299,7 +300,7 @@ func TestRevocationBesideNewerFiles(t *testing.T) {
 		}
 		w := tn.open(tn.services())
 		_, err := w.Consents().Select(ctx, wallet.RevokeRequest{To: "Dr Smith"})
-		if newer := (*wallet.VersionError)(nil); kept != (err == nil) || err != nil && !errors.As(err, &newer) {
+		if kept != (err == nil) || err != nil && !errors.Is(err, wallet.ErrVersion) {
 			t.Errorf("kept %t: by the contact's name: %v", kept, err)
 		}
 		to := tn.clinic
@@ -359,7 +360,7 @@ func TestRevocationWithNothingButTheKey(t *testing.T) {
 	settings := must(wallet.ReadSettings(other.Dir))(t)
 	opt.Keyring = renamed{tn.keys, settings.Item}
 	w := must(wallet.Open(ctx, opt))(t)
-	if cs, err := w.Consents().Select(ctx, wallet.RevokeRequest{All: true}); !errors.As(err, new(*wallet.WrongKeyError)) {
+	if cs, err := w.Consents().Select(ctx, wallet.RevokeRequest{All: true}); !errors.Is(err, wallet.ErrWrongKey) {
 		t.Errorf("another wallet's key: %v, %v", cs, err)
 	}
 	for _, r := range []wallet.RevokeRequest{{To: "Dr Smith"}, {All: true}, {Consents: []string{tn.consent.ID.String()}}} {

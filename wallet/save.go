@@ -18,14 +18,14 @@ import (
 
 // SaveFile lets write fill a new file at path, mode 0600, which appears only if
 // write succeeds. A file that has the bytes of sum already is left alone; any
-// other is a *FileExistsError unless overwrite. The zero sum knows no bytes.
+// other is a [ErrFileExists] unless overwrite. The zero sum knows no bytes.
 func SaveFile(path string, sum crypto.Hash, overwrite bool, write func(io.Writer) error) error {
 	if info, err := os.Lstat(path); err == nil {
 		if info.Mode().IsRegular() && sum != (crypto.Hash{}) && sameFile(path, sum) {
 			return nil
 		}
 		if !overwrite || !info.Mode().IsRegular() {
-			return &FileExistsError{Path: path, Special: !info.Mode().IsRegular()}
+			return inTheWay(path, info)
 		}
 	}
 	f, err := atomicfile.Create(path, 0o600)
@@ -41,16 +41,23 @@ func SaveFile(path string, sum crypto.Hash, overwrite bool, write func(io.Writer
 	}
 	err = f.CommitNew()
 	if errors.Is(err, fs.ErrExist) {
-		return &FileExistsError{Path: path}
+		return ErrFileExists.With("path", path)
 	}
 	return err
+}
+
+func inTheWay(path string, info fs.FileInfo) error {
+	if info.Mode().IsRegular() {
+		return ErrFileExists.With("path", path)
+	}
+	return ErrSpecialFile.With("path", path)
 }
 
 // MaySave returns why SaveFile could not make a file at path now, nil if it could;
 // nothing stays of the attempt.
 func MaySave(path string, overwrite bool) error {
 	if info, err := os.Lstat(path); err == nil && (!overwrite || !info.Mode().IsRegular()) {
-		return &FileExistsError{Path: path, Special: !info.Mode().IsRegular()}
+		return inTheWay(path, info)
 	}
 	f, err := atomicfile.Create(path, 0o600)
 	if err != nil {

@@ -31,7 +31,7 @@ func (w *Wallet) Backup() Backup { return Backup{w} }
 // opens the copies: that is for when the copy of the open ledger is there, since a
 // ledger that is older than what its wallet had seen is not believed. What an earlier
 // Save of this wallet put into dir is replaced; anything else that stands in the way
-// is a *ForeignBackupError or an *ExistsError at once.
+// is a [ErrForeignBackup] or an [ErrExists] at once.
 func (bu Backup) Save(ctx context.Context, dir string) (write func() error, err error) {
 	// The first file tells whose they are, for the next time after this one was killed.
 	// What was seen of other ledgers is not taken: their copies are of another time.
@@ -82,9 +82,9 @@ func (bu Backup) mine(dir string) error {
 	err := home.CheckKey(dir, bu.w.home.Key)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &ExistsError{What: "folder"}
-	case is[*WrongKeyError](err):
-		return &ForeignBackupError{Dir: dir}
+		return ErrExists.With("what", "folder")
+	case errors.Is(err, ErrWrongKey):
+		return ErrForeignBackup.With("dir", dir)
 	case is[*DamagedError](err):
 		return nil // one's own: it is written over
 	}
@@ -108,8 +108,8 @@ func (bu Backup) read(dir string) (b book, known ledgerclient.Pin, damaged []*Da
 		return nil
 	}
 	err = home.CheckKey(dir, bu.w.home.Key)
-	if is[*WrongKeyError](err) {
-		err = &ForeignBackupError{Dir: dir}
+	if errors.Is(err, ErrWrongKey) {
+		err = ErrForeignBackup.With("dir", dir)
 	}
 	if err := note(home.KeyCheckFile, err); err != nil {
 		return b, known, nil, err
@@ -118,7 +118,7 @@ func (bu Backup) read(dir string) (b book, known ledgerclient.Pin, damaged []*Da
 		return b, known, nil, err
 	}
 	if b.V != bookVersion && b.V != 0 {
-		return b, known, nil, &VersionError{What: home.BookFile, Version: b.V, Known: bookVersion}
+		return b, known, nil, WrongVersion(home.BookFile, b.V, bookVersion)
 	}
 	if bu.w.client == nil {
 		return b, known, damaged, nil
@@ -133,7 +133,7 @@ func (bu Backup) read(dir string) (b book, known ledgerclient.Pin, damaged []*Da
 	return b, known, damaged, note(name, err)
 }
 
-// CheckSaved tells whether what Save put into dir is a key's: a *ForeignBackupError
+// CheckSaved tells whether what Save put into dir is a key's: a [ErrForeignBackup]
 // if it is of another one.
 func CheckSaved(dir string, entropy crypto.Entropy) error {
 	root := entropy.Root()
@@ -256,7 +256,7 @@ func timeOf(seconds int64) time.Time {
 	return time.Unix(seconds, 0)
 }
 
-// MayBeRemoved returns an *UnsafeError unless the words were checked within a year
+// MayBeRemoved returns an [ErrUnsafe] unless the words were checked within a year
 // and every ledger on which something is the wallet's own was backed up within 30
 // days, and if something that was signed waits to be sent.
 func (bu Backup) MayBeRemoved(ctx context.Context) error {
@@ -270,7 +270,7 @@ func (bu Backup) MayBeRemoved(ctx context.Context) error {
 		if !waiting && len(bu.w.view.Threads()) == 0 && len(bu.w.book.Contacts) == 0 && len(bu.w.settings.Ledgers) == 1 {
 			return nil // nothing is lost
 		}
-		e := UnsafeError{Words: care.WordsChecked.IsZero() || now.Sub(care.WordsChecked) > WordsCheckDue, Waiting: waiting}
+		words, backup := care.WordsChecked.IsZero() || now.Sub(care.WordsChecked) > WordsCheckDue, false
 		for _, p := range bu.w.settings.Ledgers {
 			n := *bu.w.notes
 			if p.ID != bu.w.client.ID() {
@@ -280,11 +280,11 @@ func (bu Backup) MayBeRemoved(ctx context.Context) error {
 				}
 			}
 			if n.BackedUp.At == 0 || now.Sub(timeOf(n.BackedUp.At)) > BackupDue {
-				e.Backup = true
+				backup = true
 			}
 		}
-		if e != (UnsafeError{}) {
-			return &e
+		if words || backup || waiting {
+			return ErrUnsafe.With("words", words, "backup", backup, "waiting", waiting)
 		}
 		return nil
 	})

@@ -45,7 +45,7 @@ func (lg Log) Hour() contract.Hour { return lg.w.view.Hour() }
 // Signed are grants or revocations that are signed, or being signed, and not sent.
 type Signed struct {
 	// Errs says of each that was to be signed why it is not, nil if it is: of a grant a
-	// *WithdrawnError, or a *MissingError of a record's description or key; of a
+	// [ErrWithdrawn], or a [ErrMissing] of a record's description or key; of a
 	// revocation a *RefusedError, since the consent was revoked before.
 	Errs []error
 
@@ -67,7 +67,7 @@ func (gs Grants) Sign(ctx context.Context, plans []*GrantPlan) (*Signed, error) 
 		s.config, s.Errs = gs.w.client.Config(), make([]error, len(plans))
 		for i, p := range plans {
 			err := gs.addPlan(ctx, ground, p)
-			if err != nil && !is[*WithdrawnError](err) && !isMissing(err) {
+			if err != nil && !errors.Is(err, ErrWithdrawn) && !isMissing(err) {
 				return err
 			}
 			if s.Errs[i] = err; err == nil {
@@ -110,7 +110,7 @@ func (cs Consents) SignRevocations(ctx context.Context, ids []contract.ID) (*Sig
 			t := cs.w.view.Thread(id)
 			switch {
 			case t == nil || t.Role != view.OwnGrant:
-				return &NotFoundError{What: "consent", Query: id.String()}
+				return ErrNotFound.With("noun", "consent", "query", id.String())
 			case t.Status == contract.StatusClosed:
 				s.Errs[i] = &RefusedError{By: "ledger", Rule: contract.RuleRevoked, Consent: id}
 			default:

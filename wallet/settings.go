@@ -75,12 +75,12 @@ func (s *Settings) valid() bool {
 
 const settingsVersion = 2
 
-// ReadSettings reads the settings of the wallet in dir: *NoWalletError if there is
+// ReadSettings reads the settings of the wallet in dir: [ErrNoWallet] if there is
 // none.
 func ReadSettings(dir string) (Settings, error) {
 	b, err := home.ReadFile(dir, settingsFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Settings{}, &NoWalletError{Dir: dir}
+		return Settings{}, ErrNoWallet.With("dir", dir)
 	}
 	if err != nil {
 		return Settings{}, err
@@ -90,7 +90,7 @@ func ReadSettings(dir string) (Settings, error) {
 		return Settings{}, &DamagedError{File: settingsFile}
 	}
 	if s.V != settingsVersion {
-		return Settings{}, &VersionError{What: settingsFile, Version: s.V, Known: settingsVersion}
+		return Settings{}, WrongVersion(settingsFile, s.V, settingsVersion)
 	}
 	if !s.valid() {
 		return Settings{}, &DamagedError{File: settingsFile}

@@ -106,7 +106,7 @@ func readKey(ctx context.Context, opt Options, s Settings) (crypto.Entropy, erro
 	}
 	entropy, err := crypto.DecodeEntropy(secret)
 	if err != nil {
-		return crypto.Entropy{}, &WrongKeyError{}
+		return crypto.Entropy{}, ErrWrongKey
 	}
 	return entropy, nil
 }
@@ -130,8 +130,7 @@ func assemble(opt Options, s Settings, client *ledgerclient.Client, k *keys) *Wa
 func (o Options) waitOrDefault() time.Duration { return cmp.Or(o.Wait, 30*time.Second) }
 
 func isNoWallet(err error) bool {
-	var no *NoWalletError
-	return errors.As(err, &no)
+	return errors.Is(err, ErrNoWallet)
 }
 
 // Name is what the owner calls herself.
@@ -181,7 +180,7 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 	w.view.ForgetUnwritten()
 	unlock, noLock := home.Lock(ctx, w.home.Dir, w.opt.Wait)
 	if noLock != nil {
-		if ctx.Err() != nil || !w.opt.Revoking && (!lax || is[*BusyError](noLock)) {
+		if ctx.Err() != nil || !w.opt.Revoking && (!lax || errors.Is(noLock, ErrBusy)) {
 			return noLock
 		}
 		// Nothing is written without the lock but new revocations into the journal. Who
@@ -253,7 +252,7 @@ func (w *Wallet) keepEvidence(err error) error {
 			return errors.Join(err, werr)
 		}
 	}
-	return &EvidenceError{File: path, Err: err}
+	return ErrForkProved.Of(err, "file", path)
 }
 
 // Wipe overwrites the keys that the wallet holds; it cannot be used afterwards.
@@ -303,7 +302,7 @@ type savedFiles struct {
 func (w *Wallet) find(r view.Role, query, what string) (*view.Thread, error) {
 	q := strings.ToLower(text.Code(query))
 	if len(q) < minPrefix || len(q) > 64 || strings.Trim(q, "0123456789abcdef") != "" {
-		return nil, &InputError{Field: what, Value: query, Why: "an id is at least 6 characters of 0-9 and a-f"}
+		return nil, ErrInput.With("field", what, "value", query, "why", "an id is at least 6 characters of 0-9 and a-f")
 	}
 	var hits []*view.Thread
 	for _, t := range w.view.Threads() {
@@ -317,20 +316,27 @@ func (w *Wallet) find(r view.Role, query, what string) (*view.Thread, error) {
 			return nil, ErrPending.Of(w.Changes().Stuck())
 		}
 		if t := w.otherSide(r, q); t != nil {
-			return nil, &NotYoursError{Consent: t.ID, Received: r == view.OwnGrant, Given: r == view.Received}
+			code := ErrNotYours
+			switch r {
+			case view.OwnGrant:
+				code = ErrNotGiver
+			case view.Received:
+				code = ErrNotRecipient
+			}
+			return nil, code.With("consent", t.ID)
 		}
 		if w.view.Behind() != nil {
 			return nil, w.view.Behind() // it may be there by now
 		}
-		return nil, &NotFoundError{What: what, Query: query}
+		return nil, ErrNotFound.With("noun", what, "query", query)
 	case 1:
 		return hits[0], nil
 	}
-	e := &AmbiguousError{What: what, Query: query}
+	var ids []string
 	for _, t := range hits[:min(len(hits), 10)] {
-		e.Matches = append(e.Matches, t.ID.String())
+		ids = append(ids, t.ID.String())
 	}
-	return nil, e
+	return nil, ErrAmbiguous.With("query", query, "matches", ids)
 }
 
 // otherSide is the consent that begins with q where this wallet is on the other

@@ -2,7 +2,6 @@ package wallet
 
 import (
 	"archive/zip"
-	"errors"
 	"go/build"
 	"path/filepath"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"time"
 	_ "time/tzdata" // the zones below are there on every machine
 
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -87,8 +87,7 @@ func TestWindowEnds(t *testing.T) {
 		const layout = "2006-01-02T15:04"
 		h, err := tt.read(tt.text, now)
 		if _, none := time.Parse(layout, tt.want); none != nil {
-			var input *InputError
-			if !errors.As(err, &input) || !strings.Contains(input.Why, tt.want) {
+			if input, _ := fault.As(err, ErrInput); !strings.Contains(fault.Get[string](input, "why"), tt.want) {
 				t.Errorf("%s %s: %v, %v; want %s", tt.zone, tt.text, HourTime(h), err, tt.want)
 			}
 			continue

@@ -145,7 +145,7 @@ func (a agePlugin) install(dir string, force bool) error {
 	}
 	if _, err := os.Lstat(path); err == nil {
 		if !force {
-			return &wallet.FileExistsError{Path: path}
+			return wallet.ErrFileExists.With("path", path)
 		}
 		if err := os.Remove(path); err != nil {
 			return err

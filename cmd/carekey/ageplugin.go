@@ -151,7 +151,7 @@ func (a agePlugin) homeOf(at wallet.AgePointer) (string, error) {
 		}
 	}
 	if len(homes) == 0 || at.Home != "" && homes[0] != at.Home {
-		return "", &wallet.InputError{Field: "identity", Why: "it was made on another system"}
+		return "", wallet.ErrInput.With("field", "identity", "why", "it was made on another system")
 	}
 	return homes[0], nil
 }
@@ -193,10 +193,10 @@ func (i *pointedIdentity) Wrap(fileKey []byte) ([]*age.Stanza, error) {
 func inPlugin(err error) error {
 	f := explain(err)
 	switch {
-	case is[*wallet.NoWalletError](err):
+	case errors.Is(err, wallet.ErrNoWallet):
 		f.Message = strings.Replace(f.Message, "no wallet yet", "no such wallet", 1)
 		f.Hint = "print its identity again: carekey age identity"
-	case is[*wallet.InputError](err):
+	case errors.Is(err, wallet.ErrInput):
 		f.Hint = "print it again: carekey age identity, or carekey age recipient"
 	}
 	text := f.Message

@@ -232,7 +232,7 @@ func readBackup(dir string) (info backupInfo, err error) {
 		return backupInfo{}, &wallet.DamagedError{File: backupMark, Err: err}
 	}
 	if info.V != 1 {
-		return info, &wallet.VersionError{What: backupMark, Version: info.V, Known: 1}
+		return info, wallet.WrongVersion(backupMark, info.V, 1)
 	}
 	return info, nil
 }

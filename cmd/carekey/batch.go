@@ -400,7 +400,7 @@ func (a batches) ended(ctx context.Context, w *wallet.Wallet, s batch.Status, er
 	case s.Granted+s.Revoked == 0:
 		return failed
 	}
-	return &wallet.PartlyError{Done: s.Granted + s.Revoked, Failed: s.Failed + s.Kept, First: failed}
+	return wallet.ErrPartly.Of(failed, "done", s.Granted+s.Revoked, "failed", s.Failed+s.Kept)
 }
 
 // resultOf is a result with its error in words.

@@ -99,7 +99,7 @@ func (a consents) export(ctx context.Context, ids []string, x exportFlags) error
 		case c.Damaged != nil:
 			err = c.Damaged
 		case c.Missing:
-			err = &wallet.MissingError{What: "terms", ID: c.ID}
+			err = wallet.ErrMissing.With("part", "terms", "id", c.ID)
 		}
 		left = append(left, c.ID.String())
 		if first == nil {
@@ -123,7 +123,7 @@ func (a consents) export(ctx context.Context, ids []string, x exportFlags) error
 	}
 	a.say("%s. Not encrypted, and not signed: keep it as you keep your records. What holds is on the ledger.", plural(len(known), "consent", "consents"))
 	if first != nil {
-		return &wallet.PartlyError{Done: len(known), Failed: len(left), First: first}
+		return wallet.ErrPartly.Of(first, "done", len(known), "failed", len(left))
 	}
 	return missing
 }

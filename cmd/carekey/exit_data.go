@@ -34,10 +34,12 @@ func coded(err error) error {
 		return refusal(&wallet.RefusedError{By: "ledger", Rule: e.Rule, Hour: e.Hour})
 	case *ledgerclient.KeeperError:
 		return refusal(&wallet.RefusedError{By: "keeper", Code: e.Code, Consent: e.Grant})
+	case *wallet.DamagedError:
+		return wallet.ErrDamaged.Of(e.Err, "file", e.File)
 	case *folder.DamagedError:
 		return errDamaged.With("of", e)
 	}
-	return old(err)
+	return nil
 }
 
 // refusal is that of the ledger, of a keeper, or of the wallet itself.

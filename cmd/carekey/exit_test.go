@@ -39,13 +39,13 @@ var explained = []struct {
 	code string
 	exit int
 }{
-	{&wallet.ExistsError{What: "wallet"}, "wallet-exists", 3},
-	{&wallet.ExistsError{What: "contact"}, "name-taken", 3},
-	{&wallet.NoWalletError{}, "no-wallet", 7},
-	{&wallet.NotFoundError{What: "record"}, "record-not-found", 7},
-	{&wallet.NotFoundError{What: "batch"}, "batch-not-found", 7},
-	{&wallet.AmbiguousError{What: "record", Query: "abcdef", Matches: []string{"abcdef01", "abcdef02"}}, "ambiguous-id", 2},
-	{&wallet.InputError{Field: "until"}, "bad-until", 2},
+	{wallet.ErrWalletExists, "wallet-exists", 3},
+	{wallet.ErrNameTaken, "name-taken", 3},
+	{wallet.ErrNoWallet, "no-wallet", 7},
+	{wallet.ErrNotFound.With("noun", "record"), "record-not-found", 7},
+	{wallet.ErrNotFound.With("noun", "batch"), "batch-not-found", 7},
+	{wallet.ErrAmbiguous.With("query", "abcdef", "matches", []string{"abcdef01", "abcdef02"}), "ambiguous-id", 2},
+	{wallet.ErrInput.With("field", "until"), "bad-until", 2},
 	{&batch.LinesError{File: "f.csv", Problems: []batch.Problem{{Line: 2, Column: 5, Why: "not a date"}}, Total: 1}, "bad-file", 2},
 	{batch.ErrStalePlan, "plan-stale", 3},
 	{batch.ErrForeignPlan, "plan-foreign", 6},
@@ -53,13 +53,13 @@ var explained = []struct {
 	{batch.ErrUnfinished.With("left", 8), "batch-unfinished", 3},
 	{errBatchStopped.Of(context.Canceled, "done", 2, "items", 10), "interrupted", 130},
 	{errBatchStopped.Of(syscall.ENOSPC, "done", 10, "items", 10, "results", "r.jsonl"), "disk-full", 1},
-	{&wallet.EmptyError{What: "record"}, "nothing-selected", 7},
-	{&wallet.BusyError{}, "wallet-busy", 5},
-	{&wallet.VersionError{What: "state", Version: 2, Known: 1}, "newer-version", 1},
-	{&wallet.VersionError{What: "wallet.json", Version: 1, Known: 2}, "older-version", 1},
-	{&wallet.LeaveError{Default: true}, "default-ledger", 3},
-	{&wallet.LeaveError{Waiting: 2}, "changes-wait", 3},
-	{&wallet.LeaveError{Waiting: -1}, "changes-wait", 3},
+	{wallet.ErrEmpty.With("of", "record"), "nothing-selected", 7},
+	{wallet.ErrBusy, "wallet-busy", 5},
+	{wallet.WrongVersion("state", 2, 1), "newer-version", 1},
+	{wallet.WrongVersion("wallet.json", 1, 2), "older-version", 1},
+	{wallet.ErrDefaultLedger, "default-ledger", 3},
+	{wallet.ErrChangesWait.With("changes", 2), "changes-wait", 3},
+	{wallet.ErrSomethingWaits, "changes-wait", 3},
 	{wallet.ErrPending.Of(&ledgerclient.UnreachableError{Service: "ledger", Err: context.DeadlineExceeded}), "pending", 5},
 	{wallet.ErrPending.Of(&ledgerclient.UnreachableError{Service: "ledger", Err: folder.ErrNoLedger.With("dir", "x")}), "pending", 5},
 	{&ledgerclient.UnreachableError{Service: "ledger", Err: folder.ErrNoLedger.With("dir", "x")}, "ledger-missing", 5},
@@ -69,25 +69,25 @@ var explained = []struct {
 	{errIncomplete.Of(&ledgerclient.UnreachableError{Service: "keeper", Err: context.DeadlineExceeded}, "lacks", "x"), "incomplete", 8},
 	{&wallet.DamagedError{File: "state"}, "wallet-damaged", 6},
 	{errBadBackup.Of(&folder.DamagedError{File: "leaves"}, "dir", "b"), "backup-damaged", 6},
-	{&wallet.WrongKeyError{}, "wrong-key", 4},
-	{&wallet.KeyLeftError{Kind: "os", Err: keyring.ErrLocked}, "key-left", 8},
-	{&wallet.KeyLeftError{Kind: "os", Maybe: true, Err: keyring.ErrLocked}, "key-left", 8},
-	{&wallet.OtherWalletError{}, "another-wallet", 4},
+	{wallet.ErrWrongKey, "wrong-key", 4},
+	{wallet.ErrKeyLeft.Of(keyring.ErrLocked, "kind", "os"), "key-left", 8},
+	{wallet.ErrKeyMayLeft.Of(keyring.ErrLocked, "kind", "os"), "key-left", 8},
+	{wallet.ErrOtherWallet, "another-wallet", 4},
 	{health.ErrUnmappable, "not-mappable", 3},
-	{&wallet.NotYoursError{}, "not-yours", 3},
-	{&wallet.ForeignCodeError{}, "foreign-code", 7},
-	{&wallet.UnreadError{}, "unread", 8},
-	{&wallet.CodeHistoryError{Err: &ledgerclient.ForkError{Size: 7}}, "code-history", 6},
-	{&wallet.CodeHistoryError{Err: &ledgerclient.RollbackError{Pinned: 9, Head: 7}}, "code-history", 6},
-	{&wallet.MissingError{What: "content"}, "content-missing", 7},
-	{&wallet.FileExistsError{}, "file-exists", 2},
-	{&wallet.WithdrawnError{}, "record-removed", 7},
-	{&wallet.NothingError{Entries: 3}, "nothing-restored", 7},
-	{&wallet.ForeignBackupError{Dir: "b"}, "foreign-backup", 3},
-	{&wallet.UnsafeError{Words: true, Backup: true}, "not-backed-up", 3},
+	{wallet.ErrNotYours, "not-yours", 3},
+	{wallet.ErrForeignCode, "foreign-code", 7},
+	{wallet.ErrUnread, "unread", 8},
+	{wallet.ErrCodeHistory.Of(&ledgerclient.ForkError{Size: 7}), "code-history", 6},
+	{wallet.ErrCodeHistory.Of(&ledgerclient.RollbackError{Pinned: 9, Head: 7}), "code-history", 6},
+	{wallet.ErrMissing.With("part", "content"), "content-missing", 7},
+	{wallet.ErrFileExists, "file-exists", 2},
+	{wallet.ErrWithdrawn, "record-removed", 7},
+	{wallet.ErrNothing.With("entries", 3), "nothing-restored", 7},
+	{wallet.ErrForeignBackup.With("dir", "b"), "foreign-backup", 3},
+	{wallet.ErrUnsafe.With("words", true, "backup", true), "not-backed-up", 3},
 	{crypto.ErrChecksum.With("suspects", []int{2, 6}), "bad-words", 2},
 	{ui.ErrWordsDiffer, "words-differ", 3},
-	{&wallet.PartlyError{Done: 1, Failed: 1, First: &wallet.NotYoursError{}}, "partly-done", 8},
+	{wallet.ErrPartly.Of(wallet.ErrNotYours, "done", 1, "failed", 1), "partly-done", 8},
 	{&wallet.RefusedError{By: "ledger", Rule: contract.RuleRevoked, Consent: consent, Filed: true}, "revoked", 3},
 	{&wallet.RefusedError{By: "ledger", Rule: contract.RuleExpired}, "expired", 3},
 	{&wallet.RefusedError{By: "ledger", Rule: contract.RuleNotYet}, "not-yet", 3},
@@ -112,7 +112,7 @@ var explained = []struct {
 	{ledgerclient.ErrForeign, "foreign-ledger", 6},
 	{&ledgerclient.RollbackError{}, "ledger-rolled-back", 6},
 	{&ledgerclient.ForkError{}, "ledger-forked", 6},
-	{&wallet.EvidenceError{File: "evidence-0a", Err: &ledgerclient.ForkError{}}, "ledger-forked", 6},
+	{wallet.ErrForkProved.Of(&ledgerclient.ForkError{}, "file", "evidence-0a"), "ledger-forked", 6},
 	{ledgerclient.ErrStale.With("age", 3*time.Hour), "head-stale", 6},
 	{ledgerclient.ErrStale.With("age", -time.Hour), "head-stale", 6},
 	{ledgerclient.ErrEvidence.With("what", "root"), "evidence-invalid", 6},
@@ -220,10 +220,10 @@ func TestReport(t *testing.T) {
 	}
 	defer r.Close()
 	a := &app{console: console{err: w}}
-	if code := a.report(&wallet.NotFoundError{What: "contact", Query: "\x1b[31m<b>"}, []string{"grant", "--json"}); code != 7 {
+	if code := a.report(wallet.ErrNotFound.With("noun", "contact", "query", "\x1b[31m<b>"), []string{"grant", "--json"}); code != 7 {
 		t.Errorf("exit %d", code)
 	}
-	if code := a.report(&wallet.NotFoundError{What: "contact", Query: "\x1b[31mred"}, nil); code != 7 {
+	if code := a.report(wallet.ErrNotFound.With("noun", "contact", "query", "\x1b[31mred"), nil); code != 7 {
 		t.Errorf("exit %d", code)
 	}
 	if code := a.report(nil, nil); code != 0 {
@@ -248,7 +248,7 @@ func TestAnswersAreNoErrors(t *testing.T) {
 	for err, want := range map[error]string{
 		cli.ErrDeclined:                      "You said no: nothing was changed.\n",
 		errFindings.With("exit", exitLocked): "Something needs you: see above.\n",
-		&wallet.BusyError{}:                  "error: ",
+		wallet.ErrBusy:                       "error: ",
 	} {
 		a := newApp()
 		var e error

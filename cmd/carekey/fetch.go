@@ -233,7 +233,7 @@ func (x *fetching) end() error {
 		}
 	}
 	if x.first != nil {
-		return &wallet.PartlyError{Done: len(x.files), Failed: x.failed, First: x.first}
+		return wallet.ErrPartly.Of(x.first, "done", len(x.files), "failed", x.failed)
 	}
 	if len(x.files) == 0 {
 		x.say("There is nothing to fetch.")

@@ -172,7 +172,7 @@ func (a grants) chooseRecords(ctx context.Context, w *wallet.Wallet) ([]string, 
 		return nil, err
 	}
 	if len(rs) == 0 {
-		return nil, &wallet.EmptyError{What: "record"}
+		return nil, wallet.ErrEmpty.With("of", "record")
 	}
 	var items []ui.Item
 	for _, r := range rs {

@@ -58,7 +58,7 @@ func (a making) init(ctx context.Context, f initFlags) error {
 		return err
 	}
 	if p.settings != nil {
-		return &wallet.ExistsError{What: "wallet"}
+		return wallet.ErrWalletExists
 	}
 	kind, err := a.keyringKind()
 	if err != nil {

@@ -158,7 +158,7 @@ func (a keyrings) move(ctx context.Context, kind string) error {
 	if kind == keyring.KindFile && p.settings.Keyring != kind && errors.Is(err, keyring.ErrDamaged) {
 		return usage(a.keys(p).file()+" is no key file, and in the way", "to remove it: carekey keyring move "+otherKind(kind)+"; then try again")
 	}
-	if err != nil && !is[*wallet.KeyLeftError](err) {
+	if err != nil && !errors.Is(err, wallet.ErrKeyLeft) {
 		return err
 	}
 	if a.flags.json && err == nil {
@@ -210,7 +210,7 @@ func (a keyrings) restore(ctx context.Context, file string) error {
 	}
 	defer entropy.Wipe()
 	if err := wallet.PutKeyBack(ctx, wallet.Options{Dir: p.dir}, a.keys(p).of(p.settings.Keyring), entropy); err != nil {
-		if is[*wallet.WrongKeyError](err) {
+		if errors.Is(err, wallet.ErrWrongKey) {
 			return usage("these are the words of another wallet: nothing was changed", "which wallet is meant: --profile NAME, "+envHome)
 		}
 		return err

@@ -110,7 +110,7 @@ func (a ledgers) find(named string) (place, wallet.Place, error) {
 	}
 	at, ok, err := p.joined(named)
 	if err == nil && !ok {
-		err = &wallet.NotFoundError{What: "ledger", Query: named}
+		err = wallet.ErrNotFound.With("noun", "ledger", "query", named)
 	}
 	return p, at, err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -231,7 +232,7 @@ func (a *app) place() (place, error) {
 	s, err := wallet.ReadSettings(p.dir)
 	if err == nil {
 		p.settings = &s
-	} else if !is[*wallet.NoWalletError](err) {
+	} else if !errors.Is(err, wallet.ErrNoWallet) {
 		return p, err
 	}
 	text := a.flags.ledger
@@ -261,7 +262,7 @@ func (a *app) place() (place, error) {
 func (a *app) ownPlace() (place, error) {
 	p, err := a.place()
 	if err == nil && p.settings == nil {
-		err = &wallet.NoWalletError{Dir: p.dir}
+		err = wallet.ErrNoWallet.With("dir", p.dir)
 	}
 	return p, err
 }
@@ -294,7 +295,7 @@ func (p *place) joined(query string) (found wallet.Place, ok bool, err error) {
 		}
 	}
 	if len(matches) > 1 {
-		return found, false, &wallet.AmbiguousError{What: "ledger", Query: query, Matches: matches}
+		return found, false, wallet.ErrAmbiguous.With("query", query, "matches", matches)
 	}
 	return found, ok, nil
 }

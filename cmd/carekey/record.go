@@ -279,7 +279,7 @@ func (a records) get(cmd *cobra.Command, id string, g getFlags) error {
 		}
 		r := versions[len(versions)-1]
 		if removed {
-			return &wallet.WithdrawnError{Record: r.ID}
+			return wallet.ErrWithdrawn.With("record", r.ID)
 		}
 		step, end := a.progress("decrypting", r.Size)
 		defer end()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -322,7 +323,7 @@ func lost(damaged error) string {
 	if is[*ledgerclient.UnreachableError](damaged) {
 		return "(out of reach)"
 	}
-	if is[*wallet.UnreadError](damaged) {
+	if errors.Is(damaged, wallet.ErrUnread) {
 		return "(not read yet)"
 	}
 	if damaged != nil {

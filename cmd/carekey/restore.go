@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -61,7 +62,7 @@ func (a restores) restore(ctx context.Context, f restoreFlags) error {
 		return err
 	}
 	if p.settings != nil {
-		return &wallet.ExistsError{What: "wallet"}
+		return wallet.ErrWalletExists
 	}
 	if err := a.keys(p).finishRemoval(ctx); err != nil {
 		return err
@@ -120,7 +121,7 @@ func (a restores) restore(ctx context.Context, f restoreFlags) error {
 	},
 		wallet.RestoreRequest{Entropy: entropy, At: p.at.kept(p.home), Name: f.name, Saved: from.saved, Progress: progress})
 	end()
-	if is[*wallet.NothingError](err) {
+	if errors.Is(err, wallet.ErrNothing) {
 		os.Remove(filepath.Join(p.dir, "lock"))
 		os.Remove(filepath.Join(p.dir, "lock.next"))
 		os.Remove(p.dir)
@@ -183,7 +184,7 @@ func (a restores) from(ctx context.Context, p place, f restoreFlags) (from resto
 		from.saved, from.dir = filepath.Join(f.backup, backupWallet), f.backup
 	}
 	info, err := readBackup(p.at.dir)
-	if is[*wallet.VersionError](err) {
+	if errors.Is(err, wallet.ErrVersion) {
 		return from, err
 	}
 	if err != nil && !is[*wallet.DamagedError](err) || !p.given {

@@ -212,7 +212,7 @@ func find[T any](ctx context.Context, s *session, query string, f func(o *opened
 	})
 	switch {
 	case len(matches) > 1:
-		return found, nil, &wallet.AmbiguousError{What: "consent", Query: query, Matches: matches}
+		return found, nil, wallet.ErrAmbiguous.With("query", query, "matches", matches)
 	case len(matches) == 1:
 		s.closed = nil
 		return found, on, nil
@@ -304,7 +304,7 @@ func (s *session) tellUnwritten(w *wallet.Wallet, failed error) {
 		}
 		said[f.Message] = true
 		switch {
-		case i < len(over) || is[*wallet.DamagedError](err) || is[*wallet.VersionError](err):
+		case i < len(over) || is[*wallet.DamagedError](err) || errors.Is(err, wallet.ErrVersion):
 			s.say("Passed over: %s.", f.Message)
 			if f.Hint != "" {
 				s.say("hint:  %s", s.ours(f.Hint))

@@ -68,7 +68,7 @@ func readJob(w *wallet.Wallet) (*job, error) {
 	case err != nil || !found:
 		return nil, err
 	case j.V != jobVersion:
-		return nil, &wallet.VersionError{What: "batch", Version: j.V, Known: jobVersion}
+		return nil, wallet.WrongVersion("batch", j.V, jobVersion)
 	case j.Give < 0 || j.End < 0 || j.Chunk < 1:
 		return nil, w.Job().Damaged(wallet.JobFile)
 	}
@@ -79,7 +79,7 @@ func readJob(w *wallet.Wallet) (*job, error) {
 func theJob(w *wallet.Wallet) (*job, error) {
 	j, err := readJob(w)
 	if err == nil && j == nil {
-		err = &wallet.NotFoundError{What: "batch"}
+		err = wallet.ErrNotFound.With("noun", "batch", "query", "")
 	}
 	return j, err
 }
@@ -240,7 +240,7 @@ func (j *job) mustBeFinished() error {
 	return err
 }
 
-// StatusOf returns how far the job is: a *wallet.NotFoundError if there is none. What
+// StatusOf returns how far the job is: a [wallet.ErrNotFound] if there is none. What
 // an interrupted run left in the journal is finished first.
 func StatusOf(ctx context.Context, w *wallet.Wallet) (s Status, err error) {
 	err = w.Look(ctx, func() error {
@@ -349,10 +349,10 @@ func (r *Result) end(d *done) {
 	case "refused":
 		r.Err = &wallet.RefusedError{By: "ledger", Rule: d.Rule, Hour: d.Hour, Consent: d.Consent, Giving: r.Do == Grant}
 	case "removed":
-		r.Err = &wallet.WithdrawnError{Record: d.Record}
+		r.Err = wallet.ErrWithdrawn.With("record", d.Record)
 	case "missing":
-		r.Err = &wallet.MissingError{What: "metadata", ID: d.Record}
+		r.Err = wallet.ErrMissing.With("part", "metadata", "id", d.Record)
 	case "failed":
-		r.Err = &wallet.MissingError{What: "content", ID: d.Consent}
+		r.Err = wallet.ErrMissing.With("part", "content", "id", d.Consent)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -246,8 +245,8 @@ func (p *planner) recipient(name string) (*recipient, string) {
 		return r, ""
 	}
 	c, err := p.w.Contacts().Named(name)
-	if none, ok := errors.AsType[*wallet.NotFoundError](err); ok && none.Like != "" {
-		return nil, "no contact of that name; one looks like it: " + none.Like
+	if none, _ := fault.As(err, wallet.ErrNotFound); fault.Get[string](none, "like") != "" {
+		return nil, "no contact of that name; one looks like it: " + fault.Get[string](none, "like")
 	}
 	if err != nil {
 		return nil, "no contact of that name"

@@ -262,10 +262,9 @@ func (p *parser) row(line []byte, f fields) {
 
 func (p *parser) grant(w *Row, f fields, bad func(field, why string)) {
 	reason := func(field string, err error) {
-		var in *wallet.InputError
-		if errors.As(err, &in) {
-			why := in.Why
-			if strings.HasPrefix(why, "not a date like") && strings.ContainsAny(in.Value, "0123456789") {
+		if in, ok := fault.As(err, wallet.ErrInput); ok {
+			why := fault.Get[string](in, "why")
+			if strings.HasPrefix(why, "not a date like") && strings.ContainsAny(fault.Get[string](in, "value"), "0123456789") {
 				why += "; a day of a spreadsheet: format the column as YYYY-MM-DD"
 			}
 			bad(field, why)
@@ -347,9 +346,8 @@ func (p *parser) revocation(w *Row, f fields, bad func(field, why string)) {
 
 func (p *parser) name(w *Row, f fields, bad func(field, why string)) {
 	name, err := wallet.CheckName("to", f["to"].text)
-	var in *wallet.InputError
-	if errors.As(err, &in) {
-		bad("to", in.Why)
+	if in, ok := fault.As(err, wallet.ErrInput); ok {
+		bad("to", fault.Get[string](in, "why"))
 	}
 	w.To = p.text(name)
 }

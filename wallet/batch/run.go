@@ -2,8 +2,8 @@ package batch
 
 import (
 	"context"
-	"errors"
 
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 )
@@ -209,14 +209,14 @@ func (r *run) sign(ctx context.Context, n int) (*part, error) {
 		return nil, err
 	}
 	for k, err := range p.signed.Errs {
-		var gone *wallet.WithdrawnError
-		var missing *wallet.MissingError
+		gone, removed := fault.As(err, wallet.ErrWithdrawn)
+		missing, lost := fault.As(err, wallet.ErrMissing)
 		switch {
 		case err == nil:
-		case errors.As(err, &gone):
-			p.left[at[k]] = left{"removed", gone.Record}
-		case errors.As(err, &missing):
-			p.left[at[k]] = left{"missing", missing.ID}
+		case removed:
+			p.left[at[k]] = left{"removed", fault.Get[contract.ID](gone, "record")}
+		case lost:
+			p.left[at[k]] = left{"missing", fault.Get[contract.ID](missing, "id")}
 		default:
 			p.left[at[k]] = left{Status: "revoked"}
 		}

@@ -1,27 +1,10 @@
 package home
 
 import (
-	"fmt"
 	"path/filepath"
-	"time"
 
 	"github.com/carekey/carekey/crypto/fault"
 )
-
-// BusyError says that another process is using the wallet.
-type BusyError struct{ Waited time.Duration }
-
-func (e *BusyError) Error() string { return fmt.Sprintf("wallet busy for %s", e.Waited) }
-
-// VersionError says that something was written by a newer carekey, or by one
-// that is too old.
-type VersionError struct {
-	What    string
-	Version int
-	Known   int // the version that this carekey reads
-}
-
-func (e *VersionError) Error() string { return fmt.Sprintf("%s of version %d", e.What, e.Version) }
 
 // DamagedError says that a file of the wallet cannot be what it was.
 type DamagedError struct {
@@ -40,10 +23,14 @@ func (e *DamagedError) Unwrap() error { return e.Err }
 // InJournal reports whether the file held changes on their way, and nothing else.
 func (e *DamagedError) InJournal() bool { return filepath.Base(filepath.Dir(e.File)) == JournalDir }
 
-// WrongKeyError says that the keyring gave a key that is not this wallet's.
-type WrongKeyError struct{}
-
-func (*WrongKeyError) Error() string { return "the key in the keyring is not this wallet's" }
+// WrongVersion is an [ErrVersion] of what this carekey reads in version known.
+func WrongVersion(what string, version, known int) error {
+	age := "newer"
+	if version < known {
+		age = "older"
+	}
+	return ErrVersion.With("age", age, "what", what, "version", version)
+}
 
 const (
 	ErrBusy     fault.Code = "wallet-busy"    // another process has held the wallet's lock all the time. waited

@@ -67,7 +67,7 @@ func (f Folder) Write(name string, data []byte) error {
 
 // ReadSealed reads a sealed file into v. The file's name is bound to what is in it, so
 // that no file can stand in another's place. Errors: *DamagedError, also for a file
-// that is not there, and *WrongKeyError.
+// that is not there, and [ErrWrongKey].
 func (f Folder) ReadSealed(name string, v any) error {
 	sealed, err := f.Read(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -100,14 +100,14 @@ func (f Folder) WriteSealed(name string, v any) error {
 // a changed file is the likelier cause; but a key that opens no other sealed file
 // either is the wrong one.
 func (f Folder) Explain(name string, err error) error {
-	if wrong := CheckKey(f.Dir, f.Key); errors.As(wrong, new(*WrongKeyError)) {
+	if wrong := CheckKey(f.Dir, f.Key); errors.Is(wrong, ErrWrongKey) {
 		return wrong
 	}
 	return &DamagedError{File: name, Err: err}
 }
 
 // CheckKey checks that a key is that of the wallet whose files are in dir: a
-// *WrongKeyError if it opens none of them. If it opens another one than the key check,
+// [ErrWrongKey] if it opens none of them. If it opens another one than the key check,
 // that is damaged.
 func CheckKey(dir string, local *crypto.LocalKey) error {
 	b, err := ReadFile(dir, KeyCheckFile)
@@ -130,7 +130,7 @@ func CheckKey(dir string, local *crypto.LocalKey) error {
 			}
 		}
 	}
-	return &WrongKeyError{}
+	return ErrWrongKey
 }
 
 // ReadFile reads a file of the wallet's folder. One that is no file, or longer than any

@@ -37,7 +37,7 @@ func Lock(ctx context.Context, dir string, wait time.Duration) (unlock func(), e
 		}
 		if time.Since(start) >= wait {
 			f.Close()
-			return nil, &BusyError{Waited: wait}
+			return nil, ErrBusy.With("waited", wait)
 		}
 		select {
 		case <-ctx.Done():

@@ -51,8 +51,7 @@ func TestLetIn(t *testing.T) {
 	}
 	unlock()
 	LetIn(ctx, dir)
-	var busy *BusyError
-	if unlock, err := Lock(ctx, dir, 0); !errors.As(err, &busy) {
+	if unlock, err := Lock(ctx, dir, 0); !errors.Is(err, ErrBusy) {
 		if err == nil {
 			unlock()
 		}

@@ -100,13 +100,13 @@ func (o *Outbox) read(name string) (*Batch, error) {
 	plain, err := o.Home.Key.Open(filepath.ToSlash(file), sealed)
 	switch {
 	case err != nil && inBlocks(sealed):
-		return nil, &home.VersionError{What: file, Version: 1, Known: version}
+		return nil, home.WrongVersion(file, 1, version)
 	case err != nil:
 		return nil, o.Home.Explain(file, err)
 	case len(plain) == 0:
 		return nil, &home.DamagedError{File: file, Err: codec.ErrLength}
 	case plain[0] != version:
-		return nil, &home.VersionError{What: file, Version: int(plain[0]), Known: version}
+		return nil, home.WrongVersion(file, int(plain[0]), version)
 	}
 	b, err := parse(o.Client.ID(), plain[1:])
 	if err != nil {

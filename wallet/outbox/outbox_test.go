@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
@@ -721,8 +722,8 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 		if len(over) != 1 || o.Stuck() != nil || w.do(o, w.grant()) != nil {
 			t.Fatalf("%s: passed over %v, waits for %v", what, over, o.Stuck())
 		}
-		v, version := errors.AsType[*home.VersionError](over[0])
-		if version != (what == "newer" || what == "older") || what == "older" && v.Version != 1 || !version && !errors.As(over[0], new(*home.DamagedError)) && !errors.As(over[0], new(*home.WrongKeyError)) {
+		v, version := fault.As(over[0], home.ErrVersion)
+		if version != (what == "newer" || what == "older") || what == "older" && v.Value("version") != 1 || !version && !errors.As(over[0], new(*home.DamagedError)) && !errors.Is(over[0], home.ErrWrongKey) {
 			t.Errorf("%s: %v", what, over[0])
 		}
 	}

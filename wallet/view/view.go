@@ -183,7 +183,7 @@ func readState(f home.Folder, notes any) (state, error) {
 	name := f.In(home.StateFile)
 	err := f.ReadSealed(name, &s)
 	if err == nil && s.V != fileVersion {
-		err = &home.VersionError{What: name, Version: s.V, Known: fileVersion}
+		err = home.WrongVersion(name, s.V, fileVersion)
 	}
 	return s, err
 }
@@ -228,7 +228,7 @@ func (v *View) Save() error {
 // PassOver takes note of a file that cannot be read. Nothing is written from then on:
 // it is for a person to decide what becomes of it.
 func (v *View) PassOver(name string, err error) {
-	if !errors.As(err, new(*home.DamagedError)) && !errors.As(err, new(*home.VersionError)) {
+	if !errors.As(err, new(*home.DamagedError)) && !errors.Is(err, home.ErrVersion) {
 		err = &home.DamagedError{File: name, Err: err}
 	}
 	v.unwritten = append(v.unwritten, err)
