@@ -39,7 +39,7 @@ type ground struct {
 // newGround completes a ground.
 func newGround(g *ground) *ground {
 	g.shares = &shareFiles{g: g, of: map[contract.Hour]*shareFile{}}
-	g.payloads = &segments{g: g, elem: []string{"payloads"}, full: segmentSize, least: segmentSize / 16, indexFrom: 3 * 4096}
+	g.payloads = &segments{g: g, elem: []string{"payloads"}, full: segmentSize, least: segmentSize / 16, indexFrom: 3 * 1024}
 	return g
 }
 

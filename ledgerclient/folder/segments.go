@@ -596,7 +596,7 @@ func (s *segments) reindex() error {
 	if s.index != nil {
 		had = s.index.rows
 	}
-	if len(s.recent) < s.indexFrom+int(had/16) {
+	if len(s.recent) < s.indexFrom+int(had/64) {
 		return nil
 	}
 	x, err := s.writeIndex(had)
