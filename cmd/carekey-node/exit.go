@@ -131,7 +131,7 @@ var explanations = cli.Table{Code: coded, Show: show, Rows: map[fault.Code]cli.R
 
 	folder.ErrNoLedger: say(exitNotFound, "there is no ledger in {dir}", "make one: carekey-node init DIR --name NAME"),
 	folder.ErrFormat: say(exitUnexpected, "the files in {dir} are of version {version}, which this carekey-node does not read",
-		"use the carekey-node of that version, or make a new ledger in another folder"),
+		"use the program of that version, or make a new ledger in another folder"),
 	folder.ErrBusy: say(exitUnreachable, "another program is using {dir} (waited {waited})", "try again when it is done"),
 	folder.ErrLedgerExists: say(exitRefused, "there is a ledger in {dir} already",
 		"choose another folder, or serve that one: carekey-node serve {dir}"),
