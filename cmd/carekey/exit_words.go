@@ -297,7 +297,7 @@ var explanations = cli.Table{Code: coded, Show: show, Rows: map[fault.Code]cli.R
 	folder.ErrNoLedger: say(exitUnreachable, "there is no ledger in {dir}",
 		"was the folder moved? name its new place with --ledger DIR"),
 	folder.ErrFormat: say(exitUnexpected, "the files in {dir} are of version {version}, which this carekey does not read",
-		"use the version of carekey that wrote it, or begin a new ledger in another folder"),
+		"use the version that wrote it, or begin a new ledger in another folder"),
 	folder.ErrBusy:         say(exitUnreachable, "another program is using the ledger (waited {waited})", "try again when it is done"),
 	folder.ErrLedgerExists: say(exitRefused, "there is a ledger in {dir} already", "to use it, leave out --new-ledger"),
 	folder.ErrNotEmpty:     say(exitRefused, "the folder {dir} is not empty, and holds something else", "choose a new folder"),
