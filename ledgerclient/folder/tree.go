@@ -173,8 +173,35 @@ func (t *tree) cut(n uint64) error {
 	return err
 }
 
-// root is the root of the first n leaves.
+// root is the root of the first n leaves. That of all of them is what every entry needs.
 func (t *tree) root(n uint64) (crypto.Hash, error) {
-	h, err := tlog.TreeHash(int64(n), t)
-	return crypto.Hash(h), err
+	if !t.whole(n) {
+		h, err := tlog.TreeHash(int64(n), t)
+		return crypto.Hash(h), err
+	}
+	var h tlog.Hash
+	left := func(sub tlog.Hash) {
+		if h == (tlog.Hash{}) {
+			h = sub
+		} else {
+			h = tlog.NodeHash(sub, h)
+		}
+	}
+	behind := n & (1<<t.level - 1)
+	hs := make([]tlog.Hash, behind)
+	for level := range t.level { // whole subtrees of the tail, from the last and smallest
+		if size := uint64(1) << level; behind&size != 0 {
+			first := behind &^ (2*size - 1)
+			for i := range size {
+				hs[i] = t.tail.at(first + i)
+			}
+			left(subtree(hs[:size]))
+		}
+	}
+	for level, blocks := 0, n>>t.level; blocks>>level != 0; level++ {
+		if blocks>>level&1 != 0 {
+			left(t.kept.at(uint64(tlog.StoredHashIndex(level, int64(blocks>>level-1)))))
+		}
+	}
+	return crypto.Hash(h), nil
 }
