@@ -19,11 +19,16 @@ import (
 
 // Errors of the commands themselves.
 const (
-	errBinary         fault.Code = "binary-to-terminal"  // a terminal is no place for these bytes
-	errNeed           fault.Code = "answer-needed"       // a person would have to be asked, and there is none. what: the question, or a noun; flag, that answers
-	errOtherLedger    fault.Code = "another-ledger"      // the ledger named on the command line is not the wallet's. want, got
-	errNoLedger       fault.Code = "no-ledger"           // init was not told to make a ledger in dir
-	errPassphraseFile fault.Code = "passphrase-file"     // the file or descriptor with the passphrase cannot be read. name, what named it
+	errBinary fault.Code = "binary-to-terminal" // a terminal is no place for these bytes
+	// errNeed: a person would have to be asked, and there is none. what: the question, or a
+	// noun; flag, that answers
+	errNeed fault.Code = "answer-needed"
+	// errOtherLedger: the ledger named on the command line is not the wallet's. want, got
+	errOtherLedger fault.Code = "another-ledger"
+	errNoLedger    fault.Code = "no-ledger" // init was not told to make a ledger in dir
+	// errPassphraseFile: the file or descriptor with the passphrase cannot be read. name, what
+	// named it
+	errPassphraseFile fault.Code = "passphrase-file"
 	errBadBackup      fault.Code = "backup-damaged"      // the log of the ledger in a backup is not what was written. dir
 	errFindings       fault.Code = "findings"            // of the doctor. exit
 	errWordsFile      fault.Code = "words-file"          // the words that are wrong were read from a file
@@ -35,8 +40,10 @@ const (
 	errIncomplete     fault.Code = "incomplete"          // not all of what was asked for could be had. of, an incomplete
 
 	// Of errors that have a type.
-	errLines     fault.Code = "bad-file"       // of, a *batch.LinesError
-	errRefused   fault.Code = "{rule}"         // of the contract or of a keeper. consent; from and to, of its window; by, who and why; sentence, of the rule; filed
+	errLines fault.Code = "bad-file" // of, a *batch.LinesError
+	// errRefused: of the contract or of a keeper. consent; from and to, of its window; by, who
+	// and why; sentence, of the rule; filed
+	errRefused   fault.Code = "{rule}"
 	errGivenLate fault.Code = "expired/giving" // a consent of one's own did not come to the ledger in time
 	errDamaged   fault.Code = "index-damaged"  // of, a *folder.DamagedError
 )
@@ -49,19 +56,20 @@ const (
 		"then look: carekey keyring status"
 	wordsBringBack = "make it anew from your 24 words: carekey keyring restore\n" +
 		"or put " + keyring.FileName + " back, if you keep a copy of it"
-	recordsAre      = "what is there: carekey record list"
-	consentsAre     = "what you gave: carekey consent list; what was given to you: carekey inbox"
-	like            = "[one that looks like it is {like|quote}: if that is who you mean, name it so\n]"
-	datesAre        = "how days and times are written: carekey grant --help, under DATES"
-	doNotRely       = "do not rely on this ledger until you know why; carekey ledger verify looks at all of it"
-	doNotRelyOrder  = "do not rely on it until you know why; ask whoever keeps the order"
-	nothingLost     = "nothing was lost: try again later, or ask whoever keeps the node"
-	newerNode       = "use a newer carekey, or ask the operator for a newer node"
-	answerNeeded    = "an answer is needed, and there is no terminal to ask on: {what}"
-	dishonest       = "nothing was lost: ask whoever keeps the node, and do not rely on it until then"
-	noKeyring       = "the keyring of the operating system cannot be reached"
-	locked          = "the keyring of the operating system is locked"
-	theClock        = "check your clock; if it is right, ask whoever keeps the ledger, and do not rely on what it shows until then"
+	recordsAre     = "what is there: carekey record list"
+	consentsAre    = "what you gave: carekey consent list; what was given to you: carekey inbox"
+	like           = "[one that looks like it is {like|quote}: if that is who you mean, name it so\n]"
+	datesAre       = "how days and times are written: carekey grant --help, under DATES"
+	doNotRely      = "do not rely on this ledger until you know why; carekey ledger verify looks at all of it"
+	doNotRelyOrder = "do not rely on it until you know why; ask whoever keeps the order"
+	nothingLost    = "nothing was lost: try again later, or ask whoever keeps the node"
+	newerNode      = "use a newer carekey, or ask the operator for a newer node"
+	answerNeeded   = "an answer is needed, and there is no terminal to ask on: {what}"
+	dishonest      = "nothing was lost: ask whoever keeps the node, and do not rely on it until then"
+	noKeyring      = "the keyring of the operating system cannot be reached"
+	locked         = "the keyring of the operating system is locked"
+	theClock       = "check your clock; if it is right, ask whoever keeps the ledger, and do not rely on what " +
+		"it shows until then"
 	wrong           = "{field}[ {value|quote}]: {why}"
 	noShare         = "the keeper holds no share of {consent} yet"
 	finishes        = "ask its sender to run any carekey command, which finishes what was interrupted"
@@ -86,10 +94,12 @@ var explanations = cli.Table{Code: coded, Show: show, Rows: map[fault.Code]cli.R
 	ui.ErrPlainTerminal: say(exitUsage, "this terminal cannot show the words and take them back",
 		"write them to a file with --words-file FILE"),
 	ui.ErrWordsDiffer: say(exitRefused, "these are not the words of this wallet",
-		"look for the right paper: without its words nobody can bring this wallet back\nwrite them down anew: carekey words show"),
-	ui.ErrPassphrasesDiffer: say(exitUsage, "the two passphrases were not the same", "begin again, and type the same twice"),
-	errFindings:             say(exitRefused, "something needs you: see above", "").Then(findings),
-	errNeed:                 say(exitUsage, answerNeeded, "answer with {flag}"),
+		"look for the right paper: without its words nobody can bring this wallet back\n"+
+			"write them down anew: carekey words show"),
+	ui.ErrPassphrasesDiffer: say(exitUsage, "the two passphrases were not the same",
+		"begin again, and type the same twice"),
+	errFindings: say(exitRefused, "something needs you: see above", "").Then(findings),
+	errNeed:     say(exitUsage, answerNeeded, "answer with {flag}"),
 	errOtherLedger: say(exitUsage, "this wallet is on ledger {want}, and the one you named is {got}",
 		"leave out --ledger and "+envLedger+", or join that ledger too: carekey ledger join (INVITATION | DIR)"),
 	errTry:            say(exitUnexpected, "{why}: {line}", ""),
@@ -107,16 +117,19 @@ var explanations = cli.Table{Code: coded, Show: show, Rows: map[fault.Code]cli.R
 		"try again later; --json says it of each consent, in the field missing").Around(incompletely),
 	wallet.ErrForkProved: cli.Row{}.Around(proved),
 	wallet.ErrPending: say(exitUnreachable, "signed, but it waits in your wallet: {err}",
-		"it goes out by itself, once, with the next command that reaches the ledger; to try now: carekey sync").Around(pending),
-	wallet.ErrPartly:   say(exitPartly, "{done} done, {failed} failed; the first: {err}", "{hint}").Around(own),
-	cli.ErrUnreachable: say(exitUnreachable, "the {service} cannot be reached: {why}", "try again later").Around(outOfReach),
+		"it goes out by itself, once, with the next command that reaches the ledger; "+
+			"to try now: carekey sync").Around(pending),
+	wallet.ErrPartly: say(exitPartly, "{done} done, {failed} failed; the first: {err}", "{hint}").Around(own),
+	cli.ErrUnreachable: say(exitUnreachable, "the {service} cannot be reached: {why}",
+		"try again later").Around(outOfReach),
 
 	// The wallet.
 	wallet.ErrWalletExists: say(exitRefused, "there is a wallet here already",
 		"see it with: carekey status\nfor another one, choose a name: carekey --profile NAME init ..."),
 	wallet.ErrNameTaken: say(exitRefused, "that name already stands for another address",
 		"choose another name, or remove the old one first: carekey contact remove NAME"),
-	wallet.ErrExists: say(exitRefused, "there is already a {what}", "choose another place, or move what is there out of the way"),
+	wallet.ErrExists: say(exitRefused, "there is already a {what}",
+		"choose another place, or move what is there out of the way"),
 	wallet.ErrNoWallet: say(exitNotFound, "there is no wallet yet (looked in {dir})",
 		"make one with: carekey init --name NAME").Then(noWallet),
 	wallet.ErrNotFound:  say(exitNotFound, "there is no {noun} {query|quote}", ""),
@@ -132,14 +145,16 @@ var explanations = cli.Table{Code: coded, Show: show, Rows: map[fault.Code]cli.R
 	"bad-consent":       say(exitUsage, wrong, consentsAre),
 	"bad-name": say(exitUsage, wrong,
 		"a name has 1 to 64 characters that can be seen, and begins with no hyphen"),
-	"bad-category":    say(exitUsage, wrong, "the list: carekey grant --help"),
-	"bad-purpose":     say(exitUsage, wrong, "the list: carekey grant --help"),
-	"bad-from":        say(exitUsage, wrong, datesAre),
-	"bad-until":       say(exitUsage, wrong, datesAre),
-	"bad-for":         say(exitUsage, wrong, datesAre),
-	wallet.ErrEmpty:   say(exitNotFound, "what you chose holds no {of}", recordsAre),
-	wallet.ErrBusy:    say(exitUnreachable, "another carekey is using this wallet (waited {waited})", "try again when it is done"),
-	wallet.ErrVersion: say(exitUnexpected, "{what} was written by a newer carekey (version {version})", "use that carekey"),
+	"bad-category":  say(exitUsage, wrong, "the list: carekey grant --help"),
+	"bad-purpose":   say(exitUsage, wrong, "the list: carekey grant --help"),
+	"bad-from":      say(exitUsage, wrong, datesAre),
+	"bad-until":     say(exitUsage, wrong, datesAre),
+	"bad-for":       say(exitUsage, wrong, datesAre),
+	wallet.ErrEmpty: say(exitNotFound, "what you chose holds no {of}", recordsAre),
+	wallet.ErrBusy: say(exitUnreachable, "another carekey is using this wallet (waited {waited})",
+		"try again when it is done"),
+	wallet.ErrVersion: say(exitUnexpected, "{what} was written by a newer carekey (version {version})",
+		"use that carekey"),
 	"older-version": say(exitUnexpected,
 		"{what} was written by a carekey from before the first release (version {version}), which this one cannot read",
 		"see with that one what is in it, then make a new wallet: carekey --profile NAME init ..."),
@@ -151,7 +166,8 @@ var explanations = cli.Table{Code: coded, Show: show, Rows: map[fault.Code]cli.R
 		"what the keyring holds was replaced: your 24 words put it back: carekey keyring restore"),
 	wallet.ErrOtherWallet: say(exitLocked, "the identity is of another wallet than the one in its place",
 		"print it again: carekey age identity"),
-	wallet.ErrKeyLeft: say(exitPartly, "the key works from its new place; a copy in the old one could not be removed: {err}",
+	wallet.ErrKeyLeft: say(exitPartly,
+		"the key works from its new place; a copy in the old one could not be removed: {err}",
 		"to remove it, when that is in reach: carekey keyring move {kind|other}"),
 	wallet.ErrKeyMayLeft: say(exitPartly,
 		"the key is there already; whether the old place still holds a copy cannot be told: {err}",
@@ -169,7 +185,8 @@ var explanations = cli.Table{Code: coded, Show: show, Rows: map[fault.Code]cli.R
 		"choose another folder, or the words of that wallet"),
 	wallet.ErrUnsafe: say(exitRefused, "removing this wallet could lose something for good: ", "first: ").Then(unsafe),
 	wallet.ErrNothing: say(exitNotFound,
-		"the words are valid, but nothing on ledger {ledger} is theirs: none of its {entries|entry|entries}; no wallet was made",
+		"the words are valid, but nothing on ledger {ledger} is theirs: none of its {entries|entry|entries}; "+
+			"no wallet was made",
 		"is it the right ledger, and are these the words of the wallet that you used on it?\n"+
 			"for a new wallet: carekey init --name NAME"),
 
@@ -178,7 +195,8 @@ var explanations = cli.Table{Code: coded, Show: show, Rows: map[fault.Code]cli.R
 		"ask its sender for one; what was granted to you: carekey inbox"),
 	wallet.ErrNotGiver: say(exitRefused, "consent {consent} was given to you, not by you",
 		"only who gave it can do this; what was granted to you: carekey inbox"),
-	wallet.ErrNotRecipient: say(exitRefused, "consent {consent} is one that you gave: only who it is for can fetch with it",
+	wallet.ErrNotRecipient: say(exitRefused,
+		"consent {consent} is one that you gave: only who it is for can fetch with it",
 		"the records are yours already: carekey record list"),
 	wallet.ErrForeignCode: say(exitNotFound, "this share code is of ledger {code}, and your wallet is on {wallet}",
 		"join that ledger first: carekey ledger join (INVITATION | DIR); then the same again"),
@@ -186,7 +204,8 @@ var explanations = cli.Table{Code: coded, Show: show, Rows: map[fault.Code]cli.R
 		"the share code was made on another history of the ledger than the one that your wallet is shown, or it is forged",
 		"nobody signs a share code: ask its sender for it in another way. If it is the same, do not rely on this\n"+
 			"ledger until you know why, and compare what `carekey ledger info` shows to both of you").Then(codeHistory),
-	wallet.ErrUnread: say(exitPartly, "the terms of consent {consent} were not read yet: those of too many others cannot be",
+	wallet.ErrUnread: say(exitPartly,
+		"the terms of consent {consent} were not read yet: those of too many others cannot be",
 		"look again, or open it if you expect it: carekey fetch {consent}"),
 	wallet.ErrMissing: say(exitNotFound, "the store does not hold the {part} of {id}",
 		"it was erased, or the store lost it; ask whoever keeps the ledger"),
@@ -207,12 +226,13 @@ var explanations = cli.Table{Code: coded, Show: show, Rows: map[fault.Code]cli.R
 	batch.ErrPruneAll: say(exitUsage, "prune: no row is for this wallet: everything that it gave would end", ""),
 	batch.ErrPruneChanges: say(exitUsage,
 		"prune: a list of changes names no state that everything else could be measured by", ""),
-	errLines:         say(exitUsage, "", "nothing was signed; the fields are in: carekey batch --help").Then(lines),
-	errRefused:       no("{by}[: {sentence}]", ""),
-	"revoked":        no("{consent} was revoked", "ask the patient for a new one"),
-	"destroyed":      no("{consent} was revoked", "ask the patient for a new one"),
-	"expired":        no("{consent} has ended[, on {to}]", "ask the patient for a new one"),
-	errGivenLate:     no("the window of {consent} was over before it came to the ledger", "give it anew, with a later end"),
+	errLines:    say(exitUsage, "", "nothing was signed; the fields are in: carekey batch --help").Then(lines),
+	errRefused:  no("{by}[: {sentence}]", ""),
+	"revoked":   no("{consent} was revoked", "ask the patient for a new one"),
+	"destroyed": no("{consent} was revoked", "ask the patient for a new one"),
+	"expired":   no("{consent} has ended[, on {to}]", "ask the patient for a new one"),
+	errGivenLate: no("the window of {consent} was over before it came to the ledger",
+		"give it anew, with a later end"),
 	"not-yet":        no("{consent} has not begun[; it begins on {from}]", "try again then"),
 	"withdrawn":      no("the record was removed", ""),
 	"once-per-hour":  no("it was opened in this hour already", "try again in the next hour"),
@@ -261,31 +281,37 @@ var explanations = cli.Table{Code: coded, Show: show, Rows: map[fault.Code]cli.R
 		"your 24 words put it back: carekey keyring restore"),
 	keyring.ErrWrongPassphrase: say(exitLocked, "the passphrase does not open your key file",
 		"try again; check "+envPassphrase+" if you use it"),
-	keyring.ErrEmptyPassphrase: say(exitLocked, "the passphrase is empty", "of a file or a descriptor, the first line is taken"),
-	keyring.ErrDamaged:         say(exitLocked, "the key file is damaged", wordsBringBack),
-	keyring.ErrTooLarge:        say(exitLocked, "the keyring of the operating system takes no item of this size", inAFile),
-	keyring.ErrFailed:          say(exitLocked, "keyring: {op} failed: {why}", inAFile),
-	keyring.ErrArgument:        say(exitLocked, "keyring: malformed {name}", inAFile),
+	keyring.ErrEmptyPassphrase: say(exitLocked, "the passphrase is empty",
+		"of a file or a descriptor, the first line is taken"),
+	keyring.ErrDamaged:  say(exitLocked, "the key file is damaged", wordsBringBack),
+	keyring.ErrTooLarge: say(exitLocked, "the keyring of the operating system takes no item of this size", inAFile),
+	keyring.ErrFailed:   say(exitLocked, "keyring: {op} failed: {why}", inAFile),
+	keyring.ErrArgument: say(exitLocked, "keyring: malformed {name}", inAFile),
 
 	// What does not verify.
-	ledgerclient.ErrForeign: say(exitTampered, "in the place of your ledger {want} there is another one, {got}", doNotRely),
+	ledgerclient.ErrForeign: say(exitTampered, "in the place of your ledger {want} there is another one, {got}",
+		doNotRely),
 	cli.ErrRollback: say(exitTampered,
-		"the ledger shows {head} entries, and there were {pinned} already: it was put back to an older state, or the newer ones are kept from you",
-		"if the ledger is yours, restore its newest copy; otherwise ask whoever keeps it, and do not rely on what it shows until then"),
+		"the ledger shows {head} entries, and there were {pinned} already: it was put back to an older state, or "+
+			"the newer ones are kept from you",
+		"if the ledger is yours, restore its newest copy; otherwise ask whoever keeps it, and do not rely on what "+
+			"it shows until then"),
 	ledgerclient.ErrStale: say(exitTampered,
 		"the newest head that the ledger shows is {age|roughly} old: newer entries are kept back, or a clock is wrong",
 		theClock).Then(ahead),
-	ledgerclient.ErrEvidence: say(exitTampered, "the file proves nothing: {what}[: {why}]", "ask whoever sent it for the whole file"),
-	cli.ErrForked:            say(exitTampered, "the ledger shows another history than your wallet has seen (up to entry {size})", doNotRely),
-	cli.ErrTampered:          say(exitTampered, "{what} does not verify[: {why}]", doNotRely).Then(tampered),
-	errDamaged:               say(exitTampered, "the ledger was changed: ", doNotRely).Then(damaged),
-	contract.ErrConfig:       say(exitTampered, "configuration document, line {line}: want {want}", doNotRely),
-	ledgerclient.ErrMessage:  say(exitTampered, "not a valid {message}[: {why}]", doNotRely),
-	contract.ErrPackage:      say(exitTampered, "{what} out of range", doNotRely),
-	contract.ErrSize:         say(exitTampered, "{got} bytes are no {what}", doNotRely),
-	crypto.ErrShare:          say(exitTampered, "shares: {fault}", doNotRely),
-	crypto.ErrHex:            say(exitTampered, "{what}: not {want} digits of lower-case hexadecimal", doNotRely),
-	crypto.ErrDamaged:        say(exitTampered, "{what} is damaged", doNotRely),
+	ledgerclient.ErrEvidence: say(exitTampered, "the file proves nothing: {what}[: {why}]",
+		"ask whoever sent it for the whole file"),
+	cli.ErrForked: say(exitTampered, "the ledger shows another history than your wallet has seen (up to entry {size})",
+		doNotRely),
+	cli.ErrTampered:         say(exitTampered, "{what} does not verify[: {why}]", doNotRely).Then(tampered),
+	errDamaged:              say(exitTampered, "the ledger was changed: ", doNotRely).Then(damaged),
+	contract.ErrConfig:      say(exitTampered, "configuration document, line {line}: want {want}", doNotRely),
+	ledgerclient.ErrMessage: say(exitTampered, "not a valid {message}[: {why}]", doNotRely),
+	contract.ErrPackage:     say(exitTampered, "{what} out of range", doNotRely),
+	contract.ErrSize:        say(exitTampered, "{got} bytes are no {what}", doNotRely),
+	crypto.ErrShare:         say(exitTampered, "shares: {fault}", doNotRely),
+	crypto.ErrHex:           say(exitTampered, "{what}: not {want} digits of lower-case hexadecimal", doNotRely),
+	crypto.ErrDamaged:       say(exitTampered, "{what} is damaged", doNotRely),
 	crypto.ErrNotForKey: say(exitRefused, "this was not sealed for your key",
 		"ask its sender whether it was meant for this wallet: carekey address"),
 
@@ -298,9 +324,11 @@ var explanations = cli.Table{Code: coded, Show: show, Rows: map[fault.Code]cli.R
 		"was the folder moved? name its new place with --ledger DIR"),
 	folder.ErrFormat: say(exitUnexpected, "the files in {dir} are of version {version}, which this carekey does not read",
 		"use the version that wrote it, or begin a new ledger in another folder"),
-	folder.ErrBusy:         say(exitUnreachable, "another program is using the ledger (waited {waited})", "try again when it is done"),
+	folder.ErrBusy: say(exitUnreachable, "another program is using the ledger (waited {waited})",
+		"try again when it is done"),
 	folder.ErrLedgerExists: say(exitRefused, "there is a ledger in {dir} already", "to use it, leave out --new-ledger"),
-	folder.ErrNotEmpty:     say(exitRefused, "the folder {dir} is not empty, and holds something else", "choose a new folder"),
+	folder.ErrNotEmpty: say(exitRefused, "the folder {dir} is not empty, and holds something else",
+		"choose a new folder"),
 	folder.ErrNetworkFS: say(exitRefused, "{dir} is on a network file system ({fs}), where a ledger is not safe",
 		"choose a folder on a disk of this computer"),
 	folder.ErrReadOnly: say(exitUnexpected, "the ledger cannot be written: {why}", "check the permissions of {dir}"),
@@ -308,17 +336,22 @@ var explanations = cli.Table{Code: coded, Show: show, Rows: map[fault.Code]cli.R
 		"if your clock is right, add --accept-clock"),
 	folder.ErrOwnOrder: say(exitRefused, "the ledger in {dir} keeps its own order, and follows no other",
 		"name the folder alone, without an order"),
-	folder.ErrReplica: say(exitRefused, "the folder {dir} is a copy of an order kept elsewhere: nothing can be entered here",
-		"name the order too: carekey ledger join ORDER --store DIR; or go to the node that serves it, by its operator's invitation"),
+	folder.ErrReplica: say(exitRefused,
+		"the folder {dir} is a copy of an order kept elsewhere: nothing can be entered here",
+		"name the order too: carekey ledger join ORDER --store DIR; or go to the node that serves it, by its "+
+			"operator's invitation"),
 	contract.ErrContractVersion: say(exitUnexpected, "unknown contract version {version}", "use a newer carekey"),
-	node.ErrCertificate: say(exitTampered, "who answers at the address of the ledger's node is not the node of your invitation",
+	node.ErrCertificate: say(exitTampered,
+		"who answers at the address of the ledger's node is not the node of your invitation",
 		"somebody may be listening in between, or the node has a new key: ask its operator for a new invitation"),
 	node.ErrAuthority: say(exitTampered, "no authority that this computer trusts vouches for the ledger's node: {why}",
 		"ask its operator for a new invitation"),
-	node.ErrSlow:    say(exitUnreachable, couldNotBeTaken+"the answer does not come, or too slowly", nothingLost),
-	node.ErrForeign: say(exitUnreachable, couldNotBeTaken+"the answer is not one of a carekey node (status {status})", nothingLost),
+	node.ErrSlow: say(exitUnreachable, couldNotBeTaken+"the answer does not come, or too slowly", nothingLost),
+	node.ErrForeign: say(exitUnreachable, couldNotBeTaken+"the answer is not one of a carekey node (status {status})",
+		nothingLost),
 	node.ErrTooLarge: say(exitTampered,
-		"the ledger's node does not keep to its protocol: the answer is larger than the {limit} bytes that it may have", dishonest),
+		"the ledger's node does not keep to its protocol: the answer is larger than the {limit} bytes that it may have",
+		dishonest),
 	node.ErrRedirect: say(exitTampered,
 		"the ledger's node does not keep to its protocol: the answer points elsewhere, to {to|go}", dishonest),
 	cli.ErrNode: say(exitUnreachable, "the ledger's node refused: {title}", "try again later"),
@@ -330,16 +363,19 @@ var explanations = cli.Table{Code: coded, Show: show, Rows: map[fault.Code]cli.R
 	"node-malformed": say(exitUnexpected, "the ledger's node refused: {title}", newerNode),
 	"node-method":    say(exitUnexpected, "the ledger's node refused: {title}", newerNode),
 	"node-length":    say(exitUnexpected, "the ledger's node refused: {title}", newerNode),
-	order.ErrBroken:  say(exitTampered, "the order of the ledger cannot be followed: at position {position} {what}", doNotRelyOrder),
+	order.ErrBroken: say(exitTampered, "the order of the ledger cannot be followed: at position {position} {what}",
+		doNotRelyOrder),
 	ledgerclient.ErrSpent: say(exitTampered,
 		"the order of the ledger cannot be followed: entry {entry} is in the order, and its log has something else there",
 		doNotRelyOrder+"; what you asked for was not done: do it again").As("order-broken"),
 	order.ErrUnknown: say(exitUnreachable, "it is not known whether the entries were ordered: {why}",
 		"try again: the same entry is never ordered twice"),
-	cli.ErrProgram: say(exitUnreachable, "{program}: {fault}[: {text}]", "nothing was lost: try again later, or ask whoever keeps the order"),
+	cli.ErrProgram: say(exitUnreachable, "{program}: {fault}[: {text}]",
+		"nothing was lost: try again later, or ask whoever keeps the order"),
 	cli.ErrNoProgram: say(exitUnreachable, "the program that keeps the order of this ledger is not in PATH: {program}",
 		"install it from whoever keeps the order, or go to the node: carekey ledger join INVITATION"),
-	cli.ErrNoURL: say(exitUsage, "that is not the URL of an order", "for foo:anything the program "+order.ProgramPrefix+"foo is started"),
+	cli.ErrNoURL: say(exitUsage, "that is not the URL of an order",
+		"for foo:anything the program "+order.ProgramPrefix+"foo is started"),
 
 	// Texts and files.
 	crypto.ErrAddress: say(exitUsage, "the address {fault}", "its owner sees it with: "+theirs+"address"),
@@ -351,11 +387,13 @@ var explanations = cli.Table{Code: coded, Show: show, Rows: map[fault.Code]cli.R
 	crypto.ErrWord:      say(exitUsage, "word {position} is not in the list", "compare them with your paper"),
 	crypto.ErrChecksum: say(exitUsage, "the words do not belong together: one is wrong, or their order",
 		"compare them with your paper").Then(suspect),
-	cli.ErrNotAFile: say(exitUnexpected, "{path} is {is}, and is in the way", "no such thing is opened: move it away, and try again"),
+	cli.ErrNotAFile: say(exitUnexpected, "{path} is {is}, and is in the way",
+		"no such thing is opened: move it away, and try again"),
 	cli.ErrNoLocks: say(exitUnexpected, "{path}: the file system keeps no locks: {why}",
 		"keep carekey's home and its ledger on a disk of this computer"),
-	cli.ErrDiskFull:   say(exitUnexpected, "the disk is full", "make room and try again"),
-	cli.ErrReadOnly:   say(exitUnexpected, "[{path}: ]the file system is read-only", "make it writable, or name another place"),
+	cli.ErrDiskFull: say(exitUnexpected, "the disk is full", "make room and try again"),
+	cli.ErrReadOnly: say(exitUnexpected, "[{path}: ]the file system is read-only",
+		"make it writable, or name another place"),
 	cli.ErrPermission: say(exitUnexpected, "[{path}: ]permission denied", "check who owns it"),
 	cli.ErrNoFile:     say(exitNotFound, "[{path}: ]there is no such file", "look at its name and folder"),
 	cli.ErrFile:       say(exitUnexpected, "{path}: {why}", "look at the file, and try again"),
