@@ -41,8 +41,13 @@ func (x index) whole() bool {
 	if len(x) < indexHeader+8*firstCells {
 		return false
 	}
-	n := x.cells()
-	return (len(x)-indexHeader)%8 == 0 && n&(n-1) == 0 && x.used() <= n/2
+	n, used := x.cells(), uint64(0)
+	for i := range n { // looking for a number ends at one that is empty
+		if x.cell(i) != 0 {
+			used++
+		}
+	}
+	return (len(x)-indexHeader)%8 == 0 && n&(n-1) == 0 && x.used() == used && used <= n/2
 }
 
 func (x index) cells() uint64          { return uint64(len(x)-indexHeader) / 8 }

@@ -546,7 +546,7 @@ func (v view) State(i uint64) (contract.State, error) {
 	return v.l.tables.state.state(i, &leaf.Entry), nil
 }
 
-func (v view) followUps(i uint64) ([]uint64, error) { return v.l.tables.state.followUps(i) }
+func (v view) followUps(i uint64) ([]uint64, error) { return v.l.tables.followUps(i) }
 
 // checkpointSigner reads the node's key when it is first needed.
 func (l *log) checkpointSigner() (*checkpointSigner, error) {

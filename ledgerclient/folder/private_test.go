@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto/lane"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/keeper"
 	"golang.org/x/mod/sumdb/tlog"
@@ -179,6 +180,61 @@ func TestForgedIsNotJudgedBy(t *testing.T) {
 			t.Error(err)
 		}
 		openKept(t, f, f.dir+".private")
+	}
+}
+
+// Threat: in what is kept of the log no cell of the index is empty, or a thread is linked to
+// the follow-ups of another, with all sums right. Nothing hangs, and nobody else's payloads
+// are erased.
+func TestForgedLinks(t *testing.T) {
+	f, clock := newLedger(t)
+	p := newPeople(t, f.id)
+	mine, others := p.record(70, nil), p.record(70, nil)
+	mine2, others2 := p.record(70, mine), p.record(70, others)
+	withdrawal := p.withdrawal(mine)
+	p.must(f.store.PutBlobs(ctx, []ledgerclient.Put{mine.put, others.put, mine2.put, others2.put}))
+	mustAppend(t, f, []contract.Entry{mine.entry, others.entry, mine2.entry, others2.entry, withdrawal})
+	f.Close()
+	forge := func(change func(tb *tables)) *Folder {
+		g := kept(t, f)
+		change(g.tables)
+		g.tables.save(g.private)
+		g.Close()
+		g, err := Open(f.dir, Options{Clock: clock.now, Private: f.dir + ".private"})
+		p.must(err)
+		t.Cleanup(func() { g.Close() })
+		return g
+	}
+	g := forge(func(tb *tables) {
+		at, _, _, _ := tb.find(withdrawal.ID(f.id))
+		of, _, _, _ := tb.find(others2.id)
+		tb.state.setLink(at, linkFollows, uint32(of))
+	})
+	if g.saved != g.head.size {
+		t.Fatalf("%d entries were taken", g.saved)
+	}
+	var damaged *DamagedError
+	if err := g.store.Erase(ctx, withdrawal); !errors.As(err, &damaged) || damaged.File != stateFile {
+		t.Errorf("%v", err)
+	}
+	p.must(g.store.Erase(ctx, withdrawal))
+	for _, v := range []*version{others, others2} {
+		p.mustFetch(g, v.put.Locators[0], v.put.Blob)
+	}
+	for _, v := range []*version{mine, mine2} {
+		if found := filesWith(t, f.dir, v.put.Blob[:32]); len(found) > 0 {
+			t.Errorf("the payload is still in %v", found)
+		}
+	}
+	g = forge(func(tb *tables) {
+		for i := range tb.index.cells() {
+			if tb.index.cell(i) == 0 {
+				tb.index.setCell(i, 1<<36-1)
+			}
+		}
+	})
+	if _, ok, err := g.Find(ctx, contract.ID{1}); ok || err != nil || g.saved == g.head.size {
+		t.Errorf("%v %v", ok, err)
 	}
 }
 

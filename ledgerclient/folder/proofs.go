@@ -83,7 +83,7 @@ func (l *log) ProveThread(ctx context.Context, index, size uint64) (ledgerclient
 		if err != nil {
 			return err
 		}
-		if p.FollowUps, err = t.state.followUps(index); err != nil {
+		if p.FollowUps, err = t.followUps(index); err != nil {
 			return err
 		}
 		p.Last, p.LastProof = l.last, hashes(last)

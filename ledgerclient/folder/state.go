@@ -229,6 +229,8 @@ func (s *stateTree) state(i uint64, opening *contract.Entry) contract.State {
 	}
 }
 
+const notLinked = "the follow-ups of the thread are not linked"
+
 // followUps returns the positions of the follow-ups of the thread opened at i, in the
 // order of the log; none of an entry that opened none.
 func (s *stateTree) followUps(i uint64) ([]uint64, error) {
@@ -236,7 +238,7 @@ func (s *stateTree) followUps(i uint64) ([]uint64, error) {
 	if tag != linkFollowed {
 		return nil, nil
 	}
-	broken := &DamagedError{File: stateFile, Entry: int64(i), What: "the follow-ups of the thread are not linked"}
+	broken := &DamagedError{File: stateFile, Entry: int64(i), What: notLinked}
 	t := s.thread(v)
 	count := binary.BigEndian.Uint32(t[6:])
 	if uint64(count)*rowSize > uint64(len(s.rows)) {

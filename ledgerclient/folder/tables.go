@@ -1,6 +1,7 @@
 package folder
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/carekey/carekey/crypto"
@@ -142,6 +143,29 @@ func (t *tables) thread(id contract.ID) (contract.State, uint64, error) {
 		return contract.State{}, 0, err
 	}
 	return t.state.state(at, &opening), at, nil
+}
+
+// followUps returns the positions of the follow-ups of the thread opened at i, in the order
+// of the log. How many there are is under the state root, and each says itself what it follows.
+func (t *tables) followUps(i uint64) ([]uint64, error) {
+	if !t.state.read {
+		return t.state.followUps(i)
+	}
+	if err := t.state.check(i, t.length()); err != nil {
+		return nil, err
+	}
+	opening, err := t.leaf(i)
+	if err != nil {
+		return nil, err
+	}
+	all, err := t.state.followUps(i)
+	for _, n := range all {
+		leaf, lerr := t.leaf(n)
+		if err = errors.Join(err, lerr); err == nil && leaf.Entry.Subject != opening.Entry.ID(t.id) {
+			err = &DamagedError{File: stateFile, Entry: int64(i), What: notLinked}
+		}
+	}
+	return all, err
 }
 
 // admit judges the next entry and makes it pending. It returns its leaf. An entry that
