@@ -195,8 +195,8 @@ func (g *ground) openSegment(path string, write bool) (s *segment, err error) {
 	s.size = info.Size()
 	num := func(i int) int64 { return int64(binary.BigEndian.Uint64(b[i:])) }
 	s.segmentHead = segmentHead{num(8), num(16), num(24), num(32)}
-	if !bytes.Equal(b, s.marshal()) || s.durable < segmentHeader || s.durable > maxSegment {
-		s.bad, s.segmentHead = true, segmentHead{durable: min(s.size, maxSegment), checked: segmentHeader}
+	if !bytes.Equal(b, s.marshal()) || s.durable < segmentHeader || s.durable > maxSegment || s.durable%segmentHeader != 0 {
+		s.bad, s.segmentHead = true, segmentHead{durable: roundUp(min(s.size, maxSegment)), checked: segmentHeader}
 	}
 	return s, nil
 }
@@ -214,7 +214,7 @@ func (s *segment) scan(from int64, fn func(r *segRecord) error, gap func(at, len
 		if err != nil {
 			return at, err
 		}
-		if ok {
+		if ok && (r.mark == markHeld || r.next() <= s.durable) {
 			if err := fn(&r); err != nil {
 				return at, err
 			}
@@ -363,12 +363,17 @@ func (s *segment) end(g *ground, records []segRecord) error {
 	return nil
 }
 
-// bury makes what is no record one that has ended.
+// bury makes what is no record some that have ended.
 func (s *segment) bury(at, length int64) error {
-	b := appendRecord(nil, 0, 0, nil, nil, noise(int(length-recordFixed-8)))
-	copy(b, markGone[:])
-	if _, err := s.WriteAt(b, at); err != nil {
-		return err
+	for end := at + length; at < end; {
+		n := min(end-at, maxRecord)
+		b := appendRecord(nil, 0, 0, nil, nil, noise(int(n-recordFixed-8)))
+		copy(b, markGone[:])
+		if _, err := s.WriteAt(b, at); err != nil {
+			return err
+		}
+		at += n
+		s.size = max(s.size, at)
 	}
 	return s.Sync()
 }
@@ -385,20 +390,18 @@ func (g *ground) makeSegment(path string, records []byte, room int64) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	if _, err := f.WriteAt(slices.Concat(h.marshal(), records, make([]byte, room)), 0); err != nil {
-		return err
+	_, err = f.WriteAt(slices.Concat(h.marshal(), records, make([]byte, room)), 0)
+	if err == nil {
+		err = disk.Chtimes(tmp, g.fullHour())
 	}
-	if err := disk.Chtimes(tmp, g.fullHour()); err != nil {
-		return err
+	if err == nil {
+		err = f.Sync()
 	}
-	if err := f.Sync(); err != nil {
-		return err
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = g.ops.rename(tmp, path)
 	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := g.ops.rename(tmp, path); err != nil {
+	if err != nil {
+		g.removeOne(tmp) // nobody else may have the room that it takes
 		return err
 	}
 	return g.nameSegment(path)

@@ -119,6 +119,10 @@ func (s *segments) begin() error {
 	s.first, s.last, s.end = all[0], all[0], segmentHeader
 	if s.index = s.openIndex(); s.index != nil && slices.Contains(all, s.index.upTo.segment()) {
 		s.last, s.end = s.index.upTo.segment(), s.index.upTo.at()
+		if info, err := os.Lstat(s.path(s.last)); err != nil || info.Size() < s.end { // the index is of another
+			s.index.f.Close()
+			s.index, s.last, s.end = nil, all[0], segmentHeader
+		}
 	} else {
 		s.index = nil
 	}
@@ -135,9 +139,10 @@ func (s *segments) look() error {
 			return err
 		}
 	}
-	if there, err := exists(s.path(s.last)); err != nil {
+	info, err := os.Lstat(s.path(s.last))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
-	} else if !there { // somebody removed it
+	} else if err != nil || info.Size() < s.end { // somebody removed it, or cut off what could not be made durable
 		s.reset()
 		if err := s.begin(); err != nil || !s.began {
 			return err
@@ -341,6 +346,13 @@ func (s *segments) next(records []byte) error {
 
 // end overwrites records, segment by segment.
 func (s *segments) endAll(ends []found) error {
+	if len(ends) == 0 {
+		return nil
+	}
+	// They may also be in a segment that a killed process was making.
+	if err := s.g.removeOne(s.path(s.last+1) + ".new"); err != nil {
+		return err
+	}
 	by := map[uint64][]segRecord{}
 	for i := range ends {
 		by[ends[i].n] = append(by[ends[i].n], ends[i].segRecord)
@@ -613,7 +625,7 @@ func (s *segments) reindex() error {
 	return nil
 }
 
-func (s *segments) writeIndex(had int64) (*placeIndex, error) {
+func (s *segments) writeIndex(had int64) (x *placeIndex, err error) {
 	all, err := s.list()
 	if err != nil {
 		return nil, err
@@ -627,7 +639,12 @@ func (s *segments) writeIndex(had int64) (*placeIndex, error) {
 		return nil, err
 	}
 	defer out.Close()
-	x := &placeIndex{upTo: placeOf(s.last, s.end)}
+	defer func() {
+		if err != nil {
+			s.g.removeOne(tmp) // nobody else may have the room that it takes
+		}
+	}()
+	x = &placeIndex{upTo: placeOf(s.last, s.end)}
 	w := bufio.NewWriterSize(io.NewOffsetWriter(out, indexHead), 1<<16)
 	put := func(rows []row) {
 		for _, r := range rows {

@@ -112,13 +112,14 @@ func (s *shareFiles) ready(end contract.Hour, make bool) (*segment, *shareFile, 
 		err = s.g.nameSegment(f.path)
 		f.checked = segmentHeader
 	}
+	there := roundUp(f.size) // what the header says can be more
 	for _, gap := range seen.gaps {
 		if err == nil {
-			err = f.bury(gap[0], gap[1])
+			err = f.bury(gap[0], min(gap[1], there-gap[0]))
 		}
 	}
 	if err == nil {
-		seen.gaps = nil
+		f.durable, seen.end, seen.gaps = min(f.durable, there), min(seen.end, there), nil
 		err = f.settle(s.g, seen.end, 0)
 	}
 	if err != nil {

@@ -161,7 +161,9 @@ func (v *storeVerifier) segment(ctx context.Context, n uint64) error {
 	look := func(records []segRecord) error {
 		ids := make([]contract.ID, len(records))
 		for i := range records {
-			ids[i] = contract.ID(records[i].keys[0])
+			if len(records[i].keys) > 0 { // of one that has ended there may be none
+				ids[i] = contract.ID(records[i].keys[0])
+			}
 		}
 		var err error
 		entries, err = v.entries(ctx, ids...)
