@@ -83,24 +83,6 @@ func ReadDir(path string) ([]fs.DirEntry, error) {
 	return os.ReadDir(path)
 }
 
-// Names returns at most most names of what is in a folder, in no order; none if there
-// is no such folder.
-func Names(path string, most int) ([]string, error) {
-	d, err := OpenDir(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	names, err := d.Readdirnames(most)
-	if err == io.EOF {
-		err = nil
-	}
-	return names, err
-}
-
 // OpenDir opens a folder, or one that a link leads to, and nothing else.
 func OpenDir(path string) (*os.File, error) {
 	return os.Open(path + string(filepath.Separator)) // of a pipe: ENOTDIR, at once

@@ -2,7 +2,6 @@ package disk
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -80,25 +79,6 @@ func TestReadFile(t *testing.T) {
 	}
 	if all, err := ReadDir(path + ".dir" + string(filepath.Separator)); err != nil || len(all) != 3 {
 		t.Errorf("what a link leads to: %v %v", all, err)
-	}
-}
-
-// No more names are read than were asked for.
-func TestNames(t *testing.T) {
-	dir := t.TempDir()
-	if names, err := Names(filepath.Join(dir, "none"), 2); len(names) != 0 || err != nil {
-		t.Errorf("no folder: %v %v", names, err)
-	}
-	if names, err := Names(dir, 2); len(names) != 0 || err != nil {
-		t.Errorf("an empty folder: %v %v", names, err)
-	}
-	for i := range 3 {
-		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if names, err := Names(dir, 2); len(names) != 2 || err != nil {
-		t.Errorf("%v %v", names, err)
 	}
 }
 

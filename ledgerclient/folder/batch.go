@@ -38,12 +38,6 @@ type syncer interface {
 	syncFS(dir string) error
 }
 
-// mkdir makes a new folder.
-func (b *batch) mkdir(path string) error {
-	b.dirs[path] = true
-	return b.g.ops.mkdir(path, b.g.modes.dir)
-}
-
 // write makes a new file of one or more pieces.
 func (b *batch) write(path string, data ...[]byte) error {
 	b.dirs[filepath.Dir(path)] = true

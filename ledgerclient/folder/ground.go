@@ -129,40 +129,11 @@ func (g *ground) modeOf(path string) fs.FileMode {
 	return g.modes.file
 }
 
-// removeAll removes what was never in use: no care is taken that it is durable. What
-// is not carekey's stays, with the folder that it is in.
-func (g *ground) removeAll(path string) error {
-	if disk.IsDir(path) != nil {
-		return g.removeOne(path)
-	}
-	entries, err := g.readDir(path)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if err := g.removeAll(filepath.Join(path, e.Name())); err != nil {
-			return err
-		}
-	}
-	return g.removeFolder(path)
-}
-
 func (g *ground) removeOne(path string) error {
 	if err := g.ops.remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
-}
-
-// removeFolder removes a folder, unless something is in it that is not carekey's.
-func (g *ground) removeFolder(path string) error {
-	err := g.removeOne(path)
-	if err != nil {
-		if left, lerr := disk.ReadDir(path); lerr == nil && len(left) > 0 {
-			return nil
-		}
-	}
-	return err
 }
 
 func (g *ground) open(path string) (*os.File, error)           { return openIn(g.dir, path) }
