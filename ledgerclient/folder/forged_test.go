@@ -99,6 +99,16 @@ func TestErasedNotInUnfinishedSegment(t *testing.T) {
 	if found := filesWith(t, f.dir, v.put.Blob[:32]); len(found) > 0 {
 		t.Errorf("the payload is still in %v", found)
 	}
+	// A stranger's folder of that name keeps nobody from erasing.
+	v = p.record(70, nil)
+	withdrawal = p.withdrawal(v)
+	p.must(f.store.PutBlobs(ctx, []ledgerclient.Put{v.put}))
+	mustAppend(t, f, []contract.Entry{v.entry, withdrawal})
+	p.must(os.MkdirAll(f.path("payloads/0000000002.new/theirs"), 0o700))
+	p.must(f.store.Erase(ctx, withdrawal))
+	if found := filesWith(t, f.dir, v.put.Blob[:32]); len(found) > 0 {
+		t.Errorf("the payload is still in %v", found)
+	}
 }
 
 // A segment, or an index, that there is no room for does not take what room there is.

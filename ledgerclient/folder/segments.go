@@ -350,8 +350,10 @@ func (s *segments) endAll(ends []found) error {
 		return nil
 	}
 	// They may also be in a segment that a killed process was making.
-	if err := s.g.removeOne(s.path(s.last+1) + ".new"); err != nil {
-		return err
+	if tmp := s.path(s.last+1) + ".new"; disk.IsDir(tmp) != nil { // a folder is a stranger's
+		if err := s.g.removeOne(tmp); err != nil {
+			return err
+		}
 	}
 	by := map[uint64][]segRecord{}
 	for i := range ends {
