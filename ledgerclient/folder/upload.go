@@ -28,6 +28,11 @@ type upload struct {
 	err     error // nothing can be right after it
 }
 
+// writebackStep is after how many bytes the system is asked to begin with the disk.
+// Without it, adding a record of 64 MiB takes a quarter longer: 1.3 times as long as
+// encrypting it with age and syncing the file, instead of 0.97.
+const writebackStep = 8 * contract.PieceSize
+
 var (
 	errUploadEnded = errors.New("upload has ended")
 	errUploadEmpty = errors.New("nothing was uploaded")
@@ -74,6 +79,9 @@ func (u *upload) flush() {
 	go func() {
 		defer crash.Report()
 		_, err := u.f.WriteAt(piece, at)
+		if end := at + int64(len(piece)); err == nil && end%writebackStep == 0 {
+			startWriteback(u.f.file, end-writebackStep, writebackStep)
+		}
 		u.written <- err
 	}()
 	h := tlog.RecordHash(piece)
