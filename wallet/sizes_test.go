@@ -79,9 +79,17 @@ func TestSizesTellNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for part, name := range map[ledgerclient.Part]string{ledgerclient.PartMetadata: "metadata", ledgerclient.PartTerms: "terms", ledgerclient.PartAccess: "accesses"} {
-		if len(store.sizes[part]) != 1 {
-			t.Errorf("%s of %d sizes: %v", name, len(store.sizes[part]), store.sizes[part])
+	for _, x := range []struct {
+		part ledgerclient.Part
+		room int // with the ledger's one node and one keeper
+	}{{ledgerclient.PartMetadata, 0}, {ledgerclient.PartTerms, payload.TermsRoom(1, 1)}, {ledgerclient.PartAccess, payload.AccessRoom(1)}} {
+		if len(store.sizes[x.part]) != 1 {
+			t.Errorf("%s of %d sizes: %v", x.part, len(store.sizes[x.part]), store.sizes[x.part])
+		}
+		for size := range store.sizes[x.part] {
+			if size < x.room { // what is to come would show
+				t.Errorf("%s of %d bytes, and %d are reserved", x.part, size, x.room)
+			}
 		}
 	}
 }
