@@ -136,7 +136,8 @@ var explanations = cli.Table{Code: coded, Show: show, Rows: map[fault.Code]cli.R
 		"for foo:anything the program carekey-ledger-foo is started"),
 	cli.ErrNoProgram: say(exitUnreachable, "the backend's program {program}: {fault}[: {text}]",
 		backendIs).As("backend-failed"),
-	cli.ErrProgram: say(exitUnreachable, "the backend's program {program}: {fault}[: {text}]", "").As("backend-failed"),
+	cli.ErrProgram: say(exitUnreachable, "the backend's program {program}: {fault}[: {text}]",
+		"its own log says more; try again: the same entry is never ordered twice").As("backend-failed"),
 
 	folder.ErrNoLedger: say(exitNotFound, "there is no ledger in {dir}", "make one: carekey-node init DIR --name NAME"),
 	folder.ErrFormat: say(exitUnexpected,
