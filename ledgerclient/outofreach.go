@@ -50,14 +50,8 @@ func (l awayLedger) Checkpoint(context.Context) ([]byte, error)                 
 func (l awayLedger) Leaves(_ context.Context, _, _ uint64) ([]contract.Leaf, error) {
 	return nil, l.err
 }
-func (l awayLedger) Find(context.Context, contract.ID) (uint64, bool, error) {
-	return 0, false, l.err
-}
 func (l awayLedger) ProveConsistency(_ context.Context, _, _ uint64) ([]crypto.Hash, error) {
 	return nil, l.err
-}
-func (l awayLedger) ProveThread(_ context.Context, _, _ uint64) (ThreadProof, error) {
-	return ThreadProof{}, l.err
 }
 
 type awayStore struct{ err error }

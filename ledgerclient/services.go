@@ -105,11 +105,16 @@ type Ledger interface {
 	Checkpoint(ctx context.Context) ([]byte, error)
 	// Leaves returns the leaves [from, to), at most 65,536 at a time.
 	Leaves(ctx context.Context, from, to uint64) ([]contract.Leaf, error)
-	// Find returns the position of an entry, and false if the log has none such.
-	Find(ctx context.Context, id contract.ID) (index uint64, ok bool, err error)
 	// ProveConsistency proves that the log of size old is a prefix of the log of
 	// size new (RFC 6962 section 2.1.2), 1 ≤ old ≤ new.
 	ProveConsistency(ctx context.Context, old, new uint64) ([]crypto.Hash, error)
+}
+
+// Prover is a Ledger that can be asked about single entries: one that is at hand. At
+// a node such a question would say which entries are one person's.
+type Prover interface {
+	// Find returns the position of an entry, and false if the log has none such.
+	Find(ctx context.Context, id contract.ID) (index uint64, ok bool, err error)
 	// ProveThread proves the state of the thread opened at index at the head of
 	// the given size, which must be the current size.
 	ProveThread(ctx context.Context, index, size uint64) (ThreadProof, error)

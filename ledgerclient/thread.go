@@ -76,16 +76,20 @@ func (c *Client) judge(s contract.State, p Placed, own map[contract.Entry]bool) 
 // that leaf's state root, and state, judged from the thread's entries, is what
 // the slot says. Otherwise a *TamperedError: something was hidden or invented.
 //
-// It asks the ledger for the state of this one thread. Where that can be watched
-// (Properties.Remote) it is for those who do not read all leaves; who has followed
-// them to head by Advance has met every follow-up there is and need not ask.
+// It asks a Prover for the state of this one thread. Where that could be watched
+// (Properties.Remote) nobody asks: who has followed all leaves to head by Advance has
+// met every follow-up there is.
 func (c *Client) ProveComplete(ctx context.Context, head Head, t Thread, state contract.State) error {
-	p, err := c.Ledger.ProveThread(ctx, t.Opening.Index, head.Size)
-	if err != nil {
-		return err
-	}
 	fail := func(what string, err error) error {
 		return &TamperedError{What: fmt.Sprintf("%s of the thread opened at entry %d", what, t.Opening.Index), Err: err}
+	}
+	prover, ok := c.Ledger.(Prover)
+	if !ok {
+		return fail("state proof", fmt.Errorf("the ledger gives none"))
+	}
+	p, err := prover.ProveThread(ctx, t.Opening.Index, head.Size)
+	if err != nil {
+		return err
 	}
 	if p.Size != head.Size || p.Index != t.Opening.Index {
 		return fail("state proof", fmt.Errorf("for another place"))
@@ -129,8 +133,8 @@ func (c *Client) Submit(ctx context.Context, entries []contract.Entry) ([]Outcom
 // log has none such. Where questions are watched it asks for no entry, but reads
 // all leaves.
 func (c *Client) Find(ctx context.Context, id contract.ID) (index uint64, ok bool, err error) {
-	if !c.Ledger.Properties().Remote {
-		return c.Ledger.Find(ctx, id)
+	if at, ok := c.Ledger.(Prover); ok && !c.Ledger.Properties().Remote {
+		return at.Find(ctx, id)
 	}
 	_, _, err = c.Advance(ctx, Pin{Ledger: c.id}, Pin{}, func(at uint64, leaf *contract.Leaf) error {
 		if leaf.Entry.ID(c.id) == id {

@@ -68,7 +68,7 @@ func (l faultyLedger) Leaves(ctx context.Context, from, to uint64) (out []contra
 	return out, err
 }
 func (l faultyLedger) Find(ctx context.Context, id contract.ID) (at uint64, ok bool, err error) {
-	err = l.x.call("Find", func() error { at, ok, err = l.Ledger.Find(ctx, id); return err })
+	err = l.x.call("Find", func() error { at, ok, err = l.Ledger.(ledgerclient.Prover).Find(ctx, id); return err })
 	return at, ok, err
 }
 func (l faultyLedger) ProveConsistency(ctx context.Context, old, new uint64) (out []crypto.Hash, err error) {
@@ -76,7 +76,7 @@ func (l faultyLedger) ProveConsistency(ctx context.Context, old, new uint64) (ou
 	return out, err
 }
 func (l faultyLedger) ProveThread(ctx context.Context, index, size uint64) (p ledgerclient.ThreadProof, err error) {
-	err = l.x.call("ProveThread", func() error { p, err = l.Ledger.ProveThread(ctx, index, size); return err })
+	err = l.x.call("ProveThread", func() error { p, err = l.Ledger.(ledgerclient.Prover).ProveThread(ctx, index, size); return err })
 	return p, err
 }
 

@@ -16,7 +16,7 @@ type unproven struct {
 }
 
 func (u unproven) ProveThread(ctx context.Context, index, size uint64) (ledgerclient.ThreadProof, error) {
-	p, err := u.Ledger.ProveThread(ctx, index, size)
+	p, err := u.Ledger.(ledgerclient.Prover).ProveThread(ctx, index, size)
 	if len(p.Slot) > 0 {
 		p.Slot[len(p.Slot)-1] ^= 1 // of the chain over the follow-ups
 	}

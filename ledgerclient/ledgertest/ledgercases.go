@@ -366,15 +366,19 @@ func proofs(ctx context.Context, r *run) error {
 			break // the model takes a while
 		}
 	}
+	at, ok := l.(ledgerclient.Prover)
+	if !ok {
+		return nil // a node is asked about no single entry
+	}
 	placed := func(i uint64) ledgerclient.Placed {
 		return ledgerclient.Placed{Index: i, Hour: m.leaves[i].Hour, Entry: m.leaves[i].Entry}
 	}
 	for i := range m.leaves {
 		id := m.leaves[i].Entry.ID(m.ledger)
 		if i%7 == 0 {
-			at, ok, err := l.Find(ctx, id)
-			if err != nil || !ok || at != uint64(i) {
-				return failf("entry %d is found at %d, %v (%v)", i, at, ok, err)
+			found, ok, err := at.Find(ctx, id)
+			if err != nil || !ok || found != uint64(i) {
+				return failf("entry %d is found at %d, %v (%v)", i, found, ok, err)
 			}
 		}
 		if m.states[i].Status == contract.StatusNone || i%5 != 0 && len(m.follows[uint64(i)]) == 0 {
@@ -389,8 +393,8 @@ func proofs(ctx context.Context, r *run) error {
 		}
 	}
 	id := crypto.Hash{1}
-	if at, ok, err := l.Find(ctx, id); err != nil || ok {
-		return failf("an entry that is nowhere is found at %d (%v)", at, err)
+	if found, ok, err := at.Find(ctx, id); err != nil || ok {
+		return failf("an entry that is nowhere is found at %d (%v)", found, err)
 	}
 	return nil
 }

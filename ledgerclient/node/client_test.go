@@ -135,15 +135,6 @@ func TestLogByTiles(t *testing.T) {
 			}
 		}
 	}
-	if at, ok, err := s.Ledger.Find(ctx, entries[7].ID(inv.Ledger)); err != nil || !ok || at != 8 {
-		t.Errorf("%d %v %v", at, ok, err)
-	}
-	if _, ok, err := s.Ledger.Find(ctx, contract.ID{1}); err != nil || ok {
-		t.Errorf("%v %v", ok, err)
-	}
-	if p, err := s.Ledger.ProveThread(ctx, 3, 601); err != nil || p.Index != 3 {
-		t.Errorf("%v", err)
-	}
 	// One hash in one tile is wrong, and nothing else.
 	if err := n.Lie("wrong-tile", ""); err != nil {
 		t.Fatal(err)
@@ -622,9 +613,7 @@ func TestNoAnswer(t *testing.T) {
 			_, err := s.Ledger.Append(ctx, records(t, inv.Ledger, 1))
 			return err
 		},
-		"find":         func(s ledgerclient.Services) error { _, _, err := s.Ledger.Find(ctx, contract.ID{}); return err },
-		"prove thread": func(s ledgerclient.Services) error { _, err := s.Ledger.ProveThread(ctx, 0, 1); return err },
-		"blob":         func(s ledgerclient.Services) error { _, err := s.Store.Blob(ctx, crypto.Locator{}); return err },
+		"blob": func(s ledgerclient.Services) error { _, err := s.Store.Blob(ctx, crypto.Locator{}); return err },
 		"put": func(s ledgerclient.Services) error {
 			return s.Store.PutBlobs(ctx, []ledgerclient.Put{{Part: ledgerclient.PartTerms, Locators: []crypto.Locator{{}}}})
 		},

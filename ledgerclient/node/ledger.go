@@ -258,20 +258,6 @@ func (n *Node) parallel(count int, f func(i int) error) error {
 	return cmp.Or(errs...)
 }
 
-// Find asks the node for the position of an entry, which tells it which one
-// matters to whoever asks: a wallet does not (Properties.Remote).
-func (l ledger) Find(ctx context.Context, id contract.ID) (uint64, bool, error) {
-	raw, err := l.read(ctx, EntryPath(id), 256)
-	if is[*ledgerclient.NotFoundError](err) {
-		return 0, false, nil
-	}
-	if err != nil {
-		return 0, false, err
-	}
-	index, err := ParsePosition(raw)
-	return index, err == nil, err
-}
-
 // ProveConsistency computes the proof from tiles, which are verified against the
 // root of the newer head: one that is wrong is an *ledgerclient.TamperedError. Which
 // tiles are asked for tells the node old to the nearest 256.
@@ -315,15 +301,5 @@ func (r *tileReader) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 
 // SaveTiles does nothing: no tile is needed twice in one proof.
 func (r *tileReader) SaveTiles([]tlog.Tile, [][]byte) {}
-
-// ProveThread asks the node for the state of one thread, which tells it which one
-// matters to whoever asks: a wallet does not (Properties.Remote).
-func (l ledger) ProveThread(ctx context.Context, index, size uint64) (ledgerclient.ThreadProof, error) {
-	raw, err := l.read(ctx, ThreadProofPath(index, size), 8+8+contract.LeafSize+1+contract.SlotSize+2*(1+maxProof*32)+4+8*MaxFollowUps)
-	if err != nil {
-		return ledgerclient.ThreadProof{}, err
-	}
-	return ParseThreadProof(raw)
-}
 
 func number(n int64) string { return strconv.FormatInt(n, 10) }

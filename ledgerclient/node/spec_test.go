@@ -24,7 +24,7 @@ func TestSpecification(t *testing.T) {
 			t.Errorf("%s: no %q", what, text)
 		}
 	}
-	for _, path := range []string{PathGenesis, PathConfig, PathCheckpoint, PathNews, PathTile, PathEntry, PathThreadProof} {
+	for _, path := range []string{PathGenesis, PathConfig, PathCheckpoint, PathNews, PathTile} {
 		has("path", "| `GET "+strings.TrimPrefix(path, Prefix))
 	}
 	for _, path := range []string{PathEntries, PathUploads, PathUploadPart, PathUploadCommit, PathUploadAbort} {

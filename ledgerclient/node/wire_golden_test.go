@@ -14,7 +14,6 @@ func TestWireIsTheSameBytes(t *testing.T) {
 		"news":              "d085ed22a5776a6f4588188876aaf20114d4cdaa7dea19dc7b08354168bc7c53",
 		"begun upload":      "b0db7e6739d5897da436790378a519c4edda19a8a6e7cf347ef0cd58039dd1f2",
 		"batch of entries":  "7cd09e1efbba24bcf045304bc2a9559a12844a2502f2ea70b55f28a48463f44f",
-		"thread proof":      "c34970cc163b81769abb772c8f1ecd255d997578ad4fc19b2f5b3eb35be150ae",
 		"configs":           "c0eeeaab7843d35111a48d8036a773abfe00f87233c94e5542ac80d556ea631c",
 		"entry bundle":      "1f2ee3776870c53da26def8555e769ca9f284ac5cae1b7f962ba0876c36a2cea",
 		"puts":              "f71bcac4ad4a8de9674b0717e81927da29fd0646d3e8ee3234e1e53d1ff76df4",

@@ -2,10 +2,8 @@ package node
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"math"
 	"strconv"
-	"strings"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/codec"
@@ -144,10 +142,6 @@ func validName(s string) bool {
 	return true
 }
 
-// EntryPath is where the position of an entry is asked for. Asking tells the node
-// which entry the client is interested in.
-func EntryPath(id contract.ID) string { return PathEntry + hex.EncodeToString(id[:]) }
-
 // ParseID reads 64 hexadecimal digits in lower case.
 func ParseID(s string) (h crypto.Hash, err error) {
 	b, err := hex.DecodeString(s)
@@ -157,38 +151,6 @@ func ParseID(s string) (h crypto.Hash, err error) {
 	return crypto.Hash(b), nil
 }
 
-// MarshalPosition encodes the position of an entry: {"index":17}.
-func MarshalPosition(index uint64) []byte {
-	return append(strconv.AppendUint([]byte(`{"index":`), index, 10), '}')
-}
-
-// ParsePosition decodes the position of an entry.
-func ParsePosition(b []byte) (uint64, error) {
-	var p struct{ Index *uint64 }
-	if err := json.Unmarshal(b, &p); err != nil || p.Index == nil {
-		return 0, malformed("position", errSpare)
-	}
-	return *p.Index, nil
-}
-
-// ThreadProofPath is where the proof of a thread is asked for: the thread opened
-// at index, at the head of that size. Asking tells the node which thread the
-// client is interested in.
-func ThreadProofPath(index, size uint64) string {
-	return PathThreadProof + strconv.FormatUint(index, 10) + "/" + strconv.FormatUint(size, 10)
-}
-
-// ParseThreadProofPath reads what follows PathThreadProof.
-func ParseThreadProofPath(s string) (index, size uint64, err error) {
-	a, b, _ := strings.Cut(s, "/")
-	index, err1 := parseDecimal(a)
-	size, err2 := parseDecimal(b)
-	if err1 != nil || err2 != nil {
-		return 0, 0, malformed("path of a proof", errSpare)
-	}
-	return index, size, nil
-}
-
 // parseDecimal reads a number as it is written: no sign, no zeros before it.
 func parseDecimal(s string) (uint64, error) {
 	n, err := strconv.ParseUint(s, 10, 63)
@@ -196,36 +158,6 @@ func parseDecimal(s string) (uint64, error) {
 		err = errSpare
 	}
 	return n, err
-}
-
-// maxProof is the most hashes in an inclusion proof.
-const maxProof = 64
-
-// threadProof is size 8, index 8, last leaf 258, slot behind its length in 1 byte (0 or
-// 42), the two proofs each behind the number of its hashes in 1 byte, the follow-ups'
-// positions, 8 bytes each and ascending, behind their number in 4 bytes.
-func threadProof(c *codec.Codec, p *ledgerclient.ThreadProof) {
-	codec.Int(c, &p.Size)
-	codec.Int(c, &p.Index)
-	leaf(c, &p.Last)
-	codec.Sized[uint8](c, &p.Slot, contract.SlotSize)
-	c.Check(len(p.Slot) == 0 || len(p.Slot) == contract.SlotSize)
-	hash := func(c *codec.Codec, h *crypto.Hash) { c.Bytes(h[:]) }
-	codec.Counted[uint8](c, &p.LastProof, maxProof, hash)
-	codec.Counted[uint8](c, &p.SlotProof, maxProof, hash)
-	codec.Counted[uint32](c, &p.FollowUps, MaxFollowUps, func(c *codec.Codec, at *uint64) {
-		codec.Int(c, at)
-		n := len(p.FollowUps) // so far
-		c.Check(n < 2 || *at > p.FollowUps[n-2])
-	})
-}
-
-// MarshalThreadProof encodes a proof.
-func MarshalThreadProof(p *ledgerclient.ThreadProof) []byte { return marshal(p, threadProof) }
-
-// ParseThreadProof decodes a proof.
-func ParseThreadProof(b []byte) (ledgerclient.ThreadProof, error) {
-	return parseOne("state proof", b, threadProof)
 }
 
 func configDocument(c *codec.Codec, d *[]byte) {

@@ -65,10 +65,6 @@ func codecs() []sample {
 		{ID: contract.ID{2}, Index: 3, Hour: 470_000, Duplicate: true},
 		{ID: contract.ID{3}, Hour: 480_000, Refusal: &contract.Refusal{Rule: contract.RuleExpired, Entry: contract.ID{3}, Hour: 480_000}},
 	}
-	proof := ledgerclient.ThreadProof{
-		Size: 9, Index: 2, Last: contract.Leaf{Hour: 1, Entry: sampleEntry(5)}, Slot: make([]byte, contract.SlotSize),
-		LastProof: []crypto.Hash{{1}, {2}}, SlotProof: []crypto.Hash{{3}}, FollowUps: []uint64{4, 8},
-	}
 	puts := []ledgerclient.Put{samplePut(ledgerclient.PartTerms, 2), samplePut(ledgerclient.PartAccess, 1)}
 	puts[1].Package = nil
 	part := UploadPart{Upload: UploadID{7}, Offset: 1 << 20, Data: []byte("data")}
@@ -95,10 +91,6 @@ func codecs() []sample {
 		{"begun upload", begun.Marshal(), func(b []byte) ([]byte, error) {
 			v, err := ParseUploadBegun(b)
 			return v.Marshal(), err
-		}, false},
-		{"thread proof", MarshalThreadProof(&proof), func(b []byte) ([]byte, error) {
-			v, err := ParseThreadProof(b)
-			return MarshalThreadProof(&v), err
 		}, false},
 		{"configs", MarshalConfigs([][]byte{[]byte("one"), []byte("two")}), func(b []byte) ([]byte, error) {
 			v, err := ParseConfigs(b)
@@ -189,25 +181,11 @@ func TestWireLimits(t *testing.T) {
 		"id in capitals":   second(ParseID(strings.Repeat("AB", 32))),
 		"short id":         second(ParseID("ab")),
 		"upload":           second(ParseUploadID(make([]byte, 31))),
-		"position":         second(ParsePosition([]byte("{}"))),
-		"negative":         second(ParsePosition([]byte(`{"index":-1}`))),
 		"commit of terms":  second(ParseUploadCommit((&UploadCommit{Put: samplePut(ledgerclient.PartTerms, 1)}).Marshal())),
 	} {
 		if !errors.Is(err, ledgerclient.ErrMessage) {
 			t.Errorf("%s: %v", name, err)
 		}
-	}
-	if n, err := ParsePosition(MarshalPosition(17)); n != 17 || err != nil {
-		t.Errorf("%d, %v", n, err)
-	}
-	for _, s := range []string{"1", "1/2/3", "01/2", "1/-2", "+1/2", "/", "1/18446744073709551616"} {
-		if _, _, err := ParseThreadProofPath(s); err == nil {
-			t.Errorf("%s parses", s)
-		}
-	}
-	path := strings.TrimPrefix(ThreadProofPath(3, 17), PathThreadProof)
-	if i, n, err := ParseThreadProofPath(path); i != 3 || n != 17 || err != nil {
-		t.Errorf("%d, %d, %v", i, n, err)
 	}
 }
 
@@ -376,7 +354,6 @@ func fuzzWire(f *testing.F, name string) {
 func FuzzEntries(f *testing.F)          { fuzzWire(f, "batch of entries") }
 func FuzzOrdered(f *testing.F)          { fuzzWire(f, "answer to a batch") }
 func FuzzNews(f *testing.F)             { fuzzWire(f, "news") }
-func FuzzThreadProof(f *testing.F)      { fuzzWire(f, "thread proof") }
 func FuzzConfigs(f *testing.F)          { fuzzWire(f, "configs") }
 func FuzzEntryBundle(f *testing.F)      { fuzzWire(f, "entry bundle") }
 func FuzzPuts(f *testing.F)             { fuzzWire(f, "puts") }

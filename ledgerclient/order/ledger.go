@@ -14,6 +14,7 @@ import (
 // the order was consumed. An folder.Folder that was made with a Founding is one.
 type Replica interface {
 	ledgerclient.Ledger
+	ledgerclient.Prover
 	// Consumed returns the position of the next item to consume and the hour of the
 	// last one that became a leaf.
 	Consumed(ctx context.Context) (position uint64, hour contract.Hour, err error)

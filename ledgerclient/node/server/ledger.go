@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-func (s *Server) newRoutes() routes {
+func (s *Server) newRoutes() map[string]map[string]route {
 	const batch = node.MaxEntries * contract.Size
 	reads := func(name string, do func(*request) error) route {
 		return route{name: name, do: func(q *request) error {
@@ -30,35 +31,29 @@ func (s *Server) newRoutes() routes {
 		return map[string]route{http.MethodGet: reads(name, do)}
 	}
 	post := func(r route) map[string]route { return map[string]route{http.MethodPost: r} }
-	return routes{
-		exact: map[string]map[string]route{
-			node.PathGenesis:    get("genesis", s.genesis),
-			node.PathConfig:     get("config", s.config),
-			node.PathCheckpoint: get("checkpoint", s.checkpoint),
-			node.PathNews:       get("news", s.news),
-			node.PathEntries:    post(route{name: "entries", max: batch, token: true, stops: true, do: s.submit}),
+	return map[string]map[string]route{
+		node.PathGenesis:    get("genesis", s.genesis),
+		node.PathConfig:     get("config", s.config),
+		node.PathCheckpoint: get("checkpoint", s.checkpoint),
+		node.PathNews:       get("news", s.news),
+		node.PathTile:       get("tile", s.tile),
+		node.PathEntries:    post(route{name: "entries", max: batch, token: true, stops: true, do: s.submit}),
 
-			node.PathBlobs: {
-				http.MethodGet:  reads("blob", s.blob),
-				http.MethodPost: {name: "blobs", max: node.MaxPutsSize, token: true, do: s.putBlobs},
-			},
-			node.PathUploads:      post(route{name: "upload", token: true, do: s.beginUpload}),
-			node.PathUploadPart:   post(route{name: "upload-part", max: node.MaxPart + 40, token: true, do: s.uploadPart}),
-			node.PathUploadCommit: post(route{name: "upload-commit", max: 64 << 10, token: true, do: s.commitUpload}),
-			node.PathUploadAbort:  post(route{name: "upload-abort", max: 32, token: true, do: s.abortUpload}),
-			node.PathErase:        post(route{name: "erase", max: contract.Size, clock: true, do: s.erase}),
+		node.PathBlobs: {
+			http.MethodGet:  reads("blob", s.blob),
+			http.MethodPost: {name: "blobs", max: node.MaxPutsSize, token: true, do: s.putBlobs},
+		},
+		node.PathUploads:      post(route{name: "upload", token: true, do: s.beginUpload}),
+		node.PathUploadPart:   post(route{name: "upload-part", max: node.MaxPart + 40, token: true, do: s.uploadPart}),
+		node.PathUploadCommit: post(route{name: "upload-commit", max: 64 << 10, token: true, do: s.commitUpload}),
+		node.PathUploadAbort:  post(route{name: "upload-abort", max: 32, token: true, do: s.abortUpload}),
+		node.PathErase:        post(route{name: "erase", max: contract.Size, clock: true, do: s.erase}),
 
-			node.PathDeposit: post(route{name: "deposit", max: node.MaxDeposits, do: s.deposit}),
-			node.PathState:   post(route{name: "state", max: 1024, do: asked(s, ledgerclient.ParseInquiry, 1, s.state, node.MarshalKeeperState)}),
-			node.PathRelease: post(route{name: "release", max: 1024, clock: true, do: asked(s, ledgerclient.ParseRequest, 2, s.release, func(a ledgerclient.Answer) []byte { return a.Marshal() })}),
-			node.PathRevoke:  post(route{name: "revoke", max: batch, stops: true, do: s.revoke}),
-			node.PathInquire: post(route{name: "inquire", max: 1024, do: asked(s, ledgerclient.ParseInquiry, 1, s.inquire, func(a ledgerclient.InquiryAnswer) []byte { return a.Marshal() })}),
-		},
-		prefix: map[string]map[string]route{
-			node.PathTile:        get("tile", s.tile),
-			node.PathEntry:       get("entry", s.entry),
-			node.PathThreadProof: get("thread-proof", s.threadProof),
-		},
+		node.PathDeposit: post(route{name: "deposit", max: node.MaxDeposits, do: s.deposit}),
+		node.PathState:   post(route{name: "state", max: 1024, do: asked(s, ledgerclient.ParseInquiry, 1, s.state, node.MarshalKeeperState)}),
+		node.PathRelease: post(route{name: "release", max: 1024, clock: true, do: asked(s, ledgerclient.ParseRequest, 2, s.release, func(a ledgerclient.Answer) []byte { return a.Marshal() })}),
+		node.PathRevoke:  post(route{name: "revoke", max: batch, stops: true, do: s.revoke}),
+		node.PathInquire: post(route{name: "inquire", max: 1024, do: asked(s, ledgerclient.ParseInquiry, 1, s.inquire, func(a ledgerclient.InquiryAnswer) []byte { return a.Marshal() })}),
 	}
 }
 
@@ -222,7 +217,7 @@ func (c *timedCheckpoint) last(ctx context.Context, f *folder.Folder, now time.T
 }
 
 func (s *Server) tile(q *request) error {
-	t, err := node.ParseTilePath(q.rest)
+	t, err := node.ParseTilePath(strings.TrimPrefix(q.URL.Path, node.PathTile))
 	if err != nil {
 		return notFound("tile")
 	}
@@ -298,45 +293,4 @@ func (s *Server) amongAll(q *request) error {
 		return refuseFor(node.KindBusy, time.Second)
 	}
 	return nil
-}
-
-func (s *Server) entry(q *request) error {
-	id, err := node.ParseID(q.rest)
-	if err != nil {
-		return err
-	}
-	var index uint64
-	var ok bool
-	if err := q.at(&s.desk, func() (err error) {
-		index, ok, err = s.folder.Find(q.Context(), id)
-		return err
-	}); err != nil {
-		return err
-	}
-	if !ok {
-		return notFound("entry")
-	}
-	return q.answer(node.TypeJSON, node.MarshalPosition(index))
-}
-
-// proofsPerCheck is how many follow-ups are gone through in the time of a signature check.
-const proofsPerCheck = 100
-
-func (s *Server) threadProof(q *request) error {
-	index, size, err := node.ParseThreadProofPath(q.rest)
-	if err != nil {
-		return err
-	}
-	// A thread has no more follow-ups than the log has entries.
-	if err := q.charge(int(size / proofsPerCheck)); err != nil {
-		return err
-	}
-	var p ledgerclient.ThreadProof
-	if err := q.at(&s.desk, func() (err error) {
-		p, err = s.folder.ProveThread(q.Context(), index, size)
-		return err
-	}); err != nil {
-		return err
-	}
-	return q.answer(node.TypeBinary, node.MarshalThreadProof(&p))
 }

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/node"
@@ -229,14 +228,6 @@ func TestSubmit(t *testing.T) {
 			t.Errorf("again: %+v", o)
 		}
 	}
-	index, err := node.ParsePosition(w.ok(w.get(node.EntryPath(rs[1].ID(w.ledger)))))
-	if err != nil || index != 2 {
-		t.Errorf("found at %d, %v", index, err)
-	}
-	if p := w.refused("an entry that is not there", w.get(node.EntryPath(bad.ID(w.ledger))), node.KindNotFound); p.What != "entry" {
-		t.Errorf("no such %s", p.What)
-	}
-	w.refused("no id", w.get(node.PathEntry+"17"), node.KindMalformed)
 	for name, body := range map[string][]byte{"nothing": {}, "a byte": {1}, "half": make([]byte, 111), "one and a half": make([]byte, 333)} {
 		w.refused(name, w.post(node.PathEntries, body), node.KindMalformed)
 	}
@@ -244,36 +235,6 @@ func TestSubmit(t *testing.T) {
 	if p.Limit != 4096*contract.Size {
 		t.Errorf("limit %d", p.Limit)
 	}
-}
-
-func TestThreadProof(t *testing.T) {
-	w := newWorld(t, nil)
-	g := w.grant()
-	w.order(append(w.records(5), g.entry, w.revocation(g))...)
-	tree, _ := w.openCheckpoint(w.ok(w.get(node.PathCheckpoint)))
-	size := uint64(tree.N)
-	p, err := node.ParseThreadProof(w.ok(w.get(node.ThreadProofPath(6, size))))
-	w.must(err)
-	want, err := w.folder.ProveThread(ctx, 6, size)
-	w.must(err)
-	if !reflect.DeepEqual(p, want) || len(p.FollowUps) != 1 || p.FollowUps[0] != 7 {
-		t.Errorf("%+v", p)
-	}
-	last := p.Last.Marshal()
-	toTlog := func(hs []crypto.Hash) (out []tlog.Hash) {
-		for _, h := range hs {
-			out = append(out, tlog.Hash(h))
-		}
-		return out
-	}
-	w.must(tlog.CheckRecord(toTlog(p.LastProof), tree.N, tree.Hash, tree.N-1, tlog.RecordHash(last[:])))
-	w.must(tlog.CheckRecord(toTlog(p.SlotProof), tree.N, tlog.Hash(p.Last.StateRoot), 6, tlog.RecordHash(p.Slot)))
-	for _, path := range []string{node.ThreadProofPath(6, size-1), node.ThreadProofPath(6, size+1), node.ThreadProofPath(size, size)} {
-		if p := w.refused(path, w.get(path), node.KindRange); p.Range.Size != size {
-			t.Errorf("%s: size %d", path, p.Range.Size)
-		}
-	}
-	w.refused("no numbers", w.get(node.PathThreadProof+"a/b"), node.KindMalformed)
 }
 
 // Many submit at the same time: everything is in the log once, each batch in its

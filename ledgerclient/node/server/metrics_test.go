@@ -49,7 +49,7 @@ func TestNothingPersonal(t *testing.T) {
 	w.ok(w.post(node.PathEntries, node.MarshalEntries([]contract.Entry{g.entry}), auth...))
 	loc := g.puts[0].Locators[0]
 	w.ok(w.fetch(loc))
-	w.ok(w.get(node.EntryPath(g.id)))
+	w.get("/carekey/v1/entries/" + g.id.String())
 	w.get("/carekey/v1/nonsense/" + hex.EncodeToString(loc[:]))
 	r, _ := w.request(g, g.entry)
 	w.ok(w.post(node.PathRelease, r.Marshal()))

@@ -49,31 +49,11 @@ type route struct {
 	do    func(*request) error
 }
 
-// routes are all routes: by path and method, and those by the beginning of their
-// path.
-type routes struct {
-	exact  map[string]map[string]route
-	prefix map[string]map[string]route
-}
-
-func (r *routes) find(path string) (methods map[string]route, rest string) {
-	if m, ok := r.exact[path]; ok {
-		return m, ""
-	}
-	for p, m := range r.prefix {
-		if rest, ok := strings.CutPrefix(path, p); ok {
-			return m, rest
-		}
-	}
-	return nil, ""
-}
-
 // request is one request under way.
 type request struct {
 	*http.Request
 	w     *recorder
 	route route
-	rest  string // of the path
 	body  []byte
 	// address is where it comes from, client whose quotas it uses: the token's, or the
 	// address's.
@@ -209,8 +189,11 @@ func (s *Server) serve(q *request) (err error) {
 
 	q.address = clientOf('a', s.address(q.Request))
 	q.client = q.address
-	methods, rest := s.routes.find(q.URL.Path)
-	q.rest = rest
+	path := q.URL.Path
+	if strings.HasPrefix(path, node.PathTile) {
+		path = node.PathTile
+	}
+	methods := s.routes[path]
 	method := q.Method
 	if method == http.MethodHead {
 		method = http.MethodGet

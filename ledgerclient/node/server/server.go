@@ -141,7 +141,7 @@ type Server struct {
 	limits  Limits
 	opt     Options
 	log     *slog.Logger
-	routes  routes
+	routes  map[string]map[string]route // by path and method; of tiles by the beginning of their path
 	clock   *clockGuard
 	tokens  tokens
 	buckets *buckets
