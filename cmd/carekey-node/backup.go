@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/atomicfile"
 	"github.com/spf13/cobra"
@@ -30,7 +29,6 @@ copy. A target that holds an earlier backup is brought up to date.
 The copy holds the node's private keys: keep it as safe as the folder. To go on from
 it, serve it in place of the folder. Never serve both: two nodes with one key that
 order differently are caught as forgers.`,
-		Args: cli.Takes(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, target := args[0], args[1]
 			cfg, err := readConfig(dir)

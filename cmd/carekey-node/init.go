@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
@@ -35,7 +34,6 @@ this computer's name is taken. It can be changed in node.json.
 
 With --order the order of entries is kept by a program: for foo:anything by
 carekey-ledger-foo from PATH. The folder is then a verified copy of that order.`,
-		Args: cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (o.cert == "") != (o.key == "") {
 				return usage("a certificate and its key go together", "give both --tls-cert FILE and --tls-key FILE")

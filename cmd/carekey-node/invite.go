@@ -41,7 +41,6 @@ ledger. It is secret only if there is a token in it.
 
 --token NAME makes a new submit token of that name and puts it into the invitation.
 ` + "\n" + aboutTokens,
-		Args: cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			i, err := a.invite(cmd.Context(), args[0], &o)
 			if err != nil {

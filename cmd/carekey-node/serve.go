@@ -52,7 +52,6 @@ X-Forwarded-For itself (nginx does so only if it is told to): with one that pass
 what a client wrote, each client is as many as it likes. One that may not say it is
 one client, which shares its limits among all behind it. One server at a time serves
 a folder.`,
-		Args: cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.dir = args[0]
 			return a.serve(cmd.Context(), o)

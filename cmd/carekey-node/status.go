@@ -118,7 +118,6 @@ func newStatus(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status DIR",
 		Short: "Show what is in a node's folder and whether a server runs on it",
-		Args:  cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := readConfig(args[0])
 			if err != nil {

@@ -41,7 +41,6 @@ it: the same as carekey-node invite DIR --token NAME.
 
 The first token shuts out every wallet that joined without one, so that it is asked
 for: without a terminal add --yes.` + "\n\n" + aboutTokens,
-		Args: cli.Takes(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.token = args[1]
 			i, err := a.invite(cmd.Context(), args[0], &o)
@@ -62,7 +61,6 @@ for: without a terminal add --yes.` + "\n\n" + aboutTokens,
 	c.AddCommand(add, &cobra.Command{
 		Use:   "list DIR",
 		Short: "List the names of the tokens",
-		Args:  cli.Takes(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			c, err := readConfig(args[0])
 			if err != nil {
@@ -90,7 +88,6 @@ for: without a terminal add --yes.` + "\n\n" + aboutTokens,
 	}, &cobra.Command{
 		Use:   "remove DIR NAME",
 		Short: "Take a token back",
-		Args:  cli.Takes(2, 2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			left := 0
 			err := edit(args[0], func(c *config) error {

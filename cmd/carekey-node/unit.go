@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/carekey/carekey/cmd/cli"
 	"github.com/spf13/cobra"
 )
 
@@ -72,7 +71,6 @@ func newUnit(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "unit DIR [--listen ADDRESS] [--metrics ADDRESS]",
 		Short: "Print a systemd unit that serves the folder",
-		Args:  cli.Takes(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			dir, err := filepath.Abs(args[0])
 			if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 
-	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
 )
@@ -16,7 +15,6 @@ func newAddress(a *app) *cobra.Command {
 		Long: `Print your address: give it to whoever wants to grant you something. It is not
 secret. The eight check words on stderr are for comparing by voice: the other side
 sees them with carekey contact verify.`,
-		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withWallet(cmd, looks, func(_ context.Context, w *wallet.Wallet) error {
 				words := wordsOf(w.Address())

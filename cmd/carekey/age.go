@@ -26,7 +26,6 @@ own records and what was encrypted for carekey age recipient, and nothing else.
   carekey age identity > carekey.identity
   carekey record get ID --age -o record.age
   age -d -i carekey.identity record.age`,
-		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return agePlugin{a}.withKey(cmd, agePlugin.identity) },
 	}
 	recipient := &cobra.Command{
@@ -34,7 +33,6 @@ own records and what was encrypted for carekey age recipient, and nothing else.
 		Short: "Print the recipient with which age encrypts for this wallet",
 		Long: `Print a recipient for age -r: what is encrypted with it, your wallet opens. It is not
 secret. It is no address: nothing can be granted to it, and an age file names no sender.`,
-		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return agePlugin{a}.withKey(cmd, agePlugin.recipient) },
 	}
 	var force bool

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
-	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
@@ -26,7 +25,6 @@ full hours.
 
 How far an opening leaves an entry that you see depends on the ledger:
 ` + inHelp(eachOpening),
-		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withLedgers(cmd, looks, everywhere, func(ctx context.Context, s *session) error { return events{s}.audit(ctx) })
 		},

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/disk"
@@ -55,7 +54,6 @@ find it again, to be printed.
 
 Not in a backup: the 24 words, and the key.`,
 		Example: "  carekey backup /media/stick/carekey",
-		Args:    cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withLedger(cmd, looks, func(ctx context.Context, w *wallet.Wallet, l *ledger) error {
 				return backups{a}.make(ctx, w, l, args[0])

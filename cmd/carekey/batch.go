@@ -63,7 +63,6 @@ stays, and what looks wrong. Nothing is signed. A plan that is kept with -o can 
 applied as it was shown: it is sealed by this wallet, so that nothing can be put in its
 place, and refused if a consent that it was made on has changed.`,
 		Example: "  carekey batch plan consents.csv -o plan.json\n  carekey batch apply plan.json",
-		Args:    cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if namesRows(f.output) {
 				return usage("a plan is not kept under a name in .csv or .jsonl, which batch apply reads as rows", "name it plan.json, for example")
@@ -121,7 +120,6 @@ func (a batches) newResume() *cobra.Command {
 		Long: `Go on with the batch that was applied last, exactly where it was stopped: nothing is
 done twice and nothing is left out. It asks nothing, since you said yes before. Of a
 batch that has ended it only writes the results.`,
-		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error {
 				if err := a.checkResults(f); err != nil {
@@ -145,7 +143,6 @@ func (a batches) newStatus() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "How far the batch is that was applied last",
-		Args:  cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
 				s, err := batch.StatusOf(ctx, w)
@@ -163,7 +160,6 @@ func (a batches) newDrop() *cobra.Command {
 		Use:   "drop",
 		Short: "Forget what is left of a batch",
 		Long:  "Forget the items of a batch that were not begun. What was done stays done.",
-		Args:  cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
 				s, err := batch.StatusOf(ctx, w)
@@ -197,7 +193,6 @@ func (a batches) newSchema() *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema",
 		Short: "The JSON Schema of one line of a file",
-		Args:  cli.Takes(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			_, err := a.out.Write(batch.Schema())
 			return err

@@ -25,13 +25,11 @@ func newConsent(a *app) *cobra.Command {
 	ls := &cobra.Command{
 		Use:   "list",
 		Short: "List every consent that you gave, on every ledger of this wallet",
-		Args:  cli.Takes(0, 0),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return a.withConsents(cmd, consents.list) },
 	}
 	show := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show one consent and its share code",
-		Args:  cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withConsents(cmd, func(a consents, ctx context.Context) error { return a.show(ctx, args[0]) })
 		},

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
@@ -28,6 +29,7 @@ nothing of carekey. It is not encrypted, and it names you, whom you gave consent
 the titles of your records; who has it can tell which entries of the ledger are these
 consents. It is not signed: what holds is on the ledger. How it is to be read:
 ` + health.PolicyURI,
+		Args: cli.Takes(0, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case !x.fhir:

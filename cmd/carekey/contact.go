@@ -25,7 +25,6 @@ func newContact(a *app) *cobra.Command {
 	ls := &cobra.Command{
 		Use:   "list",
 		Short: "List your contacts",
-		Args:  cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
 				if _, _, _, err := w.Log().Head(ctx); err != nil { // another machine may have added some
@@ -41,7 +40,6 @@ func newContact(a *app) *cobra.Command {
 		Long: `Show the eight check words of a contact's address. Let their owner read them to
 you, in person or over the phone: carekey address shows them there. If they are the
 same, nobody has put another address in between.`,
-		Args: cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withWallet(cmd, keeps, func(ctx context.Context, w *wallet.Wallet) error { return contacts{a}.verify(ctx, w, args[0]) })
 		},
@@ -49,7 +47,6 @@ same, nobody has put another address in between.`,
 	remove := &cobra.Command{
 		Use:   "remove NAME",
 		Short: "Forget a name; consents given to it stay as they are",
-		Args:  cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withWallet(cmd, keeps, func(ctx context.Context, w *wallet.Wallet) error { return contacts{a}.remove(ctx, w, args[0]) })
 		},

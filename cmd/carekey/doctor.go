@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/carekey/carekey/cmd/cli"
 	"github.com/spf13/cobra"
 )
 
@@ -20,7 +19,6 @@ The exit code says how bad it is: 0 if nothing needs you; 1 if carekey works and
 something should be put right; otherwise the one with which other commands would
 end: 6 if something does not verify, 4 if the key is out of reach, 5 if the ledger
 is, 7 if there is no wallet.`,
-		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return (&exam{app: a}).doctor(cmd.Context()) },
 	}
 }

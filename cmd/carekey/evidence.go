@@ -22,7 +22,6 @@ than it has shown before, to this wallet or to somebody else's. No wallet and no
 ledger is needed: the file holds the ledger's configuration and two heads with the
 signatures of its nodes. What must be compared with a source that you trust is the
 ledger's id.`,
-		Args: cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error { return evidence(cmd.Context(), a, args[0]) },
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
-	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
@@ -33,7 +32,6 @@ func newGrant(a *app) *cobra.Command {
 			"\nDATES\n  --for takes hours, days and weeks: 12h, 30d, 6w. --until D ends with that day, --from D\n  begins with it, in your own time zone; days and weeks end with a day too. Ends are full\n" +
 			"  hours of UTC. The ledger shows everybody the next midnight UTC instead, so that it\n  tells nothing of your time zone and of when you signed: keepers hold to that one, the\n  recipient's carekey to the end that you chose. Hours are the same on both.",
 		Example: "  carekey grant --to 'Dr Smith' --category labs --category allergies --for 30d",
-		Args:    cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return grants{a}.grant(ctx, w, f) })
 		},

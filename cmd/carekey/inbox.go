@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
-	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
 )
@@ -16,7 +15,6 @@ func newInbox(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "inbox [--new]",
 		Short: "List what was granted to you, on every ledger of this wallet",
-		Args:  cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withLedgers(cmd, looks, everywhere, func(ctx context.Context, s *session) error { return inbox{s}.list(ctx, onlyNew) })
 		},

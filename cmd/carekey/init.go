@@ -36,7 +36,6 @@ only you can read; never both. The wallet stays on the ledger that it is made wi
 Without --ledger that is the folder "ledger" in the home, made if it is not there. One
 whose order a program keeps is named with who keeps the rest, as in
 --ledger 'foo:anything DIR' or 'foo:anything INVITATION': see carekey ledger join.`,
-		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return making{a}.init(cmd.Context(), f) },
 	}
 	f.add(c)

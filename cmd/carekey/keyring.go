@@ -14,7 +14,7 @@ func newKeyring(a *app) *cobra.Command {
 	var fresh passphraseSource
 	var file string
 	status := &cobra.Command{
-		Use: "status", Short: "Where the key of this wallet is, and whether it can be had", Args: cli.Takes(0, 0),
+		Use: "status", Short: "Where the key of this wallet is, and whether it can be had",
 		Long: `Where the key of this wallet is, and whether it can be had. Nothing is unlocked, and
 nobody is asked for anything. Exit 0 if the key is there, 4 if it is not or if that
 cannot be seen.`,
@@ -34,7 +34,6 @@ command finishes what was begun.`,
 	passwd := &cobra.Command{
 		Use:   "passwd [--new-passphrase-file FILE | --new-passphrase-fd N]",
 		Short: "Change the passphrase of the key file",
-		Args:  cli.Takes(0, 0),
 		Long: `Change the passphrase of the key file. Who has an old copy of the file can still open
 that with the old passphrase.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -49,7 +48,6 @@ that with the old passphrase.`,
 	restore := &cobra.Command{
 		Use:   "restore [--words-file FILE]",
 		Short: "Put a key that the keyring lost back, from the 24 words",
-		Args:  cli.Takes(0, 0),
 		Long: `Put the key of this wallet back into its keyring from the 24 words: after the keyring
 lost it, another program changed it, or the passphrase of the key file was forgotten.
 Words of another wallet change nothing.`,

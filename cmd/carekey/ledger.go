@@ -19,7 +19,6 @@ func newLedger(a *app) *cobra.Command {
 		Short: "Show which ledger this is, how long it is, and what its gate is worth",
 		Long: `Show which ledger this is, how long it is, and whether an opening can happen without
 leaving an entry (its gate). With --ledger no wallet is needed.`,
-		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return l.look(cmd, false) },
 	}
 	verify := &cobra.Command{
@@ -33,7 +32,6 @@ again. Of a ledger at a node it is every entry, the state that follows from them
 the signed head: what its store and its keeper give is checked whenever it is used.
 
 With --ledger no wallet is needed.`,
-		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return l.look(cmd, true) },
 	}
 	return group("ledger", "The ledgers that you use", l.newList(), l.newJoin(), l.newDefault(), newLedgerMove(a), l.newLeave(), info, verify, newEvidence(a))

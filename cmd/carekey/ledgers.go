@@ -49,7 +49,6 @@ func (a ledgers) newList() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the ledgers that this wallet is on; nothing is unlocked and nobody asked",
-		Args:  cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := a.ownPlace()
 			if err != nil {
@@ -64,7 +63,6 @@ func (a ledgers) newDefault() *cobra.Command {
 	return &cobra.Command{
 		Use:   "default LEDGER",
 		Short: "Choose the ledger that is meant when none is named",
-		Args:  cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, at, err := a.find(args[0])
 			if err != nil {
@@ -94,7 +92,6 @@ func (a ledgers) newLeave() *cobra.Command {
 		Long: `Forget a ledger and what this wallet remembers of it. Records and consents stay on
 it as they are, and joining it again finds them. Not while something that you signed
 for it waits, and not the default ledger.`,
-		Args: cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.leave(cmd, args[0]) },
 	}
 }

@@ -24,7 +24,6 @@ are over, and the history of openings, which stays where it is. The old records 
 as well; carekey --ledger LEDGER record remove ends them.
 
 A move that was interrupted goes on when it is run again.`,
-		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if to == "" {
 				return errNeed.With("what", "where to", "flag", "--to LEDGER")

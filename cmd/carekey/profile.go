@@ -19,7 +19,6 @@ func newProfile(a *app) *cobra.Command {
 		Short: "List the wallets of this home",
 		Long: `List the wallets of this home. Their names are sealed with them: a wallet whose key
 cannot be had without asking is shown by its folder.`,
-		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return profiles{a}.list(cmd.Context()) },
 	}
 	var f initFlags
@@ -28,7 +27,6 @@ cannot be had without asking is shown by its folder.`,
 		Short:   "Make a wallet of its own, for example for a child",
 		Long:    "Make a wallet with a key and words of its own, as carekey --profile PROFILE init does.",
 		Example: "  carekey profile create leo --name Leo\n  carekey --profile leo status",
-		Args:    cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, err := wallet.CheckName("profile", args[0])
 			if err != nil {
@@ -46,7 +44,6 @@ cannot be had without asking is shown by its folder.`,
 with the 24 words carekey restore brings the wallet back: so it is removed only if
 the words were checked within a year (carekey words check) and every ledger of it
 was backed up within 30 days (carekey backup), unless nothing would be lost.`,
-		Args: cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error { return profiles{a}.remove(cmd, args[0]) },
 	}
 	return group("profile", "Several wallets on one machine; --profile chooses one", ls, create, remove)

@@ -45,7 +45,6 @@ func newRecord(a *app) *cobra.Command {
 		Long: `Encrypt a file for yourself alone and enter it on the ledger. Any file will do: FHIR,
 PDF, images. The same bytes again are the same record.`,
 		Example: "  carekey record add allergies.json --category allergies",
-		Args:    cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d, err := described()
 			if err != nil {
@@ -59,7 +58,6 @@ PDF, images. The same bytes again are the same record.`,
 		Short: "Make a file the next version of a record",
 		Long: `Make a file the next version of a record. Consents that you gave stay with the
 version they were given for; the new one needs a new grant.`,
-		Args: cli.Takes(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d, err := described()
 			if err != nil {
@@ -73,7 +71,6 @@ version they were given for; the new one needs a new grant.`,
 	ls := &cobra.Command{
 		Use:   "list",
 		Short: "List your records",
-		Args:  cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withWallet(cmd, looks, records{a}.list)
 		},
@@ -82,7 +79,6 @@ version they were given for; the new one needs a new grant.`,
 	get := &cobra.Command{
 		Use:   "get ID [-o FILE]",
 		Short: "Decrypt the newest version of a record",
-		Args:  cli.Takes(1, 1),
 		RunE:  func(cmd *cobra.Command, args []string) error { return records{a}.get(cmd, args[0], g) },
 	}
 	get.Flags().StringVarP(&g.output, "output", "o", "", "write to `FILE`; - is stdout (the default)")
@@ -91,7 +87,6 @@ version they were given for; the new one needs a new grant.`,
 	history := &cobra.Command{
 		Use:   "history ID",
 		Short: "List every version of a record",
-		Args:  cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error { return records{a}.history(ctx, w, args[0]) })
 		},
@@ -99,7 +94,6 @@ version they were given for; the new one needs a new grant.`,
 	remove := &cobra.Command{
 		Use:   "remove ID",
 		Short: "Withdraw a record for good and erase its content from the store",
-		Args:  cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withWallet(cmd, writes|keeps, func(ctx context.Context, w *wallet.Wallet) error { return records{a}.remove(ctx, w, args[0]) })
 		},

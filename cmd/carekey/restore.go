@@ -43,7 +43,6 @@ interrupted goes on when it is begun again.
 If nothing on the ledger belongs to the words, no wallet is made and the exit code
 is 7.`,
 		Example: "  carekey restore --ledger /srv/health\n  carekey restore --ledger /media/stick/carekey --words-file words.txt",
-		Args:    cli.Takes(0, 0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return restores{a}.restore(cmd.Context(), f) },
 	}
 	c.Flags().StringVar(&f.wordsFile, "words-file", "", "read the 24 words from `FILE` instead of asking for them")

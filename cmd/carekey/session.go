@@ -43,6 +43,20 @@ func (a *app) withLedger(cmd *cobra.Command, want access, f func(ctx context.Con
 	return a.withLedgers(cmd, want, alone, func(ctx context.Context, s *session) error { return f(ctx, s.all[0].w, s.all[0].l) })
 }
 
+// onWallet is withWallet for a command that does nothing before.
+func (a *app) onWallet(want access, verb func(ctx context.Context, w *wallet.Wallet, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		return a.withWallet(cmd, want, func(ctx context.Context, w *wallet.Wallet) error { return verb(ctx, w, args) })
+	}
+}
+
+// onEvery is withLedgers for what is done with a noun on every ledger of the wallet.
+func onEvery[N ~struct{ *session }](a *app, want access, verb func(n N, ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		return a.withLedgers(cmd, want, everywhere, func(ctx context.Context, s *session) error { return verb(N{s}, ctx, args) })
+	}
+}
+
 // everywhere are all ledgers of the wallet, the one that is meant first; that one alone
 // if it was named.
 func everywhere(p place) []place {

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
@@ -17,7 +16,6 @@ func newStatus(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Who can see what until when, and what happened since you last looked",
-		Args:  cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withLedgers(cmd, looks, everywhere, func(ctx context.Context, s *session) error { return (&overview{session: s}).status(ctx) })
 		},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
@@ -18,7 +17,6 @@ func newSync(a *app) *cobra.Command {
 while it was out of reach, in order and once. Every other command does the same for
 the ledger that it works on. With --ledger only that one is synced. Exit 5 if
 something still waits or a ledger is out of reach.`,
-		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withLedgers(cmd, writes|keeps, everywhere, func(ctx context.Context, s *session) error { return syncing{s}.sync(ctx) })
 		},

@@ -9,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
-	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/text"
@@ -24,7 +23,6 @@ func newWords(a *app) *cobra.Command {
 		Short: "Show the 24 words once more",
 		Long: `Show the 24 words that bring this wallet back, on a screen of their own that is wiped
 before it is left. They are shown on a terminal only and never printed.`,
-		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return words{a}.show(cmd.Context()) },
 	}
 	var file string
@@ -34,7 +32,6 @@ before it is left. They are shown on a terminal only and never printed.`,
 		Long: `Ask for some of the 24 words, at positions chosen at random, and compare them with the
 key of this wallet. With --words-file all 24 are read from a file. The date of the
 last check is kept; carekey status and carekey doctor remind you after a year.`,
-		Args: cli.Takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return words{a}.check(cmd, file) },
 	}
 	check.Flags().StringVar(&file, "words-file", "", "read the 24 words from `FILE`")

@@ -14,17 +14,26 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// The words that stand for files and folders in usage lines, and flags with a value.
+// What usage lines are made of: flags with a value, what need not be there or has
+// alternatives, words that stand for arguments, and those of them that are files.
 var (
-	fileWords = regexp.MustCompile(`\b(FILE|DIR|PLAN|LEDGER|TARGET)\b`)
-	flagWords = regexp.MustCompile(`--?[a-z-]+ [A-Z]+`)
+	flagWords  = regexp.MustCompile(`--?[a-z-]+ [A-Z]+`)
+	groupWords = regexp.MustCompile(`\[[^\]]*\]+|\([^)]*\)+`)
+	argWords   = regexp.MustCompile(`\b[A-Z]+\b`)
+	fileWords  = regexp.MustCompile(`\b(FILE|DIR|PLAN|LEDGER|TARGET)\b`)
 )
 
 // PlainUsage leaves "[flags]" out of the usage lines, which name the flags themselves.
-// Shells then offer files only where the line says that an argument is one.
+// A line says how many arguments there are, unless the command checks them itself, and
+// shells offer files only where it says that one of them is a file.
 func PlainUsage(c *cobra.Command) {
 	c.DisableFlagsInUseLine = true
-	if c.ValidArgs == nil && c.ValidArgsFunction == nil && !fileWords.MatchString(flagWords.ReplaceAllString(c.Use, "")) {
+	line := flagWords.ReplaceAllString(c.Use, "")
+	if c.Args == nil {
+		n := len(argWords.FindAllString(groupWords.ReplaceAllString(line, ""), -1))
+		c.Args = Takes(n, n)
+	}
+	if c.ValidArgs == nil && c.ValidArgsFunction == nil && !fileWords.MatchString(line) {
 		c.ValidArgsFunction = cobra.NoFileCompletions
 	}
 	for _, sub := range c.Commands() {
