@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
-	"strings"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
 )
@@ -15,19 +15,16 @@ func newAddress(a *app) *cobra.Command {
 		Long: `Print your address: give it to whoever wants to grant you something. It is not
 secret. The eight check words on stderr are for comparing by voice: the other side
 sees them with carekey contact verify.`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withWallet(cmd, looks, func(_ context.Context, w *wallet.Wallet) error {
-				words := wordsOf(w.Address())
-				if a.flags.json {
-					return a.printJSON(struct {
-						Address string   `json:"address"`
-						Words   []string `json:"words"`
-					}{w.Address().String(), words})
-				}
-				a.print("%s", w.Address())
-				a.say("check words: %s", strings.Join(words, " "))
-				return nil
-			})
-		},
+		RunE: a.onWallet(looks, func(_ context.Context, w *wallet.Wallet, _ []string) error {
+			if a.flags.json {
+				return a.printJSON(struct {
+					Address crypto.Address `json:"address"`
+					Words   [8]string      `json:"words"`
+				}{w.Address(), w.Address().Words()})
+			}
+			a.print("%s", w.Address())
+			a.say("check words: %s", checkWords(w.Address()))
+			return nil
+		}),
 	}
 }

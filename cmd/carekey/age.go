@@ -82,7 +82,7 @@ func (a agePlugin) withKey(cmd *cobra.Command, f func(a agePlugin, p place, k *w
 
 func (a agePlugin) identity(p place, k *wallet.AgeKey) error {
 	home := p.home
-	if home == a.usualHome() {
+	if home == usualHome() {
 		home = "" // the same user's plugin finds it, on any machine
 	}
 	id := k.At(home, a.profile()).String()
@@ -100,7 +100,7 @@ func (a agePlugin) identity(p place, k *wallet.AgeKey) error {
 }
 
 // usualHome is the home without anything in the environment.
-func (a *app) usualHome() string {
+func usualHome() string {
 	plain := app{lookup: func(string) (string, bool) { return "", false }}
 	home, err := plain.home()
 	if err != nil {

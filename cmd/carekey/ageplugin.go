@@ -143,7 +143,7 @@ func (a agePlugin) homeOf(at wallet.AgePointer) (string, error) {
 	if err != nil && at.Home == "" {
 		return "", err
 	}
-	homes = append(homes, own, a.usualHome())
+	homes = append(homes, own, usualHome())
 	homes = slices.DeleteFunc(homes, func(h string) bool { return !filepath.IsAbs(h) })
 	for _, home := range homes {
 		if _, err := wallet.ReadSettings(at.Dir(home)); err == nil {

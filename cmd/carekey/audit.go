@@ -25,16 +25,14 @@ full hours.
 
 How far an opening leaves an entry that you see depends on the ledger:
 ` + inHelp(eachOpening),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withLedgers(cmd, looks, everywhere, func(ctx context.Context, s *session) error { return events{s}.audit(ctx) })
-		},
+		RunE: onEvery(a, looks, events.audit),
 	}
 }
 
 // events is what happened to consents, on every ledger.
 type events struct{ *session }
 
-func (a events) audit(ctx context.Context) error {
+func (a events) audit(ctx context.Context, _ []string) error {
 	es, n, failed := collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Event, error) { return w.Audit().Events(ctx) })
 	if n == 0 {
 		return failed

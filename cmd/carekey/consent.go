@@ -16,23 +16,16 @@ import (
 // consents is what a patient does with those that she gave, on every ledger.
 type consents struct{ *session }
 
-// withConsents opens every ledger of the wallet for f.
-func (a *app) withConsents(cmd *cobra.Command, f func(a consents, ctx context.Context) error) error {
-	return a.withLedgers(cmd, looks, everywhere, func(ctx context.Context, s *session) error { return f(consents{s}, ctx) })
-}
-
 func newConsent(a *app) *cobra.Command {
 	ls := &cobra.Command{
 		Use:   "list",
 		Short: "List every consent that you gave, on every ledger of this wallet",
-		RunE:  func(cmd *cobra.Command, _ []string) error { return a.withConsents(cmd, consents.list) },
+		RunE:  onEvery(a, looks, consents.list),
 	}
 	show := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show one consent and its share code",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withConsents(cmd, func(a consents, ctx context.Context) error { return a.show(ctx, args[0]) })
-		},
+		RunE:  onEvery(a, looks, consents.show),
 	}
 	var to, record string
 	why := &cobra.Command{
@@ -43,12 +36,12 @@ func newConsent(a *app) *cobra.Command {
 			if (len(args) == 1) == (to != "" || record != "") || (to == "") != (record == "") {
 				return usage("name a consent, or a contact and a record", "it goes: "+cmd.UseLine())
 			}
-			return a.withConsents(cmd, func(a consents, ctx context.Context) error {
+			return onEvery(a, looks, func(a consents, ctx context.Context, args []string) error {
 				if len(args) == 1 {
 					return a.explain(ctx, args[0], "", func(w *wallet.Wallet) (wallet.Explanation, error) { return w.Consents().Explain(ctx, args[0]) })
 				}
 				return a.explain(ctx, record, to, func(w *wallet.Wallet) (wallet.Explanation, error) { return w.Consents().ExplainAccess(ctx, to, record) })
-			})
+			})(cmd, args)
 		},
 	}
 	why.Flags().StringVar(&to, "to", "", "the contact's `NAME`")
@@ -56,7 +49,7 @@ func newConsent(a *app) *cobra.Command {
 	return group("consent", "The consents that you gave", ls, show, why, newConsentExport(a))
 }
 
-func (a consents) list(ctx context.Context) error {
+func (a consents) list(ctx context.Context, _ []string) error {
 	cs, n, failed := collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Consent, error) { return w.Consents().List(ctx) })
 	switch {
 	case n == 0:
@@ -72,10 +65,10 @@ func (a consents) list(ctx context.Context) error {
 }
 
 // show shows one consent, and its share code.
-func (a consents) show(ctx context.Context, query string) error {
+func (a consents) show(ctx context.Context, args []string) error {
 	var code crypto.ShareCode
-	c, on, err := find(ctx, a.session, query, func(o *opened) (c wallet.Consent, id string, err error) {
-		c, one, err := o.w.Consents().Show(ctx, query)
+	c, on, err := find(ctx, a.session, args[0], func(o *opened) (c wallet.Consent, id string, err error) {
+		c, one, err := o.w.Consents().Show(ctx, args[0])
 		if err == nil {
 			code = one
 		}

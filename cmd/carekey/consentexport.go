@@ -37,7 +37,7 @@ consents. It is not signed: what holds is on the ledger. How it is to be read:
 			case x.all == (len(args) > 0):
 				return usage("name consents, or all of them", "it goes: "+cmd.UseLine())
 			}
-			return a.withConsents(cmd, func(a consents, ctx context.Context) error { return a.export(ctx, args, x) })
+			return onEvery(a, looks, func(a consents, ctx context.Context, args []string) error { return a.export(ctx, args, x) })(cmd, args)
 		},
 	}
 	c.Flags().BoolVar(&x.fhir, "fhir", false, "as FHIR R4")

@@ -16,23 +16,12 @@ func newContact(a *app) *cobra.Command {
 		Short:   "Keep an address under a name",
 		Example: `  carekey contact add 'Dr Smith' carekey1...`,
 		Args:    cli.Takes(2, -1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withWallet(cmd, keeps, func(ctx context.Context, w *wallet.Wallet) error {
-				return contacts{a}.add(ctx, w, args[0], strings.Join(args[1:], ""))
-			})
-		},
+		RunE:    a.onWallet(keeps, contacts{a}.add),
 	}
 	ls := &cobra.Command{
 		Use:   "list",
 		Short: "List your contacts",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
-				if _, _, _, err := w.Log().Head(ctx); err != nil { // another machine may have added some
-					return err
-				}
-				return contacts{a}.list(w)
-			})
-		},
+		RunE:  a.onWallet(looks, contacts{a}.list),
 	}
 	verify := &cobra.Command{
 		Use:   "verify NAME",
@@ -40,16 +29,12 @@ func newContact(a *app) *cobra.Command {
 		Long: `Show the eight check words of a contact's address. Let their owner read them to
 you, in person or over the phone: carekey address shows them there. If they are the
 same, nobody has put another address in between.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withWallet(cmd, keeps, func(ctx context.Context, w *wallet.Wallet) error { return contacts{a}.verify(ctx, w, args[0]) })
-		},
+		RunE: a.onWallet(keeps, contacts{a}.verify),
 	}
 	remove := &cobra.Command{
 		Use:   "remove NAME",
 		Short: "Forget a name; consents given to it stay as they are",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withWallet(cmd, keeps, func(ctx context.Context, w *wallet.Wallet) error { return contacts{a}.remove(ctx, w, args[0]) })
-		},
+		RunE:  a.onWallet(keeps, contacts{a}.remove),
 	}
 	acceptClock(a, add, verify, remove)
 	return group("contact", "People you know by their addresses", add, ls, verify, remove)
@@ -58,8 +43,8 @@ same, nobody has put another address in between.`,
 // contacts is what is done with people whose addresses are known.
 type contacts struct{ *app }
 
-func (a contacts) add(ctx context.Context, w *wallet.Wallet, name, address string) error {
-	c, lookalikes, err := w.Contacts().Add(ctx, name, address)
+func (a contacts) add(ctx context.Context, w *wallet.Wallet, args []string) error {
+	c, lookalikes, err := w.Contacts().Add(ctx, args[0], strings.Join(args[1:], ""))
 	if err != nil {
 		return err
 	}
@@ -83,7 +68,10 @@ func (a contacts) add(ctx context.Context, w *wallet.Wallet, name, address strin
 	return nil
 }
 
-func (a contacts) list(w *wallet.Wallet) error {
+func (a contacts) list(ctx context.Context, w *wallet.Wallet, _ []string) error {
+	if _, _, _, err := w.Log().Head(ctx); err != nil { // another machine may have added some
+		return err
+	}
 	cs := w.Contacts().List()
 	if a.flags.json {
 		return a.printJSON(list(cs, same))
@@ -104,12 +92,12 @@ func (a contacts) list(w *wallet.Wallet) error {
 	return a.table(t)
 }
 
-func (a contacts) verify(ctx context.Context, w *wallet.Wallet, name string) error {
-	c, err := w.Contacts().Named(name)
+func (a contacts) verify(ctx context.Context, w *wallet.Wallet, args []string) error {
+	c, err := w.Contacts().Named(args[0])
 	if err != nil {
 		return err
 	}
-	words := wordsOf(c.Address)
+	words := c.Address.Words()
 	preview := "The check words of " + cli.Clean(c.Name) + ":\n\n  " + strings.Join(words[:4], " ") + "\n  " + strings.Join(words[4:], " ") + "\n\n" +
 		"Ask " + cli.Clean(c.Name) + " to read them to you; there they are shown by: " + theirs + "address"
 	if err := a.confirm(ctx, preview, "Are they the same, all eight and in this order?", false); err != nil {
@@ -126,8 +114,8 @@ func (a contacts) verify(ctx context.Context, w *wallet.Wallet, name string) err
 	return nil
 }
 
-func (a contacts) remove(ctx context.Context, w *wallet.Wallet, name string) error {
-	c, err := w.Contacts().Named(name)
+func (a contacts) remove(ctx context.Context, w *wallet.Wallet, args []string) error {
+	c, err := w.Contacts().Named(args[0])
 	if err != nil {
 		return err
 	}

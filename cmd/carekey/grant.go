@@ -13,16 +13,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-type grantFlags struct {
-	to                  string
-	records, categories []string
-	all                 bool
-	length, until, from string
-	purpose             string
-}
-
 func newGrant(a *app) *cobra.Command {
-	var f grantFlags
+	g := &grants{app: a}
 	c := &cobra.Command{
 		Use:   "grant --to NAME (--record ID... | --category C... | --all) (--for 30d | --until DATE)",
 		Short: "Let somebody open records of yours until a day that you choose",
@@ -32,19 +24,17 @@ func newGrant(a *app) *cobra.Command {
 			"\nDATES\n  --for takes hours, days and weeks: 12h, 30d, 6w. --until D ends with that day, --from D\n  begins with it, in your own time zone; days and weeks end with a day too. Ends are full\n" +
 			"  hours of UTC. The ledger shows everybody the next midnight UTC instead, so that it\n  tells nothing of your time zone and of when you signed: keepers hold to that one, the\n  recipient's carekey to the end that you chose. Hours are the same on both.",
 		Example: "  carekey grant --to 'Dr Smith' --category labs --category allergies --for 30d",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return grants{a}.grant(ctx, w, f) })
-		},
+		RunE:    a.onWallet(writes, g.grant),
 	}
 	s := c.Flags()
-	s.StringVar(&f.to, "to", "", "the contact's `NAME`")
-	s.StringSliceVar(&f.records, "record", nil, "a record's `ID`, or its first 6 characters or more")
-	s.StringSliceVar(&f.categories, "category", nil, "every record of `CATEGORY`")
-	s.BoolVar(&f.all, "all", false, "every record")
-	s.StringVar(&f.length, "for", "", "how long it lasts, `TIME`: 12h, 30d or 6w")
-	s.StringVar(&f.until, "until", "", "the last day, `DATE`: 2030-12-31")
-	s.StringVar(&f.from, "from", "", "the first day, `DATE` (default: at once)")
-	s.StringVar(&f.purpose, "purpose", "", "`PURPOSE`, one of those above (default: treatment)")
+	s.StringVar(&g.to, "to", "", "the contact's `NAME`")
+	s.StringSliceVar(&g.records, "record", nil, "a record's `ID`, or its first 6 characters or more")
+	s.StringSliceVar(&g.categories, "category", nil, "every record of `CATEGORY`")
+	s.BoolVar(&g.all, "all", false, "every record")
+	s.StringVar(&g.length, "for", "", "how long it lasts, `TIME`: 12h, 30d or 6w")
+	s.StringVar(&g.until, "until", "", "the last day, `DATE`: 2030-12-31")
+	s.StringVar(&g.from, "from", "", "the first day, `DATE` (default: at once)")
+	s.StringVar(&g.purpose, "purpose", "", "`PURPOSE`, one of those above (default: treatment)")
 	c.RegisterFlagCompletionFunc("category", cobra.FixedCompletions(categoryNames(), cobra.ShellCompDirectiveNoFileComp))
 	c.RegisterFlagCompletionFunc("purpose", cobra.FixedCompletions(wallet.Purposes(), cobra.ShellCompDirectiveNoFileComp))
 	acceptClock(a, c)
@@ -52,7 +42,14 @@ func newGrant(a *app) *cobra.Command {
 }
 
 // grants is the giving of a consent: its questions and its words.
-type grants struct{ *app }
+type grants struct {
+	*app
+	to                  string
+	records, categories []string
+	all                 bool
+	length, until, from string
+	purpose             string
+}
 
 func categoryHelp() string {
 	var b strings.Builder
@@ -71,8 +68,8 @@ func purposeHelp() string {
 	return b.String()
 }
 
-func (a grants) grant(ctx context.Context, w *wallet.Wallet, f grantFlags) error {
-	r, err := a.request(ctx, w, f)
+func (a *grants) grant(ctx context.Context, w *wallet.Wallet, _ []string) error {
+	r, err := a.request(ctx, w)
 	if err != nil {
 		return err
 	}
@@ -94,30 +91,30 @@ func (a grants) grant(ctx context.Context, w *wallet.Wallet, f grantFlags) error
 }
 
 // grantRequest reads the flags, and asks for what is missing.
-func (a grants) request(ctx context.Context, w *wallet.Wallet, f grantFlags) (wallet.GrantRequest, error) {
-	r := wallet.GrantRequest{To: f.to, Records: f.records, All: f.all}
+func (a *grants) request(ctx context.Context, w *wallet.Wallet) (wallet.GrantRequest, error) {
+	r := wallet.GrantRequest{To: a.to, Records: a.records, All: a.all}
 	var err error
-	if f.purpose != "" {
-		if r.Purpose, err = wallet.ParsePurpose(f.purpose); err != nil {
+	if a.purpose != "" {
+		if r.Purpose, err = wallet.ParsePurpose(a.purpose); err != nil {
 			return r, err
 		}
 	}
-	if f.from != "" {
-		if r.NotBefore, err = wallet.BeginningOfDay(f.from, a.now()); err != nil {
+	if a.from != "" {
+		if r.NotBefore, err = wallet.BeginningOfDay(a.from, a.now()); err != nil {
 			return r, err
 		}
 	}
-	for _, c := range f.categories {
+	for _, c := range a.categories {
 		category, err := wallet.ParseCategory(c)
 		if err != nil {
 			return r, err
 		}
 		r.Categories = append(r.Categories, category)
 	}
-	if f.all && len(f.records)+len(f.categories) > 0 {
+	if a.all && len(a.records)+len(a.categories) > 0 {
 		return r, usage("--all is every record; --record and --category name some of them", "use one or the other")
 	}
-	if f.length != "" && f.until != "" {
+	if a.length != "" && a.until != "" {
 		return r, usage("--for and --until both say when it ends", "use one of them")
 	}
 	if r.To == "" {
@@ -132,16 +129,16 @@ func (a grants) request(ctx context.Context, w *wallet.Wallet, f grantFlags) (wa
 			return r, err
 		}
 	}
-	if r.Until, err = a.chooseEnd(ctx, f); err != nil {
+	if r.Until, err = a.chooseEnd(ctx); err != nil {
 		return r, err
 	}
-	if wallet.InHours(f.length) { // hours are the same on the ledger
+	if wallet.InHours(a.length) { // hours are the same on the ledger
 		r.NotAfter = r.Until
 	}
 	return r, nil
 }
 
-func (a grants) chooseContact(ctx context.Context, w *wallet.Wallet) (string, error) {
+func (a *grants) chooseContact(ctx context.Context, w *wallet.Wallet) (string, error) {
 	var items []ui.Item
 	for _, c := range w.Contacts().List() {
 		detail := ""
@@ -160,7 +157,7 @@ func (a grants) chooseContact(ctx context.Context, w *wallet.Wallet) (string, er
 	return items[at[0]].Label, nil
 }
 
-func (a grants) chooseRecords(ctx context.Context, w *wallet.Wallet) ([]string, error) {
+func (a *grants) chooseRecords(ctx context.Context, w *wallet.Wallet) ([]string, error) {
 	const flags = "--record ID, --category C or --all"
 	if !a.interactive() {
 		return nil, errNeed.With("what", "which records", "flag", flags)
@@ -192,12 +189,12 @@ var lengths = []struct{ flag, words string }{
 	{"1d", "one day"}, {"7d", "one week"}, {"30d", "30 days"}, {"90d", "90 days"}, {"365d", "a year"},
 }
 
-func (a grants) chooseEnd(ctx context.Context, f grantFlags) (contract.Hour, error) {
+func (a *grants) chooseEnd(ctx context.Context) (contract.Hour, error) {
 	switch {
-	case f.length != "":
-		return wallet.EndAfter(f.length, a.now())
-	case f.until != "":
-		return wallet.EndOfDay(f.until, a.now())
+	case a.length != "":
+		return wallet.EndAfter(a.length, a.now())
+	case a.until != "":
+		return wallet.EndOfDay(a.until, a.now())
 	}
 	var items []ui.Item
 	for _, l := range lengths {
@@ -214,7 +211,7 @@ func (a grants) chooseEnd(ctx context.Context, f grantFlags) (contract.Hour, err
 	return wallet.EndAfter(lengths[at[0]].flag, a.now())
 }
 
-func (a grants) show(plan *wallet.GrantPlan, c wallet.Consent, code crypto.ShareCode) error {
+func (a *grants) show(plan *wallet.GrantPlan, c wallet.Consent, code crypto.ShareCode) error {
 	to := plan.To.Name // as it was called here; the address may have other names
 	if a.flags.json {
 		var warnings []string

@@ -15,9 +15,7 @@ func newInbox(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "inbox [--new]",
 		Short: "List what was granted to you, on every ledger of this wallet",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withLedgers(cmd, looks, everywhere, func(ctx context.Context, s *session) error { return inbox{s}.list(ctx, onlyNew) })
-		},
+		RunE:  onEvery(a, looks, func(a inbox, ctx context.Context, _ []string) error { return a.list(ctx, onlyNew) }),
 	}
 	c.Flags().BoolVar(&onlyNew, "new", false, "only what can be fetched and never was")
 	return c

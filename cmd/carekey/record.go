@@ -21,89 +21,66 @@ import (
 )
 
 func newRecord(a *app) *cobra.Command {
-	var d wallet.Describe
-	var category string
-	describe := func(c *cobra.Command, title, other, date string) { // with their defaults
-		c.Flags().StringVar(&d.Title, "title", "", "`TITLE`, for you and those who may open it ("+title+")")
-		c.Flags().StringVar(&category, "category", "", "`CATEGORY`, one of: "+strings.Join(categoryNames(), ", ")+" ("+other+")")
-		c.Flags().StringVar(&d.Date, "date", "", "the day that it is about, `DATE`: 2026-11-21 ("+date+")")
-		c.RegisterFlagCompletionFunc("category", cobra.FixedCompletions(categoryNames(), cobra.ShellCompDirectiveNoFileComp))
-	}
-	described := func() (wallet.Describe, error) {
-		if category != "" {
-			c, err := wallet.ParseCategory(category)
-			if err != nil {
-				return d, err
-			}
-			d.Category = c
-		}
-		return d, nil
-	}
+	r := &records{app: a}
 	add := &cobra.Command{
 		Use:   "add FILE",
 		Short: "Encrypt a file and keep it as a record",
 		Long: `Encrypt a file for yourself alone and enter it on the ledger. Any file will do: FHIR,
 PDF, images. The same bytes again are the same record.`,
 		Example: "  carekey record add allergies.json --category allergies",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			d, err := described()
-			if err != nil {
-				return err
-			}
-			return records{a}.put(cmd, "", args[0], d)
-		},
+		RunE:    r.put,
 	}
 	update := &cobra.Command{
 		Use:   "update ID FILE",
 		Short: "Make a file the next version of a record",
 		Long: `Make a file the next version of a record. Consents that you gave stay with the
 version they were given for; the new one needs a new grant.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			d, err := described()
-			if err != nil {
-				return err
-			}
-			return records{a}.put(cmd, args[0], args[1], d)
-		},
+		RunE: r.put,
 	}
-	describe(add, "default: the file's name", "default: other", "default: none")
-	describe(update, "default: as before", "default: as before", "default: as before")
+	for c, defaults := range map[*cobra.Command][3]string{
+		add:    {"the file's name", "other", "none"},
+		update: {"as before", "as before", "as before"},
+	} {
+		c.Flags().StringVar(&r.describe.Title, "title", "", "`TITLE`, for you and those who may open it (default: "+defaults[0]+")")
+		c.Flags().StringVar(&r.category, "category", "", "`CATEGORY`, one of: "+strings.Join(categoryNames(), ", ")+" (default: "+defaults[1]+")")
+		c.Flags().StringVar(&r.describe.Date, "date", "", "the day that it is about, `DATE`: 2026-11-21 (default: "+defaults[2]+")")
+		c.RegisterFlagCompletionFunc("category", cobra.FixedCompletions(categoryNames(), cobra.ShellCompDirectiveNoFileComp))
+	}
 	ls := &cobra.Command{
 		Use:   "list",
 		Short: "List your records",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withWallet(cmd, looks, records{a}.list)
-		},
+		RunE:  a.onWallet(looks, r.list),
 	}
-	var g getFlags
 	get := &cobra.Command{
 		Use:   "get ID [-o FILE]",
 		Short: "Decrypt the newest version of a record",
-		RunE:  func(cmd *cobra.Command, args []string) error { return records{a}.get(cmd, args[0], g) },
+		RunE:  r.get,
 	}
-	get.Flags().StringVarP(&g.output, "output", "o", "", "write to `FILE`; - is stdout (the default)")
-	get.Flags().BoolVar(&g.age, "age", false, "keep it encrypted: an age file, which age opens with carekey age identity")
-	get.Flags().BoolVar(&g.force, "force", false, "overwrite FILE")
+	get.Flags().StringVarP(&r.output, "output", "o", "", "write to `FILE`; - is stdout (the default)")
+	get.Flags().BoolVar(&r.age, "age", false, "keep it encrypted: an age file, which age opens with carekey age identity")
+	get.Flags().BoolVar(&r.force, "force", false, "overwrite FILE")
 	history := &cobra.Command{
 		Use:   "history ID",
 		Short: "List every version of a record",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error { return records{a}.history(ctx, w, args[0]) })
-		},
+		RunE:  a.onWallet(looks, r.history),
 	}
 	remove := &cobra.Command{
 		Use:   "remove ID",
 		Short: "Withdraw a record for good and erase its content from the store",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withWallet(cmd, writes|keeps, func(ctx context.Context, w *wallet.Wallet) error { return records{a}.remove(ctx, w, args[0]) })
-		},
+		RunE:  a.onWallet(writes|keeps, r.remove),
 	}
 	acceptClock(a, add, update, remove)
 	return group("record", "Your records", add, ls, get, update, history, remove)
 }
 
 // records is what a patient does with her own.
-type records struct{ *app }
+type records struct {
+	*app
+	describe   wallet.Describe
+	category   string
+	output     string
+	age, force bool
+}
 
 func categoryNames() []string {
 	var out []string
@@ -113,9 +90,14 @@ func categoryNames() []string {
 	return out
 }
 
-// putRecord adds a file, as the next version of a record if id is given.
-func (a records) put(cmd *cobra.Command, id, path string, d wallet.Describe) error {
-	ctx := cmd.Context()
+// put adds a file, as the next version of a record if one is named before it.
+func (a *records) put(cmd *cobra.Command, args []string) (err error) {
+	ctx, d, path, update := cmd.Context(), a.describe, args[len(args)-1], len(args) > 1
+	if a.category != "" {
+		if d.Category, err = wallet.ParseCategory(a.category); err != nil {
+			return err
+		}
+	}
 	f, err := unlessDone(ctx, func() (*os.File, error) { return os.Open(path) }) // of a named pipe: waits for a writer
 	if err != nil {
 		return err
@@ -141,10 +123,10 @@ func (a records) put(cmd *cobra.Command, id, path string, d wallet.Describe) err
 		var r wallet.Record
 		var existing bool
 		var err error
-		if id == "" {
-			r, existing, err = w.Records().Add(ctx, src, d, step)
+		if update {
+			r, existing, err = w.Records().Update(ctx, args[0], src, d, step)
 		} else {
-			r, existing, err = w.Records().Update(ctx, id, src, d, step)
+			r, existing, err = w.Records().Add(ctx, src, d, step)
 		}
 		end()
 		if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil {
@@ -153,11 +135,29 @@ func (a records) put(cmd *cobra.Command, id, path string, d wallet.Describe) err
 		if err != nil && !errors.Is(err, wallet.ErrPending) {
 			return err
 		}
-		if perr := a.showPut(r, existing, id != ""); perr != nil {
-			return perr
+		switch {
+		case a.flags.json && update:
+			return errors.Join(a.printJSON([]recordJSON{recordOf(r)}), err)
+		case a.flags.json:
+			return errors.Join(a.printJSON(struct {
+				recordJSON
+				Existing bool `json:"existing"`
+			}{recordOf(r), existing}), err)
+		case existing && update:
+			a.say("Nothing changed: these are the bytes of version %d.", r.Version)
+		case existing:
+			a.say("You have these bytes already, as %s.", quoted(r.Title))
+		case r.Pending != "":
+			a.say("%s: encrypted and signed; its entry is not known to be on the ledger yet (%s, %s).", quoted(r.Title), r.Category, bytesText(r.Size))
+		default:
+			a.say("%s, version %d: encrypted, and on the ledger (%s, %s).", quoted(r.Title), r.Version, r.Category, bytesText(r.Size))
 		}
-		asked := wallet.Describe{Title: cmp.Or(d.Title, r.Title), Category: cmp.Or(d.Category, r.Category), Date: cmp.Or(d.Date, r.Date)}
-		if existing && id == "" && !a.flags.json && asked != (wallet.Describe{Title: r.Title, Category: r.Category, Date: r.Date}) {
+		a.print("%s", r.ID)
+		was := wallet.Describe{Title: r.Title, Category: r.Category, Date: r.Date}
+		switch {
+		case !existing && r.Pending == "":
+			a.next("carekey grant --to NAME --record %s --for 30d", short(r.ID))
+		case existing && !update && was != (wallet.Describe{Title: cmp.Or(d.Title, r.Title), Category: cmp.Or(d.Category, r.Category), Date: cmp.Or(d.Date, r.Date)}):
 			a.say("Its description stays as it was.")
 			a.next("to change it: carekey record update %s FILE --title ... --category ... --date ...", short(r.ID))
 		}
@@ -165,41 +165,10 @@ func (a records) put(cmd *cobra.Command, id, path string, d wallet.Describe) err
 	})
 }
 
-func (a records) showPut(r wallet.Record, existing, update bool) error {
-	if a.flags.json {
-		if update {
-			return a.printJSON([]recordJSON{recordOf(r)})
-		}
-		return a.printJSON(struct {
-			ID       string `json:"id"`
-			SHA256   string `json:"sha256"`
-			Existing bool   `json:"existing"`
-			Pending  string `json:"pending,omitempty"` // signed, and waits
-		}{r.ID.String(), r.SHA256.String(), existing, string(r.Pending)})
-	}
-	switch {
-	case existing && update:
-		a.say("Nothing changed: these are the bytes of version %d.", r.Version)
-	case existing:
-		a.say("You have these bytes already, as %s.", quoted(r.Title))
-	case r.Pending != "":
-		a.say("%s: encrypted and signed; its entry is not known to be on the ledger yet (%s, %s).", quoted(r.Title), r.Category, bytesText(r.Size))
-		a.print("%s", r.ID)
-		return nil
-	default:
-		a.say("%s, version %d: encrypted, and on the ledger (%s, %s).", quoted(r.Title), r.Version, r.Category, bytesText(r.Size))
-	}
-	a.print("%s", r.ID)
-	if !existing {
-		a.next("carekey grant --to NAME --record %s --for 30d", short(r.ID))
-	}
-	return nil
-}
-
 // quoted puts a text of somebody's between quotation marks, within one line.
 func quoted(s string) string { return `"` + cli.Clean(s) + `"` }
 
-func (a records) list(ctx context.Context, w *wallet.Wallet) error {
+func (a *records) list(ctx context.Context, w *wallet.Wallet, _ []string) error {
 	rs, err := w.Records().List(ctx)
 	if err != nil {
 		return err
@@ -223,17 +192,17 @@ func (a records) list(ctx context.Context, w *wallet.Wallet) error {
 	return a.table(t)
 }
 
-func (a records) history(ctx context.Context, w *wallet.Wallet, id string) error {
-	rs, removed, err := w.Records().History(ctx, id)
+func (a *records) history(ctx context.Context, w *wallet.Wallet, args []string) error {
+	rs, removed, err := w.Records().History(ctx, args[0])
 	if err != nil {
 		return err
 	}
 	if a.flags.json {
-		return a.printJSON(list(rs, func(r wallet.Record) recordJSON {
-			j := recordOf(r)
-			j.Removed = removed
-			return j
-		}))
+		all := list(rs, recordOf)
+		for i := range all {
+			all[i].Removed = removed
+		}
+		return a.printJSON(all)
 	}
 	t := &ui.Table{Header: []string{"version", "title", "category", "date", "size", "added", "sha-256"}}
 	for _, r := range rs {
@@ -252,22 +221,17 @@ func (a records) history(ctx context.Context, w *wallet.Wallet, id string) error
 	return nil
 }
 
-type getFlags struct {
-	output     string
-	age, force bool
-}
-
-func (a records) get(cmd *cobra.Command, id string, g getFlags) error {
-	toFile := g.output != "" && g.output != "-"
+func (a *records) get(cmd *cobra.Command, args []string) error {
+	toFile := a.output != "" && a.output != "-"
 	if a.flags.json && !toFile {
 		return usage("--json and the record both want stdout", "write the record to a file: -o FILE")
 	}
 	terminal := !toFile && ui.Terminal(a.out, a.out)
-	if terminal && g.age {
+	if terminal && a.age {
 		return errBinary
 	}
 	return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
-		versions, removed, err := w.Records().History(ctx, id)
+		versions, removed, err := w.Records().History(ctx, args[0])
 		if err != nil {
 			return err
 		}
@@ -277,33 +241,31 @@ func (a records) get(cmd *cobra.Command, id string, g getFlags) error {
 		}
 		step, end := a.progress("decrypting", r.Size)
 		defer end()
-		if !toFile {
-			var dst io.Writer = a.out
-			if terminal {
-				text := &textOnly{w: cli.NewCleanWriter(a.out)}
-				defer text.w.Flush()
-				dst = text
-			}
-			_, err := w.Records().Open(ctx, r.ID.String(), dst, g.age, step)
+		open := func(dst io.Writer) error {
+			_, err := w.Records().Open(ctx, r.ID.String(), dst, a.age, step)
 			return err
+		}
+		if terminal {
+			text := &textOnly{w: cli.NewCleanWriter(a.out)}
+			defer text.w.Flush()
+			return open(text)
+		}
+		if !toFile {
+			return open(a.out)
 		}
 		sum := r.SHA256
-		if g.age {
+		if a.age {
 			sum = crypto.Hash{}
 		}
-		err = wallet.SaveFile(g.output, sum, g.force, func(dst io.Writer) error {
-			_, err := w.Records().Open(ctx, r.ID.String(), dst, g.age, step)
-			return err
-		})
-		if err != nil {
+		if err := wallet.SaveFile(a.output, sum, a.force, open); err != nil {
 			return err
 		}
 		if a.flags.json {
 			return a.printJSON([]recordJSON{recordOf(r)})
 		}
-		a.say("%s, version %d, is in %s.", quoted(r.Title), r.Version, g.output)
-		if g.age {
-			a.next("age -d -i FILE %s, with what carekey age identity printed in FILE", g.output)
+		a.say("%s, version %d, is in %s.", quoted(r.Title), r.Version, a.output)
+		if a.age {
+			a.next("age -d -i FILE %s, with what carekey age identity printed in FILE", a.output)
 		}
 		return nil
 	})
@@ -329,8 +291,8 @@ func (t *textOnly) Write(p []byte) (int, error) {
 	return t.w.Write(p)
 }
 
-func (a records) remove(ctx context.Context, w *wallet.Wallet, id string) error {
-	versions, removed, err := w.Records().History(ctx, id)
+func (a *records) remove(ctx context.Context, w *wallet.Wallet, args []string) error {
+	versions, removed, err := w.Records().History(ctx, args[0])
 	if err != nil {
 		return err
 	}

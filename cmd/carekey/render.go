@@ -351,10 +351,9 @@ func (s *session) withTitle(cells []string, title string) []string {
 // previewGrant is a plan in plain language, for the person who is to sign it.
 func previewGrant(p *wallet.GrantPlan, g ground) string {
 	name := cli.Clean(p.To.Name)
-	words := strings.Join(wordsOf(p.To.Address), " ")
-	verified := "check words compared:\n" + words
+	verified := "check words compared:\n"
 	if !p.To.Verified {
-		verified = "NOT VERIFIED, check words not compared yet:\n" + words
+		verified = "NOT VERIFIED, check words not compared yet:\n"
 	}
 	var records []string
 	for _, r := range p.Records {
@@ -369,7 +368,7 @@ func previewGrant(p *wallet.GrantPlan, g ground) string {
 		from = both(p.NotBefore)
 	}
 	rows := cli.Rows{
-		{"who", name + "\n" + verified},
+		{"who", name + "\n" + verified + checkWords(p.To.Address)},
 		{"may open", strings.Join(records, "\n")},
 		{"for", p.Purpose.Word()},
 		{"from", from},
@@ -404,9 +403,9 @@ func warningText(w wallet.Warning, name string) string {
 	return w.Kind
 }
 
-func wordsOf(a crypto.Address) []string {
+func checkWords(a crypto.Address) string {
 	w := a.Words()
-	return w[:]
+	return strings.Join(w[:], " ")
 }
 
 // thousands writes a number with commas.

@@ -41,7 +41,7 @@ wallet and a wrong clock are no reason to wait, and are told.`,
 			if ways != 1 {
 				return usage("name consents, or a contact with --to, or all of them with --all", "what there is: carekey consent list")
 			}
-			return a.withLedgers(cmd, ends, everywhere, func(ctx context.Context, s *session) error { return revoking{s}.revoke(ctx, r) })
+			return onEvery(a, ends, func(a revoking, ctx context.Context, _ []string) error { return a.revoke(ctx, r) })(cmd, args)
 		},
 	}
 	c.Flags().StringVar(&r.To, "to", "", "all that you gave to the contact `NAME`, or to an address")

@@ -42,7 +42,7 @@ func sheet(at locator, owner crypto.Address, made time.Time) string {
 	default:
 		field("certificate", "vouched for by the usual authorities")
 	}
-	field("check words", strings.Join(wordsOf(owner), " "))
+	field("check words", checkWords(owner))
 	line("")
 	line("Invitation (type or scan it without spaces and line breaks):")
 	line("")
