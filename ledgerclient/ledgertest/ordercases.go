@@ -1,12 +1,10 @@
 package ledgertest
 
 import (
-	"context"
 	"errors"
 	"math/rand/v2"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/order"
@@ -49,108 +47,106 @@ var allCases = []Case{
 		Rule: "From a revocation on the keeper gives no share of that grant, and no receipt for one."},
 }
 
+// anyEntry is one of any bytes.
+func anyEntry(rnd *rand.Rand) contract.Entry {
+	var b [contract.Size]byte
+	for i := range b {
+		b[i] = byte(rnd.Uint32())
+	}
+	e, _ := contract.ParseEntry(b[:])
+	return e
+}
+
 // junk makes n entries that no contract accepts and no other case makes.
 func (r *run) junk(n int) []contract.Entry {
 	rnd := rand.New(rand.NewPCG(r.seed(), uint64(len(r.opened))))
 	es := make([]contract.Entry, n)
 	for i := range es {
-		var b [contract.Size]byte
-		for j := range b {
-			b[j] = byte(rnd.Uint32())
-		}
-		es[i], _ = contract.ParseEntry(b[:])
+		es[i] = anyEntry(rnd)
 	}
 	return es
 }
 
+// reopen opens the order, after closing whatever was open.
+func (r *run) reopen() {
+	r.close()
+	b, err := r.Order(r.ctx)
+	r.must(err)
+	r.b, r.opened = b, append(r.opened, b)
+}
+
+// open opens the order and returns its head.
+func (r *run) open() uint64 {
+	r.start(*r.hour)
+	r.reopen()
+	return r.head()
+}
+
+func (r *run) head() uint64 {
+	head, err := r.b.Head(r.ctx)
+	r.must(err)
+	return head
+}
+
 // append appends and checks the number of positions.
-func appendTo(ctx context.Context, b order.Backend, es []contract.Entry) ([]uint64, error) {
-	p, err := b.Append(ctx, es)
-	if err != nil {
-		return nil, err
-	}
-	if len(p) != len(es) {
-		return nil, failf("%d positions for %d entries", len(p), len(es))
-	}
-	return p, nil
+func (r *run) append(es ...contract.Entry) []uint64 {
+	p, err := r.b.Append(r.ctx, es)
+	r.must(err)
+	r.check(len(p) == len(es), "%d positions for %d entries", len(p), len(es))
+	return p
+}
+
+// read reads items from a position on.
+func (r *run) read(from uint64) []order.Item {
+	items, err := r.b.Read(r.ctx, from)
+	r.must(err)
+	r.check(len(items) <= order.MaxRead, "%d items in one answer", len(items))
+	return items
 }
 
 // readAll reads the items from a position to the end.
-func readAll(ctx context.Context, b order.Backend, from uint64) ([]order.Item, error) {
+func (r *run) readAll(from uint64) []order.Item {
 	var all []order.Item
 	for {
-		items, err := b.Read(ctx, from+uint64(len(all)))
-		if err != nil {
-			return nil, err
-		}
-		if len(items) > order.MaxRead {
-			return nil, failf("%d items in one answer", len(items))
-		}
+		items := r.read(from + uint64(len(all)))
 		if len(items) == 0 {
-			return all, nil
+			return all
 		}
 		all = append(all, items...)
 	}
 }
 
 // expect checks that items begin at a position.
-func expect(ctx context.Context, b order.Backend, at uint64, es []contract.Entry) error {
-	items, err := readAll(ctx, b, at)
-	if err != nil {
-		return err
-	}
-	if len(items) < len(es) {
-		return failf("%d items from position %d on, not %d", len(items), at, len(es))
-	}
+func (r *run) expect(at uint64, es ...contract.Entry) {
+	items := r.readAll(at)
+	r.check(len(items) >= len(es), "%d items from position %d on, not %d", len(items), at, len(es))
 	for i := range es {
-		if items[i].Entry != es[i] {
-			return failf("another entry is read at position %d than was put there", at+uint64(i))
-		}
+		r.check(items[i].Entry == es[i], "another entry is read at position %d than was put there", at+uint64(i))
 	}
-	return nil
 }
 
-// begin opens the order and returns its head.
-func (r *run) begin(ctx context.Context) (order.Backend, uint64, error) {
-	if err := r.start(); err != nil {
-		return nil, 0, err
+// unchangedSince checks that the order begins with what was read before.
+func (r *run) unchangedSince(before []order.Item) {
+	after := r.readAll(0)
+	r.check(len(after) >= len(before), "%d items, after there were %d", len(after), len(before))
+	for i := range before {
+		r.check(after[i].Entry == before[i].Entry, "another entry at position %d than before", i)
+		r.check(after[i].Hour == before[i].Hour, "hour %d at position %d, and %d before", after[i].Hour, i, before[i].Hour)
 	}
-	b, err := r.backend(ctx)
-	if err != nil {
-		return nil, 0, err
-	}
-	head, err := b.Head(ctx)
-	return b, head, err
 }
 
-func positions(ctx context.Context, r *run) error {
-	b, head, err := r.begin(ctx)
-	if err != nil {
-		return err
-	}
-	es := r.junk(12)
-	for len(es) > 0 {
-		n := min(len(es), 5)
-		p, err := appendTo(ctx, b, es[:n])
-		if err != nil {
-			return err
-		}
-		for _, at := range p {
-			if at != head {
-				return failf("position %d for a new entry, not %d", at, head)
-			}
+func positions(r *run) {
+	head := r.open()
+	for es := range slices.Chunk(r.junk(12), 5) {
+		for _, at := range r.append(es...) {
+			r.check(at == head, "position %d for a new entry, not %d", at, head)
 			head++
 		}
-		es = es[n:]
 	}
-	return nil
 }
 
-func anyBytes(ctx context.Context, r *run) error {
-	b, head, err := r.begin(ctx)
-	if err != nil {
-		return err
-	}
+func anyBytes(r *run) {
+	head := r.open()
 	es := r.junk(6)
 	for i, fill := range []byte{0, 0xff, '\n', '"', 0x80} { // but for a few bytes, so that it is new
 		raw := es[i].Marshal()
@@ -159,310 +155,146 @@ func anyBytes(ctx context.Context, r *run) error {
 		}
 		es[i], _ = contract.ParseEntry(raw[:])
 	}
-	if _, err := appendTo(ctx, b, es); err != nil {
-		return err
-	}
-	return expect(ctx, b, head, es)
+	r.append(es...)
+	r.expect(head, es...)
 }
 
-func sameBytes(ctx context.Context, r *run) error {
-	b, head, err := r.begin(ctx)
-	if err != nil {
-		return err
-	}
+func sameBytes(r *run) {
+	head := r.open()
 	es := r.junk(3)
-	p, err := appendTo(ctx, b, []contract.Entry{es[0], es[1], es[0], es[2], es[2]})
-	if err != nil {
-		return err
-	}
-	if want := []uint64{head, head + 1, head, head + 2, head + 2}; !slices.Equal(p, want) {
-		return failf("within a batch: positions %d, not %d", p, want)
-	}
+	p := r.append(es[0], es[1], es[0], es[2], es[2])
+	want := []uint64{head, head + 1, head, head + 2, head + 2}
+	r.check(slices.Equal(p, want), "within a batch: positions %d, not %d", p, want)
 	for range 2 {
-		if p, err = appendTo(ctx, b, []contract.Entry{es[2], es[0]}); err != nil {
-			return err
-		}
-		if want := []uint64{head + 2, head}; !slices.Equal(p, want) {
-			return failf("in a later batch: positions %d, not %d", p, want)
-		}
-		if now, err := b.Head(ctx); err != nil || now != head+3 {
-			return failf("%d items, not %d, after appending again (%v)", now, head+3, err)
-		}
-		if b, err = r.backend(ctx); err != nil {
-			return err
-		}
+		p, want = r.append(es[2], es[0]), []uint64{head + 2, head}
+		r.check(slices.Equal(p, want), "in a later batch: positions %d, not %d", p, want)
+		r.check(r.head() == head+3, "%d items, not %d, after appending again", r.head(), head+3)
+		r.reopen()
 	}
-	return nil
 }
 
-func otherBytes(ctx context.Context, r *run) error {
-	b, head, err := r.begin(ctx)
-	if err != nil {
-		return err
+func otherBytes(r *run) {
+	head := r.open()
+	es := r.junk(1)
+	es = append(es, es[0])
+	es[1].Signature[63] ^= 1
+	for i, e := range es {
+		p := r.append(e)
+		r.check(p[0] == head+uint64(i), "position %d, not %d", p[0], head+uint64(i))
 	}
-	e := r.junk(1)[0]
-	other := e
-	other.Signature[63] ^= 1
-	for i, e := range []contract.Entry{e, other} {
-		p, err := appendTo(ctx, b, []contract.Entry{e})
-		if err != nil {
-			return err
-		}
-		if p[0] != head+uint64(i) {
-			return failf("position %d, not %d", p[0], head+uint64(i))
-		}
-	}
-	return expect(ctx, b, head, []contract.Entry{e, other})
+	r.expect(head, es...)
 }
 
-func fullBatch(ctx context.Context, r *run) error {
-	b, head, err := r.begin(ctx)
-	if err != nil {
-		return err
-	}
+func fullBatch(r *run) {
+	head := r.open()
 	es := r.junk(order.MaxAppend)
-	p, err := appendTo(ctx, b, es)
-	if err != nil {
-		return err
-	}
-	if p[0] != head || p[len(p)-1] != head+order.MaxAppend-1 {
-		return failf("positions %d … %d, not %d … %d", p[0], p[len(p)-1], head, head+order.MaxAppend-1)
-	}
-	return expect(ctx, b, head, es)
+	p := r.append(es...)
+	last := p[len(p)-1]
+	r.check(p[0] == head && last == head+order.MaxAppend-1, "positions %d … %d, not from %d on", p[0], last, head)
+	r.expect(head, es...)
 }
 
-func readRanges(ctx context.Context, r *run) error {
-	b, head, err := r.begin(ctx)
-	if err != nil {
-		return err
-	}
+func readRanges(r *run) {
+	head := r.open()
 	es := r.junk(order.MaxRead + 100)
-	for from := 0; from < len(es); from += order.MaxAppend {
-		if _, err := appendTo(ctx, b, es[from:min(from+order.MaxAppend, len(es))]); err != nil {
-			return err
-		}
+	for some := range slices.Chunk(es, order.MaxAppend) {
+		r.append(some...)
 	}
 	end := head + uint64(len(es))
 	for _, from := range []uint64{head, head + 1, head + 99, end - 1} {
-		items, err := b.Read(ctx, from)
-		if err != nil {
-			return err
-		}
-		if len(items) == 0 || len(items) > order.MaxRead {
-			return failf("%d items from position %d of %d", len(items), from, end)
-		}
+		items := r.read(from)
+		r.check(len(items) > 0, "nothing from position %d of %d", from, end)
 		for i := range items {
-			if items[i].Entry != es[from-head+uint64(i)] {
-				return failf("reading from position %d: another entry at %d", from, from+uint64(i))
-			}
+			r.check(items[i].Entry == es[from-head+uint64(i)], "reading from position %d: another entry at %d", from, from+uint64(i))
 		}
 	}
 	for _, from := range []uint64{end, end + 1, end + 1<<40} {
-		items, err := b.Read(ctx, from)
-		if err != nil || len(items) != 0 {
-			return failf("%d items from position %d of %d on (%v)", len(items), from, end, err)
-		}
+		items := r.read(from)
+		r.check(len(items) == 0, "%d items from position %d of %d on", len(items), from, end)
 	}
-	return expect(ctx, b, head, es)
+	r.expect(head, es...)
 }
 
-func headGrows(ctx context.Context, r *run) error {
-	b, head, err := r.begin(ctx)
-	if err != nil {
-		return err
-	}
+func headGrows(r *run) {
+	head := r.open()
 	for _, e := range r.junk(3) {
-		if _, err := appendTo(ctx, b, []contract.Entry{e}); err != nil {
-			return err
-		}
+		r.append(e)
 		head++
-		if now, err := b.Head(ctx); err != nil || now != head {
-			return failf("head %d, not %d (%v)", now, head, err)
-		}
+		r.check(r.head() == head, "head %d, not %d", r.head(), head)
 	}
-	items, err := readAll(ctx, b, 0)
-	if err != nil {
-		return err
-	}
-	if uint64(len(items)) != head {
-		return failf("%d items can be read, the head is %d", len(items), head)
-	}
-	return nil
+	items := r.readAll(0)
+	r.check(uint64(len(items)) == head, "%d items can be read, the head is %d", len(items), head)
 }
 
-func unchanged(ctx context.Context, r *run) error {
-	b, _, err := r.begin(ctx)
-	if err != nil {
-		return err
-	}
+func unchanged(r *run) {
+	r.open()
 	es := r.junk(20)
-	if _, err := appendTo(ctx, b, es[:10]); err != nil {
-		return err
-	}
-	before, err := readAll(ctx, b, 0)
-	if err != nil {
-		return err
-	}
-	if r.SetHour != nil {
-		if err := r.setHour(*r.hour + 1); err != nil {
-			return err
-		}
-	}
-	if _, err := appendTo(ctx, b, append(es[5:15:15], es[:3]...)); err != nil {
-		return err
-	}
-	return sameBeginning(ctx, b, before)
+	r.append(es[:10]...)
+	before := r.readAll(0)
+	r.start(*r.hour + 1)
+	r.append(append(es[5:15:15], es[:3]...)...)
+	r.unchangedSince(before)
 }
 
-// sameBeginning checks that the order begins with what was read before.
-func sameBeginning(ctx context.Context, b order.Backend, before []order.Item) error {
-	after, err := readAll(ctx, b, 0)
-	if err != nil {
-		return err
-	}
-	if len(after) < len(before) {
-		return failf("%d items, after there were %d", len(after), len(before))
-	}
-	for i := range before {
-		if after[i].Entry != before[i].Entry {
-			return failf("another entry at position %d than before", i)
-		}
-		if after[i].Hour != before[i].Hour {
-			return failf("hour %d at position %d, and %d before", after[i].Hour, i, before[i].Hour)
-		}
-	}
-	return nil
-}
-
-func durable(ctx context.Context, r *run) error {
-	b, head, err := r.begin(ctx)
-	if err != nil {
-		return err
-	}
+func durable(r *run) {
+	head := r.open()
 	es := r.junk(7)
-	if _, err := appendTo(ctx, b, es); err != nil {
-		return err
-	}
-	before, err := readAll(ctx, b, 0)
-	if err != nil {
-		return err
-	}
-	if r.SetHour != nil {
-		if err := r.setHour(*r.hour + 1); err != nil {
-			return err
-		}
-	}
-	if b, err = r.backend(ctx); err != nil {
-		return err
-	}
-	if err := sameBeginning(ctx, b, before); err != nil {
-		return err
-	}
-	return expect(ctx, b, head, es)
+	r.append(es...)
+	before := r.readAll(0)
+	r.start(*r.hour + 1)
+	r.reopen()
+	r.unchangedSince(before)
+	r.expect(head, es...)
 }
 
-func hoursInOrder(ctx context.Context, r *run) error {
-	b, head, err := r.begin(ctx)
-	if err != nil {
-		return err
-	}
-	if _, err := appendTo(ctx, b, r.junk(3)); err != nil {
-		return err
-	}
-	items, err := readAll(ctx, b, 0)
-	if err != nil {
-		return err
-	}
+func hoursInOrder(r *run) {
+	head := r.open()
+	r.append(r.junk(3)...)
 	var last contract.Hour
-	for i := range items {
-		if items[i].Hour < last {
-			return failf("hour %d at position %d, after %d", items[i].Hour, i, last)
-		}
-		last = items[i].Hour
-	}
-	now := contract.Hour(time.Now().Unix() / 3600)
-	if r.SetHour != nil {
-		now = *r.hour
-	}
-	for i := head; i < uint64(len(items)); i++ {
-		if h := items[i].Hour; h != now && !(r.SetHour == nil && h+1 >= now && h <= now+1) {
-			return failf("hour %d at position %d, and it is %d", h, i, now)
+	for i, item := range r.readAll(0) {
+		r.check(item.Hour >= last, "hour %d at position %d, after %d", item.Hour, i, last)
+		last = item.Hour
+		if now := r.now(); uint64(i) >= head {
+			r.check(last == now || r.SetHour == nil && last+1 >= now && last <= now+1, "hour %d at position %d, and it is %d", last, i, now)
 		}
 	}
-	return nil
 }
 
-func clockMoves(ctx context.Context, r *run) error {
-	b, head, err := r.begin(ctx)
-	if err != nil {
-		return err
-	}
+func clockMoves(r *run) {
+	head := r.open()
 	start := *r.hour
 	es := r.junk(4)
-	want := []contract.Hour{start + 1, start + 1, start + 9, start + 9}
-	for i, at := range []contract.Hour{start + 1, start, start + 9, start + 2} {
-		if err := r.setHour(at); err != nil {
-			return err
-		}
-		if _, err := appendTo(ctx, b, es[i:i+1]); err != nil {
-			return err
-		}
-		items, err := b.Read(ctx, head+uint64(i))
-		if err != nil {
-			return err
-		}
-		if len(items) == 0 || items[0].Hour != want[i] {
-			return failf("appended at hour %d: %v, not hour %d", at, hoursOf(items), want[i])
-		}
+	for i, step := range []struct{ at, want contract.Hour }{{1, 1}, {0, 1}, {9, 9}, {2, 9}} {
+		r.setHour(start + step.at)
+		r.append(es[i])
+		items := r.read(head + uint64(i))
+		r.check(len(items) > 0 && items[0].Hour == start+step.want, "appended %d hours later: %+v", step.at, items)
 	}
-	return r.setHour(start + 10)
+	r.setHour(start + 10)
 }
 
-func hoursOf(items []order.Item) (hs []contract.Hour) {
-	for _, i := range items {
-		hs = append(hs, i.Hour)
-	}
-	return hs
-}
-
-func concurrent(ctx context.Context, r *run) error {
-	b, head, err := r.begin(ctx)
-	if err != nil {
-		return err
-	}
+func concurrent(r *run) {
+	head := r.open()
 	const workers, each = 8, 6
 	es := r.junk(workers*each + 1)
 	shared := es[workers*each]
+	own := make([][]contract.Entry, workers)
 	got := make([][]uint64, workers)
 	errs := make([]error, workers)
 	var group sync.WaitGroup
 	for w := range workers {
-		group.Go(func() {
-			own := append([]contract.Entry{shared}, es[w*each:(w+1)*each]...)
-			got[w], errs[w] = appendTo(ctx, b, own)
-		})
+		own[w] = append([]contract.Entry{shared}, es[w*each:(w+1)*each]...)
+		group.Go(func() { got[w], errs[w] = r.b.Append(r.ctx, own[w]) })
 	}
 	group.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	items, err := readAll(ctx, b, head)
-	if err != nil {
-		return err
-	}
-	if len(items) != len(es) {
-		return failf("%d new items, not %d", len(items), len(es))
-	}
+	r.must(errors.Join(errs...))
+	items := r.readAll(head)
+	r.check(len(items) == len(es), "%d new items, not %d", len(items), len(es))
 	for w := range workers {
+		r.check(len(got[w]) == len(own[w]), "%d positions for %d entries", len(got[w]), len(own[w]))
 		for i, p := range got[w] {
-			want := shared
-			if i > 0 {
-				want = es[w*each+i-1]
-			}
-			if p < head || p-head >= uint64(len(items)) || items[p-head].Entry != want {
-				return failf("position %d was answered for an entry that is not there", p)
-			}
+			r.check(p >= head && p-head < uint64(len(items)) && items[p-head].Entry == own[w][i],
+				"position %d was answered for an entry that is not there", p)
 		}
 	}
-	return nil
 }

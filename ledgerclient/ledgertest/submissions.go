@@ -46,11 +46,14 @@ func (s *submissions) key() *crypto.PrivateKey {
 	return k
 }
 
+// sign signs an entry, which commits to anything if it commits to nothing yet.
 func (s *submissions) sign(e contract.Entry, key *crypto.PrivateKey) contract.Entry {
 	e.Version = contract.Version
 	e.Author = key.Public()
 	binary.BigEndian.PutUint64(e.SelfTag[:], s.r.Uint64())
-	binary.BigEndian.PutUint64(e.Commitment[:], s.r.Uint64()|1)
+	if e.Commitment.IsZero() {
+		binary.BigEndian.PutUint64(e.Commitment[:], s.r.Uint64()|1)
+	}
 	if err := e.Sign(s.ledger, key); err != nil {
 		panic(err)
 	}
@@ -100,53 +103,44 @@ func (s *submissions) thread() *thread { return &s.threads[s.r.IntN(len(s.thread
 
 // wrong makes an entry that breaks a rule, in one of many ways.
 func (s *submissions) wrong() contract.Entry {
-	var e contract.Entry
-	switch s.r.IntN(12) {
+	e := contract.Entry{Kind: contract.KindRecord}
+	var key *crypto.PrivateKey // nil: a new one
+	how := s.r.IntN(12)
+	switch how {
+	case 2: // of no kind
+		e.Kind = contract.Kind(6 + s.r.IntN(250))
+	case 3:
+		e.Flags = 2
+	case 4:
+		e.Hours = 1
+	case 5: // a record with a window
+		e.NotAfter = s.hour + 1
+	case 6: // of another's thread
+		e.Kind, e.Subject, e.NotAfter = contract.KindRevoke, s.thread().id, contract.Forever
+	case 7: // of nobody's thread
+		e.Kind, e.Subject, e.NotAfter = contract.KindRevoke, crypto.Hash{1}, contract.Forever
+	case 8, 9: // a follow-up that went stale, and one that is not to be accepted yet
+		th := s.thread()
+		e.Subject, key = th.id, th.key
+		if e.NotBefore, e.NotAfter = s.hour-9, s.hour-1; how == 9 {
+			e.NotBefore, e.NotAfter = s.hour+5, s.hour+9
+		}
+	case 10:
+		e.Kind = contract.KindConfig
+	case 11:
+		return anyEntry(s.r)
+	}
+	if key == nil {
+		key = s.key()
+	}
+	e = s.sign(e, key)
+	switch how {
 	case 0: // not signed for this entry
-		e = s.sign(contract.Entry{Kind: contract.KindRecord}, s.key())
 		e.Signature[s.r.IntN(64)] ^= 1 << s.r.IntN(8)
 	case 1: // signed for another ledger
-		e = s.sign(contract.Entry{Kind: contract.KindRecord}, s.key())
-		e.Sign(crypto.LedgerID{1}, s.key0(e.Author))
-	case 2:
-		e = s.sign(contract.Entry{Kind: contract.Kind(6 + s.r.IntN(250))}, s.key())
-	case 3:
-		e = s.sign(contract.Entry{Kind: contract.KindRecord, Flags: 2}, s.key())
-	case 4:
-		e = s.sign(contract.Entry{Kind: contract.KindRecord, Hours: 1}, s.key())
-	case 5: // a record with a window
-		e = s.sign(contract.Entry{Kind: contract.KindRecord, NotAfter: s.hour + 1}, s.key())
-	case 6: // another's thread
-		th := s.thread()
-		e = s.sign(contract.Entry{Kind: contract.KindRevoke, Subject: th.id, NotAfter: contract.Forever}, s.key())
-	case 7: // nobody's thread
-		e = s.sign(contract.Entry{Kind: contract.KindRevoke, Subject: crypto.Hash{1}, NotAfter: contract.Forever}, s.key())
-	case 8: // a follow-up that went stale
-		th := s.thread()
-		e = s.sign(contract.Entry{Kind: contract.KindRecord, Subject: th.id, NotBefore: s.hour - 9, NotAfter: s.hour - 1}, th.key)
-	case 9: // one that is not to be accepted yet
-		th := s.thread()
-		e = s.sign(contract.Entry{Kind: contract.KindRecord, Subject: th.id, NotBefore: s.hour + 5, NotAfter: s.hour + 9}, th.key)
-	case 10: // a configuration
-		e = s.sign(contract.Entry{Kind: contract.KindConfig}, s.key())
-	default: // any bytes
-		var b [contract.Size]byte
-		for i := range b {
-			b[i] = byte(s.r.Uint32())
-		}
-		e, _ = contract.ParseEntry(b[:])
+		e.Sign(crypto.LedgerID{1}, key)
 	}
 	return e
-}
-
-// key0 returns the last key, which is the author of the entry that was just made.
-func (s *submissions) key0(author crypto.PubKey) *crypto.PrivateKey {
-	s.keys--
-	k := s.key()
-	if k.Public() != author {
-		panic("ledgertest: not the last key")
-	}
-	return k
 }
 
 // batch makes the next n entries; no more of them than asked for.

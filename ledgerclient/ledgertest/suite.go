@@ -4,13 +4,13 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
-	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"testing"
+	"time"
 
-	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
@@ -50,8 +50,7 @@ type Case struct {
 	Name string
 	Rule string // what must hold
 
-	order  func(ctx context.Context, r *run) error
-	ledger func(ctx context.Context, r *run) error
+	order, ledger func(r *run) // one of them is nil where there is nothing to check
 }
 
 // Result is what came of one case.
@@ -84,33 +83,42 @@ func Check(ctx context.Context, h Harness, report func(Result)) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if h.Only != "" && c.Name != h.Only {
-			continue
+		if h.Only == "" || c.Name == h.Only {
+			report(c.check(&run{Harness: h, ctx: ctx, number: i, hour: &hour}))
 		}
-		report(c.check(ctx, &run{Harness: h, number: i, hour: &hour}))
 	}
 	return ctx.Err()
 }
 
-func (c Case) check(ctx context.Context, r *run) Result {
+// A case ends where it sees that its rule is broken, or cannot be checked: with a panic
+// of one of these, which check takes.
+type (
+	failure struct{ error }
+	skip    string
+)
+
+func (c Case) check(r *run) (res Result) {
+	res.Case = c
 	defer r.close()
-	f := c.order
-	if r.Order == nil {
-		f = c.ledger
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case failure:
+			res.Err = v.error
+		case skip:
+			res.Skipped = string(v)
+		default:
+			panic(v)
+		}
+		res.Detail = r.detail
+	}()
+	if r.Order != nil {
+		c.order(r)
+	} else {
+		c.ledger(r)
 	}
-	res := Result{Case: c}
-	res.Err = f(ctx, r)
-	if s := (skip)(""); errors.As(res.Err, &s) {
-		res.Err, res.Skipped = nil, string(s)
-	}
-	res.Detail = r.detail
 	return res
 }
-
-// skip is the error of a case that cannot be checked.
-type skip string
-
-func (s skip) Error() string { return string(s) }
 
 // Run runs the suite as subtests, and returns the results.
 func Run(t *testing.T, h Harness) []Result {
@@ -147,48 +155,66 @@ func Run(t *testing.T, h Harness) []Result {
 	return all
 }
 
-// run is one case at work.
+// run is one case at work. Its methods end the case where something fails.
 type run struct {
 	Harness
+	ctx    context.Context
 	number int
 	hour   *contract.Hour // the clock, if it can be set
-	opened []interface{ Close() error }
+	b      order.Backend  // the order under test, see open
+	opened []any          // what is closed again
 	detail string
+}
+
+// must ends the case with an error.
+func (r *run) must(err error) {
+	if err != nil {
+		panic(failure{err})
+	}
+}
+
+// check ends the case with the text unless ok.
+func (r *run) check(ok bool, format string, args ...any) {
+	if !ok {
+		panic(failure{fmt.Errorf(format, args...)})
+	}
 }
 
 func (r *run) close() {
 	for _, o := range r.opened {
-		o.Close()
+		if c, ok := o.(io.Closer); ok {
+			c.Close()
+		}
 	}
 	r.opened = nil
 }
 
-// backend opens the order, after closing whatever was open.
-func (r *run) backend(ctx context.Context) (order.Backend, error) {
-	r.close()
-	b, err := r.Order(ctx)
-	if err == nil {
-		r.opened = append(r.opened, b)
-	}
-	return b, err
-}
-
 // setHour moves the clock. If it cannot be moved the case is skipped.
-func (r *run) setHour(h contract.Hour) error {
+func (r *run) setHour(h contract.Hour) {
 	if r.SetHour == nil {
-		return skip("the harness cannot set the backend's clock")
+		panic(skip("the harness cannot set the backend's clock"))
 	}
 	*r.hour = h
-	return r.SetHour(h)
+	r.must(r.SetHour(h))
 }
 
-// start sets the clock to its hour, if it can be set.
-func (r *run) start() error {
-	if r.SetHour == nil {
-		return nil
+// start sets the clock to an hour, if it can be set.
+func (r *run) start(h contract.Hour) {
+	if r.SetHour != nil {
+		r.setHour(h)
 	}
-	return r.SetHour(*r.hour)
 }
+
+// clock is that of the machine where replicas are.
+func (r *run) clock() time.Time {
+	if r.SetHour == nil {
+		return time.Now()
+	}
+	return time.Unix(int64(*r.hour)*3600+1800, 0)
+}
+
+// now is the hour of the clock.
+func (r *run) now() contract.Hour { return contract.Hour(r.clock().Unix() / 3600) }
 
 // seed is that of this case.
 func (r *run) seed() uint64 { return r.Seed + uint64(r.number)<<40 }
@@ -205,8 +231,3 @@ func Founding(seed uint64) folder.Founding {
 	}
 	return fd
 }
-
-// idOf is the id of a founding's ledger.
-func idOf(fd folder.Founding) crypto.LedgerID { return contract.LedgerID(fd.Genesis) }
-
-func failf(format string, args ...any) error { return fmt.Errorf(format, args...) }
