@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/codec"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -25,32 +26,50 @@ func (k keeper) ask(ctx context.Context, path string, body []byte, limit int64, 
 // maxAnswer is the most bytes that an answer to a request has.
 const maxAnswer = 2048
 
-func (k keeper) Deposit(ctx context.Context, deposits []ledgerclient.Deposit) ([]ledgerclient.Receipt, error) {
-	grants := make([]contract.ID, len(deposits))
-	for i := range deposits {
-		grants[i] = deposits[i].Grant
+// batch asks about n items, in parts that fit, and takes what is said to each. grant is
+// what an item is about.
+func batch[T any](n int, grant func(i int) contract.ID, fit func(at int) int, form Form[[]Reply[T]], ask func(at, end int) ([]byte, error)) ([]T, error) {
+	grants := make([]contract.ID, n)
+	for i := range grants {
+		grants[i] = grant(i)
 	}
-	var receipts []ledgerclient.Receipt
-	var codes []ledgerclient.Code
+	var all []Reply[T]
+	err := inParts(n, fit, func(at, end int) error {
+		raw, err := ask(at, end)
+		if err != nil {
+			return err
+		}
+		some, err := form.Parse(raw)
+		if err == nil && len(some) != end-at {
+			err = malformed(form.what, codec.ErrLength)
+		}
+		all = append(all, some...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return take(grants, all)
+}
+
+func (k keeper) Deposit(ctx context.Context, deposits []ledgerclient.Deposit) ([]ledgerclient.Receipt, error) {
 	fit := func(at int) (count int) {
 		for size := 0; at+count < len(deposits) && count < MaxEntries && size+maxDeposit <= MaxDeposits; count++ {
 			size += 4 + len(deposits[at+count].Package) + maxDeposit - MaxPackage
 		}
 		return count
 	}
-	err := inParts(len(deposits), fit, func(at, end int) error {
-		raw, err := k.ask(ctx, PathDeposit, MarshalDeposits(deposits[at:end]), int64((end-at)*(1+ledgerclient.ReceiptSize)), false)
-		if err != nil {
-			return err
-		}
-		r, c, err := ParseReceipts(raw, end-at)
-		receipts, codes = append(receipts, r...), append(codes, c...)
-		return err
+	return batch(len(deposits), func(i int) contract.ID { return deposits[i].Grant }, fit, ReceiptsForm, func(at, end int) ([]byte, error) {
+		return k.ask(ctx, PathDeposit, DepositsForm.Marshal(deposits[at:end]), int64((end-at)*(1+ledgerclient.ReceiptSize)), false)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return receipts, RefusedBatch(grants, codes)
+}
+
+func (k keeper) Revoke(ctx context.Context, revocations []contract.Entry) ([]ledgerclient.Acknowledgement, error) {
+	subject := func(i int) contract.ID { return revocations[i].Subject }
+	acks, err := batch(len(revocations), subject, func(int) int { return MaxEntries }, AcknowledgementsForm, func(at, end int) ([]byte, error) {
+		return k.ask(ctx, PathRevoke, EntriesForm.Marshal(revocations[at:end]), int64((end-at)*(1+ledgerclient.AcknowledgementSize)), true)
+	})
+	return acks, unanswered(ofKeeper, err)
 }
 
 func (k keeper) State(ctx context.Context, q ledgerclient.Inquiry) (ledgerclient.KeeperState, error) {
@@ -58,7 +77,7 @@ func (k keeper) State(ctx context.Context, q ledgerclient.Inquiry) (ledgerclient
 	if err != nil {
 		return ledgerclient.KeeperState{}, err
 	}
-	s, err := ParseKeeperState(raw)
+	s, err := KeeperStateForm.Parse(raw)
 	if err == nil && s.Grant != q.Grant {
 		err = &ledgerclient.TamperedError{What: "answer of a keeper"}
 	}
@@ -71,28 +90,6 @@ func (k keeper) Release(ctx context.Context, r ledgerclient.Request) (ledgerclie
 		return ledgerclient.Answer{}, err
 	}
 	return ledgerclient.ParseAnswer(raw)
-}
-
-func (k keeper) Revoke(ctx context.Context, revocations []contract.Entry) ([]ledgerclient.Acknowledgement, error) {
-	grants := make([]contract.ID, len(revocations))
-	for i := range revocations {
-		grants[i] = revocations[i].Subject
-	}
-	var acks []ledgerclient.Acknowledgement
-	var codes []ledgerclient.Code
-	err := inParts(len(revocations), func(int) int { return MaxEntries }, func(at, end int) error {
-		raw, err := k.ask(ctx, PathRevoke, MarshalEntries(revocations[at:end]), int64((end-at)*(1+ledgerclient.AcknowledgementSize)), true)
-		if err != nil {
-			return err
-		}
-		a, c, err := ParseAcknowledgements(raw, end-at)
-		acks, codes = append(acks, a...), append(codes, c...)
-		return err
-	})
-	if err != nil {
-		return nil, unanswered(ofKeeper, err)
-	}
-	return acks, RefusedBatch(grants, codes)
 }
 
 func (k keeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) (ledgerclient.InquiryAnswer, error) {

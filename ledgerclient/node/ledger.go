@@ -37,7 +37,7 @@ func (l ledger) Configs(ctx context.Context) ([][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ParseConfigs(raw)
+	return ConfigsForm.Parse(raw)
 }
 
 func (l ledger) read(ctx context.Context, path string, limit int64) ([]byte, error) {
@@ -125,7 +125,7 @@ func (l ledger) Checkpoint(ctx context.Context) ([]byte, error) {
 	}
 	news := News{Note: raw}
 	if told {
-		if news, err = ParseNews(raw); err != nil {
+		if news, err = NewsForm.Parse(raw); err != nil {
 			return nil, err
 		}
 	}
@@ -158,11 +158,11 @@ func (l ledger) Append(ctx context.Context, entries []contract.Entry) ([]ledgerc
 	var out []ledgerclient.Outcome
 	err := inParts(len(entries), func(int) int { return MaxEntries }, func(at, end int) error {
 		raw, err := l.n.wire.ask(ctx, question{service: ofLedger, method: http.MethodPost, path: PathEntries, header: fromHeader(from),
-			body: MarshalEntries(entries[at:end]), token: true, urgent: revokes, limit: int64((end-at)*maxOutcome + newsSize)})
+			body: EntriesForm.Marshal(entries[at:end]), token: true, urgent: revokes, limit: int64((end-at)*maxOutcome + newsSize)})
 		if err != nil {
 			return err
 		}
-		o, err := ParseOrdered(raw, end-at)
+		o, err := OrderedForm(end - at).Parse(raw)
 		out = append(out, o.Outcomes...)
 		l.n.mu.Lock()
 		l.n.take(from, o.News, time.Now())

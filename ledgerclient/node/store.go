@@ -29,21 +29,21 @@ func (s store) PutBlobs(ctx context.Context, puts []ledgerclient.Put) error {
 	}
 	fit := func(at int) (count int) {
 		for size := 0; at+count < len(puts) && count < MaxPuts; count++ {
-			if size += PutSize(&puts[at+count]); size > MaxPutsSize {
+			if size += putSize(&puts[at+count]); size > MaxPutsSize {
 				break
 			}
 		}
 		return count
 	}
 	return inParts(len(puts), fit, func(at, end int) error {
-		_, err := s.n.wire.ask(ctx, question{service: ofStore, method: http.MethodPost, path: PathBlobs, body: MarshalPuts(puts[at:end]), token: true, status: http.StatusNoContent})
+		_, err := s.n.wire.ask(ctx, question{service: ofStore, method: http.MethodPost, path: PathBlobs, body: PutsForm.Marshal(puts[at:end]), token: true, status: http.StatusNoContent})
 		return err
 	})
 }
 
 // Erase hands over a withdrawal. A node erases after a while: see PROTOCOL.md.
 func (s store) Erase(ctx context.Context, withdrawal contract.Entry) error {
-	_, err := s.n.wire.ask(ctx, question{service: ofStore, method: http.MethodPost, path: PathErase, body: MarshalEntries([]contract.Entry{withdrawal}), reads: true, status: http.StatusNoContent})
+	_, err := s.n.wire.ask(ctx, question{service: ofStore, method: http.MethodPost, path: PathErase, body: EntriesForm.Marshal([]contract.Entry{withdrawal}), reads: true, status: http.StatusNoContent})
 	return err
 }
 

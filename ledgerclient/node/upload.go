@@ -45,7 +45,7 @@ func (s store) Upload(ctx context.Context) (ledgerclient.Upload, error) {
 	if err != nil {
 		return nil, err
 	}
-	begun, err := ParseUploadBegun(raw)
+	begun, err := UploadBegunForm.Parse(raw)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (u *upload) sendPart(offset int64, part []byte) error {
 	return inParts(len(part), func(int) int { return len(part) }, func(at, end int) (err error) {
 		some := UploadPart{Upload: u.id, Offset: uint64(offset) + uint64(at), Data: part[at:end]}
 		for range partTries {
-			_, err = u.n.wire.ask(u.ctx, question{service: ofStore, method: http.MethodPost, path: PathUploadPart, body: some.Marshal(), token: true, status: http.StatusNoContent})
+			_, err = u.n.wire.ask(u.ctx, question{service: ofStore, method: http.MethodPost, path: PathUploadPart, body: UploadPartForm.Marshal(some), token: true, status: http.StatusNoContent})
 			if !is[*ledgerclient.UnreachableError](err) || isBusy(err) {
 				break
 			}
@@ -156,8 +156,9 @@ func (u *upload) Commit(put ledgerclient.Put) error {
 	if _, _, err := u.Sum(); err != nil {
 		return err
 	}
-	commit := UploadCommit{Upload: u.id, Put: put}
-	if _, err := u.n.wire.ask(u.ctx, question{service: ofStore, method: http.MethodPost, path: PathUploadCommit, body: commit.Marshal(), token: true, status: http.StatusNoContent, reads: true}); err != nil {
+	put.Blob = nil
+	commit := UploadCommitForm.Marshal(UploadCommit{Upload: u.id, Put: put})
+	if _, err := u.n.wire.ask(u.ctx, question{service: ofStore, method: http.MethodPost, path: PathUploadCommit, body: commit, token: true, status: http.StatusNoContent, reads: true}); err != nil {
 		return err
 	}
 	u.ended = true

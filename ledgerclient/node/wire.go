@@ -135,36 +135,33 @@ func malformed(what string, err error) error {
 	return ledgerclient.ErrMessage.Of(err, "message", what)
 }
 
-// parse reads what is all of b.
-func parse(what string, b []byte, fields func(*codec.Codec)) error {
-	if err := codec.Parse(b, fields); err != nil {
-		return malformed(what, err)
+// Form is how values of one type travel. What Parse takes, Marshal writes as the same
+// bytes.
+type Form[T any] struct {
+	what   string // in errors
+	fields func(*codec.Codec, *T)
+	size   func(T) int // bytes that Marshal makes room for; nil: a few
+}
+
+// Marshal encodes a value.
+func (f Form[T]) Marshal(v T) []byte {
+	var room []byte
+	if f.size != nil {
+		room = make([]byte, 0, f.size(v))
 	}
-	return nil
+	return codec.Append(room, func(c *codec.Codec) { f.fields(c, &v) })
 }
 
-// marshal encodes one value.
-func marshal[T any](v *T, fields func(*codec.Codec, *T)) []byte {
-	return codec.Append(nil, func(c *codec.Codec) { fields(c, v) })
-}
-
-// parseOne decodes one value; on an error it is zero.
-func parseOne[T any](what string, b []byte, fields func(*codec.Codec, *T)) (v T, err error) {
-	if err = parse(what, b, func(c *codec.Codec) { fields(c, &v) }); err != nil {
-		return *new(T), err
+// Parse decodes what is all of b; on an error the value is zero. What varies in length
+// shares memory with b.
+func (f Form[T]) Parse(b []byte) (v T, err error) {
+	if err := codec.Parse(b, func(c *codec.Codec) { f.fields(c, &v) }); err != nil {
+		return *new(T), malformed(f.what, err)
 	}
 	return v, nil
 }
 
-// marshalAll encodes items one behind the other.
-func marshalAll[T any](b []byte, items []T, item func(*codec.Codec, *T)) []byte {
-	return codec.Append(b, func(c *codec.Codec) { codec.List(c, &items, len(items), item) })
-}
-
-// parseAll decodes least to most items one behind the other.
-func parseAll[T any](what string, b []byte, least, most int, item func(*codec.Codec, *T)) (items []T, err error) {
-	if err = parse(what, b, func(c *codec.Codec) { codec.All(c, &items, least, most, item) }); err != nil {
-		return nil, err
-	}
-	return items, nil
+// list are least to most items one behind the other.
+func list[T any](what string, least, most int, item func(*codec.Codec, *T), size func([]T) int) Form[[]T] {
+	return Form[[]T]{what, func(c *codec.Codec, items *[]T) { codec.All(c, items, least, most, item) }, size}
 }

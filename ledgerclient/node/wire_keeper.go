@@ -9,12 +9,13 @@ import (
 )
 
 // The messages of a keeper have their encodings in package ledgerclient; here is
-// how several travel together. A batch of revocations is one of MarshalEntries.
+// how several travel together. A batch of revocations is one of EntriesForm.
 
 const maxDeposit = 32 + 32 + 33 + 33 + 64 + 4 + MaxPackage
 
-// sizedDeposit is a deposit behind its length in 4 bytes.
-func sizedDeposit(c *codec.Codec, d *ledgerclient.Deposit) {
+// DepositsForm is of 1 to MaxEntries deposits, each behind its length in 4 bytes. It
+// holds the shares: it is as secret as they are.
+var DepositsForm = list("batch of deposits", 1, MaxEntries, func(c *codec.Codec, d *ledgerclient.Deposit) {
 	var raw []byte
 	if !c.Reading() {
 		raw = d.Marshal()
@@ -24,121 +25,72 @@ func sizedDeposit(c *codec.Codec, d *ledgerclient.Deposit) {
 		*d, err = ledgerclient.ParseDeposit(raw)
 		c.Fail(err)
 	}
+}, nil)
+
+// Reply is what a keeper says to one item of a batch.
+type Reply[T any] struct {
+	Code ledgerclient.Code // why it was refused; Released if it was not
+	Said T                 // zero if it was
 }
 
-// MarshalDeposits encodes deposits, each behind its length in 4 bytes. The result
-// holds the shares: it is as secret as they are.
-func MarshalDeposits(deposits []ledgerclient.Deposit) []byte {
-	return marshalAll(nil, deposits, sizedDeposit)
-}
+// The answers to deposits and to revocations, in their order: per item code 1, and
+// behind code 0 the message.
+var (
+	ReceiptsForm         = replies[ledgerclient.Receipt]("answer to deposits")
+	AcknowledgementsForm = replies[ledgerclient.Acknowledgement]("answer to revocations")
+)
 
-// ParseDeposits decodes 1 to MaxEntries deposits.
-func ParseDeposits(b []byte) ([]ledgerclient.Deposit, error) {
-	return parseAll("batch of deposits", b, 1, MaxEntries, sizedDeposit)
-}
-
-// message is what a keeper says.
-type message[T any] interface {
+func replies[T any, P interface {
 	*T
 	Fields(*codec.Codec)
+}](what string) Form[[]Reply[T]] {
+	return list(what, 1, MaxEntries, func(c *codec.Codec, r *Reply[T]) {
+		codec.Int(c, &r.Code)
+		c.Check(r.Code <= ledgerclient.BadRequest)
+		if r.Code == ledgerclient.Released {
+			c.Message(P(&r.Said).Fields)
+		}
+	}, nil)
 }
 
-// replies are the answer to a batch, in its order: per item code 1, and behind code 0
-// the message. codes[i] is why item i was refused, Released if it was not.
-func replies[T any, P message[T]](values []T, codes []ledgerclient.Code) func(*codec.Codec) {
-	return func(c *codec.Codec) {
-		for i := range codes {
-			codec.Int(c, &codes[i])
-			c.Check(codes[i] <= ledgerclient.BadRequest)
-			if codes[i] == ledgerclient.Released {
-				c.Message(P(&values[i]).Fields)
+// Replies joins what a keeper says to a batch with the error that says what it
+// refused. Any other error is returned.
+func Replies[T any](said []T, err error) ([]Reply[T], error) {
+	batch, refused := errors.AsType[*ledgerclient.BatchError](err)
+	if err != nil && (!refused || len(batch.Errs) != len(said)) {
+		return nil, err
+	}
+	out := make([]Reply[T], len(said))
+	for i := range out {
+		out[i].Said = said[i]
+		if refused && batch.Errs[i] != nil {
+			why, ok := errors.AsType[*ledgerclient.KeeperError](batch.Errs[i])
+			if !ok {
+				return nil, err
 			}
+			out[i] = Reply[T]{Code: why.Code}
 		}
 	}
+	return out, nil
 }
 
-func parseReplies[T any, P message[T]](what string, b []byte, n int) ([]T, []ledgerclient.Code, error) {
-	values, codes := make([]T, n), make([]ledgerclient.Code, n)
-	if err := parse(what, b, replies[T, P](values, codes)); err != nil {
-		return nil, nil, err
-	}
-	return values, codes, nil
-}
-
-// MarshalReceipts encodes the answer to deposits.
-func MarshalReceipts(receipts []ledgerclient.Receipt, codes []ledgerclient.Code) []byte {
-	return codec.Append(nil, replies(receipts, codes))
-}
-
-// ParseReceipts decodes the answer to n deposits. The receipts of refused ones are
-// zero.
-func ParseReceipts(b []byte, n int) ([]ledgerclient.Receipt, []ledgerclient.Code, error) {
-	return parseReplies[ledgerclient.Receipt]("answer to deposits", b, n)
-}
-
-// MarshalAcknowledgements encodes the answer to revocations.
-func MarshalAcknowledgements(acks []ledgerclient.Acknowledgement, codes []ledgerclient.Code) []byte {
-	return codec.Append(nil, replies(acks, codes))
-}
-
-// ParseAcknowledgements decodes the answer to n revocations.
-func ParseAcknowledgements(b []byte, n int) ([]ledgerclient.Acknowledgement, []ledgerclient.Code, error) {
-	return parseReplies[ledgerclient.Acknowledgement]("answer to revocations", b, n)
-}
-
-// Codes takes the error of a keeper's batch of n apart: one code per item,
-// Released where it was not refused. false if it is another error.
-func Codes(err error, n int) ([]ledgerclient.Code, bool) {
-	codes := make([]ledgerclient.Code, n)
-	if err == nil {
-		return codes, true
-	}
-	batch, ok := errors.AsType[*ledgerclient.BatchError](err)
-	if !ok || len(batch.Errs) != n {
-		return nil, false
-	}
-	for i, e := range batch.Errs {
-		if e == nil {
-			continue
-		}
-		refused, ok := errors.AsType[*ledgerclient.KeeperError](e)
-		if !ok {
-			return nil, false
-		}
-		codes[i] = refused.Code
-	}
-	return codes, true
-}
-
-// RefusedBatch is the error of a keeper's batch with those codes, nil if nothing was
-// refused. grants[i] is what item i is about.
-func RefusedBatch(grants []contract.ID, codes []ledgerclient.Code) error {
-	errs := make([]error, len(codes))
-	refused := false
-	for i, code := range codes {
-		if code != ledgerclient.Released {
-			errs[i] = &ledgerclient.KeeperError{Grant: grants[i], Code: code}
-			refused = true
+// take takes replies apart. about are the grants that they are about.
+func take[T any](about []contract.ID, replies []Reply[T]) (said []T, err error) {
+	errs := make([]error, len(replies))
+	for i, r := range replies {
+		said = append(said, r.Said)
+		if r.Code != ledgerclient.Released {
+			errs[i] = &ledgerclient.KeeperError{Grant: about[i], Code: r.Code}
+			err = &ledgerclient.BatchError{Errs: errs}
 		}
 	}
-	if !refused {
-		return nil
-	}
-	return &ledgerclient.BatchError{Errs: errs}
+	return said, err
 }
 
-// keeperState is what a keeper says of a grant: grant 32, held 1 (0 or 1), end 1.
-func keeperState(c *codec.Codec, s *ledgerclient.KeeperState) {
+// KeeperStateForm is of what a keeper says of a grant: grant 32, held 1 (0 or 1), end 1.
+var KeeperStateForm = Form[ledgerclient.KeeperState]{what: "state of a share", fields: func(c *codec.Codec, s *ledgerclient.KeeperState) {
 	c.Bytes(s.Grant[:])
 	codec.Bool(c, &s.Held)
 	codec.Int(c, &s.Ended)
 	c.Check(s.Ended <= ledgerclient.DestroyedShare)
-}
-
-// MarshalKeeperState encodes what a keeper says of a grant.
-func MarshalKeeperState(s ledgerclient.KeeperState) []byte { return marshal(&s, keeperState) }
-
-// ParseKeeperState decodes what a keeper says of a grant.
-func ParseKeeperState(b []byte) (ledgerclient.KeeperState, error) {
-	return parseOne("state of a share", b, keeperState)
-}
+}}

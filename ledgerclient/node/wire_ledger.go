@@ -11,16 +11,10 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
-// MarshalEntries encodes a batch: the entries one behind the other, 222 bytes
+// EntriesForm is of a batch of 1 to MaxEntries entries: one behind the other, 222 bytes
 // each.
-func MarshalEntries(entries []contract.Entry) []byte {
-	return marshalAll(make([]byte, 0, len(entries)*contract.Size), entries, ledgerclient.EntryField)
-}
-
-// ParseEntries decodes a batch of 1 to MaxEntries entries.
-func ParseEntries(b []byte) ([]contract.Entry, error) {
-	return parseAll("batch of entries", b, 1, MaxEntries, ledgerclient.EntryField)
-}
+var EntriesForm = list("batch of entries", 1, MaxEntries, ledgerclient.EntryField,
+	func(entries []contract.Entry) int { return len(entries) * contract.Size })
 
 // News are what is new of a log: a checkpoint, and the leaves under it from a position
 // on.
@@ -39,18 +33,14 @@ func leaf(c *codec.Codec, l *contract.Leaf) {
 	}
 }
 
-// news are the checkpoint behind its length in 4 bytes, the leaves behind their number
-// in 2 bytes.
+// NewsForm is of the checkpoint behind its length in 4 bytes, the leaves behind their
+// number in 2 bytes.
+var NewsForm = Form[News]{what: "news of a log", fields: news}
+
 func news(c *codec.Codec, n *News) {
 	codec.Sized[uint32](c, &n.Note, MaxNote)
 	codec.Counted[uint16](c, &n.Leaves, MaxNews, leaf)
 }
-
-// Marshal encodes news.
-func (n *News) Marshal() []byte { return marshal(n, news) }
-
-// ParseNews decodes news.
-func ParseNews(b []byte) (News, error) { return parseOne("news of a log", b, news) }
 
 // ParseFrom reads HeaderFrom. Without the header no leaves are wanted.
 func ParseFrom(header string) (uint64, error) {
@@ -113,20 +103,12 @@ type Ordered struct {
 	News     News                   // after them; none with revocations, which nothing holds up
 }
 
-// ordered are n outcomes, then the news.
-func ordered(n int) func(*codec.Codec, *Ordered) {
-	return func(c *codec.Codec, o *Ordered) {
+// OrderedForm is of the answer to a batch of n entries: n outcomes, then the news.
+func OrderedForm(n int) Form[Ordered] {
+	return Form[Ordered]{what: "answer to a batch", fields: func(c *codec.Codec, o *Ordered) {
 		codec.List(c, &o.Outcomes, n, outcome)
 		news(c, &o.News)
-	}
-}
-
-// Marshal encodes the answer to a batch.
-func (o *Ordered) Marshal() []byte { return marshal(o, ordered(len(o.Outcomes))) }
-
-// ParseOrdered decodes the answer to a batch of n entries.
-func ParseOrdered(b []byte, n int) (Ordered, error) {
-	return parseOne("answer to a batch", b, ordered(n))
+	}}
 }
 
 // validName reports whether s can be a rule of this contract or a later one.
@@ -160,16 +142,9 @@ func parseDecimal(s string) (uint64, error) {
 	return n, err
 }
 
-func configDocument(c *codec.Codec, d *[]byte) {
+// ConfigsForm is of the configuration documents that followed the genesis document,
+// oldest first, none empty, each behind its length in 4 bytes.
+var ConfigsForm = list("list of configurations", 0, MaxConfigs, func(c *codec.Codec, d *[]byte) {
 	codec.Sized[uint32](c, d, MaxDocument)
 	c.Check(len(*d) > 0)
-}
-
-// MarshalConfigs encodes the configuration documents that followed the genesis
-// document, oldest first, each behind its length in 4 bytes.
-func MarshalConfigs(documents [][]byte) []byte { return marshalAll(nil, documents, configDocument) }
-
-// ParseConfigs decodes a list of at most MaxConfigs documents, none empty.
-func ParseConfigs(b []byte) ([][]byte, error) {
-	return parseAll("list of configurations", b, 0, MaxConfigs, configDocument)
-}
+}, nil)

@@ -7,12 +7,17 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
-// putSize is the size of a put without locators, package and blob.
-const putSize = contract.Size + 1 + 1 + 4 + 4
+// PutsForm is of 1 to MaxPuts payloads. It holds the locators: they are secret.
+var PutsForm = list("batch of payloads", 1, MaxPuts, put, func(puts []ledgerclient.Put) (n int) {
+	for i := range puts {
+		n += putSize(&puts[i])
+	}
+	return n
+})
 
-// PutSize is how many bytes a put has in a request.
-func PutSize(p *ledgerclient.Put) int {
-	return putSize + len(p.Locators)*len(crypto.Locator{}) + len(p.Package) + len(p.Blob)
+// putSize is how many bytes a put has in a request.
+func putSize(p *ledgerclient.Put) int {
+	return contract.Size + 1 + 1 + len(p.Locators)*len(crypto.Locator{}) + 4 + len(p.Package) + 4 + len(p.Blob)
 }
 
 // put is entry 222, part 1, number of locators 1, locators 32 each, package and blob
@@ -27,32 +32,12 @@ func put(c *codec.Codec, p *ledgerclient.Put) {
 	codec.Sized[uint32](c, &p.Blob, MaxBlob)
 }
 
-// MarshalPuts encodes payloads one behind the other. The result holds the locators:
-// they are secret.
-func MarshalPuts(puts []ledgerclient.Put) []byte {
-	n := 0
-	for i := range puts {
-		n += PutSize(&puts[i])
-	}
-	return marshalAll(make([]byte, 0, n), puts, put)
-}
-
-// ParsePuts decodes 1 to MaxPuts payloads. What it returns shares memory with b.
-func ParsePuts(b []byte) ([]ledgerclient.Put, error) {
-	if len(b) > MaxPutsSize {
-		return nil, malformed("batch of payloads", codec.ErrRange)
-	}
-	return parseAll("batch of payloads", b, 1, MaxPuts, put)
-}
-
 // UploadID names an upload that is under way. It is random: who does not know it
 // cannot touch the upload.
 type UploadID [32]byte
 
-// ParseUploadID reads the 32 bytes of an upload's name.
-func ParseUploadID(b []byte) (UploadID, error) {
-	return parseOne("upload", b, func(c *codec.Codec, id *UploadID) { c.Bytes(id[:]) })
-}
+// UploadIDForm is of its 32 bytes.
+var UploadIDForm = Form[UploadID]{what: "upload", fields: func(c *codec.Codec, id *UploadID) { c.Bytes(id[:]) }}
 
 // UploadBegun is the answer to a new upload.
 type UploadBegun struct {
@@ -60,19 +45,12 @@ type UploadBegun struct {
 	Most   uint64 // bytes that the node takes, 1 to MaxContent
 }
 
-func uploadBegun(c *codec.Codec, u *UploadBegun) {
+// UploadBegunForm is of upload 32, most 8.
+var UploadBegunForm = Form[UploadBegun]{what: "answer to an upload", fields: func(c *codec.Codec, u *UploadBegun) {
 	c.Bytes(u.Upload[:])
 	codec.Int(c, &u.Most)
 	c.Check(u.Most >= 1 && u.Most <= MaxContent)
-}
-
-// Marshal encodes the answer: upload 32, most 8.
-func (u *UploadBegun) Marshal() []byte { return marshal(u, uploadBegun) }
-
-// ParseUploadBegun decodes the answer to a new upload.
-func ParseUploadBegun(b []byte) (UploadBegun, error) {
-	return parseOne("answer to an upload", b, uploadBegun)
-}
+}}
 
 // UploadPart is a piece of a content on its way.
 type UploadPart struct {
@@ -81,22 +59,13 @@ type UploadPart struct {
 	Data   []byte // 1 to MaxPart bytes
 }
 
-func uploadPart(c *codec.Codec, p *UploadPart) {
+// UploadPartForm is of upload 32, offset 8, data.
+var UploadPartForm = Form[UploadPart]{"part of an upload", func(c *codec.Codec, p *UploadPart) {
 	c.Bytes(p.Upload[:])
 	codec.Int(c, &p.Offset)
 	c.Check(p.Offset <= MaxContent)
 	c.Rest(&p.Data, 1, MaxPart)
-}
-
-// Marshal encodes a part: upload 32, offset 8, data.
-func (p *UploadPart) Marshal() []byte {
-	return marshalAll(make([]byte, 0, len(p.Upload)+8+len(p.Data)), []UploadPart{*p}, uploadPart)
-}
-
-// ParseUploadPart decodes a part. Its data shares memory with b.
-func ParseUploadPart(b []byte) (UploadPart, error) {
-	return parseOne("part of an upload", b, uploadPart)
-}
+}, func(p UploadPart) int { return len(p.Upload) + 8 + len(p.Data) }}
 
 // UploadCommit ends an upload: what was sent is the content of Put.Entry.
 type UploadCommit struct {
@@ -104,20 +73,10 @@ type UploadCommit struct {
 	Put    ledgerclient.Put // without a blob
 }
 
-func uploadCommit(c *codec.Codec, u *UploadCommit) {
+// UploadCommitForm is of upload 32, then the put as PutsForm has it, with an empty
+// blob.
+var UploadCommitForm = Form[UploadCommit]{what: "end of an upload", fields: func(c *codec.Codec, u *UploadCommit) {
 	c.Bytes(u.Upload[:])
 	put(c, &u.Put)
 	c.Check(u.Put.Part == ledgerclient.PartContent && u.Put.Blob == nil)
-}
-
-// Marshal encodes a commit: upload 32, then the put as MarshalPuts has it, with
-// an empty blob.
-func (u UploadCommit) Marshal() []byte {
-	u.Put.Blob = nil
-	return marshal(&u, uploadCommit)
-}
-
-// ParseUploadCommit decodes a commit.
-func ParseUploadCommit(b []byte) (UploadCommit, error) {
-	return parseOne("end of an upload", b, uploadCommit)
-}
+}}

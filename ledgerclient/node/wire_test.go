@@ -67,68 +67,44 @@ func codecs() []sample {
 	}
 	puts := []ledgerclient.Put{samplePut(ledgerclient.PartTerms, 2), samplePut(ledgerclient.PartAccess, 1)}
 	puts[1].Package = nil
-	part := UploadPart{Upload: UploadID{7}, Offset: 1 << 20, Data: []byte("data")}
+	part := of("upload part", UploadPartForm, UploadPart{Upload: UploadID{7}, Offset: 1 << 20, Data: []byte("data")})
+	part.open = true
 	commit := UploadCommit{Upload: UploadID{7}, Put: samplePut(ledgerclient.PartContent, 2)}
 	deposits := []ledgerclient.Deposit{{Grant: contract.ID{1}, Share: sampleShare(), Package: []byte("p")}, {Grant: contract.ID{2}, Share: sampleShare()}}
-	receipts := []ledgerclient.Receipt{{Grant: contract.ID{1}, Index: 1}, {}}
-	acks := []ledgerclient.Acknowledgement{{}, {Grant: contract.ID{1}, End: ledgerclient.Stopped}}
 	leaves := []contract.Leaf{{Hour: 1, Entry: sampleEntry(1)}, {Hour: 2, Entry: sampleEntry(2)}}
 	ordered := Ordered{Outcomes: outcomes, News: News{Note: []byte("a checkpoint"), Leaves: leaves}}
 	begun := UploadBegun{Upload: UploadID{7}, Most: 1 << 34}
 	return []sample{
-		{"batch of entries", MarshalEntries([]contract.Entry{sampleEntry(1), sampleEntry(2)}), func(b []byte) ([]byte, error) {
-			v, err := ParseEntries(b)
-			return MarshalEntries(v), err
-		}, false},
-		{"answer to a batch", ordered.Marshal(), func(b []byte) ([]byte, error) {
-			v, err := ParseOrdered(b, 3)
-			return v.Marshal(), err
-		}, false},
-		{"news", ordered.News.Marshal(), func(b []byte) ([]byte, error) {
-			v, err := ParseNews(b)
-			return v.Marshal(), err
-		}, false},
-		{"begun upload", begun.Marshal(), func(b []byte) ([]byte, error) {
-			v, err := ParseUploadBegun(b)
-			return v.Marshal(), err
-		}, false},
-		{"configs", MarshalConfigs([][]byte{[]byte("one"), []byte("two")}), func(b []byte) ([]byte, error) {
-			v, err := ParseConfigs(b)
-			return MarshalConfigs(v), err
-		}, false},
+		of("batch of entries", EntriesForm, []contract.Entry{sampleEntry(1), sampleEntry(2)}),
+		of("answer to a batch", OrderedForm(3), ordered),
+		of("news", NewsForm, ordered.News),
+		of("begun upload", UploadBegunForm, begun),
+		of("configs", ConfigsForm, [][]byte{[]byte("one"), []byte("two")}),
 		{"entry bundle", EntryBundle(leafBytes(leaves)), func(b []byte) ([]byte, error) {
 			v, err := ParseEntryBundle(b, 2)
 			return EntryBundle(leafBytes(v)), err
 		}, false},
-		{"puts", MarshalPuts(puts), func(b []byte) ([]byte, error) {
-			v, err := ParsePuts(b)
-			return MarshalPuts(v), err
-		}, false},
-		{"upload part", part.Marshal(), func(b []byte) ([]byte, error) {
-			v, err := ParseUploadPart(b)
-			return v.Marshal(), err
-		}, true},
-		{"upload commit", commit.Marshal(), func(b []byte) ([]byte, error) {
-			v, err := ParseUploadCommit(b)
-			return v.Marshal(), err
-		}, false},
-		{"deposits", MarshalDeposits(deposits), func(b []byte) ([]byte, error) {
-			v, err := ParseDeposits(b)
-			return MarshalDeposits(v), err
-		}, false},
-		{"receipts", MarshalReceipts(receipts, []ledgerclient.Code{ledgerclient.Released, ledgerclient.Revoked}), func(b []byte) ([]byte, error) {
-			v, codes, err := ParseReceipts(b, 2)
-			return MarshalReceipts(v, codes), err
-		}, false},
-		{"acknowledgements", MarshalAcknowledgements(acks, []ledgerclient.Code{ledgerclient.WrongKey, ledgerclient.Released}), func(b []byte) ([]byte, error) {
-			v, codes, err := ParseAcknowledgements(b, 2)
-			return MarshalAcknowledgements(v, codes), err
-		}, false},
-		{"keeper state", MarshalKeeperState(ledgerclient.KeeperState{Grant: contract.ID{1}, Held: true, Ended: ledgerclient.Stopped}), func(b []byte) ([]byte, error) {
-			v, err := ParseKeeperState(b)
-			return MarshalKeeperState(v), err
-		}, false},
+		of("puts", PutsForm, puts),
+		part,
+		of("upload commit", UploadCommitForm, commit),
+		of("deposits", DepositsForm, deposits),
+		of("receipts", ReceiptsForm, []Reply[ledgerclient.Receipt]{{Said: ledgerclient.Receipt{Grant: contract.ID{1}, Index: 1}}, {Code: ledgerclient.Revoked}}),
+		of("acknowledgements", AcknowledgementsForm, []Reply[ledgerclient.Acknowledgement]{
+			{Code: ledgerclient.WrongKey}, {Said: ledgerclient.Acknowledgement{Grant: contract.ID{1}, End: ledgerclient.Stopped}},
+		}),
+		of("keeper state", KeeperStateForm, ledgerclient.KeeperState{Grant: contract.ID{1}, Held: true, Ended: ledgerclient.Stopped}),
 	}
+}
+
+// of is the sample of a value.
+func of[T any](name string, form Form[T], v T) sample {
+	return sample{name, form.Marshal(v), func(b []byte) ([]byte, error) {
+		v, err := form.Parse(b)
+		if err != nil {
+			return nil, err
+		}
+		return form.Marshal(v), nil
+	}, false}
 }
 
 // What parses re-encodes identically; what is cut off or has bytes behind it does
@@ -164,24 +140,24 @@ func TestWire(t *testing.T) {
 
 func TestWireLimits(t *testing.T) {
 	for name, err := range map[string]error{
-		"no entries":       second(ParseEntries(nil)),
-		"too many entries": second(ParseEntries(make([]byte, (MaxEntries+1)*contract.Size))),
-		"no puts":          second(ParsePuts(nil)),
-		"no locators":      second(ParsePuts(MarshalPuts([]ledgerclient.Put{samplePut(ledgerclient.PartTerms, 0)}))),
-		"three locators":   second(ParsePuts(MarshalPuts([]ledgerclient.Put{samplePut(ledgerclient.PartTerms, 3)}))),
-		"part 0":           second(ParsePuts(MarshalPuts([]ledgerclient.Put{samplePut(0, 1)}))),
-		"part 6":           second(ParsePuts(MarshalPuts([]ledgerclient.Put{samplePut(6, 1)}))),
-		"no deposits":      second(ParseDeposits(nil)),
-		"empty part":       second(ParseUploadPart((&UploadPart{}).Marshal())),
-		"large part":       second(ParseUploadPart((&UploadPart{Data: make([]byte, MaxPart+1)}).Marshal())),
-		"part far behind":  second(ParseUploadPart((&UploadPart{Offset: 1 << 41, Data: []byte{1}}).Marshal())),
-		"empty document":   second(ParseConfigs(MarshalConfigs([][]byte{{}}))),
+		"no entries":       second(EntriesForm.Parse(nil)),
+		"too many entries": second(EntriesForm.Parse(make([]byte, (MaxEntries+1)*contract.Size))),
+		"no puts":          second(PutsForm.Parse(nil)),
+		"no locators":      second(PutsForm.Parse(PutsForm.Marshal([]ledgerclient.Put{samplePut(ledgerclient.PartTerms, 0)}))),
+		"three locators":   second(PutsForm.Parse(PutsForm.Marshal([]ledgerclient.Put{samplePut(ledgerclient.PartTerms, 3)}))),
+		"part 0":           second(PutsForm.Parse(PutsForm.Marshal([]ledgerclient.Put{samplePut(0, 1)}))),
+		"part 6":           second(PutsForm.Parse(PutsForm.Marshal([]ledgerclient.Put{samplePut(6, 1)}))),
+		"no deposits":      second(DepositsForm.Parse(nil)),
+		"empty part":       second(UploadPartForm.Parse(UploadPartForm.Marshal(UploadPart{}))),
+		"large part":       second(UploadPartForm.Parse(UploadPartForm.Marshal(UploadPart{Data: make([]byte, MaxPart+1)}))),
+		"part far behind":  second(UploadPartForm.Parse(UploadPartForm.Marshal(UploadPart{Offset: 1 << 41, Data: []byte{1}}))),
+		"empty document":   second(ConfigsForm.Parse(ConfigsForm.Marshal([][]byte{{}}))),
 		"no width":         second(ParseEntryBundle(nil, 0)),
 		"too wide":         second(ParseEntryBundle(make([]byte, 257*260), 257)),
 		"id in capitals":   second(ParseID(strings.Repeat("AB", 32))),
 		"short id":         second(ParseID("ab")),
-		"upload":           second(ParseUploadID(make([]byte, 31))),
-		"commit of terms":  second(ParseUploadCommit((&UploadCommit{Put: samplePut(ledgerclient.PartTerms, 1)}).Marshal())),
+		"upload":           second(UploadIDForm.Parse(make([]byte, 31))),
+		"commit of terms":  second(UploadCommitForm.Parse(UploadCommitForm.Marshal(UploadCommit{Put: samplePut(ledgerclient.PartTerms, 1)}))),
 	} {
 		if !errors.Is(err, ledgerclient.ErrMessage) {
 			t.Errorf("%s: %v", name, err)
@@ -316,20 +292,25 @@ func TestValidToken(t *testing.T) {
 	}
 }
 
-func TestBatchCodes(t *testing.T) {
+// What a keeper refuses in a batch arrives as what it was.
+func TestReplies(t *testing.T) {
 	grants := []contract.ID{{1}, {2}, {3}}
-	codes := []ledgerclient.Code{ledgerclient.Released, ledgerclient.Revoked, ledgerclient.Released}
-	got, ok := Codes(RefusedBatch(grants, codes), 3)
-	if !ok || !reflect.DeepEqual(got, codes) {
-		t.Errorf("%v, %v", got, ok)
+	acks := []ledgerclient.Acknowledgement{{Grant: grants[0]}, {}, {Grant: grants[2]}}
+	refused := &ledgerclient.BatchError{Errs: []error{nil, &ledgerclient.KeeperError{Grant: grants[1], Code: ledgerclient.Revoked}, nil}}
+	for _, want := range []error{nil, refused} {
+		replies, err := Replies(acks, want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said, got := take(grants, replies)
+		if !reflect.DeepEqual(got, want) || !reflect.DeepEqual(said, acks) {
+			t.Errorf("%v, %v", said, got)
+		}
 	}
-	if err := RefusedBatch(grants, make([]ledgerclient.Code, 3)); err != nil {
-		t.Error(err)
-	}
-	if _, ok := Codes(errors.New("another"), 3); ok {
+	if _, err := Replies(acks, errors.New("another")); err == nil {
 		t.Error("another error is taken for refusals")
 	}
-	if _, ok := Codes(RefusedBatch(grants, codes), 2); ok {
+	if _, err := Replies(acks[:2], error(refused)); err == nil {
 		t.Error("refusals of another batch are taken")
 	}
 }

@@ -72,11 +72,11 @@ func ParseEntryBundle(b []byte, width int) ([]contract.Leaf, error) {
 	if width < 1 || width > BundleWidth {
 		return nil, malformed(what, codec.ErrRange)
 	}
-	return parseAll(what, b, width, width, func(c *codec.Codec, l *contract.Leaf) {
+	return list(what, width, width, func(c *codec.Codec, l *contract.Leaf) {
 		var raw []byte
 		codec.Sized[uint16](c, &raw, contract.LeafSize)
 		var err error
 		*l, err = contract.ParseLeaf(raw)
 		c.Fail(err)
-	})
+	}, nil).Parse(b)
 }

@@ -223,12 +223,12 @@ func changed(path string, change func(n *Node, b []byte) []byte) lie {
 // news is the lie that changes what is new of the log, wherever it comes along.
 func news(change func(n *Node, said *node.News)) lie {
 	alone := changed(node.PathNews, func(n *Node, b []byte) []byte {
-		said, err := node.ParseNews(b)
+		said, err := node.NewsForm.Parse(b)
 		if err != nil {
 			return b
 		}
 		change(n, &said)
-		return said.Marshal()
+		return node.NewsForm.Marshal(said)
 	})
 	return func(n *Node, w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path != node.PathEntries {
@@ -236,12 +236,12 @@ func news(change func(n *Node, said *node.News)) lie {
 		}
 		entries := int(r.ContentLength) / contract.Size
 		return changed(node.PathEntries, func(n *Node, b []byte) []byte {
-			answer, err := node.ParseOrdered(b, entries)
+			answer, err := node.OrderedForm(entries).Parse(b)
 			if err != nil || len(answer.News.Note) == 0 {
 				return b
 			}
 			change(n, &answer.News)
-			return answer.Marshal()
+			return node.OrderedForm(entries).Marshal(answer)
 		})(n, w, r)
 	}
 }

@@ -125,13 +125,13 @@ func (b *besieged) open(when string) {
 	if err := e.Sign(b.folder.ID(), key); err != nil {
 		b.t.Fatal(err)
 	}
-	revocation := node.MarshalEntries([]contract.Entry{e})
+	revocation := node.EntriesForm.Marshal([]contract.Entry{e})
 	status, answer := b.ask(honest, "POST", node.PathRevoke, revocation)
-	if _, codes, err := node.ParseAcknowledgements(answer, 1); err != nil || status != 200 || codes[0] != ledgerclient.UnknownGrant {
+	if _, codes, err := said(node.AcknowledgementsForm.Parse(answer)); err != nil || status != 200 || codes[0] != ledgerclient.UnknownGrant {
 		b.t.Errorf("%s, the keeper is told of a revocation: %d %s", when, status, answer)
 	}
 	status, answer = b.ask(honest, "POST", node.PathEntries, revocation)
-	if out, err := node.ParseOrdered(answer, 1); err != nil || status != 200 || out.Outcomes[0].Refusal == nil {
+	if out, err := node.OrderedForm(1).Parse(answer); err != nil || status != 200 || out.Outcomes[0].Refusal == nil {
 		b.t.Errorf("%s, a revocation is ordered: %d %s", when, status, answer)
 	}
 	if status, answer = b.ask(honest, "GET", node.PathCheckpoint, nil); status != 200 {

@@ -133,7 +133,7 @@ func BenchmarkCrowd(b *testing.B) {
 					do   func()
 				}{
 					{"head", func() { w.ok(w.get(node.PathCheckpoint)) }},
-					{"store", func() { w.ok(w.post(node.PathBlobs, node.MarshalPuts([]ledgerclient.Put{v.put}))) }},
+					{"store", func() { w.ok(w.post(node.PathBlobs, node.PutsForm.Marshal([]ledgerclient.Put{v.put}))) }},
 					{"submit", func() { w.submit(v.entry) }},
 					{"tile", func() { w.ok(w.get(node.TilePath(tlog.Tile{H: 8, L: -1, N: 0, W: 1}))) }},
 					{"release", func() { w.release(&r) }},
@@ -170,7 +170,7 @@ func BenchmarkContent(b *testing.B) {
 		}
 	}
 	c := node.UploadCommit{Upload: w.send(v.content, node.MaxPart), Put: v.upload}
-	w.ok(w.post(node.PathUploadCommit, c.Marshal()))
+	w.ok(w.post(node.PathUploadCommit, node.UploadCommitForm.Marshal(c)))
 	store := w.folder.Services().Store
 	b.Run("upload", func(b *testing.B) {
 		var folder, through time.Duration
@@ -184,7 +184,7 @@ func BenchmarkContent(b *testing.B) {
 			folder += time.Since(start)
 			start = time.Now()
 			c := node.UploadCommit{Upload: w.send(v.content, node.MaxPart), Put: v.upload}
-			w.ok(w.post(node.PathUploadCommit, c.Marshal()))
+			w.ok(w.post(node.PathUploadCommit, node.UploadCommitForm.Marshal(c)))
 			through += time.Since(start)
 		}
 		b.ReportMetric(folder.Seconds()/through.Seconds(), "ratio")
@@ -222,22 +222,22 @@ func BenchmarkRevocation(b *testing.B) {
 				for range 16 {
 					puts = append(puts, w.record(1).put)
 				}
-				w.post(node.PathBlobs, node.MarshalPuts(puts))
+				w.post(node.PathBlobs, node.PutsForm.Marshal(puts))
 			}
 		}},
 		{"contents of a byte", func(w *world) func() {
 			return func() {
 				v := w.record(1)
 				r := w.post(node.PathUploads, nil)
-				begun, err := node.ParseUploadBegun(r.body)
+				begun, err := node.UploadBegunForm.Parse(r.body)
 				id := begun.Upload
 				if r.status != 201 || err != nil {
 					return
 				}
 				p := node.UploadPart{Upload: id, Data: v.content}
-				w.post(node.PathUploadPart, p.Marshal())
+				w.post(node.PathUploadPart, node.UploadPartForm.Marshal(p))
 				c := node.UploadCommit{Upload: id, Put: v.upload}
-				w.post(node.PathUploadCommit, c.Marshal())
+				w.post(node.PathUploadCommit, node.UploadCommitForm.Marshal(c))
 			}
 		}},
 		{"forged payloads by the thousand", func(w *world) func() {
@@ -247,15 +247,15 @@ func BenchmarkRevocation(b *testing.B) {
 				rand.Read(v.put.Entry.SelfTag[:])
 				puts = append(puts, v.put)
 			}
-			body := node.MarshalPuts(puts)
+			body := node.PutsForm.Marshal(puts)
 			return func() { w.post(node.PathBlobs, body) }
 		}},
 		{"entries", func(w *world) func() {
-			return func() { w.post(node.PathEntries, node.MarshalEntries(w.records(16))) }
+			return func() { w.post(node.PathEntries, node.EntriesForm.Marshal(w.records(16))) }
 		}},
 		{"revocations of nothing", func(w *world) func() {
 			e := w.revocation(w.grant())
-			body := node.MarshalEntries(slices.Repeat([]contract.Entry{e}, 64))
+			body := node.EntriesForm.Marshal(slices.Repeat([]contract.Entry{e}, 64))
 			return func() {
 				w.post(node.PathRevoke, body)
 				w.post(node.PathEntries, body)
@@ -280,7 +280,7 @@ func BenchmarkRevocation(b *testing.B) {
 				w.give(grants[i])
 			}
 			revoke := func(g *given) time.Duration {
-				body := node.MarshalEntries([]contract.Entry{w.revocation(g)})
+				body := node.EntriesForm.Marshal([]contract.Entry{w.revocation(g)})
 				start := time.Now()
 				w.ok(w.post(node.PathRevoke, body))
 				w.ok(w.post(node.PathEntries, body))

@@ -26,7 +26,7 @@ func TestClockJump(t *testing.T) {
 			r, _ := w.request(g, access)
 			before := w.ok(w.get(node.PathCheckpoint))
 			w.clock.jump(by)
-			w.refused("submit", w.post(node.PathEntries, node.MarshalEntries(w.records(1))), node.KindClock)
+			w.refused("submit", w.post(node.PathEntries, node.EntriesForm.Marshal(w.records(1))), node.KindClock)
 			w.refused("release", w.post(node.PathRelease, r.Marshal()), node.KindClock)
 			if s := w.server.Health(); s != "clock" {
 				t.Errorf("health %q", s)
@@ -39,8 +39,8 @@ func TestClockJump(t *testing.T) {
 			q := w.inquiry(g)
 			w.ok(w.post(node.PathState, q.Marshal()))
 			revocation := []contract.Entry{w.revocation(g)}
-			w.ok(w.post(node.PathRevoke, node.MarshalEntries(revocation)))
-			w.refused("a revocation among others", w.post(node.PathEntries, node.MarshalEntries(append(w.records(1), revocation...))), node.KindClock)
+			w.ok(w.post(node.PathRevoke, node.EntriesForm.Marshal(revocation)))
+			w.refused("a revocation among others", w.post(node.PathEntries, node.EntriesForm.Marshal(append(w.records(1), revocation...))), node.KindClock)
 			if out := w.submit(revocation...); out[0].Refusal != nil || out[0].Hour != 480_000 {
 				t.Errorf("a revocation is ordered as %+v", out[0])
 			}
@@ -160,7 +160,7 @@ func TestClockReference(t *testing.T) {
 func TestClockIdle(t *testing.T) {
 	w := newWorld(t, nil)
 	w.clock.pass(32 * 24 * time.Hour)
-	w.refused("a month later", w.post(node.PathEntries, node.MarshalEntries(w.records(1))), node.KindClock)
+	w.refused("a month later", w.post(node.PathEntries, node.EntriesForm.Marshal(w.records(1))), node.KindClock)
 	if err := w.server.look(ctx); !isA[*ClockOffError](err) || w.server.Health() != "clock" {
 		t.Errorf("%v, health %s", err, w.server.Health())
 	}

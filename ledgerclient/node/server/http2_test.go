@@ -37,7 +37,7 @@ func TestHTTP2(t *testing.T) {
 	for range 8 {
 		entries := w.records(3)
 		wg.Go(func() {
-			if r := w.post(node.PathEntries, node.MarshalEntries(entries)); r.status != http.StatusOK {
+			if r := w.post(node.PathEntries, node.EntriesForm.Marshal(entries)); r.status != http.StatusOK {
 				t.Errorf("status %d %s", r.status, r.body)
 			}
 		})

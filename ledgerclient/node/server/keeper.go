@@ -13,7 +13,7 @@ import (
 // its head is as fresh as it can be; the clock is the server's to judge.
 
 func (s *Server) deposit(q *request) error {
-	deposits, err := node.ParseDeposits(q.body)
+	deposits, err := node.DepositsForm.Parse(q.body)
 	if err != nil {
 		return err
 	}
@@ -34,11 +34,11 @@ func (s *Server) deposit(q *request) error {
 	for i := range deposits {
 		deposits[i].Share.Wipe()
 	}
-	codes, ok := node.Codes(err, len(deposits))
-	if !ok {
+	replies, err := node.Replies(receipts, err)
+	if err != nil {
 		return err
 	}
-	return q.answer(node.TypeBinary, node.MarshalReceipts(receipts, codes))
+	return q.answer(node.TypeBinary, node.ReceiptsForm.Marshal(replies))
 }
 
 // asked is a route whose body is one question. It costs so many checks, and is answered
@@ -86,47 +86,34 @@ func (s *Server) release(q *request, r ledgerclient.Request) (ledgerclient.Answe
 }
 
 // stopped is what the keeper says to one revocation.
-type stopped struct {
-	ack  ledgerclient.Acknowledgement
-	code ledgerclient.Code
-}
+type stopped = node.Reply[ledgerclient.Acknowledgement]
 
 // stop hands revocations to the keeper.
 func (s *Server) stop(ctx context.Context, revocations []contract.Entry) (out []stopped, err error) {
 	err = s.desk.revoke(func() error {
 		acks, err := s.keeper.Revoke(ctx, revocations)
-		codes, ok := node.Codes(err, len(revocations))
-		if !ok {
-			return err
-		}
-		out = make([]stopped, len(revocations))
-		for i := range out {
-			out[i] = stopped{acks[i], codes[i]}
-		}
-		return nil
+		out, err = node.Replies(acks, err)
+		return err
 	})
 	return out, err
 }
 
 func (s *Server) revoke(q *request) error {
-	revocations, err := node.ParseEntries(q.body)
+	revocations, err := node.EntriesForm.Parse(q.body)
 	if err != nil {
 		return err
 	}
 	if err := q.charge(len(revocations)); err != nil {
 		return err
 	}
-	acks := make([]ledgerclient.Acknowledgement, 0, len(revocations))
-	codes := make([]ledgerclient.Code, 0, len(revocations))
+	var replies []stopped
 	// Who has many lets in between who has few.
 	for some := range slices.Chunk(revocations, stopsAtOnce) {
 		out, err := queued(q, s.stopper, some)
 		if err != nil {
 			return err
 		}
-		for _, o := range out {
-			acks, codes = append(acks, o.ack), append(codes, o.code)
-		}
+		replies = append(replies, out...)
 	}
-	return q.answer(node.TypeBinary, node.MarshalAcknowledgements(acks, codes))
+	return q.answer(node.TypeBinary, node.AcknowledgementsForm.Marshal(replies))
 }

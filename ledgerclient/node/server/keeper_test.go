@@ -41,7 +41,7 @@ func TestKeeper(t *testing.T) {
 	state := func() ledgerclient.KeeperState {
 		t.Helper()
 		q := w.inquiry(g)
-		s, err := node.ParseKeeperState(w.ok(w.post(node.PathState, q.Marshal())))
+		s, err := node.KeeperStateForm.Parse(w.ok(w.post(node.PathState, q.Marshal())))
 		w.must(err)
 		return s
 	}
@@ -50,7 +50,7 @@ func TestKeeper(t *testing.T) {
 	ask.SignState(g.key)
 	w.refused("before the grant", w.post(node.PathState, ask.Marshal()), node.KindKeeper)
 	w.refused("without a signature", w.post(node.PathState, g.id[:]), node.KindMalformed)
-	w.ok(w.post(node.PathBlobs, node.MarshalPuts(g.puts)))
+	w.ok(w.post(node.PathBlobs, node.PutsForm.Marshal(g.puts)))
 	w.order(g.entry)
 	if s := state(); s.Held || s.Ended != 0 || s.Grant != g.id {
 		t.Errorf("before: %+v", s)
@@ -68,7 +68,7 @@ func TestKeeper(t *testing.T) {
 	if a := w.release(&r); a.Code != ledgerclient.NoAccess || a.Sealed != nil {
 		t.Errorf("before the access: %s", a.Code)
 	}
-	w.ok(w.post(node.PathBlobs, node.MarshalPuts([]ledgerclient.Put{put})))
+	w.ok(w.post(node.PathBlobs, node.PutsForm.Marshal([]ledgerclient.Put{put})))
 	w.order(access)
 	a := w.release(&r)
 	if a.Code != ledgerclient.Released {
@@ -81,7 +81,7 @@ func TestKeeper(t *testing.T) {
 	revocation := w.revocation(g)
 	revoke := func() ledgerclient.Acknowledgement {
 		t.Helper()
-		acks, codes, err := node.ParseAcknowledgements(w.ok(w.post(node.PathRevoke, node.MarshalEntries([]contract.Entry{revocation}))), 1)
+		acks, codes, err := said(node.AcknowledgementsForm.Parse(w.ok(w.post(node.PathRevoke, node.EntriesForm.Marshal([]contract.Entry{revocation})))))
 		w.must(err)
 		if codes[0] != ledgerclient.Released {
 			t.Fatalf("%s", codes[0])
@@ -129,7 +129,7 @@ func TestReserveIsForRevocations(t *testing.T) {
 	g := w.grant()
 	w.give(g)
 	access, put := w.access(g)
-	w.ok(w.post(node.PathBlobs, node.MarshalPuts([]ledgerclient.Put{put})))
+	w.ok(w.post(node.PathBlobs, node.PutsForm.Marshal([]ledgerclient.Put{put})))
 	w.order(access)
 	good, _ := w.request(g, access)
 	other, _ := w.access(g)
@@ -137,7 +137,7 @@ func TestReserveIsForRevocations(t *testing.T) {
 	w.server.disk.free = func(string) (free, all space, ok bool) {
 		return space{w.server.limits.Reserve / 2, 1 << 30}, space{1 << 40, 1 << 30}, true
 	}
-	w.refused("a grant", w.post(node.PathEntries, node.MarshalEntries([]contract.Entry{w.grant().entry})), node.KindFull)
+	w.refused("a grant", w.post(node.PathEntries, node.EntriesForm.Marshal([]contract.Entry{w.grant().entry})), node.KindFull)
 	for range 3 {
 		if a := w.release(&bad); a.Code != ledgerclient.NoAccess {
 			t.Error(a.Code)
@@ -154,7 +154,7 @@ func TestReserveIsForRevocations(t *testing.T) {
 		t.Errorf("%d filed on a full disk, %d counted", len(filed.Refused), filed.More)
 	}
 	revocation := w.revocation(g)
-	w.ok(w.post(node.PathRevoke, node.MarshalEntries([]contract.Entry{revocation})))
+	w.ok(w.post(node.PathRevoke, node.EntriesForm.Marshal([]contract.Entry{revocation})))
 	w.order(revocation)
 	if a := w.release(&good); a.Code != ledgerclient.Revoked {
 		t.Error(a.Code)
@@ -168,14 +168,14 @@ func TestKeeperRefuses(t *testing.T) {
 	forged := w.deposit(g)
 	forged.Signature[4] ^= 1
 	batch := []ledgerclient.Deposit{forged, w.deposit(absent), w.deposit(g)}
-	receipts, codes, err := node.ParseReceipts(w.ok(w.post(node.PathDeposit, node.MarshalDeposits(batch))), 3)
+	receipts, codes, err := said(node.ReceiptsForm.Parse(w.ok(w.post(node.PathDeposit, node.DepositsForm.Marshal(batch)))))
 	w.must(err)
 	if codes[0] != ledgerclient.WrongKey || codes[1] != ledgerclient.UnknownGrant || codes[2] != ledgerclient.Released || receipts[2].Verify(&batch[2], g.key.Public()) != nil {
 		t.Errorf("%v", codes)
 	}
 	bad := w.revocation(g)
 	bad.Author = absent.key.Public()
-	acks, codes, err := node.ParseAcknowledgements(w.ok(w.post(node.PathRevoke, node.MarshalEntries([]contract.Entry{bad, w.revocation(absent), w.revocation(g)}))), 3)
+	acks, codes, err := said(node.AcknowledgementsForm.Parse(w.ok(w.post(node.PathRevoke, node.EntriesForm.Marshal([]contract.Entry{bad, w.revocation(absent), w.revocation(g)})))))
 	w.must(err)
 	if codes[0] != ledgerclient.WrongKey || codes[1] != ledgerclient.UnknownGrant || codes[2] != ledgerclient.Released || acks[2].End != ledgerclient.Stopped {
 		t.Errorf("%v", codes)
@@ -268,7 +268,7 @@ func TestRevocationWithheld(t *testing.T) {
 		t.Fatalf("%s", a.Code)
 	}
 	tree, _ := w.openCheckpoint(w.ok(w.get(node.PathCheckpoint)))
-	acks, codes, err := node.ParseAcknowledgements(w.ok(w.post(node.PathRevoke, node.MarshalEntries([]contract.Entry{w.revocation(g)}))), 1)
+	acks, codes, err := said(node.AcknowledgementsForm.Parse(w.ok(w.post(node.PathRevoke, node.EntriesForm.Marshal([]contract.Entry{w.revocation(g)})))))
 	w.must(err)
 	if codes[0] != ledgerclient.Released || acks[0].End != ledgerclient.Stopped || acks[0].Verify(w.ledger, g.id, w.keeper) != nil {
 		t.Errorf("%s, %s", codes[0], acks[0].End)
@@ -300,9 +300,9 @@ func TestDamagedKeys(t *testing.T) {
 		served func()
 	}{
 		{"node.ed25519", func() {
-			w.refused("an entry", w.post(node.PathEntries, node.MarshalEntries([]contract.Entry{e})), node.KindDamaged)
+			w.refused("an entry", w.post(node.PathEntries, node.EntriesForm.Marshal([]contract.Entry{e})), node.KindDamaged)
 			w.refused("a head", w.get(node.PathCheckpoint), node.KindDamaged)
-			acks, codes, err := node.ParseAcknowledgements(w.ok(w.post(node.PathRevoke, node.MarshalEntries([]contract.Entry{e}))), 1)
+			acks, codes, err := said(node.AcknowledgementsForm.Parse(w.ok(w.post(node.PathRevoke, node.EntriesForm.Marshal([]contract.Entry{e})))))
 			w.must(err)
 			if codes[0] != ledgerclient.Released || acks[0].Verify(w.ledger, g.id, w.keeper) != nil {
 				t.Errorf("stopped: %s", codes[0])
@@ -310,8 +310,8 @@ func TestDamagedKeys(t *testing.T) {
 		}},
 		{"keeper.k256", func() {
 			w.order(e)
-			w.refused("a stop", w.post(node.PathRevoke, node.MarshalEntries([]contract.Entry{e})), node.KindDamaged)
-			w.refused("a deposit", w.post(node.PathDeposit, node.MarshalDeposits([]ledgerclient.Deposit{w.deposit(g)})), node.KindDamaged)
+			w.refused("a stop", w.post(node.PathRevoke, node.EntriesForm.Marshal([]contract.Entry{e})), node.KindDamaged)
+			w.refused("a deposit", w.post(node.PathDeposit, node.DepositsForm.Marshal([]ledgerclient.Deposit{w.deposit(g)})), node.KindDamaged)
 		}},
 	} {
 		w.http.Close()

@@ -50,7 +50,7 @@ func (s *Server) newRoutes() map[string]map[string]route {
 		node.PathErase:        post(route{name: "erase", max: contract.Size, clock: true, do: s.erase}),
 
 		node.PathDeposit: post(route{name: "deposit", max: node.MaxDeposits, do: s.deposit}),
-		node.PathState:   post(route{name: "state", max: 1024, do: asked(s, ledgerclient.ParseInquiry, 1, s.state, node.MarshalKeeperState)}),
+		node.PathState:   post(route{name: "state", max: 1024, do: asked(s, ledgerclient.ParseInquiry, 1, s.state, node.KeeperStateForm.Marshal)}),
 		node.PathRelease: post(route{name: "release", max: 1024, clock: true, do: asked(s, ledgerclient.ParseRequest, 2, s.release, func(a ledgerclient.Answer) []byte { return a.Marshal() })}),
 		node.PathRevoke:  post(route{name: "revoke", max: batch, stops: true, do: s.revoke}),
 		node.PathInquire: post(route{name: "inquire", max: 1024, do: asked(s, ledgerclient.ParseInquiry, 1, s.inquire, func(a ledgerclient.InquiryAnswer) []byte { return a.Marshal() })}),
@@ -91,7 +91,7 @@ func (s *Server) genesis(q *request) error {
 
 // config answers with no documents: the configuration of a folder is fixed.
 func (s *Server) config(q *request) error {
-	return q.answer(node.TypeBinary, node.MarshalConfigs(nil))
+	return q.answer(node.TypeBinary, nil)
 }
 
 // followTime bounds how long a head waits for an order that is kept elsewhere.
@@ -123,7 +123,7 @@ func (s *Server) news(q *request) error {
 	if err != nil {
 		return err
 	}
-	return q.answer(node.TypeBinary, n.Marshal())
+	return q.answer(node.TypeBinary, node.NewsForm.Marshal(n))
 }
 
 func (s *Server) newsFor(q *request) (n node.News, err error) {
@@ -140,20 +140,17 @@ func (s *Server) newsFor(q *request) (n node.News, err error) {
 	if err != nil || from > size || size-from > node.MaxNews {
 		return n, err
 	}
-	for at := from; at < size; {
-		bundle := at / node.BundleWidth * node.BundleWidth
-		width := min(node.BundleWidth, size-bundle)
-		raw, err := s.folder.Tile(ctx, tlog.Tile{H: 8, L: -1, N: int64(bundle / node.BundleWidth), W: int(width)}, bundle+width)
+	// Bundles of height 0 begin at every leaf; to read one waits for no append.
+	raw, err := s.folder.Tile(ctx, tlog.Tile{L: -1, N: int64(from), W: int(size - from)}, size)
+	if err != nil {
+		return n, err
+	}
+	for one := range slices.Chunk(raw, contract.LeafSize) {
+		leaf, err := contract.ParseLeaf(one)
 		if err != nil {
 			return n, err
 		}
-		for ; at < bundle+width; at++ {
-			leaf, err := contract.ParseLeaf(raw[(at-bundle)*contract.LeafSize:][:contract.LeafSize])
-			if err != nil {
-				return n, err
-			}
-			n.Leaves = append(n.Leaves, leaf)
-		}
+		n.Leaves = append(n.Leaves, leaf)
 	}
 	return n, nil
 }
@@ -237,7 +234,7 @@ func (s *Server) tile(q *request) error {
 }
 
 func (s *Server) submit(q *request) error {
-	entries, err := node.ParseEntries(q.body)
+	entries, err := node.EntriesForm.Parse(q.body)
 	if err != nil {
 		return err
 	}
@@ -278,7 +275,7 @@ func (s *Server) submit(q *request) error {
 			answer.News = node.News{} // what was ordered is ordered
 		}
 	}
-	return q.answer(node.TypeBinary, answer.Marshal())
+	return q.answer(node.TypeBinary, node.OrderedForm(len(outcomes)).Marshal(answer))
 }
 
 // amongAll moves a request from where only revocations are to where all others are.

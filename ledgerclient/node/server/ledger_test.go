@@ -27,7 +27,7 @@ func TestDocuments(t *testing.T) {
 	if contract.LedgerID(doc) != w.ledger || !strings.Contains(r.header.Get("Cache-Control"), "immutable") || r.header.Get(node.HeaderVersion) != "2" {
 		t.Errorf("genesis: %v", r.header)
 	}
-	if configs, err := node.ParseConfigs(w.ok(w.get(node.PathConfig))); err != nil || len(configs) != 0 {
+	if configs, err := node.ConfigsForm.Parse(w.ok(w.get(node.PathConfig))); err != nil || len(configs) != 0 {
 		t.Errorf("%d configurations, %v", len(configs), err)
 	}
 	if r := w.ask(http.MethodHead, node.PathGenesis, nil); r.status != 200 || len(r.body) != 0 || r.header.Get("Content-Length") != fmt.Sprint(len(doc)) {
@@ -51,7 +51,7 @@ func TestNews(t *testing.T) {
 	}
 	ask := func(from string) node.News {
 		t.Helper()
-		n, err := node.ParseNews(w.ok(w.get(node.PathNews, node.HeaderFrom, from)))
+		n, err := node.NewsForm.Parse(w.ok(w.get(node.PathNews, node.HeaderFrom, from)))
 		w.must(err)
 		return n
 	}
@@ -68,7 +68,7 @@ func TestNews(t *testing.T) {
 	}
 	submit := func(from uint64, entries ...contract.Entry) node.News {
 		t.Helper()
-		o, err := node.ParseOrdered(w.ok(w.post(node.PathEntries, node.MarshalEntries(entries), node.HeaderFrom, fmt.Sprint(from))), len(entries))
+		o, err := node.OrderedForm(len(entries)).Parse(w.ok(w.post(node.PathEntries, node.EntriesForm.Marshal(entries), node.HeaderFrom, fmt.Sprint(from))))
 		w.must(err)
 		return o.News
 	}
@@ -250,7 +250,7 @@ func TestSubmitters(t *testing.T) {
 		}
 		wg.Go(func() {
 			for _, b := range batches[i] {
-				answer, err := node.ParseOrdered(w.post(node.PathEntries, node.MarshalEntries(b)).body, each)
+				answer, err := node.OrderedForm(each).Parse(w.post(node.PathEntries, node.EntriesForm.Marshal(b)).body)
 				if err != nil {
 					t.Error(err)
 					return

@@ -132,7 +132,7 @@ func TestGarbage(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 	g := w.grant()
 	good := [][]byte{
-		node.MarshalPuts(g.puts), node.MarshalEntries([]contract.Entry{g.entry}), node.MarshalDeposits([]ledgerclient.Deposit{w.deposit(g)}),
+		node.PutsForm.Marshal(g.puts), node.EntriesForm.Marshal([]contract.Entry{g.entry}), node.DepositsForm.Marshal([]ledgerclient.Deposit{w.deposit(g)}),
 		bytes.Repeat([]byte{0xff}, 1000), make([]byte, 1000), {0}, {},
 	}
 	for path := range w.server.routes {
@@ -158,7 +158,7 @@ func TestGarbage(t *testing.T) {
 func TestTokens(t *testing.T) {
 	const token, other = "0123456789abcdef", "fedcba9876543210"
 	w := newWorld(t, func(o *Options) { o.Tokens = []crypto.Hash{HashToken(other), HashToken(token)} })
-	body := node.MarshalEntries(w.records(1))
+	body := node.EntriesForm.Marshal(w.records(1))
 	for name, header := range map[string]string{
 		"none": "", "another": "Bearer aaaaaaaaaaaaaaaa", "prefix": "Bearer " + token[:15], "longer": "Bearer " + token + "0",
 		"basic": "Basic " + token, "empty": "Bearer ", "hash": "Bearer " + HashToken(token).String(),
@@ -196,19 +196,19 @@ func TestRates(t *testing.T) {
 	})
 	auth := []string{"Authorization", "Bearer " + token}
 	rs := w.records(8)
-	w.ok(w.post(node.PathEntries, node.MarshalEntries(rs[:5]), auth...))
-	r := w.post(node.PathEntries, node.MarshalEntries(rs[5:]), auth...)
+	w.ok(w.post(node.PathEntries, node.EntriesForm.Marshal(rs[:5]), auth...))
+	r := w.post(node.PathEntries, node.EntriesForm.Marshal(rs[5:]), auth...)
 	if p := w.refused("more entries", r, node.KindTooMany); p.RetryAfter != 3*time.Second || r.header.Get("Retry-After") != "3" {
 		t.Errorf("again in %s, %s", p.RetryAfter, r.header.Get("Retry-After"))
 	}
 	// Somebody else's token has a bucket of its own.
-	w.ok(w.post(node.PathEntries, node.MarshalEntries(rs[:5]), "Authorization", "Bearer "+other))
+	w.ok(w.post(node.PathEntries, node.EntriesForm.Marshal(rs[:5]), "Authorization", "Bearer "+other))
 	w.clock.pass(3 * time.Second)
-	w.ok(w.post(node.PathEntries, node.MarshalEntries(rs[5:]), auth...))
+	w.ok(w.post(node.PathEntries, node.EntriesForm.Marshal(rs[5:]), auth...))
 
 	g := w.grant()
-	w.ok(w.post(node.PathBlobs, node.MarshalPuts(g.puts), auth...))
-	w.refused("more bytes", w.post(node.PathBlobs, node.MarshalPuts(append(w.grant().puts, w.grant().puts...)), auth...), node.KindQuota)
+	w.ok(w.post(node.PathBlobs, node.PutsForm.Marshal(g.puts), auth...))
+	w.refused("more bytes", w.post(node.PathBlobs, node.PutsForm.Marshal(append(w.grant().puts, w.grant().puts...)), auth...), node.KindQuota)
 
 	kind := node.Kind("")
 	for range 31 {
@@ -221,7 +221,7 @@ func TestRates(t *testing.T) {
 		t.Error("never too many")
 	}
 	// Who has used up everything else can revoke, in the ledger too.
-	revocation := node.MarshalEntries([]contract.Entry{w.revocation(g)})
+	revocation := node.EntriesForm.Marshal([]contract.Entry{w.revocation(g)})
 	w.ok(w.post(node.PathRevoke, revocation))
 	w.ok(w.post(node.PathEntries, revocation, auth...))
 	w.clock.pass(time.Second)
@@ -245,20 +245,20 @@ func TestChecksAreBounded(t *testing.T) {
 		v.put.Entry.Signature[0] ^= 1
 		puts = append(puts, v.put)
 	}
-	w.refused("payloads", w.post(node.PathBlobs, node.MarshalPuts(puts)), node.KindStore)
+	w.refused("payloads", w.post(node.PathBlobs, node.PutsForm.Marshal(puts)), node.KindStore)
 	for name, r := range map[string]reply{
-		"more payloads": w.post(node.PathBlobs, node.MarshalPuts(puts)),
-		"deposits":      w.post(node.PathDeposit, node.MarshalDeposits(slices.Repeat([]ledgerclient.Deposit{w.deposit(g)}, 60))),
-		"entries":       w.post(node.PathEntries, node.MarshalEntries(w.records(60))),
+		"more payloads": w.post(node.PathBlobs, node.PutsForm.Marshal(puts)),
+		"deposits":      w.post(node.PathDeposit, node.DepositsForm.Marshal(slices.Repeat([]ledgerclient.Deposit{w.deposit(g)}, 60))),
+		"entries":       w.post(node.PathEntries, node.EntriesForm.Marshal(w.records(60))),
 	} {
 		if p := w.refused(name, r, node.KindTooMany); p.RetryAfter == 0 {
 			t.Errorf("%s: %+v", name, p)
 		}
 	}
-	w.ok(w.post(node.PathRevoke, node.MarshalEntries(many)))
-	w.refused("many more revocations", w.post(node.PathRevoke, node.MarshalEntries(many)), node.KindTooMany)
-	body := w.ok(w.post(node.PathRevoke, node.MarshalEntries([]contract.Entry{e})))
-	if acks, codes, err := node.ParseAcknowledgements(body, 1); err != nil || codes[0] != ledgerclient.Released || acks[0].End != ledgerclient.Stopped {
+	w.ok(w.post(node.PathRevoke, node.EntriesForm.Marshal(many)))
+	w.refused("many more revocations", w.post(node.PathRevoke, node.EntriesForm.Marshal(many)), node.KindTooMany)
+	body := w.ok(w.post(node.PathRevoke, node.EntriesForm.Marshal([]contract.Entry{e})))
+	if acks, codes, err := said(node.AcknowledgementsForm.Parse(body)); err != nil || codes[0] != ledgerclient.Released || acks[0].End != ledgerclient.Stopped {
 		t.Errorf("%v %v", codes, err)
 	}
 	if o := w.submit(e); o[0].Refusal != nil {
@@ -273,7 +273,7 @@ func TestEveryRouteCharges(t *testing.T) {
 	w.give(g)
 	v := w.record(100)
 	access, put := w.access(g)
-	w.ok(w.post(node.PathBlobs, node.MarshalPuts([]ledgerclient.Put{put})))
+	w.ok(w.post(node.PathBlobs, node.PutsForm.Marshal([]ledgerclient.Put{put})))
 	w.order(access)
 	request, _ := w.request(g, access)
 	state := w.inquiry(g)
@@ -288,10 +288,10 @@ func TestEveryRouteCharges(t *testing.T) {
 	part := node.UploadPart{Upload: w.send(nil, 1), Data: []byte{1}}
 	commit := node.UploadCommit{Upload: id, Put: v.upload}
 	bodies := map[string][]byte{
-		"entries": node.MarshalEntries(w.records(2)), "blobs": node.MarshalPuts([]ledgerclient.Put{v.put}), "upload": nil,
-		"upload-part": part.Marshal(), "upload-commit": commit.Marshal(), "upload-abort": make([]byte, 32), "erase": erase[:],
-		"deposit": node.MarshalDeposits([]ledgerclient.Deposit{w.deposit(g)}), "state": state.Marshal(), "release": request.Marshal(),
-		"revoke": node.MarshalEntries([]contract.Entry{w.revocation(g)}), "inquire": inquiry.Marshal(),
+		"entries": node.EntriesForm.Marshal(w.records(2)), "blobs": node.PutsForm.Marshal([]ledgerclient.Put{v.put}), "upload": nil,
+		"upload-part": node.UploadPartForm.Marshal(part), "upload-commit": node.UploadCommitForm.Marshal(commit), "upload-abort": make([]byte, 32), "erase": erase[:],
+		"deposit": node.DepositsForm.Marshal([]ledgerclient.Deposit{w.deposit(g)}), "state": state.Marshal(), "release": request.Marshal(),
+		"revoke": node.EntriesForm.Marshal([]contract.Entry{w.revocation(g)}), "inquire": inquiry.Marshal(),
 	}
 	checks := map[string]float64{"entries": 2, "blobs": 1, "upload-commit": 1, "erase": 1, "deposit": 1, "state": 1, "release": 2, "revoke": 1, "inquire": 1}
 	rest := map[string]func() string{
@@ -345,7 +345,7 @@ func TestReserve(t *testing.T) {
 	w.server.disk.free = func(string) (free, all space, ok bool) {
 		return space{w.server.limits.Reserve, 1 << 20}, space{1 << 40, 1 << 20}, true
 	}
-	w.refused("payloads", w.post(node.PathBlobs, node.MarshalPuts(w.grant().puts)), node.KindFull)
+	w.refused("payloads", w.post(node.PathBlobs, node.PutsForm.Marshal(w.grant().puts)), node.KindFull)
 	w.refused("a content", w.post(node.PathUploads, nil), node.KindFull)
 	w.order(w.records(1)...)
 }
@@ -702,7 +702,7 @@ func TestClose(t *testing.T) {
 	w := newWorld(t, nil)
 	w.send(make([]byte, 100), 100)
 	conn := w.dial()
-	body := node.MarshalEntries(w.records(1))
+	body := node.EntriesForm.Marshal(w.records(1))
 	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: node\r\nContent-Length: %d\r\n\r\n", node.PathEntries, len(body))
 	w.await(func() bool { return w.server.stopGate.waits() == 1 })
 	w.server.Close()
@@ -731,7 +731,7 @@ func TestCloseOrdersWhatCame(t *testing.T) {
 	var mu sync.Mutex
 	accepted := 0
 	for range 10 {
-		body := node.MarshalEntries(w.records(2))
+		body := node.EntriesForm.Marshal(w.records(2))
 		wg.Go(func() {
 			r := w.post(node.PathEntries, body)
 			if r.status == http.StatusOK {

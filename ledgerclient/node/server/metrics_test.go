@@ -45,15 +45,15 @@ func TestNothingPersonal(t *testing.T) {
 	})
 	auth := []string{"Authorization", "Bearer " + token}
 	g := w.grant()
-	w.ok(w.post(node.PathBlobs, node.MarshalPuts(g.puts), auth...))
-	w.ok(w.post(node.PathEntries, node.MarshalEntries([]contract.Entry{g.entry}), auth...))
+	w.ok(w.post(node.PathBlobs, node.PutsForm.Marshal(g.puts), auth...))
+	w.ok(w.post(node.PathEntries, node.EntriesForm.Marshal([]contract.Entry{g.entry}), auth...))
 	loc := g.puts[0].Locators[0]
 	w.ok(w.fetch(loc))
 	w.get("/carekey/v1/entries/" + g.id.String())
 	w.get("/carekey/v1/nonsense/" + hex.EncodeToString(loc[:]))
 	r, _ := w.request(g, g.entry)
 	w.ok(w.post(node.PathRelease, r.Marshal()))
-	w.refused("a stranger", w.post(node.PathEntries, node.MarshalEntries([]contract.Entry{g.entry})), node.KindToken)
+	w.refused("a stranger", w.post(node.PathEntries, node.EntriesForm.Marshal([]contract.Entry{g.entry})), node.KindToken)
 	conn := w.dial() // what http.Server complains about
 	io.WriteString(conn, "nonsense\r\n\r\n")
 	io.Copy(io.Discard, conn)

@@ -37,7 +37,7 @@ func TestOrderOutOfReach(t *testing.T) {
 	g := w.grant()
 	w.give(g)
 	access, put := w.access(g)
-	w.ok(w.post(node.PathBlobs, node.MarshalPuts([]ledgerclient.Put{put})))
+	w.ok(w.post(node.PathBlobs, node.PutsForm.Marshal([]ledgerclient.Put{put})))
 	w.order(access)
 	before := w.ok(w.get(node.PathCheckpoint))
 
@@ -49,7 +49,7 @@ func TestOrderOutOfReach(t *testing.T) {
 	r, _ := w.request(g, access)
 	w.refused("a release", w.post(node.PathRelease, r.Marshal()), node.KindFailed)
 	record := w.records(1)
-	w.refused("an entry", w.post(node.PathEntries, node.MarshalEntries(record)), node.KindFailed)
+	w.refused("an entry", w.post(node.PathEntries, node.EntriesForm.Marshal(record)), node.KindFailed)
 
 	order.away = nil
 	if now := w.ok(w.get(node.PathCheckpoint)); bytes.Equal(now, before) {

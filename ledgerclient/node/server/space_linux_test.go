@@ -82,7 +82,7 @@ func TestSpaceIsWhatPayloadsTake(t *testing.T) {
 		"tiny": w.tiny(50), "metadata": {w.record(10).put}, "few grants": few, "many grants": many,
 	} {
 		before := taken(t, w.dir)
-		w.ok(w.post(node.PathBlobs, node.MarshalPuts(puts)))
+		w.ok(w.post(node.PathBlobs, node.PutsForm.Marshal(puts)))
 		now, need := taken(t, w.dir), spaceOf(puts)
 		if bytes, files := now.bytes-before.bytes, now.files-before.files; bytes > need.bytes || files > need.files {
 			t.Errorf("%s: %d bytes in %d files, counted were %+v", name, bytes, files, need)
@@ -137,7 +137,7 @@ func TestStrangersFillTheDisk(t *testing.T) {
 		g := w.grant()
 		w.give(g)
 		access, put := w.access(g)
-		w.ok(w.post(node.PathBlobs, node.MarshalPuts([]ledgerclient.Put{put})))
+		w.ok(w.post(node.PathBlobs, node.PutsForm.Marshal([]ledgerclient.Put{put})))
 		w.order(access)
 		r, _ := w.request(g, access)
 		if a := w.release(&r); a.Code != ledgerclient.Released {
@@ -147,7 +147,7 @@ func TestStrangersFillTheDisk(t *testing.T) {
 	}
 	bodies := make([][]byte, 40)
 	for i := range bodies {
-		bodies[i] = node.MarshalPuts(w.tiny(100))
+		bodies[i] = node.PutsForm.Marshal(w.tiny(100))
 	}
 	var full atomic.Int32
 	var wg sync.WaitGroup
@@ -174,7 +174,7 @@ func TestStrangersFillTheDisk(t *testing.T) {
 	}
 	for i, g := range victims[:3] {
 		e := w.revocation(g)
-		acks, codes, err := node.ParseAcknowledgements(w.ok(w.post(node.PathRevoke, node.MarshalEntries([]contract.Entry{e}))), 1)
+		acks, codes, err := said(node.AcknowledgementsForm.Parse(w.ok(w.post(node.PathRevoke, node.EntriesForm.Marshal([]contract.Entry{e})))))
 		w.must(err)
 		if codes[0] != ledgerclient.Released {
 			t.Fatal(codes[0])
@@ -183,7 +183,7 @@ func TestStrangersFillTheDisk(t *testing.T) {
 		if a := w.release(&requests[i]); a.Code != ledgerclient.Revoked {
 			t.Errorf("stopped, and answered %s", a.Code)
 		}
-		w.refused("a grant", w.post(node.PathEntries, node.MarshalEntries([]contract.Entry{w.grant().entry})), node.KindFull)
+		w.refused("a grant", w.post(node.PathEntries, node.EntriesForm.Marshal([]contract.Entry{w.grant().entry})), node.KindFull)
 		if i < 2 {
 			w.order(e)
 		}

@@ -13,7 +13,7 @@ import (
 )
 
 func (s *Server) putBlobs(q *request) error {
-	puts, err := node.ParsePuts(q.body)
+	puts, err := node.PutsForm.Parse(q.body)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func TestBlobs(t *testing.T) {
 	w := newWorld(t, nil)
 	g := w.grant()
 	for range 2 { // the second time is a no-op
-		w.ok(w.post(node.PathBlobs, node.MarshalPuts(g.puts)))
+		w.ok(w.post(node.PathBlobs, node.PutsForm.Marshal(g.puts)))
 	}
 	for _, put := range g.puts {
 		for _, loc := range put.Locators {
@@ -71,7 +71,7 @@ func TestBlobsRefused(t *testing.T) {
 		p := g.puts[1]
 		p.Locators = append([]crypto.Locator(nil), p.Locators...)
 		f(&p)
-		return node.MarshalPuts([]ledgerclient.Put{g.puts[0], p})
+		return node.PutsForm.Marshal([]ledgerclient.Put{g.puts[0], p})
 	}
 	for _, test := range []struct {
 		reason ledgerclient.StoreReason
@@ -93,7 +93,7 @@ func TestBlobsRefused(t *testing.T) {
 	}
 	// Nothing of a batch with a refused payload is stored.
 	w.refused("the other payload of the batch", w.fetch(g.puts[0].Locators[0]), node.KindNotFound)
-	for name, body := range map[string][]byte{"nothing": {}, "a byte": {1}, "cut off": node.MarshalPuts(g.puts)[:1000]} {
+	for name, body := range map[string][]byte{"nothing": {}, "a byte": {1}, "cut off": node.PutsForm.Marshal(g.puts)[:1000]} {
 		w.refused(name, w.post(node.PathBlobs, body), node.KindMalformed)
 	}
 }
@@ -102,8 +102,8 @@ func TestBlobsRefused(t *testing.T) {
 func TestQuarantine(t *testing.T) {
 	w := newWorld(t, nil)
 	g, kept := w.grant(), w.grant()
-	w.ok(w.post(node.PathBlobs, node.MarshalPuts(g.puts)))
-	w.ok(w.post(node.PathBlobs, node.MarshalPuts(kept.puts)))
+	w.ok(w.post(node.PathBlobs, node.PutsForm.Marshal(g.puts)))
+	w.ok(w.post(node.PathBlobs, node.PutsForm.Marshal(kept.puts)))
 	w.order(kept.entry)
 	w.clock.pass(time.Hour)
 	w.must(w.server.Sweep(ctx))
@@ -133,7 +133,7 @@ func TestUploadParts(t *testing.T) {
 	id := w.send(v.content[:3000], 1000)
 	part := func(off int, data []byte) reply {
 		p := node.UploadPart{Upload: id, Offset: uint64(off), Data: data}
-		return w.post(node.PathUploadPart, p.Marshal())
+		return w.post(node.PathUploadPart, node.UploadPartForm.Marshal(p))
 	}
 	w.ok(part(2000, v.content[2000:3000])) // the last one again: its answer was lost
 	for name, r := range map[string]reply{
@@ -150,7 +150,7 @@ func TestUploadParts(t *testing.T) {
 	}
 	commit := func(put ledgerclient.Put) reply {
 		c := node.UploadCommit{Upload: id, Put: put}
-		return w.post(node.PathUploadCommit, c.Marshal())
+		return w.post(node.PathUploadCommit, node.UploadCommitForm.Marshal(c))
 	}
 	w.ok(part(3000, v.content[3000:]))
 	if p := w.refused("another record", commit(w.record(4000).upload), node.KindStore); p.Reason != ledgerclient.BadBlob {
@@ -293,10 +293,10 @@ func TestUploadRaces(t *testing.T) {
 				w.post(node.PathUploadAbort, id[:])
 			case 1:
 				c := node.UploadCommit{Upload: id, Put: v.upload}
-				w.post(node.PathUploadCommit, c.Marshal())
+				w.post(node.PathUploadCommit, node.UploadCommitForm.Marshal(c))
 			default:
 				p := node.UploadPart{Upload: id, Offset: 2000, Data: v.content[2000:]}
-				w.post(node.PathUploadPart, p.Marshal())
+				w.post(node.PathUploadPart, node.UploadPartForm.Marshal(p))
 			}
 		})
 	}
@@ -342,9 +342,9 @@ func TestErase(t *testing.T) {
 	back := func() {
 		t.Helper()
 		for _, v := range []*version{asked, silent} {
-			p := w.refused("put again", w.post(node.PathBlobs, node.MarshalPuts([]ledgerclient.Put{v.put})), node.KindStore)
+			p := w.refused("put again", w.post(node.PathBlobs, node.PutsForm.Marshal([]ledgerclient.Put{v.put})), node.KindStore)
 			c := node.UploadCommit{Upload: w.send(v.content, 1000), Put: v.upload}
-			q := w.refused("uploaded again", w.post(node.PathUploadCommit, c.Marshal()), node.KindStore)
+			q := w.refused("uploaded again", w.post(node.PathUploadCommit, node.UploadCommitForm.Marshal(c)), node.KindStore)
 			w.ok(w.post(node.PathUploadAbort, c.Upload[:]))
 			if p.Reason != ledgerclient.Withdrawn || q.Reason != ledgerclient.Withdrawn {
 				t.Errorf("%s, %s", p.Reason, q.Reason)

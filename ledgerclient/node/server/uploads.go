@@ -284,13 +284,12 @@ func (s *Server) beginUpload(q *request) error {
 	}
 	q.w.Header().Set("Content-Type", node.TypeBinary)
 	q.w.WriteHeader(http.StatusCreated)
-	begun := node.UploadBegun{Upload: id, Most: uint64(s.limits.Content)}
-	q.w.Write(begun.Marshal())
+	q.w.Write(node.UploadBegunForm.Marshal(node.UploadBegun{Upload: id, Most: uint64(s.limits.Content)}))
 	return nil
 }
 
 func (s *Server) uploadPart(q *request) error {
-	p, err := node.ParseUploadPart(q.body)
+	p, err := node.UploadPartForm.Parse(q.body)
 	if err != nil {
 		return err
 	}
@@ -311,7 +310,7 @@ func (s *Server) uploadPart(q *request) error {
 }
 
 func (s *Server) commitUpload(q *request) error {
-	c, err := node.ParseUploadCommit(q.body)
+	c, err := node.UploadCommitForm.Parse(q.body)
 	if err != nil {
 		return err
 	}
@@ -330,7 +329,7 @@ func (s *Server) commitUpload(q *request) error {
 }
 
 func (s *Server) abortUpload(q *request) error {
-	id, err := node.ParseUploadID(q.body)
+	id, err := node.UploadIDForm.Parse(q.body)
 	if err != nil {
 		return err
 	}

@@ -178,7 +178,7 @@ func (w *world) refused(what string, r reply, kind node.Kind) node.Problem {
 
 func (w *world) submit(entries ...contract.Entry) []ledgerclient.Outcome {
 	w.t.Helper()
-	answer, err := node.ParseOrdered(w.ok(w.post(node.PathEntries, node.MarshalEntries(entries))), len(entries))
+	answer, err := node.OrderedForm(len(entries)).Parse(w.ok(w.post(node.PathEntries, node.EntriesForm.Marshal(entries))))
 	out := answer.Outcomes
 	w.must(err)
 	return out
@@ -278,10 +278,10 @@ func (w *world) deposit(g *given) ledgerclient.Deposit {
 // give stores, orders and deposits a grant.
 func (w *world) give(g *given) {
 	w.t.Helper()
-	w.ok(w.post(node.PathBlobs, node.MarshalPuts(g.puts)))
+	w.ok(w.post(node.PathBlobs, node.PutsForm.Marshal(g.puts)))
 	w.order(g.entry)
 	d := w.deposit(g)
-	receipts, codes, err := node.ParseReceipts(w.ok(w.post(node.PathDeposit, node.MarshalDeposits([]ledgerclient.Deposit{d}))), 1)
+	receipts, codes, err := said(node.ReceiptsForm.Parse(w.ok(w.post(node.PathDeposit, node.DepositsForm.Marshal([]ledgerclient.Deposit{d})))))
 	w.must(err)
 	if codes[0] != ledgerclient.Released {
 		w.t.Fatalf("deposit: %s", codes[0])
@@ -372,12 +372,12 @@ func (w *world) withdrawal(v *version) contract.Entry {
 // send uploads a content in parts of that size and does not commit it.
 func (w *world) send(content []byte, size int) node.UploadID {
 	w.t.Helper()
-	begun, err := node.ParseUploadBegun(w.ok(w.post(node.PathUploads, nil)))
+	begun, err := node.UploadBegunForm.Parse(w.ok(w.post(node.PathUploads, nil)))
 	id := begun.Upload
 	w.must(err)
 	for off := 0; off < len(content); off += size {
 		p := node.UploadPart{Upload: id, Offset: uint64(off), Data: content[off:min(off+size, len(content))]}
-		w.ok(w.post(node.PathUploadPart, p.Marshal()))
+		w.ok(w.post(node.PathUploadPart, node.UploadPartForm.Marshal(p)))
 	}
 	return id
 }
@@ -386,8 +386,8 @@ func (w *world) send(content []byte, size int) node.UploadID {
 func (w *world) add(v *version) {
 	w.t.Helper()
 	c := node.UploadCommit{Upload: w.send(v.content, 700_000), Put: v.upload}
-	w.ok(w.post(node.PathUploadCommit, c.Marshal()))
-	w.ok(w.post(node.PathBlobs, node.MarshalPuts([]ledgerclient.Put{v.put})))
+	w.ok(w.post(node.PathUploadCommit, node.UploadCommitForm.Marshal(c)))
+	w.ok(w.post(node.PathBlobs, node.PutsForm.Marshal([]ledgerclient.Put{v.put})))
 	w.order(v.entry)
 }
 
@@ -409,4 +409,12 @@ func base64Decode(t testing.TB, s string) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// said takes the answer to a keeper's batch apart.
+func said[T any](replies []node.Reply[T], err error) (out []T, codes []ledgerclient.Code, _ error) {
+	for _, r := range replies {
+		out, codes = append(out, r.Said), append(codes, r.Code)
+	}
+	return out, codes, err
 }
