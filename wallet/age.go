@@ -10,6 +10,7 @@ import (
 	"filippo.io/age"
 	"filippo.io/age/plugin"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/keyring"
 )
 
@@ -93,24 +94,16 @@ type AgeKey struct{ self *crypto.PrivateKey }
 
 // OpenAgeKey unlocks the wallet in dir for age; no ledger is looked at.
 func OpenAgeKey(ctx context.Context, dir string, k keyring.Store) (*AgeKey, error) {
-	s, err := ReadSettings(dir)
+	entropy, err := Entropy(ctx, Options{Dir: dir, Keyring: k})
 	if err != nil {
 		return nil, err
-	}
-	secret, err := k.Get(ctx, s.Item)
-	if err != nil {
-		return nil, err
-	}
-	if err := keyOpens(dir, secret); err != nil {
-		return nil, err
-	}
-	entropy, err := crypto.DecodeEntropy(secret)
-	if err != nil {
-		return nil, ErrWrongKey
 	}
 	defer entropy.Wipe()
 	root := entropy.Root()
 	defer root.Wipe()
+	if err := home.CheckKey(dir, root.LocalKey()); err != nil {
+		return nil, err
+	}
 	return &AgeKey{root.SelfKey()}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/keyring"
 	"github.com/carekey/carekey/wallet/outbox"
 	"github.com/carekey/carekey/wallet/payload"
 )
@@ -153,3 +154,13 @@ func (w *Wallet) WriteNewer(name string) error {
 
 // Waits is how long the next step waits for the wallet's lock.
 func (w *Wallet) Waits() time.Duration { return w.opt.Wait }
+
+// Create makes a wallet on a ledger that is there, whose words the caller has.
+func Create(ctx context.Context, opt Options, entropy crypto.Entropy, name, at string) (*Wallet, error) {
+	m, err := Begin(ctx, opt, "", func(string) keyring.Store { return opt.Keyring })
+	if err != nil {
+		return nil, err
+	}
+	defer m.End()
+	return m.Create(ctx, opt.Services, entropy, name, at, func() error { return nil })
+}

@@ -27,21 +27,17 @@ import (
 // wallet's key, and [ErrKeyLeft] after a move that left the old copy. After any
 // other error the key is where it was.
 func MoveKey(ctx context.Context, opt Options, from, to keyring.Store) (moved bool, err error) {
-	unlock, err := home.Lock(ctx, opt.Dir, opt.waitOrDefault())
+	s, unlock, err := lockSettings(ctx, opt)
 	if err != nil {
 		return false, err
 	}
 	defer unlock()
-	s, err := ReadSettings(opt.Dir)
-	if err != nil {
-		return false, err
-	}
 	if s.Keyring != to.Kind() {
 		if err := copyKey(ctx, opt.Dir, s.Item, from, to); err != nil {
 			return false, err
 		}
 		s.Keyring = to.Kind()
-		if err := writeSettings(opt.Dir, s); err != nil {
+		if err := s.writeAs(opt.Dir, settingsFile); err != nil {
 			return false, err
 		}
 		moved = true
@@ -51,9 +47,7 @@ func MoveKey(ctx context.Context, opt Options, from, to keyring.Store) (moved bo
 	// From here on the key is in the new place; that an interrupt comes now must
 	// not leave the old copy.
 	switch err := from.Delete(context.WithoutCancel(ctx), s.Item); {
-	case err == nil:
-		return moved, nil
-	case isNotFound(err):
+	case err == nil || isNotFound(err):
 		return moved, nil
 	case !moved:
 		return moved, ErrKeyMayLeft.Of(err, "kind", from.Kind())
@@ -102,15 +96,11 @@ func keyOpens(dir, secret string) error {
 // its place, the key again, from its words. to is the store that the settings
 // name. The words of another wallet are a [ErrWrongKey], and change nothing.
 func PutKeyBack(ctx context.Context, opt Options, to keyring.Store, entropy crypto.Entropy) error {
-	unlock, err := home.Lock(ctx, opt.Dir, opt.waitOrDefault())
+	s, unlock, err := lockSettings(ctx, opt)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	s, err := ReadSettings(opt.Dir)
-	if err != nil {
-		return err
-	}
 	secret := entropy.Encode()
 	if err := keyOpens(opt.Dir, secret); err != nil {
 		return err
@@ -124,7 +114,7 @@ func PutKeyBack(ctx context.Context, opt Options, to keyring.Store, entropy cryp
 	if err := to.Set(ctx, s.Item, secret); err != nil {
 		return err
 	}
-	if err := writeSettings(opt.Dir, s); err != nil {
+	if err := s.writeAs(opt.Dir, settingsFile); err != nil {
 		return err
 	}
 	if err := to.Delete(context.WithoutCancel(ctx), old); err != nil && !isNotFound(err) {
@@ -145,7 +135,7 @@ func isNotFound(err error) bool { return errors.Is(err, keyring.ErrItemNotFound)
 // HoldKey runs change, which changes the key file in its place, while no other
 // process moves the key of the wallet in dir.
 func HoldKey(ctx context.Context, opt Options, change func(context.Context) error) error {
-	unlock, err := home.Lock(ctx, opt.Dir, opt.waitOrDefault())
+	unlock, err := opt.lock(ctx)
 	if err != nil {
 		return err
 	}

@@ -24,15 +24,11 @@ import (
 // ledger that the wallet is on already only the place is changed; then joined is
 // false.
 func Join(ctx context.Context, opt Options, at string) (w *Wallet, joined bool, err error) {
-	unlock, err := home.Lock(ctx, opt.Dir, opt.waitOrDefault())
+	s, unlock, err := lockSettings(ctx, opt)
 	if err != nil {
 		return nil, false, err
 	}
 	defer unlock()
-	s, err := ReadSettings(opt.Dir)
-	if err != nil {
-		return nil, false, err
-	}
 	client, err := ledgerclient.Connect(ctx, opt.Services, opt.Ledger)
 	if err != nil {
 		return nil, false, err
@@ -43,10 +39,9 @@ func Join(ctx context.Context, opt Options, at string) (w *Wallet, joined bool, 
 	}
 	old, known := s.Ledger(client.ID())
 	if known {
-		s.Ledgers = slices.Clone(s.Ledgers)
 		s.Ledgers[slices.Index(s.Ledgers, old)].At = at
 	} else {
-		s.Ledgers = append(slices.Clone(s.Ledgers), Place{ID: client.ID(), At: at})
+		s.Ledgers = append(s.Ledgers, Place{ID: client.ID(), At: at})
 	}
 	if !s.valid() { // two ids that begin alike: nobody meets that by chance
 		return nil, false, &ledgerclient.TamperedError{What: "configuration document"}
@@ -59,14 +54,14 @@ func Join(ctx context.Context, opt Options, at string) (w *Wallet, joined bool, 
 		if old.At == at {
 			return w, false, nil
 		}
-		return w, false, writeSettings(w.home.Dir, s)
+		return w, false, s.writeAs(opt.Dir, settingsFile)
 	}
 	if err := w.Book().read(); err != nil {
 		return nil, false, err
 	}
 	err = w.view.Create(home.JournalDir)
 	if err == nil {
-		err = writeSettings(w.home.Dir, s)
+		err = s.writeAs(opt.Dir, settingsFile)
 	}
 	if err != nil {
 		return nil, false, errors.Join(err, w.view.Remove())
@@ -77,39 +72,16 @@ func Join(ctx context.Context, opt Options, at string) (w *Wallet, joined bool, 
 // SetDefault makes a ledger the one that is meant when none is named:
 // [ErrNotFound] if the wallet in dir is not on it.
 func SetDefault(ctx context.Context, dir string, id crypto.LedgerID) error {
-	return changeSettings(ctx, dir, func(s *Settings) error {
-		if _, ok := s.Ledger(id); !ok {
-			return ErrNotFound.With("noun", "ledger", "query", id.String())
-		}
-		s.Default = id
-		return nil
-	})
-}
-
-// changeSettings lets f change the settings of the wallet in dir, and does what is to
-// be done then, before another process comes in.
-func changeSettings(ctx context.Context, dir string, f func(*Settings) error, then ...func() error) error {
-	unlock, err := home.Lock(ctx, dir, Options{}.waitOrDefault())
+	s, unlock, err := lockSettings(ctx, Options{Dir: dir})
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	s, err := ReadSettings(dir)
-	if err != nil {
-		return err
+	if _, ok := s.Ledger(id); !ok {
+		return ErrNotFound.With("noun", "ledger", "query", id.String())
 	}
-	if err := f(&s); err != nil {
-		return err
-	}
-	if err := writeSettings(dir, s); err != nil {
-		return err
-	}
-	for _, f := range then {
-		if err := f(); err != nil {
-			return err
-		}
-	}
-	return nil
+	s.Default = id
+	return s.writeAs(dir, settingsFile)
 }
 
 // Leave forgets the open ledger and all that was remembered of it. What is on it
@@ -117,53 +89,40 @@ func changeSettings(ctx context.Context, dir string, f func(*Settings) error, th
 // something waits is an [ErrChangesWait], the default one an [ErrDefaultLedger].
 // Afterwards w must not be used any more.
 func (w *Wallet) Leave(ctx context.Context) error {
-	id := w.client.ID()
-	check := func(s *Settings) error {
-		n := w.outbox.Batches() - len(w.Changes().PassedOver())
-		if n == 0 && (w.outbox.Batches() > 0 || w.Job().Exists()) {
-			n = -1 // unreadable, or a job that was begun
+	return w.with(ctx, func() error {
+		id := w.client.ID()
+		s, err := ReadSettings(w.home.Dir)
+		if err != nil {
+			return err
 		}
+		batches := w.outbox.Batches()
+		n := batches - len(w.Changes().PassedOver())
 		switch {
 		case s.Default == id:
 			return ErrDefaultLedger.With("ledger", id)
-		case n < 0:
-			return ErrSomethingWaits.With("ledger", id)
 		case n > 0:
 			return ErrChangesWait.With("ledger", id, "changes", n)
-		}
-		return nil
-	}
-	err := w.with(ctx, func() error {
-		if err := check(&w.settings); err != nil {
-			return err
+		case n < 0 || batches > 0 || w.Job().Exists(): // unreadable, or a job that was begun
+			return ErrSomethingWaits.With("ledger", id)
 		}
 		// Other machines of the same owner are told with the next change of the book.
 		// The book is stamped again when it is written: by then the wallet is off it.
 		w.Book().stamp()
-		w.settings.Ledgers = slices.DeleteFunc(slices.Clone(w.settings.Ledgers), func(p Place) bool { return p.ID == id })
+		s.Ledgers = slices.DeleteFunc(s.Ledgers, func(p Place) bool { return p.ID == id })
+		w.settings = s
 		for i := range w.book.Facts.Ledgers {
 			if l := &w.book.Facts.Ledgers[i]; l.ID == id && !l.Removed {
 				l.Removed, l.Changed, w.book.dirty = true, max(w.opt.Now().UnixMilli(), l.Changed+1), true
 			}
 		}
-		return nil
+		if err := w.save(); err != nil {
+			return err
+		}
+		if err := s.writeAs(w.home.Dir, settingsFile); err != nil {
+			return err
+		}
+		return w.view.Remove() // garbage once the settings do not name it
 	})
-	if err != nil {
-		return err
-	}
-	return changeSettings(ctx, w.home.Dir, func(s *Settings) error {
-		// Another process may have signed something meanwhile.
-		if n, err := Waiting(w.home.Dir, id); err != nil {
-			return err
-		} else if n > 0 {
-			return ErrChangesWait.With("ledger", id, "changes", n)
-		}
-		if err := check(s); err != nil {
-			return err
-		}
-		s.Ledgers = slices.DeleteFunc(slices.Clone(s.Ledgers), func(p Place) bool { return p.ID == id })
-		return nil
-	}, w.view.Remove) // garbage once the settings do not name it
 }
 
 // Waiting returns how many batches of changes wait for a ledger that the wallet in

@@ -2,7 +2,6 @@ package wallet
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -11,19 +10,17 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/disk"
-	"github.com/carekey/carekey/wallet/atomicfile"
 	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/keyring"
 )
 
-// makingFile are the settings of a wallet that is being made. It is there before the
-// first thing that would outlive a kill, and becomes wallet.json by one rename when all
-// is done: so either there is a wallet, or the next run knows what to clear away.
-// Before the ledger is made it has no item, and a ledger without an id.
-const makingFile = "making"
-
 // Making is a wallet that is being made. It holds the lock of the wallet's folder until
 // End.
+//
+// Its mark is there before the first thing that would outlive a kill, and becomes
+// wallet.json by one rename when all is done: so either there is a wallet, or the next run
+// knows what to clear away. Before the ledger is made the mark has no item, and a ledger
+// without an id.
 type Making struct {
 	// Anew: an earlier run was interrupted. What it left is cleared away, and its
 	// words are void.
@@ -42,29 +39,18 @@ type Making struct {
 // else stays. words is "" if there is to be none.
 //
 // Errors: [ErrExists] if there is a wallet, [ErrBusy], and those of the store.
-func Begin(ctx context.Context, opt Options, words string, keyrings func(kind string) keyring.Store) (_ *Making, err error) {
-	if err := os.MkdirAll(opt.Dir, 0o700); err != nil {
-		return nil, err
-	}
-	unlock, err := home.Lock(ctx, opt.Dir, opt.waitOrDefault())
+func Begin(ctx context.Context, opt Options, words string, keyrings func(kind string) keyring.Store) (*Making, error) {
+	unlock, err := lockVacant(ctx, opt)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			unlock()
-		}
-	}()
-	if _, err := ReadSettings(opt.Dir); !isNoWallet(err) {
-		if err == nil {
-			err = ErrWalletExists
-		}
-		return nil, err
-	}
 	m := &Making{opt: opt, words: words, unlock: unlock}
-	if m.was, m.Anew = readMaking(opt.Dir); m.Anew {
+	if m.was, m.Anew = Interrupted(opt.Dir, BeingMade); m.Anew {
 		m.keep = true // a ledger may be left
-		return m, m.undo(ctx, keyrings(m.was.Keyring), m.was.Item)
+		if err := m.undo(ctx, keyrings(m.was.Keyring), m.was.Item); err != nil {
+			unlock()
+			return nil, err
+		}
 	}
 	return m, nil
 }
@@ -74,15 +60,8 @@ func (m *Making) Began(at string) bool { return m.Anew && m.was.Ledgers[0].At ==
 
 // WillMakeLedger keeps in mind that a ledger is made for the wallet.
 func (m *Making) WillMakeLedger(at string) error {
-	return m.mark(Settings{V: settingsVersion, Keyring: m.opt.Keyring.Kind(), Ledgers: []Place{{At: at}}})
-}
-
-func (m *Making) mark(s Settings) error {
-	b, err := json.MarshalIndent(s, "", "  ")
-	if err != nil {
-		return err
-	}
-	return atomicfile.Write(filepath.Join(m.opt.Dir, makingFile), append(b, '\n'), 0o600)
+	s := Settings{V: settingsVersion, Keyring: m.opt.Keyring.Kind(), Ledgers: []Place{{At: at}}}
+	return s.writeAs(m.opt.Dir, string(BeingMade))
 }
 
 // Create makes the wallet. The ledger of services becomes its first one, and its
@@ -98,8 +77,8 @@ func (m *Making) Create(ctx context.Context, services ledgerclient.Services, ent
 	if err != nil {
 		return nil, err
 	}
-	s := Settings{V: settingsVersion, Keyring: m.opt.Keyring.Kind(), Item: newItem(), Default: client.ID(), Ledgers: []Place{{ID: client.ID(), At: at}}}
-	if err := m.mark(s); err != nil {
+	s := newSettings(m.opt.Keyring, client.ID(), at)
+	if err := s.writeAs(m.opt.Dir, string(BeingMade)); err != nil {
 		return nil, err
 	}
 	if err := m.opt.Keyring.Set(ctx, s.Item, entropy.Encode()); err != nil {
@@ -113,18 +92,15 @@ func (m *Making) Create(ctx context.Context, services ledgerclient.Services, ent
 		return nil, err
 	}
 	w := assemble(m.opt, s, client, newKeys(entropy))
-	w.book.book = book{V: bookVersion, Name: name, Profile: m.opt.Profile}
-	if err = w.writeNew(); err == nil {
+	if err = w.writeNew(name); err == nil {
 		err = handOver()
 	}
 	if err == nil {
-		err = os.Rename(filepath.Join(m.opt.Dir, makingFile), filepath.Join(m.opt.Dir, settingsFile))
+		if err = become(m.opt.Dir, string(BeingMade), settingsFile); err != nil {
+			os.Rename(filepath.Join(m.opt.Dir, settingsFile), filepath.Join(m.opt.Dir, string(BeingMade))) // it is no wallet if that is not durable
+		}
 	}
 	if err != nil {
-		return nil, errors.Join(err, m.undo(ctx, m.opt.Keyring, s.Item))
-	}
-	if err := disk.SyncDir(m.opt.Dir); err != nil {
-		os.Rename(filepath.Join(m.opt.Dir, settingsFile), filepath.Join(m.opt.Dir, makingFile)) // it is no wallet if that is not durable
 		return nil, errors.Join(err, m.undo(ctx, m.opt.Keyring, s.Item))
 	}
 	m.keep = true
@@ -137,8 +113,14 @@ func mayHold(err error) bool {
 	return errors.Is(err, keyring.ErrNotStored) || errors.Is(err, keyring.ErrTimeout) || errors.Is(err, keyring.ErrBrokeOff)
 }
 
+// newSettings are those of a wallet on one ledger.
+func newSettings(k keyring.Store, id crypto.LedgerID, at string) Settings {
+	return Settings{V: settingsVersion, Keyring: k.Kind(), Item: newItem(), Default: id, Ledgers: []Place{{ID: id, At: at}}}
+}
+
 // writeNew writes the sealed files of a new wallet.
-func (w *Wallet) writeNew() error {
+func (w *Wallet) writeNew(name string) error {
+	w.book.book = book{V: bookVersion, Name: name, Profile: w.opt.Profile}
 	if err := w.home.Write(home.KeyCheckFile, w.home.Key.Seal(home.KeyCheckFile, []byte("carekey"))); err != nil {
 		return err
 	}
@@ -171,51 +153,14 @@ func (m *Making) End() {
 	if m.keep {
 		return
 	}
-	for _, name := range []string{makingFile, home.NextFile, home.LockFile, "."} {
-		os.Remove(filepath.Join(m.opt.Dir, name))
-	}
-}
-
-// Create makes a wallet on a ledger that is there, whose words the caller has.
-func Create(ctx context.Context, opt Options, entropy crypto.Entropy, name, at string) (*Wallet, error) {
-	m, err := Begin(ctx, opt, "", func(string) keyring.Store { return opt.Keyring })
-	if err != nil {
-		return nil, err
-	}
-	defer m.End()
-	return m.Create(ctx, opt.Services, entropy, name, at, func() error { return nil })
-}
-
-// UnfinishedInit tells whether the making of a wallet was interrupted in a profile's
-// folder, and where its key was to be kept.
-func UnfinishedInit(dir string) (keyringKind string, ok bool) {
-	s, ok := readMaking(dir)
-	return s.Keyring, ok
-}
-
-func readMaking(dir string) (Settings, bool) {
-	if _, err := os.Lstat(filepath.Join(dir, settingsFile)); err == nil {
-		return Settings{}, false // there is a wallet, whatever lies beside it
-	}
-	var s Settings
-	b, err := home.ReadFile(dir, makingFile)
-	if err != nil || json.Unmarshal(b, &s) != nil || s.V != settingsVersion || len(s.Ledgers) != 1 {
-		return Settings{}, false
-	}
-	return s, true
+	os.Remove(filepath.Join(m.opt.Dir, string(BeingMade)))
+	removeEmpty(m.opt.Dir)
 }
 
 // removeWords removes the file if it holds the words of the wallet in dir, and what a
 // killed process left of writing it.
 func removeWords(dir, file string) {
-	files := []string{file}
-	entries, _ := disk.ReadDir(filepath.Dir(file))
-	for _, e := range entries {
-		if atomicfile.IsTemp(e) {
-			files = append(files, filepath.Join(filepath.Dir(file), e.Name()))
-		}
-	}
-	for _, f := range files {
+	for _, f := range append(halfWritten(filepath.Dir(file)), file) {
 		const most = 1 << 12 // bytes; 24 words are 216 at most
 		b, err := disk.ReadFile(f, most)
 		if err != nil {

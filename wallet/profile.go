@@ -2,7 +2,6 @@ package wallet
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -42,14 +41,12 @@ func Profiles(home string) ([]Profile, error) {
 		if !profileFolder.MatchString(e.Name()) || !e.IsDir() {
 			continue // such as what the desktop writes into every folder
 		}
-		if p.Settings, p.Removing = readRemoving(p.Dir); p.Removing {
+		if p.Settings, p.Removing = Interrupted(p.Dir, BeingRemoved); !p.Removing {
+			p.Settings, p.Err = ReadSettings(p.Dir)
+		}
+		if !isNoWallet(p.Err) { // a restore that was interrupted, or nothing
 			out = append(out, p)
-			continue
 		}
-		if p.Settings, p.Err = ReadSettings(p.Dir); isNoWallet(p.Err) {
-			continue // a restore that was interrupted, or nothing
-		}
-		out = append(out, p)
 	}
 	return out, nil
 }
@@ -58,11 +55,7 @@ func Profiles(home string) ([]Profile, error) {
 // owner calls the profile, "" if that was never said, and herself. opt.Services may
 // be empty: no ledger is asked.
 func ReadProfile(ctx context.Context, opt Options) (profile, owner string, err error) {
-	s, err := ReadSettings(opt.Dir)
-	if err != nil {
-		return "", "", err
-	}
-	entropy, err := readKey(ctx, opt, s)
+	entropy, err := Entropy(ctx, opt)
 	if err != nil {
 		return "", "", err
 	}
@@ -73,43 +66,27 @@ func ReadProfile(ctx context.Context, opt Options) (profile, owner string, err e
 	return w.book.Profile, w.book.Name, nil
 }
 
-// removingFile are the settings of a wallet that is being removed.
-const removingFile = "removing"
-
-func readRemoving(dir string) (Settings, bool) {
-	var s Settings
-	b, err := home.ReadFile(dir, removingFile)
-	if err != nil || json.Unmarshal(b, &s) != nil || s.Item == "" {
-		return Settings{}, false
+// ToRemove finds what is to be removed of a folder, and the mark that says so: of a
+// removal that was interrupted, or of the making of a wallet.
+func ToRemove(dir string) (s Settings, mark Mark, ok bool) {
+	for _, mark := range []Mark{BeingRemoved, BeingMade} {
+		if s, ok := Interrupted(dir, mark); ok {
+			return s, mark, true
+		}
 	}
-	return s, true
-}
-
-// toRemove finds what is to be removed of a folder, and the file that says so.
-func toRemove(dir string) (s Settings, mark string, ok bool) {
-	if s, ok = readRemoving(dir); ok {
-		return s, removingFile, true
-	}
-	s, ok = readMaking(dir)
-	return s, makingFile, ok
+	return s, "", false
 }
 
 // Remove removes the wallet in opt.Dir from this machine: its files and its key.
 // The ledger keeps what is on it. See MayBeRemoved. From the first step on there is
 // no wallet any more; if it is interrupted, FinishRemoval does the rest.
 func Remove(ctx context.Context, opt Options) error {
-	unlock, err := home.Lock(ctx, opt.Dir, opt.waitOrDefault())
+	_, unlock, err := lockSettings(ctx, opt)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if _, err := ReadSettings(opt.Dir); err != nil {
-		return err
-	}
-	if err := os.Rename(filepath.Join(opt.Dir, settingsFile), filepath.Join(opt.Dir, removingFile)); err != nil {
-		return err
-	}
-	if err := disk.SyncDir(opt.Dir); err != nil {
+	if err := become(opt.Dir, settingsFile, string(BeingRemoved)); err != nil {
 		return err
 	}
 	return finishRemoval(context.WithoutCancel(ctx), opt)
@@ -118,10 +95,10 @@ func Remove(ctx context.Context, opt Options) error {
 // FinishRemoval ends a removal that was interrupted, and removes what an interrupted
 // making of a wallet left; without one it does nothing.
 func FinishRemoval(ctx context.Context, opt Options) error {
-	if _, _, ok := toRemove(opt.Dir); !ok {
+	if _, _, ok := ToRemove(opt.Dir); !ok {
 		return nil
 	}
-	unlock, err := home.Lock(ctx, opt.Dir, opt.waitOrDefault())
+	unlock, err := opt.lock(ctx)
 	if err != nil {
 		return err
 	}
@@ -132,7 +109,7 @@ func FinishRemoval(ctx context.Context, opt Options) error {
 // finishRemoval removes the key, then the files, and last what tells that there is
 // something to be removed.
 func finishRemoval(ctx context.Context, opt Options) error {
-	s, mark, ok := toRemove(opt.Dir)
+	s, mark, ok := ToRemove(opt.Dir)
 	if !ok {
 		return nil
 	}
@@ -150,19 +127,17 @@ func finishRemoval(ctx context.Context, opt Options) error {
 	if err := clearProfile(opt.Dir); err != nil {
 		return err
 	}
-	if err := os.Remove(filepath.Join(opt.Dir, mark)); err != nil {
-		return err
+	err := os.Remove(filepath.Join(opt.Dir, string(mark)))
+	if err == nil {
+		removeEmpty(opt.Dir)
 	}
-	// The folder goes with its lock, unless somebody keeps something in it.
-	os.Remove(filepath.Join(opt.Dir, home.NextFile))
-	os.Remove(filepath.Join(opt.Dir, home.LockFile))
-	os.Remove(opt.Dir)
-	return nil
+	return err
 }
 
-// Removing tells whether a removal was interrupted in a profile's folder, and where
-// its key is.
-func Removing(dir string) (keyringKind string, ok bool) {
-	s, ok := readRemoving(dir)
-	return s.Keyring, ok
+// removeEmpty removes the folder of a profile with its lock, unless somebody keeps
+// something in it.
+func removeEmpty(dir string) {
+	for _, name := range []string{home.NextFile, home.LockFile, "."} {
+		os.Remove(filepath.Join(dir, name))
+	}
 }

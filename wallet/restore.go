@@ -1,10 +1,8 @@
 package wallet
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -12,8 +10,6 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/disk"
-	"github.com/carekey/carekey/wallet/atomicfile"
 	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/outbox"
 	"github.com/carekey/carekey/wallet/view"
@@ -28,14 +24,16 @@ import (
 // restore goes on; the key goes into the keyring last but one, the renaming of
 // `restoring` is last.
 
-// restoringFile are the settings of a wallet that is not there yet.
-const restoringFile = "restoring"
-
 // Recovery brings back what a lost machine had, and ends what it left behind.
-type Recovery struct{ w *Wallet }
+type Recovery struct {
+	w        *Wallet
+	progress func(step RestoreStep, done, total uint64)
+}
 
 // Recovery returns what brings back what a lost machine had.
-func (w *Wallet) Recovery() Recovery { return Recovery{w} }
+func (w *Wallet) Recovery() Recovery {
+	return Recovery{w, func(RestoreStep, uint64, uint64) {}}
+}
 
 // RestoreRequest says what is to be brought back.
 type RestoreRequest struct {
@@ -102,41 +100,36 @@ func Restore(ctx context.Context, opt Options, r RestoreRequest) (*Wallet, Resto
 		}
 		r.Name = name
 	}
-	if r.Progress == nil {
-		r.Progress = func(RestoreStep, uint64, uint64) {}
-	}
-	if err := os.MkdirAll(opt.Dir, 0o700); err != nil {
-		return nil, Restored{}, err
-	}
-	unlock, err := home.Lock(ctx, opt.Dir, opt.waitOrDefault())
+	unlock, err := lockVacant(ctx, opt)
 	if err != nil {
 		return nil, Restored{}, err
 	}
 	defer unlock()
-	if _, err := ReadSettings(opt.Dir); !isNoWallet(err) {
-		if err == nil {
-			err = ErrWalletExists
-		}
-		return nil, Restored{}, err
-	}
-	if r.Saved != "" {
-		if err := CheckSaved(r.Saved, r.Entropy); err != nil {
-			return nil, Restored{}, err
-		}
-	}
 	client, err := ledgerclient.Connect(ctx, opt.Services, crypto.LedgerID{})
 	if err != nil {
 		return nil, Restored{}, err
 	}
-	w, err := beginRestore(opt, client, r)
+	k := newKeys(r.Entropy)
+	var had saved
+	if r.Saved != "" {
+		if had, err = readSaved(r.Saved, k.local, client.ID()); err != nil {
+			return nil, Restored{}, err
+		}
+	}
+	w, err := beginRestore(opt, client, k, r.At)
 	if err != nil {
 		return nil, Restored{}, err
 	}
 	w.lock.held = true
 	defer func() { w.lock.held = false }()
-	out, err := w.Recovery().restore(ctx, r)
+	rc := w.Recovery()
+	if r.Progress != nil {
+		rc.progress = r.Progress
+	}
+	out := Restored{Was: rc.take(had), Damaged: had.damaged}
+	err = rc.restore(ctx, r.Name, &out)
 	if err == nil {
-		err = w.Recovery().end(ctx, opt, r.Entropy)
+		err = rc.end(ctx, opt, r.Entropy)
 	}
 	if errors.Is(err, ErrNothing) {
 		return nil, out, errors.Join(err, clearProfile(opt.Dir))
@@ -150,126 +143,104 @@ func Restore(ctx context.Context, opt Options, r RestoreRequest) (*Wallet, Resto
 
 // beginRestore takes up what an interrupted restore of the same words left, or
 // begins anew.
-func beginRestore(opt Options, client *ledgerclient.Client, r RestoreRequest) (*Wallet, error) {
-	if s, ok := readRestoring(opt.Dir); ok && s.Keyring == opt.Keyring.Kind() && s.Default == client.ID() {
-		w := assemble(opt, s, client, newKeys(r.Entropy))
+func beginRestore(opt Options, client *ledgerclient.Client, k *keys, at string) (*Wallet, error) {
+	if s, ok := Interrupted(opt.Dir, BeingRestored); ok && s.Keyring == opt.Keyring.Kind() && s.Default == client.ID() {
+		w := assemble(opt, s, client, k)
 		if w.readState() == nil {
-			return w, w.Backup().take(r.Saved)
+			return w, nil
 		}
 	}
 	if err := clearProfile(opt.Dir); err != nil {
 		return nil, err
 	}
-	var item [8]byte
-	rand.Read(item[:])
-	s := Settings{V: settingsVersion, Keyring: opt.Keyring.Kind(), Item: hex.EncodeToString(item[:]), Default: client.ID(), Ledgers: []Place{{ID: client.ID(), At: r.At}}}
-	w := assemble(opt, s, client, newKeys(r.Entropy))
-	w.book.book = book{V: bookVersion, Profile: opt.Profile}
-	if err := w.home.Write(home.KeyCheckFile, w.home.Key.Seal(home.KeyCheckFile, []byte("carekey"))); err != nil {
+	s := newSettings(opt.Keyring, client.ID(), at)
+	w := assemble(opt, s, client, k)
+	if err := w.writeNew(""); err != nil {
 		return nil, err
 	}
-	if err := w.home.WriteSealed(home.BookFile, w.book.book); err != nil {
-		return nil, err
-	}
-	if err := w.view.Create(home.JournalDir); err != nil {
-		return nil, err
-	}
-	b, err := json.MarshalIndent(s, "", "  ")
-	if err != nil {
-		return nil, err
-	}
-	if err := w.home.Write(restoringFile, append(b, '\n')); err != nil {
-		return nil, err
-	}
-	return w, w.Backup().take(r.Saved)
+	return w, s.writeAs(opt.Dir, string(BeingRestored))
 }
 
-// Restoring tells whether a restore was interrupted in a profile's folder, and
-// where its key was to be kept.
-func Restoring(dir string) (keyringKind string, ok bool) {
-	s, ok := readRestoring(dir)
-	return s.Keyring, ok
-}
-
-func readRestoring(dir string) (Settings, bool) {
-	var s Settings
-	b, err := home.ReadFile(dir, restoringFile)
-	if err != nil || json.Unmarshal(b, &s) != nil || s.V != settingsVersion || !s.valid() {
-		return Settings{}, false
+// take merges the book of a backup, and makes the head that is known from it one that the
+// ledger must continue. was is where the wallet had the ledger.
+func (rc Recovery) take(s saved) (was string) {
+	rc.w.view.Expect(s.known)
+	if s.book.V == 0 {
+		return ""
 	}
-	return s, true
+	s.book.stamp(rc.w.opt.Now(), nil)
+	s.book.Facts.compose()
+	for _, l := range s.book.Facts.Ledgers {
+		if l.ID == rc.w.client.ID() {
+			was = l.At
+		}
+	}
+	rc.w.Book().stamp()
+	rc.w.book.Facts.merge(s.book.Facts)
+	rc.w.book.show()
+	rc.w.book.dirty = true
+	return was
 }
 
 // clearProfile removes what this package writes into a profile's folder, and
 // nothing else.
 func clearProfile(dir string) error {
 	var errs []error
-	for _, name := range []string{home.LedgersDir, home.BookFile, home.KeyCheckFile, restoringFile, DerivedDir} {
+	for _, name := range []string{home.LedgersDir, home.BookFile, home.KeyCheckFile, string(BeingRestored), DerivedDir} {
 		errs = append(errs, os.RemoveAll(filepath.Join(dir, name)))
 	}
-	entries, err := disk.ReadDir(dir)
-	if err != nil {
-		return errors.Join(append(errs, err)...)
-	}
-	for _, e := range entries {
-		if atomicfile.IsTemp(e) {
-			errs = append(errs, os.Remove(filepath.Join(dir, e.Name())))
-		}
+	for _, path := range halfWritten(dir) {
+		errs = append(errs, os.Remove(path))
 	}
 	return errors.Join(errs...)
 }
 
-func (rc Recovery) restore(ctx context.Context, r RestoreRequest) (Restored, error) {
-	var out Restored
+func (rc Recovery) restore(ctx context.Context, name string, out *Restored) error {
 	head, err := rc.w.client.Head(ctx)
 	if err != nil {
-		return out, err
+		return err
 	}
-	rc.w.view.Watch = func(done uint64) { r.Progress(ReadingLedger, done, max(done, head.Size)) }
+	rc.w.view.Watch = func(done uint64) { rc.progress(ReadingLedger, done, max(done, head.Size)) }
 	err = rc.w.view.Follow(ctx, nil)
 	rc.w.view.Watch = nil
 	out.Entries = rc.w.view.Head().Size
 	if err != nil {
-		return out, err
+		return err
 	}
 	if len(rc.w.view.Threads()) == 0 {
-		return out, ErrNothing.With("ledger", rc.w.client.ID(), "entries", rc.w.view.Head().Size)
+		return ErrNothing.With("ledger", rc.w.client.ID(), "entries", out.Entries)
 	}
 	if err := rc.w.save(); err != nil {
-		return out, err
+		return err
 	}
 	rc.w.tidy()
 	rc.w.outbox.Finish(ctx, nil) // a revocation of an earlier try
-	if err := rc.readAll(ctx, r.Progress); err != nil {
-		return out, err
+	if err := rc.readAll(ctx); err != nil {
+		return err
 	}
 	if _, err := rc.w.Book().readPages(ctx); err != nil {
-		return out, err
+		return err
 	}
 	rc.w.view.SetNews(false)
-	switch {
-	case rc.w.book.Name != "":
-	case r.Name == "":
-		return out, ErrInput.With("field", "name", "why", "this ledger does not hold it")
-	default:
-		rc.w.book.Name = r.Name
+	if rc.w.book.Name = cmp.Or(rc.w.book.Name, name); rc.w.book.Name == "" {
+		return ErrInput.With("field", "name", "why", "this ledger does not hold it")
 	}
 	rc.w.book.dirty = true
 	rc.w.notes.Looked = rc.w.view.Pin().Size
 	if err := rc.w.save(); err != nil {
-		return out, err
+		return err
 	}
-	err = rc.finishGrants(ctx, &out, true, r.Progress)
+	err = rc.finishGrants(ctx, out, true)
 	if away, ok := errors.AsType[*ledgerclient.UnreachableError](err); ok && away.Service == "keeper" {
 		out.NoKeeper, err = err, nil // all else is there
 	}
 	if err != nil {
-		return out, err
+		return err
 	}
-	if err := rc.takeStock(ctx, &out); err != nil {
-		return out, err
+	if err := rc.takeStock(ctx, out); err != nil {
+		return err
 	}
-	return out, rc.w.save()
+	return rc.w.save()
 }
 
 // saveEvery is after how many threads what was read from the store is kept.
@@ -277,13 +248,13 @@ const saveEvery = 256
 
 // readAll reads the descriptions and terms of all threads from the store. What is
 // kept already is not read again.
-func (rc Recovery) readAll(ctx context.Context, progress func(RestoreStep, uint64, uint64)) error {
+func (rc Recovery) readAll(ctx context.Context) error {
 	total := uint64(len(rc.w.view.Threads()))
 	for i, t := range rc.w.view.Threads() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		progress(ReadingRecords, uint64(i), total)
+		rc.progress(ReadingRecords, uint64(i), total)
 		var err error
 		switch {
 		case t.Role == view.OwnGrant:
@@ -303,15 +274,15 @@ func (rc Recovery) readAll(ctx context.Context, progress func(RestoreStep, uint6
 			rc.w.trySave()
 		}
 	}
-	progress(ReadingRecords, total, total)
+	rc.progress(ReadingRecords, total, total)
 	rc.w.trySave()
 	return nil
 }
 
 // takeStock counts what there is and names what the store does not have.
 func (rc Recovery) takeStock(ctx context.Context, out *Restored) error {
-	lose := func(what string, id contract.ID, version int, title string, damaged error) {
-		out.Lost = append(out.Lost, Lost{What: what, ID: id, Version: version, Title: title, Damaged: damaged != nil})
+	lose := func(what string, t *view.Thread, version int, title string, damage error) {
+		out.Lost = append(out.Lost, Lost{What: what, ID: t.ID, Version: version, Title: title, Damaged: damage != nil && !isMissing(damage)})
 	}
 	for _, t := range rc.w.view.Threads() {
 		switch t.Role {
@@ -323,14 +294,12 @@ func (rc Recovery) takeStock(ctx context.Context, out *Restored) error {
 			out.Records++
 			for i, m := range t.Versions {
 				if m == nil {
-					lose("metadata", t.ID, i+1, "", t.Damage())
+					lose("metadata", t, i+1, "", t.Damage())
 					continue
 				}
 				blob, err := rc.w.blob(ctx, crypto.Locator(m.Content), "content", t.ID)
-				if isMissing(err) {
-					lose("content", t.ID, i+1, m.Title, nil)
-				} else if damaged := isTampered(err); damaged != nil {
-					lose("content", t.ID, i+1, m.Title, damaged)
+				if isMissing(err) || isTampered(err) != nil {
+					lose("content", t, i+1, m.Title, err)
 				} else if err != nil {
 					return err
 				} else {
@@ -343,16 +312,16 @@ func (rc Recovery) takeStock(ctx context.Context, out *Restored) error {
 				out.Open++
 			}
 			if t.Terms == nil {
-				lose("terms", t.ID, 0, "", t.Damage())
+				lose("terms", t, 0, "", t.Damage())
 			}
 		case view.Received:
 			out.Received++
 			if t.Terms == nil {
-				lose("received terms", t.ID, 0, "", t.Damage())
+				lose("received terms", t, 0, "", t.Damage())
 			}
 		}
 	}
-	out.Contacts, out.Was, out.Damaged = len(rc.w.book.Contacts), rc.w.saved.at, rc.w.saved.bad
+	out.Contacts = len(rc.w.book.Contacts)
 	if rc.w.book.Facts == nil {
 		return nil
 	}
@@ -368,7 +337,7 @@ func (rc Recovery) takeStock(ctx context.Context, out *Restored) error {
 // the ledger and whose share no keeper holds. All of a grant follows from its seed
 // but terms and envelope, which the store has; so it is finished. Without them
 // nobody can ever open it, and it is revoked, so that the ledger says what is true.
-func (rc Recovery) finishGrants(ctx context.Context, out *Restored, mayRevoke bool, progress func(RestoreStep, uint64, uint64)) error {
+func (rc Recovery) finishGrants(ctx context.Context, out *Restored, mayRevoke bool) error {
 	open := rc.openGrants()
 	var finish []*outbox.Change
 	deposit := func() error {
@@ -386,7 +355,7 @@ func (rc Recovery) finishGrants(ctx context.Context, out *Restored, mayRevoke bo
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		progress(AskingKeepers, uint64(i), uint64(len(open)))
+		rc.progress(AskingKeepers, uint64(i), uint64(len(open)))
 		held, err := rc.everyShareIsHeld(ctx, t)
 		if err != nil {
 			return err
@@ -414,7 +383,7 @@ func (rc Recovery) finishGrants(ctx context.Context, out *Restored, mayRevoke bo
 	if err := deposit(); err != nil {
 		return err
 	}
-	progress(AskingKeepers, uint64(len(open)), uint64(len(open)))
+	rc.progress(AskingKeepers, uint64(len(open)), uint64(len(open)))
 	if len(revoke) == 0 || !mayRevoke {
 		return nil
 	}
@@ -450,23 +419,17 @@ func (rc Recovery) FinishGrants(ctx context.Context) (finished []contract.ID, er
 			return nil
 		}
 		open := rc.openGrants()
-		some := turn(open, rc.w.notes.Held)
-		all := len(some) == len(open)
-		for _, t := range some {
-			if all {
-				break
-			}
-			held, err := rc.everyShareIsHeld(ctx, t)
+		if some := turn(open, rc.w.notes.Held); len(some) < len(open) {
+			unheld, err := rc.unheld(ctx, some)
 			if err != nil {
 				return err
 			}
-			all = !held
-			rc.w.notes.Held = t.Index
+			rc.w.notes.Held = some[len(some)-1].Index
+			if unheld == 0 {
+				return nil
+			}
 		}
-		if !all {
-			return nil
-		}
-		return rc.finishGrants(ctx, &out, false, func(RestoreStep, uint64, uint64) {})
+		return rc.finishGrants(ctx, &out, false)
 	})
 	return out.Finished, err
 }
@@ -479,7 +442,7 @@ func (rc Recovery) Stock(ctx context.Context) (lost []Lost, noShare int, asked b
 		if asked = rc.w.view.Away() == nil && !rc.w.client.Ledger.Properties().Remote; !asked {
 			return nil
 		}
-		if err := rc.readAll(ctx, func(RestoreStep, uint64, uint64) {}); err != nil {
+		if err := rc.readAll(ctx); err != nil {
 			return err
 		}
 		var out Restored
@@ -487,21 +450,24 @@ func (rc Recovery) Stock(ctx context.Context) (lost []Lost, noShare int, asked b
 			return err
 		}
 		lost = out.Lost
-		for _, t := range rc.w.view.Threads() {
-			if s := rc.w.Consents().statusOf(t); t.Role != view.OwnGrant || s != StatusActive && s != StatusUpcoming {
-				continue
-			}
-			held, err := rc.everyShareIsHeld(ctx, t)
-			if err != nil {
-				return err
-			}
-			if !held {
-				noShare++
-			}
-		}
-		return nil
+		noShare, err = rc.unheld(ctx, rc.openGrants())
+		return err
 	})
 	return lost, noShare, asked, err
+}
+
+// unheld counts the grants of which a keeper does not hold its share.
+func (rc Recovery) unheld(ctx context.Context, ts []*view.Thread) (n int, err error) {
+	for _, t := range ts {
+		held, err := rc.everyShareIsHeld(ctx, t)
+		if err != nil {
+			return n, err
+		}
+		if !held {
+			n++
+		}
+	}
+	return n, nil
 }
 
 // everyShareIsHeld tells whether all keepers hold their shares of a grant, or have
@@ -568,8 +534,5 @@ func (rc Recovery) end(ctx context.Context, opt Options, entropy crypto.Entropy)
 	if err := opt.Keyring.Set(ctx, rc.w.settings.Item, entropy.Encode()); err != nil {
 		return err
 	}
-	if err := os.Rename(filepath.Join(rc.w.home.Dir, restoringFile), filepath.Join(rc.w.home.Dir, settingsFile)); err != nil {
-		return err
-	}
-	return disk.SyncDir(rc.w.home.Dir)
+	return become(rc.w.home.Dir, string(BeingRestored), settingsFile)
 }

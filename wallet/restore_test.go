@@ -320,7 +320,7 @@ func TestRestoreInterrupted(t *testing.T) {
 		if _, err := wallet.ReadSettings(filepath.Join(tn.dir, "home of new")); err == nil {
 			t.Fatal("half a wallet")
 		}
-		if kind, ok := wallet.Restoring(filepath.Join(tn.dir, "home of new")); !ok || kind != "os" {
+		if s, ok := wallet.Interrupted(filepath.Join(tn.dir, "home of new"), wallet.BeingRestored); !ok || s.Keyring != "os" {
 			t.Error("nobody knows of the restore")
 		}
 	}

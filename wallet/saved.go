@@ -66,9 +66,9 @@ func (bu Backup) Save(ctx context.Context, dir string) (write func() error, err 
 				return err
 			}
 		}
-		_, _, damaged, err := bu.read(dir)
-		if err == nil && len(damaged) > 0 {
-			err = damaged[0]
+		s, err := readSaved(dir, bu.w.home.Key, bu.w.client.ID())
+		if err == nil && len(s.damaged) > 0 {
+			err = s.damaged[0]
 		}
 		return err
 	}, nil
@@ -91,11 +91,16 @@ func (bu Backup) mine(dir string) error {
 	return err
 }
 
-// read opens what Save put into dir: the book, and the head that was seen of
-// the open ledger. What is missing or is not what was written is in damaged, and zero
-// in what is returned.
-func (bu Backup) read(dir string) (b book, known ledgerclient.Pin, damaged []*DamagedError, err error) {
-	f := home.Folder{Dir: dir, Ledger: bu.w.home.Ledger, Key: bu.w.home.Key}
+// saved is what a backup holds of a wallet.
+type saved struct {
+	book    book
+	known   ledgerclient.Pin // the head that was seen of the ledger
+	damaged []*DamagedError  // what is missing or is not what was written, and zero here
+}
+
+// readSaved opens what Save put into dir; the zero ledger is none.
+func readSaved(dir string, key *crypto.LocalKey, ledger crypto.LedgerID) (s saved, err error) {
+	f := home.Folder{Dir: dir, Ledger: home.LedgerFolder(ledger), Key: key}
 	note := func(name string, err error) error {
 		d, ok := errors.AsType[*DamagedError](err)
 		if !ok && errors.Is(err, fs.ErrNotExist) {
@@ -104,33 +109,34 @@ func (bu Backup) read(dir string) (b book, known ledgerclient.Pin, damaged []*Da
 		if !ok {
 			return err
 		}
-		damaged = append(damaged, d)
+		s.damaged = append(s.damaged, d)
 		return nil
 	}
-	err = home.CheckKey(dir, bu.w.home.Key)
+	err = home.CheckKey(dir, key)
 	if errors.Is(err, ErrWrongKey) {
 		err = ErrForeignBackup.With("dir", dir)
 	}
 	if err := note(home.KeyCheckFile, err); err != nil {
-		return b, known, nil, err
+		return s, err
 	}
-	if err := note(home.BookFile, f.ReadSealed(home.BookFile, &b)); err != nil {
-		return b, known, nil, err
+	if err := note(home.BookFile, f.ReadSealed(home.BookFile, &s.book)); err != nil {
+		return s, err
 	}
-	if b.V != bookVersion && b.V != 0 {
-		return b, known, nil, WrongVersion(home.BookFile, b.V, bookVersion)
+	if s.book.V != bookVersion && s.book.V != 0 {
+		return s, WrongVersion(home.BookFile, s.book.V, bookVersion)
 	}
-	if bu.w.client == nil {
-		return b, known, damaged, nil
-	}
-	if known, err = view.ReadPin(f, nil); errors.Is(err, fs.ErrNotExist) {
-		err = nil // it was not on this ledger
+	if ledger == (crypto.LedgerID{}) {
+		return s, nil
 	}
 	name := f.In(home.StateFile)
-	if err == nil && known.Size > 0 && known.Ledger != bu.w.client.ID() {
-		known, err = ledgerclient.Pin{}, &DamagedError{File: name}
+	s.known, err = view.ReadPin(f, nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil // it was not on this ledger
 	}
-	return b, known, damaged, note(name, err)
+	if err == nil && s.known.Size > 0 && s.known.Ledger != ledger {
+		s.known, err = ledgerclient.Pin{}, &DamagedError{File: name}
+	}
+	return s, note(name, err)
 }
 
 // CheckSaved tells whether what Save put into dir is a key's: a [ErrForeignBackup]
@@ -138,36 +144,8 @@ func (bu Backup) read(dir string) (b book, known ledgerclient.Pin, damaged []*Da
 func CheckSaved(dir string, entropy crypto.Entropy) error {
 	root := entropy.Root()
 	defer root.Wipe()
-	_, _, _, err := (&Wallet{home: home.Folder{Key: root.LocalKey()}}).Backup().read(dir)
+	_, err := readSaved(dir, root.LocalKey(), crypto.LedgerID{})
 	return err
-}
-
-// take merges the book of a backup, and makes the head that is known from it
-// one that the ledger must continue.
-func (bu Backup) take(dir string) error {
-	if dir == "" {
-		return nil
-	}
-	b, known, damaged, err := bu.read(dir)
-	if err != nil {
-		return err
-	}
-	bu.w.saved.bad = damaged
-	if b.V != 0 {
-		b.stamp(bu.w.opt.Now(), nil)
-		b.Facts.compose()
-		for _, l := range b.Facts.Ledgers {
-			if l.ID == bu.w.client.ID() {
-				bu.w.saved.at = l.At
-			}
-		}
-		bu.w.Book().stamp()
-		bu.w.book.Facts.merge(b.Facts)
-		bu.w.book.show()
-		bu.w.book.dirty = true
-	}
-	bu.w.view.Expect(known)
-	return nil
 }
 
 // SetDone remembers that the open ledger was copied up to that size, and the
@@ -261,27 +239,20 @@ func timeOf(seconds int64) time.Time {
 // days, and if something that was signed waits to be sent.
 func (bu Backup) MayBeRemoved(ctx context.Context) error {
 	return bu.w.with(ctx, func() error {
-		care, now := bu.Care(), bu.w.opt.Now()
+		now := bu.w.opt.Now() // which is long after the zero time
+		words, backup := now.Sub(bu.Care().WordsChecked) > WordsCheckDue, false
 		waiting := bu.w.outbox.Batches() > 0 || bu.w.Job().Exists()
 		for _, p := range bu.w.settings.Ledgers {
 			n, err := Waiting(bu.w.home.Dir, p.ID)
 			waiting = waiting || n > 0 || err != nil
+			var of notes
+			if _, err := view.ReadPin(home.Folder{Dir: bu.w.home.Dir, Ledger: home.LedgerFolder(p.ID), Key: bu.w.home.Key}, &of); err != nil {
+				return err
+			}
+			backup = backup || now.Sub(timeOf(of.BackedUp.At)) > BackupDue
 		}
 		if !waiting && len(bu.w.view.Threads()) == 0 && len(bu.w.book.Contacts) == 0 && len(bu.w.settings.Ledgers) == 1 {
 			return nil // nothing is lost
-		}
-		words, backup := care.WordsChecked.IsZero() || now.Sub(care.WordsChecked) > WordsCheckDue, false
-		for _, p := range bu.w.settings.Ledgers {
-			n := *bu.w.notes
-			if p.ID != bu.w.client.ID() {
-				var err error
-				if n, err = bu.w.notesOf(p.ID); err != nil {
-					return err
-				}
-			}
-			if n.BackedUp.At == 0 || now.Sub(timeOf(n.BackedUp.At)) > BackupDue {
-				backup = true
-			}
 		}
 		if words || backup || waiting {
 			return ErrUnsafe.With("words", words, "backup", backup, "waiting", waiting)

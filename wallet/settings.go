@@ -1,6 +1,8 @@
 package wallet
 
 import (
+	"cmp"
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -11,15 +13,14 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/text"
+	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/atomicfile"
 	"github.com/carekey/carekey/wallet/home"
 )
 
-// Files of a profile's folder. Only settings and the ledgers' configurations can
-// be read without the key, and they hold no name, title or address.
-const (
-	settingsFile = "wallet.json"
-)
+// settingsFile can be read without the key, as can the ledgers' configurations, and holds
+// no name, title or address.
+const settingsFile = "wallet.json"
 
 // walletsDir holds the profiles' folders in a home.
 const walletsDir = "wallets"
@@ -57,9 +58,9 @@ func (s *Settings) Ledger(id crypto.LedgerID) (Place, bool) {
 	return Place{}, false
 }
 
-// valid tells whether the settings can be what this package wrote.
+// valid reports whether the settings can be what this package wrote.
 func (s *Settings) valid() bool {
-	if (s.Keyring != "os" && s.Keyring != "file") || s.Item == "" || strings.ContainsAny(s.Item, "/\\") {
+	if s.V != settingsVersion || s.Keyring != "os" && s.Keyring != "file" || strings.ContainsAny(s.Item, "/\\") {
 		return false
 	}
 	folders := map[string]bool{}
@@ -92,10 +93,42 @@ func ReadSettings(dir string) (Settings, error) {
 	if s.V != settingsVersion {
 		return Settings{}, WrongVersion(settingsFile, s.V, settingsVersion)
 	}
-	if !s.valid() {
+	if !s.valid() || s.Item == "" {
 		return Settings{}, &DamagedError{File: settingsFile}
 	}
 	return s, nil
+}
+
+// Mark is the name of the settings of what is no wallet yet, or no more. It tells the next
+// run what to go on with, or to clear away.
+type Mark string
+
+const (
+	BeingMade     Mark = "making" // without an item before the ledger is made
+	BeingRestored Mark = "restoring"
+	BeingRemoved  Mark = "removing"
+)
+
+// Interrupted reports whether what m stands for was interrupted in a profile's folder, and
+// returns the settings.
+func Interrupted(dir string, m Mark) (s Settings, ok bool) {
+	if _, err := os.Lstat(filepath.Join(dir, settingsFile)); err == nil {
+		return s, false // there is a wallet, whatever lies beside it
+	}
+	b, err := home.ReadFile(dir, string(m))
+	if err != nil || json.Unmarshal(b, &s) != nil || !s.valid() || m == BeingMade && len(s.Ledgers) != 1 {
+		return Settings{}, false
+	}
+	return s, true
+}
+
+// become makes the settings of one name those of another, durably: it begins or ends what
+// a mark stands for.
+func become(dir, from, to string) error {
+	if err := os.Rename(filepath.Join(dir, from), filepath.Join(dir, to)); err != nil {
+		return err
+	}
+	return disk.SyncDir(dir)
 }
 
 // Headless tells whether dir holds a wallet's sealed files and no settings: they were
@@ -106,10 +139,38 @@ func Headless(dir string) bool {
 	return err == nil && errors.Is(serr, fs.ErrNotExist)
 }
 
-func writeSettings(dir string, s Settings) error {
+// writeAs writes the settings under a name.
+func (s Settings) writeAs(dir, name string) error {
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(filepath.Join(dir, settingsFile), append(b, '\n'), 0o600)
+	return atomicfile.Write(filepath.Join(dir, name), append(b, '\n'), 0o600)
+}
+
+// lockSettings takes the lock of the wallet in opt.Dir and reads its settings.
+func lockSettings(ctx context.Context, opt Options) (s Settings, unlock func(), err error) {
+	if unlock, err = opt.lock(ctx); err != nil {
+		return s, nil, err
+	}
+	if s, err = ReadSettings(opt.Dir); err != nil {
+		unlock()
+	}
+	return s, unlock, err
+}
+
+// lockVacant takes the lock of a folder in which a wallet is to be, and makes the folder:
+// [ErrWalletExists] if there is one.
+func lockVacant(ctx context.Context, opt Options) (unlock func(), err error) {
+	if err := os.MkdirAll(opt.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	if unlock, err = opt.lock(ctx); err != nil {
+		return nil, err
+	}
+	if _, err = ReadSettings(opt.Dir); errors.Is(err, ErrNoWallet) {
+		return unlock, nil
+	}
+	unlock()
+	return nil, cmp.Or(err, error(ErrWalletExists))
 }

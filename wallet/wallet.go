@@ -63,7 +63,6 @@ type Wallet struct {
 	outbox  *outbox.Outbox
 	signing chan struct{} // closed once all grants are signed that were to be; nil: none was
 	book    keptBook
-	saved   savedFiles
 	lock    lock
 }
 
@@ -120,14 +119,20 @@ func assemble(opt Options, s Settings, client *ledgerclient.Client, k *keys) *Wa
 	}
 	client.AnyAge = opt.Revoking
 	w := &Wallet{opt: opt, settings: s, client: client, keys: k, notes: &notes{}, shown: map[*view.RecordSet][]ConsentRecord{}}
-	w.opt.Wait = opt.waitOrDefault()
+	w.opt.Wait = cmp.Or(opt.Wait, patience)
 	w.home = home.Folder{Dir: opt.Dir, Ledger: home.LedgerFolder(client.ID()), Key: k.local}
 	w.view = view.New(view.Options{Home: w.home, Client: client, Root: k.root, Identity: k.identity, Now: opt.Now, AcceptClock: opt.AcceptClock, Revoking: opt.Revoking, Notes: w.notes})
 	w.outbox = &outbox.Outbox{Client: client, Log: w.view, Owner: owner{w}, Home: w.home, Now: opt.Now}
 	return w
 }
 
-func (o Options) waitOrDefault() time.Duration { return cmp.Or(o.Wait, 30*time.Second) }
+// patience is how long a wallet is waited for that another process uses, if nobody says.
+const patience = 30 * time.Second
+
+// lock takes the lock of the wallet's folder.
+func (o Options) lock(ctx context.Context) (unlock func(), err error) {
+	return home.Lock(ctx, o.Dir, cmp.Or(o.Wait, patience))
+}
 
 func isNoWallet(err error) bool {
 	return errors.Is(err, ErrNoWallet)
@@ -178,7 +183,7 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 	}
 	defer func() { err = w.keepEvidence(err) }()
 	w.view.ForgetUnwritten()
-	unlock, noLock := home.Lock(ctx, w.home.Dir, w.opt.Wait)
+	unlock, noLock := w.opt.lock(ctx)
 	if noLock != nil {
 		if ctx.Err() != nil || !w.opt.Revoking && (!lax || errors.Is(noLock, ErrBusy)) {
 			return noLock
@@ -221,13 +226,21 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 // removed is garbage, and the next run tries again.
 func (w *Wallet) tidy() {
 	for _, dir := range []string{w.home.Dir, w.home.Path(w.home.Ledger), w.home.Path(w.home.In(home.JournalDir))} {
-		beside, _ := disk.ReadDir(dir)
-		for _, e := range beside {
-			if atomicfile.IsTemp(e) {
-				os.Remove(filepath.Join(dir, e.Name()))
-			}
+		for _, path := range halfWritten(dir) {
+			os.Remove(path)
 		}
 	}
+}
+
+// halfWritten are the files in dir that a killed process left.
+func halfWritten(dir string) (paths []string) {
+	entries, _ := disk.ReadDir(dir)
+	for _, e := range entries {
+		if atomicfile.IsTemp(e) {
+			paths = append(paths, filepath.Join(dir, e.Name()))
+		}
+	}
+	return paths
 }
 
 // HourTime is the beginning of a ledger hour.
@@ -290,12 +303,6 @@ func connect(ctx context.Context, dir string, s Settings, services ledgerclient.
 		return nil, ledgerclient.ErrForeign.With("want", s.Default, "got", client.ID())
 	}
 	return client, nil
-}
-
-// savedFiles are those of a backup from which the wallet is being restored.
-type savedFiles struct {
-	at  string          // where the wallet had this ledger
-	bad []*DamagedError // what could not be used
 }
 
 // find returns the thread of that role whose id begins with query.
@@ -374,14 +381,6 @@ type notes struct {
 type backedUp struct {
 	At   int64  `json:"at"`   // seconds since 1970
 	Size uint64 `json:"size"` // entries of the log
-}
-
-// notesOf reads what is remembered of another of the wallet's ledgers.
-func (w *Wallet) notesOf(id crypto.LedgerID) (n notes, err error) {
-	f := w.home
-	f.Ledger = home.LedgerFolder(id)
-	_, err = view.ReadPin(f, &n)
-	return n, err
 }
 
 // readState reads the book and what is kept of the ledger. To end consents, what cannot

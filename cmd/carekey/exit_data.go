@@ -213,13 +213,13 @@ func findings(e *fault.Error, f cli.Failure) cli.Failure {
 
 func noWallet(e *fault.Error, f cli.Failure) cli.Failure {
 	dir := fault.Get[string](e, "dir")
-	if _, begun := wallet.Restoring(dir); begun {
+	if _, begun := wallet.Interrupted(dir, wallet.BeingRestored); begun {
 		f.Message = "there is no wallet yet: a restore into " + dir + " was interrupted"
 		f.Hint = "to go on with it, the same again: carekey restore --ledger ..."
-	} else if _, begun := wallet.Removing(dir); begun {
+	} else if _, begun := wallet.Interrupted(dir, wallet.BeingRemoved); begun {
 		f.Message = "this wallet is being removed: the removal of " + dir + " was interrupted"
 		f.Hint = "to end it, the same again: carekey profile remove PROFILE"
-	} else if _, begun := wallet.UnfinishedInit(dir); begun {
+	} else if _, begun := wallet.Interrupted(dir, wallet.BeingMade); begun {
 		f.Message = "there is no wallet yet: an init in " + dir + " was interrupted, and its words are void"
 		f.Hint = "to begin anew, the same again: carekey init --name NAME ..."
 	} else if wallet.Headless(dir) {

@@ -66,7 +66,7 @@ func (a making) init(ctx context.Context, f initFlags) error {
 	if kind == "" {
 		kind = keyring.KindOS
 	}
-	if _, unfinished := wallet.UnfinishedInit(p.dir); !unfinished {
+	if _, unfinished := wallet.Interrupted(p.dir, wallet.BeingMade); !unfinished {
 		if err := a.keys(p).finishRemoval(ctx); err != nil {
 			return err
 		}

@@ -136,12 +136,9 @@ func keyringWords(kind string) string {
 // finishRemoval ends a removal that was interrupted, and removes what an interrupted
 // init left, if there is one.
 func (k keys) finishRemoval(ctx context.Context) error {
-	kind, ok := wallet.Removing(k.dir)
-	if !ok {
-		kind, ok = wallet.UnfinishedInit(k.dir)
-	}
+	s, _, ok := wallet.ToRemove(k.dir)
 	if !ok {
 		return nil
 	}
-	return wallet.FinishRemoval(ctx, wallet.Options{Dir: k.dir, Keyring: k.of(kind)})
+	return wallet.FinishRemoval(ctx, wallet.Options{Dir: k.dir, Keyring: k.of(s.Keyring)})
 }

@@ -153,14 +153,14 @@ func (a restores) into(ctx context.Context, p place) (kind string, err error) {
 	if kind, err = a.keyringKind(); err != nil {
 		return "", err
 	}
-	begun, ok := wallet.Restoring(p.dir)
+	begun, ok := wallet.Interrupted(p.dir, wallet.BeingRestored)
 	if kind == "" {
 		kind = keyring.KindOS
 		if ok {
-			kind = begun
+			kind = begun.Keyring
 		}
 	}
-	if ok && begun == kind && kind == keyring.KindFile {
+	if ok && begun.Keyring == kind && kind == keyring.KindFile {
 		return kind, nil // its file may be there already
 	}
 	return kind, a.keys(p).probe(ctx, kind)
