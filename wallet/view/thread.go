@@ -3,6 +3,7 @@ package view
 import (
 	"cmp"
 	"crypto/sha256"
+	"encoding/json"
 	"slices"
 
 	"github.com/carekey/carekey/crypto"
@@ -63,7 +64,8 @@ type FollowUp struct {
 	at    place // in the cache
 	Hour  contract.Hour
 	Kind  contract.Kind
-	flags uint8
+	// update: it entered a version of a record.
+	update bool
 }
 
 // Summary is what is known at any time of a grant's terms. Many grants share one.
@@ -74,10 +76,7 @@ type Summary struct {
 }
 
 // RecordSet is a list of records that grants share; not to be changed.
-type RecordSet struct {
-	number  uint32
-	Records []payload.TermsRecord
-}
+type RecordSet struct{ Records []payload.TermsRecord }
 
 // FollowUps returns the follow-ups, oldest first.
 func (t *Thread) FollowUps() []FollowUp {
@@ -131,55 +130,42 @@ type threads struct {
 	byID   map[contract.ID]*Thread
 
 	// Sets and summaries are kept once, since in a batch most consents name the same.
-	sets      []*RecordSet
-	setAt     map[crypto.Hash]*RecordSet // by the hash of the records as JSON
+	sets      map[crypto.Hash]*RecordSet // by the hash of the records as JSON
 	summaries []*Summary
 	summaryAt map[Summary]uint32
 }
 
 func newThreads() threads {
-	return threads{byID: map[contract.ID]*Thread{}, setAt: map[crypto.Hash]*RecordSet{}, summaryAt: map[Summary]uint32{}}
+	return threads{byID: map[contract.ID]*Thread{}, sets: map[crypto.Hash]*RecordSet{}, summaryAt: map[Summary]uint32{}}
 }
 
 // find returns the thread that an entry opened; nil if it is none of this wallet's.
 func (ts *threads) find(id contract.ID) *Thread { return ts.byID[id] }
 
-// add adds a thread and returns where it is kept.
-func (ts *threads) add(t Thread) *Thread {
+// at is the thread of that number; nil if there is none.
+func (ts *threads) at(number uint32) *Thread {
+	if int(number) >= len(ts.list) {
+		return nil
+	}
+	return ts.list[number]
+}
+
+func (ts *threads) add(t Thread) {
 	t.number = uint32(len(ts.list))
 	ts.list, ts.byID[t.ID] = append(ts.list, &t), &t
-	return &t
 }
 
-// addSet adds the set of which text is the JSON.
-func (ts *threads) addSet(text []byte, records []payload.TermsRecord) *RecordSet {
-	s := &RecordSet{number: uint32(len(ts.sets)), Records: records}
-	ts.sets, ts.setAt[sha256.Sum256(text)] = append(ts.sets, s), s
-	return s
-}
-
-// addSummary adds a summary and returns its number.
-func (ts *threads) addSummary(s Summary) uint32 {
-	n := uint32(len(ts.summaries))
-	ts.summaries, ts.summaryAt[s] = append(ts.summaries, &s), n
-	return n
-}
-
-// addressSize is the length of an address in the cache, which is sealed: its
-// signature was checked before.
-const addressSize = len(crypto.PubKey{}) + len(crypto.PubKey{}) + len(crypto.Signature{})
-
-func appendAddress(b []byte, a *crypto.Address) []byte {
-	b = append(b, a.Sign[:]...)
-	b = append(b, a.View[:]...)
-	return append(b, a.Signature[:]...)
-}
-
-func parseAddress(b []byte) (a crypto.Address) {
-	n := copy(a.Sign[:], b)
-	n += copy(a.View[:], b[n:])
-	copy(a.Signature[:], b[n:])
-	return a
+// set is the set of which text is the JSON; ok is false if it is none.
+func (ts *threads) set(text []byte) (s *RecordSet, ok bool) {
+	sum := sha256.Sum256(text)
+	if s = ts.sets[sum]; s == nil {
+		s = &RecordSet{}
+		if json.Unmarshal(text, &s.Records) != nil {
+			return nil, false
+		}
+		ts.sets[sum] = s
+	}
+	return s, true
 }
 
 // IsUnknown reports whether it is a record of which no version is known: it may be the
@@ -189,13 +175,16 @@ func (t *Thread) IsUnknown() bool {
 		!slices.ContainsFunc(t.Versions, func(m *payload.Metadata) bool { return m != nil })
 }
 
+// updates are the follow-ups that entered versions of a record.
+func (t *Thread) updates() []FollowUp {
+	return slices.DeleteFunc(slices.Clone(t.FollowUps()), func(f FollowUp) bool { return !f.update })
+}
+
 // VersionIndexes are the positions in the log of a record's versions.
 func (t *Thread) VersionIndexes() []uint64 {
 	out := []uint64{t.Index}
-	for _, f := range t.FollowUps() {
-		if f.Kind == contract.KindRecord && f.flags&contract.FlagWithdrawn == 0 {
-			out = append(out, f.Index)
-		}
+	for _, f := range t.updates() {
+		out = append(out, f.Index)
 	}
 	return out
 }
@@ -206,14 +195,9 @@ func (t *Thread) VersionOf(id contract.ID) int {
 	if t.ID == id {
 		return 1
 	}
-	n := 1
-	for _, f := range t.FollowUps() {
-		if f.Kind == contract.KindRecord && f.flags&contract.FlagWithdrawn == 0 {
-			n++
-			if f.ID == id {
-				return n
-			}
-		}
+	i := slices.IndexFunc(t.updates(), func(f FollowUp) bool { return f.ID == id })
+	if i < 0 {
+		return 0
 	}
-	return 0
+	return i + 2
 }
