@@ -190,7 +190,11 @@ func (s store) place(ctx context.Context, all []placing) error {
 		if err := s.payloads.settle(); err != nil {
 			return err
 		}
-		var records []byte
+		size := 0
+		for i := range all {
+			size += maxHead + len(all[i].Package) + len(all[i].Blob) + segmentHeader
+		}
+		records := make([]byte, 0, size)
 		var ends []found
 		for i := range all {
 			p := &all[i]

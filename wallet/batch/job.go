@@ -48,8 +48,8 @@ const (
 )
 
 // ChunkSize is how many items of a job that begins go through the journal together, of
-// some 10 kB each. While they are on their way twice as many are signed.
-var ChunkSize = 200
+// some 20 kB each. While they are on their way twice as many are signed.
+var ChunkSize = 100
 
 // ErrUnfinished: a batch was begun and has not ended. left, how many of its items
 const ErrUnfinished fault.Code = "batch-unfinished"
