@@ -3,6 +3,7 @@ package folder
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/carekey/carekey/ledgerclient"
@@ -23,17 +24,8 @@ const MaxIdle = ledgerclient.MaxIdle
 // the entries up before sending them again: nothing or all of the batch is in
 // the log.
 func (l *log) Append(ctx context.Context, entries []contract.Entry) ([]ledgerclient.Outcome, error) {
-	if len(entries) == 0 {
-		return nil, nil
-	}
-	if l.readOnly != nil {
-		return nil, ErrReadOnly.Of(l.readOnly, "dir", l.dir)
-	}
-	out, err := l.precheck(ctx, entries)
-	if err != nil {
-		return nil, err
-	}
-	err = l.locked(ctx, exclusive, func() error {
+	revokes := func(e contract.Entry) bool { return e.Kind == contract.KindRevoke }
+	out, err := l.judging(ctx, exclusive, entries, func(out []ledgerclient.Outcome) error {
 		if replica, err := l.isReplica(); err != nil {
 			return err
 		} else if replica {
@@ -43,25 +35,43 @@ func (l *log) Append(ctx context.Context, entries []contract.Entry) ([]ledgercli
 		if err == nil && l.doubt != nil && l.doubt() {
 			err = ErrClock.With("last", l.last.Hour, "now", l.hour())
 		}
-		if errors.Is(err, ErrClock) && onlyRevocations(entries) {
+		if errors.Is(err, ErrClock) && all(entries, revokes) {
 			hour, err = l.last.Hour, nil
 		}
-		if err == nil {
-			err = l.judge(entries, out, func(int) contract.Hour { return hour })
-		}
-		if err == nil && len(l.tables.pending) > 0 {
-			err = l.commit(!slices.ContainsFunc(l.tables.pending, func(leaf contract.Leaf) bool { return leaf.Entry.Kind != contract.KindRevoke }))
-		}
 		if err != nil {
-			l.undo()
+			return err
 		}
-		return err
+		next, err := l.judge(entries, out, func(int) contract.Hour { return hour })
+		if err != nil || len(next) == 0 {
+			return err
+		}
+		return l.commit(next, all(next, func(a accepted) bool { return revokes(*a.entry) }))
 	})
+	if noRoom(err) && slices.ContainsFunc(entries, revokes) {
+		err = &ledgerclient.UnreachableError{Service: "ledger", Err: err} // it waits
+	}
+	return out, err
+}
+
+func all[T any](of []T, is func(T) bool) bool {
+	return !slices.ContainsFunc(of, func(e T) bool { return !is(e) })
+}
+
+// judging calls fn under the lock, with what is to be said of the entries one by one; fn
+// says the rest.
+func (l *log) judging(ctx context.Context, how sharing, entries []contract.Entry, fn func([]ledgerclient.Outcome) error) ([]ledgerclient.Outcome, error) {
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	if how == exclusive && l.readOnly != nil {
+		return nil, ErrReadOnly.Of(l.readOnly, "dir", l.dir)
+	}
+	out, err := l.precheck(ctx, entries)
+	if err == nil {
+		err = l.locked(ctx, how, func() error { return fn(out) })
+	}
 	if readOnly(err) {
 		err = ErrReadOnly.Of(err, "dir", l.dir)
-	}
-	if noRoom(err) && slices.ContainsFunc(entries, func(e contract.Entry) bool { return e.Kind == contract.KindRevoke }) {
-		err = &ledgerclient.UnreachableError{Service: "ledger", Err: err} // it waits
 	}
 	if err != nil {
 		return nil, err
@@ -101,121 +111,194 @@ func (l *log) ledgerHour() (contract.Hour, error) {
 	return max(hour, l.last.Hour), nil
 }
 
-func onlyRevocations(entries []contract.Entry) bool {
-	for i := range entries {
-		if entries[i].Kind != contract.KindRevoke {
-			return false
-		}
-	}
-	return true
+// judgement is what would come of entries behind those of the tables, which it does not
+// change.
+type judgement struct {
+	t        *tables
+	accepted []accepted
+	changed  map[contract.ID]standing // what the accepted entries make of their threads
 }
 
-// judge fills in the outcomes and makes the accepted entries pending. hourOf
-// gives the ledger hour of each.
-func (l *log) judge(entries []contract.Entry, out []ledgerclient.Outcome, hourOf func(i int) contract.Hour) error {
-	t := l.tables
+// accepted is an entry that the contract accepts.
+type accepted struct {
+	entry  *contract.Entry
+	id     contract.ID
+	hour   contract.Hour
+	opened uint64         // position of the entry that opened its thread
+	state  contract.State // of the thread, with it
+}
+
+// standing is the position of an entry, with the state of the thread that it opened.
+type standing struct {
+	at    uint64
+	state contract.State // the zero State: it opened none
+}
+
+// judge fills in the outcomes and returns the accepted entries. hourOf gives the ledger
+// hour of each.
+func (l *log) judge(entries []contract.Entry, out []ledgerclient.Outcome, hourOf func(i int) contract.Hour) ([]accepted, error) {
+	j := &judgement{t: l.tables, changed: map[contract.ID]standing{}}
 	for i := range entries {
 		o := &out[i]
-		hour := hourOf(i)
-		o.Hour = hour
+		o.Hour = hourOf(i)
 		if o.Refusal != nil {
-			o.Refusal.Hour = hour
+			o.Refusal.Hour = o.Hour
 			continue
 		}
-		at, _, there, err := t.find(o.ID)
-		if err != nil {
-			return err
-		}
-		if there {
-			leaf, err := t.leaf(at)
-			if err != nil {
-				return err
-			}
-			o.Index, o.Hour, o.Duplicate = at, leaf.Hour, true
-			continue
-		}
-		o.Index = t.length()
-		_, err = t.admit(&entries[i], o.ID, hour)
-		if errors.As(err, &o.Refusal) {
-			o.Index = 0
-			continue
-		}
-		if err != nil {
-			return err
+		if err := j.add(&entries[i], o); err != nil {
+			return nil, err
 		}
 	}
+	return j.accepted, nil
+}
+
+func (j *judgement) size() uint64 { return j.t.size + uint64(len(j.accepted)) }
+
+// add judges the next entry at the hour of its outcome.
+func (j *judgement) add(e *contract.Entry, o *ledgerclient.Outcome) error {
+	before, there, err := j.find(o.ID)
+	if err != nil {
+		return err
+	}
+	if there {
+		o.Index, o.Duplicate = before.at, true
+		o.Hour, err = j.hourAt(before.at)
+		return err
+	}
+	a, err := j.next(e, o.ID, o.Hour)
+	if errors.As(err, &o.Refusal) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	o.Index = j.size()
+	if e.Opens() {
+		j.changed[o.ID] = standing{o.Index, a.state}
+	} else {
+		j.changed[o.ID] = standing{at: o.Index}
+		j.changed[e.Subject] = standing{a.opened, a.state}
+	}
+	j.accepted = append(j.accepted, a)
 	return nil
 }
 
-// undo drops what was judged and not committed. Whether the disk has it all the same the
-// next operation will see.
-func (l *log) undo() {
-	if l.tables.undo() != nil {
-		l.tables.reset(0)
+// find returns where an entry stands; false if there is none such.
+func (j *judgement) find(id contract.ID) (standing, bool, error) {
+	if s, ok := j.changed[id]; ok {
+		return s, true, nil
 	}
+	at, e, ok, err := j.t.find(id)
+	if err != nil || !ok {
+		return standing{}, false, err
+	}
+	state, err := j.t.stateOf(at, &e)
+	return standing{at, state}, true, err
 }
 
-// commit writes the pending leaves and then the checkpoint, whose rename is the
-// moment from which they count.
+func (j *judgement) hourAt(i uint64) (contract.Hour, error) {
+	if i >= j.t.size {
+		return j.accepted[i-j.t.size].hour, nil
+	}
+	leaf, err := j.t.leaves.at(i)
+	return leaf.Hour, err
+}
+
+// next judges the next entry. One that the contract refuses is a *contract.Refusal.
+func (j *judgement) next(e *contract.Entry, id contract.ID, h contract.Hour) (accepted, error) {
+	n := j.size()
+	if n >= maxEntries {
+		return accepted{}, fmt.Errorf("a ledger in a folder has at most %d entries", maxEntries)
+	}
+	if e.Kind == contract.KindConfig && n > 0 {
+		// A folder's configuration is fixed: no document of a next one is at hand.
+		return accepted{}, &contract.Refusal{Rule: contract.RuleConfigDocument, Entry: id, Hour: h}
+	}
+	var thread standing
+	if !e.Opens() {
+		var err error
+		if thread, _, err = j.find(e.Subject); err != nil {
+			return accepted{}, err
+		}
+	}
+	state, err := contract.Apply(j.t.params, thread.state, e, id, n, h)
+	return accepted{e, id, h, thread.at, state}, err
+}
+
+// commit writes the leaves of accepted entries and then the checkpoint, whose rename is the
+// moment from which they count. Whether the disk has it when this fails the next operation
+// will see.
 //
 // What is urgent, revocations alone, may use up the room that is set aside.
-func (l *log) commit(urgent bool) error {
+func (l *log) commit(next []accepted, urgent bool) (err error) {
 	t := l.tables
 	signer, err := l.checkpointSigner()
 	if err != nil {
 		return err
 	}
-	size := t.length()
-	root, err := t.log.root(size)
+	at := t.size
+	if err := l.makeRoom(at+uint64(len(next)), urgent); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			t.reset(0)
+			l.saved = 0
+		}
+	}()
+	var leaf contract.Leaf
+	b := make([]byte, 0, len(next)*contract.LeafSize)
+	for i := range next {
+		if leaf, err = t.extend(&next[i]); err != nil {
+			return err
+		}
+		raw := leaf.Marshal()
+		b = append(b, raw[:]...)
+	}
+	root, err := t.log.root(t.size)
 	if err != nil {
 		return err
 	}
-	next, err := signer.checkpoint(size, root)
+	head, err := signer.checkpoint(t.size, root)
 	if err != nil {
 		return err
 	}
-	if err := l.writeLeaves(urgent); err != nil {
+	if _, err := l.leaves.f.WriteAt(b, int64(at)*contract.LeafSize); err != nil {
+		return err
+	}
+	if err := l.leaves.f.Sync(); err != nil {
 		return err
 	}
 	l.committing.Store(true)
 	defer l.committing.Store(false)
-	if err := l.replace(checkpointFile, next.raw, urgent); err != nil {
+	if err := l.replace(checkpointFile, head.raw, urgent); err != nil {
 		return err
 	}
 	if err := l.ops.syncDir(l.dir); err != nil {
 		return err
 	}
-	l.head, l.last = next, t.pending[len(t.pending)-1]
-	t.commit()
+	l.head, l.last = head, leaf
 	l.publish()
 	l.keep()
 	return nil
 }
 
-// writeLeaves writes the pending leaves behind those that count, durably. There is
-// room for more behind them, which only what is urgent may use up. Of an append that
-// was killed, or failed, before its checkpoint, leaves may be there.
-func (l *log) writeLeaves(urgent bool) error {
-	t := l.tables
-	b := make([]byte, 0, len(t.pending)*contract.LeafSize)
-	for i := range t.pending {
-		leaf := t.pending[i].Marshal()
-		b = append(b, leaf[:]...)
-	}
-	info, err := t.leaves.f.Stat()
+// makeRoom makes `leaves` as long as so many leaves need, with room for more behind them,
+// which only what is urgent may use up. Of an append that was killed, or failed, before its
+// checkpoint, leaves may be there.
+func (l *log) makeRoom(leaves uint64, urgent bool) error {
+	f := l.leaves.f
+	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	at := int64(t.size) * contract.LeafSize
-	end := at + int64(len(b))
-	if info.Size() < end+leavesRoom {
-		err := extend(t.leaves.f, info.Size(), end+leavesRoom+leavesRoom/4) // not at each append
-		if err != nil && !(urgent && noRoom(err) && info.Size() >= end) {
-			return err
-		}
+	end := int64(leaves) * contract.LeafSize
+	if info.Size() >= end+leavesRoom {
+		return nil
 	}
-	if _, err := t.leaves.f.WriteAt(b, at); err != nil {
-		return err
+	err = extend(f, info.Size(), end+leavesRoom+leavesRoom/4) // not at each append
+	if urgent && noRoom(err) && info.Size() >= end {
+		return nil
 	}
-	return t.leaves.f.Sync()
+	return err
 }

@@ -209,7 +209,7 @@ func (c *copier) takeHead(ctx context.Context) error {
 			there, err := c.f.key.parse(raw)
 			switch {
 			case err != nil:
-				return &DamagedError{File: filepath.Join(c.to.dir, checkpointFile), Entry: NoEntry, What: err.Error()}
+				return damagedFile(filepath.Join(c.to.dir, checkpointFile), err.Error())
 			case there.size > c.head.size:
 				return &ledgerclient.RollbackError{Pinned: there.size, Head: c.head.size}
 			}
@@ -255,7 +255,7 @@ func (c *copier) ordered() error {
 			return nil
 		}
 	}
-	return &DamagedError{File: filepath.Join(c.to.dir, orderFile), Entry: NoEntry, What: "of another log"}
+	return damagedFile(filepath.Join(c.to.dir, orderFile), "of another log")
 }
 
 // filed copies the keeper's files but for the shares.
@@ -323,7 +323,7 @@ func (c *copier) leaves(ctx context.Context) (err error) {
 			return err
 		}
 		to := min(from+4096, c.head.size)
-		b, err := c.f.tables.leaves.read(from, to)
+		b, err := c.f.leaves.read(from, to)
 		if err != nil {
 			return err
 		}

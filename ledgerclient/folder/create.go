@@ -21,7 +21,7 @@ type founded struct {
 }
 
 // createLog makes the files of a new ledger, those of its services with them.
-func createLog(dir string, fd Founding, at Ordered, opt Options, ops fileOps, network func(string) (string, error), services func(modes) []founded) error {
+func createLog(dir string, fd Founding, at Ordered, opt Options, ops fileOps, services func(modes) []founded) error {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		if err := os.MkdirAll(filepath.Dir(filepath.Clean(dir)), 0o700); err != nil {
 			return err
@@ -40,7 +40,7 @@ func createLog(dir string, fd Founding, at Ordered, opt Options, ops fileOps, ne
 	if !info.IsDir() {
 		return ErrNotEmpty.With("dir", dir)
 	}
-	l, err := newLog(dir, info, opt, ops, network)
+	l, err := newLog(dir, info, opt, ops)
 	if err == nil {
 		err = l.found(fd, at, services(l.modes))
 	}
@@ -166,7 +166,11 @@ func (l *log) writeFounded(fd Founding, at Ordered, services []founded) error {
 		hour = at.Hour
 	}
 	t := newTables(id, c.Params(), leafFile{})
-	leaf, err := t.admit(&fd.Entry, fd.Entry.ID(id), hour)
+	entry0, err := (&judgement{t: t}).next(&fd.Entry, fd.Entry.ID(id), hour)
+	if err != nil {
+		return err
+	}
+	leaf, err := t.extend(&entry0)
 	if err != nil {
 		return err
 	}

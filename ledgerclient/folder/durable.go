@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/carekey/carekey/ledgerclient"
@@ -21,14 +22,14 @@ import (
 // appended behind them later changes nothing of them.
 type published struct {
 	head
-	hashes hashBytes
+	hashes []hashBytes
 }
 
 // publish makes the current head, which is durable, the one that is read without the
 // lock. The lock is held.
 func (l *log) publish() {
 	if p := l.published.Load(); p == nil || !bytes.Equal(p.raw, l.head.raw) {
-		l.published.Store(&published{l.head, l.tables.log.kept})
+		l.published.Store(&published{l.head, slices.Clone(l.tables.log.kept)})
 	}
 }
 
@@ -67,16 +68,15 @@ func (l *log) Tile(ctx context.Context, t tlog.Tile, need uint64) (data []byte, 
 	}
 	if t.L <= 0 {
 		from := uint64(t.N) << t.H
-		data, err = l.tables.leaves.read(from, from+uint64(t.W))
-		if err != nil || t.L == -1 {
-			return data, err
+		to := from + uint64(t.W)
+		if t.L == -1 {
+			return l.leaves.read(from, to)
 		}
-		var hs hashBytes
-		for ; len(data) > 0; data = data[contract.LeafSize:] {
-			h := tlog.RecordHash(data[:contract.LeafSize])
-			hs = append(hs, h[:]...)
+		hs, err := l.leaves.hashes(from, to)
+		for _, h := range hs {
+			data = append(data, h[:]...)
 		}
-		return hs, nil
+		return data, err
 	}
 	return tlog.ReadTileData(t, &tree{level: logLevel, kept: h.hashes})
 }

@@ -130,7 +130,7 @@ func reopenWith(t *testing.T, f *Folder, ops fileOps) *Folder {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	g, err := open(f.dir, Options{Clock: f.clock}, ops, networkFS)
+	g, err := open(f.dir, Options{Clock: f.clock}, ops)
 	if err != nil {
 		t.Fatal(err)
 	}

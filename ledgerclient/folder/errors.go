@@ -28,6 +28,14 @@ func (e *DamagedError) Error() string {
 	return s + ": " + e.What
 }
 
+func damagedFile(file, what string) *DamagedError {
+	return &DamagedError{File: file, Entry: NoEntry, What: what}
+}
+
+func damagedLeaf(i uint64, what string) *DamagedError {
+	return &DamagedError{File: leavesFile, Entry: int64(i), What: what}
+}
+
 // InStore reports whether payloads are in the file. What then begins with the name of the
 // part, if it is one payload that is damaged.
 func (e *DamagedError) InStore() bool {

@@ -95,6 +95,8 @@ func (x *faultyFiles) mkdir(path string, perm fs.FileMode) error {
 	return systemFiles{}.mkdir(path, perm)
 }
 
+func (x *faultyFiles) networkFS(string) (string, error) { return "", nil }
+
 func (x *faultyFiles) forget(path string) {
 	if n := x.names[path]; n != nil {
 		n.gone, _ = os.ReadFile(path)
@@ -279,9 +281,9 @@ func (s *faultScript) options(dir string) Options {
 // run opens the ledger in dir with x and appends the batches, each up to
 // twice. It returns the number of batches that are known to be in.
 func (s *faultScript) run(t *testing.T, dir string, x *faultyFiles) (known int, f *Folder) {
-	f, err := open(dir, s.options(dir), x, noNetwork)
+	f, err := open(dir, s.options(dir), x)
 	if err != nil {
-		if f, err = open(dir, s.options(dir), x, noNetwork); err != nil {
+		if f, err = open(dir, s.options(dir), x); err != nil {
 			return 0, nil
 		}
 	}
@@ -289,8 +291,8 @@ func (s *faultScript) run(t *testing.T, dir string, x *faultyFiles) (known int, 
 	for i, es := range s.batches {
 		if i == len(s.batches)/2 {
 			f.Close()
-			if f, err = open(dir, s.options(dir), x, noNetwork); err != nil {
-				if f, err = open(dir, s.options(dir), x, noNetwork); err != nil {
+			if f, err = open(dir, s.options(dir), x); err != nil {
+				if f, err = open(dir, s.options(dir), x); err != nil {
 					return known, nil
 				}
 			}
@@ -317,7 +319,7 @@ func (s *faultScript) run(t *testing.T, dir string, x *faultyFiles) (known int, 
 // known ones; and that it goes on from there.
 func (s *faultScript) checkAfter(t *testing.T, dir string, known int) {
 	t.Helper()
-	f, err := open(dir, s.options(dir), unsyncedFiles{}, noNetwork)
+	f, err := open(dir, s.options(dir), unsyncedFiles{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -350,7 +352,7 @@ func (s *faultScript) checkAfter(t *testing.T, dir string, known int) {
 		mustAppend(t, f, es)
 	}
 	f.Close()
-	g, err := open(dir, s.options(dir), unsyncedFiles{}, noNetwork)
+	g, err := open(dir, s.options(dir), unsyncedFiles{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -492,7 +494,7 @@ func TestCreateInterrupted(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "l")
 			x := newFaults()
 			x.at, x.torn = at, torn
-			f, err := create(dir, "N", Options{Clock: clock.now}, x, noNetwork)
+			f, err := create(dir, "N", Options{Clock: clock.now}, x)
 			if f != nil {
 				f.closeFiles()
 			}
@@ -503,9 +505,9 @@ func TestCreateInterrupted(t *testing.T) {
 				t.Logf("Create was killed at %d operations", at-1)
 				return
 			}
-			g, err := open(dir, Options{Clock: clock.now}, unsyncedFiles{}, noNetwork)
+			g, err := open(dir, Options{Clock: clock.now}, unsyncedFiles{})
 			if errors.Is(err, ErrNoLedger) {
-				g, err = create(dir, "N", Options{Clock: clock.now}, unsyncedFiles{}, noNetwork)
+				g, err = create(dir, "N", Options{Clock: clock.now}, unsyncedFiles{})
 			}
 			if err != nil {
 				t.Fatalf("operation %d: %v", at, err)
@@ -522,13 +524,13 @@ func TestDiskFull(t *testing.T) {
 	lane.OneGoroutine(t)
 	s := newFaultScript(t)
 	x := newFaults()
-	f, err := open(s.origin, Options{Clock: s.clock.now}, x, noNetwork)
+	f, err := open(s.origin, Options{Clock: s.clock.now}, x)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
 	full := fullDisk{x}
-	f.tables.leaves.f = &fullFile{f.tables.leaves.f}
+	f.leaves.f = &fullFile{f.leaves.f}
 	f.ops = full
 	for range 3 {
 		if _, err := f.Append(ctx, s.batches[0]); !errors.Is(err, syscall.ENOSPC) {
@@ -536,7 +538,7 @@ func TestDiskFull(t *testing.T) {
 		}
 		mustVerify(t, f)
 	}
-	f.tables.leaves.f = f.tables.leaves.f.(*fullFile).file
+	f.leaves.f = f.leaves.f.(*fullFile).file
 	if _, err := f.Append(ctx, s.batches[0]); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("checkpoint on a full disk: %v", err)
 	}
@@ -574,7 +576,7 @@ func TestReadOnly(t *testing.T) {
 			f.closeFiles()
 		}
 		before := snapshotDir(t, dir)
-		f, err := open(dir, Options{Clock: s.clock.now}, readOnlyFiles{}, noNetwork)
+		f, err := open(dir, Options{Clock: s.clock.now}, readOnlyFiles{})
 		if err != nil {
 			t.Fatal(err)
 		}

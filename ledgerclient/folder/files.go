@@ -18,6 +18,9 @@ type fileOps interface {
 	rename(from, to string) error
 	remove(path string) error
 	syncDir(path string) error
+	// networkFS names the network file system that a folder is on; "" if it is on none, or
+	// the system does not tell.
+	networkFS(dir string) (string, error)
 }
 
 // file is one open file of a ledger.

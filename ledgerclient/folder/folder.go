@@ -35,11 +35,11 @@ var _ ledgerclient.Ledger = (*Folder)(nil)
 // the files do not fit each other. A ledger that cannot be written opens; Append
 // is then ErrReadOnly.
 func Open(dir string, opt Options) (*Folder, error) {
-	return open(dir, opt, systemFiles{}, networkFS)
+	return open(dir, opt, systemFiles{})
 }
 
-func open(dir string, opt Options, ops fileOps, network func(dir string) (string, error)) (*Folder, error) {
-	l, err := openLog(dir, opt, ops, network)
+func open(dir string, opt Options, ops fileOps) (*Folder, error) {
+	l, err := openLog(dir, opt, ops)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func open(dir string, opt Options, ops fileOps, network func(dir string) (string
 // Errors: ErrNotEmpty, ErrLedgerExists, ErrNetworkFS, ErrBusy, [contract.ErrConfig] if
 // the name is none, and those of the file system.
 func Create(dir, name string, clock func() time.Time) (*Folder, error) {
-	return create(dir, name, Options{Clock: clock}, systemFiles{}, networkFS)
+	return create(dir, name, Options{Clock: clock}, systemFiles{})
 }
 
 // CreateFrom is Create with the keys and the configuration of f. The zero Ordered
@@ -66,19 +66,19 @@ func Create(dir, name string, clock func() time.Time) (*Folder, error) {
 // Errors: those of Create, and *contract.Refusal for an hour at which entry 0 is
 // not accepted.
 func CreateFrom(dir string, f Founding, at Ordered, opt Options) (*Folder, error) {
-	return createFrom(dir, f, at, opt, systemFiles{}, networkFS)
+	return createFrom(dir, f, at, opt, systemFiles{})
 }
 
-func create(dir, name string, opt Options, ops fileOps, network func(string) (string, error)) (*Folder, error) {
+func create(dir, name string, opt Options, ops fileOps) (*Folder, error) {
 	fd, err := NewFounding(name)
 	if err != nil {
 		return nil, err
 	}
-	return createFrom(dir, fd, Ordered{}, opt, ops, network)
+	return createFrom(dir, fd, Ordered{}, opt, ops)
 }
 
-func createFrom(dir string, fd Founding, at Ordered, opt Options, ops fileOps, network func(string) (string, error)) (*Folder, error) {
-	err := createLog(dir, fd, at, opt, ops, network, func(m modes) []founded {
+func createFrom(dir string, fd Founding, at Ordered, opt Options, ops fileOps) (*Folder, error) {
+	err := createLog(dir, fd, at, opt, ops, func(m modes) []founded {
 		files := []founded{{"keeper", nil, m.keyDir}}
 		if !fd.follows() {
 			files = append(files, founded{keeperRoom, emptyRoom(), m.key})
@@ -88,7 +88,7 @@ func createFrom(dir string, fd Founding, at Ordered, opt Options, ops fileOps, n
 	if err != nil {
 		return nil, err
 	}
-	return open(dir, opt, ops, network)
+	return open(dir, opt, ops)
 }
 
 // CreateReplica makes a folder that follows a ledger whose keys are others': its

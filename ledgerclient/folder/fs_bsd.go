@@ -8,9 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// networkFS names the file system that dir is on if the kernel says that it is
-// not local, "" otherwise.
-func networkFS(dir string) (string, error) {
+// networkFS goes by what the kernel says to be local.
+func (systemFiles) networkFS(dir string) (string, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
 		return "", &os.PathError{Op: "statfs", Path: dir, Err: err}

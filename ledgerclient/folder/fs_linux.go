@@ -29,8 +29,7 @@ var networkMagic = map[int64]string{
 	0x013111a8:            "ibrix",
 }
 
-// networkFS names the network file system that dir is on, "" if it is on none.
-func networkFS(dir string) (string, error) {
+func (systemFiles) networkFS(dir string) (string, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
 		return "", &os.PathError{Op: "statfs", Path: dir, Err: err}

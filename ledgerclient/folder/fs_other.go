@@ -2,5 +2,4 @@
 
 package folder
 
-// networkFS cannot tell network file systems on this system.
-func networkFS(dir string) (string, error) { return "", nil }
+func (systemFiles) networkFS(dir string) (string, error) { return "", nil }

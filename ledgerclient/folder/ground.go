@@ -88,7 +88,7 @@ func (g *ground) relative(path string) string {
 }
 
 func (g *ground) damaged(path, what string) error {
-	return &DamagedError{File: g.relative(path), Entry: NoEntry, What: what}
+	return damagedFile(g.relative(path), what)
 }
 
 // mkdirs makes a folder inside the ledger's folder and those above it. Names that

@@ -105,24 +105,3 @@ func (x index) put(v uint64) {
 	}
 	x.setCell(i, v)
 }
-
-// remove takes a number out that is in it.
-func (x index) remove(key [32]byte, number uint64) {
-	v := x.hash(key) | (number + 1)
-	i := x.home(v)
-	for x.cell(i) != v {
-		if x.cell(i) == 0 {
-			return
-		}
-		i = x.next(i)
-	}
-	x.setUsed(x.used() - 1)
-	// What stands behind it moves up, unless that is before its home.
-	for j := x.next(i); x.cell(j) != 0; j = x.next(j) {
-		if h := x.home(x.cell(j)); (j-h)&(x.cells()-1) >= (j-i)&(x.cells()-1) {
-			x.setCell(i, x.cell(j))
-			i = j
-		}
-	}
-	x.setCell(i, 0)
-}

@@ -118,7 +118,7 @@ func insideOf(top, path string) error {
 func damagedKind(top string, err error) error {
 	var other *disk.KindError
 	if errors.As(err, &other) {
-		return &DamagedError{File: relativeTo(top, other.Path), Entry: NoEntry, What: "it is " + other.Is}
+		return damagedFile(relativeTo(top, other.Path), "it is "+other.Is)
 	}
 	return err
 }
@@ -130,7 +130,7 @@ func damagedKind(top string, err error) error {
 func (l *log) Strangers() (strange []string, damaged []*DamagedError, err error) {
 	strange, others, err := disk.Strangers(l.dir, layoutFiles, layoutFolders)
 	for _, o := range others {
-		damaged = append(damaged, &DamagedError{File: o.Path, Entry: NoEntry, What: "it is " + o.Is})
+		damaged = append(damaged, damagedFile(o.Path, "it is "+o.Is))
 	}
 	return strange, damaged, err
 }

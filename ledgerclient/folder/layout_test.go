@@ -89,7 +89,7 @@ func TestStrangers(t *testing.T) {
 	dst := filepath.Join(t.TempDir(), "copy")
 	use := func() {
 		t.Helper()
-		f, err := open(f.dir, Options{Clock: clock.now}, systemFiles{}, noNetwork)
+		f, err := open(f.dir, Options{Clock: clock.now}, systemFiles{})
 		p.must(err)
 		defer f.Close()
 		more := p.record(300, nil)
@@ -127,7 +127,7 @@ func TestStrangers(t *testing.T) {
 	// What came without an entry, and what a killed process was writing, goes after a
 	// while; what is not carekey's stays.
 	p.must(func() error {
-		f, err := open(f.dir, Options{Clock: clock.now}, systemFiles{}, noNetwork)
+		f, err := open(f.dir, Options{Clock: clock.now}, systemFiles{})
 		if err != nil {
 			return err
 		}
@@ -144,7 +144,7 @@ func TestStrangers(t *testing.T) {
 	if _, err := os.Stat(half); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("what a killed process wrote is still in %s: %v", half, err)
 	}
-	f, err = open(f.dir, Options{Clock: clock.now}, systemFiles{}, noNetwork)
+	f, err = open(f.dir, Options{Clock: clock.now}, systemFiles{})
 	p.must(err)
 	p.must((&Sweeper{Folder: f}).Sweep(ctx))
 	p.must(f.Close())

@@ -93,7 +93,7 @@ func TestForeignKinds(t *testing.T) {
 			p.must(put(path))
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			f, err := open(dir, Options{Clock: clock.now}, systemFiles{}, noNetwork)
+			f, err := open(dir, Options{Clock: clock.now}, systemFiles{})
 			if err == nil {
 				_, err = f.Verify(ctx, Verified{}, nil)
 				_, cerr := f.Copy(ctx, dst, nil)

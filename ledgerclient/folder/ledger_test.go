@@ -20,8 +20,10 @@ import (
 
 var ctx = context.Background()
 
-// noNetwork is a networkFS that finds none.
-func noNetwork(string) (string, error) { return "", nil }
+// onNFS are file operations of a folder on a network file system.
+type onNFS struct{ systemFiles }
+
+func (onNFS) networkFS(string) (string, error) { return "nfs", nil }
 
 // testClock is a clock that stands at an hour.
 type testClock struct{ hour contract.Hour }
@@ -326,12 +328,11 @@ func TestCreateRefuses(t *testing.T) {
 	if _, err := Create(t.TempDir(), " bad name", nil); !errors.Is(err, contract.ErrConfig) {
 		t.Errorf("bad name: %v", err)
 	}
-	nfs := func(string) (string, error) { return "nfs", nil }
-	_, err := create(t.TempDir(), "N", Options{}, systemFiles{}, nfs)
+	_, err := create(t.TempDir(), "N", Options{}, onNFS{})
 	if network, ok := fault.As(err, ErrNetworkFS); !ok || network.Value("fs") != "nfs" {
 		t.Errorf("create on nfs: %v", err)
 	}
-	if _, err := open(f.dir, Options{}, systemFiles{}, nfs); !errors.Is(err, ErrNetworkFS) {
+	if _, err := open(f.dir, Options{}, onNFS{}); !errors.Is(err, ErrNetworkFS) {
 		t.Errorf("open on nfs: %v", err)
 	}
 }
@@ -419,4 +420,28 @@ func newWriterNow(t testing.TB, f *Folder) *writer {
 	w := newWriter(t, f, 1)
 	w.hour = contract.Hour(time.Now().Unix() / 3600)
 	return w
+}
+
+// edge is the right edge of a growing RFC 6962 tree: the roots of its full
+// subtrees, largest first.
+type edge struct {
+	n     uint64
+	roots []tlog.Hash
+}
+
+func (e *edge) add(h tlog.Hash) {
+	for n := e.n; n&1 == 1; n >>= 1 {
+		h = tlog.NodeHash(e.roots[len(e.roots)-1], h)
+		e.roots = e.roots[:len(e.roots)-1]
+	}
+	e.roots = append(e.roots, h)
+	e.n++
+}
+
+func (e *edge) root() crypto.Hash {
+	h := e.roots[len(e.roots)-1]
+	for i := len(e.roots) - 2; i >= 0; i-- {
+		h = tlog.NodeHash(e.roots[i], h)
+	}
+	return crypto.Hash(h)
 }

@@ -79,6 +79,8 @@ type log struct {
 	// follows: others keep this ledger, and the folder signs for itself (CreateReplica).
 	follows bool
 
+	leaves leafFile // what counts in it never changes, and is read by all
+
 	// checked reports whether an entry's signature was checked a moment ago.
 	checked func(*contract.Entry) bool
 
@@ -110,8 +112,8 @@ type snapshot interface {
 }
 
 // newLog is the log in a folder that is there, not yet opened.
-func newLog(dir string, info fs.FileInfo, opt Options, ops fileOps, network func(dir string) (string, error)) (*log, error) {
-	if kind, err := network(dir); err != nil {
+func newLog(dir string, info fs.FileInfo, opt Options, ops fileOps) (*log, error) {
+	if kind, err := ops.networkFS(dir); err != nil {
 		return nil, err
 	} else if kind != "" {
 		return nil, ErrNetworkFS.With("dir", dir, "fs", kind)
@@ -136,7 +138,7 @@ func newLog(dir string, info fs.FileInfo, opt Options, ops fileOps, network func
 	return l, nil
 }
 
-func openLog(dir string, opt Options, ops fileOps, network func(dir string) (string, error)) (*log, error) {
+func openLog(dir string, opt Options, ops fileOps) (*log, error) {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -146,7 +148,7 @@ func openLog(dir string, opt Options, ops fileOps, network func(dir string) (str
 	case !info.IsDir():
 		return nil, ErrNoLedger.With("dir", dir)
 	}
-	l, err := newLog(dir, info, opt, ops, network)
+	l, err := newLog(dir, info, opt, ops)
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +216,7 @@ const format = "carekey folder 2\n"
 // version 1 did not say so, and had derived files beside the leaves.
 func checkFormat(dir string) error {
 	text, err := readIn(dir, filepath.Join(dir, formatFile), 64)
-	damaged := &DamagedError{File: formatFile, Entry: NoEntry, What: "missing"}
+	damaged := damagedFile(formatFile, "missing")
 	if errors.Is(err, fs.ErrNotExist) {
 		for _, name := range []string{"hashes", "state", "index"} {
 			if old, err := exists(filepath.Join(dir, name)); err != nil {
@@ -249,7 +251,7 @@ func (l *log) readGenesis() error {
 		if _, err := os.Stat(filepath.Join(l.dir, leavesFile)); err != nil {
 			return ErrNoLedger.With("dir", l.dir)
 		}
-		return &DamagedError{File: genesisFile, Entry: NoEntry, What: "missing"}
+		return damagedFile(genesisFile, "missing")
 	}
 	if err == nil {
 		err = checkFormat(l.dir)
@@ -262,10 +264,10 @@ func (l *log) readGenesis() error {
 		if errors.Is(err, contract.ErrContractVersion) && l.entry0CommitsTo(doc) {
 			return err // nothing is damaged: it is of later software
 		}
-		return &DamagedError{File: genesisFile, Entry: NoEntry, What: err.Error()}
+		return damagedFile(genesisFile, err.Error())
 	}
 	if len(c.Nodes) != 1 || len(c.Keepers) != 1 || c.Previous != (crypto.Hash{}) {
-		return &DamagedError{File: genesisFile, Entry: NoEntry, What: "not the configuration of a folder"}
+		return damagedFile(genesisFile, "not the configuration of a folder")
 	}
 	l.genesis, l.config, l.id = doc, c, c.LedgerID()
 	if l.follows, err = exists(l.path(replicaKeyFile)); err != nil {
@@ -306,12 +308,13 @@ func (l *log) openFiles() error {
 		leaves, err = l.ops.open(l.path(leavesFile), os.O_RDONLY, 0)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return &DamagedError{File: leavesFile, Entry: NoEntry, What: "missing"}
+		return damagedFile(leavesFile, "missing")
 	}
 	if err != nil {
 		return damagedKind(l.dir, err)
 	}
-	l.tables = newTables(l.id, l.config.Params(), leafFile{leaves})
+	l.leaves = leafFile{leaves}
+	l.tables = newTables(l.id, l.config.Params(), l.leaves)
 	return nil
 }
 
@@ -330,7 +333,7 @@ func (l *log) closeFiles() error {
 	l.published.Store(nil)
 	var errs []error
 	if l.tables != nil {
-		errs = append(errs, l.tables.leaves.f.Close())
+		errs = append(errs, l.leaves.f.Close())
 	}
 	if l.lock != nil {
 		errs = append(errs, l.lock.Close())
@@ -446,7 +449,7 @@ func (l *log) locked(ctx context.Context, how sharing, fn func() error) error {
 func (l *log) refresh(ctx context.Context) error {
 	raw, err := readIn(l.dir, l.path(checkpointFile), maxCheckpoint)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &DamagedError{File: checkpointFile, Entry: NoEntry, What: "missing"}
+		return damagedFile(checkpointFile, "missing")
 	}
 	if err != nil {
 		return err
@@ -468,28 +471,27 @@ func (l *log) refresh(ctx context.Context) error {
 // readHead makes a checkpoint the current head. The log only grows: a checkpoint
 // that is older than one seen before, or of another history, is damage.
 func (l *log) readHead(raw []byte) error {
-	damaged := func(file, what string) error { return &DamagedError{File: file, Entry: NoEntry, What: what} }
 	h, err := l.key.parse(raw)
 	if err != nil {
 		if !l.entry0CommitsTo(l.genesis) {
-			return damaged(genesisFile, "not the document that entry 0 commits to")
+			return damagedFile(genesisFile, "not the document that entry 0 commits to")
 		}
-		return damaged(checkpointFile, err.Error())
+		return damagedFile(checkpointFile, err.Error())
 	}
 	switch {
 	case h.size < l.head.size:
-		return damaged(checkpointFile, "older than one seen before")
+		return damagedFile(checkpointFile, "older than one seen before")
 	case h.size == l.head.size && h.root != l.head.root:
-		return damaged(checkpointFile, "of another history than one seen before")
+		return damagedFile(checkpointFile, "of another history than one seen before")
 	}
-	info, err := l.tables.leaves.f.Stat()
+	info, err := l.leaves.f.Stat()
 	if err != nil {
 		return err
 	}
 	if info.Size()/contract.LeafSize < int64(h.size) {
-		return &DamagedError{File: leavesFile, Entry: info.Size() / contract.LeafSize, What: "missing"}
+		return damagedLeaf(uint64(info.Size()/contract.LeafSize), "missing")
 	}
-	last, err := l.tables.leaves.at(h.size - 1)
+	last, err := l.leaves.at(h.size - 1)
 	if err != nil {
 		return err
 	}
@@ -532,7 +534,7 @@ func (v view) Leaf(i uint64) (contract.Leaf, error) {
 	if i >= v.l.head.size {
 		return contract.Leaf{}, &RangeError{From: i, To: i + 1, Size: v.l.head.size}
 	}
-	return v.l.tables.leaf(i)
+	return v.l.leaves.at(i)
 }
 
 func (v view) State(i uint64) (contract.State, error) {
@@ -540,10 +542,7 @@ func (v view) State(i uint64) (contract.State, error) {
 	if err != nil {
 		return contract.State{}, err
 	}
-	if err := v.l.tables.state.check(i, v.l.head.size); err != nil {
-		return contract.State{}, err
-	}
-	return v.l.tables.state.state(i, &leaf.Entry), nil
+	return v.l.tables.stateOf(i, &leaf.Entry)
 }
 
 func (v view) followUps(i uint64) ([]uint64, error) { return v.l.tables.followUps(i) }
@@ -565,7 +564,7 @@ func (l *log) checkpointSigner() (*checkpointSigner, error) {
 	}
 	s := &checkpointSigner{checkpointKey: l.key, private: ed25519.NewKeyFromSeed(seed[:])}
 	if !s.public.Equal(s.private.Public()) {
-		return nil, &DamagedError{File: name, Entry: NoEntry, What: "not the key in the configuration"}
+		return nil, damagedFile(name, "not the key in the configuration")
 	}
 	l.signer = s
 	return s, nil
@@ -590,14 +589,14 @@ func (l *log) CheckKeys() (errs []error) {
 func (l *log) readKey(name string) ([32]byte, error) {
 	text, err := readIn(l.dir, l.path(name), 128)
 	if errors.Is(err, fs.ErrNotExist) {
-		return [32]byte{}, &DamagedError{File: name, Entry: NoEntry, What: "missing"}
+		return [32]byte{}, damagedFile(name, "missing")
 	}
 	if err != nil {
 		return [32]byte{}, err
 	}
 	b, ok := parseKey(text)
 	if !ok {
-		return [32]byte{}, &DamagedError{File: name, Entry: NoEntry, What: "not a key"}
+		return [32]byte{}, damagedFile(name, "not a key")
 	}
 	return b, nil
 }
@@ -610,10 +609,10 @@ func (l *log) readCurveKey(name string, public crypto.PubKey) (*crypto.PrivateKe
 	}
 	k, err := crypto.ParsePrivateKey(b[:])
 	if err != nil {
-		return nil, &DamagedError{File: name, Entry: NoEntry, What: "not a key"}
+		return nil, damagedFile(name, "not a key")
 	}
 	if k.Public() != public {
-		return nil, &DamagedError{File: name, Entry: NoEntry, What: "not the key in the configuration"}
+		return nil, damagedFile(name, "not the key in the configuration")
 	}
 	return k, nil
 }

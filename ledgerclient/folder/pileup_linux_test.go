@@ -31,7 +31,7 @@ func asked(t *testing.T) (bytes, calls int64) {
 func TestPileUpCostsNobodyElse(t *testing.T) {
 	origin, clock := newLedger(t)
 	origin.Close()
-	f, err := open(origin.dir, Options{Clock: clock.now}, unsyncedFiles{}, noNetwork)
+	f, err := open(origin.dir, Options{Clock: clock.now}, unsyncedFiles{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/carekey/carekey/crypto/lane"
@@ -33,7 +34,7 @@ func keptFile(t *testing.T, f *Folder) string {
 func openKept(t *testing.T, f *Folder, dir string) (taken uint64) {
 	t.Helper()
 	x := &countedLeaves{}
-	g, err := open(f.dir, Options{Clock: f.clock, Private: dir}, x, noNetwork)
+	g, err := open(f.dir, Options{Clock: f.clock, Private: dir}, x)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,13 +158,16 @@ func TestForgedIsNotJudgedBy(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer g.Close()
-		if g.saved != g.head.size {
-			t.Fatalf("%d entries were taken", g.saved)
+		// What is in the last block is under the root that is compared with the checkpoint.
+		if want := behind > 0; (g.saved == g.head.size) != want {
+			t.Fatalf("%d entries were taken, with %d behind", g.saved, behind)
 		}
 		access := w.sign(contract.Entry{Kind: contract.KindAccess, Subject: grant.id, NotBefore: w.hour, NotAfter: w.hour + 9}, grant.partner)
-		var damaged *DamagedError
-		if out, err := g.Append(ctx, []contract.Entry{access}); !errors.As(err, &damaged) || damaged.File != stateFile || damaged.Entry != int64(at) {
-			t.Errorf("%+v %v", out, err)
+		if behind > 0 {
+			var damaged *DamagedError
+			if out, err := g.Append(ctx, []contract.Entry{access}); !errors.As(err, &damaged) || damaged.File != stateFile || damaged.Entry != int64(at) {
+				t.Errorf("%+v %v", out, err)
+			}
 		}
 		out, err := g.Append(ctx, []contract.Entry{access})
 		if err != nil || out[0].Refusal == nil || out[0].Refusal.Rule != contract.RuleRevoked {
@@ -266,18 +270,14 @@ func TestKeptNowhere(t *testing.T) {
 	}
 }
 
-// TestIndex compares an index with a map while numbers come and go.
+// TestIndex compares an index with a map while numbers come.
 func TestIndex(t *testing.T) {
 	x := newIndex(0)
 	r := rand.New(rand.NewPCG(4, 4))
 	key := func(i uint64) (k [32]byte) { return tlog.RecordHash(fmt.Append(nil, i)) }
 	has := map[uint64]bool{}
-	for range 20_000 {
-		i := r.Uint64N(3000)
-		if has[i] {
-			x.remove(key(i), i)
-			delete(has, i)
-		} else {
+	for range 2000 {
+		if i := r.Uint64N(3000); !has[i] {
 			x = x.add(key(i), i)
 			has[i] = true
 		}
@@ -291,16 +291,8 @@ func TestIndex(t *testing.T) {
 			t.Fatalf("%d: %d %v %v, want %v", i, at, ok, err, has[i])
 		}
 	}
-	for i := range has {
-		x.remove(key(i), i)
-	}
-	for c := range x.cells() {
-		if x.cell(c) != 0 {
-			t.Fatal("an empty index has a cell")
-		}
-	}
 	broken := errors.New("broken")
-	x = x.add(key(1), 1)
+	x = newIndex(0).add(key(1), 1)
 	if _, _, err := x.find(key(1), func(uint64) (bool, error) { return false, broken }); err != broken {
 		t.Error(err)
 	}
@@ -336,14 +328,14 @@ func TestMemory(t *testing.T) {
 		if i%2 == 1 {
 			check(t, tb.state.follow(i-1, i, contract.State{Kind: contract.KindGrant, Status: contract.StatusOpen, Count: 1}))
 		} else {
-			check(t, tb.state.open(i, contract.State{Kind: contract.KindGrant, Status: contract.StatusOpen}))
+			tb.state.open(i, contract.State{Kind: contract.KindGrant, Status: contract.StatusOpen})
 		}
-		tb.state.commit()
-		check(t, tb.extendLog(i, id, noSlotHash))
+		tb.log.add(noSlotHash)
+		tb.index = tb.index.add(id, i)
 	}
-	total := 0
-	for _, s := range tb.sections() {
-		total += cap(*s)
+	total := cap(tb.state.rows) + cap(tb.state.threads) + cap(tb.index)
+	for _, hs := range slices.Concat(tb.log.kept, tb.state.tree.kept) {
+		total += cap(hs)
 	}
 	t.Logf("%.1f MiB", float64(total)/(1<<20))
 	if total > 64<<20 {

@@ -29,15 +29,12 @@ func (l *log) Checkpoint(ctx context.Context) (raw []byte, err error) {
 // does not have them.
 func (l *log) Leaves(ctx context.Context, from, to uint64) ([]contract.Leaf, error) {
 	var leaves []contract.Leaf
-	err := l.look(ctx, func() error {
+	err := l.look(ctx, func() (err error) {
 		if from > to || to > l.head.size || to-from > maxLeaves {
 			return &RangeError{From: from, To: to, Size: l.head.size}
 		}
-		leaves = make([]contract.Leaf, 0, to-from)
-		return l.tables.leaves.each(from, to, func(_ uint64, leaf *contract.Leaf, _ []byte) error {
-			leaves = append(leaves, *leaf)
-			return nil
-		})
+		leaves, err = l.leaves.parsed(from, to)
+		return err
 	})
 	return leaves, err
 }

@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 
-	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"golang.org/x/mod/sumdb/tlog"
 )
 
 // follow brings the tables up to the head: from what is kept of them, if this process
@@ -19,7 +18,7 @@ func (l *log) follow(ctx context.Context) error {
 	if t.size == 0 && t.load(l.private, l.head.size) {
 		l.saved = t.size
 	}
-	known, begun := t.state, t.size // its notes of the leaves may tell which was changed
+	noted, begun := t.state.rows, t.size // the notes of the leaves may tell which was changed
 	err := l.replay(ctx)
 	if err != nil && begun > 0 && ctx.Err() == nil {
 		t.reset(l.head.size)
@@ -28,8 +27,10 @@ func (l *log) follow(ctx context.Context) error {
 	}
 	if err != nil {
 		t.reset(0)
-		if d := (*DamagedError)(nil); errors.As(err, &d) {
-			return l.locate(ctx, known, d)
+		if errors.As(err, new(*DamagedError)) {
+			if _, worse := l.examine(ctx, l.head, 0, noted, nil); worse != nil {
+				return worse
+			}
 		}
 		return err
 	}
@@ -49,103 +50,119 @@ func (l *log) keep() {
 // and the last leaf.
 func (l *log) replay(ctx context.Context) error {
 	t := l.tables
-	err := t.leaves.each(t.size, l.head.size, func(i uint64, leaf *contract.Leaf, raw []byte) error {
-		if i%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
+	for t.size < l.head.size {
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-		return t.replay(leaf, leaf.Entry.ID(l.id), tlog.RecordHash(raw))
-	})
+		leaves, err := t.leaves.parsed(t.size, min(t.size+chunk, l.head.size))
+		if err != nil {
+			return err
+		}
+		for i := range leaves {
+			if err := t.replay(&leaves[i]); err != nil {
+				return err
+			}
+		}
+	}
+	logRoot, err := t.log.root(l.head.size)
 	if err != nil {
 		return err
 	}
-	return l.rootsHold()
-}
-
-// rootsHold compares the roots of the tables with the checkpoint and with the state root
-// of its last leaf.
-func (l *log) rootsHold() error {
-	logRoot, err := l.tables.log.root(l.head.size)
-	if err != nil {
-		return err
-	}
-	stateRoot, err := l.tables.state.tree.root(l.head.size)
+	stateRoot, err := t.state.tree.root(l.head.size)
 	if err == nil && (logRoot != l.head.root || stateRoot != l.last.StateRoot) {
-		err = &DamagedError{File: leavesFile, Entry: NoEntry, What: "not what the checkpoint was signed for"}
+		err = damagedFile(leavesFile, notSigned)
 	}
 	return err
 }
 
-// checkLeaves compares the leaves with the checkpoint. If they are not those that it was
-// signed for, the error is a *DamagedError that names the first entry that is wrong, if
-// anything tells which; noted is what was derived before. It returns how many of them are
-// those of a known log.
-func (l *log) checkLeaves(ctx context.Context, noted *stateTree, known Verified) (same uint64, err error) {
-	var edge edge
-	err = l.tables.leaves.each(0, l.head.size, func(i uint64, _ *contract.Leaf, raw []byte) error {
-		edge.add(tlog.RecordHash(raw))
-		if i+1 == known.Size && edge.root() == known.Root {
-			same = known.Size
+// chunk is how many leaves are read at a time: about 1 MiB.
+const chunk = 4096
+
+const notSigned = "not what the checkpoint was signed for"
+
+// examine derives all tables of a head anew from the leaves, and checks these one by one;
+// of the first known ones not the signatures. The first finding is a *DamagedError. If more
+// than a rule tells that something is damaged, noted, rows from before, may tell what was
+// changed.
+//
+// It needs no lock: what counts in the log never changes.
+func (l *log) examine(ctx context.Context, h head, known uint64, noted []byte, progress func(done, total uint64)) (*tables, error) {
+	t := newTables(l.id, l.config.Params(), l.leaves)
+	t.reset(h.size)
+	err := l.examineLeaves(ctx, t, h.size, known, progress)
+	if err == nil {
+		root, rerr := t.log.root(h.size)
+		if err = rerr; err == nil && root != h.root {
+			err = damagedFile(leavesFile, notSigned)
 		}
-		return nil
-	})
-	if err == nil && edge.root() != l.head.root {
-		err = l.locate(ctx, noted, &DamagedError{File: leavesFile, Entry: NoEntry, What: "not what the checkpoint was signed for"})
 	}
-	return same, err
+	if damaged := (*DamagedError)(nil); errors.As(err, &damaged) {
+		if i, ok := t.state.firstOther(noted); ok && (damaged.Entry == NoEntry || int64(i) <= damaged.Entry) {
+			return nil, damagedLeaf(i, "not the leaf that was logged")
+		}
+	}
+	return t, err
 }
 
-// locate names the entry whose leaf is not what it was, if found does not. What was noted
-// of the leaves tells if there is any, otherwise the signatures and the rules may.
-func (l *log) locate(ctx context.Context, known *stateTree, found *DamagedError) error {
-	damaged := func(i uint64, what string) error {
-		return &DamagedError{File: leavesFile, Entry: int64(i), What: what}
-	}
-	noted := uint64(len(known.rows)) / rowSize
-	mem := newTables(l.id, l.tables.params, l.tables.leaves)
+func (l *log) examineLeaves(ctx context.Context, t *tables, size, known uint64, progress func(done, total uint64)) error {
+	const block = 512
 	var hour contract.Hour
-	err := l.tables.leaves.each(0, l.head.size, func(i uint64, leaf *contract.Leaf, raw []byte) error {
+	for t.size < size {
+		from := t.size
+		leaves, err := l.leaves.parsed(from, min(from+block, size))
+		if err != nil {
+			return err
+		}
+		wrong := make([]error, len(leaves))
+		var replayed error
+		// One core replays them while the others check them by themselves.
+		ledgerclient.Parallel(1+len(leaves), func(i int) {
+			if i > 0 {
+				n := from + uint64(i-1)
+				wrong[i-1] = l.examineLeaf(n, &leaves[i-1], n < known)
+				return
+			}
+			for k := range leaves {
+				if leaves[k].Hour < hour {
+					replayed = damagedLeaf(t.size, "ledger hour goes backwards")
+				} else {
+					replayed = t.replay(&leaves[k])
+				}
+				if replayed != nil {
+					return
+				}
+				hour = leaves[k].Hour
+			}
+		})
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		h := tlog.RecordHash(raw)
-		if i < noted && !known.isLeaf(i, h) {
-			return damaged(i, "not the leaf that was logged")
+		for i, err := range wrong {
+			if err != nil && (replayed == nil || from+uint64(i) <= t.size) {
+				return err
+			}
 		}
-		if contract.CheckShape(&leaf.Entry) != nil || contract.CheckSignature(l.id, &leaf.Entry) != nil {
-			return damaged(i, "signature does not verify")
+		if replayed != nil {
+			return replayed
 		}
-		if leaf.Hour < hour {
-			return damaged(i, "ledger hour goes backwards")
+		if progress != nil && t.size > known {
+			progress(t.size-known, size-known)
 		}
-		hour = leaf.Hour
-		return mem.replay(leaf, leaf.Entry.ID(l.id), h)
-	})
+	}
+	return nil
+}
+
+// examineLeaf checks what a leaf says by itself.
+func (l *log) examineLeaf(n uint64, leaf *contract.Leaf, known bool) error {
+	err := contract.CheckShape(&leaf.Entry)
+	if err == nil && n == 0 {
+		_, err = contract.CheckGenesis(l.genesis, &leaf.Entry)
+	}
 	if err != nil {
-		return err
+		return damagedLeaf(n, err.Error())
 	}
-	return found
-}
-
-// edge is the right edge of a growing RFC 6962 tree: the roots of its full
-// subtrees, largest first.
-type edge struct {
-	n     uint64
-	roots []tlog.Hash
-}
-
-func (e *edge) add(h tlog.Hash) {
-	for n := e.n; n&1 == 1; n >>= 1 {
-		h = tlog.NodeHash(e.roots[len(e.roots)-1], h)
-		e.roots = e.roots[:len(e.roots)-1]
+	if !known && contract.CheckSignature(l.id, &leaf.Entry) != nil {
+		return damagedLeaf(n, "signature does not verify")
 	}
-	e.roots = append(e.roots, h)
-	e.n++
-}
-
-func (e *edge) root() crypto.Hash {
-	h := e.roots[len(e.roots)-1]
-	for i := len(e.roots) - 2; i >= 0; i-- {
-		h = tlog.NodeHash(e.roots[i], h)
-	}
-	return crypto.Hash(h)
+	return nil
 }

@@ -87,14 +87,14 @@ func (l *log) position() (uint64, error) {
 	}
 	marks, ok := parseMarks(b)
 	if !ok {
-		return 0, &DamagedError{File: orderFile, Entry: NoEntry, What: "not encoded as it was written"}
+		return 0, damagedFile(orderFile, "not encoded as it was written")
 	}
 	for _, m := range marks {
 		if m.size == l.head.size {
 			return m.position, nil
 		}
 	}
-	return 0, &DamagedError{File: orderFile, Entry: NoEntry, What: "of another log"}
+	return 0, damagedFile(orderFile, "of another log")
 }
 
 // isReplica reports whether the entries come from an order, also if how far is damaged;
@@ -128,21 +128,11 @@ func (l *log) Consumed(ctx context.Context) (position uint64, hour contract.Hour
 // Errors: those of Append but ErrClock; ErrOwnOrder; *RangeError if the
 // position is not the next to consume.
 func (l *log) Consume(ctx context.Context, position uint64, items []order.Item) ([]ledgerclient.Outcome, error) {
-	if len(items) == 0 {
-		return nil, nil
-	}
-	if l.readOnly != nil {
-		return nil, ErrReadOnly.Of(l.readOnly, "dir", l.dir)
-	}
 	entries := make([]contract.Entry, len(items))
 	for i := range items {
 		entries[i] = items[i].Entry
 	}
-	out, err := l.precheck(ctx, entries)
-	if err != nil {
-		return nil, err
-	}
-	err = l.locked(ctx, exclusive, func() error {
+	return l.judging(ctx, exclusive, entries, func(out []ledgerclient.Outcome) error {
 		at, err := l.consumed()
 		if err != nil {
 			return err
@@ -152,43 +142,33 @@ func (l *log) Consume(ctx context.Context, position uint64, items []order.Item) 
 			return &RangeError{From: position, To: next, Size: at}
 		}
 		last := l.last.Hour
-		err = l.judge(entries, out, func(i int) contract.Hour {
+		accepted, err := l.judge(entries, out, func(i int) contract.Hour {
 			last = max(last, items[i].Hour)
 			return last
 		})
-		if err == nil {
-			err = l.commitConsumed(position, next)
-		}
 		if err != nil {
-			l.undo()
+			return err
 		}
-		return err
+		return l.commitConsumed(accepted, position, next)
 	})
-	if readOnly(err) {
-		err = ErrReadOnly.Of(err, "dir", l.dir)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
 }
 
 // commitConsumed is commit with the position. If nothing was accepted, losing the
 // new position does no harm: the items are refused again. All of it is urgent: a
 // revocation may stand behind whatever else the order has.
-func (l *log) commitConsumed(position, next uint64) error {
-	t := l.tables
-	if len(t.pending) == 0 {
-		return l.replace(orderFile, marshalMarks([]mark{{t.size, next}}), true)
+func (l *log) commitConsumed(accepted []accepted, position, next uint64) error {
+	size := l.head.size
+	if len(accepted) == 0 {
+		return l.replace(orderFile, marshalMarks([]mark{{size, next}}), true)
 	}
-	marks := []mark{{t.size, position}, {t.length(), next}}
+	marks := []mark{{size, position}, {size + uint64(len(accepted)), next}}
 	if err := l.replace(orderFile, marshalMarks(marks), true); err != nil {
 		return err
 	}
 	if err := l.ops.syncDir(l.dir); err != nil {
 		return err
 	}
-	return l.commit(true)
+	return l.commit(accepted, true)
 }
 
 // Judge says what would come of the entries at that hour, but never before that
@@ -196,20 +176,9 @@ func (l *log) commitConsumed(position, next uint64) error {
 //
 // Errors: those of Leaves, and ErrReadOnly.
 func (l *log) Judge(ctx context.Context, entries []contract.Entry, hour contract.Hour) ([]ledgerclient.Outcome, error) {
-	if len(entries) == 0 {
-		return nil, nil
-	}
-	out, err := l.precheck(ctx, entries)
-	if err != nil {
-		return nil, err
-	}
-	err = l.look(ctx, func() error {
-		defer l.undo()
+	return l.judging(ctx, free, entries, func(out []ledgerclient.Outcome) error {
 		hour := max(hour, l.last.Hour)
-		return l.judge(entries, out, func(int) contract.Hour { return hour })
+		_, err := l.judge(entries, out, func(int) contract.Hour { return hour })
+		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
 }

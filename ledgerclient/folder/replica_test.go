@@ -113,7 +113,7 @@ func TestReplicaKilledAtEveryOperation(t *testing.T) {
 	lane.OneGoroutine(t)
 	_, items, origin, opt := newReplica(t)
 	run := func(dir string, x *faultyFiles) (*Folder, error) {
-		f, err := open(dir, opt, x, noNetwork)
+		f, err := open(dir, opt, x)
 		if err != nil {
 			return nil, err
 		}
@@ -141,7 +141,7 @@ func TestReplicaKilledAtEveryOperation(t *testing.T) {
 			f.closeFiles()
 		}
 		for _, dir := range []string{dir, after} {
-			f, err := open(dir, opt, unsyncedFiles{}, noNetwork)
+			f, err := open(dir, opt, unsyncedFiles{})
 			if err == nil {
 				err = consumeAll(f, items, 5)
 			}

@@ -93,7 +93,7 @@ func TestRevocationsOnAFullDisk(t *testing.T) {
 			}
 			open := func() *Folder {
 				t.Helper()
-				f, err := open(origin.dir, Options{Clock: clock.now}, ops, noNetwork)
+				f, err := open(origin.dir, Options{Clock: clock.now}, ops)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -200,7 +200,7 @@ func TestStopThatCannotBeKept(t *testing.T) {
 	x := &fullFiles{}
 	start := func() *Folder {
 		t.Helper()
-		f, err := open(origin.dir, Options{Clock: clock.now}, x, noNetwork)
+		f, err := open(origin.dir, Options{Clock: clock.now}, x)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -368,7 +368,7 @@ func TestKilledOnAFullDisk(t *testing.T) {
 		copyDir(t, origin.dir, dir)
 		full := &fullFiles{}
 		x := &dyingFiles{fullFiles: full}
-		f, err := open(dir, Options{Clock: clock.now}, x, noNetwork)
+		f, err := open(dir, Options{Clock: clock.now}, x)
 		p.must(err)
 		full.is(syscall.ENOSPC, false)
 		x.at = x.count + at
@@ -382,7 +382,7 @@ func TestKilledOnAFullDisk(t *testing.T) {
 		}
 		f.closeFiles()
 		full.is(syscall.ENOSPC, false)
-		f, err = open(dir, Options{Clock: clock.now}, full, noNetwork)
+		f, err = open(dir, Options{Clock: clock.now}, full)
 		p.must(err)
 		if a, err := f.keeper.Release(ctx, r); err != nil || done > 0 && a.Code != ledgerclient.Revoked {
 			t.Fatalf("killed at operation %d, %d steps done: %s, %v", at, done, a.Code, err)

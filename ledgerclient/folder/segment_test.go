@@ -315,7 +315,7 @@ func TestPlaceIndex(t *testing.T) {
 		bad := bytes.Clone(good)
 		bad[at] ^= 0x20
 		p.must(os.WriteFile(path, bad, 0o600))
-		g, err := open(f.dir, Options{Clock: clock.now}, unsyncedFiles{}, noNetwork)
+		g, err := open(f.dir, Options{Clock: clock.now}, unsyncedFiles{})
 		p.must(err)
 		mustVerify(t, g)
 		fetch(g)
@@ -440,7 +440,7 @@ func TestStorePowerFailure(t *testing.T) {
 		copyDir(t, origin.dir, dir)
 		x := newFaults()
 		x.at, x.torn = at, at%2 == 0
-		f, err := open(dir, Options{Clock: clock.now}, x, noNetwork)
+		f, err := open(dir, Options{Clock: clock.now}, x)
 		done := 0
 		if err == nil {
 			for _, step := range steps {
@@ -458,7 +458,7 @@ func TestStorePowerFailure(t *testing.T) {
 			after := filepath.Join(t.TempDir(), "power")
 			x.lose(t, r, dir, after)
 			cuts++
-			g, err := open(after, Options{Clock: clock.now}, unsyncedFiles{}, noNetwork)
+			g, err := open(after, Options{Clock: clock.now}, unsyncedFiles{})
 			p.must(err)
 			check := func(done int) {
 				t.Helper()

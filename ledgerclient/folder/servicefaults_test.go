@@ -178,9 +178,9 @@ func TestServicesKilledAtEveryOperation(t *testing.T) {
 				if test.bulk {
 					ops = bulkFaults{x}
 				}
-				f, err := open(dir, Options{Clock: clock.now}, ops, noNetwork)
+				f, err := open(dir, Options{Clock: clock.now}, ops)
 				if err != nil && x.once != nil {
-					f, err = open(dir, Options{Clock: clock.now}, ops, noNetwork)
+					f, err = open(dir, Options{Clock: clock.now}, ops)
 				}
 				if err != nil {
 					return dir, 0
@@ -211,7 +211,7 @@ func TestServicesKilledAtEveryOperation(t *testing.T) {
 				t.Fatalf("only %d operations", total)
 			}
 			finish := func(dir string, done, at int) {
-				f, err := open(dir, Options{Clock: clock.now}, unsyncedFiles{}, noNetwork)
+				f, err := open(dir, Options{Clock: clock.now}, unsyncedFiles{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -381,7 +381,7 @@ func testKeeperPowerFailure(t *testing.T, grants, every int) {
 		copyDir(t, origin.dir, dir)
 		x := newFaults()
 		x.at, x.torn = at, at%2 == 0
-		f, err := open(dir, Options{Clock: clock.now}, x, noNetwork)
+		f, err := open(dir, Options{Clock: clock.now}, x)
 		done := 0
 		if err == nil {
 			for _, step := range steps {
@@ -399,7 +399,7 @@ func testKeeperPowerFailure(t *testing.T, grants, every int) {
 			after := filepath.Join(t.TempDir(), "power")
 			x.lose(t, r, dir, after)
 			cuts++
-			g, err := open(after, Options{Clock: clock.now}, unsyncedFiles{}, noNetwork)
+			g, err := open(after, Options{Clock: clock.now}, unsyncedFiles{})
 			if err != nil {
 				t.Fatalf("operation %d: %v", at, err)
 			}
@@ -461,7 +461,7 @@ func TestReleasedAccessSurvivesPowerFailure(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "l")
 		copyDir(t, origin.dir, dir)
 		x := newFaults()
-		f, err := open(dir, Options{Clock: clock.now}, x, noNetwork)
+		f, err := open(dir, Options{Clock: clock.now}, x)
 		p.must(err)
 		x.at = x.count + at
 		_, err = f.Append(ctx, []contract.Entry{access})
@@ -469,7 +469,7 @@ func TestReleasedAccessSurvivesPowerFailure(t *testing.T) {
 		if x.at = 0; err != nil {
 			killed++
 		}
-		again, rerr := open(dir, Options{Clock: clock.now}, x, noNetwork)
+		again, rerr := open(dir, Options{Clock: clock.now}, x)
 		p.must(rerr)
 		a, rerr := again.keeper.Release(ctx, r)
 		p.must(rerr)
@@ -479,7 +479,7 @@ func TestReleasedAccessSurvivesPowerFailure(t *testing.T) {
 			for seed := range uint64(8) {
 				lost := filepath.Join(t.TempDir(), "lost")
 				x.lose(t, rand.New(rand.NewPCG(seed, uint64(at))), dir, lost)
-				f, err := open(lost, Options{Clock: clock.now}, unsyncedFiles{}, noNetwork)
+				f, err := open(lost, Options{Clock: clock.now}, unsyncedFiles{})
 				p.must(err)
 				if _, ok, err := f.Find(ctx, access.ID(f.id)); err != nil || !ok {
 					t.Fatalf("killed at operation %d: released, and the access is gone (%v)", at, err)

@@ -26,9 +26,7 @@ type stateTree struct {
 	tree    tree
 	rows    []byte
 	threads []byte
-	changes []change // since the last commit
-	had     int      // length of threads then
-	read    bool     // it was read from a file, and not derived by this process
+	read    bool // it was read from a file, and not derived by this process
 }
 
 const (
@@ -44,28 +42,21 @@ const (
 	maxEntries = 1 << 30
 )
 
-// change is a row as it was, and its thread if it had one.
-type change struct {
-	at     uint64
-	link   uint32
-	thread [threadSize]byte
-}
-
 func newState() *stateTree {
 	s := &stateTree{}
-	s.tree = tree{level: stateLevel, leaves: func(from, to uint64) ([]tlog.Hash, error) {
+	s.tree = newTree(stateLevel, func(from, to uint64) ([]tlog.Hash, error) {
 		hs := make([]tlog.Hash, to-from)
 		for i := range hs {
 			hs[i] = s.slotHash(from + uint64(i))
 		}
 		return hs, nil
-	}}
+	})
 	return s
 }
 
 // whole reports whether the bytes can be the state of n entries.
 func (s *stateTree) whole(n uint64) bool {
-	if uint64(len(s.rows)) != n*rowSize || len(s.threads)%threadSize != 0 || !s.tree.whole(n) {
+	if uint64(len(s.rows)) != n*rowSize || len(s.threads)%threadSize != 0 {
 		return false
 	}
 	threads := uint32(len(s.threads) / threadSize)
@@ -90,9 +81,14 @@ func (s *stateTree) setLink(i uint64, tag, v uint32) {
 // setLeaf notes the hash of a leaf.
 func (s *stateTree) setLeaf(i uint64, h tlog.Hash) { copy(s.rows[i*rowSize+4:(i+1)*rowSize], h[:]) }
 
-// isLeaf reports whether a hash can be that of the leaf, as it was noted.
-func (s *stateTree) isLeaf(i uint64, h tlog.Hash) bool {
-	return bytes.Equal(s.rows[i*rowSize+4:(i+1)*rowSize], h[:4])
+// firstOther is the first entry of which the leaf is not as other rows note it.
+func (s *stateTree) firstOther(rows []byte) (i uint64, ok bool) {
+	for at := 4; at < min(len(rows), len(s.rows)); at += rowSize {
+		if !bytes.Equal(rows[at:at+4], s.rows[at:at+4]) {
+			return uint64(at / rowSize), true
+		}
+	}
+	return 0, false
 }
 
 func (s *stateTree) thread(v uint32) []byte {
@@ -130,14 +126,14 @@ func (s *stateTree) slotHash(i uint64) tlog.Hash {
 	return tlog.RecordHash(s.slot(i))
 }
 
-// check compares the slot of entry i of n, if it was read from a file, with the hashes
-// above it. The root over the uppermost ones was compared with the log's then, so that no
-// changed slot leads to a wrong judgement.
-func (s *stateTree) check(i, n uint64) error {
+// check compares the slot of entry i, if it was read from a file, with the hashes above it.
+// The root over these was compared with the log's then, so that no changed slot leads to a
+// wrong judgement.
+func (s *stateTree) check(i uint64) error {
 	if !s.read {
 		return nil
 	}
-	ok, err := s.tree.holds(i, n, s.slotHash(i))
+	ok, err := s.tree.holds(i)
 	if err == nil && !ok {
 		err = &DamagedError{File: stateFile, Entry: int64(i), What: "slot is not under the state root"}
 	}
@@ -148,66 +144,34 @@ func (s *stateTree) check(i, n uint64) error {
 const stateFile = "state"
 
 // open appends the slot of a thread that entry n opens.
-func (s *stateTree) open(n uint64, next contract.State) error {
+func (s *stateTree) open(n uint64, next contract.State) {
 	s.rows = append(s.rows, make([]byte, rowSize)...)
 	s.setLink(n, linkOpens, uint32(next.Kind))
-	return s.tree.add(n, s.slotHash(n))
+	s.tree.add(s.slotHash(n))
 }
 
 // follow appends the empty slot of entry n, a follow-up of the thread opened at i, and
 // changes that thread's slot.
 func (s *stateTree) follow(i, n uint64, next contract.State) error {
 	tag, v := s.link(i)
-	was := change{at: i, link: tag<<30 | v}
-	if tag == linkFollowed {
-		copy(was.thread[:], s.thread(v))
-	} else {
+	if tag != linkFollowed {
 		v = uint32(len(s.threads) / threadSize)
 		s.threads = append(s.threads, make([]byte, threadSize)...)
 		s.setLink(i, linkFollowed, v)
 	}
-	s.changes = append(s.changes, was)
 	t := s.thread(v)
+	last := t[contract.SlotSize:]
+	before := binary.BigEndian.Uint32(last)
 	copy(t, next.Slot())
-	binary.BigEndian.PutUint32(t[contract.SlotSize:], uint32(n))
-	if err := s.tree.set(i, n, s.slotHash(i)); err != nil {
+	binary.BigEndian.PutUint32(last, uint32(n))
+	if err := s.tree.set(i, s.slotHash(i)); err != nil {
 		return err
 	}
 	s.rows = append(s.rows, make([]byte, rowSize)...)
-	s.setLink(n, linkFollows, binary.BigEndian.Uint32(was.thread[contract.SlotSize:]))
-	return s.tree.add(n, noSlotHash)
-}
-
-// undo makes it the state of the first n entries again, since when its changes are.
-func (s *stateTree) undo(n uint64) error {
-	s.rows = s.rows[:n*rowSize]
-	for k := len(s.changes) - 1; k >= 0; k-- {
-		c := &s.changes[k]
-		if c.at >= n {
-			continue
-		}
-		if tag, v := c.link>>30, c.link&(1<<30-1); tag == linkFollowed {
-			copy(s.thread(v), c.thread[:])
-		}
-		binary.BigEndian.PutUint32(s.rows[c.at*rowSize:], c.link)
-	}
-	s.threads = s.threads[:s.had]
-	if err := s.tree.cut(n); err != nil {
-		return err
-	}
-	for _, c := range s.changes {
-		if c.at < n {
-			if err := s.tree.set(c.at, n, s.slotHash(c.at)); err != nil {
-				return err
-			}
-		}
-	}
-	s.commit()
+	s.setLink(n, linkFollows, before)
+	s.tree.add(noSlotHash)
 	return nil
 }
-
-// commit makes it the state to which undo goes back.
-func (s *stateTree) commit() { s.changes, s.had = s.changes[:0], len(s.threads) }
 
 // state returns the state of the thread that opening opened at i, the zero State if it
 // opened none.

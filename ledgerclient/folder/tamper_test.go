@@ -104,7 +104,7 @@ func kept(t *testing.T, f *Folder) *Folder {
 }
 
 func openAndVerify(dir string, clock *testClock, known Verified) error {
-	f, err := open(dir, Options{Clock: clock.now, Private: dir + ".private"}, unsyncedFiles{}, noNetwork)
+	f, err := open(dir, Options{Clock: clock.now, Private: dir + ".private"}, unsyncedFiles{})
 	if err != nil {
 		return err
 	}

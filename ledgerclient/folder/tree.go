@@ -9,9 +9,8 @@ import (
 // they are computed again from what it is a tree of, a block of 2^level leaves at a time.
 type tree struct {
 	level int
-	// kept are the hashes of the whole blocks and those above, 32 bytes each, in the
-	// order of package tlog for a tree of blocks.
-	kept hashBytes
+	// kept[k] are the hashes of the whole subtrees of 2^k blocks. There is a kept[0].
+	kept []hashBytes
 	// tail are the hashes of the leaves behind the last whole block.
 	tail hashBytes
 	// leaves returns the hashes of the leaves [from, to), which lie in one block.
@@ -24,22 +23,39 @@ type hashBytes []byte
 func (b hashBytes) len() uint64           { return uint64(len(b)) / tlog.HashSize }
 func (b hashBytes) at(i uint64) tlog.Hash { return tlog.Hash(b[i*tlog.HashSize:]) }
 
-// ReadHashes makes it a tlog.HashReader.
-func (b hashBytes) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
-	hs := make([]tlog.Hash, len(indexes))
-	for i, x := range indexes {
-		hs[i] = b.at(uint64(x))
+// slice are those of [from, to).
+func (b hashBytes) slice(from, to uint64) []tlog.Hash {
+	hs := make([]tlog.Hash, to-from)
+	for i := range hs {
+		hs[i] = b.at(from + uint64(i))
 	}
-	return hs, nil
+	return hs
 }
 
-// keptHashes is how many hashes are kept for so many whole blocks.
-func keptHashes(blocks uint64) uint64 { return uint64(tlog.StoredHashCount(int64(blocks))) }
-
-// whole reports whether it has the hashes that it should for n leaves.
-func (t *tree) whole(n uint64) bool {
-	return uint64(len(t.kept)) == keptHashes(n>>t.level)*tlog.HashSize && uint64(len(t.tail)) == (n&(1<<t.level-1))*tlog.HashSize
+func newTree(level int, leaves func(from, to uint64) ([]tlog.Hash, error)) tree {
+	return tree{level: level, kept: []hashBytes{nil}, leaves: leaves}
 }
+
+// restore makes an empty one that of n leaves, from the hashes of its whole blocks; and
+// reports whether these can be they.
+func (t *tree) restore(blocks hashBytes, n uint64) bool {
+	if uint64(len(blocks)) != n>>t.level*tlog.HashSize {
+		return false
+	}
+	for i := range blocks.len() {
+		t.addBlock(blocks.at(i))
+	}
+	tail, err := t.leaves(t.whole(), n)
+	for _, h := range tail {
+		t.add(h)
+	}
+	return err == nil
+}
+
+// whole is the number of leaves in whole blocks.
+func (t *tree) whole() uint64 { return t.kept[0].len() << t.level }
+
+func (t *tree) size() uint64 { return t.whole() + t.tail.len() }
 
 // ReadHashes makes it a tlog.HashReader.
 func (t *tree) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
@@ -47,7 +63,7 @@ func (t *tree) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 	for i, x := range indexes {
 		level, n := tlog.SplitStoredHashIndex(x)
 		if level >= t.level {
-			hs[i] = t.kept.at(uint64(tlog.StoredHashIndex(level-t.level, n)))
+			hs[i] = t.kept[level-t.level].at(uint64(n))
 			continue
 		}
 		from, to := uint64(n)<<level, uint64(n+1)<<level
@@ -61,15 +77,19 @@ func (t *tree) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 }
 
 func (t *tree) leafHashes(from, to uint64) ([]tlog.Hash, error) {
-	start := from &^ (1<<t.level - 1)
-	if keptHashes(start>>t.level) == t.kept.len() { // it is the tail's block
-		hs := make([]tlog.Hash, to-from)
-		for i := range hs {
-			hs[i] = t.tail.at(from - start + uint64(i))
-		}
-		return hs, nil
+	if first := t.whole(); from >= first {
+		return t.tail.slice(from-first, to-first), nil
 	}
 	return t.leaves(from, to)
+}
+
+// block is the hash of a whole block, computed from its leaves.
+func (t *tree) block(n uint64) (tlog.Hash, error) {
+	leaves, err := t.leaves(n<<t.level, (n+1)<<t.level)
+	if err != nil {
+		return tlog.Hash{}, err
+	}
+	return subtree(leaves), nil
 }
 
 // subtree is the hash of a whole subtree. It writes over the hashes of its leaves.
@@ -82,126 +102,85 @@ func subtree(hs []tlog.Hash) tlog.Hash {
 	return hs[0]
 }
 
-// add appends a leaf by its hash; n is the number of leaves before it.
-func (t *tree) add(n uint64, h tlog.Hash) error {
+// add appends a leaf by its hash.
+func (t *tree) add(h tlog.Hash) {
 	t.tail = append(t.tail, h[:]...)
-	if (n+1)&(1<<t.level-1) != 0 {
+	if n := t.tail.len(); n == 1<<t.level {
+		t.addBlock(subtree(t.tail.slice(0, n)))
+		t.tail = t.tail[:0]
+	}
+}
+
+func (t *tree) addBlock(h tlog.Hash) {
+	for k := 0; ; k++ {
+		if k == len(t.kept) {
+			t.kept = append(t.kept, nil)
+		}
+		t.kept[k] = append(t.kept[k], h[:]...)
+		n := t.kept[k].len()
+		if n%2 == 1 {
+			return
+		}
+		h = tlog.NodeHash(t.kept[k].at(n-2), t.kept[k].at(n-1))
+	}
+}
+
+// set changes the hash of a leaf. leaves must give the new one.
+func (t *tree) set(i uint64, h tlog.Hash) error {
+	if first := t.whole(); i >= first {
+		copy(t.tail[(i-first)*tlog.HashSize:], h[:])
 		return nil
 	}
-	block := make([]tlog.Hash, 1<<t.level)
-	for i := range block {
-		block[i] = t.tail.at(uint64(i))
-	}
-	more, err := tlog.StoredHashesForRecordHash(int64(n>>t.level), subtree(block), t.kept)
+	at := i >> t.level
+	h, err := t.block(at)
 	if err != nil {
 		return err
 	}
-	for _, h := range more {
-		t.kept = append(t.kept, h[:]...)
-	}
-	t.tail = t.tail[:0]
-	return nil
-}
-
-// set changes the hash of leaf i of n. leaves must give the new one.
-func (t *tree) set(i, n uint64, h tlog.Hash) error {
-	if i>>t.level == n>>t.level {
-		copy(t.tail[i&(1<<t.level-1)*tlog.HashSize:], h[:])
-		return nil
-	}
-	return t.path(i, n, func(stored uint64, h tlog.Hash) error {
-		copy(t.kept[stored*tlog.HashSize:], h[:])
-		return nil
-	})
-}
-
-// path calls f with the kept hashes above leaf i of n, which is in a whole block, from
-// the block's up: each as it is computed from the block's leaves and the siblings.
-func (t *tree) path(i, n uint64, f func(stored uint64, h tlog.Hash) error) error {
-	first := i >> t.level << t.level
-	leaves, err := t.leaves(first, first+1<<t.level)
-	if err != nil {
-		return err
-	}
-	h, at, blocks := subtree(leaves), i>>t.level, n>>t.level
-	for level := 0; ; level++ {
-		if err := f(uint64(tlog.StoredHashIndex(level, int64(at))), h); err != nil {
-			return err
+	for k := 0; ; k, at = k+1, at/2 {
+		copy(t.kept[k][at*tlog.HashSize:], h[:])
+		if at|1 >= t.kept[k].len() {
+			return nil // what is above is not whole and not kept
 		}
-		if (at>>1+1)<<(level+1) > blocks {
-			return nil // the parent is not complete and not kept
-		}
-		sibling := t.kept.at(uint64(tlog.StoredHashIndex(level, int64(at^1))))
-		if at&1 == 1 {
-			h = tlog.NodeHash(sibling, h)
-		} else {
-			h = tlog.NodeHash(h, sibling)
-		}
-		at >>= 1
+		h = tlog.NodeHash(t.kept[k].at(at&^1), t.kept[k].at(at|1))
 	}
 }
 
-// holds reports whether leaf i of n is under the kept hashes with the hash h.
-func (t *tree) holds(i, n uint64, h tlog.Hash) (bool, error) {
-	if i>>t.level == n>>t.level {
-		return t.tail.at(i&(1<<t.level-1)) == h, nil
+// holds reports whether leaf i, if it is in a whole block, has the hash that is kept.
+func (t *tree) holds(i uint64) (bool, error) {
+	if i >= t.whole() {
+		return true, nil
 	}
-	same := true
-	err := t.path(i, n, func(stored uint64, h tlog.Hash) error {
-		same = same && t.kept.at(stored) == h
-		return nil
-	})
-	return same, err
+	h, err := t.block(i >> t.level)
+	return err == nil && h == t.kept[0].at(i>>t.level), err
 }
 
-// cut makes it the tree of its first n leaves.
-func (t *tree) cut(n uint64) error {
-	blocks := keptHashes(n >> t.level)
-	if blocks == t.kept.len() {
-		t.tail = t.tail[:n&(1<<t.level-1)*tlog.HashSize]
-		return nil
-	}
-	first := n >> t.level << t.level
-	t.kept, t.tail = t.kept[:blocks*tlog.HashSize], t.tail[:0]
-	if first == n {
-		return nil
-	}
-	leaves, err := t.leaves(first, n)
-	for _, h := range leaves {
-		t.tail = append(t.tail, h[:]...)
-	}
-	return err
-}
-
-// root is the root of the first n leaves. That of all of them is what every entry needs.
+// root is the root of the first n leaves. That of all of them, which every entry needs, is
+// joined directly, in two thirds of the time that package tlog takes.
 func (t *tree) root(n uint64) (crypto.Hash, error) {
-	if !t.whole(n) {
+	if n != t.size() {
 		h, err := tlog.TreeHash(int64(n), t)
 		return crypto.Hash(h), err
 	}
-	var h tlog.Hash
+	var root tlog.Hash
 	left := func(sub tlog.Hash) {
-		if h == (tlog.Hash{}) {
-			h = sub
+		if root == (tlog.Hash{}) {
+			root = sub
 		} else {
-			h = tlog.NodeHash(sub, h)
+			root = tlog.NodeHash(sub, root)
 		}
 	}
-	behind := n & (1<<t.level - 1)
-	hs := make([]tlog.Hash, behind)
-	for level := range t.level { // whole subtrees of the tail, from the last and smallest
-		if size := uint64(1) << level; behind&size != 0 {
-			first := behind &^ (2*size - 1)
-			for i := range size {
-				hs[i] = t.tail.at(first + i)
-			}
-			left(subtree(hs[:size]))
+	tail := t.tail.slice(0, t.tail.len())
+	for size := 1; len(tail) > 0; size *= 2 { // whole subtrees, from the last and smallest
+		if len(tail)&size != 0 {
+			cut := len(tail) - size
+			left(subtree(tail[cut:]))
+			tail = tail[:cut]
 		}
 	}
-	for level, blocks := 0, n>>t.level; blocks>>level != 0; level++ {
-		if blocks>>level&1 != 0 {
-			left(t.kept.at(uint64(tlog.StoredHashIndex(level, int64(blocks>>level-1)))))
+	for _, hs := range t.kept {
+		if n := hs.len(); n%2 == 1 {
+			left(hs.at(n - 1))
 		}
 	}
-	return crypto.Hash(h), nil
+	return crypto.Hash(root), nil
 }

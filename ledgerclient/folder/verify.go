@@ -5,14 +5,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"math"
-	"sync/atomic"
 
 	"github.com/carekey/carekey/crypto"
-	"github.com/carekey/carekey/crypto/crash"
-	"github.com/carekey/carekey/ledgerclient"
-	"github.com/carekey/carekey/ledgerclient/contract"
-	"golang.org/x/mod/sumdb/tlog"
 )
 
 // Verified is a log that was verified before. The zero value is none.
@@ -34,37 +28,35 @@ func (l *log) verify(ctx context.Context, known Verified, progress func(done, to
 	if err != nil {
 		return Report{}, nil, err
 	}
-	var report Report
-	var limit atomic.Uint64 // signatures from there on say nothing new
-	limit.Store(math.MaxUint64)
-	signatures := make(chan error, 1)
+	var h head
+	var noted []byte
 	err = l.look(ctx, func() error {
-		report.Size, report.Root = l.head.size, l.head.root
-		from, err := l.checkLeaves(ctx, l.tables.state, known)
-		if err != nil {
-			signatures <- nil
+		h, noted = l.head, l.tables.state.rows
+		return nil
+	})
+	if err != nil {
+		return Report{}, keys, err
+	}
+	if known.Size > h.size {
+		known = Verified{}
+	}
+	t, err := l.examine(ctx, h, known.Size, noted, progress)
+	if known.Size > 0 && ctx.Err() == nil && (err != nil || !t.has(known)) {
+		known = Verified{}
+		t, err = l.examine(ctx, h, 0, noted, progress)
+	}
+	if err != nil {
+		return Report{}, keys, err
+	}
+	report := Report{Verified{h.size, h.root}, h.size - known.Size}
+	return report, keys, l.look(ctx, func() error {
+		l.tables, l.saved = t, 0
+		if err := l.follow(ctx); err != nil { // what came meanwhile
 			return err
 		}
-		report.Signatures = l.head.size - from
-		go func() {
-			defer crash.Report()
-			signatures <- l.checkSignatures(ctx, from, report.Size, &limit, progress)
-		}()
-		err = l.verifyLog(ctx)
-		if d := (*DamagedError)(nil); errors.As(err, &d) && d.Entry != NoEntry {
-			limit.Store(uint64(d.Entry)) // only an earlier finding counts now
-		} else if err != nil {
-			limit.Store(0)
-		}
-		return err
+		l.keep()
+		return nil
 	})
-	if report.Size == 0 {
-		return report, keys, err // there was nothing to look at
-	}
-	if serr := <-signatures; err == nil || earlier(serr, err) {
-		err = serr
-	}
-	return report, keys, err
 }
 
 // earlier reports whether a is damage of an entry before that of b.
@@ -80,19 +72,15 @@ func (l *log) verifyFixed() (damaged []*DamagedError, err error) {
 		return nil, err
 	}
 	if !bytes.Equal(doc, l.genesis) {
-		return nil, &DamagedError{File: genesisFile, Entry: NoEntry, What: "changed since the ledger was opened"}
+		return nil, damagedFile(genesisFile, "changed since the ledger was opened")
 	}
-	l.turn <- struct{}{}
 	l.signing.Lock()
 	l.signer = nil
 	l.signing.Unlock()
-	_, err = l.checkpointSigner()
-	<-l.turn
-	errs := []error{err}
+	errs := l.CheckKeys()
 	if !l.follows {
-		_, entry := l.readCurveKey(entryKeyFile, l.config.Nodes[0].Key)
-		_, keeper := l.readCurveKey(keeperKeyFile, l.config.Keepers[0])
-		errs = append(errs, entry, keeper)
+		_, err := l.readCurveKey(entryKeyFile, l.config.Nodes[0].Key)
+		errs = append(errs, err)
 	}
 	for _, err := range errs {
 		var d *DamagedError
@@ -104,89 +92,4 @@ func (l *log) verifyFixed() (damaged []*DamagedError, err error) {
 		}
 	}
 	return damaged, nil
-}
-
-// verifyLog does everything but signatures.
-func (l *log) verifyLog(ctx context.Context) error {
-	raw, err := readIn(l.dir, l.path(checkpointFile), maxCheckpoint)
-	if err != nil {
-		return err
-	}
-	if h, err := l.key.parse(raw); err != nil || h.size < l.head.size || h.size == l.head.size && h.root != l.head.root {
-		return &DamagedError{File: checkpointFile, Entry: NoEntry, What: "signature does not verify"}
-	}
-	t := l.tables
-	t.reset(l.head.size)
-	var hour contract.Hour
-	err = t.leaves.each(0, l.head.size, func(i uint64, leaf *contract.Leaf, raw []byte) error {
-		if i%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		fail := func(what string) error { return &DamagedError{File: leavesFile, Entry: int64(i), What: what} }
-		if leaf.Hour < hour {
-			return fail("ledger hour goes backwards")
-		}
-		hour = leaf.Hour
-		if err := contract.CheckShape(&leaf.Entry); err != nil {
-			return fail(err.Error())
-		}
-		if i == 0 {
-			if _, err := contract.CheckGenesis(l.genesis, &leaf.Entry); err != nil {
-				return fail(err.Error())
-			}
-		}
-		id := leaf.Entry.ID(l.id)
-		if _, _, there, err := t.find(id); err != nil {
-			return err
-		} else if there {
-			return fail("stands in the log before")
-		}
-		return t.replay(leaf, id, tlog.RecordHash(raw))
-	})
-	if err == nil {
-		err = l.rootsHold()
-	}
-	if err != nil {
-		t.reset(0)
-		return err
-	}
-	l.saved = 0
-	l.keep()
-	return nil
-}
-
-// checkSignatures checks those of the leaves [from, to), on all cores, as far as limit. The
-// error is the damage of the first, or ctx's.
-func (l *log) checkSignatures(ctx context.Context, from, to uint64, limit *atomic.Uint64, progress func(done, total uint64)) error {
-	const block = 512
-	for at := from; at < to && at < limit.Load(); {
-		end := min(at+block, to)
-		raw, err := l.tables.leaves.read(at, end)
-		if err != nil {
-			return err
-		}
-		var first atomic.Uint64
-		first.Store(end)
-		ledgerclient.Parallel(int(end-at), func(i int) {
-			if ctx.Err() != nil || at+uint64(i) >= min(first.Load(), limit.Load()) {
-				return
-			}
-			leaf, err := contract.ParseLeaf(raw[i*contract.LeafSize:][:contract.LeafSize])
-			if err == nil {
-				err = contract.CheckSignature(l.id, &leaf.Entry)
-			}
-			for n := first.Load(); err != nil && at+uint64(i) < n && !first.CompareAndSwap(n, at+uint64(i)); n = first.Load() {
-			}
-		})
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if n := first.Load(); n < end {
-			return &DamagedError{File: leavesFile, Entry: int64(n), What: "signature does not verify"}
-		}
-		if at = end; progress != nil {
-			progress(at-from, to-from)
-		}
-	}
-	return nil
 }
