@@ -70,6 +70,7 @@ func codecs() []sample {
 	part := of("upload part", UploadPartForm, UploadPart{Upload: UploadID{7}, Offset: 1 << 20, Data: []byte("data")})
 	part.open = true
 	commit := UploadCommit{Upload: UploadID{7}, Put: samplePut(ledgerclient.PartContent, 2)}
+	commit.Put.Blob = nil
 	deposits := []ledgerclient.Deposit{{Grant: contract.ID{1}, Share: sampleShare(), Package: []byte("p")}, {Grant: contract.ID{2}, Share: sampleShare()}}
 	leaves := []contract.Leaf{{Hour: 1, Entry: sampleEntry(1)}, {Hour: 2, Entry: sampleEntry(2)}}
 	ordered := Ordered{Outcomes: outcomes, News: News{Note: []byte("a checkpoint"), Leaves: leaves}}
