@@ -177,7 +177,7 @@ func TestRevocationWithABusyLedger(t *testing.T) {
 		var why error = cut("ledger")
 		sent := 0
 		if kind != "" {
-			p := node.Problem{Kind: kind, RetryAfter: time.Second}
+			p := node.ProblemOf(&node.RefusedError{Kind: kind, RetryAfter: 1})
 			why, sent = p.Err("ledger"), 1
 		}
 		s := l.over(tn.services())

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto/fault"
@@ -66,7 +65,6 @@ const (
 	errTLS         fault.Code = "bad-certificate"  // the certificate or its key cannot be used
 	errServed      fault.Code = "served"           // another server serves dir
 	errListen      fault.Code = "cannot-listen"    // address
-	errClockOff    fault.Code = "clock-off"        // by, against
 	errConform     fault.Code = "does-not-conform" // a backend breaks rules. failed, all
 	errOwnOrder    fault.Code = "own-order"        // the settings name an order, and the folder keeps its own
 	errNoOrder     fault.Code = "no-order"         // the folder is a replica, and the settings name no order
@@ -101,7 +99,7 @@ var explanations = cli.Table{Code: coded, Show: show, Rows: map[fault.Code]cli.R
 		"both are PEM files, the certificate's own first, then those of its issuers"),
 	errServed: say(exitRefused, "a server is running on {dir} already", "stop that one first"),
 	errListen: say(exitUnexpected, "cannot listen at {address}: {why}", "name a free address with --listen"),
-	errClockOff: say(exitRefused, "this computer's clock is off by {by} against {against|clock}",
+	server.ErrClockOff: say(exitRefused, "this computer's clock is off by {by} against {against|clock}",
 		"set the clock, and let it be kept by NTP. An entry at a wrong hour cannot be taken back"),
 	errConform: say(exitTampered, "{failed} of {all} rules do not hold",
 		"the rules that do not hold are above; each names what it wants"),
@@ -182,8 +180,6 @@ func coded(err error) error {
 	switch e := err.(type) {
 	case *folder.DamagedError:
 		return errDamaged.With("what", e.Error())
-	case *server.ClockOffError:
-		return errClockOff.With("by", e.By.Round(time.Second), "against", e.Against)
 	}
 	return nil
 }

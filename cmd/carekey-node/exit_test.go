@@ -50,7 +50,7 @@ var explained = []struct {
 	{errConform.With("failed", 1, "all", 2), "does-not-conform", 6},
 	{errNoOrder, "no-order", 2},
 	{errOwnOrder, "own-order", 3},
-	{&server.ClockOffError{Against: "ledger", By: time.Hour}, "clock-off", 3},
+	{server.ErrClockOff.With("by", time.Hour, "against", "ledger"), "clock-off", 3},
 	{order.ErrBroken.With("what", order.Shorter), "order-broken", 6},
 	{order.ErrUnknown.Of(io.EOF), "order-unknown", 5},
 	{&order.ProgramError{Program: "carekey-ledger-foo", Fault: order.Missing}, "backend-failed", 5},

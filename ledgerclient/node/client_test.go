@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"io"
 	"log"
@@ -329,10 +330,7 @@ func TestBusyIsSentLess(t *testing.T) {
 		sizes = append(sizes, r.ContentLength)
 		mu.Unlock()
 		if r.ContentLength > room {
-			p := node.Problem{Kind: node.KindBusy, RetryAfter: time.Second}
-			w.Header().Set("Content-Type", node.TypeProblem)
-			w.WriteHeader(p.Status())
-			w.Write(p.Marshal())
+			sayNo(w, &node.RefusedError{Kind: node.KindBusy, RetryAfter: 1})
 			return
 		}
 		n.ServeHTTP(w, r)
@@ -424,10 +422,7 @@ func TestBusyIsSentLess(t *testing.T) {
 	}
 	// Who has no room at all is not asked for ever.
 	front.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p := node.Problem{Kind: node.KindBusy, RetryAfter: time.Second}
-		w.Header().Set("Content-Type", node.TypeProblem)
-		w.WriteHeader(p.Status())
-		w.Write(p.Marshal())
+		sayNo(w, &node.RefusedError{Kind: node.KindBusy, RetryAfter: 1})
 	})
 	_, err = s.Ledger.Append(ctx, entries)
 	if e, ok := errors.AsType[*node.RefusedError](err); !ok || e.Kind != node.KindBusy {
@@ -443,13 +438,8 @@ func TestRevocationIsNotRefusedByANode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var said atomic.Pointer[node.Problem]
-	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p := said.Load()
-		w.Header().Set("Content-Type", node.TypeProblem)
-		w.WriteHeader(p.Status())
-		w.Write(p.Marshal())
-	}))
+	var said atomic.Pointer[error]
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { sayNo(w, *said.Load()) }))
 	defer front.Close()
 	inv.URLs = []string{front.URL}
 	s := dial(t, inv, node.Options{Genesis: genesis})
@@ -459,13 +449,19 @@ func TestRevocationIsNotRefusedByANode(t *testing.T) {
 		t.Fatal(err)
 	}
 	mixed := append(records(t, inv.Ledger, 1), e)
-	for _, p := range []node.Problem{
-		{Kind: node.KindMalformed}, {Kind: node.KindNoVersion, Versions: []int{9}}, {Kind: node.KindToken}, {Kind: node.KindNotFound, What: "page"},
-		{Kind: node.KindMethod}, {Kind: node.KindRange}, {Kind: node.KindStore, Reason: ledgerclient.BadEntry}, {Kind: node.KindKeeper, Code: ledgerclient.Revoked},
-		{Kind: node.KindNoLength}, {Kind: node.KindTooLarge}, {Kind: node.KindTooSlow}, {Kind: node.KindTooMany}, {Kind: node.KindQuota}, {Kind: node.KindBusy},
-		{Kind: node.KindClosing}, {Kind: node.KindClock}, {Kind: node.KindReadOnly}, {Kind: node.KindFull}, {Kind: node.KindDamaged}, {Kind: node.KindFailed},
+	refusals := []error{
+		&ledgerclient.NotFoundError{What: "page"}, &ledgerclient.RangeError{}, &ledgerclient.StoreError{Reason: ledgerclient.BadEntry},
+		&ledgerclient.KeeperError{Code: ledgerclient.Revoked}, &node.RefusedError{Kind: node.KindNoVersion, Versions: []int{9}},
+	}
+	for _, k := range []node.Kind{
+		node.KindMalformed, node.KindToken, node.KindMethod, node.KindNoLength, node.KindTooLarge, node.KindTooSlow, node.KindTooMany, node.KindQuota,
+		node.KindBusy, node.KindClosing, node.KindClock, node.KindReadOnly, node.KindFull, node.KindDamaged, node.KindFailed,
 	} {
-		said.Store(&p)
+		refusals = append(refusals, &node.RefusedError{Kind: k})
+	}
+	for _, why := range refusals {
+		said.Store(&why)
+		p := node.ProblemOf(why)
 		var away *ledgerclient.UnreachableError
 		for name, entries := range map[string][]contract.Entry{"alone": {e}, "among others": mixed} {
 			if _, err := s.Ledger.Append(ctx, entries); !errors.As(err, &away) || away.Service != "ledger" {
@@ -494,10 +490,7 @@ func TestRevocationWithoutQuestions(t *testing.T) {
 			n.ServeHTTP(w, r)
 			return
 		}
-		p := node.Problem{Kind: node.KindBusy, RetryAfter: time.Second}
-		w.Header().Set("Content-Type", node.TypeProblem)
-		w.WriteHeader(p.Status())
-		w.Write(p.Marshal())
+		sayNo(w, &node.RefusedError{Kind: node.KindBusy, RetryAfter: 1})
 	}))
 	defer front.Close()
 	inv.URLs = []string{front.URL}
@@ -521,10 +514,7 @@ func TestAnotherVersion(t *testing.T) {
 			w.Write([]byte("an answer of version 1"))
 			return
 		}
-		p := node.Problem{Kind: node.KindNoVersion, Versions: []int{1}}
-		w.Header().Set("Content-Type", node.TypeProblem)
-		w.WriteHeader(p.Status())
-		w.Write(p.Marshal())
+		sayNo(w, &node.RefusedError{Kind: node.KindNoVersion, Versions: []int{1}})
 	}))
 	defer front.Close()
 	_, inv := start(t)
@@ -683,4 +673,12 @@ func TestCanceled(t *testing.T) {
 	if _, err := s.Ledger.Checkpoint(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
+}
+
+// sayNo answers with the problem for an error.
+func sayNo(w http.ResponseWriter, why error) {
+	p := node.ProblemOf(why)
+	w.Header().Set("Content-Type", node.TypeProblem)
+	w.WriteHeader(p.Status)
+	json.NewEncoder(w).Encode(p)
 }

@@ -321,7 +321,7 @@ func (a *answering) check() error {
 		return err
 	}
 	p, err := ParseProblem(raw) // of any version: which a node speaks it says in one of its own
-	if err != nil || p.Status() != a.StatusCode {
+	if err != nil || p.Status != a.StatusCode {
 		return a.foreign()
 	}
 	return p.Err(a.q.service)

@@ -70,35 +70,39 @@ var problems = map[Kind]struct {
 
 const problemType = "urn:carekey:problem:"
 
-// Problem is an RFC 9457 document: why a request failed. Type, title and status
-// follow from Kind; which of the other members are there too.
-type Problem struct {
-	Kind       Kind
-	RetryAfter time.Duration // of KindTooMany, KindQuota, KindBusy, KindClosing; full seconds
-	Limit      int64         // of KindTooLarge, in bytes
-	Versions   []int         // of KindNoVersion: what the node speaks
-	What       string        // of KindNotFound: "payload", "entry", "upload", "page", "tile"
-	Entry      crypto.Hash   // of KindStore: the entry; of KindKeeper: the grant
-	Part       ledgerclient.Part
-	Reason     ledgerclient.StoreReason
-	Code       ledgerclient.Code
-	Range      ledgerclient.RangeError
+// RefusedError says that a node did not do what it was asked for, for a reason
+// of its own.
+type RefusedError struct {
+	Kind       Kind  `json:"-"`
+	RetryAfter int   `json:"retry_after,omitempty"` // seconds to wait; 0: not said
+	Limit      int64 `json:"limit,omitempty"`       // of KindTooLarge, in bytes
+	Versions   []int `json:"versions,omitempty"`    // of KindNoVersion: what the node speaks
 }
 
-// document is a Problem as JSON.
-type document struct {
-	Type       string                   `json:"type"`
-	Title      string                   `json:"title"`
-	Status     int                      `json:"status"`
-	RetryAfter int64                    `json:"retry_after,omitempty"` // seconds
-	Limit      int64                    `json:"limit,omitempty"`
-	Versions   []int                    `json:"versions,omitempty"`
-	What       string                   `json:"what,omitempty"`
-	Entry      *crypto.Hash             `json:"entry,omitempty"`
-	Part       string                   `json:"part,omitempty"`
-	Reason     string                   `json:"reason,omitempty"`
-	Code       string                   `json:"code,omitempty"`
-	Range      *ledgerclient.RangeError `json:"range,omitempty"`
+func (e *RefusedError) Error() string {
+	s := problems[e.Kind].title
+	if e.Kind == KindNoVersion {
+		s = fmt.Sprintf("it speaks version %s of the protocol, and this is version %d", strings.Trim(fmt.Sprint(e.Versions), "[]"), Version)
+	}
+	if e.RetryAfter > 0 {
+		s += fmt.Sprintf(" (again in %s)", time.Duration(e.RetryAfter)*time.Second)
+	}
+	return s
+}
+
+// Problem is an RFC 9457 document: why a request failed. Which members beside the
+// first four are there follows from the kind.
+type Problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"` // of HTTP
+	RefusedError
+	What   string                   `json:"what,omitempty"`  // of KindNotFound: "payload", "upload", "page", "tile"
+	Entry  *crypto.Hash             `json:"entry,omitempty"` // of KindStore: the entry; of KindKeeper: the grant
+	Part   string                   `json:"part,omitempty"`
+	Reason string                   `json:"reason,omitempty"`
+	Code   string                   `json:"code,omitempty"`
+	Range  *ledgerclient.RangeError `json:"range,omitempty"`
 }
 
 // storeReasons are the names of the reasons of a StoreError.
@@ -112,147 +116,68 @@ var storeReasons = map[ledgerclient.StoreReason]string{
 	ledgerclient.NotWithdrawn: "not-withdrawn",
 }
 
-// Status is the HTTP status that goes with the problem.
-func (p *Problem) Status() int { return problems[p.Kind].status }
-
-// Marshal encodes p as JSON.
-func (p *Problem) Marshal() []byte {
-	d := document{
-		Type: problemType + string(p.Kind), Title: problems[p.Kind].title, Status: p.Status(),
-	}
-	switch p.Kind {
-	case KindTooMany, KindQuota, KindBusy, KindClosing:
-		d.RetryAfter = int64(p.RetryAfter / time.Second)
-	case KindTooLarge:
-		d.Limit = p.Limit
-	case KindNoVersion:
-		d.Versions = p.Versions
-	case KindNotFound:
-		d.What = p.What
-	case KindStore:
-		d.Entry, d.Reason = &p.Entry, storeReasons[p.Reason]
-		if p.Part != 0 {
-			d.Part = p.Part.String()
+// named is the value of a name on the wire, out of first to last.
+func named[T interface {
+	~uint8
+	String() string
+}](name string, first, last T) (value T, ok bool) {
+	for v := first; v <= last; v++ {
+		if v.String() == name {
+			return v, true
 		}
-	case KindKeeper:
-		d.Entry, d.Code = &p.Entry, p.Code.String()
-	case KindRange:
-		d.Range = &p.Range
 	}
-	b, err := json.Marshal(d)
-	if err != nil {
-		panic(err) // no field of it can fail
-	}
-	return b
+	return 0, false
 }
 
 // ParseProblem decodes a problem. One of an unknown type is an error: it is not
 // of this protocol.
 func ParseProblem(b []byte) (Problem, error) {
-	var d document
+	var p Problem
 	if len(b) > MaxProblem {
-		return Problem{}, malformed("problem", codec.ErrLength)
+		return p, malformed("problem", codec.ErrLength)
 	}
-	if err := json.Unmarshal(b, &d); err != nil {
+	if err := json.Unmarshal(b, &p); err != nil {
 		return Problem{}, malformed("problem", err)
 	}
-	var p Problem
-	for k := range problems {
-		if d.Type == problemType+string(k) {
-			p.Kind = k
-		}
-	}
-	ok := p.Kind != "" && d.Status == p.Status()
-	switch p.Kind {
-	case KindTooMany, KindQuota, KindBusy, KindClosing:
-		ok = ok && d.RetryAfter >= 0 && d.RetryAfter <= 86400
-		p.RetryAfter = time.Duration(d.RetryAfter) * time.Second
-	case KindTooLarge:
-		ok = ok && d.Limit >= 0
-		p.Limit = d.Limit
-	case KindNoVersion:
-		p.Versions = d.Versions
-	case KindNotFound:
-		ok = ok && validName(d.What)
-		p.What = d.What
-	case KindStore:
-		for r, name := range storeReasons {
-			if name == d.Reason {
-				p.Reason = r
-			}
-		}
-		for part := ledgerclient.PartMetadata; part <= ledgerclient.PartAccess; part++ {
-			if part.String() == d.Part {
-				p.Part = part
-			}
-		}
-		ok = ok && p.Reason != "" && d.Entry != nil && (p.Part != 0) == (d.Part != "")
-		if d.Entry != nil {
-			p.Entry = *d.Entry
-		}
-	case KindKeeper:
-		for c := ledgerclient.UnknownGrant; c <= ledgerclient.BadRequest; c++ {
-			if c.String() == d.Code {
-				p.Code = c
-			}
-		}
-		ok = ok && p.Code != ledgerclient.Released && d.Entry != nil
-		if d.Entry != nil {
-			p.Entry = *d.Entry
-		}
-	case KindRange:
-		ok = ok && d.Range != nil
-		if d.Range != nil {
-			p.Range = *d.Range
-		}
-	}
-	if !ok {
+	p.Kind = Kind(strings.TrimPrefix(p.Type, problemType))
+	known, ok := problems[p.Kind]
+	if !ok || p.Type != problemType+string(p.Kind) || p.Status != known.status || p.RetryAfter < 0 || p.RetryAfter > 86400 || p.Err("") == nil {
 		return Problem{}, malformed("problem", codec.ErrRange)
 	}
 	return p, nil
 }
 
-// RefusedError says that a node did not do what it was asked for, for a reason
-// of its own.
-type RefusedError struct {
-	Kind       Kind
-	RetryAfter time.Duration // how long to wait; 0: not said
-	Limit      int64         // of KindTooLarge, in bytes
-	Versions   []int         // of KindNoVersion: what the node speaks
-}
-
-func (e *RefusedError) Error() string {
-	s := problems[e.Kind].title
-	if e.Kind == KindNoVersion {
-		s = fmt.Sprintf("it speaks version %s of the protocol, and this is version %d", strings.Trim(fmt.Sprint(e.Versions), "[]"), Version)
-	}
-	if e.RetryAfter > 0 {
-		s += fmt.Sprintf(" (again in %s)", e.RetryAfter)
-	}
-	return s
-}
-
-// Err is the typed error that a client returns for the problem. service is
-// "ledger", "store" or "keeper". What goes over by itself, or is for the node's
-// operator to mend, is a *ledgerclient.UnreachableError around a *RefusedError.
+// Err is the typed error that a client returns for the problem; nil if a member that
+// it needs is none. service is "ledger", "store" or "keeper". What goes over by itself,
+// or is for the node's operator to mend, is a *ledgerclient.UnreachableError around a
+// *RefusedError.
 func (p *Problem) Err(service string) error {
 	switch p.Kind {
 	case KindNotFound:
-		return &ledgerclient.NotFoundError{What: p.What}
+		if validName(p.What) {
+			return &ledgerclient.NotFoundError{What: p.What}
+		}
 	case KindStore:
-		return &ledgerclient.StoreError{Entry: p.Entry, Part: p.Part, Reason: p.Reason}
+		part, ok := named(p.Part, ledgerclient.PartMetadata, ledgerclient.PartAccess)
+		for reason, name := range storeReasons {
+			if name == p.Reason && p.Entry != nil && (ok || p.Part == "") {
+				return &ledgerclient.StoreError{Entry: *p.Entry, Part: part, Reason: reason}
+			}
+		}
 	case KindKeeper:
-		return &ledgerclient.KeeperError{Grant: p.Entry, Code: p.Code}
+		if code, ok := named(p.Code, ledgerclient.UnknownGrant, ledgerclient.BadRequest); ok && p.Entry != nil {
+			return &ledgerclient.KeeperError{Grant: *p.Entry, Code: code}
+		}
 	case KindRange:
-		r := p.Range
-		return &r
-	}
-	refused := &RefusedError{Kind: p.Kind, RetryAfter: p.RetryAfter, Limit: p.Limit, Versions: p.Versions}
-	switch p.Kind {
+		if p.Range != nil {
+			return p.Range
+		}
 	case KindMalformed, KindNoVersion, KindToken, KindMethod, KindNoLength, KindTooLarge:
-		return refused
+		return &p.RefusedError
+	default:
+		return &ledgerclient.UnreachableError{Service: service, Err: &p.RefusedError, Answered: true, Damaged: p.Kind == KindDamaged}
 	}
-	return &ledgerclient.UnreachableError{Service: service, Err: refused, Answered: true, Damaged: p.Kind == KindDamaged}
+	return nil
 }
 
 // unanswered is the error of a revocation. The contract and the keeper alone refuse
@@ -274,23 +199,23 @@ func unanswered(service string, err error) error {
 // ProblemOf is the problem that stands for an error of a service. Errors of which
 // it knows nothing are KindFailed.
 func ProblemOf(err error) Problem {
+	p := Problem{RefusedError: RefusedError{Kind: KindFailed}}
 	if e, ok := errors.AsType[*RefusedError](err); ok {
-		return Problem{Kind: e.Kind, RetryAfter: e.RetryAfter, Limit: e.Limit, Versions: e.Versions}
+		p.RefusedError = *e
+	} else if e, ok := errors.AsType[*ledgerclient.NotFoundError](err); ok {
+		p.Kind, p.What = KindNotFound, e.What
+	} else if e, ok := errors.AsType[*ledgerclient.StoreError](err); ok {
+		p.Kind, p.Entry, p.Reason = KindStore, &e.Entry, storeReasons[e.Reason]
+		if e.Part != 0 {
+			p.Part = e.Part.String()
+		}
+	} else if e, ok := errors.AsType[*ledgerclient.KeeperError](err); ok {
+		p.Kind, p.Entry, p.Code = KindKeeper, &e.Grant, e.Code.String()
+	} else if e, ok := errors.AsType[*ledgerclient.RangeError](err); ok {
+		p.Kind, p.Range = KindRange, e
+	} else if errors.Is(err, ledgerclient.ErrMessage) {
+		p.Kind = KindMalformed
 	}
-	if e, ok := errors.AsType[*ledgerclient.NotFoundError](err); ok {
-		return Problem{Kind: KindNotFound, What: e.What}
-	}
-	if e, ok := errors.AsType[*ledgerclient.StoreError](err); ok {
-		return Problem{Kind: KindStore, Entry: e.Entry, Part: e.Part, Reason: e.Reason}
-	}
-	if e, ok := errors.AsType[*ledgerclient.KeeperError](err); ok {
-		return Problem{Kind: KindKeeper, Entry: e.Grant, Code: e.Code}
-	}
-	if e, ok := errors.AsType[*ledgerclient.RangeError](err); ok {
-		return Problem{Kind: KindRange, Range: *e}
-	}
-	if errors.Is(err, ledgerclient.ErrMessage) {
-		return Problem{Kind: KindMalformed}
-	}
-	return Problem{Kind: KindFailed}
+	p.Type, p.Title, p.Status = problemType+string(p.Kind), problems[p.Kind].title, problems[p.Kind].status
+	return p
 }

@@ -2,12 +2,12 @@ package node
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -207,48 +207,53 @@ func TestTilePaths(t *testing.T) {
 	}
 }
 
-func sampleProblems() []Problem {
-	all := []Problem{
-		{Kind: KindTooLarge, Limit: 5},
-		{Kind: KindNoVersion, Versions: []int{1, 2}},
-		{Kind: KindNotFound, What: "payload"},
-		{Kind: KindStore, Entry: crypto.Hash{1}, Part: ledgerclient.PartTerms, Reason: ledgerclient.BadPackage},
-		{Kind: KindStore, Entry: crypto.Hash{1}, Reason: ledgerclient.NotWithdrawn},
-		{Kind: KindKeeper, Entry: crypto.Hash{1}, Code: ledgerclient.WrongKey},
-		{Kind: KindRange, Range: ledgerclient.RangeError{From: 1, To: 2, Size: 3}},
+// sampleRefusals are errors of all kinds.
+func sampleRefusals() []error {
+	all := []error{
+		&RefusedError{Kind: KindTooLarge, Limit: 5},
+		&RefusedError{Kind: KindNoVersion, Versions: []int{1, 2}},
+		&ledgerclient.NotFoundError{What: "payload"},
+		&ledgerclient.StoreError{Entry: crypto.Hash{1}, Part: ledgerclient.PartTerms, Reason: ledgerclient.BadPackage},
+		&ledgerclient.StoreError{Entry: crypto.Hash{1}, Reason: ledgerclient.NotWithdrawn},
+		&ledgerclient.KeeperError{Grant: crypto.Hash{1}, Code: ledgerclient.WrongKey},
+		&ledgerclient.RangeError{From: 1, To: 2, Size: 3},
 	}
 	have := map[Kind]bool{}
-	for _, p := range all {
-		have[p.Kind] = true
+	for _, err := range all {
+		have[ProblemOf(err).Kind] = true
 	}
 	for k := range problems {
 		if !have[k] {
-			p := Problem{Kind: k}
-			switch k {
-			case KindTooMany, KindQuota, KindBusy, KindClosing:
-				p.RetryAfter = 3 * time.Second
-			}
-			all = append(all, p)
+			all = append(all, &RefusedError{Kind: k, RetryAfter: 3})
 		}
 	}
 	for reason := range storeReasons {
-		all = append(all, Problem{Kind: KindStore, Part: ledgerclient.PartContent, Reason: reason})
+		all = append(all, &ledgerclient.StoreError{Part: ledgerclient.PartContent, Reason: reason})
 	}
 	return all
+}
+
+func document(p Problem) []byte {
+	b, err := json.Marshal(p)
+	if err != nil {
+		panic(err)
+	}
+	return b
 }
 
 // Every problem survives its document, and the error that a client makes of it
 // gives the same problem again: the mapping is one to one.
 func TestProblems(t *testing.T) {
-	for _, p := range sampleProblems() {
-		got, err := ParseProblem(p.Marshal())
+	for _, why := range sampleRefusals() {
+		p := ProblemOf(why)
+		got, err := ParseProblem(document(p))
 		if err != nil || !reflect.DeepEqual(got, p) {
-			t.Errorf("%s: %+v, %v", p.Marshal(), got, err)
+			t.Errorf("%s: %+v, %v", document(p), got, err)
 		}
-		if p.Status() < 400 || problems[p.Kind].title == "" {
-			t.Errorf("%s: status %d", p.Kind, p.Status())
+		if p.Status < 400 || p.Title == "" {
+			t.Errorf("%s: status %d", p.Kind, p.Status)
 		}
-		e := p.Err("store")
+		e := got.Err("store")
 		if again := ProblemOf(fmt.Errorf("while at it: %w", e)); !reflect.DeepEqual(again, p) {
 			t.Errorf("%s becomes %v and then %+v", p.Kind, e, again)
 		}
@@ -360,15 +365,15 @@ func FuzzTilePath(f *testing.F) {
 }
 
 func FuzzProblem(f *testing.F) {
-	for _, p := range sampleProblems() {
-		f.Add(p.Marshal())
+	for _, why := range sampleRefusals() {
+		f.Add(document(ProblemOf(why)))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := ParseProblem(b)
 		if err != nil {
 			return
 		}
-		if again, err := ParseProblem(p.Marshal()); err != nil || !reflect.DeepEqual(again, p) {
+		if again, err := ParseProblem(document(p)); err != nil || !reflect.DeepEqual(again, p) {
 			t.Errorf("%q: %+v is read again as %+v, %v", b, p, again, err)
 		}
 		_ = p.Err("ledger").Error()

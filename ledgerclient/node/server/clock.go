@@ -2,10 +2,10 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
@@ -14,14 +14,12 @@ import (
 // releasing.
 const ClockTolerance = 5 * time.Minute
 
-// ClockOffError says that the node's clock cannot be relied upon.
-type ClockOffError struct {
-	Against string        // "ledger", "monotonic", "reference"
-	By      time.Duration // how far the clock is ahead; negative: behind
-}
+// ErrClockOff: the node's clock cannot be relied upon. against "ledger", "monotonic"
+// or "reference"; by, how far it is ahead, to the second; negative: behind
+const ErrClockOff fault.Code = "clock-off"
 
-func (e *ClockOffError) Error() string {
-	return fmt.Sprintf("clock is off by %s against the %s clock", e.By.Round(time.Second), e.Against)
+func clockOff(against string, by time.Duration) error {
+	return ErrClockOff.With("by", by.Round(time.Second), "against", against)
 }
 
 // clockGuard keeps the rule of PROTOCOL.md, section 6. The clock is compared with
@@ -58,10 +56,10 @@ func (g *clockGuard) off() error {
 	return apart("monotonic", g.wall().Round(0).Sub(g.anchor), g.uptime()-g.anchored)
 }
 
-// apart is a *ClockOffError if the clock went otherwise than it should.
+// apart is an ErrClockOff if the clock went otherwise than it should.
 func apart(against string, went, should time.Duration) error {
 	if by := went - should; by > ClockTolerance || by < -ClockTolerance {
-		return &ClockOffError{Against: against, By: by}
+		return clockOff(against, by)
 	}
 	return nil
 }
@@ -73,13 +71,13 @@ func apart(against string, went, should time.Duration) error {
 func (g *clockGuard) look(ctx context.Context, last contract.Hour, idle contract.Hour) error {
 	var found error
 	if idle > 0 {
-		found = &ClockOffError{Against: "ledger", By: time.Duration(idle) * time.Hour}
+		found = clockOff("ledger", time.Duration(idle)*time.Hour)
 	}
 	now := g.wall()
 	// Ledger time never goes back. It may be of the hour that begins now, by a clock
 	// that was a little ahead.
 	if begins := time.Unix(int64(last)*3600, 0); begins.Sub(now) > ClockTolerance {
-		found = &ClockOffError{Against: "ledger", By: now.Sub(begins)}
+		found = clockOff("ledger", now.Sub(begins))
 	}
 	agreed := false
 	if found == nil && g.reference != nil {
@@ -89,7 +87,7 @@ func (g *clockGuard) look(ctx context.Context, last contract.Hour, idle contract
 		if err == nil {
 			found = apart("reference", g.wall().Sub(ref), 0)
 			agreed = found == nil
-		} else if e, ok := g.lastFound().(*ClockOffError); ok && e.Against == "reference" {
+		} else if e, ok := fault.As(g.lastFound(), ErrClockOff); ok && e.Value("against") == "reference" {
 			found = e // it was off when the reference last answered
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
@@ -101,10 +102,8 @@ func TestClockAtStart(t *testing.T) {
 		return err
 	}
 	off := func(err error) string {
-		if e, ok := errors.AsType[*ClockOffError](err); ok {
-			return e.Against
-		}
-		return ""
+		e, _ := fault.As(err, ErrClockOff)
+		return fault.Get[string](e, "against")
 	}
 	at := func(d time.Duration) func(context.Context) (time.Time, error) {
 		return func(context.Context) (time.Time, error) { return w.clock.now().Add(d), nil }
@@ -136,18 +135,18 @@ func TestClockReference(t *testing.T) {
 	reference = w.clock.now()
 	w.must(look())
 	w.clock.jump(3 * time.Hour) // the machine slept
-	if !isA[*ClockOffError](g.off()) {
+	if !errors.Is(g.off(), ErrClockOff) {
 		t.Error("a jump is not seen")
 	}
 	reference = w.clock.now()
 	w.must(look())
 	w.must(g.off())
 	reference = w.clock.now().Add(time.Hour)
-	if !isA[*ClockOffError](look()) {
+	if !errors.Is(look(), ErrClockOff) {
 		t.Error("an hour off the reference is right")
 	}
 	failure = errors.New("out of reach")
-	if !isA[*ClockOffError](look()) {
+	if !errors.Is(look(), ErrClockOff) {
 		t.Error("it is right since the reference is silent")
 	}
 	failure, reference = nil, w.clock.now()
@@ -161,7 +160,7 @@ func TestClockIdle(t *testing.T) {
 	w := newWorld(t, nil)
 	w.clock.pass(32 * 24 * time.Hour)
 	w.refused("a month later", w.post(node.PathEntries, node.EntriesForm.Marshal(w.records(1))), node.KindClock)
-	if err := w.server.look(ctx); !isA[*ClockOffError](err) || w.server.Health() != "clock" {
+	if err := w.server.look(ctx); !errors.Is(err, ErrClockOff) || w.server.Health() != "clock" {
 		t.Errorf("%v, health %s", err, w.server.Health())
 	}
 	if folder.MaxIdle != 31*24 {

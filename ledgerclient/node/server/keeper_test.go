@@ -112,7 +112,7 @@ func TestKeeper(t *testing.T) {
 	}
 	// Not for anybody else, and an older answer fits no new question.
 	q.Sign(crypto.GenerateKey())
-	if p := w.refused("a stranger's inquiry", w.post(node.PathInquire, q.Marshal()), node.KindKeeper); p.Code != ledgerclient.WrongKey || p.Entry != g.id {
+	if p := w.refused("a stranger's inquiry", w.post(node.PathInquire, q.Marshal()), node.KindKeeper); p.Code != ledgerclient.WrongKey.String() || *p.Entry != g.id {
 		t.Errorf("%s", p.Code)
 	}
 	q.Nonce[0] ^= 1

@@ -198,8 +198,8 @@ func TestRates(t *testing.T) {
 	rs := w.records(8)
 	w.ok(w.post(node.PathEntries, node.EntriesForm.Marshal(rs[:5]), auth...))
 	r := w.post(node.PathEntries, node.EntriesForm.Marshal(rs[5:]), auth...)
-	if p := w.refused("more entries", r, node.KindTooMany); p.RetryAfter != 3*time.Second || r.header.Get("Retry-After") != "3" {
-		t.Errorf("again in %s, %s", p.RetryAfter, r.header.Get("Retry-After"))
+	if p := w.refused("more entries", r, node.KindTooMany); p.RetryAfter != 3 || r.header.Get("Retry-After") != "3" {
+		t.Errorf("again in %d, %s", p.RetryAfter, r.header.Get("Retry-After"))
 	}
 	// Somebody else's token has a bucket of its own.
 	w.ok(w.post(node.PathEntries, node.EntriesForm.Marshal(rs[:5]), "Authorization", "Bearer "+other))
@@ -451,7 +451,7 @@ func TestBusy(t *testing.T) {
 	}
 	w.await(func() bool { n, _ := w.server.gate.load(); return n == 2 })
 	r := w.get(node.PathCheckpoint)
-	if p := w.refused("a third", r, node.KindBusy); p.RetryAfter != time.Second || r.header.Get("Retry-After") != "1" {
+	if p := w.refused("a third", r, node.KindBusy); p.RetryAfter != 1 || r.header.Get("Retry-After") != "1" {
 		t.Errorf("%+v", p)
 	}
 	for _, c := range conns {
@@ -760,7 +760,7 @@ func TestProblems(t *testing.T) {
 	}{
 		{folder.ErrBusy.With("dir", "/srv/secret"), node.KindBusy, "*fmt.wrapError"},
 		{folder.ErrClock, node.KindClock, "*fmt.wrapError"},
-		{&ClockOffError{Against: "ledger", By: -time.Hour}, node.KindClock, "clock is off by -1h0m0s against the ledger clock"},
+		{clockOff("ledger", -time.Hour), node.KindClock, `clock-off by=-1h0m0s against="ledger"`},
 		{folder.ErrReadOnly.Of(fs.ErrPermission, "dir", "/srv/secret"), node.KindReadOnly, "*fmt.wrapError"},
 		{&folder.DamagedError{File: "store/blobs/secret/terms"}, node.KindDamaged, "store is damaged"},
 		{&fs.PathError{Op: "write", Path: "store/blobs/secret", Err: syscall.ENOSPC}, node.KindFull, "write: " + syscall.ENOSPC.Error()},

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto/crash"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
@@ -137,7 +139,7 @@ func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func refuse(k node.Kind) error { return &node.RefusedError{Kind: k} }
 
 func refuseFor(k node.Kind, wait time.Duration) error {
-	return &node.RefusedError{Kind: k, RetryAfter: wait}
+	return &node.RefusedError{Kind: k, RetryAfter: int(wait / time.Second)}
 }
 
 // errGone: the other side hung up. Nobody is there to be told.
@@ -347,43 +349,40 @@ func (s *Server) fail(q *request, err error) (kind node.Kind, abort bool) {
 	h.Set("Cache-Control", "no-store")
 	h.Del("Content-Length")
 	if p.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.FormatInt(int64(p.RetryAfter/time.Second), 10))
+		h.Set("Retry-After", strconv.Itoa(p.RetryAfter))
 	}
-	body := p.Marshal()
+	body, err := json.Marshal(p)
+	if err != nil {
+		panic(err) // no field of it can fail
+	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	q.w.WriteHeader(p.Status())
-	if q.Method != http.MethodHead {
-		q.w.Write(body)
-	}
+	q.w.WriteHeader(p.Status)
+	q.w.Write(body) // nothing of it goes out to HEAD
 	return p.Kind, false
 }
 
 // problemOf is the problem for an error of the server or of the folder.
 func problemOf(err error) node.Problem {
-	is := func(target error) bool { return errors.Is(err, target) }
-	if p := node.ProblemOf(err); p.Kind != node.KindFailed {
+	p := node.ProblemOf(err)
+	if p.Kind != node.KindFailed {
 		return p
 	}
-	if errors.Is(err, folder.ErrClock) {
-		return node.Problem{Kind: node.KindClock}
-	}
-	if _, ok := errors.AsType[*ClockOffError](err); ok {
-		return node.Problem{Kind: node.KindClock}
-	}
-	if errors.Is(err, folder.ErrBusy) {
-		return node.Problem{Kind: node.KindBusy, RetryAfter: time.Second}
-	}
-	switch {
-	case is(syscall.ENOSPC), is(syscall.EDQUOT):
-		return node.Problem{Kind: node.KindFull}
-	}
-	if errors.Is(err, folder.ErrReadOnly) {
-		return node.Problem{Kind: node.KindReadOnly}
+	for _, row := range []struct{ of, refused error }{
+		{folder.ErrClock, refuse(node.KindClock)},
+		{ErrClockOff, refuse(node.KindClock)},
+		{folder.ErrBusy, refuseFor(node.KindBusy, time.Second)},
+		{syscall.ENOSPC, refuse(node.KindFull)},
+		{syscall.EDQUOT, refuse(node.KindFull)},
+		{folder.ErrReadOnly, refuse(node.KindReadOnly)},
+	} {
+		if errors.Is(err, row.of) {
+			return node.ProblemOf(row.refused)
+		}
 	}
 	if _, ok := errors.AsType[*folder.DamagedError](err); ok {
-		return node.Problem{Kind: node.KindDamaged}
+		return node.ProblemOf(refuse(node.KindDamaged))
 	}
-	return node.Problem{Kind: node.KindFailed}
+	return p
 }
 
 // cause says why something failed in words that name nobody: file names of the
@@ -393,26 +392,19 @@ func cause(err error) string {
 		file, _, _ := strings.Cut(e.File, "/")
 		return file + " is damaged"
 	}
-	if e, ok := errors.AsType[*ClockOffError](err); ok {
+	if e, ok := fault.As(err, ErrClockOff); ok {
 		return e.Error()
 	}
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Op + ": " + e.Err.Error()
 	}
-	if e, ok := errors.AsType[*os.LinkError](err); ok {
-		return e.Op + ": " + e.Err.Error()
-	}
-	if e, ok := errors.AsType[*os.SyscallError](err); ok {
-		return e.Error()
+	for _, plain := range []error{context.DeadlineExceeded, context.Canceled} {
+		if errors.Is(err, plain) {
+			return plain.Error()
+		}
 	}
 	if e, ok := errors.AsType[syscall.Errno](err); ok {
 		return e.Error()
-	}
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return "timeout"
-	case errors.Is(err, context.Canceled):
-		return "canceled"
 	}
 	return fmt.Sprintf("%T", err)
 }

@@ -177,7 +177,7 @@ var _ http.Handler = (*Server)(nil)
 // With a key that cannot be used the server starts: the log is read, and what needs
 // another key is done. Health says so.
 //
-// A *ClockOffError means that the clock is not to be relied upon: the node would
+// An [ErrClockOff] means that the clock is not to be relied upon: the node would
 // order entries at a wrong hour, which cannot be taken back.
 func New(ctx context.Context, f *folder.Folder, opt Options) (*Server, error) {
 	start := time.Now()

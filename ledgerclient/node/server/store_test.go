@@ -84,11 +84,11 @@ func TestBlobsRefused(t *testing.T) {
 		{ledgerclient.BadLocators, change(func(p *ledgerclient.Put) { p.Locators[1] = p.Locators[0] })},
 	} {
 		p := w.refused(string(test.reason), w.post(node.PathBlobs, test.body), node.KindStore)
-		if p.Reason != test.reason {
-			t.Errorf("%s instead of %s", p.Reason, test.reason)
+		if reasonOf(p) != test.reason {
+			t.Errorf("%s instead of %s", reasonOf(p), test.reason)
 		}
-		if p.Part == 0 {
-			t.Errorf("%s: no part", p.Reason)
+		if p.Part == "" {
+			t.Errorf("%s: no part", reasonOf(p))
 		}
 	}
 	// Nothing of a batch with a refused payload is stored.
@@ -153,8 +153,8 @@ func TestUploadParts(t *testing.T) {
 		return w.post(node.PathUploadCommit, node.UploadCommitForm.Marshal(c))
 	}
 	w.ok(part(3000, v.content[3000:]))
-	if p := w.refused("another record", commit(w.record(4000).upload), node.KindStore); p.Reason != ledgerclient.BadBlob {
-		t.Errorf("%s", p.Reason)
+	if p := w.refused("another record", commit(w.record(4000).upload), node.KindStore); reasonOf(p) != ledgerclient.BadBlob {
+		t.Errorf("%s", reasonOf(p))
 	}
 	for range 2 { // the answer to the first was lost
 		w.ok(commit(v.upload))
@@ -186,8 +186,8 @@ func TestUploadParts(t *testing.T) {
 
 	// One client cannot take all places.
 	w.ok(w.post(node.PathUploads, nil))
-	if p := w.refused("a third", w.post(node.PathUploads, nil), node.KindBusy); p.RetryAfter != 30*time.Second {
-		t.Errorf("again in %s", p.RetryAfter)
+	if p := w.refused("a third", w.post(node.PathUploads, nil), node.KindBusy); p.RetryAfter != 30 {
+		t.Errorf("again in %d", p.RetryAfter)
 	}
 	if n := w.server.uploads.open(); n != 2 {
 		t.Errorf("%d open", n)
@@ -320,8 +320,8 @@ func TestErase(t *testing.T) {
 		return w.post(node.PathErase, b[:])
 	}
 	for name, e := range map[string]contract.Entry{"not on the ledger": order, "not a withdrawal": asked.entry} {
-		if p := w.refused(name, erase(e), node.KindStore); p.Reason != ledgerclient.NotWithdrawn {
-			t.Errorf("%s: %s", name, p.Reason)
+		if p := w.refused(name, erase(e), node.KindStore); reasonOf(p) != ledgerclient.NotWithdrawn {
+			t.Errorf("%s: %s", name, reasonOf(p))
 		}
 	}
 	w.order(order, quiet)
@@ -346,8 +346,8 @@ func TestErase(t *testing.T) {
 			c := node.UploadCommit{Upload: w.send(v.content, 1000), Put: v.upload}
 			q := w.refused("uploaded again", w.post(node.PathUploadCommit, node.UploadCommitForm.Marshal(c)), node.KindStore)
 			w.ok(w.post(node.PathUploadAbort, c.Upload[:]))
-			if p.Reason != ledgerclient.Withdrawn || q.Reason != ledgerclient.Withdrawn {
-				t.Errorf("%s, %s", p.Reason, q.Reason)
+			if reasonOf(p) != ledgerclient.Withdrawn || reasonOf(q) != ledgerclient.Withdrawn {
+				t.Errorf("%s, %s", reasonOf(p), reasonOf(q))
 			}
 		}
 	}
@@ -367,4 +367,10 @@ func TestErase(t *testing.T) {
 	there(false)
 	back()
 	there(false)
+}
+
+// reasonOf is why a store refused something.
+func reasonOf(p node.Problem) ledgerclient.StoreReason {
+	e, _ := errors.AsType[*ledgerclient.StoreError](p.Err("store"))
+	return e.Reason
 }

@@ -170,7 +170,7 @@ func (w *world) ok(r reply) []byte {
 func (w *world) refused(what string, r reply, kind node.Kind) node.Problem {
 	w.t.Helper()
 	p, err := node.ParseProblem(r.body)
-	if err != nil || p.Kind != kind || r.status != p.Status() || r.header.Get("Content-Type") != node.TypeProblem || r.header.Get("Cache-Control") != "no-store" {
+	if err != nil || p.Kind != kind || r.status != p.Status || r.header.Get("Content-Type") != node.TypeProblem || r.header.Get("Cache-Control") != "no-store" {
 		w.t.Errorf("%s: status %d, %s, %v; want %s", what, r.status, r.body, err, kind)
 	}
 	return p
