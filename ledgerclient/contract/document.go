@@ -2,7 +2,9 @@ package contract
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -15,226 +17,144 @@ const configHead = "carekey ledger 1"
 // Marshal returns the configuration document. A Config whose fields break the
 // rules yields text that ParseConfig refuses.
 func (c *Config) Marshal() []byte {
-	b := c.marshalUnapproved()
-	for i := range c.Approvals {
-		a := &c.Approvals[i]
-		b = append(b, "sign "...)
-		b = hex.AppendEncode(b, a.Node[:])
-		b = append(b, ' ')
-		b = hex.AppendEncode(b, a.Signature[:])
-		b = append(b, '\n')
+	d := lines(c.marshalUnapproved())
+	for _, a := range c.Approvals {
+		d.add("sign", a.Node.String(), a.Signature.String())
 	}
-	return b
+	return d
 }
 
 func (c *Config) marshalUnapproved() []byte {
-	b := append([]byte(configHead), "\nname "...)
-	b = append(b, c.Name...)
-	b = append(b, "\ncontract "...)
-	b = strconv.AppendUint(b, uint64(c.Contract), 10)
-	for i := range c.Nodes {
-		b = append(b, "\nnode "...)
-		b = hex.AppendEncode(b, c.Nodes[i].Checkpoint[:])
-		b = append(b, ' ')
-		b = hex.AppendEncode(b, c.Nodes[i].Key[:])
+	var d lines
+	d.add(configHead)
+	d.add("name", c.Name)
+	d.add("contract", strconv.Itoa(int(c.Contract)))
+	for _, n := range c.Nodes {
+		d.add("node", hex.EncodeToString(n.Checkpoint[:]), n.Key.String())
 	}
-	b = append(b, "\nthreshold "...)
-	b = strconv.AppendUint(b, uint64(c.Threshold), 10)
-	for i := range c.Keepers {
-		b = append(b, "\nkeeper "...)
-		b = hex.AppendEncode(b, c.Keepers[i][:])
+	d.add("threshold", strconv.Itoa(int(c.Threshold)))
+	for _, k := range c.Keepers {
+		d.add("keeper", k.String())
 	}
-	b = append(b, "\nrelease "...)
-	b = strconv.AppendUint(b, uint64(c.Release), 10)
-	b = append(b, "\nrandom "...)
-	b = hex.AppendEncode(b, c.Random[:])
-	if c.Previous != (crypto.Hash{}) {
-		b = append(b, "\nprevious "...)
-		b = hex.AppendEncode(b, c.Previous[:])
+	d.add("release", strconv.Itoa(int(c.Release)))
+	d.add("random", hex.EncodeToString(c.Random[:]))
+	if !c.Previous.IsZero() {
+		d.add("previous", c.Previous.String())
 	}
-	return append(b, '\n')
+	return d
 }
+
+// lines are a document of lines of words.
+type lines []byte
+
+func (d *lines) add(words ...string) { *d = append(*d, strings.Join(words, " ")+"\n"...) }
 
 // ParseConfig reads a configuration document. It accepts exactly what Marshal
 // writes for a Config within its limits. The errors are [ErrConfig], and
 // [ErrContractVersion] for a document of a contract version that this package
 // does not know: what follows that line may have changed its meaning.
+//
+// Each line is judged alone, and by the limits on what the lines before it said. That
+// no line is missing, twice or in another place, and each in its one form, is what the
+// comparison with Marshal proves.
 func ParseConfig(document []byte) (Config, error) {
-	p := &configParser{rest: document}
-	c := p.config()
-	if p.err != nil {
-		return Config{}, p.err
+	var c Config
+	line := 0
+	for text := range strings.Lines(string(document)) {
+		line++
+		if err := c.read(line, text); err != nil {
+			return Config{}, err
+		}
 	}
-	if !bytes.Equal(c.Marshal(), document) { // what was read line by line has one encoding; this is the proof
-		return Config{}, ErrConfig.With("line", 0, "want", "the only encoding of its content")
+	if c.Previous.IsZero() != (len(c.Approvals) == 0) {
+		return Config{}, ErrConfig.With("line", line+1, "want", "a previous document with approvals, or neither")
+	}
+	only := c.Marshal()
+	if !bytes.Equal(only, document) {
+		same := 0
+		for same < min(len(only), len(document)) && only[same] == document[same] {
+			same++
+		}
+		from := 1 + bytes.LastIndexByte(only[:same], '\n')
+		want, _, _ := strings.Cut(string(only[from:]), "\n")
+		return Config{}, ErrConfig.With("line", 1+bytes.Count(only[:from], []byte{'\n'}), "want", cmp.Or(want, "the end"))
 	}
 	return c, nil
 }
 
-// configParser keeps the first error; after it nothing more is read.
-type configParser struct {
-	rest []byte
-	line int // number of the last line that was read
-	err  error
-}
-
-func (p *configParser) config() Config {
-	var c Config
-	p.head()
-	c.Name = p.name()
-	if c.Contract = p.number("contract", 255); p.err == nil && c.Contract != ContractVersion {
-		p.err = ErrContractVersion.With("version", c.Contract)
+// read reads one line into c.
+func (c *Config) read(line int, text string) error {
+	text, ended := strings.CutSuffix(text, "\n")
+	keyword, value, _ := strings.Cut(text, " ")
+	want := "" // what should stand there, if it does not
+	number := func(most int) uint8 {
+		n, err := strconv.ParseUint(value, 10, 8)
+		if err != nil || n < 1 || int(n) > most || value != strconv.FormatUint(n, 10) {
+			want = keyword + " from 1 to " + strconv.Itoa(most)
+		}
+		return uint8(n)
 	}
-	for p.more("node", MaxNodes, len(c.Nodes)) {
-		f := p.field("node", 2)
-		n := Node{Key: p.key(f[1])}
-		p.hex(n.Checkpoint[:], f[0])
-		for _, m := range c.Nodes {
-			if m.Checkpoint == n.Checkpoint || m.Key == n.Key {
-				p.fail("a node with keys of its own")
-			}
+	key := func(word string) (k crypto.PubKey) {
+		if k.UnmarshalText([]byte(word)) != nil {
+			want = "a compressed secp256k1 public key in lower-case hexadecimal"
+		}
+		return k
+	}
+	bytesOf := func(dst []byte, word string) {
+		b, err := hex.DecodeString(word)
+		if copy(dst, b); err != nil || len(b) != len(dst) {
+			want = strconv.Itoa(len(dst)) + " bytes in lower-case hexadecimal"
+		}
+	}
+	first, second, _ := strings.Cut(value, " ")
+	switch {
+	case !ended:
+		want = "a line that ends in a newline"
+	case line == 1:
+		if text != configHead {
+			want = configHead
+		}
+	case keyword == "name":
+		if c.Name = value; !ValidName(value) {
+			want = "a name of 1 to 64 bytes without invisible characters"
+		}
+	case keyword == "contract":
+		c.Contract = number(255)
+		if want == "" && line == 3 && c.Name != "" && c.Contract != ContractVersion {
+			return ErrContractVersion.With("version", c.Contract)
+		}
+	case keyword == "node" && len(c.Nodes) < MaxNodes:
+		n := Node{Key: key(second)}
+		bytesOf(n.Checkpoint[:], first)
+		if slices.ContainsFunc(c.Nodes, func(m Node) bool { return m.Checkpoint == n.Checkpoint || m.Key == n.Key }) {
+			want = "a node with keys of its own"
 		}
 		c.Nodes = append(c.Nodes, n)
-	}
-	c.Threshold = p.number("threshold", len(c.Nodes))
-	for p.more("keeper", MaxKeepers, len(c.Keepers)) {
-		k := p.key(p.field("keeper", 1)[0])
-		for _, l := range c.Keepers {
-			if l == k {
-				p.fail("a keeper with a key of its own")
-			}
+	case keyword == "threshold":
+		c.Threshold = number(len(c.Nodes))
+	case keyword == "keeper" && len(c.Keepers) < MaxKeepers:
+		k := key(value)
+		if slices.Contains(c.Keepers, k) {
+			want = "a keeper with a key of its own"
 		}
 		c.Keepers = append(c.Keepers, k)
-	}
-	c.Release = p.number("release", len(c.Keepers))
-	p.hex(c.Random[:], p.field("random", 1)[0])
-	if p.err != nil || len(p.rest) == 0 {
-		return c
-	}
-	p.hex(c.Previous[:], p.field("previous", 1)[0])
-	if c.Previous == (crypto.Hash{}) {
-		p.fail("a previous document")
-	}
-	for p.more("sign", MaxNodes, len(c.Approvals)) {
-		f := p.field("sign", 2)
-		a := Approval{Node: p.key(f[0])}
-		p.hex(a.Signature[:], f[1])
+	case keyword == "release":
+		c.Release = number(len(c.Keepers))
+	case keyword == "random":
+		bytesOf(c.Random[:], value)
+	case keyword == "previous":
+		bytesOf(c.Previous[:], value)
+	case keyword == "sign" && len(c.Approvals) < MaxNodes:
+		a := Approval{Node: key(first)}
+		bytesOf(a.Signature[:], second)
 		c.Approvals = append(c.Approvals, a)
+	default:
+		want = "a line of a configuration, and no more of a kind than it can have"
 	}
-	if p.err == nil && len(p.rest) > 0 {
-		p.line++
-		p.fail("the end")
+	if want != "" {
+		return ErrConfig.With("line", line, "want", want)
 	}
-	return c
-}
-
-// more reports whether another line with the keyword is to be read. The first
-// one must be there; after have = most there must be none.
-func (p *configParser) more(keyword string, most, have int) bool {
-	if p.err != nil {
-		return false
-	}
-	if have == 0 {
-		return true
-	}
-	if !bytes.HasPrefix(p.rest, []byte(keyword+" ")) {
-		return false
-	}
-	if have == most {
-		p.line++
-		p.fail("at most " + strconv.Itoa(most) + " lines " + keyword)
-		return false
-	}
-	return true
-}
-
-// next takes the next line.
-func (p *configParser) next() string {
-	if p.err != nil {
-		return ""
-	}
-	p.line++
-	line, rest, ended := bytes.Cut(p.rest, []byte{'\n'})
-	if !ended {
-		p.fail("a line that ends in a newline")
-		return ""
-	}
-	p.rest = rest
-	return string(line)
-}
-
-func (p *configParser) head() {
-	if p.next() != configHead {
-		p.fail(configHead)
-	}
-}
-
-// value takes the next line and returns what follows its keyword and a space.
-func (p *configParser) value(keyword string) string {
-	value, ok := strings.CutPrefix(p.next(), keyword+" ")
-	if !ok {
-		p.fail(keyword)
-	}
-	return value
-}
-
-// field takes the next line and returns the n words after its keyword, which
-// are empty after an error.
-func (p *configParser) field(keyword string, n int) []string {
-	words := strings.Split(p.value(keyword), " ")
-	if len(words) != n {
-		p.fail(keyword + " and " + strconv.Itoa(n) + " words")
-		return make([]string, n)
-	}
-	return words
-}
-
-// number reads a decimal number from 1 to most without leading zeros.
-func (p *configParser) number(keyword string, most int) uint8 {
-	value := p.field(keyword, 1)[0]
-	if p.err != nil {
-		return 0
-	}
-	n, err := strconv.ParseUint(value, 10, 8)
-	if err != nil || n < 1 || int(n) > most || value != strconv.FormatUint(n, 10) {
-		p.fail(keyword + " from 1 to " + strconv.Itoa(most))
-		return 0
-	}
-	return uint8(n)
-}
-
-// hex reads exactly len(dst) bytes in lower-case hexadecimal.
-func (p *configParser) hex(dst []byte, word string) {
-	if p.err != nil {
-		return
-	}
-	b, err := hex.DecodeString(word)
-	if err != nil || len(b) != len(dst) || hex.EncodeToString(b) != word {
-		p.fail(strconv.Itoa(len(dst)) + " bytes in lower-case hexadecimal")
-		return
-	}
-	copy(dst, b)
-}
-
-func (p *configParser) key(word string) crypto.PubKey {
-	var b crypto.PubKey
-	p.hex(b[:], word)
-	if p.err != nil {
-		return crypto.PubKey{}
-	}
-	k, err := crypto.ParsePubKey(b[:])
-	if err != nil {
-		p.fail("a compressed secp256k1 public key")
-	}
-	return k
-}
-
-func (p *configParser) name() string {
-	name := p.value("name")
-	if p.err == nil && !ValidName(name) {
-		p.fail("a name of 1 to 64 bytes without invisible characters")
-	}
-	return name
+	return nil
 }
 
 // invisible lists, as pairs of first and last, what a name must not hold:
@@ -265,11 +185,4 @@ func ValidName(name string) bool {
 		}
 	}
 	return true
-}
-
-// fail keeps the first error.
-func (p *configParser) fail(want string) {
-	if p.err == nil {
-		p.err = ErrConfig.With("line", p.line, "want", want)
-	}
 }

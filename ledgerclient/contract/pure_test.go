@@ -14,7 +14,7 @@ import (
 // What the contract may use. Everything here is a function of its arguments:
 // no clock, no randomness, no files, no network, no log, no context.
 var pureImports = []string{
-	"bytes", "encoding/binary", "encoding/hex", "errors", "math", "slices", "strconv", "strings", "unicode/utf8",
+	"bytes", "cmp", "encoding/binary", "encoding/hex", "errors", "math", "slices", "strconv", "strings", "unicode/utf8",
 	"github.com/carekey/carekey/crypto", "github.com/carekey/carekey/crypto/fault",
 }
 
