@@ -310,7 +310,7 @@ var explanations = cli.Table{Code: coded, Show: show, Rows: map[fault.Code]cli.R
 	errDamaged:              say(exitTampered, "the ledger was changed: ", doNotRely).Then(damaged),
 	contract.ErrConfig:      say(exitTampered, "configuration document, line {line}: want {want}", doNotRely),
 	ledgerclient.ErrMessage: say(exitTampered, "not a valid {message}[: {why}]", doNotRely),
-	contract.ErrPackage:     say(exitTampered, "{what} out of range", doNotRely),
+	contract.ErrPackage:     say(exitTampered, "that is no {what}", doNotRely),
 	contract.ErrSize:        say(exitTampered, "{got} bytes are no {what}", doNotRely),
 	crypto.ErrShare:         say(exitTampered, "shares: {fault}", doNotRely),
 	crypto.ErrHex:           say(exitTampered, "{what}: not {want} digits of lower-case hexadecimal", doNotRely),

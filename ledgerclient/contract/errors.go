@@ -10,6 +10,6 @@ const (
 	// package does not know. Software that meets it must stop judging entries of that
 	// ledger: it would derive another log than others do. version
 	ErrContractVersion fault.Code = "newer-contract"
-	ErrPackage         fault.Code = "malformed/package" // a number in a package is out of its range. what: threshold, content size
-	ErrSize            fault.Code = "malformed/size"    // bytes have not the length of what they should hold. what: entry, leaf, record package, grant package; got, in bytes
+	ErrPackage         fault.Code = "malformed/package" // bytes are no package, or a number in it is out of its range. what: grant package, record package
+	ErrSize            fault.Code = "malformed/size"    // bytes have not the length of what they should hold. what: entry, leaf; got, in bytes
 )

@@ -1,10 +1,10 @@
 package contract
 
 import (
-	"encoding/binary"
 	"math"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/codec"
 )
 
 // GrantPackage is what a grant commits to. Terms and the locked envelope are
@@ -17,46 +17,29 @@ type GrantPackage struct {
 	Shares   []crypto.Hash // crypto.Share.Hash, in the order of the keepers
 }
 
-const grantHead = 2 + 3*32
-
-// Marshal returns the package's bytes: k 1, n 1, terms 32, envelope 32, lock 32,
-// then n shares of 32. A package whose numbers break the rules above yields
-// bytes that ParseGrantPackage refuses.
-func (p *GrantPackage) Marshal() []byte {
-	b := make([]byte, 0, grantHead+32*len(p.Shares))
-	b = append(b, p.K, p.N)
-	b = append(b, p.Terms[:]...)
-	b = append(b, p.Envelope[:]...)
-	b = append(b, p.Lock[:]...)
-	for i := range p.Shares {
-		b = append(b, p.Shares[i][:]...)
-	}
-	return b
+// Fields are the package's: k 1, n 1, terms 32, envelope 32, lock 32, then n shares of
+// 32.
+func (p *GrantPackage) Fields(c *codec.Codec) {
+	codec.Int(c, &p.K)
+	codec.Int(c, &p.N)
+	c.Check(1 <= p.K && p.K <= p.N)
+	c.Bytes(p.Terms[:], p.Envelope[:], p.Lock[:])
+	codec.All(c, &p.Shares, int(p.N), int(p.N), func(c *codec.Codec, s *crypto.Hash) { c.Bytes(s[:]) })
 }
+
+// Marshal returns the package's bytes. Those of one whose numbers break the rules above
+// are refused by ParseGrantPackage.
+func (p *GrantPackage) Marshal() []byte { return codec.Append(nil, p.Fields) }
 
 // Commitment returns what a grant with this package has as its commitment.
 func (p *GrantPackage) Commitment() crypto.Hash {
 	return crypto.TaggedHash(crypto.TagGrantPackage, p.Marshal())
 }
 
-// ParseGrantPackage reads a package. The errors are [ErrSize] and
-// [ErrPackage].
-func ParseGrantPackage(b []byte) (GrantPackage, error) {
-	if len(b) < grantHead || len(b) != grantHead+32*int(b[1]) {
-		return GrantPackage{}, ErrSize.With("what", "grant package", "got", len(b))
-	}
-	p := GrantPackage{
-		K: b[0], N: b[1],
-		Terms:    crypto.Hash(b[2:34]),
-		Envelope: crypto.Hash(b[34:66]),
-		Lock:     crypto.Hash(b[66:98]),
-		Shares:   make([]crypto.Hash, b[1]),
-	}
-	if p.K < 1 || p.K > p.N {
-		return GrantPackage{}, ErrPackage.With("what", "threshold")
-	}
-	for i := range p.Shares {
-		p.Shares[i] = crypto.Hash(b[grantHead+32*i:])
+// ParseGrantPackage reads a package. The error is an [ErrPackage].
+func ParseGrantPackage(b []byte) (p GrantPackage, err error) {
+	if err := codec.Parse(b, p.Fields); err != nil {
+		return GrantPackage{}, ErrPackage.Of(err, "what", "grant package")
 	}
 	return p, nil
 }
@@ -72,15 +55,15 @@ type RecordPackage struct {
 // RecordPackage.ContentHead is computed.
 const PieceSize = 1 << 20
 
-const recordPackageSize = 32 + 32 + 8
-
-// Marshal returns the package's bytes: metadata 32, content head 32, size 8.
-func (p *RecordPackage) Marshal() []byte {
-	b := make([]byte, 0, recordPackageSize)
-	b = append(b, p.Metadata[:]...)
-	b = append(b, p.ContentHead[:]...)
-	return binary.BigEndian.AppendUint64(b, p.ContentSize)
+// Fields are the package's: metadata 32, content head 32, size 8.
+func (p *RecordPackage) Fields(c *codec.Codec) {
+	c.Bytes(p.Metadata[:], p.ContentHead[:])
+	codec.Int(c, &p.ContentSize)
+	c.Check(1 <= p.ContentSize && p.ContentSize <= math.MaxInt64)
 }
+
+// Marshal returns the package's bytes.
+func (p *RecordPackage) Marshal() []byte { return codec.Append(nil, p.Fields) }
 
 // Commitment returns what a record entry with this package has as its
 // commitment.
@@ -88,19 +71,10 @@ func (p *RecordPackage) Commitment() crypto.Hash {
 	return crypto.TaggedHash(crypto.TagRecordPackage, p.Marshal())
 }
 
-// ParseRecordPackage reads a package. The errors are [ErrSize] and
-// [ErrPackage].
-func ParseRecordPackage(b []byte) (RecordPackage, error) {
-	if len(b) != recordPackageSize {
-		return RecordPackage{}, ErrSize.With("what", "record package", "got", len(b))
-	}
-	p := RecordPackage{
-		Metadata:    crypto.Hash(b[:32]),
-		ContentHead: crypto.Hash(b[32:64]),
-		ContentSize: binary.BigEndian.Uint64(b[64:]),
-	}
-	if p.ContentSize < 1 || p.ContentSize > math.MaxInt64 {
-		return RecordPackage{}, ErrPackage.With("what", "content size")
+// ParseRecordPackage reads a package. The error is an [ErrPackage].
+func ParseRecordPackage(b []byte) (p RecordPackage, err error) {
+	if err := codec.Parse(b, p.Fields); err != nil {
+		return RecordPackage{}, ErrPackage.Of(err, "what", "record package")
 	}
 	return p, nil
 }

@@ -15,7 +15,7 @@ import (
 // no clock, no randomness, no files, no network, no log, no context.
 var pureImports = []string{
 	"bytes", "cmp", "encoding/binary", "encoding/hex", "errors", "math", "slices", "strconv", "strings", "unicode/utf8",
-	"github.com/carekey/carekey/crypto", "github.com/carekey/carekey/crypto/fault",
+	"github.com/carekey/carekey/crypto", "github.com/carekey/carekey/crypto/codec", "github.com/carekey/carekey/crypto/fault",
 }
 
 // What the contract may use of package crypto, which as a whole does read
