@@ -21,7 +21,6 @@ type Client struct {
 
 	id      crypto.LedgerID
 	mu      sync.Mutex        // guards the slice, not what is in it
-	doc     []byte            // the first configuration document
 	configs []contract.Config // in the order in which they came into force
 	passed  passed
 }
@@ -46,21 +45,20 @@ type Head struct {
 	Time time.Time
 }
 
-// Connect reads the ledger's configuration: the first document, and of those that
-// followed what is at hand. The others are asked for when the log shows that there are
-// more. want is the id it must have; the zero id accepts whatever ledger is there, which
+// Connect reads the ledger's configuration: the first document, and those that
+// followed if they are known already. Others are asked for when the log shows that there
+// are more. want is the id it must have; the zero id accepts whatever ledger is there, which
 // is right only when a wallet meets its ledger for the first time. Another ledger is a
 // [ErrForeign].
 func Connect(ctx context.Context, s Services, want crypto.LedgerID) (*Client, error) {
-	doc, err := s.Ledger.Genesis(ctx)
-	if err != nil {
-		return nil, err
+	if s.Known == nil {
+		doc, err := s.Ledger.Genesis(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.Known = [][]byte{doc}
 	}
-	var later [][]byte
-	if known, ok := s.Ledger.(interface{ AtHand() [][]byte }); ok {
-		later = known.AtHand()
-	}
-	configs, err := readConfigs(doc, later)
+	configs, err := readConfigs(s.Known)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +66,7 @@ func Connect(ctx context.Context, s Services, want crypto.LedgerID) (*Client, er
 	if want != (crypto.LedgerID{}) && id != want {
 		return nil, ErrForeign.With("want", want, "got", id)
 	}
-	c := &Client{Services: s, id: id, doc: doc, configs: configs}
+	c := &Client{Services: s, id: id, configs: configs}
 	keepers := c.Config().Keepers
 	if len(s.Keepers) != len(keepers) {
 		return nil, &TamperedError{What: "keepers", Err: fmt.Errorf("%d reachable, %d in the configuration", len(s.Keepers), len(keepers))}
@@ -85,12 +83,11 @@ func Connect(ctx context.Context, s Services, want crypto.LedgerID) (*Client, er
 func (c *Client) ID() crypto.LedgerID { return c.id }
 
 // Genesis is the first configuration document itself; it must not be changed.
-func (c *Client) Genesis() []byte { return c.doc }
+func (c *Client) Genesis() []byte { return c.Services.Known[0] }
 
 // Documents are the configuration documents known now, the genesis document first.
-func (c *Client) Documents() [][]byte {
-	docs := [][]byte{c.doc}
-	for _, config := range c.known()[1:] {
+func (c *Client) Documents() (docs [][]byte) {
+	for _, config := range c.known() {
 		docs = append(docs, config.Marshal())
 	}
 	return docs

@@ -461,7 +461,7 @@ func TestThreadIsProvenComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	check := func(th ledgerclient.Thread) error {
-		s, err := c.Judge(th, contract.State{}, -1)
+		s, err := c.Judge(th, contract.State{}, -1, nil)
 		if err != nil {
 			return err
 		}

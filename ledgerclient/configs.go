@@ -20,14 +20,15 @@ const maxConfigs = 1024
 // readConfigs checks a ledger's configuration documents, the genesis document
 // first: each later one names the one before it and is approved by enough of its
 // nodes, so that the list needs no other word than the ledger's id.
-func readConfigs(genesis []byte, later [][]byte) ([]contract.Config, error) {
-	first, err := contract.ParseConfig(genesis)
-	if err == nil && first.Previous != (crypto.Hash{}) {
+func readConfigs(docs [][]byte) ([]contract.Config, error) {
+	first, err := contract.ParseConfig(docs[0])
+	if err == nil && !first.Previous.IsZero() {
 		err = fmt.Errorf("it follows another one")
 	}
 	if err != nil {
 		return nil, &TamperedError{What: "configuration document", Err: err}
 	}
+	later := docs[1:]
 	if len(later) > maxConfigs {
 		return nil, &TamperedError{What: "configuration documents", Err: fmt.Errorf("%d of them", len(later))}
 	}
@@ -151,7 +152,7 @@ func (c *Client) refresh(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	before := c.known()
-	configs, err := readConfigs(c.doc, later)
+	configs, err := readConfigs(append([][]byte{c.Genesis()}, later...))
 	if err != nil {
 		return false, err
 	}

@@ -3,10 +3,7 @@ package ledgerclient
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"fmt"
-	"math/bits"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -37,8 +34,8 @@ import (
 type Evidence struct {
 	Documents    [][]byte // configuration documents, the genesis document first
 	Older, Newer []byte   // signed notes; Older has as many entries as Newer, or fewer
-	Root         crypto.Hash
-	Proof        []crypto.Hash
+	Root         tlog.Hash
+	Proof        tlog.TreeProof
 }
 
 // Finding is what an Evidence proves.
@@ -67,18 +64,19 @@ func (e *Evidence) Marshal() []byte {
 	}
 	part("older", e.Older)
 	part("newer", e.Newer)
-	if e.Root.IsZero() {
+	if e.Root == (tlog.Hash{}) {
 		return b
 	}
-	b = fmt.Appendf(b, "root %s\n", base64.StdEncoding.EncodeToString(e.Root[:]))
-	for i := range e.Proof {
-		b = fmt.Appendf(b, "proof %s\n", base64.StdEncoding.EncodeToString(e.Proof[i][:]))
+	b = fmt.Appendf(b, "root %v\n", e.Root)
+	for _, h := range e.Proof {
+		b = fmt.Appendf(b, "proof %v\n", h)
 	}
 	return b
 }
 
-// ParseEvidence reads the text form. What parses re-encodes identically; whether
-// it proves anything is for Check. The error is an [ErrEvidence].
+// ParseEvidence reads the text form, with which the result shares memory. What parses
+// re-encodes identically; whether it proves anything is for Check. The error is an
+// [ErrEvidence].
 func ParseEvidence(b []byte) (*Evidence, error) {
 	if len(b) > MaxEvidence {
 		return nil, ErrEvidence.With("what", "longer than 1 MiB")
@@ -89,24 +87,26 @@ func ParseEvidence(b []byte) (*Evidence, error) {
 	}
 	var e Evidence
 	for len(rest) > 0 {
-		line, after, ended := bytes.Cut(rest, []byte{'\n'})
+		line, after, _ := bytes.Cut(rest, []byte{'\n'})
 		keyword, value, _ := strings.Cut(string(line), " ")
-		var data []byte
-		if keyword == "root" || keyword == "proof" {
-			raw, err := base64.StdEncoding.Strict().DecodeString(value)
-			if data = raw; err != nil || len(raw) != len(crypto.Hash{}) {
+		if rest = after; keyword == "root" || keyword == "proof" {
+			h, err := tlog.ParseHash(value)
+			if err != nil {
 				return nil, ErrEvidence.With("what", "a hash is not complete")
 			}
-		} else {
-			n, err := strconv.Atoi(value)
-			if err != nil || n < 1 || n > len(after) || after[n-1] != '\n' {
-				return nil, ErrEvidence.With("what", "a document or a head is not complete")
+			if keyword == "proof" {
+				e.Proof = append(e.Proof, h)
+			} else {
+				e.Root = h
 			}
-			data, after = bytes.Clone(after[:n]), after[n:]
+			continue
 		}
-		if rest = after; !ended {
-			break
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 1 || n > len(after) || after[n-1] != '\n' {
+			return nil, ErrEvidence.With("what", "a document or a head is not complete")
 		}
+		data := after[:n:n]
+		rest = after[n:]
 		switch keyword {
 		case "document":
 			e.Documents = append(e.Documents, data)
@@ -114,10 +114,6 @@ func ParseEvidence(b []byte) (*Evidence, error) {
 			e.Older = data
 		case "newer":
 			e.Newer = data
-		case "root":
-			e.Root = crypto.Hash(data)
-		case "proof":
-			e.Proof = append(e.Proof, crypto.Hash(data))
 		}
 	}
 	if len(e.Documents) == 0 || e.Older == nil || e.Newer == nil {
@@ -136,7 +132,7 @@ func (e *Evidence) Check() (Finding, error) {
 	if len(e.Documents) == 0 {
 		return Finding{}, ErrEvidence.With("what", "no configuration document")
 	}
-	configs, err := readConfigs(e.Documents[0], e.Documents[1:])
+	configs, err := readConfigs(e.Documents)
 	if err != nil {
 		return Finding{}, ErrEvidence.Of(err, "what", "configuration")
 	}
@@ -152,15 +148,15 @@ func (e *Evidence) Check() (Finding, error) {
 	case n < 1 || n > m:
 		return Finding{}, ErrEvidence.With("what", "the older head has more entries")
 	case n == m:
-		if !e.Root.IsZero() || len(e.Proof) > 0 {
+		if e.Root != (tlog.Hash{}) || len(e.Proof) > 0 {
 			return Finding{}, ErrEvidence.With("what", "a proof where none is needed")
 		}
 		f.Root = f.Newer.Root
 	default:
-		if err := tlog.CheckTree(hashes(e.Proof), int64(m), tlog.Hash(f.Newer.Root), int64(n), tlog.Hash(e.Root)); err != nil {
+		if err := tlog.CheckTree(e.Proof, int64(m), tlog.Hash(f.Newer.Root), int64(n), e.Root); err != nil {
 			return Finding{}, ErrEvidence.Of(err, "what", "the consistency proof does not hold")
 		}
-		f.Root = e.Root
+		f.Root = crypto.Hash(e.Root)
 	}
 	if f.Root == f.Older.Root {
 		return Finding{}, ErrEvidence.With("what", "the two heads are of one history")
@@ -182,14 +178,12 @@ func (c *Client) historyError(ctx context.Context, older, newer Head) error {
 		if err != nil {
 			return fork // no proof of it for others, but no doubt either: the ledger failed to show that it is one history
 		}
-		if root == older.Root {
+		if crypto.Hash(root) == older.Root {
 			return &TamperedError{What: "consistency proof"}
 		}
 		e.Root, e.Proof = root, proof
 	}
-	for _, config := range c.known() {
-		e.Documents = append(e.Documents, config.Marshal())
-	}
+	e.Documents = c.Documents()
 	if _, err := e.Check(); err == nil {
 		fork.Evidence = e
 	}
@@ -197,56 +191,30 @@ func (c *Client) historyError(ctx context.Context, older, newer Head) error {
 }
 
 // proveFromLeaves reads the leaves under head and returns the root of the first n
-// with the proof that it is theirs, 1 ≤ n < head.Size.
-func (c *Client) proveFromLeaves(ctx context.Context, n uint64, head Head) (root crypto.Hash, proof []crypto.Hash, err error) {
-	// The proof's hashes are roots of ranges of leaves, which do not overlap.
-	spans := proofSpans(0, head.Size, n)
-	order := make([]int, len(spans))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(i, j int) int { return int(int64(spans[i].from) - int64(spans[j].from)) })
-	proof = make([]crypto.Hash, len(spans))
-	var old, edge []crypto.Hash
+// with the proof that it is theirs, 1 ≤ n < head.Size. Memory: 64 bytes for each leaf.
+func (c *Client) proveFromLeaves(ctx context.Context, n uint64, head Head) (root tlog.Hash, proof tlog.TreeProof, err error) {
+	var stored []tlog.Hash
+	reader := tlog.HashReaderFunc(func(at []int64) ([]tlog.Hash, error) {
+		out := make([]tlog.Hash, len(at))
+		for i, a := range at {
+			out[i] = stored[a]
+		}
+		return out, nil
+	})
 	err = c.eachLeaf(ctx, 0, head.Size, func(i uint64, leaf *contract.Leaf) error {
 		raw := leaf.Marshal()
-		h := crypto.Hash(tlog.RecordHash(raw[:]))
-		if i < n {
-			old = add(old, i, h)
-		}
-		if len(order) > 0 && i >= spans[order[0]].from {
-			s := spans[order[0]]
-			edge = add(edge, i-s.from, h)
-			if i+1 == s.to {
-				proof[order[0]] = edgeRoot(edge)
-				order, edge = order[1:], edge[:0]
-			}
-		}
-		return nil
+		more, err := tlog.StoredHashes(int64(i), raw[:], reader)
+		stored = append(stored, more...)
+		return err
 	})
-	if err != nil {
-		return root, nil, err
+	if err == nil {
+		root, err = tlog.TreeHash(int64(n), reader)
 	}
-	root = edgeRoot(old)
-	return root, proof, tlog.CheckTree(hashes(proof), int64(head.Size), tlog.Hash(head.Root), int64(n), tlog.Hash(root))
-}
-
-// span is the range [from, to) of leaves.
-type span struct{ from, to uint64 }
-
-// proofSpans lists the ranges whose roots make up the proof that the first n of
-// the leaves [from, to) are what they were, in the order of RFC 6962 section
-// 2.1.2; from < n ≤ to.
-func proofSpans(from, to, n uint64) []span {
-	if n == to {
-		if from == 0 {
-			return nil // the whole old tree, whose root is known
-		}
-		return []span{{from, to}}
+	if err == nil {
+		proof, err = tlog.ProveTree(int64(head.Size), int64(n), reader)
 	}
-	k := uint64(1) << (bits.Len64(to-from-1) - 1) // the largest power of two below to-from
-	if n <= from+k {
-		return append(proofSpans(from, from+k, n), span{from + k, to})
+	if err == nil {
+		err = tlog.CheckTree(proof, int64(head.Size), tlog.Hash(head.Root), int64(n), root)
 	}
-	return append(proofSpans(from+k, to, n), span{from, from + k})
+	return root, proof, err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // twoHistories are ledgers of one id and one key that agree on the first common
@@ -108,12 +109,12 @@ func TestEvidenceProvesOnlyForks(t *testing.T) {
 	honest(func(e *ledgerclient.Evidence) { e.Older = short })                                            // one history
 	honest(func(e *ledgerclient.Evidence) { e.Older = e.Newer })                                          // a head against itself
 	honest(func(e *ledgerclient.Evidence) { e.Older, e.Newer = e.Newer, e.Older })                        // the wrong way round
-	honest(func(e *ledgerclient.Evidence) { e.Root, e.Proof = crypto.Hash{1}, nil })                      // invented
+	honest(func(e *ledgerclient.Evidence) { e.Root, e.Proof = tlog.Hash{1}, nil })                        // invented
 	honest(func(e *ledgerclient.Evidence) { e.Newer = short })                                            // a proof where none is needed
 	honest(func(e *ledgerclient.Evidence) { e.Documents = [][]byte{newMemory(t, "b").config.Marshal()} }) // another ledger
 	honest(func(e *ledgerclient.Evidence) { e.Documents = nil })
 	equal := *fork.Evidence
-	equal.Newer, equal.Root, equal.Proof = short, crypto.Hash{}, nil
+	equal.Newer, equal.Root, equal.Proof = short, tlog.Hash{}, nil
 	if _, err := equal.Check(); err != nil {
 		t.Errorf("two heads of one size: %v", err)
 	}

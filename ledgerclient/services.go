@@ -16,6 +16,10 @@ type Services struct {
 	Ledger  Ledger
 	Store   Store
 	Keepers []Keeper // in the order of the configuration document's keeper lines
+	// Known are the ledger's configuration documents, the genesis document first, if
+	// they are known from an earlier time: then Connect asks for none, and the ledger
+	// need not be within reach. nil: they are not.
+	Known [][]byte
 	// Now is the clock by which the age of heads is judged; nil means time.Now.
 	Now func() time.Time
 	// Sent, if not nil, is set before entries are sent to the ledger.
@@ -26,10 +30,9 @@ type Services struct {
 // They come from the code that drives the backend, never from what a server says
 // of itself.
 type Properties struct {
-	Gate     Gate     // who enforces that a key is released only against an access
-	Reach    string   // where the ledger lives, for people: a folder's path, a URL
-	Clock    string   // whose clock gives ledger time: "local", "node" or "order"
-	Finality Finality // when an accepted entry stays
+	Gate  Gate   // who enforces that a key is released only against an access
+	Reach string // where the ledger lives, for people: a folder's path, a URL
+	Clock string // whose clock gives ledger time: "local", "node" or "order"
 	// Remote: others can watch the questions. A question about one entry or thread
 	// tells them whose it may be, so that Client asks none: it reads all leaves
 	// instead.
@@ -46,13 +49,6 @@ type Properties struct {
 // MaxIdle is how far a clock may be past a ledger's last entry and still be believed
 // without a person's word for it, in hours.
 const MaxIdle = 31 * 24
-
-// Finality says when an accepted entry stays where it is.
-type Finality string
-
-// Immediate finality: an entry that is in the log under a signed head stays there. A
-// ledger that takes it back signs two histories.
-const Immediate Finality = "immediate"
 
 // Configured is a Ledger whose configuration may have changed since the genesis
 // document. A Ledger without it has only that one.

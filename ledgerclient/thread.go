@@ -26,25 +26,18 @@ type Thread struct {
 // Judge replays a thread under the rules of package contract: shape and signature
 // of each entry, then Apply. A ledger that accepted what the rules refuse is a
 // *TamperedError naming the entry. from is the state after the first done
-// follow-ups, which were judged before; done = -1 judges the opening entry too.
-func (c *Client) Judge(t Thread, from contract.State, done int) (contract.State, error) {
-	return c.JudgeOwn(t, from, done, nil)
-}
-
-// JudgeOwn is Judge for whom entries come back that it signed itself, a moment ago
-// and byte for byte: their signatures are not checked again.
-func (c *Client) JudgeOwn(t Thread, from contract.State, done int, own map[contract.Entry]bool) (contract.State, error) {
-	state := from
+// follow-ups, which were judged before; done = -1 judges the opening entry too. own are
+// entries that the caller signed itself a moment ago: their signatures are not checked
+// again.
+func (c *Client) Judge(t Thread, from contract.State, done int, own map[contract.Entry]bool) (state contract.State, err error) {
+	state = from
+	news := t.FollowUps[max(done, 0):]
 	if done < 0 {
-		var err error
-		if state, err = c.judge(contract.State{}, t.Opening, own); err != nil {
-			return contract.State{}, err
-		}
-		done = 0
+		news = append([]Placed{t.Opening}, news...)
+		state = contract.State{}
 	}
-	for _, f := range t.FollowUps[done:] {
-		var err error
-		if state, err = c.judge(state, f, own); err != nil {
+	for _, p := range news {
+		if state, err = c.judge(state, p, own); err != nil {
 			return contract.State{}, err
 		}
 	}

@@ -1,13 +1,11 @@
 package ledgerclient
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"runtime"
-	"sync"
 
 	"github.com/carekey/carekey/crypto"
-	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -111,27 +109,14 @@ func (v *verification) judge(index uint64, leaf *contract.Leaf) error {
 // check checks the signatures that wait, on all cores.
 func (v *verification) check() error {
 	errs := make([]error, len(v.waiting))
-	workers := min(runtime.GOMAXPROCS(0), len(v.waiting))
-	var wg sync.WaitGroup
-	for w := range workers {
-		wg.Go(func() {
-			defer crash.Report()
-			for i := w; i < len(errs); i += workers {
-				if err := contract.CheckSignature(v.c.id, &v.waiting[i].Entry); err != nil {
-					errs[i] = &TamperedError{What: fmt.Sprintf("entry %d", v.waiting[i].Index), Err: err}
-				}
-			}
-		})
-	}
-	wg.Wait()
+	Parallel(len(errs), func(i int) {
+		if err := contract.CheckSignature(v.c.id, &v.waiting[i].Entry); err != nil {
+			errs[i] = &TamperedError{What: fmt.Sprintf("entry %d", v.waiting[i].Index), Err: err}
+		}
+	})
 	v.signatures += uint64(len(v.waiting))
 	v.waiting = v.waiting[:0]
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return cmp.Or(errs...)
 }
 
 // stateTree is the state tree of SPEC.md with all its full subtrees, of which a

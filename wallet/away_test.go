@@ -66,6 +66,12 @@ func (x lineLedger) Leaves(ctx context.Context, from, to uint64) ([]contract.Lea
 	x.l.leaves += int(to - from)
 	return x.Ledger.Leaves(ctx, from, to)
 }
+func (x lineLedger) Find(ctx context.Context, id contract.ID) (uint64, bool, error) {
+	return x.Ledger.(ledgerclient.Prover).Find(ctx, id)
+}
+func (x lineLedger) ProveThread(ctx context.Context, index, size uint64) (ledgerclient.ThreadProof, error) {
+	return x.Ledger.(ledgerclient.Prover).ProveThread(ctx, index, size)
+}
 func (x lineLedger) Append(ctx context.Context, es []contract.Entry) ([]ledgerclient.Outcome, error) {
 	if x.l.ledger || x.l.stall {
 		return nil, cut("ledger")

@@ -293,7 +293,7 @@ func connect(ctx context.Context, dir string, s Settings, services ledgerclient.
 		if derr != nil {
 			return nil, errors.Join(err, derr)
 		}
-		services.Ledger = ledgerclient.Remember(services.Ledger, docs)
+		services.Known = docs
 		client, err = ledgerclient.Connect(ctx, services, id)
 	}
 	if err != nil {

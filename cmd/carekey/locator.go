@@ -167,7 +167,6 @@ func (l locator) properties() ledgerclient.Properties {
 		Gate:      ledgerclient.Advisory,
 		Reach:     l.dir,
 		Clock:     "local",
-		Finality:  ledgerclient.Immediate,
 		Operators: 1,
 	}
 	if l.node != nil {

@@ -117,7 +117,7 @@ func (f *Folder) Services() ledgerclient.Services {
 // Properties says that the gate is advisory: whoever reads the folder reads the
 // keeper's key and shares too.
 func (f *Folder) Properties() ledgerclient.Properties {
-	return ledgerclient.Properties{Gate: ledgerclient.Advisory, Reach: f.dir, Clock: "local", Finality: ledgerclient.Immediate, Operators: 1}
+	return ledgerclient.Properties{Gate: ledgerclient.Advisory, Reach: f.dir, Clock: "local", Operators: 1}
 }
 
 // Verify checks every byte in the folder that any reader uses: the configuration

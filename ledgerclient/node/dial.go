@@ -76,8 +76,7 @@ func Away(inv Invitation) ledgerclient.Properties { return properties(inv.URLs[0
 
 func properties(url string) ledgerclient.Properties {
 	return ledgerclient.Properties{
-		Gate: ledgerclient.Enforced, Reach: url, Clock: "node",
-		Finality: ledgerclient.Immediate, Remote: true, Operators: 1, Freshness: HeadAge,
+		Gate: ledgerclient.Enforced, Reach: url, Clock: "node", Remote: true, Operators: 1, Freshness: HeadAge,
 	}
 }
 

@@ -148,7 +148,7 @@ func (s *scan) judge() error {
 		if f.known == nil {
 			done = -1
 		}
-		f.state, f.err = s.v.Client.JudgeOwn(f.news, f.state, done, s.own)
+		f.state, f.err = s.v.Client.Judge(f.news, f.state, done, s.own)
 	})
 	for _, f := range s.order {
 		if f.err != nil {
