@@ -79,7 +79,9 @@ func besiege(t *testing.T, limits Limits, do func(b *besieged)) {
 				t.Errorf("%d requests%s and %d bytes are left", open, name, bytes)
 			}
 		}
-		if n := s.conns.open(); n != 0 {
+		s.conns.mu.Lock()
+		defer s.conns.mu.Unlock()
+		if n := len(s.conns.all); n != 0 {
 			t.Errorf("%d connections are left", n)
 		}
 	})

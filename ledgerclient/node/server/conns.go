@@ -54,22 +54,18 @@ func (s *conns) state(c net.Conn, from client, state http.ConnState) (closing ne
 
 // leaves is the connection that has to leave for a new one; nil if none has to. A
 // client with more than the others loses also one on which something is asked.
-func (s *conns) leaves(from client, own bool) (out net.Conn) {
-	var most int
-	for c, k := range s.all {
-		has := s.of[k.from]
-		if own && k.from != from || k.quiet.IsZero() && (own || has <= s.of[from]+1) {
-			continue
+func (s *conns) leaves(from client, own bool) net.Conn {
+	c, _ := mustLeave(func(see func(net.Conn, holder)) {
+		for c, k := range s.all {
+			h := holder{from: k.from, firm: k.quiet.IsZero()}
+			if !h.firm {
+				h.waits = time.Since(k.quiet)
+			}
+			see(c, h)
 		}
-		if o := s.all[out]; o == nil || has > most || has == most && before(k.quiet, o.quiet) {
-			out, most = c, has
-		}
-	}
-	return out
+	}, func(c client) int64 { return int64(s.of[c]) }, from, own, 0)
+	return c
 }
-
-// before compares times of which zero is the last.
-func before(a, b time.Time) bool { return !a.IsZero() && (b.IsZero() || a.Before(b)) }
 
 func (s *conns) remove(c net.Conn) {
 	k := s.all[c]
@@ -77,12 +73,6 @@ func (s *conns) remove(c net.Conn) {
 	if s.of[k.from]--; s.of[k.from] == 0 {
 		delete(s.of, k.from)
 	}
-}
-
-func (s *conns) open() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.all)
 }
 
 // connState bounds the connections of a server. Those of the operator's proxies are

@@ -117,28 +117,17 @@ func (g *gate) makeRoom(p *place, more usage, patience time.Duration) (out []*pl
 	}
 }
 
-// slowest is who has to make room for p: one of its own client, or of that which has
-// most of what is short, the one that waits longest. Who has no more than p's client
-// is waited for, as long as the patience.
-func (g *gate) slowest(p *place, own bool, of func(usage) int64, patience time.Duration) (out *place) {
+// slowest is who has to make room for p, of those who have some of what is short.
+func (g *gate) slowest(p *place, own bool, of func(usage) int64, patience time.Duration) *place {
 	now := time.Now()
-	have, most := of(g.of[p.from]), int64(0)
-	for q := range g.places {
-		if q == p || q.waiting.IsZero() || of(q.has) == 0 || own && q.from != p.from {
-			continue
-		}
-		has := of(g.of[q.from])
-		if has <= have+1 {
-			if q.queued || now.Sub(q.waiting) < patience {
-				continue
+	q, _ := mustLeave(func(see func(*place, holder)) {
+		for q := range g.places {
+			if q != p && !q.waiting.IsZero() && of(q.has) > 0 {
+				see(q, holder{q.from, now.Sub(q.waiting), q.queued})
 			}
-			has = 0 // all such are alike
 		}
-		if out == nil || has > most || has == most && q.waiting.Before(out.waiting) {
-			out, most = q, has
-		}
-	}
-	return out
+	}, func(c client) int64 { return of(g.of[c]) }, p.from, own, patience)
+	return q
 }
 
 func (g *gate) add(p *place, more usage) {

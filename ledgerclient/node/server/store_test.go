@@ -194,8 +194,16 @@ func TestUploadParts(t *testing.T) {
 	}
 }
 
-// noUploads is a store whose uploads keep nothing.
+// noUploads is a store whose uploads keep nothing but that they were there.
 type noUploads struct{ ledgerclient.Store }
+
+func (noUploads) Blob(context.Context, crypto.Locator) (ledgerclient.Blob, error) {
+	return noBlob{}, nil
+}
+
+type noBlob struct{ ledgerclient.Blob }
+
+func (noBlob) Close() error { return nil }
 
 func (noUploads) Upload(context.Context) (ledgerclient.Upload, error) { return noUpload{}, nil }
 
@@ -213,11 +221,12 @@ func TestUploadsMakeRoom(t *testing.T) {
 	clock := &testClock{}
 	u := newUploads(ctx, noUploads{}, Limits{Uploads: 4}.withDefaults(), clock.uptime)
 	u.perUser = 3
+	put := ledgerclient.Put{Locators: []crypto.Locator{{1}}}
 	name := func(s string) client { return clientOf('a', s) }
 	add := func(who string) (id node.UploadID, err error) {
 		if id, err = u.begin(name(who)); err == nil {
 			p := node.UploadPart{Upload: id, Data: []byte{1}}
-			err = errors.Join(u.write(&p), u.commit(&node.UploadCommit{Upload: id}))
+			err = errors.Join(u.write(&p), u.commit(&node.UploadCommit{Upload: id, Put: put}))
 		}
 		clock.pass(time.Millisecond)
 		return id, err
@@ -231,10 +240,10 @@ func TestUploadsMakeRoom(t *testing.T) {
 			t.Fatalf("upload %d: %v", i, err)
 		}
 	}
-	if len(u.all) > 64*4+4 {
+	if len(u.all) > 4 {
 		t.Errorf("%d are kept", len(u.all))
 	}
-	if err := u.commit(&node.UploadCommit{Upload: mine}); err != nil {
+	if err := u.commit(&node.UploadCommit{Upload: mine, Put: put}); err != nil {
 		t.Errorf("an answer that was lost cannot be had again: %v", err)
 	}
 	if _, err := add("honest"); err != nil {

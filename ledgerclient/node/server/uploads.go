@@ -41,9 +41,7 @@ type upload struct {
 	last [32]byte // hash of the last part, for one that is sent twice
 	from uint64   // where the last part began
 
-	// Under uploads.mu.
-	committed bool
-	used      time.Duration // uptime when it was last touched
+	used time.Duration // uptime when it was last touched; under uploads.mu
 }
 
 func newUploads(ctx context.Context, store ledgerclient.Store, l Limits, uptime func() time.Duration) *uploads {
@@ -71,8 +69,8 @@ func (u *uploads) begin(owner client) (id node.UploadID, err error) {
 	defer up.mu.Unlock()
 	u.all[id] = up // the place is taken before the disk is asked
 	u.mu.Unlock()
-	for _, old := range dropped {
-		old.drop()
+	if dropped != nil {
+		dropped.drop()
 	}
 	if up.to, err = u.store.Upload(u.ctx); err != nil {
 		u.forget(id)
@@ -80,46 +78,25 @@ func (u *uploads) begin(owner client) (id node.UploadID, err error) {
 	return id, err
 }
 
-// makeRoom takes out what has to leave for a new upload, false if nothing can.
-func (u *uploads) makeRoom(owner client) (dropped []*upload, ok bool) {
-	if u.closed {
-		return nil, false
+// makeRoom takes out what has to leave for a new upload, nil if nothing has to; false if
+// something should, and nothing can.
+func (u *uploads) makeRoom(owner client) (dropped *upload, ok bool) {
+	of := map[client]int64{}
+	for _, up := range u.all {
+		of[up.owner]++
 	}
-	for _, committed := range []bool{false, true} {
-		of, n := map[client]int{}, 0
-		for _, up := range u.all {
-			if up.committed == committed {
-				of[up.owner]++
-				n++
-			}
-		}
-		most, perOwner := u.most, u.perUser
-		if committed {
-			most, perOwner = 64*u.most, 64*u.most
-		}
-		own := of[owner] >= perOwner
-		if !own && n < most {
-			continue
-		}
-		var victim node.UploadID
-		var out *upload
+	own := of[owner] >= int64(u.perUser)
+	if u.closed || !own && len(u.all) < u.most {
+		return nil, !u.closed
+	}
+	id, ok := mustLeave(func(see func(node.UploadID, holder)) {
 		for id, up := range u.all {
-			richer := of[up.owner] > of[owner]+1
-			if up.committed != committed || own && up.owner != owner ||
-				!committed && !richer && u.uptime()-up.used < uploadPatience {
-				continue
-			}
-			if out == nil || of[up.owner] > of[out.owner] || of[up.owner] == of[out.owner] && up.used < out.used {
-				victim, out = id, up
-			}
+			see(id, holder{from: up.owner, waits: u.uptime() - up.used})
 		}
-		if out == nil {
-			return dropped, false
-		}
-		delete(u.all, victim)
-		dropped = append(dropped, out)
-	}
-	return dropped, true
+	}, func(c client) int64 { return of[c] }, owner, own, uploadPatience)
+	dropped = u.all[id]
+	delete(u.all, id)
+	return dropped, ok
 }
 
 func (u *uploads) forget(id node.UploadID) {
@@ -128,108 +105,105 @@ func (u *uploads) forget(id node.UploadID) {
 	delete(u.all, id)
 }
 
-// find returns an upload, and whether it was committed already.
-func (u *uploads) find(id node.UploadID) (up *upload, committed bool, err error) {
+// find returns an upload, nil if there is none.
+func (u *uploads) find(id node.UploadID) *upload {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	up = u.all[id]
-	if up == nil {
-		return nil, false, notFound("upload")
+	up := u.all[id]
+	if up != nil {
+		up.used = u.uptime()
 	}
-	up.used = u.uptime()
-	return up, up.committed, nil
+	return up
+}
+
+// with does something with an upload that is under way.
+func (u *uploads) with(id node.UploadID, do func(up *upload) error) error {
+	up := u.find(id)
+	if up == nil {
+		return notFound("upload")
+	}
+	up.mu.Lock()
+	defer up.mu.Unlock()
+	if up.to == nil {
+		return notFound("upload")
+	}
+	return do(up)
 }
 
 // write takes the next part. The same part again is a no-op, since its answer may
 // have been lost.
 func (u *uploads) write(p *node.UploadPart) error {
-	up, _, err := u.find(p.Upload)
-	if err != nil {
-		return err
-	}
-	up.mu.Lock()
-	defer up.mu.Unlock()
-	if up.to == nil {
-		return notFound("upload")
-	}
-	hash := sha256.Sum256(p.Data)
-	end := p.Offset + uint64(len(p.Data))
-	switch {
-	case end == up.size && p.Offset == up.from && hash == up.last && up.size > 0:
+	return u.with(p.Upload, func(up *upload) error {
+		hash := sha256.Sum256(p.Data)
+		end := p.Offset + uint64(len(p.Data))
+		switch {
+		case end == up.size && p.Offset == up.from && hash == up.last && up.size > 0:
+			return nil
+		case p.Offset != up.size:
+			return &ledgerclient.RangeError{From: p.Offset, To: end, Size: up.size}
+		case end > uint64(u.content):
+			return &node.RefusedError{Kind: node.KindTooLarge, Limit: u.content}
+		}
+		if _, err := up.to.Write(p.Data); err != nil {
+			u.forget(p.Upload)
+			up.abort()
+			return err
+		}
+		up.from, up.size, up.last = p.Offset, end, hash
 		return nil
-	case p.Offset != up.size:
-		return &ledgerclient.RangeError{From: p.Offset, To: end, Size: up.size}
-	case end > uint64(u.content):
-		return &node.RefusedError{Kind: node.KindTooLarge, Limit: u.content}
-	}
-	if _, err := up.to.Write(p.Data); err != nil {
-		up.to.Abort()
-		up.to = nil
-		u.forget(p.Upload)
-		return err
-	}
-	up.from, up.size, up.last = p.Offset, end, hash
-	return nil
+	})
 }
 
 // commit ends an upload. After a refusal by the store it can be tried again; after
-// any other error the upload is gone.
+// any other error the upload is gone. Where its content is stored already the answer
+// to the first commit was lost.
 func (u *uploads) commit(c *node.UploadCommit) error {
-	up, committed, err := u.find(c.Upload)
-	if err != nil || committed {
-		return err
-	}
-	up.mu.Lock()
-	defer up.mu.Unlock()
-	if up.to == nil {
-		if _, committed, _ := u.find(c.Upload); committed {
-			return nil // by another request that was faster
+	err := u.with(c.Upload, func(up *upload) error {
+		if up.size == 0 {
+			return refuse(node.KindMalformed)
 		}
-		return notFound("upload")
-	}
-	if up.size == 0 {
-		return refuse(node.KindMalformed)
-	}
-	err = up.to.Commit(c.Put)
-	if _, refused := errors.AsType[*ledgerclient.StoreError](err); refused {
-		return err
-	}
-	if err != nil {
-		up.to.Abort()
-		up.to = nil
+		err := up.to.Commit(c.Put)
+		if _, refused := errors.AsType[*ledgerclient.StoreError](err); refused {
+			return err
+		}
 		u.forget(c.Upload)
+		if err != nil {
+			up.abort()
+		}
+		up.to = nil
 		return err
+	})
+	if _, gone := errors.AsType[*ledgerclient.NotFoundError](err); gone {
+		if b, err := u.store.Blob(u.ctx, c.Put.Locators[0]); err == nil {
+			return b.Close()
+		}
 	}
-	up.to = nil
-	u.mu.Lock()
-	up.committed = true
-	u.mu.Unlock()
-	return nil
+	return err
 }
 
 // abort drops an upload that was not committed.
 func (u *uploads) abort(id node.UploadID) {
-	u.mu.Lock()
-	up := u.all[id]
-	if up == nil || up.committed {
-		u.mu.Unlock()
-		return
+	if up := u.find(id); up != nil {
+		u.forget(id)
+		up.drop()
 	}
-	delete(u.all, id)
-	u.mu.Unlock()
-	up.drop()
+}
+
+// abort gives up what was written; what is left the store drops after an hour.
+func (up *upload) abort() {
+	if up.to != nil {
+		up.to.Abort()
+		up.to = nil
+	}
 }
 
 func (up *upload) drop() {
 	up.mu.Lock()
 	defer up.mu.Unlock()
-	if up.to != nil {
-		up.to.Abort() // what is left the store drops after an hour
-		up.to = nil
-	}
+	up.abort()
 }
 
-// dropIdle drops what nobody touched for a while, and forgets what was committed.
+// dropIdle drops what nobody touched for a while.
 func (u *uploads) dropIdle() {
 	u.mu.Lock()
 	now := u.uptime()
@@ -260,13 +234,7 @@ func (u *uploads) close() {
 func (u *uploads) open() int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	n := 0
-	for _, up := range u.all {
-		if !up.committed {
-			n++
-		}
-	}
-	return n
+	return len(u.all)
 }
 
 func (s *Server) beginUpload(q *request) error {
