@@ -12,22 +12,15 @@ import (
 // The keeper of the folder judges on the folder's own log, under its lock, so that
 // its head is as fresh as it can be; the clock is the server's to judge.
 
-func (s *Server) deposit(q *request) error {
-	deposits, err := node.DepositsForm.Parse(q.body)
-	if err != nil {
-		return err
-	}
-	clear(q.body) // the shares
-	if err := q.charge(len(deposits)); err != nil {
-		return err
-	}
+func (s *Server) deposit(q *request, deposits []ledgerclient.Deposit) error {
+	clear(q.body)                                            // the shares
 	free, ok := s.disk.take(spaceOfFiles(2 * len(deposits))) // a share, and a folder for the hour
 	if !ok {
 		return refuse(node.KindFull)
 	}
 	defer free()
 	var receipts []ledgerclient.Receipt
-	err = q.at(&s.desk, func() (err error) {
+	err := q.at(&s.desk, func() (err error) {
 		receipts, err = s.keeper.Deposit(q.Context(), deposits)
 		return err
 	})
@@ -41,17 +34,10 @@ func (s *Server) deposit(q *request) error {
 	return q.answer(node.TypeBinary, node.ReceiptsForm.Marshal(replies))
 }
 
-// asked is a route whose body is one question. It costs so many checks, and is answered
-// at the folder.
-func asked[Q, A any](s *Server, parse func([]byte) (Q, error), checks int, do func(*request, Q) (A, error), marshal func(A) []byte) func(*request) error {
-	return func(q *request) error {
-		question, err := parse(q.body)
-		if err != nil {
-			return err
-		}
-		if err := q.charge(checks); err != nil {
-			return err
-		}
+// asked is what a route does whose body is one question. It costs so many checks, and is
+// answered at the folder.
+func asked[Q, A any](s *Server, parse func([]byte) (Q, error), checks int, do func(context.Context, Q) (A, error), marshal func(A) []byte) func(*request) error {
+	return takes(parse, always[Q](checks), func(q *request, question Q) error {
 		// A revocation may stand in the order that the folder has not read yet.
 		if q.route.name == "release" && s.opt.Ledger != nil {
 			if err := q.at(&s.follow, func() error { return s.opt.Ledger.Follow(q.Context()) }); err != nil {
@@ -60,25 +46,17 @@ func asked[Q, A any](s *Server, parse func([]byte) (Q, error), checks int, do fu
 		}
 		var answer A
 		if err := q.at(&s.desk, func() (err error) {
-			answer, err = do(q, question)
+			answer, err = do(q.Context(), question)
 			return err
 		}); err != nil {
 			return err
 		}
 		return q.answer(node.TypeBinary, marshal(answer))
-	}
+	})
 }
 
-func (s *Server) state(q *request, i ledgerclient.Inquiry) (ledgerclient.KeeperState, error) {
-	return s.keeper.State(q.Context(), i)
-}
-
-func (s *Server) inquire(q *request, i ledgerclient.Inquiry) (ledgerclient.InquiryAnswer, error) {
-	return s.keeper.Inquire(q.Context(), i)
-}
-
-func (s *Server) release(q *request, r ledgerclient.Request) (ledgerclient.Answer, error) {
-	a, err := s.keeper.Release(q.Context(), r)
+func (s *Server) release(ctx context.Context, r ledgerclient.Request) (ledgerclient.Answer, error) {
+	a, err := s.keeper.Release(ctx, r)
 	if err == nil {
 		s.metrics.count(1, `carekey_releases_total{code=%q}`, a.Code)
 	}
@@ -98,14 +76,7 @@ func (s *Server) stop(ctx context.Context, revocations []contract.Entry) (out []
 	return out, err
 }
 
-func (s *Server) revoke(q *request) error {
-	revocations, err := node.EntriesForm.Parse(q.body)
-	if err != nil {
-		return err
-	}
-	if err := q.charge(len(revocations)); err != nil {
-		return err
-	}
+func (s *Server) revoke(q *request, revocations []contract.Entry) error {
 	var replies []stopped
 	// Who has many lets in between who has few.
 	for some := range slices.Chunk(revocations, stopsAtOnce) {

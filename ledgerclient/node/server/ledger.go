@@ -19,16 +19,8 @@ import (
 
 func (s *Server) newRoutes() map[string]map[string]route {
 	const batch = node.MaxEntries * contract.Size
-	reads := func(name string, do func(*request) error) route {
-		return route{name: name, do: func(q *request) error {
-			if err := q.charge(0); err != nil { // the number of requests sees to it
-				return err
-			}
-			return do(q)
-		}}
-	}
 	get := func(name string, do func(*request) error) map[string]route {
-		return map[string]route{http.MethodGet: reads(name, do)}
+		return map[string]route{http.MethodGet: {name: name, do: do}} // the number of requests sees to it
 	}
 	post := func(r route) map[string]route { return map[string]route{http.MethodPost: r} }
 	return map[string]map[string]route{
@@ -40,20 +32,23 @@ func (s *Server) newRoutes() map[string]map[string]route {
 		node.PathEntries:    post(route{name: "entries", max: batch, token: true, stops: true, do: s.submit}),
 
 		node.PathBlobs: {
-			http.MethodGet:  reads("blob", s.blob),
-			http.MethodPost: {name: "blobs", max: node.MaxPutsSize, token: true, do: s.putBlobs},
+			http.MethodGet:  {name: "blob", do: s.blob},
+			http.MethodPost: {name: "blobs", max: node.MaxPutsSize, token: true, do: takes(node.PutsForm.Parse, signed, s.putBlobs)},
 		},
-		node.PathUploads:      post(route{name: "upload", token: true, do: s.beginUpload}),
-		node.PathUploadPart:   post(route{name: "upload-part", max: node.MaxPart + 40, token: true, do: s.uploadPart}),
-		node.PathUploadCommit: post(route{name: "upload-commit", max: 64 << 10, token: true, do: s.commitUpload}),
-		node.PathUploadAbort:  post(route{name: "upload-abort", max: 32, token: true, do: s.abortUpload}),
-		node.PathErase:        post(route{name: "erase", max: contract.Size, clock: true, do: s.erase}),
+		node.PathUploads: post(route{name: "upload", token: true, do: s.beginUpload}),
+		node.PathUploadPart: post(route{name: "upload-part", max: node.MaxPart + 40, token: true,
+			do: takes(node.UploadPartForm.Parse, always[node.UploadPart](0), s.uploadPart)}),
+		node.PathUploadCommit: post(route{name: "upload-commit", max: 64 << 10, token: true,
+			do: takes(node.UploadCommitForm.Parse, always[node.UploadCommit](1), s.commitUpload)}),
+		node.PathUploadAbort: post(route{name: "upload-abort", max: 32, token: true,
+			do: takes(node.UploadIDForm.Parse, always[node.UploadID](0), s.abortUpload)}),
+		node.PathErase: post(route{name: "erase", max: contract.Size, clock: true, do: takes(node.EntriesForm.Parse, each, s.erase)}),
 
-		node.PathDeposit: post(route{name: "deposit", max: node.MaxDeposits, do: s.deposit}),
-		node.PathState:   post(route{name: "state", max: 1024, do: asked(s, ledgerclient.ParseInquiry, 1, s.state, node.KeeperStateForm.Marshal)}),
+		node.PathDeposit: post(route{name: "deposit", max: node.MaxDeposits, do: takes(node.DepositsForm.Parse, each, s.deposit)}),
+		node.PathState:   post(route{name: "state", max: 1024, do: asked(s, ledgerclient.ParseInquiry, 1, s.keeper.State, node.KeeperStateForm.Marshal)}),
 		node.PathRelease: post(route{name: "release", max: 1024, clock: true, do: asked(s, ledgerclient.ParseRequest, 2, s.release, func(a ledgerclient.Answer) []byte { return a.Marshal() })}),
-		node.PathRevoke:  post(route{name: "revoke", max: batch, stops: true, do: s.revoke}),
-		node.PathInquire: post(route{name: "inquire", max: 1024, do: asked(s, ledgerclient.ParseInquiry, 1, s.inquire, func(a ledgerclient.InquiryAnswer) []byte { return a.Marshal() })}),
+		node.PathRevoke:  post(route{name: "revoke", max: batch, stops: true, do: takes(node.EntriesForm.Parse, each, s.revoke)}),
+		node.PathInquire: post(route{name: "inquire", max: 1024, do: asked(s, ledgerclient.ParseInquiry, 1, s.keeper.Inquire, func(a ledgerclient.InquiryAnswer) []byte { return a.Marshal() })}),
 	}
 }
 
@@ -69,14 +64,7 @@ func (q *request) answer(contentType string, body []byte) error {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	q.place.answers(int64(len(body)))
 	q.w.WriteHeader(http.StatusOK)
-	if q.Method != http.MethodHead {
-		q.w.Write(body) // whoever hung up has nothing more to be told
-	}
-	return nil
-}
-
-func (q *request) done() error {
-	q.w.WriteHeader(http.StatusNoContent)
+	q.w.Write(body) // whoever hung up has nothing more to be told
 	return nil
 }
 

@@ -334,9 +334,6 @@ func TestEveryRouteCharges(t *testing.T) {
 	if n < 18 {
 		t.Errorf("only %d routes", n)
 	}
-	// And this is what becomes of one that does not.
-	w.server.routes[node.PathConfig][http.MethodGet] = route{name: "config", do: w.server.config}
-	w.refused("a route that charges nobody", w.get(node.PathConfig), node.KindFailed)
 }
 
 // When payloads have filled the disk, entries still find room.

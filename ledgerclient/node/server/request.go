@@ -63,7 +63,6 @@ type request struct {
 	place           *place
 	s               *Server
 	stopping        bool // it holds revocations and nothing else, as far as is known
-	charged         bool // see charge
 }
 
 func (q *request) leave() {
@@ -84,9 +83,6 @@ type recorder struct {
 }
 
 func (w *recorder) WriteHeader(status int) {
-	if status < 300 && !w.q.charged {
-		panic("a route that charges nobody")
-	}
 	if w.status == 0 {
 		w.status, w.begun = status, time.Now()
 		w.until(w.begun.Add(timeFor(0)))
@@ -249,19 +245,44 @@ func (s *Server) serve(q *request) (err error) {
 	return route.do(q)
 }
 
-// charge counts signatures that are to be checked, and whatever else costs as much,
-// on whoever asks for it. Every route calls it before it does anything: without it
-// there is no answer but a failure.
+// takes is what a route does whose body is a Q: whoever asks is charged for the
+// signatures that are to be checked, before anything is done.
+func takes[Q any](parse func([]byte) (Q, error), checks func(Q) int, do func(*request, Q) error) func(*request) error {
+	return func(q *request) error {
+		asked, err := parse(q.body)
+		if err == nil {
+			err = q.charge(checks(asked))
+		}
+		if err != nil {
+			return err
+		}
+		return do(q, asked)
+	}
+}
+
+// each is a check for each item, always so many whatever is asked.
+func each[T any](items []T) int { return len(items) }
+
+func always[Q any](n int) func(Q) int { return func(Q) int { return n } }
+
+// charge counts signatures that are to be checked on whoever asks for it.
 func (q *request) charge(checks int) error {
-	q.charged = true
 	what := "checks"
 	if q.stopping {
 		what = "stops" // nobody who uses up the other keeps somebody from revoking
 	}
-	if wait, ok := q.s.buckets.take(q.client, what, q.s.limits.Checks, float64(checks)); checks > 0 && !ok {
+	if wait, ok := q.s.buckets.take(q.client, what, q.s.limits.Checks, float64(checks)); !ok {
 		return refuseFor(node.KindTooMany, wait)
 	}
 	return nil
+}
+
+// done says that what has no answer was done, or returns the error.
+func (q *request) done(err error) error {
+	if err == nil {
+		q.w.WriteHeader(http.StatusNoContent)
+	}
+	return err
 }
 
 // at does something at a desk, once it is the request's turn.

@@ -89,17 +89,16 @@ func (d *ledgerDisk) takeTo(part int64, s space) (free func(), ok bool) {
 	}, true
 }
 
-// quota counts what is to be stored, and keeps so much of the disk free that
-// revocations can still be ordered when somebody has filled it. What a request needs
-// is taken until free is called.
-func (s *Server) quota(q *request, need space) (free func(), err error) {
+// storing does what needs so much of the disk. It is counted, and so much is kept free
+// that revocations can still be ordered when somebody has filled the disk.
+func (s *Server) storing(q *request, need space, do func() error) error {
 	free, ok := s.disk.take(need)
 	if !ok {
-		return nil, refuse(node.KindFull)
+		return refuse(node.KindFull)
 	}
+	defer free()
 	if wait, ok := s.buckets.take(q.client, "bytes", s.limits.Bytes, float64(need.bytes)); !ok {
-		free()
-		return nil, refuseFor(node.KindQuota, wait)
+		return refuseFor(node.KindQuota, wait)
 	}
-	return free, nil
+	return do()
 }

@@ -8,33 +8,25 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
 
-func (s *Server) putBlobs(q *request) error {
-	puts, err := node.PutsForm.Parse(q.body)
-	if err != nil {
-		return err
-	}
-	checks := 0
+// signed is how many signatures payloads stand under: that of an entry is checked once.
+func signed(puts []ledgerclient.Put) (n int) {
 	for i := range puts {
-		if i == 0 || puts[i].Entry != puts[i-1].Entry { // its signature is checked once
-			checks++
+		if i == 0 || puts[i].Entry != puts[i-1].Entry {
+			n++
 		}
 	}
-	if err := q.charge(checks); err != nil {
-		return err
-	}
-	free, err := s.quota(q, spaceOf(puts))
-	if err != nil {
-		return err
-	}
-	defer free()
-	if err := q.at(&s.desk, func() error { return s.store.PutBlobs(q.Context(), puts) }); err != nil {
-		return err
-	}
-	return q.done()
+	return n
+}
+
+func (s *Server) putBlobs(q *request, puts []ledgerclient.Put) error {
+	return s.storing(q, spaceOf(puts), func() error {
+		return q.done(q.at(&s.desk, func() error { return s.store.PutBlobs(q.Context(), puts) }))
+	})
 }
 
 func (s *Server) blob(q *request) error {
@@ -70,16 +62,6 @@ func (s *Server) blob(q *request) error {
 	return nil
 }
 
-func (s *Server) erase(q *request) error {
-	e, err := contract.ParseEntry(q.body)
-	if err != nil {
-		return refuse(node.KindMalformed)
-	}
-	if err := q.charge(1); err != nil {
-		return err
-	}
-	if err := q.at(&s.desk, func() error { return s.store.Erase(q.Context(), e) }); err != nil {
-		return err
-	}
-	return q.done()
+func (s *Server) erase(q *request, withdrawal []contract.Entry) error {
+	return q.done(q.at(&s.desk, func() error { return s.store.Erase(q.Context(), withdrawal[0]) }))
 }

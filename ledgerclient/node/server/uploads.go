@@ -238,72 +238,31 @@ func (u *uploads) open() int {
 }
 
 func (s *Server) beginUpload(q *request) error {
-	if err := q.charge(0); err != nil {
-		return err
-	}
-	free, err := s.quota(q, spaceOfFiles(2))
-	if err != nil {
-		return err
-	}
-	defer free()
-	id, err := s.uploads.begin(q.client)
-	if err != nil {
-		return err
-	}
-	q.w.Header().Set("Content-Type", node.TypeBinary)
-	q.w.WriteHeader(http.StatusCreated)
-	q.w.Write(node.UploadBegunForm.Marshal(node.UploadBegun{Upload: id, Most: uint64(s.limits.Content)}))
-	return nil
+	return s.storing(q, spaceOfFiles(2), func() error {
+		id, err := s.uploads.begin(q.client)
+		if err != nil {
+			return err
+		}
+		q.w.Header().Set("Content-Type", node.TypeBinary)
+		q.w.WriteHeader(http.StatusCreated)
+		q.w.Write(node.UploadBegunForm.Marshal(node.UploadBegun{Upload: id, Most: uint64(s.limits.Content)}))
+		return nil
+	})
 }
 
-func (s *Server) uploadPart(q *request) error {
-	p, err := node.UploadPartForm.Parse(q.body)
-	if err != nil {
-		return err
-	}
-	if err := q.charge(0); err != nil {
-		return err
-	}
+func (s *Server) uploadPart(q *request, p node.UploadPart) error {
 	var need space
 	need.file(len(p.Data))
-	free, err := s.quota(q, need)
-	if err != nil {
-		return err
-	}
-	defer free()
-	if err := s.uploads.write(&p); err != nil {
-		return err
-	}
-	return q.done()
+	return s.storing(q, need, func() error { return q.done(s.uploads.write(&p)) })
 }
 
-func (s *Server) commitUpload(q *request) error {
-	c, err := node.UploadCommitForm.Parse(q.body)
-	if err != nil {
-		return err
-	}
-	if err := q.charge(1); err != nil {
-		return err
-	}
-	free, err := s.quota(q, spaceOf([]ledgerclient.Put{c.Put}))
-	if err != nil {
-		return err
-	}
-	defer free()
-	if err := q.at(&s.desk, func() error { return s.uploads.commit(&c) }); err != nil {
-		return err
-	}
-	return q.done()
+func (s *Server) commitUpload(q *request, c node.UploadCommit) error {
+	return s.storing(q, spaceOf([]ledgerclient.Put{c.Put}), func() error {
+		return q.done(q.at(&s.desk, func() error { return s.uploads.commit(&c) }))
+	})
 }
 
-func (s *Server) abortUpload(q *request) error {
-	id, err := node.UploadIDForm.Parse(q.body)
-	if err != nil {
-		return err
-	}
-	if err := q.charge(0); err != nil {
-		return err
-	}
+func (s *Server) abortUpload(q *request, id node.UploadID) error {
 	s.uploads.abort(id)
-	return q.done()
+	return q.done(nil)
 }
