@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -20,19 +21,7 @@ import (
 type metrics struct {
 	mu       sync.Mutex
 	counters map[string]float64 // by name and labels, as they are written
-	times    map[string]*times  // by route
 }
-
-// times are how many requests took no longer than each of timeBuckets, how many there
-// were, and how many seconds they took.
-type times struct {
-	within [len(timeBuckets)]int
-	count  int
-	sum    float64
-}
-
-// timeBuckets are in seconds.
-var timeBuckets = [...]float64{0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30}
 
 // families are all metrics in the order in which they are written.
 var families = []struct{ name, kind, help string }{
@@ -49,11 +38,11 @@ var families = []struct{ name, kind, help string }{
 	{"carekey_releases_total", "counter", "Answers of the keeper to requests for shares, by code."},
 	{"carekey_requests_total", "counter", "Requests by route and HTTP status."},
 	{"carekey_sent_bytes_total", "counter", "Bytes of answers."},
-	{"carekey_request_seconds", "histogram", "Time from the header to the answer's end, by route."},
+	{"carekey_request_seconds", "summary", "Time from the header to the answer's end, by route."},
 }
 
 func newMetrics() *metrics {
-	return &metrics{counters: map[string]float64{}, times: map[string]*times{}}
+	return &metrics{counters: map[string]float64{}}
 }
 
 // count adds to a counter, which is named with its labels.
@@ -73,20 +62,8 @@ func (m *metrics) served(route string, status int, kind node.Kind, in, out int64
 	}
 	m.count(float64(in), "carekey_received_bytes_total")
 	m.count(float64(out), "carekey_sent_bytes_total")
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	t := m.times[route]
-	if t == nil {
-		t = &times{}
-		m.times[route] = t
-	}
-	for i, le := range timeBuckets {
-		if took.Seconds() <= le {
-			t.within[i]++
-		}
-	}
-	t.count++
-	t.sum += took.Seconds()
+	m.count(1, "carekey_request_seconds_count{route=%q}", route)
+	m.count(took.Seconds(), "carekey_request_seconds_sum{route=%q}", route)
 }
 
 func (m *metrics) ordered(outcomes []ledgerclient.Outcome) {
@@ -102,9 +79,6 @@ func (m *metrics) ordered(outcomes []ledgerclient.Outcome) {
 	}
 }
 
-// failed counts what failed outside of a request.
-func (m *metrics) failed(what string) { m.count(1, `carekey_failures_total{what=%q}`, what) }
-
 // write writes everything in a fixed order, with the gauges as they are now.
 func (m *metrics) write(w io.Writer, gauges map[string]float64) {
 	m.mu.Lock()
@@ -116,20 +90,10 @@ func (m *metrics) write(w io.Writer, gauges map[string]float64) {
 			fmt.Fprintf(&b, "%s %g\n", f.name, value)
 		}
 		for _, counter := range slices.Sorted(maps.Keys(m.counters)) {
-			if name, _, _ := strings.Cut(counter, "{"); name == f.name {
-				fmt.Fprintf(&b, "%s %.0f\n", counter, m.counters[counter])
+			name, _, _ := strings.Cut(counter, "{")
+			if name == f.name || f.kind == "summary" && strings.HasPrefix(name, f.name+"_") {
+				fmt.Fprintf(&b, "%s %s\n", counter, strconv.FormatFloat(m.counters[counter], 'f', -1, 64))
 			}
-		}
-		if f.kind != "histogram" {
-			continue
-		}
-		for _, route := range slices.Sorted(maps.Keys(m.times)) {
-			t := m.times[route]
-			for i, le := range timeBuckets {
-				fmt.Fprintf(&b, "%s_bucket{route=%q,le=\"%g\"} %d\n", f.name, route, le, t.within[i])
-			}
-			fmt.Fprintf(&b, "%s_bucket{route=%q,le=\"+Inf\"} %d\n%s_sum{route=%q} %g\n%s_count{route=%q} %d\n",
-				f.name, route, t.count, f.name, route, t.sum, f.name, route, t.count)
 		}
 	}
 	io.WriteString(w, b.String())
@@ -157,21 +121,21 @@ func (s *Server) gauges() map[string]float64 {
 // listener than the protocol: /healthz and /metrics.
 func (s *Server) Operator() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		w.Header().Set("Cache-Control", "no-store")
-		if what := s.Health(); what != "ok" {
+	answer := func(path, contentType string, write func(http.ResponseWriter)) {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", contentType)
+			w.Header().Set("Cache-Control", "no-store")
+			write(w)
+		})
+	}
+	answer("/healthz", "text/plain; charset=utf-8", func(w http.ResponseWriter) {
+		what := s.Health()
+		if what != "ok" {
 			w.WriteHeader(http.StatusServiceUnavailable)
-			io.WriteString(w, what+"\n")
-			return
 		}
-		io.WriteString(w, "ok\n")
+		io.WriteString(w, what+"\n")
 	})
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		w.Header().Set("Cache-Control", "no-store")
-		s.metrics.write(w, s.gauges())
-	})
+	answer("/metrics", "text/plain; version=0.0.4; charset=utf-8", func(w http.ResponseWriter) { s.metrics.write(w, s.gauges()) })
 	return mux
 }
 
