@@ -52,39 +52,8 @@ type config struct {
 	// day; "": none is.
 	ClockReference string `json:"clock_reference,omitempty"`
 
-	Limits limits        `json:"limits"`
+	Limits server.Limits `json:"limits"`
 	Tokens []submitToken `json:"tokens"`
-}
-
-// limits are server.Limits; 0 stands for the default, -1 in a rate for no limit.
-type limits struct {
-	Requests             int     `json:"requests,omitempty"`
-	RequestsPerAddress   int     `json:"requests_per_address,omitempty"`
-	MemoryMiB            int64   `json:"memory_mib,omitempty"`
-	Uploads              int     `json:"uploads,omitempty"`
-	ContentMiB           int64   `json:"content_mib,omitempty"`
-	Connections          int     `json:"connections,omitempty"`
-	ConnectionsPerAddr   int     `json:"connections_per_address,omitempty"`
-	RequestsPerSecond    float64 `json:"requests_per_second,omitempty"`
-	RequestsBurst        float64 `json:"requests_burst,omitempty"`
-	EntriesPerSecond     float64 `json:"entries_per_second,omitempty"`
-	EntriesBurst         float64 `json:"entries_burst,omitempty"`
-	ChecksPerSecond      float64 `json:"checks_per_second,omitempty"` // of signatures
-	ChecksBurst          float64 `json:"checks_burst,omitempty"`
-	StoredBytesPerSecond float64 `json:"stored_bytes_per_second,omitempty"`
-	StoredBytesBurst     float64 `json:"stored_bytes_burst,omitempty"`
-}
-
-func (l limits) server() server.Limits {
-	return server.Limits{
-		Requests: l.Requests, PerAddress: l.RequestsPerAddress, Memory: l.MemoryMiB << 20,
-		Uploads: l.Uploads, Content: l.ContentMiB << 20,
-		Connections: l.Connections, ConnectionsPerAddress: l.ConnectionsPerAddr,
-		Rate:   server.Rate{PerSecond: l.RequestsPerSecond, Burst: l.RequestsBurst},
-		Order:  server.Rate{PerSecond: l.EntriesPerSecond, Burst: l.EntriesBurst},
-		Checks: server.Rate{PerSecond: l.ChecksPerSecond, Burst: l.ChecksBurst},
-		Bytes:  server.Rate{PerSecond: l.StoredBytesPerSecond, Burst: l.StoredBytesBurst},
-	}
 }
 
 // submitToken is one token: its name and what is kept of it.

@@ -122,12 +122,12 @@ func (a *app) invite(ctx context.Context, dir string, o *inviteFlags) (node.Invi
 func (a *app) showInvitation(text string, o *inviteFlags) error {
 	width, height := cli.Width(a.err), cli.Height(a.err)
 	if o.qr || o.png == "" && width > 0 && !a.flags.quiet {
-		code, err := qrText(text)
+		code, w, err := qrText(text)
 		if err != nil {
 			return err
 		}
 		// Beside it stands the invitation itself.
-		w, h := qrWidth(code), strings.Count(code, "\n")
+		h := strings.Count(code, "\n")
 		if rest := (len(text)+max(width, 1)-1)/max(width, 1) + 1; o.qr || w <= width && h+rest <= height {
 			a.err.WriteString(code)
 		} else {
@@ -154,9 +154,7 @@ func (a *app) invitation(ctx context.Context, dir string, cfg *config, f *folder
 		if err != nil {
 			return node.Invitation{}, err
 		}
-		if i.Fingerprint, err = certs.fingerprint(); err != nil {
-			return node.Invitation{}, err
-		}
+		i.Fingerprint = node.Fingerprint(certs.leaf())
 	}
 	return i, nil
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/node"
+	"github.com/carekey/carekey/ledgerclient/node/server"
 )
 
 // TestLoad lets many clients store, submit and read at one node, a process of its
@@ -96,12 +97,11 @@ func startNode(t *testing.T, clients int) *nodeProcess {
 	run("init", ledger, "--name", "City ledger", "--url", "https://127.0.0.1:8443")
 	// All clients have one address here: what a node allows one address is for all.
 	must(edit(ledger, func(c *config) error {
-		c.Limits.Requests, c.Limits.RequestsPerAddress = 256, 256
-		c.Limits.RequestsPerSecond, c.Limits.RequestsBurst = -1, 1
-		c.Limits.EntriesPerSecond, c.Limits.EntriesBurst = -1, 1
-		c.Limits.ChecksPerSecond, c.Limits.ChecksBurst = -1, 1
-		c.Limits.Connections, c.Limits.ConnectionsPerAddr = 1024, 1024
-		c.Limits.StoredBytesPerSecond, c.Limits.StoredBytesBurst = -1, 1
+		none := server.Rate{PerSecond: -1, Burst: 1}
+		c.Limits = server.Limits{
+			Requests: 256, PerAddress: 256, Connections: 1024, ConnectionsPerAddress: 1024,
+			Rate: none, Order: none, Checks: none, Bytes: none,
+		}
 		return nil
 	}))
 	p := &nodeProcess{cmd: exec.Command(bin, "serve", ledger, "--listen", "127.0.0.1:0")}

@@ -1,11 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"errors"
-	"image"
-	"image/color"
-	"image/png"
 	"os"
 	"strings"
 
@@ -14,11 +10,11 @@ import (
 
 // qrText draws a QR code with half blocks, two modules to a character cell, black
 // on white whatever the terminal's colours are, with the quiet zone of four modules
-// that readers want.
-func qrText(text string) (string, error) {
+// that readers want. It takes so many columns.
+func qrText(text string) (drawn string, columns int, err error) {
 	code, err := qrCode(text)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	const quiet = 4
 	black := func(x, y int) bool { return code.Black(x-quiet, y-quiet) } // outside: white
@@ -40,47 +36,25 @@ func qrText(text string) (string, error) {
 		}
 		b.WriteString("\x1b[0m\n")
 	}
-	return b.String(), nil
+	return b.String(), size, nil
 }
 
 // qrCode encodes capitals, which take fewer bits: an invitation reads the same in them.
 func qrCode(text string) (*qr.Code, error) { return qr.Encode(strings.ToUpper(text), qr.L) }
 
-// writePNG writes a QR code as an image, 8 pixels to a module, into a new file that
-// only its owner can read.
+// writePNG writes a QR code as an image into a new file that only its owner can read.
 func writePNG(path, text string) error {
 	code, err := qrCode(text)
 	if err != nil {
-		return err
-	}
-	const scale, quiet = 8, 4
-	size := (code.Size + 2*quiet) * scale
-	drawn := image.NewPaletted(image.Rect(0, 0, size, size), color.Palette{color.White, color.Black})
-	for y := range size {
-		for x := range size {
-			if code.Black(x/scale-quiet, y/scale-quiet) {
-				drawn.SetColorIndex(x, y, 1)
-			}
-		}
-	}
-	var b bytes.Buffer
-	if err := png.Encode(&b, drawn); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(b.Bytes())
+	_, err = f.Write(code.PNG())
 	if err = errors.Join(err, f.Close()); err != nil {
 		return errors.Join(err, os.Remove(path))
 	}
 	return nil
-}
-
-// qrWidth is how many columns a code takes.
-func qrWidth(code string) int {
-	line, _, _ := strings.Cut(code, "\n")
-	line = strings.TrimSuffix(strings.TrimPrefix(line, "\x1b[30;107m"), "\x1b[0m")
-	return len([]rune(line))
 }

@@ -16,7 +16,7 @@ import (
 // What is drawn is the code, module by module, inside a white edge of four.
 func TestQRText(t *testing.T) {
 	const text = "carekey-node1abcdefghijklmnopqrstuvwxyz234567"
-	drawn, err := qrText(text)
+	drawn, columns, err := qrText(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func TestQRText(t *testing.T) {
 	for line := range strings.Lines(drawn) {
 		line = strings.TrimSuffix(strings.TrimPrefix(line, "\x1b[30;107m"), "\x1b[0m\n")
 		cells := []rune(line)
-		if len(cells) != code.Size+8 || len(cells) != qrWidth(drawn) {
+		if len(cells) != code.Size+8 || len(cells) != columns {
 			t.Fatalf("%d cells in a row of a code of %d", len(cells), code.Size)
 		}
 		for i, c := range cells {
@@ -43,7 +43,7 @@ func TestQRText(t *testing.T) {
 	if y < code.Size+4 {
 		t.Errorf("only %d rows", y)
 	}
-	if _, err := qrText(strings.Repeat("x", 5000)); err == nil {
+	if _, _, err := qrText(strings.Repeat("x", 5000)); err == nil {
 		t.Error("a text that fits into no code")
 	}
 }

@@ -90,7 +90,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	defer f.Close()
 	opt := server.Options{
 		Tokens: cfg.hashes(), Clock: a.now, Reference: reference(cfg.ClockReference),
-		Log: log, Limits: cfg.Limits.server(),
+		Log: log, Limits: cfg.Limits,
 	}
 	if opt.Proxies, err = cfg.proxies(o.plain); err != nil {
 		return err

@@ -46,7 +46,7 @@ func (a *app) describe(ctx context.Context, f *folder.Folder, dir string, cfg *c
 	if err != nil {
 		return d, err
 	}
-	d.Expires = certs.expires().UTC().Format(time.RFC3339)
+	d.Expires = certs.leaf().NotAfter.UTC().Format(time.RFC3339)
 	head, err := f.Head(ctx)
 	if err != nil {
 		return d, err

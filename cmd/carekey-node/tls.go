@@ -4,7 +4,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -17,7 +16,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/wallet/atomicfile"
 )
 
@@ -89,6 +87,9 @@ func openCertificate(dir string, c *config) (*certificates, error) {
 	return s, err
 }
 
+// leaf is the certificate itself, which get has read.
+func (s *certificates) leaf() *x509.Certificate { return s.loaded.Leaf }
+
 func (s *certificates) get() (*tls.Certificate, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,31 +112,6 @@ func (s *certificates) get() (*tls.Certificate, error) {
 	}
 	s.loaded, s.changed = &c, info.ModTime()
 	return s.loaded, nil
-}
-
-// fingerprint is the SHA-256 of the key in the certificate (SubjectPublicKeyInfo).
-func (s *certificates) fingerprint() (crypto.Hash, error) {
-	c, err := s.get()
-	if err != nil {
-		return crypto.Hash{}, err
-	}
-	leaf, err := x509.ParseCertificate(c.Certificate[0])
-	if err != nil {
-		return crypto.Hash{}, errTLS.Of(err)
-	}
-	return sha256.Sum256(leaf.RawSubjectPublicKeyInfo), nil
-}
-
-func (s *certificates) expires() time.Time {
-	c, err := s.get()
-	if err != nil {
-		return time.Time{}
-	}
-	leaf, err := x509.ParseCertificate(c.Certificate[0])
-	if err != nil {
-		return time.Time{}
-	}
-	return leaf.NotAfter
 }
 
 func (s *certificates) config() *tls.Config {

@@ -19,7 +19,7 @@ package server
 
 import (
 	"context"
-	"io"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -71,32 +71,38 @@ type Ordered interface {
 }
 
 // Limits bound what others can cost the node. A zero field stands for its default;
-// a negative rate or quota for none.
+// a negative rate or quota for none. They are in JSON as an operator writes them.
 type Limits struct {
-	Requests   int   // under way at once; 256
-	PerAddress int   // under way at once from one address; half of Requests
-	Memory     int64 // bytes of request bodies and answers in memory; 256 MiB, at least 80 MiB
-	Uploads    int   // of contents, open at once; 16. Each takes 6 MiB of memory
-	// Connections are how many are open at once, but for those of Proxies; 1,024.
-	Connections int
-	// ConnectionsPerAddress are those from one address; half of Connections.
-	ConnectionsPerAddress int
-	Content               int64 // bytes of one content; 16 GiB
-	Reserve               int64 // bytes of disk that payloads and shares leave free for entries, and half of which these leave free for revocations; 256 MiB; negative: none. Of its files it is a sixteenth
-	Clients               int   // addresses and tokens of which the node keeps count; 65,536
+	// Requests are under way at once; 256. Of one address; half of them.
+	Requests   int `json:"requests,omitempty"`
+	PerAddress int `json:"requests_per_address,omitempty"`
+	// Memory is that of request bodies and answers, in bytes; 256 MiB, at least 80 MiB.
+	Memory int64 `json:"memory,omitempty"`
+	// Uploads are of contents, open at once; 16. Each takes 6 MiB of memory.
+	Uploads int   `json:"uploads,omitempty"`
+	Content int64 `json:"content,omitempty"` // bytes of one content; 16 GiB
+	// Connections are how many are open at once, but for those of Proxies; 1,024. From
+	// one address; half of them.
+	Connections           int `json:"connections,omitempty"`
+	ConnectionsPerAddress int `json:"connections_per_address,omitempty"`
+	// Reserve is what payloads and shares leave free of the disk for entries, and half of
+	// which these leave free for revocations, in bytes; 256 MiB; negative: none. Of its
+	// files it is a sixteenth.
+	Reserve int64 `json:"reserve,omitempty"`
+	Clients int   `json:"clients,omitempty"` // addresses and tokens of which the node keeps count; 65,536
 
-	Rate  Rate // requests of one address, and connections; 200 a second, 4,000 at once
-	Order Rate // entries with one token or, without tokens, from one address; 100 a second, 20,000 at once
-	Bytes Rate // stored with one token or from one address; 1 MiB a second, 64 GiB at once
+	Rate  Rate `json:"request_rate,omitzero"` // requests of one address, and connections; 200 a second, 4,000 at once
+	Order Rate `json:"entry_rate,omitzero"`   // entries with one token or, without tokens, from one address; 100 a second, 20,000 at once
+	Bytes Rate `json:"byte_rate,omitzero"`    // stored with one token or from one address; 1 MiB a second, 64 GiB at once
 	// Checks are signatures that are checked for one token or address; 1,000 a second,
 	// 200,000 at once. Revocations have as much for themselves.
-	Checks Rate
+	Checks Rate `json:"check_rate,omitzero"`
 }
 
 // Rate is how much anybody may use, as a bucket that fills steadily.
 type Rate struct {
-	PerSecond float64
-	Burst     float64 // what a full bucket holds; 0 with PerSecond 0: the default
+	PerSecond float64 `json:"per_second"`
+	Burst     float64 `json:"burst"` // what a full bucket holds; 0 with PerSecond 0: the default
 }
 
 func (l Limits) withDefaults() Limits {
@@ -190,7 +196,7 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 		opt.Clock = time.Now
 	}
 	if opt.Log == nil {
-		opt.Log = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError + 1}))
+		opt.Log = slog.New(slog.DiscardHandler)
 	}
 	services := f.Services()
 	s := &Server{
@@ -233,12 +239,21 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 	s.stopper = &orderer[stopped]{desk: &desk{most: 1}, most: stopsAtOnce, do: s.stop}
 	s.ended.Go(func() {
 		defer crash.Report()
-		s.housekeep(run)
+		s.Sweep(run)
 	})
-	if opt.Ledger != nil {
-		s.ended.Go(func() {
-			defer crash.Report()
-			s.readOn(run)
+	s.every(run, sweepEvery, func() { s.Sweep(run) })
+	s.every(run, lookEvery, func() {
+		if err := s.look(run); err != nil && run.Err() == nil {
+			s.log.Warn("clock", "cause", cause(err))
+		}
+		s.uploads.dropIdle()
+		s.buckets.dropFull()
+	})
+	if opt.Ledger != nil { // what others ordered is served too
+		s.every(run, followEvery, func() {
+			if err := opt.Ledger.Follow(run); err != nil && run.Err() == nil {
+				s.log.Error("order", "cause", err.Error())
+			}
 		})
 	}
 	return s, nil
@@ -263,42 +278,21 @@ const (
 	followEvery = 5 * time.Second // the order, where it is kept elsewhere
 )
 
-// readOn reads on in an order that is kept elsewhere, so that what others ordered is
-// served too.
-func (s *Server) readOn(ctx context.Context) {
-	tick := time.NewTicker(followEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if err := s.opt.Ledger.Follow(ctx); err != nil && ctx.Err() == nil {
-			s.log.Error("order", "cause", err.Error())
-		}
-	}
-}
-
-func (s *Server) housekeep(ctx context.Context) {
-	look, sweep := time.NewTicker(lookEvery), time.NewTicker(sweepEvery)
-	defer look.Stop()
-	defer sweep.Stop()
-	s.Sweep(ctx)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-look.C:
-			if err := s.look(ctx); err != nil && ctx.Err() == nil {
-				s.log.Warn("clock", "cause", cause(err))
+// every does something again and again until ctx ends.
+func (s *Server) every(ctx context.Context, pause time.Duration, do func()) {
+	s.ended.Go(func() {
+		defer crash.Report()
+		tick := time.NewTicker(pause)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				do()
 			}
-			s.uploads.dropIdle()
-			s.buckets.dropFull()
-		case <-sweep.C:
-			s.Sweep(ctx)
 		}
-	}
+	})
 }
 
 // Sweep drops and erases what is due, destroys shares whose time is over. The
@@ -312,7 +306,7 @@ func (s *Server) Sweep(ctx context.Context) error {
 	err := s.sweeper.Sweep(ctx)
 	if err != nil && ctx.Err() == nil {
 		s.log.Error("sweep", "cause", cause(err))
-		s.metrics.failed("sweep")
+		s.metrics.count(1, `carekey_failures_total{what="sweep"}`)
 	}
 	return err
 }
@@ -345,18 +339,14 @@ func (s *Server) HTTPServer() *http.Server {
 		MaxHeaderBytes:    maxHeader,
 		ConnState:         s.connState,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 32, SendPingTimeout: 30 * time.Second},
-		ErrorLog:          slog.NewLogLogger(silent{s.metrics}, slog.LevelError),
+		ErrorLog:          log.New(complaints{s.metrics}, "", 0),
 	}
 }
 
-// silent counts what http.Server complains about: its lines name addresses.
-type silent struct{ m *metrics }
+// complaints counts what http.Server complains about: its lines name addresses.
+type complaints struct{ m *metrics }
 
-func (silent) Enabled(context.Context, slog.Level) bool { return true }
-
-func (h silent) Handle(context.Context, slog.Record) error {
-	h.m.failed("connection")
-	return nil
+func (c complaints) Write(line []byte) (int, error) {
+	c.m.count(1, `carekey_failures_total{what="connection"}`)
+	return len(line), nil
 }
-func (h silent) WithAttrs([]slog.Attr) slog.Handler { return h }
-func (h silent) WithGroup(string) slog.Handler      { return h }
