@@ -187,7 +187,7 @@ func (o opener) follow(ctx context.Context, l *ledger) error {
 		return err
 	}
 	l.closers = append(l.closers, b.Close)
-	l.program = b.Properties().Name
+	l.program = b.Name()
 	replica, signer := l.folder, ledgerclient.Ledger(nil)
 	if l.at.node != nil {
 		signer = l.Ledger

@@ -20,10 +20,8 @@ type Memory struct {
 
 var _ order.Backend = (*Memory)(nil)
 
-// Properties say that it is in memory.
-func (m *Memory) Properties() order.Properties {
-	return order.Properties{Name: "memory", Reach: "this process", Clock: "local", Finality: "immediate"}
-}
+// Name says where it is kept.
+func (m *Memory) Name() string { return "memory" }
 
 // Append orders entries.
 func (m *Memory) Append(_ context.Context, entries []contract.Entry) ([]uint64, error) {

@@ -1,6 +1,7 @@
 package order
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -154,12 +155,8 @@ func (d *Direct) Append(ctx context.Context, entries []contract.Entry) ([]ledger
 	if len(news) > 0 {
 		d.signer.Append(ctx, news)
 	}
-	wait := d.Wait
-	if wait == 0 {
-		wait = 20 * time.Second
-	}
-	late := time.NewTimer(wait)
-	defer late.Stop()
+	late, cancel := context.WithTimeout(ctx, cmp.Or(d.Wait, 20*time.Second))
+	defer cancel()
 	for pause := 100 * time.Millisecond; ; pause *= 2 {
 		head, err := d.checkpoint(ctx)
 		if err != nil {
@@ -168,16 +165,15 @@ func (d *Direct) Append(ctx context.Context, entries []contract.Entry) ([]ledger
 		if head.Size >= need.Size {
 			return out, nil
 		}
-		again := time.NewTimer(pause)
 		select {
-		case <-again.C:
-		case <-late.C:
-			again.Stop()
-			return nil, &ledgerclient.UnreachableError{Service: "ledger", Err: fmt.Errorf("its head has %d of the %d entries that follow from the order", head.Size, need.Size)}
-		case <-ctx.Done():
-			again.Stop()
-			return nil, ctx.Err()
+		case <-time.After(pause):
+			continue
+		case <-late.Done():
 		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		return nil, &ledgerclient.UnreachableError{Service: "ledger", Err: fmt.Errorf("its head has %d of the %d entries that follow from the order", head.Size, need.Size)}
 	}
 }
 

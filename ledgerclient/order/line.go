@@ -26,9 +26,6 @@ type hello struct {
 type welcome struct {
 	Protocol string  `json:"protocol"`
 	Name     string  `json:"name"`
-	Clock    string  `json:"clock"`
-	Finality string  `json:"finality"`
-	Reach    string  `json:"reach"`
 	Error    *denial `json:"error"`
 }
 

@@ -21,8 +21,8 @@ type Item struct {
 
 // Backend keeps an order. Its methods may be called from several goroutines.
 type Backend interface {
-	// Properties describe the backend to people.
-	Properties() Properties
+	// Name is that of the software, for people: "memory", "carekey-ledger-foo 1.2".
+	Name() string
 	// Append puts entries, 1 … MaxAppend, at the end of the order in the order given
 	// and returns the position of each. One whose very bytes are in the order, or
 	// earlier in the batch, keeps its position. The entries have their positions
@@ -35,14 +35,6 @@ type Backend interface {
 	Head(ctx context.Context) (uint64, error)
 	// Close ends the use of the backend; the order stays.
 	Close() error
-}
-
-// Properties describe a backend. They are shown, and nothing is decided by them.
-type Properties struct {
-	Name     string // of the software: "file", "carekey-ledger-foo 1.2"
-	Reach    string // where the order is: a path, a URL
-	Clock    string // whose clock gives the hours: "local", "program", "chain"
-	Finality string // "immediate", or after what an item is where it stays
 }
 
 // Broken is what is wrong with an order.

@@ -2,6 +2,7 @@ package order
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -21,14 +22,14 @@ type run struct {
 	in    io.WriteCloser
 	lines chan []byte   // the program's, one at a time
 	over  chan struct{} // closed when nobody reads lines any more
-	fault *ProgramError // why lines was closed
+	fault Fault         // why lines was closed
 	asked uint64
 	done  chan struct{} // closed when the process has ended and all it wrote was read
 	once  sync.Once
 }
 
 func startRun(path, name string, opt ProgramOptions) (*run, error) {
-	failed := func(error) error { return &ProgramError{Program: name, Fault: NotARun} }
+	failed := &ProgramError{Program: name, Fault: NotARun}
 	cmd := exec.Command(path)
 	cmd.Env = []string{}
 	for _, v := range os.Environ() {
@@ -38,19 +39,10 @@ func startRun(path, name string, opt ProgramOptions) (*run, error) {
 	}
 	endWithParent(cmd)
 	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, failed(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, failed(err)
-	}
-	talk, err := cmd.StderrPipe()
-	if err != nil {
-		return nil, failed(err)
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, failed(err)
+	out, err2 := cmd.StdoutPipe()
+	talk, err3 := cmd.StderrPipe()
+	if cmp.Or(err, err2, err3) != nil || cmd.Start() != nil {
+		return nil, failed
 	}
 	r := &run{name: name, cmd: cmd, in: in, lines: make(chan []byte), over: make(chan struct{}), done: make(chan struct{})}
 	var readers sync.WaitGroup
@@ -81,7 +73,7 @@ func (r *run) read(out io.Reader) {
 		for {
 			part, err := in.ReadSlice('\n')
 			if len(line)+len(part) > maxLine {
-				r.fault = &ProgramError{Program: r.name, Fault: TooLong}
+				r.fault = TooLong
 				return
 			}
 			line = append(line, part...)
@@ -89,7 +81,7 @@ func (r *run) read(out io.Reader) {
 				break
 			}
 			if !errors.Is(err, bufio.ErrBufferFull) {
-				r.fault = &ProgramError{Program: r.name, Fault: Died}
+				r.fault = Died
 				return
 			}
 		}
@@ -104,9 +96,9 @@ func (r *run) read(out io.Reader) {
 // exchange writes a line and returns the next one of the program. ctx's end
 // counts as the end of the time that it had.
 func (r *run) exchange(ctx context.Context, line []byte, limit time.Duration) ([]byte, error) {
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	late := &ProgramError{Program: r.name, Fault: Late}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	failed := func(f Fault) ([]byte, error) { return nil, &ProgramError{Program: r.name, Fault: f} }
 	written := make(chan error, 1)
 	go func() {
 		defer crash.Report()
@@ -116,23 +108,19 @@ func (r *run) exchange(ctx context.Context, line []byte, limit time.Duration) ([
 	select {
 	case err := <-written:
 		if err != nil {
-			return nil, &ProgramError{Program: r.name, Fault: Died}
+			return failed(Died)
 		}
-	case <-timer.C:
-		return nil, late
 	case <-ctx.Done():
-		return nil, late
+		return failed(Late)
 	}
 	select {
 	case answer, ok := <-r.lines:
 		if !ok {
-			return nil, r.fault
+			return failed(r.fault)
 		}
 		return answer, nil
-	case <-timer.C:
-		return nil, late
 	case <-ctx.Done():
-		return nil, late
+		return failed(Late)
 	}
 }
 

@@ -30,10 +30,10 @@ type Program struct {
 	url, path, name string
 	opt             ProgramOptions
 
-	mu         sync.Mutex // held for a call
-	run        *run       // nil: not running
-	closed     bool
-	properties Properties
+	mu     sync.Mutex // held for a call
+	run    *run       // nil: not running
+	closed bool
+	says   string // its own name
 }
 
 var _ Backend = (*Program)(nil)
@@ -76,6 +76,11 @@ func Start(ctx context.Context, url string, opt ProgramOptions) (*Program, error
 	return b, nil
 }
 
+// fault is what the program did wrong, and what it said to that.
+func (b *Program) fault(f Fault, said string) error {
+	return &ProgramError{Program: b.name, Fault: f, Text: printable(said)}
+}
+
 // start runs the program and shakes hands.
 func (b *Program) start(ctx context.Context) error {
 	r, err := startRun(b.path, b.name, b.opt)
@@ -91,11 +96,11 @@ func (b *Program) start(ctx context.Context) error {
 		var w welcome
 		switch err2 := decode(line, &w); {
 		case err2 != nil || w.Protocol != version && w.Error == nil:
-			err = &ProgramError{Program: b.name, Fault: BadHello}
+			err = b.fault(BadHello, "")
 		case w.Error != nil:
-			err = &ProgramError{Program: b.name, Fault: SaysNo, Text: printable(w.Error.Message)}
+			err = b.fault(SaysNo, w.Error.Message)
 		}
-		b.properties = Properties{Name: printable(w.Name), Clock: printable(w.Clock), Finality: printable(w.Finality), Reach: printable(w.Reach)}
+		b.says = printable(w.Name)
 	}
 	if err != nil {
 		r.end(0)
@@ -111,7 +116,7 @@ func (b *Program) ask(ctx context.Context, q question) (answer, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return answer{}, &ProgramError{Program: b.name, Fault: Died}
+		return answer{}, b.fault(Died, "")
 	}
 	for again := false; ; again = true {
 		a, err := b.askOnce(ctx, &q)
@@ -138,7 +143,7 @@ func (b *Program) askOnce(ctx context.Context, q *question) (answer, error) {
 	var a answer
 	if err == nil {
 		if a, err = parseAnswer(line, q); err != nil {
-			err = &ProgramError{Program: b.name, Fault: Garbage}
+			err = b.fault(Garbage, "")
 		}
 	}
 	if err != nil {
@@ -151,16 +156,16 @@ func (b *Program) askOnce(ctx context.Context, q *question) (answer, error) {
 		if a.Error.Code != "failed" {
 			fault = SaysMaybe
 		}
-		return a, &ProgramError{Program: b.name, Fault: fault, Text: printable(a.Error.Message)}
+		return a, b.fault(fault, a.Error.Message)
 	}
 	return a, nil
 }
 
-// Properties are what the program said of itself.
-func (b *Program) Properties() Properties {
+// Name is what the program calls itself.
+func (b *Program) Name() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.properties
+	return b.says
 }
 
 // Append orders entries. The errors are [ErrUnknown] and, if the program
@@ -191,7 +196,7 @@ func (b *Program) Read(ctx context.Context, from uint64) ([]Item, error) {
 	}
 	items, err := a.items()
 	if err != nil {
-		return nil, &ProgramError{Program: b.name, Fault: Garbage}
+		return nil, b.fault(Garbage, "")
 	}
 	return items, nil
 }
