@@ -8,14 +8,12 @@ import (
 	"net/http"
 
 	"github.com/carekey/carekey/crypto"
-	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
-// upload is one content on its way to the node. While one part travels the next
-// one is filled; its pieces are hashed here, so that the tree head is not the
-// node's word. Memory is flat: two parts.
+// upload is one content on its way to the node, part by part. Its pieces are hashed
+// here, so that the tree head is not the node's word.
 type upload struct {
 	ctx  context.Context
 	n    *Node
@@ -23,13 +21,11 @@ type upload struct {
 	most int64 // bytes that the node takes
 
 	part   []byte // being filled
-	spare  []byte // travels, or is free
 	hash   hash.Hash
 	piece  int // bytes in hash
 	hashes []crypto.Hash
-	sent   int64      // bytes handed to the sender
-	under  chan error // what came of the part that travels; nil: none does
-	err    error      // nothing can be right after it
+	sent   int64 // bytes that the node has
+	err    error // nothing can be right after it
 	summed bool
 	ended  bool
 }
@@ -67,16 +63,6 @@ func (u *upload) sendPart(offset int64, part []byte) error {
 	})
 }
 
-// arrive waits for the part that travels.
-func (u *upload) arrive() {
-	if u.under != nil {
-		if err := <-u.under; u.err == nil {
-			u.err = err
-		}
-		u.under = nil
-	}
-}
-
 // Write takes the next bytes of the content.
 func (u *upload) Write(p []byte) (n int, err error) {
 	if u.summed || u.ended {
@@ -97,7 +83,7 @@ func (u *upload) Write(p []byte) (n int, err error) {
 	return n, u.err
 }
 
-// flush hands the part over and takes an empty one.
+// flush sends the part.
 func (u *upload) flush() {
 	for rest := u.part; len(rest) > 0; {
 		k := min(len(rest), contract.PieceSize-u.piece)
@@ -110,17 +96,10 @@ func (u *upload) flush() {
 			u.endPiece()
 		}
 	}
-	if u.arrive(); u.err != nil || len(u.part) == 0 {
-		return
-	}
-	part, offset, done := u.part, u.sent, make(chan error, 1)
-	go func() {
-		defer crash.Report()
-		done <- u.sendPart(offset, part)
-	}()
-	u.under, u.sent = done, u.sent+int64(len(part))
-	if u.part, u.spare = u.spare[:0], part; u.part == nil {
-		u.part = make([]byte, 0, MaxPart)
+	if u.err == nil && len(u.part) > 0 {
+		u.err = u.sendPart(u.sent, u.part)
+		u.sent += int64(len(u.part))
+		u.part = u.part[:0]
 	}
 }
 
@@ -140,7 +119,6 @@ func (u *upload) Sum() (int64, crypto.Hash, error) {
 		if u.piece > 0 {
 			u.endPiece()
 		}
-		u.arrive()
 	}
 	if u.err != nil {
 		return 0, crypto.Hash{}, u.err
@@ -170,7 +148,6 @@ func (u *upload) Abort() error {
 	if u.ended {
 		return nil
 	}
-	u.arrive()
 	u.ended = true
 	// Without it the node drops the upload by itself.
 	_, err := u.n.wire.ask(context.WithoutCancel(u.ctx), question{service: ofStore, method: http.MethodPost, path: PathUploadAbort, body: u.id[:], token: true, status: http.StatusNoContent})
