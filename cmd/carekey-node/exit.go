@@ -66,8 +66,6 @@ const (
 	errServed      fault.Code = "served"           // another server serves dir
 	errListen      fault.Code = "cannot-listen"    // address
 	errConform     fault.Code = "does-not-conform" // a backend breaks rules. failed, all
-	errOwnOrder    fault.Code = "own-order"        // the settings name an order, and the folder keeps its own
-	errNoOrder     fault.Code = "no-order"         // the folder is a replica, and the settings name no order
 	errDamaged     fault.Code = "damaged"          // what, of a *folder.DamagedError
 )
 
@@ -121,9 +119,7 @@ var explanations = cli.Table{Code: coded, Show: show, Rows: map[fault.Code]cli.R
 	cli.ErrUnreachable: say(exitUnreachable, "the {service} cannot be reached: {why}",
 		"see whether it runs and the network is there, and try again").Around(outOfReach),
 
-	errOwnOrder:        say(exitRefused, "this folder keeps its own order", orderedAway),
 	folder.ErrOwnOrder: say(exitRefused, "this folder keeps its own order", orderedAway).As("own-order"),
-	errNoOrder:         say(exitUsage, "this folder is a copy of an order that is kept elsewhere", nameTheOrder),
 	folder.ErrReplica: say(exitUsage, "this folder is a copy of an order that is kept elsewhere",
 		nameTheOrder).As("no-order"),
 	order.ErrBroken: say(exitTampered, "the backend's order cannot be followed: at position {position} {what}",

@@ -126,9 +126,9 @@ func (a *app) ledgerFor(ctx context.Context, dir, name, order string) (f *folder
 		_, _, notReplica := f.Consumed(ctx)
 		switch own := notReplica != nil; {
 		case own && order != "":
-			err = errOwnOrder
+			err = folder.ErrOwnOrder
 		case !own && order == "":
-			err = errNoOrder
+			err = folder.ErrReplica
 		}
 	}
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
-	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/spf13/cobra"
@@ -144,19 +143,15 @@ func (a *app) invitation(ctx context.Context, dir string, cfg *config, f *folder
 	if err != nil {
 		return node.Invitation{}, err
 	}
-	c, err := contract.ParseConfig(doc)
-	if err != nil {
-		return node.Invitation{}, err
-	}
-	i := node.Invitation{Ledger: c.LedgerID(), Node: c.Nodes[0].Checkpoint, Name: c.Name, URLs: cfg.URLs}
-	if cfg.TLS.Pin {
+	i, err := node.InvitationTo(doc, cfg.URLs)
+	if err == nil && cfg.TLS.Pin {
 		certs, err := openCertificate(dir, cfg)
 		if err != nil {
 			return node.Invitation{}, err
 		}
 		i.Fingerprint = node.Fingerprint(certs.leaf())
 	}
-	return i, nil
+	return i, err
 }
 
 func hasTLS(urls []string) bool {

@@ -239,14 +239,12 @@ func (a *app) reread(ctx context.Context, dir string, log *slog.Logger, s *serve
 func (a *app) joinOrder(ctx context.Context, cfg *config, f *folder.Folder) (order.Backend, error) {
 	_, _, err := f.Consumed(ctx)
 	switch {
-	case err != nil && !errors.Is(err, folder.ErrOwnOrder):
-		return nil, err
-	case err != nil && cfg.Order == "":
+	case errors.Is(err, folder.ErrOwnOrder) && cfg.Order == "":
 		return nil, nil
 	case err != nil:
-		return nil, errOwnOrder
+		return nil, err
 	case cfg.Order == "":
-		return nil, errNoOrder
+		return nil, folder.ErrReplica
 	}
 	return a.openOrder(ctx, cfg.Order)
 }

@@ -37,6 +37,16 @@ type Invitation struct {
 	Token       string          // submit token; "" for none
 }
 
+// InvitationTo is an invitation, without fingerprint and token, to a node of the ledger
+// with that configuration document.
+func InvitationTo(genesis []byte, urls []string) (Invitation, error) {
+	c, err := contract.ParseConfig(genesis)
+	if err != nil {
+		return Invitation{}, err
+	}
+	return Invitation{Ledger: c.LedgerID(), Node: c.Nodes[0].Checkpoint, Name: c.Name, URLs: urls}, nil
+}
+
 // Limits of an invitation.
 const (
 	MaxURLs = 4

@@ -154,11 +154,7 @@ func (n *Node) Invitation() (node.Invitation, error) {
 	if err != nil {
 		return node.Invitation{}, err
 	}
-	config, err := contract.ParseConfig(doc)
-	if err != nil {
-		return node.Invitation{}, err
-	}
-	return node.Invitation{Ledger: config.LedgerID(), Node: config.Nodes[0].Checkpoint, Name: config.Name, URLs: []string{n.URL}}, nil
+	return node.InvitationTo(doc, []string{n.URL})
 }
 
 // Lies are the names of the lies.
