@@ -151,8 +151,7 @@ func (b *blob) readOnce(p []byte, off int64) (n int, err error) {
 	}
 	if b.stream == nil {
 		// The second read in a row: what follows will be asked for too.
-		q := b.question(off, b.size-1)
-		if b.stream, err = b.open(&q, off, b.size-1); err != nil {
+		if b.stream, err = b.open(off, b.size-1); err != nil {
 			return 0, err
 		}
 		b.body = b.stream.watch.reader(b.stream.Body)
@@ -172,34 +171,16 @@ func (b *blob) readOnce(p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-func (b *blob) question(from, to int64) question {
-	return question{service: ofStore, method: http.MethodGet, path: PathBlobs, reads: true,
-		header: [2]string{HeaderLocator, b.locator}, limit: to - from + 1}
-}
-
 // open asks for the bytes [from, to] and leaves the answer to be read.
-func (b *blob) open(q *question, from, to int64) (*answering, error) {
-	var last error
-	for i := range b.n.wire.urls {
-		a, _, err := b.n.wire.sendRange(b.ctx, b.n.wire.urls[(int(b.n.wire.first.Load())+i)%len(b.n.wire.urls)], q, from, to)
-		if err == nil {
-			if err = b.checkRange(a, from, to); err == nil {
-				return a, nil
-			}
-			a.end()
-		}
-		if last = err; !is[*ledgerclient.UnreachableError](err) {
-			break
-		}
-	}
-	return nil, last
+func (b *blob) open(from, to int64) (*answering, error) {
+	q := question{service: ofStore, method: http.MethodGet, path: PathBlobs, reads: true,
+		header: [2]string{HeaderLocator, b.locator}, span: "bytes=" + number(from) + "-" + number(to)}
+	return b.n.wire.each(b.ctx, &q, func(a *answering) error { return b.checkRange(a, from, to) })
 }
 
 // fetch reads the bytes of p from off, as many as there are.
 func (b *blob) fetch(p []byte, off int64) (int, error) {
-	to := off + int64(len(p)) - 1
-	q := b.question(off, to)
-	a, err := b.open(&q, off, to)
+	a, err := b.open(off, off+int64(len(p))-1)
 	if err != nil {
 		return 0, err
 	}

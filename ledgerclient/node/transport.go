@@ -134,7 +134,7 @@ type question struct {
 // ask asks a question and returns the whole answer.
 func (w *wire) ask(ctx context.Context, q question) ([]byte, error) {
 	var answer []byte
-	err := w.each(ctx, &q, func(a *answering) error {
+	a, err := w.each(ctx, &q, func(a *answering) error {
 		want := q.status
 		if want == 0 {
 			want = http.StatusOK
@@ -146,35 +146,41 @@ func (w *wire) ask(ctx context.Context, q question) ([]byte, error) {
 		answer, err = a.all(q.limit)
 		return err
 	})
-	return answer, err
+	if err != nil {
+		return nil, err
+	}
+	a.end()
+	return answer, nil
 }
 
 // each sends a question to the node's URLs, beginning with the one that answered
-// last, until one has an answer that take accepts. After it was sent, a question
-// that changes something is not sent again.
-func (w *wire) each(ctx context.Context, q *question, take func(*answering) error) error {
+// last, until one has an answer that take accepts, which must be ended. After it was
+// sent, a question that changes something is not sent again.
+func (w *wire) each(ctx context.Context, q *question, take func(*answering) error) (*answering, error) {
 	first := int(w.first.Load())
 	var last error
 	for i := range w.urls {
 		at := (first + i) % len(w.urls)
 		a, sent, err := w.send(ctx, w.urls[at], q)
 		if err == nil {
-			err = take(a)
-			a.end()
+			if err = take(a); err != nil {
+				a.end()
+				a = nil
+			}
 		}
 		if err == nil || !is[*ledgerclient.UnreachableError](err) {
 			w.first.Store(int32(at))
-			return err
+			return a, err
 		}
 		last = err
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
 		if sent && !q.reads {
-			return err
+			break
 		}
 	}
-	return last
+	return nil, last
 }
 
 // is reports whether an error of type E is in err's chain.
@@ -216,13 +222,6 @@ type answering struct {
 	watch *watch
 	stop  context.CancelFunc
 	err   func(error) error // what an error of the network means
-}
-
-// sendRange is send for the bytes [from, to].
-func (w *wire) sendRange(ctx context.Context, base string, q *question, from, to int64) (*answering, bool, error) {
-	ranged := *q
-	ranged.span = "bytes=" + number(from) + "-" + number(to)
-	return w.send(ctx, base, &ranged)
 }
 
 // send sends a question to one URL and waits for the header of the answer. sent

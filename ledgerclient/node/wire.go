@@ -53,7 +53,7 @@ const (
 // Headers and media types.
 const (
 	// HeaderVersion of a request lists the versions that the client speaks, of an
-	// answer the one that it is in: see NegotiateVersion.
+	// answer the one that it is in: see SpeaksVersion.
 	HeaderVersion = "Carekey-Version"
 	// HeaderLocator of a GET of PathBlobs is the secret locator, 64 hexadecimal
 	// digits in lower case. It is in no URL, since URLs get logged.
@@ -98,19 +98,16 @@ const HeadAge = 10 * time.Minute
 // anew.
 const CosignEvery = time.Minute
 
-// NegotiateVersion picks the version of an answer from what a request's
-// HeaderVersion lists: numbers in decimal, separated by commas. Without the header
-// it is version 1. ok is false if there is none that both sides speak.
-func NegotiateVersion(header string) (version int, ok bool) {
-	if header == "" {
-		return Version, true
-	}
+// SpeaksVersion reports whether what a request's HeaderVersion lists has the version of
+// this package: numbers in decimal, separated by commas. Who sends none reads what is
+// the same in all.
+func SpeaksVersion(header string) bool {
 	for field := range strings.SplitSeq(header, ",") {
 		if v, err := strconv.ParseUint(strings.TrimSpace(field), 10, 16); err == nil && v == Version {
-			return Version, true
+			return true
 		}
 	}
-	return 0, false
+	return header == ""
 }
 
 // ValidToken reports whether s can be a submit token: 16 to MaxToken characters out

@@ -279,9 +279,9 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-func TestNegotiateVersion(t *testing.T) {
+func TestSpeaksVersion(t *testing.T) {
 	for header, ok := range map[string]bool{"": true, "2": true, "2, 1": true, "1": false, "x": false, "2.0": false, "0x2": false, ",,": false} {
-		if _, got := NegotiateVersion(header); got != ok {
+		if got := SpeaksVersion(header); got != ok {
 			t.Errorf("%q: %v", header, got)
 		}
 	}

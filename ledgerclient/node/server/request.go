@@ -210,7 +210,7 @@ func (s *Server) serve(q *request) (err error) {
 	if s.closing.Load() {
 		return refuseFor(node.KindClosing, 5*time.Second)
 	}
-	if _, ok := node.NegotiateVersion(q.Header.Get(node.HeaderVersion)); !ok {
+	if !node.SpeaksVersion(q.Header.Get(node.HeaderVersion)) {
 		return &node.RefusedError{Kind: node.KindNoVersion, Versions: []int{node.Version}}
 	}
 	if methods == nil {

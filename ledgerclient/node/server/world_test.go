@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -395,11 +394,6 @@ func (w *world) add(v *version) {
 func (w *world) fetch(loc crypto.Locator, headers ...string) reply {
 	w.t.Helper()
 	return w.get(node.PathBlobs, append(headers, node.HeaderLocator, hex.EncodeToString(loc[:]))...)
-}
-
-func isA[E error](err error) bool {
-	_, ok := errors.AsType[E](err)
-	return ok
 }
 
 func base64Decode(t testing.TB, s string) []byte {
