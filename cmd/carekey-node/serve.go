@@ -142,20 +142,20 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 // listen serves until ctx ends or a listener fails.
 func (a *app) listen(ctx context.Context, o serveOptions, log *slog.Logger, s *server.Server, certs *certificates, listener, operator net.Listener) error {
 	failed := make(chan error, 2)
+	begin := func(serve func() error) {
+		go func() {
+			defer crash.Report()
+			failed <- serve()
+		}()
+	}
 	h := s.HTTPServer()
 	scheme := "https"
 	if o.plain {
 		scheme = "http"
-		go func() {
-			defer crash.Report()
-			failed <- h.Serve(listener)
-		}()
+		begin(func() error { return h.Serve(listener) })
 	} else {
 		h.TLSConfig = certs.config()
-		go func() {
-			defer crash.Report()
-			failed <- h.ServeTLS(listener, "", "")
-		}()
+		begin(func() error { return h.ServeTLS(listener, "", "") })
 	}
 	where := struct {
 		Listening string `json:"listening"`
@@ -164,10 +164,7 @@ func (a *app) listen(ctx context.Context, o serveOptions, log *slog.Logger, s *s
 	if operator != nil {
 		m := &http.Server{Handler: s.Operator(), ReadHeaderTimeout: 10 * time.Second}
 		defer m.Close()
-		go func() {
-			defer crash.Report()
-			failed <- m.Serve(operator)
-		}()
+		begin(func() error { return m.Serve(operator) })
 		where.Metrics = "http://" + operator.Addr().String()
 	}
 	background, stop := context.WithCancel(ctx)

@@ -49,19 +49,18 @@ func Start(dir, name string, now func() time.Time) (*Node, error) {
 	if now == nil {
 		now = time.Now
 	}
-	f, err := folder.Open(dir, folder.Options{Clock: now, EraseAfter: server.EraseHours})
-	if errors.Is(err, folder.ErrNoLedger) {
-		if f, err = folder.Create(dir, name, now); err != nil {
-			return nil, err
-		}
+	n := &Node{Dir: dir, now: now}
+	err := n.serve("127.0.0.1:0")
+	if !errors.Is(err, folder.ErrNoLedger) {
+		return n, err
 	}
+	f, err := folder.Create(dir, name, now)
 	if err != nil {
 		return nil, err
 	}
 	if err := f.Close(); err != nil {
 		return nil, err
 	}
-	n := &Node{Dir: dir, now: now}
 	return n, n.serve("127.0.0.1:0")
 }
 

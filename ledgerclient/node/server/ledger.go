@@ -98,7 +98,7 @@ type timedCheckpoint struct {
 }
 
 func (s *Server) checkpoint(q *request) error {
-	raw, err := s.timed.get(q.Context(), s.folder, s.opt.Ledger, s.opt.Clock, s.clock.off())
+	raw, err := s.head(q.Context())
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (s *Server) newsFor(q *request) (n node.News, err error) {
 	if err != nil {
 		return n, err
 	}
-	if n.Note, err = s.timed.get(ctx, s.folder, s.opt.Ledger, s.opt.Clock, s.clock.off()); err != nil {
+	if n.Note, err = s.head(ctx); err != nil {
 		return n, err
 	}
 	head, err := ledgerclient.Unverified(n.Note)
@@ -143,10 +143,11 @@ func (s *Server) newsFor(q *request) (n node.News, err error) {
 	return n, nil
 }
 
-// get returns the newest checkpoint with a time of the last minute. With a clock
+// head returns the newest checkpoint with a time of the last minute. With a clock
 // that is off it returns the last good one, which ages.
-func (c *timedCheckpoint) get(ctx context.Context, f *folder.Folder, order Ordered, clock func() time.Time, off error) ([]byte, error) {
-	raw, failed, good, err := c.last(ctx, f, clock())
+func (s *Server) head(ctx context.Context) ([]byte, error) {
+	c, off := &s.timed, s.clock.off()
+	raw, failed, good, err := c.last(ctx, s.folder, s.opt.Clock())
 	switch {
 	case off != nil && raw == nil:
 		return nil, off
@@ -159,16 +160,16 @@ func (c *timedCheckpoint) get(ctx context.Context, f *folder.Folder, order Order
 	defer c.turn.Unlock()
 	// Before the head is read, and one after the other: a later time never stands on a
 	// smaller head.
-	now := clock()
-	raw, failures, good, err := c.last(ctx, f, now)
+	now := s.opt.Clock()
+	raw, failures, good, err := c.last(ctx, s.folder, now)
 	if err != nil || good || failures > failed && raw != nil {
 		return raw, err
 	}
-	if order != nil {
+	if s.opt.Ledger != nil {
 		// Nobody can say of a time that there was no more who has not looked. The last
 		// head goes on being shown, and ages.
 		follow, cancel := context.WithTimeout(ctx, followTime)
-		err := order.Follow(follow)
+		err := s.opt.Ledger.Follow(follow)
 		cancel()
 		if err != nil {
 			c.mu.Lock()
@@ -180,7 +181,7 @@ func (c *timedCheckpoint) get(ctx context.Context, f *folder.Folder, order Order
 			return nil, err
 		}
 	}
-	if raw, err = f.CheckpointAt(ctx, now); err != nil {
+	if raw, err = s.folder.CheckpointAt(ctx, now); err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
