@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/carekey/carekey/cmd/cli"
@@ -86,7 +87,7 @@ func (a *app) invite(ctx context.Context, dir string, o *inviteFlags) (node.Invi
 			i.URLs = append(i.URLs, strings.TrimSuffix(u, "/"))
 		}
 	}
-	if pinless := !hasTLS(i.URLs); pinless {
+	if !slices.ContainsFunc(i.URLs, func(u string) bool { return strings.HasPrefix(u, "https://") }) {
 		i.Fingerprint = crypto.Hash{}
 	}
 	if !i.Valid() {
@@ -152,15 +153,6 @@ func (a *app) invitation(ctx context.Context, dir string, cfg *config, f *folder
 		i.Fingerprint = node.Fingerprint(certs.leaf())
 	}
 	return i, err
-}
-
-func hasTLS(urls []string) bool {
-	for _, u := range urls {
-		if strings.HasPrefix(u, "https://") {
-			return true
-		}
-	}
-	return false
 }
 
 func fingerprintText(h crypto.Hash) string {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/carekey/carekey/crypto"
@@ -55,7 +56,7 @@ const (
 
 const invitationPrefix = "carekey-node1"
 
-var invitationText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+var invitationText = base32.NewEncoding(letters + "234567").WithPadding(base32.NoPadding)
 
 // IsInvitation reports whether a text looks like an invitation rather than a path.
 func IsInvitation(named string) bool {
@@ -142,13 +143,8 @@ func (i *Invitation) Valid() bool {
 	}
 	tls := false
 	for n, u := range i.URLs {
-		if !ValidURL(u) {
+		if !ValidURL(u) || slices.Contains(i.URLs[:n], u) {
 			return false
-		}
-		for _, before := range i.URLs[:n] {
-			if before == u {
-				return false
-			}
 		}
 		tls = tls || strings.HasPrefix(u, "https://")
 	}
@@ -160,15 +156,11 @@ func (i *Invitation) Valid() bool {
 // of a node have, without a slash at the end.
 func ValidURL(u string) bool {
 	p, err := url.Parse(u)
-	if err != nil || len(u) > MaxURL || p.Host == "" || p.User != nil || p.Opaque != "" || p.RawQuery != "" || p.ForceQuery || p.Fragment != "" || p.RawFragment != "" {
+	if err != nil || len(u) > MaxURL || strings.ContainsFunc(u, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return false
 	}
-	for _, c := range []byte(u) {
-		if c <= ' ' || c > '~' {
-			return false
-		}
-	}
-	if p.String() != u || strings.HasSuffix(u, "/") || strings.HasSuffix(u, "#") || p.Host != strings.ToLower(p.Host) || p.Hostname() == "" || strings.HasSuffix(p.Host, ":") {
+	only := url.URL{Scheme: p.Scheme, Host: p.Host, Path: p.Path, RawPath: p.RawPath}
+	if only.String() != u || strings.HasSuffix(u, "/") || p.Host != strings.ToLower(p.Host) || p.Hostname() == "" || strings.HasSuffix(p.Host, ":") {
 		return false
 	}
 	switch p.Scheme {

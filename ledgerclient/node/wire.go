@@ -113,18 +113,13 @@ func SpeaksVersion(header string) bool {
 // ValidToken reports whether s can be a submit token: 16 to MaxToken characters out
 // of letters, digits, '-', '_', '.' and '~'.
 func ValidToken(s string) bool {
-	if len(s) < 16 || len(s) > MaxToken {
-		return false
-	}
-	for _, c := range []byte(s) {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-_.~", c) >= 0:
-		default:
-			return false
-		}
-	}
-	return true
+	return len(s) >= 16 && len(s) <= MaxToken && strings.Trim(s, letters+strings.ToUpper(letters)+digits+"-_.~") == ""
 }
+
+const (
+	letters = "abcdefghijklmnopqrstuvwxyz"
+	digits  = "0123456789"
+)
 
 var errSpare = errors.New("not encoded as it is written")
 

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/codec"
@@ -113,15 +114,7 @@ func OrderedForm(n int) Form[Ordered] {
 
 // validName reports whether s can be a rule of this contract or a later one.
 func validName(s string) bool {
-	if s == "" || len(s) > maxRule {
-		return false
-	}
-	for _, c := range []byte(s) {
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-			return false
-		}
-	}
-	return true
+	return s != "" && len(s) <= maxRule && strings.Trim(s, letters+digits+"-") == ""
 }
 
 // ParseID reads 64 hexadecimal digits in lower case.

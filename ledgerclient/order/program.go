@@ -42,13 +42,9 @@ var _ Backend = (*Program)(nil)
 // its scheme is made of a-z, 0-9 and -, and begins with a letter.
 func ProgramName(url string) (string, bool) {
 	scheme, _, ok := strings.Cut(url, ":")
-	if !ok || scheme == "" || len(scheme) > 32 || scheme[0] < 'a' || scheme[0] > 'z' {
+	const letters = "abcdefghijklmnopqrstuvwxyz"
+	if !ok || scheme == "" || len(scheme) > 32 || !strings.Contains(letters, scheme[:1]) || strings.Trim(scheme, letters+"0123456789-") != "" {
 		return "", false
-	}
-	for _, c := range []byte(scheme) {
-		if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-') {
-			return "", false
-		}
 	}
 	return ProgramPrefix + scheme, true
 }
