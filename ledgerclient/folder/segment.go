@@ -208,13 +208,17 @@ func (s *segment) scan(from int64, fn func(r *segRecord) error, gap func(at, len
 	last := at // behind the last record
 	for {
 		r, ok, err := readHead(s, at)
-		if ok && at >= s.durable && r.mark == markHeld { // no other was not durable before
+		switch {
+		case !ok:
+		case r.mark != markHeld: // what has ended was durable, also where the header does not say so yet
+			ok = r.next() <= max(s.durable, s.size)
+		case at >= s.durable:
 			_, ok, err = r.body(s)
 		}
 		if err != nil {
 			return at, err
 		}
-		if ok && (r.mark == markHeld || r.next() <= s.durable) {
+		if ok {
 			if err := fn(&r); err != nil {
 				return at, err
 			}

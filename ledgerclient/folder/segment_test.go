@@ -131,6 +131,32 @@ func TestSharesAreGone(t *testing.T) {
 	mustVerify(t, f)
 }
 
+// What comes behind a record that ended is found, also if the header that told of both
+// never reached the disk: its write failed, or the power did.
+func TestEndedBeyondTheHeader(t *testing.T) {
+	f, _ := newLedger(t)
+	p := newPeople(t, f.id)
+	p.addGrants(f, 1)
+	path := f.path("payloads/0000000001")
+	header := mustRead(t, path)[:segmentHeader]
+	grants := p.addGrants(f, 3)
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	p.must(err)
+	_, err = file.WriteAt(header, 0)
+	p.must(errors.Join(err, file.Close()))
+	p.must(store{f.ground()}.remove([]contract.ID{grants[0].id}))
+	f = reopen(t, f)
+	for i, g := range grants {
+		for _, put := range g.puts {
+			for _, loc := range put.Locators {
+				if got, err := fetched(t, f.store, loc); i == 0 && err == nil || i > 0 && !bytes.Equal(got, put.Blob) {
+					t.Errorf("payload of grant %d: %d bytes, %v", i, len(got), err)
+				}
+			}
+		}
+	}
+}
+
 // A share whose record nobody can read any more, since its head is damaged, is overwritten
 // with the next that ends beside it; and so is the copy of a file that took its place.
 func TestUnreadableShareIsGone(t *testing.T) {
