@@ -29,9 +29,6 @@ func (f Founding) String() string {
 	return "founding of ledger " + contract.LedgerID(f.Genesis).String()
 }
 
-// GoString shows no key with %#v.
-func (f Founding) GoString() string { return f.String() }
-
 // Format shows no key with any verb.
 func (f Founding) Format(s fmt.State, _ rune) { fmt.Fprint(s, f.String()) }
 
