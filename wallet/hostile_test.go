@@ -312,6 +312,7 @@ func isTampered(err error) *ledgerclient.TamperedError {
 // failing is a ledger that takes nothing.
 type failing struct {
 	ledgerclient.Ledger
+	ledgerclient.Prover
 	err error
 }
 
@@ -331,7 +332,7 @@ func TestFailedChangesAreForgotten(t *testing.T) {
 
 	broken := func(err error) *wallet.Wallet {
 		o := tn.options("Maria")
-		o.Services.Ledger = failing{o.Services.Ledger, err}
+		o.Services.Ledger = failing{o.Services.Ledger, o.Services.Ledger.(ledgerclient.Prover), err}
 		w, oerr := wallet.Open(ctx, o)
 		if oerr != nil {
 			t.Fatal(oerr)
