@@ -278,6 +278,23 @@ func TestDishonestOperator(t *testing.T) {
 		}},
 		{"an access twice", 6, func(x []contract.Leaf) []contract.Leaf { return append(x, x[4]) }},
 		{"a record twice", 6, func(x []contract.Leaf) []contract.Leaf { return append(x, x[2]) }},
+		{"a record twice, with the state that would follow", 6, func(x []contract.Leaf) []contract.Leaf {
+			all := newTables(f.id, f.tables.params, f.tables.leaves)
+			for i := range x {
+				if err := all.replay(&x[i]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			again, err := (&judgement{t: all}).next(&x[2].Entry, x[2].Entry.ID(f.id), x[5].Hour)
+			if err != nil {
+				t.Fatal(err)
+			}
+			leaf, err := all.extend(&again)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return append(x, leaf)
+		}},
 		{"a shape that is refused", 2, func(x []contract.Leaf) []contract.Leaf { x[2].Entry.Hours = 1; return x }},
 		{"another entry 0", 0, func(x []contract.Leaf) []contract.Leaf { x[0].Entry.Commitment[0] ^= 1; return x }},
 	} {
