@@ -116,7 +116,7 @@ func (l *log) ledgerHour() (contract.Hour, error) {
 type judgement struct {
 	t        *tables
 	accepted []accepted
-	changed  map[contract.ID]standing // what the accepted entries make of their threads
+	changed  map[contract.ID]threadAt // what the accepted entries make of their threads
 }
 
 // accepted is an entry that the contract accepts.
@@ -128,8 +128,8 @@ type accepted struct {
 	state  contract.State // of the thread, with it
 }
 
-// standing is the position of an entry, with the state of the thread that it opened.
-type standing struct {
+// threadAt is the position of an entry, with the state of the thread that it opened.
+type threadAt struct {
 	at    uint64
 	state contract.State // the zero State: it opened none
 }
@@ -137,7 +137,7 @@ type standing struct {
 // judge fills in the outcomes and returns the accepted entries. hourOf gives the ledger
 // hour of each.
 func (l *log) judge(entries []contract.Entry, out []ledgerclient.Outcome, hourOf func(i int) contract.Hour) ([]accepted, error) {
-	j := &judgement{t: l.tables, changed: map[contract.ID]standing{}}
+	j := &judgement{t: l.tables, changed: map[contract.ID]threadAt{}}
 	for i := range entries {
 		o := &out[i]
 		o.Hour = hourOf(i)
@@ -174,26 +174,26 @@ func (j *judgement) add(e *contract.Entry, o *ledgerclient.Outcome) error {
 	}
 	o.Index = j.size()
 	if e.Opens() {
-		j.changed[o.ID] = standing{o.Index, a.state}
+		j.changed[o.ID] = threadAt{o.Index, a.state}
 	} else {
-		j.changed[o.ID] = standing{at: o.Index}
-		j.changed[e.Subject] = standing{a.opened, a.state}
+		j.changed[o.ID] = threadAt{at: o.Index}
+		j.changed[e.Subject] = threadAt{a.opened, a.state}
 	}
 	j.accepted = append(j.accepted, a)
 	return nil
 }
 
 // find returns where an entry stands; false if there is none such.
-func (j *judgement) find(id contract.ID) (standing, bool, error) {
+func (j *judgement) find(id contract.ID) (threadAt, bool, error) {
 	if s, ok := j.changed[id]; ok {
 		return s, true, nil
 	}
 	at, e, ok, err := j.t.find(id)
 	if err != nil || !ok {
-		return standing{}, false, err
+		return threadAt{}, false, err
 	}
 	state, err := j.t.stateOf(at, &e)
-	return standing{at, state}, true, err
+	return threadAt{at, state}, true, err
 }
 
 func (j *judgement) hourAt(i uint64) (contract.Hour, error) {
@@ -214,7 +214,7 @@ func (j *judgement) next(e *contract.Entry, id contract.ID, h contract.Hour) (ac
 		// A folder's configuration is fixed: no document of a next one is at hand.
 		return accepted{}, &contract.Refusal{Rule: contract.RuleConfigDocument, Entry: id, Hour: h}
 	}
-	var thread standing
+	var thread threadAt
 	if !e.Opens() {
 		var err error
 		if thread, _, err = j.find(e.Subject); err != nil {

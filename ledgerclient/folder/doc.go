@@ -96,7 +96,7 @@
 // byte hides a key, which nothing shows, or leads its unsafe reads astray; and where no
 // private folder is, all must be had in memory anyway. One form in memory that is written
 // and read as a whole is simpler than two, for this price: a ledger of 100,000 entries
-// opens in 4 ms more than one of 1,000 (one of a million in ten times that), and
+// opens in some 8 ms more than one of 1,000 (one of a million in ten times that), and
 // a node holds all of it.
 //
 // What comes in one call is written behind what is there and synced once: as files of
