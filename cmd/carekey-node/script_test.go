@@ -170,11 +170,10 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s ended: %s", name, ts.ReadFile(name+".log"))
 		default:
 		}
-		b := ts.ReadFile(name + ".out")
-		if !strings.HasSuffix(b, "\n") {
+		if !strings.Contains(ts.ReadFile(name+".log"), "serving") { // which it says after all addresses
 			return false
 		}
-		for line := range strings.Lines(b) {
+		for line := range strings.Lines(ts.ReadFile(name + ".out")) {
 			word, url, _ := strings.Cut(strings.TrimSpace(line), " ")
 			ts.Setenv(strings.ToUpper(name+"_"+word), url)
 		}
