@@ -381,21 +381,26 @@ func SafeName(name string, id contract.ID) string {
 			b.WriteRune(r)
 		}
 	}
-	safe := trimName(b.String())
-	for len(safe) > 120 {
-		// Shorten before the extension, which tells programs what the file is.
-		stem, ext := splitExt(safe)
-		if stem == "" || len(ext) > 20 {
-			stem, ext = safe, ""
-		}
-		_, n := utf8.DecodeLastRuneInString(stem)
-		safe = trimName(stem[:len(stem)-n] + ext)
-	}
+	safe := shortName(trimName(b.String()))
 	stem, _ := splitExt(safe)
-	if safe == "" || strings.Trim(safe, "_. ") == "" || reservedOnWindows(stem) {
-		safe = strings.TrimSuffix("record-"+hex.EncodeToString(id[:4])+"-"+safe, "-")
+	if strings.Trim(safe, "_. ") == "" || reservedOnWindows(stem) {
+		safe = shortName(strings.TrimSuffix("record-"+hex.EncodeToString(id[:4])+"-"+safe, "-"))
 	}
 	return safe
+}
+
+// shortName cuts a name to 120 bytes, before the extension, which tells programs what the
+// file is.
+func shortName(name string) string {
+	for len(name) > 120 {
+		stem, ext := splitExt(name)
+		if stem == "" || len(ext) > 20 {
+			stem, ext = name, ""
+		}
+		_, n := utf8.DecodeLastRuneInString(stem)
+		name = trimName(stem[:len(stem)-n] + ext)
+	}
+	return name
 }
 
 // trimName takes off what hides a file, makes it look like a flag, or is lost on

@@ -35,6 +35,8 @@ func TestSafeName(t *testing.T) {
 		{"trailing. ", "trailing"},
 		{"a:b*c?", "a_b_c_"},
 		{"bad\xffutf8", "bad_utf8"},
+		{"_" + strings.Repeat(" ", 110) + "_", "record-abcd0000-_"},
+		{"CON." + strings.Repeat("a", 116), "record-abcd0000-CON." + strings.Repeat("a", 100)},
 		{"re\u0301sume\u0301.pdf", "résumé.pdf"},
 		{strings.Repeat("a", 300) + ".pdf", strings.Repeat("a", 116) + ".pdf"},
 		{strings.Repeat("α", 300) + ".pdf", strings.Repeat("α", 58) + ".pdf"},
@@ -52,7 +54,7 @@ func FuzzSafeName(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name string) {
 		got := SafeName(name, contract.ID{1})
-		if got == "" || got == "." || got == ".." || len(got) > 160 || !utf8.ValidString(got) || strings.ContainsAny(got, "/\\\x00\n\r\x1b") ||
+		if got == "" || got == "." || got == ".." || len(got) > 120 || !utf8.ValidString(got) || strings.ContainsAny(got, "/\\\x00\n\r\x1b") ||
 			got[0] == '.' || got[0] == '-' || filepath.Base(got) != got || !filepath.IsLocal(got) {
 			t.Errorf("SafeName(%q) = %q", name, got)
 		}
