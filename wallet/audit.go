@@ -121,7 +121,7 @@ func (a Audit) events(ctx context.Context, t *view.Thread, ask bool) (_ []Event,
 				return nil, nil, err
 			}
 			e.Reason, e.HasReason, err = a.readAccess(ctx, t, entry)
-			if isTampered(err) != nil {
+			if isTampered(err) {
 				e.Damaged = true // the access is certain; what was said with it is not
 			} else if a.w.view.DoWithout(err) {
 				e.Reason, e.HasReason, e.Missing = "", false, []string{"store"}
@@ -203,7 +203,7 @@ func (a Audit) readAccess(ctx context.Context, t *view.Thread, e *contract.Entry
 		return "", false, err
 	}
 	if contract.AccessCommitment(crypto.BlobHash(blob)) != e.Commitment {
-		return "", false, &ledgerclient.TamperedError{What: "reason of an access to consent " + t.ID.String(), Err: errCommitment}
+		return "", false, tampered("reason of an access to consent", t.ID, errCommitment)
 	}
 	body, err := crypto.OpenBlob(blob)
 	if err != nil {
@@ -220,7 +220,7 @@ func (a Audit) readAccess(ctx context.Context, t *view.Thread, e *contract.Entry
 	// The recipient's head is gossip: a ledger that shows the two of them different
 	// histories is found out here. A head that the ledger never signed is only the
 	// recipient's nonsense.
-	if err := a.w.gossip(ctx, n.Checkpoint); isTampered(err) != nil {
+	if err := a.w.gossip(ctx, n.Checkpoint); isTampered(err) {
 		return "", false, nil
 	} else if err != nil {
 		return "", false, fmt.Errorf("access to consent %s: %w", t.ID, err)

@@ -15,7 +15,6 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/text"
-	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/payload"
@@ -127,31 +126,12 @@ func parsePage(b []byte) (*bookPage, error) {
 	}
 	for _, c := range p.Contacts {
 		for _, name := range []string{c.Name, c.Was} {
-			if checked, err := CheckName("name", name); (name != "" || name == c.Name) && (err != nil || checked != norm.NFC.String(name)) {
+			if checked, err := CheckName("name", name); (name != "" || name == c.Name) && (err != nil || checked != name) {
 				return nil, fmt.Errorf("name in the book is none")
 			}
 		}
 	}
 	return p, nil
-}
-
-// compose gives names the form in which they are kept (see CheckName), and tells
-// whether any had another: a program of before wrote them as they were typed.
-func (f *bookFacts) compose() (changed bool) {
-	composed := func(s *string) {
-		if n := norm.NFC.String(*s); n != *s {
-			*s, changed = n, true
-		}
-	}
-	composed(&f.Name.Value)
-	for i := range f.Contacts {
-		composed(&f.Contacts[i].Name)
-		composed(&f.Contacts[i].Was)
-	}
-	if changed {
-		f.Contacts = mergeSorted(f.Contacts, nil, compareContacts, func(c contactFact) int64 { return c.At })
-	}
-	return changed
 }
 
 func compareContacts(a, b contactFact) int {
@@ -488,7 +468,7 @@ func (bk Book) readPages(ctx context.Context) (unread uint64, err error) {
 		if m := v.t.Versions[v.at]; m != nil {
 			page, err = bk.readPage(ctx, v.t, m)
 		}
-		if isMissing(err) || isTampered(err) != nil {
+		if isMissing(err) || isTampered(err) {
 			lost = append(lost, v.index)
 			continue
 		}
@@ -520,26 +500,19 @@ func (bk Book) readPages(ctx context.Context) (unread uint64, err error) {
 
 // readPage decrypts one version of the book.
 func (bk Book) readPage(ctx context.Context, t *view.Thread, m *payload.Metadata) (*bookPage, error) {
-	fail := func(err error) (*bookPage, error) {
-		return nil, &ledgerclient.TamperedError{What: "content of record " + t.ID.String(), Err: err}
-	}
-	if m.Size > maxSmall {
-		return fail(fmt.Errorf("%d bytes", m.Size))
-	}
-	blob, err := bk.w.blob(ctx, crypto.Locator(m.Content), "content", t.ID)
+	c, err := bk.w.content(ctx, m, t.ID)
 	if err != nil {
 		return nil, err
 	}
-	defer blob.Close()
+	defer c.Close()
+	if m.Size > maxSmall {
+		return nil, c.tampered("too long for a book")
+	}
 	var body bytes.Buffer
-	c := content{blob: blob, size: m.ContentSize, ageSize: m.AgeSize, head: m.Head, id: t.ID}
-	if err := c.decrypt(ctx, &body, crypto.RecordIdentity(bk.w.keys.self), m.Size, m.SHA256, nil); err != nil {
+	if err := c.decrypt(ctx, &body, crypto.RecordIdentity(bk.w.keys.self), m.SHA256, nil); err != nil {
 		return nil, err
 	}
 	page, err := parsePage(body.Bytes())
-	if err == nil {
-		page.compose()
-	}
 	if errors.Is(err, payload.ErrVersion) {
 		return nil, err
 	}
@@ -547,7 +520,7 @@ func (bk Book) readPage(ctx context.Context, t *view.Thread, m *payload.Metadata
 		err = errCommitment
 	}
 	if err != nil {
-		return fail(err)
+		return nil, tampered("content of record", t.ID, err)
 	}
 	return page, nil
 }
@@ -578,7 +551,7 @@ func CheckName(field, name string) (string, error) {
 		why = "begins with a hyphen"
 	}
 	if why != "" {
-		return "", ErrInput.With("field", field, "value", name, "why", why)
+		return "", badInput(field, name, why)
 	}
 	return n, nil
 }
@@ -618,9 +591,6 @@ func (bk Book) read() error {
 		b, sealed = book{V: bookVersion}, nil
 	}
 	bk.w.book = keptBook{book: b, read: sealed}
-	if b.Facts != nil && b.Facts.compose() {
-		bk.w.book.show()
-	}
 	return err
 }
 

@@ -25,7 +25,7 @@ func Purposes() []string { return payload.Purposes() }
 func ParseCategory(s string) (Category, error) {
 	c, ok := payload.ParseCategory(s)
 	if !ok {
-		return "", ErrInput.With("field", "category", "value", s, "why", "not one of "+joinCategories())
+		return "", badInput("category", s, "not one of "+joinCategories())
 	}
 	return c, nil
 }
@@ -49,5 +49,5 @@ func ParsePurpose(s string) (Purpose, error) {
 	case "ETREAT", "BTG", "EMERGENCY":
 		why = "emergency access is not given by an ordinary grant"
 	}
-	return "", ErrInput.With("field", "purpose", "value", s, "why", why)
+	return "", badInput("purpose", s, why)
 }

@@ -359,15 +359,9 @@ func (cs Consents) explain(ctx context.Context, t *view.Thread) (Explanation, er
 		{Name: "begun", OK: now >= c.NotBefore, Hour: c.NotBefore},
 		{Name: "ended", OK: now < c.Until, Hour: c.Until},
 	}}
-	held := 0
-	for _, k := range cs.w.client.Keepers {
-		s, err := cs.w.shareAt(ctx, k, t)
-		if err != nil {
-			return Explanation{}, err
-		}
-		if s.Held && s.Ended == 0 {
-			held++
-		}
+	held, _, err := cs.w.shares(ctx, t)
+	if err != nil {
+		return Explanation{}, err
 	}
 	x.Checks = append(x.Checks, Check{Name: "share", OK: held >= int(cs.w.client.Config().Release)})
 	x.Allowed = true

@@ -106,36 +106,41 @@ func (c *ctxReader) Read(p []byte) (int, error) {
 // content is a content blob about to be read by somebody who knows what it must
 // be.
 type content struct {
-	blob    ledgerclient.Blob
-	size    int64 // of the content blob without the pieces' hashes
-	ageSize int64
-	head    crypto.Hash
-	id      contract.ID // of the record, for errors
+	ledgerclient.Blob
+	m  *payload.Metadata
+	id contract.ID // of the record, for errors
+}
+
+// content opens the content of the record version that m describes; close it.
+func (w *Wallet) content(ctx context.Context, m *payload.Metadata, record contract.ID) (*content, error) {
+	b, err := w.blob(ctx, crypto.Locator(m.Content), "content", record)
+	return &content{b, m, record}, err
 }
 
 func (c *content) tampered(why string) error {
-	return &ledgerclient.TamperedError{What: "content of record " + c.id.String(), Err: errors.New(why)}
+	return tampered("content of record", c.id, errors.New(why))
 }
 
 // pieces reads the age file inside the blob; each piece is checked against the
 // committed head before a byte of it is handed on.
 func (c *content) pieces(ctx context.Context) (*pieceReader, error) {
-	n := (c.size + contract.PieceSize - 1) / contract.PieceSize
-	if c.size < saltSize+c.ageSize || n < 1 || c.blob.Size() != c.size+n*32 {
-		return nil, c.tampered(fmt.Sprintf("%d bytes long, not %d", c.blob.Size(), c.size+n*32))
+	size := c.m.ContentSize
+	n := (size + contract.PieceSize - 1) / contract.PieceSize
+	if size < saltSize+c.m.AgeSize || n < 1 || c.Size() != size+n*32 {
+		return nil, c.tampered(fmt.Sprintf("%d bytes long, not %d", c.Size(), size+n*32))
 	}
 	list := make([]byte, n*32)
-	if _, err := c.blob.ReadAt(list, c.size); err != nil && err != io.EOF {
+	if _, err := c.ReadAt(list, size); err != nil && err != io.EOF {
 		return nil, err
 	}
 	hashes := make([]crypto.Hash, n)
 	for i := range hashes {
 		hashes[i] = crypto.Hash(list[i*32:])
 	}
-	if ledgerclient.ContentHead(hashes) != c.head {
+	if ledgerclient.ContentHead(hashes) != c.m.Head {
 		return nil, c.tampered("its list of pieces is not the committed one")
 	}
-	return &pieceReader{ctx: ctx, c: c, hashes: hashes, end: saltSize + c.ageSize, buf: make([]byte, contract.PieceSize)}, nil
+	return &pieceReader{ctx: ctx, c: c, hashes: hashes, end: saltSize + c.m.AgeSize, buf: make([]byte, contract.PieceSize)}, nil
 }
 
 type pieceReader struct {
@@ -168,8 +173,8 @@ func (r *pieceReader) next() error {
 	if err := r.ctx.Err(); err != nil {
 		return err
 	}
-	b := r.buf[:min(contract.PieceSize, r.c.size-from)]
-	if _, err := r.c.blob.ReadAt(b, from); err != nil && err != io.EOF {
+	b := r.buf[:min(contract.PieceSize, r.c.m.ContentSize-from)]
+	if _, err := r.c.ReadAt(b, from); err != nil && err != io.EOF {
 		return err
 	}
 	if crypto.Hash(tlog.RecordHash(b)) != r.hashes[r.piece] {
@@ -192,7 +197,7 @@ func (c *content) copyAge(ctx context.Context, dst io.Writer, progress func(int6
 	in := readAhead(r)
 	defer in.Close()
 	n, err := in.WriteTo(&counter{w: dst, progress: progress})
-	if err == nil && n != c.ageSize {
+	if err == nil && n != c.m.AgeSize {
 		err = c.tampered("shorter than described")
 	}
 	return err
@@ -200,7 +205,7 @@ func (c *content) copyAge(ctx context.Context, dst io.Writer, progress func(int6
 
 // decrypt writes the file to dst and checks its size at the end, and its hash
 // unless that is zero.
-func (c *content) decrypt(ctx context.Context, dst io.Writer, id age.Identity, size int64, sum crypto.Hash, progress func(int64)) error {
+func (c *content) decrypt(ctx context.Context, dst io.Writer, id age.Identity, sum crypto.Hash, progress func(int64)) error {
 	r, err := c.pieces(ctx)
 	if err != nil {
 		return err
@@ -224,7 +229,7 @@ func (c *content) decrypt(ctx context.Context, dst io.Writer, id age.Identity, s
 	} else if err != nil {
 		return c.explain(err)
 	}
-	if out.n != size || !sum.IsZero() && crypto.Hash(h.Sum(nil)) != sum {
+	if out.n != c.m.Size || !sum.IsZero() && crypto.Hash(h.Sum(nil)) != sum {
 		return c.tampered("not the file that was described")
 	}
 	return nil
@@ -234,12 +239,10 @@ func (c *content) decrypt(ctx context.Context, dst io.Writer, id age.Identity, s
 // answer; what age itself found
 // wrong means that the committed bytes do not open as they should.
 func (c *content) explain(err error) error {
-	var t *ledgerclient.TamperedError
-	var path *fs.PathError
-	if errors.As(err, &t) || errors.As(err, &path) || ledgerclient.Unreachable(err) != nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if is[*ledgerclient.TamperedError](err) || is[*fs.PathError](err) || ledgerclient.Unreachable(err) != nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return &ledgerclient.TamperedError{What: "content of record " + c.id.String(), Err: err}
+	return tampered("content of record", c.id, err)
 }
 
 // blob opens a payload of the store.
@@ -248,8 +251,7 @@ func (w *Wallet) blob(ctx context.Context, loc crypto.Locator, what string, id c
 		return nil, err
 	}
 	b, err := w.client.Store.Blob(ctx, loc)
-	var none *ledgerclient.NotFoundError
-	if errors.As(err, &none) {
+	if is[*ledgerclient.NotFoundError](err) {
 		return nil, ErrMissing.With("part", what, "id", id)
 	}
 	return b, err
@@ -266,7 +268,7 @@ func (w *Wallet) readBlob(ctx context.Context, loc crypto.Locator, most int64, w
 	}
 	defer b.Close()
 	if b.Size() > most {
-		return nil, &ledgerclient.TamperedError{What: what + " of " + id.String(), Err: fmt.Errorf("%d bytes", b.Size())}
+		return nil, tampered(what+" of", id, fmt.Errorf("%d bytes", b.Size()))
 	}
 	out := make([]byte, b.Size())
 	if _, err := b.ReadAt(out, 0); err != nil && err != io.EOF {

@@ -78,17 +78,20 @@ const (
 	ErrWrongKey = home.ErrWrongKey
 )
 
-// isTampered returns what of an error says that something does not verify. No
-// answer is no verdict.
-func isTampered(err error) *ledgerclient.TamperedError {
-	if ledgerclient.Unreachable(err) != nil {
-		return nil
-	}
-	var t *ledgerclient.TamperedError
-	if errors.As(err, &t) {
-		return t
-	}
-	return nil
+// badInput says of a value that the user gave why it is none.
+func badInput(field, value, why string) error {
+	return ErrInput.With("field", field, "value", value, "why", why)
+}
+
+// tampered says why something of a record or a consent does not verify.
+func tampered(what string, id contract.ID, why error) error {
+	return &ledgerclient.TamperedError{What: what + " " + id.String(), Err: why}
+}
+
+// isTampered reports whether an error says that something does not verify. No answer is
+// no verdict.
+func isTampered(err error) bool {
+	return is[*ledgerclient.TamperedError](err) && ledgerclient.Unreachable(err) == nil
 }
 
 // is reports whether an error of type E is in err's chain.

@@ -35,24 +35,20 @@ type OpenedRecord struct {
 	Size   int64
 	SHA256 crypto.Hash
 
-	content     payload.Locator
-	contentSize int64
-	ageSize     int64
-	head        crypto.Hash
-	key         crypto.FileKey
+	content payload.Metadata // as far as the envelope describes it
+	key     crypto.FileKey
 }
 
 // Read decrypts record i to dst. Every piece is checked before a byte of it is
 // written, and what was written is the whole file only if no error is returned.
 func (o *Opening) Read(ctx context.Context, i int, dst io.Writer, progress func(int64)) error {
 	r := &o.Records[i]
-	blob, err := o.w.blob(ctx, crypto.Locator(r.content), "content", r.ID)
+	c, err := o.w.content(ctx, &r.content, r.ID)
 	if err != nil {
 		return err
 	}
-	defer blob.Close()
-	c := content{blob: blob, size: r.contentSize, ageSize: r.ageSize, head: r.head, id: r.ID}
-	return c.decrypt(ctx, dst, r.key.Identity(), r.Size, r.SHA256, progress)
+	defer c.Close()
+	return c.decrypt(ctx, dst, r.key.Identity(), r.SHA256, progress)
 }
 
 // checkReason refuses what would make an access larger than others. A control character
@@ -151,11 +147,7 @@ func (in Inbox) open(ctx context.Context, t *view.Thread, reason string) (*Openi
 	if err != nil {
 		return nil, err
 	}
-	earlier := false
-	if fs := t.FollowUps(); len(fs) > 0 {
-		last := &fs[len(fs)-1]
-		earlier = last.Kind == contract.KindAccess && last.Hour == in.w.view.Hour()
-	}
+	earlier := accessOf(t, in.w.view.Hour()) != nil
 	if in.w.BeforeOpening != nil {
 		if err := in.w.BeforeOpening(in.of(t)); err != nil {
 			return nil, err
@@ -176,68 +168,59 @@ func (in Inbox) open(ctx context.Context, t *view.Thread, reason string) (*Openi
 	return o, err
 }
 
-// attempt returns the access to ask the keepers with: one that is on the ledger, or
-// one that was refused there. Where the keepers have ended a consent that is active
-// here, by a revocation that the ledger has not got yet or withholds, none is put onto
-// the ledger: the patient's audit is to show an attempt and no opening.
-func (in Inbox) attempt(ctx context.Context, t *view.Thread, tr *payload.Terms, keys *crypto.OneTimeKeys, reason string) (contract.Entry, *RefusedError, error) {
-	if in.w.Consents().statusOf(t) != StatusActive {
-		return in.access(ctx, t, tr.Author, keys, reason)
+// attempt returns the access to ask the keepers with: the one of the present hour, which
+// is put onto the ledger if none is there, or one that was refused. Where the keepers have
+// ended a consent that is active here, by a revocation that the ledger has not got yet or
+// withholds, none is put onto the ledger: the patient's audit is to show an attempt and no
+// opening.
+func (in Inbox) attempt(ctx context.Context, t *view.Thread, tr *payload.Terms, keys *crypto.OneTimeKeys, reason string) (*contract.Entry, *RefusedError, error) {
+	ended := false
+	if in.w.Consents().statusOf(t) == StatusActive {
+		var err error
+		if ended, err = in.mayOpen(ctx, t, tr.K); err != nil {
+			return nil, nil, err
+		}
 	}
-	ended, err := in.mayOpen(ctx, t, tr.K)
-	if err != nil {
-		return contract.Entry{}, nil, err
-	}
-	if !ended {
-		return in.access(ctx, t, tr.Author, keys, reason)
+	if f := accessOf(t, in.w.view.Hour()); f != nil && !ended && t.Status == contract.StatusOpen {
+		have, err := in.w.view.FollowUp(f)
+		return have, nil, err
 	}
 	c, err := in.newAccess(t, tr.Author, keys, reason)
 	if err != nil {
-		return contract.Entry{}, nil, err
+		return nil, nil, err
 	}
-	return c.Entry, in.refusedByKeeper(t, ledgerclient.Revoked), nil
+	if ended {
+		return &c.Entry, in.refusedByKeeper(t, ledgerclient.Revoked), nil
+	}
+	if err := in.w.Changes().do(ctx, c); err != nil {
+		return nil, nil, err
+	}
+	failed := failure(c)
+	refused, ok := errors.AsType[*RefusedError](failed)
+	if !ok {
+		return &c.Entry, nil, failed
+	}
+	if f := accessOf(t, refused.Hour); f != nil && refused.Rule == contract.RuleOncePerHour {
+		// Another machine of the same owner was faster: its access is as good.
+		have, err := in.w.view.FollowUp(f)
+		return have, nil, err
+	}
+	refused.Window = [2]contract.Hour{t.NotBefore, t.NotAfter}
+	return &c.Entry, refused, nil
+}
+
+// accessOf is the access of an hour, if it is what the ledger shows last of a consent.
+func accessOf(t *view.Thread, h contract.Hour) *view.FollowUp {
+	fs := t.FollowUps()
+	if n := len(fs); n > 0 && fs[n-1].Kind == contract.KindAccess && fs[n-1].Hour == h {
+		return &fs[n-1]
+	}
+	return nil
 }
 
 // refusedByKeeper is the error of a keeper's refusal.
 func (in Inbox) refusedByKeeper(t *view.Thread, code ledgerclient.Code) *RefusedError {
 	return &RefusedError{By: "keeper", Code: code, Consent: t.ID, Hour: in.w.view.Hour(), Window: [2]contract.Hour{t.NotBefore, t.NotAfter}}
-}
-
-// access returns this wallet's access entry of the present hour, appending one if
-// there is none. refused tells that the ledger did not take it.
-func (in Inbox) access(ctx context.Context, t *view.Thread, author crypto.PubKey, keys *crypto.OneTimeKeys, reason string) (e contract.Entry, refused *RefusedError, err error) {
-	if fs := t.FollowUps(); len(fs) > 0 && t.Status == contract.StatusOpen {
-		if last := &fs[len(fs)-1]; last.Kind == contract.KindAccess && last.Hour == in.w.view.Hour() {
-			have, err := in.w.view.FollowUp(last)
-			if err != nil {
-				return e, nil, err
-			}
-			return *have, nil, nil
-		}
-	}
-	c, err := in.newAccess(t, author, keys, reason)
-	if err != nil {
-		return e, nil, err
-	}
-	e = c.Entry
-	if err := in.w.Changes().do(ctx, c); err != nil {
-		return e, nil, err
-	}
-	failed := failure(c)
-	if errors.As(failed, &refused) {
-		fs := t.FollowUps()
-		if last := len(fs) - 1; refused.Rule == contract.RuleOncePerHour && last >= 0 && fs[last].Kind == contract.KindAccess && fs[last].Hour == refused.Hour {
-			// Another machine of the same owner was faster: its access is as good.
-			have, err := in.w.view.FollowUp(&fs[last])
-			if err != nil {
-				return e, nil, err
-			}
-			return *have, nil, nil
-		}
-		refused.Window = [2]contract.Hour{t.NotBefore, t.NotAfter}
-		return e, refused, nil
-	}
-	return e, nil, failed
 }
 
 // newAccess signs an access and seals its note.
@@ -262,14 +245,14 @@ func (in Inbox) newAccess(t *view.Thread, author crypto.PubKey, keys *crypto.One
 
 // askKeepers sends the access to every keeper until k shares are there, and gives
 // the lock key back. refused is what the ledger said to the access, or nil.
-func (in Inbox) askKeepers(ctx context.Context, t *view.Thread, tr *payload.Terms, keys *crypto.OneTimeKeys, access contract.Entry, refused *RefusedError) (crypto.LockKey, error) {
+func (in Inbox) askKeepers(ctx context.Context, t *view.Thread, tr *payload.Terms, keys *crypto.OneTimeKeys, access *contract.Entry, refused *RefusedError) (crypto.LockKey, error) {
 	ledger := in.w.client.ID()
 	author := tr.Author
 	var shares []crypto.Share
 	var first error
 	for i, k := range in.w.client.Keepers {
 		response := crypto.GenerateKey()
-		req := ledgerclient.Request{Ledger: ledger, Keeper: k.Key(), Access: access, Response: response.Public()}
+		req := ledgerclient.Request{Ledger: ledger, Keeper: k.Key(), Access: *access, Response: response.Public()}
 		req.Sign(keys)
 		answer, err := k.Release(ctx, req)
 		if err != nil {
@@ -309,7 +292,7 @@ func (in Inbox) askKeepers(ctx context.Context, t *view.Thread, tr *payload.Term
 	}
 	lock, err := crypto.CombineShares(shares, tr.K)
 	if err != nil || lock.Hash(ledger, author) != tr.Lock {
-		return crypto.LockKey{}, &ledgerclient.TamperedError{What: "lock key of consent " + t.ID.String(), Err: err}
+		return crypto.LockKey{}, tampered("lock key of consent", t.ID, err)
 	}
 	return lock, nil
 }
@@ -318,7 +301,7 @@ func (in Inbox) openEnvelope(ctx context.Context, t *view.Thread, tr *payload.Te
 	ledger := in.w.client.ID()
 	author := tr.Author
 	fail := func(err error) (*Opening, error) {
-		return nil, &ledgerclient.TamperedError{What: "envelope of consent " + t.ID.String(), Err: err}
+		return nil, tampered("envelope of consent", t.ID, err)
 	}
 	blob, err := in.w.readBlob(ctx, keys.Locator(t.ID, byte(ledgerclient.PartEnvelope)), maxSmall, "envelope", t.ID)
 	if err != nil {
@@ -359,7 +342,7 @@ func (in Inbox) openEnvelope(ctx context.Context, t *view.Thread, tr *payload.Te
 		o.Records = append(o.Records, OpenedRecord{
 			ConsentRecord: ConsentRecord{ID: r.Record, Version: r.Version, Title: shown.Title, Category: shown.Category, Date: shown.Date},
 			File:          r.File, Size: r.Size, SHA256: r.SHA256,
-			content: r.Content, contentSize: r.ContentSize, ageSize: r.AgeSize, head: r.Head, key: key})
+			content: payload.Metadata{Content: r.Content, ContentSize: r.ContentSize, AgeSize: r.AgeSize, Head: r.Head, Size: r.Size}, key: key})
 	}
 	return o, nil
 }

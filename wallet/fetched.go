@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/atomicfile"
@@ -154,8 +153,7 @@ func senderFolder(dir string, r Received) (string, error) {
 	// The underscore keeps a name such as CON from being a device's before it is longer.
 	name = strings.TrimSuffix(SafeName(name+"_", r.Consent), "_")
 	for len(name) > maxSaveName/2 {
-		_, n := utf8.DecodeLastRuneInString(name)
-		name = name[:len(name)-n]
+		name = shorten(name)
 	}
 	for _, digits := range []int{8, 16} {
 		if free := name + "-" + fingerprint[:digits]; !names[strings.ToLower(free)] {

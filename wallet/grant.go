@@ -85,13 +85,13 @@ func (gs Grants) plan(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
 	p.Until = cmp.Or(p.Until, p.NotAfter)
 	now := gs.w.view.Hour()
 	if p.Until > p.NotAfter {
-		return nil, ErrInput.With("field", "until", "value", HourTime(p.Until).Format("2006-01-02 15:04 UTC"), "why", "is after the end on the ledger")
+		return nil, badInput("until", HourTime(p.Until).Format("2006-01-02 15:04 UTC"), "is after the end on the ledger")
 	}
 	if p.Until <= now {
-		return nil, ErrInput.With("field", "until", "value", HourTime(p.Until).Format("2006-01-02 15:04 UTC"), "why", "is in the past")
+		return nil, badInput("until", HourTime(p.Until).Format("2006-01-02 15:04 UTC"), "is in the past")
 	}
 	if p.NotBefore >= p.Until {
-		return nil, ErrInput.With("field", "from", "value", HourTime(p.NotBefore).Format("2006-01-02 15:04 UTC"), "why", "is not before the end")
+		return nil, badInput("from", HourTime(p.NotBefore).Format("2006-01-02 15:04 UTC"), "is not before the end")
 	}
 	if err := gs.w.Records().describeAll(ctx); err != nil {
 		return nil, err
@@ -218,7 +218,7 @@ func (gs Grants) All(ctx context.Context, plans []*GrantPlan) ([]Given, error) {
 	err := gs.w.with(ctx, func() error {
 		s, err := gs.Sign(ctx, plans)
 		if err == nil {
-			err = first(s.Errs)
+			err = cmp.Or(s.Errs...)
 		}
 		if err != nil {
 			return err
@@ -361,7 +361,7 @@ func (gs Grants) prepare(p *GrantPlan, g *grantGround) (*outbox.Change, error) {
 	}
 	body := payload.Marshal(&tr)
 	if payload.EscapedSize(body) > payload.MaxTerms {
-		return nil, ErrInput.With("field", "records", "value", strconv.Itoa(len(tr.Records)), "why", "too many for one consent: divide them among several")
+		return nil, badInput("records", strconv.Itoa(len(tr.Records)), "too many for one consent: divide them among several")
 	}
 	sig := gs.w.keys.identity().Sign(payload.TermsDigest(ledger, body))
 	sealedTerms, err := crypto.SealPayload(gs.w.sealContext(ledgerclient.PartTerms, author), append(sig[:], body...), payload.TermsRoom(len(config.Nodes), tr.N), both...)
@@ -409,12 +409,11 @@ func (gs Grants) entered(c *outbox.Change) error {
 // fileKey reads a version's file key from the header of its content, with
 // the owner's key.
 func (rs Records) fileKey(ctx context.Context, id contract.ID, m *payload.Metadata) (payload.FileKey, error) {
-	blob, err := rs.w.blob(ctx, crypto.Locator(m.Content), "content", id)
+	c, err := rs.w.content(ctx, m, id)
 	if err != nil {
 		return payload.FileKey{}, err
 	}
-	defer blob.Close()
-	c := content{blob: blob, size: m.ContentSize, ageSize: m.AgeSize, head: m.Head, id: id}
+	defer c.Close()
 	r, err := c.pieces(ctx)
 	if err != nil {
 		return payload.FileKey{}, err
@@ -439,7 +438,7 @@ func (w *Wallet) readTerms(ctx context.Context, t *view.Thread, loc crypto.Locat
 		return nil, err
 	}
 	fail := func(err error) (*payload.Terms, error) {
-		return nil, &ledgerclient.TamperedError{What: "terms of consent " + t.ID.String(), Err: err}
+		return nil, tampered("terms of consent", t.ID, err)
 	}
 	body, err := crypto.OpenBlob(blob)
 	if err != nil {
@@ -493,20 +492,8 @@ func (cs Consents) ownTerms(ctx context.Context, t *view.Thread) error {
 	tr, err := cs.w.readTerms(ctx, t, seed.Locator(t.ID, byte(ledgerclient.PartTerms)), func(sc crypto.SealContext, sealed []byte) ([]byte, error) {
 		return crypto.OpenPayload(sc, cs.w.keys.self, sealed)
 	})
-	if isMissing(err) {
-		return nil
-	}
-	if cs.w.view.DoWithout(err) {
-		t.SetDamage(err)
-		return nil
-	}
-	if tampered := isTampered(err); tampered != nil {
-		// The consent itself is on the ledger and can be ended all the same.
-		t.SetDamage(tampered)
-		return nil
-	}
 	if err != nil {
-		return err
+		return cs.w.spare(t, err) // the consent itself is on the ledger and can be ended all the same
 	}
 	return cs.w.view.NoteTerms(t, tr)
 }

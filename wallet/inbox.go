@@ -114,19 +114,7 @@ func (in Inbox) readTerms(ctx context.Context, ts []*view.Thread) error {
 // A stranger's terms that do not verify are no reason to hide everybody else's.
 func (in Inbox) tryTerms(ctx context.Context, t *view.Thread) error {
 	t.SetDamage(nil)
-	err := in.terms(ctx, t)
-	if isMissing(err) {
-		return nil
-	}
-	if in.w.view.DoWithout(err) {
-		t.SetDamage(err)
-		return nil
-	}
-	if tampered := isTampered(err); tampered != nil {
-		t.SetDamage(tampered)
-		return nil
-	}
-	return err
+	return in.w.spare(t, in.terms(ctx, t))
 }
 
 func (in Inbox) of(t *view.Thread) Received {
@@ -178,7 +166,7 @@ func (in Inbox) terms(ctx context.Context, t *view.Thread) error {
 		return err
 	}
 	if tr.To != in.w.Address() {
-		return &ledgerclient.TamperedError{What: "terms of consent " + t.ID.String()}
+		return tampered("terms of consent", t.ID, nil)
 	}
 	if err := in.w.gossip(ctx, tr.Checkpoint); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package wallet
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -10,65 +11,54 @@ import (
 	"github.com/carekey/carekey/wallet/view"
 )
 
-// first returns the first error that is one.
-func first(errs []error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// shareAt asks a keeper about its share of a grant, of one's own or received. A grant
-// that the keeper does not see on the ledger yet has none.
-func (w *Wallet) shareAt(ctx context.Context, k ledgerclient.Keeper, t *view.Thread) (ledgerclient.KeeperState, error) {
-	q := ledgerclient.Inquiry{Ledger: w.client.ID(), Keeper: k.Key(), Grant: t.ID}
-	rand.Read(q.Nonce[:])
+// shares asks all keepers about their shares of a grant, of one's own or received: how
+// many hold theirs, how many have stopped or destroyed it, and the first error. A keeper
+// that does not see the grant on the ledger yet has none.
+func (w *Wallet) shares(ctx context.Context, t *view.Thread) (held, ended int, err error) {
+	var sign func(*ledgerclient.Inquiry)
 	if t.Role == view.Received {
 		keys, err := w.Inbox().oneTimeKeys(t)
 		if err != nil {
-			return ledgerclient.KeeperState{}, err
+			return 0, 0, err
 		}
-		q.SignState(keys)
+		sign = func(q *ledgerclient.Inquiry) { q.SignState(keys) }
 	} else {
 		_, key := w.view.Key(t)
-		q.SignState(key)
+		sign = func(q *ledgerclient.Inquiry) { q.SignState(key) }
 	}
-	s, err := k.State(ctx, q)
-	if e, ok := errors.AsType[*ledgerclient.KeeperError](err); ok && e.Code == ledgerclient.UnknownGrant {
-		return ledgerclient.KeeperState{Grant: t.ID}, nil
+	for _, k := range w.client.Keepers {
+		q := ledgerclient.Inquiry{Ledger: w.client.ID(), Keeper: k.Key(), Grant: t.ID}
+		rand.Read(q.Nonce[:])
+		sign(&q)
+		s, serr := k.State(ctx, q)
+		e, refused := errors.AsType[*ledgerclient.KeeperError](serr)
+		switch {
+		case refused && e.Code == ledgerclient.UnknownGrant:
+		case serr != nil:
+			err = cmp.Or(err, serr)
+		case s.Ended != 0:
+			ended++
+		case s.Held:
+			held++
+		}
 	}
-	return s, err
+	return held, ended, err
 }
 
 // mayOpen asks the keepers whether enough of them hold their shares of a grant that
 // was received: *RefusedError if not. An access without a release would tell the
-// patient of an opening that never was. ended tells that a keeper has stopped, or
+// patient of an opening that never was. over reports that a keeper has stopped, or
 // destroyed its share.
-func (in Inbox) mayOpen(ctx context.Context, t *view.Thread, k int) (ended bool, err error) {
-	held := 0
-	var first error
-	for _, keeper := range in.w.client.Keepers {
-		s, err := in.w.shareAt(ctx, keeper, t)
-		switch {
-		case err != nil && first == nil:
-			first = err
-		case err == nil && s.Ended != 0:
-			ended = true
-		case err == nil && s.Held:
-			held++
-		}
-	}
-	switch {
-	case held >= k:
+func (in Inbox) mayOpen(ctx context.Context, t *view.Thread, k int) (over bool, err error) {
+	held, ended, err := in.w.shares(ctx, t)
+	if held >= k {
 		return false, nil
-	case ended:
-		return true, nil
-	case first != nil:
-		return false, first
 	}
-	return false, in.refusedByKeeper(t, ledgerclient.NoShare)
+	if ended == 0 {
+		err = cmp.Or(err, error(in.refusedByKeeper(t, ledgerclient.NoShare)))
+		return false, err
+	}
+	return true, nil
 }
 
 // inquire asks every keeper, in their order, what it filed about a grant of one's

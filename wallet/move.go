@@ -125,7 +125,7 @@ func (mv Moves) Run(ctx context.Context, to *Wallet, progress func(done, total i
 					progress(done+n, total)
 				}
 			})
-			if isMissing(err) || isTampered(err) != nil {
+			if isMissing(err) || isTampered(err) {
 				m.stays = append(m.stays, Staying{What: StayUnreadable, ID: r.id, Title: v.Title, Number: 1})
 				continue
 			}
@@ -172,7 +172,7 @@ type movingRecord struct {
 func (mv Moves) begin(ctx context.Context, to *Wallet) (*move, error) {
 	m := &move{from: mv.w, to: to, ledger: mv.w.client.ID()}
 	if m.ledger == to.client.ID() {
-		return nil, ErrInput.With("field", "ledger", "value", to.LedgerName(), "why", "is the one to move from")
+		return nil, badInput("ledger", to.LedgerName(), "is the one to move from")
 	}
 	if err := to.with(ctx, to.Ready); err != nil {
 		return nil, err
@@ -261,20 +261,19 @@ func (m *move) todo(r movingRecord) []*payload.Metadata {
 func (m *move) version(ctx context.Context, r movingRecord, v *payload.Metadata, progress func(int64)) error {
 	// The two wallets are one folder with one lock: what is read from the old ledger
 	// is read without it.
-	blob, err := m.from.blob(ctx, crypto.Locator(v.Content), "content", r.id)
+	c, err := m.from.content(ctx, v, r.id)
 	if err != nil {
 		return err
 	}
-	defer blob.Close()
+	defer c.Close()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	c := content{blob: blob, size: v.ContentSize, ageSize: v.AgeSize, head: v.Head, id: r.id}
 	plain, fill := io.Pipe()
 	read := make(chan struct{})
 	go func() {
 		defer crash.Report()
 		defer close(read)
-		fill.CloseWithError(c.decrypt(ctx, fill, crypto.RecordIdentity(m.from.keys.self), v.Size, v.SHA256, nil))
+		fill.CloseWithError(c.decrypt(ctx, fill, crypto.RecordIdentity(m.from.keys.self), v.SHA256, nil))
 	}()
 	defer func() { plain.CloseWithError(io.ErrClosedPipe); stop(); <-read }()
 	from := &origin{m.ledger, r.id, v.Version}

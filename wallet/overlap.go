@@ -23,14 +23,11 @@ func readAhead(r io.Reader) *ahead {
 	go func() {
 		defer crash.Report()
 		defer close(a.done)
-		_, err := io.CopyBuffer(onlyWriter{in}, r, make([]byte, contract.PieceSize))
+		_, err := io.CopyBuffer(in, r, make([]byte, contract.PieceSize))
 		in.CloseWithError(err)
 	}()
 	return a
 }
-
-// onlyWriter hides what else a writer can, so that a copy to it uses its buffer.
-type onlyWriter struct{ io.Writer }
 
 // Close ends the goroutine and waits for it, so that what it reads may be closed.
 func (a *ahead) Close() {

@@ -1,6 +1,7 @@
 package wallet
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -50,19 +51,20 @@ type Describe struct {
 }
 
 func (d *Describe) check() error {
+	var err error
 	if d.Title != "" {
-		t, err := checkTitle(d.Title)
-		if err != nil {
+		if d.Title, err = checkTitle(d.Title); err != nil {
 			return err
 		}
-		d.Title = t
 	}
-	if d.Category != "" && !d.Category.Valid() {
-		return ErrInput.With("field", "category", "value", string(d.Category), "why", "not one of "+joinCategories())
+	if d.Category != "" {
+		if d.Category, err = ParseCategory(string(d.Category)); err != nil {
+			return err
+		}
 	}
 	if d.Date != "" {
 		if _, err := time.Parse("2006-01-02", d.Date); err != nil {
-			return ErrInput.With("field", "date", "value", d.Date, "why", "not a date like 2026-11-21")
+			return badInput("date", d.Date, "not a date like 2026-11-21")
 		}
 	}
 	return nil
@@ -71,7 +73,7 @@ func (d *Describe) check() error {
 func checkTitle(t string) (string, error) {
 	t = strings.TrimSpace(t)
 	if !payload.TitleFits(t) {
-		return "", ErrInput.With("field", "title", "value", t, "why", "must be 1 to 160 bytes of UTF-8, quotes and backslashes counted twice: ASCII takes one for a letter, other scripts two to four")
+		return "", badInput("title", t, "must be 1 to 160 bytes of UTF-8, quotes and backslashes counted twice: ASCII takes one for a letter, other scripts two to four")
 	}
 	return t, nil
 }
@@ -99,13 +101,7 @@ func (rs Records) Add(ctx context.Context, src Source, d Describe, progress func
 			rec, existing = newestRecord(t), true
 			return nil
 		}
-		if d.Title == "" {
-			d.Title = titleOf(src.Name)
-		}
-		if d.Category == "" {
-			d.Category = payload.Other
-		}
-		m := payload.Metadata{Version: 1, Title: d.Title, Category: d.Category, Date: d.Date, File: baseName(src.Name)}
+		m := payload.Metadata{Version: 1, Title: cmp.Or(d.Title, titleOf(src.Name)), Category: cmp.Or(d.Category, payload.Other), Date: d.Date, File: baseName(src.Name)}
 		rec, existing, err = rs.put(ctx, nil, src, m, nil, progress)
 		return err
 	})
@@ -130,16 +126,8 @@ func (rs Records) Update(ctx context.Context, id string, src Source, d Describe,
 		if err != nil {
 			return err
 		}
-		m := payload.Metadata{Version: len(t.Versions) + 1, Title: old.Title, Category: old.Category, Date: old.Date, File: baseName(src.Name)}
-		if d.Title != "" {
-			m.Title = d.Title
-		}
-		if d.Category != "" {
-			m.Category = d.Category
-		}
-		if d.Date != "" {
-			m.Date = d.Date
-		}
+		m := payload.Metadata{Version: len(t.Versions) + 1, Title: cmp.Or(d.Title, old.Title), Category: cmp.Or(d.Category, old.Category),
+			Date: cmp.Or(d.Date, old.Date), File: baseName(src.Name)}
 		if sum, err := rs.knownBytes(&src); err != nil {
 			return err
 		} else if sum == old.SHA256 && m.Title == old.Title && m.Category == old.Category && m.Date == old.Date {
@@ -353,18 +341,17 @@ func (rs Records) Open(ctx context.Context, id string, dst io.Writer, asAge bool
 	if err != nil {
 		return rec, err
 	}
-	blob, err := rs.w.blob(ctx, crypto.Locator(m.Content), "content", rec.ID)
+	c, err := rs.w.content(ctx, m, rec.ID)
 	if err != nil {
 		return rec, err
 	}
-	defer blob.Close()
-	c := content{blob: blob, size: m.ContentSize, ageSize: m.AgeSize, head: m.Head, id: rec.ID}
+	defer c.Close()
 	if asAge {
 		return rec, c.copyAge(ctx, dst, progress)
 	}
 	// The hash of the file is not computed again: description and content are both
 	// under one commitment of the owner's own.
-	return rec, c.decrypt(ctx, dst, crypto.RecordIdentity(rs.w.keys.self), m.Size, crypto.Hash{}, progress)
+	return rec, c.decrypt(ctx, dst, crypto.RecordIdentity(rs.w.keys.self), crypto.Hash{}, progress)
 }
 
 // Remove withdraws a record for good and has the store erase its content.
@@ -471,19 +458,15 @@ func (rs Records) describe(ctx context.Context, t *view.Thread) error {
 		}
 		id := e.ID(rs.w.client.ID())
 		raw, err := rs.w.readBlob(ctx, seed.Locator(id, byte(ledgerclient.PartMetadata)), maxSmall, "metadata", id)
-		if isMissing(err) {
-			continue
-		}
-		if isTampered(err) != nil || rs.w.view.DoWithout(err) {
-			t.SetDamage(err)
-			continue
-		}
 		if err != nil {
-			return err
+			if err := rs.w.spare(t, err); err != nil {
+				return err
+			}
+			continue
 		}
 		m, err := rs.openMetadata(e, raw)
 		if err != nil {
-			t.SetDamage(&ledgerclient.TamperedError{What: "metadata of record " + t.ID.String(), Err: err})
+			t.SetDamage(tampered("metadata of record", t.ID, err))
 			continue
 		}
 		// Its place in the thread numbers a version: another machine may have been faster
@@ -494,6 +477,20 @@ func (rs Records) describe(ctx context.Context, t *view.Thread) error {
 		}
 	}
 	return nil
+}
+
+// spare takes note that something of a thread cannot be had: it is missing, or what the
+// store holds is not what was signed, or cannot be reached. One thread does not hide all
+// others.
+func (w *Wallet) spare(t *view.Thread, err error) error {
+	if isMissing(err) {
+		return nil
+	}
+	if isTampered(err) || w.view.DoWithout(err) {
+		t.SetDamage(err)
+		return nil
+	}
+	return err
 }
 
 func (rs Records) openMetadata(e *contract.Entry, blob []byte) (*payload.Metadata, error) {
@@ -520,11 +517,16 @@ var errCommitment = errors.New("not what the entry commits to")
 
 // withContent finds the record whose newest version has these bytes.
 func (rs Records) withContent(sum crypto.Hash) *view.Thread {
+	return rs.like(func(m *payload.Metadata) bool { return m.SHA256 == sum && !sum.IsZero() })
+}
+
+// like finds a record that was not removed by its newest version.
+func (rs Records) like(is func(*payload.Metadata) bool) *view.Thread {
 	for _, t := range rs.w.view.Threads() {
 		if t.Role != view.OwnRecord || t.Status != contract.StatusOpen {
 			continue
 		}
-		if m := t.Versions[len(t.Versions)-1]; m != nil && m.SHA256 == sum && sum != (crypto.Hash{}) {
+		if m := t.Versions[len(t.Versions)-1]; m != nil && is(m) {
 			return t
 		}
 	}
@@ -538,8 +540,7 @@ func titleOf(name string) string {
 		t = b
 	}
 	for t = strings.ToValidUTF8(t, "\uFFFD"); t != "" && !payload.TitleFits(t); {
-		_, n := utf8.DecodeLastRuneInString(t)
-		t = t[:len(t)-n]
+		t = shorten(t)
 	}
 	if title, err := checkTitle(t); err == nil {
 		return title
@@ -557,27 +558,22 @@ func baseName(name string) string {
 		return "record"
 	}
 	for len(name) > 255 {
-		_, n := utf8.DecodeLastRuneInString(name)
-		name = name[:len(name)-n]
+		name = shorten(name)
 	}
 	return name
 }
 
-// knownBytes returns the hash of a file that can be read twice, when it is small
-// or a record of its size is known; otherwise the zero hash.
+// shorten takes the last character off.
+func shorten(s string) string {
+	_, n := utf8.DecodeLastRuneInString(s)
+	return s[:len(s)-n]
+}
+
+// knownBytes returns the hash of a file that can be read twice, when a record of its
+// size is known; otherwise the zero hash.
 func (rs Records) knownBytes(src *Source) (crypto.Hash, error) {
 	s, ok := src.Reader.(io.Seeker)
-	if !ok || src.Size < 0 {
-		return crypto.Hash{}, nil
-	}
-	worth := src.Size <= 16<<20
-	for _, t := range rs.w.view.Threads() {
-		if t.Role == view.OwnRecord && t.Status == contract.StatusOpen && !worth {
-			m := t.Versions[len(t.Versions)-1]
-			worth = m != nil && m.Size == src.Size
-		}
-	}
-	if !worth {
+	if !ok || rs.like(func(m *payload.Metadata) bool { return m.Size == src.Size }) == nil {
 		return crypto.Hash{}, nil
 	}
 	at, err := s.Seek(0, io.SeekCurrent)

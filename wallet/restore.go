@@ -169,7 +169,6 @@ func (rc Recovery) take(s saved) (was string) {
 		return ""
 	}
 	s.book.stamp(rc.w.opt.Now(), nil)
-	s.book.Facts.compose()
 	for _, l := range s.book.Facts.Ledgers {
 		if l.ID == rc.w.client.ID() {
 			was = l.At
@@ -298,7 +297,7 @@ func (rc Recovery) takeStock(ctx context.Context, out *Restored) error {
 					continue
 				}
 				blob, err := rc.w.blob(ctx, crypto.Locator(m.Content), "content", t.ID)
-				if isMissing(err) || isTampered(err) != nil {
+				if isMissing(err) || isTampered(err) {
 					lose("content", t, i+1, m.Title, err)
 				} else if err != nil {
 					return err
@@ -368,7 +367,7 @@ func (rc Recovery) finishGrants(ctx context.Context, out *Restored, mayRevoke bo
 			revoke = append(revoke, t.ID)
 			continue
 		}
-		if isTampered(err) != nil {
+		if isTampered(err) {
 			continue // for a person to look at; ending it cannot be taken back
 		}
 		if err != nil {
@@ -470,19 +469,11 @@ func (rc Recovery) unheld(ctx context.Context, ts []*view.Thread) (n int, err er
 	return n, nil
 }
 
-// everyShareIsHeld tells whether all keepers hold their shares of a grant, or have
+// everyShareIsHeld reports whether all keepers hold their shares of a grant, or have
 // ended them.
 func (rc Recovery) everyShareIsHeld(ctx context.Context, t *view.Thread) (bool, error) {
-	for _, k := range rc.w.client.Keepers {
-		s, err := rc.w.shareAt(ctx, k, t)
-		if err != nil {
-			return false, err
-		}
-		if !s.Held && s.Ended == 0 {
-			return false, nil
-		}
-	}
-	return true, nil
+	held, ended, err := rc.w.shares(ctx, t)
+	return held+ended == len(rc.w.client.Keepers), err
 }
 
 // grantAgain rebuilds what is deposited of a grant: [ErrMissing] if the store does
@@ -524,7 +515,7 @@ func (rc Recovery) grantAgain(ctx context.Context, t *view.Thread) (*outbox.Chan
 	}
 	pkg := tr.Pack(termsBlob)
 	if pkg.Commitment() != opening.Commitment || envelope != tr.Envelope {
-		return nil, &ledgerclient.TamperedError{What: "envelope of consent " + t.ID.String(), Err: errCommitment}
+		return nil, tampered("envelope of consent", t.ID, errCommitment)
 	}
 	return rc.w.Changes().prepare(Granting, *opening, pkg.Marshal(), nil)
 }

@@ -1,6 +1,7 @@
 package wallet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -92,7 +93,7 @@ func (gs Grants) Sign(ctx context.Context, plans []*GrantPlan) (*Signed, error) 
 					s.changes[i], errs[i] = gs.prepare(good[i], ground)
 				}
 			})
-			s.err = first(errs)
+			s.err = cmp.Or(errs...)
 		}()
 		return nil
 	})
@@ -120,7 +121,7 @@ func (cs Consents) SignRevocations(ctx context.Context, ids []contract.ID) (*Sig
 		s.changes = make([]*outbox.Change, len(open))
 		errs := make([]error, len(open))
 		ledgerclient.Parallel(len(open), func(i int) { s.changes[i], errs[i] = cs.prepareRevocation(open[i].Tag, open[i].ID) })
-		return first(errs)
+		return cmp.Or(errs...)
 	})
 	return s, err
 }

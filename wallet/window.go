@@ -23,7 +23,7 @@ import (
 // hour at or after so many hours, or the end of the local day so many days from now.
 func EndAfter(s string, now time.Time) (contract.Hour, error) {
 	bad := func() (contract.Hour, error) {
-		return 0, ErrInput.With("field", "for", "value", s, "why", "not a duration like 12h, 30d or 6w")
+		return 0, badInput("for", s, "not a duration like 12h, 30d or 6w")
 	}
 	t := cleanLength(s)
 	if t == "" {
@@ -61,11 +61,11 @@ func EndOfDay(s string, now time.Time) (contract.Hour, error) {
 		return 0, err
 	}
 	if !end.After(now) {
-		return 0, ErrInput.With("field", "until", "value", s, "why", "is in the past")
+		return 0, badInput("until", s, "is in the past")
 	}
 	h, err := fullHour(end)
 	if err == nil && !HourTime(h).After(now) {
-		return 0, ErrInput.With("field", "until", "value", s, "why", "has less than an hour left: choose a later day")
+		return 0, badInput("until", s, "has less than an hour left: choose a later day")
 	}
 	return h, err
 }
@@ -78,7 +78,7 @@ func BeginningOfDay(s string, now time.Time) (contract.Hour, error) {
 	case err != nil:
 		return 0, err
 	case !end.After(now):
-		return 0, ErrInput.With("field", "from", "value", s, "why", "has passed: leave it out for what begins at once")
+		return 0, badInput("from", s, "has passed: leave it out for what begins at once")
 	case !begin.After(now):
 		return 0, nil
 	}
@@ -97,11 +97,11 @@ func parseDay(field, s string, in *time.Location) (begin, end time.Time, err err
 		if len(t) == len("2006-01-02") && strings.Trim(t, "0123456789-") == "" && t[4] == '-' && t[7] == '-' {
 			why = "not a date: there is no such day"
 		}
-		return begin, end, ErrInput.With("field", field, "value", s, "why", why)
+		return begin, end, badInput(field, s, why)
 	}
 	begin, end, ok := boundsOfDay(day, in)
 	if !ok {
-		return begin, end, ErrInput.With("field", field, "value", s, "why", "not a date: your time zone left this day out")
+		return begin, end, badInput(field, s, "not a date: your time zone left this day out")
 	}
 	return begin, end, nil
 }
@@ -142,7 +142,7 @@ func boundsOfDay(day time.Time, in *time.Location) (begin, end time.Time, ok boo
 func fullHour(t time.Time) (contract.Hour, error) {
 	h := t.Unix() / 3600
 	if t.Unix() < 3600 || t.Year() > 9999 || h >= int64(^contract.Hour(0)) {
-		return 0, ErrInput.With("field", "until", "value", t.Format("2006-01-02"), "why", "out of range")
+		return 0, badInput("until", t.Format("2006-01-02"), "out of range")
 	}
 	return contract.Hour(h), nil
 }
