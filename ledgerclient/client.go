@@ -265,7 +265,7 @@ func (c *Client) blame(ctx context.Context, pin Pin, head Head) error {
 			return err
 		}
 	}
-	return &TamperedError{What: fmt.Sprintf("an entry from %d to %d", pin.Size, head.Size-1), Err: fmt.Errorf("not what the checkpoint was signed for")}
+	return &TamperedError{What: fmt.Sprintf("entry from %d to %d", pin.Size, head.Size-1), Err: fmt.Errorf("not what the checkpoint was signed for")}
 }
 
 // CheckPrefix verifies that the log of that size and root is the beginning of the

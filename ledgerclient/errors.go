@@ -15,6 +15,9 @@ type NotFoundError struct {
 
 func (e *NotFoundError) Error() string { return "no such " + e.What }
 
+// Coded is the error as a code: see package fault.
+func (e *NotFoundError) Coded() error { return ErrNotFound.With("what", e.What) }
+
 // UnreachableError says that a service gave no answer, so that nothing is known
 // about what it did.
 type UnreachableError struct {
@@ -34,6 +37,11 @@ func Unreachable(err error) *UnreachableError {
 func (e *UnreachableError) Error() string { return e.Service + " out of reach: " + e.Err.Error() }
 
 func (e *UnreachableError) Unwrap() error { return e.Err }
+
+// Coded is the error as a code.
+func (e *UnreachableError) Coded() error {
+	return ErrUnreachable.Of(e.Err, "service", e.Service, "damaged", e.Damaged)
+}
 
 // RangeError says that positions were asked for that the log does not have, or
 // too many at a time, or a proof at another size than the newest.
@@ -56,6 +64,9 @@ type KeeperError struct {
 
 func (e *KeeperError) Error() string { return "refused by the keeper: " + e.Code.String() }
 
+// Coded is the error as a code.
+func (e *KeeperError) Coded() error { return ErrKeeper.With("answer", e.Code, "consent", e.Grant) }
+
 // StoreError says that a store refused a payload.
 type StoreError struct {
 	Entry  contract.ID
@@ -65,6 +76,11 @@ type StoreError struct {
 
 func (e *StoreError) Error() string {
 	return fmt.Sprintf("%s of %s refused by the store: %s", e.Part, e.Entry, e.Reason)
+}
+
+// Coded is the error as a code.
+func (e *StoreError) Coded() error {
+	return ErrStore.With("entry", e.Entry, "part", e.Part, "reason", e.Reason)
 }
 
 // StoreReason is why a store refused a payload.
@@ -117,11 +133,22 @@ func (e *BatchError) Unwrap() []error {
 
 const (
 	ErrForeign  fault.Code = "foreign-ledger"    // a ledger is not the one it should be. want, got
-	ErrStale    fault.Code = "head-stale"        // the newest head a ledger shows is too old: or of a time that is yet to come: somebody keeps newer ones back, or a clock is wrong. age, by the wallet's clock; negative for a time that is yet to come
+	ErrStale    fault.Code = "head-stale"        // the newest head a ledger shows is too old, or of a time that is yet to come: somebody keeps newer ones back, or a clock is wrong. age, by the wallet's clock; negative for a time that is yet to come
 	ErrEvidence fault.Code = "evidence-invalid"  // bytes are no evidence, or prove nothing. what
 	ErrMessage  fault.Code = "malformed/message" // bytes are not the message they should be. message: "deposit", "receipt", "request", "answer", "acknowledgement", "inquiry", "answer to an inquiry"
 	// ErrSpent: a ledger's order holds an entry and its log does not, and no rule
 	// refused it there: something else was taken in at its place. The same bytes never
 	// come into the log any more; the same statement, signed anew, does. entry
 	ErrSpent fault.Code = "order-spent"
+)
+
+// The codes of the types.
+const (
+	ErrUnreachable fault.Code = "{service}-unreachable"  // damaged
+	ErrNotFound    fault.Code = "{what}-not-found/there" // a service has it not
+	ErrKeeper      fault.Code = "{answer}"               // of a keeper, or of a wallet for it. consent
+	ErrStore       fault.Code = "store-refused"          // entry, part, reason
+	ErrRollback    fault.Code = "ledger-rolled-back"     // pinned, head
+	ErrForked      fault.Code = "ledger-forked"          // size
+	ErrTampered    fault.Code = "{tampered}"             // what; its first word makes the code
 )

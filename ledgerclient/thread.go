@@ -112,7 +112,7 @@ func (c *Client) Submit(ctx context.Context, entries []contract.Entry) ([]Outcom
 		return nil, err
 	}
 	if len(out) != len(entries) {
-		return nil, &TamperedError{What: "answers to a submission", Err: fmt.Errorf("%d for %d entries", len(out), len(entries))}
+		return nil, &TamperedError{What: "answer to a submission", Err: fmt.Errorf("%d for %d entries", len(out), len(entries))}
 	}
 	for i := range out {
 		if out[i].ID != entries[i].ID(c.id) {

@@ -37,6 +37,18 @@ func (e *RefusedError) Error() string {
 	return e.By + " refused: " + string(e.Rule)
 }
 
+// Coded is the refusal as a code: that of the contract, or that of the keeper.
+func (e *RefusedError) Coded() error {
+	args := []any{"consent", e.Consent, "from", e.Window[0], "to", e.Window[1], "filed", e.Filed}
+	switch {
+	case e.Rule == "":
+		return ledgerclient.ErrKeeper.With(append(args, "answer", e.Code)...)
+	case e.Giving && e.Rule == contract.RuleExpired:
+		return ErrGivenLate.With(args...)
+	}
+	return contract.ErrRefused.With(append(args, "rule", e.Rule, "sentence", e.Rule.Sentence())...)
+}
+
 // What goes wrong, as codes: see package fault.
 const (
 	ErrWalletExists  fault.Code = "wallet-exists"
@@ -56,6 +68,7 @@ const (
 	ErrMissing       fault.Code = "{part}-missing"        // the store no longer, or never, held a payload. part ("terms", "envelope", "content", "metadata"), id
 	ErrPartly        fault.Code = "partly-done"           // done, failed; the first failure is the cause
 
+	ErrGivenLate      fault.Code = "expired/giving"     // a consent of one's own did not come to the ledger in time
 	ErrNotYours       fault.Code = "not-yours"          // consent is not addressed to this wallet
 	ErrNotGiver       fault.Code = "not-yours/received" // only its giver may do this to consent
 	ErrNotRecipient   fault.Code = "not-yours/given"    // only its recipient may do this to consent
@@ -75,6 +88,7 @@ const (
 	ErrBusy     = home.ErrBusy
 	ErrVersion  = home.ErrVersion
 	ErrDamaged  = home.ErrDamaged
+	ErrJournal  = home.ErrJournal
 	ErrWrongKey = home.ErrWrongKey
 )
 

@@ -101,7 +101,7 @@ func TestAttemptsCannotBeHidden(t *testing.T) {
 		"an answer of before": func(a *ledgerclient.InquiryAnswer) { *a = before },
 		"no acknowledgement":  func(a *ledgerclient.InquiryAnswer) { a.Acks = nil },
 	} {
-		if _, err := audit(change); isTampered(err) == nil || !strings.HasPrefix(isTampered(err).What, "refusals filed by keeper 1") {
+		if _, err := audit(change); isTampered(err) == nil || !strings.HasPrefix(isTampered(err).What, "refusal filed by keeper 1") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

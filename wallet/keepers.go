@@ -84,7 +84,7 @@ func (cs Consents) inquire(ctx context.Context, t *view.Thread) ([]ledgerclient.
 			return nil, err
 		}
 		if err := a.Verify(&q, opening.Counterparty); err != nil {
-			return nil, &ledgerclient.TamperedError{What: fmt.Sprintf("refusals filed by keeper %d", i+1), Err: err}
+			return nil, &ledgerclient.TamperedError{What: fmt.Sprintf("refusal filed by keeper %d", i+1), Err: err}
 		}
 		if err := cs.w.view.SameLog(ctx, k.Key(), a.Size, a.Root); err != nil {
 			return nil, err

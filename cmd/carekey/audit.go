@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
@@ -94,7 +95,21 @@ func missingIn(all []*opened, es []wallet.Event) error {
 	if len(e.consents) == 0 || e.why == nil {
 		return nil
 	}
-	return errIncomplete.Of(e.why, "lacks", e.lacks())
+	return e.err()
+}
+
+// Not all of what was asked for could be had. lacks
+const (
+	errIncomplete fault.Code = "incomplete"
+	errDoubtful   fault.Code = "incomplete/tampered" // for something does not verify
+)
+
+func (e incomplete) err() error {
+	code := errIncomplete
+	if explain(e.why).Exit == exitTampered {
+		code = errDoubtful
+	}
+	return code.Of(e.why, "lacks", e.lacks())
 }
 
 // lacks says what is missing.

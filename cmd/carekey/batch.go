@@ -13,6 +13,7 @@ import (
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/batch"
 	"github.com/spf13/cobra"
@@ -234,7 +235,9 @@ func (a batches) rows(ctx context.Context, w *wallet.Wallet, in *batchInput, f b
 			return err == nil
 		}}})
 	if bad, ok := errors.AsType[*batch.LinesError](err); ok {
-		bad.File = in.name
+		for i := range bad.Problems {
+			bad.Problems[i].File = in.name
+		}
 	}
 	return plan, err
 }
@@ -351,13 +354,17 @@ func (a batches) carryOn(from batch.Status, run func(progress func(batch.Status)
 	return s, err
 }
 
+// errBatchStopped: a batch was not carried out as a whole. done, items; results, where they
+// were to be written; left, that something is left to do
+const errBatchStopped fault.Code = "batch-stopped"
+
 // ended reports what became of a run.
 func (a batches) ended(ctx context.Context, w *wallet.Wallet, s batch.Status, err error, f batchFlags) error {
 	if err != nil && s.Begun == 0 {
 		return err
 	}
 	if err != nil {
-		return errBatchStopped.Of(err, "done", s.Done, "items", s.Items, "results", "")
+		return errBatchStopped.Of(err, "done", s.Done, "items", s.Items, "left", true)
 	}
 	var failed error
 	each := func(r batch.Result) error {
@@ -384,7 +391,7 @@ func (a batches) ended(ctx context.Context, w *wallet.Wallet, s batch.Status, er
 		err = batch.Results(ctx, w, each)
 	}
 	if err != nil {
-		return errBatchStopped.Of(err, "done", s.Done, "items", s.Items, "results", cmp.Or(f.results, "FILE"))
+		return errBatchStopped.Of(err, "done", s.Done, "items", s.Items, "results", cmp.Or(f.results, "FILE"), "left", false)
 	}
 	if err := a.show(s, f.results); err != nil {
 		return err

@@ -85,7 +85,7 @@ func (a consents) export(ctx context.Context, ids []string, x exportFlags) error
 		}
 	}
 	if behind.consents["ledger"] > 0 {
-		missing = errIncomplete.Of(behind.why, "lacks", behind.lacks())
+		missing = behind.err()
 	}
 	giver := health.Giver{Name: a.all[0].w.Name(), Address: a.all[0].w.Address()}
 	var known []health.Given

@@ -12,6 +12,14 @@ import (
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
+)
+
+const (
+	errBinary fault.Code = "binary-to-terminal" // a terminal is no place for these bytes
+	// errNeed: a person would have to be asked, and there is none. what: the question, or a
+	// noun; flag, that answers
+	errNeed fault.Code = "answer-needed"
 )
 
 // console is how a command speaks: data on out, talk and questions on err.

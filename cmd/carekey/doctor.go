@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/spf13/cobra"
 )
 
@@ -22,6 +23,9 @@ is, 7 if there is no wallet.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return (&exam{app: a}).doctor(cmd.Context()) },
 	}
 }
+
+// errFindings: something needs a person. exit
+const errFindings fault.Code = "findings"
 
 // examinations look at one part each, in the order in which they are shown and in
 // which a later one may use what an earlier one opened. Each is in a file of its

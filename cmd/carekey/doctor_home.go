@@ -22,7 +22,7 @@ func (e *exam) examineHome(_ context.Context) []finding {
 	e.place = p
 	out := []finding{good("wallet", p.dir)}
 	if p.settings == nil {
-		out[0] = failed("wallet", wallet.ErrNoWallet.With("dir", p.dir))
+		out[0] = failed("wallet", noWallet(p.dir))
 	}
 	out = append(out, permissions(p.home))
 	out = append(out, strangers("the wallet's folder", func() ([]string, []*wallet.DamagedError, error) { return wallet.Strangers(p.dir) })...)

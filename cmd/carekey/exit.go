@@ -4,13 +4,20 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/wallet/batch"
 )
 
-// This file and those named exit_ are the one place where errors become words and
-// exit codes.
+// This file and exit_words.go are the one place where errors become words and exit codes.
 
 // The exit codes.
 const (
@@ -39,22 +46,9 @@ const exitStatus = `EXIT STATUS
   130  interrupted`
 
 // failure is an error in words.
-type failure cli.Failure
+type failure = cli.Failure
 
-// fileFailure is the failure of a file with all that is wrong with it.
-type fileFailure struct {
-	failure
-	Problems []problemJSON `json:"problems"` // the first hundred
-}
-
-type problemJSON struct {
-	File   string `json:"file"`
-	Line   int    `json:"line"`
-	Column int    `json:"column"`
-	Field  string `json:"field,omitempty"`
-	Value  string `json:"value,omitempty"`
-	Why    string `json:"why"`
-}
+func explain(err error) failure { return explanations.Explain(err) }
 
 // report prints err and returns the exit code.
 func (a *app) report(err error, args []string) int {
@@ -63,22 +57,21 @@ func (a *app) report(err error, args []string) int {
 	}
 	f := explain(err)
 	f.Hint = a.ours(f.Hint)
-	if a.flags.json || slices.Contains(args, "--json") { // also when the command line itself was wrong
-		if e, ok := errors.AsType[*batch.LinesError](err); ok {
-			problems := list(e.Problems, func(p batch.Problem) problemJSON {
-				return problemJSON{e.File, p.Line, p.Column, p.Field, p.Value, p.Why}
-			})
-			cli.WriteJSON(a.err, map[string]fileFailure{"error": {f, problems}}, false)
-			return f.Exit
+	switch e, ok := errors.AsType[*batch.LinesError](err); {
+	case a.flags.json || slices.Contains(args, "--json"): // also when the command line itself was wrong
+		j := struct {
+			failure
+			Problems []batch.Problem `json:"problems,omitempty"` // the first hundred of a file
+		}{failure: f}
+		if ok {
+			j.Problems = e.Problems
 		}
-		cli.WriteJSON(a.err, map[string]failure{"error": f}, false)
-		return f.Exit
-	}
-	if errors.Is(err, cli.ErrDeclined) || errors.Is(err, errFindings) { // an answer and a report: nothing failed
+		cli.WriteJSON(a.err, map[string]any{"error": j}, false)
+	case errors.Is(err, cli.ErrDeclined), errors.Is(err, errFindings): // an answer and a report: nothing failed
 		fmt.Fprintln(a.err, sentence(f.Message)+".")
-		return f.Exit
+	default:
+		f.Print(a.err)
 	}
-	cli.Failure(f).Print(a.err)
 	return f.Exit
 }
 
@@ -88,4 +81,114 @@ func usage(message, hint string) error { return cli.Usage(message, hint) }
 func is[E error](err error) bool {
 	_, ok := errors.AsType[E](err)
 	return ok
+}
+
+// show is a value as people read it.
+func show(v any, how string) string {
+	switch v := v.(type) {
+	case crypto.LedgerID:
+		return short(v)
+	case contract.ID:
+		if v == (contract.ID{}) {
+			return ""
+		}
+		return short(v)
+	case contract.Hour:
+		if v == 0 {
+			return ""
+		}
+		return day(v)
+	case crypto.Fault:
+		return map[crypto.Fault]string{
+			crypto.FaultMalformed: "is not complete, or is something else",
+			crypto.FaultChecksum:  "has a typing mistake in it",
+			crypto.FaultVersion:   "is of a newer carekey",
+			crypto.FaultMixed:     "was put together from two addresses: do not use it",
+		}[v]
+	case []string:
+		return strings.Join(v, "\n")
+	case []batch.Problem:
+		return strings.Join(list(v, problem), "\n")
+	case []int: // positions, from 0
+		at := make([]string, len(v))
+		for i, n := range v {
+			at[i] = strconv.Itoa(n + 1)
+		}
+		return strings.Join(at, ", or ")
+	case int:
+		return thousands(v)
+	case uint64:
+		return thousands(int(v))
+	case time.Duration:
+		switch {
+		case how == "old" && v < 0: // it is yet to come
+			return "signed for " + roughly(-v) + " from now"
+		case how == "old":
+			return roughly(v) + " old"
+		}
+	case string:
+		switch how {
+		case "other":
+			return otherKind(v)
+		case "go":
+			return strconv.Quote(v)
+		}
+	}
+	return fmt.Sprint(v)
+}
+
+// roughly is a duration as people say it.
+func roughly(d time.Duration) string {
+	switch {
+	case d < 2*time.Minute:
+		return plural(int(d/time.Second), "second", "seconds")
+	case d < 2*time.Hour:
+		return plural(int(d/time.Minute), "minute", "minutes")
+	case d < 48*time.Hour:
+		return plural(int(d/time.Hour), "hour", "hours")
+	}
+	return plural(int(d/(24*time.Hour)), "day", "days")
+}
+
+// problem is a line about what is wrong with a file.
+func problem(p batch.Problem) string {
+	named := p.Field
+	if p.Value != "" {
+		named = strings.TrimSpace(named + " " + cli.Quote(cli.Clean(p.Value)))
+	}
+	if named != "" {
+		named += ": "
+	}
+	return fmt.Sprintf("%s:%d:%d: %s%s", p.File, p.Line, p.Column, named, p.Why)
+}
+
+// onLedger makes what is to be done next act on the ledger that it is said of.
+func onLedger(e *fault.Error, f, _ failure) failure {
+	f.Hint = strings.ReplaceAll(f.Hint, "carekey ledger verify", "carekey --ledger "+short(fault.Get[crypto.LedgerID](e, "id"))+" ledger verify")
+	return f
+}
+
+func pending(e *fault.Error, f, cause failure) failure {
+	if u := ledgerclient.Unreachable(e.Err); u != nil && u.Damaged { // not of a node that may come to itself
+		cause.Message, cause.Exit = "signed, but not finished: "+cause.Message, exitTampered
+		cause.Hint += "\nafter that: carekey sync"
+		return cause
+	}
+	if strings.HasPrefix(cause.Code, "node-") { // the node is there and does not take it
+		f.Hint = cause.Hint + "\n" + f.Hint
+	}
+	return f
+}
+
+// outOfReach is a service that gave no answer, which is no verdict, or a node that does
+// not do what it is asked for: if it is known why, that is said.
+func outOfReach(e *fault.Error, f, cause failure) failure {
+	switch kind, _, _ := strings.Cut(cause.Code, "-"); {
+	case kind == "answer", cause.Code == "node-certificate", isNoLedger(e.Err), fault.Get[bool](e, "damaged") && is[*folder.DamagedError](e.Err):
+		return cause
+	case kind == "node" && cause.Exit != exitUnreachable:
+		cause.Exit = exitUnreachable
+		return cause
+	}
+	return f
 }

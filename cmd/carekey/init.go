@@ -11,6 +11,7 @@ import (
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/wallet"
@@ -47,6 +48,9 @@ func (f *initFlags) add(c *cobra.Command) {
 	c.Flags().BoolVar(&f.newLedger, "new-ledger", false, "make a new ledger in the folder")
 	c.Flags().StringVar(&f.wordsFile, "words-file", "", "write the 24 words to a new `FILE` instead of showing them")
 }
+
+// errNoLedger: init was not told to make a ledger in dir.
+const errNoLedger fault.Code = "no-ledger"
 
 // making makes a wallet, and a ledger where there is none.
 type making struct{ *app }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -261,9 +262,31 @@ func (a *app) place() (place, error) {
 func (a *app) ownPlace() (place, error) {
 	p, err := a.place()
 	if err == nil && p.settings == nil {
-		err = wallet.ErrNoWallet.With("dir", p.dir)
+		err = noWallet(p.dir)
 	}
 	return p, err
+}
+
+// Why there is no wallet, where that is known.
+const (
+	errRestoring  fault.Code = "no-wallet/restoring"
+	errRemoving   fault.Code = "no-wallet/removing"
+	errUnfinished fault.Code = "no-wallet/unfinished"
+	errHeadless   fault.Code = "no-wallet/headless"
+)
+
+func noWallet(dir string) error {
+	code := wallet.ErrNoWallet
+	if _, begun := wallet.Interrupted(dir, wallet.BeingRestored); begun {
+		code = errRestoring
+	} else if _, begun := wallet.Interrupted(dir, wallet.BeingRemoved); begun {
+		code = errRemoving
+	} else if _, begun := wallet.Interrupted(dir, wallet.BeingMade); begun {
+		code = errUnfinished
+	} else if wallet.Headless(dir) {
+		code = errHeadless
+	}
+	return code.With("dir", dir)
 }
 
 // on is the place with another of the wallet's ledgers.

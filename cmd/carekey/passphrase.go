@@ -12,6 +12,7 @@ import (
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/wallet/passphrase"
 )
@@ -25,6 +26,10 @@ type passphraseSource struct {
 	fd   int    // -1 if none
 	read []byte // a descriptor can be read once; wiped at the end
 }
+
+// errPassphraseFile: the file or descriptor with the passphrase cannot be read. name, what
+// named it
+const errPassphraseFile fault.Code = "passphrase-file"
 
 // maxPassphrase is how long a first line may be, in bytes.
 const maxPassphrase = 4096

@@ -12,6 +12,7 @@ import (
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/ledgerclient/folder"
@@ -296,6 +297,9 @@ func (a restores) sayDamaged(damaged []*folder.DamagedError) {
 		below("keeper/"))
 	name("a file of the ledger that is damaged", "files of the ledger that are damaged", "It was made anew from the entries; nothing is lost.", func(d *folder.DamagedError) bool { return !strings.Contains(d.File, "/") })
 }
+
+// errBadBackup: the log of the ledger in a backup is not what was written. dir
+const errBadBackup fault.Code = "backup-damaged"
 
 // badBackup is err, with the folder of a backup's ledger if files of it are not what
 // was written.

@@ -22,6 +22,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// Errors of a command on one or more ledgers.
+const (
+	errOtherLedger fault.Code = "another-ledger"      // the ledger named on the command line is not the wallet's. want, got
+	errKept        fault.Code = "kept"                // something was signed before: it waits in the journal
+	errEntered     fault.Code = "interrupted/entered" // after an interruption the ledger was longer than before
+	errOnLedger    fault.Code = "on-ledger"           // of one of several ledgers that a command looked at. title, id
+)
+
 // access says what a command does with the wallet.
 type access int
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
@@ -73,11 +74,20 @@ func (a syncing) sync(ctx context.Context) error {
 			return err
 		}
 	}
-	if worst != nil {
-		return errSync.Of(worst)
+	switch {
+	case worst == nil:
+		return nil
+	case explain(worst).Exit == exitUnreachable:
+		return errSyncLater.Of(worst)
 	}
-	return nil
+	return errSync.Of(worst)
 }
+
+// Not everything could be synced, which was told already.
+const (
+	errSync      fault.Code = "sync"
+	errSyncLater fault.Code = "sync/later" // what is missing is out of reach
+)
 
 // synced tells what one ledger's sync did.
 func (a syncing) synced(w *wallet.Wallet, s wallet.Synced, again []contract.ID, err error) syncJSON {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -150,11 +151,14 @@ func wordsOfFile(ctx context.Context, path string) (crypto.Entropy, error) {
 	}
 	defer clear(b)
 	entropy, err := crypto.EntropyFromWords(wordsIn(string(b)))
-	if err != nil {
+	if errors.Is(err, crypto.ErrWord) || errors.Is(err, crypto.ErrWordCount) {
 		err = errWordsFile.Of(err)
 	}
 	return entropy, err
 }
+
+// errWordsFile: what was read from a file are no 24 words.
+const errWordsFile fault.Code = "words-file"
 
 // wordsIn returns the words of a text, of which all else is passed over: commas, what
 // is invisible, numbers. Where every word has a number before it, or every one behind

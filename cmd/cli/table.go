@@ -12,10 +12,6 @@ import (
 	"syscall"
 
 	"github.com/carekey/carekey/crypto/fault"
-	"github.com/carekey/carekey/ledgerclient"
-	"github.com/carekey/carekey/ledgerclient/disk"
-	"github.com/carekey/carekey/ledgerclient/node"
-	"github.com/carekey/carekey/ledgerclient/order"
 )
 
 // The exit codes of both programs.
@@ -62,53 +58,6 @@ const (
 	ErrFile       fault.Code = "file-error"        // any other of a file. path
 )
 
-// The codes of errors that have a type.
-const (
-	ErrUnreachable fault.Code = "{service}-unreachable"  // damaged
-	ErrNotThere    fault.Code = "{what}-not-found/there" // of a service
-	ErrStore       fault.Code = "store-refused"          // entry, part, reason
-	ErrRollback    fault.Code = "ledger-rolled-back"     // pinned, head
-	ErrForked      fault.Code = "ledger-forked"          // size
-	ErrTampered    fault.Code = "tampered"               // what
-	ErrNode        fault.Code = "node-{kind}"            // title, limit
-	ErrProgram     fault.Code = "order-program"          // program, fault, text
-	ErrNoProgram   fault.Code = "order-program-missing"  // program
-	ErrNoURL       fault.Code = "usage/order"            // not that of a backend
-	ErrNotAFile    fault.Code = "not-a-file"             // path, is
-)
-
-// typed returns the code of an error of such a type, nil for others.
-func typed(err error) error {
-	switch e := err.(type) {
-	case *ledgerclient.UnreachableError:
-		return ErrUnreachable.Of(e.Err, "service", e.Service, "damaged", e.Damaged)
-	case *ledgerclient.NotFoundError:
-		return ErrNotThere.With("what", e.What)
-	case *ledgerclient.StoreError:
-		return ErrStore.With("entry", e.Entry, "part", e.Part, "reason", e.Reason)
-	case *ledgerclient.RollbackError:
-		return ErrRollback.With("pinned", e.Pinned, "head", e.Head)
-	case *ledgerclient.ForkError:
-		return ErrForked.With("size", e.Size)
-	case *ledgerclient.TamperedError:
-		return ErrTampered.Of(e.Err, "what", e.What)
-	case *node.RefusedError:
-		return ErrNode.With("kind", e.Kind, "title", e.Error(), "limit", e.Limit)
-	case *order.ProgramError:
-		code := ErrProgram
-		switch e.Fault {
-		case order.BadURL:
-			code = ErrNoURL
-		case order.Missing:
-			code = ErrNoProgram
-		}
-		return code.With("program", e.Program, "fault", e.Fault, "text", e.Text)
-	case *disk.KindError:
-		return ErrNotAFile.With("path", e.Path, "is", e.Is)
-	}
-	return nil
-}
-
 // Usage returns an [ErrUsage].
 func Usage(message, hint string) error { return ErrUsage.With("message", message, "hint", hint) }
 
@@ -117,67 +66,76 @@ func Usage(message, hint string) error { return ErrUsage.With("message", message
 //	{name}            is the value of that name
 //	{name|one|many}   the same with a noun: "1 item", "3 items"
 //	{name|quote}      as a shell takes it
+//	{name|text}       is the text, of a value that is true
 //	{why}             what is known of the cause: a code's message, or what the system says
 //	{err}             the message for the cause, as the table has it; {err|none} if there is none
 //	{hint}            the hint for the cause
 //	[...]             is left out if a value in it is empty
-type Row struct {
-	Message, Hint string
-	Exit          int
-	code          string
-	then          func(e *fault.Error, f Failure) Failure
-	around        func(e *fault.Error, f, cause Failure) Failure
-}
+//
+// A row with {err} is about its cause: it holds whatever that is, also an interruption.
+type Row [2]string // message and hint
 
-// Say returns a row.
-func Say(exit int, message, hint string) Row { return Row{Exit: exit, Message: message, Hint: hint} }
-
-// As gives the row another code to show.
-func (r Row) As(code string) Row { r.code = code; return r }
-
-// Then adds what a sentence needs that is no mere value.
-func (r Row) Then(change func(e *fault.Error, f Failure) Failure) Row {
-	r.then = change
-	return r
-}
-
-// Around is Then for errors that say something about their cause: change is also given
-// what is said of that.
-func (r Row) Around(change func(e *fault.Error, f, cause Failure) Failure) Row {
-	r.around = change
-	return r
-}
+// Words are the rows of an exit code.
+type Words map[fault.Code]Row
 
 // Table turns errors into words.
 type Table struct {
-	// Rows has a row for each code: one for the code as it is shown goes before one
-	// for the code itself, and a case without a row has that of its code.
-	Rows map[fault.Code]Row
-	// Code returns an error with the code of an error of a type of the program's own; nil
-	// if there is none. It need not look at what err wraps.
-	Code func(err error) error
+	// Exits has a row for each code: one for the code as it is shown goes before one for
+	// the code itself, and a case without a row has that of its code. What both programs
+	// say alike need not be there. Exit 0 is for what happened on the way: code and exit
+	// are those of the cause.
+	Exits map[int]Words
+	// Then changes what a row says where that is more than values; cause is what is said
+	// of the error's cause.
+	Then map[fault.Code]func(e *fault.Error, f, cause Failure) Failure
 	// Show returns a value as people read it; how is what stands after the bar.
 	Show func(v any, how string) string
+}
+
+// Texts returns the texts of all rows that the table uses.
+func (t *Table) Texts() map[fault.Code][]Row {
+	all := map[fault.Code][]Row{}
+	for _, exits := range []map[int]Words{t.Exits, Common} {
+		for _, words := range exits {
+			for code, row := range words {
+				all[code] = append(all[code], row)
+			}
+		}
+	}
+	return all
 }
 
 // Explain returns the words for an error. The outermost error with a row decides; but
 // whatever a command was doing when it was interrupted, it was interrupted.
 func (t *Table) Explain(err error) Failure {
 	for one := range fault.Tree(err) {
-		e := t.coded(one)
+		e := coded(one)
 		if e == nil {
 			continue
 		}
-		r, ok := t.row(e)
-		switch {
-		case !ok:
-			continue
-		case r.around != nil:
-			return r.around(e, t.fill(r, e), t.Explain(e.Err))
-		case errors.Is(err, context.Canceled) && !e.Code.Is(ErrInterrupted):
+		code, exit, row, ok := t.row(e)
+		about := exit == 0 || strings.Contains(row[0], "{err}")
+		if !ok || !about && errors.Is(err, context.Canceled) && !e.Code.Is(ErrInterrupted) {
 			continue
 		}
-		return t.fill(r, e)
+		var cause Failure
+		if e.Err != one { // which is its own cause, if the system says it
+			cause = t.Explain(e.Err)
+		}
+		if about { // more was done than the cause knows of
+			cause.Message = strings.TrimSuffix(cause.Message, nothingChanged)
+		}
+		f := Failure{base(e.Shown()), t.text(row[0], e, cause), strings.TrimSpace(t.text(row[1], e, cause)), exit}
+		if exit == 0 {
+			f.Code, f.Exit = cause.Code, cause.Exit
+		}
+		if n := fault.Get[int](e, "exit"); n != 0 {
+			f.Exit = n
+		}
+		if then := t.Then[code]; then != nil {
+			f = then(e, f, cause)
+		}
+		return f
 	}
 	if err == nil {
 		return Failure{}
@@ -185,13 +143,15 @@ func (t *Table) Explain(err error) Failure {
 	return Failure{"unexpected", err.Error(), "", ExitUnexpected}
 }
 
-func (t *Table) coded(err error) *fault.Error {
+// coded returns an error's code and values; nil if it has none.
+func coded(err error) *fault.Error {
 	if err == context.Canceled {
-		err = ErrInterrupted
-	} else if own := t.Code(err); own != nil {
-		err = own
-	} else if one := typed(err); one != nil {
-		err = one
+		return &fault.Error{Code: ErrInterrupted}
+	}
+	if typed, ok := err.(interface{ Coded() error }); ok {
+		err = typed.Coded()
+	} else if of := systems(err); of != nil {
+		err = of
 	}
 	switch e := err.(type) {
 	case *fault.Error:
@@ -199,17 +159,23 @@ func (t *Table) coded(err error) *fault.Error {
 	case fault.Code:
 		return &fault.Error{Code: e}
 	}
-	return systems(err)
+	return nil
 }
 
-func (t *Table) row(e *fault.Error) (r Row, ok bool) {
+// row finds an error's row, and the code and the exit code under which it stands.
+func (t *Table) row(e *fault.Error) (code fault.Code, exit int, r Row, ok bool) {
 	shown := e.Shown()
-	for _, code := range []string{shown, string(e.Code), base(shown), base(string(e.Code))} {
-		if r, ok = t.Rows[fault.Code(code)]; ok {
-			return r, true
+	for _, c := range []string{shown, string(e.Code), base(shown), base(string(e.Code))} {
+		code = fault.Code(c)
+		for _, exits := range []map[int]Words{t.Exits, Common} {
+			for exit, rows := range exits {
+				if r, ok = rows[code]; ok {
+					return code, exit, r, true
+				}
+			}
 		}
 	}
-	return r, false
+	return "", 0, Row{}, false
 }
 
 // base is a code without its case.
@@ -218,104 +184,80 @@ func base(code string) string {
 	return code
 }
 
-func (t *Table) fill(r Row, e *fault.Error) Failure {
-	code := base(e.Shown())
-	if r.code != "" {
-		code = r.code
-	}
-	f := Failure{code, t.text(r.Message, e), strings.TrimSuffix(t.text(r.Hint, e), "\n"), r.Exit}
-	if r.then != nil {
-		f = r.then(e, f)
-	}
-	return f
-}
-
+// pieces are what may be left out of a text, and values; values are those alone.
 var (
-	optional    = regexp.MustCompile(`\[[^]]*\]`)
-	placeholder = regexp.MustCompile(`\{([a-z]+)(?:\|([^|}]*)(?:\|([^}]*))?)?\}`)
+	values = regexp.MustCompile(`\{([a-z]+)(?:\|([^|}]*)(?:\|([^}]*))?)?\}`)
+	pieces = regexp.MustCompile(`\[[^]]*\]|` + values.String())
 )
 
-func (t *Table) text(template string, e *fault.Error) string {
-	values := func(part string) (text string, whole bool) {
-		whole = true
-		text = placeholder.ReplaceAllStringFunc(part, func(p string) string {
-			m := placeholder.FindStringSubmatch(p)
-			s := t.value(e, m[1], m[2], m[3])
-			whole = whole && s != "" && s != "''"
-			return s
-		})
-		return text, whole
+// text fills a row's text in. What a value holds is never read as a text itself.
+func (t *Table) text(template string, e *fault.Error, cause Failure) string {
+	whole := true
+	value := func(piece string) string {
+		m := values.FindStringSubmatch(piece)
+		s := t.value(e, cause, m[1], m[2], m[3])
+		whole = whole && s != "" && s != "''"
+		return s
 	}
-	var b strings.Builder
-	at := 0
-	for _, o := range optional.FindAllStringIndex(template, -1) {
-		before, _ := values(template[at:o[0]])
-		b.WriteString(before)
-		if text, whole := values(template[o[0]+1 : o[1]-1]); whole {
-			b.WriteString(text)
+	return pieces.ReplaceAllStringFunc(template, func(piece string) string {
+		if piece[0] == '{' {
+			return value(piece)
 		}
-		at = o[1]
-	}
-	rest, _ := values(template[at:])
-	return b.String() + rest
+		whole = true
+		if text := values.ReplaceAllStringFunc(piece[1:len(piece)-1], value); whole {
+			return text
+		}
+		return ""
+	})
 }
 
-func (t *Table) value(e *fault.Error, name, how, many string) string {
+func (t *Table) value(e *fault.Error, cause Failure, name, how, many string) string {
 	v := e.Value(name)
 	switch {
-	case name == "why" && v == nil && e.Err != nil:
-		return t.why(e.Err)
-	case name == "err" && e.Err != nil:
-		return t.Explain(e.Err).Message
-	case name == "err":
+	case v == nil && e.Err != nil:
+		switch name {
+		case "why":
+			return why(e.Err, cause)
+		case "err":
+			return cause.Message
+		case "hint":
+			return cause.Hint
+		}
+		return ""
+	case v == nil && name == "err", v == true:
 		return how
-	case name == "hint" && v == nil && e.Err != nil:
-		return t.Explain(e.Err).Hint
-	case v == nil:
+	case v == nil, v == false:
 		return ""
 	case many != "":
-		return count(t.Show(v, ""), how, many)
+		n := t.Show(v, "")
+		if n != "1" {
+			how = many
+		}
+		return n + " " + how
 	case how == "quote":
 		return Quote(Clean(fmt.Sprint(v)))
 	}
 	return t.Show(v, how)
 }
 
-// Answered reports whether it is known why a service gave no answer: that is said of an
-// ErrUnreachable then.
-func Answered(err error) bool {
-	for _, c := range []fault.Code{node.ErrCertificate, node.ErrSlow, node.ErrTooLarge, node.ErrRedirect, node.ErrForeign, ErrInterrupted} {
-		if errors.Is(err, c) {
-			return true
-		}
-	}
-	return errors.Is(err, context.Canceled)
-}
-
 // why is what is known of a cause.
-func (t *Table) why(err error) string {
+func why(err error, said Failure) string {
 	switch err.(type) {
 	case *fault.Error, fault.Code:
-		return t.Explain(err).Message
+		return said.Message
 	}
-	return System(err)
+	return system(err)
 }
 
-func count(n, one, many string) string {
-	if n == "1" {
-		many = one
-	}
-	return n + " " + many
-}
-
-// systems is the code of what the operating system says; nil if err is not that.
-func systems(err error) *fault.Error {
+// systems is the error with the code of what the operating system says; nil if err is not
+// that.
+func systems(err error) error {
 	path, cause := "", err
 	switch e := err.(type) {
 	case *fs.PathError:
 		path, cause = e.Path, e.Err
 		if e.Op == "flock" || e.Op == "LockFileEx" {
-			return &fault.Error{Code: ErrNoLocks, Args: []fault.Arg{{Name: "path", Value: path}}, Err: cause}
+			return ErrNoLocks.Of(cause, "path", path)
 		}
 	case *os.LinkError:
 		path, cause = e.New, e.Err
@@ -338,11 +280,11 @@ func systems(err error) *fault.Error {
 	case path == "":
 		return nil
 	}
-	return &fault.Error{Code: code, Args: []fault.Arg{{Name: "path", Value: path}}, Err: cause}
+	return code.Of(cause, "path", path)
 }
 
-// System is what the operating system says, without Go's names of calls.
-func System(err error) string {
+// system is what the operating system says, without Go's names of calls.
+func system(err error) string {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Path + ": " + e.Err.Error()
 	}

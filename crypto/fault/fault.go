@@ -22,7 +22,8 @@
 //   - A slash begins a case of its own sentence: "keyring-locked/dismissed" is
 //     keyring-locked to scripts and to errors.Is.
 //
-// A type of its own is for an error on whose values code branches, not only words.
+// A type of its own is for an error on whose values code branches, not only words. It
+// says with a method Coded, which returns an Error of it, what its code is.
 package fault
 
 import (

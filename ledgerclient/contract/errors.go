@@ -3,6 +3,8 @@ package contract
 import "github.com/carekey/carekey/crypto/fault"
 
 const (
+	// ErrRefused is that of a [Refusal], and of a wallet for it. rule, sentence
+	ErrRefused fault.Code = "{rule}"
 	// ErrConfig: a configuration document is malformed. line, from 1, 0 for the document
 	// as a whole; want: what should stand there
 	ErrConfig fault.Code = "configuration-tampered"

@@ -104,3 +104,18 @@ type Refusal struct {
 }
 
 func (r *Refusal) Error() string { return "contract: refused by rule " + string(r.Rule) }
+
+// Coded is the refusal as a code.
+func (r *Refusal) Coded() error {
+	return ErrRefused.With("rule", r.Rule, "sentence", r.Rule.Sentence())
+}
+
+// Sentence says what the rule asks for.
+func (r Rule) Sentence() string {
+	for _, text := range ruleTexts {
+		if text.Rule == r {
+			return text.Sentence
+		}
+	}
+	return ""
+}

@@ -20,6 +20,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/carekey/carekey/crypto/fault"
 )
 
 // KindError says that what bears a file's or a folder's name is something else.
@@ -29,6 +31,12 @@ type KindError struct {
 }
 
 func (e *KindError) Error() string { return e.Path + " is " + e.Is }
+
+// Coded is the error as a code.
+func (e *KindError) Coded() error { return ErrKind.With("path", e.Path, "is", e.Is) }
+
+// ErrKind is that of a [KindError]. path, is
+const ErrKind fault.Code = "not-a-file"
 
 // Open is os.OpenFile for a regular file: the error is a *KindError for anything
 // else that has the name.

@@ -2,6 +2,8 @@ package folder
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,6 +38,40 @@ func damagedLeaf(i uint64, what string) *DamagedError {
 	return &DamagedError{File: leavesFile, Entry: int64(i), What: what}
 }
 
+// Coded is the error as a code: the file says it, and of payloads the part.
+func (e *DamagedError) Coded() error {
+	where := e.File
+	if e.Entry != NoEntry {
+		where = fmt.Sprintf("entry %d (%s)", e.Entry, e.File)
+	}
+	code := "index-damaged"
+	switch part, _, _ := strings.Cut(e.What, ":"); {
+	case e.What == ForeignCheckpoint:
+		code = "foreign-checkpoint"
+	case e.InStore() && slices.Contains([]string{"metadata", "content", "terms", "envelope", "access"}, part):
+		code = part + "-tampered"
+	default:
+		for _, of := range damaged {
+			if strings.HasPrefix(e.File, of.files) {
+				code = of.code
+			}
+		}
+	}
+	return ErrDamaged.With("damaged", code, "where", where, "what", e.What)
+}
+
+// damaged are the codes of what is no payload: of several the last.
+var damaged = []struct{ files, code string }{
+	{"checkpoint", "checkpoint-tampered"},
+	{"genesis", "configuration-tampered"},
+	{"leaves", "entry-tampered"},
+	{"keys/", "ledger-key-damaged"},
+	{"keeper/", "keeper-damaged"},
+	{"keeper/shares", "share-tampered"},
+	{"payloads", "store-damaged"},
+	{"contents", "store-damaged"},
+}
+
 // InStore reports whether payloads are in the file. What then begins with the name of the
 // part, if it is one payload that is damaged.
 func (e *DamagedError) InStore() bool {
@@ -61,6 +97,7 @@ const (
 	// word from a person: ledger time never goes back, so that one entry at a wrong hour
 	// ends every consent whose window that hour is past. last, now
 	ErrClock    fault.Code = "clock-doubtful"
+	ErrDamaged  fault.Code = "{damaged}"        // of a [DamagedError]. where, what
 	ErrReplica  fault.Code = "ledger-replica"   // dir takes entries only from its order
 	ErrOwnOrder fault.Code = "ledger-own-order" // dir keeps its own order, and follows no other
 )

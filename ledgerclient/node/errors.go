@@ -3,6 +3,7 @@ package node
 import "github.com/carekey/carekey/crypto/fault"
 
 const (
+	ErrRefused    fault.Code = "node-{kind}"        // of a [RefusedError]. kind, title, limit
 	ErrInvitation fault.Code = "invitation-{fault}" // a text is no invitation. fault, a [crypto.Fault]
 
 	// What came back from a node's URL is no answer of a node. It is found inside an

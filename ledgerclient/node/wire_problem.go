@@ -90,6 +90,11 @@ func (e *RefusedError) Error() string {
 	return s
 }
 
+// Coded is the error as a code.
+func (e *RefusedError) Coded() error {
+	return ErrRefused.With("kind", e.Kind, "title", e.Error(), "limit", e.Limit)
+}
+
 // Problem is an RFC 9457 document: why a request failed. Which members beside the
 // first four are there follows from the kind.
 type Problem struct {

@@ -10,4 +10,9 @@ const (
 	// order, or not the one that it showed before. Nothing more is taken from it.
 	// position of the item, or of the head; what, a [Broken]
 	ErrBroken fault.Code = "order-broken"
+
+	// Of a [ProgramError]. program, fault, text
+	ErrProgram   fault.Code = "order-program"
+	ErrNoProgram fault.Code = "order-program-missing"
+	ErrNoURL     fault.Code = "usage/order" // not that of a backend
 )

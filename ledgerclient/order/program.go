@@ -232,6 +232,18 @@ func (e *ProgramError) Error() string {
 	return s
 }
 
+// Coded is the error as a code.
+func (e *ProgramError) Coded() error {
+	code := ErrProgram
+	switch e.Fault {
+	case BadURL:
+		code = ErrNoURL
+	case Missing:
+		code = ErrNoProgram
+	}
+	return code.With("program", e.Program, "fault", e.Fault, "text", e.Text)
+}
+
 // Fault is what a program did wrong.
 type Fault string
 

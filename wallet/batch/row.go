@@ -3,6 +3,7 @@ package batch
 import (
 	"fmt"
 
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 )
@@ -37,10 +38,12 @@ const (
 
 // Problem is one thing that is wrong with a file.
 type Problem struct {
-	Line, Column int    // from 1; columns are characters
-	Field        string // "" if no single one is meant
-	Value        string // what stands there, shortened; may be empty
-	Why          string
+	File   string `json:"file"` // as it was named; "" if nobody said
+	Line   int    `json:"line"` // from 1, as the column, which is one of characters
+	Column int    `json:"column"`
+	Field  string `json:"field,omitempty"` // "" if no single one is meant
+	Value  string `json:"value,omitempty"` // what stands there, shortened
+	Why    string `json:"why"`
 }
 
 // MaxProblems is how many problems of a file are kept.
@@ -48,7 +51,6 @@ const MaxProblems = 100
 
 // LinesError is all that is wrong with a file.
 type LinesError struct {
-	File     string    // as it was named; "" if nobody said
 	Problems []Problem // the first MaxProblems, in the order of the file
 	Total    int
 }
@@ -65,4 +67,17 @@ func (e *LinesError) Error() string {
 		return "nothing is wrong"
 	}
 	return fmt.Sprintf("line %d and %d more problems", e.Problems[0].Line, e.Total-1)
+}
+
+// ErrLines is that of a [LinesError]. problems, how many of them; file; first, those that
+// were kept
+const ErrLines fault.Code = "bad-file"
+
+// Coded is the error as a code: see package fault.
+func (e *LinesError) Coded() error {
+	file := ""
+	if len(e.Problems) > 0 {
+		file = e.Problems[0].File
+	}
+	return ErrLines.With("problems", e.Total, "file", file, "first", e.Problems)
 }

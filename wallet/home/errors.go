@@ -20,6 +20,14 @@ func (e *DamagedError) Error() string {
 }
 func (e *DamagedError) Unwrap() error { return e.Err }
 
+// Coded is the error as a code: see package fault.
+func (e *DamagedError) Coded() error {
+	if e.InJournal() {
+		return ErrJournal.Of(e.Err, "file", e.File)
+	}
+	return ErrDamaged.Of(e.Err, "file", e.File)
+}
+
 // InJournal reports whether the file held changes on their way, and nothing else.
 func (e *DamagedError) InJournal() bool { return filepath.Base(filepath.Dir(e.File)) == JournalDir }
 
@@ -33,8 +41,9 @@ func WrongVersion(what string, version, known int) error {
 }
 
 const (
-	ErrBusy     fault.Code = "wallet-busy"    // another process has held the wallet's lock all the time. waited
-	ErrVersion  fault.Code = "{age}-version"  // something was written by a newer carekey, or by one that is too old. age ("newer", "older"), what, version
-	ErrDamaged  fault.Code = "wallet-damaged" // a file of the wallet cannot be what it was. file, its path inside the wallet's folder
-	ErrWrongKey fault.Code = "wrong-key"      // the keyring gave a key that is not this wallet's
+	ErrBusy     fault.Code = "wallet-busy"     // another process has held the wallet's lock all the time. waited
+	ErrVersion  fault.Code = "{age}-version"   // something was written by a newer carekey, or by one that is too old. age ("newer", "older"), what, version
+	ErrDamaged  fault.Code = "wallet-damaged"  // a file of the wallet cannot be what it was. file, its path inside the wallet's folder
+	ErrJournal  fault.Code = "journal-damaged" // the same, of changes on their way. file
+	ErrWrongKey fault.Code = "wrong-key"       // the keyring gave a key that is not this wallet's
 )

@@ -49,7 +49,7 @@ func (o *Outbox) tell(ctx context.Context, revocations []*Change) []error {
 			return err
 		}
 		if len(answers) != len(revocations) {
-			return &ledgerclient.TamperedError{What: fmt.Sprintf("acknowledgements of keeper %d", i+1)}
+			return &ledgerclient.TamperedError{What: fmt.Sprintf("acknowledgement of keeper %d", i+1)}
 		}
 		for j := range answers {
 			if refused[j] != nil {
@@ -117,7 +117,7 @@ func (o *Outbox) Deposit(ctx context.Context, grants []*Change) error {
 			return err
 		}
 		if len(receipts) != len(grants) {
-			return &ledgerclient.TamperedError{What: fmt.Sprintf("receipts of keeper %d", i+1)}
+			return &ledgerclient.TamperedError{What: fmt.Sprintf("receipt of keeper %d", i+1)}
 		}
 		errs := make([]error, len(grants))
 		ledgerclient.Parallel(len(grants), func(j int) {

@@ -1,0 +1,36 @@
+package cli
+
+import (
+	"github.com/carekey/carekey/ledgerclient/disk"
+	"github.com/carekey/carekey/ledgerclient/order"
+)
+
+// nothingChanged is what holds of an interruption if nothing else says how far it got.
+const nothingChanged = " before anything was changed"
+
+// Common is what both programs say alike. Which ledger they use, only they know: the codes
+// of a folder stand here as they are shown.
+var Common = map[int]Words{
+	ExitInterrupted: {ErrInterrupted: {"stopped" + nothingChanged, ""}},
+	ExitUsage:       {ErrUsage: {"{message}", "{hint}"}},
+	ExitRefused: {
+		ErrDeclined:           {"you said no: nothing was changed", ""},
+		"folder-not-empty":    {"the folder {dir} is not empty, and holds something else", "choose a new folder"},
+		"network-file-system": {"{dir} is on a network file system ({fs}), where a ledger is not safe", "choose a folder on a disk of this computer"},
+	},
+	ExitUnreachable: {
+		"ledger-busy":    {"another program is using the ledger (waited {waited})", "try again when it is done"},
+		order.ErrUnknown: {"it is not known whether the entries were ordered: {why}", "try again: the same entry is never ordered twice"},
+	},
+	ExitNotFound: {ErrNoFile: {"[{path}: ]there is no such file", "look at its name and folder"}},
+	ExitUnexpected: {
+		"folder-version":   {"the files in {dir} are of version {version}, which this program does not read", "use the version that wrote them, or begin a new ledger in another folder"},
+		"ledger-read-only": {"the ledger cannot be written: {why}", "check the permissions of {dir}"},
+		disk.ErrKind:       {"{path} is {is}, and is in the way", "no such thing is opened: move it away, and try again"},
+		ErrNoLocks:         {"{path}: the file system keeps no locks: {why}", "keep it on a disk of this computer"},
+		ErrDiskFull:        {"the disk is full", "make room and try again"},
+		ErrReadOnly:        {"[{path}: ]the file system is read-only", "make it writable, or name another place"},
+		ErrPermission:      {"[{path}: ]permission denied", "check who owns it, and who you are"},
+		ErrFile:            {"{path}: {why}", "look at the file, and try again"},
+	},
+}
