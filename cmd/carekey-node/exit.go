@@ -74,6 +74,7 @@ const (
 	lookAt       = "look at the address in the invitation"
 	nameTheOrder = "name it with --order URL, or \"order\" in node.json"
 	orderedAway  = "a node whose order is kept elsewhere is made with: carekey-node init DIR --order URL"
+	fromBackup   = "go on from a backup, and keep the damaged folder: it may show what happened"
 	newKey       = "do not go on until its operator says that the key was changed, and sends a new invitation"
 )
 
@@ -81,6 +82,7 @@ const (
 var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Error, f, cause cli.Failure) cli.Failure{
 	ledgerclient.ErrUnreachable: outOfReach,
 }, Exits: map[int]cli.Words{
+	exitInterrupted: {cli.ErrInterrupted: {"stopped", ""}},
 	exitRefused: {
 		errNodeExists:  {"there is a node in {dir} already", "serve it: carekey-node serve {dir}"},
 		errOtherName:   {"there is a ledger in {dir} already, and its name is {name|go}", "to make a node for it, say that name or none"},
@@ -99,7 +101,6 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		node.ErrInvitation: {"that is not a whole invitation: {fault}", "copy all of it"},
 		folder.ErrReplica:  {"this folder is a copy of an order that is kept elsewhere", nameTheOrder},
 		order.ErrNoURL:     {"that is not the URL of a backend", "for foo:anything the program carekey-ledger-foo is started"},
-		contract.ErrConfig: {"that cannot be the name of a ledger: want {want}", "say another with --name"},
 	},
 	exitNotFound: {
 		errNoNode:          {"there is no node in {dir}", "make one with: carekey-node init {dir} --name 'City ledger'"},
@@ -122,7 +123,8 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		order.ErrBroken:          {"the backend's order cannot be followed: at position {position} {what}", "nothing more is taken from it until that is cleared up"},
 		ledgerclient.ErrRollback: {"the backup there has {pinned} entries, more than the folder with its {head}", "the folder lost entries, or is not the one that was backed up. Keep both"},
 		ledgerclient.ErrForked:   {"the backup there has another history: it differs within the first {size} entries", "somebody served two copies of the ledger, or changed one. Keep both"},
-		folder.ErrDamaged:        {"{where} is damaged: {what}", "go on from a backup, and keep the damaged folder: it may show what happened"},
+		contract.ErrConfig:       {"configuration document, line {line}: want {want}", fromBackup},
+		folder.ErrDamaged:        {"{where} is damaged: {what}", fromBackup},
 		ledgerclient.ErrTampered: {"{what} does not verify[: {why}]", "do not serve it until you know why; a backup may be whole"},
 	},
 	exitUnreachable: {

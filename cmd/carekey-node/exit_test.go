@@ -70,7 +70,7 @@ var explained = []struct {
 	{&folder.DamagedError{File: "leaves", Entry: 3}, "entry-tampered", 6},
 	{&folder.RangeError{}, "unexpected", 1},
 	{contract.ErrContractVersion, "newer-contract", 1},
-	{contract.ErrConfig, "configuration-tampered", 2},
+	{contract.ErrConfig, "configuration-tampered", 6},
 	{&fs.PathError{Op: "open", Path: "f", Err: syscall.ENOSPC}, "disk-full", 1},
 	{&fs.PathError{Op: "flock", Path: "f", Err: syscall.ENOLCK}, "no-locks", 1},
 	{&disk.KindError{Path: "f", Is: "a pipe"}, "not-a-file", 1},

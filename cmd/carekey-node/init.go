@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
@@ -110,6 +112,9 @@ func (a *app) ledgerFor(ctx context.Context, dir, name, order string) (f *folder
 			return nil, false, usage("a ledger needs a name that people will see", "add --name 'City ledger'")
 		}
 		f, err = a.createFolder(ctx, dir, name, order)
+		if e, is := fault.As(err, contract.ErrConfig); is {
+			err = usage(fmt.Sprintf("that cannot be the name of a ledger: want %s", e.Value("want")), "say another with --name")
+		}
 		return f, false, err
 	}
 	if _, err := os.Stat(filepath.Join(dir, configFile)); err == nil {

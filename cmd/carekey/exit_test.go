@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -116,6 +117,9 @@ var explained = []struct {
 	{ledgerclient.ErrEvidence.With("what", "root"), "evidence-invalid", 6},
 	{&ledgerclient.TamperedError{What: "consistency proof"}, "proof-tampered", 6},
 	{&ledgerclient.TamperedError{What: "terms of consent ab"}, "terms-tampered", 6},
+	{&ledgerclient.TamperedError{What: "configuration documents"}, "configuration-tampered", 6},
+	{&ledgerclient.TamperedError{What: "key of keeper 1"}, "configuration-tampered", 6},
+	{&ledgerclient.TamperedError{What: "remembered head"}, "wallet-damaged", 6},
 	{&ledgerclient.TamperedError{What: "checkpoint of another ledger"}, "foreign-checkpoint", 6},
 	{&ledgerclient.TamperedError{What: "follow-ups of the thread opened at entry 3"}, "entries-hidden", 6},
 	{&ledgerclient.UnreachableError{Service: "keeper", Err: &folder.DamagedError{Entry: folder.NoEntry}}, "keeper-unreachable", 5},
@@ -257,6 +261,20 @@ func TestAnswersAreNoErrors(t *testing.T) {
 		said, e := os.ReadFile(a.err.Name())
 		if e != nil || exit != explain(err).Exit || !strings.HasPrefix(string(said), want) {
 			t.Errorf("%v: exit %d, %q, %v", err, exit, said, e)
+		}
+	}
+}
+
+// What does not verify, and why, is said, also where its code is that of another error.
+func TestWhatDoesNotVerifyIsSaid(t *testing.T) {
+	for _, what := range []string{"checkpoint", "configuration document 2", "keepers", "key of keeper 1", "order", "remembered head"} {
+		if f := explain(&ledgerclient.TamperedError{What: what, Err: errors.New("too many")}); f.Message != what+" does not verify: too many" {
+			t.Errorf("%s: %q", what, f.Message)
+		}
+	}
+	for _, file := range []string{"checkpoint", "genesis", "leaves", "keys/ledger", "keeper/shares", "payloads/1", "index"} {
+		if f := explain(&folder.DamagedError{File: file, Entry: folder.NoEntry, What: "too long"}); f.Message != "the ledger was changed: "+file+": too long" {
+			t.Errorf("%s: %q", file, f.Message)
 		}
 	}
 }

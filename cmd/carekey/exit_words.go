@@ -63,7 +63,8 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 			"{hint}\nProof that others can check is in {file}; they need no wallet for it:\n" + theirs + "ledger evidence FILE"},
 	},
 	exitInterrupted: {
-		errEntered: {"stopped, after something was entered on the ledger; no file was left half-written", "see what holds: carekey status, carekey inbox"},
+		cli.ErrInterrupted: {"stopped" + cli.NothingChanged, ""},
+		errEntered:         {"stopped, after something was entered on the ledger; no file was left half-written", "see what holds: carekey status, carekey inbox"},
 	},
 	exitUsage: {
 		errBinary:               {"the record is not text, and a terminal is no place for it", "write it to a file with -o FILE, or pipe it to a program"},
@@ -113,7 +114,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		wallet.ErrChangesWait:    {"{changes|change|changes} that you signed for ledger {ledger} still wait", "send them first: carekey sync"},
 		wallet.ErrSomethingWaits: {"something that you began on ledger {ledger} waits", "see what: carekey sync, carekey batch status"},
 		wallet.ErrForeignBackup:  {"the backup in {dir} is of another wallet", "choose another folder, or the words of that wallet"},
-		wallet.ErrUnsafe: {"removing this wallet could lose something for good{waiting|: changes that were signed with it wait to be sent}{words|: its words were not checked within a year}{backup|: a ledger of it was not backed up within 30 days}",
+		wallet.ErrUnsafe: {"removing this wallet could lose something for good{waiting|; changes that were signed with it wait to be sent}{words|; its words were not checked within a year}{backup|; a ledger of it was not backed up within 30 days}",
 			"first: {waiting|carekey sync\n}{words|carekey words check\n}{backup|carekey backup DIR}"},
 		wallet.ErrNotYours: {"consent {consent} is not addressed to you", "ask its sender for one; what was granted to you: carekey inbox"},
 		wallet.ErrNotGiver: {"consent {consent} was given to you, not by you", "only who gave it can do this; what was granted to you: carekey inbox"},

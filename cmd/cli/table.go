@@ -123,7 +123,7 @@ func (t *Table) Explain(err error) Failure {
 			cause = t.Explain(e.Err)
 		}
 		if about { // more was done than the cause knows of
-			cause.Message = strings.TrimSuffix(cause.Message, nothingChanged)
+			cause.Message = strings.TrimSuffix(cause.Message, NothingChanged)
 		}
 		f := Failure{base(e.Shown()), t.text(row[0], e, cause), strings.TrimSpace(t.text(row[1], e, cause)), exit}
 		if exit == 0 {

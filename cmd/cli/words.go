@@ -5,14 +5,14 @@ import (
 	"github.com/carekey/carekey/ledgerclient/order"
 )
 
-// nothingChanged is what holds of an interruption if nothing else says how far it got.
-const nothingChanged = " before anything was changed"
+// NothingChanged is what holds of an interruption of a command that undoes what it began, if
+// nothing else says how far it got.
+const NothingChanged = " before anything was changed"
 
 // Common is what both programs say alike. Which ledger they use, only they know: the codes
 // of a folder stand here as they are shown.
 var Common = map[int]Words{
-	ExitInterrupted: {ErrInterrupted: {"stopped" + nothingChanged, ""}},
-	ExitUsage:       {ErrUsage: {"{message}", "{hint}"}},
+	ExitUsage: {ErrUsage: {"{message}", "{hint}"}},
 	ExitRefused: {
 		ErrDeclined:           {"you said no: nothing was changed", ""},
 		"folder-not-empty":    {"the folder {dir} is not empty, and holds something else", "choose a new folder"},

@@ -7,7 +7,7 @@ const (
 	ErrRefused fault.Code = "{rule}"
 	// ErrConfig: a configuration document is malformed. line, from 1, 0 for the document
 	// as a whole; want: what should stand there
-	ErrConfig fault.Code = "configuration-tampered"
+	ErrConfig fault.Code = "configuration-tampered/document"
 	// ErrContractVersion: a configuration asks for a version of the contract that this
 	// package does not know. Software that meets it must stop judging entries of that
 	// ledger: it would derive another log than others do. version
