@@ -169,7 +169,7 @@ func (a batches) newDrop() *cobra.Command {
 				}
 				left := s.Items - s.Done
 				if left > 0 {
-					if err := a.confirm(ctx, "", "Forget "+plural(left, "item", "items")+" of the batch?", false); err != nil {
+					if err := a.confirm(ctx, "", "Forget "+plural(left, "item", "items")+" of the batch?", ""); err != nil {
 						return err
 					}
 				}
@@ -321,7 +321,7 @@ func (a batches) apply(ctx context.Context, w *wallet.Wallet, in *batchInput, f 
 		a.print("%s", a.ours(batchPreview(p, groundOf(w))))
 		return nil
 	}
-	if err := a.confirm(ctx, batchPreview(p, groundOf(w)), batchQuestion(p), false); err != nil {
+	if err := a.confirm(ctx, batchPreview(p, groundOf(w)), batchQuestion(p), ""); err != nil {
 		return err
 	}
 	s, err := a.carryOn(batch.Status{Items: len(p.Items)}, func(progress func(batch.Status)) (batch.Status, error) {

@@ -6,7 +6,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/carekey/carekey/crypto/crash"
+	"github.com/carekey/carekey/cmd/cli"
 )
 
 // batchInput is a file of rows, or a plan, that is being read. It may be a pipe
@@ -36,7 +36,7 @@ func (a batches) open(ctx context.Context, path string) (*batchInput, error) {
 		b.name = stdinName
 	} else {
 		// Opening a pipe waits until somebody writes to it.
-		f, err := unlessDone(ctx, func() (*os.File, error) { return os.Open(path) })
+		f, err := cli.UnlessDone(ctx, func() (*os.File, error) { return os.Open(path) })
 		if err != nil {
 			return nil, err
 		}
@@ -72,31 +72,6 @@ func (p *patientReader) Read(b []byte) (int, error) {
 	if len(p.buf) < len(b) {
 		p.buf = make([]byte, len(b))
 	}
-	n, err := unlessDone(p.ctx, func() (int, error) { return p.r.Read(p.buf[:len(b)]) })
+	n, err := cli.UnlessDone(p.ctx, func() (int, error) { return p.r.Read(p.buf[:len(b)]) })
 	return copy(b, p.buf[:n]), err
-}
-
-// unlessDone returns what f does, or the context's error when that is done first:
-// f then goes on until the program ends.
-func unlessDone[T any](ctx context.Context, f func() (T, error)) (T, error) {
-	type result struct {
-		v   T
-		err error
-	}
-	var none T
-	if err := ctx.Err(); err != nil {
-		return none, err
-	}
-	done := make(chan result, 1)
-	go func() {
-		defer crash.Report()
-		v, err := f()
-		done <- result{v, err}
-	}()
-	select {
-	case r := <-done:
-		return r.v, r.err
-	case <-ctx.Done():
-		return none, ctx.Err()
-	}
 }

@@ -100,7 +100,7 @@ func (a contacts) verify(ctx context.Context, w *wallet.Wallet, args []string) e
 	words := c.Address.Words()
 	preview := "The check words of " + cli.Clean(c.Name) + ":\n\n  " + strings.Join(words[:4], " ") + "\n  " + strings.Join(words[4:], " ") + "\n\n" +
 		"Ask " + cli.Clean(c.Name) + " to read them to you; there they are shown by: " + theirs + "address"
-	if err := a.confirm(ctx, preview, "Are they the same, all eight and in this order?", false); err != nil {
+	if err := a.confirm(ctx, preview, "Are they the same, all eight and in this order?", ""); err != nil {
 		return err
 	}
 	if err := w.Contacts().SetVerified(ctx, c.Name); err != nil {

@@ -42,7 +42,7 @@ type evidenceHeadJSON struct {
 }
 
 func evidence(ctx context.Context, a *app, path string) error {
-	raw, err := unlessDone(ctx, func() ([]byte, error) {
+	raw, err := cli.UnlessDone(ctx, func() ([]byte, error) {
 		f, err := os.Open(path)
 		if err != nil {
 			return nil, err

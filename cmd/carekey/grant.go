@@ -77,7 +77,7 @@ func (a *grants) grant(ctx context.Context, w *wallet.Wallet, _ []string) error 
 	if err != nil {
 		return err
 	}
-	if err := a.confirm(ctx, previewGrant(plan, groundOf(w)), "Give this consent?", false); err != nil {
+	if err := a.confirm(ctx, previewGrant(plan, groundOf(w)), "Give this consent?", ""); err != nil {
 		return err
 	}
 	c, code, err := w.Grants().One(ctx, plan)

@@ -199,7 +199,7 @@ func (a ledgers) join(ctx context.Context, text string, asDefault bool) error {
 	}
 	was, known := p.settings.Ledger(c.ID())
 	if !known || was.At != at.kept(p.home) {
-		if err := a.confirm(ctx, previewJoin(l, c, head), "Trust this ledger?", false); err != nil {
+		if err := a.confirm(ctx, previewJoin(l, c, head), "Trust this ledger?", ""); err != nil {
 			l.close() // nothing stays of what was not wanted
 			return errors.Join(err, at.forget(p.home))
 		}
@@ -275,7 +275,7 @@ func (a ledgers) leave(cmd *cobra.Command, named string) error {
 	a.flags.ledger = at.ID.String()
 	return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
 		preview := "Your wallet will forget " + words + " and what it verified there. Records and\nconsents stay on it, and consents go on until they end or you join it again."
-		if err := a.confirm(ctx, preview, "Leave it?", false); err != nil {
+		if err := a.confirm(ctx, preview, "Leave it?", ""); err != nil {
 			return err
 		}
 		if err := w.Leave(ctx); err != nil {

@@ -72,7 +72,7 @@ func (a moving) move(ctx context.Context, w *wallet.Wallet, p place) error {
 	}
 	id, _ := w.Ledger()
 	preview := previewMove(plan, ledgerWords(p.dir, id), ledgerWords(p.dir, p.id), groundOf(dst).says(eachOpening))
-	if err := a.confirm(ctx, preview, "Move them?", false); err != nil {
+	if err := a.confirm(ctx, preview, "Move them?", ""); err != nil {
 		return err
 	}
 	step, end := a.progress("moving", plan.Bytes)

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/text"
@@ -115,7 +116,7 @@ func (a *app) passphrase(ctx context.Context, confirm bool) ([]byte, error) {
 	var err error
 	switch {
 	case source.given():
-		if p, err = unlessDone(ctx, func() ([]byte, error) { return source.take(confirm) }); err == nil && confirm && len(p) > 0 {
+		if p, err = cli.UnlessDone(ctx, func() ([]byte, error) { return source.take(confirm) }); err == nil && confirm && len(p) > 0 {
 			if bits := passphrase.Strength(p); bits < passphrase.WeakBelow {
 				if !ps.warned {
 					a.say("The passphrase in %s is weak: about %.0f bits; %s", source.name, bits, guessText(bits))

@@ -169,7 +169,7 @@ func (a profiles) remove(cmd *cobra.Command, profile string) error {
 	rows := cli.Rows{{"profile", profile}, {"owner", owner}, {"key in", keyringWords(p.settings.Keyring)}, {"folder", p.dir}}
 	preview := rows.Text("  ") +
 		"\nIts key and its files are removed from this machine; only the 24 words bring it back."
-	if err := a.confirmName(ctx, preview, "Remove this wallet?", profile); err != nil {
+	if err := a.confirm(ctx, preview, "Remove this wallet?", profile); err != nil {
 		return err
 	}
 	if err := a.removeLeftKey(ctx, p); err != nil {

@@ -98,7 +98,7 @@ func (a *records) put(cmd *cobra.Command, args []string) (err error) {
 			return err
 		}
 	}
-	f, err := unlessDone(ctx, func() (*os.File, error) { return os.Open(path) }) // of a named pipe: waits for a writer
+	f, err := cli.UnlessDone(ctx, func() (*os.File, error) { return os.Open(path) }) // of a named pipe: waits for a writer
 	if err != nil {
 		return err
 	}
@@ -299,7 +299,7 @@ func (a *records) remove(ctx context.Context, w *wallet.Wallet, args []string) e
 	r := versions[len(versions)-1]
 	if !removed {
 		preview := fmt.Sprintf("%s, %s, will be withdrawn for good, also for consents that you gave.\n%s", quoted(r.Title), plural(r.Version, "version", "versions"), groundOf(w).says(erased))
-		if err := a.confirm(ctx, preview, "Remove it?", true); err != nil {
+		if err := a.confirm(ctx, preview, "Remove it?", "yes"); err != nil {
 			return err
 		}
 		if r, _, err = w.Records().Remove(ctx, r.ID.String()); err != nil {

@@ -97,7 +97,7 @@ func (a revoking) revoke(ctx context.Context, r wallet.RevokeRequest) error {
 		return nil
 	}
 	if len(r.Consents) == 0 && !a.flags.yes && a.interactive() {
-		if err := a.confirm(ctx, previewRevoke(cs), "Revoke "+plural(len(cs), "consent", "consents")+"?", false); err != nil {
+		if err := a.confirm(ctx, previewRevoke(cs), "Revoke "+plural(len(cs), "consent", "consents")+"?", ""); err != nil {
 			return err
 		}
 	}

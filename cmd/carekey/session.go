@@ -457,17 +457,9 @@ func (a *app) asProfile(preview string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(a.whose()+"\n\n"+a.ours(preview), "\n\n"), "\n\n")
 }
 
-// confirm shows a preview and asks. --yes answers; without a terminal it is needed.
-func (a *app) confirm(ctx context.Context, preview, question string, danger bool) error {
-	return a.agreed(preview, question, func(preview string) (bool, error) { return ui.Confirm(ctx, a.in, a.err, preview, question, danger) })
-}
-
-// confirmName is confirm for what takes a name to be typed.
-func (a *app) confirmName(ctx context.Context, preview, question, name string) error {
-	return a.agreed(preview, question, func(preview string) (bool, error) { return ui.ConfirmName(ctx, a.in, a.err, preview, question, name) })
-}
-
-func (a *app) agreed(preview, question string, ask func(preview string) (bool, error)) error {
+// confirm shows a preview and asks; word has to be typed for a yes, "" takes a key. --yes
+// answers; without a terminal it is needed.
+func (a *app) confirm(ctx context.Context, preview, question, word string) error {
 	preview = a.asProfile(preview)
 	if a.flags.yes {
 		if preview != "" {
@@ -478,7 +470,7 @@ func (a *app) agreed(preview, question string, ask func(preview string) (bool, e
 	if !a.interactive() {
 		return errNeed.With("what", question, "flag", "--yes")
 	}
-	ok, err := ask(preview)
+	ok, err := ui.Confirm(ctx, a.in, a.err, preview, question, word)
 	if err == nil && !ok {
 		err = cli.ErrDeclined
 	}

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/text"
@@ -50,7 +51,7 @@ func (a words) show(ctx context.Context) error {
 	if a.flags.json || !a.interactive() {
 		return usage("the words are shown on a terminal only", "run it on a terminal, without --json and --no-input; or compare words with: carekey words check --words-file FILE")
 	}
-	if err := a.confirm(ctx, "Whoever sees the 24 words has this wallet: see that nobody looks over your shoulder.", "Show them on this screen?", false); err != nil {
+	if err := a.confirm(ctx, "Whoever sees the 24 words has this wallet: see that nobody looks over your shoulder.", "Show them on this screen?", ""); err != nil {
 		return err
 	}
 	entropy, err := a.entropy(ctx, p)
@@ -128,7 +129,7 @@ func (a *app) readWords(ctx context.Context, file string) (crypto.Entropy, error
 // wrong.
 func (a *app) enterWords(ctx context.Context) (crypto.Entropy, error) {
 	var entropy crypto.Entropy
-	_, err := ui.EnterWords(ctx, a.in, a.err, 24, crypto.WordsWithPrefix, func(words []string) (string, []int) {
+	err := ui.EnterWords(ctx, a.in, a.err, 24, crypto.WordsWithPrefix, func(words []string) (string, []int) {
 		e, err := crypto.EntropyFromWords(words)
 		if sum, ok := fault.As(err, crypto.ErrChecksum); ok {
 			f := explain(err)
@@ -145,7 +146,7 @@ func (a *app) enterWords(ctx context.Context) (crypto.Entropy, error) {
 
 // wordsOfFile reads 24 words from a small text file.
 func wordsOfFile(ctx context.Context, path string) (crypto.Entropy, error) {
-	b, err := unlessDone(ctx, func() ([]byte, error) { return readSmall(path) }) // a pipe may have no writer
+	b, err := cli.UnlessDone(ctx, func() ([]byte, error) { return readSmall(path) }) // a pipe may have no writer
 	if err != nil {
 		return crypto.Entropy{}, err
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,8 +26,8 @@ type Item struct {
 var ErrNoItems = errors.New("nothing to choose from")
 
 // Choose lets the person take one item, or with multi set one or more, and
-// returns their indices in ascending order, at least one. Arrows or j and k
-// move, space marks (with multi), / filters by label and detail, enter takes.
+// returns their indices in ascending order, at least one. Arrows move, space marks
+// (with multi), what is typed filters by label and detail, enter takes.
 // Marks stay when a filter hides them; their number is always shown.
 func Choose(ctx context.Context, in, out *os.File, title string, items []Item, multi bool) ([]int, error) {
 	if !Terminal(in, out) {
@@ -41,34 +43,19 @@ func Choose(ctx context.Context, in, out *os.File, title string, items []Item, m
 	if err != nil {
 		return nil, err
 	}
-	if end.stage != chooseDone {
-		return nil, ErrCanceled
-	}
 	return end.chosen(), nil
 }
 
-type chooseStage int
-
-const (
-	choosePick   chooseStage = iota
-	chooseFilter             // the filter is being typed
-	chooseDone
-	chooseCanceled
-)
-
 // chooseModel is the list of Choose.
 type chooseModel struct {
-	title         string
-	items         []Item // cleaned
-	multi         bool
-	style         style
-	width, height int // 0 until known
+	title string
+	items []Item // cleaned
+	multi bool
+	style style
 
-	stage  chooseStage
 	filter string
 	shown  []int // indices of the items that pass the filter
 	cursor int   // index in shown
-	top    int   // first of shown on the screen
 	marked map[int]bool
 	hint   string
 }
@@ -81,107 +68,59 @@ func newChoose(title string, items []Item, multi bool, s style) chooseModel {
 	return m.filtered("")
 }
 
-func (m chooseModel) Init() tea.Cmd { return nil }
-
-func (m chooseModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	switch msg := msg.(type) {
-	case tea.WindowSizeMsg:
-		m.width, m.height = msg.Width, msg.Height
-	case tea.KeyMsg:
-		m.hint = ""
-		switch {
-		case m.stage >= chooseDone:
-		case msg.Type == tea.KeyCtrlC:
-			m.stage = chooseCanceled
-			return m, tea.Quit
-		case m.stage == chooseFilter:
-			m = m.typing(msg)
-		case !msg.Paste:
-			var cmd tea.Cmd
-			m, cmd = m.picking(msg)
-			return m.scrolled(), cmd
-		}
-	}
-	return m.scrolled(), nil
-}
-
-// picking handles a key while the list has the keyboard.
-func (m chooseModel) picking(key tea.KeyMsg) (chooseModel, tea.Cmd) {
+func (m chooseModel) key(key tea.KeyMsg, w window) (chooseModel, bool) {
+	m.hint = ""
 	last := max(0, len(m.shown)-1)
-	switch key.String() {
-	case "esc":
-		if m.filter != "" {
-			return m.filtered(""), nil
-		}
-		m.stage = chooseCanceled
-		return m, tea.Quit
-	case "up", "k":
+	switch key.Type {
+	case tea.KeyUp:
 		m.cursor = max(0, m.cursor-1)
-	case "down", "j":
+	case tea.KeyDown:
 		m.cursor = min(last, m.cursor+1)
-	case "pgup":
-		m.cursor = max(0, m.cursor-m.room())
-	case "pgdown":
-		m.cursor = min(last, m.cursor+m.room())
-	case "home", "g":
+	case tea.KeyPgUp:
+		m.cursor = max(0, m.cursor-m.room(w))
+	case tea.KeyPgDown:
+		m.cursor = min(last, m.cursor+m.room(w))
+	case tea.KeyHome:
 		m.cursor = 0
-	case "end", "G":
+	case tea.KeyEnd:
 		m.cursor = last
-	case "/":
-		m.stage = chooseFilter
-	case " ":
-		if m.multi && len(m.shown) > 0 {
-			// A copy: a model that was returned earlier must not change.
-			marked := map[int]bool{m.shown[m.cursor]: !m.marked[m.shown[m.cursor]]}
-			for i, on := range m.marked {
-				if i != m.shown[m.cursor] {
-					marked[i] = on
-				}
-			}
-			m.marked = marked
-		}
-	case "enter":
+	case tea.KeyEnter:
 		switch {
-		case m.multi && m.count() == 0:
+		case m.multi && len(m.marked) == 0:
 			m.hint = "nothing is marked yet: mark with space"
 		case !m.multi && len(m.shown) == 0:
 			m.hint = "nothing matches the filter"
 		default:
-			m.stage = chooseDone
-			return m, tea.Quit
+			return m, true
+		}
+	default:
+		switch filter := edited(m.filter, key, 64, visible); {
+		case m.multi && key.Type == tea.KeySpace:
+			return m.mark(), false
+		case filter != m.filter:
+			return m.filtered(filter), false
 		}
 	}
-	return m, nil
+	return m, false
 }
 
-// typing handles a key while the filter has the keyboard.
-func (m chooseModel) typing(key tea.KeyMsg) chooseModel {
-	switch key.Type {
-	case tea.KeyEsc:
-		m.stage = choosePick
-		return m.filtered("")
-	case tea.KeyEnter, tea.KeyUp, tea.KeyDown:
-		m.stage = choosePick
-	case tea.KeyCtrlU:
-		return m.filtered("")
-	case tea.KeyBackspace:
-		if m.filter == "" {
-			m.stage = choosePick
-			return m
-		}
-		r := []rune(m.filter)
-		return m.filtered(string(r[:len(r)-1]))
-	case tea.KeyRunes, tea.KeySpace:
-		if t := cli.Clean(string(key.Runes)); len(m.filter)+len(t) <= 64 {
-			return m.filtered(m.filter + t)
-		}
+// mark marks what is under the cursor, or takes the mark from it.
+func (m chooseModel) mark() chooseModel {
+	if len(m.shown) == 0 {
+		return m
+	}
+	m.marked = maps.Clone(m.marked) // a model that was returned earlier must not change
+	if i := m.shown[m.cursor]; m.marked[i] {
+		delete(m.marked, i)
+	} else {
+		m.marked[i] = true
 	}
 	return m
 }
 
 // filtered shows the items that contain the filter's text.
 func (m chooseModel) filtered(filter string) chooseModel {
-	m.filter, m.cursor, m.top, m.shown = filter, 0, 0, nil
+	m.filter, m.cursor, m.shown = filter, 0, nil
 	want := text.Fold(filter)
 	for i, item := range m.items {
 		if strings.Contains(text.Fold(item.Label+" "+item.Detail), want) {
@@ -193,35 +132,12 @@ func (m chooseModel) filtered(filter string) chooseModel {
 
 // room is how many items the screen has lines for: the title, an empty line,
 // up to two lines of "more", an empty line and the keys are taken.
-func (m chooseModel) room() int {
-	height := m.height
-	if height <= 0 {
-		height = 24
-	}
-	taken := len(wrap(m.title, m.width)) + 5
-	if m.filter != "" || m.stage == chooseFilter {
+func (m chooseModel) room(w window) int {
+	taken := len(wrap(m.title, w.width)) + 5
+	if m.filter != "" {
 		taken++
 	}
-	return max(1, height-taken)
-}
-
-// scrolled moves the visible part so that the cursor is in it.
-func (m chooseModel) scrolled() chooseModel {
-	room := m.room()
-	m.top = min(m.top, m.cursor)
-	m.top = max(m.top, m.cursor-room+1)
-	m.top = max(0, min(m.top, len(m.shown)-room))
-	return m
-}
-
-func (m chooseModel) count() int {
-	n := 0
-	for _, on := range m.marked {
-		if on {
-			n++
-		}
-	}
-	return n
+	return max(1, w.height-taken)
 }
 
 // chosen is what enter takes, in ascending order.
@@ -229,36 +145,26 @@ func (m chooseModel) chosen() []int {
 	if !m.multi {
 		return []int{m.shown[m.cursor]}
 	}
-	var indices []int
-	for i := range m.items {
-		if m.marked[i] {
-			indices = append(indices, i)
-		}
-	}
-	return indices
+	return slices.Sorted(maps.Keys(m.marked))
 }
 
-func (m chooseModel) View() string {
-	if m.stage >= chooseDone {
-		return m.summary()
+func (m chooseModel) view(w window, end ending) string {
+	if end != going {
+		return joinLines(wrap(m.title+" "+m.summary(end), w.width)) + "\n"
 	}
 	var lines []string
-	for _, line := range wrap(m.title, m.width) {
+	for _, line := range wrap(m.title, w.width) {
 		lines = append(lines, m.style.bold(line))
 	}
-	if m.stage == chooseFilter {
-		lines = append(lines, fit("filter: "+m.filter+"_", m.width))
-	} else if m.filter != "" {
-		lines = append(lines, fit("filter: "+m.filter, m.width))
+	if m.filter != "" {
+		lines = append(lines, fit("filter: "+m.filter+"_", w.width))
 	}
-	lines = append(lines, "")
-	lines = append(lines, m.list()...)
-	lines = append(lines, "", m.foot())
-	return strings.Join(lines, "\n")
+	lines = append(append(lines, ""), m.list(w)...)
+	return joinLines(append(lines, "", m.foot(w)))
 }
 
 // list is the visible part of the items.
-func (m chooseModel) list() []string {
+func (m chooseModel) list(w window) []string {
 	if len(m.shown) == 0 {
 		return []string{"  nothing matches"}
 	}
@@ -266,21 +172,20 @@ func (m chooseModel) list() []string {
 	for _, i := range m.shown {
 		widest = max(widest, columns(m.items[i].Label))
 	}
-	widest = min(widest, 40)
-	if m.width > 0 {
-		widest = min(widest, max(minimum, m.width/2)) // leaves room for details
-	}
+	widest = min(widest, 40, max(minimum, w.width/2)) // leaves room for details
 
 	var lines []string
-	end := min(len(m.shown), m.top+m.room())
-	if m.top > 0 {
-		lines = append(lines, m.style.faint(fmt.Sprintf("  %d more above", m.top)))
+	room := m.room(w)
+	top := max(0, min(m.cursor-room/2, len(m.shown)-room))
+	end := min(len(m.shown), top+room)
+	if top > 0 {
+		lines = append(lines, m.style.faint(fmt.Sprintf("  %d more above", top)))
 	}
-	for at := m.top; at < end; at++ {
+	for at := top; at < end; at++ {
 		item := m.items[m.shown[at]]
 		line := item.Label
 		if item.Detail != "" {
-			line = pad(truncate(line, widest), widest) + gap + item.Detail
+			line = pad(fit(line, widest), widest) + gap + item.Detail
 		}
 		if m.multi {
 			mark := "[ ] "
@@ -289,7 +194,7 @@ func (m chooseModel) list() []string {
 			}
 			line = mark + line
 		}
-		line = fit(line, max(0, m.width-2))
+		line = fit(line, max(1, w.width-2))
 		if at == m.cursor {
 			lines = append(lines, "> "+m.style.current(line))
 		} else {
@@ -302,31 +207,28 @@ func (m chooseModel) list() []string {
 	return lines
 }
 
-func (m chooseModel) foot() string {
+func (m chooseModel) foot(w window) string {
 	switch {
 	case m.hint != "":
-		return m.style.danger(fit(m.hint, m.width))
-	case m.stage == chooseFilter:
-		return m.style.keysLine(m.width, "type to filter    enter: back to the list    esc: no filter", "enter  esc: no filter")
+		return m.style.danger(fit(m.hint, w.width))
 	case m.multi:
-		take := fmt.Sprintf("enter: take %d", m.count())
-		return m.style.keysLine(m.width, "space: mark    "+take+"    /: filter    esc: stop", "space  "+take+"  esc")
+		take := fmt.Sprintf("enter: take %d", len(m.marked))
+		return m.style.keysLine(w.width, "space: mark    "+take+"    type to filter    esc: stop", "space  "+take+"  esc")
 	default:
-		return m.style.keysLine(m.width, "enter: take    /: filter    esc: stop", "enter: take  esc: stop")
+		return m.style.keysLine(w.width, "enter: take    type to filter    esc: stop", "enter: take  esc: stop")
 	}
 }
 
 // summary is what stays on the screen.
-func (m chooseModel) summary() string {
-	text := "(no answer)"
-	if m.stage == chooseDone {
-		var labels []string
-		for _, i := range m.chosen() {
-			labels = append(labels, m.items[i].Label)
-		}
-		text = strings.Join(labels, ", ")
+func (m chooseModel) summary(end ending) string {
+	if end != answered {
+		return "(no answer)"
 	}
-	return strings.Join(wrap(m.title+" "+text, m.width), "\n") + "\n"
+	var labels []string
+	for _, i := range m.chosen() {
+		labels = append(labels, m.items[i].Label)
+	}
+	return strings.Join(labels, ", ")
 }
 
 // chooseLine is Choose on a plain terminal: numbers, and ranges with multi.
@@ -366,7 +268,7 @@ func chooseLine(ctx context.Context, in io.Reader, out io.Writer, title string, 
 // parseNumbers reads numbers from 1 to n and ranges of them, separated by
 // spaces or commas, and returns the indices in order; nil if anything is not.
 func parseNumbers(line string, n int) []int {
-	wanted := make([]bool, n)
+	var indices []int
 	for _, field := range strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == ',' || r == '\t' }) {
 		from, to, isRange := strings.Cut(field, "-")
 		if !isRange {
@@ -378,14 +280,9 @@ func parseNumbers(line string, n int) []int {
 			return nil
 		}
 		for i := a; i <= b; i++ {
-			wanted[i-1] = true
+			indices = append(indices, i-1)
 		}
 	}
-	var indices []int
-	for i, on := range wanted {
-		if on {
-			indices = append(indices, i)
-		}
-	}
-	return indices
+	slices.Sort(indices)
+	return slices.Compact(indices)
 }

@@ -17,51 +17,59 @@ var fruit = []Item{
 	{"Ultra\x1b[31msound\u202e", ""},
 }
 
+func choosing(title string, items []Item, multi bool, s style) prompt[chooseModel] {
+	return prompt[chooseModel]{of: newChoose(title, items, multi, s)}
+}
+
 func TestChoose(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		multi bool
 		keys  []string
 		want  []int // nil: not ended, or canceled
-		stage chooseStage
+		end   ending
 	}{
-		{"first", false, []string{"enter"}, []int{0}, chooseDone},
-		{"arrows and j k", false, []string{"down", "j", "down", "up", "k", "enter"}, []int{1}, chooseDone},
-		{"stops at the ends", false, []string{"up", "G", "j", "down", "enter"}, []int{3}, chooseDone},
-		{"home", false, []string{"end", "home", "enter"}, []int{0}, chooseDone},
-		{"filter by label", false, []string{"/", "LETTER", "enter", "enter"}, []int{1}, chooseDone},
-		{"filter by detail", false, []string{"/", "labo", "enter", "j", "enter"}, []int{2}, chooseDone},
-		{"j and k are text in a filter", false, []string{"/", "jk", "enter", "enter"}, nil, choosePick},
-		{"filter corrected", false, []string{"/", "lx", "backspace", "abo", "down", "down", "enter"}, []int{2}, chooseDone},
-		{"escape drops the filter first", false, []string{"/", "let", "enter", "esc", "enter"}, []int{0}, chooseDone},
-		{"escape while filtering", false, []string{"/", "let", "esc", "enter"}, []int{0}, chooseDone},
-		{"escape", false, []string{"esc"}, nil, chooseCanceled},
-		{"control-C while filtering", false, []string{"/", "ctrl+c"}, nil, chooseCanceled},
-		{"space marks nothing in a single choice", false, []string{"j", "space", "enter"}, []int{1}, chooseDone},
-		{"marks", true, []string{"G", "space", "home", "space", "enter"}, []int{0, 3}, chooseDone},
-		{"unmarks", true, []string{"space", "j", "space", "k", "space", "enter"}, []int{1}, chooseDone},
-		{"enter without a mark", true, []string{"enter"}, nil, choosePick},
-		{"marks survive a filter", true, []string{"space", "/", "letter", "enter", "space", "esc", "enter"}, []int{0, 1}, chooseDone},
-		{"nothing to mark", true, []string{"/", "zzz", "enter", "space", "enter"}, nil, choosePick},
+		{"first", false, []string{"enter"}, []int{0}, answered},
+		{"arrows", false, []string{"down", "down", "down", "up", "up", "enter"}, []int{1}, answered},
+		{"stops at the ends", false, []string{"up", "end", "down", "enter"}, []int{3}, answered},
+		{"home", false, []string{"end", "home", "enter"}, []int{0}, answered},
+		{"filter by label", false, []string{"LETTER", "enter"}, []int{1}, answered},
+		{"filter by detail", false, []string{"labo", "down", "enter"}, []int{2}, answered},
+		{"a filter may have spaces", false, []string{"blood", "space", "c", "enter"}, []int{0}, answered},
+		{"nothing matches", false, []string{"jk", "enter"}, nil, going},
+		{"filter corrected", false, []string{"lx", "backspace", "abo", "down", "down", "enter"}, []int{2}, answered},
+		{"filter dropped", false, []string{"let", "ctrl+u", "enter"}, []int{0}, answered},
+		{"escape", false, []string{"esc"}, nil, left},
+		{"escape while filtering", false, []string{"let", "esc"}, nil, left},
+		{"control-C while filtering", false, []string{"x", "ctrl+c"}, nil, left},
+		{"marks", true, []string{"end", "space", "home", "space", "enter"}, []int{0, 3}, answered},
+		{"unmarks", true, []string{"space", "down", "space", "up", "space", "enter"}, []int{1}, answered},
+		{"enter without a mark", true, []string{"enter"}, nil, going},
+		{"marks survive a filter", true, []string{"space", "letter", "space", "ctrl+u", "enter"}, []int{0, 1}, answered},
+		{"nothing to mark", true, []string{"zzz", "space", "enter"}, nil, going},
 	} {
-		m, quit := press(size(newChoose("Which?", fruit, c.multi, false), 80, 24), c.keys...)
-		if m.stage != c.stage || quit != (c.stage >= chooseDone) {
-			t.Errorf("%s: stage %d, quit %v", c.name, m.stage, quit)
+		m, quit := press(size(choosing("Which?", fruit, c.multi, false), 80, 24), c.keys...)
+		if m.end != c.end || quit != (c.end != going) {
+			t.Errorf("%s: ended %d, quit %v", c.name, m.end, quit)
 			continue
 		}
-		if m.stage == chooseDone && !slices.Equal(m.chosen(), c.want) {
-			t.Errorf("%s: chose %v, want %v", c.name, m.chosen(), c.want)
+		if m.end == answered && !slices.Equal(m.of.chosen(), c.want) {
+			t.Errorf("%s: chose %v, want %v", c.name, m.of.chosen(), c.want)
 		}
+	}
+	m, quit := send(size(choosing("Which?", fruit, true, false), 80, 24), pasted("letter\n"))
+	if quit || m.of.filter != "letter" || len(m.of.marked) > 0 {
+		t.Errorf("pasted text: filter %q, marked %v, quit %v", m.of.filter, m.of.marked, quit)
 	}
 }
 
 func TestChooseViews(t *testing.T) {
-	m := size(newChoose("Which records?", fruit, true, false), 80, 24)
-	m, _ = press(m, "space", "j")
+	m := size(choosing("Which records?", fruit, true, false), 80, 24)
+	m, _ = press(m, "space", "down")
 	golden(t, "choose", m.View())
-	none, _ := press(size(newChoose("Which records?", fruit, true, false), 80, 24), "enter")
+	none, _ := press(size(choosing("Which records?", fruit, true, false), 80, 24), "enter")
 	golden(t, "choose_none", none.View())
-	filter, _ := press(m, "/", "lab")
+	filter, _ := press(m, "lab")
 	golden(t, "choose_filter", filter.View())
 	end, _ := press(m, "enter")
 	golden(t, "choose_end", end.View())
@@ -76,15 +84,15 @@ func TestChooseScrolls(t *testing.T) {
 		items = append(items, Item{fmt.Sprintf("record <%d>", i), "detail"})
 	}
 	for _, height := range []int{8, 9, 12, 24, 54, 55, 56, 60} {
-		m := size(newChoose("Which?", items, true, false), 40, height)
-		for _, key := range append(slices.Repeat([]string{"j"}, 60), append(slices.Repeat([]string{"k"}, 60), "pgdown", "pgdown", "pgup", "G", "g")...) {
+		m := size(choosing("Which?", items, true, false), 40, height)
+		for _, key := range append(slices.Repeat([]string{"down"}, 60), append(slices.Repeat([]string{"up"}, 60), "pgdown", "pgdown", "pgup", "end", "home")...) {
 			m, _ = press(m, key)
 			view := m.View()
 			if n := strings.Count(view, "\n") + 1; n > height {
 				t.Fatalf("height %d: %d lines", height, n)
 			}
-			if !strings.Contains(view, fmt.Sprintf("> [ ] record <%d>", m.cursor)) {
-				t.Fatalf("height %d: cursor %d is not on the screen", height, m.cursor)
+			if !strings.Contains(view, fmt.Sprintf("> [ ] record <%d>", m.of.cursor)) {
+				t.Fatalf("height %d: cursor %d is not on the screen", height, m.of.cursor)
 			}
 		}
 	}

@@ -7,64 +7,67 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/carekey/carekey/cmd/cli"
 	tea "github.com/charmbracelet/bubbletea"
 )
+
+func confirming(question, word string, s style) prompt[confirmModel] {
+	return prompt[confirmModel]{of: confirmModel{question: cli.Clean(question), word: word, style: s}}
+}
 
 func TestConfirm(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		danger bool
 		keys   []string
-		ended  bool
-		answer answer
+		end    ending
+		yes    bool
 	}{
-		{"enter is no", false, []string{"enter"}, true, answeredNo},
-		{"y", false, []string{"y"}, true, answeredYes},
-		{"n", false, []string{"n"}, true, answeredNo},
-		{"down, enter", false, []string{"down", "enter"}, true, answeredYes},
-		{"down and up, enter", false, []string{"down", "up", "enter"}, true, answeredNo},
-		{"escape", false, []string{"esc"}, true, unanswered},
-		{"control-C", false, []string{"down", "ctrl+c"}, true, unanswered},
-		{"other keys", false, []string{"q", "space", "x"}, false, unanswered},
-		{"danger: enter is no", true, []string{"enter"}, true, answeredNo},
-		{"danger: y is not enough", true, []string{"y"}, false, unanswered},
-		{"danger: y and enter is no", true, []string{"y", "enter"}, true, answeredNo},
-		{"danger: yes", true, []string{"yes", "enter"}, true, answeredYes},
-		{"danger: corrected", true, []string{"yet", "backspace", "s", "space", "enter"}, true, answeredYes},
-		{"danger: started over", true, []string{"no", "ctrl+u", "YES", "enter"}, true, answeredYes},
-		{"danger: escape", true, []string{"yes", "esc"}, true, unanswered},
+		{"enter is no", false, []string{"enter"}, answered, false},
+		{"y", false, []string{"y"}, answered, true},
+		{"n", false, []string{"n"}, answered, false},
+		{"Y", false, []string{"Y"}, answered, true},
+		{"down, enter", false, []string{"down", "enter"}, answered, false},
+		{"escape", false, []string{"esc"}, left, false},
+		{"control-C", false, []string{"down", "ctrl+c"}, left, false},
+		{"other keys", false, []string{"q", "space", "x"}, going, false},
+		{"danger: enter is no", true, []string{"enter"}, answered, false},
+		{"danger: y is not enough", true, []string{"y"}, going, false},
+		{"danger: y and enter is no", true, []string{"y", "enter"}, answered, false},
+		{"danger: yes", true, []string{"yes", "enter"}, answered, true},
+		{"danger: corrected", true, []string{"yet", "backspace", "s", "space", "enter"}, answered, true},
+		{"danger: started over", true, []string{"no", "ctrl+u", "YES", "enter"}, answered, true},
+		{"danger: escape", true, []string{"yes", "esc"}, left, false},
 	} {
-		m, quit := press(size(newConfirm("Grant?", wordOf(c.danger), false), 80, 24), c.keys...)
-		if m.ended != c.ended || quit != c.ended || m.answer != c.answer {
-			t.Errorf("%s: ended %v, quit %v, answer %d", c.name, m.ended, quit, m.answer)
+		m, quit := press(size(confirming("Grant?", wordOf(c.danger), false), 80, 24), c.keys...)
+		if m.end != c.end || quit != (c.end != going) || m.of.yes != c.yes {
+			t.Errorf("%s: ended %d, quit %v, yes %v", c.name, m.end, quit, m.of.yes)
 		}
 	}
 }
 
 func TestConfirmIgnoresPastedText(t *testing.T) {
 	for _, danger := range []bool{false, true} {
-		m := newConfirm("Grant?", wordOf(danger), false)
+		m := size(confirming("Grant?", wordOf(danger), false), 80, 24)
 		m, quit := send(m, tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("y"), Paste: true})
-		if quit || m.ended {
+		if quit || m.end != going {
 			t.Error("pasted y answered")
 		}
 		m, _ = send(m, tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("yes"), Paste: true})
-		if m, _ = press(m, "enter"); m.answer != answeredNo {
+		if m, _ = press(m, "enter"); m.end != answered || m.of.yes {
 			t.Error("pasted yes counted")
 		}
 	}
 }
 
 func TestConfirmViews(t *testing.T) {
-	m := size(newConfirm("Let Dr \x1b[2JRuiz read 2 records until 21 December 2026?", "", false), 80, 24)
+	m := size(confirming("Let Dr \x1b[2JRuiz read 2 records until 21 December 2026?", "", false), 80, 24)
 	golden(t, "confirm", m.View())
-	m, _ = press(m, "down")
-	golden(t, "confirm_yes", m.View())
-	m, _ = press(m, "enter")
+	m, _ = press(m, "y")
 	golden(t, "confirm_end", m.View())
-	narrow := size(newConfirm("Let Dr Ruiz read 2 records until 21 December 2026?", "", false), 24, 24)
+	narrow := size(confirming("Let Dr Ruiz read 2 records until 21 December 2026?", "", false), 24, 24)
 	golden(t, "confirm_narrow", narrow.View())
-	danger, _ := press(size(newConfirm("Erase this record for ever?", "yes", false), 80, 24), "ye")
+	danger, _ := press(size(confirming("Erase this record for ever?", "yes", false), 80, 24), "ye")
 	golden(t, "confirm_danger", danger.View())
 }
 
@@ -107,18 +110,19 @@ func wordOf(danger bool) string {
 func TestConfirmName(t *testing.T) {
 	for _, c := range []struct {
 		keys []string
-		want answer
+		want bool
+		end  ending
 	}{
-		{[]string{"Zoë's", "space", "wallet", "enter"}, answeredYes},
-		{[]string{"Zoëxx", "backspace", "backspace", "'s wallet", "enter"}, answeredYes},
-		{[]string{"zoë's wallet", "enter"}, answeredNo}, // a name is typed as it is
-		{[]string{"yes", "enter"}, answeredNo},
-		{[]string{"enter"}, answeredNo},
-		{[]string{"esc"}, unanswered},
+		{[]string{"Zoë's", "space", "wallet", "enter"}, true, answered},
+		{[]string{"Zoëxx", "backspace", "backspace", "'s wallet", "enter"}, true, answered},
+		{[]string{"zoë's wallet", "enter"}, false, answered}, // a name is typed as it is
+		{[]string{"yes", "enter"}, false, answered},
+		{[]string{"enter"}, false, answered},
+		{[]string{"esc"}, false, left},
 	} {
-		m, quit := press(size(newConfirm("Remove?", "Zoë's wallet", false), 80, 24), c.keys...)
-		if !quit || m.answer != c.want {
-			t.Errorf("%q: answer %d", c.keys, m.answer)
+		m, quit := press(size(confirming("Remove?", "Zoë's wallet", false), 80, 24), c.keys...)
+		if !quit || m.of.yes != c.want || m.end != c.end {
+			t.Errorf("%q: ended %d, yes %v", c.keys, m.end, m.of.yes)
 		}
 	}
 }

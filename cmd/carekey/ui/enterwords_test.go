@@ -32,8 +32,12 @@ func threeOf(words []string) (string, []int) {
 	return "These words do not belong together: look at word 2.", []int{1}
 }
 
+func entering(n int, complete func(string) []string, check func([]string) (string, []int)) prompt[enterModel] {
+	return prompt[enterModel]{of: enterModel{words: make([]string, n), complete: complete, check: check}}
+}
+
 func TestEnterWords(t *testing.T) {
-	start := size(newEnter(3, false, vegetable, threeOf), 80, 24)
+	start := size(entering(3, vegetable, threeOf), 80, 24)
 	for _, c := range []struct {
 		name  string
 		keys  []string
@@ -52,47 +56,48 @@ func TestEnterWords(t *testing.T) {
 		{"an arrow keeps what is whole", []string{"ca", "down", "down", "o", "up", "leek", "enter"}, "carrot leek onion", 1, true},
 	} {
 		m, quit := press(start, c.keys...)
-		if got := strings.TrimSpace(strings.Join(m.words, " ")); got != c.words || m.at != c.at || m.done != c.done || quit != c.done {
-			t.Errorf("%s: %q at %d, done %v, quit %v", c.name, got, m.at, m.done, quit)
+		if got := strings.TrimSpace(strings.Join(m.of.words, " ")); got != c.words || m.of.at != c.at || (m.end == answered) != c.done || quit != c.done {
+			t.Errorf("%s: %q at %d, done %v, quit %v", c.name, got, m.of.at, m.end == answered, quit)
 		}
-		if m.done && m.View() != "" {
+		if quit && m.View() != "" {
 			t.Errorf("%s: the last view is not empty", c.name)
 		}
 	}
-	if m, quit := send(start, pasted("1. carrot\n2. leek\n3. onion\n")); !quit || !m.done {
-		t.Errorf("pasted: %q", m.words)
+	if m, quit := send(start, pasted("1. carrot\n2. leek\n3. onion\n")); !quit || m.end != answered {
+		t.Errorf("pasted: %q", m.of.words)
 	}
-	if m, quit := press(start, "ca", "esc"); !quit || m.done || m.View() != "" {
+	if m, quit := press(start, "ca", "esc"); !quit || m.end != left || m.View() != "" {
 		t.Error("escape does not leave")
 	}
 	wrong, _ := press(start, "ca", "enter", "let", "enter", "o", "enter")
-	golden(t, "enter", size(newEnter(24, false, vegetable, threeOf), 80, 24).View())
+	golden(t, "enter", size(entering(24, vegetable, threeOf), 80, 24).View())
 	golden(t, "enter_wrong", wrong.View())
 	typing, _ := press(start, "le")
 	golden(t, "enter_typing", typing.View())
 	golden(t, "enter_narrow", size(typing, 24, 6).View())
 	golden(t, "enter_tiny", size(typing, 12, 3).View())
-	if m := newEnter(3, false, vegetable, threeOf); m.View() != "" {
+	if m := entering(3, vegetable, threeOf); m.View() != "" {
 		t.Error("drawn before the size is known")
 	}
 }
 
 func TestCheckWords(t *testing.T) {
-	start := size(checkModel{words: numbered, asked: []int{0, 23}}, 80, 24)
+	start := size(prompt[wordsModel]{of: wordsModel{words: numbered, blind: true, asked: []int{0, 23}}}, 80, 24)
 	for _, c := range []struct {
-		name string
-		keys []string
-		end  checkEnd
+		name  string
+		keys  []string
+		end   ending
+		wrong bool
 	}{
-		{"right", []string{"wordaaaa", "enter", "WORDXXXX", "enter"}, checkRight},
-		{"empty is no answer", []string{"enter", "enter", "enter", "enter"}, checkGoing},
-		{"wrong twice", []string{"x", "enter", "y", "enter", "wordaaaa", "enter", "wordxxxx", "enter"}, checkRight},
-		{"wrong three times", []string{"x", "enter", "y", "enter", "z", "enter"}, checkWrong},
-		{"escape", []string{"x", "esc"}, checkCanceled},
+		{"right", []string{"wordaaaa", "enter", "WORDXXXX", "enter"}, answered, false},
+		{"empty is no answer", []string{"enter", "enter", "enter", "enter"}, going, false},
+		{"wrong twice", []string{"x", "enter", "y", "enter", "wordaaaa", "enter", "wordxxxx", "enter"}, answered, false},
+		{"wrong three times", []string{"x", "enter", "y", "enter", "z", "enter"}, answered, true},
+		{"escape", []string{"x", "esc"}, left, false},
 	} {
 		m, quit := press(start, c.keys...)
-		if m.ended != c.end || quit != (c.end != checkGoing) || quit && m.View() != "" {
-			t.Errorf("%s: %d, quit %v", c.name, m.ended, quit)
+		if m.end != c.end || (m.of.wrong == tries) != c.wrong || quit != (c.end != going) || quit && m.View() != "" {
+			t.Errorf("%s: %d, quit %v", c.name, m.end, quit)
 		}
 	}
 	wrong, _ := press(start, "x", "enter", "wo")
@@ -107,10 +112,10 @@ func TestCheckWords(t *testing.T) {
 }
 
 func TestShowWordsAsksForNone(t *testing.T) {
-	m := size(newWords(numbered, false, nil), 80, 24)
+	m := size(showing(numbered, nil, false), 80, 24)
 	golden(t, "words_show", m.View())
 	m, quit := press(m, "enter")
-	if !quit || m.stage != wordsDone || m.View() != "" {
-		t.Errorf("stage %d, quit %v", m.stage, quit)
+	if !quit || m.end != answered || m.View() != "" {
+		t.Errorf("ended %d, quit %v", m.end, quit)
 	}
 }

@@ -84,11 +84,11 @@ func withoutStyle(s string) string {
 func TestStyleChangesNoText(t *testing.T) {
 	for _, s := range []style{false, true} {
 		views := []string{
-			size(newWords(numbered, s, firstAndLast), 80, 24).View(),
-			size(newWords(numbered, s, firstAndLast), 30, 6).View(),
-			size(newConfirm("Grant this?", "", s), 80, 24).View(),
-			size(newConfirm("Remove this?", "yes", s), 80, 24).View(),
-			size(newChoose("Which?", fruit, true, s), 80, 24).View(),
+			size(showing(numbered, firstAndLast, s), 80, 24).View(),
+			size(showing(numbered, firstAndLast, s), 40, 16).View(),
+			size(confirming("Grant this?", "", s), 80, 24).View(),
+			size(confirming("Remove this?", "yes", s), 80, 24).View(),
+			size(choosing("Which?", fruit, true, s), 80, 24).View(),
 		}
 		for i, view := range views {
 			if got := strings.Contains(view, "\x1b"); got != bool(s) {

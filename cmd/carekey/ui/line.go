@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/carekey/carekey/cmd/cli"
-	"github.com/carekey/carekey/crypto/crash"
 )
 
 // maxLine bounds what is read as an answer.
@@ -33,36 +32,26 @@ func Line(ctx context.Context, in, out *os.File, question string) (string, error
 // the input before any line is ErrCanceled. The read itself cannot be
 // interrupted: when ctx ends, it is left behind.
 func readLine(ctx context.Context, in io.Reader) (string, error) {
-	type result struct {
-		line string
-		err  error
-	}
-	done := make(chan result, 1)
-	go func() {
-		defer crash.Report()
+	line, err := cli.UnlessDone(ctx, func() (string, error) {
 		var line []byte
 		for b := make([]byte, 1); ; {
 			n, err := in.Read(b)
-			if n == 1 && b[0] != '\n' && len(line) < maxLine {
-				line = append(line, b[0])
-			}
 			switch {
 			case n == 1 && b[0] == '\n':
-				done <- result{line: strings.TrimSpace(string(line))}
-				return
-			case errors.Is(err, io.EOF):
-				done <- result{err: ErrCanceled}
-				return
-			case err != nil:
-				done <- result{err: err}
-				return
+				return strings.TrimSpace(string(line)), nil
+			case n == 1 && len(line) < maxLine:
+				line = append(line, b[0])
+			}
+			if errors.Is(err, io.EOF) {
+				return "", ErrCanceled
+			}
+			if err != nil {
+				return "", err
 			}
 		}
-	}()
-	select {
-	case r := <-done:
-		return r.line, r.err
-	case <-ctx.Done():
-		return "", canceled(ctx)
+	})
+	if ctx.Err() != nil {
+		err = canceled(ctx)
 	}
+	return line, err
 }

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +15,6 @@ import (
 	"github.com/carekey/carekey/cmd/cli"
 	"golang.org/x/term"
 
-	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/crypto/fault"
 )
 
@@ -40,9 +40,8 @@ func Passphrase(in, out *os.File, prompt string, confirm bool, judge func([]byte
 		return nil, ErrNoTerminal
 	}
 	// Caught before the terminal is changed, so that no signal finds it so.
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(signals)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
 
 	fd := int(in.Fd())
 	before, err := term.MakeRaw(fd)
@@ -58,10 +57,10 @@ func Passphrase(in, out *os.File, prompt string, confirm bool, judge func([]byte
 
 	prompt = cli.Clean(prompt)
 	if !confirm {
-		return hidden(in, out, signals, prompt+": ")
+		return hidden(ctx, in, out, prompt+": ")
 	}
 	for range tries {
-		first, err := hidden(in, out, signals, prompt+": ")
+		first, err := hidden(ctx, in, out, prompt+": ")
 		if err != nil {
 			return nil, err
 		}
@@ -72,7 +71,7 @@ func Passphrase(in, out *os.File, prompt string, confirm bool, judge func([]byte
 		if judge != nil {
 			io.WriteString(out, strings.ReplaceAll(cli.CleanText(judge(first)), "\n", "\r\n")+"\r\n")
 		}
-		second, err := hidden(in, out, signals, prompt+", once more: ")
+		second, err := hidden(ctx, in, out, prompt+", once more: ")
 		if err != nil {
 			clear(first)
 			return nil, err
@@ -91,27 +90,16 @@ func Passphrase(in, out *os.File, prompt string, confirm bool, judge func([]byte
 // hidden asks for one line on a terminal in raw mode, where control-C is a key
 // and a line feed does not return the carriage. A read that a signal ends is
 // left behind: the program is about to exit.
-func hidden(in io.Reader, out io.Writer, signals <-chan os.Signal, prompt string) ([]byte, error) {
+func hidden(ctx context.Context, in io.Reader, out io.Writer, prompt string) ([]byte, error) {
 	if _, err := io.WriteString(out, prompt); err != nil {
 		return nil, err
 	}
 	defer io.WriteString(out, "\r\n")
-	type result struct {
-		line []byte
-		err  error
+	line, err := cli.UnlessDone(ctx, func() ([]byte, error) { return hiddenLine(in) })
+	if ctx.Err() != nil {
+		err = ErrCanceled
 	}
-	done := make(chan result, 1)
-	go func() {
-		defer crash.Report()
-		line, err := hiddenLine(in)
-		done <- result{line, err}
-	}()
-	select {
-	case r := <-done:
-		return r.line, r.err
-	case <-signals:
-		return nil, ErrCanceled
-	}
+	return line, err
 }
 
 // hiddenLine reads keys up to enter, one byte at a time, so that nothing of what

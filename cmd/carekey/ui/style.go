@@ -3,6 +3,8 @@ package ui
 import (
 	"os"
 	"strings"
+
+	"github.com/charmbracelet/x/ansi"
 )
 
 // style draws attributes, or nothing if it is false. Only the attributes that
@@ -24,52 +26,17 @@ func (s style) sgr(attribute, t string) string {
 	return "\x1b[" + attribute + "m" + t + "\x1b[0m"
 }
 
-// fit cuts text to a terminal's width; 0 is an unknown width.
-func fit(t string, width int) string {
-	if width <= 0 {
-		return t
-	}
-	return truncate(t, width)
-}
+// fit cuts text to a number of columns.
+func fit(t string, width int) string { return ansi.Truncate(t, width, "...") }
 
 // keysLine is the last line of a prompt: the keys, in fewer words where the
 // terminal is narrow.
 func (s style) keysLine(width int, long, short string) string {
-	if width > 0 && columns(long) > width {
+	if columns(long) > width {
 		long = fit(short, width)
 	}
 	return s.faint(long)
 }
 
 // wrap breaks text into lines of at most width columns, at spaces where it can.
-func wrap(t string, width int) []string {
-	if width <= 0 {
-		return []string{t}
-	}
-	var lines []string
-	line := ""
-	for _, word := range strings.Fields(t) {
-		for columns(word) > width {
-			if line != "" {
-				lines, line = append(lines, line), ""
-			}
-			head := prefix(word, width)
-			if head == "" {
-				break // a character wider than the terminal
-			}
-			lines, word = append(lines, head), word[len(head):]
-		}
-		switch {
-		case line == "":
-			line = word
-		case columns(line)+1+columns(word) <= width:
-			line += " " + word
-		default:
-			lines, line = append(lines, line), word
-		}
-	}
-	if line != "" || len(lines) == 0 {
-		lines = append(lines, line)
-	}
-	return lines
-}
+func wrap(t string, width int) []string { return strings.Split(ansi.Wrap(t, width, ""), "\n") }

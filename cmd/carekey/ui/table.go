@@ -3,12 +3,10 @@ package ui
 import (
 	"bufio"
 	"io"
-	"math"
 	"strings"
 
 	"github.com/carekey/carekey/cmd/cli"
-	"github.com/mattn/go-runewidth"
-	"github.com/rivo/uniseg"
+	"github.com/charmbracelet/x/ansi"
 )
 
 // Table prints rows in columns. Cells are cleaned, so they may come from
@@ -22,9 +20,8 @@ type Table struct {
 func (t *Table) Add(cells ...string) { t.Rows = append(t.Rows, cells) }
 
 const (
-	gap      = "  "
-	minimum  = 8 // columns that a cell keeps when the table is cut to a width
-	ellipsis = "..."
+	gap     = "  "
+	minimum = 8 // columns that a cell keeps when the table is cut to a width
 )
 
 // cell is a text and how many columns it takes.
@@ -67,7 +64,7 @@ func (t *Table) Write(w io.Writer, width int) error {
 		blank := 0 // columns to leave before what follows, if anything does
 		for j, c := range cells {
 			if c.width > widths[j] {
-				c.text = truncate(c.text, widths[j])
+				c.text = fit(c.text, widths[j])
 				c.width = columns(c.text)
 			}
 			text := strings.TrimRight(c.text, " ")
@@ -103,56 +100,9 @@ func shrink(widths []int, width int) {
 	}
 }
 
-// measure counts columns as terminals do outside of the old East Asian
+// columns is how wide a text is. It counts as terminals do outside of the old East Asian
 // encodings, whatever the locale, so that output is the same everywhere.
-var measure = &runewidth.Condition{StrictEmojiNeutral: true}
-
-// cut returns the longest beginning of s that is at most width columns wide, and how
-// wide it is. A character takes as many columns as the first of its code points that
-// takes any. Looking for the code points that belong together is most of what a list
-// costs; between two of ASCII there is nothing to look for.
-func cut(s string, width int) (string, int) {
-	ascii := func(i int) bool { return i == len(s) || s[i] >= ' ' && s[i] <= '~' }
-	used := 0
-	for i := 0; i < len(s); {
-		n, w := 1, 1
-		if !ascii(i) || !ascii(i+1) {
-			var character string
-			character, _, _, _ = uniseg.FirstGraphemeClusterInString(s[i:], -1)
-			n, w = len(character), 0
-			for _, r := range character {
-				if w = measure.RuneWidth(r); w > 0 {
-					break
-				}
-			}
-		}
-		if used+w > width {
-			return s[:i], used
-		}
-		i, used = i+n, used+w
-	}
-	return s, used
-}
-
-func columns(s string) int {
-	_, n := cut(s, math.MaxInt)
-	return n
-}
-
-func prefix(s string, width int) string {
-	s, _ = cut(s, width)
-	return s
-}
-
-func truncate(s string, width int) string {
-	if columns(s) <= width {
-		return s
-	}
-	if width <= len(ellipsis) {
-		return prefix(s, width)
-	}
-	return prefix(s, width-len(ellipsis)) + ellipsis
-}
+func columns(s string) int { return ansi.StringWidth(s) }
 
 func pad(s string, width int) string { return s + spaces(width-columns(s)) }
 

@@ -129,13 +129,7 @@ func TestWordsOnTerminal(t *testing.T) {
 // broken is the screen of the words until a key is pressed.
 type broken struct{ wordsModel }
 
-func (m broken) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	if _, ok := msg.(tea.KeyMsg); ok {
-		panic("broken with " + m.words[0])
-	}
-	next, cmd := m.wordsModel.Update(msg)
-	return broken{next.(wordsModel)}, cmd
-}
+func (m broken) key(tea.KeyMsg, window) (broken, bool) { panic("broken with " + m.words[0]) }
 
 // A screen that panics leaves the terminal as it was, with nothing on it, and the
 // panic to the program.
@@ -146,7 +140,7 @@ func TestPanicOnTerminal(t *testing.T) {
 	done := make(chan any, 1)
 	go func() {
 		defer func() { done <- recover() }()
-		_, err := secretScreen(t.Context(), terminal, terminal, broken{newWords(numbered, styled(), nil)})
+		_, err := secretScreen(t.Context(), terminal, terminal, broken{wordsModel{words: numbered, style: styled()}})
 		t.Error("it went on:", err)
 	}()
 	s := &screen{t: t, person: person}
@@ -177,7 +171,7 @@ func TestConfirmAndChooseOnTerminal(t *testing.T) {
 			}
 			done := make(chan result, 1)
 			go func() {
-				ok, err := Confirm(t.Context(), terminal, terminal, "pre\x1b[2Jview", "Grant?", false)
+				ok, err := Confirm(t.Context(), terminal, terminal, "pre\x1b[2Jview", "Grant?", "")
 				done <- result{ok, err}
 			}()
 			s.until("Grant?")
@@ -204,7 +198,7 @@ func TestConfirmAndChooseOnTerminal(t *testing.T) {
 				s.press("2\r")
 			} else {
 				s.until("esc: stop")
-				s.press("j\r")
+				s.press("\x1b[B\r")
 			}
 			if r := <-done; r.value != "[1]" || r.err != nil {
 				t.Errorf("choose: %v, %v", r.value, r.err)
@@ -233,7 +227,7 @@ func TestConfirmIgnoresWhatWasTypedAhead(t *testing.T) {
 			s.until("y\r\n") // its echo: it waits to be read
 			done := make(chan bool, 1)
 			go func() {
-				ok, err := Confirm(t.Context(), terminal, terminal, "preview", "Grant?", false)
+				ok, err := Confirm(t.Context(), terminal, terminal, "preview", "Grant?", "")
 				if err != nil {
 					t.Error(err)
 				}

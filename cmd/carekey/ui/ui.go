@@ -27,12 +27,15 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
 	"syscall"
+	"unicode/utf8"
 
 	tea "github.com/charmbracelet/bubbletea"
 	"golang.org/x/term"
 
 	_ "github.com/carekey/carekey/cmd/carekey/ui/quiet" // before Bubble Tea
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto/fault"
 )
 
@@ -63,23 +66,109 @@ func plain() bool {
 	return t == "dumb" || t == "" && runtime.GOOS != "windows"
 }
 
-// run shows the model until it quits. out is what is written to; it differs
-// from the terminal itself for a screen that cleans up after itself.
+// ending is how a prompt ended, if it has.
+type ending int
+
+const (
+	going ending = iota
+	answered
+	left // without an answer
+)
+
+// window is the size of the terminal in characters.
+type window struct{ width, height int }
+
+// asking is what one prompt shows and does with keys. All else is the same for every one.
+type asking[P any] interface {
+	// key returns what becomes of the prompt, and whether it has its answer.
+	key(key tea.KeyMsg, w window) (P, bool)
+	// view is what is on the screen; after the end, what stays there.
+	view(w window, end ending) string
+}
+
+// prompt is a prompt as Bubble Tea takes it. Nothing is shown, and no key is taken, before
+// the size of the window is known.
+type prompt[P asking[P]] struct {
+	of P
+	window
+	end ending
+}
+
+func (m prompt[P]) Init() tea.Cmd { return nil }
+
+func (m prompt[P]) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		m.window = window{msg.Width, msg.Height}
+		if m.width <= 0 || m.height <= 0 { // a line that does not know its size
+			m.window = window{80, 24}
+		}
+	case tea.KeyMsg:
+		switch done := false; {
+		case m.end != going:
+			return m, nil
+		case msg.Type == tea.KeyEsc || msg.Type == tea.KeyCtrlC:
+			m.end = left
+		case m.width > 0:
+			if m.of, done = m.of.key(msg, m.window); done {
+				m.end = answered
+			}
+		}
+		if m.end != going {
+			return m, tea.Quit
+		}
+	}
+	return m, nil
+}
+
+func (m prompt[P]) View() string {
+	if m.width == 0 {
+		return ""
+	}
+	return m.of.view(m.window, m.end)
+}
+
+// edited is a line after a key was pressed: at most so many bytes, of the characters that
+// keep does not map to -1.
+func edited(line string, key tea.KeyMsg, most int, keep func(rune) rune) string {
+	switch key.Type {
+	case tea.KeyBackspace:
+		_, n := utf8.DecodeLastRuneInString(line)
+		return line[:len(line)-n]
+	case tea.KeyCtrlU:
+		return ""
+	case tea.KeyRunes, tea.KeySpace:
+		if t := line + strings.Map(keep, string(key.Runes)); len(t) <= most {
+			return t
+		}
+	}
+	return line
+}
+
+// visible keeps what can be seen.
+func visible(r rune) rune {
+	if r == ' ' || cli.Visible(r) {
+		return r
+	}
+	return -1
+}
+
+// run shows a prompt until it has its answer; without one the error is an ErrCanceled.
+// out is what is written to; it differs from the terminal itself for a screen that
+// cleans up after itself.
 //
-// The end of ctx and the signals that end a program become a control-C, which
-// every model takes as a cancellation: Bubble Tea's own ways out do not wait for
-// its reader, which may then still hold the terminal. Nor is a panic Bubble Tea's: it
-// would print the value and the arguments of functions. The terminal is put right, and
-// the panic goes on.
-func run[M tea.Model](ctx context.Context, in *os.File, out io.Writer, m M, options ...tea.ProgramOption) (M, error) {
-	var none M
+// The end of ctx and the signals that end a program become a control-C: Bubble Tea's own
+// ways out do not wait for its reader, which may then still hold the terminal. Nor is a
+// panic Bubble Tea's: it would print the value and the arguments of functions. The
+// terminal is put right, and the panic goes on.
+func run[P asking[P]](ctx context.Context, in *os.File, out io.Writer, of P, options ...tea.ProgramOption) (P, error) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	if ctx.Err() != nil {
-		return none, canceled(ctx)
+		return of, canceled(ctx)
 	}
 	options = append(options, tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler(), tea.WithoutCatchPanics())
-	p := tea.NewProgram(m, options...)
+	p := tea.NewProgram(prompt[P]{of: of}, options...)
 	defer func() {
 		if r := recover(); r != nil {
 			p.ReleaseTerminal()
@@ -87,14 +176,18 @@ func run[M tea.Model](ctx context.Context, in *os.File, out io.Writer, m M, opti
 		}
 	}()
 	defer context.AfterFunc(ctx, func() { p.Send(tea.KeyMsg{Type: tea.KeyCtrlC}) })()
-	end, err := p.Run()
+	model, err := p.Run()
 	if ctx.Err() != nil {
-		return none, canceled(ctx)
+		return of, canceled(ctx)
 	}
 	if err != nil {
-		return none, err
+		return of, err
 	}
-	return end.(M), nil
+	end := model.(prompt[P])
+	if end.end != answered {
+		return end.of, ErrCanceled
+	}
+	return end.of, nil
 }
 
 func canceled(ctx context.Context) error {

@@ -9,306 +9,223 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/carekey/carekey/crypto/fault"
 	tea "github.com/charmbracelet/bubbletea"
 	"golang.org/x/term"
 )
+
+// ErrWordsDiffer says that what a person typed from paper was not what the wallet
+// has, three times over.
+const ErrWordsDiffer fault.Code = "words-differ"
 
 // Words shows the words in the alternate screen, waits until the person goes
 // on, and then asks for two of them, chosen at random; after a wrong answer the
 // words are shown again. It returns nil once both were right.
 //
 // The words are never drawn before the terminal's size is known and never
-// beyond it, so that no line scrolls away; in a small window they come in pages.
+// beyond it, so that no line scrolls away: a window that is too small shows none.
 // Before the alternate screen is left, by whatever way, each of its lines is
 // overwritten: some terminals keep or ignore the alternate screen.
 //
 // A terminal without escape sequences cannot take the words back, so there
 // nothing is shown: ErrPlainTerminal.
 func Words(ctx context.Context, in, out *os.File, words []string) error {
-	return showWords(ctx, in, out, newWords(words, styled(), twoOf))
+	_, err := secretScreen(ctx, in, out, wordsModel{words: words, style: styled(), pick: func(n int) []int { return someOf(n, 2) }})
+	return err
 }
 
 // ShowWords shows the words as Words does and asks for none of them.
 func ShowWords(ctx context.Context, in, out *os.File, words []string) error {
-	return showWords(ctx, in, out, newWords(words, styled(), nil))
+	_, err := secretScreen(ctx, in, out, wordsModel{words: words, style: styled()})
+	return err
 }
 
-func showWords(ctx context.Context, in, out *os.File, m wordsModel) error {
-	end, err := secretScreen(ctx, in, out, m)
-	if err != nil {
-		return err
+// CheckWords asks for some of the words, at positions chosen at random, and shows
+// none. It returns nil once all that were asked for were right: a wrong one may be
+// typed again twice.
+func CheckWords(ctx context.Context, in, out *os.File, words []string) error {
+	end, err := secretScreen(ctx, in, out, wordsModel{words: words, style: styled(), blind: true, asked: someOf(len(words), checkedWords)})
+	if err == nil && end.wrong == tries {
+		err = ErrWordsDiffer
 	}
-	if end.stage != wordsDone {
-		return ErrCanceled
-	}
-	return nil
+	return err
 }
 
-// secretScreen shows a model in an alternate screen that is wiped before it is
-// left.
-func secretScreen[M tea.Model](ctx context.Context, in, out *os.File, m M) (M, error) {
-	if !Terminal(in, out) {
-		return m, ErrNoTerminal
-	}
-	if plain() {
-		return m, ErrPlainTerminal
-	}
-	return run(ctx, in, &wipingScreen{out}, m, tea.WithAltScreen())
-}
+// checkedWords is how many are asked for: who knows five of 24 has the paper.
+const checkedWords = 5
 
-// twoOf picks two different positions, in order. Predicting them gains nobody
+// someOf picks k different positions of n, in order. Predicting them gains nobody
 // anything.
-func twoOf(n int) []int {
-	p := rand.Perm(n)[:min(2, n)]
+func someOf(n, k int) []int {
+	p := rand.Perm(n)[:min(k, n)]
 	slices.Sort(p)
 	return p
 }
 
-type wordsStage int
+// secretScreen shows a prompt in an alternate screen that is wiped before it is
+// left.
+func secretScreen[P asking[P]](ctx context.Context, in, out *os.File, of P) (P, error) {
+	if !Terminal(in, out) {
+		return of, ErrNoTerminal
+	}
+	if plain() {
+		return of, ErrPlainTerminal
+	}
+	return run(ctx, in, &wipingScreen{out}, of, tea.WithAltScreen())
+}
 
-const (
-	wordsShow wordsStage = iota
-	wordsAsk
-	wordsDone
-	wordsCanceled
-)
-
-// wordsModel is the screen of Words. Width and height are 0 until known.
+// wordsModel is the screen of Words, ShowWords and CheckWords.
 type wordsModel struct {
-	words         []string
-	style         style
-	pick          func(n int) []int // positions to ask for; nil: none are
-	width, height int
+	words []string
+	style style
+	pick  func(n int) []int // positions to ask for; nil: none are
+	blind bool              // no word is shown
 
-	stage  wordsStage
-	first  int   // shown from this word on, if not all fit
-	asked  []int // positions to ask for
+	asked  []int // positions that are asked for, in order; nil: the words are shown
 	at     int   // index in asked
 	typed  string
+	wrong  int // answers to this question, of those who see no words
 	missed int // 1-based number of the word that was answered wrongly
 }
 
-func newWords(words []string, s style, pick func(int) []int) wordsModel {
-	return wordsModel{words: words, style: s, pick: pick}
+func (m wordsModel) key(key tea.KeyMsg, w window) (wordsModel, bool) {
+	if m.asked == nil {
+		if key.Type != tea.KeyEnter && key.Type != tea.KeySpace || m.lines(w) == nil {
+			return m, false // what cannot be seen cannot have been written down
+		}
+		if m.pick == nil {
+			return m, true
+		}
+		m.asked, m.at = m.pick(len(m.words)), 0
+		return m, false
+	}
+	if key.Type != tea.KeyEnter {
+		m.typed = typeWord(m.typed, key)
+		return m, false
+	}
+	position, typed := m.asked[m.at], m.typed
+	m.typed = ""
+	switch {
+	case typed == m.words[position]:
+		m.at, m.wrong = m.at+1, 0
+		return m, m.at == len(m.asked)
+	case !m.blind:
+		m.asked, m.missed = nil, position+1
+	case typed != "":
+		m.wrong++
+	}
+	return m, m.wrong == tries
 }
 
-func (m wordsModel) Init() tea.Cmd { return nil }
-
-func (m wordsModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	switch msg := msg.(type) {
-	case tea.WindowSizeMsg:
-		m.width, m.height = msg.Width, msg.Height
-		if m.width <= 0 || m.height <= 0 { // a line that does not know its size
-			m.width, m.height = 80, 24
-		}
-		m.first = 0
-	case tea.KeyMsg:
-		if msg.Type == tea.KeyEsc || msg.Type == tea.KeyCtrlC {
-			m.stage = wordsCanceled
-			return m, tea.Quit
-		}
-		if m.width == 0 {
-			return m, nil // typed ahead of the first screen
-		}
-		if m.stage == wordsShow {
-			m = m.show(msg)
-			if m.stage == wordsDone {
-				return m, tea.Quit
-			}
-			return m, nil
-		}
-		if m.stage == wordsAsk {
-			return m.ask(msg)
-		}
-	}
-	return m, nil
-}
-
-// show handles a key while words are on the screen.
-func (m wordsModel) show(key tea.KeyMsg) wordsModel {
-	page := m.page()
-	if page == 0 {
-		return m // nothing can be seen, so nothing can have been written down
-	}
-	switch key.String() {
-	case "enter", " ", "right", "pgdown":
-		if m.first+page < len(m.words) {
-			m.first += page
-		} else if m.pick == nil && (key.Type == tea.KeyEnter || key.Type == tea.KeySpace) {
-			m.stage = wordsDone
-		} else if key.Type == tea.KeyEnter || key.Type == tea.KeySpace {
-			m.stage, m.asked, m.at, m.typed, m.missed = wordsAsk, m.pick(len(m.words)), 0, "", 0
-		}
-	case "left", "pgup":
-		m.first = max(0, m.first-page)
-	}
-	return m
-}
-
-// ask handles a key while a word is being typed.
-func (m wordsModel) ask(key tea.KeyMsg) (tea.Model, tea.Cmd) {
-	m.typed = typeWord(m.typed, key)
-	if key.Type == tea.KeyEnter {
-		position := m.asked[m.at]
-		if m.typed != m.words[position] {
-			m.stage, m.first, m.typed = wordsShow, 0, ""
-			m.missed = position + 1
-			return m, nil
-		}
-		m.typed = ""
-		if m.at++; m.at == len(m.asked) {
-			m.stage = wordsDone
-			return m, tea.Quit
-		}
-	}
-	return m, nil
-}
-
-// typeWord is what stands there after a key was pressed while a word is typed.
-func typeWord(typed string, key tea.KeyMsg) string {
-	switch key.Type {
-	case tea.KeyBackspace:
-		return typed[:max(0, len(typed)-1)]
-	case tea.KeyCtrlU:
-		return ""
-	case tea.KeyRunes:
-		for _, r := range key.Runes {
-			if 'A' <= r && r <= 'Z' {
-				r += 'a' - 'A'
-			}
-			if 'a' <= r && r <= 'z' && len(typed) < 16 {
-				typed += string(r)
-			}
-		}
-	}
-	return typed
-}
-
-func (m wordsModel) View() string {
-	if m.width == 0 || m.stage >= wordsDone {
+func (m wordsModel) view(w window, end ending) string {
+	if end != going {
 		return ""
 	}
-	if m.stage == wordsAsk {
-		return strings.Join(m.askLines(), "\n")
+	if m.asked != nil {
+		return joinLines(m.questionLines(w))
 	}
-	if lines, ok := m.fullLines(); ok {
-		return strings.Join(lines, "\n")
+	lines := m.lines(w)
+	if lines == nil {
+		lines = wrap("Window too small for the words: please enlarge it.", w.width)
+		lines = lines[:min(len(lines), w.height)]
 	}
-	return strings.Join(m.pageLines(), "\n")
+	return joinLines(lines)
 }
 
-// cell is one numbered word.
-func (m wordsModel) cell(i int) string { return fmt.Sprintf("%2d. %-8s", i+1, m.words[i]) }
+// How the words are laid out: a number and a word, in columns.
+const (
+	indent    = "  "
+	between   = "      "
+	cellWidth = len("24. absolute")
+)
 
-const cellWidth = len("24. absolute")
-
-// grid lays the words from first to last out in columns, read downwards.
-func (m wordsModel) grid(first, last, across int, between string) []string {
-	rows := (last - first + across - 1) / across
+// grid lays words out in at most three columns, read downwards; mark is what stands
+// after a word's number. It is nil if the window is too narrow.
+func grid(words []string, width int, mark func(i int) string) []string {
+	across := min(3, (width-len(indent)+len(between))/(cellWidth+len(between)))
+	if across < 1 {
+		return nil
+	}
+	rows := (len(words) + across - 1) / across
 	lines := make([]string, rows)
-	for i := first; i < last; i++ {
-		r := (i - first) % rows
-		if i-first >= rows {
-			lines[r] += between
+	for i, word := range words {
+		lead := between
+		if i < rows {
+			lead = indent
 		}
-		lines[r] += m.cell(i)
+		lines[i%rows] += lead + fmt.Sprintf("%2d%s %-8s", i+1, mark(i), word)
 	}
 	return lines
 }
 
-// fullLines is the whole screen; ok is false if it does not fit.
-func (m wordsModel) fullLines() (lines []string, ok bool) {
-	const indent = "  "
-	add := func(paint func(string) string, text ...string) {
-		for _, t := range text {
-			lines = append(lines, indent+paint(t))
-		}
+// lines are the whole screen, without the advice where it has no room; nil if even the
+// words have none.
+func (m wordsModel) lines(w window) []string {
+	const advice = "Write them on paper, in this order, and keep the paper where only you " +
+		"find it. Whoever has these words has your wallet; without them nobody can bring " +
+		"it back. Do not photograph them and do not type them into anything but carekey."
+	words := grid(m.words, w.width, func(int) string { return "." })
+	if words == nil {
+		return nil
 	}
-	same := func(t string) string { return t }
-	width := m.width - len(indent)
-	const across, between = 3, "      "
-	if width < across*cellWidth+(across-1)*len(between) {
-		return nil, false
-	}
-	text := min(width, 72)
-	add(m.style.bold, fmt.Sprintf("Your %d words", len(m.words)))
-	lines = append(lines, "")
-	add(same, m.grid(0, len(m.words), across, between)...)
-	lines = append(lines, "")
-	add(same, wrap("Write them on paper, in this order, and keep the paper where only you "+
-		"find it. Whoever has these words has your wallet; without them nobody can bring "+
-		"it back. Do not photograph them and do not type them into anything but carekey.", text)...)
-	lines = append(lines, "")
+	head := append([]string{m.style.bold(fit(indent+fmt.Sprintf("Your %d words", len(m.words)), w.width)), ""}, append(words, "")...)
+	var foot []string
 	if m.missed > 0 {
-		add(m.style.danger, wrap(m.missedText(), text)...)
-		lines = append(lines, "")
+		foot = append(m.paragraph(m.style.danger, fmt.Sprintf("Word %d was not what you typed. Compare, then go on.", m.missed), w), "")
 	}
 	if m.pick == nil {
-		add(m.style.faint, "enter: done    esc: stop")
+		foot = append(foot, m.style.keysLine(w.width, indent+"enter: done    esc: stop", "enter  esc"))
 	} else {
-		add(m.style.faint, "enter: I have written them down    esc: stop")
+		foot = append(foot, m.style.keysLine(w.width, indent+"enter: I have written them down    esc: stop", "enter  esc"))
 	}
-	return lines, len(lines) <= m.height
+	for _, text := range [][]string{append(m.paragraph(style(false).bold, advice, w), ""), nil} {
+		if lines := slices.Concat(head, text, foot); len(lines) <= w.height {
+			return lines
+		}
+	}
+	return nil
 }
 
-func (m wordsModel) missedText() string {
-	return fmt.Sprintf("Word %d was not what you typed. Compare, then go on.", m.missed)
+// paragraph is a text below the words.
+func (m wordsModel) paragraph(paint func(string) string, text string, w window) (lines []string) {
+	for _, line := range wrap(text, min(w.width-len(indent), 72)) {
+		lines = append(lines, indent+paint(line))
+	}
+	return lines
 }
 
-// page returns how many words are on the screen at once: all of them, fewer in
-// a small window, 0 in one that shows none.
-func (m wordsModel) page() int {
-	if _, ok := m.fullLines(); ok {
-		return len(m.words)
+// questionLines ask for one word; a small window has the word alone.
+func (m wordsModel) questionLines(w window) []string {
+	line := fit(fmt.Sprintf("Word %d: %s_", m.asked[m.at]+1, m.typed), w.width)
+	lines := []string{m.style.bold(fit(fmt.Sprintf("  Type from your paper (%d of %d):", m.at+1, len(m.asked)), w.width)), "", indent + line, ""}
+	if m.wrong > 0 {
+		lines = append(lines, m.style.danger(fit("  That is not this wallet's word. Compare with your paper and type it again.", w.width)), "")
 	}
-	across, rows := m.pageSize()
-	return min(across*rows, len(m.words))
-}
-
-func (m wordsModel) pageSize() (across, rows int) {
-	if m.width < cellWidth || m.height < 3 {
-		return 0, 0
+	keys := "  enter: next    enter alone: show the words again    esc: stop"
+	if m.blind {
+		keys = "  enter: next    esc: stop"
 	}
-	across = (m.width + 1) / (cellWidth + 1)
-	return min(across, 4), m.height - 2
-}
-
-// pageLines is the screen for a window that is too small for all the words:
-// one line above, the words that fit, one line below.
-func (m wordsModel) pageLines() []string {
-	page := m.page()
-	if page == 0 {
-		lines := wrap("Window too small for the words: please enlarge it.", m.width)
-		return lines[:min(len(lines), m.height)]
-	}
-	across, _ := m.pageSize()
-	last := min(m.first+page, len(m.words))
-	head := fmt.Sprintf("%d-%d of %d (small window)", m.first+1, last, len(m.words))
-	if m.missed > 0 && m.first == 0 {
-		head = fmt.Sprintf("word %d was wrong; %s", m.missed, head)
-	}
-	next := "enter: done"
-	if last < len(m.words) {
-		next = "enter: more"
-	}
-	lines := []string{m.style.bold(fit(head, m.width))}
-	lines = append(lines, m.grid(m.first, last, across, " ")...)
-	return append(lines, m.style.keysLine(m.width, next+"  left: back  esc: stop", next))
-}
-
-func (m wordsModel) askLines() []string {
-	question := fmt.Sprintf("Word %d: ", m.asked[m.at]+1)
-	line := fit(question+m.typed+"_", m.width)
-	lines := []string{
-		m.style.bold(fit("  Type two of the words from your paper:", m.width)), "",
-		"  " + line, "",
-		m.style.keysLine(m.width, "  enter: next    enter alone: show the words again    esc: stop", "  enter: next  esc: stop"),
-	}
-	if m.height < len(lines) || m.width < len(line)+2 {
+	lines = append(lines, m.style.keysLine(w.width, keys, "  enter  esc"))
+	if w.height < len(lines) || w.width < len(indent)+len(line) {
 		return []string{line}
 	}
 	return lines
 }
+
+// typeWord is what stands there after a key was pressed while a word is typed.
+func typeWord(typed string, key tea.KeyMsg) string {
+	return edited(typed, key, 16, func(r rune) rune {
+		switch {
+		case 'A' <= r && r <= 'Z':
+			return r + 'a' - 'A'
+		case 'a' <= r && r <= 'z':
+			return r
+		}
+		return -1
+	})
+}
+
+func joinLines(lines []string) string { return strings.Join(lines, "\n") }
 
 // wipingScreen is a terminal that overwrites its lines before it leaves the
 // alternate screen. It goes line by line because clearing the whole screen makes

@@ -30,15 +30,18 @@ func shown(view string) (words []int) {
 	return words
 }
 
+// showing is a prompt with words, of which some are asked for.
+func showing(words []string, pick func(int) []int, s style) prompt[wordsModel] {
+	return prompt[wordsModel]{of: wordsModel{words: words, style: s, pick: pick}}
+}
+
 func TestWordsViews(t *testing.T) {
-	m := newWords(numbered, false, firstAndLast)
+	m := showing(numbered, firstAndLast, false)
 	if view := m.View(); view != "" {
 		t.Errorf("drawn before the size is known: %q", view)
 	}
 	golden(t, "words", size(m, 80, 24).View())
-	golden(t, "words_small", size(m, 40, 8).View())
-	second, _ := press(size(m, 40, 8), "enter")
-	golden(t, "words_small_next", second.View())
+	golden(t, "words_small", size(m, 40, 16).View())
 	golden(t, "words_tiny", size(m, 11, 24).View())
 	asking, _ := press(size(m, 80, 24), "enter", "worda")
 	golden(t, "words_ask", asking.View())
@@ -47,53 +50,54 @@ func TestWordsViews(t *testing.T) {
 }
 
 func TestWordsAsksForTwo(t *testing.T) {
-	start := size(newWords(numbered, false, firstAndLast), 80, 24)
+	start := size(showing(numbered, firstAndLast, false), 80, 24)
 	for _, c := range []struct {
-		name  string
-		keys  []string
-		stage wordsStage
+		name string
+		keys []string
+		end  ending
+		asks bool
 	}{
-		{"both right", []string{"enter", "wordaaaa", "enter", "wordxxxx", "enter"}, wordsDone},
-		{"upper case and corrected", []string{"space", "WORDAAAAQ", "backspace", "enter", "junk", "ctrl+u", "wordxxxx", "enter"}, wordsDone},
-		{"first wrong", []string{"enter", "wordaaa", "enter"}, wordsShow},
-		{"empty", []string{"enter", "enter"}, wordsShow},
-		{"second wrong", []string{"enter", "wordaaaa", "enter", "wordaaaa", "enter"}, wordsShow},
-		{"wrong, then both right", []string{"enter", "x", "enter", "enter", "wordaaaa", "enter", "wordxxxx", "enter"}, wordsDone},
-		{"escape at once", []string{"esc"}, wordsCanceled},
-		{"escape while asked", []string{"enter", "wordaaaa", "enter", "esc"}, wordsCanceled},
-		{"control-C", []string{"enter", "ctrl+c"}, wordsCanceled},
-		{"other keys do not go on", []string{"x", "y", "tab", "right"}, wordsShow},
+		{"both right", []string{"enter", "wordaaaa", "enter", "wordxxxx", "enter"}, answered, true},
+		{"upper case and corrected", []string{"space", "WORDAAAAQ", "backspace", "enter", "junk", "ctrl+u", "wordxxxx", "enter"}, answered, true},
+		{"first wrong", []string{"enter", "wordaaa", "enter"}, going, false},
+		{"empty", []string{"enter", "enter"}, going, false},
+		{"second wrong", []string{"enter", "wordaaaa", "enter", "wordaaaa", "enter"}, going, false},
+		{"wrong, then both right", []string{"enter", "x", "enter", "enter", "wordaaaa", "enter", "wordxxxx", "enter"}, answered, true},
+		{"escape at once", []string{"esc"}, left, false},
+		{"escape while asked", []string{"enter", "wordaaaa", "enter", "esc"}, left, true},
+		{"control-C", []string{"enter", "ctrl+c"}, left, true},
+		{"other keys do not go on", []string{"x", "y", "tab", "right"}, going, false},
 	} {
 		m, quit := press(start, c.keys...)
-		if m.stage != c.stage {
-			t.Errorf("%s: stage %d, want %d", c.name, m.stage, c.stage)
+		if m.end != c.end || quit != (c.end != going) || (m.of.asked != nil) != c.asks {
+			t.Errorf("%s: ended %d, quit %v, asks for %v", c.name, m.end, quit, m.of.asked)
 		}
-		if ended := c.stage >= wordsDone; quit != ended {
-			t.Errorf("%s: quit is %v", c.name, quit)
-		} else if ended && m.View() != "" {
+		if quit && m.View() != "" {
 			t.Errorf("%s: the last view is not empty: %q", c.name, m.View())
 		}
 	}
 }
 
 func TestWordsNeverShowsBeforeSize(t *testing.T) {
-	m, _ := press(newWords(numbered, false, firstAndLast), "enter", "enter", "wordaaaa", "enter")
-	if m.stage != wordsShow || m.View() != "" {
-		t.Errorf("keys typed ahead moved to stage %d, view %q", m.stage, m.View())
+	m, _ := press(showing(numbered, firstAndLast, false), "enter", "enter", "wordaaaa", "enter")
+	if m.of.asked != nil || m.end != going || m.View() != "" {
+		t.Errorf("keys typed ahead asked for %v, view %q", m.of.asked, m.View())
 	}
 }
 
-// In every window size the screen stays within the window, and either each word
-// is seen before the question comes, or the question never comes.
+// In every window size the screen stays within the window, and either all words are
+// seen at once before the question comes, or the question never comes.
 func TestWordsFitsEveryWindow(t *testing.T) {
 	lane.OneGoroutine(t)
-	for _, width := range []int{1, 5, 11, 12, 13, 24, 25, 30, 38, 39, 50, 51, 52, 53, 60, 79, 80, 90} {
-		for _, height := range []int{1, 2, 3, 4, 5, 9, 10, 11, 18, 19, 20, 22, 24, 30} {
-			visible := width >= cellWidth && height >= 3
-			m := size(newWords(numbered, false, firstAndLast), width, height)
-			m.missed = 24
-			var seen []int
-			for range 30 {
+	for _, width := range []int{1, 5, 11, 12, 13, 14, 24, 25, 30, 31, 32, 38, 39, 49, 50, 51, 52, 53, 60, 79, 80, 90} {
+		for _, height := range []int{1, 2, 3, 4, 5, 9, 10, 11, 13, 14, 15, 16, 18, 19, 20, 22, 24, 30, 40} {
+			m := size(showing(numbered, firstAndLast, false), width, height)
+			m.of.missed = 24
+			seen := shown(m.View())
+			for i := range 2 {
+				if i > 0 {
+					m, _ = press(m, "enter")
+				}
 				lines := strings.Split(m.View(), "\n")
 				if len(lines) > height {
 					t.Fatalf("%dx%d: %d lines", width, height, len(lines))
@@ -103,19 +107,13 @@ func TestWordsFitsEveryWindow(t *testing.T) {
 						t.Fatalf("%dx%d: line of %d columns: %q", width, height, columns(line), line)
 					}
 				}
-				if m.stage == wordsAsk {
-					break
-				}
-				seen = append(seen, shown(m.View())...)
-				m, _ = press(m, "enter")
 			}
-			switch {
-			case visible && !slices.Equal(seen, shownAll):
-				t.Fatalf("%dx%d: saw %v", width, height, seen)
-			case visible != (m.stage == wordsAsk):
-				t.Fatalf("%dx%d: visible %v, ended in stage %d", width, height, visible, m.stage)
-			case !visible && len(seen) > 0:
-				t.Fatalf("%dx%d: saw %v", width, height, seen)
+			visible := slices.Equal(seen, shownAll)
+			if !visible && len(seen) > 0 || visible != (m.of.asked != nil) {
+				t.Fatalf("%dx%d: saw %v, asks for %v", width, height, seen, m.of.asked)
+			}
+			if room := width >= 50 && height >= 15 || width >= 32 && height >= 19; room && !visible {
+				t.Fatalf("%dx%d: there is room, and no words", width, height)
 			}
 		}
 	}
@@ -130,23 +128,17 @@ func firstInts(n int) (ints []int) {
 	return ints
 }
 
-func TestWordsPagesBackAndResizes(t *testing.T) {
-	m := size(newWords(numbered, false, firstAndLast), 40, 6)
-	m, _ = press(m, "enter", "left")
-	if got := shown(m.View()); got[0] != 0 {
-		t.Errorf("after left: %v", got)
-	}
-	m, _ = press(m, "enter")
-	m = size(m, 80, 24)
-	if got := shown(m.View()); !slices.Equal(got, shownAll) {
+func TestWordsResize(t *testing.T) {
+	m, _ := press(size(showing(numbered, firstAndLast, false), 40, 6), "enter")
+	if got := shown(size(m, 80, 24).View()); !slices.Equal(got, shownAll) {
 		t.Errorf("after enlarging: %v", got)
 	}
 }
 
-func TestTwoOf(t *testing.T) {
+func TestSomeOf(t *testing.T) {
 	seen := map[int]bool{}
 	for range 2000 {
-		p := twoOf(24)
+		p := someOf(24, 2)
 		if len(p) != 2 || p[0] >= p[1] || p[0] < 0 || p[1] > 23 {
 			t.Fatalf("picked %v", p)
 		}
