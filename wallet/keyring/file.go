@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/disk"
+	"github.com/carekey/carekey/wallet/atomicfile"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -83,48 +85,28 @@ func (f *File) Get(ctx context.Context, id string) (string, error) {
 
 // Set implements Store.
 func (f *File) Set(ctx context.Context, id, secret string) error {
-	if err := checkID(id); err != nil {
+	if err := checkItem(id, secret); err != nil {
 		return err
-	}
-	if !wellFormed(secret) {
-		return ErrArgument.With("name", "secret")
 	}
 	switch _, err := os.Lstat(f.Path); {
 	case err == nil:
 		heldID, held, err := f.open(ctx)
-		if err != nil {
-			return err
+		if err == nil && (heldID != id || held != secret) {
+			err = ErrItemExists
 		}
-		if heldID != id || held != secret {
-			return ErrItemExists
-		}
-		return nil
+		return err
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("keyring: %w", err)
 	}
-
-	sealed, err := f.seal(ctx, formatItem(id, secret))
-	if err != nil {
-		return err
-	}
-	if err := writeFile(f.Path, sealed); err != nil {
-		return fmt.Errorf("keyring: write key file: %w", err)
-	}
-	if back, err := readFile(f.Path); err != nil || !bytes.Equal(back, sealed) {
-		return ErrNotStored.Of(err)
-	}
-	return nil
+	return f.write(ctx, id, secret, false)
 }
 
 // Delete implements Store. The file holds one item, so it is not opened first
-// and id only has to be an id. What an interrupted Set left beside it goes first.
+// and id only has to be an id.
 // Flash storage may keep the sectors: what protects them is still the passphrase.
 func (f *File) Delete(_ context.Context, id string) error {
 	if err := checkID(id); err != nil {
 		return err
-	}
-	if err := os.Remove(f.Path + temporarySuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return ErrNotDeleted.Of(err)
 	}
 	err := os.Remove(f.Path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -147,38 +129,45 @@ func (f *File) ChangePassphrase(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return f.replace(ctx, id, secret)
+	return f.write(ctx, id, secret, true)
 }
 
 // Replace keeps secret under id in a new file, in the place of one that may be
 // there and is not opened: for somebody who lost its passphrase. It asks for a new
 // one.
 func (f *File) Replace(ctx context.Context, id, secret string) error {
-	if err := checkID(id); err != nil {
+	if err := checkItem(id, secret); err != nil {
 		return err
 	}
-	if !wellFormed(secret) {
-		return ErrArgument.With("name", "secret")
-	}
-	return f.replace(ctx, id, secret)
+	return f.write(ctx, id, secret, true)
 }
 
-func (f *File) replace(ctx context.Context, id, secret string) error {
-	var chosen []byte
-	defer func() { clear(chosen) }()
-	sealer := &File{WorkFactor: f.WorkFactor, Passphrase: func(ctx context.Context, confirm bool) ([]byte, error) {
-		b, err := f.ask(ctx, confirm)
-		chosen = bytes.Clone(b)
-		return b, err
-	}}
-	sealed, err := sealer.seal(ctx, formatItem(id, secret))
+// write seals an item under a new passphrase and makes it the file. What replaces
+// another file is opened first.
+func (f *File) write(ctx context.Context, id, secret string, replaces bool) error {
+	factor := cmp.Or(f.WorkFactor, DefaultWorkFactor)
+	if factor < 1 || factor > MaxWorkFactor {
+		return ErrArgument.With("name", "work factor")
+	}
+	passphrase, err := f.ask(ctx, true)
 	if err != nil {
 		return err
 	}
-	if heldID, held, err := unseal(sealed, chosen); err != nil || heldID != id || held != secret {
-		return ErrNotStored.Of(err)
+	defer clear(passphrase)
+	sealed, err := seal(id, secret, passphrase, factor)
+	if err != nil {
+		return fmt.Errorf("keyring: seal key file: %w", err)
 	}
-	if err := writeFile(f.Path, sealed); err != nil {
+	// scrypt cannot be interrupted; whoever gave up meanwhile gets no file.
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if replaces {
+		if heldID, held, err := unseal(sealed, passphrase); err != nil || heldID != id || held != secret {
+			return ErrNotStored.Of(err)
+		}
+	}
+	if err := atomicfile.Write(f.Path, sealed, 0o600); err != nil {
 		return fmt.Errorf("keyring: write key file: %w", err)
 	}
 	if back, err := readFile(f.Path); err != nil || !bytes.Equal(back, sealed) {
@@ -259,43 +248,23 @@ func decrypt(sealed, passphrase []byte) (id, secret string, err error) {
 	return id, secret, nil
 }
 
-// seal encrypts plain under a new passphrase and wipes plain.
-func (f *File) seal(ctx context.Context, plain []byte) ([]byte, error) {
-	defer clear(plain)
-	factor := f.WorkFactor
-	if factor == 0 {
-		factor = DefaultWorkFactor
-	}
-	if factor < 1 || factor > MaxWorkFactor {
-		return nil, ErrArgument.With("name", "work factor")
-	}
-	passphrase, err := f.ask(ctx, true)
-	if err != nil {
-		return nil, err
-	}
+// seal returns the content of a key file.
+func seal(id, secret string, passphrase []byte, factor int) ([]byte, error) {
 	recipient, err := age.NewScryptRecipient(string(passphrase))
-	clear(passphrase)
 	if err != nil {
 		return nil, err
 	}
 	recipient.SetWorkFactor(factor)
-
 	var sealed bytes.Buffer
 	w, err := age.Encrypt(&sealed, recipient)
 	if err != nil {
-		return nil, fmt.Errorf("keyring: seal key file: %w", err)
+		return nil, err
 	}
-	if _, err := w.Write(plain); err != nil {
-		return nil, fmt.Errorf("keyring: seal key file: %w", err)
+	if _, err := io.WriteString(w, itemHead+id+"\n"+secret+"\n"); err != nil {
+		return nil, err
 	}
-	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("keyring: seal key file: %w", err)
-	}
-	// scrypt cannot be interrupted; whoever gave up meanwhile gets no file.
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	return sealed.Bytes(), nil
+	err = w.Close() // what is sealed is complete only then
+	return sealed.Bytes(), err
 }
 
 func (f *File) ask(ctx context.Context, confirm bool) ([]byte, error) {
@@ -325,81 +294,22 @@ func (f *File) ask(ctx context.Context, confirm bool) ([]byte, error) {
 
 const itemHead = "carekey key 1\n"
 
-func formatItem(id, secret string) []byte {
-	return []byte(itemHead + id + "\n" + secret + "\n")
-}
-
-// parseItem is the inverse of formatItem; it admits nothing else.
+// parseItem reads what seal writes; it admits nothing else.
 func parseItem(s string) (id, secret string, ok bool) {
-	s, ok = strings.CutPrefix(s, itemHead)
-	if !ok {
-		return "", "", false
-	}
-	id, secret, ok = strings.Cut(s, "\n")
-	if !ok || checkID(id) != nil {
-		return "", "", false
-	}
-	secret, ok = strings.CutSuffix(secret, "\n")
-	if !ok || !wellFormed(secret) {
-		return "", "", false
-	}
-	return id, secret, true
+	id, secret, _ = strings.Cut(strings.TrimPrefix(s, itemHead), "\n")
+	secret = strings.TrimSuffix(secret, "\n")
+	return id, secret, checkItem(id, secret) == nil && s == itemHead+id+"\n"+secret+"\n"
 }
 
 func readFile(path string) ([]byte, error) {
-	file, err := disk.Open(path, os.O_RDONLY, 0)
-	if errors.Is(err, fs.ErrNotExist) {
+	b, err := disk.ReadFile(path, maxFileSize)
+	switch {
+	case err == nil:
+		return b, nil
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, ErrItemNotFound.Of(err, "kind", KindFile)
-	}
-	if errors.As(err, new(*disk.KindError)) {
+	case errors.As(err, new(*disk.KindError)):
 		return nil, ErrDamaged.Of(err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("keyring: %w", err)
-	}
-	defer file.Close()
-	b, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("keyring: %w", err)
-	}
-	if len(b) > maxFileSize {
-		return nil, ErrDamaged.Of(errors.New("longer than any key file"))
-	}
-	return b, nil
-}
-
-// temporarySuffix is behind the name of a file that is being written.
-const temporarySuffix = ".new"
-
-// writeFile makes the file appear whole or not at all. A crash leaves at most
-// one temporary file beside it, which the next attempt replaces.
-func writeFile(path string, b []byte) (err error) {
-	temporary := path + temporarySuffix
-	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	// O_EXCL follows no link that somebody put there.
-	file, err := disk.Open(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(temporary)
-		}
-	}()
-	_, err = file.Write(b)
-	if err == nil {
-		err = file.Sync()
-	}
-	if e := file.Close(); err == nil {
-		err = e
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(temporary, path); err != nil {
-		return err
-	}
-	return disk.SyncDir(filepath.Dir(path))
+	return nil, fmt.Errorf("keyring: %w", err)
 }

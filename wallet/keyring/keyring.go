@@ -28,6 +28,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"strings"
 )
 
 // SecretLen is the length in characters of every secret: 32 bytes in base64url
@@ -69,16 +70,20 @@ func NewID() string { return rand.Text() }
 // checkID admits 1 to 64 letters, digits, '-' and '_': what every system's
 // keyring stores unchanged.
 func checkID(id string) error {
-	if len(id) == 0 || len(id) > 64 {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+	if len(id) == 0 || len(id) > 64 || strings.Trim(id, plain) != "" {
 		return ErrArgument.With("name", "id")
 	}
-	for i := range len(id) {
-		c := id[i]
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
-		default:
-			return ErrArgument.With("name", "id")
-		}
+	return nil
+}
+
+// checkItem admits an id with a secret.
+func checkItem(id, secret string) error {
+	if err := checkID(id); err != nil {
+		return err
+	}
+	if !wellFormed(secret) {
+		return ErrArgument.With("name", "secret")
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -143,11 +144,8 @@ func (o *OS) Look(ctx context.Context, id string) (Sight, error) {
 
 // Set implements Store.
 func (o *OS) Set(ctx context.Context, id, secret string) error {
-	if err := checkID(id); err != nil {
+	if err := checkItem(id, secret); err != nil {
 		return err
-	}
-	if !wellFormed(secret) {
-		return ErrArgument.With("name", "secret")
 	}
 	_, err := o.within(ctx, "set", func(c call) (string, error) {
 		c.secret = secret
@@ -161,7 +159,7 @@ func (o *OS) Set(ctx context.Context, id, secret string) error {
 		case !errors.Is(err, ErrItemNotFound):
 			return "", err
 		}
-		if err := c.set(id, secret); err != nil {
+		if err := c.change(id, func() error { return c.lib.Set(Service, id, secret) }); err != nil {
 			return "", err
 		}
 		switch held, err := c.get(id); {
@@ -181,7 +179,7 @@ func (o *OS) Delete(ctx context.Context, id string) error {
 		return err
 	}
 	_, err := o.within(ctx, "delete", func(c call) (string, error) {
-		if err := c.delete(id); err != nil {
+		if err := c.change(id, func() error { return c.lib.Delete(Service, id) }); err != nil {
 			return "", err
 		}
 		switch _, err := c.get(id); {
@@ -201,13 +199,8 @@ func (o *OS) within(parent context.Context, op string, f func(call) (string, err
 	if err := parent.Err(); err != nil {
 		return "", context.Cause(parent)
 	}
-	timeout, promptTimeout, lib, ready := o.Timeout, o.PromptTimeout, o.lib, o.ready
-	if timeout <= 0 {
-		timeout = DefaultTimeout
-	}
-	if promptTimeout <= 0 {
-		promptTimeout = DefaultPromptTimeout
-	}
+	timeout, promptTimeout := cmp.Or(o.Timeout, DefaultTimeout), cmp.Or(o.PromptTimeout, DefaultPromptTimeout)
+	lib, ready := o.lib, o.ready
 	if lib == nil {
 		lib = system{}
 	}
@@ -325,18 +318,13 @@ func (c call) unlock(id string) error {
 	return c.ctx.Err()
 }
 
-func (c call) set(id, secret string) error {
-	if err := c.unlock(id); err != nil {
-		return c.failure(err)
+// change unlocks what a change of the item needs, and makes it.
+func (c call) change(id string, make func() error) error {
+	err := c.unlock(id)
+	if err == nil {
+		err = make()
 	}
-	return c.failure(c.lib.Set(Service, id, secret))
-}
-
-func (c call) delete(id string) error {
-	if err := c.unlock(id); err != nil {
-		return c.failure(err)
-	}
-	return c.failure(c.lib.Delete(Service, id))
+	return c.failure(err)
 }
 
 // failure gives the library's error its type.
