@@ -177,7 +177,7 @@ func (f *File) write(ctx context.Context, id, secret string, replaces bool) erro
 }
 
 // LooksLikeKeyFile tells, without a passphrase, whether a key file is there: an
-// *ItemNotFoundError if none is, a *DamagedError if what is there is none.
+// [ErrItemNotFound] if none is, an [ErrDamaged] if what is there is none.
 func LooksLikeKeyFile(path string) error {
 	b, err := readFile(path)
 	if err == nil && !bytes.HasPrefix(b, []byte("age-encryption.org/v1\n-> scrypt ")) {

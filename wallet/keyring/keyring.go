@@ -9,10 +9,10 @@
 //
 //   - Set returns nil only after the secret was read back and was the same.
 //   - Set overwrites nothing: another secret under the same id is an
-//     [ItemExistsError]. The same secret again is fine, so a step that was
+//     [ErrItemExists]. The same secret again is fine, so a step that was
 //     interrupted after Set can simply be taken again.
 //   - Delete returns nil only after the item was seen to be gone.
-//   - Every failure is one of the types in errors.go. A Store never falls back
+//   - Every failure has one of the codes in errors.go. A Store never falls back
 //     to another one: that is for a person to decide.
 //   - Nothing that is returned as an error contains the secret.
 //
@@ -43,14 +43,14 @@ type Store interface {
 	// Get returns the secret kept under id, SecretLen characters of base64url.
 	Get(ctx context.Context, id string) (secret string, err error)
 
-	// Set keeps secret under id and reads it back. After a *TimeoutError or
+	// Set keeps secret under id and reads it back. After an [ErrTimeout] or
 	// after ctx ended, the item may exist or still come into being (a person
 	// may answer a prompt late), so the old copy of a secret is only given up
 	// after a Set that returned nil.
 	Set(ctx context.Context, id, secret string) error
 
 	// Delete removes the item. An item that is not there is an
-	// *ItemNotFoundError.
+	// [ErrItemNotFound].
 	Delete(ctx context.Context, id string) error
 
 	// Kind is "os" or "file".

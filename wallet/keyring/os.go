@@ -45,7 +45,7 @@ type OS struct {
 	// 0 means DefaultPromptTimeout.
 	PromptTimeout time.Duration
 	// NoPrompt puts no prompt up: a keyring that would have to ask for its
-	// password is a *LockedError at once.
+	// password is an [ErrLocked] at once.
 	NoPrompt bool
 	// Asking, if not nil, says that a person is there. It is called when a prompt
 	// goes up, while the call waits. With it set, Set and Delete have PromptTimeout
@@ -318,11 +318,11 @@ func (c call) unlock(id string) error {
 	return c.ctx.Err()
 }
 
-// change unlocks what a change of the item needs, and makes it.
-func (c call) change(id string, make func() error) error {
+// change unlocks what a change of the item needs, and carries it out.
+func (c call) change(id string, carryOut func() error) error {
 	err := c.unlock(id)
 	if err == nil {
-		err = make()
+		err = carryOut()
 	}
 	return c.failure(err)
 }
