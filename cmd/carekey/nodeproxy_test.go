@@ -33,6 +33,8 @@ type proxy struct {
 	URL   string
 	event func() // of faultBefore and faultAfter
 
+	happening sync.WaitGroup // an event from its request's arrival to its end
+
 	mu     sync.Mutex
 	target string // of the node
 	count  int    // requests since arm
@@ -51,11 +53,14 @@ func newProxy(t *testing.T) *proxy {
 	return p
 }
 
-// arm counts anew and sets the fault of the request number at; 0 is none.
+// arm counts anew and sets the fault of the request number at; 0 is none. It returns
+// when an event of the fault before has ended: a command whose other requests failed
+// by it can be faster.
 func (p *proxy) arm(f proxyFault, at int, event func()) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.count, p.fault, p.at, p.event = 0, f, at, event
+	p.mu.Unlock()
+	p.happening.Wait()
 }
 
 // counted is how many requests came since arm.
@@ -104,7 +109,12 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case p.count > p.at && p.at > 0 && p.fault == faultPartition:
 		f = faultPartition
 	}
-	event := p.event
+	event := func() {}
+	if f == faultBefore || f == faultAfter {
+		p.happening.Add(1)
+		happens := p.event
+		event = func() { defer p.happening.Done(); happens() }
+	}
 	var late []*http.Request
 	var bodies [][]byte
 	if p.behind--; p.behind <= 0 {
