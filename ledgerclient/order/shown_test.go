@@ -7,13 +7,16 @@ func TestShown(t *testing.T) {
 		"":                                "",
 		"example:/srv/order":              "example:/srv/order",
 		"fabric://peer:7051/channel":      "fabric://peer:7051/channel",
-		"fabric://maria@peer/channel":     "fabric://maria@peer/channel",
-		"fabric://maria:hunter2@peer/c":   "fabric://maria:…@peer/c",
-		"fabric://maria:hun@ter2@peer/c":  "fabric://maria:…@peer/c",
-		"fabric://maria:h%75nter2@peer/c": "fabric://maria:…@peer/c",
-		"sql://h/db?user=m&password=hunter2&Api-Key=hunter2&n=1": "sql://h/db?user=m&password=…&Api-Key=…&n=1",
-		"sql:db?token=hunter2": "sql:db?token=…",
-		"sql://m:hunter2@[::1": "sql:…",
+		"fabric://maria@peer/channel":     "fabric://…@peer/channel",
+		"fabric://maria:hunter2@peer/c":   "fabric://…@peer/c",
+		"fabric://maria:hun@ter2@peer/c":  "fabric://…@peer/c",
+		"fabric://maria:h%75nter2@peer/c": "fabric://…@peer/c",
+		"fabric://m:hunter2@peer/c@d?n=1": "fabric://…@d?…",
+		"sql://h/db?user=m&password=hunter2&Api-Key=hunter2&n=1": "sql://h/db?…",
+		"sql:db?token=hunter2":     "sql:db?…",
+		"sql:db#hunter2":           "sql:db#…",
+		"sql://m:1#hunter2@[::1]/": "sql://m:1#…",
+		"sql://m:hunter2@[::1":     "sql:…",
 	} {
 		if got := Shown(url); got != want {
 			t.Errorf("%s is shown as %s, want %s", url, got, want)
