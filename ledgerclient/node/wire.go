@@ -132,16 +132,11 @@ func malformed(what string, err error) error {
 type Form[T any] struct {
 	what   string // in errors
 	fields func(*codec.Codec, *T)
-	size   func(T) int // bytes that Marshal makes room for; nil: a few
 }
 
 // Marshal encodes a value.
 func (f Form[T]) Marshal(v T) []byte {
-	var room []byte
-	if f.size != nil {
-		room = make([]byte, 0, f.size(v))
-	}
-	return codec.Append(room, func(c *codec.Codec) { f.fields(c, &v) })
+	return codec.Append(nil, func(c *codec.Codec) { f.fields(c, &v) })
 }
 
 // Parse decodes what is all of b; on an error the value is zero. What varies in length
@@ -154,6 +149,6 @@ func (f Form[T]) Parse(b []byte) (v T, err error) {
 }
 
 // list are least to most items one behind the other.
-func list[T any](what string, least, most int, item func(*codec.Codec, *T), size func([]T) int) Form[[]T] {
-	return Form[[]T]{what, func(c *codec.Codec, items *[]T) { codec.All(c, items, least, most, item) }, size}
+func list[T any](what string, least, most int, item func(*codec.Codec, *T)) Form[[]T] {
+	return Form[[]T]{what, func(c *codec.Codec, items *[]T) { codec.All(c, items, least, most, item) }}
 }

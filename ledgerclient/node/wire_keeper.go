@@ -25,7 +25,7 @@ var DepositsForm = list("batch of deposits", 1, MaxEntries, func(c *codec.Codec,
 		*d, err = ledgerclient.ParseDeposit(raw)
 		c.Fail(err)
 	}
-}, nil)
+})
 
 // Reply is what a keeper says to one item of a batch.
 type Reply[T any] struct {
@@ -50,7 +50,7 @@ func replies[T any, P interface {
 		if r.Code == ledgerclient.Released {
 			c.Message(P(&r.Said).Fields)
 		}
-	}, nil)
+	})
 }
 
 // Replies joins what a keeper says to a batch with the error that says what it
@@ -88,7 +88,7 @@ func take[T any](about []contract.ID, replies []Reply[T]) (said []T, err error) 
 }
 
 // KeeperStateForm is of what a keeper says of a grant: grant 32, held 1 (0 or 1), end 1.
-var KeeperStateForm = Form[ledgerclient.KeeperState]{what: "state of a share", fields: func(c *codec.Codec, s *ledgerclient.KeeperState) {
+var KeeperStateForm = Form[ledgerclient.KeeperState]{"state of a share", func(c *codec.Codec, s *ledgerclient.KeeperState) {
 	c.Bytes(s.Grant[:])
 	codec.Bool(c, &s.Held)
 	codec.Int(c, &s.Ended)

@@ -14,8 +14,7 @@ import (
 
 // EntriesForm is of a batch of 1 to MaxEntries entries: one behind the other, 222 bytes
 // each.
-var EntriesForm = list("batch of entries", 1, MaxEntries, ledgerclient.EntryField,
-	func(entries []contract.Entry) int { return len(entries) * contract.Size })
+var EntriesForm = list("batch of entries", 1, MaxEntries, ledgerclient.EntryField)
 
 // News are what is new of a log: a checkpoint, and the leaves under it from a position
 // on.
@@ -36,7 +35,7 @@ func leaf(c *codec.Codec, l *contract.Leaf) {
 
 // NewsForm is of the checkpoint behind its length in 4 bytes, the leaves behind their
 // number in 2 bytes.
-var NewsForm = Form[News]{what: "news of a log", fields: news}
+var NewsForm = Form[News]{"news of a log", news}
 
 func news(c *codec.Codec, n *News) {
 	codec.Sized[uint32](c, &n.Note, MaxNote)
@@ -106,7 +105,7 @@ type Ordered struct {
 
 // OrderedForm is of the answer to a batch of n entries: n outcomes, then the news.
 func OrderedForm(n int) Form[Ordered] {
-	return Form[Ordered]{what: "answer to a batch", fields: func(c *codec.Codec, o *Ordered) {
+	return Form[Ordered]{"answer to a batch", func(c *codec.Codec, o *Ordered) {
 		codec.List(c, &o.Outcomes, n, outcome)
 		news(c, &o.News)
 	}}
@@ -140,4 +139,4 @@ func parseDecimal(s string) (uint64, error) {
 var ConfigsForm = list("list of configurations", 0, MaxConfigs, func(c *codec.Codec, d *[]byte) {
 	codec.Sized[uint32](c, d, MaxDocument)
 	c.Check(len(*d) > 0)
-}, nil)
+})

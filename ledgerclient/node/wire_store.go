@@ -8,12 +8,7 @@ import (
 )
 
 // PutsForm is of 1 to MaxPuts payloads. It holds the locators: they are secret.
-var PutsForm = list("batch of payloads", 1, MaxPuts, put, func(puts []ledgerclient.Put) (n int) {
-	for i := range puts {
-		n += putSize(&puts[i])
-	}
-	return n
-})
+var PutsForm = list("batch of payloads", 1, MaxPuts, put)
 
 // putSize is how many bytes a put has in a request.
 func putSize(p *ledgerclient.Put) int {
@@ -37,7 +32,7 @@ func put(c *codec.Codec, p *ledgerclient.Put) {
 type UploadID [32]byte
 
 // UploadIDForm is of its 32 bytes.
-var UploadIDForm = Form[UploadID]{what: "upload", fields: func(c *codec.Codec, id *UploadID) { c.Bytes(id[:]) }}
+var UploadIDForm = Form[UploadID]{"upload", func(c *codec.Codec, id *UploadID) { c.Bytes(id[:]) }}
 
 // UploadBegun is the answer to a new upload.
 type UploadBegun struct {
@@ -46,7 +41,7 @@ type UploadBegun struct {
 }
 
 // UploadBegunForm is of upload 32, most 8.
-var UploadBegunForm = Form[UploadBegun]{what: "answer to an upload", fields: func(c *codec.Codec, u *UploadBegun) {
+var UploadBegunForm = Form[UploadBegun]{"answer to an upload", func(c *codec.Codec, u *UploadBegun) {
 	c.Bytes(u.Upload[:])
 	codec.Int(c, &u.Most)
 	c.Check(u.Most >= 1 && u.Most <= MaxContent)
@@ -65,7 +60,7 @@ var UploadPartForm = Form[UploadPart]{"part of an upload", func(c *codec.Codec, 
 	codec.Int(c, &p.Offset)
 	c.Check(p.Offset <= MaxContent)
 	c.Rest(&p.Data, 1, MaxPart)
-}, func(p UploadPart) int { return len(p.Upload) + 8 + len(p.Data) }}
+}}
 
 // UploadCommit ends an upload: what was sent is the content of Put.Entry.
 type UploadCommit struct {
@@ -75,7 +70,7 @@ type UploadCommit struct {
 
 // UploadCommitForm is of upload 32, then the put as PutsForm has it, with an empty
 // blob.
-var UploadCommitForm = Form[UploadCommit]{what: "end of an upload", fields: func(c *codec.Codec, u *UploadCommit) {
+var UploadCommitForm = Form[UploadCommit]{"end of an upload", func(c *codec.Codec, u *UploadCommit) {
 	c.Bytes(u.Upload[:])
 	put(c, &u.Put)
 	c.Check(u.Put.Part == ledgerclient.PartContent && u.Put.Blob == nil)

@@ -78,5 +78,5 @@ func ParseEntryBundle(b []byte, width int) ([]contract.Leaf, error) {
 		var err error
 		*l, err = contract.ParseLeaf(raw)
 		c.Fail(err)
-	}, nil).Parse(b)
+	}).Parse(b)
 }
