@@ -3,12 +3,12 @@ package nodetest
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
 	"encoding/hex"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,9 +17,9 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/folder/foldertest"
 	"github.com/carekey/carekey/ledgerclient/node"
-	"golang.org/x/mod/sumdb/note"
 )
 
 // lie answers a request and reports that it did; or it does nothing, because it is
@@ -46,7 +46,7 @@ var lies = map[string]lie{
 	"wrong-tile": changed(node.PathTile+"0/", func(n *Node, b []byte) []byte { return flip(b, 40) }),
 	// The head from before, signed anew with a time of now: what an operator can do
 	// who lost the newest entries, or wants to.
-	"rollback": head(func(n *Node, _ []byte) []byte { return n.retime(n.kept) }),
+	"rollback": head(func(n *Node, _ []byte) []byte { return n.before() }),
 	// The head from before, as it was.
 	"frozen-head": head(func(n *Node, _ []byte) []byte { return n.kept }),
 	// A head with a signature of somebody else under the node's name.
@@ -303,43 +303,18 @@ func flip(b []byte, at int) []byte {
 	return b
 }
 
-// retime signs a checkpoint with a time of now.
-func (n *Node) retime(raw []byte) []byte {
-	out, err := n.signAgain(raw)
+// before is the head from before with a time of now.
+func (n *Node) before() []byte {
+	f, err := folder.Open(n.Dir+".fork", folder.Options{Clock: n.now, AcceptClock: true})
 	if err != nil {
 		return []byte(err.Error())
 	}
-	return out
-}
-
-func (n *Node) signAgain(raw []byte) ([]byte, error) {
-	text, err := n.file("node.ed25519")
+	defer f.Close()
+	raw, err := f.CheckpointAt(context.Background(), n.now())
 	if err != nil {
-		return nil, err
+		return []byte(err.Error())
 	}
-	seed, err := hex.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil || len(seed) != ed25519.SeedSize {
-		return nil, fmt.Errorf("not a key")
-	}
-	key := ed25519.NewKeyFromSeed(seed)
-	inv, err := n.Invitation()
-	if err != nil {
-		return nil, err
-	}
-	vkey, err := note.NewEd25519VerifierKey(ledgerclient.Origin(inv.Ledger), key.Public().(ed25519.PublicKey))
-	if err != nil {
-		return nil, err
-	}
-	v, err := note.NewVerifier(vkey)
-	if err != nil {
-		return nil, err
-	}
-	was, err := note.Open(raw, note.VerifierList(v))
-	if err != nil {
-		return nil, err
-	}
-	was.UnverifiedSigs = nil
-	return note.Sign(was, ledgerclient.TimeSigner{TimeVerifier: ledgerclient.NewTimeVerifier(ledgerclient.TimeName(inv.Ledger), inv.Node), Key: key, Time: n.now()})
+	return raw
 }
 
 // otherShare seals and signs another share than the one in a keeper's answer.
@@ -352,7 +327,7 @@ func (n *Node) otherShare(body, answer []byte) ([]byte, error) {
 	if err != nil || a.Code != ledgerclient.Released {
 		return answer, err
 	}
-	text, err := n.file("keeper.k256")
+	text, err := os.ReadFile(filepath.Join(n.Dir, "keys", "keeper.k256"))
 	if err != nil {
 		return nil, err
 	}

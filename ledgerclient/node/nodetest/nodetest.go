@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -158,12 +159,7 @@ func (n *Node) Invitation() (node.Invitation, error) {
 
 // Lies are the names of the lies.
 func Lies() []string {
-	var names []string
-	for name := range lies {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
+	return slices.Sorted(maps.Keys(lies))
 }
 
 // Lie makes the node lie from now on; "" makes it honest. The lies slow-drip,
@@ -249,9 +245,4 @@ func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if tell == nil || !tell(n, w, r) {
 		n.server.ServeHTTP(w, r)
 	}
-}
-
-// file reads a key of the node.
-func (n *Node) file(name string) ([]byte, error) {
-	return os.ReadFile(filepath.Join(n.Dir, "keys", name))
 }

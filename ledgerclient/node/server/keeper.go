@@ -13,8 +13,8 @@ import (
 // its head is as fresh as it can be; the clock is the server's to judge.
 
 func (s *Server) deposit(q *request, deposits []ledgerclient.Deposit) error {
-	clear(q.body)                                            // the shares
-	free, ok := s.disk.take(spaceOfFiles(2 * len(deposits))) // a share, and a folder for the hour
+	clear(q.body) // the shares
+	free, ok := s.disk.take(spaceOfFiles(len(deposits)))
 	if !ok {
 		return refuse(node.KindFull)
 	}

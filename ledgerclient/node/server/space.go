@@ -4,7 +4,6 @@ import (
 	"sync"
 
 	"github.com/carekey/carekey/ledgerclient"
-	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
 
@@ -21,25 +20,13 @@ func (s *space) file(n int) {
 	s.files++
 }
 
-// spaceOf is what a folder needs at most for payloads: each is a file, and so are the
-// list of its locators, each locator, and for each entry a folder and a package. (Many
-// grants that come together need less.)
+// spaceOf is what a folder needs at most for payloads: a file for each, as the large
+// ones have it. Small ones lie behind one another and need less.
 func spaceOf(puts []ledgerclient.Put) (s space) {
-	s = spaceOfFiles(6) // the stage, and the folders that are not there yet
-	var last contract.Entry
+	s = spaceOfFiles(6) // the stage, a segment, and the folders that are not there yet
 	for i := range puts {
-		p := &puts[i]
-		if i == 0 || p.Entry != last {
-			last = p.Entry
-			s.file(block)
-			s.file(len(p.Package))
-		}
-		s.file(len(p.Blob))
-		for range 1 + len(p.Locators) {
-			s.file(block)
-		}
+		s.file(len(puts[i].Package) + len(puts[i].Blob) + block) // with its locators
 	}
-	s.file(int(s.files) * 128) // the names in their folders
 	return s
 }
 
