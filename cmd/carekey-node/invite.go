@@ -21,12 +21,6 @@ type inviteFlags struct {
 	png   string
 }
 
-func (o *inviteFlags) add(c *cobra.Command) {
-	c.Flags().StringArrayVar(&o.urls, "url", nil, "`URL` of the node, in place of those in node.json; up to 4")
-	c.Flags().BoolVar(&o.qr, "qr", false, "show the QR code also where there is no terminal, or one that is too small")
-	c.Flags().StringVarP(&o.png, "output", "o", "", "write the QR code as an image to a new `FILE.png`, for your eyes only")
-}
-
 func newInvite(a *app) *cobra.Command {
 	var o inviteFlags
 	c := &cobra.Command{
@@ -39,7 +33,9 @@ Wallets are joined to the ledger with: carekey ledger join INVITATION
 Hand it over in a way that people trust: whoever changes it on the way chooses the
 ledger. It is secret only if there is a token in it.
 
---token NAME makes a new submit token of that name and puts it into the invitation.
+--token NAME makes a new submit token of that name and puts it into the invitation,
+which is how a wallet gets it. The first one shuts out every wallet that joined
+without, so that it is asked for: without a terminal add --yes.
 ` + "\n" + aboutTokens,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			i, err := a.invite(cmd.Context(), args[0], &o)
@@ -60,7 +56,9 @@ ledger. It is secret only if there is a token in it.
 			return a.showInvitation(text, &o)
 		},
 	}
-	o.add(c)
+	c.Flags().StringArrayVar(&o.urls, "url", nil, "`URL` of the node, in place of those in node.json; up to 4")
+	c.Flags().BoolVar(&o.qr, "qr", false, "show the QR code also where there is no terminal, or one that is too small")
+	c.Flags().StringVarP(&o.png, "output", "o", "", "write the QR code as an image to a new `FILE.png`, for your eyes only")
 	c.Flags().StringVar(&o.token, "token", "", "make a submit token `NAME` and put it in")
 	return c
 }

@@ -85,7 +85,7 @@ func TestOperatorAtATerminal(t *testing.T) {
 		t.Errorf("exit %d, and no code on a large terminal:\n%s", exit, shown)
 	}
 	for _, no := range []string{"no\r", "\x03"} {
-		out, shown, exit = onTerminal(t, 24, 80, "Make it?", no, "token", "add", dir, "clinic")
+		out, shown, exit = onTerminal(t, 24, 80, "Make it?", no, "invite", dir, "--token", "clinic")
 		if exit != exitRefused && exit != exitInterrupted || out != "" || !strings.Contains(shown, "All wallets that joined so far") {
 			t.Errorf("%q: exit %d, %q\n%s", no, exit, out, shown)
 		}
@@ -93,7 +93,7 @@ func TestOperatorAtATerminal(t *testing.T) {
 			t.Errorf("%q: %d tokens, %v", no, len(c.Tokens), err)
 		}
 	}
-	out, shown, exit = onTerminal(t, 24, 80, "Make it?", "yes\r", "token", "add", dir, "clinic")
+	out, shown, exit = onTerminal(t, 24, 80, "Make it?", "yes\r", "invite", dir, "--token", "clinic")
 	if exit != 0 || !strings.HasPrefix(out, "carekey-node1") {
 		t.Errorf("exit %d, %q\n%s", exit, out, shown)
 	}
@@ -102,7 +102,7 @@ func TestOperatorAtATerminal(t *testing.T) {
 			t.Errorf("a line of %d columns: %s", len(line), line)
 		}
 	}
-	if out, _, exit = onTerminal(t, 24, 80, "", "", "token", "add", dir, "surgery"); exit != 0 || out == "" {
+	if out, _, exit = onTerminal(t, 24, 80, "", "", "invite", dir, "--token", "surgery"); exit != 0 || out == "" {
 		t.Errorf("the second: exit %d", exit)
 	}
 }

@@ -27,38 +27,12 @@ func newToken32() string { return strings.ToLower(rand.Text()[:26]) }
 func newToken(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "token",
-		Short: "Who may submit: add, list and remove submit tokens",
-		Long:  aboutTokens,
+		Short: "Who may submit: list and remove submit tokens",
+		Long:  "Tokens are made with: carekey-node invite DIR --token NAME\n\n" + aboutTokens,
 		Args:  cli.NoVerb,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	var o inviteFlags
-	add := &cobra.Command{
-		Use:   "add DIR NAME [-o FILE.png]",
-		Short: "Make a token and print an invitation with it, once",
-		Long: `Make a token of that name and print an invitation with it, which is how a wallet gets
-it: the same as carekey-node invite DIR --token NAME.
-
-The first token shuts out every wallet that joined without one, so that it is asked
-for: without a terminal add --yes.` + "\n\n" + aboutTokens,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			o.token = args[1]
-			i, err := a.invite(cmd.Context(), args[0], &o)
-			if err != nil {
-				return err
-			}
-			if a.flags.json {
-				return a.printJSON(struct {
-					Name       string `json:"name"`
-					Token      string `json:"token"`
-					Invitation string `json:"invitation"` // with the token in it
-				}{args[1], i.Token, i.String()})
-			}
-			return a.showInvitation(i.String(), &o)
-		},
-	}
-	o.add(add)
-	c.AddCommand(add, &cobra.Command{
+	c.AddCommand(&cobra.Command{
 		Use:   "list DIR",
 		Short: "List the names of the tokens",
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -111,7 +85,7 @@ for: without a terminal add --yes.` + "\n\n" + aboutTokens,
 					Removed bool   `json:"removed"`
 				}{args[1], true})
 			}
-			a.print("%s", fmt.Sprintf("removed %s", args[1]))
+			a.print("removed %s", args[1])
 			return nil
 		},
 	})
