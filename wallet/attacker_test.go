@@ -146,7 +146,7 @@ func TestAttackerWithTheDiskReadsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	consent, code, err := patient.Grants().One(ctx, p)
+	consent, code, err := patient.Grants().Give(ctx, p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestAttackerWithTheDiskReadsNothing(t *testing.T) {
 	}
 	for n := int64(1); len(d.journal(t)) == 0; n++ {
 		x.n = x.calls.Load() + n
-		if _, _, err := stuck.Grants().One(ctx, plan); err == nil {
+		if _, _, err := stuck.Grants().Give(ctx, plan); err == nil {
 			t.Fatal("no grant got stuck")
 		}
 	}
@@ -294,7 +294,7 @@ func newRawTown(t *testing.T, from, to contract.Hour) *rawTown {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.consent, _, err = r.patient.Grants().One(r.ctx, p); err != nil {
+	if r.consent, _, err = r.patient.Grants().Give(r.ctx, p); err != nil {
 		t.Fatal(err)
 	}
 	leaves, err := r.services.Ledger.Leaves(r.ctx, 2, 3)
@@ -544,7 +544,7 @@ func TestTransplantedPayloads(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, _, err := patient.Grants().One(ctx, p)
+		c, _, err := patient.Grants().Give(ctx, p)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -381,18 +381,9 @@ func (lg Log) SetVerified(ctx context.Context, size uint64, root crypto.Hash) er
 	})
 }
 
-// Pinned is the head that was verified last: see Head. The ledger need not be within
-// reach; OutOfReach tells.
-func (lg Log) Pinned(ctx context.Context) (size uint64, root crypto.Hash, hour contract.Hour, err error) {
-	err = lg.w.look(ctx, func() error {
-		size, root, hour = lg.w.view.Pin().Size, lg.w.view.Pin().Root, lg.w.view.Pin().Hour
-		return nil
-	})
-	return size, root, hour, err
-}
-
-// Head is the newest verified head: the log's size in entries and its root. The
-// ledger must be within reach.
+// Head follows the ledger and returns the newest verified head: the log's size in entries,
+// its root and the ledger hour. If the ledger is out of reach, which OutOfReach tells, it is
+// the head that was verified last.
 func (lg Log) Head(ctx context.Context) (size uint64, root crypto.Hash, hour contract.Hour, err error) {
 	err = lg.w.look(ctx, func() error {
 		size, root, hour = lg.w.view.Pin().Size, lg.w.view.Pin().Root, lg.w.view.Pin().Hour

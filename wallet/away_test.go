@@ -189,7 +189,7 @@ func TestSignedOutOfReach(t *testing.T) {
 	for i := range 3 {
 		// The clock is put back: the order stays.
 		tn.now = tn.now.Add(-20 * time.Minute)
-		c, code, err := patient.Grants().One(ctx, planOf(t, patient, 100+i))
+		c, code, err := patient.Grants().Give(ctx, planOf(t, patient, 100+i))
 		wantPending(t, err)
 		if c.Status != wallet.StatusPending || c.Pending != wallet.Granting || code.Consent != c.ID || len(c.Records) != 1 || c.To != "Dr Smith" {
 			t.Fatalf("%+v", c)
@@ -247,7 +247,7 @@ func TestUnknownIsLookedUp(t *testing.T) {
 	ctx := context.Background()
 	_, l, patient, clinic, _ := remote(t)
 	l.sent, l.swallow = nil, true
-	c, code, err := patient.Grants().One(ctx, planOf(t, patient, 100))
+	c, code, err := patient.Grants().Give(ctx, planOf(t, patient, 100))
 	wantPending(t, err)
 	if len(l.sent) != 1 || c.Pending != wallet.Granting {
 		t.Fatalf("%v, %+v", l.sent, c)
@@ -298,7 +298,7 @@ func TestRevokeReachesWhomItCan(t *testing.T) {
 		}
 		// What is ordered holds nothing else back.
 		l.sent = nil
-		if _, _, err := patient.Grants().One(ctx, planOf(t, patient, 100)); err == nil || len(l.sent) != 1 {
+		if _, _, err := patient.Grants().Give(ctx, planOf(t, patient, 100)); err == nil || len(l.sent) != 1 {
 			t.Errorf("%v, %d sent", err, len(l.sent))
 		}
 		l.keeper = false
@@ -309,7 +309,7 @@ func TestRevokeReachesWhomItCan(t *testing.T) {
 	t.Run("past what the store holds back", func(t *testing.T) {
 		_, l, patient, _, c := remote(t)
 		l.store, l.sent = true, nil
-		_, _, err := patient.Grants().One(ctx, planOf(t, patient, 100))
+		_, _, err := patient.Grants().Give(ctx, planOf(t, patient, 100))
 		wantPending(t, err)
 		rs, err := patient.Consents().Revoke(ctx, []contract.ID{c.ID})
 		if err != nil || rs[0].Consent.Status != wallet.StatusRevoked || len(l.sent) != 1 {

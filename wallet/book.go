@@ -248,7 +248,7 @@ func (b *book) show() {
 			b.Contacts = append(b.Contacts, Contact{Name: c.Name, Address: c.Address, Verified: c.Verified})
 		}
 	}
-	sort.Slice(b.Contacts, func(i, j int) bool { return b.Contacts[i].Name < b.Contacts[j].Name })
+	sortContacts(b.Contacts)
 }
 
 // settle gives contacts that two machines called the same different names. Every
@@ -365,14 +365,8 @@ func (bk Book) stamp() { bk.w.book.stamp(bk.w.opt.Now(), bk.w.settings.Ledgers) 
 // sum identifies what the book says, whoever wrote it.
 func (f *bookFacts) sum() crypto.Hash { return crypto.TaggedHash(crypto.TagBook, payload.Marshal(f)) }
 
-// IsKept tells whether the ledger holds the contacts and the name as they are
-// now. Dates alone, and where ledgers are, do not count: they go with the next
-// change.
-func (bk Book) IsKept() bool {
-	return bk.w.notes.Book == bk.w.book.worth()
-}
-
-// worth identifies what is worth a new version on the ledger.
+// worth identifies what is worth a new version on the ledger: dates alone, and where
+// ledgers are, go with the next change.
 func (b *book) worth() crypto.Hash {
 	f := bookFacts{}
 	if b.Facts != nil {
@@ -388,7 +382,7 @@ func (b *book) worth() crypto.Hash {
 func (bk Book) Keep(ctx context.Context) (kept bool, err error) {
 	err = bk.w.with(ctx, func() error {
 		bk.stamp()
-		if bk.IsKept() || bk.w.view.Away() != nil {
+		if bk.w.notes.Book == bk.w.book.worth() || bk.w.view.Away() != nil {
 			return nil
 		}
 		if err := bk.w.Records().describeAll(ctx); err != nil { // another machine's book
@@ -402,17 +396,17 @@ func (bk Book) Keep(ctx context.Context) (kept bool, err error) {
 			return err
 		}
 		waits := slices.ContainsFunc(bk.w.Changes().pending(), func(p Pending) bool { return p.Action == KeepingBook })
-		if waits || bk.IsKept() { // what waits may never get there: the next time tells
+		worth := bk.w.book.worth()
+		if waits || bk.w.notes.Book == worth { // what waits may never get there: the next time tells
 			return nil
 		}
 		bk.w.book.dirty = true
 		page := bookPage{V: payload.Version, Ledger: bk.w.client.ID(), Seen: min(unread, bk.w.view.Pin().Size), bookFacts: *bk.w.book.Facts}
 		body := payload.Marshal(&page)
-		worth := bk.w.book.worth()
 		var t *view.Thread
 		m := payload.Metadata{Version: 1, Category: payload.Other, Hidden: payload.Book}
-		for _, own := range bk.w.view.Threads() {
-			if own.Role == view.OwnBook && own.Status == contract.StatusOpen {
+		for own := range bk.w.view.Of(view.OwnBook) {
+			if own.Status == contract.StatusOpen {
 				t, m.Version = own, len(own.Versions)+1
 				break
 			}

@@ -1,10 +1,10 @@
 package wallet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
-	"sort"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -170,10 +170,7 @@ func (cs Consents) threads(ctx context.Context) ([]*view.Thread, error) {
 		return nil, err
 	}
 	var out []*view.Thread
-	for _, t := range cs.w.view.Threads() {
-		if t.Role != view.OwnGrant {
-			continue
-		}
+	for t := range cs.w.view.Of(view.OwnGrant) {
 		if err := cs.ownTerms(ctx, t); err != nil {
 			return nil, err
 		}
@@ -209,6 +206,31 @@ func (cs Consents) Show(ctx context.Context, id string) (c Consent, code crypto.
 	return c, code, err
 }
 
+// Proven returns one consent or, without an id, all, oldest first: proven complete as
+// Show does, so that their status can be handed on. Those whose terms are missing or
+// damaged say so.
+func (cs Consents) Proven(ctx context.Context, id string) ([]Consent, error) {
+	var out []Consent
+	err := cs.w.look(ctx, func() error {
+		ts, err := cs.threads(ctx)
+		if err == nil && id != "" {
+			ts = make([]*view.Thread, 1)
+			ts[0], err = cs.w.find(view.OwnGrant, id, "consent")
+		}
+		if err == nil {
+			err = cs.prove(ctx, ts)
+		}
+		if err != nil {
+			return err
+		}
+		for _, t := range ts {
+			out = append(out, cs.of(t))
+		}
+		return nil
+	})
+	return out, err
+}
+
 // prove checks that nothing of these threads was hidden from the wallet up to its
 // head.
 //
@@ -224,29 +246,26 @@ func (cs Consents) prove(ctx context.Context, ts []*view.Thread) error {
 	}
 	for _, t := range ts {
 		at := ledgerclient.Thread{Opening: ledgerclient.Placed{Index: t.Index}}
-		err := cs.w.client.ProveComplete(ctx, cs.w.view.Head(), at, t.Slot())
-		for tries := 0; err != nil && tries < 10 && cs.moved(ctx); tries++ {
-			// Another process appended since the head was read, and proofs are for
-			// the newest head only.
-			if ferr := cs.w.view.Follow(ctx, nil); ferr != nil {
-				return ferr
+		for tries := 0; ; tries++ {
+			err := cs.w.client.ProveComplete(ctx, cs.w.view.Head(), at, t.Slot())
+			if cs.w.view.DoWithout(err) {
+				return nil
 			}
-			err = cs.w.client.ProveComplete(ctx, cs.w.view.Head(), at, t.Slot())
-		}
-		if cs.w.view.DoWithout(err) {
-			return nil
-		}
-		if err != nil {
-			return err
+			if err == nil {
+				break
+			}
+			// Proofs are for the newest head only: another process may have appended since
+			// it was read.
+			head, herr := cs.w.client.Head(ctx)
+			if tries == 10 || herr != nil || head.Size == cs.w.view.Head().Size {
+				return err
+			}
+			if err := cs.w.view.Follow(ctx, nil); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
-}
-
-// moved tells whether the ledger has grown since its head was read.
-func (cs Consents) moved(ctx context.Context) bool {
-	head, err := cs.w.client.Head(ctx)
-	return err == nil && head.Size != cs.w.view.Head().Size
 }
 
 // Explanation says why an opening is or is not allowed now.
@@ -308,21 +327,15 @@ func (cs Consents) ExplainAccess(ctx context.Context, to, record string) (Explan
 		}
 		x = Explanation{Checks: []Check{{Name: "given"}}}
 		var others []*view.Thread
-		for i := len(ts) - 1; i >= 0; i-- {
-			t := ts[i]
+		for _, t := range slices.Backward(ts) {
 			if t.Terms == nil || t.Terms.Peer != c.Address {
 				continue
 			}
-			version := 0
-			for _, r := range t.Terms.Set.Records {
-				if r.Record == rec.ID {
-					version = r.Version
-				}
-			}
-			if version == 0 {
+			i := slices.IndexFunc(t.Terms.Set.Records, func(r payload.TermsRecord) bool { return r.Record == rec.ID })
+			if i < 0 {
 				continue
 			}
-			newest := version == len(rec.Versions)
+			newest := t.Terms.Set.Records[i].Version == len(rec.Versions)
 			if x.Allowed { // the keepers are asked about one consent only
 				if newest && cs.statusOf(t) == StatusActive && cs.w.view.OpenHour() < t.Until() {
 					others = append(others, t)
@@ -446,10 +459,7 @@ func (cs Consents) choose(ctx context.Context, r RevokeRequest) ([]Consent, erro
 		return nil, err
 	}
 	var out []Consent
-	for _, t := range cs.w.view.Threads() {
-		if t.Role != view.OwnGrant {
-			continue
-		}
+	for t := range cs.w.view.Of(view.OwnGrant) {
 		open := (t.Status == contract.StatusOpen || cs.w.view.Disbelieved()) && t.NotAfter > cs.w.view.Pin().Hour && cs.w.Changes().action(t.ID) != Revoking
 		if !chosen[t.ID] && !(open && (r.All || r.To != "")) {
 			continue
@@ -497,9 +507,8 @@ func (cs Consents) isFor(t *view.Thread, to crypto.Address) bool {
 func (cs Consents) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, error) {
 	var out []Revocation
 	err := cs.w.look(ctx, func() error {
-		// What is on the ledger does not wait for what is not.
-		var ordered, other []*outbox.Change
-		already := map[contract.ID]bool{}
+		sent := map[contract.ID]*outbox.Change{}
+		var shown, unseen []*outbox.Change // by whether the ledger shows the consent
 		for _, id := range ids {
 			grant, t, ok := cs.granted(id)
 			if !ok {
@@ -507,73 +516,38 @@ func (cs Consents) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation,
 			}
 			// A ledger that cannot be believed may have lost what it showed before.
 			if t != nil && t.Status == contract.StatusClosed && !cs.w.view.Disbelieved() || cs.w.Changes().action(id) == Revoking {
-				already[id] = true
 				continue
 			}
 			c, err := cs.prepareRevocation(grant, id)
 			if err != nil {
 				return err
 			}
-			if t != nil {
-				ordered = append(ordered, c)
+			if sent[id] = c; t != nil {
+				shown = append(shown, c)
 			} else {
-				other = append(other, c)
+				unseen = append(unseen, c)
 			}
 		}
-		waits := cs.w.Changes().do(ctx, ordered...)
-		if err := cs.w.Changes().do(ctx, other...); waits == nil {
-			waits = err
-		}
+		// What is on the ledger does not wait for what is not.
+		waits := cmp.Or(cs.w.Changes().do(ctx, shown...), cs.w.Changes().do(ctx, unseen...))
 		var first error
 		failed := 0
-		sent := map[contract.ID]*outbox.Change{}
-		for _, c := range slices.Concat(ordered, other) {
-			sent[c.Entry.Subject] = c
-			if r, ok := errors.AsType[*contract.Refusal](c.Err); ok && r.Rule == contract.RuleRevoked {
-				already[c.Entry.Subject] = true // another machine was faster
-			} else if c.Err != nil {
-				if failed++; first == nil {
-					first = failure(c)
-				}
-			}
-		}
 		for _, id := range ids {
-			r := Revocation{Already: already[id]}
-			_, t, _ := cs.granted(id)
-			var acks []ledgerclient.Acknowledgement
-			if c := sent[id]; c != nil {
-				acks = c.Acks
-			}
-			switch {
-			case t == nil:
-				p := cs.w.Changes().find(Granting, id.String())
-				if p == nil || cs.w.Changes().action(id) != Revoking {
-					continue // it failed
-				}
-				r.Consent = cs.pendingOf(p)
-			case t.Status == contract.StatusClosed || cs.w.Changes().action(id) == Revoking || len(acks) > 0:
-				r.Consent = cs.of(t)
-			default:
-				continue // it failed
-			}
-			if t != nil && r.Consent.Missing { // what was read of it to choose it may not have been kept
-				if err := cs.ownTerms(ctx, t); err != nil {
-					t.SetDamage(err)
-				}
-				r.Consent = cs.of(t)
-			}
-			if t != nil && len(acks) == 0 {
-				answers, err := cs.inquire(ctx, t)
-				if err != nil && (!cs.w.view.DoWithout(err) || ledgerclient.Unreachable(err).Damaged) && waits == nil {
-					waits = err
-				}
-				r.Unasked = err != nil
-				for i := range answers {
-					acks = append(acks, answers[i].Acks...)
+			c := sent[id]
+			already := c == nil
+			if c != nil && c.Err != nil {
+				refused, ok := errors.AsType[*contract.Refusal](c.Err)
+				already = ok && refused.Rule == contract.RuleRevoked // another machine was faster
+				if !already {
+					failed, first = failed+1, cmp.Or(first, failure(c))
 				}
 			}
-			r.Acks = cs.acknowledged(acks)
-			out = append(out, r)
+			r, err := cs.revoked(ctx, id, c)
+			if r != nil {
+				r.Already = already
+				out = append(out, *r)
+			}
+			waits = cmp.Or(waits, err)
 		}
 		if failed > 0 {
 			return ErrPartly.Of(first, "done", len(out), "failed", failed)
@@ -581,6 +555,45 @@ func (cs Consents) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation,
 		return waits
 	})
 	return out, err
+}
+
+// revoked returns what became of a revocation; nil if it failed. sent is the change, if it
+// was signed just now. The error is that of a keeper which does not say what it
+// acknowledged, and is not only out of reach.
+func (cs Consents) revoked(ctx context.Context, id contract.ID, sent *outbox.Change) (*Revocation, error) {
+	var acks []ledgerclient.Acknowledgement
+	if sent != nil {
+		acks = sent.Acks
+	}
+	waits := cs.w.Changes().action(id) == Revoking
+	t := cs.w.view.Thread(id)
+	if t == nil {
+		p := cs.w.Changes().find(Granting, id.String())
+		if p == nil || !waits {
+			return nil, nil
+		}
+		return &Revocation{Consent: cs.pendingOf(p), Acks: cs.acknowledged(acks)}, nil
+	}
+	if t.Status != contract.StatusClosed && !waits && len(acks) == 0 {
+		return nil, nil
+	}
+	if err := cs.ownTerms(ctx, t); err != nil { // what was read of it to choose it may not have been kept
+		t.SetDamage(err)
+	}
+	r := &Revocation{Consent: cs.of(t)}
+	var err error
+	if len(acks) == 0 {
+		var answers []ledgerclient.InquiryAnswer
+		answers, err = cs.inquire(ctx, t)
+		for i := range answers {
+			acks = append(acks, answers[i].Acks...)
+		}
+		if r.Unasked = err != nil; cs.w.view.DoWithout(err) && !ledgerclient.Unreachable(err).Damaged {
+			err = nil
+		}
+	}
+	r.Acks = cs.acknowledged(acks)
+	return r, err
 }
 
 // prepareRevocation signs the end of a consent of one's own. grant is the self-tag of
@@ -596,16 +609,14 @@ func (cs Consents) prepareRevocation(grant crypto.SelfTag, id contract.ID) (*out
 	return cs.w.Changes().prepare(Revoking, e, nil, nil)
 }
 
-func (cs Consents) acknowledged(acks []ledgerclient.Acknowledgement) []Acknowledged {
-	var out []Acknowledged
-	for _, a := range acks {
-		for i, k := range cs.w.client.Keepers {
+func (cs Consents) acknowledged(acks []ledgerclient.Acknowledgement) (out []Acknowledged) {
+	for i, k := range cs.w.client.Keepers {
+		for _, a := range acks {
 			if k.Key() == a.Keeper {
 				out = append(out, Acknowledged{Keeper: i + 1, End: a.End, Hour: a.Hour})
 			}
 		}
 	}
-	sort.SliceStable(out, func(i, j int) bool { return out[i].Keeper < out[j].Keeper })
 	return out
 }
 

@@ -2,7 +2,7 @@ package wallet
 
 import (
 	"context"
-	"sort"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -30,11 +30,10 @@ func (cs Contacts) Add(ctx context.Context, name, address string) (c Contact, lo
 		return Contact{}, nil, err
 	}
 	err = cs.w.with(ctx, func() error {
-		if have, ok := cs.lookUp(name); ok {
-			if have.Address != a {
+		if i := cs.index(name); i >= 0 {
+			if c = cs.w.book.Contacts[i]; c.Address != a {
 				return ErrNameTaken
 			}
-			c = have
 			return nil
 		}
 		for _, other := range cs.w.book.Contacts {
@@ -44,7 +43,7 @@ func (cs Contacts) Add(ctx context.Context, name, address string) (c Contact, lo
 		}
 		c = Contact{Name: name, Address: a}
 		cs.w.book.Contacts = append(cs.w.book.Contacts, c)
-		sort.Slice(cs.w.book.Contacts, func(i, j int) bool { return cs.w.book.Contacts[i].Name < cs.w.book.Contacts[j].Name })
+		sortContacts(cs.w.book.Contacts)
 		cs.w.book.dirty = true
 		return nil
 	})
@@ -52,66 +51,64 @@ func (cs Contacts) Add(ctx context.Context, name, address string) (c Contact, lo
 }
 
 // List lists all contacts by name.
-func (cs Contacts) List() []Contact { return append([]Contact(nil), cs.w.book.Contacts...) }
+func (cs Contacts) List() []Contact { return slices.Clone(cs.w.book.Contacts) }
 
 // Named returns the contact of that name, in whatever form it is written (see
 // [text.Name]): [ErrNotFound] if there is none.
 func (cs Contacts) Named(name string) (Contact, error) {
-	c, ok := cs.lookUp(name)
-	if !ok {
+	i := cs.index(name)
+	if i < 0 {
 		return Contact{}, cs.none(name)
 	}
-	return c, nil
+	return cs.w.book.Contacts[i], nil
 }
 
 // none says that there is no contact of that name, and which one a person could
 // take for it.
 func (cs Contacts) none(name string) error {
 	like := ""
-	for _, c := range cs.w.book.Contacts {
-		if Skeleton(c.Name) == Skeleton(name) {
-			like = c.Name
-			break
-		}
+	looks := func(c Contact) bool { return Skeleton(c.Name) == Skeleton(name) }
+	if i := slices.IndexFunc(cs.w.book.Contacts, looks); i >= 0 {
+		like = cs.w.book.Contacts[i].Name
 	}
 	return ErrNotFound.With("noun", "contact", "query", name, "like", like)
 }
 
 // SetVerified remembers that a contact's check words were compared.
 func (cs Contacts) SetVerified(ctx context.Context, name string) error {
-	return cs.w.with(ctx, func() error {
-		for i := range cs.w.book.Contacts {
-			if sameName(cs.w.book.Contacts[i].Name, name) {
-				cs.w.book.dirty = cs.w.book.dirty || !cs.w.book.Contacts[i].Verified
-				cs.w.book.Contacts[i].Verified = true
-				return nil
-			}
-		}
-		return cs.none(name)
+	return cs.change(ctx, name, func(i int) {
+		cs.w.book.dirty = cs.w.book.dirty || !cs.w.book.Contacts[i].Verified
+		cs.w.book.Contacts[i].Verified = true
 	})
 }
 
 // Remove forgets a name. Consents given to it stay as they are.
 func (cs Contacts) Remove(ctx context.Context, name string) error {
-	return cs.w.with(ctx, func() error {
-		for i, c := range cs.w.book.Contacts {
-			if sameName(c.Name, name) {
-				cs.w.book.Contacts = append(cs.w.book.Contacts[:i:i], cs.w.book.Contacts[i+1:]...)
-				cs.w.book.dirty = true
-				return nil
-			}
-		}
-		return cs.none(name)
+	return cs.change(ctx, name, func(i int) {
+		cs.w.book.Contacts = slices.Delete(slices.Clone(cs.w.book.Contacts), i, i+1)
+		cs.w.book.dirty = true
 	})
 }
 
-func (cs Contacts) lookUp(name string) (Contact, bool) {
-	for _, c := range cs.w.book.Contacts {
-		if sameName(c.Name, name) {
-			return c, true
+// change runs f with the place of a contact in the book.
+func (cs Contacts) change(ctx context.Context, name string, f func(i int)) error {
+	return cs.w.with(ctx, func() error {
+		i := cs.index(name)
+		if i < 0 {
+			return cs.none(name)
 		}
-	}
-	return Contact{}, false
+		f(i)
+		return nil
+	})
+}
+
+// index is the place of a contact in the book; -1 if there is none of that name.
+func (cs Contacts) index(name string) int {
+	return slices.IndexFunc(cs.w.book.Contacts, func(c Contact) bool { return sameName(c.Name, name) })
+}
+
+func sortContacts(cs []Contact) {
+	slices.SortStableFunc(cs, func(a, b Contact) int { return strings.Compare(a.Name, b.Name) })
 }
 
 func sameName(a, b string) bool { return a == b || text.Name(a) == text.Name(b) }

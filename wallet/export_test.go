@@ -13,6 +13,25 @@ import (
 	"github.com/carekey/carekey/wallet/payload"
 )
 
+// GrantAll gives consents as one batch, if all can be signed.
+func (w *Wallet) GrantAll(ctx context.Context, plans []*GrantPlan) error {
+	return w.with(ctx, func() error {
+		s, err := w.Grants().Sign(ctx, plans)
+		if err == nil {
+			err = errors.Join(s.Errs...)
+		}
+		if err == nil {
+			err = s.send(ctx, "")
+		}
+		for _, c := range s.changes {
+			if c != nil && err == nil {
+				err = failure(c)
+			}
+		}
+		return err
+	})
+}
+
 // PrepareGrants builds and signs grants as GrantAll does and drops them.
 func (w *Wallet) PrepareGrants(ctx context.Context, plans []*GrantPlan) error {
 	return w.with(ctx, func() error {
@@ -131,6 +150,9 @@ func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (i
 	})
 	return id, err
 }
+
+// IsKept reports whether the ledger holds the contacts and the name as they are now.
+func (bk Book) IsKept() bool { return bk.w.notes.Book == bk.w.book.worth() }
 
 // SetMaxUnread bounds how many consents are tried in vain at a time, and returns what
 // undoes it.

@@ -157,7 +157,7 @@ func TestWindow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, code, err := patient.Grants().One(ctx, p)
+	c, code, err := patient.Grants().Give(ctx, p)
 	if err != nil || c.Status != wallet.StatusUpcoming {
 		t.Fatalf("%+v %v", c, err)
 	}

@@ -132,10 +132,7 @@ func (gs Grants) choose(r GrantRequest) ([]*view.Thread, error) {
 		in[c] = true
 	}
 	var chosen []*view.Thread
-	for _, t := range gs.w.view.Threads() {
-		if t.Role != view.OwnRecord || t.Status != contract.StatusOpen {
-			continue
-		}
+	for t := range gs.w.Records().threads() {
 		if want[t.ID] || r.All || in[newestRecord(t).Category] {
 			chosen = append(chosen, t)
 		}
@@ -160,16 +157,22 @@ func (gs Grants) warnings(p *GrantPlan, now contract.Hour) []Warning {
 	if p.Until-max(now, p.NotBefore) > longGrant {
 		out = append(out, Warning{Kind: "long"})
 	}
-	covering := map[*view.RecordSet]bool{}
+	want := map[versionOf]bool{}
+	for _, r := range p.Records {
+		want[versionOf{r.ID, r.Version}] = true
+	}
 	var longest *view.Thread
-	for _, t := range gs.w.view.Threads() {
-		if t.Role != view.OwnGrant || t.Terms == nil || t.Terms.Peer != p.To.Address || gs.w.Consents().statusOf(t) != StatusActive || now >= t.Until() {
+	for t := range gs.w.view.Of(view.OwnGrant) {
+		if t.Terms == nil || t.Terms.Peer != p.To.Address || gs.w.Consents().statusOf(t) != StatusActive || now >= t.Until() {
 			continue
 		}
-		if _, known := covering[t.Terms.Set]; !known {
-			covering[t.Terms.Set] = covers(t.Terms.Set, p.Records)
+		covered := 0
+		for _, r := range t.Terms.Set.Records {
+			if want[versionOf{r.Record, r.Version}] {
+				covered++
+			}
 		}
-		if covering[t.Terms.Set] && (longest == nil || t.Until() > longest.Until()) {
+		if covered == len(want) && (longest == nil || t.Until() > longest.Until()) {
 			longest = t
 		}
 	}
@@ -179,68 +182,31 @@ func (gs Grants) warnings(p *GrantPlan, now contract.Hour) []Warning {
 	return out
 }
 
-func covers(have *view.RecordSet, want []Record) bool {
-	in := map[contract.ID]int{}
-	for _, r := range have.Records {
-		in[r.Record] = r.Version
-	}
-	for _, r := range want {
-		if in[r.ID] != r.Version {
-			return false
-		}
-	}
-	return true
-}
-
-// Given is what became of one plan.
-type Given struct {
-	Consent Consent
-	Code    crypto.ShareCode // tells the recipient where to look; opens nothing
-	Err     error            // the ledger refused it; the rest is zero
-}
-
-// One signs a plan, enters it on the ledger and hands the keepers their shares.
-// [ErrPending] comes with the consent and its code: see All.
-func (gs Grants) One(ctx context.Context, p *GrantPlan) (Consent, crypto.ShareCode, error) {
-	out, err := gs.All(ctx, []*GrantPlan{p})
-	if err == nil {
-		err = out[0].Err
-	}
-	return out[0].Consent, out[0].Code, err
-}
-
-// All grants several plans as one batch: signed on all cores, entered on the
-// ledger together. [ErrPending] means that they are signed and wait;
-// they are returned with it. Any other error means that nothing was
-// granted, or that what was begun waits.
-func (gs Grants) All(ctx context.Context, plans []*GrantPlan) ([]Given, error) {
-	out := make([]Given, len(plans))
-	err := gs.w.with(ctx, func() error {
-		s, err := gs.Sign(ctx, plans)
+// Give signs a plan, enters it on the ledger and hands the keepers their shares. The code
+// tells the recipient where to look, and opens nothing. [ErrPending] means that the consent
+// is signed and waits: it comes with the consent and its code.
+func (gs Grants) Give(ctx context.Context, p *GrantPlan) (c Consent, code crypto.ShareCode, err error) {
+	err = gs.w.with(ctx, func() error {
+		s, err := gs.Sign(ctx, []*GrantPlan{p})
 		if err == nil {
-			err = cmp.Or(s.Errs...)
+			err = cmp.Or(s.Errs[0], s.send(ctx, ""))
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrPending) {
 			return err
 		}
-		waits := s.send(ctx, "")
-		if s.err != nil || waits != nil && !errors.Is(waits, ErrPending) {
-			return waits
+		given := s.changes[0]
+		if err := failure(given); err != nil {
+			return err
 		}
-		for i, c := range s.changes {
-			if out[i].Err = failure(c); out[i].Err != nil {
-				continue
-			}
-			out[i].Code = gs.w.Consents().codeOf(c.ID)
-			if t := gs.w.view.Thread(c.ID); t != nil {
-				out[i].Consent = gs.w.Consents().of(t)
-			} else {
-				out[i].Consent = gs.w.Consents().pendingOf(c)
-			}
+		code = gs.w.Consents().codeOf(given.ID)
+		if t := gs.w.view.Thread(given.ID); t != nil {
+			c = gs.w.Consents().of(t)
+		} else {
+			c = gs.w.Consents().pendingOf(given)
 		}
-		return waits
+		return err
 	})
-	return out, err
+	return c, code, err
 }
 
 // versionOf names one version of a record.

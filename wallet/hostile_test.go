@@ -345,7 +345,7 @@ func TestFailedChangesAreForgotten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := w.Grants().One(ctx, p); !errors.Is(err, full) {
+	if _, _, err := w.Grants().Give(ctx, p); !errors.Is(err, full) {
 		t.Fatalf("got %v", err)
 	}
 	if cs := must(tn.again("Maria").Consents().List(ctx))(t); len(cs) != 1 {
@@ -370,7 +370,7 @@ func TestFailedChangesAreForgotten(t *testing.T) {
 	if p, err = w.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24}); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := w.Grants().One(ctx, p); !errors.Is(err, gone) {
+	if _, _, err := w.Grants().Give(ctx, p); !errors.Is(err, gone) {
 		t.Fatalf("got %v", err)
 	}
 	if s := must(broken(gone).Audit().Status(ctx))(t); len(s.Pending) != 1 || s.Pending[0].Action != wallet.Granting {

@@ -3,6 +3,7 @@ package wallet
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -47,12 +48,7 @@ func (in Inbox) List(ctx context.Context) ([]Received, error) {
 		if err := in.w.view.NeedThreads(); err != nil {
 			return err
 		}
-		var ts []*view.Thread
-		for _, t := range in.w.view.Threads() {
-			if t.Role == view.Received {
-				ts = append(ts, t)
-			}
-		}
+		ts := slices.Collect(in.w.view.Of(view.Received))
 		if err := in.readTerms(ctx, ts); err != nil {
 			return err
 		}

@@ -126,7 +126,7 @@ func TestNoAccessWithoutShare(t *testing.T) {
 	o.Services.Keepers = []ledgerclient.Keeper{absent{o.Services.Keepers[0]}}
 	w := must(wallet.Open(ctx, o))(t)
 	p := must(w.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24}))(t)
-	if _, _, err := w.Grants().One(ctx, p); err == nil {
+	if _, _, err := w.Grants().Give(ctx, p); err == nil {
 		t.Fatal("granted without its share at the keeper")
 	}
 	id := must(clinic.Inbox().List(ctx))(t)[0].Consent

@@ -100,7 +100,7 @@ func prepare(patient, clinic *wallet.Wallet, step string, n int) (key string, do
 		}
 		p, err := patient.Grants().Plan(ctx, wallet.GrantRequest{To: clinicHome, Records: []string{r.ID.String()}, NotAfter: endOf(n)})
 		return fmt.Sprint(endOf(n)), func() error {
-			_, _, err := patient.Grants().One(ctx, p)
+			_, _, err := patient.Grants().Give(ctx, p)
 			return err
 		}, err
 	case "fetch":

@@ -122,7 +122,7 @@ func TestKeeperIsNotBelieved(t *testing.T) {
 	}
 	w := with("Maria", lyingKeeper{receipt: true})
 	p := must(w.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24}))(t)
-	if _, _, err := w.Grants().One(ctx, p); isTampered(err) == nil || !strings.HasPrefix(isTampered(err).What, "receipt") {
+	if _, _, err := w.Grants().Give(ctx, p); isTampered(err) == nil || !strings.HasPrefix(isTampered(err).What, "receipt") {
 		t.Errorf("receipt for another share: %v", err)
 	}
 	// The grant is on the ledger; an honest keeper lets it be finished.

@@ -191,11 +191,11 @@ func (mv Moves) begin(ctx context.Context, to *Wallet) (*move, error) {
 		if mv.w.view.Away() != nil { // what cannot be read now is no reason to leave it behind
 			return mv.w.view.Away()
 		}
-		for _, t := range mv.w.view.Threads() {
-			if t.Role == view.OwnRecord && t.Status == contract.StatusOpen {
-				m.addRecord(t)
-			}
-			if t.Role == view.Received && mv.w.Consents().statusOf(t) == StatusActive {
+		for t := range mv.w.Records().threads() {
+			m.addRecord(t)
+		}
+		for t := range mv.w.view.Of(view.Received) {
+			if mv.w.Consents().statusOf(t) == StatusActive {
 				m.stay(StayReceived)
 			}
 		}

@@ -36,7 +36,7 @@ func newJourney(t *testing.T) journey {
 	}
 	a := add(t, patient, "a.txt", "one")
 	first := must(patient.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", Records: []string{a.ID.String()}, NotAfter: endOf(1)}))(t)
-	if _, _, err := patient.Grants().One(ctx, first); err != nil {
+	if _, _, err := patient.Grants().Give(ctx, first); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := patient.Records().Update(ctx, a.ID.String(), source("a", 2), wallet.Describe{}, nil); err != nil {
@@ -44,7 +44,7 @@ func newJourney(t *testing.T) journey {
 	}
 	add(t, patient, "b.txt", "b")
 	for n := 2; n <= 4; n++ {
-		c, _, err := patient.Grants().One(ctx, must(patient.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: endOf(n), Purpose: "HRESCH"}))(t))
+		c, _, err := patient.Grants().Give(ctx, must(patient.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: endOf(n), Purpose: "HRESCH"}))(t))
 		if err != nil {
 			t.Fatal(err)
 		}

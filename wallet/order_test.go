@@ -403,7 +403,7 @@ func TestRevokedBeforeItsGrantIsSeen(t *testing.T) {
 	tn.l.begin(nil)
 	tn.l.hold = true
 	plan := must(maria.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: must(wallet.EndAfter("30d", tn.now))(t)}))(t)
-	c, _, err := maria.Grants().One(ctx, plan)
+	c, _, err := maria.Grants().Give(ctx, plan)
 	if !errors.Is(err, wallet.ErrPending) {
 		t.Fatalf("%+v, %v", c, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"iter"
 	"path/filepath"
 	"strings"
 	"time"
@@ -276,10 +277,8 @@ func (rs Records) List(ctx context.Context) ([]Record, error) {
 		if err := rs.describeAll(ctx); err != nil {
 			return err
 		}
-		for _, t := range rs.w.view.Threads() {
-			if t.Role == view.OwnRecord && t.Status == contract.StatusOpen {
-				out = append(out, rs.of(t))
-			}
+		for t := range rs.threads() {
+			out = append(out, rs.of(t))
 		}
 		for _, c := range rs.w.outbox.Openings(string(AddingRecord)) {
 			out = append(out, rs.pendingOf(c))
@@ -287,6 +286,17 @@ func (rs Records) List(ctx context.Context) ([]Record, error) {
 		return nil
 	})
 	return out, err
+}
+
+// threads are those of the records that were not removed.
+func (rs Records) threads() iter.Seq[*view.Thread] {
+	return func(yield func(*view.Thread) bool) {
+		for t := range rs.w.view.Of(view.OwnRecord) {
+			if t.Status == contract.StatusOpen && !yield(t) {
+				return
+			}
+		}
+	}
 }
 
 // describeAll describes every record that was not removed, the book among them.
@@ -522,10 +532,7 @@ func (rs Records) withContent(sum crypto.Hash) *view.Thread {
 
 // like finds a record that was not removed by its newest version.
 func (rs Records) like(is func(*payload.Metadata) bool) *view.Thread {
-	for _, t := range rs.w.view.Threads() {
-		if t.Role != view.OwnRecord || t.Status != contract.StatusOpen {
-			continue
-		}
+	for t := range rs.threads() {
 		if m := t.Versions[len(t.Versions)-1]; m != nil && is(m) {
 			return t
 		}

@@ -399,8 +399,8 @@ func (rc Recovery) finishGrants(ctx context.Context, out *Restored, mayRevoke bo
 
 // openGrants are the consents of one's own that are active or upcoming.
 func (rc Recovery) openGrants() (open []*view.Thread) {
-	for _, t := range rc.w.view.Threads() {
-		if s := rc.w.Consents().statusOf(t); t.Role == view.OwnGrant && (s == StatusActive || s == StatusUpcoming) {
+	for t := range rc.w.view.Of(view.OwnGrant) {
+		if s := rc.w.Consents().statusOf(t); s == StatusActive || s == StatusUpcoming {
 			open = append(open, t)
 		}
 	}

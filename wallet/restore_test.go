@@ -55,10 +55,8 @@ func grantMany(t *testing.T, w *wallet.Wallet, now *town, from, to int) {
 		plans = append(plans, &wallet.GrantPlan{To: contacts[i%len(contacts)], Records: recs[i%len(recs) : i%len(recs)+1], Purpose: wallet.Treatment,
 			NotAfter: must(wallet.EndAfter(fmt.Sprintf("%dd", 1+i%60), now.now))(t)})
 	}
-	for _, g := range must(w.Grants().All(ctx, plans))(t) {
-		if g.Err != nil {
-			t.Fatal(g.Err)
-		}
+	if err := w.GrantAll(ctx, plans); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -159,7 +157,7 @@ func TestRestore(t *testing.T) {
 		for i := from; i < to; i++ {
 			plans = append(plans, &wallet.GrantPlan{To: people[0], Records: recs[i%len(recs) : i%len(recs)+1], Purpose: wallet.Treatment, NotAfter: must(wallet.EndAfter("30d", tn.now))(t)})
 		}
-		if _, err := w.Grants().All(ctx, plans); err == nil {
+		if err := w.GrantAll(ctx, plans); err == nil {
 			t.Fatal("the batch was not killed")
 		}
 	}
@@ -383,7 +381,7 @@ func TestRestoreNamesWhatIsLost(t *testing.T) {
 	old = must(wallet.Open(ctx, opt))(t)
 	recs := must(old.Records().List(ctx))(t)
 	p := must(old.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: must(wallet.EndAfter("30d", tn.now))(t)}))(t)
-	if _, _, err := old.Grants().One(ctx, p); err == nil {
+	if _, _, err := old.Grants().Give(ctx, p); err == nil {
 		t.Fatal("not killed")
 	}
 	grantID := must(tn.newest())(t)

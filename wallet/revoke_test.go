@@ -98,10 +98,10 @@ func TestRevocationPassesWhatWaits(t *testing.T) {
 	opt.Services = s
 	patient := must(wallet.Open(ctx, opt))(t)
 	plan := must(patient.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: tn.consent.NotAfter}))(t)
-	if _, _, err := patient.Grants().One(ctx, plan); !errors.Is(err, errBroken) || patient.Changes().Stuck() == nil {
+	if _, _, err := patient.Grants().Give(ctx, plan); !errors.Is(err, errBroken) || patient.Changes().Stuck() == nil {
 		t.Fatalf("a grant without its share: %v, waits for %v", err, patient.Changes().Stuck())
 	}
-	if _, _, err := patient.Grants().One(ctx, plan); !errors.Is(err, errBroken) {
+	if _, _, err := patient.Grants().Give(ctx, plan); !errors.Is(err, errBroken) {
 		t.Errorf("another grant passes it: %v", err)
 	}
 	tn.ended(tn.end(patient, wallet.RevokeRequest{Consents: []string{tn.consent.ID.String()}}))
@@ -398,7 +398,7 @@ func TestNothingIsShownOfALostCacheOutOfReach(t *testing.T) {
 		for what, look := range map[string]func() error{
 			"status":   func() error { return second(w.Audit().Status(ctx)) },
 			"consents": func() error { return second(w.Consents().List(ctx)) },
-			"proven":   func() error { return second(w.Consents().Proven(ctx, nil)) },
+			"proven":   func() error { return second(w.Consents().Proven(ctx, "")) },
 			"audit":    func() error { return second(w.Audit().Events(ctx)) },
 			"inbox":    func() error { return second(w.Inbox().List(ctx)) },
 			"records":  func() error { return second(w.Records().List(ctx)) },

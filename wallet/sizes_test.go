@@ -67,7 +67,7 @@ func TestSizesTellNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, code, err := maria.Grants().One(ctx, plan)
+		_, code, err := maria.Grants().Give(ctx, plan)
 		if err != nil {
 			t.Fatal(err)
 		}

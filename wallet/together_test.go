@@ -55,7 +55,7 @@ func TestTwoHomesOfOneSeed(t *testing.T) {
 					if err != nil {
 						return err
 					}
-					if _, _, err := w.Grants().One(ctx, p); err != nil {
+					if _, _, err := w.Grants().Give(ctx, p); err != nil {
 						return err
 					}
 				}
@@ -182,7 +182,7 @@ func busy(d district, arg string) error {
 		if err != nil {
 			return err
 		}
-		c, _, err := patient.Grants().One(ctx, p)
+		c, _, err := patient.Grants().Give(ctx, p)
 		if err != nil {
 			return err
 		}

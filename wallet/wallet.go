@@ -3,7 +3,6 @@ package wallet
 import (
 	"cmp"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -205,7 +204,7 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 	if err := w.view.CatchUp(ctx); err != nil {
 		return err
 	}
-	if w.lock.keyless != nil && !slices.ContainsFunc(w.view.Threads(), func(t *view.Thread) bool { return t.Role == view.OwnGrant }) {
+	if w.lock.keyless != nil && len(slices.Collect(w.view.Of(view.OwnGrant))) == 0 {
 		return cmp.Or(w.view.Behind(), w.lock.keyless) // with this key there is nothing to end
 	}
 	if noLock == nil {
@@ -312,9 +311,14 @@ func (w *Wallet) find(r view.Role, query, what string) (*view.Thread, error) {
 		return nil, ErrInput.With("field", what, "value", query, "why", "an id is at least 6 characters of 0-9 and a-f")
 	}
 	var hits []*view.Thread
+	var other *view.Thread // where this wallet is on the other side of the consent than r says
 	for _, t := range w.view.Threads() {
-		if t.Role == r && strings.HasPrefix(hex.EncodeToString(t.ID[:]), q) {
+		switch {
+		case !strings.HasPrefix(t.ID.String(), q):
+		case t.Role == r:
 			hits = append(hits, t)
+		case r != view.OwnRecord && (t.Role == view.OwnGrant || t.Role == view.Received):
+			other = t
 		}
 	}
 	switch len(hits) {
@@ -322,15 +326,11 @@ func (w *Wallet) find(r view.Role, query, what string) (*view.Thread, error) {
 		if r == view.OwnRecord && w.Changes().find(AddingRecord, query) != nil || r == view.OwnGrant && w.Changes().find(Granting, query) != nil {
 			return nil, ErrPending.Of(w.Changes().Stuck())
 		}
-		if t := w.otherSide(r, q); t != nil {
-			code := ErrNotYours
-			switch r {
-			case view.OwnGrant:
-				code = ErrNotGiver
-			case view.Received:
-				code = ErrNotRecipient
-			}
-			return nil, code.With("consent", t.ID)
+		if other != nil && r == view.OwnGrant {
+			return nil, ErrNotGiver.With("consent", other.ID)
+		}
+		if other != nil {
+			return nil, ErrNotRecipient.With("consent", other.ID)
 		}
 		if w.view.Behind() != nil {
 			return nil, w.view.Behind() // it may be there by now
@@ -344,18 +344,6 @@ func (w *Wallet) find(r view.Role, query, what string) (*view.Thread, error) {
 		ids = append(ids, t.ID.String())
 	}
 	return nil, ErrAmbiguous.With("query", query, "matches", ids)
-}
-
-// otherSide is the consent that begins with q where this wallet is on the other
-// side of it than r says; nil if there is none.
-func (w *Wallet) otherSide(r view.Role, q string) *view.Thread {
-	other := map[view.Role]view.Role{view.OwnGrant: view.Received, view.Received: view.OwnGrant}[r]
-	for _, t := range w.view.Threads() {
-		if other != 0 && t.Role == other && strings.HasPrefix(hex.EncodeToString(t.ID[:]), q) {
-			return t
-		}
-	}
-	return nil
 }
 
 // minPrefix is how many characters of an id must be given at least.

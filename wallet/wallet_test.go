@@ -151,7 +151,7 @@ func grant(t testing.TB, w *wallet.Wallet, to string, now time.Time) (wallet.Con
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, code, err := w.Grants().One(ctx, p)
+	c, code, err := w.Grants().Give(ctx, p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,27 +280,33 @@ func TestGrantAll(t *testing.T) {
 	for i := range plans {
 		plans[i] = p
 	}
+	if err := patient.GrantAll(ctx, plans); err != nil {
+		t.Fatal(err)
+	}
 	seen := map[contract.ID]bool{}
-	for _, g := range must(patient.Grants().All(ctx, plans))(t) {
-		if g.Err != nil || seen[g.Consent.ID] {
+	for _, g := range must(patient.Consents().List(ctx))(t) {
+		if seen[g.ID] {
 			t.Fatalf("%+v", g)
 		}
-		seen[g.Consent.ID] = true
-		o := must(clinic.Inbox().OpenByCode(ctx, g.Code, ""))(t)
+		seen[g.ID] = true
+		_, code, err := patient.Consents().Show(ctx, g.ID.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := must(clinic.Inbox().OpenByCode(ctx, code, ""))(t)
 		var got bytes.Buffer
 		if err := o.Read(ctx, 1, &got, nil); err != nil || got.String() != "b" {
 			t.Fatalf("%q %v", got.String(), err)
 		}
 	}
-	if n := len(must(patient.Consents().List(ctx))(t)); n != len(plans) {
-		t.Errorf("%d consents, want %d", n, len(plans))
+	if len(seen) != len(plans) {
+		t.Errorf("%d consents, want %d", len(seen), len(plans))
 	}
-	// One that cannot be given keeps all others from being given.
-	plans[7] = &wallet.GrantPlan{To: p.To, Purpose: p.Purpose, NotAfter: p.NotAfter, Records: []wallet.Record{{ID: contract.ID{1}, Version: 1}}}
-	if _, err := patient.Grants().All(ctx, plans); err == nil {
+	unknown := &wallet.GrantPlan{To: p.To, Purpose: p.Purpose, NotAfter: p.NotAfter, Records: []wallet.Record{{ID: contract.ID{1}, Version: 1}}}
+	if _, _, err := patient.Grants().Give(ctx, unknown); err == nil {
 		t.Error("a plan with an unknown record was granted")
 	}
 	if n := len(must(patient.Consents().List(ctx))(t)); n != len(plans) {
-		t.Errorf("%d consents after a failed batch, want %d", n, len(plans))
+		t.Errorf("%d consents after a failed one, want %d", n, len(plans))
 	}
 }

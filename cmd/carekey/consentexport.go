@@ -52,7 +52,7 @@ func (a consents) export(ctx context.Context, ids []string, x exportFlags) error
 	var missing error
 	for _, id := range ids {
 		c, _, err := find(ctx, a.session, id, func(o *opened) (c wallet.Consent, _ string, err error) {
-			some, err := o.w.Consents().Proven(ctx, []string{id})
+			some, err := o.w.Consents().Proven(ctx, id)
 			if err != nil {
 				return c, "", err
 			}
@@ -67,7 +67,7 @@ func (a consents) export(ctx context.Context, ids []string, x exportFlags) error
 	}
 	if len(ids) == 0 {
 		var failed error
-		cs, _, failed = collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Consent, error) { return w.Consents().Proven(ctx, nil) })
+		cs, _, failed = collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Consent, error) { return w.Consents().Proven(ctx, "") })
 		if failed != nil { // who reads the file would take it for all
 			return failed
 		}

@@ -80,7 +80,7 @@ func (a *grants) grant(ctx context.Context, w *wallet.Wallet, _ []string) error 
 	if err := a.confirm(ctx, previewGrant(plan, groundOf(w)), "Give this consent?", ""); err != nil {
 		return err
 	}
-	c, code, err := w.Grants().One(ctx, plan)
+	c, code, err := w.Grants().Give(ctx, plan)
 	if err != nil && !errors.Is(err, wallet.ErrPending) {
 		return err
 	}

@@ -60,7 +60,7 @@ func (a ledgers) look(cmd *cobra.Command, verify bool) error {
 		return a.lookAlone(cmd.Context(), p, verify)
 	}
 	return a.withLedger(cmd, looks, func(ctx context.Context, w *wallet.Wallet, l *ledger) error {
-		size, root, hour, err := w.Log().Pinned(ctx) // the ledger goes on from what the wallet saw
+		size, root, hour, err := w.Log().Head(ctx) // the ledger goes on from what the wallet saw
 		if err != nil {
 			return err
 		}

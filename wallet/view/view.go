@@ -23,6 +23,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"iter"
 	"reflect"
 	"slices"
 	"time"
@@ -109,6 +110,17 @@ func (v *View) Head() ledgerclient.Head { return v.head }
 // Threads are all threads that concern the wallet, in the ledger's order; not to be
 // changed.
 func (v *View) Threads() []*Thread { return v.threads.list }
+
+// Of are the threads of a role, in the ledger's order.
+func (v *View) Of(r Role) iter.Seq[*Thread] {
+	return func(yield func(*Thread) bool) {
+		for _, t := range v.Threads() {
+			if t.Role == r && !yield(t) {
+				return
+			}
+		}
+	}
+}
 
 // Thread returns the thread that an entry opened; nil if it is none of the wallet's.
 func (v *View) Thread(opening contract.ID) *Thread { return v.threads.find(opening) }
