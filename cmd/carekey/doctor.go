@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/carekey/carekey/crypto/fault"
@@ -30,7 +29,7 @@ const errFindings fault.Code = "findings"
 // examinations look at one part each, in the order in which they are shown and in
 // which a later one may use what an earlier one opened. Each is in a file of its
 // own, doctor_PART.go.
-var examinations = []func(*exam, context.Context) []finding{
+var examinations = []func(*exam, context.Context){
 	(*exam).examineHome,
 	(*exam).examineKeyring,
 	(*exam).examineLedger,
@@ -49,26 +48,20 @@ func (e *exam) doctor(ctx context.Context) error {
 			e.ledger.close()
 		}
 	}()
-	var all []finding
 	for _, examine := range examinations {
-		for _, f := range examine(e, ctx) {
-			f.Detail, f.Fix = e.ours(f.Detail), e.ours(f.Fix)
-			all = append(all, f)
-		}
-		if err := ctx.Err(); err != nil {
-			return err
+		if examine(e, ctx); ctx.Err() != nil {
+			return ctx.Err()
 		}
 	}
-	exit := exitOf(all)
-	if e.flags.json {
-		if err := e.printJSON(struct {
-			OK       bool      `json:"ok"`
-			Findings []finding `json:"findings"`
-		}{exit == exitDone, list(all, same)}); err != nil {
-			return err
-		}
-	} else {
-		e.show(all)
+	for i := range e.found {
+		f := &e.found[i]
+		f.Detail, f.Fix = e.ours(f.Detail), e.ours(f.Fix)
+	}
+	exit := exitOf(e.found)
+	if !e.flags.json {
+		e.show()
+	} else if err := e.printJSON(map[string]any{"ok": exit == exitDone, "findings": e.found}); err != nil {
+		return err
 	}
 	if exit != exitDone {
 		return errFindings.With("exit", exit)
@@ -76,13 +69,11 @@ func (e *exam) doctor(ctx context.Context) error {
 	return nil
 }
 
-func (e *exam) show(all []finding) {
-	for _, f := range all {
-		mark := map[severity]string{fine: "ok  ", advice: "FIX ", broken: "BAD "}[f.Severity]
-		margin := fmt.Sprintf("     %-11s ", "")
-		e.print("%s %-11s %s", mark, f.Check, strings.ReplaceAll(f.Detail, "\n", "\n"+margin))
-		if f.Fix != "" {
-			e.print("%s", margin+strings.ReplaceAll(f.Fix, "\n", "\n"+margin))
-		}
+func (e *exam) show() {
+	margin := "\n" + strings.Repeat(" ", 17)
+	for _, f := range e.found {
+		mark := map[severity]string{fine: "ok", advice: "FIX", broken: "BAD"}[f.Severity]
+		text := strings.TrimSuffix(f.Detail+"\n"+f.Fix, "\n")
+		e.print("%-4s %-11s %s", mark, f.Check, strings.ReplaceAll(text, "\n", margin))
 	}
 }

@@ -29,29 +29,22 @@ var dueText = map[string]string{
 
 // examineCare looks at what was done against the loss of the wallet. It comes after
 // examineWallet, which follows the ledger.
-func (e *exam) examineCare(_ context.Context) []finding {
+func (e *exam) examineCare(_ context.Context) {
 	if e.wallet == nil {
-		return nil
+		return
 	}
 	care, now := e.wallet.Backup().Care(), e.now()
-	words, backup := good("words", "checked "+ago(now, care.WordsChecked)), good("backup", "made "+ago(now, care.BackedUp))
-	switch {
-	case care.WordsDue(now) && care.WordsChecked.IsZero():
-		words = advise("words", "words-unchecked", "nobody has found out yet whether you have the 24 words", "carekey words check")
-	case care.WordsDue(now):
-		words = advise("words", "words-unchecked", "last checked "+ago(now, care.WordsChecked), "carekey words check")
-	case care.WordsChecked.IsZero():
-		words = good("words", "not checked yet: carekey words check")
+	if words := "last checked: " + ago(now, care.WordsChecked); care.WordsDue(now) {
+		e.advise("words", "words-unchecked", words, "carekey words check")
+	} else {
+		e.good("words", words)
 	}
-	switch {
-	case care.BackupIsDue(now) && care.BackedUp.IsZero():
-		backup = advise("backup", "backup-due", "none was made yet", "carekey backup DIR")
-	case care.BackupIsDue(now):
-		backup = advise("backup", "backup-due", fmt.Sprintf("made %s, and %s since", ago(now, care.BackedUp), plural(care.Since, "change", "changes")), "carekey backup DIR")
-	case care.BackedUp.IsZero():
-		backup = good("backup", "none yet: carekey backup DIR")
+	backup := fmt.Sprintf("last made: %s; %s since", ago(now, care.BackedUp), plural(care.Since, "change", "changes"))
+	if care.BackupIsDue(now) {
+		e.advise("backup", "backup-due", backup, "carekey backup DIR")
+	} else {
+		e.good("backup", backup)
 	}
-	return []finding{words, backup}
 }
 
 // ago is a date for people.
@@ -67,29 +60,30 @@ func ago(now, t time.Time) string {
 }
 
 // examineStore looks whether the store and the keepers hold what is this wallet's.
-func (e *exam) examineStore(ctx context.Context) []finding {
+func (e *exam) examineStore(ctx context.Context) {
 	if e.wallet == nil {
-		return nil
+		return
 	}
 	lost, shares, asked, err := e.wallet.Recovery().Stock(ctx)
-	if err != nil {
-		return []finding{failed("store", err)}
-	}
-	if !asked {
-		return []finding{good("store", "not asked: who runs it would see which payloads are one person's"), good("keepers", "not asked, for the same reason")}
-	}
-	store, keepers := good("store", "holds all that is yours"), good("keepers", "hold a share of every open consent")
-	if len(lost) > 0 {
-		store = advise("store", "store-lost", fmt.Sprintf("%s missing; the first: %s", plural(len(lost), "payload is", "payloads are"), lostText(lost[0])),
+	switch {
+	case err != nil:
+		e.failed("store", err)
+		return
+	case !asked:
+		e.good("store", "not asked: who runs it would see which payloads are one person's; nor are the keepers")
+		return
+	case len(lost) > 0:
+		e.advise("store", "store-lost", fmt.Sprintf("%s missing; the first: %s", plural(len(lost), "payload is", "payloads are"), lostText(lost[0])),
 			"ask whoever keeps the ledger. What a backup of it holds can be had in another home:\nCAREKEY_HOME=NEW-FOLDER carekey restore --ledger BACKUP")
+	default:
+		e.good("store", "holds all that is yours")
 	}
 	if shares > 0 {
-		keepers = advise("keepers", "shares-missing", plural(shares, "open consent has", "open consents have")+" no share with a keeper, and cannot be fetched", "carekey sync")
+		e.advise("keepers", "shares-missing", plural(shares, "open consent has", "open consents have")+" no share with a keeper, and cannot be fetched", "carekey sync")
+	} else {
+		e.good("keepers", "hold a share of every open consent")
 	}
-	return []finding{store, keepers}
 }
 
 // examineVersion says which carekey this is.
-func (e *exam) examineVersion(context.Context) []finding {
-	return []finding{good("version", cli.Version())}
-}
+func (e *exam) examineVersion(context.Context) { e.good("version", cli.Version()) }

@@ -7,14 +7,14 @@ import (
 	"github.com/carekey/carekey/wallet/keyring"
 )
 
-// exam is what was opened so far.
+// exam is what was opened and found so far.
 type exam struct {
 	*app
 	place  place
-	key    keyring.Store  // has read the wallet's key, once; nil if there is no wallet
-	keyOK  bool           // and got it
+	key    keyring.Store  // has read the wallet's key, once; nil if it cannot be had
 	ledger *ledger        // nil if it cannot be opened
 	wallet *wallet.Wallet // nil if it cannot be opened
+	found  []finding
 }
 
 // finding is one thing that was looked at.
@@ -37,41 +37,44 @@ const (
 	broken severity = "broken" // other commands fail for it
 )
 
-// good is a finding that asks nothing of anybody.
-func good(check, detail string) finding {
-	return finding{Check: check, OK: true, Severity: fine, Detail: detail}
+// good adds a finding that asks nothing of anybody.
+func (e *exam) good(check, detail string) {
+	e.found = append(e.found, finding{Check: check, OK: true, Severity: fine, Detail: detail})
 }
 
-// advise is a finding that does not keep carekey from working.
-func advise(check, code, detail, fix string) finding {
-	return finding{check, false, advice, code, detail, fix, exitUnexpected}
+// advise adds a finding that does not keep carekey from working.
+func (e *exam) advise(check, code, detail, fix string) {
+	e.found = append(e.found, finding{check, false, advice, code, detail, fix, exitUnexpected})
 }
 
-// failed is a finding made of the error with which other commands fail.
-func failed(check string, err error) finding {
+// failed adds a finding made of the error with which other commands fail.
+func (e *exam) failed(check string, err error) *finding {
 	f := explain(err)
-	return finding{check, false, broken, f.Code, f.Message, f.Hint, f.Exit}
+	e.found = append(e.found, finding{check, false, broken, f.Code, f.Message, f.Hint, f.Exit})
+	return &e.found[len(e.found)-1]
 }
 
-// worst lists exit codes of findings, the worst first; those not in it are next.
-var worst = []int{exitTampered, exitLocked, exitUnreachable, exitNotFound}
+// minor makes advice of an error that is none of other commands.
+func (f *finding) minor(before string) {
+	f.Severity, f.Detail, f.exit = advice, before+f.Detail, exitUnexpected
+}
+
+// worst lists exit codes of what is broken, the worst last; those not in it come before.
+var worst = []int{exitNotFound, exitUnreachable, exitLocked, exitTampered}
 
 // exitOf is the program's exit code after these findings.
-func exitOf(fs []finding) int {
-	rank := func(exit int) int {
-		if i := slices.Index(worst, exit); i >= 0 {
-			return i
+func exitOf(found []finding) int {
+	exit, most := exitDone, 0
+	for _, f := range found {
+		rank := 0
+		switch f.Severity {
+		case advice:
+			rank = 1
+		case broken:
+			rank = 3 + slices.Index(worst, f.exit)
 		}
-		return len(worst)
-	}
-	exit, worse := exitDone, false
-	for _, f := range fs {
-		switch {
-		case f.OK:
-		case exit == exitDone,
-			f.Severity == broken && !worse,
-			f.Severity == broken && rank(f.exit) < rank(exit):
-			exit, worse = f.exit, f.Severity == broken
+		if rank > most {
+			exit, most = f.exit, rank
 		}
 	}
 	return exit

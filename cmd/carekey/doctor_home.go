@@ -14,104 +14,98 @@ import (
 )
 
 // examineHome finds the wallet and looks at who else can read its files.
-func (e *exam) examineHome(_ context.Context) []finding {
+func (e *exam) examineHome(context.Context) {
 	p, err := e.app.place()
 	if err != nil {
-		return []finding{failed("wallet", err)}
+		e.failed("wallet", err)
+		return
 	}
 	e.place = p
-	out := []finding{good("wallet", p.dir)}
 	if p.settings == nil {
-		out[0] = failed("wallet", noWallet(p.dir))
+		e.failed("wallet", noWallet(p.dir))
+	} else {
+		e.good("wallet", p.dir)
 	}
-	out = append(out, permissions(p.home))
-	out = append(out, strangers("the wallet's folder", func() ([]string, []*wallet.DamagedError, error) { return wallet.Strangers(p.dir) })...)
-	out = append(out, removals(p)...)
+	e.permissions()
+	strange, damaged, err := wallet.Strangers(p.dir)
+	strangers(e, "the wallet's folder", strange, damaged, err)
+	e.removals()
 	if file := e.env(envPassphrase); file != "" {
-		out = append(out, passphraseFile(file))
+		e.passphraseFile(file)
 	}
-	return out
 }
 
 // strangers names what carekey has not written into a folder of its own, and what it
 // has written but not as what it is.
-func strangers[E error](where string, look func() (strange []string, damaged []E, err error)) (out []finding) {
+func strangers[E error](e *exam, where string, strange []string, damaged []E, err error) {
 	const check = "files"
-	strange, damaged, err := look()
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return []finding{failed(check, err)}
-	}
 	for _, d := range damaged {
-		out = append(out, failed(check, d))
+		e.failed(check, d)
 	}
 	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		e.failed(check, err)
 	case len(strange) > 0:
-		out = append(out, advise(check, "strange-files", fmt.Sprintf("%s in %s that carekey never wrote, such as %s", plural(len(strange), "file or folder", "files or folders"), where, cli.Clean(strange[0])),
-			"passed over by every command; keep programs that copy or index folders away from there, and remove them"))
+		e.advise(check, "strange-files", fmt.Sprintf("%s in %s that carekey never wrote, such as %s", plural(len(strange), "file or folder", "files or folders"), where, cli.Clean(strange[0])),
+			"passed over by every command; keep programs that copy or index folders away from there, and remove them")
 	case len(damaged) == 0:
-		out = append(out, good(check, "nothing strange in "+where))
+		e.good(check, "nothing strange in "+where)
 	}
-	return out
 }
 
 // removals looks for wallets whose removal was interrupted: their keys may still be
 // here. That of the profile itself is told of in its place.
-func removals(p place) (out []finding) {
-	profiles, err := wallet.Profiles(p.home)
-	if err != nil {
-		return nil // one of another wallet's, which says so itself
-	}
+func (e *exam) removals() {
+	profiles, _ := wallet.Profiles(e.place.home) // what cannot be read says so itself
 	for _, other := range profiles {
-		if other.Removing && other.Dir != p.dir {
-			out = append(out, advise("profiles", "removal-unfinished", "the removal of the wallet in "+other.Dir+" was interrupted, and its key may still be here", "carekey profile list ends it"))
+		if other.Removing && other.Dir != e.place.dir {
+			e.advise("profiles", "removal-unfinished", "the removal of the wallet in "+other.Dir+" was interrupted, and its key may still be here", "carekey profile list ends it")
 		}
 	}
-	return out
 }
 
 // permissions looks for files of the home that others can read.
-func permissions(home string) finding {
+func (e *exam) permissions() {
 	const check = "permissions"
 	if runtime.GOOS == "windows" {
-		return good(check, "not looked at on this system")
+		e.good(check, "not looked at on this system")
+		return
 	}
-	open := ""
-	n := 0
-	err := filepath.WalkDir(filepath.Join(home, "wallets"), func(path string, d fs.DirEntry, err error) error {
+	wallets := filepath.Join(e.place.home, "wallets")
+	var open []string
+	err := filepath.WalkDir(wallets, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		info, err := d.Info()
-		if err != nil {
-			return err
+		if err == nil && readable(info) {
+			open = append(open, path)
 		}
-		if info.Mode().Perm()&0o077 != 0 {
-			if open == "" {
-				open = path
-			}
-			n++
-		}
-		return nil
+		return err
 	})
 	switch {
-	case err != nil && !errors.Is(err, os.ErrNotExist):
-		return failed(check, err)
-	case n > 0:
-		return advise(check, "home-readable", fmt.Sprintf("others can read %s of the home, such as %s", plural(n, "file or folder", "files or folders"), open),
-			"chmod -R go= "+cli.Quote(filepath.Join(home, "wallets")))
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		e.failed(check, err)
+	case len(open) > 0:
+		e.advise(check, "home-readable", fmt.Sprintf("others can read %s of the home, such as %s", plural(len(open), "file or folder", "files or folders"), open[0]), "chmod -R go= "+cli.Quote(wallets))
+	default:
+		e.good(check, "the wallets' files are yours alone")
 	}
-	return good(check, "the wallets' files are yours alone")
 }
 
+// readable reports whether others than its owner can read or change a file.
+func readable(info fs.FileInfo) bool { return info.Mode().Perm()&0o077 != 0 }
+
 // passphraseFile looks whether others can read the passphrase.
-func passphraseFile(path string) finding {
+func (e *exam) passphraseFile(path string) {
 	const check = "passphrase"
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return failed(check, errPassphraseFile.Of(err, "name", envPassphrase))
-	case runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0:
-		return advise(check, "passphrase-readable", "others can read "+path, "chmod go= "+cli.Quote(path))
+		e.failed(check, errPassphraseFile.Of(err, "name", envPassphrase))
+	case runtime.GOOS != "windows" && readable(info):
+		e.advise(check, "passphrase-readable", "others can read "+path, "chmod go= "+cli.Quote(path))
+	default:
+		e.good(check, path+" is yours alone")
 	}
-	return good(check, path+" is yours alone")
 }

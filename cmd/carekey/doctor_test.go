@@ -5,8 +5,8 @@ import "testing"
 // The exit code is that of the worst finding, and what does not keep carekey from
 // working is never worse than what does.
 func TestExitOfFindings(t *testing.T) {
-	ok := good("a", "")
-	minor := advise("b", "c", "", "")
+	ok := finding{OK: true, Severity: fine}
+	minor := finding{Severity: advice, exit: exitUnexpected}
 	with := func(exit int) finding { return finding{Severity: broken, exit: exit} }
 	for _, c := range []struct {
 		findings []finding

@@ -290,10 +290,6 @@ func (o opener) begin(ctx context.Context, at locator, founding folder.Founding)
 	return f.Close()
 }
 
-// maxIdle is how far a folder believes the clock to be past the last entry, in
-// hours, without a person's word for it.
-const maxIdle = folder.MaxIdle
-
 // checkClock asks a person about a clock that a folder would not believe. It is
 // done before anything is signed, so that nothing is left half-done when the
 // answer is no.
@@ -305,8 +301,8 @@ func (a *app) checkClock(ctx context.Context, l *ledger) error {
 	if err != nil {
 		return err
 	}
-	now := contract.Hour(max(0, a.now().Unix()/3600))
-	if now <= last || now-last <= maxIdle {
+	now := a.hour()
+	if now <= last || now-last <= folder.MaxIdle {
 		return nil
 	}
 	doubt := folder.ErrClock.With("last", last, "now", now)
@@ -324,6 +320,9 @@ func (a *app) checkClock(ctx context.Context, l *ledger) error {
 	a.flags.acceptClock = true
 	return nil
 }
+
+// hour is the hour that the clock says it is.
+func (a *app) hour() contract.Hour { return contract.Hour(max(0, a.now().Unix()/3600)) }
 
 // length is the number of the ledger's entries.
 func length(ctx context.Context, s ledgerclient.Services) (uint64, error) {
