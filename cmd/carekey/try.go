@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -10,7 +11,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/carekey/carekey/cmd/cli"
@@ -41,52 +45,40 @@ touched. Anything that is not as it should be ends with a code other than 0.`,
 	}
 }
 
-// step is one line of the play. In args, $(cat NAME) stands for the content of a
-// file that an earlier step wrote.
-type step struct {
-	say  string   // what happens, for people; may be empty
-	who  string   // "patient" or "clinic": whose home
-	args []string // of carekey; if who is empty, of cmp
-	to   string   // file that takes stdout; "" shows it
-	exit int      // what it must end with
-}
+// tryLines are the whole job. A line begins with whose home it is run in, or is a comparison
+// of two files; FILE stands for the record's name, and after "exit" is what it must end with.
+const tryLines = `# Maria, the patient, and Dr Smith's clinic make wallets on one ledger, a folder.
+patient init --name Maria --new-ledger --words-file patient.words > patient.address
+clinic init --name 'Dr Smith' --words-file clinic.words > clinic.address
+# They exchange addresses. Maria compares the check words with Dr Smith over the phone.
+patient contact add 'Dr Smith' "$(cat clinic.address)"
+patient contact verify 'Dr Smith' --yes
+clinic contact add Maria "$(cat patient.address)"
+# Maria encrypts a record and grants it for thirty days.
+patient record add FILE --title 'My health record' --category documents > record
+patient grant --to 'Dr Smith' --record "$(cat record)" --for 30d --yes > code
+# Dr Smith finds it and fetches it; the bytes are the same.
+clinic inbox
+clinic fetch "$(cat code)" --reason 'check-up on Monday' -o fetched > fetched.name
+cmp FILE "$(cat fetched.name)"
+# Maria sees who opened it and why, and revokes.
+patient audit
+patient revoke --to 'Dr Smith' --yes
+# Dr Smith's next fetch is refused, and Maria sees that he tried.
+clinic fetch "$(cat code)" -o again # exit 3
+patient audit
+# Every byte of the ledger is checked.
+patient ledger verify`
 
-// trySteps are the whole job. file is the record's name in the folder.
-func trySteps(file string) []step {
-	return []step{
-		{say: "Maria, the patient, and Dr Smith's clinic make wallets on one ledger, a folder.",
-			who: "patient", args: []string{"init", "--name", "Maria", "--new-ledger", "--words-file", "patient.words"}, to: "patient.address"},
-		{who: "clinic", args: []string{"init", "--name", "Dr Smith", "--words-file", "clinic.words"}, to: "clinic.address"},
-		{say: "They exchange addresses. Maria compares the check words with Dr Smith over the phone.",
-			who: "patient", args: []string{"contact", "add", "Dr Smith", "$(cat clinic.address)"}},
-		{who: "patient", args: []string{"contact", "verify", "Dr Smith", "--yes"}},
-		{who: "clinic", args: []string{"contact", "add", "Maria", "$(cat patient.address)"}},
-		{say: "Maria encrypts a record and grants it for thirty days.",
-			who: "patient", args: []string{"record", "add", file, "--title", "My health record", "--category", "documents"}, to: "record"},
-		{who: "patient", args: []string{"grant", "--to", "Dr Smith", "--record", "$(cat record)", "--for", "30d", "--yes"}, to: "code"},
-		{say: "Dr Smith finds it and fetches it; the bytes are the same.",
-			who: "clinic", args: []string{"inbox"}},
-		{who: "clinic", args: []string{"fetch", "$(cat code)", "--reason", "check-up on Monday", "-o", "fetched"}, to: "fetched.name"},
-		{args: []string{file, "$(cat fetched.name)"}},
-		{say: "Maria sees who opened it and why, and revokes.",
-			who: "patient", args: []string{"audit"}},
-		{who: "patient", args: []string{"revoke", "--to", "Dr Smith", "--yes"}},
-		{say: "Dr Smith's next fetch is refused, and Maria sees that he tried.",
-			who: "clinic", args: []string{"fetch", "$(cat code)", "-o", "again"}, exit: exitRefused},
-		{who: "patient", args: []string{"audit"}},
-		{say: "Every byte of the ledger is checked.",
-			who: "patient", args: []string{"ledger", "verify"}},
-	}
-}
-
-// errTry: a step of the play did not end as it should. line, why
+// errTry: a line of the play did not end as it should. line, why
 const errTry fault.Code = "unexpected/try"
 
-// play runs steps in a folder.
+// play runs lines in a folder.
 type play struct {
 	dir     string
 	program string   // path of the copied program
-	env     []string // of its processes
+	file    string   // name of the record in the folder
+	env     []string // what is set for all of its processes
 	out     io.Writer
 }
 
@@ -95,80 +87,67 @@ func (a *app) try(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	p := &play{dir: dir, out: a.out}
+	p := &play{dir: dir, out: a.out, env: []string{
+		envLedger + "=" + filepath.Join(dir, "ledger"),
+		envKeyring + "=" + keyring.KindFile,
+		envPassphrase + "=" + filepath.Join(dir, "passphrase"),
+	}}
 	if a.flags.json {
 		p.out = io.Discard
 	}
-	name, err := p.prepare(file)
-	if err != nil {
+	if err := p.prepare(file); err != nil {
 		os.RemoveAll(dir)
 		return err
 	}
-	p.printf("%s", p.prologue())
-	steps := trySteps(name)
-	for _, s := range steps {
-		if err := p.run(ctx, s); err != nil {
-			if ctx.Err() != nil {
-				return err
-			}
-			return fmt.Errorf("%w\nThe folder is kept: %s", err, dir)
+	p.printf("# Everything happens in a new folder. The lines that are not indented can be pasted\n# into a shell; what they print is indented.\ncd %s\n", cli.Quote(dir))
+	for _, set := range p.env {
+		p.printf("export %s\n", cli.Quote(set))
+	}
+	steps := 0
+	for line := range strings.Lines(tryLines) {
+		if strings.HasPrefix(line, "#") {
+			p.printf("\n%s", line)
+			continue
 		}
+		if err := p.run(ctx, strings.TrimSpace(line)); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("%w\nThe folder is kept: %s", err, dir)
+		} else if err != nil {
+			return err
+		}
+		steps++
 	}
 	if a.flags.json {
-		return a.printJSON(struct {
-			OK     bool   `json:"ok"`
-			Steps  int    `json:"steps"`
-			Folder string `json:"folder"`
-		}{true, len(steps), dir})
+		return a.printJSON(map[string]any{"ok": true, "steps": steps, "folder": dir})
 	}
-	p.printf("%s", p.epilogue(len(steps)))
+	p.printf("\n# All %d lines ended as they should. The folder is kept; delete it when you like.\n# To go on as Maria, or as the clinic, paste one of these two lines and use %s:\n", steps, cli.Quote(p.program))
+	for _, who := range []string{"patient", "clinic"} {
+		p.printf("  export %s\n", strings.Join(list(append([]string{envHome + "=" + filepath.Join(dir, who)}, p.env...), cli.Quote), " "))
+	}
 	return nil
 }
 
 // prepare copies the program and the record into the folder, and makes the
 // passphrase of both wallets.
-func (p *play) prepare(file string) (name string, err error) {
+func (p *play) prepare(file string) error {
 	self, err := os.Executable()
 	if err != nil {
-		return "", err
+		return err
 	}
 	p.program = filepath.Join(p.dir, "carekey")
 	if runtime.GOOS == "windows" {
 		p.program += ".exe"
 	}
 	if err := copyFile(p.program, self, 0o700); err != nil {
-		return "", err
+		return err
 	}
 	if err := os.WriteFile(filepath.Join(p.dir, "passphrase"), []byte(rand.Text()+"\n"), 0o600); err != nil {
-		return "", err
+		return err
 	}
-	name = testdata.BundleName
-	if file == "" {
-		err = os.WriteFile(filepath.Join(p.dir, name), testdata.Bundle, 0o600)
-	} else {
-		name = wallet.SafeName(filepath.Base(file), [32]byte{})
-		err = copyFile(filepath.Join(p.dir, name), file, 0o600)
+	if p.file = testdata.BundleName; file == "" {
+		return os.WriteFile(filepath.Join(p.dir, p.file), testdata.Bundle, 0o600)
 	}
-	for _, kv := range os.Environ() {
-		switch k, _, _ := strings.Cut(kv, "="); k {
-		case envHome, envProfile, envLedger, envKeyring, envPassphrase:
-		default:
-			p.env = append(p.env, kv)
-		}
-	}
-	for _, kv := range p.settings() {
-		p.env = append(p.env, kv[0]+"="+kv[1])
-	}
-	return name, err
-}
-
-// settings are what both actors have in common.
-func (p *play) settings() [][2]string {
-	return [][2]string{
-		{envLedger, filepath.Join(p.dir, "ledger")},
-		{envKeyring, keyring.KindFile},
-		{envPassphrase, filepath.Join(p.dir, "passphrase")},
-	}
+	p.file = wallet.SafeName(filepath.Base(file), [32]byte{})
+	return copyFile(filepath.Join(p.dir, p.file), file, 0o600)
 }
 
 func copyFile(to, from string, mode os.FileMode) error {
@@ -187,145 +166,88 @@ func copyFile(to, from string, mode os.FileMode) error {
 
 func (p *play) printf(format string, args ...any) { fmt.Fprintf(p.out, format, args...) }
 
-func (p *play) prologue() string {
-	s := "# Everything happens in a new folder. The lines that are not indented can be pasted\n# into a shell; what they print is indented.\n" + p.line("cd", cli.Quote(p.dir))
-	for _, kv := range p.settings() {
-		s += p.line("export", kv[0]+"="+cli.Quote(kv[1]))
+// run prints one line as a person would type it, runs it as a process of its own and
+// compares its end with what it should be.
+func (p *play) run(ctx context.Context, line string) error {
+	line, exit, _ := strings.Cut(line, " # exit ")
+	who, rest, _ := strings.Cut(line, " ")
+	shown := strings.ReplaceAll(rest, "FILE", cli.Quote(p.file))
+	if shown = who + " " + shown; who != "cmp" {
+		shown = envHome + "=" + who + " ./" + filepath.Base(p.program) + strings.TrimPrefix(shown, who)
 	}
-	return s
-}
-
-// line is one line for a shell.
-func (p *play) line(words ...string) string { return strings.Join(words, " ") + "\n" }
-
-// run prints one step, runs it as a process of its own and compares its end with
-// what it should be.
-func (p *play) run(ctx context.Context, s step) error {
-	if s.say != "" {
-		p.printf("\n# %s\n", s.say)
-	}
-	line := p.shell(s)
-	p.printf("%s", line)
-	failed := func(why string) error {
-		return errTry.With("line", strings.TrimSuffix(line, "\n"), "why", why)
-	}
-	args, err := p.expand(s.args)
-	if err != nil {
-		return failed(err.Error())
-	}
-	if s.who == "" {
-		same, err := p.same(args[0], args[1])
-		if err != nil || !same {
-			return failed("the bytes differ")
+	p.printf("%s\n", shown)
+	rest, to, _ := strings.Cut(rest, " > ")
+	args, err := p.words(rest)
+	var out, stdout bytes.Buffer
+	if err == nil && who == "cmp" {
+		err = p.same(args[0], args[1])
+	} else if err == nil {
+		cmd := exec.CommandContext(ctx, p.program, args...)
+		cmd.Dir = p.dir
+		cmd.Env = slices.Concat(os.Environ(), p.env, []string{envProfile + "=", envHome + "=" + who})
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if to != "" {
+			cmd.Stdout = &stdout
 		}
-		return nil
+		err = cmd.Run()
+		p.printf("%s", lineBegin.ReplaceAllString(cli.CleanText(out.String()), "    $0"))
+		if want := cmp.Or(exit, "0"); is[*exec.ExitError](err) || err == nil {
+			err = nil
+			if code := strconv.Itoa(cmd.ProcessState.ExitCode()); code != want {
+				err = fmt.Errorf("exit code %s, not %s", code, want)
+			} else if exit != "" {
+				p.printf("    (exit code %s, as it should be)\n", exit)
+			}
+		}
 	}
-	cmd := exec.CommandContext(ctx, p.program, args...)
-	cmd.Dir = p.dir
-	cmd.Env = append(p.env[:len(p.env):len(p.env)], envHome+"="+s.who)
-	var stdout bytes.Buffer
-	clean := cli.NewCleanWriter(&indented{w: p.out})
-	cmd.Stderr = clean
-	cmd.Stdout = clean
-	if s.to != "" {
-		cmd.Stdout = &stdout
-	}
-	err = cmd.Run()
-	clean.Flush()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		return failed(err.Error())
+	if err == nil && to != "" {
+		err = os.WriteFile(filepath.Join(p.dir, to), stdout.Bytes(), 0o600)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if code := cmd.ProcessState.ExitCode(); code != s.exit {
-		return failed(fmt.Sprintf("exit code %d, not %d", code, s.exit))
-	}
-	if s.exit != 0 {
-		p.printf("    (exit code %d, as it should be)\n", s.exit)
-	}
-	if s.to != "" {
-		return os.WriteFile(filepath.Join(p.dir, s.to), stdout.Bytes(), 0o600)
+	if err != nil {
+		return errTry.With("line", shown, "why", err.Error())
 	}
 	return nil
 }
 
-// indented sets what a program prints apart from the lines that ran it.
-type indented struct {
-	w    io.Writer
-	open bool // a line has begun
+var (
+	lineBegin = regexp.MustCompile("(?m)^.")
+	shellWord = regexp.MustCompile(`'([^']*)'|"\$\(cat ([a-z.]+)\)"|\S+`)
+)
+
+// words are those of a line, with the content of a file in the place of $(cat NAME), as a
+// shell would have it.
+func (p *play) words(line string) (words []string, err error) {
+	for _, m := range shellWord.FindAllStringSubmatch(line, -1) {
+		word := m[0]
+		switch {
+		case m[1] != "":
+			word = m[1]
+		case m[2] != "":
+			b, err := os.ReadFile(filepath.Join(p.dir, m[2]))
+			if err != nil {
+				return nil, err
+			}
+			word = strings.TrimRight(string(b), "\n")
+		case word == "FILE":
+			word = p.file
+		}
+		words = append(words, word)
+	}
+	return words, nil
 }
 
-func (i *indented) Write(b []byte) (int, error) {
-	var out bytes.Buffer
-	for _, c := range b {
-		if !i.open && c != '\n' {
-			out.WriteString("    ")
-		}
-		i.open = c != '\n'
-		out.WriteByte(c)
-	}
-	_, err := i.w.Write(out.Bytes())
-	return len(b), err
-}
-
-// shell is the line that a person would type.
-func (p *play) shell(s step) string {
-	var words []string
-	if s.who == "" {
-		words = append(words, "cmp")
-	} else {
-		words = append(words, envHome+"="+s.who, "./"+filepath.Base(p.program))
-	}
-	for _, a := range s.args {
-		if strings.HasPrefix(a, "$(") {
-			words = append(words, `"`+a+`"`)
-		} else {
-			words = append(words, cli.Quote(a))
-		}
-	}
-	if s.to != "" {
-		words = append(words, ">", s.to)
-	}
-	return p.line(words...)
-}
-
-// expand puts the content of files in the place of $(cat FILE), as a shell would.
-func (p *play) expand(args []string) ([]string, error) {
-	out := make([]string, len(args))
-	for i, a := range args {
-		name, ok := strings.CutPrefix(a, "$(cat ")
-		if !ok {
-			out[i] = a
-			continue
-		}
-		b, err := os.ReadFile(filepath.Join(p.dir, strings.TrimSuffix(name, ")")))
-		if err != nil {
-			return nil, err
-		}
-		out[i] = strings.TrimRight(string(b), "\n")
-	}
-	return out, nil
-}
-
-func (p *play) same(a, b string) (bool, error) {
+// same is an error if two files differ.
+func (p *play) same(a, b string) error {
 	x, err := os.ReadFile(filepath.Join(p.dir, a))
 	if err != nil {
-		return false, err
+		return err
 	}
 	y, err := os.ReadFile(filepath.Join(p.dir, b))
-	return bytes.Equal(x, y), err
-}
-
-func (p *play) epilogue(n int) string {
-	home := func(who string) string {
-		words := []string{"export", envHome + "=" + cli.Quote(filepath.Join(p.dir, who))}
-		for _, kv := range p.settings() {
-			words = append(words, kv[0]+"="+cli.Quote(kv[1]))
-		}
-		return "  " + strings.Join(words, " ") + "\n"
+	if err == nil && !bytes.Equal(x, y) {
+		err = errors.New("the bytes differ")
 	}
-	return fmt.Sprintf("\n# All %d lines ended as they should. The folder is kept; delete it when you like.\n# To go on as Maria, or as the clinic, paste one of these two lines and use %s:\n",
-		n, cli.Quote(p.program)) + home("patient") + home("clinic")
+	return err
 }
