@@ -75,7 +75,7 @@ func besiege(t *testing.T, limits Limits, do func(b *besieged)) {
 		s.Close()
 		time.Sleep(time.Minute) // on the bubble's clock: net/http closes some connections late
 		for name, g := range map[string]*gate{"": &s.gate, " of revocations": &s.stopGate} {
-			if open, bytes := g.load(); open != 0 || bytes != 0 || len(g.places) != 0 || len(g.of) != 0 {
+			if open, bytes := g.load(); open != 0 || bytes != 0 || len(g.requests.all)+len(g.memory.all)+len(g.requests.of)+len(g.memory.of) != 0 {
 				t.Errorf("%d requests%s and %d bytes are left", open, name, bytes)
 			}
 		}
@@ -84,6 +84,10 @@ func besiege(t *testing.T, limits Limits, do func(b *besieged)) {
 		if n := len(s.conns.all); n != 0 {
 			t.Errorf("%d connections are left", n)
 		}
+		s.connected.Range(func(c, _ any) bool {
+			t.Errorf("%v is remembered", c)
+			return true
+		})
 	})
 }
 

@@ -25,9 +25,11 @@ func (c *fakeConn) Close() error         { c.closed = true; return nil }
 // or all that it has. Who comes gets in, for one of those who have most.
 func TestConnectionsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &Server{conns: conns{most: 8, perAddress: 5}, opt: Options{Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}}
+		s := &Server{opt: Options{Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}}
 		s.buckets = newBuckets(100, func() time.Duration { return 0 })
 		s.limits.Rate = Rate{1, 30}
+		start := time.Now()
+		s.conns = newRoom(8, 5, 0, func() time.Duration { return time.Since(start) })
 		open := func(address string, state http.ConnState) *fakeConn {
 			c := &fakeConn{address: address}
 			s.connState(c, http.StateNew)
@@ -105,7 +107,8 @@ func TestNobodyWaitsForAGoodbye(t *testing.T) {
 	defer certificate.Close()
 	config := &tls.Config{Certificates: certificate.TLS.Certificates, SessionTicketsDisabled: true, InsecureSkipVerify: true}
 	synctest.Test(t, func(t *testing.T) {
-		s := &Server{conns: conns{most: 1, perAddress: 1}, limits: Limits{Rate: Rate{PerSecond: -1}}}
+		s := &Server{limits: Limits{Rate: Rate{PerSecond: -1}}}
+		s.conns = newRoom(1, 1, 0, func() time.Duration { return 0 })
 		s.buckets = newBuckets(100, func() time.Duration { return 0 })
 		here, there := net.Pipe()
 		server := tls.Server(from{there, "192.0.2.1"}, config)

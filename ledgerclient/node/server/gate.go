@@ -9,30 +9,16 @@ import (
 	"github.com/carekey/carekey/ledgerclient/node"
 )
 
-// gate bounds what is under way at once: requests, and the memory of their bodies
-// and answers. Where there is no more room, who waits for the other side makes some:
-// a body that does not come and an answer that is not read must not keep out who is
-// there. Of the client that has most the one goes that waits longest.
-type gate struct {
-	requests   int           // the limits
-	perAddress int           //
-	memory     int64         //
-	patience   time.Duration // how long who has no more than others is waited for
+// gate bounds what is under way at once: requests, and the memory of their bodies and
+// answers.
+type gate struct{ requests, memory room }
 
-	mu     sync.Mutex
-	places map[*place]struct{}
-	all    usage
-	of     map[client]usage
+func newGate(requests, perAddress int, memory int64, patience time.Duration, uptime func() time.Duration) gate {
+	return gate{
+		newRoom(int64(requests), int64(perAddress), patience, uptime),
+		newRoom(memory, max(memory/2, node.MaxPutsSize), patience, uptime), // the largest request must fit
+	}
 }
-
-// usage is what somebody has of a gate.
-type usage struct {
-	requests int
-	memory   int64
-}
-
-func (u usage) plus(v usage) usage  { return usage{u.requests + v.requests, u.memory + v.memory} }
-func (u usage) minus(v usage) usage { return usage{u.requests - v.requests, u.memory - v.memory} }
 
 // patience is the gate's: a body of a few hundred bytes is there in a round trip.
 const patience = 2 * time.Second
@@ -50,146 +36,55 @@ const (
 
 // place is that of one request.
 type place struct {
-	gate *gate
-	from client
-
-	has     usage     // under gate.mu
-	waiting time.Time // since when the other side has done nothing; zero: the node is at work. Under gate.mu
-	queued  bool      // waits for the node. Under gate.mu
+	gate            *gate
+	request, memory holder
 
 	mu    sync.Mutex
 	until func(time.Time) error // sets the time by which the other side must do something
 	given bool                  // to another
 }
 
+func (g *gate) place(c client) *place {
+	p := &place{gate: g}
+	p.request = holder{from: c, leave: p.give, doing: busy}
+	p.memory = p.request
+	return p
+}
+
 // enter lets a request in; nil if there is no place.
 func (g *gate) enter(c client) *place {
-	p := &place{gate: g, from: c}
-	if !g.claim(p, usage{requests: 1}) {
+	p := g.place(c)
+	if !g.requests.take(&p.request, 1) {
 		return nil
 	}
 	return p
 }
 
-// claim takes more for a place, and puts out who has to leave for it.
-func (g *gate) claim(p *place, more usage) bool {
-	g.mu.Lock()
-	_, there := g.places[p]
-	var out []*place
-	ok := there || more.requests > 0 // otherwise it was given away
-	if ok {
-		out, ok = g.makeRoom(p, more, g.patience)
-	}
-	if ok {
-		g.add(p, more)
-	}
-	g.mu.Unlock()
-	for _, q := range out {
-		q.give()
-	}
-	return ok
-}
-
-// makeRoom removes who has to leave so that there is room for more, false if that is
-// not enough.
-func (g *gate) makeRoom(p *place, more usage, patience time.Duration) (out []*place, ok bool) {
-	requests, memory := func(u usage) int64 { return int64(u.requests) }, func(u usage) int64 { return u.memory }
-	for {
-		own, all := g.of[p.from].plus(more), g.all.plus(more)
-		var q *place
-		switch {
-		case own.requests > g.perAddress && more.requests > 0:
-			q = g.slowest(p, true, requests, patience)
-		case all.requests > g.requests && more.requests > 0:
-			q = g.slowest(p, false, requests, patience)
-		case own.memory > max(g.memory/2, node.MaxPutsSize) && more.memory > 0:
-			q = g.slowest(p, true, memory, patience)
-		case all.memory > g.memory && more.memory > 0:
-			q = g.slowest(p, false, memory, patience)
-		default:
-			return out, true
-		}
-		if q == nil {
-			return out, false
-		}
-		g.remove(q)
-		out = append(out, q)
-	}
-}
-
-// slowest is who has to make room for p, of those who have some of what is short.
-func (g *gate) slowest(p *place, own bool, of func(usage) int64, patience time.Duration) *place {
-	now := time.Now()
-	q, _ := mustLeave(func(see func(*place, holder)) {
-		for q := range g.places {
-			if q != p && !q.waiting.IsZero() && of(q.has) > 0 {
-				see(q, holder{q.from, now.Sub(q.waiting), q.queued})
-			}
-		}
-	}, func(c client) int64 { return of(g.of[c]) }, p.from, own, patience)
-	return q
-}
-
-func (g *gate) add(p *place, more usage) {
-	if g.of == nil {
-		g.of, g.places = map[client]usage{}, map[*place]struct{}{}
-	}
-	g.places[p] = struct{}{}
-	p.has = p.has.plus(more)
-	g.all = g.all.plus(more)
-	g.of[p.from] = g.of[p.from].plus(more)
-}
-
-// remove frees a place, unless it was given away before.
-func (g *gate) remove(p *place) {
-	if _, ok := g.places[p]; !ok {
-		return
-	}
-	delete(g.places, p)
-	g.all = g.all.minus(p.has)
-	if g.of[p.from] = g.of[p.from].minus(p.has); g.of[p.from] == (usage{}) {
-		delete(g.of, p.from)
-	}
-	p.has = usage{}
-}
-
 // reserve takes memory for n bytes of a body in all, or not. One client gets at most
 // half of it, and what the largest request needs.
 func (p *place) reserve(n int64) bool {
-	p.gate.mu.Lock()
-	more := max(0, n-uncounted) - p.has.memory
-	p.gate.mu.Unlock()
-	return more <= 0 || p.gate.claim(p, usage{memory: more})
+	return p.is(busy) && p.gate.memory.take(&p.memory, max(0, n-uncounted))
 }
 
 // answers leaves the place among the requests to another: what is left to do is that
 // the other side reads n bytes. It is done at all events, since the work is over.
 func (p *place) answers(n int64) {
-	g := p.gate
-	g.mu.Lock()
-	if _, ok := g.places[p]; !ok {
-		g.mu.Unlock()
-		return
-	}
-	g.remove(p)
-	more := usage{memory: n + perAnswer}
-	out, _ := g.makeRoom(p, more, 0)
-	g.add(p, more)
-	g.mu.Unlock()
-	for _, q := range out {
-		q.give()
-	}
+	p.leave()
+	p.gate.memory.takeWith(&p.memory, n+perAnswer, 0, true)
 }
 
 // refusal is where somebody is told that something is refused: an answer that takes
 // no place among the requests.
 func (g *gate) refusal(c client) *place {
-	p := &place{gate: g, from: c}
-	g.mu.Lock()
-	g.add(p, usage{})
-	g.mu.Unlock()
+	p := g.place(c)
 	p.answers(0)
 	return p
+}
+
+// is takes note of what the request does, false if its place was given away.
+func (p *place) is(doing doing) bool {
+	there := p.gate.requests.is(&p.request, doing)
+	return p.gate.memory.is(&p.memory, doing) && there
 }
 
 // wait sets until when the other side is waited for, false if the place was given
@@ -202,9 +97,7 @@ func (p *place) wait(until func(time.Time) error, t time.Time) bool {
 	}
 	p.until = until
 	until(t)
-	p.gate.mu.Lock()
-	defer p.gate.mu.Unlock()
-	p.waiting = time.Now()
+	p.is(idle)
 	return true
 }
 
@@ -213,39 +106,21 @@ func (p *place) wait(until func(time.Time) error, t time.Time) bool {
 func (p *place) queue(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	busy := refuseFor(node.KindBusy, time.Second)
+	refused := refuseFor(node.KindBusy, time.Second)
 	if !p.wait(func(t time.Time) error {
 		if t.Before(time.Now()) {
-			cancel(busy)
+			cancel(refused)
 		}
 		return nil
 	}, time.Now().Add(appendTime)) {
-		return busy
+		return refused
 	}
-	p.gate.mu.Lock()
-	p.queued = true
-	p.gate.mu.Unlock()
+	p.is(firm)
 	err := do(ctx)
 	if errors.Is(err, context.Canceled) {
 		return context.Cause(ctx)
 	}
 	return err
-}
-
-// begin takes note that what was queued begins, false if the place was given away.
-func (p *place) begin() bool {
-	p.gate.mu.Lock()
-	defer p.gate.mu.Unlock()
-	_, there := p.gate.places[p]
-	p.waiting, p.queued = time.Time{}, false
-	return there
-}
-
-// goOn takes note that the other side did what it was waited for.
-func (p *place) goOn() {
-	p.gate.mu.Lock()
-	defer p.gate.mu.Unlock()
-	p.waiting = time.Time{}
 }
 
 // give takes the place away from who does not come.
@@ -257,13 +132,8 @@ func (p *place) give() {
 }
 
 func (p *place) leave() {
-	p.gate.mu.Lock()
-	defer p.gate.mu.Unlock()
-	p.gate.remove(p)
+	p.gate.requests.give(&p.request)
+	p.gate.memory.give(&p.memory)
 }
 
-func (g *gate) load() (requests int, bytes int64) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.all.requests, g.all.memory
-}
+func (g *gate) load() (requests, bytes int64) { return g.requests.load(), g.memory.load() }

@@ -440,7 +440,7 @@ func TestBehindAProxy(t *testing.T) {
 // is told so, and when to come again.
 func TestBusy(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.Limits.Requests, o.Limits.PerAddress = 2, 2 })
-	w.server.gate.patience = time.Hour
+	w.server.gate.requests.patience = time.Hour
 	// Two requests whose bodies do not come hold both places.
 	conns := []net.Conn{w.dial(), w.dial()}
 	for _, c := range conns {
@@ -459,7 +459,8 @@ func TestBusy(t *testing.T) {
 
 	const big = 60 << 20
 	one, two, three := clientOf('a', "1"), clientOf('a', "2"), clientOf('a', "3")
-	g := &gate{requests: 10, perAddress: 10, memory: 2 * big}
+	made := newGate(10, 10, 2*big, 0, w.clock.uptime)
+	g := &made
 	enter := func(c client) *place {
 		p := g.enter(c)
 		if p == nil {
@@ -478,7 +479,7 @@ func TestBusy(t *testing.T) {
 	if !third.reserve(big) {
 		t.Error("memory is not given back")
 	}
-	g = &gate{requests: 10, perAddress: 2, patience: time.Hour}
+	made = newGate(10, 2, 0, time.Hour, w.clock.uptime)
 	first = enter(one)
 	if enter(one); g.enter(one) != nil || g.enter(two) == nil {
 		t.Error("one address takes everybody's place")
@@ -490,7 +491,7 @@ func TestBusy(t *testing.T) {
 // The same over the network: who was put out is told that it was too slow.
 func TestPutOut(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.Limits.Requests, o.Limits.PerAddress = 1, 1 })
-	w.server.gate.patience = 0
+	w.server.gate.requests.patience = 0
 	conn := w.dial()
 	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: node\r\nContent-Length: 222\r\n\r\n", node.PathErase)
 	w.await(func() bool { return w.server.gate.waits() == 1 })
@@ -508,7 +509,10 @@ func TestPutOut(t *testing.T) {
 // nobody who has sent all is put out.
 func TestWhoDoesNotComeMakesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := &gate{requests: 3, perAddress: 2, patience: patience}
+		start := time.Now()
+		uptime := func() time.Duration { return time.Since(start) }
+		made := newGate(3, 2, 1<<30, patience, uptime)
+		g := &made
 		a, b, c, d := clientOf('a', "a"), clientOf('a', "b"), clientOf('a', "c"), clientOf('a', "d")
 		ended := map[*place]bool{}
 		until := func(p *place) func(time.Time) error {
@@ -528,7 +532,7 @@ func TestWhoDoesNotComeMakesRoom(t *testing.T) {
 		// Of the client with most the one goes at once that waits longest.
 		slow, slower := begin(a), begin(a)
 		done := begin(b)
-		done.goOn()
+		done.is(busy)
 		slower.wait(until(slower), time.Now().Add(time.Minute)) // a step came just now
 		p := g.enter(c)
 		if p == nil || !ended[slow] || slow.wait(until(slow), time.Now().Add(time.Hour)) {
@@ -544,8 +548,8 @@ func TestWhoDoesNotComeMakesRoom(t *testing.T) {
 		if slow.reserve(1 << 20) {
 			t.Error("who was put out gets memory")
 		}
-		if n, _ := g.load(); n != 3 || g.of[a].requests != 1 {
-			t.Errorf("%d places, %d of the first address", n, g.of[a].requests)
+		if n, _ := g.load(); n != 3 || g.requests.of[a] != 1 {
+			t.Errorf("%d places, %d of the first address", n, g.requests.of[a])
 		}
 		// Who has no more than others is waited for.
 		if g.enter(d) != nil {
@@ -559,7 +563,7 @@ func TestWhoDoesNotComeMakesRoom(t *testing.T) {
 			t.Error("somebody was put out who had sent all")
 		}
 		// At the limit of an address only its own make room.
-		g = &gate{requests: 10, perAddress: 1, patience: patience}
+		made = newGate(10, 1, 1<<30, patience, uptime)
 		other, own := begin(b), begin(a)
 		time.Sleep(patience)
 		if g.enter(a) == nil || !ended[own] || ended[other] {
@@ -569,7 +573,7 @@ func TestWhoDoesNotComeMakesRoom(t *testing.T) {
 			t.Error("two of an address that may have one")
 		}
 		// Who waits for the node makes room for who has asked for less, and nobody else.
-		g = &gate{requests: 3, perAddress: 3, patience: patience}
+		made = newGate(3, 3, 1<<30, patience, uptime)
 		gone := make(chan error)
 		for range 3 {
 			p := g.enter(a)
@@ -591,9 +595,9 @@ func TestWhoDoesNotComeMakesRoom(t *testing.T) {
 		if g.enter(b) != nil {
 			t.Error("somebody is put out for one who has as much")
 		}
-		for q := range g.places {
-			if q.queued {
-				q.give()
+		for q := range g.requests.all {
+			if q.doing == firm {
+				q.leave()
 				if err := <-gone; err == nil {
 					t.Error("ended without an error")
 				}
@@ -607,12 +611,14 @@ func TestWhoDoesNotComeMakesRoom(t *testing.T) {
 func TestMemoryGoesToWhoSends(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const most = 200 << 20
-		g := &gate{requests: 100, perAddress: 100, memory: most, patience: patience}
+		start := time.Now()
+		made := newGate(100, 100, most, patience, func() time.Duration { return time.Since(start) })
+		g := &made
 		ended := map[*place]bool{}
 		hold := func(from string, n int64) (*place, bool) {
 			p := g.enter(clientOf('a', from))
-			p.wait(func(at time.Time) error { ended[p] = at.Before(time.Now()); return nil }, time.Now().Add(time.Minute))
 			ok := p.reserve(n)
+			p.wait(func(at time.Time) error { ended[p] = at.Before(time.Now()); return nil }, time.Now().Add(time.Minute))
 			time.Sleep(time.Millisecond)
 			return p, ok
 		}
@@ -643,10 +649,10 @@ func TestMemoryGoesToWhoSends(t *testing.T) {
 
 // waits is how many are waited for.
 func (g *gate) waits() (n int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for p := range g.places {
-		if !p.waiting.IsZero() {
+	g.requests.mu.Lock()
+	defer g.requests.mu.Unlock()
+	for p := range g.requests.all {
+		if p.doing != busy {
 			n++
 		}
 	}
@@ -712,7 +718,7 @@ func TestClose(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	w.refused("afterwards", w.get(node.PathCheckpoint), node.KindClosing)
-	if w.server.uploads.open() != 0 || len(w.server.uploads.all) != 0 {
+	if w.server.uploads.places.load() != 0 || len(w.server.uploads.all) != 0 {
 		t.Error("uploads are left")
 	}
 	if s := w.server.Health(); s != "closing" {

@@ -104,7 +104,7 @@ func (s *Server) gauges() map[string]float64 {
 	requests, bytes := s.gate.load()
 	now := map[string]float64{
 		"carekey_requests_open": float64(requests), "carekey_body_bytes": float64(bytes),
-		"carekey_uploads_open": float64(s.uploads.open()), "carekey_clock_right": 1,
+		"carekey_uploads_open": float64(s.uploads.places.load()), "carekey_clock_right": 1,
 	}
 	if s.clock.off() != nil {
 		now["carekey_clock_right"] = 0

@@ -52,7 +52,7 @@ const stopsAtOnce = 64
 // queued submits a request's entries.
 func queued[O any](q *request, o *orderer[O], entries []contract.Entry) (out []O, err error) {
 	err = q.place.queue(q.Context(), func(ctx context.Context) error {
-		out, err = o.submit(ctx, q.address, entries, q.place.begin)
+		out, err = o.submit(ctx, q.address, entries, func() bool { return q.place.is(busy) })
 		return err
 	})
 	return out, err

@@ -113,7 +113,7 @@ func (w *recorder) write(b []byte) (n int, err error) {
 	if !p.wait(w.until, w.begun.Add(timeFor(w.bytes))) {
 		return 0, os.ErrDeadlineExceeded
 	}
-	defer p.goOn()
+	defer p.is(busy)
 	n, err = w.ResponseWriter.Write(b)
 	w.bytes += int64(n)
 	return n, err
@@ -124,7 +124,7 @@ func (w *recorder) write(b []byte) (n int, err error) {
 func (w *recorder) flush() {
 	if p := w.q.place; w.q.ProtoMajor > 1 && p.wait(w.until, w.begun.Add(timeFor(w.bytes))) {
 		http.NewResponseController(w.ResponseWriter).Flush()
-		p.goOn()
+		p.is(busy)
 	}
 }
 
@@ -289,7 +289,7 @@ func (q *request) done(err error) error {
 func (q *request) at(d *desk, do func() error) error {
 	return q.place.queue(q.Context(), func(ctx context.Context) error {
 		return d.work(ctx, q.address, func() error {
-			if !q.place.begin() {
+			if !q.place.is(busy) {
 				return refuseFor(node.KindBusy, time.Second)
 			}
 			return do()
@@ -311,7 +311,7 @@ func (s *Server) readBody(q *request, rc *http.ResponseController) error {
 		return nil
 	}
 	begun := time.Now()
-	defer func() { q.place.goOn() }()
+	defer func() { q.place.is(busy) }()
 	body := make([]byte, 0, min(n, step))
 	for at := int64(0); at < n; at = int64(len(body)) {
 		if at == int64(cap(body)) {

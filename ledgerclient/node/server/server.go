@@ -152,12 +152,14 @@ type Server struct {
 	tokens  tokens
 	buckets *buckets
 	gate    gate
-	conns   conns
-	keys    []error // why it cannot sign something
-	disk    ledgerDisk
-	desk    desk // at the folder
-	follow  desk // at an order that is kept elsewhere
-	orders  *orderer[ledgerclient.Outcome]
+	conns   room
+	// connected are the holders of conns by their net.Conn.
+	connected sync.Map
+	keys      []error // why it cannot sign something
+	disk      ledgerDisk
+	desk      desk // at the folder
+	follow    desk // at an order that is kept elsewhere
+	orders    *orderer[ledgerclient.Outcome]
 	// Room for revocations that nothing else can fill: on their way in, to the log and
 	// to the keeper.
 	stopGate gate
@@ -208,9 +210,9 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 	f.FileWhile(func() (free func(), ok bool) { return s.disk.take(spaceOfFiles(4)) })
 	f.DoubtClock(func() bool { return s.clock.off() != nil })
 	s.buckets = newBuckets(s.limits.Clients, s.clock.uptime)
-	s.gate = gate{requests: s.limits.Requests, perAddress: s.limits.PerAddress, memory: s.limits.Memory, patience: patience}
-	s.stopGate = gate{requests: s.limits.Requests, perAddress: s.limits.PerAddress, memory: s.limits.Memory / 4}
-	s.conns = conns{most: s.limits.Connections, perAddress: s.limits.ConnectionsPerAddress}
+	s.gate = newGate(s.limits.Requests, s.limits.PerAddress, s.limits.Memory, patience, uptime)
+	s.stopGate = newGate(s.limits.Requests, s.limits.PerAddress, s.limits.Memory/4, 0, uptime)
+	s.conns = newRoom(int64(s.limits.Connections), int64(s.limits.ConnectionsPerAddress), 0, uptime)
 	s.metrics = newMetrics()
 	s.SetTokens(opt.Tokens)
 	s.routes = s.newRoutes()
@@ -246,7 +248,7 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 		if err := s.look(run); err != nil && run.Err() == nil {
 			s.log.Warn("clock", "cause", cause(err))
 		}
-		s.uploads.dropIdle()
+		s.uploads.places.dropIdle(uploadIdle)
 		s.buckets.dropFull()
 	})
 	if opt.Ledger != nil { // what others ordered is served too

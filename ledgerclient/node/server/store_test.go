@@ -172,10 +172,10 @@ func TestUploadParts(t *testing.T) {
 	w.refused("after an abort", part(10, []byte{1}), node.KindNotFound)
 	id = w.send(v.content[:10], 10)
 	w.clock.pass(uploadIdle - time.Second)
-	w.server.uploads.dropIdle()
+	w.server.uploads.places.dropIdle(uploadIdle)
 	w.ok(part(10, v.content[10:20]))
 	w.clock.pass(uploadIdle + time.Second)
-	w.server.uploads.dropIdle()
+	w.server.uploads.places.dropIdle(uploadIdle)
 	w.refused("after a pause", part(20, []byte{1}), node.KindNotFound)
 	id = node.UploadID{1}
 	if p := w.refused("unknown", part(0, []byte{1}), node.KindNotFound); p.What != "upload" {
@@ -189,7 +189,7 @@ func TestUploadParts(t *testing.T) {
 	if p := w.refused("a third", w.post(node.PathUploads, nil), node.KindBusy); p.RetryAfter != 30 {
 		t.Errorf("again in %d", p.RetryAfter)
 	}
-	if n := w.server.uploads.open(); n != 2 {
+	if n := w.server.uploads.places.load(); n != 2 {
 		t.Errorf("%d open", n)
 	}
 }
@@ -220,7 +220,7 @@ func (noUpload) Abort() error                           { return nil }
 func TestUploadsMakeRoom(t *testing.T) {
 	clock := &testClock{}
 	u := newUploads(ctx, noUploads{}, Limits{Uploads: 4}.withDefaults(), clock.uptime)
-	u.perUser = 3
+	u.places.perClient = 3
 	put := ledgerclient.Put{Locators: []crypto.Locator{{1}}}
 	name := func(s string) client { return clientOf('a', s) }
 	add := func(who string) (id node.UploadID, err error) {
@@ -283,7 +283,7 @@ func TestUploadsMakeRoom(t *testing.T) {
 	if err := u.write(&node.UploadPart{Upload: other, Data: []byte{1}}); err != nil {
 		t.Error(err)
 	}
-	if _, ok := begin("fourth"); !ok || !there(other) || !there(more) || !there(third) || u.open() != 4 {
+	if _, ok := begin("fourth"); !ok || !there(other) || !there(more) || !there(third) || u.places.load() != 4 {
 		t.Error("who waits longest did not make room")
 	}
 }

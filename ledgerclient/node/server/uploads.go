@@ -19,90 +19,71 @@ const uploadIdle = 10 * time.Minute
 // uploads are the contents on their way. They are in memory only: what a node that
 // stops had begun is begun again.
 type uploads struct {
+	places  room
 	ctx     context.Context // theirs: they outlive the requests that carry them
 	store   ledgerclient.Store
-	most    int
-	perUser int
 	content int64
-	uptime  func() time.Duration
 
-	mu     sync.Mutex
-	all    map[node.UploadID]*upload
-	closed bool
+	mu  sync.Mutex
+	all map[node.UploadID]*upload // nil: closed
 }
 
 // upload is one content. Its mutex is held by the request that works on it.
 type upload struct {
-	owner client
-
-	mu   sync.Mutex
-	to   ledgerclient.Upload // nil: it was committed or dropped
-	size uint64
-	last [32]byte // hash of the last part, for one that is sent twice
-	from uint64   // where the last part began
-
-	used time.Duration // uptime when it was last touched; under uploads.mu
-}
-
-func newUploads(ctx context.Context, store ledgerclient.Store, l Limits, uptime func() time.Duration) *uploads {
-	return &uploads{
-		ctx: ctx, store: store, most: l.Uploads, perUser: max(1, l.Uploads/4), content: l.Content,
-		uptime: uptime, all: map[node.UploadID]*upload{},
-	}
+	place holder
+	mu    sync.Mutex
+	to    ledgerclient.Upload // nil: it was committed or dropped
+	size  uint64
+	last  [32]byte // hash of the last part, for one that is sent twice
+	from  uint64   // where the last part began
 }
 
 // uploadPatience is how long the next part of an upload is waited for while others
 // have no room.
 const uploadPatience = time.Minute
 
+func newUploads(ctx context.Context, store ledgerclient.Store, l Limits, uptime func() time.Duration) *uploads {
+	return &uploads{
+		places: newRoom(int64(l.Uploads), max(1, int64(l.Uploads)/4), uploadPatience, uptime),
+		ctx:    ctx, store: store, content: l.Content, all: map[node.UploadID]*upload{},
+	}
+}
+
 // begin makes a new upload. Where there is no room, the owner with most makes some.
 func (u *uploads) begin(owner client) (id node.UploadID, err error) {
-	u.mu.Lock()
-	dropped, ok := u.makeRoom(owner)
-	if !ok {
-		u.mu.Unlock()
-		return id, refuseFor(node.KindBusy, 30*time.Second)
-	}
 	rand.Read(id[:])
-	up := &upload{owner: owner, used: u.uptime()}
+	up := &upload{}
+	up.place = holder{from: owner, leave: func() {
+		u.forget(id)
+		up.drop()
+	}}
 	up.mu.Lock()
 	defer up.mu.Unlock()
-	u.all[id] = up // the place is taken before the disk is asked
-	u.mu.Unlock()
-	if dropped != nil {
-		dropped.drop()
+	u.mu.Lock()
+	open := u.all != nil
+	if open {
+		u.all[id] = up
 	}
-	if up.to, err = u.store.Upload(u.ctx); err != nil {
+	u.mu.Unlock()
+	if !open || !u.places.take(&up.place, 1) {
+		u.forget(id)
+		return id, refuseFor(node.KindBusy, 30*time.Second)
+	}
+	if up.to, err = u.store.Upload(u.ctx); err != nil { // the place is taken before the disk is asked
 		u.forget(id)
 	}
 	return id, err
 }
 
-// makeRoom takes out what has to leave for a new upload, nil if nothing has to; false if
-// something should, and nothing can.
-func (u *uploads) makeRoom(owner client) (dropped *upload, ok bool) {
-	of := map[client]int64{}
-	for _, up := range u.all {
-		of[up.owner]++
-	}
-	own := of[owner] >= int64(u.perUser)
-	if u.closed || !own && len(u.all) < u.most {
-		return nil, !u.closed
-	}
-	id, ok := mustLeave(func(see func(node.UploadID, holder)) {
-		for id, up := range u.all {
-			see(id, holder{from: up.owner, waits: u.uptime() - up.used})
-		}
-	}, func(c client) int64 { return of[c] }, owner, own, uploadPatience)
-	dropped = u.all[id]
-	delete(u.all, id)
-	return dropped, ok
-}
-
+// forget frees the place of an upload.
 func (u *uploads) forget(id node.UploadID) {
 	u.mu.Lock()
-	defer u.mu.Unlock()
+	up := u.all[id]
 	delete(u.all, id)
+	u.mu.Unlock()
+	if up != nil {
+		u.places.give(&up.place)
+	}
 }
 
 // find returns an upload, nil if there is none.
@@ -110,8 +91,8 @@ func (u *uploads) find(id node.UploadID) *upload {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	up := u.all[id]
-	if up != nil {
-		up.used = u.uptime()
+	if up == nil || !u.places.is(&up.place, idle) {
+		return nil
 	}
 	return up
 }
@@ -184,8 +165,7 @@ func (u *uploads) commit(c *node.UploadCommit) error {
 // abort drops an upload that was not committed.
 func (u *uploads) abort(id node.UploadID) {
 	if up := u.find(id); up != nil {
-		u.forget(id)
-		up.drop()
+		up.place.leave()
 	}
 }
 
@@ -203,38 +183,15 @@ func (up *upload) drop() {
 	up.abort()
 }
 
-// dropIdle drops what nobody touched for a while.
-func (u *uploads) dropIdle() {
-	u.mu.Lock()
-	now := u.uptime()
-	var idle []*upload
-	for id, up := range u.all {
-		if now-up.used > uploadIdle {
-			idle = append(idle, up)
-			delete(u.all, id)
-		}
-	}
-	u.mu.Unlock()
-	for _, up := range idle {
-		up.drop()
-	}
-}
-
 func (u *uploads) close() {
 	u.mu.Lock()
-	u.closed = true
 	all := u.all
-	u.all = map[node.UploadID]*upload{}
+	u.all = nil
 	u.mu.Unlock()
 	for _, up := range all {
+		u.places.give(&up.place)
 		up.drop()
 	}
-}
-
-func (u *uploads) open() int {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return len(u.all)
 }
 
 func (s *Server) beginUpload(q *request) error {
