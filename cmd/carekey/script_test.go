@@ -314,8 +314,9 @@ func payloadAt(ts *testscript.TestScript, args []string) foldertest.Place {
 			return at
 		}
 	}
-	if args[2] == "share" {
-		at, err := foldertest.Share(ts.MkAbs(args[0]), args[1])
+	find, ok := map[string]func(dir, id string) (foldertest.Place, error){"share": foldertest.Share, "ack": foldertest.Acknowledgement}[args[2]]
+	if ok {
+		at, err := find(ts.MkAbs(args[0]), args[1])
 		ts.Check(err)
 		return at
 	}

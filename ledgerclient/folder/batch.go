@@ -1,10 +1,6 @@
 package folder
 
 import (
-	"errors"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/carekey/carekey/ledgerclient/disk"
@@ -38,24 +34,6 @@ type syncer interface {
 	syncFS(dir string) error
 }
 
-// write makes a new file of one or more pieces.
-func (b *batch) write(path string, data ...[]byte) error {
-	b.dirs[filepath.Dir(path)] = true
-	f, err := b.g.ops.open(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, b.g.modes.file)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	at := int64(0)
-	for _, d := range data {
-		if _, err := f.WriteAt(d, at); err != nil {
-			return err
-		}
-		at += int64(len(d))
-	}
-	return b.finish(path, f)
-}
-
 // finish gives a written file its time, and syncs and closes it.
 func (b *batch) finish(path string, f file) error {
 	if err := disk.Chtimes(path, b.time); err != nil {
@@ -67,23 +45,6 @@ func (b *batch) finish(path string, f file) error {
 		}
 	}
 	return f.Close()
-}
-
-// replace makes data the content of the file at path once flush has returned and
-// rename was called with what replace returns.
-func (b *batch) replace(path string, data []byte) (tmp string, err error) {
-	tmp = path + ".new"
-	// One that a killed process left may belong to another user of the group.
-	if err := b.g.ops.remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", err
-	}
-	return tmp, b.write(tmp, data)
-}
-
-// rename gives a durable file or folder its name.
-func (b *batch) rename(from, to string) error {
-	b.dirs[filepath.Dir(to)] = true
-	return b.g.ops.rename(from, to)
 }
 
 // flush makes all files that were written durable, and the names in new folders.

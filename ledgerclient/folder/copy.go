@@ -54,7 +54,7 @@ func (f *Folder) Copy(ctx context.Context, dst string, progress func(done, total
 
 // Salvage is Verify and then Copy of a folder that nobody vouches for. If its log
 // verifies, damaged is all that else does not: keys, and what the keeper filed but
-// stops, are left out as they are, and a payload is copied up to the size that its
+// stops, are left out, and a payload is copied up to the size that its
 // entry commits to, for whoever asks for it to judge.
 func (f *Folder) Salvage(ctx context.Context, dst string, verifying, copying func(done, total uint64)) (c Copied, damaged []*DamagedError, err error) {
 	_, damaged, err = f.verify(ctx, Verified{}, verifying)
@@ -63,8 +63,7 @@ func (f *Folder) Salvage(ctx context.Context, dst string, verifying, copying fun
 	}
 	without := map[string]bool{}
 	for _, d := range damaged {
-		// A stop that is damaged stops still.
-		if strings.HasPrefix(d.File, "keys/") || strings.HasPrefix(d.File, "keeper/") && !strings.HasPrefix(d.File, "keeper/stops/") {
+		if strings.HasPrefix(d.File, "keys/") {
 			without[d.File] = true
 		}
 	}
@@ -227,7 +226,7 @@ func (c *copier) takeHead(ctx context.Context) error {
 		if err := c.ordered(); err != nil {
 			return err
 		}
-		return c.filed()
+		return c.filed(ctx)
 	})
 }
 
@@ -258,34 +257,18 @@ func (c *copier) ordered() error {
 	return damagedFile(filepath.Join(c.to.dir, orderFile), "of another log")
 }
 
-// filed copies the keeper's files but for the shares.
-func (c *copier) filed() error {
-	for kind, most := range map[string]int64{"stops": maxStop, "answers": maxAnswers, "acks": maxAcks} {
-		files, err := c.from.readDir(c.from.path("keeper", kind))
-		if err = c.leave(err); err != nil {
-			return err
-		}
-		if err := c.to.mkdirs("keeper", kind); err != nil {
-			return err
-		}
-		b := c.to.newBatch(len(files))
-		for _, file := range files {
-			if _, ok := unhex(file.Name()); !ok {
-				continue // what a killed process left
-			}
-			if err := c.file(b, c.from.path("keeper", kind, file.Name()), c.to.path("keeper", kind, file.Name()), most); err != nil {
-				return err
-			}
-		}
-		if err := b.flush(); err != nil {
-			return err
-		}
-	}
+// filed copies the keeper's files but for the shares. Nobody can tell of whose grant a
+// filing is that cannot be read: in what is salvaged there is none.
+func (c *copier) filed(ctx context.Context) error {
 	b := c.to.newBatch(1)
-	if err := c.file(b, c.from.path("keeper", "room"), c.to.path("keeper", "room"), roomSlots*slotSize); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	err := c.segments(ctx, b, c.from.filings, c.to.filings)
+	if err == nil {
+		err = b.flush()
+	}
+	if err != nil || c.without == nil {
 		return err
 	}
-	return b.flush()
+	return c.to.filings.mend(func(r *segRecord) bool { return r.kind == filedStop }) // one that is damaged stops still
 }
 
 // fixed copies what never changes.

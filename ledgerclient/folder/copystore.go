@@ -16,13 +16,11 @@ import (
 // payloads copies the payloads that the ledger still holds: those of the entries up to
 // the head are all there. No lock is held. What was withdrawn is ended in the copy.
 func (c *copier) payloads(ctx context.Context, progress func(done, total uint64)) error {
-	for _, dir := range []string{"payloads", "contents"} {
-		if err := c.to.mkdirs(dir); err != nil {
-			return err
-		}
+	if err := c.to.mkdirs("contents"); err != nil {
+		return err
 	}
 	b := c.to.newBatch(int(min(c.head.size, 1<<20)))
-	if err := c.segments(ctx, b); err != nil {
+	if err := c.segments(ctx, b, c.from.payloads, c.to.payloads); err != nil {
 		return err
 	}
 	if err := c.from.payloads.look(); err != nil && c.leave(err) != nil {
@@ -58,10 +56,16 @@ func (c *copier) payloads(ctx context.Context, progress func(done, total uint64)
 
 // segments copies the segments, until there are no new ones: what is moved out of one is
 // in a later one.
-func (c *copier) segments(ctx context.Context, b *batch) error {
+func (c *copier) segments(ctx context.Context, b *batch, from, to *segments) error {
+	if err := c.to.mkdirs(to.elem...); err != nil {
+		return err
+	}
+	if err := c.to.removeOne(to.indexPath()); err != nil { // of what was there before
+		return err
+	}
 	var done []uint64
 	for {
-		all, err := c.from.payloads.list()
+		all, err := from.list()
 		if err = c.leave(err); err != nil {
 			return err
 		}
@@ -74,7 +78,7 @@ func (c *copier) segments(ctx context.Context, b *batch) error {
 				return err
 			}
 			done, more = append(done, n), true
-			if err := c.file(b, c.from.payloads.path(n), c.to.payloads.path(n), maxSegment); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := c.file(b, from.path(n), to.path(n), maxSegment); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 		}

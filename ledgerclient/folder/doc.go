@@ -6,12 +6,12 @@
 //
 // # Files
 //
-//	format       the version of all files here: "carekey folder 2"
+//	format       the version of all files here: "carekey folder 3"
 //	genesis      the configuration document
 //	leaves       258 bytes for each entry, appended: the truth. Room for more behind them
 //	checkpoint   signed head of the log; replaced by rename
 //	order        only in a replica of an order kept elsewhere, see replica.go
-//	*.room       room of its own for a file, see room.go
+//	*.room       room of its own for a file, see spare.go
 //	lock         empty; locked exclusively by writers, shared by readers of what is not the log
 //	keys/        node.ed25519 (checkpoints), node.k256 (entry 0), keeper.k256;
 //	             only replica.ed25519 in a replica without the ledger's keys
@@ -34,7 +34,7 @@
 //
 // A revocation is ordered, and the keeper takes it down, when there is no block, inode
 // or quota left: for some hundreds of them there is room that was written when the
-// ledger was made, see room.go. A keeper that cannot take a stop down acknowledges
+// ledger was made, see spare.go. A keeper that cannot take a stop down acknowledges
 // nothing, and releases nothing before it can.
 //
 // So killing a process at any instruction, a failing write, a full disk and a power

@@ -23,8 +23,8 @@ type Folder struct {
 	base     *ground // see ground
 	baseOnce sync.Once
 
-	store  ledgerclient.Store
-	keeper ledgerclient.Keeper
+	store  store
+	keeper *folderKeeper
 }
 
 var _ ledgerclient.Ledger = (*Folder)(nil)
@@ -81,7 +81,7 @@ func createFrom(dir string, fd Founding, at Ordered, opt Options, ops fileOps) (
 	err := createLog(dir, fd, at, opt, ops, func(m modes) []founded {
 		files := []founded{{"keeper", nil, m.keyDir}}
 		if !fd.follows() {
-			files = append(files, founded{keeperRoom, emptyRoom(), m.key})
+			files = append(files, founded{"keeper/filings", nil, m.keyDir}, founded{"keeper/filings/0000000001", emptyFilings(), m.key})
 		}
 		return files
 	})

@@ -30,6 +30,7 @@ type ground struct {
 	lock     locker
 	shares   *shareFiles
 	payloads *segments
+	filings  *segments
 
 	checked checkedEntries
 	unkept  unkept
@@ -40,6 +41,7 @@ type ground struct {
 func newGround(g *ground) *ground {
 	g.shares = &shareFiles{g: g, of: map[contract.Hour]*shareFile{}}
 	g.payloads = &segments{g: g, elem: []string{"payloads"}, full: segmentSize, least: segmentSize / 16, indexFrom: 3 * 1024}
+	g.filings = &segments{g: g, elem: []string{"keeper", "filings"}, full: segmentSize, room: filingsRoom, indexFrom: 3 * 1024}
 	return g
 }
 
@@ -139,19 +141,5 @@ func (g *ground) removeOne(path string) error {
 func (g *ground) open(path string) (*os.File, error)           { return openIn(g.dir, path) }
 func (g *ground) read(path string, most int64) ([]byte, error) { return readIn(g.dir, path, most) }
 func (g *ground) readDir(path string) ([]fs.DirEntry, error)   { return readDirIn(g.dir, path) }
-
-// readFile is read that returns nil for a file that does not exist.
-func (g *ground) readFile(path string, most int64) ([]byte, error) {
-	b, err := g.read(path, most)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return b, err
-}
-
-// unhex reads the 32 bytes of a file name; false if the name is none.
-func unhex(name string) (h crypto.Hash, ok bool) {
-	return h, len(name) == 2*len(h) && h.UnmarshalText([]byte(name)) == nil && hexName(h) == name
-}
 
 func hexName[T ~[32]byte](h T) string { return hex.EncodeToString(h[:]) }

@@ -19,17 +19,16 @@ var (
 	layoutFolders = layout(
 		`keys`, `tls`, `derived`,
 		`payloads|contents|uploads`,
-		`keeper(/(shares|stops|answers|acks))?`,
+		`keeper(/(shares|filings))?`,
 	)
 	layoutFiles = layout(
 		`format|genesis|leaves|lock|unfinished|(checkpoint|order)(\.room)?(\.new)?`,
 		`derived/[0-9a-f]{32}\.log(\.new)?`,
 		`keys/(node|replica)\.ed25519|keys/(node|keeper)\.k256`,
-		`payloads/({number}|index)(\.new)?`,
+		`(payloads|keeper/filings)/({number}|index)(\.new)?`,
 		`contents/{id}\.{part}`,
 		`uploads/{random}`,
 		`keeper/shares/{end}(\.new)?`,
-		`keeper/((stops|answers|acks)/{id}|room)(\.new)?`,
 		`node(\.json)?\.lock|node\.json|(tls/)?\.new-[0-9a-f]{12}|tls/[^/]+\.pem`,
 	)
 )

@@ -145,7 +145,7 @@ func TestForeignKinds(t *testing.T) {
 			}
 		}
 	}
-	if tries < lane.Pick(80, 40, 20) {
+	if tries < lane.Pick(60, 30, 15) {
 		t.Errorf("only %d tries", tries)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -346,7 +347,7 @@ func TestFormat(t *testing.T) {
 		version uint64
 		change  func()
 	}{
-		{3, func() { os.WriteFile(f.path(formatFile), []byte("carekey folder 3\n"), 0o600) }},
+		{2, func() { os.WriteFile(f.path(formatFile), []byte("carekey folder 2\n"), 0o600) }},
 		{1, func() {
 			os.Remove(f.path(formatFile))
 			os.WriteFile(f.path("hashes"), nil, 0o600)
@@ -401,11 +402,11 @@ func TestModes(t *testing.T) {
 			}
 			want := c.file
 			switch {
-			case d.IsDir() && (filepath.Base(p) == "keys" || filepath.Base(p) == "keeper"):
+			case d.IsDir() && (d.Name() == "keys" || d.Name() == "keeper" || d.Name() == "filings"):
 				want = c.dir &^ 0o007
 			case d.IsDir():
 				want = c.dir
-			case filepath.Base(filepath.Dir(p)) == "keys" || d.Name() == "room":
+			case strings.Contains(p, "/keys/") || strings.Contains(p, "/filings/"):
 				want = c.key
 			}
 			if got := info.Mode() & (fs.ModePerm | fs.ModeSetgid); got != want {

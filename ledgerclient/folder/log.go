@@ -210,7 +210,7 @@ func (l *log) start(private string) error {
 }
 
 // format is the content of the file `format`: the version of all the files of a folder.
-const format = "carekey folder 2\n"
+const format = "carekey folder 3\n"
 
 // checkFormat returns an ErrFormat if the ledger in dir is of another version. Those of
 // version 1 did not say so, and had derived files beside the leaves.

@@ -1,6 +1,7 @@
 package folder
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -76,7 +78,8 @@ type withoutExchange struct{ fileOps }
 
 // Promise 4 on a full disk, however it is full: revocations are taken, acknowledged and
 // ordered, the shares are destroyed, and a keeper that is killed and started again
-// releases nothing of them. What could not be written where it belongs goes there later.
+// releases nothing of them. There is room for
+// the next when the disk has some again.
 func TestRevocationsOnAFullDisk(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -167,20 +170,18 @@ func TestRevocationsOnAFullDisk(t *testing.T) {
 			sweeper := Sweeper{Folder: f}
 			p.must(sweeper.Sweep(ctx))
 			for _, dir := range []string{f.dir, to} {
-				if dir == to {
-					if f, err := Open(to, Options{Clock: clock.now}); err == nil {
-						defer f.Close()
-						_, err = f.keeper.Revoke(ctx, revocations[:1])
-						p.must(err)
-					}
+				g, err := Open(dir, Options{Clock: clock.now})
+				p.must(err)
+				defer g.Close()
+				_, err = g.keeper.Revoke(ctx, revocations[:1])
+				p.must(err)
+				if n := len(filedIn(t, g, filedStop)); n != 4 {
+					t.Errorf("%d of 4 stops are in %s", n, dir)
 				}
-				if n := len(listed(t, dir, "keeper", "stops")); n != 4 {
-					t.Errorf("%d of 4 stops went where they belong", n)
+				s := g.ground().filings
+				if info, err := os.Stat(s.path(s.last)); err != nil || dir == f.dir && info.Size() < s.end+filingsRoom {
+					t.Errorf("%d bytes behind %d, %v", info.Size(), s.end, err)
 				}
-			}
-			r, err := vault{f.ground()}.room()
-			if err != nil || r.used != 0 {
-				t.Errorf("the room has %d, %v", r.used, err)
 			}
 			f = open()
 			for i := range 4 {
@@ -230,6 +231,8 @@ func TestStopThatCannotBeKept(t *testing.T) {
 		t.Fatal(c)
 	}
 	e := p.revocation(g)
+	filings := f.path("keeper/filings/0000000001")
+	before := mustRead(t, filings)
 	for _, err := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EROFS} {
 		f := start()
 		x.is(err, true)
@@ -255,12 +258,18 @@ func TestStopThatCannotBeKept(t *testing.T) {
 		if c := code(start(), g); c != ledgerclient.Revoked {
 			t.Errorf("%v: after all of it %d", err, c)
 		}
-		p.must(os.Remove(vault{f.ground()}.stopFile(g.id)))
+		p.must(os.WriteFile(filings, before, 0o600))
 	}
 	// The room is full, and so is the disk.
-	v := vault{f.ground()}
-	p.must(os.WriteFile(v.roomFile(), append(append(tally{filed: roomSlots - 1}.marshal(), make([]byte, slotSize-headerSize)...), repeat(slot(slotStop, marshaled(p.revocation(p.grant()))), roomSlots-1)...), 0o600))
 	x.is(syscall.ENOSPC, false)
+	v := vault{start().ground()}
+	stop := v.appendFiling(nil, filedStop, crypto.Hash{1}, marshaled(p.revocation(p.grant())))
+	p.must(v.filings.settle())
+	p.must(v.filings.add(bytes.Repeat(stop, filingsRoom/2/len(stop)), true))
+	for v.filings.add(bytes.Repeat(stop, 10), true) == nil {
+	}
+	for v.filings.add(stop, true) == nil {
+	}
 	if c := code(start(), g); c != 0 {
 		t.Errorf("a keeper without room answers %d", c)
 	}
@@ -269,9 +278,25 @@ func TestStopThatCannotBeKept(t *testing.T) {
 	}
 }
 
-func repeat(b []byte, n int) (all []byte) {
-	for range n {
-		all = append(all, b...)
+// filedIn are the filings of a kind.
+func filedIn(t *testing.T, f *Folder, kind byte) (all []segRecord) {
+	t.Helper()
+	s := f.ground().filings
+	numbers, err := s.list()
+	for _, n := range numbers {
+		g, oerr := s.g.openSegment(s.path(n), false)
+		if err = errors.Join(err, oerr); err == nil {
+			_, err = g.scan(0, func(r *segRecord) error {
+				if r.kind == kind && r.mark == markHeld {
+					all = append(all, *r)
+				}
+				return nil
+			}, func(int64, int64) {})
+			g.Close()
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	return all
 }
@@ -344,8 +369,7 @@ func (f dyingFile) Sync() error {
 }
 
 // A process is killed anywhere while it stops and orders a revocation on a full disk.
-// What it acknowledged holds for the next, on the same disk; the rest can be done again,
-// and what there was no room for goes where it belongs.
+// What it acknowledged holds for the next, on the same disk; the rest can be done again.
 func TestKilledOnAFullDisk(t *testing.T) {
 	origin, clock := newLedger(t)
 	p := newPeople(t, origin.id)
@@ -394,8 +418,8 @@ func TestKilledOnAFullDisk(t *testing.T) {
 				t.Fatalf("killed at operation %d: step %d afterwards: %v", at, i, err)
 			}
 		}
-		if room, err := (vault{f.ground()}).room(); err != nil || room.used != 0 || len(listed(t, dir, "keeper", "stops")) != 1 {
-			t.Errorf("killed at operation %d: %d left in the room, %v", at, room.used, err)
+		if n := len(filedIn(t, f, filedStop)); n != 1 {
+			t.Errorf("killed at operation %d: %d stops", at, n)
 		}
 		mustVerify(t, f)
 		f.Close()

@@ -34,16 +34,17 @@ import (
 //	length    4   of the record
 //	hour      4   in which it came
 //	package   4   length of the package, with which the body begins
-//	kind      1   what the body is
+//	kind      1   what the body is; with bodyChanges it is written over at times, and ends
+//	              with a check of its own
 //	keys      1   how many: 1 to 3; 0 where there was no record
 //	zeros     2
-//	sum       8   of the body
+//	sum       8   of the body; zeros for one that changes
 //	keys          32 each: what the record is found by
 //	check     8   of all above but the mark
 //	body
 //	zeros         up to the next multiple of 64
 //
-// A record never changes but when it ends: its mark is set, durably, then its body is
+// A record does not change but when it ends: its mark is set, durably, then its body is
 // overwritten with random bytes, durably, then it is marked as gone. Head and keys stay.
 //
 // New records are written behind the last, all that come in one call at once, and the
@@ -52,8 +53,9 @@ import (
 // over.
 const (
 	segmentMagic  = "ckseg/1\n"
-	segmentHeader = 64 // bytes; as much as a disk writes as a whole, see sector in the tests
-	recordFixed   = 28 // bytes before the keys
+	segmentHeader = 64   // bytes; as much as a disk writes as a whole, see sector in the tests
+	recordFixed   = 28   // bytes before the keys
+	bodyChanges   = 0x40 // in a record's kind
 	maxKeys       = 3
 	maxHead       = recordFixed + 32*maxKeys + 8
 	// maxRecord and maxSegment are more bytes than a record that has not ended, and a
@@ -100,6 +102,9 @@ func sumOf(parts ...[]byte) [8]byte {
 // appendRecord appends a record to what is to be written.
 func appendRecord(b []byte, hour contract.Hour, kind byte, keys []crypto.Hash, pkg, rest []byte) []byte {
 	sum := sumOf(pkg, rest)
+	if kind&bodyChanges != 0 {
+		rest, sum = append(rest[:len(rest):len(rest)], sum[:]...), [8]byte{}
+	}
 	at := len(b)
 	b = append(b, markHeld[:]...)
 	b = binary.BigEndian.AppendUint32(b, uint32(recordFixed+32*len(keys)+8+len(pkg)+len(rest)))
@@ -150,8 +155,11 @@ func (r *segRecord) body(f io.ReaderAt) (b []byte, ok bool, err error) {
 	if len(bytes.TrimLeft(b[r.size():], "\x00")) > 0 {
 		return nil, false, nil
 	}
-	b = b[:r.size()]
-	return b, sumOf(b) == r.sum, nil
+	b, sum := b[:r.size()], r.sum
+	if n := len(b) - len(sum); r.kind&bodyChanges != 0 && n >= 0 {
+		b, sum = b[:n], [8]byte(b[n:])
+	}
+	return b, sumOf(b) == sum, nil
 }
 
 // segmentHead is the header of a segment.
@@ -279,16 +287,10 @@ func (s *segment) mark(g *ground, h segmentHead) {
 // urgent one can use if there is none on the disk.
 func (s *segment) add(g *ground, end int64, records []byte, room int64, urgent bool) error {
 	upTo := end + int64(len(records))
-	if room == 0 && s.size > end {
-		if err := s.Truncate(end); err != nil {
-			return err
-		}
+	if err := s.setAside(end, upTo, room, urgent); err != nil {
+		return err
 	}
-	if room > 0 {
-		if err := s.setAside(upTo, room); err != nil && !(urgent && noRoom(err) && upTo <= s.size) {
-			return err
-		}
-		// What a killed process left behind them is not to be read as more of them.
+	if room > 0 { // what a killed process left behind them is not to be read as more of them
 		records = append(records[:len(records):len(records)], make([]byte, min(segmentHeader, s.size-upTo))...)
 	}
 	_, err := s.WriteAt(records, end)
@@ -308,14 +310,20 @@ func (s *segment) add(g *ground, end int64, records []byte, room int64, urgent b
 	return nil
 }
 
-// setAside makes room behind what is used, so that there is some for long if there was
-// too little.
-func (s *segment) setAside(used, room int64) error {
-	if s.size >= used+room {
+// setAside makes room behind what is to be used, so that there is some for long if there
+// was too little, and cuts off all behind end of a segment without room.
+func (s *segment) setAside(end, upTo, room int64, urgent bool) error {
+	if room == 0 && s.size > end {
+		return s.Truncate(end)
+	}
+	if room == 0 || s.size >= upTo+room {
 		return nil
 	}
-	to := used + room + room/4
+	to := upTo + room + room/4
 	if err := extend(s, s.size, to); err != nil {
+		if urgent && noRoom(err) && upTo <= s.size {
+			return nil
+		}
 		return err
 	}
 	s.size = to

@@ -343,6 +343,7 @@ func TestPlaceIndex(t *testing.T) {
 		p.must(os.WriteFile(path, bad, 0o600))
 		g, err := open(f.dir, Options{Clock: clock.now}, unsyncedFiles{})
 		p.must(err)
+		fetch(g)
 		mustVerify(t, g)
 		fetch(g)
 		g.Close()

@@ -31,10 +31,12 @@ import (
 //	offset    8   ┘
 //	check     8   of these
 //	zeros    24
-//	rows     16   each: the first 8 bytes of a key, number of a segment 4, offset in it 4; sorted
+//	pages  1008   each: 62 rows, the last page fewer, and the check 8 of them; 16 bytes for a
+//	              row: the first 8 of a key, number of a segment 4, offset in it 4; sorted
 //
-// It follows from the segments and is believed in nothing: a record that it leads to says
-// itself by which keys it is found. What came after it a process keeps in memory.
+// It follows from the segments, and is made anew if a page is not what was written. A record
+// that it leads to says itself by which keys it is found. What came after it a process
+// keeps in memory.
 type segments struct {
 	g    *ground
 	elem []string // the folder inside the ledger's
@@ -53,8 +55,10 @@ type segments struct {
 	sure   int64  // and what is before it is on the disk for certain
 	recent []row
 	index  *placeIndex // nil: there is none
-	gaps   []place
-	left   uint64 // a segment that may have records to drop; those before it have none
+	// noIndex says that what is in the file `index` is none.
+	noIndex bool
+	gaps    []place
+	left    uint64 // a segment that may have records to drop; those before it have none
 }
 
 // segmentSize is after how many bytes a new segment of payloads is begun.
@@ -117,7 +121,10 @@ func (s *segments) begin() error {
 		return err
 	}
 	s.first, s.last, s.end = all[0], all[0], segmentHeader
-	if s.index = s.openIndex(); s.index != nil && slices.Contains(all, s.index.upTo.segment()) {
+	if !s.noIndex {
+		s.index = s.openIndex()
+	}
+	if s.index != nil && slices.Contains(all, s.index.upTo.segment()) {
 		s.last, s.end = s.index.upTo.segment(), s.index.upTo.at()
 		if info, err := os.Lstat(s.path(s.last)); err != nil || info.Size() < s.end { // the index is of another
 			s.index.f.Close()
@@ -134,6 +141,11 @@ func (s *segments) begin() error {
 func (s *segments) look() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.lookLocked()
+}
+
+func (s *segments) lookLocked() error {
+	known := s.last
 	if !s.began {
 		if err := s.begin(); err != nil || !s.began {
 			return err
@@ -144,6 +156,7 @@ func (s *segments) look() error {
 		return err
 	} else if err != nil || info.Size() < s.end { // somebody removed it, or cut off what could not be made durable
 		s.reset()
+		known = 0
 		if err := s.begin(); err != nil || !s.began {
 			return err
 		}
@@ -152,7 +165,7 @@ func (s *segments) look() error {
 	for n := s.last; ; {
 		path := s.path(n)
 		info, err := os.Lstat(path)
-		if err == nil && info.Size() != s.end {
+		if err == nil && (n != known || info.Size() != s.end) { // what is new to this process may be cut off
 			err = s.scan(n, &rows)
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -183,6 +196,14 @@ func (s *segments) scan(n uint64, rows *[]row) error {
 	if s.sure = f.durable; f.checked == 0 {
 		s.sure = 0
 	}
+	gap := func(at, _ int64) {
+		if p := placeOf(n, at); !slices.Contains(s.gaps, p) { // one that is damaged is read again
+			s.gaps = append(s.gaps, p)
+		}
+	}
+	if f.bad {
+		gap(0, 0)
+	}
 	s.end, err = f.scan(s.end, func(r *segRecord) error {
 		if r.mark != markGone {
 			for _, k := range r.keys {
@@ -190,7 +211,7 @@ func (s *segments) scan(n uint64, rows *[]row) error {
 			}
 		}
 		return nil
-	}, func(at, _ int64) { s.gaps = append(s.gaps, placeOf(n, at)) })
+	}, gap)
 	return err
 }
 
@@ -213,7 +234,13 @@ func (s *segments) places(key crypto.Hash) (at []place, err error) {
 	defer s.mu.Unlock()
 	k := prefixOf(key)
 	if s.index != nil {
-		if at, err = s.index.find(k); err != nil {
+		at, err = s.index.find(k)
+		if errors.Is(err, errIndex) {
+			s.reset()
+			s.noIndex = true
+			err = s.lookLocked()
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -237,6 +264,11 @@ func (s *segments) find(key crypto.Hash) (all []found, damaged uint64, err error
 	if err != nil {
 		return nil, 0, err
 	}
+	return s.findAt(key, at)
+}
+
+// findAt is find among some places.
+func (s *segments) findAt(key crypto.Hash, at []place) (all []found, damaged uint64, err error) {
 	s.mu.Lock()
 	if len(s.gaps) > 0 {
 		damaged = s.gaps[0].segment()
@@ -317,16 +349,19 @@ func (s *segments) write(records []byte, urgent bool) error {
 	return f.add(s.g, s.end, records, s.room, urgent)
 }
 
-// add writes records, durably. The lock is held exclusively and settle was called.
-func (s *segments) add(records []byte, urgent bool) error {
+// add writes records, durably; what is urgent may use the room that is set aside. The
+// lock is held exclusively and settle was called.
+func (s *segments) add(records []byte, urgent bool) (err error) {
 	if len(records) == 0 {
 		return nil
 	}
 	if s.last == 0 || s.end >= s.full {
-		if err := s.next(records); err != nil {
-			return err
-		}
-	} else if err := s.write(records, urgent); err != nil {
+		err = s.next(records)
+	}
+	if s.last != 0 && (s.end < s.full || urgent && noRoom(err)) {
+		err = s.write(records, urgent)
+	}
+	if err != nil {
 		return err
 	}
 	if err := s.look(); err != nil {
@@ -334,6 +369,44 @@ func (s *segments) add(records []byte, urgent bool) error {
 	}
 	s.sure = s.end
 	return s.reindex()
+}
+
+// ready makes sure that so many bytes that are urgent could be added now. The lock is held
+// exclusively and settle was called.
+func (s *segments) ready(most int64) error {
+	if s.last == 0 {
+		return s.next(nil)
+	}
+	f, err := s.g.openSegment(s.path(s.last), true)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if f.bad {
+		return s.next(nil)
+	}
+	if err := f.setAside(s.end, s.end+most, s.room, true); err != nil {
+		return err
+	}
+	if _, err := f.WriteAt(make([]byte, most), s.end); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// change writes over the body of a record that changes, durably. It is short enough that a
+// disk writes it as a whole.
+func (s *segments) change(r *found, body []byte) error {
+	f, err := s.g.openSegment(s.path(r.n), true)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	check := sumOf(body)
+	if _, err := f.WriteAt(slices.Concat(body, check[:]), r.start()); err != nil {
+		return err
+	}
+	return f.Sync()
 }
 
 // next begins a new segment.
@@ -374,6 +447,47 @@ func (s *segments) endAll(ends []found) error {
 		}
 	}
 	return nil
+}
+
+// mend makes what is no record, or not the one that was written, one that has ended, but
+// for those of which keep says so. No other process has the segments.
+func (s *segments) mend(keep func(r *segRecord) bool) error {
+	all, err := s.list()
+	for _, n := range all {
+		if err == nil {
+			err = s.mendOne(n, keep)
+		}
+	}
+	return err
+}
+
+func (s *segments) mendOne(n uint64, keep func(r *segRecord) bool) error {
+	f, err := s.g.openSegment(s.path(n), true)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var ends []segRecord
+	var gaps [][2]int64
+	_, err = f.scan(segmentHeader, func(r *segRecord) error {
+		_, ok, err := r.body(f)
+		if !ok && r.mark != markGone && !keep(r) {
+			ends = append(ends, *r)
+		}
+		return err
+	}, func(at, length int64) { gaps = append(gaps, [2]int64{at, length}) })
+	for _, gap := range gaps {
+		if err == nil {
+			err = f.bury(gap[0], gap[1])
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if f.bad {
+		f.name = int64(binary.BigEndian.Uint64(noise(8)))
+	}
+	return f.end(s.g, ends)
 }
 
 // empty moves what is left in a segment of which most has ended, and cuts it off.
@@ -519,11 +633,15 @@ type placeIndex struct {
 }
 
 const (
-	indexMagic = "ckidx/1\n"
+	indexMagic = "ckidx/2\n"
 	indexHead  = 64
 	indexRow   = 16
-	indexPage  = 256 // rows that are read at once
+	pageRows   = 62
+	pageSize   = pageRows*indexRow + 8
 )
+
+// errIndex says that a page is not what was written.
+var errIndex = errors.New("index is damaged")
 
 func (x *placeIndex) marshal() []byte {
 	b := append(make([]byte, 0, indexHead), indexMagic...)
@@ -544,21 +662,28 @@ func (s *segments) openIndex() *placeIndex {
 	_, err = f.ReadAt(b, 0)
 	num := func(i int) uint64 { return binary.BigEndian.Uint64(b[i:]) }
 	x := &placeIndex{f, int64(num(8)), placeOf(num(16), int64(num(24)))}
-	info, serr := f.Stat()
-	if err != nil || serr != nil || !bytes.Equal(b, x.marshal()) || info.Size() != indexHead+indexRow*x.rows {
+	if err != nil || !bytes.Equal(b, x.marshal()) {
 		f.Close()
 		return nil
 	}
 	return x
 }
 
-// read reads rows.
-func (x *placeIndex) read(from, to int64) ([]row, error) {
-	b := make([]byte, (to-from)*indexRow)
-	if _, err := x.f.ReadAt(b, indexHead+from*indexRow); err != nil {
+func (x *placeIndex) pages() int64 { return (x.rows + pageRows - 1) / pageRows }
+
+// page reads the rows of a page.
+func (x *placeIndex) page(n int64) ([]row, error) {
+	rows := make([]row, min(pageRows, x.rows-n*pageRows))
+	b := make([]byte, len(rows)*indexRow+8)
+	if _, err := x.f.ReadAt(b, indexHead+n*pageSize); err == io.EOF {
+		return nil, errIndex
+	} else if err != nil {
 		return nil, err
 	}
-	rows := make([]row, to-from)
+	end := len(b) - 8
+	if sumOf(b[:end]) != [8]byte(b[end:]) {
+		return nil, errIndex
+	}
 	for i := range rows {
 		r := b[i*indexRow:]
 		rows[i] = row{binary.BigEndian.Uint64(r), place(binary.BigEndian.Uint64(r[8:]))}
@@ -568,36 +693,35 @@ func (x *placeIndex) read(from, to int64) ([]row, error) {
 
 // find returns the places of a key. Keys are hashes: where one is is nearly known.
 func (x *placeIndex) find(key uint64) (at []place, err error) {
-	lo, hi := int64(0), x.rows // the first row of the key, or of a greater one, is in [lo, hi]
-	guess := int64(float64(key) / (1 << 64) * float64(x.rows))
-	for step := int64(indexPage); lo < hi; step *= 2 {
-		from := max(lo, min(guess-indexPage/2, hi-indexPage))
-		rows, err := x.read(from, min(from+indexPage, hi))
+	between := func(a, b uint64) int64 { return int64(float64(b-a) / (1 << 64) * float64(x.pages())) }
+	lo, hi := int64(0), x.pages() // the first page that ends with the key, or a greater one, is in [lo, hi]
+	for guess := between(0, key); lo < hi; {
+		n := max(lo, min(guess, hi-1))
+		rows, err := x.page(n)
+		if err != nil {
+			return nil, err
+		}
+		switch first, last := rows[0].key, rows[len(rows)-1].key; {
+		case last < key:
+			lo, guess = n+1, n+1+between(last, key)
+		case first >= key:
+			hi, guess = n, n-1-between(key, first)
+		default:
+			lo, hi = n, n
+		}
+	}
+	for ; lo < x.pages(); lo++ {
+		rows, err := x.page(lo)
 		if err != nil {
 			return nil, err
 		}
 		i, _ := slices.BinarySearchFunc(rows, row{key: key}, row.compare)
-		switch {
-		case i == 0 && from > lo:
-			hi, guess = from, from-step
-		case i == len(rows):
-			lo, guess = from+int64(i), from+int64(i)+step
-		default:
-			lo, hi = from+int64(i), from+int64(i)
-		}
-	}
-	for lo < x.rows {
-		rows, err := x.read(lo, min(lo+8, x.rows))
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range rows {
+		for _, r := range rows[i:] {
 			if r.key != key {
 				return at, nil
 			}
 			at = append(at, r.place)
 		}
-		lo += int64(len(rows))
 	}
 	return at, nil
 }
@@ -606,15 +730,15 @@ func (x *placeIndex) find(key uint64) (at []place, err error) {
 func (s *segments) reindex() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	had := int64(0)
-	if s.index != nil {
-		had = s.index.rows
+	old := s.index
+	if old == nil {
+		old = &placeIndex{}
 	}
-	if len(s.recent) < s.indexFrom+int(had/64) {
+	if len(s.recent) < s.indexFrom+int(old.rows/64) {
 		return nil
 	}
-	x, err := s.writeIndex(had)
-	if noRoom(err) {
+	x, err := s.writeIndex(old)
+	if noRoom(err) || errors.Is(err, errIndex) { // it is seen again when it is used
 		return nil
 	}
 	if err != nil {
@@ -623,11 +747,11 @@ func (s *segments) reindex() error {
 	if s.index != nil {
 		s.index.f.Close()
 	}
-	s.index, s.recent = x, nil
+	s.index, s.recent, s.noIndex = x, nil, false
 	return nil
 }
 
-func (s *segments) writeIndex(had int64) (x *placeIndex, err error) {
+func (s *segments) writeIndex(old *placeIndex) (x *placeIndex, err error) {
 	all, err := s.list()
 	if err != nil {
 		return nil, err
@@ -648,17 +772,26 @@ func (s *segments) writeIndex(had int64) (x *placeIndex, err error) {
 	}()
 	x = &placeIndex{upTo: placeOf(s.last, s.end)}
 	w := bufio.NewWriterSize(io.NewOffsetWriter(out, indexHead), 1<<16)
+	page := make([]byte, 0, pageSize)
+	flush := func() {
+		check := sumOf(page)
+		w.Write(append(page, check[:]...))
+		page = page[:0]
+	}
 	put := func(rows []row) {
 		for _, r := range rows {
-			if _, there := slices.BinarySearch(all, r.segment()); there {
-				w.Write(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, r.key), uint64(r.place)))
-				x.rows++
+			if _, there := slices.BinarySearch(all, r.segment()); !there {
+				continue
+			}
+			page = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(page, r.key), uint64(r.place))
+			if x.rows++; x.rows%pageRows == 0 {
+				flush()
 			}
 		}
 	}
 	recent := s.recent
-	for from := int64(0); from < had; from += 1 << 12 {
-		rows, err := s.index.read(from, min(from+1<<12, had))
+	for n := range old.pages() {
+		rows, err := old.page(n)
 		if err != nil {
 			return nil, err
 		}
@@ -667,6 +800,9 @@ func (s *segments) writeIndex(had int64) (x *placeIndex, err error) {
 		recent = recent[i:]
 	}
 	put(recent)
+	if len(page) > 0 {
+		flush()
+	}
 	if err := w.Flush(); err != nil {
 		return nil, err
 	}

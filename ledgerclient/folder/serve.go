@@ -3,7 +3,6 @@ package folder
 import (
 	"context"
 
-	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
@@ -94,27 +93,19 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 			return err
 		}
 	}
-	k, ok := f.openedKeeper().(*folderKeeper)
-	if !ok {
-		return nil
+	rules, err := f.keeper.open()
+	if err != nil {
+		return nil // there is nobody to sweep
 	}
-	if _, err = k.Sweep(ctx); err != nil {
+	if _, err = rules.Sweep(ctx); err != nil {
 		return err
 	}
-	// What the keeper could not write where it belongs may have room now.
-	return f.write(ctx, func(snapshot) error { return k.v.ready(k.v.unkept.all()) })
+	// What the keeper could not write down may have room now.
+	return f.write(ctx, func(snapshot) error { return vault{f.ground()}.keepStops(true) })
 }
 
 // eraseDue tells whether a record that was withdrawn at that ledger hour is to be
 // erased by now.
 func (f *Folder) eraseDue(h contract.Hour) bool {
 	return uint64(f.hour()) >= uint64(h)+uint64(f.eraseAfter)
-}
-
-// openedKeeper is the keeper behind the lazy one.
-func (f *Folder) openedKeeper() ledgerclient.Keeper {
-	if l, ok := f.keeper.(lazyKeeper); ok {
-		return l.get()
-	}
-	return f.keeper
 }

@@ -58,7 +58,7 @@ func BenchmarkUpload(b *testing.B) {
 			f, _ := newLedger(b)
 			p := newPeople(b, f.id)
 			if !durable {
-				f.store.(store).ground.ops = unsyncedFiles{}
+				f.store.ground.ops = unsyncedFiles{}
 			}
 			b.SetBytes(size)
 			var before, after runtime.MemStats
@@ -78,7 +78,7 @@ func BenchmarkUpload(b *testing.B) {
 				}
 				p.must(u.Commit(ledgerclient.Put{Entry: e, Package: pkg.Marshal(), Part: ledgerclient.PartContent, Locators: []crypto.Locator{loc}}))
 				b.StopTimer()
-				p.must(f.store.(store).remove([]contract.ID{e.ID(f.id)}))
+				p.must(f.store.remove([]contract.ID{e.ID(f.id)}))
 				b.StartTimer()
 			}
 			runtime.ReadMemStats(&after)

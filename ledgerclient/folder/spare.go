@@ -7,7 +7,18 @@ import (
 	"syscall"
 )
 
-// Room that the log has of its own, see room.go.
+// A revocation must get through when the disk is full, whoever filled it. So the
+// ledger has room of its own from the beginning, which taking a stop or ordering a
+// revocation overwrites in place: no new inode, no new block.
+//
+//	leaves            at least leavesRoom bytes behind those that count
+//	checkpoint.room   a file that changes places with the checkpoint
+//	order.room        the same of a replica's `order`
+//	keeper/filings    the last segment has room behind what is filed, see vault
+//
+// It is written with zeros, since not every system can set room aside otherwise. A
+// file system that never overwrites (Btrfs, ZFS) promises nothing all the same; there
+// only the room that is kept free helps, see Limits in package server.
 const (
 	leavesRoom = 128 << 10 // bytes: 508 leaves
 	roomSuffix = ".room"

@@ -512,7 +512,7 @@ func TestServicesModes(t *testing.T) {
 		})
 		p.must(err)
 	}
-	if files < 6 {
+	if files < 4 {
 		t.Errorf("only %d files", files)
 	}
 }

@@ -7,11 +7,10 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"io"
-	"io/fs"
 	"math"
-	"os"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -22,32 +21,49 @@ import (
 // vault is the folder `keeper`:
 //
 //	shares/<end of the window, hour>   a segment of ledgerclient.Deposit, found by their grants
-//	stops/<grant id>                   the revocation that was seen
-//	answers/<grant id>                 refused requests, see tally
-//	acks/<grant id>                    acknowledgements, one behind the other
-//	room                               stops and acknowledgements that there was no room for, see room.go
+//	filings/<number>                   segments of what became of them, see the kinds of filings
 //
 // A share lies in one place only, from the moment it comes. To destroy it, its record is
 // overwritten where it lies with random bytes, and that is made durable; a file of which
 // nothing is left is removed. On a file system that never overwrites (Btrfs, ZFS, APFS,
 // snapshots of any), on flash memory, which writes elsewhere and erases later, and in
 // copies that somebody took, this cannot be promised; only an encrypted disk helps there.
+//
+// A revocation must get through when the disk is full, whoever filled it: so there is room
+// behind the filings from the beginning, which stops and acknowledgements can use up.
 type vault struct{ *ground }
 
 var _ keeper.Vault = vault{}
 
-// More bytes than each of the files has.
+// Kinds of filings. Those of a grant are found by its id but for what came of its requests,
+// which may be many, see underRequests.
 const (
-	maxShare = 1 << 10
-	maxStop  = 1 << 10
-	maxAcks  = 16 * ledgerclient.AcknowledgementSize
-	// maxAnswers is more than keeper.MaxRefused requests with their answers have.
-	maxAnswers = 1 << 20
+	filedStop    byte = iota // the revocation that was seen first
+	filedAck                 // an acknowledgement; of several for one end the first counts
+	filedRefused             // a refused request
+	// filedCount is how many more there were, a number of 4 bytes.
+	filedCount = 3 | bodyChanges
 )
 
-func (v vault) stopFile(id contract.ID) string    { return v.path("keeper", "stops", hexName(id)) }
-func (v vault) answersFile(id contract.ID) string { return v.path("keeper", "answers", hexName(id)) }
-func (v vault) acksFile(id contract.ID) string    { return v.path("keeper", "acks", hexName(id)) }
+const (
+	// filingsRoom is for some hundreds of stops with their acknowledgements, in bytes.
+	filingsRoom = 256 << 10
+	// maxUrgent is more bytes than a record of one of these has.
+	maxUrgent = 512
+)
+
+// emptyFilings is a segment of filings with nothing in it but room.
+func emptyFilings() []byte {
+	h := segmentHead{name: int64(binary.BigEndian.Uint64(noise(8))), durable: segmentHeader, checked: segmentHeader}
+	return append(h.marshal(), make([]byte, filingsRoom)...)
+}
+
+// underRequests is what filings of a kind are found by that are about requests.
+func underRequests(kind byte, grant contract.ID) crypto.Hash {
+	return sha256.Sum256(append([]byte{kind}, grant[:]...))
+}
+
+const notFiled = "not what was filed"
 
 // Read returns what is held about a grant.
 func (v vault) Read(ctx context.Context, g keeper.Grant) (rec keeper.Record, err error) {
@@ -59,52 +75,50 @@ func (v vault) Read(ctx context.Context, g keeper.Grant) (rec keeper.Record, err
 }
 
 func (v vault) record(g keeper.Grant) (rec keeper.Record, err error) {
-	r, err := v.room()
-	if err != nil {
-		return rec, err
+	_, rec.Stopped = v.unkept.stops.Load(g.ID)
+	err = v.filed(crypto.Hash(g.ID), func(r *found, body []byte) bool {
+		if r.kind == filedStop { // one that is damaged stops still
+			rec.Stopped = true
+			return true
+		}
+		a, err := ledgerclient.ParseAcknowledgement(body)
+		if !hasEnd(rec.Acks, a.End) {
+			rec.Acks = append(rec.Acks, a)
+		}
+		return err == nil && a.Grant == g.ID
+	})
+	if err == nil {
+		rec.Share, err = v.share(g)
 	}
-	if rec.Stopped, err = v.isStopped(g.ID, r); err != nil {
-		return rec, err
-	}
-	rec.Stopped = rec.Stopped || v.unkept.stopped(g.ID)
-	if rec.Acks, err = v.acks(g.ID, r); err != nil {
-		return rec, err
-	}
-	rec.Share, err = v.share(g)
 	return rec, err
 }
 
-// isStopped tells whether a stop is kept, in a file of its own or in the room.
-func (v vault) isStopped(id contract.ID, r roomed) (bool, error) {
-	if slices.ContainsFunc(r.stops, func(e contract.Entry) bool { return e.Subject == id }) {
-		return true, nil
+// filed calls fn with the filings that are found by a key, in the order in which they came;
+// without a body if that is not what was written. It returns false for what is damage.
+func (v vault) filed(key crypto.Hash, fn func(r *found, body []byte) bool) error {
+	if err := v.filings.look(); err != nil {
+		return err
 	}
-	return exists(v.stopFile(id))
-}
-
-// acks reads the acknowledgements of a grant, also those in the room.
-func (v vault) acks(id contract.ID, r roomed) ([]ledgerclient.Acknowledgement, error) {
-	path := v.acksFile(id)
-	raw, err := v.readFile(path, maxAcks)
+	all, damaged, err := v.filings.find(key)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var acks []ledgerclient.Acknowledgement
-	for first := raw != nil; first || len(raw) > 0; first = false {
-		n := min(len(raw), ledgerclient.AcknowledgementSize)
-		a, err := ledgerclient.ParseAcknowledgement(raw[:n])
-		if err != nil || a.Grant != id {
-			return nil, v.damaged(path, "not the acknowledgements that were written")
+	for i := range all {
+		body, ok, err := v.filings.body(&all[i])
+		if err != nil {
+			return err
 		}
-		acks = append(acks, a)
-		raw = raw[n:]
-	}
-	for _, a := range r.acks {
-		if a.Grant == id && !hasEnd(acks, a.End) {
-			acks = append(acks, a)
+		if !ok {
+			body = nil
+		}
+		if !fn(&all[i], body) {
+			damaged = all[i].n
 		}
 	}
-	return acks, nil
+	if damaged != 0 { // it may be of this grant
+		return v.damaged(v.filings.path(damaged), notFiled)
+	}
+	return nil
 }
 
 // Store keeps shares. What was held before under a grant's name but does not
@@ -157,90 +171,50 @@ func (v vault) Store(ctx context.Context, shares []keeper.Share) (held []bool, e
 // Stop marks grants as stopped: at once in this process, and in the folder when it
 // returns.
 func (v vault) Stop(ctx context.Context, revocations []contract.Entry) error {
-	if len(revocations) == 0 && v.unkept.isAble() {
+	if len(revocations) == 0 && v.unkept.able.Load() {
 		return nil
 	}
-	v.unkept.stop(revocations)
-	var all []contract.Entry
-	err := v.lock.write(ctx, func(snapshot) error {
-		all = v.unkept.all()
-		if len(revocations) == 0 {
-			return v.ready(all)
-		}
-		v.makeRoom() // if that fails it is seen when the room is needed
-		return v.write(all, nil)
-	})
-	v.unkept.kept(all, err)
-	return err
+	for _, e := range revocations {
+		v.unkept.stops.LoadOrStore(e.Subject, e)
+	}
+	return v.lock.write(ctx, func(snapshot) error { return v.keepStops(len(revocations) == 0) })
 }
 
-// writeFiles files stops and acknowledgements, each in the file of its grant.
-func (v vault) writeFiles(stops []contract.Entry, acks []ledgerclient.Acknowledgement) error {
-	files := map[string][]byte{}
-	dirs := map[string]bool{}
-	for i := range stops {
-		path := v.stopFile(stops[i].Subject)
-		dirs["stops"] = true
-		raw := stops[i].Marshal()
-		if have, err := v.readFile(path, maxStop); err != nil {
-			return err
-		} else if len(have) == len(raw) {
-			continue // the first revocation that was seen stays
-		}
-		files[path] = raw[:]
+// keepStops writes down what is to be stopped, and with able makes sure that one more
+// could be. The lock is held exclusively.
+func (v vault) keepStops(able bool) (err error) {
+	defer func() { v.unkept.able.Store(err == nil) }()
+	if err := v.filings.settle(); err != nil {
+		return err
 	}
-	for i := range acks {
-		a := &acks[i]
-		path := v.acksFile(a.Grant)
-		dirs["acks"] = true
-		filed, err := v.acks(a.Grant, roomed{acks: acks[:i]})
+	var records []byte
+	var ids []contract.ID
+	for id, e := range v.unkept.stops.Range {
+		key, e := crypto.Hash(id.(contract.ID)), e.(contract.Entry)
+		all, _, err := v.filings.find(key) // damage keeps nobody from stopping
 		if err != nil {
 			return err
 		}
-		if hasEnd(filed, a.End) {
-			continue
-		}
-		files[path] = nil
-		for _, a := range append(filed, *a) {
-			files[path] = append(files[path], a.Marshal()...)
+		ids = append(ids, contract.ID(key))
+		if !slices.ContainsFunc(all, func(r found) bool { return r.kind == filedStop }) {
+			raw := e.Marshal()
+			records = v.appendFiling(records, filedStop, key, raw[:])
 		}
 	}
-	for dir := range dirs {
-		if err := v.mkdirs("keeper", dir); err != nil {
-			return err
-		}
+	if err := v.filings.add(records, true); err != nil {
+		return err
 	}
-	// Also when nothing is new: another process may have been killed before it made
-	// the names durable.
-	return v.replaceAll(dirs, files)
+	for _, id := range ids {
+		v.unkept.stops.Delete(id)
+	}
+	if able {
+		return v.filings.ready(maxUrgent)
+	}
+	return nil
 }
 
-// replaceAll gives files their content, durably, and makes the names in folders of
-// the keeper durable.
-func (v vault) replaceAll(dirs map[string]bool, files map[string][]byte) error {
-	b := v.newBatch(len(files))
-	renames := map[string]string{}
-	for path, data := range files {
-		tmp, err := b.replace(path, data)
-		if err != nil {
-			return err
-		}
-		renames[tmp] = path
-	}
-	if len(files) > 0 {
-		if err := b.flush(); err != nil {
-			return err
-		}
-	}
-	for tmp, path := range renames {
-		if err := b.rename(tmp, path); err != nil {
-			return err
-		}
-	}
-	for dir := range dirs {
-		b.dirs[v.path("keeper", dir)] = true
-	}
-	return b.syncNames()
+func (v vault) appendFiling(b []byte, kind byte, key crypto.Hash, body []byte) []byte {
+	return appendRecord(b, v.hour(), kind, []crypto.Hash{key}, nil, body)
 }
 
 // Destroy overwrites shares. What of one hour cannot be destroyed is an error when what is
@@ -267,47 +241,20 @@ func noise(n int) []byte {
 
 // Acknowledge files acknowledgements.
 func (v vault) Acknowledge(ctx context.Context, acks []ledgerclient.Acknowledgement) error {
-	return v.lock.write(ctx, func(snapshot) error { return v.write(nil, acks) })
+	return v.lock.write(ctx, func(snapshot) error {
+		var records []byte
+		for i := range acks {
+			records = v.appendFiling(records, filedAck, crypto.Hash(acks[i].Grant), acks[i].Marshal())
+		}
+		if err := v.filings.settle(); err != nil {
+			return err
+		}
+		return v.filings.add(records, true)
+	})
 }
 
 func hasEnd(acks []ledgerclient.Acknowledgement, end ledgerclient.End) bool {
 	return slices.ContainsFunc(acks, func(a ledgerclient.Acknowledgement) bool { return a.End == end })
-}
-
-// tally is the header of a file of answers, behind which are refused requests, all of
-// one length: how many are filed, and how many more were counted. What is behind them
-// is of a filing that did not get there.
-//
-//	filed 4 ‖ more 4 ‖ zeros 48 ‖ first 8 bytes of SHA-256 of these
-type tally struct{ filed, more uint32 }
-
-func (a tally) marshal() []byte {
-	b := make([]byte, headerSize)
-	binary.BigEndian.PutUint32(b, a.filed)
-	binary.BigEndian.PutUint32(b[4:], a.more)
-	sum := sha256.Sum256(b[:headerSize-8])
-	copy(b[headerSize-8:], sum[:8])
-	return b
-}
-
-func parseTally(b []byte) tally {
-	return tally{binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])}
-}
-
-// answers reads the header of a file of answers, of length bytes each.
-func (v vault) answers(f file, path string, length int64) (a tally, err error) {
-	b := make([]byte, headerSize)
-	if _, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
-		return a, err
-	}
-	info, err := f.Stat()
-	if err != nil {
-		return a, err
-	}
-	if a = parseTally(b); !bytes.Equal(b, a.marshal()) || a.filed == 0 || a.filed > keeper.MaxRefused || info.Size() < headerSize+int64(a.filed)*length {
-		err = v.damaged(path, "not the answers that were written")
-	}
-	return a, err
 }
 
 // File appends a refused request to those of its grant, or counts it. One that was
@@ -317,101 +264,87 @@ func (v vault) File(ctx context.Context, r ledgerclient.Refused, limit int) erro
 	if v.unkept.room != nil {
 		free, ok := v.unkept.room()
 		if !ok {
-			v.unkept.refuse(r.Answer.Grant)
+			v.unkept.count(r.Answer.Grant)
 			return nil
 		}
 		defer free()
 	}
 	err := v.lock.write(ctx, func(snapshot) error { return v.file(r, limit) })
 	if noRoom(err) {
-		v.unkept.refuse(r.Answer.Grant)
+		v.unkept.count(r.Answer.Grant)
 		return nil
 	}
 	return err
 }
 
 func (v vault) file(r ledgerclient.Refused, limit int) error {
-	path, raw, request := v.answersFile(r.Answer.Grant), r.Marshal(), r.Request.Marshal()
-	length := int64(len(raw))
-	f, err := v.ops.open(path, os.O_RDWR, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := v.mkdirs("keeper", "answers"); err != nil {
-			return err
-		}
-		return v.replaceAll(map[string]bool{"answers": true}, map[string][]byte{path: append(tally{filed: 1}.marshal(), raw...)})
+	if err := v.filings.settle(); err != nil {
+		return err
 	}
+	key, request := underRequests(filedRefused, r.Answer.Grant), r.Request.Marshal()
+	at, err := v.filings.places(key)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	a, err := v.answers(f, path, length)
+	last, _, err := v.filings.findAt(key, at[max(0, len(at)-8):])
 	if err != nil {
 		return err
 	}
-	end := headerSize + int64(a.filed)*length
-	last := make([]byte, min(int64(a.filed), 8)*length)
-	if _, err := f.ReadAt(last, end-int64(len(last))); err != nil {
-		return err
-	}
-	for ; len(last) > 0; last = last[length:] {
-		if bytes.HasPrefix(last, request) {
-			return nil
-		}
-	}
-	switch {
-	case int64(a.filed) < int64(limit):
-		if _, err := f.WriteAt(raw, end); err != nil {
+	for i := range last {
+		if body, _, err := v.filings.body(&last[i]); err != nil || bytes.HasPrefix(body, request) {
 			return err
 		}
-		if err := f.Sync(); err != nil {
-			return err
-		}
-		a.filed++
-	case a.more < math.MaxUint32:
-		a.more++
 	}
-	if _, err := f.WriteAt(a.marshal(), 0); err != nil {
+	if len(at) < limit {
+		return v.filings.add(v.appendFiling(nil, filedRefused, key, r.Marshal()), false)
+	}
+	return v.count(underRequests(filedCount, r.Answer.Grant))
+}
+
+// count counts one more.
+func (v vault) count(key crypto.Hash) error {
+	var at *found
+	var n uint32
+	err := v.filed(key, func(r *found, body []byte) bool {
+		at, n = r, parseCount(body)
+		return n > 0
+	})
+	if err != nil || n == math.MaxUint32 {
 		return err
 	}
-	return v.newBatch(1).finish(path, f)
+	raw := binary.BigEndian.AppendUint32(nil, n+1)
+	if at == nil {
+		return v.filings.add(v.appendFiling(nil, filedCount, key, raw), false)
+	}
+	return v.filings.change(at, raw)
+}
+
+// parseCount is the number in a filedCount, at least 1; 0 if there is none.
+func parseCount(body []byte) (n uint32) {
+	binary.Decode(body, binary.BigEndian, &n)
+	return n
 }
 
 // Filed returns the refused requests of a grant.
 func (v vault) Filed(ctx context.Context, grant contract.ID) (filed []ledgerclient.Refused, more uint32, err error) {
 	err = v.lock.read(ctx, func(snapshot) error {
-		filed, more, err = v.filed(grant)
-		return err
-	})
-	return filed, more + v.unkept.refusals(grant), err
-}
-
-func (v vault) filed(id contract.ID) (filed []ledgerclient.Refused, more uint32, err error) {
-	path := v.answersFile(id)
-	f, err := v.open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, 0, nil
-	}
-	if err != nil {
-		return nil, 0, err
-	}
-	defer f.Close()
-	length := int64(len((&ledgerclient.Refused{}).Marshal()))
-	a, err := v.answers(f, path, length)
-	if err != nil {
-		return nil, 0, err
-	}
-	raw := make([]byte, int64(a.filed)*length)
-	if _, err := f.ReadAt(raw, headerSize); err != nil {
-		return nil, 0, err
-	}
-	for len(raw) > 0 {
-		var r ledgerclient.Refused
-		if r, raw, err = ledgerclient.ParseRefused(raw); err != nil || r.Answer.Grant != id {
-			return nil, 0, v.damaged(path, "not the answers that were written")
+		err := v.filed(underRequests(filedRefused, grant), func(_ *found, body []byte) bool {
+			r, rest, err := ledgerclient.ParseRefused(body)
+			filed = append(filed, r)
+			return err == nil && len(rest) == 0 && r.Answer.Grant == grant
+		})
+		if err != nil {
+			return err
 		}
-		filed = append(filed, r)
+		return v.filed(underRequests(filedCount, grant), func(_ *found, body []byte) bool {
+			more = parseCount(body)
+			return more > 0
+		})
+	})
+	if n, ok := v.unkept.refused.Load(grant); ok {
+		more += n.(*atomic.Uint32).Load()
 	}
-	return filed, a.more, nil
+	return filed, more, err
 }
 
 // Held lists the shares that are there.
@@ -421,4 +354,19 @@ func (v vault) Held(ctx context.Context) (held []keeper.Grant, err error) {
 		return err
 	})
 	return held, err
+}
+
+// unkept is what a keeper knows in this process alone, since there was no room to
+// write it down.
+type unkept struct {
+	stops   sync.Map                      // of a grant's contract.ID: its revocation
+	refused sync.Map                      // of a contract.ID: *atomic.Uint32, requests that were refused and could not be filed
+	room    func() (free func(), ok bool) // for one request that is refused; nil: there is
+	able    atomic.Bool                   // the last stop could be kept, and one more could be
+}
+
+// count counts a refused request that could not be filed.
+func (u *unkept) count(id contract.ID) {
+	n, _ := u.refused.LoadOrStore(id, new(atomic.Uint32))
+	n.(*atomic.Uint32).Add(1)
 }

@@ -227,20 +227,21 @@ func TestRefusalsFiled(t *testing.T) {
 		}
 	}
 	mustVerify(t, f)
-	good := mustRead(t, v.answersFile(g.id))
-	for what, bad := range map[string][]byte{
-		"more of them": append(tally{5, 3}.marshal(), good[headerSize:]...),
-		"cut off":      good[:len(good)-1],
-		"half a count": append([]byte{0, 0, 0, 5}, good[4:]...),
-		"empty":        {},
-	} {
-		p.must(os.WriteFile(v.answersFile(g.id), bad, 0o600))
-		var damaged *DamagedError
-		if _, _, err := v.Filed(ctx, g.id); !errors.As(err, &damaged) {
-			t.Errorf("%s: %v", what, err)
-		}
-		if _, err := f.Verify(ctx, Verified{}, nil); !errors.As(err, &damaged) || damaged.File != v.relative(v.answersFile(g.id)) {
-			t.Errorf("%s verifies: %v", what, err)
+	grant := g.id
+	path := v.filings.path(1)
+	good := mustRead(t, path)
+	for _, r := range append(filedIn(t, f, filedRefused), filedIn(t, f, filedCount)...) {
+		for at := r.at; at < r.start()+r.size(); at += 7 {
+			bad := bytes.Clone(good)
+			bad[at] ^= 4
+			p.must(os.WriteFile(path, bad, 0o600))
+			g, err := Open(f.dir, Options{Clock: clock.now})
+			p.must(err)
+			var damaged *DamagedError
+			if _, _, err := (vault{g.ground()}).Filed(ctx, grant); !errors.As(err, &damaged) || damaged.File != v.relative(path) {
+				t.Errorf("byte %d changed: %v", at, err)
+			}
+			g.Close()
 		}
 	}
 }
@@ -391,4 +392,47 @@ func TestTwoKeepersInOneFolder(t *testing.T) {
 	}
 	mustVerify(t, f)
 	mustVerify(t, g2)
+}
+
+// Threat: a byte of the index of what was filed rots, or the filings are cut off. No stop is
+// forgotten: the keeper says that the share's end was told, or nothing.
+func TestNoStopIsForgotten(t *testing.T) {
+	lane.OneGoroutine(t)
+	f, clock := newLedger(t)
+	p := newPeople(t, f.id)
+	f.ground().filings.indexFrom = 8
+	grants := p.addGrants(f, 8)
+	for _, g := range grants {
+		_, err := f.keeper.Revoke(ctx, []contract.Entry{p.revocation(g)})
+		p.must(err)
+	}
+	if x := f.ground().filings.index; x == nil || x.rows < 12 {
+		t.Fatalf("%+v", x)
+	}
+	forgotten := func(what string, at int) {
+		t.Helper()
+		g, err := open(f.dir, Options{Clock: clock.now}, unsyncedFiles{})
+		p.must(err)
+		defer g.Close()
+		for _, of := range grants {
+			if st, err := of.stateAt(g); err == nil && st.Ended != ledgerclient.Stopped {
+				t.Fatalf("%s %d: %+v", what, at, st)
+			}
+		}
+	}
+	index := f.path("keeper/filings/index")
+	good := mustRead(t, index)
+	for at := range good {
+		bad := bytes.Clone(good)
+		bad[at] ^= 1 << (at % 8)
+		p.must(os.WriteFile(index, bad, 0o600))
+		forgotten("byte", at)
+	}
+	p.must(os.WriteFile(index, good, 0o600))
+	filings := f.path("keeper/filings/0000000001")
+	good = mustRead(t, filings)
+	for at := 0; at < int(f.ground().filings.end); at += segmentHeader {
+		p.must(os.WriteFile(filings, good[:at], 0o600))
+		forgotten("cut at", at)
+	}
 }

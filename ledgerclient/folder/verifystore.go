@@ -43,58 +43,96 @@ func (d *findings) addError(err error) error {
 	return err
 }
 
-// verifySegment reads a segment whole and calls held with each record that has not ended,
-// and with its body, on all cores. What is no record goes into d. The body is
-// nil for a body that is not what was written. look is called with all records before.
-func (d *findings) verifySegment(g *ground, path string, look func([]segRecord) error, held func(i int, r *segRecord, body []byte) error) error {
-	f, err := g.openSegment(path, false)
+// verifySegment reads a segment whole and calls held on all cores with each record that
+// has not ended, the entry in the log that its first key names, and its body: nil for one
+// that is not what was written. What is no record goes into d.
+func (d *findings) verifySegment(ctx context.Context, f *Folder, path string, held func(r *segRecord, e entryAt, body []byte) error) error {
+	g := f.ground()
+	s, err := g.openSegment(path, false)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return d.addError(err)
 	}
-	defer f.Close()
+	defer s.Close()
 	bad := func(what string) { d.add(g.relative(path), NoEntry, what) }
-	if f.bad {
+	if s.bad {
 		bad("header: " + notWritten)
 	}
-	if f.size > maxSegment {
-		bad(fmt.Sprintf("it is %d bytes long", f.size))
+	if s.size > maxSegment {
+		bad(fmt.Sprintf("it is %d bytes long", s.size))
 	}
 	var records []segRecord
-	_, err = f.scan(segmentHeader, func(r *segRecord) error {
-		records = append(records, *r)
+	var ids []contract.ID
+	_, err = s.scan(segmentHeader, func(r *segRecord) error {
+		if r.mark == markHeld {
+			records, ids = append(records, *r), append(ids, contract.ID(r.keys[0]))
+		}
 		return nil
 	}, func(at, length int64) { bad(fmt.Sprintf("%d bytes from %d on: %s", length, at, notWritten)) })
 	if err != nil {
 		return err
 	}
-	if err := look(records); err != nil {
+	entries, err := f.entries(ctx, ids...)
+	if err != nil {
 		return err
 	}
 	errs := make([]error, len(records))
 	ledgerclient.Parallel(len(records), func(i int) {
 		r := &records[i]
-		if r.mark != markHeld {
-			return
-		}
-		body, ok, err := r.body(f)
+		body, ok, err := r.body(s)
 		defer clear(body)
 		if err == nil && !ok {
 			// It may have ended since.
-			if again, there, rerr := readHead(f, r.at); rerr != nil || there && again.mark != markHeld {
+			if again, there, rerr := readHead(s, r.at); rerr != nil || there && again.mark != markHeld {
 				errs[i] = rerr
 				return
 			}
 			body = nil
 		}
 		if err == nil {
-			err = held(i, r, body)
+			err = held(r, entries[i], body)
 		}
 		errs[i] = err
 	})
 	return errors.Join(errs...)
+}
+
+// entryAt is an entry in the log; nil if it is not there.
+type entryAt struct {
+	at uint64
+	*contract.Entry
+	gone bool // it belongs to a record that was withdrawn
+}
+
+// isGrant reports whether it is a grant.
+func (e entryAt) isGrant() bool { return e.Entry != nil && e.Kind == contract.KindGrant }
+
+// entries looks entries up in the log.
+func (f *Folder) entries(ctx context.Context, ids ...contract.ID) (all []entryAt, err error) {
+	all = make([]entryAt, len(ids))
+	err = f.View(ctx, func(view keeper.View) error {
+		for i, id := range ids {
+			at, ok, err := view.Find(id)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				continue
+			}
+			leaf, err := view.Leaf(at)
+			if err != nil {
+				return err
+			}
+			all[i] = entryAt{at: at, Entry: &leaf.Entry}
+			if all[i].gone, err = isWithdrawn(view, &leaf.Entry, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return all, err
 }
 
 // verifyStore checks every byte that a reader of a payload would use: packages against
@@ -146,31 +184,12 @@ type storeVerifier struct {
 // partSet has a bit for each part.
 type partSet uint8
 
-// entryAt is an entry in the log; nil if it is not there.
-type entryAt struct {
-	at uint64
-	*contract.Entry
-	gone bool // it belongs to a record that was withdrawn
-}
-
 // segment checks the payloads in a segment.
 func (v *storeVerifier) segment(ctx context.Context, n uint64) error {
 	path := v.payloads.path(n)
 	file := v.relative(path)
-	var entries []entryAt
-	look := func(records []segRecord) error {
-		ids := make([]contract.ID, len(records))
-		for i := range records {
-			if len(records[i].keys) > 0 { // of one that has ended there may be none
-				ids[i] = contract.ID(records[i].keys[0])
-			}
-		}
-		var err error
-		entries, err = v.entries(ctx, ids...)
-		return err
-	}
-	return v.found.verifySegment(v.ground, path, look, func(i int, r *segRecord, body []byte) error {
-		p, e := found{*r, n}, entries[i]
+	return v.found.verifySegment(ctx, v.f, path, func(r *segRecord, e entryAt, body []byte) error {
+		p := found{*r, n}
 		for _, k := range r.keys {
 			at, err := v.payloads.places(k)
 			if err != nil {
@@ -209,7 +228,7 @@ func (v *storeVerifier) segment(ctx context.Context, n uint64) error {
 		if what == "" {
 			return nil
 		}
-		now, err := v.entries(ctx, p.id())
+		now, err := v.f.entries(ctx, p.id())
 		if err == nil && !now[0].gone {
 			v.report(file, now[0], p.part(), what)
 		}
@@ -223,32 +242,6 @@ func (v *storeVerifier) report(file string, e entryAt, part ledgerclient.Part, w
 		at = int64(e.at)
 	}
 	v.found.add(file, at, part.String()+": "+what)
-}
-
-// entries looks entries up in the log.
-func (v *storeVerifier) entries(ctx context.Context, ids ...contract.ID) (all []entryAt, err error) {
-	all = make([]entryAt, len(ids))
-	err = v.f.View(ctx, func(view keeper.View) error {
-		for i, id := range ids {
-			at, ok, err := view.Find(id)
-			if err != nil {
-				return err
-			}
-			if !ok {
-				continue
-			}
-			leaf, err := view.Leaf(at)
-			if err != nil {
-				return err
-			}
-			all[i] = entryAt{at: at, Entry: &leaf.Entry}
-			if all[i].gone, err = isWithdrawn(view, &leaf.Entry, id); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return all, err
 }
 
 const (
@@ -267,7 +260,7 @@ func (v *storeVerifier) missing(ctx context.Context) error {
 			if seen&(1<<part) != 0 {
 				continue
 			}
-			now, err := v.entries(ctx, leaves[0].Entry.ID(v.ledger))
+			now, err := v.f.entries(ctx, leaves[0].Entry.ID(v.ledger))
 			if err != nil {
 				return err
 			}

@@ -45,6 +45,11 @@ func Payloads(dir string, part ledgerclient.Part) (all []Place) {
 // Share is where the share of a grant lies at the keeper, a ledgerclient.Deposit.
 func Share(dir, id string) (Place, error) { return find(filepath.Join(dir, "keeper", "shares"), id, 0) }
 
+// Acknowledgement is where the last acknowledgement of a grant lies that the keeper filed.
+func Acknowledgement(dir, id string) (Place, error) {
+	return find(filepath.Join(dir, "keeper", "filings"), id, 1)
+}
+
 // Content is the path of the file with the content of a record.
 func Content(dir, id string) string { return filepath.Join(dir, "contents", id+".content") }
 
