@@ -1,6 +1,7 @@
 package folder
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder/foldertest"
+	"github.com/carekey/carekey/ledgerclient/keeper"
 )
 
 // copied copies f and opens and verifies the copy.
@@ -135,6 +137,64 @@ func TestCopy(t *testing.T) {
 	var fork *ledgerclient.ForkError
 	if !errors.As(err, &fork) {
 		t.Errorf("copy over another history: %v", err)
+	}
+}
+
+// What of the keeper's filings can be read is salvaged, a stop also where its body cannot:
+// a salvaged keeper answers for all grants again.
+func TestSalvagedFilings(t *testing.T) {
+	f, clock := newLedger(t)
+	p := newPeople(t, f.id)
+	grants := p.addGrants(f, 3)
+	for _, g := range grants[:2] {
+		_, err := f.keeper.Revoke(ctx, []contract.Entry{p.revocation(g)})
+		p.must(err)
+	}
+	stops, acks := filedIn(t, f, filedStop), filedIn(t, f, filedAck)
+	const file = "keeper/filings/0000000001"
+	good := mustRead(t, f.path(file))
+	for _, test := range []struct {
+		what  string
+		at    int64 // of the byte that is changed
+		stops int   // that are salvaged
+		acks  int
+	}{
+		{"body of a stop", stops[0].start(), 2, 2},
+		{"head of a stop", stops[0].at, 1, 2},
+		{"body of an acknowledgement", acks[0].start(), 2, 1},
+		{"head of an acknowledgement", acks[1].at + 9, 2, 1},
+		{"header", 20, 2, 2},
+	} {
+		bad := bytes.Clone(good)
+		bad[test.at] ^= 1
+		p.must(os.WriteFile(f.path(file), bad, 0o600))
+		g, err := Open(f.dir, Options{Clock: clock.now})
+		p.must(err)
+		if _, err := grants[2].stateAt(g); (err == nil) != (test.what[:4] == "body") {
+			t.Errorf("%s: a grant of which nothing is filed: %v", test.what, err)
+		}
+		dst := filepath.Join(t.TempDir(), "copy")
+		_, damaged, err := g.Salvage(ctx, dst, nil, nil)
+		p.must(err)
+		if len(damaged) == 0 || damaged[0].File != file {
+			t.Errorf("%s: %v", test.what, damaged)
+		}
+		g.Close()
+		g, err = Open(dst, Options{Clock: clock.now})
+		p.must(err)
+		if s, a := filedIn(t, g, filedStop), filedIn(t, g, filedAck); len(s) != test.stops || len(a) != test.acks {
+			t.Errorf("%s: %d stops and %d acknowledgements are salvaged", test.what, len(s), len(a))
+		}
+		for i, of := range grants {
+			rec, err := vault{g.ground()}.Read(ctx, keeper.Grant{ID: of.id, NotAfter: of.entry.NotAfter})
+			p.must(err)
+			if want := i < 2 && (i > 0 || test.stops == 2); rec.Stopped != want {
+				t.Errorf("%s: grant %d: stopped %v", test.what, i, rec.Stopped)
+			}
+		}
+		_, err = g.keeper.Revoke(ctx, []contract.Entry{p.revocation(grants[2])})
+		p.must(err)
+		g.Close()
 	}
 }
 

@@ -78,8 +78,7 @@ type withoutExchange struct{ fileOps }
 
 // Promise 4 on a full disk, however it is full: revocations are taken, acknowledged and
 // ordered, the shares are destroyed, and a keeper that is killed and started again
-// releases nothing of them. There is room for
-// the next when the disk has some again.
+// releases nothing of them. There is room for the next when the disk has some again.
 func TestRevocationsOnAFullDisk(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -276,6 +275,40 @@ func TestStopThatCannotBeKept(t *testing.T) {
 	if _, err := start().keeper.Revoke(ctx, []contract.Entry{e}); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("a stop without room: %v", err)
 	}
+}
+
+// The README promises room for some hundreds of revocations, ordered and acknowledged.
+func TestRoomForHundredsOfRevocations(t *testing.T) {
+	f, clock := newLedger(t)
+	p := newPeople(t, f.id)
+	var revocations []contract.Entry
+	for _, g := range p.addGrants(f, 340) {
+		revocations = append(revocations, p.revocation(g))
+	}
+	f.Close()
+	x := &fullFiles{}
+	f, err := open(f.dir, Options{Clock: clock.now}, x)
+	p.must(err)
+	defer f.Close()
+	x.is(syscall.ENOSPC, false)
+	for _, want := range []ledgerclient.End{ledgerclient.Stopped, ledgerclient.DestroyedShare} {
+		acks, err := f.keeper.Revoke(ctx, revocations)
+		p.must(err)
+		for i := range acks {
+			if acks[i].End != want {
+				t.Fatalf("revocation %d: %v", i, acks[i].End)
+			}
+		}
+		if want == ledgerclient.Stopped {
+			mustAppend(t, f, revocations)
+		}
+	}
+	for kind, want := range map[byte]int{filedStop: 340, filedAck: 680} {
+		if n := len(filedIn(t, f, kind)); n != want {
+			t.Errorf("%d of %d filings of kind %d", n, want, kind)
+		}
+	}
+	mustVerify(t, f)
 }
 
 // filedIn are the filings of a kind.

@@ -46,8 +46,8 @@ const (
 )
 
 const (
-	// filingsRoom is for some hundreds of stops with their acknowledgements, in bytes.
-	filingsRoom = 256 << 10
+	// filingsRoom is for more than 340 stops with two acknowledgements each, in bytes.
+	filingsRoom = 288 << 10
 	// maxUrgent is more bytes than a record of one of these has.
 	maxUrgent = 512
 )
