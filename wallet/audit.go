@@ -102,20 +102,38 @@ func (a Audit) Events(ctx context.Context) ([]Event, error) {
 func (a Audit) events(ctx context.Context, t *view.Thread, ask bool) (_ []Event, damaged, err error) {
 	c := a.w.Consents().of(t)
 	base := Event{Ledger: a.w.client.ID(), AsOf: a.w.view.AsOf(), Consent: t.ID, Who: c.To, Address: c.Address, Records: c.Records, Purpose: c.Purpose, Verified: true, Clock: c.Clock}
-	at := func(index uint64, hour contract.Hour, what What) Event {
-		e := base
-		e.Hour, e.What, e.index = hour, what, index
+	var answers []ledgerclient.InquiryAnswer
+	if ask {
+		answers, err = a.w.Consents().inquire(ctx, t)
+		if err != nil && !a.w.view.DoWithout(err) {
+			return nil, nil, err
+		}
+		if a.w.view.Behind() != nil || a.w.view.Silent("ledger") != nil {
+			base.Missing = append(base.Missing, "ledger")
+		}
+		if err != nil {
+			base.Missing = append(base.Missing, "keeper")
+			if ledgerclient.Unreachable(err).Damaged {
+				damaged = err
+			}
+		}
+	}
+	var out []Event
+	last := t.Index
+	add := func(hour contract.Hour, what What, keeper int) *Event {
+		out = append(out, base)
+		e := &out[len(out)-1]
+		e.Hour, e.What, e.Keeper, e.index = hour, what, keeper, last
 		return e
 	}
-	out := []Event{at(t.Index, t.Hour, Granted)}
-	last := t.Index
+	add(t.Hour, Granted, 0)
 	for i, f := range t.FollowUps() {
 		last = f.Index
 		switch f.Kind {
 		case contract.KindRevoke:
-			out = append(out, at(f.Index, f.Hour, Revoked))
+			add(f.Hour, Revoked, 0)
 		case contract.KindAccess:
-			e := at(f.Index, f.Hour, Opened)
+			e := add(f.Hour, Opened, 0)
 			entry, err := a.w.view.FollowUp(&t.FollowUps()[i])
 			if err != nil {
 				return nil, nil, err
@@ -124,61 +142,27 @@ func (a Audit) events(ctx context.Context, t *view.Thread, ask bool) (_ []Event,
 			if isTampered(err) {
 				e.Damaged = true // the access is certain; what was said with it is not
 			} else if a.w.view.DoWithout(err) {
-				e.Reason, e.HasReason, e.Missing = "", false, []string{"store"}
+				e.Missing = append(slices.Clone(e.Missing), "store")
 			} else if err != nil {
 				return nil, nil, err
 			}
-			out = append(out, e)
 		}
 	}
-	if !ask {
-		return out, nil, nil
-	}
-	answers, err := a.w.Consents().inquire(ctx, t)
-	if err != nil && !a.w.view.DoWithout(err) {
-		return nil, nil, err
-	}
-	if u := ledgerclient.Unreachable(err); u != nil && u.Damaged {
-		damaged = err
-	}
-	var missing []string
-	if a.w.view.Behind() != nil || a.w.view.Silent("ledger") != nil {
-		missing = append(missing, "ledger")
-	}
-	if err != nil {
-		missing = append(missing, "keeper")
-	}
-	for i := range out {
-		out[i].Missing = append(slices.Clone(missing), out[i].Missing...)
-	}
-	base.Missing = missing
-	for i := range answers {
-		told := func(h contract.Hour, what What) Event {
-			e := base
-			e.Hour, e.What, e.index, e.Keeper = h, what, last, i+1
-			return e
+	for i, told := range answers {
+		at := t.Hour
+		for _, r := range told.Refused {
+			at = r.Answer.Hour
+			add(at, Refused, i+1).Code = r.Answer.Code
 		}
-		a := &answers[i]
-		for _, r := range a.Refused {
-			e := told(r.Answer.Hour, Refused)
-			e.Code = r.Answer.Code
-			out = append(out, e)
+		if told.More > 0 {
+			add(at, Refused, i+1).More = int(told.More)
 		}
-		if a.More > 0 {
-			h := t.Hour
-			if n := len(a.Refused); n > 0 {
-				h = a.Refused[n-1].Answer.Hour
-			}
-			e := told(h, Refused)
-			e.More = int(a.More)
-			out = append(out, e)
-		}
-		for _, ack := range a.Acks {
+		for _, ack := range told.Acks {
 			what := Stopped
 			if ack.End == ledgerclient.DestroyedShare {
 				what = Destroyed
 			}
-			out = append(out, told(ack.Hour, what))
+			add(ack.Hour, what, i+1)
 		}
 	}
 	return out, damaged, nil
@@ -290,55 +274,8 @@ func (a Audit) Status(ctx context.Context) (Summary, error) {
 				touched = append(touched, t)
 			}
 		}
-		// Those of which there is news are always looked at.
-		asked := turn(touched, a.w.notes.Asked)
-		ask := make(map[*view.Thread]bool, len(asked))
-		for _, t := range asked {
-			ask[t] = true
-		}
-		if s.Unasked = len(touched) - len(asked); s.Unasked > 0 {
-			a.w.notes.Asked = asked[len(asked)-1].Index
-			some := touched[:0]
-			for _, t := range touched {
-				if fs := t.FollowUps(); ask[t] || len(fs) > 0 && fs[len(fs)-1].Index >= a.w.notes.Looked {
-					some = append(some, t)
-				}
-			}
-			touched = some
-		}
-		if err := a.w.Consents().prove(ctx, touched); err != nil {
+		if err := a.lookAt(ctx, touched, &s); err != nil {
 			return err
-		}
-		for _, t := range touched {
-			events, damaged, err := a.events(ctx, t, ask[t])
-			if err != nil {
-				return err
-			}
-			if i := slices.IndexFunc(s.Consents, func(c Consent) bool { return c.ID == t.ID }); i >= 0 && s.Consents[i].Damaged == nil {
-				s.Consents[i].Damaged = damaged
-			}
-			for _, m := range events[0].Missing {
-				if !slices.Contains(s.Missing, m) {
-					s.Missing = append(s.Missing, m)
-				}
-			}
-			refused, shown := 0, a.w.notes.Refused[t.ID.String()]
-			for _, e := range events {
-				switch {
-				case e.What == Opened && e.index >= a.w.notes.Looked:
-					s.Accesses = append(s.Accesses, e)
-				case e.What == Refused:
-					if refused += max(1, e.More); refused > shown {
-						s.Accesses = append(s.Accesses, e)
-					}
-				}
-			}
-			if refused > shown {
-				if a.w.notes.Refused == nil {
-					a.w.notes.Refused = map[string]int{}
-				}
-				a.w.notes.Refused[t.ID.String()] = refused
-			}
 		}
 		s.Consents = append(s.Consents, a.w.Consents().pending()...)
 		s.Records = len(a.w.outbox.Openings(string(AddingRecord)))
@@ -359,12 +296,60 @@ func (a Audit) Status(ctx context.Context) (Summary, error) {
 		}
 		s.Pending = a.w.Changes().pending()
 		s.Contacts = len(a.w.book.Contacts)
-		if a.w.notes.Looked != a.w.view.Pin().Size {
-			a.w.notes.Looked = a.w.view.Pin().Size
-		}
+		a.w.notes.Looked = a.w.view.Pin().Size
 		return nil
 	})
 	return s, err
+}
+
+// lookAt adds what is new of consents to a summary. If there are many, the keepers are
+// asked about some.
+func (a Audit) lookAt(ctx context.Context, ts []*view.Thread, s *Summary) error {
+	asked := turn(ts, a.w.notes.Asked)
+	ask := make(map[*view.Thread]bool, len(asked))
+	for _, t := range asked {
+		ask[t] = true
+	}
+	if s.Unasked = len(ts) - len(asked); s.Unasked > 0 {
+		a.w.notes.Asked = asked[len(asked)-1].Index
+		ts = slices.DeleteFunc(ts, func(t *view.Thread) bool { // those of which there is news are always looked at
+			fs := t.FollowUps()
+			return !ask[t] && (len(fs) == 0 || fs[len(fs)-1].Index < a.w.notes.Looked)
+		})
+	}
+	if err := a.w.Consents().prove(ctx, ts); err != nil {
+		return err
+	}
+	for _, t := range ts {
+		events, damaged, err := a.events(ctx, t, ask[t])
+		if err != nil {
+			return err
+		}
+		if i := slices.IndexFunc(s.Consents, func(c Consent) bool { return c.ID == t.ID }); i >= 0 && s.Consents[i].Damaged == nil {
+			s.Consents[i].Damaged = damaged
+		}
+		for _, m := range events[0].Missing {
+			if !slices.Contains(s.Missing, m) {
+				s.Missing = append(s.Missing, m)
+			}
+		}
+		refused, shown := 0, a.w.notes.Refused[t.ID.String()]
+		for _, e := range events {
+			if e.What == Refused {
+				refused += max(1, e.More)
+			}
+			if e.What == Opened && e.index >= a.w.notes.Looked || e.What == Refused && refused > shown {
+				s.Accesses = append(s.Accesses, e)
+			}
+		}
+		if refused > shown {
+			if a.w.notes.Refused == nil {
+				a.w.notes.Refused = map[string]int{}
+			}
+			a.w.notes.Refused[t.ID.String()] = refused
+		}
+	}
+	return nil
 }
 
 // Verified returns up to which head all signatures of the ledger were

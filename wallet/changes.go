@@ -1,7 +1,9 @@
 package wallet
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -55,6 +57,19 @@ func (ch Changes) prepare(a Action, e contract.Entry, pkg []byte, effect any, pu
 	return c, err
 }
 
+// prepareEnd makes a change of what ends a thread of one's own for good and has no payload.
+// opening is the self-tag of the thread's opening entry.
+func (ch Changes) prepareEnd(a Action, e contract.Entry, opening crypto.SelfTag) (*outbox.Change, error) {
+	seed, _ := ch.w.view.Seed(opening) // it is one's own
+	key := seed.Key()
+	e.Version, e.Author, e.SelfTag = contract.Version, key.Public(), ch.w.view.NewTag()
+	rand.Read(e.Commitment[:])
+	if err := e.Sign(ch.w.client.ID(), key); err != nil {
+		return nil, err
+	}
+	return ch.prepare(a, e, nil, nil)
+}
+
 // effectOf is what a change was made with, or what was kept of that.
 func effectOf[T any](c *outbox.Change) (*T, error) {
 	if v, ok := c.Value.(*T); ok {
@@ -92,17 +107,27 @@ func (ch Changes) do(ctx context.Context, changes ...*outbox.Change) error {
 	return ch.w.outbox.Do(ctx, &outbox.Batch{Changes: changes})
 }
 
-// Finished tells of a change that an earlier run had begun and this one ended.
-type Finished struct {
+// enter brings one change onto the ledger: [ErrPending] if it waits, and why it never will
+// be there if that is known.
+func (ch Changes) enter(ctx context.Context, c *outbox.Change) error {
+	waits := ch.do(ctx, c)
+	if waits != nil && !errors.Is(waits, ErrPending) {
+		return waits
+	}
+	return cmp.Or(failure(c), waits)
+}
+
+// Pending is a change that waits, or waited.
+type Pending struct {
 	Action Action
 	ID     contract.ID // of the entry
-	Err    error       // nil if it was carried out; otherwise why it never will be
+	Err    error       // why it waits; of one that has come to its end why it never will be on the ledger
 }
 
 // Finished returns, once, what earlier runs had begun and this one ended.
-func (ch Changes) Finished() (out []Finished) {
+func (ch Changes) Finished() (out []Pending) {
 	for _, c := range ch.w.outbox.Finished() {
-		out = append(out, Finished{Action: Action(c.Label), ID: c.ID, Err: failure(c)})
+		out = append(out, Pending{Action(c.Label), c.ID, failure(c)})
 	}
 	return out
 }
@@ -115,16 +140,9 @@ func (ch Changes) Stuck() error { return ch.w.outbox.Stuck() }
 // have been sent or not.
 func (ch Changes) PassedOver() []error { return ch.w.outbox.PassedOver() }
 
-// Pending is a change that waits.
-type Pending struct {
-	Action Action
-	ID     contract.ID
-	Err    error // why it could not be finished this time
-}
-
 func (ch Changes) pending() (out []Pending) {
 	ch.w.outbox.Each(func(c *outbox.Change, why error) {
-		out = append(out, Pending{Action: Action(c.Label), ID: c.ID, Err: why})
+		out = append(out, Pending{Action(c.Label), c.ID, why})
 	})
 	return out
 }
@@ -158,7 +176,7 @@ func (ch Changes) find(a Action, query string) *outbox.Change {
 type Synced struct {
 	From, To uint64        // size of the log that this wallet had seen, and has now
 	Hour     contract.Hour // ledger hour of the last entry
-	Finished []Finished    // what waited and is done now, or was given up
+	Finished []Pending     // what waited and is done now, or was given up
 	Pending  []Pending     // what still waits
 }
 

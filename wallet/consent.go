@@ -599,14 +599,7 @@ func (cs Consents) revoked(ctx context.Context, id contract.ID, sent *outbox.Cha
 // prepareRevocation signs the end of a consent of one's own. grant is the self-tag of
 // its opening entry.
 func (cs Consents) prepareRevocation(grant crypto.SelfTag, id contract.ID) (*outbox.Change, error) {
-	seed, _ := cs.w.view.Seed(grant) // it is one's own
-	key := seed.Key()
-	e := contract.Entry{Version: contract.Version, Kind: contract.KindRevoke, Author: key.Public(), Subject: id,
-		SelfTag: cs.w.view.NewTag(), NotAfter: ^contract.Hour(0), Commitment: randomCommitment()}
-	if err := e.Sign(cs.w.client.ID(), key); err != nil {
-		return nil, err
-	}
-	return cs.w.Changes().prepare(Revoking, e, nil, nil)
+	return cs.w.Changes().prepareEnd(Revoking, contract.Entry{Kind: contract.KindRevoke, Subject: id, NotAfter: ^contract.Hour(0)}, grant)
 }
 
 func (cs Consents) acknowledged(acks []ledgerclient.Acknowledgement) (out []Acknowledged) {

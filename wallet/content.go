@@ -22,45 +22,34 @@ import (
 
 const saltSize = 32
 
-// encrypted is what became of a file in an upload.
-type encrypted struct {
-	size        int64 // of the file
-	sha256      crypto.Hash
-	ageSize     int64
-	contentSize int64
-	head        crypto.Hash
-}
-
-// encryptContent streams a file through age into an upload. Memory is flat.
-func encryptContent(ctx context.Context, upload ledgerclient.Upload, src Source, owner age.Recipient, progress func(int64)) (encrypted, error) {
-	var out encrypted
+// encryptContent streams a file through age into an upload, and says in m what became of
+// it. Memory is flat.
+func encryptContent(ctx context.Context, upload ledgerclient.Upload, src Source, owner age.Recipient, m *payload.Metadata, progress func(int64)) error {
 	salt := crypto.NewSalt()
 	if _, err := upload.Write(salt[:]); err != nil {
-		return out, err
+		return err
 	}
 	cipher := &counter{w: upload} // all that age writes
 	enc, err := age.Encrypt(cipher, owner)
 	if err != nil {
-		return out, err
+		return err
 	}
 	sum := sha256.New()
 	in := readAhead(io.TeeReader(&ctxReader{ctx, src}, sum))
 	defer in.Close()
 	plain := &counter{w: enc, progress: progress}
 	if _, err := in.WriteTo(plain); err != nil {
-		return out, err
+		return err
 	}
-	out.size = plain.n
 	if err := enc.Close(); err != nil {
-		return out, err
+		return err
 	}
-	out.ageSize = cipher.n
-	if err := writeRandom(upload, crypto.PadLength(saltSize+out.ageSize)-saltSize-out.ageSize); err != nil {
-		return out, err
+	if err := writeRandom(upload, crypto.PadLength(saltSize+cipher.n)-saltSize-cipher.n); err != nil {
+		return err
 	}
-	out.sha256 = crypto.Hash(sum.Sum(nil))
-	out.contentSize, out.head, err = upload.Sum()
-	return out, err
+	m.Size, m.SHA256, m.AgeSize = plain.n, crypto.Hash(sum.Sum(nil)), cipher.n
+	m.ContentSize, m.Head, err = upload.Sum()
+	return err
 }
 
 // keepKey keeps the file key of what is encrypted, so that a grant needs no look at
@@ -275,12 +264,6 @@ func (w *Wallet) readBlob(ctx context.Context, loc crypto.Locator, most int64, w
 		return nil, err
 	}
 	return out, nil
-}
-
-func randomCommitment() crypto.Hash {
-	var h crypto.Hash
-	rand.Read(h[:])
-	return h
 }
 
 // Source is a file to be added.

@@ -183,7 +183,7 @@ type aftermath struct {
 	grants   map[contract.Hour]string // window's end → consent
 	revoked  map[string]bool          // consent
 	fetched  map[string]bool          // consent
-	finished []wallet.Finished
+	finished []wallet.Pending
 }
 
 func (a *aftermath) holds(d deed) bool {

@@ -180,8 +180,9 @@ func newLinkWorld(t *testing.T, seed uint64, patients int) *linkWorld {
 
 // openAt makes an access as the wallet does, for some hour.
 func openAt(th *linkThread, l crypto.LedgerID, grant contract.ID, tagger *crypto.Tagger, hour contract.Hour) linkEntry {
+	raw := crypto.NewNonce()
 	e := contract.Entry{Version: contract.Version, Kind: contract.KindAccess, Author: th.keys.Sig, Subject: grant,
-		SelfTag: tagger.Tag(crypto.NewNonce()), Commitment: contract.AccessCommitment(randomCommitment())}
+		SelfTag: tagger.Tag(crypto.NewNonce()), Commitment: contract.AccessCommitment(crypto.BlobHash(raw[:]))}
 	e.NotBefore, e.NotAfter = contract.Acceptance(hour)
 	e.Signature = th.keys.Sign(e.ID(l))
 	return linkEntry{thread: th, hour: hour, raw: e.Marshal()}

@@ -167,26 +167,24 @@ func (rs Records) put(ctx context.Context, t *view.Thread, src Source, m payload
 	}
 	defer upload.Abort()
 	var kept payload.FileKey
-	c, err := encryptContent(ctx, upload, src, keepKey{crypto.RecordRecipient(rs.w.keys.self.Public()), &kept}, progress)
-	if err != nil {
+	if err := encryptContent(ctx, upload, src, keepKey{crypto.RecordRecipient(rs.w.keys.self.Public()), &kept}, &m, progress); err != nil {
 		return Record{}, false, err
 	}
 	if t == nil {
-		if same := rs.withContent(c.sha256); same != nil {
+		if same := rs.withContent(m.SHA256); same != nil {
 			return newestRecord(same), true, nil
 		}
 	}
 	m.V = payload.Version
 	m.Ledger, m.Author, m.Added = ledger, e.Author, rs.w.view.Hour()
-	m.Size, m.SHA256 = c.size, c.sha256
-	m.Content, m.ContentSize, m.AgeSize, m.Head = payload.Locator(seed.ContentLocator()), c.contentSize, c.ageSize, c.head
+	m.Content = payload.Locator(seed.ContentLocator())
 
 	sealed, err := crypto.SealPayload(rs.w.sealContext(ledgerclient.PartMetadata, e.Author), payload.Marshal(&m), 0, rs.w.keys.self.Public())
 	if err != nil {
 		return Record{}, false, err
 	}
 	blob := crypto.Blob(crypto.NewSalt(), sealed)
-	pkg := contract.RecordPackage{Metadata: crypto.BlobHash(blob), ContentHead: c.head, ContentSize: uint64(c.contentSize)}
+	pkg := contract.RecordPackage{Metadata: crypto.BlobHash(blob), ContentHead: m.Head, ContentSize: uint64(m.ContentSize)}
 	e.Commitment = pkg.Commitment()
 	if err := e.Sign(ledger, key); err != nil {
 		return Record{}, false, err
@@ -202,12 +200,9 @@ func (rs Records) put(ctx context.Context, t *view.Thread, src Source, m payload
 		return Record{}, false, err
 	}
 	ch.Content = seed.ContentLocator()
-	waits := rs.w.Changes().do(ctx, ch)
+	waits := rs.w.Changes().enter(ctx, ch)
 	if waits != nil && !errors.Is(waits, ErrPending) {
 		return Record{}, false, waits
-	}
-	if err := failure(ch); err != nil {
-		return Record{}, false, err
 	}
 	if t == nil {
 		t = rs.w.view.Thread(id)
@@ -382,24 +377,16 @@ func (rs Records) Remove(ctx context.Context, id string) (rec Record, removed bo
 		if rec.Pending == RemovingRecord {
 			return ErrPending.Of(rs.w.Changes().Stuck())
 		}
-		_, key := rs.w.view.Key(t)
-		e := contract.Entry{Version: contract.Version, Kind: contract.KindRecord, Flags: contract.FlagWithdrawn, Author: key.Public(),
-			Subject: t.ID, SelfTag: rs.w.view.NewTag(), Commitment: randomCommitment()}
+		e := contract.Entry{Kind: contract.KindRecord, Flags: contract.FlagWithdrawn, Subject: t.ID}
 		e.NotBefore, e.NotAfter = contract.Acceptance(rs.w.view.Hour())
-		if err := e.Sign(rs.w.client.ID(), key); err != nil {
-			return err
-		}
-		c, err := rs.w.Changes().prepare(RemovingRecord, e, nil, nil)
+		c, err := rs.w.Changes().prepareEnd(RemovingRecord, e, t.Tag)
 		if err != nil {
 			return err
 		}
-		waits := rs.w.Changes().do(ctx, c)
-		if waits != nil && !errors.Is(waits, ErrPending) {
-			return waits
-		}
+		err = rs.w.Changes().enter(ctx, c)
 		rec = rs.of(t)
-		removed = c.Err == nil
-		return errors.Join(waits, failure(c))
+		removed = c.Err == nil && (err == nil || errors.Is(err, ErrPending))
+		return err
 	})
 	return rec, removed, err
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -229,7 +230,10 @@ func (rc Recovery) restore(ctx context.Context, name string, out *Restored) erro
 	if err := rc.w.save(); err != nil {
 		return err
 	}
-	err = rc.finishGrants(ctx, out, true)
+	var lost []contract.ID
+	if out.Finished, lost, err = rc.finishGrants(ctx, rc.openGrants()); err == nil {
+		err = rc.endLost(ctx, lost, out)
+	}
 	if away, ok := errors.AsType[*ledgerclient.UnreachableError](err); ok && away.Service == "keeper" {
 		out.NoKeeper, err = err, nil // all else is there
 	}
@@ -332,69 +336,51 @@ func (rc Recovery) takeStock(ctx context.Context, out *Restored) error {
 	return nil
 }
 
-// finishGrants ends what an interrupted machine left behind it: a grant that is on
-// the ledger and whose share no keeper holds. All of a grant follows from its seed
-// but terms and envelope, which the store has; so it is finished. Without them
-// nobody can ever open it, and it is revoked, so that the ledger says what is true.
-func (rc Recovery) finishGrants(ctx context.Context, out *Restored, mayRevoke bool) error {
-	open := rc.openGrants()
-	var finish []*outbox.Change
-	deposit := func() error {
-		if err := rc.w.outbox.Deposit(ctx, finish); err != nil {
-			return err
-		}
-		for _, c := range finish {
-			out.Finished = append(out.Finished, c.ID)
-		}
-		finish = finish[:0]
-		return nil
-	}
-	var revoke []contract.ID
-	for i, t := range open {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		rc.progress(AskingKeepers, uint64(i), uint64(len(open)))
-		held, err := rc.everyShareIsHeld(ctx, t)
-		if err != nil {
-			return err
-		}
-		if held {
-			continue
-		}
-		c, err := rc.grantAgain(ctx, t)
-		if isMissing(err) {
-			revoke = append(revoke, t.ID)
-			continue
-		}
-		if isTampered(err) {
-			continue // for a person to look at; ending it cannot be taken back
-		}
-		if err != nil {
-			return err
-		}
-		if finish = append(finish, c); len(finish) == saveEvery {
-			if err := deposit(); err != nil {
-				return err
+// finishGrants ends what an interrupted machine left behind it: grants that are on the
+// ledger and whose shares a keeper does not hold. All of a grant follows from its seed but
+// terms and envelope, which the store has; so it is finished. lost are those without them,
+// that nobody can ever open.
+func (rc Recovery) finishGrants(ctx context.Context, ts []*view.Thread) (finished, lost []contract.ID, err error) {
+	unheld, err := rc.unheld(ctx, ts)
+	for some := range slices.Chunk(unheld, saveEvery) {
+		var finish []*outbox.Change
+		for _, t := range some {
+			c, err := rc.grantAgain(ctx, t)
+			switch {
+			case isMissing(err):
+				lost = append(lost, t.ID)
+			case isTampered(err): // for a person to look at; ending it cannot be taken back
+			case err != nil:
+				return finished, lost, err
+			default:
+				finish = append(finish, c)
 			}
 		}
+		if err := rc.w.outbox.Deposit(ctx, finish); err != nil {
+			return finished, lost, err
+		}
+		for _, c := range finish {
+			finished = append(finished, c.ID)
+		}
 	}
-	if err := deposit(); err != nil {
-		return err
-	}
-	rc.progress(AskingKeepers, uint64(len(open)), uint64(len(open)))
-	if len(revoke) == 0 || !mayRevoke {
+	return finished, lost, err
+}
+
+// endLost revokes consents that nobody can ever open, so that the ledger says what is true.
+func (rc Recovery) endLost(ctx context.Context, lost []contract.ID, out *Restored) error {
+	if len(lost) == 0 {
 		return nil
 	}
-	switch _, err := rc.w.Consents().Revoke(ctx, revoke); {
-	case errors.Is(err, ErrPending) || rc.w.Changes().Stuck() != nil && (err == nil || errors.Is(err, rc.w.Changes().Stuck())): // it goes out like any other
-		out.Waiting = revoke
-	case err != nil:
-		return err
-	default:
-		out.Revoked = revoke
+	_, err := rc.w.Consents().Revoke(ctx, lost)
+	stuck := rc.w.Changes().Stuck()
+	if errors.Is(err, ErrPending) || stuck != nil && (err == nil || errors.Is(err, stuck)) { // it goes out like any other
+		out.Waiting = lost
+		return nil
 	}
-	return nil
+	if err == nil {
+		out.Revoked = lost
+	}
+	return err
 }
 
 // openGrants are the consents of one's own that are active or upcoming.
@@ -412,8 +398,7 @@ func (rc Recovery) openGrants() (open []*view.Thread) {
 // asks about some, others each time, and only if one of them is not held about all. Where others watch the questions it
 // does nothing: they would see which consents are one person's.
 func (rc Recovery) FinishGrants(ctx context.Context) (finished []contract.ID, err error) {
-	var out Restored
-	err = rc.w.with(ctx, func() error {
+	err = rc.w.with(ctx, func() (err error) {
 		if rc.w.view.Away() != nil || rc.w.client.Ledger.Properties().Remote {
 			return nil
 		}
@@ -424,13 +409,14 @@ func (rc Recovery) FinishGrants(ctx context.Context) (finished []contract.ID, er
 				return err
 			}
 			rc.w.notes.Held = some[len(some)-1].Index
-			if unheld == 0 {
+			if len(unheld) == 0 {
 				return nil
 			}
 		}
-		return rc.finishGrants(ctx, &out, false)
+		finished, _, err = rc.finishGrants(ctx, open)
+		return err
 	})
-	return out.Finished, err
+	return finished, err
 }
 
 // Stock names what of this wallet's the store does not have, and counts the open
@@ -449,31 +435,27 @@ func (rc Recovery) Stock(ctx context.Context) (lost []Lost, noShare int, asked b
 			return err
 		}
 		lost = out.Lost
-		noShare, err = rc.unheld(ctx, rc.openGrants())
+		unheld, err := rc.unheld(ctx, rc.openGrants())
+		noShare = len(unheld)
 		return err
 	})
 	return lost, noShare, asked, err
 }
 
-// unheld counts the grants of which a keeper does not hold its share.
-func (rc Recovery) unheld(ctx context.Context, ts []*view.Thread) (n int, err error) {
-	for _, t := range ts {
-		held, err := rc.everyShareIsHeld(ctx, t)
-		if err != nil {
-			return n, err
+// unheld are the grants of which a keeper neither holds its share nor has ended it.
+func (rc Recovery) unheld(ctx context.Context, ts []*view.Thread) (out []*view.Thread, err error) {
+	for i, t := range ts {
+		rc.progress(AskingKeepers, uint64(i), uint64(len(ts)))
+		held, ended, err := rc.w.shares(ctx, t)
+		if err = cmp.Or(ctx.Err(), err); err != nil {
+			return nil, err
 		}
-		if !held {
-			n++
+		if held+ended < len(rc.w.client.Keepers) {
+			out = append(out, t)
 		}
 	}
-	return n, nil
-}
-
-// everyShareIsHeld reports whether all keepers hold their shares of a grant, or have
-// ended them.
-func (rc Recovery) everyShareIsHeld(ctx context.Context, t *view.Thread) (bool, error) {
-	held, ended, err := rc.w.shares(ctx, t)
-	return held+ended == len(rc.w.client.Keepers), err
+	rc.progress(AskingKeepers, uint64(len(ts)), uint64(len(ts)))
+	return out, nil
 }
 
 // grantAgain rebuilds what is deposited of a grant: [ErrMissing] if the store does

@@ -99,7 +99,7 @@ func (a syncing) synced(w *wallet.Wallet, s wallet.Synced, again []contract.ID, 
 		New:     s.To - min(s.From, s.To),
 		Pending: list(s.Pending, pendingOf),
 		Shares:  list(again, contract.ID.String),
-		Finished: list(s.Finished, func(f wallet.Finished) finishedJSON {
+		Finished: list(s.Finished, func(f wallet.Pending) finishedJSON {
 			j := finishedJSON{Action: string(f.Action), ID: f.ID.String()}
 			if f.Err != nil {
 				j.Error = explain(f.Err).Code
