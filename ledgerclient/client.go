@@ -99,12 +99,6 @@ func (c *Client) Config() contract.Config {
 	return configs[len(configs)-1]
 }
 
-// Params are what the configuration means to the contract.
-func (c *Client) Params() contract.Params {
-	config := c.Config()
-	return config.Params()
-}
-
 // Origin is the first line of the ledger's checkpoints and the name of the key
 // that signs them.
 func Origin(id crypto.LedgerID) string { return originPrefix + hex.EncodeToString(id[:]) }

@@ -85,7 +85,7 @@ func (m *memory) add(e contract.Entry, key *crypto.PrivateKey, h contract.Hour) 
 	if !e.Opens() {
 		thread = e.Subject
 	}
-	s, err := contract.Apply(m.config.Params(), m.states[thread], &e, id, uint64(len(m.leaves)), h)
+	s, err := contract.Apply(m.config, m.states[thread], &e, id, uint64(len(m.leaves)), h)
 	if err != nil {
 		m.t.Fatal(err)
 	}

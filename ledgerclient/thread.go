@@ -57,7 +57,7 @@ func (c *Client) judge(s contract.State, p Placed, own map[contract.Entry]bool) 
 			return fail(err)
 		}
 	}
-	next, err := contract.Apply(c.Params(), s, &e, e.ID(c.id), p.Index, p.Hour)
+	next, err := contract.Apply(c.Config(), s, &e, e.ID(c.id), p.Index, p.Hour)
 	if err != nil {
 		return fail(err)
 	}

@@ -49,8 +49,7 @@ func (c *Client) VerifyAll(ctx context.Context, size uint64, root crypto.Hash, p
 type verification struct {
 	c          *Client
 	from       uint64 // signatures before it are not checked
-	params     contract.Params
-	configs    int // follow-up configurations so far
+	config     int // number of the one in force; the first is 0
 	states     map[contract.ID]*judged
 	tree       stateTree
 	waiting    []Placed // signatures to check, together
@@ -81,17 +80,13 @@ func (v *verification) judge(index uint64, leaf *contract.Leaf) error {
 	if j == nil {
 		return fail(fmt.Errorf("no entry opened its thread"))
 	}
-	if index == 0 {
-		v.params = v.c.known()[0].Params()
-	}
-	next, err := contract.Apply(v.params, j.state, &e, id, index, leaf.Hour)
+	next, err := contract.Apply(v.c.known()[v.config], j.state, &e, id, index, leaf.Hour)
 	if err != nil {
 		return fail(err)
 	}
 	j.state = next
 	if e.Kind == contract.KindConfig && index > 0 {
-		v.configs++ // Advance has met its document
-		v.params = v.c.known()[v.configs].Params()
+		v.config++ // Advance has met its document
 	}
 	v.tree.set(index, j.index, next.Slot())
 	if v.tree.root() != leaf.StateRoot {

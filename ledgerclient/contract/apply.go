@@ -5,7 +5,7 @@ import "math"
 // Apply judges an entry against the thread it belongs to and returns the
 // thread's new state. It is a pure function of its arguments:
 //
-//   - p: the configuration in force. For entry 0 that is the genesis document's,
+//   - c: the configuration in force. For entry 0 that is the genesis document's,
 //     for a later config entry the one that it replaces.
 //   - s: the state of the thread that e.Subject opened; the zero State if it
 //     opened none, and for an entry that opens a thread.
@@ -16,16 +16,16 @@ import "math"
 //
 // An entry that breaks a rule is a *Refusal, and the state comes back unchanged.
 // A [ErrContractVersion] means that the entry could not be judged at all.
-func Apply(p Params, s State, e *Entry, id ID, index uint64, h Hour) (State, error) {
-	if p.Version != ContractVersion {
-		return s, ErrContractVersion.With("version", p.Version)
+func Apply(c Config, s State, e *Entry, id ID, index uint64, h Hour) (State, error) {
+	if c.Contract != ContractVersion {
+		return s, ErrContractVersion.With("version", c.Contract)
 	}
 	var next State
 	var broken Rule
 	if e.Opens() {
-		next, broken = open(p, e, index, h)
+		next, broken = open(&c, e, index, h)
 	} else {
-		next, broken = followUp(p, s, e, id, index, h)
+		next, broken = followUp(&c, s, e, id, index, h)
 	}
 	if broken != "" {
 		return s, &Refusal{Rule: broken, Entry: id, Hour: h}
@@ -34,11 +34,11 @@ func Apply(p Params, s State, e *Entry, id ID, index uint64, h Hour) (State, err
 }
 
 // open returns the state of the thread that e opens, or the rule that it breaks.
-func open(p Params, e *Entry, index uint64, h Hour) (State, Rule) {
+func open(c *Config, e *Entry, index uint64, h Hour) (State, Rule) {
 	switch {
 	case (index == 0) != (e.Kind == KindConfig):
 		return State{}, RuleGenesis
-	case e.Kind == KindConfig && (len(p.Nodes) == 0 || p.Nodes[0].Key != e.Author):
+	case e.Kind == KindConfig && (len(c.Nodes) == 0 || c.Nodes[0].Key != e.Author):
 		return State{}, RuleNotNode
 	case e.Kind == KindGrant && h >= e.NotAfter:
 		return State{}, RuleExpired
@@ -54,7 +54,7 @@ func open(p Params, e *Entry, index uint64, h Hour) (State, Rule) {
 }
 
 // followUp returns the state of the thread after e, or the rule that it breaks.
-func followUp(p Params, s State, e *Entry, id ID, index uint64, h Hour) (State, Rule) {
+func followUp(c *Config, s State, e *Entry, id ID, index uint64, h Hour) (State, Rule) {
 	if index == 0 {
 		return s, RuleGenesis
 	}
@@ -64,7 +64,7 @@ func followUp(p Params, s State, e *Entry, id ID, index uint64, h Hour) (State, 
 	if !fits(e.Kind, s.Kind) {
 		return s, RuleKindOfSubject
 	}
-	if r := brokenAuthor(p, s, e); r != "" {
+	if r := brokenAuthor(c, s, e); r != "" {
 		return s, r
 	}
 	if s.Status == StatusClosed {
@@ -118,10 +118,10 @@ func fits(kind, thread Kind) bool {
 
 // brokenAuthor returns the rule that the author of a follow-up breaks, "" if
 // none.
-func brokenAuthor(p Params, s State, e *Entry) Rule {
+func brokenAuthor(c *Config, s State, e *Entry) Rule {
 	switch e.Kind {
 	case KindConfig:
-		if !p.isNode(e.Author) {
+		if !c.isNode(e.Author) {
 			return RuleNotNode
 		}
 	case KindAccess:

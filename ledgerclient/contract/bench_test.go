@@ -55,10 +55,10 @@ func BenchmarkCheckSignature(b *testing.B) {
 func BenchmarkApply(b *testing.B) {
 	w := newWorld(b)
 	e := w.signed(w.access(), "clinic")
-	p, s, id := w.config.Params(), w.states[w.index[w.grant]], e.ID(w.ledger)
+	c, s, id := w.config, w.states[w.index[w.grant]], e.ID(w.ledger)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Apply(p, s, &e, id, 3, 1000); err != nil {
+		if _, err := Apply(c, s, &e, id, 3, 1000); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -2,6 +2,7 @@ package contract
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/carekey/carekey/crypto"
 )
@@ -46,34 +47,8 @@ type Config struct {
 	Approvals []Approval
 }
 
-// Params is what Apply needs of the configuration in force.
-type Params struct {
-	Version   uint8           // of the contract
-	Nodes     []Node          //
-	Threshold int             // how many nodes approve the next configuration
-	Keepers   []crypto.PubKey //
-	Release   int             // how many keepers' shares open an envelope
-}
-
-func (p Params) isNode(key crypto.PubKey) bool {
-	for i := range p.Nodes {
-		if p.Nodes[i].Key == key {
-			return true
-		}
-	}
-	return false
-}
-
-// Params returns the parameters under which entries are judged while the
-// configuration is in force. They share no memory with c.
-func (c *Config) Params() Params {
-	return Params{
-		Version:   c.Contract,
-		Nodes:     append([]Node(nil), c.Nodes...),
-		Threshold: int(c.Threshold),
-		Keepers:   append([]crypto.PubKey(nil), c.Keepers...),
-		Release:   int(c.Release),
-	}
+func (c *Config) isNode(key crypto.PubKey) bool {
+	return slices.ContainsFunc(c.Nodes, func(n Node) bool { return n.Key == key })
 }
 
 // LedgerID returns the id of the ledger whose genesis document c is.
@@ -132,18 +107,17 @@ func CheckConfig(current Config, document []byte, e *Entry) (Config, error) {
 		return Config{}, &Refusal{Rule: RuleConfigPrevious}
 	}
 	digest := next.ApprovalDigest()
-	params := current.Params()
 	for i, a := range next.Approvals {
 		for _, before := range next.Approvals[:i] {
 			if before.Node == a.Node {
 				return Config{}, &Refusal{Rule: RuleConfigSigner}
 			}
 		}
-		if !params.isNode(a.Node) || !a.Node.Verify(digest, a.Signature) {
+		if !current.isNode(a.Node) || !a.Node.Verify(digest, a.Signature) {
 			return Config{}, &Refusal{Rule: RuleConfigSigner}
 		}
 	}
-	if len(next.Approvals) < params.Threshold {
+	if len(next.Approvals) < int(current.Threshold) {
 		return Config{}, &Refusal{Rule: RuleConfigThreshold}
 	}
 	return next, nil

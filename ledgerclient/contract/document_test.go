@@ -208,18 +208,6 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-func TestParamsAreACopy(t *testing.T) {
-	c := testConfig(t, "City ledger", 1, "node-1")
-	p := c.Params()
-	p.Nodes[0].Key, p.Keepers[0] = crypto.PubKey{}, crypto.PubKey{}
-	if c.Nodes[0].Key.IsZero() || c.Keepers[0].IsZero() {
-		t.Error("a change of the parameters changed the configuration")
-	}
-	if p.Version != 1 || p.Threshold != 1 || p.Release != 1 {
-		t.Errorf("%+v", p)
-	}
-}
-
 func TestPackages(t *testing.T) {
 	g := GrantPackage{K: 2, N: 3, Terms: testHash("t"), Envelope: testHash("e"), Lock: testHash("l"),
 		Shares: []crypto.Hash{testHash("1"), testHash("2"), testHash("3")}}

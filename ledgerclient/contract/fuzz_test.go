@@ -48,7 +48,7 @@ func FuzzParseEntry(f *testing.F) {
 		}
 		ruleOf(t, CheckSignature(ledger, &e))
 		id := e.ID(ledger)
-		Apply(Params{Version: 1}, State{Status: StatusOpen, Kind: e.Kind}, &e, id, 1, e.NotBefore)
+		Apply(Config{Contract: 1}, State{Status: StatusOpen, Kind: e.Kind}, &e, id, 1, e.NotBefore)
 		changed := bytes.Clone(b)
 		changed[int(b[Size-1])%UnsignedSize]++
 		if d, _ := ParseEntry(changed); d.ID(ledger) == id {
@@ -91,8 +91,8 @@ func FuzzParseConfig(f *testing.F) {
 		if again := c.Marshal(); !bytes.Equal(again, b) {
 			t.Fatalf("%q\nre-encodes as\n%q", b, again)
 		}
-		if p := c.Params(); p.Threshold < 1 || p.Threshold > len(p.Nodes) || p.Release < 1 || p.Release > len(p.Keepers) {
-			t.Fatalf("%+v", p)
+		if c.Threshold < 1 || int(c.Threshold) > len(c.Nodes) || c.Release < 1 || int(c.Release) > len(c.Keepers) {
+			t.Fatalf("%+v", c)
 		}
 		if len(c.Approvals) == 0 != (c.Previous == crypto.Hash{}) {
 			t.Fatal("approvals and the previous document do not go together")

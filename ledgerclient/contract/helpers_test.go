@@ -106,7 +106,7 @@ func (l *referenceLog) append(e Entry, id ID, h Hour, next Config) (uint64, erro
 			thread, before = i, l.states[i]
 		}
 	}
-	after, err := Apply(l.config.Params(), before, &e, id, index, h)
+	after, err := Apply(l.config, before, &e, id, index, h)
 	if err != nil {
 		if after != before {
 			panic("a refusal changed the state")

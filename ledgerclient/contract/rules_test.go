@@ -540,11 +540,11 @@ func TestIDIsNotOverTheSignature(t *testing.T) {
 
 func TestUnknownContractVersion(t *testing.T) {
 	w := newWorld(t)
-	p := w.config.Params()
-	p.Version = 2
+	c := w.config
+	c.Contract = 2
 	e := w.signed(w.access(), "clinic")
 	before := w.states[2]
-	after, err := Apply(p, before, &e, e.ID(w.ledger), 3, 1000)
+	after, err := Apply(c, before, &e, e.ID(w.ledger), 3, 1000)
 	if v, _ := fault.As(err, ErrContractVersion); v.Value("version") != uint8(2) || after != before {
 		t.Errorf("got %v", err)
 	}

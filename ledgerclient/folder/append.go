@@ -221,7 +221,7 @@ func (j *judgement) next(e *contract.Entry, id contract.ID, h contract.Hour) (ac
 			return accepted{}, err
 		}
 	}
-	state, err := contract.Apply(j.t.params, thread.state, e, id, n, h)
+	state, err := contract.Apply(j.t.config, thread.state, e, id, n, h)
 	return accepted{e, id, h, thread.at, state}, err
 }
 

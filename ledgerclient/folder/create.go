@@ -165,7 +165,7 @@ func (l *log) writeFounded(fd Founding, at Ordered, services []founded) error {
 	if at.Next > 0 {
 		hour = at.Hour
 	}
-	t := newTables(id, c.Params(), leafFile{})
+	t := newTables(id, c, leafFile{})
 	entry0, err := (&judgement{t: t}).next(&fd.Entry, fd.Entry.ID(id), hour)
 	if err != nil {
 		return err

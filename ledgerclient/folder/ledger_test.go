@@ -184,7 +184,7 @@ func mustVerify(t testing.TB, f *Folder) Report {
 // hashes anew, no files.
 type model struct {
 	id     crypto.LedgerID
-	params contract.Params
+	config contract.Config
 	leaves []contract.Leaf
 	states []contract.State // by position of the opening entry
 	follow map[uint64][]uint64
@@ -192,7 +192,7 @@ type model struct {
 
 func modelOf(t testing.TB, f *Folder) *model {
 	t.Helper()
-	m := &model{id: f.id, params: f.config.Params(), follow: map[uint64][]uint64{}}
+	m := &model{id: f.id, config: f.config, follow: map[uint64][]uint64{}}
 	msg, err := f.Checkpoint(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -217,7 +217,7 @@ func modelOf(t testing.TB, f *Folder) *model {
 		if !l.Entry.Opens() {
 			s = m.states[subject]
 		}
-		next, err := contract.Apply(m.params, s, &l.Entry, id, uint64(i), l.Hour)
+		next, err := contract.Apply(m.config, s, &l.Entry, id, uint64(i), l.Hour)
 		if err != nil {
 			t.Fatalf("entry %d in the log: %v", i, err)
 		}

@@ -314,7 +314,7 @@ func (l *log) openFiles() error {
 		return damagedKind(l.dir, err)
 	}
 	l.leaves = leafFile{leaves}
-	l.tables = newTables(l.id, l.config.Params(), l.leaves)
+	l.tables = newTables(l.id, l.config, l.leaves)
 	return nil
 }
 

@@ -319,7 +319,7 @@ func TestIndex(t *testing.T) {
 // TestMemory: what is derived of a million entries takes at most 64 MiB.
 func TestMemory(t *testing.T) {
 	const n = 1_000_000
-	tb := newTables([32]byte{}, contract.Params{}, leafFile{})
+	tb := newTables([32]byte{}, contract.Config{}, leafFile{})
 	tb.reset(n)
 	for i := range uint64(n) {
 		var id contract.ID

@@ -87,7 +87,7 @@ const notSigned = "not what the checkpoint was signed for"
 //
 // It needs no lock: what counts in the log never changes.
 func (l *log) examine(ctx context.Context, h head, known uint64, noted []byte, progress func(done, total uint64)) (*tables, error) {
-	t := newTables(l.id, l.config.Params(), l.leaves)
+	t := newTables(l.id, l.config, l.leaves)
 	t.reset(h.size)
 	err := l.examineLeaves(ctx, t, h.size, known, progress)
 	if err == nil {

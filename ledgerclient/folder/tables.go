@@ -16,7 +16,7 @@ import (
 // fails behind it leaves them to be derived again.
 type tables struct {
 	id     crypto.LedgerID
-	params contract.Params
+	config contract.Config
 	leaves leafFile
 	size   uint64 // leaves that they are of
 
@@ -30,8 +30,8 @@ const logLevel = 8 // blocks of 256 leaves, as a tile has
 // tablesKind names the version of what is kept of them.
 const tablesKind = "carekey-log/2"
 
-func newTables(id crypto.LedgerID, params contract.Params, leaves leafFile) *tables {
-	t := &tables{id: id, params: params, leaves: leaves}
+func newTables(id crypto.LedgerID, config contract.Config, leaves leafFile) *tables {
+	t := &tables{id: id, config: config, leaves: leaves}
 	t.reset(0)
 	return t
 }

@@ -279,7 +279,7 @@ func TestDishonestOperator(t *testing.T) {
 		{"an access twice", 6, func(x []contract.Leaf) []contract.Leaf { return append(x, x[4]) }},
 		{"a record twice", 6, func(x []contract.Leaf) []contract.Leaf { return append(x, x[2]) }},
 		{"a record twice, with the state that would follow", 6, func(x []contract.Leaf) []contract.Leaf {
-			all := newTables(f.id, f.tables.params, f.tables.leaves)
+			all := newTables(f.id, f.tables.config, f.tables.leaves)
 			for i := range x {
 				if err := all.replay(&x[i]); err != nil {
 					t.Fatal(err)

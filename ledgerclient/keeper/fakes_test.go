@@ -49,7 +49,7 @@ func (l *log) append(e contract.Entry) contract.Rule {
 	if !e.Opens() {
 		thread = l.at[e.Subject]
 	}
-	next, err := contract.Apply(contract.Params{Version: contract.ContractVersion}, l.states[thread], &e, id, n, l.hour)
+	next, err := contract.Apply(contract.Config{Contract: contract.ContractVersion}, l.states[thread], &e, id, n, l.hour)
 	if err != nil {
 		return refused(err)
 	}

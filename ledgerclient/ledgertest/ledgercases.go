@@ -71,7 +71,7 @@ func (k keyOnly) Key() crypto.PubKey { return k.key }
 // model connects to a ledger and builds the model of what is there.
 func (r *run) model(l ledgerclient.Ledger) (*ledgerclient.Client, *model) {
 	c := r.connect(l)
-	m := newModel(c.ID(), c.Params())
+	m := newModel(c.ID(), c.Config())
 	_, _, err := c.Advance(r.ctx, ledgerclient.Pin{Ledger: c.ID()}, ledgerclient.Pin{}, func(i uint64, leaf *contract.Leaf) error {
 		if o := m.submit(leaf.Entry, leaf.Hour); o.Refusal != nil || o.Duplicate {
 			return fmt.Errorf("leaf %d is not to be accepted: %+v", i, o)
@@ -183,7 +183,7 @@ func derived(r *run) {
 	}
 	second := r.replica(fd, at, "second")
 	items := r.readAll(0)
-	m := newModel(config.LedgerID(), config.Params())
+	m := newModel(config.LedgerID(), config)
 	for _, i := range items {
 		m.submit(i.Entry, i.Hour)
 	}

@@ -13,7 +13,7 @@ import (
 // no trees: ledgerclient.Client.VerifyAll checks theirs.
 type model struct {
 	ledger  crypto.LedgerID
-	params  contract.Params
+	config  contract.Config
 	leaves  []ledgerclient.Placed
 	index   map[contract.ID]uint64
 	threads map[contract.ID]judged // by the id of the opening entry
@@ -25,8 +25,8 @@ type judged struct {
 	state contract.State
 }
 
-func newModel(ledger crypto.LedgerID, params contract.Params) *model {
-	return &model{ledger: ledger, params: params, index: map[contract.ID]uint64{}, threads: map[contract.ID]judged{}}
+func newModel(ledger crypto.LedgerID, config contract.Config) *model {
+	return &model{ledger: ledger, config: config, index: map[contract.ID]uint64{}, threads: map[contract.ID]judged{}}
 }
 
 // submit judges one entry at an hour.
@@ -57,7 +57,7 @@ func (m *model) submit(e contract.Entry, hour contract.Hour) ledgerclient.Outcom
 		opening = e.Subject
 	}
 	th := m.threads[opening]
-	next, err := contract.Apply(m.params, th.state, &e, id, n, hour)
+	next, err := contract.Apply(m.config, th.state, &e, id, n, hour)
 	if err != nil {
 		return refused(err)
 	}

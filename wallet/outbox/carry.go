@@ -320,7 +320,7 @@ func (o *Outbox) refuses(c *Change, hour contract.Hour) (bool, error) {
 		}
 	}
 	const notFirst = 1 // no rule asks more of the position
-	_, err := contract.Apply(o.Client.Params(), s, &c.Entry, c.ID, notFirst, hour)
+	_, err := contract.Apply(o.Client.Config(), s, &c.Entry, c.ID, notFirst, hour)
 	if _, refused := errors.AsType[*contract.Refusal](err); refused {
 		return true, nil
 	}

@@ -125,7 +125,7 @@ func (l ledger) Append(_ context.Context, es []contract.Entry) ([]ledgerclient.O
 			continue
 		}
 		opening := (&Change{Entry: e, ID: id}).Opening()
-		next, err := contract.Apply(l.client.Params(), l.states[opening], &e, id, uint64(len(l.log)), l.Hour())
+		next, err := contract.Apply(l.client.Config(), l.states[opening], &e, id, uint64(len(l.log)), l.Hour())
 		if r, ok := errors.AsType[*contract.Refusal](err); ok {
 			out[i].Refusal = r
 			continue
