@@ -49,7 +49,7 @@ func (c *Client) VerifyAll(ctx context.Context, size uint64, root crypto.Hash, p
 type verification struct {
 	c          *Client
 	from       uint64 // signatures before it are not checked
-	config     int // number of the one in force; the first is 0
+	config     int    // number of the one in force; the first is 0
 	states     map[contract.ID]*judged
 	tree       stateTree
 	waiting    []Placed // signatures to check, together

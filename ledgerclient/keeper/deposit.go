@@ -18,36 +18,12 @@ import (
 // *ledgerclient.KeeperError; their receipts are zero. All others are stored, with
 // a receipt. After any other error look again: depositing the same is harmless.
 func (k *Keeper) Deposit(ctx context.Context, deposits []ledgerclient.Deposit) ([]ledgerclient.Receipt, error) {
-	grants := make([]grant, len(deposits))
-	commitments := make([]crypto.Hash, len(deposits))
-	var head Head
-	err := k.replica.View(ctx, func(v View) error {
-		head = v.Head()
-		for i := range deposits {
-			g, err := lookup(v, deposits[i].Grant)
-			if err != nil {
-				return err
-			}
-			grants[i] = g
-			if !g.ok {
-				continue
-			}
-			leaf, err := v.Leaf(g.index)
-			if err != nil {
-				return err
-			}
-			commitments[i] = leaf.Entry.Commitment
-		}
-		return nil
-	})
+	id := func(i int) contract.ID { return deposits[i].Grant }
+	grants, head, err := k.grants(ctx, len(deposits), id)
 	if err != nil {
 		return nil, err
 	}
-
-	codes := make([]ledgerclient.Code, len(deposits))
-	ledgerclient.Parallel(len(deposits), func(i int) {
-		codes[i] = k.judgeDeposit(&deposits[i], grants[i], commitments[i], head)
-	})
+	codes := judged(len(deposits), func(i int) ledgerclient.Code { return k.judgeDeposit(&deposits[i], &grants[i], head) })
 	var good []int
 	var shares []Share
 	for i, code := range codes {
@@ -70,15 +46,12 @@ func (k *Keeper) Deposit(ctx context.Context, deposits []ledgerclient.Deposit) (
 			}
 		}
 	}
-
 	receipts := make([]ledgerclient.Receipt, len(deposits))
-	errs := make([]error, len(deposits))
 	ledgerclient.Parallel(len(deposits), func(i int) {
-		d := &deposits[i]
 		if codes[i] != ledgerclient.Released {
-			errs[i] = &ledgerclient.KeeperError{Grant: d.Grant, Code: codes[i]}
 			return
 		}
+		d := &deposits[i]
 		receipts[i] = ledgerclient.Receipt{
 			Ledger: k.ledger,
 			Grant:  d.Grant,
@@ -89,11 +62,11 @@ func (k *Keeper) Deposit(ctx context.Context, deposits []ledgerclient.Deposit) (
 		}
 		receipts[i].Sign(k.key)
 	})
-	return receipts, batch(errs)
+	return receipts, refused(codes, id)
 }
 
 // judgeDeposit returns Released if the deposit may be stored.
-func (k *Keeper) judgeDeposit(d *ledgerclient.Deposit, g grant, commitment crypto.Hash, head Head) ledgerclient.Code {
+func (k *Keeper) judgeDeposit(d *ledgerclient.Deposit, g *grant, head Head) ledgerclient.Code {
 	switch {
 	case d.Ledger != k.ledger || d.Keeper != k.public || d.Share.IsZero() || d.Share.Index == 0:
 		return ledgerclient.BadRequest
@@ -106,7 +79,7 @@ func (k *Keeper) judgeDeposit(d *ledgerclient.Deposit, g grant, commitment crypt
 	case head.Hour >= g.NotAfter:
 		return ledgerclient.Expired
 	}
-	if !shareFits(d, g.state.Author, commitment) {
+	if !shareFits(d, &g.opening) {
 		return ledgerclient.BadRequest
 	}
 	return ledgerclient.Released
@@ -114,20 +87,20 @@ func (k *Keeper) judgeDeposit(d *ledgerclient.Deposit, g grant, commitment crypt
 
 // shareFits reports whether the deposit's package is what the grant commits to and
 // lists the share at its index.
-func shareFits(d *ledgerclient.Deposit, author crypto.PubKey, commitment crypto.Hash) bool {
+func shareFits(d *ledgerclient.Deposit, grant *contract.Entry) bool {
 	p, err := contract.ParseGrantPackage(d.Package)
-	if err != nil || p.Commitment() != commitment {
+	if err != nil || p.Commitment() != grant.Commitment {
 		return false
 	}
 	i := int(d.Share.Index)
-	return i >= 1 && i <= len(p.Shares) && p.Shares[i-1] == d.Share.Hash(d.Ledger, author)
+	return i >= 1 && i <= len(p.Shares) && p.Shares[i-1] == d.Share.Hash(d.Ledger, grant.Author)
 }
 
 // CheckShare verifies a stored deposit against its grant, which must be an entry
 // of the log: signature, package and share hash.
 func CheckShare(d *ledgerclient.Deposit, ledger crypto.LedgerID, grant *contract.Entry) bool {
 	return d.Ledger == ledger && d.Grant == grant.ID(ledger) &&
-		d.Verify(grant.Author) == nil && shareFits(d, grant.Author, grant.Commitment)
+		d.Verify(grant.Author) == nil && shareFits(d, grant)
 }
 
 // whyNotHeld tells why a vault did not take a share.

@@ -20,30 +20,17 @@ import (
 // Refused entries make the error a *ledgerclient.BatchError of
 // *ledgerclient.KeeperError, their acknowledgements are zero.
 func (k *Keeper) Revoke(ctx context.Context, revocations []contract.Entry) ([]ledgerclient.Acknowledgement, error) {
-	grants := make([]grant, len(revocations))
-	var head Head
-	err := k.replica.View(ctx, func(v View) (err error) {
-		head = v.Head()
-		for i := range revocations {
-			if grants[i], err = lookup(v, revocations[i].Subject); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	id := func(i int) contract.ID { return revocations[i].Subject }
+	grants, head, err := k.grants(ctx, len(revocations), id)
 	if err != nil {
 		return nil, err
 	}
-	codes := make([]ledgerclient.Code, len(revocations))
-	ledgerclient.Parallel(len(revocations), func(i int) { codes[i] = k.judgeRevocation(&revocations[i], grants[i]) })
-
-	errs := make([]error, len(revocations))
+	codes := judged(len(revocations), func(i int) ledgerclient.Code { return k.judgeRevocation(&revocations[i], &grants[i]) })
 	ends := make([]ledgerclient.End, len(revocations))
 	var stops []contract.Entry
 	var over []Grant
 	for i, code := range codes {
 		if code != ledgerclient.Released {
-			errs[i] = &ledgerclient.KeeperError{Grant: revocations[i].Subject, Code: code}
 			continue
 		}
 		stops = append(stops, revocations[i])
@@ -54,7 +41,7 @@ func (k *Keeper) Revoke(ctx context.Context, revocations []contract.Entry) ([]le
 		}
 	}
 	if len(stops) == 0 {
-		return make([]ledgerclient.Acknowledgement, len(revocations)), batch(errs)
+		return make([]ledgerclient.Acknowledgement, len(revocations)), refused(codes, id)
 	}
 	if err := k.vault.Stop(ctx, stops); err != nil {
 		return nil, err
@@ -68,10 +55,10 @@ func (k *Keeper) Revoke(ctx context.Context, revocations []contract.Entry) ([]le
 	if err != nil {
 		return nil, err
 	}
-	return acks, batch(errs)
+	return acks, refused(codes, id)
 }
 
-func (k *Keeper) judgeRevocation(e *contract.Entry, g grant) ledgerclient.Code {
+func (k *Keeper) judgeRevocation(e *contract.Entry, g *grant) ledgerclient.Code {
 	switch {
 	case e.Kind != contract.KindRevoke || contract.CheckShape(e) != nil:
 		return ledgerclient.BadRequest
@@ -105,26 +92,17 @@ func (k *Keeper) acknowledge(ctx context.Context, grants []grant, ends []ledgerc
 		}
 		fresh = append(fresh, i)
 	}
-	if len(fresh) == 0 {
-		return acks, unread
-	}
+	file := make([]ledgerclient.Acknowledgement, len(fresh))
 	ledgerclient.Parallel(len(fresh), func(j int) {
 		i := fresh[j]
-		acks[i] = ledgerclient.Acknowledgement{
-			Ledger: k.ledger,
-			Grant:  grants[i].ID,
-			Keeper: k.public,
-			End:    ends[i],
-			Hour:   head.Hour,
-		}
-		acks[i].Sign(k.key)
+		file[j] = ledgerclient.Acknowledgement{Ledger: k.ledger, Grant: grants[i].ID, Keeper: k.public, End: ends[i], Hour: head.Hour}
+		file[j].Sign(k.key)
+		acks[i] = file[j]
 	})
-	file := make([]ledgerclient.Acknowledgement, len(fresh))
-	for j, i := range fresh {
-		file[j] = acks[i]
-	}
-	if err := k.vault.Acknowledge(ctx, file); err != nil {
-		return nil, err
+	if len(file) > 0 {
+		if err := k.vault.Acknowledge(ctx, file); err != nil {
+			return nil, err
+		}
 	}
 	return acks, unread
 }
@@ -151,35 +129,26 @@ func (k *Keeper) Sweep(ctx context.Context) (int, error) {
 const sweepChunk = 256
 
 func (k *Keeper) sweep(ctx context.Context, held []Grant) (int, error) {
-	var over []grant
-	var head Head
-	err := k.replica.View(ctx, func(v View) error {
-		head = v.Head()
-		for _, h := range held {
-			g, err := lookup(v, h.ID)
-			if err != nil {
-				return err
-			}
-			// A share of a grant that the replica does not have is left alone: a
-			// replica that is behind must not destroy anything. And what counts is the
-			// window on the ledger, not the one that the share is filed under.
-			if g.ok && (g.state.Status == contract.StatusClosed || uint64(head.Hour) >= uint64(g.NotAfter)+GraceHours) {
-				g.Grant = h
-				over = append(over, g)
-			}
-		}
-		return nil
-	})
-	if err != nil || len(over) == 0 {
+	grants, head, err := k.grants(ctx, len(held), func(i int) contract.ID { return held[i].ID })
+	if err != nil {
 		return 0, err
 	}
-	grants := make([]Grant, len(over))
-	ends := make([]ledgerclient.End, len(over))
-	for i := range over {
-		grants[i] = over[i].Grant
-		ends[i] = ledgerclient.DestroyedShare
+	var over []grant
+	var shares []Grant
+	var ends []ledgerclient.End
+	for i, g := range grants {
+		// A share of a grant that the replica does not have is left alone: a
+		// replica that is behind must not destroy anything. And what counts is the
+		// window on the ledger, not the one that the share is filed under.
+		if g.ok && (g.state.Status == contract.StatusClosed || uint64(head.Hour) >= uint64(g.NotAfter)+GraceHours) {
+			g.Grant = held[i]
+			over, shares, ends = append(over, g), append(shares, g.Grant), append(ends, ledgerclient.DestroyedShare)
+		}
 	}
-	if err := k.vault.Destroy(ctx, grants); err != nil {
+	if len(over) == 0 {
+		return 0, nil
+	}
+	if err := k.vault.Destroy(ctx, shares); err != nil {
 		return 0, err
 	}
 	if _, err := k.acknowledge(ctx, over, ends, head); err != nil {

@@ -161,9 +161,24 @@ func (k *Keeper) Key() crypto.PubKey { return k.public }
 // grant is what the rules need to know of a grant on the replica.
 type grant struct {
 	Grant
-	index uint64
-	state contract.State
-	ok    bool // false: there is no such grant
+	opening contract.Entry
+	state   contract.State
+	ok      bool // false: there is no such grant
+}
+
+// grants looks n grants up, all under one head.
+func (k *Keeper) grants(ctx context.Context, n int, id func(i int) contract.ID) (all []grant, head Head, err error) {
+	all = make([]grant, n)
+	err = k.replica.View(ctx, func(v View) (err error) {
+		head = v.Head()
+		for i := range all {
+			if all[i], err = lookup(v, id(i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return all, head, err
 }
 
 func lookup(v View, id contract.ID) (grant, error) {
@@ -172,49 +187,37 @@ func lookup(v View, id contract.ID) (grant, error) {
 		return grant{}, err
 	}
 	s, err := v.State(index)
-	if err != nil {
+	// A follow-up opens no thread, so that its slot is empty.
+	if err != nil || s.Kind != contract.KindGrant || s.Status == contract.StatusNone {
 		return grant{}, err
 	}
-	// A follow-up opens no thread, so that its slot is empty.
-	if s.Kind != contract.KindGrant || s.Status == contract.StatusNone {
-		return grant{}, nil
-	}
-	return grant{Grant: Grant{ID: id, NotAfter: s.NotAfter}, index: index, state: s, ok: true}, nil
+	leaf, err := v.Leaf(index)
+	return grant{Grant{ID: id, NotAfter: s.NotAfter}, leaf.Entry, s, err == nil}, err
 }
 
 // State tells the grant's author or counterparty whether its share is here. Nobody
 // else is told: ids of grants are public, and that one was never finished, or is
 // stopped by a revocation that is not on the ledger yet, is not.
 func (k *Keeper) State(ctx context.Context, q ledgerclient.Inquiry) (ledgerclient.KeeperState, error) {
-	s := ledgerclient.KeeperState{Grant: q.Grant}
-	g, _, err := k.asked(ctx, &q)
-	if err == nil && q.VerifyState(g.state.Author, g.state.Counterparty) != nil {
-		err = &ledgerclient.KeeperError{Grant: q.Grant, Code: ledgerclient.WrongKey}
-	}
+	g, _, err := k.asked(ctx, &q, func(s *contract.State) error { return q.VerifyState(s.Author, s.Counterparty) })
 	if err != nil {
 		return ledgerclient.KeeperState{}, err
 	}
 	rec, err := k.vault.Read(ctx, g.Grant)
-	if err != nil {
-		return s, err
-	}
-	s.Held = rec.Share != nil
+	s := ledgerclient.KeeperState{Grant: q.Grant, Held: rec.Share != nil}
 	switch {
 	case rec.ack(ledgerclient.DestroyedShare) != nil && !s.Held:
 		s.Ended = ledgerclient.DestroyedShare
 	case rec.Stopped || g.state.Status == contract.StatusClosed:
 		s.Ended = ledgerclient.Stopped
 	}
-	return s, nil
+	return s, err
 }
 
 // Inquire answers the grant's author. Whoever else asks, or asks for a grant
 // that is not on the replica, gets a *ledgerclient.KeeperError.
 func (k *Keeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) (ledgerclient.InquiryAnswer, error) {
-	g, head, err := k.asked(ctx, &q)
-	if err == nil && q.Verify(g.state.Author) != nil {
-		err = &ledgerclient.KeeperError{Grant: q.Grant, Code: ledgerclient.WrongKey}
-	}
+	g, head, err := k.asked(ctx, &q, func(s *contract.State) error { return q.Verify(s.Author) })
 	if err != nil {
 		return ledgerclient.InquiryAnswer{}, err
 	}
@@ -235,24 +238,42 @@ func (k *Keeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) (ledgercli
 }
 
 // asked is the grant that a question is about, and the head that it was found under.
-// The question's signature is not checked yet.
-func (k *Keeper) asked(ctx context.Context, q *ledgerclient.Inquiry) (g grant, head Head, err error) {
+// signed checks who signed the question.
+func (k *Keeper) asked(ctx context.Context, q *ledgerclient.Inquiry, signed func(*contract.State) error) (grant, Head, error) {
+	refused := func(code ledgerclient.Code) (grant, Head, error) {
+		return grant{}, Head{}, &ledgerclient.KeeperError{Grant: q.Grant, Code: code}
+	}
 	if q.Ledger != k.ledger || q.Keeper != k.public {
-		return g, head, &ledgerclient.KeeperError{Grant: q.Grant, Code: ledgerclient.BadRequest}
+		return refused(ledgerclient.BadRequest)
 	}
-	err = k.replica.View(ctx, func(v View) (err error) {
-		head = v.Head()
-		g, err = lookup(v, q.Grant)
-		return err
-	})
-	if err == nil && !g.ok {
-		err = &ledgerclient.KeeperError{Grant: q.Grant, Code: ledgerclient.UnknownGrant}
+	all, head, err := k.grants(ctx, 1, func(int) contract.ID { return q.Grant })
+	switch g := all[0]; {
+	case err != nil:
+		return grant{}, Head{}, err
+	case !g.ok:
+		return refused(ledgerclient.UnknownGrant)
+	case signed(&g.state) != nil:
+		return refused(ledgerclient.WrongKey)
+	default:
+		return g, head, nil
 	}
-	return g, head, err
 }
 
-// batch returns the errors of a batch as one, nil if no item failed.
-func batch(errs []error) error {
+// judged judges n items of a batch on all cores.
+func judged(n int, judge func(i int) ledgerclient.Code) []ledgerclient.Code {
+	codes := make([]ledgerclient.Code, n)
+	ledgerclient.Parallel(n, func(i int) { codes[i] = judge(i) })
+	return codes
+}
+
+// refused is the error of a batch: nil if nothing in it was refused.
+func refused(codes []ledgerclient.Code, id func(i int) contract.ID) error {
+	errs := make([]error, len(codes))
+	for i, code := range codes {
+		if code != ledgerclient.Released {
+			errs[i] = &ledgerclient.KeeperError{Grant: id(i), Code: code}
+		}
+	}
 	if errors.Join(errs...) == nil {
 		return nil
 	}

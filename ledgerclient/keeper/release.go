@@ -18,7 +18,6 @@ import (
 func (k *Keeper) Release(ctx context.Context, r ledgerclient.Request) (ledgerclient.Answer, error) {
 	a := ledgerclient.Answer{Request: r.Hash(), Grant: r.Access.Subject}
 	var g grant
-	var grantEntry contract.Entry
 	var access *contract.Leaf // nil: not on the ledger
 	id := r.Access.ID(k.ledger)
 	var head Head
@@ -27,11 +26,6 @@ func (k *Keeper) Release(ctx context.Context, r ledgerclient.Request) (ledgercli
 		if g, err = lookup(v, r.Access.Subject); err != nil || !g.ok {
 			return err
 		}
-		opening, err := v.Leaf(g.index)
-		if err != nil {
-			return err
-		}
-		grantEntry = opening.Entry
 		index, ok, err := v.Find(id)
 		if err != nil || !ok {
 			return err
@@ -57,7 +51,7 @@ func (k *Keeper) Release(ctx context.Context, r ledgerclient.Request) (ledgercli
 		}
 		a.Code = k.judgeRelease(g, access, &rec, head)
 		if a.Code == ledgerclient.Released {
-			if !CheckShare(rec.Share, k.ledger, &grantEntry) {
+			if !CheckShare(rec.Share, k.ledger, &g.opening) {
 				return ledgerclient.Answer{}, &ledgerclient.TamperedError{What: "share of " + g.ID.String()}
 			}
 			if err := k.vault.Stop(ctx, nil); err != nil {
