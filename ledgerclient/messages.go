@@ -32,16 +32,55 @@ var (
 	errOther     = errors.New("for something else than what was asked")
 )
 
-// parse reads a message; on an error it is zero.
-func parse[M any, P interface {
-	*M
+// message is a signed message. signed says what it is called in an error, what its
+// signature is made for, and where that is.
+type message interface {
 	Fields(*codec.Codec)
-}](name string, b []byte) (M, error) {
+	signed() (name string, tag crypto.Tag, by *crypto.Signature)
+}
+
+// Marshal encodes a message. That of a deposit holds the share: it is as secret as that.
+func Marshal(m message) []byte { return codec.Append(nil, m.Fields) }
+
+// Parse decodes one message; on an error it is zero. Fields of varying length share
+// memory with b.
+func Parse[M any, P interface {
+	*M
+	message
+}](b []byte) (M, error) {
 	var m, none M
 	if err := codec.Parse(b, P(&m).Fields); err != nil {
+		name, _, _ := P(&m).signed()
 		return none, ErrMessage.Of(err, "message", name)
 	}
 	return m, nil
+}
+
+// Sign signs a message: a deposit and an inquiry with the grant's thread key, a request
+// with the one-time key that authored its access, all others with the keeper's key.
+func Sign(m message, key signer) {
+	_, tag, by := m.signed()
+	*by = key.Sign(digest(m, tag))
+}
+
+// digest is what a signature for tag signs.
+func digest(m message, tag crypto.Tag) crypto.Hash {
+	return crypto.TaggedHash(tag, codec.Unsigned(m.Fields))
+}
+
+// verify checks that a message is signed by key.
+func verify(m message, key crypto.PubKey) error {
+	name, tag, by := m.signed()
+	if !key.Verify(digest(m, tag), *by) {
+		return ErrMessage.Of(errSignature, "message", name)
+	}
+	return nil
+}
+
+// other is the error for a message that is not the one that was asked for.
+func other(m message) error {
+	name, _, _ := m.signed()
+	return ErrMessage.Of(errOther, "message", name)
 }
 
 // EntryField is an entry in a message.
@@ -71,30 +110,18 @@ func (d *Deposit) Fields(c *codec.Codec) {
 		c.Fail(err)
 	}
 	c.Signature(d.Signature[:])
-	codec.Sized[uint32](c, &d.Package, maxPackage)
+	if codec.Sized[uint32](c, &d.Package, maxPackage); c.Reading() {
+		d.Package = bytes.Clone(d.Package) // not to keep what holds the share
+	}
 }
 
-// Marshal encodes d. The result holds the share: it is as secret as d.
-func (d *Deposit) Marshal() []byte { return codec.Append(nil, d.Fields) }
-
-// ParseDeposit decodes one deposit, which shares no memory with b.
-func ParseDeposit(b []byte) (Deposit, error) {
-	d, err := parse[Deposit]("deposit", b)
-	d.Package = bytes.Clone(d.Package)
-	return d, err
+func (d *Deposit) signed() (string, crypto.Tag, *crypto.Signature) {
+	return "deposit", crypto.TagDeposit, &d.Signature
 }
-
-// Digest is what Signature signs.
-func (d *Deposit) Digest() crypto.Hash {
-	return crypto.TaggedHash(crypto.TagDeposit, codec.Unsigned(d.Fields))
-}
-
-// Sign signs with the grant's thread key.
-func (d *Deposit) Sign(key *crypto.PrivateKey) { d.Signature = key.Sign(d.Digest()) }
 
 // Verify checks that the deposit is signed by the grant's author.
 func (d *Deposit) Verify(author crypto.PubKey) error {
-	return verify("deposit", author, d.Digest(), d.Signature)
+	return verify(d, author)
 }
 
 // Fields are the receipt's: ledger 32, grant 32, keeper 33, share index 1, share hash
@@ -108,28 +135,18 @@ func (r *Receipt) Fields(c *codec.Codec) {
 	c.Signature(r.Signature[:])
 }
 
-// Marshal encodes r.
-func (r *Receipt) Marshal() []byte { return codec.Append(nil, r.Fields) }
-
-// ParseReceipt decodes one receipt.
-func ParseReceipt(b []byte) (Receipt, error) { return parse[Receipt]("receipt", b) }
-
-// Digest is what Signature signs.
-func (r *Receipt) Digest() crypto.Hash {
-	return crypto.TaggedHash(crypto.TagReceipt, codec.Unsigned(r.Fields))
+func (r *Receipt) signed() (string, crypto.Tag, *crypto.Signature) {
+	return "receipt", crypto.TagReceipt, &r.Signature
 }
-
-// Sign signs with the keeper's key.
-func (r *Receipt) Sign(key *crypto.PrivateKey) { r.Signature = key.Sign(r.Digest()) }
 
 // Verify checks that this is the receipt for d, signed by the keeper that d is
 // for. author is the grant's.
 func (r *Receipt) Verify(d *Deposit, author crypto.PubKey) error {
 	if r.Ledger != d.Ledger || r.Grant != d.Grant || r.Keeper != d.Keeper ||
 		r.Index != d.Share.Index || r.Share != d.Share.Hash(d.Ledger, author) {
-		return ErrMessage.Of(errOther, "message", "receipt")
+		return other(r)
 	}
-	return verify("receipt", r.Keeper, r.Digest(), r.Signature)
+	return verify(r, r.Keeper)
 }
 
 // Fields are the request's: ledger 32, keeper 33, access entry 222, response key 33,
@@ -141,28 +158,18 @@ func (r *Request) Fields(c *codec.Codec) {
 	c.Signature(r.Signature[:])
 }
 
-// Marshal encodes r.
-func (r *Request) Marshal() []byte { return codec.Append(nil, r.Fields) }
-
-// ParseRequest decodes one request.
-func ParseRequest(b []byte) (Request, error) { return parse[Request]("request", b) }
-
-// Digest is what Signature signs.
-func (r *Request) Digest() crypto.Hash {
-	return crypto.TaggedHash(crypto.TagRequest, codec.Unsigned(r.Fields))
+func (r *Request) signed() (string, crypto.Tag, *crypto.Signature) {
+	return "request", crypto.TagRequest, &r.Signature
 }
 
 // Hash is the hash of the whole request, which names it in an Answer. It covers
 // the signature: a keeper's word that a request is badly signed must not fit the
 // same request with a good signature.
-func (r *Request) Hash() crypto.Hash { return crypto.TaggedHash(crypto.TagRequestHash, r.Marshal()) }
-
-// Sign signs with the one-time key that authored the access.
-func (r *Request) Sign(key signer) { r.Signature = key.Sign(r.Digest()) }
+func (r *Request) Hash() crypto.Hash { return crypto.TaggedHash(crypto.TagRequestHash, Marshal(r)) }
 
 // Verify checks that the request is signed by the author of its access.
 func (r *Request) Verify() error {
-	return verify("request", r.Access.Author, r.Digest(), r.Signature)
+	return verify(r, r.Access.Author)
 }
 
 // Fields are the answer's: request hash 32, grant 32, code 1, hour 4, size 8, root 32,
@@ -178,27 +185,17 @@ func (a *Answer) Fields(c *codec.Codec) {
 	c.Check(a.Code <= BadRequest && (a.Code == Released) == (len(a.Sealed) > 0))
 }
 
-// Marshal encodes a.
-func (a *Answer) Marshal() []byte { return codec.Append(nil, a.Fields) }
-
-// ParseAnswer decodes one answer.
-func ParseAnswer(b []byte) (Answer, error) { return parse[Answer]("answer", b) }
-
-// Digest is what Signature signs.
-func (a *Answer) Digest() crypto.Hash {
-	return crypto.TaggedHash(crypto.TagAnswer, codec.Unsigned(a.Fields))
+func (a *Answer) signed() (string, crypto.Tag, *crypto.Signature) {
+	return "answer", crypto.TagAnswer, &a.Signature
 }
-
-// Sign signs with the keeper's key.
-func (a *Answer) Sign(key *crypto.PrivateKey) { a.Signature = key.Sign(a.Digest()) }
 
 // Verify checks that this is the answer to r, signed by keeper. (The request
 // names ledger, keeper, access and response key, so the answer binds them all.)
 func (a *Answer) Verify(r *Request, keeper crypto.PubKey) error {
 	if a.Request != r.Hash() || a.Grant != r.Access.Subject {
-		return ErrMessage.Of(errOther, "message", "answer")
+		return other(a)
 	}
-	return verify("answer", keeper, a.Digest(), a.Signature)
+	return verify(a, keeper)
 }
 
 // Fields are the acknowledgement's: ledger 32, grant 32, keeper 33, end 1, hour 4,
@@ -211,29 +208,17 @@ func (a *Acknowledgement) Fields(c *codec.Codec) {
 	c.Signature(a.Signature[:])
 }
 
-// Marshal encodes a.
-func (a *Acknowledgement) Marshal() []byte { return codec.Append(nil, a.Fields) }
-
-// ParseAcknowledgement decodes one acknowledgement.
-func ParseAcknowledgement(b []byte) (Acknowledgement, error) {
-	return parse[Acknowledgement]("acknowledgement", b)
+func (a *Acknowledgement) signed() (string, crypto.Tag, *crypto.Signature) {
+	return "acknowledgement", crypto.TagAcknowledgement, &a.Signature
 }
-
-// Digest is what Signature signs.
-func (a *Acknowledgement) Digest() crypto.Hash {
-	return crypto.TaggedHash(crypto.TagAcknowledgement, codec.Unsigned(a.Fields))
-}
-
-// Sign signs with the keeper's key.
-func (a *Acknowledgement) Sign(key *crypto.PrivateKey) { a.Signature = key.Sign(a.Digest()) }
 
 // Verify checks that keeper acknowledged the end of its share of grant on that
 // ledger.
 func (a *Acknowledgement) Verify(ledger crypto.LedgerID, grant contract.ID, keeper crypto.PubKey) error {
 	if a.Ledger != ledger || a.Grant != grant || a.Keeper != keeper {
-		return ErrMessage.Of(errOther, "message", "acknowledgement")
+		return other(a)
 	}
-	return verify("acknowledgement", keeper, a.Digest(), a.Signature)
+	return verify(a, keeper)
 }
 
 // Fields are the inquiry's: ledger 32, keeper 33, grant 32, nonce 32, signature 64.
@@ -242,45 +227,36 @@ func (q *Inquiry) Fields(c *codec.Codec) {
 	c.Signature(q.Signature[:])
 }
 
-// Marshal encodes q.
-func (q *Inquiry) Marshal() []byte { return codec.Append(nil, q.Fields) }
-
-// ParseInquiry decodes one inquiry.
-func ParseInquiry(b []byte) (Inquiry, error) { return parse[Inquiry]("inquiry", b) }
-
-// Digest is what Signature signs.
-func (q *Inquiry) Digest() crypto.Hash {
-	return crypto.TaggedHash(crypto.TagInquiry, codec.Unsigned(q.Fields))
+func (q *Inquiry) signed() (string, crypto.Tag, *crypto.Signature) {
+	return "inquiry", crypto.TagInquiry, &q.Signature
 }
 
 // Hash is the hash of the whole inquiry, which names it in its answer.
-func (q *Inquiry) Hash() crypto.Hash { return crypto.TaggedHash(crypto.TagInquiryHash, q.Marshal()) }
-
-// Sign signs with the grant's thread key.
-func (q *Inquiry) Sign(key *crypto.PrivateKey) { q.Signature = key.Sign(q.Digest()) }
+func (q *Inquiry) Hash() crypto.Hash { return crypto.TaggedHash(crypto.TagInquiryHash, Marshal(q)) }
 
 // Verify checks that the inquiry is signed by the grant's author.
 func (q *Inquiry) Verify(author crypto.PubKey) error {
-	return verify("inquiry", author, q.Digest(), q.Signature)
+	return verify(q, author)
 }
 
-// stateDigest is what is signed when only the state of a share is asked for, which
-// the grant's counterparty may do too: a signature for one is none for the other.
-func (q *Inquiry) stateDigest() crypto.Hash {
-	return crypto.TaggedHash(crypto.TagStateInquiry, codec.Unsigned(q.Fields))
+// stateInquiry is an inquiry for the state of a share only, which the grant's
+// counterparty may make too: a signature for one is none for the other.
+type stateInquiry struct{ *Inquiry }
+
+func (q stateInquiry) signed() (string, crypto.Tag, *crypto.Signature) {
+	return "inquiry", crypto.TagStateInquiry, &q.Signature
 }
 
 // SignState signs a question for Keeper.State, with the grant's thread key or the
 // one-time key of its counterparty.
-func (q *Inquiry) SignState(key signer) { q.Signature = key.Sign(q.stateDigest()) }
+func (q *Inquiry) SignState(key signer) { Sign(stateInquiry{q}, key) }
 
 // VerifyState checks that the question is signed by one of the grant's two sides.
 func (q *Inquiry) VerifyState(author, counterparty crypto.PubKey) error {
-	d := q.stateDigest()
-	if err := verify("inquiry", author, d, q.Signature); err == nil {
+	if verify(stateInquiry{q}, author) == nil {
 		return nil
 	}
-	return verify("inquiry", counterparty, d, q.Signature)
+	return verify(stateInquiry{q}, counterparty)
 }
 
 // Fields are the answer's: inquiry hash 32, size 8, root 32, number of refused requests
@@ -300,31 +276,18 @@ func (a *InquiryAnswer) Fields(c *codec.Codec) {
 	codec.List(c, &a.Acks, int(acks), func(c *codec.Codec, k *Acknowledgement) { c.Message(k.Fields) })
 }
 
-// Marshal encodes a.
-func (a *InquiryAnswer) Marshal() []byte { return codec.Append(nil, a.Fields) }
-
-// ParseInquiryAnswer decodes one answer to an inquiry.
-func ParseInquiryAnswer(b []byte) (InquiryAnswer, error) {
-	return parse[InquiryAnswer]("answer to an inquiry", b)
+func (a *InquiryAnswer) signed() (string, crypto.Tag, *crypto.Signature) {
+	return "answer to an inquiry", crypto.TagInquiryAnswer, &a.Signature
 }
-
-// Digest is what Signature signs: everything that is answered.
-func (a *InquiryAnswer) Digest() crypto.Hash {
-	return crypto.TaggedHash(crypto.TagInquiryAnswer, codec.Unsigned(a.Fields))
-}
-
-// Sign signs with the keeper's key.
-func (a *InquiryAnswer) Sign(key *crypto.PrivateKey) { a.Signature = key.Sign(a.Digest()) }
 
 // Verify checks that this is the answer to q, signed by the keeper that q is for,
 // and that each refused request and each acknowledgement in it is of that grant
 // and verifies. counterparty is the grant's: who alone can have asked.
 func (a *InquiryAnswer) Verify(q *Inquiry, counterparty crypto.PubKey) error {
-	const name = "answer to an inquiry"
 	if a.Inquiry != q.Hash() {
-		return ErrMessage.Of(errOther, "message", name)
+		return other(a)
 	}
-	if err := verify(name, q.Keeper, a.Digest(), a.Signature); err != nil {
+	if err := verify(a, q.Keeper); err != nil {
 		return err
 	}
 	for i := range a.Refused {
@@ -375,13 +338,6 @@ func (r *Refused) Verify(ledger crypto.LedgerID, keeper crypto.PubKey) error {
 		return err
 	}
 	return r.Answer.Verify(&r.Request, keeper)
-}
-
-func verify(message string, key crypto.PubKey, digest crypto.Hash, sig crypto.Signature) error {
-	if !key.Verify(digest, sig) {
-		return ErrMessage.Of(errSignature, "message", message)
-	}
-	return nil
 }
 
 var codeNames = [...]string{

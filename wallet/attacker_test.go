@@ -196,7 +196,7 @@ func TestAttackerWithTheDiskReadsNothing(t *testing.T) {
 	id := consent.ID
 	grantEntry := entryOf(t, f, id)
 	raw := must(must(foldertest.Share(d.ledger(), id.String()))(t).Read())(t)
-	deposit, err := ledgerclient.ParseDeposit(raw)
+	deposit, err := ledgerclient.Parse[ledgerclient.Deposit](raw)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -356,7 +356,7 @@ func (r *rawTown) ask(t *testing.T, e contract.Entry, by interface {
 	if change != nil {
 		change(&req)
 	}
-	req.Sign(by)
+	ledgerclient.Sign(&req, by)
 	a, err := k.Release(r.ctx, req)
 	if err != nil {
 		t.Fatal(err)
@@ -472,7 +472,7 @@ func TestRawAccessesAreRefused(t *testing.T) {
 func (r *rawTown) deposited(t *testing.T) ledgerclient.Deposit {
 	t.Helper()
 	b := must(must(foldertest.Share(r.ledgerDir(), r.consent.ID.String()))(t).Read())(t)
-	d, err := ledgerclient.ParseDeposit(b)
+	d, err := ledgerclient.Parse[ledgerclient.Deposit](b)
 	if err != nil {
 		t.Fatal(err)
 	}

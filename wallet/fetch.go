@@ -253,7 +253,7 @@ func (in Inbox) askKeepers(ctx context.Context, t *view.Thread, tr *payload.Term
 	for i, k := range in.w.client.Keepers {
 		response := crypto.GenerateKey()
 		req := ledgerclient.Request{Ledger: ledger, Keeper: k.Key(), Access: *access, Response: response.Public()}
-		req.Sign(keys)
+		ledgerclient.Sign(&req, keys)
 		answer, err := k.Release(ctx, req)
 		if err != nil {
 			if first == nil {

@@ -162,7 +162,7 @@ func (k judging) Inquire(ctx context.Context, q ledgerclient.Inquiry) (ledgercli
 	k.before()
 	a, err := k.Keeper.Inquire(ctx, q)
 	a.Size, a.Root[0] = a.Size+k.size, a.Root[0]^k.root
-	a.Sign(k.key)
+	ledgerclient.Sign(&a, k.key)
 	return a, err
 }
 
@@ -170,7 +170,7 @@ func (k judging) Release(ctx context.Context, r ledgerclient.Request) (ledgercli
 	k.before()
 	a, err := k.Keeper.Release(ctx, r)
 	a.Size, a.Root[0] = a.Size+k.size, a.Root[0]^k.root
-	a.Sign(k.key)
+	ledgerclient.Sign(&a, k.key)
 	return a, err
 }
 

@@ -78,7 +78,7 @@ func (cs Consents) inquire(ctx context.Context, t *view.Thread) ([]ledgerclient.
 	for i, k := range cs.w.client.Keepers {
 		q := ledgerclient.Inquiry{Ledger: cs.w.client.ID(), Keeper: k.Key(), Grant: t.ID}
 		rand.Read(q.Nonce[:])
-		q.Sign(key)
+		ledgerclient.Sign(&q, key)
 		a, err := k.Inquire(ctx, q)
 		if err != nil {
 			return nil, err

@@ -70,7 +70,7 @@ func (k lyingKeeper) Deposit(ctx context.Context, ds []ledgerclient.Deposit) ([]
 	rs, err := k.Keeper.Deposit(ctx, ds)
 	if k.receipt {
 		rs[0].Share[0]++
-		rs[0].Sign(k.key)
+		ledgerclient.Sign(&rs[0], k.key)
 	}
 	return rs, err
 }
@@ -84,7 +84,7 @@ func (k lyingKeeper) Release(ctx context.Context, r ledgerclient.Request) (ledge
 		}
 		sc := crypto.ShareContext{Ledger: r.Ledger, Grant: r.Access.Subject, Keeper: k.Key(), Access: r.Access.ID(r.Ledger)}
 		if a.Sealed, err = crypto.SealShare(sc, other[0], r.Response); err == nil {
-			a.Sign(k.key)
+			ledgerclient.Sign(&a, k.key)
 		}
 	}
 	return a, err
@@ -94,7 +94,7 @@ func (k lyingKeeper) Revoke(ctx context.Context, es []contract.Entry) ([]ledgerc
 	as, err := k.Keeper.Revoke(ctx, es)
 	if k.ack && err == nil {
 		as[0].Grant[0]++
-		as[0].Sign(k.key)
+		ledgerclient.Sign(&as[0], k.key)
 	}
 	return as, err
 }

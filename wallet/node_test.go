@@ -214,7 +214,7 @@ func TestGateIsEnforcedAtANode(t *testing.T) {
 		if change != nil {
 			change(&q)
 		}
-		q.Sign(keys)
+		ledgerclient.Sign(&q, keys)
 		a, err := keeper.Release(ctx, q)
 		if err != nil {
 			return crypto.Share{}, 0, err
@@ -245,7 +245,7 @@ func TestGateIsEnforcedAtANode(t *testing.T) {
 	}
 	var refused *ledgerclient.KeeperError
 	q := ledgerclient.Inquiry{Ledger: r.inv.Ledger, Keeper: keeper.Key(), Grant: consent.ID}
-	q.Sign(root.SelfKey())
+	ledgerclient.Sign(&q, root.SelfKey())
 	if _, err := keeper.Inquire(ctx, q); !errors.As(err, &refused) {
 		t.Errorf("inquiry of a stranger: %v", err)
 	}

@@ -62,9 +62,9 @@ func TestFolderGateIsAdvisoryNotInAnotherProcess(t *testing.T) {
 	mustAppend(t, f, []contract.Entry{g.entry})
 
 	d := p.deposit(g, k.key)
-	reply, err := k.call('d', d.Marshal())
+	reply, err := k.call('d', ledgerclient.Marshal(&d))
 	p.must(err)
-	receipt, err := ledgerclient.ParseReceipt(reply)
+	receipt, err := ledgerclient.Parse[ledgerclient.Receipt](reply)
 	p.must(err)
 	p.must(receipt.Verify(&d, g.entry.Author))
 
@@ -86,9 +86,9 @@ func TestFolderGateIsAdvisoryNotInAnotherProcess(t *testing.T) {
 	ask := func() (ledgerclient.Answer, *crypto.PrivateKey) {
 		t.Helper()
 		r, response := p.request(g, access, k.key)
-		reply, err := k.call('r', r.Marshal())
+		reply, err := k.call('r', ledgerclient.Marshal(&r))
 		p.must(err)
-		a, err := ledgerclient.ParseAnswer(reply)
+		a, err := ledgerclient.Parse[ledgerclient.Answer](reply)
 		p.must(err)
 		p.must(a.Verify(&r, k.key))
 		return a, response
@@ -287,7 +287,7 @@ func answer(k *keeper.Keeper, what byte, message []byte) ([]byte, error) {
 		key := k.Key()
 		return key[:], nil
 	case 'd':
-		d, err := ledgerclient.ParseDeposit(message)
+		d, err := ledgerclient.Parse[ledgerclient.Deposit](message)
 		if err != nil {
 			return nil, err
 		}
@@ -295,9 +295,9 @@ func answer(k *keeper.Keeper, what byte, message []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return receipts[0].Marshal(), nil
+		return ledgerclient.Marshal(&receipts[0]), nil
 	case 'r':
-		r, err := ledgerclient.ParseRequest(message)
+		r, err := ledgerclient.Parse[ledgerclient.Request](message)
 		if err != nil {
 			return nil, err
 		}
@@ -305,7 +305,7 @@ func answer(k *keeper.Keeper, what byte, message []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return a.Marshal(), nil
+		return ledgerclient.Marshal(&a), nil
 	}
 	return nil, fmt.Errorf("what is %q", what)
 }

@@ -116,7 +116,7 @@ func (p *people) grantUntil(end contract.Hour) *given {
 
 func (p *people) deposit(g *given, keeper crypto.PubKey) ledgerclient.Deposit {
 	d := ledgerclient.Deposit{Ledger: p.ledger, Grant: g.id, Keeper: keeper, Share: g.shares[0], Package: g.pkg.Marshal()}
-	d.Sign(g.key)
+	ledgerclient.Sign(&d, g.key)
 	return d
 }
 
@@ -145,7 +145,7 @@ func (p *people) access(g *given, hour contract.Hour) (contract.Entry, ledgercli
 func (p *people) request(g *given, access contract.Entry, keeper crypto.PubKey) (ledgerclient.Request, *crypto.PrivateKey) {
 	response := crypto.GenerateKey()
 	r := ledgerclient.Request{Ledger: p.ledger, Keeper: keeper, Access: access, Response: response.Public()}
-	r.Sign(g.oneTime)
+	ledgerclient.Sign(&r, g.oneTime)
 	return r, response
 }
 

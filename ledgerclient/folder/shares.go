@@ -189,7 +189,7 @@ func (v vault) share(g keeper.Grant) (*ledgerclient.Deposit, error) {
 		if err != nil {
 			return nil, err
 		}
-		d, perr := ledgerclient.ParseDeposit(raw)
+		d, perr := ledgerclient.Parse[ledgerclient.Deposit](raw)
 		clear(raw)
 		if ok && perr == nil && d.Grant == g.ID {
 			return &d, nil

@@ -483,7 +483,7 @@ func TestServicesModes(t *testing.T) {
 	p.addRecord(f, v)
 	r, _ := p.request(g, p.revocation(g), f.keeper.Key())
 	r.Access, _ = p.access(g, testHour)
-	r.Sign(g.oneTime)
+	ledgerclient.Sign(&r, g.oneTime)
 	if a, err := f.keeper.Release(ctx, r); err != nil || a.Code != ledgerclient.NoAccess {
 		t.Fatalf("%s, %v", a.Code, err)
 	}

@@ -81,7 +81,7 @@ func (v vault) record(g keeper.Grant) (rec keeper.Record, err error) {
 			rec.Stopped = true
 			return true
 		}
-		a, err := ledgerclient.ParseAcknowledgement(body)
+		a, err := ledgerclient.Parse[ledgerclient.Acknowledgement](body)
 		if !hasEnd(rec.Acks, a.End) {
 			rec.Acks = append(rec.Acks, a)
 		}
@@ -150,7 +150,7 @@ func (v vault) Store(ctx context.Context, shares []keeper.Share) (held []bool, e
 			}
 			seen[g.ID] = true
 			held[i] = true
-			raw := s.Deposit.Marshal()
+			raw := ledgerclient.Marshal(&s.Deposit)
 			records[g.NotAfter] = appendRecord(records[g.NotAfter], v.hour(), 0, []crypto.Hash{crypto.Hash(g.ID)}, nil, raw)
 			clear(raw)
 		}
@@ -244,7 +244,7 @@ func (v vault) Acknowledge(ctx context.Context, acks []ledgerclient.Acknowledgem
 	return v.lock.write(ctx, func(snapshot) error {
 		var records []byte
 		for i := range acks {
-			records = v.appendFiling(records, filedAck, crypto.Hash(acks[i].Grant), acks[i].Marshal())
+			records = v.appendFiling(records, filedAck, crypto.Hash(acks[i].Grant), ledgerclient.Marshal(&acks[i]))
 		}
 		if err := v.filings.settle(); err != nil {
 			return err
@@ -281,7 +281,7 @@ func (v vault) file(r ledgerclient.Refused, limit int) error {
 	if err := v.filings.settle(); err != nil {
 		return err
 	}
-	key, request := underRequests(filedRefused, r.Answer.Grant), r.Request.Marshal()
+	key, request := underRequests(filedRefused, r.Answer.Grant), ledgerclient.Marshal(&r.Request)
 	at, err := v.filings.places(key)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"reflect"
 	"runtime"
 	"strconv"
 	"sync"
@@ -184,11 +185,11 @@ func TestKeeperRestart(t *testing.T) {
 		t.Error("another acknowledgement than before")
 	}
 	q := ledgerclient.Inquiry{Ledger: f.id, Keeper: f.keeper.Key(), Grant: held.id}
-	q.Sign(held.key)
+	ledgerclient.Sign(&q, held.key)
 	filed, err := f.keeper.Inquire(ctx, q)
 	p.must(err)
 	refused := filed.Refused
-	if len(refused) != 1 || refused[0].Answer.Digest() != refusal.Digest() || refused[0].Verify(f.id, f.keeper.Key()) != nil {
+	if len(refused) != 1 || !reflect.DeepEqual(refused[0].Answer, refusal) || refused[0].Verify(f.id, f.keeper.Key()) != nil {
 		t.Errorf("%d refusals", len(refused))
 	}
 	p.must(f.store.PutBlobs(ctx, []ledgerclient.Put{put}))
@@ -218,7 +219,7 @@ func TestRefusalsFiled(t *testing.T) {
 		r, _ := p.request(g, access, f.keeper.Key())
 		for range 3 {
 			a := ledgerclient.Answer{Request: r.Hash(), Grant: g.id, Code: ledgerclient.NoAccess}
-			a.Sign(key)
+			ledgerclient.Sign(&a, key)
 			p.must(v.File(ctx, ledgerclient.Refused{Request: r, Answer: a}, 4))
 		}
 		filed, more, err := v.Filed(ctx, g.id)

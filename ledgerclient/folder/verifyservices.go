@@ -22,7 +22,7 @@ func verifyKeeper(ctx context.Context, f *Folder, found *findings) error {
 	for _, end := range hours {
 		path := v.shares.path(end)
 		err := found.verifySegment(ctx, f, path, func(r *segRecord, e entryAt, body []byte) error {
-			d, err := ledgerclient.ParseDeposit(body)
+			d, err := ledgerclient.Parse[ledgerclient.Deposit](body)
 			if err != nil || !e.isGrant() || e.NotAfter != end || d.Keeper != public || !keeper.CheckShare(&d, f.id, e.Entry) {
 				found.add(v.relative(path), NoEntry, "not a share that a grant's author deposited")
 			}
@@ -64,7 +64,7 @@ func filingDamage(ctx context.Context, f *Folder, r *segRecord, e entryAt, body 
 			return "not a revocation by a grant's author", nil
 		}
 	case filedAck:
-		a, err := ledgerclient.ParseAcknowledgement(body)
+		a, err := ledgerclient.Parse[ledgerclient.Acknowledgement](body)
 		if err != nil || !e.isGrant() || a.Verify(f.id, contract.ID(r.keys[0]), public) != nil {
 			return "not an acknowledgement that was signed", nil
 		}

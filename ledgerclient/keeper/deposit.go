@@ -60,7 +60,7 @@ func (k *Keeper) Deposit(ctx context.Context, deposits []ledgerclient.Deposit) (
 			Share:  d.Share.Hash(k.ledger, grants[i].state.Author),
 			Hour:   head.Hour,
 		}
-		receipts[i].Sign(k.key)
+		ledgerclient.Sign(&receipts[i], k.key)
 	})
 	return receipts, refused(codes, id)
 }

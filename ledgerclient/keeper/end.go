@@ -96,7 +96,7 @@ func (k *Keeper) acknowledge(ctx context.Context, grants []grant, ends []ledgerc
 	ledgerclient.Parallel(len(fresh), func(j int) {
 		i := fresh[j]
 		file[j] = ledgerclient.Acknowledgement{Ledger: k.ledger, Grant: grants[i].ID, Keeper: k.public, End: ends[i], Hour: head.Hour}
-		file[j].Sign(k.key)
+		ledgerclient.Sign(&file[j], k.key)
 		acks[i] = file[j]
 	})
 	if len(file) > 0 {

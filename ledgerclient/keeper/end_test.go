@@ -183,7 +183,7 @@ func (s *scene) state() (ledgerclient.KeeperState, error) {
 func (s *scene) inquiry(key *crypto.PrivateKey) ledgerclient.Inquiry {
 	q := ledgerclient.Inquiry{Ledger: s.log.id, Keeper: s.keeper.Key(), Grant: s.id}
 	rand.Read(q.Nonce[:])
-	q.Sign(key)
+	ledgerclient.Sign(&q, key)
 	return q
 }
 
@@ -191,6 +191,7 @@ func (s *scene) inquiry(key *crypto.PrivateKey) ledgerclient.Inquiry {
 func TestState(t *testing.T) {
 	s := newScene(t)
 	s.deposited()
+	sign := func(q *ledgerclient.Inquiry, key *crypto.PrivateKey) { ledgerclient.Sign(q, key) }
 	for name, test := range map[string]struct {
 		signer *crypto.PrivateKey
 		change func(*ledgerclient.Inquiry)
@@ -200,12 +201,12 @@ func TestState(t *testing.T) {
 		"the patient":       {signer: s.author},
 		"the recipient":     {signer: s.partner},
 		"a stranger":        {signer: crypto.GenerateKey(), code: ledgerclient.WrongKey},
-		"another question":  {signer: s.author, sign: (*ledgerclient.Inquiry).Sign, code: ledgerclient.WrongKey},
+		"another question":  {signer: s.author, sign: sign, code: ledgerclient.WrongKey},
 		"another ledger":    {signer: s.author, change: func(q *ledgerclient.Inquiry) { q.Ledger[0] ^= 1 }, code: ledgerclient.BadRequest},
 		"another keeper":    {signer: s.author, change: func(q *ledgerclient.Inquiry) { q.Keeper = s.author.Public() }, code: ledgerclient.BadRequest},
 		"no such grant":     {signer: s.author, change: func(q *ledgerclient.Inquiry) { q.Grant[0] ^= 1 }, code: ledgerclient.UnknownGrant},
 		"changed since":     {signer: s.author, sign: func(q *ledgerclient.Inquiry, k *crypto.PrivateKey) { q.SignState(k); q.Nonce[0] ^= 1 }, code: ledgerclient.WrongKey},
-		"for the inquiries": {signer: s.partner, sign: (*ledgerclient.Inquiry).Sign, code: ledgerclient.WrongKey},
+		"for the inquiries": {signer: s.partner, sign: sign, code: ledgerclient.WrongKey},
 	} {
 		q := ledgerclient.Inquiry{Ledger: s.log.id, Keeper: s.keeper.Key(), Grant: s.id}
 		if test.change != nil {
@@ -258,10 +259,10 @@ func TestInquire(t *testing.T) {
 	}
 	elsewhere := s.inquiry(s.author)
 	elsewhere.Ledger[0] ^= 1
-	elsewhere.Sign(s.author)
+	ledgerclient.Sign(&elsewhere, s.author)
 	unknown := s.inquiry(s.author)
 	unknown.Grant[0] ^= 1
-	unknown.Sign(s.author)
+	ledgerclient.Sign(&unknown, s.author)
 	for name, test := range map[string]struct {
 		q    ledgerclient.Inquiry
 		code ledgerclient.Code

@@ -233,7 +233,7 @@ func (k *Keeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) (ledgercli
 		rec.Share.Share.Wipe()
 	}
 	a.Acks = rec.Acks
-	a.Sign(k.key)
+	ledgerclient.Sign(&a, k.key)
 	return a, nil
 }
 

@@ -175,18 +175,18 @@ func TestReleaseCodes(t *testing.T) {
 
 		{"request signed by another key", ledgerclient.WrongKey, false, func(s *scene) ledgerclient.Request {
 			r := ordered(s)
-			r.Sign(crypto.GenerateKey())
+			ledgerclient.Sign(&r, crypto.GenerateKey())
 			return r
 		}},
 		{"request signed by the grant's author", ledgerclient.WrongKey, false, func(s *scene) ledgerclient.Request {
 			r := ordered(s)
-			r.Sign(s.author)
+			ledgerclient.Sign(&r, s.author)
 			return r
 		}},
 		{"somebody else's access and request", ledgerclient.WrongKey, false, func(s *scene) ledgerclient.Request {
 			mallory := crypto.GenerateKey()
 			r, _ := s.request(s.sign(s.access(), mallory))
-			r.Sign(mallory)
+			ledgerclient.Sign(&r, mallory)
 			return r
 		}},
 		{"response key replaced in a request that was overheard", ledgerclient.WrongKey, false, func(s *scene) ledgerclient.Request {
@@ -235,13 +235,13 @@ func TestReleaseCodes(t *testing.T) {
 		{"for another ledger", ledgerclient.BadRequest, false, func(s *scene) ledgerclient.Request {
 			r := ordered(s)
 			r.Ledger[0] ^= 1
-			r.Sign(s.partner)
+			ledgerclient.Sign(&r, s.partner)
 			return r
 		}},
 		{"for another keeper", ledgerclient.BadRequest, false, func(s *scene) ledgerclient.Request {
 			r := ordered(s)
 			r.Keeper = crypto.GenerateKey().Public()
-			r.Sign(s.partner)
+			ledgerclient.Sign(&r, s.partner)
 			return r
 		}},
 		{"a grant instead of an access", ledgerclient.BadRequest, false, func(s *scene) ledgerclient.Request {
@@ -260,7 +260,7 @@ func TestReleaseCodes(t *testing.T) {
 			for i := range r.Response[1:] {
 				r.Response[1+i] = 0xff
 			}
-			r.Sign(s.partner)
+			ledgerclient.Sign(&r, s.partner)
 			return r
 		}},
 	}
@@ -374,12 +374,12 @@ func TestDepositRefused(t *testing.T) {
 		}},
 		{"by a stranger", ledgerclient.WrongKey, func(s *scene) ledgerclient.Deposit {
 			d := s.deposit(nil)
-			d.Sign(crypto.GenerateKey())
+			ledgerclient.Sign(&d, crypto.GenerateKey())
 			return d
 		}},
 		{"by the recipient", ledgerclient.WrongKey, func(s *scene) ledgerclient.Deposit {
 			d := s.deposit(nil)
-			d.Sign(s.partner)
+			ledgerclient.Sign(&d, s.partner)
 			return d
 		}},
 		{"garbage package", ledgerclient.BadRequest, func(s *scene) ledgerclient.Deposit {
@@ -466,7 +466,7 @@ func TestDeposit(t *testing.T) {
 		t.Errorf("before: %+v, %v", st, err)
 	}
 	stranger := s.deposit(nil)
-	stranger.Sign(crypto.GenerateKey())
+	ledgerclient.Sign(&stranger, crypto.GenerateKey())
 	good := s.deposit(nil)
 	receipts, err := s.keeper.Deposit(ctx, []ledgerclient.Deposit{stranger, good, good})
 	var b *ledgerclient.BatchError
@@ -518,7 +518,7 @@ func BenchmarkDeposit1000(b *testing.B) {
 		shares, pkg, e := s.newGrant(s.author, s.partner)
 		s.order(e)
 		deposits[i] = ledgerclient.Deposit{Ledger: s.log.id, Grant: e.ID(s.log.id), Keeper: s.keeper.Key(), Share: shares[0], Package: pkg.Marshal()}
-		deposits[i].Sign(s.author)
+		ledgerclient.Sign(&deposits[i], s.author)
 	}
 	for b.Loop() {
 		if _, err := s.keeper.Deposit(ctx, deposits); err != nil {

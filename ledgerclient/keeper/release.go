@@ -65,7 +65,7 @@ func (k *Keeper) Release(ctx context.Context, r ledgerclient.Request) (ledgercli
 			}
 		}
 	}
-	a.Sign(k.key)
+	ledgerclient.Sign(&a, k.key)
 	if authentic && a.Code != ledgerclient.Released {
 		if err := k.vault.File(ctx, ledgerclient.Refused{Request: r, Answer: a}, MaxRefused); err != nil {
 			return ledgerclient.Answer{}, err

@@ -71,8 +71,8 @@ func newDeposited(ledger crypto.LedgerID, keeper crypto.PubKey, seed uint64, hou
 	g.access = s.sign(contract.Entry{Kind: contract.KindAccess, Subject: id, NotBefore: hour - 1, NotAfter: hour + 48}, partner)
 	g.revocation = s.sign(contract.Entry{Kind: contract.KindRevoke, Subject: id, NotAfter: contract.Forever}, author)
 	g.deposit = ledgerclient.Deposit{Ledger: ledger, Grant: id, Keeper: keeper, Share: shares[0], Package: pkg.Marshal()}
-	g.deposit.Sign(author)
+	ledgerclient.Sign(&g.deposit, author)
 	g.request = ledgerclient.Request{Ledger: ledger, Keeper: keeper, Access: g.access, Response: crypto.GenerateKey().Public()}
-	g.request.Sign(partner)
+	ledgerclient.Sign(&g.request, partner)
 	return g
 }

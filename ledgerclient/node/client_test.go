@@ -403,7 +403,7 @@ func TestBusyIsSentLess(t *testing.T) {
 	deposits := make([]ledgerclient.Deposit, 30)
 	for i := range deposits {
 		deposits[i] = ledgerclient.Deposit{Ledger: inv.Ledger, Keeper: s.Keepers[0].Key(), Share: shares[0], Package: make([]byte, 100)}
-		deposits[i].Sign(key)
+		ledgerclient.Sign(&deposits[i], key)
 	}
 	_, err = s.Keepers[0].Deposit(ctx, deposits)
 	if b, ok := errors.AsType[*ledgerclient.BatchError](err); !ok || len(b.Errs) != 30 {

@@ -73,7 +73,7 @@ func (k keeper) Revoke(ctx context.Context, revocations []contract.Entry) ([]led
 }
 
 func (k keeper) State(ctx context.Context, q ledgerclient.Inquiry) (ledgerclient.KeeperState, error) {
-	raw, err := k.ask(ctx, PathState, q.Marshal(), 64, true)
+	raw, err := k.ask(ctx, PathState, ledgerclient.Marshal(&q), 64, true)
 	if err != nil {
 		return ledgerclient.KeeperState{}, err
 	}
@@ -85,17 +85,17 @@ func (k keeper) State(ctx context.Context, q ledgerclient.Inquiry) (ledgerclient
 }
 
 func (k keeper) Release(ctx context.Context, r ledgerclient.Request) (ledgerclient.Answer, error) {
-	raw, err := k.ask(ctx, PathRelease, r.Marshal(), maxAnswer, false)
+	raw, err := k.ask(ctx, PathRelease, ledgerclient.Marshal(&r), maxAnswer, false)
 	if err != nil {
 		return ledgerclient.Answer{}, err
 	}
-	return ledgerclient.ParseAnswer(raw)
+	return ledgerclient.Parse[ledgerclient.Answer](raw)
 }
 
 func (k keeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) (ledgerclient.InquiryAnswer, error) {
-	raw, err := k.ask(ctx, PathInquire, q.Marshal(), MaxInquiry, true)
+	raw, err := k.ask(ctx, PathInquire, ledgerclient.Marshal(&q), MaxInquiry, true)
 	if err != nil {
 		return ledgerclient.InquiryAnswer{}, err
 	}
-	return ledgerclient.ParseInquiryAnswer(raw)
+	return ledgerclient.Parse[ledgerclient.InquiryAnswer](raw)
 }

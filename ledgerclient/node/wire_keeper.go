@@ -18,11 +18,11 @@ const maxDeposit = 32 + 32 + 33 + 33 + 64 + 4 + MaxPackage
 var DepositsForm = list("batch of deposits", 1, MaxEntries, func(c *codec.Codec, d *ledgerclient.Deposit) {
 	var raw []byte
 	if !c.Reading() {
-		raw = d.Marshal()
+		raw = ledgerclient.Marshal(d)
 	}
 	if codec.Sized[uint32](c, &raw, maxDeposit); c.Reading() {
 		var err error
-		*d, err = ledgerclient.ParseDeposit(raw)
+		*d, err = ledgerclient.Parse[ledgerclient.Deposit](raw)
 		c.Fail(err)
 	}
 })

@@ -102,7 +102,7 @@ func (o *Outbox) Deposit(ctx context.Context, grants []*Change) error {
 			for i, k := range o.Client.Keepers {
 				d := &perKeeper[i][j]
 				*d = ledgerclient.Deposit{Ledger: o.Client.ID(), Grant: c.ID, Keeper: k.Key(), Share: shares[i], Package: c.Package}
-				d.Sign(key)
+				ledgerclient.Sign(d, key)
 			}
 			return nil
 		}()

@@ -205,7 +205,7 @@ func (k keeper) Deposit(_ context.Context, ds []ledgerclient.Deposit) ([]ledgerc
 		}
 		k.w.held[d.Grant] = true
 		out[i] = ledgerclient.Receipt{Ledger: d.Ledger, Grant: d.Grant, Keeper: d.Keeper, Index: d.Share.Index, Share: d.Share.Hash(d.Ledger, author)}
-		out[i].Sign(k.w.keeper)
+		ledgerclient.Sign(&out[i], k.w.keeper)
 	}
 	return out, k.w.lost("deposit")
 }
@@ -228,7 +228,7 @@ func (k keeper) Revoke(_ context.Context, es []contract.Entry) ([]ledgerclient.A
 		}
 		k.w.ended[e.Subject] = end
 		out[i] = ledgerclient.Acknowledgement{Ledger: k.w.client.ID(), Grant: e.Subject, Keeper: k.Key(), End: end}
-		out[i].Sign(k.w.keeper)
+		ledgerclient.Sign(&out[i], k.w.keeper)
 	}
 	if errors.Join(errs...) != nil {
 		return out, &ledgerclient.BatchError{Errs: errs}

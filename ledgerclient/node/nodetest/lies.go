@@ -98,12 +98,12 @@ var lies = map[string]lie{
 	},
 	// The recipient's refused attempts are left out of the keeper's answer.
 	"hidden-refusal": changed(node.PathInquire, func(n *Node, b []byte) []byte {
-		a, err := ledgerclient.ParseInquiryAnswer(b)
+		a, err := ledgerclient.Parse[ledgerclient.InquiryAnswer](b)
 		if err != nil {
 			return b
 		}
 		a.Refused = nil
-		return a.Marshal()
+		return ledgerclient.Marshal(&a)
 	}),
 	// The entries come, are never ordered, and no answer is given.
 	"withheld-entries": func(n *Node, w http.ResponseWriter, r *http.Request) bool {
@@ -319,11 +319,11 @@ func (n *Node) before() []byte {
 
 // otherShare seals and signs another share than the one in a keeper's answer.
 func (n *Node) otherShare(body, answer []byte) ([]byte, error) {
-	req, err := ledgerclient.ParseRequest(body)
+	req, err := ledgerclient.Parse[ledgerclient.Request](body)
 	if err != nil {
 		return nil, err
 	}
-	a, err := ledgerclient.ParseAnswer(answer)
+	a, err := ledgerclient.Parse[ledgerclient.Answer](answer)
 	if err != nil || a.Code != ledgerclient.Released {
 		return answer, err
 	}
@@ -347,8 +347,8 @@ func (n *Node) otherShare(body, answer []byte) ([]byte, error) {
 	if a.Sealed, err = crypto.SealShare(about, shares[0], req.Response); err != nil {
 		return nil, err
 	}
-	a.Sign(key)
-	return a.Marshal(), nil
+	ledgerclient.Sign(&a, key)
+	return ledgerclient.Marshal(&a), nil
 }
 
 // anotherPayload is a stored payload that does not begin as b does.

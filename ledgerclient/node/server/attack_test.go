@@ -362,7 +362,7 @@ func TestRefusalsDoNotHoldUpRevocations(t *testing.T) {
 		const each = 100
 		for _, address := range []string{"198.51.100.1", "198.51.100.2"} {
 			for range each {
-				b.others.Go(func() { b.ask(address, "POST", node.PathRelease, request.Marshal()) })
+				b.others.Go(func() { b.ask(address, "POST", node.PathRelease, ledgerclient.Marshal(&request)) })
 			}
 		}
 		synctest.Wait()
@@ -372,7 +372,7 @@ func TestRefusalsDoNotHoldUpRevocations(t *testing.T) {
 		b.open("behind 200 requests")
 		late := make(chan struct{})
 		b.others.Go(func() {
-			b.ask("192.0.2.77", "POST", node.PathRelease, request.Marshal())
+			b.ask("192.0.2.77", "POST", node.PathRelease, ledgerclient.Marshal(&request))
 			close(late)
 		})
 		synctest.Wait()

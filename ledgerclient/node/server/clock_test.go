@@ -28,7 +28,7 @@ func TestClockJump(t *testing.T) {
 			before := w.ok(w.get(node.PathCheckpoint))
 			w.clock.jump(by)
 			w.refused("submit", w.post(node.PathEntries, node.EntriesForm.Marshal(w.records(1))), node.KindClock)
-			w.refused("release", w.post(node.PathRelease, r.Marshal()), node.KindClock)
+			w.refused("release", w.post(node.PathRelease, ledgerclient.Marshal(&r)), node.KindClock)
 			if s := w.server.Health(); s != "clock" {
 				t.Errorf("health %q", s)
 			}
@@ -38,7 +38,7 @@ func TestClockJump(t *testing.T) {
 			}
 			w.ok(w.get(node.PathTile + "0/000.p/2"))
 			q := w.inquiry(g)
-			w.ok(w.post(node.PathState, q.Marshal()))
+			w.ok(w.post(node.PathState, ledgerclient.Marshal(&q)))
 			revocation := []contract.Entry{w.revocation(g)}
 			w.ok(w.post(node.PathRevoke, node.EntriesForm.Marshal(revocation)))
 			w.refused("a revocation among others", w.post(node.PathEntries, node.EntriesForm.Marshal(append(w.records(1), revocation...))), node.KindClock)

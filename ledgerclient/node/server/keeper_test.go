@@ -41,14 +41,14 @@ func TestKeeper(t *testing.T) {
 	state := func() ledgerclient.KeeperState {
 		t.Helper()
 		q := w.inquiry(g)
-		s, err := node.KeeperStateForm.Parse(w.ok(w.post(node.PathState, q.Marshal())))
+		s, err := node.KeeperStateForm.Parse(w.ok(w.post(node.PathState, ledgerclient.Marshal(&q))))
 		w.must(err)
 		return s
 	}
 	// Ids are public: who is no side of the grant is told nothing.
 	ask := ledgerclient.Inquiry{Ledger: w.ledger, Keeper: w.keeper, Grant: g.id}
 	ask.SignState(g.key)
-	w.refused("before the grant", w.post(node.PathState, ask.Marshal()), node.KindKeeper)
+	w.refused("before the grant", w.post(node.PathState, ledgerclient.Marshal(&ask)), node.KindKeeper)
 	w.refused("without a signature", w.post(node.PathState, g.id[:]), node.KindMalformed)
 	w.ok(w.post(node.PathBlobs, node.PutsForm.Marshal(g.puts)))
 	w.order(g.entry)
@@ -57,9 +57,9 @@ func TestKeeper(t *testing.T) {
 	}
 	w.give(g)
 	ask.SignState(crypto.GenerateKey())
-	w.refused("a stranger", w.post(node.PathState, ask.Marshal()), node.KindKeeper)
-	ask.Sign(g.key)
-	w.refused("another question", w.post(node.PathState, ask.Marshal()), node.KindKeeper)
+	w.refused("a stranger", w.post(node.PathState, ledgerclient.Marshal(&ask)), node.KindKeeper)
+	ledgerclient.Sign(&ask, g.key)
+	w.refused("another question", w.post(node.PathState, ledgerclient.Marshal(&ask)), node.KindKeeper)
 	if s := state(); !s.Held {
 		t.Errorf("given: %+v", s)
 	}
@@ -103,20 +103,20 @@ func TestKeeper(t *testing.T) {
 
 	q := ledgerclient.Inquiry{Ledger: w.ledger, Keeper: w.keeper, Grant: g.id}
 	rand.Read(q.Nonce[:])
-	q.Sign(g.key)
-	filed, err := ledgerclient.ParseInquiryAnswer(w.ok(w.post(node.PathInquire, q.Marshal())))
+	ledgerclient.Sign(&q, g.key)
+	filed, err := ledgerclient.Parse[ledgerclient.InquiryAnswer](w.ok(w.post(node.PathInquire, ledgerclient.Marshal(&q))))
 	w.must(err)
 	w.must(filed.Verify(&q, g.entry.Counterparty))
 	if len(filed.Refused) != 2 || filed.Refused[0].Answer.Code != ledgerclient.NoAccess || len(filed.Acks) != 1 {
 		t.Errorf("%d refused, %d acknowledged", len(filed.Refused), len(filed.Acks))
 	}
 	// Not for anybody else, and an older answer fits no new question.
-	q.Sign(crypto.GenerateKey())
-	if p := w.refused("a stranger's inquiry", w.post(node.PathInquire, q.Marshal()), node.KindKeeper); p.Code != ledgerclient.WrongKey.String() || *p.Entry != g.id {
+	ledgerclient.Sign(&q, crypto.GenerateKey())
+	if p := w.refused("a stranger's inquiry", w.post(node.PathInquire, ledgerclient.Marshal(&q)), node.KindKeeper); p.Code != ledgerclient.WrongKey.String() || *p.Entry != g.id {
 		t.Errorf("%s", p.Code)
 	}
 	q.Nonce[0] ^= 1
-	q.Sign(g.key)
+	ledgerclient.Sign(&q, g.key)
 	if filed.Verify(&q, g.entry.Counterparty) == nil {
 		t.Error("an older answer is taken for a new one")
 	}
@@ -147,8 +147,8 @@ func TestReserveIsForRevocations(t *testing.T) {
 		t.Error(a.Code)
 	}
 	q := ledgerclient.Inquiry{Ledger: w.ledger, Keeper: w.keeper, Grant: g.id}
-	q.Sign(g.key)
-	filed, err := ledgerclient.ParseInquiryAnswer(w.ok(w.post(node.PathInquire, q.Marshal())))
+	ledgerclient.Sign(&q, g.key)
+	filed, err := ledgerclient.Parse[ledgerclient.InquiryAnswer](w.ok(w.post(node.PathInquire, ledgerclient.Marshal(&q))))
 	w.must(err)
 	if len(filed.Refused) != 0 || filed.More != 3 {
 		t.Errorf("%d filed on a full disk, %d counted", len(filed.Refused), filed.More)
@@ -219,18 +219,18 @@ func TestEnforcedGate(t *testing.T) {
 	// The access of another grant, as it is and with the subject changed.
 	r, response = w.request(other, forOther)
 	r.Access.Subject = g.id
-	r.Sign(other.oneTime)
+	ledgerclient.Sign(&r, other.oneTime)
 	leak(w.release(&r), response, r.Access)
 	r, response = w.request(g, forOther)
 	leak(w.release(&r), response, forOther)
 	// Another ledger's name, another keeper's.
 	r, response = w.request(g, access)
 	r.Ledger[0] ^= 1
-	r.Sign(g.oneTime)
+	ledgerclient.Sign(&r, g.oneTime)
 	leak(w.release(&r), response, access)
 	r, response = w.request(g, access)
 	r.Keeper = g.oneTime.Sig
-	r.Sign(g.oneTime)
+	ledgerclient.Sign(&r, g.oneTime)
 	leak(w.release(&r), response, access)
 	// An entry that is on the ledger, but is no access: the grant itself.
 	r, response = w.request(g, g.entry)

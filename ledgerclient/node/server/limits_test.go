@@ -278,7 +278,7 @@ func TestEveryRouteCharges(t *testing.T) {
 	request, _ := w.request(g, access)
 	state := w.inquiry(g)
 	inquiry := ledgerclient.Inquiry{Ledger: w.ledger, Keeper: w.keeper, Grant: g.id}
-	inquiry.Sign(g.key)
+	ledgerclient.Sign(&inquiry, g.key)
 	withdrawn := w.record(1)
 	w.add(withdrawn)
 	withdrawal := w.withdrawal(withdrawn)
@@ -290,8 +290,8 @@ func TestEveryRouteCharges(t *testing.T) {
 	bodies := map[string][]byte{
 		"entries": node.EntriesForm.Marshal(w.records(2)), "blobs": node.PutsForm.Marshal([]ledgerclient.Put{v.put}), "upload": nil,
 		"upload-part": node.UploadPartForm.Marshal(part), "upload-commit": node.UploadCommitForm.Marshal(commit), "upload-abort": make([]byte, 32), "erase": erase[:],
-		"deposit": node.DepositsForm.Marshal([]ledgerclient.Deposit{w.deposit(g)}), "state": state.Marshal(), "release": request.Marshal(),
-		"revoke": node.EntriesForm.Marshal([]contract.Entry{w.revocation(g)}), "inquire": inquiry.Marshal(),
+		"deposit": node.DepositsForm.Marshal([]ledgerclient.Deposit{w.deposit(g)}), "state": ledgerclient.Marshal(&state), "release": ledgerclient.Marshal(&request),
+		"revoke": node.EntriesForm.Marshal([]contract.Entry{w.revocation(g)}), "inquire": ledgerclient.Marshal(&inquiry),
 	}
 	checks := map[string]float64{"entries": 2, "blobs": 1, "upload-commit": 1, "erase": 1, "deposit": 1, "state": 1, "release": 2, "revoke": 1, "inquire": 1}
 	rest := map[string]func() string{

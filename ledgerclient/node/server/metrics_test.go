@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
@@ -52,7 +53,7 @@ func TestNothingPersonal(t *testing.T) {
 	w.get("/carekey/v1/entries/" + g.id.String())
 	w.get("/carekey/v1/nonsense/" + hex.EncodeToString(loc[:]))
 	r, _ := w.request(g, g.entry)
-	w.ok(w.post(node.PathRelease, r.Marshal()))
+	w.ok(w.post(node.PathRelease, ledgerclient.Marshal(&r)))
 	w.refused("a stranger", w.post(node.PathEntries, node.EntriesForm.Marshal([]contract.Entry{g.entry})), node.KindToken)
 	conn := w.dial() // what http.Server complains about
 	io.WriteString(conn, "nonsense\r\n\r\n")

@@ -47,7 +47,7 @@ func TestOrderOutOfReach(t *testing.T) {
 		t.Errorf("a head of now without a look at the order: %s", now)
 	}
 	r, _ := w.request(g, access)
-	w.refused("a release", w.post(node.PathRelease, r.Marshal()), node.KindFailed)
+	w.refused("a release", w.post(node.PathRelease, ledgerclient.Marshal(&r)), node.KindFailed)
 	record := w.records(1)
 	w.refused("an entry", w.post(node.PathEntries, node.EntriesForm.Marshal(record)), node.KindFailed)
 

@@ -270,7 +270,7 @@ func (w *world) grant() *given {
 
 func (w *world) deposit(g *given) ledgerclient.Deposit {
 	d := ledgerclient.Deposit{Ledger: w.ledger, Grant: g.id, Keeper: w.keeper, Share: g.shares[0], Package: g.pkg.Marshal()}
-	d.Sign(g.key)
+	ledgerclient.Sign(&d, g.key)
 	return d
 }
 
@@ -308,7 +308,7 @@ func (w *world) access(g *given) (contract.Entry, ledgerclient.Put) {
 func (w *world) request(g *given, access contract.Entry) (ledgerclient.Request, *crypto.PrivateKey) {
 	response := crypto.GenerateKey()
 	r := ledgerclient.Request{Ledger: w.ledger, Keeper: w.keeper, Access: access, Response: response.Public()}
-	r.Sign(g.oneTime)
+	ledgerclient.Sign(&r, g.oneTime)
 	return r, response
 }
 
@@ -322,7 +322,7 @@ func (w *world) inquiry(g *given) ledgerclient.Inquiry {
 // release asks for a share and checks the signature on whatever is answered.
 func (w *world) release(r *ledgerclient.Request) ledgerclient.Answer {
 	w.t.Helper()
-	a, err := ledgerclient.ParseAnswer(w.ok(w.post(node.PathRelease, r.Marshal())))
+	a, err := ledgerclient.Parse[ledgerclient.Answer](w.ok(w.post(node.PathRelease, ledgerclient.Marshal(r))))
 	w.must(err)
 	w.must(a.Verify(r, w.keeper))
 	return a
