@@ -59,12 +59,15 @@ const (
 // Blob opens a payload: its beginning is read at once.
 func (s store) Blob(ctx context.Context, loc crypto.Locator) (ledgerclient.Blob, error) {
 	b := &blob{ctx: ctx, n: s.n, locator: hex.EncodeToString(loc[:]), size: -1}
-	b.begin = make([]byte, firstBytes)
-	n, err := b.fetch(b.begin, 0)
+	a, err := b.open(0, firstBytes-1)
 	if err != nil {
 		return nil, err
 	}
-	b.begin = b.begin[:n]
+	defer a.end()
+	b.begin = make([]byte, min(firstBytes, b.size))
+	if _, err := io.ReadFull(a.watch.reader(a.Body), b.begin); err != nil {
+		return nil, a.err(err)
+	}
 	return b, nil
 }
 
@@ -80,7 +83,7 @@ type blob struct {
 	mu     sync.Mutex
 	stream *answering
 	body   io.Reader
-	at     int64 // where the stream is, or the last read ended
+	at     int64 // where the stream is
 }
 
 // Size is what the node says. A reader checks it against what it expects.
@@ -111,14 +114,12 @@ func (b *blob) ReadAt(p []byte, off int64) (int, error) {
 	}
 	whole := len(p)
 	p = p[:max(0, min(int64(whole), b.size-off))]
-	n := 0
-	if off < int64(len(b.begin)) {
-		n = copy(p, b.begin[off:])
-	}
-	if n < len(p) {
+	n := copy(p, b.begin[min(off, int64(len(b.begin))):])
+	// An answer that broke off is asked for again from where it did, as long as some of
+	// it comes.
+	for n < len(p) {
 		k, err := b.readOn(p[n:], off+int64(n))
-		n += k
-		if err != nil {
+		if n += k; err != nil && (k == 0 || !is[*ledgerclient.UnreachableError](err)) {
 			return n, err
 		}
 	}
@@ -128,29 +129,12 @@ func (b *blob) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// readOn fills p from off. An answer that broke off is asked for again from where
-// it did, as long as some of it comes.
+// readOn fills p from off, from the answer that is being read if it is there.
 func (b *blob) readOn(p []byte, off int64) (n int, err error) {
-	for {
-		k, err := b.readOnce(p[n:], off+int64(n))
-		n += k
-		if err == nil || k == 0 || !is[*ledgerclient.UnreachableError](err) {
-			return n, err
-		}
-	}
-}
-
-func (b *blob) readOnce(p []byte, off int64) (n int, err error) {
 	if b.at != off {
 		b.drop()
 	}
-	if b.stream == nil && b.at != off {
-		n, err := b.fetch(p, off)
-		b.at = off + int64(n)
-		return n, err
-	}
-	if b.stream == nil {
-		// The second read in a row: what follows will be asked for too.
+	if b.stream == nil { // what follows will be asked for too
 		if b.stream, err = b.open(off, b.size-1); err != nil {
 			return 0, err
 		}
@@ -176,20 +160,6 @@ func (b *blob) open(from, to int64) (*answering, error) {
 	q := question{service: ofStore, method: http.MethodGet, path: PathBlobs, reads: true,
 		header: [2]string{HeaderLocator, b.locator}, span: "bytes=" + number(from) + "-" + number(to)}
 	return b.n.wire.each(b.ctx, &q, func(a *answering) error { return b.checkRange(a, from, to) })
-}
-
-// fetch reads the bytes of p from off, as many as there are.
-func (b *blob) fetch(p []byte, off int64) (int, error) {
-	a, err := b.open(off, off+int64(len(p))-1)
-	if err != nil {
-		return 0, err
-	}
-	defer a.end()
-	n, err := io.ReadFull(a.watch.reader(a.Body), p[:min(int64(len(p)), b.size-off)])
-	if err != nil {
-		return n, a.err(err)
-	}
-	return n, nil
 }
 
 // checkRange checks that an answer is the part of the payload that was asked for,
