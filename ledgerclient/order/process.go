@@ -2,6 +2,7 @@ package order
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -9,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/carekey/carekey/crypto/crash"
@@ -19,18 +19,22 @@ import (
 type run struct {
 	name  string
 	cmd   *exec.Cmd
+	kill  context.CancelFunc
 	in    io.WriteCloser
-	lines chan []byte   // the program's, one at a time
-	over  chan struct{} // closed when nobody reads lines any more
-	fault Fault         // why lines was closed
+	out   io.ReadCloser
+	lines *bufio.Reader // of out
+	talk  *talk         // nil: nobody listens
 	asked uint64
-	done  chan struct{} // closed when the process has ended and all it wrote was read
-	once  sync.Once
 }
 
+// lingering is how long what the program started itself may keep its standard error
+// open once it has ended.
+const lingering = time.Second
+
 func startRun(path, name string, opt ProgramOptions) (*run, error) {
-	failed := &ProgramError{Program: name, Fault: NotARun}
-	cmd := exec.Command(path)
+	ctx, kill := context.WithCancel(context.Background())
+	cmd := exec.CommandContext(ctx, path)
+	cmd.WaitDelay = lingering
 	cmd.Env = []string{}
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "CAREKEY_") {
@@ -38,131 +42,106 @@ func startRun(path, name string, opt ProgramOptions) (*run, error) {
 		}
 	}
 	endWithParent(cmd)
+	r := &run{name: name, cmd: cmd, kill: kill}
+	if opt.Stderr != nil {
+		r.talk = &talk{to: opt.Stderr, name: name, left: maxTalk}
+		cmd.Stderr = r.talk
+	}
 	in, err := cmd.StdinPipe()
 	out, err2 := cmd.StdoutPipe()
-	talk, err3 := cmd.StderrPipe()
-	if cmp.Or(err, err2, err3) != nil || cmd.Start() != nil {
-		return nil, failed
+	if cmp.Or(err, err2) != nil || cmd.Start() != nil {
+		kill()
+		return nil, &ProgramError{Program: name, Fault: NotARun}
 	}
-	r := &run{name: name, cmd: cmd, in: in, lines: make(chan []byte), over: make(chan struct{}), done: make(chan struct{})}
-	var readers sync.WaitGroup
-	readers.Go(func() {
-		defer crash.Report()
-		r.read(out)
-	})
-	readers.Go(func() {
-		defer crash.Report()
-		relay(talk, opt.Stderr, name)
-	})
-	go func() {
-		defer crash.Report()
-		readers.Wait()
-		cmd.Wait()
-		close(r.done)
-	}()
+	r.in, r.out, r.lines = in, out, bufio.NewReaderSize(out, 64<<10)
 	return r, nil
 }
 
-// read passes on the program's lines until one is too long, or the end.
-func (r *run) read(out io.Reader) {
-	defer io.Copy(io.Discard, out) // lest it blocks on a full pipe before it is ended
-	defer close(r.lines)
-	in := bufio.NewReaderSize(out, 64<<10)
-	for {
-		var line []byte
-		for {
-			part, err := in.ReadSlice('\n')
-			if len(line)+len(part) > maxLine {
-				r.fault = TooLong
-				return
-			}
-			line = append(line, part...)
-			if err == nil {
-				break
-			}
-			if !errors.Is(err, bufio.ErrBufferFull) {
-				r.fault = Died
-				return
-			}
-		}
-		select {
-		case r.lines <- line:
-		case <-r.over:
-			return
-		}
-	}
-}
-
-// exchange writes a line and returns the next one of the program. ctx's end
-// counts as the end of the time that it had.
+// exchange writes a line and returns the next one of the program. ctx's end counts as
+// the end of the time that it had, at which it is killed. After an error it must be
+// ended.
 func (r *run) exchange(ctx context.Context, line []byte, limit time.Duration) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	failed := func(f Fault) ([]byte, error) { return nil, &ProgramError{Program: r.name, Fault: f} }
-	written := make(chan error, 1)
-	go func() {
+	late := context.AfterFunc(ctx, func() {
 		defer crash.Report()
-		_, err := r.in.Write(append(line, '\n'))
-		written <- err
-	}()
-	select {
-	case err := <-written:
-		if err != nil {
-			return failed(Died)
-		}
-	case <-ctx.Done():
-		return failed(Late)
+		r.kill()
+		r.in.Close() // what the program started may hold the other end
+		r.out.Close()
+	})
+	answer, fault := r.next(append(line, '\n'))
+	if !late() {
+		fault = Late
 	}
-	select {
-	case answer, ok := <-r.lines:
-		if !ok {
-			return failed(r.fault)
+	if fault != "" {
+		return nil, &ProgramError{Program: r.name, Fault: fault}
+	}
+	return answer, nil
+}
+
+func (r *run) next(question []byte) (line []byte, wrong Fault) {
+	if _, err := r.in.Write(question); err != nil {
+		return nil, Died
+	}
+	for {
+		part, err := r.lines.ReadSlice('\n')
+		if len(line)+len(part) > maxLine {
+			return nil, TooLong
 		}
-		return answer, nil
-	case <-ctx.Done():
-		return failed(Late)
+		line = append(line, part...)
+		if err == nil {
+			return line, ""
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return nil, Died
+		}
 	}
 }
 
 // end closes the program's input, gives it that time and then kills it. Whatever
 // it started itself and left running is not waited for.
 func (r *run) end(grace time.Duration) {
-	r.once.Do(func() {
-		close(r.over)
-		r.in.Close()
-	})
-	if grace > 0 {
-		timer := time.NewTimer(grace)
-		defer timer.Stop()
-		select {
-		case <-r.done:
-			return
-		case <-timer.C:
-		}
+	r.in.Close()
+	timer := time.AfterFunc(grace, r.kill)
+	defer timer.Stop()
+	r.cmd.Wait()
+	r.kill()
+	if r.talk != nil {
+		r.talk.Write([]byte("\n"))
 	}
-	r.cmd.Process.Kill()
 }
 
-// maxTalk is how much of a program's standard error is passed on, in bytes.
-const maxTalk = 1 << 20
+const (
+	maxTalk  = 1 << 20 // how much of a program's standard error is passed on, in bytes
+	talkLine = 4096    // and of one line
+)
 
-// relay passes on lines of standard error behind the program's name.
-func relay(from io.Reader, to io.Writer, name string) {
-	defer io.Copy(io.Discard, from)
-	if to == nil {
-		return
-	}
-	in := bufio.NewReaderSize(from, 4096)
-	left := maxTalk
-	for left > 0 {
-		line, err := in.ReadSlice('\n')
-		left -= len(line) + len(name) + 3
-		if text := strings.TrimRight(string(line), "\r\n"); text != "" {
-			io.WriteString(to, name+": "+printable(text)+"\n")
+// talk passes on lines behind the program's name.
+type talk struct {
+	to   io.Writer
+	name string
+	left int
+	line []byte // what is not passed on yet
+}
+
+func (t *talk) Write(p []byte) (int, error) {
+	for t.line = append(t.line, p...); t.left > 0; {
+		line, rest, whole := bytes.Cut(t.line, []byte("\n"))
+		if len(line) > talkLine {
+			line, rest, whole = t.line[:talkLine], t.line[talkLine:], true
 		}
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			return
+		if !whole {
+			return len(p), nil
+		}
+		t.line = rest
+		t.left -= len(line) + len(t.name) + 4
+		if text := strings.TrimRight(string(line), "\r"); text != "" {
+			io.WriteString(t.to, t.name+": "+printable(text)+"\n")
+		}
+		if t.left <= 0 {
+			io.WriteString(t.to, t.name+": says more than is passed on\n")
 		}
 	}
-	io.WriteString(to, name+": says more than is passed on\n")
+	t.line = nil
+	return len(p), nil
 }
