@@ -73,7 +73,7 @@ func (l *Ledger) Follow(ctx context.Context) error {
 // follow consumes to the head and calls each with what came of every item that it
 // consumed itself. The entries at must be the items at those positions: what is not
 // the same is not taken in.
-func (l *Ledger) follow(ctx context.Context, at map[uint64]*contract.Entry, each func(position uint64, item *Item, o ledgerclient.Outcome)) error {
+func (l *Ledger) follow(ctx context.Context, at map[uint64]*contract.Entry, each func(*Item, ledgerclient.Outcome)) error {
 	least := uint64(0)
 	for position := range at {
 		least = max(least, position)
@@ -125,7 +125,7 @@ func (l *Ledger) follow(ctx context.Context, at map[uint64]*contract.Entry, each
 		}
 		for i := range out {
 			if each != nil {
-				each(next+uint64(i), &items[i], out[i])
+				each(&items[i], out[i])
 			}
 		}
 		next += uint64(len(items))
@@ -175,71 +175,55 @@ func (l *Ledger) Append(ctx context.Context, entries []contract.Entry) ([]ledger
 	return out, nil
 }
 
-// order appends the entries with those numbers and fills in their outcomes.
+// order appends the entries with those numbers and fills in their outcomes. For an
+// append without an answer it looks whether all of them are in the order by now.
+// Otherwise the caller has to ask again later.
 func (l *Ledger) order(ctx context.Context, entries []contract.Entry, which []int, out []ledgerclient.Outcome) error {
 	consumed, _, err := l.Consumed(ctx)
 	if err != nil {
 		return err
 	}
 	batch := make([]contract.Entry, len(which))
+	missing := make(map[contract.Entry]int, len(which))
 	for i, n := range which {
 		batch[i] = entries[n]
-	}
-	positions, err := l.backend.Append(ctx, batch)
-	if unknown, ok := fault.As(err, ErrUnknown); ok {
-		return l.look(ctx, entries, which, out, unknown)
-	}
-	if err != nil {
-		return unreachable(err)
-	}
-	if len(positions) != len(which) {
-		return ErrBroken.With("position", consumed, "what", Moved)
-	}
-	at := make(map[uint64]*contract.Entry, len(which))
-	judged := make(map[uint64]ledgerclient.Outcome, len(which))
-	for i, n := range which {
-		if e, ok := at[positions[i]]; ok && *e != entries[n] {
-			return ErrBroken.With("position", positions[i], "what", Moved)
-		}
-		at[positions[i]] = &entries[n]
-	}
-	err = l.follow(ctx, at, func(position uint64, _ *Item, o ledgerclient.Outcome) {
-		if at[position] != nil {
-			judged[position] = o
-		}
-	})
-	if err != nil {
-		return err
-	}
-	for i, n := range which {
-		o, ok := judged[positions[i]]
-		if !ok {
-			if o, err = l.before(ctx, positions[i], &entries[n]); err != nil {
-				return err
-			}
-		}
-		out[n] = o
-	}
-	return nil
-}
-
-// look is for an append without an answer: if all of its entries are in the
-// order by now, it has one. Otherwise the caller has to ask again later.
-func (l *Ledger) look(ctx context.Context, entries []contract.Entry, which []int, out []ledgerclient.Outcome, unknown *fault.Error) error {
-	missing := make(map[contract.Entry]int, len(which))
-	for _, n := range which {
 		missing[entries[n]] = n
 	}
-	err := l.follow(ctx, nil, func(_ uint64, item *Item, o ledgerclient.Outcome) {
+	positions, err := l.backend.Append(ctx, batch)
+	unknown, lost := fault.As(err, ErrUnknown)
+	if err != nil && !lost {
+		return unreachable(err)
+	}
+	if !lost && len(positions) != len(which) {
+		return ErrBroken.With("position", consumed, "what", Moved)
+	}
+	at := make(map[uint64]*contract.Entry, len(positions))
+	for i, position := range positions {
+		if at[position] != nil { // no two of them are the same
+			return ErrBroken.With("position", position, "what", Moved)
+		}
+		at[position] = &batch[i]
+	}
+	err = l.follow(ctx, at, func(item *Item, o ledgerclient.Outcome) {
 		if n, ok := missing[item.Entry]; ok {
 			out[n] = o
 			delete(missing, item.Entry)
 		}
 	})
-	if err == nil && len(missing) == 0 {
-		return nil
+	if lost && (err != nil || len(missing) > 0) {
+		return &ledgerclient.UnreachableError{Service: "ledger", Err: unknown}
 	}
-	return &ledgerclient.UnreachableError{Service: "ledger", Err: unknown}
+	if err != nil {
+		return err
+	}
+	for i, n := range which {
+		if _, ok := missing[entries[n]]; ok {
+			if out[n], err = l.before(ctx, positions[i], &entries[n]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // before answers for an entry that was ordered and judged some time ago: it
