@@ -10,7 +10,7 @@ import (
 
 // NotFoundError says that a service does not hold what was asked for.
 type NotFoundError struct {
-	What string // "payload", "entry", "grant", "ledger"
+	What string `json:"what"` // "payload", "entry", "grant", "ledger"
 }
 
 func (e *NotFoundError) Error() string { return "no such " + e.What }
@@ -58,8 +58,8 @@ func (e *RangeError) Error() string {
 // KeeperError says that a keeper refused a deposit, a revocation or an inquiry.
 // (A refused Request is no error: it has a signed Answer.)
 type KeeperError struct {
-	Grant contract.ID // zero when the message names none
-	Code  Code        // why; never Released
+	Grant contract.ID `json:"grant"` // zero when the message names none
+	Code  Code        `json:"code"`  // why; never Released
 }
 
 func (e *KeeperError) Error() string { return "refused by the keeper: " + e.Code.String() }
@@ -69,9 +69,9 @@ func (e *KeeperError) Coded() error { return ErrKeeper.With("answer", e.Code, "c
 
 // StoreError says that a store refused a payload.
 type StoreError struct {
-	Entry  contract.ID
-	Part   Part
-	Reason StoreReason
+	Entry  contract.ID `json:"entry"`
+	Part   Part        `json:"part"` // 0: none
+	Reason StoreReason `json:"reason"`
 }
 
 func (e *StoreError) Error() string {
@@ -96,6 +96,9 @@ const (
 	Withdrawn    StoreReason = "withdrawn" // the thread was withdrawn on the ledger: its payloads never come back
 	NotWithdrawn StoreReason = "not a withdrawal on this ledger"
 )
+
+// StoreReasons are all of them.
+var StoreReasons = []StoreReason{BadEntry, BadPackage, BadBlob, BadPart, BadLocators, Withdrawn, NotWithdrawn}
 
 // BatchError says that some items of a batch were refused. All others were
 // accepted, durably.

@@ -48,8 +48,8 @@ func TestSpecification(t *testing.T) {
 	if n := len(regexp.MustCompile("(?m)^\\| `[a-z-]+` \\| [45]\\d\\d \\|").FindAllString(doc, -1)); n != len(problems) {
 		t.Errorf("%d problems in the document, %d in the code", n, len(problems))
 	}
-	for _, name := range storeReasons {
-		has("reason", "`"+name+"`")
+	for _, name := range ledgerclient.StoreReasons {
+		has("reason", "`"+string(name)+"`")
 	}
 	for c := ledgerclient.Released; c <= ledgerclient.BadRequest; c++ {
 		has("code", fmt.Sprintf("%d `%s`", c, c))

@@ -11,7 +11,6 @@ package node
 
 import (
 	"errors"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,7 +19,7 @@ import (
 )
 
 // Version is the version of the protocol that this package speaks.
-const Version = 2
+const Version = 3
 
 // Prefix is what all paths begin with. The C2SP tlog-tiles of the ledger are
 // served under it: it is the log's URL prefix without the slash at the end.
@@ -52,8 +51,8 @@ const (
 
 // Headers and media types.
 const (
-	// HeaderVersion of a request lists the versions that the client speaks, of an
-	// answer the one that it is in: see SpeaksVersion.
+	// HeaderVersion is the version of a request, and of an answer, in decimal. Who
+	// sends none reads what is the same in all.
 	HeaderVersion = "Carekey-Version"
 	// HeaderLocator of a GET of PathBlobs is the secret locator, 64 hexadecimal
 	// digits in lower case. It is in no URL, since URLs get logged.
@@ -97,18 +96,6 @@ const HeadAge = 10 * time.Minute
 // CosignEvery is how old the time in a checkpoint gets before a node makes it
 // anew.
 const CosignEvery = time.Minute
-
-// SpeaksVersion reports whether what a request's HeaderVersion lists has the version of
-// this package: numbers in decimal, separated by commas. Who sends none reads what is
-// the same in all.
-func SpeaksVersion(header string) bool {
-	for field := range strings.SplitSeq(header, ",") {
-		if v, err := strconv.ParseUint(strings.TrimSpace(field), 10, 16); err == nil && v == Version {
-			return true
-		}
-	}
-	return header == ""
-}
 
 // ValidToken reports whether s can be a submit token: 16 to MaxToken characters out
 // of letters, digits, '-', '_', '.' and '~'.

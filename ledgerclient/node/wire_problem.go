@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/codec"
 	"github.com/carekey/carekey/ledgerclient"
 )
@@ -20,7 +20,7 @@ type Kind string
 // the others it must look.
 const (
 	KindMalformed Kind = "malformed" // * the request is not one of the protocol
-	KindNoVersion Kind = "version"   // * no version of the protocol that both speak
+	KindNoVersion Kind = "version"   // * the request is of another version of the protocol
 	KindToken     Kind = "token"     // * the submit token is missing or not known
 	KindNotFound  Kind = "not-found" // * *ledgerclient.NotFoundError
 	KindMethod    Kind = "method"    // * the path has no such method
@@ -47,7 +47,7 @@ var problems = map[Kind]struct {
 	title  string
 }{
 	KindMalformed: {http.StatusBadRequest, "the request is malformed"},
-	KindNoVersion: {http.StatusBadRequest, "no common version of the protocol"},
+	KindNoVersion: {http.StatusBadRequest, "another version of the protocol"},
 	KindToken:     {http.StatusUnauthorized, "a submit token is needed, and this is none"},
 	KindNotFound:  {http.StatusNotFound, "not found"},
 	KindMethod:    {http.StatusMethodNotAllowed, "no such method here"},
@@ -96,42 +96,16 @@ func (e *RefusedError) Coded() error {
 }
 
 // Problem is an RFC 9457 document: why a request failed. Which members beside the
-// first four are there follows from the kind.
+// first four are there follows from the kind: the error of the service is one, too.
 type Problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
 	Status int    `json:"status"` // of HTTP
 	RefusedError
-	What   string                   `json:"what,omitempty"`  // of KindNotFound: "payload", "upload", "page", "tile"
-	Entry  *crypto.Hash             `json:"entry,omitempty"` // of KindStore: the entry; of KindKeeper: the grant
-	Part   string                   `json:"part,omitempty"`
-	Reason string                   `json:"reason,omitempty"`
-	Code   string                   `json:"code,omitempty"`
-	Range  *ledgerclient.RangeError `json:"range,omitempty"`
-}
-
-// storeReasons are the names of the reasons of a StoreError.
-var storeReasons = map[ledgerclient.StoreReason]string{
-	ledgerclient.BadEntry:     "entry",
-	ledgerclient.BadPackage:   "package",
-	ledgerclient.BadBlob:      "payload",
-	ledgerclient.BadPart:      "part",
-	ledgerclient.BadLocators:  "locators",
-	ledgerclient.Withdrawn:    "withdrawn",
-	ledgerclient.NotWithdrawn: "not-withdrawn",
-}
-
-// named is the value of a name on the wire, out of first to last.
-func named[T interface {
-	~uint8
-	String() string
-}](name string, first, last T) (value T, ok bool) {
-	for v := first; v <= last; v++ {
-		if v.String() == name {
-			return v, true
-		}
-	}
-	return 0, false
+	NotFound *ledgerclient.NotFoundError `json:"not_found,omitempty"` // "payload", "upload", "page", "tile"
+	Store    *ledgerclient.StoreError    `json:"store,omitempty"`
+	Keeper   *ledgerclient.KeeperError   `json:"keeper,omitempty"`
+	Range    *ledgerclient.RangeError    `json:"range,omitempty"`
 }
 
 // ParseProblem decodes a problem. One of an unknown type is an error: it is not
@@ -159,19 +133,16 @@ func ParseProblem(b []byte) (Problem, error) {
 func (p *Problem) Err(service string) error {
 	switch p.Kind {
 	case KindNotFound:
-		if validName(p.What) {
-			return &ledgerclient.NotFoundError{What: p.What}
+		if p.NotFound != nil && validName(p.NotFound.What) {
+			return p.NotFound
 		}
 	case KindStore:
-		part, ok := named(p.Part, ledgerclient.PartMetadata, ledgerclient.PartAccess)
-		for reason, name := range storeReasons {
-			if name == p.Reason && p.Entry != nil && (ok || p.Part == "") {
-				return &ledgerclient.StoreError{Entry: *p.Entry, Part: part, Reason: reason}
-			}
+		if p.Store != nil && p.Store.Part <= ledgerclient.PartAccess && slices.Contains(ledgerclient.StoreReasons, p.Store.Reason) {
+			return p.Store
 		}
 	case KindKeeper:
-		if code, ok := named(p.Code, ledgerclient.UnknownGrant, ledgerclient.BadRequest); ok && p.Entry != nil {
-			return &ledgerclient.KeeperError{Grant: *p.Entry, Code: code}
+		if p.Keeper != nil && p.Keeper.Code > ledgerclient.Released && p.Keeper.Code <= ledgerclient.BadRequest {
+			return p.Keeper
 		}
 	case KindRange:
 		if p.Range != nil {
@@ -205,20 +176,19 @@ func unanswered(service string, err error) error {
 // it knows nothing are KindFailed.
 func ProblemOf(err error) Problem {
 	p := Problem{RefusedError: RefusedError{Kind: KindFailed}}
-	if e, ok := errors.AsType[*RefusedError](err); ok {
-		p.RefusedError = *e
-	} else if e, ok := errors.AsType[*ledgerclient.NotFoundError](err); ok {
-		p.Kind, p.What = KindNotFound, e.What
-	} else if e, ok := errors.AsType[*ledgerclient.StoreError](err); ok {
-		p.Kind, p.Entry, p.Reason = KindStore, &e.Entry, storeReasons[e.Reason]
-		if e.Part != 0 {
-			p.Part = e.Part.String()
-		}
-	} else if e, ok := errors.AsType[*ledgerclient.KeeperError](err); ok {
-		p.Kind, p.Entry, p.Code = KindKeeper, &e.Grant, e.Code.String()
-	} else if e, ok := errors.AsType[*ledgerclient.RangeError](err); ok {
-		p.Kind, p.Range = KindRange, e
-	} else if errors.Is(err, ledgerclient.ErrMessage) {
+	var refused *RefusedError
+	switch {
+	case errors.As(err, &refused):
+		p.RefusedError = *refused
+	case errors.As(err, &p.NotFound):
+		p.Kind = KindNotFound
+	case errors.As(err, &p.Store):
+		p.Kind = KindStore
+	case errors.As(err, &p.Keeper):
+		p.Kind = KindKeeper
+	case errors.As(err, &p.Range):
+		p.Kind = KindRange
+	case errors.Is(err, ledgerclient.ErrMessage):
 		p.Kind = KindMalformed
 	}
 	p.Type, p.Title, p.Status = problemType+string(p.Kind), problems[p.Kind].title, problems[p.Kind].status

@@ -112,8 +112,8 @@ func TestKeeper(t *testing.T) {
 	}
 	// Not for anybody else, and an older answer fits no new question.
 	ledgerclient.Sign(&q, crypto.GenerateKey())
-	if p := w.refused("a stranger's inquiry", w.post(node.PathInquire, ledgerclient.Marshal(&q)), node.KindKeeper); p.Code != ledgerclient.WrongKey.String() || *p.Entry != g.id {
-		t.Errorf("%s", p.Code)
+	if p := w.refused("a stranger's inquiry", w.post(node.PathInquire, ledgerclient.Marshal(&q)), node.KindKeeper); p.Keeper.Code != ledgerclient.WrongKey || p.Keeper.Grant != g.id {
+		t.Errorf("%s", p.Keeper.Code)
 	}
 	q.Nonce[0] ^= 1
 	ledgerclient.Sign(&q, g.key)

@@ -24,7 +24,7 @@ func TestDocuments(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.get(node.PathGenesis)
 	doc := w.ok(r)
-	if contract.LedgerID(doc) != w.ledger || !strings.Contains(r.header.Get("Cache-Control"), "immutable") || r.header.Get(node.HeaderVersion) != "2" {
+	if contract.LedgerID(doc) != w.ledger || !strings.Contains(r.header.Get("Cache-Control"), "immutable") || r.header.Get(node.HeaderVersion) != "3" {
 		t.Errorf("genesis: %v", r.header)
 	}
 	if configs, err := node.ConfigsForm.Parse(w.ok(w.get(node.PathConfig))); err != nil || len(configs) != 0 {
@@ -201,8 +201,8 @@ func TestTiles(t *testing.T) {
 		"0/000.p/0", "8/0/000", "data/000", "entries/", "", "63/000", "0/x999/x999/x999/x999/x999/999", "0/../0/000",
 	} {
 		p := w.refused(path, w.get(node.PathTile+path), node.KindNotFound)
-		if p.What != "tile" && p.What != "page" {
-			t.Errorf("%s: no such %s", path, p.What)
+		if p.NotFound.What != "tile" && p.NotFound.What != "page" {
+			t.Errorf("%s: no such %s", path, p.NotFound.What)
 		}
 	}
 }

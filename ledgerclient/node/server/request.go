@@ -210,7 +210,7 @@ func (s *Server) serve(q *request) (err error) {
 	if s.closing.Load() {
 		return refuseFor(node.KindClosing, 5*time.Second)
 	}
-	if !node.SpeaksVersion(q.Header.Get(node.HeaderVersion)) {
+	if v := q.Header.Get(node.HeaderVersion); v != "" && v != h.Get(node.HeaderVersion) {
 		return &node.RefusedError{Kind: node.KindNoVersion, Versions: []int{node.Version}}
 	}
 	if methods == nil {

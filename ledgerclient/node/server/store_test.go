@@ -53,8 +53,8 @@ func TestBlobs(t *testing.T) {
 	if r.status != 200 || len(r.body) != 0 || r.header.Get("Content-Length") == "" {
 		t.Errorf("HEAD: %d %v", r.status, r.header)
 	}
-	if p := w.refused("unknown locator", w.fetch(crypto.Locator{1}), node.KindNotFound); p.What != "payload" {
-		t.Errorf("no such %s", p.What)
+	if p := w.refused("unknown locator", w.fetch(crypto.Locator{1}), node.KindNotFound); p.NotFound.What != "payload" {
+		t.Errorf("no such %s", p.NotFound.What)
 	}
 	w.refused("no locator", w.get(node.PathBlobs), node.KindMalformed)
 	w.refused("two locators", w.fetch(loc, node.HeaderLocator, hexOf(loc)), node.KindMalformed)
@@ -84,11 +84,11 @@ func TestBlobsRefused(t *testing.T) {
 		{ledgerclient.BadLocators, change(func(p *ledgerclient.Put) { p.Locators[1] = p.Locators[0] })},
 	} {
 		p := w.refused(string(test.reason), w.post(node.PathBlobs, test.body), node.KindStore)
-		if reasonOf(p) != test.reason {
-			t.Errorf("%s instead of %s", reasonOf(p), test.reason)
+		if p.Store.Reason != test.reason {
+			t.Errorf("%s instead of %s", p.Store.Reason, test.reason)
 		}
-		if p.Part == "" {
-			t.Errorf("%s: no part", reasonOf(p))
+		if p.Store.Part == 0 {
+			t.Errorf("%s: no part", p.Store.Reason)
 		}
 	}
 	// Nothing of a batch with a refused payload is stored.
@@ -153,8 +153,8 @@ func TestUploadParts(t *testing.T) {
 		return w.post(node.PathUploadCommit, node.UploadCommitForm.Marshal(c))
 	}
 	w.ok(part(3000, v.content[3000:]))
-	if p := w.refused("another record", commit(w.record(4000).upload), node.KindStore); reasonOf(p) != ledgerclient.BadBlob {
-		t.Errorf("%s", reasonOf(p))
+	if p := w.refused("another record", commit(w.record(4000).upload), node.KindStore); p.Store.Reason != ledgerclient.BadBlob {
+		t.Errorf("%s", p.Store.Reason)
 	}
 	for range 2 { // the answer to the first was lost
 		w.ok(commit(v.upload))
@@ -178,8 +178,8 @@ func TestUploadParts(t *testing.T) {
 	w.server.uploads.places.dropIdle(uploadIdle)
 	w.refused("after a pause", part(20, []byte{1}), node.KindNotFound)
 	id = node.UploadID{1}
-	if p := w.refused("unknown", part(0, []byte{1}), node.KindNotFound); p.What != "upload" {
-		t.Errorf("no such %s", p.What)
+	if p := w.refused("unknown", part(0, []byte{1}), node.KindNotFound); p.NotFound.What != "upload" {
+		t.Errorf("no such %s", p.NotFound.What)
 	}
 	id = w.send(nil, 1)
 	w.refused("empty", commit(v.upload), node.KindMalformed)
@@ -329,8 +329,8 @@ func TestErase(t *testing.T) {
 		return w.post(node.PathErase, b[:])
 	}
 	for name, e := range map[string]contract.Entry{"not on the ledger": order, "not a withdrawal": asked.entry} {
-		if p := w.refused(name, erase(e), node.KindStore); reasonOf(p) != ledgerclient.NotWithdrawn {
-			t.Errorf("%s: %s", name, reasonOf(p))
+		if p := w.refused(name, erase(e), node.KindStore); p.Store.Reason != ledgerclient.NotWithdrawn {
+			t.Errorf("%s: %s", name, p.Store.Reason)
 		}
 	}
 	w.order(order, quiet)
@@ -355,8 +355,8 @@ func TestErase(t *testing.T) {
 			c := node.UploadCommit{Upload: w.send(v.content, 1000), Put: v.upload}
 			q := w.refused("uploaded again", w.post(node.PathUploadCommit, node.UploadCommitForm.Marshal(c)), node.KindStore)
 			w.ok(w.post(node.PathUploadAbort, c.Upload[:]))
-			if reasonOf(p) != ledgerclient.Withdrawn || reasonOf(q) != ledgerclient.Withdrawn {
-				t.Errorf("%s, %s", reasonOf(p), reasonOf(q))
+			if p.Store.Reason != ledgerclient.Withdrawn || q.Store.Reason != ledgerclient.Withdrawn {
+				t.Errorf("%s, %s", p.Store.Reason, q.Store.Reason)
 			}
 		}
 	}
@@ -376,10 +376,4 @@ func TestErase(t *testing.T) {
 	there(false)
 	back()
 	there(false)
-}
-
-// reasonOf is why a store refused something.
-func reasonOf(p node.Problem) ledgerclient.StoreReason {
-	e, _ := errors.AsType[*ledgerclient.StoreError](p.Err("store"))
-	return e.Reason
 }
