@@ -295,7 +295,7 @@ func (a Audit) Status(ctx context.Context) (Summary, error) {
 			s.Inbox = append(s.Inbox, a.w.Inbox().of(t))
 		}
 		s.Pending = a.w.Changes().pending()
-		s.Contacts = len(a.w.book.Contacts)
+		s.Contacts = len(a.w.book.contacts)
 		a.w.notes.Looked = a.w.view.Pin().Size
 		return nil
 	})

@@ -58,15 +58,18 @@ func (w *Wallet) Book() Book { return Book{w} }
 
 // book is the sealed file.
 type book struct {
-	V        int       `json:"v"`
-	Name     string    `json:"name"`
-	Contacts []Contact `json:"contacts"` // what is shown; follows from Facts but for changes that were not stamped yet
+	V       int       `json:"v"`
+	Profile string    `json:"profile,omitempty"` // the profile's name on this machine; not on the ledger
+	Facts   bookFacts `json:"facts"`
 
-	Profile string     `json:"profile,omitempty"` // the profile's name on this machine; not on the ledger
-	Facts   *bookFacts `json:"facts,omitempty"`
+	contacts []Contact // those that were not removed, by name: see show
 }
 
-const bookVersion = 1
+const bookVersion = 2
+
+func newBook() book {
+	return book{V: bookVersion, Facts: bookFacts{Contacts: []contactFact{}, Ledgers: []ledgerFact{}}}
+}
 
 // keptBook is the book with its file.
 type keptBook struct {
@@ -143,38 +146,23 @@ func compareContacts(a, b contactFact) int {
 
 func compareLedgers(a, b ledgerFact) int { return bytes.Compare(a.ID[:], b.ID[:]) }
 
-// stamp gives what changed in the book since it was last stamped its time, so that
-// whatever changes Name and Contacts need not know of facts.
-func (b *book) stamp(now time.Time, places []Place) {
-	if b.Facts == nil {
-		b.Facts = &bookFacts{Contacts: []contactFact{}, Ledgers: []ledgerFact{}}
+// set makes a fact of a contact, as of now.
+func (b *book) set(c contactFact, now time.Time) {
+	c.At = now.UnixMilli()
+	i, known := slices.BinarySearchFunc(b.Facts.Contacts, c, compareContacts)
+	if known {
+		have := &b.Facts.Contacts[i]
+		c.At, c.Was = max(c.At, have.At+1), have.Was
+		*have = c
+	} else {
+		b.Facts.Contacts = slices.Insert(b.Facts.Contacts, i, c)
 	}
-	f := b.Facts
-	at := func(before int64) int64 { return max(now.UnixMilli(), before+1) }
-	if b.Name != "" && f.Name.Value != b.Name {
-		f.Name = fact{b.Name, at(f.Name.At)}
-	}
-	live := map[contactKey]Contact{}
-	for _, c := range b.Contacts {
-		live[contactKey{c.Name, c.Address}] = c
-	}
-	for i := range f.Contacts {
-		have := &f.Contacts[i]
-		key := contactKey{have.Name, have.Address}
-		c, ok := live[key]
-		delete(live, key)
-		switch {
-		case ok && (have.Removed || have.Verified != c.Verified):
-			have.Removed, have.Verified, have.At = false, c.Verified, at(have.At)
-		case !ok && !have.Removed:
-			have.Removed, have.Verified, have.At = true, false, at(have.At)
-		}
-	}
-	for _, c := range live {
-		f.Contacts = append(f.Contacts, contactFact{Name: c.Name, Address: c.Address, Verified: c.Verified, At: at(0)})
-	}
-	slices.SortFunc(f.Contacts, compareContacts)
+	b.show()
+}
 
+// setLedgers makes facts of where the wallet's ledgers are, as of now.
+func (f *bookFacts) setLedgers(places []Place, now time.Time) {
+	at := func(before int64) int64 { return max(now.UnixMilli(), before+1) }
 	on := map[crypto.LedgerID]string{}
 	for _, p := range places {
 		on[p.ID] = p.At
@@ -236,19 +224,15 @@ func mergeSorted[T any](a, b []T, compare func(T, T) int, at func(T) int64) []T 
 	return out
 }
 
-// show makes Name and Contacts what the facts say.
+// show makes the contacts what the facts say.
 func (b *book) show() {
-	if b.Facts.Name.Value != "" {
-		b.Name = b.Facts.Name.Value
-	}
 	b.Facts.settle()
-	b.Contacts = nil
+	b.contacts = nil
 	for _, c := range b.Facts.Contacts {
 		if !c.Removed {
-			b.Contacts = append(b.Contacts, Contact{Name: c.Name, Address: c.Address, Verified: c.Verified})
+			b.contacts = append(b.contacts, Contact{Name: c.Name, Address: c.Address, Verified: c.Verified})
 		}
 	}
-	sortContacts(b.Contacts)
 }
 
 // settle gives contacts that two machines called the same different names. Every
@@ -359,8 +343,15 @@ func numbered(name string, n int) string {
 	return string(r[:min(len(r), maxName-len(suffix))]) + suffix
 }
 
-// stamp stamps the book before it is written.
-func (bk Book) stamp() { bk.w.book.stamp(bk.w.opt.Now(), bk.w.settings.Ledgers) }
+// setLedgers makes facts of where the ledgers of the settings are.
+func (bk Book) setLedgers() { bk.w.book.Facts.setLedgers(bk.w.settings.Ledgers, bk.w.opt.Now()) }
+
+// setName makes a fact of what the owner calls herself; "" is not known.
+func (bk Book) setName(name string) {
+	if name != "" {
+		bk.w.book.Facts.Name = fact{name, bk.w.opt.Now().UnixMilli()}
+	}
+}
 
 // sum identifies what the book says, whoever wrote it.
 func (f *bookFacts) sum() crypto.Hash { return crypto.TaggedHash(crypto.TagBook, payload.Marshal(f)) }
@@ -368,10 +359,7 @@ func (f *bookFacts) sum() crypto.Hash { return crypto.TaggedHash(crypto.TagBook,
 // worth identifies what is worth a new version on the ledger: dates alone, and where
 // ledgers are, go with the next change.
 func (b *book) worth() crypto.Hash {
-	f := bookFacts{}
-	if b.Facts != nil {
-		f.Name, f.Contacts = b.Facts.Name, b.Facts.Contacts
-	}
+	f := bookFacts{Name: b.Facts.Name, Contacts: b.Facts.Contacts}
 	return f.sum()
 }
 
@@ -381,7 +369,6 @@ func (b *book) worth() crypto.Hash {
 // Call it after a command that changed contacts, and not with one that grants.
 func (bk Book) Keep(ctx context.Context) (kept bool, err error) {
 	err = bk.w.with(ctx, func() error {
-		bk.stamp()
 		if bk.w.notes.Book == bk.w.book.worth() || bk.w.view.Away() != nil {
 			return nil
 		}
@@ -400,8 +387,9 @@ func (bk Book) Keep(ctx context.Context) (kept bool, err error) {
 		if waits || bk.w.notes.Book == worth { // what waits may never get there: the next time tells
 			return nil
 		}
+		bk.setLedgers()
 		bk.w.book.dirty = true
-		page := bookPage{V: payload.Version, Ledger: bk.w.client.ID(), Seen: min(unread, bk.w.view.Pin().Size), bookFacts: *bk.w.book.Facts}
+		page := bookPage{V: payload.Version, Ledger: bk.w.client.ID(), Seen: min(unread, bk.w.view.Pin().Size), bookFacts: bk.w.book.Facts}
 		body := payload.Marshal(&page)
 		var t *view.Thread
 		m := payload.Metadata{Version: 1, Category: payload.Other, Hidden: payload.Book}
@@ -477,7 +465,6 @@ func (bk Book) readPages(ctx context.Context) (unread uint64, err error) {
 		}
 	}
 	if len(pages) > 0 {
-		bk.stamp()
 		for _, p := range pages {
 			bk.w.book.Facts.merge(&p.bookFacts)
 		}
@@ -485,7 +472,7 @@ func (bk Book) readPages(ctx context.Context) (unread uint64, err error) {
 		bk.w.book.dirty = true
 		// What the newest version says is on the ledger; if the merge says more, that is
 		// worth a version.
-		b := book{Facts: &pages[0].bookFacts}
+		b := book{Facts: pages[0].bookFacts}
 		bk.w.notes.Book = b.worth()
 	}
 	bk.w.notes.BookRead = max(bk.w.notes.BookRead, min(unread, news[0].index+1))
@@ -582,8 +569,9 @@ func (bk Book) read() error {
 		err = WrongVersion(home.BookFile, b.V, bookVersion)
 	}
 	if err != nil {
-		b, sealed = book{V: bookVersion}, nil
+		b, sealed = newBook(), nil
 	}
+	b.show()
 	bk.w.book = keptBook{book: b, read: sealed}
 	return err
 }

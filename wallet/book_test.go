@@ -21,6 +21,31 @@ func someAddresses(n int) (out []crypto.Address) {
 	return out
 }
 
+func newBooks(n int) (out []book) {
+	for range n {
+		out = append(out, newBook())
+	}
+	return out
+}
+
+func (b *book) add(c Contact, now time.Time) {
+	b.set(contactFact{Name: c.Name, Address: c.Address}, now)
+}
+
+func (b *book) verify(c Contact, now time.Time) {
+	b.set(contactFact{Name: c.Name, Address: c.Address, Verified: true}, now)
+}
+
+func (b *book) remove(c Contact, now time.Time) {
+	b.set(contactFact{Name: c.Name, Address: c.Address, Removed: true}, now)
+}
+
+// hear merges what another machine knows.
+func (b *book) hear(of *book) {
+	b.Facts.merge(&of.Facts)
+	b.show()
+}
+
 // Merging is a join: whatever machines do and in whatever order they hear of each
 // other, in the end they hold the same book, and no contact that was not removed
 // is lost.
@@ -31,7 +56,7 @@ func TestBooksAreJoined(t *testing.T) {
 	for seed := range seeds {
 		r := rand.New(rand.NewPCG(seed, 0))
 		const machines = 3
-		books := make([]book, machines)
+		books := newBooks(machines)
 		clock := time.UnixMilli(1_800_000_000_000)
 		for step := 0; step < 25; step++ {
 			clock = clock.Add(time.Duration(r.IntN(2)) * time.Millisecond)
@@ -40,48 +65,41 @@ func TestBooksAreJoined(t *testing.T) {
 			case 0, 1:
 				c := Contact{Name: names[r.IntN(len(names))], Address: addresses[r.IntN(len(addresses))]}
 				taken := false
-				for _, have := range b.Contacts {
+				for _, have := range b.contacts {
 					taken = taken || have.Name == c.Name
 				}
 				if !taken {
-					b.Contacts = append(b.Contacts, c)
+					b.add(c, clock)
 				}
 			case 2:
-				if n := len(b.Contacts); n > 0 {
-					i := r.IntN(n)
-					b.Contacts = append(b.Contacts[:i:i], b.Contacts[i+1:]...)
+				if n := len(b.contacts); n > 0 {
+					b.remove(b.contacts[r.IntN(n)], clock)
 				}
 			case 3:
-				if n := len(b.Contacts); n > 0 {
-					b.Contacts[r.IntN(n)].Verified = true
+				if n := len(b.contacts); n > 0 {
+					b.verify(b.contacts[r.IntN(n)], clock)
 				}
 			case 4:
-				b.Name = []string{"Maria", "Maria L"}[r.IntN(2)]
+				b.Facts.Name = fact{[]string{"Maria", "Maria L"}[r.IntN(2)], clock.UnixMilli()}
 			}
-			b.stamp(clock, nil)
 			if r.IntN(3) == 0 {
-				other := &books[r.IntN(machines)]
-				other.stamp(clock, nil)
-				b.Facts.merge(other.Facts)
-				b.show()
+				b.hear(&books[r.IntN(machines)])
 			}
 		}
 		for range machines { // everybody hears of everybody
 			for i := range books {
 				for j := range books {
-					books[i].stamp(clock, nil)
-					books[i].Facts.merge(books[j].Facts)
-					books[i].show()
+					books[i].hear(&books[j])
 				}
 			}
 		}
 		for i := range books[1:] {
-			if !bytes.Equal(payload.Marshal(books[0].Facts), payload.Marshal(books[i+1].Facts)) || !reflect.DeepEqual(books[0].Contacts, books[i+1].Contacts) || books[0].Name != books[i+1].Name {
-				t.Fatalf("seed %d: machine 0 and %d differ:\n%+v\n%+v", seed, i+1, books[0].Contacts, books[i+1].Contacts)
+			if !bytes.Equal(payload.Marshal(books[0].Facts), payload.Marshal(books[i+1].Facts)) || !reflect.DeepEqual(books[0].contacts, books[i+1].contacts) {
+				t.Fatalf("seed %d: machine 0 and %d differ:\n%+v\n%+v", seed, i+1, books[0].contacts, books[i+1].contacts)
 			}
 		}
 		seen := map[string]bool{}
-		for _, c := range books[0].Contacts {
+		for _, c := range books[0].contacts {
 			if seen[c.Name] {
 				t.Fatalf("seed %d: two contacts are called %s", seed, c.Name)
 			}
@@ -91,11 +109,11 @@ func TestBooksAreJoined(t *testing.T) {
 			}
 		}
 		before := payload.Marshal(books[0].Facts)
-		books[0].stamp(clock.Add(time.Hour), nil)
+		books[0].show()
 		if !bytes.Equal(before, payload.Marshal(books[0].Facts)) {
-			t.Fatalf("seed %d: stamping what did not change changes it", seed)
+			t.Fatalf("seed %d: showing what did not change changes it", seed)
 		}
-		page := bookPage{V: payload.Version, bookFacts: *books[0].Facts}
+		page := bookPage{V: payload.Version, bookFacts: books[0].Facts}
 		if _, err := parsePage(payload.Marshal(&page)); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
@@ -108,16 +126,16 @@ func TestBookKeepsBothOfOneName(t *testing.T) {
 	now := time.UnixMilli(1_800_000_000_000)
 	long := strings.Repeat("é", maxName)
 	for _, name := range []string{"Dr Smith", long} {
-		first := book{Contacts: []Contact{{Name: name, Address: a[0]}}}
-		second := book{Contacts: []Contact{{Name: name, Address: a[1], Verified: true}}}
-		first.stamp(now, nil)
-		second.stamp(now.Add(time.Second), nil)
-		first.Facts.merge(second.Facts)
-		first.show()
-		if len(first.Contacts) != 2 {
-			t.Fatalf("%+v", first.Contacts)
+		books := newBooks(2)
+		first, second := &books[0], &books[1]
+		first.add(Contact{Name: name, Address: a[0]}, now)
+		second.add(Contact{Name: name, Address: a[1]}, now)
+		second.verify(second.contacts[0], now.Add(time.Second))
+		first.hear(second)
+		if len(first.contacts) != 2 {
+			t.Fatalf("%+v", first.contacts)
 		}
-		for _, c := range first.Contacts {
+		for _, c := range first.contacts {
 			if (c.Name == name) != (c.Address == a[1]) || c.Verified != (c.Address == a[1]) {
 				t.Errorf("%s is %v", c.Name, c.Verified)
 			}
@@ -130,26 +148,20 @@ func TestBookKeepsBothOfOneName(t *testing.T) {
 func TestBookTombstones(t *testing.T) {
 	a := someAddresses(1)[0]
 	now := time.UnixMilli(1_800_000_000_000)
-	one := book{Contacts: []Contact{{Name: "Dr Smith", Address: a}}}
-	one.stamp(now, nil)
-	two := book{Facts: &bookFacts{}}
-	two.Facts.merge(one.Facts)
-	two.show()
-	one.Contacts = nil
-	one.stamp(now.Add(time.Minute), nil)
-	two.Contacts[0].Verified = true
-	two.stamp(now.Add(time.Hour), nil)
-	one.Facts.merge(two.Facts)
-	one.show()
-	if len(one.Contacts) != 1 || !one.Contacts[0].Verified {
-		t.Errorf("verified after it was removed elsewhere: %+v", one.Contacts)
+	books := newBooks(2)
+	one, two := &books[0], &books[1]
+	one.add(Contact{Name: "Dr Smith", Address: a}, now)
+	two.hear(one)
+	one.remove(one.contacts[0], now.Add(time.Minute))
+	two.verify(two.contacts[0], now.Add(time.Hour))
+	one.hear(two)
+	if len(one.contacts) != 1 || !one.contacts[0].Verified {
+		t.Errorf("verified after it was removed elsewhere: %+v", one.contacts)
 	}
-	one.Contacts = nil
-	one.stamp(now, nil) // with a clock that stands
-	two.Facts.merge(one.Facts)
-	two.show()
-	if len(two.Contacts) != 0 {
-		t.Errorf("removed and still there: %+v", two.Contacts)
+	one.remove(one.contacts[0], now) // with a clock that stands
+	two.hear(one)
+	if len(two.contacts) != 0 {
+		t.Errorf("removed and still there: %+v", two.contacts)
 	}
 }
 
@@ -162,20 +174,14 @@ func TestBookLastWordCounts(t *testing.T) {
 	for seed := range seeds {
 		r := rand.New(rand.NewPCG(seed, 1))
 		const machines = 3
-		books := make([]book, machines)
+		books := newBooks(machines)
 		there := map[crypto.Address]bool{}
 		clock := time.UnixMilli(1_800_000_000_000)
-		hear := func(i, j int) {
-			books[i].stamp(clock, nil)
-			books[j].stamp(clock, nil)
-			books[i].Facts.merge(books[j].Facts)
-			books[i].show()
-		}
 		for range 20 {
 			clock = clock.Add(time.Minute)
 			b, a := &books[r.IntN(machines)], addresses[r.IntN(len(addresses))]
 			at, free := -1, true
-			for i, c := range b.Contacts {
+			for i, c := range b.contacts {
 				if c.Address == a {
 					at = i
 				}
@@ -183,30 +189,29 @@ func TestBookLastWordCounts(t *testing.T) {
 			}
 			switch {
 			case at < 0 && free:
-				b.Contacts = append(b.Contacts, Contact{Name: "Dr Smith", Address: a})
+				b.add(Contact{Name: "Dr Smith", Address: a}, clock)
 				there[a] = true
 			case at >= 0 && r.IntN(2) == 0:
-				b.Contacts = append(b.Contacts[:at:at], b.Contacts[at+1:]...)
+				b.remove(b.contacts[at], clock)
 				there[a] = false
-			case at >= 0 && !b.Contacts[at].Verified:
-				b.Contacts[at].Verified = true
+			case at >= 0 && !b.contacts[at].Verified:
+				b.verify(b.contacts[at], clock)
 				there[a] = true
 			}
-			b.stamp(clock, nil)
 			if r.IntN(3) == 0 {
-				hear(r.IntN(machines), r.IntN(machines))
+				books[r.IntN(machines)].hear(&books[r.IntN(machines)])
 			}
 		}
 		for range machines {
 			for i := range books {
 				for j := range books {
-					hear(i, j)
+					books[i].hear(&books[j])
 				}
 			}
 		}
 		for i, b := range books {
 			shown := map[crypto.Address]int{}
-			for _, c := range b.Contacts {
+			for _, c := range b.contacts {
 				shown[c.Address]++
 			}
 			for n, a := range addresses {

@@ -31,27 +31,25 @@ func (cs Contacts) Add(ctx context.Context, name, address string) (c Contact, lo
 	}
 	err = cs.w.with(ctx, func() error {
 		if i := cs.index(name); i >= 0 {
-			if c = cs.w.book.Contacts[i]; c.Address != a {
+			if c = cs.w.book.contacts[i]; c.Address != a {
 				return ErrNameTaken
 			}
 			return nil
 		}
-		for _, other := range cs.w.book.Contacts {
+		for _, other := range cs.w.book.contacts {
 			if Skeleton(other.Name) == Skeleton(name) || other.Address == a {
 				lookalikes = append(lookalikes, other.Name)
 			}
 		}
 		c = Contact{Name: name, Address: a}
-		cs.w.book.Contacts = append(cs.w.book.Contacts, c)
-		sortContacts(cs.w.book.Contacts)
-		cs.w.book.dirty = true
+		cs.set(contactFact{Name: name, Address: a})
 		return nil
 	})
 	return c, lookalikes, err
 }
 
 // List lists all contacts by name.
-func (cs Contacts) List() []Contact { return slices.Clone(cs.w.book.Contacts) }
+func (cs Contacts) List() []Contact { return slices.Clone(cs.w.book.contacts) }
 
 // Named returns the contact of that name, in whatever form it is written (see
 // [text.Name]): [ErrNotFound] if there is none.
@@ -60,7 +58,7 @@ func (cs Contacts) Named(name string) (Contact, error) {
 	if i < 0 {
 		return Contact{}, cs.none(name)
 	}
-	return cs.w.book.Contacts[i], nil
+	return cs.w.book.contacts[i], nil
 }
 
 // none says that there is no contact of that name, and which one a person could
@@ -68,47 +66,45 @@ func (cs Contacts) Named(name string) (Contact, error) {
 func (cs Contacts) none(name string) error {
 	like := ""
 	looks := func(c Contact) bool { return Skeleton(c.Name) == Skeleton(name) }
-	if i := slices.IndexFunc(cs.w.book.Contacts, looks); i >= 0 {
-		like = cs.w.book.Contacts[i].Name
+	if i := slices.IndexFunc(cs.w.book.contacts, looks); i >= 0 {
+		like = cs.w.book.contacts[i].Name
 	}
 	return ErrNotFound.With("noun", "contact", "query", name, "like", like)
 }
 
 // SetVerified remembers that a contact's check words were compared.
 func (cs Contacts) SetVerified(ctx context.Context, name string) error {
-	return cs.change(ctx, name, func(i int) {
-		cs.w.book.dirty = cs.w.book.dirty || !cs.w.book.Contacts[i].Verified
-		cs.w.book.Contacts[i].Verified = true
+	return cs.change(ctx, name, func(c Contact) {
+		if !c.Verified {
+			cs.set(contactFact{Name: c.Name, Address: c.Address, Verified: true})
+		}
 	})
 }
 
 // Remove forgets a name. Consents given to it stay as they are.
 func (cs Contacts) Remove(ctx context.Context, name string) error {
-	return cs.change(ctx, name, func(i int) {
-		cs.w.book.Contacts = slices.Delete(slices.Clone(cs.w.book.Contacts), i, i+1)
-		cs.w.book.dirty = true
+	return cs.change(ctx, name, func(c Contact) { cs.set(contactFact{Name: c.Name, Address: c.Address, Removed: true}) })
+}
+
+// change runs f with a contact.
+func (cs Contacts) change(ctx context.Context, name string, f func(Contact)) error {
+	return cs.w.with(ctx, func() error {
+		c, err := cs.Named(name)
+		if err == nil {
+			f(c)
+		}
+		return err
 	})
 }
 
-// change runs f with the place of a contact in the book.
-func (cs Contacts) change(ctx context.Context, name string, f func(i int)) error {
-	return cs.w.with(ctx, func() error {
-		i := cs.index(name)
-		if i < 0 {
-			return cs.none(name)
-		}
-		f(i)
-		return nil
-	})
+func (cs Contacts) set(c contactFact) {
+	cs.w.book.set(c, cs.w.opt.Now())
+	cs.w.book.dirty = true
 }
 
 // index is the place of a contact in the book; -1 if there is none of that name.
 func (cs Contacts) index(name string) int {
-	return slices.IndexFunc(cs.w.book.Contacts, func(c Contact) bool { return sameName(c.Name, name) })
-}
-
-func sortContacts(cs []Contact) {
-	slices.SortStableFunc(cs, func(a, b Contact) int { return strings.Compare(a.Name, b.Name) })
+	return slices.IndexFunc(cs.w.book.contacts, func(c Contact) bool { return sameName(c.Name, name) })
 }
 
 func sameName(a, b string) bool { return a == b || text.Name(a) == text.Name(b) }
@@ -116,8 +112,8 @@ func sameName(a, b string) bool { return a == b || text.Name(a) == text.Name(b) 
 // known returns the contact with an address, of several names a verified one;
 // false for a stranger's.
 func (cs Contacts) known(a crypto.Address) (found Contact, ok bool) {
-	for i := range cs.w.book.Contacts {
-		if c := &cs.w.book.Contacts[i]; c.Address == a && (!ok || c.Verified && !found.Verified) {
+	for i := range cs.w.book.contacts {
+		if c := &cs.w.book.contacts[i]; c.Address == a && (!ok || c.Verified && !found.Verified) {
 			found, ok = *c, true
 		}
 	}

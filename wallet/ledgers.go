@@ -106,8 +106,7 @@ func (w *Wallet) Leave(ctx context.Context) error {
 			return ErrSomethingWaits.With("ledger", id)
 		}
 		// Other machines of the same owner are told with the next change of the book.
-		// The book is stamped again when it is written: by then the wallet is off it.
-		w.Book().stamp()
+		w.Book().setLedgers()
 		s.Ledgers = slices.DeleteFunc(s.Ledgers, func(p Place) bool { return p.ID == id })
 		w.settings = s
 		for i := range w.book.Facts.Ledgers {

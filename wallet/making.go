@@ -120,7 +120,9 @@ func newSettings(k keyring.Store, id crypto.LedgerID, at string) Settings {
 
 // writeNew writes the sealed files of a new wallet.
 func (w *Wallet) writeNew(name string) error {
-	w.book.book = book{V: bookVersion, Name: name, Profile: w.opt.Profile}
+	w.book.book = newBook()
+	w.book.Profile = w.opt.Profile
+	w.Book().setName(name)
 	if err := w.home.Write(home.KeyCheckFile, w.home.Key.Seal(home.KeyCheckFile, []byte("carekey"))); err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func ReadProfile(ctx context.Context, opt Options) (profile, owner string, err e
 	if err := w.Book().read(); err != nil {
 		return "", "", err
 	}
-	return w.book.Profile, w.book.Name, nil
+	return w.book.Profile, w.Name(), nil
 }
 
 // ToRemove finds what is to be removed of a folder, and the mark that says so: of a

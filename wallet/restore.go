@@ -169,14 +169,12 @@ func (rc Recovery) take(s saved) (was string) {
 	if s.book.V == 0 {
 		return ""
 	}
-	s.book.stamp(rc.w.opt.Now(), nil)
 	for _, l := range s.book.Facts.Ledgers {
 		if l.ID == rc.w.client.ID() {
 			was = l.At
 		}
 	}
-	rc.w.Book().stamp()
-	rc.w.book.Facts.merge(s.book.Facts)
+	rc.w.book.Facts.merge(&s.book.Facts)
 	rc.w.book.show()
 	rc.w.book.dirty = true
 	return was
@@ -222,7 +220,10 @@ func (rc Recovery) restore(ctx context.Context, name string, out *Restored) erro
 		return err
 	}
 	rc.w.view.SetNews(false)
-	if rc.w.book.Name = cmp.Or(rc.w.book.Name, name); rc.w.book.Name == "" {
+	if rc.w.Name() == "" {
+		rc.w.Book().setName(name)
+	}
+	if rc.w.Name() == "" {
 		return ErrInput.With("field", "name", "why", "this ledger does not hold it")
 	}
 	rc.w.book.dirty = true
@@ -324,10 +325,7 @@ func (rc Recovery) takeStock(ctx context.Context, out *Restored) error {
 			}
 		}
 	}
-	out.Contacts = len(rc.w.book.Contacts)
-	if rc.w.book.Facts == nil {
-		return nil
-	}
+	out.Contacts = len(rc.w.book.contacts)
 	for _, l := range rc.w.book.Facts.Ledgers {
 		if _, ok := rc.w.settings.Ledger(l.ID); !ok && !l.Removed {
 			out.Ledgers = append(out.Ledgers, Place{ID: l.ID, At: l.At})

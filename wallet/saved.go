@@ -160,7 +160,6 @@ func (bu Backup) SetDone(ctx context.Context, size uint64) error {
 // SetWordsChecked remembers that the owner showed to have her words.
 func (bu Backup) SetWordsChecked(ctx context.Context) error {
 	return bu.w.with(ctx, func() error {
-		bu.w.Book().stamp()
 		bu.w.book.Facts.Checked, bu.w.book.dirty = max(bu.w.book.Facts.Checked, bu.w.opt.Now().Unix()), true
 		return nil
 	})
@@ -184,13 +183,8 @@ const (
 
 // Care returns what was done lately against the loss of the wallet.
 func (bu Backup) Care() Care {
-	c := Care{BackedUp: timeOf(bu.w.notes.BackedUp.At)}
-	if f := bu.w.book.Facts; f != nil {
-		c.WordsChecked = timeOf(f.Checked)
-		if f.Name.At > 0 {
-			c.Made = time.UnixMilli(f.Name.At)
-		}
-	}
+	f := &bu.w.book.Facts
+	c := Care{BackedUp: timeOf(bu.w.notes.BackedUp.At), WordsChecked: timeOf(f.Checked), Made: timeOf(f.Name.At / 1000)}
 	for _, t := range bu.w.view.Threads() {
 		if t.Role != view.OwnRecord && t.Role != view.OwnGrant {
 			continue
@@ -251,7 +245,7 @@ func (bu Backup) MayBeRemoved(ctx context.Context) error {
 			}
 			backup = backup || now.Sub(timeOf(of.BackedUp.At)) > BackupDue
 		}
-		if !waiting && len(bu.w.view.Threads()) == 0 && len(bu.w.book.Contacts) == 0 && len(bu.w.settings.Ledgers) == 1 {
+		if !waiting && len(bu.w.view.Threads()) == 0 && len(bu.w.book.contacts) == 0 && len(bu.w.settings.Ledgers) == 1 {
 			return nil // nothing is lost
 		}
 		if words || backup || waiting {

@@ -138,7 +138,7 @@ func isNoWallet(err error) bool {
 }
 
 // Name is what the owner calls herself.
-func (w *Wallet) Name() string { return w.book.Name }
+func (w *Wallet) Name() string { return w.book.Facts.Name.Value }
 
 // Address is the wallet's own address.
 func (w *Wallet) Address() crypto.Address { return w.keys.identity().Address() }
@@ -396,7 +396,7 @@ func (w *Wallet) readState() error {
 // ledger is in it.
 func (w *Wallet) save() error {
 	if w.book.dirty && len(w.view.Unwritten()) == 0 && !w.view.Disbelieved() {
-		w.Book().stamp()
+		w.Book().setLedgers()
 		if err := w.home.WriteSealed(home.BookFile, w.book.book); err != nil {
 			return err
 		}
