@@ -12,23 +12,13 @@ import (
 
 var allCases = []Case{
 	{Name: "positions", order: positions,
-		Rule: "Append returns one position for each entry; new ones get the next positions, in their order and without gaps."},
-	{Name: "any-bytes", order: anyBytes,
-		Rule: "Any 222 bytes can be ordered, and are read back bit by bit."},
-	{Name: "same-bytes", order: sameBytes,
-		Rule: "The same bytes appended again keep their position and add nothing, in one batch, later, and after the order was closed."},
-	{Name: "other-bytes", order: otherBytes,
-		Rule: "An entry that differs in its signature alone is another item."},
-	{Name: "batch", order: fullBatch,
-		Rule: "256 entries can be appended at once, and are all there."},
+		Rule: "Append returns one position for each entry, of up to 256 at once; new ones get the next positions, in their order and without gaps. Head is the number of items."},
 	{Name: "read", order: readRanges,
-		Rule: "Read returns the items from a position on: at least one if there is any, at most 1,024, none at the end or beyond it."},
-	{Name: "head", order: headGrows,
-		Rule: "Head is the number of items."},
-	{Name: "unchanged", order: unchanged,
-		Rule: "What was read once is read the same for ever, with its hour."},
+		Rule: "Any 222 bytes can be ordered, and are read back bit by bit. Read returns the items from a position on: at least one if there is any, at most 1,024, none at the end or beyond it."},
+	{Name: "same-bytes", order: sameBytes,
+		Rule: "The same bytes appended again keep their position and add nothing, in one batch, later, and after the order was closed. An entry that differs in its signature alone is another item."},
 	{Name: "durable", order: durable,
-		Rule: "Items are there, with their hours, when the order is opened again."},
+		Rule: "What was read once is read the same for ever, with its hour, also when the order is opened again."},
 	{Name: "hours", order: hoursInOrder,
 		Rule: "No item has an hour before that of the item before it, and the hour is that of now."},
 	{Name: "clock", order: clockMoves,
@@ -125,29 +115,25 @@ func (r *run) expect(at uint64, es ...contract.Entry) {
 	}
 }
 
-// unchangedSince checks that the order begins with what was read before.
-func (r *run) unchangedSince(before []order.Item) {
-	after := r.readAll(0)
-	r.check(len(after) >= len(before), "%d items, after there were %d", len(after), len(before))
-	for i := range before {
-		r.check(after[i].Entry == before[i].Entry, "another entry at position %d than before", i)
-		r.check(after[i].Hour == before[i].Hour, "hour %d at position %d, and %d before", after[i].Hour, i, before[i].Hour)
-	}
-}
-
 func positions(r *run) {
 	head := r.open()
-	for es := range slices.Chunk(r.junk(12), 5) {
-		for _, at := range r.append(es...) {
+	es := r.junk(order.MaxAppend + 13)
+	first := head
+	for some := range slices.Chunk(es, order.MaxAppend) {
+		for _, at := range r.append(some...) {
 			r.check(at == head, "position %d for a new entry, not %d", at, head)
 			head++
 		}
+		r.check(r.head() == head, "head %d, not %d", r.head(), head)
 	}
+	r.expect(first, es...)
+	items := r.readAll(0)
+	r.check(uint64(len(items)) == head, "%d items can be read, the head is %d", len(items), head)
 }
 
-func anyBytes(r *run) {
+func readRanges(r *run) {
 	head := r.open()
-	es := r.junk(6)
+	es := r.junk(order.MaxRead + 100)
 	for i, fill := range []byte{0, 0xff, '\n', '"', 0x80} { // but for a few bytes, so that it is new
 		raw := es[i].Marshal()
 		for j := range raw[:contract.Size-16] {
@@ -155,48 +141,6 @@ func anyBytes(r *run) {
 		}
 		es[i], _ = contract.ParseEntry(raw[:])
 	}
-	r.append(es...)
-	r.expect(head, es...)
-}
-
-func sameBytes(r *run) {
-	head := r.open()
-	es := r.junk(3)
-	p := r.append(es[0], es[1], es[0], es[2], es[2])
-	want := []uint64{head, head + 1, head, head + 2, head + 2}
-	r.check(slices.Equal(p, want), "within a batch: positions %d, not %d", p, want)
-	for range 2 {
-		p, want = r.append(es[2], es[0]), []uint64{head + 2, head}
-		r.check(slices.Equal(p, want), "in a later batch: positions %d, not %d", p, want)
-		r.check(r.head() == head+3, "%d items, not %d, after appending again", r.head(), head+3)
-		r.reopen()
-	}
-}
-
-func otherBytes(r *run) {
-	head := r.open()
-	es := r.junk(1)
-	es = append(es, es[0])
-	es[1].Signature[63] ^= 1
-	for i, e := range es {
-		p := r.append(e)
-		r.check(p[0] == head+uint64(i), "position %d, not %d", p[0], head+uint64(i))
-	}
-	r.expect(head, es...)
-}
-
-func fullBatch(r *run) {
-	head := r.open()
-	es := r.junk(order.MaxAppend)
-	p := r.append(es...)
-	last := p[len(p)-1]
-	r.check(p[0] == head && last == head+order.MaxAppend-1, "positions %d … %d, not from %d on", p[0], last, head)
-	r.expect(head, es...)
-}
-
-func readRanges(r *run) {
-	head := r.open()
-	es := r.junk(order.MaxRead + 100)
 	for some := range slices.Chunk(es, order.MaxAppend) {
 		r.append(some...)
 	}
@@ -215,36 +159,42 @@ func readRanges(r *run) {
 	r.expect(head, es...)
 }
 
-func headGrows(r *run) {
+func sameBytes(r *run) {
 	head := r.open()
-	for _, e := range r.junk(3) {
-		r.append(e)
-		head++
-		r.check(r.head() == head, "head %d, not %d", r.head(), head)
+	es := r.junk(3)
+	other := es[0]
+	other.Signature[63] ^= 1
+	p := r.append(es[0], es[1], es[0], es[2], es[2])
+	want := []uint64{head, head + 1, head, head + 2, head + 2}
+	r.check(slices.Equal(p, want), "within a batch: positions %d, not %d", p, want)
+	for range 2 {
+		p, want = r.append(es[2], other, es[0]), []uint64{head + 2, head + 3, head}
+		r.check(slices.Equal(p, want), "in a later batch: positions %d, not %d", p, want)
+		r.check(r.head() == head+4, "%d items, not %d, after appending again", r.head(), head+4)
+		r.reopen()
 	}
-	items := r.readAll(0)
-	r.check(uint64(len(items)) == head, "%d items can be read, the head is %d", len(items), head)
+	r.expect(head, append(es, other)...)
 }
 
-func unchanged(r *run) {
+func durable(r *run) {
 	r.open()
 	es := r.junk(20)
 	r.append(es[:10]...)
 	before := r.readAll(0)
-	r.start(*r.hour + 1)
-	r.append(append(es[5:15:15], es[:3]...)...)
-	r.unchangedSince(before)
-}
-
-func durable(r *run) {
-	head := r.open()
-	es := r.junk(7)
-	r.append(es...)
-	before := r.readAll(0)
-	r.start(*r.hour + 1)
-	r.reopen()
-	r.unchangedSince(before)
-	r.expect(head, es...)
+	for _, change := range []func(){
+		func() { r.append(append(es[5:15:15], es[:3]...)...) },
+		r.reopen,
+	} {
+		r.start(*r.hour + 1)
+		change()
+		after := r.readAll(0)
+		r.check(len(after) >= len(before), "%d items, after there were %d", len(after), len(before))
+		for i := range before {
+			r.check(after[i].Entry == before[i].Entry, "another entry at position %d than before", i)
+			r.check(after[i].Hour == before[i].Hour, "hour %d at position %d, and %d before", after[i].Hour, i, before[i].Hour)
+		}
+		before = after
+	}
 }
 
 func hoursInOrder(r *run) {
