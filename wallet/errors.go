@@ -81,7 +81,7 @@ const (
 	ErrChangesWait    fault.Code = "changes-wait"       // a wallet stays on a ledger for which something signed waits. ledger, changes
 	ErrSomethingWaits fault.Code = "changes-wait/begun" // the same, where they cannot be counted. ledger
 
-	ErrKeyLeft    fault.Code = "key-left"        // the key was moved, and its copy could not be removed. kind of the place where it still is
+	ErrKeyLeft    fault.Code = "key-left"        // the key was moved, and its copy could not be removed. kind of the place where the key is
 	ErrKeyMayLeft fault.Code = "key-left/maybe"  // nothing was moved this time: whether a copy is there is not known. kind
 	ErrLeftBehind fault.Code = "key-left-behind" // a keyring failed to take a key, and may hold it all the same
 

@@ -50,9 +50,9 @@ func MoveKey(ctx context.Context, opt Options, from, to keyring.Store) (moved bo
 	case err == nil || isNotFound(err):
 		return moved, nil
 	case !moved:
-		return moved, ErrKeyMayLeft.Of(err, "kind", from.Kind())
+		return moved, ErrKeyMayLeft.Of(err, "kind", to.Kind())
 	default:
-		return moved, ErrKeyLeft.Of(err, "kind", from.Kind())
+		return moved, ErrKeyLeft.Of(err, "kind", to.Kind())
 	}
 }
 

@@ -49,7 +49,7 @@ func (a *app) run(args []string) (exit int) {
 // crashed reports a panic and returns the program's exit code.
 func (a *app) crashed(value any) int {
 	hardening.Broken(a.err, "carekey-node", value)
-	return exitUnexpected
+	return cli.ExitUnexpected
 }
 
 // say is for people: on standard error, and not with --quiet or --json.

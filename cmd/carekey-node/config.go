@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/node/server"
 	"github.com/carekey/carekey/wallet/atomicfile"
@@ -62,6 +63,11 @@ type submitToken struct {
 	Hash    crypto.Hash `json:"hash"`
 	Created string      `json:"created"` // date
 }
+
+const (
+	errNoNode fault.Code = "no-node"      // in dir
+	errConfig fault.Code = "bad-settings" // what is wrong with node.json. path, what
+)
 
 func readConfig(dir string) (*config, error) {
 	path := filepath.Join(dir, configFile)
@@ -178,6 +184,9 @@ func (c *config) hashes() []crypto.Hash {
 	}
 	return hs
 }
+
+// errTokenExists: there is a token of that name
+const errTokenExists fault.Code = "token-exists"
 
 // addToken makes a submit token and returns it; what is kept is its hash.
 func (c *config) addToken(name string, now time.Time) (string, error) {

@@ -8,12 +8,16 @@ import (
 	"strings"
 
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/ledgertest"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/spf13/cobra"
 )
+
+// errConform: a backend breaks rules. failed, all
+const errConform fault.Code = "does-not-conform"
 
 func newConform(a *app) *cobra.Command {
 	entries := 1000

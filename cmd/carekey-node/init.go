@@ -103,6 +103,11 @@ carekey-ledger-foo from PATH. The folder is then a verified copy of that order.`
 	return c
 }
 
+const (
+	errNodeExists fault.Code = "node-exists" // in dir
+	errOtherName  fault.Code = "other-name"  // the ledger in dir has another name
+)
+
 // ledgerFor makes the ledger of a new node, or opens one that has no node yet: a
 // wallet's folder, or what an interrupted init left.
 func (a *app) ledgerFor(ctx context.Context, dir, name, order string) (f *folder.Folder, adopted bool, err error) {

@@ -37,3 +37,14 @@ func newRoot(a *app) *cobra.Command {
 	cli.PlainUsage(root)
 	return root
 }
+
+const exitStatus = `EXIT STATUS
+  0    done; a server was told to stop
+  1    unexpected: disk full, no permission, address in use, and the like
+  2    wrong usage, or an answer is missing
+  3    refused: there is a ledger or a server already, the clock is off
+  5    the ledger is busy, or the backend of the order is out of reach
+  6    verification failed: damaged files, an order that cannot be one,
+       a backend that does not conform
+  7    not found
+  130  interrupted`

@@ -12,6 +12,7 @@ import (
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto/crash"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node/server"
 	"github.com/carekey/carekey/ledgerclient/order"
@@ -26,6 +27,11 @@ const (
 // shutdownTime is how long requests that are under way may take when the server is
 // told to stop.
 const shutdownTime = 30 * time.Second
+
+const (
+	errServed fault.Code = "served"        // another server serves dir
+	errListen fault.Code = "cannot-listen" // address
+)
 
 type serveOptions struct {
 	dir, listen, metrics, order string

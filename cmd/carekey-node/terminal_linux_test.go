@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"golang.org/x/sys/unix"
 )
 
@@ -86,7 +87,7 @@ func TestOperatorAtATerminal(t *testing.T) {
 	}
 	for _, no := range []string{"no\r", "\x03"} {
 		out, shown, exit = onTerminal(t, 24, 80, "Make it?", no, "invite", dir, "--token", "clinic")
-		if exit != exitRefused && exit != exitInterrupted || out != "" || !strings.Contains(shown, "All wallets that joined so far") {
+		if exit != cli.ExitRefused && exit != cli.ExitInterrupted || out != "" || !strings.Contains(shown, "All wallets that joined so far") {
 			t.Errorf("%q: exit %d, %q\n%s", no, exit, out, shown)
 		}
 		if c, err := readConfig(dir); err != nil || len(c.Tokens) != 0 {

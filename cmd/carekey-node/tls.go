@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/wallet/atomicfile"
 )
 
@@ -69,6 +70,9 @@ func makeCertificate(dir string, urls []string, now time.Time) error {
 	}
 	return atomicfile.Write(path(dir, certificate), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644)
 }
+
+// errTLS: the certificate or its key cannot be used
+const errTLS fault.Code = "bad-certificate"
 
 // certificates gives the node's certificate and reads it again when the file
 // changed, so that one that is renewed needs no restart.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto/crash"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/spf13/cobra"
 )
 
@@ -23,6 +24,9 @@ that must not be. The node keeps a hash of each and cannot show it again.`
 
 // newToken32 makes a token of 160 random bits.
 func newToken32() string { return strings.ToLower(rand.Text()[:26]) }
+
+// errNoToken: there is no token of that name
+const errNoToken fault.Code = "no-token"
 
 func newToken(a *app) *cobra.Command {
 	c := &cobra.Command{

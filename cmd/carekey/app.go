@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -135,4 +136,12 @@ func acceptClock(a *app, cmds ...*cobra.Command) {
 	for _, c := range cmds {
 		c.Flags().BoolVar(&a.flags.acceptClock, "accept-clock", false, "believe the clock although it is more than 31 days past the ledger's last entry")
 	}
+}
+
+func usage(message, hint string) error { return cli.Usage(message, hint) }
+
+// is reports whether an error of type E is in err's chain.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }

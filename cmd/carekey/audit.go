@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
@@ -106,7 +107,7 @@ const (
 
 func (e incomplete) err() error {
 	code := errIncomplete
-	if explain(e.why).Exit == exitTampered {
+	if explain(e.why).Exit == cli.ExitTampered {
 		code = errDoubtful
 	}
 	return code.Of(e.why, "lacks", e.lacks())

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto/lane"
 )
 
@@ -53,7 +54,7 @@ func TestDirectBesideANode(t *testing.T) {
 	path := filepath.Join(d.dir, "order")
 	url := "example:" + path
 	invitation := strings.TrimSpace(string(d.operator("invite", "ledger")))
-	if code, _, talk := d.run("patient", "ledger", "join", url, "--store", invitation); code != exitUsage || !strings.Contains(talk, "Trust this ledger") {
+	if code, _, talk := d.run("patient", "ledger", "join", url, "--store", invitation); code != cli.ExitUsage || !strings.Contains(talk, "Trust this ledger") {
 		t.Errorf("unseen: exit %d\n%s", code, talk)
 	}
 	if left, err := os.ReadDir(filepath.Join(d.dir, "patient", "replicas")); err != nil || len(left) != 0 {
@@ -76,7 +77,7 @@ func TestDirectBesideANode(t *testing.T) {
 	}
 	d.mustRun("patient", "ledger", "verify")
 	d.mustRun("patient", "revoke", "--all", "--yes")
-	if code, _, talk := d.run("clinic", "fetch", share, "-o", "again"); code != exitRefused {
+	if code, _, talk := d.run("clinic", "fetch", share, "-o", "again"); code != cli.ExitRefused {
 		t.Errorf("revoked: exit %d\n%s", code, talk)
 	}
 
@@ -86,7 +87,7 @@ func TestDirectBesideANode(t *testing.T) {
 	if code, _, talk := d.run("patient", "record", "list"); code != 0 || !strings.Contains(talk, "showing what was verified") {
 		t.Errorf("without the node: exit %d\n%s", code, talk)
 	}
-	if code, _, talk := d.run("patient", "grant", "--to", "Dr Smith", "--all", "--for", "30d", "--yes"); code != exitUnreachable {
+	if code, _, talk := d.run("patient", "grant", "--to", "Dr Smith", "--all", "--for", "30d", "--yes"); code != cli.ExitUnreachable {
 		t.Errorf("without the node: exit %d\n%s", code, talk)
 	}
 	d.proxy.aim(d.serve("--no-tls"))
@@ -105,7 +106,7 @@ func TestDirectBesideANode(t *testing.T) {
 		t.Helper()
 		code, out, talk := d.run(who, "record", "list", "--json")
 		var said struct{ Error failure }
-		if err := json.Unmarshal([]byte(talk), &said); err != nil || code != exitTampered {
+		if err := json.Unmarshal([]byte(talk), &said); err != nil || code != cli.ExitTampered {
 			t.Errorf("%s: exit %d\n%s%s", what, code, out, talk)
 		}
 		t.Logf("%s: %s: %s", what, said.Error.Code, said.Error.Message)

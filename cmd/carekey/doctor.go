@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/spf13/cobra"
 )
@@ -60,10 +61,10 @@ func (e *exam) doctor(ctx context.Context) error {
 	exit := exitOf(e.found)
 	if !e.flags.json {
 		e.show()
-	} else if err := e.printJSON(map[string]any{"ok": exit == exitDone, "findings": e.found}); err != nil {
+	} else if err := e.printJSON(map[string]any{"ok": exit == cli.ExitDone, "findings": e.found}); err != nil {
 		return err
 	}
-	if exit != exitDone {
+	if exit != cli.ExitDone {
 		return errFindings.With("exit", exit)
 	}
 	return nil

@@ -3,6 +3,7 @@ package main
 import (
 	"slices"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
 )
@@ -44,7 +45,7 @@ func (e *exam) good(check, detail string) {
 
 // advise adds a finding that does not keep carekey from working.
 func (e *exam) advise(check, code, detail, fix string) {
-	e.found = append(e.found, finding{check, false, advice, code, detail, fix, exitUnexpected})
+	e.found = append(e.found, finding{check, false, advice, code, detail, fix, cli.ExitUnexpected})
 }
 
 // failed adds a finding made of the error with which other commands fail.
@@ -56,15 +57,15 @@ func (e *exam) failed(check string, err error) *finding {
 
 // minor makes advice of an error that is none of other commands.
 func (f *finding) minor(before string) {
-	f.Severity, f.Detail, f.exit = advice, before+f.Detail, exitUnexpected
+	f.Severity, f.Detail, f.exit = advice, before+f.Detail, cli.ExitUnexpected
 }
 
 // worst lists exit codes of what is broken, the worst last; those not in it come before.
-var worst = []int{exitNotFound, exitUnreachable, exitLocked, exitTampered}
+var worst = []int{cli.ExitNotFound, cli.ExitUnreachable, cli.ExitLocked, cli.ExitTampered}
 
 // exitOf is the program's exit code after these findings.
 func exitOf(found []finding) int {
-	exit, most := exitDone, 0
+	exit, most := cli.ExitDone, 0
 	for _, f := range found {
 		rank := 0
 		switch f.Severity {

@@ -1,12 +1,16 @@
 package main
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/carekey/carekey/cmd/cli"
+)
 
 // The exit code is that of the worst finding, and what does not keep carekey from
 // working is never worse than what does.
 func TestExitOfFindings(t *testing.T) {
 	ok := finding{OK: true, Severity: fine}
-	minor := finding{Severity: advice, exit: exitUnexpected}
+	minor := finding{Severity: advice, exit: cli.ExitUnexpected}
 	with := func(exit int) finding { return finding{Severity: broken, exit: exit} }
 	for _, c := range []struct {
 		findings []finding

@@ -248,9 +248,9 @@ func TestReport(t *testing.T) {
 // Who says no has made no error, and what the doctor finds is none of the program's.
 func TestAnswersAreNoErrors(t *testing.T) {
 	for err, want := range map[error]string{
-		cli.ErrDeclined:                      "You said no: nothing was changed.\n",
-		errFindings.With("exit", exitLocked): "Something needs you: see above.\n",
-		wallet.ErrBusy:                       "error: ",
+		cli.ErrDeclined:                          "You said no: nothing was changed.\n",
+		errFindings.With("exit", cli.ExitLocked): "Something needs you: see above.\n",
+		wallet.ErrBusy:                           "error: ",
 	} {
 		a := newApp()
 		var e error

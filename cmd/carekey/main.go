@@ -11,6 +11,7 @@ import (
 	"strings"
 	_ "time/tzdata" // days are the person's own: without time zones they would silently be UTC's
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/cmd/hardening"
 	"github.com/carekey/carekey/crypto/crash"
 )
@@ -62,5 +63,5 @@ func (a *app) recoverCrash(exit *int) {
 // and the value of the panic.
 func (a *app) crashed(value any) int {
 	hardening.Broken(a.err, "carekey", value)
-	return exitUnexpected
+	return cli.ExitUnexpected
 }

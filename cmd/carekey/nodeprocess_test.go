@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto/lane"
 )
 
@@ -264,7 +265,7 @@ func TestLaptopToServer(t *testing.T) {
 	if err := json.Unmarshal([]byte(talk), &said); err != nil || code == 0 {
 		t.Errorf("another TLS key: exit %d\n%s", code, talk)
 	}
-	if code != exitTampered || said.Error.Code != "node-certificate" {
+	if code != cli.ExitTampered || said.Error.Code != "node-certificate" {
 		t.Errorf("another TLS key: exit %d %s: %s", code, said.Error.Code, said.Error.Message)
 	}
 	d.operator("backup", "ledger", "copy")
@@ -321,7 +322,7 @@ func (d *distantTown) under(i interrupted, at int, who string, args ...string) (
 			d.t.Errorf("%s: exit %d without words\n%s%s", what, code, out, talk)
 		}
 		switch code {
-		case exitUnreachable, exitPartly, exitTampered:
+		case cli.ExitUnreachable, cli.ExitPartly, cli.ExitTampered:
 		default:
 			d.t.Errorf("%s: exit %d %s: %s", what, code, said.Error.Code, said.Error.Message)
 		}

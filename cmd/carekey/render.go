@@ -13,6 +13,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/batch"
 )
 
 // JSON: one value on stdout, times in RFC 3339 UTC, ids in full, lists never null.
@@ -423,4 +424,29 @@ func many(n int, one, other string) string {
 		return "1 " + one
 	}
 	return thousands(n) + " " + other
+}
+
+// roughly is a duration as people say it.
+func roughly(d time.Duration) string {
+	switch {
+	case d < 2*time.Minute:
+		return plural(int(d/time.Second), "second", "seconds")
+	case d < 2*time.Hour:
+		return plural(int(d/time.Minute), "minute", "minutes")
+	case d < 48*time.Hour:
+		return plural(int(d/time.Hour), "hour", "hours")
+	}
+	return plural(int(d/(24*time.Hour)), "day", "days")
+}
+
+// problem is a line about what is wrong with a file.
+func problem(p batch.Problem) string {
+	named := p.Field
+	if p.Value != "" {
+		named = strings.TrimSpace(named + " " + cli.Quote(cli.Clean(p.Value)))
+	}
+	if named != "" {
+		named += ": "
+	}
+	return fmt.Sprintf("%s:%d:%d: %s%s", p.File, p.Line, p.Column, named, p.Why)
 }

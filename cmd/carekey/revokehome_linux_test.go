@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/carekey/carekey/cmd/cli"
 )
 
 // Promise 4: a consent is ended from a home that cannot be written, what only shows
@@ -95,14 +97,14 @@ func unwritable(h *homestead, code, why string) {
 		h.must("patient", look...)
 	}
 	// Nothing else begins.
-	if r := h.run("patient", "grant", "--to", "Dr Smith", "--all", "--for", "1d", "--yes", "--json"); r.exit != exitUnexpected || !strings.Contains(r.err, code) {
+	if r := h.run("patient", "grant", "--to", "Dr Smith", "--all", "--for", "1d", "--yes", "--json"); r.exit != cli.ExitUnexpected || !strings.Contains(r.err, code) {
 		h.Errorf("grant: exit %d\n%s%s", r.exit, r.out, r.err)
 	}
 	// The ledger is away too: what cannot be written down does not wait, and nothing says
 	// that it does.
 	h.check(os.Rename(h.path("ledger"), h.path("away")))
 	r := h.run("patient", "revoke", h.consent)
-	if r.exit != exitUnreachable || strings.Contains(r.err, "waits in your wallet") || !strings.Contains(r.err, "Not written down on this computer") {
+	if r.exit != cli.ExitUnreachable || strings.Contains(r.err, "waits in your wallet") || !strings.Contains(r.err, "Not written down on this computer") {
 		h.Errorf("revoke without a ledger: exit %d\n%s%s", r.exit, r.out, r.err)
 	}
 	h.check(os.Rename(h.path("away"), h.path("ledger")))

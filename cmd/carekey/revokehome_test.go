@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto/lane"
 )
 
@@ -46,7 +47,7 @@ func newHomestead(t *testing.T) *homestead {
 	h.consent = granted.Consent
 	key := h.path("ledger", "keys", "keeper.k256")
 	h.check(os.Rename(key, h.path("key")))
-	if r := h.run("patient", grant...); r.exit != exitUnreachable {
+	if r := h.run("patient", grant...); r.exit != cli.ExitUnreachable {
 		t.Fatalf("a grant without its keeper: exit %d\n%s", r.exit, r.err)
 	}
 	h.check(os.Rename(h.path("key"), key))
@@ -120,7 +121,7 @@ func (h *homestead) revoked(r ran) {
 	if r.exit != 0 || !strings.Contains(r.out, "Revoked: consent "+h.consent[:8]) || !strings.Contains(r.out, "keeper 1 has destroyed its share") {
 		h.Errorf("revoke: exit %d\n%s%s", r.exit, r.out, r.err)
 	}
-	if f := h.run("clinic", "fetch", h.consent, "--json"); f.exit != exitRefused || !strings.Contains(f.err, `"code":"revoked"`) {
+	if f := h.run("clinic", "fetch", h.consent, "--json"); f.exit != cli.ExitRefused || !strings.Contains(f.err, `"code":"revoked"`) {
 		h.Errorf("the clinic's fetch: exit %d\n%s%s", f.exit, f.out, f.err)
 	}
 }
@@ -219,7 +220,7 @@ func TestRevokeWithADamagedHome(t *testing.T) {
 						if name == "wallet.json" && how == "a bit" && r.exit == 0 {
 							return // the bit was one that changes nothing
 						}
-						if !slices.Contains([]int{exitTampered, exitLocked, exitNotFound, exitUnexpected}, r.exit) || !strings.Contains(r.err, back) {
+						if !slices.Contains([]int{cli.ExitTampered, cli.ExitLocked, cli.ExitNotFound, cli.ExitUnexpected}, r.exit) || !strings.Contains(r.err, back) {
 							t.Errorf("exit %d, and no way back is named:\n%s", r.exit, r.err)
 						}
 						return

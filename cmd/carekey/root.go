@@ -22,6 +22,18 @@ const environment = `ENVIRONMENT
   CAREKEY_PROMPT_TIMEOUT   how long you may take to answer its own prompt (60s)
   CAREKEY_PASSPHRASE_FILE  file whose first line is the passphrase of the key file`
 
+const exitStatus = `EXIT STATUS
+  0    done, or nothing to do
+  1    unexpected: disk full, read-only, and the like
+  2    wrong usage, or an answer is missing
+  3    refused: not yet, expired, revoked, not yours, or you said no
+  4    the keyring is locked or absent, or the passphrase is wrong
+  5    ledger, store or keeper out of reach
+  6    verification failed: tampered, truncated, another or an older ledger
+  7    not found, or a share code of another ledger
+  8    partly done, or not all of it could be had
+  130  interrupted`
+
 func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:               "carekey",

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/lane"
 	"golang.org/x/sys/unix"
@@ -241,7 +242,7 @@ func TestSecretsStayInside(t *testing.T) {
 		cmd := h.command("patient", "grant", "--to", "Dr Smith", "--all", "--for", "30d", "--yes")
 		cmd.Env = append(cmd.Env, testCrash+"="+h.path("patient.words"), testApart+"="+apart, "GOTRACEBACK=all")
 		out, err := cmd.CombinedOutput()
-		if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != exitUnexpected {
+		if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != cli.ExitUnexpected {
 			t.Errorf("crash: %v", err)
 		}
 		if f := found(ts, out); len(f) > 0 || bytes.Contains(out, []byte("0x")) {

@@ -136,7 +136,7 @@ func (a *app) withLedgers(cmd *cobra.Command, want access, which func(place) []p
 			s.all = append(s.all, o)
 			continue
 		}
-		if ctx.Err() != nil || explain(err).Exit == exitLocked {
+		if ctx.Err() != nil || explain(err).Exit == cli.ExitLocked {
 			return err
 		}
 		s.closed = worse(s.closed, s.onLedger(q.id, err))
@@ -188,7 +188,7 @@ func collect[T any](ctx context.Context, s *session, f func(w *wallet.Wallet) ([
 // onLedger says on which of several ledgers something is wrong.
 func (s *session) onLedger(id crypto.LedgerID, err error) error {
 	switch explain(err).Exit {
-	case exitTampered, exitUnreachable, exitUnexpected:
+	case cli.ExitTampered, cli.ExitUnreachable, cli.ExitUnexpected:
 		if title := s.titles[id]; title != "" {
 			return errOnLedger.Of(err, "title", title, "id", id)
 		}
@@ -205,11 +205,11 @@ func worse(a, b error) error {
 			return 0
 		}
 		switch explain(err).Exit {
-		case exitNotFound:
+		case cli.ExitNotFound:
 			return 1
-		case exitUnreachable:
+		case cli.ExitUnreachable:
 			return 2
-		case exitPartly:
+		case cli.ExitPartly:
 			return 3
 		}
 		return 4

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
@@ -58,7 +59,7 @@ func (a syncing) sync(ctx context.Context) error {
 		}
 		// One that is out of reach keeps no other from being synced; one that does not
 		// verify is what matters most.
-		if err != nil && (worst == nil || explain(worst).Exit == exitUnreachable) {
+		if err != nil && (worst == nil || explain(worst).Exit == cli.ExitUnreachable) {
 			worst = err
 		}
 		var again []contract.ID
@@ -77,7 +78,7 @@ func (a syncing) sync(ctx context.Context) error {
 	switch {
 	case worst == nil:
 		return nil
-	case explain(worst).Exit == exitUnreachable:
+	case explain(worst).Exit == cli.ExitUnreachable:
 		return errSyncLater.Of(worst)
 	}
 	return errSync.Of(worst)

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto/lane"
 )
 
@@ -156,7 +157,7 @@ func TestPersonAtTerminal(t *testing.T) {
 		} else {
 			s.press("\x03")
 		}
-		if code := s.end(); code != exitInterrupted || exists(filepath.Join(work, "patient")) || exists(filepath.Join(work, "ledger")) {
+		if code := s.end(); code != cli.ExitInterrupted || exists(filepath.Join(work, "patient")) || exists(filepath.Join(work, "ledger")) {
 			t.Errorf("stopped at the %s: exit %d: %s", at, code, s.screen)
 		}
 	}
@@ -202,7 +203,7 @@ func TestPersonAtTerminal(t *testing.T) {
 	for _, answer := range []struct {
 		key  string
 		exit int
-	}{{"n", exitRefused}, {"\x1b", exitInterrupted}, {"y", 0}} {
+	}{{"n", cli.ExitRefused}, {"\x1b", cli.ExitInterrupted}, {"y", 0}} {
 		s = sit(t, env, false, "patient", "grant")
 		s.until("Passphrase of your carekey wallet: ")
 		s.press("swordfish\r")
@@ -235,14 +236,14 @@ func TestPersonAtTerminal(t *testing.T) {
 	s.until("Passphrase of your carekey wallet: ")
 	s.press("swordfish\r")
 	s.until("error: the record is not text")
-	if code := s.end(); code != exitUsage {
+	if code := s.end(); code != cli.ExitUsage {
 		t.Errorf("binary to a terminal: exit %d", code)
 	}
 
 	// A terminal is there, but must not be used.
 	s = sit(t, env, false, "patient", "grant", "--no-input")
 	s.until("an answer is needed.*passphrase")
-	if code := s.end(); code != exitUsage {
+	if code := s.end(); code != cli.ExitUsage {
 		t.Errorf("--no-input: exit %d", code)
 	}
 
@@ -251,7 +252,7 @@ func TestPersonAtTerminal(t *testing.T) {
 	s.until("Passphrase of your carekey wallet: ")
 	s.press("marlin\r")
 	s.until("error: the passphrase does not open")
-	if code := s.end(); code != exitLocked {
+	if code := s.end(); code != cli.ExitLocked {
 		t.Errorf("wrong passphrase: exit %d", code)
 	}
 }
@@ -298,7 +299,7 @@ func TestInterrupt(t *testing.T) {
 		t.Fatal(err)
 	}
 	add.Wait()
-	if code := add.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(stderr.String(), "stopped before anything was changed") {
+	if code := add.ProcessState.ExitCode(); code != cli.ExitInterrupted || !strings.Contains(stderr.String(), "stopped before anything was changed") {
 		t.Errorf("exit %d: %s", code, &stderr)
 	}
 	out, err := patient("status", "--json").Output()

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/lane"
 	"golang.org/x/sys/unix"
@@ -49,7 +50,7 @@ func TestWordsAtTerminal(t *testing.T) {
 		s.until("Show them on this screen")
 		s.until("esc: stop")
 		s.press(key)
-		want := exitRefused
+		want := cli.ExitRefused
 		if key == "y" {
 			want = 0
 			s.until("24. " + words[23])
@@ -95,7 +96,7 @@ func TestWordsAtTerminal(t *testing.T) {
 		s.until(`Word \d+: wrong_`) // or nothing is drawn anew
 		s.press("\r")
 	}
-	if code := s.end(); code != exitRefused {
+	if code := s.end(); code != cli.ExitRefused {
 		t.Errorf("words check with wrong words: exit %d", code)
 	}
 
@@ -137,7 +138,7 @@ func TestWordsAtTerminal(t *testing.T) {
 	for _, c := range []struct {
 		typed string
 		exit  int
-	}{{"yes", exitRefused}, {"Leo", exitRefused}, {"leo", 0}} {
+	}{{"yes", cli.ExitRefused}, {"Leo", cli.ExitRefused}, {"leo", 0}} {
 		if c.typed == "yes" {
 			for _, args := range [][]string{{"words", "check", "--words-file", file}, {"backup", filepath.Join(work, "backup")}} {
 				s := sit(t, laptop, false, append([]string{"patient", "--profile", "leo"}, args...)...)

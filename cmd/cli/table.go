@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -34,14 +35,24 @@ type Failure struct {
 	Message string `json:"message"`
 	Hint    string `json:"hint"` // what to do next; may be empty
 	Exit    int    `json:"exit"`
+
+	Problems any `json:"problems,omitempty"` // of a file
 }
 
-// Print writes the failure for people.
-func (f Failure) Print(w io.Writer) {
-	fmt.Fprintf(w, "error: %s\n", CleanText(f.Message))
-	if f.Hint != "" {
-		fmt.Fprintf(w, "hint:  %s\n", CleanText(strings.ReplaceAll(f.Hint, "\n", "\n       ")))
+// Report writes the failure for people, or as one line of JSON, and returns its exit code.
+// What did not fail is not written.
+func (f Failure) Report(w io.Writer, asJSON bool) (exit int) {
+	switch {
+	case f.Exit == ExitDone:
+	case asJSON:
+		WriteJSON(w, map[string]Failure{"error": f}, false)
+	default:
+		fmt.Fprintf(w, "error: %s\n", CleanText(f.Message))
+		if f.Hint != "" {
+			fmt.Fprintf(w, "hint:  %s\n", CleanText(strings.ReplaceAll(f.Hint, "\n", "\n       ")))
+		}
 	}
+	return f.Exit
 }
 
 // Errors that come from the command line, the person or the system.
@@ -61,7 +72,8 @@ const (
 // Usage returns an [ErrUsage].
 func Usage(message, hint string) error { return ErrUsage.With("message", message, "hint", hint) }
 
-// Row is what people are told of an error of one code. In its texts
+// Words are what people are told of errors, by their codes, of which several may have spaces
+// between them: "message | hint", or a message alone. In them
 //
 //	{name}            is the value of that name
 //	{name|one|many}   the same with a noun: "1 item", "3 items"
@@ -72,40 +84,39 @@ func Usage(message, hint string) error { return ErrUsage.With("message", message
 //	{hint}            the hint for the cause
 //	[...]             is left out if a value in it is empty
 //
-// A row with {err} is about its cause: it holds whatever that is, also an interruption.
-type Row [2]string // message and hint
-
-// Words are the rows of an exit code.
-type Words map[fault.Code]Row
+// A message with {err} is about its cause: it holds whatever that is, also an interruption.
+type Words map[fault.Code]string
 
 // Table turns errors into words.
 type Table struct {
-	// Exits has a row for each code: one for the code as it is shown goes before one for
-	// the code itself, and a case without a row has that of its code. What both programs
+	// Exits has the words by exit code. Those for a code as it is shown go before those for
+	// the code itself, and a case without words has those of its code. What both programs
 	// say alike need not be there. Exit 0 is for what happened on the way: code and exit
 	// are those of the cause.
 	Exits map[int]Words
-	// Then changes what a row says where that is more than values; cause is what is said
+	// Then changes what is said where that is more than values; cause is what is said
 	// of the error's cause.
 	Then map[fault.Code]func(e *fault.Error, f, cause Failure) Failure
 	// Show returns a value as people read it; how is what stands after the bar.
 	Show func(v any, how string) string
 }
 
-// Texts returns the texts of all rows that the table uses.
-func (t *Table) Texts() map[fault.Code][]Row {
-	all := map[fault.Code][]Row{}
+// Texts returns all words that the table uses.
+func (t *Table) Texts() map[fault.Code][]string {
+	all := map[fault.Code][]string{}
 	for _, exits := range []map[int]Words{t.Exits, Common} {
 		for _, words := range exits {
-			for code, row := range words {
-				all[code] = append(all[code], row)
+			for codes, text := range words {
+				for _, code := range strings.Fields(string(codes)) {
+					all[fault.Code(code)] = append(all[fault.Code(code)], text)
+				}
 			}
 		}
 	}
 	return all
 }
 
-// Explain returns the words for an error. The outermost error with a row decides; but
+// Explain returns the words for an error. The outermost error with words decides; but
 // whatever a command was doing when it was interrupted, it was interrupted.
 func (t *Table) Explain(err error) Failure {
 	for one := range fault.Tree(err) {
@@ -113,8 +124,9 @@ func (t *Table) Explain(err error) Failure {
 		if e == nil {
 			continue
 		}
-		code, exit, row, ok := t.row(e)
-		about := exit == 0 || strings.Contains(row[0], "{err}")
+		code, exit, text, ok := t.words(e)
+		message, hint, _ := strings.Cut(text, " | ")
+		about := strings.Contains(message, "{err}")
 		if !ok || !about && errors.Is(err, context.Canceled) && !e.Code.Is(ErrInterrupted) {
 			continue
 		}
@@ -125,7 +137,7 @@ func (t *Table) Explain(err error) Failure {
 		if about { // more was done than the cause knows of
 			cause.Message = strings.TrimSuffix(cause.Message, NothingChanged)
 		}
-		f := Failure{base(e.Shown()), t.text(row[0], e, cause), strings.TrimSpace(t.text(row[1], e, cause)), exit}
+		f := Failure{Code: base(e.Shown()), Message: t.text(message, e, cause), Hint: strings.TrimSpace(t.text(hint, e, cause)), Exit: exit}
 		if exit == 0 {
 			f.Code, f.Exit = cause.Code, cause.Exit
 		}
@@ -140,7 +152,7 @@ func (t *Table) Explain(err error) Failure {
 	if err == nil {
 		return Failure{}
 	}
-	return Failure{"unexpected", err.Error(), "", ExitUnexpected}
+	return Failure{Code: "unexpected", Message: err.Error(), Exit: ExitUnexpected}
 }
 
 // coded returns an error's code and values; nil if it has none.
@@ -162,20 +174,21 @@ func coded(err error) *fault.Error {
 	return nil
 }
 
-// row finds an error's row, and the code and the exit code under which it stands.
-func (t *Table) row(e *fault.Error) (code fault.Code, exit int, r Row, ok bool) {
+// words finds what is said of an error, and the code and the exit code under which it stands.
+func (t *Table) words(e *fault.Error) (code fault.Code, exit int, text string, ok bool) {
 	shown := e.Shown()
-	for _, c := range []string{shown, string(e.Code), base(shown), base(string(e.Code))} {
-		code = fault.Code(c)
+	for _, code := range []string{shown, string(e.Code), base(shown), base(string(e.Code))} {
 		for _, exits := range []map[int]Words{t.Exits, Common} {
-			for exit, rows := range exits {
-				if r, ok = rows[code]; ok {
-					return code, exit, r, true
+			for exit, words := range exits {
+				for codes, text := range words {
+					if slices.Contains(strings.Fields(string(codes)), code) {
+						return fault.Code(code), exit, text, true
+					}
 				}
 			}
 		}
 	}
-	return "", 0, Row{}, false
+	return "", 0, "", false
 }
 
 // base is a code without its case.
@@ -190,7 +203,7 @@ var (
 	pieces = regexp.MustCompile(`\[[^]]*\]|` + values.String())
 )
 
-// text fills a row's text in. What a value holds is never read as a text itself.
+// text fills a text in. What a value holds is never read as a text itself.
 func (t *Table) text(template string, e *fault.Error, cause Failure) string {
 	whole := true
 	value := func(piece string) string {

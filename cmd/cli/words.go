@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/ledgerclient/order"
 )
@@ -12,25 +14,36 @@ const NothingChanged = " before anything was changed"
 // Common is what both programs say alike. Which ledger they use, only they know: the codes
 // of a folder stand here as they are shown.
 var Common = map[int]Words{
-	ExitUsage: {ErrUsage: {"{message}", "{hint}"}},
+	ExitUsage: {
+		ErrUsage:       "{message} | {hint}",
+		order.ErrNoURL: "that is not the URL of an order | for foo:anything the program " + order.ProgramPrefix + "foo is started",
+	},
+	ExitTampered: {
+		contract.ErrConfig: "configuration document, line {line}: want {want} | do not rely on this ledger until you know why",
+		order.ErrBroken:    "the order of the ledger cannot be followed: at position {position} {what} | do not rely on it until you know why; ask whoever keeps the order",
+	},
 	ExitRefused: {
-		ErrDeclined:           {"you said no: nothing was changed", ""},
-		"folder-not-empty":    {"the folder {dir} is not empty, and holds something else", "choose a new folder"},
-		"network-file-system": {"{dir} is on a network file system ({fs}), where a ledger is not safe", "choose a folder on a disk of this computer"},
+		ErrDeclined:           "you said no: nothing was changed",
+		"clock-doubtful":      "the clock says {now}, and the ledger's last entry is of {last} | if it is right, add --accept-clock",
+		"folder-not-empty":    "the folder {dir} is not empty, and holds something else | choose a new folder",
+		"network-file-system": "{dir} is on a network file system ({fs}), where a ledger is not safe | choose a folder on a disk of this computer",
 	},
 	ExitUnreachable: {
-		"ledger-busy":    {"another program is using the ledger (waited {waited})", "try again when it is done"},
-		order.ErrUnknown: {"it is not known whether the entries were ordered: {why}", "try again: the same entry is never ordered twice"},
+		ledgerclient.ErrUnreachable: "the {service} cannot be reached: {why} | see whether it runs and the network is there, and try again",
+		order.ErrNoProgram:          "the program that keeps the order of this ledger is not in PATH: {program} | install it from whoever keeps the order",
+		order.ErrProgram:            "the program {program}: {fault}[: {text}] | its own log says more; try again: the same entry is never ordered twice",
+		"ledger-busy":               "another program is using the ledger (waited {waited}) | try again when it is done",
+		order.ErrUnknown:            "it is not known whether the entries were ordered: {why} | try again: the same entry is never ordered twice",
 	},
-	ExitNotFound: {ErrNoFile: {"[{path}: ]there is no such file", "look at its name and folder"}},
+	ExitNotFound: {ErrNoFile: "[{path}: ]there is no such file | look at its name and folder"},
 	ExitUnexpected: {
-		"folder-version":   {"the files in {dir} are of version {version}, which this program does not read", "use the version that wrote them, or begin a new ledger in another folder"},
-		"ledger-read-only": {"the ledger cannot be written: {why}", "check the permissions of {dir}"},
-		disk.ErrKind:       {"{path} is {is}, and is in the way", "no such thing is opened: move it away, and try again"},
-		ErrNoLocks:         {"{path}: the file system keeps no locks: {why}", "keep it on a disk of this computer"},
-		ErrDiskFull:        {"the disk is full", "make room and try again"},
-		ErrReadOnly:        {"[{path}: ]the file system is read-only", "make it writable, or name another place"},
-		ErrPermission:      {"[{path}: ]permission denied", "check who owns it, and who you are"},
-		ErrFile:            {"{path}: {why}", "look at the file, and try again"},
+		contract.ErrContractVersion:   "unknown contract version {version} | use a newer program",
+		"folder-version":              "the files in {dir} are of version {version}, which this program does not read | use the version that wrote them, or begin a new ledger in another folder",
+		"ledger-read-only":            "the ledger cannot be written: {why} | check the permissions of {dir}",
+		disk.ErrKind:                  "{path} is {is}, and is in the way | no such thing is opened: move it away, and try again",
+		ErrNoLocks:                    "{path}: the file system keeps no locks: {why} | keep it on a disk of this computer",
+		ErrDiskFull:                   "the disk is full | make room and try again",
+		ErrReadOnly:                   "[{path}: ]the file system is read-only | make it writable, or name another place",
+		ErrPermission + " " + ErrFile: "[{path}: ]{why} | look at the file, whose it is, and who you are",
 	},
 }

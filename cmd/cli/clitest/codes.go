@@ -39,7 +39,7 @@ type use struct {
 // table's rows: those of the folders in meets have one row each but for some, every row is
 // for a code or one of the others, no two packages have the same code, and the values that
 // a row's texts name are given wherever an error of its code is made.
-func Codes[Row ~[2]string](t *testing.T, top string, rows map[fault.Code][]Row, meets []string, others []string, but ...fault.Code) {
+func Codes(t *testing.T, top string, rows map[fault.Code][]string, meets []string, others []string, but ...fault.Code) {
 	t.Helper()
 	codes := codesBelow(t, top)
 	met := func(c *code) bool {
@@ -68,11 +68,7 @@ func Codes[Row ~[2]string](t *testing.T, top string, rows map[fault.Code][]Row, 
 		if found++; row == nil && !slices.Contains(but, c.Code) {
 			t.Errorf("%q of %s has no words: give it a row", c.Code, c.dir)
 		}
-		text := ""
-		for _, r := range row {
-			text += r[0] + r[1]
-		}
-		for _, m := range placeholder.FindAllStringSubmatch(optional.ReplaceAllString(text, ""), -1) {
+		for _, m := range placeholder.FindAllStringSubmatch(optional.ReplaceAllString(strings.Join(row, ""), ""), -1) {
 			for _, u := range c.uses {
 				if !slices.Contains(u.values, m[1]) && !slices.Contains([]string{"why", "err", "hint", "filed"}, m[1]) {
 					t.Errorf("%s: %s is told with a value %s, which is not given", u.at, c.Code, m[1])
