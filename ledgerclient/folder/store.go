@@ -181,7 +181,14 @@ type placing struct {
 	id    contract.ID
 	names []crypto.Hash
 	file  string // in uploads, whole and durable; "": the payload goes into a segment
-	keep  bool   // the record is there
+}
+
+func placingOf(p *ledgerclient.Put, id contract.ID) placing {
+	to := placing{Put: p, id: id}
+	for _, loc := range p.Locators {
+		to.names = append(to.names, locatorName(loc))
+	}
+	return to
 }
 
 // place puts payloads where they belong.
@@ -198,12 +205,12 @@ func (s store) place(ctx context.Context, all []placing) error {
 		var ends []found
 		for i := range all {
 			p := &all[i]
-			old, err := s.compare(snap, p)
+			there, old, err := s.compare(snap, p)
 			if err != nil {
 				return err
 			}
 			ends = append(ends, old...)
-			if p.keep {
+			if there {
 				continue
 			}
 			kind, rest := byte(p.Part), p.Blob
@@ -253,61 +260,59 @@ func (p *placing) pkg() []byte {
 
 // compare looks for a payload in the store. It keeps a locator from leading to two
 // payloads, a payload from getting more locators than it was first put with, and those of
-// a withdrawn record from coming back. ends are records that the payload replaces: it is
-// damaged there, or is to be kept for longer.
-func (s store) compare(snap snapshot, p *placing) (ends []found, err error) {
-	refuse := func(why ledgerclient.StoreReason) error {
-		return &ledgerclient.StoreError{Entry: p.id, Part: p.Part, Reason: why}
+// a withdrawn record from coming back. ends are records that the payload replaces unless it
+// is there: it is damaged there, or is to be kept for longer.
+func (s store) compare(snap snapshot, p *placing) (there bool, ends []found, err error) {
+	refuse := func(why ledgerclient.StoreReason) (bool, []found, error) {
+		return false, nil, &ledgerclient.StoreError{Entry: p.id, Part: p.Part, Reason: why}
 	}
 	if gone, err := isWithdrawn(snap, &p.Entry, p.id); err != nil {
-		return nil, err
+		return false, nil, err
 	} else if gone {
-		return nil, refuse(ledgerclient.Withdrawn)
+		return refuse(ledgerclient.Withdrawn)
 	}
-	led := map[place]int{} // how many of the names lead there
 	for _, name := range p.names {
 		all, _, err := s.payloads.find(name)
 		if err != nil {
-			return nil, err
+			return false, nil, err
 		}
 		for _, r := range all {
 			if r.mark == markHeld && (r.id() != p.id || r.part() != p.Part) {
-				return nil, refuse(ledgerclient.BadLocators)
+				return refuse(ledgerclient.BadLocators)
 			}
-			led[placeOf(r.n, r.at)]++
 		}
 	}
 	all, _, err := s.payloads.find(crypto.Hash(p.id))
 	if err != nil {
-		return nil, err
+		return false, nil, err
 	}
 	for _, r := range all {
 		if r.part() != p.Part {
 			continue
 		}
 		if r.mark == markHeld && !slices.Equal(r.names(), p.names) {
-			return nil, refuse(ledgerclient.BadLocators)
+			return refuse(ledgerclient.BadLocators)
 		}
-		same := r.mark == markHeld && led[placeOf(r.n, r.at)] == len(p.names) && r.isFile() == (p.file != "")
+		same := r.mark == markHeld && r.isFile() == (p.file != "")
 		if same {
 			body, ok, err := s.payloads.body(&r)
 			if err != nil {
-				return nil, err
+				return false, nil, err
 			}
 			same = ok && bytes.Equal(body[:r.pkg], p.pkg()) && (r.isFile() || bytes.Equal(body[r.pkg:], p.Blob))
 		}
 		if same && r.hour != s.hour() {
 			if _, same, err = snap.Find(p.id); err != nil {
-				return nil, err
+				return false, nil, err
 			}
 		}
-		if same && !p.keep {
-			p.keep = true
+		if same && !there {
+			there = true
 		} else {
 			ends = append(ends, r)
 		}
 	}
-	return ends, nil
+	return there, ends, nil
 }
 
 // isWithdrawn reports whether an entry belongs to a record that was withdrawn.
@@ -326,48 +331,34 @@ func isWithdrawn(snap keeper.View, e *contract.Entry, id contract.ID) (bool, err
 	return state.Status == contract.StatusClosed, err
 }
 
-// checkPuts verifies puts on all cores.
+// checkPuts verifies puts on all cores, the signature of each entry once.
 func (s store) checkPuts(puts []ledgerclient.Put) ([]placing, error) {
-	type signed struct {
-		id contract.ID
-		ok bool
-	}
-	entries := map[contract.Entry]*signed{}
-	var order []*contract.Entry
+	entries := map[contract.Entry]int{}
 	for i := range puts {
-		if e := &puts[i].Entry; entries[*e] == nil {
-			entries[*e] = &signed{}
-			order = append(order, e)
+		if _, ok := entries[puts[i].Entry]; !ok {
+			entries[puts[i].Entry] = len(entries)
 		}
 	}
+	order := make([]contract.Entry, len(entries))
+	for e, i := range entries {
+		order[i] = e
+	}
+	ids, signed := make([]contract.ID, len(order)), make([]bool, len(order))
 	ledgerclient.Parallel(len(order), func(i int) {
-		e, to := order[i], entries[*order[i]]
-		to.id = e.ID(s.ledger)
-		to.ok = contract.CheckShape(e) == nil && contract.CheckSignature(s.ledger, e) == nil
+		ids[i], signed[i] = order[i].ID(s.ledger), s.isSigned(&order[i])
 	})
-	for _, e := range order {
-		if entries[*e].ok {
-			s.checked.add(e)
-		}
-	}
 	all := make([]placing, len(puts))
 	reasons := make([]ledgerclient.StoreReason, len(puts))
 	ledgerclient.Parallel(len(puts), func(i int) {
-		p := &puts[i]
-		e := entries[p.Entry]
-		all[i] = placing{Put: p, id: e.id}
-		for _, loc := range p.Locators {
-			all[i].names = append(all[i].names, locatorName(loc))
-		}
+		p, e := &puts[i], entries[puts[i].Entry]
+		all[i] = placingOf(p, ids[e])
+		reasons[i] = refusal(p, signed[e], crypto.BlobHash(p.Blob))
 		switch {
-		case !e.ok:
-			reasons[i] = ledgerclient.BadEntry
+		case reasons[i] == ledgerclient.BadEntry:
 		case p.Part == ledgerclient.PartContent:
 			reasons[i] = ledgerclient.BadPart // comes by Upload
 		case len(p.Blob) < len(crypto.Salt{}) || len(p.Blob) > maxBlob:
 			reasons[i] = ledgerclient.BadBlob
-		default:
-			reasons[i] = checkPut(p, crypto.BlobHash(p.Blob))
 		}
 	})
 	type key struct {
@@ -391,16 +382,27 @@ func (s store) checkPuts(puts []ledgerclient.Put) ([]placing, error) {
 			return nil, &ledgerclient.StoreError{Entry: p.id, Part: p.Part, Reason: reasons[i]}
 		}
 	}
+	for i := range order {
+		s.checked.add(&order[i])
+	}
 	return all, nil
 }
 
-// checkPut verifies that the entry commits to the package and the package to a
-// payload of that hash. Of a content the hash is the head.
-func checkPut(p *ledgerclient.Put, hash crypto.Hash) ledgerclient.StoreReason {
-	if !slices.Contains(partsOf(&p.Entry), p.Part) {
+// isSigned reports whether an entry has the shape and the signature of one.
+func (s store) isSigned(e *contract.Entry) bool {
+	return contract.CheckShape(e) == nil && contract.CheckSignature(s.ledger, e) == nil
+}
+
+// refusal says why a put is refused, which is "" if its entry, signed or not, commits to
+// the package and that to a payload of that hash. Of a content the hash is the head.
+func refusal(p *ledgerclient.Put, signed bool, hash crypto.Hash) ledgerclient.StoreReason {
+	n := len(p.Locators)
+	switch {
+	case !signed:
+		return ledgerclient.BadEntry
+	case !slices.Contains(partsOf(&p.Entry), p.Part):
 		return ledgerclient.BadPart
-	}
-	if n := len(p.Locators); n < 1 || n > 2 || n == 2 && p.Locators[0] == p.Locators[1] {
+	case n < 1 || n > 2 || n == 2 && p.Locators[0] == p.Locators[1]:
 		return ledgerclient.BadLocators
 	}
 	return committed(&p.Entry, p.Package, p.Part, hash)

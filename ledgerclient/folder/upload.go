@@ -5,27 +5,23 @@ import (
 	"errors"
 
 	"github.com/carekey/carekey/crypto"
-	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
 // upload is one content on its way. The bytes go to a file in uploads; the hashes of its
-// pieces become the file's end. While a piece is written it is hashed, and the next one
-// comes in: two pieces are in memory.
+// pieces become the file's end.
 type upload struct {
-	ctx     context.Context
-	s       store
-	f       *uploading
-	piece   []byte     // being filled
-	other   []byte     // being written, or free
-	written chan error // that of the last piece is in it, or will be
-	size    int64
-	hashes  []byte // of the pieces
-	ended   bool   // nothing more is written
-	closed  bool
-	err     error // nothing can be right after it
+	ctx    context.Context
+	s      store
+	f      *uploading
+	piece  []byte // not whole yet
+	size   int64
+	pieces []crypto.Hash
+	ended  bool // nothing more is written
+	closed bool
+	err    error // nothing can be right after it
 }
 
 // writebackStep is after how many bytes the system is asked to begin with the disk.
@@ -44,9 +40,7 @@ func (s store) Upload(ctx context.Context) (ledgerclient.Upload, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &upload{ctx: ctx, s: s, f: f, written: make(chan error, 1)}
-	u.written <- nil
-	return u, nil
+	return &upload{ctx: ctx, s: s, f: f}, nil
 }
 
 // Write takes the next bytes of the content.
@@ -55,42 +49,31 @@ func (u *upload) Write(p []byte) (n int, err error) {
 		return 0, errUploadEnded
 	}
 	for len(p) > 0 && u.err == nil {
-		if u.piece == nil {
-			u.piece = make([]byte, 0, contract.PieceSize)
-		}
 		k := min(len(p), contract.PieceSize-len(u.piece))
 		u.piece, p = append(u.piece, p[:k]...), p[k:]
 		n += k
 		if len(u.piece) == contract.PieceSize {
-			u.flush()
+			u.err = u.flush()
 		}
 	}
 	return n, u.err
 }
 
-// flush begins to write the piece, when the last one is written.
-func (u *upload) flush() {
-	if err := errors.Join(<-u.written, u.ctx.Err()); err != nil {
-		u.err = err
-		u.written <- nil
-		return
+// flush writes the piece.
+func (u *upload) flush() error {
+	if err := u.ctx.Err(); err != nil {
+		return err
 	}
-	piece, at := u.piece, u.size
-	go func() {
-		defer crash.Report()
-		_, err := u.f.WriteAt(piece, at)
-		if end := at + int64(len(piece)); err == nil && end%writebackStep == 0 {
-			startWriteback(u.f.file, end-writebackStep, writebackStep)
-		}
-		u.written <- err
-	}()
-	h := tlog.RecordHash(piece)
-	u.hashes = append(u.hashes, h[:]...)
-	u.size += int64(len(piece))
-	u.piece, u.other = u.other[:0:cap(u.other)], piece
-	if cap(u.piece) == 0 {
-		u.piece = nil
+	if _, err := u.f.WriteAt(u.piece, u.size); err != nil {
+		return err
 	}
+	u.pieces = append(u.pieces, crypto.Hash(tlog.RecordHash(u.piece)))
+	u.size += int64(len(u.piece))
+	if u.size%writebackStep == 0 {
+		startWriteback(u.f.file, u.size-writebackStep, writebackStep)
+	}
+	u.piece = u.piece[:0]
+	return nil
 }
 
 // Sum ends the writing.
@@ -98,32 +81,16 @@ func (u *upload) Sum() (size int64, head crypto.Hash, err error) {
 	if u.closed {
 		return 0, head, errUploadEnded
 	}
-	u.end()
+	if u.ended = true; u.err == nil && len(u.piece) > 0 {
+		u.err = u.flush()
+	}
 	if u.err != nil {
 		return 0, head, u.err
 	}
-	pieces := make([]crypto.Hash, len(u.hashes)/tlog.HashSize)
-	for i := range pieces {
-		pieces[i] = crypto.Hash(u.hashes[i*tlog.HashSize:])
-	}
-	if len(pieces) == 0 {
+	if len(u.pieces) == 0 {
 		return 0, head, errUploadEmpty
 	}
-	return u.size, ledgerclient.ContentHead(pieces), nil
-}
-
-// end waits until all is written.
-func (u *upload) end() {
-	if u.ended {
-		return
-	}
-	u.ended = true
-	if u.err == nil && len(u.piece) > 0 {
-		u.flush()
-	}
-	if err := <-u.written; u.err == nil {
-		u.err = err
-	}
+	return u.size, ledgerclient.ContentHead(u.pieces), nil
 }
 
 // Commit checks what was written against the entry and the package and makes it
@@ -133,14 +100,11 @@ func (u *upload) Commit(put ledgerclient.Put) error {
 	if err != nil {
 		return err
 	}
-	p := placing{Put: &put, id: put.Entry.ID(u.s.ledger), file: u.f.path}
-	for _, loc := range put.Locators {
-		p.names = append(p.names, locatorName(loc))
-	}
-	reason := checkPut(&put, head)
+	p := placingOf(&put, put.Entry.ID(u.s.ledger))
+	p.file = u.f.path
+	reason := refusal(&put, u.s.isSigned(&put.Entry), head)
 	switch pkg, err := contract.ParseRecordPackage(put.Package); {
-	case contract.CheckShape(&put.Entry) != nil || contract.CheckSignature(u.s.ledger, &put.Entry) != nil:
-		reason = ledgerclient.BadEntry
+	case reason == ledgerclient.BadEntry:
 	case put.Part != ledgerclient.PartContent:
 		reason = ledgerclient.BadPart
 	case reason == "" && (err != nil || pkg.ContentSize != uint64(size)):
@@ -150,7 +114,11 @@ func (u *upload) Commit(put ledgerclient.Put) error {
 		return &ledgerclient.StoreError{Entry: p.id, Part: put.Part, Reason: reason}
 	}
 	u.closed = true
-	if _, err := u.f.WriteAt(u.hashes, size); err != nil {
+	var hashes []byte
+	for _, h := range u.pieces {
+		hashes = append(hashes, h[:]...)
+	}
+	if _, err := u.f.WriteAt(hashes, size); err != nil {
 		u.f.Close()
 		return err
 	}
@@ -163,8 +131,7 @@ func (u *upload) Commit(put ledgerclient.Put) error {
 // Abort drops what was written, unless it was committed.
 func (u *upload) Abort() error {
 	if !u.closed {
-		u.end() // before the file is closed: it may still be written to
-		u.closed = true
+		u.ended, u.closed = true, true
 		u.f.Close()
 	}
 	return u.s.removeOne(u.f.path)

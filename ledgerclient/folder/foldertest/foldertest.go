@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/carekey/carekey/ledgerclient"
@@ -111,47 +112,40 @@ func (p Place) Lose() error { return p.writeAt([]byte("gone"), p.Record) }
 // Exchange exchanges the bodies of two records of one length, with the sums that they
 // need: each is then found by what the other was found by.
 func Exchange(a, b Place) error {
-	body := func(p Place) (sum, b []byte, at, end int64, err error) {
-		all, err := disk.ReadFile(p.File, most)
-		if err != nil {
-			return nil, nil, 0, 0, err
-		}
-		at = p.Record + 36 + 32*int64(all[p.Record+17])
-		end = p.At + p.Length
-		return all[p.Record+20 : p.Record+28], all[at:end], at, end, nil
-	}
-	sumA, bodyA, atA, endA, err := body(a)
+	headA, bodyA, err := a.record()
 	if err != nil {
 		return err
 	}
-	sumB, bodyB, atB, endB, err := body(b)
+	headB, bodyB, err := b.record()
 	if err != nil {
 		return err
 	}
-	if endA-atA != endB-atB {
-		return fmt.Errorf("bodies of %d and %d bytes", endA-atA, endB-atB)
+	if len(bodyA) != len(bodyB) {
+		return fmt.Errorf("bodies of %d and %d bytes", len(bodyA), len(bodyB))
 	}
-	for _, w := range []struct {
-		p         Place
-		at        int64
-		sum, body []byte
-	}{{a, atA, sumB, bodyB}, {b, atB, sumA, bodyA}} {
-		if err := w.p.writeAt(w.body, w.at); err != nil {
-			return err
-		}
-		if err := w.p.writeAt(w.sum, w.p.Record+20); err != nil {
-			return err
-		}
-		all, err := disk.ReadFile(w.p.File, most)
-		if err != nil {
-			return err
-		}
-		check := sha256.Sum256(all[w.p.Record+4 : w.at-8])
-		if err := w.p.writeAt(check[:8], w.at-8); err != nil {
-			return err
-		}
+	sumA, sumB := [8]byte(headA[20:]), [8]byte(headB[20:])
+	if err := a.hold(headA, sumB, bodyB); err != nil {
+		return err
 	}
-	return nil
+	return b.hold(headB, sumA, bodyA)
+}
+
+// record is the record that bytes are in.
+func (p Place) record() (head, body []byte, err error) {
+	b, err := Place{File: p.File, At: p.Record, Length: p.At + p.Length - p.Record}.Read()
+	if err != nil {
+		return nil, nil, err
+	}
+	at := 36 + 32*int(b[17])
+	return b[:at], b[at:], nil
+}
+
+// hold makes a body that of the record.
+func (p Place) hold(head []byte, sum [8]byte, body []byte) error {
+	copy(head[20:], sum[:])
+	check := sha256.Sum256(head[4 : len(head)-8])
+	copy(head[len(head)-8:], check[:8])
+	return p.writeAt(slices.Concat(head, body), p.Record)
 }
 
 func (p Place) writeAt(b []byte, at int64) error {
