@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
@@ -47,7 +46,7 @@ func Dial(ctx context.Context, inv Invitation, opt Options) (*Node, error) {
 	n := &Node{wire: newWire(&inv, opt.Wait), id: inv.Ledger, genesis: opt.Genesis}
 	if n.genesis == nil {
 		var err error
-		if n.genesis, err = n.wire.ask(ctx, question{service: ofLedger, method: http.MethodGet, path: PathGenesis, reads: true, limit: MaxDocument}); err != nil {
+		if n.genesis, err = n.wire.ask(ctx, question{service: ofLedger, path: PathGenesis, reads: true, limit: MaxDocument}); err != nil {
 			return nil, err
 		}
 	}

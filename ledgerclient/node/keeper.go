@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/codec"
@@ -20,7 +19,7 @@ type keeper struct {
 func (k keeper) Key() crypto.PubKey { return k.key }
 
 func (k keeper) ask(ctx context.Context, path string, body []byte, limit int64, reads bool) ([]byte, error) {
-	return k.n.wire.ask(ctx, question{service: ofKeeper, method: http.MethodPost, path: path, body: body, limit: limit, reads: reads, urgent: path == PathRevoke})
+	return k.n.wire.ask(ctx, question{service: ofKeeper, path: path, body: body, limit: limit, reads: reads, urgent: path == PathRevoke})
 }
 
 // maxAnswer is the most bytes that an answer to a request has.
@@ -55,7 +54,7 @@ func batch[T any](n int, grant func(i int) contract.ID, fit func(at int) int, fo
 func (k keeper) Deposit(ctx context.Context, deposits []ledgerclient.Deposit) ([]ledgerclient.Receipt, error) {
 	fit := func(at int) (count int) {
 		for size := 0; at+count < len(deposits) && count < MaxEntries && size+maxDeposit <= MaxDeposits; count++ {
-			size += 4 + len(deposits[at+count].Package) + maxDeposit - MaxPackage
+			size += len(deposits[at+count].Package) + maxDeposit - MaxPackage
 		}
 		return count
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"strconv"
 	"sync"
@@ -41,7 +40,7 @@ func (l ledger) Configs(ctx context.Context) ([][]byte, error) {
 }
 
 func (l ledger) read(ctx context.Context, path string, limit int64) ([]byte, error) {
-	return l.n.wire.ask(ctx, question{service: ofLedger, method: http.MethodGet, path: path, reads: true, limit: limit})
+	return l.n.wire.ask(ctx, question{service: ofLedger, path: path, reads: true, limit: limit})
 }
 
 // seen is a head that the node showed.
@@ -110,7 +109,7 @@ func (l ledger) Checkpoint(ctx context.Context) ([]byte, error) {
 	}
 	told, from := a.told, l.n.asks()
 	l.n.mu.Unlock()
-	q := question{service: ofLedger, method: http.MethodGet, path: PathCheckpoint, reads: true, urgent: true, limit: MaxNote}
+	q := question{service: ofLedger, path: PathCheckpoint, reads: true, urgent: true, limit: MaxNote}
 	if told {
 		q.path, q.header, q.limit = PathNews, fromHeader(from), newsSize
 	}
@@ -157,7 +156,7 @@ func (l ledger) Append(ctx context.Context, entries []contract.Entry) ([]ledgerc
 	l.n.mu.Unlock()
 	var out []ledgerclient.Outcome
 	err := inParts(len(entries), func(int) int { return MaxEntries }, func(at, end int) error {
-		raw, err := l.n.wire.ask(ctx, question{service: ofLedger, method: http.MethodPost, path: PathEntries, header: fromHeader(from),
+		raw, err := l.n.wire.ask(ctx, question{service: ofLedger, path: PathEntries, header: fromHeader(from),
 			body: EntriesForm.Marshal(entries[at:end]), token: true, urgent: revokes, limit: int64((end-at)*maxOutcome + newsSize)})
 		if err != nil {
 			return err

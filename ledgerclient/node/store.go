@@ -36,14 +36,14 @@ func (s store) PutBlobs(ctx context.Context, puts []ledgerclient.Put) error {
 		return count
 	}
 	return inParts(len(puts), fit, func(at, end int) error {
-		_, err := s.n.wire.ask(ctx, question{service: ofStore, method: http.MethodPost, path: PathBlobs, body: PutsForm.Marshal(puts[at:end]), token: true, status: http.StatusNoContent})
+		_, err := s.n.wire.ask(ctx, question{service: ofStore, path: PathBlobs, body: PutsForm.Marshal(puts[at:end]), token: true})
 		return err
 	})
 }
 
 // Erase hands over a withdrawal. A node erases after a while: see PROTOCOL.md.
 func (s store) Erase(ctx context.Context, withdrawal contract.Entry) error {
-	_, err := s.n.wire.ask(ctx, question{service: ofStore, method: http.MethodPost, path: PathErase, body: EntriesForm.Marshal([]contract.Entry{withdrawal}), reads: true, status: http.StatusNoContent})
+	_, err := s.n.wire.ask(ctx, question{service: ofStore, path: PathErase, body: EntriesForm.Marshal([]contract.Entry{withdrawal}), reads: true})
 	return err
 }
 
@@ -157,7 +157,7 @@ func (b *blob) readOn(p []byte, off int64) (n int, err error) {
 
 // open asks for the bytes [from, to] and leaves the answer to be read.
 func (b *blob) open(from, to int64) (*answering, error) {
-	q := question{service: ofStore, method: http.MethodGet, path: PathBlobs, reads: true,
+	q := question{service: ofStore, path: PathBlobs, reads: true,
 		header: [2]string{HeaderLocator, b.locator}, span: "bytes=" + number(from) + "-" + number(to)}
 	return b.n.wire.each(b.ctx, &q, func(a *answering) error { return b.checkRange(a, from, to) })
 }

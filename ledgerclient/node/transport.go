@@ -119,25 +119,23 @@ func Fingerprint(c *x509.Certificate) crypto.Hash {
 // question is one request.
 type question struct {
 	service string // "ledger", "store" or "keeper", for errors
-	method  string
 	path    string
 	header  [2]string // one more header: its name and value
 	span    string    // header Range
-	body    []byte
-	token   bool  // the submit token goes with it
-	reads   bool  // changes nothing: may be asked again at another URL
-	urgent  bool  // is asked of a node that was away, too
-	limit   int64 // bytes of the answer
-	status  int   // of success; 0 is 200
+	body    []byte    // nil: of GET, otherwise of POST
+	token   bool      // the submit token goes with it
+	reads   bool      // changes nothing: may be asked again at another URL
+	urgent  bool      // is asked of a node that was away, too
+	limit   int64     // bytes of the answer; 0: there is none
 }
 
 // ask asks a question and returns the whole answer.
 func (w *wire) ask(ctx context.Context, q question) ([]byte, error) {
 	var answer []byte
 	a, err := w.each(ctx, &q, func(a *answering) error {
-		want := q.status
-		if want == 0 {
-			want = http.StatusOK
+		want := http.StatusOK
+		if q.limit == 0 {
+			want = http.StatusNoContent
 		}
 		if a.StatusCode != want {
 			return a.foreign()
@@ -252,10 +250,14 @@ func (w *wire) send(ctx context.Context, base string, q *question) (a *answering
 		return &ledgerclient.UnreachableError{Service: q.service, Err: err}
 	}
 	var body io.Reader
+	method := http.MethodGet
 	if q.body != nil {
+		method = http.MethodPost
+	}
+	if len(q.body) > 0 {
 		body = watch.reader(bytes.NewReader(q.body))
 	}
-	req, err := http.NewRequestWithContext(ctx, q.method, base+q.path, body)
+	req, err := http.NewRequestWithContext(ctx, method, base+q.path, body)
 	if err != nil {
 		stop()
 		return nil, false, &ledgerclient.UnreachableError{Service: q.service, Err: err}

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"hash"
-	"net/http"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -37,7 +36,7 @@ const partTries = 3
 
 // Upload begins the upload of a content.
 func (s store) Upload(ctx context.Context) (ledgerclient.Upload, error) {
-	raw, err := s.n.wire.ask(ctx, question{service: ofStore, method: http.MethodPost, path: PathUploads, token: true, status: http.StatusCreated, limit: 40, reads: true})
+	raw, err := s.n.wire.ask(ctx, question{service: ofStore, path: PathUploads, body: []byte{}, token: true, limit: 40, reads: true})
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +53,7 @@ func (u *upload) sendPart(offset int64, part []byte) error {
 	return inParts(len(part), func(int) int { return len(part) }, func(at, end int) (err error) {
 		some := UploadPart{Upload: u.id, Offset: uint64(offset) + uint64(at), Data: part[at:end]}
 		for range partTries {
-			_, err = u.n.wire.ask(u.ctx, question{service: ofStore, method: http.MethodPost, path: PathUploadPart, body: UploadPartForm.Marshal(some), token: true, status: http.StatusNoContent})
+			_, err = u.n.wire.ask(u.ctx, question{service: ofStore, path: PathUploadPart, body: UploadPartForm.Marshal(some), token: true})
 			if !is[*ledgerclient.UnreachableError](err) || isBusy(err) {
 				break
 			}
@@ -136,7 +135,7 @@ func (u *upload) Commit(put ledgerclient.Put) error {
 	}
 	put.Blob = nil
 	commit := UploadCommitForm.Marshal(UploadCommit{Upload: u.id, Put: put})
-	if _, err := u.n.wire.ask(u.ctx, question{service: ofStore, method: http.MethodPost, path: PathUploadCommit, body: commit, token: true, status: http.StatusNoContent, reads: true}); err != nil {
+	if _, err := u.n.wire.ask(u.ctx, question{service: ofStore, path: PathUploadCommit, body: commit, token: true, reads: true}); err != nil {
 		return err
 	}
 	u.ended = true
@@ -150,7 +149,7 @@ func (u *upload) Abort() error {
 	}
 	u.ended = true
 	// Without it the node drops the upload by itself.
-	_, err := u.n.wire.ask(context.WithoutCancel(u.ctx), question{service: ofStore, method: http.MethodPost, path: PathUploadAbort, body: u.id[:], token: true, status: http.StatusNoContent})
+	_, err := u.n.wire.ask(context.WithoutCancel(u.ctx), question{service: ofStore, path: PathUploadAbort, body: u.id[:], token: true})
 	if is[*ledgerclient.UnreachableError](err) {
 		return nil
 	}

@@ -19,7 +19,7 @@ func TestWireIsTheSameBytes(t *testing.T) {
 		"puts":              "f71bcac4ad4a8de9674b0717e81927da29fd0646d3e8ee3234e1e53d1ff76df4",
 		"upload part":       "7d99ba75f966f31092aea9087be911cf50e5c25fc179458280e502fe60188bde",
 		"upload commit":     "3a5e81a978fe11cfc0e076ba73779e9229332f2d3010f979254e1b0d6d97664c",
-		"deposits":          "9f7e4b9db547712492f1e347397128e663a4412b0b86f44f9e3389cad89e1ebe",
+		"deposits":          "38bfe1f260a00466b4069ca33b80c758adedd24fc302f2cc94701ebeb2d16567",
 		"receipts":          "e99db0823958df02d779c78474a6608f8bc952556ce1ccf3dcaca639a1d944c9",
 		"acknowledgements":  "40decf91f3e399fc4a023fd2845f43d90c5c5201a0dbbbe8c8e914a1fd5494ec",
 		"keeper state":      "b80a562aee268f702d8fe1c95d119a23b8076b28d8710006097c6d44919e03e5",

@@ -13,19 +13,9 @@ import (
 
 const maxDeposit = 32 + 32 + 33 + 33 + 64 + 4 + MaxPackage
 
-// DepositsForm is of 1 to MaxEntries deposits, each behind its length in 4 bytes. It
-// holds the shares: it is as secret as they are.
-var DepositsForm = list("batch of deposits", 1, MaxEntries, func(c *codec.Codec, d *ledgerclient.Deposit) {
-	var raw []byte
-	if !c.Reading() {
-		raw = ledgerclient.Marshal(d)
-	}
-	if codec.Sized[uint32](c, &raw, maxDeposit); c.Reading() {
-		var err error
-		*d, err = ledgerclient.Parse[ledgerclient.Deposit](raw)
-		c.Fail(err)
-	}
-})
+// DepositsForm is of 1 to MaxEntries deposits, one behind the other. It holds the shares:
+// it is as secret as they are.
+var DepositsForm = list("batch of deposits", 1, MaxEntries, func(c *codec.Codec, d *ledgerclient.Deposit) { c.Message(d.Fields) })
 
 // Reply is what a keeper says to one item of a batch.
 type Reply[T any] struct {

@@ -160,16 +160,10 @@ func (p *Problem) Err(service string) error {
 // one, in their answers: a node that does not take it, for want of a token or whatever
 // else it says, is one through which they are not reached.
 func unanswered(service string, err error) error {
-	var refused error
-	if e, ok := errors.AsType[*RefusedError](err); ok {
-		refused = e
-	} else if p := ProblemOf(err); p.Kind != KindFailed && p.Kind != KindMalformed {
-		refused = err
-	}
-	if refused == nil || is[*ledgerclient.UnreachableError](err) || is[*ledgerclient.BatchError](err) {
+	if ProblemOf(err).Kind == KindFailed || errors.Is(err, ledgerclient.ErrMessage) || is[*ledgerclient.UnreachableError](err) || is[*ledgerclient.BatchError](err) {
 		return err
 	}
-	return &ledgerclient.UnreachableError{Service: service, Err: refused, Answered: true}
+	return &ledgerclient.UnreachableError{Service: service, Err: err, Answered: true}
 }
 
 // ProblemOf is the problem that stands for an error of a service. Errors of which

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
-	"net/http"
 	"sync"
 	"time"
 
@@ -200,10 +199,7 @@ func (s *Server) beginUpload(q *request) error {
 		if err != nil {
 			return err
 		}
-		q.w.Header().Set("Content-Type", node.TypeBinary)
-		q.w.WriteHeader(http.StatusCreated)
-		q.w.Write(node.UploadBegunForm.Marshal(node.UploadBegun{Upload: id, Most: uint64(s.limits.Content)}))
-		return nil
+		return q.answer(node.TypeBinary, node.UploadBegunForm.Marshal(node.UploadBegun{Upload: id, Most: uint64(s.limits.Content)}))
 	})
 }
 
