@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -67,13 +68,10 @@ var lies = map[string]lie{
 		return elsewhere(n, w, r)
 	},
 	// The keeper gives another share than it was given, signed as it should be.
-	"wrong-share": func(n *Node, w http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path != node.PathRelease {
-			return false
-		}
+	"wrong-share": at(http.MethodPost, node.PathRelease, func(n *Node, w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
-			return false
+			panic(http.ErrAbortHandler)
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		rec := n.honest(r)
@@ -82,20 +80,15 @@ var lies = map[string]lie{
 			answer = []byte(err.Error())
 		}
 		send(w, rec.Header(), rec.Code, answer)
-		return true
-	},
+	}),
 	// One bit of a payload is another one.
 	"changed-blob": changed(node.PathBlobs, func(n *Node, b []byte) []byte { return flip(b, len(b)/2) }),
 	// Where one payload is asked for, another one is given.
-	"swapped-blob": func(n *Node, w http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path != node.PathBlobs || r.Method != http.MethodGet {
-			return false
-		}
+	"swapped-blob": at(http.MethodGet, node.PathBlobs, func(n *Node, w http.ResponseWriter, r *http.Request) {
 		rec := n.honest(r)
 		rec.Header().Del("Content-Range")
 		send(w, rec.Header(), http.StatusOK, n.anotherPayload(rec.Body.Bytes()))
-		return true
-	},
+	}),
 	// The recipient's refused attempts are left out of the keeper's answer.
 	"hidden-refusal": changed(node.PathInquire, func(n *Node, b []byte) []byte {
 		a, err := ledgerclient.Parse[ledgerclient.InquiryAnswer](b)
@@ -106,38 +99,22 @@ var lies = map[string]lie{
 		return ledgerclient.Marshal(&a)
 	}),
 	// The entries come, are never ordered, and no answer is given.
-	"withheld-entries": func(n *Node, w http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path != node.PathEntries {
-			return false
-		}
+	"withheld-entries": at(http.MethodPost, node.PathEntries, func(*Node, http.ResponseWriter, *http.Request) {
 		panic(http.ErrAbortHandler)
-	},
+	}),
 	// The entries are ordered, and no answer is given.
-	"lost-answer": func(n *Node, w http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path != node.PathEntries {
-			return false
-		}
+	"lost-answer": at(http.MethodPost, node.PathEntries, func(n *Node, _ http.ResponseWriter, r *http.Request) {
 		n.honest(r)
 		panic(http.ErrAbortHandler)
-	},
+	}),
 	// A byte now and then.
-	"slow-drip": func(n *Node, w http.ResponseWriter, r *http.Request) bool {
-		if !n.about(r) {
-			return false
-		}
+	"slow-drip": about(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", node.TypeBinary)
-		tick := time.NewTicker(5 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-r.Context().Done():
-				return true
-			case <-tick.C:
-				w.Write([]byte{'x'})
-				http.NewResponseController(w).Flush()
-			}
+		for ; r.Context().Err() == nil; time.Sleep(5 * time.Millisecond) {
+			w.Write([]byte{'x'})
+			http.NewResponseController(w).Flush()
 		}
-	},
+	}),
 	// 10 GB where a kilobyte can be the answer.
 	"giant-answer": giant(true),
 	// The same, without saying so before.
@@ -147,21 +124,33 @@ var lies = map[string]lie{
 	// Another server is here now, and has a page for everything.
 	"another-page": page(http.StatusOK),
 	// The answer is somewhere else.
-	"redirect": func(n *Node, w http.ResponseWriter, r *http.Request) bool {
-		if !n.about(r) {
-			return false
-		}
-		w.Header().Set("Location", "https://elsewhere.example/collect")
-		w.WriteHeader(http.StatusTemporaryRedirect)
-		return true
-	},
+	"redirect": about(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "https://elsewhere.example/collect", http.StatusTemporaryRedirect)
+	}),
 }
 
-// about reports whether a lie without a path of its own is about a request.
-func (n *Node) about(r *http.Request) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return strings.HasPrefix(r.URL.Path, node.Prefix+n.path)
+// at is the lie about one path.
+func at(method, path string, tell func(*Node, http.ResponseWriter, *http.Request)) lie {
+	return func(n *Node, w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != path || r.Method != method {
+			return false
+		}
+		tell(n, w, r)
+		return true
+	}
+}
+
+// about is a lie without a path of its own: it is about what Lie was told.
+func about(tell http.HandlerFunc) lie {
+	return func(n *Node, w http.ResponseWriter, r *http.Request) bool {
+		n.mu.Lock()
+		told := strings.HasPrefix(r.URL.Path, node.Prefix+n.path)
+		n.mu.Unlock()
+		if told {
+			tell(w, r)
+		}
+		return told
+	}
 }
 
 func elsewhere(n *Node, w http.ResponseWriter, r *http.Request) bool {
@@ -173,22 +162,16 @@ func elsewhere(n *Node, w http.ResponseWriter, r *http.Request) bool {
 }
 
 func page(status int) lie {
-	return func(n *Node, w http.ResponseWriter, r *http.Request) bool {
-		if n.about(r) {
-			w.Header().Set("Content-Type", "text/html")
-			w.Header().Set("Content-Encoding", "gzip")
-			w.WriteHeader(status)
-			io.WriteString(w, "<html>welcome</html>")
-		}
-		return n.about(r)
-	}
+	return about(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		w.Header().Set("Content-Encoding", "gzip")
+		w.WriteHeader(status)
+		io.WriteString(w, "<html>welcome</html>")
+	})
 }
 
 func giant(announced bool) lie {
-	return func(n *Node, w http.ResponseWriter, r *http.Request) bool {
-		if !n.about(r) {
-			return false
-		}
+	return about(func(w http.ResponseWriter, _ *http.Request) {
 		const size = 10 << 30
 		w.Header().Set("Content-Type", node.TypeBinary)
 		if announced {
@@ -197,11 +180,10 @@ func giant(announced bool) lie {
 		chunk := make([]byte, 64<<10)
 		for sent := 0; sent < size; sent += len(chunk) {
 			if _, err := w.Write(chunk); err != nil {
-				return true
+				return
 			}
 		}
-		return true
-	}
+	})
 }
 
 // changed is the lie that changes the honest answers to what is read below a path.
@@ -290,9 +272,7 @@ func (n *Node) honest(r *http.Request) *httptest.ResponseRecorder {
 }
 
 func send(w http.ResponseWriter, header http.Header, status int, b []byte) {
-	for k, v := range header {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), header)
 	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
 	w.WriteHeader(status)
 	w.Write(b)
