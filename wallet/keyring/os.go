@@ -32,11 +32,9 @@ const (
 // of its own under a deadline and reads back what it wrote. A goroutine whose
 // call never returns is left behind; it begins no further call.
 //
-// With the Secret Service OS knows more than the library tells. A secret that can
-// be had without asking anybody is read in two round trips instead of eight. A
-// keyring that is locked is unlocked by OS itself before the library is called,
-// so that a prompt is known to be up, has a deadline of its own, and is taken
-// down when that passes.
+// With the Secret Service OS knows more than the library tells. A keyring that is
+// locked is unlocked by OS itself before the library is called, so that a prompt is
+// known to be up, has a deadline of its own, and is taken down when that passes.
 type OS struct {
 	// Timeout ends one Get, Set or Delete, its reading back included, as long as
 	// no prompt is known to be up. 0 means DefaultTimeout.
@@ -70,9 +68,6 @@ type library interface {
 // tell. Errors are those of the bus; they are classified by the caller.
 type service interface {
 	library
-	// read returns the secret if it can be had without a prompt; ok is false
-	// whenever that is not certain.
-	read(ctx context.Context, id string) (secret string, ok bool)
 	// unlock unlocks the item, or where new items go if there is none. It calls
 	// asking before it puts a prompt up, which must be allowed by it, and takes
 	// the prompt down when ctx ends.
@@ -159,7 +154,7 @@ func (o *OS) Set(ctx context.Context, id, secret string) error {
 		case !errors.Is(err, ErrItemNotFound):
 			return "", err
 		}
-		if err := c.change(id, func() error { return c.lib.Set(Service, id, secret) }); err != nil {
+		if err := c.unlocked(id, func() error { return c.lib.Set(Service, id, secret) }); err != nil {
 			return "", err
 		}
 		switch held, err := c.get(id); {
@@ -179,7 +174,7 @@ func (o *OS) Delete(ctx context.Context, id string) error {
 		return err
 	}
 	_, err := o.within(ctx, "delete", func(c call) (string, error) {
-		if err := c.change(id, func() error { return c.lib.Delete(Service, id) }); err != nil {
+		if err := c.unlocked(id, func() error { return c.lib.Delete(Service, id) }); err != nil {
 			return "", err
 		}
 		switch _, err := c.get(id); {
@@ -282,12 +277,13 @@ type call struct {
 }
 
 func (c call) get(id string) (string, error) {
-	if err := c.ctx.Err(); err != nil {
-		return "", err
-	}
-	secret, err := c.read(id)
+	var secret string
+	err := c.unlocked(id, func() (err error) {
+		secret, err = c.lib.Get(Service, id)
+		return err
+	})
 	if err != nil {
-		return "", c.failure(err)
+		return "", err
 	}
 	if !wellFormed(secret) {
 		return "", ErrItemChanged
@@ -295,34 +291,18 @@ func (c call) get(id string) (string, error) {
 	return secret, nil
 }
 
-func (c call) read(id string) (string, error) {
+// unlocked unlocks what a call of the library needs, if that can be done without it, and
+// makes the call, unless the deadline has passed.
+func (c call) unlocked(id string, call func() error) error {
+	var err error
 	if s, ok := c.lib.(service); ok {
-		if secret, ok := s.read(c.ctx, id); ok {
-			return secret, nil
-		}
-		if err := c.unlock(id); err != nil {
-			return "", err
-		}
+		err = s.unlock(c.ctx, id, c.ask)
 	}
-	return c.lib.Get(Service, id)
-}
-
-// unlock unlocks what the next call of the library needs, if that can be done
-// without it. The call is not begun when the deadline has passed.
-func (c call) unlock(id string) error {
-	if s, ok := c.lib.(service); ok {
-		if err := s.unlock(c.ctx, id, c.ask); err != nil {
-			return err
-		}
-	}
-	return c.ctx.Err()
-}
-
-// change unlocks what a change of the item needs, and carries it out.
-func (c call) change(id string, carryOut func() error) error {
-	err := c.unlock(id)
 	if err == nil {
-		err = carryOut()
+		err = c.ctx.Err()
+	}
+	if err == nil {
+		err = call()
 	}
 	return c.failure(err)
 }

@@ -108,33 +108,6 @@ func search(ctx context.Context, conn *ss.SecretService, id string) (unlocked, l
 	return unlocked, locked, err
 }
 
-// read asks for a session while it searches, and then for the secret: two round
-// trips. go-keyring lists the collections, unlocks one, searches it, opens a
-// session, unlocks the item, asks for the secret and closes the session, each
-// after the other.
-func (system) read(ctx context.Context, id string) (string, bool) {
-	conn, err := ss.NewSecretService()
-	if err != nil {
-		return "", false
-	}
-	opening := conn.Object(secretsName, secretsPath).GoWithContext(ctx, serviceMethods+"OpenSession", 0, make(chan *dbus.Call, 1), "plain", dbus.MakeVariant(""))
-	unlocked, locked, searched := search(ctx, conn, id)
-	var none dbus.Variant
-	var session dbus.ObjectPath
-	if (<-opening.Done).Store(&none, &session) != nil {
-		return "", false
-	}
-	defer conn.Object(secretsName, session).Go("org.freedesktop.Secret.Session.Close", dbus.FlagNoReplyExpected, nil)
-	if searched != nil || len(unlocked) != 1 || len(locked) != 0 {
-		return "", false
-	}
-	secret, err := conn.GetSecret(unlocked[0], session)
-	if err != nil {
-		return "", false
-	}
-	return string(secret.Value), true
-}
-
 func (system) unlock(ctx context.Context, id string, asking func() error) error {
 	conn, err := ss.NewSecretService()
 	if err != nil {

@@ -52,10 +52,7 @@ const (
 
 // Counts are how often the service was asked for something.
 type Counts struct {
-	Calls   int // of every kind
-	Unlocks int
 	Prompts int // that were put up
-	Taken   int // prompts that the program took down again
 	Secrets int // handed out
 }
 
@@ -240,7 +237,6 @@ func (s *Service) Serve() error {
 // enter begins a call: it returns the manners, or never.
 func (s *Service) enter() Manners {
 	s.mu.Lock()
-	s.counts.Calls++
 	m := s.manners
 	s.mu.Unlock()
 	if m.Mute {
@@ -267,11 +263,7 @@ func (s *Service) openSession(string, dbus.Variant) (dbus.Variant, dbus.ObjectPa
 }
 
 func (s *Service) unlock(objects []dbus.ObjectPath) ([]dbus.ObjectPath, dbus.ObjectPath, *dbus.Error) {
-	m := s.enter()
-	s.mu.Lock()
-	s.counts.Unlocks++
-	s.mu.Unlock()
-	switch {
+	switch m := s.enter(); {
 	case !s.locked():
 		return objects, none, nil
 	case m.Prompt == NoPrompt:
@@ -372,12 +364,10 @@ func (s *Service) prompt(string) *dbus.Error {
 	m := s.enter()
 	s.mu.Lock()
 	s.counts.Prompts++
+	s.open = s.open || m.Prompt == Answered
 	s.mu.Unlock()
 	switch m.Prompt {
 	case Answered:
-		s.mu.Lock()
-		s.open = true
-		s.mu.Unlock()
 		s.conn.Emit(prompt, completed, false, dbus.MakeVariant([]dbus.ObjectPath{login}))
 	case Dismissed:
 		s.conn.Emit(prompt, completed, true, dbus.MakeVariant([]dbus.ObjectPath{}))
@@ -393,9 +383,6 @@ func (s *Service) prompt(string) *dbus.Error {
 }
 
 func (s *Service) dismiss() *dbus.Error {
-	s.mu.Lock()
-	s.counts.Taken++
-	s.mu.Unlock()
 	s.conn.Emit(prompt, completed, true, dbus.MakeVariant([]dbus.ObjectPath{}))
 	return nil
 }
