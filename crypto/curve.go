@@ -3,7 +3,6 @@ package crypto
 import (
 	"crypto/rand"
 	"errors"
-	"sync/atomic"
 
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 )
@@ -106,61 +105,28 @@ func isInfinity(q *point) bool {
 
 // multiply returns k·q. The time it takes depends on the scalar it is given, so
 // for keys used again and again it is blinded: (k−r)·q + r·q with a random r.
-func multiply(k *scalar, q *point, blind bool) (sum point) {
-	if !blind {
-		secp256k1.ScalarMultNonConst(k, q, &sum)
-		return sum
-	}
-	k1, k2 := split(k)
-	var q1, q2 point
-	secp256k1.ScalarMultNonConst(k1, q, &q1)
-	secp256k1.ScalarMultNonConst(k2, q, &q2)
-	secp256k1.AddNonConst(&q1, &q2, &sum)
-	k1.Zero()
-	k2.Zero()
-	return sum
+func multiply(k *scalar, q *point, blind bool) point {
+	return blinded(k, blind, func(k *scalar, sum *point) { secp256k1.ScalarMultNonConst(k, q, sum) })
 }
 
 // multiplyBase returns k·G, like multiply.
-func multiplyBase(k *scalar, blind bool) (sum point) {
+func multiplyBase(k *scalar, blind bool) point {
+	return blinded(k, blind, secp256k1.ScalarBaseMultNonConst)
+}
+
+func blinded(k *scalar, blind bool, multiply func(k *scalar, sum *point)) (sum point) {
 	if !blind {
-		multiplyG(k, &sum)
+		multiply(k, &sum)
 		return sum
 	}
 	k1, k2 := split(k)
 	var q1, q2 point
-	multiplyG(k1, &q1)
-	multiplyG(k2, &q2)
+	multiply(k1, &q1)
+	multiply(k2, &q2)
 	secp256k1.AddNonConst(&q1, &q2, &sum)
 	k1.Zero()
 	k2.Zero()
 	return sum
-}
-
-// generator is G.
-var generator = func() (g point) {
-	p := secp256k1.Params()
-	g.X.SetByteSlice(p.Gx.Bytes())
-	g.Y.SetByteSlice(p.Gy.Bytes())
-	g.Z.SetInt(1)
-	return g
-}()
-
-// The table with which decred multiplies G five times as fast takes 6 ms to unpack,
-// as long as tableAfter multiplications without it. A command that only looks needs
-// a few, and is done before the table were there.
-const tableAfter = 64
-
-var multipliedG atomic.Uint32 // up to tableAfter
-
-// multiplyG sets sum to k·G.
-func multiplyG(k *scalar, sum *point) {
-	if multipliedG.Load() >= tableAfter {
-		secp256k1.ScalarBaseMultNonConst(k, sum)
-		return
-	}
-	multipliedG.Add(1)
-	secp256k1.ScalarMultNonConst(k, &generator, sum)
 }
 
 // split returns k−r and r for a fresh random r.
@@ -184,5 +150,3 @@ func ecdh(k *scalar, q *point, blind bool) (x [32]byte, err error) {
 	})
 	return x, err
 }
-
-func addPoints(p, q, sum *point) { secp256k1.AddNonConst(p, q, sum) }

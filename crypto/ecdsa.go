@@ -99,7 +99,7 @@ func (p PubKey) Verify(digest Hash, sig Signature) bool {
 }
 
 // verifyWith reports whether (u1·G + u2·q).x = r mod n, with u1 = e/s and u2 = r/s
-// (SEC 1 section 4.1.4). It is decred's Verify, but for how it multiplies G.
+// (SEC 1 section 4.1.4). It is decred's Verify, but for how it multiplies q.
 func verifyWith(q *knownPoint, digest Hash, r, s *scalar) bool {
 	var e, w, u1, u2 scalar
 	e.SetByteSlice(digest[:]) // reduced, as ECDSA wants it
@@ -107,7 +107,7 @@ func verifyWith(q *knownPoint, digest Hash, r, s *scalar) bool {
 	u1.Mul2(&e, &w)
 	u2.Mul2(r, &w)
 	var u1G, u2Q, sum point
-	multiplyG(&u1, &u1G)
+	secp256k1.ScalarBaseMultNonConst(&u1, &u1G)
 	q.multiply(&u2, &u2Q)
 	secp256k1.AddNonConst(&u1G, &u2Q, &sum)
 	if isInfinity(&sum) {

@@ -1,6 +1,7 @@
 package crypto
 
 import (
+	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/binary"
@@ -114,12 +115,8 @@ func hpkeSeal(to PubKey, info, plaintext []byte) (enc [hpkeEncSize]byte, sealed 
 	if err != nil {
 		return enc, nil, err
 	}
-	k := hpkeSchedule(secret, info, 3, chacha20poly1305.KeySize)
-	aead, err := chacha20poly1305.New(k.key)
-	if err != nil {
-		return enc, nil, err
-	}
-	return enc, aead.Seal(nil, k.nonce, plaintext, nil), nil
+	aead, nonce := hpkeAEAD(secret, info)
+	return enc, aead.Seal(nil, nonce, plaintext, nil), nil
 }
 
 // hpkeOpen opens one message. The errors do not tell why it could not be opened.
@@ -128,10 +125,13 @@ func hpkeOpen(k *PrivateKey, info, enc, sealed []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	aead, nonce := hpkeAEAD(secret, info)
+	return aead.Open(nil, nonce, sealed, nil)
+}
+
+// hpkeAEAD is ChaCha20-Poly1305 under the scheduled key, with the nonce of the one
+// message.
+func hpkeAEAD(secret, info []byte) (cipher.AEAD, []byte) {
 	keys := hpkeSchedule(secret, info, 3, chacha20poly1305.KeySize)
-	aead, err := chacha20poly1305.New(keys.key)
-	if err != nil {
-		return nil, err
-	}
-	return aead.Open(nil, keys.nonce, sealed, nil)
+	return newAEAD(keys.key), keys.nonce
 }

@@ -40,6 +40,11 @@ func (k LockKey) Unlock(l LedgerID, a PubKey, sealed []byte) ([]byte, error) {
 func (k LockKey) aead() cipher.AEAD {
 	key := derive(k.bytes(), TagLock)
 	defer clear(key)
+	return newAEAD(key)
+}
+
+// newAEAD is ChaCha20-Poly1305 under a key of 32 bytes.
+func newAEAD(key []byte) cipher.AEAD {
 	aead, err := chacha20poly1305.New(key)
 	if err != nil {
 		panic("crypto: " + err.Error()) // can't happen: 32 bytes

@@ -1,6 +1,10 @@
 package crypto
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
+)
 
 // ErrOffsets says that the keys of two people give no one-time keys. With honestly
 // made keys that never happens.
@@ -160,7 +164,7 @@ type oneTime struct {
 func (t *stealth) offset(tag Tag, s *point) *oneTime {
 	o := &oneTime{h: t.prk.scalar(tag, t.context)}
 	hG := multiplyBase(o.h, false)
-	addPoints(&hG, s, &o.q)
+	secp256k1.AddNonConst(&hG, s, &o.q)
 	return o
 }
 

@@ -27,20 +27,17 @@ package keyring
 import (
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"strings"
-)
 
-// SecretLen is the length in characters of every secret: 32 bytes in base64url
-// without padding. crypto.Entropy's Encode writes it and crypto.DecodeEntropy
-// reads it.
-const SecretLen = 43
+	"github.com/carekey/carekey/crypto"
+)
 
 // A Store keeps secrets under ids. Implementations are safe for concurrent use
 // by the goroutines of one process; that two processes do not create the same
 // item at once is for the caller's lock on the profile to ensure.
 type Store interface {
-	// Get returns the secret kept under id, SecretLen characters of base64url.
+	// Get returns the secret kept under id, what crypto.Entropy's Encode
+	// writes: 43 characters.
 	Get(ctx context.Context, id string) (secret string, err error)
 
 	// Set keeps secret under id and reads it back. After an [ErrTimeout] or
@@ -88,12 +85,9 @@ func checkItem(id, secret string) error {
 	return nil
 }
 
-// wellFormed reports whether s is the one encoding of 32 bytes. The length
-// check also keeps out the line breaks that the decoder would skip.
+// wellFormed reports whether s is the one encoding of 32 bytes.
 func wellFormed(s string) bool {
-	if len(s) != SecretLen {
-		return false
-	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	return err == nil && len(b) == 32
+	e, err := crypto.DecodeEntropy(s)
+	e.Wipe()
+	return err == nil
 }
