@@ -98,98 +98,93 @@ type Reader struct {
 	r     io.Reader
 	begun bool
 	order binary.ByteOrder // of UTF-16; nil: UTF-8
-	raw   []byte           // read, and not handed out or decoded
+	held  int              // bytes at the beginning of buf that are not decoded
+	buf   [1024]byte       // what was read
+	text  [2048]byte       // where out lies; half as many units have room, of 3 bytes at most
 	out   []byte           // decoded, and not handed out
-	buf   [1024]byte       // where raw lies
-	text  [2048]byte       // where out lies
 	err   error            // what comes after out
 }
 
 // NewReader returns a Reader of r.
 func NewReader(r io.Reader) *Reader { return &Reader{r: r} }
 
-// begin tells the encoding by the first bytes.
-func (t *Reader) begin() {
-	t.begun = true
-	n, err := io.ReadFull(t.r, t.buf[:4])
-	if err != io.ErrUnexpectedEOF {
-		t.err = err
-	} else {
-		t.err = io.EOF
-	}
-	b := t.buf[:n]
-	has := func(mark string) bool { return strings.HasPrefix(string(b), mark) }
-	switch {
-	case has("\xff\xfe\x00\x00"), has("\x00\x00\xfe\xff"):
-		t.err, b = ErrEncoding.With("why", "it is UTF-32"+saveAs), nil
-	case has("\xff\xfe"):
-		t.order, b = binary.LittleEndian, b[2:]
-	case has("\xfe\xff"):
-		t.order, b = binary.BigEndian, b[2:]
-	case has("\xef\xbb\xbf"):
-		b = b[3:]
-	case n >= 2 && (b[0] == 0) != (b[1] == 0):
-		t.err, b = ErrEncoding.With("why", "it looks like UTF-16 without the mark that tells its order"+saveAs), nil
-	}
-	t.raw = b
-}
-
 // Read implements io.Reader.
 func (t *Reader) Read(p []byte) (int, error) {
-	if !t.begun {
-		t.begin()
-	}
-	if len(p) == 0 {
-		return 0, nil
-	}
-	for t.order != nil && len(t.out) == 0 && (len(t.raw) > 1 || t.err == nil) {
+	for len(t.out) == 0 && len(p) > 0 {
+		if t.err != nil {
+			return 0, t.err
+		}
 		t.fill()
 	}
-	from := &t.out
-	if t.order == nil {
-		from = &t.raw
-	}
-	if n := copy(p, *from); n > 0 {
-		clear((*from)[:n])
-		*from = (*from)[n:]
-		return n, nil
-	}
-	if t.err == io.EOF && len(t.raw) > 0 {
-		return 0, ErrEncoding.With("why", "it ends in the middle of a character: it was cut off, or is no UTF-16")
-	}
-	if t.err != nil || t.order != nil {
-		return 0, t.err
-	}
-	return t.r.Read(p)
+	n := copy(p, t.out)
+	clear(t.out[:n])
+	t.out = t.out[n:]
+	return n, nil
 }
 
-// fill reads and decodes some more of UTF-16.
+// fill reads and decodes some more.
 func (t *Reader) fill() {
-	if len(t.raw) < 4 && t.err == nil {
-		n := copy(t.buf[:], t.raw)
-		var k int
-		k, t.err = t.r.Read(t.buf[n:])
-		t.raw = t.buf[:n+k]
+	least := 1
+	if !t.begun {
+		least = 4
+	}
+	n, err := io.ReadAtLeast(t.r, t.buf[t.held:], least)
+	if err == io.ErrUnexpectedEOF {
+		err = io.EOF
+	}
+	t.err = err
+	raw := t.buf[:t.held+n]
+	if !t.begun {
+		t.begun = true
+		raw = t.begin(raw)
 	}
 	t.out = t.text[:0]
-	for len(t.raw) >= 2 && len(t.out)+utf8.UTFMax <= len(t.text) {
-		r, size := rune(t.order.Uint16(t.raw)), 2
+	if t.order == nil {
+		t.out, raw = append(t.out, raw...), nil
+	}
+	for len(raw) >= 2 {
+		r, size := rune(t.order.Uint16(raw)), 2
 		if utf16.IsSurrogate(r) {
-			if len(t.raw) < 4 && t.err == nil {
+			if len(raw) < 4 {
 				break
 			}
-			if len(t.raw) >= 4 {
-				r, size = utf16.DecodeRune(r, rune(t.order.Uint16(t.raw[2:]))), 4
-			}
-			if size == 2 || r == utf8.RuneError {
-				t.raw, t.err = nil, ErrEncoding.With("why", "it is no UTF-16 beyond its mark"+saveAs)
+			r, size = utf16.DecodeRune(r, rune(t.order.Uint16(raw[2:]))), 4
+			if r == utf8.RuneError {
+				t.err, raw = ErrEncoding.With("why", "it is no UTF-16 beyond its mark"+saveAs), nil
 				break
 			}
 		}
-		clear(t.raw[:size])
-		t.raw = t.raw[size:]
-		t.out = utf8.AppendRune(t.out, r)
+		t.out, raw = utf8.AppendRune(t.out, r), raw[size:]
 	}
+	if t.err == io.EOF && len(raw) > 0 {
+		t.err = ErrEncoding.With("why", "it ends in the middle of a character: it was cut off, or is no UTF-16")
+	}
+	t.held = copy(t.buf[:], raw)
+	clear(t.buf[t.held:])
+}
+
+// begin tells the encoding by the first bytes and returns what follows its mark.
+func (t *Reader) begin(b []byte) []byte {
+	has := func(mark string) bool { return strings.HasPrefix(string(b), mark) }
+	refuse := func(why string) []byte {
+		t.err = ErrEncoding.With("why", why+saveAs)
+		return nil
+	}
+	switch {
+	case has("\xff\xfe\x00\x00"), has("\x00\x00\xfe\xff"):
+		return refuse("it is UTF-32")
+	case has("\xff\xfe"):
+		t.order = binary.LittleEndian
+		return b[2:]
+	case has("\xfe\xff"):
+		t.order = binary.BigEndian
+		return b[2:]
+	case has("\xef\xbb\xbf"):
+		return b[3:]
+	case len(b) >= 2 && (b[0] == 0) != (b[1] == 0):
+		return refuse("it looks like UTF-16 without the mark that tells its order")
+	}
+	return b
 }
 
 // Read reads a whole small file of at most so many bytes as text. A file with NUL bytes
