@@ -194,18 +194,6 @@ func derived(r *run) {
 	}
 }
 
-func againLedger(r *run) {
-	l := r.ledger()
-	c, m := r.model(l)
-	e := newSubmissions(c.ID(), r.seed(), r.now()).open(contract.KindRecord)
-	for i := range 3 {
-		for j, o := range r.submit(l, m, e, e) {
-			r.check(o.Duplicate == (i+j > 0), "duplicate: %v", o.Duplicate)
-		}
-	}
-	r.verify(c, m)
-}
-
 func proofs(r *run) {
 	l := r.ledger()
 	c, m := r.model(l)
