@@ -374,6 +374,9 @@ func (e End) String() string {
 	return fmt.Sprintf("end-%d", byte(e))
 }
 
+// MarshalText returns the fixed name.
+func (e End) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
+
 // String returns the part's fixed name, which is also its file's in a folder.
 func (p Part) String() string {
 	switch p {

@@ -22,33 +22,33 @@ func (w *Wallet) Audit() Audit { return Audit{w} }
 
 // Event is one thing that happened to a consent of this wallet.
 type Event struct {
-	Hour    contract.Hour // ledger hour
-	What    What
-	Ledger  crypto.LedgerID // that the consent is on
-	Consent contract.ID
-	Who     string         // the contact's name; "" if the address is no contact or not known
-	Address crypto.Address // of the recipient; zero if not known
-	Records []ConsentRecord
-	Purpose payload.Purpose
+	Hour    Hour            `json:"time"`
+	What    What            `json:"what"`
+	Ledger  crypto.LedgerID `json:"ledger"` // that the consent is on
+	Consent contract.ID     `json:"consent"`
+	Who     string          `json:"-"` // the contact's name; "" if the address is no contact or not known
+	Address crypto.Address  `json:"-"` // of the recipient; zero if not known
+	Records []ConsentRecord `json:"records"`
+	Purpose payload.Purpose `json:"-"`
 	// Reason is what the recipient said; HasReason is false where the store does
 	// not hold it or it cannot be read, which the contract cannot prevent.
-	Reason    string
-	HasReason bool
-	Damaged   bool              // the store holds another reason than the one that was committed to
-	Code      ledgerclient.Code // why a keeper refused
+	Reason    string            `json:"reason"`
+	HasReason bool              `json:"-"`
+	Damaged   bool              `json:"damaged,omitempty"` // the store holds another reason than the one that was committed to
+	Code      ledgerclient.Code `json:"-"`                 // why a keeper refused
 	// More makes this many refused attempts of one event, of which the keeper has
 	// nothing but their number: they came at Hour or later. 0 is the rule.
-	More   int
-	Keeper int // of Refused, Stopped and Destroyed; from 1
+	More   int `json:"more,omitempty"`
+	Keeper int `json:"keeper,omitempty"` // of Refused, Stopped and Destroyed; from 1
 	// Verified: signed by who it names, in the log under the signed head, and the
 	// thread it belongs to proven complete. For what only a keeper tells: signed by
 	// the keeper and, for an attempt, by the recipient.
-	Verified bool
-	Clock    time.Time // what the clock says, if it disagrees with the ledger's time: see Log.Doubt; otherwise zero
+	Verified bool      `json:"verified"`
+	Clock    time.Time `json:"clock,omitzero"` // what the clock says, if it disagrees with the ledger's time: see Log.Doubt; otherwise zero
 	// Missing are the services that gave no answer about the consent: "ledger" since
 	// AsOf, what its keepers filed with "keeper", this reason with "store".
-	Missing []string
-	AsOf    time.Time // when the ledger was followed last, if it is out of reach; otherwise zero
+	Missing []string  `json:"missing,omitempty"`
+	AsOf    time.Time `json:"asOf,omitzero"` // when the ledger was followed last, if it is out of reach; otherwise zero
 
 	index uint64 // in the log; orders events of one hour
 }
@@ -123,7 +123,7 @@ func (a Audit) events(ctx context.Context, t *view.Thread, ask bool) (_ []Event,
 	add := func(hour contract.Hour, what What, keeper int) *Event {
 		out = append(out, base)
 		e := &out[len(out)-1]
-		e.Hour, e.What, e.Keeper, e.index = hour, what, keeper, last
+		e.Hour, e.What, e.Keeper, e.index = Hour(hour), what, keeper, last
 		return e
 	}
 	add(t.Hour, Granted, 0)

@@ -34,26 +34,26 @@ const (
 
 // Consent is a consent that this wallet gave.
 type Consent struct {
-	Ledger     crypto.LedgerID // that it is on
-	ID         contract.ID
-	To         string         // the contact's name; "" if the address is no contact
-	Address    crypto.Address // zero if Missing
-	Records    []ConsentRecord
-	Purpose    payload.Purpose
-	NotBefore  contract.Hour // 0 = from the start
-	Until      contract.Hour // the exact end, which the recipient's wallet keeps to; NotAfter if Missing
-	NotAfter   contract.Hour // the end on the ledger, to which ledger and keepers hold everybody
-	Granted    contract.Hour // ledger hour
-	Revoked    contract.Hour // ledger hour; 0 = not revoked
-	Status     Status
-	Over       bool          // the exact end has passed, and the ledger's has not: it is still active there
-	Pending    Action        // what was signed and waits: Granting or Revoking; "" if nothing does
-	Openings   int           // accesses on the ledger
-	LastOpened contract.Hour // 0 = never
-	Missing    bool          // its terms cannot be had: whom and what it is for is not known
-	Damaged    error         // Missing because what the store holds is not what was signed, or cannot be reached; nil if it holds nothing. In a Summary also what a keeper holds of it is damaged
-	AsOf       time.Time     // when the ledger was followed last, if it is out of reach; otherwise zero
-	Clock      time.Time     // what the clock says, if it disagrees with the ledger's time: see Log.Doubt; otherwise zero
+	Ledger     crypto.LedgerID `json:"ledger"` // that it is on
+	ID         contract.ID     `json:"consent"`
+	To         string          `json:"-"` // the contact's name; "" if the address is no contact
+	Address    crypto.Address  `json:"-"` // zero if Missing
+	Records    []ConsentRecord `json:"records"`
+	Purpose    payload.Purpose `json:"-"`
+	NotBefore  Hour            `json:"from,omitzero"` // 0 = from the start
+	Until      Hour            `json:"until"`         // the exact end, which the recipient's wallet keeps to; NotAfter if Missing
+	NotAfter   Hour            `json:"ledgerUntil"`   // the end on the ledger, to which ledger and keepers hold everybody
+	Granted    Hour            `json:"granted"`
+	Revoked    Hour            `json:"revoked,omitzero"` // 0 = not revoked
+	Status     Status          `json:"status"`
+	Over       bool            `json:"-"`                 // the exact end has passed, and the ledger's has not: it is still active there
+	Pending    Action          `json:"pending,omitempty"` // what was signed and waits: Granting or Revoking; "" if nothing does
+	Openings   int             `json:"openings"`          // accesses on the ledger
+	LastOpened Hour            `json:"lastOpened,omitzero"`
+	Missing    bool            `json:"missing,omitempty"` // its terms cannot be had: whom and what it is for is not known
+	Damaged    error           `json:"-"`                 // Missing because what the store holds is not what was signed, or cannot be reached; nil if it holds nothing. In a Summary also what a keeper holds of it is damaged
+	AsOf       time.Time       `json:"asOf,omitzero"`     // when the ledger was followed last, if it is out of reach; otherwise zero
+	Clock      time.Time       `json:"clock,omitzero"`    // what the clock says, if it disagrees with the ledger's time: see Log.Doubt; otherwise zero
 }
 
 // ConsentRecord is one record version in a consent.
@@ -81,16 +81,16 @@ func (cs Consents) statusOf(t *view.Thread) Status {
 }
 
 func (cs Consents) of(t *view.Thread) Consent {
-	c := Consent{Ledger: cs.w.client.ID(), ID: t.ID, NotBefore: t.NotBefore, Until: t.Until(), NotAfter: t.NotAfter, Granted: t.Hour,
-		Status: cs.statusOf(t), LastOpened: t.LastAccess, Missing: t.Terms == nil, Damaged: t.Damage(),
+	c := Consent{Ledger: cs.w.client.ID(), ID: t.ID, NotBefore: Hour(t.NotBefore), Until: Hour(t.Until()), NotAfter: Hour(t.NotAfter), Granted: Hour(t.Hour),
+		Status: cs.statusOf(t), LastOpened: Hour(t.LastAccess), Missing: t.Terms == nil, Damaged: t.Damage(),
 		Pending: cs.w.Changes().action(t.ID), AsOf: cs.w.view.AsOf(), Clock: cs.w.view.Doubt()}
-	c.Over = c.Status == StatusActive && cs.w.view.OpenHour() >= c.Until
+	c.Over = c.Status == StatusActive && cs.w.view.OpenHour() >= t.Until()
 	for _, f := range t.FollowUps() {
 		switch f.Kind {
 		case contract.KindAccess:
 			c.Openings++
 		case contract.KindRevoke:
-			c.Revoked = f.Hour
+			c.Revoked = Hour(f.Hour)
 		}
 	}
 	if t.Terms == nil {
@@ -148,16 +148,16 @@ func (cs Consents) pending() []Consent {
 
 // pendingOf is what a grant on its way will be.
 func (cs Consents) pendingOf(c *outbox.Change) Consent {
-	out := Consent{Ledger: cs.w.client.ID(), ID: c.ID, NotBefore: c.Entry.NotBefore, Until: c.Entry.NotAfter, NotAfter: c.Entry.NotAfter,
+	out := Consent{Ledger: cs.w.client.ID(), ID: c.ID, NotBefore: Hour(c.Entry.NotBefore), Until: Hour(c.Entry.NotAfter), NotAfter: Hour(c.Entry.NotAfter),
 		Status: StatusPending, Pending: cs.w.Changes().action(c.ID), AsOf: cs.w.view.AsOf(), Clock: cs.w.view.Doubt()}
 	e, err := effectOf[consentEffect](c)
 	if out.Missing = err != nil; err == nil {
-		out.Address, out.Records, out.Purpose, out.Until = e.Terms.To, consentRecords(e.Terms.Records), e.Terms.Purpose, e.Terms.End()
+		out.Address, out.Records, out.Purpose, out.Until = e.Terms.To, consentRecords(e.Terms.Records), e.Terms.Purpose, Hour(e.Terms.End())
 	}
 	if k, ok := cs.w.Contacts().known(out.Address); ok {
 		out.To = k.Name
 	}
-	if cs.w.view.OpenHour() >= out.NotAfter {
+	if cs.w.view.OpenHour() >= c.Entry.NotAfter {
 		out.Status = StatusExpired // the ledger will refuse it
 	}
 	return out
@@ -270,17 +270,17 @@ func (cs Consents) prove(ctx context.Context, ts []*view.Thread) error {
 
 // Explanation says why an opening is or is not allowed now.
 type Explanation struct {
-	Consent *Consent // nil if no consent concerns it
-	Allowed bool
-	Checks  []Check       // in the order in which they are made
-	Others  []contract.ID // further consents that allow the same
+	Consent *Consent      `json:"-"` // nil if no consent concerns it
+	Allowed bool          `json:"allowed"`
+	Checks  []Check       `json:"checks"`           // in the order in which they are made
+	Others  []contract.ID `json:"others,omitempty"` // further consents that allow the same
 }
 
 // Check is one condition of an opening.
 type Check struct {
-	Name string // "given", "record", "revoked", "begun", "ended", "share"
-	OK   bool
-	Hour contract.Hour // when it began, ends, was revoked; 0 where no time matters
+	Name string `json:"check"` // "given", "record", "revoked", "begun", "ended", "share"
+	OK   bool   `json:"ok"`
+	Hour Hour   `json:"time,omitzero"` // when it began, ends, was revoked; 0 where no time matters
 }
 
 // Explain says whether one consent allows an opening now, and why. What is
@@ -365,7 +365,7 @@ func (cs Consents) explain(ctx context.Context, t *view.Thread) (Explanation, er
 		return Explanation{}, err
 	}
 	c := cs.of(t)
-	now := cs.w.view.OpenHour()
+	now := Hour(cs.w.view.OpenHour())
 	x := Explanation{Consent: &c, Checks: []Check{
 		{Name: "given", OK: true, Hour: c.Granted},
 		{Name: "revoked", OK: c.Revoked == 0, Hour: c.Revoked},
@@ -393,17 +393,17 @@ type RevokeRequest struct {
 
 // Revocation is what became of one consent.
 type Revocation struct {
-	Consent Consent
-	Already bool // it was revoked before
-	Acks    []Acknowledged
-	Unasked bool // a keeper gave no answer: it may have acknowledged what Acks lack
+	Consent Consent        `json:"-"`
+	Already bool           `json:"already"` // it was revoked before
+	Acks    []Acknowledged `json:"acks"`
+	Unasked bool           `json:"-"` // a keeper gave no answer: it may have acknowledged what Acks lack
 }
 
 // Acknowledged is a keeper's signed word on its share of a consent.
 type Acknowledged struct {
-	Keeper int // from 1
-	End    ledgerclient.End
-	Hour   contract.Hour
+	Keeper int              `json:"keeper"` // from 1
+	End    ledgerclient.End `json:"end"`
+	Hour   Hour             `json:"time"`
 }
 
 // Known are the record versions that a consent's recipient holds the keys of:
@@ -606,7 +606,7 @@ func (cs Consents) acknowledged(acks []ledgerclient.Acknowledgement) (out []Ackn
 	for i, k := range cs.w.client.Keepers {
 		for _, a := range acks {
 			if k.Key() == a.Keeper {
-				out = append(out, Acknowledged{Keeper: i + 1, End: a.End, Hour: a.Hour})
+				out = append(out, Acknowledged{Keeper: i + 1, End: a.End, Hour: Hour(a.Hour)})
 			}
 		}
 	}

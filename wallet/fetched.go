@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/atomicfile"
 	"github.com/carekey/carekey/wallet/home"
@@ -57,16 +59,22 @@ type ManifestSender struct {
 // ManifestFile is one record version. File is relative to the manifest's folder, with
 // slashes; times are RFC 3339, SHA256 is of the file, in hex.
 type ManifestFile struct {
-	File    string `json:"file"`
-	SHA256  string `json:"sha256"`
-	Title   string `json:"title"`
-	Record  string `json:"record"`
-	Version int    `json:"version"`
-	Consent string `json:"consent"`
-	Purpose string `json:"purpose"`
-	Until   string `json:"until"`
-	Granted string `json:"granted"`
-	Ledger  string `json:"ledger"`
+	File    string          `json:"file"`
+	SHA256  crypto.Hash     `json:"sha256"`
+	Title   string          `json:"title"`
+	Record  contract.ID     `json:"record"`
+	Version int             `json:"version"`
+	Consent contract.ID     `json:"consent"`
+	Purpose string          `json:"purpose"`
+	Until   Hour            `json:"until"`
+	Granted Hour            `json:"granted"`
+	Ledger  crypto.LedgerID `json:"ledger"`
+}
+
+// File is what a manifest says of record i, which is in a file.
+func (o *Opening) File(i int, file string) ManifestFile {
+	r, rec := &o.Consent, &o.Records[i]
+	return ManifestFile{file, rec.SHA256, rec.Title, rec.ID, rec.Version, r.Consent, r.Purpose.Word(), r.Until, r.Granted, r.Ledger}
 }
 
 const (
@@ -280,9 +288,7 @@ func (f *Fetched) Note(ctx context.Context, o *Opening, files []string) (aside s
 		if err != nil {
 			return aside, err
 		}
-		rec := &o.Records[i]
-		e := ManifestFile{File: filepath.ToSlash(rel), SHA256: rec.SHA256.String(), Title: rec.Title, Record: rec.ID.String(), Version: rec.Version,
-			Consent: r.Consent.String(), Purpose: r.Purpose.Word(), Until: HourTime(r.Until).Format(time.RFC3339), Granted: HourTime(r.Granted).Format(time.RFC3339), Ledger: r.Ledger.String()}
+		e := o.File(i, filepath.ToSlash(rel))
 		at := slices.IndexFunc(m.Files, func(x ManifestFile) bool { return x.File == e.File })
 		if at < 0 {
 			m.Files = append(m.Files, e)

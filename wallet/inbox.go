@@ -21,24 +21,24 @@ func (w *Wallet) Inbox() Inbox { return Inbox{w} }
 
 // Received is a consent that somebody gave to this wallet.
 type Received struct {
-	Ledger      crypto.LedgerID // that it is on
-	Consent     contract.ID
-	Granted     contract.Hour  // ledger hour
-	From        string         // the contact's name; "" for an unknown sender
-	Verified    bool           // the check words of the sender were compared
-	Address     crypto.Address // of the sender; zero if Missing
-	Records     []ConsentRecord
-	Purpose     payload.Purpose
-	NotBefore   contract.Hour
-	Until       contract.Hour // the exact end, to which this wallet keeps; NotAfter if Missing
-	NotAfter    contract.Hour // the end on the ledger
-	Status      Status
-	Fetched     int           // accesses of one's own on the ledger
-	LastFetched contract.Hour // 0 = never
-	Missing     bool          // its terms cannot be had
-	Damaged     error         // Missing because the terms are not what was signed, or cannot be reached; nil if the store holds none
-	AsOf        time.Time     // when the ledger was followed last, if it is out of reach; otherwise zero
-	Clock       time.Time     // what the clock says, if it disagrees with the ledger's time: see Log.Doubt; otherwise zero
+	Ledger      crypto.LedgerID `json:"ledger"` // that it is on
+	Consent     contract.ID     `json:"consent"`
+	Granted     Hour            `json:"granted"`
+	From        string          `json:"-"` // the contact's name; "" for an unknown sender
+	Verified    bool            `json:"-"` // the check words of the sender were compared
+	Address     crypto.Address  `json:"-"` // of the sender; zero if Missing
+	Records     []ConsentRecord `json:"records"`
+	Purpose     payload.Purpose `json:"-"`
+	NotBefore   Hour            `json:"begins,omitzero"`
+	Until       Hour            `json:"until"`       // the exact end, to which this wallet keeps; NotAfter if Missing
+	NotAfter    Hour            `json:"ledgerUntil"` // the end on the ledger
+	Status      Status          `json:"status"`
+	Fetched     int             `json:"-"` // accesses of one's own on the ledger
+	LastFetched Hour            `json:"lastFetched,omitzero"`
+	Missing     bool            `json:"missing,omitempty"` // its terms cannot be had
+	Damaged     error           `json:"-"`                 // Missing because the terms are not what was signed, or cannot be reached; nil if the store holds none
+	AsOf        time.Time       `json:"asOf,omitzero"`     // when the ledger was followed last, if it is out of reach; otherwise zero
+	Clock       time.Time       `json:"clock,omitzero"`    // what the clock says, if it disagrees with the ledger's time: see Log.Doubt; otherwise zero
 }
 
 // List lists what was granted to this wallet, oldest first.
@@ -114,8 +114,8 @@ func (in Inbox) tryTerms(ctx context.Context, t *view.Thread) error {
 }
 
 func (in Inbox) of(t *view.Thread) Received {
-	r := Received{Ledger: in.w.client.ID(), Consent: t.ID, Granted: t.Hour, NotBefore: t.NotBefore, Until: t.Until(), NotAfter: t.NotAfter, Status: in.w.Consents().statusOf(t),
-		LastFetched: t.LastAccess, AsOf: in.w.view.AsOf(), Clock: in.w.view.Doubt(), Missing: t.Terms == nil, Damaged: t.Damage()}
+	r := Received{Ledger: in.w.client.ID(), Consent: t.ID, Granted: Hour(t.Hour), NotBefore: Hour(t.NotBefore), Until: Hour(t.Until()), NotAfter: Hour(t.NotAfter), Status: in.w.Consents().statusOf(t),
+		LastFetched: Hour(t.LastAccess), AsOf: in.w.view.AsOf(), Clock: in.w.view.Doubt(), Missing: t.Terms == nil, Damaged: t.Damage()}
 	for _, f := range t.FollowUps() {
 		if f.Kind == contract.KindAccess {
 			r.Fetched++

@@ -324,7 +324,7 @@ func (m *move) grants(ctx context.Context) error {
 			if _, done := m.at(c.ID, 0); done {
 				continue
 			}
-			p := &GrantPlan{To: Contact{Name: c.To, Address: c.Address}, Purpose: c.Purpose, NotBefore: c.NotBefore, Until: c.Until, NotAfter: c.NotAfter, from: &origin{m.ledger, c.ID, 0}}
+			p := &GrantPlan{To: Contact{Name: c.To, Address: c.Address}, Purpose: c.Purpose, NotBefore: contract.Hour(c.NotBefore), Until: contract.Hour(c.Until), NotAfter: contract.Hour(c.NotAfter), from: &origin{m.ledger, c.ID, 0}}
 			for _, r := range c.Records {
 				at, ok := m.at(r.ID, r.Version)
 				if !ok {

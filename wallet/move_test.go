@@ -87,7 +87,7 @@ func (j *journey) state(t *testing.T) (old, given map[contract.Hour]int, records
 		out := map[contract.Hour]int{}
 		for _, c := range must(w.Consents().List(ctx))(t) {
 			if c.Status == wallet.StatusActive {
-				out[c.NotAfter]++
+				out[contract.Hour(c.NotAfter)]++
 			}
 		}
 		return out

@@ -36,11 +36,11 @@ type Record struct {
 	File     string           `json:"file"`           // base name
 	Size     int64            `json:"size"`           // of the file, bytes
 	SHA256   crypto.Hash      `json:"sha256"`
-	Added    contract.Hour    `json:"-"`
+	Added    Hour             `json:"added"`
 	Missing  bool             `json:"missing,omitempty"` // its description cannot be had; only ID and Version are known
 	Pending  Action           `json:"pending,omitempty"` // what was signed and waits; "" if nothing does
 	Damaged  error            `json:"-"`                 // Missing because what the store holds is not what was signed, or cannot be reached; nil if it holds nothing
-	AsOf     time.Time        `json:"-"`                 // when the ledger was followed last, if it is out of reach; otherwise zero
+	AsOf     time.Time        `json:"asOf,omitzero"`     // when the ledger was followed last, if it is out of reach; otherwise zero
 }
 
 // Describe says what is known of a file beside its bytes. Empty fields of an
@@ -433,7 +433,7 @@ func versionRecord(t *view.Thread, i int) Record {
 }
 
 func recordOf(m *payload.Metadata, id contract.ID) Record {
-	return Record{ID: id, Title: m.Title, Category: m.Category, Date: m.Date, File: m.File, Size: m.Size, SHA256: m.SHA256, Version: m.Version, Added: m.Added}
+	return Record{ID: id, Title: m.Title, Category: m.Category, Date: m.Date, File: m.File, Size: m.Size, SHA256: m.SHA256, Version: m.Version, Added: Hour(m.Added)}
 }
 
 // describe reads the descriptions of versions that another machine wrote, or that

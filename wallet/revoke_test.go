@@ -97,7 +97,7 @@ func TestRevocationPassesWhatWaits(t *testing.T) {
 	opt := tn.options("Maria")
 	opt.Services = s
 	patient := must(wallet.Open(ctx, opt))(t)
-	plan := must(patient.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: tn.consent.NotAfter}))(t)
+	plan := must(patient.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.consent.NotAfter)}))(t)
 	if _, _, err := patient.Grants().Give(ctx, plan); !errors.Is(err, errBroken) || patient.Changes().Stuck() == nil {
 		t.Fatalf("a grant without its share: %v, waits for %v", err, patient.Changes().Stuck())
 	}

@@ -112,7 +112,7 @@ func TestTwoHomesOfOneSeed(t *testing.T) {
 		if len(cs) != 2*each || len(recs) != 2*each {
 			t.Errorf("patient %d sees %d consents and %d records, want %d", i, len(cs), len(recs), 2*each)
 		}
-		ends := map[contract.Hour]bool{}
+		ends := map[wallet.Hour]bool{}
 		var ids []contract.ID
 		for _, c := range cs {
 			if ends[c.NotAfter] || c.Missing || c.To != clinicHome || c.Openings != 1 {

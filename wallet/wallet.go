@@ -243,7 +243,29 @@ func halfWritten(dir string) (paths []string) {
 }
 
 // HourTime is the beginning of a ledger hour.
-func HourTime(h contract.Hour) time.Time { return time.Unix(int64(h)*3600, 0).UTC() }
+func HourTime[H ~uint32](h H) time.Time { return time.Unix(int64(h)*3600, 0).UTC() }
+
+// Hour is a ledger hour that is written as a time, RFC 3339; zero as nothing.
+type Hour contract.Hour
+
+// MarshalText returns the text form.
+func (h Hour) MarshalText() ([]byte, error) {
+	if h == 0 {
+		return nil, nil
+	}
+	return HourTime(h).AppendFormat(nil, time.RFC3339), nil
+}
+
+// UnmarshalText reads what MarshalText writes.
+func (h *Hour) UnmarshalText(b []byte) error {
+	*h = 0
+	if len(b) == 0 {
+		return nil
+	}
+	t, err := time.Parse(time.RFC3339, string(b))
+	*h = Hour(t.Unix() / 3600)
+	return err
+}
 
 // keepEvidence writes the proof that comes with the error of a forked ledger to a
 // file beside the wallet's own, so that its owner can show it to others. It tells

@@ -122,15 +122,7 @@ func (a consents) show(ctx context.Context, args []string) error {
 
 type explanationJSON struct {
 	consentJSON
-	Allowed bool        `json:"allowed"`
-	Checks  []checkJSON `json:"checks"`
-	Others  []string    `json:"others,omitempty"` // further consents that allow it
-}
-
-type checkJSON struct {
-	Check string `json:"check"`
-	OK    bool   `json:"ok"`
-	Time  string `json:"time,omitempty"`
+	wallet.Explanation
 }
 
 // explain says whether an opening is allowed, and why; to is whom it was asked for, if
@@ -146,11 +138,7 @@ func (a consents) explain(ctx context.Context, query, to string, ask func(*walle
 		return err
 	}
 	if a.flags.json {
-		check := func(c wallet.Check) checkJSON { return checkJSON{c.Name, c.OK, stamp(c.Hour)} }
-		j := explanationJSON{Allowed: x.Allowed, Checks: list(x.Checks, check)}
-		for _, id := range x.Others {
-			j.Others = append(j.Others, id.String())
-		}
+		j := explanationJSON{Explanation: x}
 		if x.Consent != nil {
 			j.consentJSON = consentOf(*x.Consent)
 		} else {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
-	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/health"
 	"github.com/spf13/cobra"
@@ -156,7 +155,7 @@ func givenOf(c *wallet.Consent) health.Given {
 }
 
 // hourTime is the beginning of an hour; the zero time of none.
-func hourTime(h contract.Hour) time.Time {
+func hourTime(h wallet.Hour) time.Time {
 	if h == 0 {
 		return time.Time{}
 	}

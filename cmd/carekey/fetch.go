@@ -74,18 +74,8 @@ file a line.`,
 }
 
 type fetchedJSON struct {
-	Consent string `json:"consent"`
-	Record  string `json:"record"`
-	Version int    `json:"version"`
-	File    string `json:"file"`
-	SHA256  string `json:"sha256"`
-	Title   string `json:"title"`
-
-	Sender  senderJSON `json:"sender"`
-	Purpose string     `json:"purpose"`
-	Until   string     `json:"until"`
-	Granted string     `json:"granted"`
-	Ledger  string     `json:"ledger"`
+	wallet.ManifestFile
+	Sender wallet.ManifestSender `json:"sender"`
 }
 
 // fetching collects what was fetched and what was not.
@@ -193,19 +183,7 @@ func (x *fetching) open(ctx context.Context, w *wallet.Wallet, open func() (*wal
 		if !x.app.flags.json {
 			x.printPath(path)
 		}
-		x.files = append(x.files, fetchedJSON{
-			Consent: o.Consent.Consent.String(),
-			Record:  r.ID.String(),
-			Version: r.Version,
-			File:    path,
-			SHA256:  r.SHA256.String(),
-			Title:   r.Title,
-			Sender:  senderOf(o.Consent),
-			Purpose: o.Consent.Purpose.Word(),
-			Until:   stamp(o.Consent.Until),
-			Granted: stamp(o.Consent.Granted),
-			Ledger:  o.Consent.Ledger.String(),
-		})
+		x.files = append(x.files, fetchedJSON{o.File(i, path), senderOf(o.Consent)})
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
@@ -219,18 +220,12 @@ func (a *grants) show(plan *wallet.GrantPlan, c wallet.Consent, code crypto.Shar
 			warnings = append(warnings, w.Kind)
 		}
 		return a.printJSON(struct {
-			Consent  string                 `json:"consent"`
-			Code     string                 `json:"code"`
-			Until    string                 `json:"until"`
-			Records  []wallet.ConsentRecord `json:"records"`
-			To       string                 `json:"to"`
-			Purpose  string                 `json:"purpose"`
-			From     string                 `json:"from,omitempty"`
-			Gate     string                 `json:"gate"`
-			Ledger   string                 `json:"ledgerUntil"` // to which ledger and keepers hold
-			Warnings []string               `json:"warnings,omitempty"`
-			Pending  string                 `json:"pending,omitempty"` // signed, and waits
-		}{c.ID.String(), code.String(), stamp(c.Until), list(c.Records, same), to, c.Purpose.Word(), stamp(c.NotBefore), string(plan.Gate), stamp(c.NotAfter), warnings, string(c.Pending)})
+			consentJSON
+			To       string            `json:"to"`
+			Code     crypto.ShareCode  `json:"code"`
+			Gate     ledgerclient.Gate `json:"gate"`
+			Warnings []string          `json:"warnings,omitempty"`
+		}{consentOf(c), to, code, plan.Gate, warnings})
 	}
 	if c.Pending != "" {
 		a.say("Signed: consent %s. It waits in your wallet. Its share code is good from when it is on the ledger;\nsend it to %s, it is not secret.", short(c.ID), to)

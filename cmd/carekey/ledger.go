@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
@@ -38,16 +37,16 @@ With --ledger no wallet is needed.`,
 }
 
 type ledgerJSON struct {
-	ID         string `json:"id"`
-	Size       uint64 `json:"size"` // entries
-	Root       string `json:"root"`
-	Gate       string `json:"gate"`
-	Reach      string `json:"reach"`
-	OK         bool   `json:"ok"`
-	Name       string `json:"name"`
-	Updated    string `json:"updated"`              // hour of the last entry
-	Signatures uint64 `json:"signatures,omitempty"` // checked this time
-	AsOf       string `json:"asOf,omitempty"`       // out of reach: when it was followed last
+	ID         string      `json:"id"`
+	Size       uint64      `json:"size"` // entries
+	Root       string      `json:"root"`
+	Gate       string      `json:"gate"`
+	Reach      string      `json:"reach"`
+	OK         bool        `json:"ok"`
+	Name       string      `json:"name"`
+	Updated    wallet.Hour `json:"updated"`              // hour of the last entry
+	Signatures uint64      `json:"signatures,omitempty"` // checked this time
+	AsOf       string      `json:"asOf,omitempty"`       // out of reach: when it was followed last
 	ground     ground
 }
 
@@ -78,7 +77,7 @@ func (a ledgers) look(cmd *cobra.Command, verify bool) error {
 				Gate:    string(props.Gate),
 				Reach:   props.Reach,
 				OK:      true,
-				Updated: stamp(hour),
+				Updated: wallet.Hour(hour),
 				AsOf:    instant(since),
 				ground:  groundOf(w),
 			}, false, true)
@@ -154,7 +153,7 @@ func (a ledgers) describe(ctx context.Context, l *ledger, p place) (ledgerJSON, 
 		Reach:   props.Reach,
 		OK:      true,
 		Name:    c.Config().Name,
-		Updated: stamp(hour),
+		Updated: wallet.Hour(hour),
 		ground:  ground{Properties: props},
 	}, nil
 }
@@ -198,7 +197,7 @@ func (a ledgers) show(j ledgerJSON, verified, withWallet bool) error {
 		{"name", cli.Clean(j.Name)},
 		{"entries", fmt.Sprint(j.Size)},
 		{"root", j.Root},
-		{"last entry", strings.Replace(strings.TrimSuffix(j.Updated, ":00Z"), "T", " ", 1) + " UTC"},
+		{"last entry", wallet.HourTime(j.Updated).Format("2006-01-02 15:04 UTC")},
 		{"reach", j.Reach},
 		{"state", state},
 	})

@@ -11,7 +11,6 @@ import (
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
-	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/batch"
 )
@@ -31,25 +30,13 @@ func list[A, B any](in []A, f func(A) B) []B {
 // same is for a list whose elements are as they should be.
 func same[A any](x A) A { return x }
 
-// stamp is a ledger hour in JSON; "" for 0, which stands for none.
-func stamp(h contract.Hour) string {
-	if h == 0 {
-		return ""
-	}
-	return wallet.HourTime(h).Format(time.RFC3339)
-}
-
 type recordJSON struct {
 	wallet.Record
-	Added   string `json:"added"`
 	Damaged string `json:"damaged,omitempty"` // error code: what the store holds is not what was signed
 	Removed bool   `json:"removed,omitempty"`
-	AsOf    string `json:"asOf,omitempty"` // the ledger is out of reach: when it was followed last
 }
 
-func recordOf(r wallet.Record) recordJSON {
-	return recordJSON{Record: r, Added: stamp(r.Added), Damaged: lostCode(r.Damaged), AsOf: instant(r.AsOf)}
-}
+func recordOf(r wallet.Record) recordJSON { return recordJSON{Record: r, Damaged: lostCode(r.Damaged)} }
 
 // instant is a time in JSON; "" for the zero time.
 func instant(t time.Time) string {
@@ -60,147 +47,53 @@ func instant(t time.Time) string {
 }
 
 type consentJSON struct {
-	Ledger     string                 `json:"ledger"`
-	Consent    string                 `json:"consent"`
-	To         string                 `json:"to"` // contact, else address
-	Address    string                 `json:"address"`
-	Records    []wallet.ConsentRecord `json:"records"`
-	Purpose    string                 `json:"purpose"`
-	From       string                 `json:"from,omitempty"` // begins; absent: at once
-	Until      string                 `json:"until"`          // the exact end, to which the recipient's wallet keeps
-	LedgerEnd  string                 `json:"ledgerUntil"`    // the end to which ledger and keepers hold
-	Status     string                 `json:"status"`
-	Granted    string                 `json:"granted"`
-	Revoked    string                 `json:"revoked,omitempty"`
-	Openings   int                    `json:"openings"`
-	LastOpened string                 `json:"lastOpened,omitempty"`
-	Missing    bool                   `json:"missing,omitempty"` // its terms cannot be had
-	Damaged    string                 `json:"damaged,omitempty"` // error code: what the store holds is not what was signed
-	Pending    string                 `json:"pending,omitempty"` // what was signed and waits: grant or revoke
-	AsOf       string                 `json:"asOf,omitempty"`    // the ledger is out of reach: when it was followed last
-	Clock      string                 `json:"clock,omitempty"`   // what the clock says, if it disagrees with the ledger's time
+	wallet.Consent
+	To      string `json:"to"` // contact, else address
+	Address string `json:"address"`
+	Purpose string `json:"purpose"`
+	Damaged string `json:"damaged,omitempty"` // error code: what the store holds is not what was signed
 }
 
 func consentOf(c wallet.Consent) consentJSON {
-	return consentJSON{
-		Ledger:     c.Ledger.String(),
-		Consent:    c.ID.String(),
-		To:         who(c.To, c.Address),
-		Address:    addressText(c.Address),
-		Records:    list(c.Records, same),
-		Purpose:    c.Purpose.Word(),
-		From:       stamp(c.NotBefore),
-		Until:      stamp(c.Until),
-		LedgerEnd:  stamp(c.NotAfter),
-		Status:     string(c.Status),
-		Granted:    stamp(c.Granted),
-		Revoked:    stamp(c.Revoked),
-		Openings:   c.Openings,
-		LastOpened: stamp(c.LastOpened),
-		Missing:    c.Missing,
-		Damaged:    lostCode(c.Damaged),
-		Pending:    string(c.Pending),
-		AsOf:       instant(c.AsOf),
-		Clock:      instant(c.Clock),
-	}
+	c.Records = list(c.Records, same)
+	return consentJSON{c, who(c.To, c.Address), addressText(c.Address), c.Purpose.Word(), lostCode(c.Damaged)}
 }
 
-// senderJSON is who gave a consent.
-type senderJSON struct {
-	Name     string `json:"name"`     // of the contact; "" for a stranger
-	Address  string `json:"address"`  // "" if it is not known
-	Verified bool   `json:"verified"` // the check words were compared
-}
-
-func senderOf(r wallet.Received) senderJSON {
-	return senderJSON{r.From, addressText(r.Address), r.Verified}
+// senderOf is who gave a consent: the name is "" for a stranger, the address if it is not
+// known.
+func senderOf(r wallet.Received) wallet.ManifestSender {
+	return wallet.ManifestSender{Name: r.From, Address: addressText(r.Address), Verified: r.Verified}
 }
 
 type receivedJSON struct {
-	Sender      senderJSON             `json:"sender"`
-	Granted     string                 `json:"granted"`
-	Ledger      string                 `json:"ledger"`
-	Consent     string                 `json:"consent"`
-	From        string                 `json:"from"`  // contact, else address
-	Known       bool                   `json:"known"` // the sender is a contact
-	Titles      []string               `json:"titles"`
-	Records     []wallet.ConsentRecord `json:"records"`
-	Purpose     string                 `json:"purpose"`
-	Begins      string                 `json:"begins,omitempty"`
-	Until       string                 `json:"until"`       // the exact end, to which this wallet keeps
-	LedgerEnd   string                 `json:"ledgerUntil"` // the end to which ledger and keepers hold
-	Status      string                 `json:"status"`
-	Fetched     bool                   `json:"fetched"`
-	LastFetched string                 `json:"lastFetched,omitempty"`
-	Address     string                 `json:"address"`
-	Missing     bool                   `json:"missing,omitempty"` // its terms cannot be had
-	Damaged     string                 `json:"damaged,omitempty"` // error code: what the store holds is not what was signed
-	AsOf        string                 `json:"asOf,omitempty"`    // the ledger is out of reach: when it was followed last
-	Clock       string                 `json:"clock,omitempty"`   // what the clock says, if it disagrees with the ledger's time
+	wallet.Received
+	Sender  wallet.ManifestSender `json:"sender"`
+	From    string                `json:"from"` // contact, else address
+	Address string                `json:"address"`
+	Known   bool                  `json:"known"` // the sender is a contact
+	Titles  []string              `json:"titles"`
+	Purpose string                `json:"purpose"`
+	Fetched bool                  `json:"fetched"`
+	Damaged string                `json:"damaged,omitempty"` // error code: what the store holds is not what was signed
 }
 
 func receivedOf(r wallet.Received) receivedJSON {
-	return receivedJSON{
-		Sender:      senderOf(r),
-		Granted:     stamp(r.Granted),
-		Ledger:      r.Ledger.String(),
-		Consent:     r.Consent.String(),
-		From:        who(r.From, r.Address),
-		Known:       r.From != "",
-		Titles:      list(r.Records, func(c wallet.ConsentRecord) string { return c.Title }),
-		Records:     list(r.Records, same),
-		Purpose:     r.Purpose.Word(),
-		Begins:      stamp(r.NotBefore),
-		Until:       stamp(r.Until),
-		LedgerEnd:   stamp(r.NotAfter),
-		Status:      string(r.Status),
-		Fetched:     r.Fetched > 0,
-		LastFetched: stamp(r.LastFetched),
-		Address:     addressText(r.Address),
-		Missing:     r.Missing,
-		Damaged:     lostCode(r.Damaged),
-		AsOf:        instant(r.AsOf),
-		Clock:       instant(r.Clock),
-	}
+	r.Records = list(r.Records, same)
+	titles := list(r.Records, func(c wallet.ConsentRecord) string { return c.Title })
+	return receivedJSON{r, senderOf(r), who(r.From, r.Address), addressText(r.Address), r.From != "", titles, r.Purpose.Word(), r.Fetched > 0, lostCode(r.Damaged)}
 }
 
 type eventJSON struct {
-	Ledger   string                 `json:"ledger"`
-	Time     string                 `json:"time"`
-	Who      string                 `json:"who"` // contact, else address
-	What     string                 `json:"what"`
-	Consent  string                 `json:"consent"`
-	Purpose  string                 `json:"purpose"`
-	Reason   string                 `json:"reason"`
-	Verified bool                   `json:"verified"`
-	Records  []wallet.ConsentRecord `json:"records"`
-	Keeper   int                    `json:"keeper,omitempty"`
-	Because  string                 `json:"because,omitempty"` // why a keeper refused
-	More     int                    `json:"more,omitempty"`    // so many refused attempts that the keeper only counted
-	Damaged  bool                   `json:"damaged,omitempty"` // the store holds another reason than the one that was signed
-	Clock    string                 `json:"clock,omitempty"`   // what the clock says, if it disagrees with the ledger's time
-	Missing  []string               `json:"missing,omitempty"` // services that gave no answer about the consent: ledger, keeper, store
-	AsOf     string                 `json:"asOf,omitempty"`    // the ledger is out of reach: when it was followed last
+	wallet.Event
+	Who     string `json:"who"` // contact, else address
+	Purpose string `json:"purpose"`
+	Because string `json:"because,omitempty"` // why a keeper refused
 }
 
 func eventOf(e wallet.Event) eventJSON {
-	j := eventJSON{
-		Ledger:   e.Ledger.String(),
-		Missing:  e.Missing,
-		AsOf:     instant(e.AsOf),
-		Time:     stamp(e.Hour),
-		Who:      who(e.Who, e.Address),
-		What:     string(e.What),
-		Consent:  e.Consent.String(),
-		Purpose:  e.Purpose.Word(),
-		Reason:   e.Reason,
-		Verified: e.Verified,
-		Records:  list(e.Records, same),
-		Keeper:   e.Keeper,
-		Damaged:  e.Damaged,
-		Clock:    instant(e.Clock),
-	}
-	if j.More = e.More; e.What == wallet.Refused && e.More == 0 {
+	e.Records = list(e.Records, same)
+	j := eventJSON{Event: e, Who: who(e.Who, e.Address), Purpose: e.Purpose.Word()}
+	if e.What == wallet.Refused && e.More == 0 {
 		j.Because = e.Code.String()
 	}
 	return j
@@ -241,10 +134,10 @@ func person(name string, a crypto.Address) string {
 const dayLayout = "2 Jan 2006 15:04"
 
 // day is a ledger hour in the reader's own time.
-func day(h contract.Hour) string { return wallet.HourTime(h).Local().Format(dayLayout) }
+func day[H ~uint32](h H) string { return wallet.HourTime(h).Local().Format(dayLayout) }
 
 // both is a time in the reader's own zone and in UTC.
-func both(h contract.Hour) string {
+func both[H ~uint32](h H) string {
 	t := wallet.HourTime(h)
 	if _, offset := t.Local().Zone(); offset == 0 {
 		return t.Format("Mon " + dayLayout + " UTC")
@@ -258,7 +151,7 @@ func both(h contract.Hour) string {
 
 // untilText is the end of a consent, and the ledger's where that is another: who keeps to
 // the first, and that keepers hold everybody to the second.
-func untilText(until, ledger contract.Hour, keeps string) string {
+func untilText[H ~uint32](until, ledger H, keeps string) string {
 	if until == ledger {
 		return both(until)
 	}

@@ -132,48 +132,21 @@ func previewRevoke(cs []wallet.Consent) string {
 }
 
 type revocationJSON struct {
-	Consent    string                 `json:"consent"`
-	Status     string                 `json:"status"`
-	Acks       []ackJSON              `json:"acks"`
-	Opened     []wallet.ConsentRecord `json:"opened"`   // what the recipient holds the keys of
-	Unopened   []wallet.ConsentRecord `json:"unopened"` // what was never opened
-	Openings   int                    `json:"openings"`
-	LastOpened string                 `json:"lastOpened,omitempty"`
-	To         string                 `json:"to"`
-	Revoked    string                 `json:"revoked"`
-	Already    bool                   `json:"already"`           // it was revoked before
-	Pending    string                 `json:"pending,omitempty"` // signed, and waits
-	Clock      string                 `json:"clock,omitempty"`   // what the clock says, if it disagrees with the ledger's time
+	consentJSON
+	wallet.Revocation
+	Revoked  wallet.Hour            `json:"revoked"`  // also if it is not on the ledger yet
+	Opened   []wallet.ConsentRecord `json:"opened"`   // what the recipient holds the keys of
+	Unopened []wallet.ConsentRecord `json:"unopened"` // what was never opened
 	// Unwritten are the codes of what could not be written into the wallet's folder, or
 	// read in it. The revocation holds all the same.
 	Unwritten []string `json:"unwritten,omitempty"`
-	Ledger    string   `json:"ledger"`
 	Missing   []string `json:"missing,omitempty"` // "keeper": it gave no answer, and may have acknowledged what acks lack
-}
-
-type ackJSON struct {
-	Keeper int    `json:"keeper"`
-	End    string `json:"end"` // "stopped" or "destroyed"
-	Time   string `json:"time"`
 }
 
 func revocationOf(r wallet.Revocation) revocationJSON {
 	c := r.Consent
-	j := revocationJSON{
-		Ledger:     c.Ledger.String(),
-		Consent:    c.ID.String(),
-		Status:     string(c.Status),
-		Openings:   c.Openings,
-		LastOpened: stamp(c.LastOpened),
-		To:         who(c.To, c.Address),
-		Revoked:    stamp(c.Revoked),
-		Already:    r.Already,
-		Pending:    string(c.Pending),
-		Clock:      instant(c.Clock),
-		Acks:       list(r.Acks, func(k wallet.Acknowledged) ackJSON { return ackJSON{k.Keeper, k.End.String(), stamp(k.Hour)} }),
-		Opened:     list(c.Known(), same),
-		Unopened:   []wallet.ConsentRecord{},
-	}
+	r.Acks = list(r.Acks, same)
+	j := revocationJSON{consentJSON: consentOf(c), Revocation: r, Revoked: c.Revoked, Opened: list(c.Known(), same), Unopened: []wallet.ConsentRecord{}}
 	if c.Openings == 0 {
 		j.Unopened = list(c.Records, same)
 	}

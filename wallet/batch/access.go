@@ -13,7 +13,7 @@ const shownTitles = 3
 // opens is how long a person can open a record, and in which version at most.
 type opens struct {
 	title          string
-	before, after  contract.Hour // 0: not at all
+	before, after  wallet.Hour // 0: not at all
 	older, version int
 }
 
@@ -77,7 +77,7 @@ func (p *planner) access() {
 			for i := range item.Records {
 				r := &item.Records[i]
 				x := of(r)
-				x.title, x.after, x.version = r.Title, max(x.after, contract.Hour(item.Until)), max(x.version, r.Version)
+				x.title, x.after, x.version = r.Title, max(x.after, item.Until), max(x.version, r.Version)
 			}
 		}
 		for _, item := range items[q] {
@@ -104,10 +104,10 @@ func (a *Access) add(x *opens) {
 	if a.Records++; len(a.Titles) < shownTitles {
 		a.Titles = append(a.Titles, x.title)
 	}
-	if after := Hour(x.after); a.Records == 1 || after < a.First {
-		a.First = after
+	if a.Records == 1 || x.after < a.First {
+		a.First = x.after
 	}
-	a.Last = max(a.Last, Hour(x.after))
+	a.Last = max(a.Last, x.after)
 }
 
 // take tells of a revocation whether it takes something away, by what can be opened
@@ -118,7 +118,7 @@ func (x *Item) take(records map[contract.ID]*opens) {
 		switch after := records[r.ID].after; {
 		case after == 0:
 			x.Loses = true
-		case Hour(after) < x.Until:
+		case after < x.Until:
 			x.Sooner = true
 		}
 	}

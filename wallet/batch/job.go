@@ -33,7 +33,7 @@ type job struct {
 	ID    string      `json:"id"` // random
 	File  string      `json:"file"`
 	Plan  crypto.Hash `json:"plan,omitzero"` // of the plan's file, if there was one
-	Begun Hour        `json:"begun"`
+	Begun wallet.Hour `json:"begun"`
 	Give  int         `json:"give"` // items, which come first
 	End   int         `json:"end"`
 	Chunk int         `json:"chunk"` // items in one
@@ -175,7 +175,7 @@ func begin(w *wallet.Wallet, p *Plan) error {
 	}
 	var r [8]byte
 	rand.Read(r[:])
-	j = &job{V: jobVersion, ID: hex.EncodeToString(r[:]), File: p.File, Plan: p.sum, Begun: Hour(w.Log().Hour()), Give: p.Give, End: p.End, Chunk: ChunkSize}
+	j = &job{V: jobVersion, ID: hex.EncodeToString(r[:]), File: p.File, Plan: p.sum, Begun: wallet.Hour(w.Log().Hour()), Give: p.Give, End: p.End, Chunk: ChunkSize}
 	rest := p.Items
 	for n := 0; len(rest) > 0; n++ {
 		_, size := j.chunk(n)
@@ -192,15 +192,15 @@ func begin(w *wallet.Wallet, p *Plan) error {
 
 // Status tells how far a job is.
 type Status struct {
-	File     string `json:"file"`
-	Begun    Hour   `json:"begun,omitzero"`
-	Items    int    `json:"items"`
-	Done     int    `json:"done"` // ended, in whatever way
-	Granted  int    `json:"granted"`
-	Revoked  int    `json:"revoked"`
-	Failed   int    `json:"failed"` // refused, or no longer possible
-	Kept     int    `json:"kept"`   // not ended, since what should replace them failed
-	Finished bool   `json:"finished"`
+	File     string      `json:"file"`
+	Begun    wallet.Hour `json:"begun,omitzero"`
+	Items    int         `json:"items"`
+	Done     int         `json:"done"` // ended, in whatever way
+	Granted  int         `json:"granted"`
+	Revoked  int         `json:"revoked"`
+	Failed   int         `json:"failed"` // refused, or no longer possible
+	Kept     int         `json:"kept"`   // not ended, since what should replace them failed
+	Finished bool        `json:"finished"`
 }
 
 func (j *job) status() (Status, error) {
@@ -296,8 +296,8 @@ type Result struct {
 	To      string           `json:"to"`
 	Consent contract.ID      `json:"consent,omitzero"`
 	Code    crypto.ShareCode `json:"code,omitzero"` // of a grant
-	From    Hour             `json:"from,omitzero"`
-	Until   Hour             `json:"until,omitzero"` // the exact end
+	From    wallet.Hour      `json:"from,omitzero"`
+	Until   wallet.Hour      `json:"until,omitzero"` // the exact end
 	Why     string           `json:"why,omitempty"`  // of a revocation, see Item
 	Err     error            `json:"-"`              // nil if it was carried out
 }

@@ -78,7 +78,7 @@ type planner struct {
 	*Plan
 	ctx  context.Context
 	w    *wallet.Wallet
-	now  contract.Hour
+	now  wallet.Hour
 	rows []want
 
 	contacts   []wallet.Contact
@@ -100,7 +100,7 @@ type want struct {
 	to          *recipient
 	what        *selection
 	purpose     wallet.Purpose
-	from, until contract.Hour
+	from, until wallet.Hour
 	end         *consent // of a revocation that names a consent
 }
 
@@ -145,9 +145,9 @@ type group struct {
 type span struct{ named bool } // by a row
 
 // window is from when until when, where every beginning that is over is 0.
-type window struct{ from, until contract.Hour }
+type window struct{ from, until wallet.Hour }
 
-func (p *planner) window(from, until contract.Hour) window {
+func (p *planner) window(from, until wallet.Hour) window {
 	if from <= p.now {
 		from = 0
 	}
@@ -156,10 +156,10 @@ func (p *planner) window(from, until contract.Hour) window {
 
 func newPlanner(ctx context.Context, w *wallet.Wallet) (*planner, error) {
 	id, properties := w.Ledger()
-	p := &planner{ctx: ctx, w: w, now: w.Log().Hour(), contacts: w.Contacts().List(),
+	p := &planner{ctx: ctx, w: w, now: wallet.Hour(w.Log().Hour()), contacts: w.Contacts().List(),
 		Plan:   &Plan{Ledger: id, From: w.Address(), Gate: properties.Gate, People: []Person{}, Warnings: []Warning{}, Recipients: []wallet.Contact{}, Items: []Item{}},
 		people: map[crypto.Address]*person{}, byName: map[string]*recipient{}, selections: map[string]*selection{}}
-	p.Made = Hour(p.now)
+	p.Made = p.now
 	var err error
 	if p.consents, p.records, err = holdings(ctx, w); err != nil {
 		return nil, err
@@ -216,7 +216,7 @@ func (p *planner) row(x Row) (problems []Problem) {
 	bad := func(column int, field, value, why string) {
 		problems = append(problems, Problem{Line: x.Line, Column: column, Field: field, Value: value, Why: why})
 	}
-	r := want{line: x.Line, do: x.Do, purpose: x.Purpose, from: x.NotBefore, until: x.Until}
+	r := want{line: x.Line, do: x.Do, purpose: x.Purpose, from: wallet.Hour(x.NotBefore), until: wallet.Hour(x.Until)}
 	var why string
 	if x.Consent != "" {
 		if r.end, why = p.findConsent(x.Consent); why != "" {
@@ -436,7 +436,7 @@ func (p *planner) index() map[place][]*group {
 // end makes an item of a consent that is to end.
 func (p *planner) end(h *consent, line int, why string) {
 	h.ends = true
-	x := Item{Line: line, Do: Revoke, Records: []wallet.ConsentRecord{}, From: Hour(h.NotBefore), Until: Hour(h.Until), Consent: h.ID, Why: why, whose: &p.nobody}
+	x := Item{Line: line, Do: Revoke, Records: []wallet.ConsentRecord{}, From: h.NotBefore, Until: h.Until, Consent: h.ID, Why: why, whose: &p.nobody}
 	if !h.Missing {
 		q := p.personOf(h.Consent)
 		x.To, x.Verified, x.Records, x.Purpose, x.whose = nameOf(&q.Contact), q.Verified, h.Records, h.Purpose.Word(), q
@@ -455,7 +455,7 @@ func nameOf(c *wallet.Contact) string {
 // planned is a record that a grant of the plan gives.
 type planned struct {
 	place
-	from, until contract.Hour
+	from, until wallet.Hour
 }
 
 // grant finds what a row wants that is not in force, and what it replaces.
@@ -502,7 +502,7 @@ func (p *planner) grant(r *want, where map[place][]*group, given map[planned]boo
 		given[at(x.ID)] = true
 	}
 	p.Items = append(p.Items, Item{Line: r.line, Do: Grant, To: r.to.Name, Verified: r.to.Verified, Records: rest,
-		Purpose: r.purpose.Word(), From: Hour(r.from), Until: Hour(r.until), Overlap: overlap, whose: r.to.person})
+		Purpose: r.purpose.Word(), From: r.from, Until: r.until, Overlap: overlap, whose: r.to.person})
 }
 
 // longGrant is a window of which a person should be asked whether it is meant.
@@ -541,7 +541,7 @@ func (p *planner) warn() {
 		if x.whose.Address == p.From {
 			warn(x.Line, Warning{Kind: "self", Who: x.To})
 		}
-		if contract.Hour(x.Until)-max(p.now, contract.Hour(x.From)) > longGrant {
+		if x.Until-max(p.now, x.From) > longGrant {
 			long := warn(x.Line, Warning{Kind: "long"})
 			long.Until = max(long.Until, x.Until)
 		}

@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"slices"
-	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
@@ -30,7 +29,7 @@ const (
 type Plan struct {
 	Ledger     crypto.LedgerID   `json:"ledger"`
 	From       crypto.Address    `json:"from"`
-	Made       Hour              `json:"made"`
+	Made       wallet.Hour       `json:"made"`
 	File       string            `json:"file"` // name of the file it was made from
 	SHA256     crypto.Hash       `json:"sha256"`
 	Rows       int               `json:"rows"`
@@ -59,8 +58,8 @@ type Item struct {
 	Verified bool                   `json:"verified"`
 	Records  []wallet.ConsentRecord `json:"records"`
 	Purpose  string                 `json:"purpose"` // its word
-	From     Hour                   `json:"from,omitzero"`
-	Until    Hour                   `json:"until"`             // the exact end
+	From     wallet.Hour            `json:"from,omitzero"`
+	Until    wallet.Hour            `json:"until"`             // the exact end
 	Overlap  bool                   `json:"overlap,omitempty"` // of a grant: the recipient can open some of it already
 	Consent  contract.ID            `json:"consent,omitzero"`  // to end
 	Why      string                 `json:"why,omitempty"`     // "asked", "replaced", "pruned"
@@ -82,11 +81,11 @@ type Person struct {
 
 // Access is records that change in the same way for one person.
 type Access struct {
-	Change  Change   `json:"change"`
-	Records int      `json:"records"`
-	Titles  []string `json:"titles"`         // of the first three
-	First   Hour     `json:"first,omitzero"` // the earliest end of what can be opened afterwards; zero for Loses
-	Last    Hour     `json:"last,omitzero"`  // the latest
+	Change  Change      `json:"change"`
+	Records int         `json:"records"`
+	Titles  []string    `json:"titles"`         // of the first three
+	First   wallet.Hour `json:"first,omitzero"` // the earliest end of what can be opened afterwards; zero for Loses
+	Last    wallet.Hour `json:"last,omitzero"`  // the latest
 }
 
 // Change says how what a person can open changes.
@@ -103,34 +102,12 @@ const (
 
 // Warning is something that looks wrong, with the first row and how many.
 type Warning struct {
-	Kind  string `json:"kind"`            // "unverified", "self", "long", "new-purpose", "lookalike", "overlap", "empty"
-	Who   string `json:"who,omitempty"`   // the contact, where one is concerned
-	Other string `json:"other,omitempty"` // of "lookalike": the other contact; of "new-purpose": the purpose; of "empty": the category without a record, or "all"
-	Line  int    `json:"line"`
-	Count int    `json:"count"`
-	Until Hour   `json:"until,omitzero"` // of "long": the last end
-}
-
-// Hour is a ledger hour that is written as a time, RFC 3339; zero as nothing.
-type Hour contract.Hour
-
-// MarshalText returns the text form.
-func (h Hour) MarshalText() ([]byte, error) {
-	if h == 0 {
-		return nil, nil
-	}
-	return wallet.HourTime(contract.Hour(h)).AppendFormat(nil, time.RFC3339), nil
-}
-
-// UnmarshalText reads what MarshalText writes.
-func (h *Hour) UnmarshalText(b []byte) error {
-	*h = 0
-	if len(b) == 0 {
-		return nil
-	}
-	t, err := time.Parse(time.RFC3339, string(b))
-	*h = Hour(t.Unix() / 3600)
-	return err
+	Kind  string      `json:"kind"`            // "unverified", "self", "long", "new-purpose", "lookalike", "overlap", "empty"
+	Who   string      `json:"who,omitempty"`   // the contact, where one is concerned
+	Other string      `json:"other,omitempty"` // of "lookalike": the other contact; of "new-purpose": the purpose; of "empty": the category without a record, or "all"
+	Line  int         `json:"line"`
+	Count int         `json:"count"`
+	Until wallet.Hour `json:"until,omitzero"` // of "long": the last end
 }
 
 // A plan's file is the plan as JSON with one more field at its end, the seal. It binds
@@ -250,7 +227,7 @@ func (p *Plan) scope(w *wallet.Wallet, consents []wallet.Consent, records []wall
 	}
 	for i := range consents {
 		// What only ended with time since the plan was made has not changed.
-		if c := &consents[i]; inForce(c, contract.Hour(p.Made)) && (p.Prune || ends[c.ID] || to[c.Address]) {
+		if c := &consents[i]; inForce(c, p.Made) && (p.Prune || ends[c.ID] || to[c.Address]) {
 			fact("consent", c.ID)
 		}
 	}
@@ -264,6 +241,6 @@ func (p *Plan) scope(w *wallet.Wallet, consents []wallet.Consent, records []wall
 }
 
 // inForce reports whether a consent can be opened at that hour or later.
-func inForce(c *wallet.Consent, now contract.Hour) bool {
+func inForce(c *wallet.Consent, now wallet.Hour) bool {
 	return c.Status != wallet.StatusRevoked && c.Status != wallet.StatusPending && now < c.NotAfter
 }

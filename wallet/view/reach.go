@@ -89,7 +89,7 @@ func (v *View) AsOf() time.Time {
 	if v.behind == nil || v.state.Seen == 0 {
 		return time.Time{}
 	}
-	return time.Unix(v.state.Seen, 0)
+	return time.Unix(v.state.Seen, 0).UTC()
 }
 
 // NeedThreads is the error of what cannot be done without all that was verified of the

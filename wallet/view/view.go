@@ -281,7 +281,7 @@ func (v *View) Doubt() time.Time {
 	if !doubt {
 		return time.Time{}
 	}
-	return now
+	return now.UTC().Truncate(time.Second)
 }
 
 // Holds reports whether an entry is among the leaves that were followed, in the thread
