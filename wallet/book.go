@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -99,7 +100,7 @@ type contactFact struct {
 	Verified bool           `json:"verified"`
 	Removed  bool           `json:"removed"`
 	At       int64          `json:"at"`
-	Was      string         `json:"was,omitempty"` // the name from which settle made this one
+	Was      string         `json:"was,omitempty"` // the name that it had before settle first made another of it
 }
 
 // ledgerFact is where a ledger of the wallet is, or that the wallet left it.
@@ -242,46 +243,22 @@ func (f *bookFacts) settle() {
 	}
 }
 
-// unite makes one contact of the names of an address that were made of each other.
+// unite makes one contact of the names that one name of an address was made into.
 // Machines that had not heard of each other may have changed it under several: its
 // newest fact tells whether it is there, and under which name.
 func (f *bookFacts) unite() {
-	at := make(map[contactKey]int, len(f.Contacts))
-	renamed := false
-	for i, c := range f.Contacts {
-		at[contactKey{c.Name, c.Address}] = i
-		renamed = renamed || c.Was != ""
-	}
-	if !renamed {
-		return
-	}
-	first := make([]int, len(f.Contacts)) // of those that are one contact
-	for i := range first {
-		first[i] = i
-	}
-	find := func(i int) int {
-		for first[i] != i {
-			i = first[i]
-		}
-		return i
-	}
-	for i, c := range f.Contacts {
-		if j, ok := at[contactKey{c.Was, c.Address}]; ok && c.Was != "" {
-			x, y := find(i), find(j)
-			first[max(x, y)] = min(x, y)
-		}
-	}
-	newest := map[int]int{}
-	for i, c := range f.Contacts {
-		best, ok := newest[find(i)]
-		if b := f.Contacts[best]; !ok || c.At > b.At || c.At == b.At && b.Removed && !c.Removed {
-			newest[find(i)] = i
+	first := func(c *contactFact) contactKey { return contactKey{cmp.Or(c.Was, c.Name), c.Address} }
+	newest := map[contactKey]*contactFact{}
+	for i := range f.Contacts {
+		c := &f.Contacts[i]
+		if best := newest[first(c)]; best == nil || c.At > best.At || c.At == best.At && best.Removed && !c.Removed {
+			newest[first(c)] = c
 		}
 	}
 	for i := range f.Contacts {
-		c, best := &f.Contacts[i], newest[find(i)]
-		if i != best && !c.Removed {
-			c.Removed, c.Verified, c.At = true, false, f.Contacts[best].At
+		c := &f.Contacts[i]
+		if best := newest[first(c)]; c != best && !c.Removed {
+			c.Removed, c.Verified, c.At = true, false, best.At
 		}
 	}
 }
@@ -318,7 +295,7 @@ func (f *bookFacts) rename() bool {
 		for _, i := range at[1:] {
 			old := &f.Contacts[i]
 			c := *old
-			c.At, c.Was = c.At+1, name
+			c.At, c.Was = c.At+1, cmp.Or(c.Was, name)
 			for ; ; n++ {
 				c.Name = numbered(name, n)
 				// Neither another contact's name, nor one that was taken from this one later.
@@ -437,9 +414,8 @@ func (bk Book) readPages(ctx context.Context) (unread uint64, err error) {
 	if len(news) == 0 {
 		return unread, nil
 	}
-	sort.Slice(news, func(i, j int) bool { return news[i].index > news[j].index })
+	slices.SortFunc(news, func(a, b version) int { return cmp.Compare(b.index, a.index) })
 	var pages []*bookPage
-	var lost []uint64
 	covered := uint64(0) // the writer of a page had merged what is before it
 	for _, v := range news {
 		if v.index < covered {
@@ -451,18 +427,13 @@ func (bk Book) readPages(ctx context.Context) (unread uint64, err error) {
 			page, err = bk.readPage(ctx, v.t, m)
 		}
 		if isMissing(err) || isTampered(err) {
-			lost = append(lost, v.index)
+			unread = v.index // the newest come first
 			continue
 		}
 		if err != nil {
 			return 0, err
 		}
 		pages, covered = append(pages, page), max(covered, page.Seen)
-	}
-	for _, index := range lost {
-		if index >= covered {
-			unread = min(unread, index)
-		}
 	}
 	if len(pages) > 0 {
 		for _, p := range pages {

@@ -186,9 +186,6 @@ type Synced struct {
 // reached; what was done is returned with it.
 func (ch Changes) Sync(ctx context.Context) (Synced, error) {
 	var s Synced
-	if err := ch.w.readState(); err != nil { // without the lock: for what it was
-		return s, err
-	}
 	s.From = ch.w.view.Pin().Size
 	err := ch.w.look(ctx, func() error {
 		// What the store did not have when it was looked for may be there by now.

@@ -93,9 +93,8 @@ func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (i
 		if twist.Size || twist.Sum {
 			env := payload.Envelope{V: payload.Version, Ledger: ledger, Author: author}
 			for _, r := range p.Records {
-				v := versionOf{r.ID, r.Version}
-				m := ground.said[v]
-				er := payload.EnvelopeRecord{Record: r.ID, Version: m.Version, FileKey: ground.keys[v], Content: m.Content, ContentSize: m.ContentSize,
+				m := ground.versions[versionOf{r.ID, r.Version}]
+				er := payload.EnvelopeRecord{Record: r.ID, Version: m.Version, FileKey: m.key, Content: m.Content, ContentSize: m.ContentSize,
 					AgeSize: m.AgeSize, Head: m.Head, File: m.File, Size: m.Size, SHA256: m.SHA256}
 				if twist.Size {
 					er.Size++

@@ -273,8 +273,9 @@ func (in Inbox) askKeepers(ctx context.Context, t *view.Thread, tr *payload.Term
 					refused.Code = answer.Code
 				}
 			} else if first == nil {
-				first = &RefusedError{By: "keeper", Code: answer.Code, Consent: t.ID, Hour: answer.Hour, Filed: true,
-					Window: [2]contract.Hour{t.NotBefore, t.NotAfter}}
+				filed := in.refusedByKeeper(t, answer.Code)
+				filed.Hour, filed.Filed = answer.Hour, true
+				first = filed
 			}
 			continue
 		}

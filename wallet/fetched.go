@@ -1,6 +1,7 @@
 package wallet
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -83,7 +84,6 @@ const (
 	manifestVersion = 1
 	maxManifest     = 64 << 20 // bytes
 	maxSaveName     = 120      // bytes of a name that SafeName makes
-	strangersFolder = "unknown"
 )
 
 // PrepareFetch makes the folder for what a consent opens, below dir, and finds out that a
@@ -147,17 +147,14 @@ func senderFolder(dir string, r Received) (string, error) {
 				continue
 			}
 			path := filepath.Join(dir, e.Name())
-			if m, err := readManifest(path); m == nil && err == nil || m != nil && m.Sender.Address == r.Address.String() || isDamagedManifest(err) {
+			if m, err := readManifest(path); m == nil && err == nil || m != nil && m.Sender.Address == r.Address.String() || errors.Is(err, errManifest) {
 				return path, nil
 			} else if err != nil {
 				return "", err
 			}
 		}
 	}
-	name := r.From
-	if name == "" {
-		name = strangersFolder
-	}
+	name := cmp.Or(r.From, "unknown")
 	// The underscore keeps a name such as CON from being a device's before it is longer.
 	name = strings.TrimSuffix(SafeName(name+"_", r.Consent), "_")
 	for len(name) > maxSaveName/2 {
@@ -173,8 +170,6 @@ func senderFolder(dir string, r Received) (string, error) {
 
 // errManifest says that a manifest is not what this package writes.
 var errManifest = errors.New("not a manifest of carekey")
-
-func isDamagedManifest(err error) bool { return errors.Is(err, errManifest) }
 
 // readManifest reads the manifest of a sender's folder; nil if there is none.
 func readManifest(folder string) (*Manifest, error) {
@@ -249,21 +244,12 @@ func (f *Fetched) Note(ctx context.Context, o *Opening, files []string) (aside s
 		return "", err
 	}
 	defer lock.Close()
-	for ok := false; !ok; {
-		if ok, err = home.TryLock(lock); err != nil {
-			return "", err
-		}
-		if !ok {
-			select {
-			case <-ctx.Done():
-				return "", ctx.Err()
-			case <-time.After(5 * time.Millisecond):
-			}
-		}
+	if err := home.WaitLock(ctx, lock); err != nil {
+		return "", err
 	}
 	path := filepath.Join(f.sender, manifestFile)
 	m, err := readManifest(f.sender)
-	if isDamagedManifest(err) {
+	if errors.Is(err, errManifest) {
 		for n := 1; ; n++ {
 			aside = fmt.Sprintf("%s.%d", path, n)
 			if _, err := os.Lstat(aside); errors.Is(err, fs.ErrNotExist) {

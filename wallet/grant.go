@@ -219,45 +219,42 @@ type versionOf struct {
 // the wallet does something else.
 type grantGround struct {
 	checkpoint string // the newest signed head
-	keys       map[versionOf]payload.FileKey
-	said       map[versionOf]*payload.Metadata
+	versions   map[versionOf]groundVersion
+}
+
+type groundVersion struct {
+	*payload.Metadata
+	key payload.FileKey
 }
 
 func (gs Grants) newGround() *grantGround {
-	return &grantGround{checkpoint: string(gs.w.view.Head().Note), keys: map[versionOf]payload.FileKey{}, said: map[versionOf]*payload.Metadata{}}
+	return &grantGround{string(gs.w.view.Head().Note), map[versionOf]groundVersion{}}
 }
 
 // addPlan gathers the file keys of all record versions in a plan: those that the cache
 // does not know are read from the store, each once.
 func (gs Grants) addPlan(ctx context.Context, g *grantGround, p *GrantPlan) error {
 	for _, r := range p.Records {
-		if err := gs.addGround(ctx, g, r); err != nil {
+		v := versionOf{r.ID, r.Version}
+		if _, ok := g.versions[v]; ok {
+			continue
+		}
+		m, err := gs.grantable(r)
+		if err != nil {
 			return err
 		}
+		t := gs.w.view.Thread(r.ID)
+		k := t.Keys[r.Version-1]
+		if k == nil {
+			read, err := gs.w.Records().fileKey(ctx, r.ID, m)
+			if err != nil {
+				return err
+			}
+			gs.w.view.NoteKey(t, r.Version, read)
+			k = &read
+		}
+		g.versions[v] = groundVersion{m, *k}
 	}
-	return nil
-}
-
-func (gs Grants) addGround(ctx context.Context, g *grantGround, r Record) error {
-	v := versionOf{r.ID, r.Version}
-	if _, ok := g.keys[v]; ok {
-		return nil
-	}
-	m, err := gs.grantable(r)
-	if err != nil {
-		return err
-	}
-	t := gs.w.view.Thread(r.ID)
-	if k := t.Keys[r.Version-1]; k != nil {
-		g.keys[v], g.said[v] = *k, m
-		return nil
-	}
-	k, err := gs.w.Records().fileKey(ctx, r.ID, m)
-	if err != nil {
-		return err
-	}
-	g.keys[v], g.said[v] = k, m
-	gs.w.view.NoteKey(t, r.Version, k)
 	return nil
 }
 
@@ -300,9 +297,8 @@ func (gs Grants) prepare(p *GrantPlan, g *grantGround) (*outbox.Change, error) {
 		tr.Until = p.Until
 	}
 	for _, r := range p.Records {
-		v := versionOf{r.ID, r.Version}
-		m := g.said[v]
-		env.Records = append(env.Records, payload.EnvelopeRecord{Record: r.ID, Version: m.Version, FileKey: g.keys[v], Content: m.Content,
+		m := g.versions[versionOf{r.ID, r.Version}]
+		env.Records = append(env.Records, payload.EnvelopeRecord{Record: r.ID, Version: m.Version, FileKey: m.key, Content: m.Content,
 			ContentSize: m.ContentSize, AgeSize: m.AgeSize, Head: m.Head, File: m.File, Size: m.Size, SHA256: m.SHA256})
 		tr.Records = append(tr.Records, payload.TermsRecord{Record: r.ID, Version: m.Version, Title: m.Title, Category: m.Category, Date: m.Date})
 	}

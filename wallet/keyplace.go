@@ -41,7 +41,7 @@ func MoveKey(ctx context.Context, opt Options, from, to keyring.Store) (moved bo
 			return false, err
 		}
 		moved = true
-	} else if err := proveKey(ctx, opt.Dir, s.Item, to); err != nil {
+	} else if _, err := proveKey(ctx, opt.Dir, s.Item, to); err != nil {
 		return false, err
 	}
 	// From here on the key is in the new place; that an interrupt comes now must
@@ -58,26 +58,22 @@ func MoveKey(ctx context.Context, opt Options, from, to keyring.Store) (moved bo
 
 // copyKey puts the key into a second store and proves it.
 func copyKey(ctx context.Context, dir, item string, from, to keyring.Store) error {
-	secret, err := from.Get(ctx, item)
-	if err != nil {
-		return err
+	secret, err := proveKey(ctx, dir, item, from)
+	if err == nil {
+		err = to.Set(ctx, item, secret)
 	}
-	if err := keyOpens(dir, secret); err != nil {
-		return err
+	if err == nil {
+		_, err = proveKey(ctx, dir, item, to)
 	}
-	if err := to.Set(ctx, item, secret); err != nil {
-		return err
-	}
-	return proveKey(ctx, dir, item, to)
+	return err
 }
 
 // proveKey reads the key of a store and opens the wallet with it.
-func proveKey(ctx context.Context, dir, item string, store keyring.Store) error {
-	secret, err := store.Get(ctx, item)
-	if err != nil {
-		return err
+func proveKey(ctx context.Context, dir, item string, store keyring.Store) (secret string, err error) {
+	if secret, err = store.Get(ctx, item); err == nil {
+		err = keyOpens(dir, secret)
 	}
-	return keyOpens(dir, secret)
+	return secret, err
 }
 
 // keyOpens tells whether a secret is the key of the wallet in dir.

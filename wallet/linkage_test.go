@@ -121,7 +121,7 @@ func newLinkWorld(t *testing.T, seed uint64, patients int) *linkWorld {
 		described := &payload.Metadata{V: payload.Version, Version: 1, Title: fmt.Sprint("record of ", p), Category: payload.Other}
 		var key payload.FileKey
 		rand.Read(key[:])
-		ground := &grantGround{checkpoint: string(head.Note), keys: map[versionOf]payload.FileKey{{rec.ID, 1}: key}, said: map[versionOf]*payload.Metadata{{rec.ID, 1}: described}}
+		ground := &grantGround{checkpoint: string(head.Note), versions: map[versionOf]groundVersion{{rec.ID, 1}: {described, key}}}
 		mine := rng.Perm(linkClinicians)[:4]
 		give := func(hour contract.Hour, clinic int) {
 			end, err := EndAfter("30d", HourTime(hour))

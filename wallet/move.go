@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/crash"
@@ -338,11 +339,10 @@ func (m *move) grants(ctx context.Context) error {
 			}
 			plans = append(plans, p)
 		}
-		for at := 0; at < len(plans); at += moveTogether {
+		for part := range slices.Chunk(plans, moveTogether) {
 			if err := w.Ready(); err != nil {
 				return err
 			}
-			part := plans[at:min(at+moveTogether, len(plans))]
 			signed, err := w.Grants().Sign(ctx, part)
 			if err != nil {
 				return err
@@ -350,11 +350,10 @@ func (m *move) grants(ctx context.Context) error {
 			if err := errors.Join(append(signed.Errs, signed.Wait())...); err != nil {
 				return err
 			}
-			changes := signed.changes
 			if err := signed.send(ctx, ""); err != nil {
 				return err
 			}
-			for i, c := range changes {
+			for i, c := range signed.changes {
 				if c.Err != nil { // the ledger refused it: it holds on where it is
 					m.stays = append(m.stays, Staying{What: StayUnreadable, ID: part[i].from.ID, Number: 1})
 				}

@@ -20,13 +20,11 @@ import (
 // write succeeds. A file that has the bytes of sum already is left alone; any
 // other is a [ErrFileExists] unless overwrite. The zero sum knows no bytes.
 func SaveFile(path string, sum crypto.Hash, overwrite bool, write func(io.Writer) error) error {
-	if info, err := os.Lstat(path); err == nil {
-		if info.Mode().IsRegular() && sum != (crypto.Hash{}) && sameFile(path, sum) {
-			return nil
-		}
-		if !overwrite || !info.Mode().IsRegular() {
-			return inTheWay(path, info)
-		}
+	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() && !sum.IsZero() && sameFile(path, sum) {
+		return nil
+	}
+	if err := inTheWay(path, overwrite); err != nil {
+		return err
 	}
 	f, err := atomicfile.Create(path, 0o600)
 	if err != nil {
@@ -46,18 +44,25 @@ func SaveFile(path string, sum crypto.Hash, overwrite bool, write func(io.Writer
 	return err
 }
 
-func inTheWay(path string, info fs.FileInfo) error {
-	if info.Mode().IsRegular() {
+// inTheWay returns why what is at path must stay, if it must.
+func inTheWay(path string, overwrite bool) error {
+	info, err := os.Lstat(path)
+	switch {
+	case err != nil:
+		return nil
+	case !info.Mode().IsRegular():
+		return ErrSpecialFile.With("path", path)
+	case !overwrite:
 		return ErrFileExists.With("path", path)
 	}
-	return ErrSpecialFile.With("path", path)
+	return nil
 }
 
 // MaySave returns why SaveFile could not make a file at path now, nil if it could;
 // nothing stays of the attempt.
 func MaySave(path string, overwrite bool) error {
-	if info, err := os.Lstat(path); err == nil && (!overwrite || !info.Mode().IsRegular()) {
-		return inTheWay(path, info)
+	if err := inTheWay(path, overwrite); err != nil {
+		return err
 	}
 	f, err := atomicfile.Create(path, 0o600)
 	if err != nil {

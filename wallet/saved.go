@@ -235,7 +235,7 @@ func (bu Backup) MayBeRemoved(ctx context.Context) error {
 	return bu.w.with(ctx, func() error {
 		now := bu.w.opt.Now() // which is long after the zero time
 		words, backup := now.Sub(bu.Care().WordsChecked) > WordsCheckDue, false
-		waiting := bu.w.outbox.Batches() > 0 || bu.w.Job().Exists()
+		waiting := bu.w.Job().Exists()
 		for _, p := range bu.w.settings.Ledgers {
 			n, err := Waiting(bu.w.home.Dir, p.ID)
 			waiting = waiting || n > 0 || err != nil

@@ -75,7 +75,7 @@ func (gs Grants) Sign(ctx context.Context, plans []*GrantPlan) (*Signed, error) 
 				good = append(good, p)
 			}
 		}
-		for v := range ground.keys {
+		for v := range ground.versions {
 			s.records = append(s.records, Record{ID: v.record, Version: v.version})
 		}
 		s.changes = make([]*outbox.Change, len(good))

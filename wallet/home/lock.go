@@ -72,13 +72,18 @@ func LetIn(ctx context.Context, dir string) {
 		return // nobody ever waited
 	}
 	defer f.Close()
+	WaitLock(ctx, f)
+}
+
+// WaitLock locks f as TryLock does as soon as nobody else holds it.
+func WaitLock(ctx context.Context, f *os.File) error {
 	for pause := time.Millisecond; ; pause = min(pause*2, 20*time.Millisecond) {
 		if ok, err := TryLock(f); ok || err != nil {
-			return
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return ctx.Err()
 		case <-time.After(pause):
 		}
 	}
