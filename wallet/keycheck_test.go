@@ -74,7 +74,8 @@ func TestNoKeyStaysBehind(t *testing.T) {
 			opt := tn.options("Maria")
 			opt.Keyring = unsure{tn.keys, why, keeps}
 			_, err := wallet.Create(context.Background(), opt, crypto.NewEntropy(), "Maria", "x")
-			_, unfinished := wallet.Interrupted(opt.Dir, wallet.BeingMade)
+			mark, _ := wallet.Unfinished(opt.Dir)
+			unfinished := mark == wallet.BeingMade
 			if !errors.Is(err, why) || errors.Is(err, keyring.ErrNotDeleted) != keeps || errors.Is(err, wallet.ErrLeftBehind) != (keeps && errors.Is(why, keyring.ErrNotStored)) || (len(tn.keys.items) > 0) != keeps || unfinished != keeps {
 				t.Errorf("%v, keeps %t: %d keys, unfinished %t, %v", why, keeps, len(tn.keys.items), unfinished, err)
 			}

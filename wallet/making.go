@@ -45,7 +45,8 @@ func Begin(ctx context.Context, opt Options, words string, keyrings func(kind st
 		return nil, err
 	}
 	m := &Making{opt: opt, words: words, unlock: unlock}
-	if m.was, m.Anew = Interrupted(opt.Dir, BeingMade); m.Anew {
+	mark, was := Unfinished(opt.Dir)
+	if m.was, m.Anew = was, mark == BeingMade; m.Anew {
 		m.keep = true // a ledger may be left
 		if err := m.undo(ctx, keyrings(m.was.Keyring), m.was.Item); err != nil {
 			unlock()

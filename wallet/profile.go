@@ -41,7 +41,10 @@ func Profiles(home string) ([]Profile, error) {
 		if !profileFolder.MatchString(e.Name()) || !e.IsDir() {
 			continue // such as what the desktop writes into every folder
 		}
-		if p.Settings, p.Removing = Interrupted(p.Dir, BeingRemoved); !p.Removing {
+		mark, s := Unfinished(p.Dir)
+		if p.Removing = mark == BeingRemoved; p.Removing {
+			p.Settings = s
+		} else {
 			p.Settings, p.Err = ReadSettings(p.Dir)
 		}
 		if !isNoWallet(p.Err) { // a restore that was interrupted, or nothing
@@ -66,17 +69,6 @@ func ReadProfile(ctx context.Context, opt Options) (profile, owner string, err e
 	return w.book.Profile, w.Name(), nil
 }
 
-// ToRemove finds what is to be removed of a folder, and the mark that says so: of a
-// removal that was interrupted, or of the making of a wallet.
-func ToRemove(dir string) (s Settings, mark Mark, ok bool) {
-	for _, mark := range []Mark{BeingRemoved, BeingMade} {
-		if s, ok := Interrupted(dir, mark); ok {
-			return s, mark, true
-		}
-	}
-	return s, "", false
-}
-
 // Remove removes the wallet in opt.Dir from this machine: its files and its key.
 // The ledger keeps what is on it. See MayBeRemoved. From the first step on there is
 // no wallet any more; if it is interrupted, FinishRemoval does the rest.
@@ -95,7 +87,7 @@ func Remove(ctx context.Context, opt Options) error {
 // FinishRemoval ends a removal that was interrupted, and removes what an interrupted
 // making of a wallet left; without one it does nothing.
 func FinishRemoval(ctx context.Context, opt Options) error {
-	if _, _, ok := ToRemove(opt.Dir); !ok {
+	if mark, _ := Unfinished(opt.Dir); mark == "" {
 		return nil
 	}
 	unlock, err := opt.lock(ctx)
@@ -109,8 +101,8 @@ func FinishRemoval(ctx context.Context, opt Options) error {
 // finishRemoval removes the key, then the files, and last what tells that there is
 // something to be removed.
 func finishRemoval(ctx context.Context, opt Options) error {
-	s, mark, ok := ToRemove(opt.Dir)
-	if !ok {
+	mark, s := Unfinished(opt.Dir)
+	if mark != BeingRemoved && mark != BeingMade {
 		return nil
 	}
 	// A key file may be there also of a wallet whose key is elsewhere: an interrupted

@@ -82,8 +82,8 @@ func TestRemove(t *testing.T) {
 	if all := must(wallet.Profiles(home))(t); len(all) != 1 || !all[0].Removing {
 		t.Errorf("%+v", all)
 	}
-	if s, ok := wallet.Interrupted(opt.Dir, wallet.BeingRemoved); !ok || s.Keyring != keyring.KindOS {
-		t.Errorf("%s %t", s.Keyring, ok)
+	if mark, s := wallet.Unfinished(opt.Dir); mark != wallet.BeingRemoved || s.Keyring != keyring.KindOS {
+		t.Errorf("%s %q", s.Keyring, mark)
 	}
 	keys.on = false
 	if err := wallet.FinishRemoval(ctx, opt); err != nil {

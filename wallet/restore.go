@@ -145,7 +145,7 @@ func Restore(ctx context.Context, opt Options, r RestoreRequest) (*Wallet, Resto
 // beginRestore takes up what an interrupted restore of the same words left, or
 // begins anew.
 func beginRestore(opt Options, client *ledgerclient.Client, k *keys, at string) (*Wallet, error) {
-	if s, ok := Interrupted(opt.Dir, BeingRestored); ok && s.Keyring == opt.Keyring.Kind() && s.Default == client.ID() {
+	if m, s := Unfinished(opt.Dir); m == BeingRestored && s.Keyring == opt.Keyring.Kind() && s.Default == client.ID() {
 		w := assemble(opt, s, client, k)
 		if w.readState() == nil {
 			return w, nil

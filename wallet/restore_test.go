@@ -318,7 +318,7 @@ func TestRestoreInterrupted(t *testing.T) {
 		if _, err := wallet.ReadSettings(filepath.Join(tn.dir, "home of new")); err == nil {
 			t.Fatal("half a wallet")
 		}
-		if s, ok := wallet.Interrupted(filepath.Join(tn.dir, "home of new"), wallet.BeingRestored); !ok || s.Keyring != "os" {
+		if mark, s := wallet.Unfinished(filepath.Join(tn.dir, "home of new")); mark != wallet.BeingRestored || s.Keyring != "os" {
 			t.Error("nobody knows of the restore")
 		}
 	}

@@ -109,17 +109,20 @@ const (
 	BeingRemoved  Mark = "removing"
 )
 
-// Interrupted reports whether what m stands for was interrupted in a profile's folder, and
-// returns the settings.
-func Interrupted(dir string, m Mark) (s Settings, ok bool) {
+// Unfinished returns what was interrupted in a profile's folder, and the settings there;
+// "" if nothing was. Where there is a wallet, nothing is, whatever lies beside it.
+func Unfinished(dir string) (Mark, Settings) {
 	if _, err := os.Lstat(filepath.Join(dir, settingsFile)); err == nil {
-		return s, false // there is a wallet, whatever lies beside it
+		return "", Settings{}
 	}
-	b, err := home.ReadFile(dir, string(m))
-	if err != nil || json.Unmarshal(b, &s) != nil || !s.valid() || m == BeingMade && len(s.Ledgers) != 1 {
-		return Settings{}, false
+	for _, m := range []Mark{BeingRemoved, BeingMade, BeingRestored} {
+		var s Settings
+		b, err := home.ReadFile(dir, string(m))
+		if err == nil && json.Unmarshal(b, &s) == nil && s.valid() && (m != BeingMade || len(s.Ledgers) == 1) {
+			return m, s
+		}
 	}
-	return s, true
+	return "", Settings{}
 }
 
 // become makes the settings of one name those of another, durably: it begins or ends what

@@ -70,7 +70,7 @@ func (a making) init(ctx context.Context, f initFlags) error {
 	if kind == "" {
 		kind = keyring.KindOS
 	}
-	if _, unfinished := wallet.Interrupted(p.dir, wallet.BeingMade); !unfinished {
+	if mark, _ := wallet.Unfinished(p.dir); mark != wallet.BeingMade {
 		if err := a.keys(p).finishRemoval(ctx); err != nil {
 			return err
 		}

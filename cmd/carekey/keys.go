@@ -136,8 +136,8 @@ func keyringWords(kind string) string {
 // finishRemoval ends a removal that was interrupted, and removes what an interrupted
 // init left, if there is one.
 func (k keys) finishRemoval(ctx context.Context) error {
-	s, _, ok := wallet.ToRemove(k.dir)
-	if !ok {
+	mark, s := wallet.Unfinished(k.dir)
+	if mark != wallet.BeingRemoved && mark != wallet.BeingMade {
 		return nil
 	}
 	return wallet.FinishRemoval(ctx, wallet.Options{Dir: k.dir, Keyring: k.of(s.Keyring)})

@@ -276,15 +276,13 @@ const (
 )
 
 func noWallet(dir string) error {
-	code := wallet.ErrNoWallet
-	if _, begun := wallet.Interrupted(dir, wallet.BeingRestored); begun {
-		code = errRestoring
-	} else if _, begun := wallet.Interrupted(dir, wallet.BeingRemoved); begun {
-		code = errRemoving
-	} else if _, begun := wallet.Interrupted(dir, wallet.BeingMade); begun {
-		code = errUnfinished
-	} else if wallet.Headless(dir) {
-		code = errHeadless
+	mark, _ := wallet.Unfinished(dir)
+	code, unfinished := map[wallet.Mark]fault.Code{wallet.BeingRestored: errRestoring, wallet.BeingRemoved: errRemoving, wallet.BeingMade: errUnfinished}[mark]
+	if !unfinished {
+		code = wallet.ErrNoWallet
+		if wallet.Headless(dir) {
+			code = errHeadless
+		}
 	}
 	return code.With("dir", dir)
 }

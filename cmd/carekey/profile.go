@@ -152,7 +152,7 @@ func (a profiles) remove(cmd *cobra.Command, profile string) error {
 		a.say("The wallet %s is no longer on this machine. What is on the ledger stays there;\nthe 24 words bring it back: carekey --profile %s restore --ledger ...", cli.Quote(profile), cli.Quote(profile))
 		return nil
 	}
-	if _, ok := wallet.Interrupted(p.dir, wallet.BeingRemoved); ok {
+	if mark, _ := wallet.Unfinished(p.dir); mark == wallet.BeingRemoved {
 		if err := a.keys(p).finishRemoval(ctx); err != nil {
 			return err
 		}

@@ -154,14 +154,14 @@ func (a restores) into(ctx context.Context, p place) (kind string, err error) {
 	if kind, err = a.keyringKind(); err != nil {
 		return "", err
 	}
-	begun, ok := wallet.Interrupted(p.dir, wallet.BeingRestored)
+	mark, begun := wallet.Unfinished(p.dir)
 	if kind == "" {
 		kind = keyring.KindOS
-		if ok {
+		if mark == wallet.BeingRestored {
 			kind = begun.Keyring
 		}
 	}
-	if ok && begun.Keyring == kind && kind == keyring.KindFile {
+	if mark == wallet.BeingRestored && begun.Keyring == kind && kind == keyring.KindFile {
 		return kind, nil // its file may be there already
 	}
 	return kind, a.keys(p).probe(ctx, kind)
