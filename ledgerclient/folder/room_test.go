@@ -319,12 +319,11 @@ func filedIn(t *testing.T, f *Folder, kind byte) (all []segRecord) {
 	for _, n := range numbers {
 		g, oerr := s.g.openSegment(s.path(n), false)
 		if err = errors.Join(err, oerr); err == nil {
-			_, err = g.scan(0, func(r *segRecord) error {
-				if r.kind == kind && r.mark == markHeld {
-					all = append(all, *r)
+			for r, rerr := range g.records(0) {
+				if err = errors.Join(err, rerr); r.kind == kind && r.mark == markHeld {
+					all = append(all, r)
 				}
-				return nil
-			}, func(int64, int64) {})
+			}
 			g.Close()
 		}
 	}

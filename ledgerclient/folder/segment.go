@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -85,6 +86,8 @@ type segRecord struct {
 	keys   []crypto.Hash
 }
 
+// isGap reports whether it is no record, where one should be.
+func (r *segRecord) isGap() bool  { return r.mark == recordMark{} }
 func (r *segRecord) start() int64 { return r.at + recordFixed + 32*int64(len(r.keys)) + 8 } // of the body
 func (r *segRecord) size() int64  { return r.at + r.length - r.start() }                    // of the body
 func (r *segRecord) next() int64  { return r.at + roundUp(r.length) }
@@ -178,9 +181,10 @@ func (h segmentHead) marshal() []byte {
 type segment struct {
 	file
 	segmentHead
-	path string
-	size int64
-	bad  bool // the header is not what was written: all that is in the file is taken for durable
+	path    string
+	size    int64
+	scanned int64 // how far records came
+	bad     bool  // the header is not what was written: all that is in the file is taken for durable
 }
 
 // openSegment opens a segment to read it, or to write it too.
@@ -209,43 +213,49 @@ func (g *ground) openSegment(path string, write bool) (s *segment, err error) {
 	return s, nil
 }
 
-// scan calls fn with the records from a place on and returns where the next one goes.
-// gap is called with what should be a record and is none.
-func (s *segment) scan(from int64, fn func(r *segRecord) error, gap func(at, length int64)) (end int64, err error) {
-	at := max(from, segmentHeader)
-	last := at // behind the last record
-	for {
-		r, ok, err := readHead(s, at)
-		switch {
-		case !ok:
-		case r.mark != markHeld: // what has ended was durable, also where the header does not say so yet
-			ok = r.next() <= max(s.durable, s.size)
-		case at >= s.durable:
-			_, ok, err = r.body(s)
-		}
-		if err != nil {
-			return at, err
-		}
-		if ok {
-			if err := fn(&r); err != nil {
-				return at, err
+// onSegment calls fn with a segment, open to be read, or to be written too.
+func (g *ground) onSegment(path string, write bool, fn func(f *segment) error) error {
+	f, err := g.openSegment(path, write)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return fn(f)
+}
+
+// records are the records from a place on, and gaps: what should be records and is none.
+// Where the next one goes is in scanned.
+func (s *segment) records(from int64) iter.Seq2[segRecord, error] {
+	return func(yield func(segRecord, error) bool) {
+		s.scanned = max(from, segmentHeader)
+		last := s.scanned // behind the last record
+		for {
+			r, ok, err := readHead(s, s.scanned)
+			switch {
+			case !ok:
+			case r.mark != markHeld: // what has ended was durable, also where the header does not say so yet
+				ok = r.next() <= max(s.durable, s.size)
+			case s.scanned >= s.durable:
+				_, ok, err = r.body(s)
 			}
-			at = r.next()
-			last = at
-			continue
-		}
-		if at >= s.durable {
-			if s.bad {
-				return last, nil
+			if err == nil && !ok {
+				if s.scanned >= s.durable {
+					if s.bad {
+						s.scanned = last
+					}
+					return
+				}
+				var to int64
+				to, err = s.nextHead(s.scanned + segmentHeader)
+				r = segRecord{at: s.scanned, length: to - s.scanned}
 			}
-			return at, nil
+			if !yield(r, err) || err != nil {
+				return
+			}
+			if s.scanned = r.next(); ok {
+				last = s.scanned
+			}
 		}
-		to, err := s.nextHead(at + segmentHeader)
-		if err != nil {
-			return at, err
-		}
-		gap(at, to-at)
-		at = to
 	}
 }
 
@@ -424,11 +434,8 @@ func (g *ground) nameSegment(path string) error {
 	if err := g.ops.syncDir(filepath.Dir(path)); err != nil {
 		return err
 	}
-	f, err := g.openSegment(path, true)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	f.mark(g, segmentHead{f.name, f.durable, segmentHeader, f.gone})
-	return nil
+	return g.onSegment(path, true, func(f *segment) error {
+		f.mark(g, segmentHead{f.name, f.durable, segmentHeader, f.gone})
+		return nil
+	})
 }

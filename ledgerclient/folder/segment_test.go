@@ -29,10 +29,9 @@ func destroyedAt(f *Folder, name string, at int) (gone bool) {
 		return false
 	}
 	defer s.Close()
-	s.scan(0, func(r *segRecord) error {
-		gone = gone || r.mark == markGone && int64(at) >= r.start() && int64(at) < r.next()
-		return nil
-	}, func(int64, int64) {})
+	for r, err := range s.records(0) {
+		gone = gone || err == nil && r.mark == markGone && int64(at) >= r.start() && int64(at) < r.next()
+	}
 	return gone
 }
 
@@ -372,21 +371,26 @@ func FuzzSegment(f *testing.F) {
 		}
 		defer s.Close()
 		last := int64(segmentHeader)
-		end, err := s.scan(0, func(r *segRecord) error {
-			if r.at < last || r.length < recordFixed+8 || r.pkg > r.size() {
+		for r, err := range s.records(0) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.at < last || r.length <= 0 {
 				t.Fatalf("%+v behind %d", r, last)
 			}
 			last = r.next()
-			_, _, err := r.body(s)
-			return err
-		}, func(at, length int64) {
-			if at < last || length <= 0 {
-				t.Fatalf("gap of %d at %d behind %d", length, at, last)
+			if r.isGap() {
+				continue
 			}
-			last = at + length
-		})
-		if err != nil || end < segmentHeader {
-			t.Fatal(end, err)
+			if r.length < recordFixed+8 || r.pkg > r.size() {
+				t.Fatalf("%+v", r)
+			}
+			if _, _, err := r.body(s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if s.scanned < segmentHeader {
+			t.Fatal(s.scanned)
 		}
 	})
 }

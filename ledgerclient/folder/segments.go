@@ -47,18 +47,21 @@ type segments struct {
 	least     int64
 	indexFrom int
 
-	mu     sync.Mutex
-	began  bool
+	mu sync.Mutex
+	// noIndex says that what is in the file `index` is none.
+	noIndex bool
+	segmentsSeen
+}
+
+// segmentsSeen is what a process has seen of the segments.
+type segmentsSeen struct {
 	first  uint64 // lowest number; 0: there is none
 	last   uint64 // highest number
 	end    int64  // what is before it in the last one is in index or recent
 	sure   int64  // and what is before it is on the disk for certain
 	recent []row
 	index  *placeIndex // nil: there is none
-	// noIndex says that what is in the file `index` is none.
-	noIndex bool
-	gaps    []place
-	left    uint64 // a segment that may have records to drop; those before it have none
+	gaps   []place
 }
 
 // segmentSize is after how many bytes a new segment of payloads is begun.
@@ -100,7 +103,7 @@ func (s *segments) reset() {
 	if s.index != nil {
 		s.index.f.Close()
 	}
-	s.began, s.first, s.last, s.end, s.sure, s.recent, s.index, s.gaps, s.left = false, 0, 0, 0, 0, nil, nil, nil, 0
+	s.segmentsSeen = segmentsSeen{}
 }
 
 // list returns the numbers of all segments.
@@ -124,16 +127,16 @@ func (s *segments) begin() error {
 	if !s.noIndex {
 		s.index = s.openIndex()
 	}
-	if s.index != nil && slices.Contains(all, s.index.upTo.segment()) {
-		s.last, s.end = s.index.upTo.segment(), s.index.upTo.at()
-		if info, err := os.Lstat(s.path(s.last)); err != nil || info.Size() < s.end { // the index is of another
-			s.index.f.Close()
-			s.index, s.last, s.end = nil, all[0], segmentHeader
-		}
-	} else {
-		s.index = nil
+	if s.index == nil {
+		return nil
 	}
-	s.began = true
+	upTo := s.index.upTo
+	if info, err := os.Lstat(s.path(upTo.segment())); err != nil || info.Size() < upTo.at() { // it is of others
+		s.index.f.Close()
+		s.index = nil
+		return nil
+	}
+	s.last, s.end = upTo.segment(), upTo.at()
 	return nil
 }
 
@@ -146,8 +149,8 @@ func (s *segments) look() error {
 
 func (s *segments) lookLocked() error {
 	known := s.last
-	if !s.began {
-		if err := s.begin(); err != nil || !s.began {
+	if s.last == 0 {
+		if err := s.begin(); err != nil || s.last == 0 {
 			return err
 		}
 	}
@@ -157,7 +160,7 @@ func (s *segments) lookLocked() error {
 	} else if err != nil || info.Size() < s.end { // somebody removed it, or cut off what could not be made durable
 		s.reset()
 		known = 0
-		if err := s.begin(); err != nil || !s.began {
+		if err := s.begin(); err != nil || s.last == 0 {
 			return err
 		}
 	}
@@ -188,31 +191,33 @@ func (s *segments) lookLocked() error {
 
 // scan reads what is new in a segment.
 func (s *segments) scan(n uint64, rows *[]row) error {
-	f, err := s.g.openSegment(s.path(n), false)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if s.sure = f.durable; f.checked == 0 {
-		s.sure = 0
-	}
-	gap := func(at, _ int64) {
-		if p := placeOf(n, at); !slices.Contains(s.gaps, p) { // one that is damaged is read again
-			s.gaps = append(s.gaps, p)
+	return s.on(n, false, func(f *segment) error {
+		if s.sure = f.durable; f.checked == 0 {
+			s.sure = 0
 		}
-	}
-	if f.bad {
-		gap(0, 0)
-	}
-	s.end, err = f.scan(s.end, func(r *segRecord) error {
-		if r.mark != markGone {
-			for _, k := range r.keys {
-				*rows = append(*rows, row{prefixOf(k), placeOf(n, r.at)})
+		gap := func(at int64) {
+			if p := placeOf(n, at); !slices.Contains(s.gaps, p) { // one that is damaged is read again
+				s.gaps = append(s.gaps, p)
 			}
 		}
+		if f.bad {
+			gap(0)
+		}
+		for r, err := range f.records(s.end) {
+			if err != nil {
+				return err
+			}
+			if r.isGap() {
+				gap(r.at)
+			} else if r.mark != markGone {
+				for _, k := range r.keys {
+					*rows = append(*rows, row{prefixOf(k), placeOf(n, r.at)})
+				}
+			}
+		}
+		s.end = f.scanned
 		return nil
-	}, gap)
-	return err
+	})
 }
 
 // merge merges two sorted lists.
@@ -275,26 +280,26 @@ func (s *segments) findAt(key crypto.Hash, at []place) (all []found, damaged uin
 	}
 	s.mu.Unlock()
 	for _, p := range at {
-		f, err := s.g.openSegment(s.path(p.segment()), false)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
+		err := s.on(p.segment(), false, func(f *segment) error {
+			r, ok, err := readHead(f, p.at())
+			if err == nil && !ok && p.at() < f.durable {
+				damaged = p.segment()
+			}
+			if ok && r.mark != markGone && slices.Contains(r.keys, key) {
+				all = append(all, found{r, p.segment()})
+			}
+			return err
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, 0, err
-		}
-		r, ok, err := readHead(f, p.at())
-		if err == nil && !ok && p.at() < f.durable {
-			damaged = p.segment()
-		}
-		f.Close()
-		if err != nil {
-			return nil, 0, err
-		}
-		if ok && r.mark != markGone && slices.Contains(r.keys, key) {
-			all = append(all, found{r, p.segment()})
 		}
 	}
 	return all, damaged, nil
+}
+
+// on calls fn with a segment, open to be read, or to be written too.
+func (s *segments) on(n uint64, write bool, fn func(f *segment) error) error {
+	return s.g.onSegment(s.path(n), write, fn)
 }
 
 // openOf opens the segment that a record is in.
@@ -303,12 +308,11 @@ func (s *segments) openOf(r *found) (*segment, error) { return s.g.openSegment(s
 // body reads the body of a record; ok is false if it is not what was written, or has
 // ended meanwhile.
 func (s *segments) body(r *found) (body []byte, ok bool, err error) {
-	f, err := s.openOf(r)
-	if err != nil {
-		return nil, false, err
-	}
-	defer f.Close()
-	return r.segRecord.body(f)
+	err = s.on(r.n, false, func(f *segment) error {
+		body, ok, err = r.segRecord.body(f)
+		return err
+	})
+	return body, ok, err
 }
 
 // settle makes sure of what a killed process added: it may not be on the disk. The lock is
@@ -317,36 +321,33 @@ func (s *segments) settle() error {
 	if err := s.look(); err != nil || s.last == 0 || s.sure >= s.end {
 		return err
 	}
-	f, err := s.g.openSegment(s.path(s.last), true)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if f.checked == 0 {
-		if err := s.g.nameSegment(f.path); err != nil {
-			return err
+	return s.on(s.last, true, func(f *segment) error {
+		if f.checked == 0 {
+			if err := s.g.nameSegment(f.path); err != nil {
+				return err
+			}
+			f.checked = segmentHeader
 		}
-		f.checked = segmentHeader
-	}
-	if err := f.settle(s.g, s.end, s.room); err != nil {
+		err := f.settle(s.g, s.end, s.room)
+		if err == nil {
+			s.sure = s.end
+		}
 		return err
-	}
-	s.sure = s.end
-	return nil
+	})
 }
 
-// write writes records into the last segment. One that is damaged stays as it is, for
-// verify to tell.
-func (s *segments) write(records []byte, urgent bool) error {
-	f, err := s.g.openSegment(s.path(s.last), true)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if f.bad {
+// onLast calls fn with the last segment, or begins one with records if there is none. One
+// that is damaged stays as it is, for verify to tell.
+func (s *segments) onLast(records []byte, fn func(f *segment) error) error {
+	if s.last == 0 {
 		return s.next(records)
 	}
-	return f.add(s.g, s.end, records, s.room, urgent)
+	return s.on(s.last, true, func(f *segment) error {
+		if f.bad {
+			return s.next(records)
+		}
+		return fn(f)
+	})
 }
 
 // add writes records, durably; what is urgent may use the room that is set aside. The
@@ -355,11 +356,12 @@ func (s *segments) add(records []byte, urgent bool) (err error) {
 	if len(records) == 0 {
 		return nil
 	}
-	if s.last == 0 || s.end >= s.full {
+	full := s.end >= s.full
+	if full {
 		err = s.next(records)
 	}
-	if s.last != 0 && (s.end < s.full || urgent && noRoom(err)) {
-		err = s.write(records, urgent)
+	if !full || urgent && noRoom(err) {
+		err = s.onLast(records, func(f *segment) error { return f.add(s.g, s.end, records, s.room, urgent) })
 	}
 	if err != nil {
 		return err
@@ -374,39 +376,27 @@ func (s *segments) add(records []byte, urgent bool) (err error) {
 // ready makes sure that so many bytes that are urgent could be added now. The lock is held
 // exclusively and settle was called.
 func (s *segments) ready(most int64) error {
-	if s.last == 0 {
-		return s.next(nil)
-	}
-	f, err := s.g.openSegment(s.path(s.last), true)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if f.bad {
-		return s.next(nil)
-	}
-	if err := f.setAside(s.end, s.end+most, s.room, true); err != nil {
-		return err
-	}
-	if _, err := f.WriteAt(make([]byte, most), s.end); err != nil {
-		return err
-	}
-	return f.Sync()
+	return s.onLast(nil, func(f *segment) error {
+		if err := f.setAside(s.end, s.end+most, s.room, true); err != nil {
+			return err
+		}
+		if _, err := f.WriteAt(make([]byte, most), s.end); err != nil {
+			return err
+		}
+		return f.Sync()
+	})
 }
 
 // change writes over the body of a record that changes, durably. It is short enough that a
 // disk writes it as a whole.
 func (s *segments) change(r *found, body []byte) error {
-	f, err := s.g.openSegment(s.path(r.n), true)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	check := sumOf(body)
-	if _, err := f.WriteAt(slices.Concat(body, check[:]), r.start()); err != nil {
-		return err
-	}
-	return f.Sync()
+	return s.on(r.n, true, func(f *segment) error {
+		check := sumOf(body)
+		if _, err := f.WriteAt(slices.Concat(body, check[:]), r.start()); err != nil {
+			return err
+		}
+		return f.Sync()
+	})
 }
 
 // next begins a new segment.
@@ -433,12 +423,7 @@ func (s *segments) endAll(ends []found) error {
 		by[ends[i].n] = append(by[ends[i].n], ends[i].segRecord)
 	}
 	for n, records := range by {
-		f, err := s.g.openSegment(s.path(n), true)
-		if err != nil {
-			return err
-		}
-		err = f.end(s.g, records)
-		f.Close()
+		err := s.on(n, true, func(f *segment) error { return f.end(s.g, records) })
 		if err == nil {
 			err = s.empty(n)
 		}
@@ -455,174 +440,141 @@ func (s *segments) mend(keep func(r *segRecord) bool) error {
 	all, err := s.list()
 	for _, n := range all {
 		if err == nil {
-			err = s.mendOne(n, keep)
+			err = s.on(n, true, func(f *segment) error { return f.mend(s.g, keep) })
 		}
 	}
 	return err
 }
 
-func (s *segments) mendOne(n uint64, keep func(r *segRecord) bool) error {
-	f, err := s.g.openSegment(s.path(n), true)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	var ends []segRecord
-	var gaps [][2]int64
-	_, err = f.scan(segmentHeader, func(r *segRecord) error {
-		_, ok, err := r.body(f)
-		if !ok && r.mark != markGone && !keep(r) {
-			ends = append(ends, *r)
+func (s *segment) mend(g *ground, keep func(r *segRecord) bool) error {
+	var ends, gaps []segRecord
+	for r, err := range s.records(0) {
+		if err != nil {
+			return err
 		}
-		return err
-	}, func(at, length int64) { gaps = append(gaps, [2]int64{at, length}) })
+		if r.isGap() {
+			gaps = append(gaps, r)
+		} else if _, ok, err := r.body(s); err != nil {
+			return err
+		} else if !ok && r.mark != markGone && !keep(&r) {
+			ends = append(ends, r)
+		}
+	}
 	for _, gap := range gaps {
-		if err == nil {
-			err = f.bury(gap[0], gap[1])
+		if err := s.bury(gap.at, gap.length); err != nil {
+			return err
 		}
 	}
-	if err != nil {
-		return err
+	if s.bad {
+		s.name = int64(binary.BigEndian.Uint64(noise(8)))
 	}
-	if f.bad {
-		f.name = int64(binary.BigEndian.Uint64(noise(8)))
-	}
-	return f.end(s.g, ends)
+	return s.end(g, ends)
 }
 
 // empty moves what is left in a segment of which most has ended, and cuts it off.
 func (s *segments) empty(n uint64) error {
-	f, err := s.g.openSegment(s.path(n), true)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if f.bad || f.gone < s.least || 2*f.gone < f.durable || f.checked < f.durable {
-		return nil
-	}
-	var left []byte
-	whole := true
-	_, err = f.scan(segmentHeader, func(r *segRecord) error {
-		if r.mark == markGone {
+	return s.on(n, true, func(f *segment) error {
+		if f.bad || f.gone < s.least || 2*f.gone < f.durable || f.checked < f.durable {
 			return nil
 		}
-		b := make([]byte, roundUp(r.length))
-		_, err := f.ReadAt(b, r.at)
-		left = append(left, b...)
-		return err
-	}, func(int64, int64) { whole = false })
-	if err != nil || !whole { // what is damaged stays for verify to tell
-		return err
-	}
-	if n == s.last {
-		err = s.next(left)
-	} else {
-		err = s.add(left, false)
-	}
-	if err != nil {
-		return err
-	}
-	f.mark(s.g, segmentHead{name: f.name, durable: segmentHeader, checked: segmentHeader})
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Truncate(segmentHeader); err != nil {
-		return err
-	}
-	disk.Chtimes(f.path, s.g.fullHour())
-	return s.look()
+		var left []byte
+		for r, err := range f.records(0) {
+			if err != nil || r.isGap() { // what is damaged stays for verify to tell
+				return err
+			}
+			if r.mark == markGone {
+				continue
+			}
+			b := make([]byte, roundUp(r.length))
+			if _, err := f.ReadAt(b, r.at); err != nil {
+				return err
+			}
+			left = append(left, b...)
+		}
+		var err error
+		if n == s.last {
+			err = s.next(left)
+		} else {
+			err = s.add(left, false)
+		}
+		if err != nil {
+			return err
+		}
+		f.mark(s.g, segmentHead{name: f.name, durable: segmentHeader, checked: segmentHeader})
+		if err := f.Sync(); err != nil {
+			return err
+		}
+		if err := f.Truncate(segmentHeader); err != nil {
+			return err
+		}
+		disk.Chtimes(f.path, s.g.fullHour())
+		return s.look()
+	})
 }
 
 // unchecked calls drop with the records that were not looked at yet and came in an hour of
 // which old says so, at most that many, and ends those for which it returns true. more
 // says that some are left. The lock is held exclusively and settle was called.
 func (s *segments) unchecked(old func(contract.Hour) bool, most int, drop func(r *segRecord) (bool, error)) (more bool, err error) {
-	for n, err := s.firstUnchecked(); n != 0 && n <= s.last; n++ {
-		if err != nil {
-			return false, err
-		}
-		f, err := s.g.openSegment(s.path(n), true)
-		if err != nil {
-			return false, err
-		}
-		defer f.Close()
-		var ends []segRecord
-		upTo, err := f.scan(f.checked, func(r *segRecord) error {
-			switch {
-			case !old(r.hour):
-				return errStop{r.at, false}
-			case most == 0:
-				return errStop{r.at, true}
-			}
-			most--
-			gone := r.mark == markGone
-			if !gone {
-				if gone, err = drop(r); gone {
-					ends = append(ends, *r)
+	n, err := s.firstUnchecked()
+	for stopped := false; err == nil && n != 0 && n <= s.last && !stopped; n++ {
+		err = s.on(n, true, func(f *segment) error {
+			var ends []segRecord
+			for r, err := range f.records(f.checked) {
+				if err != nil {
+					return err
+				}
+				if r.isGap() {
+					continue
+				}
+				if !old(r.hour) || most == 0 {
+					stopped, more = true, old(r.hour)
+					break
+				}
+				most--
+				if r.mark == markGone {
+					continue
+				}
+				if gone, err := drop(&r); err != nil {
+					return err
+				} else if gone {
+					ends = append(ends, r)
 				}
 			}
-			return err
-		}, func(int64, int64) {})
-		stop, stopped := err.(errStop)
-		if stopped {
-			upTo, err = stop.at, nil
-		}
-		if err == nil && len(ends) > 0 {
-			err = f.end(s.g, ends)
-		}
-		if err != nil {
-			return false, err
-		}
-		if upTo = min(upTo, f.durable); upTo > f.checked {
-			f.mark(s.g, segmentHead{f.name, f.durable, upTo, f.gone})
-		}
-		if err := s.empty(n); err != nil || stopped {
-			return stop.more, err
-		}
-	}
-	return false, nil
-}
-
-// errStop ends a scan.
-type errStop struct {
-	at   int64
-	more bool
-}
-
-func (errStop) Error() string { return "far enough" }
-
-// firstUnchecked is the first segment with records that were not looked at.
-func (s *segments) firstUnchecked() (n uint64, err error) {
-	if s.left == 0 {
-		s.left = s.last
-		for s.left > s.first {
-			if done, err := s.isChecked(s.left - 1); err != nil {
-				return 0, err
-			} else if done {
-				break
+			if len(ends) > 0 {
+				if err := f.end(s.g, ends); err != nil {
+					return err
+				}
 			}
-			s.left--
+			if upTo := min(f.scanned, f.durable); upTo > f.checked {
+				f.mark(s.g, segmentHead{f.name, f.durable, upTo, f.gone})
+			}
+			return nil
+		})
+		if err == nil {
+			err = s.empty(n)
 		}
 	}
-	for s.left < s.last {
-		if done, err := s.isChecked(s.left); err != nil || !done {
-			return s.left, err
-		}
-		s.left++
-	}
-	return s.left, nil
+	return more, err
 }
 
-func (s *segments) isChecked(n uint64) (bool, error) {
-	f, err := s.g.openSegment(s.path(n), false)
-	if errors.Is(err, fs.ErrNotExist) {
-		return true, nil
+// firstUnchecked is the first segment with records that were not looked at, or the last
+// one: they are looked at in the order of their numbers.
+func (s *segments) firstUnchecked() (n uint64, err error) {
+	for n = s.last; n > s.first; n-- {
+		done := false
+		err := s.on(n-1, false, func(f *segment) error {
+			done = f.bad || f.checked >= f.durable
+			return nil
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return 0, err
+		}
+		if done {
+			break
+		}
 	}
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	return f.bad || f.checked >= f.durable, nil
+	return n, nil
 }
 
 // placeIndex is the file `index`, open.
@@ -752,10 +704,6 @@ func (s *segments) reindex() error {
 }
 
 func (s *segments) writeIndex(old *placeIndex) (x *placeIndex, err error) {
-	all, err := s.list()
-	if err != nil {
-		return nil, err
-	}
 	tmp := s.indexPath() + ".new"
 	if err := s.g.removeOne(tmp); err != nil {
 		return nil, err
@@ -780,9 +728,6 @@ func (s *segments) writeIndex(old *placeIndex) (x *placeIndex, err error) {
 	}
 	put := func(rows []row) {
 		for _, r := range rows {
-			if _, there := slices.BinarySearch(all, r.segment()); !there {
-				continue
-			}
 			page = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(page, r.key), uint64(r.place))
 			if x.rows++; x.rows%pageRows == 0 {
 				flush()

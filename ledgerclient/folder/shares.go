@@ -27,7 +27,7 @@ type shareFile struct {
 	name int64
 	end  int64
 	at   map[contract.ID][]int64
-	gaps [][2]int64
+	gaps []segRecord
 }
 
 func (s *shareFiles) path(end contract.Hour) string {
@@ -61,16 +61,19 @@ func (s *shareFiles) open(end contract.Hour, write bool) (*segment, *shareFile, 
 		seen = &shareFile{name: f.name, end: segmentHeader, at: map[contract.ID][]int64{}}
 	}
 	if f.size != seen.end {
-		seen.end, err = f.scan(seen.end, func(r *segRecord) error {
+		for r, err := range f.records(seen.end) {
+			if err != nil {
+				f.Close()
+				return nil, nil, err
+			}
+			if r.isGap() {
+				seen.gaps = append(seen.gaps, r)
+			}
 			for _, k := range r.keys {
 				seen.at[contract.ID(k)] = append(seen.at[contract.ID(k)], r.at)
 			}
-			return nil
-		}, func(at, length int64) { seen.gaps = append(seen.gaps, [2]int64{at, length}) })
-	}
-	if err != nil {
-		f.Close()
-		return nil, nil, err
+		}
+		seen.end = f.scanned
 	}
 	s.of[end] = seen
 	return f, seen, nil
@@ -115,7 +118,7 @@ func (s *shareFiles) ready(end contract.Hour, make bool) (*segment, *shareFile, 
 	there := roundUp(f.size) // what the header says can be more
 	for _, gap := range seen.gaps {
 		if err == nil {
-			err = f.bury(gap[0], min(gap[1], there-gap[0]))
+			err = f.bury(gap.at, min(gap.length, there-gap.at))
 		}
 	}
 	if err == nil {
@@ -153,12 +156,10 @@ func (s *shareFiles) destroy(end contract.Hour, ids ...contract.ID) error {
 	if err != nil {
 		return err
 	}
-	left := false
-	if _, err := f.scan(segmentHeader, func(r *segRecord) error {
-		left = left || r.mark != markGone
-		return nil
-	}, func(int64, int64) { left = true }); err != nil || left {
-		return err
+	for r, err := range f.records(0) {
+		if err != nil || r.mark != markGone {
+			return err
+		}
 	}
 	if err := f.Close(); err != nil {
 		return err

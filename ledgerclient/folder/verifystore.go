@@ -65,14 +65,15 @@ func (d *findings) verifySegment(ctx context.Context, f *Folder, path string, he
 	}
 	var records []segRecord
 	var ids []contract.ID
-	_, err = s.scan(segmentHeader, func(r *segRecord) error {
-		if r.mark == markHeld {
-			records, ids = append(records, *r), append(ids, contract.ID(r.keys[0]))
+	for r, err := range s.records(0) {
+		if err != nil {
+			return err
 		}
-		return nil
-	}, func(at, length int64) { bad(fmt.Sprintf("%d bytes from %d on: %s", length, at, notWritten)) })
-	if err != nil {
-		return err
+		if r.isGap() {
+			bad(fmt.Sprintf("%d bytes from %d on: %s", r.length, r.at, notWritten))
+		} else if r.mark == markHeld {
+			records, ids = append(records, r), append(ids, contract.ID(r.keys[0]))
+		}
 	}
 	entries, err := f.entries(ctx, ids...)
 	if err != nil {
