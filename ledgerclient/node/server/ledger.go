@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -12,7 +13,6 @@ import (
 
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -87,14 +87,12 @@ const followTime = 10 * time.Second
 
 // timedCheckpoint is the checkpoint as it was last given out.
 type timedCheckpoint struct {
-	turn sync.Mutex // of who makes a new one
-
 	mu   sync.Mutex
 	raw  []byte
 	time time.Time
-	// failed counts the attempts that came to nothing since the order could not be
-	// read: who waited for one of them makes no other.
-	failed int
+	// failed is why the order could not be read, which nobody tries again until then.
+	failed error
+	until  time.Duration // uptime
 }
 
 func (s *Server) checkpoint(q *request) error {
@@ -143,63 +141,49 @@ func (s *Server) newsFor(q *request) (n node.News, err error) {
 	return n, nil
 }
 
-// head returns the newest checkpoint with a time of the last minute. With a clock
-// that is off it returns the last good one, which ages.
+// head returns the newest checkpoint with a time of the last minute. With a clock that is
+// off, or an order that cannot be read, it returns the last good one, which ages.
 func (s *Server) head(ctx context.Context) ([]byte, error) {
-	c, off := &s.timed, s.clock.off()
-	raw, failed, good, err := c.last(ctx, s.folder, s.opt.Clock())
-	switch {
-	case off != nil && raw == nil:
-		return nil, off
-	case off != nil || good:
-		return raw, nil
-	case err != nil:
-		return nil, err
-	}
-	c.turn.Lock()
-	defer c.turn.Unlock()
+	c := &s.timed
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	// Before the head is read, and one after the other: a later time never stands on a
 	// smaller head.
 	now := s.opt.Clock()
-	raw, failures, good, err := c.last(ctx, s.folder, now)
-	if err != nil || good || failures > failed && raw != nil {
-		return raw, err
+	plain, err := s.folder.Checkpoint(ctx)
+	// The checkpoint is the same text with one signature less.
+	if age := now.Sub(c.time); err == nil && c.raw != nil && bytes.HasPrefix(c.raw, plain) && age >= 0 && age < node.CosignEvery {
+		return c.raw, nil
 	}
-	if s.opt.Ledger != nil {
-		// Nobody can say of a time that there was no more who has not looked. The last
-		// head goes on being shown, and ages.
-		follow, cancel := context.WithTimeout(ctx, followTime)
-		err := s.opt.Ledger.Follow(follow)
-		cancel()
-		if err != nil {
-			c.mu.Lock()
-			c.failed++
-			c.mu.Unlock()
-			if raw != nil {
-				return raw, nil
-			}
-			return nil, err
-		}
+	doubt := s.clock.off()
+	if doubt == nil && s.opt.Ledger != nil {
+		doubt = s.followed(ctx)
 	}
-	if raw, err = s.folder.CheckpointAt(ctx, now); err != nil {
-		return nil, err
+	switch {
+	case doubt != nil && c.raw != nil:
+		return c.raw, nil
+	case doubt != nil || err != nil:
+		return nil, cmp.Or(doubt, err)
 	}
-	c.mu.Lock()
-	c.raw, c.time = raw, now
-	c.mu.Unlock()
-	return raw, nil
+	raw, err := s.folder.CheckpointAt(ctx, now)
+	if err == nil {
+		c.raw, c.time = raw, now
+	}
+	return raw, err
 }
 
-// last is what was last given out, nil if nothing was, and whether that is still
-// good enough.
-func (c *timedCheckpoint) last(ctx context.Context, f *folder.Folder, now time.Time) (raw []byte, failed int, good bool, err error) {
-	plain, err := f.Checkpoint(ctx)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	// The checkpoint is the same text with one signature less.
-	age := now.Sub(c.time)
-	good = err == nil && c.raw != nil && bytes.HasPrefix(c.raw, plain) && age >= 0 && age < node.CosignEvery
-	return c.raw, c.failed, good, err
+// followed looks at an order that is kept elsewhere: nobody can say of a time that there
+// was no more who has not looked.
+func (s *Server) followed(ctx context.Context) error {
+	c := &s.timed
+	if s.clock.uptime() >= c.until {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), followTime) // whoever asks may hang up
+		defer cancel()
+		if c.failed = s.opt.Ledger.Follow(ctx); c.failed != nil {
+			c.until = s.clock.uptime() + followTime
+		}
+	}
+	return c.failed
 }
 
 func (s *Server) tile(q *request) error {

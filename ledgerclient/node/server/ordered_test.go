@@ -52,6 +52,7 @@ func TestOrderOutOfReach(t *testing.T) {
 	w.refused("an entry", w.post(node.PathEntries, node.EntriesForm.Marshal(record)), node.KindFailed)
 
 	order.away = nil
+	w.clock.pass(followTime)
 	if now := w.ok(w.get(node.PathCheckpoint)); bytes.Equal(now, before) {
 		t.Error("the head still is the old one")
 	}
