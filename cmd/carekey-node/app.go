@@ -78,20 +78,12 @@ func (a *app) createFolder(ctx context.Context, dir, name, url string) (*folder.
 	if url == "" {
 		return folder.Create(dir, name, a.now)
 	}
-	founding, err := folder.NewFounding(name)
-	if err != nil {
-		return nil, err
-	}
 	b, err := a.openOrder(ctx, url)
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
-	first, next, err := order.Begin(ctx, b, founding.Entry)
-	if err != nil {
-		return nil, err
-	}
-	return folder.CreateFrom(dir, founding, folder.Ordered{Next: next, Hour: first.Hour}, folder.Options{Clock: a.now})
+	return folder.CreateIn(ctx, dir, name, b, a.now)
 }
 
 // verify checks every byte of a ledger's folder and returns the root of its log.

@@ -258,18 +258,14 @@ func (o opener) create(ctx context.Context, at locator) (*ledger, error) {
 		}
 		return l, nil
 	}
-	founding, err := folder.NewFounding(name)
-	if err != nil {
-		return nil, err
-	}
-	if err := o.begin(ctx, at, founding); err != nil {
+	if err := o.begin(ctx, at, name); err != nil {
 		return nil, err
 	}
 	return o.open(ctx, at)
 }
 
 // begin puts a new ledger into an order, with the folder beside it.
-func (o opener) begin(ctx context.Context, at locator, founding folder.Founding) error {
+func (o opener) begin(ctx context.Context, at locator, name string) error {
 	if l, err := o.open(ctx, locator{dir: at.dir}); err == nil { // before anything is ordered for ever
 		l.close()
 		return folder.ErrLedgerExists.With("dir", at.dir)
@@ -279,11 +275,7 @@ func (o opener) begin(ctx context.Context, at locator, founding folder.Founding)
 		return err
 	}
 	defer b.Close()
-	first, next, err := order.Begin(ctx, b, founding.Entry)
-	if err != nil {
-		return err
-	}
-	f, err := folder.CreateFrom(at.dir, founding, folder.Ordered{Next: next, Hour: first.Hour}, folder.Options{Clock: o.now})
+	f, err := folder.CreateIn(ctx, at.dir, name, b, o.now)
 	if err != nil {
 		return err
 	}

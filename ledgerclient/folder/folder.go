@@ -10,6 +10,7 @@ import (
 
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/order"
 )
 
 // Folder is an open ledger in a folder: its log, with the store and the keeper beside it.
@@ -67,6 +68,19 @@ func Create(dir, name string, clock func() time.Time) (*Folder, error) {
 // not accepted.
 func CreateFrom(dir string, f Founding, at Ordered, opt Options) (*Folder, error) {
 	return createFrom(dir, f, at, opt, systemFiles{})
+}
+
+// CreateIn is Create of a ledger whose order b keeps: see package order.
+func CreateIn(ctx context.Context, dir, name string, b order.Backend, clock func() time.Time) (*Folder, error) {
+	fd, err := NewFounding(name)
+	if err != nil {
+		return nil, err
+	}
+	first, next, err := order.Begin(ctx, b, fd.Entry)
+	if err != nil {
+		return nil, err
+	}
+	return CreateFrom(dir, fd, Ordered{Next: next, Hour: first.Hour}, Options{Clock: clock})
 }
 
 func create(dir, name string, opt Options, ops fileOps) (*Folder, error) {

@@ -67,15 +67,7 @@ func Start(dir, name string, now func() time.Time) (*Node, error) {
 
 // StartOrdered is Start of a new ledger in dir whose order the backend keeps.
 func StartOrdered(dir, name string, now func() time.Time, b order.Backend) (*Node, error) {
-	founding, err := folder.NewFounding(name)
-	if err != nil {
-		return nil, err
-	}
-	first, next, err := order.Begin(context.Background(), b, founding.Entry)
-	if err != nil {
-		return nil, err
-	}
-	f, err := folder.CreateFrom(dir, founding, folder.Ordered{Next: next, Hour: first.Hour}, folder.Options{Clock: now})
+	f, err := folder.CreateIn(context.Background(), dir, name, b, now)
 	if err != nil {
 		return nil, err
 	}
