@@ -11,10 +11,9 @@ import (
 // another name is nobody's: files that an operating system, or a program that copies
 // folders, left there. It is passed over, and never removed.
 var (
-	layoutFolders = layout(`ledgers(/{id}(/(journal|batch))?)?|derived`)
+	layoutFolders = layout(`ledgers(/{id}(/(journal|batch))?)?`)
 	layoutFiles   = layout(
 		`wallet\.json|state|key-check|lock(\.next)?|making|removing|restoring|key\.age(\.new)?|evidence-[0-9a-f]{8}-[0-9a-f]{8}`,
-		`derived/[0-9a-f]{32}\.log(\.new)?`,
 		`ledgers/{id}/(state|cache|leaves|genesis|config-[1-9][0-9]*)`,
 		`ledgers/{id}/journal/{id}-{id}`,
 		`ledgers/{id}/batch/(job|recipients|(items|left|done)-[0-9]+)`,
@@ -22,10 +21,6 @@ var (
 	)
 	profileFolder = layout(`{id}`)
 )
-
-// DerivedDir is where a wallet keeps what follows from the logs of ledgers in folders, in
-// its own: see folder.Options.Private.
-const DerivedDir = "derived"
 
 func layout(paths ...string) *regexp.Regexp {
 	return regexp.MustCompile(`^(` + strings.ReplaceAll(strings.Join(paths, "|"), `{id}`, `[0-9a-f]{16}`) + `)$`)

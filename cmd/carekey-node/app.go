@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/carekey/carekey/cmd/cli"
@@ -69,7 +68,7 @@ func (a *app) printJSON(v any) error {
 
 // openFolder opens a node's ledger.
 func (a *app) openFolder(dir string, c *config, acceptClock bool) (*folder.Folder, error) {
-	return folder.Open(dir, folder.Options{Clock: a.now, AcceptClock: acceptClock, EraseAfter: contract.Hour(c.EraseAfterHours), Private: filepath.Join(dir, "derived")})
+	return folder.Open(dir, folder.Options{Clock: a.now, AcceptClock: acceptClock, EraseAfter: contract.Hour(c.EraseAfterHours)})
 }
 
 // createFolder makes a ledger that keeps its own order or, if url is not "", one

@@ -64,7 +64,7 @@ func TestLayeringArrows(t *testing.T) {
 // nothing of the store and of the keeper beside it, which are in all the other files.
 var logFiles = []string{
 	"append.go", "checkpoint.go", "claim.go", "create.go", "durable.go", "errors.go", "files.go", "founding.go", "index.go",
-	"layout.go", "log.go", "private.go", "proofs.go", "recover.go", "replica.go", "spare.go", "state.go",
+	"layout.go", "log.go", "proofs.go", "recover.go", "replica.go", "spare.go", "state.go",
 	"tables.go", "tree.go", "verify.go",
 }
 

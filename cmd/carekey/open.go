@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -146,13 +145,9 @@ func (o opener) open(ctx context.Context, at locator) (_ *ledger, err error) {
 	return l, nil
 }
 
-// options open a folder. What follows from its log is kept with the wallet, if there is one.
+// options open a folder.
 func (o opener) options() folder.Options {
-	opt := folder.Options{Clock: o.now, AcceptClock: o.acceptClock}
-	if o.dir != "" {
-		opt.Private = filepath.Join(o.dir, wallet.DerivedDir)
-	}
-	return opt
+	return folder.Options{Clock: o.now, AcceptClock: o.acceptClock}
 }
 
 // use makes a folder that was opened the ledger.

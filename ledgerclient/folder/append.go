@@ -152,7 +152,7 @@ func (l *log) judge(entries []contract.Entry, out []ledgerclient.Outcome, hourOf
 	return j.accepted, nil
 }
 
-func (j *judgement) size() uint64 { return j.t.size + uint64(len(j.accepted)) }
+func (j *judgement) size() uint64 { return j.t.size() + uint64(len(j.accepted)) }
 
 // add judges the next entry at the hour of its outcome.
 func (j *judgement) add(e *contract.Entry, o *ledgerclient.Outcome) error {
@@ -192,13 +192,12 @@ func (j *judgement) find(id contract.ID) (threadAt, bool, error) {
 	if err != nil || !ok {
 		return threadAt{}, false, err
 	}
-	state, err := j.t.stateOf(at, &e)
-	return threadAt{at, state}, true, err
+	return threadAt{at, j.t.state.state(at, &e)}, true, nil
 }
 
 func (j *judgement) hourAt(i uint64) (contract.Hour, error) {
-	if i >= j.t.size {
-		return j.accepted[i-j.t.size].hour, nil
+	if i >= j.t.size() {
+		return j.accepted[i-j.t.size()].hour, nil
 	}
 	leaf, err := j.t.leaves.at(i)
 	return leaf.Hour, err
@@ -236,34 +235,34 @@ func (l *log) commit(next []accepted, urgent bool) (err error) {
 	if err != nil {
 		return err
 	}
-	at := t.size
+	at := t.size()
 	if err := l.makeRoom(at+uint64(len(next)), urgent); err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			t.reset(0)
-			l.saved = 0
+			l.forget()
 		}
 	}()
 	var leaf contract.Leaf
 	b := make([]byte, 0, len(next)*contract.LeafSize)
 	for i := range next {
-		if leaf, err = t.extend(&next[i]); err != nil {
+		t.extend(&next[i])
+		if leaf, err = t.leafOf(&next[i]); err != nil {
 			return err
 		}
 		raw := leaf.Marshal()
 		b = append(b, raw[:]...)
 	}
-	root, err := t.log.root(t.size)
-	if err != nil {
-		return err
-	}
-	head, err := signer.checkpoint(t.size, root)
-	if err != nil {
-		return err
-	}
 	if _, err := l.leaves.f.WriteAt(b, int64(at)*contract.LeafSize); err != nil {
+		return err
+	}
+	root, err := t.log.root(t.size()) // of what was just written
+	if err != nil {
+		return err
+	}
+	head, err := signer.checkpoint(t.size(), root)
+	if err != nil {
 		return err
 	}
 	if err := l.leaves.f.Sync(); err != nil {
@@ -279,7 +278,6 @@ func (l *log) commit(next []accepted, urgent bool) (err error) {
 	}
 	l.head, l.last = head, leaf
 	l.publish()
-	l.keep()
 	return nil
 }
 

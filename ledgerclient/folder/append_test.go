@@ -381,3 +381,45 @@ func TestOldSnapshot(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestAppendDuringVerify: Verify checks a head while others append behind it, without
+// waiting for them.
+func TestAppendDuringVerify(t *testing.T) {
+	f, _ := newLedger(t)
+	w := newWriter(t, f, 2)
+	mustAppend(t, f, w.batch(40))
+	before, err := f.Head(ctx)
+	check(t, err)
+	verified := make(chan error, 1)
+	var report Report
+	appended := 0
+	go func() {
+		var err error
+		report, err = f.Verify(ctx, Verified{}, nil)
+		verified <- err
+	}()
+	for done := false; !done; {
+		select {
+		case err = <-verified:
+			done = true
+		default:
+			mustAppend(t, f, w.batch(3))
+			appended += 3
+		}
+	}
+	check(t, err)
+	now, err := f.Head(ctx)
+	check(t, err)
+	if report.Size < before.Size || report.Size > now.Size || now.Size != before.Size+uint64(appended) {
+		t.Errorf("%d of %d to %d entries were verified, and %d appended", report.Size, before.Size, now.Size, appended)
+	}
+	check(t, readConsistently(f))
+	mustVerify(t, f)
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

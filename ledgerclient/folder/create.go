@@ -8,9 +8,11 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // founded is a file that a ledger is made with, or without data a folder for some.
@@ -165,19 +167,17 @@ func (l *log) writeFounded(fd Founding, at Ordered, services []founded) error {
 	if at.Next > 0 {
 		hour = at.Hour
 	}
-	t := newTables(id, c, leafFile{})
+	t := newTables(id, c, leafFile{}, 1)
 	entry0, err := (&judgement{t: t}).next(&fd.Entry, fd.Entry.ID(id), hour)
 	if err != nil {
 		return err
 	}
-	leaf, err := t.extend(&entry0)
+	t.extend(&entry0)
+	leaf, err := t.leafOf(&entry0)
 	if err != nil {
 		return err
 	}
-	root, err := t.log.root(1)
-	if err != nil {
-		return err
-	}
+	raw := leaf.Marshal()
 	key, err := newCheckpointKey(ledgerclient.Origin(id), c.Nodes[0].Checkpoint)
 	if fd.follows() {
 		key, err = newReplicaKey(id, fd.checkpoint)
@@ -185,11 +185,10 @@ func (l *log) writeFounded(fd Founding, at Ordered, services []founded) error {
 	if err != nil {
 		return err
 	}
-	first, err := checkpointSigner{key, fd.checkpoint}.checkpoint(1, root)
+	first, err := checkpointSigner{key, fd.checkpoint}.checkpoint(1, crypto.Hash(tlog.RecordHash(raw[:])))
 	if err != nil {
 		return err
 	}
-	raw := leaf.Marshal()
 	files := []founded{
 		{"keys", nil, l.modes.keyDir},
 		{formatFile, []byte(format), l.modes.file},

@@ -46,18 +46,14 @@
 //
 // To judge an entry one needs the position of each entry by its id, the state of each
 // thread with the hashes over it, and hashes of the log's tree. All of that is in memory,
-// 40 to 57 bytes an entry: hashes of the lowest levels are computed again when they are
+// 30 to 60 bytes an entry: hashes of the lowest levels are computed again when they are
 // asked for, and a thread without follow-ups has no state of its own. A process that sees
 // a larger checkpoint applies the leaves that are new to it, and compares the roots.
 //
-// It follows from the leaves, some 7 µs an entry, so that it is not in the ledger's
-// folder. A copy of it is kept in Options.Private, see private.go, and written anew when
-// it is behind by 128 entries and one in 256 of the others. It is believed only if its
-// SHA-256 is right, it is of this ledger, and the roots over it, with the leaves that came
-// later, are those of the checkpoint and its last leaf; otherwise all is derived from the
-// leaves, which must be those that the checkpoint was signed for. And since who can write
-// there can make all of that fit, no entry is judged by a slot of it that is not under
-// the state root, nor by an opening entry that has another id.
+// It follows from the leaves, some 2 µs of processor time an entry: a process that opens a
+// ledger of 100,000 entries spends 0.2 s on it. It is written nowhere. A copy opened in 10 ms, but
+// a list of that many consents takes longer than both, and who could write to the copy could
+// hide an entry.
 //
 // # Locks
 //
@@ -94,10 +90,7 @@
 //
 // What follows from the leaves could be in bbolt. But its pages have no sums: one changed
 // byte hides a key, which nothing shows, or leads its unsafe reads astray; and where no
-// private folder is, all must be had in memory anyway. One form in memory that is written
-// and read as a whole is simpler than two, for this price: a ledger of 100,000 entries
-// opens in some 8 ms more than one of 1,000 (one of a million in ten times that), and
-// a node holds all of it.
+// private folder is, all must be had in memory anyway.
 //
 // What comes in one call is written behind what is there and synced once: as files of
 // their own the payloads and shares of a thousand grants were eleven thousand, and making

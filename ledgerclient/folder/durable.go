@@ -22,7 +22,7 @@ import (
 // appended behind them later changes nothing of them.
 type published struct {
 	head
-	hashes []hashBytes
+	hashes [][]tlog.Hash
 }
 
 // publish makes the current head, which is durable, the one that is read without the

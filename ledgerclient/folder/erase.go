@@ -53,11 +53,7 @@ func (s store) Erase(ctx context.Context, withdrawal contract.Entry) error {
 
 // threadOf returns the ids of an entry and of what follows it.
 func threadOf(snap snapshot, at uint64, ledger crypto.LedgerID) (ids []contract.ID, err error) {
-	thread, err := snap.followUps(at)
-	if err != nil {
-		return nil, err
-	}
-	for _, n := range append([]uint64{at}, thread...) {
+	for _, n := range append([]uint64{at}, snap.followUps(at)...) {
 		leaf, err := snap.Leaf(n)
 		if err != nil {
 			return nil, err

@@ -273,26 +273,20 @@ func mixSectors(r *rand.Rand, synced, now []byte) []byte {
 
 type entry = contract.Entry
 
-// options keep what is derived beside the ledger.
-func (s *faultScript) options(dir string) Options {
-	return Options{Clock: s.clock.now, Private: dir + ".private"}
-}
-
 // run opens the ledger in dir with x and appends the batches, each up to
 // twice. It returns the number of batches that are known to be in.
 func (s *faultScript) run(t *testing.T, dir string, x *faultyFiles) (known int, f *Folder) {
-	f, err := open(dir, s.options(dir), x)
+	f, err := open(dir, Options{Clock: s.clock.now}, x)
 	if err != nil {
-		if f, err = open(dir, s.options(dir), x); err != nil {
+		if f, err = open(dir, Options{Clock: s.clock.now}, x); err != nil {
 			return 0, nil
 		}
 	}
-	f.lag = 4
 	for i, es := range s.batches {
 		if i == len(s.batches)/2 {
 			f.Close()
-			if f, err = open(dir, s.options(dir), x); err != nil {
-				if f, err = open(dir, s.options(dir), x); err != nil {
+			if f, err = open(dir, Options{Clock: s.clock.now}, x); err != nil {
+				if f, err = open(dir, Options{Clock: s.clock.now}, x); err != nil {
 					return known, nil
 				}
 			}
@@ -319,7 +313,7 @@ func (s *faultScript) run(t *testing.T, dir string, x *faultyFiles) (known int, 
 // known ones; and that it goes on from there.
 func (s *faultScript) checkAfter(t *testing.T, dir string, known int) {
 	t.Helper()
-	f, err := open(dir, s.options(dir), unsyncedFiles{})
+	f, err := open(dir, Options{Clock: s.clock.now}, unsyncedFiles{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -352,7 +346,7 @@ func (s *faultScript) checkAfter(t *testing.T, dir string, known int) {
 		mustAppend(t, f, es)
 	}
 	f.Close()
-	g, err := open(dir, s.options(dir), unsyncedFiles{})
+	g, err := open(dir, Options{Clock: s.clock.now}, unsyncedFiles{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,13 +17,12 @@ import (
 // never removed. (A node keeps node.json and tls beside its ledger.)
 var (
 	layoutFolders = layout(
-		`keys`, `tls`, `derived`,
+		`keys`, `tls`,
 		`payloads|contents|uploads`,
 		`keeper(/(shares|filings))?`,
 	)
 	layoutFiles = layout(
 		`format|genesis|leaves|lock|unfinished|(checkpoint|order)(\.room)?(\.new)?`,
-		`derived/[0-9a-f]{32}\.log(\.new)?`,
 		`keys/(node|replica)\.ed25519|keys/(node|keeper)\.k256`,
 		`(payloads|keeper/filings)/({number}|index)(\.new)?`,
 		`contents/{id}\.{part}`,

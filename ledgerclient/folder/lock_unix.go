@@ -3,9 +3,7 @@
 package folder
 
 import (
-	"io/fs"
 	"os"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,10 +35,4 @@ func unlock(f *os.File) error {
 		return &os.PathError{Op: "flock", Path: f.Name(), Err: err}
 	}
 	return nil
-}
-
-// isOurs reports whether a file belongs to this user.
-func isOurs(info fs.FileInfo) bool {
-	s, ok := info.Sys().(*syscall.Stat_t)
-	return ok && int(s.Uid) == os.Geteuid()
 }

@@ -1,7 +1,6 @@
 package folder
 
 import (
-	"io/fs"
 	"os"
 
 	"golang.org/x/sys/windows"
@@ -31,7 +30,3 @@ func unlock(f *os.File) error {
 	}
 	return nil
 }
-
-// isOurs reports whether a file belongs to this user. On Windows the folder that it is in
-// tells.
-func isOurs(fs.FileInfo) bool { return true }

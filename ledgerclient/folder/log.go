@@ -55,10 +55,6 @@ type Options struct {
 	EraseAfter contract.Hour
 	// Wait is how long an operation waits for other processes. 0: 10 seconds.
 	Wait time.Duration
-	// Private is a folder of this user alone, which is made when it is needed, in which
-	// what follows from the log is kept, so that it need not be derived at each Open. "",
-	// or one that others can write: it is derived each time, some 7 µs an entry.
-	Private string
 }
 
 // log is the log of an open ledger: its order, and what follows from that. It knows
@@ -98,9 +94,6 @@ type log struct {
 	tables   *tables
 	head     head
 	last     contract.Leaf // leaf head.size-1
-	private  private
-	saved    uint64 // size of the tables that are kept
-	lag      uint64 // how many entries they may lack
 }
 
 // snapshot is the log at one head.
@@ -108,7 +101,7 @@ type snapshot interface {
 	keeper.View
 	// followUps returns the positions of the accepted follow-ups of the thread
 	// opened at index, in order.
-	followUps(index uint64) ([]uint64, error)
+	followUps(index uint64) []uint64
 }
 
 // newLog is the log in a folder that is there, not yet opened.
@@ -127,7 +120,6 @@ func newLog(dir string, info fs.FileInfo, opt Options, ops fileOps) (*log, error
 		wait:    opt.Wait,
 		checked: func(*contract.Entry) bool { return false },
 		turn:    make(chan struct{}, 1),
-		lag:     128,
 	}
 	if l.clock == nil {
 		l.clock = time.Now
@@ -153,7 +145,7 @@ func openLog(dir string, opt Options, ops fileOps) (*log, error) {
 		return nil, err
 	}
 	if err = l.openLock(); err == nil {
-		err = l.start(opt.Private)
+		err = l.start()
 	}
 	if err != nil {
 		l.closeFiles()
@@ -182,7 +174,7 @@ func (l *log) openLock() error {
 
 // start reads what never changes and opens the files. It waits for whoever is making the
 // ledger.
-func (l *log) start(private string) error {
+func (l *log) start() error {
 	ctx := context.Background()
 	genesis, err := exists(l.path(genesisFile)) // in this order: the mark is there before it
 	unfinished, merr := exists(l.path(unfinishedFile))
@@ -199,7 +191,6 @@ func (l *log) start(private string) error {
 	}
 	err = l.readGenesis()
 	if err == nil {
-		l.private = privateIn(l.ops, private, l.dir, l.id)
 		err = l.openFiles()
 	}
 	release()
@@ -314,7 +305,7 @@ func (l *log) openFiles() error {
 		return damagedKind(l.dir, err)
 	}
 	l.leaves = leafFile{leaves}
-	l.tables = newTables(l.id, l.config, l.leaves)
+	l.forget()
 	return nil
 }
 
@@ -436,13 +427,7 @@ func (l *log) locked(ctx context.Context, how sharing, fn func() error) error {
 		return err
 	}
 	l.publish()
-	err = fn()
-	if d := (*DamagedError)(nil); errors.As(err, &d) && d.File == stateFile {
-		l.private.forget(".log") // whoever asks again gets what the leaves say
-		l.tables.reset(0)
-		l.saved = 0
-	}
-	return err
+	return fn()
 }
 
 // refresh reads the checkpoint and makes the tables those of it.
@@ -542,10 +527,10 @@ func (v view) State(i uint64) (contract.State, error) {
 	if err != nil {
 		return contract.State{}, err
 	}
-	return v.l.tables.stateOf(i, &leaf.Entry)
+	return v.l.tables.state.state(i, &leaf.Entry), nil
 }
 
-func (v view) followUps(i uint64) ([]uint64, error) { return v.l.tables.followUps(i) }
+func (v view) followUps(i uint64) []uint64 { return v.l.tables.state.followUps(i) }
 
 // checkpointSigner reads the node's key when it is first needed.
 func (l *log) checkpointSigner() (*checkpointSigner, error) {

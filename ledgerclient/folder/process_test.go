@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 // a line with the size of the log for each; or, as a reader, reads until its
 // input ends.
 func otherProcess(role, dir string) error {
-	f, err := Open(dir, Options{AcceptClock: true, Wait: time.Minute, Private: dir + ".private"})
+	f, err := Open(dir, Options{AcceptClock: true, Wait: time.Minute})
 	if err != nil {
 		return err
 	}

@@ -76,13 +76,11 @@ func (l *log) ProveThread(ctx context.Context, index, size uint64) (ledgerclient
 		if err != nil {
 			return err
 		}
-		slot, err := tlog.ProveRecord(int64(size), int64(index), &t.state.tree)
+		slot, err := tlog.ProveRecord(int64(size), int64(index), t.state)
 		if err != nil {
 			return err
 		}
-		if p.FollowUps, err = t.followUps(index); err != nil {
-			return err
-		}
+		p.FollowUps = t.state.followUps(index)
 		p.Last, p.LastProof = l.last, hashes(last)
 		p.Slot, p.SlotProof = bytes.Clone(t.state.slot(index)), hashes(slot)
 		return nil

@@ -8,53 +8,35 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
-// follow brings the tables up to the head: from what is kept of them, if this process
-// has none yet, or as a whole from the leaves if that does not lead to the right roots.
+// follow brings the tables up to the head.
 func (l *log) follow(ctx context.Context) error {
-	t := l.tables
-	if t.size == l.head.size {
+	if l.tables.size() == l.head.size {
 		return nil
 	}
-	if t.size == 0 && t.load(l.private, l.head.size) {
-		l.saved = t.size
-	}
-	noted, begun := t.state.rows, t.size // the notes of the leaves may tell which was changed
 	err := l.replay(ctx)
-	if err != nil && begun > 0 && ctx.Err() == nil {
-		t.reset(l.head.size)
-		l.saved = 0
-		err = l.replay(ctx)
-	}
 	if err != nil {
-		t.reset(0)
+		l.forget()
 		if errors.As(err, new(*DamagedError)) {
-			if _, worse := l.examine(ctx, l.head, 0, noted, nil); worse != nil {
+			if _, worse := l.examine(ctx, l.head, 0, nil); worse != nil {
 				return worse
 			}
 		}
-		return err
 	}
-	l.keep()
-	return nil
+	return err
 }
 
-// keep saves the tables if it would take a while to derive them again.
-func (l *log) keep() {
-	if t := l.tables; t.size >= l.saved+l.lag+t.size/256 {
-		t.save(l.private)
-		l.saved = t.size
-	}
-}
+// forget makes the tables those of no entry: the next operation derives them again.
+func (l *log) forget() { l.tables = newTables(l.id, l.config, l.leaves, l.head.size) }
 
 // replay adds the leaves that the tables lack and compares the roots with the checkpoint
-// and the last leaf.
+// and the last leaf: the roots between were compared by who signed.
 func (l *log) replay(ctx context.Context) error {
 	t := l.tables
-	for t.size < l.head.size {
+	for t.size() < l.head.size {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		leaves, err := t.leaves.parsed(t.size, min(t.size+chunk, l.head.size))
+		leaves, err := t.leaves.parsed(t.size(), min(t.size()+chunk, l.head.size))
 		if err != nil {
 			return err
 		}
@@ -68,7 +50,7 @@ func (l *log) replay(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stateRoot, err := t.state.tree.root(l.head.size)
+	stateRoot, err := t.state.root(l.head.size)
 	if err == nil && (logRoot != l.head.root || stateRoot != l.last.StateRoot) {
 		err = damagedFile(leavesFile, notSigned)
 	}
@@ -81,25 +63,17 @@ const chunk = 4096
 const notSigned = "not what the checkpoint was signed for"
 
 // examine derives all tables of a head anew from the leaves, and checks these one by one;
-// of the first known ones not the signatures. The first finding is a *DamagedError. If more
-// than a rule tells that something is damaged, noted, rows from before, may tell what was
-// changed.
+// of the first known ones not the signatures. The first finding is a *DamagedError.
 //
 // It needs no lock: what counts in the log never changes.
-func (l *log) examine(ctx context.Context, h head, known uint64, noted []byte, progress func(done, total uint64)) (*tables, error) {
-	t := newTables(l.id, l.config, l.leaves)
-	t.reset(h.size)
-	err := l.examineLeaves(ctx, t, h.size, known, progress)
-	if err == nil {
-		root, rerr := t.log.root(h.size)
-		if err = rerr; err == nil && root != h.root {
-			err = damagedFile(leavesFile, notSigned)
-		}
+func (l *log) examine(ctx context.Context, h head, known uint64, progress func(done, total uint64)) (*tables, error) {
+	t := newTables(l.id, l.config, l.leaves, h.size)
+	if err := l.examineLeaves(ctx, t, h.size, known, progress); err != nil {
+		return nil, err
 	}
-	if damaged := (*DamagedError)(nil); errors.As(err, &damaged) {
-		if i, ok := t.state.firstOther(noted); ok && (damaged.Entry == NoEntry || int64(i) <= damaged.Entry) {
-			return nil, damagedLeaf(i, "not the leaf that was logged")
-		}
+	root, err := t.log.root(h.size)
+	if err == nil && root != h.root {
+		err = damagedFile(leavesFile, notSigned)
 	}
 	return t, err
 }
@@ -107,8 +81,8 @@ func (l *log) examine(ctx context.Context, h head, known uint64, noted []byte, p
 func (l *log) examineLeaves(ctx context.Context, t *tables, size, known uint64, progress func(done, total uint64)) error {
 	const block = 512
 	var hour contract.Hour
-	for t.size < size {
-		from := t.size
+	for t.size() < size {
+		from := t.size()
 		leaves, err := l.leaves.parsed(from, min(from+block, size))
 		if err != nil {
 			return err
@@ -123,12 +97,7 @@ func (l *log) examineLeaves(ctx context.Context, t *tables, size, known uint64, 
 				return
 			}
 			for k := range leaves {
-				if leaves[k].Hour < hour {
-					replayed = damagedLeaf(t.size, "ledger hour goes backwards")
-				} else {
-					replayed = t.replay(&leaves[k])
-				}
-				if replayed != nil {
+				if replayed = replayAfter(t, hour, &leaves[k]); replayed != nil {
 					return
 				}
 				hour = leaves[k].Hour
@@ -138,18 +107,34 @@ func (l *log) examineLeaves(ctx context.Context, t *tables, size, known uint64, 
 			return err
 		}
 		for i, err := range wrong {
-			if err != nil && (replayed == nil || from+uint64(i) <= t.size) {
+			if err != nil && (replayed == nil || from+uint64(i) <= t.size()) {
 				return err
 			}
 		}
 		if replayed != nil {
 			return replayed
 		}
-		if progress != nil && t.size > known {
-			progress(t.size-known, size-known)
+		if progress != nil && t.size() > known {
+			progress(t.size()-known, size-known)
 		}
 	}
 	return nil
+}
+
+// replayAfter replays the leaf behind one of that hour, and compares its state root.
+func replayAfter(t *tables, hour contract.Hour, leaf *contract.Leaf) error {
+	n := t.size()
+	if leaf.Hour < hour {
+		return damagedLeaf(n, "ledger hour goes backwards")
+	}
+	if err := t.replay(leaf); err != nil {
+		return err
+	}
+	root, err := t.state.root(n + 1)
+	if err == nil && root != leaf.StateRoot {
+		err = damagedLeaf(n, "state root is not that of the entries")
+	}
+	return err
 }
 
 // examineLeaf checks what a leaf says by itself.

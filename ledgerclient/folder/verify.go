@@ -28,35 +28,19 @@ func (l *log) verify(ctx context.Context, known Verified, progress func(done, to
 	if err != nil {
 		return Report{}, nil, err
 	}
-	var h head
-	var noted []byte
-	err = l.look(ctx, func() error {
-		h, noted = l.head, l.tables.state.rows
-		return nil
-	})
+	h, err := l.durableHead(ctx)
 	if err != nil {
 		return Report{}, keys, err
 	}
 	if known.Size > h.size {
 		known = Verified{}
 	}
-	t, err := l.examine(ctx, h, known.Size, noted, progress)
+	t, err := l.examine(ctx, h.head, known.Size, progress)
 	if known.Size > 0 && ctx.Err() == nil && (err != nil || !t.has(known)) {
 		known = Verified{}
-		t, err = l.examine(ctx, h, 0, noted, progress)
+		_, err = l.examine(ctx, h.head, 0, progress)
 	}
-	if err != nil {
-		return Report{}, keys, err
-	}
-	report := Report{Verified{h.size, h.root}, h.size - known.Size}
-	return report, keys, l.look(ctx, func() error {
-		l.tables, l.saved = t, 0
-		if err := l.follow(ctx); err != nil { // what came meanwhile
-			return err
-		}
-		l.keep()
-		return nil
-	})
+	return Report{Verified{h.size, h.root}, h.size - known.Size}, keys, err
 }
 
 // earlier reports whether a is damage of an entry before that of b.
