@@ -89,9 +89,11 @@ func (l *log) precheck(ctx context.Context, entries []contract.Entry) ([]ledgerc
 		}
 		e := &entries[i]
 		out[i].ID = e.ID(l.id)
-		err := contract.CheckShape(e)
-		if err == nil && !l.checked(e) {
-			err = contract.CheckSignature(l.id, e)
+		var err error
+		if !l.checked(e) {
+			if err = contract.CheckShape(e); err == nil {
+				err = contract.CheckSignature(l.id, e)
+			}
 		}
 		if r := (*contract.Refusal)(nil); errors.As(err, &r) {
 			out[i].Refusal = &contract.Refusal{Rule: r.Rule, Entry: out[i].ID}

@@ -45,7 +45,7 @@ func newGround(g *ground) *ground {
 	return g
 }
 
-// checkedEntries remembers entries whose signatures were checked a moment ago:
+// checkedEntries remembers entries whose shape and signature were checked a moment ago:
 // what brings its payloads to the store comes to the ledger next. It holds each
 // until it came, and at most some thousands.
 type checkedEntries struct {

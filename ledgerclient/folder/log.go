@@ -77,7 +77,7 @@ type log struct {
 
 	leaves leafFile // what counts in it never changes, and is read by all
 
-	// checked reports whether an entry's signature was checked a moment ago.
+	// checked reports whether an entry's shape and signature were checked a moment ago.
 	checked func(*contract.Entry) bool
 
 	signing sync.Mutex
