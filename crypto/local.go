@@ -30,9 +30,19 @@ func (r Root) LocalKey() *LocalKey {
 // Seal returns nonce24 ‖ ciphertext, 40 bytes more than the plaintext. What was
 // sealed under one name does not open under another.
 func (k *LocalKey) Seal(name string, plaintext []byte) []byte {
-	b := make([]byte, chacha20poly1305.NonceSizeX, chacha20poly1305.NonceSizeX+len(plaintext)+chacha20poly1305.Overhead)
-	rand.Read(b)
-	return k.p().aead.Seal(b, b, plaintext, []byte(name))
+	b := make([]byte, SealRoom, SealRoom+len(plaintext)+chacha20poly1305.Overhead)
+	return k.SealInPlace(name, append(b, plaintext...))
+}
+
+// SealRoom is how many bytes stand before the plaintext for [LocalKey.SealInPlace].
+const SealRoom = chacha20poly1305.NonceSizeX
+
+// SealInPlace is Seal of what is in b behind SealRoom bytes; its memory is used again. It
+// spares a batch of changes a second copy of some megabytes.
+func (k *LocalKey) SealInPlace(name string, b []byte) []byte {
+	nonce := b[:SealRoom]
+	rand.Read(nonce)
+	return k.p().aead.Seal(nonce, nonce, b[SealRoom:], []byte(name))
 }
 
 // Open opens what Seal sealed under the same name; else a [ErrDamaged]. It

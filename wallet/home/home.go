@@ -65,25 +65,31 @@ func (f Folder) Write(name string, data []byte) error {
 	return atomicfile.Write(f.Path(name), data, 0o600)
 }
 
-// ReadSealed reads a sealed file into v. The file's name is bound to what is in it, so
-// that no file can stand in another's place. Errors: *DamagedError, also for a file
-// that is not there, and [ErrWrongKey].
-func (f Folder) ReadSealed(name string, v any) error {
+// Unseal reads a sealed file. The file's name is bound to what is in it, so that no file
+// can stand in another's place. Errors: *DamagedError, also for a file that is not there,
+// and [ErrWrongKey].
+func (f Folder) Unseal(name string) ([]byte, error) {
 	sealed, err := f.Read(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &DamagedError{File: name, Err: err}
+		return nil, &DamagedError{File: name, Err: err}
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	plain, err := f.Key.Open(filepath.ToSlash(name), sealed)
 	if err != nil {
-		return f.Explain(name, err)
+		return nil, f.Explain(name, err)
 	}
-	if err := json.Unmarshal(plain, v); err != nil {
-		return &DamagedError{File: name}
+	return plain, nil
+}
+
+// ReadSealed reads a sealed file into v: see Unseal.
+func (f Folder) ReadSealed(name string, v any) error {
+	plain, err := f.Unseal(name)
+	if err == nil && json.Unmarshal(plain, v) != nil {
+		err = &DamagedError{File: name}
 	}
-	return nil
+	return err
 }
 
 // WriteSealed seals v and makes it the content of a file.

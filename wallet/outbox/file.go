@@ -2,15 +2,12 @@ package outbox
 
 import (
 	"crypto/rand"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
+	"regexp"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/codec"
@@ -31,6 +28,9 @@ const (
 
 func (b *Batch) fields(ledger crypto.LedgerID) func(*codec.Codec) {
 	return func(c *codec.Codec) {
+		v := uint8(version)
+		codec.Int(c, &v)
+		c.Check(v == version)
 		codec.Bool(c, &b.told)
 		codec.Sized[uint8](c, &b.Tag, 255)
 		codec.Counted[uint32](c, &b.Changes, maxChanges, func(c *codec.Codec, x **Change) {
@@ -58,20 +58,14 @@ func (x *Change) fields(c *codec.Codec, ledger crypto.LedgerID) {
 	})
 }
 
-func (b *Batch) marshal() []byte { return codec.Append([]byte{version}, b.fields(crypto.LedgerID{})) }
-
-func parse(ledger crypto.LedgerID, plain []byte) (*Batch, error) {
-	b := new(Batch)
-	return b, codec.Parse(plain, b.fields(ledger))
-}
-
 // file is where a batch's file is in the home.
 func (o *Outbox) file(name string) string { return o.Home.In(filepath.Join(home.JournalDir, name)) }
 
 // write writes a batch down, durably.
 func (o *Outbox) write(b *Batch) error {
 	file := o.file(b.name)
-	return o.Home.Write(file, o.Home.Key.Seal(filepath.ToSlash(file), b.marshal()))
+	plain := codec.Append(make([]byte, crypto.SealRoom), b.fields(crypto.LedgerID{}))
+	return o.Home.Write(file, o.Home.Key.SealInPlace(filepath.ToSlash(file), plain))
 }
 
 // rewrite writes a batch anew that changed on its way. Revocations go on where that
@@ -90,43 +84,18 @@ func (o *Outbox) rewrite(b *Batch) error {
 
 func (o *Outbox) read(name string) (*Batch, error) {
 	file := o.file(name)
-	sealed, err := o.Home.Read(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &home.DamagedError{File: file, Err: err}
-	}
+	plain, err := o.Home.Unseal(file)
 	if err != nil {
 		return nil, err
 	}
-	plain, err := o.Home.Key.Open(filepath.ToSlash(file), sealed)
-	switch {
-	case err != nil && inBlocks(sealed):
-		return nil, home.WrongVersion(file, 1, version)
-	case err != nil:
-		return nil, o.Home.Explain(file, err)
-	case len(plain) == 0:
-		return nil, &home.DamagedError{File: file, Err: codec.ErrLength}
-	case plain[0] != version:
+	if len(plain) > 0 && plain[0] != version {
 		return nil, home.WrongVersion(file, int(plain[0]), version)
 	}
-	b, err := parse(o.Client.ID(), plain[1:])
-	if err != nil {
+	b := &Batch{name: name}
+	if err := codec.Parse(plain, b.fields(o.Client.ID())); err != nil {
 		return nil, &home.DamagedError{File: file, Err: err}
 	}
-	b.name = name
 	return b, nil
-}
-
-// inBlocks recognises files of version 1: a row of blocks, each sealed behind its length.
-func inBlocks(sealed []byte) bool {
-	blocks := 0
-	for ; len(sealed) > 4; blocks++ {
-		n := uint64(binary.BigEndian.Uint32(sealed))
-		if n > uint64(len(sealed)-4) {
-			return false
-		}
-		sealed = sealed[4+n:]
-	}
-	return blocks > 0 && len(sealed) == 0
 }
 
 // remove takes a batch's file away, if it has one.
@@ -141,24 +110,19 @@ func (o *Outbox) syncDir() error { return disk.SyncDir(o.Home.Path(o.file(""))) 
 
 // newName is the name of a new file: behind all others, whatever the clock says.
 func (o *Outbox) newName() string {
-	at := uint64(o.Now().UnixNano())
+	var last uint64
 	if n := len(o.waiting); n > 0 {
-		before, _, _ := strings.Cut(o.waiting[n-1].name, "-")
-		if last, err := strconv.ParseUint(before, 16, 64); err == nil {
-			at = max(at, last+1)
-		}
+		fmt.Sscanf(o.waiting[n-1].name, "%16x", &last)
 	}
 	var r [8]byte
 	rand.Read(r[:])
-	return fmt.Sprintf("%016x-%s", at, hex.EncodeToString(r[:]))
+	return fmt.Sprintf("%016x-%x", max(uint64(o.Now().UnixNano()), last+1), r)
 }
 
+var fileName = regexp.MustCompile(`^[0-9a-f]{16}-[0-9a-f]{16}$`)
+
 // IsFile reports whether a name is one that a batch's file has.
-func IsFile(name string) bool {
-	at, random, _ := strings.Cut(name, "-")
-	isHex := func(s string) bool { return len(s) == 16 && strings.Trim(s, "0123456789abcdef") == "" }
-	return isHex(at) && isHex(random)
-}
+func IsFile(name string) bool { return fileName.MatchString(name) }
 
 // names returns the names of the files, oldest first. The folder is made if it is missing.
 func (o *Outbox) names() ([]string, error) {
