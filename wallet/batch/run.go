@@ -31,14 +31,10 @@ type run struct {
 	job    *job
 	next   int // chunk
 	to     map[string]wallet.Contact
-	ahead  []*part      // the next chunks, at most signAhead
+	ahead  *part        // the next chunk, if it is being signed
 	failed map[int]bool // lines of which a grant failed
 	status Status
 }
-
-// signAhead is how many chunks are signed while the one before them is on its way:
-// with one, cores have nothing to do when it is signed before the other has arrived.
-const signAhead = 2
 
 // part is a chunk that is being signed.
 type part struct {
@@ -49,8 +45,8 @@ type part struct {
 
 // wait waits until nothing is being signed any more.
 func (r *run) wait() {
-	for _, p := range r.ahead {
-		p.signed.Wait()
+	if r.ahead != nil {
+		r.ahead.signed.Wait()
 	}
 }
 
@@ -130,15 +126,11 @@ func (r *run) noteFailed(ds []done) error {
 
 // carryOut signs the next chunk, if that was not done ahead, and sends it.
 func (r *run) carryOut(ctx context.Context) error {
-	var p *part
-	for p == nil && len(r.ahead) > 0 {
-		p, r.ahead = r.ahead[0], r.ahead[1:]
-		// The lock was given up since it was signed.
-		if p.signed.Wait(); p.n != r.next || !p.signed.Usable() {
-			p = nil
-		}
-	}
-	if p == nil {
+	r.wait()
+	p := r.ahead
+	r.ahead = nil
+	// The lock was given up since it was signed.
+	if p == nil || p.n != r.next || !p.signed.Usable() {
 		var err error
 		if p, err = r.sign(ctx, r.next); err != nil {
 			return err
@@ -147,17 +139,9 @@ func (r *run) carryOut(ctx context.Context) error {
 	if err := p.signed.Wait(); err != nil {
 		return err
 	}
-	// All cores sign the next chunks where this one waits for the disk.
-	for len(r.ahead) < signAhead {
-		n := r.next + 1 + len(r.ahead)
-		if do, size := r.job.chunk(n); size == 0 || do != Grant {
-			break
-		}
-		next, err := r.sign(ctx, n)
-		if err != nil {
-			break // it is said when its turn comes
-		}
-		r.ahead = append(r.ahead, next)
+	// All cores sign the next chunk where this one waits for the disk.
+	if do, size := r.job.chunk(r.next + 1); size > 0 && do == Grant {
+		r.ahead, _ = r.sign(ctx, r.next+1) // its error is said when its turn comes
 	}
 	if len(p.left) > 0 {
 		if err := r.job.w.Job().Write(name("left", p.n), p.left); err != nil {
