@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
@@ -62,6 +63,26 @@ func (a consents) list(ctx context.Context, _ []string) error {
 		a.next("carekey grant --to NAME --record ID --for 30d")
 	}
 	return failed
+}
+
+// namedConsents finds consents wherever they are, each once; f finds one on a ledger.
+func namedConsents(ctx context.Context, s *session, ids []string, f func(w *wallet.Wallet, id string) ([]wallet.Consent, error)) (cs []wallet.Consent, err error) {
+	for _, id := range ids {
+		c, _, err := find(ctx, s, id, func(o *opened) (c wallet.Consent, found string, err error) {
+			some, err := f(o.w, id)
+			if err != nil {
+				return c, "", err
+			}
+			return some[0], some[0].ID.String(), nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(cs, func(x wallet.Consent) bool { return x.ID == c.ID }) {
+			cs = append(cs, c)
+		}
+	}
+	return cs, nil
 }
 
 // show shows one consent, and its share code.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/carekey/carekey/cmd/cli"
@@ -47,30 +46,15 @@ consents. It is not signed: what holds is on the ledger. How it is to be read:
 }
 
 func (a consents) export(ctx context.Context, ids []string, x exportFlags) error {
-	var cs []wallet.Consent
+	proven := func(w *wallet.Wallet, id string) ([]wallet.Consent, error) { return w.Consents().Proven(ctx, id) }
+	cs, err := namedConsents(ctx, a.session, ids, proven)
+	if err == nil && len(ids) == 0 {
+		cs, _, err = collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Consent, error) { return proven(w, "") })
+	}
+	if err != nil { // who reads the file would take it for all
+		return err
+	}
 	var missing error
-	for _, id := range ids {
-		c, _, err := find(ctx, a.session, id, func(o *opened) (c wallet.Consent, _ string, err error) {
-			some, err := o.w.Consents().Proven(ctx, id)
-			if err != nil {
-				return c, "", err
-			}
-			return some[0], some[0].ID.String(), nil
-		})
-		if err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(cs, func(x wallet.Consent) bool { return x.ID == c.ID }) {
-			cs = append(cs, c)
-		}
-	}
-	if len(ids) == 0 {
-		var failed error
-		cs, _, failed = collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Consent, error) { return w.Consents().Proven(ctx, "") })
-		if failed != nil { // who reads the file would take it for all
-			return failed
-		}
-	}
 	behind := incomplete{consents: map[string]int{}}
 	for _, o := range a.all {
 		if g := groundOf(o.w); g.away {

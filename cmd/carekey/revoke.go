@@ -54,36 +54,19 @@ wallet and a wrong clock are no reason to wait, and are told.`,
 type revoking struct{ *session }
 
 func (a revoking) revoke(ctx context.Context, r wallet.RevokeRequest) error {
-	chosen := map[*opened][]contract.ID{}
-	var cs []wallet.Consent
-	choose := func(o *opened, r wallet.RevokeRequest) error {
-		some, err := o.w.Consents().Select(ctx, r)
-		for _, c := range some {
-			if len(r.Consents) == 0 || !slices.Contains(chosen[o], c.ID) { // those that are named may be so twice
-				cs, chosen[o] = append(cs, c), append(chosen[o], c.ID)
-			}
-		}
-		return err
+	choose := func(w *wallet.Wallet, r wallet.RevokeRequest) ([]wallet.Consent, error) {
+		return w.Consents().Select(ctx, r)
 	}
+	var cs []wallet.Consent
 	var failed error
 	if len(a.all) == 1 || len(r.Consents) == 0 {
-		_, failed = a.each(ctx, func(o *opened) error { return choose(o, r) })
+		cs, _, failed = collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Consent, error) { return choose(w, r) })
 	} else {
-		for _, id := range r.Consents { // wherever it is; one that is nowhere ends it before anything is signed
-			one := wallet.RevokeRequest{Consents: []string{id}}
-			_, on, err := find(ctx, a.session, id, func(o *opened) (_ struct{}, found string, err error) {
-				some, err := o.w.Consents().Select(ctx, one)
-				if err == nil && len(some) == 1 {
-					found = some[0].ID.String()
-				}
-				return struct{}{}, found, err
-			})
-			if err == nil {
-				err = choose(on, one)
-			}
-			if err != nil {
-				return err
-			}
+		var err error // one that is nowhere ends it before anything is signed
+		if cs, err = namedConsents(ctx, a.session, r.Consents, func(w *wallet.Wallet, id string) ([]wallet.Consent, error) {
+			return choose(w, wallet.RevokeRequest{Consents: []string{id}})
+		}); err != nil {
+			return err
 		}
 	}
 	if len(cs) == 0 {
@@ -104,10 +87,16 @@ func (a revoking) revoke(ctx context.Context, r wallet.RevokeRequest) error {
 	var done []wallet.Revocation
 	var on []*opened
 	for _, o := range a.all {
-		if len(chosen[o]) == 0 {
+		var ids []contract.ID
+		for _, c := range cs {
+			if c.Ledger == o.id() {
+				ids = append(ids, c.ID)
+			}
+		}
+		if len(ids) == 0 {
 			continue
 		}
-		some, err := o.w.Consents().Revoke(ctx, chosen[o])
+		some, err := o.w.Consents().Revoke(ctx, ids)
 		if len(some) > 0 {
 			done, on = append(done, some...), append(on, o)
 		}
