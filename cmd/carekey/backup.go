@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -138,7 +137,7 @@ func (a backups) make(ctx context.Context, w *wallet.Wallet, l *ledger, to strin
 	if err := writeBackupMark(dir, info); err != nil {
 		return err
 	}
-	if err := atomicfile.Write(filepath.Join(dir, backupReadme), []byte(backupText(j)), 0o600); err != nil {
+	if err := atomicfile.Write(filepath.Join(dir, backupReadme), []byte(backupText), 0o600); err != nil {
 		return err
 	}
 	j.Verified = true
@@ -244,43 +243,23 @@ func writeBackupMark(dir string, info backupInfo) error {
 }
 
 // backupText is for whoever finds the folder.
-func backupText(j backupJSON) string {
-	var b strings.Builder
-	b.WriteString("This is a backup made by carekey.\n\n")
-	if j.Sheet == "" {
-		fmt.Fprintf(&b, "%s  a copy of the ledger: %d entries, with all payloads it held\n", filepath.Base(ledgerOfBackup(j)), j.Entries)
-	} else {
-		fmt.Fprintf(&b, "%s  how to find the ledger again; print it\n", filepath.Base(j.Sheet))
-	}
-	b.WriteString(`wallet  contacts and settings, sealed: only the 24 words open them
+const backupText = `This is a backup made by carekey.
 
-Not in it: the 24 words, the key`)
-	if j.Sheet == "" {
-		b.WriteString(`, and the keeper's shares, which a restore makes again.
-The copy holds the ledger's keys: keep it where nobody else can read it.
+ledger-*     a copy of the ledger, with all payloads that it held and with its keys:
+             keep it where nobody else can read it
+sheet-*.txt  where a node keeps the ledger: how to find it again; print it
+wallet       contacts and settings, sealed: only the 24 words open them
+
+Not in it: the 24 words, the key, and the keeper's shares, which a restore makes again.
 
 To bring the wallet back on a new machine, with the 24 words at hand:
 
     carekey restore --ledger THIS-FOLDER
-`)
-	} else {
-		b.WriteString(`.
 
-To bring the wallet back on a new machine, with the 24 words at hand:
+or, with the invitation that is on the sheet:
 
     carekey restore --ledger INVITATION --backup THIS-FOLDER
-
-The invitation is on the sheet.
-`)
-	}
-	return b.String()
-}
-
-func ledgerOfBackup(j backupJSON) string {
-	var id crypto.LedgerID
-	id.UnmarshalText([]byte(j.Ledger))
-	return backupFolder(id)
-}
+`
 
 func (a backups) show(w *wallet.Wallet, j backupJSON) error {
 	if a.flags.json {
