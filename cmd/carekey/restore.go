@@ -261,41 +261,40 @@ func (a restores) unpack(ctx context.Context, from restoring, p place) (*ledger,
 
 // sayDamaged names what did not come back, or came back as what was not signed.
 func (a restores) sayDamaged(damaged []*folder.DamagedError) {
-	const most = 5 // of each
-	name := func(one, many, then string, in func(d *folder.DamagedError) bool) {
+	const most = 5 // of each kind
+	below := func(dir string) func(*folder.DamagedError) bool {
+		return func(d *folder.DamagedError) bool { return strings.HasPrefix(d.File, dir) }
+	}
+	for _, kind := range []struct {
+		one, many, then string
+		holds           func(*folder.DamagedError) bool
+	}{
+		{"payload that is not what was signed", "payloads that are not what was signed",
+			"What it was cannot be opened; all else comes back.", (*folder.DamagedError).InStore},
+		{"key that is damaged", "keys that are damaged",
+			"It was left out; all else comes back. Without it the copy can be read, and not be\ngone on with: put the key back from another backup, if there is one.", below("keys/")},
+		{"file of the keeper that is damaged", "files of the keeper that are damaged",
+			"What it filed there, such as its acknowledgements, is lost; all else comes back.", below("keeper/")},
+		{"file of the ledger that is damaged", "files of the ledger that are damaged",
+			"It was made anew from the entries; nothing is lost.", func(d *folder.DamagedError) bool { return !strings.Contains(d.File, "/") }},
+	} {
 		var files []string
 		for _, d := range damaged {
 			f := d.File
 			if d.InStore() { // several may be in a file
 				f = d.Error()
 			}
-			if in(d) && !slices.Contains(files, f) {
+			if kind.holds(d) && !slices.Contains(files, f) {
 				files = append(files, f)
 			}
 		}
-		if len(files) == 0 {
-			return
+		if n := len(files); n > 0 {
+			if n > most {
+				files = append(files[:most], fmt.Sprintf("and %s more", thousands(n-most)))
+			}
+			a.say("The backup holds %s:\n  %s\n%s", plural(n, kind.one, kind.many), strings.Join(files, "\n  "), kind.then)
 		}
-		what := "The backup holds " + one + ":"
-		if len(files) > 1 {
-			what = fmt.Sprintf("The backup holds %d %s:", len(files), many)
-		}
-		for _, f := range files[:min(most, len(files))] {
-			what += "\n  " + f
-		}
-		if n := len(files) - most; n > 0 {
-			what += fmt.Sprintf("\n  and %s more", thousands(n))
-		}
-		a.say("%s\n%s", what, then)
 	}
-	below := func(dir string) func(*folder.DamagedError) bool {
-		return func(d *folder.DamagedError) bool { return strings.HasPrefix(d.File, dir) }
-	}
-	name("a payload that is not what was signed", "payloads that are not what was signed", "What it was cannot be opened; all else comes back.", (*folder.DamagedError).InStore)
-	name("a key that is damaged", "keys that are damaged", "It was left out; all else comes back. Without it the copy can be read, and not be\ngone on with: put the key back from another backup, if there is one.", below("keys/"))
-	name("a file of the keeper that is damaged", "files of the keeper that are damaged", "What it filed there, such as its acknowledgements, is lost; all else comes back.",
-		below("keeper/"))
-	name("a file of the ledger that is damaged", "files of the ledger that are damaged", "It was made anew from the entries; nothing is lost.", func(d *folder.DamagedError) bool { return !strings.Contains(d.File, "/") })
 }
 
 // errBadBackup: the log of the ledger in a backup is not what was written. dir
