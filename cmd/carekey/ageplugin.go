@@ -49,20 +49,15 @@ func (a agePlugin) serve(ctx context.Context, p *plugin.Plugin) *ageKeys {
 		return []byte(answer), nil
 	}
 	keys := &ageKeys{ctx: ctx, app: a, opened: map[wallet.AgePointer]openedKey{}}
-	p.HandleIdentityEncoding(func(text string) (age.Identity, error) {
+	pointed := func(text string) (*pointedIdentity, error) {
 		at, err := wallet.ParseAgePointer(text)
 		if err != nil {
 			return nil, inPlugin(err)
 		}
 		return &pointedIdentity{keys, at}, nil
-	})
-	p.HandleIdentityEncodingAsRecipient(func(text string) (age.Recipient, error) {
-		at, err := wallet.ParseAgePointer(text)
-		if err != nil {
-			return nil, inPlugin(err)
-		}
-		return &pointedIdentity{keys, at}, nil
-	})
+	}
+	p.HandleIdentityEncoding(func(text string) (age.Identity, error) { return pointed(text) })
+	p.HandleIdentityEncodingAsRecipient(func(text string) (age.Recipient, error) { return pointed(text) })
 	p.HandleRecipientEncoding(func(text string) (age.Recipient, error) {
 		r, err := wallet.ParseAgeRecipient(text)
 		if err != nil {

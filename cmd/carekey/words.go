@@ -3,11 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"regexp"
 	"strconv"
-	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
@@ -169,39 +168,24 @@ func wordsIn(s string) []string {
 	var words []string
 	var numbers []int
 	var before, after int // words with a number there
-	const none, word, number = 0, 1, 2
-	last := none
+	wasWord, wasNumber := false, false
 	s = norm.NFKD.String(text.Visible(s)) // as BIP-39 has it
-	for len(s) > 0 {
-		r, _ := utf8.DecodeRuneInString(s)
-		kind, in := none, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }
+	for _, part := range regexp.MustCompile(`\pL+|\p{Nd}+`).FindAllString(s, -1) {
+		number := !unicode.IsLetter([]rune(part)[0])
 		switch {
-		case unicode.IsLetter(r):
-			kind, in = word, unicode.IsLetter
-		case unicode.IsDigit(r):
-			kind, in = number, unicode.IsDigit
-		}
-		n := strings.IndexFunc(s, func(r rune) bool { return !in(r) })
-		if n < 0 {
-			n = len(s)
-		}
-		switch kind {
-		case word:
-			words = append(words, s[:n])
-			if last == number {
-				before++
-			}
 		case number:
-			at, _ := strconv.Atoi(s[:n]) // what is none is out of range
+			at, _ := strconv.Atoi(part) // what is none is out of range
 			numbers = append(numbers, at)
-			if last == word {
+			if wasWord {
 				after++
 			}
+		default:
+			words = append(words, part)
+			if wasNumber {
+				before++
+			}
 		}
-		if kind != none {
-			last = kind
-		}
-		s = s[n:]
+		wasWord, wasNumber = !number, number
 	}
 	if len(numbers) != len(words) || max(before, after) != len(words) {
 		return words
