@@ -101,7 +101,7 @@ func (a Audit) Events(ctx context.Context) ([]Event, error) {
 // damaged.
 func (a Audit) events(ctx context.Context, t *view.Thread, ask bool) (_ []Event, damaged, err error) {
 	c := a.w.Consents().of(t)
-	base := Event{Ledger: a.w.client.ID(), AsOf: a.w.view.AsOf(), Consent: t.ID, Who: c.To, Address: c.Address, Records: c.Records, Purpose: c.Purpose, Verified: true, Clock: c.Clock}
+	base := Event{Ledger: c.Ledger, AsOf: c.AsOf, Consent: t.ID, Who: c.To, Address: c.Address, Records: c.Records, Purpose: c.Purpose, Verified: true, Clock: c.Clock}
 	var answers []ledgerclient.InquiryAnswer
 	if ask {
 		answers, err = a.w.Consents().inquire(ctx, t)

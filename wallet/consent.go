@@ -32,28 +32,33 @@ const (
 	StatusPending  Status = "pending" // signed, and not on the ledger yet
 )
 
+// Seen is what both sides see of a consent.
+type Seen struct {
+	Ledger   crypto.LedgerID `json:"ledger"` // that it is on
+	Granted  Hour            `json:"granted"`
+	Address  crypto.Address  `json:"-"` // of the other side; zero if Missing
+	Records  []ConsentRecord `json:"records"`
+	Purpose  payload.Purpose `json:"-"`
+	Until    Hour            `json:"until"`       // the exact end, which the recipient's wallet keeps to; NotAfter if Missing
+	NotAfter Hour            `json:"ledgerUntil"` // the end on the ledger, to which ledger and keepers hold everybody
+	Status   Status          `json:"status"`
+	Missing  bool            `json:"missing,omitempty"` // its terms cannot be had: whom and what it is for is not known
+	Damaged  error           `json:"-"`                 // Missing because what the store holds is not what was signed, or cannot be reached; nil if it holds nothing. In a Summary also what a keeper holds of it is damaged
+	AsOf     time.Time       `json:"asOf,omitzero"`     // when the ledger was followed last, if it is out of reach; otherwise zero
+	Clock    time.Time       `json:"clock,omitzero"`    // what the clock says, if it disagrees with the ledger's time: see Log.Doubt; otherwise zero
+}
+
 // Consent is a consent that this wallet gave.
 type Consent struct {
-	Ledger     crypto.LedgerID `json:"ledger"` // that it is on
-	ID         contract.ID     `json:"consent"`
-	To         string          `json:"-"` // the contact's name; "" if the address is no contact
-	Address    crypto.Address  `json:"-"` // zero if Missing
-	Records    []ConsentRecord `json:"records"`
-	Purpose    payload.Purpose `json:"-"`
-	NotBefore  Hour            `json:"from,omitzero"` // 0 = from the start
-	Until      Hour            `json:"until"`         // the exact end, which the recipient's wallet keeps to; NotAfter if Missing
-	NotAfter   Hour            `json:"ledgerUntil"`   // the end on the ledger, to which ledger and keepers hold everybody
-	Granted    Hour            `json:"granted"`
-	Revoked    Hour            `json:"revoked,omitzero"` // 0 = not revoked
-	Status     Status          `json:"status"`
-	Over       bool            `json:"-"`                 // the exact end has passed, and the ledger's has not: it is still active there
-	Pending    Action          `json:"pending,omitempty"` // what was signed and waits: Granting or Revoking; "" if nothing does
-	Openings   int             `json:"openings"`          // accesses on the ledger
-	LastOpened Hour            `json:"lastOpened,omitzero"`
-	Missing    bool            `json:"missing,omitempty"` // its terms cannot be had: whom and what it is for is not known
-	Damaged    error           `json:"-"`                 // Missing because what the store holds is not what was signed, or cannot be reached; nil if it holds nothing. In a Summary also what a keeper holds of it is damaged
-	AsOf       time.Time       `json:"asOf,omitzero"`     // when the ledger was followed last, if it is out of reach; otherwise zero
-	Clock      time.Time       `json:"clock,omitzero"`    // what the clock says, if it disagrees with the ledger's time: see Log.Doubt; otherwise zero
+	Seen
+	ID         contract.ID `json:"consent"`
+	To         string      `json:"-"`                 // the contact's name; "" if the address is no contact
+	NotBefore  Hour        `json:"from,omitzero"`     // 0 = from the start
+	Revoked    Hour        `json:"revoked,omitzero"`  // 0 = not revoked
+	Over       bool        `json:"-"`                 // the exact end has passed, and the ledger's has not: it is still active there
+	Pending    Action      `json:"pending,omitempty"` // what was signed and waits: Granting or Revoking; "" if nothing does
+	Openings   int         `json:"openings"`          // accesses on the ledger
+	LastOpened Hour        `json:"lastOpened,omitzero"`
 }
 
 // ConsentRecord is one record version in a consent.
@@ -80,10 +85,17 @@ func (cs Consents) statusOf(t *view.Thread) Status {
 	return StatusActive
 }
 
+func (w *Wallet) seen(t *view.Thread) Seen {
+	s := Seen{Ledger: w.client.ID(), Granted: Hour(t.Hour), Until: Hour(t.Until()), NotAfter: Hour(t.NotAfter), Status: w.Consents().statusOf(t),
+		Missing: t.Terms == nil, Damaged: t.Damage(), AsOf: w.view.AsOf(), Clock: w.view.Doubt()}
+	if t.Terms != nil {
+		s.Address, s.Purpose, s.Records = t.Terms.Peer, t.Terms.Purpose, w.shownRecords(t.Terms.Set)
+	}
+	return s
+}
+
 func (cs Consents) of(t *view.Thread) Consent {
-	c := Consent{Ledger: cs.w.client.ID(), ID: t.ID, NotBefore: Hour(t.NotBefore), Until: Hour(t.Until()), NotAfter: Hour(t.NotAfter), Granted: Hour(t.Hour),
-		Status: cs.statusOf(t), LastOpened: Hour(t.LastAccess), Missing: t.Terms == nil, Damaged: t.Damage(),
-		Pending: cs.w.Changes().action(t.ID), AsOf: cs.w.view.AsOf(), Clock: cs.w.view.Doubt()}
+	c := Consent{Seen: cs.w.seen(t), ID: t.ID, NotBefore: Hour(t.NotBefore), LastOpened: Hour(t.LastAccess), Pending: cs.w.Changes().action(t.ID)}
 	c.Over = c.Status == StatusActive && cs.w.view.OpenHour() >= t.Until()
 	for _, f := range t.FollowUps() {
 		switch f.Kind {
@@ -93,14 +105,7 @@ func (cs Consents) of(t *view.Thread) Consent {
 			c.Revoked = Hour(f.Hour)
 		}
 	}
-	if t.Terms == nil {
-		return c
-	}
-	c.Address, c.Purpose = t.Terms.Peer, t.Terms.Purpose
-	if k, ok := cs.w.Contacts().known(c.Address); ok {
-		c.To = k.Name
-	}
-	c.Records = cs.w.shownRecords(t.Terms.Set)
+	c.To = cs.w.Contacts().known(c.Address).Name
 	return c
 }
 
@@ -148,15 +153,13 @@ func (cs Consents) pending() []Consent {
 
 // pendingOf is what a grant on its way will be.
 func (cs Consents) pendingOf(c *outbox.Change) Consent {
-	out := Consent{Ledger: cs.w.client.ID(), ID: c.ID, NotBefore: Hour(c.Entry.NotBefore), Until: Hour(c.Entry.NotAfter), NotAfter: Hour(c.Entry.NotAfter),
-		Status: StatusPending, Pending: cs.w.Changes().action(c.ID), AsOf: cs.w.view.AsOf(), Clock: cs.w.view.Doubt()}
+	out := Consent{ID: c.ID, NotBefore: Hour(c.Entry.NotBefore), Pending: cs.w.Changes().action(c.ID),
+		Seen: Seen{Ledger: cs.w.client.ID(), Until: Hour(c.Entry.NotAfter), NotAfter: Hour(c.Entry.NotAfter), Status: StatusPending, AsOf: cs.w.view.AsOf(), Clock: cs.w.view.Doubt()}}
 	e, err := effectOf[consentEffect](c)
 	if out.Missing = err != nil; err == nil {
 		out.Address, out.Records, out.Purpose, out.Until = e.Terms.To, consentRecords(e.Terms.Records), e.Terms.Purpose, Hour(e.Terms.End())
 	}
-	if k, ok := cs.w.Contacts().known(out.Address); ok {
-		out.To = k.Name
-	}
+	out.To = cs.w.Contacts().known(out.Address).Name
 	if cs.w.view.OpenHour() >= c.Entry.NotAfter {
 		out.Status = StatusExpired // the ledger will refuse it
 	}

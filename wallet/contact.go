@@ -109,15 +109,15 @@ func (cs Contacts) index(name string) int {
 
 func sameName(a, b string) bool { return a == b || text.Name(a) == text.Name(b) }
 
-// known returns the contact with an address, of several names a verified one;
-// false for a stranger's.
-func (cs Contacts) known(a crypto.Address) (found Contact, ok bool) {
-	for i := range cs.w.book.contacts {
-		if c := &cs.w.book.contacts[i]; c.Address == a && (!ok || c.Verified && !found.Verified) {
-			found, ok = *c, true
+// known returns the contact with an address, of several names a verified one; a
+// stranger's is zero.
+func (cs Contacts) known(a crypto.Address) (found Contact) {
+	for _, c := range cs.w.book.contacts {
+		if c.Address == a && (found.Name == "" || c.Verified && !found.Verified) {
+			found = c
 		}
 	}
-	return found, ok
+	return found
 }
 
 // Skeleton maps names that look alike to one string: case, spaces, punctuation, accents,

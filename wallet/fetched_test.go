@@ -41,7 +41,7 @@ func TestFetchFoldersAreSafe(t *testing.T) {
 		"Jose\u0301":            "José-" + fp,
 	} {
 		dir := t.TempDir()
-		r := Received{From: name, Address: a, Consent: contract.ID{0xab, 0xcd, 0xef, 1}}
+		r := Received{From: name, Seen: Seen{Address: a}, Consent: contract.ID{0xab, 0xcd, 0xef, 1}}
 		f, err := PrepareFetch(dir, r, false)
 		if err != nil {
 			t.Fatalf("%q: %v", name, err)
@@ -71,7 +71,7 @@ func TestFetchFoldersAreSafe(t *testing.T) {
 	if err := os.Symlink(filepath.Join(dir, "elsewhere"), filepath.Join(dir, "Maria-"+fp)); err != nil {
 		t.Skip(err)
 	}
-	f, err := PrepareFetch(dir, Received{From: "maria", Address: a}, false)
+	f, err := PrepareFetch(dir, Received{From: "maria", Seen: Seen{Address: a}}, false)
 	if err != nil || filepath.Base(f.sender) == "Maria-"+fp || strings.EqualFold(filepath.Base(f.sender), "Maria-"+fp) {
 		t.Errorf("%v, %v", f, err)
 	}
@@ -81,7 +81,7 @@ func TestFetchFoldersAreSafe(t *testing.T) {
 	}
 	for _, bad := range []string{filepath.Join(dir, "file"), filepath.Join(dir, strings.Repeat("d/", 2200))} {
 		for _, flat := range []bool{false, true} {
-			if _, err := PrepareFetch(bad, Received{From: "Maria", Address: a}, flat); err == nil {
+			if _, err := PrepareFetch(bad, Received{From: "Maria", Seen: Seen{Address: a}}, flat); err == nil {
 				t.Errorf("a fetch into %.60s was prepared", bad)
 			}
 		}
@@ -95,7 +95,7 @@ func TestManifestOfFetchesAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
-			r := Received{From: "Maria", Address: a, Consent: contract.ID{byte(i + 1)}}
+			r := Received{From: "Maria", Seen: Seen{Address: a}, Consent: contract.ID{byte(i + 1)}}
 			f, err := PrepareFetch(dir, r, false)
 			if err != nil {
 				t.Error(err)

@@ -4,12 +4,10 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
-	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/wallet/payload"
 	"github.com/carekey/carekey/wallet/view"
 )
 
@@ -21,24 +19,13 @@ func (w *Wallet) Inbox() Inbox { return Inbox{w} }
 
 // Received is a consent that somebody gave to this wallet.
 type Received struct {
-	Ledger      crypto.LedgerID `json:"ledger"` // that it is on
-	Consent     contract.ID     `json:"consent"`
-	Granted     Hour            `json:"granted"`
-	From        string          `json:"-"` // the contact's name; "" for an unknown sender
-	Verified    bool            `json:"-"` // the check words of the sender were compared
-	Address     crypto.Address  `json:"-"` // of the sender; zero if Missing
-	Records     []ConsentRecord `json:"records"`
-	Purpose     payload.Purpose `json:"-"`
-	NotBefore   Hour            `json:"begins,omitzero"`
-	Until       Hour            `json:"until"`       // the exact end, to which this wallet keeps; NotAfter if Missing
-	NotAfter    Hour            `json:"ledgerUntil"` // the end on the ledger
-	Status      Status          `json:"status"`
-	Fetched     int             `json:"-"` // accesses of one's own on the ledger
-	LastFetched Hour            `json:"lastFetched,omitzero"`
-	Missing     bool            `json:"missing,omitempty"` // its terms cannot be had
-	Damaged     error           `json:"-"`                 // Missing because the terms are not what was signed, or cannot be reached; nil if the store holds none
-	AsOf        time.Time       `json:"asOf,omitzero"`     // when the ledger was followed last, if it is out of reach; otherwise zero
-	Clock       time.Time       `json:"clock,omitzero"`    // what the clock says, if it disagrees with the ledger's time: see Log.Doubt; otherwise zero
+	Seen
+	Consent     contract.ID `json:"consent"`
+	From        string      `json:"-"` // the contact's name; "" for an unknown sender
+	Verified    bool        `json:"-"` // the check words of the sender were compared
+	NotBefore   Hour        `json:"begins,omitzero"`
+	Fetched     int         `json:"-"` // accesses of one's own on the ledger
+	LastFetched Hour        `json:"lastFetched,omitzero"`
 }
 
 // List lists what was granted to this wallet, oldest first.
@@ -114,24 +101,18 @@ func (in Inbox) tryTerms(ctx context.Context, t *view.Thread) error {
 }
 
 func (in Inbox) of(t *view.Thread) Received {
-	r := Received{Ledger: in.w.client.ID(), Consent: t.ID, Granted: Hour(t.Hour), NotBefore: Hour(t.NotBefore), Until: Hour(t.Until()), NotAfter: Hour(t.NotAfter), Status: in.w.Consents().statusOf(t),
-		LastFetched: Hour(t.LastAccess), AsOf: in.w.view.AsOf(), Clock: in.w.view.Doubt(), Missing: t.Terms == nil, Damaged: t.Damage()}
+	r := Received{Seen: in.w.seen(t), Consent: t.ID, NotBefore: Hour(t.NotBefore), LastFetched: Hour(t.LastAccess)}
 	for _, f := range t.FollowUps() {
 		if f.Kind == contract.KindAccess {
 			r.Fetched++
 		}
 	}
-	if t.Terms == nil {
-		return r
-	}
-	r.Address, r.Purpose, r.Records = t.Terms.Peer, t.Terms.Purpose, in.w.shownRecords(t.Terms.Set)
-	if c, ok := in.w.Contacts().known(r.Address); ok {
-		r.From, r.Verified = c.Name, c.Verified
-	}
+	c := in.w.Contacts().known(r.Address)
+	r.From, r.Verified = c.Name, c.Verified
 	return r
 }
 
-// keys makes the one-time keys of a consent that was given to this wallet.
+// oneTimeKeys makes the one-time keys of a consent that was given to this wallet.
 func (in Inbox) oneTimeKeys(t *view.Thread) (*crypto.OneTimeKeys, error) {
 	e, err := in.w.view.Opening(t)
 	if err != nil {

@@ -56,7 +56,7 @@ func TestTimesForPeople(t *testing.T) {
 // No list in JSON is null, whatever is missing.
 func TestJSONListsAreNeverNull(t *testing.T) {
 	for _, v := range []any{
-		list([]wallet.Record(nil), recordOf), consentOf(wallet.Consent{Missing: true}), receivedOf(wallet.Received{Missing: true}),
+		list([]wallet.Record(nil), recordOf), consentOf(wallet.Consent{Seen: wallet.Seen{Missing: true}}), receivedOf(wallet.Received{Seen: wallet.Seen{Missing: true}}),
 		eventOf(wallet.Event{}), revocationOf(wallet.Revocation{}), list([]wallet.Contact(nil), same), list([]wallet.Pending(nil), pendingOf),
 	} {
 		b, err := json.Marshal(v)

@@ -28,8 +28,8 @@ func TestRowsCostLittle(t *testing.T) {
 		most        float64
 	}{{"Dr Smith", "Laboratory of November", 12}, {"Ελένη Παπαδοπούλου", "Εργαστήριο Νοεμβρίου", 45}, {"山田太郎", "血液検査", 45}} {
 		records := []wallet.ConsentRecord{{Title: of.title, Version: 1}, {Title: of.title, Version: 2}}
-		c := wallet.Consent{To: of.name, Records: records, Status: wallet.StatusActive, Until: 500_000, NotAfter: 500_000, Openings: 3, LastOpened: 499_000}
-		r := wallet.Received{From: of.name, Records: records, Status: wallet.StatusActive, Until: 500_000, Fetched: 1, LastFetched: 499_000}
+		c := wallet.Consent{To: of.name, Seen: wallet.Seen{Records: records, Status: wallet.StatusActive, Until: 500_000, NotAfter: 500_000}, Openings: 3, LastOpened: 499_000}
+		r := wallet.Received{From: of.name, Seen: wallet.Seen{Records: records, Status: wallet.StatusActive, Until: 500_000}, Fetched: 1, LastFetched: 499_000}
 		e := wallet.Event{Who: of.name, Records: records, What: wallet.Opened, HasReason: true, Reason: of.title, Hour: 499_000, Verified: true}
 		repeat := func(f func() error) time.Duration {
 			start := time.Now()
