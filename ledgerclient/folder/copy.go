@@ -260,12 +260,7 @@ func (c *copier) ordered() error {
 // filed copies the keeper's files but for the shares. Nobody can tell of whose grant a
 // filing is that cannot be read: in what is salvaged there is none.
 func (c *copier) filed(ctx context.Context) error {
-	b := c.to.newBatch(1)
-	err := c.segments(ctx, b, c.from.filings, c.to.filings)
-	if err == nil {
-		err = b.flush()
-	}
-	if err != nil || c.without == nil {
+	if err := c.segments(ctx, c.from.filings, c.to.filings); err != nil || c.without == nil {
 		return err
 	}
 	return c.to.filings.mend(func(r *segRecord) bool { return r.kind == filedStop }) // one that is damaged stops still
@@ -276,13 +271,12 @@ func (c *copier) fixed() error {
 	if err := c.to.mkdirs("keys"); err != nil {
 		return err
 	}
-	b := c.to.newBatch(4)
 	for _, name := range []string{formatFile, nodeKeyFile, entryKeyFile, keeperKeyFile, genesisFile} {
-		if err := c.file(b, c.f.path(name), c.to.path(filepath.FromSlash(name)), maxGenesis); err != nil {
+		if err := c.file(c.f.path(name), c.to.path(filepath.FromSlash(name)), maxGenesis); err != nil {
 			return err
 		}
 	}
-	return b.flush()
+	return c.to.ops.syncDir(c.to.path("keys")) // the folder itself is synced with the commit
 }
 
 // leaves copies the leaves that the copy has not got yet.
@@ -322,8 +316,8 @@ func (c *copier) leaves(ctx context.Context) (err error) {
 }
 
 // file makes the file at to the same as the one at from, if that is a file of at most
-// most bytes.
-func (c *copier) file(b *batch, from, to string, most int64) error {
+// most bytes. It is durable but for its name.
+func (c *copier) file(from, to string, most int64) error {
 	if c.without[c.from.relative(from)] {
 		return nil
 	}
@@ -357,14 +351,13 @@ func (c *copier) file(b *batch, from, to string, most int64) error {
 		return err
 	}
 	defer out.Close()
-	b.dirs[filepath.Dir(to)] = true
 	n, err := io.Copy(io.NewOffsetWriter(out, 0), io.NewSectionReader(in, 0, info.Size()))
 	if err != nil {
 		return err
 	}
 	c.copied.Files++
 	c.copied.Bytes += n
-	return b.finish(to, out)
+	return finishFile(out, to, c.to.fullHour())
 }
 
 // sameBytes tells whether two files hold the same; size is that of the first.

@@ -19,8 +19,7 @@ func (c *copier) payloads(ctx context.Context, progress func(done, total uint64)
 	if err := c.to.mkdirs("contents"); err != nil {
 		return err
 	}
-	b := c.to.newBatch(int(min(c.head.size, 1<<20)))
-	if err := c.segments(ctx, b, c.from.payloads, c.to.payloads); err != nil {
+	if err := c.segments(ctx, c.from.payloads, c.to.payloads); err != nil {
 		return err
 	}
 	if err := c.from.payloads.look(); err != nil && c.leave(err) != nil {
@@ -40,7 +39,7 @@ func (c *copier) payloads(ctx context.Context, progress func(done, total uint64)
 			e := &leaves[i].Entry
 			if e.Kind == contract.KindRecord && e.Flags&contract.FlagWithdrawn != 0 {
 				withdrawn = append(withdrawn, e.Subject)
-			} else if err := c.contents(b, e); err != nil {
+			} else if err := c.contents(e); err != nil {
 				return err
 			}
 			if progress != nil {
@@ -48,7 +47,7 @@ func (c *copier) payloads(ctx context.Context, progress func(done, total uint64)
 			}
 		}
 	}
-	if err := b.flush(); err != nil {
+	if err := c.to.ops.syncDir(c.to.path("contents")); err != nil {
 		return err
 	}
 	return c.end(ctx, withdrawn)
@@ -56,7 +55,7 @@ func (c *copier) payloads(ctx context.Context, progress func(done, total uint64)
 
 // segments copies the segments, until there are no new ones: what is moved out of one is
 // in a later one.
-func (c *copier) segments(ctx context.Context, b *batch, from, to *segments) error {
+func (c *copier) segments(ctx context.Context, from, to *segments) error {
 	if err := c.to.mkdirs(to.elem...); err != nil {
 		return err
 	}
@@ -78,18 +77,18 @@ func (c *copier) segments(ctx context.Context, b *batch, from, to *segments) err
 				return err
 			}
 			done, more = append(done, n), true
-			if err := c.file(b, from.path(n), to.path(n), maxSegment); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := c.file(from.path(n), to.path(n), maxSegment); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 		}
 		if !more {
-			return nil
+			return c.to.ops.syncDir(c.to.path(to.elem...))
 		}
 	}
 }
 
 // contents copies the payloads of an entry that are files.
-func (c *copier) contents(b *batch, e *contract.Entry) error {
+func (c *copier) contents(e *contract.Entry) error {
 	id := e.ID(c.f.id)
 	for _, part := range partsOf(e) {
 		from := c.from.contentFile(id, part)
@@ -100,7 +99,7 @@ func (c *copier) contents(b *batch, e *contract.Entry) error {
 				return err
 			}
 		}
-		if err := c.file(b, from, c.to.path("contents", filepath.Base(from)), most); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := c.file(from, c.to.path("contents", filepath.Base(from)), most); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

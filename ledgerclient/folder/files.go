@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/carekey/carekey/ledgerclient/disk"
 )
@@ -85,6 +86,17 @@ func writeFile(ops fileOps, path string, data []byte, perm fs.FileMode) (err err
 	}
 	if err := f.Sync(); err != nil {
 		f.Close()
+		return err
+	}
+	return f.Close()
+}
+
+// finishFile gives a written file its time, and syncs and closes it.
+func finishFile(f file, path string, changed time.Time) error {
+	if err := disk.Chtimes(path, changed); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
 		return err
 	}
 	return f.Close()

@@ -3,7 +3,6 @@ package folder
 import (
 	"bytes"
 	"errors"
-	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -18,19 +17,6 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder/foldertest"
 )
-
-// bulkFaults are faultyFiles that can sync a whole file system, so that large
-// batches take that way.
-type bulkFaults struct{ *faultyFiles }
-
-func (x bulkFaults) syncFS(dir string) error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if err, _ := x.step(); err != nil {
-		return &fs.PathError{Op: "syncfs", Path: dir, Err: err}
-	}
-	return nil
-}
 
 // serviceScript is one life of a folder's store and keeper, each step of which
 // can be repeated.
@@ -164,9 +150,8 @@ func TestServicesKilledAtEveryOperation(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		grants int
-		bulk   bool
 		step   int // every how many operations
-	}{{"few", 2, false, lane.Pick(1, 5, 5)}, {"many", 34, true, lane.Pick(17, 41, 41)}} {
+	}{{"few", 2, lane.Pick(1, 5, 5)}, {"many", 34, lane.Pick(17, 41, 41)}} {
 		t.Run(test.name, func(t *testing.T) {
 			origin, clock := newLedger(t)
 			s := newServiceScript(t, origin, test.grants)
@@ -174,13 +159,9 @@ func TestServicesKilledAtEveryOperation(t *testing.T) {
 			life := func(x *faultyFiles) (dir string, done int) {
 				dir = filepath.Join(t.TempDir(), "l")
 				copyDir(t, origin.dir, dir)
-				var ops fileOps = x
-				if test.bulk {
-					ops = bulkFaults{x}
-				}
-				f, err := open(dir, Options{Clock: clock.now}, ops)
+				f, err := open(dir, Options{Clock: clock.now}, x)
 				if err != nil && x.once != nil {
-					f, err = open(dir, Options{Clock: clock.now}, ops)
+					f, err = open(dir, Options{Clock: clock.now}, x)
 				}
 				if err != nil {
 					return dir, 0

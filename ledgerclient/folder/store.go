@@ -14,7 +14,6 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/ledgerclient/keeper"
 )
 
@@ -166,7 +165,7 @@ func (s store) PutBlobs(ctx context.Context, puts []ledgerclient.Put) error {
 			if _, err := f.WriteAt(all[i].Blob, 0); err != nil {
 				return err
 			}
-			if err := f.finish(); err != nil {
+			if err := finishFile(f, f.path, s.fullHour()); err != nil {
 				return err
 			}
 			all[i].file = f.path
@@ -452,7 +451,6 @@ func randomName() string {
 type uploading struct {
 	file
 	path string
-	g    *ground
 }
 
 func (s store) newUpload() (*uploading, error) {
@@ -461,16 +459,5 @@ func (s store) newUpload() (*uploading, error) {
 	}
 	path := s.path("uploads", randomName())
 	f, err := s.ops.open(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, s.modes.file)
-	return &uploading{f, path, s.ground}, err
-}
-
-// finish makes what was written durable.
-func (u *uploading) finish() error {
-	if err := disk.Chtimes(u.path, u.g.fullHour()); err != nil {
-		return err
-	}
-	if err := u.Sync(); err != nil {
-		return err
-	}
-	return u.Close()
+	return &uploading{f, path}, err
 }

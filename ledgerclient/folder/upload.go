@@ -122,7 +122,7 @@ func (u *upload) Commit(put ledgerclient.Put) error {
 		u.f.Close()
 		return err
 	}
-	if err := u.f.finish(); err != nil {
+	if err := finishFile(u.f, u.f.path, u.s.fullHour()); err != nil {
 		return err
 	}
 	return u.s.place(u.ctx, []placing{p})
