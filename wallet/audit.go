@@ -189,15 +189,14 @@ func (a Audit) readAccess(ctx context.Context, t *view.Thread, e *contract.Entry
 	if contract.AccessCommitment(crypto.BlobHash(blob)) != e.Commitment {
 		return "", false, tampered("reason of an access to consent", t.ID, errCommitment)
 	}
-	body, err := crypto.OpenBlob(blob)
-	if err != nil {
-		return "", false, nil
+	var n *payload.Access
+	plain, err := crypto.OpenBlob(blob)
+	if err == nil {
+		plain, err = crypto.OpenPayload(a.w.sealContext(ledgerclient.PartAccess, e.Author), key, plain)
 	}
-	plain, err := crypto.OpenPayload(a.w.sealContext(ledgerclient.PartAccess, e.Author), key, body)
-	if err != nil {
-		return "", false, nil
+	if err == nil {
+		n, err = payload.ParseAccess(plain)
 	}
-	n, err := payload.ParseAccess(plain)
 	if err != nil || n.Ledger != a.w.client.ID() || n.Grant != t.ID || n.Author != e.Author || n.From != t.Terms.Peer {
 		return "", false, nil
 	}

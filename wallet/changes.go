@@ -196,16 +196,8 @@ func (ch Changes) Sync(ctx context.Context) (Synced, error) {
 		return nil
 	})
 	s.Finished = ch.Finished()
-	if err == nil {
-		err = ch.Stuck()
-	}
-	if over := ch.PassedOver(); err == nil && len(over) > 0 {
-		err = over[0]
-	}
-	if err == nil {
-		err = ch.w.view.Behind()
-	}
-	return s, err
+	over := append(ch.PassedOver(), nil)
+	return s, cmp.Or(err, ch.Stuck(), over[0], ch.w.view.Behind())
 }
 
 // owner is the wallet as its outbox sees it.

@@ -44,7 +44,8 @@ func encryptContent(ctx context.Context, upload ledgerclient.Upload, src Source,
 	if err := enc.Close(); err != nil {
 		return err
 	}
-	if err := writeRandom(upload, crypto.PadLength(saltSize+cipher.n)-saltSize-cipher.n); err != nil {
+	// Padding of zeros would show where the age file ends.
+	if _, err := io.CopyN(upload, rand.Reader, crypto.PadLength(saltSize+cipher.n)-saltSize-cipher.n); err != nil {
 		return err
 	}
 	m.Size, m.SHA256, m.AgeSize = plain.n, crypto.Hash(sum.Sum(nil)), cipher.n
@@ -62,21 +63,6 @@ type keepKey struct {
 func (k keepKey) Wrap(key []byte) ([]*age.Stanza, error) {
 	copy(k.key[:], key)
 	return k.Recipient.Wrap(key)
-}
-
-// writeRandom writes n random bytes: padding of zeros would show where the age
-// file ends.
-func writeRandom(w io.Writer, n int64) error {
-	buf := make([]byte, min(n, 1<<20))
-	for n > 0 {
-		b := buf[:min(n, int64(len(buf)))]
-		rand.Read(b)
-		if _, err := w.Write(b); err != nil {
-			return err
-		}
-		n -= int64(len(b))
-	}
-	return nil
 }
 
 // ctxReader ends with the context's error once it is done.

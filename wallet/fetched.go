@@ -34,11 +34,10 @@ import (
 // Fetched is where the files of one consent go. Nothing in it is ever replaced unless the
 // caller says so: a file that is in the way makes another name.
 type Fetched struct {
-	Dir      string // of the files
-	sender   string // folder of the sender; "" if the files go straight into Dir
-	received Received
-	taken    map[string]bool // names given by this value, folded
-	made     []string        // folders that were not there before, the innermost first
+	Dir    string          // of the files
+	sender string          // folder of the sender; "" if the files go straight into Dir
+	taken  map[string]bool // names given by this value, folded
+	made   []string        // folders that were not there before, the innermost first
 }
 
 // Manifest is what manifest.json in a sender's folder says.
@@ -89,7 +88,7 @@ const (
 // file of the longest name can be made in it: that is for before the access, which cannot
 // be taken back. With flat the files go into dir itself.
 func PrepareFetch(dir string, r Received, flat bool) (*Fetched, error) {
-	f := &Fetched{Dir: dir, received: r, taken: map[string]bool{}}
+	f := &Fetched{Dir: dir, taken: map[string]bool{}}
 	if !flat {
 		var err error
 		if f.sender, err = senderFolder(dir, r); err != nil {
@@ -103,21 +102,14 @@ func PrepareFetch(dir string, r Received, flat bool) (*Fetched, error) {
 		}
 		f.made = append(f.made, at)
 	}
-	if err := os.MkdirAll(f.Dir, 0o700); err != nil {
-		f.Discard()
-		return nil, err
+	err := os.MkdirAll(f.Dir, 0o700)
+	if err == nil {
+		err = MaySave(filepath.Join(f.Dir, strings.Repeat("n", maxSaveName)), true)
 	}
-	probe := filepath.Join(f.Dir, strings.Repeat("n", maxSaveName))
-	if _, err := os.Lstat(probe); err != nil && !errors.Is(err, fs.ErrNotExist) { // a path that is too long
-		f.Discard()
-		return nil, err
-	}
-	t, err := atomicfile.Create(probe, 0o600)
 	if err != nil {
 		f.Discard()
 		return nil, err
 	}
-	t.Abort()
 	return f, nil
 }
 

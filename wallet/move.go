@@ -140,10 +140,7 @@ func (mv Moves) Run(ctx context.Context, to *Wallet, progress func(done, total i
 			out.Records++
 		}
 	}
-	if err := m.grants(ctx); err != nil {
-		return out, err
-	}
-	revoke, err := m.replaced(ctx, &out)
+	revoke, err := m.grants(ctx, &out)
 	if err != nil {
 		return out, err
 	}
@@ -316,10 +313,11 @@ func (m *move) version(ctx context.Context, r movingRecord, v *payload.Metadata,
 // moveTogether is how many consents are given in one batch.
 const moveTogether = 256
 
-// grants gives the open consents on the new ledger.
-func (m *move) grants(ctx context.Context) error {
+// grants gives the open consents on the new ledger, lists those that are there, and
+// returns the old ones that can be revoked therefore.
+func (m *move) grants(ctx context.Context, out *Moved) (revoke []contract.ID, err error) {
 	w := m.to
-	return w.with(ctx, func() error {
+	err = w.with(ctx, func() error {
 		var plans []*GrantPlan
 		for _, c := range m.consents {
 			if _, done := m.at(c.ID, 0); done {
@@ -359,16 +357,6 @@ func (m *move) grants(ctx context.Context) error {
 				}
 			}
 		}
-		return nil
-	})
-}
-
-// replaced lists the consents that are on the new ledger, and returns the old ones
-// that can be revoked therefore.
-func (m *move) replaced(ctx context.Context, out *Moved) ([]contract.ID, error) {
-	var revoke []contract.ID
-	w := m.to
-	err := w.with(ctx, func() error {
 		if err := w.Ready(); err != nil {
 			return err
 		}

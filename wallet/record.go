@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"iter"
-	"path/filepath"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -529,10 +528,8 @@ func (rs Records) like(is func(*payload.Metadata) bool) *view.Thread {
 
 func titleOf(name string) string {
 	b := baseName(name)
-	t := strings.TrimSuffix(b, filepath.Ext(b))
-	if t == "" {
-		t = b
-	}
+	stem, _ := splitExt(b)
+	t := cmp.Or(stem, b)
 	for t = strings.ToValidUTF8(t, "\uFFFD"); t != "" && !payload.TitleFits(t); {
 		t = shorten(t)
 	}

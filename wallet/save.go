@@ -48,8 +48,10 @@ func SaveFile(path string, sum crypto.Hash, overwrite bool, write func(io.Writer
 func inTheWay(path string, overwrite bool) error {
 	info, err := os.Lstat(path)
 	switch {
-	case err != nil:
+	case errors.Is(err, fs.ErrNotExist):
 		return nil
+	case err != nil: // a path that is too long
+		return err
 	case !info.Mode().IsRegular():
 		return ErrSpecialFile.With("path", path)
 	case !overwrite:
