@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"context"
+	"sync"
 
 	"github.com/carekey/carekey/crypto/crash"
 )
@@ -12,33 +13,25 @@ import (
 // else goes to s. Not for a Store that asks on a terminal while the caller may
 // use it too.
 //
-// The secret is kept for as long as the Store is.
+// It ends with ctx. The secret is kept for as long as the Store is.
 func Ahead(ctx context.Context, s Store, id string) Store {
-	a := &ahead{Store: s, id: id, done: make(chan struct{})}
+	a := &ahead{s, id, sync.OnceValues(func() (string, error) { return s.Get(ctx, id) })}
 	go func() {
 		defer crash.Report()
-		defer close(a.done)
-		a.secret, a.err = s.Get(ctx, id)
+		a.get()
 	}()
 	return a
 }
 
 type ahead struct {
 	Store
-	id     string
-	done   chan struct{} // closed once secret and err are set
-	secret string
-	err    error
+	id  string
+	get func() (secret string, err error)
 }
 
 func (a *ahead) Get(ctx context.Context, id string) (string, error) {
 	if id != a.id {
 		return a.Store.Get(ctx, id)
 	}
-	select {
-	case <-a.done:
-		return a.secret, a.err
-	case <-ctx.Done():
-		return "", context.Cause(ctx)
-	}
+	return a.get()
 }

@@ -15,7 +15,6 @@ import (
 
 	"filippo.io/age"
 	"github.com/carekey/carekey/crypto"
-	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/atomicfile"
 	"golang.org/x/text/unicode/norm"
@@ -38,7 +37,7 @@ const (
 // Passphrase asks for the passphrase of the key file; confirm is true when it is
 // chosen, so that it should be asked twice. The bytes are overwritten after use.
 // They are composed (Unicode NFC), so that the same letters typed on another system are
-// the same passphrase; a file that was sealed under another form of them opens too.
+// the same passphrase.
 type Passphrase func(ctx context.Context, confirm bool) ([]byte, error)
 
 // File keeps one item in one file under a passphrase. The file is in the age
@@ -197,18 +196,7 @@ func (f *File) open(ctx context.Context) (id, secret string, err error) {
 		return "", "", err
 	}
 	defer clear(passphrase)
-	composed := compose(passphrase)
-	defer clear(composed)
-	id, secret, err = unseal(sealed, composed)
-	if _, wrong := fault.As(err, ErrWrongPassphrase); wrong && !bytes.Equal(composed, passphrase) {
-		return unseal(sealed, passphrase) // sealed before passphrases were composed
-	}
-	return id, secret, err
-}
-
-// compose returns a copy of a passphrase in the form in which it is used.
-func compose(passphrase []byte) []byte {
-	return norm.NFC.Append(make([]byte, 0, 3*len(passphrase)), passphrase...) // at most three times as long
+	return unseal(sealed, passphrase)
 }
 
 // unseal opens the content of a key file.
@@ -267,6 +255,7 @@ func seal(id, secret string, passphrase []byte, factor int) ([]byte, error) {
 	return sealed.Bytes(), err
 }
 
+// ask asks for a passphrase and returns it composed.
 func (f *File) ask(ctx context.Context, confirm bool) ([]byte, error) {
 	if f.Passphrase == nil {
 		return nil, ErrArgument.With("name", "passphrase callback")
@@ -278,18 +267,14 @@ func (f *File) ask(ctx context.Context, confirm bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer clear(passphrase)
 	if ctx.Err() != nil {
-		clear(passphrase)
 		return nil, context.Cause(ctx)
 	}
 	if len(passphrase) == 0 {
 		return nil, ErrEmptyPassphrase
 	}
-	if confirm {
-		defer clear(passphrase)
-		return compose(passphrase), nil
-	}
-	return passphrase, nil
+	return norm.NFC.Append(make([]byte, 0, 3*len(passphrase)), passphrase...), nil // at most three times as long
 }
 
 const itemHead = "carekey key 1\n"
