@@ -13,13 +13,6 @@ type Signature [64]byte
 // String returns the text form.
 func (s Signature) String() string { return hex.EncodeToString(s[:]) }
 
-// MarshalText returns the text form.
-func (s Signature) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, s[:]), nil }
-
-// UnmarshalText accepts exactly what MarshalText writes. Whether the signature is
-// one, only [PubKey.Verify] says.
-func (s *Signature) UnmarshalText(text []byte) error { return parseHex(s[:], text, "signature") }
-
 // IsZero reports whether s is 64 zero bytes, which no key ever verifies.
 func (s Signature) IsZero() bool { return s == Signature{} }
 

@@ -4,7 +4,6 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"sync"
@@ -44,18 +43,8 @@ func NewNonce() (n Nonce) {
 }
 
 // SelfTag is an encrypted nonce. It looks random to all but its author, who finds
-// her own entries by it in one pass over a ledger. Its text is 32 lower-case
-// hexadecimal digits.
+// her own entries by it in one pass over a ledger.
 type SelfTag [16]byte
-
-// String returns the text form.
-func (t SelfTag) String() string { return hex.EncodeToString(t[:]) }
-
-// MarshalText returns the text form.
-func (t SelfTag) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, t[:]), nil }
-
-// UnmarshalText accepts exactly what MarshalText writes.
-func (t *SelfTag) UnmarshalText(text []byte) error { return parseHex(t[:], text, "self-tag") }
 
 // Tagger makes and opens the self-tags of a person on one ledger. It is safe for
 // concurrent use.

@@ -61,7 +61,7 @@ func Acceptance(now Hour) (notBefore, notAfter Hour) {
 // Kind says what an entry states.
 type Kind uint8
 
-// Kinds of contract version 1. Zero is never a kind.
+// Kinds of contract version 1. Zero is never a kind; SPEC.md reserves others.
 const (
 	KindConfig Kind = 1 // opens, or changes, the ledger's configuration
 	KindRecord Kind = 2 // opens a record; a further version of it; its withdrawal
@@ -70,20 +70,8 @@ const (
 	KindAccess Kind = 5 // the recipient of a consent uses it
 )
 
-// Kinds reserved for later contract versions, refused until then.
-const (
-	KindRequest     Kind = 6
-	KindAnswer      Kind = 7
-	KindDeliver     Kind = 8
-	KindAcknowledge Kind = 9
-	KindAnchor      Kind = 10
-	KindHandover    Kind = 11
-)
-
 var kindNames = [...]string{
 	KindConfig: "config", KindRecord: "record", KindGrant: "grant", KindRevoke: "revoke", KindAccess: "access",
-	KindRequest: "request", KindAnswer: "answer", KindDeliver: "deliver", KindAcknowledge: "acknowledge",
-	KindAnchor: "anchor", KindHandover: "handover",
 }
 
 // String returns the kind's name, or kind(N) for a number that has none.

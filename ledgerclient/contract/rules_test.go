@@ -125,7 +125,7 @@ var ruleCases = []ruleCase{
 		func(w *world) error { return w.put(with(w.access(), func(e *Entry) { e.Version = 2 }), "clinic", nil) }},
 	{RuleKind, "a reserved kind", access,
 		func(w *world) error {
-			return w.put(with(w.access(), func(e *Entry) { e.Kind = KindRequest }), "clinic", nil)
+			return w.put(with(w.access(), func(e *Entry) { e.Kind = KindAccess + 1 }), "clinic", nil)
 		}},
 	{RuleKind, "kind zero", access,
 		func(w *world) error { return w.put(with(w.access(), func(e *Entry) { e.Kind = 0 }), "clinic", nil) }},

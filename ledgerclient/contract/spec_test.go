@@ -182,7 +182,7 @@ func TestSpecNames(t *testing.T) {
 
 func TestKindNames(t *testing.T) {
 	for k, want := range map[Kind]string{
-		0: "kind(0)", KindConfig: "config", KindAccess: "access", KindRequest: "request", KindHandover: "handover", 12: "kind(12)", 255: "kind(255)",
+		0: "kind(0)", KindConfig: "config", KindAccess: "access", 6: "kind(6)", 11: "kind(11)", 255: "kind(255)",
 	} {
 		if got := k.String(); got != want {
 			t.Errorf("%d: %s, want %s", k, got, want)
