@@ -11,7 +11,7 @@ import (
 // knows how people make passphrases needs about 2^Strength attempts for all of its
 // kind. It is an estimate and rather too low than too high: what looks like words
 // counts as words (1.8 bits a letter, the entropy of written English with its
-// spaces left out), a year as a year, a row of keys as one pattern, and a password
+// spaces left out), digits as years and dates, a row of keys as one pattern, and a password
 // from the top of the lists as next to nothing. Nobody can see whether words were
 // drawn by dice or are the beginning of a song; a song is weaker.
 func Strength(passphrase []byte) float64 {
@@ -33,20 +33,8 @@ func Strength(passphrase []byte) float64 {
 		before = append(before, word)
 		bits += ofRun(run)
 	}
-	// Capital letters: a bit if they begin words or are everywhere, more if not.
-	capitals, inside := 0, 0
-	previous := ' '
-	for _, r := range string(passphrase) {
-		if unicode.IsUpper(r) {
-			capitals++
-			if unicode.IsLower(previous) {
-				inside++
-			}
-		}
-		previous = r
-	}
-	if capitals > 0 {
-		bits += 1 + float64(inside)
+	if text != string(passphrase) {
+		bits++ // capital letters, which mostly begin words
 	}
 	return min(bits, 256)
 }
@@ -97,7 +85,7 @@ func ofRun(run []rune) float64 {
 	case len(run) >= 3 && patterned(run):
 		return 5
 	case classOf(run[0]) == digits:
-		return ofDigits(string(run))
+		return 2 * n // mostly years and dates
 	case classOf(run[0]) == others:
 		return min(n, 1)*3 + max(n-1, 0)*1.5
 	case common(string(run)):
@@ -106,16 +94,6 @@ func ofRun(run []rune) float64 {
 		return 4.7 * n
 	}
 	return max(1.8*n, 4)
-}
-
-func ofDigits(s string) float64 {
-	if len(s) == 4 && (strings.HasPrefix(s, "19") || strings.HasPrefix(s, "20")) {
-		return 7 // a year
-	}
-	if (len(s) == 6 || len(s) == 8) && s[2:4] <= "31" && (s[:2] <= "31" || s[:2] == "19" || s[:2] == "20") {
-		return 14 // a date
-	}
-	return 3.3 * float64(len(s))
 }
 
 // patterned tells whether a run is one key, a sequence, or a row of the keyboard.
