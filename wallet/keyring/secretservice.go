@@ -97,23 +97,12 @@ const (
 
 var _ service = system{}
 
-// attributes are those by which go-keyring files an item.
-func attributes(id string) map[string]string {
-	return map[string]string{"service": Service, "username": id}
-}
-
-// search finds an item in every collection.
-func search(ctx context.Context, conn *ss.SecretService, id string) (unlocked, locked []dbus.ObjectPath, err error) {
-	err = conn.Object(secretsName, secretsPath).CallWithContext(ctx, serviceMethods+"SearchItems", 0, attributes(id)).Store(&unlocked, &locked)
-	return unlocked, locked, err
-}
-
 func (system) unlock(ctx context.Context, id string, asking func() error) error {
 	conn, err := ss.NewSecretService()
 	if err != nil {
 		return err
 	}
-	object, err := toUnlock(ctx, conn, id)
+	object, _, err := find(ctx, conn, id)
 	if err != nil {
 		return err
 	}
@@ -126,22 +115,25 @@ func (system) unlock(ctx context.Context, id string, asking func() error) error 
 	return answered(ctx, conn, prompt, asking)
 }
 
-// toUnlock is the item if it is there, otherwise the collection in which the
-// library will look for it. A service that cannot search all its collections at
-// once is left to the library.
-func toUnlock(ctx context.Context, conn *ss.SecretService, id string) (dbus.ObjectPath, error) {
-	unlocked, locked, err := search(ctx, conn, id)
+// find returns the item, by what go-keyring files it under, if it is there, otherwise
+// the collection in which the library
+// will look for it. A service that cannot search all its collections at once is left to
+// the library.
+func find(ctx context.Context, conn *ss.SecretService, id string) (dbus.ObjectPath, Sight, error) {
+	var unlocked, locked []dbus.ObjectPath
+	err := conn.Object(secretsName, secretsPath).CallWithContext(ctx, serviceMethods+"SearchItems", 0, map[string]string{"service": Service, "username": id}).Store(&unlocked, &locked)
 	switch {
 	case ctx.Err() != nil:
-		return "", ctx.Err()
+		return "", Sight{}, ctx.Err()
 	case err != nil && !is[dbus.Error](err):
-		return "", err
+		return "", Sight{}, err
 	case len(locked) > 0:
-		return locked[0], nil
+		return locked[0], Sight{Locked: true, Found: true}, nil
 	case len(unlocked) > 0:
-		return unlocked[0], nil
+		return unlocked[0], Sight{Found: true}, nil
 	}
-	return collection(conn)
+	path, err := collection(conn)
+	return path, Sight{}, err
 }
 
 // collection is where the library keeps new items.
@@ -216,16 +208,9 @@ func (system) look(ctx context.Context, id string) (Sight, error) {
 	if err != nil {
 		return Sight{}, err
 	}
-	unlocked, locked, err := search(ctx, conn, id)
-	switch {
-	case err != nil:
-		return Sight{}, err
-	case len(unlocked)+len(locked) > 0:
-		return Sight{Locked: len(locked) > 0, Found: true}, nil
-	}
-	path, err := collection(conn)
-	if err != nil {
-		return Sight{}, err
+	path, seen, err := find(ctx, conn, id)
+	if err != nil || seen.Found {
+		return seen, err
 	}
 	v, err := conn.Object(secretsName, path).GetProperty("org.freedesktop.Secret.Collection.Locked")
 	if err != nil {
