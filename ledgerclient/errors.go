@@ -3,6 +3,7 @@ package ledgerclient
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -107,31 +108,16 @@ type BatchError struct {
 }
 
 func (e *BatchError) Error() string {
-	n := 0
-	var first error
-	for _, err := range e.Errs {
-		if err != nil {
-			if n == 0 {
-				first = err
-			}
-			n++
-		}
-	}
-	if first == nil {
+	errs := e.Unwrap()
+	if len(errs) == 0 {
 		return "nothing refused"
 	}
-	return fmt.Sprintf("%d of %d refused, the first: %v", n, len(e.Errs), first)
+	return fmt.Sprintf("%d of %d refused, the first: %v", len(errs), len(e.Errs), errs[0])
 }
 
 // Unwrap returns the errors of the refused items.
 func (e *BatchError) Unwrap() []error {
-	var errs []error
-	for _, err := range e.Errs {
-		if err != nil {
-			errs = append(errs, err)
-		}
-	}
-	return errs
+	return slices.DeleteFunc(slices.Clone(e.Errs), func(err error) bool { return err == nil })
 }
 
 const (

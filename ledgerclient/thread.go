@@ -37,32 +37,21 @@ func (c *Client) Judge(t Thread, from contract.State, done int, own map[contract
 		state = contract.State{}
 	}
 	for _, p := range news {
-		if state, err = c.judge(state, p, own); err != nil {
-			return contract.State{}, err
+		e := p.Entry
+		if !own[e] {
+			err = contract.CheckShape(&e)
+			if err == nil {
+				err = contract.CheckSignature(c.id, &e)
+			}
+		}
+		if err == nil {
+			state, err = contract.Apply(c.Config(), state, &e, e.ID(c.id), p.Index, p.Hour)
+		}
+		if err != nil {
+			return contract.State{}, &TamperedError{What: fmt.Sprintf("entry %d", p.Index), Err: err}
 		}
 	}
 	return state, nil
-}
-
-func (c *Client) judge(s contract.State, p Placed, own map[contract.Entry]bool) (contract.State, error) {
-	fail := func(err error) (contract.State, error) {
-		return contract.State{}, &TamperedError{What: fmt.Sprintf("entry %d", p.Index), Err: err}
-	}
-	e := p.Entry
-	if !own[e] {
-		err := contract.CheckShape(&e)
-		if err == nil {
-			err = contract.CheckSignature(c.id, &e)
-		}
-		if err != nil {
-			return fail(err)
-		}
-	}
-	next, err := contract.Apply(c.Config(), s, &e, e.ID(c.id), p.Index, p.Hour)
-	if err != nil {
-		return fail(err)
-	}
-	return next, nil
 }
 
 // ProveComplete verifies that the thread holds every follow-up that the ledger

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -198,12 +199,11 @@ func SyncDir(path string) error {
 }
 
 func cannotSync(err error) bool {
-	for _, e := range []error{syscall.EINVAL, syscall.ENOTSUP, syscall.ENOSYS, syscall.ENOENT, syscall.EBADF} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
+	return isAny(err, syscall.EINVAL, syscall.ENOTSUP, syscall.ENOSYS, syscall.ENOENT, syscall.EBADF)
+}
+
+func isAny(err error, codes ...syscall.Errno) bool {
+	return slices.ContainsFunc(codes, func(code syscall.Errno) bool { return errors.Is(err, code) })
 }
 
 // Mkdir makes a folder of exactly that mode, whatever the umask, where the file system
@@ -226,10 +226,8 @@ func Chtimes(path string, at time.Time) error { return unlessUnkept(os.Chtimes(p
 // unlessUnkept passes over the refusal to set what a file system does not keep. Of
 // what the caller has made itself the refusal has no other reason.
 func unlessUnkept(err error) error {
-	for _, e := range []error{syscall.EPERM, syscall.EINVAL, syscall.ENOTSUP, syscall.ENOSYS} {
-		if errors.Is(err, e) {
-			return nil
-		}
+	if isAny(err, syscall.EPERM, syscall.EINVAL, syscall.ENOTSUP, syscall.ENOSYS) {
+		return nil
 	}
 	return err
 }

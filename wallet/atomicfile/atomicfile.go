@@ -9,7 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"regexp"
 
 	"github.com/carekey/carekey/ledgerclient/disk"
 )
@@ -33,16 +33,11 @@ func Write(path string, data []byte, perm fs.FileMode) error {
 // that is killed leaves them.
 const TempPrefix = ".new-"
 
-// tempRandom is how many random bytes follow the prefix, in hex.
-const tempRandom = 6
+var tempName = regexp.MustCompile(`^` + regexp.QuoteMeta(TempPrefix) + `[0-9a-f]{12}$`)
 
-// IsTemp tells whether a file was left by a process that was killed before it
+// IsTemp reports whether a file was left by a process that was killed before it
 // committed it. A name that only begins like one is somebody else's.
-func IsTemp(e fs.DirEntry) bool {
-	rest, ok := strings.CutPrefix(e.Name(), TempPrefix)
-	b, err := hex.DecodeString(rest)
-	return ok && err == nil && hex.EncodeToString(b) == rest && len(b) == tempRandom && e.Type().IsRegular()
-}
+func IsTemp(e fs.DirEntry) bool { return tempName.MatchString(e.Name()) && e.Type().IsRegular() }
 
 // File is a file that appears under its name only when it is committed.
 type File struct {
@@ -54,7 +49,7 @@ type File struct {
 // Create opens a temporary file that will become path. An error names the folder,
 // which somebody has chosen, and not the temporary file.
 func Create(path string, perm fs.FileMode) (*File, error) {
-	var r [tempRandom]byte
+	var r [6]byte
 	rand.Read(r[:])
 	tmp := filepath.Join(filepath.Dir(path), TempPrefix+hex.EncodeToString(r[:]))
 	f, err := disk.Open(tmp, os.O_CREATE|os.O_EXCL|os.O_RDWR, perm)
@@ -74,28 +69,26 @@ func (f *File) Commit() error { return f.commit(os.Rename) }
 // CommitNew is Commit, but fails with an error wrapping fs.ErrExist if the name
 // is taken. Whenever it fails no new file is there.
 func (f *File) CommitNew() error {
-	err := f.commitNew()
+	err := f.commit(nameNew)
 	if err != nil && f.done {
 		os.Remove(f.path) // it has its name, which is not durable
 	}
 	return err
 }
 
-func (f *File) commitNew() error {
-	return f.commit(func(tmp, path string) error {
-		if err := os.Link(tmp, path); err == nil {
-			return os.Remove(tmp)
-		} else if errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		// A file system without hard links (FAT, some network ones): look, then
-		// rename. Two programs that create the same name in the same instant are
-		// the one case this does not settle.
-		if _, err := os.Lstat(path); err == nil {
-			return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
-		}
-		return os.Rename(tmp, path)
-	})
+func nameNew(tmp, path string) error {
+	if err := os.Link(tmp, path); err == nil {
+		return os.Remove(tmp)
+	} else if errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	// A file system without hard links (FAT, some network ones): look, then
+	// rename. Two programs that create the same name in the same instant are
+	// the one case this does not settle.
+	if _, err := os.Lstat(path); err == nil {
+		return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
+	}
+	return os.Rename(tmp, path)
 }
 
 func (f *File) commit(name func(tmp, path string) error) error {

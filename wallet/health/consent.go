@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"html"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -145,7 +146,7 @@ func NewConsent(g Giver, c *Given) (*Consent, error) {
 	case "active", "upcoming", "expired":
 	case "revoked":
 		out.Status = "inactive"
-		out.Meta.VersionID, out.Meta.LastUpdated = "2", instant(later(c.Revoked, c.Granted))
+		out.Meta.VersionID, out.Meta.LastUpdated = "2", instant(slices.MaxFunc([]time.Time{c.Revoked, c.Granted}, time.Time.Compare))
 	default:
 		return cannot("its status is not known")
 	}
@@ -219,13 +220,6 @@ func instant(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 // lastSecond is the end of a period that FHIR counts with its end: a consent's end is
 // the first moment that is not in it.
 func lastSecond(end time.Time) string { return instant(end.Add(-time.Second)) }
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
 
 func urn(id string) string { return "urn:uuid:" + id }
 

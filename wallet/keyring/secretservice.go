@@ -116,9 +116,8 @@ func (system) unlock(ctx context.Context, id string, asking func() error) error 
 }
 
 // find returns the item, by what go-keyring files it under, if it is there, otherwise
-// the collection in which the library
-// will look for it. A service that cannot search all its collections at once is left to
-// the library.
+// the collection in which the library will look for it. A service that cannot search all
+// its collections at once is left to the library.
 func find(ctx context.Context, conn *ss.SecretService, id string) (dbus.ObjectPath, Sight, error) {
 	var unlocked, locked []dbus.ObjectPath
 	err := conn.Object(secretsName, secretsPath).CallWithContext(ctx, serviceMethods+"SearchItems", 0, map[string]string{"service": Service, "username": id}).Store(&unlocked, &locked)

@@ -1,7 +1,8 @@
 package payload
 
 import (
-	"sort"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -31,14 +32,8 @@ const Other Category = "other"
 
 // Categories returns the names in alphabetical order, "other" last.
 func Categories() []Category {
-	var out []Category
-	for c := range categories {
-		if c != Other {
-			out = append(out, c)
-		}
-	}
-	sort.Slice(out, func(i, j int) bool { return out[i] < out[j] })
-	return append(out, Other)
+	all := slices.Sorted(maps.Keys(categories))
+	return append(slices.DeleteFunc(all, func(c Category) bool { return c == Other }), Other)
 }
 
 // Valid reports whether c is on the list.
@@ -85,14 +80,7 @@ func (p Purpose) Word() string {
 }
 
 // Purposes returns the plain words in alphabetical order.
-func Purposes() []string {
-	var out []string
-	for _, w := range purposes {
-		out = append(out, w)
-	}
-	sort.Strings(out)
-	return out
-}
+func Purposes() []string { return slices.Sorted(maps.Values(purposes)) }
 
 // ParsePurpose reads a plain word or an HL7 code, ignoring case; false if it is none.
 func ParsePurpose(s string) (Purpose, bool) {
