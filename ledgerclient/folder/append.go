@@ -26,9 +26,7 @@ const MaxIdle = ledgerclient.MaxIdle
 func (l *log) Append(ctx context.Context, entries []contract.Entry) ([]ledgerclient.Outcome, error) {
 	revokes := func(e contract.Entry) bool { return e.Kind == contract.KindRevoke }
 	out, err := l.judging(ctx, exclusive, entries, func(out []ledgerclient.Outcome) error {
-		if replica, err := l.isReplica(); err != nil {
-			return err
-		} else if replica {
+		if l.head.next > 0 {
 			return ErrReplica.With("dir", l.dir)
 		}
 		hour, err := l.ledgerHour()
@@ -45,7 +43,7 @@ func (l *log) Append(ctx context.Context, entries []contract.Entry) ([]ledgercli
 		if err != nil || len(next) == 0 {
 			return err
 		}
-		return l.commit(next, all(next, func(a accepted) bool { return revokes(*a.entry) }))
+		return l.commit(next, 0, all(next, func(a accepted) bool { return revokes(*a.entry) }))
 	})
 	if noRoom(err) && slices.ContainsFunc(entries, revokes) {
 		err = &ledgerclient.UnreachableError{Service: "ledger", Err: err} // it waits
@@ -230,8 +228,9 @@ func (j *judgement) next(e *contract.Entry, id contract.ID, h contract.Hour) (ac
 // moment from which they count. Whether the disk has it when this fails the next operation
 // will see.
 //
-// What is urgent, revocations alone, may use up the room that is set aside.
-func (l *log) commit(next []accepted, urgent bool) (err error) {
+// consumed is the position behind them in the order of a replica, otherwise 0. What is
+// urgent, revocations alone, may use up the room that is set aside.
+func (l *log) commit(next []accepted, consumed uint64, urgent bool) (err error) {
 	t := l.tables
 	signer, err := l.checkpointSigner()
 	if err != nil {
@@ -270,9 +269,10 @@ func (l *log) commit(next []accepted, urgent bool) (err error) {
 	if err := l.leaves.f.Sync(); err != nil {
 		return err
 	}
+	head.next = consumed
 	l.committing.Store(true)
 	defer l.committing.Store(false)
-	if err := l.replace(checkpointFile, head.raw, urgent); err != nil {
+	if err := l.replaceCheckpoint(head, urgent); err != nil {
 		return err
 	}
 	if err := l.ops.syncDir(l.dir); err != nil {

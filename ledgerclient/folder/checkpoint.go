@@ -21,7 +21,18 @@ type head struct {
 	size uint64
 	root crypto.Hash
 	raw  []byte // the signed note
+	next uint64 // of a replica: see there; otherwise 0
 }
+
+// file is the content of the file `checkpoint`.
+func (h head) file() []byte {
+	if h.next == 0 {
+		return h.raw
+	}
+	return append(fmt.Appendf(nil, orderLine, h.next), h.raw...)
+}
+
+const orderLine = "order %d\n"
 
 // maxCheckpoint is more than a checkpoint has bytes.
 const maxCheckpoint = 4096
@@ -73,6 +84,21 @@ func (k checkpointKey) text(size uint64, root crypto.Hash) string {
 func (k checkpointSigner) checkpoint(size uint64, root crypto.Hash) (head, error) {
 	raw, err := note.Sign(&note.Note{Text: k.text(size, root)}, k)
 	return head{size: size, root: root, raw: raw}, err
+}
+
+// parseFile reads the file `checkpoint`.
+func (k checkpointKey) parseFile(b []byte) (head, error) {
+	var next uint64
+	raw := b
+	if n, err := fmt.Sscanf(string(b), orderLine, &next); n == 1 && err == nil {
+		_, raw, _ = bytes.Cut(b, []byte{'\n'})
+	}
+	h, err := k.parse(raw)
+	h.next = next
+	if err == nil && !bytes.Equal(h.file(), b) {
+		err = errors.New("not encoded as it was written")
+	}
+	return h, err
 }
 
 // ForeignCheckpoint is DamagedError.What of a checkpoint that is not this ledger's.

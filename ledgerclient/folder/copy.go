@@ -112,7 +112,6 @@ type copier struct {
 	f        *Folder
 	head     head
 	had      uint64 // entries that the copy had before
-	marks    []mark // of a replica: how far the order was consumed at that size, and at the head
 	copied   Copied
 	without  map[string]bool // paths that are left out
 	left     []*DamagedError // what could not be copied
@@ -176,16 +175,8 @@ func (c *copier) copy(ctx context.Context, progress func(done, total uint64)) er
 	if err := c.payloads(ctx, progress); err != nil {
 		return err
 	}
-	if c.marks != nil { // fits before and after the commit
-		if err := replaceFile(ops, c.to.path(orderFile), marshalMarks(c.marks), c.to.modes.file); err != nil {
-			return err
-		}
-		if err := ops.syncDir(c.to.dir); err != nil {
-			return err
-		}
-	}
 	// The commit. What the keeper filed goes with it: it is of this head.
-	if err := replaceFile(ops, c.to.path(checkpointFile), c.head.raw, c.to.modes.file); err != nil {
+	if err := replaceFile(ops, c.to.path(checkpointFile), c.head.file(), c.to.modes.file); err != nil {
 		return err
 	}
 	if err := ops.syncDir(c.to.dir); err != nil {
@@ -205,7 +196,7 @@ func (c *copier) takeHead(ctx context.Context) error {
 		c.head = c.f.head
 		raw, err := c.to.read(c.to.path(checkpointFile), maxCheckpoint)
 		if err == nil {
-			there, err := c.f.key.parse(raw)
+			there, err := c.f.key.parseFile(raw)
 			switch {
 			case err != nil:
 				return damagedFile(filepath.Join(c.to.dir, checkpointFile), err.Error())
@@ -223,38 +214,8 @@ func (c *copier) takeHead(ctx context.Context) error {
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		if err := c.ordered(); err != nil {
-			return err
-		}
 		return c.filed(ctx)
 	})
-}
-
-// ordered notes how far a replica has consumed its order.
-func (c *copier) ordered() error {
-	position, err := c.f.consumed()
-	if errors.Is(err, ErrOwnOrder) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	c.marks = []mark{{c.head.size, position}}
-	if c.had == 0 || c.had == c.head.size {
-		return nil
-	}
-	old, err := c.to.read(c.to.path(orderFile), maxOrderFile)
-	if err != nil {
-		return err
-	}
-	marks, _ := parseMarks(old)
-	for _, m := range marks {
-		if m.size == c.had {
-			c.marks = []mark{m, c.marks[0]}
-			return nil
-		}
-	}
-	return damagedFile(filepath.Join(c.to.dir, orderFile), "of another log")
 }
 
 // filed copies the keeper's files but for the shares. Nobody can tell of whose grant a

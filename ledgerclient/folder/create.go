@@ -107,8 +107,8 @@ func (l *log) found(fd Founding, at Ordered, services []founded) (err error) {
 // foundedFiles are all names that Create makes for the log, in an order in which they can
 // be removed.
 var foundedFiles = []string{
-	formatFile, genesisFile, leavesFile, orderFile, checkpointFile + ".new", nodeKeyFile, entryKeyFile, keeperKeyFile, replicaKeyFile, "keys",
-	orderFile + roomSuffix, checkpointFile + roomSuffix,
+	formatFile, genesisFile, leavesFile, checkpointFile + ".new", nodeKeyFile, entryKeyFile, keeperKeyFile, replicaKeyFile, "keys",
+	checkpointRoom,
 }
 
 func foundedNames(services []founded) []string {
@@ -189,12 +189,13 @@ func (l *log) writeFounded(fd Founding, at Ordered, services []founded) error {
 	if err != nil {
 		return err
 	}
+	first.next = at.Next
 	files := []founded{
 		{"keys", nil, l.modes.keyDir},
 		{formatFile, []byte(format), l.modes.file},
 		{genesisFile, fd.Genesis, l.modes.file},
 		{leavesFile, append(raw[:], make([]byte, leavesRoom)...), l.modes.file},
-		{checkpointFile + roomSuffix, first.raw, l.modes.file},
+		{checkpointRoom, first.file(), l.modes.file},
 	}
 	seed := marshalKey([32]byte(fd.checkpoint.Seed()))
 	if fd.follows() {
@@ -203,10 +204,6 @@ func (l *log) writeFounded(fd Founding, at Ordered, services []founded) error {
 		files = append(files, founded{nodeKeyFile, seed, l.modes.key},
 			founded{entryKeyFile, marshalKey(fd.entry.ExposeSecret()), l.modes.key},
 			founded{keeperKeyFile, marshalKey(fd.keeper.ExposeSecret()), l.modes.key})
-	}
-	if at.Next > 0 {
-		consumed := marshalMarks([]mark{{1, at.Next}})
-		files = append(files, founded{orderFile, consumed, l.modes.file}, founded{orderFile + roomSuffix, consumed, l.modes.file})
 	}
 	dirs := []string{l.dir}
 	for _, w := range slices.Concat(files, services) {
@@ -225,7 +222,7 @@ func (l *log) writeFounded(fd Founding, at Ordered, services []founded) error {
 			return err
 		}
 	}
-	if err := replaceFile(l.ops, l.path(checkpointFile), first.raw, l.modes.file); err != nil {
+	if err := replaceFile(l.ops, l.path(checkpointFile), first.file(), l.modes.file); err != nil {
 		return err
 	}
 	return l.ops.syncDir(l.dir)

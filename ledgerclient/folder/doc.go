@@ -6,11 +6,10 @@
 //
 // # Files
 //
-//	format       the version of all files here: "carekey folder 3"
+//	format       the version of all files here: "carekey folder 4"
 //	genesis      the configuration document
 //	leaves       258 bytes for each entry, appended: the truth. Room for more behind them
 //	checkpoint   signed head of the log; replaced by rename
-//	order        only in a replica of an order kept elsewhere, see replica.go
 //	*.room       room of its own for a file, see spare.go
 //	lock         empty; locked exclusively by writers, shared by readers of what is not the log
 //	keys/        node.ed25519 (checkpoints), node.k256 (entry 0), keeper.k256;

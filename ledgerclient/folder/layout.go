@@ -22,7 +22,7 @@ var (
 		`keeper(/(shares|filings))?`,
 	)
 	layoutFiles = layout(
-		`format|genesis|leaves|lock|unfinished|(checkpoint|order)(\.room)?(\.new)?`,
+		`format|genesis|leaves|lock|unfinished|checkpoint(\.room)?(\.new)?`,
 		`keys/(node|replica)\.ed25519|keys/(node|keeper)\.k256`,
 		`(payloads|keeper/filings)/({number}|index)(\.new)?`,
 		`contents/{id}\.{part}`,

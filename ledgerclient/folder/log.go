@@ -201,7 +201,7 @@ func (l *log) start() error {
 }
 
 // format is the content of the file `format`: the version of all the files of a folder.
-const format = "carekey folder 3\n"
+const format = "carekey folder 4\n"
 
 // checkFormat returns an ErrFormat if the ledger in dir is of another version. Those of
 // version 1 did not say so, and had derived files beside the leaves.
@@ -439,7 +439,7 @@ func (l *log) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(raw, l.head.raw) {
+	if !bytes.Equal(raw, l.head.file()) {
 		if l.readOnly == nil {
 			// It may be one whose writer was killed before its name was durable.
 			if err := l.ops.syncDir(l.dir); err != nil {
@@ -456,7 +456,7 @@ func (l *log) refresh(ctx context.Context) error {
 // readHead makes a checkpoint the current head. The log only grows: a checkpoint
 // that is older than one seen before, or of another history, is damage.
 func (l *log) readHead(raw []byte) error {
-	h, err := l.key.parse(raw)
+	h, err := l.key.parseFile(raw)
 	if err != nil {
 		if !l.entry0CommitsTo(l.genesis) {
 			return damagedFile(genesisFile, "not the document that entry 0 commits to")
@@ -464,8 +464,10 @@ func (l *log) readHead(raw []byte) error {
 		return damagedFile(checkpointFile, err.Error())
 	}
 	switch {
-	case h.size < l.head.size:
+	case h.size < l.head.size || h.next < l.head.next:
 		return damagedFile(checkpointFile, "older than one seen before")
+	case l.follows && h.next == 0:
+		return damagedFile(checkpointFile, "without the position in the order")
 	case h.size == l.head.size && h.root != l.head.root:
 		return damagedFile(checkpointFile, "of another history than one seen before")
 	}

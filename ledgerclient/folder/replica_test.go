@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
@@ -189,44 +187,39 @@ func TestReplicaRefuses(t *testing.T) {
 	mustVerify(t, f)
 }
 
-// A file named `order` with no word on its log takes no folder the order of its own, and a
-// replica whose position is damaged takes no entries of its own.
-func TestForeignOrder(t *testing.T) {
-	for what, content := range map[string]string{"empty": "", "foreign": "milk, bread", "of another log": "7 9\n", "too long": strings.Repeat("1 1\n", 40), "": "a folder"} {
-		own, _ := newLedger(t)
-		_, _, dir, opt := newReplica(t)
-		replica, err := Open(dir, opt)
-		if err != nil {
+// A replica whose position is damaged is none that goes on elsewhere, and takes no entries of
+// its own.
+func TestDamagedPosition(t *testing.T) {
+	_, _, dir, opt := newReplica(t)
+	f, err := Open(dir, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := f.head
+	f.Close()
+	for _, line := range []string{"order 0\n", "order 02\n", "order +2\n", "order -2\n", "order x\n", "order 2 2\n", "order  2\n", "order 2", "order 99999999999999999999\n", "\n", "order 2\norder 2\n"} {
+		if err := os.WriteFile(filepath.Join(dir, checkpointFile), append([]byte(line), head.raw...), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		defer replica.Close()
-		for _, f := range []*Folder{own, replica} {
-			path := f.path(orderFile)
-			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				t.Fatal(err)
-			}
-			if what == "" {
-				err = os.Mkdir(path, 0o700)
-			} else {
-				err = os.WriteFile(path, []byte(content), 0o600)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+		var damaged *DamagedError
+		if f, err := Open(dir, opt); !errors.As(err, &damaged) || damaged.File != checkpointFile {
+			t.Errorf("%q: %v", line, err)
+			f.Close()
 		}
-		entries := newWriter(t, own, 1).batch(1)
-		if out, err := own.Append(ctx, entries); err != nil || out[0].Refusal != nil {
-			t.Errorf("%q: Append: %+v, %v", what, out, err)
-		}
-		if _, _, err := own.Consumed(ctx); !errors.Is(err, ErrOwnOrder) {
-			t.Errorf("%q: Consumed: %v", what, err)
-		}
-		if _, err := replica.Append(ctx, entries); !errors.Is(err, ErrReplica) {
-			t.Errorf("%q: Append to a replica: %v", what, err)
-		}
-		if _, _, err := replica.Consumed(ctx); !errors.As(err, new(*DamagedError)) {
-			t.Errorf("%q: Consumed of a replica: %v", what, err)
-		}
+	}
+	// It is gone while the folder is open.
+	if err := os.WriteFile(filepath.Join(dir, checkpointFile), head.file(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if f, err = Open(dir, opt); err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := os.WriteFile(filepath.Join(dir, checkpointFile), head.raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Append(ctx, []contract.Entry{newWriter(t, f, 1).record()}); !errors.As(err, new(*DamagedError)) {
+		t.Errorf("a replica that lost its position takes entries: %v", err)
 	}
 }
 
@@ -264,16 +257,4 @@ func TestReplicaCopy(t *testing.T) {
 		}
 		at = next
 	}
-}
-
-func FuzzMarks(f *testing.F) {
-	f.Add([]byte("1 2\n"))
-	f.Add([]byte("1 2\n4 9\n"))
-	f.Add([]byte("4 9\n1 2\n"))
-	f.Add([]byte("01 2\n"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if marks, ok := parseMarks(b); ok && !bytes.Equal(marshalMarks(marks), b) {
-			t.Errorf("%q is read and written differently", b)
-		}
-	})
 }

@@ -13,15 +13,14 @@ import (
 //
 //	leaves            at least leavesRoom bytes behind those that count
 //	checkpoint.room   a file that changes places with the checkpoint
-//	order.room        the same of a replica's `order`
 //	keeper/filings    the last segment has room behind what is filed, see vault
 //
 // It is written with zeros, since not every system can set room aside otherwise. A
 // file system that never overwrites (Btrfs, ZFS) promises nothing all the same; there
 // only the room that is kept free helps, see Limits in package server.
 const (
-	leavesRoom = 128 << 10 // bytes: 508 leaves
-	roomSuffix = ".room"
+	leavesRoom     = 128 << 10 // bytes: 508 leaves
+	checkpointRoom = checkpointFile + ".room"
 )
 
 // noRoom reports whether an error says that nothing more can be made here: no block, no
@@ -36,18 +35,18 @@ type exchanger interface {
 	exchange(a, b string) error
 }
 
-// replace is replaceFile of a file that has room of its own, which is used if there is
-// none elsewhere and the matter is urgent.
-func (l *log) replace(name string, data []byte, urgent bool) error {
-	err := replaceFile(l.ops, l.path(name), data, l.modes.file)
+// replaceCheckpoint is replaceFile of the checkpoint, which has room of its own that is used
+// if there is none elsewhere and the matter is urgent.
+func (l *log) replaceCheckpoint(h head, urgent bool) error {
+	path, spare := l.path(checkpointFile), l.path(checkpointRoom)
+	err := replaceFile(l.ops, path, h.file(), l.modes.file)
 	if !urgent || !noRoom(err) {
 		if err == nil {
-			l.setAside(name, data)
+			l.setAside(h)
 		}
 		return err
 	}
-	path, spare := l.path(name), l.path(name+roomSuffix)
-	if e := overwriteFile(l.ops, spare, data); e != nil {
+	if e := overwriteFile(l.ops, spare, h.file()); e != nil {
 		return err
 	}
 	if x, ok := l.ops.(exchanger); ok && x.exchange(spare, path) == nil {
@@ -56,15 +55,15 @@ func (l *log) replace(name string, data []byte, urgent bool) error {
 	if err := l.ops.rename(spare, path); err != nil {
 		return err
 	}
-	l.setAside(name, data) // what was replaced has just become free
+	l.setAside(h) // what was replaced has just become free
 	return nil
 }
 
-// setAside makes the room of a file again if it is used up, or was never made. That
+// setAside makes the room of the checkpoint again if it is used up, or was never made. That
 // it cannot be made harms nothing yet.
-func (l *log) setAside(name string, data []byte) {
-	if there, err := exists(l.path(name + roomSuffix)); !there && err == nil {
-		if replaceFile(l.ops, l.path(name+roomSuffix), data, l.modes.file) == nil {
+func (l *log) setAside(h head) {
+	if there, err := exists(l.path(checkpointRoom)); !there && err == nil {
+		if replaceFile(l.ops, l.path(checkpointRoom), h.file(), l.modes.file) == nil {
 			l.ops.syncDir(l.dir)
 		}
 	}

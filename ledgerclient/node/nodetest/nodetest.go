@@ -4,6 +4,7 @@
 package nodetest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -202,7 +203,10 @@ func (n *Node) Remember() error {
 	if err := os.CopyFS(fork, os.DirFS(n.Dir)); err != nil || n.order == nil {
 		return err
 	}
-	return os.Remove(filepath.Join(fork, "order")) // the other history is no order's
+	checkpoint := filepath.Join(fork, "checkpoint")
+	raw, err = os.ReadFile(checkpoint)
+	_, own, _ := bytes.Cut(raw, []byte("\n")) // the other history is no order's
+	return errors.Join(err, os.WriteFile(checkpoint, own, 0o600))
 }
 
 // catchUp appends to the other history what it does not have of this one, but for
