@@ -237,11 +237,11 @@ func (w *wire) send(ctx context.Context, base string, q *question) (a *answering
 			return parent.Err()
 		case watch.late():
 			err = ErrSlow
-		case errors.Is(err, ErrCertificate):
-			e, _ := fault.As(err, ErrCertificate)
+		}
+		if e, ok := fault.As(err, ErrCertificate); ok {
 			return e
-		case is[*tls.CertificateVerificationError](err):
-			e, _ := errors.AsType[*tls.CertificateVerificationError](err)
+		}
+		if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 			return ErrAuthority.Of(e.Err)
 		}
 		if u, ok := errors.AsType[*url.Error](err); ok {
@@ -421,10 +421,7 @@ func (w *watch) late() bool {
 	return w.over
 }
 
-func (w *watch) end() (late bool) {
-	w.timer.Stop()
-	return w.late()
-}
+func (w *watch) end() { w.timer.Stop() }
 
 func (w *watch) reader(r io.Reader) io.Reader { return &watched{w, r} }
 

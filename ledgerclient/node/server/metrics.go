@@ -16,29 +16,13 @@ import (
 	"github.com/carekey/carekey/ledgerclient/node"
 )
 
-// metrics are counters in the Prometheus text format. Their labels are names out
-// of this program: there are as many as there are, whoever asks for what.
+// metrics are counters in the Prometheus text format, whose names say what they are: a
+// _total is a counter, _seconds are a summary, all others are as they are now. Their
+// labels are names out of this program: there are as many as there are, whoever asks for
+// what.
 type metrics struct {
 	mu       sync.Mutex
 	counters map[string]float64 // by name and labels, as they are written
-}
-
-// families are all metrics in the order in which they are written.
-var families = []struct{ name, kind, help string }{
-	{"carekey_requests_open", "gauge", "Requests under way."},
-	{"carekey_body_bytes", "gauge", "Memory of request bodies."},
-	{"carekey_uploads_open", "gauge", "Uploads of contents under way."},
-	{"carekey_clock_right", "gauge", "1 while the clock is right, 0 while the node orders and releases nothing."},
-	{"carekey_log_entries", "gauge", "Entries in the log."},
-	{"carekey_log_hour", "gauge", "Ledger hour of the last entry, in hours since 1970."},
-	{"carekey_entries_total", "counter", "Submitted entries: accepted, duplicate or refused by the contract."},
-	{"carekey_failures_total", "counter", "What failed outside of a request."},
-	{"carekey_problems_total", "counter", "Requests that failed, by kind of problem."},
-	{"carekey_received_bytes_total", "counter", "Bytes of request bodies."},
-	{"carekey_releases_total", "counter", "Answers of the keeper to requests for shares, by code."},
-	{"carekey_requests_total", "counter", "Requests by route and HTTP status."},
-	{"carekey_sent_bytes_total", "counter", "Bytes of answers."},
-	{"carekey_request_seconds", "summary", "Time from the header to the answer's end, by route."},
 }
 
 func newMetrics() *metrics {
@@ -82,21 +66,23 @@ func (m *metrics) ordered(outcomes []ledgerclient.Outcome) {
 // write writes everything in a fixed order, with the gauges as they are now.
 func (m *metrics) write(w io.Writer, gauges map[string]float64) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	var b strings.Builder
-	for _, f := range families {
-		fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s %s\n", f.name, f.help, f.name, f.kind)
-		if value, ok := gauges[f.name]; ok {
-			fmt.Fprintf(&b, "%s %g\n", f.name, value)
+	maps.Copy(gauges, m.counters)
+	m.mu.Unlock()
+	last := ""
+	for _, sample := range slices.Sorted(maps.Keys(gauges)) {
+		name, _, _ := strings.Cut(sample, "{")
+		kind := "gauge"
+		if strings.HasSuffix(name, "_total") {
+			kind = "counter"
+		} else if begin, _, ok := strings.Cut(name, "_seconds_"); ok {
+			name, kind = begin+"_seconds", "summary"
 		}
-		for _, counter := range slices.Sorted(maps.Keys(m.counters)) {
-			name, _, _ := strings.Cut(counter, "{")
-			if name == f.name || f.kind == "summary" && strings.HasPrefix(name, f.name+"_") {
-				fmt.Fprintf(&b, "%s %s\n", counter, strconv.FormatFloat(m.counters[counter], 'f', -1, 64))
-			}
+		if name != last {
+			fmt.Fprintf(w, "# TYPE %s %s\n", name, kind)
+			last = name
 		}
+		fmt.Fprintf(w, "%s %s\n", sample, strconv.FormatFloat(gauges[sample], 'f', -1, 64))
 	}
-	io.WriteString(w, b.String())
 }
 
 // gauges are what is so now.
