@@ -3,7 +3,6 @@ package node
 import (
 	"encoding/base32"
 	"math"
-	"net"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -151,7 +150,8 @@ func (i *Invitation) Valid() bool {
 	return tls || i.Fingerprint.IsZero()
 }
 
-// ValidURL reports whether a node can be reached at u: https, or http on loopback;
+// ValidURL reports whether a node can be reached at u: https, or http at an address of
+// loopback, which no name server makes another machine of;
 // a host, perhaps a port and a path, and nothing else; in the one form that URLs
 // of a node have, without a slash at the end.
 func ValidURL(u string) bool {
@@ -163,21 +163,6 @@ func ValidURL(u string) bool {
 	if only.String() != u || strings.HasSuffix(u, "/") || p.Host != strings.ToLower(p.Host) || p.Hostname() == "" || strings.HasSuffix(p.Host, ":") {
 		return false
 	}
-	switch p.Scheme {
-	case "https":
-		return true
-	case "http":
-		return isLoopback(p.Hostname())
-	}
-	return false
-}
-
-// isLoopback reports whether a host of a URL is this machine, whatever a name
-// server says.
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	a, err := netip.ParseAddr(host)
-	return err == nil && a.Zone() == "" && net.IP(a.AsSlice()).IsLoopback()
+	a, err := netip.ParseAddr(p.Hostname())
+	return p.Scheme == "https" || p.Scheme == "http" && err == nil && a.Zone() == "" && a.Unmap().IsLoopback()
 }

@@ -64,6 +64,8 @@ func TestInvitationHasOneForm(t *testing.T) {
 		"a pin without TLS":     func(i *Invitation) { i.URLs = []string{"http://127.0.0.1:1"} },
 		"http far away":         func(i *Invitation) { i.URLs[0] = "http://ledger.example.org" },
 		"http almost loopback":  func(i *Invitation) { i.URLs[0] = "http://127.0.0.1.example.org" },
+		"http by a name":        func(i *Invitation) { i.URLs[0] = "http://localhost:8080" },
+		"http everywhere":       func(i *Invitation) { i.URLs[0] = "http://0.0.0.0:8080" },
 		"http localhost.evil":   func(i *Invitation) { i.URLs[0] = "http://localhost.example.org" },
 		"http with a user":      func(i *Invitation) { i.URLs[0] = "http://127.0.0.1@example.org" },
 		"https with a password": func(i *Invitation) { i.URLs[0] = "https://a:b@example.org" },
@@ -86,7 +88,7 @@ func TestInvitationHasOneForm(t *testing.T) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
-	for _, u := range []string{"https://example.org", "https://[2001:db8::1]:8443", "http://[::1]:80", "http://localhost:8080", "http://127.1.2.3", "https://example.org/a/b"} {
+	for _, u := range []string{"https://example.org", "https://[2001:db8::1]:8443", "http://[::1]:80", "http://[::ffff:127.0.0.1]:80", "http://127.1.2.3", "https://example.org/a/b"} {
 		if !ValidURL(u) {
 			t.Errorf("%s refused", u)
 		}

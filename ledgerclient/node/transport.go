@@ -11,12 +11,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -59,7 +57,7 @@ func newWire(inv *Invitation, wait time.Duration) *wire {
 	}
 	t := &http.Transport{
 		Proxy:                  nil, // no proxy from the environment: it would see who asks when
-		DialContext:            (&net.Dialer{Timeout: connectWait, KeepAlive: 15 * time.Second, ControlContext: onlyLoopbackInTheClear}).DialContext,
+		DialContext:            (&net.Dialer{Timeout: connectWait, KeepAlive: 15 * time.Second}).DialContext,
 		DialTLSContext:         nil,
 		TLSClientConfig:        tlsConfig(inv.Fingerprint),
 		TLSHandshakeTimeout:    connectWait,
@@ -73,21 +71,6 @@ func newWire(inv *Invitation, wait time.Duration) *wire {
 		Transport:     t,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
-}
-
-// clear marks the context of a connection without TLS.
-type clear struct{}
-
-// onlyLoopbackInTheClear refuses a connection without TLS to another machine,
-// whatever a name server made of "localhost".
-func onlyLoopbackInTheClear(ctx context.Context, _, address string, _ syscall.RawConn) error {
-	if ctx.Value(clear{}) == nil {
-		return nil
-	}
-	if a, err := netip.ParseAddrPort(address); err != nil || !a.Addr().Unmap().IsLoopback() {
-		return errors.New("no TLS, and not this machine")
-	}
-	return nil
 }
 
 func tlsConfig(want crypto.Hash) *tls.Config {
@@ -261,9 +244,6 @@ func (w *wire) send(ctx context.Context, base string, q *question) (a *answering
 	if err != nil {
 		stop()
 		return nil, false, &ledgerclient.UnreachableError{Service: q.service, Err: err}
-	}
-	if req.URL.Scheme != "https" {
-		req = req.WithContext(context.WithValue(ctx, clear{}, true))
 	}
 	// Whether there is anybody at the other end is one question and has its own
 	// bound; only from then on the node is slow.

@@ -106,11 +106,11 @@ func TestMetrics(t *testing.T) {
 				t.Errorf("%s has two types", name)
 			}
 			typed[name] = true
-		} else if !strings.HasPrefix(line, "# HELP ") && !sample.MatchString(line) {
+		} else if !sample.MatchString(line) {
 			t.Errorf("no sample: %s", line)
 		}
 	}
-	if len(typed) < 10 || strings.Contains(text, "# HELP carekey_requests_total \n") {
+	if len(typed) < 10 {
 		t.Errorf("%d metrics", len(typed))
 	}
 	health := httptest.NewRecorder()
