@@ -2,13 +2,13 @@ package node
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
-	"hash"
+	"slices"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // upload is one content on its way to the node, part by part. Its pieces are hashed
@@ -20,8 +20,6 @@ type upload struct {
 	most int64 // bytes that the node takes
 
 	part   []byte // being filled
-	hash   hash.Hash
-	piece  int // bytes in hash
 	hashes []crypto.Hash
 	sent   int64 // bytes that the node has
 	err    error // nothing can be right after it
@@ -44,7 +42,7 @@ func (s store) Upload(ctx context.Context) (ledgerclient.Upload, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &upload{ctx: ctx, n: s.n, id: begun.Upload, most: int64(begun.Most), hash: sha256.New(), part: make([]byte, 0, MaxPart)}, nil
+	return &upload{ctx: ctx, n: s.n, id: begun.Upload, most: int64(begun.Most), part: make([]byte, 0, MaxPart)}, nil
 }
 
 // sendPart sends one part, again if it is not known what became of it: the node
@@ -82,29 +80,17 @@ func (u *upload) Write(p []byte) (n int, err error) {
 	return n, u.err
 }
 
-// flush sends the part.
+// flush sends the part. All but the last have whole pieces.
 func (u *upload) flush() {
-	for rest := u.part; len(rest) > 0; {
-		k := min(len(rest), contract.PieceSize-u.piece)
-		if u.piece == 0 {
-			u.hash.Reset()
-			u.hash.Write([]byte{0}) // RFC 6962: a leaf
-		}
-		u.hash.Write(rest[:k])
-		if u.piece, rest = u.piece+k, rest[k:]; u.piece == contract.PieceSize {
-			u.endPiece()
-		}
+	if u.err != nil || len(u.part) == 0 {
+		return
 	}
-	if u.err == nil && len(u.part) > 0 {
-		u.err = u.sendPart(u.sent, u.part)
-		u.sent += int64(len(u.part))
-		u.part = u.part[:0]
+	for piece := range slices.Chunk(u.part, contract.PieceSize) {
+		u.hashes = append(u.hashes, crypto.Hash(tlog.RecordHash(piece)))
 	}
-}
-
-func (u *upload) endPiece() {
-	u.hashes = append(u.hashes, crypto.Hash(u.hash.Sum(nil)))
-	u.piece = 0
+	u.err = u.sendPart(u.sent, u.part)
+	u.sent += int64(len(u.part))
+	u.part = u.part[:0]
 }
 
 // Sum returns the size and the tree head of what was written.
@@ -115,9 +101,6 @@ func (u *upload) Sum() (int64, crypto.Hash, error) {
 	if !u.summed {
 		u.summed = true
 		u.flush()
-		if u.piece > 0 {
-			u.endPiece()
-		}
 	}
 	if u.err != nil {
 		return 0, crypto.Hash{}, u.err

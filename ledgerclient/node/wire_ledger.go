@@ -1,12 +1,10 @@
 package node
 
 import (
-	"encoding/hex"
 	"math"
 	"strconv"
 	"strings"
 
-	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/codec"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -47,8 +45,8 @@ func ParseFrom(header string) (uint64, error) {
 	if header == "" {
 		return math.MaxInt64, nil
 	}
-	from, err := parseDecimal(header)
-	if err != nil {
+	from, err := strconv.ParseUint(header, 10, 63)
+	if err != nil || strconv.FormatUint(from, 10) != header {
 		return 0, malformed(HeaderFrom, errSpare)
 	}
 	return from, nil
@@ -114,24 +112,6 @@ func OrderedForm(n int) Form[Ordered] {
 // validName reports whether s can be a rule of this contract or a later one.
 func validName(s string) bool {
 	return s != "" && len(s) <= maxRule && strings.Trim(s, letters+digits+"-") == ""
-}
-
-// ParseID reads 64 hexadecimal digits in lower case.
-func ParseID(s string) (h crypto.Hash, err error) {
-	b, err := hex.DecodeString(s)
-	if err != nil || len(b) != len(h) || s != hex.EncodeToString(b) {
-		return h, malformed("id", errSpare)
-	}
-	return crypto.Hash(b), nil
-}
-
-// parseDecimal reads a number as it is written: no sign, no zeros before it.
-func parseDecimal(s string) (uint64, error) {
-	n, err := strconv.ParseUint(s, 10, 63)
-	if err == nil && strconv.FormatUint(n, 10) != s {
-		err = errSpare
-	}
-	return n, err
 }
 
 // ConfigsForm is of the configuration documents that followed the genesis document,

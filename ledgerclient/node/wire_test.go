@@ -155,8 +155,6 @@ func TestWireLimits(t *testing.T) {
 		"empty document":   second(ConfigsForm.Parse(ConfigsForm.Marshal([][]byte{{}}))),
 		"no width":         second(ParseEntryBundle(nil, 0)),
 		"too wide":         second(ParseEntryBundle(make([]byte, 257*260), 257)),
-		"id in capitals":   second(ParseID(strings.Repeat("AB", 32))),
-		"short id":         second(ParseID("ab")),
 		"upload":           second(UploadIDForm.Parse(make([]byte, 31))),
 		"commit of terms":  second(UploadCommitForm.Parse(UploadCommitForm.Marshal(UploadCommit{Put: samplePut(ledgerclient.PartTerms, 1)}))),
 	} {

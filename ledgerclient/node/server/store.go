@@ -31,12 +31,9 @@ func (s *Server) putBlobs(q *request, puts []ledgerclient.Put) error {
 
 func (s *Server) blob(q *request) error {
 	values := q.Header.Values(node.HeaderLocator)
-	if len(values) != 1 {
+	var loc crypto.Hash
+	if len(values) != 1 || loc.UnmarshalText([]byte(values[0])) != nil {
 		return refuse(node.KindMalformed)
-	}
-	loc, err := node.ParseID(values[0])
-	if err != nil {
-		return err
 	}
 	if strings.Contains(q.Header.Get("Range"), ",") {
 		q.Header.Del("Range") // one range at a time; RFC 9110 lets a server pass over others
