@@ -66,6 +66,16 @@ func (a *app) printJSON(v any) error {
 	return cli.WriteJSON(a.out, v, true)
 }
 
+// openNode reads a node's settings and opens its ledger.
+func (a *app) openNode(dir string) (*config, *folder.Folder, error) {
+	cfg, err := readConfig(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := a.openFolder(dir, cfg, false)
+	return cfg, f, err
+}
+
 // openFolder opens a node's ledger.
 func (a *app) openFolder(dir string, c *config, acceptClock bool) (*folder.Folder, error) {
 	return folder.Open(dir, folder.Options{Clock: a.now, AcceptClock: acceptClock, EraseAfter: contract.Hour(c.EraseAfterHours)})

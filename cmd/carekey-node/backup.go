@@ -31,11 +31,7 @@ it, serve it in place of the folder. Never serve both: two nodes with one key th
 order differently are caught as forgers.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, target := args[0], args[1]
-			cfg, err := readConfig(dir)
-			if err != nil {
-				return err
-			}
-			f, err := a.openFolder(dir, cfg, false)
+			cfg, f, err := a.openNode(dir)
 			if err != nil {
 				return err
 			}

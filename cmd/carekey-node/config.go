@@ -59,9 +59,14 @@ type config struct {
 
 // submitToken is one token: its name and what is kept of it.
 type submitToken struct {
-	Name    string      `json:"name"`
-	Hash    crypto.Hash `json:"hash"`
-	Created string      `json:"created"` // date
+	tokenName
+	Hash crypto.Hash `json:"hash"`
+}
+
+// tokenName is what is shown of it.
+type tokenName struct {
+	Name    string `json:"name"`
+	Created string `json:"created"` // date
 }
 
 const (
@@ -199,7 +204,7 @@ func (c *config) addToken(name string, now time.Time) (string, error) {
 		}
 	}
 	secret := newToken32()
-	c.Tokens = append(c.Tokens, submitToken{Name: name, Hash: server.HashToken(secret), Created: now.UTC().Format(time.DateOnly)})
+	c.Tokens = append(c.Tokens, submitToken{tokenName{name, now.UTC().Format(time.DateOnly)}, server.HashToken(secret)})
 	return secret, nil
 }
 

@@ -66,11 +66,7 @@ without, so that it is asked for: without a terminal add --yes.
 // invite makes an invitation, with a new token if it is to have one.
 func (a *app) invite(ctx context.Context, dir string, o *inviteFlags) (node.Invitation, error) {
 	var none node.Invitation
-	cfg, err := readConfig(dir)
-	if err != nil {
-		return none, err
-	}
-	f, err := a.openFolder(dir, cfg, false)
+	cfg, f, err := a.openNode(dir)
 	if err != nil {
 		return none, err
 	}

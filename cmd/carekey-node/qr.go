@@ -16,6 +16,7 @@ func qrText(text string) (drawn string, columns int, err error) {
 	if err != nil {
 		return "", 0, err
 	}
+	halves := map[[2]bool]string{{true, true}: "█", {true, false}: "▀", {false, true}: "▄", {false, false}: " "}
 	const quiet = 4
 	black := func(x, y int) bool { return code.Black(x-quiet, y-quiet) } // outside: white
 	size := code.Size + 2*quiet
@@ -23,16 +24,7 @@ func qrText(text string) (drawn string, columns int, err error) {
 	for y := 0; y < size; y += 2 {
 		b.WriteString("\x1b[30;107m")
 		for x := range size {
-			switch top, bottom := black(x, y), black(x, y+1); {
-			case top && bottom:
-				b.WriteRune('█')
-			case top:
-				b.WriteRune('▀')
-			case bottom:
-				b.WriteRune('▄')
-			default:
-				b.WriteByte(' ')
-			}
+			b.WriteString(halves[[2]bool{black(x, y), black(x, y+1)}])
 		}
 		b.WriteString("\x1b[0m\n")
 	}

@@ -119,11 +119,7 @@ func newStatus(a *app) *cobra.Command {
 		Use:   "status DIR",
 		Short: "Show what is in a node's folder and whether a server runs on it",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := readConfig(args[0])
-			if err != nil {
-				return err
-			}
-			f, err := a.openFolder(args[0], cfg, false)
+			cfg, f, err := a.openNode(args[0])
 			if err != nil {
 				return err
 			}

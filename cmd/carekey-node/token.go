@@ -44,13 +44,9 @@ func newToken(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			type row struct {
-				Name    string `json:"name"`
-				Created string `json:"created"`
-			}
-			all := []row{}
+			all := []tokenName{}
 			for _, t := range c.Tokens {
-				all = append(all, row{t.Name, t.Created})
+				all = append(all, t.tokenName)
 			}
 			if a.flags.json {
 				return a.printJSON(all)
