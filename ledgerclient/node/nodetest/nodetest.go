@@ -48,34 +48,31 @@ type Node struct {
 // Start serves the ledger in dir, and makes it if there is none. now is its clock;
 // nil is the system's. Close ends the node.
 func Start(dir, name string, now func() time.Time) (*Node, error) {
+	return StartOrdered(dir, name, now, nil)
+}
+
+// StartOrdered is Start of a ledger whose order the backend keeps.
+func StartOrdered(dir, name string, now func() time.Time, b order.Backend) (*Node, error) {
 	if now == nil {
 		now = time.Now
 	}
-	n := &Node{Dir: dir, now: now}
+	n := &Node{Dir: dir, now: now, order: b}
 	err := n.serve("127.0.0.1:0")
 	if !errors.Is(err, folder.ErrNoLedger) {
 		return n, err
 	}
-	f, err := folder.Create(dir, name, now)
+	var f *folder.Folder
+	if b == nil {
+		f, err = folder.Create(dir, name, now)
+	} else {
+		f, err = folder.CreateIn(context.Background(), dir, name, b, now)
+	}
 	if err != nil {
 		return nil, err
 	}
 	if err := f.Close(); err != nil {
 		return nil, err
 	}
-	return n, n.serve("127.0.0.1:0")
-}
-
-// StartOrdered is Start of a new ledger in dir whose order the backend keeps.
-func StartOrdered(dir, name string, now func() time.Time, b order.Backend) (*Node, error) {
-	f, err := folder.CreateIn(context.Background(), dir, name, b, now)
-	if err != nil {
-		return nil, err
-	}
-	if err := f.Close(); err != nil {
-		return nil, err
-	}
-	n := &Node{Dir: dir, now: now, order: b}
 	return n, n.serve("127.0.0.1:0")
 }
 

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"math"
-	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -63,13 +62,11 @@ func (s *Server) address(r *http.Request) string {
 func (s *Server) peer(address string) (name string, proxy bool) {
 	a, err := netip.ParseAddr(strings.Trim(address, "[]"))
 	if err != nil {
-		host, _, err := net.SplitHostPort(address)
+		with, err := netip.ParseAddrPort(address)
 		if err != nil {
 			return "", false
 		}
-		if a, err = netip.ParseAddr(host); err != nil {
-			return host, false
-		}
+		a = with.Addr()
 	}
 	a = a.Unmap().WithZone("")
 	for _, p := range s.opt.Proxies {

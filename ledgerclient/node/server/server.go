@@ -239,10 +239,6 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 		return out, err
 	}}
 	s.stopper = &orderer[stopped]{desk: &desk{most: 1}, most: stopsAtOnce, do: s.stop}
-	s.ended.Go(func() {
-		defer crash.Report()
-		s.Sweep(run)
-	})
 	s.every(run, sweepEvery, func() { s.Sweep(run) })
 	s.every(run, lookEvery, func() {
 		if err := s.look(run); err != nil && run.Err() == nil {
@@ -280,18 +276,17 @@ const (
 	followEvery = 5 * time.Second // the order, where it is kept elsewhere
 )
 
-// every does something again and again until ctx ends.
+// every does something now, and again and again until ctx ends.
 func (s *Server) every(ctx context.Context, pause time.Duration, do func()) {
 	s.ended.Go(func() {
 		defer crash.Report()
 		tick := time.NewTicker(pause)
 		defer tick.Stop()
-		for {
+		for ctx.Err() == nil {
+			do()
 			select {
 			case <-ctx.Done():
-				return
 			case <-tick.C:
-				do()
 			}
 		}
 	})
