@@ -66,37 +66,18 @@ func (a events) audit(ctx context.Context, _ []string) error {
 	return nil
 }
 
-// incomplete says what of an audit could not be had.
-type incomplete struct {
-	consents map[string]int // by service, of how many consents
-	why      error          // an *ledgerclient.UnreachableError in its chain
-	behind   ground         // of a ledger that is out of reach, if one is
-}
-
 // missingIn is what these events of the ledgers lack; nil if nothing.
 func missingIn(all []*opened, es []wallet.Event) error {
-	e := incomplete{consents: map[string]int{}}
-	for _, o := range all {
-		if _, why := o.w.Log().OutOfReach(); why != nil && e.why == nil {
-			e.why = why
-		}
-		if g := groundOf(o.w); g.away {
-			e.behind = g
-		}
-	}
-	seen := map[string]bool{}
+	seen, lacking := map[string]bool{}, map[string]int{}
 	for i := range es {
 		for _, m := range es[i].Missing {
 			if key := m + es[i].Consent.String(); !seen[key] {
 				seen[key] = true
-				e.consents[m]++
+				lacking[m]++
 			}
 		}
 	}
-	if len(e.consents) == 0 || e.why == nil {
-		return nil
-	}
-	return e.err()
+	return notAll(all, lacking)
 }
 
 // Not all of what was asked for could be had. lacks
@@ -105,23 +86,29 @@ const (
 	errDoubtful   fault.Code = "incomplete/tampered" // for something does not verify
 )
 
-func (e incomplete) err() error {
-	code := errIncomplete
-	if explain(e.why).Exit == cli.ExitTampered {
-		code = errDoubtful
+// notAll is the error of what the ledgers show; lacking says by service of how many
+// consents it is not all.
+func notAll(all []*opened, lacking map[string]int) error {
+	var why error
+	var behind ground // of a ledger that is out of reach
+	for _, o := range all {
+		if _, away := o.w.Log().OutOfReach(); why == nil {
+			why = away
+		}
+		if g := groundOf(o.w); g.away {
+			behind = g
+		}
 	}
-	return code.Of(e.why, "lacks", e.lacks())
-}
-
-// lacks says what is missing.
-func (e incomplete) lacks() string {
+	if len(lacking) == 0 || why == nil {
+		return nil
+	}
 	var lacks []string
 	for _, of := range []struct{ service, one, many string }{
 		{"ledger", "what came since, of 1 consent", "what came since, of %d consents"},
 		{"keeper", "refused attempts and the keeper's word, of 1 consent", "refused attempts and the keepers' word, of %d consents"},
 		{"store", "reasons of openings, of 1 consent", "reasons of openings, of %d consents"},
 	} {
-		switch n := e.consents[of.service]; {
+		switch n := lacking[of.service]; {
 		case n == 1:
 			lacks = append(lacks, of.one)
 		case n > 1:
@@ -129,10 +116,14 @@ func (e incomplete) lacks() string {
 		}
 	}
 	text := strings.Join(lacks, ";\n")
-	if e.behind.away {
-		text += ".\nShown is " + e.behind.says(allShown)
+	if behind.away {
+		text += ".\nShown is " + behind.says(allShown)
 	}
-	return text
+	code := errIncomplete
+	if explain(why).Exit == cli.ExitTampered {
+		code = errDoubtful
+	}
+	return code.Of(why, "lacks", text)
 }
 
 func (a events) table(es []wallet.Event) error {

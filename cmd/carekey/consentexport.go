@@ -54,21 +54,11 @@ func (a consents) export(ctx context.Context, ids []string, x exportFlags) error
 	if err != nil { // who reads the file would take it for all
 		return err
 	}
-	var missing error
-	behind := incomplete{consents: map[string]int{}}
-	for _, o := range a.all {
-		if g := groundOf(o.w); g.away {
-			_, behind.why = o.w.Log().OutOfReach()
-			behind.behind = g
-		}
-	}
+	behind := map[string]int{}
 	for i := range cs {
 		if !cs[i].AsOf.IsZero() {
-			behind.consents["ledger"]++
+			behind["ledger"]++
 		}
-	}
-	if behind.consents["ledger"] > 0 {
-		missing = behind.err()
 	}
 	giver := health.Giver{Name: a.all[0].w.Name(), Address: a.all[0].w.Address()}
 	var known []health.Given
@@ -110,7 +100,7 @@ func (a consents) export(ctx context.Context, ids []string, x exportFlags) error
 	if first != nil {
 		return wallet.ErrPartly.Of(first, "done", len(known), "failed", len(left))
 	}
-	return missing
+	return notAll(a.all, behind)
 }
 
 func (a consents) saveExport(b *health.Bundle, known []health.Given, left []string, x exportFlags) error {
