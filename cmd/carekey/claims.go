@@ -46,25 +46,13 @@ const (
 
 // says is the sentence for a claim, in lines of at most 80 columns.
 func (g ground) says(c claim) string {
-	n := max(1, g.Operators)
 	switch c {
 	case eachOpening:
-		switch {
-		case g.Gate == ledgerclient.Advisory:
-			return "gate: advisory. The ledger is a folder: a recipient who can read its files can\n" +
-				"open what you granted without leaving an entry. That each opening leaves one is\n" +
-				"a rule of honest software here."
-		case g.Gate != ledgerclient.Enforced:
-			return "gate: " + string(g.Gate) + ", which this carekey does not know: do not count on entries."
-		case n > 1:
-			return "gate: enforced, by several operators. " + number(n) + " of them and a recipient\n" +
-				"together could open what you granted without leaving an entry, and they could\nshow you a copy that lacks one."
-		case g.Clock == "order":
-			return "gate: enforced, by one operator. It and a recipient together could open what you\n" +
-				"granted without leaving an entry. To hide one, it needs who keeps the order."
-		}
-		return "gate: enforced, by one operator. It and a recipient together could open what you\n" +
-			"granted without leaving an entry, and it could show you a copy that lacks one."
+		long, _ := g.gate()
+		return long
+	case inShort:
+		_, short := g.gate()
+		return short
 	case allShown:
 		if g.away {
 			return "all that the ledger showed of these consents " + g.when()
@@ -84,18 +72,6 @@ func (g ground) says(c claim) string {
 		return "No consent of yours is open" + where + "."
 	case noOpening:
 		return "no entry"
-	case inShort:
-		switch {
-		case g.Gate == ledgerclient.Advisory:
-			return "advisory: who reads the ledger's files can open without leaving an entry"
-		case g.Gate != ledgerclient.Enforced:
-			return string(g.Gate) + ": not known to this carekey, do not count on entries"
-		case n > 1:
-			return "enforced: " + strings.ToLower(number(n)) + " of its operators can let open without an entry, or hide one"
-		case g.Clock == "order":
-			return "enforced: its operator can let open without an entry"
-		}
-		return "enforced: its operator can let open without an entry, or hide one"
 	case erased:
 		if g.Gate == ledgerclient.Advisory {
 			return "The store erases its content now, unless somebody copied it. Who fetched it\nkeeps what they have."
@@ -103,6 +79,32 @@ func (g ground) says(c claim) string {
 		return "The store is to erase its content, which its operator may do weeks later. Who\nfetched it keeps what they have."
 	}
 	return ""
+}
+
+// gate is eachOpening at length and in one line.
+func (g ground) gate() (long, short string) {
+	n := max(1, g.Operators)
+	switch {
+	case g.Gate == ledgerclient.Advisory:
+		return "gate: advisory. The ledger is a folder: a recipient who can read its files can\n" +
+				"open what you granted without leaving an entry. That each opening leaves one is\n" +
+				"a rule of honest software here.",
+			"advisory: who reads the ledger's files can open without leaving an entry"
+	case g.Gate != ledgerclient.Enforced:
+		return "gate: " + string(g.Gate) + ", which this carekey does not know: do not count on entries.",
+			string(g.Gate) + ": not known to this carekey, do not count on entries"
+	case n > 1:
+		return "gate: enforced, by several operators. " + number(n) + " of them and a recipient\n" +
+				"together could open what you granted without leaving an entry, and they could\nshow you a copy that lacks one.",
+			"enforced: " + strings.ToLower(number(n)) + " of its operators can let open without an entry, or hide one"
+	case g.Clock == "order":
+		return "gate: enforced, by one operator. It and a recipient together could open what you\n" +
+				"granted without leaving an entry. To hide one, it needs who keeps the order.",
+			"enforced: its operator can let open without an entry"
+	}
+	return "gate: enforced, by one operator. It and a recipient together could open what you\n" +
+			"granted without leaving an entry, and it could show you a copy that lacks one.",
+		"enforced: its operator can let open without an entry, or hide one"
 }
 
 // when is when a ledger that is out of reach was followed last.
