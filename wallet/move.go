@@ -63,19 +63,19 @@ type MovePlan struct {
 
 // MovedConsent is a consent in its new place.
 type MovedConsent struct {
-	Old     contract.ID
-	Consent Consent
-	Code    crypto.ShareCode // must be sent to the recipient: the old one leads nowhere
+	Old     contract.ID      `json:"old"`
+	Consent Consent          `json:"-"`
+	Code    crypto.ShareCode `json:"code"` // must be sent to the recipient: the old one leads nowhere
 }
 
 // Moved is what a move did. Consents are also those that an interrupted move had
 // given, as long as the old ones were not revoked.
 type Moved struct {
-	Records  int // with versions that were entered this time
-	Versions int
-	Consents []MovedConsent
-	Revoked  []Revocation
-	Stays    []Staying
+	Records  int            `json:"records"` // with versions that were entered this time
+	Versions int            `json:"versions"`
+	Consents []MovedConsent `json:"-"`
+	Revoked  []Revocation   `json:"-"`
+	Stays    []Staying      `json:"stays"`
 }
 
 // Plan says what a move from the open ledger to that of to would do. Both must

@@ -63,12 +63,7 @@ func (a moving) move(ctx context.Context, w *wallet.Wallet, p place) error {
 		return err
 	}
 	if len(plan.Records)+len(plan.Consents)+len(plan.Revoke) == 0 {
-		if a.flags.json {
-			return a.printJSON(moveJSON{Consents: []movedJSON{}, Revoked: []revocationJSON{}, Stays: list(plan.Stays, same)})
-		}
-		a.say("There is nothing to move.")
-		a.sayStays(plan.Stays)
-		return nil
+		return a.show(wallet.Moved{Stays: plan.Stays})
 	}
 	id, _ := w.Ledger()
 	preview := previewMove(plan, ledgerWords(p.dir, id), ledgerWords(p.dir, p.id), groundOf(dst).says(eachOpening))
@@ -141,27 +136,28 @@ func (a moving) sayStays(stays []wallet.Staying) {
 }
 
 type moveJSON struct {
-	Records  int              `json:"records"`
-	Versions int              `json:"versions"`
+	wallet.Moved
 	Consents []movedJSON      `json:"consents"`
 	Revoked  []revocationJSON `json:"revoked"`
-	Stays    []wallet.Staying `json:"stays"`
 }
 
 type movedJSON struct {
-	Old string `json:"old"`
 	consentJSON
-	Code string `json:"code"`
+	wallet.MovedConsent
 }
 
 func (a moving) show(m wallet.Moved) error {
 	if a.flags.json {
-		return a.printJSON(moveJSON{m.Records, m.Versions, list(m.Consents, func(c wallet.MovedConsent) movedJSON {
-			return movedJSON{c.Old.String(), consentOf(c.Consent), c.Code.String()}
-		}), list(m.Revoked, revocationOf), list(m.Stays, same)})
+		m.Stays = list(m.Stays, same)
+		moved := func(c wallet.MovedConsent) movedJSON { return movedJSON{consentOf(c.Consent), c} }
+		return a.printJSON(moveJSON{m, list(m.Consents, moved), list(m.Revoked, revocationOf)})
 	}
-	a.say("Moved: %s (%s), %s; %s revoked where they were.", plural(m.Records, "record", "records"), plural(m.Versions, "version", "versions"),
-		plural(len(m.Consents), "consent", "consents"), plural(len(m.Revoked), "consent", "consents"))
+	if m.Records+len(m.Consents)+len(m.Revoked) == 0 {
+		a.say("There is nothing to move.")
+	} else {
+		a.say("Moved: %s (%s), %s; %s revoked where they were.", plural(m.Records, "record", "records"), plural(m.Versions, "version", "versions"),
+			plural(len(m.Consents), "consent", "consents"), plural(len(m.Revoked), "consent", "consents"))
+	}
 	for _, c := range m.Consents {
 		a.say("\nThe share code for %s (%s), instead of that of %s:", person(c.Consent.To, c.Consent.Address), titles(c.Consent.Records), short(c.Old))
 		a.data("%s", a.codeText(c.Code))
