@@ -302,24 +302,22 @@ func (a *records) remove(ctx context.Context, w *wallet.Wallet, args []string) e
 		if err := a.confirm(ctx, preview, "Remove it?", "yes"); err != nil {
 			return err
 		}
-		if r, _, err = w.Records().Remove(ctx, r.ID.String()); err != nil {
-			if errors.Is(err, wallet.ErrPending) && a.flags.json {
-				return errors.Join(a.printJSON([]recordJSON{recordOf(r)}), err)
-			}
+		if r, _, err = w.Records().Remove(ctx, r.ID.String()); err != nil && !errors.Is(err, wallet.ErrPending) {
 			return err
 		}
 	}
-	if a.flags.json {
+	switch {
+	case a.flags.json:
 		j := recordOf(r)
-		j.Removed = true
-		return a.printJSON([]recordJSON{j})
-	}
-	if removed {
+		j.Removed = err == nil
+		return errors.Join(a.printJSON([]recordJSON{j}), err)
+	case err != nil:
+	case removed:
 		a.say("%s was removed before.", quoted(r.Title))
-		return nil
+	default:
+		a.say("%s was withdrawn on the ledger, and its content erased from the store.", quoted(r.Title))
 	}
-	a.say("%s was withdrawn on the ledger, and its content erased from the store.", quoted(r.Title))
-	return nil
+	return err
 }
 
 // addedText is when a record's newest version was added, and what waits.

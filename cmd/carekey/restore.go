@@ -170,7 +170,6 @@ func (a restores) into(ctx context.Context, p place) (kind string, err error) {
 // restoring is what a restore reads.
 type restoring struct {
 	ledger *ledger
-	dir    string // of a backup; "" if there is none
 	saved  string // the wallet's files in it
 	unpack bool   // the ledger is the one in it, and is copied into the home
 }
@@ -181,7 +180,7 @@ func (a restores) from(ctx context.Context, p place, f restoreFlags) (from resto
 		if _, err := readBackup(f.backup); err != nil && !is[*wallet.DamagedError](err) {
 			return from, err
 		}
-		from.saved, from.dir = filepath.Join(f.backup, backupWallet), f.backup
+		from.saved = filepath.Join(f.backup, backupWallet)
 	}
 	info, err := readBackup(p.at.dir)
 	if errors.Is(err, wallet.ErrVersion) {
@@ -194,7 +193,7 @@ func (a restores) from(ctx context.Context, p place, f restoreFlags) (from resto
 	if f.backup != "" && real(f.backup) != real(p.at.dir) { // one of them would be passed over, perhaps the newer
 		return from, usage("--ledger and --backup name two backups", "name the newer one, with --ledger alone")
 	}
-	from.saved, from.unpack, from.dir = filepath.Join(p.at.dir, backupWallet), true, p.at.dir
+	from.saved, from.unpack = filepath.Join(p.at.dir, backupWallet), true
 	folder := filepath.Join(p.at.dir, backupFolder(info.Ledger))
 	if disk.IsDir(folder) != nil { // of a backup of a node; or the mark is damaged
 		copies, _ := filepath.Glob(filepath.Join(p.at.dir, "ledger-"+strings.Repeat("[0-9a-f]", 16)))
