@@ -26,8 +26,7 @@ import (
 
 // planFrom is the plan of a file's text.
 func planFrom(w *wallet.Wallet, text string, prune bool, now time.Time) (*batch.Plan, error) {
-	return batch.Make(context.Background(), w, strings.NewReader(text), batch.PlanOptions{File: "rows.csv", Prune: prune,
-		Options: batch.Options{Now: now, Profile: "me"}})
+	return batch.Make(context.Background(), w, strings.NewReader(text), batch.Options{File: "rows.csv", Prune: prune, Now: now, Profile: "me"})
 }
 
 // summary is a plan in short: its items, one a line.

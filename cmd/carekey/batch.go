@@ -179,10 +179,6 @@ func (a batches) newDrop() *cobra.Command {
 				if a.flags.json {
 					return a.printJSON(s)
 				}
-				if left == 0 {
-					a.say("Nothing was left of it. What was done stays done: %s given, %d ended.", plural(s.Granted, "consent", "consents"), s.Revoked)
-					return nil
-				}
 				a.say("Forgotten: %s. What was done stays done: %s given, %d ended.", plural(left, "item", "items"), plural(s.Granted, "consent", "consents"), s.Revoked)
 				return nil
 			})
@@ -229,11 +225,11 @@ func (a batches) rows(ctx context.Context, w *wallet.Wallet, in *batchInput, f b
 	if err != nil {
 		return nil, err
 	}
-	plan, err := batch.Make(ctx, w, in.r, batch.PlanOptions{File: filepath.Base(in.name), Prune: f.prune, Options: batch.Options{
+	plan, err := batch.Make(ctx, w, in.r, batch.Options{File: filepath.Base(in.name), Prune: f.prune,
 		Now: a.now(), Profile: a.profile(), Known: func(name string) bool {
 			_, err := wallet.ReadSettings(wallet.ProfileDir(place.home, name))
 			return err == nil
-		}}})
+		}})
 	if bad, ok := errors.AsType[*batch.LinesError](err); ok {
 		for i := range bad.Problems {
 			bad.Problems[i].File = in.name
@@ -257,14 +253,14 @@ func (a batches) plan(ctx context.Context, w *wallet.Wallet, in *batchInput, f b
 		return err
 	}
 	if f.output != "" {
-		if err := wallet.MaySave(f.output, f.force); err != nil {
+		err := wallet.SaveFile(f.output, crypto.Hash{}, f.force, func(dst io.Writer) error {
+			b, err := p.Marshal(w)
+			if err == nil {
+				_, err = dst.Write(b)
+			}
 			return err
-		}
-		b, err := p.Marshal(w)
+		})
 		if err != nil {
-			return err
-		}
-		if err := wallet.SaveFile(f.output, crypto.Hash{}, f.force, func(dst io.Writer) error { _, err := dst.Write(b); return err }); err != nil {
 			return err
 		}
 	}
@@ -344,14 +340,21 @@ func (a batches) checkResults(f batchFlags) error {
 	return nil
 }
 
-// carryOn runs a job that has come as far as from with a bar, or with a line now and
-// then.
+// carryOn runs a job that has come as far as from with a bar, or with a line for every
+// thousand items.
 func (a batches) carryOn(from batch.Status, run func(progress func(batch.Status)) (batch.Status, error)) (batch.Status, error) {
-	defer frugal()()
-	b := a.newBar(from)
-	s, err := run(b.step)
-	b.end()
-	return s, err
+	const every = 1000
+	said := from.Done / every
+	step, end := a.steps("signing")
+	defer end()
+	return run(func(s batch.Status) {
+		if step != nil {
+			step(uint64(s.Done), uint64(s.Items))
+		} else if s.Done/every > said && s.Done < s.Items {
+			said = s.Done / every
+			a.say("%s of %s done", thousands(s.Done), thousands(s.Items))
+		}
+	})
 }
 
 // errBatchStopped: a batch was not carried out as a whole. done, items; results, where they
@@ -366,19 +369,14 @@ func (a batches) ended(ctx context.Context, w *wallet.Wallet, s batch.Status, er
 	if err != nil {
 		return errBatchStopped.Of(err, "done", s.Done, "items", s.Items, "left", true)
 	}
-	var failed error
-	each := func(r batch.Result) error {
-		if r.Err != nil && failed == nil {
-			failed = r.Err
-		}
-		return nil
-	}
+	var failed error // the first
 	write := func(dst io.Writer) error {
 		b := bufio.NewWriter(dst)
 		enc := json.NewEncoder(b)
 		enc.SetEscapeHTML(false)
 		err := batch.Results(ctx, w, func(r batch.Result) error {
-			return errors.Join(each(r), enc.Encode(resultOf(r)))
+			failed = cmp.Or(failed, r.Err)
+			return enc.Encode(resultOf(r))
 		})
 		return errors.Join(err, b.Flush())
 	}
@@ -388,7 +386,7 @@ func (a batches) ended(ctx context.Context, w *wallet.Wallet, s batch.Status, er
 	case f.results != "":
 		err = wallet.SaveFile(f.results, crypto.Hash{}, f.force, write)
 	case s.Failed > 0:
-		err = batch.Results(ctx, w, each)
+		err = write(io.Discard)
 	}
 	if err != nil {
 		return errBatchStopped.Of(err, "done", s.Done, "items", s.Items, "results", cmp.Or(f.results, "FILE"), "left", false)

@@ -12,16 +12,9 @@ import (
 // batchInput is a file of rows, or a plan, that is being read. It may be a pipe
 // whose other end keeps the program waiting.
 type batchInput struct {
+	io.Closer
 	name string // for people
 	r    *bufio.Reader
-	file *os.File // nil for standard input
-}
-
-func (b *batchInput) Close() error {
-	if b.file == nil {
-		return nil
-	}
-	return b.file.Close()
 }
 
 // stdinName is how standard input is called.
@@ -31,7 +24,7 @@ const stdinName = "standard input"
 // what writes into a pipe may itself need the wallet. An interruption ends the wait.
 func (a batches) open(ctx context.Context, path string) (*batchInput, error) {
 	b := &batchInput{name: path}
-	in := io.Reader(a.in)
+	in := io.NopCloser(a.in)
 	if path == "-" {
 		b.name = stdinName
 	} else {
@@ -48,9 +41,9 @@ func (a batches) open(ctx context.Context, path string) (*batchInput, error) {
 			f.Close()
 			return nil, err
 		}
-		in, b.file = f, f
+		in = f
 	}
-	b.r = bufio.NewReaderSize(&patientReader{ctx, in, nil}, 64<<10)
+	b.Closer, b.r = in, bufio.NewReaderSize(&patientReader{ctx, in}, 64<<10)
 	if path != "-" || !a.interactive() { // at a terminal a passphrase may be asked for first
 		if _, err := b.r.Peek(1); err != nil && err != io.EOF {
 			b.Close()
@@ -64,14 +57,11 @@ func (a batches) open(ctx context.Context, path string) (*batchInput, error) {
 type patientReader struct {
 	ctx context.Context
 	r   io.Reader
-	buf []byte
 }
 
 func (p *patientReader) Read(b []byte) (int, error) {
 	// A read that nobody waits for any more must not write to what is the caller's.
-	if len(p.buf) < len(b) {
-		p.buf = make([]byte, len(b))
-	}
-	n, err := cli.UnlessDone(p.ctx, func() (int, error) { return p.r.Read(p.buf[:len(b)]) })
-	return copy(b, p.buf[:n]), err
+	own := make([]byte, len(b))
+	n, err := cli.UnlessDone(p.ctx, func() (int, error) { return p.r.Read(own) })
+	return copy(b, own[:n]), err
 }

@@ -29,7 +29,7 @@ func TestBatchInput(t *testing.T) {
 	}
 
 	r, w := io.Pipe()
-	p := &patientReader{ctx, r, nil}
+	p := &patientReader{ctx, r}
 	go io.WriteString(w, "to")
 	b := make([]byte, 10)
 	if n, err := p.Read(b); string(b[:n]) != "to" || err != nil {

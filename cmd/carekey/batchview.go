@@ -2,12 +2,10 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
@@ -208,58 +206,4 @@ func (a batches) table(p *batch.Plan) error {
 		a.print("and %s more: --json shows all", thousands(n))
 	}
 	return nil
-}
-
-// batchBar shows how far a batch is: one line that moves at a terminal, else a
-// line for every thousand items.
-type batchBar struct {
-	app     *app
-	moving  bool
-	started time.Time
-	from    int // items that were done before
-	said    int
-	drawn   int // columns
-}
-
-const sayEvery = 1000
-
-func (a batches) newBar(from batch.Status) *batchBar {
-	b := &batchBar{app: a.app, moving: a.talks() && cli.Width(a.err) > 0, started: time.Now(), from: from.Done, said: from.Done / sayEvery}
-	if from.Done < from.Items {
-		b.step(from)
-	}
-	return b
-}
-
-func (b *batchBar) step(s batch.Status) {
-	if !b.moving {
-		if s.Done/sayEvery > b.said && s.Done < s.Items {
-			b.said = s.Done / sayEvery
-			b.app.say("%s of %s done", thousands(s.Done), thousands(s.Items))
-		}
-		return
-	}
-	const width = 24
-	full := s.Done * width / max(1, s.Items)
-	line := fmt.Sprintf("[%s%s] %s of %s", strings.Repeat("#", full), strings.Repeat("-", width-full), thousands(s.Done), thousands(s.Items))
-	if took := time.Since(b.started).Seconds(); s.Done > b.from && took > 0 {
-		rate := float64(s.Done-b.from) / took
-		left := time.Duration(float64(s.Items-s.Done) / rate * float64(time.Second)).Round(time.Second)
-		line += fmt.Sprintf(", %s/s, %s left", thousands(int(rate)), left)
-	}
-	b.draw(line)
-}
-
-func (b *batchBar) draw(line string) {
-	if w := cli.Width(b.app.err); w > 1 && len(line) > w-1 {
-		line = line[:w-1]
-	}
-	io.WriteString(b.app.err, "\r"+line+strings.Repeat(" ", max(0, b.drawn-len(line))))
-	b.drawn = len(line)
-}
-
-func (b *batchBar) end() {
-	if b.moving && b.drawn > 0 {
-		io.WriteString(b.app.err, "\r"+strings.Repeat(" ", b.drawn)+"\r")
-	}
 }

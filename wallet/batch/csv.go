@@ -2,6 +2,8 @@ package batch
 
 import (
 	"bytes"
+	"encoding/csv"
+	"errors"
 	"slices"
 	"strings"
 	"unicode"
@@ -15,45 +17,23 @@ type cell struct {
 
 // splitCSV splits a line into cells; why says what is wrong at byte bad.
 func splitCSV(line []byte) (cells []cell, bad int, why string) {
-	for at := 0; ; {
-		start := at
-		if at < len(line) && line[at] == '"' {
-			var b strings.Builder
-			at++
-			for {
-				q := bytes.IndexByte(line[at:], '"')
-				if q < 0 {
-					return nil, start, "a quotation mark without its end on the same line"
-				}
-				b.Write(line[at : at+q])
-				at += q + 1
-				if at == len(line) || line[at] != '"' {
-					break
-				}
-				b.WriteByte('"')
-				at++
-			}
-			if at < len(line) && line[at] != ',' {
-				return nil, at, "something after the end of a quoted cell"
-			}
-			cells = append(cells, cell{b.String(), start})
-		} else {
-			end := bytes.IndexByte(line[at:], ',')
-			if end < 0 {
-				end = len(line) - at
-			}
-			text := line[at : at+end]
-			if q := bytes.IndexByte(text, '"'); q >= 0 {
-				return nil, at + q, "a quotation mark inside a cell that is not quoted"
-			}
-			cells = append(cells, cell{string(text), start})
-			at += end
+	r := csv.NewReader(bytes.NewReader(line))
+	texts, err := r.Read()
+	if wrong, ok := errors.AsType[*csv.ParseError](err); ok {
+		at := wrong.Column - 1
+		switch {
+		case wrong.Err == csv.ErrBareQuote:
+			return nil, at, "a quotation mark inside a cell that is not quoted"
+		case at < len(line):
+			return nil, at + 1, "something after the end of a quoted cell"
 		}
-		if at == len(line) {
-			return cells, 0, ""
-		}
-		at++ // the comma
+		return nil, bytes.LastIndexByte(line, '"'), "a quotation mark without its end on the same line"
 	}
+	for i, text := range texts { // none of an empty line
+		_, column := r.FieldPos(i)
+		cells = append(cells, cell{text, column - 1})
+	}
+	return cells, 0, ""
 }
 
 // csvHeading is the columns that the first line names.

@@ -50,7 +50,7 @@ const (
 // ChunkSize is how many items of a job that begins go through the journal together, of
 // some 20 kB each. While they are on their way as many are signed. What is done once for
 // all of them costs about as much as four items.
-var ChunkSize = 150
+var ChunkSize = 125
 
 // ErrUnfinished: a batch was begun and has not ended. left, how many of its items
 const ErrUnfinished fault.Code = "batch-unfinished"

@@ -39,28 +39,18 @@ const (
 	ErrPruneAll fault.Code = "bad-prune/all"
 )
 
-// PlanOptions say how a plan is made.
-type PlanOptions struct {
-	Options        // its Row is not used
-	File    string // name of the file, for people
-	Prune   bool   // end what the file does not name
-}
-
 // Make reads a file and compares its rows with what is in force. All that is wrong with
 // the file is one *LinesError.
-func Make(ctx context.Context, w *wallet.Wallet, r io.Reader, opt PlanOptions) (plan *Plan, err error) {
+func Make(ctx context.Context, w *wallet.Wallet, r io.Reader, opt Options) (plan *Plan, err error) {
 	err = w.Together(ctx, func() error {
 		p, err := newPlanner(ctx, w)
 		if err != nil {
 			return err
 		}
-		opt.Row = p.row
-		file, err := Read(r, opt.Options)
-		if err != nil {
+		p.File, p.Prune = opt.File, opt.Prune
+		if p.Report, err = Read(r, opt, p.row); err != nil {
 			return err
 		}
-		p.File, p.Prune = opt.File, opt.Prune
-		p.Rows, p.Changes, p.SHA256, p.Elsewhere = file.Rows, file.Changes, file.SHA256, file.Elsewhere
 		if p.Prune && p.Changes {
 			return ErrPruneChanges
 		}
@@ -129,20 +119,20 @@ type consent struct {
 	inForce bool
 	ends    bool   // the plan ends it
 	group   *group // of what no row ends; nil if nobody knows whom and what it is for
-	span    *span
+	window  window
 }
+
+// named reports whether a row names it.
+func (h *consent) named() bool { return h.group != nil && h.group.named[h.window] }
 
 // group is what is in force to one person, for one purpose, of the same records, but for
 // what a row ends.
 type group struct {
 	records  []wallet.ConsentRecord
-	spans    map[window]*span
-	row      int // that was compared last
-	replaced int // the first row that another window of them is replaced by; 0: none
+	named    map[window]bool // its windows, and whether a row names what has them
+	row      int             // that was compared last
+	replaced int             // the first row that another window of them is replaced by; 0: none
 }
-
-// span is what of a group has one window.
-type span struct{ named bool } // by a row
 
 // window is from when until when, where every beginning that is over is 0.
 type window struct{ from, until wallet.Hour }
@@ -179,36 +169,37 @@ func newPlanner(ctx context.Context, w *wallet.Wallet) (*planner, error) {
 	return p, nil
 }
 
-// find returns the place of the one id that begins with hex digits, and how many do.
-func find(n int, id func(i int) contract.ID, query string) (at, many int) {
+// find returns which of n ids is the one that begins with hex digits, or why there is
+// none such.
+func find(noun string, n int, id func(i int) contract.ID, query string) (at int, why string) {
 	at = sort.Search(n, func(i int) bool { return id(i).String() >= query })
-	for at+many < n && strings.HasPrefix(id(at+many).String(), query) {
-		many++
+	begins := func(i int) bool { return i < n && strings.HasPrefix(id(i).String(), query) }
+	switch {
+	case !begins(at):
+		why = "no " + noun + " of yours has this id"
+	case begins(at + 1):
+		why = "several " + noun + "s begin like this"
 	}
-	return at, many
+	return at, why
 }
 
 func (p *planner) findConsent(query string) (*consent, string) {
-	switch at, many := find(len(p.byID), func(i int) contract.ID { return p.byID[i].ID }, query); many {
-	case 0:
-		return nil, "no consent of yours has this id"
-	case 1:
-		return p.byID[at], ""
+	at, why := find("consent", len(p.byID), func(i int) contract.ID { return p.byID[i].ID }, query)
+	if why != "" {
+		return nil, why
 	}
-	return nil, "several consents begin like this"
+	return p.byID[at], ""
 }
 
 func (p *planner) findRecord(query string) (*wallet.Record, string) {
-	switch at, many := find(len(p.records), func(i int) contract.ID { return p.records[i].ID }, query); many {
-	case 0:
-		if _, removed, err := p.w.Records().History(p.ctx, query); err == nil && removed {
-			return nil, "this record was removed"
-		}
-		return nil, "no record of yours has this id"
-	case 1:
+	at, why := find("record", len(p.records), func(i int) contract.ID { return p.records[i].ID }, query)
+	if why == "" {
 		return &p.records[at], ""
 	}
-	return nil, "several records begin like this"
+	if _, removed, err := p.w.Records().History(p.ctx, query); err == nil && removed {
+		why = "this record was removed"
+	}
+	return nil, why
 }
 
 // row finds what a row names, and returns what is not there.
@@ -354,7 +345,7 @@ func (p *planner) compare() *Plan {
 	}
 	var replaced []*consent
 	for _, h := range p.active {
-		if h.group != nil && h.group.replaced != 0 && !h.span.named {
+		if h.group != nil && h.group.replaced != 0 && !h.named() {
 			replaced = append(replaced, h)
 		}
 	}
@@ -363,7 +354,7 @@ func (p *planner) compare() *Plan {
 		p.end(h, h.group.replaced, "replaced")
 	}
 	for _, h := range p.active {
-		if p.Prune && !h.ends && (h.span == nil || !h.span.named) {
+		if p.Prune && !h.ends && !h.named() {
 			p.end(h, 0, "pruned")
 		}
 	}
@@ -417,18 +408,15 @@ func (p *planner) index() map[place][]*group {
 		k := key{q, h.Purpose, string(records)}
 		g := groups[k]
 		if g == nil {
-			g = &group{records: h.Records, spans: map[window]*span{}}
+			g = &group{records: h.Records, named: map[window]bool{}}
 			groups[k] = g
 			for _, r := range h.Records {
 				at := place{q, h.Purpose, r.ID}
 				where[at] = append(where[at], g)
 			}
 		}
-		win := p.window(h.NotBefore, h.Until)
-		if g.spans[win] == nil {
-			g.spans[win] = &span{}
-		}
-		h.group, h.span = g, g.spans[win]
+		h.group, h.window = g, p.window(h.NotBefore, h.Until)
+		g.named[h.window] = false
 	}
 	return where
 }
@@ -471,9 +459,9 @@ func (p *planner) grant(r *want, where map[place][]*group, given map[planned]boo
 				overlap = true
 				continue
 			}
-			others := len(g.spans)
-			if s := g.spans[p.window(r.from, r.until)]; s != nil {
-				s.named = true
+			others, win := len(g.named), p.window(r.from, r.until)
+			if _, ok := g.named[win]; ok {
+				g.named[win] = true
 				others--
 				for _, have := range g.records {
 					covered[have.ID] = covered[have.ID] || have.Version == r.what.version[have.ID]

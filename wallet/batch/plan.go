@@ -27,19 +27,16 @@ const (
 // Plan is a batch that was checked and can be shown before anything is signed. Its JSON
 // is what people and scripts read, and with a seal the file that it is kept in.
 type Plan struct {
-	Ledger     crypto.LedgerID   `json:"ledger"`
-	From       crypto.Address    `json:"from"`
-	Made       wallet.Hour       `json:"made"`
-	File       string            `json:"file"` // name of the file it was made from
-	SHA256     crypto.Hash       `json:"sha256"`
-	Rows       int               `json:"rows"`
-	Changes    bool              `json:"changes"` // the file is a list of changes, not a state
+	Ledger crypto.LedgerID `json:"ledger"`
+	From   crypto.Address  `json:"from"`
+	Made   wallet.Hour     `json:"made"`
+	File   string          `json:"file"` // name of the file it was made from
+	Report
 	Prune      bool              `json:"prune"`
 	Give       int               `json:"give"`
 	End        int               `json:"end"`
 	Stay       int               `json:"stay"`    // consents in force that stay
 	Already    int               `json:"already"` // rows that ask for nothing new
-	Elsewhere  map[string]int    `json:"elsewhere,omitempty"`
 	Gate       ledgerclient.Gate `json:"gate"`
 	Scope      crypto.Hash       `json:"scope"` // of what the plan was made on
 	People     []Person          `json:"people"`

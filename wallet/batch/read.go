@@ -21,27 +21,29 @@ import (
 // MaxRows is how many rows a file may have.
 const MaxRows = 1_000_000
 
-// Options say how a file is to be read.
+// Options say how a file is to be read, and a plan to be made of it.
 type Options struct {
 	Now     time.Time              // days are those of its location
 	Profile string                 // name of the wallet that is used
 	Known   func(name string) bool // whether there is a wallet of another name; nil: there is none
-	Row     func(Row) []Problem    // takes each row that could be read, bad ones marked so, and returns what is wrong with what it names
+	File    string                 // its name, for people
+	Prune   bool                   // of a plan: end what the file does not name
 }
 
 // Report tells of a file that was read.
 type Report struct {
-	Rows      int            // for this wallet
-	Changes   bool           // a list of changes, not a state
-	Elsewhere map[string]int // rows for other wallets, by profile
-	SHA256    crypto.Hash    // of the whole file
+	SHA256    crypto.Hash    `json:"sha256"`
+	Rows      int            `json:"rows"`                // for this wallet
+	Changes   bool           `json:"changes"`             // it is a list of changes, not a state
+	Elsewhere map[string]int `json:"elsewhere,omitempty"` // rows for other wallets, by profile
 }
 
-// Read reads a file and hands its rows on. All that is wrong with it is a
-// *LinesError; any other error is of r.
-func Read(r io.Reader, opt Options) (Report, error) {
+// Read reads a file and hands its rows on: take gets each that could be read, bad ones
+// marked so, and returns what is wrong with what it names. All that is wrong with the file
+// is a *LinesError; any other error is of r.
+func Read(r io.Reader, opt Options, take func(Row) []Problem) (Report, error) {
 	h := sha256.New()
-	p := newParser(io.TeeReader(r, h), opt)
+	p := newParser(io.TeeReader(r, h), opt, take)
 	if err := p.read(); err != nil {
 		return Report{}, err
 	}
@@ -72,6 +74,7 @@ type fields map[string]value
 
 type parser struct {
 	opt    Options
+	take   func(Row) []Problem
 	l      *lines
 	bad    LinesError
 	report Report
@@ -82,12 +85,11 @@ type parser struct {
 	separated bool       // a line sep= was read
 	first     bool       // no row was checked yet
 
-	seen  map[[16]byte]int32 // line of each row, by hash
-	texts map[string]string  // one copy of each text
+	seen map[[16]byte]int32 // line of each row, by hash
 }
 
-func newParser(r io.Reader, opt Options) *parser {
-	return &parser{opt: opt, l: newLines(text.NewReader(r)), first: true, seen: map[[16]byte]int32{}, texts: map[string]string{}}
+func newParser(r io.Reader, opt Options, take func(Row) []Problem) *parser {
+	return &parser{opt: opt, take: take, l: newLines(text.NewReader(r)), first: true, seen: map[[16]byte]int32{}}
 }
 
 func (p *parser) problem(line []byte, at int, field, value, why string) {
@@ -243,7 +245,7 @@ func (p *parser) row(line []byte, f fields) {
 		if p.report.Elsewhere == nil {
 			p.report.Elsewhere = map[string]int{}
 		}
-		p.report.Elsewhere[p.text(v.text)]++
+		p.report.Elsewhere[v.text]++
 		return
 	}
 	if w.Bad = p.bad.Total > before; !w.Bad {
@@ -255,7 +257,7 @@ func (p *parser) row(line []byte, f fields) {
 		p.seen[key] = int32(w.Line)
 		p.report.Rows++
 	}
-	for _, x := range p.opt.Row(w) {
+	for _, x := range p.take(w) {
 		p.bad.Add(x)
 	}
 }
@@ -281,7 +283,7 @@ func (p *parser) grant(w *Row, f fields, bad func(field, why string)) {
 			bad("records", "not an id: 6 to 64 characters of 0-9 and a-f")
 			break
 		}
-		w.Records = append(w.Records, p.text(id))
+		w.Records = append(w.Records, id)
 	}
 	for _, c := range f["categories"].list {
 		if c == "all" {
@@ -340,29 +342,16 @@ func (p *parser) revocation(w *Row, f fields, bad func(field, why string)) {
 	case !isID(v.text):
 		bad("consent", "not an id: 6 to 64 characters of 0-9 and a-f")
 	default:
-		w.Consent = p.text(v.text)
+		w.Consent = v.text
 	}
 }
 
 func (p *parser) name(w *Row, f fields, bad func(field, why string)) {
-	name, err := wallet.CheckName("to", f["to"].text)
+	var err error
+	w.To, err = wallet.CheckName("to", f["to"].text)
 	if in, ok := fault.As(err, wallet.ErrInput); ok {
 		bad("to", fault.Get[string](in, "why"))
 	}
-	w.To = p.text(name)
-}
-
-// text returns the one copy of a text that is kept, so that a million rows for a
-// hundred contacts hold a hundred names.
-func (p *parser) text(s string) string {
-	if t, ok := p.texts[s]; ok {
-		return t
-	}
-	if len(p.texts) < 1<<16 {
-		s = strings.Clone(s)
-		p.texts[s] = s
-	}
-	return s
 }
 
 func isID(s string) bool {

@@ -22,8 +22,8 @@ var now = time.Date(2026, 3, 4, 15, 0, 0, 0, time.UTC)
 func read(t testing.TB, r io.Reader) ([]Row, Report, *LinesError) {
 	t.Helper()
 	var rows []Row
-	rep, err := Read(r, Options{Now: now, Profile: "me", Known: func(p string) bool { return p == "mum" },
-		Row: func(w Row) []Problem { rows = append(rows, w); return nil }})
+	rep, err := Read(r, Options{Now: now, Profile: "me", Known: func(p string) bool { return p == "mum" }},
+		func(w Row) []Problem { rows = append(rows, w); return nil })
 	var bad *LinesError
 	if err != nil && !errors.As(err, &bad) {
 		t.Fatal(err)
@@ -305,12 +305,12 @@ func TestLongFiles(t *testing.T) {
 			return "Bob,abcdef,2025-01-01\n"
 		}
 		return ""
-	}}, Options{Now: now, Row: func(w Row) []Problem {
+	}}, Options{Now: now}, func(w Row) []Problem {
 		if !w.Bad {
 			good++
 		}
 		return nil
-	}})
+	})
 	if !errors.As(err, &bad) || bad.Total != 1 || bad.Problems[0].Line != n+1 || bad.Problems[0].Column != 12 || good != n-1 {
 		t.Errorf("%+v, %d good rows", err, good)
 	}
@@ -324,7 +324,7 @@ func TestTooManyRows(t *testing.T) {
 			return "to,records,until\n"
 		}
 		return row(i)
-	}}, Options{Now: now, Row: func(Row) []Problem { good++; return nil }})
+	}}, Options{Now: now}, func(Row) []Problem { good++; return nil })
 	p.rows = before
 	if err := p.read(); err != nil || p.bad.Total != 1 || p.bad.Problems[0].Line != MaxRows-before+2 || good != MaxRows-before {
 		t.Errorf("%v, %+v, %d rows", err, p.bad, good)
