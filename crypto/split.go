@@ -1,13 +1,11 @@
 package crypto
 
-import (
-	"encoding/binary"
-	"fmt"
-)
+import "encoding/binary"
 
 // Share is one keeper's share of a [LockKey]: k of them give the key, fewer give
 // nothing.
 type Share struct {
+	redacted
 	Index byte // 1 to 255: where the polynomials were evaluated
 	data  secret32
 }
@@ -22,15 +20,6 @@ const (
 	ShareTwice      ShareFault = "twice"        // two with one index
 	ShareDoesNotFit ShareFault = "does not fit" // with the others
 )
-
-// Format writes "(secret)" for every verb.
-func (s Share) Format(f fmt.State, verb rune) { s.data.Format(f, verb) }
-
-// MarshalText returns [ErrSecret].
-func (Share) MarshalText() ([]byte, error) { return nil, ErrSecret }
-
-// MarshalBinary returns [ErrSecret].
-func (Share) MarshalBinary() ([]byte, error) { return nil, ErrSecret }
 
 // IsZero reports whether this is the zero value, which holds no share.
 func (s Share) IsZero() bool { return s.data.IsZero() }
@@ -53,7 +42,7 @@ func ParseShare(b []byte) (Share, error) {
 	if len(b) != 33 || b[0] == 0 {
 		return Share{}, ErrShare.With("fault", ShareMalformed)
 	}
-	return Share{b[0], newSecret32(b[1:])}, nil
+	return Share{Index: b[0], data: newSecret32(b[1:])}, nil
 }
 
 // Hash returns the commitment to the share in the grant with author key a.
@@ -87,7 +76,7 @@ func (s Seed) Shares(k, n int) ([]Share, error) {
 		for j := k - 1; j >= 0; j-- { // Horner
 			y = y.mul(x).add(coefficients[j])
 		}
-		shares[i] = Share{x, y.secret()}
+		shares[i] = Share{Index: x, data: y.secret()}
 	}
 	return shares, nil
 }

@@ -104,8 +104,8 @@ func TestSharesFewerTellNothing(t *testing.T) {
 	for range 20 {
 		wanted := NewEntropy().secret32
 		// The polynomial through the wanted key at 0 and the known shares.
-		points := append([]Share{{0, wanted}}, known...)
-		forged := Share{3, interpolate(points, 3).secret()}
+		points := append([]Share{{data: wanted}}, known...)
+		forged := Share{Index: 3, data: interpolate(points, 3).secret()}
 		got, err := CombineShares(append(known[:2:2], forged), 3)
 		if err != nil || !got.equal(wanted) {
 			t.Fatal("a key is ruled out by two of three shares")

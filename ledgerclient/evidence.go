@@ -78,12 +78,13 @@ func (e *Evidence) Marshal() []byte {
 // re-encodes identically; whether it proves anything is for Check. The error is an
 // [ErrEvidence].
 func ParseEvidence(b []byte) (*Evidence, error) {
+	bad := func(what string) (*Evidence, error) { return nil, ErrEvidence.With("what", what) }
 	if len(b) > MaxEvidence {
-		return nil, ErrEvidence.With("what", "longer than 1 MiB")
+		return bad("longer than 1 MiB")
 	}
 	rest, ok := bytes.CutPrefix(b, []byte(evidenceHead))
 	if !ok {
-		return nil, ErrEvidence.With("what", "not an evidence file of version 1")
+		return bad("not an evidence file of version 1")
 	}
 	var e Evidence
 	for len(rest) > 0 {
@@ -92,7 +93,7 @@ func ParseEvidence(b []byte) (*Evidence, error) {
 		if rest = after; keyword == "root" || keyword == "proof" {
 			h, err := tlog.ParseHash(value)
 			if err != nil {
-				return nil, ErrEvidence.With("what", "a hash is not complete")
+				return bad("a hash is not complete")
 			}
 			if keyword == "proof" {
 				e.Proof = append(e.Proof, h)
@@ -103,7 +104,7 @@ func ParseEvidence(b []byte) (*Evidence, error) {
 		}
 		n, err := strconv.Atoi(value)
 		if err != nil || n < 1 || n > len(after) || after[n-1] != '\n' {
-			return nil, ErrEvidence.With("what", "a document or a head is not complete")
+			return bad("a document or a head is not complete")
 		}
 		data := after[:n:n]
 		rest = after[n:]
@@ -117,11 +118,11 @@ func ParseEvidence(b []byte) (*Evidence, error) {
 		}
 	}
 	if len(e.Documents) == 0 || e.Older == nil || e.Newer == nil {
-		return nil, ErrEvidence.With("what", "a document or a head is missing")
+		return bad("a document or a head is missing")
 	}
 	// What is there twice, in another order or not known is not written again.
 	if len(e.Documents) > 1+maxConfigs || len(e.Proof) > maxProof || !bytes.Equal(e.Marshal(), b) {
-		return nil, ErrEvidence.With("what", "not encoded as it was written")
+		return bad("not encoded as it was written")
 	}
 	return &e, nil
 }
@@ -129,37 +130,38 @@ func ParseEvidence(b []byte) (*Evidence, error) {
 // Check verifies the evidence and says what it proves. The error is an
 // [ErrEvidence]: it proves nothing.
 func (e *Evidence) Check() (Finding, error) {
+	nothing := func(what string, why error) (Finding, error) { return Finding{}, ErrEvidence.Of(why, "what", what) }
 	if len(e.Documents) == 0 {
-		return Finding{}, ErrEvidence.With("what", "no configuration document")
+		return nothing("no configuration document", nil)
 	}
 	configs, err := readConfigs(e.Documents)
 	if err != nil {
-		return Finding{}, ErrEvidence.Of(err, "what", "configuration")
+		return nothing("configuration", err)
 	}
 	f := Finding{Ledger: contract.LedgerID(e.Documents[0]), Name: configs[0].Name}
 	if f.Older, _, err = openHead(f.Ledger, configs, e.Older); err != nil {
-		return Finding{}, ErrEvidence.Of(err, "what", "older head")
+		return nothing("older head", err)
 	}
 	if f.Newer, _, err = openHead(f.Ledger, configs, e.Newer); err != nil {
-		return Finding{}, ErrEvidence.Of(err, "what", "newer head")
+		return nothing("newer head", err)
 	}
 	n, m := f.Older.Size, f.Newer.Size
 	switch {
 	case n < 1 || n > m:
-		return Finding{}, ErrEvidence.With("what", "the older head has more entries")
+		return nothing("the older head has more entries", nil)
 	case n == m:
 		if e.Root != (tlog.Hash{}) || len(e.Proof) > 0 {
-			return Finding{}, ErrEvidence.With("what", "a proof where none is needed")
+			return nothing("a proof where none is needed", nil)
 		}
 		f.Root = f.Newer.Root
 	default:
 		if err := tlog.CheckTree(e.Proof, int64(m), tlog.Hash(f.Newer.Root), int64(n), e.Root); err != nil {
-			return Finding{}, ErrEvidence.Of(err, "what", "the consistency proof does not hold")
+			return nothing("the consistency proof does not hold", err)
 		}
 		f.Root = crypto.Hash(e.Root)
 	}
 	if f.Root == f.Older.Root {
-		return Finding{}, ErrEvidence.With("what", "the two heads are of one history")
+		return nothing("the two heads are of one history", nil)
 	}
 	return f, nil
 }

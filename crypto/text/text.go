@@ -33,9 +33,6 @@ func Invisible(r rune) bool {
 
 // Visible returns s without what is invisible.
 func Visible(s string) string {
-	if strings.IndexFunc(s, Invisible) < 0 {
-		return s
-	}
 	return strings.Map(func(r rune) rune {
 		if Invisible(r) {
 			return -1

@@ -18,15 +18,15 @@ func Lock(ctx context.Context, dir string, wait time.Duration) (unlock func(), e
 	}
 	var next *os.File
 	defer func() {
-		if next != nil {
-			next.Close()
+		next.Close() // also of nil
+		if err != nil {
+			f.Close()
 		}
 	}()
 	start := time.Now()
 	for pause := time.Millisecond; ; pause = min(pause*2, 100*time.Millisecond) {
 		ok, err := TryLock(f)
 		if err != nil {
-			f.Close()
 			return nil, err
 		}
 		if ok {
@@ -36,12 +36,10 @@ func Lock(ctx context.Context, dir string, wait time.Duration) (unlock func(), e
 			next = standInLine(dir)
 		}
 		if time.Since(start) >= wait {
-			f.Close()
 			return nil, ErrBusy.With("waited", wait)
 		}
 		select {
 		case <-ctx.Done():
-			f.Close()
 			return nil, ctx.Err()
 		case <-time.After(pause):
 		}
