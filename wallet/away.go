@@ -2,13 +2,10 @@ package wallet
 
 import (
 	"context"
-	"errors"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
-	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/home"
@@ -71,12 +68,6 @@ func (lg Log) Doubt() (clock time.Time, last contract.Hour) {
 	return lg.w.view.Doubt(), lg.w.view.Pin().Hour
 }
 
-// Uncompared tells that the head of the ledger that was seen before cannot be read, so
+// Uncompared reports whether the head of the ledger that was seen before cannot be read, so
 // that the ledger was followed from its beginning, whatever it showed before.
-func (lg Log) Uncompared() bool {
-	return slices.ContainsFunc(lg.w.view.Unwritten(), func(err error) bool {
-		damaged, ok := errors.AsType[*DamagedError](err)
-		newer, too := fault.As(err, ErrVersion)
-		return ok && damaged.File == lg.w.home.In(home.StateFile) || too && fault.Get[string](newer, "what") == lg.w.home.In(home.StateFile)
-	})
-}
+func (lg Log) Uncompared() bool { return lg.w.view.Lost() != nil }

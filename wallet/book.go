@@ -161,26 +161,19 @@ func (b *book) set(c contactFact, now time.Time) {
 	b.show()
 }
 
-// setLedgers makes facts of where the wallet's ledgers are, as of now.
-func (f *bookFacts) setLedgers(places []Place, now time.Time) {
-	at := func(before int64) int64 { return max(now.UnixMilli(), before+1) }
-	on := map[crypto.LedgerID]string{}
-	for _, p := range places {
-		on[p.ID] = p.At
+// setLedger makes a fact of where a ledger is, or that the wallet left it, as of now. One
+// that this machine is not on may be one of another machine's.
+func (f *bookFacts) setLedger(l ledgerFact, now time.Time) {
+	l.Changed = now.UnixMilli()
+	i, known := slices.BinarySearchFunc(f.Ledgers, l, compareLedgers)
+	if !known {
+		f.Ledgers = slices.Insert(f.Ledgers, i, l)
+		return
 	}
-	for i := range f.Ledgers {
-		have := &f.Ledgers[i]
-		where, ok := on[have.ID]
-		delete(on, have.ID)
-		// One that this machine is not on may be one of another machine's.
-		if ok && (have.Removed || have.At != where) {
-			have.At, have.Removed, have.Changed = where, false, at(have.Changed)
-		}
+	if have := &f.Ledgers[i]; have.At != l.At || have.Removed != l.Removed {
+		l.Changed = max(l.Changed, have.Changed+1)
+		*have = l
 	}
-	for id, where := range on {
-		f.Ledgers = append(f.Ledgers, ledgerFact{ID: id, At: where, Changed: at(0)})
-	}
-	slices.SortFunc(f.Ledgers, compareLedgers)
 }
 
 type contactKey struct {
@@ -321,7 +314,11 @@ func numbered(name string, n int) string {
 }
 
 // setLedgers makes facts of where the ledgers of the settings are.
-func (bk Book) setLedgers() { bk.w.book.Facts.setLedgers(bk.w.settings.Ledgers, bk.w.opt.Now()) }
+func (bk Book) setLedgers() {
+	for _, p := range bk.w.settings.Ledgers {
+		bk.w.book.Facts.setLedger(ledgerFact{ID: p.ID, At: p.At}, bk.w.opt.Now())
+	}
+}
 
 // setName makes a fact of what the owner calls herself; "" is not known.
 func (bk Book) setName(name string) {

@@ -106,14 +106,11 @@ func (w *Wallet) Leave(ctx context.Context) error {
 			return ErrSomethingWaits.With("ledger", id)
 		}
 		// Other machines of the same owner are told with the next change of the book.
-		w.Book().setLedgers()
+		left, _ := s.Ledger(id)
+		w.book.Facts.setLedger(ledgerFact{ID: id, At: left.At, Removed: true}, w.opt.Now())
+		w.book.dirty = true
 		s.Ledgers = slices.DeleteFunc(s.Ledgers, func(p Place) bool { return p.ID == id })
 		w.settings = s
-		for i := range w.book.Facts.Ledgers {
-			if l := &w.book.Facts.Ledgers[i]; l.ID == id && !l.Removed {
-				l.Removed, l.Changed, w.book.dirty = true, max(w.opt.Now().UnixMilli(), l.Changed+1), true
-			}
-		}
 		if err := w.save(); err != nil {
 			return err
 		}

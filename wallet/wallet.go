@@ -401,12 +401,11 @@ func (w *Wallet) readState() error {
 	if noBook != nil && !w.opt.Revoking {
 		return noBook
 	}
-	lost, err := w.view.Load()
-	if err != nil {
+	if err := w.view.Load(); err != nil {
 		return err
 	}
 	if noBook != nil { // the ledger's copy of it is read instead
-		w.lock.keyless = lost // unless the ledger knows the key, see locked
+		w.lock.keyless = w.view.Lost() // unless the ledger knows the key, see locked
 		w.notes.BookRead = 0
 		w.view.SetNews(true)
 		w.view.PassOver(home.BookFile, noBook)

@@ -63,6 +63,7 @@ type View struct {
 	cache   cache
 	head    ledgerclient.Head
 	reach
+	lost      error   // see Lost
 	unwritten []error // why what changes now is not written into the folder; nil if it is
 
 	// Watch is told how many entries were read, while the ledger is followed; nil is
@@ -158,16 +159,17 @@ func (v *View) ForgetUnwritten() { v.unwritten = nil }
 
 // Load reads the sealed state of the ledger and, when another process changed it, the
 // cache. A cache that does not fit the state is rebuilt from the ledger; to end
-// consents, so is a state that cannot be read: then lost is why.
-func (v *View) Load() (lost, err error) {
+// consents, so is a state that cannot be read: see Lost.
+func (v *View) Load() error {
 	name := v.Home.In(home.StateFile)
+	v.lost = nil
 	reset(v.Notes)
 	s, err := readState(v.Home, v.Notes)
 	if err != nil {
 		if !v.Revoking {
-			return nil, err
+			return err
 		}
-		lost = err
+		v.lost = err
 		reset(v.Notes)
 		s = state{V: fileVersion, CacheID: newCacheID(), Rescan: true, Notes: v.Notes}
 		v.PassOver(name, err)
@@ -175,13 +177,17 @@ func (v *View) Load() (lost, err error) {
 	same := s.CacheID == v.state.CacheID && s.CacheSize == v.state.CacheSize && v.cache.end() == s.CacheSize
 	v.state = s
 	if v.written, err = json.Marshal(s); err != nil {
-		return lost, err
+		return err
 	}
 	if same && v.threads.loaded {
-		return lost, nil
+		return nil
 	}
-	return lost, v.readCache()
+	return v.readCache()
 }
+
+// Lost is why the head of the ledger that was seen before cannot be read, so that the
+// ledger is followed from its beginning, whatever it showed before; nil if it can.
+func (v *View) Lost() error { return v.lost }
 
 // ReadPin reads what is kept of the ledger f.Ledger: the last head, and into notes what
 // Options.Notes is for; nil is not to be read.
