@@ -134,6 +134,15 @@ func (c *console) data(format string, args ...any) {
 	}
 }
 
+// result prints what a command did for a program. People are told with say, which is
+// silent then.
+func (c *console) result(v any) error {
+	if c.flags.json {
+		return c.printJSON(v)
+	}
+	return nil
+}
+
 func (c *console) printJSON(v any) error { return writeJSON(c.out, v) }
 
 // writeJSON writes one indented value.

@@ -156,21 +156,15 @@ func (a keyrings) move(ctx context.Context, kind string) error {
 	if kind == keyring.KindFile && p.settings.Keyring != kind && errors.Is(err, keyring.ErrDamaged) {
 		return usage(a.keys(p).file()+" is no key file, and in the way", "to remove it: carekey keyring move "+otherKind(kind)+"; then try again")
 	}
-	if err != nil && !errors.Is(err, wallet.ErrKeyLeft) {
+	if err != nil {
 		return err
 	}
-	if a.flags.json && err == nil {
-		return a.printJSON(struct {
-			Kind  string `json:"kind"`
-			Moved bool   `json:"moved"` // false if it was there already
-		}{kind, moved})
-	}
-	if err == nil && moved {
+	if moved {
 		a.say("The key of this wallet is now in %s, and no longer in %s.", keyringWords(kind), keyringWords(otherKind(kind)))
-	} else if err == nil {
+	} else {
 		a.say("The key of this wallet is in %s already.", keyringWords(kind))
 	}
-	return err
+	return a.result(map[string]any{"kind": kind, "moved": moved})
 }
 
 func (a keyrings) passwd(ctx context.Context) error {
@@ -185,16 +179,11 @@ func (a keyrings) passwd(ctx context.Context) error {
 	if err := wallet.HoldKey(ctx, wallet.Options{Dir: p.dir}, changer.ChangePassphrase); err != nil {
 		return err
 	}
-	if a.flags.json {
-		return a.printJSON(struct {
-			Changed bool `json:"changed"`
-		}{true})
-	}
 	a.say("The key file has its new passphrase.")
 	if a.env(envPassphrase) != "" {
 		a.say("Put it into %s too, since %s names that file.", cli.Quote(a.env(envPassphrase)), envPassphrase)
 	}
-	return nil
+	return a.result(map[string]any{"changed": true})
 }
 
 func (a keyrings) restore(ctx context.Context, file string) error {
@@ -213,11 +202,6 @@ func (a keyrings) restore(ctx context.Context, file string) error {
 		}
 		return err
 	}
-	if a.flags.json {
-		return a.printJSON(struct {
-			Kind string `json:"kind"`
-		}{p.settings.Keyring})
-	}
 	a.say("The key of this wallet is in %s again.", keyringWords(p.settings.Keyring))
-	return nil
+	return a.result(map[string]any{"kind": p.settings.Keyring})
 }

@@ -227,29 +227,18 @@ func (a ledgers) join(ctx context.Context, text string, asDefault bool) error {
 	if err != nil {
 		return err
 	}
-	if a.flags.json {
-		return a.printJSON(struct {
-			ID      string `json:"id"`
-			Name    string `json:"name"`
-			At      string `json:"at"`
-			Entries uint64 `json:"entries"`
-			Joined  bool   `json:"joined"` // false: the wallet was on it already
-			Default bool   `json:"default"`
-			Gate    string `json:"gate"`
-		}{c.ID().String(), w.LedgerName(), at.shown(), s.To, joined, asDefault || p.settings.Default == c.ID(), string(l.Ledger.Properties().Gate)})
-	}
+	words, id := ledgerWords(p.dir, c.ID()), short(c.ID())
 	if !joined {
-		a.say("This wallet is on %s already; it is looked for in %s from now on.", ledgerWords(p.dir, c.ID()), at.shown())
-		return nil
+		a.say("This wallet is on %s already; it is looked for in %s from now on.", words, at.shown())
+	} else if a.say("This wallet is on %s too: %s followed and verified.", words, plural(int(s.To), "entry", "entries")); asDefault {
+		a.next("carekey ledger move --ledger %s --to %s takes your records and consents along", short(p.settings.Default), id)
+	} else {
+		a.next("carekey --ledger %s COMMAND works on it; carekey ledger default %s makes that the rule", id, id)
 	}
-	a.say("This wallet is on %s too: %s followed and verified.", ledgerWords(p.dir, c.ID()), plural(int(s.To), "entry", "entries"))
-	switch {
-	case asDefault:
-		a.next("carekey ledger move --ledger %s --to %s takes your records and consents along", short(p.settings.Default), short(c.ID()))
-	default:
-		a.next("carekey --ledger %s COMMAND works on it; carekey ledger default %s makes that the rule", short(c.ID()), short(c.ID()))
-	}
-	return nil
+	return a.result(map[string]any{
+		"id": c.ID(), "name": w.LedgerName(), "at": at.shown(), "entries": s.To, "gate": l.Ledger.Properties().Gate,
+		"joined": joined, "default": asDefault || p.settings.Default == c.ID(), // false: it was on it already
+	})
 }
 
 // previewJoin says what a person would trust with a ledger.
@@ -284,12 +273,7 @@ func (a ledgers) leave(cmd *cobra.Command, named string) error {
 		if err := stored(p.home, at.At).forget(p.home); err != nil {
 			return err
 		}
-		if a.flags.json {
-			return a.printJSON(struct {
-				ID string `json:"id"`
-			}{at.ID.String()})
-		}
 		a.say("This wallet has left %s.", words)
-		return nil
+		return a.result(map[string]any{"id": at.ID})
 	})
 }

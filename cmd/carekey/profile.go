@@ -143,14 +143,8 @@ func (a profiles) remove(cmd *cobra.Command, profile string) error {
 		return err
 	}
 	done := func() error {
-		if a.flags.json {
-			return a.printJSON(struct {
-				Profile string `json:"profile"`
-				Removed bool   `json:"removed"`
-			}{profile, true})
-		}
 		a.say("The wallet %s is no longer on this machine. What is on the ledger stays there;\nthe 24 words bring it back: carekey --profile %s restore --ledger ...", cli.Quote(profile), cli.Quote(profile))
-		return nil
+		return a.result(map[string]any{"profile": profile, "removed": true})
 	}
 	if mark, _ := wallet.Unfinished(p.dir); mark == wallet.BeingRemoved {
 		if err := a.keys(p).finishRemoval(ctx); err != nil {

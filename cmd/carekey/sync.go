@@ -28,21 +28,15 @@ something still waits or a ledger is out of reach.`,
 }
 
 type syncJSON struct {
-	Ledger   string         `json:"ledger"`
-	Name     string         `json:"name"`
-	Entries  uint64         `json:"entries"` // of the ledger, as far as it is known now
-	New      uint64         `json:"new"`     // entries since the last time
-	Finished []finishedJSON `json:"finished"`
-	Shares   []string       `json:"shares"` // consents whose shares the keepers had lost, and have again
-	Pending  []pendingJSON  `json:"pending"`
-	AsOf     string         `json:"asOf,omitempty"`  // out of reach: when it was followed last
-	Error    *failure       `json:"error,omitempty"` // why it could not be followed, or why something waits
-}
-
-type finishedJSON struct {
-	Action string `json:"action"`
-	ID     string `json:"id"`
-	Error  string `json:"error,omitempty"` // it was given up: why
+	Ledger   string        `json:"ledger"`
+	Name     string        `json:"name"`
+	Entries  uint64        `json:"entries"`  // of the ledger, as far as it is known now
+	New      uint64        `json:"new"`      // entries since the last time
+	Finished []pendingJSON `json:"finished"` // or given up, with why
+	Shares   []string      `json:"shares"`   // consents whose shares the keepers had lost, and have again
+	Pending  []pendingJSON `json:"pending"`
+	AsOf     string        `json:"asOf,omitempty"`  // out of reach: when it was followed last
+	Error    *failure      `json:"error,omitempty"` // why it could not be followed, or why something waits
 }
 
 // syncing sends what waits, on every ledger.
@@ -94,19 +88,13 @@ const (
 func (a syncing) synced(w *wallet.Wallet, s wallet.Synced, again []contract.ID, err error) syncJSON {
 	id, _ := w.Ledger()
 	j := syncJSON{
-		Ledger:  id.String(),
-		Name:    w.LedgerName(),
-		Entries: s.To,
-		New:     s.To - min(s.From, s.To),
-		Pending: list(s.Pending, pendingOf),
-		Shares:  list(again, contract.ID.String),
-		Finished: list(s.Finished, func(f wallet.Pending) finishedJSON {
-			j := finishedJSON{Action: string(f.Action), ID: f.ID.String()}
-			if f.Err != nil {
-				j.Error = explain(f.Err).Code
-			}
-			return j
-		}),
+		Ledger:   id.String(),
+		Name:     w.LedgerName(),
+		Entries:  s.To,
+		New:      s.To - min(s.From, s.To),
+		Pending:  list(s.Pending, pendingOf),
+		Shares:   list(again, contract.ID.String),
+		Finished: list(s.Finished, pendingOf),
 	}
 	if err != nil {
 		f := explain(err)
@@ -164,9 +152,5 @@ type pendingJSON struct {
 }
 
 func pendingOf(p wallet.Pending) pendingJSON {
-	j := pendingJSON{Action: string(p.Action), ID: p.ID.String()}
-	if p.Err != nil {
-		j.Error = explain(p.Err).Code
-	}
-	return j
+	return pendingJSON{Action: string(p.Action), ID: p.ID.String(), Error: codeOf(p.Err)}
 }
