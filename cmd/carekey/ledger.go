@@ -7,6 +7,7 @@ import (
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
 )
@@ -37,17 +38,16 @@ With --ledger no wallet is needed.`,
 }
 
 type ledgerJSON struct {
-	ID         string      `json:"id"`
-	Size       uint64      `json:"size"` // entries
-	Root       string      `json:"root"`
-	Gate       string      `json:"gate"`
-	Reach      string      `json:"reach"`
-	OK         bool        `json:"ok"`
-	Name       string      `json:"name"`
-	Updated    wallet.Hour `json:"updated"`              // hour of the last entry
-	Signatures uint64      `json:"signatures,omitempty"` // checked this time
-	AsOf       string      `json:"asOf,omitempty"`       // out of reach: when it was followed last
-	ground     ground
+	ID         crypto.LedgerID   `json:"id"`
+	Size       uint64            `json:"size"` // entries
+	Root       crypto.Hash       `json:"root"`
+	Gate       ledgerclient.Gate `json:"gate"`
+	Reach      string            `json:"reach"`
+	OK         bool              `json:"ok"`
+	Name       string            `json:"name"`
+	Updated    wallet.Hour       `json:"updated"`              // of the last entry
+	Signatures uint64            `json:"signatures,omitempty"` // checked this time
+	AsOf       string            `json:"asOf,omitempty"`       // out of reach: when it was followed last
 }
 
 func (a ledgers) look(cmd *cobra.Command, verify bool) error {
@@ -55,155 +55,108 @@ func (a ledgers) look(cmd *cobra.Command, verify bool) error {
 	if err != nil {
 		return err
 	}
-	if p.settings == nil {
-		return a.lookAlone(cmd.Context(), p, verify)
+	if p.settings != nil {
+		return a.withLedger(cmd, looks, func(ctx context.Context, w *wallet.Wallet, l *ledger) error {
+			return a.lookAt(ctx, l, p, w, verify)
+		})
 	}
-	return a.withLedger(cmd, looks, func(ctx context.Context, w *wallet.Wallet, l *ledger) error {
-		size, root, hour, err := w.Log().Head(ctx) // the ledger goes on from what the wallet saw
-		if err != nil {
-			return err
-		}
-		since, away := w.Log().OutOfReach()
-		if away != nil && verify {
-			return away
-		}
-		if away != nil {
-			id, props := w.Ledger()
-			return a.show(ledgerJSON{
-				ID:      id.String(),
-				Name:    w.LedgerName(),
-				Size:    size,
-				Root:    root.String(),
-				Gate:    string(props.Gate),
-				Reach:   props.Reach,
-				OK:      true,
-				Updated: wallet.Hour(hour),
-				AsOf:    instant(since),
-				ground:  groundOf(w),
-			}, false, true)
-		}
-		j, err := a.describe(ctx, l, p)
-		if err != nil {
-			return err
-		}
-		if verify {
-			err := a.verifyAll(&j, func(progress func(done, total uint64)) (uint64, crypto.Hash, uint64, error) {
-				if l.Ledger.Properties().Remote { // the wallet keeps what it has downloaded
-					return w.Log().Verify(ctx, progress)
-				}
-				size, root := w.Log().Verified()
-				return l.verify(ctx, size, root, progress)
-			})
-			if err != nil {
-				return err
-			}
-			root, err := hash(j.Root)
-			if err != nil {
-				return err
-			}
-			if err := w.Log().SetVerified(ctx, j.Size, root); err != nil {
-				return err
-			}
-		}
-		return a.show(j, verify, true)
-	})
-}
-
-// ledgerAlone looks at a ledger without a wallet.
-func (a ledgers) lookAlone(ctx context.Context, p place, verify bool) error {
-	l, err := a.openLedger(ctx, p)
+	l, err := a.openLedger(cmd.Context(), p)
 	if err != nil {
 		return err
 	}
 	defer l.close()
-	j, err := a.describe(ctx, l, p)
-	if err != nil {
-		return err
+	return a.lookAt(cmd.Context(), l, p, nil, verify)
+}
+
+// lookAt shows a ledger; w is nil where there is no wallet.
+func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Wallet, verify bool) error {
+	g := ground{Properties: l.Ledger.Properties()}
+	j := ledgerJSON{Gate: g.Gate, Reach: g.Reach, OK: true}
+	var hour contract.Hour
+	var away, err error
+	if w != nil { // the ledger goes on from what the wallet saw
+		if j.Size, j.Root, hour, err = w.Log().Head(ctx); err != nil {
+			return err
+		}
+		_, away = w.Log().OutOfReach()
 	}
-	if verify {
-		err := a.verifyAll(&j, func(progress func(done, total uint64)) (uint64, crypto.Hash, uint64, error) {
-			return l.verify(ctx, 0, crypto.Hash{}, progress)
-		})
+	if away != nil && verify {
+		return away
+	}
+	if away != nil {
+		g, j.Name = groundOf(w), w.LedgerName()
+		j.ID, _ = w.Ledger()
+		j.AsOf = instant(g.since)
+	} else {
+		c, err := ledgerclient.Connect(ctx, l.Services, p.id)
 		if err != nil {
 			return err
 		}
+		head, err := c.Head(ctx)
+		if err != nil {
+			return err
+		}
+		if hour, err = lastHour(ctx, l.Services); err != nil {
+			return err
+		}
+		j.ID, j.Name, j.Size, j.Root = c.ID(), c.Config().Name, head.Size, head.Root
 	}
-	return a.show(j, verify, false)
-}
-
-func (a ledgers) describe(ctx context.Context, l *ledger, p place) (ledgerJSON, error) {
-	c, err := connect(ctx, l, p)
-	if err != nil {
-		return ledgerJSON{}, err
+	j.Updated = wallet.Hour(hour)
+	if verify {
+		if err := a.verify(ctx, l, w, &j); err != nil {
+			return err
+		}
 	}
-	head, err := c.Head(ctx)
-	if err != nil {
-		return ledgerJSON{}, err
-	}
-	hour, err := lastHour(ctx, l.Services)
-	if err != nil {
-		return ledgerJSON{}, err
-	}
-	props := l.Ledger.Properties()
-	return ledgerJSON{
-		ID:      c.ID().String(),
-		Size:    head.Size,
-		Root:    head.Root.String(),
-		Gate:    string(props.Gate),
-		Reach:   props.Reach,
-		OK:      true,
-		Name:    c.Config().Name,
-		Updated: wallet.Hour(hour),
-		ground:  ground{Properties: props},
-	}, nil
-}
-
-// verifyAll checks everything and updates what is shown to the head it checked.
-func (a ledgers) verifyAll(j *ledgerJSON, verify func(progress func(done, total uint64)) (uint64, crypto.Hash, uint64, error)) error {
-	step, end := a.steps("verifying")
-	size, root, signatures, err := verify(step)
-	end()
-	if err != nil {
-		return err
-	}
-	j.Size, j.Root, j.Signatures = size, root.String(), signatures
-	return nil
-}
-
-func hash(text string) (h crypto.Hash, err error) {
-	err = h.UnmarshalText([]byte(text))
-	return h, err
-}
-
-func (a ledgers) show(j ledgerJSON, verified, withWallet bool) error {
 	if a.flags.json {
 		return a.printJSON(j)
 	}
 	state := "its head is signed by its node"
-	if j.AsOf != "" {
+	switch {
+	case away != nil:
 		state = "out of reach: this is what was verified last"
-	} else if withWallet {
+	case verify && g.Gate == ledgerclient.Enforced: // its store and keeper are where nobody else can look
+		state = "all that a node shows verifies: %s, the rules, the state roots and the signed head\n(%s checked this time)"
+	case verify:
+		state = "everything verifies: %s, the store and the keeper's files\n(%s checked this time)"
+	case w != nil:
 		state += ", and continues what this wallet has seen"
 	}
-	if verified {
-		what := "everything verifies: %s, the store and the keeper's files\n(%s checked this time)"
-		if ledgerclient.Gate(j.Gate) == ledgerclient.Enforced { // its store and keeper are where nobody else can look
-			what = "all that a node shows verifies: %s, the rules, the state roots and the signed head\n(%s checked this time)"
-		}
-		state = fmt.Sprintf(what, plural(int(j.Size), "entry", "entries"), plural(int(j.Signatures), "signature", "signatures"))
+	if verify {
+		state = fmt.Sprintf(state, plural(int(j.Size), "entry", "entries"), plural(int(j.Signatures), "signature", "signatures"))
 	}
 	a.rows(cli.Rows{
-		{"ledger", j.ID},
+		{"ledger", j.ID.String()},
 		{"name", cli.Clean(j.Name)},
 		{"entries", fmt.Sprint(j.Size)},
-		{"root", j.Root},
-		{"last entry", wallet.HourTime(j.Updated).Format("2006-01-02 15:04 UTC")},
+		{"root", j.Root.String()},
+		{"last entry", wallet.HourTime(hour).Format("2006-01-02 15:04 UTC")},
 		{"reach", j.Reach},
 		{"state", state},
 	})
-	a.print("%s", j.ground.says(eachOpening))
-	if !verified && j.AsOf == "" {
+	a.print("%s", g.says(eachOpening))
+	if !verify && away == nil {
 		a.next("carekey ledger verify checks every byte of it")
 	}
 	return nil
+}
+
+// verify checks everything up to the head that is then shown. What a wallet has checked
+// before is not checked again.
+func (a ledgers) verify(ctx context.Context, l *ledger, w *wallet.Wallet, j *ledgerJSON) (err error) {
+	step, end := a.steps("verifying")
+	defer end()
+	if w != nil && l.Ledger.Properties().Remote { // the wallet keeps what it has downloaded
+		j.Size, j.Root, j.Signatures, err = w.Log().Verify(ctx, step)
+	} else {
+		var size uint64
+		var root crypto.Hash
+		if w != nil {
+			size, root = w.Log().Verified()
+		}
+		j.Size, j.Root, j.Signatures, err = l.verify(ctx, size, root, step)
+	}
+	if err == nil && w != nil {
+		err = w.Log().SetVerified(ctx, j.Size, j.Root)
+	}
+	return err
 }

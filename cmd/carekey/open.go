@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"slices"
-	"time"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
@@ -92,20 +91,11 @@ func taken(dir string) error { return folder.ErrNotEmpty.With("dir", dir) }
 
 // opener opens ledgers for the wallet in a place.
 type opener struct {
+	*app
 	place
-	now         func() time.Time
-	acceptClock bool
-	patience    time.Duration // see app
-	talk        io.Writer     // for programs that keep an order; nil: they are not heard
 }
 
-func (a *app) opener(p place) opener {
-	o := opener{place: p, now: a.now, acceptClock: a.flags.acceptClock, patience: a.patience}
-	if a.talks() {
-		o.talk = a.err
-	}
-	return o
-}
+func (a *app) opener(p place) opener { return opener{a, p} }
 
 // openLedger opens the ledger that is meant.
 func (a *app) openLedger(ctx context.Context, p place) (*ledger, error) {
@@ -147,7 +137,7 @@ func (o opener) open(ctx context.Context, at locator) (_ *ledger, err error) {
 
 // options open a folder.
 func (o opener) options() folder.Options {
-	return folder.Options{Clock: o.now, AcceptClock: o.acceptClock}
+	return folder.Options{Clock: o.now, AcceptClock: o.flags.acceptClock}
 }
 
 // use makes a folder that was opened the ledger.
@@ -198,7 +188,11 @@ func (o opener) follow(ctx context.Context, l *ledger) error {
 // start starts the program that keeps an order. One that is there and does not answer is
 // a ledger out of reach.
 func (o opener) start(ctx context.Context, url string) (order.Backend, error) {
-	b, err := order.Start(ctx, url, order.ProgramOptions{Stderr: o.talk})
+	var talk io.Writer // of the program; nil: it is not heard
+	if o.talks() {
+		talk = o.err
+	}
+	b, err := order.Start(ctx, url, order.ProgramOptions{Stderr: talk})
 	if e, ok := errors.AsType[*order.ProgramError](err); ok && e.Fault != order.BadURL && e.Fault != order.Missing {
 		return nil, &ledgerclient.UnreachableError{Service: "ledger", Err: err}
 	}
@@ -228,7 +222,7 @@ func (o opener) ownReplica(ctx context.Context, at locator, l ledgerclient.Ledge
 	if err != nil {
 		return nil, err
 	}
-	dir := at.replica(o.home)
+	dir := at.replica(o.place.home)
 	f, err := o.replica(ctx, dir)
 	if !isNoLedger(err) {
 		return f, err

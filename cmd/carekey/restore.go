@@ -221,7 +221,7 @@ func (a restores) unpack(ctx context.Context, from restoring, p place) (*ledger,
 	there, err := a.openLedger(ctx, p)
 	if err == nil {
 		// A restore that was interrupted, or another wallet of this home.
-		c, err := connect(ctx, there, p)
+		c, err := ledgerclient.Connect(ctx, there.Services, p.id)
 		backup, berr := ledgerclient.Connect(ctx, from.ledger.Services, crypto.LedgerID{})
 		if err == nil {
 			err = berr

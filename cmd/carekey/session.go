@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -382,20 +383,15 @@ func (s *session) keepBook(ctx context.Context, w *wallet.Wallet) {
 // should be, an attack.
 func (a *app) openPinned(ctx context.Context, p place) (*ledger, error) {
 	l, err := a.openLedger(ctx, p)
-	if isAway(err) && p.id != (crypto.LedgerID{}) {
-		l = &ledger{at: p.at}
-		return l, l.outOfReach(p.dir, p.id, err)
-	}
 	if err != nil {
-		return nil, err
+		l = &ledger{at: p.at}
+	} else if c, failed := ledgerclient.Connect(ctx, l.Services, p.id); failed != nil {
+		err = failed
+	} else if _, ok := p.settings.Ledger(c.ID()); !ok {
+		err = ledgerclient.ErrForeign.With("want", p.settings.Default, "got", c.ID())
 	}
-	c, err := ledgerclient.Connect(ctx, l.Services, p.id)
 	if isAway(err) && p.id != (crypto.LedgerID{}) {
 		err = l.outOfReach(p.dir, p.id, err)
-	} else if err == nil {
-		if _, ok := p.settings.Ledger(c.ID()); !ok {
-			err = ledgerclient.ErrForeign.With("want", p.settings.Default, "got", c.ID())
-		}
 	}
 	if foreign, ok := fault.As(err, ledgerclient.ErrForeign); ok && p.given {
 		err = errOtherLedger.With("want", foreign.Value("want"), "got", foreign.Value("got"))
@@ -411,31 +407,23 @@ func (a *app) openPinned(ctx context.Context, p place) (*ledger, error) {
 func (s *session) tellFinished(w *wallet.Wallet) {
 	for _, f := range w.Changes().Finished() {
 		if f.Err != nil {
-			s.say("%s that was interrupted could not be finished and was given up: %s.", article(f.Action), explain(f.Err).Message)
+			s.say("%s that was interrupted could not be finished and was given up: %s.", sentence(article(f.Action)), explain(f.Err).Message)
 			continue
 		}
-		s.say("Finished %s that was interrupted (%s).", strings.ToLower(article(f.Action)), short(f.ID))
+		s.say("Finished %s that was interrupted (%s).", article(f.Action), short(f.ID))
 	}
 }
 
 func article(x wallet.Action) string {
-	switch x {
-	case wallet.AddingRecord:
-		return "A record"
-	case wallet.UpdatingRecord:
-		return "A new version of a record"
-	case wallet.RemovingRecord:
-		return "A removal of a record"
-	case wallet.Granting:
-		return "A grant"
-	case wallet.Revoking:
-		return "A revocation"
-	case wallet.KeepingBook:
-		return "A change of your contacts"
-	case wallet.Accessing:
-		return "A fetch"
-	}
-	return "A change"
+	return cmp.Or(map[wallet.Action]string{
+		wallet.AddingRecord:   "a record",
+		wallet.UpdatingRecord: "a new version of a record",
+		wallet.RemovingRecord: "a removal of a record",
+		wallet.Granting:       "a grant",
+		wallet.Revoking:       "a revocation",
+		wallet.KeepingBook:    "a change of your contacts",
+		wallet.Accessing:      "a fetch",
+	}[x], "a change")
 }
 
 // whose names the profile, where there is more than one to mistake it for.
@@ -489,9 +477,4 @@ func readSmall(path string) ([]byte, error) {
 		err = text.ErrEncoding.With("why", path+": "+fault.Get[string](bad, "why"))
 	}
 	return b, err
-}
-
-// connect reads a ledger without a wallet.
-func connect(ctx context.Context, l *ledger, p place) (*ledgerclient.Client, error) {
-	return ledgerclient.Connect(ctx, l.Services, p.id)
 }
