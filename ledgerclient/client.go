@@ -37,12 +37,12 @@ const maxPassed = 512
 
 // Head is a verified signed head of the log.
 type Head struct {
-	Size uint64
-	Root crypto.Hash
-	Note []byte // the signed note it was read from
+	Size uint64      `json:"size"` // entries
+	Root crypto.Hash `json:"root"`
+	Note []byte      `json:"-"` // the signed note it was read from
 	// Time is when a node last signed that there is no larger head; zero if the note
 	// does not tell.
-	Time time.Time
+	Time time.Time `json:"time,omitzero"`
 }
 
 // Connect reads the ledger's configuration: the first document, and those that

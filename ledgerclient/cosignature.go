@@ -67,7 +67,7 @@ func (v TimeVerifier) time(n *note.Note) (time.Time, bool) {
 		if err != nil || len(raw) != cosignatureSize {
 			continue
 		}
-		return time.Unix(int64(binary.BigEndian.Uint64(raw[4:])), 0), true
+		return time.Unix(int64(binary.BigEndian.Uint64(raw[4:])), 0).UTC(), true
 	}
 	return time.Time{}, false
 }

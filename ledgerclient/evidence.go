@@ -40,10 +40,11 @@ type Evidence struct {
 
 // Finding is what an Evidence proves.
 type Finding struct {
-	Ledger       crypto.LedgerID
-	Name         string // of the ledger
-	Older, Newer Head
-	Root         crypto.Hash // of the newer head's history at the older head's size: not Older.Root
+	Ledger crypto.LedgerID `json:"id"`
+	Name   string          `json:"name"` // of the ledger
+	Older  Head            `json:"older"`
+	Newer  Head            `json:"newer"`
+	Root   crypto.Hash     `json:"root"` // of the newer head's history at the older head's size: not Older.Root
 }
 
 const (

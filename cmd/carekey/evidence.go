@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/ledgerclient"
@@ -24,21 +22,6 @@ signatures of its nodes. What must be compared with a source that you trust is t
 ledger's id.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return evidence(cmd.Context(), a, args[0]) },
 	}
-}
-
-type evidenceJSON struct {
-	Proves string           `json:"proves"` // "fork"
-	ID     string           `json:"id"`     // of the ledger
-	Name   string           `json:"name"`
-	Older  evidenceHeadJSON `json:"older"`
-	Newer  evidenceHeadJSON `json:"newer"`
-	Root   string           `json:"root"` // of the newer head's history, at the size of the older one
-}
-
-type evidenceHeadJSON struct {
-	Size uint64 `json:"size"` // entries
-	Root string `json:"root"`
-	Time string `json:"time,omitempty"` // when it was signed, if the signature tells
 }
 
 func evidence(ctx context.Context, a *app, path string) error {
@@ -61,39 +44,27 @@ func evidence(ctx context.Context, a *app, path string) error {
 	if err != nil {
 		return err
 	}
-	head := func(h ledgerclient.Head) evidenceHeadJSON {
-		j := evidenceHeadJSON{Size: h.Size, Root: hex.EncodeToString(h.Root[:])}
-		if !h.Time.IsZero() {
-			j.Time = h.Time.UTC().Format(time.RFC3339)
-		}
-		return j
-	}
-	j := evidenceJSON{
-		Proves: "fork",
-		ID:     found.Ledger.String(),
-		Name:   found.Name,
-		Older:  head(found.Older),
-		Newer:  head(found.Newer),
-		Root:   found.Root.String(),
-	}
 	if a.flags.json {
-		return a.printJSON(j)
+		return a.printJSON(struct {
+			Proves string `json:"proves"` // "fork"
+			ledgerclient.Finding
+		}{"fork", found})
 	}
-	signed := func(h evidenceHeadJSON) string {
+	signed := func(h ledgerclient.Head) string {
 		s := plural(int(h.Size), "entry", "entries")
-		if h.Time != "" {
-			s += ", signed at " + h.Time
+		if !h.Time.IsZero() {
+			s += ", signed at " + instant(h.Time)
 		}
 		return s
 	}
 	a.print("The nodes of this ledger signed two histories. Neither is the beginning of the other.")
 	a.rows(cli.Rows{
-		{"ledger", j.ID},
-		{"name", cli.Clean(j.Name)},
-		{"one head", signed(j.Older)},
-		{"", "root " + j.Older.Root},
-		{"other head", signed(j.Newer)},
-		{"", fmt.Sprintf("root %s of its first %d", j.Root, j.Older.Size)},
+		{"ledger", found.Ledger.String()},
+		{"name", cli.Clean(found.Name)},
+		{"one head", signed(found.Older)},
+		{"", "root " + found.Older.Root.String()},
+		{"other head", signed(found.Newer)},
+		{"", fmt.Sprintf("root %s of its first %d", found.Root, found.Older.Size)},
 	})
 	a.say("This holds whoever gave you the file. Compare the ledger's id with one you trust.")
 	return nil
