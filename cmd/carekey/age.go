@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -137,8 +136,7 @@ func (a agePlugin) install(dir string, force bool) error {
 		return usage(dir+" is no folder", "name a folder that is on your PATH")
 	}
 	path := filepath.Join(dir, pluginName+exeSuffix())
-	there, err := os.Stat(path)
-	if own, oerr := os.Stat(self); err == nil && oerr == nil && os.SameFile(there, own) {
+	if sameFile(path, self) {
 		return a.installed(path, true)
 	}
 	if _, err := os.Lstat(path); err == nil {
@@ -162,6 +160,16 @@ func (a agePlugin) install(dir string, force bool) error {
 	return a.installed(path, false)
 }
 
+// sameFile reports whether two paths lead to one file.
+func sameFile(one, two string) bool {
+	x, err := os.Stat(one)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(two)
+	return err == nil && os.SameFile(x, y)
+}
+
 func exeSuffix() string {
 	if runtime.GOOS == "windows" {
 		return ".exe"
@@ -170,12 +178,7 @@ func exeSuffix() string {
 }
 
 func copyProgram(from, to string) error {
-	f, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(f)
+	b, err := os.ReadFile(from)
 	if err != nil {
 		return err
 	}
@@ -184,12 +187,7 @@ func copyProgram(from, to string) error {
 
 func (a agePlugin) installed(path string, already bool) error {
 	found, err := exec.LookPath(pluginName)
-	onPath := false
-	if err == nil {
-		x, xerr := os.Stat(found)
-		y, yerr := os.Stat(path)
-		onPath = xerr == nil && yerr == nil && os.SameFile(x, y)
-	}
+	onPath := err == nil && sameFile(found, path)
 	if a.flags.json {
 		return a.printJSON(struct {
 			Path   string `json:"path"`
