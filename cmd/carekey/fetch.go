@@ -88,37 +88,34 @@ type fetching struct {
 }
 
 func (x *fetching) fetch(ctx context.Context, code *crypto.ShareCode, id string) error {
-	all, reason := x.all, x.flags.reason
+	openID := func(w *wallet.Wallet, id string) error {
+		return x.open(ctx, w, func() (*wallet.Opening, error) { return w.Inbox().OpenByID(ctx, id, x.flags.reason) })
+	}
+	w := x.all[0].w
 	switch {
 	case x.flags.all:
-		var rs []wallet.Received
-		on := map[crypto.LedgerID]*wallet.Wallet{}
-		_, failed := x.each(ctx, func(o *opened) error {
-			some, err := o.w.Inbox().List(ctx)
-			rs, on[o.id()] = append(rs, some...), o.w
-			return err
-		})
-		if failed != nil {
-			if err := x.fail(ctx, failed); err != nil {
+		rs, _, err := collect(ctx, x.session, func(w *wallet.Wallet) ([]wallet.Received, error) { return w.Inbox().List(ctx) })
+		if err != nil {
+			if err := x.fail(ctx, err); err != nil {
 				return err
 			}
 		}
-		for _, r := range rs {
-			if r.Status != wallet.StatusActive {
-				continue
-			}
-			w := on[r.Ledger]
-			if err := x.open(ctx, w, func() (*wallet.Opening, error) { return w.Inbox().OpenByID(ctx, r.Consent.String(), reason) }); err != nil {
-				return err
+		for _, o := range x.all {
+			for _, r := range rs {
+				if r.Status != wallet.StatusActive || r.Ledger != o.id() {
+					continue
+				}
+				if err := openID(o.w, r.Consent.String()); err != nil {
+					return err
+				}
 			}
 		}
 	case code != nil:
-		if err := x.open(ctx, all[0].w, func() (*wallet.Opening, error) { return all[0].w.Inbox().OpenByCode(ctx, *code, reason) }); err != nil {
+		if err := x.open(ctx, w, func() (*wallet.Opening, error) { return w.Inbox().OpenByCode(ctx, *code, x.flags.reason) }); err != nil {
 			return err
 		}
 	default:
-		w := all[0].w
-		if len(all) > 1 {
+		if len(x.all) > 1 {
 			_, o, err := find(ctx, x.session, id, func(o *opened) (struct{}, string, error) {
 				found, err := o.w.Inbox().Find(ctx, id)
 				return struct{}{}, found.String(), err
@@ -128,7 +125,7 @@ func (x *fetching) fetch(ctx context.Context, code *crypto.ShareCode, id string)
 			}
 			w = o.w
 		}
-		if err := x.open(ctx, w, func() (*wallet.Opening, error) { return w.Inbox().OpenByID(ctx, id, reason) }); err != nil {
+		if err := openID(w, id); err != nil {
 			return err
 		}
 	}

@@ -30,31 +30,27 @@ func (a inbox) list(ctx context.Context, onlyNew bool) error {
 		return failed
 	}
 	if onlyNew {
-		rs = slices.DeleteFunc(rs, func(r wallet.Received) bool { return r.Fetched != 0 || r.Status != wallet.StatusActive })
+		rs = slices.DeleteFunc(rs, func(r wallet.Received) bool { return !unfetched(r) })
 	}
-	return errors.Join(a.show(rs), failed)
-}
-
-func (a inbox) show(rs []wallet.Received) error {
-	if a.flags.json {
-		return a.printJSON(list(rs, receivedOf))
-	}
-	if len(rs) == 0 {
+	switch {
+	case a.flags.json:
+		return errors.Join(a.printJSON(list(rs, receivedOf)), failed)
+	case len(rs) == 0:
 		a.say("Nothing was granted to you that is shown here.")
 		a.next("give your address to who should: carekey address")
-		return nil
+		return failed
 	}
 	if err := a.table(rs); err != nil {
-		return err
+		return errors.Join(err, failed)
 	}
-	for _, r := range rs {
-		if r.Status == wallet.StatusActive && r.Fetched == 0 {
-			a.next("carekey fetch %s --reason 'why you look'", short(r.Consent))
-			break
-		}
+	if i := slices.IndexFunc(rs, unfetched); i >= 0 {
+		a.next("carekey fetch %s --reason 'why you look'", short(rs[i].Consent))
 	}
-	return nil
+	return failed
 }
+
+// unfetched reports whether a consent can be fetched and never was.
+func unfetched(r wallet.Received) bool { return r.Fetched == 0 && r.Status == wallet.StatusActive }
 
 func (a inbox) table(rs []wallet.Received) error {
 	t := &ui.Table{Header: a.withTitle([]string{"consent", "from", "records", "for", "until", "status", "fetched"}, "ledger")}
