@@ -197,7 +197,7 @@ func (a making) ledger(ctx context.Context, p place, make bool, m *wallet.Making
 	}
 	l, err = a.opener(p).create(ctx, p.at)
 	if err != nil {
-		if errors.Is(statErr, fs.ErrNotExist) && a.unfounded(ctx, p) {
+		if errors.Is(statErr, fs.ErrNotExist) && a.untouched(ctx, p) {
 			os.RemoveAll(dir)
 		}
 		return nil, nil, err
@@ -210,22 +210,12 @@ func (a making) ledger(ctx context.Context, p place, make bool, m *wallet.Making
 	}, nil
 }
 
-// unfounded reports whether a folder that was to become a ledger is none, or holds nothing
+// untouched reports whether a folder that was to become a ledger is none, or holds nothing
 // but its first entry.
-func (a making) unfounded(ctx context.Context, p place) bool {
-	l, err := a.openLedger(ctx, p)
-	if err != nil {
-		return errors.Is(err, folder.ErrNoLedger)
-	}
-	l.close()
-	return a.untouched(ctx, p)
-}
-
-// untouched reports whether a ledger holds nothing but its first entry.
 func (a making) untouched(ctx context.Context, p place) bool {
 	l, err := a.openLedger(ctx, p)
 	if err != nil {
-		return false
+		return isNoLedger(err)
 	}
 	defer l.close()
 	c, err := ledgerclient.Connect(context.WithoutCancel(ctx), l.Services, crypto.LedgerID{})
@@ -273,10 +263,7 @@ func writeNew(path string, data []byte) error {
 func (a making) welcome(w *wallet.Wallet, p place, f initFlags) error {
 	id, _ := w.Ledger()
 	if a.flags.json {
-		return a.printJSON(struct {
-			Address string `json:"address"`
-			Ledger  string `json:"ledger"`
-		}{w.Address().String(), id.String()})
+		return a.printJSON(map[string]any{"address": w.Address(), "ledger": id})
 	}
 	a.flags.ledger = "" // from here on it is the default
 	a.say("The wallet of %s is ready. Its key is in %s.", w.Name(), keyringWords(w.Settings().Keyring))
