@@ -75,24 +75,23 @@ func (a profiles) list(ctx context.Context) error {
 	}
 	var out []profileJSON
 	for _, p := range found {
-		j := profileJSON{Dir: p.Dir, Keyring: p.Settings.Keyring, Current: p.Dir == wallet.ProfileDir(home, a.profile())}
-		if p.Removing {
-			if err := a.keys(place{dir: p.Dir}).finishRemoval(ctx); err != nil {
-				a.say("The removal of the wallet in %s was interrupted, and could not be ended:\n%s.", p.Dir, explain(err).Message)
-				j.Locked, j.Removing = true, true
-				out = append(out, j)
-			}
-			continue
-		}
-		if j.Current {
+		j := profileJSON{Dir: p.Dir, Keyring: p.Settings.Keyring, Locked: true, Current: p.Dir == wallet.ProfileDir(home, a.profile())}
+		if j.Current && !p.Removing {
 			j.Profile = a.profile() // the hash says so
 		}
-		if p.Err != nil {
+		switch {
+		case p.Removing:
+			err := a.keys(place{dir: p.Dir}).finishRemoval(ctx)
+			if err == nil {
+				continue
+			}
+			a.say("The removal of the wallet in %s was interrupted, and could not be ended:\n%s.", p.Dir, explain(err).Message)
+			j.Removing = true
+		case p.Err != nil:
 			a.say("%s: %s.", p.Dir, explain(p.Err).Message)
-			j.Locked, j.Damaged = true, true
-		} else if p.Settings.Keyring == keyring.KindFile && a.env(envPassphrase) == "" {
-			j.Locked = true // nobody is asked for one passphrase after the other
-		} else {
+			j.Damaged = true
+		case p.Settings.Keyring == keyring.KindFile && a.env(envPassphrase) == "": // nobody is asked for one passphrase after the other
+		default:
 			key := a.keys(place{dir: p.Dir}).quiet(p.Settings.Keyring)
 			profile, owner, err := wallet.ReadProfile(ctx, wallet.Options{Dir: p.Dir, Keyring: key})
 			j.Owner, j.Locked = owner, err != nil
@@ -110,27 +109,19 @@ func (a profiles) list(ctx context.Context) error {
 	}
 	t := &ui.Table{Header: []string{"", "profile", "owner", "key in", "folder"}}
 	for _, p := range out {
-		mark, name, owner := " ", p.Profile, p.Owner
+		mark, owner, where := " ", p.Owner, keyringWords(p.Keyring)
 		if p.Current {
 			mark = "*"
-		}
-		if name == "" {
-			name = "(locked)"
-		}
-		if p.Locked {
-			owner = "(locked)"
 		}
 		switch {
 		case p.Removing:
 			owner = "(being removed)"
 		case p.Damaged:
-			owner = "(damaged)"
+			owner, where = "(damaged)", ""
+		case p.Locked:
+			owner = "(locked)"
 		}
-		where := keyringWords(p.Keyring)
-		if p.Damaged {
-			where = ""
-		}
-		t.Add(mark, name, owner, where, filepath.Base(p.Dir))
+		t.Add(mark, cmp.Or(p.Profile, "(locked)"), owner, where, filepath.Base(p.Dir))
 	}
 	return a.table(t)
 }
