@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -197,46 +198,30 @@ func (a consents) explain(ctx context.Context, query, to string, ask func(*walle
 	return nil
 }
 
+// checkText is a condition in words, as it turned out.
 func checkText(c wallet.Check, consent *wallet.Consent) string {
-	switch c.Name {
-	case "given":
-		if !c.OK {
-			return "no consent concerns it"
+	at, id, keepers, begun := both(c.Hour), "", "", "it has begun"
+	if consent != nil {
+		id = short(consent.ID)
+		if consent.Over {
+			keepers = "; whatever program is used,\n       keepers end it " + both(consent.NotAfter)
 		}
-		return "consent " + short(consent.ID) + " was given, " + both(c.Hour)
-	case "revoked":
-		if !c.OK {
-			return "it was revoked, " + both(c.Hour)
-		}
-		return "it is not revoked"
-	case "begun":
-		if c.Hour == 0 {
-			return "it has begun"
-		}
-		if !c.OK {
-			return "it begins only on " + both(c.Hour)
-		}
-		return "it has begun, " + both(c.Hour)
-	case "ended":
-		if !c.OK && consent.Over {
-			return "it has ended, " + both(c.Hour) + "; whatever program is used,\n       keepers end it " + both(consent.NotAfter)
-		}
-		if !c.OK {
-			return "it has ended, " + both(c.Hour)
-		}
-		return "it has not ended; it does on " + both(c.Hour)
-	case "share":
-		if !c.OK {
-			return "the keepers hold no share of its key any more"
-		}
-		return "the keepers hold their shares of its key"
-	case "record":
-		if !c.OK {
-			return "it was given for an earlier version of the record"
-		}
-		return "it was given for the newest version of the record"
 	}
-	return c.Name
+	if c.Hour != 0 {
+		begun += ", " + at
+	}
+	texts := map[string]struct{ no, yes string }{
+		"given":   {"no consent concerns it", "consent " + id + " was given, " + at},
+		"revoked": {"it was revoked, " + at, "it is not revoked"},
+		"begun":   {"it begins only on " + at, begun},
+		"ended":   {"it has ended, " + at + keepers, "it has not ended; it does on " + at},
+		"share":   {"the keepers hold no share of its key any more", "the keepers hold their shares of its key"},
+		"record":  {"it was given for an earlier version of the record", "it was given for the newest version of the record"},
+	}[c.Name]
+	if c.OK {
+		return cmp.Or(texts.yes, c.Name)
+	}
+	return cmp.Or(texts.no, c.Name)
 }
 
 // grantedText is when a consent came onto the ledger.
