@@ -76,7 +76,7 @@ func ExampleTagger() {
 	tag := tagger.Tag(nonce)
 
 	found, mine := tagger.Open(tag)
-	fmt.Println(mine, root.Seed(ledger, found).Key().Equal(root.Seed(ledger, nonce).Key()))
+	fmt.Println(mine, root.Seed(ledger, found).Key().Public() == root.Seed(ledger, nonce).Key().Public())
 	_, mine = crypto.NewEntropy().Root().Tagger(ledger).Open(tag)
 	fmt.Println(mine)
 	// Output:
@@ -93,7 +93,8 @@ func ExampleCombineShares() {
 		return
 	}
 	key, err := crypto.CombineShares(shares[1:], 2)
-	fmt.Println(key.Equal(seed.LockKey()), err)
+	ledger, author := crypto.LedgerID{1}, seed.Key().Public()
+	fmt.Println(key.Hash(ledger, author) == seed.LockKey().Hash(ledger, author), err)
 	_, err = crypto.CombineShares(shares[:1], 2)
 	fmt.Println(err)
 	// Output:

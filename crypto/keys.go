@@ -1,7 +1,6 @@
 package crypto
 
 import (
-	"crypto/subtle"
 	"encoding/hex"
 	"errors"
 	"sync/atomic"
@@ -129,15 +128,6 @@ func (s *privateKey) setPublic(q *point) *public {
 
 // Public returns the public key.
 func (k *PrivateKey) Public() PubKey { return k.public().key }
-
-// Equal reports, in constant time, whether both are the same key.
-func (k *PrivateKey) Equal(o *PrivateKey) bool {
-	a, b := k.secret().d.Bytes(), o.secret().d.Bytes()
-	same := subtle.ConstantTimeCompare(a[:], b[:]) == 1
-	clear(a[:])
-	clear(b[:])
-	return same
-}
 
 // Wipe overwrites the key; using it afterwards panics. Copies that the arithmetic
 // left behind on the stack or the heap remain.

@@ -10,9 +10,6 @@ import (
 // already, and is split among the keepers. 32 bytes.
 type LockKey struct{ secret32 }
 
-// Equal reports, in constant time, whether both are the same key.
-func (k LockKey) Equal(o LockKey) bool { return k.equal(o.secret32) }
-
 // Hash returns the commitment to K in the grant with author key a: ChaCha20-
 // Poly1305 alone would let different keys open one envelope to different contents.
 func (k LockKey) Hash(l LedgerID, a PubKey) Hash {

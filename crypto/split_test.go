@@ -81,11 +81,11 @@ func TestSharesAnyKOfN(t *testing.T) {
 					// Taken for a smaller threshold they give another key.
 					if have > 0 {
 						wrong, err := CombineShares(some, have)
-						if err != nil || wrong.Equal(key) {
+						if err != nil || wrong.equal(key.secret32) {
 							t.Errorf("%d of %d shares gave the key", have, k)
 						}
 					}
-				} else if err != nil || !got.Equal(key) {
+				} else if err != nil || !got.equal(key.secret32) {
 					t.Errorf("%d-of-%d from set %b: %v", k, n, set, err)
 				}
 			}
@@ -124,10 +124,10 @@ func TestSharesBounds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if k, err := CombineShares(shares, 255); err != nil || !k.Equal(seed.LockKey()) {
+	if k, err := CombineShares(shares, 255); err != nil || !k.equal(seed.LockKey().secret32) {
 		t.Error("255 of 255", err)
 	}
-	if k, err := CombineShares(shares[:254], 254); err != nil || k.Equal(seed.LockKey()) {
+	if k, err := CombineShares(shares[:254], 254); err != nil || k.equal(seed.LockKey().secret32) {
 		t.Error("254 of 255 gave the key", err)
 	}
 	// Splits with other numbers share no polynomial: their shares do not mix.
@@ -173,7 +173,7 @@ func TestSharesRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		k, err := CombineShares([]Share{shares[0], wrong}, 2)
-		if err != nil || k.Equal(seed.LockKey()) || k.Hash(l, a) == seed.LockKey().Hash(l, a) {
+		if err != nil || k.equal(seed.LockKey().secret32) || k.Hash(l, a) == seed.LockKey().Hash(l, a) {
 			t.Errorf("byte %d: the wrong share gave the key", i)
 		}
 		if wrong.Hash(l, a) == shares[1].Hash(l, a) {

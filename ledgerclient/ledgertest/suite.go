@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"testing"
 	"time"
 
@@ -36,7 +35,7 @@ type Harness struct {
 	Seed uint64
 	// Only is the name of the one case to check. "": all.
 	Only string
-	// Entries of the seeded run. 0: 1,000. Run takes CAREKEY_LEDGERTEST_ENTRIES.
+	// Entries of the seeded run. 0: 1,000.
 	Entries int
 }
 
@@ -125,13 +124,6 @@ func Run(t *testing.T, h Harness) []Result {
 	t.Helper()
 	if h.Dir == "" {
 		h.Dir = t.TempDir()
-	}
-	if s := os.Getenv("CAREKEY_LEDGERTEST_ENTRIES"); s != "" && h.Entries == 0 {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 {
-			t.Fatalf("CAREKEY_LEDGERTEST_ENTRIES is no number: %s", s)
-		}
-		h.Entries = n
 	}
 	var all []Result
 	err := Check(t.Context(), h, func(r Result) {
