@@ -39,9 +39,8 @@ const maxCheckpoint = 4096
 
 // checkpointKey reads and signs checkpoints of one ledger.
 type checkpointKey struct {
-	origin string
+	note.Verifier
 	public ed25519.PublicKey
-	hash   uint32
 }
 
 func newCheckpointKey(origin string, public [32]byte) (checkpointKey, error) {
@@ -50,10 +49,7 @@ func newCheckpointKey(origin string, public [32]byte) (checkpointKey, error) {
 		return checkpointKey{}, err
 	}
 	v, err := note.NewVerifier(text)
-	if err != nil {
-		return checkpointKey{}, err
-	}
-	return checkpointKey{origin: origin, public: public[:], hash: v.KeyHash()}, nil
+	return checkpointKey{v, public[:]}, err
 }
 
 // newReplicaKey is the key of a follower's folder. Its checkpoints have a name of
@@ -61,11 +57,6 @@ func newCheckpointKey(origin string, public [32]byte) (checkpointKey, error) {
 func newReplicaKey(id crypto.LedgerID, key ed25519.PrivateKey) (checkpointKey, error) {
 	return newCheckpointKey(ledgerclient.Origin(id)+"/replica", [32]byte(key.Public().(ed25519.PublicKey)))
 }
-
-// Name, KeyHash and Verify make it a note.Verifier.
-func (k checkpointKey) Name() string                { return k.origin }
-func (k checkpointKey) KeyHash() uint32             { return k.hash }
-func (k checkpointKey) Verify(msg, sig []byte) bool { return ed25519.Verify(k.public, msg, sig) }
 
 // checkpointSigner makes it a note.Signer.
 type checkpointSigner struct {
@@ -78,7 +69,7 @@ func (k checkpointSigner) Sign(msg []byte) ([]byte, error) {
 }
 
 func (k checkpointKey) text(size uint64, root crypto.Hash) string {
-	return fmt.Sprintf("%s\n%d\n%s\n", k.origin, size, tlog.Hash(root))
+	return fmt.Sprintf("%s\n%d\n%s\n", k.Name(), size, tlog.Hash(root))
 }
 
 func (k checkpointSigner) checkpoint(size uint64, root crypto.Hash) (head, error) {
@@ -110,7 +101,7 @@ func (k checkpointKey) parse(raw []byte) (head, error) {
 	if len(raw) > maxCheckpoint {
 		return head{}, errors.New("too long")
 	}
-	if first, _, _ := bytes.Cut(raw, []byte{'\n'}); string(first) != k.origin {
+	if first, _, _ := bytes.Cut(raw, []byte{'\n'}); string(first) != k.Name() {
 		return head{}, errors.New(ForeignCheckpoint)
 	}
 	n, err := note.Open(raw, note.VerifierList(k))
@@ -132,10 +123,10 @@ func (k checkpointKey) parse(raw []byte) (head, error) {
 	h := head{size: uint64(size), root: crypto.Hash(root), raw: raw}
 	// Base64 has spare bits: only one encoding counts.
 	sig, err := base64.StdEncoding.Strict().DecodeString(n.Sigs[0].Base64)
-	if err != nil || len(sig) != 4+ed25519.SignatureSize || binary.BigEndian.Uint32(sig) != k.hash {
+	if err != nil || len(sig) != 4+ed25519.SignatureSize || binary.BigEndian.Uint32(sig) != k.KeyHash() {
 		return head{}, errors.New("signature is not encoded as it was written")
 	}
-	want := k.text(h.size, h.root) + "\n— " + k.origin + " " + base64.StdEncoding.EncodeToString(sig) + "\n"
+	want := k.text(h.size, h.root) + "\n— " + k.Name() + " " + base64.StdEncoding.EncodeToString(sig) + "\n"
 	if string(raw) != want {
 		return head{}, errors.New("not encoded as it was written")
 	}

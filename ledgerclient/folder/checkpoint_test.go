@@ -30,7 +30,7 @@ func TestCheckpointIsANote(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := note.NewEd25519VerifierKey(s.origin, s.public)
+	text, err := note.NewEd25519VerifierKey(s.Name(), s.public)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestCheckpointIsANote(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := s.origin + "\n12345\n" + tlog.Hash(root).String() + "\n"; n.Text != want {
+	if want := s.Name() + "\n12345\n" + tlog.Hash(root).String() + "\n"; n.Text != want {
 		t.Errorf("text %q, want %q", n.Text, want)
 	}
 }
@@ -57,22 +57,22 @@ func TestCheckpointStrict(t *testing.T) {
 		return raw
 	}
 	root := tlog.RecordHash(nil).String()
-	if _, err := s.parse(sign(s.origin + "\n7\n" + root + "\n")); err != nil {
+	if _, err := s.parse(sign(s.Name() + "\n7\n" + root + "\n")); err != nil {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		"size 0":            s.origin + "\n0\n" + root + "\n",
-		"negative size":     s.origin + "\n-1\n" + root + "\n",
-		"leading zero":      s.origin + "\n07\n" + root + "\n",
-		"plus":              s.origin + "\n+7\n" + root + "\n",
-		"no number":         s.origin + "\nx\n" + root + "\n",
-		"too large":         s.origin + "\n99999999999999999999\n" + root + "\n",
-		"short root":        s.origin + "\n7\n" + root[:40] + "\n",
-		"spare bits":        s.origin + "\n7\n" + root[:42] + "V=\n",
-		"an extension":      s.origin + "\n7\n" + root + "\nmore\n",
-		"no root":           s.origin + "\n7\n",
+		"size 0":            s.Name() + "\n0\n" + root + "\n",
+		"negative size":     s.Name() + "\n-1\n" + root + "\n",
+		"leading zero":      s.Name() + "\n07\n" + root + "\n",
+		"plus":              s.Name() + "\n+7\n" + root + "\n",
+		"no number":         s.Name() + "\nx\n" + root + "\n",
+		"too large":         s.Name() + "\n99999999999999999999\n" + root + "\n",
+		"short root":        s.Name() + "\n7\n" + root[:40] + "\n",
+		"spare bits":        s.Name() + "\n7\n" + root[:42] + "V=\n",
+		"an extension":      s.Name() + "\n7\n" + root + "\nmore\n",
+		"no root":           s.Name() + "\n7\n",
 		"another origin":    "carekey/v1/x\n7\n" + root + "\n",
-		"origin in capital": strings.ToUpper(s.origin) + "\n7\n" + root + "\n",
+		"origin in capital": strings.ToUpper(s.Name()) + "\n7\n" + root + "\n",
 	} {
 		if h, err := s.parse(sign(text)); err == nil {
 			t.Errorf("%s: %+v", name, h)

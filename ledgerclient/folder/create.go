@@ -43,8 +43,12 @@ func createLog(dir string, fd Founding, at Ordered, opt Options, ops fileOps, se
 		return ErrNotEmpty.With("dir", dir)
 	}
 	l, err := newLog(dir, info, opt, ops)
+	if err != nil {
+		return err
+	}
+	first, files, err := l.founded(fd, at)
 	if err == nil {
-		err = l.found(fd, at, services(l.modes))
+		err = l.found(first, append(files, services(l.modes)...))
 	}
 	if errors.Is(err, fs.ErrPermission) || readOnly(err) {
 		err = ErrReadOnly.Of(err, "dir", dir)
@@ -55,12 +59,12 @@ func createLog(dir string, fd Founding, at Ordered, opt Options, ops fileOps, se
 // found makes the files of a new ledger, under its lock. The mark `unfinished`
 // is there from before the first until after the last of them, so that a ledger
 // that lost a file is never taken for one that was never finished.
-func (l *log) found(fd Founding, at Ordered, services []founded) (err error) {
+func (l *log) found(first head, files []founded) (err error) {
 	names, err := entryNames(l.dir)
 	if err != nil {
 		return err
 	}
-	if err := l.mayFound(names, services); err != nil {
+	if err := l.mayFound(names, files); err != nil {
 		return err
 	}
 	l.lock, err = disk.Open(l.path(lockFile), os.O_RDONLY|os.O_CREATE, l.modes.file)
@@ -77,7 +81,7 @@ func (l *log) found(fd Founding, at Ordered, services []founded) (err error) {
 	if names, err = entryNames(l.dir); err != nil {
 		return err
 	}
-	if err := l.mayFound(names, services); err != nil {
+	if err := l.mayFound(names, files); err != nil {
 		return err
 	}
 
@@ -90,12 +94,17 @@ func (l *log) found(fd Founding, at Ordered, services []founded) (err error) {
 	if err := l.ops.syncDir(l.dir); err != nil {
 		return err
 	}
-	for _, n := range foundedNames(services) {
-		if err := l.ops.remove(l.path(n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	if err := l.clear(files); err != nil {
+		return err
 	}
-	if err := l.writeFounded(fd, at, services); err != nil {
+	if err := l.writeFounded(files); err != nil {
+		return err
+	}
+	// From here on there is a ledger.
+	if err := replaceFile(l.ops, l.path(checkpointFile), first.file(), l.modes.file); err != nil {
+		return err
+	}
+	if err := l.ops.syncDir(l.dir); err != nil {
 		return err
 	}
 	if err := l.ops.remove(unfinished); err != nil {
@@ -104,32 +113,61 @@ func (l *log) found(fd Founding, at Ordered, services []founded) (err error) {
 	return l.ops.syncDir(l.dir)
 }
 
-// foundedFiles are all names that Create makes for the log, in an order in which they can
-// be removed.
-var foundedFiles = []string{
-	formatFile, genesisFile, leavesFile, checkpointFile + ".new", nodeKeyFile, entryKeyFile, keeperKeyFile, replicaKeyFile, "keys",
-	checkpointRoom,
+// clear removes what an interrupted Create left of the files.
+func (l *log) clear(files []founded) error {
+	for _, f := range slices.Backward(files) {
+		names := []string{f.name}
+		if f.data == nil { // a replica has another key
+			in, err := readDirIn(l.dir, l.path(f.name))
+			if err != nil {
+				return err
+			}
+			for _, e := range in {
+				names = append([]string{f.name + "/" + e.Name()}, names...)
+			}
+		}
+		for _, name := range names {
+			if err := l.ops.remove(l.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
-func foundedNames(services []founded) []string {
-	names := slices.Clone(foundedFiles)
-	for _, f := range slices.Backward(services) {
-		names = append(names, f.name)
+// writeFounded makes the files, durably.
+func (l *log) writeFounded(files []founded) (err error) {
+	dirs := []string{l.dir}
+	for _, f := range files {
+		if f.data == nil {
+			dirs = append(dirs, l.path(f.name))
+			err = l.ops.mkdir(l.path(f.name), f.mode)
+		} else {
+			err = writeFile(l.ops, l.path(f.name), f.data, f.mode)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return names
+	for _, dir := range slices.Backward(dirs) {
+		if err := l.ops.syncDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // mayFound reports whether a folder with these names in it may become a ledger: it
 // is empty, or Create was interrupted in it.
-func (l *log) mayFound(names map[string]bool, services []founded) error {
+func (l *log) mayFound(names map[string]bool, files []founded) error {
 	if names[checkpointFile] || names[leavesFile] && !names[unfinishedFile] {
 		return ErrLedgerExists.With("dir", l.dir)
 	}
 	known := map[string]bool{lockFile: true}
 	if names[unfinishedFile] {
-		known[unfinishedFile] = true
-		for _, n := range foundedNames(services) {
-			known[n] = true
+		known[unfinishedFile], known[checkpointFile+".new"] = true, true
+		for _, f := range files {
+			known[f.name] = true
 		}
 	}
 	for n := range names {
@@ -155,12 +193,12 @@ func entryNames(dir string) (map[string]bool, error) {
 	return names, nil
 }
 
-// writeFounded writes the keys, the configuration, entry 0 and, last, the
-// checkpoint, from which on there is a ledger.
-func (l *log) writeFounded(fd Founding, at Ordered, services []founded) error {
+// founded returns the first checkpoint, and the files of the log that there must be before
+// it: the keys, the configuration and entry 0.
+func (l *log) founded(fd Founding, at Ordered) (first head, files []founded, err error) {
 	c, err := contract.ParseConfig(fd.Genesis)
 	if err != nil {
-		return err
+		return head{}, nil, err
 	}
 	id := c.LedgerID()
 	hour := l.hour()
@@ -170,12 +208,12 @@ func (l *log) writeFounded(fd Founding, at Ordered, services []founded) error {
 	t := newTables(id, c, leafFile{}, 1)
 	entry0, err := (&judgement{t: t}).next(&fd.Entry, fd.Entry.ID(id), hour)
 	if err != nil {
-		return err
+		return head{}, nil, err
 	}
 	t.extend(&entry0)
 	leaf, err := t.leafOf(&entry0)
 	if err != nil {
-		return err
+		return head{}, nil, err
 	}
 	raw := leaf.Marshal()
 	key, err := newCheckpointKey(ledgerclient.Origin(id), c.Nodes[0].Checkpoint)
@@ -183,14 +221,14 @@ func (l *log) writeFounded(fd Founding, at Ordered, services []founded) error {
 		key, err = newReplicaKey(id, fd.checkpoint)
 	}
 	if err != nil {
-		return err
+		return head{}, nil, err
 	}
-	first, err := checkpointSigner{key, fd.checkpoint}.checkpoint(1, crypto.Hash(tlog.RecordHash(raw[:])))
+	first, err = checkpointSigner{key, fd.checkpoint}.checkpoint(1, crypto.Hash(tlog.RecordHash(raw[:])))
 	if err != nil {
-		return err
+		return head{}, nil, err
 	}
 	first.next = at.Next
-	files := []founded{
+	files = []founded{
 		{"keys", nil, l.modes.keyDir},
 		{formatFile, []byte(format), l.modes.file},
 		{genesisFile, fd.Genesis, l.modes.file},
@@ -205,25 +243,5 @@ func (l *log) writeFounded(fd Founding, at Ordered, services []founded) error {
 			founded{entryKeyFile, marshalKey(fd.entry.ExposeSecret()), l.modes.key},
 			founded{keeperKeyFile, marshalKey(fd.keeper.ExposeSecret()), l.modes.key})
 	}
-	dirs := []string{l.dir}
-	for _, w := range slices.Concat(files, services) {
-		if w.data == nil {
-			dirs = append(dirs, l.path(w.name))
-			err = l.ops.mkdir(l.path(w.name), w.mode)
-		} else {
-			err = writeFile(l.ops, l.path(w.name), w.data, w.mode)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	for _, dir := range slices.Backward(dirs) {
-		if err := l.ops.syncDir(dir); err != nil {
-			return err
-		}
-	}
-	if err := replaceFile(l.ops, l.path(checkpointFile), first.file(), l.modes.file); err != nil {
-		return err
-	}
-	return l.ops.syncDir(l.dir)
+	return first, files, nil
 }

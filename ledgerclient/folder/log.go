@@ -352,14 +352,13 @@ const (
 // take waits for this process's turn and then for the lock, if any. Every other goroutine
 // is kept out until release.
 func (l *log) take(ctx context.Context, how sharing) (release func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	select {
 	case l.turn <- struct{}{}:
-	default:
-		select {
-		case l.turn <- struct{}{}:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 	done := func() { <-l.turn }
 	if l.closed {
@@ -367,10 +366,6 @@ func (l *log) take(ctx context.Context, how sharing) (release func(), err error)
 		return nil, errClosed
 	}
 	if how == free && runtime.GOOS != "windows" { // where a file that is open cannot be replaced
-		if err := ctx.Err(); err != nil {
-			done()
-			return nil, err
-		}
 		return done, nil
 	}
 	if err := l.waitForLock(ctx, how == exclusive); err != nil {
@@ -401,11 +396,9 @@ func (l *log) waitForLock(ctx context.Context, exclusive bool) error {
 		if waited >= l.wait {
 			return ErrBusy.With("dir", l.dir, "waited", waited)
 		}
-		timer := time.NewTimer(min(pause/2+rand.N(pause), l.wait-waited))
 		select {
-		case <-timer.C:
+		case <-time.After(min(pause/2+rand.N(pause), l.wait-waited)):
 		case <-ctx.Done():
-			timer.Stop()
 			return ctx.Err()
 		}
 		pause = min(pause*2, 10*time.Millisecond)
