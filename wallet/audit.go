@@ -1,6 +1,7 @@
 package wallet
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -85,12 +86,7 @@ func (a Audit) Events(ctx context.Context) ([]Event, error) {
 			}
 			out = append(out, events...)
 		}
-		sort.SliceStable(out, func(i, j int) bool {
-			if out[i].Hour != out[j].Hour {
-				return out[i].Hour < out[j].Hour
-			}
-			return out[i].index < out[j].index
-		})
+		slices.SortStableFunc(out, func(a, b Event) int { return cmp.Or(cmp.Compare(a.Hour, b.Hour), cmp.Compare(a.index, b.index)) })
 		return nil
 	})
 	return out, err

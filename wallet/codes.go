@@ -25,17 +25,13 @@ func Purposes() []string { return payload.Purposes() }
 func ParseCategory(s string) (Category, error) {
 	c, ok := payload.ParseCategory(s)
 	if !ok {
-		return "", badInput("category", s, "not one of "+joinCategories())
+		var names []string
+		for _, c := range Categories() {
+			names = append(names, string(c))
+		}
+		return "", badInput("category", s, "not one of "+strings.Join(names, ", "))
 	}
 	return c, nil
-}
-
-func joinCategories() string {
-	var names []string
-	for _, c := range Categories() {
-		names = append(names, string(c))
-	}
-	return strings.Join(names, ", ")
 }
 
 // ParsePurpose reads a plain word or an HL7 code, ignoring case.

@@ -32,17 +32,23 @@ func MoveKey(ctx context.Context, opt Options, from, to keyring.Store) (moved bo
 		return false, err
 	}
 	defer unlock()
-	if s.Keyring != to.Kind() {
-		if err := copyKey(ctx, opt.Dir, s.Item, from, to); err != nil {
+	if moved = s.Keyring != to.Kind(); moved {
+		secret, err := proveKey(ctx, opt.Dir, s.Item, from)
+		if err == nil {
+			err = to.Set(ctx, s.Item, secret)
+		}
+		if err != nil {
 			return false, err
 		}
+	}
+	if _, err := proveKey(ctx, opt.Dir, s.Item, to); err != nil {
+		return false, err
+	}
+	if moved {
 		s.Keyring = to.Kind()
 		if err := s.writeAs(opt.Dir, settingsFile); err != nil {
 			return false, err
 		}
-		moved = true
-	} else if _, err := proveKey(ctx, opt.Dir, s.Item, to); err != nil {
-		return false, err
 	}
 	// From here on the key is in the new place; that an interrupt comes now must
 	// not leave the old copy.
@@ -54,18 +60,6 @@ func MoveKey(ctx context.Context, opt Options, from, to keyring.Store) (moved bo
 	default:
 		return moved, ErrKeyLeft.Of(err, "kind", to.Kind())
 	}
-}
-
-// copyKey puts the key into a second store and proves it.
-func copyKey(ctx context.Context, dir, item string, from, to keyring.Store) error {
-	secret, err := proveKey(ctx, dir, item, from)
-	if err == nil {
-		err = to.Set(ctx, item, secret)
-	}
-	if err == nil {
-		_, err = proveKey(ctx, dir, item, to)
-	}
-	return err
 }
 
 // proveKey reads the key of a store and opens the wallet with it.

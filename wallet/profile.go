@@ -47,7 +47,7 @@ func Profiles(home string) ([]Profile, error) {
 		} else {
 			p.Settings, p.Err = ReadSettings(p.Dir)
 		}
-		if !isNoWallet(p.Err) { // a restore that was interrupted, or nothing
+		if !errors.Is(p.Err, ErrNoWallet) { // a restore that was interrupted, or nothing
 			out = append(out, p)
 		}
 	}

@@ -133,10 +133,6 @@ func (o Options) lock(ctx context.Context) (unlock func(), err error) {
 	return home.Lock(ctx, o.Dir, cmp.Or(o.Wait, patience))
 }
 
-func isNoWallet(err error) bool {
-	return errors.Is(err, ErrNoWallet)
-}
-
 // Name is what the owner calls herself.
 func (w *Wallet) Name() string { return w.book.Facts.Name.Value }
 
