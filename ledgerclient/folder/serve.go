@@ -17,42 +17,28 @@ func (f *Folder) FileWhile(room func() (free func(), ok bool)) { f.ground().unke
 // the folder is used.
 func (f *Folder) DoubtClock(doubt func() bool) { f.doubt = doubt }
 
-// withdrawals calls fn with each withdrawal of a record among the leaves from a
-// position on and returns the position to go on from.
-func (f *Folder) withdrawals(ctx context.Context, from uint64, fn func(h contract.Hour, e *contract.Entry)) (uint64, error) {
-	head, err := f.Head(ctx)
-	if err != nil {
-		return from, err
-	}
-	for from < head.Size {
-		if err := ctx.Err(); err != nil {
-			return from, err
-		}
-		leaves, err := f.Leaves(ctx, from, min(from+4096, head.Size))
-		if err != nil {
-			return from, err
-		}
-		for i := range leaves {
-			if e := &leaves[i].Entry; e.Kind == contract.KindRecord && e.Flags&contract.FlagWithdrawn != 0 {
-				fn(leaves[i].Hour, e)
-			}
-		}
-		from += uint64(len(leaves))
-	}
-	return from, nil
-}
-
 // Sweeper does what a folder that nobody puts anything into would leave undone.
 // The zero value with its Folder is ready. It is for one goroutine.
 type Sweeper struct {
 	Folder *Folder
-	next   uint64 // leaves before it were looked at
-	due    []withdrawal
+	next   uint64          // leaves before it were looked at
+	due    []contract.Leaf // withdrawals of records that are to be erased
 }
 
-type withdrawal struct {
-	hour  contract.Hour // ledger hour
-	entry contract.Entry
+// look takes in the withdrawals that are new in the log.
+func (s *Sweeper) look(ctx context.Context) error {
+	head, err := s.Folder.Head(ctx)
+	for err == nil && s.next < head.Size {
+		var leaves []contract.Leaf
+		leaves, err = s.Folder.Leaves(ctx, s.next, min(s.next+4096, head.Size))
+		for _, l := range leaves {
+			if l.Entry.Kind == contract.KindRecord && l.Entry.Flags&contract.FlagWithdrawn != 0 {
+				s.due = append(s.due, l)
+			}
+		}
+		s.next += uint64(len(leaves))
+	}
+	return err
 }
 
 // Sweep drops payloads whose entries never came, erases the records whose time
@@ -61,21 +47,17 @@ type withdrawal struct {
 // repeated at any time. The first call of a Sweeper reads the whole log.
 func (s *Sweeper) Sweep(ctx context.Context) error {
 	f := s.Folder
-	next, err := f.withdrawals(ctx, s.next, func(h contract.Hour, e *contract.Entry) {
-		s.due = append(s.due, withdrawal{h, *e})
-	})
-	if err != nil {
+	if err := s.look(ctx); err != nil {
 		return err
 	}
-	s.next = next
 	st := store{f.ground()}
 	left := s.due[:0]
 	for i, w := range s.due {
-		if !f.eraseDue(w.hour) {
+		if !f.eraseDue(w.Hour) {
 			left = append(left, w)
 			continue
 		}
-		if err := st.Erase(ctx, w.entry); err != nil {
+		if err := st.Erase(ctx, w.Entry); err != nil {
 			s.due = append(left, s.due[i:]...)
 			return err
 		}
