@@ -1,6 +1,7 @@
 package folder
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"strconv"
 	"sync"
 
 	"github.com/carekey/carekey/crypto"
@@ -144,7 +144,7 @@ func (f *Folder) entries(ctx context.Context, ids ...contract.ID) (all []entryAt
 // Payloads whose entries are not in the log are nobody's yet: of them only the sums are
 // checked. Of an entry of which nothing is here the store was given nothing.
 func verifyStore(ctx context.Context, f *Folder, found *findings) error {
-	v := &storeVerifier{store: store{f.ground()}, f: f, found: found, seen: map[uint64]partSet{}, file: map[uint64]string{}}
+	v := &storeVerifier{store: store{f.ground()}, f: f, found: found, seen: map[uint64]*seenParts{}}
 	v.payloads.forget()
 	all, err := v.payloads.list()
 	if err == nil {
@@ -177,13 +177,15 @@ type storeVerifier struct {
 	found *findings
 
 	mu     sync.Mutex
-	seen   map[uint64]partSet // parts that are held, by the position of the entry
-	file   map[uint64]string  // where one of them is
-	astray bool               // a record is not found by its keys
+	seen   map[uint64]*seenParts // by the position of the entry
+	astray bool                  // a record is not found by its keys
 }
 
-// partSet has a bit for each part.
-type partSet uint8
+// seenParts are the parts of an entry that are held.
+type seenParts struct {
+	parts uint8  // a bit for each
+	file  string // where one of them is
+}
 
 // segment checks the payloads in a segment.
 func (v *storeVerifier) segment(ctx context.Context, n uint64) error {
@@ -207,8 +209,10 @@ func (v *storeVerifier) segment(ctx context.Context, n uint64) error {
 		}
 		if e.Entry != nil {
 			v.mu.Lock()
-			v.seen[e.at] |= 1 << p.part()
-			v.file[e.at] = file
+			if v.seen[e.at] == nil {
+				v.seen[e.at] = &seenParts{file: file}
+			}
+			v.seen[e.at].parts |= 1 << p.part()
 			v.mu.Unlock()
 		}
 		file, what := file, ""
@@ -258,7 +262,7 @@ func (v *storeVerifier) missing(ctx context.Context) error {
 			return err
 		}
 		for _, part := range partsOf(&leaves[0].Entry) {
-			if seen&(1<<part) != 0 {
+			if seen.parts&(1<<part) != 0 {
 				continue
 			}
 			now, err := v.f.entries(ctx, leaves[0].Entry.ID(v.ledger))
@@ -266,7 +270,7 @@ func (v *storeVerifier) missing(ctx context.Context) error {
 				return err
 			}
 			if !now[0].gone {
-				v.report(v.file[at], now[0], part, missing)
+				v.report(seen.file, now[0], part, missing)
 			}
 		}
 	}
@@ -317,26 +321,23 @@ func piecesDamage(f *os.File, length int64, p *contract.RecordPackage) (what str
 	if length-size != n*tlog.HashSize {
 		return "not of the length that the entry commits to", nil
 	}
-	list := make([]byte, n*tlog.HashSize)
-	if _, err := f.ReadAt(list, size); err != nil && err != io.EOF {
-		return "", err
-	}
-	pieces := make([]crypto.Hash, n)
-	for i := range pieces {
-		pieces[i] = crypto.Hash(list[i*tlog.HashSize:])
-	}
-	if ledgerclient.ContentHead(pieces) != p.ContentHead {
-		return "its list of pieces is " + otherThanCommitted, nil
-	}
+	var pieces []crypto.Hash
+	var list []byte
 	buf := make([]byte, contract.PieceSize)
-	for i := range pieces {
-		piece := buf[:min(contract.PieceSize, size-int64(i)*contract.PieceSize)]
-		if _, err := f.ReadAt(piece, int64(i)*contract.PieceSize); err != nil && err != io.EOF {
+	for at := int64(0); at < size; at += contract.PieceSize {
+		piece := buf[:min(contract.PieceSize, size-at)]
+		if _, err := f.ReadAt(piece, at); err != nil && err != io.EOF {
 			return "", err
 		}
-		if crypto.Hash(tlog.RecordHash(piece)) != pieces[i] {
-			return "piece " + strconv.Itoa(i+1) + " of " + strconv.FormatInt(n, 10) + " is " + otherThanCommitted, nil
-		}
+		h := crypto.Hash(tlog.RecordHash(piece))
+		pieces, list = append(pieces, h), append(list, h[:]...)
+	}
+	there := make([]byte, len(list))
+	if _, err := f.ReadAt(there, size); err != nil && err != io.EOF {
+		return "", err
+	}
+	if len(pieces) == 0 || ledgerclient.ContentHead(pieces) != p.ContentHead || !bytes.Equal(list, there) {
+		return otherThanCommitted, nil
 	}
 	return "", nil
 }
