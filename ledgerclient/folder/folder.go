@@ -95,7 +95,7 @@ func createFrom(dir string, fd Founding, at Ordered, opt Options, ops fileOps) (
 	err := createLog(dir, fd, at, opt, ops, func(m modes) []founded {
 		files := []founded{{"keeper", nil, m.keyDir}}
 		if !fd.follows() {
-			files = append(files, founded{"keeper/filings", nil, m.keyDir}, founded{"keeper/filings/0000000001", emptyFilings(), m.key})
+			files = append(files, founded{"keeper/filings", nil, m.keyDir}, founded{"keeper/filings/0000000001", newSegment(nil, filingsRoom, segmentHeader), m.key})
 		}
 		return files
 	})

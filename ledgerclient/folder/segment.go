@@ -385,45 +385,37 @@ func (s *segment) end(g *ground, records []segRecord) error {
 	return nil
 }
 
-// bury makes what is no record some that have ended.
-func (s *segment) bury(at, length int64) error {
-	for end := at + length; at < end; {
-		n := min(end-at, maxRecord)
-		b := appendRecord(nil, 0, 0, nil, nil, noise(int(n-recordFixed-8)))
-		copy(b, markGone[:])
-		if _, err := s.WriteAt(b, at); err != nil {
-			return err
+// bury makes what is no record some that have ended, up to where the file ends: the header
+// can say more.
+func (s *segment) bury(gaps []segRecord) error {
+	there := roundUp(s.size)
+	for _, gap := range gaps {
+		for at, end := gap.at, min(gap.next(), there); at < end; {
+			n := min(end-at, maxRecord)
+			b := appendRecord(nil, 0, 0, nil, nil, noise(int(n-recordFixed-8)))
+			copy(b, markGone[:])
+			if _, err := s.WriteAt(b, at); err != nil {
+				return err
+			}
+			at += n
 		}
-		at += n
-		s.size = max(s.size, at)
 	}
+	s.size, s.durable = max(s.size, there), min(s.durable, there)
 	return s.Sync()
+}
+
+// newSegment is the content of a segment of records, with room behind them. checked is 0 if
+// its name may not be on the disk.
+func newSegment(records []byte, room int, checked int64) []byte {
+	h := segmentHead{name: int64(binary.BigEndian.Uint64(noise(8))), durable: segmentHeader + int64(len(records)), checked: checked}
+	return slices.Concat(h.marshal(), records, make([]byte, room))
 }
 
 // makeSegment makes a segment of records, with room behind them, under a name that is
 // not there.
 func (g *ground) makeSegment(path string, records []byte, room int64) error {
-	tmp := path + ".new"
-	if err := g.removeOne(tmp); err != nil {
-		return err
-	}
-	h := segmentHead{name: int64(binary.BigEndian.Uint64(noise(8))), durable: segmentHeader + int64(len(records))}
-	f, err := g.ops.open(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, g.modeOf(path))
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(slices.Concat(h.marshal(), records, make([]byte, room)), 0)
-	if err == nil {
-		err = disk.Chtimes(tmp, g.fullHour())
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = g.ops.rename(tmp, path)
-	}
-	if err != nil {
-		g.removeOne(tmp) // nobody else may have the room that it takes
+	if err := replaceFile(g.ops, path, newSegment(records, int(room), 0), g.modeOf(path)); err != nil {
+		g.removeOne(path + ".new") // nobody else may have the room that it takes
 		return err
 	}
 	return g.nameSegment(path)

@@ -460,10 +460,8 @@ func (s *segment) mend(g *ground, keep func(r *segRecord) bool) error {
 			ends = append(ends, r)
 		}
 	}
-	for _, gap := range gaps {
-		if err := s.bury(gap.at, gap.length); err != nil {
-			return err
-		}
+	if err := s.bury(gaps); err != nil {
+		return err
 	}
 	if s.bad {
 		s.name = int64(binary.BigEndian.Uint64(noise(8)))

@@ -115,14 +115,11 @@ func (s *shareFiles) ready(end contract.Hour, make bool) (*segment, *shareFile, 
 		err = s.g.nameSegment(f.path)
 		f.checked = segmentHeader
 	}
-	there := roundUp(f.size) // what the header says can be more
-	for _, gap := range seen.gaps {
-		if err == nil {
-			err = f.bury(gap.at, min(gap.length, there-gap.at))
-		}
+	if err == nil && len(seen.gaps) > 0 {
+		err = f.bury(seen.gaps)
 	}
 	if err == nil {
-		f.durable, seen.end, seen.gaps = min(f.durable, there), min(seen.end, there), nil
+		seen.end, seen.gaps = min(seen.end, roundUp(f.size)), nil
 		err = f.settle(s.g, seen.end, 0)
 	}
 	if err != nil {

@@ -52,12 +52,6 @@ const (
 	maxUrgent = 512
 )
 
-// emptyFilings is a segment of filings with nothing in it but room.
-func emptyFilings() []byte {
-	h := segmentHead{name: int64(binary.BigEndian.Uint64(noise(8))), durable: segmentHeader, checked: segmentHeader}
-	return append(h.marshal(), make([]byte, filingsRoom)...)
-}
-
 // underRequests is what filings of a kind are found by that are about requests.
 func underRequests(kind byte, grant contract.ID) crypto.Hash {
 	return sha256.Sum256(append([]byte{kind}, grant[:]...))
