@@ -137,7 +137,7 @@ func TestStrangers(t *testing.T) {
 	for _, dir := range foldersOf(t, f.dir) {
 		p.must(os.Chtimes(f.path(dir), clock.now(), clock.now()))
 	}
-	half := up.(*upload).f.path
+	half := up.(*upload).path
 	p.must(os.Chtimes(half, clock.now(), clock.now()))
 	clock.hour += 3
 	use()

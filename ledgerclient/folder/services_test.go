@@ -3,6 +3,7 @@ package folder
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"io"
 	"io/fs"
@@ -77,7 +78,7 @@ func (p *people) grant() *given { return p.grantUntil(testHour + 24*30) }
 
 func (p *people) grantUntil(end contract.Hour) *given {
 	p.t.Helper()
-	g := &given{seed: p.root.Seed(p.ledger, crypto.NewNonce()), secret: []byte("file keys of " + randomName())}
+	g := &given{seed: p.root.Seed(p.ledger, crypto.NewNonce()), secret: []byte("file keys of " + hex.EncodeToString(noise(12)))}
 	g.key = g.seed.Key()
 	a := g.key.Public()
 	var err error
@@ -166,7 +167,7 @@ func (p *people) record(size int, of *version) *version {
 	seed := p.root.Seed(p.ledger, crypto.NewNonce())
 	v := &version{content: make([]byte, size), key: seed.Key()}
 	rand.Read(v.content)
-	metadata := crypto.Blob(crypto.NewSalt(), []byte("sealed metadata "+randomName()))
+	metadata := crypto.Blob(crypto.NewSalt(), []byte("sealed metadata "+hex.EncodeToString(noise(12))))
 	pkg := contract.RecordPackage{Metadata: crypto.BlobHash(metadata), ContentHead: headOf(v.content), ContentSize: uint64(size)}
 	e := contract.Entry{Kind: contract.KindRecord, Commitment: pkg.Commitment()}
 	if of != nil {

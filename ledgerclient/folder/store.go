@@ -3,17 +3,16 @@ package folder
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/ledgerclient/keeper"
 )
 
@@ -155,20 +154,17 @@ func (s store) PutBlobs(ctx context.Context, puts []ledgerclient.Put) error {
 		return err
 	}
 	for i := range all {
-		if len(all[i].Blob) > maxInline {
-			f, err := s.newUpload()
-			if err != nil {
+		if p := &all[i]; len(p.Blob) > maxInline {
+			if p.file, err = s.uploadPath(); err != nil {
 				return err
 			}
-			defer s.removeOne(f.path)
-			defer f.Close()
-			if _, err := f.WriteAt(all[i].Blob, 0); err != nil {
+			defer s.removeOne(p.file)
+			if err := writeFile(s.ops, p.file, p.Blob, s.modes.file); err != nil {
 				return err
 			}
-			if err := finishFile(f, f.path, s.fullHour()); err != nil {
+			if err := disk.Chtimes(p.file, s.fullHour()); err != nil {
 				return err
 			}
-			all[i].file = f.path
 		}
 	}
 	return s.place(ctx, all)
@@ -441,23 +437,7 @@ func committed(e *contract.Entry, pkg []byte, part ledgerclient.Part, hash crypt
 	return ""
 }
 
-func randomName() string {
-	var r [12]byte
-	rand.Read(r[:])
-	return hex.EncodeToString(r[:])
-}
-
-// uploading is a file in uploads.
-type uploading struct {
-	file
-	path string
-}
-
-func (s store) newUpload() (*uploading, error) {
-	if err := s.mkdirs("uploads"); err != nil {
-		return nil, err
-	}
-	path := s.path("uploads", randomName())
-	f, err := s.ops.open(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, s.modes.file)
-	return &uploading{f, path}, err
+// uploadPath is the path of a new file in uploads.
+func (s store) uploadPath() (string, error) {
+	return s.path("uploads", hex.EncodeToString(noise(12))), s.mkdirs("uploads")
 }

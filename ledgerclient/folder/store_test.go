@@ -366,7 +366,7 @@ func TestDrop(t *testing.T) {
 	u.Write(content.content)
 	_, _, err = u.Sum() // until then the bytes may still be on their way
 	p.must(err)
-	killed := u.(*upload).f.path
+	killed := u.(*upload).path
 	old := time.Unix(int64(clock.hour)*3600, 0)
 	p.must(os.Chtimes(killed, old, old))
 

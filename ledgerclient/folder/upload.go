@@ -3,6 +3,7 @@ package folder
 import (
 	"context"
 	"errors"
+	"os"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -15,7 +16,8 @@ import (
 type upload struct {
 	ctx    context.Context
 	s      store
-	f      *uploading
+	f      file
+	path   string
 	piece  []byte // not whole yet
 	size   int64
 	pieces []crypto.Hash
@@ -36,11 +38,15 @@ var (
 
 // Upload begins the upload of a content.
 func (s store) Upload(ctx context.Context) (ledgerclient.Upload, error) {
-	f, err := s.newUpload()
+	path, err := s.uploadPath()
 	if err != nil {
 		return nil, err
 	}
-	return &upload{ctx: ctx, s: s, f: f}, nil
+	f, err := s.ops.open(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, s.modes.file)
+	if err != nil {
+		return nil, err
+	}
+	return &upload{ctx: ctx, s: s, f: f, path: path}, nil
 }
 
 // Write takes the next bytes of the content.
@@ -70,7 +76,7 @@ func (u *upload) flush() error {
 	u.pieces = append(u.pieces, crypto.Hash(tlog.RecordHash(u.piece)))
 	u.size += int64(len(u.piece))
 	if u.size%writebackStep == 0 {
-		startWriteback(u.f.file, u.size-writebackStep, writebackStep)
+		startWriteback(u.f, u.size-writebackStep, writebackStep)
 	}
 	u.piece = u.piece[:0]
 	return nil
@@ -101,7 +107,7 @@ func (u *upload) Commit(put ledgerclient.Put) error {
 		return err
 	}
 	p := placingOf(&put, put.Entry.ID(u.s.ledger))
-	p.file = u.f.path
+	p.file = u.path
 	reason := refusal(&put, u.s.isSigned(&put.Entry), head)
 	switch pkg, err := contract.ParseRecordPackage(put.Package); {
 	case reason == ledgerclient.BadEntry:
@@ -122,7 +128,7 @@ func (u *upload) Commit(put ledgerclient.Put) error {
 		u.f.Close()
 		return err
 	}
-	if err := finishFile(u.f, u.f.path, u.s.fullHour()); err != nil {
+	if err := finishFile(u.f, u.path, u.s.fullHour()); err != nil {
 		return err
 	}
 	return u.s.place(u.ctx, []placing{p})
@@ -134,5 +140,5 @@ func (u *upload) Abort() error {
 		u.ended, u.closed = true, true
 		u.f.Close()
 	}
-	return u.s.removeOne(u.f.path)
+	return u.s.removeOne(u.path)
 }
