@@ -59,9 +59,6 @@ func (c *copier) segments(ctx context.Context, from, to *segments) error {
 	if err := c.to.mkdirs(to.elem...); err != nil {
 		return err
 	}
-	if err := c.to.removeOne(to.indexPath()); err != nil { // of what was there before
-		return err
-	}
 	var done []uint64
 	for {
 		all, err := from.list()

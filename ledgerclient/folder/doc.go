@@ -52,7 +52,8 @@
 // It follows from the leaves, some 2 µs of processor time an entry: a process that opens a
 // ledger of 100,000 entries spends 0.2 s on it. It is written nowhere. A copy opened in 10 ms, but
 // a list of that many consents takes longer than both, and who could write to the copy could
-// hide an entry.
+// hide an entry. So it is with the store and the keeper: who first needs a payload or a filing
+// reads the heads of all, some 2 µs for each, and holds some 60 bytes for one with three keys.
 //
 // # Locks
 //

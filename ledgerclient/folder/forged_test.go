@@ -111,7 +111,7 @@ func TestErasedNotInUnfinishedSegment(t *testing.T) {
 	}
 }
 
-// A segment, or an index, that there is no room for does not take what room there is.
+// A segment that there is no room for does not take what room there is.
 func TestNoHalfSegmentIsLeft(t *testing.T) {
 	f, _ := newLedger(t)
 	p := newPeople(t, f.id)

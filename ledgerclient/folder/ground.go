@@ -40,8 +40,8 @@ type ground struct {
 // newGround completes a ground.
 func newGround(g *ground) *ground {
 	g.shares = &shareFiles{g: g, of: map[contract.Hour]*shareFile{}}
-	g.payloads = &segments{g: g, elem: []string{"payloads"}, full: segmentSize, least: segmentSize / 16, indexFrom: 3 * 1024}
-	g.filings = &segments{g: g, elem: []string{"keeper", "filings"}, full: segmentSize, room: filingsRoom, indexFrom: 3 * 1024}
+	g.payloads = &segments{g: g, elem: []string{"payloads"}, full: segmentSize, least: segmentSize / 16}
+	g.filings = &segments{g: g, elem: []string{"keeper", "filings"}, full: segmentSize, room: filingsRoom}
 	return g
 }
 

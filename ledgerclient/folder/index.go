@@ -7,7 +7,8 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
-// index leads from the id of an entry to its position. It knows 32 bits of a hash of the
+// index leads from the id of an entry to its position, and from a key of records in segments
+// to their numbers. It knows 32 bits of a hash of the
 // id: whoever follows it compares the id of the entry that is there, and goes on. The hash
 // has a key of its own, since ids are chosen by whoever writes entries, who could otherwise
 // make thousands share a place.

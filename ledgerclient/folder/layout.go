@@ -24,7 +24,7 @@ var (
 	layoutFiles = layout(
 		`format|genesis|leaves|lock|unfinished|checkpoint(\.room)?(\.new)?`,
 		`keys/(node|replica)\.ed25519|keys/(node|keeper)\.k256`,
-		`(payloads|keeper/filings)/({number}|index)(\.new)?`,
+		`(payloads|keeper/filings)/{number}(\.new)?`,
 		`contents/{id}\.{part}`,
 		`uploads/{random}`,
 		`keeper/shares/{end}(\.new)?`,

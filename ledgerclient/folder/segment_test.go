@@ -299,56 +299,6 @@ func TestEmptiedSegment(t *testing.T) {
 	}
 }
 
-// What is in the index is found as what came after it is, and a changed index is made anew.
-func TestPlaceIndex(t *testing.T) {
-	lane.OneGoroutine(t)
-	f, clock := newLedger(t)
-	p := newPeople(t, f.id)
-	f.ground().payloads.indexFrom = 20
-	var all []*given
-	for range 9 {
-		all = append(all, p.addGrants(f, 8)...)
-	}
-	all = append(all, p.addGrants(f, 1)...)
-	s := f.ground().payloads
-	if s.index == nil || s.index.rows < 40 || len(s.recent) == 0 {
-		t.Fatalf("%+v, %d after it", s.index, len(s.recent))
-	}
-	fetch := func(f *Folder) {
-		t.Helper()
-		for _, g := range all {
-			for _, put := range g.puts {
-				for _, loc := range put.Locators {
-					p.mustFetch(f, loc, put.Blob)
-				}
-			}
-		}
-		var none *ledgerclient.NotFoundError
-		if _, err := f.store.Blob(ctx, crypto.Locator{1}); !errors.As(err, &none) {
-			t.Errorf("unknown locator: %v", err)
-		}
-	}
-	fetch(f)
-	f = reopen(t, f)
-	if s := f.ground().payloads; s.look() != nil || s.index == nil || len(s.recent) >= 300 {
-		t.Errorf("%+v, %d after it", s.index, len(s.recent))
-	}
-	fetch(f)
-	path := f.path("payloads/index")
-	good := mustRead(t, path)
-	for _, at := range []int{0, 9, 30, indexHead, indexHead + 9, len(good) - 1} {
-		bad := bytes.Clone(good)
-		bad[at] ^= 0x20
-		p.must(os.WriteFile(path, bad, 0o600))
-		g, err := open(f.dir, Options{Clock: clock.now}, unsyncedFiles{})
-		p.must(err)
-		fetch(g)
-		mustVerify(t, g)
-		fetch(g)
-		g.Close()
-	}
-}
-
 // FuzzSegment: whatever a segment holds, reading it ends, finds no record that is not under
 // its check, and never panics.
 func FuzzSegment(f *testing.F) {

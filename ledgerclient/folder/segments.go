@@ -1,13 +1,9 @@
 package folder
 
 import (
-	"bufio"
-	"bytes"
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -23,45 +19,30 @@ import (
 // only the last grows. One that is full is followed by the next; one of which most has
 // ended is emptied.
 //
-// Beside them lies `index`, which says where what is in the older ones lies:
-//
-//	magic     8   "ckidx/1\n"
-//	rows      8   how many
-//	segment   8   ┐ up to where what is there is in the index
-//	offset    8   ┘
-//	check     8   of these
-//	zeros    24
-//	pages  1008   each: 62 rows, the last page fewer, and the check 8 of them; 16 bytes for a
-//	              row: the first 8 of a key, number of a segment 4, offset in it 4; sorted
-//
-// It follows from the segments, and is made anew if a page is not what was written. A record
-// that it leads to says itself by which keys it is found. What came after it a process
-// keeps in memory.
+// Where a record lies follows from them, and is written nowhere: a process reads the heads
+// of all records when it first needs one, in some 2 µs each, and keeps 8 bytes for each and
+// some 16 for each of its keys. A record says itself by which keys it is found.
 type segments struct {
 	g    *ground
 	elem []string // the folder inside the ledger's
 	full int64    // a segment of that size is followed by the next
 	room int64    // of the last one, for what is urgent
-	// least is how many bytes have ended before a segment is emptied, indexFrom how many
-	// rows there are before there is an index.
-	least     int64
-	indexFrom int
+	// least is how many bytes have ended before a segment is emptied.
+	least int64
 
 	mu sync.Mutex
-	// noIndex says that what is in the file `index` is none.
-	noIndex bool
 	segmentsSeen
 }
 
 // segmentsSeen is what a process has seen of the segments.
 type segmentsSeen struct {
-	first  uint64 // lowest number; 0: there is none
-	last   uint64 // highest number
-	end    int64  // what is before it in the last one is in index or recent
-	sure   int64  // and what is before it is on the disk for certain
-	recent []row
-	index  *placeIndex // nil: there is none
-	gaps   []place
+	first   uint64 // lowest number; 0: there is none
+	last    uint64 // highest number
+	end     int64  // what is before it in the last one was seen
+	sure    int64  // and what is before it is on the disk for certain
+	records []place
+	keys    index // of numbers in records
+	gaps    []place
 }
 
 // segmentSize is after how many bytes a new segment of payloads is begun.
@@ -74,35 +55,14 @@ func placeOf(n uint64, at int64) place { return place(n<<32 | uint64(at)) }
 func (p place) segment() uint64        { return uint64(p >> 32) }
 func (p place) at() int64              { return int64(p & (1<<32 - 1)) }
 
-// row is a key's first bytes with a place.
-type row struct {
-	key uint64
-	place
-}
-
-func prefixOf(k crypto.Hash) uint64 { return binary.BigEndian.Uint64(k[:]) }
-func (a row) compare(b row) int {
-	return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.place, b.place))
-}
-
 func (s *segments) path(n uint64) string {
 	return s.g.path(append(s.elem[:len(s.elem):len(s.elem)], fmt.Sprintf("%010d", n))...)
-}
-func (s *segments) indexPath() string {
-	return s.g.path(append(s.elem[:len(s.elem):len(s.elem)], "index")...)
 }
 
 // forget drops what was seen before.
 func (s *segments) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.reset()
-}
-
-func (s *segments) reset() {
-	if s.index != nil {
-		s.index.f.Close()
-	}
 	s.segmentsSeen = segmentsSeen{}
 }
 
@@ -117,59 +77,33 @@ func (s *segments) list() (all []uint64, err error) {
 	return all, err
 }
 
-// begin finds out what there is.
-func (s *segments) begin() error {
-	all, err := s.list()
-	if err != nil || len(all) == 0 {
-		return err
-	}
-	s.first, s.last, s.end = all[0], all[0], segmentHeader
-	if !s.noIndex {
-		s.index = s.openIndex()
-	}
-	if s.index == nil {
-		return nil
-	}
-	upTo := s.index.upTo
-	if info, err := os.Lstat(s.path(upTo.segment())); err != nil || info.Size() < upTo.at() { // it is of others
-		s.index.f.Close()
-		s.index = nil
-		return nil
-	}
-	s.last, s.end = upTo.segment(), upTo.at()
-	return nil
-}
-
 // look takes in what was added since the last look.
 func (s *segments) look() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.lookLocked()
-}
-
-func (s *segments) lookLocked() error {
 	known := s.last
+	if s.last != 0 {
+		info, err := os.Lstat(s.path(s.last))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err != nil || info.Size() < s.end { // somebody removed it, or cut off what could not be made durable
+			s.segmentsSeen = segmentsSeen{}
+		}
+	}
 	if s.last == 0 {
-		if err := s.begin(); err != nil || s.last == 0 {
+		all, err := s.list()
+		if err != nil || len(all) == 0 {
 			return err
 		}
-	}
-	info, err := os.Lstat(s.path(s.last))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	} else if err != nil || info.Size() < s.end { // somebody removed it, or cut off what could not be made durable
-		s.reset()
+		s.segmentsSeen = segmentsSeen{first: all[0], last: all[0], end: segmentHeader, keys: newIndex(0)}
 		known = 0
-		if err := s.begin(); err != nil || s.last == 0 {
-			return err
-		}
 	}
-	var rows []row
 	for n := s.last; ; {
 		path := s.path(n)
 		info, err := os.Lstat(path)
 		if err == nil && (n != known || info.Size() != s.end) { // what is new to this process may be cut off
-			err = s.scan(n, &rows)
+			err = s.scan(n)
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -182,15 +116,11 @@ func (s *segments) lookLocked() error {
 		}
 		s.last, s.end = n, segmentHeader
 	}
-	if len(rows) > 0 {
-		slices.SortFunc(rows, row.compare)
-		s.recent = merge(s.recent, rows)
-	}
 	return nil
 }
 
 // scan reads what is new in a segment.
-func (s *segments) scan(n uint64, rows *[]row) error {
+func (s *segments) scan(n uint64) error {
 	return s.on(n, false, func(f *segment) error {
 		if s.sure = f.durable; f.checked == 0 {
 			s.sure = 0
@@ -211,49 +141,27 @@ func (s *segments) scan(n uint64, rows *[]row) error {
 				gap(r.at)
 			} else if r.mark != markGone {
 				for _, k := range r.keys {
-					*rows = append(*rows, row{prefixOf(k), placeOf(n, r.at)})
+					s.keys.add(contract.ID(k), uint64(len(s.records)))
 				}
+				s.records = append(s.records, placeOf(n, r.at))
 			}
+			s.end = r.next() // what follows may not be readable
 		}
 		s.end = f.scanned
 		return nil
 	})
 }
 
-// merge merges two sorted lists.
-func merge(a, b []row) []row {
-	out := make([]row, 0, len(a)+len(b))
-	for len(a) > 0 && len(b) > 0 {
-		if a[0].compare(b[0]) <= 0 {
-			out, a = append(out, a[0]), a[1:]
-		} else {
-			out, b = append(out, b[0]), b[1:]
-		}
-	}
-	return append(append(out, a...), b...)
-}
-
 // places are where records with a key may be.
-func (s *segments) places(key crypto.Hash) (at []place, err error) {
+func (s *segments) places(key crypto.Hash) (at []place) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k := prefixOf(key)
-	if s.index != nil {
-		at, err = s.index.find(k)
-		if errors.Is(err, errIndex) {
-			s.reset()
-			s.noIndex = true
-			err = s.lookLocked()
-		}
-		if err != nil {
-			return nil, err
+	if s.last != 0 {
+		for i := range s.keys.find(contract.ID(key)) {
+			at = append(at, s.records[i])
 		}
 	}
-	i, _ := slices.BinarySearchFunc(s.recent, row{key: k}, row.compare)
-	for ; i < len(s.recent) && s.recent[i].key == k; i++ {
-		at = append(at, s.recent[i].place)
-	}
-	return at, nil
+	return at
 }
 
 // found is a record that a key leads to.
@@ -265,11 +173,7 @@ type found struct {
 // find returns the records with a key that have not ended, as of the last look. damaged
 // is the segment in which there may be one that cannot be read; 0 if there is none.
 func (s *segments) find(key crypto.Hash) (all []found, damaged uint64, err error) {
-	at, err := s.places(key)
-	if err != nil {
-		return nil, 0, err
-	}
-	return s.findAt(key, at)
+	return s.findAt(key, s.places(key))
 }
 
 // findAt is find among some places.
@@ -370,7 +274,7 @@ func (s *segments) add(records []byte, urgent bool) (err error) {
 		return err
 	}
 	s.sure = s.end
-	return s.reindex()
+	return nil
 }
 
 // ready makes sure that so many bytes that are urgent could be added now. The lock is held
@@ -573,195 +477,4 @@ func (s *segments) firstUnchecked() (n uint64, err error) {
 		}
 	}
 	return n, nil
-}
-
-// placeIndex is the file `index`, open.
-type placeIndex struct {
-	f    *os.File
-	rows int64
-	upTo place
-}
-
-const (
-	indexMagic = "ckidx/2\n"
-	indexHead  = 64
-	indexRow   = 16
-	pageRows   = 62
-	pageSize   = pageRows*indexRow + 8
-)
-
-// errIndex says that a page is not what was written.
-var errIndex = errors.New("index is damaged")
-
-func (x *placeIndex) marshal() []byte {
-	b := append(make([]byte, 0, indexHead), indexMagic...)
-	b = binary.BigEndian.AppendUint64(b, uint64(x.rows))
-	b = binary.BigEndian.AppendUint64(b, x.upTo.segment())
-	b = binary.BigEndian.AppendUint64(b, uint64(x.upTo.at()))
-	check := sumOf(b)
-	return append(append(b, check[:]...), make([]byte, indexHead-len(b)-len(check))...)
-}
-
-// openIndex opens the index; nil if there is none, or it is none.
-func (s *segments) openIndex() *placeIndex {
-	f, err := s.g.open(s.indexPath())
-	if err != nil {
-		return nil
-	}
-	b := make([]byte, indexHead)
-	_, err = f.ReadAt(b, 0)
-	num := func(i int) uint64 { return binary.BigEndian.Uint64(b[i:]) }
-	x := &placeIndex{f, int64(num(8)), placeOf(num(16), int64(num(24)))}
-	if err != nil || !bytes.Equal(b, x.marshal()) {
-		f.Close()
-		return nil
-	}
-	return x
-}
-
-func (x *placeIndex) pages() int64 { return (x.rows + pageRows - 1) / pageRows }
-
-// page reads the rows of a page.
-func (x *placeIndex) page(n int64) ([]row, error) {
-	rows := make([]row, min(pageRows, x.rows-n*pageRows))
-	b := make([]byte, len(rows)*indexRow+8)
-	if _, err := x.f.ReadAt(b, indexHead+n*pageSize); err == io.EOF {
-		return nil, errIndex
-	} else if err != nil {
-		return nil, err
-	}
-	end := len(b) - 8
-	if sumOf(b[:end]) != [8]byte(b[end:]) {
-		return nil, errIndex
-	}
-	for i := range rows {
-		r := b[i*indexRow:]
-		rows[i] = row{binary.BigEndian.Uint64(r), place(binary.BigEndian.Uint64(r[8:]))}
-	}
-	return rows, nil
-}
-
-// find returns the places of a key. Keys are hashes: where one is is nearly known.
-func (x *placeIndex) find(key uint64) (at []place, err error) {
-	between := func(a, b uint64) int64 { return int64(float64(b-a) / (1 << 64) * float64(x.pages())) }
-	lo, hi := int64(0), x.pages() // the first page that ends with the key, or a greater one, is in [lo, hi]
-	for guess := between(0, key); lo < hi; {
-		n := max(lo, min(guess, hi-1))
-		rows, err := x.page(n)
-		if err != nil {
-			return nil, err
-		}
-		switch first, last := rows[0].key, rows[len(rows)-1].key; {
-		case last < key:
-			lo, guess = n+1, n+1+between(last, key)
-		case first >= key:
-			hi, guess = n, n-1-between(key, first)
-		default:
-			lo, hi = n, n
-		}
-	}
-	for ; lo < x.pages(); lo++ {
-		rows, err := x.page(lo)
-		if err != nil {
-			return nil, err
-		}
-		i, _ := slices.BinarySearchFunc(rows, row{key: key}, row.compare)
-		for _, r := range rows[i:] {
-			if r.key != key {
-				return at, nil
-			}
-			at = append(at, r.place)
-		}
-	}
-	return at, nil
-}
-
-// reindex writes the index anew if too much has come since. The lock is held exclusively.
-func (s *segments) reindex() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	old := s.index
-	if old == nil {
-		old = &placeIndex{}
-	}
-	if len(s.recent) < s.indexFrom+int(old.rows/64) {
-		return nil
-	}
-	x, err := s.writeIndex(old)
-	if noRoom(err) || errors.Is(err, errIndex) { // it is seen again when it is used
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if s.index != nil {
-		s.index.f.Close()
-	}
-	s.index, s.recent, s.noIndex = x, nil, false
-	return nil
-}
-
-func (s *segments) writeIndex(old *placeIndex) (x *placeIndex, err error) {
-	tmp := s.indexPath() + ".new"
-	if err := s.g.removeOne(tmp); err != nil {
-		return nil, err
-	}
-	out, err := s.g.ops.open(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, s.g.modeOf(tmp))
-	if err != nil {
-		return nil, err
-	}
-	defer out.Close()
-	defer func() {
-		if err != nil {
-			s.g.removeOne(tmp) // nobody else may have the room that it takes
-		}
-	}()
-	x = &placeIndex{upTo: placeOf(s.last, s.end)}
-	w := bufio.NewWriterSize(io.NewOffsetWriter(out, indexHead), 1<<16)
-	page := make([]byte, 0, pageSize)
-	flush := func() {
-		check := sumOf(page)
-		w.Write(append(page, check[:]...))
-		page = page[:0]
-	}
-	put := func(rows []row) {
-		for _, r := range rows {
-			page = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(page, r.key), uint64(r.place))
-			if x.rows++; x.rows%pageRows == 0 {
-				flush()
-			}
-		}
-	}
-	recent := s.recent
-	for n := range old.pages() {
-		rows, err := old.page(n)
-		if err != nil {
-			return nil, err
-		}
-		i, _ := slices.BinarySearchFunc(recent, rows[len(rows)-1], row.compare)
-		put(merge(rows, recent[:i]))
-		recent = recent[i:]
-	}
-	put(recent)
-	if len(page) > 0 {
-		flush()
-	}
-	if err := w.Flush(); err != nil {
-		return nil, err
-	}
-	if _, err := out.WriteAt(x.marshal(), 0); err != nil {
-		return nil, err
-	}
-	disk.Chtimes(tmp, s.g.fullHour())
-	if err := out.Sync(); err != nil {
-		return nil, err
-	}
-	if err := out.Close(); err != nil {
-		return nil, err
-	}
-	if err := s.g.ops.rename(tmp, s.indexPath()); err != nil {
-		return nil, err
-	}
-	x.f, err = s.g.open(s.indexPath())
-	return x, err
 }

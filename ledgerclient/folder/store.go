@@ -19,7 +19,6 @@ import (
 // store is the ciphertext of a ledger:
 //
 //	payloads/<number>       segments of payloads, see segment.go
-//	payloads/index          derived, see segments.go
 //	contents/<id>.<part>    a payload that is a file of its own
 //	uploads/<random>        one that is being written
 //

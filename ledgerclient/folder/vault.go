@@ -276,10 +276,7 @@ func (v vault) file(r ledgerclient.Refused, limit int) error {
 		return err
 	}
 	key, request := underRequests(filedRefused, r.Answer.Grant), ledgerclient.Marshal(&r.Request)
-	at, err := v.filings.places(key)
-	if err != nil {
-		return err
-	}
+	at := v.filings.places(key)
 	last, _, err := v.filings.findAt(key, at[max(0, len(at)-8):])
 	if err != nil {
 		return err

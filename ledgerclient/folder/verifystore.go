@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"slices"
 	"sync"
 
 	"github.com/carekey/carekey/crypto"
@@ -161,14 +160,7 @@ func verifyStore(ctx context.Context, f *Folder, found *findings) error {
 			return err
 		}
 	}
-	if err := v.missing(ctx); err != nil || !v.astray {
-		return err
-	}
-	// The index is derived: it is made anew.
-	return f.write(ctx, func(snapshot) error {
-		v.payloads.forget()
-		return v.removeOne(v.payloads.indexPath())
-	})
+	return v.missing(ctx)
 }
 
 type storeVerifier struct {
@@ -176,9 +168,8 @@ type storeVerifier struct {
 	f     *Folder
 	found *findings
 
-	mu     sync.Mutex
-	seen   map[uint64]*seenParts // by the position of the entry
-	astray bool                  // a record is not found by its keys
+	mu   sync.Mutex
+	seen map[uint64]*seenParts // by the position of the entry
 }
 
 // seenParts are the parts of an entry that are held.
@@ -193,17 +184,6 @@ func (v *storeVerifier) segment(ctx context.Context, n uint64) error {
 	file := v.relative(path)
 	return v.found.verifySegment(ctx, v.f, path, func(r *segRecord, e entryAt, body []byte) error {
 		p := found{*r, n}
-		for _, k := range r.keys {
-			at, err := v.payloads.places(k)
-			if err != nil {
-				return err
-			}
-			if !slices.Contains(at, placeOf(n, r.at)) {
-				v.mu.Lock()
-				v.astray = true
-				v.mu.Unlock()
-			}
-		}
 		if e.gone {
 			return nil
 		}
