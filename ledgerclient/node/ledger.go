@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"strconv"
 	"sync"
@@ -82,8 +83,8 @@ func (n *Node) asks() uint64 {
 	return have / BundleWidth * BundleWidth
 }
 
-func fromHeader(from uint64) [2]string {
-	return [2]string{HeaderFrom, strconv.FormatUint(from, 10)}
+func fromHeader(from uint64) http.Header {
+	return http.Header{HeaderFrom: {strconv.FormatUint(from, 10)}}
 }
 
 // take keeps news.

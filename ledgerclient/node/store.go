@@ -158,7 +158,7 @@ func (b *blob) readOn(p []byte, off int64) (n int, err error) {
 // open asks for the bytes [from, to] and leaves the answer to be read.
 func (b *blob) open(from, to int64) (*answering, error) {
 	q := question{service: ofStore, path: PathBlobs, reads: true,
-		header: [2]string{HeaderLocator, b.locator}, span: "bytes=" + number(from) + "-" + number(to)}
+		header: http.Header{HeaderLocator: {b.locator}, "Range": {"bytes=" + number(from) + "-" + number(to)}}}
 	return b.n.wire.each(b.ctx, &q, func(a *answering) error { return b.checkRange(a, from, to) })
 }
 

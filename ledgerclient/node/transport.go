@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -103,13 +104,12 @@ func Fingerprint(c *x509.Certificate) crypto.Hash {
 type question struct {
 	service string // "ledger", "store" or "keeper", for errors
 	path    string
-	header  [2]string // one more header: its name and value
-	span    string    // header Range
-	body    []byte    // nil: of GET, otherwise of POST
-	token   bool      // the submit token goes with it
-	reads   bool      // changes nothing: may be asked again at another URL
-	urgent  bool      // is asked of a node that was away, too
-	limit   int64     // bytes of the answer; 0: there is none
+	header  http.Header // beside those of every question
+	body    []byte      // nil: of GET, otherwise of POST
+	token   bool        // the submit token goes with it
+	reads   bool        // changes nothing: may be asked again at another URL
+	urgent  bool        // is asked of a node that was away, too
+	limit   int64       // bytes of the answer; 0: there is none
 }
 
 // ask asks a question and returns the whole answer.
@@ -259,12 +259,7 @@ func (w *wire) send(ctx context.Context, base string, q *question) (a *answering
 	if q.body != nil {
 		req.Header.Set("Content-Type", TypeBinary)
 	}
-	if q.header[0] != "" {
-		req.Header.Set(q.header[0], q.header[1])
-	}
-	if q.span != "" {
-		req.Header.Set("Range", q.span)
-	}
+	maps.Copy(req.Header, q.header)
 	if q.token && w.token != "" {
 		req.Header.Set("Authorization", "Bearer "+w.token)
 	}
