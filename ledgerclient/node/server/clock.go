@@ -69,6 +69,9 @@ func apart(against string, went, should time.Duration) error {
 // over the monotonic clock, which stands still while a machine sleeps.
 // idle is how far the folder itself finds the clock past that hour, 0 if it believes it.
 func (g *clockGuard) look(ctx context.Context, last contract.Hour, idle contract.Hour) error {
+	g.mu.Lock()
+	was := g.found
+	g.mu.Unlock()
 	var found error
 	if idle > 0 {
 		found = clockOff("ledger", time.Duration(idle)*time.Hour)
@@ -87,7 +90,7 @@ func (g *clockGuard) look(ctx context.Context, last contract.Hour, idle contract
 		if err == nil {
 			found = apart("reference", g.wall().Sub(ref), 0)
 			agreed = found == nil
-		} else if e, ok := fault.As(g.lastFound(), ErrClockOff); ok && e.Value("against") == "reference" {
+		} else if e, ok := fault.As(was, ErrClockOff); ok && e.Value("against") == "reference" {
 			found = e // it was off when the reference last answered
 		}
 	}
@@ -97,10 +100,4 @@ func (g *clockGuard) look(ctx context.Context, last contract.Hour, idle contract
 	}
 	g.mu.Unlock()
 	return g.off()
-}
-
-func (g *clockGuard) lastFound() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.found
 }

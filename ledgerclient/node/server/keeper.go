@@ -67,13 +67,8 @@ func (s *Server) release(ctx context.Context, r ledgerclient.Request) (ledgercli
 type stopped = node.Reply[ledgerclient.Acknowledgement]
 
 // stop hands revocations to the keeper.
-func (s *Server) stop(ctx context.Context, revocations []contract.Entry) (out []stopped, err error) {
-	err = s.desk.revoke(func() error {
-		acks, err := s.keeper.Revoke(ctx, revocations)
-		out, err = node.Replies(acks, err)
-		return err
-	})
-	return out, err
+func (s *Server) stop(ctx context.Context, revocations []contract.Entry) ([]stopped, error) {
+	return node.Replies(s.keeper.Revoke(ctx, revocations))
 }
 
 func (s *Server) revoke(q *request, revocations []contract.Entry) error {

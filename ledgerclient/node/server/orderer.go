@@ -49,6 +49,17 @@ const appendTime = time.Minute
 // little more.
 const stopsAtOnce = 64
 
+// revoking is the orderer of revocations, for which a desk leaves room.
+func revoking[O any](d *desk, do func(context.Context, []contract.Entry) ([]O, error)) *orderer[O] {
+	return &orderer[O]{desk: &desk{most: 1}, most: stopsAtOnce, do: func(ctx context.Context, revocations []contract.Entry) (out []O, err error) {
+		err = d.revoke(func() error {
+			out, err = do(ctx, revocations)
+			return err
+		})
+		return out, err
+	}}
+}
+
 // queued submits a request's entries.
 func queued[O any](q *request, o *orderer[O], entries []contract.Entry) (out []O, err error) {
 	err = q.place.queue(q.Context(), func(ctx context.Context) error {

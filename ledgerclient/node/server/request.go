@@ -226,8 +226,8 @@ func (s *Server) serve(q *request) (err error) {
 		return refuse(node.KindMethod)
 	}
 	q.route = route
-	if route.token && s.tokens.needed() {
-		hash, ok := s.tokens.check(q.Request)
+	if route.token && len(*s.tokens.Load()) > 0 {
+		hash, ok := s.checkToken(q.Request)
 		if !ok {
 			h.Set("WWW-Authenticate", "Bearer")
 			return refuse(node.KindToken)

@@ -23,6 +23,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -149,7 +150,7 @@ type Server struct {
 	log     *slog.Logger
 	routes  map[string]map[string]route // by path and method; of tiles by the beginning of their path
 	clock   *clockGuard
-	tokens  tokens
+	tokens  atomic.Pointer[[]crypto.Hash] // hashes; none: nobody needs one
 	buckets *buckets
 	gate    gate
 	conns   room
@@ -231,14 +232,8 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 		order, at = opt.Ledger.Append, new(desk)
 	}
 	s.orders = &orderer[ledgerclient.Outcome]{desk: at, most: node.MaxEntries, do: order}
-	s.stops = &orderer[ledgerclient.Outcome]{desk: &desk{most: 1}, most: stopsAtOnce, do: func(ctx context.Context, revocations []contract.Entry) (out []ledgerclient.Outcome, err error) {
-		err = s.desk.revoke(func() error {
-			out, err = order(ctx, revocations)
-			return err
-		})
-		return out, err
-	}}
-	s.stopper = &orderer[stopped]{desk: &desk{most: 1}, most: stopsAtOnce, do: s.stop}
+	s.stops = revoking(&s.desk, order)
+	s.stopper = revoking(&s.desk, s.stop)
 	s.every(run, sweepEvery, func() { s.Sweep(run) })
 	s.every(run, lookEvery, func() {
 		if err := s.look(run); err != nil && run.Err() == nil {
@@ -324,7 +319,10 @@ func (s *Server) Close() {
 }
 
 // SetTokens changes the submit tokens while the server runs.
-func (s *Server) SetTokens(hashes []crypto.Hash) { s.tokens.set(hashes) }
+func (s *Server) SetTokens(hashes []crypto.Hash) {
+	hashes = slices.Clone(hashes)
+	s.tokens.Store(&hashes)
+}
 
 // HTTPServer returns the server to listen with, its time-outs and limits set. The
 // caller sets TLSConfig and serves.

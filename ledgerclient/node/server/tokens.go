@@ -4,7 +4,6 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"strings"
-	"sync/atomic"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/node"
@@ -15,22 +14,9 @@ func HashToken(token string) crypto.Hash {
 	return crypto.TaggedHash(crypto.TagSubmitToken, []byte(token))
 }
 
-// tokens are the hashes of the submit tokens; none: nobody needs one.
-type tokens struct {
-	hashes atomic.Pointer[[]crypto.Hash]
-}
-
-func (t *tokens) set(hashes []crypto.Hash) {
-	hashes = append([]crypto.Hash(nil), hashes...)
-	t.hashes.Store(&hashes)
-}
-
-// needed reports whether submitting takes a token.
-func (t *tokens) needed() bool { return len(*t.hashes.Load()) > 0 }
-
-// check returns the hash of a request's token, if it is one of the node's. All of
+// checkToken returns the hash of a request's token, if it is one of the node's. All of
 // them are compared, each in constant time.
-func (t *tokens) check(r *http.Request) (hash crypto.Hash, ok bool) {
+func (s *Server) checkToken(r *http.Request) (hash crypto.Hash, ok bool) {
 	values := r.Header.Values("Authorization")
 	if len(values) != 1 {
 		return hash, false
@@ -41,7 +27,7 @@ func (t *tokens) check(r *http.Request) (hash crypto.Hash, ok bool) {
 	}
 	hash = HashToken(token)
 	found := 0
-	for _, h := range *t.hashes.Load() {
+	for _, h := range *s.tokens.Load() {
 		found |= subtle.ConstantTimeCompare(h[:], hash[:])
 	}
 	return hash, found == 1
