@@ -119,3 +119,8 @@ func (a *app) dial(ctx context.Context, i node.Invitation) (ledgerclient.Service
 	}
 	return n.Services(), nil
 }
+
+// claim makes this process the only one that serves a folder, until it ends.
+func claim(path string) (release func(), err error) {
+	return folder.Claim(path)
+}

@@ -15,7 +15,6 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
-	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/node/server"
 	"github.com/carekey/carekey/wallet/atomicfile"
@@ -160,7 +159,7 @@ func edit(dir string, change func(*config) error) error {
 	if _, err := readConfig(dir); err != nil {
 		return err
 	}
-	release, err := folder.Claim(filepath.Join(dir, editLock))
+	release, err := claim(filepath.Join(dir, editLock))
 	if err != nil {
 		return err
 	}

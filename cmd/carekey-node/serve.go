@@ -82,7 +82,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		cfg.Order = o.order
 	}
 	log := a.logger(o.debug)
-	release, err := folder.Claim(filepath.Join(o.dir, serveLock))
+	release, err := claim(filepath.Join(o.dir, serveLock))
 	if errors.Is(err, folder.ErrBusy) {
 		return errServed.With("dir", o.dir)
 	} else if err != nil {
