@@ -1,7 +1,6 @@
 package folder
 
 import (
-	"context"
 	"encoding/hex"
 	"errors"
 	"io/fs"
@@ -27,7 +26,7 @@ type ground struct {
 	hour   func() contract.Hour // this machine's clock
 	// eraseDue tells whether a record withdrawn at that ledger hour is to be erased.
 	eraseDue func(contract.Hour) bool
-	lock     locker
+	lock     *log
 	shares   *shareFiles
 	payloads *segments
 	filings  *segments
@@ -70,13 +69,6 @@ func (c *checkedEntries) take(e *contract.Entry) bool {
 	_, ok := c.set[*e]
 	delete(c.set, *e)
 	return ok
-}
-
-// locker runs f under the folder's lock with the newest head of the log. Neither
-// may be called from within f.
-type locker interface {
-	read(ctx context.Context, f func(snapshot) error) error
-	write(ctx context.Context, f func(snapshot) error) error
 }
 
 // path is a path inside the folder.

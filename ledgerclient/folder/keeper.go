@@ -30,7 +30,7 @@ func (f *Folder) openKeeper() (*keeper.Keeper, error) {
 // ground is one for all of the folder's services, since it remembers what it has seen.
 func (f *Folder) ground() *ground {
 	f.baseOnce.Do(func() {
-		f.base = newGround(&ground{dir: f.dir, ops: f.ops, modes: f.modes, ledger: f.id, hour: f.hour, eraseDue: f.eraseDue, lock: f})
+		f.base = newGround(&ground{dir: f.dir, ops: f.ops, modes: f.modes, ledger: f.id, hour: f.hour, eraseDue: f.eraseDue, lock: f.log})
 	})
 	return f.base
 }

@@ -485,7 +485,8 @@ func (l *log) View(ctx context.Context, fn func(keeper.View) error) error {
 	return l.look(ctx, func() error { return fn(view{l}) })
 }
 
-// read is View while no other process writes.
+// read is View while no other process writes. Neither it nor write may be called from
+// within fn.
 func (l *log) read(ctx context.Context, fn func(snapshot) error) error {
 	return l.locked(ctx, shared, func() error { return fn(view{l}) })
 }
