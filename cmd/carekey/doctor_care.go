@@ -47,16 +47,12 @@ func (e *exam) examineCare(_ context.Context) {
 	}
 }
 
-// ago is a date for people.
+// ago is a time that is past, for people.
 func ago(now, t time.Time) string {
-	days := int(now.Sub(t).Hours() / 24)
-	switch {
-	case t.IsZero():
+	if t.IsZero() {
 		return "never"
-	case days < 1:
-		return "today"
 	}
-	return fmt.Sprintf("%s ago", plural(days, "day", "days"))
+	return roughly(max(0, now.Sub(t))) + " ago"
 }
 
 // examineStore looks whether the store and the keepers hold what is this wallet's.

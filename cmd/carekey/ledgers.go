@@ -72,11 +72,7 @@ func (a ledgers) newDefault() *cobra.Command {
 				return err
 			}
 			if a.flags.json {
-				s, err := wallet.ReadSettings(p.dir)
-				if err != nil {
-					return err
-				}
-				p.settings = &s
+				p.settings.Default = at.ID
 				return a.list(p)
 			}
 			a.say("From now on %s is meant when no ledger is named.", ledgerWords(p.dir, at.ID))

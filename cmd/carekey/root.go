@@ -94,13 +94,11 @@ func (a *app) overview() error {
 		}
 	}
 	if a.flags.json {
-		return a.printJSON(struct {
-			Home    string      `json:"home"`
-			Profile string      `json:"profile"`
-			Wallet  bool        `json:"wallet"` // there is one
-			Ledger  string      `json:"ledger"` // where the one is that is meant
-			Ledgers []placeJSON `json:"ledgers"`
-		}{p.home, a.profile(), p.settings != nil, p.at.shown(), list(places, same)})
+		return a.printJSON(map[string]any{
+			"home": p.home, "profile": a.profile(), "wallet": p.settings != nil,
+			"ledger":  p.at.shown(), // the one that is meant
+			"ledgers": list(places, same),
+		})
 	}
 	w := "none yet"
 	if p.settings != nil {

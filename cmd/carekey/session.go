@@ -328,10 +328,7 @@ func (s *session) tellUnwritten(w *wallet.Wallet, failed error) {
 		said[f.Message] = true
 		switch {
 		case i < len(over) || is[*wallet.DamagedError](err) || errors.Is(err, wallet.ErrVersion):
-			s.say("Passed over: %s.", f.Message)
-			if f.Hint != "" {
-				s.say("hint:  %s", s.ours(f.Hint))
-			}
+			s.tell("Passed over", f)
 		case failed == nil:
 			s.say("Not written down on this computer: %s. It holds all the same.", f.Message)
 		case errors.Is(failed, wallet.ErrPending):
@@ -369,11 +366,15 @@ func sentence(s string) string {
 // they go with the next change.
 func (s *session) keepBook(ctx context.Context, w *wallet.Wallet) {
 	if _, err := w.Book().Keep(ctx); err != nil && w.Changes().Stuck() == nil {
-		f := explain(err)
-		s.say("Your contacts are on this computer only, until the next change: %s.", f.Message)
-		if f.Hint != "" {
-			s.say("hint:  %s", s.ours(f.Hint))
-		}
+		s.tell("Your contacts are on this computer only, until the next change", explain(err))
+	}
+}
+
+// tell says what could not be done, which is no failure of the command.
+func (s *session) tell(what string, f failure) {
+	s.say("%s: %s.", what, f.Message)
+	if f.Hint != "" {
+		s.say("hint:  %s", s.ours(f.Hint))
 	}
 }
 
