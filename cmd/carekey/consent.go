@@ -145,6 +145,8 @@ func (a consents) show(ctx context.Context, args []string) error {
 type explanationJSON struct {
 	consentJSON
 	wallet.Explanation
+	Ledger  string `json:"ledger"` // both empty where no consent concerns it
+	Consent string `json:"consent"`
 }
 
 // explain says whether an opening is allowed, and why; to is whom it was asked for, if
@@ -162,7 +164,7 @@ func (a consents) explain(ctx context.Context, query, to string, ask func(*walle
 	if a.flags.json {
 		j := explanationJSON{Explanation: x}
 		if x.Consent != nil {
-			j.consentJSON = consentOf(*x.Consent)
+			j.consentJSON, j.Ledger, j.Consent = consentOf(*x.Consent), x.Consent.Ledger.String(), x.Consent.ID.String()
 		} else {
 			j.consentJSON.Records, j.To = []wallet.ConsentRecord{}, to
 		}
