@@ -62,26 +62,26 @@ func (a Address) IsZero() bool { return a == Address{} }
 // ParseAddress reads an address; case, white space and what mail and messengers put
 // around it do not matter. Its error is an [ErrAddress].
 func ParseAddress(text string) (Address, error) {
+	bad := func(fault Fault) (Address, error) { return Address{}, ErrAddress.With("fault", fault) }
 	text, ok := strings.CutPrefix(bare(text), addressPrefix)
 	if !ok {
-		return Address{}, ErrAddress.With("fault", FaultMalformed)
+		return bad(FaultMalformed)
 	}
 	b, fault := decodeCode(text, TagAddressChecksum, addressSize)
 	if fault != "" {
-		return Address{}, ErrAddress.With("fault", fault)
+		return bad(fault)
 	}
 	a := Address{PubKey(b[1:34]), PubKey(b[34:67]), Signature(b[67:131])}
 	if checked.has(a) {
 		return a, nil
 	}
-	if _, err := decompress(a.View); err != nil {
-		return Address{}, ErrAddress.With("fault", FaultMalformed)
-	}
-	if _, err := decompress(a.Sign); err != nil {
-		return Address{}, ErrAddress.With("fault", FaultMalformed)
+	for _, key := range []PubKey{a.View, a.Sign} {
+		if _, err := decompress(key); err != nil {
+			return bad(FaultMalformed)
+		}
 	}
 	if !a.Sign.Verify(TaggedHash(TagAddress, a.head()), a.Signature) {
-		return Address{}, ErrAddress.With("fault", FaultMixed)
+		return bad(FaultMixed)
 	}
 	checked.add(a)
 	return a, nil

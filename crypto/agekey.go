@@ -50,15 +50,12 @@ type stanzaIdentity struct {
 func (i *stanzaIdentity) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	ours := 0
 	for _, s := range stanzas {
-		if s.Type != stanzaType {
-			if i.only {
-				return nil, ErrDamaged.With("what", "header")
-			}
-			continue
+		if s.Type == stanzaType {
+			ours++
 		}
-		if ours++; ours > maxStanzas {
-			return nil, ErrDamaged.With("what", "header")
-		}
+	}
+	if ours > maxStanzas || i.only && ours < len(stanzas) {
+		return nil, ErrDamaged.With("what", "header")
 	}
 	for _, s := range stanzas {
 		if s.Type != stanzaType {
