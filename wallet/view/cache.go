@@ -230,8 +230,6 @@ const (
 	_        = uint(maxBlock - payload.MaxTerms - 64) // the records of the largest terms fit
 	// blockOver is by how much a block is longer in the file.
 	blockOver = 4 + 40
-	// maxRecent is how many blocks of the file are in memory at most.
-	maxRecent = 8
 )
 
 // place is where a frame is: the offset of its block in the file, and its own in the
@@ -248,9 +246,9 @@ type block struct {
 
 // cache is what of the cache file is in memory, beside the threads.
 type cache struct {
-	tail   []block          // not in the file, at its end; frames are added to the last one
-	saved  int64            // end of what is in the file, the state's CacheSize
-	recent map[int64][]byte // blocks that were read, by where they are
+	tail  []block // not in the file, at its end; frames are added to the last one
+	saved int64   // end of what is in the file, the state's CacheSize
+	last  block   // that was read: what is looked up together was noted together
 }
 
 // end is where the next block will begin.
@@ -374,8 +372,8 @@ func (v *View) blockAt(at int64) ([]byte, error) {
 	if i, ok := slices.BinarySearchFunc(c.tail, at, func(b block, at int64) int { return cmp.Compare(b.at, at) }); ok {
 		return c.tail[i].plain, nil
 	}
-	if plain, ok := c.recent[at]; ok {
-		return plain, nil
+	if c.last.plain != nil && c.last.at == at {
+		return c.last.plain, nil
 	}
 	f, err := v.Home.Open(v.Home.In(cacheFile), os.O_RDONLY)
 	if err != nil {
@@ -390,10 +388,7 @@ func (v *View) blockAt(at int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(c.recent) == maxRecent || c.recent == nil {
-		c.recent = map[int64][]byte{}
-	}
-	c.recent[at] = plain
+	c.last = block{at, plain}
 	return plain, nil
 }
 
