@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -487,16 +486,19 @@ func TestTwoLedgers(t *testing.T) {
 }
 
 // A wallet checks all of a ledger that is not a folder of its own, and the next time
-// only what is new.
+// only new signatures.
 func TestVerifyLedger(t *testing.T) {
 	ctx := context.Background()
-	tn, l, patient, _, _ := remote(t)
+	_, l, patient, _, _ := remote(t)
 	verify := func(want, signatures uint64) {
 		t.Helper()
 		l.leaves = 0
 		size, root, n, err := patient.Log().Verify(ctx, nil)
 		if err != nil || size != want || n != signatures || root.IsZero() {
 			t.Errorf("%d leaves, %d signatures, %v; want %d and %d", size, n, err, want, signatures)
+		}
+		if l.leaves != int(want) {
+			t.Errorf("%d leaves were read", l.leaves)
 		}
 		if s, r := patient.Log().Verified(); s != want || r != root {
 			t.Error(s, r)
@@ -505,32 +507,8 @@ func TestVerifyLedger(t *testing.T) {
 	must(patient.Consents().List(ctx))(t)
 	verify(3, 3)
 	verify(3, 0)
-	if l.leaves != 0 {
-		t.Errorf("%d leaves downloaded again", l.leaves)
-	}
 	add(t, patient, "b.txt", "b")
 	verify(4, 1)
-	if l.leaves != 1 {
-		t.Errorf("%d leaves downloaded, want the new one", l.leaves)
-	}
-	// The file is only a cache.
-	file := onlyMatch(t, filepath.Join(tn.dir, "home of Maria", "ledgers", "*", "leaves"))
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw[len(raw)/2] ^= 1
-	if err := os.WriteFile(file, raw, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	verify(4, 4)
-	if err := os.Truncate(file, 300); err != nil {
-		t.Fatal(err)
-	}
-	verify(4, 0)
-	if l.leaves != 3 {
-		t.Errorf("%d leaves downloaded, want the three that were lost", l.leaves)
-	}
 	l.ledger = true
 	if _, _, _, err := patient.Log().Verify(ctx, nil); !errors.Is(err, errCut) {
 		t.Error(err)

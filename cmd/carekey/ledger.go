@@ -145,7 +145,7 @@ func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Walle
 func (a ledgers) verify(ctx context.Context, l *ledger, w *wallet.Wallet, j *ledgerJSON) (err error) {
 	step, end := a.steps("verifying")
 	defer end()
-	if w != nil && l.Ledger.Properties().Remote { // the wallet keeps what it has downloaded
+	if w != nil && l.Ledger.Properties().Remote { // the wallet knows whose signatures it has checked
 		j.Size, j.Root, j.Signatures, err = w.Log().Verify(ctx, step)
 	} else {
 		var size uint64

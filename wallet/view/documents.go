@@ -18,7 +18,6 @@ import (
 // Files of the folder that a wallet keeps of each of its ledgers.
 const (
 	cacheFile   = "cache"   // sealed frames: what the ledger holds of this wallet; can be rebuilt
-	leavesFile  = "leaves"  // all of the ledger, as it was verified: public
 	GenesisFile = "genesis" // the ledger's configuration document, public: opens the wallet when the ledger is out of reach
 )
 

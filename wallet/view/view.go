@@ -11,7 +11,6 @@
 //	genesis, config-N
 //	          the ledger's configuration, public: opens the wallet where the ledger is out
 //	          of reach
-//	leaves    all of the ledger, if it was verified: public
 //
 // On doubt the cache is thrown away and read again from the ledger, through the head that
 // was seen before: the loss of a file does not make the wallet believe another history.
