@@ -59,13 +59,6 @@ func (s *segments) path(n uint64) string {
 	return s.g.path(append(s.elem[:len(s.elem):len(s.elem)], fmt.Sprintf("%010d", n))...)
 }
 
-// forget drops what was seen before.
-func (s *segments) forget() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.segmentsSeen = segmentsSeen{}
-}
-
 // list returns the numbers of all segments.
 func (s *segments) list() (all []uint64, err error) {
 	files, err := s.g.readDir(s.g.path(s.elem...))
