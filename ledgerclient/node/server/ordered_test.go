@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -16,17 +17,24 @@ import (
 // elsewhere is an order that can be out of reach.
 type elsewhere struct {
 	w    *world
-	away error
+	away atomic.Bool
 }
 
+var errNoAnswer = errors.New("no answer")
+
 func (e *elsewhere) Append(ctx context.Context, es []contract.Entry) ([]ledgerclient.Outcome, error) {
-	if e.away != nil {
-		return nil, &ledgerclient.UnreachableError{Service: "ledger", Err: e.away}
+	if e.away.Load() {
+		return nil, &ledgerclient.UnreachableError{Service: "ledger", Err: errNoAnswer}
 	}
 	return e.w.folder.Append(ctx, es)
 }
 
-func (e *elsewhere) Follow(context.Context) error { return e.away }
+func (e *elsewhere) Follow(context.Context) error {
+	if e.away.Load() {
+		return errNoAnswer
+	}
+	return nil
+}
 
 // A node that cannot read its order says of no head that it is the newest, and
 // releases nothing: a revocation may stand there.
@@ -41,7 +49,7 @@ func TestOrderOutOfReach(t *testing.T) {
 	w.order(access)
 	before := w.ok(w.get(node.PathCheckpoint))
 
-	order.away = errors.New("no answer")
+	order.away.Store(true)
 	w.clock.pass(3 * time.Minute)
 	if now := w.ok(w.get(node.PathCheckpoint)); !bytes.Equal(now, before) {
 		t.Errorf("a head of now without a look at the order: %s", now)
@@ -51,7 +59,7 @@ func TestOrderOutOfReach(t *testing.T) {
 	record := w.records(1)
 	w.refused("an entry", w.post(node.PathEntries, node.EntriesForm.Marshal(record)), node.KindFailed)
 
-	order.away = nil
+	order.away.Store(false)
 	w.clock.pass(followTime)
 	if now := w.ok(w.get(node.PathCheckpoint)); bytes.Equal(now, before) {
 		t.Error("the head still is the old one")
