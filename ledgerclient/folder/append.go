@@ -253,12 +253,15 @@ func (l *log) commit(next []accepted, consumed uint64, urgent bool) (err error) 
 			return err
 		}
 		raw := leaf.Marshal()
+		if err := t.add(raw[:]); err != nil {
+			return err
+		}
 		b = append(b, raw[:]...)
 	}
 	if _, err := l.leaves.f.WriteAt(b, int64(at)*contract.LeafSize); err != nil {
 		return err
 	}
-	root, err := t.log.root(t.size()) // of what was just written
+	root, err := t.log.root(t.size())
 	if err != nil {
 		return err
 	}

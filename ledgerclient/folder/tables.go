@@ -19,6 +19,7 @@ type tables struct {
 	leaves leafFile
 
 	log   tree
+	tail  []tlog.Hash // of the leaves behind the last whole block
 	state *stateTree
 	index index
 }
@@ -27,12 +28,9 @@ const logLevel = 8 // blocks of 256 leaves, as a tile has
 
 // newTables are those of no entry, with room for n.
 func newTables(id crypto.LedgerID, config contract.Config, leaves leafFile, n uint64) *tables {
-	return &tables{
-		id: id, config: config, leaves: leaves,
-		log:   tree{level: logLevel, leaves: leaves.hashes},
-		state: newState(n),
-		index: newIndex(n),
-	}
+	t := &tables{id: id, config: config, leaves: leaves, state: newState(n), index: newIndex(n)}
+	t.log = tree{level: logLevel, leaves: t.hashes}
+	return t
 }
 
 // size is how many leaves they are of.
@@ -48,7 +46,7 @@ func (t *tables) find(id contract.ID) (uint64, contract.Entry, bool, error) {
 	return 0, contract.Entry{}, false, nil
 }
 
-// extend makes the changes of the next entry.
+// extend makes the changes of the next entry. add of its leaf is the end of them.
 func (t *tables) extend(a *accepted) {
 	if a.entry.Opens() {
 		t.state.open(a.state)
@@ -56,13 +54,32 @@ func (t *tables) extend(a *accepted) {
 		t.state.follow(a.opened, a.state)
 	}
 	t.index.add(a.id, t.size())
-	t.log.add()
 }
 
 // leafOf is the leaf of the entry by which they were extended last.
 func (t *tables) leafOf(a *accepted) (contract.Leaf, error) {
-	root, err := t.state.root(t.size())
+	root, err := t.state.root(t.state.size)
 	return contract.Leaf{Hour: a.hour, StateRoot: root, Entry: *a.entry}, err
+}
+
+// add takes the bytes of that leaf in.
+func (t *tables) add(leaf []byte) error {
+	t.tail = append(t.tail, tlog.RecordHash(leaf))
+	if t.log.add(); len(t.tail) < 1<<logLevel {
+		return nil
+	}
+	_, err := t.log.hash(0, t.size()>>logLevel-1)
+	t.tail = t.tail[:0]
+	return err
+}
+
+// hashes are those of the leaves [from, to): of the last ones as they came, since what is
+// changed in the file behind an open ledger must not be signed.
+func (t *tables) hashes(from, to uint64) ([]tlog.Hash, error) {
+	if first := t.size() - uint64(len(t.tail)); from >= first {
+		return slices.Clone(t.tail[from-first : to-first]), nil
+	}
+	return t.leaves.hashes(from, to)
 }
 
 // replay judges and extends as was done when the next leaf was new. The leaf's state root is
@@ -82,7 +99,8 @@ func (t *tables) replay(leaf *contract.Leaf) error {
 		return err
 	}
 	t.extend(&a)
-	return nil
+	raw := leaf.Marshal()
+	return t.add(raw[:])
 }
 
 // has reports whether a log that was verified is a beginning of this one.

@@ -314,6 +314,30 @@ func highS(sig crypto.Signature) [64]byte {
 	return out
 }
 
+// Threat: a leaf is changed behind an open ledger. What that signs next is still over the
+// leaf that was logged.
+func TestChangedLeafIsNotSigned(t *testing.T) {
+	for _, more := range []int{1, 300} { // also when a block of the log's tree gets whole
+		for _, at := range []int{9*contract.LeafSize + 3, 9*contract.LeafSize + 60} {
+			f, clock := newLedger(t)
+			w := newWriter(t, f, 2)
+			mustAppend(t, f, w.batch(20))
+			change := func() {
+				leaves := mustRead(t, f.path(leavesFile))
+				leaves[at] ^= 1
+				check(t, os.WriteFile(f.path(leavesFile), leaves, 0o600))
+			}
+			change()
+			mustAppend(t, f, w.batch(more))
+			if err := openAndVerify(f.dir, clock, Verified{}); !errors.As(err, new(*DamagedError)) {
+				t.Errorf("byte %d changed, %d entries later: %v", at, more, err)
+			}
+			change()
+			check(t, openAndVerify(f.dir, clock, Verified{}))
+		}
+	}
+}
+
 func TestVerifyAgain(t *testing.T) {
 	lane.OneGoroutine(t)
 	f, _ := newLedger(t)
