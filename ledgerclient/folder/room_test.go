@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -275,6 +276,44 @@ func TestStopThatCannotBeKept(t *testing.T) {
 	if _, err := start().keeper.Revoke(ctx, []contract.Entry{e}); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("a stop without room: %v", err)
 	}
+}
+
+// A stop that could not be taken down since others had the lock is, before anything is released.
+func TestStopThatWaited(t *testing.T) {
+	origin, clock := newLedger(t)
+	defer origin.Close()
+	start := func() *Folder {
+		t.Helper()
+		f, err := Open(origin.dir, Options{Clock: clock.now, Wait: time.Millisecond})
+		check(t, err)
+		t.Cleanup(func() { f.Close() })
+		return f
+	}
+	f := start()
+	p := newPeople(t, f.id)
+	g, other := p.grant(), p.grant()
+	ask := map[*given]ledgerclient.Request{}
+	for _, g := range []*given{g, other} {
+		p.addGrant(f, g)
+		access, _ := p.access(g, clock.hour)
+		mustAppend(t, f, []contract.Entry{access})
+		ask[g], _ = p.request(g, access, f.keeper.Key())
+	}
+	is := func(f *Folder, g *given, want ledgerclient.Code) {
+		t.Helper()
+		if a, err := f.keeper.Release(ctx, ask[g]); err != nil || a.Code != want {
+			t.Errorf("%v, %v", a.Code, err)
+		}
+	}
+	is(f, other, ledgerclient.Released)
+	check(t, origin.write(ctx, func(snapshot) error {
+		if _, err := f.keeper.Revoke(ctx, []contract.Entry{p.revocation(g)}); !errors.Is(err, ErrBusy) {
+			t.Error(err)
+		}
+		return nil
+	}))
+	is(f, other, ledgerclient.Released)
+	is(start(), g, ledgerclient.Revoked)
 }
 
 // The README promises room for some hundreds of revocations, ordered and acknowledged.

@@ -165,7 +165,11 @@ func (v vault) Store(ctx context.Context, shares []keeper.Share) (held []bool, e
 // Stop marks grants as stopped: at once in this process, and in the folder when it
 // returns.
 func (v vault) Stop(ctx context.Context, revocations []contract.Entry) error {
-	if len(revocations) == 0 && v.unkept.able.Load() {
+	able := v.unkept.able.Load()
+	for range v.unkept.stops.Range { // one is left of a call that did not get the lock
+		able = false
+	}
+	if len(revocations) == 0 && able {
 		return nil
 	}
 	for _, e := range revocations {
