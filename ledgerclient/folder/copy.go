@@ -302,12 +302,14 @@ func (c *copier) file(from, to string, most int64) error {
 			return err
 		}
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		if err := c.to.ops.remove(to); err != nil {
-			return err
-		}
+	tmp := to
+	if next := to + ".new"; ofLayout(c.to.relative(next)) { // until then what was copied before is there
+		tmp = next
 	}
-	out, err := c.to.ops.open(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, c.to.modes.file)
+	if err := c.to.removeOne(tmp); err != nil {
+		return err
+	}
+	out, err := c.to.ops.open(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, c.to.modes.file)
 	if err != nil {
 		return err
 	}
@@ -318,7 +320,10 @@ func (c *copier) file(from, to string, most int64) error {
 	}
 	c.copied.Files++
 	c.copied.Bytes += n
-	return finishFile(out, to, c.to.fullHour())
+	if err := finishFile(out, tmp, c.to.fullHour()); err != nil || tmp == to {
+		return err
+	}
+	return c.to.ops.rename(tmp, to)
 }
 
 // sameBytes tells whether two files hold the same; size is that of the first.

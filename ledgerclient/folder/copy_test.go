@@ -241,6 +241,47 @@ func TestCopyInterrupted(t *testing.T) {
 	}
 }
 
+// Threat: a copy dies while it is brought up to date, and then the ledger. What the copy had
+// is in it, also what the keeper filed.
+func TestOlderCopyIsKept(t *testing.T) {
+	f, clock := newLedger(t)
+	p := newPeople(t, f.id)
+	grants := p.addGrants(f, 2)
+	revoke := func(g *given) {
+		_, err := f.keeper.Revoke(ctx, []contract.Entry{p.revocation(g)})
+		p.must(err)
+	}
+	revoke(grants[0])
+	older := filepath.Join(t.TempDir(), "older")
+	copied(t, f, older)
+	revoke(grants[1])
+	p.addGrants(f, 1)
+	ops := f.ops
+	defer func() { f.ops = ops }()
+	for n := 1; ; n++ {
+		dst := filepath.Join(t.TempDir(), "copy")
+		copyDir(t, older, dst)
+		bad := newFaults()
+		bad.at, bad.torn = n, true
+		f.ops = bad
+		_, err := f.Copy(ctx, dst, nil)
+		g, oerr := Open(dst, Options{Clock: clock.now})
+		p.must(oerr)
+		if _, err := g.Verify(ctx, Verified{}, nil); err != nil {
+			t.Errorf("operation %d: %v", n, err)
+		}
+		if rec, err := (vault{g.ground()}).Read(ctx, keeper.Grant{ID: grants[0].id, NotAfter: grants[0].entry.NotAfter}); err != nil || !rec.Stopped || len(rec.Acks) != 1 {
+			t.Errorf("operation %d: %+v, %v", n, rec, err)
+		}
+		g.Close()
+		if err == nil {
+			return
+		}
+		f.ops = ops
+		copied(t, f, dst)
+	}
+}
+
 // A process that dies at any file operation leaves what the next one goes on with.
 func TestCopyFails(t *testing.T) {
 	f, _ := newLedger(t)

@@ -309,16 +309,18 @@ func (s *segments) endAll(ends []found) error {
 	if len(ends) == 0 {
 		return nil
 	}
-	// They may also be in a segment that a killed process was making.
-	if tmp := s.path(s.last+1) + ".new"; disk.IsDir(tmp) != nil { // a folder is a stranger's
-		if err := s.g.removeOne(tmp); err != nil {
-			return err
-		}
-	}
-	by := map[uint64][]segRecord{}
+	by := map[uint64][]segRecord{s.last + 1: nil}
 	for i := range ends {
 		by[ends[i].n] = append(by[ends[i].n], ends[i].segRecord)
 	}
+	for n := range by { // they may also be in a segment that a killed process was making, or copying
+		if tmp := s.path(n) + ".new"; disk.IsDir(tmp) != nil { // a folder is a stranger's
+			if err := s.g.removeOne(tmp); err != nil {
+				return err
+			}
+		}
+	}
+	delete(by, s.last+1)
 	for n, records := range by {
 		err := s.on(n, true, func(f *segment) error { return f.end(s.g, records) })
 		if err == nil {
