@@ -187,6 +187,28 @@ type segment struct {
 	bad     bool  // the header is not what was written: all that is in the file is taken for durable
 }
 
+// readAhead reads a file in long pieces: a disk gives them many times faster than the heads
+// that lie in them, each waited for.
+type readAhead struct {
+	file
+	at    int64
+	piece []byte
+}
+
+const readAheadSize = 512 << 10
+
+func (r *readAhead) ReadAt(p []byte, off int64) (int, error) {
+	if off < r.at || off+int64(len(p)) > r.at+int64(len(r.piece)) {
+		piece := slices.Grow(r.piece[:0], readAheadSize)[:max(readAheadSize, len(p))]
+		n, err := r.file.ReadAt(piece, off)
+		r.at, r.piece = off, piece[:n]
+		if n < len(p) {
+			return copy(p, r.piece), err
+		}
+	}
+	return copy(p, r.piece[off-r.at:]), nil
+}
+
 // openSegment opens a segment to read it, or to write it too.
 func (g *ground) openSegment(path string, write bool) (s *segment, err error) {
 	s = &segment{path: path}

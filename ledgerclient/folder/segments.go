@@ -126,6 +126,9 @@ func (s *segments) scan(n uint64) error {
 		if f.bad {
 			gap(0)
 		}
+		if s.end == segmentHeader { // all of it is new
+			f.file = &readAhead{file: f.file}
+		}
 		for r, err := range f.records(s.end) {
 			if err != nil {
 				return err
