@@ -22,6 +22,7 @@ package codec
 import (
 	"errors"
 	"math/bits"
+	"slices"
 )
 
 // Why bytes are not the message they should be, beside what Fail was given.
@@ -194,12 +195,17 @@ func Counted[N integer, T any](c *Codec, items *[]T, most int, item func(*Codec,
 	List(c, items, int(n), item)
 }
 
-// List are n items.
+// List are n items, which are written as if all were about as long as the first: a batch
+// of some MB would else be copied each time it grows.
 func List[T any](c *Codec, items *[]T, n int, item func(*Codec, *T)) {
 	if c.reading {
 		*items = nil
 	}
+	begin := len(c.b)
 	for i := range n {
+		if i == 1 && !c.reading {
+			c.b = slices.Grow(c.b, n*(len(c.b)-begin))
+		}
 		if c.err != nil {
 			return
 		}
