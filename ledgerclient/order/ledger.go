@@ -184,10 +184,10 @@ func (l *Ledger) order(ctx context.Context, entries []contract.Entry, which []in
 		return err
 	}
 	batch := make([]contract.Entry, len(which))
-	missing := make(map[contract.Entry]int, len(which))
+	numbers := make(map[contract.Entry]int, len(which))
 	for i, n := range which {
 		batch[i] = entries[n]
-		missing[entries[n]] = n
+		numbers[entries[n]] = n
 	}
 	positions, err := l.backend.Append(ctx, batch)
 	unknown, lost := fault.As(err, ErrUnknown)
@@ -204,20 +204,22 @@ func (l *Ledger) order(ctx context.Context, entries []contract.Entry, which []in
 		}
 		at[position] = &batch[i]
 	}
+	found := map[int]bool{}
 	err = l.follow(ctx, at, func(item *Item, o ledgerclient.Outcome) {
-		if n, ok := missing[item.Entry]; ok {
-			out[n] = o
-			delete(missing, item.Entry)
+		// What stands in the log is not called refused, though an order that breaks its
+		// rules has it twice.
+		if n, ok := numbers[item.Entry]; ok && (!found[n] || out[n].Refusal != nil) {
+			out[n], found[n] = o, true
 		}
 	})
-	if lost && (err != nil || len(missing) > 0) {
+	if lost && (err != nil || len(found) < len(which)) {
 		return &ledgerclient.UnreachableError{Service: "ledger", Err: unknown}
 	}
 	if err != nil {
 		return err
 	}
 	for i, n := range which {
-		if _, ok := missing[entries[n]]; ok {
+		if !found[n] {
 			if out[n], err = l.before(ctx, positions[i], &entries[n]); err != nil {
 				return err
 			}

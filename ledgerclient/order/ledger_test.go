@@ -386,3 +386,34 @@ func TestLostIsNotRefused(t *testing.T) {
 		t.Errorf("signed anew: %+v, %v", out, err)
 	}
 }
+
+// An order that holds the same bytes twice breaks a rule of it. What was refused at the
+// one place and stands in the log since the other is not called refused.
+func TestTheSameBytesTwice(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		w := newWorld(t)
+		g := w.grant()
+		if _, err := w.Append(ctx, []contract.Entry{g}); err != nil {
+			t.Fatal(err)
+		}
+		items, err := w.b.Read(ctx, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.b.head = func() (uint64, error) { return uint64(len(items)), nil }
+		w.b.read = func(from uint64) ([]order.Item, error) { return items[from:], nil }
+		w.b.append = func(es []contract.Entry) ([]uint64, error) {
+			items = append(items, order.Item{Hour: testHour, Entry: es[0]}, order.Item{Hour: testHour + 1, Entry: es[0]})
+			if lost {
+				return nil, order.ErrUnknown.Of(errLost)
+			}
+			return []uint64{uint64(len(items)) - 1}, nil
+		}
+		w.hour++
+		e := w.sign(contract.Entry{Kind: contract.KindAccess, Subject: g.ID(w.id), NotBefore: testHour + 1, NotAfter: testHour + 48})
+		out, err := w.Append(ctx, []contract.Entry{e})
+		if err != nil || out[0].Refusal != nil || out[0].Index != 2 {
+			t.Errorf("it stands in the log (lost %v): %+v, %v", lost, out, err)
+		}
+	}
+}
