@@ -45,6 +45,10 @@ func TestClockJump(t *testing.T) {
 			if out := w.submit(revocation...); out[0].Refusal != nil || out[0].Hour != 480_000 {
 				t.Errorf("a revocation is ordered as %+v", out[0])
 			}
+			was, then := w.openCheckpoint(before)
+			if is, at := w.openCheckpoint(w.ok(w.get(node.PathCheckpoint))); is.N != was.N+1 || at != then {
+				t.Errorf("the revocation is ordered, and the head of %d entries at %v", is.N, at)
+			}
 			if err := w.server.Sweep(ctx); err != nil {
 				t.Error(err)
 			}

@@ -142,7 +142,7 @@ func (s *Server) newsFor(q *request) (n node.News, err error) {
 }
 
 // head returns the newest checkpoint with a time of the last minute. With a clock that is
-// off, or an order that cannot be read, it returns the last good one, which ages.
+// off, or an order that cannot be read, it has the last good time, and ages.
 func (s *Server) head(ctx context.Context) ([]byte, error) {
 	c := &s.timed
 	c.mu.Lock()
@@ -160,10 +160,12 @@ func (s *Server) head(ctx context.Context) ([]byte, error) {
 		doubt = s.followed(ctx)
 	}
 	switch {
-	case doubt != nil && c.raw != nil:
-		return c.raw, nil
-	case doubt != nil || err != nil:
+	case c.raw == nil && doubt != nil, doubt == nil && err != nil:
 		return nil, cmp.Or(doubt, err)
+	case doubt != nil && (err != nil || bytes.HasPrefix(c.raw, plain)):
+		return c.raw, nil
+	case doubt != nil:
+		now = c.time // what was ordered all the same, a revocation perhaps, is looked for at once
 	}
 	raw, err := s.folder.CheckpointAt(ctx, now)
 	if err == nil {

@@ -59,15 +59,21 @@ func TestOrderOutOfReach(t *testing.T) {
 	record := w.records(1)
 	w.refused("an entry", w.post(node.PathEntries, node.EntriesForm.Marshal(record)), node.KindFailed)
 
+	// It is asked again in a while. What is ordered meanwhile is shown at once, under the
+	// old time: whoever submitted it would have to call the node a liar.
 	order.away.Store(false)
+	w.order(record...)
+	was, then := w.openCheckpoint(before)
+	if is, at := w.openCheckpoint(w.ok(w.get(node.PathCheckpoint))); is.N != was.N+1 || at != then {
+		t.Errorf("a head of %d entries at %v, behind one of %d at %v", is.N, at, was.N, then)
+	}
 	w.clock.pass(followTime)
-	if now := w.ok(w.get(node.PathCheckpoint)); bytes.Equal(now, before) {
+	if _, at := w.openCheckpoint(w.ok(w.get(node.PathCheckpoint))); at == then {
 		t.Error("the head still is the old one")
 	}
 	if a := w.release(&r); a.Code != ledgerclient.Released {
 		t.Errorf("released: %s", a.Code)
 	}
-	w.order(record...)
 }
 
 // tight is a ledger on a full disk: there is room for revocations alone.
