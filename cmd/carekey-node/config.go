@@ -98,6 +98,8 @@ func readConfig(dir string) (*config, error) {
 	return c, nil
 }
 
+const aURL = "one is like https://ledger.example:8443; without TLS only on this computer: http://127.0.0.1:8080"
+
 // wrong says what is wrong with the settings, "" if nothing is.
 func (c *config) wrong() string {
 	switch {
@@ -113,7 +115,7 @@ func (c *config) wrong() string {
 	}
 	for _, u := range c.URLs {
 		if !node.ValidURL(u) {
-			return "not the URL of a node: " + u
+			return "not the URL of a node: " + u + " (" + aURL + ")"
 		}
 	}
 	names := map[string]bool{}

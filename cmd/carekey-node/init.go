@@ -64,7 +64,7 @@ carekey-ledger-foo from PATH. The folder is then a verified copy of that order.`
 				cfg.TLS.Certificate, cfg.TLS.Key, cfg.TLS.Pin = certificate, privateKey, true
 			}
 			if what := cfg.wrong(); what != "" {
-				return usage(what, "a URL is like https://ledger.example:8443; without TLS only on this computer: http://127.0.0.1:8080")
+				return usage(what, "say it with --url, 1 to 4 times")
 			}
 			f, adopted, err := a.ledgerFor(cmd.Context(), dir, o.name, o.order)
 			if err != nil {

@@ -85,7 +85,7 @@ func (a *app) invite(ctx context.Context, dir string, o *inviteFlags) (node.Invi
 		i.Fingerprint = crypto.Hash{}
 	}
 	if !i.Valid() {
-		return none, usage("these URLs cannot be in an invitation", "a URL is like https://ledger.example:8443; 1 to 4 of them, each once")
+		return none, usage("these URLs cannot be in an invitation", "1 to 4 of them, each once; "+aURL)
 	}
 	// Before a token is made for an image that cannot be written.
 	if _, err := os.Lstat(o.png); o.png != "" && err == nil {
