@@ -12,7 +12,9 @@ package keyringtest
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -69,7 +71,7 @@ type Service struct {
 	mu      sync.Mutex
 	manners Manners
 	open    bool // a prompt unlocked it
-	items   map[string][]byte
+	items   map[string]string
 	counts  Counts
 }
 
@@ -123,7 +125,7 @@ func Bus() (*Service, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	s := &Service{folder: folder, end: make(chan struct{}), items: map[string][]byte{}}
+	s := &Service{folder: folder, end: make(chan struct{}), items: map[string]string{}}
 	s.killBus = sync.OnceFunc(func() {
 		cmd.Process.Kill()
 		cmd.Wait()
@@ -177,7 +179,7 @@ func (s *Service) Behave(m Manners) {
 func (s *Service) Put(id, value string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.items[id] = []byte(value)
+	s.items[id] = value
 }
 
 // Forget removes every item behind everybody's back.
@@ -191,11 +193,7 @@ func (s *Service) Forget() {
 func (s *Service) Items() map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := map[string]string{}
-	for id, v := range s.items {
-		out[id] = string(v)
-	}
-	return out
+	return maps.Clone(s.items)
 }
 
 // Counts returns what was asked for since Behave was last called.
@@ -213,9 +211,9 @@ func (s *Service) Serve() error {
 		name    string
 	}{
 		{map[string]any{"OpenSession": s.openSession, "Unlock": s.unlock, "SearchItems": s.searchAll}, service, "org.freedesktop.Secret.Service"},
-		{map[string]any{"Get": s.collections}, service, "org.freedesktop.DBus.Properties"},
+		{map[string]any{"Get": s.property(func() any { return []dbus.ObjectPath{login} })}, service, "org.freedesktop.DBus.Properties"},
 		{map[string]any{"CreateItem": s.createItem, "SearchItems": s.searchItems}, login, "org.freedesktop.Secret.Collection"},
-		{map[string]any{"Get": s.isLocked}, login, "org.freedesktop.DBus.Properties"},
+		{map[string]any{"Get": s.property(func() any { return s.locked() })}, login, "org.freedesktop.DBus.Properties"},
 		{map[string]any{"Prompt": s.prompt, "Dismiss": s.dismiss}, prompt, "org.freedesktop.Secret.Prompt"},
 		{map[string]any{"Close": func() *dbus.Error { return nil }}, session, "org.freedesktop.Secret.Session"},
 	} {
@@ -234,143 +232,132 @@ func (s *Service) Serve() error {
 	return err
 }
 
-// enter begins a call: it returns the manners, or never.
-func (s *Service) enter() Manners {
+// enter begins a call, which has the service to itself until it leaves. One to a mute
+// service begins never.
+func (s *Service) enter() (leave func()) {
 	s.mu.Lock()
-	m := s.manners
-	s.mu.Unlock()
-	if m.Mute {
+	if s.manners.Mute {
+		s.mu.Unlock()
 		<-s.end
+		s.mu.Lock()
 	}
-	return m
+	return s.mu.Unlock
 }
 
-func (s *Service) locked() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.manners.Locked && !s.open
-}
+func (s *Service) locked() bool { return s.manners.Locked && !s.open }
 
 func itemPath(id string) dbus.ObjectPath { return login + "/" + dbus.ObjectPath(id) }
 
-func itemID(path dbus.ObjectPath) string {
+// itemOf is the id of the item that is called.
+func itemOf(msg dbus.Message) string {
+	path, _ := msg.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
 	return strings.TrimPrefix(string(path), string(login)+"/")
 }
 
 func (s *Service) openSession(string, dbus.Variant) (dbus.Variant, dbus.ObjectPath, *dbus.Error) {
-	s.enter()
+	defer s.enter()()
 	return dbus.MakeVariant(""), session, nil
 }
 
 func (s *Service) unlock(objects []dbus.ObjectPath) ([]dbus.ObjectPath, dbus.ObjectPath, *dbus.Error) {
-	switch m := s.enter(); {
+	defer s.enter()()
+	switch {
 	case !s.locked():
 		return objects, none, nil
-	case m.Prompt == NoPrompt:
+	case s.manners.Prompt == NoPrompt:
 		return nil, none, nil
 	}
 	return nil, prompt, nil
 }
 
-func (s *Service) collections(string, string) (dbus.Variant, *dbus.Error) {
-	if s.enter().Rude {
-		return dbus.MakeVariant("no"), nil
+// property is the Get of an object with one property.
+func (s *Service) property(value func() any) any {
+	return func(string, string) (dbus.Variant, *dbus.Error) {
+		defer s.enter()()
+		if s.manners.Rude {
+			return dbus.MakeVariant("no"), nil
+		}
+		return dbus.MakeVariant(value()), nil
 	}
-	return dbus.MakeVariant([]dbus.ObjectPath{login}), nil
-}
-
-func (s *Service) isLocked(string, string) (dbus.Variant, *dbus.Error) {
-	if s.enter().Rude {
-		return dbus.MakeVariant("no"), nil
-	}
-	return dbus.MakeVariant(s.locked()), nil
 }
 
 func (s *Service) createItem(properties map[string]dbus.Variant, value secret, _ bool) (dbus.ObjectPath, dbus.ObjectPath, *dbus.Error) {
-	m := s.enter()
+	defer s.enter()()
 	switch {
-	case m.Talkative:
+	case s.manners.Talkative:
 		return none, none, dbus.NewError("org.example.Error", []any{"cannot store " + string(value.Value)})
 	case s.locked():
 		return none, none, dbus.NewError("org.freedesktop.Secret.Error.IsLocked", nil)
-	case m.Asks:
+	case s.manners.Asks:
 		return none, prompt, nil
 	}
 	attributes, _ := properties["org.freedesktop.Secret.Item.Attributes"].Value().(map[string]string)
 	id := attributes["username"]
-	if !m.Forgets {
-		s.Put(id, string(value.Value))
+	if !s.manners.Forgets {
+		s.items[id] = string(value.Value)
 	}
 	return itemPath(id), none, nil
 }
 
 func (s *Service) find(attributes map[string]string) []dbus.ObjectPath {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, ok := s.items[attributes["username"]]; !ok {
+	id := attributes["username"]
+	if _, ok := s.items[id]; !ok {
 		return nil
 	}
-	return []dbus.ObjectPath{itemPath(attributes["username"])}
+	return []dbus.ObjectPath{itemPath(id)}
 }
 
 func (s *Service) searchItems(attributes map[string]string) ([]dbus.ObjectPath, *dbus.Error) {
-	s.enter()
+	defer s.enter()()
 	return s.find(attributes), nil
 }
 
 func (s *Service) searchAll(attributes map[string]string) (unlocked, locked []dbus.ObjectPath, _ *dbus.Error) {
-	if s.enter().Old {
+	defer s.enter()()
+	switch {
+	case s.manners.Old:
 		return nil, nil, dbus.NewError("org.freedesktop.DBus.Error.UnknownMethod", nil)
-	}
-	if s.locked() {
+	case s.locked():
 		return nil, s.find(attributes), nil
 	}
 	return s.find(attributes), nil, nil
 }
 
 func (s *Service) getSecret(msg dbus.Message, _ dbus.ObjectPath) (secret, *dbus.Error) {
-	m := s.enter()
-	path, _ := msg.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	value, ok := s.items[itemID(path)]
+	defer s.enter()()
+	value, ok := s.items[itemOf(msg)]
 	switch {
-	case m.Refuses, s.manners.Locked && !s.open:
+	case s.manners.Refuses, s.locked():
 		return secret{}, dbus.NewError("org.freedesktop.Secret.Error.IsLocked", nil)
-	case m.Vanishes, !ok:
+	case s.manners.Vanishes, !ok:
 		return secret{}, dbus.NewError("org.freedesktop.Secret.Error.NoSuchObject", nil)
-	case m.Value != "":
-		value = []byte(m.Value)
 	}
 	s.counts.Secrets++
-	return secret{session, []byte{}, value, "text/plain; charset=utf8"}, nil
+	return secret{session, []byte{}, []byte(cmp.Or(s.manners.Value, value)), "text/plain; charset=utf8"}, nil
 }
 
 func (s *Service) remove(msg dbus.Message) (dbus.ObjectPath, *dbus.Error) {
-	m := s.enter()
-	if m.Asks {
+	defer s.enter()()
+	if s.manners.Asks {
 		return prompt, nil
 	}
-	path, _ := msg.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !m.Forgets {
-		delete(s.items, itemID(path))
+	if !s.manners.Forgets {
+		delete(s.items, itemOf(msg))
 	}
 	return none, nil
 }
 
 func (s *Service) prompt(string) *dbus.Error {
-	m := s.enter()
-	s.mu.Lock()
+	leave := s.enter()
 	s.counts.Prompts++
-	s.open = s.open || m.Prompt == Answered
-	s.mu.Unlock()
-	switch m.Prompt {
+	becomes := s.manners.Prompt
+	s.open = s.open || becomes == Answered
+	leave()
+	switch becomes {
 	case Answered:
 		s.conn.Emit(prompt, completed, false, dbus.MakeVariant([]dbus.ObjectPath{login}))
 	case Dismissed:
-		s.conn.Emit(prompt, completed, true, dbus.MakeVariant([]dbus.ObjectPath{}))
+		return s.dismiss()
 	case BreaksOff:
 		go s.killBus()
 		<-s.end
