@@ -428,7 +428,7 @@ func (a batches) show(s batch.Status, results string) error {
 	if results == "-" { // which has stdout
 		tell = a.say
 	}
-	tell("%s: %s of %s done: %s given, %s ended.", s.File, thousands(s.Done), many(s.Items, "item", "items"), many(s.Granted, "consent", "consents"), thousands(s.Revoked))
+	tell("%s: %s of %s done: %s given, %s ended.", s.File, thousands(s.Done), plural(s.Items, "item", "items"), plural(s.Granted, "consent", "consents"), thousands(s.Revoked))
 	if s.Failed > 0 {
 		tell("%s failed.", thousands(s.Failed))
 	}

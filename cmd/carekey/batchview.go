@@ -26,17 +26,17 @@ const (
 func batchQuestion(p *batch.Plan) string {
 	switch {
 	case p.End == 0:
-		return "Give " + many(p.Give, "consent", "consents") + "?"
+		return "Give " + plural(p.Give, "consent", "consents") + "?"
 	case p.Give == 0:
-		return "End " + many(p.End, "consent", "consents") + "?"
+		return "End " + plural(p.End, "consent", "consents") + "?"
 	}
-	return "Give " + many(p.Give, "consent", "consents") + " and end " + thousands(p.End) + "?"
+	return "Give " + plural(p.Give, "consent", "consents") + " and end " + thousands(p.End) + "?"
 }
 
 // batchPreview is a plan in plain language.
 func batchPreview(p *batch.Plan, g ground) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s: %s to give, %s to end, %s in force stay.\n", p.File, many(p.Rows, "row", "rows"), many(p.Give, "consent", "consents"), thousands(p.End), thousands(p.Stay))
+	fmt.Fprintf(&b, "%s, %s: %s to give, %s to end, %s in force stay.\n", p.File, plural(p.Rows, "row", "rows"), plural(p.Give, "consent", "consents"), thousands(p.End), thousands(p.Stay))
 	if p.Already > 0 {
 		fmt.Fprintf(&b, "%s for nothing new.\n", map[bool]string{true: "1 row asks", false: thousands(p.Already) + " rows ask"}[p.Already == 1])
 	}
@@ -51,7 +51,7 @@ func batchPreview(p *batch.Plan, g ground) string {
 		if p.File == stdinName {
 			file = "-"
 		}
-		fmt.Fprintf(&b, "%s for another wallet: carekey --profile %s batch %s %s\n", many(p.Elsewhere[name], "row is", "rows are"), cli.Quote(name), command, file)
+		fmt.Fprintf(&b, "%s for another wallet: carekey --profile %s batch %s %s\n", plural(p.Elsewhere[name], "row is", "rows are"), cli.Quote(name), command, file)
 	}
 	if len(p.Items) == 0 {
 		b.WriteString("Nothing to do.\n")
@@ -86,7 +86,7 @@ func peopleOf(p *batch.Plan) []string {
 	for n := range p.People {
 		q := &p.People[n]
 		if n == shownPeople {
-			out = append(out, fmt.Sprintf("and %s more", many(len(p.People)-n, "person", "people")))
+			out = append(out, fmt.Sprintf("and %s more", plural(len(p.People)-n, "person", "people")))
 			break
 		}
 		var parts []string
@@ -111,7 +111,7 @@ func peopleOf(p *batch.Plan) []string {
 
 // accessText says how what somebody can open changes; alone that nothing else does.
 func accessText(c *batch.Access, alone bool) string {
-	what := many(c.Records, "record", "records")
+	what := plural(c.Records, "record", "records")
 	if c.Records == len(c.Titles) {
 		what = strings.Join(c.Titles, ", ")
 	}

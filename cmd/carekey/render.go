@@ -183,7 +183,7 @@ func plural(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return fmt.Sprintf("%d %s", n, many)
+	return thousands(n) + " " + many
 }
 
 // bytesText is a size for people.
@@ -309,14 +309,6 @@ func thousands(n int) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return s
-}
-
-// many is plural for large numbers.
-func many(n int, one, other string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return thousands(n) + " " + other
 }
 
 // roughly is a duration as people say it.
