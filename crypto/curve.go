@@ -105,28 +105,32 @@ func isInfinity(q *point) bool {
 
 // multiply returns k·q. The time it takes depends on the scalar it is given, so
 // for keys used again and again it is blinded: (k−r)·q + r·q with a random r.
-func multiply(k *scalar, q *point, blind bool) point {
-	return blinded(k, blind, func(k *scalar, sum *point) { secp256k1.ScalarMultNonConst(k, q, sum) })
-}
-
-// multiplyBase returns k·G, like multiply.
-func multiplyBase(k *scalar, blind bool) point {
-	return blinded(k, blind, secp256k1.ScalarBaseMultNonConst)
-}
-
-func blinded(k *scalar, blind bool, multiply func(k *scalar, sum *point)) (sum point) {
+func multiply(k *scalar, q *point, blind bool) (sum point) {
 	if !blind {
-		multiply(k, &sum)
+		times(k, q, &sum)
 		return sum
 	}
 	k1, k2 := split(k)
 	var q1, q2 point
-	multiply(k1, &q1)
-	multiply(k2, &q2)
+	times(k1, q, &q1)
+	times(k2, q, &q2)
 	secp256k1.AddNonConst(&q1, &q2, &sum)
 	k1.Zero()
 	k2.Zero()
 	return sum
+}
+
+// multiplyBase returns k·G, like multiply.
+func multiplyBase(k *scalar, blind bool) point { return multiply(k, nil, blind) }
+
+// times sets product to k·q, to k·G if q is nil. It is no function value: what is handed
+// to one lies on the heap, where a shared secret stays until the memory is used again.
+func times(k *scalar, q, product *point) {
+	if q == nil {
+		secp256k1.ScalarBaseMultNonConst(k, product)
+	} else {
+		secp256k1.ScalarMultNonConst(k, q, product)
+	}
 }
 
 // split returns k−r and r for a fresh random r.

@@ -224,6 +224,13 @@ func TestBlindedMultiplication(t *testing.T) {
 			t.Error("k·G")
 		}
 	}
+	// What is left in memory is no point, and of scalars the halves, which are zeroed.
+	k := randomScalar()
+	for blind, most := range map[bool]float64{false: 0, true: 6} {
+		if n := testing.AllocsPerRun(10, func() { multiply(k, &q, blind); multiplyBase(k, blind) }); n > most {
+			t.Errorf("%v values on the heap, blinded: %v", n, blind)
+		}
+	}
 	zero := new(scalar)
 	if z := multiply(zero, &q, true); !isInfinity(&z) {
 		t.Error("0·Q")
