@@ -12,6 +12,7 @@
 package text
 
 import (
+	"bytes"
 	"encoding/binary"
 	"io"
 	"slices"
@@ -162,7 +163,7 @@ func (t *Reader) fill() {
 
 // begin tells the encoding by the first bytes and returns what follows its mark.
 func (t *Reader) begin(b []byte) []byte {
-	has := func(mark string) bool { return strings.HasPrefix(string(b), mark) }
+	has := func(mark string) bool { return bytes.HasPrefix(b, []byte(mark)) } // no copy of b: it may be a secret
 	refuse := func(why string) []byte {
 		t.err = ErrEncoding.With("why", why+saveAs)
 		return nil

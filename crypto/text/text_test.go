@@ -83,6 +83,14 @@ func TestReaderForgets(t *testing.T) {
 	}
 }
 
+// What is read is in no other memory than the reader's and the caller's.
+func TestReadCopiesNothing(t *testing.T) {
+	secret := strings.Repeat("word\n", 100)
+	if n := testing.AllocsPerRun(10, func() { Read(strings.NewReader(secret), 4096) }); n > 3 {
+		t.Errorf("%v values on the heap: a source, a reader and the text are three", n)
+	}
+}
+
 func TestCode(t *testing.T) {
 	const want = "carekey-node1abc234"
 	for _, s := range []string{
