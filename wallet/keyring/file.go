@@ -248,7 +248,9 @@ func seal(id, secret string, passphrase []byte, factor int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := io.WriteString(w, itemHead+id+"\n"+secret+"\n"); err != nil {
+	plain := []byte(itemHead + id + "\n" + secret + "\n")
+	defer clear(plain)
+	if _, err := w.Write(plain); err != nil {
 		return nil, err
 	}
 	err = w.Close() // what is sealed is complete only then
@@ -281,9 +283,10 @@ const itemHead = "carekey key 1\n"
 
 // parseItem reads what seal writes; it admits nothing else.
 func parseItem(s string) (id, secret string, ok bool) {
-	id, secret, _ = strings.Cut(strings.TrimPrefix(s, itemHead), "\n")
-	secret = strings.TrimSuffix(secret, "\n")
-	return id, secret, checkItem(id, secret) == nil && s == itemHead+id+"\n"+secret+"\n"
+	s, head := strings.CutPrefix(s, itemHead)
+	id, secret, _ = strings.Cut(s, "\n")
+	secret, end := strings.CutSuffix(secret, "\n")
+	return id, secret, head && end && checkItem(id, secret) == nil
 }
 
 func readFile(path string) ([]byte, error) {

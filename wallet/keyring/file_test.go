@@ -309,6 +309,15 @@ func TestFileWriteFails(t *testing.T) {
 	}
 }
 
+// Reading a key file's content makes no copy of the secret in it, which nobody could wipe.
+func TestItemIsNotCopied(t *testing.T) {
+	item := itemHead + "one\n" + secretA + "\n"
+	needed := testing.AllocsPerRun(10, func() { checkItem("one", secretA) })
+	if n := testing.AllocsPerRun(10, func() { parseItem(item) }); n > needed {
+		t.Errorf("%v values on the heap, not %v", n, needed)
+	}
+}
+
 func FuzzItem(f *testing.F) {
 	f.Add(itemHead + "one\n" + secretA + "\n")
 	f.Add(itemHead + NewID() + "\n" + secretB + "\n")
