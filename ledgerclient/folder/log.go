@@ -432,7 +432,7 @@ func (l *log) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(raw, l.head.file()) {
+	if l.head.size == 0 || !bytes.Equal(raw, l.head.file()) {
 		if l.readOnly == nil {
 			// It may be one whose writer was killed before its name was durable.
 			if err := l.ops.syncDir(l.dir); err != nil {

@@ -197,13 +197,23 @@ func TestDamagedPosition(t *testing.T) {
 	}
 	head := f.head
 	f.Close()
+	var bad [][]byte
 	for _, line := range []string{"order 0\n", "order 02\n", "order +2\n", "order -2\n", "order x\n", "order 2 2\n", "order  2\n", "order 2", "order 99999999999999999999\n", "\n", "order 2\norder 2\n"} {
-		if err := os.WriteFile(filepath.Join(dir, checkpointFile), append([]byte(line), head.raw...), 0o600); err != nil {
+		bad = append(bad, append([]byte(line), head.raw...))
+	}
+	for n := range head.file() { // cut off
+		bad = append(bad, head.file()[:n])
+	}
+	for _, b := range bad {
+		if err := os.WriteFile(filepath.Join(dir, checkpointFile), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		var damaged *DamagedError
-		if f, err := Open(dir, opt); !errors.As(err, &damaged) || damaged.File != checkpointFile {
-			t.Errorf("%q: %v", line, err)
+		f, err := Open(dir, opt)
+		if !errors.As(err, &damaged) || damaged.File != checkpointFile {
+			t.Errorf("%q: %v", b, err)
+		}
+		if err == nil {
 			f.Close()
 		}
 	}
