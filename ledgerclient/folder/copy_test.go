@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -153,6 +154,7 @@ func TestSalvagedFilings(t *testing.T) {
 	stops, acks := filedIn(t, f, filedStop), filedIn(t, f, filedAck)
 	const file = "keeper/filings/0000000001"
 	good := mustRead(t, f.path(file))
+	r := rand.New(rand.NewPCG(5, 2))
 	for _, test := range []struct {
 		what  string
 		at    int64 // of the byte that is changed
@@ -168,7 +170,8 @@ func TestSalvagedFilings(t *testing.T) {
 		bad := bytes.Clone(good)
 		bad[test.at] ^= 1
 		p.must(os.WriteFile(f.path(file), bad, 0o600))
-		g, err := Open(f.dir, Options{Clock: clock.now})
+		x := newFaults()
+		g, err := open(f.dir, Options{Clock: clock.now}, x)
 		p.must(err)
 		if _, err := grants[2].stateAt(g); (err == nil) != (test.what[:4] == "body") {
 			t.Errorf("%s: a grant of which nothing is filed: %v", test.what, err)
@@ -180,7 +183,9 @@ func TestSalvagedFilings(t *testing.T) {
 			t.Errorf("%s: %v", test.what, damaged)
 		}
 		g.Close()
-		g, err = Open(dst, Options{Clock: clock.now})
+		after := filepath.Join(t.TempDir(), "power")
+		x.lose(t, r, dst, after)
+		g, err = Open(after, Options{Clock: clock.now})
 		p.must(err)
 		if s, a := filedIn(t, g, filedStop), filedIn(t, g, filedAck); len(s) != test.stops || len(a) != test.acks {
 			t.Errorf("%s: %d stops and %d acknowledgements are salvaged", test.what, len(s), len(a))

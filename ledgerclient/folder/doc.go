@@ -89,8 +89,7 @@
 // where it lies, not a page in a database that lives on in a free list; nothing is linked in.
 //
 // What follows from the leaves could be in bbolt. But its pages have no sums: one changed
-// byte hides a key, which nothing shows, or leads its unsafe reads astray; and where no
-// private folder is, all must be had in memory anyway.
+// byte hides a key, which nothing shows, or leads its unsafe reads astray.
 //
 // What comes in one call is written behind what is there and synced once: as files of
 // their own the payloads and shares of a thousand grants were eleven thousand, and making

@@ -368,7 +368,10 @@ func (s *segment) mend(g *ground, keep func(r *segRecord) bool) error {
 	if s.bad {
 		s.name = int64(binary.BigEndian.Uint64(noise(8)))
 	}
-	return s.end(g, ends)
+	if err := s.end(g, ends); err != nil {
+		return err
+	}
+	return s.Sync() // also the header: that on the disk can be the damaged one
 }
 
 // empty moves what is left in a segment of which most has ended, and cuts it off.
