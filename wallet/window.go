@@ -110,20 +110,30 @@ func parseDay(field, s string, in *time.Location) (begin, end time.Time, err err
 // first after its last, in a time zone. ok is false for a day that the zone left out:
 // then both are where it would have been.
 func boundsOfDay(day time.Time, in *time.Location) (begin, end time.Time, ok bool) {
-	const step = 15 * time.Minute // all clocks of today are whole steps apart
-	for at := day.Add(-48 * time.Hour); at.Before(day.Add(72 * time.Hour)); at = at.Add(step) {
-		y, m, d := at.In(in).Date()
-		switch time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Compare(day) {
-		case 0: // perhaps once more
-			if !ok {
-				begin, ok = at, true
-			}
-			end = at.Add(step)
-		case 1:
-			if begin.IsZero() { // it never was that day
-				begin, end = at, at
-			}
+	next := day.AddDate(0, 0, 1)
+	for at := day.Add(-48 * time.Hour); at.Before(next.Add(48 * time.Hour)); {
+		from, to := at.In(in).ZoneBounds() // how long there is one offset; zero: for ever
+		_, offset := at.In(in).Zone()
+		first, last := day.Add(-time.Duration(offset)*time.Second), next.Add(-time.Duration(offset)*time.Second)
+		later := !last.After(from) // when that begins
+		if first.Before(from) {
+			first = from
 		}
+		if !to.IsZero() && to.Before(last) {
+			last = to
+		}
+		if first.Before(last) { // here it is that day, perhaps once more
+			if !ok {
+				begin, ok = first, true
+			}
+			end = last
+		} else if begin.IsZero() && later { // it never was that day
+			begin, end = from, from
+		}
+		if to.IsZero() {
+			break
+		}
+		at = to
 	}
 	return begin.In(in), end.In(in), ok
 }

@@ -185,3 +185,29 @@ func checkDay(t *testing.T, zone string, day, begin, end time.Time, ok bool) {
 		t.Errorf("%s, %s: %s to %s: %s", zone, day.Format("2006-01-02"), begin, end, why)
 	}
 }
+
+// A file of a batch has two days a row: the end of one costs no more than its text read
+// some times over.
+func TestDaysAreCheap(t *testing.T) {
+	now := time.Date(2026, 11, 21, 15, 30, 0, 0, zone(t, "Europe/Athens"))
+	best := func(f func() error) time.Duration {
+		least := time.Duration(1 << 62)
+		for range 50 {
+			began := time.Now()
+			for range 20 {
+				if err := f(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			least = min(least, time.Since(began))
+		}
+		return least
+	}
+	text := best(func() error { _, err := time.Parse(time.DateOnly, "2030-12-31"); return err })
+	day := best(func() error { _, err := EndOfDay("2030-12-31", now); return err })
+	if ratio := day / text; ratio > 100 {
+		t.Errorf("a day costs %d times its text", ratio)
+	} else {
+		t.Logf("a day costs %d times its text", ratio)
+	}
+}
