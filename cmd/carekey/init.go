@@ -197,7 +197,8 @@ func (a making) ledger(ctx context.Context, p place, make bool, m *wallet.Making
 	}
 	l, err = a.opener(p).create(ctx, p.at)
 	if err != nil {
-		if errors.Is(statErr, fs.ErrNotExist) && a.untouched(ctx, p) {
+		// Only what an interrupted making left: not what somebody else put there meanwhile.
+		if errors.Is(statErr, fs.ErrNotExist) && !errors.Is(err, folder.ErrNotEmpty) && a.unfounded(ctx, p) {
 			os.RemoveAll(dir)
 		}
 		return nil, nil, err
@@ -210,12 +211,23 @@ func (a making) ledger(ctx context.Context, p place, make bool, m *wallet.Making
 	}, nil
 }
 
-// untouched reports whether a folder that was to become a ledger is none, or holds nothing
+// unfounded reports whether a folder that was to become a ledger is none, or holds nothing
 // but its first entry.
-func (a making) untouched(ctx context.Context, p place) bool {
+func (a making) unfounded(ctx context.Context, p place) bool {
 	l, err := a.openLedger(ctx, p)
 	if err != nil {
 		return isNoLedger(err)
+	}
+	l.close()
+	return a.untouched(ctx, p)
+}
+
+// untouched reports whether a ledger holds nothing but its first entry. A folder that is
+// no ledger is not what was made: somebody replaced it.
+func (a making) untouched(ctx context.Context, p place) bool {
+	l, err := a.openLedger(ctx, p)
+	if err != nil {
+		return false
 	}
 	defer l.close()
 	c, err := ledgerclient.Connect(context.WithoutCancel(ctx), l.Services, crypto.LedgerID{})

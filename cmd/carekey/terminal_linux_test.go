@@ -162,6 +162,20 @@ func TestPersonAtTerminal(t *testing.T) {
 		}
 	}
 
+	// What somebody put in the ledger's place meanwhile is not what was made.
+	s = sit(t, env, false, "patient", "init", "--new-ledger")
+	s.until("Your name, .*: ")
+	s.press("Maria\r")
+	choose(s)
+	s.until(`24\. [a-z]+`)
+	place, kept := filepath.Join(work, "ledger"), filepath.Join(work, "ledger", "letter.txt")
+	err := errors.Join(os.RemoveAll(place), os.Mkdir(place, 0o700), os.WriteFile(kept, []byte("mine"), 0o600))
+	s.press("\x1b")
+	if code := s.end(); err != nil || code != cli.ExitInterrupted || !exists(kept) {
+		t.Errorf("another folder in the ledger's place: %v, exit %d: %s", err, code, s.screen)
+	}
+	os.RemoveAll(place)
+
 	s = sit(t, env, false, "patient", "init", "--new-ledger")
 	s.until("Your name, .*: ")
 	s.press("Mar\u202eia\r")
