@@ -384,6 +384,7 @@ func (s *session) tell(what string, f failure) {
 // should be, an attack.
 func (a *app) openPinned(ctx context.Context, p place) (*ledger, error) {
 	l, err := a.openLedger(ctx, p)
+	opened := err == nil // a node that is not that of its invitation is not
 	if err != nil {
 		l = &ledger{at: p.at}
 	} else if c, failed := ledgerclient.Connect(ctx, l.Services, p.id); failed != nil {
@@ -394,7 +395,7 @@ func (a *app) openPinned(ctx context.Context, p place) (*ledger, error) {
 	if isAway(err) && p.id != (crypto.LedgerID{}) {
 		err = l.outOfReach(p.dir, p.id, err)
 	}
-	if foreign, ok := fault.As(err, ledgerclient.ErrForeign); ok && p.given {
+	if foreign, ok := fault.As(err, ledgerclient.ErrForeign); ok && p.given && opened {
 		err = errOtherLedger.With("want", foreign.Value("want"), "got", foreign.Value("got"))
 	}
 	if err != nil {
