@@ -8,6 +8,7 @@ import (
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
 	"github.com/spf13/cobra"
@@ -126,8 +127,12 @@ func (a profiles) list(ctx context.Context) error {
 	return a.table(t)
 }
 
+// errNoProfile: there is nothing to remove. profile
+const errNoProfile fault.Code = "no-wallet/profile"
+
 func (a profiles) remove(cmd *cobra.Command, profile string) error {
 	ctx := cmd.Context()
+	was := a.flags.profile
 	a.flags.profile = profile
 	p, err := a.place()
 	if err != nil {
@@ -137,11 +142,15 @@ func (a profiles) remove(cmd *cobra.Command, profile string) error {
 		a.say("The wallet %s is no longer on this machine. What is on the ledger stays there;\nthe 24 words bring it back: carekey --profile %s restore --ledger ...", cli.Quote(profile), cli.Quote(profile))
 		return a.result(map[string]any{"profile": profile, "removed": true})
 	}
-	if mark, _ := wallet.Unfinished(p.dir); mark == wallet.BeingRemoved {
+	switch mark, _ := wallet.Unfinished(p.dir); {
+	case mark == wallet.BeingRemoved:
 		if err := a.keys(p).finishRemoval(ctx); err != nil {
 			return err
 		}
 		return done()
+	case p.settings == nil && mark == "" && !wallet.Headless(p.dir):
+		a.flags.profile = was
+		return errNoProfile.With("profile", profile)
 	}
 	var owner string
 	err = a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
