@@ -279,6 +279,13 @@ func TestWhatDoesNotVerifyIsSaid(t *testing.T) {
 	}
 }
 
+// Where there is no keyring, logging in again makes none.
+func TestSystemWithoutKeyring(t *testing.T) {
+	if f := explain(keyring.ErrUnsupported); f.Hint != inAFile || f.Message == explain(keyring.ErrAbsent).Message {
+		t.Errorf("%q, %q", f.Message, f.Hint)
+	}
+}
+
 // Every code has words, and every row a code.
 func TestEveryCodeHasWords(t *testing.T) {
 	// A refusal has the name of the contract's rule, or that of the keeper's answer.

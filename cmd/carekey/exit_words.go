@@ -125,6 +125,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		keyring.ErrNotDeleted:                             "the keyring did not give the key up: {err|it still has it} | unlock it and try again, or delete the item in the keyring's own program",
 		keyring.ErrNoBus:                                  noKeyring + ": no session bus, as over SSH, in a container or under sudo | log in at the desktop of this computer, and try again\n" + inAFile,
 		keyring.ErrNoProvider:                             noKeyring + ": no keyring service runs in this session | install and start one, such as gnome-keyring, and try again\n" + inAFile,
+		keyring.ErrUnsupported:                            noKeyring + ": no keyring on this system | " + inAFile,
 		keyring.ErrAbsent:                                 noKeyring + " | log out and in, and try again\n" + inAFile,
 		keyring.ErrLocked:                                 locked + " | log in at the desktop, or unlock it here (it reads your login password): gnome-keyring-daemon --unlock\nthen look: carekey keyring status",
 		keyring.ErrNoDesktop:                              locked + ": there is no desktop on which it could ask for its password | log in at the desktop, or unlock it here (it reads your login password): gnome-keyring-daemon --unlock\nthen look: carekey keyring status",
