@@ -81,7 +81,9 @@ func (e *exam) examineClock(last contract.Hour) {
 	case now < last:
 		e.advise(check, "clock-doubtful", fmt.Sprintf("your clock says %s, and the ledger's last entry is later: %s", day(now), day(last)), "set your clock")
 	case now-last > folder.MaxIdle:
-		e.failed(check, folder.ErrClock.With("last", last, "now", now)).minor("")
+		f := e.failed(check, folder.ErrClock.With("last", last, "now", now))
+		f.minor("")
+		f.Fix = "set your clock, or, if it is right, add --accept-clock to the next command that writes"
 	default:
 		e.good(check, "fits the ledger's time")
 	}
