@@ -14,7 +14,7 @@ import (
 
 func (s *Server) deposit(q *request, deposits []ledgerclient.Deposit) error {
 	clear(q.body) // the shares
-	free, ok := s.disk.take(spaceOfFiles(len(deposits)))
+	free, ok := s.disk.take(spaceOfDeposits(deposits))
 	if !ok {
 		return refuse(node.KindFull)
 	}

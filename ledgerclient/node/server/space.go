@@ -30,6 +30,16 @@ func spaceOf(puts []ledgerclient.Put) (s space) {
 	return s
 }
 
+// spaceOfDeposits is for shares: each may be the first that ends in its hour, and so in a
+// file of its own, with the package of its grant.
+func spaceOfDeposits(deposits []ledgerclient.Deposit) (s space) {
+	s = spaceOfFiles(1) // their folder
+	for i := range deposits {
+		s.file(len(deposits[i].Package) + block)
+	}
+	return s
+}
+
 // spaceOfFiles is for so many small files.
 func spaceOfFiles(n int) space { return space{int64(n) * block, int64(n)} }
 

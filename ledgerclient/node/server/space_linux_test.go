@@ -90,6 +90,32 @@ func TestSpaceIsWhatPayloadsTake(t *testing.T) {
 	}
 }
 
+// The same of deposits, which hold the package of their grant.
+func TestSpaceIsWhatDepositsTake(t *testing.T) {
+	w := newWorld(t, nil)
+	var deposits []ledgerclient.Deposit
+	for i := range 8 {
+		g := w.grant()
+		for i > 3 && g.pkg.N < 255 { // a grant with many keepers
+			g.pkg.N++
+			g.pkg.Shares = append(g.pkg.Shares, crypto.Hash{byte(g.pkg.N)})
+		}
+		g.entry.NotAfter += contract.Hour(i) // a file of its own
+		g.entry.Commitment = g.pkg.Commitment()
+		w.must(g.entry.Sign(w.ledger, g.key))
+		g.id = g.entry.ID(w.ledger)
+		w.order(g.entry)
+		deposits = append(deposits, w.deposit(g))
+	}
+	before := taken(t, w.dir)
+	_, codes, err := said(node.ReceiptsForm.Parse(w.ok(w.post(node.PathDeposit, node.DepositsForm.Marshal(deposits)))))
+	w.must(err)
+	now, need := taken(t, w.dir), spaceOfDeposits(deposits)
+	if bytes, files := now.bytes-before.bytes, now.files-before.files; bytes > need.bytes || files > need.files {
+		t.Errorf("%d bytes in %d files for %v, counted were %+v", bytes, files, codes, need)
+	}
+}
+
 // Of several requests at the same time each sees what the others will need.
 func TestSpaceIsTakenAtOnce(t *testing.T) {
 	for name, left := range map[string]space{"bytes": {10<<20 + 4<<20*4, 1 << 30}, "files": {1 << 40, 1000/16 + 4*10}} {
