@@ -72,6 +72,9 @@ type service interface {
 	// asking before it puts a prompt up, which must be allowed by it, and takes
 	// the prompt down when ctx ends.
 	unlock(ctx context.Context, id string, asking func() error) error
+	// read returns the secret of an unlocked item, in whatever collection it lies: the
+	// library looks into one. ok is false whenever that is not certain.
+	read(ctx context.Context, id string) (secret string, ok bool)
 	// look tells about the item without a prompt.
 	look(ctx context.Context, id string) (Sight, error)
 }
@@ -279,6 +282,11 @@ type call struct {
 func (c call) get(id string) (string, error) {
 	var secret string
 	err := c.unlocked(id, func() (err error) {
+		if s, ok := c.lib.(service); ok {
+			if secret, ok = s.read(c.ctx, id); ok {
+				return nil
+			}
+		}
 		secret, err = c.lib.Get(Service, id)
 		return err
 	})

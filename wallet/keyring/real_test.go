@@ -100,6 +100,19 @@ func TestRealKeyring(t *testing.T) {
 	_, err = o.Get(ctx, id)
 	want(t, err, ErrItemNotFound)
 
+	t.Run("another collection", func(t *testing.T) {
+		id := NewID()
+		store := exec.Command("secret-tool", "store", "--collection=session", "--label=elsewhere", "service", Service, "username", id)
+		store.Stdin = strings.NewReader(secretA)
+		if out, err := store.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		if got, err := o.Get(ctx, id); got != secretA || err != nil {
+			t.Error(got, err)
+		}
+		exec.Command("secret-tool", "clear", "service", Service, "username", id).Run()
+	})
+
 	t.Run("several at once", func(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 8 {

@@ -115,6 +115,27 @@ func (system) unlock(ctx context.Context, id string, asking func() error) error 
 	return answered(ctx, conn, prompt, asking)
 }
 
+func (system) read(ctx context.Context, id string) (string, bool) {
+	conn, err := ss.NewSecretService()
+	if err != nil {
+		return "", false
+	}
+	object, seen, err := find(ctx, conn, id)
+	if err != nil || !seen.Found || seen.Locked {
+		return "", false
+	}
+	session, err := conn.OpenSession()
+	if err != nil {
+		return "", false
+	}
+	defer conn.Close(session)
+	secret, err := conn.GetSecret(object, session.Path())
+	if err != nil {
+		return "", false
+	}
+	return string(secret.Value), true
+}
+
 // find returns the item, by what go-keyring files it under, if it is there, otherwise
 // the collection in which the library will look for it. A service that cannot search all
 // its collections at once is left to the library.
