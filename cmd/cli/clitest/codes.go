@@ -1,10 +1,10 @@
 package clitest
 
 import (
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,8 +25,8 @@ var (
 // code is one that a package declares.
 type code struct {
 	fault.Code
+	name string // with that of its package, as "folder.ErrDamaged"
 	dir  string
-	uses []use
 }
 
 // use is a place that returns an error of a code, and the names of its values.
@@ -41,20 +41,17 @@ type use struct {
 // a row's texts name are given wherever an error of its code is made.
 func Codes(t *testing.T, top string, rows map[fault.Code][]string, meets []string, others []string, but ...fault.Code) {
 	t.Helper()
-	codes := codesBelow(t, top)
-	met := func(c *code) bool {
-		return slices.ContainsFunc(meets, func(m string) bool { return c.dir == m || strings.HasPrefix(c.dir, m+"/") })
-	}
-	named, declared, found := map[fault.Code]bool{}, map[fault.Code]string{}, 0
+	codes, uses := codesBelow(t, top)
+	within := regexp.MustCompile("^(" + strings.Join(meets, "|") + ")(/|$)")
+	named, declared := map[fault.Code]bool{}, map[fault.Code]string{}
+	shown := others // what codes with a value in them are shown as
 	for _, c := range codes {
 		base, _, _ := strings.Cut(string(c.Code), "/")
-		pattern := regexp.MustCompile("^" + placeholder.ReplaceAllString(string(c.Code), "[a-z-]+") + "$")
-		for row := range rows {
-			if row == c.Code || string(row) == base || slices.Contains(others, string(row)) || pattern.String() != "^[a-z-]+$" && pattern.MatchString(string(row)) {
-				named[row] = true
-			}
+		named[c.Code], named[fault.Code(base)] = true, true
+		if pattern := placeholder.ReplaceAllString(string(c.Code), "[a-z-]+"); pattern != "[a-z-]+" {
+			shown = append(shown, pattern)
 		}
-		if !met(c) {
+		if !within.MatchString(c.dir) {
 			continue
 		}
 		if other, twice := declared[c.Code]; twice {
@@ -65,39 +62,35 @@ func Codes(t *testing.T, top string, rows map[fault.Code][]string, meets []strin
 		if row == nil {
 			row = rows[fault.Code(base)]
 		}
-		if found++; row == nil && !slices.Contains(but, c.Code) {
+		if row == nil && !slices.Contains(but, c.Code) {
 			t.Errorf("%q of %s has no words: give it a row", c.Code, c.dir)
 		}
 		for _, m := range placeholder.FindAllStringSubmatch(optional.ReplaceAllString(strings.Join(row, ""), ""), -1) {
-			for _, u := range c.uses {
+			for _, u := range uses[c.name] {
 				if !slices.Contains(u.values, m[1]) && !slices.Contains([]string{"why", "err", "hint", "filed"}, m[1]) {
 					t.Errorf("%s: %s is told with a value %s, which is not given", u.at, c.Code, m[1])
 				}
 			}
 		}
 	}
-	if found < 20 {
-		t.Errorf("only %d codes found", found)
+	if len(declared) < 20 {
+		t.Errorf("only %d codes found", len(declared))
 	}
+	known := regexp.MustCompile("^(" + strings.Join(shown, "|") + ")$")
 	for row, texts := range rows {
-		if !named[row] || len(texts) > 1 {
-			t.Errorf("%q has %d rows, and is a code: %t", row, len(texts), named[row])
+		ok := named[row] || known.MatchString(string(row))
+		if !ok || len(texts) > 1 {
+			t.Errorf("%q has %d rows, and is a code: %t", row, len(texts), ok)
 		}
 	}
 }
 
 var declaration = regexp.MustCompile(`(?m)^\s*(?:const )?(\w+)\s+fault\.Code\s+=\s+"([^"]+)"`)
 
-// codesBelow finds the codes that are declared in a folder, and where they are used.
-func codesBelow(t *testing.T, top string) map[string]*code {
-	codes := map[string]*code{} // by package and name
-	of := func(pkg, name string) *code {
-		key := pkg + "." + name
-		if codes[key] == nil {
-			codes[key] = &code{}
-		}
-		return codes[key]
-	}
+// codesBelow finds the codes that are declared in a folder, and by their names where they
+// are used.
+func codesBelow(t *testing.T, top string) (codes []code, uses map[string][]use) {
+	uses = map[string][]use{}
 	set := token.NewFileSet()
 	err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 		if n := d.Name(); err == nil && d.IsDir() && path != top && (strings.HasPrefix(n, ".") || n == "testdata") {
@@ -115,10 +108,9 @@ func codesBelow(t *testing.T, top string) map[string]*code {
 			return err
 		}
 		dir, err := filepath.Rel(top, filepath.Dir(path))
-		pkg := filepath.Base(dir)
+		pkg := filepath.Base(dir) + "."
 		for _, m := range declaration.FindAllSubmatch(src, -1) {
-			c := of(pkg, string(m[1]))
-			c.Code, c.dir = fault.Code(m[2]), filepath.ToSlash(dir)
+			codes = append(codes, code{fault.Code(m[2]), pkg + string(m[1]), filepath.ToSlash(dir)})
 		}
 		ast.Inspect(f, func(n ast.Node) bool {
 			call, ok := n.(*ast.CallExpr)
@@ -142,14 +134,11 @@ func codesBelow(t *testing.T, top string) map[string]*code {
 				name, _ := strconv.Unquote(lit.Value)
 				u.values = append(u.values, name)
 			}
-			switch x := made.X.(type) {
-			case *ast.Ident:
-				c := of(pkg, x.Name)
-				c.uses = append(c.uses, u)
-			case *ast.SelectorExpr:
-				c := of(fmt.Sprint(x.X), x.Sel.Name) // of an imported package
-				c.uses = append(c.uses, u)
+			name := types.ExprString(made.X)
+			if !strings.Contains(name, ".") { // of an imported package otherwise
+				name = pkg + name
 			}
+			uses[name] = append(uses[name], u)
 			return true
 		})
 		return err
@@ -157,5 +146,5 @@ func codesBelow(t *testing.T, top string) map[string]*code {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return codes
+	return codes, uses
 }
