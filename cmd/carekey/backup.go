@@ -54,8 +54,8 @@ find it again, to be printed.
 Not in a backup: the 24 words, and the key.`,
 		Example: "  carekey backup /media/stick/carekey",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withLedger(cmd, looks, func(ctx context.Context, w *wallet.Wallet, l *ledger) error {
-				return backups{a}.make(ctx, w, l, args[0])
+			return a.withLedgers(cmd, looks, alone, func(ctx context.Context, s *session) error {
+				return backups{a}.make(ctx, s.all[0].w, s.all[0].l, args[0])
 			})
 		},
 	}

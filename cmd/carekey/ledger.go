@@ -56,8 +56,8 @@ func (a ledgers) look(cmd *cobra.Command, verify bool) error {
 		return err
 	}
 	if p.settings != nil {
-		return a.withLedger(cmd, looks, func(ctx context.Context, w *wallet.Wallet, l *ledger) error {
-			return a.lookAt(ctx, l, p, w, verify)
+		return a.withLedgers(cmd, looks, alone, func(ctx context.Context, s *session) error {
+			return a.lookAt(ctx, s.all[0].l, p, s.all[0].w, verify)
 		})
 	}
 	l, err := a.openLedger(cmd.Context(), p)

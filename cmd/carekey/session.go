@@ -44,12 +44,7 @@ const (
 // withWallet unlocks the wallet for f and tells what became of interrupted
 // changes.
 func (a *app) withWallet(cmd *cobra.Command, want access, f func(ctx context.Context, w *wallet.Wallet) error) error {
-	return a.withLedger(cmd, want, func(ctx context.Context, w *wallet.Wallet, _ *ledger) error { return f(ctx, w) })
-}
-
-func (a *app) withLedger(cmd *cobra.Command, want access, f func(ctx context.Context, w *wallet.Wallet, l *ledger) error) error {
-	alone := func(p place) []place { return []place{p} }
-	return a.withLedgers(cmd, want, alone, func(ctx context.Context, s *session) error { return f(ctx, s.all[0].w, s.all[0].l) })
+	return a.withLedgers(cmd, want, alone, func(ctx context.Context, s *session) error { return f(ctx, s.all[0].w) })
 }
 
 // onWallet is withWallet for a command that does nothing before.
@@ -65,6 +60,9 @@ func onEvery[N ~struct{ *session }](a *app, want access, verb func(n N, ctx cont
 		return a.withLedgers(cmd, want, everywhere, func(ctx context.Context, s *session) error { return verb(N{s}, ctx, args) })
 	}
 }
+
+// alone is the ledger that is meant.
+func alone(p place) []place { return []place{p} }
 
 // everywhere are all ledgers of the wallet, the one that is meant first; that one alone
 // if it was named.
