@@ -29,30 +29,26 @@ type locator struct {
 	bad   error            // why the settings' text for it cannot be read
 }
 
-// String is how settings have it: an order comes first, and then a space.
-func (l locator) String() string {
-	where := l.dir
-	if l.node != nil {
-		where = l.node.String()
-	}
-	if l.order != "" {
-		where = l.order + " " + where
-	}
-	return where
-}
-
 // defaultLedger is the folder inside the home, and how the settings name it: the
 // home can be moved with both in it.
 const defaultLedger = "ledger"
 
 func homeLedger(home string) locator { return locator{dir: filepath.Join(home, defaultLedger)} }
 
-// kept is String for the settings of a wallet in a home.
+// kept is how the settings of a wallet in a home have it: an order comes first, and then
+// a space.
 func (l locator) kept(home string) string {
-	if text := l.String(); text != homeLedger(home).String() {
-		return text
+	where := l.dir
+	switch {
+	case l.node != nil:
+		where = l.node.String()
+	case l == homeLedger(home):
+		where = defaultLedger
 	}
-	return defaultLedger
+	if l.order != "" {
+		where = l.order + " " + where
+	}
+	return where
 }
 
 // stored reads what the settings have.
@@ -306,7 +302,7 @@ func (p *place) joined(query string) (found wallet.Place, ok bool, err error) {
 	var matches []string
 	for _, at := range p.settings.Ledgers {
 		id, l := at.ID.String(), stored(p.home, at.At)
-		if bad == nil && (l.String() == want.String() || want.node != nil && want.node.Ledger == at.ID) || l.order != "" && l.order == query {
+		if bad == nil && (l.kept(p.home) == want.kept(p.home) || want.node != nil && want.node.Ledger == at.ID) || l.order != "" && l.order == query {
 			return at, true, nil
 		}
 		if len(query) >= 6 && strings.HasPrefix(id, strings.ToLower(query)) || text.Name(ledgerName(p.dir, at.ID)) == text.Name(query) {
