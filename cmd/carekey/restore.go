@@ -221,22 +221,8 @@ func (a restores) unpack(ctx context.Context, from restoring, p place) (*ledger,
 	there, err := a.openLedger(ctx, p)
 	if err == nil {
 		// A restore that was interrupted, or another wallet of this home.
-		c, err := ledgerclient.Connect(ctx, there.Services, p.id)
-		backup, berr := ledgerclient.Connect(ctx, from.ledger.Services, crypto.LedgerID{})
-		if err == nil {
-			err = berr
-		}
-		if err == nil && c.ID() != backup.ID() {
-			err = usage("in "+p.at.dir+" is another ledger already", "restore into a home of its own: CAREKEY_HOME=DIR carekey restore ...")
-		}
-		var size, copied uint64
-		if err == nil {
-			size, err = length(ctx, there.Services)
-		}
-		if err == nil {
-			copied, err = length(ctx, from.ledger.Services)
-		}
-		if err == nil && size >= copied {
+		whole, err := holdsAll(ctx, there, from.ledger)
+		if whole {
 			return there, nil, nil
 		}
 		there.close()
@@ -256,6 +242,28 @@ func (a restores) unpack(ctx context.Context, from restoring, p place) (*ledger,
 	}
 	there, err = a.openLedger(ctx, p)
 	return there, damaged, err
+}
+
+// holdsAll reports whether a ledger in the home has all entries of the one in a backup. It
+// is an error if it is another one.
+func holdsAll(ctx context.Context, home, backup *ledger) (bool, error) {
+	var ids [2]crypto.LedgerID
+	var sizes [2]uint64
+	for i, l := range []*ledger{home, backup} {
+		c, err := ledgerclient.Connect(ctx, l.Services, crypto.LedgerID{})
+		if err != nil {
+			return false, err
+		}
+		head, err := c.Head(ctx)
+		if err != nil {
+			return false, err
+		}
+		ids[i], sizes[i] = c.ID(), head.Size
+	}
+	if ids[0] != ids[1] {
+		return false, usage("in "+home.at.dir+" is another ledger already", "restore into a home of its own: CAREKEY_HOME=DIR carekey restore ...")
+	}
+	return sizes[0] >= sizes[1], nil
 }
 
 // sayDamaged names what did not come back, or came back as what was not signed.
