@@ -119,9 +119,9 @@ func (ch Changes) enter(ctx context.Context, c *outbox.Change) error {
 
 // Pending is a change that waits, or waited.
 type Pending struct {
-	Action Action
-	ID     contract.ID // of the entry
-	Err    error       // why it waits; of one that has come to its end why it never will be on the ledger
+	Action Action      `json:"action"`
+	ID     contract.ID `json:"id"` // of the entry
+	Err    error       `json:"-"`  // why it waits; of one that has come to its end why it never will be on the ledger
 }
 
 // Finished returns, once, what earlier runs had begun and this one ended.

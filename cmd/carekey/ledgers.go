@@ -109,11 +109,12 @@ func (a ledgers) find(named string) (place, wallet.Place, error) {
 }
 
 type placeJSON struct {
-	ID      string `json:"id"`
-	Name    string `json:"name"`
-	At      string `json:"at"`      // folder, or addresses of a node
-	Default bool   `json:"default"` // it is meant when none is named
-	Waiting int    `json:"waiting"` // batches of changes that wait for it
+	at      locator
+	ID      crypto.LedgerID `json:"id"`
+	Name    string          `json:"name"`
+	At      string          `json:"at"`      // folder, or addresses of a node
+	Default bool            `json:"default"` // it is meant when none is named
+	Waiting int             `json:"waiting"` // batches of changes that wait for it
 	// Of status, for the ledgers that it shows.
 	Gate      string `json:"gate,omitempty"`
 	Operators int    `json:"operators,omitempty"` // independent ones, that would have to break the rules together
@@ -127,10 +128,12 @@ func (a ledgers) places(p place) ([]placeJSON, error) {
 		if err != nil {
 			return nil, err
 		}
+		l := stored(p.home, at.At)
 		out = append(out, placeJSON{
-			ID:      at.ID.String(),
+			at:      l,
+			ID:      at.ID,
 			Name:    ledgerName(p.dir, at.ID),
-			At:      stored(p.home, at.At).shown(),
+			At:      l.shown(),
 			Default: at.ID == p.settings.Default,
 			Waiting: n,
 		})
@@ -148,16 +151,13 @@ func (a ledgers) list(p place) error {
 	}
 	t := &ui.Table{Header: []string{"ledger", "name", "where", "", "waiting"}}
 	for _, j := range places {
-		t.Add(j.ID[:8], j.Name, j.At, defaultText(j), waitingText(j))
+		meant := ""
+		if j.Default {
+			meant = "default"
+		}
+		t.Add(short(j.ID), j.Name, j.At, meant, waitingText(j))
 	}
 	return a.table(t)
-}
-
-func defaultText(j placeJSON) string {
-	if j.Default {
-		return "default"
-	}
-	return ""
 }
 
 func waitingText(j placeJSON) string {

@@ -31,7 +31,6 @@ type overview struct {
 	seen    []*opened // those that it is of
 	part    bool      // another one could not be read
 	pending []pendingJSON
-	waits   []string
 	p       place
 	places  []placeJSON
 }
@@ -49,7 +48,7 @@ func (a *overview) status(ctx context.Context) (err error) {
 	}
 	for i := range a.places {
 		for _, o := range a.seen {
-			if l := &a.places[i]; l.ID == o.id().String() {
+			if l := &a.places[i]; l.ID == o.id() {
 				g := groundOf(o.w)
 				l.Gate, l.Operators, l.AsOf = string(g.Gate), max(1, g.Operators), instant(g.since)
 			}
@@ -79,9 +78,9 @@ func (a *overview) look(ctx context.Context) error {
 		a.Unasked += s.Unasked
 		a.Contacts = s.Contacts
 		for _, p := range s.Pending {
-			j := pendingOf(p)
-			j.Ledger = o.id().String()
-			a.pending, a.waits = append(a.pending, j), append(a.waits, pendingText(p))
+			j, id := pendingOf(p), o.id()
+			j.Ledger = &id
+			a.pending = append(a.pending, j)
 		}
 		for _, m := range s.Missing {
 			if !slices.Contains(a.Missing, m) {
@@ -171,10 +170,10 @@ func (a *overview) text() error {
 			return err
 		}
 	}
-	if len(a.waits) > 0 {
+	if len(a.pending) > 0 {
 		a.print("\nSigned, and not sent yet:")
-		for _, text := range a.waits {
-			a.print("  %s", text)
+		for _, p := range a.pending {
+			a.print("  %s", pendingText(p.Pending))
 		}
 	}
 	if others := len(a.places) - len(a.seen); a.p.given && others > 0 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
@@ -19,30 +20,28 @@ func newSync(a *app) *cobra.Command {
 while it was out of reach, in order and once. Every other command does the same for
 the ledger that it works on. With --ledger only that one is synced. Exit 5 if
 something still waits or a ledger is out of reach.`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withLedgers(cmd, writes|keeps, everywhere, func(ctx context.Context, s *session) error { return syncing{s}.sync(ctx) })
-		},
+		RunE: onEvery(a, writes|keeps, syncing.sync),
 	}
 	acceptClock(a, c)
 	return c
 }
 
 type syncJSON struct {
-	Ledger   string        `json:"ledger"`
-	Name     string        `json:"name"`
-	Entries  uint64        `json:"entries"`  // of the ledger, as far as it is known now
-	New      uint64        `json:"new"`      // entries since the last time
-	Finished []pendingJSON `json:"finished"` // or given up, with why
-	Shares   []string      `json:"shares"`   // consents whose shares the keepers had lost, and have again
-	Pending  []pendingJSON `json:"pending"`
-	AsOf     string        `json:"asOf,omitempty"`  // out of reach: when it was followed last
-	Error    *failure      `json:"error,omitempty"` // why it could not be followed, or why something waits
+	Ledger   crypto.LedgerID `json:"ledger"`
+	Name     string          `json:"name"`
+	Entries  uint64          `json:"entries"`  // of the ledger, as far as it is known now
+	New      uint64          `json:"new"`      // entries since the last time
+	Finished []pendingJSON   `json:"finished"` // or given up, with why
+	Shares   []contract.ID   `json:"shares"`   // consents whose shares the keepers had lost, and have again
+	Pending  []pendingJSON   `json:"pending"`
+	AsOf     string          `json:"asOf,omitempty"`  // out of reach: when it was followed last
+	Error    *failure        `json:"error,omitempty"` // why it could not be followed, or why something waits
 }
 
 // syncing sends what waits, on every ledger.
 type syncing struct{ *session }
 
-func (a syncing) sync(ctx context.Context) error {
+func (a syncing) sync(ctx context.Context, _ []string) error {
 	var worst error
 	var js []syncJSON
 	for _, o := range a.all {
@@ -88,12 +87,12 @@ const (
 func (a syncing) synced(w *wallet.Wallet, s wallet.Synced, again []contract.ID, err error) syncJSON {
 	id, _ := w.Ledger()
 	j := syncJSON{
-		Ledger:   id.String(),
+		Ledger:   id,
 		Name:     w.LedgerName(),
 		Entries:  s.To,
 		New:      s.To - min(s.From, s.To),
 		Pending:  list(s.Pending, pendingOf),
-		Shares:   list(again, contract.ID.String),
+		Shares:   list(again, same),
 		Finished: list(s.Finished, pendingOf),
 	}
 	if err != nil {
@@ -145,12 +144,9 @@ func pendingText(p wallet.Pending) string {
 }
 
 type pendingJSON struct {
-	Action string `json:"action"`
-	ID     string `json:"id"`
-	Error  string `json:"error"` // why it could not be finished
-	Ledger string `json:"ledger,omitempty"`
+	wallet.Pending
+	Error  string           `json:"error"` // why it could not be finished
+	Ledger *crypto.LedgerID `json:"ledger,omitempty"`
 }
 
-func pendingOf(p wallet.Pending) pendingJSON {
-	return pendingJSON{Action: string(p.Action), ID: p.ID.String(), Error: codeOf(p.Err)}
-}
+func pendingOf(p wallet.Pending) pendingJSON { return pendingJSON{Pending: p, Error: codeOf(p.Err)} }
