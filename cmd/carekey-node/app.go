@@ -34,15 +34,7 @@ func (a *app) run(args []string) (exit int) {
 			exit = a.crashed(r)
 		}
 	}()
-	ctx, stop := hardening.Signals()
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	root := newRoot(a)
-	root.SetArgs(args)
-	root.SetIn(a.in)
-	root.SetOut(a.out)
-	root.SetErr(a.err)
-	return a.report(root.ExecuteContext(ctx), args)
+	return a.report(cli.Execute(newRoot(a), args, a.in, a.out, a.err), args)
 }
 
 // crashed reports a panic and returns the program's exit code.

@@ -15,26 +15,17 @@ wallets. It never sees a private key of theirs, a name or a record.
 
 func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "carekey-node",
-		Short:         "A node of a ledger for health data",
-		Long:          about,
-		Version:       cli.Version(),
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          cli.NoVerb,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:   "carekey-node",
+		Short: "A node of a ledger for health data",
+		Long:  about,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetUsageTemplate(root.UsageTemplate() + "{{if not .HasParent}}\n" + exitStatus + "\n{{end}}")
-	root.SetVersionTemplate("carekey-node {{.Version}}\n")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage(err.Error(), "see: "+cmd.CommandPath()+" --help")
-	})
 	g := root.PersistentFlags()
 	g.BoolVar(&a.flags.json, "json", false, "print one JSON value on stdout, errors and logs as JSON on stderr")
 	g.BoolVarP(&a.flags.yes, "yes", "y", false, "answer every confirmation with yes")
 	g.BoolVarP(&a.flags.quiet, "quiet", "q", false, "say nothing on stderr but errors and logs")
 	root.AddCommand(newInit(a), newServe(a), newInvite(a), newToken(a), newStatus(a), newBackup(a), newConform(a), newUnit(a))
-	cli.PlainUsage(root)
+	cli.Program(root, exitStatus)
 	return root
 }
 

@@ -5,7 +5,6 @@
 package main
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,16 +37,8 @@ func (a *app) main(args []string) (exit int) {
 
 // run carries out one command line and returns the exit code.
 func (a *app) run(args []string) int {
-	ctx, stop := hardening.Signals()
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	root := newRoot(a)
-	root.SetArgs(args)
-	root.SetIn(a.in)
-	root.SetOut(a.out)
-	root.SetErr(a.err)
 	defer a.passphrases.wipe()
-	return a.report(root.ExecuteContext(ctx), args)
+	return a.report(cli.Execute(newRoot(a), args, a.in, a.out, a.err), args)
 }
 
 // recoverCrash reports a panic of the goroutine that defers it; that of any other one

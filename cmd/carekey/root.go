@@ -39,18 +39,9 @@ func newRoot(a *app) *cobra.Command {
 		Use:               "carekey",
 		Short:             "A wallet for health data",
 		Long:              about,
-		Version:           cli.Version(),
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		Args:              cli.NoVerb,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return a.overview() },
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.checkTimeouts() },
 	}
-	root.SetUsageTemplate(root.UsageTemplate() + "{{if not .HasParent}}\n" + environment + "\n\n" + exitStatus + "\n{{end}}")
-	root.SetVersionTemplate("carekey {{.Version}}\n")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage(err.Error(), "see: "+cmd.CommandPath()+" --help")
-	})
 	g := root.PersistentFlags()
 	g.BoolVar(&a.flags.json, "json", false, "print one JSON value on stdout, errors as JSON on stderr")
 	g.BoolVarP(&a.flags.yes, "yes", "y", false, "answer every confirmation with yes")
@@ -75,7 +66,7 @@ func newRoot(a *app) *cobra.Command {
 	add("recipient", newInbox(a), newFetch(a))
 	add("wallet", newInit(a), newRestore(a), newStatus(a), newSync(a), newAddress(a), newKeyring(a), newWords(a),
 		newBackup(a), newProfile(a), newLedger(a), newAge(a), newDoctor(a), newTry(a))
-	cli.PlainUsage(root)
+	cli.Program(root, environment+"\n\n"+exitStatus)
 	root.SetHelpCommandGroupID("wallet")
 	root.SetCompletionCommandGroupID("wallet")
 	return root
@@ -107,8 +98,8 @@ func (a *app) overview() error {
 	l := p.at.line(p.settings != nil)
 	if len(places) > 1 || len(places) == 1 && places[0].Waiting > 0 {
 		var lines []string
-		for i, j := range places {
-			line := stored(p.home, p.settings.Ledgers[i].At).line(true)
+		for _, j := range places {
+			line := j.at.line(true)
 			if j.Name != "" {
 				line = cli.Clean(j.Name) + ", " + line
 			}

@@ -6,11 +6,14 @@
 package cli
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"regexp"
 	"runtime/debug"
 	"strings"
 
+	"github.com/carekey/carekey/cmd/hardening"
 	"github.com/spf13/cobra"
 )
 
@@ -23,10 +26,34 @@ var (
 	fileWords  = regexp.MustCompile(`\b(FILE|DIR|PLAN|LEDGER|TARGET)\b`)
 )
 
-// PlainUsage leaves "[flags]" out of the usage lines, which name the flags themselves.
+// Program makes a command the root of a program. about stands at the end of its help.
+func Program(root *cobra.Command, about string) {
+	root.Version, root.Args = Version(), NoVerb
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetUsageTemplate(root.UsageTemplate() + "{{if not .HasParent}}\n" + about + "\n{{end}}")
+	root.SetVersionTemplate(root.Name() + " {{.Version}}\n")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return Usage(err.Error(), "see: "+cmd.CommandPath()+" --help")
+	})
+	plainUsage(root)
+}
+
+// Execute carries out one command line of a program.
+func Execute(root *cobra.Command, args []string, in io.Reader, out, err io.Writer) error {
+	ctx, stop := hardening.Signals()
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(err)
+	return root.ExecuteContext(ctx)
+}
+
+// plainUsage leaves "[flags]" out of the usage lines, which name the flags themselves.
 // A line says how many arguments there are, unless the command checks them itself, and
 // shells offer files only where it says that one of them is a file.
-func PlainUsage(c *cobra.Command) {
+func plainUsage(c *cobra.Command) {
 	c.DisableFlagsInUseLine = true
 	line := flagWords.ReplaceAllString(c.Use, "")
 	if c.Args == nil {
@@ -37,7 +64,7 @@ func PlainUsage(c *cobra.Command) {
 		c.ValidArgsFunction = cobra.NoFileCompletions
 	}
 	for _, sub := range c.Commands() {
-		PlainUsage(sub)
+		plainUsage(sub)
 	}
 }
 
