@@ -114,7 +114,7 @@ func (a *app) invite(ctx context.Context, dir string, o *inviteFlags) (node.Invi
 
 // showInvitation prints an invitation, with its QR code if it is all to be seen.
 func (a *app) showInvitation(text string, o *inviteFlags) error {
-	width, height := cli.Width(a.err), cli.Height(a.err)
+	width, height := cli.Size(a.err)
 	if o.qr || o.png == "" && width > 0 && !a.flags.quiet {
 		code, w, err := qrText(text)
 		if err != nil {

@@ -10,29 +10,19 @@ import (
 	"golang.org/x/term"
 )
 
-// Width returns the width of the terminal in columns, 0 if out is none: output
-// into a file or a pipe is not cut.
-func Width(out *os.File) int {
-	if out == nil {
-		return 0
+// Size returns the width and the height of the terminal in columns and lines, 0 if out is
+// none: output into a file or a pipe is not cut.
+func Size(out *os.File) (width, height int) {
+	if out != nil {
+		width, height, _ = term.GetSize(int(out.Fd())) // negative if it is none
 	}
-	w, _, err := term.GetSize(int(out.Fd()))
-	if err != nil || w < 0 {
-		return 0
-	}
-	return w
+	return max(0, width), max(0, height)
 }
 
-// Height returns the height of the terminal in lines, 0 if out is none.
-func Height(out *os.File) int {
-	if out == nil {
-		return 0
-	}
-	_, h, err := term.GetSize(int(out.Fd()))
-	if err != nil || h < 0 {
-		return 0
-	}
-	return h
+// Width is that of Size.
+func Width(out *os.File) int {
+	width, _ := Size(out)
+	return width
 }
 
 // Rows are pairs of a name and a value, shown in a line each.
