@@ -34,12 +34,12 @@ func (e *exam) examineCare(_ context.Context) {
 		return
 	}
 	care, now := e.wallet.Backup().Care(), e.now()
-	if words := "last checked: " + ago(now, care.WordsChecked); care.WordsDue(now) {
+	if words := "last checked: " + ago(now, care.WordsChecked, "carekey words check"); care.WordsDue(now) {
 		e.advise("words", "words-unchecked", words, "carekey words check")
 	} else {
 		e.good("words", words)
 	}
-	backup := fmt.Sprintf("last made: %s; %s since", ago(now, care.BackedUp), plural(care.Since, "change", "changes"))
+	backup := fmt.Sprintf("last made: %s; %s since", ago(now, care.BackedUp, "carekey backup DIR"), plural(care.Since, "change", "changes"))
 	if care.BackupIsDue(now) {
 		e.advise("backup", "backup-due", backup, "carekey backup DIR")
 	} else {
@@ -47,10 +47,10 @@ func (e *exam) examineCare(_ context.Context) {
 	}
 }
 
-// ago is a time that is past, for people.
-func ago(now, t time.Time) string {
+// ago is a time that is past, for people; if there was none, with the command for it.
+func ago(now, t time.Time, command string) string {
 	if t.IsZero() {
-		return "never"
+		return "never (" + command + ")"
 	}
 	return roughly(max(0, now.Sub(t))) + " ago"
 }

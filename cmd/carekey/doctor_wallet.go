@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/carekey/carekey/cmd/cli"
-	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -22,10 +21,10 @@ func (e *exam) examineWallet(ctx context.Context) {
 	}
 	e.wallet = w
 	e.good("key", "opens this wallet")
-	if _, _, _, err := w.Log().Head(ctx); is[*ledgerclient.UnreachableError](err) {
-		e.good("history", "is compared when the ledger is within reach again")
-	} else if err != nil {
+	if _, _, _, err := w.Log().Head(ctx); err != nil {
 		e.failed("history", err)
+	} else if _, away := w.Log().OutOfReach(); away != nil {
+		e.good("history", "is compared when the ledger is within reach again")
 	} else {
 		e.good("history", "the ledger continues what this wallet has seen")
 	}
