@@ -30,20 +30,17 @@ type Opening struct {
 
 // OpenedRecord is one record version that can be read now.
 type OpenedRecord struct {
-	ConsentRecord
-	File   string // the owner's name for it: hostile until SafeName
-	Size   int64
-	SHA256 crypto.Hash
+	payload.Metadata // as far as terms and envelope describe it. File is hostile until SafeName
+	ID               contract.ID
 
-	content payload.Metadata // as far as the envelope describes it
-	key     crypto.FileKey
+	key crypto.FileKey
 }
 
 // Read decrypts record i to dst. Every piece is checked before a byte of it is
 // written, and what was written is the whole file only if no error is returned.
 func (o *Opening) Read(ctx context.Context, i int, dst io.Writer, progress func(int64)) error {
 	r := &o.Records[i]
-	c, err := o.w.content(ctx, &r.content, r.ID)
+	c, err := o.w.content(ctx, &r.Metadata, r.ID)
 	if err != nil {
 		return err
 	}
@@ -340,10 +337,10 @@ func (in Inbox) openEnvelope(ctx context.Context, t *view.Thread, tr *payload.Te
 		if err != nil {
 			return fail(err)
 		}
-		o.Records = append(o.Records, OpenedRecord{
-			ConsentRecord: ConsentRecord{ID: r.Record, Version: r.Version, Title: shown.Title, Category: shown.Category, Date: shown.Date},
-			File:          r.File, Size: r.Size, SHA256: r.SHA256,
-			content: payload.Metadata{Content: r.Content, ContentSize: r.ContentSize, AgeSize: r.AgeSize, Head: r.Head, Size: r.Size}, key: key})
+		o.Records = append(o.Records, OpenedRecord{payload.Metadata{
+			Version: r.Version, Title: shown.Title, Category: shown.Category, Date: shown.Date,
+			File: r.File, Size: r.Size, SHA256: r.SHA256, Content: r.Content, ContentSize: r.ContentSize, AgeSize: r.AgeSize, Head: r.Head,
+		}, r.Record, key})
 	}
 	return o, nil
 }

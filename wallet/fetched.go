@@ -131,7 +131,7 @@ func senderFolder(dir string, r Received) (string, error) {
 		return "", err
 	}
 	names := map[string]bool{}
-	for _, digits := range []int{8, 16, 64} {
+	for _, digits := range []int{8, 64} {
 		for _, e := range entries {
 			names[strings.ToLower(e.Name())] = true
 			if !e.IsDir() || !strings.HasSuffix(e.Name(), "-"+fingerprint[:digits]) {
@@ -151,10 +151,8 @@ func senderFolder(dir string, r Received) (string, error) {
 	for len(name) > maxSaveName/2 {
 		name = shorten(name)
 	}
-	for _, digits := range []int{8, 16} {
-		if free := name + "-" + fingerprint[:digits]; !names[strings.ToLower(free)] {
-			return filepath.Join(dir, free), nil
-		}
+	if free := name + "-" + fingerprint[:8]; !names[strings.ToLower(free)] {
+		return filepath.Join(dir, free), nil
 	}
 	return filepath.Join(dir, name+"-"+fingerprint), nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 func someAddress() crypto.Address {
@@ -101,7 +102,7 @@ func TestManifestOfFetchesAtOnce(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			o := &Opening{Consent: r, Records: []OpenedRecord{{ConsentRecord: ConsentRecord{ID: contract.ID{byte(i)}, Title: fmt.Sprint(i)}}}}
+			o := &Opening{Consent: r, Records: []OpenedRecord{{ID: contract.ID{byte(i)}, Metadata: payload.Metadata{Title: fmt.Sprint(i)}}}}
 			if aside, err := f.Note(t.Context(), o, []string{filepath.Join(f.Dir, "lab.txt")}); err != nil || aside != "" {
 				t.Error(aside, err)
 			}

@@ -107,6 +107,10 @@ const (
 	BeingMade     Mark = "making" // without an item before the ledger is made
 	BeingRestored Mark = "restoring"
 	BeingRemoved  Mark = "removing"
+
+	// Headless is no file's name: there are a wallet's sealed files and no settings, which
+	// were lost, or never written.
+	Headless Mark = "headless"
 )
 
 // Unfinished returns what was interrupted in a profile's folder, and the settings there;
@@ -122,6 +126,9 @@ func Unfinished(dir string) (Mark, Settings) {
 			return m, s
 		}
 	}
+	if _, err := os.Lstat(filepath.Join(dir, home.KeyCheckFile)); err == nil {
+		return Headless, Settings{}
+	}
 	return "", Settings{}
 }
 
@@ -132,14 +139,6 @@ func become(dir, from, to string) error {
 		return err
 	}
 	return disk.SyncDir(dir)
-}
-
-// Headless tells whether dir holds a wallet's sealed files and no settings: they were
-// lost, or never written.
-func Headless(dir string) bool {
-	_, err := os.Lstat(filepath.Join(dir, home.KeyCheckFile))
-	_, serr := os.Lstat(filepath.Join(dir, settingsFile))
-	return err == nil && errors.Is(serr, fs.ErrNotExist)
 }
 
 // writeAs writes the settings under a name.

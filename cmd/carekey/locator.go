@@ -273,13 +273,10 @@ const (
 
 func noWallet(dir string) error {
 	mark, _ := wallet.Unfinished(dir)
-	code, unfinished := map[wallet.Mark]fault.Code{wallet.BeingRestored: errRestoring, wallet.BeingRemoved: errRemoving, wallet.BeingMade: errUnfinished}[mark]
-	if !unfinished {
-		code = wallet.ErrNoWallet
-		if wallet.Headless(dir) {
-			code = errHeadless
-		}
-	}
+	code := map[wallet.Mark]fault.Code{
+		"": wallet.ErrNoWallet, wallet.Headless: errHeadless,
+		wallet.BeingRestored: errRestoring, wallet.BeingRemoved: errRemoving, wallet.BeingMade: errUnfinished,
+	}[mark]
 	return code.With("dir", dir)
 }
 

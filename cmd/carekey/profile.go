@@ -148,7 +148,7 @@ func (a profiles) remove(cmd *cobra.Command, profile string) error {
 			return err
 		}
 		return done()
-	case p.settings == nil && mark == "" && !wallet.Headless(p.dir):
+	case p.settings == nil && mark == "":
 		a.flags.profile = was
 		return errNoProfile.With("profile", profile)
 	}
