@@ -29,15 +29,15 @@ func encryptContent(ctx context.Context, upload ledgerclient.Upload, src Source,
 	if _, err := upload.Write(salt[:]); err != nil {
 		return err
 	}
-	cipher := &counter{w: upload} // all that age writes
+	cipher := &counter{ctx: ctx, w: upload} // all that age writes
 	enc, err := age.Encrypt(cipher, owner)
 	if err != nil {
 		return err
 	}
 	sum := sha256.New()
-	in := readAhead(io.TeeReader(&ctxReader{ctx, src}, sum))
+	in := readAhead(io.TeeReader(src, sum))
 	defer in.Close()
-	plain := &counter{w: enc, progress: progress}
+	plain := &counter{ctx: ctx, w: enc, progress: progress}
 	if _, err := in.WriteTo(plain); err != nil {
 		return err
 	}
@@ -65,19 +65,6 @@ func (k keepKey) Wrap(key []byte) ([]*age.Stanza, error) {
 	return k.Recipient.Wrap(key)
 }
 
-// ctxReader ends with the context's error once it is done.
-type ctxReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c *ctxReader) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.r.Read(p)
-}
-
 // content is a content blob about to be read by somebody who knows what it must
 // be.
 type content struct {
@@ -98,7 +85,7 @@ func (c *content) tampered(why string) error {
 
 // pieces reads the age file inside the blob; each piece is checked against the
 // committed head before a byte of it is handed on.
-func (c *content) pieces(ctx context.Context) (*pieceReader, error) {
+func (c *content) pieces() (*pieceReader, error) {
 	size := c.m.ContentSize
 	n := (size + contract.PieceSize - 1) / contract.PieceSize
 	if size < saltSize+c.m.AgeSize || n < 1 || c.Size() != size+n*32 {
@@ -115,11 +102,10 @@ func (c *content) pieces(ctx context.Context) (*pieceReader, error) {
 	if ledgerclient.ContentHead(hashes) != c.m.Head {
 		return nil, c.tampered("its list of pieces is not the committed one")
 	}
-	return &pieceReader{ctx: ctx, c: c, hashes: hashes, end: saltSize + c.m.AgeSize, buf: make([]byte, contract.PieceSize)}, nil
+	return &pieceReader{c: c, hashes: hashes, end: saltSize + c.m.AgeSize, buf: make([]byte, contract.PieceSize)}, nil
 }
 
 type pieceReader struct {
-	ctx    context.Context
 	c      *content
 	hashes []crypto.Hash
 	piece  int64  // to read next
@@ -145,9 +131,6 @@ func (r *pieceReader) next() error {
 	if from >= r.end {
 		return io.EOF
 	}
-	if err := r.ctx.Err(); err != nil {
-		return err
-	}
 	b := r.buf[:min(contract.PieceSize, r.c.m.ContentSize-from)]
 	if _, err := r.c.ReadAt(b, from); err != nil && err != io.EOF {
 		return err
@@ -165,13 +148,13 @@ func (r *pieceReader) next() error {
 
 // copyAge writes the age file to dst.
 func (c *content) copyAge(ctx context.Context, dst io.Writer, progress func(int64)) error {
-	r, err := c.pieces(ctx)
+	r, err := c.pieces()
 	if err != nil {
 		return err
 	}
 	in := readAhead(r)
 	defer in.Close()
-	n, err := in.WriteTo(&counter{w: dst, progress: progress})
+	n, err := in.WriteTo(&counter{ctx: ctx, w: dst, progress: progress})
 	if err == nil && n != c.m.AgeSize {
 		err = c.tampered("shorter than described")
 	}
@@ -181,7 +164,7 @@ func (c *content) copyAge(ctx context.Context, dst io.Writer, progress func(int6
 // decrypt writes the file to dst and checks its size at the end, and its hash
 // unless that is zero.
 func (c *content) decrypt(ctx context.Context, dst io.Writer, id age.Identity, sum crypto.Hash, progress func(int64)) error {
-	r, err := c.pieces(ctx)
+	r, err := c.pieces()
 	if err != nil {
 		return err
 	}
@@ -194,7 +177,7 @@ func (c *content) decrypt(ctx context.Context, dst io.Writer, id age.Identity, s
 	plain := readAhead(opened)
 	defer plain.Close()
 	h := sha256.New()
-	out := &counter{w: dst, progress: progress}
+	out := &counter{ctx: ctx, w: dst, progress: progress}
 	to := io.Writer(out)
 	if !sum.IsZero() {
 		to = io.MultiWriter(h, out)

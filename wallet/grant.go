@@ -376,7 +376,7 @@ func (rs Records) fileKey(ctx context.Context, id contract.ID, m *payload.Metada
 		return payload.FileKey{}, err
 	}
 	defer c.Close()
-	r, err := c.pieces(ctx)
+	r, err := c.pieces()
 	if err != nil {
 		return payload.FileKey{}, err
 	}

@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"bufio"
+	"context"
 	"io"
 
 	"github.com/carekey/carekey/crypto/crash"
@@ -35,15 +36,19 @@ func (a *ahead) Close() {
 	<-a.done
 }
 
-// counter counts what is written.
+// counter counts what is written, until its context is done.
 type counter struct {
+	ctx      context.Context
 	w        io.Writer
 	n        int64
-	err      error       // of w
+	err      error       // of w or ctx
 	progress func(int64) // may be nil
 }
 
 func (c *counter) Write(p []byte) (n int, err error) {
+	if c.err = c.ctx.Err(); c.err != nil {
+		return 0, c.err
+	}
 	n, c.err = c.w.Write(p)
 	c.n += int64(n)
 	if c.progress != nil {
