@@ -15,7 +15,7 @@ func Claim(path string) (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	ok, err := tryLock(f, true)
+	ok, err := disk.TryLock(f, true)
 	if err == nil && !ok {
 		err = ErrBusy.With("dir", path, "waited", time.Duration(0))
 	}

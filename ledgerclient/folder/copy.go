@@ -98,12 +98,12 @@ func (f *Folder) copy(ctx context.Context, dst string, without map[string]bool, 
 		return c, err
 	}
 	defer lock.Close()
-	if ok, err := tryLock(lock, true); err != nil {
+	if ok, err := disk.TryLock(lock, true); err != nil {
 		return c, err
 	} else if !ok {
 		return c, ErrBusy.With("dir", dst, "waited", time.Duration(0))
 	}
-	defer unlock(lock)
+	defer disk.Unlock(lock)
 	return c, c.copy(ctx, progress)
 }
 

@@ -76,7 +76,7 @@ func (l *log) found(first head, files []founded) (err error) {
 	if err := l.waitForLock(context.Background(), true); err != nil {
 		return err
 	}
-	defer unlock(l.lock)
+	defer disk.Unlock(l.lock)
 	// Another process may have been faster.
 	if names, err = entryNames(l.dir); err != nil {
 		return err

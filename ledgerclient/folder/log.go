@@ -373,7 +373,7 @@ func (l *log) take(ctx context.Context, how sharing) (release func(), err error)
 		return nil, err
 	}
 	return func() {
-		unlock(l.lock)
+		disk.Unlock(l.lock)
 		done()
 	}, nil
 }
@@ -385,7 +385,7 @@ func (l *log) waitForLock(ctx context.Context, exclusive bool) error {
 	start := time.Now()
 	pause := 200 * time.Microsecond
 	for {
-		ok, err := tryLock(l.lock, exclusive)
+		ok, err := disk.TryLock(l.lock, exclusive)
 		if ok || err != nil {
 			return err
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"os"
 	"time"
+
+	"github.com/carekey/carekey/ledgerclient/disk"
 )
 
 // Lock takes the wallet's lock, waiting at most wait: one process at a time
@@ -25,7 +27,7 @@ func Lock(ctx context.Context, dir string, wait time.Duration) (unlock func(), e
 	}()
 	start := time.Now()
 	for pause := time.Millisecond; ; pause = min(pause*2, 100*time.Millisecond) {
-		ok, err := TryLock(f)
+		ok, err := disk.TryLock(f, true)
 		if err != nil {
 			return nil, err
 		}
@@ -54,7 +56,7 @@ func standInLine(dir string) *os.File {
 	if err != nil {
 		return nil
 	}
-	if ok, err := TryLock(f); !ok || err != nil {
+	if ok, err := disk.TryLock(f, true); !ok || err != nil {
 		f.Close()
 		return nil
 	}
@@ -73,10 +75,10 @@ func LetIn(ctx context.Context, dir string) {
 	WaitLock(ctx, f)
 }
 
-// WaitLock locks f as TryLock does as soon as nobody else holds it.
+// WaitLock locks f as disk.TryLock does as soon as nobody else holds it.
 func WaitLock(ctx context.Context, f *os.File) error {
 	for pause := time.Millisecond; ; pause = min(pause*2, 20*time.Millisecond) {
-		if ok, err := TryLock(f); ok || err != nil {
+		if ok, err := disk.TryLock(f, true); ok || err != nil {
 			return err
 		}
 		select {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/carekey/carekey/ledgerclient/disk"
 )
 
 // inLine reports whether somebody is seen to wait for the lock.
@@ -16,7 +18,7 @@ func inLine(dir string) bool {
 		return false
 	}
 	defer f.Close()
-	ok, err := TryLock(f)
+	ok, err := disk.TryLock(f, true)
 	return !ok && err == nil
 }
 

@@ -1,4 +1,4 @@
-package folder
+package disk
 
 import (
 	"os"
@@ -6,10 +6,10 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// tryLock takes a lock on the file without waiting, shared or exclusive; false
-// if another process holds one that excludes it. It ends with unlock, or with
+// TryLock takes a lock on the file without waiting, shared or exclusive; false
+// if another process holds one that excludes it. It ends with Unlock, or with
 // the process.
-func tryLock(f *os.File, exclusive bool) (bool, error) {
+func TryLock(f *os.File, exclusive bool) (bool, error) {
 	flags := uint32(windows.LOCKFILE_FAIL_IMMEDIATELY)
 	if exclusive {
 		flags |= windows.LOCKFILE_EXCLUSIVE_LOCK
@@ -24,7 +24,8 @@ func tryLock(f *os.File, exclusive bool) (bool, error) {
 	}
 }
 
-func unlock(f *os.File) error {
+// Unlock gives a lock back.
+func Unlock(f *os.File) error {
 	if err := windows.UnlockFileEx(windows.Handle(f.Fd()), 0, 1, 0, new(windows.Overlapped)); err != nil {
 		return &os.PathError{Op: "UnlockFileEx", Path: f.Name(), Err: err}
 	}

@@ -1,6 +1,6 @@
 //go:build unix
 
-package folder
+package disk
 
 import (
 	"os"
@@ -8,11 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tryLock takes a lock on the file without waiting, shared or exclusive; false
-// if another process holds one that excludes it. It ends with unlock, or with
+// TryLock takes a lock on the file without waiting, shared or exclusive; false
+// if another process holds one that excludes it. It ends with Unlock, or with
 // the process. Where this process has one already it is changed to the other
 // kind, and lost if that fails.
-func tryLock(f *os.File, exclusive bool) (bool, error) {
+func TryLock(f *os.File, exclusive bool) (bool, error) {
 	how := unix.LOCK_SH
 	if exclusive {
 		how = unix.LOCK_EX
@@ -30,7 +30,8 @@ func tryLock(f *os.File, exclusive bool) (bool, error) {
 	}
 }
 
-func unlock(f *os.File) error {
+// Unlock gives a lock back.
+func Unlock(f *os.File) error {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_UN); err != nil {
 		return &os.PathError{Op: "flock", Path: f.Name(), Err: err}
 	}
