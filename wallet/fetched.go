@@ -19,7 +19,6 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/atomicfile"
-	"github.com/carekey/carekey/wallet/home"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -233,7 +232,7 @@ func (f *Fetched) Note(ctx context.Context, o *Opening, files []string) (aside s
 		return "", err
 	}
 	defer lock.Close()
-	if err := home.WaitLock(ctx, lock); err != nil {
+	if _, err := disk.WaitLock(ctx, lock, true, disk.Forever); err != nil {
 		return "", err
 	}
 	path := filepath.Join(f.sender, manifestFile)

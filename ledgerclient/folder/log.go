@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -378,31 +377,13 @@ func (l *log) take(ctx context.Context, how sharing) (release func(), err error)
 	}, nil
 }
 
-// waitForLock tries until the lock is free or the time is up. There is no lock
-// call with a time limit that can be taken back, so it asks again and again,
-// at uneven intervals lest two processes keep missing the same gaps.
+// waitForLock takes the lock as soon as it is free.
 func (l *log) waitForLock(ctx context.Context, exclusive bool) error {
-	start := time.Now()
-	pause := 200 * time.Microsecond
-	for {
-		ok, err := disk.TryLock(l.lock, exclusive)
-		if ok || err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		waited := time.Since(start)
-		if waited >= l.wait {
-			return ErrBusy.With("dir", l.dir, "waited", waited)
-		}
-		select {
-		case <-time.After(min(pause/2+rand.N(pause), l.wait-waited)):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		pause = min(pause*2, 10*time.Millisecond)
+	ok, err := disk.WaitLock(ctx, l.lock, exclusive, l.wait)
+	if err == nil && !ok {
+		err = ErrBusy.With("dir", l.dir, "waited", l.wait)
 	}
+	return err
 }
 
 // look runs fn with tables that are those of the newest checkpoint. It keeps no other

@@ -18,34 +18,19 @@ func Lock(ctx context.Context, dir string, wait time.Duration) (unlock func(), e
 			return nil, err
 		}
 	}
-	var next *os.File
-	defer func() {
-		next.Close() // also of nil
-		if err != nil {
-			f.Close()
-		}
-	}()
-	start := time.Now()
-	for pause := time.Millisecond; ; pause = min(pause*2, 100*time.Millisecond) {
-		ok, err := disk.TryLock(f, true)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			return func() { f.Close() }, nil
-		}
-		if next == nil {
-			next = standInLine(dir)
-		}
-		if time.Since(start) >= wait {
-			return nil, ErrBusy.With("waited", wait)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(pause):
+	ok, err := disk.TryLock(f, true)
+	if err == nil && !ok {
+		next := standInLine(dir)
+		defer next.Close() // also of nil
+		if ok, err = disk.WaitLock(ctx, f, true, wait); err == nil && !ok {
+			err = ErrBusy.With("waited", wait)
 		}
 	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() { f.Close() }, nil
 }
 
 // standInLine shows that this process waits for the lock, until the file that it
@@ -72,19 +57,5 @@ func LetIn(ctx context.Context, dir string) {
 		return // nobody ever waited
 	}
 	defer f.Close()
-	WaitLock(ctx, f)
-}
-
-// WaitLock locks f as disk.TryLock does as soon as nobody else holds it.
-func WaitLock(ctx context.Context, f *os.File) error {
-	for pause := time.Millisecond; ; pause = min(pause*2, 20*time.Millisecond) {
-		if ok, err := disk.TryLock(f, true); ok || err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(pause):
-		}
-	}
+	disk.WaitLock(ctx, f, true, disk.Forever)
 }
