@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -93,17 +92,11 @@ func (f *Folder) copy(ctx context.Context, dst string, without map[string]bool, 
 	if err := c.mayCopy(names); err != nil {
 		return c, err
 	}
-	lock, err := disk.Open(c.to.path(lockFile), os.O_RDONLY|os.O_CREATE, c.to.modes.file)
+	release, err := claim(c.to.path(lockFile), dst)
 	if err != nil {
 		return c, err
 	}
-	defer lock.Close()
-	if ok, err := disk.TryLock(lock, true); err != nil {
-		return c, err
-	} else if !ok {
-		return c, ErrBusy.With("dir", dst, "waited", time.Duration(0))
-	}
-	defer disk.Unlock(lock)
+	defer release()
 	return c, c.copy(ctx, progress)
 }
 
