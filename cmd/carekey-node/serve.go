@@ -51,6 +51,8 @@ A server does not start, and stops ordering and releasing, while this computer's
 clock is off: an entry at a wrong hour cannot be taken back. With a damaged key it
 says so, in its log, at /healthz and in carekey-node status, and does the rest: with
 the keeper's, revocations are ordered; with that of the checkpoints, the keeper stops.
+In /metrics carekey_clock_right 0 says that nothing is ordered or released, and
+carekey_log_hour is the last entry's, in hours since 1970.
 
 Limits, quotas, a reference for the clock and the proxies that may say for whom they
 ask are in node.json; with --no-tls those of this computer may. A proxy must write
