@@ -96,7 +96,7 @@ func (s *segments) look() error {
 		path := s.path(n)
 		info, err := os.Lstat(path)
 		if err == nil && (n != known || info.Size() != s.end) { // what is new to this process may be cut off
-			err = s.scan(n)
+			err = s.scan(n, known == 0)
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -112,8 +112,8 @@ func (s *segments) look() error {
 	return nil
 }
 
-// scan reads what is new in a segment.
-func (s *segments) scan(n uint64) error {
+// scan reads what is new in a segment; ahead, if that is much that others wrote.
+func (s *segments) scan(n uint64, ahead bool) error {
 	return s.on(n, false, func(f *segment) error {
 		if s.sure = f.durable; f.checked == 0 {
 			s.sure = 0
@@ -126,7 +126,7 @@ func (s *segments) scan(n uint64) error {
 		if f.bad {
 			gap(0)
 		}
-		if s.end == segmentHeader { // all of it is new
+		if ahead {
 			f.file = &readAhead{file: f.file}
 		}
 		for r, err := range f.records(s.end) {
