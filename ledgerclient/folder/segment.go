@@ -199,7 +199,8 @@ const readAheadSize = 512 << 10
 
 func (r *readAhead) ReadAt(p []byte, off int64) (int, error) {
 	if off < r.at || off+int64(len(p)) > r.at+int64(len(r.piece)) {
-		piece := slices.Grow(r.piece[:0], readAheadSize)[:max(readAheadSize, len(p))]
+		most := max(readAheadSize, len(p))
+		piece := slices.Grow(r.piece[:0], most)[:most]
 		n, err := r.file.ReadAt(piece, off)
 		r.at, r.piece = off, piece[:n]
 		if n < len(p) {

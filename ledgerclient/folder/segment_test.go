@@ -299,6 +299,31 @@ func TestEmptiedSegment(t *testing.T) {
 	}
 }
 
+// TestReadAhead: what is read in long pieces is what the file holds, wherever a piece ends.
+func TestReadAhead(t *testing.T) {
+	b := make([]byte, 3*readAheadSize+999)
+	r := rand.NewChaCha8([32]byte{1})
+	r.Read(b)
+	path := filepath.Join(t.TempDir(), "file")
+	check(t, os.WriteFile(path, b, 0o600))
+	f, err := os.Open(path)
+	check(t, err)
+	defer f.Close()
+	ahead := &readAhead{file: f}
+	for i := range 2000 {
+		off, p := r.Uint64()%uint64(len(b)+10), make([]byte, r.Uint64()%300)
+		if i%100 == 0 {
+			p = make([]byte, 2*readAheadSize)
+		}
+		want := make([]byte, len(p))
+		n, err := ahead.ReadAt(p, int64(off))
+		m, other := f.ReadAt(want, int64(off))
+		if n != m || !bytes.Equal(p[:n], want[:m]) || n < len(p) && err != other {
+			t.Fatalf("%d bytes at %d: %d, %v; want %d, %v", len(p), off, n, err, m, other)
+		}
+	}
+}
+
 // FuzzSegment: whatever a segment holds, reading it ends, finds no record that is not under
 // its check, and never panics.
 func FuzzSegment(f *testing.F) {
