@@ -3,6 +3,7 @@ package folder
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
@@ -29,10 +30,9 @@ func (h head) file() []byte {
 	if h.next == 0 {
 		return h.raw
 	}
-	return append(fmt.Appendf(nil, orderLine, h.next), h.raw...)
+	sum := sha256.Sum256(fmt.Appendf(nil, "order %d\n%s", h.next, h.raw))
+	return fmt.Appendf(nil, "order %d %x\n%s", h.next, sum, h.raw)
 }
-
-const orderLine = "order %d\n"
 
 // maxCheckpoint is more than a checkpoint has bytes.
 const maxCheckpoint = 4096
@@ -81,7 +81,7 @@ func (k checkpointSigner) checkpoint(size uint64, root crypto.Hash) (head, error
 func (k checkpointKey) parseFile(b []byte) (head, error) {
 	var next uint64
 	raw := b
-	if n, err := fmt.Sscanf(string(b), orderLine, &next); n == 1 && err == nil {
+	if n, _ := fmt.Sscanf(string(b), "order %d ", &next); n == 1 {
 		_, raw, _ = bytes.Cut(b, []byte{'\n'})
 	}
 	h, err := k.parse(raw)

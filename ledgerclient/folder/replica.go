@@ -11,11 +11,12 @@ import (
 // A replica is a folder whose entries come from an order elsewhere, by Consume. Before the
 // signed checkpoint its file `checkpoint` has a line
 //
-//	order position\n
+//	order position sum\n
 //
 // of the next item to consume, so that the rename of that file changes the position and
 // the log at once: an item must not be judged a second time behind entries that came after
-// it.
+// it. The sum is the SHA-256 of the file without it and the space before it, so that a damaged
+// position is not believed.
 
 // Ordered is where entry 0 of a replica stands in its order. The zero value is
 // for a folder that keeps an order of its own.

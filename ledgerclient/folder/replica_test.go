@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
@@ -197,12 +198,20 @@ func TestDamagedPosition(t *testing.T) {
 	}
 	head := f.head
 	f.Close()
+	file := head.file()
 	var bad [][]byte
-	for _, line := range []string{"order 0\n", "order 02\n", "order +2\n", "order -2\n", "order x\n", "order 2 2\n", "order  2\n", "order 2", "order 99999999999999999999\n", "\n", "order 2\norder 2\n"} {
-		bad = append(bad, append([]byte(line), head.raw...))
+	for _, line := range []string{"order 0 ", "order 02 ", "order +2 ", "order -2 ", "order x ", "order 2 2 ", "order  2 ", "order 2", "order 99999999999999999999 ", "\norder 2 "} {
+		bad = append(bad, bytes.Replace(file, []byte("order 2 "), []byte(line), 1))
 	}
-	for n := range head.file() { // cut off
-		bad = append(bad, head.file()[:n])
+	line, _, _ := bytes.Cut(file, []byte("\n"))
+	bad = append(bad, slices.Concat([]byte("order 2\n"), head.raw), slices.Concat(line, []byte("\n"), file))
+	for i := range file {
+		bad = append(bad, file[:i]) // cut off
+		for bit := range 8 {
+			changed := bytes.Clone(file)
+			changed[i] ^= 1 << bit
+			bad = append(bad, changed)
+		}
 	}
 	for _, b := range bad {
 		if err := os.WriteFile(filepath.Join(dir, checkpointFile), b, 0o600); err != nil {
