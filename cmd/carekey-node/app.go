@@ -112,7 +112,5 @@ func (a *app) dial(ctx context.Context, i node.Invitation) (ledgerclient.Service
 	return n.Services(), nil
 }
 
-// claim makes this process the only one that serves a folder, until it ends.
-func claim(path string) (release func(), err error) {
-	return folder.Claim(path)
-}
+// claim makes this process the only one that serves a folder, or changes its settings.
+var claim = folder.Claim

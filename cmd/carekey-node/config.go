@@ -161,11 +161,11 @@ func edit(dir string, change func(*config) error) error {
 	if _, err := readConfig(dir); err != nil {
 		return err
 	}
-	release, err := claim(filepath.Join(dir, editLock))
+	lock, err := claim(filepath.Join(dir, editLock))
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer lock.Close()
 	c, err := readConfig(dir)
 	if err != nil {
 		return err

@@ -84,13 +84,13 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		cfg.Order = o.order
 	}
 	log := a.logger(o.debug)
-	release, err := claim(filepath.Join(o.dir, serveLock))
+	lock, err := claim(filepath.Join(o.dir, serveLock))
 	if errors.Is(err, folder.ErrBusy) {
 		return errServed.With("dir", o.dir)
 	} else if err != nil {
 		return err
 	}
-	defer release()
+	defer lock.Close()
 	f, err := a.openFolder(o.dir, cfg, o.acceptClock)
 	if err != nil {
 		return err

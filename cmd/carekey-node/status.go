@@ -71,11 +71,11 @@ func (a *app) describe(ctx context.Context, f *folder.Folder, dir string, cfg *c
 	for _, err := range odd {
 		d.Damaged, d.damage = append(d.Damaged, err.Error()), cmp.Or(d.damage, error(err))
 	}
-	release, err := claim(filepath.Join(dir, serveLock))
+	lock, err := claim(filepath.Join(dir, serveLock))
 	if errors.Is(err, folder.ErrBusy) {
 		d.Serving = true
 	} else if err == nil {
-		release()
+		lock.Close()
 	}
 	return d, nil
 }

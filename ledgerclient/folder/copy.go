@@ -85,18 +85,11 @@ func (f *Folder) copy(ctx context.Context, dst string, without map[string]bool, 
 	if err := os.MkdirAll(dst, 0o700); err != nil {
 		return c, err
 	}
-	names, err := entryNames(dst)
+	lock, err := prepare(f.ops, dst, c.to.modes.file, 0, c.mayCopy)
 	if err != nil {
 		return c, err
 	}
-	if err := c.mayCopy(names); err != nil {
-		return c, err
-	}
-	release, err := claim(c.to.path(lockFile), dst)
-	if err != nil {
-		return c, err
-	}
-	defer release()
+	defer lock.Close()
 	return c, c.copy(ctx, progress)
 }
 
@@ -143,19 +136,6 @@ func (c *copier) mayCopy(names map[string]bool) error {
 }
 
 func (c *copier) copy(ctx context.Context, progress func(done, total uint64)) error {
-	ops := c.to.ops
-	if there, err := exists(c.to.path(checkpointFile)); err != nil {
-		return err
-	} else if !there {
-		// There until the first checkpoint is, so that nobody takes it for a ledger.
-		if there, err := exists(c.to.path(unfinishedFile)); err != nil {
-			return err
-		} else if !there {
-			if err := writeFile(ops, c.to.path(unfinishedFile), nil, c.to.modes.file); err != nil {
-				return err
-			}
-		}
-	}
 	if err := c.takeHead(ctx); err != nil {
 		return err
 	}
@@ -169,17 +149,8 @@ func (c *copier) copy(ctx context.Context, progress func(done, total uint64)) er
 		return err
 	}
 	// The commit. What the keeper filed goes with it: it is of this head.
-	if err := replaceFile(ops, c.to.path(checkpointFile), c.head.file(), c.to.modes.file); err != nil {
-		return err
-	}
-	if err := ops.syncDir(c.to.dir); err != nil {
-		return err
-	}
-	if err := ops.remove(c.to.path(unfinishedFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
 	c.copied.Size = c.head.size
-	return ops.syncDir(c.to.dir)
+	return finish(c.to.ops, c.to.dir, c.head, c.to.modes.file)
 }
 
 // takeHead fixes the head that is copied, looks whether the copy that is there is

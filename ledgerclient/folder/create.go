@@ -1,12 +1,12 @@
 package folder
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -56,41 +56,13 @@ func createLog(dir string, fd Founding, at Ordered, opt Options, ops fileOps, se
 	return err
 }
 
-// found makes the files of a new ledger, under its lock. The mark `unfinished`
-// is there from before the first until after the last of them, so that a ledger
-// that lost a file is never taken for one that was never finished.
-func (l *log) found(first head, files []founded) (err error) {
-	names, err := entryNames(l.dir)
+// found makes the files of a new ledger, under its lock.
+func (l *log) found(first head, files []founded) error {
+	lock, err := prepare(l.ops, l.dir, l.modes.file, l.wait, func(names map[string]bool) error { return l.mayFound(names, files) })
 	if err != nil {
 		return err
 	}
-	if err := l.mayFound(names, files); err != nil {
-		return err
-	}
-	l.lock, err = disk.Open(l.path(lockFile), os.O_RDONLY|os.O_CREATE, l.modes.file)
-	if err != nil {
-		return err
-	}
-	defer l.lock.Close()
-	disk.Chmod(l.lock, l.modes.file) // fails if another user of the group made it: it has the mode then
-	if err := l.waitForLock(context.Background(), true); err != nil {
-		return err
-	}
-	defer disk.Unlock(l.lock)
-	// Another process may have been faster.
-	if names, err = entryNames(l.dir); err != nil {
-		return err
-	}
-	if err := l.mayFound(names, files); err != nil {
-		return err
-	}
-
-	unfinished := l.path(unfinishedFile)
-	if !names[unfinishedFile] {
-		if err := writeFile(l.ops, unfinished, nil, l.modes.file); err != nil {
-			return err
-		}
-	}
+	defer lock.Close()
 	if err := l.ops.syncDir(l.dir); err != nil {
 		return err
 	}
@@ -100,17 +72,49 @@ func (l *log) found(first head, files []founded) (err error) {
 	if err := l.writeFounded(files); err != nil {
 		return err
 	}
-	// From here on there is a ledger.
-	if err := replaceFile(l.ops, l.path(checkpointFile), first.file(), l.modes.file); err != nil {
+	return finish(l.ops, l.dir, first, l.modes.file)
+}
+
+// prepare locks a folder in which a ledger is to be made, if may allows it with the names
+// that are in it. The mark `unfinished` is there from before the first until after the
+// last of the files, so that a ledger that lost a file is never taken for one that was
+// never finished.
+func prepare(ops fileOps, dir string, mode fs.FileMode, wait time.Duration, may func(names map[string]bool) error) (*os.File, error) {
+	if names, err := entryNames(dir); err != nil {
+		return nil, err
+	} else if err := may(names); err != nil {
+		return nil, err
+	}
+	lock, err := claim(filepath.Join(dir, lockFile), dir, mode, wait)
+	if err != nil {
+		return nil, err
+	}
+	disk.Chmod(lock, mode) // fails if another user of the group made it: it has the mode then
+	names, err := entryNames(dir)
+	if err == nil {
+		err = may(names) // another process may have been faster
+	}
+	if err == nil && !names[checkpointFile] && !names[unfinishedFile] {
+		err = writeFile(ops, filepath.Join(dir, unfinishedFile), nil, mode)
+	}
+	if err != nil {
+		lock.Close()
+	}
+	return lock, err
+}
+
+// finish writes the checkpoint, with which there is a ledger, behind all other files.
+func finish(ops fileOps, dir string, h head, mode fs.FileMode) error {
+	if err := replaceFile(ops, filepath.Join(dir, checkpointFile), h.file(), mode); err != nil {
 		return err
 	}
-	if err := l.ops.syncDir(l.dir); err != nil {
+	if err := ops.syncDir(dir); err != nil {
 		return err
 	}
-	if err := l.ops.remove(unfinished); err != nil {
+	if err := removeOne(ops, filepath.Join(dir, unfinishedFile)); err != nil {
 		return err
 	}
-	return l.ops.syncDir(l.dir)
+	return ops.syncDir(dir)
 }
 
 // clear removes what an interrupted Create left of the files.
@@ -127,7 +131,7 @@ func (l *log) clear(files []founded) error {
 			}
 		}
 		for _, name := range names {
-			if err := l.ops.remove(l.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := removeOne(l.ops, l.path(name)); err != nil {
 				return err
 			}
 		}

@@ -108,13 +108,21 @@ func finishFile(f file, path string, changed time.Time) error {
 func replaceFile(ops fileOps, path string, data []byte, perm fs.FileMode) error {
 	tmp := path + ".new"
 	// One that a killed process left may belong to another user of the group.
-	if err := ops.remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := removeOne(ops, tmp); err != nil {
 		return err
 	}
 	if err := writeFile(ops, tmp, data, perm); err != nil {
 		return err
 	}
 	return ops.rename(tmp, path)
+}
+
+// removeOne removes a file, if it is there.
+func removeOne(ops fileOps, path string) error {
+	if err := ops.remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // exists reports whether something has a name. Nothing is in what is no folder.

@@ -123,13 +123,7 @@ func (g *ground) modeOf(path string) fs.FileMode {
 	return g.modes.file
 }
 
-func (g *ground) removeOne(path string) error {
-	if err := g.ops.remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
+func (g *ground) removeOne(path string) error                  { return removeOne(g.ops, path) }
 func (g *ground) open(path string) (*os.File, error)           { return openIn(g.dir, path) }
 func (g *ground) read(path string, most int64) ([]byte, error) { return readIn(g.dir, path, most) }
 func (g *ground) readDir(path string) ([]fs.DirEntry, error)   { return readDirIn(g.dir, path) }

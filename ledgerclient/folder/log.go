@@ -367,7 +367,7 @@ func (l *log) take(ctx context.Context, how sharing) (release func(), err error)
 	if how == free && runtime.GOOS != "windows" { // where a file that is open cannot be replaced
 		return done, nil
 	}
-	if err := l.waitForLock(ctx, how == exclusive); err != nil {
+	if err := waitForLock(ctx, l.lock, how == exclusive, l.dir, l.wait); err != nil {
 		done()
 		return nil, err
 	}
@@ -375,15 +375,6 @@ func (l *log) take(ctx context.Context, how sharing) (release func(), err error)
 		disk.Unlock(l.lock)
 		done()
 	}, nil
-}
-
-// waitForLock takes the lock as soon as it is free.
-func (l *log) waitForLock(ctx context.Context, exclusive bool) error {
-	ok, err := disk.WaitLock(ctx, l.lock, exclusive, l.wait)
-	if err == nil && !ok {
-		err = ErrBusy.With("dir", l.dir, "waited", l.wait)
-	}
-	return err
 }
 
 // look runs fn with tables that are those of the newest checkpoint. It keeps no other
