@@ -50,12 +50,19 @@ func (a *app) say(format string, args ...any) {
 	}
 }
 
+// print is what was asked for, and not with --json: see result.
 func (a *app) print(format string, args ...any) {
-	fmt.Fprintln(a.out, cli.CleanText(fmt.Sprintf(format, args...)))
+	if !a.flags.json {
+		fmt.Fprintln(a.out, cli.CleanText(fmt.Sprintf(format, args...)))
+	}
 }
 
-func (a *app) printJSON(v any) error {
-	return cli.WriteJSON(a.out, v, true)
+// result prints what a command did for a program.
+func (a *app) result(v any) error {
+	if a.flags.json {
+		return cli.WriteJSON(a.out, v, true)
+	}
+	return nil
 }
 
 // openNode reads a node's settings and opens its ledger.

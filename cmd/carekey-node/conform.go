@@ -111,18 +111,14 @@ func (a *app) conform(ctx context.Context, h ledgertest.Harness) error {
 			out.Result, out.Because = "skipped", r.Skipped
 		}
 		all = append(all, out)
-		if !a.flags.json {
-			mark := map[string]string{"holds": "ok   ", "broken": "BAD  ", "skipped": "skip "}[out.Result]
-			a.print("%s %-11s %s", mark, out.Case, out.Rule)
-			if out.Because != "" {
-				a.print("                  %s", out.Because)
-			}
+		mark := map[string]string{"holds": "ok   ", "broken": "BAD  ", "skipped": "skip "}[out.Result]
+		a.print("%s %-11s %s", mark, out.Case, out.Rule)
+		if out.Because != "" {
+			a.print("                  %s", out.Because)
 		}
 	})
-	if a.flags.json {
-		if err := a.printJSON(all); err != nil {
-			return err
-		}
+	if err := a.result(all); err != nil {
+		return err
 	}
 	if err == nil && len(all) == 0 {
 		return usage("there is no case of that name", "leave out --case to see all")

@@ -44,7 +44,7 @@ without, so that it is asked for: without a terminal add --yes.
 			}
 			text := i.String()
 			if a.flags.json {
-				return a.printJSON(struct {
+				return a.result(struct {
 					Invitation  string   `json:"invitation"`
 					Ledger      string   `json:"ledger"`
 					Name        string   `json:"name"`

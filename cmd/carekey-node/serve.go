@@ -181,15 +181,12 @@ func (a *app) listen(ctx context.Context, o serveOptions, log *slog.Logger, s *s
 		defer crash.Report()
 		a.reread(background, o.dir, log, s)
 	}()
-	if a.flags.json {
-		if err := a.printJSON(where); err != nil {
-			return err
-		}
-	} else {
-		a.print("listening %s", where.Listening)
-		if operator != nil {
-			a.print("metrics %s", where.Metrics)
-		}
+	a.print("listening %s", where.Listening)
+	if operator != nil {
+		a.print("metrics %s", where.Metrics)
+	}
+	if err := a.result(where); err != nil {
+		return err
 	}
 	log.Info("serving", "version", cli.Version())
 	notify("READY=1")

@@ -82,9 +82,6 @@ func (a *app) describe(ctx context.Context, f *folder.Folder, dir string, cfg *c
 
 // show prints a node.
 func (a *app) show(d description) error {
-	if a.flags.json {
-		return a.printJSON(d)
-	}
 	kept := "this folder"
 	if d.Consumed != nil {
 		kept = fmt.Sprintf("%s (%d items read)", d.Order, *d.Consumed)
@@ -111,7 +108,7 @@ func (a *app) show(d description) error {
 		rows.Add("not its own", fmt.Sprintf("%d files or folders that carekey never wrote and passes over,\nsuch as %s", n, cli.Clean(d.Strange[0])))
 	}
 	a.print("%s", strings.TrimSuffix(rows.Text(""), "\n"))
-	return nil
+	return a.result(d)
 }
 
 func newStatus(a *app) *cobra.Command {

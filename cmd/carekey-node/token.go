@@ -48,16 +48,13 @@ func newToken(a *app) *cobra.Command {
 			for _, t := range c.Tokens {
 				all = append(all, t.tokenName)
 			}
-			if a.flags.json {
-				return a.printJSON(all)
-			}
 			if len(all) == 0 {
 				a.say("There are none: everybody may submit.")
 			}
 			for _, t := range all {
 				a.print("%-20s  %s", t.Name, t.Created)
 			}
-			return nil
+			return a.result(all)
 		},
 	}, &cobra.Command{
 		Use:   "remove DIR NAME",
@@ -79,14 +76,11 @@ func newToken(a *app) *cobra.Command {
 			if left == 0 {
 				a.say("That was the last one: from now on everybody may submit.")
 			}
-			if a.flags.json {
-				return a.printJSON(struct {
-					Name    string `json:"name"`
-					Removed bool   `json:"removed"`
-				}{args[1], true})
-			}
 			a.print("removed %s", args[1])
-			return nil
+			return a.result(struct {
+				Name    string `json:"name"`
+				Removed bool   `json:"removed"`
+			}{args[1], true})
 		},
 	})
 	return c

@@ -92,7 +92,7 @@ func newUnit(a *app) *cobra.Command {
 			}
 			text := fmt.Sprintf(unitText, dir, self, listen, more, users, capability)
 			if a.flags.json {
-				return a.printJSON(struct {
+				return a.result(struct {
 					Unit string `json:"unit"`
 				}{text})
 			}

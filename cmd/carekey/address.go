@@ -16,15 +16,12 @@ func newAddress(a *app) *cobra.Command {
 secret. The eight check words on stderr are for comparing by voice: the other side
 sees them with carekey contact verify.`,
 		RunE: a.onWallet(looks, func(_ context.Context, w *wallet.Wallet, _ []string) error {
-			if a.flags.json {
-				return a.printJSON(struct {
-					Address crypto.Address `json:"address"`
-					Words   [8]string      `json:"words"`
-				}{w.Address(), w.Address().Words()})
-			}
 			a.print("%s", w.Address())
 			a.say("check words: %s", checkWords(w.Address()))
-			return nil
+			return a.result(struct {
+				Address crypto.Address `json:"address"`
+				Words   [8]string      `json:"words"`
+			}{w.Address(), w.Address().Words()})
 		}),
 	}
 }

@@ -85,9 +85,6 @@ func (a agePlugin) identity(p place, k *wallet.AgeKey) error {
 		home = "" // the same user's plugin finds it, on any machine
 	}
 	id := k.At(home, a.profile()).String()
-	if a.flags.json {
-		return a.printJSON(ageJSON{Identity: id, Recipient: k.RecipientText()})
-	}
 	a.print("%s", id)
 	a.say("It holds no key: it points to this wallet, which age asks to open your records.")
 	if _, err := exec.LookPath(pluginName); err != nil {
@@ -95,7 +92,7 @@ func (a agePlugin) identity(p place, k *wallet.AgeKey) error {
 	} else {
 		a.next("age -d -i FILE-WITH-THIS-LINE record.age")
 	}
-	return nil
+	return a.result(ageJSON{Identity: id, Recipient: k.RecipientText()})
 }
 
 // usualHome is the home without anything in the environment.
@@ -109,11 +106,8 @@ func usualHome() string {
 }
 
 func (a agePlugin) recipient(_ place, k *wallet.AgeKey) error {
-	if a.flags.json {
-		return a.printJSON(ageJSON{Recipient: k.RecipientText()})
-	}
 	a.print("%s", k.RecipientText())
-	return nil
+	return a.result(ageJSON{Recipient: k.RecipientText()})
 }
 
 // install gives the program its second name.
@@ -188,12 +182,6 @@ func copyProgram(from, to string) error {
 func (a agePlugin) installed(path string, already bool) error {
 	found, err := exec.LookPath(pluginName)
 	onPath := err == nil && sameFile(found, path)
-	if a.flags.json {
-		return a.printJSON(struct {
-			Path   string `json:"path"`
-			OnPath bool   `json:"onPath"` // age finds it
-		}{path, onPath})
-	}
 	if already {
 		a.say("It is there already.")
 	}
@@ -202,5 +190,8 @@ func (a agePlugin) installed(path string, already bool) error {
 		a.say("age does not find it there: put %s on your PATH.", filepath.Dir(path))
 	}
 	a.next("carekey age identity > carekey.identity")
-	return nil
+	return a.result(struct {
+		Path   string `json:"path"`
+		OnPath bool   `json:"onPath"` // age finds it
+	}{path, onPath})
 }

@@ -46,14 +46,14 @@ func (a events) audit(ctx context.Context, _ []string) error {
 		}
 	}
 	failed = worse(failed, missingIn(a.all, es))
+	var err error
 	if a.flags.json {
-		if err := a.printJSON(list(es, eventOf)); err != nil {
-			return err
-		}
-	} else if len(es) > 0 {
-		if err := a.table(es); err != nil {
-			return err
-		}
+		err = a.result(list(es, eventOf))
+	} else {
+		err = a.table(es)
+	}
+	if err != nil {
+		return err
 	}
 	if failed != nil {
 		return failed

@@ -262,9 +262,6 @@ or, with the invitation that is on the sheet:
 `
 
 func (a backups) show(w *wallet.Wallet, j backupJSON) error {
-	if a.flags.json {
-		return a.printJSON(j)
-	}
 	if j.Sheet == "" {
 		a.say("Copied the ledger (%s) and the wallet's sealed files, and checked the copy.\n%s new, %s.", plural(int(j.Entries), "entry", "entries"),
 			plural(j.Files, "file was", "files were"), bytesText(j.Bytes))
@@ -280,6 +277,6 @@ func (a backups) show(w *wallet.Wallet, j backupJSON) error {
 	if care.WordsDue(a.now()) {
 		a.next("find out whether you have the words that go with it: carekey words check")
 	}
-	a.data("%s", j.Dir)
-	return nil
+	a.data(j.Dir)
+	return a.result(j)
 }

@@ -121,19 +121,17 @@ func (a batches) newResume() *cobra.Command {
 		Long: `Go on with the batch that was applied last, exactly where it was stopped: nothing is
 done twice and nothing is left out. It asks nothing, since you said yes before. Of a
 batch that has ended it only writes the results.`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error {
-				if err := a.checkResults(f); err != nil {
-					return err
-				}
-				s, err := batch.StatusOf(ctx, w)
-				if err != nil {
-					return err
-				}
-				s, err = a.carryOn(s, func(progress func(batch.Status)) (batch.Status, error) { return batch.Resume(ctx, w, progress) })
-				return a.ended(ctx, w, s, err, f)
-			})
-		},
+		RunE: a.onWallet(writes, func(ctx context.Context, w *wallet.Wallet, _ []string) error {
+			if err := a.checkResults(f); err != nil {
+				return err
+			}
+			s, err := batch.StatusOf(ctx, w)
+			if err != nil {
+				return err
+			}
+			s, err = a.carryOn(s, func(progress func(batch.Status)) (batch.Status, error) { return batch.Resume(ctx, w, progress) })
+			return a.ended(ctx, w, s, err, f)
+		}),
 	}
 	resultFlags(c, &f)
 	acceptClock(a.app, c)
@@ -144,15 +142,13 @@ func (a batches) newStatus() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "How far the batch is that was applied last",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
-				s, err := batch.StatusOf(ctx, w)
-				if err != nil {
-					return err
-				}
-				return a.show(s, "")
-			})
-		},
+		RunE: a.onWallet(looks, func(ctx context.Context, w *wallet.Wallet, _ []string) error {
+			s, err := batch.StatusOf(ctx, w)
+			if err != nil {
+				return err
+			}
+			return a.show(s, "")
+		}),
 	}
 }
 
@@ -161,28 +157,23 @@ func (a batches) newDrop() *cobra.Command {
 		Use:   "drop",
 		Short: "Forget what is left of a batch",
 		Long:  "Forget the items of a batch that were not begun. What was done stays done.",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
-				s, err := batch.StatusOf(ctx, w)
-				if err != nil {
+		RunE: a.onWallet(looks, func(ctx context.Context, w *wallet.Wallet, _ []string) error {
+			s, err := batch.StatusOf(ctx, w)
+			if err != nil {
+				return err
+			}
+			left := s.Items - s.Done
+			if left > 0 {
+				if err := a.confirm(ctx, "", "Forget "+plural(left, "item", "items")+" of the batch?", ""); err != nil {
 					return err
 				}
-				left := s.Items - s.Done
-				if left > 0 {
-					if err := a.confirm(ctx, "", "Forget "+plural(left, "item", "items")+" of the batch?", ""); err != nil {
-						return err
-					}
-				}
-				if s, err = batch.Drop(ctx, w); err != nil {
-					return err
-				}
-				if a.flags.json {
-					return a.printJSON(s)
-				}
-				a.say("Forgotten: %s. What was done stays done: %s given, %d ended.", plural(left, "item", "items"), plural(s.Granted, "consent", "consents"), s.Revoked)
-				return nil
-			})
-		},
+			}
+			if s, err = batch.Drop(ctx, w); err != nil {
+				return err
+			}
+			a.say("Forgotten: %s. What was done stays done: %s given, %d ended.", plural(left, "item", "items"), plural(s.Granted, "consent", "consents"), s.Revoked)
+			return a.result(s)
+		}),
 	}
 }
 
@@ -264,9 +255,6 @@ func (a batches) plan(ctx context.Context, w *wallet.Wallet, in *batchInput, f b
 			return err
 		}
 	}
-	if a.flags.json {
-		return a.printJSON(p)
-	}
 	a.print("%s", a.ours(batchPreview(p, groundOf(w))))
 	if len(p.Items) > 0 {
 		if err := a.table(p); err != nil {
@@ -284,7 +272,7 @@ func (a batches) plan(ctx context.Context, w *wallet.Wallet, in *batchInput, f b
 	default:
 		a.next("carekey batch apply %s", cli.Quote(in.name))
 	}
-	return nil
+	return a.result(p)
 }
 
 func (a batches) apply(ctx context.Context, w *wallet.Wallet, in *batchInput, f batchFlags) error {
@@ -311,11 +299,8 @@ func (a batches) apply(ctx context.Context, w *wallet.Wallet, in *batchInput, f 
 		return a.ended(ctx, w, s, err, f)
 	}
 	if len(p.Items) == 0 {
-		if a.flags.json {
-			return a.printJSON(batch.Status{File: p.File, Finished: true})
-		}
 		a.print("%s", a.ours(batchPreview(p, groundOf(w))))
-		return nil
+		return a.result(batch.Status{File: p.File, Finished: true})
 	}
 	if err := a.confirm(ctx, batchPreview(p, groundOf(w)), batchQuestion(p), ""); err != nil {
 		return err
@@ -418,12 +403,6 @@ func resultOf(r batch.Result) any {
 
 // show says how far a job is; results is the file with what became of each item.
 func (a batches) show(s batch.Status, results string) error {
-	if a.flags.json {
-		return a.printJSON(struct {
-			batch.Status
-			Results string `json:"results,omitempty"`
-		}{s, results})
-	}
 	tell := a.print
 	if results == "-" { // which has stdout
 		tell = a.say
@@ -444,5 +423,8 @@ func (a batches) show(s batch.Status, results string) error {
 	case s.Granted > 0:
 		a.next("the share codes: carekey batch resume --results FILE")
 	}
-	return nil
+	return a.result(struct {
+		batch.Status
+		Results string `json:"results,omitempty"`
+	}{s, results})
 }

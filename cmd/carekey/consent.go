@@ -56,7 +56,7 @@ func (a consents) list(ctx context.Context, _ []string) error {
 	switch {
 	case n == 0:
 	case a.flags.json:
-		failed = errors.Join(a.printJSON(list(cs, consentOf)), failed)
+		failed = errors.Join(a.result(list(cs, consentOf)), failed)
 	case len(cs) > 0:
 		failed = errors.Join(a.table(cs), failed)
 	case failed == nil:
@@ -99,12 +99,6 @@ func (a consents) show(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if a.flags.json {
-		return a.printJSON([]any{struct {
-			consentJSON
-			Code string `json:"code"`
-		}{consentOf(c), code.String()}})
-	}
 	var records []string
 	for _, r := range c.Records {
 		records = append(records, cli.Clean(fmt.Sprintf("%s, version %d (%s)  %s", r.Title, r.Version, r.Category, short(r.ID))))
@@ -139,7 +133,10 @@ func (a consents) show(ctx context.Context, args []string) error {
 	if c.Status == wallet.StatusActive || c.Status == wallet.StatusUpcoming {
 		a.next("to end it: carekey revoke %s", short(c.ID))
 	}
-	return nil
+	return a.result([]any{struct {
+		consentJSON
+		Code string `json:"code"`
+	}{consentOf(c), code.String()}})
 }
 
 type explanationJSON struct {
@@ -161,18 +158,12 @@ func (a consents) explain(ctx context.Context, query, to string, ask func(*walle
 	if err != nil {
 		return err
 	}
-	if a.flags.json {
-		j := explanationJSON{Explanation: x}
-		if x.Consent != nil {
-			j.consentJSON, j.Ledger, j.Consent = consentOf(*x.Consent), x.Consent.Ledger.String(), x.Consent.ID.String()
-		} else {
-			j.consentJSON.Records, j.To = []wallet.ConsentRecord{}, to
-		}
-		return a.printJSON([]explanationJSON{j})
-	}
-	name := to
+	name, j := to, explanationJSON{Explanation: x}
 	if x.Consent != nil {
 		name = person(x.Consent.To, x.Consent.Address)
+		j.consentJSON, j.Ledger, j.Consent = consentOf(*x.Consent), x.Consent.Ledger.String(), x.Consent.ID.String()
+	} else {
+		j.consentJSON.Records, j.To = []wallet.ConsentRecord{}, to
 	}
 	word := "may not open it now"
 	if x.Allowed {
@@ -197,7 +188,7 @@ func (a consents) explain(ctx context.Context, query, to string, ask func(*walle
 	if x.Allowed {
 		a.next("to end it: carekey revoke %s", ids)
 	}
-	return nil
+	return a.result([]explanationJSON{j})
 }
 
 // checkText is a condition in words, as it turned out.

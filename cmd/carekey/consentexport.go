@@ -89,7 +89,7 @@ func (a consents) export(ctx context.Context, ids []string, x exportFlags) error
 		return err
 	}
 	if x.output == "" || x.output == "-" {
-		err = a.printJSON(b)
+		err = cli.WriteJSON(a.out, b, true)
 	} else {
 		err = a.saveExport(b, known, left, x)
 	}
@@ -104,11 +104,11 @@ func (a consents) export(ctx context.Context, ids []string, x exportFlags) error
 }
 
 func (a consents) saveExport(b *health.Bundle, known []health.Given, left []string, x exportFlags) error {
-	err := wallet.SaveFile(x.output, crypto.Hash{}, x.force, func(dst io.Writer) error { return writeJSON(dst, b) })
-	if err != nil || !a.flags.json {
+	err := wallet.SaveFile(x.output, crypto.Hash{}, x.force, func(dst io.Writer) error { return cli.WriteJSON(dst, b, true) })
+	if err != nil {
 		return err
 	}
-	return a.printJSON(struct {
+	return a.result(struct {
 		File     string   `json:"file"`
 		Consents []string `json:"consents"`
 		Left     []string `json:"left"` // out: what they are is not known

@@ -93,9 +93,11 @@ var commandNamed = regexp.MustCompile(`(?:^|[^-\w./])(carekey)(?: --ledger \S+)?
 // next names the command that is likely to come next.
 func (c *console) next(format string, args ...any) { c.say("Next: "+format, args...) }
 
-// print writes data for people to stdout.
+// print writes data for people to stdout, where with --json only the result goes.
 func (c *console) print(format string, args ...any) {
-	fmt.Fprintln(c.out, cli.CleanText(fmt.Sprintf(c.oursFormat(format), args...)))
+	if !c.flags.json {
+		fmt.Fprintln(c.out, cli.CleanText(fmt.Sprintf(c.oursFormat(format), args...)))
+	}
 }
 
 // rows writes rows to stdout.
@@ -118,38 +120,40 @@ func (c *console) printPath(path string) {
 	if cli.Width(c.out) > 0 {
 		path = cli.Clean(path)
 	}
-	fmt.Fprintln(c.out, path)
+	if !c.flags.json {
+		fmt.Fprintln(c.out, path)
+	}
 }
 
 // data writes what a script would take from stdout; at a terminal it stands apart
 // from the talk.
-func (c *console) data(format string, args ...any) {
+func (c *console) data(what any) {
 	apart := c.talks() && cli.Width(c.out) > 0
 	if apart {
 		fmt.Fprintln(c.err)
 	}
-	c.print(format, args...)
+	c.print("%s", what)
 	if apart {
 		fmt.Fprintln(c.err)
 	}
 }
 
-// result prints what a command did for a program. People are told with say, which is
-// silent then.
+// result prints what a command did for a program. All that people are told is silent
+// then. What may be a hundred thousand rows is made ready for one of the two only.
 func (c *console) result(v any) error {
 	if c.flags.json {
-		return c.printJSON(v)
+		return cli.WriteJSON(c.out, v, true)
 	}
 	return nil
 }
 
-func (c *console) printJSON(v any) error { return writeJSON(c.out, v) }
-
-// writeJSON writes one indented value.
-func writeJSON(dst io.Writer, v any) error { return cli.WriteJSON(dst, v, true) }
-
-// table writes a table to stdout, not wider than the terminal.
-func (c *console) table(t *ui.Table) error { return t.Write(c.out, cli.Width(c.out)) }
+// table prints a table that has rows, not wider than the terminal.
+func (c *console) table(t *ui.Table) error {
+	if c.flags.json || len(t.Rows) == 0 {
+		return nil
+	}
+	return t.Write(c.out, cli.Width(c.out))
+}
 
 // choose lets a person take from a list; flag is what would have answered.
 func (c *console) choose(ctx context.Context, title string, items []ui.Item, multi bool, what, flag string) ([]int, error) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
@@ -48,12 +49,6 @@ func (a contacts) add(ctx context.Context, w *wallet.Wallet, args []string) erro
 	if err != nil {
 		return err
 	}
-	if a.flags.json {
-		return a.printJSON([]any{struct {
-			wallet.Contact
-			Lookalikes []string `json:"lookalikes,omitempty"` // names that could be taken for this one
-		}{c, lookalikes}})
-	}
 	a.say("%s is among your contacts.", c.Name)
 	for _, l := range lookalikes {
 		same := "looks much like this name"
@@ -65,7 +60,10 @@ func (a contacts) add(ctx context.Context, w *wallet.Wallet, args []string) erro
 	if !c.Verified {
 		a.next("compare the check words by voice: carekey contact verify %s", cli.Quote(c.Name))
 	}
-	return nil
+	return a.result([]any{struct {
+		wallet.Contact
+		Lookalikes []string `json:"lookalikes,omitempty"` // names that could be taken for this one
+	}{c, lookalikes}})
 }
 
 func (a contacts) list(ctx context.Context, w *wallet.Wallet, _ []string) error {
@@ -73,13 +71,9 @@ func (a contacts) list(ctx context.Context, w *wallet.Wallet, _ []string) error 
 		return err
 	}
 	cs := w.Contacts().List()
-	if a.flags.json {
-		return a.printJSON(list(cs, same))
-	}
 	if len(cs) == 0 {
 		a.say("You have no contacts.")
 		a.next("carekey contact add NAME ADDRESS")
-		return nil
 	}
 	t := &ui.Table{Header: []string{"name", "check words compared", "address"}}
 	for _, c := range cs {
@@ -89,7 +83,7 @@ func (a contacts) list(ctx context.Context, w *wallet.Wallet, _ []string) error 
 		}
 		t.Add(c.Name, verified, c.Address.String()[:24]+"...")
 	}
-	return a.table(t)
+	return errors.Join(a.table(t), a.result(list(cs, same)))
 }
 
 func (a contacts) verify(ctx context.Context, w *wallet.Wallet, args []string) error {
@@ -107,11 +101,8 @@ func (a contacts) verify(ctx context.Context, w *wallet.Wallet, args []string) e
 		return err
 	}
 	c.Verified = true
-	if a.flags.json {
-		return a.printJSON([]wallet.Contact{c})
-	}
 	a.say("%s is verified.", c.Name)
-	return nil
+	return a.result([]wallet.Contact{c})
 }
 
 func (a contacts) remove(ctx context.Context, w *wallet.Wallet, args []string) error {
@@ -122,10 +113,7 @@ func (a contacts) remove(ctx context.Context, w *wallet.Wallet, args []string) e
 	if err := w.Contacts().Remove(ctx, c.Name); err != nil {
 		return err
 	}
-	if a.flags.json {
-		return a.printJSON([]wallet.Contact{c})
-	}
 	a.say("%s is no longer among your contacts. Consents given to that address stay as they are.", c.Name)
 	a.next("to end them: carekey consent list, then carekey revoke CONSENT")
-	return nil
+	return a.result([]wallet.Contact{c})
 }

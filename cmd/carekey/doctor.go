@@ -59,9 +59,8 @@ func (e *exam) doctor(ctx context.Context) error {
 		f.Detail, f.Fix = e.ours(f.Detail), e.ours(f.Fix)
 	}
 	exit := exitOf(e.found)
-	if !e.flags.json {
-		e.show()
-	} else if err := e.printJSON(map[string]any{"ok": exit == cli.ExitDone, "findings": e.found}); err != nil {
+	e.show()
+	if err := e.result(map[string]any{"ok": exit == cli.ExitDone, "findings": e.found}); err != nil {
 		return err
 	}
 	if exit != cli.ExitDone {

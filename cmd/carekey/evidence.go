@@ -44,12 +44,6 @@ func evidence(ctx context.Context, a *app, path string) error {
 	if err != nil {
 		return err
 	}
-	if a.flags.json {
-		return a.printJSON(struct {
-			Proves string `json:"proves"` // "fork"
-			ledgerclient.Finding
-		}{"fork", found})
-	}
 	signed := func(h ledgerclient.Head) string {
 		s := plural(int(h.Size), "entry", "entries")
 		if !h.Time.IsZero() {
@@ -67,5 +61,8 @@ func evidence(ctx context.Context, a *app, path string) error {
 		{"", fmt.Sprintf("root %s of its first %d", found.Root, found.Older.Size)},
 	})
 	a.say("This holds whoever gave you the file. Compare the ledger's id with one you trust.")
-	return nil
+	return a.result(struct {
+		Proves string `json:"proves"` // "fork"
+		ledgerclient.Finding
+	}{"fork", found})
 }

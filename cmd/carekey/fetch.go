@@ -177,9 +177,7 @@ func (x *fetching) open(ctx context.Context, w *wallet.Wallet, open func() (*wal
 		}
 		saved[i] = path
 		x.say("%s", cli.Clean(fmt.Sprintf("  %s, version %d (%s, %s)", quoted(r.Title), r.Version, r.Category, bytesText(r.Size))))
-		if !x.app.flags.json {
-			x.printPath(path)
-		}
+		x.printPath(path)
 		x.files = append(x.files, fetchedJSON{o.File(i, path), senderOf(o.Consent)})
 	}
 	return nil
@@ -202,10 +200,8 @@ func (x *fetching) end() error {
 	if len(x.files) == 0 && x.first != nil {
 		return x.first
 	}
-	if x.app.flags.json {
-		if err := x.printJSON(list(x.files, same)); err != nil {
-			return err
-		}
+	if err := x.result(list(x.files, same)); err != nil {
+		return err
 	}
 	if x.first != nil {
 		return wallet.ErrPartly.Of(x.first, "done", len(x.files), "failed", x.failed)

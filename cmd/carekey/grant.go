@@ -214,26 +214,24 @@ func (a *grants) chooseEnd(ctx context.Context) (contract.Hour, error) {
 
 func (a *grants) show(plan *wallet.GrantPlan, c wallet.Consent, code crypto.ShareCode) error {
 	to := plan.To.Name // as it was called here; the address may have other names
-	if a.flags.json {
-		var warnings []string
-		for _, w := range plan.Warnings {
-			warnings = append(warnings, w.Kind)
-		}
-		return a.printJSON(struct {
-			consentJSON
-			To       string            `json:"to"`
-			Code     crypto.ShareCode  `json:"code"`
-			Gate     ledgerclient.Gate `json:"gate"`
-			Warnings []string          `json:"warnings,omitempty"`
-		}{consentOf(c), to, code, plan.Gate, warnings})
-	}
 	if c.Pending != "" {
 		a.say("Signed: consent %s. It waits in your wallet. Its share code is good from when it is on the ledger;\nsend it to %s, it is not secret.", short(c.ID), to)
-		a.data("%s", a.codeText(code))
-		return nil
+	} else {
+		a.say("Given: consent %s. Send the share code to %s; it is not secret.", short(c.ID), to)
 	}
-	a.say("Given: consent %s. Send the share code to %s; it is not secret.", short(c.ID), to)
-	a.data("%s", a.codeText(code))
-	a.next("%s runs "+theirs+"fetch CODE.\nYou see it with carekey audit, and end it with carekey revoke %s", to, short(c.ID))
-	return nil
+	a.data(a.codeText(code))
+	if c.Pending == "" {
+		a.next("%s runs "+theirs+"fetch CODE.\nYou see it with carekey audit, and end it with carekey revoke %s", to, short(c.ID))
+	}
+	var warnings []string
+	for _, w := range plan.Warnings {
+		warnings = append(warnings, w.Kind)
+	}
+	return a.result(struct {
+		consentJSON
+		To       string            `json:"to"`
+		Code     crypto.ShareCode  `json:"code"`
+		Gate     ledgerclient.Gate `json:"gate"`
+		Warnings []string          `json:"warnings,omitempty"`
+	}{consentOf(c), to, code, plan.Gate, warnings})
 }

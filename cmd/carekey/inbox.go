@@ -32,21 +32,18 @@ func (a inbox) list(ctx context.Context, onlyNew bool) error {
 	if onlyNew {
 		rs = slices.DeleteFunc(rs, func(r wallet.Received) bool { return !unfetched(r) })
 	}
-	switch {
-	case a.flags.json:
-		return errors.Join(a.printJSON(list(rs, receivedOf)), failed)
-	case len(rs) == 0:
+	if a.flags.json {
+		return errors.Join(a.result(list(rs, receivedOf)), failed)
+	}
+	if len(rs) == 0 {
 		a.say("Nothing was granted to you that is shown here.")
 		a.next("give your address to who should: carekey address")
-		return failed
 	}
-	if err := a.table(rs); err != nil {
-		return errors.Join(err, failed)
-	}
+	shown := a.table(rs)
 	if i := slices.IndexFunc(rs, unfetched); i >= 0 {
 		a.next("carekey fetch %s --reason 'why you look'", short(rs[i].Consent))
 	}
-	return failed
+	return errors.Join(shown, failed)
 }
 
 // unfetched reports whether a consent can be fetched and never was.

@@ -274,9 +274,6 @@ func writeNew(path string, data []byte) error {
 
 func (a making) welcome(w *wallet.Wallet, p place, f initFlags) error {
 	id, _ := w.Ledger()
-	if a.flags.json {
-		return a.printJSON(map[string]any{"address": w.Address(), "ledger": id})
-	}
 	a.flags.ledger = "" // from here on it is the default
 	a.say("The wallet of %s is ready. Its key is in %s.", w.Name(), keyringWords(w.Settings().Keyring))
 	if f.wordsFile != "" {
@@ -286,7 +283,7 @@ func (a making) welcome(w *wallet.Wallet, p place, f initFlags) error {
 	if cli.Width(a.out) > 0 {
 		a.say("\nYour address, for those who want to grant you something:")
 	}
-	a.data("%s", w.Address())
+	a.data(w.Address())
 	a.next("carekey record add FILE, or carekey contact add NAME ADDRESS")
-	return nil
+	return a.result(map[string]any{"address": w.Address(), "ledger": id})
 }

@@ -103,12 +103,8 @@ func (a keyrings) status(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if a.flags.json {
-		err = a.printJSON(c)
-	} else {
-		a.show(c)
-	}
-	if err == nil && c.Problem != nil {
+	a.show(c)
+	if err = a.result(c); err == nil && c.Problem != nil {
 		err = c.why
 	}
 	return err

@@ -107,9 +107,6 @@ func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Walle
 			return err
 		}
 	}
-	if a.flags.json {
-		return a.printJSON(j)
-	}
 	state := "its head is signed by its node"
 	switch {
 	case away != nil:
@@ -137,7 +134,7 @@ func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Walle
 	if !verify && away == nil {
 		a.next("carekey ledger verify checks every byte of it")
 	}
-	return nil
+	return a.result(j)
 }
 
 // verify checks everything up to the head that is then shown. What a wallet has checked

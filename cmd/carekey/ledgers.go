@@ -146,9 +146,6 @@ func (a ledgers) list(p place) error {
 	if err != nil {
 		return err
 	}
-	if a.flags.json {
-		return a.printJSON(list(places, same))
-	}
 	t := &ui.Table{Header: []string{"ledger", "name", "where", "", "waiting"}}
 	for _, j := range places {
 		meant := ""
@@ -157,7 +154,7 @@ func (a ledgers) list(p place) error {
 		}
 		t.Add(short(j.ID), j.Name, j.At, meant, waitingText(j))
 	}
-	return a.table(t)
+	return errors.Join(a.table(t), a.result(list(places, same)))
 }
 
 func waitingText(j placeJSON) string {

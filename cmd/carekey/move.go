@@ -147,11 +147,6 @@ type movedJSON struct {
 }
 
 func (a moving) show(m wallet.Moved) error {
-	if a.flags.json {
-		m.Stays = list(m.Stays, same)
-		moved := func(c wallet.MovedConsent) movedJSON { return movedJSON{consentOf(c.Consent), c} }
-		return a.printJSON(moveJSON{m, list(m.Consents, moved), list(m.Revoked, revocationOf)})
-	}
 	if m.Records+len(m.Consents)+len(m.Revoked) == 0 {
 		a.say("There is nothing to move.")
 	} else {
@@ -160,8 +155,10 @@ func (a moving) show(m wallet.Moved) error {
 	}
 	for _, c := range m.Consents {
 		a.say("\nThe share code for %s (%s), instead of that of %s:", person(c.Consent.To, c.Consent.Address), titles(c.Consent.Records), short(c.Old))
-		a.data("%s", a.codeText(c.Code))
+		a.data(a.codeText(c.Code))
 	}
 	a.sayStays(m.Stays)
-	return nil
+	m.Stays = list(m.Stays, same)
+	moved := func(c wallet.MovedConsent) movedJSON { return movedJSON{consentOf(c.Consent), c} }
+	return a.result(moveJSON{m, list(m.Consents, moved), list(m.Revoked, revocationOf)})
 }

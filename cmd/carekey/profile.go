@@ -100,13 +100,9 @@ func (a profiles) list(ctx context.Context) error {
 		}
 		out = append(out, j)
 	}
-	if a.flags.json {
-		return a.printJSON(list(out, same))
-	}
 	if len(out) == 0 {
 		a.say("There is no wallet in %s yet.", home)
 		a.next("carekey init --name NAME")
-		return nil
 	}
 	t := &ui.Table{Header: []string{"", "profile", "owner", "key in", "folder"}}
 	for _, p := range out {
@@ -124,7 +120,7 @@ func (a profiles) list(ctx context.Context) error {
 		}
 		t.Add(mark, cmp.Or(p.Profile, "(locked)"), owner, where, filepath.Base(p.Dir))
 	}
-	return a.table(t)
+	return errors.Join(a.table(t), a.result(list(out, same)))
 }
 
 // errNoProfile: there is nothing to remove. profile

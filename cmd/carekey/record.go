@@ -136,13 +136,6 @@ func (a *records) put(cmd *cobra.Command, args []string) (err error) {
 			return err
 		}
 		switch {
-		case a.flags.json && update:
-			return errors.Join(a.printJSON([]recordJSON{recordOf(r)}), err)
-		case a.flags.json:
-			return errors.Join(a.printJSON(struct {
-				recordJSON
-				Existing bool `json:"existing"`
-			}{recordOf(r), existing}), err)
 		case existing && update:
 			a.say("Nothing changed: these are the bytes of version %d.", r.Version)
 		case existing:
@@ -161,7 +154,13 @@ func (a *records) put(cmd *cobra.Command, args []string) (err error) {
 			a.say("Its description stays as it was.")
 			a.next("to change it: carekey record update %s FILE --title ... --category ... --date ...", short(r.ID))
 		}
-		return err
+		if update {
+			return errors.Join(a.result([]recordJSON{recordOf(r)}), err)
+		}
+		return errors.Join(a.result(struct {
+			recordJSON
+			Existing bool `json:"existing"`
+		}{recordOf(r), existing}), err)
 	})
 }
 
@@ -173,13 +172,9 @@ func (a *records) list(ctx context.Context, w *wallet.Wallet, _ []string) error 
 	if err != nil {
 		return err
 	}
-	if a.flags.json {
-		return a.printJSON(list(rs, recordOf))
-	}
 	if len(rs) == 0 {
 		a.say("You have no records.")
 		a.next("carekey record add FILE")
-		return nil
 	}
 	t := &ui.Table{Header: []string{"record", "title", "category", "version", "date", "size", "added"}}
 	for _, r := range rs {
@@ -189,20 +184,13 @@ func (a *records) list(ctx context.Context, w *wallet.Wallet, _ []string) error 
 		}
 		t.Add(short(r.ID), r.Title, string(r.Category), fmt.Sprint(r.Version), r.Date, bytesText(r.Size), addedText(r))
 	}
-	return a.table(t)
+	return errors.Join(a.table(t), a.result(list(rs, recordOf)))
 }
 
 func (a *records) history(ctx context.Context, w *wallet.Wallet, args []string) error {
 	rs, removed, err := w.Records().History(ctx, args[0])
 	if err != nil {
 		return err
-	}
-	if a.flags.json {
-		all := list(rs, recordOf)
-		for i := range all {
-			all[i].Removed = removed
-		}
-		return a.printJSON(all)
 	}
 	t := &ui.Table{Header: []string{"version", "title", "category", "date", "size", "added", "sha-256"}}
 	for _, r := range rs {
@@ -218,7 +206,11 @@ func (a *records) history(ctx context.Context, w *wallet.Wallet, args []string) 
 	if removed {
 		a.say("The record was removed: nothing of it can be opened any more.")
 	}
-	return nil
+	all := list(rs, recordOf)
+	for i := range all {
+		all[i].Removed = removed
+	}
+	return a.result(all)
 }
 
 func (a *records) get(cmd *cobra.Command, args []string) error {
@@ -260,14 +252,11 @@ func (a *records) get(cmd *cobra.Command, args []string) error {
 		if err := wallet.SaveFile(a.output, sum, a.force, open); err != nil {
 			return err
 		}
-		if a.flags.json {
-			return a.printJSON([]recordJSON{recordOf(r)})
-		}
 		a.say("%s, version %d, is in %s.", quoted(r.Title), r.Version, a.output)
 		if a.age {
 			a.next("age -d -i FILE %s, with what carekey age identity printed in FILE", a.output)
 		}
-		return nil
+		return a.result([]recordJSON{recordOf(r)})
 	})
 }
 
@@ -307,17 +296,15 @@ func (a *records) remove(ctx context.Context, w *wallet.Wallet, args []string) e
 		}
 	}
 	switch {
-	case a.flags.json:
-		j := recordOf(r)
-		j.Removed = err == nil
-		return errors.Join(a.printJSON([]recordJSON{j}), err)
 	case err != nil:
 	case removed:
 		a.say("%s was removed before.", quoted(r.Title))
 	default:
 		a.say("%s was withdrawn on the ledger, and its content erased from the store.", quoted(r.Title))
 	}
-	return err
+	j := recordOf(r)
+	j.Removed = err == nil
+	return errors.Join(a.result([]recordJSON{j}), err)
 }
 
 // addedText is when a record's newest version was added, and what waits.

@@ -344,26 +344,7 @@ var stepWords = map[wallet.RestoreStep]string{
 func (a restores) show(w *wallet.Wallet, got wallet.Restored, damaged []*folder.DamagedError, order string) error {
 	id, props := w.Ledger()
 	a.flags.ledger = "" // from here on it is the default
-	if a.flags.json {
-		got.Finished, got.Revoked = list(got.Finished, same), list(got.Revoked, same) // lists are never null
-		got.Waiting, got.Lost = list(got.Waiting, same), list(got.Lost, same)
-		files := list(damaged, func(d *folder.DamagedError) string { return d.File })
-		for _, d := range got.Damaged {
-			files = append(files, backupWallet+"/"+d.File)
-		}
-		return a.printJSON(struct {
-			Address crypto.Address  `json:"address"`
-			Name    string          `json:"name"`
-			Ledger  crypto.LedgerID `json:"ledger"`
-			wallet.Restored
-			Ledgers  []crypto.LedgerID `json:"ledgers"`  // others that the wallet was on
-			NoKeeper bool              `json:"noKeeper"` // the keepers could not be asked for the shares of open consents: carekey sync
-			Damaged  []string          `json:"damaged"`  // files of the backup, of its ledger or below wallet/, that are not what was written
-			// Follows: the ledger is a copy that follows an order kept elsewhere. Nothing can
-			// be entered before they are together again: carekey ledger join ORDER --store DIR.
-			Follows bool `json:"follows"`
-		}{w.Address(), w.Name(), id, got, list(got.Ledgers, func(l wallet.Place) crypto.LedgerID { return l.ID }), got.NoKeeper != nil, files, order != ""})
-	}
+	files := list(damaged, func(d *folder.DamagedError) string { return d.File })
 	for _, d := range got.Damaged {
 		what := "What you had last seen of the ledger is not known: an older copy of it would not\nbe noticed."
 		switch d.File {
@@ -372,7 +353,8 @@ func (a restores) show(w *wallet.Wallet, got wallet.Restored, damaged []*folder.
 		case "key-check":
 			what = "Nothing is lost by it."
 		}
-		a.say("The backup's file %s is missing or damaged.\n%s", backupWallet+"/"+d.File, what)
+		files = append(files, backupWallet+"/"+d.File)
+		a.say("The backup's file %s is missing or damaged.\n%s", files[len(files)-1], what)
 	}
 	a.say("The wallet of %s is back. Its key is in %s.", w.Name(), keyringWords(w.Settings().Keyring))
 	a.say("Read %s of the ledger. Yours: %s, %s given (%d open),\n%s received, %s.", plural(int(got.Entries), "entry", "entries"),
@@ -400,14 +382,27 @@ func (a restores) show(w *wallet.Wallet, got wallet.Restored, damaged []*folder.
 		a.say("No contacts came back: consents show their recipients by address.")
 	}
 	a.say("\nledger %s, %s\n%s", short(id), props.Reach, groundOf(w).says(eachOpening))
-	a.data("%s", w.Address())
+	a.data(w.Address())
 	if order != "" {
 		a.say("The order of this ledger is kept elsewhere, and this copy follows it: all can be\nread, and nothing can be entered before they are together again.")
 		a.next("%s", a.ours(order))
-		return nil
+	} else {
+		a.next("carekey status")
 	}
-	a.next("carekey status")
-	return nil
+	got.Finished, got.Revoked = list(got.Finished, same), list(got.Revoked, same) // lists are never null
+	got.Waiting, got.Lost = list(got.Waiting, same), list(got.Lost, same)
+	return a.result(struct {
+		Address crypto.Address  `json:"address"`
+		Name    string          `json:"name"`
+		Ledger  crypto.LedgerID `json:"ledger"`
+		wallet.Restored
+		Ledgers  []crypto.LedgerID `json:"ledgers"`  // others that the wallet was on
+		NoKeeper bool              `json:"noKeeper"` // the keepers could not be asked for the shares of open consents: carekey sync
+		Damaged  []string          `json:"damaged"`  // files of the backup, of its ledger or below wallet/, that are not what was written
+		// Follows: the ledger is a copy that follows an order kept elsewhere. Nothing can
+		// be entered before they are together again: carekey ledger join ORDER --store DIR.
+		Follows bool `json:"follows"`
+	}{w.Address(), w.Name(), id, got, list(got.Ledgers, func(l wallet.Place) crypto.LedgerID { return l.ID }), got.NoKeeper != nil, files, order != ""})
 }
 
 // lostText names what the store does not have.

@@ -73,11 +73,8 @@ func (a revoking) revoke(ctx context.Context, r wallet.RevokeRequest) error {
 		if failed != nil {
 			return failed
 		}
-		if a.flags.json {
-			return a.printJSON([]revocationJSON{})
-		}
 		a.say("There is no consent to revoke.")
-		return nil
+		return a.result([]revocationJSON{})
 	}
 	if len(r.Consents) == 0 && !a.flags.yes && a.interactive() {
 		if err := a.confirm(ctx, previewRevoke(cs), "Revoke "+plural(len(cs), "consent", "consents")+"?", ""); err != nil {
@@ -147,17 +144,6 @@ func revocationOf(r wallet.Revocation) revocationJSON {
 
 // revoked tells what was done; failed is why not all of it was.
 func (a revoking) revoked(on []*opened, rs []wallet.Revocation, failed error) error {
-	if a.flags.json {
-		return a.printJSON(list(rs, func(r wallet.Revocation) revocationJSON {
-			j := revocationOf(r)
-			for _, o := range on {
-				if o.id() == r.Consent.Ledger {
-					j.Unwritten = list(slices.Concat(o.w.Changes().PassedOver(), o.w.Unwritten()), codeOf)
-				}
-			}
-			return j
-		}))
-	}
 	for i, r := range rs {
 		if i > 0 {
 			a.print("")
@@ -168,7 +154,15 @@ func (a revoking) revoked(on []*opened, rs []wallet.Revocation, failed error) er
 	if failed == nil { // else the error says what comes next
 		a.next("carekey audit")
 	}
-	return nil
+	return a.result(list(rs, func(r wallet.Revocation) revocationJSON {
+		j := revocationOf(r)
+		for _, o := range on {
+			if o.id() == r.Consent.Ledger {
+				j.Unwritten = list(slices.Concat(o.w.Changes().PassedOver(), o.w.Unwritten()), codeOf)
+			}
+		}
+		return j
+	}))
 }
 
 func revocationText(r wallet.Revocation) string {

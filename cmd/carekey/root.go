@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/carekey/carekey/cmd/cli"
@@ -84,13 +83,6 @@ func (a *app) overview() error {
 			return err
 		}
 	}
-	if a.flags.json {
-		return a.printJSON(map[string]any{
-			"home": p.home, "profile": a.profile(), "wallet": p.settings != nil,
-			"ledger":  p.at.shown(), // the one that is meant
-			"ledgers": list(places, same),
-		})
-	}
 	w := "none yet"
 	if p.settings != nil {
 		w = "yes, its key is in " + keyringWords(p.settings.Keyring)
@@ -115,11 +107,15 @@ func (a *app) overview() error {
 	}
 	rows := cli.Rows{{"home", p.home}, {"profile", a.profile()}, {"wallet", w}, {"ledger", l}}
 	a.print("%s", strings.TrimSuffix(about+"\n\n"+rows.Text("  "), "\n"))
-	fmt.Fprintln(a.out)
+	a.print("")
 	if p.settings == nil {
 		a.print("Next: carekey init --name 'Your name'\nOr see the whole job in a folder of its own: carekey try")
 	} else {
 		a.print("Next: carekey status\nAll commands: carekey --help")
 	}
-	return nil
+	return a.result(map[string]any{
+		"home": p.home, "profile": a.profile(), "wallet": p.settings != nil,
+		"ledger":  p.at.shown(), // the one that is meant
+		"ledgers": list(places, same),
+	})
 }

@@ -148,7 +148,7 @@ func (a *app) withLedgers(cmd *cobra.Command, want access, which func(place) []p
 		s.keepBook(ctx, s.all[0].w)
 	}
 	for _, o := range s.all {
-		err = s.end(ctx, o, want, err)
+		err = s.end(o, err)
 	}
 	if err == nil {
 		err = s.closed
@@ -287,7 +287,7 @@ func (a *app) open(ctx context.Context, p place, key keyring.Store, want access)
 
 // end says what became of the wallet on a ledger while a command worked with it, which
 // ended with err.
-func (s *session) end(ctx context.Context, o *opened, want access, err error) error {
+func (s *session) end(o *opened, err error) error {
 	w := o.w
 	s.tellFinished(w)
 	s.tellUnwritten(w, err)

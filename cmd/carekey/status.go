@@ -110,7 +110,7 @@ func (a *overview) json() error {
 		unwritten, passed = append(unwritten, o.w.Unwritten()...), append(passed, o.w.Changes().PassedOver()...)
 	}
 	a.Missing = list(a.Missing, same)
-	return a.printJSON(struct {
+	return a.result(struct {
 		wallet.Summary
 		Consents []consentJSON  `json:"consents"` // active and upcoming
 		Accesses []eventJSON    `json:"accesses"` // since the last look

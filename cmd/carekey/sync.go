@@ -63,10 +63,8 @@ func (a syncing) sync(ctx context.Context, _ []string) error {
 		}
 		js = append(js, a.synced(one, s, again, err))
 	}
-	if a.flags.json {
-		if err := a.printJSON(js); err != nil {
-			return err
-		}
+	if err := a.result(js); err != nil {
+		return err
 	}
 	switch {
 	case worst == nil:
@@ -102,9 +100,6 @@ func (a syncing) synced(w *wallet.Wallet, s wallet.Synced, again []contract.ID, 
 	since, away := w.Log().OutOfReach()
 	if away != nil {
 		j.AsOf = instant(since)
-	}
-	if a.flags.json {
-		return j
 	}
 	state := plural(int(s.To), "entry", "entries")
 	switch {

@@ -116,14 +116,11 @@ func (a *app) try(ctx context.Context, file string) error {
 		}
 		steps++
 	}
-	if a.flags.json {
-		return a.printJSON(map[string]any{"ok": true, "steps": steps, "folder": dir})
-	}
 	p.printf("\n# All %d lines ended as they should. The folder is kept; delete it when you like.\n# To go on as Maria, or as the clinic, paste one of these two lines and use %s:\n", steps, cli.Quote(p.program))
 	for _, who := range []string{"patient", "clinic"} {
 		p.printf("  export %s\n", strings.Join(list(append([]string{envHome + "=" + filepath.Join(dir, who)}, p.env...), cli.Quote), " "))
 	}
-	return nil
+	return a.result(map[string]any{"ok": true, "steps": steps, "folder": dir})
 }
 
 // prepare copies the program and the record into the folder, and makes the

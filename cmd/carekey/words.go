@@ -102,14 +102,11 @@ func (a words) check(cmd *cobra.Command, file string) error {
 		if err := w.Backup().SetWordsChecked(ctx); err != nil {
 			return err
 		}
-		if a.flags.json {
-			return a.printJSON(struct {
-				OK      bool   `json:"ok"`
-				Checked string `json:"checked"`
-			}{true, a.now().UTC().Format(time.RFC3339)})
-		}
 		a.say("These are the right words. carekey reminds you to check again in a year.")
-		return nil
+		return a.result(struct {
+			OK      bool   `json:"ok"`
+			Checked string `json:"checked"`
+		}{true, a.now().UTC().Format(time.RFC3339)})
 	})
 }
 
