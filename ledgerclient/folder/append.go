@@ -286,8 +286,7 @@ func (l *log) commit(next []accepted, consumed uint64, urgent bool) (err error) 
 	return nil
 }
 
-// makeRoom makes `leaves` as long as so many leaves need, with room for more behind them,
-// which only what is urgent may use up. Of an append that was killed, or failed, before its
+// makeRoom makes `leaves` as long as so many leaves need, see extend. Of an append that was killed, or failed, before its
 // checkpoint, leaves may be there.
 func (l *log) makeRoom(leaves uint64, urgent bool) error {
 	f := l.leaves.f
@@ -295,13 +294,6 @@ func (l *log) makeRoom(leaves uint64, urgent bool) error {
 	if err != nil {
 		return err
 	}
-	end := int64(leaves) * contract.LeafSize
-	if info.Size() >= end+leavesRoom {
-		return nil
-	}
-	err = extend(f, info.Size(), end+leavesRoom+leavesRoom/4) // not at each append
-	if urgent && noRoom(err) && info.Size() >= end {
-		return nil
-	}
+	_, err = extend(f, info.Size(), int64(leaves)*contract.LeafSize, leavesRoom, urgent)
 	return err
 }

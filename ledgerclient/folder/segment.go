@@ -345,22 +345,14 @@ func (s *segment) add(g *ground, end int64, records []byte, room int64, urgent b
 
 // setAside makes room behind what is to be used, so that there is some for long if there
 // was too little, and cuts off all behind end of a segment without room.
-func (s *segment) setAside(end, upTo, room int64, urgent bool) error {
-	if room == 0 && s.size > end {
-		return s.Truncate(end)
+func (s *segment) setAside(end, upTo, room int64, urgent bool) (err error) {
+	switch {
+	case room > 0:
+		s.size, err = extend(s, s.size, upTo, room, urgent)
+	case s.size > end:
+		err = s.Truncate(end)
 	}
-	if room == 0 || s.size >= upTo+room {
-		return nil
-	}
-	to := upTo + room + room/4
-	if err := extend(s, s.size, to); err != nil {
-		if urgent && noRoom(err) && upTo <= s.size {
-			return nil
-		}
-		return err
-	}
-	s.size = to
-	return nil
+	return err
 }
 
 // settle makes sure of what a killed process added before end: it may not be on the disk.

@@ -85,14 +85,21 @@ func overwriteFile(ops fileOps, path string, data []byte) error {
 	return f.Sync()
 }
 
-// extend writes zeros from size on until to, or leaves the file as it was.
-func extend(f file, size, to int64) error {
-	if size >= to {
-		return nil
+// extend makes a file of that size as long as what is used up to upTo needs, with room for
+// more behind it, which only what is urgent may use up. It writes zeros, and some more than
+// that, so that it need not each time; or leaves the file as it was.
+func extend(f file, size, upTo, room int64, urgent bool) (int64, error) {
+	if size >= upTo+room {
+		return size, nil
 	}
-	if _, err := f.WriteAt(make([]byte, to-size), size); err != nil {
-		f.Truncate(size)
-		return err
+	to := upTo + room + room/4
+	_, err := f.WriteAt(make([]byte, to-size), size)
+	if err == nil {
+		return to, nil
 	}
-	return nil
+	f.Truncate(size)
+	if urgent && noRoom(err) && upTo <= size {
+		err = nil
+	}
+	return size, err
 }
