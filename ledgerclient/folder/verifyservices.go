@@ -20,14 +20,13 @@ func verifyKeeper(ctx context.Context, f *Folder, found *findings) error {
 	}
 	public := f.config.Keepers[0]
 	for _, end := range hours {
-		path := v.shares.path(end)
-		err := found.verifySegment(ctx, f, path, func(r *segRecord, e entryAt, body []byte) error {
+		err := found.verifySegment(ctx, f, v.shares.path(end), func(_ *segRecord, e entryAt, body []byte) (what string, _ error) {
 			d, err := ledgerclient.Parse[ledgerclient.Deposit](body)
 			if err != nil || !e.isGrant() || e.NotAfter != end || d.Keeper != public || !keeper.CheckShare(&d, f.id, e.Entry) {
-				found.add(v.relative(path), NoEntry, "not a share that a grant's author deposited")
+				what = "not a share that a grant's author deposited"
 			}
 			d.Share.Wipe()
-			return nil
+			return what, nil
 		})
 		if err != nil {
 			return err
@@ -38,13 +37,8 @@ func verifyKeeper(ctx context.Context, f *Folder, found *findings) error {
 		return err
 	}
 	for _, n := range filings {
-		path := v.filings.path(n)
-		err := found.verifySegment(ctx, f, path, func(r *segRecord, e entryAt, body []byte) error {
-			what, err := filingDamage(ctx, f, r, e, body)
-			if what != "" {
-				found.add(v.relative(path), NoEntry, what)
-			}
-			return err
+		err := found.verifySegment(ctx, f, v.filings.path(n), func(r *segRecord, e entryAt, body []byte) (string, error) {
+			return filingDamage(ctx, f, r, e, body)
 		})
 		if err != nil {
 			return err

@@ -44,8 +44,8 @@ func (d *findings) addError(err error) error {
 
 // verifySegment reads a segment whole and calls held on all cores with each record that
 // has not ended, the entry in the log that its first key names, and its body: nil for one
-// that is not what was written. What is no record goes into d.
-func (d *findings) verifySegment(ctx context.Context, f *Folder, path string, held func(r *segRecord, e entryAt, body []byte) error) error {
+// that is not what was written. What held says is wrong, and what is no record, goes into d.
+func (d *findings) verifySegment(ctx context.Context, f *Folder, path string, held func(r *segRecord, e entryAt, body []byte) (what string, err error)) error {
 	g := f.ground()
 	s, err := g.openSegment(path, false)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -91,10 +91,13 @@ func (d *findings) verifySegment(ctx context.Context, f *Folder, path string, he
 			}
 			body = nil
 		}
+		what := ""
 		if err == nil {
-			err = held(r, entries[i], body)
+			what, err = held(r, entries[i], body)
 		}
-		errs[i] = err
+		if errs[i] = err; what != "" {
+			bad(what)
+		}
 	})
 	return errors.Join(errs...)
 }
@@ -177,10 +180,10 @@ type seenParts struct {
 func (v *storeVerifier) segment(ctx context.Context, n uint64) error {
 	path := v.payloads.path(n)
 	file := v.relative(path)
-	return v.found.verifySegment(ctx, v.f, path, func(r *segRecord, e entryAt, body []byte) error {
+	return v.found.verifySegment(ctx, v.f, path, func(r *segRecord, e entryAt, body []byte) (_ string, err error) {
 		p := found{*r, n}
 		if e.gone {
-			return nil
+			return "", nil
 		}
 		if e.Entry != nil {
 			v.mu.Lock()
@@ -198,21 +201,20 @@ func (v *storeVerifier) segment(ctx context.Context, n uint64) error {
 		case p.isFile():
 			path := v.contentFile(p.id(), p.part())
 			file = v.relative(path)
-			var err error
 			if what, err = v.contentDamage(path, e.Entry, body, p.part()); err != nil {
-				return err
+				return "", err
 			}
 		case committed(e.Entry, body[:r.pkg], p.part(), crypto.BlobHash(body[r.pkg:])) != "":
 			what = otherThanCommitted
 		}
 		if what == "" {
-			return nil
+			return "", nil
 		}
 		now, err := v.f.entries(ctx, p.id())
 		if err == nil && !now[0].gone {
 			v.report(file, now[0], p.part(), what)
 		}
-		return err
+		return "", err
 	})
 }
 
