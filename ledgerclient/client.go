@@ -294,16 +294,17 @@ func (c *Client) CheckHead(ctx context.Context, older, head Head) error {
 	if err != nil {
 		return err
 	}
-	if tlog.CheckTree(hashes(proof), int64(head.Size), tlog.Hash(head.Root), int64(older.Size), tlog.Hash(older.Root)) != nil {
+	if tlog.CheckTree(Hashes[tlog.Hash](proof), int64(head.Size), tlog.Hash(head.Root), int64(older.Size), tlog.Hash(older.Root)) != nil {
 		return c.historyError(ctx, older, head)
 	}
 	return nil
 }
 
-func hashes(hs []crypto.Hash) []tlog.Hash {
-	out := make([]tlog.Hash, len(hs))
+// Hashes are the hashes of a proof as package tlog has them, or as all others do.
+func Hashes[To, From ~[32]byte](hs []From) []To {
+	out := make([]To, len(hs))
 	for i, h := range hs {
-		out[i] = tlog.Hash(h)
+		out[i] = To(h)
 	}
 	return out
 }

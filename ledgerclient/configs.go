@@ -63,7 +63,7 @@ func openHead(id crypto.LedgerID, configs []contract.Config, msg []byte) (head H
 	for i := range configs {
 		for _, n := range configs[i].Nodes {
 			if _, known := last[n.Checkpoint]; !known {
-				v, err := newVerifier(origin, n.Checkpoint)
+				v, err := NewVerifier(origin, n.Checkpoint)
 				if err != nil {
 					return fail(err)
 				}
@@ -125,7 +125,8 @@ func Unverified(msg []byte) (Head, error) {
 	return Head{Size: uint64(tree.N), Root: crypto.Hash(tree.Hash), Note: msg}, nil
 }
 
-func newVerifier(origin string, key [32]byte) (note.Verifier, error) {
+// NewVerifier verifies the checkpoints that a key signs under a name.
+func NewVerifier(origin string, key [32]byte) (note.Verifier, error) {
 	text, err := note.NewEd25519VerifierKey(origin, ed25519.PublicKey(key[:]))
 	if err != nil {
 		return nil, err

@@ -79,10 +79,10 @@ func (c *Client) ProveComplete(ctx context.Context, head Head, t Thread, state c
 	}
 	last := p.Last.Marshal()
 	n := int64(head.Size)
-	if err := tlog.CheckRecord(hashes(p.LastProof), n, tlog.Hash(head.Root), n-1, tlog.RecordHash(last[:])); err != nil {
+	if err := tlog.CheckRecord(Hashes[tlog.Hash](p.LastProof), n, tlog.Hash(head.Root), n-1, tlog.RecordHash(last[:])); err != nil {
 		return fail("inclusion proof", err)
 	}
-	if err := tlog.CheckRecord(hashes(p.SlotProof), n, tlog.Hash(p.Last.StateRoot), int64(p.Index), tlog.RecordHash(p.Slot)); err != nil {
+	if err := tlog.CheckRecord(Hashes[tlog.Hash](p.SlotProof), n, tlog.Hash(p.Last.StateRoot), int64(p.Index), tlog.RecordHash(p.Slot)); err != nil {
 		return fail("state proof", err)
 	}
 	if !bytes.Equal(p.Slot, state.Slot()) {

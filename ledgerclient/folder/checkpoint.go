@@ -44,11 +44,7 @@ type checkpointKey struct {
 }
 
 func newCheckpointKey(origin string, public [32]byte) (checkpointKey, error) {
-	text, err := note.NewEd25519VerifierKey(origin, public[:])
-	if err != nil {
-		return checkpointKey{}, err
-	}
-	v, err := note.NewVerifier(text)
+	v, err := ledgerclient.NewVerifier(origin, public)
 	return checkpointKey{v, public[:]}, err
 }
 

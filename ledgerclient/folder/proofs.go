@@ -59,7 +59,7 @@ func (l *log) ProveConsistency(ctx context.Context, old, new uint64) ([]crypto.H
 		proof, err = tlog.ProveTree(int64(new), int64(old), &l.tables.log)
 		return err
 	})
-	return hashes(proof), err
+	return ledgerclient.Hashes[crypto.Hash](proof), err
 }
 
 // ProveThread proves the state of the thread opened at index. size must be that
@@ -81,17 +81,9 @@ func (l *log) ProveThread(ctx context.Context, index, size uint64) (ledgerclient
 			return err
 		}
 		p.FollowUps = t.state.followUps(index)
-		p.Last, p.LastProof = l.last, hashes(last)
-		p.Slot, p.SlotProof = bytes.Clone(t.state.slot(index)), hashes(slot)
+		p.Last, p.LastProof = l.last, ledgerclient.Hashes[crypto.Hash](last)
+		p.Slot, p.SlotProof = bytes.Clone(t.state.slot(index)), ledgerclient.Hashes[crypto.Hash](slot)
 		return nil
 	})
 	return p, err
-}
-
-func hashes[T ~[]tlog.Hash](hs T) []crypto.Hash {
-	out := make([]crypto.Hash, len(hs))
-	for i, h := range hs {
-		out[i] = crypto.Hash(h)
-	}
-	return out
 }

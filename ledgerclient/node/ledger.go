@@ -274,11 +274,7 @@ func (l ledger) ProveConsistency(ctx context.Context, old, new uint64) ([]crypto
 	if err != nil {
 		return nil, &ledgerclient.TamperedError{What: "tile of the log", Err: err}
 	}
-	out := make([]crypto.Hash, len(proof))
-	for i, h := range proof {
-		out[i] = crypto.Hash(h)
-	}
-	return out, nil
+	return ledgerclient.Hashes[crypto.Hash](proof), nil
 }
 
 // tileReader reads hash tiles for package tlog, which checks them.
