@@ -20,23 +20,23 @@ func extract(secret []byte) (k prk) {
 	return k
 }
 
-// expand is HKDF-SHA256-Expand with info = tag ‖ 0x00 ‖ context….
-func (k prk) expand(size int, tag Tag, context ...[]byte) (out []byte) {
+// expand is HKDF-SHA256-Expand to 32 bytes with info = tag ‖ 0x00 ‖ context….
+func (k prk) expand(tag Tag, context ...[]byte) (out []byte) {
 	var err error
-	Scrub(func() { out, err = hkdf.Expand(sha256.New, k, string(info(tag, context...)), size) })
+	Scrub(func() { out, err = hkdf.Expand(sha256.New, k, string(info(tag, context...)), 32) })
 	if err != nil {
-		panic("crypto: " + err.Error()) // can't happen: size is at most 255·32
+		panic("crypto: " + err.Error()) // can't happen: it is no more than 255·32 bytes
 	}
 	return out
 }
 
-// scalar is expand to 32 bytes with a counter byte 0, 1, … at the end of the
+// scalar is expand with a counter byte 0, 1, … at the end of the
 // context, until the value is in [1, n-1]. Nothing is reduced.
 func (k prk) scalar(tag Tag, context ...[]byte) *secp256k1.ModNScalar {
 	context = append(context[:len(context):len(context)], nil)
 	for counter := byte(0); ; counter++ {
 		context[len(context)-1] = []byte{counter}
-		b := k.expand(32, tag, context...)
+		b := k.expand(tag, context...)
 		d, ok := parseScalar(b)
 		clear(b)
 		if ok {
@@ -48,7 +48,7 @@ func (k prk) scalar(tag Tag, context ...[]byte) *secp256k1.ModNScalar {
 func derive(secret []byte, tag Tag, context ...[]byte) []byte {
 	k := extract(secret)
 	defer clear(k)
-	return k.expand(32, tag, context...)
+	return k.expand(tag, context...)
 }
 
 func deriveScalar(secret []byte, tag Tag, context ...[]byte) *secp256k1.ModNScalar {

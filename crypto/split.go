@@ -64,7 +64,7 @@ func (s Seed) Shares(k, n int) ([]Share, error) {
 	coefficients[0] = gfLoad(s.LockKey().bytes())
 	prk := extract(s.bytes())
 	for i := 1; i < k; i++ {
-		b := prk.expand(32, TagSplit, []byte{byte(k), byte(n), byte(i)})
+		b := prk.expand(TagSplit, []byte{byte(k), byte(n), byte(i)})
 		coefficients[i] = gfLoad(b)
 		clear(b)
 	}

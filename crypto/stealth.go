@@ -152,7 +152,7 @@ func newStealth(k *PrivateKey, q *point, l LedgerID, a PubKey, to Address) (*ste
 }
 
 func (t *stealth) locator() secret32 {
-	return newSecret32(t.prk.expand(32, TagStealthLocator, t.context))
+	return newSecret32(t.prk.expand(TagStealthLocator, t.context))
 }
 
 // oneTime is h and S + h·G.

@@ -122,7 +122,7 @@ func TestScalarDerivationRejects(t *testing.T) {
 	// The counter is part of the context: with every value accepted at once, the
 	// first try must be expand with counter 0.
 	k := extract([]byte("secret"))
-	want := k.expand(32, TagThreadKey, []byte("context"), []byte{0})
+	want := k.expand(TagThreadKey, []byte("context"), []byte{0})
 	got := k.scalar(TagThreadKey, []byte("context")).Bytes()
 	if string(got[:]) != string(want) {
 		t.Errorf("%x, want %x", got, want)
