@@ -71,7 +71,7 @@ const (
 // an error, not a gap. A part that the stores no longer hold is left empty.
 func (a Audit) Events(ctx context.Context) ([]Event, error) {
 	var out []Event
-	err := a.w.look(ctx, func() error {
+	err := a.w.Look(ctx, func() error {
 		ts, err := a.w.Consents().threads(ctx)
 		if err != nil {
 			return err
@@ -249,7 +249,7 @@ func turn(ts []*view.Thread, after uint64) []*view.Thread {
 // all.
 func (a Audit) Status(ctx context.Context) (Summary, error) {
 	var s Summary
-	err := a.w.look(ctx, func() error {
+	err := a.w.Look(ctx, func() error {
 		ts, err := a.w.Consents().threads(ctx)
 		if err != nil {
 			return err
@@ -356,7 +356,7 @@ func (lg Log) Verified() (size uint64, root crypto.Hash) {
 // SetVerified remembers a head up to which all signatures were checked. It
 // must be of the history that the wallet follows.
 func (lg Log) SetVerified(ctx context.Context, size uint64, root crypto.Hash) error {
-	return lg.w.look(ctx, func() error {
+	return lg.w.Look(ctx, func() error {
 		return lg.w.view.SetVerified(ctx, size, root)
 	})
 }
@@ -365,7 +365,7 @@ func (lg Log) SetVerified(ctx context.Context, size uint64, root crypto.Hash) er
 // its root and the ledger hour. If the ledger is out of reach, which OutOfReach tells, it is
 // the head that was verified last.
 func (lg Log) Head(ctx context.Context) (size uint64, root crypto.Hash, hour contract.Hour, err error) {
-	err = lg.w.look(ctx, func() error {
+	err = lg.w.Look(ctx, func() error {
 		size, root, hour = lg.w.view.Pin().Size, lg.w.view.Pin().Root, lg.w.view.Pin().Hour
 		return nil
 	})

@@ -49,7 +49,7 @@ func (lg Log) Behind() (since time.Time, behind bool) {
 // see [View]. It returns the head, and how many signatures were checked; what was
 // checked before is not checked again.
 func (lg Log) Verify(ctx context.Context, progress func(done, total uint64)) (size uint64, root crypto.Hash, signatures uint64, err error) {
-	err = lg.w.look(ctx, func() (err error) {
+	err = lg.w.Look(ctx, func() (err error) {
 		size, root, signatures, err = lg.w.view.VerifyAll(ctx, progress)
 		return err
 	})

@@ -187,7 +187,7 @@ type Synced struct {
 func (ch Changes) Sync(ctx context.Context) (Synced, error) {
 	var s Synced
 	s.From = ch.w.view.Pin().Size
-	err := ch.w.look(ctx, func() error {
+	err := ch.w.Look(ctx, func() error {
 		// What the store did not have when it was looked for may be there by now.
 		if err := ch.w.Book().lookAtNews(ctx); err != nil {
 			return err

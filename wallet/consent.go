@@ -132,7 +132,7 @@ func consentRecords(records []payload.TermsRecord) []ConsentRecord {
 // wait to get on the ledger.
 func (cs Consents) List(ctx context.Context) ([]Consent, error) {
 	var out []Consent
-	err := cs.w.look(ctx, func() error {
+	err := cs.w.Look(ctx, func() error {
 		ts, err := cs.threads(ctx)
 		for _, t := range ts {
 			out = append(out, cs.of(t))
@@ -185,7 +185,7 @@ func (cs Consents) threads(ctx context.Context) ([]*view.Thread, error) {
 // Show returns one consent, proven complete if the ledger can be reached,
 // with its share code.
 func (cs Consents) Show(ctx context.Context, id string) (c Consent, code crypto.ShareCode, err error) {
-	err = cs.w.look(ctx, func() error {
+	err = cs.w.Look(ctx, func() error {
 		if p := cs.w.Changes().find(Granting, id); p != nil {
 			c, code = cs.pendingOf(p), cs.codeOf(p.ID)
 			return nil
@@ -214,7 +214,7 @@ func (cs Consents) Show(ctx context.Context, id string) (c Consent, code crypto.
 // damaged say so.
 func (cs Consents) Proven(ctx context.Context, id string) ([]Consent, error) {
 	var out []Consent
-	err := cs.w.look(ctx, func() error {
+	err := cs.w.Look(ctx, func() error {
 		ts, err := cs.threads(ctx)
 		if err == nil && id != "" {
 			ts = make([]*view.Thread, 1)
@@ -290,7 +290,7 @@ type Check struct {
 // true now only the ledger and the keepers know: they must be within reach.
 func (cs Consents) Explain(ctx context.Context, id string) (Explanation, error) {
 	var x Explanation
-	err := cs.w.look(ctx, func() error {
+	err := cs.w.Look(ctx, func() error {
 		if err := cs.w.view.Behind(); err != nil {
 			return err
 		}
@@ -312,7 +312,7 @@ func (cs Consents) Explain(ctx context.Context, id string) (Explanation, error) 
 // that do are named; if none does, the newest is.
 func (cs Consents) ExplainAccess(ctx context.Context, to, record string) (Explanation, error) {
 	var x Explanation
-	err := cs.w.look(ctx, func() error {
+	err := cs.w.Look(ctx, func() error {
 		if err := cs.w.view.Behind(); err != nil {
 			return err
 		}
@@ -425,7 +425,7 @@ func (c *Consent) Known() []ConsentRecord {
 // lost that. A contact may be named by the address too.
 func (cs Consents) Select(ctx context.Context, r RevokeRequest) ([]Consent, error) {
 	var out []Consent
-	err := cs.w.look(ctx, func() (err error) {
+	err := cs.w.Look(ctx, func() (err error) {
 		out, err = cs.choose(ctx, r)
 		return err
 	})
@@ -509,7 +509,7 @@ func (cs Consents) isFor(t *view.Thread, to crypto.Address) bool {
 // nothing waits.
 func (cs Consents) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, error) {
 	var out []Revocation
-	err := cs.w.look(ctx, func() error {
+	err := cs.w.Look(ctx, func() error {
 		sent := map[contract.ID]*outbox.Change{}
 		var shown, unseen []*outbox.Change // by whether the ledger shows the consent
 		for _, id := range ids {

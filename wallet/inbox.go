@@ -31,7 +31,7 @@ type Received struct {
 // List lists what was granted to this wallet, oldest first.
 func (in Inbox) List(ctx context.Context) ([]Received, error) {
 	var out []Received
-	err := in.w.look(ctx, func() error {
+	err := in.w.Look(ctx, func() error {
 		if err := in.w.view.NeedThreads(); err != nil {
 			return err
 		}

@@ -264,7 +264,7 @@ func (w *Wallet) sealContext(part ledgerclient.Part, author crypto.PubKey) crypt
 // that wait to get on the ledger.
 func (rs Records) List(ctx context.Context) ([]Record, error) {
 	var out []Record
-	err := rs.w.look(ctx, func() error {
+	err := rs.w.Look(ctx, func() error {
 		if err := rs.w.view.NeedThreads(); err != nil {
 			return err
 		}
@@ -307,7 +307,7 @@ func (rs Records) describeAll(ctx context.Context) error {
 
 // History returns every version of a record, oldest first, also of a removed one.
 func (rs Records) History(ctx context.Context, id string) (versions []Record, removed bool, err error) {
-	err = rs.w.look(ctx, func() error {
+	err = rs.w.Look(ctx, func() error {
 		t, err := rs.w.find(view.OwnRecord, id, "record")
 		if err != nil {
 			return err
@@ -330,7 +330,7 @@ func (rs Records) History(ctx context.Context, id string) (versions []Record, re
 // which an age program opens with the owner's key.
 func (rs Records) Open(ctx context.Context, id string, dst io.Writer, asAge bool, progress func(int64)) (rec Record, err error) {
 	var m *payload.Metadata
-	err = rs.w.look(ctx, func() error {
+	err = rs.w.Look(ctx, func() error {
 		t, err := rs.own(id)
 		if err != nil {
 			return err

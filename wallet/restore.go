@@ -421,7 +421,7 @@ func (rc Recovery) FinishGrants(ctx context.Context) (finished []contract.ID, er
 // consents without a share at a keeper. asked is false if neither was asked: they are
 // out of reach, or others watch the questions and would see what is one person's.
 func (rc Recovery) Stock(ctx context.Context) (lost []Lost, noShare int, asked bool, err error) {
-	err = rc.w.look(ctx, func() error {
+	err = rc.w.Look(ctx, func() error {
 		if asked = rc.w.view.Away() == nil && !rc.w.client.Ledger.Properties().Remote; !asked {
 			return nil
 		}

@@ -28,9 +28,6 @@ func (w *Wallet) Together(ctx context.Context, f func() error) error {
 	return w.with(ctx, f)
 }
 
-// Look is Together for what changes nothing, also where nothing can be written.
-func (w *Wallet) Look(ctx context.Context, f func() error) error { return w.look(ctx, f) }
-
 // Ready returns why nothing new can be begun at once: the ledger was not followed to
 // its head, or something waits for it. It is nil if something can.
 func (w *Wallet) Ready() error {

@@ -161,9 +161,9 @@ func (w *Wallet) with(ctx context.Context, f func() error) error {
 	return w.locked(ctx, false, func() error { return errors.Join(f(), w.save()) })
 }
 
-// look is with for what changes nothing but what can be learned again: it works where
-// nothing can be written.
-func (w *Wallet) look(ctx context.Context, f func() error) error {
+// Look runs f as Together does, for what changes nothing but what can be learned again: it
+// works where nothing can be written.
+func (w *Wallet) Look(ctx context.Context, f func() error) error {
 	return w.locked(ctx, true, func() error {
 		err := f()
 		w.trySave()
@@ -171,7 +171,7 @@ func (w *Wallet) look(ctx context.Context, f func() error) error {
 	})
 }
 
-// locked is with and look. lax tells that the lock is not needed where it cannot be had.
+// locked is with and Look. lax tells that the lock is not needed where it cannot be had.
 func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err error) {
 	if w.lock.held {
 		return f()
