@@ -44,24 +44,16 @@ type syncing struct{ *session }
 func (a syncing) sync(ctx context.Context, _ []string) error {
 	var worst error
 	var js []syncJSON
-	for _, o := range a.all {
-		one := o.w
-		s, err := one.Changes().Sync(ctx)
-		if err != nil && ctx.Err() != nil {
+	for _, o := range a.all { // one that is out of reach keeps no other from being synced
+		var again []contract.ID
+		s, err := o.w.Changes().Sync(ctx)
+		if err == nil {
+			again, err = o.w.Recovery().FinishGrants(ctx)
+		} else if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		// One that is out of reach keeps no other from being synced; one that does not
-		// verify is what matters most.
-		if err != nil && (worst == nil || explain(worst).Exit == cli.ExitUnreachable) {
-			worst = err
-		}
-		var again []contract.ID
-		if err == nil {
-			if again, err = one.Recovery().FinishGrants(ctx); err != nil && worst == nil {
-				worst = err
-			}
-		}
-		js = append(js, a.synced(one, s, again, err))
+		worst = worse(worst, err)
+		js = append(js, a.synced(o.w, s, again, err))
 	}
 	if err := a.result(js); err != nil {
 		return err
