@@ -21,7 +21,7 @@ func (a *app) report(err error, args []string) int {
 	return explanations.Explain(err).Report(a.err, asJSON)
 }
 
-func usage(message, hint string) error { return cli.Usage(message, hint) }
+var usage = cli.Usage
 
 // explanations has what an operator is told of every error: see carekey's.
 var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Error, f, cause cli.Failure) cli.Failure{

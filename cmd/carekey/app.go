@@ -138,7 +138,7 @@ func acceptClock(a *app, cmds ...*cobra.Command) {
 	}
 }
 
-func usage(message, hint string) error { return cli.Usage(message, hint) }
+var usage = cli.Usage
 
 // is reports whether an error of type E is in err's chain.
 func is[E error](err error) bool {
