@@ -69,9 +69,8 @@ const (
 // Events returns everything that happened to the consents of this wallet, newest
 // last. Every thread is proven complete first: an access that the ledger hides is
 // an error, not a gap. A part that the stores no longer hold is left empty.
-func (a Audit) Events(ctx context.Context) ([]Event, error) {
-	var out []Event
-	err := a.w.Look(ctx, func() error {
+func (a Audit) Events(ctx context.Context) (out []Event, err error) {
+	err = a.w.Look(ctx, func() error {
 		ts, err := a.w.Consents().threads(ctx)
 		if err != nil {
 			return err
@@ -247,9 +246,8 @@ func turn(ts []*view.Thread, after uint64) []*view.Thread {
 // Status returns the summary and remembers that it was looked at. If there are many
 // consents it asks the keepers about some of them, others each time; Audit asks about
 // all.
-func (a Audit) Status(ctx context.Context) (Summary, error) {
-	var s Summary
-	err := a.w.Look(ctx, func() error {
+func (a Audit) Status(ctx context.Context) (s Summary, err error) {
+	err = a.w.Look(ctx, func() error {
 		ts, err := a.w.Consents().threads(ctx)
 		if err != nil {
 			return err

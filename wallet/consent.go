@@ -130,9 +130,8 @@ func consentRecords(records []payload.TermsRecord) []ConsentRecord {
 
 // List lists all consents this wallet gave, oldest first; at the end those that
 // wait to get on the ledger.
-func (cs Consents) List(ctx context.Context) ([]Consent, error) {
-	var out []Consent
-	err := cs.w.Look(ctx, func() error {
+func (cs Consents) List(ctx context.Context) (out []Consent, err error) {
+	err = cs.w.Look(ctx, func() error {
 		ts, err := cs.threads(ctx)
 		for _, t := range ts {
 			out = append(out, cs.of(t))
@@ -212,9 +211,8 @@ func (cs Consents) Show(ctx context.Context, id string) (c Consent, code crypto.
 // Proven returns one consent or, without an id, all, oldest first: proven complete as
 // Show does, so that their status can be handed on. Those whose terms are missing or
 // damaged say so.
-func (cs Consents) Proven(ctx context.Context, id string) ([]Consent, error) {
-	var out []Consent
-	err := cs.w.Look(ctx, func() error {
+func (cs Consents) Proven(ctx context.Context, id string) (out []Consent, err error) {
+	err = cs.w.Look(ctx, func() error {
 		ts, err := cs.threads(ctx)
 		if err == nil && id != "" {
 			ts = make([]*view.Thread, 1)
@@ -288,9 +286,8 @@ type Check struct {
 
 // Explain says whether one consent allows an opening now, and why. What is
 // true now only the ledger and the keepers know: they must be within reach.
-func (cs Consents) Explain(ctx context.Context, id string) (Explanation, error) {
-	var x Explanation
-	err := cs.w.Look(ctx, func() error {
+func (cs Consents) Explain(ctx context.Context, id string) (x Explanation, err error) {
+	err = cs.w.Look(ctx, func() error {
 		if err := cs.w.view.Behind(); err != nil {
 			return err
 		}
@@ -310,9 +307,8 @@ func (cs Consents) Explain(ctx context.Context, id string) (Explanation, error) 
 // ExplainAccess says whether a contact may open a record's newest version now. If
 // several consents concern it, the newest that allows it is shown and the others
 // that do are named; if none does, the newest is.
-func (cs Consents) ExplainAccess(ctx context.Context, to, record string) (Explanation, error) {
-	var x Explanation
-	err := cs.w.Look(ctx, func() error {
+func (cs Consents) ExplainAccess(ctx context.Context, to, record string) (x Explanation, err error) {
+	err = cs.w.Look(ctx, func() error {
 		if err := cs.w.view.Behind(); err != nil {
 			return err
 		}
@@ -423,9 +419,8 @@ func (c *Consent) Known() []ConsentRecord {
 // their way to the ledger. Which are over only the ledger tells: no clock is asked.
 // Where it cannot be believed, those that were revoked before are among them: it may have
 // lost that. A contact may be named by the address too.
-func (cs Consents) Select(ctx context.Context, r RevokeRequest) ([]Consent, error) {
-	var out []Consent
-	err := cs.w.Look(ctx, func() (err error) {
+func (cs Consents) Select(ctx context.Context, r RevokeRequest) (out []Consent, err error) {
+	err = cs.w.Look(ctx, func() (err error) {
 		out, err = cs.choose(ctx, r)
 		return err
 	})
@@ -507,9 +502,8 @@ func (cs Consents) isFor(t *view.Thread, to crypto.Address) bool {
 // wallet's folder is told by Unwritten. A revocation that could not be written down and
 // not be ordered either is returned with the reason, which is no ErrPending:
 // nothing waits.
-func (cs Consents) Revoke(ctx context.Context, ids []contract.ID) ([]Revocation, error) {
-	var out []Revocation
-	err := cs.w.Look(ctx, func() error {
+func (cs Consents) Revoke(ctx context.Context, ids []contract.ID) (out []Revocation, err error) {
+	err = cs.w.Look(ctx, func() error {
 		sent := map[contract.ID]*outbox.Change{}
 		var shown, unseen []*outbox.Change // by whether the ledger shows the consent
 		for _, id := range ids {

@@ -29,9 +29,8 @@ type Received struct {
 }
 
 // List lists what was granted to this wallet, oldest first.
-func (in Inbox) List(ctx context.Context) ([]Received, error) {
-	var out []Received
-	err := in.w.Look(ctx, func() error {
+func (in Inbox) List(ctx context.Context) (out []Received, err error) {
+	err = in.w.Look(ctx, func() error {
 		if err := in.w.view.NeedThreads(); err != nil {
 			return err
 		}

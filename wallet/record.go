@@ -262,9 +262,8 @@ func (w *Wallet) sealContext(part ledgerclient.Part, author crypto.PubKey) crypt
 
 // List lists the records that were not removed, oldest first; at the end those
 // that wait to get on the ledger.
-func (rs Records) List(ctx context.Context) ([]Record, error) {
-	var out []Record
-	err := rs.w.Look(ctx, func() error {
+func (rs Records) List(ctx context.Context) (out []Record, err error) {
+	err = rs.w.Look(ctx, func() error {
 		if err := rs.w.view.NeedThreads(); err != nil {
 			return err
 		}
