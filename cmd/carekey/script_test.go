@@ -140,6 +140,8 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Values[scriptNodeKey{}] = &scriptNode{}
 			env.Setenv("TZ", "UTC")
+			// testscript's is one folder for all, in which root can make a wallet.
+			env.Setenv("HOME", filepath.Join(env.WorkDir, "no-home"))
 			env.Values[serviceKey{}] = &serviceOf{}
 			orders, err := filepath.Abs(filepath.Join(top(), "ledgerclient", "ledgertest", "testdata"))
 			if err != nil {
