@@ -62,7 +62,6 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		folder.ErrDamaged:        "{where} is damaged: {what} | go on from a backup, and keep the damaged folder: it may show what happened",
 		ledgerclient.ErrTampered: "{what} does not verify[: {why}] | do not serve it until you know why; a backup may be whole",
 	},
-	cli.ExitUnreachable: {},
 }}
 
 // outOfReach is a node that gave no answer; if it is known why, that is said.

@@ -142,7 +142,7 @@ var explained = []struct {
 	{node.ErrForeign.With("status", 502), "answer-foreign", 5},
 	{node.ErrInvitation.With("fault", crypto.FaultChecksum), "invitation-checksum", 2},
 	{crypto.ErrWordCount.With("count", 3), "bad-words", 2},
-	{crypto.ErrWord.With("index", 2), "bad-words", 2},
+	{crypto.ErrWord.With("position", 2), "bad-words", 2},
 	{crypto.ErrChecksum, "bad-words", 2},
 	{crypto.ErrNotForKey, "not-for-you", 3},
 	{crypto.ErrDamaged.With("what", "payload"), "damaged", 6},

@@ -18,8 +18,7 @@ import (
 
 // What is said more than once.
 const (
-	inAFile = "for a new wallet a passphrase file does without it: " + envKeyring + "=file carekey init ...\n" +
-		"for this one, where the keyring is in reach: carekey keyring move file"
+	inAFile     = "for a new wallet a passphrase file does without it: " + envKeyring + "=file carekey init ...\nfor this one, where the keyring is in reach: carekey keyring move file"
 	recordsAre  = "what is there: carekey record list"
 	consentsAre = "what you gave: carekey consent list; what was given to you: carekey inbox"
 	doNotRely   = "do not rely on this ledger until you know why; carekey ledger verify looks at all of it"
@@ -71,9 +70,8 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		crypto.ErrShareCode:          "the share code {fault} | copy it alone and whole, or look for the consent yourself: carekey inbox",
 		node.ErrInvitation:           "the invitation {fault} | ask the operator of the node for it again",
 		text.ErrEncoding:             "{why} | text files are UTF-8, or UTF-16 with its mark",
-		crypto.ErrWordCount:          "{count|word|words} instead of 24 | " + onPaper,
-		crypto.ErrWord:               "word {position} is not in the list | " + onPaper,
-		crypto.ErrChecksum:           "the words do not belong together: one is wrong, or their order | " + onPaper + "[; one slip would explain it at word {suspects}]",
+		crypto.ErrWordCount + " " + crypto.ErrWord: "[{count|word|words} instead of 24][word {position} is not in the list] | " + onPaper,
+		crypto.ErrChecksum:                         "the words do not belong together: one is wrong, or their order | " + onPaper + "[; one slip would explain it at word {suspects}]",
 	},
 	cli.ExitRefused: {
 		ui.ErrWordsDiffer:        "these are not the words of this wallet | look for the right paper: without its words nobody can bring this wallet back\nwrite them down anew: carekey words show",
@@ -85,8 +83,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		wallet.ErrChangesWait:    "{changes|change|changes} that you signed for ledger {ledger} still wait | send them first: carekey sync",
 		wallet.ErrSomethingWaits: "something that you began on ledger {ledger} waits | see what: carekey sync, carekey batch status",
 		wallet.ErrForeignBackup:  "the backup in {dir} is of another wallet | choose another folder, or the words of that wallet",
-		wallet.ErrUnsafe: "removing this wallet could lose something for good{waiting|; changes that were signed with it wait to be sent}{words|; its words were not checked within a year}{backup|; a ledger of it was not backed up within 30 days}" +
-			" | first: {waiting|carekey sync\n}{words|carekey words check\n}{backup|carekey backup DIR}",
+		wallet.ErrUnsafe:         "removing this wallet could lose something for good{waiting|; changes that were signed with it wait to be sent}{words|; its words were not checked within a year}{backup|; a ledger of it was not backed up within 30 days} | first: {waiting|carekey sync\n}{words|carekey words check\n}{backup|carekey backup DIR}",
 		wallet.ErrNotYours:       "consent {consent} is not addressed to you | ask its sender for one; what was granted to you: carekey inbox",
 		wallet.ErrNotGiver:       "consent {consent} was given to you, not by you | only who gave it can do this; what was granted to you: carekey inbox",
 		wallet.ErrNotRecipient:   "consent {consent} is one that you gave: only who it is for can fetch with it | the records are yours already: carekey record list",
@@ -143,11 +140,10 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		keyring.ErrFailed:                                 "the keyring failed[: {op}][: {why}][: malformed {name}] | " + inAFile,
 	},
 	cli.ExitTampered: {
-		errBadBackup:      "in the backup, {dir}: {err} | use another backup; or the ledger itself, if it is still there: carekey restore --ledger DIR",
-		wallet.ErrDamaged: "the wallet's file {file} is not what carekey wrote | put the file back from a copy of the home; or move the wallet's folder away\n(carekey profile list names it) and use your 24 words: carekey restore --ledger LEDGER",
-		wallet.ErrJournal: "the wallet's file {file} is not what carekey wrote: what was signed in it may never have been sent | see whether what you did last is there: carekey consent list, carekey record list\ndo again what is not, then remove the file",
-		wallet.ErrCodeHistory: "the share code was made on another history of the ledger, or it is forged: {err}" +
-			" | nobody signs a share code: ask its sender for it in another way. If it is the same, do not rely on this\nledger until you know why, and compare what `carekey ledger info` shows to both of you",
+		errBadBackup:                              "in the backup, {dir}: {err} | use another backup; or the ledger itself, if it is still there: carekey restore --ledger DIR",
+		wallet.ErrDamaged:                         "the wallet's file {file} is not what carekey wrote | put the file back from a copy of the home; or move the wallet's folder away\n(carekey profile list names it) and use your 24 words: carekey restore --ledger LEDGER",
+		wallet.ErrJournal:                         "the wallet's file {file} is not what carekey wrote: what was signed in it may never have been sent | see whether what you did last is there: carekey consent list, carekey record list\ndo again what is not, then remove the file",
+		wallet.ErrCodeHistory:                     "the share code was made on another history of the ledger, or it is forged: {err} | nobody signs a share code: ask its sender for it in another way. If it is the same, do not rely on this\nledger until you know why, and compare what `carekey ledger info` shows to both of you",
 		batch.ErrForeignPlan:                      "this is no plan that this wallet made, or it was changed since: nothing of it was carried out | make it anew and look at it: carekey batch plan FILE -o plan.json\nrows are applied only from a file whose name ends in .csv or .jsonl",
 		ledgerclient.ErrForeign:                   "in the place of your ledger {want} there is another one, {got} | " + doNotRely,
 		ledgerclient.ErrRollback:                  "the ledger shows {head} entries, and there were {pinned} already: it was put back to an older state, or the newer ones are kept from you | if the ledger is yours, restore its newest copy; otherwise ask whoever keeps it" + untilThen,
