@@ -87,6 +87,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		wallet.ErrNotYours:       "consent {consent} is not addressed to you | ask its sender for one; what was granted to you: carekey inbox",
 		wallet.ErrNotGiver:       "consent {consent} was given to you, not by you | only who gave it can do this; what was granted to you: carekey inbox",
 		wallet.ErrNotRecipient:   "consent {consent} is one that you gave: only who it is for can fetch with it | the records are yours already: carekey record list",
+		health.ErrNotSplit:       "the file is not split: {why} | give it whole: carekey grant --help",
 		health.ErrUnmappable:     "consent {consent} cannot be written as FHIR: {why} | name the others one by one: carekey consent export --fhir CONSENT ...",
 		batch.ErrStalePlan:       "a consent, a contact or a record that this plan was made on has changed since: nothing was signed | make the plan anew: carekey batch plan FILE",
 		batch.ErrOtherLedger:     "this plan was made for another ledger, {ledger} | name that ledger with --ledger, or make the plan anew: carekey batch plan FILE",
