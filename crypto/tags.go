@@ -44,6 +44,18 @@ const (
 	TagBlob    Tag = "carekey/v1/blob"    // hash of a blob
 )
 
+// Tags of the parts of a record.
+const (
+	TagPartsSeed  Tag = "carekey/v1/parts-seed"  // seed of a version's entry → seed of its parts
+	TagPartsSalts Tag = "carekey/v1/parts-salts" // seed of the parts → seed of their salts, if no issuer gave it
+	TagPartsFrame Tag = "carekey/v1/parts-frame" // seed of the parts → key of the frame
+	TagPartSalt   Tag = "carekey/v1/part-salt"   // seed of the salts → salt of a part
+	TagPartNone   Tag = "carekey/v1/part-none"   // seed of the salts → leaf of no part
+	TagPart       Tag = "carekey/v1/part"        // leaf of a part
+	TagPartKey    Tag = "carekey/v1/part-key"    // seed of the parts → key of a part
+	TagPartCipher Tag = "carekey/v1/part-cipher" // key of a part → AEAD key
+)
+
 // Tags of what people read to each other.
 const (
 	TagAddress            Tag = "carekey/v1/address"             // signed by S: S and V belong together
