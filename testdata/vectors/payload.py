@@ -6,7 +6,7 @@ writes today, with every key that has its place for later, and as small and as l
 as the room that is reserved for it allows.
 """
 
-import json, os
+import base64, json, os
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CRYPTO = {v["name"]: v.get("text") or v.get("hex") for v in json.load(open(os.path.join(HERE, "crypto.json")))["vectors"]}
@@ -33,7 +33,42 @@ WHOLE = dict(VOUCHED, salt=fill(31, 32), detail="{}", salts=fill(32, 32))
 metadata = {"v": 2, "ledger": fill(1, 32), "author": AUTHOR, "version": 2, "title": "Blood <test> & \"more\" \u2028", "category": "labs", "date": "2026-11-21", "added": 498000,
             "file": "αίμα.pdf", "size": 10, "sha256": fill(4, 32), "content": fill(5, 32), "contentSize": 4096, "ageSize": 300, "head": fill(6, 32)}
 book = dict(metadata, title="", category="other", date="", file="", hidden="book")
-parts = {"split": 1, "count": 230, "slots": 256, "root": fill(7, 32), "start": 4096, "end": 69632}
+
+
+def padme(n):
+    if n <= 4096:
+        return 4096
+    e = n.bit_length() - 1
+    unit = 2 ** (e - e.bit_length())
+    return -(-n // unit) * unit
+
+
+def part_size(body):  # of the ciphertext
+    size = 1024
+    while size < 36 + body:
+        size = size * 3 // 2 if size & size - 1 == 0 else size * 4 // 3
+    return size + 16
+
+
+SLOTS = 256
+FRAME = 24 + 32 * SLOTS + 16
+# Five granted parts: a small resource, its narrative, one of another resource, a larger and the largest.
+ITEMS = ((0, 0, 100), (3, 0, 988), (4, 9, 989), (200, 200, 5000), (255, 255, 16 << 20))
+START = padme(32 + 300000)
+END = padme(START + FRAME + sum(part_size(size) for _, _, size in ITEMS) + 225 * 1040)
+
+
+def items(of):
+    out, at = b"", FRAME
+    for i, (slot, resource, size) in enumerate(of):
+        at += 16 * 1040 if i else 0  # parts that are not granted
+        out += b"".join(n.to_bytes(4, "big") for n in (slot, resource, at, part_size(size))) + bytes([40 + i] * 16)
+        at += part_size(size)
+    return base64.b64encode(out).decode().rstrip("=")
+
+
+split = dict(metadata, contentSize=END, ageSize=300000, parts={"split": 1, "count": 230, "slots": SLOTS, "root": fill(7, 32), "start": START, "end": END})
+issued = dict(split, parts=dict(split["parts"], salts=fill(20, 32)))
 
 terms = {"v": 2, "ledger": fill(1, 32), "author": AUTHOR, "recipient": RECIPIENT, "from": ADDRESS, "to": ADDRESS, "notBefore": 0, "notAfter": 500000, "purpose": "TREAT",
          "records": [{"record": fill(7, 32), "version": 2, "title": "t", "category": "labs", "date": ""}], "k": 1, "n": 1,
@@ -56,7 +91,8 @@ def largest_terms(nodes, keepers, letter=True):
     t["records"] = [{"record": fill(7, 32), "version": 99999, "title": "\"" * 80, "category": "immunizations", "date": "2026-11-21"}] * 20
     if letter:
         t = insert(t, "from", name="n" * 256)
-        t = insert(t, "purpose", scope={"role": "general practitioner", "categories": ["immunizations"] * 9, "sensitive": ["reproductive"] * 6, "since": "2024-03-01", "until": "2025-12-31"})
+        t = insert(t, "purpose", scope={"role": "general practitioner", "beyond": True, "categories": [f"immunization{i}" for i in "abcdefghijkl"], "sensitive": [f"substance-us{i}" for i in "abcdefghij"],
+                                  "since": "2024-03-01", "until": "2025-12-31"})
         t = insert(t, "records", letter={"kind": "ask", "body": "b" * (4096 - len(text({"kind": "ask", "body": ""})))}, request=fill(11, 32), credential="c" * 2048)
     return t
 
@@ -64,8 +100,14 @@ def largest_terms(nodes, keepers, letter=True):
 envelope = {"v": 2, "ledger": fill(1, 32), "author": AUTHOR, "records": [{"record": fill(7, 32), "version": 2, "fileKey": fill(11, 16), "content": fill(12, 32), "contentSize": 4096,
             "ageSize": 300, "head": fill(13, 32), "file": "../../.ssh/authorized_keys", "size": 5, "sha256": fill(14, 32)}]}
 vouched = dict(envelope, records=[dict(envelope["records"][0], vouched=WHOLE)])
-partial = dict(envelope, records=[], parts=[{"record": fill(7, 32), "version": 2, "content": fill(12, 32), "contentSize": 69632, "head": fill(13, 32), "start": 4096, "end": 69632, "root": fill(15, 32),
-               "frameKey": fill(16, 32), "items": [{"leaf": fill(17, 32), "at": 0, "length": 1024, "key": fill(18, 16)}], "vouched": VOUCHED}])
+part = {"record": fill(7, 32), "version": 2, "content": fill(12, 32), "contentSize": END, "head": fill(13, 32), "start": START, "end": END, "slots": SLOTS, "root": fill(15, 32),
+        "frameKey": fill(16, 32), "items": items(ITEMS)}
+partial = dict(envelope, records=[], parts=[part])
+mixed = dict(envelope, parts=[part, dict(part, record=fill(21, 32), items=items(ITEMS[:1]))])
+scope = {"categories": ["vitals"], "sensitive": []}
+of_parts = dict(insert(terms, "purpose", scope=scope), records=[dict(terms["records"][0], title="", category="part", root=fill(15, 32))])
+roles = dict(insert(of_parts, "purpose", scope={"role": "nurse", "beyond": True, "categories": ["demographics", "medications", "vitals"], "sensitive": ["mental-health", "unclassified"],
+             "since": "2024-03-01", "until": "2025-12-31"}), records=[terms["records"][0]] + of_parts["records"])
 delivery = dict(envelope, records=[], delivery={"title": "Blood test", "file": "a.json", "size": 2, "sha256": fill(19, 32), "body": "e30=", "vouched": WHOLE})
 
 access = {"v": 2, "ledger": fill(1, 32), "grant": fill(15, 32), "author": RECIPIENT, "from": ADDRESS, "reason": "έλεγχος", "checkpoint": head(0)}
@@ -89,12 +131,14 @@ def room(kind, nodes, keepers):
 out = {"payloads": [], "rooms": []}
 for name, kind, written, value in (
     ("metadata", "metadata", True, metadata), ("book", "metadata", True, book),
-    ("metadata with parts", "metadata", False, dict(metadata, parts=dict(parts, salts=fill(20, 32)), vouched=WHOLE)),
+    ("metadata of FHIR that was not split", "metadata", True, dict(metadata, whole="fhir")), ("metadata of no FHIR", "metadata", True, dict(metadata, whole="file")),
+    ("metadata with parts", "metadata", True, split), ("metadata with an issuer's salts", "metadata", True, issued), ("metadata with an issuer's statement", "metadata", False, dict(issued, vouched=WHOLE)),
     ("terms", "terms", True, terms), ("terms with an exact end", "terms", True, insert(terms, "notAfter", until=499994)),
     ("terms with all that is to come", "terms", False, largest_terms(1, 1)),
-    ("terms of parts", "terms", False, dict(insert(terms, "purpose", scope={"categories": ["vitals"], "sensitive": []}), records=[dict(terms["records"][0], title="", category="part", root=fill(15, 32))])),
+    ("terms of parts", "terms", True, of_parts), ("terms of a role, and of a whole record", "terms", True, roles),
     ("a letter alone", "terms", False, insert(dict(terms, records=[]), "records", letter={"kind": "deny", "body": "no"})),
-    ("envelope", "envelope", True, envelope), ("envelope of vouched records", "envelope", False, vouched), ("envelope of parts", "envelope", False, partial), ("envelope of a delivery", "envelope", False, delivery),
+    ("envelope", "envelope", True, envelope), ("envelope of vouched records", "envelope", False, vouched), ("envelope of parts", "envelope", True, partial),
+    ("envelope of parts and a whole record", "envelope", True, mixed), ("envelope of vouched parts", "envelope", False, dict(partial, parts=[dict(part, vouched=VOUCHED)])), ("envelope of a delivery", "envelope", False, delivery),
     ("access", "access", True, access), ("access by link", "access", False, largest_access(1)),
 ):
     out["payloads"].append({"name": name, "kind": kind, "written": written, "text": text(value)})

@@ -45,10 +45,18 @@ type Metadata struct {
 	AgeSize     int64           `json:"ageSize"`          // of the age file inside the content blob
 	Head        crypto.Hash     `json:"head"`             // of the tree over the content blob's pieces
 	Hidden      string          `json:"hidden,omitempty"` // Book, or nothing
+	Whole       string          `json:"whole,omitempty"`  // why there are no parts: WholeFHIR, WholeFile, or nothing if nobody looked
+	Parts       *MetadataParts  `json:"parts,omitempty"`  // also as parts, each with a key of its own
 }
 
 // Book in Hidden says that the record is a page of the wallet's book.
 const Book = "book"
+
+// What Whole says of a record that is granted whole or not at all.
+const (
+	WholeFHIR = "fhir" // it is FHIR, and could not be split
+	WholeFile = "file" // it is no FHIR
+)
 
 // Terms are what a recipient may read at once.
 type Terms struct {
@@ -62,6 +70,7 @@ type Terms struct {
 	NotAfter   contract.Hour   `json:"notAfter"`
 	Until      contract.Hour   `json:"until,omitempty"` // the exact end, if it is before NotAfter
 	Purpose    Purpose         `json:"purpose"`
+	Scope      *Scope          `json:"scope,omitempty"` // if there is a record with a root
 	Records    []TermsRecord   `json:"records"`
 	K          int             `json:"k"`
 	N          int             `json:"n"`
@@ -76,16 +85,18 @@ type TermsRecord struct {
 	Record   contract.ID `json:"record"`
 	Version  int         `json:"version"`
 	Title    string      `json:"title"`
-	Category Category    `json:"category"`
+	Category Category    `json:"category"` // Part of a record with a root
 	Date     string      `json:"date"`
+	Root     crypto.Hash `json:"root,omitzero"` // head over the record's parts, if only parts are granted
 }
 
-// Envelope holds the file keys of the granted record versions.
+// Envelope holds the keys of the granted record versions.
 type Envelope struct {
 	V       int              `json:"v"`
 	Ledger  crypto.LedgerID  `json:"ledger"`
 	Author  crypto.PubKey    `json:"author"`
-	Records []EnvelopeRecord `json:"records"` // in the order of the terms' records
+	Records []EnvelopeRecord `json:"records"`         // those without a root, in the order of the terms' records
+	Parts   []EnvelopePart   `json:"parts,omitempty"` // those with a root, likewise
 }
 
 // EnvelopeRecord is what opens one record version.
@@ -117,8 +128,11 @@ type Access struct {
 // types of package crypto refuse to be marshalled, on purpose. No verb of fmt prints
 // them.
 type (
-	Locator [32]byte
-	FileKey [16]byte
+	Locator  [32]byte
+	FileKey  [16]byte
+	PartKey  [16]byte // of one part of a record
+	FrameKey [32]byte // of the frame of a record's parts
+	Salts    [32]byte // seed of the salts of a record's parts
 )
 
 func (l Locator) MarshalText() ([]byte, error)  { return hexText(l[:]), nil }
@@ -127,6 +141,15 @@ func (l Locator) Format(s fmt.State, _ rune)    { io.WriteString(s, "[locator]")
 func (k FileKey) MarshalText() ([]byte, error)  { return hexText(k[:]), nil }
 func (k *FileKey) UnmarshalText(b []byte) error { return unhexText(k[:], b) }
 func (k FileKey) Format(s fmt.State, _ rune)    { io.WriteString(s, "[file key]") }
+
+func (k FrameKey) MarshalText() ([]byte, error)  { return hexText(k[:]), nil }
+func (k *FrameKey) UnmarshalText(b []byte) error { return unhexText(k[:], b) }
+func (k FrameKey) Format(s fmt.State, _ rune)    { io.WriteString(s, "[frame key]") }
+func (k Salts) MarshalText() ([]byte, error)     { return hexText(k[:]), nil }
+func (k *Salts) UnmarshalText(b []byte) error    { return unhexText(k[:], b) }
+func (k Salts) Format(s fmt.State, _ rune)       { io.WriteString(s, "[salts]") }
+func (k PartKey) MarshalText() ([]byte, error)   { return nil, crypto.ErrSecret } // it stands in Items only
+func (k PartKey) Format(s fmt.State, _ rune)     { io.WriteString(s, "[part key]") }
 
 // Marshal encodes a payload of one's own in its one form.
 func Marshal(v any) []byte {
@@ -187,7 +210,7 @@ func Parse[T any](data []byte) (*T, error) {
 // ParseMetadata reads the metadata of a record version.
 func ParseMetadata(b []byte) (*Metadata, error) {
 	m, err := Parse[Metadata](b)
-	if err == nil && (m.Hidden != "" && m.Hidden != Book || m.Size < 0 || m.AgeSize < 0 || m.ContentSize < m.AgeSize || m.Version < 1 || !m.Category.Valid()) {
+	if err == nil && (m.Hidden != "" && m.Hidden != Book || m.Size < 0 || m.AgeSize < 0 || m.ContentSize < m.AgeSize || m.Version < 1 || !m.Category.Valid() || !m.partsInRange()) {
 		return nil, fmt.Errorf("metadata out of range")
 	}
 	return m, err
@@ -268,6 +291,9 @@ func ParseTerms(b []byte) (*Terms, error) {
 			return nil, fmt.Errorf("terms out of range")
 		}
 	}
+	if !t.scopeInRange() {
+		return nil, fmt.Errorf("terms out of range")
+	}
 	return t, nil
 }
 
@@ -279,6 +305,11 @@ func ParseEnvelope(b []byte) (*Envelope, error) {
 	}
 	for _, r := range e.Records {
 		if r.Size < 0 || r.AgeSize < 0 || r.ContentSize < r.AgeSize || len(r.File) > MaxFile {
+			return nil, fmt.Errorf("envelope out of range")
+		}
+	}
+	for i := range e.Parts {
+		if !e.Parts[i].inRange() {
 			return nil, fmt.Errorf("envelope out of range")
 		}
 	}
