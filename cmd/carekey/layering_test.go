@@ -148,7 +148,7 @@ var walls = map[string][]string{
 	module + "/wallet/home":    {module + "/crypto", module + "/crypto/fault", diskPkg, module + "/wallet/atomicfile"},
 	// It is asked, and knows no verb and nothing on its way.
 	module + "/wallet/view":   {module + "/crypto", module + "/crypto/codec", module + "/crypto/fault", module + "/ledgerclient", module + "/ledgerclient/contract", diskPkg, module + "/wallet/home", module + "/wallet/payload"},
-	module + "/wallet/health": {module + "/crypto", module + "/crypto/fault"},
+	module + "/wallet/health": {module + "/crypto", module + "/crypto/fault", module + "/wallet/payload"},
 	// It carries what it does not know: no noun, and no wallet.
 	module + "/wallet/outbox": {module + "/crypto", module + "/crypto/codec", module + "/crypto/crash", module + "/crypto/fault", module + "/ledgerclient", module + "/ledgerclient/contract", diskPkg, module + "/wallet/home"},
 }
