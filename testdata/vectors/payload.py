@@ -100,7 +100,7 @@ def largest_terms(nodes, keepers, letter=True):
 envelope = {"v": 2, "ledger": fill(1, 32), "author": AUTHOR, "records": [{"record": fill(7, 32), "version": 2, "fileKey": fill(11, 16), "content": fill(12, 32), "contentSize": 4096,
             "ageSize": 300, "head": fill(13, 32), "file": "../../.ssh/authorized_keys", "size": 5, "sha256": fill(14, 32)}]}
 vouched = dict(envelope, records=[dict(envelope["records"][0], vouched=WHOLE)])
-part = {"record": fill(7, 32), "version": 2, "content": fill(12, 32), "contentSize": END, "head": fill(13, 32), "start": START, "end": END, "slots": SLOTS, "root": fill(15, 32),
+part = {"record": fill(7, 32), "author": AUTHOR, "version": 2, "content": fill(12, 32), "contentSize": END, "head": fill(13, 32), "start": START, "end": END, "slots": SLOTS, "root": fill(15, 32),
         "frameKey": fill(16, 32), "items": items(ITEMS)}
 partial = dict(envelope, records=[], parts=[part])
 mixed = dict(envelope, parts=[part, dict(part, record=fill(21, 32), items=items(ITEMS[:1]))])

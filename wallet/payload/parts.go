@@ -117,17 +117,18 @@ func (e Envelope) MarshalJSON() ([]byte, error) {
 // it: neither its name nor its size nor its hash, which would confirm a guess of the parts
 // that are not given.
 type EnvelopePart struct {
-	Record      contract.ID `json:"record"`
-	Version     int         `json:"version"`
-	Content     Locator     `json:"content"`
-	ContentSize int64       `json:"contentSize"`
-	Head        crypto.Hash `json:"head"`
-	Start       int64       `json:"start"` // as in MetadataParts
-	End         int64       `json:"end"`
-	Slots       int         `json:"slots"`
-	Root        crypto.Hash `json:"root"`
-	FrameKey    FrameKey    `json:"frameKey"`
-	Items       Items       `json:"items"`
+	Record      contract.ID   `json:"record"`
+	Author      crypto.PubKey `json:"author"` // the record's thread key, that frame and parts are bound to
+	Version     int           `json:"version"`
+	Content     Locator       `json:"content"`
+	ContentSize int64         `json:"contentSize"`
+	Head        crypto.Hash   `json:"head"`
+	Start       int64         `json:"start"` // as in MetadataParts
+	End         int64         `json:"end"`
+	Slots       int           `json:"slots"`
+	Root        crypto.Hash   `json:"root"`
+	FrameKey    FrameKey      `json:"frameKey"`
+	Items       Items         `json:"items"`
 }
 
 // Items are the granted parts of one record version, by slot. Their text is base64
