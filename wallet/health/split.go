@@ -1,7 +1,10 @@
 package health
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"fmt"
+	"unicode/utf8"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
@@ -11,8 +14,12 @@ import (
 // cut"). Other cuts make other leaves, so other rules get another number.
 const SplitVersion = 1
 
-// MaxSplit is the size of the largest file that is split, in bytes: it is held in memory.
-const MaxSplit = 32 << 20
+// Bounds of what is split.
+const (
+	MaxSplit = 32 << 20 // bytes of a file: it is held in memory
+	MaxEntry = 16 << 20 // bytes of an entry, its narrative included
+	MaxParts = 65_000   // of a file
+)
 
 // ErrNotSplit: a file is FHIR, or a part of it, and not in the form that is cut. It can
 // only be given whole. why
@@ -67,31 +74,275 @@ func (p *Part) Sum() (sum crypto.Hash) {
 // the cut and what stands behind it. Joined they are one JSON object. Where there was no
 // narrative all is in before, and of a narrative both are nil.
 func (p *Part) Resource() (before, after []byte) {
-	if p.to <= len(p.head) {
+	switch {
+	case p.Text:
+		return nil, nil
+	case p.to <= len(p.head):
 		return p.head[p.from:p.to], nil
 	}
 	return p.head[p.from:], p.tail[:p.to-len(p.head)]
 }
 
-// Granted is a part as its recipient gets it.
-type Granted struct {
-	Body []byte // of the entry
-	Text []byte // the narrative cut out of it; nil if it was not given
+// decode returns what the entry says: of a Bundle's entry its other members, nil
+// otherwise, and the resource without its narrative. Of a narrative both are nil.
+func (p *Part) decode() (entry, resource map[string]any, err error) {
+	if p.Text {
+		return nil, nil, nil
+	}
+	body := p.head
+	if p.tail != nil {
+		body = p.Append(make([]byte, 0, p.Len()))
+	}
+	m, err := decode(body)
+	if err != nil || p.from == 0 {
+		return nil, m, err
+	}
+	resource, _ = m["resource"].(map[string]any)
+	delete(m, "resource")
+	return m, resource, nil
 }
 
-// Summary is what a file says of itself.
-type Summary struct {
-	Title   string   // "" if it has none
-	Date    string   // YYYY-MM-DD; "" if it has none that is given to the day
-	Persons []Person // whom it is about, each once; at most [MaxPersons]
+// Split cuts a file by the rules of [SplitVersion]; the parts point into it. It takes a
+// tenth of a second for MaxSplit bytes. Its error is [ErrNotSplit] with the line that is at
+// fault, and among these [ErrNotFHIR] exactly if the file is not FHIR whatever its name is.
+func Split(file []byte) (*Cut, error) {
+	switch {
+	case !IsFHIR("", file):
+		return nil, ErrNotFHIR.With("why", notFHIR(file))
+	case len(file) > MaxSplit:
+		return nil, ErrNotSplit.With("why", fmt.Sprintf("it is larger than %d MiB", MaxSplit>>20))
+	case bytes.HasPrefix(file, []byte("\xef\xbb\xbf")):
+		return nil, ErrNotSplit.With("why", "it begins with a byte order mark")
+	case !utf8.Valid(file):
+		return nil, ErrNotSplit.With("why", "it is not UTF-8")
+	}
+	c := cutter{scanner: scanner{in: file}, types: map[string]string{}}
+	ok := false
+	if isLines(file) {
+		c.Form = FormLines
+		ok = c.lines()
+	} else {
+		ok = c.single()
+	}
+	if !ok {
+		return nil, c.err()
+	}
+	return &c.Cut, nil
 }
 
-// MaxPersons is how many persons of one file are told apart.
-const MaxPersons = 100
+// isLines reports whether a file is NDJSON and more than one line of it: no JSON text has
+// an end of a line between } and {.
+func isLines(file []byte) bool {
+	first, rest, _ := bytes.Cut(bytes.TrimLeft(file, " \t\r\n"), []byte{'\n'})
+	return bytes.HasSuffix(bytes.TrimRight(first, " \t\r"), []byte{'}'}) &&
+		bytes.HasPrefix(bytes.TrimLeft(rest, " \t\r\n"), []byte{'{'})
+}
 
-// Person is somebody of whom there is a Patient.
-type Person struct {
-	Identifiers []Identifier
-	Name        string // "" if not known
-	Born        string // YYYY, YYYY-MM or YYYY-MM-DD; "" if not known
+// cutter reads a file and makes its cut.
+type cutter struct {
+	scanner
+	Cut
+	types map[string]string // of the resources so far: a name is kept once
+}
+
+// entry is where an entry lies in what is read, and what is cut in it.
+type entry struct {
+	from, to int // its bytes
+	url      []byte
+	resource
+}
+
+// resource is where a resource lies, and its narrative.
+type resource struct {
+	start, end         int
+	kind               []byte // resourceType; nil if it has none
+	textFrom, textUpTo int    // 0, 0 if there is none
+}
+
+// lines reads NDJSON.
+func (c *cutter) lines() bool {
+	whole := c.in
+	for end := 0; ; {
+		if c.space(); c.at == len(whole) {
+			c.in = whole
+			return true
+		}
+		end = len(whole)
+		if i := bytes.IndexByte(whole[c.at:], '\n'); i >= 0 {
+			end = c.at + i
+		}
+		c.in = whole[:end:len(whole)] // whole lies behind it: parts are pieces of the file
+		r, ok := c.resource(nil)
+		if ok = ok && c.isResource(r) && c.end() && c.put(entry{from: r.start, to: r.end, resource: r}); !ok {
+			return false
+		}
+		c.in = whole
+	}
+}
+
+// single reads a file that is one Bundle or another resource.
+func (c *cutter) single() bool {
+	entries := -1 // where they are
+	c.space()
+	r, ok := c.resource(func(m member, kind []byte) (taken, ok bool) {
+		switch from := c.at; string(m.name) {
+		case "entry":
+			if entries = c.at; string(kind) == "Bundle" {
+				return true, c.entries()
+			}
+		case "timestamp":
+			_, ok = c.value()
+			if raw := c.in[from:c.at]; ok && raw[0] == '"' {
+				c.timestamp = unescape(raw[1:len(raw)-1], true)
+			}
+			return true, ok
+		}
+		return false, true
+	})
+	if !ok || !c.isResource(r) || !c.end() {
+		return false
+	}
+	if string(r.kind) != "Bundle" {
+		c.Form = FormResource
+		return c.put(entry{from: r.start, to: r.end, resource: r})
+	}
+	if c.Form = FormBundle; entries >= 0 && len(c.Parts) == 0 { // resourceType stands behind them
+		c.at, c.depth = entries, 1
+		ok = c.entries()
+	}
+	return ok && (len(c.Parts) > 0 || c.fail(r.start, "a Bundle without an entry"))
+}
+
+// entries reads a Bundle's entry.
+func (c *cutter) entries() bool {
+	if c.peek() != '[' {
+		return c.fail(c.at, "entry is no array")
+	}
+	n := 0
+	ok := c.array(func(i int) bool {
+		n = i + 1
+		e, ok := c.entry()
+		return ok && c.put(e)
+	})
+	if !ok && n > 0 {
+		c.flaw.why = fmt.Sprintf("entry %d: %s", n, c.flaw.why)
+	}
+	return ok
+}
+
+// put takes an entry into the cut.
+func (c *cutter) put(e entry) bool {
+	switch {
+	case e.to-e.from > MaxEntry:
+		return c.fail(e.from, fmt.Sprintf("it is larger than %d MiB", MaxEntry>>20))
+	case e.start == e.from && c.deepest > maxDepth-3: // so that it can stand in a Bundle
+		return c.fail(e.from, tooDeep)
+	}
+	kind, ok := c.types[string(e.kind)]
+	if !ok {
+		kind = string(e.kind)
+		c.types[kind] = kind
+	}
+	p := Part{Type: kind, head: c.in[e.from:e.to], url: e.url, from: e.start - e.from, to: e.end - e.from}
+	if n := len(c.Parts); n > 0 {
+		p.Entry = c.Parts[n-1].Entry + 1
+	}
+	if e.textUpTo == 0 {
+		c.Parts = append(c.Parts, p)
+	} else {
+		p.head, p.tail, p.to = c.in[e.from:e.textFrom], c.in[e.textUpTo:e.to], p.to-(e.textUpTo-e.textFrom)
+		c.Parts = append(c.Parts, p, Part{Entry: p.Entry, Text: true, Type: kind, head: c.in[e.textFrom:e.textUpTo]})
+	}
+	return len(c.Parts) <= MaxParts || c.fail(e.from, fmt.Sprintf("it has more than %d parts", MaxParts))
+}
+
+// entry reads an element of a Bundle's entry.
+func (s *scanner) entry() (e entry, ok bool) {
+	if e.from = s.at; s.peek() != '{' {
+		return e, s.fail(s.at, "it is no object")
+	}
+	found := false
+	ok = s.object(nil, func(m member) (ok bool) {
+		from := s.at
+		switch string(m.name) {
+		case "resource":
+			found = true
+			e.resource, ok = s.resource(nil)
+			return ok && s.isResource(e.resource)
+		case "resourceType":
+			return s.fail(m.at, "it is a resource itself")
+		}
+		_, ok = s.value()
+		if raw := s.in[from:s.at]; ok && string(m.name) == "fullUrl" && raw[0] == '"' {
+			e.url = raw
+		}
+		return ok
+	})
+	e.to = s.at
+	return e, ok && (found || s.fail(e.from, "it has no resource"))
+}
+
+func (s *scanner) isResource(r resource) bool {
+	return r.kind != nil || s.fail(r.start, "a resource has no resourceType")
+}
+
+// resource reads an object that should be a resource. other takes members if it likes to;
+// kind is resourceType if that was met.
+func (s *scanner) resource(other func(m member, kind []byte) (taken, ok bool)) (r resource, ok bool) {
+	if r.start = s.at; s.peek() != '{' {
+		return r, s.fail(s.at, "a resource is no object")
+	}
+	var text member
+	valueEnd, next := 0, 0 // of the narrative's value, and the first quote behind it
+	ok = s.object(nil, func(m member) (ok bool) {
+		if valueEnd > 0 && next == 0 {
+			next = m.at
+		}
+		from := s.at
+		if other != nil {
+			if taken, ok := other(m, r.kind); taken || !ok {
+				return ok
+			}
+		}
+		_, ok = s.value()
+		switch string(m.name) {
+		case "text":
+			text, valueEnd = m, s.at
+		case "resourceType":
+			if ok {
+				r.kind = kindOf(s.in[from:s.at])
+				return r.kind != nil || s.fail(from, "resourceType is no name of a resource")
+			}
+		}
+		return ok
+	})
+	r.end = s.at
+	switch {
+	case next > 0:
+		r.textFrom, r.textUpTo = text.at, next
+	case valueEnd > 0 && text.comma >= 0:
+		r.textFrom, r.textUpTo = text.comma, valueEnd
+	}
+	return r, ok
+}
+
+// kindOf returns a resourceType as it is meant; nil if it has other characters than
+// ASCII's letters and digits, or not 1 to 64 of them.
+func kindOf(value []byte) []byte {
+	if value[0] != '"' {
+		return nil
+	}
+	kind := value[1 : len(value)-1]
+	if bytes.IndexByte(kind, '\\') >= 0 {
+		kind = []byte(unescape(kind, true))
+	}
+	for _, c := range kind {
+		if c = lower(c); !isDigit(c) && (c < 'a' || c > 'z') {
+			return nil
+		}
+	}
+	if len(kind) < 1 || len(kind) > 64 {
+		return nil
+	}
+	return kind
 }
