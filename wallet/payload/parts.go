@@ -36,7 +36,7 @@ func (m *Metadata) partsInRange() bool {
 	if p == nil {
 		return m.Whole == "" || m.Hidden == "" && (m.Whole == WholeFHIR || m.Whole == WholeFile)
 	}
-	return m.Whole == "" && m.Hidden == "" && p.Split >= 1 && p.Count >= 0 && p.Count <= crypto.MaxParts && p.Slots == crypto.Slots(p.Count) &&
+	return m.Whole == "" && m.Hidden == "" && p.Split >= 1 && p.Count >= 1 && p.Count <= crypto.MaxParts && p.Slots == crypto.Slots(p.Count) &&
 		m.AgeSize < 1<<40 && p.Start == crypto.PadLength(int64(len(crypto.Salt{}))+m.AgeSize) && p.End == m.ContentSize && regionInRange(p.Slots, p.Start, p.End)
 }
 
