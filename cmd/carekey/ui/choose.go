@@ -133,7 +133,7 @@ func (m chooseModel) filtered(filter string) chooseModel {
 // room is how many items the screen has lines for: the title, an empty line,
 // up to two lines of "more", an empty line and the keys are taken.
 func (m chooseModel) room(w window) int {
-	taken := len(wrap(m.title, w.width)) + 5
+	taken := len(Wrap(m.title, w.width)) + 5
 	if m.filter != "" {
 		taken++
 	}
@@ -150,10 +150,10 @@ func (m chooseModel) chosen() []int {
 
 func (m chooseModel) view(w window, end ending) string {
 	if end != going {
-		return joinLines(wrap(m.title+" "+m.summary(end), w.width)) + "\n"
+		return joinLines(Wrap(m.title+" "+m.summary(end), w.width)) + "\n"
 	}
 	var lines []string
-	for _, line := range wrap(m.title, w.width) {
+	for _, line := range Wrap(m.title, w.width) {
 		lines = append(lines, m.style.bold(line))
 	}
 	if m.filter != "" {

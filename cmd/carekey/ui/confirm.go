@@ -76,7 +76,7 @@ func (m confirmModel) view(w window, end ending) string {
 		question += " no"
 	}
 	var b strings.Builder
-	for _, line := range wrap(question, w.width) {
+	for _, line := range Wrap(question, w.width) {
 		b.WriteString(paint(line) + "\n")
 	}
 	switch word := cli.Clean(m.word); {

@@ -138,7 +138,7 @@ func (m enterModel) view(w window, end ending) string {
 	}
 	lines = append(lines, line(style(false).bold, word), line(m.style.faint, m.suggestions()))
 	if m.wrong != "" {
-		for _, l := range wrap(m.wrong, max(1, w.width-2*len(indent))) {
+		for _, l := range Wrap(m.wrong, max(1, w.width-2*len(indent))) {
 			lines = append(lines, line(m.style.danger, l))
 		}
 	}

@@ -38,5 +38,5 @@ func (s style) keysLine(width int, long, short string) string {
 	return s.faint(long)
 }
 
-// wrap breaks text into lines of at most width columns, at spaces where it can.
-func wrap(t string, width int) []string { return strings.Split(ansi.Wrap(t, width, ""), "\n") }
+// Wrap breaks text into lines of at most width columns, at spaces where it can.
+func Wrap(t string, width int) []string { return strings.Split(ansi.Wrap(t, width, ""), "\n") }

@@ -49,7 +49,7 @@ func TestTableFitsWidth(t *testing.T) {
 func TestWrap(t *testing.T) {
 	text := "Let Dr Ruiz read 血液検査血液検査 until Christmas, averyverylongwordwithoutanyspace included"
 	for width := 2; width < 100; width++ {
-		lines := wrap(text, width)
+		lines := Wrap(text, width)
 		for _, line := range lines {
 			if columns(line) > width || line == "" {
 				t.Errorf("width %d: %q", width, line)
@@ -60,8 +60,8 @@ func TestWrap(t *testing.T) {
 			t.Errorf("width %d: text changed: %q", width, got)
 		}
 	}
-	if got := wrap("", 10); len(got) != 1 || got[0] != "" {
+	if got := Wrap("", 10); len(got) != 1 || got[0] != "" {
 		t.Errorf("wrap of nothing: %q", got)
 	}
-	wrap("血", 1) // ends
+	Wrap("血", 1) // ends
 }

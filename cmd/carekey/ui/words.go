@@ -126,7 +126,7 @@ func (m wordsModel) view(w window, end ending) string {
 	}
 	lines := m.lines(w)
 	if lines == nil {
-		lines = wrap("Window too small for the words: please enlarge it.", w.width)
+		lines = Wrap("Window too small for the words: please enlarge it.", w.width)
 		lines = lines[:min(len(lines), w.height)]
 	}
 	return joinLines(lines)
@@ -188,7 +188,7 @@ func (m wordsModel) lines(w window) []string {
 
 // paragraph is a text below the words.
 func (m wordsModel) paragraph(paint func(string) string, text string, w window) (lines []string) {
-	for _, line := range wrap(text, min(w.width-len(indent), 72)) {
+	for _, line := range Wrap(text, min(w.width-len(indent), 72)) {
 		lines = append(lines, indent+paint(line))
 	}
 	return lines
