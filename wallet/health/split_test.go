@@ -309,6 +309,20 @@ func granted(cut *Cut, texts bool) (all []Granted) {
 	return all
 }
 
+// A narrative whose resource was not given comes in one that says so.
+func TestNarrativeAlone(t *testing.T) {
+	for _, text := range []string{`"text": {"div":"a"} , `, ` , "text":{"div":"a"}`[1:], "\"t\\u0065xt\":{\"div\":\"a\"},\n"} {
+		b, err := Subset([]Granted{{Text: []byte(text)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cut, err := Split(b)
+		if err != nil || len(cut.Parts) != 2 || cut.Parts[0].Type != "Basic" || string(cut.Parts[1].Append(nil)) != text {
+			t.Errorf("%v\n%s", err, b)
+		}
+	}
+}
+
 // again checks that a Bundle made of all parts holds each resource's bytes, and that it is
 // cut into the same resources and narratives.
 func again(t *testing.T, cut *Cut) {
@@ -533,7 +547,7 @@ func TestSubsetRefuses(t *testing.T) {
 	body := `{"resource":{"resourceType":"Basic","id":"1"}}`
 	for _, c := range []struct{ name, body, text, why string }{
 		{"no JSON", "x", "", "a resource is no object"},
-		{"nothing", "", "", "a resource is no object"},
+		{"an empty body", "", "", "a resource is no object"},
 		{"more behind", body + "," + body, "", "more follows"},
 		{"white space in front", " " + body, "", "a resource is no object"},
 		{"not UTF-8", "{\"resourceType\":\"Basic\",\"id\":\"\xff\"}", "", "it is not UTF-8"},

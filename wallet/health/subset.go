@@ -6,11 +6,15 @@ import (
 	"unicode/utf8"
 )
 
-// Granted is a part as its recipient gets it.
+// Granted is what a recipient was given of an entry.
 type Granted struct {
-	Body []byte // of an entry
-	Text []byte // the narrative cut out of it; nil if it was not given
+	Body []byte // nil if only its narrative was given
+	Text []byte // the narrative; nil if it was not given
 }
+
+// alone is the body of a narrative that came without its own: something must hold it, and
+// Basic is the resource for what has none (http://hl7.org/fhir/R4/basic.html).
+const alone = `{"resource":{"resourceType":"Basic","code":{"text":"a narrative, without the resource that it is of"}}}`
 
 // Subset makes a Bundle of what was granted, in its order: of type collection, marked
 // SUBSETTED (http://terminology.hl7.org/CodeSystem/v3-ObservationValue). The bytes of each
@@ -31,6 +35,9 @@ func Subset(parts []Granted) ([]byte, error) {
 			out = append(out, ',')
 		}
 		out = append(out, "\n{"...)
+		if g.Body == nil {
+			g.Body = []byte(alone)
+		}
 		e, at, err := g.read()
 		if err != nil {
 			return nil, ErrNotSplit.Of(err, "why", fmt.Sprintf("part %d of those granted is not one", i+1))
