@@ -1,8 +1,25 @@
-// Package health writes consents as HL7 FHIR R4 (4.0.1, http://hl7.org/fhir/R4/consent.html),
-// for programs that know nothing of carekey.
+// Package health is what the wallet knows of HL7 FHIR R4 (4.0.1, http://hl7.org/fhir/R4/):
+// bytes in, values out. Nothing is opened, asked or signed.
 //
-// It is a pure mapping: nothing is read, asked or signed. What a consent says and R4
-// has a place for is written, and nothing else:
+// # Records
+//
+//   - [IsFHIR] reports whether a file must be taken for FHIR, [Split] cuts it into parts,
+//     each a piece of its bytes, and [Subset] makes a Bundle of those that were given.
+//     The rules are in crypto/FORMAT.md, "The cut of a FHIR file".
+//   - [Tables] label each part with a category, sensitivities and what they do not
+//     understand; a [Selection] judges by labels which parts go into a grant; a [Role] is a
+//     selection with a name. [About] takes title, date and persons from the parts.
+//   - [NewView] makes one picture of several records.
+//
+// JSON is read as it stands there: by keys, which match exactly, and never into structs,
+// since encoding/json takes a member of another case for the same. What two programs could
+// read as two things is not read at all. What is unknown is never taken for harmless.
+//
+// # Consents
+//
+// [NewBundle] writes consents (http://hl7.org/fhir/R4/consent.html) for programs that know
+// nothing of carekey. What a consent says and R4 has a place for is written, and nothing
+// else:
 //
 //   - The patient is a Patient with the name that she gave herself and the did:key of
 //     her address. She is performer too: she signed.
