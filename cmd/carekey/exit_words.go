@@ -59,6 +59,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		wallet.ErrInput:              wrong,
 		"bad-record bad-consent":     wrong + " | what is there: carekey record list, carekey consent list, carekey inbox",
 		"bad-name":                   wrong + " | a name has 1 to 64 characters that can be seen, and begins with no hyphen",
+		"bad-role bad-table":         "the file cannot be used[, line {line}][, {member}]: {why} | nothing was changed: correct it, and try again",
 		"bad-category bad-purpose":   wrong + " | the list: carekey grant --help",
 		"bad-from bad-until bad-for": wrong + " | how days and times are written: carekey grant --help, under DATES",
 		wallet.ErrFileExists:         "the file exists: {path} | to overwrite it, add --force",

@@ -3,6 +3,7 @@ package health
 import (
 	"slices"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/wallet/payload"
 )
 
@@ -69,4 +70,43 @@ type Correction struct {
 	Category payload.Category // "" leaves it
 	Add      []Sensitivity    // [Unclassified] is allowed
 	Drop     []Sensitivity    // never had again, neither by a code nor by what the part points to
+}
+
+// Label says what each part of a cut is, in their order, by the rules of LABELS.md. fix
+// returns what the owner said of the part with this [Part.Sum]; it may be nil. A part that
+// cannot be read, which is none of [Split]'s, is unclassified.
+//
+// It takes about as long as encoding/json needs to read the file, and keeps one part in
+// memory at a time, with what was found in the others.
+func (t *Tables) Label(c *Cut, fix func(sum crypto.Hash) (Correction, bool)) []Label {
+	r := &reader{Tables: t, strings: map[string]met{}, systems: map[string]*system{}}
+	w := &web{numbers: map[string]int32{}}
+	for i := range c.Parts {
+		p := &c.Parts[i]
+		f := r.begin(i, p.Type)
+		w.all = append(w.all, f)
+		var called []string
+		if p.Text {
+			r.narrative(p)
+		} else if entry, resource, err := p.decode(); err != nil || resource == nil {
+			f.unread()
+		} else {
+			r.entry(entry, resource)
+			f.how = t.types[p.Type].pointed
+			called = names(entry, resource)
+		}
+		w.called(i, called)
+		if fix != nil {
+			if correction, ok := fix(p.Sum()); ok {
+				f.correct(correction)
+			}
+		}
+	}
+	w.lead(r.refs)
+	w.inherit()
+	labels := make([]Label, len(w.all))
+	for i := range labels {
+		labels[i] = w.label(i, c.Parts[i].Text)
+	}
+	return labels
 }

@@ -1,0 +1,705 @@
+package health
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/carekey/carekey/wallet/payload"
+)
+
+// Kinds of what tables do not understand. Others name a system, a type or an address.
+const (
+	kindFreeText   = "free text"
+	kindNoCode     = "no code"
+	kindAttachment = "attachment"
+	kindYours      = "yours"
+)
+
+// maxReasons is how many reasons are kept for one word of a label.
+const maxReasons = 5
+
+// maxFinds is how many strings of one part with words in them are looked through for which
+// words these are: more of them only count.
+const maxFinds = 2000
+
+// maxKinds bounds the kinds of one part: more are said to be one.
+const maxKinds = 20
+
+// facts is what one part says, before others are looked at.
+type facts struct {
+	typ      string
+	says     string
+	date     string
+	category payload.Category
+	own      uint16              // sensitivities
+	kinds    map[string]bool     // what is not understood
+	why      map[string][]Reason // by what they support; sorted, at most maxReasons
+	finds    int                 // of words
+	points   []int32             // strings that may be the address of another part, each once
+	hopes    []hope
+	how      pointed
+	drop     uint16 // by a correction: never had
+}
+
+// hope is what is not understood unless a reference leads somewhere.
+type hope struct {
+	ref      int32 // -1: nowhere
+	kind     string
+	path     string
+	medicine bool // it takes over what is not understood of its target
+}
+
+// met is what is known of a string that came before.
+type met struct {
+	words uint16
+	ref   int32 // its number among the references; -1 if it is none
+}
+
+// reader finds the facts of the parts of one file, one after the other.
+type reader struct {
+	*Tables
+	strings map[string]met
+	refs    []string // the strings that may be addresses, by their numbers
+	last    []int32  // the part in which each was last met
+	systems map[string]*system
+
+	part int32
+	*facts
+	path []string
+	ids  map[string]bool // of what the resource contains
+}
+
+// remembered strings are so many and so long at most.
+const (
+	maxRemembered    = 1 << 17
+	maxRememberedLen = 128
+)
+
+// around is what stands around a value.
+type around struct {
+	key   string // of the member that it is, or is an element of, the value of
+	named bool   // in the coding of a concept that has a text
+	names bool   // in an extension whose strings are names
+	known bool   // in an extension that is understood
+	texts bool   // in a resource in which a concept without a code is a name
+}
+
+func (r *reader) begin(part int, typ string) *facts {
+	r.part, r.facts, r.path = int32(part), &facts{typ: typ}, r.path[:0]
+	return r.facts
+}
+
+// because notes why the label has a word. Which reasons are kept does not depend on the
+// order in which they come.
+func (f *facts) because(of, fact, table string) {
+	if f.why == nil {
+		f.why = map[string][]Reason{}
+	}
+	reason, all := Reason{of, fact, table}, f.why[of]
+	i, found := slices.BinarySearchFunc(all, reason, compareReasons)
+	if found || i == maxReasons {
+		return
+	}
+	all = slices.Insert(all, i, reason)
+	f.why[of] = all[:min(len(all), maxReasons)]
+}
+
+func compareReasons(a, b Reason) int {
+	if c := strings.Compare(a.Because, b.Because); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Table, b.Table)
+}
+
+// unclassified notes that something is not understood.
+func (f *facts) unclassified(kind, fact, table string) {
+	if len(kind) > 200 {
+		kind = strings.ToValidUTF8(kind[:200], "") + "…"
+	}
+	if f.kinds == nil {
+		f.kinds = map[string]bool{}
+	}
+	f.kinds[kind] = true
+	f.because(kind, fact, table)
+}
+
+// where names the place in the resource, for a reason.
+func (r *reader) where() string {
+	path := strings.Join(r.path, ".")
+	if len(path) > 200 {
+		path = strings.ToValidUTF8(path[:200], "") + "…"
+	}
+	return path
+}
+
+// lookAt remembers what the words and the address in a string are.
+func (r *reader) lookAt(s string) met {
+	if m, ok := r.strings[s]; ok {
+		return m
+	}
+	m := met{words: r.machine.find(s), ref: -1}
+	if isAddress(s) {
+		m.ref = r.number(s)
+	}
+	if len(s) <= maxRememberedLen && len(r.strings) < maxRemembered {
+		r.strings[s] = m
+	}
+	return m
+}
+
+// isAddress reports whether a string can be the address of a resource.
+func isAddress(s string) bool {
+	return len(s) <= 1024 && (strings.IndexByte(s, '/') >= 0 || len(s) > 4 && strings.EqualFold(s[:4], "urn:"))
+}
+
+// number gives an address its number.
+func (r *reader) number(s string) int32 {
+	key := "\x00" + s // not one of the strings that are looked at
+	if m, ok := r.strings[key]; ok {
+		return m.ref
+	}
+	n := int32(len(r.refs))
+	r.strings[key] = met{ref: n}
+	r.refs, r.last = append(r.refs, s), append(r.last, -1)
+	return n
+}
+
+func (r *reader) point(ref int32) {
+	if ref >= 0 && r.last[ref] != r.part {
+		r.last[ref] = r.part
+		r.points = append(r.points, ref)
+	}
+}
+
+// text looks for words and addresses in a string.
+func (r *reader) text(s string) {
+	m := r.lookAt(s)
+	r.point(m.ref)
+	if m.words != 0 {
+		r.found(m.words, s)
+	}
+}
+
+// found notes which words of the tables are in s.
+func (r *reader) found(says uint16, s string) {
+	if r.own |= says &^ bit(Unclassified); r.finds == maxFinds && says&bit(Unclassified) == 0 {
+		return
+	}
+	r.finds++
+	normal := normalText(s)
+	for i := range r.words {
+		if w := &r.words[i]; w.says&says != 0 && strings.Contains(normal, w.text) {
+			r.row(w.row, `the word "`+strings.Trim(w.row.Code, "*")+`"`)
+		}
+	}
+}
+
+// row notes what a row of a table says.
+func (r *reader) row(row *tableRow, fact string) {
+	if row.Says == plain {
+		return
+	}
+	if place := r.where(); place != "" {
+		fact += " in " + place
+	}
+	if row.Says == Unclassified {
+		r.unclassified(row.What, fact, row.file+": "+row.Code)
+		return
+	}
+	r.own |= bit(row.Says)
+	r.because(string(row.Says), fact, row.file+": "+row.Code+", "+row.What)
+}
+
+// entry finds the facts of one entry: what stands around its resource, and that.
+func (r *reader) entry(entry, resource map[string]any) {
+	r.ids = map[string]bool{}
+	for _, c := range list(resource["contained"]) {
+		if m, ok := c.(map[string]any); ok {
+			if id := str(m, "id"); id != "" {
+				r.ids["#"+id] = true
+			}
+		}
+	}
+	r.category = r.categoryOf(resource)
+	r.date = dateOf(resource)
+	r.says = saysOf(resource)
+	r.object(entry, around{key: "entry"})
+	r.object(resource, around{})
+}
+
+// narrative finds the words in a narrative.
+func (r *reader) narrative(p *Part) {
+	text := slices.Concat([]byte("{"), bytes.Trim(p.Append(nil), ", \t\r\n"), []byte("}"))
+	m, err := decode(text)
+	if err != nil {
+		r.unread()
+	}
+	r.category, r.says, r.how = Documents, "in plain words", pointedNone
+	r.value(m["text"], around{key: "text", names: true})
+}
+
+// unread is a part that cannot be read.
+func (f *facts) unread() {
+	f.category = payload.Other
+	f.unclassified("not to be read", "its bytes", "")
+}
+
+// correct applies what the owner said to what a part says of itself.
+func (f *facts) correct(c Correction) {
+	f.drop = bitsOf(c.Drop)
+	if c.Category != "" {
+		f.category = c.Category
+		f.because(string(c.Category), "category", kindYours)
+	}
+	if f.drop&bit(Unclassified) != 0 {
+		f.kinds, f.hopes = nil, nil
+	}
+	for _, s := range c.Add {
+		if s == Unclassified {
+			f.unclassified(kindYours, string(s), kindYours)
+		} else if f.drop&bit(s) == 0 {
+			f.because(string(s), string(s), kindYours)
+		}
+	}
+	f.own = (f.own | bitsOf(c.Add)&^bit(Unclassified)) &^ f.drop
+}
+
+func list(v any) []any {
+	l, _ := v.([]any)
+	return l
+}
+
+// value finds what is in the value of a member, or in an element of it.
+func (r *reader) value(v any, a around) {
+	switch v := v.(type) {
+	case map[string]any:
+		r.object(v, a)
+	case []any:
+		for _, e := range v {
+			r.value(e, a)
+		}
+	case string:
+		r.text(v)
+		r.prose(v, a)
+	}
+}
+
+// prose notes a string that is no name, code, date or address.
+func (r *reader) prose(s string, a around) {
+	if strings.TrimSpace(s) == "" {
+		return
+	}
+	kind := r.members[a.key]
+	if kind == memberName || kind == memberWho || kind == memberPlain && !strings.ContainsAny(s, " \t\r\n") || a.names {
+		return
+	}
+	r.unclassified(kindFreeText, "text in "+r.where(), "members.csv")
+}
+
+func (r *reader) object(m map[string]any, a around) {
+	in := around{names: a.names, known: a.known, texts: a.texts}
+	typ := str(m, "resourceType")
+	if typ != "" {
+		in.texts = r.types[typ].names
+	}
+	switch {
+	case typ == "":
+	case len(r.path) == 0 || a.key == "contained":
+		r.coded(m, typ)
+		if c := r.categoryOf(m); a.key == "contained" && c != payload.Other && c != r.category {
+			r.unclassified("contained "+typ, typ+" in "+r.where(), "types.csv")
+		}
+	default:
+		r.unclassified("contained "+typ, typ+" in "+r.where(), "types.csv")
+	}
+	if a.key == "extension" || a.key == "modifierExtension" {
+		in.known, in.names = r.extension(m, a)
+	}
+	coding, isConcept := m["coding"]
+	text := str(m, "text")
+	if isConcept {
+		in.named = text != ""
+		r.concept(coding)
+	}
+	code, display := str(m, "code"), str(m, "display")
+	_, isQuantity := m["value"].(json.Number)
+	switch {
+	case code != "" && m["system"] == nil && (isQuantity || r.members[a.key] == memberCoded):
+	case code != "":
+		r.coding(str(m, "system"), code, display != "" || a.named || isQuantity && str(m, "unit") != "")
+	case a.key == "coding":
+	default:
+		r.reference(m, a, display)
+	}
+	isAttachment := str(m, "contentType") != "" || r.members[a.key] == memberAttachment
+	_, isSampled := m["dimensions"]
+	for key, v := range m {
+		s, isText := v.(string)
+		r.path = append(r.path, key)
+		switch {
+		case isText && (key == "data" && !isSampled || strings.HasSuffix(key, "Base64Binary")):
+			if s != "" { // what is in it is not looked at
+				r.unclassified(kindAttachment, "bytes in "+r.where(), "members.csv")
+			}
+		case isText && key == "url" && isAttachment:
+			r.text(s)
+			r.unclassified(kindAttachment, "a file is named in "+r.where(), "members.csv")
+		case isText && key == "text":
+			r.text(s)
+			r.textMember(m, a, isConcept, s)
+		case isText && key == "display", isText && key == "reference":
+			r.text(s)
+		default:
+			in.key = key
+			r.value(v, in)
+		}
+		r.path = r.path[:len(r.path)-1]
+	}
+}
+
+// textMember notes what the member text of an object is: a name, what stands beside
+// codes, a concept without one, or prose.
+func (r *reader) textMember(m map[string]any, a around, isConcept bool, s string) {
+	kind := r.members[a.key]
+	switch {
+	case isConcept || strings.TrimSpace(s) == "" || kind == memberName || a.names:
+	case kind == memberNote:
+		r.unclassified(kindFreeText, "text in "+r.where(), "members.csv")
+	default:
+		for key := range m {
+			if key != "text" && key != "id" && key != "extension" && !strings.HasPrefix(key, "_") {
+				r.unclassified(kindFreeText, "text in "+r.where(), "members.csv")
+				return
+			}
+		}
+		if !a.texts {
+			r.unclassified(kindNoCode, "text in "+r.where(), "")
+		}
+	}
+}
+
+// concept notes a coding in which there is no code.
+func (r *reader) concept(coding any) {
+	for _, c := range list(coding) {
+		if m, ok := c.(map[string]any); ok && str(m, "code") != "" {
+			return
+		}
+	}
+	r.unclassified(kindNoCode, "a coding without a code in "+r.where(), "")
+}
+
+// coded notes that a resource of this type lacks the member that says what it is about.
+func (r *reader) coded(m map[string]any, typ string) {
+	names := r.types[typ].coded
+	if len(names) == 0 {
+		return
+	}
+	for _, name := range names {
+		switch v := m[name].(type) {
+		case map[string]any:
+			if len(v) > 0 {
+				return
+			}
+		case []any:
+			if len(v) > 0 {
+				return
+			}
+		}
+	}
+	r.unclassified(kindNoCode, typ+" without "+strings.Join(names, " or "), "types.csv")
+}
+
+// coding looks a code up.
+func (r *reader) coding(address, code string, named bool) {
+	sys := r.systems[address]
+	if sys == nil {
+		sys = r.system(address)
+		if address == "" {
+			sys = unknown
+		}
+		if len(r.systems) < maxRemembered {
+			r.systems[address] = sys
+		}
+	}
+	normal, known := normalCode(code), r.Tables.systems[sys.name] != nil
+	rows := r.codes[sys.name].find(normal)
+	if sys.form != nil && !sys.form.MatchString(normal) {
+		for _, run := range strings.FieldsFunc(normal, func(c rune) bool {
+			return c != '-' && (c < '0' || c > '9') && (c < 'A' || c > 'Z')
+		}) {
+			rows = append(slices.Clip(rows), r.codes[sys.name].find(run)...)
+		}
+		r.unclassified("not a code of "+sys.name, code+" in "+r.where(), "systems.csv")
+	}
+	for _, row := range rows {
+		r.row(row, sys.name+" "+code)
+	}
+	switch {
+	case len(rows) > 0:
+	case address == "":
+		r.unclassified("code without a system", code+" in "+r.where(), "")
+	case !known:
+		r.unclassified("code system "+address, code+" in "+r.where(), "")
+	case sys.named && !named:
+		r.unclassified(sys.name+" code without a name", code+" in "+r.where(), "systems.csv")
+	}
+}
+
+// extension notes one that is not understood, and returns whether it is and whether its
+// strings are names.
+func (r *reader) extension(m map[string]any, a around) (known, names bool) {
+	address := str(m, "url")
+	if a.key == "modifierExtension" {
+		r.unclassified("modifier extension", address+" in "+r.where(), "")
+		return a.known, false
+	}
+	if a.known && !strings.ContainsAny(address, ":/") {
+		return true, a.names // named relative to the one around it
+	}
+	normal := normalSystem(address)
+	for _, e := range r.exts {
+		if begin, ok := strings.CutSuffix(e.address, "*"); e.address == normal || ok && strings.HasPrefix(normal, begin) {
+			known, names = true, names || e.names
+		}
+	}
+	if !known {
+		r.unclassified("extension "+address, address+" in "+r.where(), "extensions.csv")
+	}
+	return known, names
+}
+
+// reference notes where an object that is no coding points to, and a name in it that
+// nothing else is known of.
+func (r *reader) reference(m map[string]any, a around, display string) {
+	ref := int32(-1)
+	s := str(m, "reference")
+	here := r.ids[s]
+	if s != "" && !here {
+		if ref = r.lookAt(s).ref; ref < 0 && !strings.HasPrefix(s, "#") {
+			ref = r.number(" " + s) // an id alone, which only a reference can be
+		}
+		r.point(ref)
+	}
+	if id, ok := m["identifier"].(map[string]any); ok && m["resourceType"] == nil {
+		if value := str(id, "value"); value != "" {
+			n := r.number(identifierKey(id))
+			r.point(n)
+			if s == "" {
+				ref = n
+			}
+		}
+	}
+	medicine := a.key == "medicationReference"
+	switch {
+	case here:
+	case medicine:
+		r.hopes = append(r.hopes, hope{ref, kindNoCode, "a medicine that is not here in " + r.where(), true})
+	case display == "" || r.members[a.key] == memberWho:
+	case r.types[typeOf(s)].pointed != pointedAll || r.types[str(m, "type")].pointed != pointedAll:
+	default:
+		r.hopes = append(r.hopes, hope{ref, kindFreeText, "a name of something that is not here in " + r.where(), false})
+	}
+}
+
+// identifierKey is an identifier as the address of what has it.
+func identifierKey(id map[string]any) string {
+	return "\x00" + str(id, "system") + "|" + str(id, "value")
+}
+
+// typeOf returns the type in an address Type/id; "" if there is none.
+func typeOf(address string) string {
+	head, _, ok := strings.Cut(lastTwo(address), "/")
+	if !ok {
+		return ""
+	}
+	return head
+}
+
+// lastTwo is the end of an address that names a resource on its server: Type/id.
+func lastTwo(address string) string {
+	address, _, _ = strings.Cut(address, "#")
+	address, _, _ = strings.Cut(address, "?")
+	if i := strings.Index(address, "/_history/"); i >= 0 {
+		address = address[:i]
+	}
+	i := strings.LastIndexByte(address, '/')
+	if i < 0 {
+		return ""
+	}
+	return address[strings.LastIndexByte(address[:i], '/')+1:]
+}
+
+// addresses are the keys by which a reference is compared with what resources are called.
+func addresses(ref string) (keys []string) {
+	if strings.HasPrefix(ref, "\x00") || strings.HasPrefix(ref, " ") {
+		return []string{strings.ToLower(ref)}
+	}
+	keys = append(keys, strings.ToLower(ref))
+	if base, _, ok := strings.Cut(ref, "#"); ok {
+		keys = append(keys, strings.ToLower(base))
+	}
+	if _, query, ok := strings.Cut(ref, "?"); ok {
+		for pair := range strings.SplitSeq(query, "&") {
+			if id, ok := strings.CutPrefix(pair, "identifier="); ok {
+				keys = append(keys, strings.ToLower("\x00"+unescaped(id)))
+			}
+		}
+	}
+	if two := lastTwo(ref); two != "" {
+		keys = append(keys, strings.ToLower(two))
+	}
+	return keys
+}
+
+// unescaped decodes the %XX of an address (RFC 3986, section 2.1).
+func unescaped(s string) string {
+	out := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c == '%' && i+2 < len(s) {
+			if high, low := hexDigit(s[i+1]), hexDigit(s[i+2]); high >= 0 && low >= 0 {
+				c = byte(high<<4 | low)
+				i += 2
+			}
+		}
+		out = append(out, c)
+	}
+	return string(out)
+}
+
+// names are the addresses of a resource: by each of them another part can point to it.
+func names(entry, resource map[string]any) (keys []string) {
+	if s := str(entry, "fullUrl"); s != "" {
+		keys = append(keys, s)
+		if two := lastTwo(s); two != "" {
+			keys = append(keys, two)
+		}
+	}
+	if id := str(resource, "id"); id != "" {
+		keys = append(keys, str(resource, "resourceType")+"/"+id, "urn:uuid:"+id, "urn:oid:"+id, " "+id)
+	}
+	ids := list(resource["identifier"])
+	if id, ok := resource["identifier"].(map[string]any); ok {
+		ids = []any{id}
+	}
+	for _, id := range ids {
+		if m, ok := id.(map[string]any); ok && str(m, "value") != "" {
+			keys = append(keys, identifierKey(m))
+		}
+	}
+	for i, k := range keys {
+		keys[i] = strings.ToLower(k)
+	}
+	return keys
+}
+
+// categoryOf returns a resource's category: by its type, of an Observation by its
+// category.
+func (r *reader) categoryOf(resource map[string]any) payload.Category {
+	typ := str(resource, "resourceType")
+	if typ != "Observation" {
+		if t, ok := r.types[typ]; ok {
+			return t.category
+		}
+		return payload.Other
+	}
+	labs, vitals := false, false
+	for _, concept := range list(resource["category"]) {
+		m, _ := concept.(map[string]any)
+		for _, c := range list(m["coding"]) {
+			coding, _ := c.(map[string]any)
+			switch normalSystem(str(coding, "system")) {
+			case "terminology.hl7.org/codesystem/observation-category", "hl7.org/fhir/observation-category":
+				labs = labs || str(coding, "code") == "laboratory"
+				vitals = vitals || str(coding, "code") == "vital-signs"
+			}
+		}
+	}
+	switch {
+	case labs && vitals:
+		return payload.Other
+	case labs:
+		return "labs"
+	case vitals:
+		return "vitals"
+	}
+	return payload.Other
+}
+
+// dates are the members that say when a resource's fact was so, the first one counts. Of a
+// period it is the start.
+var dates = []string{"effectiveDateTime", "effectivePeriod", "effectiveInstant", "performedDateTime", "performedPeriod", "occurrenceDateTime", "occurrencePeriod",
+	"onsetDateTime", "onsetPeriod", "whenHandedOver", "whenPrepared", "started", "servicedDate", "servicedPeriod", "billablePeriod", "period", "authoredOn", "recordedDate", "assertedDate",
+	"dateAsserted", "issued", "createdDateTime", "date", "created", "recorded", "authored", "sent"}
+
+func dateOf(resource map[string]any) string {
+	if str(resource, "resourceType") == "Patient" {
+		return ""
+	}
+	for _, name := range dates {
+		v, ok := resource[name]
+		if !ok {
+			continue
+		}
+		if period, ok := v.(map[string]any); ok {
+			v = period["start"]
+		}
+		written, _ := v.(string)
+		day, _, _ := strings.Cut(written, "T")
+		if !isDate(day) {
+			return ""
+		}
+		return day
+	}
+	return ""
+}
+
+// saysOf returns what a resource is about in its own words.
+func saysOf(resource map[string]any) string {
+	for _, name := range []string{"code", "vaccineCode", "medicationCodeableConcept", "medicationReference", "reasonCode", "type", "class", "name", "title", "description", "specialty", "category"} {
+		if s := wordsOf(resource[name]); s != "" {
+			return cutTo(clean(s), 200)
+		}
+	}
+	return ""
+}
+
+func wordsOf(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case []any:
+		if len(v) > 0 {
+			return wordsOf(v[0])
+		}
+	case map[string]any:
+		if s := str(v, "text"); s != "" {
+			return s
+		}
+		for _, c := range list(v["coding"]) {
+			if m, ok := c.(map[string]any); ok && str(m, "display") != "" {
+				return str(m, "display")
+			}
+		}
+		for _, name := range []string{"display", "code"} {
+			if s := str(v, name); s != "" {
+				return s
+			}
+		}
+		if s := str(v, "family"); s != "" {
+			if given := list(v["given"]); len(given) > 0 {
+				first, _ := given[0].(string)
+				s = first + " " + s
+			}
+			return s
+		}
+		for _, c := range list(v["coding"]) {
+			if m, ok := c.(map[string]any); ok && str(m, "code") != "" {
+				return str(m, "code")
+			}
+		}
+	}
+	return ""
+}

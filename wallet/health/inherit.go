@@ -1,0 +1,232 @@
+package health
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// web is what the parts of a file take over from each other. Between a part and those that
+// it points to stands the address by which it does, so that a file in which everything has
+// one address and points to it makes no more work than another.
+type web struct {
+	all []*facts
+
+	numbers map[string]int32 // of addresses, in the form in which they are compared
+	places  []place          // by these numbers
+	leads   [][]int32        // the addresses that each reference can mean
+
+	held []uint16 // the sensitivities of each part in the end
+}
+
+// place is an address.
+type place struct {
+	parts []int32     // what is called so
+	from  []int32     // who points to it
+	gives uint16      // what they take over from it
+	first [8][2]int32 // of each sensitivity, the first two parts that give it; one more than their number, 0 for none
+	kinds []string    // what is not understood of a medicine that is called so; nil if that was not asked
+}
+
+// called notes the addresses of a part.
+func (w *web) called(part int, names []string) {
+	for _, name := range names {
+		n, ok := w.numbers[name]
+		if !ok {
+			n = int32(len(w.places))
+			w.numbers[name] = n
+			w.places = append(w.places, place{})
+		}
+		if at := &w.places[n]; len(at.parts) == 0 || at.parts[len(at.parts)-1] != int32(part) {
+			at.parts = append(at.parts, int32(part))
+		}
+	}
+}
+
+// lead finds what the references mean, and what of them leads nowhere.
+func (w *web) lead(refs []string) {
+	w.leads = make([][]int32, len(refs))
+	for i, ref := range refs {
+		for _, address := range addresses(ref) {
+			if n, ok := w.numbers[address]; ok && !slices.Contains(w.leads[i], n) {
+				w.leads[i] = append(w.leads[i], n)
+			}
+		}
+	}
+	for i, f := range w.all {
+		for _, ref := range f.points {
+			for _, n := range w.leads[ref] {
+				w.places[n].from = append(w.places[n].from, int32(i))
+			}
+		}
+		for _, h := range f.hopes {
+			if h.ref < 0 || len(w.leads[h.ref]) == 0 {
+				f.unclassified(h.kind, h.path, "")
+			}
+		}
+	}
+}
+
+// gives returns what of a part is taken over by those that point to it.
+func (w *web) gives(part int32) uint16 {
+	switch f := w.all[part]; f.how {
+	case pointedAll:
+		return w.held[part]
+	case pointedOwn:
+		return f.own
+	}
+	return 0
+}
+
+// inherit finds the sensitivities of all parts: their own, and those of what they point to,
+// over as many steps as it takes. It is the least set that fits, so neither the order of
+// the parts nor circles among them matter.
+func (w *web) inherit() {
+	w.held = make([]uint16, len(w.all))
+	at := make([][]int32, len(w.all)) // the addresses of each part
+	for n := range w.places {
+		for _, part := range w.places[n].parts {
+			at[part] = append(at[part], int32(n))
+		}
+	}
+	var queue []int32
+	for i, f := range w.all {
+		if w.held[i] = f.own; f.own != 0 {
+			queue = append(queue, int32(i))
+		}
+	}
+	for ; len(queue) > 0; queue = queue[1:] {
+		part := queue[0]
+		gives := w.gives(part)
+		for _, n := range at[part] {
+			p := &w.places[n]
+			if p.gives|gives == p.gives {
+				continue
+			}
+			p.gives |= gives
+			for _, to := range p.from {
+				if now := w.held[to] | p.gives&^w.all[to].drop; now != w.held[to] {
+					w.held[to] = now
+					queue = append(queue, to)
+				}
+			}
+		}
+	}
+	for n := range w.places {
+		p := &w.places[n]
+		for _, part := range p.parts {
+			for s := range sensitivities {
+				if first := &p.first[s]; w.gives(part)&(1<<s) != 0 {
+					if first[0] == 0 {
+						first[0] = part + 1
+					} else if first[1] == 0 {
+						first[1] = part + 1
+					}
+				}
+			}
+		}
+	}
+}
+
+// source returns the number, counted from 1, of the first part from which this one takes a
+// sensitivity over; 0 if it does not.
+func (w *web) source(part, s int) (first int32) {
+	for _, ref := range w.all[part].points {
+		for _, n := range w.leads[ref] {
+			for _, from := range w.places[n].first[s] {
+				if from > 0 && int(from) != part+1 && (first == 0 || from < first) {
+					first = from
+				}
+			}
+		}
+	}
+	return first
+}
+
+// kinds returns what is not understood of a part: of itself and of the medicine that it
+// is about.
+func (w *web) kinds(part int) map[string]bool {
+	f := w.all[part]
+	if f.drop&bit(Unclassified) != 0 {
+		return nil
+	}
+	kinds := maps.Clone(f.kinds)
+	if kinds == nil {
+		kinds = map[string]bool{}
+	}
+	for _, h := range f.hopes {
+		if h.ref < 0 || !h.medicine {
+			continue
+		}
+		for _, n := range w.leads[h.ref] {
+			for _, kind := range w.medicine(n) {
+				if kinds[kind] = true; f.kinds[kind] {
+					continue
+				}
+				f.because(kind, "the medicine that it is about", "")
+			}
+		}
+	}
+	return kinds
+}
+
+// medicine returns what is not understood of all that has an address, at most maxKinds.
+func (w *web) medicine(n int32) []string {
+	p := &w.places[n]
+	if p.kinds == nil {
+		all := map[string]bool{}
+		for _, part := range p.parts {
+			if f := w.all[part]; f.drop&bit(Unclassified) == 0 {
+				maps.Copy(all, f.kinds)
+			}
+		}
+		p.kinds = slices.AppendSeq([]string{}, maps.Keys(all))
+		slices.Sort(p.kinds)
+		p.kinds = p.kinds[:min(len(p.kinds), maxKinds)]
+	}
+	return p.kinds
+}
+
+// label puts together what is known of a part. A narrative has all labels of its resource,
+// which is the part before it.
+func (w *web) label(i int, text bool) Label {
+	f := w.all[i]
+	l := Label{Type: f.typ, Says: f.says, Category: f.category, Date: f.date}
+	held, kinds := w.held[i], w.kinds(i)
+	if text = text && i > 0; text {
+		held |= w.held[i-1] &^ f.drop
+		l.Date = w.all[i-1].date
+		if f.drop&bit(Unclassified) == 0 {
+			maps.Copy(kinds, w.kinds(i-1))
+		}
+	}
+	for s, word := range sensitivities {
+		if held&(1<<s) == 0 {
+			continue
+		}
+		l.Sensitive = append(l.Sensitive, word)
+		switch from := w.source(i, s); {
+		case f.own&(1<<s) != 0:
+		case from > 0:
+			f.because(string(word), w.all[from-1].typ, fmt.Sprintf("points to part %d", from))
+		case text:
+			f.because(string(word), "its resource", fmt.Sprintf("points to part %d", i))
+		}
+	}
+	if l.Category == Documents { // who names documents names what is written in them
+		delete(kinds, kindFreeText)
+		delete(kinds, kindAttachment)
+	}
+	l.Unclassified = slices.Sorted(maps.Keys(kinds))
+	if len(l.Unclassified) > maxKinds {
+		l.Unclassified = append(l.Unclassified[:maxKinds], "and others")
+	}
+	words := []string{string(l.Category)}
+	for _, s := range l.Sensitive {
+		words = append(words, string(s))
+	}
+	for _, word := range append(words, l.Unclassified...) {
+		l.Why = append(l.Why, f.why[word]...)
+	}
+	return l
+}
