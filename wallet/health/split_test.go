@@ -240,6 +240,17 @@ func TestSplitBounds(t *testing.T) {
 	notSplit(file+" ", "it is larger than 32 MiB")
 }
 
+// Nothing of a file is copied: an entry costs a Part and no allocation of its own.
+func TestSplitInPlace(t *testing.T) {
+	allocs := func(entries int) float64 {
+		file := manyEntries(entries)
+		return testing.AllocsPerRun(10, func() { Split(file) })
+	}
+	if few, many := allocs(100), allocs(1000); many > few+20 { // the slice of parts grows
+		t.Errorf("%v allocations for 1000 entries, %v for 100", many, few)
+	}
+}
+
 // wholeAgain checks that the parts and what lies outside of them make the file, that what
 // is outside holds nothing of an entry, and that each part is what it should be.
 func wholeAgain(t *testing.T, file []byte, cut *Cut) {
@@ -312,7 +323,7 @@ func granted(cut *Cut, texts bool) (all []Granted) {
 // A narrative whose resource was not given comes in one that says so.
 func TestNarrativeAlone(t *testing.T) {
 	for _, text := range []string{`"text": {"div":"a"} , `, ` , "text":{"div":"a"}`[1:], "\"t\\u0065xt\":{\"div\":\"a\"},\n"} {
-		b, err := Subset([]Granted{{Text: []byte(text)}})
+		b, err := Subset([]Granted{{Body: []byte(text)}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -546,10 +557,12 @@ func FuzzSubset(f *testing.F) {
 func TestSubsetRefuses(t *testing.T) {
 	body := `{"resource":{"resourceType":"Basic","id":"1"}}`
 	for _, c := range []struct{ name, body, text, why string }{
-		{"no JSON", "x", "", "a resource is no object"},
+		{"no JSON", "x", "", "a key is missing"},
+		{"no JSON, and a narrative", "x", `"text":{},`, "a resource is no object"},
+		{"a narrative of a narrative", `"text":{},`, `"text":{},`, "a resource is no object"},
 		{"an empty body", "", "", "a resource is no object"},
 		{"more behind", body + "," + body, "", "more follows"},
-		{"white space in front", " " + body, "", "a resource is no object"},
+		{"white space in front", " " + body, "", "a key is missing"},
 		{"not UTF-8", "{\"resourceType\":\"Basic\",\"id\":\"\xff\"}", "", "it is not UTF-8"},
 		{"key twice", `{"resourceType":"Basic","id":"1","ID":"2"}`, "", "stands twice"},
 		{"no resource", `{"fullUrl":"a"}`, "", "it has no resource"},

@@ -8,8 +8,8 @@ import (
 
 // Granted is what a recipient was given of an entry.
 type Granted struct {
-	Body []byte // nil if only its narrative was given
-	Text []byte // the narrative; nil if it was not given
+	Body []byte // or the narrative, if nothing else was given
+	Text []byte // the narrative cut out of the body; nil if it was not given
 }
 
 // alone is the body of a narrative that came without its own: something must hold it, and
@@ -35,8 +35,8 @@ func Subset(parts []Granted) ([]byte, error) {
 			out = append(out, ',')
 		}
 		out = append(out, "\n{"...)
-		if g.Body == nil {
-			g.Body = []byte(alone)
+		if len(g.Body) > 0 && g.Body[0] != '{' && g.Text == nil {
+			g = Granted{[]byte(alone), g.Body}
 		}
 		e, at, err := g.read()
 		if err != nil {
