@@ -67,15 +67,10 @@ type reader struct {
 
 	part int32
 	*facts
-	path []string
-	ids  map[string]bool // of what the resource contains
+	path  []string
+	stack []memberOf      // of the objects that are open
+	ids   map[string]bool // of what the resource contains
 }
-
-// remembered strings are so many and so long at most.
-const (
-	maxRemembered    = 1 << 17
-	maxRememberedLen = 128
-)
 
 // around is what stands around a value.
 type around struct {
@@ -134,18 +129,18 @@ func (r *reader) where() string {
 	return path
 }
 
-// lookAt remembers what the words and the address in a string are.
+// lookAt returns which words are in a string, and its number if it is an address. What it
+// found of an address is remembered: most stand in many parts.
 func (r *reader) lookAt(s string) met {
+	if !isAddress(s) {
+		return met{r.machine.find(s), -1}
+	}
 	if m, ok := r.strings[s]; ok {
 		return m
 	}
-	m := met{words: r.machine.find(s), ref: -1}
-	if isAddress(s) {
-		m.ref = r.number(s)
-	}
-	if len(s) <= maxRememberedLen && len(r.strings) < maxRemembered {
-		r.strings[s] = m
-	}
+	m := met{r.machine.find(s), int32(len(r.refs))}
+	r.strings[s] = m
+	r.refs, r.last = append(r.refs, s), append(r.last, -1)
 	return m
 }
 
@@ -154,16 +149,15 @@ func isAddress(s string) bool {
 	return len(s) <= 1024 && (strings.IndexByte(s, '/') >= 0 || len(s) > 4 && strings.EqualFold(s[:4], "urn:"))
 }
 
-// number gives an address its number.
+// number gives what only a reference can be a number: an id, or an identifier.
 func (r *reader) number(s string) int32 {
-	key := "\x00" + s // not one of the strings that are looked at
-	if m, ok := r.strings[key]; ok {
-		return m.ref
+	m, ok := r.strings[s]
+	if !ok {
+		m = met{0, int32(len(r.refs))}
+		r.strings[s] = m
+		r.refs, r.last = append(r.refs, s), append(r.last, -1)
 	}
-	n := int32(len(r.refs))
-	r.strings[key] = met{ref: n}
-	r.refs, r.last = append(r.refs, s), append(r.last, -1)
-	return n
+	return m.ref
 }
 
 func (r *reader) point(ref int32) {
@@ -214,7 +208,7 @@ func (r *reader) row(row *tableRow, fact string) {
 
 // entry finds the facts of one entry: what stands around its resource, and that.
 func (r *reader) entry(entry, resource map[string]any) {
-	r.ids = map[string]bool{}
+	clear(r.ids)
 	for _, c := range list(resource["contained"]) {
 		if m, ok := c.(map[string]any); ok {
 			if id := str(m, "id"); id != "" {
@@ -298,64 +292,115 @@ func (r *reader) prose(s string, a around) {
 	r.unclassified(kindFreeText, "text in "+r.where(), "members.csv")
 }
 
+// member of an object that is looked at.
+type memberOf struct {
+	key   string
+	value any
+}
+
+// special are the members that say what an object is.
+type special struct {
+	typ, text, code, display, reference, contentType, unit string
+	coding                                                 any
+	isConcept, isQuantity, isSampled, hasSystem            bool
+}
+
 func (r *reader) object(m map[string]any, a around) {
-	in := around{names: a.names, known: a.known, texts: a.texts}
-	typ := str(m, "resourceType")
-	if typ != "" {
-		in.texts = r.types[typ].names
-	}
-	switch {
-	case typ == "":
-	case len(r.path) == 0 || a.key == "contained":
-		r.coded(m, typ)
-		if c := r.categoryOf(m); a.key == "contained" && c != payload.Other && c != r.category {
-			r.unclassified("contained "+typ, typ+" in "+r.where(), "types.csv")
+	var o special
+	from := len(r.stack)
+	for key, v := range m {
+		r.stack = append(r.stack, memberOf{key, v})
+		switch key {
+		case "resourceType":
+			o.typ, _ = v.(string)
+		case "text":
+			o.text, _ = v.(string)
+		case "code":
+			o.code, _ = v.(string)
+		case "display":
+			o.display, _ = v.(string)
+		case "reference":
+			o.reference, _ = v.(string)
+		case "contentType":
+			o.contentType, _ = v.(string)
+		case "unit":
+			o.unit, _ = v.(string)
+		case "coding":
+			o.coding, o.isConcept = v, true
+		case "value":
+			_, o.isQuantity = v.(json.Number)
+		case "dimensions":
+			o.isSampled = true
+		case "system":
+			o.hasSystem = v != nil
 		}
-	default:
-		r.unclassified("contained "+typ, typ+" in "+r.where(), "types.csv")
+	}
+	to := len(r.stack)
+	in := around{names: a.names, known: a.known, texts: a.texts}
+	if o.typ != "" {
+		in.texts = r.types[o.typ].names
+		r.inner(m, a, o.typ)
 	}
 	if a.key == "extension" || a.key == "modifierExtension" {
 		in.known, in.names = r.extension(m, a)
 	}
-	coding, isConcept := m["coding"]
-	text := str(m, "text")
-	if isConcept {
-		in.named = text != ""
-		r.concept(coding)
+	kind := r.members[a.key]
+	if o.isConcept {
+		in.named = o.text != ""
+		r.concept(o.coding)
 	}
-	code, display := str(m, "code"), str(m, "display")
-	_, isQuantity := m["value"].(json.Number)
 	switch {
-	case code != "" && m["system"] == nil && (isQuantity || r.members[a.key] == memberCoded):
-	case code != "":
-		r.coding(str(m, "system"), code, display != "" || a.named || isQuantity && str(m, "unit") != "")
+	case o.code != "" && !o.hasSystem && (o.isQuantity || kind == memberCoded):
+	case o.code != "":
+		r.coding(str(m, "system"), o.code, o.display != "" || a.named || o.isQuantity && o.unit != "")
 	case a.key == "coding":
 	default:
-		r.reference(m, a, display)
+		r.reference(m, a, &o)
 	}
-	isAttachment := str(m, "contentType") != "" || r.members[a.key] == memberAttachment
-	_, isSampled := m["dimensions"]
-	for key, v := range m {
+	isAttachment := o.contentType != "" || kind == memberAttachment
+	for i := from; i < to; i++ {
+		key, v := r.stack[i].key, r.stack[i].value
 		s, isText := v.(string)
 		r.path = append(r.path, key)
 		switch {
-		case isText && (key == "data" && !isSampled || strings.HasSuffix(key, "Base64Binary")):
+		case !isText:
+			in.key = key
+			r.value(v, in)
+		case key == "data" && !o.isSampled || strings.HasSuffix(key, "Base64Binary"):
 			if s != "" { // what is in it is not looked at
 				r.unclassified(kindAttachment, "bytes in "+r.where(), "members.csv")
 			}
-		case isText && key == "url" && isAttachment:
+		case key == "url" && isAttachment:
 			r.text(s)
 			r.unclassified(kindAttachment, "a file is named in "+r.where(), "members.csv")
-		case isText && key == "text":
+		case key == "text":
 			r.text(s)
-			r.textMember(m, a, isConcept, s)
-		case isText && key == "display", isText && key == "reference":
+			r.textMember(m, a, o.isConcept, s)
+		case key == "display", key == "reference":
 			r.text(s)
 		default:
 			in.key = key
-			r.value(v, in)
+			r.text(s)
+			r.prose(s, in)
 		}
 		r.path = r.path[:len(r.path)-1]
+	}
+	clear(r.stack[from:to])
+	r.stack = r.stack[:from]
+}
+
+// inner looks at an object that is a resource: the part's own, or one within it.
+func (r *reader) inner(m map[string]any, a around, typ string) {
+	switch {
+	case len(r.path) == 0:
+		r.coded(m, typ)
+	case a.key == "contained":
+		r.coded(m, typ)
+		if c := r.categoryOf(m); c != payload.Other && c != r.category {
+			r.unclassified("contained "+typ, typ+" in "+r.where(), "types.csv")
+		}
+	default:
+		r.unclassified("contained "+typ, typ+" in "+r.where(), "types.csv")
 	}
 }
 
@@ -419,9 +464,7 @@ func (r *reader) coding(address, code string, named bool) {
 		if address == "" {
 			sys = unknown
 		}
-		if len(r.systems) < maxRemembered {
-			r.systems[address] = sys
-		}
+		r.systems[address] = sys
 	}
 	normal, known := normalCode(code), r.Tables.systems[sys.name] != nil
 	rows := r.codes[sys.name].find(normal)
@@ -472,10 +515,9 @@ func (r *reader) extension(m map[string]any, a around) (known, names bool) {
 
 // reference notes where an object that is no coding points to, and a name in it that
 // nothing else is known of.
-func (r *reader) reference(m map[string]any, a around, display string) {
-	ref := int32(-1)
-	s := str(m, "reference")
-	here := r.ids[s]
+func (r *reader) reference(m map[string]any, a around, o *special) {
+	ref, s := int32(-1), o.reference
+	here := s != "" && r.ids[s]
 	if s != "" && !here {
 		if ref = r.lookAt(s).ref; ref < 0 && !strings.HasPrefix(s, "#") {
 			ref = r.number(" " + s) // an id alone, which only a reference can be
@@ -496,7 +538,7 @@ func (r *reader) reference(m map[string]any, a around, display string) {
 	case here:
 	case medicine:
 		r.hopes = append(r.hopes, hope{ref, kindNoCode, "a medicine that is not here in " + r.where(), true})
-	case display == "" || r.members[a.key] == memberWho:
+	case o.display == "" || r.members[a.key] == memberWho:
 	case r.types[typeOf(s)].pointed != pointedAll || r.types[str(m, "type")].pointed != pointedAll:
 	default:
 		r.hopes = append(r.hopes, hope{ref, kindFreeText, "a name of something that is not here in " + r.where(), false})
@@ -537,6 +579,11 @@ func addresses(ref string) (keys []string) {
 		return []string{strings.ToLower(ref)}
 	}
 	keys = append(keys, strings.ToLower(ref))
+	for _, scheme := range []string{"urn:uuid:", "urn:oid:"} {
+		if id, ok := strings.CutPrefix(keys[0], scheme); ok {
+			keys = append(keys, " "+id)
+		}
+	}
 	if base, _, ok := strings.Cut(ref, "#"); ok {
 		keys = append(keys, strings.ToLower(base))
 	}
@@ -578,7 +625,7 @@ func names(entry, resource map[string]any) (keys []string) {
 		}
 	}
 	if id := str(resource, "id"); id != "" {
-		keys = append(keys, str(resource, "resourceType")+"/"+id, "urn:uuid:"+id, "urn:oid:"+id, " "+id)
+		keys = append(keys, str(resource, "resourceType")+"/"+id, " "+id)
 	}
 	ids := list(resource["identifier"])
 	if id, ok := resource["identifier"].(map[string]any); ok {

@@ -8,6 +8,7 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -242,7 +243,7 @@ func (s *scanner) object(into map[string]any, each func(member) bool) bool {
 					return false
 				}
 				if into != nil {
-					into[string(m.name)] = v
+					into[keep(m.name)] = v
 				}
 			}
 			s.space()
@@ -430,4 +431,27 @@ func unescape(raw []byte, escaped bool) string {
 		out = utf8.AppendRune(out, r)
 	}
 	return string(append(out, raw...))
+}
+
+// usual are the names of most members, so that each stands in memory once.
+var usual = func() map[string]string {
+	names := map[string]string{}
+	for name := range strings.FieldsSeq(`address amount asserter author birthDate category city class clinicalStatus code coding component
+		contained context country created criticality date display dosage effectiveDateTime encounter end entry extension family fullUrl
+		gender given id identifier individual intent interpretation issued item lastUpdated line location lotNumber meta method name note
+		occurrenceDateTime onsetDateTime organization participant patient performedPeriod performer period postalCode profile provider
+		quantity reasonCode reasonReference recordedDate reference referenceRange request requester resource resourceType result sequence
+		serviceProvider start state status subject system tag telecom text type unit url use vaccineCode value valueCode valueCodeableConcept
+		valueCoding valueDecimal valueQuantity valueString verificationStatus version versionId`) {
+		names[name] = name
+	}
+	return names
+}()
+
+// keep returns a name as a string.
+func keep(name []byte) string {
+	if s, ok := usual[string(name)]; ok {
+		return s
+	}
+	return string(name)
 }

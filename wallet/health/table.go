@@ -29,7 +29,9 @@ const ErrTable fault.Code = "bad-table"
 const (
 	MaxTable     = 4 << 20 // bytes
 	MaxTableRows = 50000
-	maxCell      = 500 // bytes
+	maxWords     = 1000 // rows of words
+	maxWord      = 40   // bytes of a word
+	maxCell      = 500  // bytes
 )
 
 // rulesVersion counts the changes of LABELS.md that are not changes of tables.
@@ -72,7 +74,7 @@ func ParseTable(name string, r io.Reader) (*Table, error) {
 	case len(data) > MaxTable:
 		return nil, ErrTable.With("line", 0, "why", fmt.Sprintf("it is larger than %d bytes", MaxTable))
 	}
-	t := &Table{Name: name}
+	t, words := &Table{Name: name}, 0
 	err = readTable(data, tableHeader, func(line int, cells []string) error {
 		if len(t.Rows) == MaxTableRows {
 			return ErrTable.With("line", line, "why", fmt.Sprintf("it has more than %d rows", MaxTableRows))
@@ -80,6 +82,11 @@ func ParseTable(name string, r io.Reader) (*Table, error) {
 		row := Row{cells[0], cells[1], Sensitivity(cells[2]), cells[3], cells[4], cells[5]}
 		if why := row.fault(); why != "" {
 			return ErrTable.With("line", line, "why", why)
+		}
+		if row.System == wordSystem {
+			if words++; words > maxWords {
+				return ErrTable.With("line", line, "why", fmt.Sprintf("it has more than %d words", maxWords))
+			}
 		}
 		t.Rows = append(t.Rows, row)
 		return nil
@@ -109,6 +116,8 @@ func (r *Row) fault() string {
 		return "a word can make nothing plain"
 	case r.System == wordSystem && len(strings.TrimSpace(normalText(word))) < 3:
 		return "a word has at least three letters or digits"
+	case r.System == wordSystem && len(word) > maxWord:
+		return fmt.Sprintf("a word has more than %d bytes", maxWord)
 	case r.System != wordSystem && (normalCode(r.Code) == "" || strings.Contains(strings.TrimSuffix(r.Code, "*"), "*")):
 		return "its code is empty, or has a star before its end"
 	case r.System != wordSystem && word == "" && r.Says != plain:
@@ -321,11 +330,15 @@ func makeTables(imported []*Table) (*Tables, error) {
 	}); err != nil {
 		return nil, err
 	}
-	for _, table := range append(Own(), imported...) {
+	own := Own()
+	for i, table := range append(own, imported...) {
 		fmt.Fprintf(sum, "%s\x00%d\x00", table.Name, len(table.Rows))
 		for _, row := range table.Rows {
 			if why := row.fault(); why != "" {
 				return nil, ErrTable.With("line", 0, "why", why)
+			}
+			if i < len(own) && row.System != wordSystem && t.systems[row.System] == nil {
+				return nil, fmt.Errorf("%s: no system %q", table.Name, row.System)
 			}
 			fmt.Fprintf(sum, "%q\n", []string{row.System, row.Code, string(row.Says), row.What, row.Source, row.Date})
 			t.addRow(&tableRow{row, table.Name})
