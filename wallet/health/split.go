@@ -207,7 +207,7 @@ func (c *cutter) single() bool {
 		return c.put(entry{from: r.start, to: r.end, resource: r})
 	}
 	if c.Form = FormBundle; entries >= 0 && len(c.Parts) == 0 { // resourceType stands behind them
-		c.at, c.depth = entries, 1
+		c.at = entries
 		ok = c.entries()
 	}
 	return ok && (len(c.Parts) > 0 || c.fail(r.start, "a Bundle without an entry"))

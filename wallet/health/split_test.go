@@ -167,6 +167,7 @@ func TestNotSplit(t *testing.T) {
 		{"an entry that is a resource", bundleOf(`{"resourceType":"Basic","resource":{"resourceType":"Basic"}}`), "entry 1: it is a resource itself"},
 		{"late type and a bad entry", `{"entry":[{}],"resourceType":"Bundle"}`, "entry 1: it has no resource"},
 		{"too deep", bundleOf(`{"resource":{"resourceType":"Basic","a":` + nested(61) + `}}`), "too many arrays"},
+		{"too deep, with a late type", `{"entry":[{"resource":{"resourceType":"Basic","a":` + nested(61) + `}}],"resourceType":"Bundle"}`, "too many arrays"},
 		{"too deep for a Bundle", `{"resourceType":"Basic","a":` + nested(61) + `}`, "too many arrays"},
 		{"too deep in a line", "{\"resourceType\":\"Basic\"}\n{\"resourceType\":\"Basic\",\"a\":" + nested(61) + "}", "line 2: too many arrays"},
 		{"too many members", `{"resourceType":"Basic"` + many(256) + `}`, "more than 256 members"},
@@ -177,6 +178,9 @@ func TestNotSplit(t *testing.T) {
 	} {
 		file := []byte(c.file)
 		cut, err := Split(file)
+		if string(file) != c.file {
+			t.Errorf("%s was changed", c.name)
+		}
 		if e, _ := fault.As(err, ErrNotSplit); cut != nil || errors.Is(err, ErrNotFHIR) || !strings.Contains(fault.Get[string](e, "why"), c.why) {
 			t.Errorf("%s: %v, want %s", c.name, err, c.why)
 		}
@@ -490,7 +494,11 @@ func FuzzSplit(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, file []byte) {
 		file = slices.Clip(file)
+		as := string(file)
 		cut, err := Split(file)
+		if string(file) != as {
+			t.Fatal("the file was changed")
+		}
 		if errors.Is(err, ErrNotFHIR) != !IsFHIR("", file) {
 			t.Fatalf("%v, and FHIR: %t", err, IsFHIR("", file))
 		}
@@ -574,6 +582,7 @@ func TestSubsetRefuses(t *testing.T) {
 		{"narrative between", body, `"text":{}`, "a comma is missing"},
 		{"narrative with two commas", body, `,"text":{},`, "more follows"},
 		{"empty narrative", body, `,`, "a key is missing"},
+		{"narrative that is not UTF-8", body, ",\"text\":\"\xff\"", "it is not UTF-8"},
 		{"narrative of bad JSON", body, `,"text":{"a":01}`, "a comma"},
 	} {
 		g := Granted{Body: []byte(c.body)}
