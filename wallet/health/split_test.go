@@ -432,7 +432,9 @@ func TestSplitPublished(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Log(forms, parts, texts)
+	if forms[FormBundle] < 16 || forms[FormResource] < 60 || forms["not split"] > 2 || parts < 1100 || texts < 150 {
+		t.Errorf("%v, with %d parts, %d of them narratives", forms, parts, texts)
+	}
 }
 
 func viaStandard(t *testing.T, b []byte) (v any) {
