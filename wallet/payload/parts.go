@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -66,6 +67,39 @@ func (s Scope) MarshalJSON() ([]byte, error) {
 	p := plain(s)
 	p.Categories, p.Sensitive = append([]Category{}, s.Categories...), append([]string{}, s.Sensitive...)
 	return encode(p)
+}
+
+// Words is a scope as people read it. The role's name is the giver's word.
+func (s *Scope) Words() string {
+	var b strings.Builder
+	if s.Role != "" {
+		b.WriteString(s.Role)
+		if s.Beyond {
+			b.WriteString(" (beyond its days or purposes)")
+		}
+		b.WriteString(": ")
+	}
+	if len(s.Categories) == 0 {
+		b.WriteString("nothing")
+	}
+	for i, c := range s.Categories {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(string(c))
+	}
+	if len(s.Sensitive) > 0 {
+		b.WriteString("; with " + strings.Join(s.Sensitive, ", "))
+	}
+	switch {
+	case s.Since != "" && s.Until != "":
+		b.WriteString("; dated " + s.Since + " to " + s.Until)
+	case s.Since != "":
+		b.WriteString("; dated " + s.Since + " or later")
+	case s.Until != "":
+		b.WriteString("; dated " + s.Until + " or earlier")
+	}
+	return b.String()
 }
 
 func (t *Terms) scopeInRange() bool {
