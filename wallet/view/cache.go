@@ -169,7 +169,7 @@ func (f *version) take(v *View, _ place) bool {
 type summary struct {
 	peer    crypto.Address // its signature was checked before
 	purpose payload.Purpose
-	records []byte // as JSON
+	records []byte // the set, as JSON
 }
 
 func (f *summary) fields(c *codec.Codec) {
@@ -478,7 +478,11 @@ func (v *View) NoteKey(t *Thread, number int, k payload.FileKey) {
 
 // NoteTerms takes up the terms of a grant, which were verified.
 func (v *View) NoteTerms(t *Thread, tr *payload.Terms) error {
-	text, err := json.Marshal(tr.Records)
+	said := any(tr.Records)
+	if tr.Scope != nil {
+		said = scoped{tr.Records, tr.Scope}
+	}
+	text, err := json.Marshal(said)
 	if err != nil {
 		return err
 	}
@@ -537,7 +541,7 @@ func (v *View) Terms(t *Thread) (*payload.Terms, error) {
 		return nil, err
 	}
 	tr := &payload.Terms{V: payload.Version, Ledger: v.Client.ID(), Author: e.Author, Recipient: e.Counterparty, From: v.Identity().Address(), To: t.Terms.Peer,
-		NotBefore: e.NotBefore, NotAfter: e.NotAfter, Purpose: t.Terms.Purpose, Records: t.Terms.Set.Records,
+		NotBefore: e.NotBefore, NotAfter: e.NotAfter, Purpose: t.Terms.Purpose, Scope: t.Terms.Set.Scope, Records: t.Terms.Set.Records,
 		K: int(f.k), N: len(f.shares), Envelope: f.envelope, Lock: f.lock, Shares: f.shares}
 	if t.end < e.NotAfter {
 		tr.Until = t.end

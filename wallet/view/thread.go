@@ -1,6 +1,7 @@
 package view
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/json"
@@ -76,7 +77,16 @@ type Summary struct {
 }
 
 // RecordSet is a list of records that grants share; not to be changed.
-type RecordSet struct{ Records []payload.TermsRecord }
+type RecordSet struct {
+	Records []payload.TermsRecord
+	Scope   *payload.Scope // what of those with a root; nil if there is none
+}
+
+// scoped is the JSON of a set with a scope; that of one without is its records alone.
+type scoped struct {
+	Records []payload.TermsRecord `json:"records"`
+	Scope   *payload.Scope        `json:"scope"`
+}
 
 // FollowUps returns the follow-ups, oldest first.
 func (t *Thread) FollowUps() []FollowUp {
@@ -130,7 +140,7 @@ type threads struct {
 	byID   map[contract.ID]*Thread
 
 	// Sets and summaries are kept once, since in a batch most consents name the same.
-	sets      map[crypto.Hash]*RecordSet // by the hash of the records as JSON
+	sets      map[crypto.Hash]*RecordSet // by the hash of their JSON
 	summaries []*Summary
 	summaryAt map[Summary]uint32
 }
@@ -159,10 +169,15 @@ func (ts *threads) add(t Thread) {
 func (ts *threads) set(text []byte) (s *RecordSet, ok bool) {
 	sum := sha256.Sum256(text)
 	if s = ts.sets[sum]; s == nil {
-		s = &RecordSet{}
-		if json.Unmarshal(text, &s.Records) != nil {
+		var x scoped
+		into := any(&x)
+		if bytes.HasPrefix(text, []byte("[")) {
+			into = &x.Records
+		}
+		if json.Unmarshal(text, into) != nil {
 			return nil, false
 		}
+		s = &RecordSet{x.Records, x.Scope}
 		ts.sets[sum] = s
 	}
 	return s, true
