@@ -17,10 +17,15 @@ import (
 // another number.
 const PolicyURI = "https://github.com/carekey/carekey/blob/main/wallet/health/policy-1.md"
 
+// PartsPolicyURI is the same of a consent that gives parts of a record: the text in
+// policy-2.md.
+const PartsPolicyURI = "https://github.com/carekey/carekey/blob/main/wallet/health/policy-2.md"
+
 // Systems of the identifiers that are carekey's own.
 const (
 	ConsentSystem = "https://github.com/carekey/carekey/fhir/consent" // ledger id / id of the grant's entry
 	RecordSystem  = "https://github.com/carekey/carekey/fhir/record"  // id of the record's entry / version
+	PartSystem    = "https://github.com/carekey/carekey/fhir/part"    // id of the grant's entry / of the record's / version: the parts of it that this grant gives
 )
 
 // Code systems.
@@ -77,6 +82,7 @@ type GivenRecord struct {
 	ID      crypto.Hash
 	Version int
 	Title   string
+	Part    string // what of it, in words, if only parts of it are given; else "". The title is not written then: it is of the whole
 }
 
 // ErrUnmappable: a consent cannot be written as FHIR without saying something that it
@@ -172,11 +178,20 @@ func NewConsent(g Giver, c *Given) (*Consent, error) {
 	}
 	for _, r := range c.Records {
 		id := Identifier{RecordSystem, fmt.Sprintf("%s/%d", r.ID, r.Version)}
-		out.Provision.Data = append(out.Provision.Data, Data{"instance", Reference{Identifier: &id, Display: clean(r.Title)}})
+		title := r.Title
+		if r.Part != "" {
+			out.Policy[0].URI = PartsPolicyURI
+			id = Identifier{PartSystem, c.ID.String() + "/" + id.Value}
+			title = partOf + r.Part
+		}
+		out.Provision.Data = append(out.Provision.Data, Data{"instance", Reference{Identifier: &id, Display: clean(title)}})
 	}
 	out.Text = narrative(g, c, purpose)
 	return out, nil
 }
+
+// partOf begins what is said of a record of which parts are given.
+const partOf = "Part of a record: "
 
 // narrative is the consent in plain language.
 func narrative(g Giver, c *Given, purpose string) Narrative {
@@ -195,6 +210,9 @@ func narrative(g Giver, c *Given, purpose string) Narrative {
 		name(g.Name, g.Address), name(c.To, c.Address), purpose, from, lastSecond(c.Until))
 	for _, r := range c.Records {
 		title := clean(r.Title)
+		if r.Part != "" {
+			title = clean(partOf + r.Part)
+		}
 		if title == "" {
 			title = r.ID.String()
 		}

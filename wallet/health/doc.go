@@ -28,6 +28,11 @@
 //     so the reference has no type.
 //   - Each record version is one provision.data of meaning instance, by logical
 //     reference. Without data a Consent would cover everything.
+//   - So is what is given of a record of which only parts are, by an identifier of its
+//     own ([PartSystem], [PartsPolicyURI]): the record's would permit all of it. R4's ways
+//     to narrow a permission (class, securityLabel, dataPeriod, nested denials) cannot say
+//     which parts those are, as the tables and the patient label them, and each alone
+//     would say more than was given.
 //   - provision.type stands on the root, although R4's text has it for nested ones
 //     only: readers differ in what its absence means. The base is to deny; that and how
 //     several values are to be read is in the policy, [PolicyURI].

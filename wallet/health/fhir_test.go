@@ -73,7 +73,9 @@ func samples(t *testing.T) []Given {
 	upcoming.ID, upcoming.Status, upcoming.From = id(13), "upcoming", hour(t, "2026-12-01T00:00:00Z")
 	research.ID, research.Purpose, research.To = id(14), "HRESCH", "" // no contact any more
 	test.ID, test.Purpose = id(15), "HTEST"
-	return []Given{base, revoked, expired, upcoming, research, test}
+	parts := base
+	parts.ID, parts.Records = id(16), []GivenRecord{allergies, {ID: id(3), Version: 2, Title: "Discharge after psychosis", Part: "nurse: medications, vitals"}}
+	return []Given{base, revoked, expired, upcoming, research, test, parts}
 }
 
 func marshal(t *testing.T, v any, indent string) []byte {
@@ -160,13 +162,46 @@ func TestPurposes(t *testing.T) {
 
 // The package's page and the policy say what the resources name.
 func TestPolicyNamesWhatIsExported(t *testing.T) {
-	name := PolicyURI[strings.LastIndexByte(PolicyURI, '/')+1:]
-	b, err := os.ReadFile(name)
+	for uri, systems := range map[string][]string{PolicyURI: {ConsentSystem}, PartsPolicyURI: {ConsentSystem, PartSystem}} {
+		name := uri[strings.LastIndexByte(uri, '/')+1:]
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range systems {
+			if !strings.Contains(string(b), s) {
+				t.Errorf("%s does not name %s", name, s)
+			}
+		}
+	}
+}
+
+// A consent to parts of a record permits no reader the record, and does not tell what it
+// is called.
+func TestPartsAreNotTheRecord(t *testing.T) {
+	all := samples(t)
+	whole, parts := all[0], all[len(all)-1]
+	out, err := NewConsent(maria, &parts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(b), ConsentSystem) {
-		t.Errorf("%s does not name %s", name, ConsentSystem)
+	text := string(marshal(t, out, ""))
+	record := parts.Records[1]
+	if strings.Contains(text, `"`+record.ID.String()) || strings.Contains(text, "psychosis") {
+		t.Errorf("the record itself is there: %s", text)
+	}
+	want := Identifier{PartSystem, fmt.Sprintf("%s/%s/2", parts.ID, record.ID)}
+	if got := out.Provision.Data[1].Reference; *got.Identifier != want || got.Display != "Part of a record: nurse: medications, vitals" {
+		t.Errorf("%+v", got)
+	}
+	if got := out.Provision.Data[0].Reference; got.Identifier.System != RecordSystem || got.Display != "Allergies" {
+		t.Errorf("the whole record beside it: %+v", got)
+	}
+	if out.Policy[0].URI != PartsPolicyURI {
+		t.Errorf("policy: %+v", out.Policy)
+	}
+	if out, err = NewConsent(maria, &whole); err != nil || out.Policy[0].URI != PolicyURI {
+		t.Errorf("policy of a whole record: %+v %v", out, err)
 	}
 }
 
@@ -191,7 +226,7 @@ func generate(r *rand.Rand) Given {
 		c.ID[i] = byte(r.Uint32())
 	}
 	for range 1 + r.IntN(4) {
-		c.Records = append(c.Records, GivenRecord{ID: id(byte(r.Uint32())), Version: 1 + r.IntN(1000), Title: text()})
+		c.Records = append(c.Records, GivenRecord{ID: id(byte(r.Uint32())), Version: 1 + r.IntN(1000), Title: text(), Part: []string{"", text()}[r.IntN(2)]})
 	}
 	if r.IntN(2) == 0 {
 		c.From = at(1 + r.IntN(1_000_000))
