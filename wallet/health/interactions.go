@@ -1,0 +1,325 @@
+package health
+
+import (
+	"bufio"
+	_ "embed"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// interactionsTable is our own table of the pairs of classes that a panel of experts found
+// should be warned of everywhere (Phansalkar et al., JAMIA 2012;19:735), with the ingredients
+// of each class. What its lines are stands at its head.
+//
+//go:embed tables/interactions.tsv
+var interactionsTable string
+
+// InteractionPairs is how many pairs the paper has.
+const InteractionPairs = 15
+
+// medicineTable is the table that is shipped.
+var medicineTable = mustInteractions(interactionsTable)
+
+// interactionTable knows ingredients, and which pairs of them to look for.
+type interactionTable struct {
+	version, date string
+	sources       map[string]string
+	pairs         []interactionPair
+	class         map[string]map[string]string // class to ingredient to the key of its source
+	code          map[string]string            // RxNorm code to ingredient
+	word          map[string]string            // one or more words, in lower case, to ingredient
+	longest       int                          // words of one name
+	penicillin    map[string]bool
+}
+
+type interactionPair struct {
+	number         int
+	a, b           string // classes
+	nameA, nameB   string
+	source, onDate string
+}
+
+func mustInteractions(text string) *interactionTable {
+	t, err := parseInteractions(text)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+// parseInteractions reads a table. Every ingredient of a class has a line of its own, every
+// line a source that stands in the table, and no name or code is of two ingredients.
+func parseInteractions(text string) (*interactionTable, error) {
+	t := &interactionTable{sources: map[string]string{}, class: map[string]map[string]string{}, code: map[string]string{}, word: map[string]string{}, penicillin: map[string]bool{}}
+	known := map[string]bool{}
+	var need []string
+	lines := bufio.NewScanner(strings.NewReader(text))
+	for n := 1; lines.Scan(); n++ {
+		line := lines.Text()
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		f := strings.Split(line, "\t")
+		bad := func(why string) error { return fmt.Errorf("line %d: %s", n, why) }
+		length := map[string]int{"table": 4, "source": 3, "pair": 8, "class": 5, "ingredient": 5, "penicillin": 4}[f[0]]
+		if len(f) != length {
+			return nil, bad("not a line of this table")
+		}
+		if f[0] != "table" && f[0] != "source" && t.sources[f[length-2]] == "" {
+			return nil, bad("no source " + f[length-2])
+		}
+		switch f[0] {
+		case "table":
+			t.version, t.date = f[2], f[3]
+		case "source":
+			t.sources[f[1]] = f[2]
+		case "pair":
+			t.pairs = append(t.pairs, interactionPair{len(t.pairs) + 1, f[2], f[3], f[4], f[5], f[6], f[7]})
+			if f[1] != fmt.Sprint(len(t.pairs)) {
+				return nil, bad("the pairs are not in order")
+			}
+		case "class":
+			if t.class[f[1]] == nil {
+				t.class[f[1]] = map[string]string{}
+			}
+			t.class[f[1]][f[2]] = f[3]
+			need = append(need, f[2])
+		case "penicillin":
+			t.penicillin[f[1]] = true
+			need = append(need, f[1])
+		case "ingredient":
+			words := strings.Split(f[2], ", ")
+			if t.code[f[1]] != "" {
+				return nil, bad("a code of two ingredients")
+			}
+			t.code[f[1]] = words[0]
+			known[words[0]] = true
+			for _, w := range words {
+				if t.word[w] != "" {
+					return nil, bad("a word of two ingredients")
+				}
+				t.word[w] = words[0]
+				t.longest = max(t.longest, len(nameWords(w)))
+			}
+		}
+	}
+	for _, name := range need {
+		if !known[name] {
+			return nil, fmt.Errorf("no line for the ingredient %s", name)
+		}
+	}
+	for _, p := range t.pairs {
+		if t.class[p.a] == nil || t.class[p.b] == nil {
+			return nil, fmt.Errorf("pair %d: no such class", p.number)
+		}
+	}
+	return t, lines.Err()
+}
+
+// nameWords are the words of a text in lower case: letters, digits, and an apostrophe within.
+func nameWords(s string) []string {
+	return strings.FieldsFunc(strings.ToLower(strings.ReplaceAll(s, "’", "'")), func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '\''
+	})
+}
+
+// ingredients are what a medicine contains, as far as the table knows: by an RxNorm code of
+// an ingredient, else by words of its name. Never nil.
+func (t *interactionTable) ingredients(name string, codes []ViewCode) []string {
+	var out []string
+	names := []string{name}
+	for _, c := range codes {
+		if c.System == sysRxNorm && t.code[c.Code] != "" {
+			out = append(out, t.code[c.Code])
+		}
+		names = append(names, c.Display)
+	}
+	for _, s := range names {
+		words := nameWords(s)
+		for i := 0; i < len(words); {
+			n := min(t.longest, len(words)-i)
+			for ; n > 0; n-- {
+				if in := t.word[strings.Join(words[i:i+n], " ")]; in != "" {
+					out = append(out, in)
+					break
+				}
+			}
+			i += max(n, 1)
+		}
+	}
+	return append([]string{}, uniq(out)...)
+}
+
+// whole reports whether each ingredient of a medicine is known: each that it is said to
+// contain, else each part of its name, such as "a 5 MG / b 10 MG Oral Tablet". What is not
+// whole was not checked.
+func (t *interactionTable) whole(name string, codes []ViewCode, contains []codeable) bool {
+	if len(contains) > 0 {
+		return !slices.ContainsFunc(contains, func(c codeable) bool { return len(t.ingredients(c.name, c.codes)) == 0 })
+	}
+	parts := strings.NewReplacer(" and ", "/", " with ", "/").Replace(strings.ToLower(name))
+	for _, part := range strings.FieldsFunc(parts, func(r rune) bool { return r == '/' || r == '+' || r == '&' || r == ';' }) {
+		if !strings.ContainsFunc(part, unicode.IsLetter) || unitOnly(part) {
+			continue // 5 MG/ML
+		}
+		if len(t.ingredients(part, nil)) == 0 {
+			return len(codes) == 1 && codes[0].System == sysRxNorm && t.code[codes[0].Code] != ""
+		}
+	}
+	return len(t.ingredients(name, codes)) > 0
+}
+
+// unitOnly reports whether a part of a name is a unit behind a stroke, as in MG/ML.
+func unitOnly(part string) bool {
+	w := nameWords(part)
+	return len(w) > 0 && slices.Contains([]string{"ml", "mg", "mcg", "g", "hr", "h", "actuat", "24", "12", "1", "l", "dose", "unt"}, w[0])
+}
+
+// ViewInteractions is what was looked for among a person's medicines, and what was found.
+type ViewInteractions struct {
+	Pairs      int               `json:"pairs"` // that were looked for
+	Of         int               `json:"of"`    // that the paper has
+	Table      string            `json:"table"` // version and date
+	Classes    []string          `json:"classes"`
+	Checked    int               `json:"checked"`    // medicines that hold, of which every ingredient is known
+	NotChecked []string          `json:"notChecked"` // medicines that hold, of which one is not known
+	Ended      int               `json:"ended"`      // medicines that a source says are over: not looked at
+	Found      []ViewInteraction `json:"found"`
+	Allergies  []ViewAllergic    `json:"allergies"` // medicines that an allergy names
+}
+
+// ViewInteraction is a pair that was found.
+type ViewInteraction struct {
+	Pair        int      `json:"pair"`
+	Medicines   []string `json:"medicines"` // one of each side, as sources name them
+	Ingredients []string `json:"ingredients"`
+	Classes     []string `json:"classes"`
+	Source      []string `json:"source"` // of the pair, and of each ingredient where it is another
+	Sources     []int    `json:"sources"`
+}
+
+// ViewAllergic is a medicine that somebody is said to be allergic to.
+type ViewAllergic struct {
+	Allergy  string `json:"allergy"`
+	Medicine string `json:"medicine"`
+	Why      string `json:"why"`
+	Sources  []int  `json:"sources"`
+}
+
+// check looks for the pairs among the medicines that hold.
+func (t *interactionTable) check(p *ViewPerson) ViewInteractions {
+	out := ViewInteractions{Pairs: len(t.pairs), Of: InteractionPairs, Table: "version " + t.version + " of " + t.date,
+		Classes: []string{}, NotChecked: []string{}, Found: []ViewInteraction{}, Allergies: []ViewAllergic{}}
+	for _, pair := range t.pairs {
+		out.Classes = append(out.Classes, pair.nameA+" with "+pair.nameB)
+	}
+	with := map[string][]ViewItem{} // ingredient to medicines
+	var unknown []string
+	checked := map[string]bool{}
+	for _, it := range p.Medicines.Items {
+		if !it.Current {
+			out.Ended++
+			continue
+		}
+		for _, in := range it.Ingredients {
+			with[in] = append(with[in], it)
+		}
+		if it.whole {
+			checked[it.Group+"\x00"+it.Name] = true
+		} else {
+			unknown = append(unknown, medicineName(it))
+		}
+		for _, a := range p.Allergies.Items {
+			if why := t.allergic(a, it); why != "" {
+				out.Allergies = append(out.Allergies, ViewAllergic{a.Name, medicineName(it), why, sourcesOf(a, it)})
+			}
+		}
+	}
+	out.Checked, out.NotChecked = len(checked), append(out.NotChecked, uniq(unknown)...)
+	for _, pair := range t.pairs {
+		for a, as := range with {
+			for b, bs := range with {
+				fromA, fromB := t.class[pair.a][a], t.class[pair.b][b]
+				if a == b || fromA == "" || fromB == "" || pair.a == pair.b && a > b {
+					continue
+				}
+				found := ViewInteraction{Pair: pair.number, Ingredients: []string{a, b}, Classes: []string{pair.nameA, pair.nameB},
+					Medicines: []string{medicineName(as[0]), medicineName(bs[0])}, Source: []string{t.sources[pair.source]}, Sources: sourcesOf(append(slices.Clone(as), bs...)...)}
+				for _, from := range []string{fromA, fromB} {
+					if s := t.sources[from]; !slices.Contains(found.Source, s) {
+						found.Source = append(found.Source, s)
+					}
+				}
+				out.Found = append(out.Found, found)
+			}
+		}
+	}
+	slices.SortFunc(out.Found, func(a, b ViewInteraction) int {
+		if a.Pair != b.Pair {
+			return a.Pair - b.Pair
+		}
+		return slices.Compare(a.Ingredients, b.Ingredients)
+	})
+	slices.SortFunc(out.Allergies, func(a, b ViewAllergic) int {
+		return slices.Compare([]string{a.Allergy, a.Medicine, a.Why}, []string{b.Allergy, b.Medicine, b.Why})
+	})
+	out.Allergies = slices.CompactFunc(out.Allergies, func(a, b ViewAllergic) bool {
+		return a.Allergy == b.Allergy && a.Medicine == b.Medicine && a.Why == b.Why
+	})
+	return out
+}
+
+func medicineName(it ViewItem) string {
+	if it.Name == "" {
+		return "a medicine without a name"
+	}
+	return it.Name
+}
+
+func sourcesOf(items ...ViewItem) (out []int) {
+	for _, it := range items {
+		for _, c := range it.Copies {
+			out = append(out, c.Source)
+		}
+	}
+	return uniq(out)
+}
+
+// penicillins are codes for the class as such: SNOMED CT (single codes, our own words:
+// penicillin; what has the structure of a penicillin; allergy to penicillin) and RxNorm.
+var penicillins = []string{
+	sysSNOMED + "|764146007", sysSNOMED + "|6369005", sysSNOMED + "|373270004", sysSNOMED + "|91936005", sysRxNorm + "|70618",
+}
+
+// allergic is why an allergy names a medicine; "" if it does not: the same code, the same
+// ingredient, or both are penicillins. No other kinship is known here.
+func (t *interactionTable) allergic(a, medicine ViewItem) string {
+	for _, c := range a.Codes {
+		for _, d := range medicine.Codes {
+			if c.System == d.System && c.Code == d.Code {
+				return "the same code"
+			}
+		}
+	}
+	of := t.ingredients(a.Name, a.Codes)
+	penicillin := slices.ContainsFunc(of, func(s string) bool { return t.penicillin[s] })
+	for _, in := range of {
+		if slices.Contains(medicine.Ingredients, in) {
+			return "the same ingredient, " + in
+		}
+	}
+	for _, c := range a.Codes {
+		penicillin = penicillin || slices.Contains(penicillins, c.System+"|"+c.Code)
+	}
+	for _, w := range nameWords(a.Name) {
+		penicillin = penicillin || w == "penicillin" || w == "penicillins" || w == "penicilline"
+	}
+	for _, in := range medicine.Ingredients {
+		if penicillin && t.penicillin[in] {
+			return in + " is a penicillin too"
+		}
+	}
+	return ""
+}

@@ -1,0 +1,279 @@
+package health
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// ViewConflict is where sources say different things of the same, or what may be one thing
+// and stands twice. Nothing is decided.
+type ViewConflict struct {
+	Kind    string `json:"kind"`
+	Section string `json:"section"`
+	Says    string `json:"says"`
+	Sources []int  `json:"sources"`
+}
+
+// Kinds of a ViewConflict, the worst first.
+const (
+	ConflictAbsence      = "absence"      // one says that there is none, another has one
+	ConflictWithdrawn    = "withdrawn"    // one withdrew it, another did not
+	ConflictCriticality  = "criticality"  // high here, low there
+	ConflictStatus       = "status"       // active here, over there
+	ConflictVerification = "verification" // confirmed here, not there
+	ConflictDose         = "dose"
+	ConflictEnd          = "end"
+	ConflictValue        = "value"     // two values of one thing at one time
+	ConflictDuplicate    = "duplicate" // one code, and dates that do not agree: one thing or several
+	ConflictSimilar      = "similar"   // one day, and codes that do not agree: one thing or several
+)
+
+var conflictKinds = []string{ConflictAbsence, ConflictWithdrawn, ConflictCriticality, ConflictStatus, ConflictVerification,
+	ConflictDose, ConflictEnd, ConflictValue, ConflictDuplicate, ConflictSimilar}
+
+func conflictsOf(p *ViewPerson, merged []*viewMerged) []ViewConflict {
+	out := []ViewConflict{}
+	add := func(kind, section, says string, sources []int) {
+		out = append(out, ViewConflict{kind, section, says, uniq(sources)})
+	}
+	absencesIn(p, merged, add)
+	for _, m := range merged {
+		m.conflicts(add)
+	}
+	duplicates(merged, add)
+	slices.SortFunc(out, func(a, b ViewConflict) int {
+		return cmp.Or(cmp.Compare(slices.Index(conflictKinds, a.Kind), slices.Index(conflictKinds, b.Kind)),
+			cmp.Compare(a.Section, b.Section), cmp.Compare(a.Says, b.Says), slices.Compare(a.Sources, b.Sources))
+	})
+	return out
+}
+
+type addConflict func(kind, section, says string, sources []int)
+
+// label names an item in a sentence.
+func (it *viewItem) label() string { return cmp.Or(it.Name, "something without a name") }
+
+// absencesIn finds who says that there is none where another source lists one that holds. What
+// the words cover counts: no known food allergy says nothing of penicillin.
+func absencesIn(p *ViewPerson, merged []*viewMerged, add addConflict) {
+	for _, at := range []struct {
+		name string
+		of   *ViewSection
+	}{{inAllergies, &p.Allergies}, {inMedicines, &p.Medicines}, {inProblems, &p.Problems}, {inImmunizations, &p.Immunizations}, {inProcedures, &p.Procedures}, {inResults, &p.Results}} {
+		for _, st := range at.of.None {
+			var names []string
+			sources := []int{st.Source}
+			for _, m := range merged {
+				if m.of[0].section != at.name || m.gone() || !m.within(st.Scope) {
+					continue
+				}
+				names = append(names, m.of[0].label())
+				for _, x := range m.of {
+					sources = append(sources, x.from.number)
+				}
+			}
+			if len(names) > 0 {
+				says := st.Says
+				if st.Scope != "" && !strings.Contains(strings.ToLower(says), st.Scope) {
+					says += " (" + st.Scope + ")"
+				}
+				add(ConflictAbsence, at.name, "a source says \""+says+"\", and there is: "+strings.Join(listed(names), ", "), sources)
+			}
+		}
+	}
+}
+
+// within reports whether something that holds lies within the scope of a statement. What
+// nobody says a kind of is within none but the whole.
+func (m *viewMerged) within(scope string) bool {
+	return slices.ContainsFunc(m.of, func(x *viewItem) bool {
+		over := len(x.Status) > 0 && slices.Contains([]string{"inactive", "resolved", "completed", "stopped", "remission"}, x.Status[0])
+		if x.section == inImmunizations || x.section == inProcedures || x.section == inResults {
+			over = false
+		}
+		return !x.gone && !over && (scope == "" || x.scope == scope)
+	})
+}
+
+// conflicts are those within one thing.
+func (m *viewMerged) conflicts(add addConflict) {
+	if len(m.of) < 2 {
+		return
+	}
+	apart := func(kind string, of func(x *viewItem) string) {
+		at := map[string][]int{}
+		var words []string
+		var all []int
+		for _, x := range m.of {
+			if w := of(x); w != "" {
+				words = append(words, w)
+				at[w] = append(at[w], x.from.number)
+				all = append(all, x.from.number)
+			}
+		}
+		words = worstFirst(words)
+		if len(words) < 2 {
+			return
+		}
+		for i, w := range words {
+			words[i] = w + " (" + sourcesText(uniq(at[w])) + ")"
+		}
+		add(kind, m.of[0].section, m.of[0].label()+": "+strings.Join(words, ", "), all)
+	}
+	if !m.gone() && slices.ContainsFunc(m.of, func(x *viewItem) bool { return x.gone }) {
+		apart(ConflictWithdrawn, func(x *viewItem) string {
+			if x.gone {
+				return "withdrawn"
+			}
+			return "listed"
+		})
+	}
+	one := func(list []string) string {
+		if len(list) == 0 {
+			return ""
+		}
+		return list[0]
+	}
+	apart(ConflictCriticality, func(x *viewItem) string { return one(x.Criticality) })
+	if m.of[0].section != inResults && m.of[0].section != inReports && m.of[0].section != inDocuments {
+		apart(ConflictStatus, func(x *viewItem) string { return one(x.Status) })
+	}
+	apart(ConflictVerification, func(x *viewItem) string { return one(x.Verification) })
+	apart(ConflictDose, func(x *viewItem) string {
+		return strings.ToLower(strings.Join(strings.Fields(strings.Join(x.Dose, ", then ")), " "))
+	})
+	apart(ConflictEnd, func(x *viewItem) string {
+		if x.End == "" {
+			return ""
+		}
+		return "to " + shownTime(x.End)
+	})
+}
+
+// sourcesText names sources by their numbers.
+func sourcesText(numbers []int) string {
+	var out []string
+	for _, n := range numbers {
+		out = append(out, strconv.Itoa(n))
+	}
+	if len(out) == 1 {
+		return "source " + out[0]
+	}
+	return "sources " + strings.Join(out, ", ")
+}
+
+// duplicates finds what may be one thing and is not merged.
+func duplicates(merged []*viewMerged, add addConflict) {
+	twice := map[string][]*viewMerged{}
+	points := map[string][]*viewMerged{}
+	days := map[string][]*viewMerged{}
+	for _, m := range merged {
+		x := m.of[0]
+		if m.gone() {
+			continue
+		}
+		switch {
+		case lasting[x.Type]:
+			for _, code := range m.codes() {
+				twice[x.section+"\x00"+code] = append(twice[x.section+"\x00"+code], m)
+			}
+		case x.Type == "Observation" && x.value != "":
+			t, ok := pointOf(x.When)
+			for _, code := range m.codes() {
+				if key := code + "\x00" + t.UTC().String(); ok {
+					points[key] = append(points[key], m)
+				}
+			}
+		case x.Type == "Immunization" && len(x.When) >= 10:
+			days[x.When[:10]] = append(days[x.When[:10]], m)
+		}
+	}
+	seen := map[string]bool{}
+	tell := func(kind string, of []*viewMerged, says func(m *viewMerged) string, end string) {
+		if len(of) < 2 {
+			return
+		}
+		var words []string
+		var sources []int
+		for _, m := range of {
+			words = append(words, says(m))
+			for _, x := range m.of {
+				sources = append(sources, x.from.number)
+			}
+		}
+		slices.Sort(words)
+		text := of[0].of[0].label() + " stands " + times(len(of)) + ": " + strings.Join(words, "; ") + end
+		if kind == ConflictSimilar {
+			text = strings.Join(words, "; ") + end
+		}
+		if key := kind + text; !seen[key] {
+			seen[key] = true
+			add(kind, of[0].of[0].section, text, sources)
+		}
+	}
+	for _, of := range twice {
+		tell(ConflictDuplicate, of, func(m *viewMerged) string {
+			when := "no date"
+			if w := m.item().When; w != "" {
+				when = shownTime(w)
+			}
+			return when + " (" + sourcesText(m.numbers()) + ")"
+		}, ". One or several is not said")
+	}
+	for _, of := range points {
+		var numbers []int
+		for _, m := range of {
+			numbers = append(numbers, m.numbers()...)
+		}
+		if len(uniq(numbers)) < 2 || len(listed(valuesOf(of))) < 2 {
+			continue // one source may well measure twice
+		}
+		tell(ConflictValue, of, func(m *viewMerged) string {
+			return m.of[0].Value + " (" + sourcesText(m.numbers()) + ")"
+		}, ", all at "+shownTime(of[0].of[0].When))
+	}
+	for day, of := range days {
+		for i, a := range of {
+			for _, b := range of[:i] {
+				if shares(a.codes(), b.codes()) || slices.ContainsFunc(a.numbers(), func(n int) bool { return slices.Contains(b.numbers(), n) }) {
+					continue
+				}
+				tell(ConflictSimilar, []*viewMerged{b, a}, func(m *viewMerged) string {
+					return m.of[0].label() + " (" + sourcesText(m.numbers()) + ")"
+				}, ", both on "+shownTime(day)+" under codes that are not compared")
+			}
+		}
+	}
+}
+
+func valuesOf(of []*viewMerged) (out []string) {
+	for _, m := range of {
+		out = append(out, m.of[0].value)
+	}
+	return out
+}
+
+func times(n int) string {
+	if n == 2 {
+		return "twice"
+	}
+	return counted(n, "time", "times")
+}
+
+func (m *viewMerged) codes() []string {
+	var out []string
+	for _, x := range m.of {
+		out = append(out, x.codes...)
+	}
+	return uniq(out)
+}
+
+func (m *viewMerged) numbers() []int {
+	var out []int
+	for _, x := range m.of {
+		out = append(out, x.from.number)
+	}
+	return uniq(out)
+}

@@ -1,0 +1,261 @@
+package health
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// result reads an Observation.
+func (v reading) result() {
+	it := v.item
+	it.section = inResults
+	v.of(v.concept("code"))
+	begin, _, said := v.entered.span("effective")
+	it.When = begin
+	if said != "" {
+		v.detail(said)
+	}
+	v.status("entered-in-error", "cancelled")
+	for _, c := range v.concepts("category") {
+		if s := cmp.Or(c.code(), c.name); s != "" {
+			it.Category = append(it.Category, s)
+		}
+	}
+	slices.Sort(it.Category)
+	if len(v.objs("focus")) > 0 {
+		v.detail("about something or somebody else, says the source")
+	}
+	v.value(v.tree, it)
+	var parts, compared []string
+	for _, c := range v.objs("component") {
+		var of ViewItem
+		part := viewItem{ViewItem: of}
+		v.value(c, &part)
+		name := c.concept("code")
+		says := strings.TrimSpace(name.name + " " + cmp.Or(part.Value, "value not here"))
+		if part.Flag != "" {
+			says += " (" + part.Flag + ")"
+		}
+		parts = append(parts, says)
+		code := name.name
+		if len(name.codes) > 0 {
+			code = name.codes[0].System + "|" + name.codes[0].Code
+		}
+		compared = append(compared, code+"="+part.value)
+	}
+	if len(parts) > 0 {
+		if it.Value != "" {
+			parts = append([]string{it.Value}, parts...)
+		}
+		it.Value, it.key = strings.Join(parts, ", "), ""
+		slices.Sort(compared)
+		it.value += strings.Join(compared, "\x00")
+	}
+	if it.Value == "" {
+		switch n := len(v.objs("hasMember")); {
+		case v.concept("dataAbsentReason").name != "":
+			it.Value = "no value: " + v.concept("dataAbsentReason").name
+		case n > 0:
+			it.Value = counted(n, "value", "values") + " of its own"
+		default:
+			it.Value = "value not here"
+		}
+	}
+	it.Group = groupOf(it.Name, it.Codes)
+	if it.key != "" {
+		it.key = it.Group + "\x00" + it.key
+	}
+	v.by("performer")
+}
+
+// value reads value[x] with its range and its interpretation.
+func (v reading) value(from tree, it *viewItem) {
+	switch q := from.obj("valueQuantity"); {
+	case q != nil:
+		it.Value, it.Original = quantityText(q), q.num("value")
+		it.Unit = cmp.Or(q.str("unit"), q.str("code"))
+		n, ok := number(it.Original)
+		it.value = "q|" + it.Original + "|" + cmp.Or(q.str("code"), q.str("unit")) + q.str("comparator")
+		if ok {
+			it.value = "q|" + strconv.FormatFloat(n, 'g', -1, 64) + "|" + cmp.Or(q.str("code"), q.str("unit")) + q.str("comparator")
+		}
+		if ok && q.str("comparator") == "" && q.str("system") == sysUCUM && q.str("code") != "" {
+			it.number, it.key = n, q.str("code")
+		}
+		v.ranges(from, it, q, n, ok && q.str("comparator") == "")
+	case from.obj("valueCodeableConcept") != nil:
+		c := from.concept("valueCodeableConcept")
+		it.Value, it.value = c.name, "c|"+groupOf(c.name, c.codes)
+	case from.obj("valueRange") != nil:
+		r := from.obj("valueRange")
+		it.Value = strings.TrimSpace(quantityText(r.obj("low")) + " to " + quantityText(r.obj("high")))
+		it.value = "r|" + it.Value
+	case from.obj("valueRatio") != nil:
+		r := from.obj("valueRatio")
+		it.Value = quantityText(r.obj("numerator")) + " / " + quantityText(r.obj("denominator"))
+		it.value = "r|" + it.Value
+	case from.obj("valuePeriod") != nil:
+		p := from.obj("valuePeriod")
+		it.Value = p.date("start") + " to " + p.date("end")
+		it.value = "p|" + it.Value
+	case from.obj("valueSampledData") != nil:
+		it.Value, it.value = "a curve, not shown", "d|"+from.obj("valueSampledData").str("data")
+	default:
+		s := cmp.Or(from.str("valueString"), from.str("valueDateTime"), from.str("valueTime"), from.num("valueInteger"))
+		if b, ok := from["valueBoolean"].(bool); ok {
+			s = map[bool]string{true: "yes", false: "no"}[b]
+		}
+		it.Value, it.value = s, "s|"+s
+	}
+	if it.Range == "" {
+		v.ranges(from, it, nil, 0, false)
+	}
+	for _, c := range from.concepts("interpretation") {
+		s := interpretation(c)
+		switch {
+		case s == "":
+		case s == "normal" && (it.Flag == "low" || it.Flag == "high"):
+			it.Flag = "normal, says the source, and " + it.Flag + " by its range"
+		default:
+			it.Flag = s // the source's own word goes before ours
+		}
+	}
+}
+
+// flags are the words for codes of interpretation:
+// http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation.
+var flags = map[string]string{
+	"H": "high", "HU": "high", "HH": "critically high", "L": "low", "LU": "low", "LL": "critically low",
+	"A": "abnormal", "AA": "critically abnormal", "N": "normal", "POS": "positive", "NEG": "negative", "IND": "indeterminate",
+	"<": "below what can be measured", ">": "above what can be measured", "R": "resistant", "S": "susceptible", "I": "intermediate",
+	"DET": "detected", "ND": "not detected",
+}
+
+func interpretation(c codeable) string {
+	for _, x := range c.codes {
+		if s := flags[x.Code]; s != "" {
+			return s
+		}
+	}
+	return c.name
+}
+
+// ranges takes the reference range that is for everybody, or the only one, and where the
+// value lies if both are numbers in one unit.
+func (v reading) ranges(from tree, it *viewItem, q tree, n float64, numeric bool) {
+	var all []tree
+	for _, r := range from.objs("referenceRange") {
+		if t := r.concept("type"); t.name != "" && !slices.ContainsFunc(t.codes, func(c ViewCode) bool { return c.Code == "normal" }) {
+			continue
+		}
+		all = append(all, r)
+	}
+	if len(all) != 1 {
+		var texts []string
+		for _, r := range all {
+			texts = append(texts, rangeText(r))
+		}
+		it.Range = strings.Join(texts, " or ")
+		return
+	}
+	r := all[0]
+	it.Range = rangeText(r)
+	if !numeric || len(r.objs("appliesTo")) > 0 || r.obj("age") != nil {
+		return
+	}
+	same := func(b tree) (float64, bool) {
+		if b == nil || b.str("code") != "" && b.str("code") != q.str("code") || b.str("code") == "" && b.str("unit") != q.str("unit") {
+			return 0, false
+		}
+		return number(b.num("value"))
+	}
+	low, haveLow := same(r.obj("low"))
+	high, haveHigh := same(r.obj("high"))
+	switch {
+	case haveLow && n < low:
+		it.Flag = "low"
+	case haveHigh && n > high:
+		it.Flag = "high"
+	}
+}
+
+func rangeText(r tree) string {
+	low, high := r.obj("low"), r.obj("high")
+	says := r.str("text")
+	if says == "" {
+		switch {
+		case low != nil && high != nil:
+			says = numberText(low.num("value")) + " to " + quantityText(high)
+		case low != nil:
+			says = "from " + quantityText(low)
+		case high != nil:
+			says = "up to " + quantityText(high)
+		}
+	}
+	if who := namesOf(r.concepts("appliesTo")); len(who) > 0 {
+		says += " (" + strings.Join(who, ", ") + ")"
+	}
+	return strings.TrimSpace(says)
+}
+
+// quantityText is a Quantity as it is shown; "" if it has no number.
+func quantityText(q tree) string {
+	if q.num("value") == "" {
+		return ""
+	}
+	return strings.TrimSpace(q.str("comparator") + numberText(q.num("value")) + " " + cmp.Or(q.str("unit"), q.str("code")))
+}
+
+// number reads a number that may be compared: no more than 64 characters, and finite.
+func number(s string) (float64, bool) {
+	if s == "" || len(s) > 64 {
+		return 0, false
+	}
+	n, err := strconv.ParseFloat(s, 64)
+	return n, err == nil && !math.IsInf(n, 0)
+}
+
+// numberText shows a number with at most 4 significant digits behind a whole part that
+// stays whole: 98.63157894 is 98.63, 245678.5 is 245679, 7.10 stays 7.10.
+func numberText(s string) string {
+	n, ok := number(s)
+	if !ok {
+		if len(s) > 64 {
+			return s[:64] + "…"
+		}
+		return s
+	}
+	digits := strings.TrimLeft(strings.TrimLeft(s, "-"), "0.")
+	digits, _, _ = strings.Cut(strings.ReplaceAll(digits, ".", ""), "e")
+	if _, fraction, has := strings.Cut(s, "."); !has || len(digits) <= 4 || strings.ContainsAny(fraction, "eE") {
+		if !strings.ContainsAny(s, "eE") {
+			return s
+		}
+	}
+	if math.Abs(n) >= 1000 && math.Abs(n) < 1e15 {
+		return strconv.FormatFloat(n, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(n, 'g', 4, 64)
+}
+
+// groupOf is what things of one kind have in common: the code that people compare by, else
+// the name.
+func groupOf(name string, codes []ViewCode) string {
+	best := ""
+	for _, c := range codes {
+		key := c.System + "|" + c.Code
+		if c.System == sysLOINC {
+			key = "\x00" + key // before all others
+		}
+		if best == "" || key < best {
+			best = key
+		}
+	}
+	if best == "" {
+		return "name|" + strings.ToLower(strings.Join(strings.Fields(name), " "))
+	}
+	return strings.TrimPrefix(best, "\x00")
+}
