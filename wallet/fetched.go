@@ -159,6 +159,16 @@ func senderFolder(dir string, r Received) (string, error) {
 // errManifest says that a manifest is not what this package writes.
 var errManifest = errors.New("not a manifest of carekey")
 
+// ReadManifest reads manifest.json in a sender's folder; nil if there is none that carekey
+// wrote.
+func ReadManifest(folder string) (*Manifest, error) {
+	m, err := readManifest(folder)
+	if errors.Is(err, errManifest) {
+		return nil, nil
+	}
+	return m, err
+}
+
 // readManifest reads the manifest of a sender's folder; nil if there is none.
 func readManifest(folder string) (*Manifest, error) {
 	path := filepath.Join(folder, manifestFile)
