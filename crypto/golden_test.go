@@ -2,9 +2,13 @@ package crypto
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -257,6 +261,8 @@ func TestGolden(t *testing.T) {
 		t.Errorf("%q, %v", b, err)
 	}
 
+	checkParts(g, seed, l, author)
+
 	for name := range g.txt {
 		if !g.used[name] {
 			t.Errorf("vector %q is not checked", name)
@@ -264,5 +270,67 @@ func TestGolden(t *testing.T) {
 	}
 	if len(g.txt) < 60 {
 		t.Errorf("%d vectors", len(g.txt))
+	}
+}
+
+// checkParts makes the parts of crypto.py: leaves, frames and ciphertexts.
+func checkParts(g *vectors, seed Seed, l LedgerID, author PubKey) {
+	same := slices.Repeat([][]byte{[]byte(`{"resourceType":"Basic","id":"one"}`)}, 16)
+	var many [][]byte
+	for i := range 300 {
+		many = append(many, fmt.Appendf(nil, "%d-%s", i, strings.Repeat("x", 37*i)))
+	}
+	issuers := PartSaltsFrom((*[32]byte)(g.bytes("an issuer's salts")))
+	g.check("parts seed", derive(seed.bytes(), TagPartsSeed))
+	g.check("seed of the parts' salts", derive(g.bytes("parts seed"), TagPartsSalts))
+	for _, set := range []struct {
+		name   string
+		salts  *PartSalts
+		bodies [][]byte
+	}{
+		{"three parts", nil, [][]byte{same[0], nil, bytes.Repeat([]byte("x"), 989)}},
+		{"parts under an issuer's salts", &issuers, same},
+		{"300 parts", nil, many},
+	} {
+		p := seed.Parts(l, author, set.salts)
+		var leaves []Hash
+		parts := map[Hash][]byte{}
+		for i, body := range set.bodies {
+			salt, leaf := p.Leaf(i, body)
+			leaves = append(leaves, leaf)
+			parts[leaf] = p.Seal(nil, salt, leaf, body)
+		}
+		first := leaves[0]
+		g.check(set.name+": first leaf", first[:])
+		f := p.Frame(leaves)
+		if len(leaves) < len(f.Leaves) {
+			if none := Hash(g.bytes(set.name + ": first leaf of none")); f.Slot(none) < 0 || slices.Contains(leaves, none) {
+				g.tb.Errorf("%s: the first leaf of none is not there", set.name)
+			}
+		}
+		var all, region []byte
+		for _, leaf := range f.Leaves {
+			all, region = append(all, leaf[:]...), append(region, parts[leaf]...)
+		}
+		sum := sha256.Sum256(all)
+		g.check(set.name+": hash of the leaves", sum[:])
+		g.check(set.name+": root", f.Root[:])
+		key := p.FrameKey().ExposeSecret()
+		g.check(set.name+": frame key", key[:])
+		sum = sha256.Sum256(region)
+		g.check(set.name+": sizes and hash of the parts", append(binary.BigEndian.AppendUint64(nil, uint64(len(region))), sum[:]...))
+		g.check(set.name+": first part's slot", binary.BigEndian.AppendUint32(nil, uint32(f.Slot(first))))
+		partKey := p.Key(first).ExposeSecret()
+		g.check(set.name+": first part's key", partKey[:])
+		g.check(set.name+": first part", parts[first])
+		if body, err := PartKeyFrom((*[16]byte)(g.bytes(set.name+": first part's key"))).Open(l, author, first, g.bytes(set.name+": first part")); err != nil || !bytes.Equal(body, set.bodies[0]) {
+			g.tb.Errorf("%s: %q, %v", set.name, body, err)
+		}
+		if len(f.Leaves) > 16 {
+			continue
+		}
+		if got, err := PartsFrameKeyFrom(&key).Open(l, author, f.Root, len(f.Leaves), g.bytes(set.name+": frame")); err != nil || !slices.Equal(got.Leaves, f.Leaves) {
+			g.tb.Errorf("%s: frame: %v", set.name, err)
+		}
 	}
 }

@@ -27,6 +27,11 @@ const (
 	frameNonce   = chacha20poly1305.NonceSizeX
 )
 
+var (
+	errFrame = ErrDamaged.With("what", "frame of a record's parts")
+	errPart  = ErrDamaged.With("what", "part of a record")
+)
+
 // PartClass returns the size of the plaintext of a part with a body of size bytes, 0 ≤
 // size ≤ [MaxPart]: the least of 1024, 1536, 2048, 3072, 4096, … (half octaves) that
 // holds the body, its length and its salt. Exact lengths would name what is in a part.
@@ -213,20 +218,19 @@ func (k PartsFrameKey) ExposeSecret() [32]byte { return [32]byte(k.bytes()) }
 // else it returns [ErrDamaged]. It believes no sealer: the leaves are in order, and the
 // root is theirs.
 func (k PartsFrameKey) Open(l LedgerID, a PubKey, root Hash, slots int, sealed []byte) (Frame, error) {
-	damaged := ErrDamaged.With("what", "frame of a record's parts")
 	if slots > maxSlots || Slots(slots) != slots || len(sealed) != FrameSize(slots) {
-		return Frame{}, damaged
+		return Frame{}, errFrame
 	}
 	b, err := frameAEAD(k.bytes()).Open(nil, sealed[:frameNonce], sealed[frameNonce:], partData(l, a, root))
 	if err != nil {
-		return Frame{}, damaged
+		return Frame{}, errFrame
 	}
 	f := Frame{make([]Hash, slots), root}
 	for i := range f.Leaves {
 		f.Leaves[i] = Hash(b[i*len(Hash{}):])
 	}
 	if !ascending(f.Leaves) || partsRoot(f.Leaves) != root {
-		return Frame{}, damaged
+		return Frame{}, errFrame
 	}
 	return f, nil
 }
@@ -291,20 +295,19 @@ func (p *Parts) Seal(dst []byte, salt Salt, leaf Hash, body []byte) []byte {
 // [ErrDamaged]. It believes no sealer: the class is that of the body, nothing is behind
 // the body, and body and salt are those of the leaf.
 func (k PartKey) Open(l LedgerID, a PubKey, leaf Hash, sealed []byte) ([]byte, error) {
-	damaged := ErrDamaged.With("what", "part of a record")
 	if !IsPartSize(len(sealed)) {
-		return nil, damaged
+		return nil, errPart
 	}
 	key := k.ExposeSecret()
 	defer clear(key[:])
 	data := partData(l, a, leaf)
 	b, err := partAEAD(key[:], data).Open(nil, noPartNonce, sealed, data)
 	if err != nil {
-		return nil, damaged
+		return nil, errPart
 	}
 	size := binary.BigEndian.Uint32(b)
 	if size > MaxPart || PartClass(int(size)) != len(b) {
-		return nil, damaged
+		return nil, errPart
 	}
 	end := partHeadSize + int(size)
 	rest := byte(0)
@@ -313,7 +316,7 @@ func (k PartKey) Open(l LedgerID, a PubKey, leaf Hash, sealed []byte) ([]byte, e
 	}
 	body := b[partHeadSize:end:end]
 	if rest != 0 || partLeaf(Salt(b[4:]), body) != leaf {
-		return nil, damaged
+		return nil, errPart
 	}
 	return body, nil
 }

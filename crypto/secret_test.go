@@ -51,7 +51,16 @@ func secretValues(t *testing.T) map[string]secretValue {
 	}
 	fk := fileKey.ExposeSecret()
 	e := NewEntropy()
+	partSalts := PartSaltsFrom((*[32]byte)(NewEntropy().bytes()))
+	parts := seed.Parts(LedgerID{1}, key.Public(), &partSalts)
+	partKey, frameKey := parts.Key(Hash{9}), parts.FrameKey()
+	pk := partKey.ExposeSecret()
 	return map[string]secretValue{
+		"PartSalts":      {partSalts, partSalts.bytes()},
+		"Parts":          {parts, parts.p().keys},
+		"salts of Parts": {parts, parts.p().salts},
+		"PartKey":        {partKey, pk[:]},
+		"PartsFrameKey":  {frameKey, frameKey.bytes()},
 		"Entropy":        {e, e.bytes()},
 		"Root":           {root, root.bytes()},
 		"Seed":           {seed, seed.bytes()},
@@ -148,6 +157,11 @@ func TestSecretsDoNotPrint(t *testing.T) {
 
 // holders put a secret into an unexported field of its own type.
 var holders = map[string]func(any) any{
+	"PartSalts":      func(v any) any { return struct{ s PartSalts }{v.(PartSalts)} },
+	"Parts":          func(v any) any { return struct{ s Parts }{*v.(*Parts)} },
+	"salts of Parts": func(v any) any { return struct{ s Parts }{*v.(*Parts)} },
+	"PartKey":        func(v any) any { return struct{ s PartKey }{v.(PartKey)} },
+	"PartsFrameKey":  func(v any) any { return struct{ s PartsFrameKey }{v.(PartsFrameKey)} },
 	"Entropy":        func(v any) any { return &struct{ s Entropy }{v.(Entropy)} },
 	"Root":           func(v any) any { return struct{ s Root }{v.(Root)} },
 	"Seed":           func(v any) any { return struct{ s Seed }{v.(Seed)} },
@@ -266,6 +280,9 @@ func TestZeroSecretsPanic(t *testing.T) {
 		"LockKey":     func() { LockKey{}.Lock(LedgerID{}, PubKey{}, nil) },
 		"Share":       func() { Share{}.Bytes() },
 		"FileKey":     func() { FileKey{}.ExposeSecret() },
+		"PartKey":     func() { PartKey{}.ExposeSecret() },
+		"frame key":   func() { PartsFrameKey{}.ExposeSecret() },
+		"salts":       func() { newSeed().Parts(LedgerID{}, PubKey{}, &PartSalts{}) },
 		"PrivateKey":  func() { new(PrivateKey).Sign(Hash{}) },
 		"wiped":       func() { k := GenerateKey(); k.Public(); k.Wipe(); k.Public() },
 		"wiped signs": func() { k := GenerateKey(); k.Wipe(); k.Sign(Hash{}) },

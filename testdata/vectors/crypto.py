@@ -294,6 +294,68 @@ local_nonce = rand(24)
 subkey = hchacha20(derive(root, "local-key"), local_nonce[:16])
 emit("local state", local_nonce + ChaCha20Poly1305(subkey).encrypt(bytes(4) + local_nonce[16:], b"some state", b"journal"), "'some state' under the name 'journal'")
 
+
+def xchacha20poly1305(key, nonce, plaintext, data):
+    return ChaCha20Poly1305(hchacha20(key, nonce[:16])).encrypt(bytes(4) + nonce[16:], plaintext, data)
+
+
+def tree(leaves):  # MTH, RFC 6962 section 2.1
+    if len(leaves) == 1:
+        return sha256(b"\0" + leaves[0])
+    half = len(leaves) // 2  # of a power of two
+    return sha256(b"\1" + tree(leaves[:half]) + tree(leaves[half:]))
+
+
+def half_octave(size):
+    """The least of 1024, 1536, 2048, 3072, 4096 … that holds size bytes."""
+    return next(c for k in range(10, 64) for c in (2**k, 3 * 2 ** (k - 1)) if c >= size)
+
+
+def number4(n): return n.to_bytes(4, "big")
+
+
+def some_parts(name, parts_seed, salt_seed, bodies):
+    leaves, salted = [], {}
+    for i, body in enumerate(bodies):
+        salt = derive(salt_seed, "part-salt", number4(i), sha256(body))
+        leaves.append(H("part", salt, body))
+        salted[leaves[-1]] = salt, body
+    first = leaves[0]
+    slots = next(16 * 4**m for m in range(10) if 16 * 4**m >= len(leaves))
+    emit(f"{name}: first leaf", leaves[0], "H(part, salt ‖ body), salt = derive(salt seed, part-salt, 00000000 ‖ SHA-256(body))")
+    if slots > len(leaves):
+        emit(f"{name}: first leaf of none", derive(salt_seed, "part-none", number4(0)), "derive(salt seed, part-none, 00000000)")
+    leaves = sorted(leaves + [derive(salt_seed, "part-none", number4(j)) for j in range(slots - len(leaves))])
+    emit(f"{name}: hash of the leaves", sha256(b"".join(leaves)), f"SHA-256 of the {slots} leaves in their order")
+    root = emit(f"{name}: root", tree(leaves), "RFC 6962 head over them")
+    frame_key = emit(f"{name}: frame key", derive(parts_seed, "parts-frame"), "derive(parts seed, parts-frame)")
+    nonce = rand(24)
+    frame = nonce + xchacha20poly1305(frame_key, nonce, b"".join(leaves), ledger + A + root)
+    if slots <= 16:
+        emit(f"{name}: frame", frame, "nonce ‖ XChaCha20-Poly1305(frame key, nonce, leaves), data ledger ‖ A ‖ root")
+    region = b""
+    for slot, leaf in enumerate(leaves):
+        if leaf not in salted:
+            continue
+        salt, body = salted[leaf]
+        key = derive(parts_seed, "part-key", leaf)[:16]
+        plaintext = (number4(len(body)) + salt + body).ljust(half_octave(36 + len(body)), b"\0")
+        sealed = ChaCha20Poly1305(derive(key, "part-cipher", ledger, A, leaf)).encrypt(bytes(12), plaintext, ledger + A + leaf)
+        region += sealed
+        if leaf == first:
+            emit(f"{name}: first part's slot", number4(slot), "place of its leaf, 4 bytes")
+            emit(f"{name}: first part's key", key, "first 16 bytes of derive(parts seed, part-key, leaf)")
+            emit(f"{name}: first part", sealed, "ChaCha20-Poly1305, key derive(part key, part-cipher, ledger ‖ A ‖ leaf), nonce 0, data ledger ‖ A ‖ leaf")
+    emit(f"{name}: sizes and hash of the parts", struct.pack(">Q", len(region)) + sha256(region), "size8 of all parts' ciphertexts in their order ‖ SHA-256 of these")
+
+
+parts_seed = emit("parts seed", derive(seed, "parts-seed"), "derive(seed, parts-seed)")
+own_salts = emit("seed of the parts' salts", derive(parts_seed, "parts-salts"), "derive(parts seed, parts-salts)")
+some_parts("three parts", parts_seed, own_salts, [b'{"resourceType":"Basic","id":"one"}', b"", b"x" * 989])
+some_parts("parts under an issuer's salts", parts_seed, emit("an issuer's salts", rand(32), "given"), [b'{"resourceType":"Basic","id":"one"}'] * 16)
+# Bodies 0 … 299: the number in decimal, a hyphen, and as many x as 37 times the number.
+some_parts("300 parts", parts_seed, own_salts, [b"%d-" % i + b"x" * (37 * i) for i in range(300)])
+
 about = ("One value for every step of crypto/FORMAT.md, in its order, made by crypto.py beside this file. "
          "'hex' is bytes, 'text' is text. The keys are public: never use them.")
 with open(os.path.join(HERE, "crypto.json"), "w") as f:

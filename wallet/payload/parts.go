@@ -1,6 +1,7 @@
 package payload
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
@@ -172,7 +173,7 @@ type Items []Item
 // Item is one granted part.
 type Item struct {
 	Slot   uint32 // of the part's leaf in the frame
-	Of     uint32 // of a narrative: the slot of the resource that it was cut from; else Slot
+	Of     uint32 // of a narrative: the slot of the resource that it was cut from, if that is granted too; else Slot
 	At     uint32 // where the part's ciphertext begins, counted from the region's start
 	Length uint32 // of the ciphertext
 	Key    PartKey
@@ -207,7 +208,7 @@ func (items *Items) UnmarshalText(text []byte) error {
 }
 
 // inRange reports whether every item lies in the region and overlaps no other, and every
-// narrative is of one resource, which has no second.
+// narrative that names its resource is the one of a resource that is granted too.
 func (p *EnvelopePart) inRange() bool {
 	if p.Version < 1 || p.Slots < 1 || p.Slots > crypto.Slots(crypto.MaxParts) || p.Slots != crypto.Slots(p.Slots) || p.End != p.ContentSize || !regionInRange(p.Slots, p.Start, p.End) {
 		return false
@@ -215,24 +216,25 @@ func (p *EnvelopePart) inRange() bool {
 	if len(p.Items) < 1 || len(p.Items) > p.Slots {
 		return false
 	}
-	free, next := int64(crypto.FrameSize(p.Slots)), uint32(0)
-	narratives := map[uint32]bool{} // whether a slot's part is a narrative, or has one
+	free, next := int64(crypto.FrameSize(p.Slots)), int64(0)
 	for i := range p.Items {
 		it := &p.Items[i]
-		if it.Slot < next || int64(it.Slot) >= int64(p.Slots) || int64(it.Of) >= int64(p.Slots) ||
+		if int64(it.Slot) < next || int64(it.Slot) >= int64(p.Slots) ||
 			int64(it.At) < free || int64(it.Length) > MaxRegion || !crypto.IsPartSize(int(it.Length)) || int64(it.At)+int64(it.Length) > p.End-p.Start {
 			return false
 		}
-		free, next = int64(it.At)+int64(it.Length), it.Slot+1
+		free, next = int64(it.At)+int64(it.Length), int64(it.Slot)+1
+	}
+	narrated := map[uint32]bool{}
+	for _, it := range p.Items {
 		if it.Of == it.Slot {
 			continue
 		}
-		for _, slot := range []uint32{it.Slot, it.Of} {
-			if narratives[slot] {
-				return false
-			}
-			narratives[slot] = true
+		of, ok := slices.BinarySearchFunc(p.Items, it.Of, func(it Item, slot uint32) int { return cmp.Compare(it.Slot, slot) })
+		if !ok || p.Items[of].Of != it.Of || narrated[it.Of] {
+			return false
 		}
+		narrated[it.Of] = true
 	}
 	return true
 }
