@@ -14,6 +14,9 @@
 //   - Sealed payloads ([SealPayload]) and records ([RecordRecipient]) are age
 //     files (c2sp.org/age) whose stanza is HPKE (RFC 9180) base mode with
 //     DHKEM(secp256k1, HKDF-SHA256), KEM id 0x0016, and ChaCha20-Poly1305.
+//   - A record can be sealed in parts as well, with a key each ([Seed.Parts]): who has
+//     some of the keys opens these parts and learns of the others hardly more than
+//     that there may be some.
 //
 // Types that hold a secret keep it where reflection can't follow. They print as
 // "(secret)" with every verb of package fmt, refuse to be marshalled and can't be

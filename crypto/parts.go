@@ -52,10 +52,11 @@ func IsPartSize(n int) bool {
 }
 
 // Slots returns how many leaves stand for count parts, 0 ≤ count ≤ [MaxParts]: the least
-// 16·4ᵐ that holds them.
+// 16·4ᵐ that holds them. For larger numbers it is the most that there can be: so n is a
+// number of slots if, and only if, it is its own.
 func Slots(count int) int {
 	n := 16
-	for n < count {
+	for n < count && n < maxSlots {
 		n *= 4
 	}
 	return n
@@ -218,7 +219,7 @@ func (k PartsFrameKey) ExposeSecret() [32]byte { return [32]byte(k.bytes()) }
 // else it returns [ErrDamaged]. It believes no sealer: the leaves are in order, and the
 // root is theirs.
 func (k PartsFrameKey) Open(l LedgerID, a PubKey, root Hash, slots int, sealed []byte) (Frame, error) {
-	if slots > maxSlots || Slots(slots) != slots || len(sealed) != FrameSize(slots) {
+	if Slots(slots) != slots || len(sealed) != FrameSize(slots) {
 		return Frame{}, errFrame
 	}
 	b, err := frameAEAD(k.bytes()).Open(nil, sealed[:frameNonce], sealed[frameNonce:], partData(l, a, root))

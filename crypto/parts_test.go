@@ -507,7 +507,12 @@ func TestSlots(t *testing.T) {
 			t.Errorf("%d parts: %d slots, want %d", c[0], got, c[1])
 		}
 	}
-	if Slots(MaxParts) != maxSlots {
+	for _, n := range []int{-1 << 63, -16, 0, 1, 32, 65_535, 65_537, 1 << 18, 1 << 62, 1<<63 - 1} {
+		if Slots(n) == n {
+			t.Errorf("%d is a number of slots", n)
+		}
+	}
+	if Slots(MaxParts) != maxSlots || Slots(maxSlots) != maxSlots {
 		t.Error("the most slots are not those of the most parts")
 	}
 	// As many parts as there can be.

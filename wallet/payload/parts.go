@@ -210,17 +210,14 @@ func (items *Items) UnmarshalText(text []byte) error {
 // inRange reports whether every item lies in the region and overlaps no other, and every
 // narrative that names its resource is the one of a resource that is granted too.
 func (p *EnvelopePart) inRange() bool {
-	if p.Version < 1 || p.Slots < 1 || p.Slots > crypto.Slots(crypto.MaxParts) || p.Slots != crypto.Slots(p.Slots) || p.End != p.ContentSize || !regionInRange(p.Slots, p.Start, p.End) {
-		return false
-	}
-	if len(p.Items) < 1 || len(p.Items) > p.Slots {
+	if p.Version < 1 || len(p.Items) == 0 || p.Slots != crypto.Slots(p.Slots) || p.End != p.ContentSize || !regionInRange(p.Slots, p.Start, p.End) {
 		return false
 	}
 	free, next := int64(crypto.FrameSize(p.Slots)), int64(0)
 	for i := range p.Items {
 		it := &p.Items[i]
 		if int64(it.Slot) < next || int64(it.Slot) >= int64(p.Slots) ||
-			int64(it.At) < free || int64(it.Length) > MaxRegion || !crypto.IsPartSize(int(it.Length)) || int64(it.At)+int64(it.Length) > p.End-p.Start {
+			int64(it.At) < free || !crypto.IsPartSize(int(it.Length)) || int64(it.At)+int64(it.Length) > p.End-p.Start {
 			return false
 		}
 		free, next = int64(it.At)+int64(it.Length), int64(it.Slot)+1

@@ -35,12 +35,15 @@ func samplePayloads(t testing.TB) (Metadata, Terms, Envelope, Access) {
 
 // reencode parses a payload of any kind and returns its one encoding.
 var reencode = map[string]func([]byte) ([]byte, error){
-	"metadata":  func(b []byte) ([]byte, error) { v, err := ParseMetadata(b); return marshalAny(v), err },
-	"terms":     func(b []byte) ([]byte, error) { v, err := ParseTerms(b); return marshalAny(v), err },
-	"exact end": func(b []byte) ([]byte, error) { v, err := ParseTerms(b); return marshalAny(v), err },
-	"envelope":  func(b []byte) ([]byte, error) { v, err := ParseEnvelope(b); return marshalAny(v), err },
-	"access":    func(b []byte) ([]byte, error) { v, err := ParseAccess(b); return marshalAny(v), err },
-	"hidden":    func(b []byte) ([]byte, error) { v, err := ParseMetadata(b); return marshalAny(v), err },
+	"metadata":          func(b []byte) ([]byte, error) { v, err := ParseMetadata(b); return marshalAny(v), err },
+	"terms":             func(b []byte) ([]byte, error) { v, err := ParseTerms(b); return marshalAny(v), err },
+	"exact end":         func(b []byte) ([]byte, error) { v, err := ParseTerms(b); return marshalAny(v), err },
+	"envelope":          func(b []byte) ([]byte, error) { v, err := ParseEnvelope(b); return marshalAny(v), err },
+	"access":            func(b []byte) ([]byte, error) { v, err := ParseAccess(b); return marshalAny(v), err },
+	"metadata of parts": func(b []byte) ([]byte, error) { v, err := ParseMetadata(b); return marshalAny(v), err },
+	"terms of parts":    func(b []byte) ([]byte, error) { v, err := ParseTerms(b); return marshalAny(v), err },
+	"envelope of parts": func(b []byte) ([]byte, error) { v, err := ParseEnvelope(b); return marshalAny(v), err },
+	"hidden":            func(b []byte) ([]byte, error) { v, err := ParseMetadata(b); return marshalAny(v), err },
 }
 
 func marshalAny[T any](v *T) []byte {
@@ -56,7 +59,8 @@ func encoded(t testing.TB) map[string][]byte {
 	hidden.Title, hidden.Category, hidden.Date, hidden.File, hidden.Hidden = "", Other, "", "", Book
 	exact := tr
 	exact.Until = exact.NotAfter - 6
-	return map[string][]byte{"metadata": Marshal(&m), "terms": Marshal(&tr), "exact end": Marshal(&exact), "envelope": Marshal(&env), "access": Marshal(&note),
+	pm, pt, pe := samplePartial(t)
+	return map[string][]byte{"metadata of parts": Marshal(&pm), "terms of parts": Marshal(&pt), "envelope of parts": Marshal(&pe), "metadata": Marshal(&m), "terms": Marshal(&tr), "exact end": Marshal(&exact), "envelope": Marshal(&env), "access": Marshal(&note),
 		"hidden": Marshal(&hidden)}
 }
 
