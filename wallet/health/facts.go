@@ -231,7 +231,25 @@ func (r *reader) narrative(p *Part) {
 		r.unread()
 	}
 	r.category, r.says, r.how = Documents, "in plain words", pointedNone
-	r.value(m["text"], around{key: "text", names: true})
+	r.path = append(r.path, "text")
+	r.narrated(m["text"])
+}
+
+func (r *reader) narrated(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, e := range v {
+			r.narrated(e)
+		}
+	case []any:
+		for _, e := range v {
+			r.narrated(e)
+		}
+	case string:
+		if says := r.machine.find(v); says != 0 {
+			r.found(says, v)
+		}
+	}
 }
 
 // unread is a part that cannot be read.
@@ -260,6 +278,24 @@ func (f *facts) correct(c Correction) {
 	f.own = (f.own | bitsOf(c.Add)&^bit(Unclassified)) &^ f.drop
 }
 
+// whiteSpace is JSON's.
+const whiteSpace = " \t\r\n"
+
+func isBlank(s string) bool { return strings.Trim(s, whiteSpace) == "" }
+
+// lowered makes A to Z small, and nothing else: other programs make other letters small in other
+// ways.
+func lowered(s string) string {
+	if strings.IndexFunc(s, func(c rune) bool { return 'A' <= c && c <= 'Z' }) < 0 {
+		return s
+	}
+	b := []byte(s)
+	for i, c := range b {
+		b[i] = lower(c)
+	}
+	return string(b)
+}
+
 func list(v any) []any {
 	l, _ := v.([]any)
 	return l
@@ -282,11 +318,8 @@ func (r *reader) value(v any, a around) {
 
 // prose notes a string that is no name, code, date or address.
 func (r *reader) prose(s string, a around) {
-	if strings.TrimSpace(s) == "" {
-		return
-	}
 	kind := r.members[a.key]
-	if kind == memberName || kind == memberWho || kind == memberPlain && !strings.ContainsAny(s, " \t\r\n") || a.names {
+	if isBlank(s) || kind == memberName || kind == memberWho || kind == memberPlain && !strings.ContainsAny(s, whiteSpace) || a.names {
 		return
 	}
 	r.unclassified(kindFreeText, "text in "+r.where(), "members.csv")
@@ -350,9 +383,8 @@ func (r *reader) object(m map[string]any, a around) {
 		r.concept(o.coding)
 	}
 	switch {
-	case o.code != "" && !o.hasSystem && (o.isQuantity || kind == memberCoded):
-	case o.code != "":
-		r.coding(str(m, "system"), o.code, o.display != "" || a.named || o.isQuantity && o.unit != "")
+	case o.code != "" && (o.hasSystem || !o.isQuantity && kind != memberCoded):
+		r.coding(str(m, "system"), o.code, o.display != "" || a.named && a.key == "coding" || o.isQuantity && o.unit != "")
 	case a.key == "coding":
 	default:
 		r.reference(m, a, &o)
@@ -375,7 +407,7 @@ func (r *reader) object(m map[string]any, a around) {
 			r.unclassified(kindAttachment, "a file is named in "+r.where(), "members.csv")
 		case key == "text":
 			r.text(s)
-			r.textMember(m, a, o.isConcept, s)
+			r.textMember(m, a.key, in, o.isConcept, s)
 		case key == "display", key == "reference":
 			r.text(s)
 		default:
@@ -406,10 +438,10 @@ func (r *reader) inner(m map[string]any, a around, typ string) {
 
 // textMember notes what the member text of an object is: a name, what stands beside
 // codes, a concept without one, or prose.
-func (r *reader) textMember(m map[string]any, a around, isConcept bool, s string) {
-	kind := r.members[a.key]
+func (r *reader) textMember(m map[string]any, key string, in around, isConcept bool, s string) {
+	kind := r.members[key]
 	switch {
-	case isConcept || strings.TrimSpace(s) == "" || kind == memberName || a.names:
+	case isConcept || isBlank(s) || kind == memberName || in.names:
 	case kind == memberNote:
 		r.unclassified(kindFreeText, "text in "+r.where(), "members.csv")
 	default:
@@ -419,7 +451,7 @@ func (r *reader) textMember(m map[string]any, a around, isConcept bool, s string
 				return
 			}
 		}
-		if !a.texts {
+		if !in.texts {
 			r.unclassified(kindNoCode, "text in "+r.where(), "")
 		}
 	}
@@ -576,26 +608,26 @@ func lastTwo(address string) string {
 // addresses are the keys by which a reference is compared with what resources are called.
 func addresses(ref string) (keys []string) {
 	if strings.HasPrefix(ref, "\x00") || strings.HasPrefix(ref, " ") {
-		return []string{strings.ToLower(ref)}
+		return []string{lowered(ref)}
 	}
-	keys = append(keys, strings.ToLower(ref))
+	keys = append(keys, lowered(ref))
 	for _, scheme := range []string{"urn:uuid:", "urn:oid:"} {
 		if id, ok := strings.CutPrefix(keys[0], scheme); ok {
 			keys = append(keys, " "+id)
 		}
 	}
 	if base, _, ok := strings.Cut(ref, "#"); ok {
-		keys = append(keys, strings.ToLower(base))
+		keys = append(keys, lowered(base))
 	}
 	if _, query, ok := strings.Cut(ref, "?"); ok {
 		for pair := range strings.SplitSeq(query, "&") {
 			if id, ok := strings.CutPrefix(pair, "identifier="); ok {
-				keys = append(keys, strings.ToLower("\x00"+unescaped(id)))
+				keys = append(keys, lowered("\x00"+unescaped(id)))
 			}
 		}
 	}
 	if two := lastTwo(ref); two != "" {
-		keys = append(keys, strings.ToLower(two))
+		keys = append(keys, lowered(two))
 	}
 	return keys
 }
@@ -637,7 +669,7 @@ func names(entry, resource map[string]any) (keys []string) {
 		}
 	}
 	for i, k := range keys {
-		keys[i] = strings.ToLower(k)
+		keys[i] = lowered(k)
 	}
 	return keys
 }

@@ -453,7 +453,7 @@ func (c *codes) find(code string) []*tableRow {
 // space, scheme and last slash, in lower case.
 func normalSystem(s string) string {
 	s, _, _ = strings.Cut(s, "|")
-	s = strings.ToLower(strings.TrimSpace(s))
+	s = lowered(strings.Trim(s, whiteSpace))
 	if rest, ok := strings.CutPrefix(s, "https://"); ok {
 		s = rest
 	} else {
@@ -462,14 +462,19 @@ func normalSystem(s string) string {
 	return strings.TrimRight(s, "/")
 }
 
-// normalCode makes codes comparable: in upper case, without dots and white space.
+// normalCode makes codes comparable: A to Z for a to z, without dots and white space.
 func normalCode(s string) string {
-	return strings.ToUpper(strings.Map(func(r rune) rune {
-		if r == '.' || unicode.IsSpace(r) {
-			return -1
+	out := make([]byte, 0, len(s))
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '.' || isSpace(c):
+		case 'a' <= c && c <= 'z':
+			out = append(out, c-('a'-'A'))
+		default:
+			out = append(out, c)
 		}
-		return r
-	}, s))
+	}
+	return string(out)
 }
 
 // bit is the place of a sensitivity in a set of them; unclassified has the last.
