@@ -20,9 +20,12 @@ const (
 // maxReasons is how many reasons are kept for one word of a label.
 const maxReasons = 5
 
-// maxFinds is how many strings of one part with words in them are looked through for which
-// words these are: more of them only count.
-const maxFinds = 2000
+// maxFinds and maxFileFinds are how many strings with words in them, of one part and of one
+// file, are looked through for which words these are: of more only what they say is noted.
+const (
+	maxFinds     = 500
+	maxFileFinds = 20000
+)
 
 // maxKinds bounds the kinds of one part: more are said to be one.
 const maxKinds = 20
@@ -64,6 +67,8 @@ type reader struct {
 	refs    []string // the strings that may be addresses, by their numbers
 	last    []int32  // the part in which each was last met
 	systems map[string]*system
+
+	allFinds int // strings with words in them
 
 	part int32
 	*facts
@@ -178,10 +183,16 @@ func (r *reader) text(s string) {
 
 // found notes which words of the tables are in s.
 func (r *reader) found(says uint16, s string) {
-	if r.own |= says &^ bit(Unclassified); r.finds == maxFinds && says&bit(Unclassified) == 0 {
+	r.own |= says &^ bit(Unclassified)
+	r.finds++
+	if r.allFinds++; (r.finds > maxFinds || r.allFinds > maxFileFinds) && says&bit(Unclassified) == 0 {
+		for i, one := range sensitivities {
+			if says&(1<<i) != 0 {
+				r.because(string(one), "a word in "+r.where(), wordSystem+".csv")
+			}
+		}
 		return
 	}
-	r.finds++
 	normal := normalText(s)
 	for i := range r.words {
 		if w := &r.words[i]; w.says&says != 0 && strings.Contains(normal, w.text) {

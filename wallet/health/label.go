@@ -46,7 +46,8 @@ func (s Sensitivity) Valid() bool { return slices.Contains(sensitivities, s) }
 
 // Label is what the tables say of a part. Slices are in a fixed order: two labels of the
 // same part by the same tables and corrections are deeply equal, in whatever order the
-// parts stand in their file, but for the numbers of parts in Why.
+// parts stand in their file, but for the numbers of parts in Why, and for which reasons
+// stand there if there are more than 20,000 in a file.
 type Label struct {
 	Type         string           `json:"type"` // resourceType; of a narrative that of its resource
 	Says         string           `json:"says"` // in the file's own words, at most 200 characters; "" if it has none

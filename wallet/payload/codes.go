@@ -20,10 +20,10 @@ var categories = map[Category]string{
 	"immunizations": "Immunization",
 	"labs":          "Observation of category laboratory, DiagnosticReport",
 	"vitals":        "Observation of category vital-signs",
-	"documents":     "DocumentReference, Composition, Binary, notes and letters",
+	"documents":     "DocumentReference, Composition, List, Binary, notes and letters",
 	"images":        "ImagingStudy, Media",
-	"claims":        "ExplanationOfBenefit, Coverage",
-	"demographics":  "Patient",
+	"claims":        "Claim, ExplanationOfBenefit, Coverage",
+	"demographics":  "Patient, RelatedPerson",
 	"other":         "anything else, and what was given no category",
 }
 
