@@ -48,6 +48,10 @@ func (d *Detector) FHIR() bool {
 	return d.state == found || d.named && string(d.first) == gzipMagic
 }
 
+// Begun reports whether the first bracket came, and nothing before it that FHIR cannot
+// begin with.
+func (d *Detector) Begun() bool { return d.state == inside || d.state == found }
+
 const gzipMagic = "\x1f\x8b"
 
 // Write takes the next bytes. It never fails.
