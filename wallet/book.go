@@ -17,6 +17,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/payload"
 	"github.com/carekey/carekey/wallet/view"
@@ -24,7 +25,8 @@ import (
 )
 
 // The book is what a wallet knows that no ledger does: the owner's name, contacts,
-// where its ledgers are, when the words were checked. It is kept in a sealed file of
+// where its ledgers are, when the words were checked, what she says of parts of her
+// records, and roles of her own. It is kept in a sealed file of
 // the profile's folder, and, so that 24 words and a ledger bring it back, in a
 // hidden record on the ledger: an own record whose metadata says so, which is
 // neither listed nor granted.
@@ -85,6 +87,8 @@ type bookFacts struct {
 	Checked  int64         `json:"checked"` // when the words were last checked, seconds since 1970; 0 = never
 	Contacts []contactFact `json:"contacts"`
 	Ledgers  []ledgerFact  `json:"ledgers"`
+	Labels   []labelFact   `json:"labels,omitempty"`
+	Roles    []roleFact    `json:"roles,omitempty"`
 }
 
 // fact is a text and when it was last changed, in milliseconds since 1970.
@@ -111,6 +115,23 @@ type ledgerFact struct {
 	Changed int64           `json:"changed"`
 }
 
+// labelFact is what the owner says of a part of a record: it stands over what the tables
+// say, in every version that has the same bytes there.
+type labelFact struct {
+	Part     crypto.Hash          `json:"part"`     // SHA-256 of the part's bytes
+	Category payload.Category     `json:"category"` // "" is what the tables say
+	Add      []health.Sensitivity `json:"add"`
+	Drop     []health.Sensitivity `json:"drop"`
+	At       int64                `json:"at"`
+}
+
+// roleFact is a role of the owner's own, or that it was removed.
+type roleFact struct {
+	Name  string `json:"name"`
+	Value string `json:"value"` // as health.ParseRole reads it; "" if it was removed
+	At    int64  `json:"at"`
+}
+
 // bookPage is what one version of the hidden record holds.
 type bookPage struct {
 	V      int             `json:"v"`
@@ -125,8 +146,19 @@ func parsePage(b []byte) (*bookPage, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !slices.IsSortedFunc(p.Contacts, compareContacts) || !slices.IsSortedFunc(p.Ledgers, compareLedgers) {
+	if !slices.IsSortedFunc(p.Contacts, compareContacts) || !slices.IsSortedFunc(p.Ledgers, compareLedgers) ||
+		!ascending(p.Labels, compareLabels) || !ascending(p.Roles, compareRoles) {
 		return nil, fmt.Errorf("book is not in its order")
+	}
+	for i := range p.Labels {
+		if !p.Labels[i].valid() {
+			return nil, fmt.Errorf("what the book says of a part is none of its words")
+		}
+	}
+	for _, r := range p.Roles {
+		if checked, err := CheckName("role", r.Name); err != nil || checked != r.Name {
+			return nil, fmt.Errorf("role in the book has no name")
+		}
 	}
 	for _, c := range p.Contacts {
 		for _, name := range []string{c.Name, c.Was} {
@@ -138,6 +170,33 @@ func parsePage(b []byte) (*bookPage, error) {
 	return p, nil
 }
 
+// ascending reports whether a list is sorted and has nothing twice.
+func ascending[T any](list []T, compare func(a, b T) int) bool {
+	for i := 1; i < len(list); i++ {
+		if compare(list[i-1], list[i]) >= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// valid reports whether a label has the form of one. A word that is not known is a newer
+// carekey's: what has it is held back, since nobody can name it. The lists are there also
+// where they are empty.
+func (l *labelFact) valid() bool {
+	for _, words := range [][]health.Sensitivity{l.Add, l.Drop} {
+		if words == nil || !ascending(words, cmp.Compare[health.Sensitivity]) || slices.ContainsFunc(words, func(s health.Sensitivity) bool { return !isWord(string(s)) }) {
+			return false
+		}
+	}
+	return l.Category == "" || isWord(string(l.Category))
+}
+
+// isWord reports whether a text can be a category or a sensitivity.
+func isWord(s string) bool {
+	return s != "" && len(s) <= payload.MaxWord && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz-") == ""
+}
+
 func compareContacts(a, b contactFact) int {
 	if c := strings.Compare(a.Name, b.Name); c != 0 {
 		return c
@@ -146,6 +205,10 @@ func compareContacts(a, b contactFact) int {
 }
 
 func compareLedgers(a, b ledgerFact) int { return bytes.Compare(a.ID[:], b.ID[:]) }
+
+func compareLabels(a, b labelFact) int { return bytes.Compare(a.Part[:], b.Part[:]) }
+
+func compareRoles(a, b roleFact) int { return strings.Compare(a.Name, b.Name) }
 
 // set makes a fact of a contact, as of now.
 func (b *book) set(c contactFact, now time.Time) {
@@ -176,6 +239,30 @@ func (f *bookFacts) setLedger(l ledgerFact, now time.Time) {
 	}
 }
 
+// setLabel makes a fact of what the owner says of a part, as of now.
+func (f *bookFacts) setLabel(l labelFact, now time.Time) {
+	l.At = now.UnixMilli()
+	i, known := slices.BinarySearchFunc(f.Labels, l, compareLabels)
+	if !known {
+		f.Labels = slices.Insert(f.Labels, i, l)
+		return
+	}
+	l.At = max(l.At, f.Labels[i].At+1)
+	f.Labels[i] = l
+}
+
+// setRole makes a fact of a role, as of now.
+func (f *bookFacts) setRole(r roleFact, now time.Time) {
+	r.At = now.UnixMilli()
+	i, known := slices.BinarySearchFunc(f.Roles, r, compareRoles)
+	if !known {
+		f.Roles = slices.Insert(f.Roles, i, r)
+		return
+	}
+	r.At = max(r.At, f.Roles[i].At+1)
+	f.Roles[i] = r
+}
+
 type contactKey struct {
 	name    string
 	address crypto.Address
@@ -202,6 +289,8 @@ func (f *bookFacts) merge(o *bookFacts) {
 	f.Checked = max(f.Checked, o.Checked)
 	f.Contacts = mergeSorted(f.Contacts, o.Contacts, compareContacts, func(c contactFact) int64 { return c.At })
 	f.Ledgers = mergeSorted(f.Ledgers, o.Ledgers, compareLedgers, func(l ledgerFact) int64 { return l.Changed })
+	f.Labels = mergeSorted(f.Labels, o.Labels, compareLabels, func(l labelFact) int64 { return l.At })
+	f.Roles = mergeSorted(f.Roles, o.Roles, compareRoles, func(r roleFact) int64 { return r.At })
 }
 
 func mergeSorted[T any](a, b []T, compare func(T, T) int, at func(T) int64) []T {
@@ -333,7 +422,7 @@ func (f *bookFacts) sum() crypto.Hash { return crypto.TaggedHash(crypto.TagBook,
 // worth identifies what is worth a new version on the ledger: dates alone, and where
 // ledgers are, go with the next change.
 func (b *book) worth() crypto.Hash {
-	f := bookFacts{Name: b.Facts.Name, Contacts: b.Facts.Contacts}
+	f := bookFacts{Name: b.Facts.Name, Contacts: b.Facts.Contacts, Labels: b.Facts.Labels, Roles: b.Facts.Roles}
 	return f.sum()
 }
 
@@ -373,7 +462,7 @@ func (bk Book) Keep(ctx context.Context) (kept bool, err error) {
 				break
 			}
 		}
-		_, _, err = bk.w.Records().put(ctx, t, Source{Reader: bytes.NewReader(body), Size: int64(len(body))}, m, nil, nil)
+		_, _, err = bk.w.Records().put(ctx, t, &incoming{Reader: bytes.NewReader(body)}, m, nil, nil)
 		if err == nil {
 			bk.w.notes.Book = worth
 		}

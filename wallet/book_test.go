@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/lane"
+	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/payload"
 )
 
@@ -244,7 +246,16 @@ func TestBookMergeIsAJoin(t *testing.T) {
 			if r.IntN(2) == 0 {
 				f.Ledgers = append(f.Ledgers, ledgerFact{ID: id, At: names[r.IntN(2)], Removed: r.IntN(2) == 0, Changed: at()})
 			}
+			if r.IntN(2) == 0 {
+				f.Labels = append(f.Labels, labelFact{Part: crypto.Hash(id), Category: payload.Categories()[r.IntN(2)], Add: health.Sensitivities()[:r.IntN(2)], Drop: []health.Sensitivity{}, At: at()})
+			}
 		}
+		for _, name := range names {
+			if r.IntN(2) == 0 {
+				f.Roles = append(f.Roles, roleFact{Name: name, Value: []string{"", "{}"}[r.IntN(2)], At: at()})
+			}
+		}
+		slices.SortFunc(f.Roles, compareRoles)
 		return f
 	}
 	join := func(fs ...*bookFacts) string {
@@ -287,8 +298,31 @@ func TestBookHasOneEncoding(t *testing.T) {
 	b := payload.Marshal(&bookPage{V: payload.Version, Ledger: crypto.LedgerID{1, 2, 3}, Seen: 17, bookFacts: bookFacts{Name: fact{"Maria", 1}, Checked: 2,
 		Contacts: []contactFact{{Name: "Dr Smith", Address: addr, Verified: true, At: 3}, {Name: "Zoë", Address: addr, Removed: true, At: 4}},
 		Ledgers:  []ledgerFact{{ID: crypto.LedgerID{1, 2, 3}, At: "ledger", Changed: 5}}}})
-	if p, err := parsePage(b); err != nil || !bytes.Equal(payload.Marshal(p), b) {
+	if p, err := parsePage(b); err != nil || !bytes.Equal(payload.Marshal(p), b) || bytes.Contains(b, []byte("labels")) || bytes.Contains(b, []byte("roles")) {
 		t.Fatalf("does not survive: %v", err)
+	}
+	page := func(labels, roles string) []byte {
+		return []byte(strings.TrimSuffix(string(b), "}") + labels + roles + "}")
+	}
+	label := func(part byte) string {
+		return fmt.Sprintf(`{"part":"%064x","category":"labs","add":["hiv"],"drop":[],"at":6}`, part)
+	}
+	if p, err := parsePage(page(`,"labels":[`+label(1)+`,`+label(2)+`]`, `,"roles":[{"name":"dietician","value":"{}","at":7},{"name":"x","value":"","at":8}]`)); err != nil || len(p.Labels) != 2 || len(p.Roles) != 2 {
+		t.Errorf("labels and roles: %v", err)
+	}
+	for name, bad := range map[string][]byte{
+		"labels that say nothing": page(`,"labels":[]`, ""),
+		"labels in disorder":      page(`,"labels":[`+label(2)+`,`+label(1)+`]`, ""),
+		"a part twice":            page(`,"labels":[`+label(1)+`,`+label(1)+`]`, ""),
+		"no category":             page(`,"labels":[`+strings.Replace(label(1), "labs", "la bs", 1)+`]`, ""),
+		"no sensitivity":          page(`,"labels":[`+strings.Replace(label(1), "hiv", "HIV", 1)+`]`, ""),
+		"no list":                 page(`,"labels":[`+strings.Replace(label(1), "[]", "null", 1)+`]`, ""),
+		"roles in disorder":       page("", `,"roles":[{"name":"x","value":"","at":8},{"name":"dietician","value":"{}","at":7}]`),
+		"a role without a name":   page("", `,"roles":[{"name":"","value":"","at":8}]`),
+	} {
+		if _, err := parsePage(bad); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
 	}
 	for name, bad := range map[string][]byte{
 		"empty":          nil,
