@@ -17,14 +17,15 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// A content blob is salt 32 ‖ age file ‖ random padding, contentSize bytes in
-// all, followed by the record hashes of its 1 MiB pieces (FORMAT.md).
+// A content blob is salt 32 ‖ age file ‖ random padding, and behind it, of a file that was
+// split, the region of its parts ‖ random padding, contentSize bytes in all, followed by
+// the record hashes of its 1 MiB pieces (FORMAT.md).
 
 const saltSize = 32
 
-// encryptContent streams a file through age into an upload, and says in m what became of
-// it. Memory is flat.
-func encryptContent(ctx context.Context, upload ledgerclient.Upload, src Source, owner age.Recipient, m *payload.Metadata, progress func(int64)) error {
+// encryptContent streams a file through age into an upload, the region of its parts behind
+// it if it has one, and says in m what became of it. Memory is flat.
+func encryptContent(ctx context.Context, upload ledgerclient.Upload, src io.Reader, region func(io.Writer) error, owner age.Recipient, m *payload.Metadata, progress func(int64)) error {
 	salt := crypto.NewSalt()
 	if _, err := upload.Write(salt[:]); err != nil {
 		return err
@@ -44,13 +45,31 @@ func encryptContent(ctx context.Context, upload ledgerclient.Upload, src Source,
 	if err := enc.Close(); err != nil {
 		return err
 	}
-	// Padding of zeros would show where the age file ends.
-	if _, err := io.CopyN(upload, rand.Reader, crypto.PadLength(saltSize+cipher.n)-saltSize-cipher.n); err != nil {
+	end, err := pad(upload, saltSize+cipher.n)
+	if err != nil {
 		return err
+	}
+	if region != nil {
+		out := &counter{ctx: ctx, w: upload}
+		if err := region(out); err != nil {
+			return err
+		}
+		m.Parts.Start = end
+		if m.Parts.End, err = pad(upload, end+out.n); err != nil {
+			return err
+		}
 	}
 	m.Size, m.SHA256, m.AgeSize = plain.n, crypto.Hash(sum.Sum(nil)), cipher.n
 	m.ContentSize, m.Head, err = upload.Sum()
 	return err
+}
+
+// pad writes random bytes behind n others, up to the length that is stored, and returns it.
+// Zeros would show where what is encrypted ends.
+func pad(w io.Writer, n int64) (int64, error) {
+	length := crypto.PadLength(n)
+	_, err := io.CopyN(w, rand.Reader, length-n)
+	return length, err
 }
 
 // keepKey keeps the file key of what is encrypted, so that a grant needs no look at

@@ -66,6 +66,7 @@ const (
 	ErrSpecialFile   fault.Code = "file-exists/special"   // path is a folder, a device or the like, which is never overwritten
 	ErrWithdrawn     fault.Code = "record-removed"        // record
 	ErrMissing       fault.Code = "{part}-missing"        // the store no longer, or never, held a payload. part ("terms", "envelope", "content", "metadata"), id
+	ErrOtherPerson   fault.Code = "other-person"          // a file is about another person than the owner's records, so far as can be told. person, born: of the file; known, knownBorn: of the records
 	ErrPartly        fault.Code = "partly-done"           // done, failed; the first failure is the cause
 
 	ErrGivenLate      fault.Code = "expired/giving"     // a consent of one's own did not come to the ledger in time

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"filippo.io/age"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -184,4 +185,70 @@ func Create(ctx context.Context, opt Options, entropy crypto.Entropy, name, at s
 	}
 	defer m.End()
 	return m.Create(ctx, opt.Services, entropy, name, at, func() error { return nil })
+}
+
+// OwnedPart is what an owner knows of a part of a record.
+type OwnedPart struct {
+	recordPart
+	Key crypto.PartKey
+}
+
+// OwnedParts returns the description of a record's newest version, the key of its frame
+// and its parts.
+func (rs Records) OwnedParts(ctx context.Context, id contract.ID) (m *payload.Metadata, k crypto.PartsFrameKey, parts []OwnedPart, err error) {
+	err = rs.w.Look(ctx, func() error {
+		t, p, err := rs.ownParts(ctx, id.String())
+		if err != nil {
+			return err
+		}
+		m = t.Versions[len(t.Versions)-1]
+		if p == nil {
+			return nil
+		}
+		k = p.FrameKey()
+		for i := range p.Parts {
+			parts = append(parts, OwnedPart{p.Parts[i], p.Key(i)})
+		}
+		return nil
+	})
+	return m, k, parts, err
+}
+
+// ContentBlob reads the content of a version as the store has it, without the list of
+// pieces.
+func (rs Records) ContentBlob(ctx context.Context, m *payload.Metadata) ([]byte, error) {
+	b, err := rs.w.client.Store.Blob(ctx, crypto.Locator(m.Content))
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	out := make([]byte, m.ContentSize)
+	_, err = b.ReadAt(out, 0)
+	return out, err
+}
+
+// AgeIdentity opens the wallet's records with age.
+func (w *Wallet) AgeIdentity() age.Identity { return crypto.RecordIdentity(w.keys.self) }
+
+// AddSalted adds a file whose parts have salts that an issuer gave.
+func (rs Records) AddSalted(ctx context.Context, src Source, salts payload.Salts) (r Record, err error) {
+	err = rs.w.with(ctx, func() error {
+		in, err := rs.receive(ctx, src, nil, Describe{})
+		if err != nil {
+			return err
+		}
+		in.salts = &salts
+		r, _, err = rs.put(ctx, nil, in, payload.Metadata{Version: 1, Title: "salted", Category: payload.Other, File: baseName(src.Name)}, nil, nil)
+		return err
+	})
+	return r, err
+}
+
+// AddUnseen adds a file as programs did that did not look into it.
+func (rs Records) AddUnseen(ctx context.Context, src Source) (r Record, err error) {
+	err = rs.w.with(ctx, func() (err error) {
+		r, _, err = rs.put(ctx, nil, &incoming{Reader: src}, payload.Metadata{Version: 1, Title: "unseen", Category: payload.Other, File: baseName(src.Name)}, nil, nil)
+		return err
+	})
+	return r, err
 }

@@ -160,7 +160,7 @@ func TestEveryCallFailsOnce(t *testing.T) {
 	var mu sync.Mutex
 	counts := map[string]map[string]int{}
 	t.Run("steps", func(t *testing.T) {
-		for _, step := range append([]string{"remove"}, steps...) {
+		for _, step := range append([]string{"remove", "split"}, steps...) {
 			counts[step] = map[string]int{}
 			for _, after := range []bool{false, true} {
 				for _, unknown := range []bool{false, true} {
@@ -177,7 +177,7 @@ func TestEveryCallFailsOnce(t *testing.T) {
 			}
 		}
 	})
-	for _, step := range append([]string{"remove"}, steps...) {
+	for _, step := range append([]string{"remove", "split"}, steps...) {
 		t.Logf("%-7s %s", step+":", countsOf(counts[step]))
 	}
 }
@@ -301,8 +301,15 @@ func calmly(t testing.TB, d district, step string, n int) {
 	}
 }
 
-// prepareAny is prepare, and knows to remove the newest record.
+// prepareAny is prepare, and knows to remove the newest record and to add one that is split.
 func prepareAny(patient, clinic *wallet.Wallet, step string, n int) (key string, do func() error, err error) {
+	if step == "split" {
+		title := fmt.Sprint("bundle ", n)
+		return title, func() error {
+			_, _, err := patient.Records().Add(context.Background(), source(title, 1), wallet.Describe{Title: title}, nil)
+			return err
+		}, nil
+	}
 	if step != "remove" {
 		return prepare(patient, clinic, step, n)
 	}
@@ -318,8 +325,11 @@ func prepareAny(patient, clinic *wallet.Wallet, step string, n int) (key string,
 }
 
 func holdsAny(a aftermath, d deed) bool {
-	if d.step == "remove" {
+	switch d.step {
+	case "remove":
 		return a.records[d.key] == 0
+	case "split":
+		return a.records[d.key] == 1
 	}
 	return a.holds(d)
 }

@@ -235,6 +235,9 @@ func inspect(t testing.TB, d district, all bool) aftermath {
 			if _, err := patient.Records().Open(ctx, r.ID.String(), &out, false, nil); err != nil || out.String() != textOf(r.Title, r.Version) {
 				t.Errorf("record %s, version %d, reads %q, %v", r.Title, r.Version, out.String(), err)
 			}
+			if _, parts, err := patient.Records().Parts(ctx, r.ID.String()); err != nil || len(parts) != r.Parts || len(parts) > 0 != isBundle(r.Title) {
+				t.Errorf("record %s has %d parts, %v", r.Title, len(parts), err)
+			}
 		}
 	}
 	box, err := clinic.Inbox().List(ctx)

@@ -299,7 +299,16 @@ func (m *move) version(ctx context.Context, r movingRecord, v *payload.Metadata,
 		if t != nil {
 			said.Version = len(t.Versions) + 1
 		}
-		same, existing, err := w.Records().put(ctx, t, Source{Reader: plain, Name: v.File, Size: v.Size}, said, from, progress)
+		// Its parts are cut anew and get other keys; the salts that an issuer gave go along,
+		// so that the root stays his.
+		in, err := receive(Source{Reader: plain, Name: v.File, Size: v.Size})
+		if err != nil {
+			return err
+		}
+		if v.Parts != nil {
+			in.salts = v.Parts.Salts
+		}
+		same, existing, err := w.Records().put(ctx, t, in, said, from, progress)
 		if err != nil {
 			return err
 		}

@@ -159,12 +159,24 @@ func (d district) journal(t testing.TB) []string {
 // The text of a version follows from the record's title, so that any process can
 // tell what it must be.
 func textOf(title string, version int) string {
+	if isBundle(title) {
+		return fmt.Sprintf(`{"resourceType":"Bundle","type":"collection","entry":[
+  {"resource":{"resourceType":"Condition","id":"a","text":{"status":"generated","div":"<div>%s</div>"},"code":{"text":"version %d"}}},
+  {"resource":{"resourceType":"Condition","id":"b","code":{"text":"b"}}}]}`, title, version)
+	}
 	return fmt.Sprintf("content of %s, version %d", title, version)
 }
 
+// isBundle reports whether a record of that title is FHIR.
+func isBundle(title string) bool { return strings.HasPrefix(title, "bundle") }
+
 func source(title string, version int) wallet.Source {
 	text := textOf(title, version)
-	return wallet.Source{Reader: strings.NewReader(text), Name: title + ".txt", Size: int64(len(text))}
+	name := title + ".txt"
+	if isBundle(title) {
+		name = title + ".json"
+	}
+	return wallet.Source{Reader: strings.NewReader(text), Name: name, Size: int64(len(text))}
 }
 
 // endOf is a window's end that no other grant has, to find doubled ones.

@@ -34,7 +34,7 @@ func TestPublishedRecords(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		r, _, err := patient.Records().Add(ctx, wallet.Source{Reader: bytes.NewReader(b), Name: path, Size: int64(len(b))}, wallet.Describe{Category: "documents"}, nil)
+		r, _, err := patient.Records().Add(ctx, wallet.Source{Reader: bytes.NewReader(b), Name: path, Size: int64(len(b))}, wallet.Describe{Category: "documents", OtherPerson: true}, nil)
 		want[r.ID] = b
 		return err
 	})

@@ -14,6 +14,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/outbox"
 	"github.com/carekey/carekey/wallet/payload"
 	"github.com/carekey/carekey/wallet/view"
@@ -40,14 +41,19 @@ type Record struct {
 	Pending  Action           `json:"pending,omitempty"` // what was signed and waits; "" if nothing does
 	Damaged  error            `json:"-"`                 // Missing because what the store holds is not what was signed, or cannot be reached; nil if it holds nothing
 	AsOf     time.Time        `json:"asOf,omitzero"`     // when the ledger was followed last, if it is out of reach; otherwise zero
+	Parts    int              `json:"parts,omitempty"`   // how many it was split into; 0: it can only be given whole
+	Whole    string           `json:"whole,omitempty"`   // why it was not split: payload.WholeFHIR, payload.WholeFile; "" with Parts 0: nobody looked
+	Holds    *Holding         `json:"-"`                 // what is in it, of one that was added or updated just now; otherwise nil
 }
 
 // Describe says what is known of a file beside its bytes. Empty fields of an
 // update keep what the version before said.
 type Describe struct {
-	Title    string           // default: the file's name without its extension
+	Title    string           // default: what a FHIR file says of itself, else its name without the extension
 	Category payload.Category // default: Other
-	Date     string           // YYYY-MM-DD
+	Date     string           // YYYY-MM-DD; default: what a FHIR file says of itself
+
+	OtherPerson bool // it may be about another person than the records that are there
 }
 
 func (d *Describe) check() error {
@@ -82,6 +88,10 @@ func checkTitle(t string) (string, error) {
 // an existing record has in its newest version yield that record, and true. The
 // ledger and the store must be within reach: a content that waited for its entry
 // would be dropped by the store.
+//
+// FHIR that can be cut is kept as parts as well. About another person than the wallet's
+// other records it is an [ErrOtherPerson], unless d allows it: then src is where it was,
+// if it can seek.
 func (rs Records) Add(ctx context.Context, src Source, d Describe, progress func(done int64)) (rec Record, existing bool, err error) {
 	if err := d.check(); err != nil {
 		return Record{}, false, err
@@ -101,8 +111,12 @@ func (rs Records) Add(ctx context.Context, src Source, d Describe, progress func
 			rec, existing = newestRecord(t), true
 			return nil
 		}
-		m := payload.Metadata{Version: 1, Title: cmp.Or(d.Title, titleOf(src.Name)), Category: cmp.Or(d.Category, payload.Other), Date: d.Date, File: baseName(src.Name)}
-		rec, existing, err = rs.put(ctx, nil, src, m, nil, progress)
+		in, err := rs.receive(ctx, src, nil, d)
+		if err != nil {
+			return err
+		}
+		m := payload.Metadata{Version: 1, Title: cmp.Or(d.Title, in.title, titleOf(src.Name)), Category: cmp.Or(d.Category, payload.Other), Date: cmp.Or(d.Date, in.date), File: baseName(src.Name)}
+		rec, existing, err = rs.put(ctx, nil, in, m, nil, progress)
 		return err
 	})
 	return rec, existing, err
@@ -128,13 +142,24 @@ func (rs Records) Update(ctx context.Context, id string, src Source, d Describe,
 		}
 		m := payload.Metadata{Version: len(t.Versions) + 1, Title: cmp.Or(d.Title, old.Title), Category: cmp.Or(d.Category, old.Category),
 			Date: cmp.Or(d.Date, old.Date), File: baseName(src.Name)}
-		if sum, err := rs.knownBytes(&src); err != nil {
+		sum, err := rs.knownBytes(&src)
+		if err != nil {
 			return err
-		} else if sum == old.SHA256 && m.Title == old.Title && m.Category == old.Category && m.Date == old.Date {
+		}
+		same := sum == old.SHA256 && m.Title == old.Title && m.Category == old.Category && m.Date == old.Date
+		if same && lookedAt(old) {
 			rec, existing = newestRecord(t), true
 			return nil
 		}
-		rec, existing, err = rs.put(ctx, t, src, m, nil, progress)
+		in, err := rs.receive(ctx, src, t, d)
+		if err != nil {
+			return err
+		}
+		if same && in.cut == nil { // what was added before files were split gains nothing
+			rec, existing = newestRecord(t), true
+			return nil
+		}
+		rec, existing, err = rs.put(ctx, t, in, m, nil, progress)
 		return err
 	})
 	return rec, existing, err
@@ -142,7 +167,7 @@ func (rs Records) Update(ctx context.Context, id string, src Source, d Describe,
 
 // put encrypts, signs and enters one version; t is the record's thread, or
 // nil for a new record, from is where it is moved from, if it is.
-func (rs Records) put(ctx context.Context, t *view.Thread, src Source, m payload.Metadata, from *origin, progress func(int64)) (Record, bool, error) {
+func (rs Records) put(ctx context.Context, t *view.Thread, in *incoming, m payload.Metadata, from *origin, progress func(int64)) (Record, bool, error) {
 	ledger := rs.w.client.ID()
 	seed, tag := rs.w.view.NewSeed()
 	e := contract.Entry{Version: contract.Version, Kind: contract.KindRecord, SelfTag: tag}
@@ -159,6 +184,7 @@ func (rs Records) put(ctx context.Context, t *view.Thread, src Source, m payload
 		e.NotBefore, e.NotAfter = contract.Acceptance(rs.w.view.Hour())
 	}
 	e.Author = key.Public()
+	m.Ledger, m.Author = ledger, e.Author
 
 	upload, err := rs.w.client.Store.Upload(ctx)
 	if err != nil {
@@ -166,16 +192,25 @@ func (rs Records) put(ctx context.Context, t *view.Thread, src Source, m payload
 	}
 	defer upload.Abort()
 	var kept payload.FileKey
-	if err := encryptContent(ctx, upload, src, keepKey{crypto.RecordRecipient(rs.w.keys.self.Public()), &kept}, &m, progress); err != nil {
+	var plan *partsPlan
+	var region func(io.Writer) error
+	if in.cut != nil {
+		defer sparing(in.size)()
+		plan = planParts(partsMaker(seed, &m, in.salts), in.cut)
+		m.Parts = &payload.MetadataParts{Split: health.SplitVersion, Count: len(plan.parts), Slots: len(plan.frame.Leaves), Root: plan.frame.Root, Salts: in.salts}
+		region = plan.writeTo
+	}
+	if err := encryptContent(ctx, upload, in, region, keepKey{crypto.RecordRecipient(rs.w.keys.self.Public()), &kept}, &m, progress); err != nil {
 		return Record{}, false, err
 	}
+	in.end()
+	m.Whole = in.whole
 	if t == nil {
 		if same := rs.withContent(m.SHA256); same != nil {
 			return newestRecord(same), true, nil
 		}
 	}
-	m.V = payload.Version
-	m.Ledger, m.Author, m.Added = ledger, e.Author, rs.w.view.Hour()
+	m.V, m.Added = payload.Version, rs.w.view.Hour()
 	m.Content = payload.Locator(seed.ContentLocator())
 
 	sealed, err := crypto.SealPayload(rs.w.sealContext(ledgerclient.PartMetadata, e.Author), payload.Marshal(&m), 0, rs.w.keys.self.Public())
@@ -206,10 +241,14 @@ func (rs Records) put(ctx context.Context, t *view.Thread, src Source, m payload
 	if t == nil {
 		t = rs.w.view.Thread(id)
 	}
-	if t == nil {
-		return rs.pendingOf(ch), false, waits
+	rec := rs.pendingOf(ch)
+	if t != nil {
+		rec = rs.of(t)
 	}
-	return rs.of(t), false, waits
+	if in.tables != nil {
+		rec.Holds = rs.keepNew(in, plan, &m)
+	}
+	return rec, false, waits
 }
 
 // recordEffect is what adding a version of a record means.
@@ -372,6 +411,7 @@ func (rs Records) Remove(ctx context.Context, id string) (rec Record, removed bo
 		if t.Status == contract.StatusClosed {
 			return nil
 		}
+		defer func() { rs.forgetParts() }()
 		if rec.Pending == RemovingRecord {
 			return ErrPending.Of(rs.w.Changes().Stuck())
 		}
@@ -431,7 +471,11 @@ func versionRecord(t *view.Thread, i int) Record {
 }
 
 func recordOf(m *payload.Metadata, id contract.ID) Record {
-	return Record{ID: id, Title: m.Title, Category: m.Category, Date: m.Date, File: m.File, Size: m.Size, SHA256: m.SHA256, Version: m.Version, Added: Hour(m.Added)}
+	r := Record{ID: id, Title: m.Title, Category: m.Category, Date: m.Date, File: m.File, Size: m.Size, SHA256: m.SHA256, Version: m.Version, Added: Hour(m.Added), Whole: m.Whole}
+	if m.Parts != nil {
+		r.Parts = m.Parts.Count
+	}
+	return r
 }
 
 // describe reads the descriptions of versions that another machine wrote, or that

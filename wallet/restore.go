@@ -184,7 +184,7 @@ func (rc Recovery) take(s saved) (was string) {
 // nothing else.
 func clearProfile(dir string) error {
 	var errs []error
-	for _, name := range []string{home.LedgersDir, home.BookFile, home.KeyCheckFile, string(BeingRestored)} {
+	for _, name := range []string{home.LedgersDir, home.BookFile, home.TablesFile, home.KeyCheckFile, string(BeingRestored)} {
 		errs = append(errs, os.RemoveAll(filepath.Join(dir, name)))
 	}
 	for _, path := range halfWritten(dir) {

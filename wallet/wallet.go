@@ -62,6 +62,7 @@ type Wallet struct {
 	outbox  *outbox.Outbox
 	signing chan struct{} // closed once all grants are signed that were to be; nil: none was
 	book    keptBook
+	tables  keptTables
 	lock    lock
 }
 

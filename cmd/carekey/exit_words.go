@@ -49,6 +49,8 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		errEntered:         "stopped, after something was entered on the ledger; no file was left half-written | see what holds: carekey status, carekey inbox",
 	},
 	cli.ExitUsage: {
+		wallet.ErrOtherPerson: "the file is about [{person|quote}][, born {born}], and your records are about [{known|quote}][, born {knownBorn}] | if it belongs to your records all the same, the same again with --other-person",
+
 		errBinary:                    "the record is not text, and a terminal is no place for it | write it to a file with -o FILE, or pipe it to a program",
 		ui.ErrPlainTerminal:          "this terminal cannot show the words and take them back | write them to a file with --words-file FILE",
 		ui.ErrPassphrasesDiffer:      "the two passphrases were not the same | begin again, and type the same twice",

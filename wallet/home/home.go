@@ -24,6 +24,7 @@ import (
 // Names in a profile's folder.
 const (
 	BookFile     = "state"     // sealed: what is the same on every ledger: name, contacts
+	TablesFile   = "tables"    // sealed: tables for labels that the owner imported; made when she does
 	KeyCheckFile = "key-check" // holds a sealed constant, to tell a wrong key from a damaged state
 	LedgersDir   = "ledgers"
 	LockFile     = "lock"
@@ -34,6 +35,7 @@ const (
 const (
 	StateFile  = "state"   // sealed: what is remembered of the ledger
 	JournalDir = "journal" // sealed: changes on their way
+	PartsDir   = "parts"   // sealed: what is known of the parts of records; can be derived again
 )
 
 // LedgerFolder is the folder of a ledger inside a profile's folder, relative to it.
@@ -99,6 +101,24 @@ func (f Folder) WriteSealed(name string, v any) error {
 		return err
 	}
 	return f.Write(name, f.Key.Seal(filepath.ToSlash(name), plain))
+}
+
+// WriteDerived seals v and makes it the content of a file that can be made again from
+// other things. It is not durable at once: what was written in part does not open.
+func (f Folder) WriteDerived(name string, v any) error {
+	plain, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(f.Path(name)), 0o700); err != nil {
+		return err
+	}
+	out, err := f.Open(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY)
+	if err != nil {
+		return err
+	}
+	_, err = out.Write(f.Key.Seal(filepath.ToSlash(name), plain))
+	return errors.Join(err, out.Close())
 }
 
 // Explain tells a wrong key from a damaged file, of one that does not open: both fail

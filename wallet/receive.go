@@ -1,0 +1,162 @@
+package wallet
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/carekey/carekey/crypto/fault"
+	"github.com/carekey/carekey/wallet/health"
+	"github.com/carekey/carekey/wallet/payload"
+)
+
+// incoming is a file on its way to become a version of a record.
+type incoming struct {
+	io.Reader                  // all of its bytes
+	whole     string           // payload.WholeFHIR or payload.WholeFile; "" if it was split, or nobody looked
+	why       string           // why FHIR was not split
+	cut       *health.Cut      // nil if it was not split
+	size      int64            // of the file, if it was split
+	seen      *health.Detector // of a file that is streamed; else nil
+	salts     *payload.Salts   // of its parts, if an issuer gave them
+
+	// Of one that its owner adds.
+	tables      *health.Tables // nil otherwise
+	labels      []health.Label // of the parts
+	persons     []health.Person
+	title, date string // what FHIR says of itself; "" if it does not
+}
+
+// receive looks at a file. What may be FHIR is read into memory, up to health.MaxSplit;
+// everything else is streamed.
+func receive(src Source) (*incoming, error) {
+	in := &incoming{whole: payload.WholeFile}
+	seen := health.NewDetector(src.Name)
+	var file []byte
+	steps := []int{64 << 10, health.MaxSplit + 1} // one more, to see the end
+	if src.Size >= 64<<10 && src.Size < health.MaxSplit {
+		steps = slices.Insert(steps, 1, int(src.Size)+1)
+	}
+	for _, most := range steps {
+		file = slices.Grow(file, most-len(file))
+		n, err := io.ReadFull(src, file[len(file):most])
+		seen.Write(file[len(file) : len(file)+n])
+		file = file[:len(file)+n]
+		if err == io.EOF || err == io.ErrUnexpectedEOF { // that was all of it
+			in.Reader = bytes.NewReader(file)
+			if seen.FHIR() {
+				in.split(file)
+			}
+			return in, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !seen.Begun() && !seen.FHIR() {
+			break
+		}
+	}
+	in.Reader, in.seen = io.MultiReader(bytes.NewReader(file), io.TeeReader(src, seen)), seen
+	return in, nil
+}
+
+// split cuts a file that is FHIR, if it can be cut.
+func (in *incoming) split(file []byte) {
+	cut, err := health.Split(file)
+	if err == nil {
+		in.whole, in.cut, in.size = "", cut, int64(len(file))
+		return
+	}
+	in.whole, in.why = payload.WholeFHIR, err.Error()
+	if e, ok := errors.AsType[*fault.Error](err); ok {
+		in.why = fmt.Sprint(e.Value("why"))
+	}
+}
+
+// end says what only the end of a large file tells.
+func (in *incoming) end() {
+	if in.seen != nil && in.seen.FHIR() {
+		in.whole, in.why = payload.WholeFHIR, "it is larger than 32 MiB, or begins with much white space"
+	}
+}
+
+// sparing keeps a process small while it has a file of that size in memory: what is made to
+// label 10,000 parts is ten times their size. Call what it returns when that is over.
+func sparing(size int64) (end func()) {
+	const (
+		large = 4 << 20 // bytes
+		often = 20      // percent
+	)
+	if size < large {
+		return func() {}
+	}
+	was := debug.SetGCPercent(often)
+	if was >= 0 && was < often {
+		debug.SetGCPercent(was)
+	}
+	return func() { debug.SetGCPercent(was) }
+}
+
+// lookedAt reports whether a version was added by a program that splits files.
+func lookedAt(m *payload.Metadata) bool { return m.Parts != nil || m.Whole != "" }
+
+// Holding says what a file that was added holds.
+type Holding struct {
+	Form         string  `json:"form,omitempty"`     // health.FormBundle, FormLines, FormResource; "" if it was not split
+	NotSplit     string  `json:"notSplit,omitempty"` // why FHIR was not split: it can only be given whole
+	Entries      int     `json:"entries"`            // of them are the following numbers
+	Categories   []Count `json:"categories"`
+	Sensitive    int     `json:"sensitive"` // with a sensitive fact in it
+	Kinds        []Count `json:"kinds"`     // by sensitivity
+	Unclassified int     `json:"unclassified"`
+	Unknown      []Count `json:"unknown"` // by why they are unclassified
+}
+
+// Count is how many there are of something.
+type Count struct {
+	Of     string `json:"of"`
+	Number int    `json:"number"`
+}
+
+// holding counts what is in the parts of a cut.
+func holding(cut *health.Cut, labels []health.Label) *Holding {
+	h := &Holding{Form: cut.Form}
+	categories, kinds, unknown := map[string]int{}, map[string]int{}, map[string]int{}
+	for i := range cut.Parts {
+		if cut.Parts[i].Text {
+			continue // it has the labels of its resource
+		}
+		l := &labels[i]
+		h.Entries++
+		categories[string(l.Category)]++
+		if len(l.Sensitive) > 0 {
+			h.Sensitive++
+		}
+		for _, s := range l.Sensitive {
+			kinds[string(s)]++
+		}
+		if len(l.Unclassified) > 0 {
+			h.Unclassified++
+		}
+		for _, s := range l.Unclassified {
+			unknown[s]++
+		}
+	}
+	h.Categories, h.Kinds, h.Unknown = counts(categories), counts(kinds), counts(unknown)
+	return h
+}
+
+// counts are sorted by number, the largest first, then by word.
+func counts(of map[string]int) []Count {
+	out := make([]Count, 0, len(of))
+	for word, n := range of {
+		out = append(out, Count{word, n})
+	}
+	slices.SortFunc(out, func(a, b Count) int { return cmp.Or(cmp.Compare(b.Number, a.Number), strings.Compare(a.Of, b.Of)) })
+	return out
+}

@@ -1,0 +1,159 @@
+package wallet
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/carekey/carekey/wallet/health"
+	"github.com/carekey/carekey/wallet/home"
+)
+
+// Tables are what parts of records are labelled by: those of the program and those that
+// the owner imported. Hers are in a sealed file of the profile's folder, and not in the
+// book: they may be large, and she has them.
+type Tables struct{ w *Wallet }
+
+// Tables returns what parts of records are labelled by.
+func (w *Wallet) Tables() Tables { return Tables{w} }
+
+// MaxTables is how many tables an owner can import.
+const MaxTables = 8
+
+// tablesFile is the sealed file.
+type tablesFile struct {
+	V      int             `json:"v"`
+	Tables []importedTable `json:"tables"`
+}
+
+type importedTable struct {
+	Name string `json:"name"`
+	Text []byte `json:"text"` // as it was imported
+}
+
+const tablesFileVersion = 1
+
+// keptTables are the tables with their file.
+type keptTables struct {
+	read     []byte // the sealed file that they were read from
+	file     tablesFile
+	imported []*health.Table
+	all      *health.Tables // nil: not read yet
+}
+
+// All returns all tables. Imported ones that do not open are a *[DamagedError], and not
+// left out: without them, parts would be given that they hold back.
+func (ts Tables) All() (*health.Tables, error) {
+	err := ts.read()
+	return ts.w.tables.all, err
+}
+
+// Imported returns the tables that the owner imported, in the order in which she did.
+func (ts Tables) Imported() ([]*health.Table, error) {
+	err := ts.read()
+	return slices.Clone(ts.w.tables.imported), err
+}
+
+func (ts Tables) read() error {
+	k := &ts.w.tables
+	sealed, err := ts.w.home.Read(home.TablesFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		*k = keptTables{file: tablesFile{V: tablesFileVersion}, all: health.BuiltIn()}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if k.all != nil && bytes.Equal(sealed, k.read) {
+		return nil
+	}
+	*k = keptTables{}
+	if err := ts.w.home.ReadSealed(home.TablesFile, &k.file); err != nil {
+		return err
+	}
+	if k.file.V != tablesFileVersion {
+		return WrongVersion(home.TablesFile, k.file.V, tablesFileVersion)
+	}
+	all := health.BuiltIn()
+	for _, t := range k.file.Tables {
+		table, err := health.ParseTable(t.Name, bytes.NewReader(t.Text))
+		if err != nil {
+			return &DamagedError{File: home.TablesFile, Err: err}
+		}
+		k.imported, all = append(k.imported, table), all.With(table)
+	}
+	k.read, k.all = sealed, all
+	return nil
+}
+
+// Import keeps the text of a table under a name, which is that of its file. An imported
+// one of the name is replaced; the name of one of the program's own is an [ErrNameTaken].
+// Labels are made anew when they are needed.
+func (ts Tables) Import(ctx context.Context, name string, text []byte) (table *health.Table, err error) {
+	if name, err = CheckName("table", baseName(name)); err != nil {
+		return nil, err
+	}
+	if table, err = health.ParseTable(name, bytes.NewReader(text)); err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(health.Own(), func(t *health.Table) bool { return sameName(t.Name, name) }) {
+		return nil, ErrNameTaken
+	}
+	return table, ts.change(ctx, func(f *tablesFile) error {
+		at := f.index(name)
+		switch {
+		case at >= 0:
+			f.Tables[at] = importedTable{name, text}
+		case len(f.Tables) == MaxTables:
+			return badInput("table", name, fmt.Sprintf("there are %d already: remove one", MaxTables))
+		default:
+			f.Tables = append(f.Tables, importedTable{name, text})
+		}
+		return nil
+	})
+}
+
+// Remove forgets an imported table, "" all of them, also such as do not open any more:
+// [ErrNotFound] if there is none.
+func (ts Tables) Remove(ctx context.Context, name string) error {
+	if name == "" {
+		return ts.w.with(ctx, func() error {
+			err := os.Remove(ts.w.home.Path(home.TablesFile))
+			if errors.Is(err, fs.ErrNotExist) {
+				err = ErrNotFound.With("noun", "table", "query", name)
+			}
+			return err
+		})
+	}
+	return ts.change(ctx, func(f *tablesFile) error {
+		at := f.index(name)
+		if at < 0 {
+			return ErrNotFound.With("noun", "table", "query", name)
+		}
+		f.Tables = slices.Delete(f.Tables, at, at+1)
+		return nil
+	})
+}
+
+// change runs f with what is in the file, and writes it.
+func (ts Tables) change(ctx context.Context, f func(*tablesFile) error) error {
+	return ts.w.with(ctx, func() error {
+		if err := ts.read(); err != nil {
+			return err
+		}
+		file := ts.w.tables.file
+		file.Tables = slices.Clone(file.Tables)
+		if err := f(&file); err != nil {
+			return err
+		}
+		return ts.w.home.WriteSealed(home.TablesFile, file)
+	})
+}
+
+func (f *tablesFile) index(name string) int {
+	return slices.IndexFunc(f.Tables, func(t importedTable) bool { return sameName(t.Name, name) })
+}
