@@ -197,7 +197,10 @@ func (w *web) label(i int, text bool) Label {
 		held |= w.held[i-1] &^ f.drop
 		l.Date = w.all[i-1].date
 		if f.drop&bit(Unclassified) == 0 {
-			maps.Copy(kinds, w.kinds(i-1))
+			for kind := range w.kinds(i - 1) {
+				kinds[kind] = true
+				f.because(kind, "its resource", fmt.Sprintf("points to part %d", i))
+			}
 		}
 	}
 	for s, word := range sensitivities {

@@ -490,3 +490,40 @@ func TestLabelPublished(t *testing.T) {
 		}
 	}
 }
+
+// Whatever is split can be labelled, and always alike, though maps are walked in another order each
+// time.
+func FuzzLabel(f *testing.F) {
+	for _, resource := range []string{
+		observe("1", "Observation/1"),
+		`{"resourceType":"Condition","contained":[{"resourceType":"Medication","id":"a"}],"code":` + coded(snomed, "1:86406008", "") + `,"note":[{"text":"HIV"}]}`,
+		`{"resourceType":"MedicationRequest","medicationReference":{"reference":"#a"},"extension":[{"url":"x","valueString":"y"}],"text":{"div":"HIV"}}`,
+	} {
+		f.Add([]byte(bundleOf(`{"fullUrl":"urn:uuid:1","resource":` + resource + `}`)))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := Split(data)
+		if err != nil {
+			return
+		}
+		labels := BuiltIn().Label(c, nil)
+		if len(labels) != len(c.Parts) || !reflect.DeepEqual(labels, BuiltIn().Label(c, nil)) {
+			t.Fatal("labelled in two ways")
+		}
+		for i := range labels {
+			if !labels[i].Category.Valid() {
+				t.Errorf("part %d: category %q", i+1, labels[i].Category)
+			}
+			for _, s := range labels[i].Sensitive {
+				if !slices.ContainsFunc(labels[i].Why, func(r Reason) bool { return r.Of == string(s) }) {
+					t.Errorf("part %d: nothing says why it is %s", i+1, s)
+				}
+			}
+			for _, kind := range labels[i].Unclassified {
+				if kind != "and others" && !slices.ContainsFunc(labels[i].Why, func(r Reason) bool { return r.Of == kind }) {
+					t.Errorf("part %d: nothing says why it is unclassified: %q", i+1, kind)
+				}
+			}
+		}
+	})
+}
