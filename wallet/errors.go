@@ -53,6 +53,7 @@ func (e *RefusedError) Coded() error {
 const (
 	ErrWalletExists  fault.Code = "wallet-exists"
 	ErrNameTaken     fault.Code = "name-taken"            // it stands for another address
+	ErrBuiltIn       fault.Code = "built-in"              // the name is that of something of the program's own, which stays. name
 	ErrExists        fault.Code = "exists"                // what should be made: "folder", for instance. what
 	ErrNoWallet      fault.Code = "no-wallet"             // in dir
 	ErrNotFound      fault.Code = "{noun}-not-found"      // noun; query, what the user typed; like, of a contact: one whose name looks like it
@@ -66,7 +67,7 @@ const (
 	ErrSpecialFile   fault.Code = "file-exists/special"   // path is a folder, a device or the like, which is never overwritten
 	ErrWithdrawn     fault.Code = "record-removed"        // record
 	ErrMissing       fault.Code = "{part}-missing"        // the store no longer, or never, held a payload. part ("terms", "envelope", "content", "metadata"), id
-	ErrOtherPerson   fault.Code = "other-person"          // a file is about another person than the owner's records, so far as can be told. person, born: of the file; known, knownBorn: of the records
+	ErrOtherPerson   fault.Code = "other-person"          // a file is about another person than the owner's records, so far as can be told. person, born: of the file; known, theirs (born): of what it was compared with
 	ErrPartly        fault.Code = "partly-done"           // done, failed; the first failure is the cause
 
 	ErrGivenLate      fault.Code = "expired/giving"     // a consent of one's own did not come to the ledger in time

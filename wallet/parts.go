@@ -122,7 +122,8 @@ func (rs Records) keepNew(in *incoming, plan *partsPlan, m *payload.Metadata) *H
 	if in.cut == nil {
 		return &Holding{NotSplit: in.why}
 	}
-	h := holding(in.cut, in.labels)
+	h := holding(func(i int) (*health.Label, bool) { return &in.labels[i], in.cut.Parts[i].Text }, len(in.labels))
+	h.Form = in.cut.Form
 	p := &recordParts{Metadata: m, Parts: plan.parts, Persons: in.persons}
 	p.setLabels(in.labels)
 	in.Reader, in.cut, plan.cut = nil, nil, nil // the file: it is not needed any more
@@ -298,7 +299,7 @@ func (rs Records) samePerson(ctx context.Context, persons []health.Person, t *vi
 }
 
 func otherPerson(p, known health.Person) error {
-	return ErrOtherPerson.With("person", p.Name, "born", p.Born, "known", known.Name, "knownBorn", known.Born)
+	return ErrOtherPerson.With("person", p.Name, "born", p.Born, "known", known.Name, "theirs", known.Born)
 }
 
 // others reports whether it is known of one of b that it is none of a.
@@ -327,9 +328,30 @@ func (rs Records) Parts(ctx context.Context, id string) (rec Record, parts []Par
 			return err
 		}
 		rec, parts = rs.of(t), rs.infos(p)
-		return nil
+		rec.Holds, err = rs.holds(ctx, t, parts)
+		return err
 	})
 	return rec, parts, err
+}
+
+// holds says what is in the newest version of a record that has these parts.
+func (rs Records) holds(ctx context.Context, t *view.Thread, parts []PartInfo) (*Holding, error) {
+	m, err := newest(t)
+	switch {
+	case err != nil:
+		return nil, err
+	case m.Whole != payload.WholeFHIR:
+		return holding(func(i int) (*health.Label, bool) { return &parts[i].Label, parts[i].Of != 0 }, len(parts)), nil
+	case m.Size > health.MaxSplit:
+		return &Holding{NotSplit: tooLarge}, nil
+	}
+	file, err := rs.file(ctx, t.ID, m)
+	if err != nil {
+		return nil, err
+	}
+	var in incoming
+	in.split(file)
+	return &Holding{NotSplit: in.why}, nil
 }
 
 // ownParts returns a record that was not removed with its parts.

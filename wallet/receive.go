@@ -78,10 +78,12 @@ func (in *incoming) split(file []byte) {
 	}
 }
 
+const tooLarge = "it is larger than 32 MiB, or begins with much white space"
+
 // end says what only the end of a large file tells.
 func (in *incoming) end() {
 	if in.seen != nil && in.seen.FHIR() {
-		in.whole, in.why = payload.WholeFHIR, "it is larger than 32 MiB, or begins with much white space"
+		in.whole, in.why = payload.WholeFHIR, tooLarge
 	}
 }
 
@@ -105,9 +107,9 @@ func sparing(size int64) (end func()) {
 // lookedAt reports whether a version was added by a program that splits files.
 func lookedAt(m *payload.Metadata) bool { return m.Parts != nil || m.Whole != "" }
 
-// Holding says what a file that was added holds.
+// Holding says what a record holds.
 type Holding struct {
-	Form         string  `json:"form,omitempty"`     // health.FormBundle, FormLines, FormResource; "" if it was not split
+	Form         string  `json:"form,omitempty"`     // of a file that was added just now: health.FormBundle, FormLines, FormResource; "" if it was not split
 	NotSplit     string  `json:"notSplit,omitempty"` // why FHIR was not split: it can only be given whole
 	Entries      int     `json:"entries"`            // of them are the following numbers
 	Categories   []Count `json:"categories"`
@@ -123,15 +125,16 @@ type Count struct {
 	Number int    `json:"number"`
 }
 
-// holding counts what is in the parts of a cut.
-func holding(cut *health.Cut, labels []health.Label) *Holding {
-	h := &Holding{Form: cut.Form}
+// holding counts what is in n parts, of which at returns the label, and whether it is a
+// narrative, which has those of its resource.
+func holding(at func(i int) (l *health.Label, text bool), n int) *Holding {
+	h := &Holding{}
 	categories, kinds, unknown := map[string]int{}, map[string]int{}, map[string]int{}
-	for i := range cut.Parts {
-		if cut.Parts[i].Text {
-			continue // it has the labels of its resource
+	for i := range n {
+		l, text := at(i)
+		if text {
+			continue
 		}
-		l := &labels[i]
 		h.Entries++
 		categories[string(l.Category)]++
 		if len(l.Sensitive) > 0 {

@@ -67,7 +67,7 @@ func (rs Roles) Named(name string) (OwnRole, error) {
 }
 
 // Add keeps a role of the owner's own, from the text of its file. One of her own of the
-// same name is replaced; the name of a built-in one is an [ErrNameTaken]. The same role
+// same name is replaced; the name of a built-in one is an [ErrBuiltIn]. The same role
 // again changes nothing.
 func (rs Roles) Add(ctx context.Context, file []byte) (r health.Role, err error) {
 	if r, err = health.ParseRole(file); err != nil {
@@ -79,7 +79,7 @@ func (rs Roles) Add(ctx context.Context, file []byte) (r health.Role, err error)
 	err = rs.w.with(ctx, func() error {
 		if old, err := rs.Named(r.Name); err == nil {
 			if old.BuiltIn {
-				return ErrNameTaken
+				return ErrBuiltIn.With("name", r.Name)
 			}
 			r.Name = old.Name
 		}
@@ -93,7 +93,7 @@ func (rs Roles) Add(ctx context.Context, file []byte) (r health.Role, err error)
 }
 
 // Remove forgets a role of the owner's own. Consents that were given by it stay as they
-// are.
+// are. What is built in stays: [ErrBuiltIn].
 func (rs Roles) Remove(ctx context.Context, name string) error {
 	return rs.w.with(ctx, func() error {
 		for _, f := range rs.w.book.Facts.Roles { // also one that cannot be read
@@ -104,7 +104,7 @@ func (rs Roles) Remove(ctx context.Context, name string) error {
 		}
 		r, err := rs.Named(name)
 		if err == nil {
-			err = badInput("role", r.Name, "is built in")
+			err = ErrBuiltIn.With("name", r.Name)
 		}
 		return err
 	})

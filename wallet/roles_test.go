@@ -68,7 +68,7 @@ func TestRoles(t *testing.T) {
 	if r, err := laptop.Roles().Named("nurse"); err != nil || !r.BuiltIn {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if _, err := laptop.Roles().Add(ctx, roleText("nurse", "30")); !errors.Is(err, wallet.ErrNameTaken) {
+	if _, err := laptop.Roles().Add(ctx, roleText("nurse", "30")); !errors.Is(err, wallet.ErrBuiltIn) {
 		t.Errorf("another nurse: %v", err)
 	}
 	for _, name := range []string{"nurse", "nobody"} {

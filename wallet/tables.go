@@ -91,7 +91,7 @@ func (ts Tables) read() error {
 }
 
 // Import keeps the text of a table under a name, which is that of its file. An imported
-// one of the name is replaced; the name of one of the program's own is an [ErrNameTaken].
+// one of the name is replaced; the name of one of the program's own is an [ErrBuiltIn].
 // Labels are made anew when they are needed.
 func (ts Tables) Import(ctx context.Context, name string, text []byte) (table *health.Table, err error) {
 	if name, err = CheckName("table", baseName(name)); err != nil {
@@ -101,7 +101,7 @@ func (ts Tables) Import(ctx context.Context, name string, text []byte) (table *h
 		return nil, err
 	}
 	if slices.ContainsFunc(health.Own(), func(t *health.Table) bool { return sameName(t.Name, name) }) {
-		return nil, ErrNameTaken
+		return nil, ErrBuiltIn.With("name", name)
 	}
 	return table, ts.change(ctx, func(f *tablesFile) error {
 		at := f.index(name)

@@ -18,16 +18,14 @@ import (
 
 // What is said more than once.
 const (
-	inAFile     = "for a new wallet a passphrase file does without it: " + envKeyring + "=file carekey init ...\nfor this one, where the keyring is in reach: carekey keyring move file"
-	recordsAre  = "what is there: carekey record list"
-	consentsAre = "what you gave: carekey consent list; what was given to you: carekey inbox"
-	doNotRely   = "do not rely on this ledger until you know why; carekey ledger verify looks at all of it"
-	untilThen   = ", and do not rely on what it shows until then"
-	noKeyring   = "the keyring of the operating system cannot be reached"
-	locked      = "the keyring of the operating system is locked"
-	wrong       = "{field}[ {value|quote}]: {why}"
-	tried       = "{filed|; the patient's audit shows that you tried}"
-	onPaper     = "compare them with your paper"
+	inAFile    = "for a new wallet a passphrase file does without it: " + envKeyring + "=file carekey init ...\nfor this one, where the keyring is in reach: carekey keyring move file"
+	recordsAre = "what is there: carekey record list"
+	doNotRely  = "do not rely on this ledger until you know why; carekey ledger verify looks at all of it"
+	untilThen  = ", and do not rely on what it shows until then"
+	noKeyring  = "the keyring of the operating system cannot be reached"
+	locked     = "the keyring of the operating system is locked"
+	wrong      = "{field}[ {value|quote}]: {why}"
+	tried      = "{filed|; the patient's audit shows that you tried}"
 )
 
 // explanations has what people are told of every error: a new error is a code in the
@@ -49,38 +47,38 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		errEntered:         "stopped, after something was entered on the ledger; no file was left half-written | see what holds: carekey status, carekey inbox",
 	},
 	cli.ExitUsage: {
-		wallet.ErrOtherPerson: "the file is about [{person|quote}][, born {born}], and your records are about [{known|quote}][, born {knownBorn}] | if it belongs to your records all the same, the same again with --other-person",
-
-		errBinary:                    "the record is not text, and a terminal is no place for it | write it to a file with -o FILE, or pipe it to a program",
-		ui.ErrPlainTerminal:          "this terminal cannot show the words and take them back | write them to a file with --words-file FILE",
-		ui.ErrPassphrasesDiffer:      "the two passphrases were not the same | begin again, and type the same twice",
-		errNeed:                      "an answer is needed, and there is no terminal to ask on: {what} | answer with {flag}",
-		errOtherLedger:               "this wallet is on ledger {want}, and the one you named is {got} | leave out --ledger and " + envLedger + ", or join that ledger too: carekey ledger join (INVITATION | DIR)",
-		errNoLedger:                  "there is no ledger in {dir} | to make a new one there, add --new-ledger",
-		wallet.ErrAmbiguous:          "{query} is the beginning of several ids | give more of it: {matches}",
-		wallet.ErrInput:              wrong,
-		"bad-record bad-consent":     wrong + " | what is there: carekey record list, carekey consent list, carekey inbox",
-		"bad-name":                   wrong + " | a name has 1 to 64 characters that can be seen, and begins with no hyphen",
-		"bad-role bad-table":         "the file cannot be used[, line {line}][, {member}]: {why} | nothing was changed: correct it, and try again",
-		"bad-category bad-purpose":   wrong + " | the list: carekey grant --help",
-		"bad-from bad-until bad-for": wrong + " | how days and times are written: carekey grant --help, under DATES",
-		wallet.ErrFileExists:         "the file exists: {path} | to overwrite it, add --force",
-		wallet.ErrSpecialFile:        "{path} is there, and is no ordinary file | name a new file; a folder's name goes before it, as in DIR/FILE",
-		batch.ErrPruneAll:            "prune: no row is for this wallet: everything that it gave would end | look whether this is the right file and wallet; to end everything: carekey revoke --all",
-		batch.ErrPruneChanges:        "prune: a list of changes names no state that everything else could be measured by | leave out --prune; what a file of changes is: carekey batch --help",
-		batch.ErrLines:               "{problems|problem|problems} in {file}\n{first} | nothing was signed; the fields are in: carekey batch --help",
-		crypto.ErrAddress:            "the address {fault} | its owner sees it with: " + theirs + "address",
-		crypto.ErrShareCode:          "the share code {fault} | copy it alone and whole, or look for the consent yourself: carekey inbox",
-		node.ErrInvitation:           "the invitation {fault} | ask the operator of the node for it again",
-		text.ErrEncoding:             "{why} | text files are UTF-8, or UTF-16 with its mark",
-		crypto.ErrWordCount + " " + crypto.ErrWord: "[{count|word|words} instead of 24][word {position} is not in the list] | " + onPaper,
-		crypto.ErrChecksum:                         "the words do not belong together: one is wrong, or their order | " + onPaper + "[; one slip would explain it at word {suspects}]",
+		errBinary:                                  "the record is not text, and a terminal is no place for it | write it to a file with -o FILE, or pipe it to a program",
+		ui.ErrPlainTerminal:                        "this terminal cannot show the words and take them back | write them to a file with --words-file FILE",
+		ui.ErrPassphrasesDiffer:                    "the two passphrases were not the same | begin again, and type the same twice",
+		errNeed:                                    "an answer is needed, and there is no terminal to ask on: {what} | answer with {flag}",
+		errOtherLedger:                             "this wallet is on ledger {want}, and the one you named is {got} | leave out --ledger and " + envLedger + ", or join that ledger too: carekey ledger join (INVITATION | DIR)",
+		errNoLedger:                                "there is no ledger in {dir} | to make a new one there, add --new-ledger",
+		wallet.ErrAmbiguous:                        "{query} is the beginning of several ids | give more of it: {matches}",
+		wallet.ErrInput:                            wrong,
+		"bad-record bad-consent":                   wrong + " | what is there: carekey record list, carekey consent list, carekey inbox",
+		"bad-name":                                 wrong + " | a name has 1 to 64 characters that can be seen, and begins with no hyphen",
+		"bad-role bad-table":                       "the file cannot be used[, line {line}][, {member}]: {why} | nothing was changed: correct it, and try again",
+		"bad-category bad-purpose":                 wrong + " | the list: carekey grant --help",
+		"bad-from bad-until bad-for":               wrong + " | how days and times are written: carekey grant --help, under DATES",
+		wallet.ErrOtherPerson:                      "the file is about another person[, {person}][, born {born}]; what you have, or others in it, is about[ {known}][, born {theirs}] | if it belongs into this wallet all the same, add --other-person\na wallet of their own in the same home: carekey profile create NAME",
+		wallet.ErrFileExists:                       "the file exists: {path} | to overwrite it, add --force",
+		wallet.ErrSpecialFile:                      "{path} is there, and is no ordinary file | name a new file; a folder's name goes before it, as in DIR/FILE",
+		batch.ErrPruneAll:                          "prune: no row is for this wallet: everything that it gave would end | look whether this is the right file and wallet; to end everything: carekey revoke --all",
+		batch.ErrPruneChanges:                      "prune: a list of changes names no state that everything else could be measured by | leave out --prune; what a file of changes is: carekey batch --help",
+		batch.ErrLines:                             "{problems|problem|problems} in {file}\n{first} | nothing was signed; the fields are in: carekey batch --help",
+		crypto.ErrAddress:                          "the address {fault} | its owner sees it with: " + theirs + "address",
+		crypto.ErrShareCode:                        "the share code {fault} | copy it alone and whole, or look for the consent yourself: carekey inbox",
+		node.ErrInvitation:                         "the invitation {fault} | ask the operator of the node for it again",
+		text.ErrEncoding:                           "{why} | text files are UTF-8, or UTF-16 with its mark",
+		crypto.ErrWordCount + " " + crypto.ErrWord: "[{count|word|words} instead of 24][word {position} is not in the list] | compare them with your paper",
+		crypto.ErrChecksum:                         "the words do not belong together: one is wrong, or their order | compare them with your paper[; one slip would explain it at word {suspects}]",
 	},
 	cli.ExitRefused: {
 		ui.ErrWordsDiffer:        "these are not the words of this wallet | look for the right paper: without its words nobody can bring this wallet back\nwrite them down anew: carekey words show",
 		errFindings:              "something needs you: see above",
 		wallet.ErrWalletExists:   "there is a wallet here already | see it with: carekey status\nfor another one, choose a name: carekey --profile NAME init ...",
 		wallet.ErrNameTaken:      "that name already stands for another address | choose another name, or remove the old one first: carekey contact remove NAME",
+		wallet.ErrBuiltIn:        "{name|quote} is built in | that one stays; choose another name for one of your own",
 		wallet.ErrExists:         "there is already a {what} | choose another place, or move what is there out of the way",
 		wallet.ErrDefaultLedger:  "ledger {ledger} is the one that is meant when none is named | choose another one first: carekey ledger default LEDGER",
 		wallet.ErrChangesWait:    "{changes|change|changes} that you signed for ledger {ledger} still wait | send them first: carekey sync",
@@ -186,7 +184,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		wallet.ErrNotFound:       "there is no {noun} {query|quote}",
 		"record-not-found":       "there is no record {query|quote} | " + recordsAre,
 		"contact-not-found":      "there is no contact {query|quote} | [one that looks like it is {like|quote}: if that is who you mean, name it so\n]who is there: carekey contact list",
-		"consent-not-found":      "there is no consent {query|quote} | " + consentsAre,
+		"consent-not-found":      "there is no consent {query|quote} | what you gave: carekey consent list; what was given to you: carekey inbox",
 		"ledger-not-found":       "there is no ledger {query|quote} | which there are: carekey ledger list",
 		"batch-not-found":        "no batch was applied with this wallet on this ledger | begin with: carekey batch plan FILE",
 		wallet.ErrEmpty:          "what you chose holds no {of} | " + recordsAre,
