@@ -2,15 +2,11 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
@@ -23,10 +19,16 @@ import (
 func newRecord(a *app) *cobra.Command {
 	r := &records{app: a}
 	add := &cobra.Command{
-		Use:   "add FILE",
+		Use:   "add FILE [--each]",
 		Short: "Encrypt a file and keep it as a record",
 		Long: `Encrypt a file for yourself alone and enter it on the ledger. Any file will do: FHIR,
-PDF, images. The same bytes again are the same record.`,
+PDF, images. The same bytes again are the same record.
+
+FHIR in JSON (a Bundle, one resource, or NDJSON, up to 32 MiB) is also split into parts
+with a key each, so that you can grant some of it: what is in it is said, and title and
+date are taken from it. What cannot be split is said too, and is granted as a whole. A
+file about another person than your other records is taken only when you say so.
+The files of a folder of FHIR are one record, unless --each makes one of each file.`,
 		Example: "  carekey record add allergies.json --category allergies",
 		RunE:    r.put,
 	}
@@ -45,6 +47,9 @@ version they were given for; the new one needs a new grant.`,
 		c.Flags().StringVar(&r.category, "category", "", "`CATEGORY`, one of: "+strings.Join(categoryNames(), ", ")+" (default: "+defaults[1]+")")
 		c.Flags().StringVar(&r.describe.Date, "date", "", "the day that it is about, `DATE`: 2026-11-21 (default: "+defaults[2]+")")
 		c.RegisterFlagCompletionFunc("category", cobra.FixedCompletions(categoryNames(), cobra.ShellCompDirectiveNoFileComp))
+	}
+	for _, c := range []*cobra.Command{add, update} {
+		c.Flags().BoolVar(&r.describe.OtherPerson, "other-person", false, "take it although it is about another person than your other records")
 	}
 	ls := &cobra.Command{
 		Use:   "list",
@@ -69,8 +74,10 @@ version they were given for; the new one needs a new grant.`,
 		Short: "Withdraw a record for good and erase its content from the store",
 		RunE:  a.onWallet(writes|keeps, r.remove),
 	}
+	add.Flags().BoolVar(&r.each, "each", false, "make a record of each file of a folder, FHIR or not")
 	acceptClock(a, add, update, remove)
-	return group("record", "Your records", add, ls, get, update, history, remove)
+	own := []*cobra.Command{add, ls, get, update, history, remove, newTables(a)}
+	return group("record", "Your records", append(own, newParts(r)...)...)
 }
 
 // records is what a patient does with her own.
@@ -80,6 +87,10 @@ type records struct {
 	category   string
 	output     string
 	age, force bool
+
+	each       bool     // file of a folder is a record
+	all, reset bool     // of show and label
+	add, drop  []string // words that parts are to have, or no longer
 }
 
 func categoryNames() []string {
@@ -88,80 +99,6 @@ func categoryNames() []string {
 		out = append(out, string(c))
 	}
 	return out
-}
-
-// put adds a file, as the next version of a record if one is named before it.
-func (a *records) put(cmd *cobra.Command, args []string) (err error) {
-	ctx, d, path, update := cmd.Context(), a.describe, args[len(args)-1], len(args) > 1
-	if a.category != "" {
-		if d.Category, err = wallet.ParseCategory(a.category); err != nil {
-			return err
-		}
-	}
-	f, err := cli.UnlessDone(ctx, func() (*os.File, error) { return os.Open(path) }) // of a named pipe: waits for a writer
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	// A pipe may keep the program waiting: an interruption ends that.
-	defer context.AfterFunc(ctx, func() { f.SetReadDeadline(time.Unix(1, 0)) })()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	src := wallet.Source{Reader: f, Name: filepath.Base(path), Size: -1}
-	switch {
-	case info.IsDir():
-		return usage(path+" is a folder", "add its files one by one")
-	case info.Mode()&os.ModeDevice != 0: // such as /dev/zero, which never ends
-		return usage(path+" is a device", "name a file, or a pipe")
-	case info.Mode().IsRegular():
-		src.Size = info.Size()
-	}
-	return a.withWallet(cmd, writes|keeps, func(ctx context.Context, w *wallet.Wallet) error {
-		step, end := a.progress("encrypting", src.Size)
-		var r wallet.Record
-		var existing bool
-		var err error
-		if update {
-			r, existing, err = w.Records().Update(ctx, args[0], src, d, step)
-		} else {
-			r, existing, err = w.Records().Add(ctx, src, d, step)
-		}
-		end()
-		if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil && !errors.Is(err, wallet.ErrPending) {
-			return err
-		}
-		switch {
-		case existing && update:
-			a.say("Nothing changed: these are the bytes of version %d.", r.Version)
-		case existing:
-			a.say("You have these bytes already, as %s.", quoted(r.Title))
-		case r.Pending != "":
-			a.say("%s: encrypted and signed; its entry is not known to be on the ledger yet (%s, %s).", quoted(r.Title), r.Category, bytesText(r.Size))
-		default:
-			a.say("%s, version %d: encrypted, and on the ledger (%s, %s).", quoted(r.Title), r.Version, r.Category, bytesText(r.Size))
-		}
-		a.print("%s", r.ID)
-		was := wallet.Describe{Title: r.Title, Category: r.Category, Date: r.Date}
-		switch {
-		case !existing && r.Pending == "":
-			a.next("carekey grant --to NAME --record %s --for 30d", short(r.ID))
-		case existing && !update && was != (wallet.Describe{Title: cmp.Or(d.Title, r.Title), Category: cmp.Or(d.Category, r.Category), Date: cmp.Or(d.Date, r.Date)}):
-			a.say("Its description stays as it was.")
-			a.next("to change it: carekey record update %s FILE --title ... --category ... --date ...", short(r.ID))
-		}
-		if update {
-			return errors.Join(a.result([]recordJSON{recordOf(r)}), err)
-		}
-		return errors.Join(a.result(struct {
-			recordJSON
-			Existing bool `json:"existing"`
-		}{recordOf(r), existing}), err)
-	})
 }
 
 // quoted puts a text of somebody's between quotation marks, within one line.
@@ -182,7 +119,7 @@ func (a *records) list(ctx context.Context, w *wallet.Wallet, _ []string) error 
 			t.Add(short(r.ID), lost(r.Damaged), "", fmt.Sprint(r.Version))
 			continue
 		}
-		t.Add(short(r.ID), r.Title, string(r.Category), fmt.Sprint(r.Version), r.Date, bytesText(r.Size), addedText(r))
+		t.Add(short(r.ID), r.Title, inShortOf(r), fmt.Sprint(r.Version), r.Date, bytesText(r.Size), addedText(r))
 	}
 	return errors.Join(a.table(t), a.result(list(rs, recordOf)))
 }

@@ -148,6 +148,11 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH")+string(os.PathListSeparator)+orders)
+			fixtures, err := filepath.Abs(filepath.Join(top(), "testdata", "fhir"))
+			if err != nil {
+				return err
+			}
+			env.Setenv("FHIR", fixtures)
 			env.Setenv(envNode, os.Getenv(envNode))
 			env.Setenv(testClock, "2026-11-21T12:30:00Z")
 			for _, who := range actors {

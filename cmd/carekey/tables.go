@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/health"
+	"github.com/spf13/cobra"
+)
+
+func newTables(a *app) *cobra.Command {
+	t := tables{a}
+	show := &cobra.Command{
+		Use:   "show",
+		Short: "List the tables, and what they say of how many codes",
+		RunE:  a.onWallet(looks, t.show),
+	}
+	add := &cobra.Command{
+		Use:   "import FILE",
+		Short: "Use a table of your own beside those that are built in",
+		Long: `Use a table of your own beside those that are built in. It is called as its file, and
+takes the place of one of yours of that name. FILE is CSV in UTF-8; its first line is
+
+  system,code,says,what,source,date
+
+A line says of a code, or of all that begin so where it ends with *, what it is: one of the
+words of carekey record label, unclassified, or plain for what is not sensitive. Of what
+two tables say all holds, and nothing that one holds back is plain by another. It stays
+on this computer: a restore does not bring it back.`,
+		RunE: t.add,
+	}
+	remove := &cobra.Command{
+		Use:   "remove TABLE",
+		Short: "No longer use a table that you imported",
+		RunE:  a.onWallet(looks, t.remove),
+	}
+	c := group("tables", "What parts of records are labelled by", show, add, remove)
+	c.RunE = show.RunE
+	return c
+}
+
+// tables is what is done with the tables of codes.
+type tables struct{ *app }
+
+// tableJSON is a table, counted.
+type tableJSON struct {
+	Name    string         `json:"name"`
+	BuiltIn bool           `json:"builtIn"`
+	Lines   int            `json:"lines"`
+	Says    map[string]int `json:"says"` // lines, by the word that they say
+}
+
+func tableOf(t *health.Table, builtIn bool) tableJSON {
+	j := tableJSON{Name: t.Name, BuiltIn: builtIn, Lines: len(t.Rows), Says: map[string]int{}}
+	for _, r := range t.Rows {
+		j.Says[string(r.Says)]++
+	}
+	return j
+}
+
+func (a tables) show(_ context.Context, w *wallet.Wallet, _ []string) error {
+	all, err := w.Tables().All()
+	if err != nil {
+		return err
+	}
+	imported, err := w.Tables().Imported()
+	if err != nil {
+		return err
+	}
+	found := append(list(health.Own(), func(t *health.Table) tableJSON { return tableOf(t, true) }),
+		list(imported, func(t *health.Table) tableJSON { return tableOf(t, false) })...)
+	t := &ui.Table{Header: []string{"table", "whose", "lines", "what they say"}}
+	for _, j := range found {
+		whose := "built in"
+		if !j.BuiltIn {
+			whose = "yours"
+		}
+		var says []string
+		for _, word := range append(sensitivityNames(), "plain") {
+			if j.Says[word] > 0 {
+				says = append(says, word)
+			}
+		}
+		t.Add(j.Name, whose, thousands(j.Lines), strings.Join(says, ", "))
+	}
+	if err := a.table(t); err != nil {
+		return err
+	}
+	a.say("Version %s. They know some of what is sensitive, not all. A part\nwith a code system that they do not know is unclassified; a code that they lack, in\na system that they know, passes for harmless.", all.Version())
+	return a.result(struct {
+		Version string      `json:"version"`
+		Tables  []tableJSON `json:"tables"`
+	}{all.Version(), found})
+}
+
+func (a tables) add(cmd *cobra.Command, args []string) error {
+	file, err := readFile(cmd.Context(), args[0], health.MaxTable)
+	if err != nil {
+		return err
+	}
+	return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
+		t, err := w.Tables().Import(ctx, args[0], file)
+		if err != nil {
+			return err
+		}
+		a.say("%s is used from now on, beside the tables that are built in (%s).", quoted(t.Name), plural(len(t.Rows), "line", "lines"))
+		a.next("carekey record tables")
+		return a.result(tableOf(t, false))
+	})
+}
+
+func (a tables) remove(ctx context.Context, w *wallet.Wallet, args []string) error {
+	if err := w.Tables().Remove(ctx, args[0]); err != nil {
+		return err
+	}
+	a.say("%s is no longer used.", quoted(args[0]))
+	return a.result(map[string]string{"removed": args[0]})
+}
