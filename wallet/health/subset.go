@@ -3,6 +3,7 @@ package health
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"unicode/utf8"
 )
 
@@ -26,6 +27,16 @@ const alone = `{"resource":{"resourceType":"Basic","code":{"text":"a narrative, 
 // Whoever sealed the parts may have sealed anything: what is no part that [Split] makes is
 // [ErrNotSplit].
 func Subset(parts []Granted) ([]byte, error) {
+	var out bytes.Buffer
+	if err := WriteSubset(&out, parts); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// WriteSubset is [Subset] for what is large: it writes the Bundle as it is made. What was
+// written is one only if no error is returned.
+func WriteSubset(w io.Writer, parts []Granted) error {
 	out := []byte(`{"resourceType":"Bundle","meta":{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue",` +
 		`"code":"SUBSETTED","display":"subsetted"}]},"type":"collection"`)
 	for i, g := range parts {
@@ -40,19 +51,23 @@ func Subset(parts []Granted) ([]byte, error) {
 		}
 		e, at, err := g.read()
 		if err != nil {
-			return nil, ErrNotSplit.Of(err, "why", fmt.Sprintf("part %d of those granted is not one", i+1))
+			return ErrNotSplit.Of(err, "why", fmt.Sprintf("part %d of those granted is not one", i+1))
 		}
 		if e.url != nil {
 			out = append(append(append(out, `"fullUrl":`...), e.url...), ',')
 		}
 		out = append(append(out, `"resource":`...), g.Body[e.start:at]...)
 		out = append(append(out, g.Text...), g.Body[at:e.end]...)
-		out = append(out, '}')
+		if _, err := w.Write(append(out, '}')); err != nil {
+			return err
+		}
+		out = out[:0]
 	}
 	if len(parts) > 0 {
 		out = append(out, "\n]"...)
 	}
-	return append(out, "}\n"...), nil
+	_, err := w.Write(append(out, "}\n"...))
+	return err
 }
 
 // read returns where the resource is in the body, and the place in it that its narrative
