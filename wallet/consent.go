@@ -38,6 +38,7 @@ type Seen struct {
 	Granted  Hour            `json:"granted"`
 	Address  crypto.Address  `json:"-"` // of the other side; zero if Missing
 	Records  []ConsentRecord `json:"records"`
+	Scope    *payload.Scope  `json:"scope,omitempty"` // what of those records of which parts are given; nil if there are none
 	Purpose  payload.Purpose `json:"-"`
 	Until    Hour            `json:"until"`       // the exact end, which the recipient's wallet keeps to; NotAfter if Missing
 	NotAfter Hour            `json:"ledgerUntil"` // the end on the ledger, to which ledger and keepers hold everybody
@@ -68,6 +69,9 @@ type ConsentRecord struct {
 	Title    string           `json:"title"`
 	Category payload.Category `json:"category"`
 	Date     string           `json:"date,omitempty"`
+	// Part: of the record only parts are given, by the consent's scope, and whether there are
+	// others is not said. Its title is then what its giver calls it, and not known to others.
+	Part bool `json:"part,omitempty"`
 }
 
 // statusOf is by the ledger's window, to which keepers hold a recipient whatever
@@ -89,7 +93,10 @@ func (w *Wallet) seen(t *view.Thread) Seen {
 	s := Seen{Ledger: w.client.ID(), Granted: Hour(t.Hour), Until: Hour(t.Until()), NotAfter: Hour(t.NotAfter), Status: w.Consents().statusOf(t),
 		Missing: t.Terms == nil, Damaged: t.Damage(), AsOf: w.view.AsOf(), Clock: w.view.Doubt()}
 	if t.Terms != nil {
-		s.Address, s.Purpose, s.Records = t.Terms.Peer, t.Terms.Purpose, w.shownRecords(t.Terms.Set)
+		s.Address, s.Purpose, s.Records, s.Scope = t.Terms.Peer, t.Terms.Purpose, w.shownRecords(t.Terms.Set), t.Terms.Set.Scope
+		if s.Scope != nil && t.Role == view.OwnGrant {
+			s.Records = w.withTitles(s.Records)
+		}
 	}
 	return s
 }
@@ -123,9 +130,23 @@ func (w *Wallet) shownRecords(of *view.RecordSet) []ConsentRecord {
 func consentRecords(records []payload.TermsRecord) []ConsentRecord {
 	out := make([]ConsentRecord, len(records))
 	for i, r := range records {
-		out[i] = ConsentRecord{ID: r.Record, Version: r.Version, Title: r.Title, Category: r.Category, Date: r.Date}
+		out[i] = ConsentRecord{ID: r.Record, Version: r.Version, Title: r.Title, Category: r.Category, Date: r.Date, Part: !r.Root.IsZero()}
 	}
 	return out
+}
+
+// withTitles are the records of a consent of one's own with the titles of those of which
+// parts are given, which its terms do not tell.
+func (w *Wallet) withTitles(records []ConsentRecord) []ConsentRecord {
+	records = slices.Clone(records)
+	for i := range records {
+		r := &records[i]
+		t := w.view.Thread(r.ID)
+		if r.Part && t != nil && t.Role == view.OwnRecord && r.Version >= 1 && r.Version <= len(t.Versions) && t.Versions[r.Version-1] != nil {
+			r.Title = t.Versions[r.Version-1].Title
+		}
+	}
+	return records
 }
 
 // List lists all consents this wallet gave, oldest first; at the end those that
@@ -156,7 +177,8 @@ func (cs Consents) pendingOf(c *outbox.Change) Consent {
 		Seen: Seen{Ledger: cs.w.client.ID(), Until: Hour(c.Entry.NotAfter), NotAfter: Hour(c.Entry.NotAfter), Status: StatusPending, AsOf: cs.w.view.AsOf(), Clock: cs.w.view.Doubt()}}
 	e, err := effectOf[consentEffect](c)
 	if out.Missing = err != nil; err == nil {
-		out.Address, out.Records, out.Purpose, out.Until = e.Terms.To, consentRecords(e.Terms.Records), e.Terms.Purpose, Hour(e.Terms.End())
+		out.Address, out.Records, out.Purpose, out.Until = e.Terms.To, cs.w.withTitles(consentRecords(e.Terms.Records)), e.Terms.Purpose, Hour(e.Terms.End())
+		out.Scope = e.Terms.Scope
 	}
 	out.To = cs.w.Contacts().known(out.Address).Name
 	if cs.w.view.OpenHour() >= c.Entry.NotAfter {
@@ -269,12 +291,79 @@ func (cs Consents) prove(ctx context.Context, ts []*view.Thread) error {
 	return nil
 }
 
+// given are the parts that a consent of one's own gives of each record of which it does
+// not give the whole: from 0, in the order of the file, ascending. Labels may have changed
+// since: only the envelope tells.
+func (cs Consents) given(ctx context.Context, t *view.Thread) (map[versionOf][]int, error) {
+	if t.Terms.Set.Scope == nil {
+		return nil, nil
+	}
+	fail := func(err error) (map[versionOf][]int, error) { return nil, tampered("envelope of consent", t.ID, err) }
+	tr, err := cs.w.view.Terms(t)
+	if err != nil {
+		return nil, err
+	}
+	seed, _ := cs.w.view.Key(t)
+	blob, err := cs.w.readBlob(ctx, seed.Locator(t.ID, byte(ledgerclient.PartEnvelope)), maxSmall, "envelope", t.ID)
+	if err != nil {
+		return nil, err
+	}
+	if crypto.BlobHash(blob) != tr.Envelope {
+		return fail(errCommitment)
+	}
+	sealed, err := crypto.OpenBlob(blob)
+	if err == nil {
+		sealed, err = seed.LockKey().Unlock(cs.w.client.ID(), tr.Author, sealed)
+	}
+	if err == nil {
+		sealed, err = crypto.OpenPayload(cs.w.sealContext(ledgerclient.PartEnvelope, tr.Author), cs.w.keys.self, sealed)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	env, err := payload.ParseEnvelope(sealed)
+	if err != nil {
+		return fail(err)
+	}
+	out := map[versionOf][]int{}
+	for i := range env.Parts {
+		e := &env.Parts[i]
+		record := cs.w.view.Thread(e.Record)
+		if record == nil || record.Role != view.OwnRecord || e.Version < 1 || e.Version > len(record.Versions) || record.Versions[e.Version-1] == nil {
+			return nil, ErrMissing.With("part", "metadata", "id", e.Record)
+		}
+		of, err := cs.w.Records().partsOf(ctx, record, e.Version)
+		if err != nil {
+			return nil, err
+		}
+		if of == nil {
+			return fail(errCommitment)
+		}
+		at := make(map[int]int, len(of.Parts))
+		for k := range of.Parts {
+			at[of.Parts[k].Slot] = k
+		}
+		var given []int
+		for k := range e.Items {
+			n, ok := at[int(e.Items[k].Slot)]
+			if !ok {
+				return fail(errCommitment)
+			}
+			given = append(given, n)
+		}
+		slices.Sort(given)
+		out[versionOf{e.Record, e.Version}] = given
+	}
+	return out, nil
+}
+
 // Explanation says why an opening is or is not allowed now.
 type Explanation struct {
 	Consent *Consent      `json:"-"` // nil if no consent concerns it
 	Allowed bool          `json:"allowed"`
 	Checks  []Check       `json:"checks"`           // in the order in which they are made
-	Others  []contract.ID `json:"others,omitempty"` // further consents that allow the same
+	Part    bool          `json:"part,omitempty"`   // of the record that was asked about, the consent gives parts only
+	Others  []contract.ID `json:"others,omitempty"` // further consents that allow the same, or parts of it
 }
 
 // Check is one condition of an opening.
@@ -345,7 +434,7 @@ func (cs Consents) ExplainAccess(ctx context.Context, to, record string) (x Expl
 			if err != nil {
 				return err
 			}
-			y.Checks = append(y.Checks, Check{Name: "record", OK: newest})
+			y.Checks, y.Part = append(y.Checks, Check{Name: "record", OK: newest}), !t.Terms.Set.Records[i].Root.IsZero()
 			y.Allowed = y.Allowed && newest
 			if y.Allowed || x.Consent == nil {
 				x = y

@@ -12,6 +12,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/outbox"
 	"github.com/carekey/carekey/wallet/payload"
 	"github.com/carekey/carekey/wallet/view"
@@ -30,16 +31,31 @@ type Opening struct {
 
 // OpenedRecord is one record version that can be read now.
 type OpenedRecord struct {
-	payload.Metadata // as far as terms and envelope describe it. File is hostile until SafeName
-	ID               contract.ID
+	// Metadata as far as terms and envelope describe it. File is hostile until SafeName. Of
+	// parts of a record there is no more than their place until they are read, and then Size
+	// and SHA256 are those of the file that is made of them.
+	payload.Metadata
+	ID contract.ID
 
-	key crypto.FileKey
+	key  crypto.FileKey
+	part *payload.EnvelopePart // nil if the whole was granted
 }
 
+// Part reports whether only parts of the record were granted: others may exist.
+func (r *OpenedRecord) Part() bool { return r.part != nil }
+
 // Read decrypts record i to dst. Every piece is checked before a byte of it is
-// written, and what was written is the whole file only if no error is returned.
+// written, and what was written is the whole file only if no error is returned. Parts of a
+// record are held in memory, and written once all of them are checked.
 func (o *Opening) Read(ctx context.Context, i int, dst io.Writer, progress func(int64)) error {
 	r := &o.Records[i]
+	if r.part != nil {
+		parts, err := o.granted(ctx, r, progress)
+		if err == nil {
+			err = health.WriteSubset(dst, parts)
+		}
+		return err
+	}
 	c, err := o.w.content(ctx, &r.Metadata, r.ID)
 	if err != nil {
 		return err
@@ -324,23 +340,36 @@ func (in Inbox) openEnvelope(ctx context.Context, t *view.Thread, tr *payload.Te
 	if err != nil {
 		return fail(err)
 	}
-	if env.Ledger != ledger || env.Author != author || len(env.Records) != len(tr.Records) {
+	if env.Ledger != ledger || env.Author != author || len(env.Records)+len(env.Parts) != len(tr.Records) {
 		return fail(errors.New("it belongs to another consent"))
 	}
+	other := errors.New("it holds other records than the terms show")
 	o := &Opening{Consent: in.of(t), w: in.w}
-	for i, r := range env.Records {
-		shown := tr.Records[i]
-		if r.Record != shown.Record || r.Version != shown.Version {
-			return fail(errors.New("it holds other records than the terms show"))
+	whole, parts := env.Records, env.Parts
+	for _, shown := range tr.Records {
+		if !shown.Root.IsZero() {
+			if len(parts) == 0 || parts[0].Record != shown.Record || parts[0].Version != shown.Version || parts[0].Root != shown.Root {
+				return fail(other)
+			}
+			p := &parts[0]
+			parts = parts[1:]
+			o.Records = append(o.Records, OpenedRecord{Metadata: payload.Metadata{Version: p.Version, Category: payload.Part, File: partName(p.Record),
+				Size: p.End - p.Start, Content: p.Content, ContentSize: p.ContentSize, Head: p.Head}, ID: p.Record, part: p})
+			continue
 		}
+		if len(whole) == 0 || whole[0].Record != shown.Record || whole[0].Version != shown.Version {
+			return fail(other)
+		}
+		r := &whole[0]
+		whole = whole[1:]
 		key, err := crypto.ParseFileKey(r.FileKey[:])
 		if err != nil {
 			return fail(err)
 		}
-		o.Records = append(o.Records, OpenedRecord{payload.Metadata{
+		o.Records = append(o.Records, OpenedRecord{Metadata: payload.Metadata{
 			Version: r.Version, Title: shown.Title, Category: shown.Category, Date: shown.Date,
 			File: r.File, Size: r.Size, SHA256: r.SHA256, Content: r.Content, ContentSize: r.ContentSize, AgeSize: r.AgeSize, Head: r.Head,
-		}, r.Record, key})
+		}, ID: r.Record, key: key})
 	}
 	return o, nil
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/atomicfile"
+	"github.com/carekey/carekey/wallet/health"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -54,8 +55,8 @@ type ManifestSender struct {
 	Verified bool   `json:"verified"`
 }
 
-// ManifestFile is one record version. File is relative to the manifest's folder, with
-// slashes; times are RFC 3339, SHA256 is of the file, in hex.
+// ManifestFile is one record version, or parts of one. File is relative to the manifest's
+// folder, with slashes; times are RFC 3339, SHA256 is of the file, in hex.
 type ManifestFile struct {
 	File    string          `json:"file"`
 	SHA256  crypto.Hash     `json:"sha256"`
@@ -67,12 +68,13 @@ type ManifestFile struct {
 	Until   Hour            `json:"until"`
 	Granted Hour            `json:"granted"`
 	Ledger  crypto.LedgerID `json:"ledger"`
+	Part    bool            `json:"part,omitempty"` // other parts of the record may exist; its title is not known then
 }
 
 // File is what a manifest says of record i, which is in a file.
 func (o *Opening) File(i int, file string) ManifestFile {
 	r, rec := &o.Consent, &o.Records[i]
-	return ManifestFile{file, rec.SHA256, rec.Title, rec.ID, rec.Version, r.Consent, r.Purpose.Word(), r.Until, r.Granted, r.Ledger}
+	return ManifestFile{file, rec.SHA256, rec.Title, rec.ID, rec.Version, r.Consent, r.Purpose.Word(), r.Until, r.Granted, r.Ledger, rec.Part()}
 }
 
 const (
@@ -202,6 +204,14 @@ func readManifest(folder string) (*Manifest, error) {
 // replaced.
 func (f *Fetched) Save(ctx context.Context, o *Opening, i int, overwrite bool, progress func(int64)) (path string, err error) {
 	r := &o.Records[i]
+	write := func(dst io.Writer) error { return o.Read(ctx, i, dst, progress) }
+	if r.Part() { // what the file is follows from the parts
+		parts, err := o.granted(ctx, r, progress)
+		if err != nil {
+			return "", err
+		}
+		write = func(dst io.Writer) error { return health.WriteSubset(dst, parts) }
+	}
 	safe := SafeName(r.File, r.ID)
 	stem, ext := splitExt(safe)
 	id := hex.EncodeToString(r.ID[:4])
@@ -217,7 +227,7 @@ func (f *Fetched) Save(ctx context.Context, o *Opening, i int, overwrite bool, p
 			continue
 		}
 		path = filepath.Join(f.Dir, name)
-		err := SaveFile(path, r.SHA256, overwrite, func(dst io.Writer) error { return o.Read(ctx, i, dst, progress) })
+		err := SaveFile(path, r.SHA256, overwrite, write)
 		if errors.Is(err, ErrFileExists) && n < 1000 {
 			continue
 		}

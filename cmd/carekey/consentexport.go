@@ -120,7 +120,11 @@ func givenOf(c *wallet.Consent) health.Given {
 	g := health.Given{Ledger: c.Ledger, ID: c.ID, To: c.To, Address: c.Address, Purpose: string(c.Purpose), Granted: wallet.HourTime(c.Granted),
 		From: hourTime(c.NotBefore), Until: hourTime(c.Until), Status: string(c.Status), Revoked: hourTime(c.Revoked), AsOf: c.AsOf}
 	for _, r := range c.Records {
-		g.Records = append(g.Records, health.GivenRecord{ID: r.ID, Version: r.Version, Title: r.Title})
+		given := health.GivenRecord{ID: r.ID, Version: r.Version, Title: r.Title}
+		if r.Part {
+			given.Part = c.Scope.Words()
+		}
+		g.Records = append(g.Records, given)
 	}
 	if c.Missing {
 		g.Address = crypto.Address{} // whom it is for is not known
