@@ -59,7 +59,8 @@ const (
 	ErrNotFound      fault.Code = "{noun}-not-found"      // noun; query, what the user typed; like, of a contact: one whose name looks like it
 	ErrAmbiguous     fault.Code = "ambiguous-id"          // a prefix fits several ids. query; matches, full ids, at most ten
 	ErrInput         fault.Code = "bad-{field}"           // a value that the user gave. field ("purpose", "until", "name" …), value, why
-	ErrEmpty         fault.Code = "nothing-selected/{of}" // a selection holds nothing. of: "record"
+	ErrEmpty         fault.Code = "nothing-selected/{of}" // a selection holds nothing. of: "record", or "part" if nothing of those that are meant may go
+	ErrBeyondRole    fault.Code = "beyond-role"           // a consent is for longer, or for something else, than its role. role; days, its longest; purposes, their words
 	ErrOtherWallet   fault.Code = "another-wallet"        // an identity for age is of another wallet than the one in its place
 	ErrForeignBackup fault.Code = "foreign-backup"        // dir holds the backup of another wallet
 	ErrUnsafe        fault.Code = "not-backed-up"         // removing a profile could lose what is in it. words: not checked within a year; backup: a ledger not backed up within 30 days; waiting: what was signed would never be sent

@@ -14,6 +14,14 @@ import (
 	"github.com/carekey/carekey/wallet/payload"
 )
 
+// Wholes are plans that give records whole.
+func Wholes(records ...Record) (out []RecordPlan) {
+	for _, r := range records {
+		out = append(out, RecordPlan{Record: r, Whole: true})
+	}
+	return out
+}
+
 // GrantAll gives consents as one batch, if all can be signed.
 func (w *Wallet) GrantAll(ctx context.Context, plans []*GrantPlan) error {
 	return w.with(ctx, func() error {
@@ -56,6 +64,9 @@ type Twist struct {
 	Unsigned bool           // the terms are not signed by the address they name
 	Title    string         // if not empty: the terms show it
 	Head     string         // if not empty: the terms bring it as the newest head
+
+	// Change changes envelope and terms before they are sealed and signed.
+	Change func(*payload.Envelope, *payload.Terms)
 }
 
 // GrantTwisted enters a plan's grant with a twist.
@@ -106,6 +117,21 @@ func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (i
 				env.Records = append(env.Records, er)
 			}
 			envelopeBlob = crypto.Blob(crypto.NewSalt(), seed.LockKey().Lock(ledger, author, seal(ledgerclient.PartEnvelope, payload.Marshal(&env))))
+			tr.Envelope = crypto.BlobHash(envelopeBlob)
+		}
+		if twist.Change != nil {
+			locked, oerr := crypto.OpenBlob(envelopeBlob)
+			plain, uerr := seed.LockKey().Unlock(ledger, author, locked)
+			if err := errors.Join(oerr, uerr); err != nil {
+				return err
+			}
+			plain, oerr = crypto.OpenPayload(w.sealContext(ledgerclient.PartEnvelope, author), w.keys.self, plain)
+			env, perr := payload.ParseEnvelope(plain)
+			if err := errors.Join(oerr, perr); err != nil {
+				return err
+			}
+			twist.Change(env, tr)
+			envelopeBlob = crypto.Blob(crypto.NewSalt(), seed.LockKey().Lock(ledger, author, seal(ledgerclient.PartEnvelope, payload.Marshal(env))))
 			tr.Envelope = crypto.BlobHash(envelopeBlob)
 		}
 		if twist.Longer {

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/outbox"
 	"github.com/carekey/carekey/wallet/payload"
 	"github.com/carekey/carekey/wallet/view"
@@ -24,26 +26,35 @@ func (w *Wallet) Grants() Grants { return Grants{w} }
 
 // GrantRequest says who may open what, why and until when.
 type GrantRequest struct {
-	To         string             // a contact's name
-	Records    []string           // ids or their beginnings
-	Categories []payload.Category // everything that is in them now
-	All        bool               // every record there is now
+	To      string           // a contact's name
+	Records []string         // ids or their beginnings
+	All     bool             // every record there is now
+	Select  health.Selection // what of these; without Records and All, of every record there is now
+	// Kinds are kinds of what no table knows (see [GrantPlan].Unknown) that go although
+	// "unclassified" is not among what Select is With.
+	Kinds      []string
 	NotBefore  contract.Hour
 	Until      contract.Hour   // the exact end; 0 = NotAfter
 	NotAfter   contract.Hour   // the end on the ledger; 0 = LedgerEnd(Until)
-	Purpose    payload.Purpose // "" = Treatment
+	Purpose    payload.Purpose // "" = the first one of Select's role, else Treatment
+	BeyondRole bool            // days and purposes of Select's role do not bind
 }
 
 // GrantPlan is a grant that was checked and can be shown before it is signed.
 type GrantPlan struct {
 	To        Contact
-	Records   []Record
+	Records   []RecordPlan   // of which something goes
+	Scope     *payload.Scope // what of those that do not go whole; nil if there are none
 	Purpose   payload.Purpose
 	NotBefore contract.Hour // 0 = from the start
 	Until     contract.Hour // the exact end, which the recipient's wallet keeps to; 0 = NotAfter
 	NotAfter  contract.Hour // the end on the ledger, to which ledger and keepers hold everybody
 	Gate      ledgerclient.Gate
 	Warnings  []Warning
+	Left      []RecordPlan // that were meant, and of which nothing goes
+	Unknown   []Count      // resources that stay since the tables do not understand them, by each kind of it that they have
+	Missed    []Missed     // what stays, and who treats the patient might need
+	Naming    *Naming      // who reads what goes, without the patient's own resource or for research, reads whose it is; nil if neither is so
 
 	from *origin // where the consent is moved from
 }
@@ -51,13 +62,15 @@ type GrantPlan struct {
 // Warning is something that looks wrong in a plan and is for a person to judge.
 type Warning struct {
 	Kind   string // "unverified", "self", "long", "overlap", "empty"
-	Detail string // of "empty": a category that has no record; of "overlap": a consent that gives these records already, the one that lasts longest
+	Detail string // of "empty": a category of which there is nothing; of "overlap": a consent that gives these records already, the one that lasts longest
 	// Of "overlap": what that consent is for, and when it ends.
 	Purpose payload.Purpose
 	Until   contract.Hour
 }
 
-// Plan resolves and checks a request. Nothing is signed.
+// Plan resolves and checks a request. Nothing is signed. Where nothing of what is meant
+// can go, the error is an [ErrEmpty], and what stays is in the plan that comes with it. An
+// [ErrBeyondRole] says that days or purpose are more than the role is for.
 func (gs Grants) Plan(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
 	var plan *GrantPlan
 	err := gs.w.with(ctx, func() (err error) {
@@ -73,8 +86,9 @@ func (gs Grants) plan(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
 		return nil, err
 	}
 	p := &GrantPlan{To: to, Purpose: r.Purpose, NotBefore: r.NotBefore, Until: r.Until, NotAfter: r.NotAfter, Gate: gs.w.client.Ledger.Properties().Gate}
-	if p.Purpose == "" {
-		p.Purpose = payload.Treatment
+	role, err := gs.role(r, p)
+	if err != nil {
+		return nil, err
 	}
 	if p.Purpose, err = ParsePurpose(string(p.Purpose)); err != nil {
 		return nil, err
@@ -93,54 +107,95 @@ func (gs Grants) plan(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
 	if p.NotBefore >= p.Until {
 		return nil, badInput("from", HourTime(p.NotBefore).Format("2006-01-02 15:04 UTC"), "is not before the end")
 	}
-	if err := gs.w.Records().describeAll(ctx); err != nil {
-		return nil, err
-	}
-	chosen, err := gs.choose(r)
-	if err != nil {
-		return nil, err
-	}
-	for _, t := range chosen {
-		if _, err := newest(t); err != nil { // a consent must say what it is for
+	beyond := false
+	if role != nil {
+		if err := withinRole(role, p, now); err != nil && !r.BeyondRole {
 			return nil, err
+		} else if err != nil {
+			beyond = true
 		}
-		p.Records = append(p.Records, newestRecord(t))
+	}
+	if err := gs.choose(ctx, r, role, p); err != nil {
+		return p, err
+	}
+	if p.Scope != nil {
+		p.Scope.Beyond = beyond
 	}
 	p.Warnings = gs.warnings(p, now)
-	for _, c := range r.Categories {
-		if !slices.ContainsFunc(p.Records, func(x Record) bool { return x.Category == c }) {
-			p.Warnings = append(p.Warnings, Warning{Kind: "empty", Detail: string(c)})
+	for _, k := range r.Select.Categories {
+		if !p.has(k) {
+			p.Warnings = append(p.Warnings, Warning{Kind: "empty", Detail: string(k)})
 		}
 	}
 	return p, nil
 }
 
-func (gs Grants) choose(r GrantRequest) ([]*view.Thread, error) {
-	want := map[contract.ID]bool{}
-	for _, q := range r.Records {
-		t, err := gs.w.Records().own(q)
-		if err != nil {
-			return nil, err
+// role is the role of a request, nil if there is none, and what it says of the purpose.
+func (gs Grants) role(r GrantRequest, p *GrantPlan) (*health.Role, error) {
+	if r.Select.Role == "" {
+		p.Purpose = cmp.Or(p.Purpose, payload.Treatment)
+		return nil, nil
+	}
+	known, err := gs.w.Roles().Named(r.Select.Role)
+	if err != nil {
+		return nil, err
+	}
+	if p.Purpose == "" && len(known.Purposes) > 0 {
+		p.Purpose = known.Purposes[0]
+	}
+	return &known.Role, nil
+}
+
+// Choose is Plan without recipient and time, for whoever gives the same to many: it fills
+// in what goes, what stays, and what of it a person should know. What the role of a
+// request is for is not looked at.
+func (gs Grants) Choose(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
+	p := &GrantPlan{Purpose: r.Purpose}
+	err := gs.w.with(ctx, func() error {
+		role, err := gs.role(r, p)
+		if err == nil {
+			err = gs.choose(ctx, r, role, p)
 		}
-		want[t.ID] = true
+		return err
+	})
+	return p, err
+}
+
+// choose fills in what goes and what stays.
+func (gs Grants) choose(ctx context.Context, r GrantRequest, role *health.Role, p *GrantPlan) error {
+	c, err := gs.chooser(r, role)
+	if err != nil {
+		return err
 	}
-	in := map[payload.Category]bool{}
-	for _, c := range r.Categories {
-		if _, err := ParseCategory(string(c)); err != nil {
-			return nil, err
+	if err := gs.w.Records().describeAll(ctx); err != nil {
+		return err
+	}
+	return c.choose(ctx, p)
+}
+
+// withinRole tells whether a plan is for what a role is for, and no longer.
+func withinRole(r *health.Role, p *GrantPlan, now contract.Hour) error {
+	// Days end with a day, and one of them may have 25 hours.
+	long := r.MaxDays > 0 && int(p.Until-max(now, p.NotBefore)) > (r.MaxDays+1)*24+1
+	other := len(r.Purposes) > 0 && !slices.Contains(r.Purposes, p.Purpose)
+	if !long && !other {
+		return nil
+	}
+	var words []string
+	for _, w := range r.Purposes {
+		words = append(words, w.Word())
+	}
+	return ErrBeyondRole.With("role", r.Name, "days", r.MaxDays, "purposes", strings.Join(words, ", "))
+}
+
+// has reports whether a plan gives something of a category.
+func (p *GrantPlan) has(k payload.Category) bool {
+	return slices.ContainsFunc(p.Records, func(r RecordPlan) bool {
+		if len(r.Judged) == 0 {
+			return r.Category == k
 		}
-		in[c] = true
-	}
-	var chosen []*view.Thread
-	for t := range gs.w.Records().threads() {
-		if want[t.ID] || r.All || in[newestRecord(t).Category] {
-			chosen = append(chosen, t)
-		}
-	}
-	if len(chosen) == 0 {
-		return nil, ErrEmpty.With("of", "record")
-	}
-	return chosen, nil
+		return slices.ContainsFunc(r.Judged, func(j JudgedPart) bool { return j.Stays == "" && j.Category == k })
+	})
 }
 
 // longGrant is a window of which a person should be asked whether it is meant.
@@ -157,6 +212,8 @@ func (gs Grants) warnings(p *GrantPlan, now contract.Hour) []Warning {
 	if p.Until-max(now, p.NotBefore) > longGrant {
 		out = append(out, Warning{Kind: "long"})
 	}
+	// Who was given a record has all of its parts. Who was given parts has not the record,
+	// and which they were does not follow from the consent's scope: labels may have changed.
 	want := map[versionOf]bool{}
 	for _, r := range p.Records {
 		want[versionOf{r.ID, r.Version}] = true
@@ -168,7 +225,7 @@ func (gs Grants) warnings(p *GrantPlan, now contract.Hour) []Warning {
 		}
 		covered := 0
 		for _, r := range t.Terms.Set.Records {
-			if want[versionOf{r.Record, r.Version}] {
+			if want[versionOf{r.Record, r.Version}] && r.Root.IsZero() {
 				covered++
 			}
 		}
@@ -219,42 +276,105 @@ type versionOf struct {
 // the wallet does something else.
 type grantGround struct {
 	checkpoint string // the newest signed head
-	versions   map[versionOf]groundVersion
+	versions   map[versionOf]*groundVersion
+	parts      map[partsGiven]payload.EnvelopePart
 }
 
 type groundVersion struct {
 	*payload.Metadata
-	key payload.FileKey
+	key   payload.FileKey // zero until a grant gives the whole
+	parts *recordParts    // nil until a grant gives parts
+}
+
+// partsGiven are some parts of a record's version, as plans share them: by where the list
+// of them is.
+type partsGiven struct {
+	versionOf
+	first *int
+	n     int
+}
+
+func givenIn(r *RecordPlan) partsGiven {
+	g := partsGiven{versionOf: versionOf{r.ID, r.Version}, n: len(r.Given)}
+	if g.n > 0 {
+		g.first = &r.Given[0]
+	}
+	return g
 }
 
 func (gs Grants) newGround() *grantGround {
-	return &grantGround{string(gs.w.view.Head().Note), map[versionOf]groundVersion{}}
+	return &grantGround{string(gs.w.view.Head().Note), map[versionOf]*groundVersion{}, map[partsGiven]payload.EnvelopePart{}}
 }
 
-// addPlan gathers the file keys of all record versions in a plan: those that the cache
-// does not know are read from the store, each once.
+// addPlan gathers the keys of all record versions in a plan: file keys that the cache
+// does not know are read from the store, each once, and so is what is known of parts.
 func (gs Grants) addPlan(ctx context.Context, g *grantGround, p *GrantPlan) error {
-	for _, r := range p.Records {
+	for i := range p.Records {
+		r := &p.Records[i]
 		v := versionOf{r.ID, r.Version}
-		if _, ok := g.versions[v]; ok {
-			continue
-		}
-		m, err := gs.grantable(r)
-		if err != nil {
-			return err
-		}
-		t := gs.w.view.Thread(r.ID)
-		k := t.Keys[r.Version-1]
-		if k == nil {
-			read, err := gs.w.Records().fileKey(ctx, r.ID, m)
+		x := g.versions[v]
+		if x == nil {
+			m, err := gs.grantable(r.Record)
 			if err != nil {
 				return err
 			}
-			gs.w.view.NoteKey(t, r.Version, read)
-			k = &read
+			x = &groundVersion{Metadata: m}
+			g.versions[v] = x
 		}
-		g.versions[v] = groundVersion{m, *k}
+		var err error
+		if r.Whole {
+			err = gs.addKey(ctx, x, v)
+		} else if _, ok := g.parts[givenIn(r)]; !ok {
+			err = gs.addParts(ctx, g, x, r)
+		}
+		if err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// addKey adds the file key of a version.
+func (gs Grants) addKey(ctx context.Context, x *groundVersion, v versionOf) error {
+	if x.key != (payload.FileKey{}) {
+		return nil
+	}
+	t := gs.w.view.Thread(v.record)
+	k := t.Keys[v.version-1]
+	if k == nil {
+		read, err := gs.w.Records().fileKey(ctx, v.record, x.Metadata)
+		if err != nil {
+			return err
+		}
+		gs.w.view.NoteKey(t, v.version, read)
+		k = &read
+	}
+	x.key = *k
+	return nil
+}
+
+// addParts adds the keys of some parts of a version.
+func (gs Grants) addParts(ctx context.Context, g *grantGround, x *groundVersion, r *RecordPlan) (err error) {
+	if x.parts == nil {
+		if x.parts, err = gs.w.Records().partsOf(ctx, gs.w.view.Thread(r.ID), r.Version); err != nil {
+			return err
+		}
+	}
+	if x.parts == nil || len(r.Given) == 0 {
+		return badInput("records", r.ID.String(), "is to be given neither whole nor in parts")
+	}
+	m := x.Metadata
+	e := payload.EnvelopePart{Record: r.ID, Author: m.Author, Version: m.Version, Content: m.Content, ContentSize: m.ContentSize, Head: m.Head,
+		Start: m.Parts.Start, End: m.Parts.End, Slots: m.Parts.Slots, Root: m.Parts.Root, FrameKey: payload.FrameKey(x.parts.FrameKey().ExposeSecret())}
+	for k, i := range r.Given {
+		if i < 0 || i >= len(x.parts.Parts) || k > 0 && i <= r.Given[k-1] {
+			return badInput("records", r.ID.String(), "has no such parts")
+		}
+		p := &x.parts.Parts[i]
+		e.Items = append(e.Items, payload.Item{Slot: uint32(p.Slot), Of: uint32(p.Of), At: uint32(p.At), Length: uint32(p.Length), Key: payload.PartKey(x.parts.Key(i).ExposeSecret())})
+	}
+	slices.SortFunc(e.Items, func(a, b payload.Item) int { return cmp.Compare(a.Slot, b.Slot) })
+	g.parts[givenIn(r)] = e
 	return nil
 }
 
@@ -296,8 +416,15 @@ func (gs Grants) prepare(p *GrantPlan, g *grantGround) (*outbox.Change, error) {
 	if p.Until < p.NotAfter {
 		tr.Until = p.Until
 	}
-	for _, r := range p.Records {
+	for i := range p.Records {
+		r := &p.Records[i]
 		m := g.versions[versionOf{r.ID, r.Version}]
+		if !r.Whole {
+			env.Parts = append(env.Parts, g.parts[givenIn(r)])
+			tr.Records = append(tr.Records, payload.TermsRecord{Record: r.ID, Version: m.Version, Category: payload.Part, Root: m.Parts.Root})
+			tr.Scope = p.Scope
+			continue
+		}
 		env.Records = append(env.Records, payload.EnvelopeRecord{Record: r.ID, Version: m.Version, FileKey: m.key, Content: m.Content,
 			ContentSize: m.ContentSize, AgeSize: m.AgeSize, Head: m.Head, File: m.File, Size: m.Size, SHA256: m.SHA256})
 		tr.Records = append(tr.Records, payload.TermsRecord{Record: r.ID, Version: m.Version, Title: m.Title, Category: m.Category, Date: m.Date})

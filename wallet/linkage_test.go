@@ -121,14 +121,14 @@ func newLinkWorld(t *testing.T, seed uint64, patients int) *linkWorld {
 		described := &payload.Metadata{V: payload.Version, Version: 1, Title: fmt.Sprint("record of ", p), Category: payload.Other}
 		var key payload.FileKey
 		rand.Read(key[:])
-		ground := &grantGround{checkpoint: string(head.Note), versions: map[versionOf]groundVersion{{rec.ID, 1}: {described, key}}}
+		ground := &grantGround{checkpoint: string(head.Note), versions: map[versionOf]*groundVersion{{rec.ID, 1}: {Metadata: described, key: key}}}
 		mine := rng.Perm(linkClinicians)[:4]
 		give := func(hour contract.Hour, clinic int) {
 			end, err := EndAfter("30d", HourTime(hour))
 			if err != nil {
 				t.Fatal(err)
 			}
-			plan := &GrantPlan{To: Contact{Name: "c", Address: clinics[clinic].Address()}, Records: []Record{rec}, Purpose: payload.Treatment, NotAfter: end}
+			plan := &GrantPlan{To: Contact{Name: "c", Address: clinics[clinic].Address()}, Records: Wholes(rec), Purpose: payload.Treatment, NotAfter: end}
 			ch, err := w.Grants().prepare(plan, ground)
 			if err != nil {
 				t.Fatal(err)

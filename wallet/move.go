@@ -156,7 +156,8 @@ type move struct {
 	from, to *Wallet
 	ledger   crypto.LedgerID // from's
 	records  []movingRecord
-	consents []Consent // open ones of which the terms are known
+	consents []Consent                           // open ones of which the terms are known
+	given    map[contract.ID]map[versionOf][]int // of those, the parts that are given of records
 	stays    []Staying
 }
 
@@ -168,7 +169,7 @@ type movingRecord struct {
 
 // begin reads what there is on both sides.
 func (mv Moves) begin(ctx context.Context, to *Wallet) (*move, error) {
-	m := &move{from: mv.w, to: to, ledger: mv.w.client.ID()}
+	m := &move{from: mv.w, to: to, ledger: mv.w.client.ID(), given: map[contract.ID]map[versionOf][]int{}}
 	if m.ledger == to.client.ID() {
 		return nil, badInput("ledger", to.LedgerName(), "is the one to move from")
 	}
@@ -205,7 +206,14 @@ func (mv Moves) begin(ctx context.Context, to *Wallet) (*move, error) {
 			case c.Missing:
 				m.stays = append(m.stays, Staying{What: StayUnreadable, ID: c.ID, Number: 1})
 			default:
-				m.consents = append(m.consents, c)
+				given, err := mv.w.Consents().given(ctx, t)
+				if isMissing(err) || isTampered(err) {
+					m.stays = append(m.stays, Staying{What: StayUnreadable, ID: c.ID, Number: 1})
+					continue
+				} else if err != nil {
+					return err
+				}
+				m.consents, m.given[c.ID] = append(m.consents, c), given
 			}
 		}
 		return nil
@@ -332,13 +340,14 @@ func (m *move) grants(ctx context.Context, out *Moved) (revoke []contract.ID, er
 			if _, done := m.at(c.ID, 0); done {
 				continue
 			}
-			p := &GrantPlan{To: Contact{Name: c.To, Address: c.Address}, Purpose: c.Purpose, NotBefore: contract.Hour(c.NotBefore), Until: contract.Hour(c.Until), NotAfter: contract.Hour(c.NotAfter), from: &origin{m.ledger, c.ID, 0}}
+			p := &GrantPlan{To: Contact{Name: c.To, Address: c.Address}, Purpose: c.Purpose, NotBefore: contract.Hour(c.NotBefore), Until: contract.Hour(c.Until), NotAfter: contract.Hour(c.NotAfter), Scope: c.Scope, from: &origin{m.ledger, c.ID, 0}}
 			for _, r := range c.Records {
 				at, ok := m.at(r.ID, r.Version)
 				if !ok {
 					break
 				}
-				p.Records = append(p.Records, Record{ID: at.ID, Version: at.Version})
+				// The bytes are the same, and so are the numbers of their parts.
+				p.Records = append(p.Records, RecordPlan{Record: Record{ID: at.ID, Version: at.Version}, Whole: !r.Part, Given: m.given[c.ID][versionOf{r.ID, r.Version}]})
 			}
 			if len(p.Records) < len(c.Records) {
 				m.stays = append(m.stays, Staying{What: StayUnreadable, ID: c.ID, Number: 1})

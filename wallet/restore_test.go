@@ -52,7 +52,7 @@ func grantMany(t *testing.T, w *wallet.Wallet, now *town, from, to int) {
 	contacts := w.Contacts().List()
 	var plans []*wallet.GrantPlan
 	for i := from; i < to; i++ {
-		plans = append(plans, &wallet.GrantPlan{To: contacts[i%len(contacts)], Records: recs[i%len(recs) : i%len(recs)+1], Purpose: wallet.Treatment,
+		plans = append(plans, &wallet.GrantPlan{To: contacts[i%len(contacts)], Records: wallet.Wholes(recs[i%len(recs)]), Purpose: wallet.Treatment,
 			NotAfter: must(wallet.EndAfter(fmt.Sprintf("%dd", 1+i%60), now.now))(t)})
 	}
 	if err := w.GrantAll(ctx, plans); err != nil {
@@ -155,7 +155,7 @@ func TestRestore(t *testing.T) {
 		recs, people := must(w.Records().List(ctx))(t), w.Contacts().List()
 		var plans []*wallet.GrantPlan
 		for i := from; i < to; i++ {
-			plans = append(plans, &wallet.GrantPlan{To: people[0], Records: recs[i%len(recs) : i%len(recs)+1], Purpose: wallet.Treatment, NotAfter: must(wallet.EndAfter("30d", tn.now))(t)})
+			plans = append(plans, &wallet.GrantPlan{To: people[0], Records: wallet.Wholes(recs[i%len(recs)]), Purpose: wallet.Treatment, NotAfter: must(wallet.EndAfter("30d", tn.now))(t)})
 		}
 		if err := w.GrantAll(ctx, plans); err == nil {
 			t.Fatal("the batch was not killed")

@@ -302,7 +302,7 @@ func TestGrantAll(t *testing.T) {
 	if len(seen) != len(plans) {
 		t.Errorf("%d consents, want %d", len(seen), len(plans))
 	}
-	unknown := &wallet.GrantPlan{To: p.To, Purpose: p.Purpose, NotAfter: p.NotAfter, Records: []wallet.Record{{ID: contract.ID{1}, Version: 1}}}
+	unknown := &wallet.GrantPlan{To: p.To, Purpose: p.Purpose, NotAfter: p.NotAfter, Records: wallet.Wholes(wallet.Record{ID: contract.ID{1}, Version: 1})}
 	if _, _, err := patient.Grants().Give(ctx, unknown); err == nil {
 		t.Error("a plan with an unknown record was granted")
 	}

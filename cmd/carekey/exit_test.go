@@ -53,6 +53,8 @@ var explained = []struct {
 	{errBatchStopped.Of(context.Canceled, "done", 2, "items", 10), "interrupted", 130},
 	{errBatchStopped.Of(syscall.ENOSPC, "done", 10, "items", 10, "results", "r.jsonl"), "disk-full", 1},
 	{wallet.ErrEmpty.With("of", "record"), "nothing-selected", 7},
+	{wallet.ErrEmpty.With("of", "part"), "nothing-selected", 7},
+	{wallet.ErrBeyondRole.With("role", "nurse", "days", 30, "purposes", "treatment"), "beyond-role", 3},
 	{wallet.ErrBusy, "wallet-busy", 5},
 	{wallet.WrongVersion("state", 2, 1), "newer-version", 1},
 	{wallet.WrongVersion("wallet.json", 1, 2), "older-version", 1},

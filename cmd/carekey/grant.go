@@ -110,7 +110,7 @@ func (a *grants) request(ctx context.Context, w *wallet.Wallet) (wallet.GrantReq
 		if err != nil {
 			return r, err
 		}
-		r.Categories = append(r.Categories, category)
+		r.Select.Categories = append(r.Select.Categories, category)
 	}
 	if a.all && len(a.records)+len(a.categories) > 0 {
 		return r, usage("--all is every record; --record and --category name some of them", "use one or the other")
@@ -125,7 +125,7 @@ func (a *grants) request(ctx context.Context, w *wallet.Wallet) (wallet.GrantReq
 	} else if _, err := w.Contacts().Named(r.To); err != nil {
 		return r, err
 	}
-	if len(r.Records) == 0 && len(r.Categories) == 0 && !r.All {
+	if len(r.Records) == 0 && len(r.Select.Categories) == 0 && !r.All {
 		if r.Records, err = a.chooseRecords(ctx, w); err != nil {
 			return r, err
 		}

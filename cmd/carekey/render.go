@@ -252,6 +252,10 @@ func previewGrant(p *wallet.GrantPlan, g ground) string {
 	var records []string
 	for _, r := range p.Records {
 		line := fmt.Sprintf("%s, version %d (%s", cli.Clean(r.Title), r.Version, r.Category)
+		if !r.Whole {
+			records = append(records, fmt.Sprintf("of %s, version %d: %s  %s", cli.Clean(r.Title), r.Version, partsText(&r), short(r.ID)))
+			continue
+		}
 		if r.Date != "" {
 			line += ", " + r.Date
 		}
@@ -281,6 +285,15 @@ func previewGrant(p *wallet.GrantPlan, g ground) string {
 	return text
 }
 
+// partsText counts what of a record is given.
+func partsText(r *wallet.RecordPlan) string {
+	var words []string
+	for _, c := range r.Gives() {
+		words = append(words, fmt.Sprintf("%d %s", c.Number, c.Of))
+	}
+	return strings.Join(words, ", ")
+}
+
 func warningText(w wallet.Warning, name string) string {
 	switch w.Kind {
 	case "unverified":
@@ -290,7 +303,7 @@ func warningText(w wallet.Warning, name string) string {
 	case "long":
 		return "this is for more than a year"
 	case "empty":
-		return "no record is in the category " + w.Detail + ", so that nothing of it is given"
+		return "there is nothing of the category " + w.Detail + " that is given"
 	case "overlap":
 		return "consent " + w.Detail[:8] + " gives " + name + " the same already,\n         for " + w.Purpose.Word() + " until " + day(w.Until)
 	}

@@ -83,7 +83,7 @@ func TestPreviewGrant(t *testing.T) {
 	address := crypto.NewEntropy().Root().Identity().Address()
 	p := &wallet.GrantPlan{
 		To:        wallet.Contact{Name: "Dr Smith", Address: address},
-		Records:   []wallet.Record{{ID: contract.ID{0xab, 0xcd, 0xef, 0x01}, Title: "Blood \x1b[31mcount", Category: "labs", Date: "2026-05-04", Version: 2}},
+		Records:   []wallet.RecordPlan{{Record: wallet.Record{ID: contract.ID{0xab, 0xcd, 0xef, 0x01}, Title: "Blood \x1b[31mcount", Category: "labs", Date: "2026-05-04", Version: 2}, Whole: true}},
 		Purpose:   wallet.Treatment,
 		Until:     hourOf(t, "2026-12-21T22:00:00Z"),
 		NotAfter:  hourOf(t, "2026-12-22T00:00:00Z"),

@@ -276,13 +276,13 @@ func (p *planner) choose(x Row) (s *selection, id, why string) {
 	if s := p.selections[key]; s != nil {
 		return s, "", ""
 	}
-	chosen := map[*wallet.Record]bool{}
+	chosen, named := map[*wallet.Record]bool{}, map[*wallet.Record]bool{}
 	for _, q := range x.Records {
 		r, why := p.findRecord(q)
 		if why != "" {
 			return nil, q, why
 		}
-		chosen[r] = true
+		chosen[r], named[r] = true, true
 	}
 	found := map[wallet.Category]bool{} // categories with a record
 	for i := range p.records {
@@ -306,6 +306,10 @@ func (p *planner) choose(x Row) (s *selection, id, why string) {
 		}
 		if r.Missing {
 			return nil, r.ID.String()[:12], "the store no longer holds the description of this record"
+		}
+		// A batch gives records whole, which is not for what may be given in parts.
+		if r.Parts > 0 || r.MayBeFHIR() && !named[r] {
+			return nil, r.ID.String()[:12], "this record is FHIR, of which parts are given: carekey grant"
 		}
 		s.records = append(s.records, wallet.ConsentRecord{ID: r.ID, Version: r.Version, Title: r.Title, Category: r.Category, Date: r.Date})
 		s.version[r.ID] = r.Version

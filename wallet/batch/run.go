@@ -235,7 +235,7 @@ func (r *run) plan(x *Item) (*wallet.GrantPlan, error) {
 	until := contract.Hour(x.Until)
 	g := &wallet.GrantPlan{To: r.to[x.To], Purpose: purpose, NotBefore: contract.Hour(x.From), Until: until, NotAfter: wallet.LedgerEnd(until)}
 	for _, v := range x.Records {
-		g.Records = append(g.Records, wallet.Record{ID: v.ID, Version: v.Version})
+		g.Records = append(g.Records, wallet.RecordPlan{Record: wallet.Record{ID: v.ID, Version: v.Version}, Whole: true})
 	}
 	return g, nil
 }
