@@ -181,7 +181,7 @@ func (a *records) showParts(r wallet.Record, parts []wallet.PartInfo) {
 		return
 	}
 	a.print("")
-	a.partsTable(shown, a.all)
+	a.print("%s", listOfParts(shown, a.all, cli.Width(a.out)))
 	if byName(h) != "" {
 		a.say("What stands under \"only by name\" is left out of a grant that does not name it.")
 	}
@@ -192,8 +192,9 @@ func (a *records) showParts(r wallet.Record, parts []wallet.PartInfo) {
 	}
 }
 
-// partsTable lists parts, and below each why it goes only by name; all gives every reason.
-func (a *records) partsTable(parts []wallet.PartInfo, all bool) {
+// listOfParts lists parts, and below each why it goes only by name; all gives every reason.
+// A width of more than 0 is that of the terminal.
+func listOfParts(parts []wallet.PartInfo, all bool, width int) string {
 	t := &ui.Table{Header: []string{"part", "what", "category", "date", "only by name"}}
 	for _, p := range parts {
 		what := cmp.Or(p.Says, p.Type)
@@ -207,13 +208,12 @@ func (a *records) partsTable(parts []wallet.PartInfo, all bool) {
 		t.Add(fmt.Sprintf("%4d", p.Number), what, string(p.Category), p.Date, strings.Join(words, ", "))
 	}
 	var b bytes.Buffer
-	width := cli.Width(a.out)
 	t.Write(&b, width) // a buffer takes all
 	lines := strings.SplitAfter(b.String(), "\n")
 	for i, p := range parts {
 		lines[i+1] += reasons(p, all, width)
 	}
-	a.print("%s", strings.TrimSuffix(strings.Join(lines, ""), "\n"))
+	return strings.TrimSuffix(strings.Join(lines, ""), "\n")
 }
 
 // reasons are the lines below a part: one for each word by which it has to be named, or
@@ -239,7 +239,7 @@ func reasons(p wallet.PartInfo, all bool, width int) string {
 			line += " (" + why.Table + ")"
 		}
 		if line = cli.Clean(line); width > 0 {
-			line = strings.ReplaceAll(wrapped(line, max(1, width-6)), "\n", "\n        ")
+			line = strings.ReplaceAll(wrapped(line, max(1, width-8)), "\n", "\n        ")
 		}
 		b.WriteString("      " + line + "\n")
 	}
@@ -279,7 +279,7 @@ func (a *records) label(ctx context.Context, w *wallet.Wallet, args []string) (e
 	if err != nil {
 		return err
 	}
-	a.partsTable(parts, false)
+	a.print("%s", listOfParts(parts, false, cli.Width(a.out)))
 	if a.reset {
 		a.say("What you said of them is taken back: the tables say this.")
 	} else {
