@@ -187,11 +187,35 @@ func (rs Records) keptParts(m *payload.Metadata, tables *health.Tables) *keptPar
 	return &k
 }
 
+// personsFile is the name of the file of whom a version is about, which is small and
+// depends on nothing but its bytes.
+func (rs Records) personsFile(root crypto.Hash) string { return rs.partsFile(root) + personsEnd }
+
+const personsEnd = "-persons"
+
+// personsOf returns whom the newest version of a record is about, so far as it was split.
+func (rs Records) personsOf(ctx context.Context, t *view.Thread) (persons []health.Person, err error) {
+	m := t.Versions[len(t.Versions)-1]
+	if m == nil || m.Parts == nil {
+		return nil, nil
+	}
+	if rs.w.home.ReadSealed(rs.personsFile(m.Parts.Root), &persons) == nil {
+		return persons, nil
+	}
+	p, err := rs.partsOf(ctx, t, len(t.Versions))
+	if err != nil {
+		return nil, err
+	}
+	rs.w.home.WriteDerived(rs.personsFile(m.Parts.Root), p.Persons)
+	return p.Persons, nil
+}
+
 // keepParts keeps what is known of a version's parts. It is not synced, since a file that
 // was written in part does not open; and where it cannot be written it is derived again.
 func (rs Records) keepParts(p *recordParts, tables *health.Tables) {
 	k := keptParts{V: keptPartsVersion, Tables: tables.Version(), Fixes: rs.w.book.Facts.fixes(p.Parts), Persons: p.Persons, Parts: p.Parts}
 	rs.w.home.WriteDerived(rs.partsFile(p.Metadata.Parts.Root), &k)
+	rs.w.home.WriteDerived(rs.personsFile(p.Metadata.Parts.Root), p.Persons)
 }
 
 // forgetParts removes what is kept of the parts of versions that are no record's of now.
@@ -207,7 +231,7 @@ func (rs Records) forgetParts() {
 	dir := rs.w.home.In(home.PartsDir)
 	entries, _ := disk.ReadDir(rs.w.home.Path(dir))
 	for _, e := range entries {
-		if !known[e.Name()] {
+		if !known[strings.TrimSuffix(e.Name(), personsEnd)] {
 			os.Remove(rs.w.home.Path(filepath.Join(dir, e.Name())))
 		}
 	}
@@ -272,21 +296,21 @@ func (rs Records) samePerson(ctx context.Context, persons []health.Person, t *vi
 		own = append(own, t)
 	}
 	for _, other := range slices.Backward(own) {
-		p, err := rs.partsOf(ctx, other, len(other.Versions))
+		of, err := rs.personsOf(ctx, other)
 		if isMissing(err) || isTampered(err) {
 			continue // nobody can say whom it is about
 		}
 		if err != nil {
 			return err
 		}
-		if p == nil || len(p.Persons) == 0 {
+		if len(of) == 0 {
 			continue
 		}
-		if !others(p.Persons, persons) {
+		if !others(of, persons) {
 			return nil
 		}
 		if known == nil {
-			known = p.Persons
+			known = of
 		}
 		if other == t {
 			break

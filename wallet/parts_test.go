@@ -44,7 +44,8 @@ func addFHIR(t testing.TB, w *wallet.Wallet, name string, b []byte) wallet.Recor
 // partsFiles are what a person's wallet keeps of parts.
 func (tn *town) partsFiles(name string) []string {
 	tn.t.Helper()
-	return must(filepath.Glob(filepath.Join(tn.dir, "home of "+name, "ledgers", "*", "parts", "*")))(tn.t)
+	all := must(filepath.Glob(filepath.Join(tn.dir, "home of "+name, "ledgers", "*", "parts", "*")))(tn.t)
+	return slices.DeleteFunc(all, func(path string) bool { return strings.HasSuffix(path, "-persons") })
 }
 
 // checkParts opens every part of a record's newest version by its own key, from the bytes
@@ -191,6 +192,9 @@ func TestParts(t *testing.T) {
 	}
 	if left := tn.partsFiles("Maria"); len(left) != 1 {
 		t.Errorf("%d files of parts are left of two records, one of them removed", len(left))
+	}
+	if all := must(filepath.Glob(filepath.Dir(kept[0]) + "/*"))(t); len(all) != 2 {
+		t.Errorf("left of one record: %q", all)
 	}
 }
 
@@ -380,6 +384,7 @@ func TestOtherPerson(t *testing.T) {
 	// What is kept of the records may be gone, and the store not have one of them.
 	for _, path := range tn.partsFiles("Maria") {
 		os.Remove(path)
+		os.Remove(path + "-persons")
 	}
 	w = tn.again("Maria")
 	if _, _, err := w.Records().Remove(ctx, third.ID.String()); err != nil {
