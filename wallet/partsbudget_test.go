@@ -81,3 +81,27 @@ func BenchmarkBudgetParts(b *testing.B) {
 	b.Run("10000", func(b *testing.B) { pairs(b, 7, 2, ours(b, 10_000), theirs(b, 10_000, true)) })
 	b.Run("230", func(b *testing.B) { pairs(b, 21, 1.3, ours(b, 230), theirs(b, 230, false)) })
 }
+
+// A bundle of 10,000 resources is cut, labelled, encrypted and read again in little more
+// than the memory that a file of any size takes: without a bound on what is collected it
+// takes 100 MiB. BenchmarkBudgetMemoryParts says how much it is.
+func TestMemoryOfParts(t *testing.T) {
+	if raceDetector() {
+		return // its own memory is many times more
+	}
+	if got := peakMemory(t, bundleChild); got > memoryLimit*5/4 {
+		t.Errorf("%.0f MiB, much more than %d", got, memoryLimit)
+	}
+}
+
+// BenchmarkBudgetMemoryParts prints the peak memory of that process.
+func BenchmarkBudgetMemoryParts(b *testing.B) {
+	var most float64
+	for range b.N {
+		most = max(most, peakMemory(b, bundleChild))
+	}
+	b.ReportMetric(most, "MiB-peak")
+	b.ReportMetric(most/memoryLimit, "ratio")
+	b.ReportMetric(1, "budget-max")
+	b.ReportMetric(0, "ns/op")
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -88,20 +89,22 @@ func (in *incoming) end() {
 }
 
 // sparing keeps a process small while it has a file of that size in memory: what is made to
-// label 10,000 parts is ten times their size. Call what it returns when that is over.
+// label 10,000 parts is ten times what is kept of them. Call what it returns when that is
+// over.
 func sparing(size int64) (end func()) {
 	const (
-		large = 4 << 20 // bytes
-		often = 20      // percent
+		large = 4 << 20  // bytes
+		usual = 44 << 20 // of which the code of the program is no part
+		room  = 8 << 20  // beside what there is
 	)
 	if size < large {
 		return func() {}
 	}
-	was := debug.SetGCPercent(often)
-	if was >= 0 && was < often {
-		debug.SetGCPercent(was)
-	}
-	return func() { debug.SetGCPercent(was) }
+	var now runtime.MemStats
+	runtime.ReadMemStats(&now)
+	was := debug.SetMemoryLimit(-1)
+	debug.SetMemoryLimit(min(was, max(usual, int64(now.HeapAlloc)+room)))
+	return func() { debug.SetMemoryLimit(was) }
 }
 
 // lookedAt reports whether a version was added by a program that splits files.

@@ -103,6 +103,7 @@ func (t *Tables) Label(c *Cut, fix func(sum crypto.Hash) (Correction, bool)) []L
 			}
 		}
 	}
+	r.strings = nil // the largest of what was found, and not needed any more
 	w.lead(r.refs)
 	w.inherit()
 	labels := make([]Label, len(w.all))
