@@ -290,7 +290,7 @@ func (a *app) checkClock(ctx context.Context, l *ledger) error {
 	if !a.interactive() {
 		return doubt
 	}
-	ok, err := ui.Confirm(ctx, a.in, a.err, explain(doubt).Message+".\nLedger time never goes back: an entry at a wrong hour ends every consent whose end lies before it.",
+	ok, err := ui.Confirm(ctx, a.in, a.err, explain(doubt).Message+".\nLedger time never goes back: an entry at a wrong hour ends every consent whose end lies before it.", "",
 		"Is your clock right?", "yes")
 	if err != nil {
 		return err

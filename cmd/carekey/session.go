@@ -446,8 +446,8 @@ func (a *app) asProfile(preview string) string {
 }
 
 // confirm shows a preview and asks; word has to be typed for a yes, "" takes a key. --yes
-// answers; without a terminal it is needed.
-func (a *app) confirm(ctx context.Context, preview, question, word string) error {
+// answers; without a terminal it is needed. A rest is shown to a person who asks for it.
+func (a *app) confirm(ctx context.Context, preview, question, word string, rest ...string) error {
 	preview = a.asProfile(preview)
 	if a.flags.yes {
 		if preview != "" {
@@ -458,7 +458,7 @@ func (a *app) confirm(ctx context.Context, preview, question, word string) error
 	if !a.interactive() {
 		return errNeed.With("what", question, "flag", "--yes")
 	}
-	ok, err := ui.Confirm(ctx, a.in, a.err, preview, question, word)
+	ok, err := ui.Confirm(ctx, a.in, a.err, preview, strings.Join(rest, "\n"), question, word)
 	if err == nil && !ok {
 		err = cli.ErrDeclined
 	}

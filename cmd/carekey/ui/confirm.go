@@ -16,33 +16,44 @@ import (
 // takes no thought is no. If a word is given, it has to be typed for a yes, such as
 // the name of what must not be mistaken for another; "" takes a key.
 //
-// Preview and question pass through cli.CleanText. Pasted text never answers, nor does
-// what was typed before the question stood there.
-func Confirm(ctx context.Context, in, out *os.File, preview, question, word string) (bool, error) {
+// A rest is what the preview has no room for: it is printed, in full too, for who asks for
+// it, and the question stands there again.
+//
+// All texts pass through cli.CleanText. Pasted text never answers, nor does what was typed
+// before the question stood there.
+func Confirm(ctx context.Context, in, out *os.File, preview, rest, question, word string) (bool, error) {
 	if !Terminal(in, out) {
 		return false, ErrNoTerminal
 	}
-	if preview = strings.TrimRight(cli.CleanText(preview), "\n"); preview != "" {
-		if _, err := fmt.Fprintf(out, "%s\n\n", preview); err != nil {
-			return false, err
+	for text := preview; ; text = rest {
+		if text = strings.TrimRight(cli.CleanText(text), "\n"); text != "" {
+			if _, err := fmt.Fprintf(out, "%s\n\n", text); err != nil {
+				return false, err
+			}
+		}
+		dropTypedAhead(in)
+		ask := func() (confirmModel, error) {
+			return run(ctx, in, out, confirmModel{question: cli.Clean(question), word: word, more: rest != "", style: styled()})
+		}
+		if plain() {
+			ask = func() (confirmModel, error) { return confirmLine(ctx, in, out, question, word, rest != "") }
+		}
+		if end, err := ask(); err != nil || !end.list {
+			return end.yes, err
 		}
 	}
-	dropTypedAhead(in)
-	if plain() {
-		return confirmLine(ctx, in, out, question, word)
-	}
-	end, err := run(ctx, in, out, confirmModel{question: cli.Clean(question), word: word, style: styled()})
-	return end.yes, err
 }
 
 // confirmModel is the question of Confirm.
 type confirmModel struct {
 	question string
 	word     string
+	more     bool // there is a rest
 	style    style
 
 	typed string // towards word
 	yes   bool
+	list  bool // the rest is asked for
 }
 
 func (m confirmModel) key(key tea.KeyMsg, _ window) (_ confirmModel, answered bool) {
@@ -55,6 +66,9 @@ func (m confirmModel) key(key tea.KeyMsg, _ window) (_ confirmModel, answered bo
 		m.typed = edited(m.typed, key, len(m.word)+16, visible)
 	case strings.EqualFold(key.String(), "y"):
 		m.yes = true
+		return m, true
+	case m.more && strings.EqualFold(key.String(), "l"):
+		m.list = true
 		return m, true
 	case key.Type == tea.KeyEnter, strings.EqualFold(key.String(), "n"):
 		return m, true
@@ -70,6 +84,8 @@ func (m confirmModel) view(w window, end ending) string {
 	switch {
 	case end == left:
 		question += " (no answer)"
+	case end == answered && m.list:
+		question += " list"
 	case end == answered && m.yes:
 		question += " yes"
 	case end == answered:
@@ -81,6 +97,8 @@ func (m confirmModel) view(w window, end ending) string {
 	}
 	switch word := cli.Clean(m.word); {
 	case end != going:
+	case m.word == "" && m.more:
+		b.WriteString("\n" + m.style.keysLine(w.width, "y: yes    n or enter: no    l: list all of it    esc: stop", "y/n/l  esc: stop"))
 	case m.word == "":
 		b.WriteString("\n" + m.style.keysLine(w.width, "y: yes    n or enter: no    esc: stop", "y/n  esc: stop"))
 	default:
@@ -97,27 +115,35 @@ func isWord(typed, word string) bool {
 }
 
 // confirmLine is Confirm on a plain terminal.
-func confirmLine(ctx context.Context, in io.Reader, out io.Writer, question, word string) (bool, error) {
+func confirmLine(ctx context.Context, in io.Reader, out io.Writer, question, word string, more bool) (m confirmModel, err error) {
 	hint := "[y/N]"
+	if more {
+		hint = "[y/N, l: list all of it]"
+	}
 	if word != "" {
 		hint = "(type " + cli.Clean(word) + " if you are sure)"
 	}
 	for {
 		if _, err := fmt.Fprintf(out, "%s %s ", cli.Clean(question), hint); err != nil {
-			return false, err
+			return m, err
 		}
 		line, err := readLine(ctx, in)
 		if err != nil {
-			return false, err
+			return m, err
 		}
 		if word != "" {
-			return isWord(line, word), nil
+			m.yes = isWord(line, word)
+			return m, nil
 		}
-		switch strings.ToLower(line) {
-		case "y", "yes":
-			return true, nil
-		case "", "n", "no":
-			return false, nil
+		switch line = strings.ToLower(line); {
+		case line == "y" || line == "yes":
+			m.yes = true
+			return m, nil
+		case line == "" || line == "n" || line == "no":
+			return m, nil
+		case more && (line == "l" || line == "list"):
+			m.list = true
+			return m, nil
 		}
 	}
 }

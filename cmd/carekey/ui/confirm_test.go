@@ -60,6 +60,30 @@ func TestConfirmIgnoresPastedText(t *testing.T) {
 	}
 }
 
+// What a preview has no room for is there for a key, where there is something, and is no
+// answer.
+func TestConfirmMore(t *testing.T) {
+	for key, list := range map[string]bool{"l": true, "L": true, "y": false} {
+		m := size(confirming("Grant?", "", false), 80, 24)
+		m.of.more = true
+		if m, _ := press(m, key); m.end != answered || m.of.list != list || m.of.yes == list {
+			t.Errorf("%s: ended %d, %+v", key, m.end, m.of)
+		}
+	}
+	for _, word := range []string{"", "l"} {
+		if m, _ := press(size(confirming("Grant?", word, false), 80, 24), "l"); m.end != going || m.of.list {
+			t.Errorf("with the word %q there is nothing to list: ended %d", word, m.end)
+		}
+	}
+	var out bytes.Buffer
+	if m, err := confirmLine(context.Background(), strings.NewReader("x\nLIST\n"), &out, "Grant?", "", true); err != nil || !m.list || m.yes {
+		t.Errorf("%+v, %v", m, err)
+	}
+	m := size(confirming("Give this consent?", "", false), 80, 24)
+	m.of.more = true
+	golden(t, "confirm_more", m.View())
+}
+
 func TestConfirmViews(t *testing.T) {
 	m := size(confirming("Let Dr \x1b[2JRuiz read 2 records until 21 December 2026?", "", false), 80, 24)
 	golden(t, "confirm", m.View())
@@ -89,9 +113,9 @@ func TestConfirmLine(t *testing.T) {
 		{"yes\n", true, true, nil},
 	} {
 		var out bytes.Buffer
-		got, err := confirmLine(context.Background(), strings.NewReader(c.in), &out, "Grant \x1b?", wordOf(c.danger))
-		if got != c.want || !errors.Is(err, c.err) {
-			t.Errorf("%q, danger %v: %v, %v", c.in, c.danger, got, err)
+		got, err := confirmLine(context.Background(), strings.NewReader(c.in), &out, "Grant \x1b?", wordOf(c.danger), false)
+		if got.list || got.yes != c.want || !errors.Is(err, c.err) {
+			t.Errorf("%q, danger %v: %v, %v", c.in, c.danger, got.yes, err)
 		}
 		if strings.Contains(out.String(), "\x1b") {
 			t.Errorf("escape sequence in %q", out.String())

@@ -53,7 +53,7 @@ func TestNoTerminal(t *testing.T) {
 		t.Error("a pipe is taken for a terminal")
 	}
 	errs := map[string]error{"words": Words(ctx, r, w, numbered)}
-	_, errs["confirm"] = Confirm(ctx, r, w, "preview", "question", "")
+	_, errs["confirm"] = Confirm(ctx, r, w, "preview", "", "question", "")
 	_, errs["choose"] = Choose(ctx, r, w, "title", fruit, true)
 	_, errs["passphrase"] = Passphrase(r, w, "Passphrase", true, nil)
 	for name, err := range errs {

@@ -171,12 +171,21 @@ func TestConfirmAndChooseOnTerminal(t *testing.T) {
 			}
 			done := make(chan result, 1)
 			go func() {
-				ok, err := Confirm(t.Context(), terminal, terminal, "pre\x1b[2Jview", "Grant?", "")
+				ok, err := Confirm(t.Context(), terminal, terminal, "pre\x1b[2Jview", "all \x1bof it", "Grant?", "")
 				done <- result{ok, err}
 			}()
 			s.until("Grant?")
 			if term == "dumb" {
-				s.until("[y/N] ")
+				s.until("list all of it] ")
+				s.press("l\r")
+			} else {
+				s.until("esc: stop")
+				s.press("l")
+			}
+			s.until(`all \x1bof it`)
+			s.until("Grant?")
+			if term == "dumb" {
+				s.until("list all of it] ")
 				s.press("yes\r")
 			} else {
 				s.until("esc: stop")
@@ -227,7 +236,7 @@ func TestConfirmIgnoresWhatWasTypedAhead(t *testing.T) {
 			s.until("y\r\n") // its echo: it waits to be read
 			done := make(chan bool, 1)
 			go func() {
-				ok, err := Confirm(t.Context(), terminal, terminal, "preview", "Grant?", "")
+				ok, err := Confirm(t.Context(), terminal, terminal, "preview", "", "Grant?", "")
 				if err != nil {
 					t.Error(err)
 				}
