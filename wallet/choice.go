@@ -190,6 +190,20 @@ func checkSelection(s *health.Selection) error {
 	return nil
 }
 
+// ParseDates reads of when something must be to be given: 2024-03..2025, with an open end
+// 2024.. or ..2025, or 2024 for both. What it returns is for [health.Selection], and none
+// for an empty text.
+func ParseDates(text string) (since, until string, err error) {
+	since, until, isRange := strings.Cut(text, "..")
+	if !isRange {
+		until = since
+	}
+	if text != "" && since == "" && until == "" {
+		err = badInput("dated", text, "has neither a beginning nor an end")
+	}
+	return since, until, err
+}
+
 // join lists words.
 func join[T ~string](words []T) string {
 	var b strings.Builder

@@ -175,10 +175,7 @@ func (gs Grants) choose(ctx context.Context, r GrantRequest, role *health.Role, 
 
 // withinRole tells whether a plan is for what a role is for, and no longer.
 func withinRole(r *health.Role, p *GrantPlan, now contract.Hour) error {
-	// Days end with a day, and one of them may have 25 hours.
-	long := r.MaxDays > 0 && int(p.Until-max(now, p.NotBefore)) > (r.MaxDays+1)*24+1
-	other := len(r.Purposes) > 0 && !slices.Contains(r.Purposes, p.Purpose)
-	if !long && !other {
+	if r.Allows(p.Purpose, int(p.Until-max(now, p.NotBefore))) {
 		return nil
 	}
 	var words []string

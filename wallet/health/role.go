@@ -61,6 +61,12 @@ func BuiltInRoles() []Role {
 // Holds reports whether a sensitivity is in the role.
 func (r *Role) Holds(s Sensitivity) bool { return slices.Contains(r.Sensitive, s) }
 
+// Allows reports whether the role is for that purpose, and for as many hours. Days end with
+// a day, and one of them may have 25 hours.
+func (r *Role) Allows(purpose payload.Purpose, hours int) bool {
+	return (r.MaxDays <= 0 || hours <= (r.MaxDays+1)*24+1) && (len(r.Purposes) == 0 || slices.Contains(r.Purposes, purpose))
+}
+
 // ParseRole reads a role as JSON: one object with exactly the members of [Role], in at
 // most [MaxRole] bytes. Its error is [ErrRole].
 func ParseRole(data []byte) (Role, error) {
