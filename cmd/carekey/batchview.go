@@ -11,6 +11,7 @@ import (
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/batch"
 )
 
@@ -164,7 +165,19 @@ func batchWarning(w *batch.Warning) string {
 	case "lookalike":
 		return "the name " + who + " looks like another contact's, " + cli.Clean(w.Other) + " (" + at + ")"
 	case "empty":
-		return "no record is in the category " + w.Other + ", so that nothing of it is given (" + at + ")"
+		return "there is nothing of " + w.Other + " that is given (" + at + ")"
+	case "sensitive":
+		return "kept back, since it is sensitive and was not named: " + w.Other + " (" + at + ")"
+	case "unclassified":
+		return "kept back, since carekey does not understand all of it: entries: " + w.Other + " (" + at + ")"
+	case wallet.WhyNotSplit, wallet.WhyEarlier:
+		return "kept back, since it may hold anything: record " + w.Other + ", which was not split (" + at + ")"
+	case "whole":
+		return "goes with the whole record, and is sensitive: " + w.Other + " (" + at + ")"
+	case "missed":
+		return "not given, and may matter to who treats you: " + cli.Clean(w.Other) + " (" + at + ")"
+	case "naming":
+		return "this is not anonymous: names, ids and dates stay in the other parts, in " + w.Other + " (" + at + ")"
 	case "overlap":
 		return "another consent gives some of it already (" + at + ")"
 	}

@@ -1,8 +1,12 @@
 package batch
 
 import (
+	"slices"
+
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/health"
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 var changes = []Change{Loses, Sooner, Gains, Newer, Longer, Keeps}
@@ -10,9 +14,44 @@ var changes = []Change{Loses, Sooner, Gains, Newer, Longer, Keeps}
 // shownTitles is how many titles an Access has at most.
 const shownTitles = 3
 
-// opens is how long a person can open a record, and in which version at most.
+// opened is what can be opened: a record, or what was chosen of it.
+type opened struct {
+	record contract.ID
+	scope  string // "" if it is the whole
+}
+
+func openedAt(r *wallet.ConsentRecord, scope string) opened {
+	if !r.Part {
+		scope = ""
+	}
+	return opened{r.ID, scope}
+}
+
+// scopeOf is what an item gives of records of which it gives parts.
+func (p *planner) scopeOf(x *Item) *payload.Scope {
+	if x.Choice == 0 {
+		return nil
+	}
+	return p.Choices[x.Choice-1].Scope
+}
+
+// scopeName tells scopes apart in a word or two.
+func scopeName(s *payload.Scope) string {
+	categories := slices.DeleteFunc(slices.Clone(s.Categories), func(c wallet.Category) bool { return c == health.Demographics })
+	switch {
+	case s.Role != "":
+		return s.Role
+	case len(categories) == 1:
+		return string(categories[0])
+	}
+	return plural(len(categories), "category", "categories")
+}
+
+// opens is how long a person can open a record, or what was chosen of it, and in which
+// version at most.
 type opens struct {
 	title          string
+	part           bool
 	before, after  wallet.Hour // 0: not at all
 	older, version int
 }
@@ -46,12 +85,16 @@ func (p *planner) access() {
 	}
 	for _, q := range order {
 		person := Person{Who: nameOf(&q.Contact), Access: []Access{}}
-		records, ids := map[contract.ID]*opens{}, []contract.ID{}
-		of := func(r *wallet.ConsentRecord) *opens {
-			x := records[r.ID]
+		records, ids := map[opened]*opens{}, []opened{}
+		of := func(r *wallet.ConsentRecord, scope *payload.Scope) *opens {
+			at := openedAt(r, scopeText(scope))
+			x := records[at]
 			if x == nil {
-				x = &opens{title: r.Title}
-				records[r.ID], ids = x, append(ids, r.ID)
+				x = &opens{part: r.Part}
+				records[at], ids = x, append(ids, at)
+			}
+			if x.title = r.Title; r.Part {
+				x.title = "PART of " + r.Title + " (" + scopeName(scope) + ")"
 			}
 			return x
 		}
@@ -61,7 +104,7 @@ func (p *planner) access() {
 			}
 			for i := range h.Records {
 				r := &h.Records[i]
-				x := of(r)
+				x := of(r, h.Scope)
 				x.before, x.older = max(x.before, h.Until), max(x.older, r.Version)
 				if !h.ends {
 					x.after, x.version = max(x.after, h.Until), max(x.version, r.Version)
@@ -76,8 +119,14 @@ func (p *planner) access() {
 			person.Give++
 			for i := range item.Records {
 				r := &item.Records[i]
-				x := of(r)
-				x.title, x.after, x.version = r.Title, max(x.after, item.Until), max(x.version, r.Version)
+				x := of(r, p.scopeOf(item))
+				x.after, x.version = max(x.after, item.Until), max(x.version, r.Version)
+			}
+		}
+		for at, x := range records { // who can open a record can open its parts
+			if whole := records[opened{record: at.record}]; x.part && whole != nil {
+				x.before, x.older = max(x.before, whole.before), max(x.older, whole.older)
+				x.after, x.version = max(x.after, whole.after), max(x.version, whole.version)
 			}
 		}
 		for _, item := range items[q] {
@@ -112,10 +161,10 @@ func (a *Access) add(x *opens) {
 
 // take tells of a revocation whether it takes something away, by what can be opened
 // afterwards.
-func (x *Item) take(records map[contract.ID]*opens) {
+func (x *Item) take(records map[opened]*opens) {
 	x.Loses = len(x.Records) == 0 // nobody knows
-	for _, r := range x.Records {
-		switch after := records[r.ID].after; {
+	for i := range x.Records {
+		switch after := records[openedAt(&x.Records[i], x.scope)].after; {
 		case after == 0:
 			x.Loses = true
 		case after < x.Until:

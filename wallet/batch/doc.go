@@ -19,23 +19,36 @@
 //	action      "grant" or "revoke". Makes the file a list of changes: every row has it
 //	to          name of a contact
 //	records     ids of records or their first 6 characters or more
-//	categories  categories, or "all" for every record
-//	purpose     plain word or HL7 code; treatment if it is left out
+//	categories  categories, of these records or of every record; or "all" for every record
+//	role        name of a role: what it gets of the records
+//	with        what goes only by its name, as hiv, unclassified or documents
+//	without     categories, or what goes only by its name, that stay
+//	dated       the dates of what is given, as 2024-03..2025, 2024.., ..2025 or 2024
+//	whole       "yes" for records as they are
+//	purpose     plain word or HL7 code; the role's first one, or treatment, if it is left out
 //	from        first day, 2026-01-31; at once if it is left out
 //	until       last day, 2026-12-31
 //	consent     id of the consent to revoke, or its first 6 characters or more
 //	profile     the wallet that the row is for; the one that is used if left out
 //
-// In CSV several records or categories in one cell have spaces, commas or semicolons
-// between them, in JSON Lines they are a list. What spreadsheets add is passed over: a
+// In CSV several values in one cell have spaces, commas or semicolons between them, in
+// JSON Lines they are a list, and whole may be true or false. What spreadsheets add is passed over: a
 // first line sep=, empty cells at the end of a row or none there, columns without a
 // heading in which nothing stands. Days are whole days in the time zone of who reads.
 // There is no "for 30 days": a file means the same whenever it is read.
 //
-// Without an action each row is a state that should be: to, until, and records or
-// categories or both. With action grant the same fields say what to give; with
+// Without an action each row is a state that should be: to, until, and records,
+// categories or a role. With action grant the same fields say what to give; with
 // action revoke either consent or to says what to end. Whatever is wrong is
 // reported with its line and column (in characters, from 1), all at once.
+//
+// # Parts
+//
+// Of records that were split parts are given, by the rules of [health.Selection]: nothing
+// that is sensitive or not understood goes unless the row names it, and nobody is asked.
+// A consent of parts is compared by what they were chosen by, which both sides see: one
+// that was given before labels were corrected stays as it is. Parts that were chosen by
+// something else are something else: they stay, unless the plan prunes.
 //
 // # Hostile files
 //

@@ -17,6 +17,7 @@ import (
 //
 //	job           what it is, and nothing that changes
 //	recipients    contacts that the items name
+//	choices       parts of records that the items give, if there are some
 //	items-CHUNK   what is to be done
 //	left-CHUNK    what of it could not be begun, if something could not
 //	done-CHUNK    what became of the rest, by the wallet
@@ -42,9 +43,11 @@ type job struct {
 }
 
 const (
-	jobVersion = 2
+	jobVersion = 2 // of one that gives whole records
+	withParts  = 3 // who does not know it would give whole records
 
 	recipientsFile = "recipients"
+	choicesFile    = "choices"
 )
 
 // ChunkSize is how many items of a job that begins go through the journal together, of
@@ -68,8 +71,8 @@ func readJob(w *wallet.Wallet) (*job, error) {
 	switch {
 	case err != nil || !found:
 		return nil, err
-	case j.V != jobVersion:
-		return nil, wallet.WrongVersion("batch", j.V, jobVersion)
+	case j.V != jobVersion && j.V != withParts:
+		return nil, wallet.WrongVersion("batch", j.V, withParts)
 	case j.Give < 0 || j.End < 0 || j.Chunk < 1:
 		return nil, w.Job().Damaged(wallet.JobFile)
 	}
@@ -187,6 +190,12 @@ func begin(w *wallet.Wallet, p *Plan) error {
 	}
 	if err := w.Job().Write(recipientsFile, p.Recipients); err != nil {
 		return err
+	}
+	if len(p.Choices) > 0 {
+		j.V = withParts
+		if err := w.Job().Write(choicesFile, p.Choices); err != nil {
+			return err
+		}
 	}
 	return w.Job().Write(wallet.JobFile, j)
 }

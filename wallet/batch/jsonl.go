@@ -57,6 +57,11 @@ func (p *parser) jsonRow(line []byte) (f fields, ok bool) {
 			}
 			v.text = t
 			p.checkText(line, v.at, name, t)
+		case bool:
+			if name != "whole" {
+				return fail(nil, "must be text")
+			}
+			v.text = map[bool]string{true: "yes", false: "no"}[t]
 		case json.Delim:
 			if t != '[' || !isList(name) {
 				return fail(nil, "must be text")

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"fmt"
 	"io"
 	"slices"
 	"sort"
@@ -51,6 +50,9 @@ func Make(ctx context.Context, w *wallet.Wallet, r io.Reader, opt Options) (plan
 		if p.Report, err = Read(r, opt, p.row); err != nil {
 			return err
 		}
+		if p.failed != nil {
+			return p.failed
+		}
 		if p.Prune && p.Changes {
 			return ErrPruneChanges
 		}
@@ -79,6 +81,7 @@ type planner struct {
 	consents   []wallet.Consent
 	active     []*consent // in force, in the ledger's order
 	byID       []*consent // the same by id, with those that are not in force
+	failed     error      // what ends the plan, and is no row's fault
 	ends       []Item     // revocations, until the grants are all there
 	nobody     person     // of consents of which nobody knows whom they are for
 }
@@ -106,13 +109,6 @@ type person struct {
 	consents       []*consent // in force to her
 }
 
-// selection is the records that a row names, in their newest version.
-type selection struct {
-	records []wallet.ConsentRecord // by id
-	version map[contract.ID]int
-	empty   []string // categories without one
-}
-
 // consent is a consent of one's own.
 type consent struct {
 	*wallet.Consent
@@ -129,6 +125,7 @@ func (h *consent) named() bool { return h.group != nil && h.group.named[h.window
 // what a row ends.
 type group struct {
 	records  []wallet.ConsentRecord
+	scope    string          // what of those of which parts are given; "" if there are none
 	named    map[window]bool // its windows, and whether a row names what has them
 	row      int             // that was compared last
 	replaced int             // the first row that another window of them is replaced by; 0: none
@@ -220,9 +217,16 @@ func (p *planner) row(x Row) (problems []Problem) {
 		}
 	}
 	if x.Do != Revoke {
-		var id string
-		if r.what, id, why = p.choose(x); why != "" {
-			bad(x.Place.Records, "records", id, why)
+		var wrong *Problem
+		if r.what, wrong = p.choose(&x); wrong != nil {
+			problems = append(problems, *wrong)
+		} else if p.failed == nil {
+			if role := r.what.role; role != nil && r.purpose == "" {
+				r.purpose = role.Purposes[0]
+			}
+			if why := r.what.bound(r.purpose, int(r.until-max(p.now, r.from))); why != "" {
+				bad(x.Place.Role, "role", x.Role, why)
+			}
 		}
 	}
 	if !x.Bad && problems == nil {
@@ -268,54 +272,6 @@ func (p *planner) personOf(c *wallet.Consent) *person {
 		who = p.contacts[i]
 	}
 	return p.add(who)
-}
-
-// choose finds the records of a row; why says what is wrong with the one of that id.
-func (p *planner) choose(x Row) (s *selection, id, why string) {
-	key := fmt.Sprint(x.Records, x.Categories, x.All)
-	if s := p.selections[key]; s != nil {
-		return s, "", ""
-	}
-	chosen, named := map[*wallet.Record]bool{}, map[*wallet.Record]bool{}
-	for _, q := range x.Records {
-		r, why := p.findRecord(q)
-		if why != "" {
-			return nil, q, why
-		}
-		chosen[r], named[r] = true, true
-	}
-	found := map[wallet.Category]bool{} // categories with a record
-	for i := range p.records {
-		if r := &p.records[i]; x.All || slices.Contains(x.Categories, r.Category) {
-			chosen[r], found[r.Category] = true, true
-		}
-	}
-	s = &selection{version: map[contract.ID]int{}}
-	for _, c := range x.Categories {
-		if !found[c] && !slices.Contains(s.empty, string(c)) {
-			s.empty = append(s.empty, string(c))
-		}
-	}
-	if x.All && len(found) == 0 {
-		s.empty = append(s.empty, "all")
-	}
-	for i := range p.records {
-		r := &p.records[i]
-		if !chosen[r] {
-			continue
-		}
-		if r.Missing {
-			return nil, r.ID.String()[:12], "the store no longer holds the description of this record"
-		}
-		// A batch gives records whole, which is not for what may be given in parts.
-		if r.Parts > 0 || r.MayBeFHIR() && !named[r] {
-			return nil, r.ID.String()[:12], "this record is FHIR, of which parts are given: carekey grant"
-		}
-		s.records = append(s.records, wallet.ConsentRecord{ID: r.ID, Version: r.Version, Title: r.Title, Category: r.Category, Date: r.Date})
-		s.version[r.ID] = r.Version
-	}
-	p.selections[key] = s
-	return s, "", ""
 }
 
 // compare compares the rows with what is in force.
@@ -407,12 +363,17 @@ func (p *planner) index() map[place][]*group {
 		}
 		var records []byte
 		for _, r := range h.Records {
-			records = binary.AppendUvarint(append(records, r.ID[:]...), uint64(r.Version))
+			n := uint64(r.Version) << 1
+			if r.Part {
+				n++
+			}
+			records = binary.AppendUvarint(append(records, r.ID[:]...), n)
 		}
-		k := key{q, h.Purpose, string(records)}
+		scope := scopeText(h.Scope)
+		k := key{q, h.Purpose, string(records) + scope}
 		g := groups[k]
 		if g == nil {
-			g = &group{records: h.Records, named: map[window]bool{}}
+			g = &group{records: h.Records, scope: scope, named: map[window]bool{}}
 			groups[k] = g
 			for _, r := range h.Records {
 				at := place{q, h.Purpose, r.ID}
@@ -431,7 +392,7 @@ func (p *planner) end(h *consent, line int, why string) {
 	x := Item{Line: line, Do: Revoke, Records: []wallet.ConsentRecord{}, From: h.NotBefore, Until: h.Until, Consent: h.ID, Why: why, whose: &p.nobody}
 	if !h.Missing {
 		q := p.personOf(h.Consent)
-		x.To, x.Verified, x.Records, x.Purpose, x.whose = nameOf(&q.Contact), q.Verified, h.Records, h.Purpose.Word(), q
+		x.To, x.Verified, x.Records, x.Purpose, x.whose, x.scope = nameOf(&q.Contact), q.Verified, h.Records, h.Purpose.Word(), q, scopeText(h.Scope)
 	}
 	p.ends = append(p.ends, x)
 }
@@ -448,6 +409,7 @@ func nameOf(c *wallet.Contact) string {
 type planned struct {
 	place
 	from, until wallet.Hour
+	scope       string // "" if it is given whole
 }
 
 // grant finds what a row wants that is not in force, and what it replaces.
@@ -459,7 +421,7 @@ func (p *planner) grant(r *want, where map[place][]*group, given map[planned]boo
 				continue
 			}
 			g.row = r.line
-			if slices.ContainsFunc(g.records, func(have wallet.ConsentRecord) bool { return r.what.version[have.ID] == 0 }) {
+			if slices.ContainsFunc(g.records, func(have wallet.ConsentRecord) bool { return !r.what.covers(&have, g.scope) }) {
 				overlap = true
 				continue
 			}
@@ -468,7 +430,8 @@ func (p *planner) grant(r *want, where map[place][]*group, given map[planned]boo
 				g.named[win] = true
 				others--
 				for _, have := range g.records {
-					covered[have.ID] = covered[have.ID] || have.Version == r.what.version[have.ID]
+					want := r.what.has[have.ID]
+					covered[have.ID] = covered[have.ID] || have.Version == want.Version && have.Part == want.Part
 				}
 			}
 			switch {
@@ -480,8 +443,14 @@ func (p *planner) grant(r *want, where map[place][]*group, given map[planned]boo
 			}
 		}
 	}
-	at := func(id contract.ID) planned { return planned{place{r.to.person, r.purpose, id}, r.from, r.until} }
-	there := func(x wallet.ConsentRecord) bool { return covered[x.ID] || given[at(x.ID)] }
+	at := func(x wallet.ConsentRecord) planned {
+		out := planned{place{r.to.person, r.purpose, x.ID}, r.from, r.until, ""}
+		if x.Part {
+			out.scope = r.what.scope
+		}
+		return out
+	}
+	there := func(x wallet.ConsentRecord) bool { return covered[x.ID] || given[at(x)] }
 	rest := r.what.records
 	if slices.ContainsFunc(rest, there) {
 		rest = slices.DeleteFunc(slices.Clone(rest), there)
@@ -490,10 +459,14 @@ func (p *planner) grant(r *want, where map[place][]*group, given map[planned]boo
 		p.Already++
 		return
 	}
+	choice := 0
 	for _, x := range rest {
-		given[at(x.ID)] = true
+		given[at(x)] = true
+		if x.Part {
+			choice = r.what.choice
+		}
 	}
-	p.Items = append(p.Items, Item{Line: r.line, Do: Grant, To: r.to.Name, Verified: r.to.Verified, Records: rest,
+	p.Items = append(p.Items, Item{Line: r.line, Do: Grant, To: r.to.Name, Verified: r.to.Verified, Records: rest, Choice: choice,
 		Purpose: r.purpose.Word(), From: r.from, Until: r.until, Overlap: overlap, whose: r.to.person})
 }
 
@@ -550,8 +523,8 @@ func (p *planner) warn() {
 	}
 	for i := range p.rows {
 		if r := &p.rows[i]; r.do != Revoke {
-			for _, c := range r.what.empty {
-				warn(r.line, Warning{Kind: "empty", Other: c})
+			for _, w := range r.what.says {
+				warn(r.line, w)
 			}
 		}
 	}

@@ -42,7 +42,8 @@ type Plan struct {
 	People     []Person          `json:"people"`
 	Warnings   []Warning         `json:"warnings"`
 	Recipients []wallet.Contact  `json:"recipients"` // everybody whom a row or an item names
-	Items      []Item            `json:"items"`      // grants, then revocations
+	Choices    []Choice          `json:"choices,omitempty"`
+	Items      []Item            `json:"items"` // grants, then revocations
 
 	sum crypto.Hash // of the file that it was read from; zero if it was made of rows
 }
@@ -54,7 +55,8 @@ type Item struct {
 	To       string                 `json:"to"` // a contact's name, else the address; "" if it is not known
 	Verified bool                   `json:"verified"`
 	Records  []wallet.ConsentRecord `json:"records"`
-	Purpose  string                 `json:"purpose"` // its word
+	Choice   int                    `json:"choice,omitempty"` // of a grant that gives parts: which of the plan's it gives, from 1
+	Purpose  string                 `json:"purpose"`          // its word
 	From     wallet.Hour            `json:"from,omitzero"`
 	Until    wallet.Hour            `json:"until"`             // the exact end
 	Overlap  bool                   `json:"overlap,omitempty"` // of a grant: the recipient can open some of it already
@@ -63,7 +65,9 @@ type Item struct {
 	Loses    bool                   `json:"loses,omitempty"`   // the recipient can then open some of it no more
 	Sooner   bool                   `json:"sooner,omitempty"`  // or only until an earlier end
 
-	whose *person // while the plan is made
+	// While the plan is made.
+	whose *person
+	scope string // of a revocation: see Choice.Scope
 }
 
 // Person is what a plan changes for one person: what she can open afterwards, by all
@@ -97,11 +101,21 @@ const (
 	Keeps  Change = "keeps"  // as before
 )
 
-// Warning is something that looks wrong, with the first row and how many.
+// Warning is something that looks wrong, with the first row and how many. What stays back,
+// or goes and is sensitive, is of these kinds:
+//
+//	empty         nothing is given of Other: a category, a role, or "all"
+//	sensitive     entries stay, by sensitivity, as "2 hiv"
+//	unclassified  so many entries stay, since no table understands them
+//	not-split     the record with that id stays: it is FHIR that could not be split
+//	earlier       the record with that id stays: it may be FHIR, and was added before carekey looked
+//	whole         what is sensitive goes, since records go whole: numbers by sensitivity
+//	missed        what stays and who treats the patient might need
+//	naming        how many entries that go still say whose they are, as "52 of 59"
 type Warning struct {
-	Kind  string      `json:"kind"`            // "unverified", "self", "long", "new-purpose", "lookalike", "overlap", "empty"
+	Kind  string      `json:"kind"`            // one of these, or "unverified", "self", "long", "new-purpose", "lookalike", "overlap"
 	Who   string      `json:"who,omitempty"`   // the contact, where one is concerned
-	Other string      `json:"other,omitempty"` // of "lookalike": the other contact; of "new-purpose": the purpose; of "empty": the category without a record, or "all"
+	Other string      `json:"other,omitempty"` // of "lookalike": the other contact; of "new-purpose": the purpose; else as above
 	Line  int         `json:"line"`
 	Count int         `json:"count"`
 	Until wallet.Hour `json:"until,omitzero"` // of "long": the last end
@@ -111,7 +125,7 @@ type Warning struct {
 // all bytes before it to the wallet that made the plan, so that nobody adds a row on the
 // way, or a space between two words.
 const (
-	sealPurpose = "batch plan"
+	sealPurpose = "batch plan 2" // who knows no parts takes a plan with some for one of whole records
 	sealField   = ",\n \"seal\": \""
 	fileEnd     = "\"\n}\n"
 )
@@ -179,6 +193,13 @@ func (p *Plan) check(ctx context.Context, w *wallet.Wallet) error {
 	}
 	if p.scope(w, consents, records) != p.Scope {
 		return ErrStalePlan
+	}
+	for i := range p.Choices {
+		if changed, err := p.Choices[i].changed(ctx, w); err != nil {
+			return err
+		} else if changed {
+			return ErrStalePlan
+		}
 	}
 	return nil
 }

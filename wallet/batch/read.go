@@ -60,9 +60,15 @@ func Read(r io.Reader, opt Options, take func(Row) []Problem) (Report, error) {
 	return p.report, nil
 }
 
-var fieldNames = []string{"action", "to", "records", "categories", "purpose", "from", "until", "consent", "profile"}
+var fieldNames = []string{"action", "to", "records", "categories", "role", "with", "without", "dated", "whole", "purpose", "from", "until", "consent", "profile"}
 
-func isList(field string) bool { return field == "records" || field == "categories" }
+// lists are the fields of several values; choosing are those that say what is given.
+var (
+	lists    = []string{"records", "categories", "with", "without"}
+	choosing = []string{"records", "categories", "role", "with", "without", "dated", "whole"}
+)
+
+func isList(field string) bool { return slices.Contains(lists, field) }
 
 type value struct {
 	text string   // of a list: its items with spaces between them
@@ -217,9 +223,9 @@ func (p *parser) row(line []byte, f fields) {
 		bad("action", "either every row has an action or none has")
 		return
 	}
-	w := Row{Line: p.l.n, Do: State, Place: Place{
-		To: column(line, f["to"].at), Records: column(line, f["records"].at), Consent: column(line, f["consent"].at),
-	}}
+	at := func(field string) int { return column(line, f[field].at) }
+	w := Row{Line: p.l.n, Do: State, Place: Place{To: at("to"), Records: at("records"), Categories: at("categories"), Role: at("role"),
+		With: at("with"), Without: at("without"), Dated: at("dated"), Whole: at("whole"), Consent: at("consent")}}
 	if hasAction {
 		switch f["action"].text {
 		case "grant":
@@ -300,10 +306,23 @@ func (p *parser) grant(w *Row, f fields, bad func(field, why string)) {
 		}
 		w.Categories = append(w.Categories, category)
 	}
-	if len(f["records"].list) == 0 && len(f["categories"].list) == 0 {
-		bad("records", "neither records nor categories")
+	if len(f["records"].list) == 0 && len(f["categories"].list) == 0 && f["role"].text == "" {
+		bad("records", "neither records nor categories nor a role")
 	}
-	w.Purpose = wallet.Treatment
+	if w.All && (len(w.Records) > 0 || len(w.Categories) > 0) {
+		bad("categories", "all is every record: no records and no other category beside it")
+	}
+	w.Role, w.With, w.Without, w.Dated = f["role"].text, f["with"].list, f["without"].list, f["dated"].text
+	switch f["whole"].text {
+	case "yes":
+		w.Whole = true
+	case "", "no":
+	default:
+		bad("whole", "neither yes nor no")
+	}
+	if w.Role == "" {
+		w.Purpose = wallet.Treatment
+	}
 	var err error
 	if v, ok := f["purpose"]; ok {
 		w.Purpose, err = wallet.ParsePurpose(v.text)
@@ -327,7 +346,7 @@ func (p *parser) grant(w *Row, f fields, bad func(field, why string)) {
 }
 
 func (p *parser) revocation(w *Row, f fields, bad func(field, why string)) {
-	for _, field := range []string{"records", "categories", "purpose", "from", "until"} {
+	for _, field := range append([]string{"purpose", "from", "until"}, choosing...) {
 		if _, ok := f[field]; ok {
 			bad(field, "a row that revokes names only a consent, or a contact")
 		}
@@ -360,10 +379,13 @@ func isID(s string) bool {
 
 // keyOf is the same for two rows that say the same.
 func keyOf(w *Row) [16]byte {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %d %d %q %t %q", w.Do, w.To, w.Consent, w.Purpose, w.NotBefore, w.Until,
-		slices.Compact(slices.Sorted(slices.Values(w.Records))), w.All, slices.Compact(slices.Sorted(slices.Values(w.Categories)))))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %d %d %q %t %q %q %q %q %q %t", w.Do, w.To, w.Consent, w.Purpose, w.NotBefore, w.Until,
+		set(w.Records), w.All, set(w.Categories), w.Role, set(w.With), set(w.Without), w.Dated, w.Whole))
 	return [16]byte(sum[:])
 }
+
+// set is a list sorted, and without what is there twice.
+func set[T cmp.Ordered](list []T) []T { return slices.Compact(slices.Sorted(slices.Values(list))) }
 
 func plural(n int, one, many string) string {
 	if n == 1 {

@@ -33,13 +33,13 @@ func read(t testing.TB, r io.Reader) ([]Row, Report, *LinesError) {
 
 // The same rows in both formats, whatever the line ends, mean the same.
 func TestFormatsAgree(t *testing.T) {
-	csv := "to,records,categories,purpose,from,until,profile\n" +
-		"Dr Smith,,labs allergies,,,2026-12-31,\n" +
-		"\"Smith, \"\"Bob\"\"\",abcdef 123456ab,,research,2026-04-01,2026-06-30,me\n" +
+	csv := "to,records,categories,purpose,from,until,profile,role,with,without,dated,whole\n" +
+		"Dr Smith,,labs allergies,,,2026-12-31,,nurse,hiv documents,vitals,2024-03..2025,no\n" +
+		"\"Smith, \"\"Bob\"\"\",abcdef 123456ab,,research,2026-04-01,2026-06-30,me,,,,,yes\n" +
 		",,,,,,\n\n" +
-		"Dr Smith,,all,TREAT,,2026-12-31,mum\n"
-	jsonl := `{"to":"Dr Smith","categories":["labs","allergies"],"until":"2026-12-31"}
-{"to":"Smith, \"Bob\"","records":["abcdef","123456ab"],"purpose":"research","from":"2026-04-01","until":"2026-06-30","profile":"me"}
+		"Dr Smith,,all,TREAT,,2026-12-31,mum,,,,,\n"
+	jsonl := `{"to":"Dr Smith","categories":["labs","allergies"],"until":"2026-12-31","role":"nurse","with":["hiv","documents"],"without":["vitals"],"dated":"2024-03..2025","whole":false}
+{"to":"Smith, \"Bob\"","records":["abcdef","123456ab"],"purpose":"research","from":"2026-04-01","until":"2026-06-30","profile":"me","whole":true}
 
    
 {"profile":"mum","to":"Dr Smith","categories":["all"],"until":"2026-12-31"}
@@ -61,6 +61,9 @@ func TestFormatsAgree(t *testing.T) {
 		} else if fmt.Sprint(rows) != fmt.Sprint(want) {
 			t.Errorf("%d: %+v, want %+v", i, rows, want)
 		}
+	}
+	if w := want[0]; w.Role != "nurse" || len(w.With) != 2 || w.Without[0] != "vitals" || w.Dated != "2024-03..2025" || w.Whole || w.Purpose != "" || !want[1].Whole {
+		t.Errorf("%+v", w)
 	}
 	if w := want[1]; w.To != `Smith, "Bob"` || len(w.Records) != 2 || w.Purpose != "HRESCH" || w.NotBefore == 0 || w.Do != State {
 		t.Errorf("%+v", w)
@@ -370,6 +373,7 @@ func TestSchema(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	f.Add([]byte("to,categories,until\nBob,labs,2026-12-31\n"))
 	f.Add([]byte("action,to,consent\nrevoke,,abcdef\n"))
+	f.Add([]byte("to,role,with,without,dated,whole,until\nBob,nurse,hiv documents,labs,2024..,no,2026-12-31\n"))
 	f.Add([]byte(`{"to":"Bob","records":["abcdef"],"until":"2026-12-31","purpose":"research"}`))
 	f.Add([]byte("\ufeffto,categories,until\r\n\"B\"\"ob\",all,2026-12-31\r\n"))
 	f.Add([]byte("{\"to\":\"\\ud83d\\ude00\",\"to\":1}\n{"))
@@ -412,7 +416,17 @@ func FuzzRead(f *testing.F) {
 				o["categories"] = cs
 			}
 			if w.Do != Revoke {
-				o["purpose"] = w.Purpose
+				for name, text := range map[string]string{"role": w.Role, "dated": w.Dated, "purpose": string(w.Purpose)} {
+					if text != "" {
+						o[name] = text
+					}
+				}
+				for name, words := range map[string][]string{"with": w.With, "without": w.Without} {
+					if len(words) > 0 {
+						o[name] = words
+					}
+				}
+				o["whole"] = w.Whole
 				o["until"] = wallet.HourTime(w.Until - 1).Format("2006-01-02")
 				if w.NotBefore > 0 {
 					o["from"] = wallet.HourTime(w.NotBefore).Format("2006-01-02")

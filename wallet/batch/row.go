@@ -6,26 +6,63 @@ import (
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/health"
 )
 
 // Row is one row of a file.
 type Row struct {
-	Line       int // in the file; names the row in errors and results
-	Place      Place
-	Do         Do
-	To         string // a contact's name; "" in a revocation that names a consent
-	Records    []string
-	Categories []wallet.Category
-	All        bool
-	Purpose    wallet.Purpose
-	NotBefore  contract.Hour // 0 = from the start
-	Until      contract.Hour // the exact end, of a day
-	Consent    string        // of a revocation: id or its beginning
-	Bad        bool          // something is wrong with it: what it names is looked up, so that all is said at once
+	Line  int // in the file; names the row in errors and results
+	Place Place
+	Do    Do
+	To    string // a contact's name; "" in a revocation that names a consent
+	Chosen
+	Purpose   wallet.Purpose // "" = the first one of Role
+	NotBefore contract.Hour  // 0 = from the start
+	Until     contract.Hour  // the exact end, of a day
+	Consent   string         // of a revocation: id or its beginning
+	Bad       bool           // something is wrong with it: what it names is looked up, so that all is said at once
+}
+
+// Chosen is what a row gives, as the flags of a single grant say it.
+type Chosen struct {
+	Records    []string          `json:"records,omitempty"` // ids or their beginnings
+	Categories []wallet.Category `json:"categories,omitempty"`
+	All        bool              `json:"all,omitempty"`
+	Role       string            `json:"role,omitempty"`
+	With       []string          `json:"with,omitempty"`
+	Without    []string          `json:"without,omitempty"`
+	Dated      string            `json:"dated,omitempty"`
+	Whole      bool              `json:"whole,omitempty"`
+}
+
+// request is the same for the wallet.
+func (c *Chosen) request() (r wallet.GrantRequest, err error) {
+	r = wallet.GrantRequest{Records: c.Records, All: c.All, Select: health.Selection{Role: c.Role, Categories: c.Categories, With: c.With, Without: c.Without, Whole: c.Whole}}
+	r.Select.Since, r.Select.Until, err = wallet.ParseDates(c.Dated)
+	return r, err
 }
 
 // Place is in which column of its line, from 1, a row says what.
-type Place struct{ To, Records, Consent int }
+type Place struct{ To, Records, Categories, Role, With, Without, Dated, Whole, Consent int }
+
+// of is the place of what the wallet calls by that name.
+func (p *Place) of(field string) (column int, name string) {
+	switch field {
+	case "role":
+		return p.Role, field
+	case "with":
+		return p.With, field
+	case "without":
+		return p.Without, field
+	case "dated":
+		return p.Dated, field
+	case "whole":
+		return p.Whole, field
+	case "category":
+		return p.Categories, "categories"
+	}
+	return p.Records, "records"
+}
 
 // Do is what a row asks for, or an item of a plan does.
 type Do string

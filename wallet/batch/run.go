@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"context"
 	"runtime/debug"
 	"runtime/metrics"
@@ -46,12 +47,13 @@ func collectLater() (undo func()) {
 
 // run is one run over a job.
 type run struct {
-	job    *job
-	next   int // chunk
-	to     map[string]wallet.Contact
-	ahead  *part        // the next chunk, if it is being signed
-	failed map[int]bool // lines of which a grant failed
-	status Status
+	job     *job
+	next    int // chunk
+	to      map[string]wallet.Contact
+	choices []Choice
+	ahead   *part        // the next chunk, if it is being signed
+	failed  map[int]bool // lines of which a grant failed
+	status  Status
 }
 
 // part is a chunk that is being signed.
@@ -83,6 +85,12 @@ func (r *run) step(ctx context.Context, w *wallet.Wallet) (Status, error) {
 		}
 		for _, c := range recipients {
 			r.to[nameOf(&c)] = c
+		}
+		if j.V == withParts {
+			if found, err := w.Job().Read(choicesFile, &r.choices); err != nil || !found {
+				r.job = nil
+				return r.status, cmp.Or(err, w.Job().Damaged(choicesFile))
+			}
 		}
 	}
 	// A chunk waits until the one before it has ended, so that an unreachable ledger
@@ -235,7 +243,19 @@ func (r *run) plan(x *Item) (*wallet.GrantPlan, error) {
 	until := contract.Hour(x.Until)
 	g := &wallet.GrantPlan{To: r.to[x.To], Purpose: purpose, NotBefore: contract.Hour(x.From), Until: until, NotAfter: wallet.LedgerEnd(until)}
 	for _, v := range x.Records {
-		g.Records = append(g.Records, wallet.RecordPlan{Record: wallet.Record{ID: v.ID, Version: v.Version}, Whole: true})
+		one := wallet.RecordPlan{Record: wallet.Record{ID: v.ID, Version: v.Version}, Whole: !v.Part}
+		if v.Part {
+			if x.Choice < 1 || x.Choice > len(r.choices) {
+				return nil, r.job.w.Job().Damaged(choicesFile)
+			}
+			c := &r.choices[x.Choice-1]
+			p := c.of(v.ID, v.Version)
+			if p == nil {
+				return nil, r.job.w.Job().Damaged(choicesFile)
+			}
+			one.Given, g.Scope = p.Given, c.Scope // shared, so that the keys are made once
+		}
+		g.Records = append(g.Records, one)
 	}
 	return g, nil
 }
