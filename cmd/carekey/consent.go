@@ -101,7 +101,11 @@ func (a consents) show(ctx context.Context, args []string) error {
 	}
 	var records []string
 	for _, r := range c.Records {
-		records = append(records, cli.Clean(fmt.Sprintf("%s, version %d (%s)  %s", r.Title, r.Version, r.Category, short(r.ID))))
+		line := fmt.Sprintf("%s, version %d (%s)  %s", r.Title, r.Version, r.Category, short(r.ID))
+		if r.Part {
+			line = fmt.Sprintf("PART of %s, version %d  %s", r.Title, r.Version, short(r.ID))
+		}
+		records = append(records, cli.Clean(line))
 	}
 	if c.Missing {
 		records = []string{lost(c.Damaged)}
@@ -118,9 +122,12 @@ func (a consents) show(ctx context.Context, args []string) error {
 	if title := a.titles[c.Ledger]; title != "" {
 		rows.Add("ledger", title)
 	}
+	rows.Add("to", cli.Clean(person(c.To, c.Address)))
+	rows.Add("may open", strings.Join(records, "\n"))
+	if c.Scope != nil {
+		rows.Add("parts", wrapped(cli.Clean(c.Scope.Words()), 66))
+	}
 	a.rows(append(rows, cli.Rows{
-		{"to", cli.Clean(person(c.To, c.Address))},
-		{"may open", strings.Join(records, "\n")},
 		{"for", c.Purpose.Word()},
 		{"from", from},
 		{"until", untilText(c.Until, c.NotAfter, "the recipient's carekey keeps to it")},

@@ -176,7 +176,11 @@ func (x *fetching) open(ctx context.Context, w *wallet.Wallet, open func() (*wal
 			continue
 		}
 		saved[i] = path
-		x.say("%s", cli.Clean(fmt.Sprintf("  %s, version %d (%s, %s)", quoted(r.Title), r.Version, r.Category, bytesText(r.Size))))
+		if o.Records[i].Part() {
+			x.say("%s", wrapped(cli.Clean(fmt.Sprintf("  PART of a record, version %d (%s): other entries may exist. In it is %s", r.Version, bytesText(o.Records[i].Size), o.Consent.Scope.Words())), 80))
+		} else {
+			x.say("%s", cli.Clean(fmt.Sprintf("  %s, version %d (%s, %s)", quoted(r.Title), r.Version, r.Category, bytesText(r.Size))))
+		}
 		x.printPath(path)
 		x.files = append(x.files, fetchedJSON{o.File(i, path), senderOf(o.Consent)})
 	}

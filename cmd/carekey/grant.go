@@ -4,40 +4,54 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/health"
 	"github.com/spf13/cobra"
 )
 
 func newGrant(a *app) *cobra.Command {
 	g := &grants{app: a}
 	c := &cobra.Command{
-		Use:   "grant --to NAME (--record ID... | --category C... | --all) (--for 30d | --until DATE)",
-		Short: "Let somebody open records of yours until a day that you choose",
+		Use:   "grant --to NAME (--role ROLE | --category C... | --record ID... | --all) (--for 30d | --until DATE)",
+		Short: "Let somebody open records of yours, or parts of them, until a day that you choose",
 		Long: "Show what a consent would mean, ask, and give it. What is printed on stdout is the\nshare code: it tells the recipient where to look, is not secret, and opens nothing by\n" +
-			"itself. A category stands for the records that are in it now; the preview lists them.\n\n" +
-			"CATEGORIES\n" + categoryHelp() + "\nPURPOSES, and the codes that HL7 gives them, which will do too\n" + purposeHelp() +
+			"itself. What is given is what there is now.\n\n" + whatGoes +
+			"\nCATEGORIES\n" + categoryHelp() + "\nPURPOSES, and the codes that HL7 gives them, which will do too\n" + purposeHelp() +
 			"\nDATES\n  --for takes hours, days and weeks: 12h, 30d, 6w. --until D ends with that day, --from D\n  begins with it, in your own time zone; days and weeks end with a day too. Ends are full\n" +
 			"  hours of UTC. The ledger shows everybody the next midnight UTC instead, so that it\n  tells nothing of your time zone and of when you signed: keepers hold to that one, the\n  recipient's carekey to the end that you chose. Hours are the same on both.",
-		Example: "  carekey grant --to 'Dr Smith' --category labs --category allergies --for 30d",
+		Example: "  carekey grant --to 'Dr Smith' --category labs --category allergies --for 30d\n  carekey grant --to 'Ward 3' --role nurse --dated 2024.. --for 7d",
 		RunE:    a.onWallet(writes, g.grant),
 	}
 	s := c.Flags()
 	s.StringVar(&g.to, "to", "", "the contact's `NAME`")
+	s.StringVar(&g.role, "role", "", "what a `ROLE` gets: carekey role list")
 	s.StringSliceVar(&g.records, "record", nil, "a record's `ID`, or its first 6 characters or more")
-	s.StringSliceVar(&g.categories, "category", nil, "every record of `CATEGORY`")
+	s.StringSliceVar(&g.categories, "category", nil, "what is of `CATEGORY`")
 	s.BoolVar(&g.all, "all", false, "every record")
+	s.StringSliceVar(&g.with, "with", nil, "also what goes only by name: `WORD`, one of those above")
+	s.StringSliceVar(&g.without, "without", nil, "nothing of the category, or of what goes only by name, `WORD`")
+	s.StringVar(&g.dated, "dated", "", "what is of these `DATES`: 2024-03..2025, 2024.., ..2023-06-30 or 2024")
+	s.BoolVar(&g.whole, "whole", false, "records as they are, with all that is in them")
+	s.BoolVar(&g.beyond, "beyond-role", false, "for longer than the role is for, or for something else")
+	s.BoolVar(&g.list, "list", false, "list what would go and what would stay, part by part, and give nothing")
 	s.StringVar(&g.length, "for", "", "how long it lasts, `TIME`: 12h, 30d or 6w")
 	s.StringVar(&g.until, "until", "", "the last day, `DATE`: 2030-12-31")
 	s.StringVar(&g.from, "from", "", "the first day, `DATE` (default: at once)")
 	s.StringVar(&g.purpose, "purpose", "", "`PURPOSE`, one of those above (default: treatment)")
 	c.RegisterFlagCompletionFunc("category", cobra.FixedCompletions(categoryNames(), cobra.ShellCompDirectiveNoFileComp))
 	c.RegisterFlagCompletionFunc("purpose", cobra.FixedCompletions(wallet.Purposes(), cobra.ShellCompDirectiveNoFileComp))
+	c.RegisterFlagCompletionFunc("role", builtInRoles)
+	byName := append(sensitivityNames(), string(health.Documents))
+	c.RegisterFlagCompletionFunc("with", cobra.FixedCompletions(byName, cobra.ShellCompDirectiveNoFileComp))
+	c.RegisterFlagCompletionFunc("without", cobra.FixedCompletions(append(byName, categoryNames()...), cobra.ShellCompDirectiveNoFileComp))
 	acceptClock(a, c)
 	return c
 }
@@ -45,12 +59,29 @@ func newGrant(a *app) *cobra.Command {
 // grants is the giving of a consent: its questions and its words.
 type grants struct {
 	*app
-	to                  string
-	records, categories []string
-	all                 bool
-	length, until, from string
-	purpose             string
+	to, role                           string
+	records, categories, with, without []string
+	all, whole, beyond, list           bool
+	dated, length, until, from         string
+	purpose                            string
 }
+
+// whatGoes is what a person must know of what is given where it is not said by name.
+const whatGoes = `WHAT GOES
+  Records of FHIR go in parts, each with a key of its own: what is not given cannot be
+  opened by the recipient, whatever program is used. Chosen are all parts (--record,
+  --all), those of some categories (--category), or what a role gets (--role); a record
+  and a category together mean that category in that record. Of what is chosen only by
+  its name goes what is
+    mental-health, substance-use, reproductive, hiv, sexual-health, violence, genetic,
+    sickle-cell; documents, which say in words what other parts say in codes; and what
+    is unclassified, since carekey does not understand all of it.
+  --with gives it, --without leaves out, and leaving out wins. --dated is the date of
+  what is given; what has a coarser date than the bound, or none, stays. The patient's own
+  data (demographics) go along. Any other file goes whole, by the category that you gave
+  it. --whole gives records as they are. FHIR that could not be split, or was added before
+  carekey looked, goes only by its --record alone, or --whole.
+`
 
 func categoryHelp() string {
 	var b strings.Builder
@@ -74,11 +105,18 @@ func (a *grants) grant(ctx context.Context, w *wallet.Wallet, _ []string) error 
 	if err != nil {
 		return err
 	}
-	plan, err := w.Grants().Plan(ctx, r)
+	plan, err := a.plan(ctx, w, r)
 	if err != nil {
 		return err
 	}
-	if err := a.confirm(ctx, previewGrant(plan, groundOf(w)), "Give this consent?", ""); err != nil {
+	if a.list {
+		return a.showPlan(plan)
+	}
+	role, err := w.Roles().Named(a.role)
+	if err != nil && a.role != "" {
+		return err
+	}
+	if err := a.confirm(ctx, previewGrant(plan, &role.Role, groundOf(w)), "Give this consent?", "", sections(plan, nil, cli.Width(a.err))); err != nil {
 		return err
 	}
 	c, code, err := w.Grants().Give(ctx, plan)
@@ -91,10 +129,72 @@ func (a *grants) grant(ctx context.Context, w *wallet.Wallet, _ []string) error 
 	return err // the code holds all the same
 }
 
-// grantRequest reads the flags, and asks for what is missing.
+// plan makes the plan of a request. A person is asked what is to become of what carekey
+// does not understand.
+func (a *grants) plan(ctx context.Context, w *wallet.Wallet, r wallet.GrantRequest) (*wallet.GrantPlan, error) {
+	plan, err := w.Grants().Plan(ctx, r)
+	nothing := errors.Is(err, wallet.ErrEmpty) && plan != nil
+	if err != nil && !nothing {
+		return nil, err
+	}
+	if a.interactive() && !a.flags.yes && !a.list {
+		given, aerr := a.askUnknown(ctx, plan)
+		if aerr != nil {
+			return nil, aerr
+		}
+		if r.Kinds = given; len(given) > 0 {
+			plan, err = w.Grants().Plan(ctx, r)
+			nothing = errors.Is(err, wallet.ErrEmpty) && plan != nil
+		}
+	}
+	if nothing {
+		if stays := keptText(plan); stays != "" {
+			a.say("%s", wrapped("Kept back: "+stays+".", 80))
+		}
+	}
+	return plan, err
+}
+
+// askUnknown asks what is to become of what carekey does not understand, once for each
+// reason, and returns the kinds of it that go.
+func (a *grants) askUnknown(ctx context.Context, p *wallet.GrantPlan) (kinds []string, err error) {
+	for _, c := range tally(p, stayingBy(health.WhyUnclassified, unknownOf)) {
+		title := fmt.Sprintf("%s %s", plural(c.Number, "entry", "entries"), c.Of)
+		for again := true; again; {
+			at, err := a.choose(ctx, title+": what of them?", []ui.Item{
+				{Label: "keep back"}, {Label: "give", Detail: "carekey cannot tell whether anything in them is sensitive"}, {Label: "list", Detail: "what they are"},
+			}, false, "what of the unclassified", "--with unclassified")
+			if err != nil {
+				return nil, err
+			}
+			is := func(j *wallet.JudgedPart) bool {
+				return j.Stays == health.WhyUnclassified && slices.Contains(unknownOf(j), c.Of)
+			}
+			switch again = at[0] == 2; at[0] {
+			case 1:
+				for j := range entries(p) {
+					for _, k := range j.Unclassified {
+						if is(j) && unknownText(k) == c.Of && !slices.Contains(kinds, k) {
+							kinds = append(kinds, k)
+						}
+					}
+				}
+			case 2:
+				a.say("%s", sections(p, is, cli.Width(a.err)))
+			}
+		}
+	}
+	return kinds, nil
+}
+
+// request reads the flags, and asks for what is missing.
 func (a *grants) request(ctx context.Context, w *wallet.Wallet) (wallet.GrantRequest, error) {
-	r := wallet.GrantRequest{To: a.to, Records: a.records, All: a.all}
+	r := wallet.GrantRequest{To: a.to, Records: a.records, All: a.all, BeyondRole: a.beyond}
+	r.Select = health.Selection{Role: a.role, With: a.with, Without: a.without, Whole: a.whole}
 	var err error
+	if r.Select.Since, r.Select.Until, err = wallet.ParseDates(a.dated); err != nil {
+		return r, err
+	}
 	if a.purpose != "" {
 		if r.Purpose, err = wallet.ParsePurpose(a.purpose); err != nil {
 			return r, err
@@ -115,6 +215,9 @@ func (a *grants) request(ctx context.Context, w *wallet.Wallet) (wallet.GrantReq
 	if a.all && len(a.records)+len(a.categories) > 0 {
 		return r, usage("--all is every record; --record and --category name some of them", "use one or the other")
 	}
+	if a.beyond && a.role == "" {
+		return r, usage("--beyond-role is of a role", "name it with --role")
+	}
 	if a.length != "" && a.until != "" {
 		return r, usage("--for and --until both say when it ends", "use one of them")
 	}
@@ -125,7 +228,7 @@ func (a *grants) request(ctx context.Context, w *wallet.Wallet) (wallet.GrantReq
 	} else if _, err := w.Contacts().Named(r.To); err != nil {
 		return r, err
 	}
-	if len(r.Records) == 0 && len(r.Select.Categories) == 0 && !r.All {
+	if len(r.Records) == 0 && len(r.Select.Categories) == 0 && a.role == "" && !r.All {
 		if r.Records, err = a.chooseRecords(ctx, w); err != nil {
 			return r, err
 		}
@@ -159,7 +262,7 @@ func (a *grants) chooseContact(ctx context.Context, w *wallet.Wallet) (string, e
 }
 
 func (a *grants) chooseRecords(ctx context.Context, w *wallet.Wallet) ([]string, error) {
-	const flags = "--record ID, --category C or --all"
+	const flags = "--role ROLE, --record ID, --category C or --all"
 	if !a.interactive() {
 		return nil, errNeed.With("what", "which records", "flag", flags)
 	}
@@ -223,15 +326,24 @@ func (a *grants) show(plan *wallet.GrantPlan, c wallet.Consent, code crypto.Shar
 	if c.Pending == "" {
 		a.next("%s runs "+theirs+"fetch CODE.\nYou see it with carekey audit, and end it with carekey revoke %s", to, short(c.ID))
 	}
-	var warnings []string
-	for _, w := range plan.Warnings {
-		warnings = append(warnings, w.Kind)
-	}
 	return a.result(struct {
 		consentJSON
-		To       string            `json:"to"`
-		Code     crypto.ShareCode  `json:"code"`
-		Gate     ledgerclient.Gate `json:"gate"`
-		Warnings []string          `json:"warnings,omitempty"`
-	}{consentOf(c), to, code, plan.Gate, warnings})
+		To   string            `json:"to"`
+		Code crypto.ShareCode  `json:"code"`
+		Gate ledgerclient.Gate `json:"gate"`
+		chosenJSON
+	}{consentOf(c), to, code, plan.Gate, chosenOf(plan)})
+}
+
+// showPlan lists what a plan would give and what stays; nothing is signed.
+func (a *grants) showPlan(p *wallet.GrantPlan) error {
+	a.print("%s", sections(p, nil, cli.Width(a.out)))
+	if kept := keptText(p); kept != "" {
+		a.say("%s", wrapped("Kept back: "+kept+".", 80))
+	}
+	for _, w := range cautions(p, cli.Clean(p.To.Name)) {
+		a.say("%s", w)
+	}
+	a.say("Nothing was given: this was a list.")
+	return a.result(planOf(p))
 }

@@ -171,11 +171,19 @@ func titles(rs []wallet.ConsentRecord) string {
 	return strings.Join(out, ", ")
 }
 
+// titleOf names a record version. Of parts their recipient knows no title.
 func titleOf(r wallet.ConsentRecord) string {
-	if r.Version > 1 {
-		return fmt.Sprintf("%s (version %d)", r.Title, r.Version)
+	title := r.Title
+	switch {
+	case r.Part && title == "":
+		title = "PART of a record"
+	case r.Part:
+		title = "PART of " + title
 	}
-	return r.Title
+	if r.Version > 1 {
+		return fmt.Sprintf("%s (version %d)", title, r.Version)
+	}
+	return title
 }
 
 // plural counts things in words.
@@ -240,58 +248,6 @@ func (s *session) withTitle(cells []string, title string) []string {
 		return append(cells, title)
 	}
 	return cells
-}
-
-// previewGrant is a plan in plain language, for the person who is to sign it.
-func previewGrant(p *wallet.GrantPlan, g ground) string {
-	name := cli.Clean(p.To.Name)
-	verified := "check words compared:\n"
-	if !p.To.Verified {
-		verified = "NOT VERIFIED, check words not compared yet:\n"
-	}
-	var records []string
-	for _, r := range p.Records {
-		line := fmt.Sprintf("%s, version %d (%s", cli.Clean(r.Title), r.Version, r.Category)
-		if !r.Whole {
-			records = append(records, fmt.Sprintf("of %s, version %d: %s  %s", cli.Clean(r.Title), r.Version, partsText(&r), short(r.ID)))
-			continue
-		}
-		if r.Date != "" {
-			line += ", " + r.Date
-		}
-		records = append(records, line+")  "+short(r.ID))
-	}
-	from := "now"
-	if p.NotBefore != 0 {
-		from = both(p.NotBefore)
-	}
-	rows := cli.Rows{
-		{"who", name + "\n" + verified + checkWords(p.To.Address)},
-		{"may open", strings.Join(records, "\n")},
-		{"for", p.Purpose.Word()},
-		{"from", from},
-		{"until", untilText(p.Until, p.NotAfter, name+"'s carekey keeps to it")},
-	}
-	text := "You are about to give " + name + " access to " + plural(len(p.Records), "record", "records") + ".\n\n" + rows.Text("  ") +
-		"\nYou can revoke it at any time. What was opened before that stays known: a\n" +
-		"revocation ends further openings, and takes back nothing that was read. Later\n" +
-		"versions of a record need a new grant.\n" +
-		g.gateLine()
-	for _, w := range p.Warnings {
-		if t := warningText(w, name); t != "" {
-			text += "\nwarning: " + t
-		}
-	}
-	return text
-}
-
-// partsText counts what of a record is given.
-func partsText(r *wallet.RecordPlan) string {
-	var words []string
-	for _, c := range r.Gives() {
-		words = append(words, fmt.Sprintf("%d %s", c.Number, c.Of))
-	}
-	return strings.Join(words, ", ")
 }
 
 func warningText(w wallet.Warning, name string) string {

@@ -4,16 +4,20 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/health"
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // inZone runs the rest of a test in another time zone.
@@ -91,7 +95,7 @@ func TestPreviewGrant(t *testing.T) {
 		Warnings:  []wallet.Warning{{Kind: "unverified"}, {Kind: "self"}, {Kind: "long"}, {Kind: "overlap", Detail: strings.Repeat("ef", 32), Purpose: wallet.Treatment, Until: hourOf(t, "2026-11-24T00:00:00Z")}},
 		NotBefore: hourOf(t, "2026-12-01T05:00:00Z"),
 	}
-	text := previewGrant(p, ground{Properties: ledgerclient.Properties{Gate: p.Gate}})
+	text := previewGrant(p, &health.Role{}, ground{Properties: ledgerclient.Properties{Gate: p.Gate}})
 	words := address.Words()
 	for _, want := range []string{
 		"give Dr Smith access to 1 record.", "NOT VERIFIED", strings.Join(words[:], " "), `Blood \x1b[31mcount, version 2 (labs, 2026-05-04)  abcdef01`,
@@ -111,8 +115,135 @@ func TestPreviewGrant(t *testing.T) {
 		}
 	}
 	p.To.Verified = true
-	if text := previewGrant(p, ground{Properties: ledgerclient.Properties{Gate: p.Gate}}); strings.Contains(text, "NOT VERIFIED") {
+	if text := previewGrant(p, &health.Role{}, ground{Properties: ledgerclient.Properties{Gate: p.Gate}}); strings.Contains(text, "NOT VERIFIED") {
 		t.Error("a verified contact is shown as not verified")
+	}
+}
+
+// judged is a record of parts, of which those that stay have a reason.
+func judged(title string, parts ...wallet.JudgedPart) wallet.RecordPlan {
+	r := wallet.RecordPlan{Record: wallet.Record{ID: contract.ID{byte(len(parts))}, Title: title, Version: 1, Parts: len(parts)}, Judged: parts}
+	for i := range parts {
+		if parts[i].Stays == "" {
+			r.Given = append(r.Given, i)
+		}
+	}
+	return r
+}
+
+func entry(category payload.Category, says, stays string, sensitive ...health.Sensitivity) wallet.JudgedPart {
+	return wallet.JudgedPart{Label: health.Label{Type: "Condition", Says: says, Category: category, Sensitive: sensitive}, Stays: stays}
+}
+
+// However much there is to say, a preview fits on a screen; what it has no room for is in
+// the list, and nothing that a file says acts on the terminal.
+func TestPreviewFits(t *testing.T) {
+	inZone(t, "America/New_York")
+	address := crypto.NewEntropy().Root().Identity().Address()
+	role := health.BuiltInRoles()[3] // the longest
+	unknown := entry("labs", "Form \x1b[2J17", health.WhyUnclassified)
+	unknown.Unclassified = []string{"code system https://clinic.example/codes", "free text", "a kind of \x1b[0m its own"}
+	text := entry("documents", "", health.WhyDocuments)
+	text.Text = true
+	long := strings.Repeat("long \x1b[31mname ", 20)
+	full := judged(long, entry("problems", "Asthma", ""), entry("medications", long, ""), entry("allergies", "", ""), entry("immunizations", "", ""), entry("labs", "", ""),
+		entry("vitals", "", ""), entry("images", "", ""), entry("claims", "", ""), entry("demographics", "", ""), entry("other", "", "", health.Sensitivities()...),
+		entry("problems", long, health.WhySensitive, health.Sensitivities()...), entry("documents", "", health.WhyDocuments), entry("labs", "", health.WhyDate),
+		entry("labs", "", health.WhyWithout), entry("vitals", "", health.WhyCategory), unknown, text)
+	whole := wallet.RecordPlan{Record: wallet.Record{ID: contract.ID{9}, Title: long, Category: "labs", Version: 12, Whole: payload.WholeFile}, Whole: true}
+	p := &wallet.GrantPlan{
+		To: wallet.Contact{Name: strings.Repeat("W", 64), Address: address}, Purpose: wallet.Treatment, NotBefore: hourOf(t, "2026-12-01T05:00:00Z"),
+		Until: hourOf(t, "2027-12-21T22:00:00Z"), NotAfter: hourOf(t, "2027-12-22T00:00:00Z"), Gate: ledgerclient.Advisory,
+		Scope:  &payload.Scope{Role: role.Name, Beyond: true, Sensitive: []string{"hiv"}},
+		Missed: []wallet.Missed{{Category: "allergies", Says: long, Why: health.WhySensitive}, {Category: "medications", Says: "lithium"}, {Category: "problems", Says: "B"}, {Category: "problems", Says: "C"}},
+		Naming: &wallet.Naming{Resources: 52, Of: 59},
+	}
+	for _, why := range []string{wallet.WhyNotSplit, wallet.WhyEarlier, wallet.WhyMissing, health.WhyDate, health.WhyWithout, health.WhyCategory} {
+		p.Left = append(p.Left, wallet.RecordPlan{Record: wallet.Record{ID: contract.ID{7}}, Why: why})
+	}
+	check := func(what string, most int) {
+		t.Helper()
+		text := cli.CleanText(previewGrant(p, &role, ground{Properties: ledgerclient.Properties{Gate: p.Gate}}))
+		lines := strings.Split(text, "\n")
+		if len(lines) > most {
+			t.Errorf("%s: %d lines:\n%s", what, len(lines), text)
+		}
+		for _, line := range lines {
+			if utf8.RuneCountInString(line) > 80 && !strings.Contains(line, p.To.Name) {
+				t.Errorf("%s: %d columns: %s", what, utf8.RuneCountInString(line), line)
+			}
+		}
+		for _, want := range []string{"BEYOND its bounds (at most 365 days, for treatment): ", "SENSITIVE: ", "This is not anonymous", "(here: in 52 of 59)", "are not in this grant", "NOT VERIFIED", "at any time", "18 sensitive ("} {
+			if want = strings.Replace(want, "18 ", fmt.Sprint(len(p.Records)-1)+" ", 1); !strings.Contains(strings.Join(strings.Fields(text), " "), want) {
+				t.Errorf("%s: no %q in:\n%s", what, want, text)
+			}
+		}
+		if strings.Contains(text, "\x1b") {
+			t.Error("an escape sequence reaches the terminal")
+		}
+	}
+	p.Records = []wallet.RecordPlan{full, whole}
+	check("two records", 24)
+	for range 20 {
+		p.Records = append(p.Records, full)
+	}
+	check("many records", 24)
+	p.Warnings = []wallet.Warning{{Kind: "unverified"}, {Kind: "long"}}
+	check("with warnings", 24)
+	all := sections(p, nil, 80)
+	for _, want := range []string{"text of part 16", "unclassified: ", "outside the dates", "left out", "other category", "NOT ", "   1  Asthma"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("no %q in the list:\n%.3000s", want, all)
+		}
+	}
+}
+
+// A plan in a few words: what goes, what stays and why, and what it costs.
+func TestPreviewOfParts(t *testing.T) {
+	inZone(t, "UTC")
+	role := health.BuiltInRoles()[0]
+	unknown := entry("labs", "Form 17", health.WhyUnclassified)
+	unknown.Unclassified = []string{"code system https://clinic.example/codes"}
+	p := &wallet.GrantPlan{
+		To: wallet.Contact{Name: "Dr Smith", Address: crypto.NewEntropy().Root().Identity().Address(), Verified: true}, Purpose: wallet.Treatment,
+		Until: hourOf(t, "2026-12-22T00:00:00Z"), NotAfter: hourOf(t, "2026-12-22T00:00:00Z"),
+		Records: []wallet.RecordPlan{judged("Record", entry("problems", "Asthma", ""), entry("vitals", "Pulse", ""), entry("medications", "lithium", health.WhySensitive, health.MentalHealth), unknown)},
+		Scope:   &payload.Scope{Role: "nurse"},
+		Missed:  []wallet.Missed{{Category: "medications", Says: "lithium", Why: health.WhySensitive}},
+	}
+	text := cli.CleanText(previewGrant(p, &role, ground{}))
+	for _, want := range []string{
+		"You are about to give Dr Smith access to parts of 1 record.\n",
+		"  role      nurse: allergies, immunizations, medications, problems, vitals;\n            nothing sensitive; at most 30 days, for treatment\n",
+		"  may open  2 of 4 entries of Record, version 1  04000000\n            in it 1 problem, 1 vital sign\n",
+		"  stays     1 sensitive (1 mental-health); 1 unclassified (1 whose code system\n            we do not know)\n",
+		"\nwarning: lithium is not in this grant; Dr Smith cannot see its interactions",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in:\n%s", want, text)
+		}
+	}
+	p.Records[0].Given, p.Records[0].Whole = nil, true
+	for i := range p.Records[0].Judged {
+		p.Records[0].Judged[i].Stays = ""
+	}
+	text = previewGrant(p, &health.Role{}, ground{})
+	for _, want := range []string{"access to 1 record.\n", "Record, version 1, WHOLE  04", "SENSITIVE: 1 mental-health\n", "NOT UNDERSTOOD: 1 whose code"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in:\n%s", want, text)
+		}
+	}
+}
+
+// Every kind of what the tables do not understand has a sentence for a person.
+func TestUnknownText(t *testing.T) {
+	for kind, want := range map[string]string{
+		"code system urn:x": "whose code system we do not know", "LOINC code without a name": "with a code that no table knows, and no name", "free text": "with free text",
+		"something new": "that are not understood (something new)",
+	} {
+		if got := unknownText(kind); got != want {
+			t.Errorf("%s: %s", kind, got)
+		}
 	}
 }
 

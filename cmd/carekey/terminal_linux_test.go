@@ -245,6 +245,39 @@ func TestPersonAtTerminal(t *testing.T) {
 		}
 	}
 
+	// Of a record in parts she is asked once for each reason why something in it is not
+	// understood, and can look at it all before she answers.
+	parts := run("patient", "record", "add", filepath.Join(top(), "testdata", "fhir", "parts.json"))
+	for _, given := range []bool{false, true} {
+		s = sit(t, env, false, "patient", "grant", "--to", "Dr Smith", "--record", parts, "--for", "1d")
+		s.until("Passphrase of your carekey wallet: ")
+		s.press("swordfish\r")
+		s.until("1 entry whose code system we do not know: what of them")
+		s.until("> .*keep back")
+		s.until("esc: stop")
+		if given {
+			s.press("\x1b[B\x1b[B\r")
+			s.until("12 +Form 17 +labs +2026-05-04 +unclassified")
+			s.until("what of them")
+			s.until("esc: stop")
+			s.press("\x1b[B\r")
+			s.until("NOT UNDERSTOOD: 1 whose code system we do not know")
+		} else {
+			s.press("\r")
+			s.until("stays +2 sensitive .2 mental-health.; 1 unclassified")
+		}
+		s.until("Give this consent")
+		s.until("l: list all of it")
+		s.press("l")
+		s.until("12 +Form 17 +labs +2026-05-04 +" + map[bool]string{true: "yes", false: "unclassified"}[given])
+		s.until("Give this consent")
+		s.until("esc: stop")
+		s.press("y")
+		if code := s.end(); code != 0 {
+			t.Errorf("given %v: exit %d: %s", given, code, s.screen)
+		}
+	}
+
 	// Bytes that are no text are not for a terminal.
 	s = sit(t, env, true, "patient", "record", "get", id)
 	s.until("Passphrase of your carekey wallet: ")

@@ -1,0 +1,529 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/health"
+	"github.com/carekey/carekey/wallet/payload"
+)
+
+// What a grant would give, and what it would not, for the person who is to sign it.
+
+// entries are the entries of all records that were meant, without narratives.
+func entries(p *wallet.GrantPlan) iter.Seq[*wallet.JudgedPart] {
+	return func(yield func(*wallet.JudgedPart) bool) {
+		for _, rs := range [][]wallet.RecordPlan{p.Records, p.Left} {
+			for i := range rs {
+				for k := range rs[i].Judged {
+					if j := &rs[i].Judged[k]; !j.Text && !yield(j) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// tally counts entries by words, of which one may have several.
+func tally[S ~string](p *wallet.GrantPlan, words func(j *wallet.JudgedPart) []S) []wallet.Count {
+	n := map[S]int{}
+	for j := range entries(p) {
+		for _, w := range words(j) {
+			n[w]++
+		}
+	}
+	var out []wallet.Count
+	for w, number := range n {
+		out = append(out, wallet.Count{Of: string(w), Number: number})
+	}
+	slices.SortFunc(out, func(a, b wallet.Count) int {
+		return cmp.Or(cmp.Compare(b.Number, a.Number), strings.Compare(a.Of, b.Of))
+	})
+	return out
+}
+
+// goingBy are the words of entries that go, and stayingBy of those that stay for a reason.
+func goingBy[S ~string](words func(j *wallet.JudgedPart) []S) func(*wallet.JudgedPart) []S {
+	return stayingBy("", words)
+}
+
+func stayingBy[S ~string](why string, words func(j *wallet.JudgedPart) []S) func(*wallet.JudgedPart) []S {
+	return func(j *wallet.JudgedPart) []S {
+		if j.Stays != why {
+			return nil
+		}
+		return words(j)
+	}
+}
+
+func categoryOf(j *wallet.JudgedPart) []payload.Category    { return []payload.Category{j.Category} }
+func sensitiveOf(j *wallet.JudgedPart) []health.Sensitivity { return j.Sensitive }
+
+// unknownOf are the sentences of why carekey does not understand an entry, each once.
+func unknownOf(j *wallet.JudgedPart) []string {
+	out := list(j.Unclassified, unknownText)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// unknownText says of entries why they are unclassified; kind is one of those of a label.
+func unknownText(kind string) string {
+	for _, k := range []struct{ begins, says string }{
+		{"code system ", "whose code system we do not know"},
+		{"code without a system", "with a code of no system"},
+		{"not a code of ", "with a code that its system does not have"},
+		{"contained ", "with another entry in them"},
+		{"no code", "that say in words only what they are"},
+		{"free text", "with free text"},
+		{"attachment", "with a file in them"},
+		{"modifier extension", "with an extension that changes what they mean"},
+		{"yours", "that you marked"},
+	} {
+		if strings.HasPrefix(kind, k.begins) {
+			return k.says
+		}
+	}
+	if strings.HasSuffix(kind, " code without a name") {
+		return "with a code that no table knows, and no name"
+	}
+	return "that are not understood (" + kind + ")"
+}
+
+// inWords joins counts as "2 a, 1 b".
+func inWords(cs []wallet.Count) string {
+	return strings.Join(list(cs, func(c wallet.Count) string { return thousands(c.Number) + " " + c.Of }), ", ")
+}
+
+// fitsPreview is how many lines a preview has, so that it fits on a screen of 24 with the
+// question below it.
+const fitsPreview = 20
+
+// previewGrant is a plan in plain language, for the person who is to sign it. The longer
+// it is, the fewer records are named one by one: what is left out is listed on demand.
+func previewGrant(p *wallet.GrantPlan, role *health.Role, g ground) (text string) {
+	for _, most := range []struct{ records, lines int }{{6, 4}, {3, 3}, {2, 2}, {1, 2}, {1, 1}} {
+		text = preview(p, role, g, most.records, most.lines)
+		if strings.Count(text, "\n") < fitsPreview {
+			break
+		}
+	}
+	return text
+}
+
+func preview(p *wallet.GrantPlan, role *health.Role, g ground, records, lines int) string {
+	name := cli.Clean(p.To.Name)
+	verified := ", check words compared:"
+	if !p.To.Verified {
+		verified = ", NOT VERIFIED, check words not compared yet:"
+	}
+	rows := cli.Rows{{"who", wrapped(name+verified, 66) + "\n" + checkWords(p.To.Address)}}
+	if role.Name != "" {
+		rows.Add("role", inLines(roleText(role, p), lines))
+	}
+	rows.Add("may open", givenText(p, records, lines))
+	if stays := keptText(p); stays != "" {
+		rows.Add("stays", inLines(stays, lines))
+	}
+	why := p.Purpose.Word()
+	if p.NotBefore != 0 {
+		why += ", from " + both(p.NotBefore)
+	}
+	rows.Add("for", wrapped(why, 66))
+	called := name
+	if utf8.RuneCountInString(name) > 24 {
+		called = "the recipient"
+	}
+	rows.Add("until", untilText(p.Until, p.NotAfter, called+"'s carekey keeps to it"))
+	what := plural(len(p.Records), "record", "records")
+	if n := len(slices.DeleteFunc(slices.Clone(p.Records), func(r wallet.RecordPlan) bool { return r.Whole })); n == len(p.Records) {
+		what = "parts of " + what
+	} else if n > 0 {
+		what += ", of " + thousands(n) + " to parts only"
+	}
+	text := wrapped("You are about to give "+called+" access to "+what+".", 80) + "\n\n" + rows.Text("  ") + "\nYou can revoke it at any time. That takes back nothing that was read until then."
+	if lines > 3 {
+		text += "\nLater versions of a record need a new grant."
+	}
+	text += "\n" + g.gateLine()
+	for _, w := range cautions(p, called) {
+		text += "\n" + w
+	}
+	return text
+}
+
+// inLines is a text in at most so many lines of a row.
+func inLines(text string, lines int) string {
+	text = strings.Join(list(strings.Split(text, "\u00a0"), cli.Clean), "\u00a0") // which it would take for a space
+	all := strings.Split(wrapped(text, 66), "\n")
+	if len(all) > lines {
+		all = all[:lines]
+		last := []rune(all[lines-1])
+		all[lines-1] = string(last[:min(len(last), 62)]) + " ..."
+	}
+	return strings.Join(all, "\n")
+}
+
+// roleText spells out what a role is, and whether the plan goes beyond it.
+func roleText(r *health.Role, p *wallet.GrantPlan) string {
+	sensitive := "nothing sensitive"
+	if len(r.Sensitive) == len(health.Sensitivities()) {
+		sensitive = "all that is sensitive"
+	} else if len(r.Sensitive) > 0 {
+		sensitive = "also " + joined(r.Sensitive)
+	}
+	purposes := list(r.Purposes, func(p payload.Purpose) string { return p.Word() })
+	limits := fmt.Sprintf("at most %s, for %s", plural(r.MaxDays, "day", "days"), strings.Join(purposes, ", "))
+	if p.Scope != nil && p.Scope.Beyond {
+		return fmt.Sprintf("BEYOND its bounds (%s): %s: %s; %s", limits, r.Name, joined(r.Categories), sensitive)
+	}
+	return fmt.Sprintf("%s: %s; %s; %s", r.Name, joined(r.Categories), sensitive, limits)
+}
+
+// givenText names the records that something goes of, the first ones of many, and counts
+// what that is.
+func givenText(p *wallet.GrantPlan, records, lines int) string {
+	var out []string
+	for i := range p.Records {
+		out = append(out, recordText(&p.Records[i]))
+	}
+	if n := len(out); n > records {
+		out = append(out[:records-1], plural(n-records+1, "more record", "more records"))
+		if records == 1 {
+			out[0] = plural(n, "record", "records")
+		}
+	}
+	if categories := tally(p, goingBy(categoryOf)); len(categories) > 0 {
+		out = append(out, inLines("in it "+counted(categories)+textsText(p, true), lines))
+	}
+	if s := tally(p, goingBy(sensitiveOf)); len(s) > 0 {
+		out = append(out, inLines("SENSITIVE: "+inWords(s), lines))
+	}
+	if n := tally(p, goingBy(unknownOf)); len(n) > 0 {
+		out = append(out, inLines("NOT UNDERSTOOD: "+inWords(n), lines))
+	}
+	return strings.Join(out, "\n")
+}
+
+// recordText is what of a record goes.
+func recordText(r *wallet.RecordPlan) string {
+	title := []rune(cli.Clean(r.Title))
+	if len(title) > 36 {
+		title = append(title[:33], []rune("...")...)
+	}
+	line := fmt.Sprintf("%s, version %d", string(title), r.Version)
+	all, goes := 0, 0
+	for k := range r.Judged {
+		if j := &r.Judged[k]; !j.Text {
+			all++
+			if j.Stays == "" {
+				goes++
+			}
+		}
+	}
+	switch {
+	case r.Whole && all > 0:
+		line += ", WHOLE"
+	case r.Whole && r.MayBeFHIR():
+		line += ", WHOLE, with whatever is in it"
+	case r.Whole && r.Date != "":
+		line += fmt.Sprintf(" (%s, %s)", r.Category, r.Date)
+	case r.Whole:
+		line += fmt.Sprintf(" (%s)", r.Category)
+	default:
+		line = fmt.Sprintf("%s of %s of %s", thousands(goes), plural(all, "entry", "entries"), line)
+	}
+	return line + "  " + short(r.ID)
+}
+
+// textsText counts narratives: those that go, or those that stay.
+func textsText(p *wallet.GrantPlan, goes bool) string {
+	n := 0
+	for _, rs := range [][]wallet.RecordPlan{p.Records, p.Left} {
+		for i := range rs {
+			given, all := rs[i].Narratives()
+			if goes {
+				n += given
+			} else {
+				n += all - given
+			}
+		}
+	}
+	switch {
+	case n == 0:
+		return ""
+	case goes:
+		return ", and the text of " + thousands(n)
+	}
+	return plural(n, "text", "texts") + " in words (documents)"
+}
+
+// keptText counts what was meant and stays, by why; "" if nothing does.
+func keptText(p *wallet.GrantPlan) string {
+	var out []string
+	number := map[string]int{}
+	for _, c := range tally(p, func(j *wallet.JudgedPart) []string { return []string{j.Stays} }) {
+		number[c.Of] = c.Number
+	}
+	add := func(why, says string) {
+		if n := number[why]; n > 0 {
+			out = append(out, thousands(n)+" "+says)
+		}
+	}
+	notNamed := func(j *wallet.JudgedPart) []health.Sensitivity {
+		return slices.DeleteFunc(slices.Clone(j.Sensitive), func(s health.Sensitivity) bool {
+			return p.Scope != nil && slices.Contains(p.Scope.Sensitive, string(s))
+		})
+	}
+	add(health.WhySensitive, "sensitive ("+inWords(tally(p, stayingBy(health.WhySensitive, notNamed)))+")")
+	add(health.WhyUnclassified, "unclassified ("+inWords(tally(p, stayingBy(health.WhyUnclassified, unknownOf)))+")")
+	for _, l := range []struct{ why, one, many string }{
+		{wallet.WhyNotSplit, "record that is FHIR and could not be split", "records that are FHIR and could not be split"},
+		{wallet.WhyEarlier, "record that may be FHIR, and was added before carekey looked", "records that may be FHIR, and were added before carekey looked"},
+		{wallet.WhyMissing, "record that the store does not describe", "records that the store does not describe"},
+		{health.WhyDate, "record outside the dates, or without one", "records outside the dates, or without one"},
+		{health.WhyWithout, "record that you left out", "records that you left out"},
+		{health.WhyCategory, "record of another category", "records of other categories"},
+	} {
+		var titles []string
+		for i := range p.Left {
+			if r := &p.Left[i]; r.Judged == nil && r.Why == l.why {
+				titles = append(titles, short(r.ID))
+			}
+		}
+		if len(titles) > 0 {
+			says := plural(len(titles), l.one, l.many) + " (" + strings.Join(titles[:min(len(titles), 3)], ", ")
+			if len(titles) > 3 {
+				says += " ..."
+			}
+			out = append(out, says+")")
+		}
+	}
+	add(health.WhyDocuments, "of documents")
+	if texts := textsText(p, false); texts != "" {
+		out = append(out, texts)
+	}
+	add(health.WhyDate, "outside the dates, or without one")
+	add(health.WhyWithout, "that you left out")
+	add(health.WhyCategory, "of other categories")
+	return strings.Join(out, "; ")
+}
+
+// cautions are what a person should think of before she signs, each in lines of its own.
+func cautions(p *wallet.GrantPlan, name string) []string {
+	var out []string
+	add := func(t string) {
+		out = append(out, strings.ReplaceAll(wrapped(cli.CleanText(t), 80), "\n", "\n         "))
+	}
+	if len(p.Missed) > 0 {
+		add("warning: " + missedText(p.Missed) + "; " + name + missedCost(p.Missed))
+	}
+	if n := p.Naming; n != nil {
+		add("warning: " + namingText(n))
+	}
+	for _, w := range p.Warnings {
+		if t := warningText(w, cli.Clean(p.To.Name)); t != "" {
+			out = append(out, "warning: "+t)
+		}
+	}
+	return out
+}
+
+// missedText names what stays back and matters, the worst first.
+func missedText(missed []wallet.Missed) string {
+	var names []string
+	for i, m := range missed {
+		if i == 2 && len(missed) > 3 {
+			names = append(names, fmt.Sprintf("%d more", len(missed)-i))
+			break
+		}
+		says := []rune(cli.Clean(m.Says))
+		if len(says) > 30 {
+			says = append(says[:27], []rune("...")...)
+		}
+		names = append(names, string(says))
+	}
+	if n := len(names) - 1; n > 0 {
+		return strings.Join(names[:n], ", ") + " and " + names[n] + " are not in this grant"
+	}
+	return names[0] + " is not in this grant"
+}
+
+// missedCost is what that means.
+func missedCost(missed []wallet.Missed) string {
+	its, it := "its", "it"
+	if len(missed) > 1 {
+		its, it = "their", "them"
+	}
+	if slices.ContainsFunc(missed, func(m wallet.Missed) bool { return m.Category != "medications" }) {
+		return " cannot take " + it + " into account"
+	}
+	return " cannot see " + its + " interactions"
+}
+
+// namingText says what still tells whose the rest is.
+func namingText(n *wallet.Naming) string {
+	if n.Resources == 0 {
+		return fmt.Sprintf("This is not anonymous: no name and no id was found in the other parts (%s), and dates and rare facts tell too", thousands(n.Of))
+	}
+	return fmt.Sprintf("This is not anonymous: names, ids and dates stay in the other parts (here: in %s of %s)", thousands(n.Resources), thousands(n.Of))
+}
+
+// goesText says of a part whether it goes, and if not, why.
+func goesText(j *wallet.JudgedPart) string {
+	switch j.Stays {
+	case "":
+		return "yes"
+	case health.WhySensitive:
+		return joined(j.Sensitive)
+	case health.WhyUnclassified:
+		return "unclassified: " + strings.Join(j.Unclassified, ", ")
+	case health.WhyCategory:
+		return "other category"
+	case health.WhyDate:
+		return "outside the dates"
+	case health.WhyWithout:
+		return "left out"
+	}
+	return j.Stays
+}
+
+// sections lists the parts of each record with whether they go, or only those that meet a
+// condition, in so many columns.
+func sections(p *wallet.GrantPlan, only func(*wallet.JudgedPart) bool, columns int) string {
+	var b bytes.Buffer
+	for n, rs := range [][]wallet.RecordPlan{p.Records, p.Left} {
+		for i := range rs {
+			r := &rs[i]
+			t := ui.Table{Header: []string{"part", "what", "category", "date", "goes"}}
+			rows := 0
+			for k := range r.Judged {
+				j := &r.Judged[k]
+				if only != nil && !only(j) {
+					continue
+				}
+				what := cmp.Or(j.Says, j.Type)
+				if j.Text {
+					what = fmt.Sprintf("text of part %d", k)
+				}
+				rows++
+				t.Add(fmt.Sprintf("%4d", k+1), what, string(j.Category), j.Date, goesText(j))
+			}
+			if only != nil && rows == 0 {
+				continue
+			}
+			head := recordText(r)
+			if n == 1 && r.Judged == nil {
+				head = fmt.Sprintf("NOT %s: %s", head, r.Why)
+			}
+			fmt.Fprintln(&b, head)
+			if rows > 0 {
+				t.Write(&b, columns)
+			}
+			fmt.Fprintln(&b)
+		}
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+// chosenJSON is what goes and what stays, in numbers.
+type chosenJSON struct {
+	Gives     []wallet.Count `json:"gives,omitempty"`     // entries of records that were split, by category
+	Sensitive []wallet.Count `json:"sensitive,omitempty"` // of these, by sensitivity
+	Stays     []wallet.Count `json:"stays,omitempty"`     // entries that were meant and stay, by why
+	Unknown   []wallet.Count `json:"unknown,omitempty"`   // of these, those that are not understood, by kind
+	Left      []leftJSON     `json:"left,omitempty"`      // records of which nothing goes
+	Missed    []missedJSON   `json:"missed,omitempty"`    // what stays and who treats the patient might need
+	Naming    *namingJSON    `json:"naming,omitempty"`
+	Warnings  []string       `json:"warnings,omitempty"`
+}
+
+type leftJSON struct {
+	ID    contract.ID `json:"id"`
+	Title string      `json:"title"`
+	Why   string      `json:"why,omitempty"` // "" if each of its parts has a reason of its own
+}
+
+type missedJSON struct {
+	Category payload.Category `json:"category"`
+	Says     string           `json:"says"`
+	Why      string           `json:"why"`
+}
+
+// namingJSON is how many entries that go say whose they are.
+type namingJSON struct {
+	Entries int `json:"entries"`
+	Of      int `json:"of"`
+}
+
+func chosenOf(p *wallet.GrantPlan) chosenJSON {
+	j := chosenJSON{Gives: tally(p, goingBy(categoryOf)), Sensitive: tally(p, goingBy(sensitiveOf)), Unknown: p.Unknown,
+		Stays: tally(p, func(j *wallet.JudgedPart) []string {
+			if j.Stays == "" {
+				return nil
+			}
+			return []string{j.Stays}
+		})}
+	for i := range p.Left {
+		j.Left = append(j.Left, leftJSON{p.Left[i].ID, p.Left[i].Title, p.Left[i].Why})
+	}
+	for _, m := range p.Missed {
+		j.Missed = append(j.Missed, missedJSON(m))
+	}
+	if p.Naming != nil {
+		j.Naming = &namingJSON{p.Naming.Resources, p.Naming.Of}
+	}
+	for _, w := range p.Warnings {
+		j.Warnings = append(j.Warnings, w.Kind)
+	}
+	return j
+}
+
+// planRecordJSON is what becomes of a record.
+type planRecordJSON struct {
+	ID      contract.ID    `json:"id"`
+	Version int            `json:"version"`
+	Title   string         `json:"title"`
+	Whole   bool           `json:"whole"`
+	Parts   []planPartJSON `json:"parts"`
+}
+
+type planPartJSON struct {
+	Part int    `json:"part"` // from 1
+	Goes bool   `json:"goes"`
+	Stay string `json:"stays,omitempty"` // why
+	health.Label
+}
+
+// planJSON is a plan, part by part.
+type planJSON struct {
+	To      string           `json:"to"`
+	Purpose string           `json:"purpose"`
+	From    wallet.Hour      `json:"from,omitzero"`
+	Until   wallet.Hour      `json:"until"`
+	Scope   *payload.Scope   `json:"scope,omitempty"`
+	Records []planRecordJSON `json:"records"` // of which something goes
+	chosenJSON
+}
+
+func planOf(p *wallet.GrantPlan) planJSON {
+	j := planJSON{To: p.To.Name, Purpose: p.Purpose.Word(), From: wallet.Hour(p.NotBefore), Until: wallet.Hour(p.Until), Scope: p.Scope, chosenJSON: chosenOf(p)}
+	for i := range p.Records {
+		r := planRecordJSON{p.Records[i].ID, p.Records[i].Version, p.Records[i].Title, p.Records[i].Whole, []planPartJSON{}}
+		for k := range p.Records[i].Judged {
+			of := &p.Records[i].Judged[k]
+			r.Parts = append(r.Parts, planPartJSON{k + 1, of.Stays == "", of.Stays, of.Label})
+		}
+		j.Records = append(j.Records, r)
+	}
+	return j
+}
