@@ -3,6 +3,7 @@ package health
 import (
 	"bytes"
 	"encoding/json"
+	"iter"
 	"slices"
 	"strings"
 
@@ -151,8 +152,20 @@ func (r *reader) lookAt(s string) met {
 
 // isAddress reports whether a string can be the address of a resource.
 func isAddress(s string) bool {
-	return len(s) <= 1024 && (strings.IndexByte(s, '/') >= 0 || len(s) > 4 && strings.EqualFold(s[:4], "urn:"))
+	return len(s) <= 1024 && !isAlone(s)
 }
+
+// isAlone reports whether a reference can be no address, but an id alone.
+func isAlone(s string) bool {
+	return strings.IndexByte(s, '/') < 0 && (len(s) < 4 || !strings.EqualFold(s[:4], "urn:"))
+}
+
+// What is no address is kept beside the addresses of a file under a byte that no string of JSON
+// has in front, so that each is compared with its like only.
+const (
+	idAlone   = "\xff"
+	asANumber = "\xfe" // an identifier: system|value
+)
 
 // number gives what only a reference can be a number: an id, or an identifier.
 func (r *reader) number(s string) int32 {
@@ -220,11 +233,9 @@ func (r *reader) row(row *tableRow, fact string) {
 // entry finds the facts of one entry: what stands around its resource, and that.
 func (r *reader) entry(entry, resource map[string]any) {
 	clear(r.ids)
-	for _, c := range list(resource["contained"]) {
-		if m, ok := c.(map[string]any); ok {
-			if id := str(m, "id"); id != "" {
-				r.ids["#"+id] = true
-			}
+	for m := range objects(resource["contained"]) {
+		if id := str(m, "id"); id != "" && str(m, "resourceType") != "" {
+			r.ids["#"+id] = true
 		}
 	}
 	r.category = r.categoryOf(resource)
@@ -310,6 +321,25 @@ func lowered(s string) string {
 func list(v any) []any {
 	l, _ := v.([]any)
 	return l
+}
+
+// objects are those in a member of this value: itself, or what is in its arrays.
+func objects(v any) iter.Seq[map[string]any] {
+	return func(yield func(map[string]any) bool) { eachObject(v, yield) }
+}
+
+func eachObject(v any, yield func(map[string]any) bool) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		return yield(v)
+	case []any:
+		for _, e := range v {
+			if !eachObject(e, yield) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // value finds what is in the value of a member, or in an element of it.
@@ -562,12 +592,12 @@ func (r *reader) reference(m map[string]any, a around, o *special) {
 	ref, s := int32(-1), o.reference
 	here := s != "" && r.ids[s]
 	if s != "" && !here {
-		if ref = r.lookAt(s).ref; ref < 0 && !strings.HasPrefix(s, "#") {
-			ref = r.number(" " + s) // an id alone, which only a reference can be
+		if ref = r.lookAt(s).ref; ref < 0 && isAlone(s) && !strings.HasPrefix(s, "#") {
+			ref = r.number(idAlone + s) // which only a reference can be
 		}
 		r.point(ref)
 	}
-	if id, ok := m["identifier"].(map[string]any); ok && m["resourceType"] == nil {
+	if id, ok := m["identifier"].(map[string]any); ok && o.typ == "" {
 		if value := str(id, "value"); value != "" {
 			n := r.number(identifierKey(id))
 			r.point(n)
@@ -590,7 +620,7 @@ func (r *reader) reference(m map[string]any, a around, o *special) {
 
 // identifierKey is an identifier as the address of what has it.
 func identifierKey(id map[string]any) string {
-	return "\x00" + str(id, "system") + "|" + str(id, "value")
+	return asANumber + str(id, "system") + "|" + str(id, "value")
 }
 
 // typeOf returns the type in an address Type/id; "" if there is none.
@@ -618,27 +648,27 @@ func lastTwo(address string) string {
 
 // addresses are the keys by which a reference is compared with what resources are called.
 func addresses(ref string) (keys []string) {
-	if strings.HasPrefix(ref, "\x00") || strings.HasPrefix(ref, " ") {
-		return []string{lowered(ref)}
+	ref = lowered(ref)
+	if keys = append(keys, ref); strings.HasPrefix(ref, idAlone) || strings.HasPrefix(ref, asANumber) {
+		return keys
 	}
-	keys = append(keys, lowered(ref))
 	for _, scheme := range []string{"urn:uuid:", "urn:oid:"} {
-		if id, ok := strings.CutPrefix(keys[0], scheme); ok {
-			keys = append(keys, " "+id)
+		if id, ok := strings.CutPrefix(ref, scheme); ok {
+			keys = append(keys, idAlone+id)
 		}
 	}
 	if base, _, ok := strings.Cut(ref, "#"); ok {
-		keys = append(keys, lowered(base))
+		keys = append(keys, base)
 	}
 	if _, query, ok := strings.Cut(ref, "?"); ok {
 		for pair := range strings.SplitSeq(query, "&") {
 			if id, ok := strings.CutPrefix(pair, "identifier="); ok {
-				keys = append(keys, lowered("\x00"+unescaped(id)))
+				keys = append(keys, lowered(asANumber+unescaped(id)))
 			}
 		}
 	}
 	if two := lastTwo(ref); two != "" {
-		keys = append(keys, lowered(two))
+		keys = append(keys, two)
 	}
 	return keys
 }
@@ -668,15 +698,11 @@ func names(entry, resource map[string]any) (keys []string) {
 		}
 	}
 	if id := str(resource, "id"); id != "" {
-		keys = append(keys, str(resource, "resourceType")+"/"+id, " "+id)
+		keys = append(keys, str(resource, "resourceType")+"/"+id, idAlone+id)
 	}
-	ids := list(resource["identifier"])
-	if id, ok := resource["identifier"].(map[string]any); ok {
-		ids = []any{id}
-	}
-	for _, id := range ids {
-		if m, ok := id.(map[string]any); ok && str(m, "value") != "" {
-			keys = append(keys, identifierKey(m))
+	for id := range objects(resource["identifier"]) {
+		if str(id, "value") != "" {
+			keys = append(keys, identifierKey(id))
 		}
 	}
 	for i, k := range keys {

@@ -527,3 +527,38 @@ func FuzzLabel(f *testing.F) {
 		}
 	})
 }
+
+// What an address is compared with: white space in front does not hide where it leads, an id
+// alone is no address, and what is an array somewhere may be an object.
+func TestLabelAddressesAndTheirLike(t *testing.T) {
+	const q = `{"fullUrl":"http://x.example/fhir/Condition/q","resource":{"resourceType":"Condition","id":"p","identifier":[[{"value":"alone"}]],"code":{"coding":[{"system":"` + icd + `","code":"B20"}]}}}`
+	for member, want := range map[string]bool{
+		`"x":"http://y.example/Condition/p"`:  true,
+		`"x":" http://y.example/Condition/p"`: true,
+		`"x":" Condition/p"`:                  false,
+		`"x":" p/"`:                           false,
+		`"x":"p"`:                             false,
+		`"x":{"reference":"p"}`:               true,
+		`"x":{"reference":"P"}`:               true,
+		`"x":{"reference":"q"}`:               false,
+		`"x":{"reference":"http://x.example/fhir/Condition/q"}`:       true,
+		`"x":{"identifier":{"value":"alone"}}`:                        true,
+		`"x":{"resourceType":1,"identifier":{"value":"alone"}}`:       true,
+		`"x":{"resourceType":"Basic","identifier":{"value":"alone"}}`: false,
+		`"x":"|alone/"`:                        false,
+		`"x":"Condition?IDENTIFIER=%7Calone/"`: false,
+		`"x":"/Condition?IDENTIFIER=%7CAlone"`: true,
+		`"contained":{"resourceType":"Basic","id":"p"},"x":{"reference":"#p"}`: false,
+	} {
+		l := BuiltIn().Label(cutOf(t, q, `{"resource":{"resourceType":"Basic",`+member+`}}`), nil)
+		if got := slices.Contains(l[1].Sensitive, "hiv"); got != want {
+			t.Errorf("%s: %v", member, got)
+		}
+	}
+	for contained, want := range map[string]string{`{"resourceType":"Basic","id":"p"}`: "", `[[{"resourceType":"Basic","id":"p"}]]`: "", `[{"id":"p"}]`: "free text", `[{"resourceType":"Basic","id":"P"}]`: "free text"} {
+		l := labelled(t, `{"resourceType":"Basic","contained":`+contained+`,"focus":{"reference":"#p","display":"Dr. Who"}}`)
+		if got := said(&l[0]); got != want {
+			t.Errorf("%s: %q", contained, got)
+		}
+	}
+}
