@@ -417,6 +417,7 @@ for i in range(80):
 
 split = sum("parts" in c for c in CASES)
 assert 100 < split < len(CASES) - 60 and all(c["fhir"] for c in CASES if "parts" in c), (split, len(CASES))
-with open(os.path.join(HERE, "cut.json"), "w") as f:
-    json.dump({"about": "Files, and the parts that they are cut into; without parts, a file is not split. root is under the salts, given. Made by cut.py beside this file.", "salts": SALTS.hex(), "cases": CASES}, f, indent=1, ensure_ascii=True)
-    f.write("\n")
+if __name__ == "__main__":
+    with open(os.path.join(HERE, "cut.json"), "w") as f:
+        json.dump({"about": "Files, and the parts that they are cut into; without parts, a file is not split. root is under the salts, given. Made by cut.py beside this file.", "salts": SALTS.hex(), "cases": CASES}, f, indent=1, ensure_ascii=True)
+        f.write("\n")
