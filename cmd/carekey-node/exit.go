@@ -49,9 +49,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		errNoToken:         "no token is named {name} | see: carekey-node token list DIR",
 		folder.ErrNoLedger: "there is no ledger in {dir} | make one: carekey-node init DIR --name NAME",
 	},
-	cli.ExitUnexpected: {
-		errListen: "cannot listen at {address}: {why} | name a free address with --listen",
-	},
+	cli.ExitUnexpected: {errListen: "cannot listen at {address}: {why} | name a free address with --listen"},
 	cli.ExitTampered: {
 		errConform:              "{failed} of {all} rules do not hold | the rules that do not hold are above; each names what it wants",
 		ledgerclient.ErrForeign: "the node serves ledger {got}, not {want} as the invitation says | ask its operator for a new invitation",
