@@ -490,6 +490,40 @@ func TestTwoRecipientsHaveTheUnion(t *testing.T) {
 	}
 }
 
+// Promise: by the tables alone, without a word of the owner's, nothing of a condition of
+// mental health, of the medicine that only its reason ties to it, and of what no table
+// knows is in anything that a recipient gets; nor anything that refers to them.
+func TestTablesHoldBack(t *testing.T) {
+	ctx := context.Background()
+	file := must(os.ReadFile("../testdata/fhir/parts.json"))(t)
+	p := &partTown{town: newTown(t), file: file}
+	p.patient = p.person("Maria")
+	var err error
+	p.record, _, err = p.patient.Records().Add(ctx, wallet.Source{Reader: bytes.NewReader(file), Name: "maria.json", Size: int64(len(file))}, wallet.Describe{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := p.to(t, "Dr Smith")
+	jones := p.withWallet(t, "Dr Jones")
+	held := map[string][]byte{"condition": []byte("anxiety"), "its code": []byte("F41.1"), "its URL": []byte("3f0a7d5b0004"), "medicine": []byte("propranolol"), "its URL ": []byte("3f0a7d5b0006"),
+		"title": []byte("Record of Maria"), "file": []byte("maria.json")}
+	for _, sel := range []health.Selection{{}, {Categories: []payload.Category{"problems", "medications"}}, {Role: "nurse"}, {With: []string{"documents", "unclassified"}}} {
+		g := c.get(t, p.give(t, "Dr Smith", sel, p.record.ID.String()).ID)
+		g.output = received(t, jones, p.give(t, "Dr Jones", sel, p.record.ID.String()).ID)
+		if found := g.search(t, held); len(found) > 0 {
+			t.Errorf("%+v: found %s", sel, strings.Join(found, ", "))
+		}
+		if !bytes.Contains(g.everything(), []byte("levothyroxine")) {
+			t.Errorf("%+v: nothing is there", sel)
+		}
+	}
+	// Named, they go.
+	g := c.get(t, p.give(t, "Dr Smith", health.Selection{With: []string{"mental-health"}}, p.record.ID.String()).ID)
+	if all := g.everything(); !bytes.Contains(all, []byte("F41.1")) || !bytes.Contains(all, []byte("propranolol")) {
+		t.Error("what was named does not go")
+	}
+}
+
 // Threat: who gives the consent has a program of his own, and every field of the envelope
 // lies. Nothing is written of it, whatever it is.
 func TestHostileParts(t *testing.T) {
