@@ -26,7 +26,9 @@ func newConsentExport(a *app) *cobra.Command {
 nothing of carekey. It is not encrypted, and it names you, whom you gave consents, and
 the titles of your records; who has it can tell which entries of the ledger are these
 consents. It is not signed: what holds is on the ledger. How it is to be read:
-` + health.PolicyURI,
+` + health.PolicyURI + `
+and, where a consent gives parts of a record:
+` + health.PartsPolicyURI,
 		Args: cli.Takes(0, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
