@@ -10,11 +10,12 @@ import (
 
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/health"
 )
 
-// Records that others made, FHIR bundles and documents of several systems, come
-// out of a clinic's fetch byte for byte as the patient added them.
-func TestPublishedRecords(t *testing.T) {
+// published is the folder that has records of others, or the test ends.
+func published(t *testing.T) string {
+	t.Helper()
 	data := os.Getenv("CAREKEY_TESTDATA")
 	if data == "" {
 		if os.Getenv("CAREKEY_NO_SKIP") != "" {
@@ -22,6 +23,13 @@ func TestPublishedRecords(t *testing.T) {
 		}
 		t.Skip("CAREKEY_TESTDATA is not set: the folder with data/fhir is not here")
 	}
+	return data
+}
+
+// Records that others made, FHIR bundles and documents of several systems, come
+// out of a clinic's fetch byte for byte as the patient added them.
+func TestPublishedRecords(t *testing.T) {
+	data := published(t)
 	ctx := context.Background()
 	tn := newTown(t)
 	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
@@ -47,7 +55,11 @@ func TestPublishedRecords(t *testing.T) {
 	if _, _, err := patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String()); err != nil {
 		t.Fatal(err)
 	}
-	_, code := grant(t, patient, "Dr Smith", tn.now)
+	plan := must(patient.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, Select: health.Selection{Whole: true}, NotAfter: must(wallet.EndAfter("30d", tn.now))(t)}))(t)
+	_, code, err := patient.Grants().Give(ctx, plan)
+	if err != nil {
+		t.Fatal(err)
+	}
 	o := must(clinic.Inbox().OpenByCode(ctx, code, "take-over of care"))(t)
 	if len(o.Records) != len(want) {
 		t.Fatalf("%d records were granted, want %d", len(o.Records), len(want))
@@ -70,4 +82,37 @@ func TestPublishedRecords(t *testing.T) {
 		paths[path] = true
 	}
 	t.Logf("%d records", len(want))
+}
+
+// Of records that others made every part opens by its key alone, and is what stands in the
+// file.
+func TestPublishedParts(t *testing.T) {
+	data := published(t)
+	tn := newTown(t)
+	w := tn.person("Maria")
+	split := 0
+	err := filepath.WalkDir(filepath.Join(data, "data", "fhir"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".json" {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		r, existing, err := w.Records().Add(context.Background(), fileOf(path, b), wallet.Describe{OtherPerson: true}, nil)
+		if err != nil || existing {
+			return err
+		}
+		if _, cerr := health.Split(b); (cerr == nil) != (r.Parts > 0) || (r.Parts > 0) != (r.Whole == "") {
+			t.Errorf("%s: %d parts, %q, %v", d.Name(), r.Parts, r.Whole, cerr)
+		}
+		if r.Parts > 0 {
+			split++
+			checkParts(t, w, r, b)
+		}
+		return nil
+	})
+	if err != nil || split < 20 {
+		t.Errorf("%d records were split, %v", split, err)
+	}
 }
