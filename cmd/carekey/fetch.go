@@ -14,8 +14,8 @@ import (
 )
 
 type fetchFlags struct {
-	all, force, flat bool
-	dir, reason      string
+	all, force, flat, view bool
+	dir, reason            string
 }
 
 func newFetch(a *app) *cobra.Command {
@@ -33,7 +33,8 @@ Two patients' files never meet: the fingerprint, 8 digits of the SHA-256 of the 
 address, finds the folder again when the name changes. manifest.json in it says what each
 file is. What is there is left alone: a file that is another one gets a name of its own.
 The key is not kept: the next fetch asks again. What was fetched is named on stdout, one
-file a line.`,
+file a line; with --view that is said beside, and what they say follows in one picture,
+as carekey view shows it.`,
 		Example: "  carekey fetch 55aef0c0 --reason 'check-up on Monday' -o maria",
 		Args:    cli.Takes(0, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -69,6 +70,7 @@ file a line.`,
 	c.Flags().StringVar(&f.reason, "reason", "", "why you look: the patient reads `TEXT`")
 	c.Flags().BoolVar(&f.force, "force", false, "replace files of the same names")
 	c.Flags().BoolVar(&f.flat, "flat", false, "write the files into DIR itself, for scripts")
+	c.Flags().BoolVar(&f.view, "view", false, "show what they say in one picture, see carekey view")
 	acceptClock(a, c)
 	return c
 }
@@ -129,7 +131,7 @@ func (x *fetching) fetch(ctx context.Context, code *crypto.ShareCode, id string)
 			return err
 		}
 	}
-	return x.end()
+	return x.end(ctx)
 }
 
 // open opens one consent and saves its records. Only an interruption is returned;
@@ -181,8 +183,28 @@ func (x *fetching) open(ctx context.Context, w *wallet.Wallet, open func() (*wal
 		} else {
 			x.say("%s", cli.Clean(fmt.Sprintf("  %s, version %d (%s, %s)", quoted(r.Title), r.Version, r.Category, bytesText(r.Size))))
 		}
-		x.printPath(path)
+		if x.flags.view {
+			x.say("  %s", cli.Clean(path))
+		} else {
+			x.printPath(path)
+		}
 		x.files = append(x.files, fetchedJSON{o.File(i, path), senderOf(o.Consent)})
+	}
+	return nil
+}
+
+// picture shows what was fetched, in one value with the files for a program.
+func (x *fetching) picture(ctx context.Context) error {
+	v := &viewing{app: x.app, paths: list(x.files, func(f fetchedJSON) string { return f.File })}
+	view, err := v.look(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if x.app.flags.json {
+		return x.result(map[string]any{"files": list(x.files, same), "view": view})
+	}
+	if len(x.files) > 0 {
+		return v.text(view)
 	}
 	return nil
 }
@@ -200,11 +222,15 @@ func (x *fetching) fail(ctx context.Context, err error) error {
 	return nil
 }
 
-func (x *fetching) end() error {
+func (x *fetching) end(ctx context.Context) error {
 	if len(x.files) == 0 && x.first != nil {
 		return x.first
 	}
-	if err := x.result(list(x.files, same)); err != nil {
+	show := func() error { return x.result(list(x.files, same)) }
+	if x.flags.view {
+		show = func() error { return x.picture(ctx) }
+	}
+	if err := show(); err != nil {
 		return err
 	}
 	if x.first != nil {

@@ -96,20 +96,28 @@ func (v *viewing) sort(args []string) error {
 // maxViewed is how many files are looked at in one view.
 const maxViewed = 10_000
 
-// show looks at all that was named, s being the wallet if it is needed, and prints it.
-func (v *viewing) show(ctx context.Context, s *session) error {
+// look looks at all that was named, s being the wallet if it is needed. With all of one's
+// records there may be a view and an error: of what could not be had.
+func (v *viewing) look(ctx context.Context, s *session) (_ *health.View, worst error) {
 	seen := health.NewViewing()
-	var worst error
 	if s != nil {
 		worst = v.records(ctx, s, seen)
 		if worst != nil && (ctx.Err() != nil || len(v.ids) > 0) {
-			return worst
+			return nil, worst
 		}
 	}
 	if err := v.files(ctx, seen); err != nil {
-		return err
+		return nil, err
 	}
-	view := seen.View(v.now())
+	return seen.View(v.now()), worst
+}
+
+// show prints what look sees.
+func (v *viewing) show(ctx context.Context, s *session) error {
+	view, worst := v.look(ctx, s)
+	if view == nil {
+		return worst
+	}
 	if v.output != "" {
 		page := view.HTML()
 		if err := wallet.SaveFile(v.output, crypto.Hash{}, v.force, func(dst io.Writer) error {
