@@ -188,6 +188,7 @@ type ViewInteractions struct {
 	Ended      int               `json:"ended"`      // medicines that a source says are over: not looked at
 	Found      []ViewInteraction `json:"found"`
 	Allergies  []ViewAllergic    `json:"allergies"` // medicines that an allergy names
+	Partly     bool              `json:"partly"`    // so many allergies and medicines that not all were compared
 }
 
 // ViewInteraction is a pair that was found.
@@ -208,6 +209,9 @@ type ViewAllergic struct {
 	Sources  []int  `json:"sources"`
 }
 
+// maxCompared is how many allergies are compared with how many medicines of one person.
+const maxCompared = 300
+
 // check looks for the pairs among the medicines that hold.
 func (t *interactionTable) check(p *ViewPerson) ViewInteractions {
 	out := ViewInteractions{Pairs: len(t.pairs), Of: InteractionPairs, Table: "version " + t.version + " of " + t.date,
@@ -217,6 +221,7 @@ func (t *interactionTable) check(p *ViewPerson) ViewInteractions {
 	}
 	with := map[string][]ViewItem{} // ingredient to medicines
 	var unknown []string
+	compared := 0
 	checked := map[string]bool{}
 	for _, it := range p.Medicines.Items {
 		if !it.Current {
@@ -231,7 +236,13 @@ func (t *interactionTable) check(p *ViewPerson) ViewInteractions {
 		} else {
 			unknown = append(unknown, medicineName(it))
 		}
-		for _, a := range p.Allergies.Items {
+		if compared++; compared > maxCompared || len(p.Allergies.Items) > maxCompared {
+			out.Partly = true
+		}
+		if compared > maxCompared {
+			continue
+		}
+		for _, a := range p.Allergies.Items[:min(len(p.Allergies.Items), maxCompared)] {
 			if why := t.allergic(a, it); why != "" {
 				out.Allergies = append(out.Allergies, ViewAllergic{a.Name, medicineName(it), why, sourcesOf(a, it)})
 			}

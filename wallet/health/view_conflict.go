@@ -62,25 +62,32 @@ func absencesIn(p *ViewPerson, merged []*viewMerged, add addConflict) {
 		name string
 		of   *ViewSection
 	}{{inAllergies, &p.Allergies}, {inMedicines, &p.Medicines}, {inProblems, &p.Problems}, {inImmunizations, &p.Immunizations}, {inProcedures, &p.Procedures}, {inResults, &p.Results}} {
+		names, sources := map[string][]string{}, map[string][]int{} // by scope
 		for _, st := range at.of.None {
-			var names []string
-			sources := []int{st.Source}
+			if _, ok := names[st.Scope]; ok {
+				continue
+			}
+			names[st.Scope] = []string{}
 			for _, m := range merged {
 				if m.of[0].section != at.name || m.gone() || !m.within(st.Scope) {
 					continue
 				}
-				names = append(names, m.of[0].label())
+				names[st.Scope] = append(names[st.Scope], m.of[0].label())
 				for _, x := range m.of {
-					sources = append(sources, x.from.number)
+					sources[st.Scope] = append(sources[st.Scope], x.from.number)
 				}
 			}
-			if len(names) > 0 {
-				says := st.Says
-				if st.Scope != "" && !strings.Contains(strings.ToLower(says), st.Scope) {
-					says += " (" + st.Scope + ")"
-				}
-				add(ConflictAbsence, at.name, "a source says \""+says+"\", and there is: "+strings.Join(listed(names), ", "), sources)
+			names[st.Scope], sources[st.Scope] = listed(names[st.Scope]), uniq(sources[st.Scope])
+		}
+		for _, st := range at.of.None {
+			if len(names[st.Scope]) == 0 {
+				continue
 			}
+			says := st.Says
+			if st.Scope != "" && !strings.Contains(strings.ToLower(says), st.Scope) {
+				says += " (" + st.Scope + ")"
+			}
+			add(ConflictAbsence, at.name, "a source says \""+says+"\", and there is: "+few(names[st.Scope], ", "), append([]int{st.Source}, sources[st.Scope]...))
 		}
 	}
 }
@@ -204,7 +211,7 @@ func duplicates(merged []*viewMerged, add addConflict) {
 			}
 		}
 		slices.Sort(words)
-		text := of[0].of[0].label() + " stands " + times(len(of)) + ": " + strings.Join(words, "; ") + end
+		text := of[0].of[0].label() + " stands " + times(len(of)) + ": " + few(words, "; ") + end
 		if kind == ConflictSimilar {
 			text = strings.Join(words, "; ") + end
 		}
@@ -235,6 +242,9 @@ func duplicates(merged []*viewMerged, add addConflict) {
 		}, ", all at "+shownTime(of[0].of[0].When))
 	}
 	for day, of := range days {
+		if len(of) > 100 {
+			continue // no person has so many vaccines on one day
+		}
 		for i, a := range of {
 			for _, b := range of[:i] {
 				if shares(a.codes(), b.codes()) || slices.ContainsFunc(a.numbers(), func(n int) bool { return slices.Contains(b.numbers(), n) }) {

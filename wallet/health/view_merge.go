@@ -28,9 +28,8 @@ type viewMerged struct {
 	of []*viewItem
 }
 
-func (m *viewMerged) from(r *viewRead) bool {
-	return slices.ContainsFunc(m.of, func(x *viewItem) bool { return x.from == r })
-}
+// from reports whether the source that is being added has a copy already.
+func (m *viewMerged) from(r *viewRead) bool { return m.of[len(m.of)-1].from == r }
 
 // gone reports whether every source withdrew it.
 func (m *viewMerged) gone() bool {
@@ -41,13 +40,7 @@ func (m *viewMerged) gone() bool {
 func mergeItems(items []*viewItem) (out []*viewMerged) {
 	index := mergeIndex{}
 	for _, it := range items {
-		var into *viewMerged
-		for _, m := range index.candidates(it) {
-			if m.fits(it) {
-				into = m
-				break
-			}
-		}
+		into := index.fitting(it)
 		if into == nil {
 			into = &viewMerged{}
 			out = append(out, into)
@@ -166,27 +159,35 @@ func (x mergeIndex) add(it *viewItem, m *viewMerged) {
 	}
 }
 
-// candidates are in the order in which they were made.
-func (x mergeIndex) candidates(it *viewItem) (out []*viewMerged) {
+// fitting is what an item is merged into; nil if there is nothing that it fits.
+func (x mergeIndex) fitting(it *viewItem) *viewMerged {
 	for i, key := range it.keys(true) {
 		b := x[key]
 		if b == nil {
 			continue
 		}
-		if i < len(it.ids) {
-			out = append(out, b.of...)
-			continue
+		of := b.of
+		if i >= len(it.ids) { // what has a copy of its own source shares no identifier with it
+			if b.src != it.from {
+				b.src, b.from = it.from, 0
+			}
+			for b.from < len(of) && of[b.from].from(it.from) {
+				b.from++
+			}
+			of = of[b.from:]
 		}
-		if b.src != it.from {
-			b.src, b.from = it.from, 0
+		for _, m := range of[:min(len(of), maxCandidates)] {
+			if m.fits(it) {
+				return m
+			}
 		}
-		for b.from < len(b.of) && b.of[b.from].from(it.from) {
-			b.from++
-		}
-		out = append(out, b.of[b.from:]...)
 	}
-	return out
+	return nil
 }
+
+// maxCandidates is how many things are compared with one before it stands for itself: more
+// share an identifier, or a code and a date, only in files that were made to.
+const maxCandidates = 100
 
 // worst says which words of a list come first.
 var worst = func() map[string]int {
@@ -264,13 +265,23 @@ func (m *viewMerged) item() ViewItem {
 
 // listed leaves each text out but once, in their order; never nil.
 func listed(list []string) []string {
-	out := []string{}
+	out, seen := []string{}, make(map[string]bool, len(list))
 	for _, s := range list {
-		if s != "" && !slices.Contains(out, s) {
+		if s != "" && !seen[s] {
+			seen[s] = true
 			out = append(out, s)
 		}
 	}
 	return out
+}
+
+// few joins texts, of which only so many are shown.
+func few(list []string, sep string) string {
+	const most = 20
+	if n := len(list) - most; n > 0 {
+		return strings.Join(list[:most], sep) + sep + "and " + strconv.Itoa(n) + " more"
+	}
+	return strings.Join(list, sep)
 }
 
 // fill makes the sections of a person.

@@ -87,7 +87,7 @@ func personsText(numbers []int) string {
 	for _, n := range numbers {
 		out = append(out, strconv.Itoa(n))
 	}
-	return "persons " + strings.Join(out, " and ")
+	return "persons " + few(out, " and ")
 }
 
 type pageMaker struct {
@@ -445,6 +445,9 @@ func (p *pageMaker) interactions(x *ViewPerson) {
 	}
 	for _, a := range in.Allergies {
 		p.add(ViewLine{Kind: LineWarning, Name: a.Medicine, Text: "an allergy is listed, " + a.Allergy + ": " + a.Why, Sources: a.Sources})
+	}
+	if in.Partly {
+		p.more("so many allergies and medicines that only "+strconv.Itoa(maxCompared)+" of each were compared", nil)
 	}
 	if len(in.NotChecked) > 0 {
 		p.more("not checked: "+strings.Join(in.NotChecked, ", "), nil)

@@ -267,10 +267,15 @@ func joinPersons(reads []*viewRead) ([]*viewGroup, []ViewPerhaps) {
 		}
 		return i
 	}
-	var perhaps []func() ViewPerhaps
+	var perhaps []func(number map[*viewGroup]int) ViewPerhaps
 	apart := func(ws []*viewWho, against string) {
-		perhaps = append(perhaps, func() ViewPerhaps {
-			return ViewPerhaps{Why: "An identifier in common, but " + against, Persons: numbersOf(groups, of, ws)}
+		perhaps = append(perhaps, func(number map[*viewGroup]int) ViewPerhaps {
+			x := ViewPerhaps{Why: "An identifier in common, but " + against}
+			for _, w := range ws {
+				x.Persons = append(x.Persons, number[of[w]])
+			}
+			x.Persons = uniq(x.Persons)
+			return x
 		})
 	}
 	for _, same := range byID {
@@ -321,10 +326,18 @@ func joinPersons(reads []*viewRead) ([]*viewGroup, []ViewPerhaps) {
 			}
 		}
 	}
-	slices.SortFunc(groups, func(a, b *viewGroup) int { return slices.Compare(a.order(), b.order()) })
+	order := map[*viewGroup][]string{}
+	for _, g := range groups {
+		order[g] = g.order()
+	}
+	slices.SortFunc(groups, func(a, b *viewGroup) int { return slices.Compare(order[a], order[b]) })
+	number := map[*viewGroup]int{}
+	for i, g := range groups {
+		number[g] = i + 1
+	}
 	var out []ViewPerhaps
 	for _, p := range perhaps {
-		if x := p(); len(x.Persons) > 1 {
+		if x := p(number); len(x.Persons) > 1 {
 			out = append(out, x)
 		}
 	}
@@ -343,14 +356,6 @@ func joinPersons(reads []*viewRead) ([]*viewGroup, []ViewPerhaps) {
 	})
 	out = slices.CompactFunc(out, func(a, b ViewPerhaps) bool { return slices.Equal(a.Persons, b.Persons) && a.Why == b.Why })
 	return groups, out
-}
-
-func numbersOf(groups []*viewGroup, of map[*viewWho]*viewGroup, ws []*viewWho) (out []int) {
-	for _, w := range ws {
-		out = append(out, slices.Index(groups, of[w])+1)
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
 }
 
 // order is what persons are sorted by: those who are known first, then by name.
