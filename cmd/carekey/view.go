@@ -311,7 +311,7 @@ func (m manifests) of(path string, file []byte) (from string, part bool) {
 		}
 		for _, f := range got.Files {
 			if f.File == filepath.ToSlash(rel) && f.SHA256 == sum {
-				return cmp.Or(got.Sender.Name, "unknown "+got.Sender.Address[:min(16, len(got.Sender.Address))]), false
+				return cmp.Or(got.Sender.Name, "unknown "+got.Sender.Address[:min(16, len(got.Sender.Address))]), f.Part
 			}
 		}
 		return "", false
