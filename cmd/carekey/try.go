@@ -54,9 +54,10 @@ clinic init --name 'Dr Smith' --words-file clinic.words > clinic.address
 patient contact add 'Dr Smith' "$(cat clinic.address)"
 patient contact verify 'Dr Smith' --yes
 clinic contact add Maria "$(cat patient.address)"
-# Maria encrypts a record and grants it for thirty days.
+# Maria encrypts a record, looks at what is in it, and grants all of it for thirty days.
 patient record add FILE --title 'My health record' --category documents > record
-patient grant --to 'Dr Smith' --record "$(cat record)" --for 30d --yes > code
+patient record show "$(cat record)"
+patient grant --to 'Dr Smith' --record "$(cat record)" --whole --for 30d --yes > code
 # Dr Smith finds it and fetches it; the bytes are the same.
 clinic inbox
 clinic fetch "$(cat code)" --reason 'check-up on Monday' -o fetched > fetched.name
