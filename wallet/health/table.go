@@ -104,7 +104,7 @@ func ParseTable(name string, r io.Reader) (*Table, error) {
 func (r *Row) fault() string {
 	word := strings.Trim(r.Code, "*")
 	switch {
-	case r.System == "":
+	case r.System == "", r.System != wordSystem && normalSystem(r.System) == "":
 		return "it names no system"
 	case !r.Says.Valid() && r.Says != plain && r.Says != Unclassified:
 		return fmt.Sprintf("%q is no sensitivity, nor %q or %q", r.Says, plain, Unclassified)

@@ -119,6 +119,7 @@ func TestParseTableRefuses(t *testing.T) {
 		"a quote":           {header + `a,"b` + "\n", 2},
 		"no sensitivity":    {header + row + "http://x.example/s,1,secret,what,me,2026-01-31\n", 3},
 		"no system":         {header + ",1,hiv,what,me,2026-01-31\n", 2},
+		"nothing of one":    {header + "HTTPS:///|1,*,plain,what,me,2026-01-31\n", 2}, // else codes without a system were understood
 		"no source":         {header + "http://x.example/s,1,hiv,what,,2026-01-31\n", 2},
 		"no date":           {header + "http://x.example/s,1,hiv,what,me,\n", 2},
 		"no day":            {header + "http://x.example/s,1,hiv,what,me,2026-02-30\n", 2},
