@@ -40,6 +40,7 @@ class NotSplit(Exception):
 
 SPACE = b" \t\r\n"
 NUMBER = re.compile(rb"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+LETTERS = re.compile(rb'[^"\\\x00-\x1f]+')
 TYPE = re.compile(r"[A-Za-z0-9]{1,64}\Z")
 
 
@@ -142,11 +143,11 @@ class Reader:
         out = b""
         while self.peek() != b'"':
             c = self.peek()
-            if not c or c < b" ":
+            if m := LETTERS.match(self.b, self.at, self.end):
+                out += m[0]
+                self.at = m.end()
+            elif c != b"\\":
                 raise NotSplit("string")
-            if c != b"\\":
-                out += c
-                self.at += 1
             elif self.b[self.at + 1:self.at + 2] in [bytes([x]) for x in b'"\\/bfnrt']:
                 out += dict(zip(b'"\\/bfnrt', [b'"', b"\\", b"/", b"\b", b"\f", b"\n", b"\r", b"\t"]))[self.b[self.at + 1]]
                 self.at += 2

@@ -8,7 +8,7 @@ from a counter. `label.py FILE...` labels those files instead, and `label.py --d
 draws those of these numbers; both write to the standard output.
 """
 
-import csv, functools, hashlib, json, os, re, sys
+import csv, functools, hashlib, io, json, os, re, sys
 
 import cut
 
@@ -20,7 +20,11 @@ SPACE = " \t\n\r"
 
 def table(name):
     with open(os.path.join(TABLES, name + ".csv"), encoding="utf-8", newline="") as f:
-        rows = list(csv.reader(line for line in f if not line.startswith("#")))
+        return rows_of(f)
+
+
+def rows_of(lines):
+    rows = list(csv.reader(line for line in lines if not line.startswith("#")))
     return [dict(zip((c.strip() for c in rows[0]), (c.strip() for c in row))) for row in rows[1:]]
 
 
@@ -54,14 +58,7 @@ def word_form(s):
 
 
 ROWS = [r for name in ("hl7", "icd", "loinc", "rxnorm", "snomed", "words") for r in table(name)]
-WORDS = [(word_form(r["code"]), r["says"], r["what"]) for r in ROWS if r["system"] == "words"]
-ANY_WORD = re.compile("|".join(re.escape(w) for w, _, _ in WORDS))
-
-
-@functools.lru_cache(100000)
-def words(s):
-    s = form(s)
-    return [(says, what) for w, says, what in WORDS if w in s] if ANY_WORD.search(s) else []
+form = functools.lru_cache(100000)(form)
 
 
 # ---- 3. codes
@@ -96,19 +93,36 @@ def system_of(a):
 def code_form(s): return capitals(re.sub(r"[. \t\r\n]", "", s))
 
 
-CODES, BEGINS = {}, {}
-for r in ROWS:
-    if r["system"] != "words":
-        c = code_form(r["code"])
-        if c.endswith("*"):
-            BEGINS.setdefault(r["system"], []).append((c[:-1], r["says"], r["what"]))
-        else:
-            CODES.setdefault((r["system"], c), []).append((r["says"], r["what"]))
+class Rows:
+    """The rows of the program's own tables, and those of an imported one (section 11)."""
+
+    def __init__(self, imported=()):
+        self.word_rows, self.codes, self.begins, self.remembered = [], {}, {}, {}
+        for r in list(ROWS) + list(imported):
+            if r["system"] == "words":
+                self.word_rows.append((word_form(r["code"]), r["says"], r["what"]))
+                continue
+            a, c = address(r["system"]), code_form(r["code"])
+            name = system_of(a).name if system_of(a) else a
+            if c.endswith("*"):
+                self.begins.setdefault(name, []).append((c[:-1], r["says"], r["what"]))
+            else:
+                self.codes.setdefault((name, c), []).append((r["says"], r["what"]))
+        self.any_word = re.compile("|".join(re.escape(w) for w, _, _ in self.word_rows))
+
+    def words(self, s):
+        if s not in self.remembered:
+            f = form(s)
+            self.remembered[s] = [(says, what) for w, says, what in self.word_rows if w in f] if self.any_word.search(f) else []
+        return self.remembered[s]
+
+    def look_up(self, name, code):
+        if code == "":
+            return []
+        return self.codes.get((name, code), []) + [(says, what) for begin, says, what in self.begins.get(name, []) if code.startswith(begin)]
 
 
-def look_up(name, code):
-    return CODES.get((name, code), []) + [(says, what) for begin, says, what in BEGINS.get(name, []) if code.startswith(begin)]
-
+OWN = Rows()
 
 # ---- 4, 5, 8: members, extensions, types
 
@@ -217,7 +231,8 @@ def is_address(s): return len(s.encode()) <= 1024 and ("/" in s or small(s).star
 class Facts:
     """What one body says of itself."""
 
-    def __init__(self, body, form):
+    def __init__(self, body, form, rows):
+        self.rows = rows
         self.own, self.kinds, self.points, self.missing = set(), set(), [], []
         self.entry = body if form == "bundle" else {}
         self.resource = body["resource"] if form == "bundle" else body
@@ -280,11 +295,11 @@ class Facts:
         s = system_of(address(system))
         name = s.name if s else address(system)
         code = code_form(v["code"])
-        rows = look_up(name, code)
+        rows = self.rows.look_up(name, code)
         if s and s.codes and not re.fullmatch(s.codes, code):
             self.kinds.add("not a code of " + s.name)
             for run in re.findall(r"[A-Z0-9-]+", code):
-                rows += look_up(name, run)
+                rows += self.rows.look_up(name, run)
         self.found(rows)
         if not rows:
             if s is None:
@@ -320,7 +335,7 @@ class Facts:
             if s:
                 self.kinds.add("attachment")
             return
-        self.found(words(s))
+        self.found(self.rows.words(s))
         if is_address(s):
             self.points.append(means(s))
         kind, blank = MEMBERS.get(name), not s.strip(SPACE)
@@ -360,8 +375,9 @@ def texts(v):
 def load(b): return json.loads(b, parse_int=float)
 
 
-def label(file, fixes):
-    """fixes: what the owner says, by the SHA-256 of a part in hexadecimal."""
+def label(file, fixes, imported=""):
+    """fixes: what the owner says, by the SHA-256 of a part in hexadecimal. imported: a table."""
+    rows = Rows(rows_of(io.StringIO(imported.removeprefix("\ufeff"), newline=""))) if imported else OWN
     how, parts = cut.cut(file)
     fix = [fixes.get(hashlib.sha256(b).hexdigest(), {}) for _, _, b in parts]
     add = [set(f.get("add", [])) for f in fix]
@@ -370,7 +386,7 @@ def label(file, fixes):
     for i, (entry, narrative, b) in enumerate(parts):
         if narrative:
             continue
-        f = facts[i] = Facts(load(b), how)
+        f = facts[i] = Facts(load(b), how, rows)
         f.category = fix[i].get("category") or f.category
         of[entry] = i
         f.own = (f.own | add[i] - {"unclassified"}) - drop[i]
@@ -409,10 +425,14 @@ def label(file, fixes):
     for i, (entry, narrative, b) in enumerate(parts):
         if narrative:
             r = of[entry]
-            own = set()
+            own, unread = set(), set()
             for s in texts(load(b"{" + b.strip(SPACE.encode() + b",") + b"}")):
-                own |= {says for says, _ in words(s)}
-            one = [fix[i].get("category") or "documents", (own | has[r] | add[i] - {"unclassified"}) - drop[i], kinds(i, all_kinds[r]), date(facts[r].resource)]
+                for says, what in rows.words(s):
+                    if says == "unclassified":
+                        unread.add(what)
+                    else:
+                        own.add(says)
+            one = [fix[i].get("category") or "documents", (own | has[r] | add[i] - {"unclassified"}) - drop[i], kinds(i, all_kinds[r] | unread), date(facts[r].resource)]
         else:
             one = [facts[i].category, has[i], all_kinds[i], date(facts[i].resource)]
         if one[0] == "documents":
@@ -588,7 +608,7 @@ class Drawer:
         return e
 
     def file(self):
-        """A file, and what its owner says of it."""
+        """A file, what its owner says of it, and a table that she imported."""
         how = self.draw(8)
         if how == 0:
             r = self.resource()
@@ -606,7 +626,22 @@ class Drawer:
             if self.chance(6):
                 f = {"category": self.one(["", "labs", "documents", "other"]), "add": [self.one(SENSITIVE) for _ in range(self.draw(3))], "drop": [self.one(SENSITIVE) for _ in range(self.draw(3))]}
                 fixes[hashlib.sha256(b).hexdigest()] = {k: v for k, v in f.items() if v}
-        return text, fixes
+        return text, fixes, self.table() if self.chance(3) else ""
+
+    def table(self):
+        out = io.StringIO(newline="")
+        out.write(self.one(["", "# a table\n", "\ufeff"]))
+        w = csv.writer(out, lineterminator=self.one(["\n", "\r\n"]))
+        w.writerow(["system", " code", "says ", "what", "source", "date"])
+        for _ in range(1 + self.draw(12)):
+            if self.chance(3):
+                row = ["words", self.one(["final", "zürich", "*etwee*", "dr a", "a name*", "*erated", "lamivudin*", "Encounter", "x example", "fhirPatient", "*001"]), self.one(SENSITIVE)]
+            else:
+                system = self.one(["http://other.example/codes", "HTTPS://other.example/codes/|3", "http://x.example/y", self.one(table_systems)["system"], self.one(table_systems)["name"] or "urn:x", "http://hl7.org/fhir/sid/x"]).replace("*", "")
+                code = self.one(["E11.9", "84100007", "308056", "laboratory", "*", "*", "J4*", "1234*", "a", "x -*", "B", "ivdrg", "84*"])
+                row = [system, code, "plain" if code == "*" else self.one(SENSITIVE + ["plain"])]
+            w.writerow(row + [self.one(["a \"thing\", so", "what", "x" * 300]), "a source", " 2026-01-31"])
+        return out.getvalue()
 
 
 ROWS_OF = {}
@@ -631,13 +666,15 @@ NAMES = ["text", "display", "url", "data", "valueBase64Binary", "xBase64Binary",
 def bundle(*resources): return json.dumps({"resourceType": "Bundle", "entry": [r if "resource" in r else {"resource": r} for r in resources]}, ensure_ascii=False)
 
 
-def case(name, text, fixes={}, path=None):
+def case(name, text, fixes={}, imported="", path=None):
     c = {"name": name, **({"path": path} if path else {"file": text.decode() if isinstance(text, bytes) else text})}
     if fixes:
         c["fixes"] = fixes
+    if imported:
+        c["table"] = imported
     b = text if isinstance(text, bytes) else text.encode()
     try:
-        c["parts"] = label(b, fixes)
+        c["parts"] = label(b, fixes, imported)
     except cut.NotSplit:
         pass
     return c
@@ -647,7 +684,7 @@ def by_hand():
     icd, loinc, rxnorm = "http://hl7.org/fhir/sid/icd-10-cm", "http://loinc.org", "http://www.nlm.nih.gov/research/umls/rxnorm"
     cases = []
 
-    def one(name, *resources, fixes={}): cases.append(case(name, bundle(*resources), fixes))
+    def one(name, *resources, fixes={}, table=""): cases.append(case(name, bundle(*resources), fixes, table))
     def code(system, c, **more): return {"coding": [{"system": system, "code": c, **more}]}
     def resource(kind, id=None, **more): return {"resourceType": kind, **({"id": id} if id else {}), **more}
     def about(**more): return resource("Basic", code=code(icd, "J45"), **more)
@@ -719,6 +756,11 @@ def by_hand():
         text = ', "text": {"div": "hiv"}'
         for f in ({}, {"category": "other"}, {"drop": ["hiv", "substance-use"]}, {"drop": ["unclassified"]}, {"add": ["unclassified", "genetic"]}):
             one(f"{json.dumps(f)} of a narrative of {kind}", {"resource": {**told, "text": {"div": "hiv"}}}, fixes={hashlib.sha256(text.encode()).hexdigest(): f} if f else {})
+    def csv_of(*rows): return "system,code,says,what,source,date\n" + "".join(",".join(r) + ",what,source,2026-01-31\n" for r in rows)
+    there = [resource("Condition", code=code(system, c)) for system in ("http://x.example/s", "http://hl7.org/fhir/sid/z", icd, "urn:oid:2.16.840.1.113883.6.3", loinc, "") for c in ("J45", "B20", "X", ".")]
+    for rows in ([("http://x.example/s", "*", "plain")], [("HTTPS://X.example/S/|1", "j4*", "hiv"), ("http://x.example/s", "X", "plain")], [("http://hl7.org/fhir/sid/z", "*", "plain"), ("http://hl7.org/fhir/sid/z", "J45", "unclassified")], [("icd-10", "J45", "genetic"), (icd, "B20", "plain")],
+                 [(loinc, "*", "plain"), (loinc, "J4*", "violence")], [("words", "example*", "violence"), ("words", "sid", "unclassified")]):
+        one(f"a table of {rows}", *there, about(text={"div": "sid"}, id="t"), table=csv_of(*rows))
     return cases
 
 
@@ -732,14 +774,14 @@ def main(args):
         write([case(f"drawn {i}", *Drawer(i).file()) for i in range(int(args[1]), int(args[2]))], sys.stdout)
         return
     if args:
-        write([case(path, open(path, "rb").read(), {}, path) for path in args], sys.stdout)
+        write([case(path, open(path, "rb").read(), path=path) for path in args], sys.stdout)
         return
     cases = []
     for folder, _, files in sorted(os.walk(os.path.join(TOP, "testdata", "fhir"))):
         for f in sorted(files):
             if f.endswith((".json", ".ndjson")):
                 path = os.path.join(folder, f)
-                cases.append(case(f, open(path, "rb").read(), {}, os.path.relpath(path, TOP)))
+                cases.append(case(f, open(path, "rb").read(), path=os.path.relpath(path, TOP)))
     cases += by_hand() + [case(f"drawn {i}", *Drawer(i).file()) for i in range(25)]
     with open(os.path.join(HERE, "label.json"), "w") as f:
         write(cases, f)
