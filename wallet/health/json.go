@@ -17,6 +17,10 @@ import (
 const (
 	maxDepth   = 64  // arrays and objects that are open at once
 	maxMembers = 256 // of one object; FHIR's largest have about 120
+
+	// maxValues bounds what is built of one part: a value of three bytes takes a hundred in
+	// memory. The largest resources, lists of codes, have a tenth of it.
+	maxValues = 1 << 19
 )
 
 const tooDeep = "too many arrays and objects are in each other"
@@ -32,6 +36,7 @@ type scanner struct {
 	in    []byte
 	at    int
 	build bool  // values are made; otherwise they are nil
+	built int   // how many were
 	keys  []key // of the objects that are open
 	flaw  flaw
 
@@ -58,7 +63,8 @@ type member struct {
 }
 
 // decode reads one object, which must be all that there is: maps, slices, strings,
-// bools, nil and json.Number. Keys are as they stand there. Its error is [ErrNotSplit].
+// bools, nil and json.Number. Keys are as they stand there. Its error is [ErrNotSplit],
+// also of an object with more than maxValues values in it, which [Split] takes.
 func decode(object []byte) (map[string]any, error) {
 	s := scanner{in: object, build: true}
 	if !utf8.Valid(object) {
@@ -111,6 +117,11 @@ func (s *scanner) end() bool {
 
 func (s *scanner) value() (v any, ok bool) {
 	from := s.at
+	if s.build {
+		if s.built++; s.built > maxValues {
+			return nil, s.fail(s.at, "it has more values than are read")
+		}
+	}
 	switch c := s.peek(); c {
 	case '{':
 		if !s.build {

@@ -75,7 +75,7 @@ type Correction struct {
 
 // Label says what each part of a cut is, in their order, by the rules of LABELS.md. fix
 // returns what the owner said of the part with this [Part.Sum]; it may be nil. A part that
-// cannot be read, which is none of [Split]'s, is unclassified.
+// is not read, since it has more than half a million values, is unclassified.
 //
 // It takes about as long as encoding/json needs to read the file, and keeps one part in
 // memory at a time, with what was found in the others.

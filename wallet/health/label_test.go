@@ -2,6 +2,7 @@ package health
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -52,6 +53,33 @@ const (
 	snomed = "http://snomed.info/sct"
 	rxnorm = "http://www.nlm.nih.gov/research/umls/rxnorm"
 )
+
+// What a part costs to read is bounded by its length no longer where each value is small: it
+// is not read then, and held back, and nothing that reads it takes it for harmless.
+func TestPartOfManyValues(t *testing.T) {
+	patient := `{"resourceType":"Patient","id":"p"}`
+	of := func(n int) string {
+		return `{"resourceType":"Observation","status":"final","subject":{"reference":"Patient/p"},"x":[` + strings.Repeat("{},", n) + `{}]}`
+	}
+	const others = 7 // values: the entry, its resource, five strings, objects and arrays, the last {}
+	for n, want := range map[int]bool{maxValues - others - 1: true, maxValues - others: false} {
+		c := cutOf(t, `{"resource":`+patient+`}`, `{"resource":`+of(n)+`}`)
+		l := BuiltIn().Label(c, nil)
+		if read := !slices.Contains(l[1].Unclassified, "not to be read"); read != want || len(l[1].Unclassified) == 0 {
+			t.Errorf("%d small values: %+v", n, l[1])
+		}
+		if got := c.Naming([]int{1}); got != 1 {
+			t.Errorf("%d small values: %d parts say whose they are", n, got)
+		}
+		if _, _, err := c.Parts[1].decode(); (err == nil) != want || err != nil && !errors.Is(err, ErrNotSplit) {
+			t.Errorf("%d small values: %v", n, err)
+		}
+	}
+	c := cutOf(t, `{"resource":{"resourceType":"Observation","text":[`+strings.Repeat("1,", maxValues)+`"HIV"],"status":"final"}}`)
+	if l := BuiltIn().Label(c, nil); l[1].Category != Documents || !slices.Contains(l[1].Unclassified, "not to be read") {
+		t.Errorf("a narrative: %+v", l[1])
+	}
+}
 
 // What one resource says of itself. It must not matter where in it a fact stands.
 func TestLabelFacts(t *testing.T) {

@@ -54,7 +54,7 @@ func (c *Cut) Naming(parts []int) int {
 			b = append(append([]byte("{"), trimCommas(b)...), '}')
 		}
 		v, err := decode(b)
-		if err == nil && says(v, known) {
+		if err != nil || says(v, known) { // what is not read may say it
 			n++
 		}
 	}
