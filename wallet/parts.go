@@ -280,7 +280,8 @@ func (rs Records) receive(ctx context.Context, src Source, t *view.Thread, d Des
 
 // samePerson is an [ErrOtherPerson] if a file about some persons is about another one than
 // the record that it is to update, t, or else than the wallet's records. It looks at the
-// newest ones first, until one is about the same.
+// newest ones first, until one is known to be about the same: of a Patient without a name
+// nobody knows whose she is.
 func (rs Records) samePerson(ctx context.Context, persons []health.Person, t *view.Thread) error {
 	if len(persons) == 0 {
 		return nil
@@ -306,14 +307,16 @@ func (rs Records) samePerson(ctx context.Context, persons []health.Person, t *vi
 		if len(of) == 0 {
 			continue
 		}
-		if !others(of, persons) {
+		switch {
+		case others(of, persons):
+			if known == nil {
+				known = of
+			}
+			if other == t {
+				return otherPerson(persons[0], known[0])
+			}
+		case knows(of, persons):
 			return nil
-		}
-		if known == nil {
-			known = of
-		}
-		if other == t {
-			break
 		}
 	}
 	if known == nil {
@@ -330,6 +333,13 @@ func otherPerson(p, known health.Person) error {
 func others(a, b []health.Person) bool {
 	return slices.ContainsFunc(b, func(x health.Person) bool {
 		return !slices.ContainsFunc(a, func(y health.Person) bool { same, known := x.Is(&y); return same || !known })
+	})
+}
+
+// knows reports whether it is known of one of b that it is one of a.
+func knows(a, b []health.Person) bool {
+	return slices.ContainsFunc(b, func(x health.Person) bool {
+		return slices.ContainsFunc(a, func(y health.Person) bool { same, _ := x.Is(&y); return same })
 	})
 }
 

@@ -398,6 +398,26 @@ func TestOtherPerson(t *testing.T) {
 	_ = first
 }
 
+// A record that does not say whose it is vouches for nobody: those before it are asked.
+func TestOtherPersonBehindNobody(t *testing.T) {
+	ctx := context.Background()
+	tn := newTown(t)
+	w := tn.person("Maria")
+	maria, leo := fixture(t, "parts.json"), fixture(t, "leo.json")
+	addFHIR(t, w, "maria.json", maria)
+	nobody := addFHIR(t, w, "nobody.json", []byte(`{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"Patient","gender":"male"}}]}`))
+	if _, _, err := w.Records().Add(ctx, fileOf("leo.json", leo), wallet.Describe{}, nil); !errors.Is(err, wallet.ErrOtherPerson) {
+		t.Errorf("added behind a record of nobody's: %v", err)
+	}
+	if _, _, err := w.Records().Update(ctx, nobody.ID.String(), fileOf("leo.json", leo), wallet.Describe{}, nil); !errors.Is(err, wallet.ErrOtherPerson) {
+		t.Errorf("in the place of a record of nobody's: %v", err)
+	}
+	addFHIR(t, w, "again.json", append(bytes.Clone(maria), '\n'))
+	if _, _, err := w.Records().Update(ctx, nobody.ID.String(), fileOf("nobody.json", append(bytes.Clone(maria), '\n', '\n')), wallet.Describe{}, nil); err != nil {
+		t.Errorf("the owner's: %v", err)
+	}
+}
+
 // Title and date are what the file says, unless the owner gives others, and an update
 // keeps what there was.
 func TestTitleOfParts(t *testing.T) {
