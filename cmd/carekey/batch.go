@@ -34,10 +34,10 @@ crash or a full disk, goes on with batch resume: every row is done exactly once.
   action      grant or revoke                  consent     to revoke, an id
   profile     the wallet that the row is for
 
-What goes is chosen as with carekey grant, by role, with, without, dated and whole (yes);
-records and categories together are those categories in those records. What is
-unclassified is not asked for: it stays, and the plan says so. Consents that the file does not name stay as they are, unless you say --prune. A
-wallet signs only for its own profiles.`
+What goes is chosen as with carekey grant, also by columns role, with, without, dated and
+whole (yes). Nobody is asked about what is unclassified: it stays, and the plan says so.
+Consents that the file does not name stay as they are, unless you say --prune. A wallet
+signs only for its own profiles.`
 
 func newBatch(a *app) *cobra.Command {
 	b := batches{a}

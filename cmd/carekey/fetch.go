@@ -179,7 +179,8 @@ func (x *fetching) open(ctx context.Context, w *wallet.Wallet, open func() (*wal
 		}
 		saved[i] = path
 		if o.Records[i].Part() {
-			x.say("%s", wrapped(cli.Clean(fmt.Sprintf("  PART of a record, version %d (%s): other entries may exist. In it is %s", r.Version, bytesText(o.Records[i].Size), o.Consent.Scope.Words())), 80))
+			text := fmt.Sprintf("PART of a record, version %d (%s): other entries may exist. It was chosen by: %s", r.Version, bytesText(o.Records[i].Size), o.Consent.Scope.Words())
+			x.say("  %s", strings.ReplaceAll(wrapped(cli.Clean(text), 76), "\n", "\n  "))
 		} else {
 			x.say("%s", cli.Clean(fmt.Sprintf("  %s, version %d (%s, %s)", quoted(r.Title), r.Version, r.Category, bytesText(r.Size))))
 		}

@@ -45,7 +45,7 @@ func newGrant(a *app) *cobra.Command {
 	s.StringVar(&g.length, "for", "", "how long it lasts, `TIME`: 12h, 30d or 6w")
 	s.StringVar(&g.until, "until", "", "the last day, `DATE`: 2030-12-31")
 	s.StringVar(&g.from, "from", "", "the first day, `DATE` (default: at once)")
-	s.StringVar(&g.purpose, "purpose", "", "`PURPOSE`, one of those above (default: treatment)")
+	s.StringVar(&g.purpose, "purpose", "", "`PURPOSE`, one of those above (default: the role's, or treatment)")
 	c.RegisterFlagCompletionFunc("category", cobra.FixedCompletions(categoryNames(), cobra.ShellCompDirectiveNoFileComp))
 	c.RegisterFlagCompletionFunc("purpose", cobra.FixedCompletions(wallet.Purposes(), cobra.ShellCompDirectiveNoFileComp))
 	c.RegisterFlagCompletionFunc("role", builtInRoles)
