@@ -713,7 +713,7 @@ def by_hand():
         for value in ("x", "x y", "x\u00a0y", "", " ", ["x", "x y"], [["x y"]], {"text": "x"}, {"text": ["x"]}, {"display": "x"}, {"display": ["x"]}, {"url": "x", "contentType": "y"}, {"url": "x"}, {"url": ["x y"], "contentType": "y"}, {"data": ""}, {"text": "x", "more": 1}):
             one(f"{member} {json.dumps(value)}", about(x={member: value}))
     one("a text alone where it is a name", resource("Organization", type=[{"text": "x"}]), resource("Basic", contained=[resource("Organization", type=[{"text": "x"}])], item=[{"text": "x"}]), {"resource": resource("Organization"), "search": {"x": {"text": "x"}}})
-    one("many kinds", about(x=[{"code": "c", "system": f"urn:{i}"} for i in range(20)]), about(x=[{"code": "c", "system": f"urn:{i}"} for i in range(21)]), about(x=[{"code": "c", "system": "urn:" + "x" * 183 + "\u00e9" * n} for n in range(3)]))
+    one("many kinds", about(x=[{"code": "c", "system": f"urn:{i}"} for i in range(20)]), about(x=[{"code": "c", "system": f"urn:{i}"} for i in range(21)]), about(x=[{"code": "c", "system": "urn:" + "x" * 183 + "\u00e9" * n} for n in range(3)]), about(x=[{"code": "c", "system": "urn:" + "x" * n} for n in (184, 185, 190)]))
     # extensions and resources within
     race = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-race"
     for e in ({"url": race, "valueString": "a b"}, {"url": race + "|1", "extension": [{"url": "x", "valueString": "a b"}, {"url": "urn:x", "valueString": "a b"}, {"url": "http://hl7.org/fhir/x", "valueString": "a b"}]}, {"url": "http://hl7.org/fhir/x", "extension": [{"url": "x", "valueString": "a b"}]}, {"url": "x"}, {}, {"url": 1}, {"url": ""},
@@ -724,18 +724,21 @@ def by_hand():
         one(f"{r['resourceType']} within", about(contained=[r]), about(contained=r), about(contained=[[r]]), about(x=r), resource("Condition", code=code(icd, "J45"), contained=[r]), resource("DiagnosticReport", code=code(icd, "J45"), contained=[{**r, "contained": [r]}]), {"resource": about(), "response": {"outcome": r}}, {"resource": about(), "contained": [r]})
     # references
     full = {"fullUrl": "http://x.example/fhir/Condition/q", "resource": {**hiv, "identifier": [{"system": "http://n", "value": "N 1"}, {"value": "alone"}]}}
-    for r in ("Condition/a", "condition/A", "Condition/q", "http://y.example/Condition/q", "http://x.example/fhir/Condition/q/_history/1", "Condition/q#x", "Condition/q?x", "a", "A", "q", "#a", "urn:uuid:a", "URN:OID:A", "urn:a", "Condition?identifier=http://n|N%201", "Condition?x&identifier=%7Calone", "Condition?identifier=alone", "?identifier=|alone",
+    for r in ("Condition/a", "condition/A", "Condition/q", "http://y.example/Condition/q", "http://x.example/fhir/Condition/q/_history/1", "Condition/q#x", "Condition/q#x/y", "Condition/q?x", "a", "A", "q", "#a", "urn:uuid:a", "URN:OID:A", "urn:a", "Condition?identifier=http://n|N%201", "Condition?x&identifier=%7Calone", "Condition?identifier=alone", "?identifier=|alone",
               "?x:identifier=|alone", " http://y.example/Condition/q", " a", "Condition/a/", "/a", "", "x/" * 511 + "Condition/q", "x/" * 507 + "Condition/q"):
         one(f"a reference {r[-60:]}", full, about(focus={"reference": r, "display": "x"}), about(focus={"x": r}), about(focus=[{"reference": r, "identifier": {"value": "alone"}}]), resource("MedicationRequest", medicationReference={"reference": r}))
     for i in ({"system": "HTTP://N", "value": "n 1"}, {"value": "alone"}, {"system": None, "value": "alone"}, [{"value": "alone"}], {"value": ""}, {"system": "x", "value": "alone"}):
         one(f"an identifier {json.dumps(i)}", full, about(focus={"identifier": i, "display": "x"}), about(identifier=i), about(x={"coding": [{"identifier": i}]}), about(x={"code": "c", "identifier": i}), resource("MedicationRequest", medicationReference={"identifier": i}))
     one("names of what is not here", *(about(**{m: {"display": "x", **more}}) for m in ("focus", "subject", "performer", "coding") for more in ({}, {"type": "Practitioner"}, {"type": "practitioner"}, {"reference": "Practitioner/p"}, {"reference": "Condition/p"}, {"reference": "#p"})))
     one("names within", about(contained=[resource("Condition", "p", code={})], focus=[{"reference": "#p", "display": "x"}, {"reference": "#P", "display": "x"}]))
+    for r in ("#p", "#P", "#q"):
+        one(f"a name within, {r}", about(contained=[resource("Location", "p")], focus={"reference": r, "display": "x"}))
+    one("an address and a place in it", {"fullUrl": "urn:w", "resource": hiv}, about(x="urn:w#f"), about(x="urn:w?f"))
     one("a chain and a circle", resource("Basic", "1", x={"reference": "Basic/2"}), resource("Basic", "2", x={"reference": "Basic/3"}), resource("Basic", "3", x=[{"reference": "Basic/1"}, {"reference": "Condition/a"}], text={"div": "x"}), hiv)
     for kind in ("Encounter", "Patient", "RelatedPerson", "Basic", "Unheard"):
         one(f"through {kind}", hiv, resource(kind, "1", x={"reference": "Condition/a"}), about(x={"reference": kind + "/1"}), resource(kind, "2", x="cannabis"), about(x={"reference": kind + "/2"}))
     medicine = resource("Medication", "m", code={"text": "x"}, x="free text", ingredient=[{"itemReference": {"reference": "Medication/n"}}])
-    one("a medicine", medicine, resource("Medication", "n", code=code("urn:x", "1"), medicationReference={"reference": "Medication/m"}), resource("MedicationRequest", medicationReference={"reference": "Medication/n"}), resource("MedicationRequest", medicationReference=[{"reference": "Medication/m"}, {"reference": "Medication/z"}], text="x"),
+    one("a medicine", medicine, resource("Medication", "n", code=code("urn:x", "1"), medicationReference={"reference": "Medication/m"}), resource("MedicationRequest", medicationReference={"reference": "Medication/n"}, text={"div": "x"}), resource("MedicationRequest", medicationReference=[{"reference": "Medication/m"}, {"reference": "Medication/z"}], text="x"),
         resource("List", medicationReference={"reference": "Medication/m"}))
     many = [resource("Medication", i, identifier={"value": "v"}, code=code(icd, "J45"), x=[{"code": "c", "system": f"urn:{i}:{n}"} for n in range(19)]) for i in ("m", "n")]
     one("medicines of many kinds", *many, *(resource("MedicationRequest", medicationReference=r) for r in ({"reference": "m"}, {"identifier": {"value": "v"}}, [{"reference": "m"}, {"reference": "n"}])), resource("MedicationRequest", x="a b", medicationReference={"reference": "?identifier=|v"}))
@@ -759,8 +762,8 @@ def by_hand():
     def csv_of(*rows): return "system,code,says,what,source,date\n" + "".join(",".join(r) + ",what,source,2026-01-31\n" for r in rows)
     there = [resource("Condition", code=code(system, c)) for system in ("http://x.example/s", "http://hl7.org/fhir/sid/z", icd, "urn:oid:2.16.840.1.113883.6.3", loinc, "") for c in ("J45", "B20", "X", ".")]
     for rows in ([("http://x.example/s", "*", "plain")], [("HTTPS://X.example/S/|1", "j4*", "hiv"), ("http://x.example/s", "X", "plain")], [("http://hl7.org/fhir/sid/z", "*", "plain"), ("http://hl7.org/fhir/sid/z", "J45", "unclassified")], [("icd-10", "J45", "genetic"), (icd, "B20", "plain")],
-                 [(loinc, "*", "plain"), (loinc, "J4*", "violence")], [("words", "example*", "violence"), ("words", "sid", "unclassified")]):
-        one(f"a table of {rows}", *there, about(text={"div": "sid"}, id="t"), table=csv_of(*rows))
+                 [(loinc, "*", "plain"), (loinc, "J4*", "violence")], [("words", "example*", "violence"), ("words", "unheard*", "unclassified")]):
+        one(f"a table of {rows}", *there, about(text={"div": "unheard of"}, id="t"), table=csv_of(*rows))
     return cases
 
 
