@@ -440,7 +440,7 @@ func (c *chooser) file(m *payload.Metadata, named bool) (why string) {
 // mayBeFHIR reports whether a file that was not split may hold FHIR, by what was found out
 // when it was added and, if nobody looked, by its name.
 func mayBeFHIR(whole, name string) bool {
-	ext := strings.ToLower(filepath.Ext(name))
+	ext := filepath.Ext(strings.TrimSuffix(strings.ToLower(name), ".gz"))
 	return whole == payload.WholeFHIR || whole == "" && (ext == ".json" || ext == ".ndjson")
 }
 

@@ -1025,6 +1025,22 @@ func TestPlanTells(t *testing.T) {
 	}
 }
 
+// What nobody looked into when it was added is judged by its name, as FHIR is told.
+func TestMayBeFHIR(t *testing.T) {
+	for _, tt := range []struct {
+		whole, file string
+		want        bool
+	}{
+		{"", "bundle.json", true}, {"", "Bundle.JSON", true}, {"", "lines.ndjson", true}, {"", "bundle.json.gz", true}, {"", "lines.NDJSON.GZ", true},
+		{"", "scan.pdf", false}, {"", "json", false}, {"", "scan.gz", false},
+		{payload.WholeFHIR, "scan.pdf", true}, {payload.WholeFile, "values.json", false}, {payload.WholeFile, "values.json.gz", false},
+	} {
+		if got := (&wallet.Record{Whole: tt.whole, File: tt.file}).MayBeFHIR(); got != tt.want {
+			t.Errorf("%q, %s: %t", tt.whole, tt.file, got)
+		}
+	}
+}
+
 // A consent of parts does not make one of the whole needless, nor the other way round.
 func TestPartsOverlap(t *testing.T) {
 	p := newPartTown(t, canaryFile(0))
