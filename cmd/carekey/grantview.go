@@ -384,9 +384,9 @@ func goesText(j *wallet.JudgedPart) string {
 	case "":
 		return "yes"
 	case health.WhySensitive:
-		return joined(j.Sensitive)
+		return cmp.Or(joined(j.Sensitive), "sensitive") // a narrative stays since its resource does
 	case health.WhyUnclassified:
-		return "unclassified: " + strings.Join(j.Unclassified, ", ")
+		return strings.TrimSuffix("unclassified: "+strings.Join(j.Unclassified, ", "), ": ")
 	case health.WhyCategory:
 		return "other category"
 	case health.WhyDate:

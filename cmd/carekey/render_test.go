@@ -145,11 +145,13 @@ func TestPreviewFits(t *testing.T) {
 	unknown.Unclassified = []string{"code system https://clinic.example/codes", "free text", "a kind of \x1b[0m its own"}
 	text := entry("documents", "", health.WhyDocuments)
 	text.Text = true
+	kept := entry("documents", "", health.WhyUnclassified)
+	kept.Text = true
 	long := strings.Repeat("long \x1b[31mname ", 20)
 	full := judged(long, entry("problems", "Asthma", ""), entry("medications", long, ""), entry("allergies", "", ""), entry("immunizations", "", ""), entry("labs", "", ""),
 		entry("vitals", "", ""), entry("images", "", ""), entry("claims", "", ""), entry("demographics", "", ""), entry("other", "", "", health.Sensitivities()...),
 		entry("problems", long, health.WhySensitive, health.Sensitivities()...), entry("documents", "", health.WhyDocuments), entry("labs", "", health.WhyDate),
-		entry("labs", "", health.WhyWithout), entry("vitals", "", health.WhyCategory), unknown, text)
+		entry("labs", "", health.WhyWithout), entry("vitals", "", health.WhyCategory), unknown, text, kept)
 	whole := wallet.RecordPlan{Record: wallet.Record{ID: contract.ID{9}, Title: long, Category: "labs", Version: 12, Whole: payload.WholeFile}, Whole: true}
 	p := &wallet.GrantPlan{
 		To: wallet.Contact{Name: strings.Repeat("W", 64), Address: address}, Purpose: wallet.Treatment, NotBefore: hourOf(t, "2026-12-01T05:00:00Z"),
@@ -191,7 +193,7 @@ func TestPreviewFits(t *testing.T) {
 	p.Warnings = []wallet.Warning{{Kind: "unverified"}, {Kind: "long"}}
 	check("with warnings", 24)
 	all := sections(p, nil, 80)
-	for _, want := range []string{"text of part 16", "unclassified: ", "outside the dates", "left out", "other category", "NOT ", "   1  Asthma"} {
+	for _, want := range []string{"text of part 16", "  unclassified\n", "unclassified: ", "outside the dates", "left out", "other category", "NOT ", "   1  Asthma"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("no %q in the list:\n%.3000s", want, all)
 		}
