@@ -5,6 +5,8 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -356,4 +358,64 @@ func FuzzParseRole(f *testing.F) {
 			t.Fatalf("%v: %+v, and then %+v", err, r, same)
 		}
 	})
+}
+
+// The last digit of every LOINC code and every SNOMED CT id is that which the digits before it
+// make (LOINC Users' Guide, Luhn's; SNOMED CT, Verhoeff's): a slip of the pen names nothing, or
+// another thing.
+func TestOwnCodesCheck(t *testing.T) {
+	times := [10][10]int{{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, {1, 2, 3, 4, 0, 6, 7, 8, 9, 5}, {2, 3, 4, 0, 1, 7, 8, 9, 5, 6}, {3, 4, 0, 1, 2, 8, 9, 5, 6, 7}, {4, 0, 1, 2, 3, 9, 5, 6, 7, 8},
+		{5, 9, 8, 7, 6, 0, 4, 3, 2, 1}, {6, 5, 9, 8, 7, 1, 0, 4, 3, 2}, {7, 6, 5, 9, 8, 2, 1, 0, 4, 3}, {8, 7, 6, 5, 9, 3, 2, 1, 0, 4}, {9, 8, 7, 6, 5, 4, 3, 2, 1, 0}}
+	verhoeff := func(code string) bool {
+		sum := 0
+		for i := range code {
+			digit := int(code[len(code)-1-i] - '0')
+			for range i % 8 {
+				digit = [10]int{1, 5, 7, 6, 2, 8, 3, 0, 9, 4}[digit]
+			}
+			sum = times[sum][digit]
+		}
+		return sum == 0
+	}
+	luhn := func(code string) bool {
+		code = strings.ReplaceAll(code, "-", "")
+		sum := 0
+		for i := range code {
+			digit := int(code[len(code)-1-i]-'0') * (1 + i%2)
+			sum += digit/10 + digit%10
+		}
+		return sum%10 == 0
+	}
+	for file, check := range map[string]func(string) bool{"snomed.csv": verhoeff, "loinc.csv": luhn} {
+		data, err := os.ReadFile(filepath.Join("tables", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for line := range strings.Lines(string(data)) {
+			if f := strings.Split(line, ","); len(f) > 1 && f[0]+".csv" == file {
+				if n++; !check(f[1]) {
+					t.Errorf("%s: %s has a digit that is wrong", file, f[1])
+				}
+			}
+		}
+		if n < 50 {
+			t.Errorf("%s: only %d codes", file, n)
+		}
+	}
+}
+
+// What ICD says of poisoning by oneself or by others it says within the code, behind what the
+// poison was: such a code goes to nobody unless it is named, also without words beside it.
+func TestLabelIntent(t *testing.T) {
+	for _, code := range []string{"T39.1X2A", "T71.113A", "T65.92XA", "X84"} {
+		c, err := Split([]byte(`{"resourceType":"Condition","code":{"coding":[{"system":"http://hl7.org/fhir/sid/icd-10-cm","code":"` + code + `"}]}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := BuiltIn().Label(c, nil)[0]
+		if goes, _ := (&Selection{}).Judge(&l); goes {
+			t.Errorf("%s goes without being named", code)
+		}
+	}
 }
