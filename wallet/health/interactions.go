@@ -324,8 +324,12 @@ func (t *interactionTable) allergic(a, medicine ViewItem) string {
 	for _, c := range a.Codes {
 		penicillin = penicillin || slices.Contains(penicillins, c.System+"|"+c.Code)
 	}
-	for _, w := range nameWords(a.Name) {
-		penicillin = penicillin || w == "penicillin" || w == "penicillins" || w == "penicilline"
+	names := append([]string{a.Name}, a.Also...)
+	for _, c := range a.Codes {
+		names = append(names, c.Display)
+	}
+	for _, w := range nameWords(strings.Join(names, " ")) {
+		penicillin = penicillin || slices.Contains([]string{"penicillin", "penicillins", "penicilline", "pénicilline", "pénicillines", "penicilina", "penicilinas", "penicillina"}, w)
 	}
 	for _, in := range medicine.Ingredients {
 		if penicillin && t.penicillin[in] {

@@ -2,6 +2,7 @@ package health
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"slices"
 	"strconv"
 	"strings"
@@ -119,7 +120,10 @@ func (it *viewItem) keys(looking bool) (out []string) {
 	}
 	value := ""
 	if it.Type == "Observation" {
-		value = it.value
+		if value = it.value; len(value) > 64 {
+			sum := sha256.Sum256([]byte(value))
+			value = string(sum[:])
+		}
 	}
 	for _, code := range it.codes {
 		code = it.Type + "\x00" + code + "\x00" + value + "\x00"

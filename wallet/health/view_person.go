@@ -23,6 +23,14 @@ type viewWho struct {
 	nobody  bool     // the file does not say whose it is
 	entries int      // that are theirs
 	seq     int      // among those of the file
+	words   []string // latinWords of names, after the first time
+}
+
+func (w *viewWho) latin() []string {
+	if w.words == nil {
+		w.words = append([]string{}, uniq(latinWords(w.names))...)
+	}
+	return w.words
 }
 
 // whos are the persons of one file.
@@ -53,8 +61,8 @@ func (w *whos) patient(key string, res *entered) *viewWho {
 	}
 	who := w.add(key)
 	who.known = true
-	who.ids = identifiersOf(res.objs("identifier"))
-	for _, n := range res.objs("name") {
+	who.ids = identifiersOf(firstOf(res.objs("identifier")))
+	for _, n := range firstOf(res.objs("name")) {
 		if s := humanName([]tree{n}); s != "" {
 			who.names = append(who.names, s)
 		}
@@ -73,6 +81,12 @@ func (w *whos) patient(key string, res *entered) *viewWho {
 	}
 	return who
 }
+
+// maxNamed is how many names and identifiers of one person, or identifiers of one thing,
+// are looked at.
+const maxNamed = 100
+
+func firstOf(list []tree) []tree { return list[:min(len(list), maxNamed)] }
 
 func identifiersOf(list []tree) (out []Identifier) {
 	for _, id := range list {
@@ -189,8 +203,8 @@ func (w *viewWho) contradiction(o *viewWho) string {
 			}
 		}
 	}
-	a, b := latinWords(w.names), latinWords(o.names)
-	if w.known && o.known && len(a) > 0 && len(b) > 0 && !slices.ContainsFunc(a, func(s string) bool { return slices.Contains(b, s) }) {
+	a, b := w.latin(), o.latin()
+	if w.known && o.known && len(a) > 0 && len(b) > 0 && !shares(a, b) {
 		return "different names"
 	}
 	return ""

@@ -49,6 +49,25 @@ func (t tree) num(key string) string {
 	return n.String()
 }
 
+// maxCodings is how many codings of one thing are looked at.
+const maxCodings = 100
+
+// unspecific reports whether a code says that something is, and not what: two things that
+// have it in common may be anything. The codes of SNOMED CT are, in our own words: allergy;
+// to a substance; a propensity to reactions, to a substance, to a medicine, to food; allergy
+// to a medicine, to food, by the environment; intolerance; to food; to a medicine.
+func (c ViewCode) unspecific() bool {
+	switch c.System {
+	case "http://terminology.hl7.org/CodeSystem/v3-NullFlavor", "http://hl7.org/fhir/v3/NullFlavor", "urn:oid:2.16.840.1.113883.5.1008",
+		"http://terminology.hl7.org/CodeSystem/data-absent-reason", "http://hl7.org/fhir/data-absent-reason":
+		return true
+	case sysSNOMED:
+		return slices.Contains([]string{"106190000", "419199007", "420134006", "418038007", "419511003", "418471000",
+			"416098002", "414285001", "426232007", "782197009", "235719002", "59037007"}, c.Code)
+	}
+	return false
+}
+
 // codeable is a CodeableConcept.
 type codeable struct {
 	codes []ViewCode // with a system and a code
@@ -67,7 +86,10 @@ func (t tree) concepts(key string) (out []codeable) {
 func conceptOf(t tree) (c codeable) {
 	c.name = t.str("text")
 	var display, code string
-	for _, x := range t.objs("coding") {
+	for i, x := range t.objs("coding") {
+		if i == maxCodings {
+			break
+		}
 		got := ViewCode{x.str("system"), x.str("code"), x.str("display")}
 		if chosen, _ := x["userSelected"].(bool); display == "" || chosen && got.Display != "" {
 			display = got.Display
@@ -178,6 +200,8 @@ type entered struct {
 	url   string // fullUrl; "" if none
 	typ   string
 	base  string // what relative references are relative to; "" if it is not known
+
+	inside map[string]tree // contained, by id; nil before it was asked for
 }
 
 // within finds what references in a file name.
@@ -208,7 +232,9 @@ func (r *viewRead) resources(cut *Cut) {
 			res.base = base + "/"
 		}
 		in.all = append(in.all, res)
-		if res.url != "" {
+		if _, again := in.byURL[res.url]; again {
+			in.byURL[res.url] = nil // it names neither
+		} else if res.url != "" {
 			in.byURL[res.url] = res
 		}
 		if res.str("id") != "" {
@@ -228,12 +254,19 @@ func (r *viewRead) resources(cut *Cut) {
 func (in *within) find(from *entered, reference string) *entered {
 	reference, _, _ = strings.Cut(reference, "/_history/")
 	if id, ok := strings.CutPrefix(reference, "#"); ok {
-		for _, c := range from.objs("contained") {
-			if c.str("id") == id && id != "" {
-				return &entered{tree: c, entry: from.entry, typ: c.str("resourceType"), base: from.base}
+		if from.inside == nil {
+			from.inside = map[string]tree{}
+			for _, c := range from.objs("contained") {
+				if id := c.str("id"); from.inside[id] == nil {
+					from.inside[id] = c
+				}
 			}
 		}
-		return nil
+		c := from.inside[id]
+		if c == nil || id == "" {
+			return nil
+		}
+		return &entered{tree: c, entry: from.entry, typ: c.str("resourceType"), base: from.base, inside: from.inside}
 	}
 	if found := in.byURL[reference]; found != nil {
 		return found
@@ -241,14 +274,16 @@ func (in *within) find(from *entered, reference string) *entered {
 	if found := in.byURL[from.base+reference]; found != nil && from.base != "" {
 		return found
 	}
-	if named := in.byName[reference]; len(named) == 1 {
-		return named[0]
+	if named := in.byName[reference]; len(named) == 1 && (from.base == "" || named[0].base == "" || from.base == named[0].base) {
+		return named[0] // on another server the same name is another's
 	}
 	return nil
 }
 
 // refName is what a Reference says of whom it names, in words; "" if nothing.
-func (in *within) refName(from *entered, ref tree) string {
+func (in *within) refName(from *entered, ref tree) string { return in.nameOf(from, ref, true) }
+
+func (in *within) nameOf(from *entered, ref tree, further bool) string {
 	if s := ref.str("display"); s != "" {
 		return s
 	}
@@ -265,7 +300,10 @@ func (in *within) refName(from *entered, ref tree) string {
 		}
 		return ""
 	case "PractitionerRole":
-		return cmp.Or(in.refName(found, found.obj("practitioner")), in.refName(found, found.obj("organization")))
+		if !further { // it may lead to itself
+			return ""
+		}
+		return cmp.Or(in.nameOf(found, found.obj("practitioner"), false), in.nameOf(found, found.obj("organization"), false))
 	}
 	return humanName(found.objs("name"))
 }
@@ -310,7 +348,7 @@ func (r *viewRead) resource(res *entered, in *within, whos *whos) {
 		r.others = append(r.others, viewOther{it.who, res.typ})
 		return
 	}
-	for _, id := range res.objs("identifier") {
+	for _, id := range firstOf(res.objs("identifier")) {
 		if s, v := id.str("system"), id.str("value"); s != "" && v != "" {
 			it.ids = append(it.ids, s+"|"+v)
 		}
@@ -326,7 +364,9 @@ func (r *viewRead) resource(res *entered, in *within, whos *whos) {
 		return
 	}
 	for _, c := range it.Codes {
-		it.codes = append(it.codes, c.System+"|"+c.Code)
+		if !c.unspecific() {
+			it.codes = append(it.codes, c.System+"|"+c.Code)
+		}
 	}
 	slices.Sort(it.codes)
 	it.codes = slices.Compact(it.codes)
@@ -389,6 +429,16 @@ func (v reading) status(gone ...string) {
 		v.item.Status = []string{s}
 		v.item.gone = slices.Contains(gone, s)
 	}
+	for _, key := range []string{"notGiven", "wasNotGiven", "notDone", "notPerformed", "wasNotTaken"} { // before R4
+		if no, _ := v.tree[key].(bool); no {
+			v.item.gone = true
+			v.detail("not done, says the source")
+		}
+	}
+	if v.str("taken") == "n" {
+		v.item.gone = true
+		v.detail("not taken, says the source")
+	}
 	if v.item.gone {
 		v.detail(v.concept("statusReason").name)
 	}
@@ -417,7 +467,7 @@ func (v reading) absent(c codeable, section string, when string, whose ...string
 			}
 		}
 	}
-	if what == "" {
+	if what == "" || v.withdrawn() {
 		return false
 	}
 	v.by(whose...)
@@ -426,6 +476,34 @@ func (v reading) absent(c codeable, section string, when string, whose ...string
 	}
 	v.statement(section, what, c.name, scope, v.item.Copies[0].By, when, v.entry)
 	return true
+}
+
+// word is a code of FHIR's own, in a CodeableConcept of R4 or by itself as before that. Which
+// of several codings is the one is not known: wanted is preferred.
+func (t tree) word(key string, wanted ...string) string {
+	c := t.concept(key)
+	for _, x := range t.obj(key).objs("coding") {
+		if slices.Contains(wanted, x.str("code")) {
+			return x.str("code")
+		}
+	}
+	name := cmp.Or(t.str(key), c.name)
+	if plain := strings.ReplaceAll(strings.ToLower(name), " ", "-"); slices.Contains(wanted, plain) {
+		return plain
+	}
+	return cmp.Or(c.code(), name)
+}
+
+// saysNothing reports whether what is listed is a statement that there is nothing.
+func (v reading) saysNothing() bool {
+	return slices.ContainsFunc(v.item.Codes, func(c ViewCode) bool { return absences[c.System+"|"+c.Code].what != "" })
+}
+
+// withdrawn reports whether a source says that its resource is not so, or no longer.
+func (v reading) withdrawn() bool {
+	return v.word("status", "entered-in-error") == "entered-in-error" ||
+		slices.Contains([]string{"entered-in-error", "refuted"}, v.word("verificationStatus", "entered-in-error", "refuted")) ||
+		slices.Contains([]string{"inactive", "resolved"}, v.word("clinicalStatus"))
 }
 
 // absence is a code that says something of a whole section.
@@ -485,13 +563,15 @@ var readers = map[string]func(reading){
 // clinical sets the two statuses of a problem or an allergy.
 func (v reading) clinical() {
 	v.item.Recorded = cmp.Or(v.date("recordedDate"), v.date("assertedDate"))
-	if c := v.concept("clinicalStatus"); c.name != "" {
-		v.item.Status = []string{cmp.Or(c.code(), c.name)}
+	if s := v.word("clinicalStatus"); s != "" {
+		v.item.Status = []string{s}
 	}
-	if c := v.concept("verificationStatus"); c.name != "" {
-		s := cmp.Or(c.code(), c.name)
+	if s := v.word("verificationStatus", "entered-in-error", "refuted"); s != "" {
 		v.item.Verification = []string{s}
 		v.item.gone = s == "entered-in-error" || s == "refuted"
+	}
+	if v.saysNothing() && v.withdrawn() {
+		v.item.gone = true
 	}
 	v.by("recorder", "asserter")
 }
@@ -607,6 +687,10 @@ func (v reading) medicine() {
 		v.detail("a " + s + ", not an order")
 	}
 	it.Current = !slices.Contains([]string{"completed", "stopped", "cancelled"}, v.str("status"))
+	if it.Type == "MedicationDispense" && v.str("status") == "completed" { // what was handed out is not used up by that
+		it.Current = true
+		v.detail("handed out, and whether it is still taken is not said")
+	}
 	it.holds = v.str("status") == "active"
 	doses := v.objs("dosage")
 	if len(doses) == 0 {
@@ -738,6 +822,7 @@ func (v reading) document() {
 	v.item.Name = cmp.Or(v.str("description"), v.item.Name)
 	v.item.When = v.date("date")
 	v.status("entered-in-error")
+	v.item.gone = v.item.gone || v.str("docStatus") == "entered-in-error"
 	for _, c := range v.objs("content") {
 		a := c.obj("attachment")
 		v.detail(strings.Join(slices.DeleteFunc([]string{a.str("title"), a.str("contentType"), "not shown"}, func(s string) bool { return s == "" }), ", "))
@@ -765,6 +850,9 @@ func (v reading) composition() {
 	v.item.When = v.date("date")
 	v.status("entered-in-error")
 	v.by("author", "custodian")
+	if v.item.gone {
+		return // what it says of its sections is withdrawn too
+	}
 	who := v.item.Copies[0].By
 	var walk func(list []tree, depth int)
 	walk = func(list []tree, depth int) {

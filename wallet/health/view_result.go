@@ -25,8 +25,10 @@ func (v reading) result() {
 		}
 	}
 	slices.Sort(it.Category)
-	if len(v.objs("focus")) > 0 {
+	focus := ""
+	if of := v.objs("focus"); len(of) > 0 {
 		v.detail("about something or somebody else, says the source")
+		focus = "\x00focus " + cmp.Or(of[0].str("reference"), of[0].str("display"))
 	}
 	v.value(v.tree, it)
 	var parts, compared []string
@@ -64,7 +66,8 @@ func (v reading) result() {
 			it.Value = "value not here"
 		}
 	}
-	it.Group = groupOf(it.Name, it.Codes)
+	it.Group = groupOf(it.Name, it.Codes) + focus // no series of two
+	it.value += focus
 	if it.key != "" {
 		it.key = it.Group + "\x00" + it.key
 	}
@@ -113,14 +116,16 @@ func (v reading) value(from tree, it *viewItem) {
 	if it.Range == "" {
 		v.ranges(from, it, nil, 0, false)
 	}
+	var says []string
 	for _, c := range from.concepts("interpretation") {
-		s := interpretation(c)
-		switch {
-		case s == "":
-		case s == "normal" && (it.Flag == "low" || it.Flag == "high"):
-			it.Flag = "normal, says the source, and " + it.Flag + " by its range"
-		default:
-			it.Flag = s // the source's own word goes before ours
+		says = append(says, interpretation(c))
+	}
+	if s := strings.Join(listed(says), ", "); s != "" {
+		against := map[string]string{"low": "high", "high": "low"}[it.Flag]
+		if against != "" && (s == "normal" || strings.HasSuffix(s, against)) {
+			it.Flag = s + ", says the source, and " + it.Flag + " by its range"
+		} else {
+			it.Flag = s // the source's own words go before ours
 		}
 	}
 }
@@ -152,6 +157,14 @@ func (v reading) ranges(from tree, it *viewItem, q tree, n float64, numeric bool
 			continue
 		}
 		all = append(all, r)
+	}
+	if len(all) == 0 { // there are others, such as what a treatment aims at
+		var texts []string
+		for _, r := range from.objs("referenceRange") {
+			texts = append(texts, strings.TrimSpace(rangeText(r)+" ("+r.concept("type").name+")"))
+		}
+		it.Range = strings.Join(texts, " or ")
+		return
 	}
 	if len(all) != 1 {
 		var texts []string
@@ -246,6 +259,9 @@ func numberText(s string) string {
 func groupOf(name string, codes []ViewCode) string {
 	best := ""
 	for _, c := range codes {
+		if c.unspecific() {
+			continue
+		}
 		key := c.System + "|" + c.Code
 		if c.System == sysLOINC {
 			key = "\x00" + key // before all others
