@@ -188,8 +188,8 @@ func withinRole(r *health.Role, p *GrantPlan, now contract.Hour) error {
 // has reports whether a plan gives something of a category.
 func (p *GrantPlan) has(k payload.Category) bool {
 	return slices.ContainsFunc(p.Records, func(r RecordPlan) bool {
-		if len(r.Judged) == 0 {
-			return r.Category == k
+		if (len(r.Judged) == 0 || r.Whole) && r.Category == k {
+			return true
 		}
 		return slices.ContainsFunc(r.Judged, func(j JudgedPart) bool { return j.Stays == "" && j.Category == k })
 	})

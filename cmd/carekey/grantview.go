@@ -239,6 +239,7 @@ func recordText(r *wallet.RecordPlan) string {
 		line += fmt.Sprintf(" (%s, %s)", r.Category, r.Date)
 	case r.Whole:
 		line += fmt.Sprintf(" (%s)", r.Category)
+	case r.Judged == nil: // nobody knows what is in it
 	default:
 		line = fmt.Sprintf("%s of %s of %s", thousands(goes), plural(all, "entry", "entries"), line)
 	}
@@ -423,7 +424,7 @@ func sections(p *wallet.GrantPlan, only func(*wallet.JudgedPart) bool, columns i
 			}
 			head := recordText(r)
 			if n == 1 && r.Judged == nil {
-				head = fmt.Sprintf("NOT %s: %s", head, r.Why)
+				head = fmt.Sprintf("NOT %s: %s", head, strings.ReplaceAll(r.Why, "-", " "))
 			}
 			fmt.Fprintln(&b, head)
 			if rows > 0 {
