@@ -133,6 +133,7 @@ type chooser struct {
 	named map[contract.ID]bool // by their ids
 	all   bool
 	sel   health.Selection // with its role applied
+	alone bool             // whom a record is about was asked for by itself
 	kinds []string         // see GrantRequest
 }
 
@@ -141,7 +142,9 @@ func (gs Grants) chooser(r GrantRequest, role *health.Role) (*chooser, error) {
 	if err := checkSelection(&r.Select); err != nil {
 		return nil, err
 	}
+	c.alone = slices.Contains(c.sel.Categories, health.Demographics)
 	if role != nil {
+		c.alone = c.alone || len(c.sel.Categories) == 0 && slices.Contains(role.Categories, health.Demographics)
 		if c.sel = r.Select.By(*role); len(payload.Marshal(role.Name))-len(`""`) > payload.MaxWord {
 			return nil, badInput("role", role.Name, fmt.Sprintf("has a name of more than %d bytes, which a consent has no room for", payload.MaxWord))
 		}
@@ -405,7 +408,7 @@ func (c *chooser) parts(r *RecordPlan, of *recordParts) {
 		}
 	}
 	// Whom it is about goes along with something, and not alone.
-	if c.narrow() && !slices.Contains(c.sel.Categories, health.Demographics) &&
+	if c.narrow() && !c.alone &&
 		!slices.ContainsFunc(r.Judged, func(j JudgedPart) bool { return j.Stays == "" && !j.Text && j.Category != health.Demographics }) {
 		for _, i := range r.Given {
 			r.Judged[i].Stays = health.WhyCategory
