@@ -131,8 +131,8 @@ func preview(p *wallet.GrantPlan, role *health.Role, g ground, records, lines in
 		rows.Add("role", inLines(roleText(role, p), lines))
 	}
 	rows.Add("may open", givenText(p, records, lines))
-	if stays := keptText(p); stays != "" {
-		rows.Add("stays", inLines(stays, lines))
+	if stays := keptIn(p, lines); stays != "" {
+		rows.Add("stays", stays)
 	}
 	why := p.Purpose.Word()
 	if p.NotBefore != 0 {
@@ -206,7 +206,7 @@ func givenText(p *wallet.GrantPlan, records, lines int) string {
 		out = append(out, inLines("in it "+counted(categories)+textsText(p, true), lines))
 	}
 	if s := tally(p, goingBy(sensitiveOf)); len(s) > 0 {
-		out = append(out, inLines("SENSITIVE: "+inWords(s), lines))
+		out = append(out, inLines("SENSITIVE: "+inWords(s), max(lines, 3))) // which is room for all
 	}
 	if n := tally(p, goingBy(unknownOf)); len(n) > 0 {
 		out = append(out, inLines("NOT UNDERSTOOD: "+inWords(n), lines))
@@ -268,9 +268,32 @@ func textsText(p *wallet.GrantPlan, goes bool) string {
 	return plural(n, "text", "texts") + " in words (documents)"
 }
 
+// keptIn is what keptText says in at most so many lines. That a record stays is said
+// before what each of several entries is.
+func keptIn(p *wallet.GrantPlan, lines int) string {
+	first, rest := kept(p, 2)
+	for kinds := 1; kinds >= 0 && strings.Count(wrapped(strings.Join(first, "; "), 66), "\n") >= lines; kinds-- {
+		first, rest = kept(p, kinds)
+	}
+	return inLines(strings.Join(append(first, rest...), "; "), lines)
+}
+
 // keptText counts what was meant and stays, by why; "" if nothing does.
 func keptText(p *wallet.GrantPlan) string {
+	first, rest := kept(p, 2)
+	return strings.Join(append(first, rest...), "; ")
+}
+
+// kept is the same in pieces: what a person must know first, and the rest. With kinds of 1
+// it is not said what is not understood, and with 0 not what is sensitive either.
+func kept(p *wallet.GrantPlan, kinds int) (first, rest []string) {
 	var out []string
+	in := func(least int, cs []wallet.Count) string {
+		if kinds < least {
+			return ""
+		}
+		return " (" + inWords(cs) + ")"
+	}
 	number := map[string]int{}
 	for _, c := range tally(p, func(j *wallet.JudgedPart) []string { return []string{j.Stays} }) {
 		number[c.Of] = c.Number
@@ -285,12 +308,12 @@ func keptText(p *wallet.GrantPlan) string {
 			return p.Scope != nil && slices.Contains(p.Scope.Sensitive, string(s))
 		})
 	}
-	add(health.WhySensitive, "sensitive ("+inWords(tally(p, stayingBy(health.WhySensitive, notNamed)))+")")
-	add(health.WhyUnclassified, "unclassified ("+inWords(tally(p, stayingBy(health.WhyUnclassified, unknownOf)))+")")
+	add(health.WhySensitive, "sensitive"+in(1, tally(p, stayingBy(health.WhySensitive, notNamed))))
+	add(health.WhyUnclassified, "unclassified"+in(2, tally(p, stayingBy(health.WhyUnclassified, unknownOf))))
 	for _, l := range []struct{ why, one, many string }{
-		{wallet.WhyNotSplit, "record that is FHIR and could not be split", "records that are FHIR and could not be split"},
+		{wallet.WhyNotSplit, "record of FHIR that was not split", "records of FHIR that were not split"},
 		{wallet.WhyEarlier, "record that may be FHIR, and was added before carekey looked", "records that may be FHIR, and were added before carekey looked"},
-		{wallet.WhyMissing, "record that the store does not describe", "records that the store does not describe"},
+		{wallet.WhyMissing, "record that the store has lost", "records that the store has lost"},
 		{health.WhyDate, "record outside the dates, or without one", "records outside the dates, or without one"},
 		{health.WhyWithout, "record that you left out", "records that you left out"},
 		{health.WhyCategory, "record of another category", "records of other categories"},
@@ -309,6 +332,7 @@ func keptText(p *wallet.GrantPlan) string {
 			out = append(out, says+")")
 		}
 	}
+	first, out = out, nil
 	add(health.WhyDocuments, "of documents")
 	if texts := textsText(p, false); texts != "" {
 		out = append(out, texts)
@@ -316,7 +340,7 @@ func keptText(p *wallet.GrantPlan) string {
 	add(health.WhyDate, "outside the dates, or without one")
 	add(health.WhyWithout, "that you left out")
 	add(health.WhyCategory, "of other categories")
-	return strings.Join(out, "; ")
+	return first, out
 }
 
 // cautions are what a person should think of before she signs, each in lines of its own.

@@ -175,7 +175,7 @@ func TestPreviewFits(t *testing.T) {
 				t.Errorf("%s: %d columns: %s", what, utf8.RuneCountInString(line), line)
 			}
 		}
-		for _, want := range []string{"BEYOND its bounds (at most 365 days, for treatment): ", "SENSITIVE: ", "This is not anonymous", "(here: in 52 of 59)", "are not in this grant", "NOT VERIFIED", "at any time", "18 sensitive ("} {
+		for _, want := range []string{"BEYOND its bounds (at most 365 days, for treatment): ", "SENSITIVE: ", "This is not anonymous", "(here: in 52 of 59)", "are not in this grant", "NOT VERIFIED", "at any time", "18 sensitive"} {
 			if want = strings.Replace(want, "18 ", fmt.Sprint(len(p.Records)-1)+" ", 1); !strings.Contains(strings.Join(strings.Fields(text), " "), want) {
 				t.Errorf("%s: no %q in:\n%s", what, want, text)
 			}
@@ -192,6 +192,18 @@ func TestPreviewFits(t *testing.T) {
 	check("many records", 24)
 	p.Warnings = []wallet.Warning{{Kind: "unverified"}, {Kind: "long"}}
 	check("with warnings", 24)
+	// However short it is: each sensitivity that goes has its word, and a record of which
+	// nobody knows what is in it is said to stay.
+	p.Left = p.Left[:1]
+	short := strings.Join(strings.Fields(preview(p, &role, ground{}, 1, 1)), " ")
+	for _, s := range health.Sensitivities() {
+		if !strings.Contains(short[:strings.Index(short, "stays")], " 21 "+string(s)) {
+			t.Errorf("%s goes, and is not named:\n%s", s, short)
+		}
+	}
+	if !strings.Contains(short, "1 record of FHIR that was not") {
+		t.Errorf("a record that stays is not named:\n%s", short)
+	}
 	all := sections(p, nil, 80)
 	for _, want := range []string{"text of part 16", "  unclassified\n", "unclassified: ", "outside the dates", "left out", "other category", "NOT ", "   1  Asthma"} {
 		if !strings.Contains(all, want) {
