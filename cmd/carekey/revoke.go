@@ -188,7 +188,9 @@ func revocationText(r wallet.Revocation) string {
 	}
 	var names []string
 	for _, v := range c.Records {
-		names = append(names, cli.Clean(fmt.Sprintf("%s, version %d", v.Title, v.Version)))
+		version := v.Version
+		v.Version = 1 // of which a title does not say it
+		names = append(names, cli.Clean(fmt.Sprintf("%s, version %d", titleOf(v), version)))
 	}
 	exposure := [2]string{"opened", openedText(0, "") + ": " + strings.Join(names, "\n")}
 	if c.Openings > 0 {
