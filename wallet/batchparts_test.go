@@ -108,6 +108,18 @@ func TestBatchParts(t *testing.T) {
 		t.Errorf("%+v, %s", p.Choices[0].Parts, said(p))
 	}
 
+	// Of what is sensitive in two ways and named by one, the other is what was not named.
+	if _, err := w.Records().Correct(context.Background(), id, []int{4}, health.Correction{Add: []health.Sensitivity{health.Genetic}}); err != nil {
+		t.Fatal(err)
+	}
+	p = plan("to,records,with,until\nAnn,"+id+",mental-health,2026-12-30\n", false)
+	if !strings.Contains(said(p), "sensitive 2 genetic 2.1") {
+		t.Error(said(p))
+	}
+	if _, err := w.Records().Correct(context.Background(), id, []int{4}, health.Correction{Drop: []health.Sensitivity{health.Genetic}}); err != nil {
+		t.Fatal(err)
+	}
+
 	// Nothing of a row goes: that is said, and the others are carried out.
 	p = plan("to,role,records,until\nAnn,insurer,,2026-12-01\nBob,psychiatrist,"+id+",2026-12-01\n", false)
 	is(p, 4, 1, "3 grant Bob record.1 treatment until 2026-12-02 overlap")

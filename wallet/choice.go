@@ -40,7 +40,7 @@ type JudgedPart struct {
 const (
 	WhyNotSplit = "not-split" // it is FHIR, and could not be split
 	WhyEarlier  = "earlier"   // it may be FHIR, and was added before carekey looked
-	WhyMissing  = "missing"   // its description cannot be had
+	WhyMissing  = "missing"   // the store has lost its description or its content
 )
 
 // goes reports whether anything of the record does.
@@ -367,7 +367,11 @@ func (c *chooser) record(ctx context.Context, t *view.Thread) (RecordPlan, error
 		return r, nil
 	}
 	parts, err := c.w.Records().partsOf(ctx, t, r.Version)
-	if err != nil {
+	switch {
+	case isMissing(err) && !c.named[t.ID] && !c.all:
+		r.Why = WhyMissing // the others are not held up by it
+		return r, nil
+	case err != nil:
 		return r, err
 	}
 	if parts == nil || c.sel.Whole {

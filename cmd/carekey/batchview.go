@@ -172,6 +172,10 @@ func batchWarning(w *batch.Warning) string {
 		return "kept back, since carekey does not understand all of it: entries: " + w.Other + " (" + at + ")"
 	case wallet.WhyNotSplit, wallet.WhyEarlier:
 		return "kept back, since it may hold anything: record " + w.Other + ", which was not split (" + at + ")"
+	case wallet.WhyMissing:
+		return "not given, since the store has lost it: record " + w.Other + " (" + at + ")"
+	case "anything":
+		return "goes whole, with whatever is in it: record " + w.Other + " (" + at + ")"
 	case "whole":
 		return "goes with the whole record, and is sensitive: " + w.Other + " (" + at + ")"
 	case "missed":

@@ -147,7 +147,7 @@ func (p *planner) selectFor(s *selection, x *Row) *Problem {
 	case none:
 		return &Problem{Field: "role", Value: x.Role, Why: "no role of that name"}
 	case lost:
-		return &Problem{Field: "records", Value: fault.Get[contract.ID](missing, "id").String()[:12], Why: "the store no longer holds the description of this record"}
+		return &Problem{Field: "records", Value: fault.Get[contract.ID](missing, "id").String()[:12], Why: "the store has lost the description or the content of this record"}
 	default:
 		p.failed = cmp.Or(p.failed, err)
 		return nil
@@ -193,7 +193,9 @@ func (s *selection) say(x *Row, g *wallet.GrantPlan) {
 					unclassified++
 				case j.Stays == health.WhySensitive:
 					for _, one := range j.Sensitive {
-						sensitive[string(one)]++
+						if g.Scope == nil || !slices.Contains(g.Scope.Sensitive, string(one)) { // that was not named
+							sensitive[string(one)]++
+						}
 					}
 				case r.Whole:
 					for _, one := range j.Sensitive {
@@ -201,8 +203,11 @@ func (s *selection) say(x *Row, g *wallet.GrantPlan) {
 					}
 				}
 			}
-			if r.Why == wallet.WhyNotSplit || r.Why == wallet.WhyEarlier {
+			switch {
+			case r.Why == wallet.WhyNotSplit || r.Why == wallet.WhyEarlier || r.Why == wallet.WhyMissing:
 				warn(r.Why, r.ID.String()[:8])
+			case r.Whole && r.MayBeFHIR():
+				warn("anything", r.ID.String()[:8])
 			}
 		}
 	}

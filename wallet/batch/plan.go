@@ -109,6 +109,8 @@ const (
 //	unclassified  so many entries stay, since no table understands them
 //	not-split     the record with that id stays: it is FHIR that could not be split
 //	earlier       the record with that id stays: it may be FHIR, and was added before carekey looked
+//	missing       the record with that id stays: the store has lost it
+//	anything      the record with that id goes whole, and nobody knows what is in it
 //	whole         what is sensitive goes, since records go whole: numbers by sensitivity
 //	missed        what stays and who treats the patient might need
 //	naming        how many entries that go still say whose they are, as "52 of 59"
