@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"hash/maphash"
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -35,9 +37,9 @@ const tooDeep = "too many arrays and objects are in each other"
 type scanner struct {
 	in    []byte
 	at    int
-	build bool  // values are made; otherwise they are nil
-	built int   // how many were
-	keys  []key // of the objects that are open
+	build *built // values are made of it; nil if none are made
+	made  int    // how many were
+	keys  []key  // of the objects that are open
 	flaw  flaw
 
 	depth, deepest int // how many arrays and objects are open, and ever were
@@ -65,8 +67,12 @@ type member struct {
 // decode reads one object, which must be all that there is: maps, slices, strings,
 // bools, nil and json.Number. Keys are as they stand there. Its error is [ErrNotSplit],
 // also of an object with more than maxValues values in it, which [Split] takes.
-func decode(object []byte) (map[string]any, error) {
-	s := scanner{in: object, build: true}
+func decode(object []byte) (map[string]any, error) { return new(built).decode(object) }
+
+// decode is [decode], with the maps and lists of b, which nothing else may use any more.
+func (b *built) decode(object []byte) (map[string]any, error) {
+	s := scanner{in: object, build: b, keys: b.keys[:0]}
+	defer func() { b.keys = s.keys }()
 	if !utf8.Valid(object) {
 		return nil, ErrNotSplit.With("why", "it is not UTF-8")
 	}
@@ -117,37 +123,35 @@ func (s *scanner) end() bool {
 
 func (s *scanner) value() (v any, ok bool) {
 	from := s.at
-	if s.build {
-		if s.built++; s.built > maxValues {
+	if s.build != nil {
+		if s.made++; s.made > maxValues {
 			return nil, s.fail(s.at, "it has more values than are read")
 		}
 	}
 	switch c := s.peek(); c {
 	case '{':
-		if !s.build {
+		if s.build == nil {
 			return nil, s.object(nil, nil)
 		}
-		m := map[string]any{}
+		m := s.build.object()
 		return m, s.object(m, nil)
 	case '[':
-		list := []any{}
+		if s.build == nil {
+			return nil, s.array(func(int) bool { _, ok := s.value(); return ok })
+		}
+		open := len(s.build.open)
 		ok = s.array(func(int) bool {
 			v, ok := s.value()
-			if s.build {
-				list = append(list, v)
-			}
+			s.build.open = append(s.build.open, v)
 			return ok
 		})
-		if s.build {
-			v = list
-		}
-		return v, ok
+		return s.build.list(open), ok
 	case '"':
 		raw, escaped, ok := s.text()
-		if !ok || !s.build {
+		if !ok || s.build == nil {
 			return nil, ok
 		}
-		return unescape(raw, escaped), true
+		return s.build.text(raw, escaped), true
 	case 't':
 		return true, s.literal("true")
 	case 'f':
@@ -158,7 +162,7 @@ func (s *scanner) value() (v any, ok bool) {
 		if c != '-' && !isDigit(c) {
 			return nil, s.fail(s.at, "a value is missing")
 		}
-		if ok = s.number(); ok && s.build {
+		if ok = s.number(); ok && s.build != nil {
 			v = json.Number(s.in[from:s.at])
 		}
 		return v, ok
@@ -254,7 +258,7 @@ func (s *scanner) object(into map[string]any, each func(member) bool) bool {
 					return false
 				}
 				if into != nil {
-					into[keep(m.name)] = v
+					into[s.build.name(m.name)] = v
 				}
 			}
 			s.space()
@@ -459,10 +463,93 @@ var usual = func() map[string]string {
 	return names
 }()
 
-// keep returns a name as a string.
-func keep(name []byte) string {
+// built is what an object was made of. Whoever reads many objects, and needs each only
+// until the next, makes all of them of one: most of what they are is the same.
+type built struct {
+	objects []map[string]any
+	used    int   // of objects
+	lists   []any // the elements of all lists that are closed
+	open    []any // those of lists that are open
+	keys    []key
+	strings []any // short ones that came before, by their hashes; nil if they are not kept
+}
+
+// Bounds of what is kept for the next object.
+const (
+	keptObjects = 4096
+	keptMembers = 32 // of an object
+	keptLists   = 4096
+	keptStrings = 2048
+	keptString  = 128 // bytes
+)
+
+// reuse takes back all that was made.
+func (b *built) reuse() {
+	if len(b.objects) > keptObjects {
+		b.objects = slices.Clone(b.objects[:keptObjects])
+	}
+	for i, m := range b.objects[:min(b.used, len(b.objects))] {
+		if len(m) > keptMembers { // all of it would be cleared each time
+			b.objects[i] = map[string]any{}
+			continue
+		}
+		clear(m)
+	}
+	b.used = 0
+	if clear(b.lists); cap(b.lists) > keptLists {
+		b.lists = nil
+	}
+	if clear(b.open); cap(b.open) > keptLists {
+		b.open = nil
+	}
+	b.lists, b.open = b.lists[:0], b.open[:0]
+	if b.strings == nil {
+		b.strings = make([]any, keptStrings)
+	}
+}
+
+func (b *built) object() map[string]any {
+	if b.used == len(b.objects) {
+		b.objects = append(b.objects, map[string]any{})
+	}
+	b.used++
+	return b.objects[b.used-1]
+}
+
+// list closes the list whose elements are open[from:].
+func (b *built) list(from int) []any {
+	n := len(b.open) - from
+	if n == 0 {
+		return []any{}
+	}
+	if cap(b.lists)-len(b.lists) < n {
+		b.lists = make([]any, 0, max(n, min(2*cap(b.lists), keptLists))) // what was made of the other stays
+	}
+	at := len(b.lists)
+	b.lists = append(b.lists, b.open[from:]...)
+	clear(b.open[from:])
+	b.open = b.open[:from]
+	return b.lists[at : at+n : at+n]
+}
+
+// text is a string, made anew only if it has not just been.
+func (b *built) text(raw []byte, escaped bool) any {
+	if b.strings == nil || escaped || len(raw) > keptString {
+		return unescape(raw, escaped)
+	}
+	at := &b.strings[maphash.Bytes(stringSeed, raw)%keptStrings]
+	if s, ok := (*at).(string); !ok || s != string(raw) {
+		*at = string(raw)
+	}
+	return *at
+}
+
+var stringSeed = maphash.MakeSeed()
+
+// name returns a member's name as a string.
+func (b *built) name(name []byte) string {
 	if s, ok := usual[string(name)]; ok {
 		return s
 	}
-	return string(name)
+	return b.text(name, false).(string)
 }

@@ -82,14 +82,16 @@ type Correction struct {
 func (t *Tables) Label(c *Cut, fix func(sum crypto.Hash) (Correction, bool)) []Label {
 	r := &reader{Tables: t, strings: make(map[string]met, 8*len(c.Parts)), systems: map[string]*system{}, ids: map[string]bool{}}
 	w := &web{numbers: make(map[string]int32, 4*len(c.Parts))}
+	var b built
 	for i := range c.Parts {
 		p := &c.Parts[i]
+		b.reuse()
 		f := r.begin(i, p.Type)
 		w.all = append(w.all, f)
 		var called []string
 		if p.Text {
 			r.narrative(p)
-		} else if entry, resource, err := p.decode(); err != nil || resource == nil {
+		} else if entry, resource, err := p.decodeWith(&b); err != nil || resource == nil {
 			f.unread()
 		} else {
 			r.entry(entry, resource)

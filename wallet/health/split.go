@@ -85,7 +85,9 @@ func (p *Part) Resource() (before, after []byte) {
 
 // decode returns what the entry says: of a Bundle's entry its other members, nil
 // otherwise, and the resource without its narrative. Of a narrative both are nil.
-func (p *Part) decode() (entry, resource map[string]any, err error) {
+func (p *Part) decode() (entry, resource map[string]any, err error) { return p.decodeWith(new(built)) }
+
+func (p *Part) decodeWith(b *built) (entry, resource map[string]any, err error) {
 	if p.Text {
 		return nil, nil, nil
 	}
@@ -93,7 +95,7 @@ func (p *Part) decode() (entry, resource map[string]any, err error) {
 	if p.tail != nil {
 		body = p.Append(make([]byte, 0, p.Len()))
 	}
-	m, err := decode(body)
+	m, err := b.decode(body)
 	if err != nil || p.from == 0 {
 		return nil, m, err
 	}
