@@ -21,11 +21,11 @@ type web struct {
 
 // place is an address.
 type place struct {
-	parts []int32     // what is called so
-	from  []int32     // who points to it
-	gives uint16      // what they take over from it
-	first [8][2]int32 // of each sensitivity, the first two parts that give it; one more than their number, 0 for none
-	kinds []string    // what is not understood of a medicine that is called so; nil if that was not asked
+	parts []int32      // what is called so
+	from  []int32      // who points to it
+	gives uint16       // what they take over from it
+	first *[8][2]int32 // of each sensitivity, the first two parts that give it; one more than their number, 0 for none; nil if nothing gives any
+	kinds []string     // what is not understood of a medicine that is called so; nil if that was not asked
 }
 
 // called notes the addresses of a part.
@@ -115,8 +115,13 @@ func (w *web) inherit() {
 	for n := range w.places {
 		p := &w.places[n]
 		for _, part := range p.parts {
+			gives := w.gives(part)
+			if gives != 0 && p.first == nil {
+				p.first = new([8][2]int32)
+			}
 			for s := range sensitivities {
-				if first := &p.first[s]; w.gives(part)&(1<<s) != 0 {
+				if gives&(1<<s) != 0 {
+					first := &p.first[s]
 					if first[0] == 0 {
 						first[0] = part + 1
 					} else if first[1] == 0 {
@@ -133,6 +138,9 @@ func (w *web) inherit() {
 func (w *web) source(part, s int) (first int32) {
 	for _, ref := range w.all[part].points {
 		for _, n := range w.leads[ref] {
+			if w.places[n].first == nil {
+				continue
+			}
 			for _, from := range w.places[n].first[s] {
 				if from > 0 && int(from) != part+1 && (first == 0 || from < first) {
 					first = from
