@@ -273,8 +273,7 @@ func joinPersons(reads []*viewRead) ([]*viewGroup, []ViewPerhaps) {
 	for i := range up {
 		up[i] = i
 	}
-	var root func(i int) int
-	root = func(i int) int {
+	root := func(i int) int {
 		for up[i] != i {
 			up[i] = up[up[i]]
 			i = up[i]
