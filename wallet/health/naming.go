@@ -11,11 +11,12 @@ import (
 // cut, an identifier, a reference to the Patient, or the day of birth. What is not
 // found may say it all the same, in other words.
 func (c *Cut) Naming(parts []int) int {
-	known := map[string]bool{} // in lower case
+	known := naming{words: map[string]bool{}}
 	add := func(words ...string) {
 		for _, w := range words {
-			if utf8.RuneCountInString(w) >= 3 {
-				known[strings.ToLower(w)] = true
+			if w = strings.ToLower(w); utf8.RuneCountInString(w) >= 3 && len(w) <= maxNaming {
+				known.words[w] = true
+				known.long[len(w)] = true
 			}
 		}
 	}
@@ -54,7 +55,7 @@ func (c *Cut) Naming(parts []int) int {
 			b = append(append([]byte("{"), trimCommas(b)...), '}')
 		}
 		v, err := decode(b)
-		if err != nil || says(v, known) { // what is not read may say it
+		if err != nil || known.in(v) { // what is not read may say it
 			n++
 		}
 	}
@@ -78,35 +79,45 @@ func each(v any, f func(string), members ...string) {
 	}
 }
 
-// says reports whether one of the known texts stands in a value, not within a word.
-func says(v any, known map[string]bool) bool {
+// maxNaming is the longest word, identifier or address by which somebody is known, in bytes.
+const maxNaming = 200
+
+// naming is how somebody is known, in lower case.
+type naming struct {
+	words map[string]bool
+	long  [maxNaming + 1]bool // which lengths there are, so that the number of words does not matter
+}
+
+// in reports whether one of the known texts stands in a value, not within a word.
+func (k *naming) in(v any) bool {
 	switch v := v.(type) {
 	case string:
 		s := strings.ToLower(v)
-		for k := range known {
-			for from := 0; ; {
-				at := strings.Index(s[from:], k)
-				if at < 0 {
-					break
+		ends := make([]bool, len(s)+1) // where a word may end
+		for i, r := range s {
+			ends[i] = notWord(r)
+		}
+		ends[len(s)] = true
+		before := ' '
+		for i, r := range s {
+			if notWord(before) {
+				for n := 3; n <= min(maxNaming, len(s)-i); n++ {
+					if k.long[n] && ends[i+n] && k.words[s[i:i+n]] {
+						return true
+					}
 				}
-				at += from
-				before, _ := utf8.DecodeLastRuneInString(s[:at])
-				after, _ := utf8.DecodeRuneInString(s[at+len(k):])
-				if notWord(before) && notWord(after) {
-					return true
-				}
-				from = at + 1
 			}
+			before = r
 		}
 	case []any:
 		for _, x := range v {
-			if says(x, known) {
+			if k.in(x) {
 				return true
 			}
 		}
 	case map[string]any:
 		for _, x := range v {
-			if says(x, known) {
+			if k.in(x) {
 				return true
 			}
 		}

@@ -62,3 +62,23 @@ func TestNaming(t *testing.T) {
 		t.Errorf("a Patient that names nobody: %d", got)
 	}
 }
+
+// However many names the persons of a file have, its texts are gone through once.
+func TestNamingMany(t *testing.T) {
+	names := manyJSON(50_000, func(i int) string { return fmt.Sprintf(`{"text":"Nam%dx"}`, i) })
+	resources := append([]string{`{"resourceType":"Patient","name":[` + names + `]}`}, many(20_000, func(i int) string {
+		return fmt.Sprintf(`{"resourceType":"Condition","id":"%d","code":{"text":"some words of some length that are no name"}}`, i)
+	})...)
+	resources = append(resources, `{"resourceType":"Condition","code":{"text":"seen by (Nam49999x), her mother"}}`)
+	c, err := Split(sourceOf("", resources...).bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []int
+	for i := range c.Parts {
+		all = append(all, i)
+	}
+	if n := c.Naming(all); n != 2 {
+		t.Errorf("%d of %d parts say whose they are", n, len(all))
+	}
+}
