@@ -293,11 +293,23 @@ func (f *facts) correct(c Correction) {
 	for _, s := range c.Add {
 		if s == Unclassified {
 			f.unclassified(kindYours, string(s), kindYours)
+		} else if !s.Valid() {
+			f.newer(string(s))
 		} else if f.drop&bit(s) == 0 {
 			f.because(string(s), string(s), kindYours)
 		}
 	}
+	if c.Category != "" && !c.Category.Valid() {
+		f.newer(string(c.Category))
+	}
 	f.own = (f.own | bitsOf(c.Add)&^bit(Unclassified)) &^ f.drop
+}
+
+// newer is a word of the owner's that a newer carekey knows: this one holds back what has it,
+// whatever else she said of it.
+func (f *facts) newer(word string) {
+	f.drop &^= bit(Unclassified)
+	f.unclassified(kindYours, word, kindYours)
 }
 
 // whiteSpace is JSON's.

@@ -265,6 +265,20 @@ func TestLabelNarrative(t *testing.T) {
 	}
 }
 
+// What the owner said to a newer carekey, and this one has no word for, is held back.
+func TestLabelCorrectionsOfNewer(t *testing.T) {
+	c := cutOf(t, `{"resource":{"resourceType":"Observation","status":"final","code":`+coded("http://loinc.org", "8867-4", "Heart rate")+`,"valueInteger":70}}`)
+	if l := BuiltIn().Label(c, nil); len(l[0].Unclassified)+len(l[0].Sensitive) > 0 {
+		t.Fatalf("%+v", l)
+	}
+	for _, fix := range []Correction{{Add: []Sensitivity{"gambling"}}, {Category: "dreams"}, {Add: []Sensitivity{"gambling"}, Drop: []Sensitivity{Unclassified, HIV}}} {
+		l := BuiltIn().Label(c, func(crypto.Hash) (Correction, bool) { return fix, true })
+		if goes, why := (&Selection{}).Judge(&l[0]); goes || why != WhyUnclassified {
+			t.Errorf("%+v: %t, %q", fix, goes, why)
+		}
+	}
+}
+
 // What the owner says comes before what is taken over, and holds for that too.
 func TestLabelCorrections(t *testing.T) {
 	c := cutOf(t, `{"resource":`+observe("1", "Observation/2")+`}`, `{"resource":`+observe("2", "Condition/c1")+`}`,
