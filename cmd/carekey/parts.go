@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/health"
+	"github.com/carekey/carekey/wallet/payload"
 	"github.com/spf13/cobra"
 )
 
@@ -115,6 +117,10 @@ func wrapped(t string, columns int) string { return strings.Join(ui.Wrap(t, colu
 func (a *records) sayHolding(r wallet.Record, ownTitle bool) {
 	h := r.Holds
 	switch {
+	case r.Whole == payload.WholeFile:
+		if ext := strings.ToLower(filepath.Ext(r.File)); ext == ".json" || ext == ".ndjson" {
+			a.say("%s", wrapped("It is no FHIR in JSON, and is not split into parts: it is given whole, by its category.", 80))
+		}
 	case h == nil:
 	case h.NotSplit != "":
 		a.say("%s", wrapped("It is FHIR, and is not split into parts: "+h.NotSplit+". It can only be granted as a whole, and goes only where it is named.", 80))
