@@ -11,13 +11,14 @@ import (
 // another name is nobody's: files that an operating system, or a program that copies
 // folders, left there. It is passed over, and never removed.
 var (
-	layoutFolders = layout(`ledgers(/{id}(/(journal|batch))?)?`)
+	layoutFolders = layout(`ledgers(/{id}(/(journal|batch|parts))?)?`)
 	layoutFiles   = layout(
-		`wallet\.json|state|key-check|lock(\.next)?|making|removing|restoring|key\.age(\.new)?|evidence-[0-9a-f]{8}-[0-9a-f]{8}`,
+		`wallet\.json|state|tables|key-check|lock(\.next)?|making|removing|restoring|key\.age(\.new)?|evidence-[0-9a-f]{8}-[0-9a-f]{8}`,
 		`ledgers/{id}/(state|cache|genesis|config-[1-9][0-9]*)`,
 		`ledgers/{id}/journal/{id}-{id}`,
+		`ledgers/{id}/parts/{id}{id}{id}{id}(-persons)?`,
 		`ledgers/{id}/batch/(job|recipients|(items|left|done)-[0-9]+)`,
-		`(ledgers/{id}/)?((journal|batch)/)?\.new-[0-9a-f]{12}`,
+		`(ledgers/{id}/)?((journal|batch|parts)/)?\.new-[0-9a-f]{12}`,
 	)
 	profileFolder = layout(`{id}`)
 )

@@ -189,7 +189,7 @@ func (a *records) showParts(r wallet.Record, parts []wallet.PartInfo) {
 	a.print("")
 	a.print("%s", listOfParts(shown, a.all, cli.Width(a.out)))
 	if byName(h) != "" {
-		a.say("What stands under \"only by name\" goes only with a grant that names it: --with WORD.")
+		a.say("What is \"only by name\" goes only with a grant that names it: --with WORD.")
 	}
 	if left := len(parts) - len(shown); left > 0 {
 		a.next("the other %s: carekey record show %s --all", plural(left, "part", "parts"), short(r.ID))

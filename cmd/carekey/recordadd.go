@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -100,11 +101,11 @@ func (a *records) sayKept(r wallet.Record, existing, update bool) {
 	case existing && update:
 		a.say("Nothing changed: these are the bytes of version %d.", r.Version)
 	case existing:
-		a.say("You have these bytes already, as %s.", quoted(r.Title))
+		a.say("%s", wrapped("You have these bytes already, as "+quoted(r.Title)+".", 80))
 	case r.Pending != "":
-		a.say("%s: encrypted and signed; its entry is not known to be on the ledger yet (%s, %s).", quoted(r.Title), inShortOf(r), bytesText(r.Size))
+		a.say("%s", wrapped(fmt.Sprintf("%s: encrypted and signed; its entry is not known to be on the ledger yet (%s, %s).", quoted(r.Title), inShortOf(r), bytesText(r.Size)), 80))
 	default:
-		a.say("%s, version %d: encrypted, and on the ledger (%s, %s).", quoted(r.Title), r.Version, inShortOf(r), bytesText(r.Size))
+		a.say("%s", wrapped(fmt.Sprintf("%s, version %d: encrypted, and on the ledger (%s, %s).", quoted(r.Title), r.Version, inShortOf(r), bytesText(r.Size)), 80))
 	}
 	a.sayHolding(r, a.describe.Title == "" && !update)
 }
