@@ -418,6 +418,12 @@ func goesText(j *wallet.JudgedPart) string {
 		return "outside the dates"
 	case health.WhyWithout:
 		return "left out"
+	case wallet.WhyNotSplit:
+		return "FHIR that could not be split"
+	case wallet.WhyEarlier:
+		return "may be FHIR, and was added before carekey looked"
+	case wallet.WhyMissing:
+		return "the store does not describe it"
 	}
 	return j.Stays
 }
@@ -448,7 +454,7 @@ func sections(p *wallet.GrantPlan, only func(*wallet.JudgedPart) bool, columns i
 			}
 			head := recordText(r)
 			if n == 1 && r.Judged == nil {
-				head = fmt.Sprintf("NOT %s: %s", head, strings.ReplaceAll(r.Why, "-", " "))
+				head = fmt.Sprintf("NOT %s: %s", head, goesText(&wallet.JudgedPart{Stays: r.Why}))
 			}
 			fmt.Fprintln(&b, head)
 			if rows > 0 {

@@ -210,6 +210,11 @@ func TestPreviewFits(t *testing.T) {
 			t.Errorf("no %q in the list:\n%.3000s", want, all)
 		}
 	}
+	for _, never := range []string{"0 of 0", ": " + wallet.WhyNotSplit, ": " + wallet.WhyEarlier, ": " + wallet.WhyMissing} {
+		if strings.Contains(all, never) {
+			t.Errorf("%q in the list:\n%.3000s", never, all)
+		}
+	}
 }
 
 // A plan in a few words: what goes, what stays and why, and what it costs.

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -66,7 +67,11 @@ func (a roles) list(_ context.Context, w *wallet.Wallet, _ []string) error {
 		if r.BuiltIn {
 			whose = "built in"
 		}
-		t.Add(r.Name, joined(r.Categories), cmp.Or(joined(r.Sensitive), "none"), plural(r.MaxDays, "day", "days"), whose)
+		sensitive := "none"
+		if n := len(r.Sensitive); n > 0 {
+			sensitive = fmt.Sprintf("%d of %d", n, len(health.Sensitivities()))
+		}
+		t.Add(r.Name, joined(r.Categories), sensitive, plural(r.MaxDays, "day", "days"), whose)
 	}
 	if err := a.table(t); err != nil {
 		return err
