@@ -10,14 +10,16 @@
 //
 // A wallet is one key and one address on any number of ledgers. A profile's folder
 // holds wallet.json (where the keyring item and the ledgers are), state (the book: the
-// name and the contacts, which are the same everywhere) and, for each ledger, a folder
+// name, the contacts, corrections of labels and own roles, which are the same
+// everywhere), tables (imported for labels) and, for each ledger, a folder
 // ledgers/ID with the first 16 digits of its id: genesis (its public configuration,
 // so that the wallet opens when the ledger is out of reach), state (the last
-// verified head), cache (what the ledger holds of this wallet) and journal (changes
-// on their way: the outbox). All but wallet.json and genesis is sealed under a key from the
-// wallet's root; no file and no file name shows a name, a title or an address. The
-// cache can be lost: it is rebuilt from the ledger and the store. While a wallet is made,
-// restored or removed, its settings have another name: making, restoring, removing.
+// verified head), cache (what the ledger holds of this wallet), parts (what is known of
+// the parts of own records) and journal (changes on their way: the outbox). All but
+// wallet.json and genesis is sealed under a key from the wallet's root; no file and no
+// file name shows a name, a title or an address. The cache and the parts can be lost:
+// they are made again from the ledger and the store. While a wallet is made, restored or
+// removed, its settings have another name: making, restoring, removing.
 //
 // # How a change is made
 //
@@ -30,11 +32,11 @@
 //
 // # What is lost with a machine
 //
-// Nothing that matters: see Restore. The key is 24 words; own threads are found on
+// Nothing but imported tables, whose files the owner has: see Restore. The key is 24 words; own threads are found on
 // the ledger by their self-tags; descriptions, terms and contents are in the store;
-// contacts and settings, the book, stand on the ledger as a hidden record (book.go
-// has its rules, and what it tells others). Save copies the sealed files for a
-// backup, so that contacts come back that were on no ledger yet, and an older ledger
+// the book stands on the ledger as a hidden record (book.go has its rules, and what it
+// tells others). Save copies the sealed files for a backup, so that
+// contacts come back that were on no ledger yet, and an older ledger
 // is not taken for the newest.
 //
 // # Out of reach
