@@ -233,10 +233,11 @@ func (v *viewing) files(ctx context.Context, seen *health.Viewing) error {
 			continue
 		}
 		err = filepath.WalkDir(path, func(at string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err // d is nil if the folder is gone
+			}
 			hidden := strings.HasPrefix(d.Name(), ".") && at != path
 			switch {
-			case err != nil:
-				return err
 			case hidden && d.IsDir():
 				return fs.SkipDir
 			case hidden || !d.Type().IsRegular() || m.is(at):
