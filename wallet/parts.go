@@ -432,7 +432,7 @@ func (rs Records) Correct(ctx context.Context, id string, numbers []int, c healt
 	}
 	for _, s := range slices.Concat(c.Add, c.Drop) {
 		if !s.Valid() && s != health.Unclassified {
-			return nil, badInput("sensitivity", string(s), fmt.Sprintf("not one of %s, %s", joinWords(health.Sensitivities()), health.Unclassified))
+			return nil, badInput("sensitivity", string(s), fmt.Sprintf("not one of %s, %s", join(health.Sensitivities()), health.Unclassified))
 		}
 	}
 	err = rs.w.with(ctx, func() error {
@@ -462,18 +462,6 @@ func (rs Records) Correct(ctx context.Context, id string, numbers []int, c healt
 		return nil
 	})
 	return corrected, err
-}
-
-// joinWords lists words.
-func joinWords[T ~string](words []T) string {
-	var b strings.Builder
-	for i, w := range words {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(string(w))
-	}
-	return b.String()
 }
 
 // correct adds to what the owner says of a part.
