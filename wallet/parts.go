@@ -231,8 +231,9 @@ func (rs Records) forgetParts() {
 	dir := rs.w.home.In(home.PartsDir)
 	entries, _ := disk.ReadDir(rs.w.home.Path(dir))
 	for _, e := range entries {
-		if !known[strings.TrimSuffix(e.Name(), personsEnd)] {
-			os.Remove(rs.w.home.Path(filepath.Join(dir, e.Name())))
+		name := filepath.Join(dir, e.Name())
+		if layoutFiles.MatchString(filepath.ToSlash(name)) && !known[strings.TrimSuffix(e.Name(), personsEnd)] { // no stranger's
+			os.Remove(rs.w.home.Path(name))
 		}
 	}
 }
