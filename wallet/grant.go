@@ -123,7 +123,7 @@ func (gs Grants) plan(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
 	}
 	p.Warnings = gs.warnings(p, now)
 	for _, k := range r.Select.Categories {
-		if !p.has(k) {
+		if !p.Has(k) {
 			p.Warnings = append(p.Warnings, Warning{Kind: "empty", Detail: string(k)})
 		}
 	}
@@ -185,8 +185,8 @@ func withinRole(r *health.Role, p *GrantPlan, now contract.Hour) error {
 	return ErrBeyondRole.With("role", r.Name, "days", r.MaxDays, "purposes", strings.Join(words, ", "))
 }
 
-// has reports whether a plan gives something of a category.
-func (p *GrantPlan) has(k payload.Category) bool {
+// Has reports whether a plan gives something of a category.
+func (p *GrantPlan) Has(k payload.Category) bool {
 	return slices.ContainsFunc(p.Records, func(r RecordPlan) bool {
 		if (len(r.Judged) == 0 || r.Whole) && r.Category == k {
 			return true

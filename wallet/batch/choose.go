@@ -175,7 +175,7 @@ func (p *planner) selectFor(s *selection, x *Row) *Problem {
 func (s *selection) say(x *Row, g *wallet.GrantPlan) {
 	warn := func(kind, other string) { s.says = append(s.says, Warning{Kind: kind, Other: other}) }
 	for i, c := range x.Categories {
-		if !gives(g, c) && !slices.Contains(x.Categories[:i], c) {
+		if !g.Has(c) && !slices.Contains(x.Categories[:i], c) {
 			warn("empty", string(c))
 		}
 	}
@@ -244,16 +244,6 @@ func numbers(of map[string]int) string {
 		}
 	}
 	return strings.Join(out, ", ")
-}
-
-// gives reports whether something of a category goes.
-func gives(g *wallet.GrantPlan, c wallet.Category) bool {
-	return slices.ContainsFunc(g.Records, func(r wallet.RecordPlan) bool {
-		if len(r.Judged) == 0 {
-			return r.Category == c
-		}
-		return slices.ContainsFunc(r.Judged, func(j wallet.JudgedPart) bool { return j.Stays == "" && j.Category == c })
-	})
 }
 
 // bound is why a row is none for its role; "" if it is one, or has none.
