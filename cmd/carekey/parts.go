@@ -127,7 +127,7 @@ func (a *records) sayHolding(r wallet.Record, ownTitle bool) {
 	case h.Form != "":
 		a.say("%s", wrapped(plural(h.Entries, "entry", "entries")+": "+counted(h.Categories)+".", 80))
 		if named := byName(h); named != "" {
-			a.say("%s", wrapped("Of these, "+named+": given only by a grant that names them.", 80))
+			a.say("%s", wrapped("Of these, "+named+": left out where a grant does not name them.", 80))
 		}
 		if ownTitle {
 			a.say("The title is the file's own; whoever may open the record as a whole sees it.")

@@ -5,13 +5,14 @@ import (
 	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/health"
 	"github.com/spf13/cobra"
 )
 
 func newTables(a *app) *cobra.Command {
-	t := tables{a}
+	t := &tables{app: a}
 	show := &cobra.Command{
 		Use:   "show",
 		Short: "List the tables, and what they say of how many codes",
@@ -32,17 +33,29 @@ on this computer: a restore does not bring it back.`,
 		RunE: t.add,
 	}
 	remove := &cobra.Command{
-		Use:   "remove TABLE",
+		Use:   "remove (TABLE | --all)",
 		Short: "No longer use a table that you imported",
-		RunE:  a.onWallet(looks, t.remove),
+		Args:  cli.Takes(0, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if named := len(args) == 1 && args[0] != ""; named == t.all {
+				return usage("name a table, or all that you imported with --all", "what there is: carekey record tables")
+			}
+			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
+				return t.remove(ctx, w, strings.Join(args, ""))
+			})
+		},
 	}
+	remove.Flags().BoolVar(&t.all, "all", false, "all that you imported, also if they do not open any more")
 	c := group("tables", "What parts of records are labelled by", show, add, remove)
 	c.RunE = show.RunE
 	return c
 }
 
 // tables is what is done with the tables of codes.
-type tables struct{ *app }
+type tables struct {
+	*app
+	all bool
+}
 
 // tableJSON is a table, counted.
 type tableJSON struct {
@@ -60,7 +73,7 @@ func tableOf(t *health.Table, builtIn bool) tableJSON {
 	return j
 }
 
-func (a tables) show(_ context.Context, w *wallet.Wallet, _ []string) error {
+func (a *tables) show(_ context.Context, w *wallet.Wallet, _ []string) error {
 	all, err := w.Tables().All()
 	if err != nil {
 		return err
@@ -95,7 +108,7 @@ func (a tables) show(_ context.Context, w *wallet.Wallet, _ []string) error {
 	}{all.Version(), found})
 }
 
-func (a tables) add(cmd *cobra.Command, args []string) error {
+func (a *tables) add(cmd *cobra.Command, args []string) error {
 	file, err := readFile(cmd.Context(), args[0], health.MaxTable)
 	if err != nil {
 		return err
@@ -111,10 +124,14 @@ func (a tables) add(cmd *cobra.Command, args []string) error {
 	})
 }
 
-func (a tables) remove(ctx context.Context, w *wallet.Wallet, args []string) error {
-	if err := w.Tables().Remove(ctx, args[0]); err != nil {
+func (a *tables) remove(ctx context.Context, w *wallet.Wallet, name string) error {
+	if err := w.Tables().Remove(ctx, name); err != nil {
 		return err
 	}
-	a.say("%s is no longer used.", quoted(args[0]))
-	return a.result(map[string]string{"removed": args[0]})
+	if a.all {
+		a.say("No table but those that are built in is used from now on.")
+	} else {
+		a.say("%s is no longer used.", quoted(name))
+	}
+	return a.result(map[string]string{"removed": name})
 }
