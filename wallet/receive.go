@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/wallet/health"
@@ -100,11 +101,29 @@ func sparing(size int64) (end func()) {
 	if size < large {
 		return func() {}
 	}
+	spared.Lock()
+	defer spared.Unlock()
+	if spared.files++; spared.files == 1 {
+		spared.was = debug.SetMemoryLimit(-1)
+	}
 	var now runtime.MemStats
 	runtime.ReadMemStats(&now)
-	was := debug.SetMemoryLimit(-1)
-	debug.SetMemoryLimit(min(was, max(usual, int64(now.HeapAlloc)+room)))
-	return func() { debug.SetMemoryLimit(was) }
+	debug.SetMemoryLimit(min(spared.was, max(usual, int64(now.HeapAlloc)+room)))
+	return func() {
+		spared.Lock()
+		defer spared.Unlock()
+		if spared.files--; spared.files == 0 {
+			debug.SetMemoryLimit(spared.was)
+		}
+	}
+}
+
+// spared counts the large files in memory: the limit is the process's, and is what it was
+// before when the last of them is gone.
+var spared struct {
+	sync.Mutex
+	files int
+	was   int64
 }
 
 // lookedAt reports whether a version was added by a program that splits files.
