@@ -35,7 +35,7 @@ func TestOtherPersonIsAsked(t *testing.T) {
 		records int
 	}{{"n", cli.ExitRefused, 1}, {"\x1b", cli.ExitInterrupted, 1}, {"y", cli.ExitDone, 2}} {
 		s := sit(t, env, false, "patient", "record", "add", filepath.Join(fixtures, "leo.json"))
-		s.until("about another person, Leo Example, born 2014-09-30; what you")
+		s.until("about another person, Leo Example, born 2014-09-30; what is")
 		s.until("Keep it in this wallet")
 		s.until("esc: stop")
 		s.press(answer.key)
