@@ -4,7 +4,7 @@
 // # Records
 //
 //   - [IsFHIR] reports whether a file must be taken for FHIR, [Split] cuts it into parts,
-//     each a piece of its bytes, and [Subset] makes a Bundle of those that were given.
+//     each a piece of its bytes, and [WriteSubset] makes a Bundle of those that were given.
 //     The rules are in crypto/FORMAT.md, "The cut of a FHIR file".
 //   - [Tables] label each part with a category, sensitivities and what they do not
 //     understand; a [Selection] judges by labels which parts go into a grant; a [Role] is a

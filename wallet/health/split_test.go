@@ -599,3 +599,12 @@ func TestSubsetRefuses(t *testing.T) {
 		t.Errorf("%s %v", b, err)
 	}
 }
+
+// Subset is WriteSubset to bytes.
+func Subset(parts []Granted) ([]byte, error) {
+	var out bytes.Buffer
+	if err := WriteSubset(&out, parts); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}

@@ -17,7 +17,7 @@ type Granted struct {
 // Basic is the resource for what has none (http://hl7.org/fhir/R4/basic.html).
 const alone = `{"resource":{"resourceType":"Basic","code":{"text":"a narrative, without the resource that it is of"}}}`
 
-// Subset makes a Bundle of what was granted, in its order: of type collection, marked
+// WriteSubset writes a Bundle of what was granted, in its order: of type collection, marked
 // SUBSETTED (http://terminology.hl7.org/CodeSystem/v3-ObservationValue). The bytes of each
 // resource are those of the part, and a narrative is put back between them. Of an entry
 // only fullUrl goes along: request, response and search are for other types of Bundle
@@ -26,16 +26,7 @@ const alone = `{"resource":{"resourceType":"Basic","code":{"text":"a narrative, 
 //
 // Whoever sealed the parts may have sealed anything: what is no part that [Split] makes is
 // [ErrNotSplit].
-func Subset(parts []Granted) ([]byte, error) {
-	var out bytes.Buffer
-	if err := WriteSubset(&out, parts); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
-}
-
-// WriteSubset is [Subset] for what is large: it writes the Bundle as it is made. What was
-// written is one only if no error is returned.
+// What was written is a Bundle only if no error is returned.
 func WriteSubset(w io.Writer, parts []Granted) error {
 	out := []byte(`{"resourceType":"Bundle","meta":{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue",` +
 		`"code":"SUBSETTED","display":"subsetted"}]},"type":"collection"`)
