@@ -1,0 +1,140 @@
+package health
+
+import (
+	"strings"
+)
+
+// isAddress reports whether a string can be the address of a resource.
+func isAddress(s string) bool {
+	return len(s) <= 1024 && !isAlone(s)
+}
+
+// isAlone reports whether a reference can be no address, but an id alone.
+func isAlone(s string) bool {
+	return strings.IndexByte(s, '/') < 0 && (len(s) < 4 || !strings.EqualFold(s[:4], "urn:"))
+}
+
+// reference notes where an object that is no coding points to, and a name in it that
+// nothing else is known of.
+func (r *reader) reference(m map[string]any, a around, o *special) {
+	ref, s := int32(-1), o.reference
+	here := s != "" && r.ids[s]
+	if s != "" && !here {
+		if ref = r.lookAt(s).ref; ref < 0 && isAlone(s) && !strings.HasPrefix(s, "#") {
+			ref = r.number(idAlone + s) // which only a reference can be
+		}
+		r.point(ref)
+	}
+	if id, ok := m["identifier"].(map[string]any); ok && o.typ == "" {
+		if value := str(id, "value"); value != "" {
+			n := r.number(identifierKey(id))
+			r.point(n)
+			if s == "" {
+				ref = n
+			}
+		}
+	}
+	medicine := a.key == "medicationReference"
+	switch {
+	case here:
+	case medicine:
+		r.hopes = append(r.hopes, hope{ref, kindNoCode, "a medicine that is not here in " + r.where(), true})
+	case o.display == "" || r.members[a.key] == memberWho:
+	case r.types[typeOf(s)].pointed != pointedAll || r.types[str(m, "type")].pointed != pointedAll:
+	default:
+		r.hopes = append(r.hopes, hope{ref, kindFreeText, "a name of something that is not here in " + r.where(), false})
+	}
+}
+
+// identifierKey is an identifier as the address of what has it.
+func identifierKey(id map[string]any) string {
+	return asANumber + str(id, "system") + "|" + str(id, "value")
+}
+
+// typeOf returns the type in an address Type/id; "" if there is none.
+func typeOf(address string) string {
+	head, _, ok := strings.Cut(lastTwo(address), "/")
+	if !ok {
+		return ""
+	}
+	return head
+}
+
+// lastTwo is the end of an address that names a resource on its server: Type/id.
+func lastTwo(address string) string {
+	address, _, _ = strings.Cut(address, "#")
+	address, _, _ = strings.Cut(address, "?")
+	if i := strings.Index(address, "/_history/"); i >= 0 {
+		address = address[:i]
+	}
+	i := strings.LastIndexByte(address, '/')
+	if i < 0 {
+		return ""
+	}
+	return address[strings.LastIndexByte(address[:i], '/')+1:]
+}
+
+// addresses are the keys by which a reference is compared with what resources are called.
+func addresses(ref string) (keys []string) {
+	ref = lowered(ref)
+	if keys = append(keys, ref); strings.HasPrefix(ref, idAlone) || strings.HasPrefix(ref, asANumber) {
+		return keys
+	}
+	for _, scheme := range []string{"urn:uuid:", "urn:oid:"} {
+		if id, ok := strings.CutPrefix(ref, scheme); ok {
+			keys = append(keys, idAlone+id)
+		}
+	}
+	if base, _, ok := strings.Cut(ref, "#"); ok {
+		keys = append(keys, base)
+	}
+	if _, query, ok := strings.Cut(ref, "?"); ok {
+		for pair := range strings.SplitSeq(query, "&") {
+			if id, ok := strings.CutPrefix(pair, "identifier="); ok {
+				keys = append(keys, lowered(asANumber+unescaped(id)))
+			}
+		}
+	}
+	if two := lastTwo(ref); two != "" {
+		keys = append(keys, two)
+	}
+	return keys
+}
+
+// unescaped decodes the %XX of an address (RFC 3986, section 2.1).
+func unescaped(s string) string {
+	out := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c == '%' && i+2 < len(s) {
+			if high, low := hexDigit(s[i+1]), hexDigit(s[i+2]); high >= 0 && low >= 0 {
+				c = byte(high<<4 | low)
+				i += 2
+			}
+		}
+		out = append(out, c)
+	}
+	return string(out)
+}
+
+// names are the addresses of a resource: by each of them another part can point to it.
+func names(entry, resource map[string]any) (keys []string) {
+	if s := str(entry, "fullUrl"); s != "" {
+		keys = append(keys, s)
+		if two := lastTwo(s); two != "" {
+			keys = append(keys, two)
+		}
+	}
+	if id := str(resource, "id"); id != "" {
+		keys = append(keys, str(resource, "resourceType")+"/"+id, idAlone+id)
+	}
+	for id := range objects(resource["identifier"]) {
+		if str(id, "value") != "" {
+			keys = append(keys, identifierKey(id))
+		}
+	}
+	for i, k := range keys {
+		keys[i] = lowered(k)
+	}
+	return keys
+}

@@ -1,0 +1,496 @@
+package health
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// reading is a resource that is made an item.
+type reading struct {
+	*entered
+	in   *within
+	item *viewItem
+	file *viewRead
+}
+
+// by says who says it.
+func (v reading) by(keys ...string) {
+	for _, key := range keys {
+		ref := v.obj(key)
+		if list := v.objs(key); len(list) > 0 {
+			ref = list[0]
+		}
+		if actor := ref.obj("actor"); actor != nil {
+			ref = actor
+		}
+		if s := v.in.refName(v.entered, ref); s != "" {
+			v.item.Copies[0].By = s
+			return
+		}
+	}
+}
+
+// of names the item after a CodeableConcept.
+func (v reading) of(c codeable) {
+	v.item.Name, v.item.Codes = c.name, c.codes
+}
+
+func (v reading) detail(s string) {
+	if s != "" {
+		v.item.Details = append(v.item.Details, s)
+	}
+}
+
+// status sets the status of a resource that has a plain one.
+func (v reading) status(gone ...string) {
+	if s := v.str("status"); s != "" {
+		v.item.Status = []string{s}
+		v.item.gone = slices.Contains(gone, s)
+	}
+	for _, key := range []string{"notGiven", "wasNotGiven", "notDone", "notPerformed", "wasNotTaken"} { // before R4
+		if no, _ := v.tree[key].(bool); no {
+			v.item.gone = true
+			v.detail("not done, says the source")
+		}
+	}
+	if v.str("taken") == "n" {
+		v.item.gone = true
+		v.detail("not taken, says the source")
+	}
+	if v.item.gone {
+		v.detail(v.concept("statusReason").name)
+	}
+}
+
+// statement says something of a whole section.
+func (v reading) statement(section, what, says, scope, who, when string, entry int) {
+	v.file.said = append(v.file.said, &viewSaid{
+		ViewStatement{Says: says, Scope: scope, Who: who, When: when, Entry: entry}, v.file, v.item.who, section, what,
+	})
+}
+
+// absent reports whether a CodeableConcept is no thing but says that there is none, or that nobody
+// knows, and enters that for the section.
+func (v reading) absent(c codeable, section string, when string, whose ...string) bool {
+	what, scope := "", ""
+	for _, code := range c.codes {
+		if a, ok := absences[code.System+"|"+code.Code]; ok && a.section == section {
+			what, scope = a.what, a.scope
+		}
+	}
+	if what == "" && len(c.codes) == 0 && c.name == "" {
+		for _, x := range v.obj(map[string]string{inAllergies: "code", inProblems: "code", inImmunizations: "vaccineCode", inMedicines: "medicationCodeableConcept"}[section]).objs("extension") {
+			if x.str("url") == extAbsent {
+				what, c.name = StateNoInfo, cmp.Or(x.str("valueCode"), "unknown")
+			}
+		}
+	}
+	if what == "" || v.withdrawn() {
+		return false
+	}
+	v.by(whose...)
+	if !strings.Contains(c.name, " ") { // a bare code
+		c.name = strings.ReplaceAll(c.name, "-", " ")
+	}
+	v.statement(section, what, c.name, scope, v.item.Copies[0].By, when, v.entry)
+	return true
+}
+
+// saysNothing reports whether what is listed is a statement that there is nothing.
+func (v reading) saysNothing() bool {
+	return slices.ContainsFunc(v.item.Codes, func(c ViewCode) bool { return absences[c.System+"|"+c.Code].what != "" })
+}
+
+// withdrawn reports whether a source says that its resource is not so, or no longer.
+func (v reading) withdrawn() bool {
+	return v.word("status", "entered-in-error") == "entered-in-error" ||
+		slices.Contains([]string{"entered-in-error", "refuted"}, v.word("verificationStatus", "entered-in-error", "refuted")) ||
+		slices.Contains([]string{"inactive", "resolved"}, v.word("clinicalStatus"))
+}
+
+// absence is a code that says something of a whole section.
+type absence struct{ section, what, scope string }
+
+// Scopes of an absence: what it is about. "" is everything.
+const (
+	scopeFood        = "food"
+	scopeMedicine    = "medication"
+	scopeEnvironment = "environment"
+	scopeLatex       = "latex"
+)
+
+// absences are the codes of International Patient Summary 2.0.0
+// (http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips) and single codes of SNOMED CT
+// with our own words for what they are about.
+var absences = map[string]absence{
+	sysAbsent + "|no-known-allergies":               {inAllergies, StateNone, ""},
+	sysAbsent + "|no-known-medication-allergies":    {inAllergies, StateNone, scopeMedicine},
+	sysAbsent + "|no-known-food-allergies":          {inAllergies, StateNone, scopeFood},
+	sysAbsent + "|no-known-environmental-allergies": {inAllergies, StateNone, scopeEnvironment},
+	sysAbsent + "|no-allergy-info":                  {inAllergies, StateNoInfo, ""},
+	sysAbsent + "|no-known-medications":             {inMedicines, StateNone, ""},
+	sysAbsent + "|no-medication-info":               {inMedicines, StateNoInfo, ""},
+	sysAbsent + "|no-known-problems":                {inProblems, StateNone, ""},
+	sysAbsent + "|no-problem-info":                  {inProblems, StateNoInfo, ""},
+	sysAbsent + "|no-known-immunizations":           {inImmunizations, StateNone, ""},
+	sysAbsent + "|no-immunization-info":             {inImmunizations, StateNoInfo, ""},
+	sysAbsent + "|no-known-procedures":              {inProcedures, StateNone, ""},
+	sysAbsent + "|no-procedure-info":                {inProcedures, StateNoInfo, ""},
+
+	sysSNOMED + "|716186003": {inAllergies, StateNone, ""},
+	sysSNOMED + "|409137002": {inAllergies, StateNone, scopeMedicine},
+	sysSNOMED + "|429625007": {inAllergies, StateNone, scopeFood},
+	sysSNOMED + "|428607008": {inAllergies, StateNone, scopeEnvironment},
+	sysSNOMED + "|716184000": {inAllergies, StateNone, scopeLatex},
+	sysSNOMED + "|787481004": {inMedicines, StateNone, ""},
+	sysSNOMED + "|160245001": {inProblems, StateNone, ""},
+}
+
+// readers are the types that are shown. The others are counted.
+var readers = map[string]func(reading){
+	"AllergyIntolerance":       reading.allergy,
+	"Condition":                reading.problem,
+	"MedicationStatement":      reading.medicine,
+	"MedicationRequest":        reading.medicine,
+	"MedicationDispense":       reading.medicine,
+	"MedicationAdministration": reading.medicine,
+	"Immunization":             reading.immunization,
+	"Observation":              reading.result,
+	"Procedure":                reading.procedure,
+	"DiagnosticReport":         reading.report,
+	"DocumentReference":        reading.document,
+	"Composition":              reading.composition,
+}
+
+// clinical sets the two statuses of a problem or an allergy.
+func (v reading) clinical() {
+	v.item.Recorded = cmp.Or(v.date("recordedDate"), v.date("assertedDate"))
+	if s := v.word("clinicalStatus"); s != "" {
+		v.item.Status = []string{s}
+	}
+	if s := v.word("verificationStatus", "entered-in-error", "refuted"); s != "" {
+		v.item.Verification = []string{s}
+		v.item.gone = s == "entered-in-error" || s == "refuted"
+	}
+	if v.saysNothing() && v.withdrawn() {
+		v.item.gone = true
+	}
+	v.by("recorder", "asserter")
+}
+
+func (v reading) allergy() {
+	code := v.concept("code")
+	if v.absent(code, inAllergies, cmp.Or(v.date("recordedDate"), v.date("onsetDateTime")), "recorder", "asserter") {
+		return
+	}
+	it := v.item
+	it.section = inAllergies
+	v.of(code)
+	v.span("onset")
+	v.clinical()
+	it.Category = v.strs("category")
+	slices.Sort(it.Category)
+	if len(it.Category) == 1 {
+		it.scope = it.Category[0]
+	}
+	if c := v.str("criticality"); c != "" {
+		it.Criticality = []string{c}
+	}
+	if t := v.str("type"); t == "intolerance" {
+		v.detail("an intolerance")
+	}
+	for _, x := range v.objs("reaction") {
+		if s := x.concept("substance"); s.name != "" && it.Name == "" {
+			v.of(s)
+		}
+		says := strings.Join(namesOf(x.concepts("manifestation")), ", ")
+		says = cmp.Or(says, x.str("description"))
+		if s := x.str("severity"); s != "" {
+			says += " (" + s + ")"
+		}
+		if says = strings.TrimSpace(says); says != "" {
+			v.detail("reaction: " + says)
+		}
+	}
+}
+
+func (v reading) problem() {
+	code := v.concept("code")
+	if v.absent(code, inProblems, v.date("recordedDate"), "recorder", "asserter") {
+		return
+	}
+	v.item.section = inProblems
+	v.of(code)
+	v.span("onset")
+	v.clinical()
+	at, end, said := v.entered.span("abatement")
+	v.item.End = cmp.Or(end, at)
+	if said != "" {
+		v.detail("ended: " + said)
+	}
+	if c := v.concept("severity"); c.name != "" {
+		v.detail("severity: " + c.name)
+	}
+}
+
+func (v reading) medicine() {
+	it := v.item
+	code, state := v.concept("medicationCodeableConcept"), ""
+	if ref := v.obj("medicationReference"); ref != nil {
+		switch found := v.in.find(v.entered, ref.str("reference")); {
+		case found != nil:
+			code = found.concept("code")
+			for _, x := range found.objs("ingredient") {
+				c := x.concept("itemCodeableConcept")
+				if of := v.in.find(found, x.obj("itemReference").str("reference")); of != nil {
+					c = of.concept("code")
+				}
+				c.name = cmp.Or(c.name, x.obj("itemReference").str("display"), "something without a name")
+				it.contains = append(it.contains, c)
+			}
+			parts := strings.Join(namesOf(it.contains), " / ")
+			if code.name == "" {
+				code.name = cmp.Or(parts, ref.str("display"))
+			} else if parts != "" {
+				v.detail("contains " + parts)
+			}
+		case ref.str("display") != "":
+			code.name, state = ref.str("display"), "name only: the medicine itself is not here"
+		default:
+			state = "refers to a medicine that is not here"
+		}
+	}
+	made := map[string]string{"MedicationRequest": "authoredOn", "MedicationDispense": "whenHandedOver"}[it.Type]
+	begin, end, said := v.entered.span("effective")
+	if it.Type == "MedicationRequest" {
+		begin, end = v.date("authoredOn"), v.obj("dispenseRequest").obj("validityPeriod").date("end")
+	} else if made != "" {
+		begin = cmp.Or(v.date(made), v.date("whenPrepared"))
+	}
+	if v.absent(code, inMedicines, cmp.Or(begin, v.date("dateAsserted")), "informationSource", "requester") {
+		return
+	}
+	it.section = inMedicines
+	v.of(code)
+	if state != "" {
+		v.detail(state)
+	}
+	it.When, it.End = begin, end
+	if said != "" {
+		v.detail(said)
+	}
+	it.Recorded = v.date("dateAsserted")
+	v.status("entered-in-error", "not-taken", "not-done", "cancelled", "declined")
+	if no, _ := v.tree["doNotPerform"].(bool); no {
+		it.gone = true
+		v.detail("must not be given, says the source")
+	}
+	if s := v.str("intent"); s != "" && s != "order" {
+		v.detail("a " + s + ", not an order")
+	}
+	it.Current = !slices.Contains([]string{"completed", "stopped", "cancelled"}, v.str("status"))
+	if it.Type == "MedicationDispense" && v.str("status") == "completed" { // what was handed out is not used up by that
+		it.Current = true
+		v.detail("handed out, and whether it is still taken is not said")
+	}
+	it.holds = v.str("status") == "active"
+	doses := v.objs("dosage")
+	if len(doses) == 0 {
+		doses = v.objs("dosageInstruction")
+	}
+	for _, d := range doses {
+		if s := doseText(d); s != "" {
+			it.Dose = append(it.Dose, s)
+		}
+	}
+	if d := v.obj("dosage"); d != nil {
+		if s := doseText(d); s != "" {
+			it.Dose = append(it.Dose, s)
+		}
+	}
+	if rs := slices.Concat(namesOf(v.concepts("reasonCode")), v.reasons()); len(rs) > 0 {
+		v.detail("because of " + strings.Join(rs, ", "))
+	}
+	v.by("informationSource", "requester", "performer")
+}
+
+// reasons names what a medicine is for, where it is here.
+func (v reading) reasons() (out []string) {
+	for _, ref := range v.objs("reasonReference") {
+		name := ref.str("display")
+		if found := v.in.find(v.entered, ref.str("reference")); found != nil {
+			name = cmp.Or(found.concept("code").name, name)
+		}
+		if name != "" {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// doseText is a Dosage in the source's own words, else its numbers.
+func doseText(d tree) string {
+	if s := d.str("text"); s != "" {
+		return s
+	}
+	var parts []string
+	for _, x := range d.objs("doseAndRate") {
+		if q := quantityText(x.obj("doseQuantity")); q != "" {
+			parts = append(parts, q)
+		}
+	}
+	if q := quantityText(d.obj("dose")); q != "" {
+		parts = append(parts, q)
+	}
+	rep := d.obj("timing").obj("repeat")
+	if f, p := rep.num("frequency"), rep.num("period"); f != "" && p != "" {
+		parts = append(parts, f+" in "+p+" "+rep.str("periodUnit"))
+	} else if s := d.obj("timing").concept("code").name; s != "" {
+		parts = append(parts, s)
+	}
+	if s := d.concept("route").name; s != "" {
+		parts = append(parts, s)
+	}
+	if b, _ := d["asNeededBoolean"].(bool); b || d.concept("asNeededCodeableConcept").name != "" {
+		parts = append(parts, "as needed")
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (v reading) immunization() {
+	code := v.concept("vaccineCode")
+	if v.absent(code, inImmunizations, v.date("recorded"), "performer") {
+		return
+	}
+	v.item.section = inImmunizations
+	v.of(code)
+	v.span("occurrence")
+	v.item.Recorded = v.date("recorded")
+	v.status("entered-in-error", "not-done")
+	for _, p := range v.objs("protocolApplied") {
+		if n := cmp.Or(p.num("doseNumberPositiveInt"), p.str("doseNumberString")); n != "" {
+			v.detail("dose " + n)
+		}
+	}
+	v.by("performer")
+}
+
+func (v reading) procedure() {
+	code := v.concept("code")
+	if v.absent(code, inProcedures, "", "recorder", "asserter", "performer") {
+		return
+	}
+	v.item.section = inProcedures
+	v.of(code)
+	v.span("performed")
+	v.status("entered-in-error", "not-done")
+	v.by("performer", "recorder", "asserter")
+}
+
+func (v reading) report() {
+	v.item.section = inReports
+	v.of(v.concept("code"))
+	v.span("effective")
+	v.item.When = cmp.Or(v.item.When, v.date("issued"))
+	v.status("entered-in-error", "cancelled")
+	here, away := 0, 0
+	for _, ref := range v.objs("result") {
+		if v.in.find(v.entered, ref.str("reference")) != nil {
+			here++
+		} else {
+			away++
+		}
+	}
+	switch {
+	case away > 0 && here == 0:
+		v.detail(counted(away, "value", "values") + ", not here")
+	case away > 0:
+		v.detail(counted(here, "value", "values") + " here, " + strconv.Itoa(away) + " not here")
+	case here > 0:
+		v.detail(counted(here, "value", "values") + " here")
+	}
+	if s := v.str("conclusion"); s != "" {
+		v.detail("conclusion: " + s)
+	}
+	if n := len(v.objs("presentedForm")); n > 0 {
+		v.detail(counted(n, "document", "documents") + " attached, not shown")
+	}
+	v.by("performer", "resultsInterpreter")
+}
+
+func (v reading) document() {
+	v.item.section = inDocuments
+	v.of(v.concept("type"))
+	v.item.Name = cmp.Or(v.str("description"), v.item.Name)
+	v.item.When = v.date("date")
+	v.status("entered-in-error")
+	v.item.gone = v.item.gone || v.str("docStatus") == "entered-in-error"
+	for _, c := range v.objs("content") {
+		a := c.obj("attachment")
+		v.detail(strings.Join(slices.DeleteFunc([]string{a.str("title"), a.str("contentType"), "not shown"}, func(s string) bool { return s == "" }), ", "))
+	}
+	v.by("author", "custodian")
+}
+
+// sections are what a Composition calls them (LOINC, International Patient Summary).
+var sections = map[string]struct{ section, scope string }{
+	"48765-2": {inAllergies, ""},
+	"10160-0": {inMedicines, ""},
+	"11450-4": {inProblems, ""},
+	"11348-0": {inProblems, "past illness"},
+	"11369-6": {inImmunizations, ""},
+	"30954-2": {inResults, ""},
+	"8716-3":  {inResults, "vital signs"},
+	"47519-4": {inProcedures, ""},
+}
+
+// composition reads a document's table of contents: which of its sections is empty, and why.
+func (v reading) composition() {
+	v.item.section = inDocuments
+	v.of(v.concept("type"))
+	v.item.Name = cmp.Or(v.str("title"), v.item.Name)
+	v.item.When = v.date("date")
+	v.status("entered-in-error")
+	v.by("author", "custodian")
+	if v.item.gone {
+		return // what it says of its sections is withdrawn too
+	}
+	who := v.item.Copies[0].By
+	var walk func(list []tree, depth int)
+	walk = func(list []tree, depth int) {
+		for _, s := range list {
+			if depth < 8 {
+				walk(s.objs("section"), depth+1)
+			}
+			var at struct{ section, scope string }
+			for _, c := range s.concept("code").codes {
+				if c.System == sysLOINC && at.section == "" {
+					at = sections[c.Code]
+				}
+			}
+			if at.section == "" {
+				continue
+			}
+			if reason := s.concept("emptyReason"); reason.name != "" {
+				what := StateNoInfo
+				if reason.code() == "nilknown" {
+					what = StateNone
+				}
+				v.statement(at.section, what, reason.name, at.scope, who, v.item.When, v.entry)
+			} else if len(s.objs("entry")) == 0 && len(s.objs("section")) == 0 && s.obj("text").str("div") != "" {
+				v.statement(at.section, textOnly, cmp.Or(s.str("title"), "text"), at.scope, who, v.item.When, v.entry)
+			}
+		}
+	}
+	walk(v.objs("section"), 0)
+}
+
+// counted is a number of things in words.
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + many
+}
