@@ -1,13 +1,10 @@
 package crypto
 
-import (
-	"strings"
-	"sync"
-)
+import "sync"
 
 const (
-	addressPrefix = "CAREKEY1" // read in any case, written in lower case
-	addressSize   = 1 + 33 + 33 + 64 + 4
+	addressPrefix = "carekey1"
+	addressSize   = 1 + 33 + 33 + 64 // without its checksum
 )
 
 // Address names a person to others: the public keys S, which signs, and V, which
@@ -35,8 +32,7 @@ func newAddress(s, v *PrivateKey) Address {
 // String returns the text form: "carekey1" and 216 characters of lower-case
 // base32.
 func (a Address) String() string {
-	text := addressPrefix + encodeCode(append(a.head(), a.Signature[:]...), TagAddressChecksum)
-	return strings.ToLower(text)
+	return EncodeCode(addressPrefix, append(a.head(), a.Signature[:]...), TagAddressChecksum)
 }
 
 // MarshalText returns the text form. The zero value is refused.
@@ -63,11 +59,10 @@ func (a Address) IsZero() bool { return a == Address{} }
 // around it do not matter. Its error is an [ErrAddress].
 func ParseAddress(text string) (Address, error) {
 	bad := func(fault Fault) (Address, error) { return Address{}, ErrAddress.With("fault", fault) }
-	text, ok := strings.CutPrefix(bare(text), addressPrefix)
-	if !ok {
-		return bad(FaultMalformed)
+	b, fault := DecodeCode(addressPrefix, text, TagAddressChecksum)
+	if fault == "" && len(b) != addressSize {
+		fault = FaultMalformed
 	}
-	b, fault := decodeCode(text, TagAddressChecksum, addressSize)
 	if fault != "" {
 		return bad(fault)
 	}

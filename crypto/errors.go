@@ -4,7 +4,7 @@ import "github.com/carekey/carekey/crypto/fault"
 
 const (
 	ErrAddress   fault.Code = "address-{fault}" // a text is no address. fault, a [Fault]
-	ErrShareCode fault.Code = "code-{fault}"    // a text is no share code. fault, a [Fault]
+	ErrFetchCode fault.Code = "code-{fault}"    // a text is no fetch code. fault, a [Fault]
 
 	ErrWordCount fault.Code = "bad-words/count" // not 24 words. count
 	// ErrWord: a word is not in the list. position, from 1. The word itself may be

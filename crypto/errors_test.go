@@ -10,7 +10,7 @@ import (
 func TestMessages(t *testing.T) {
 	for want, err := range map[string]error{
 		"address-mixed":                           ErrAddress.With("fault", FaultMixed),
-		"code-checksum":                           ErrShareCode.With("fault", FaultChecksum),
+		"code-checksum":                           ErrFetchCode.With("fault", FaultChecksum),
 		"bad-words/count count=12":                ErrWordCount.With("count", 12),
 		"bad-words/word position=4":               ErrWord.With("position", 4),
 		"bad-words/checksum":                      ErrChecksum,

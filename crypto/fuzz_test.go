@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/carekey/carekey/crypto/text"
 )
 
 // Whatever a parser accepts, it must write again as the very same bytes: one value
@@ -72,15 +74,15 @@ func FuzzParseAddress(f *testing.F) {
 		f.Add(mixed.String())
 	}
 	f.Add("carekey1")
-	f.Fuzz(func(t *testing.T, text string) {
-		a, err := ParseAddress(text)
+	f.Fuzz(func(t *testing.T, handed string) {
+		a, err := ParseAddress(handed)
 		if err != nil {
 			if addressFault(err) == "" || a != (Address{}) {
 				t.Errorf("%v beside %v", a, err)
 			}
 			return
 		}
-		if want := strings.ToLower(bare(text)); a.String() != want {
+		if want := lower(text.Code(handed)); a.String() != want {
 			t.Errorf("%q came back as %q", want, a)
 		}
 		if b, err := ParseAddress(a.String()); err != nil || b != a {
@@ -89,22 +91,26 @@ func FuzzParseAddress(f *testing.F) {
 	})
 }
 
-func FuzzParseShareCode(f *testing.F) {
-	c := ShareCode{Ledger: LedgerID{1}, Consent: Hash{2}, Size: 3, Root: Hash{4}}
+func FuzzParseFetchCode(f *testing.F) {
+	c := FetchCode{Ledger: LedgerID{1}, Consent: Hash{2}, Size: 3, Root: Hash{4}}
 	f.Add(c.String())
-	f.Add(strings.ToLower(strings.ReplaceAll(c.String(), " ", "-")))
-	f.Add(ShareCode{}.String())
-	f.Add(encodeCode([]byte{1, 2, 3}, TagShareCodeChecksum))
-	f.Fuzz(func(t *testing.T, text string) {
-		c, err := ParseShareCode(text)
+	c.Place = "\x01 a place"
+	f.Add(c.String())
+	f.Add(strings.ToUpper(c.String()))
+	f.Add("> " + c.String()[:99] + "\n> " + c.String()[99:] + ".")
+	f.Add(FetchCode{}.String())
+	f.Add(EncodeCode(fetchCodePrefix, []byte{1, 2, 3}, TagFetchCodeChecksum))
+	f.Add(EncodeCode(fetchCodePrefix, append([]byte{1}, make([]byte, 106)...), TagFetchCodeChecksum))
+	f.Fuzz(func(t *testing.T, handed string) {
+		c, err := ParseFetchCode(handed)
 		if err != nil {
-			if shareCodeFault(err) == "" || c != (ShareCode{}) {
+			if fetchCodeFault(err) == "" || c != (FetchCode{}) {
 				t.Errorf("%v beside %v", c, err)
 			}
 			return
 		}
-		if got, want := bare(c.String()), strings.ReplaceAll(bare(text), "-", ""); got != want {
-			t.Errorf("%q came back as %q", want, got)
+		if want := lower(text.Code(handed)); c.String() != want {
+			t.Errorf("%q came back as %q", want, c)
 		}
 	})
 }

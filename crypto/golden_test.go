@@ -122,7 +122,7 @@ func TestGolden(t *testing.T) {
 		g.checkText(who+"address", a.String())
 		words := a.Words()
 		g.checkText(who+"address words", strings.Join(words[:], " "))
-		text, _ := strings.CutPrefix(strings.ToUpper(a.String()), addressPrefix)
+		text, _ := strings.CutPrefix(a.String(), addressPrefix)
 		b, err := codeText.DecodeString(text)
 		if err != nil {
 			t.Fatal(err)
@@ -247,16 +247,19 @@ func TestGolden(t *testing.T) {
 		t.Errorf("%q, %v", b, err)
 	}
 
-	code, err := ParseShareCode(g.text("share code"))
-	if err != nil || code.Ledger != l || code.Consent != id || code.Size != 12345 {
-		t.Errorf("%+v, %v", code, err)
+	for name, place := range map[string]string{"": "", " with place": string(g.bytes("place"))} {
+		code, err := ParseFetchCode(g.text("fetch code" + name))
+		if err != nil || code.Ledger != l || code.Consent != id || code.Size != 12345 || code.Place != place {
+			t.Errorf("%+v, %v", code, err)
+		}
+		g.checkText("fetch code"+name, code.String())
+		text, _ := strings.CutPrefix(code.String(), fetchCodePrefix)
+		b, err := codeText.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.check("fetch code bytes"+name, b)
 	}
-	g.checkText("share code", code.String())
-	b, err := codeText.DecodeString(bare(code.String()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	g.check("share code bytes", b)
 	if b, err := root.LocalKey().Open("journal", g.bytes("local state")); err != nil || string(b) != "some state" {
 		t.Errorf("%q, %v", b, err)
 	}

@@ -61,7 +61,7 @@ const (
 	TagAddress            Tag = "carekey/v1/address"             // signed by S: S and V belong together
 	TagAddressChecksum    Tag = "carekey/v1/address-checksum"    // last 4 bytes of an address
 	TagAddressWords       Tag = "carekey/v1/address-words"       // check words of an address
-	TagShareCodeChecksum  Tag = "carekey/v1/share-code-checksum" // last 4 bytes of a share code
+	TagFetchCodeChecksum  Tag = "carekey/v1/fetch-code-checksum" // last 4 bytes of a fetch code
 	TagInvitationChecksum Tag = "carekey/v1/invitation-checksum" // last 4 bytes of an invitation to a node
 )
 

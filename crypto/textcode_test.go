@@ -24,8 +24,8 @@ func addressFault(err error) Fault {
 	return fault.Get[Fault](e, "fault")
 }
 
-func shareCodeFault(err error) Fault {
-	e, _ := fault.As(err, ErrShareCode)
+func fetchCodeFault(err error) Fault {
+	e, _ := fault.As(err, ErrFetchCode)
 	return fault.Get[Fault](e, "fault")
 }
 
@@ -97,7 +97,7 @@ func TestAddressTypingErrors(t *testing.T) {
 func TestAddressContent(t *testing.T) {
 	lane.OneGoroutine(t)
 	smith, mallory := NewEntropy().Root().Identity().Address(), NewEntropy().Root().Identity().Address()
-	text := func(b []byte) string { return "carekey1" + encodeCode(b, TagAddressChecksum) }
+	text := func(b []byte) string { return EncodeCode("carekey1", b, TagAddressChecksum) }
 	body := func(a Address) []byte { return append(a.head(), a.Signature[:]...) }
 	good := body(smith)
 	if a, err := ParseAddress(text(good)); err != nil || a != smith {
@@ -151,58 +151,117 @@ func TestAddressWords(t *testing.T) {
 	}
 }
 
-func TestShareCodeText(t *testing.T) {
-	c := ShareCode{Ledger: LedgerID(TaggedHash(TagLedger, []byte("l"))), Consent: TaggedHash(TagEntry, []byte("c")), Size: 1<<40 + 7, Root: TaggedHash(TagChain)}
+func TestFetchCodeText(t *testing.T) {
+	lane.OneGoroutine(t)
+	c := FetchCode{Ledger: LedgerID(TaggedHash(TagLedger, []byte("l"))), Consent: TaggedHash(TagEntry, []byte("c")), Size: 1<<40 + 7, Root: TaggedHash(TagChain)}
+	if s := c.String(); len(s) != 14+178 {
+		t.Errorf("%d characters without a place", len(s))
+	}
+	c.Place = strings.Repeat("p", MaxPlace)
+	if s := c.String(); len(s) > MaxCode {
+		t.Errorf("%d characters at most", len(s))
+	} else if d, err := ParseFetchCode(s); err != nil || d != c {
+		t.Error(err)
+	}
+	c.Place += "p"
+	if d, err := ParseFetchCode(c.String()); err != nil || d.Place != "" || d.Consent != c.Consent {
+		t.Errorf("a place that is too long: %+v, %v", d, err)
+	}
+	c.Place = "a place"
 	s := c.String()
-	if groups := strings.Split(s, " "); len(groups) != 35 || len(s) != 175+34 || s != strings.ToUpper(s) {
+	if s != strings.ToLower(s) || !strings.HasPrefix(s, "carekey-fetch1") || strings.ContainsAny(s, " \n") {
 		t.Fatal(s)
 	}
-	for name, text := range map[string]string{
-		"as it is": s, "lower case": strings.ToLower(s), "hyphens": strings.ReplaceAll(s, " ", "-"),
-		"together": strings.ReplaceAll(s, " ", ""), "lines": strings.ReplaceAll(s, " ", "\r\n\t"),
-	} {
-		if d, err := ParseShareCode(text); err != nil || d != c {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
 	for i := range s {
-		for _, r := range "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789=_\u212a" {
-			if s[i] == ' ' || text.Fold(string(r)) == text.Fold(s[i:i+1]) {
+		for _, r := range "abcdefghijklmnopqrstuvwxyz0123456789-=_\u212a" {
+			if text.Fold(string(r)) == s[i:i+1] {
 				continue
 			}
-			_, err := ParseShareCode(s[:i] + string(r) + s[i+1:])
-			if f := shareCodeFault(err); f != FaultMalformed && f != FaultChecksum {
+			_, err := ParseFetchCode(s[:i] + string(r) + s[i+1:])
+			if f := fetchCodeFault(err); f != FaultMalformed && f != FaultChecksum {
 				t.Fatalf("character %d changed to %c: %v", i, r, err)
 			}
 		}
-		if _, err := ParseShareCode(s[:i]); shareCodeFault(err) == "" {
+		if _, err := ParseFetchCode(s[:i]); fetchCodeFault(err) == "" {
 			t.Errorf("cut at %d", i)
 		}
+		if got, want := IsFetchCode(s[:i]), i >= len("carekey-fetch1"); got != want {
+			t.Errorf("cut at %d it looks like a fetch code: %v", i, got)
+		}
 	}
-	// The last character holds 2 bits and 3 that must be 0.
-	last := strings.IndexByte("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", s[len(s)-1])
-	for slack := 1; slack < 8; slack++ {
-		bad := s[:len(s)-1] + string("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[last|slack])
-		if _, err := ParseShareCode(bad); shareCodeFault(err) != FaultMalformed {
+	// The last character holds bits that must be 0.
+	const letters = "abcdefghijklmnopqrstuvwxyz234567"
+	c.Place = ""
+	s = c.String()
+	last := strings.IndexByte(letters, s[len(s)-1])
+	for slack := 1; slack < 4; slack++ {
+		if _, err := ParseFetchCode(s[:len(s)-1] + letters[last|slack:][:1]); fetchCodeFault(err) != FaultMalformed {
 			t.Errorf("slack bits %d: %v", slack, err)
 		}
 	}
-	if _, err := ParseShareCode(encodeCode(make([]byte, 105), TagShareCodeChecksum)); shareCodeFault(err) != FaultVersion {
-		t.Error(err)
+	// With a checksum that fits, the content is judged.
+	for name, test := range map[string]struct {
+		change func(b []byte) []byte
+		fault  Fault
+	}{
+		"version 0":               {func(b []byte) []byte { b[0] = 0; return b }, FaultVersion},
+		"version 2":               {func(b []byte) []byte { b[0] = 2; return append(b, "more"...) }, FaultVersion},
+		"no length":               {func(b []byte) []byte { return b[:105] }, FaultMalformed},
+		"a byte behind":           {func(b []byte) []byte { return append(b, 0) }, FaultMalformed},
+		"a place that is not all": {func(b []byte) []byte { b[106] = 9; return append(b, "8 bytes "...) }, FaultMalformed},
+		"a place that is too long": {func(b []byte) []byte {
+			b[105], b[106] = (MaxPlace+1)>>8, (MaxPlace+1)&255
+			return append(b, make([]byte, MaxPlace+1)...)
+		}, FaultMalformed},
+	} {
+		b := make([]byte, 107)
+		b[0] = 1
+		if _, err := ParseFetchCode(EncodeCode("carekey-fetch1", test.change(b), TagFetchCodeChecksum)); fetchCodeFault(err) != test.fault {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
-	if _, err := ParseShareCode(encodeCode(append([]byte{1}, make([]byte, 99)...), TagShareCodeChecksum)); shareCodeFault(err) != FaultMalformed {
-		t.Error(err)
-	}
-	// An address is no share code and the other way round.
+	// An address is no fetch code and the other way round.
 	a := fixedEntropy(1).Root().Identity().Address().String()
-	if _, err := ParseShareCode(a); shareCodeFault(err) == "" {
-		t.Error("an address was read as a share code")
+	if _, err := ParseFetchCode(a); fetchCodeFault(err) != FaultMalformed {
+		t.Errorf("an address was read as a fetch code: %v", err)
 	}
-	if _, err := ParseAddress("carekey1" + strings.ReplaceAll(s, " ", "")); addressFault(err) == "" {
-		t.Error("a share code was read as an address")
+	if _, err := ParseAddress(s); addressFault(err) != FaultMalformed {
+		t.Errorf("a fetch code was read as an address: %v", err)
 	}
-	var d ShareCode
+	var d FetchCode
 	if j, err := json.Marshal(c); err != nil || json.Unmarshal(j, &d) != nil || d != c {
 		t.Error(err)
+	}
+}
+
+// What mail, messengers and people put into and around a code is passed over.
+func TestCodesAsTheyAreHandedOn(t *testing.T) {
+	code := FetchCode{Ledger: LedgerID{1}, Consent: Hash{2}, Size: 3, Root: Hash{4}, Place: "somewhere"}
+	address := fixedEntropy(1).Root().Identity().Address()
+	for what, s := range map[string]string{"fetch code": code.String(), "address": address.String()} {
+		var quoted, wrapped strings.Builder
+		for i := 0; i < len(s); i += 40 {
+			line := s[i:min(i+40, len(s))]
+			quoted.WriteString("> " + line + "\n")
+			wrapped.WriteString(line + "=20\r\n\t\u00a0")
+		}
+		half := len(s) / 2
+		for name, handed := range map[string]string{
+			"upper case": strings.ToUpper(s), "mixed case": strings.ToUpper(s[:half]) + s[half:],
+			"quoted": quoted.String(), "wrapped": wrapped.String(), "quotation marks": "\u201c" + s + "\u201d", "angle brackets": "<" + s + ">",
+			"a full stop": s + ".", "quotes": `"` + s + `"`, "bold": "*" + s + "*", "another hyphen": strings.ReplaceAll(s, "-", "\u2011"),
+			"zero-width space": s[:half] + "\u200b" + s[half:], "soft hyphen": s[:half] + "\u00ad" + s[half:],
+			"word joiner": "\u2060" + s, "byte order mark": "\ufeff" + s, "left-to-right marks": "\u200e" + s + "\u200e",
+		} {
+			var err error
+			if what == "address" {
+				_, err = ParseAddress(handed)
+			} else {
+				_, err = ParseFetchCode(handed)
+			}
+			if err != nil {
+				t.Errorf("%s, %s: %v", what, name, err)
+			}
+		}
 	}
 }

@@ -20,6 +20,10 @@ type Services struct {
 	// they are known from an earlier time: then Connect asks for none, and the ledger
 	// need not be within reach. nil: they are not.
 	Known [][]byte
+	// Place is where others find the ledger, as it travels in a [crypto.FetchCode]: bytes
+	// that who opens ledgers understands, at most crypto.MaxPlace. "": they do not, since
+	// it is on one computer.
+	Place string
 	// Now is the clock by which the age of heads is judged; nil means time.Now.
 	Now func() time.Time
 	// Sent, if not nil, is set before entries are sent to the ledger.

@@ -101,7 +101,7 @@ func searchTree(t testing.TB, secrets map[string][]byte, dirs ...string) (found 
 }
 
 // Promise 1: who holds the ledger folder with its store and its keeper's shares,
-// both homes and a share code, but no key, reads no plaintext, name, title,
+// both homes and a fetch code, but no key, reads no plaintext, name, title,
 // address or file name; nor does a name of a file tell one.
 func TestAttackerWithTheDiskReadsNothing(t *testing.T) {
 	ctx := context.Background()
@@ -233,14 +233,14 @@ func TestAttackerWithTheDiskReadsNothing(t *testing.T) {
 			t.Errorf("a key of the attacker's own opens the %s: %d bytes", part, len(plain))
 		}
 	}
-	// With a wallet of its own and the share code it is a stranger.
+	// With a wallet of its own and the fetch code it is a stranger.
 	s := f.Services()
 	eve, err := wallet.Create(ctx, wallet.Options{Dir: t.TempDir(), Keyring: &memoryKeyring{items: map[string]string{}}, Services: s, Now: d.clock}, crypto.NewEntropy(), "Eve", d.ledger())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := eve.Inbox().OpenByCode(ctx, code, ""); !errors.Is(err, wallet.ErrNotYours) {
-		t.Errorf("somebody else's share code: %v", err)
+		t.Errorf("somebody else's fetch code: %v", err)
 	}
 	if box := must(eve.Inbox().List(ctx))(t); len(box) != 0 {
 		t.Errorf("a stranger's inbox: %+v", box)

@@ -184,7 +184,7 @@ func TestSignedOutOfReach(t *testing.T) {
 		t.Fatalf("%+v, %v, %v", cs, since, away)
 	}
 	var signed []contract.ID
-	var codes []crypto.ShareCode
+	var codes []crypto.FetchCode
 	for i := range 3 {
 		// The clock is put back: the order stays.
 		tn.now = tn.now.Add(-20 * time.Minute)

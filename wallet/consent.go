@@ -202,8 +202,8 @@ func (cs Consents) threads(ctx context.Context) ([]*view.Thread, error) {
 }
 
 // Show returns one consent, proven complete if the ledger can be reached,
-// with its share code.
-func (cs Consents) Show(ctx context.Context, id string) (c Consent, code crypto.ShareCode, err error) {
+// with its fetch code.
+func (cs Consents) Show(ctx context.Context, id string) (c Consent, code crypto.FetchCode, err error) {
 	err = cs.w.Look(ctx, func() error {
 		if p := cs.w.Changes().find(Granting, id); p != nil {
 			c, code = cs.pendingOf(p), cs.codeOf(p.ID)
@@ -479,10 +479,15 @@ func (c *Consent) Known() []ConsentRecord {
 	return c.Records
 }
 
-// codeOf is the share code of a consent with that id: it names the newest head that
+// codeOf is the fetch code of a consent with that id: it names the newest head that
 // this wallet has seen.
-func (cs Consents) codeOf(id contract.ID) crypto.ShareCode {
-	return crypto.ShareCode{Ledger: cs.w.client.ID(), Consent: id, Size: cs.w.view.Head().Size, Root: cs.w.view.Head().Root}
+func (cs Consents) codeOf(id contract.ID) crypto.FetchCode {
+	return cs.Code(id, cs.w.view.Head().Size, cs.w.view.Head().Root)
+}
+
+// Code is the fetch code of a consent that a head of the open ledger contains.
+func (cs Consents) Code(id contract.ID, size uint64, root crypto.Hash) crypto.FetchCode {
+	return crypto.FetchCode{Ledger: cs.w.client.ID(), Consent: id, Size: size, Root: root, Place: cs.w.client.Place}
 }
 
 // granted finds a consent of one's own by its id, whether the ledger shows it already

@@ -76,8 +76,8 @@ func checkReason(r string) error {
 	return nil
 }
 
-// OpenByCode opens the consent that a share code names.
-func (in Inbox) OpenByCode(ctx context.Context, code crypto.ShareCode, reason string) (*Opening, error) {
+// OpenByCode opens the consent that a fetch code names.
+func (in Inbox) OpenByCode(ctx context.Context, code crypto.FetchCode, reason string) (*Opening, error) {
 	var o *Opening
 	err := in.w.with(ctx, func() error {
 		if code.Ledger != in.w.client.ID() {

@@ -105,8 +105,8 @@ func TestStoreIsNotBelieved(t *testing.T) {
 	}
 }
 
-// A share code is checked, not believed.
-func TestShareCodes(t *testing.T) {
+// A fetch code is checked, not believed.
+func TestFetchCodes(t *testing.T) {
 	ctx := context.Background()
 	tn := newTown(t)
 	patient, clinic, other := tn.person("Maria"), tn.person("Dr Smith"), tn.person("Dr Jones")

@@ -239,7 +239,7 @@ func (gs Grants) warnings(p *GrantPlan, now contract.Hour) []Warning {
 // Give signs a plan, enters it on the ledger and hands the keepers their shares. The code
 // tells the recipient where to look, and opens nothing. [ErrPending] means that the consent
 // is signed and waits: it comes with the consent and its code.
-func (gs Grants) Give(ctx context.Context, p *GrantPlan) (c Consent, code crypto.ShareCode, err error) {
+func (gs Grants) Give(ctx context.Context, p *GrantPlan) (c Consent, code crypto.FetchCode, err error) {
 	err = gs.w.with(ctx, func() error {
 		s, err := gs.Sign(ctx, []*GrantPlan{p})
 		if err == nil {

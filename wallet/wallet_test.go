@@ -144,7 +144,7 @@ func add(t testing.TB, w *wallet.Wallet, name, text string) wallet.Record {
 }
 
 // grant gives all of w's records to a contact for 30 days.
-func grant(t testing.TB, w *wallet.Wallet, to string, now time.Time) (wallet.Consent, crypto.ShareCode) {
+func grant(t testing.TB, w *wallet.Wallet, to string, now time.Time) (wallet.Consent, crypto.FetchCode) {
 	t.Helper()
 	ctx := context.Background()
 	p, err := w.Grants().Plan(ctx, wallet.GrantRequest{To: to, All: true, NotAfter: must(wallet.EndAfter("30d", now))(t)})

@@ -93,7 +93,7 @@ func (a batches) newApply() *cobra.Command {
 ends in .csv or .jsonl; everything else must be a plan that this wallet sealed, whatever
 is in it. All cores sign; a bar shows how far it is, or a line for every 1000 items where
 there is no terminal. --results writes one JSON object a line for every item, with the
-share code of each consent. If it is stopped, carekey batch resume goes on.`,
+fetch code of each consent. If it is stopped, carekey batch resume goes on.`,
 		Args: cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in, err := a.open(cmd.Context(), args[0])
@@ -421,9 +421,9 @@ func (a batches) show(s batch.Status, results string) error {
 		a.next("carekey batch resume")
 	case results == "-":
 	case results != "":
-		a.say("What became of each is in %s, with its share code.", results)
+		a.say("What became of each is in %s, with its fetch code.", results)
 	case s.Granted > 0:
-		a.next("the share codes: carekey batch resume --results FILE")
+		a.next("the fetch codes: carekey batch resume --results FILE")
 	}
 	return a.result(struct {
 		batch.Status

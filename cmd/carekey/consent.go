@@ -26,7 +26,7 @@ func newConsent(a *app) *cobra.Command {
 	}
 	show := &cobra.Command{
 		Use:   "show ID",
-		Short: "Show one consent and its share code",
+		Short: "Show one consent and its fetch code",
 		RunE:  onEvery(a, looks, consents.show),
 	}
 	var to, record string
@@ -86,9 +86,9 @@ func namedConsents(ctx context.Context, s *session, ids []string, f func(w *wall
 	return cs, nil
 }
 
-// show shows one consent, and its share code.
+// show shows one consent, and its fetch code.
 func (a consents) show(ctx context.Context, args []string) error {
-	var code crypto.ShareCode
+	var code crypto.FetchCode
 	c, on, err := find(ctx, a.session, args[0], func(o *opened) (c wallet.Consent, id string, err error) {
 		c, one, err := o.w.Consents().Show(ctx, args[0])
 		if err == nil {
@@ -134,9 +134,14 @@ func (a consents) show(ctx context.Context, args []string) error {
 		{"status", status},
 		{"granted", grantedText(c)},
 		{"opened", openedText(c.Openings, both(c.LastOpened))},
-		{"share code", a.codeText(code)},
 	}...))
 	a.say("%s", groundOf(on.w).gateLine())
+	if c.Status == wallet.StatusActive || c.Status == wallet.StatusUpcoming {
+		a.say("Its fetch code, which is not secret. It need not be sent: carekey\u00a0inbox finds the consent without it.")
+	} else {
+		a.say("Its fetch code:")
+	}
+	a.data(code)
 	if c.Status == wallet.StatusActive || c.Status == wallet.StatusUpcoming {
 		a.next("to end it: carekey revoke %s", short(c.ID))
 	}

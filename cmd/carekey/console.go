@@ -6,12 +6,10 @@ import (
 	"io"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
-	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
 )
 
@@ -102,18 +100,6 @@ func (c *console) print(format string, args ...any) {
 
 // rows writes rows to stdout.
 func (c *console) rows(r cli.Rows) { c.print("%s", strings.TrimSuffix(r.Text(""), "\n")) }
-
-// codeText is a share code, in lines of ten groups at a terminal.
-func (c *console) codeText(code crypto.ShareCode) string {
-	if cli.Width(c.out) == 0 {
-		return code.String()
-	}
-	var lines []string
-	for groups := range slices.Chunk(strings.Fields(code.String()), 10) {
-		lines = append(lines, strings.Join(groups, " "))
-	}
-	return strings.Join(lines, "\n")
-}
 
 // printPath prints a path as it is, or fit for a terminal.
 func (c *console) printPath(path string) {

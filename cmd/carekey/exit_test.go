@@ -135,7 +135,7 @@ var explained = []struct {
 	{contract.ErrContractVersion, "newer-contract", 1},
 	{contract.ErrConfig, "configuration-tampered", 6},
 	{crypto.ErrAddress.With("fault", crypto.FaultMixed), "address-mixed", 2},
-	{crypto.ErrShareCode.With("fault", crypto.FaultChecksum), "code-checksum", 2},
+	{crypto.ErrFetchCode.With("fault", crypto.FaultChecksum), "code-checksum", 2},
 	{node.ErrCertificate, "node-certificate", 6},
 	{node.ErrAuthority.Of(io.EOF), "node-certificate", 6},
 	{&ledgerclient.UnreachableError{Service: "store", Err: node.ErrSlow}, "answer-slow", 5},

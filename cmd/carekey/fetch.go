@@ -39,13 +39,13 @@ as carekey view shows it.`,
 		Args:    cli.Takes(0, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (len(args) == 0) != f.all {
-				return usage("name a share code or a consent, or everything with --all", "what there is: carekey inbox")
+				return usage("name a fetch code or a consent, or everything with --all", "what there is: carekey inbox")
 			}
-			// The groups of a share code may arrive as one argument or as many.
+			// A code that was broken on its way comes as several arguments.
 			named := text.Code(strings.Join(args, ""))
-			var code *crypto.ShareCode
-			if notID := strings.Trim(strings.ToLower(named), "0123456789abcdef") != ""; len(named) > 64 || len(named) >= 20 && notID {
-				c, err := crypto.ParseShareCode(named)
+			var code *crypto.FetchCode
+			if notID := strings.Trim(strings.ToLower(named), "0123456789abcdef") != ""; len(named) > 64 || len(named) >= 20 && notID || crypto.IsFetchCode(named) {
+				c, err := crypto.ParseFetchCode(named)
 				if err != nil {
 					return err
 				}
@@ -89,7 +89,7 @@ type fetching struct {
 	first  error
 }
 
-func (x *fetching) fetch(ctx context.Context, code *crypto.ShareCode, id string) error {
+func (x *fetching) fetch(ctx context.Context, code *crypto.FetchCode, id string) error {
 	openID := func(w *wallet.Wallet, id string) error {
 		return x.open(ctx, w, func() (*wallet.Opening, error) { return w.Inbox().OpenByID(ctx, id, x.flags.reason) })
 	}

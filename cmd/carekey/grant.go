@@ -22,7 +22,7 @@ func newGrant(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "grant --to NAME (--role ROLE | --category C... | --record ID... | --all) (--for 30d | --until DATE)",
 		Short: "Let somebody open records of yours, or parts of them, until a day that you choose",
-		Long: "Show what a consent would mean, ask, and give it. What is printed on stdout is the\nshare code: it tells the recipient where to look, is not secret, and opens nothing by\n" +
+		Long: "Show what a consent would mean, ask, and give it. What is printed on stdout is the\nfetch code: it tells the recipient where to look, is not secret, and opens nothing by\n" +
 			"itself. What is given is what there is now.\n\n" + whatGoes +
 			"\nCATEGORIES\n" + categoryHelp() + "\nPURPOSES, and the codes that HL7 gives them, which will do too\n" + purposeHelp() +
 			"\nDATES\n  --for takes hours, days and weeks: 12h, 30d, 6w. --until D ends with that day, --from D\n  begins with it, in your own time zone; days and weeks end with a day too. Ends are full\n" +
@@ -315,21 +315,21 @@ func (a *grants) chooseEnd(ctx context.Context) (contract.Hour, error) {
 	return wallet.EndAfter(lengths[at[0]].flag, a.now())
 }
 
-func (a *grants) show(plan *wallet.GrantPlan, c wallet.Consent, code crypto.ShareCode) error {
+func (a *grants) show(plan *wallet.GrantPlan, c wallet.Consent, code crypto.FetchCode) error {
 	to := plan.To.Name // as it was called here; the address may have other names
 	if c.Pending != "" {
-		a.say("Signed: consent %s. It waits in your wallet. Its share code is good from when it is on the ledger;\nsend it to %s, it is not secret.", short(c.ID), to)
+		a.say("Signed: consent %s. It waits in your wallet. Its fetch code is good from when it is on the ledger;\nsend it to %s, it is not secret.", short(c.ID), to)
 	} else {
-		a.say("Given: consent %s. Send the share code to %s; it is not secret.", short(c.ID), to)
+		a.say("Given: consent %s. Send the fetch code to %s; it is not secret.", short(c.ID), to)
 	}
-	a.data(a.codeText(code))
+	a.data(code)
 	if c.Pending == "" {
 		a.next("%s runs "+theirs+"fetch CODE.\nYou see it with carekey audit, and end it with carekey revoke %s", to, short(c.ID))
 	}
 	return a.result(struct {
 		consentJSON
 		To   string            `json:"to"`
-		Code crypto.ShareCode  `json:"code"`
+		Code crypto.FetchCode  `json:"code"`
 		Gate ledgerclient.Gate `json:"gate"`
 		chosenJSON
 	}{consentOf(c), to, code, plan.Gate, chosenOf(plan)})

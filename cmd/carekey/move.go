@@ -18,7 +18,7 @@ func newLedgerMove(a *app) *cobra.Command {
 		Short: "Take your records and open consents from this ledger to another of yours",
 		Long: `Enter your records on another ledger that this wallet is on, encrypted anew, give
 your open consents there again, and revoke the old ones, each once the new one holds.
-Recipients must be on the other ledger too and need the new share codes, which are
+Recipients must be on the other ledger too and need the new fetch codes, which are
 printed. What cannot be moved is said: consents that others gave you, consents that
 are over, and the history of openings, which stays where it is. The old records stay
 as well; carekey --ledger LEDGER record remove ends them.
@@ -112,7 +112,7 @@ func previewMove(p wallet.MovePlan, from, to, gate string) string {
 	}
 	stays = append(stays, "the history of openings, and the records themselves")
 	rows.Add("stays", strings.Join(stays, "\n"))
-	return rows.Text("  ") + "\nThe consents are given anew on the other ledger, and then revoked on this one. Their\nrecipients must be on the other ledger too, and need the new share codes.\n" + gate
+	return rows.Text("  ") + "\nThe consents are given anew on the other ledger, and then revoked on this one. Their\nrecipients must be on the other ledger too, and need the new fetch codes.\n" + gate
 }
 
 // stayText says what cannot be moved, and why.
@@ -154,8 +154,8 @@ func (a moving) show(m wallet.Moved) error {
 			plural(len(m.Consents), "consent", "consents"), plural(len(m.Revoked), "consent", "consents"))
 	}
 	for _, c := range m.Consents {
-		a.say("\nThe share code for %s (%s), instead of that of %s:", person(c.Consent.To, c.Consent.Address), titles(c.Consent.Records), short(c.Old))
-		a.data(a.codeText(c.Code))
+		a.say("\nThe fetch code for %s (%s), instead of that of %s:", person(c.Consent.To, c.Consent.Address), titles(c.Consent.Records), short(c.Old))
+		a.data(c.Code)
 	}
 	a.sayStays(m.Stays)
 	m.Stays = list(m.Stays, same)

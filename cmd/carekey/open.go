@@ -50,6 +50,9 @@ func (l *ledger) outOfReach(dir string, id crypto.LedgerID, why error) error {
 	if l.Store != nil {
 		known.Store, known.Keepers = l.Store, l.Keepers
 	}
+	if l.at.node != nil {
+		known.Place = l.at.node.Place()
+	}
 	l.Services, l.away = known, why
 	return nil
 }

@@ -29,7 +29,7 @@ const exitStatus = `EXIT STATUS
   4    the keyring is locked or absent, or the passphrase is wrong
   5    ledger, store or keeper out of reach
   6    verification failed: tampered, truncated, another or an older ledger
-  7    not found, or a share code of another ledger
+  7    not found, or a fetch code of another ledger
   8    partly done, or not all of it could be had
   130  interrupted`
 

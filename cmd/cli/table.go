@@ -24,7 +24,7 @@ const (
 	ExitLocked      = 4   // keyring locked or absent, wrong passphrase
 	ExitUnreachable = 5   // ledger, store or keeper out of reach
 	ExitTampered    = 6   // verification failed
-	ExitNotFound    = 7   // not found, share code of another ledger
+	ExitNotFound    = 7   // not found, fetch code of another ledger
 	ExitPartly      = 8   // partly done
 	ExitInterrupted = 130 // interrupted
 )

@@ -5,7 +5,7 @@
 //     through a [Reader]: UTF-8, with or without the mark before it, or UTF-16 with its
 //     mark. Other encodings are named, never taken for another text.
 //   - A name is kept composed (Unicode NFC) and looked up by [Name].
-//   - An address, a share code, an invitation or an id is read through [Code].
+//   - An address, a fetch code, an invitation or an id is read through [Code].
 //
 // Nothing here decides what a text means: what is passed over is either invisible or no
 // part of what is read, and a checksum guards codes.

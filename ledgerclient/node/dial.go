@@ -26,6 +26,7 @@ type Options struct {
 type Node struct {
 	wire    *wire
 	id      crypto.LedgerID
+	place   string
 	genesis []byte
 	keepers []crypto.PubKey
 
@@ -43,7 +44,7 @@ func Dial(ctx context.Context, inv Invitation, opt Options) (*Node, error) {
 	if !inv.Valid() {
 		return nil, ErrInvitation.With("fault", crypto.FaultMalformed)
 	}
-	n := &Node{wire: newWire(&inv, opt.Wait), id: inv.Ledger, genesis: opt.Genesis}
+	n := &Node{wire: newWire(&inv, opt.Wait), id: inv.Ledger, place: inv.Place(), genesis: opt.Genesis}
 	if n.genesis == nil {
 		var err error
 		if n.genesis, err = n.wire.ask(ctx, question{service: ofLedger, path: PathGenesis, reads: true, limit: MaxDocument}); err != nil {
@@ -81,7 +82,7 @@ func properties(url string) ledgerclient.Properties {
 
 // Services are the node's three services.
 func (n *Node) Services() ledgerclient.Services {
-	s := ledgerclient.Services{Ledger: ledger{n}, Store: store{n}}
+	s := ledgerclient.Services{Ledger: ledger{n}, Store: store{n}, Place: n.place}
 	for _, key := range n.keepers {
 		s.Keepers = append(s.Keepers, keeper{n, key})
 	}

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"encoding/base32"
 	"math"
 	"net/netip"
 	"net/url"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/codec"
-	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
@@ -55,12 +53,9 @@ const (
 
 const invitationPrefix = "carekey-node1"
 
-var invitationText = base32.NewEncoding(letters + "234567").WithPadding(base32.NoPadding)
-
 // IsInvitation reports whether a text looks like an invitation rather than a path.
 func IsInvitation(named string) bool {
-	named = text.Code(named)
-	return len(named) >= len(invitationPrefix) && strings.EqualFold(named[:len(invitationPrefix)], invitationPrefix)
+	return crypto.HasPrefix(named, invitationPrefix)
 }
 
 func (i *Invitation) fields(c *codec.Codec) {
@@ -79,9 +74,7 @@ func (i *Invitation) fields(c *codec.Codec) {
 
 // String returns the text form.
 func (i Invitation) String() string {
-	b := codec.Append(nil, i.fields)
-	sum := crypto.TaggedHash(crypto.TagInvitationChecksum, b)
-	return invitationPrefix + invitationText.EncodeToString(append(b, sum[:4]...))
+	return crypto.EncodeCode(invitationPrefix, codec.Append(nil, i.fields), crypto.TagInvitationChecksum)
 }
 
 // MarshalText returns the text form.
@@ -96,41 +89,36 @@ func (i *Invitation) UnmarshalText(text []byte) error {
 	return err
 }
 
-// maxInvitation is more than the text form of any invitation has characters.
-const maxInvitation = 2048
-
 // ParseInvitation reads an invitation; case, white space and what mail and messengers
 // put around it do not matter. The error is an [ErrInvitation].
 func ParseInvitation(handed string) (Invitation, error) {
-	fail := func(kind crypto.Fault) (Invitation, error) { return Invitation{}, ErrInvitation.With("fault", kind) }
-	if len(handed) > 4*maxInvitation {
-		return fail(crypto.FaultMalformed)
-	}
-	code := strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			r += 'a' - 'A'
-		}
-		return r
-	}, text.Code(handed))
-	code, ok := strings.CutPrefix(code, invitationPrefix)
-	if !ok || len(code) > maxInvitation {
-		return fail(crypto.FaultMalformed)
-	}
-	b, err := invitationText.DecodeString(code)
-	if err != nil || len(b) < 5 || invitationText.EncodeToString(b) != code {
-		return fail(crypto.FaultMalformed)
-	}
-	b, sum := b[:len(b)-4], b[len(b)-4:]
-	want := crypto.TaggedHash(crypto.TagInvitationChecksum, b)
-	if string(want[:4]) != string(sum) {
-		return fail(crypto.FaultChecksum)
-	}
-	if b[0] != 1 {
-		return fail(crypto.FaultVersion)
-	}
+	b, fault := crypto.DecodeCode(invitationPrefix, handed, crypto.TagInvitationChecksum)
 	var i Invitation
-	if codec.Parse(b, i.fields) != nil || !i.Valid() {
-		return fail(crypto.FaultMalformed)
+	if fault == "" && (codec.Parse(b, i.fields) != nil || !i.Valid()) {
+		fault = crypto.FaultMalformed
+	}
+	if fault != "" {
+		return Invitation{}, ErrInvitation.With("fault", fault)
+	}
+	return i, nil
+}
+
+// Place is the invitation without its token, as it travels in a [crypto.FetchCode]: what
+// String encodes.
+func (i Invitation) Place() string {
+	i.Token = ""
+	return string(codec.Append(nil, i.fields))
+}
+
+// ParsePlace reads a place. The error is an [ErrInvitation]: it is none, of another
+// version, or has a token.
+func ParsePlace(place string) (Invitation, error) {
+	var i Invitation
+	switch {
+	case place != "" && place[0] != 1:
+		return Invitation{}, ErrInvitation.With("fault", crypto.FaultVersion)
+	case codec.Parse([]byte(place), i.fields) != nil || !i.Valid() || i.Token != "":
+		return Invitation{}, ErrInvitation.With("fault", crypto.FaultMalformed)
 	}
 	return i, nil
 }

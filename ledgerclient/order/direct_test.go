@@ -134,7 +134,7 @@ func TestDirect(t *testing.T) {
 	if out := b.put(b.access(b.record())); out[0].Refusal == nil {
 		t.Errorf("an access without a grant: %+v", out)
 	}
-	// The note is the node's own, which is what terms and share codes carry.
+	// The note is the node's own, which is what terms and fetch codes carry.
 	theirs, err := b.dialed.Ledger.Checkpoint(ctx)
 	if ours, err2 := b.Checkpoint(ctx); err != nil || err2 != nil || !bytes.Equal(ours, theirs) {
 		t.Errorf("another checkpoint: %v %v\n%s%s", err, err2, ours, theirs)

@@ -270,11 +270,17 @@ file_key = emit("record file key", rand(16), "given")
 record = emit("record plaintext", "a record", "given")
 emit("record content", age(file_key, record.encode(), (mul(self_key), info("record"))), "an age file for the self key")
 
-code = b"\1" + ledger + entry + struct.pack(">Q", 12345) + sha256(b"a root for vectors")
-code += H("share-code-checksum", code)[:4]
-text = base32(code)
-emit("share code bytes", code, "1 ‖ ledger ‖ entry id ‖ size 12345 ‖ root ‖ checksum")
-emit("share code", " ".join(text[i:i + 5] for i in range(0, len(text), 5)), "base32 in groups of five")
+def fetch_code(place):
+    body = b"\1" + ledger + entry + struct.pack(">Q", 12345) + sha256(b"a root for vectors") + struct.pack(">H", len(place)) + place
+    return body + H("fetch-code-checksum", body)[:4]
+
+
+url = b"https://ledger.example.org:8443"
+place = emit("place", b"\1" + ledger + sha256(b"a checkpoint key for vectors") + b"\x0bCity ledger" + b"\1" + bytes([len(url)]) + url + b"\1" + sha256(b"a certificate for vectors") + b"\0",
+             "a node's invitation with one URL and a fingerprint, and without token and checksum")
+for name, code in ("", fetch_code(b"")), (" with place", fetch_code(place)):
+    emit("fetch code bytes" + name, code, "1 ‖ ledger ‖ entry id ‖ size 12345 ‖ root ‖ length of the place ‖ place ‖ checksum")
+    emit("fetch code" + name, "carekey-fetch1" + base32(code).lower(), "carekey-fetch1 ‖ base32")
 
 
 def hchacha20(key, nonce):  # draft-irtf-cfrg-xchacha section 2.2

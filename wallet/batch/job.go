@@ -305,7 +305,7 @@ type Result struct {
 	Status  string           `json:"status"` // "granted", "revoked", "kept", "refused", "removed", "missing", "failed"; "waiting" before its end
 	To      string           `json:"to"`
 	Consent contract.ID      `json:"consent,omitzero"`
-	Code    crypto.ShareCode `json:"code,omitzero"` // of a grant
+	Code    crypto.FetchCode `json:"code,omitzero"` // of a grant
 	From    wallet.Hour      `json:"from,omitzero"`
 	Until   wallet.Hour      `json:"until,omitzero"` // the exact end
 	Why     string           `json:"why,omitempty"`  // of a revocation, see Item
@@ -319,7 +319,6 @@ func Results(ctx context.Context, w *wallet.Wallet, each func(Result) error) err
 		if err != nil {
 			return err
 		}
-		ledger, _ := w.Ledger()
 		for n := 0; ; n++ {
 			if _, size := j.chunk(n); size == 0 {
 				return nil
@@ -339,7 +338,7 @@ func Results(ctx context.Context, w *wallet.Wallet, each func(Result) error) err
 					r.end(&ds[i])
 				}
 				if r.Status == "granted" {
-					r.Code = crypto.ShareCode{Ledger: ledger, Consent: r.Consent, Size: head.Size, Root: head.Root}
+					r.Code = w.Consents().Code(r.Consent, head.Size, head.Root)
 				}
 				if err := each(r); err != nil {
 					return err
