@@ -173,33 +173,50 @@ func (a ledgers) join(ctx context.Context, text string, asDefault bool) error {
 	if err != nil {
 		return err
 	}
-	l, err := a.opener(p).open(ctx, at)
-	if isNoLedger(err) {
-		return usage("there is no ledger in "+at.dir, "carekey init --new-ledger makes one; join takes one that is there, or an invitation")
-	}
+	j, err := a.put(ctx, p, at, asDefault, false)
 	if err != nil {
 		return err
+	}
+	switch id := short(j.ID); {
+	case !j.Joined:
+	case asDefault:
+		a.next("carekey ledger move --ledger %s --to %s takes your records and consents along", short(p.settings.Default), id)
+	default:
+		a.next("carekey --ledger %s COMMAND works on it; carekey ledger default %s makes that the rule", id, id)
+	}
+	return a.result(j)
+}
+
+// put puts the wallet in a place on a ledger, after asking whether that one is to be
+// trusted, unless somebody was asked, and says so.
+func (a ledgers) put(ctx context.Context, p place, at locator, asDefault, asked bool) (*joinedJSON, error) {
+	l, err := a.opener(p).open(ctx, at)
+	if isNoLedger(err) {
+		return nil, usage("there is no ledger in "+at.dir, "carekey init --new-ledger makes one; join takes one that is there, or an invitation")
+	}
+	if err != nil {
+		return nil, err
 	}
 	defer l.close()
 	c, err := ledgerclient.Connect(ctx, l.Services, crypto.LedgerID{})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c.Now = a.now
 	head, err := c.Head(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	was, known := p.settings.Ledger(c.ID())
-	if !known || was.At != at.kept(p.home) {
+	if !asked && (!known || was.At != at.kept(p.home)) {
 		if err := a.confirm(ctx, previewJoin(l, c, head), "Trust this ledger?", ""); err != nil {
 			l.close() // nothing stays of what was not wanted
-			return errors.Join(err, at.forget(p.home))
+			return nil, errors.Join(err, at.forget(p.home))
 		}
 	}
 	k, err := a.keys(p).own()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	w, joined, err := wallet.Join(ctx, wallet.Options{
 		Dir:      p.dir,
@@ -209,29 +226,36 @@ func (a ledgers) join(ctx context.Context, text string, asDefault bool) error {
 		Profile:  a.profile(),
 	}, at.kept(p.home))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if asDefault {
 		if err := wallet.SetDefault(ctx, p.dir, c.ID()); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	s, err := w.Changes().Sync(ctx) // from here on the wallet holds the ledger to what it has shown
 	if err != nil {
-		return err
+		return nil, err
 	}
-	words, id := ledgerWords(p.dir, c.ID()), short(c.ID())
-	if !joined {
-		a.say("This wallet is on %s already; it is looked for in %s from now on.", words, at.shown())
-	} else if a.say("This wallet is on %s too: %s followed and verified.", words, plural(int(s.To), "entry", "entries")); asDefault {
-		a.next("carekey ledger move --ledger %s --to %s takes your records and consents along", short(p.settings.Default), id)
+	if words := ledgerWords(p.dir, c.ID()); joined {
+		a.say("This wallet is on %s too: %s followed and verified.", words, plural(int(s.To), "entry", "entries"))
 	} else {
-		a.next("carekey --ledger %s COMMAND works on it; carekey ledger default %s makes that the rule", id, id)
+		a.say("This wallet is on %s already; it is looked for in %s from now on.", words, at.shown())
 	}
-	return a.result(map[string]any{
-		"id": c.ID(), "name": w.LedgerName(), "at": at.shown(), "entries": s.To, "gate": l.Ledger.Properties().Gate,
-		"joined": joined, "default": asDefault || p.settings.Default == c.ID(), // false: it was on it already
-	})
+	return &joinedJSON{
+		ID: c.ID(), Name: w.LedgerName(), At: at.shown(), Entries: s.To, Gate: l.Ledger.Properties().Gate,
+		Joined: joined, Default: asDefault || p.settings.Default == c.ID(),
+	}, nil
+}
+
+type joinedJSON struct {
+	At      string            `json:"at"`
+	Default bool              `json:"default"`
+	Entries uint64            `json:"entries"`
+	Gate    ledgerclient.Gate `json:"gate"`
+	ID      crypto.LedgerID   `json:"id"`
+	Joined  bool              `json:"joined"` // false: it was on it already
+	Name    string            `json:"name"`
 }
 
 // previewJoin says what a person would trust with a ledger.
