@@ -95,11 +95,15 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// What the README says to type, and what errors say to do next, exists.
+// What the README and the guides say to type, and what errors say to do next, exists.
 func TestWrittenCommandsExist(t *testing.T) {
 	root := func() *cobra.Command { return newRoot(newApp()) }
-	if found := clitest.Document(t, filepath.Join("..", "..", "README.md"), root); found < 8 {
-		t.Errorf("only %d commands in README.md", found)
+	found := 0
+	for _, file := range clitest.Documents(t) {
+		found += clitest.Document(t, file, root)
+	}
+	if found < 8 {
+		t.Errorf("only %d commands in the README and the guides", found)
 	}
 	for _, c := range explained {
 		clitest.Text(t, c.code, explanations.Explain(c.err).Hint, root)

@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/carekey/carekey/cmd/cli/clitest"
 	"github.com/carekey/carekey/ledgerclient"
 )
 
@@ -139,30 +140,32 @@ func TestNoClaimElsewhere(t *testing.T) {
 	}
 }
 
-// The README says the same as the screen, and makes no claim without its clause.
+// The README and the guides say the same as the screen, and make no claim without its clause.
 func TestReadmeClaims(t *testing.T) {
-	b, err := os.ReadFile(filepath.Join(top(), "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := plain(strings.ReplaceAll(string(b), "**", ""))
-	for _, p := range []ledgerclient.Properties{{Gate: ledgerclient.Advisory}, {Gate: ledgerclient.Enforced, Operators: 1}, {Gate: ledgerclient.Enforced, Operators: 1, Clock: "order"}} {
-		if s := plain(ground{Properties: p}.says(eachOpening)); !strings.Contains(text, s) {
-			t.Errorf("the README does not say: %s", s)
+	all, found := "", 0
+	for _, file := range clitest.Documents(t) {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	found := 0
-	for _, paragraph := range regexp.MustCompile(`\n\n|\n- |\n\d\. `).Split(string(b), -1) {
-		p := plain(strings.ReplaceAll(paragraph, "**", ""))
-		if m := unfounded.FindString(p); m != "" {
-			found++
-			if !clause.MatchString(p) {
-				t.Errorf("the README says %q without a clause: %s", m, p)
+		all += plain(strings.ReplaceAll(string(b), "**", "")) + "\n"
+		for _, paragraph := range regexp.MustCompile(`\n\n|\n- |\n\d\. |\n\|`).Split(string(b), -1) {
+			p := plain(strings.ReplaceAll(paragraph, "**", ""))
+			if m := unfounded.FindString(p); m != "" {
+				found++
+				if !clause.MatchString(p) {
+					t.Errorf("%s says %q without a clause: %s", filepath.Base(file), m, p)
+				}
 			}
 		}
 	}
-	if found == 0 {
-		t.Error("no claim was found in the README")
+	for _, p := range []ledgerclient.Properties{{Gate: ledgerclient.Advisory}, {Gate: ledgerclient.Enforced, Operators: 1}, {Gate: ledgerclient.Enforced, Operators: 1, Clock: "order"}} {
+		if s := plain(ground{Properties: p}.says(eachOpening)); !strings.Contains(all, s) {
+			t.Errorf("neither the README nor a guide says: %s", s)
+		}
+	}
+	if found < 5 {
+		t.Errorf("only %d claims were found", found)
 	}
 }
 

@@ -11,15 +11,19 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// What the README says to type, and what errors say to do next, exists.
+// What the README and the guides say to type, and what errors say to do next, exists.
 func TestWrittenCommandsExist(t *testing.T) {
 	lane.OneGoroutine(t)
 	root := func() *cobra.Command { return newRoot(newApp()) }
-	if found := clitest.Document(t, filepath.Join(top(), "README.md"), root); found < 30 {
-		t.Errorf("only %d commands in README.md", found)
+	found := 0
+	for _, file := range clitest.Documents(t) {
+		found += clitest.Document(t, file, root)
+	}
+	if found < 100 {
+		t.Errorf("only %d commands in the README and the guides", found)
 	}
 	check := func(where, text string) int { return clitest.Text(t, where, text, root) }
-	found := 0
+	found = 0
 	for _, c := range explained {
 		found += check(c.code, explain(c.err).Hint)
 	}

@@ -12,14 +12,14 @@ the one person you grant it to, and writes your consents and revocations onto a
 ledger. Entries show you what was opened; carekey audit --help says how far.`
 
 const environment = `ENVIRONMENT
-  CAREKEY_HOME             folder of the wallets (default: by the system's rules)
+  CAREKEY_HOME             folder of the wallets (default: as the system has it)
   CAREKEY_PROFILE          name of the wallet in it, as --profile
-  CAREKEY_LEDGER           which ledger, as --ledger (default: the wallet's default
-                           ledger; for a new wallet, ledger in the home)
+  CAREKEY_LEDGER           which ledger, as --ledger (default: the wallet's own,
+                           for a new wallet the folder ledger in the home)
   CAREKEY_KEYRING          os or file: where init keeps the key (default: os)
   CAREKEY_KEYRING_TIMEOUT  how long the system's keyring may take to answer (5s)
   CAREKEY_PROMPT_TIMEOUT   how long you may take to answer its own prompt (60s)
-  CAREKEY_PASSPHRASE_FILE  file whose first line is the passphrase of the key file`
+  CAREKEY_PASSPHRASE_FILE  file with the key file's passphrase in its first line`
 
 const exitStatus = `EXIT STATUS
   0    done, or nothing to do
@@ -61,12 +61,13 @@ func newRoot(a *app) *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
+	help := newHelp(a)
+	root.SetHelpCommand(help)
 	add("patient", newRecord(a), newContact(a), newRole(a), newGrant(a), newRevoke(a), newConsent(a), newBatch(a), newAudit(a), newView(a))
 	add("recipient", newInbox(a), newFetch(a))
 	add("wallet", newInit(a), newRestore(a), newStatus(a), newSync(a), newAddress(a), newKeyring(a), newWords(a),
-		newBackup(a), newProfile(a), newLedger(a), newAge(a), newDoctor(a), newTry(a))
-	cli.Program(root, environment+"\n\n"+exitStatus)
-	root.SetHelpCommandGroupID("wallet")
+		newBackup(a), newProfile(a), newLedger(a), newAge(a), newDoctor(a), newTry(a), help)
+	cli.Program(root, topicList()+"\n\n"+environment+"\n\n"+exitStatus)
 	root.SetCompletionCommandGroupID("wallet")
 	return root
 }

@@ -3,6 +3,7 @@
 package clitest
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,26 +14,70 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Document checks a document in Markdown: its indented lines and what stands between
-// backquotes. root makes the program's command. It returns how many command lines it
-// found.
-func Document(t *testing.T, file string, root func() *cobra.Command) (found int) {
+// Documents are the README and the guides that carekey carries, for tests of a program
+// below cmd.
+func Documents(t *testing.T) []string {
+	t.Helper()
+	guides, err := filepath.Glob(filepath.Join("..", "carekey", "guides", "*.md"))
+	if err != nil || len(guides) < 5 {
+		t.Fatalf("%d guides, %v", len(guides), err)
+	}
+	return append(guides, filepath.Join("..", "..", "README.md"))
+}
+
+// A Shown piece of a document is a line to be typed, or what stands between backquotes.
+type Shown struct {
+	Text  string
+	Line  int  // where it begins, from 1
+	Typed bool // it is a line of its own
+}
+
+// Read finds in a document in Markdown all that is shown: its indented lines, those
+// between lines of three backquotes, and what stands between backquotes elsewhere, also
+// across the end of a line.
+func Read(t *testing.T, file string) (all []Shown) {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	where := filepath.Base(file)
-	for _, line := range strings.Split(string(text), "\n") {
-		if strings.HasPrefix(line, "    ") { // to be typed
-			found += Text(t, where, line, root)
+	fenced, prose, from := false, "", 0
+	flush := func() {
+		for i, code := range strings.Split(prose, "`") {
+			if i%2 == 1 {
+				all = append(all, Shown{strings.Join(strings.Fields(code), " "), from, false})
+			}
+			from += strings.Count(code, "\n")
+		}
+		prose = ""
+	}
+	for i, line := range strings.Split(string(text), "\n") {
+		fence := strings.HasPrefix(line, "```")
+		switch {
+		case fence:
+			fenced = !fenced
+		case fenced, strings.HasPrefix(line, "    "): // to be typed
+			all = append(all, Shown{strings.TrimPrefix(line, "    "), i + 1, true})
+		}
+		if fence || fenced || line == "" || strings.HasPrefix(line, "    ") {
+			flush()
 			continue
 		}
-		for i, code := range strings.Split(line, "`") {
-			if i%2 == 1 {
-				found += Text(t, where, code, root)
-			}
+		if prose == "" {
+			from = i + 1
 		}
+		prose += line + "\n"
+	}
+	flush()
+	return all
+}
+
+// Document checks a document in Markdown. root makes the program's command. It returns how
+// many command lines it found.
+func Document(t *testing.T, file string, root func() *cobra.Command) (found int) {
+	t.Helper()
+	for _, shown := range Read(t, file) {
+		found += Text(t, fmt.Sprintf("%s:%d", filepath.Base(file), shown.Line), shown.Text, root)
 	}
 	return found
 }
