@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -56,6 +57,9 @@ func (u *upload) Write(p []byte) (n int, err error) {
 	}
 	for len(p) > 0 && u.err == nil {
 		k := min(len(p), contract.PieceSize-len(u.piece))
+		if n := len(u.piece) + k; n > cap(u.piece) && n > 64<<10 { // small ones grow
+			u.piece = slices.Grow(u.piece, contract.PieceSize-len(u.piece))
+		}
 		u.piece, p = append(u.piece, p[:k]...), p[k:]
 		n += k
 		if len(u.piece) == contract.PieceSize {
