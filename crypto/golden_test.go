@@ -299,7 +299,7 @@ func checkParts(g *vectors, seed Seed, l LedgerID, author PubKey) {
 		var leaves []Hash
 		parts := map[Hash][]byte{}
 		for i, body := range set.bodies {
-			salt, leaf := p.Leaf(i, body)
+			salt, leaf, _ := p.Leaf(i, body)
 			leaves = append(leaves, leaf)
 			parts[leaf] = p.Seal(nil, salt, leaf, body)
 		}

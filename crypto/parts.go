@@ -104,15 +104,15 @@ func (s Seed) Parts(l LedgerID, a PubKey, salts *PartSalts) *Parts {
 	return &Parts{p: hide(p)}
 }
 
-// Leaf returns the salt of the part of that number, from 0 to 2³²-1, and its leaf. The
-// salt depends on the body as well: under one secret, a part that was corrected has
+// Leaf returns the salt of the part of that number, from 0 to 2³²-1, its leaf, and the
+// SHA-256 of the body. The salt depends on the body as well: under one secret, a part that was corrected has
 // another, and who has the salt of the old one can't test what stands there now.
-func (p *Parts) Leaf(i int, body []byte) (Salt, Hash) {
-	sum := sha256.Sum256(body)
+func (p *Parts) Leaf(i int, body []byte) (salt Salt, leaf, sum Hash) {
+	sum = sha256.Sum256(body)
 	b := p.p().salts.expand(TagPartSalt, number4(i), sum[:])
 	defer clear(b)
-	salt := Salt(b)
-	return salt, partLeaf(salt, body)
+	salt = Salt(b)
+	return salt, partLeaf(salt, body), sum
 }
 
 func partLeaf(salt Salt, body []byte) Hash { return TaggedHash(TagPart, salt[:], body) }

@@ -15,7 +15,7 @@ func BenchmarkParts(b *testing.B) {
 	p := NewEntropy().Root().Seed(l, Nonce{}).Parts(l, a, nil)
 	body := make([]byte, size)
 	rand.Read(body)
-	salt, leaf := p.Leaf(7, body)
+	salt, leaf, _ := p.Leaf(7, body)
 	var sealed []byte
 	b.Run("leaf", func(b *testing.B) {
 		b.SetBytes(size)
@@ -59,7 +59,7 @@ func BenchmarkParts(b *testing.B) {
 	})
 	leaves := make([]Hash, 10_000)
 	for i := range leaves {
-		_, leaves[i] = p.Leaf(i, body)
+		_, leaves[i], _ = p.Leaf(i, body)
 	}
 	b.Run("frame of 10,000", func(b *testing.B) {
 		for b.Loop() {

@@ -32,7 +32,7 @@ func cutRecordOf(seed Seed, l LedgerID, salts *PartSalts, bodies ...[]byte) *cut
 	a := seed.Key().Public()
 	r := &cutRecord{ledger: l, author: a, parts: seed.Parts(l, a, salts), bodies: bodies, at: make([]int, len(bodies))}
 	for i, body := range bodies {
-		salt, leaf := r.parts.Leaf(i, body)
+		salt, leaf, _ := r.parts.Leaf(i, body)
 		r.salts, r.leaves = append(r.salts, salt), append(r.leaves, leaf)
 		r.sealed = append(r.sealed, r.parts.Seal(nil, salt, leaf, body))
 	}
@@ -85,7 +85,7 @@ func TestPartsComeBack(t *testing.T) {
 	largest := make([]byte, MaxPart)
 	largest[MaxPart-1] = 1
 	p := newSeed().Parts(LedgerID{}, PubKey{}, nil)
-	salt, leaf := p.Leaf(0, largest)
+	salt, leaf, _ := p.Leaf(0, largest)
 	sealed := p.Seal([]byte("before"), salt, leaf, largest)
 	if body, err := p.Key(leaf).Open(LedgerID{}, PubKey{}, leaf, sealed[6:]); err != nil || !bytes.Equal(body, largest) || string(sealed[:6]) != "before" {
 		t.Error(err)
@@ -546,7 +546,7 @@ func TestLengthsLeaveCandidates(t *testing.T) {
 			for code := range 40 {
 				name := bytes.Repeat([]byte{'a' + byte(code%26)}, 4+random.IntN(66))
 				body := slices.Concat(frame, name, name)
-				salt, leaf := sizes.Leaf(0, body)
+				salt, leaf, _ := sizes.Leaf(0, body)
 				dictionary = append(dictionary, candidate{body, len(sizes.Seal(nil, salt, leaf, body))})
 			}
 		}

@@ -53,8 +53,9 @@ func planParts(keys *crypto.Parts, cut *health.Cut) *partsPlan {
 	for i := range cut.Parts {
 		part := &cut.Parts[i]
 		body = part.Append(body[:0])
-		p.salts[i], leaves[i] = keys.Leaf(i, body)
-		p.parts[i] = recordPart{Sum: part.Sum(), Leaf: leaves[i], Size: part.Len(), Entry: part.Entry, Text: part.Text,
+		var sum crypto.Hash
+		p.salts[i], leaves[i], sum = keys.Leaf(i, body)
+		p.parts[i] = recordPart{Sum: sum, Leaf: leaves[i], Size: part.Len(), Entry: part.Entry, Text: part.Text,
 			Length: int64(crypto.PartClass(part.Len()) + crypto.PartOverhead)}
 		p.order[i] = i
 	}

@@ -74,7 +74,7 @@ func TestCutIsThatOfAnother(t *testing.T) {
 			if p.Entry != want.Entry || p.Text != want.Narrative || string(body) != want.Bytes {
 				t.Errorf("%s, part %d: entry %d, %v, %q, not %+v", c.Name, i, p.Entry, p.Text, body, want)
 			}
-			_, leaf := keys.Leaf(i, body)
+			_, leaf, _ := keys.Leaf(i, body)
 			leaves = append(leaves, leaf)
 		}
 		if f := keys.Frame(leaves); c.Root == nil || f.Root != *c.Root {
