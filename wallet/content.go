@@ -24,8 +24,14 @@ import (
 const saltSize = 32
 
 // encryptContent streams a file through age into an upload, the region of its parts behind
-// it if it has one, and says in m what became of it. Memory is flat.
+// it if it has one, and says in m what became of it. Memory is flat. region runs beside the
+// rest, and is done when this returns.
 func encryptContent(ctx context.Context, upload ledgerclient.Upload, src io.Reader, region func(io.Writer) error, owner age.Recipient, m *payload.Metadata, progress func(int64)) error {
+	var parts *ahead
+	if region != nil {
+		parts = writeAhead(region)
+		defer parts.Close()
+	}
 	salt := crypto.NewSalt()
 	if _, err := upload.Write(salt[:]); err != nil {
 		return err
@@ -49,9 +55,9 @@ func encryptContent(ctx context.Context, upload ledgerclient.Upload, src io.Read
 	if err != nil {
 		return err
 	}
-	if region != nil {
+	if parts != nil {
 		out := &counter{ctx: ctx, w: upload}
-		if err := region(out); err != nil {
+		if _, err := parts.WriteTo(out); err != nil {
 			return err
 		}
 		m.Parts.Start = end

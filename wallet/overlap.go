@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"sync"
 
 	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -19,15 +20,43 @@ type ahead struct {
 }
 
 func readAhead(r io.Reader) *ahead {
+	return aheadOf(func(w io.Writer) error {
+		_, err := io.CopyBuffer(w, r, make([]byte, contract.PieceSize))
+		return err
+	})
+}
+
+// writeAhead has write made in the same way what is read.
+func writeAhead(write func(io.Writer) error) *ahead {
+	return aheadOf(func(w io.Writer) error {
+		b := bufio.NewWriterSize(w, contract.PieceSize)
+		if err := write(b); err != nil {
+			return err
+		}
+		return b.Flush()
+	})
+}
+
+// aheadOf reads what write writes.
+func aheadOf(write func(io.Writer) error) *ahead {
 	out, in := io.Pipe()
 	a := &ahead{bufio.NewReaderSize(out, contract.PieceSize), out, make(chan struct{})}
 	go func() {
 		defer crash.Report()
 		defer close(a.done)
-		_, err := io.CopyBuffer(in, r, make([]byte, contract.PieceSize))
-		in.CloseWithError(err)
+		in.CloseWithError(write(in))
 	}()
 	return a
+}
+
+// beside runs f in a goroutine of its own; wait returns what it did.
+func beside[T any](f func() T) (wait func() T) {
+	out := make(chan T, 1)
+	go func() {
+		defer crash.Report()
+		out <- f()
+	}()
+	return sync.OnceValue(func() T { return <-out })
 }
 
 // Close ends the goroutine and waits for it, so that what it reads may be closed.

@@ -80,10 +80,10 @@ func (rs Records) partsOf(ctx context.Context, t *view.Thread, version int) (*re
 	if plan.frame.Root != m.Parts.Root {
 		return nil, tampered("parts of record", t.ID, errors.New("not those of its file"))
 	}
-	labels := tables.Label(cut, rs.w.book.Facts.correction)
-	p := &recordParts{Metadata: m, Parts: plan.parts, Persons: health.About(cut, labels).Persons, keys: keys}
+	labels := tables.Label(cut, rs.w.book.Facts.corrections())
+	p := &recordParts{Metadata: m, Parts: plan.parts, Persons: health.About(cut).Persons, keys: keys}
 	p.setLabels(labels)
-	rs.keepParts(p, tables)
+	rs.keepParts(p, tables, &rs.w.book.Facts)
 	return p, nil
 }
 
@@ -122,12 +122,13 @@ func (rs Records) keepNew(in *incoming, plan *partsPlan, m *payload.Metadata) *H
 	if in.cut == nil {
 		return &Holding{NotSplit: in.why}
 	}
-	h := holding(func(i int) (*health.Label, bool) { return &in.labels[i], in.cut.Parts[i].Text }, len(in.labels))
+	labels := in.labels()
+	h := holding(func(i int) (*health.Label, bool) { return &labels[i], in.cut.Parts[i].Text }, len(labels))
 	h.Form = in.cut.Form
 	p := &recordParts{Metadata: m, Parts: plan.parts, Persons: in.persons}
-	p.setLabels(in.labels)
+	p.setLabels(labels)
 	in.Reader, in.cut, plan.cut = nil, nil, nil // the file: it is not needed any more
-	rs.keepParts(p, in.tables)
+	rs.keepParts(p, in.tables, in.said)
 	return h
 }
 
@@ -135,6 +136,14 @@ func (p *recordParts) setLabels(labels []health.Label) {
 	for i := range p.Parts {
 		p.Parts[i].Label = labels[i]
 	}
+}
+
+// corrections is correction; nil if there are none.
+func (f *bookFacts) corrections() func(crypto.Hash) (health.Correction, bool) {
+	if len(f.Labels) == 0 {
+		return nil
+	}
+	return f.correction
 }
 
 // correction is what the owner says of the part with that sum.
@@ -211,9 +220,10 @@ func (rs Records) personsOf(ctx context.Context, t *view.Thread) (persons []heal
 }
 
 // keepParts keeps what is known of a version's parts. It is not synced, since a file that
-// was written in part does not open; and where it cannot be written it is derived again.
-func (rs Records) keepParts(p *recordParts, tables *health.Tables) {
-	k := keptParts{V: keptPartsVersion, Tables: tables.Version(), Fixes: rs.w.book.Facts.fixes(p.Parts), Persons: p.Persons, Parts: p.Parts}
+// was written in part does not open; and where it cannot be written it is derived again. The
+// labels are by these tables and by what said says.
+func (rs Records) keepParts(p *recordParts, tables *health.Tables, said *bookFacts) {
+	k := keptParts{V: keptPartsVersion, Tables: tables.Version(), Fixes: said.fixes(p.Parts), Persons: p.Persons, Parts: p.Parts}
 	rs.w.home.WriteDerived(rs.partsFile(p.Metadata.Parts.Root), &k)
 	rs.w.home.WriteDerived(rs.personsFile(p.Metadata.Parts.Root), p.Persons)
 }
@@ -260,9 +270,7 @@ func (rs Records) receive(ctx context.Context, src Source, t *view.Thread, d Des
 	if in.cut == nil {
 		return in, nil
 	}
-	defer sparing(in.size)()
-	in.labels = tables.Label(in.cut, rs.w.book.Facts.correction)
-	about := health.About(in.cut, in.labels)
+	about := health.About(in.cut)
 	in.persons, in.date = about.Persons, about.Date
 	if title, err := checkTitle(about.Title); err == nil {
 		in.title = title
@@ -276,6 +284,11 @@ func (rs Records) receive(ctx context.Context, src Source, t *view.Thread, d Des
 			return nil, err
 		}
 	}
+	// What they are is said when the version is on the ledger, so that it can be found out
+	// beside all that is done until then.
+	cut := in.cut
+	in.said = &bookFacts{Labels: slices.Clone(rs.w.book.Facts.Labels)}
+	in.labels = beside(func() []health.Label { return tables.Label(cut, in.said.corrections()) })
 	return in, nil
 }
 

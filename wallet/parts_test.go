@@ -426,7 +426,7 @@ func TestTitleOfParts(t *testing.T) {
 	w := tn.person("Maria")
 	file := fixture(t, "parts.json")
 	cut := must(health.Split(file))(t)
-	about := health.About(cut, health.BuiltIn().Label(cut, func(crypto.Hash) (health.Correction, bool) { return health.Correction{}, false }))
+	about := health.About(cut)
 	said := addFHIR(t, w, "file.json", file)
 	if about.Title == "" || about.Date == "" || said.Title != about.Title || said.Date != about.Date || said.File != "file.json" {
 		t.Errorf("%+v, want %+v", said, about)

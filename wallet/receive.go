@@ -28,8 +28,9 @@ type incoming struct {
 	salts     *payload.Salts   // of its parts, if an issuer gave them
 
 	// Of one that its owner adds.
-	tables      *health.Tables // nil otherwise
-	labels      []health.Label // of the parts
+	tables      *health.Tables        // nil otherwise
+	said        *bookFacts            // what she says of parts, in Labels
+	labels      func() []health.Label // of the parts; waits until they are made; nil if it was not split
 	persons     []health.Person
 	title, date string // what FHIR says of itself; "" if it does not
 }

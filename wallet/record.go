@@ -196,9 +196,15 @@ func (rs Records) put(ctx context.Context, t *view.Thread, in *incoming, m paylo
 	var region func(io.Writer) error
 	if in.cut != nil {
 		defer sparing(in.size)()
-		plan = planParts(partsMaker(seed, &m, in.salts), in.cut)
-		m.Parts = &payload.MetadataParts{Split: health.SplitVersion, Count: len(plan.parts), Slots: len(plan.frame.Leaves), Root: plan.frame.Root, Salts: in.salts}
-		region = plan.writeTo
+		keys := partsMaker(seed, &m, in.salts)
+		region = func(w io.Writer) error {
+			plan = planParts(keys, in.cut)
+			m.Parts = &payload.MetadataParts{Split: health.SplitVersion, Count: len(plan.parts), Slots: len(plan.frame.Leaves), Root: plan.frame.Root, Salts: in.salts}
+			return plan.writeTo(w)
+		}
+	}
+	if in.labels != nil {
+		defer in.labels()
 	}
 	if err := encryptContent(ctx, upload, in, region, keepKey{crypto.RecordRecipient(rs.w.keys.self.Public()), &kept}, &m, progress); err != nil {
 		return Record{}, false, err

@@ -30,13 +30,13 @@ var backdrop = []string{"Patient", "RelatedPerson", "Practitioner", "Practitione
 // ahead are the resources whose dates are of what was planned or will end.
 var ahead = []string{"Appointment", "CarePlan", "Coverage", "Goal", "ImmunizationRecommendation"}
 
-// About says what a file is; labels are those of its parts. Nothing in it is made up:
+// About says what a file is. Nothing in it is made up:
 //   - The title is that of the first Composition; else what the one resource says that is
 //     not only a person or place, or the one DiagnosticReport; else "Record of" the one
 //     person; else "".
 //   - The date is the day of the first Composition; else the newest clinical date that is
 //     given to the day and is of something that happened; else the day of the Bundle.
-func About(c *Cut, labels []Label) Summary {
+func About(c *Cut) Summary {
 	var s Summary
 	var subjects, reports []int
 	newest := ""
@@ -50,7 +50,7 @@ func About(c *Cut, labels []Label) Summary {
 			subjects = append(subjects, i)
 		}
 		if !slices.Contains(ahead, p.Type) {
-			newest = max(newest, day(labels[i].Date))
+			newest = max(newest, day(p.date()))
 		}
 		switch {
 		case p.Type == "DiagnosticReport":
@@ -80,7 +80,8 @@ func About(c *Cut, labels []Label) Summary {
 	s.Title = clean(s.Title)
 	for _, only := range [][]int{subjects, reports} {
 		if s.Title == "" && len(only) == 1 {
-			s.Title = clean(labels[only[0]].Says)
+			_, r, _ := c.Parts[only[0]].decode()
+			s.Title = clean(saysOf(r))
 		}
 	}
 	if s.Title == "" && len(s.Persons) == 1 && s.Persons[0].Name != "" {

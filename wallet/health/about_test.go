@@ -7,47 +7,37 @@ import (
 	"testing"
 )
 
-// aboutOf is [About] of a file whose labels say and date what its resources do in the
-// members says and on.
 func aboutOf(t *testing.T, file string) Summary {
 	t.Helper()
 	cut, err := Split([]byte(file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var labels []Label
-	for i := range cut.Parts {
-		_, r, err := cut.Parts[i].decode()
-		if err != nil {
-			t.Fatal(err)
-		}
-		labels = append(labels, Label{Says: str(r, "says"), Date: str(r, "on")})
-	}
-	return About(cut, labels)
+	return About(cut)
 }
 
 func TestAboutTitleAndDate(t *testing.T) {
 	res := func(kind, more string) string {
 		return `{"resource":{"resourceType":"` + kind + `"` + more + `}}`
 	}
-	maria := res("Patient", `,"name":[{"family":"Example","given":["Maria"]}],"says":"no title","birthDate":"1979-02-11"`)
-	composed := res("Composition", `,"title":" Discharge\u0007 letter ","date":"2024-05-06T07:08:09+02:00","on":"2024-05-06"`)
-	lab := res("Observation", `,"says":"Sodium","on":"2024-03-01"`)
-	report := res("DiagnosticReport", `,"says":"Electrolytes","on":"2024-03-02T12:00:00Z"`)
+	maria := res("Patient", `,"name":[{"family":"Example","given":["Maria"]}],"description":"no title","birthDate":"1979-02-11"`)
+	composed := res("Composition", `,"title":" Discharge\u0007 letter ","date":"2024-05-06T07:08:09+02:00"`)
+	lab := res("Observation", `,"description":"Sodium","recordedDate":"2024-03-01"`)
+	report := res("DiagnosticReport", `,"description":"Electrolytes","recordedDate":"2024-03-02T12:00:00Z"`)
 	for _, c := range []struct{ name, file, title, date string }{
-		{"a document", bundleOf(composed, maria, lab, res("Composition", `,"title":"Another","date":"2025"`), res("Condition", `,"on":"2026-01-01"`)), "Discharge letter", "2024-05-06"},
+		{"a document", bundleOf(composed, maria, lab, res("Composition", `,"title":"Another","date":"2025"`), res("Condition", `,"recordedDate":"2026-01-01"`)), "Discharge letter", "2024-05-06"},
 		{"one resource with its patient", bundleOf(maria, lab, res("Practitioner", ""), res("Organization", "")), "Sodium", "2024-03-01"},
 		{"one report", bundleOf(maria, report, lab, lab), "Electrolytes", "2024-03-02"},
 		{"two reports", bundleOf(maria, report, report), "Record of Maria Example", "2024-03-02"},
 		{"no person", bundleOf(lab, lab), "", "2024-03-01"},
 		{"two persons", bundleOf(maria, lab, lab, res("Patient", `,"name":[{"text":"Leo"}]`)), "", "2024-03-01"},
-		{"alone", `{"resourceType":"Immunization","says":"Tetanus","on":"2019-07"}`, "Tetanus", ""},
-		{"only coarse dates", bundleOf(res("Condition", `,"on":"2020"`), res("Condition", `,"on":"2021-02"`)), "", ""},
-		{"what is planned", bundleOf(lab, res("Appointment", `,"on":"2031-01-01"`), res("Coverage", `,"on":"2030-01-01"`)), "", "2024-03-01"},
+		{"alone", `{"resourceType":"Immunization","description":"Tetanus","recordedDate":"2019-07"}`, "Tetanus", ""},
+		{"only coarse dates", bundleOf(res("Condition", `,"recordedDate":"2020"`), res("Condition", `,"recordedDate":"2021-02"`)), "", ""},
+		{"what is planned", bundleOf(lab, res("Appointment", `,"recordedDate":"2031-01-01"`), res("Coverage", `,"recordedDate":"2030-01-01"`)), "", "2024-03-01"},
 		{"no date but the Bundle's", strings.Replace(bundleOf(maria), `"entry"`, `"timestamp":"2025-06-07T00:00:00Z","entry"`, 1), "Record of Maria Example", "2025-06-07"},
-		{"a date that is none", strings.Replace(bundleOf(res("Condition", `,"on":"2024-02-30"`)), `"entry"`, `"timestamp":"yesterday ago","entry"`, 1), "", ""},
+		{"a date that is none", strings.Replace(bundleOf(res("Condition", `,"recordedDate":"2024-02-30"`)), `"entry"`, `"timestamp":"yesterday ago","entry"`, 1), "", ""},
 		{"a Composition without a date", bundleOf(res("Composition", `,"title":"A"`), lab), "A", "2024-03-01"},
-		{"lines", "{\"resourceType\":\"Patient\",\"name\":[{\"text\":\"Leo\"}]}\n{\"resourceType\":\"Condition\",\"on\":\"2001-01-01\"}\n{\"resourceType\":\"Condition\",\"on\":\"2000-01-01\"}\n", "Record of Leo", "2001-01-01"},
+		{"lines", "{\"resourceType\":\"Patient\",\"name\":[{\"text\":\"Leo\"}]}\n{\"resourceType\":\"Condition\",\"recordedDate\":\"2001-01-01\"}\n{\"resourceType\":\"Condition\",\"recordedDate\":\"2000-01-01\"}\n", "Record of Leo", "2001-01-01"},
 		{"a long title", bundleOf(res("Composition", `,"title":"`+strings.Repeat("ä", 200)+`"`)), strings.Repeat("ä", 119) + "…", ""},
 	} {
 		if got := aboutOf(t, c.file); got.Title != c.title || got.Date != c.date {

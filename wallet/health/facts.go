@@ -221,7 +221,7 @@ func (r *reader) row(row *tableRow, fact string) {
 }
 
 // entry finds the facts of one entry: what stands around its resource, and that.
-func (r *reader) entry(entry, resource map[string]any) {
+func (r *reader) entry(p *Part, entry, resource map[string]any) {
 	clear(r.ids)
 	for m := range objects(resource["contained"]) {
 		if id := str(m, "id"); id != "" && str(m, "resourceType") != "" {
@@ -229,7 +229,7 @@ func (r *reader) entry(entry, resource map[string]any) {
 		}
 	}
 	r.category = r.categoryOf(resource)
-	r.date = dateOf(resource)
+	r.date = p.date()
 	r.says = saysOf(resource)
 	r.object(entry, around{key: "entry"})
 	r.object(resource, around{})
@@ -627,26 +627,34 @@ var dates = []string{"effectiveDateTime", "effectivePeriod", "effectiveInstant",
 	"onsetDateTime", "onsetPeriod", "whenHandedOver", "whenPrepared", "started", "servicedDate", "servicedPeriod", "billablePeriod", "period", "authoredOn", "recordedDate", "assertedDate",
 	"dateAsserted", "issued", "createdDateTime", "date", "created", "recorded", "authored", "sent"}
 
-func dateOf(resource map[string]any) string {
-	if str(resource, "resourceType") == "Patient" {
+// datesAt are the places of these names.
+var datesAt = func() map[string]int {
+	at := map[string]int{}
+	for i, name := range dates {
+		at[name] = i
+	}
+	return at
+}()
+
+// date returns the clinical date of a part that is no narrative, YYYY[-MM[-DD]] as it is
+// written; "" if it has none, as a Patient has.
+func (p *Part) date() string {
+	if p.Type == "Patient" || len(p.dated) == 0 {
 		return ""
 	}
-	for _, name := range dates {
-		v, ok := resource[name]
-		if !ok {
-			continue
-		}
-		if period, ok := v.(map[string]any); ok {
-			v = period["start"]
-		}
-		written, _ := v.(string)
-		day, _, _ := strings.Cut(written, "T")
-		if !isDate(day) {
-			return ""
-		}
-		return day
+	written := ""
+	switch p.dated[0] {
+	case '"':
+		written = unescape(p.dated[1:len(p.dated)-1], true)
+	case '{':
+		period, _ := decode(p.dated)
+		written = str(period, "start")
 	}
-	return ""
+	day, _, _ := strings.Cut(written, "T")
+	if !isDate(day) {
+		return ""
+	}
+	return day
 }
 
 // saysOf returns what a resource is about in its own words.

@@ -94,7 +94,7 @@ func (t *Tables) Label(c *Cut, fix func(sum crypto.Hash) (Correction, bool)) []L
 		} else if entry, resource, err := p.decodeWith(&b); err != nil || resource == nil {
 			f.unread()
 		} else {
-			r.entry(entry, resource)
+			r.entry(p, entry, resource)
 			f.how = t.types[p.Type].pointed
 			called = names(entry, resource)
 		}

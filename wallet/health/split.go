@@ -53,6 +53,7 @@ type Part struct {
 	head, tail []byte // its bytes: around the narrative, where that was cut out; else tail is nil
 	from, to   int    // the resource's place in them; 0, 0 of a narrative
 	url        []byte // the literal of the entry's fullUrl, with its quotes; nil if none
+	dated      []byte // the value of the first of its members in dates; nil if it has none
 }
 
 // Len returns the part's size in bytes.
@@ -158,6 +159,7 @@ type entry struct {
 type resource struct {
 	start, end         int
 	kind               []byte // resourceType; nil if it has none
+	dated              []byte // see Part
 	textFrom, textUpTo int    // 0, 0 if there is none
 }
 
@@ -245,7 +247,7 @@ func (c *cutter) put(e entry) bool {
 		kind = string(e.kind)
 		c.types[kind] = kind
 	}
-	p := Part{Type: kind, head: c.in[e.from:e.to], url: e.url, from: e.start - e.from, to: e.end - e.from}
+	p := Part{Type: kind, head: c.in[e.from:e.to], url: e.url, dated: e.dated, from: e.start - e.from, to: e.end - e.from}
 	if n := len(c.Parts); n > 0 {
 		p.Entry = c.Parts[n-1].Entry + 1
 	}
@@ -296,6 +298,7 @@ func (s *scanner) resource(other func(m member, kind []byte) (taken, ok bool)) (
 	}
 	var text member
 	valueEnd, next := 0, 0 // of the narrative's value, and the first quote behind it
+	dated := len(dates)
 	ok = s.object(nil, func(m member) (ok bool) {
 		if valueEnd > 0 && next == 0 {
 			next = m.at
@@ -314,6 +317,10 @@ func (s *scanner) resource(other func(m member, kind []byte) (taken, ok bool)) (
 			if ok {
 				r.kind = kindOf(s.in[from:s.at])
 				return r.kind != nil || s.fail(from, "resourceType is no name of a resource")
+			}
+		default:
+			if at, is := datesAt[string(m.name)]; is && at < dated {
+				dated, r.dated = at, s.in[from:s.at]
 			}
 		}
 		return ok
