@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/cmd/qr"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
@@ -107,21 +109,37 @@ func (a *app) invite(ctx context.Context, dir string, o *inviteFlags) (node.Invi
 		a.say("The node takes entries only with a token, and there is none in this invitation:\nwho is invited can read and fetch. To let others submit: --token NAME")
 	}
 	if o.png != "" {
-		return i, writePNG(o.png, i.String())
+		return i, writePicture(o.png, i.String())
 	}
 	return i, nil
+}
+
+// writePicture writes a QR code as a picture into a new file that only its owner can read.
+func writePicture(path, text string) error {
+	picture, err := qr.PNG(text)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(picture)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
 }
 
 // showInvitation prints an invitation, with its QR code if it is all to be seen.
 func (a *app) showInvitation(text string, o *inviteFlags) error {
 	width, height := cli.Size(a.err)
 	if o.qr || o.png == "" && width > 0 && !a.flags.quiet {
-		code, w, err := qrText(text)
+		code, w, h, err := qr.Text(text)
 		if err != nil {
 			return err
 		}
 		// Beside it stands the invitation itself.
-		h := strings.Count(code, "\n")
 		if rest := (len(text)+max(width, 1)-1)/max(width, 1) + 1; o.qr || w <= width && h+rest <= height {
 			a.err.WriteString(code)
 		} else {
