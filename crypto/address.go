@@ -1,6 +1,9 @@
 package crypto
 
-import "sync"
+import (
+	"bytes"
+	"sync"
+)
 
 const (
 	addressPrefix = "carekey1"
@@ -29,11 +32,19 @@ func newAddress(s, v *PrivateKey) Address {
 	return a
 }
 
+// signed is an address without its checksum.
+func (a Address) signed() []byte { return append(a.head(), a.Signature[:]...) }
+
+// bytes is what the text form encodes.
+func (a Address) bytes() []byte {
+	b := a.signed()
+	sum := TaggedHash(TagAddressChecksum, b)
+	return append(b, sum[:4]...)
+}
+
 // String returns the text form: "carekey1" and 216 characters of lower-case
 // base32.
-func (a Address) String() string {
-	return EncodeCode(addressPrefix, append(a.head(), a.Signature[:]...), TagAddressChecksum)
-}
+func (a Address) String() string { return EncodeCode(addressPrefix, a.signed(), TagAddressChecksum) }
 
 // MarshalText returns the text form. The zero value is refused.
 func (a Address) MarshalText() ([]byte, error) {
@@ -58,28 +69,45 @@ func (a Address) IsZero() bool { return a == Address{} }
 // ParseAddress reads an address; case, white space and what mail and messengers put
 // around it do not matter. Its error is an [ErrAddress].
 func ParseAddress(text string) (Address, error) {
-	bad := func(fault Fault) (Address, error) { return Address{}, ErrAddress.With("fault", fault) }
+	var a Address
 	b, fault := DecodeCode(addressPrefix, text, TagAddressChecksum)
-	if fault == "" && len(b) != addressSize {
-		fault = FaultMalformed
+	if fault == "" {
+		a, fault = parseAddress(b)
 	}
 	if fault != "" {
-		return bad(fault)
+		return Address{}, ErrAddress.With("fault", fault)
+	}
+	return a, nil
+}
+
+// addressOf reads what the text form encodes, with its checksum.
+func addressOf(b []byte) (Address, Fault) {
+	a, fault := parseAddress(b[:len(b)-4])
+	if fault == "" && !bytes.Equal(a.bytes(), b) {
+		fault = FaultChecksum
+	}
+	return a, fault
+}
+
+// parseAddress reads an address without its checksum.
+func parseAddress(b []byte) (Address, Fault) {
+	if len(b) != addressSize || b[0] != 1 {
+		return Address{}, FaultMalformed
 	}
 	a := Address{PubKey(b[1:34]), PubKey(b[34:67]), Signature(b[67:131])}
 	if checked.has(a) {
-		return a, nil
+		return a, ""
 	}
 	for _, key := range []PubKey{a.View, a.Sign} {
 		if _, err := decompress(key); err != nil {
-			return bad(FaultMalformed)
+			return Address{}, FaultMalformed
 		}
 	}
 	if !a.Sign.Verify(TaggedHash(TagAddress, a.head()), a.Signature) {
-		return bad(FaultMixed)
+		return Address{}, FaultMixed
 	}
 	checked.add(a)
-	return a, nil
+	return a, ""
 }
 
 // checked are addresses, to the last byte, whose check succeeded: a wallet reads the

@@ -5,6 +5,9 @@ import "github.com/carekey/carekey/crypto/fault"
 const (
 	ErrAddress   fault.Code = "address-{fault}" // a text is no address. fault, a [Fault]
 	ErrFetchCode fault.Code = "code-{fault}"    // a text is no fetch code. fault, a [Fault]
+	ErrCard      fault.Code = "card-{fault}"    // a text is no card. fault, a [Fault]
+
+	ErrCardForged fault.Code = "card-forged" // a card is whole, and not what the owner of its address signed
 
 	ErrWordCount fault.Code = "bad-words/count" // not 24 words. count
 	// ErrWord: a word is not in the list. position, from 1. The word itself may be

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/text"
 )
 
@@ -105,6 +106,34 @@ func FuzzParseFetchCode(f *testing.F) {
 		c, err := ParseFetchCode(handed)
 		if err != nil {
 			if fetchCodeFault(err) == "" || c != (FetchCode{}) {
+				t.Errorf("%v beside %v", c, err)
+			}
+			return
+		}
+		if want := lower(text.Code(handed)); c.String() != want {
+			t.Errorf("%q came back as %q", want, c)
+		}
+	})
+}
+
+func FuzzParseCard(f *testing.F) {
+	id := fixedEntropy(1).Root().Identity()
+	for _, place := range []string{"", "\x01 a place", strings.Repeat("p", MaxCardPlace)} {
+		c, err := NewCard(id, "Dr Smith, Müller", place)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(c.String())
+		f.Add("Here is\n> " + strings.ToUpper(c.String()[:99]) + "\n> " + c.String()[99:] + ".")
+		c.Name = "Mallory"
+		f.Add(c.String())
+	}
+	f.Add(EncodeCode(cardPrefix, []byte{1, 2, 3}, TagCardChecksum))
+	f.Add(EncodeCode(cardPrefix, append([]byte{1, 1, 'x'}, make([]byte, 204)...), TagCardChecksum))
+	f.Fuzz(func(t *testing.T, handed string) {
+		c, err := ParseCard(handed)
+		if err != nil {
+			if e, _ := fault.As(err, ErrCard); fault.Get[Fault](e, "fault") == "" && !errors.Is(err, ErrCardForged) || c != (Card{}) {
 				t.Errorf("%v beside %v", c, err)
 			}
 			return

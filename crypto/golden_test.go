@@ -260,6 +260,25 @@ func TestGolden(t *testing.T) {
 		}
 		g.check("fetch code bytes"+name, b)
 	}
+	for name, want := range map[string]struct{ name, place string }{
+		"": {"Müller, 診療所", ""}, " with place": {"Dr Smith", string(g.bytes("place"))}, " with token": {"Dr Smith", string(g.bytes("place with token"))},
+	} {
+		card, err := ParseCard(g.text("card" + name))
+		if err != nil || card.Name != want.name || card.Address != root.Identity().Address() || card.Place != want.place {
+			t.Errorf("%+v, %v", card, err)
+		}
+		made, err := NewCard(root.Identity(), want.name, want.place)
+		if err != nil {
+			t.Error(err)
+		}
+		g.checkText("card"+name, made.String())
+		text, _ := strings.CutPrefix(made.String(), cardPrefix)
+		b, err := codeText.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.check("card bytes"+name, b)
+	}
 	if b, err := root.LocalKey().Open("journal", g.bytes("local state")); err != nil || string(b) != "some state" {
 		t.Errorf("%q, %v", b, err)
 	}

@@ -61,6 +61,8 @@ const (
 	TagAddress            Tag = "carekey/v1/address"             // signed by S: S and V belong together
 	TagAddressChecksum    Tag = "carekey/v1/address-checksum"    // last 4 bytes of an address
 	TagAddressWords       Tag = "carekey/v1/address-words"       // check words of an address
+	TagCard               Tag = "carekey/v1/card"                // signed by S: a card
+	TagCardChecksum       Tag = "carekey/v1/card-checksum"       // last 4 bytes of a card
 	TagFetchCodeChecksum  Tag = "carekey/v1/fetch-code-checksum" // last 4 bytes of a fetch code
 	TagInvitationChecksum Tag = "carekey/v1/invitation-checksum" // last 4 bytes of an invitation to a node
 )

@@ -11,8 +11,6 @@ import (
 	"sort"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/text"
@@ -21,7 +19,6 @@ import (
 	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/payload"
 	"github.com/carekey/carekey/wallet/view"
-	"golang.org/x/text/unicode/norm"
 )
 
 // The book is what a wallet knows that no ledger does: the owner's name, contacts,
@@ -399,7 +396,7 @@ func (f *bookFacts) rename() bool {
 func numbered(name string, n int) string {
 	suffix := fmt.Sprintf(" %d", n)
 	r := []rune(name)
-	return string(r[:min(len(r), maxName-len(suffix))]) + suffix
+	return string(r[:min(len(r), text.MaxName-len(suffix))]) + suffix
 }
 
 // setLedgers makes facts of where the ledgers of the settings are.
@@ -570,28 +567,13 @@ type Contact struct {
 	Verified bool           `json:"verified"` // the check words were compared with their owner
 }
 
-// CheckName returns a name as it is kept: composed (Unicode NFC), without outer spaces,
-// at most 64 characters, none of them a control or formatting character, and not
-// beginning like a flag. field names what it is in an [ErrInput].
+// CheckName is [text.CheckName]. field names what it is in an [ErrInput].
 func CheckName(field, name string) (string, error) {
-	n := norm.NFC.String(strings.TrimSpace(name))
-	why := ""
-	switch {
-	case n == "":
-		why = "empty"
-	case !utf8.ValidString(n):
-		why = "not UTF-8"
-	case utf8.RuneCountInString(n) > maxName:
-		why = fmt.Sprintf("longer than %d characters", maxName)
-	case strings.ContainsFunc(n, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) && r != ' ' || text.Invisible(r) }):
-		why = "has characters that cannot be seen"
-	case n[0] == '-':
-		why = "begins with a hyphen"
-	}
+	kept, why := text.CheckName(name)
 	if why != "" {
 		return "", badInput(field, name, why)
 	}
-	return n, nil
+	return kept, nil
 }
 
 // lookAtNews takes up what another machine with the same key wrote into the book.
@@ -632,6 +614,3 @@ func (bk Book) read() error {
 	bk.w.book = keptBook{book: b, read: sealed}
 	return err
 }
-
-// maxName is the length of the longest name in characters.
-const maxName = 64

@@ -3,6 +3,7 @@ package wallet
 import (
 	"bytes"
 	"fmt"
+	"github.com/carekey/carekey/crypto/text"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -126,7 +127,7 @@ func TestBooksAreJoined(t *testing.T) {
 func TestBookKeepsBothOfOneName(t *testing.T) {
 	a := someAddresses(2)
 	now := time.UnixMilli(1_800_000_000_000)
-	long := strings.Repeat("é", maxName)
+	long := strings.Repeat("é", text.MaxName)
 	for _, name := range []string{"Dr Smith", long} {
 		books := newBooks(2)
 		first, second := &books[0], &books[1]

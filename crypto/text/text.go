@@ -14,6 +14,7 @@ package text
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -55,6 +56,29 @@ func Name(s string) string {
 		}
 		return r
 	}, s)))
+}
+
+// MaxName is how many characters the longest name of a person has.
+const MaxName = 64
+
+// CheckName returns a name as it is kept: composed (Unicode NFC), without outer spaces, 1
+// to MaxName characters, none of them a control or formatting character, and not beginning
+// like a flag. Where it is none, why says so, as in "the name is ...".
+func CheckName(name string) (kept, why string) {
+	n := norm.NFC.String(strings.TrimSpace(name))
+	switch {
+	case n == "":
+		why = "empty"
+	case !utf8.ValidString(n):
+		why = "not UTF-8"
+	case utf8.RuneCountInString(n) > MaxName:
+		why = fmt.Sprintf("longer than %d characters", MaxName)
+	case strings.ContainsFunc(n, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) && r != ' ' || Invisible(r) }):
+		why = "has characters that cannot be seen"
+	case n[0] == '-':
+		why = "begins with a hyphen"
+	}
+	return n, why
 }
 
 // Fold returns the form in which what a person types is searched for: lower case, and

@@ -283,6 +283,21 @@ for name, code in ("", fetch_code(b"")), (" with place", fetch_code(place)):
     emit("fetch code" + name, "carekey-fetch1" + base32(code).lower(), "carekey-fetch1 ‖ base32")
 
 
+def card(name, place):
+    body = b"\1" + bytes([len(name)]) + name + address + (b"\1" + struct.pack(">H", len(place)) + place if place else b"\0")
+    body += sign(s, H("card", body))
+    return body + H("card-checksum", body)[:4]
+
+
+head = b"\1" + pub(mul(s)) + pub(mul(v))
+address = head + sign(s, H("address", head))
+address += H("address-checksum", address)[:4]
+tokened = emit("place with token", place[:-1] + b"\x11abcdefgh-12345678", "the place, and a token of 17 characters")
+for name, made in ("", card("Müller, 診療所".encode(), b"")), (" with place", card(b"Dr Smith", place)), (" with token", card(b"Dr Smith", tokened)):
+    emit("card bytes" + name, made, "1 ‖ length of the name ‖ name ‖ address with checksum ‖ 0 or 1 ‖ length of the place ‖ place ‖ signature by s over H(card, all before) ‖ checksum")
+    emit("card" + name, "carekey-card1" + base32(made).lower(), "carekey-card1 ‖ base32")
+
+
 def hchacha20(key, nonce):  # draft-irtf-cfrg-xchacha section 2.2
     def rot(x, n): return (x << n | x >> 32 - n) & 0xFFFFFFFF
     w = list(struct.unpack("<4I", b"expand 32-byte k") + struct.unpack("<8I", key) + struct.unpack("<4I", nonce))
