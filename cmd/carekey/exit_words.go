@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/cmd/qr"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/text"
@@ -69,6 +70,8 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		batch.ErrLines:                             "{problems|problem|problems} in {file}\n{first} | nothing was signed; the fields are in: carekey batch --help",
 		crypto.ErrAddress:                          "the address {fault} | its owner sees it with: " + theirs + "address",
 		crypto.ErrFetchCode:                        "the fetch code {fault} | copy it alone and whole, or look for the consent yourself: carekey inbox",
+		crypto.ErrCard:                             "the card {fault} | ask its owner for it again: there it is made by " + theirs + "card",
+		qr.ErrPicture:                              "[{file}: ]{why} | pictures are PNG, with the QR code whole and sharp in it",
 		node.ErrInvitation:                         "the invitation {fault} | ask the operator of the node for it again",
 		text.ErrEncoding:                           "{why} | text files are UTF-8, or UTF-16 with its mark",
 		crypto.ErrWordCount + " " + crypto.ErrWord: "[{count|word|words} instead of 24][word {position} is not in the list] | compare them with your paper",
@@ -144,6 +147,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		keyring.ErrFailed:                                 "the keyring failed[: {op}][: {why}][: malformed {name}] | " + inAFile,
 	},
 	cli.ExitTampered: {
+		crypto.ErrCardForged:                      "this card is not what the owner of its address made: somebody changed it, or put it together | do not use it; ask its owner for it in another way",
 		errBadBackup:                              "in the backup, {dir}: {err} | use another backup; or the ledger itself, if it is still there: carekey restore --ledger DIR",
 		wallet.ErrDamaged:                         "the wallet's file {file} is not what carekey wrote | put the file back from a copy of the home; or move the wallet's folder away\n(carekey profile list names it) and use your 24 words: carekey restore --ledger LEDGER",
 		wallet.ErrJournal:                         "the wallet's file {file} is not what carekey wrote: what was signed in it may never have been sent | see whether what you did last is there: carekey consent list, carekey record list\ndo again what is not, then remove the file",
