@@ -47,10 +47,12 @@ type Manifest struct {
 	Files  []ManifestFile `json:"files"`
 }
 
-// ManifestSender is who gave the consents; Name is "" for a stranger, and Verified tells
-// whether the check words were compared.
+// ManifestSender is who gave the consents; Name is "" for a stranger, Says what the sender
+// calls himself, which nobody vouches for, and Verified tells whether the check words were
+// compared.
 type ManifestSender struct {
 	Name     string `json:"name"`
+	Says     string `json:"says"`
 	Address  string `json:"address"`
 	Verified bool   `json:"verified"`
 }
@@ -273,7 +275,7 @@ func (f *Fetched) Note(ctx context.Context, o *Opening, files []string) (aside s
 		m = &Manifest{}
 	}
 	r := &o.Consent
-	m.V, m.Sender = manifestVersion, ManifestSender{r.From, r.Address.String(), r.Verified}
+	m.V, m.Sender = manifestVersion, ManifestSender{r.From, r.Says, r.Address.String(), r.Verified}
 	for i, file := range files {
 		if file == "" {
 			continue

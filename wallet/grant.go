@@ -408,7 +408,7 @@ func (gs Grants) prepare(p *GrantPlan, g *grantGround) (*outbox.Change, error) {
 	both := []crypto.PubKey{offsets.Seal, gs.w.keys.self.Public()}
 
 	env := payload.Envelope{V: payload.Version, Ledger: ledger, Author: author}
-	tr := payload.Terms{V: payload.Version, Ledger: ledger, Author: author, Recipient: offsets.Sig, From: gs.w.Address(), To: p.To.Address,
+	tr := payload.Terms{V: payload.Version, Ledger: ledger, Author: author, Recipient: offsets.Sig, From: gs.w.Address(), Name: gs.w.Name(), To: p.To.Address,
 		NotBefore: p.NotBefore, NotAfter: p.NotAfter, Purpose: p.Purpose, Checkpoint: g.checkpoint}
 	if p.Until < p.NotAfter {
 		tr.Until = p.Until

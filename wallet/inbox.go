@@ -21,8 +21,9 @@ func (w *Wallet) Inbox() Inbox { return Inbox{w} }
 type Received struct {
 	Seen
 	Consent     contract.ID `json:"consent"`
-	From        string      `json:"-"` // the contact's name; "" for an unknown sender
-	Verified    bool        `json:"-"` // the check words of the sender were compared
+	From        string      `json:"-"`    // the contact's name; "" for an unknown sender
+	Says        string      `json:"says"` // what the sender calls himself: his word, which nobody vouches for, and hostile; "" if he does not
+	Verified    bool        `json:"-"`    // the check words of the sender were compared
 	NotBefore   Hour        `json:"begins,omitzero"`
 	Fetched     int         `json:"-"` // accesses of one's own on the ledger
 	LastFetched Hour        `json:"lastFetched,omitzero"`
@@ -105,6 +106,9 @@ func (in Inbox) of(t *view.Thread) Received {
 		if f.Kind == contract.KindAccess {
 			r.Fetched++
 		}
+	}
+	if t.Terms != nil {
+		r.Says = t.Terms.Says
 	}
 	c := in.w.Contacts().known(r.Address)
 	r.From, r.Verified = c.Name, c.Verified

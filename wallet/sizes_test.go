@@ -29,14 +29,15 @@ func (s weighingStore) PutBlobs(ctx context.Context, puts []ledgerclient.Put) er
 }
 
 // Promise 2: a store sees the size of what it keeps. The terms of one record with a
-// short title and of twenty with the longest are of one size, and so are accesses with
-// any reason: all that a wallet puts of a kind is as large.
+// short title and of twenty with the longest are of one size, whatever their sender is
+// called, and so are accesses with any reason: all that a wallet puts of a kind is as
+// large.
 func TestSizesTellNothing(t *testing.T) {
 	ctx := context.Background()
 	tn := newTown(t)
 	store := weighingStore{sizes: map[ledgerclient.Part]map[int]bool{}}
 	person := func(name string) *wallet.Wallet {
-		opt := tn.options(name)
+		opt := tn.options(fmt.Sprint(len(name), " bytes"))
 		store.Store = opt.Services.Store
 		opt.Services.Store = store
 		w, err := wallet.Create(ctx, opt, crypto.NewEntropy(), name, tn.ledgerDir())
@@ -45,10 +46,15 @@ func TestSizesTellNothing(t *testing.T) {
 		}
 		return w
 	}
-	maria, smith := person("Maria"), person("Dr Smith")
-	if _, _, err := maria.Contacts().Add(ctx, "Dr Smith", smith.Address().String()); err != nil {
-		t.Fatal(err)
+	smith := person("Dr Smith")
+	knows := func(w *wallet.Wallet) *wallet.Wallet {
+		t.Helper()
+		if _, _, err := w.Contacts().Add(ctx, "Dr Smith", smith.Address().String()); err != nil {
+			t.Fatal(err)
+		}
+		return w
 	}
+	maria := knows(person("Maria"))
 	var all []string
 	for i := range 20 {
 		d := wallet.Describe{Title: "t"}
@@ -77,6 +83,26 @@ func TestSizesTellNothing(t *testing.T) {
 		}
 		if _, err := smith.Inbox().OpenByCode(ctx, code, reason); err != nil {
 			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"M", strings.Repeat("\U0001f9ea", 64)} {
+		w := knows(person(name))
+		r, _, err := w.Records().Add(ctx, wallet.Source{Reader: strings.NewReader("b"), Name: "f", Size: -1}, wallet.Describe{Title: "t"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := w.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", Records: []string{r.ID.String()}, NotAfter: must(wallet.EndAfter("30d", tn.now))(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, _, err := w.Grants().Give(ctx, plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, got := range must(smith.Inbox().List(ctx))(t) {
+			if got.Consent == c.ID && (got.Says != name || got.From != "") {
+				t.Errorf("%q says %q, and is known as %q", name, got.Says, got.From)
+			}
 		}
 	}
 	for _, x := range []struct {

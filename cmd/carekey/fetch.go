@@ -163,7 +163,7 @@ func (x *fetching) open(ctx context.Context, w *wallet.Wallet, open func() (*wal
 		x.say("warning: the sender is not among your contacts: %s", o.Consent.Address)
 	}
 	// What the sender wrote is kept within its line, so that it says nothing in our name.
-	x.say("%s", cli.Clean(fmt.Sprintf("From %s, for %s:", person(o.Consent.From, o.Consent.Address), o.Consent.Purpose.Word())))
+	x.say("%s", cli.Clean(fmt.Sprintf("From %s, for %s:", sender(o.Consent), o.Consent.Purpose.Word())))
 	if o.Earlier && strings.TrimSpace(x.flags.reason) != "" {
 		x.say("note: you opened it within this hour already. That entry stands, with the reason you gave then.")
 	}

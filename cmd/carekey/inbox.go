@@ -60,7 +60,7 @@ func (a inbox) table(rs []wallet.Received) error {
 		if r.Missing {
 			records = lost(r.Damaged)
 		}
-		from, status := person(r.From, r.Address), string(r.Status)
+		from, status := sender(r), string(r.Status)
 		cells := []string{short(r.Consent), from, records, r.Purpose.Word(), day(r.Until), status, fetched}
 		t.Add(a.withTitle(cells, a.titles[r.Ledger])...)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/batch"
@@ -62,7 +63,7 @@ func consentOf(c wallet.Consent) consentJSON {
 // senderOf is who gave a consent: the name is "" for a stranger, the address if it is not
 // known.
 func senderOf(r wallet.Received) wallet.ManifestSender {
-	return wallet.ManifestSender{Name: r.From, Address: addressText(r.Address), Verified: r.Verified}
+	return wallet.ManifestSender{Name: r.From, Says: r.Says, Address: addressText(r.Address), Verified: r.Verified}
 }
 
 type receivedJSON struct {
@@ -129,6 +130,20 @@ func person(name string, a crypto.Address) string {
 		return "(not known)"
 	}
 	return "unknown " + a.String()[:16]
+}
+
+// sender is who gave a consent: a stranger is called what he calls himself, and that it is
+// his word is said beside it, however long that word is.
+func sender(r wallet.Received) string {
+	says := strings.Join(strings.Fields(text.Name(cli.Clean(r.Says))), " ")
+	if r.From != "" || says == "" {
+		return person(r.From, r.Address)
+	}
+	const most = 40 // characters
+	if letters := []rune(says); len(letters) > most {
+		says = string(letters[:most]) + "..."
+	}
+	return says + " (says so; not verified)"
 }
 
 const dayLayout = "2 Jan 2006 15:04"

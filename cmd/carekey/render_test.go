@@ -324,3 +324,29 @@ func TestQuotedStaysInItsLine(t *testing.T) {
 		}
 	}
 }
+
+// What a stranger calls himself never stands without the words that say so, and never
+// says anything else than a name.
+func TestStrangersSayTheirNames(t *testing.T) {
+	address := crypto.NewEntropy().Root().Identity().Address()
+	for says, want := range map[string]string{
+		"Maria":                   "Maria",
+		"  Maria \u00a0\t Rossi ": `Maria \t Rossi`,
+		"Dr Smith" + strings.Repeat(" ", 200) + ".": "Dr Smith .",
+		"\x1b[2K\u202eairaM\nVerified":              `\x1b[2K\u202eairaM\nVerified`,
+		strings.Repeat("\U0001f9ea", 64):            strings.Repeat("\U0001f9ea", 40) + "...",
+	} {
+		got := sender(wallet.Received{Says: says, Seen: wallet.Seen{Address: address}})
+		if got != want+" (says so; not verified)" {
+			t.Errorf("%q is shown as %q", says, got)
+		}
+		if got := sender(wallet.Received{From: "Leo", Says: says, Seen: wallet.Seen{Address: address}}); got != "Leo" {
+			t.Errorf("a contact that says %q is shown as %q", says, got)
+		}
+	}
+	for _, says := range []string{"", " \u3000"} {
+		if got := sender(wallet.Received{Says: says, Seen: wallet.Seen{Address: address}}); !strings.HasPrefix(got, "unknown carekey1") {
+			t.Errorf("%q is shown as %q", says, got)
+		}
+	}
+}

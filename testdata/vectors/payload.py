@@ -134,6 +134,7 @@ for name, kind, written, value in (
     ("metadata of FHIR that was not split", "metadata", True, dict(metadata, whole="fhir")), ("metadata of no FHIR", "metadata", True, dict(metadata, whole="file")),
     ("metadata with parts", "metadata", True, split), ("metadata with an issuer's salts", "metadata", True, issued), ("metadata with an issuer's statement", "metadata", False, dict(issued, vouched=WHOLE)),
     ("terms", "terms", True, terms), ("terms with an exact end", "terms", True, insert(terms, "notAfter", until=499994)),
+    ("terms with a name", "terms", True, insert(terms, "from", name="Μαρία <\"Maria\"> \u2028")),
     ("terms with all that is to come", "terms", False, largest_terms(1, 1)),
     ("terms of parts", "terms", True, of_parts), ("terms of a role, and of a whole record", "terms", True, roles),
     ("a letter alone", "terms", False, insert(dict(terms, records=[]), "records", letter={"kind": "deny", "body": "no"})),

@@ -65,6 +65,7 @@ type Terms struct {
 	Author     crypto.PubKey   `json:"author"`    // the grant's thread key A
 	Recipient  crypto.PubKey   `json:"recipient"` // P_sig
 	From       crypto.Address  `json:"from"`
+	Name       string          `json:"name,omitempty"` // what the sender calls himself: his word, and hostile
 	To         crypto.Address  `json:"to"`
 	NotBefore  contract.Hour   `json:"notBefore"`
 	NotAfter   contract.Hour   `json:"notAfter"`
@@ -225,6 +226,7 @@ const (
 	MaxTermsBlob  = 17 << 20
 	MaxAccessBlob = 80 << 10
 	MaxTitle      = 160  // bytes as it stands in JSON, without the quotes
+	MaxName       = 256  // bytes of a name as it stands in JSON, without the quotes
 	MaxWord       = 64   // characters of a category, a purpose or a date
 	MaxFile       = 255  // bytes of a file's name
 	MaxReason     = 1000 // bytes of UTF-8
@@ -282,7 +284,7 @@ func ParseTerms(b []byte) (*Terms, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.K < 1 || t.N < t.K || t.N > 255 || len(t.Shares) != t.N || t.NotBefore >= t.End() || t.End() > t.NotAfter || t.Until == t.NotAfter || len(t.Records) == 0 || !isWord(string(t.Purpose)) {
+	if t.K < 1 || t.N < t.K || t.N > 255 || len(t.Shares) != t.N || t.NotBefore >= t.End() || t.End() > t.NotAfter || t.Until == t.NotAfter || len(t.Records) == 0 || !isWord(string(t.Purpose)) || len(Marshal(t.Name))-len(`""`) > MaxName {
 		return nil, fmt.Errorf("terms out of range")
 	}
 	for i := range t.Records {

@@ -38,6 +38,7 @@ var reencode = map[string]func([]byte) ([]byte, error){
 	"metadata":          func(b []byte) ([]byte, error) { v, err := ParseMetadata(b); return marshalAny(v), err },
 	"terms":             func(b []byte) ([]byte, error) { v, err := ParseTerms(b); return marshalAny(v), err },
 	"exact end":         func(b []byte) ([]byte, error) { v, err := ParseTerms(b); return marshalAny(v), err },
+	"name":              func(b []byte) ([]byte, error) { v, err := ParseTerms(b); return marshalAny(v), err },
 	"envelope":          func(b []byte) ([]byte, error) { v, err := ParseEnvelope(b); return marshalAny(v), err },
 	"access":            func(b []byte) ([]byte, error) { v, err := ParseAccess(b); return marshalAny(v), err },
 	"metadata of parts": func(b []byte) ([]byte, error) { v, err := ParseMetadata(b); return marshalAny(v), err },
@@ -59,8 +60,10 @@ func encoded(t testing.TB) map[string][]byte {
 	hidden.Title, hidden.Category, hidden.Date, hidden.File, hidden.Hidden = "", Other, "", "", Book
 	exact := tr
 	exact.Until = exact.NotAfter - 6
+	named := tr
+	named.Name = "Maria \U0001f9ea"
 	pm, pt, pe := samplePartial(t)
-	return map[string][]byte{"metadata of parts": Marshal(&pm), "terms of parts": Marshal(&pt), "envelope of parts": Marshal(&pe), "metadata": Marshal(&m), "terms": Marshal(&tr), "exact end": Marshal(&exact), "envelope": Marshal(&env), "access": Marshal(&note),
+	return map[string][]byte{"metadata of parts": Marshal(&pm), "terms of parts": Marshal(&pt), "envelope of parts": Marshal(&pe), "metadata": Marshal(&m), "terms": Marshal(&tr), "exact end": Marshal(&exact), "name": Marshal(&named), "envelope": Marshal(&env), "access": Marshal(&note),
 		"hidden": Marshal(&hidden)}
 }
 
@@ -158,6 +161,11 @@ func TestPayloadsOfOthersAreBounded(t *testing.T) {
 		env.Records[0].File = long(MaxFile+n, "f")
 		if _, err := ParseEnvelope(Marshal(&env)); (err == nil) != (n == 0) {
 			t.Errorf("file: %v", err)
+		}
+		named := tr
+		named.Name = long(MaxName/4, "😀") + long(n, "a")
+		if _, err := ParseTerms(Marshal(&named)); (err == nil) != (n == 0) {
+			t.Errorf("name: %v", err)
 		}
 		note.Reason = long(MaxReason/4, "😀") + long(n, "a")
 		if _, err := ParseAccess(Marshal(&note)); (err == nil) != (n == 0) {
@@ -314,7 +322,7 @@ func TestPayloadsAreOfOneSize(t *testing.T) {
 			bigT.Records = append(bigT.Records, TermsRecord{Record: crypto.Hash{7}, Version: 1 << 30, Title: title, Category: "immunizations", Date: "2026-11-21"})
 		}
 		smallT.Checkpoint, bigT.Checkpoint, bigT.Purpose = "", note.Checkpoint, "CLINTRCH"
-		bigT.Until = bigT.NotAfter - 1
+		bigT.Until, bigT.Name = bigT.NotAfter-1, strings.Repeat(c, MaxName/len(Marshal(c)[1:len(Marshal(c))-1]))
 		signature := make([]byte, 64) // of the sender, before the terms
 		same(fmt.Sprintf("terms with %q", c), TermsRoom(1, 1), append(signature, Marshal(&smallT)...), append(signature, Marshal(&bigT)...))
 		bigE, smallE := env, env

@@ -51,6 +51,7 @@ const (
 	kindVersion
 	kindSummary
 	kindTerms
+	kindNamed
 )
 
 var frames = []func() frame{
@@ -59,6 +60,7 @@ var frames = []func() frame{
 	kindVersion: func() frame { return new(version) },
 	kindSummary: func() frame { return new(summary) },
 	kindTerms:   func() frame { return new(terms) },
+	kindNamed:   func() frame { return new(named) },
 }
 
 func (f *framed) fields(c *codec.Codec) {
@@ -170,6 +172,7 @@ type summary struct {
 	peer    crypto.Address // its signature was checked before
 	purpose payload.Purpose
 	records []byte // the set, as JSON
+	says    string // of a named
 }
 
 func (f *summary) fields(c *codec.Codec) {
@@ -181,10 +184,19 @@ func (f *summary) fields(c *codec.Codec) {
 func (f *summary) take(v *View, _ place) bool {
 	set, ok := v.threads.set(f.records)
 	if ok {
-		v.threads.summaryAt[Summary{f.peer, set, f.purpose}] = uint32(len(v.threads.summaries))
-		v.threads.summaries = append(v.threads.summaries, &Summary{f.peer, set, f.purpose})
+		s := Summary{f.peer, set, f.purpose, f.says}
+		v.threads.summaryAt[s] = uint32(len(v.threads.summaries))
+		v.threads.summaries = append(v.threads.summaries, &s)
 	}
 	return ok
+}
+
+// named is a summary of grants whose sender says a name. A cache of before names has none.
+type named struct{ summary }
+
+func (f *named) fields(c *codec.Codec) {
+	f.summary.fields(c)
+	codec.Sized[uint16](c, &f.says, payload.MaxName)
 }
 
 // terms are those of a grant. The rest of them is in the opening entry; the head that
@@ -486,15 +498,19 @@ func (v *View) NoteTerms(t *Thread, tr *payload.Terms) error {
 	if err != nil {
 		return err
 	}
-	peer := tr.To
+	peer, says := tr.To, ""
 	if t.Role == Received {
-		peer = tr.From
+		peer, says = tr.From, tr.Name
 	}
 	set, _ := v.threads.set(text)
-	n, known := v.threads.summaryAt[Summary{peer, set, tr.Purpose}]
+	n, known := v.threads.summaryAt[Summary{peer, set, tr.Purpose, says}]
 	if !known {
 		n = uint32(len(v.threads.summaries))
-		v.note(kindSummary, &summary{peer, tr.Purpose, text})
+		if s := (summary{peer, tr.Purpose, text, says}); says == "" {
+			v.note(kindSummary, &s)
+		} else {
+			v.note(kindNamed, &named{s})
+		}
 	}
 	v.note(kindTerms, &terms{t.number, n, tr.End(), uint8(tr.K), tr.Envelope, tr.Lock, tr.Shares})
 	return nil
@@ -530,7 +546,7 @@ func (v *View) Judged(t *Thread) (contract.State, error) {
 }
 
 // Terms puts the terms of a grant together again, without the head that came
-// with them.
+// with them, and without one's own name.
 func (v *View) Terms(t *Thread) (*payload.Terms, error) {
 	e, err := v.Opening(t)
 	if err != nil {
@@ -547,7 +563,7 @@ func (v *View) Terms(t *Thread) (*payload.Terms, error) {
 		tr.Until = t.end
 	}
 	if t.Role == Received {
-		tr.From, tr.To = tr.To, tr.From
+		tr.From, tr.Name, tr.To = tr.To, t.Terms.Says, tr.From
 	}
 	return tr, nil
 }

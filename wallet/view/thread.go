@@ -74,6 +74,7 @@ type Summary struct {
 	Peer    crypto.Address // the recipient of a grant of one's own, the sender of another's
 	Set     *RecordSet
 	Purpose payload.Purpose
+	Says    string // what another's sender calls himself: his word
 }
 
 // RecordSet is a list of records that grants share; not to be changed.
