@@ -120,7 +120,7 @@ func (rs Records) file(ctx context.Context, id contract.ID, m *payload.Metadata)
 // keepNew keeps what is known of a version that was just made, and says what is in it.
 func (rs Records) keepNew(in *incoming, plan *partsPlan, m *payload.Metadata) *Holding {
 	if in.cut == nil {
-		return &Holding{NotSplit: in.why}
+		return wholeFor(in.why)
 	}
 	labels := in.labels()
 	h := holding(func(i int) (*health.Label, bool) { return &labels[i], in.cut.Parts[i].Text }, len(labels))
@@ -391,7 +391,7 @@ func (rs Records) holds(ctx context.Context, t *view.Thread, parts []PartInfo) (
 	case m.Whole != payload.WholeFHIR:
 		return holding(func(i int) (*health.Label, bool) { return &parts[i].Label, parts[i].Of != 0 }, len(parts)), nil
 	case m.Size > health.MaxSplit:
-		return &Holding{NotSplit: tooLarge}, nil
+		return wholeFor(tooLarge), nil
 	}
 	file, err := rs.file(ctx, t.ID, m)
 	if err != nil {
@@ -399,7 +399,7 @@ func (rs Records) holds(ctx context.Context, t *view.Thread, parts []PartInfo) (
 	}
 	var in incoming
 	in.split(file)
-	return &Holding{NotSplit: in.why}, nil
+	return wholeFor(in.why), nil
 }
 
 // ownParts returns a record that was not removed with its parts.

@@ -148,6 +148,11 @@ type Count struct {
 	Number int    `json:"number"`
 }
 
+// wholeFor is what is in a file that was not split; why is "" if it is no FHIR.
+func wholeFor(why string) *Holding {
+	return &Holding{NotSplit: why, Categories: []Count{}, Kinds: []Count{}, Unknown: []Count{}}
+}
+
 // holding counts what is in n parts, of which at returns the label, and whether it is a
 // narrative, which has those of its resource.
 func holding(at func(i int) (l *health.Label, text bool), n int) *Holding {

@@ -49,17 +49,19 @@ order differently are caught as forgers.`,
 			}
 			a.print("%s: all of it verified. Entries: %d. New payload files: %d, of %.1f MB.", target, copied.Size, copied.Files, float64(copied.Bytes)/1e6)
 			a.say("%s", notInBackup)
-			return a.result(struct {
-				Dir      string `json:"dir"`
-				Entries  uint64 `json:"entries"`
-				Root     string `json:"root"`
-				Files    int    `json:"files"` // with payloads that were copied this time
-				Bytes    int64  `json:"bytes"` // in them
-				Verified bool   `json:"verified"`
-				Shares   bool   `json:"shares"` // they are never in a backup
-			}{target, copied.Size, root, copied.Files, copied.Bytes, true, false})
+			return a.result(backupJSON{target, copied.Size, root, copied.Files, copied.Bytes, true, false})
 		},
 	}
+}
+
+type backupJSON struct {
+	Dir      string `json:"dir"`
+	Entries  uint64 `json:"entries"`
+	Root     string `json:"root"`
+	Files    int    `json:"files"` // with payloads that were copied this time
+	Bytes    int64  `json:"bytes"` // in them
+	Verified bool   `json:"verified"`
+	Shares   bool   `json:"shares"` // they are never in a backup
 }
 
 // copyNodeFiles copies the settings and the TLS key that the node made itself.

@@ -92,17 +92,18 @@ func (a *app) reach(ctx context.Context, named string, h *ledgertest.Harness) er
 	return err
 }
 
+type ruleJSON struct {
+	Case    string `json:"case"`
+	Rule    string `json:"rule"`
+	Result  string `json:"result"` // "holds", "broken", "skipped"
+	Because string `json:"because"`
+}
+
 func (a *app) conform(ctx context.Context, h ledgertest.Harness) error {
-	type row struct {
-		Case    string `json:"case"`
-		Rule    string `json:"rule"`
-		Result  string `json:"result"` // "holds", "broken", "skipped"
-		Because string `json:"because"`
-	}
-	all := []row{}
+	all := []ruleJSON{}
 	failed := 0
 	err := ledgertest.Check(ctx, h, func(r ledgertest.Result) {
-		out := row{r.Name, r.Rule, "holds", r.Detail}
+		out := ruleJSON{r.Name, r.Rule, "holds", r.Detail}
 		switch {
 		case r.Err != nil:
 			failed++

@@ -46,14 +46,7 @@ without, so that it is asked for: without a terminal add --yes.
 			}
 			text := i.String()
 			if a.flags.json {
-				return a.result(struct {
-					Invitation  string   `json:"invitation"`
-					Ledger      string   `json:"ledger"`
-					Name        string   `json:"name"`
-					URLs        []string `json:"urls"`
-					Fingerprint string   `json:"fingerprint"` // "" if the system's authorities vouch
-					Token       bool     `json:"token"`       // there is one in it
-				}{text, i.Ledger.String(), i.Name, i.URLs, fingerprintText(i.Fingerprint), i.Token != ""})
+				return a.result(invitationJSON{text, i.Ledger.String(), i.Name, i.URLs, fingerprintText(i.Fingerprint), i.Token != ""})
 			}
 			return a.showInvitation(text, &o)
 		},
@@ -63,6 +56,15 @@ without, so that it is asked for: without a terminal add --yes.
 	c.Flags().StringVarP(&o.png, "output", "o", "", "write the QR code as an image to a new `FILE.png`, for your eyes only")
 	c.Flags().StringVar(&o.token, "token", "", "make a submit token `NAME` and put it in")
 	return c
+}
+
+type invitationJSON struct {
+	Invitation  string   `json:"invitation"`
+	Ledger      string   `json:"ledger"`
+	Name        string   `json:"name"`
+	URLs        []string `json:"urls"`
+	Fingerprint string   `json:"fingerprint"` // "" if the system's authorities vouch
+	Token       bool     `json:"token"`       // there is one in it
 }
 
 // invite makes an invitation, with a new token if it is to have one.

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carekey/carekey/cmd/cli/clitest"
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -28,16 +29,19 @@ const testClock = "CAREKEY_TEST_CLOCK"
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"carekey-node": func() {
-		a := newApp()
-		if t := os.Getenv(testClock); t != "" {
-			now, err := time.Parse(time.RFC3339, t)
-			if err != nil {
-				panic(err)
+		os.Exit(clitest.Checked(os.Args[1:], true, func(args []string, out, err *os.File) int {
+			a := newApp()
+			a.out, a.err = out, err
+			if t := os.Getenv(testClock); t != "" {
+				now, err := time.Parse(time.RFC3339, t)
+				if err != nil {
+					panic(err)
+				}
+				start := time.Now()
+				a.now = func() time.Time { return now.Add(time.Since(start)) }
 			}
-			start := time.Now()
-			a.now = func() time.Time { return now.Add(time.Since(start)) }
-		}
-		os.Exit(a.run(os.Args[1:]))
+			return a.run(args)
+		}))
 	}})
 }
 

@@ -147,6 +147,11 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	return a.listen(ctx, o, log, s, certs, listener, operator)
 }
 
+type servingJSON struct {
+	Listening string `json:"listening"`
+	Metrics   string `json:"metrics"` // "" without --metrics
+}
+
 // listen serves until ctx ends or a listener fails.
 func (a *app) listen(ctx context.Context, o serveOptions, log *slog.Logger, s *server.Server, certs *certificates, listener, operator net.Listener) error {
 	failed := make(chan error, 2)
@@ -165,10 +170,7 @@ func (a *app) listen(ctx context.Context, o serveOptions, log *slog.Logger, s *s
 		h.TLSConfig = certs.config()
 		begin(func() error { return h.ServeTLS(listener, "", "") })
 	}
-	where := struct {
-		Listening string `json:"listening"`
-		Metrics   string `json:"metrics"` // "" without --metrics
-	}{Listening: scheme + "://" + listener.Addr().String()}
+	where := servingJSON{Listening: scheme + "://" + listener.Addr().String()}
 	if operator != nil {
 		m := &http.Server{Handler: s.Operator(), ReadHeaderTimeout: 10 * time.Second}
 		defer m.Close()

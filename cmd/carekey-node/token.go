@@ -77,13 +77,15 @@ func newToken(a *app) *cobra.Command {
 				a.say("That was the last one: from now on everybody may submit.")
 			}
 			a.print("removed %s", args[1])
-			return a.result(struct {
-				Name    string `json:"name"`
-				Removed bool   `json:"removed"`
-			}{args[1], true})
+			return a.result(tokenRemovedJSON{args[1], true})
 		},
 	})
 	return c
+}
+
+type tokenRemovedJSON struct {
+	Name    string `json:"name"`
+	Removed bool   `json:"removed"`
 }
 
 // mayClose asks before the first token, which shuts out whoever has none.

@@ -92,9 +92,7 @@ func newUnit(a *app) *cobra.Command {
 			}
 			text := fmt.Sprintf(unitText, dir, self, listen, more, users, capability)
 			if a.flags.json {
-				return a.result(struct {
-					Unit string `json:"unit"`
-				}{text})
+				return a.result(unitJSON{text})
 			}
 			fmt.Fprint(a.out, text)
 			return nil
@@ -103,6 +101,10 @@ func newUnit(a *app) *cobra.Command {
 	c.Flags().StringVar(&listen, "listen", ":"+defaultPort, "`ADDRESS` to serve at")
 	c.Flags().StringVar(&metrics, "metrics", "", "`ADDRESS` on this computer for /healthz and /metrics")
 	return c
+}
+
+type unitJSON struct {
+	Unit string `json:"unit"`
 }
 
 // lowPort tells whether a port is one that needs a privilege.

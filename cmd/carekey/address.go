@@ -18,10 +18,12 @@ sees them with carekey contact verify.`,
 		RunE: a.onWallet(looks, func(_ context.Context, w *wallet.Wallet, _ []string) error {
 			a.print("%s", w.Address())
 			a.say("check words: %s", checkWords(w.Address()))
-			return a.result(struct {
-				Address crypto.Address `json:"address"`
-				Words   [8]string      `json:"words"`
-			}{w.Address(), w.Address().Words()})
+			return a.result(addressJSON{w.Address(), w.Address().Words()})
 		}),
 	}
+}
+
+type addressJSON struct {
+	Address crypto.Address `json:"address"`
+	Words   [8]string      `json:"words"`
 }

@@ -190,8 +190,10 @@ func (a agePlugin) installed(path string, already bool) error {
 		a.say("age does not find it there: put %s on your PATH.", filepath.Dir(path))
 	}
 	a.next("carekey age identity > carekey.identity")
-	return a.result(struct {
-		Path   string `json:"path"`
-		OnPath bool   `json:"onPath"` // age finds it
-	}{path, onPath})
+	return a.result(installedJSON{path, onPath})
+}
+
+type installedJSON struct {
+	Path   string `json:"path"`
+	OnPath bool   `json:"onPath"` // age finds it
 }

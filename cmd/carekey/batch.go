@@ -174,7 +174,7 @@ func (a batches) newDrop() *cobra.Command {
 				return err
 			}
 			a.say("Forgotten: %s. What was done stays done: %s given, %d ended.", plural(left, "item", "items"), plural(s.Granted, "consent", "consents"), s.Revoked)
-			return a.result(s)
+			return a.result(batchJSON{Status: s})
 		}),
 	}
 }
@@ -302,7 +302,7 @@ func (a batches) apply(ctx context.Context, w *wallet.Wallet, in *batchInput, f 
 	}
 	if len(p.Items) == 0 {
 		a.print("%s", a.ours(batchPreview(p, groundOf(w))))
-		return a.result(batch.Status{File: p.File, Finished: true})
+		return a.result(batchJSON{Status: batch.Status{File: p.File, Finished: true}})
 	}
 	if err := a.confirm(ctx, batchPreview(p, groundOf(w)), batchQuestion(p), ""); err != nil {
 		return err
@@ -390,12 +390,15 @@ func (a batches) ended(ctx context.Context, w *wallet.Wallet, s batch.Status, er
 	return wallet.ErrPartly.Of(failed, "done", s.Granted+s.Revoked, "failed", s.Failed+s.Kept)
 }
 
+// resultJSON is a line of a file with results.
+type resultJSON struct {
+	batch.Result
+	Error *failure `json:"error,omitempty"`
+}
+
 // resultOf is a result with its error in words.
-func resultOf(r batch.Result) any {
-	out := struct {
-		batch.Result
-		Error *failure `json:"error,omitempty"`
-	}{Result: r}
+func resultOf(r batch.Result) resultJSON {
+	out := resultJSON{Result: r}
 	if r.Err != nil {
 		f := explain(r.Err)
 		out.Error = &f
@@ -425,8 +428,10 @@ func (a batches) show(s batch.Status, results string) error {
 	case s.Granted > 0:
 		a.next("the fetch codes: carekey batch resume --results FILE")
 	}
-	return a.result(struct {
-		batch.Status
-		Results string `json:"results,omitempty"`
-	}{s, results})
+	return a.result(batchJSON{s, results})
+}
+
+type batchJSON struct {
+	batch.Status
+	Results string `json:"results,omitempty"` // the file with what became of each item
 }

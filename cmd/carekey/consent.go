@@ -145,10 +145,12 @@ func (a consents) show(ctx context.Context, args []string) error {
 	if c.Status == wallet.StatusActive || c.Status == wallet.StatusUpcoming {
 		a.next("to end it: carekey revoke %s", short(c.ID))
 	}
-	return a.result([]any{struct {
-		consentJSON
-		Code string `json:"code"`
-	}{consentOf(c), code.String()}})
+	return a.result([]shownJSON{{consentOf(c), code}})
+}
+
+type shownJSON struct {
+	consentJSON
+	Code crypto.FetchCode `json:"code"`
 }
 
 type explanationJSON struct {

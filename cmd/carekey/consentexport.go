@@ -110,11 +110,13 @@ func (a consents) saveExport(b *health.Bundle, known []health.Given, left []stri
 	if err != nil {
 		return err
 	}
-	return a.result(struct {
-		File     string   `json:"file"`
-		Consents []string `json:"consents"`
-		Left     []string `json:"left"` // out: what they are is not known
-	}{x.output, list(known, func(c health.Given) string { return c.ID.String() }), list(left, same)})
+	return a.result(exportedJSON{x.output, list(known, func(c health.Given) string { return c.ID.String() }), list(left, same)})
+}
+
+type exportedJSON struct {
+	File     string   `json:"file"`
+	Consents []string `json:"consents"`
+	Left     []string `json:"left"` // out: what they are is not known
 }
 
 // givenOf is a consent in the values that an export takes.

@@ -60,10 +60,12 @@ func (a contacts) add(ctx context.Context, w *wallet.Wallet, args []string) erro
 	if !c.Verified {
 		a.next("compare the check words by voice: carekey contact verify %s", cli.Quote(c.Name))
 	}
-	return a.result([]any{struct {
-		wallet.Contact
-		Lookalikes []string `json:"lookalikes,omitempty"` // names that could be taken for this one
-	}{c, lookalikes}})
+	return a.result([]newContactJSON{{c, lookalikes}})
+}
+
+type newContactJSON struct {
+	wallet.Contact
+	Lookalikes []string `json:"lookalikes,omitempty"` // names that could be taken for this one
 }
 
 func (a contacts) list(ctx context.Context, w *wallet.Wallet, _ []string) error {

@@ -60,13 +60,18 @@ func (e *exam) doctor(ctx context.Context) error {
 	}
 	exit := exitOf(e.found)
 	e.show()
-	if err := e.result(map[string]any{"ok": exit == cli.ExitDone, "findings": e.found}); err != nil {
+	if err := e.result(examJSON{e.found, exit == cli.ExitDone}); err != nil {
 		return err
 	}
 	if exit != cli.ExitDone {
 		return errFindings.With("exit", exit)
 	}
 	return nil
+}
+
+type examJSON struct {
+	Findings []finding `json:"findings"`
+	OK       bool      `json:"ok"`
 }
 
 func (e *exam) show() {

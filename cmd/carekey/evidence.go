@@ -61,8 +61,10 @@ func evidence(ctx context.Context, a *app, path string) error {
 		{"", fmt.Sprintf("root %s of its first %d", found.Root, found.Older.Size)},
 	})
 	a.say("This holds whoever gave you the file. Compare the ledger's id with one you trust.")
-	return a.result(struct {
-		Proves string `json:"proves"` // "fork"
-		ledgerclient.Finding
-	}{"fork", found})
+	return a.result(evidenceJSON{"fork", found})
+}
+
+type evidenceJSON struct {
+	Proves string `json:"proves"` // "fork"
+	ledgerclient.Finding
 }

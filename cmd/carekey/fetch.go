@@ -10,6 +10,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/health"
 	"github.com/spf13/cobra"
 )
 
@@ -202,12 +203,17 @@ func (x *fetching) picture(ctx context.Context) error {
 		return err
 	}
 	if x.app.flags.json {
-		return x.result(map[string]any{"files": list(x.files, same), "view": view})
+		return x.result(fetchedViewJSON{list(x.files, same), view})
 	}
 	if len(x.files) > 0 {
 		return v.text(view)
 	}
 	return nil
+}
+
+type fetchedViewJSON struct {
+	Files []fetchedJSON `json:"files"`
+	View  *health.View  `json:"view"`
 }
 
 func (x *fetching) fail(ctx context.Context, err error) error {

@@ -326,13 +326,15 @@ func (a *grants) show(plan *wallet.GrantPlan, c wallet.Consent, code crypto.Fetc
 	if c.Pending == "" {
 		a.next("%s runs "+theirs+"fetch CODE.\nYou see it with carekey audit, and end it with carekey revoke %s", to, short(c.ID))
 	}
-	return a.result(struct {
-		consentJSON
-		To   string            `json:"to"`
-		Code crypto.FetchCode  `json:"code"`
-		Gate ledgerclient.Gate `json:"gate"`
-		chosenJSON
-	}{consentOf(c), to, code, plan.Gate, chosenOf(plan)})
+	return a.result(grantedJSON{consentOf(c), to, code, plan.Gate, chosenOf(plan)})
+}
+
+type grantedJSON struct {
+	consentJSON
+	To   string            `json:"to"`
+	Code crypto.FetchCode  `json:"code"`
+	Gate ledgerclient.Gate `json:"gate"`
+	chosenJSON
 }
 
 // showPlan lists what a plan would give and what stays; nothing is signed.

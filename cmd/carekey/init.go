@@ -285,5 +285,10 @@ func (a making) welcome(w *wallet.Wallet, p place, f initFlags) error {
 	}
 	a.data(w.Address())
 	a.next("carekey record add FILE, or carekey contact add NAME ADDRESS")
-	return a.result(map[string]any{"address": w.Address(), "ledger": id})
+	return a.result(madeJSON{w.Address(), id})
+}
+
+type madeJSON struct {
+	Address crypto.Address  `json:"address"`
+	Ledger  crypto.LedgerID `json:"ledger"`
 }

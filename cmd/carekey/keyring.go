@@ -160,7 +160,12 @@ func (a keyrings) move(ctx context.Context, kind string) error {
 	} else {
 		a.say("The key of this wallet is in %s already.", keyringWords(kind))
 	}
-	return a.result(map[string]any{"kind": kind, "moved": moved})
+	return a.result(keyMovedJSON{kind, moved})
+}
+
+type keyMovedJSON struct {
+	Kind  string `json:"kind"` // "os" or "file", where the key is now
+	Moved bool   `json:"moved"`
 }
 
 func (a keyrings) passwd(ctx context.Context) error {
@@ -179,7 +184,11 @@ func (a keyrings) passwd(ctx context.Context) error {
 	if a.env(envPassphrase) != "" {
 		a.say("Put it into %s too, since %s names that file.", cli.Quote(a.env(envPassphrase)), envPassphrase)
 	}
-	return a.result(map[string]any{"changed": true})
+	return a.result(keyChangedJSON{true})
+}
+
+type keyChangedJSON struct {
+	Changed bool `json:"changed"`
 }
 
 func (a keyrings) restore(ctx context.Context, file string) error {
@@ -199,5 +208,9 @@ func (a keyrings) restore(ctx context.Context, file string) error {
 		return err
 	}
 	a.say("The key of this wallet is in %s again.", keyringWords(p.settings.Keyring))
-	return a.result(map[string]any{"kind": p.settings.Keyring})
+	return a.result(keyBackJSON{p.settings.Keyring})
+}
+
+type keyBackJSON struct {
+	Kind string `json:"kind"`
 }

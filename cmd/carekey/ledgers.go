@@ -291,6 +291,10 @@ func (a ledgers) leave(cmd *cobra.Command, named string) error {
 			return err
 		}
 		a.say("This wallet has left %s.", words)
-		return a.result(map[string]any{"id": at.ID})
+		return a.result(ledgerIDJSON{at.ID})
 	})
+}
+
+type ledgerIDJSON struct {
+	ID crypto.LedgerID `json:"id"`
 }

@@ -150,11 +150,13 @@ func (a *records) show(ctx context.Context, w *wallet.Wallet, args []string) err
 		return err
 	}
 	a.showParts(r, parts)
-	return a.result(struct {
-		recordJSON
-		Holds *wallet.Holding   `json:"holds,omitempty"`
-		List  []wallet.PartInfo `json:"list"`
-	}{recordOf(r), r.Holds, list(parts, same)})
+	return a.result(recordPartsJSON{recordOf(r), r.Holds, list(parts, same)})
+}
+
+type recordPartsJSON struct {
+	recordJSON
+	Holds *wallet.Holding   `json:"holds,omitempty"`
+	List  []wallet.PartInfo `json:"list"`
 }
 
 // showParts tells what is in a record, and lists its parts.

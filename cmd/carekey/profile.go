@@ -126,6 +126,11 @@ func (a profiles) list(ctx context.Context) error {
 // errNoProfile: there is nothing to remove. profile
 const errNoProfile fault.Code = "no-wallet/profile"
 
+type profileRemovedJSON struct {
+	Profile string `json:"profile"`
+	Removed bool   `json:"removed"`
+}
+
 func (a profiles) remove(cmd *cobra.Command, profile string) error {
 	ctx := cmd.Context()
 	was := a.flags.profile
@@ -136,7 +141,7 @@ func (a profiles) remove(cmd *cobra.Command, profile string) error {
 	}
 	done := func() error {
 		a.say("The wallet %s is no longer on this machine. What is on the ledger stays there;\nthe 24 words bring it back: carekey --profile %s restore --ledger ...", cli.Quote(profile), cli.Quote(profile))
-		return a.result(map[string]any{"profile": profile, "removed": true})
+		return a.result(profileRemovedJSON{profile, true})
 	}
 	switch mark, _ := wallet.Unfinished(p.dir); {
 	case mark == wallet.BeingRemoved:

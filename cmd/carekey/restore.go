@@ -391,18 +391,20 @@ func (a restores) show(w *wallet.Wallet, got wallet.Restored, damaged []*folder.
 	}
 	got.Finished, got.Revoked = list(got.Finished, same), list(got.Revoked, same) // lists are never null
 	got.Waiting, got.Lost = list(got.Waiting, same), list(got.Lost, same)
-	return a.result(struct {
-		Address crypto.Address  `json:"address"`
-		Name    string          `json:"name"`
-		Ledger  crypto.LedgerID `json:"ledger"`
-		wallet.Restored
-		Ledgers  []crypto.LedgerID `json:"ledgers"`  // others that the wallet was on
-		NoKeeper bool              `json:"noKeeper"` // the keepers could not be asked for the shares of open consents: carekey sync
-		Damaged  []string          `json:"damaged"`  // files of the backup, of its ledger or below wallet/, that are not what was written
-		// Follows: the ledger is a copy that follows an order kept elsewhere. Nothing can
-		// be entered before they are together again: carekey ledger join ORDER --store DIR.
-		Follows bool `json:"follows"`
-	}{w.Address(), w.Name(), id, got, list(got.Ledgers, func(l wallet.Place) crypto.LedgerID { return l.ID }), got.NoKeeper != nil, files, order != ""})
+	return a.result(restoredJSON{w.Address(), w.Name(), id, got, list(got.Ledgers, func(l wallet.Place) crypto.LedgerID { return l.ID }), got.NoKeeper != nil, files, order != ""})
+}
+
+type restoredJSON struct {
+	Address crypto.Address  `json:"address"`
+	Name    string          `json:"name"`
+	Ledger  crypto.LedgerID `json:"ledger"`
+	wallet.Restored
+	Ledgers  []crypto.LedgerID `json:"ledgers"`  // others that the wallet was on
+	NoKeeper bool              `json:"noKeeper"` // the keepers could not be asked for the shares of open consents: carekey sync
+	Damaged  []string          `json:"damaged"`  // files of the backup, of its ledger or below wallet/, that are not what was written
+	// Follows: the ledger is a copy that follows an order kept elsewhere. Nothing can
+	// be entered before they are together again: carekey ledger join ORDER --store DIR.
+	Follows bool `json:"follows"`
 }
 
 // lostText names what the store does not have.

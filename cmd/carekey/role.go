@@ -132,7 +132,12 @@ func (a roles) remove(ctx context.Context, w *wallet.Wallet, args []string) erro
 		return err
 	}
 	a.say("The role %s is no longer yours. What was given by it stays as it was given.", quoted(args[0]))
-	return a.result(map[string]string{"removed": args[0]})
+	return a.result(removedJSON{args[0]})
+}
+
+// removedJSON is the name of what was removed.
+type removedJSON struct {
+	Removed string `json:"removed"`
 }
 
 // readFile reads a file or a pipe that a person names, up to a byte more than it may have:

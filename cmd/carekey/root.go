@@ -67,7 +67,7 @@ func newRoot(a *app) *cobra.Command {
 	add("recipient", newInbox(a), newFetch(a))
 	add("wallet", newInit(a), newRestore(a), newStatus(a), newSync(a), newAddress(a), newKeyring(a), newWords(a),
 		newBackup(a), newProfile(a), newLedger(a), newAge(a), newDoctor(a), newTry(a), help)
-	cli.Program(root, topicList()+"\n\n"+environment+"\n\n"+exitStatus)
+	cli.Program(root, topicList()+"\n\n"+environment+"\n\n"+exitStatus, schemas)
 	root.SetCompletionCommandGroupID("wallet")
 	return root
 }
@@ -114,9 +114,13 @@ func (a *app) overview() error {
 	} else {
 		a.print("Next: carekey status\nAll commands: carekey --help")
 	}
-	return a.result(map[string]any{
-		"home": p.home, "profile": a.profile(), "wallet": p.settings != nil,
-		"ledger":  p.at.shown(), // the one that is meant
-		"ledgers": list(places, same),
-	})
+	return a.result(overviewJSON{p.home, p.at.shown(), list(places, same), a.profile(), p.settings != nil})
+}
+
+type overviewJSON struct {
+	Home    string      `json:"home"`
+	Ledger  string      `json:"ledger"` // the one that is meant
+	Ledgers []placeJSON `json:"ledgers"`
+	Profile string      `json:"profile"`
+	Wallet  bool        `json:"wallet"` // there is one
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carekey/carekey/cmd/cli/clitest"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/crypto/lane"
@@ -44,9 +45,15 @@ const testPatience = "CAREKEY_TEST_PATIENCE"
 func TestMain(m *testing.M) {
 	program := func(defaults map[string]string, args func() []string) func() {
 		return func() {
-			a := testApp(defaults)
-			crash.Handle(func(value any) { os.Exit(a.crashed(value)) })
-			exit := a.main(args())
+			exit := clitest.Checked(args()[1:], false, func(rest []string, out, err *os.File) int {
+				a := testApp(defaults)
+				a.out, a.err = out, err
+				crash.Handle(func(value any) {
+					a.err = os.Stderr
+					os.Exit(a.crashed(value))
+				})
+				return a.main(append(args()[:1:1], rest...))
+			})
 			pause()
 			os.Exit(exit)
 		}

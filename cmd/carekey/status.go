@@ -110,21 +110,23 @@ func (a *overview) json() error {
 		unwritten, passed = append(unwritten, o.w.Unwritten()...), append(passed, o.w.Changes().PassedOver()...)
 	}
 	a.Missing = list(a.Missing, same)
-	return a.result(struct {
-		wallet.Summary
-		Consents []consentJSON  `json:"consents"` // active and upcoming
-		Accesses []eventJSON    `json:"accesses"` // since the last look
-		Pending  []pendingJSON  `json:"pending"`
-		Inbox    []receivedJSON `json:"inbox"` // active and never fetched
-		Due      []string       `json:"due"`   // against a loss: "words", "backup"
-		Ledgers  []placeJSON    `json:"ledgers"`
-		Clock    string         `json:"clock,omitempty"` // what the clock says, if it disagrees with the ledger's time
-		// Codes of what could not be written into the wallet's folder, and of files there
-		// that could not be read.
-		Unwritten  []string `json:"unwritten,omitempty"`
-		PassedOver []string `json:"passedOver,omitempty"`
-	}{a.Summary, list(a.Consents, consentOf), list(a.Accesses, eventOf), list(a.pending, same), list(a.Inbox, receivedOf),
+	return a.result(statusJSON{a.Summary, list(a.Consents, consentOf), list(a.Accesses, eventOf), list(a.pending, same), list(a.Inbox, receivedOf),
 		list(due(a.seen[0].w, a.now()), same), list(a.places, same), instant(clock), list(unwritten, codeOf), list(passed, codeOf)})
+}
+
+type statusJSON struct {
+	wallet.Summary
+	Consents []consentJSON  `json:"consents"` // active and upcoming
+	Accesses []eventJSON    `json:"accesses"` // since the last look
+	Pending  []pendingJSON  `json:"pending"`
+	Inbox    []receivedJSON `json:"inbox"` // active and never fetched
+	Due      []string       `json:"due"`   // against a loss: "words", "backup"
+	Ledgers  []placeJSON    `json:"ledgers"`
+	Clock    string         `json:"clock,omitempty"` // what the clock says, if it disagrees with the ledger's time
+	// Codes of what could not be written into the wallet's folder, and of files there
+	// that could not be read.
+	Unwritten  []string `json:"unwritten,omitempty"`
+	PassedOver []string `json:"passedOver,omitempty"`
 }
 
 func (a *overview) text() error {

@@ -102,10 +102,12 @@ func (a *tables) show(_ context.Context, w *wallet.Wallet, _ []string) error {
 		return err
 	}
 	a.say("Version %s. They know some of what is sensitive, not all.\nA part with a code system that they do not know is unclassified. A code that\nthey lack, in a system that they know, passes for harmless.", all.Version())
-	return a.result(struct {
-		Version string      `json:"version"`
-		Tables  []tableJSON `json:"tables"`
-	}{all.Version(), found})
+	return a.result(tablesJSON{all.Version(), found})
+}
+
+type tablesJSON struct {
+	Version string      `json:"version"`
+	Tables  []tableJSON `json:"tables"`
 }
 
 func (a *tables) add(cmd *cobra.Command, args []string) error {
@@ -133,5 +135,5 @@ func (a *tables) remove(ctx context.Context, w *wallet.Wallet, name string) erro
 	} else {
 		a.say("%s is no longer used.", quoted(name))
 	}
-	return a.result(map[string]string{"removed": name})
+	return a.result(removedJSON{name})
 }

@@ -121,7 +121,13 @@ func (a *app) try(ctx context.Context, file string) error {
 	for _, who := range []string{"patient", "clinic"} {
 		p.printf("  export %s\n", strings.Join(list(append([]string{envHome + "=" + filepath.Join(dir, who)}, p.env...), cli.Quote), " "))
 	}
-	return a.result(map[string]any{"ok": true, "steps": steps, "folder": dir})
+	return a.result(triedJSON{dir, true, steps})
+}
+
+type triedJSON struct {
+	Folder string `json:"folder"`
+	OK     bool   `json:"ok"`
+	Steps  int    `json:"steps"`
 }
 
 // prepare copies the program and the record into the folder, and makes the

@@ -103,11 +103,13 @@ func (a words) check(cmd *cobra.Command, file string) error {
 			return err
 		}
 		a.say("These are the right words. carekey reminds you to check again in a year.")
-		return a.result(struct {
-			OK      bool   `json:"ok"`
-			Checked string `json:"checked"`
-		}{true, a.now().UTC().Format(time.RFC3339)})
+		return a.result(wordsCheckedJSON{true, a.now().UTC().Format(time.RFC3339)})
 	})
+}
+
+type wordsCheckedJSON struct {
+	OK      bool   `json:"ok"`
+	Checked string `json:"checked"`
 }
 
 // readWords takes the 24 words from a file, or from a person who types them.

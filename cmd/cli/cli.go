@@ -26,8 +26,9 @@ var (
 	fileWords  = regexp.MustCompile(`\b(FILE|DIR|PLAN|LEDGER|TARGET)\b`)
 )
 
-// Program makes a command the root of a program. about stands at the end of its help.
-func Program(root *cobra.Command, about string) {
+// Program makes a command the root of a program. about stands at the end of its help;
+// schemas say what its commands print.
+func Program(root *cobra.Command, about string, schemas Schemas) {
 	root.Version, root.Args = Version(), NoVerb
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetUsageTemplate(root.UsageTemplate() + "{{if not .HasParent}}\n" + about + "\n{{end}}")
@@ -36,6 +37,7 @@ func Program(root *cobra.Command, about string) {
 		return Usage(err.Error(), "see: "+cmd.CommandPath()+" --help")
 	})
 	plainUsage(root)
+	schemas.flag(root)
 }
 
 // Execute carries out one command line of a program.

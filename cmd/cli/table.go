@@ -39,13 +39,18 @@ type Failure struct {
 	Problems any `json:"problems,omitempty"` // of a file
 }
 
+// reported is a failure in JSON.
+type reported struct {
+	Error Failure `json:"error"`
+}
+
 // Report writes the failure for people, or as one line of JSON, and returns its exit code.
 // What did not fail is not written.
 func (f Failure) Report(w io.Writer, asJSON bool) (exit int) {
 	switch {
 	case f.Exit == ExitDone:
 	case asJSON:
-		WriteJSON(w, map[string]Failure{"error": f}, false)
+		WriteJSON(w, reported{f}, false)
 	default:
 		fmt.Fprintf(w, "error: %s\n", CleanText(f.Message))
 		if f.Hint != "" {

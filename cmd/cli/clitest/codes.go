@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -147,4 +148,30 @@ func codesBelow(t *testing.T, top string) (codes []code, uses map[string][]use) 
 		t.Fatal(err)
 	}
 	return codes, uses
+}
+
+// Constants are the values of the constants of a type of text that its package declares
+// with the type, as in "Active Status = "active"".
+func Constants(t *testing.T, top string, typ reflect.Type) (values []string) {
+	t.Helper()
+	const module = "github.com/carekey/carekey/"
+	dir := strings.TrimPrefix(typ.PkgPath(), module)
+	if typ.PkgPath() == "main" || !strings.HasPrefix(typ.PkgPath(), module) {
+		dir = "cmd/carekey"
+	}
+	files, err := filepath.Glob(filepath.Join(top, filepath.FromSlash(dir), "*.go"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(dir, err)
+	}
+	one := regexp.MustCompile(`(?m)^\s*(?:const )?\w+\s+` + typ.Name() + `\s+=\s+"([^"]*)"`)
+	for _, file := range files {
+		src, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range one.FindAllSubmatch(src, -1) {
+			values = append(values, string(m[1]))
+		}
+	}
+	return values
 }

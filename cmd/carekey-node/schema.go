@@ -1,0 +1,17 @@
+package main
+
+import "github.com/carekey/carekey/cmd/cli"
+
+// schemas say what each command prints with --json: see carekey's.
+var schemas = cli.Schemas{Results: map[string]cli.Prints{
+	"":             nil, // its help
+	"init":         cli.JSON[description](),
+	"serve":        cli.JSON[servingJSON](), // once, when it listens
+	"invite":       cli.JSON[invitationJSON](),
+	"token list":   cli.JSON[[]tokenName](),
+	"token remove": cli.JSON[tokenRemovedJSON](),
+	"status":       cli.JSON[description](),
+	"backup":       cli.JSON[backupJSON](),
+	"conform":      cli.JSON[[]ruleJSON](),
+	"unit":         cli.JSON[unitJSON](),
+}}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"reflect"
+
+	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/batch"
+	"github.com/carekey/carekey/wallet/health"
+	"github.com/carekey/carekey/wallet/payload"
+)
+
+// schemas say what each command prints with --json. What one prints is of a type of its
+// own that is named here: a command without a row fails a test, and so does each story in
+// which a command prints what its type does not say.
+var schemas = cli.Schemas{
+	Results: map[string]cli.Prints{
+		"": cli.JSON[overviewJSON](),
+
+		"record add":           cli.JSON[addedJSON](cli.JSON[[]addedJSON]()), // several of them
+		"record update":        cli.JSON[[]addedJSON](),
+		"record list":          cli.JSON[[]recordJSON](),
+		"record get":           cli.JSON[[]recordJSON](), // with -o; otherwise the record alone is printed
+		"record history":       cli.JSON[[]recordJSON](),
+		"record remove":        cli.JSON[[]recordJSON](),
+		"record show":          cli.JSON[recordPartsJSON](),
+		"record label":         cli.JSON[[]wallet.PartInfo](),
+		"record tables":        cli.JSON[tablesJSON](),
+		"record tables show":   cli.JSON[tablesJSON](),
+		"record tables import": cli.JSON[tableJSON](),
+		"record tables remove": cli.JSON[removedJSON](),
+
+		"contact add":    cli.JSON[[]newContactJSON](),
+		"contact list":   cli.JSON[[]wallet.Contact](),
+		"contact verify": cli.JSON[[]wallet.Contact](),
+		"contact remove": cli.JSON[[]wallet.Contact](),
+		"role list":      cli.JSON[[]wallet.OwnRole](),
+		"role show":      cli.JSON[health.Role](),
+		"role add":       cli.JSON[wallet.OwnRole](),
+		"role remove":    cli.JSON[removedJSON](),
+
+		"grant":           cli.JSON[grantedJSON](cli.JSON[planJSON]()), // the latter with --list
+		"revoke":          cli.JSON[[]revocationJSON](),
+		"consent list":    cli.JSON[[]consentJSON](),
+		"consent show":    cli.JSON[[]shownJSON](),
+		"consent explain": cli.JSON[[]explanationJSON](),
+		"consent export":  cli.JSON[exportedJSON](cli.JSON[*health.Bundle]()), // the latter without -o
+		"audit":           cli.JSON[[]eventJSON](),
+		"view":            cli.JSON[*health.View](),
+		"inbox":           cli.JSON[[]receivedJSON](),
+		"fetch":           cli.JSON[[]fetchedJSON](cli.JSON[fetchedViewJSON]()), // the latter with --view
+
+		"batch plan":   cli.JSON[*batch.Plan](),
+		"batch apply":  cli.JSON[batchJSON](),
+		"batch resume": cli.JSON[batchJSON](),
+		"batch status": cli.JSON[batchJSON](),
+		"batch drop":   cli.JSON[batchJSON](),
+		"batch schema": nil, // of a line of a file
+
+		"init":            cli.JSON[madeJSON](),
+		"restore":         cli.JSON[restoredJSON](),
+		"status":          cli.JSON[statusJSON](),
+		"sync":            cli.JSON[[]syncJSON](),
+		"address":         cli.JSON[addressJSON](),
+		"keyring status":  cli.JSON[custody](),
+		"keyring move":    cli.JSON[keyMovedJSON](),
+		"keyring passwd":  cli.JSON[keyChangedJSON](),
+		"keyring restore": cli.JSON[keyBackJSON](),
+		"words show":      nil, // on a terminal alone
+		"words check":     cli.JSON[wordsCheckedJSON](),
+		"backup":          cli.JSON[backupJSON](),
+		"profile list":    cli.JSON[[]profileJSON](),
+		"profile create":  cli.JSON[madeJSON](),
+		"profile remove":  cli.JSON[profileRemovedJSON](),
+		"age identity":    cli.JSON[ageJSON](),
+		"age recipient":   cli.JSON[ageJSON](),
+		"age install":     cli.JSON[installedJSON](),
+		"doctor":          cli.JSON[examJSON](),
+		"try":             cli.JSON[triedJSON](),
+
+		"ledger list":     cli.JSON[[]placeJSON](),
+		"ledger join":     cli.JSON[joinedJSON](),
+		"ledger default":  cli.JSON[[]placeJSON](),
+		"ledger move":     cli.JSON[moveJSON](),
+		"ledger leave":    cli.JSON[ledgerIDJSON](),
+		"ledger info":     cli.JSON[ledgerJSON](),
+		"ledger verify":   cli.JSON[ledgerJSON](),
+		"ledger evidence": cli.JSON[evidenceJSON](),
+	},
+	Texts: map[reflect.Type]cli.Schema{
+		reflect.TypeFor[crypto.Hash]():        {Type: "string", Pattern: "^[0-9a-f]{64}$"},
+		reflect.TypeFor[crypto.LedgerID]():    {Type: "string", Pattern: "^[0-9a-f]{64}$"},
+		reflect.TypeFor[crypto.PubKey]():      {Type: "string", Pattern: "^0[23][0-9a-f]{64}$"},
+		reflect.TypeFor[crypto.Address]():     {Type: "string", Pattern: "^carekey1[a-z2-7]+$"},
+		reflect.TypeFor[crypto.FetchCode]():   {Type: "string", Pattern: "^carekey-fetch1[a-z2-7]+$"},
+		reflect.TypeFor[wallet.Hour]():        {Type: "string", Pattern: "^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:00:00Z)?$", Comment: "a time, RFC 3339, or nothing"},
+		reflect.TypeFor[wallet.Status]():      cli.OneOf(wallet.StatusActive, wallet.StatusUpcoming, wallet.StatusExpired, wallet.StatusRevoked, wallet.StatusPending, ""),
+		reflect.TypeFor[wallet.What]():        cli.OneOf(wallet.Granted, wallet.Opened, wallet.Refused, wallet.Revoked, wallet.Stopped, wallet.Destroyed),
+		reflect.TypeFor[wallet.StayReason]():  cli.OneOf(wallet.StayReceived, wallet.StayEnded, wallet.StayUnreadable),
+		reflect.TypeFor[payload.Category]():   cli.OneOf(append(payload.Categories(), payload.Part, "")...),
+		reflect.TypeFor[health.Sensitivity](): cli.OneOf(append(health.Sensitivities(), health.Unclassified, "plain")...),
+		reflect.TypeFor[ledgerclient.Gate]():  cli.OneOf(ledgerclient.Advisory, ledgerclient.Enforced),
+		reflect.TypeFor[ledgerclient.End]():   {Type: "string", Enum: []string{ledgerclient.Stopped.String(), ledgerclient.DestroyedShare.String()}},
+		reflect.TypeFor[batch.Do]():           cli.OneOf(batch.State, batch.Grant, batch.Revoke),
+		reflect.TypeFor[batch.Change]():       cli.OneOf(batch.Loses, batch.Sooner, batch.Gains, batch.Newer, batch.Longer, batch.Keeps),
+		reflect.TypeFor[severity]():           cli.OneOf(fine, advice, broken),
+	},
+}
