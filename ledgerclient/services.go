@@ -189,6 +189,18 @@ type Upload interface {
 	Abort() error
 }
 
+// Joint is an Upload that many can end with: what each of them holds is durable by itself,
+// and all become contents together, as what one PutBlobs brings does.
+type Joint interface {
+	Upload
+	// Join is Commit but for the last step, which JoinAll does: until then nobody finds
+	// what was written, and Abort drops it.
+	Join(put Put) error
+	// JoinAll makes contents of uploads that were joined, of this one's store: all, or
+	// with an error none for sure.
+	JoinAll(ctx context.Context, joined []Joint) error
+}
+
 // Blob is a stored payload, open for reading. That of a content ends with the
 // record hashes of its pieces, 32 bytes each, behind the ContentSize bytes
 // themselves: a reader checks the list against the content head, then each piece

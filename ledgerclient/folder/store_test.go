@@ -252,6 +252,47 @@ func TestUploadRefused(t *testing.T) {
 	}
 }
 
+// What is joined is found by nobody until all that was joined becomes contents together,
+// and by an upload that is joined nowhere nothing does.
+func TestUploadJoined(t *testing.T) {
+	f, _ := newLedger(t)
+	p := newPeople(t, f.id)
+	var joined []ledgerclient.Joint
+	var versions []*version
+	for _, size := range []int{1, 3000, contract.PieceSize + 5} {
+		v := p.record(size, nil)
+		u, err := f.store.Upload(ctx)
+		p.must(err)
+		_, err = u.Write(v.content)
+		p.must(err)
+		j := u.(ledgerclient.Joint)
+		p.must(j.Join(v.upload))
+		if err := j.Join(v.upload); err == nil {
+			t.Error("joined twice")
+		}
+		joined, versions = append(joined, j), append(versions, v)
+	}
+	dropped, err := f.store.Upload(ctx)
+	p.must(err)
+	if err := joined[0].JoinAll(ctx, append(joined[:len(joined):len(joined)], dropped.(ledgerclient.Joint))); err == nil {
+		t.Error("became a content without being joined")
+	}
+	p.must(dropped.Abort())
+	if left := listed(t, f.dir, "contents"); len(left) > 0 {
+		t.Errorf("there before all are: %v", left)
+	}
+	p.must(joined[2].JoinAll(ctx, joined))
+	for i, v := range versions {
+		if got, err := fetched(t, f.store, v.upload.Locators[0]); err != nil || !bytes.HasPrefix(got, v.content) {
+			t.Errorf("content %d: %v", i, err)
+		}
+		p.must(joined[i].Abort())
+	}
+	if left := listed(t, f.dir, "uploads"); len(left) > 0 {
+		t.Errorf("left in uploads: %v", left)
+	}
+}
+
 func TestUploadEnds(t *testing.T) {
 	f, _ := newLedger(t)
 	p := newPeople(t, f.id)

@@ -24,8 +24,11 @@ type upload struct {
 	pieces []crypto.Hash
 	ended  bool // nothing more is written
 	closed bool
-	err    error // nothing can be right after it
+	err    error   // nothing can be right after it
+	joined placing // what was written, durable and not in its place yet
 }
+
+var _ ledgerclient.Joint = (*upload)(nil)
 
 // writebackStep is after how many bytes the system is asked to begin with the disk.
 // Without it, adding a record of 64 MiB takes a quarter longer: 1.3 times as long as
@@ -35,6 +38,7 @@ const writebackStep = 8 * contract.PieceSize
 var (
 	errUploadEnded = errors.New("upload has ended")
 	errUploadEmpty = errors.New("nothing was uploaded")
+	errNotJoined   = errors.New("upload was not joined here")
 )
 
 // Upload begins the upload of a content.
@@ -106,6 +110,14 @@ func (u *upload) Sum() (size int64, head crypto.Hash, err error) {
 // Commit checks what was written against the entry and the package and makes it
 // durable.
 func (u *upload) Commit(put ledgerclient.Put) error {
+	if err := u.Join(put); err != nil {
+		return err
+	}
+	return u.s.place(u.ctx, []placing{u.joined})
+}
+
+// Join checks what was written and makes it durable where it is.
+func (u *upload) Join(put ledgerclient.Put) error {
 	size, head, err := u.Sum()
 	if err != nil {
 		return err
@@ -132,10 +144,21 @@ func (u *upload) Commit(put ledgerclient.Put) error {
 		u.f.Close()
 		return err
 	}
-	if err := finishFile(u.f, u.path, u.s.fullHour()); err != nil {
-		return err
+	u.joined, u.piece = p, nil
+	return finishFile(u.f, u.path, u.s.fullHour())
+}
+
+// JoinAll puts what was joined where it belongs, all with one sync.
+func (u *upload) JoinAll(ctx context.Context, joined []ledgerclient.Joint) error {
+	all := make([]placing, len(joined))
+	for i, j := range joined {
+		one, ok := j.(*upload)
+		if !ok || one.s.ground != u.s.ground || one.joined.Put == nil {
+			return errNotJoined
+		}
+		all[i] = one.joined
 	}
-	return u.s.place(u.ctx, []placing{p})
+	return u.s.place(ctx, all)
 }
 
 // Abort drops what was written, unless it was committed.
