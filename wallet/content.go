@@ -26,7 +26,7 @@ const saltSize = 32
 // encryptContent streams a file through age into an upload, the region of its parts behind
 // it if it has one, and says in m what became of it. Memory is flat. region runs beside the
 // rest, and is done when this returns.
-func encryptContent(ctx context.Context, upload ledgerclient.Upload, src io.Reader, region func(io.Writer) error, owner age.Recipient, m *payload.Metadata, progress func(int64)) error {
+func encryptContent(ctx context.Context, upload ledgerclient.Upload, src *incoming, region func(io.Writer) error, owner age.Recipient, m *payload.Metadata, progress func(int64)) error {
 	var parts *ahead
 	if region != nil {
 		parts = writeAhead(region)
@@ -42,10 +42,13 @@ func encryptContent(ctx context.Context, upload ledgerclient.Upload, src io.Read
 		return err
 	}
 	sum := sha256.New()
-	in := readAhead(io.TeeReader(src, sum))
-	defer in.Close()
-	plain := &counter{ctx: ctx, w: enc, progress: progress}
-	if _, err := in.WriteTo(plain); err != nil {
+	plain, in := &counter{ctx: ctx, w: enc, progress: progress}, io.TeeReader(src, sum)
+	if src.held() > contract.PieceSize {
+		ahead := readAhead(in)
+		defer ahead.Close()
+		in = ahead
+	}
+	if _, err := io.Copy(plain, in); err != nil {
 		return err
 	}
 	if err := enc.Close(); err != nil {

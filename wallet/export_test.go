@@ -180,6 +180,13 @@ func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (i
 // IsKept reports whether the ledger holds the contacts and the name as they are now.
 func (bk Book) IsKept() bool { return bk.w.notes.Book == bk.w.book.worth() }
 
+// SetAddTogether bounds how many files are added in one step, and returns what undoes it.
+func SetAddTogether(n int) (undo func()) {
+	was := addTogether
+	addTogether = n
+	return func() { addTogether = was }
+}
+
 // SetMaxUnread bounds how many consents are tried in vain at a time, and returns what
 // undoes it.
 func SetMaxUnread(n int) (undo func()) {
@@ -259,7 +266,7 @@ func (w *Wallet) AgeIdentity() age.Identity { return crypto.RecordIdentity(w.key
 // AddSalted adds a file whose parts have salts that an issuer gave.
 func (rs Records) AddSalted(ctx context.Context, src Source, salts payload.Salts) (r Record, err error) {
 	err = rs.w.with(ctx, func() error {
-		in, err := rs.receive(ctx, src, nil, Describe{})
+		in, err := rs.receive(ctx, src, nil, Describe{}, nil)
 		if err != nil {
 			return err
 		}

@@ -249,8 +249,9 @@ func (rs Records) forgetParts() {
 }
 
 // receive looks at a file that the owner adds, as the next version of t or, if that is nil,
-// as a new record: what is in it, and whether it is about whom the others are.
-func (rs Records) receive(ctx context.Context, src Source, t *view.Thread, d Describe) (*incoming, error) {
+// as a new record: what is in it, and whether it is about whom the others are, those that
+// are added with it among them; nil if there are none.
+func (rs Records) receive(ctx context.Context, src Source, t *view.Thread, d Describe, with *adding) (*incoming, error) {
 	tables, err := rs.w.Tables().All()
 	if err != nil {
 		return nil, err
@@ -276,7 +277,7 @@ func (rs Records) receive(ctx context.Context, src Source, t *view.Thread, d Des
 		in.title = title
 	}
 	if !d.OtherPerson {
-		if err := rs.samePerson(ctx, in.persons, t); err != nil {
+		if err := rs.samePerson(ctx, in.persons, t, with); err != nil {
 			if at >= 0 {
 				_, serr := s.Seek(at, io.SeekStart)
 				err = errors.Join(err, serr)
@@ -296,7 +297,7 @@ func (rs Records) receive(ctx context.Context, src Source, t *view.Thread, d Des
 // the record that it is to update, t, or else than the wallet's records. It looks at the
 // newest ones first, until one is known to be about the same: of a Patient without a name
 // nobody knows whose she is.
-func (rs Records) samePerson(ctx context.Context, persons []health.Person, t *view.Thread) error {
+func (rs Records) samePerson(ctx context.Context, persons []health.Person, t *view.Thread, with *adding) error {
 	if len(persons) == 0 {
 		return nil
 	}
@@ -306,12 +307,22 @@ func (rs Records) samePerson(ctx context.Context, persons []health.Person, t *vi
 		}
 	}
 	var known []health.Person
+	if with != nil {
+		for _, of := range slices.Backward(with.persons) {
+			if knows(of, persons) {
+				return nil
+			}
+			if others(of, persons) {
+				known = of
+			}
+		}
+	}
 	own := slices.Collect(rs.threads())
 	if t != nil {
 		own = append(own, t)
 	}
 	for _, other := range slices.Backward(own) {
-		of, err := rs.personsOf(ctx, other)
+		of, err := with.personsOf(rs, ctx, other)
 		if isMissing(err) || isTampered(err) {
 			continue // nobody can say whom it is about
 		}

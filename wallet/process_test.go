@@ -46,6 +46,10 @@ func TestMain(m *testing.M) {
 		err = workBatch(d)
 	case "move":
 		err = moveAll(d, true)
+	case "adding":
+		err = addTelling(d)
+	case "adding together", "adding singly":
+		err = addQuietly(d, smallFiles(100), role == "adding singly")
 	case "busy":
 		err = busy(d, os.Getenv(argVariable))
 	default:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -66,6 +67,15 @@ func receive(src Source) (*incoming, error) {
 	}
 	in.Reader, in.seen = io.MultiReader(bytes.NewReader(file), io.TeeReader(src, seen)), seen
 	return in, nil
+}
+
+// held is how many bytes of a file are in memory; of one that is streamed more than any
+// number.
+func (in *incoming) held() int64 {
+	if b, ok := in.Reader.(*bytes.Reader); ok {
+		return b.Size()
+	}
+	return math.MaxInt64
 }
 
 // split cuts a file that is FHIR, if it can be cut.

@@ -111,15 +111,34 @@ func (rs Records) Add(ctx context.Context, src Source, d Describe, progress func
 			rec, existing = newestRecord(t), true
 			return nil
 		}
-		in, err := rs.receive(ctx, src, nil, d)
+		in, err := rs.receive(ctx, src, nil, d, nil)
 		if err != nil {
 			return err
 		}
-		m := payload.Metadata{Version: 1, Title: cmp.Or(d.Title, in.title, titleOf(src.Name)), Category: cmp.Or(d.Category, payload.Other), Date: cmp.Or(d.Date, in.date), File: baseName(src.Name)}
+		m, err := firstOf(src, in, d)
+		if err != nil {
+			return err
+		}
 		rec, existing, err = rs.put(ctx, nil, in, m, nil, progress)
 		return err
 	})
 	return rec, existing, err
+}
+
+// firstOf describes the first version of a record. What comes without a name needs a title.
+func firstOf(src Source, in *incoming, d Describe) (payload.Metadata, error) {
+	m := payload.Metadata{Version: 1, Title: cmp.Or(d.Title, in.title), Category: cmp.Or(d.Category, payload.Other), Date: cmp.Or(d.Date, in.date), File: baseName(src.Name)}
+	switch {
+	case src.Name != "":
+		m.Title = cmp.Or(m.Title, titleOf(src.Name))
+	case m.Title == "":
+		return m, badInput("title", "", "what comes without a name needs one; FHIR may bring its own")
+	case in.cut != nil && in.cut.Form == health.FormLines:
+		m.File += ".ndjson"
+	case in.cut != nil:
+		m.File += ".json"
+	}
+	return m, nil
 }
 
 // Update makes a file the next version of a record. The bytes of its newest
@@ -151,7 +170,7 @@ func (rs Records) Update(ctx context.Context, id string, src Source, d Describe,
 			rec, existing = newestRecord(t), true
 			return nil
 		}
-		in, err := rs.receive(ctx, src, t, d)
+		in, err := rs.receive(ctx, src, t, d, nil)
 		if err != nil {
 			return err
 		}
@@ -168,6 +187,54 @@ func (rs Records) Update(ctx context.Context, id string, src Source, d Describe,
 // put encrypts, signs and enters one version; t is the record's thread, or
 // nil for a new record, from is where it is moved from, if it is.
 func (rs Records) put(ctx context.Context, t *view.Thread, in *incoming, m payload.Metadata, from *origin, progress func(int64)) (Record, bool, error) {
+	v, err := rs.seal(ctx, t, in, m, from, progress)
+	if err != nil {
+		return Record{}, false, err
+	}
+	defer v.upload.Abort()
+	if t == nil {
+		if same := rs.withContent(v.said.SHA256); same != nil {
+			return newestRecord(same), true, nil
+		}
+	}
+	if err := v.upload.Commit(v.content); err != nil {
+		return Record{}, false, err
+	}
+	waits := rs.w.Changes().enter(ctx, v.change)
+	if waits != nil && !errors.Is(waits, ErrPending) {
+		return Record{}, false, waits
+	}
+	rec := rs.made(t, v.change)
+	if in.tables != nil {
+		rec.Holds = rs.keepNew(in, v.plan, v.said)
+	}
+	return rec, false, waits
+}
+
+// made is the record that a change made, or made a version of.
+func (rs Records) made(t *view.Thread, ch *outbox.Change) Record {
+	if t == nil {
+		t = rs.w.view.Thread(ch.ID)
+	}
+	if t == nil {
+		return rs.pendingOf(ch)
+	}
+	return rs.of(t)
+}
+
+// sealed is a version that is encrypted and signed: its content is uploaded, and neither
+// committed nor on the ledger.
+type sealed struct {
+	change  *outbox.Change
+	upload  ledgerclient.Upload // to be committed as content, or aborted
+	content ledgerclient.Put
+	said    *payload.Metadata
+	plan    *partsPlan // nil if it was not split
+}
+
+// seal encrypts and signs one version; t and from are as for put. Versions of several
+// new records can be sealed at the same time.
+func (rs Records) seal(ctx context.Context, t *view.Thread, in *incoming, m payload.Metadata, from *origin, progress func(int64)) (v *sealed, err error) {
 	ledger := rs.w.client.ID()
 	seed, tag := rs.w.view.NewSeed()
 	e := contract.Entry{Version: contract.Version, Kind: contract.KindRecord, SelfTag: tag}
@@ -188,9 +255,13 @@ func (rs Records) put(ctx context.Context, t *view.Thread, in *incoming, m paylo
 
 	upload, err := rs.w.client.Store.Upload(ctx)
 	if err != nil {
-		return Record{}, false, err
+		return nil, err
 	}
-	defer upload.Abort()
+	defer func() {
+		if err != nil {
+			upload.Abort()
+		}
+	}()
 	var kept payload.FileKey
 	var plan *partsPlan
 	var region func(io.Writer) error
@@ -207,54 +278,31 @@ func (rs Records) put(ctx context.Context, t *view.Thread, in *incoming, m paylo
 		defer in.labels()
 	}
 	if err := encryptContent(ctx, upload, in, region, keepKey{crypto.RecordRecipient(rs.w.keys.self.Public()), &kept}, &m, progress); err != nil {
-		return Record{}, false, err
+		return nil, err
 	}
 	in.end()
 	m.Whole = in.whole
-	if t == nil {
-		if same := rs.withContent(m.SHA256); same != nil {
-			return newestRecord(same), true, nil
-		}
-	}
 	m.V, m.Added = payload.Version, rs.w.view.Hour()
 	m.Content = payload.Locator(seed.ContentLocator())
 
-	sealed, err := crypto.SealPayload(rs.w.sealContext(ledgerclient.PartMetadata, e.Author), payload.Marshal(&m), 0, rs.w.keys.self.Public())
+	metadata, err := crypto.SealPayload(rs.w.sealContext(ledgerclient.PartMetadata, e.Author), payload.Marshal(&m), 0, rs.w.keys.self.Public())
 	if err != nil {
-		return Record{}, false, err
+		return nil, err
 	}
-	blob := crypto.Blob(crypto.NewSalt(), sealed)
+	blob := crypto.Blob(crypto.NewSalt(), metadata)
 	pkg := contract.RecordPackage{Metadata: crypto.BlobHash(blob), ContentHead: m.Head, ContentSize: uint64(m.ContentSize)}
 	e.Commitment = pkg.Commitment()
 	if err := e.Sign(ledger, key); err != nil {
-		return Record{}, false, err
-	}
-	id := e.ID(ledger)
-	put := ledgerclient.Put{Entry: e, Package: pkg.Marshal(), Part: ledgerclient.PartContent, Locators: []crypto.Locator{seed.ContentLocator()}}
-	if err := upload.Commit(put); err != nil {
-		return Record{}, false, err
+		return nil, err
 	}
 	ch, err := rs.w.Changes().prepare(action, e, pkg.Marshal(), &recordEffect{Metadata: &m, FileKey: kept, Origin: from}, outbox.Put{
-		Part: ledgerclient.PartMetadata, Locators: []crypto.Locator{seed.Locator(id, byte(ledgerclient.PartMetadata))}, Blob: blob})
+		Part: ledgerclient.PartMetadata, Locators: []crypto.Locator{seed.Locator(e.ID(ledger), byte(ledgerclient.PartMetadata))}, Blob: blob})
 	if err != nil {
-		return Record{}, false, err
+		return nil, err
 	}
 	ch.Content = seed.ContentLocator()
-	waits := rs.w.Changes().enter(ctx, ch)
-	if waits != nil && !errors.Is(waits, ErrPending) {
-		return Record{}, false, waits
-	}
-	if t == nil {
-		t = rs.w.view.Thread(id)
-	}
-	rec := rs.pendingOf(ch)
-	if t != nil {
-		rec = rs.of(t)
-	}
-	if in.tables != nil {
-		rec.Holds = rs.keepNew(in, plan, &m)
-	}
-	return rec, false, waits
+	content := ledgerclient.Put{Entry: e, Package: pkg.Marshal(), Part: ledgerclient.PartContent, Locators: []crypto.Locator{ch.Content}}
+	return &sealed{ch, upload, content, &m, plan}, nil
 }
 
 // recordEffect is what adding a version of a record means.
