@@ -160,7 +160,10 @@ func (rs Records) Update(ctx context.Context, id string, src Source, d Describe,
 			return err
 		}
 		m := payload.Metadata{Version: len(t.Versions) + 1, Title: cmp.Or(d.Title, old.Title), Category: cmp.Or(d.Category, old.Category),
-			Date: cmp.Or(d.Date, old.Date), File: baseName(src.Name)}
+			Date: cmp.Or(d.Date, old.Date), File: old.File}
+		if src.Name != "" {
+			m.File = baseName(src.Name)
+		}
 		sum, err := rs.knownBytes(&src)
 		if err != nil {
 			return err

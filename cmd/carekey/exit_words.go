@@ -37,7 +37,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 	0: {
 		errBatchStopped:             "{err}; {done} of {items|item|items} are done | {hint}\n[only their results could not be written: carekey batch resume --results {results|quote}]{left|go on where it stopped: carekey batch resume}",
 		errKept:                     "{err} | {hint}\nA change that was signed waits in your wallet; every carekey command tries again to finish it.",
-		errInFile:                   "{file}: {err}[; {done|file|files} before it were added] | {hint}{folder|\nto make a record of each file of the folder, add --each}",
+		errInFile:                   "{file}: {err} | {hint}",
 		errSyncLater:                "{err} | what waits goes out by itself with any later command that reaches the ledger",
 		errDoubtful:                 "this is not all: {err}.\nMissing: {lacks} | {hint}\n--json says it of each consent, in the field missing",
 		errWordsFile:                "{err} | look at the file: it holds the 24 words in their order, numbered or not, and no other words",
@@ -58,6 +58,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		wallet.ErrAmbiguous:                        "{query} is the beginning of several ids | give more of it: {matches}",
 		wallet.ErrInput:                            wrong + " | what it takes: the same command with --help",
 		"bad-record bad-consent bad-part":          wrong + " | what is there: carekey record list, carekey consent list, carekey inbox",
+		"bad-title":                                wrong + " | say it with --title, in 1 to 160 bytes",
 		"bad-name":                                 wrong + " | a name has 1 to 64 characters that can be seen, and begins with no hyphen",
 		"bad-role bad-table":                       "the file cannot be used[, line {line}][, {member}]: {why} | nothing was changed: correct it, and try again",
 		"bad-category bad-purpose bad-with":        wrong + " | the list: carekey grant --help",

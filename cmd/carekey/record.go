@@ -19,24 +19,36 @@ import (
 func newRecord(a *app) *cobra.Command {
 	r := &records{app: a}
 	add := &cobra.Command{
-		Use:   "add FILE [--each]",
-		Short: "Encrypt a file and keep it as a record",
-		Long: `Encrypt a file for yourself alone and enter it on the ledger. Any file will do: FHIR,
-PDF, images. The same bytes again are the same record.
+		Use:   "add (FILE... | DIR | -) [--each]",
+		Short: "Encrypt files and keep each as a record",
+		Long: `Encrypt files for yourself alone and enter them on the ledger, each as a record, all by
+one step. Any file will do: FHIR, PDF, images; - is what comes on stdin, which needs a
+--title unless it is FHIR with one. The same bytes again are the same record.
 
 FHIR in JSON (a Bundle, one resource, or NDJSON, up to 32 MiB) is also split into parts
 with a key each, so that you can grant some of it: what is in it is said, and title and
 date are taken from it. What cannot be split is said too, and is granted as a whole. A
-file about another person than your other records is taken only when you say so.
-The files of a folder of FHIR are one record, unless --each makes one of each file.`,
-		Example: "  carekey record add allergies.json --category allergies",
+file about another person than your other records is taken only when you say so, which
+is asked once for all of them.
+
+FOLDERS
+  The FHIR files of a folder are one record, if together they are no larger than 32 MiB;
+  a Bundle, what cannot be split and every file that is no FHIR is a record of its own.
+  What becomes of a folder is said before anything is entered. --each makes a record of
+  each file.
+
+One file that cannot be added keeps no other out: it is named, and the exit code is 8.
+The same command again adds what is missing, and nothing twice.`,
+		Example: "  carekey record add allergies.json --category allergies\n  carekey record add *.pdf --category documents",
+		Args:    cli.Takes(1, -1),
 		RunE:    r.put,
 	}
 	update := &cobra.Command{
-		Use:   "update ID FILE",
+		Use:   "update ID (FILE | -)",
 		Short: "Make a file the next version of a record",
-		Long: `Make a file the next version of a record. Consents that you gave stay with the
+		Long: `Make a file, or what comes on stdin, the next version of a record. Consents that you gave stay with the
 version they were given for; the new one needs a new grant.`,
+		Args: cli.Takes(2, 2),
 		RunE: r.put,
 	}
 	for c, defaults := range map[*cobra.Command][3]string{
