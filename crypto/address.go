@@ -66,6 +66,9 @@ func (a *Address) UnmarshalText(text []byte) error {
 // IsZero reports whether a is the zero value: no address.
 func (a Address) IsZero() bool { return a == Address{} }
 
+// IsAddress reports whether a text looks like an address, whole or not.
+func IsAddress(text string) bool { return HasPrefix(text, addressPrefix) }
+
 // ParseAddress reads an address; case, white space and what mail and messengers put
 // around it do not matter. Its error is an [ErrAddress].
 func ParseAddress(text string) (Address, error) {

@@ -74,7 +74,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		crypto.ErrCard:                             "the card {fault} | ask its owner for it again: there it is made by " + theirs + "card",
 		qr.ErrPicture:                              "[{file}: ]{why} | pictures are PNG, with the QR code whole and sharp in it",
 		node.ErrInvitation:                         "the invitation {fault} | ask the operator of the node for it again",
-		text.ErrEncoding:                           "{why} | text files are UTF-8, or UTF-16 with its mark",
+		text.ErrEncoding:                           "[{file}: ]{why} | text files are UTF-8, or UTF-16 with its mark",
 		crypto.ErrWordCount + " " + crypto.ErrWord: "[{count|word|words} instead of 24][word {position} is not in the list] | compare them with your paper",
 		crypto.ErrChecksum:                         "the words do not belong together: one is wrong, or their order | compare them with your paper[; one slip would explain it at word {suspects}]",
 	},

@@ -20,10 +20,11 @@ func (a ledgers) newJoin() *cobra.Command {
 	var asDefault bool
 	var store string
 	c := &cobra.Command{
-		Use:   "join (INVITATION | DIR | ORDER --store (INVITATION | DIR)) [--default]",
+		Use:   "join (INVITATION | CARD | @FILE | DIR | ORDER --store (INVITATION | DIR)) [--default]",
 		Short: "Put this wallet on another ledger, after showing what you would trust",
 		Long: `Put this wallet on another ledger: the one in a folder, or that of a node whose
-operator gave you an invitation. Your key and address stay the same, and so do your
+operator gave you an invitation, or which somebody's card says. @FILE reads either from
+a text or a PNG of its QR code, @- from standard input. Your key and address stay the same, and so do your
 contacts; records and consents are on one ledger each. To take them along: carekey
 ledger move. Joining again changes where the ledger is looked for.
 
@@ -167,6 +168,9 @@ func waitingText(j placeJSON) string {
 func (a ledgers) join(ctx context.Context, text string, asDefault bool) error {
 	p, err := a.ownPlace()
 	if err != nil {
+		return err
+	}
+	if text, err = (handing{a.app}).ledger(text); err != nil {
 		return err
 	}
 	at, err := named(text)

@@ -238,6 +238,14 @@ func (a *app) place() (place, error) {
 	switch {
 	case text != "":
 		p.given = true
+		said, err := handing{a}.ledger(text)
+		if err != nil {
+			return p, err
+		}
+		if a.flags.ledger != "" { // a file may not be there twice
+			a.flags.ledger = said
+		}
+		text = said
 		joined, ok, err := p.joined(text)
 		if err == nil && ok {
 			p.at, p.id = stored(p.home, joined.At), joined.ID

@@ -32,8 +32,8 @@ func newRestore(a *app) *cobra.Command {
 		Use:   "restore --ledger LEDGER [--words-file FILE] [--name NAME]",
 		Short: "Bring a wallet back with its 24 words",
 		Long: `Bring a wallet back on a new machine. --ledger is the folder of its ledger, the
-invitation to its node, or a folder that carekey backup wrote: then the ledger in it
-is copied into the home first.
+invitation to its node (@FILE reads it from a file or a picture), or a folder that
+carekey backup wrote: then the ledger in it is copied into the home first.
 
 Every entry of the ledger is read once. Your records, the consents you gave and their
 audit, your inbox and your contacts come back; consents whose sending was interrupted

@@ -49,7 +49,7 @@ func newRoot(a *app) *cobra.Command {
 	g.StringVar(&a.flags.profile, "profile", "", "`NAME` of the wallet to use")
 	g.IntVar(&a.flags.passphraseFD, "passphrase-fd", -1, "read the passphrase of the key file from descriptor `N`")
 	g.Lookup("passphrase-fd").DefValue = "0" // what the help leaves out
-	g.StringVar(&a.flags.ledger, "ledger", "", "which ledger: its `NAME`, the beginning of its id, its folder, or an invitation to its node")
+	g.StringVar(&a.flags.ledger, "ledger", "", "which ledger: its `NAME`, the beginning of its id, its folder, or an invitation to its node or a card (@FILE reads either)")
 	root.AddGroup(
 		&cobra.Group{ID: "patient", Title: "Your records and who may open them:"},
 		&cobra.Group{ID: "recipient", Title: "What others granted to you:"},

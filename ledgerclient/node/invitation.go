@@ -103,24 +103,35 @@ func ParseInvitation(handed string) (Invitation, error) {
 	return i, nil
 }
 
-// Place is the invitation without its token, as it travels in a [crypto.FetchCode]: what
-// String encodes.
-func (i Invitation) Place() string {
-	i.Token = ""
-	return string(codec.Append(nil, i.fields))
-}
+// Bytes is what String encodes, as it travels in a [crypto.Card].
+func (i Invitation) Bytes() string { return string(codec.Append(nil, i.fields)) }
 
-// ParsePlace reads a place. The error is an [ErrInvitation]: it is none, of another
-// version, or has a token.
-func ParsePlace(place string) (Invitation, error) {
+// ParseBytes reads what Bytes wrote. The error is an [ErrInvitation]: it is none, or of
+// another version.
+func ParseBytes(b string) (Invitation, error) {
 	var i Invitation
 	switch {
-	case place != "" && place[0] != 1:
+	case b != "" && b[0] != 1:
 		return Invitation{}, ErrInvitation.With("fault", crypto.FaultVersion)
-	case codec.Parse([]byte(place), i.fields) != nil || !i.Valid() || i.Token != "":
+	case codec.Parse([]byte(b), i.fields) != nil || !i.Valid():
 		return Invitation{}, ErrInvitation.With("fault", crypto.FaultMalformed)
 	}
 	return i, nil
+}
+
+// Place is Bytes without the token, as it travels in a [crypto.FetchCode].
+func (i Invitation) Place() string {
+	i.Token = ""
+	return i.Bytes()
+}
+
+// ParsePlace is ParseBytes for what has no token.
+func ParsePlace(place string) (Invitation, error) {
+	i, err := ParseBytes(place)
+	if err == nil && i.Token != "" {
+		return Invitation{}, ErrInvitation.With("fault", crypto.FaultMalformed)
+	}
+	return i, err
 }
 
 // Valid reports whether String yields an invitation that ParseInvitation accepts.
