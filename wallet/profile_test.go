@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/keyring"
 )
 
@@ -197,10 +200,29 @@ func TestRestoreWithSavedFiles(t *testing.T) {
 	must2(old.Contacts().Add(ctx, "Dr Smith", tn.person("Dr Smith").Address().String()))(t)
 	add(t, old, "b.txt", "b")
 	saved := filepath.Join(tn.dir, "saved")
-	for range 2 {
+	save := func() {
+		t.Helper()
 		if err := must(old.Backup().Save(ctx, saved))(t)(); err != nil {
 			t.Fatal(err)
 		}
+	}
+	save()
+	must(old.Tables().Import(ctx, "once.csv", []byte(ownTable)))(t)
+	save()
+	if err := old.Tables().Remove(ctx, ""); err != nil {
+		t.Fatal(err)
+	}
+	save()
+	if _, err := os.Stat(filepath.Join(saved, home.TablesFile)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a table that was removed is in the backup: %v", err)
+	}
+	must(old.Tables().Import(ctx, "own.csv", []byte(ownTable)))(t)
+	save()
+	tables := func(w *wallet.Wallet) (names []string) {
+		for _, table := range must(w.Tables().Imported())(t) {
+			names = append(names, table.Name)
+		}
+		return names
 	}
 	other := tn.person("Eve")
 	if _, err := other.Backup().Save(ctx, saved); !errors.Is(err, wallet.ErrForeignBackup) {
@@ -212,7 +234,7 @@ func TestRestoreWithSavedFiles(t *testing.T) {
 	request := wallet.RestoreRequest{Entropy: seed, At: tn.ledgerDir(), Saved: saved}
 	// The contact was on no ledger, and comes from the backup.
 	w, got, err := wallet.Restore(ctx, tn.options("new"), request)
-	if err != nil || got.Contacts != 1 || w.Contacts().List()[0].Name != "Dr Smith" || w.Name() != "Maria" {
+	if err != nil || got.Contacts != 1 || w.Contacts().List()[0].Name != "Dr Smith" || w.Name() != "Maria" || !slices.Equal(tables(w), []string{"own.csv"}) {
 		t.Fatalf("%+v %v", got, err)
 	}
 	request.Entropy = crypto.NewEntropy()
@@ -240,7 +262,7 @@ func TestRestoreWithSavedFiles(t *testing.T) {
 	if err != nil || len(files) != 1 {
 		t.Fatal(files, err)
 	}
-	for file, contacts := range map[string]int{"state": 0, "key-check": 1, "ledgers/" + filepath.Base(filepath.Dir(files[0])) + "/state": 1} {
+	for file, contacts := range map[string]int{"state": 0, "key-check": 1, "tables": 1, "ledgers/" + filepath.Base(filepath.Dir(files[0])) + "/state": 1} {
 		path := filepath.Join(saved, filepath.FromSlash(file))
 		whole := must(os.ReadFile(path))(t)
 		flipped := bytes.Clone(whole)
@@ -249,8 +271,8 @@ func TestRestoreWithSavedFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		request.Name = "Maria" // the book was on no ledger
-		_, got, err := wallet.Restore(ctx, tn.options(file), request)
-		if err != nil || got.Records != 2 || got.Contacts != contacts || len(got.Damaged) != 1 || got.Damaged[0].File != file {
+		w, got, err := wallet.Restore(ctx, tn.options(file), request)
+		if err != nil || got.Records != 2 || got.Contacts != contacts || len(got.Damaged) != 1 || got.Damaged[0].File != file || (len(tables(w)) == 0) != (file == "tables") {
 			t.Errorf("%s: %+v %v", file, got, err)
 		}
 		if err := os.WriteFile(path, whole, 0o600); err != nil {

@@ -127,8 +127,10 @@ func Restore(ctx context.Context, opt Options, r RestoreRequest) (*Wallet, Resto
 	if r.Progress != nil {
 		rc.progress = r.Progress
 	}
-	out := Restored{Was: rc.take(had), Damaged: had.damaged}
-	err = rc.restore(ctx, r.Name, &out)
+	out := Restored{Damaged: had.damaged}
+	if out.Was, err = rc.take(had); err == nil {
+		err = rc.restore(ctx, r.Name, &out)
+	}
 	if err == nil {
 		err = rc.end(ctx, opt, r.Entropy)
 	}
@@ -162,12 +164,17 @@ func beginRestore(opt Options, client *ledgerclient.Client, k *keys, at string) 
 	return w, s.writeAs(opt.Dir, string(BeingRestored))
 }
 
-// take merges the book of a backup, and makes the head that is known from it one that the
-// ledger must continue. was is where the wallet had the ledger.
-func (rc Recovery) take(s saved) (was string) {
+// take merges the book of a backup, takes its tables over, and makes the head that is known
+// from it one that the ledger must continue. was is where the wallet had the ledger.
+func (rc Recovery) take(s saved) (was string, err error) {
 	rc.w.view.Expect(s.known)
+	if s.tables != nil {
+		if err := rc.w.home.Write(home.TablesFile, s.tables); err != nil {
+			return "", err
+		}
+	}
 	if s.book.V == 0 {
-		return ""
+		return "", nil
 	}
 	for _, l := range s.book.Facts.Ledgers {
 		if l.ID == rc.w.client.ID() {
@@ -177,7 +184,7 @@ func (rc Recovery) take(s saved) (was string) {
 	rc.w.book.Facts.merge(&s.book.Facts)
 	rc.w.book.show()
 	rc.w.book.dirty = true
-	return was
+	return was, nil
 }
 
 // clearProfile removes what this package writes into a profile's folder, and

@@ -17,7 +17,7 @@ import (
 	"github.com/carekey/carekey/wallet/view"
 )
 
-// What a backup holds of a wallet: the book and, of each ledger that was backed up, the
+// What a backup holds of a wallet: the book, the tables that were imported and, of each ledger that was backed up, the
 // last head that was seen and the configuration, sealed as they are in the profile's
 // folder. The key is not in it, nor what can be read from the ledger again.
 
@@ -51,12 +51,22 @@ func (bu Backup) Save(ctx context.Context, dir string) (write func() error, err 
 			}
 			files[name] = b
 		}
-		return nil
+		b, err := bu.w.home.Read(home.TablesFile)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // she imported none
+		}
+		files[home.TablesFile] = b
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return func() error {
+		if files[home.TablesFile] != nil {
+			names = append(names, home.TablesFile)
+		} else if err := os.Remove(filepath.Join(dir, home.TablesFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err // those that she had once
+		}
 		for _, name := range names {
 			path := filepath.Join(dir, name)
 			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -94,6 +104,7 @@ func (bu Backup) mine(dir string) error {
 // saved is what a backup holds of a wallet.
 type saved struct {
 	book    book
+	tables  []byte           // the sealed file of those that were imported; nil if there is none
 	known   ledgerclient.Pin // the head that was seen of the ledger
 	damaged []*DamagedError  // what is missing or is not what was written, and zero here
 }
@@ -125,6 +136,11 @@ func readSaved(dir string, key *crypto.LocalKey, ledger crypto.LedgerID) (s save
 	if s.book.V != bookVersion && s.book.V != 0 {
 		return s, WrongVersion(home.BookFile, s.book.V, bookVersion)
 	}
+	var tables keptTables
+	if err := note(home.TablesFile, tables.from(f)); err != nil {
+		return s, err
+	}
+	s.tables = tables.read
 	if ledger == (crypto.LedgerID{}) {
 		return s, nil
 	}

@@ -14,8 +14,8 @@ import (
 )
 
 // Tables are what parts of records are labelled by: those of the program and those that
-// the owner imported. Hers are in a sealed file of the profile's folder, and not in the
-// book: they may be large, and she has them.
+// the owner imported. Hers are in a sealed file of the profile's folder, of which a backup
+// has a copy, and not in the book: they may be large, and she has them.
 type Tables struct{ w *Wallet }
 
 // Tables returns what parts of records are labelled by.
@@ -58,9 +58,11 @@ func (ts Tables) Imported() ([]*health.Table, error) {
 	return slices.Clone(ts.w.tables.imported), err
 }
 
-func (ts Tables) read() error {
-	k := &ts.w.tables
-	sealed, err := ts.w.home.Read(home.TablesFile)
+func (ts Tables) read() error { return ts.w.tables.from(ts.w.home) }
+
+// from reads the tables of a wallet's folder, or of a copy of it.
+func (k *keptTables) from(f home.Folder) error {
+	sealed, err := f.Read(home.TablesFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		*k = keptTables{file: tablesFile{V: tablesFileVersion}, all: health.BuiltIn()}
 		return nil
@@ -72,7 +74,7 @@ func (ts Tables) read() error {
 		return nil
 	}
 	*k = keptTables{}
-	if err := ts.w.home.ReadSealed(home.TablesFile, &k.file); err != nil {
+	if err := f.ReadSealed(home.TablesFile, &k.file); err != nil {
 		return err
 	}
 	if k.file.V != tablesFileVersion {

@@ -248,7 +248,7 @@ const backupText = `This is a backup made by carekey.
 ledger-*     a copy of the ledger, with all payloads that it held and with its keys:
              keep it where nobody else can read it
 sheet-*.txt  where a node keeps the ledger: how to find it again; print it
-wallet       contacts and settings, sealed: only the 24 words open them
+wallet       contacts, settings and imported tables, sealed: only the 24 words open them
 
 Not in it: the 24 words, the key, and the keeper's shares, which a restore makes again.
 

@@ -350,6 +350,8 @@ func (a restores) show(w *wallet.Wallet, got wallet.Restored, damaged []*folder.
 		switch d.File {
 		case "state":
 			what = "Contacts and settings come back as far as the ledger holds them."
+		case "tables":
+			what = "What you had imported to hold parts of records back does not come back: import\nit again before you give anything: carekey record tables import FILE"
 		case "key-check":
 			what = "Nothing is lost by it."
 		}

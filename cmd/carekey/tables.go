@@ -28,8 +28,8 @@ takes the place of one of yours of that name. FILE is CSV in UTF-8; its first li
 
 A line says of a code, or of all that begin so where it ends with *, what it is: one of the
 words of carekey record label, unclassified, or plain for what is not sensitive. Of what
-two tables say all holds, and nothing that one holds back is plain by another. It stays
-on this computer: a restore does not bring it back.`,
+two tables say all holds, and nothing that one holds back is plain by another. It is
+no part of the ledger: only a carekey backup brings it back.`,
 		RunE: t.add,
 	}
 	remove := &cobra.Command{
