@@ -66,6 +66,11 @@ func TestBatchParts(t *testing.T) {
 	if q := p.People[0].Access[0]; q.Change != batch.Gains || q.Titles[0] != "PART of record (nurse)" {
 		t.Errorf("%+v", q)
 	}
+	// Two choices of as many categories are told apart.
+	two := plan(fmt.Sprintf("to,records,categories,until\nAnn,%s,labs vitals,2026-12-01\nAnn,%[1]s,labs problems,2026-12-01\n", id), false)
+	if q := two.People[0].Access[0]; len(q.Titles) != 2 || q.Titles[0] == q.Titles[1] || !strings.Contains(q.Titles[1], "problems") {
+		t.Errorf("%+v", q)
+	}
 	// From a plan that was kept, in chunks of which each is read anew.
 	defer chunks(1)()
 	p = must(batch.Parse(w, must(p.Marshal(w))(t)))(t)

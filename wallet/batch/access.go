@@ -35,7 +35,7 @@ func (p *planner) scopeOf(x *Item) *payload.Scope {
 	return p.Choices[x.Choice-1].Scope
 }
 
-// scopeName tells scopes apart in a word or two.
+// scopeName is a scope in a word or two.
 func scopeName(s *payload.Scope) string {
 	categories := slices.DeleteFunc(slices.Clone(s.Categories), func(c wallet.Category) bool { return c == health.Demographics })
 	switch {
@@ -50,7 +50,7 @@ func scopeName(s *payload.Scope) string {
 // opens is how long a person can open a record, or what was chosen of it, and in which
 // version at most.
 type opens struct {
-	title          string
+	title, precise string
 	part           bool
 	before, after  wallet.Hour // 0: not at all
 	older, version int
@@ -95,6 +95,7 @@ func (p *planner) access() {
 			}
 			if x.title = r.Title; r.Part {
 				x.title = "PART of " + r.Title + " (" + scopeName(scope) + ")"
+				x.precise = "PART of " + r.Title + " (" + scope.Words() + ")"
 			}
 			return x
 		}
@@ -121,6 +122,15 @@ func (p *planner) access() {
 				r := &item.Records[i]
 				x := of(r, p.scopeOf(item))
 				x.after, x.version = max(x.after, item.Until), max(x.version, r.Version)
+			}
+		}
+		named := map[string]int{}
+		for _, x := range records {
+			named[x.title]++
+		}
+		for _, x := range records { // two parts are never called alike
+			if x.part && named[x.title] > 1 {
+				x.title = x.precise
 			}
 		}
 		for at, x := range records { // who can open a record can open its parts
