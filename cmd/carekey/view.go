@@ -73,7 +73,7 @@ type viewing struct {
 }
 
 func (v *viewing) addFlags(c *cobra.Command) {
-	c.Flags().BoolVar(&v.words.Conflicts, "conflicts", false, "list where sources differ and what may stand twice, the worst first")
+	c.Flags().BoolVar(&v.words.Conflicts, "conflicts", false, "show only where sources differ and what may stand twice, the worst first")
 	c.Flags().BoolVar(&v.words.Sources, "sources", false, "say where each line comes from")
 }
 
@@ -324,6 +324,7 @@ func (m manifests) of(path string, file []byte) (from string, part bool) {
 func (v *viewing) text(view *health.View) error {
 	width := cmp.Or(cli.Width(v.out), 80)
 	words := v.words
+	words.Only = words.Conflicts
 	words.Sources = words.Sources || words.Conflicts // their numbers have to mean something
 	_, err := io.WriteString(v.out, viewText(view, words, min(width, 100)))
 	return err

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -8,7 +9,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/carekey/carekey/crypto/fault"
@@ -239,7 +239,8 @@ func (r *viewRead) look(name string, file []byte) {
 		r.why = "not FHIR in JSON"
 		return
 	}
-	cut, err := Split([]byte(strings.TrimPrefix(string(file), bom)))
+	file = bytes.TrimPrefix(file, []byte(bom))
+	cut, err := Split(file)
 	if err != nil {
 		r.why = "it could not be cut into parts"
 		if f, ok := errors.AsType[*fault.Error](err); ok {

@@ -30,6 +30,7 @@ const (
 // ViewWords is how much of a View is put in words.
 type ViewWords struct {
 	Conflicts bool // where sources differ; else only how many
+	Only      bool // nothing else of a person
 	Sources   bool // what the sources are
 }
 
@@ -129,6 +130,10 @@ func (p *pageMaker) person(x *ViewPerson) {
 	}
 	if x.Part && len(p.view.Persons) > 1 {
 		p.note("PART of a record: other entries may exist.")
+	}
+	if p.words.Only {
+		p.conflicts(x)
+		return
 	}
 	if x.empty() {
 		p.add(ViewLine{Kind: LineSection, Name: "Allergies, medicines and everything else", Text: stateText(&ViewSection{State: StateNothing})})
@@ -468,6 +473,9 @@ func (p *pageMaker) interactions(x *ViewPerson) {
 
 func (p *pageMaker) conflicts(x *ViewPerson) {
 	if len(x.Conflicts) == 0 {
+		if p.words.Only {
+			p.add(ViewLine{Kind: LineSection, Name: "Where sources differ", Text: "nowhere in what you have"})
+		}
 		return
 	}
 	perhaps := 0

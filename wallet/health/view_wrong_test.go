@@ -201,3 +201,15 @@ func TestViewHostile(t *testing.T) {
 		}
 	}
 }
+
+// A part of a record is one with a byte order mark in front as well.
+func TestViewOfPartWithMark(t *testing.T) {
+	const part = `{"resourceType":"Bundle","meta":{"security":[{"code":"SUBSETTED"}]},"entry":[{"resource":{"resourceType":"Patient","id":"a"}}]}`
+	for _, file := range []string{part, bom + part} {
+		v := NewViewing()
+		v.Add(Source{Name: "part.json"}, []byte(file))
+		if s := v.View(viewDay).Sources[0]; !s.Read || !s.Part {
+			t.Errorf("%+v", s)
+		}
+	}
+}
