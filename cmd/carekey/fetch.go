@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -199,11 +200,11 @@ func (x *fetching) open(ctx context.Context, w *wallet.Wallet, open func() (*wal
 func (x *fetching) picture(ctx context.Context) error {
 	v := &viewing{app: x.app, paths: list(x.files, func(f fetchedJSON) string { return f.File })}
 	view, err := v.look(ctx, nil)
+	if x.app.flags.json { // what is there is named even if it cannot be looked at
+		return cmp.Or(x.result(fetchedViewJSON{list(x.files, same), view}), err)
+	}
 	if err != nil {
 		return err
-	}
-	if x.app.flags.json {
-		return x.result(fetchedViewJSON{list(x.files, same), view})
 	}
 	if len(x.files) > 0 {
 		return v.text(view)
@@ -213,7 +214,7 @@ func (x *fetching) picture(ctx context.Context) error {
 
 type fetchedViewJSON struct {
 	Files []fetchedJSON `json:"files"`
-	View  *health.View  `json:"view"`
+	View  *health.View  `json:"view"` // null if the files cannot be looked at
 }
 
 func (x *fetching) fail(ctx context.Context, err error) error {
