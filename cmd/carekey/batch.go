@@ -121,8 +121,9 @@ func (a batches) newResume() *cobra.Command {
 		Use:   "resume [--results FILE]",
 		Short: "Go on with a batch where it was stopped",
 		Long: `Go on with the batch that was applied last, exactly where it was stopped: nothing is
-done twice and nothing is left out. It asks nothing, since you said yes before. Of a
-batch that has ended it only writes the results.`,
+done twice and nothing is left out. It asks nothing, since you said yes before, and gives
+what was chosen then, whatever was said of parts since. Of a batch that has ended it only
+writes the results.`,
 		RunE: a.onWallet(writes, func(ctx context.Context, w *wallet.Wallet, _ []string) error {
 			if err := a.checkResults(f); err != nil {
 				return err

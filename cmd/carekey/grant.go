@@ -77,8 +77,8 @@ const whatGoes = `WHAT GOES
     sickle-cell; documents, which say in words what other parts say in codes; and what
     is unclassified, since carekey does not understand all of it.
   --with gives it, --without leaves out, and leaving out wins. --dated is the date of
-  what is given; what has a coarser date than the bound, or none, stays. The patient's own
-  data (demographics) go along. Any other file goes whole, by the category that you gave
+  what is given, of a period its beginning; what has a coarser date than the bound, or
+  none, stays. The patient's own data (demographics) go along. Any other file goes whole, by the category that you gave
   it. --whole gives records as they are. FHIR that could not be split, or was added before
   carekey looked, goes only by its --record alone, or --whole.
 `
