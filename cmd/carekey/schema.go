@@ -17,7 +17,8 @@ import (
 // which a command prints what its type does not say.
 var schemas = cli.Schemas{
 	Results: map[string]cli.Prints{
-		"": cli.JSON[overviewJSON](),
+		"":     cli.JSON[overviewJSON](),
+		"help": nil,
 
 		"record add":           cli.JSON[addedJSON](cli.JSON[[]addedJSON]()), // several of them
 		"record update":        cli.JSON[[]addedJSON](),
