@@ -246,7 +246,12 @@ func turn(ts []*view.Thread, after uint64) []*view.Thread {
 // Status returns the summary and remembers that it was looked at. If there are many
 // consents it asks the keepers about some of them, others each time; Audit asks about
 // all.
-func (a Audit) Status(ctx context.Context) (s Summary, err error) {
+func (a Audit) Status(ctx context.Context) (Summary, error) { return a.status(ctx, true) }
+
+// Peek returns what Status does and does not remember it: what is new stays new.
+func (a Audit) Peek(ctx context.Context) (Summary, error) { return a.status(ctx, false) }
+
+func (a Audit) status(ctx context.Context, remember bool) (s Summary, err error) {
 	err = a.w.Look(ctx, func() error {
 		ts, err := a.w.Consents().threads(ctx)
 		if err != nil {
@@ -267,7 +272,7 @@ func (a Audit) Status(ctx context.Context) (s Summary, err error) {
 				touched = append(touched, t)
 			}
 		}
-		if err := a.lookAt(ctx, touched, &s); err != nil {
+		if err := a.lookAt(ctx, touched, &s, remember); err != nil {
 			return err
 		}
 		s.Consents = append(s.Consents, a.w.Consents().pending()...)
@@ -289,7 +294,9 @@ func (a Audit) Status(ctx context.Context) (s Summary, err error) {
 		}
 		s.Pending = a.w.Changes().pending()
 		s.Contacts = len(a.w.book.contacts)
-		a.w.notes.Looked = a.w.view.Pin().Size
+		if remember {
+			a.w.notes.Looked = a.w.view.Pin().Size
+		}
 		return nil
 	})
 	return s, err
@@ -297,7 +304,7 @@ func (a Audit) Status(ctx context.Context) (s Summary, err error) {
 
 // lookAt adds what is new of consents to a summary. If there are many, the keepers are
 // asked about some.
-func (a Audit) lookAt(ctx context.Context, ts []*view.Thread, s *Summary) error {
+func (a Audit) lookAt(ctx context.Context, ts []*view.Thread, s *Summary, remember bool) error {
 	asked := turn(ts, a.w.notes.Asked)
 	ask := make(map[*view.Thread]bool, len(asked))
 	for _, t := range asked {
@@ -335,7 +342,7 @@ func (a Audit) lookAt(ctx context.Context, ts []*view.Thread, s *Summary) error 
 				s.Accesses = append(s.Accesses, e)
 			}
 		}
-		if refused > shown {
+		if refused > shown && remember {
 			if a.w.notes.Refused == nil {
 				a.w.notes.Refused = map[string]int{}
 			}

@@ -53,12 +53,13 @@ type batches struct{ *app }
 type batchFlags struct {
 	output, results string
 	prune, force    bool
+	asks            check
 }
 
 func (a batches) newPlan() *cobra.Command {
 	var f batchFlags
 	c := &cobra.Command{
-		Use:   "plan FILE [--prune] [-o PLAN]",
+		Use:   "plan FILE [--prune] [-o PLAN] [--check]",
 		Short: "What a file would change; nothing is signed",
 		Long: `Read a file (- is standard input), report all that is wrong with it, compare it with
 the consents in force and show what would change: who gains and who loses what, what
@@ -81,6 +82,7 @@ place, and refused if a consent that it was made on has changed.`,
 	c.Flags().BoolVar(&f.prune, "prune", false, "end every consent that the file does not name")
 	c.Flags().StringVarP(&f.output, "output", "o", "", "keep the plan in the file `PLAN`; it holds names and titles")
 	c.Flags().BoolVar(&f.force, "force", false, "overwrite PLAN")
+	f.asks.flag(c, "consents would be given or ended")
 	return c
 }
 
@@ -275,7 +277,14 @@ func (a batches) plan(ctx context.Context, w *wallet.Wallet, in *batchInput, f b
 	default:
 		a.next("carekey batch apply %s", cli.Quote(in.name))
 	}
-	return a.result(p)
+	if err := a.result(p); err != nil {
+		return err
+	}
+	var changes []string
+	if len(p.Items) > 0 {
+		changes = []string{plural(p.Give, "consent", "consents") + " to give", thousands(p.End) + " to end"}
+	}
+	return f.asks.answer([]*wallet.Wallet{w}, changes...)
 }
 
 func (a batches) apply(ctx context.Context, w *wallet.Wallet, in *batchInput, f batchFlags) error {

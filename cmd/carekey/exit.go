@@ -31,7 +31,7 @@ func (a *app) report(err error, args []string) int {
 	// Also when the command line itself was wrong.
 	asJSON := a.flags.json || slices.Contains(args, "--json")
 	// An answer and a report: nothing failed.
-	if !asJSON && (errors.Is(err, cli.ErrDeclined) || errors.Is(err, errFindings)) {
+	if !asJSON && (errors.Is(err, cli.ErrDeclined) || errors.Is(err, errFindings) || errors.Is(err, errToDo)) {
 		fmt.Fprintln(a.err, sentence(f.Message)+".")
 		return f.Exit
 	}

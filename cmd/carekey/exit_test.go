@@ -195,6 +195,7 @@ var explained = []struct {
 	{fmt.Errorf("%w: %w", ui.ErrCanceled, context.Canceled), "interrupted", 130},
 	{cli.ErrDeclined, "declined", 3},
 	{errFindings.With("exit", 4), "findings", 4},
+	{errToDo.With("what", "1 consent to give"), "to-do", 9},
 	{errBinary, "binary-to-terminal", 2},
 	{io.ErrUnexpectedEOF, "unexpected", 1},
 }
@@ -252,6 +253,7 @@ func TestAnswersAreNoErrors(t *testing.T) {
 	for err, want := range map[error]string{
 		cli.ErrDeclined:                          "You said no: nothing was changed.\n",
 		errFindings.With("exit", cli.ExitLocked): "Something needs you: see above.\n",
+		errToDo.With("what", "1 to give"):        "There is something to do, or new: 1 to give.\n",
 		wallet.ErrBusy:                           "error: ",
 	} {
 		a := newApp()

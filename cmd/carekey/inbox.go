@@ -12,25 +12,34 @@ import (
 
 func newInbox(a *app) *cobra.Command {
 	var onlyNew bool
+	var asks check
 	c := &cobra.Command{
-		Use:   "inbox [--new]",
+		Use:   "inbox [--new] [--check]",
 		Short: "List what was granted to you, on every ledger of this wallet",
-		RunE:  onEvery(a, looks, func(a inbox, ctx context.Context, _ []string) error { return a.list(ctx, onlyNew) }),
+		RunE:  onEvery(a, looks, func(a inbox, ctx context.Context, _ []string) error { return a.list(ctx, onlyNew, asks) }),
 	}
 	c.Flags().BoolVar(&onlyNew, "new", false, "only what can be fetched and never was")
+	asks.flag(c, "something can be fetched and never was")
 	return c
 }
 
 // inbox is what was granted to the wallet's owner, on every ledger.
 type inbox struct{ *session }
 
-func (a inbox) list(ctx context.Context, onlyNew bool) error {
+func (a inbox) list(ctx context.Context, onlyNew bool, asks check) error {
 	rs, n, failed := collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Received, error) { return w.Inbox().List(ctx) })
 	if n == 0 {
 		return failed
 	}
 	if onlyNew {
 		rs = slices.DeleteFunc(rs, func(r wallet.Received) bool { return !unfetched(r) })
+	}
+	if failed == nil {
+		var fresh []string
+		if slices.ContainsFunc(rs, unfetched) {
+			fresh = []string{toDoTexts["inbox"]}
+		}
+		failed = asks.answer(list(a.all, walletOf), fresh...)
 	}
 	if a.flags.json {
 		return errors.Join(a.result(list(rs, receivedOf)), failed)

@@ -31,6 +31,7 @@ const exitStatus = `EXIT STATUS
   6    verification failed: tampered, truncated, another or an older ledger
   7    not found, or a fetch code of another ledger
   8    partly done, or not all of it could be had
+  9    with --check alone: there is something to do, or something new
   130  interrupted`
 
 func newRoot(a *app) *cobra.Command {

@@ -18,7 +18,7 @@ import (
 var schemas = cli.Schemas{
 	Results: map[string]cli.Prints{
 		"":     cli.JSON[overviewJSON](),
-		"help": nil,
+		"help": cli.JSON[guideText](), // of a guide; what a command does is for people
 
 		"record add":           cli.JSON[addedJSON](cli.JSON[[]addedJSON]()), // several of them
 		"record update":        cli.JSON[[]addedJSON](),

@@ -13,13 +13,61 @@ import (
 )
 
 func newStatus(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:   "status",
+	var asks check
+	c := &cobra.Command{
+		Use:   "status [--check]",
 		Short: "Who can see what until when, and what happened since you last looked",
+		Long: `Show who can see what until when, what was opened or refused since you last looked, what
+was granted to you and never fetched, and what waits to be sent.
+
+With --check the exit code is 9 if any of these is so; --json names them in the field toDo:
+
+  pending   something that you signed is not sent yet
+  inbox     something can be fetched and never was
+  accesses  something was opened, or an attempt was refused, since you last looked
+  ending    a consent of yours ends within 7 days
+  words     it is time to check your 24 words
+  backup    it is time for a backup
+
+With --check nothing counts as looked at: what is new stays new for you. What could not be
+looked at goes before it: exit code 5 says that nobody knows.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withLedgers(cmd, looks, everywhere, func(ctx context.Context, s *session) error { return (&overview{session: s}).status(ctx) })
+			return a.withLedgers(cmd, looks, everywhere, func(ctx context.Context, s *session) error {
+				return (&overview{session: s, asks: asks}).status(ctx)
+			})
 		},
 	}
+	asks.flag(c, "there is something to do, or new: see above")
+	return c
+}
+
+// endsSoon is before its end when a consent is said to end.
+const endsSoon = 7 * 24 * time.Hour
+
+// toDoTexts are what can be to do or new, in the order of toDo.
+var toDoTexts = map[string]string{
+	"pending": "changes to send", "inbox": "consents to fetch", "accesses": "accesses to look at",
+	"ending": "consents that end soon", "words": "your 24 words to check", "backup": "a backup to make",
+}
+
+// toDo is what there is to do or new, in words for programs.
+func (a *overview) toDo() []string {
+	out := []string{}
+	if len(a.pending) > 0 {
+		out = append(out, "pending")
+	}
+	if len(a.Inbox) > 0 {
+		out = append(out, "inbox")
+	}
+	if len(a.Accesses) > 0 {
+		out = append(out, "accesses")
+	}
+	if slices.ContainsFunc(a.Consents, func(c wallet.Consent) bool {
+		return c.Status == wallet.StatusActive && !c.Over && wallet.HourTime(c.Until).Sub(a.now()) <= endsSoon
+	}) {
+		out = append(out, "ending")
+	}
+	return append(out, due(a.seen[0].w, a.now())...)
 }
 
 func codeOf(err error) string { return explain(err).Code }
@@ -28,6 +76,7 @@ func codeOf(err error) string { return explain(err).Code }
 type overview struct {
 	*session
 	wallet.Summary
+	asks    check
 	seen    []*opened // those that it is of
 	part    bool      // another one could not be read
 	pending []pendingJSON
@@ -58,13 +107,20 @@ func (a *overview) status(ctx context.Context) (err error) {
 	if a.flags.json {
 		show = a.json
 	}
-	return errors.Join(show(), failed)
+	if err := show(); err != nil || failed != nil {
+		return errors.Join(err, failed)
+	}
+	return a.asks.answer(list(a.seen, walletOf), list(a.toDo(), func(word string) string { return toDoTexts[word] })...)
 }
 
 // look puts the ledgers' summaries together. The error is what could not be read.
 func (a *overview) look(ctx context.Context) error {
 	_, failed := a.each(ctx, func(o *opened) error {
-		s, err := o.w.Audit().Status(ctx)
+		look := o.w.Audit().Status
+		if a.asks {
+			look = o.w.Audit().Peek
+		}
+		s, err := look(ctx)
 		if err != nil {
 			return err
 		}
@@ -111,7 +167,7 @@ func (a *overview) json() error {
 	}
 	a.Missing = list(a.Missing, same)
 	return a.result(statusJSON{a.Summary, list(a.Consents, consentOf), list(a.Accesses, eventOf), list(a.pending, same), list(a.Inbox, receivedOf),
-		list(due(a.seen[0].w, a.now()), same), list(a.places, same), instant(clock), list(unwritten, codeOf), list(passed, codeOf)})
+		list(due(a.seen[0].w, a.now()), same), list(a.places, same), instant(clock), list(unwritten, codeOf), list(passed, codeOf), a.toDo()})
 }
 
 type statusJSON struct {
@@ -127,6 +183,7 @@ type statusJSON struct {
 	// that could not be read.
 	Unwritten  []string `json:"unwritten,omitempty"`
 	PassedOver []string `json:"passedOver,omitempty"`
+	ToDo       []string `json:"toDo"` // what --check asks for
 }
 
 func (a *overview) text() error {

@@ -26,6 +26,7 @@ const (
 	ExitTampered    = 6   // verification failed
 	ExitNotFound    = 7   // not found, fetch code of another ledger
 	ExitPartly      = 8   // partly done
+	ExitToDo        = 9   // with --check alone: something to do, or new
 	ExitInterrupted = 130 // interrupted
 )
 
