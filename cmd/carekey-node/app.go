@@ -46,14 +46,14 @@ func (a *app) crashed(value any) int {
 // say is for people: on standard error, and not with --quiet or --json.
 func (a *app) say(format string, args ...any) {
 	if !a.flags.quiet && !a.flags.json {
-		fmt.Fprintln(a.err, cli.CleanText(fmt.Sprintf(format, args...)))
+		fmt.Fprintln(a.err, cli.Wrap(cli.CleanText(fmt.Sprintf(format, args...)), cli.Prose(a.err)))
 	}
 }
 
 // print is what was asked for, and not with --json: see result.
 func (a *app) print(format string, args ...any) {
 	if !a.flags.json {
-		fmt.Fprintln(a.out, cli.CleanText(fmt.Sprintf(format, args...)))
+		fmt.Fprintln(a.out, cli.Wrap(cli.CleanText(fmt.Sprintf(format, args...)), cli.Prose(a.out)))
 	}
 }
 

@@ -127,7 +127,8 @@ func notAll(all []*opened, lacking map[string]int) error {
 }
 
 func (a events) table(es []wallet.Event) error {
-	t := &ui.Table{Header: a.withTitle([]string{"time", "what", "who", "records", "for", "reason", "consent"}, "ledger")}
+	t := a.onLedgers(ui.Word("time"), ui.Word("what"), ui.Text("who"), ui.Text("records"), ui.Word("for"), ui.Text("reason"), ui.Key("consent"))
+	when := datesOf(a.app)
 	for _, e := range es {
 		what, reason, name := string(e.What), "", person(e.Who, e.Address)
 		switch e.What {
@@ -155,7 +156,7 @@ func (a events) table(es []wallet.Event) error {
 		if !e.Verified {
 			what += " (NOT VERIFIED)"
 		}
-		cells := []string{day(e.Hour), what, name, titles(e.Records), e.Purpose.Word(), reason, short(e.Consent)}
+		cells := []string{when.hour(e.Hour), what, name, titles(e.Records), e.Purpose.Word(), reason, short(e.Consent)}
 		t.Add(a.withTitle(cells, a.titles[e.Ledger])...)
 	}
 	return a.session.table(t)

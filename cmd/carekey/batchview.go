@@ -190,7 +190,8 @@ func batchWarning(w *batch.Warning) string {
 
 // table prints the items of a plan, the first of many.
 func (a batches) table(p *batch.Plan) error {
-	t := ui.Table{Header: []string{"LINE", "CHANGE", "WHO", "WHAT", "FOR", "UNTIL"}}
+	t := ui.Table{Columns: []ui.Column{ui.Key("line"), ui.Word("change"), ui.Title("who"), ui.Text("what"), ui.Word("for"), ui.Word("until")}}
+	when := datesOf(a.app)
 	for i := range p.Items[:min(len(p.Items), shownItems)] {
 		x := &p.Items[i]
 		line, change := strconv.Itoa(x.Line), "gains"
@@ -213,7 +214,7 @@ func (a batches) table(p *batch.Plan) error {
 		if len(x.Records) > 0 {
 			what = titles(x.Records)
 		}
-		t.Add(line, change, batchPerson(x.To), what, x.Purpose, day(contract.Hour(x.Until)))
+		t.Add(line, change, batchPerson(x.To), what, x.Purpose, when.near(wallet.Hour(x.Until)))
 	}
 	a.print("")
 	if err := a.app.table(&t); err != nil {

@@ -114,7 +114,7 @@ func (a consents) show(ctx context.Context, args []string) error {
 	if c.NotBefore != 0 {
 		from = both(c.NotBefore)
 	}
-	status := statusText(c)
+	status := statusText(c, dates{})
 	if c.Revoked != 0 {
 		status += ", " + both(c.Revoked)
 	}
@@ -125,7 +125,7 @@ func (a consents) show(ctx context.Context, args []string) error {
 	rows.Add("to", cli.Clean(person(c.To, c.Address)))
 	rows.Add("may open", strings.Join(records, "\n"))
 	if c.Scope != nil {
-		rows.Add("parts", wrapped(cli.Clean(c.Scope.Words()), 66))
+		rows.Add("parts", cli.Clean(c.Scope.Words()))
 	}
 	a.rows(append(rows, cli.Rows{
 		{"for", c.Purpose.Word()},
@@ -240,21 +240,22 @@ func grantedText(c wallet.Consent) string {
 }
 
 func (a consents) table(cs []wallet.Consent) error {
-	t := &ui.Table{Header: a.withTitle([]string{"consent", "to", "records", "for", "until", "status", "opened"}, "ledger")}
+	t := a.onLedgers(ui.Key("consent"), ui.Text("to"), ui.Text("records"), ui.Word("for"), ui.Word("until"), ui.Word("status"), ui.Word("opened"))
+	when := datesOf(a.app)
 	for _, c := range cs {
 		records := titles(c.Records)
 		if c.Missing {
 			records = lost(c.Damaged)
 		}
-		opened := openedText(c.Openings, wallet.HourTime(c.LastOpened).Local().Format("2 Jan 2006"))
-		cells := []string{short(c.ID), person(c.To, c.Address), records, c.Purpose.Word(), day(c.Until), statusText(c), opened}
+		opened := openedText(c.Openings, when.day(c.LastOpened))
+		cells := []string{short(c.ID), person(c.To, c.Address), records, c.Purpose.Word(), when.near(c.Until), statusText(c, when), opened}
 		t.Add(a.withTitle(cells, a.titles[c.Ledger])...)
 	}
 	return a.session.table(t)
 }
 
 // statusText is a consent's status with what waits to happen to it.
-func statusText(c wallet.Consent) string {
+func statusText(c wallet.Consent, when dates) string {
 	switch {
 	case !c.Missing && c.Damaged != nil:
 		return string(c.Status) + ", DAMAGED at a keeper"
@@ -267,7 +268,7 @@ func statusText(c wallet.Consent) string {
 	case c.Status == wallet.StatusPending:
 		return "pending: not on the ledger yet"
 	case c.Over:
-		return "over; at keepers " + day(c.NotAfter)
+		return "over; at keepers " + when.near(c.NotAfter)
 	}
 	return string(c.Status)
 }

@@ -77,7 +77,7 @@ func (a contacts) list(ctx context.Context, w *wallet.Wallet, _ []string) error 
 		a.say("You have no contacts.")
 		a.next("carekey contact add NAME ADDRESS")
 	}
-	t := &ui.Table{Header: []string{"name", "check words compared", "address"}}
+	t := &ui.Table{Columns: []ui.Column{ui.Title("name"), ui.Word("check words compared"), ui.Key("address")}}
 	for _, c := range cs {
 		verified := "no"
 		if c.Verified {

@@ -182,7 +182,7 @@ func (x *fetching) open(ctx context.Context, w *wallet.Wallet, open func() (*wal
 		saved[i] = path
 		if o.Records[i].Part() {
 			text := fmt.Sprintf("PART of a record, version %d (%s): other entries may exist. It was chosen by: %s", r.Version, bytesText(o.Records[i].Size), o.Consent.Scope.Words())
-			x.say("  %s", strings.ReplaceAll(wrapped(cli.Clean(text), 76), "\n", "\n  "))
+			x.say("  %s", cli.Clean(text))
 		} else {
 			x.say("%s", cli.Clean(fmt.Sprintf("  %s, version %d (%s, %s)", quoted(r.Title), r.Version, r.Category, bytesText(r.Size))))
 		}

@@ -116,7 +116,7 @@ func (a *grants) grant(ctx context.Context, w *wallet.Wallet, _ []string) error 
 	if err != nil && a.role != "" {
 		return err
 	}
-	if err := a.confirm(ctx, previewGrant(plan, &role.Role, groundOf(w)), "Give this consent?", "", sections(plan, nil, cli.Width(a.err))); err != nil {
+	if err := a.confirm(ctx, previewGrant(plan, &role.Role, groundOf(w)), "Give this consent?", "", sections(plan, nil, cli.Prose(a.err))); err != nil {
 		return err
 	}
 	c, code, err := w.Grants().Give(ctx, plan)
@@ -149,7 +149,7 @@ func (a *grants) plan(ctx context.Context, w *wallet.Wallet, r wallet.GrantReque
 	}
 	if nothing {
 		if stays := keptText(plan); stays != "" {
-			a.say("%s", wrapped("Kept back: "+stays+".", 80))
+			a.say("%s", "Kept back: "+stays+".")
 		}
 	}
 	return plan, err
@@ -180,7 +180,7 @@ func (a *grants) askUnknown(ctx context.Context, p *wallet.GrantPlan) (kinds []s
 					}
 				}
 			case 2:
-				a.say("%s", sections(p, is, cli.Width(a.err)))
+				a.say("%s", sections(p, is, cli.Prose(a.err)))
 			}
 		}
 	}
@@ -339,9 +339,9 @@ type grantedJSON struct {
 
 // showPlan lists what a plan would give and what stays; nothing is signed.
 func (a *grants) showPlan(p *wallet.GrantPlan) error {
-	a.print("%s", sections(p, nil, cli.Width(a.out)))
+	a.print("%s", sections(p, nil, cli.Prose(a.out)))
 	if kept := keptText(p); kept != "" {
-		a.say("%s", wrapped("Kept back: "+kept+".", 80))
+		a.say("%s", "Kept back: "+kept+".")
 	}
 	for _, w := range cautions(p, cli.Clean(p.To.Name)) {
 		a.say("%s", w)

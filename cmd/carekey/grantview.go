@@ -126,7 +126,7 @@ func preview(p *wallet.GrantPlan, role *health.Role, g ground, records, lines in
 	if !p.To.Verified {
 		verified = ", NOT VERIFIED, check words not compared yet:"
 	}
-	rows := cli.Rows{{"who", wrapped(name+verified, 66) + "\n" + checkWords(p.To.Address)}}
+	rows := cli.Rows{{"who", cli.Wrap(name+verified, 66) + "\n" + checkWords(p.To.Address)}}
 	if role.Name != "" {
 		rows.Add("role", inLines(roleText(role, p), lines))
 	}
@@ -138,7 +138,7 @@ func preview(p *wallet.GrantPlan, role *health.Role, g ground, records, lines in
 	if p.NotBefore != 0 {
 		why += ", from " + both(p.NotBefore)
 	}
-	rows.Add("for", wrapped(why, 66))
+	rows.Add("for", cli.Wrap(why, 66))
 	called := name
 	if utf8.RuneCountInString(name) > 24 {
 		called = "the recipient"
@@ -150,7 +150,7 @@ func preview(p *wallet.GrantPlan, role *health.Role, g ground, records, lines in
 	} else if n > 0 {
 		what += ", of " + thousands(n) + " to parts only"
 	}
-	text := wrapped("You are about to give "+called+" access to "+what+".", 80) + "\n\n" + rows.Text("  ") + "\nYou can revoke it at any time. That takes back nothing that was read until then."
+	text := cli.Wrap("You are about to give "+called+" access to "+what+".", 80) + "\n\n" + rows.Text("  ") + "\nYou can revoke it at any time. That takes back nothing that was read until then."
 	if lines > 3 {
 		text += "\nLater versions of a record need a new grant."
 	}
@@ -164,7 +164,7 @@ func preview(p *wallet.GrantPlan, role *health.Role, g ground, records, lines in
 // inLines is a text in at most so many lines of a row.
 func inLines(text string, lines int) string {
 	text = strings.Join(list(strings.Split(text, "\u00a0"), cli.Clean), "\u00a0") // which it would take for a space
-	all := strings.Split(wrapped(text, 66), "\n")
+	all := strings.Split(cli.Wrap(text, 66), "\n")
 	if len(all) > lines {
 		all = all[:lines]
 		last := []rune(all[lines-1])
@@ -272,7 +272,7 @@ func textsText(p *wallet.GrantPlan, goes bool) string {
 // before what each of several entries is.
 func keptIn(p *wallet.GrantPlan, lines int) string {
 	first, rest := kept(p, 2)
-	for kinds := 1; kinds >= 0 && strings.Count(wrapped(strings.Join(first, "; "), 66), "\n") >= lines; kinds-- {
+	for kinds := 1; kinds >= 0 && strings.Count(cli.Wrap(strings.Join(first, "; "), 66), "\n") >= lines; kinds-- {
 		first, rest = kept(p, kinds)
 	}
 	return inLines(strings.Join(append(first, rest...), "; "), lines)
@@ -347,7 +347,7 @@ func kept(p *wallet.GrantPlan, kinds int) (first, rest []string) {
 func cautions(p *wallet.GrantPlan, name string) []string {
 	var out []string
 	add := func(t string) {
-		out = append(out, strings.ReplaceAll(wrapped(cli.CleanText(t), 80), "\n", "\n         "))
+		out = append(out, strings.ReplaceAll(cli.Wrap(cli.CleanText(t), 80), "\n", "\n         "))
 	}
 	if len(p.Missed) > 0 {
 		add("warning: " + missedText(p.Missed) + "; " + name + missedCost(p.Missed))
@@ -428,6 +428,10 @@ func goesText(j *wallet.JudgedPart) string {
 	return j.Stays
 }
 
+// partColumns is how wide a cell of a list of parts is at most where there is no terminal: what
+// a part says, and the code systems that are not known, can be as long as a page.
+const partColumns = 60
+
 // sections lists the parts of each record with whether they go, or only those that meet a
 // condition, in so many columns.
 func sections(p *wallet.GrantPlan, only func(*wallet.JudgedPart) bool, columns int) string {
@@ -435,7 +439,7 @@ func sections(p *wallet.GrantPlan, only func(*wallet.JudgedPart) bool, columns i
 	for n, rs := range [][]wallet.RecordPlan{p.Records, p.Left} {
 		for i := range rs {
 			r := &rs[i]
-			t := ui.Table{Header: []string{"part", "what", "category", "date", "goes"}}
+			t := ui.Table{Columns: []ui.Column{ui.Key("part"), ui.Title("what"), ui.Word("category"), ui.Word("date"), ui.Text("goes")}, Cap: partColumns}
 			rows := 0
 			for k := range r.Judged {
 				j := &r.Judged[k]

@@ -59,18 +59,19 @@ func (a inbox) list(ctx context.Context, onlyNew bool, asks check) error {
 func unfetched(r wallet.Received) bool { return r.Fetched == 0 && r.Status == wallet.StatusActive }
 
 func (a inbox) table(rs []wallet.Received) error {
-	t := &ui.Table{Header: a.withTitle([]string{"consent", "from", "records", "for", "until", "status", "fetched"}, "ledger")}
+	t := a.onLedgers(ui.Key("consent"), ui.Text("from"), ui.Text("records"), ui.Word("for"), ui.Word("until"), ui.Word("status"), ui.Word("fetched"))
+	when := datesOf(a.app)
 	for _, r := range rs {
 		fetched := "never"
 		if r.Fetched > 0 {
-			fetched = day(r.LastFetched)
+			fetched = when.hour(r.LastFetched)
 		}
 		records := titles(r.Records)
 		if r.Missing {
 			records = lost(r.Damaged)
 		}
 		from, status := sender(r), string(r.Status)
-		cells := []string{short(r.Consent), from, records, r.Purpose.Word(), day(r.Until), status, fetched}
+		cells := []string{short(r.Consent), from, records, r.Purpose.Word(), when.near(r.Until), status, fetched}
 		t.Add(a.withTitle(cells, a.titles[r.Ledger])...)
 	}
 	return a.session.table(t)

@@ -147,7 +147,7 @@ func (a ledgers) list(p place) error {
 	if err != nil {
 		return err
 	}
-	t := &ui.Table{Header: []string{"ledger", "name", "where", "", "waiting"}}
+	t := &ui.Table{Columns: []ui.Column{ui.Key("ledger"), ui.Title("name"), ui.Title("where"), ui.Word("which"), ui.Word("waiting")}}
 	for _, j := range places {
 		meant := ""
 		if j.Default {

@@ -109,25 +109,21 @@ func byName(h *wallet.Holding) string {
 	return strings.Join(out, ", ")
 }
 
-// wrapped is a text in lines of at most so many columns. It is to be printed as texts are,
-// cleaned, where a space that does not break is one like others.
-func wrapped(t string, columns int) string { return strings.Join(ui.Wrap(t, columns), "\n") }
-
 // sayHolding tells who added a file what is in it. ownTitle: the title is the file's.
 func (a *records) sayHolding(r wallet.Record, ownTitle bool) {
 	h := r.Holds
 	switch {
 	case r.Whole == payload.WholeFile:
 		if ext := strings.ToLower(filepath.Ext(r.File)); ext == ".json" || ext == ".ndjson" {
-			a.say("%s", wrapped("It is no FHIR in JSON, and is not split into parts: it is given whole, by its category.", 80))
+			a.say("%s", "It is no FHIR in JSON, and is not split into parts: it is given whole, by its category.")
 		}
 	case h == nil:
 	case h.NotSplit != "":
-		a.say("%s", wrapped("It is FHIR, and is not split into parts: "+h.NotSplit+". It can only be granted as a whole, and goes only where it is named.", 80))
+		a.say("%s", "It is FHIR, and is not split into parts: "+h.NotSplit+". It can only be granted as a whole, and goes only where it is named.")
 	case h.Form != "":
-		a.say("%s", wrapped(plural(h.Entries, "entry", "entries")+": "+counted(h.Categories)+".", 80))
+		a.say("%s", plural(h.Entries, "entry", "entries")+": "+counted(h.Categories)+".")
 		if named := byName(h); named != "" {
-			a.say("%s", wrapped("Of these, "+named+": left out where a grant does not name them.", 80))
+			a.say("%s", "Of these, "+named+": left out where a grant does not name them.")
 		}
 		if ownTitle {
 			a.say("The title is the file's own; whoever may open the record as a whole sees it.")
@@ -161,17 +157,17 @@ type recordPartsJSON struct {
 
 // showParts tells what is in a record, and lists its parts.
 func (a *records) showParts(r wallet.Record, parts []wallet.PartInfo) {
-	rows := cli.Rows{{"title", r.Title}, {"version", fmt.Sprintf("%d, added %s", r.Version, addedText(r))}, {"file", r.File + ", " + bytesText(r.Size)}}
+	rows := cli.Rows{{"title", r.Title}, {"version", fmt.Sprintf("%d, added %s", r.Version, addedText(r, dates{}))}, {"file", r.File + ", " + bytesText(r.Size)}}
 	if r.Date != "" {
 		rows.Add("date", r.Date)
 	}
 	h := r.Holds
 	switch {
 	case len(parts) > 0:
-		rows.Add("in it", wrapped(plural(h.Entries, "entry", "entries")+": "+counted(h.Categories), 66))
-		rows.Add("only by name", wrapped(cmp.Or(byName(h), "none that the tables know"), 66))
+		rows.Add("in it", plural(h.Entries, "entry", "entries")+": "+counted(h.Categories))
+		rows.Add("only by name", cmp.Or(byName(h), "none that the tables know"))
 	case h != nil && h.NotSplit != "":
-		rows.Add("parts", wrapped("none, although it is FHIR: "+h.NotSplit+". It can only be granted as a whole, and goes only where it is named", 66))
+		rows.Add("parts", "none, although it is FHIR: "+h.NotSplit+". It can only be granted as a whole, and goes only where it is named")
 	default:
 		rows.Add("category", string(r.Category))
 		rows.Add("parts", "none: it is granted as it is")
@@ -189,7 +185,7 @@ func (a *records) showParts(r wallet.Record, parts []wallet.PartInfo) {
 		return
 	}
 	a.print("")
-	a.print("%s", listOfParts(shown, a.all, cli.Width(a.out)))
+	a.print("%s", listOfParts(shown, a.all, cli.Prose(a.out)))
 	if byName(h) != "" {
 		a.say("What is \"only by name\" goes only with a grant that names it: --with WORD.")
 	}
@@ -203,8 +199,9 @@ func (a *records) showParts(r wallet.Record, parts []wallet.PartInfo) {
 // listOfParts lists parts, and below each why it goes only by name; all gives every reason.
 // A width of more than 0 is that of the terminal.
 func listOfParts(parts []wallet.PartInfo, all bool, width int) string {
-	t := &ui.Table{Header: []string{"part", "what", "category", "date", "only by name"}}
-	for _, p := range parts {
+	t := &ui.Table{Columns: []ui.Column{ui.Key("part"), ui.Title("what"), ui.Word("category"), ui.Word("date"), ui.Text("only by name")}, Below: map[int]string{}, Cap: partColumns}
+	for i, p := range parts {
+		t.Below[i] = reasons(p, all, width)
 		what := cmp.Or(p.Says, p.Type)
 		if p.Of != 0 {
 			what = fmt.Sprintf("text of part %d", p.Of)
@@ -217,11 +214,7 @@ func listOfParts(parts []wallet.PartInfo, all bool, width int) string {
 	}
 	var b bytes.Buffer
 	t.Write(&b, width) // a buffer takes all
-	lines := strings.SplitAfter(b.String(), "\n")
-	for i, p := range parts {
-		lines[i+1] += reasons(p, all, width)
-	}
-	return strings.TrimSuffix(strings.Join(lines, ""), "\n")
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // reasons are the lines below a part: one for each word by which it has to be named, or
@@ -246,10 +239,7 @@ func reasons(p wallet.PartInfo, all bool, width int) string {
 		default:
 			line += " (" + why.Table + ")"
 		}
-		if line = cli.Clean(line); width > 0 {
-			line = strings.ReplaceAll(wrapped(line, max(1, width-8)), "\n", "\n        ")
-		}
-		b.WriteString("      " + line + "\n")
+		b.WriteString(cli.Wrap("      "+cli.Clean(line), width) + "\n")
 	}
 	return b.String()
 }
@@ -287,7 +277,7 @@ func (a *records) label(ctx context.Context, w *wallet.Wallet, args []string) (e
 	if err != nil {
 		return err
 	}
-	a.print("%s", listOfParts(parts, false, cli.Width(a.out)))
+	a.print("%s", listOfParts(parts, false, cli.Prose(a.out)))
 	if a.reset {
 		a.say("What you said of them is taken back: the tables say this.")
 	} else {

@@ -104,7 +104,7 @@ func (a profiles) list(ctx context.Context) error {
 		a.say("There is no wallet in %s yet.", home)
 		a.next("carekey init --name NAME")
 	}
-	t := &ui.Table{Header: []string{"", "profile", "owner", "key in", "folder"}}
+	t := &ui.Table{Columns: []ui.Column{ui.Word(""), ui.Key("profile"), ui.Title("owner"), ui.Word("key in"), ui.Key("folder")}}
 	for _, p := range out {
 		mark, owner, where := " ", p.Owner, keyringWords(p.Keyring)
 		if p.Current {

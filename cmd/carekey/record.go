@@ -125,13 +125,14 @@ func (a *records) list(ctx context.Context, w *wallet.Wallet, _ []string) error 
 		a.say("You have no records.")
 		a.next("carekey record add FILE")
 	}
-	t := &ui.Table{Header: []string{"record", "title", "category", "version", "date", "size", "added"}}
+	t := &ui.Table{Columns: []ui.Column{ui.Key("record"), ui.Title("title"), ui.Word("category"), ui.Word("version"), ui.Word("date"), ui.Word("size"), ui.Word("added")}}
+	when := datesOf(a.app)
 	for _, r := range rs {
 		if r.Missing {
 			t.Add(short(r.ID), lost(r.Damaged), "", fmt.Sprint(r.Version))
 			continue
 		}
-		t.Add(short(r.ID), r.Title, inShortOf(r), fmt.Sprint(r.Version), r.Date, bytesText(r.Size), addedText(r))
+		t.Add(short(r.ID), r.Title, inShortOf(r), fmt.Sprint(r.Version), when.iso(r.Date), bytesText(r.Size), addedText(r, when))
 	}
 	return errors.Join(a.table(t), a.result(list(rs, recordOf)))
 }
@@ -141,13 +142,14 @@ func (a *records) history(ctx context.Context, w *wallet.Wallet, args []string) 
 	if err != nil {
 		return err
 	}
-	t := &ui.Table{Header: []string{"version", "title", "category", "date", "size", "added", "sha-256"}}
+	t := &ui.Table{Columns: []ui.Column{ui.Key("version"), ui.Title("title"), ui.Word("category"), ui.Word("date"), ui.Word("size"), ui.Word("added"), ui.Key("sha-256")}}
+	when := datesOf(a.app)
 	for _, r := range rs {
 		if r.Missing {
 			t.Add(fmt.Sprint(r.Version), lost(r.Damaged))
 			continue
 		}
-		t.Add(fmt.Sprint(r.Version), r.Title, string(r.Category), r.Date, bytesText(r.Size), day(r.Added), r.SHA256.String()[:16]+"...")
+		t.Add(fmt.Sprint(r.Version), r.Title, string(r.Category), when.iso(r.Date), bytesText(r.Size), when.near(r.Added), r.SHA256.String()[:16]+"...")
 	}
 	if err := a.table(t); err != nil {
 		return err
@@ -257,14 +259,14 @@ func (a *records) remove(ctx context.Context, w *wallet.Wallet, args []string) e
 }
 
 // addedText is when a record's newest version was added, and what waits.
-func addedText(r wallet.Record) string {
+func addedText(r wallet.Record, when dates) string {
 	switch r.Pending {
 	case wallet.AddingRecord:
 		return "pending: not on the ledger yet"
 	case wallet.UpdatingRecord:
-		return day(r.Added) + ", a new version waits"
+		return when.near(r.Added) + ", a new version waits"
 	case wallet.RemovingRecord:
-		return day(r.Added) + ", its removal waits"
+		return when.near(r.Added) + ", its removal waits"
 	}
-	return day(r.Added)
+	return when.near(r.Added)
 }

@@ -166,7 +166,7 @@ func (a *records) keep(ctx context.Context, w *wallet.Wallet, id string, src wal
 		case !errors.Is(err, wallet.ErrOtherPerson) || d.OtherPerson || src.Size < 0 || !a.flags.yes && !a.interactive(): // a pipe is at its end
 			return r, existing, err
 		}
-		if err := a.confirm(ctx, wrapped(sentence(explain(err).Message)+".", 80), "Keep it in this wallet?", ""); err != nil {
+		if err := a.confirm(ctx, sentence(explain(err).Message)+".", "Keep it in this wallet?", ""); err != nil {
 			return r, existing, err
 		}
 		d.OtherPerson = true
@@ -179,11 +179,11 @@ func (a *records) sayKept(r wallet.Record, existing, update bool) {
 	case existing && update:
 		a.say("Nothing changed: these are the bytes of version %d.", r.Version)
 	case existing:
-		a.say("%s", wrapped("You have these bytes already, as "+quoted(r.Title)+".", 80))
+		a.say("You have these bytes already, as %s.", quoted(r.Title))
 	case r.Pending != "":
-		a.say("%s", wrapped(fmt.Sprintf("%s: encrypted and signed; its entry is not known to be on the ledger yet (%s, %s).", quoted(r.Title), inShortOf(r), bytesText(r.Size)), 80))
+		a.say("%s: encrypted and signed; its entry is not known to be on the ledger yet (%s, %s).", quoted(r.Title), inShortOf(r), bytesText(r.Size))
 	default:
-		a.say("%s", wrapped(fmt.Sprintf("%s, version %d: encrypted, and on the ledger (%s, %s).", quoted(r.Title), r.Version, inShortOf(r), bytesText(r.Size)), 80))
+		a.say("%s, version %d: encrypted, and on the ledger (%s, %s).", quoted(r.Title), r.Version, inShortOf(r), bytesText(r.Size))
 	}
 	a.sayHolding(r, a.describe.Title == "" && !update)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/text"
@@ -148,6 +149,53 @@ func sender(r wallet.Received) string {
 
 const dayLayout = "2 Jan 2006 15:04"
 
+// dates are those in a list's cells: short at a terminal, in full for a script.
+type dates struct{ now time.Time } // zero: for a script
+
+// datesOf are those of the lists on a's stdout.
+func datesOf(a *app) dates {
+	if cli.Width(a.out) == 0 {
+		return dates{}
+	}
+	return dates{a.now().Local()}
+}
+
+// short is a time without the year that it is.
+func (d dates) short(t time.Time, layout string) string {
+	if t.Year() != d.now.Year() {
+		layout = strings.Replace(layout, "2 Jan", "2 Jan 2006", 1)
+	}
+	return t.Format(layout)
+}
+
+// hour is a ledger hour of which the hour matters.
+func (d dates) hour(h wallet.Hour) string {
+	if d.now.IsZero() {
+		return day(h)
+	}
+	return d.short(wallet.HourTime(h).Local(), "2 Jan 15:04")
+}
+
+// day is a ledger hour of which the day matters.
+func (d dates) day(h wallet.Hour) string { return d.short(wallet.HourTime(h).Local(), "2 Jan") }
+
+// near is a ledger hour of which the hour matters if it is not two days away.
+func (d dates) near(h wallet.Hour) string {
+	if away := wallet.HourTime(h).Sub(d.now); away.Abs() < 48*time.Hour || d.now.IsZero() {
+		return d.hour(h)
+	}
+	return d.day(h)
+}
+
+// iso is a date as records have it.
+func (d dates) iso(s string) string {
+	t, err := time.Parse(time.DateOnly, s)
+	if err != nil || d.now.IsZero() {
+		return s
+	}
+	return d.short(t, "2 Jan")
+}
+
 // day is a ledger hour in the reader's own time.
 func day[H ~uint32](h H) string { return wallet.HourTime(h).Local().Format(dayLayout) }
 
@@ -257,7 +305,15 @@ func lostCode(damaged error) string {
 	return explain(damaged).Code
 }
 
-// withTitle adds the column of ledgers to a table's row where there are several.
+// onLedgers is a table with a column of ledgers at its end, if there are several.
+func (s *session) onLedgers(columns ...ui.Column) *ui.Table {
+	if len(s.titles) > 1 {
+		columns = append(columns, ui.Text("ledger"))
+	}
+	return &ui.Table{Columns: columns}
+}
+
+// withTitle adds the cell of that column.
 func (s *session) withTitle(cells []string, title string) []string {
 	if len(s.titles) > 1 {
 		return append(cells, title)

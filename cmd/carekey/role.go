@@ -61,7 +61,7 @@ func builtInRoles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDi
 
 func (a roles) list(_ context.Context, w *wallet.Wallet, _ []string) error {
 	all, unreadable := w.Roles().List()
-	t := &ui.Table{Header: []string{"role", "gets", "sensitive", "at most", "whose"}}
+	t := &ui.Table{Columns: []ui.Column{ui.Key("role"), ui.Title("gets"), ui.Word("sensitive"), ui.Word("at most"), ui.Word("whose")}}
 	for _, r := range all {
 		whose := "yours"
 		if r.BuiltIn {
@@ -102,10 +102,10 @@ func (a roles) show(_ context.Context, w *wallet.Wallet, args []string) error {
 	purposes := list(r.Purposes, func(p payload.Purpose) string { return p.Word() })
 	a.rows(cli.Rows{
 		{"role", r.Name},
-		{"gets", wrapped(joined(r.Categories), 64)},
-		{"sensitive", wrapped(cmp.Or(joined(r.Sensitive), "none"), 64)},
-		{"not", wrapped(cmp.Or(joined(not), "none is left out"), 64)},
-		{"for", wrapped(strings.Join(purposes, ", "), 64)},
+		{"gets", joined(r.Categories)},
+		{"sensitive", cmp.Or(joined(r.Sensitive), "none")},
+		{"not", cmp.Or(joined(not), "none is left out")},
+		{"for", strings.Join(purposes, ", ")},
 		{"at most", plural(r.MaxDays, "day", "days")},
 	})
 	return a.result(r.Role) // which role add takes

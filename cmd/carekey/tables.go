@@ -84,7 +84,7 @@ func (a *tables) show(_ context.Context, w *wallet.Wallet, _ []string) error {
 	}
 	found := append(list(health.Own(), func(t *health.Table) tableJSON { return tableOf(t, true) }),
 		list(imported, func(t *health.Table) tableJSON { return tableOf(t, false) })...)
-	t := &ui.Table{Header: []string{"table", "whose", "lines", "what they say"}}
+	t := &ui.Table{Columns: []ui.Column{ui.Key("table"), ui.Word("whose"), ui.Word("lines"), ui.Title("what they say")}}
 	for _, j := range found {
 		whose := "built in"
 		if !j.BuiltIn {

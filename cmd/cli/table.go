@@ -53,10 +53,11 @@ func (f Failure) Report(w io.Writer, asJSON bool) (exit int) {
 	case asJSON:
 		WriteJSON(w, reported{f}, false)
 	default:
-		fmt.Fprintf(w, "error: %s\n", CleanText(f.Message))
+		text := "error: " + f.Message
 		if f.Hint != "" {
-			fmt.Fprintf(w, "hint:  %s\n", CleanText(strings.ReplaceAll(f.Hint, "\n", "\n       ")))
+			text += "\nhint:  " + strings.ReplaceAll(f.Hint, "\n", "\n       ")
 		}
+		fmt.Fprintln(w, Wrap(CleanText(text), Prose(w)))
 	}
 	return f.Exit
 }

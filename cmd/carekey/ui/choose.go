@@ -170,9 +170,9 @@ func (m chooseModel) list(w window) []string {
 	}
 	widest := 0
 	for _, i := range m.shown {
-		widest = max(widest, columns(m.items[i].Label))
+		widest = max(widest, cli.Columns(m.items[i].Label))
 	}
-	widest = min(widest, 40, max(minimum, w.width/2)) // leaves room for details
+	widest = min(widest, 40, max(8, w.width/2)) // leaves room for details
 
 	var lines []string
 	room := m.room(w)
@@ -233,7 +233,7 @@ func (m chooseModel) summary(end ending) string {
 
 // chooseLine is Choose on a plain terminal: numbers, and ranges with multi.
 func chooseLine(ctx context.Context, in io.Reader, out io.Writer, title string, items []Item, multi bool) ([]int, error) {
-	t := Table{}
+	t := Table{Columns: []Column{Key(""), Title(""), Text("")}}
 	for i, item := range items {
 		t.Add(fmt.Sprintf("%3d", i+1), item.Label, item.Detail)
 	}

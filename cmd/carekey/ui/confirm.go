@@ -27,7 +27,7 @@ func Confirm(ctx context.Context, in, out *os.File, preview, rest, question, wor
 	}
 	for text := preview; ; text = rest {
 		if text = strings.TrimRight(cli.CleanText(text), "\n"); text != "" {
-			if _, err := fmt.Fprintf(out, "%s\n\n", text); err != nil {
+			if _, err := fmt.Fprintf(out, "%s\n\n", cli.Wrap(text, cli.Prose(out))); err != nil {
 				return false, err
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/charmbracelet/x/ansi"
 )
 
@@ -32,11 +33,20 @@ func fit(t string, width int) string { return ansi.Truncate(t, width, "...") }
 // keysLine is the last line of a prompt: the keys, in fewer words where the
 // terminal is narrow.
 func (s style) keysLine(width int, long, short string) string {
-	if columns(long) > width {
+	if cli.Columns(long) > width {
 		long = fit(short, width)
 	}
 	return s.faint(long)
 }
 
-// Wrap breaks text into lines of at most width columns, at spaces where it can.
-func Wrap(t string, width int) []string { return strings.Split(ansi.Wrap(t, width, ""), "\n") }
+// Wrap is cli.Wrap for a screen, into which every line has to fit: what that would let go
+// over the end is broken too.
+func Wrap(t string, width int) []string {
+	lines := strings.Split(cli.Wrap(t, width), "\n")
+	for i, l := range lines {
+		if cli.Columns(l) > width {
+			lines[i] = ansi.Hardwrap(l, width, true)
+		}
+	}
+	return strings.Split(strings.Join(lines, "\n"), "\n")
+}

@@ -3,25 +3,58 @@ package ui
 import (
 	"bufio"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/carekey/carekey/cmd/cli"
-	"github.com/charmbracelet/x/ansi"
 )
 
 // Table prints rows in columns. Cells are cleaned, so they may come from
 // anybody.
 type Table struct {
-	Header []string // may be nil
-	Rows   [][]string
+	Columns []Column
+	Rows    [][]string     // a cell for each column; the last ones may be left out
+	Below   map[int]string // lines that stand below a row, by its index
+	Cap     int            // columns that a Text or Title has at most where there is no terminal; 0: any number
 }
+
+// Column is a column of a table: its name, and how its cells give way on a terminal.
+type Column struct {
+	name string
+	kind kind
+}
+
+type kind int
+
+const (
+	ofKeys   kind = iota // never cut, always there
+	ofTitles             // may be long, always there
+	ofTexts              // may be long, said once if it is the same in every row
+	ofWords              // never cut, said once if it is the same in every row
+)
+
+// Key is a column of what a row is called by, such as an id.
+func Key(name string) Column { return Column{name, ofKeys} }
+
+// Title is a column of what a person knows a row by. It has what room there is.
+func Title(name string) Column { return Column{name, ofTitles} }
+
+// Text is a column of what may be long. It shares the room with Titles.
+func Text(name string) Column { return Column{name, ofTexts} }
+
+// Word is a column of what is short: a date, a status, a number.
+func Word(name string) Column { return Column{name, ofWords} }
+
+func (c Column) gives() bool { return c.kind == ofTitles || c.kind == ofTexts }
 
 // Add appends a row.
 func (t *Table) Add(cells ...string) { t.Rows = append(t.Rows, cells) }
 
 const (
-	gap     = "  "
-	minimum = 8 // columns that a cell keeps when the table is cut to a width
+	gap      = "  "
+	narrow   = 70 // a terminal with fewer columns has no room for a table
+	least    = 11 // columns that a Title or a Text needs, if it is that long
+	maxLines = 4  // of a cell
 )
 
 // cell is a text and how many columns it takes.
@@ -30,80 +63,208 @@ type cell struct {
 	width int
 }
 
-// Write prints the table, one line per row, columns two spaces apart. If width
-// is more than 0 the widest columns are cut until the lines fit, but none below
-// 8 columns; ids should be short prefixes, or the table be printed without a
-// width.
+// Write prints the table, one line per row, columns two spaces apart. A width of more
+// than 0 is a terminal's: what is the same in every row is said once above it then, an
+// empty column is left out, and what is long is broken into up to 4 lines. Where that
+// leaves a column too little, and in less than 70 columns unless all of it fits, it is a
+// block for each row instead, with a line for each cell that is not empty.
 func (t *Table) Write(w io.Writer, width int) error {
-	lines := make([][]cell, 0, len(t.Rows)+1)
-	var widths []int
-	add := func(texts []string) {
-		cells := make([]cell, len(texts))
-		for j, text := range texts {
-			text = cli.Clean(text)
-			cells[j] = cell{text, columns(text)}
-			if j == len(widths) {
-				widths = append(widths, 0)
-			}
-			widths[j] = max(widths[j], cells[j].width)
-		}
-		lines = append(lines, cells)
-	}
-	if t.Header != nil {
-		add(t.Header)
-	}
-	for _, row := range t.Rows {
-		add(row)
-	}
-	if width > 0 {
-		shrink(widths, width)
-	}
-
 	out := bufio.NewWriter(w)
-	for _, cells := range lines {
-		blank := 0 // columns to leave before what follows, if anything does
-		for j, c := range cells {
-			if c.width > widths[j] {
-				c.text = fit(c.text, widths[j])
-				c.width = columns(c.text)
-			}
-			text := strings.TrimRight(c.text, " ")
-			if text != "" {
-				out.WriteString(spaces(blank))
-				out.WriteString(text)
-				blank = 0
-			}
-			blank += len(c.text) - len(text) + widths[j] - c.width + len(gap)
+	columns, rows, widths := t.cells()
+	lines := maxLines
+	switch {
+	case width > 0:
+		columns, rows, widths = same(out, columns, rows, widths, width)
+		if total(widths) > width && (width < narrow || !shrink(columns, widths, width)) {
+			t.blocks(out, columns, rows, width)
+			return out.Flush()
 		}
-		out.WriteByte('\n')
+	case t.Cap > 0:
+		lines = 1
+		for j, c := range columns {
+			if c.gives() {
+				widths[j] = min(widths[j], t.Cap)
+			}
+		}
+	}
+	if slices.ContainsFunc(columns, func(c Column) bool { return c.name != "" }) {
+		head := make([]cell, len(columns))
+		for j, c := range columns {
+			head[j] = cell{c.name, cli.Columns(c.name)}
+		}
+		line(out, head, widths)
+	}
+	for i, cells := range rows {
+		row(out, cells, widths, lines)
+		out.WriteString(t.Below[i])
 	}
 	return out.Flush()
 }
 
-// shrink takes columns from the widest until the sum fits.
-func shrink(widths []int, width int) {
-	total := len(gap) * (len(widths) - 1)
-	for _, w := range widths {
-		total += w
-	}
-	for ; total > width; total-- {
-		widest := 0
-		for j, w := range widths {
-			if w > widths[widest] {
-				widest = j
+// row writes a row in at most so many lines, as many as its longest cell takes.
+func row(out *bufio.Writer, row []cell, widths []int, most int) {
+	var broken [][]string // of the cells that take more than one
+	for j, c := range row {
+		if c.width > widths[j] && most > 1 {
+			if broken == nil {
+				broken = make([][]string, len(row))
 			}
+			broken[j] = Wrap(c.text, widths[j])
 		}
-		if len(widths) == 0 || widths[widest] <= minimum {
+	}
+	if broken == nil {
+		line(out, row, widths)
+		return
+	}
+	for n := range most {
+		cells, rest := make([]cell, len(row)), false
+		for j, lines := range broken {
+			text := ""
+			switch {
+			case lines == nil && n == 0:
+				cells[j] = row[j]
+				continue
+			case n == most-1 && n+1 < len(lines):
+				text = lines[n] + " ..."
+			case n < len(lines):
+				text = lines[n]
+			}
+			rest = rest || n+1 < len(lines)
+			cells[j] = cell{text, cli.Columns(text)}
+		}
+		line(out, cells, widths)
+		if !rest {
 			return
 		}
-		widths[widest]--
 	}
 }
 
-// columns is how wide a text is. It counts as terminals do outside of the old East Asian
-// encodings, whatever the locale, so that output is the same everywhere.
-func columns(s string) int { return ansi.StringWidth(s) }
+// cells are the table's, cleaned, and how wide the columns would be.
+func (t *Table) cells() (columns []Column, rows [][]cell, widths []int) {
+	columns, widths = t.Columns, make([]int, len(t.Columns))
+	for j, c := range columns {
+		widths[j] = cli.Columns(c.name)
+	}
+	all := make([]cell, len(columns)*len(t.Rows))
+	for i, row := range t.Rows {
+		cells := all[i*len(columns) : (i+1)*len(columns)]
+		for j, s := range row {
+			s = cli.Clean(s)
+			cells[j] = cell{s, cli.Columns(s)}
+			widths[j] = max(widths[j], cells[j].width)
+		}
+		rows = append(rows, cells)
+	}
+	return columns, rows, widths
+}
 
-func pad(s string, width int) string { return s + spaces(width-columns(s)) }
+// same leaves out the columns that say nothing, and says once what is the same in every
+// row.
+func same(out *bufio.Writer, columns []Column, rows [][]cell, widths []int, width int) ([]Column, [][]cell, []int) {
+	var keep []int
+	var once []string
+	for j, c := range columns {
+		first, differs := "", false
+		for i, row := range rows {
+			if i == 0 {
+				first = row[j].text
+			} else if row[j].text != first {
+				differs = true
+				break
+			}
+		}
+		switch {
+		case len(rows) > 0 && !differs && first == "":
+		case len(rows) > 1 && !differs && (c.kind == ofTexts || c.kind == ofWords):
+			once = append(once, strings.TrimSpace(c.name+" "+first))
+		default:
+			keep = append(keep, j)
+		}
+	}
+	if len(once) > 0 {
+		out.WriteString(cli.Wrap("All alike: "+strings.Join(once, "; "), min(width, cli.MaxProse)) + "\n")
+	}
+	if len(keep) == len(columns) {
+		return columns, rows, widths
+	}
+	for i, row := range rows {
+		rows[i] = pick(row, keep)
+	}
+	return pick(columns, keep), rows, pick(widths, keep)
+}
+
+// pick are the elements at some places.
+func pick[T any](of []T, at []int) []T {
+	out := make([]T, 0, len(at))
+	for _, j := range at {
+		out = append(out, of[j])
+	}
+	return out
+}
+
+// line writes one line. What is wider than its column is cut.
+func line(out *bufio.Writer, cells []cell, widths []int) {
+	blank := 0 // columns to leave before what follows, if anything does
+	for j, c := range cells {
+		if c.width > widths[j] {
+			c.text = fit(c.text, widths[j])
+			c.width = cli.Columns(c.text)
+		}
+		text := strings.TrimRight(c.text, " ")
+		if text != "" {
+			out.WriteString(spaces(blank))
+			out.WriteString(text)
+			blank = 0
+		}
+		blank += len(c.text) - len(text) + widths[j] - c.width + len(gap)
+	}
+	out.WriteByte('\n')
+}
+
+// blocks writes a block for each row.
+func (t *Table) blocks(out *bufio.Writer, columns []Column, rows [][]cell, width int) {
+	for i, row := range rows {
+		if i > 0 || out.Buffered() > 0 { // what is alike stands above
+			out.WriteByte('\n')
+		}
+		var r cli.Rows
+		for j, c := range row {
+			if s := strings.Trim(c.text, " "); s != "" {
+				r.Add(columns[j].name, s)
+			}
+		}
+		out.WriteString(cli.Wrap(r.Text(""), width))
+		out.WriteString(t.Below[i])
+	}
+}
+
+// shrink takes columns from the widest of those that give way until the lines fit, and
+// reports whether they do.
+func shrink(columns []Column, widths []int, width int) bool {
+	for over := total(widths) - width; over > 0; over-- {
+		widest := -1
+		for j, c := range columns {
+			if c.gives() && widths[j] > least && (widest < 0 || widths[j] > widths[widest]) {
+				widest = j
+			}
+		}
+		if widest < 0 {
+			return false
+		}
+		widths[widest]--
+	}
+	return true
+}
+
+// total is how wide lines are.
+func total(widths []int) int {
+	n := len(gap) * (len(widths) - 1)
+	for _, w := range widths {
+		n += w
+	}
+	return n
+}
+
+func pad(s string, width int) string { return s + spaces(width-cli.Columns(s)) }
 
 func spaces(n int) string { return strings.Repeat(" ", max(0, n)) }

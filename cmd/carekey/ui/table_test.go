@@ -1,48 +1,74 @@
 package ui
 
 import (
+	"fmt"
+	"io"
 	"strings"
 	"testing"
+
+	"github.com/carekey/carekey/cmd/cli"
 )
 
-func TestTable(t *testing.T) {
-	table := Table{Header: []string{"NAME", "DETAIL", "UNTIL"}}
-	table.Add("Ana", "laboratory", "2026-12-21")
-	table.Add("山田　太郎", "a\x1b[31mb\nc", "")
-	table.Add("Ελένη", "", "2027-01-01")
+func written(t *testing.T, table *Table, width int) string {
+	t.Helper()
 	var b strings.Builder
-	if err := table.Write(&b, 0); err != nil {
+	if err := table.Write(&b, width); err != nil {
 		t.Fatal(err)
 	}
-	want := "NAME        DETAIL         UNTIL\n" +
-		"Ana         laboratory     2026-12-21\n" +
-		"山田　太郎  a\\x1b[31mb\\nc\n" +
-		"Ελένη                      2027-01-01\n"
-	if b.String() != want {
-		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
-	}
+	return b.String()
 }
 
+// consents is a table with all that a list has to show.
+func consents() *Table {
+	t := &Table{Columns: []Column{Key("consent"), Text("to"), Text("records"), Word("for"), Word("until"), Word("status"), Word("opened")}}
+	t.Add("01234567", "Dr Smith", "Laboratory of November, X-ray of the left knee, 3 more", "treatment", "3 Dec", "active", "3 times, last 1 Dec")
+	t.Add("89abcdef", "山田　太郎", "血液検査の結果と胸部レントゲンの所見", "treatment", "3 Dec 2027", "active", "no entry")
+	t.Add("76543210", "נועה כהן", "e\u0301e\u0301e\u0301 of a\x1b[31mb\nc", "treatment", "3 Dec 14:00", "active", "")
+	return t
+}
+
+// At a terminal every id, date and status is whole; what all rows share is said once.
+func TestTable(t *testing.T) {
+	for _, width := range []int{120, 80, 70, 60, 40} {
+		golden(t, fmt.Sprintf("table_%d", width), written(t, consents(), width))
+	}
+	golden(t, "table_pipe", written(t, consents(), 0))
+	few := consents()
+	few.Rows = few.Rows[:1] // of one row nothing is said apart
+	golden(t, "table_one", written(t, few, 80))
+	below := &Table{Columns: []Column{Key("part"), Title("what"), Text("why")}, Below: map[int]string{0: "      because\n"}, Cap: 12}
+	below.Add("1", "Form 17 of the laboratory", strings.Repeat("http://example.org/codes, ", 9))
+	below.Add("2", "Glucose", "")
+	golden(t, "table_below", written(t, below, 0)+"\n"+written(t, below, 80)+"\n"+written(t, below, 60))
+}
+
+// Whatever the width, no line is wider, ids, dates and statuses are in it, and columns stand
+// below each other.
 func TestTableFitsWidth(t *testing.T) {
-	table := Table{}
-	table.Add("ab12cd34", strings.Repeat("long title ", 20), "血液検査血液検査血液検査")
-	table.Add("ef56gh78", "short", "x")
-	for width := 28; width < 120; width++ {
-		var b strings.Builder
-		if err := table.Write(&b, width); err != nil {
-			t.Fatal(err)
-		}
-		for line := range strings.Lines(b.String()) {
-			if n := columns(strings.TrimSuffix(line, "\n")); n > width {
-				t.Errorf("width %d: line of %d columns: %q", width, n, line)
+	for width := 30; width < 140; width++ {
+		got := written(t, consents(), width)
+		for _, whole := range []string{"01234567", "89abcdef", "76543210", "3 Dec 2027", "3 Dec 14:00", "3 times, last 1 Dec", "treatment", "active"} {
+			if !strings.Contains(got, whole) {
+				t.Errorf("width %d: %q is not there:\n%s", width, whole, got)
 			}
 		}
-		if !strings.HasPrefix(b.String(), "ab12cd34  ") {
-			t.Errorf("width %d: narrow column was cut: %q", width, b.String())
+		at := -1
+		for line := range strings.Lines(got) {
+			if n := cli.Columns(strings.TrimSuffix(line, "\n")); n > width {
+				t.Errorf("width %d: line of %d columns: %q", width, n, line)
+			}
+			if i := strings.Index(line, "3 Dec"); i >= 0 && !strings.Contains(line, "consent") && width >= narrow {
+				if at < 0 {
+					at = cli.Columns(line[:i])
+				}
+				if n := cli.Columns(line[:i]); n != at {
+					t.Errorf("width %d: a date in column %d, another in %d:\n%s", width, n, at, got)
+				}
+			}
 		}
 	}
-	if err := (&Table{}).Write(&strings.Builder{}, 10); err != nil {
-		t.Error(err)
+	if got := written(t, &Table{}, 10); got != "" {
+		t.Errorf("a table of nothing: %q", got)
 	}
 }
 
@@ -51,7 +77,7 @@ func TestWrap(t *testing.T) {
 	for width := 2; width < 100; width++ {
 		lines := Wrap(text, width)
 		for _, line := range lines {
-			if columns(line) > width || line == "" {
+			if cli.Columns(line) > width || line == "" {
 				t.Errorf("width %d: %q", width, line)
 			}
 		}
@@ -64,4 +90,19 @@ func TestWrap(t *testing.T) {
 		t.Errorf("wrap of nothing: %q", got)
 	}
 	Wrap("血", 1) // ends
+}
+
+// BenchmarkBudgetTable prints what a row costs at a terminal that it does not fit.
+func BenchmarkBudgetTable(b *testing.B) {
+	t := consents()
+	for range 10 {
+		t.Rows = append(t.Rows, t.Rows...)
+	}
+	for b.Loop() {
+		if err := t.Write(io.Discard, 80); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*len(t.Rows)), "µs/row")
+	b.ReportMetric(15, "budget-max")
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto/lane"
 )
 
@@ -103,8 +104,8 @@ func TestWordsFitsEveryWindow(t *testing.T) {
 					t.Fatalf("%dx%d: %d lines", width, height, len(lines))
 				}
 				for _, line := range lines {
-					if columns(line) > width {
-						t.Fatalf("%dx%d: line of %d columns: %q", width, height, columns(line), line)
+					if cli.Columns(line) > width {
+						t.Fatalf("%dx%d: line of %d columns: %q", width, height, cli.Columns(line), line)
 					}
 				}
 			}
