@@ -153,7 +153,7 @@ func plainBlock(block string, columns int) string {
 	mark, item := "", ""
 	flush := func() {
 		if item = plainWords(strings.TrimSpace(item)); item != "" {
-			b.WriteString(mark + strings.ReplaceAll(wrapped(item, columns-len(mark)), "\n", "\n"+strings.Repeat(" ", len(mark))) + "\n")
+			b.WriteString(cli.Wrap(mark+item, columns) + "\n")
 		}
 	}
 	for line := range strings.SplitSeq(block, "\n") {
@@ -170,18 +170,12 @@ func plainBlock(block string, columns int) string {
 // plainTable is a table of two columns, without its head.
 func plainTable(block string, columns int) string {
 	var rows cli.Rows
-	widest := 0
 	for i, line := range strings.Split(block, "\n") {
 		if cells := strings.Split(strings.Trim(line, "| "), " | "); i > 1 && len(cells) == 2 { // behind the head and the rule
-			name := plainWords(cells[0])
-			widest = max(widest, len(name))
-			rows.Add(name, plainWords(cells[1]))
+			rows.Add(plainWords(cells[0]), plainWords(cells[1]))
 		}
 	}
-	for i := range rows {
-		rows[i][1] = wrapped(rows[i][1], max(20, columns-widest-4))
-	}
-	return rows.Text("  ")
+	return cli.Wrap(rows.Text("  "), columns)
 }
 
 var (
