@@ -128,7 +128,7 @@ func notAll(all []*opened, lacking map[string]int) error {
 
 func (a events) table(es []wallet.Event) error {
 	t := a.onLedgers(ui.Word("time"), ui.Word("what"), ui.Text("who"), ui.Text("records"), ui.Word("for"), ui.Text("reason"), ui.Key("consent"))
-	when := datesOf(a.app)
+	when := datesOn(a.out, a.now)
 	for _, e := range es {
 		what, reason, name := string(e.What), "", person(e.Who, e.Address)
 		switch e.What {

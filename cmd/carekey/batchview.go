@@ -191,7 +191,7 @@ func batchWarning(w *batch.Warning) string {
 // table prints the items of a plan, the first of many.
 func (a batches) table(p *batch.Plan) error {
 	t := ui.Table{Columns: []ui.Column{ui.Key("line"), ui.Word("change"), ui.Title("who"), ui.Text("what"), ui.Word("for"), ui.Word("until")}}
-	when := datesOf(a.app)
+	when := datesOn(a.out, a.now)
 	for i := range p.Items[:min(len(p.Items), shownItems)] {
 		x := &p.Items[i]
 		line, change := strconv.Itoa(x.Line), "gains"

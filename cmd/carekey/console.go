@@ -35,13 +35,13 @@ func (c *console) talks() bool { return !c.flags.quiet && !c.flags.json }
 // say talks on stderr.
 func (c *console) say(format string, args ...any) {
 	if c.talks() {
-		c.prose(c.err, format, args...)
+		fmt.Fprintln(c.err, prose(c.err, c.oursFormat(format), args...))
 	}
 }
 
-// prose writes lines for people, as wide as they read well.
-func (c *console) prose(to *os.File, format string, args ...any) {
-	fmt.Fprintln(to, cli.Wrap(cli.CleanText(fmt.Sprintf(c.oursFormat(format), args...)), cli.Prose(to)))
+// prose are lines for people, as wide as they read well on a file.
+func prose(to *os.File, format string, args ...any) string {
+	return cli.Wrap(cli.CleanText(fmt.Sprintf(format, args...)), cli.Prose(to))
 }
 
 // ours makes the commands that a text of our own names act on the wallet and the ledger
@@ -99,7 +99,7 @@ func (c *console) next(format string, args ...any) { c.say("Next: "+format, args
 // print writes data for people to stdout, where with --json only the result goes.
 func (c *console) print(format string, args ...any) {
 	if !c.flags.json {
-		c.prose(c.out, format, args...)
+		fmt.Fprintln(c.out, prose(c.out, c.oursFormat(format), args...))
 	}
 }
 

@@ -60,7 +60,7 @@ func unfetched(r wallet.Received) bool { return r.Fetched == 0 && r.Status == wa
 
 func (a inbox) table(rs []wallet.Received) error {
 	t := a.onLedgers(ui.Key("consent"), ui.Text("from"), ui.Text("records"), ui.Word("for"), ui.Word("until"), ui.Word("status"), ui.Word("fetched"))
-	when := datesOf(a.app)
+	when := datesOn(a.out, a.now)
 	for _, r := range rs {
 		fetched := "never"
 		if r.Fetched > 0 {

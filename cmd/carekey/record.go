@@ -126,7 +126,7 @@ func (a *records) list(ctx context.Context, w *wallet.Wallet, _ []string) error 
 		a.next("carekey record add FILE")
 	}
 	t := &ui.Table{Columns: []ui.Column{ui.Key("record"), ui.Title("title"), ui.Word("category"), ui.Word("version"), ui.Word("date"), ui.Word("size"), ui.Word("added")}}
-	when := datesOf(a.app)
+	when := datesOn(a.out, a.now)
 	for _, r := range rs {
 		if r.Missing {
 			t.Add(short(r.ID), lost(r.Damaged), "", fmt.Sprint(r.Version))
@@ -143,7 +143,7 @@ func (a *records) history(ctx context.Context, w *wallet.Wallet, args []string) 
 		return err
 	}
 	t := &ui.Table{Columns: []ui.Column{ui.Key("version"), ui.Title("title"), ui.Word("category"), ui.Word("date"), ui.Word("size"), ui.Word("added"), ui.Key("sha-256")}}
-	when := datesOf(a.app)
+	when := datesOn(a.out, a.now)
 	for _, r := range rs {
 		if r.Missing {
 			t.Add(fmt.Sprint(r.Version), lost(r.Damaged))

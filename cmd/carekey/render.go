@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -152,12 +153,12 @@ const dayLayout = "2 Jan 2006 15:04"
 // dates are those in a list's cells: short at a terminal, in full for a script.
 type dates struct{ now time.Time } // zero: for a script
 
-// datesOf are those of the lists on a's stdout.
-func datesOf(a *app) dates {
-	if cli.Width(a.out) == 0 {
+// datesOn are those of the lists on a file.
+func datesOn(out *os.File, now func() time.Time) dates {
+	if cli.Width(out) == 0 {
 		return dates{}
 	}
-	return dates{a.now().Local()}
+	return dates{now().Local()}
 }
 
 // short is a time without the year that it is.
