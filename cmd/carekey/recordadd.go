@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -308,7 +307,7 @@ func (a *records) inFolder(ctx context.Context, path string) (files []toAdd, err
 	case a.each:
 		return files, nil
 	case large:
-		a.say("%s", wrapped(fmt.Sprintf("The FHIR files of %s are more than %d MiB together, and could not be split as one record: each file is a record.", path, health.MaxSplit>>20), 80))
+		a.say("The FHIR files of %s are more than %d MiB together, and could not be split as one record: each file is a record.", path, health.MaxSplit>>20)
 		return files, nil
 	case len(together) == 0 || len(together) == 1 && len(files) > 1:
 		return files, nil
@@ -320,8 +319,8 @@ func (a *records) inFolder(ctx context.Context, path string) (files []toAdd, err
 	one := toAdd{wallet.File{Name: filepath.Base(absolute) + ".ndjson", Size: int64(len(lines)), Open: func() (io.ReadCloser, error) { return inMemory{bytes.NewReader(lines)}, nil }}, path}
 	files = append([]toAdd{one}, slices.DeleteFunc(files, func(f toAdd) bool { return slices.Contains(together, f.path) })...)
 	if rest := len(files) - 1; rest > 0 {
-		a.say("%s", wrapped(fmt.Sprintf("%s: %s of FHIR become one record; %s a record each. To make a record of each file: --each.",
-			path, plural(len(together), "file", "files"), plural(rest, "other file is", "other files are")), 80))
+		a.say("%s: %s of FHIR become one record; %s a record each. To make a record of each file: --each.",
+			path, plural(len(together), "file", "files"), plural(rest, "other file is", "other files are"))
 	}
 	return files, nil
 }
@@ -457,7 +456,7 @@ func (a *records) others(ctx context.Context, w *wallet.Wallet, files []toAdd, o
 	for i, x := range out {
 		if errors.Is(x.Err, wallet.ErrOtherPerson) {
 			if at = append(at, i); len(said) < fewFiles {
-				said = append(said, wrapped(files[i].path+": "+explain(x.Err).Message+".", 80))
+				said = append(said, files[i].path+": "+explain(x.Err).Message+".")
 			}
 			again = append(again, files[i])
 		}
