@@ -441,6 +441,49 @@ func TestTitleOfParts(t *testing.T) {
 	}
 }
 
+// Of a file that an issuer delivers again under the same salts, with one part corrected, who
+// held that part before confirms no guess of what stands there now.
+func TestGuessUnderOneSalt(t *testing.T) {
+	ctx := context.Background()
+	tn := newTown(t)
+	w := tn.person("Maria")
+	const corrected = 1
+	file := func(says string) []byte {
+		return []byte(`{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"Condition","id":"a"}},
+{"resource":{"resourceType":"Observation","id":"b","valueString":"` + says + `"}},{"resource":{"resourceType":"Condition","id":"c"}}]}`)
+	}
+	secret := [32]byte{7}
+	salts := crypto.PartSaltsFrom(&secret)
+	leaves := func(says string) (out []crypto.Hash) {
+		r := must(w.Records().AddSalted(ctx, fileOf("salted.json", file(says)), payload.Salts(secret)))(t)
+		_, _, parts, err := w.Records().OwnedParts(ctx, r.ID)
+		if err != nil || len(parts) != 3 {
+			t.Fatal(parts, err)
+		}
+		for _, p := range parts {
+			out = append(out, p.Leaf)
+		}
+		return out
+	}
+	before, after := leaves("negative"), leaves("positive")
+	if before[0] != after[0] || before[corrected] == after[corrected] {
+		t.Fatal("not one salt")
+	}
+	body := func(says string) []byte { return must(health.Split(file(says)))(t).Parts[corrected].Append(nil) }
+	seed := crypto.NewEntropy().Root().Seed(crypto.LedgerID{1}, crypto.NewNonce())
+	keys := seed.Parts(crypto.LedgerID{1}, seed.Key().Public(), &salts) // salts and leaves are the issuer's
+	salt, leaf, _ := keys.Leaf(corrected, body("negative"))
+	if leaf != before[corrected] {
+		t.Fatal("not the salt that is granted with the part")
+	}
+	if slices.Contains(after, crypto.TaggedHash(crypto.TagPart, salt[:], body("positive"))) {
+		t.Error("confirmed")
+	}
+	if _, now, _ := keys.Leaf(corrected, body("positive")); now != after[corrected] {
+		t.Error("the issuer does not find it either")
+	}
+}
+
 // A move cuts a record anew and gives its parts other keys; what an issuer salted keeps
 // its root. Corrections hold on the other ledger as well.
 func TestMoveOfParts(t *testing.T) {

@@ -166,7 +166,7 @@ func textOf(title string, version int) string {
 	if isBundle(title) {
 		return fmt.Sprintf(`{"resourceType":"Bundle","type":"collection","entry":[
   {"resource":{"resourceType":"Condition","id":"a","text":{"status":"generated","div":"<div>%s</div>"},"code":{"text":"version %d"}}},
-  {"resource":{"resourceType":"Condition","id":"b","code":{"text":"b"}}}]}`, title, version)
+  {"resource":{"resourceType":"Condition","id":"b","code":{"coding":[{"system":"http://snomed.info/sct","code":"195967001","display":"Asthma"}]}}}]}`, title, version)
 	}
 	return fmt.Sprintf("content of %s, version %d", title, version)
 }
