@@ -316,7 +316,7 @@ func TestStopThatWaited(t *testing.T) {
 	is(start(), g, ledgerclient.Revoked)
 }
 
-// The README promises room for some hundreds of revocations, ordered and acknowledged.
+// The guides promise room for some hundreds of revocations, ordered and acknowledged.
 func TestRoomForHundredsOfRevocations(t *testing.T) {
 	f, clock := newLedger(t)
 	p := newPeople(t, f.id)

@@ -30,6 +30,7 @@ type Shown struct {
 	Text  string
 	Line  int  // where it begins, from 1
 	Typed bool // it is a line of its own
+	Block bool // it stands between lines of three backquotes
 }
 
 // Read finds in a document in Markdown all that is shown: its indented lines, those
@@ -45,7 +46,7 @@ func Read(t *testing.T, file string) (all []Shown) {
 	flush := func() {
 		for i, code := range strings.Split(prose, "`") {
 			if i%2 == 1 {
-				all = append(all, Shown{strings.Join(strings.Fields(code), " "), from, false})
+				all = append(all, Shown{Text: strings.Join(strings.Fields(code), " "), Line: from})
 			}
 			from += strings.Count(code, "\n")
 		}
@@ -57,7 +58,7 @@ func Read(t *testing.T, file string) (all []Shown) {
 		case fence:
 			fenced = !fenced
 		case fenced, strings.HasPrefix(line, "    "): // to be typed
-			all = append(all, Shown{strings.TrimPrefix(line, "    "), i + 1, true})
+			all = append(all, Shown{strings.TrimPrefix(line, "    "), i + 1, true, fenced})
 		}
 		if fence || fenced || line == "" || strings.HasPrefix(line, "    ") {
 			flush()

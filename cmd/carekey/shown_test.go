@@ -1,0 +1,285 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/carekey/carekey/cmd/cli/clitest"
+	"github.com/carekey/carekey/crypto/lane"
+)
+
+// Every command line that the README and the guides show is run, from the top of each to
+// its end, with the real programs, a node and people that have homes of their own.
+
+// notRun are the lines that are not run here, and why.
+var notRun = map[string]string{
+	"go run ./cmd/carekey try":                                "testdata/script/try.txtar runs it, and so does .ci/run",
+	"go test ./...":                                           "it is what runs this",
+	"go install ./cmd/carekey ./cmd/carekey-node":             "it is built for these tests",
+	"carekey keyring move file":                               "it needs a keyring that is open: testdata/script/keyring-move.txtar",
+	"carekey keyring passwd":                                  "it asks for a new passphrase at a terminal: TestTerminal",
+	"carekey-node conform foo:test --yes":                     "testdata/operator/conform.txtar runs it, with 3,000 entries",
+	"carekey ledger join foo:anything --store carekey-node1…": "testdata/script/direct.txtar runs it, with an order of its own",
+}
+
+// shownPrelude makes of what a person would be asked for what answers: the 24 words are in
+// files, and every question is answered with yes. as WHO is somebody else's wallet.
+const shownPrelude = `
+carekey() {
+	case "$* " in
+	*--words-file*) ;;
+	"init "*|"profile create "*) set -- "$@" --words-file "$W/words.$$";;
+	"restore "*|"words check "*|"keyring restore "*) set -- "$@" --words-file "$W/words";;
+	esac
+	command carekey "$@" --yes
+}
+as() { who=$1; shift; CAREKEY_HOME=$W/$who command carekey --yes "$@"; }
+somebody() { as "$1" init --name "$2" --ledger "$INVITATION" --words-file "$W/$1.words" > "$W/$1.address"; }
+met() { carekey contact add "$2" "$(cat "$W/$1.address")"; }
+[ ! -f "$W/env" ] || . "$W/env"
+`
+
+// guideStories say what happened before lines that begin so: what a guide tells in words.
+var guideStories = map[string]map[string]string{
+	"patient": {
+		"carekey ledger join":    `cp "$W"/words.* "$W/words"`,
+		"carekey record add":     `cp "$FHIR/parts.json" allergies.json`,
+		"carekey contact add":    `somebody clinic "Dr Smith"; somebody ward "Ward 3"; somebody jung "Dr Jung"; met ward "Ward 3"; met jung "Dr Jung"`,
+		"carekey revoke CONSENT": `carekey grant --to "Dr Smith" --all --for 7d`,
+		"carekey restore --ledger /srv/": `mv "$W/words" "$W/me.words"; mkdir "$W/srv"; rm -r "$W/media"; as old init --name Maria --ledger "$W/srv/health" --new-ledger --words-file "$W/words"
+			as old record add "$FHIR/parts.json"; as old backup "$W/media/stick/carekey"; echo "CAREKEY_HOME=$W/new1" > "$W/env"`,
+		"carekey restore --ledger /media/":       `echo "CAREKEY_HOME=$W/new2" > "$W/env"`,
+		"carekey restore --ledger carekey-node1": `mv "$W/me.words" "$W/words"; echo "CAREKEY_HOME=$W/new3" > "$W/env"`,
+		"carekey ledger move":                    `mkdir "$W/there"; cp -r "$W/srv/health" "$W/there/ledger"; carekey ledger join "$W/there/ledger"`,
+	},
+	"clinic": {
+		"carekey inbox": given,
+	},
+	"scripts": {
+		"carekey --no-input status": `carekey init --name "Dr Smith" --ledger "$INVITATION"; carekey address > "$W/me.address"` + "\n" + given + `
+			carekey contact add "Dr Smith" "$(cat "$W/maria.address")"; carekey record add "$FHIR/parts.json"; carekey grant --to "Dr Smith" --all --for 7d
+			somebody hospital "City hospital"; met hospital "City hospital"`,
+		"export ":            `echo secret word of the night > secret`,
+		"carekey init":       `echo "CAREKEY_HOME=$W/night" >> "$W/env"`,
+		"carekey batch plan": `rm "$W/env"; grep -A 2 '^    to,categories' "$GUIDES/scripts.md" | sed 's/^ *//' > consents.csv`,
+	},
+	"operator": {
+		"carekey ledger join": `carekey init --name Maria; echo "INVITATION=$(carekey-node invite "$W/srv/ledger")" > "$W/env"`,
+	},
+	"json": {
+		"carekey status": `carekey init --name "Maria"`,
+	},
+}
+
+// given makes Maria, who knows the wallet and has given it a record.
+const given = `somebody maria Maria; as maria contact add "Dr Smith" "$(carekey address)"
+	as maria record add "$FHIR/parts.json" --title allergies; as maria grant --to "Dr Smith" --all --for 30d; met maria Maria`
+
+// shown is a guide that is being lived through.
+type shown struct {
+	*distantTown
+	t          *testing.T
+	desk       string // the folder in which lines are typed
+	env        []string
+	invitation string
+	url, spare string // where the operator's node is to listen, and its metrics
+	serving    []*exec.Cmd
+	ran        int
+}
+
+func newShown(t *testing.T) *shown {
+	d := newDistance(t)
+	s := &shown{distantTown: d, t: t, desk: filepath.Join(d.dir, "desk")}
+	d.must(os.Mkdir(s.desk, 0o700))
+	d.must(os.Symlink(d.bin, filepath.Join(d.dir, "bin", "carekey-node")))
+	d.operator("init", "ledger", "--name", "City")
+	url := d.serve()
+	t.Cleanup(d.kill)
+	t.Cleanup(s.end)
+	s.invitation = strings.TrimSpace(string(d.operator("invite", "ledger", "--url", url)))
+	s.url, s.spare = freeAddress(t), freeAddress(t)
+	fixtures, err := filepath.Abs(filepath.Join(top(), "testdata", "fhir"))
+	d.must(err)
+	guides, err := filepath.Abs("guides")
+	d.must(err)
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "CAREKEY_") {
+			s.env = append(s.env, v)
+		}
+	}
+	s.env = append(s.env, "TZ=UTC", "HOME="+d.dir, "W="+d.dir, "FHIR="+fixtures, "GUIDES="+guides, "INVITATION="+s.invitation, envHome+"="+filepath.Join(d.dir, "me"),
+		envKeyring+"=file", envPassphrase+"="+filepath.Join(d.dir, "patient.passphrase"),
+		"PATH="+filepath.Join(d.dir, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
+	return s
+}
+
+// freeAddress is one on loopback that nobody listens at.
+func freeAddress(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// end stops what lines started that serves until it is told to end.
+func (s *shown) end() {
+	for _, c := range s.serving {
+		c.Process.Kill()
+		c.Wait()
+	}
+}
+
+// sh runs a script and returns its exit code and all that it printed.
+func (s *shown) sh(script string) (code int, out string) {
+	c := exec.Command("sh", "-c", shownPrelude+script)
+	c.Dir, c.Env = s.desk, append(slices.Clone(s.env), s.clock())
+	b, _ := c.CombinedOutput()
+	return c.ProcessState.ExitCode(), string(b)
+}
+
+// paste runs lines of a shell in a checkout, and returns what they print.
+func (s *shown) paste(script string) string {
+	s.t.Helper()
+	checkout, err := filepath.Abs(top())
+	s.must(err)
+	c := exec.Command("sh", "-c", script)
+	c.Dir, c.Env = checkout, append(slices.Clone(s.env), s.clock(), "TMPDIR="+s.dir)
+	out, err := c.CombinedOutput()
+	if err != nil {
+		s.t.Errorf("%v\n%s", err, out)
+	}
+	return string(out)
+}
+
+// first is a member of the first thing in a list that a command prints.
+func (s *shown) first(member string, commands ...string) string {
+	for _, command := range commands {
+		code, out := s.sh("carekey " + command + " --json")
+		var all []map[string]any
+		if err := json.Unmarshal([]byte(out), &all); code == 0 && err == nil && len(all) > 0 {
+			return fmt.Sprint(all[len(all)-1][member])
+		}
+	}
+	s.t.Fatalf("nothing stands for what %v would show", commands)
+	return ""
+}
+
+// bind puts into a line what there is for what stands in it for something else.
+func (s *shown) bind(line string) string {
+	places := strings.NewReplacer(
+		"https://city.example:8443", "https://"+s.url, ":8443", s.url, "127.0.0.1:9102", s.spare,
+		"--ledger DIR", "--ledger "+s.dir+"/there/ledger", "/srv/", s.dir+"/srv/", "/media/", s.dir+"/media/", "/backup/", s.dir+"/backup/", "~/bin", s.dir+"/bin",
+		"carekey-node1…", "$INVITATION", "carekey1…", `"$(cat "$W/clinic.address")"`,
+	)
+	if line = places.Replace(line); strings.HasPrefix(line, "carekey-node ") {
+		line += " --yes"
+	}
+	return regexp.MustCompile(`\b(ID|CONSENT|CODE)\b`).ReplaceAllStringFunc(line, func(word string) string {
+		switch word {
+		case "ID":
+			return s.first("id", "record list")
+		case "CONSENT":
+			return s.first("consent", "consent list", "inbox")
+		}
+		return s.first("code", "consent list")
+	})
+}
+
+// typed runs a line that a document shows.
+func (s *shown) typed(before map[string]string, at, line string) {
+	s.t.Helper()
+	for start, script := range before {
+		if strings.HasPrefix(line, start) { // one at most: no start is the beginning of another
+			if code, out := s.sh("set -e\n" + script); code != 0 {
+				s.t.Fatalf("%s: before %s: exit %d\n%s", at, line, code, out)
+			}
+			delete(before, start)
+		}
+	}
+	s.ran++
+	bound := s.bind(line)
+	switch {
+	case strings.HasPrefix(line, "carekey-node serve"):
+		s.serveLine(at, bound)
+		return
+	case strings.HasPrefix(line, "age "):
+		if err := buildAge(filepath.Join(s.dir, "bin")); err != nil {
+			missing(s.t, "age", err)
+		}
+	}
+	if strings.HasPrefix(line, "export ") {
+		bound = "echo '" + bound + "' >> \"$W/env\""
+	}
+	want := 0
+	if line == "carekey doctor" {
+		want = 1 // there is something to be put right: the test's passphrase is weak
+	}
+	if code, out := s.sh(bound); code != want {
+		s.t.Errorf("%s: %s: exit %d\n%s", at, line, code, out)
+	} else {
+		s.t.Logf("%s: %s\n%s", at, line, out)
+	}
+}
+
+// serveLine runs a line that ends when it is told to, until it listens.
+func (s *shown) serveLine(at, line string) {
+	c := exec.Command("sh", "-c", "exec "+line)
+	c.Dir, c.Env = s.desk, append(slices.Clone(s.env), s.clock())
+	out, err := c.StdoutPipe()
+	s.must(err)
+	s.must(c.Start())
+	s.serving = append(s.serving, c)
+	if said, err := bufio.NewReader(out).ReadString('\n'); err != nil || !strings.HasPrefix(said, "listening ") {
+		s.t.Fatalf("%s: %s: %q, %v", at, line, said, err)
+	}
+}
+
+// aCommand begins a line that is to be typed.
+var aCommand = regexp.MustCompile(`^((carekey|carekey-node|age|curl|export|go) )`)
+
+func TestShownCommandsRun(t *testing.T) {
+	lane.OneGoroutine(t)
+	if len(notRun) > 10 {
+		t.Errorf("%d lines are not run", len(notRun))
+	}
+	used := map[string]bool{}
+	for _, file := range clitest.Documents(t) {
+		name := strings.TrimSuffix(filepath.Base(file), ".md")
+		t.Run(name, func(t *testing.T) {
+			s := newShown(t)
+			before := maps.Clone(guideStories[name])
+			for _, shown := range clitest.Read(t, file) {
+				line, _, _ := strings.Cut(shown.Text, "  #")
+				if shown.Block || !aCommand.MatchString(line) { // a block is pasted whole: TestReadmeFirstConsent
+					continue
+				}
+				if notRun[line] != "" {
+					used[line] = true
+					continue
+				}
+				s.typed(before, fmt.Sprintf("%s:%d", filepath.Base(file), shown.Line), line)
+			}
+			for start := range before {
+				t.Errorf("no line begins so: %s", start)
+			}
+			t.Logf("%d lines", s.ran)
+		})
+	}
+	for line := range notRun {
+		if !used[line] {
+			t.Errorf("nothing shows %q", line)
+		}
+	}
+}
