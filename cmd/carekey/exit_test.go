@@ -77,6 +77,7 @@ var explained = []struct {
 	{health.ErrUnmappable, "not-mappable", 3},
 	{wallet.ErrNotYours, "not-yours", 3},
 	{wallet.ErrForeignCode, "foreign-code", 7},
+	{errNoPlace.With("code", crypto.LedgerID{1}), "foreign-code", 7},
 	{wallet.ErrUnread, "unread", 8},
 	{wallet.ErrCodeHistory.Of(&ledgerclient.ForkError{Size: 7}), "code-history", 6},
 	{wallet.ErrCodeHistory.Of(&ledgerclient.RollbackError{Pinned: 9, Head: 7}), "code-history", 6},

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/text"
@@ -23,7 +25,7 @@ type fetchFlags struct {
 func newFetch(a *app) *cobra.Command {
 	var f fetchFlags
 	c := &cobra.Command{
-		Use:   "fetch (CODE | CONSENT | --all) [-o DIR] [--reason TEXT]",
+		Use:   "fetch [CODE | @FILE | - | CONSENT | --all] [-o DIR] [--reason TEXT]",
 		Short: "Open what was granted to you, and leave an entry that its owner sees",
 		Long: `Open what was granted to you. An entry with your reason goes onto the ledger first;
 then the keepers give the key, and the records are written below the folder, for you
@@ -36,25 +38,31 @@ address, finds the folder again when the name changes. manifest.json in it says 
 file is. What is there is left alone: a file that is another one gets a name of its own.
 The key is not kept: the next fetch asks again. What was fetched is named on stdout, one
 file a line; with --view that is said beside, and what they say follows in one picture,
-as carekey view shows it.`,
-		Example: "  carekey fetch 55aef0c0 --reason 'check-up on Monday' -o maria",
+as carekey view shows it.
+
+A CONSENT is named by the beginning of its id, as carekey inbox lists it; without any
+you are asked which. The fetch code that its giver may have sent says the same, and
+where the ledger is: of one that this wallet is not on it is shown what you would
+trust, and asked, as in carekey ledger join. @FILE is a file with a fetch code in it,
+text or the picture of a QR code; - is standard input.`,
+		Example: "  carekey fetch\n  carekey fetch 55aef0c0 --reason 'check-up on Monday' -o maria\n  carekey fetch carekey-fetch1ahf5mrsiydw76ex6jkypvylnu...",
 		Args:    cli.Takes(0, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if (len(args) == 0) != f.all {
+			if len(args) > 0 && f.all {
+				return usage("either one is named, or everything is meant with --all", "what there is: carekey inbox")
+			}
+			if len(args) == 0 && !f.all && !a.interactive() {
 				return usage("name a fetch code or a consent, or everything with --all", "what there is: carekey inbox")
 			}
-			// A code that was broken on its way comes as several arguments.
-			named := text.Code(strings.Join(args, ""))
-			var code *crypto.FetchCode
-			if notID := strings.Trim(strings.ToLower(named), "0123456789abcdef") != ""; len(named) > 64 || len(named) >= 20 && notID || crypto.IsFetchCode(named) {
-				c, err := crypto.ParseFetchCode(named)
-				if err != nil {
-					return err
-				}
-				code = &c
+			named, code, err := (handing{a}).toFetch(strings.Join(args, ""))
+			if err != nil {
+				return err
 			}
 			which := everywhere
 			if code != nil { // it names its ledger
+				if err := (ledgers{a}).follow(cmd.Context(), code); err != nil {
+					return err
+				}
 				which = func(p place) []place {
 					if at, ok := p.settings.Ledger(code.Ledger); ok && a.flags.ledger == "" {
 						return []place{p.on(at)}
@@ -77,6 +85,27 @@ as carekey view shows it.`,
 	return c
 }
 
+// toFetch reads what somebody names: a fetch code, or the id of a consent, and then
+// there is no code.
+func (a handing) toFetch(named string) (id string, code *crypto.FetchCode, err error) {
+	if named == "-" {
+		named = "@-"
+	}
+	said, is, err := a.read(named, aFetchCode)
+	if err != nil {
+		return "", nil, err
+	}
+	if is != "" && is != aFetchCode {
+		return "", nil, usage("this is "+is.String()+", and no fetch code", "a fetch code begins with carekey-fetch1; without one: carekey inbox")
+	}
+	id = text.Code(said)
+	if notID := strings.Trim(strings.ToLower(id), "0123456789abcdef") != ""; is == aFetchCode || len(id) > 64 || len(id) >= 20 && notID {
+		c, err := crypto.ParseFetchCode(id)
+		return id, &c, err
+	}
+	return id, nil, nil
+}
+
 type fetchedJSON struct {
 	wallet.ManifestFile
 	Sender wallet.ManifestSender `json:"sender"`
@@ -97,16 +126,22 @@ func (x *fetching) fetch(ctx context.Context, code *crypto.FetchCode, id string)
 	}
 	w := x.all[0].w
 	switch {
-	case x.flags.all:
+	case x.flags.all, id == "":
 		rs, _, err := collect(ctx, x.session, func(w *wallet.Wallet) ([]wallet.Received, error) { return w.Inbox().List(ctx) })
 		if err != nil {
 			if err := x.fail(ctx, err); err != nil {
 				return err
 			}
 		}
+		rs = slices.DeleteFunc(rs, func(r wallet.Received) bool { return r.Status != wallet.StatusActive })
+		if !x.flags.all && len(rs) > 0 {
+			if rs, err = x.choose(ctx, rs); err != nil {
+				return err
+			}
+		}
 		for _, o := range x.all {
 			for _, r := range rs {
-				if r.Status != wallet.StatusActive || r.Ledger != o.id() {
+				if r.Ledger != o.id() {
 					continue
 				}
 				if err := openID(o.w, r.Consent.String()); err != nil {
@@ -134,6 +169,25 @@ func (x *fetching) fetch(ctx context.Context, code *crypto.FetchCode, id string)
 		}
 	}
 	return x.end(ctx)
+}
+
+// choose asks which consents of the inbox are meant.
+func (x *fetching) choose(ctx context.Context, rs []wallet.Received) (chosen []wallet.Received, err error) {
+	at, err := x.session.choose(ctx, "What do you want to open? Its owner sees that you did.", list(rs, func(r wallet.Received) ui.Item {
+		what := titles(r.Records)
+		if r.Missing {
+			what = lost(r.Damaged)
+		}
+		seen := "never fetched"
+		if r.Fetched > 0 {
+			seen = "fetched " + day(r.LastFetched)
+		}
+		return ui.Item{Label: sender(r) + ": " + what, Detail: strings.Join([]string{r.Purpose.Word(), "until " + day(r.Until), seen}, ", ")}
+	}), true, "what to open", "a fetch code, a consent of carekey inbox, or --all")
+	for _, i := range at {
+		chosen = append(chosen, rs[i])
+	}
+	return chosen, err
 }
 
 // open opens one consent and saves its records. Only an interruption is returned;

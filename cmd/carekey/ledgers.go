@@ -9,7 +9,9 @@ import (
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
 )
@@ -218,7 +220,7 @@ func (a ledgers) put(ctx context.Context, p place, at locator, asDefault, asked 
 			return nil, errors.Join(err, at.forget(p.home))
 		}
 	}
-	k, err := a.keys(p).own()
+	k, err := a.keys(p).early(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -262,18 +264,65 @@ type joinedJSON struct {
 	Name    string            `json:"name"`
 }
 
+// errNoPlace: a fetch code is of a ledger that the wallet is not on, and does not say where
+// it is. code, its ledger
+const errNoPlace fault.Code = "foreign-code/no-place"
+
+// follow puts the wallet on the ledger of a fetch code, if it is on that one not yet and
+// none is named, after asking. Until then nobody there hears of it: who made the code may
+// be anybody.
+func (a ledgers) follow(ctx context.Context, code *crypto.FetchCode) error {
+	p, err := a.ownPlace()
+	if err != nil {
+		return err
+	}
+	if _, ok := p.settings.Ledger(code.Ledger); ok || a.flags.ledger != "" {
+		return nil
+	}
+	if code.Place == "" {
+		return errNoPlace.With("code", code.Ledger)
+	}
+	inv, err := node.ParsePlace(code.Place)
+	if err != nil {
+		return err
+	}
+	if inv.Ledger != code.Ledger {
+		return ledgerclient.ErrForeign.With("want", code.Ledger, "got", inv.Ledger)
+	}
+	at := locator{node: &inv}
+	question := "Trust this ledger?"
+	if !a.interactive() {
+		question = "is the ledger " + quoted(inv.Name) + " at " + at.shown() + " to be trusted? Your wallet is not on it"
+	}
+	rows := at.ledger(inv.Name, inv.Ledger, inv.Node)
+	preview := "The fetch code leads to a ledger that your wallet is not on. " + whoRuns + " Nobody was asked\nthere yet, and nobody signs a fetch code. Compare what is shown here with what the\nledger's operator says.\n\n" +
+		append(rows, at.trust("")...).Text("  ") + "\n" + ground{Properties: at.properties()}.says(eachOpening)
+	if err := a.confirm(ctx, preview, question, ""); err != nil {
+		return err
+	}
+	if a.key == nil { // the keyring is asked once for all that follows
+		if a.key, err = a.keys(p).read(ctx); err != nil {
+			return err
+		}
+	}
+	_, err = a.put(ctx, p, at, false, true)
+	return err
+}
+
+const whoRuns = "Whoever runs it keeps the order\nof entries, the encrypted records and the shares of keys."
+
+// ledger says which ledger is there.
+func (l locator) ledger(name string, id crypto.LedgerID, key [32]byte) cli.Rows {
+	return cli.Rows{{"name", cli.Clean(name)}, {"where", l.shown()}, {"ledger id", id.String()}, {"node key", hex.EncodeToString(key[:])}}
+}
+
 // previewJoin says what a person would trust with a ledger.
 func previewJoin(l *ledger, c *ledgerclient.Client, head ledgerclient.Head) string {
 	config := c.Config()
-	rows := append(cli.Rows{
-		{"name", cli.Clean(config.Name)},
-		{"where", l.at.shown()},
-		{"ledger id", c.ID().String()},
-		{"entries", fmt.Sprint(head.Size)},
-		{"node key", hex.EncodeToString(config.Nodes[0].Checkpoint[:])},
-	}, l.at.trust(l.program)...)
-	return "You are about to put your wallet on another ledger. Whoever runs it keeps the order\nof entries, the encrypted records and the shares of keys. Compare what is shown here\nwith what its operator says.\n\n" +
-		rows.Text("  ") + "\n" + ground{Properties: l.Ledger.Properties()}.says(eachOpening)
+	rows := l.at.ledger(config.Name, c.ID(), config.Nodes[0].Checkpoint)
+	rows.Add("entries", fmt.Sprint(head.Size))
+	return "You are about to put your wallet on another ledger. " + whoRuns + " Compare what is shown here\nwith what its operator says.\n\n" +
+		append(rows, l.at.trust(l.program)...).Text("  ") + "\n" + ground{Properties: l.Ledger.Properties()}.says(eachOpening)
 }
 
 func (a ledgers) leave(cmd *cobra.Command, named string) error {

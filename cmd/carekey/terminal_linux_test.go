@@ -246,7 +246,7 @@ func TestPersonAtTerminal(t *testing.T) {
 		if code := s.end(); code != answer.exit {
 			t.Errorf("grant answered with %q: exit %d", answer.key, code)
 		}
-		if code := strings.TrimSpace(s.stdout.String()); (answer.exit == 0) != (len(code) == 175+34) {
+		if code := strings.TrimSpace(s.stdout.String()); (answer.exit == 0) != (strings.HasPrefix(code, "carekey-fetch1") && len(code) == 14+178) {
 			t.Errorf("grant answered with %q: stdout %q", answer.key, code)
 		}
 	}
@@ -282,6 +282,26 @@ func TestPersonAtTerminal(t *testing.T) {
 		if code := s.end(); code != 0 {
 			t.Errorf("given %v: exit %d: %s", given, code, s.screen)
 		}
+	}
+
+	// Who names nothing is asked what of the inbox is meant; what strangers call themselves
+	// is said to be their word.
+	for _, answer := range []struct {
+		key  string
+		exit int
+	}{{"\x1b", cli.ExitInterrupted}, {" \r", 0}} {
+		s = sit(t, env, false, "clinic", "fetch", "--flat", "-o", filepath.Join(work, "got"), "--reason", "check-up")
+		s.until("Passphrase of your carekey wallet: ")
+		s.press("p\r")
+		s.until("What do you want to open")
+		s.until(`> .*Maria .says so; not verified.: scan`)
+		s.until("treatment, until 23 Nov")
+		s.until("esc: stop")
+		s.press(answer.key)
+		if code := s.end(); code != answer.exit || exists(filepath.Join(work, "got", "scan.bin")) != (answer.exit == 0) {
+			t.Errorf("fetch answered with %q: exit %d: %s", answer.key, code, s.screen)
+		}
+		os.RemoveAll(filepath.Join(work, "got"))
 	}
 
 	// Bytes that are no text are not for a terminal.
