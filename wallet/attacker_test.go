@@ -117,6 +117,7 @@ func TestAttackerWithTheDiskReadsNothing(t *testing.T) {
 		"title":        []byte("Quarterly lymphocyte counts"),
 		"file name":    []byte("Εξετάσεις αίματος.pdf"),
 		"contact":      []byte("Hildegard Oberwasser MD"),
+		"reference":    []byte("MRN-0048-CANARY"),
 		"category":     []byte("allergies"),
 		"date":         []byte("2009-07-14"),
 		"purpose":      []byte("PATRQT"),
@@ -133,6 +134,9 @@ func TestAttackerWithTheDiskReadsNothing(t *testing.T) {
 		secrets[who+"'s check words"] = []byte(strings.Join(words[:2], " "))
 	}
 	if _, _, err := patient.Contacts().Add(ctx, string(secrets["contact"]), clinic.Address().String()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := patient.Contacts().SetRef(ctx, string(secrets["contact"]), string(secrets["reference"])); err != nil {
 		t.Fatal(err)
 	}
 	put := func(text []byte) wallet.Source {

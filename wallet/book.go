@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -62,7 +63,9 @@ type book struct {
 	Profile string    `json:"profile,omitempty"` // the profile's name on this machine; not on the ledger
 	Facts   bookFacts `json:"facts"`
 
-	contacts []Contact // those that were not removed, by name: see show
+	contacts []Contact              // those that were not removed, by name: see show
+	byName   map[string]int         // their places, by the form in which names are compared
+	byPerson map[crypto.Address]int // the same by address; of several names a verified one
 }
 
 const bookVersion = 2
@@ -101,7 +104,26 @@ type contactFact struct {
 	Verified bool           `json:"verified"`
 	Removed  bool           `json:"removed"`
 	At       int64          `json:"at"`
-	Was      string         `json:"was,omitempty"` // the name that it had before settle first made another of it
+	Was      string         `json:"was,omitempty"` // the first name that it had, if it has another now: see unite
+	Ref      string         `json:"ref,omitempty"` // what the owner calls it elsewhere, such as a number of a patient; never sent
+}
+
+// UnmarshalJSON reads a fact; whose address it is was checked when it became one, and is
+// checked again where it comes from a ledger, see parsePage.
+func (c *contactFact) UnmarshalJSON(b []byte) error {
+	type plain contactFact
+	var read struct {
+		plain
+		Address string `json:"address"`
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(&read)
+	if err == nil {
+		*c = contactFact(read.plain)
+		c.Address, err = crypto.ReadAddress(read.Address)
+	}
+	return err
 }
 
 // ledgerFact is where a ledger of the wallet is, or that the wallet left it.
@@ -163,6 +185,12 @@ func parsePage(b []byte) (*bookPage, error) {
 				return nil, fmt.Errorf("name in the book is none")
 			}
 		}
+		if checked, err := checkRef(c.Ref); err != nil || checked != c.Ref {
+			return nil, fmt.Errorf("reference in the book is none")
+		}
+		if _, err := crypto.ParseAddress(c.Address.String()); err != nil {
+			return nil, err
+		}
 	}
 	return p, nil
 }
@@ -207,18 +235,39 @@ func compareLabels(a, b labelFact) int { return bytes.Compare(a.Part[:], b.Part[
 
 func compareRoles(a, b roleFact) int { return strings.Compare(a.Name, b.Name) }
 
-// set makes a fact of a contact, as of now.
-func (b *book) set(c contactFact, now time.Time) {
-	c.At = now.UnixMilli()
-	i, known := slices.BinarySearchFunc(b.Facts.Contacts, c, compareContacts)
-	if known {
-		have := &b.Facts.Contacts[i]
-		c.At, c.Was = max(c.At, have.At+1), have.Was
-		*have = c
-	} else {
-		b.Facts.Contacts = slices.Insert(b.Facts.Contacts, i, c)
+// set makes facts of contacts, as of now, or as newer than what is said of each under
+// whichever of its names.
+func (b *book) set(now time.Time, facts ...contactFact) {
+	newest := map[contactKey]int64{}
+	for i := range b.Facts.Contacts {
+		c := &b.Facts.Contacts[i]
+		newest[c.first()] = max(newest[c.first()], c.At)
 	}
+	for i := range facts {
+		c := &facts[i]
+		c.At = now.UnixMilli()
+		if at, known := slices.BinarySearchFunc(b.Facts.Contacts, *c, compareContacts); known {
+			have := &b.Facts.Contacts[at]
+			c.At, c.Was = max(c.At, have.At+1), cmp.Or(c.Was, have.Was)
+		}
+		if at, known := newest[c.first()]; known {
+			c.At = max(c.At, at+1)
+		}
+	}
+	slices.SortFunc(facts, compareContacts)
+	b.Facts.Contacts = mergeSorted(b.Facts.Contacts, facts, compareContacts, func(c contactFact) int64 { return c.At })
 	b.show()
+}
+
+// call returns the facts with which a contact gets another name, and is the same one.
+func (b *book) call(c Contact, name string) []contactFact {
+	old, now := factOf(c), factOf(c)
+	if at, known := slices.BinarySearchFunc(b.Facts.Contacts, old, compareContacts); known {
+		now.Was = b.Facts.Contacts[at].Was
+	}
+	now.Name, now.Was = name, cmp.Or(now.Was, c.Name)
+	old.remove(0)
+	return []contactFact{old, now}
 }
 
 // setLedger makes a fact of where a ledger is, or that the wallet left it, as of now. One
@@ -265,6 +314,9 @@ type contactKey struct {
 	address crypto.Address
 }
 
+// first is what all facts of one contact have in common, whatever it was called.
+func (c *contactFact) first() contactKey { return contactKey{cmp.Or(c.Was, c.Name), c.Address} }
+
 // newer tells which of two facts of one thing stands: the later one, or of two of
 // one time the one whose encoding is larger.
 func newer[T any](a, b T, at func(T) int64) T {
@@ -307,10 +359,18 @@ func mergeSorted[T any](a, b []T, compare func(T, T) int, at func(T) int64) []T 
 // show makes the contacts what the facts say.
 func (b *book) show() {
 	b.Facts.settle()
-	b.contacts = nil
+	b.contacts, b.byName, b.byPerson = nil, map[string]int{}, map[crypto.Address]int{}
 	for _, c := range b.Facts.Contacts {
-		if !c.Removed {
-			b.contacts = append(b.contacts, Contact{Name: c.Name, Address: c.Address, Verified: c.Verified})
+		if c.Removed {
+			continue
+		}
+		n := len(b.contacts)
+		b.contacts = append(b.contacts, Contact{Name: c.Name, Address: c.Address, Verified: c.Verified, Ref: c.Ref})
+		if _, ok := b.byName[text.Name(c.Name)]; !ok {
+			b.byName[text.Name(c.Name)] = n
+		}
+		if at, ok := b.byPerson[c.Address]; !ok || c.Verified && !b.contacts[at].Verified {
+			b.byPerson[c.Address] = n
 		}
 	}
 }
@@ -322,22 +382,24 @@ func (f *bookFacts) settle() {
 	}
 }
 
+// remove makes a tombstone of a fact.
+func (c *contactFact) remove(at int64) { c.Removed, c.Verified, c.Ref, c.At = true, false, "", at }
+
 // unite makes one contact of the names that one name of an address was made into.
 // Machines that had not heard of each other may have changed it under several: its
 // newest fact tells whether it is there, and under which name.
 func (f *bookFacts) unite() {
-	first := func(c *contactFact) contactKey { return contactKey{cmp.Or(c.Was, c.Name), c.Address} }
 	newest := map[contactKey]*contactFact{}
 	for i := range f.Contacts {
 		c := &f.Contacts[i]
-		if best := newest[first(c)]; best == nil || c.At > best.At || c.At == best.At && best.Removed && !c.Removed {
-			newest[first(c)] = c
+		if best := newest[c.first()]; best == nil || c.At > best.At || c.At == best.At && best.Removed && !c.Removed {
+			newest[c.first()] = c
 		}
 	}
 	for i := range f.Contacts {
 		c := &f.Contacts[i]
-		if best := newest[first(c)]; c != best && !c.Removed {
-			c.Removed, c.Verified, c.At = true, false, best.At
+		if best := newest[c.first()]; c != best && !c.Removed {
+			c.remove(best.At)
 		}
 	}
 }
@@ -383,7 +445,7 @@ func (f *bookFacts) rename() bool {
 				}
 			}
 			byName[c.Name] = []int{i}
-			old.Removed, old.Verified, old.At = true, false, c.At
+			old.remove(c.At)
 			renamed = append(renamed, c)
 		}
 	}
@@ -564,7 +626,24 @@ func (bk Book) readPage(ctx context.Context, t *view.Thread, m *payload.Metadata
 type Contact struct {
 	Name     string         `json:"name"`
 	Address  crypto.Address `json:"address"`
-	Verified bool           `json:"verified"` // the check words were compared with their owner
+	Verified bool           `json:"verified"`      // the check words were compared with their owner
+	Ref      string         `json:"ref,omitempty"` // the wallet owner's own reference, at most MaxRef bytes; never sent
+}
+
+// MaxRef is the most bytes of a reference of one's own to a contact.
+const MaxRef = 64
+
+// checkRef returns a reference as it is kept: like a name, but at most MaxRef bytes, and
+// it may be empty.
+func checkRef(ref string) (string, error) {
+	if text.Name(ref) == "" {
+		return "", nil
+	}
+	r, err := CheckName("ref", ref)
+	if err == nil && len(r) > MaxRef {
+		err = badInput("ref", ref, fmt.Sprintf("longer than %d bytes: ASCII takes one for a letter, other scripts two to four", MaxRef))
+	}
+	return r, err
 }
 
 // CheckName is [text.CheckName]. field names what it is in an [ErrInput].

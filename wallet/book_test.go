@@ -32,16 +32,18 @@ func newBooks(n int) (out []book) {
 }
 
 func (b *book) add(c Contact, now time.Time) {
-	b.set(contactFact{Name: c.Name, Address: c.Address}, now)
+	b.set(now, contactFact{Name: c.Name, Address: c.Address})
 }
 
 func (b *book) verify(c Contact, now time.Time) {
-	b.set(contactFact{Name: c.Name, Address: c.Address, Verified: true}, now)
+	b.set(now, contactFact{Name: c.Name, Address: c.Address, Verified: true})
 }
 
 func (b *book) remove(c Contact, now time.Time) {
-	b.set(contactFact{Name: c.Name, Address: c.Address, Removed: true}, now)
+	b.set(now, contactFact{Name: c.Name, Address: c.Address, Removed: true})
 }
+
+func (b *book) rename(c Contact, name string, now time.Time) { b.set(now, b.call(c, name)...) }
 
 // hear merges what another machine knows.
 func (b *book) hear(of *book) {
@@ -64,7 +66,18 @@ func TestBooksAreJoined(t *testing.T) {
 		for step := 0; step < 25; step++ {
 			clock = clock.Add(time.Duration(r.IntN(2)) * time.Millisecond)
 			b := &books[r.IntN(machines)]
-			switch r.IntN(5) {
+			switch r.IntN(7) {
+			case 5:
+				name := names[r.IntN(len(names))] + " renamed"
+				if _, taken := b.byName[name]; len(b.contacts) > 0 && !taken {
+					b.rename(b.contacts[r.IntN(len(b.contacts))], name, clock)
+				}
+			case 6:
+				if n := len(b.contacts); n > 0 {
+					c := b.contacts[r.IntN(n)]
+					c.Ref = []string{"", "MRN-1", "MRN-2"}[r.IntN(3)]
+					b.set(clock, factOf(c))
+				}
 			case 0, 1:
 				c := Contact{Name: names[r.IntN(len(names))], Address: addresses[r.IntN(len(addresses))]}
 				taken := false
@@ -197,6 +210,9 @@ func TestBookLastWordCounts(t *testing.T) {
 			case at >= 0 && r.IntN(2) == 0:
 				b.remove(b.contacts[at], clock)
 				there[a] = false
+			case at >= 0 && r.IntN(3) == 0:
+				b.rename(b.contacts[at], fmt.Sprintf("Dr %d", r.IntN(1000)), clock)
+				there[a] = true
 			case at >= 0 && !b.contacts[at].Verified:
 				b.verify(b.contacts[at], clock)
 				there[a] = true
@@ -226,6 +242,46 @@ func TestBookLastWordCounts(t *testing.T) {
 	}
 }
 
+// A contact that was renamed is the same one: it keeps what is known of it, and what another
+// machine does to it under its old name later is done to it. Its old name is free for others.
+func TestBookRenames(t *testing.T) {
+	a := someAddresses(2)
+	now := time.UnixMilli(1_800_000_000_000)
+	books := newBooks(2)
+	one, two := &books[0], &books[1]
+	one.set(now, contactFact{Name: "Dr Smith", Address: a[0], Verified: true, Ref: "MRN-1"})
+	two.hear(one)
+	one.rename(one.contacts[0], "Dr Jones", now.Add(time.Minute))
+	want := []Contact{{Name: "Dr Jones", Address: a[0], Verified: true, Ref: "MRN-1"}}
+	if !reflect.DeepEqual(one.contacts, want) {
+		t.Fatalf("%+v", one.contacts)
+	}
+	if two.hear(one); !reflect.DeepEqual(two.contacts, want) {
+		t.Errorf("on another machine: %+v", two.contacts)
+	}
+	one.add(Contact{Name: "Dr Smith", Address: a[1]}, now.Add(time.Hour))
+	if two.hear(one); len(two.contacts) != 2 || two.contacts[1].Address != a[1] {
+		t.Errorf("the old name of another person: %+v", two.contacts)
+	}
+	old := newBooks(1)[0] // has heard of the first name only
+	old.set(now, contactFact{Name: "Dr Smith", Address: a[0]})
+	old.remove(old.contacts[0], now.Add(2*time.Hour))
+	if one.hear(&old); len(one.contacts) != 1 || one.contacts[0].Address != a[1] {
+		t.Errorf("removed under its old name, later: %+v", one.contacts)
+	}
+	one.rename(one.contacts[0], "Dr Brown", now.Add(3*time.Hour))
+	one.rename(one.contacts[0], "Dr Smith", now.Add(3*time.Hour)) // and back, with a clock that stands
+	if len(one.contacts) != 1 || one.contacts[0].Name != "Dr Smith" {
+		t.Errorf("renamed and back: %+v", one.contacts)
+	}
+	one.rename(one.contacts[0], "Dr Brown", now)
+	one.remove(one.contacts[0], now)
+	one.add(Contact{Name: "Dr Smith", Address: a[1]}, now)
+	if len(one.contacts) != 1 || one.contacts[0].Name != "Dr Smith" {
+		t.Errorf("removed, and there again under its old name: %+v", one.contacts)
+	}
+}
+
 // Merging two books is commutative, associative and idempotent, whatever is in them.
 func TestBookMergeIsAJoin(t *testing.T) {
 	addresses := someAddresses(2)
@@ -238,7 +294,7 @@ func TestBookMergeIsAJoin(t *testing.T) {
 		for _, name := range names {
 			for _, a := range addresses {
 				if r.IntN(2) == 0 {
-					f.Contacts = append(f.Contacts, contactFact{Name: name, Address: a, Verified: r.IntN(2) == 0, Removed: r.IntN(2) == 0, At: at(), Was: []string{"", "A"}[r.IntN(2)]})
+					f.Contacts = append(f.Contacts, contactFact{Name: name, Address: a, Verified: r.IntN(2) == 0, Removed: r.IntN(2) == 0, At: at(), Was: []string{"", "A"}[r.IntN(2)], Ref: []string{"", "MRN-1"}[r.IntN(2)]})
 				}
 			}
 		}
@@ -296,8 +352,10 @@ func TestBookHasOneEncoding(t *testing.T) {
 		t.Fatal(err)
 	}
 	addr := entropy.Root().Identity().Address()
+	mixed := addr // the checksum is right, and S did not sign that V
+	mixed.View = someAddresses(1)[0].View
 	b := payload.Marshal(&bookPage{V: payload.Version, Ledger: crypto.LedgerID{1, 2, 3}, Seen: 17, bookFacts: bookFacts{Name: fact{"Maria", 1}, Checked: 2,
-		Contacts: []contactFact{{Name: "Dr Smith", Address: addr, Verified: true, At: 3}, {Name: "Zoë", Address: addr, Removed: true, At: 4}},
+		Contacts: []contactFact{{Name: "Dr Smith", Address: addr, Verified: true, At: 3, Was: "Dr S", Ref: "MRN-1"}, {Name: "Zoë", Address: addr, Removed: true, At: 4}},
 		Ledgers:  []ledgerFact{{ID: crypto.LedgerID{1, 2, 3}, At: "ledger", Changed: 5}}}})
 	if p, err := parsePage(b); err != nil || !bytes.Equal(payload.Marshal(p), b) || bytes.Contains(b, []byte("labels")) || bytes.Contains(b, []byte("roles")) {
 		t.Fatalf("does not survive: %v", err)
@@ -326,15 +384,18 @@ func TestBookHasOneEncoding(t *testing.T) {
 		}
 	}
 	for name, bad := range map[string][]byte{
-		"empty":          nil,
-		"a space":        append([]byte{' '}, b...),
-		"cut":            b[:len(b)-1],
-		"unknown field":  []byte(strings.Replace(string(b), `"ledger"`, `"x":0,"ledger"`, 1)),
-		"repeated field": []byte(strings.Replace(string(b), `{"v":`, `{"v":7,"v":`, 1)),
-		"newer version":  []byte(strings.Replace(string(b), `"v":2`, `"v":9`, 1)),
-		"other order":    []byte(strings.NewReplacer("Dr Smith", "Zoë", "Zoë", "Dr Smith").Replace(string(b))),
-		"name apart":     []byte(strings.Replace(string(b), "Zoë", "Zoe\u0308", 1)),
-		"no name":        []byte(strings.Replace(string(b), "Dr Smith", " Dr Smith", 1)),
+		"empty":           nil,
+		"a space":         append([]byte{' '}, b...),
+		"cut":             b[:len(b)-1],
+		"unknown field":   []byte(strings.Replace(string(b), `"ledger"`, `"x":0,"ledger"`, 1)),
+		"repeated field":  []byte(strings.Replace(string(b), `{"v":`, `{"v":7,"v":`, 1)),
+		"newer version":   []byte(strings.Replace(string(b), `"v":2`, `"v":9`, 1)),
+		"other order":     []byte(strings.NewReplacer("Dr Smith", "Zoë", "Zoë", "Dr Smith").Replace(string(b))),
+		"name apart":      []byte(strings.Replace(string(b), "Zoë", "Zoe\u0308", 1)),
+		"no reference":    []byte(strings.Replace(string(b), "MRN-1", "MRN-1 ", 1)),
+		"long reference":  []byte(strings.Replace(string(b), "MRN-1", strings.Repeat("é", 33), 1)),
+		"other's address": []byte(strings.Replace(string(b), addr.String(), mixed.String(), 1)),
+		"no name":         []byte(strings.Replace(string(b), "Dr Smith", " Dr Smith", 1)),
 	} {
 		if _, err := parsePage(bad); err == nil {
 			t.Errorf("%s: accepted", name)

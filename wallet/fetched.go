@@ -49,12 +49,13 @@ type Manifest struct {
 
 // ManifestSender is who gave the consents; Name is "" for a stranger, Says what the sender
 // calls himself, which nobody vouches for, and Verified tells whether the check words were
-// compared.
+// compared. Ref is the reader's own reference to the contact.
 type ManifestSender struct {
 	Name     string `json:"name"`
 	Says     string `json:"says"`
 	Address  string `json:"address"`
 	Verified bool   `json:"verified"`
+	Ref      string `json:"ref,omitempty"`
 }
 
 // ManifestFile is one record version, or parts of one. File is relative to the manifest's
@@ -275,7 +276,7 @@ func (f *Fetched) Note(ctx context.Context, o *Opening, files []string) (aside s
 		m = &Manifest{}
 	}
 	r := &o.Consent
-	m.V, m.Sender = manifestVersion, ManifestSender{r.From, r.Says, r.Address.String(), r.Verified}
+	m.V, m.Sender = manifestVersion, ManifestSender{r.From, r.Says, r.Address.String(), r.Verified, r.Ref}
 	for i, file := range files {
 		if file == "" {
 			continue

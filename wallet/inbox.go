@@ -24,6 +24,7 @@ type Received struct {
 	From        string      `json:"-"`    // the contact's name; "" for an unknown sender
 	Says        string      `json:"says"` // what the sender calls himself: his word, which nobody vouches for, and hostile; "" if he does not
 	Verified    bool        `json:"-"`    // the check words of the sender were compared
+	Ref         string      `json:"-"`    // of the contact
 	NotBefore   Hour        `json:"begins,omitzero"`
 	Fetched     int         `json:"-"` // accesses of one's own on the ledger
 	LastFetched Hour        `json:"lastFetched,omitzero"`
@@ -111,7 +112,7 @@ func (in Inbox) of(t *view.Thread) Received {
 		r.Says = t.Terms.Says
 	}
 	c := in.w.Contacts().known(r.Address)
-	r.From, r.Verified = c.Name, c.Verified
+	r.From, r.Verified, r.Ref = c.Name, c.Verified, c.Ref
 	return r
 }
 

@@ -12,17 +12,33 @@ import (
 )
 
 func newContact(a *app) *cobra.Command {
+	c := contacts{app: a, ref: new(string)}
 	add := &cobra.Command{
-		Use:     "add NAME ADDRESS",
-		Short:   "Keep an address under a name",
-		Example: `  carekey contact add 'Dr Smith' carekey1...`,
-		Args:    cli.Takes(2, -1),
-		RunE:    a.onWallet(keeps, contacts{a}.add),
+		Use:   "add NAME ADDRESS [--ref REF]",
+		Short: "Keep an address under a name",
+		Long: `Keep an address under a name, and with --ref a reference of your own, such as a number
+in your files. It is shown wherever the contact is, and told to nobody. The same name and
+address again with another --ref changes it; of a contact that is there, its name alone
+will do. --ref '' forgets it.`,
+		Example: `  carekey contact add 'Dr Smith' carekey1...
+  carekey contact add Maria --ref MRN-123`,
+		Args: cli.Takes(1, -1),
+		RunE: c.add,
+	}
+	add.Flags().StringVar(c.ref, "ref", "", "your own reference to the contact, at most 64 bytes: `REF` is never sent")
+	rename := &cobra.Command{
+		Use:   "rename NAME NEW",
+		Short: "Give a contact another name",
+		Long: `Give a contact another name. Its consents, given and received, are shown under that one
+from then on; check words that you compared stay compared. On other machines with your
+words it is renamed as soon as they look at the ledger.`,
+		Example: `  carekey contact rename 'Dr Smith' 'Dr Smith-Jones'`,
+		RunE:    a.onWallet(keeps, c.rename),
 	}
 	ls := &cobra.Command{
 		Use:   "list",
 		Short: "List your contacts",
-		RunE:  a.onWallet(looks, contacts{a}.list),
+		RunE:  a.onWallet(looks, c.list),
 	}
 	verify := &cobra.Command{
 		Use:   "verify NAME",
@@ -30,42 +46,79 @@ func newContact(a *app) *cobra.Command {
 		Long: `Show the eight check words of a contact's address. Let their owner read them to
 you, in person or over the phone: carekey address shows them there. If they are the
 same, nobody has put another address in between.`,
-		RunE: a.onWallet(keeps, contacts{a}.verify),
+		RunE: a.onWallet(keeps, c.verify),
 	}
 	remove := &cobra.Command{
 		Use:   "remove NAME",
 		Short: "Forget a name; consents given to it stay as they are",
-		RunE:  a.onWallet(keeps, contacts{a}.remove),
+		RunE:  a.onWallet(keeps, c.remove),
 	}
-	acceptClock(a, add, verify, remove)
-	return group("contact", "People you know by their addresses", add, ls, verify, remove)
+	acceptClock(a, add, rename, verify, remove)
+	return group("contact", "People you know by their addresses", add, ls, rename, verify, remove)
 }
 
 // contacts is what is done with people whose addresses are known.
-type contacts struct{ *app }
+type contacts struct {
+	*app
+	ref *string // flag of add
+}
 
-func (a contacts) add(ctx context.Context, w *wallet.Wallet, args []string) error {
-	c, lookalikes, err := w.Contacts().Add(ctx, args[0], strings.Join(args[1:], ""))
-	if err != nil {
-		return err
+func (a contacts) add(cmd *cobra.Command, args []string) error {
+	newRef := cmd.Flags().Changed("ref")
+	if len(args) == 1 && !newRef {
+		return usage("an address is missing", "it goes: "+cmd.UseLine())
 	}
-	a.say("%s is among your contacts.", c.Name)
-	for _, l := range lookalikes {
+	return a.withWallet(cmd, keeps, func(ctx context.Context, w *wallet.Wallet) (err error) {
+		added := wallet.AddedContact{Contact: wallet.Contact{Name: args[0]}}
+		if len(args) > 1 {
+			if added.Contact, added.Lookalikes, err = w.Contacts().Add(ctx, args[0], strings.Join(args[1:], "")); err != nil {
+				return err
+			}
+		}
+		if newRef {
+			if added.Contact, err = w.Contacts().SetRef(ctx, added.Name, *a.ref); err != nil {
+				return err
+			}
+		}
+		return a.added(w, added)
+	})
+}
+
+// added tells of a contact that was added, renamed or given a reference.
+func (a contacts) added(w *wallet.Wallet, c wallet.AddedContact) error {
+	a.say("%s is among your contacts.", referred(c.Contact))
+	a.alike(w, c)
+	if !c.Verified {
+		a.next("compare the check words by voice: carekey contact verify %s", cli.Quote(c.Name))
+	}
+	return a.result([]wallet.AddedContact{c})
+}
+
+// alike warns of contacts that could be taken for one.
+func (a contacts) alike(w *wallet.Wallet, c wallet.AddedContact) {
+	for _, l := range c.Lookalikes {
 		same := "looks much like this name"
 		if o, err := w.Contacts().Named(l); err == nil && o.Address == c.Address {
 			same = "has this address already"
 		}
 		a.say("warning: your contact %s %s. Are they the same person?", cli.Quote(l), same)
 	}
-	if !c.Verified {
-		a.next("compare the check words by voice: carekey contact verify %s", cli.Quote(c.Name))
-	}
-	return a.result([]newContactJSON{{c, lookalikes}})
 }
 
-type newContactJSON struct {
-	wallet.Contact
-	Lookalikes []string `json:"lookalikes,omitempty"` // names that could be taken for this one
+// referred is a contact's name with one's own reference to it.
+func referred(c wallet.Contact) string {
+	if c.Ref == "" {
+		return c.Name
+	}
+	return c.Name + " (" + c.Ref + ")"
+}
+
+func (a contacts) rename(ctx context.Context, w *wallet.Wallet, args []string) error {
+	c, err := w.Contacts().Rename(ctx, args[0], args[1])
+	if err != nil {
+		return err
+	}
+	return a.added(w, c)
 }
 
 func (a contacts) list(ctx context.Context, w *wallet.Wallet, _ []string) error {
@@ -77,13 +130,13 @@ func (a contacts) list(ctx context.Context, w *wallet.Wallet, _ []string) error 
 		a.say("You have no contacts.")
 		a.next("carekey contact add NAME ADDRESS")
 	}
-	t := &ui.Table{Columns: []ui.Column{ui.Title("name"), ui.Word("check words compared"), ui.Key("address")}}
+	t := &ui.Table{Columns: []ui.Column{ui.Title("name"), ui.Word("check words compared"), ui.Text("ref"), ui.Key("address")}}
 	for _, c := range cs {
 		verified := "no"
 		if c.Verified {
 			verified = "yes"
 		}
-		t.Add(c.Name, verified, c.Address.String()[:24]+"...")
+		t.Add(c.Name, verified, c.Ref, c.Address.String()[:24]+"...")
 	}
 	return errors.Join(a.table(t), a.result(list(cs, same)))
 }

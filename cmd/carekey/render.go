@@ -65,7 +65,7 @@ func consentOf(c wallet.Consent) consentJSON {
 // senderOf is who gave a consent: the name is "" for a stranger, the address if it is not
 // known.
 func senderOf(r wallet.Received) wallet.ManifestSender {
-	return wallet.ManifestSender{Name: r.From, Says: r.Says, Address: addressText(r.Address), Verified: r.Verified}
+	return wallet.ManifestSender{Name: r.From, Says: r.Says, Address: addressText(r.Address), Verified: r.Verified, Ref: r.Ref}
 }
 
 type receivedJSON struct {
@@ -134,9 +134,13 @@ func person(name string, a crypto.Address) string {
 	return "unknown " + a.String()[:16]
 }
 
-// sender is who gave a consent: a stranger is called what he calls himself, and that it is
-// his word is said beside it, however long that word is.
+// sender is who gave a consent, with one's own reference to that contact: a stranger is
+// called what he calls himself, and that it is his word is said beside it, however long
+// that word is.
 func sender(r wallet.Received) string {
+	if r.Ref != "" {
+		return person(r.From, r.Address) + " (" + r.Ref + ")"
+	}
 	says := strings.Join(strings.Fields(text.Name(cli.Clean(r.Says))), " ")
 	if r.From != "" || says == "" {
 		return person(r.From, r.Address)

@@ -33,7 +33,8 @@ var schemas = cli.Schemas{
 		"record tables import": cli.JSON[tableJSON](),
 		"record tables remove": cli.JSON[removedJSON](),
 
-		"contact add":    cli.JSON[[]newContactJSON](),
+		"contact add":    cli.JSON[[]wallet.AddedContact](),
+		"contact rename": cli.JSON[[]wallet.AddedContact](),
 		"contact list":   cli.JSON[[]wallet.Contact](),
 		"contact verify": cli.JSON[[]wallet.Contact](),
 		"contact remove": cli.JSON[[]wallet.Contact](),
