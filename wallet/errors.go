@@ -52,11 +52,11 @@ func (e *RefusedError) Coded() error {
 // What goes wrong, as codes: see package fault.
 const (
 	ErrWalletExists  fault.Code = "wallet-exists"
-	ErrNameTaken     fault.Code = "name-taken"            // it stands for another address
+	ErrNameTaken     fault.Code = "name-taken"            // it stands for another contact
 	ErrBuiltIn       fault.Code = "built-in"              // the name is that of something of the program's own, which stays. name
 	ErrExists        fault.Code = "exists"                // what should be made: "folder", for instance. what
 	ErrNoWallet      fault.Code = "no-wallet"             // in dir
-	ErrNotFound      fault.Code = "{noun}-not-found"      // noun; query, what the user typed; like, of a contact: one whose name looks like it
+	ErrNotFound      fault.Code = "{noun}-not-found"      // noun; query, what the user typed; like, what may have been meant, see Like
 	ErrAmbiguous     fault.Code = "ambiguous-id"          // a prefix fits several ids. query; matches, full ids, at most ten
 	ErrInput         fault.Code = "bad-{field}"           // a value that the user gave. field ("purpose", "until", "name" …), value, why
 	ErrEmpty         fault.Code = "nothing-selected/{of}" // a selection holds nothing. of: "record", or "part" if nothing of those that are meant may go

@@ -63,7 +63,11 @@ func (rs Roles) Named(name string) (OwnRole, error) {
 	if i := slices.IndexFunc(all, func(r OwnRole) bool { return sameName(r.Name, name) }); i >= 0 {
 		return all[i], nil
 	}
-	return OwnRole{}, ErrNotFound.With("noun", "role", "query", name)
+	var names []string
+	for _, r := range all {
+		names = append(names, r.Name)
+	}
+	return OwnRole{}, ErrNotFound.With("noun", "role", "query", name, "like", Like(name, names))
 }
 
 // Add keeps a role of the owner's own, from the text of its file. One of her own of the

@@ -134,7 +134,11 @@ func (ts Tables) Remove(ctx context.Context, name string) error {
 	return ts.change(ctx, func(f *tablesFile) error {
 		at := f.index(name)
 		if at < 0 {
-			return ErrNotFound.With("noun", "table", "query", name)
+			var names []string
+			for _, t := range f.Tables {
+				names = append(names, t.Name)
+			}
+			return ErrNotFound.With("noun", "table", "query", name, "like", Like(name, names))
 		}
 		f.Tables = slices.Delete(f.Tables, at, at+1)
 		return nil

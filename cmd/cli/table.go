@@ -91,6 +91,7 @@ func Usage(message, hint string) error { return ErrUsage.With("message", message
 //	{hint}            the hint for the cause
 //	[...]             is left out if a value in it is empty
 //
+// The value like, if there is one, is what may have been meant: the hint begins with it.
 // A message with {err} is about its cause: it holds whatever that is, also an interruption.
 type Words map[fault.Code]string
 
@@ -150,6 +151,9 @@ func (t *Table) Explain(err error) Failure {
 		}
 		if n := fault.Get[int](e, "exit"); n != 0 {
 			f.Exit = n
+		}
+		if like := fault.Get[string](e, "like"); like != "" {
+			f.Hint = strings.TrimSpace("did you mean " + Quote(Clean(like)) + "?\n" + f.Hint)
 		}
 		if then := t.Then[code]; then != nil {
 			f = then(e, f, cause)
