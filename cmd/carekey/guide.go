@@ -128,9 +128,6 @@ func columnsOf(width int) int {
 func plainGuide(text string, columns int) string {
 	var b strings.Builder
 	for block := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
-		if strings.HasPrefix(block, "<!--") {
-			continue
-		}
 		if b.Len() > 0 {
 			b.WriteByte('\n')
 		}

@@ -75,7 +75,7 @@ func TestGuidesArePlain(t *testing.T) {
 }
 
 func TestPlainGuide(t *testing.T) {
-	const text = "# For *one*\n\n<!-- not shown -->\n\nA **word**, `code`\nand a [file](x.md), [a page](http://x.y).\n\n- one two\n  three\n- four\n\n1. first\n2. second\n\n    $ typed  as it is\n\n| a | b |\n|---|---|\n| `k` | v w |\n| key | x |\n"
+	const text = "# For *one*\n\nA **word**, `code`\nand a [file](x.md), [a page](http://x.y).\n\n- one two\n  three\n- four\n\n1. first\n2. second\n\n    $ typed  as it is\n\n| a | b |\n|---|---|\n| `k` | v w |\n| key | x |\n"
 	const want = "FOR *ONE*\n\nA word, code and\na file, a page\n(http://x.y).\n\n- one two three\n- four\n\n1. first\n2. second\n\n  $ typed  as it is\n\n  k    v w\n  key  x\n"
 	if got := plainGuide(text, 16); got != want {
 		t.Errorf("%q\nnot\n%q", got, want)
