@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -139,6 +140,19 @@ func (w *Wallet) Name() string { return w.book.Facts.Name.Value }
 
 // Address is the wallet's own address.
 func (w *Wallet) Address() crypto.Address { return w.keys.identity().Address() }
+
+// Card is what the owner hands to others. place says where the ledger is, see
+// [crypto.Card]. An [ErrInput] says that the name does not fit.
+func (w *Wallet) Card(place string) (crypto.Card, error) {
+	name, err := CheckName("name", w.Name())
+	if err != nil {
+		return crypto.Card{}, err
+	}
+	if len(name) > math.MaxUint8 {
+		return crypto.Card{}, badInput("name", name, "is longer than the 255 bytes that fit on a card")
+	}
+	return crypto.NewCard(w.keys.identity(), name, place)
+}
 
 // Ledger tells which of its ledgers the wallet was opened with and what its
 // backend can do.
