@@ -27,6 +27,8 @@ func (w *Wallet) Grants() Grants { return Grants{w} }
 // GrantRequest says who may open what, why and until when.
 type GrantRequest struct {
 	To      string           // a contact's name
+	New     *Contact         // who is meant where To is empty: by a card, and nobody of the contacts
+	Here    bool             // who is meant says to be on this ledger
 	Records []string         // ids or their beginnings
 	All     bool             // every record there is now
 	Select  health.Selection // what of these; without Records and All, of every record there is now
@@ -43,6 +45,7 @@ type GrantRequest struct {
 // GrantPlan is a grant that was checked and can be shown before it is signed.
 type GrantPlan struct {
 	To        Contact
+	New       bool           // To is none of the contacts
 	Records   []RecordPlan   // of which something goes
 	Scope     *payload.Scope // what of those that do not go whole; nil if there are none
 	Purpose   payload.Purpose
@@ -61,8 +64,8 @@ type GrantPlan struct {
 
 // Warning is something that looks wrong in a plan and is for a person to judge.
 type Warning struct {
-	Kind   string // "unverified", "self", "long", "overlap", "empty"
-	Detail string // of "empty": a category of which there is nothing; of "overlap": a consent that gives these records already, the one that lasts longest
+	Kind   string // "unverified", "self", "long", "alike", "unseen", "overlap", "empty"
+	Detail string // of "empty": a category of which there is nothing; of "alike": a contact whose name looks like that of a new one; of "overlap": a consent that gives these records already, the one that lasts longest
 	// Of "overlap": what that consent is for, and when it ends.
 	Purpose payload.Purpose
 	Until   contract.Hour
@@ -81,11 +84,14 @@ func (gs Grants) Plan(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
 }
 
 func (gs Grants) plan(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
-	to, err := gs.w.Contacts().Named(r.To)
-	if err != nil {
+	var to Contact
+	var err error
+	if r.New != nil {
+		to = *r.New
+	} else if to, err = gs.w.Contacts().Named(r.To); err != nil {
 		return nil, err
 	}
-	p := &GrantPlan{To: to, Purpose: r.Purpose, NotBefore: r.NotBefore, Until: r.Until, NotAfter: r.NotAfter, Gate: gs.w.client.Ledger.Properties().Gate}
+	p := &GrantPlan{To: to, New: r.New != nil, Purpose: r.Purpose, NotBefore: r.NotBefore, Until: r.Until, NotAfter: r.NotAfter, Gate: gs.w.client.Ledger.Properties().Gate}
 	role, err := gs.role(r, p)
 	if err != nil {
 		return nil, err
@@ -122,6 +128,9 @@ func (gs Grants) plan(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
 		p.Scope.Beyond = beyond
 	}
 	p.Warnings = gs.warnings(p, now)
+	if !r.Here && !gs.seen(to.Address) {
+		p.Warnings = append(p.Warnings, Warning{Kind: "unseen"})
+	}
 	for _, k := range r.Select.Categories {
 		if !p.Has(k) {
 			p.Warnings = append(p.Warnings, Warning{Kind: "empty", Detail: string(k)})
@@ -209,6 +218,13 @@ func (gs Grants) warnings(p *GrantPlan, now contract.Hour) []Warning {
 	if p.Until-max(now, p.NotBefore) > longGrant {
 		out = append(out, Warning{Kind: "long"})
 	}
+	if p.New {
+		for _, other := range gs.w.book.contacts {
+			if Skeleton(other.Name) == Skeleton(p.To.Name) {
+				out = append(out, Warning{Kind: "alike", Detail: other.Name})
+			}
+		}
+	}
 	// Who was given a record has all of its parts. Who was given parts has not the record,
 	// and which they were does not follow from the consent's scope: labels may have changed.
 	want := map[versionOf]bool{}
@@ -234,6 +250,23 @@ func (gs Grants) warnings(p *GrantPlan, now contract.Hour) []Warning {
 		out = append(out, Warning{Kind: "overlap", Detail: longest.ID.String(), Purpose: longest.Terms.Purpose, Until: longest.Until()})
 	}
 	return out
+}
+
+// seen reports whether the owner of an address ever opened a consent of this wallet on the
+// ledger, or gave one to it. Consents that were received count once their terms were read.
+func (gs Grants) seen(a crypto.Address) bool {
+	of := func(t *view.Thread) bool { return t.Terms != nil && t.Terms.Peer == a }
+	for t := range gs.w.view.Of(view.Received) {
+		if of(t) {
+			return true
+		}
+	}
+	for t := range gs.w.view.Of(view.OwnGrant) {
+		if of(t) && t.LastAccess != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Give signs a plan, enters it on the ledger and hands the keepers their shares. The code

@@ -151,6 +151,33 @@ func (mv Moves) Run(ctx context.Context, to *Wallet, progress func(done, total i
 	return out, err
 }
 
+// Enter enters the records with these ids on the ledger of to as a move does, with what
+// versions are not there yet, and returns what they are called there. Nothing else moves.
+// progress is told how many bytes of a version were encrypted anew; nil is nobody.
+func (mv Moves) Enter(ctx context.Context, to *Wallet, ids []contract.ID, progress func(done int64)) (map[contract.ID]contract.ID, error) {
+	m, err := mv.begin(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	there := map[contract.ID]contract.ID{}
+	for _, r := range m.records {
+		if !slices.Contains(ids, r.id) {
+			continue
+		}
+		for _, v := range m.todo(r) {
+			if err := m.version(ctx, r, v, progress); err != nil {
+				return there, err
+			}
+		}
+		for _, v := range r.versions {
+			if at, ok := m.at(r.id, v.Version); ok {
+				there[r.id] = at.ID
+			}
+		}
+	}
+	return there, nil
+}
+
 // move is one move under way.
 type move struct {
 	from, to *Wallet

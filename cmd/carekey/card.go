@@ -10,6 +10,8 @@ import (
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/cmd/qr"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
+	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
 )
@@ -89,6 +91,50 @@ func (a cards) show(o *opened, f cardFlags) error {
 		j.Ledger = o.id()
 	}
 	return a.result(j)
+}
+
+// meant is the contact that a card is about, under that name or the one on the card, and
+// whether there is one with its address already.
+func (a cards) meant(w *wallet.Wallet, c crypto.Card, name string) (to wallet.Contact, known bool, err error) {
+	if c.Address == w.Address() {
+		return to, false, usage("this is your own card", "hand it to others; what you need is theirs: "+theirs+"card")
+	}
+	if name == "" {
+		for _, o := range w.Contacts().List() {
+			if o.Address == c.Address && (!known || o.Verified && !to.Verified) {
+				to, known = o, true
+			}
+		}
+		if known {
+			return to, true, nil
+		}
+		if o, err := w.Contacts().Named(c.Name); err == nil {
+			return to, false, errNameOnCard.With("name", o.Name, "other", c.Name+" 2")
+		}
+		name = c.Name
+	}
+	return wallet.Contact{Name: name, Address: c.Address}, false, nil
+}
+
+// errNameOnCard: the name on a card is that of a contact with another address. name, other:
+// one that may be free
+const errNameOnCard fault.Code = "name-taken/card"
+
+// join puts the wallet in a place on the ledger of a card, if it is on it not yet, after the
+// question of ledger join, and returns the place with it. Where a ledger that it is on is
+// looked for, no card changes.
+func (a cards) join(ctx context.Context, p place, c crypto.Card, inv *node.Invitation) (place, error) {
+	if inv == nil {
+		return p, nil
+	}
+	if _, ok := p.settings.Ledger(inv.Ledger); ok {
+		return p, nil
+	}
+	a.say("This is the card of %s, who uses a ledger that your wallet is not on.\nCheck words: %s", cli.Clean(c.Name), checkWords(c.Address))
+	if _, err := (ledgers{a.app}).put(ctx, p, locator{node: inv}, false, false); err != nil {
+		return p, err
+	}
+	return a.ownPlace()
 }
 
 type cardJSON struct {

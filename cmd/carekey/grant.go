@@ -20,18 +20,19 @@ import (
 func newGrant(a *app) *cobra.Command {
 	g := &grants{app: a}
 	c := &cobra.Command{
-		Use:   "grant --to NAME (--role ROLE | --category C... | --record ID... | --all) (--for 30d | --until DATE)",
+		Use:   "grant --to (NAME | CARD | @FILE) (--role ROLE | --category C... | --record ID... | --all) (--for 30d | --until DATE)",
 		Short: "Let somebody open records of yours, or parts of them, until a day that you choose",
 		Long: "Show what a consent would mean, ask, and give it. What is printed on stdout is the\nfetch code: it tells the recipient where to look, is not secret, and opens nothing by\n" +
-			"itself. What is given is what there is now.\n\n" + whatGoes +
+			"itself. What is given is what there is now.\n\n" +
+			"--to takes a contact's name, or a card as somebody handed it to you (@FILE reads it from\na text or a PNG of its QR code): who has no name here yet becomes a contact, and the\nledger of the card is used, where your records are entered if they are not there; both\nis asked before.\n\n" + whatGoes +
 			"\nCATEGORIES\n" + categoryHelp() + "\nPURPOSES, and the codes that HL7 gives them, which will do too\n" + purposeHelp() +
 			"\nDATES\n  --for takes hours, days and weeks: 12h, 30d, 6w. --until D ends with that day, --from D\n  begins with it, in your own time zone; days and weeks end with a day too. Ends are full\n" +
 			"  hours of UTC. The ledger shows everybody the next midnight UTC instead, so that it\n  tells nothing of your time zone and of when you signed: keepers hold to that one, the\n  recipient's carekey to the end that you chose. Hours are the same on both.",
 		Example: "  carekey grant --to 'Dr Smith' --category labs --category allergies --for 30d\n  carekey grant --to 'Ward 3' --role nurse --dated 2024.. --for 7d",
-		RunE:    a.onWallet(writes, g.grant),
+		RunE:    g.run,
 	}
 	s := c.Flags()
-	s.StringVar(&g.to, "to", "", "the contact's `NAME`")
+	s.StringVar(&g.to, "to", "", "whom: a contact's `NAME`, or a card (CARD or @FILE), which becomes a contact")
 	s.StringVar(&g.role, "role", "", "what a `ROLE` gets: carekey role list")
 	s.StringSliceVar(&g.records, "record", nil, "a record's `ID`, or its first 6 characters or more")
 	s.StringSliceVar(&g.categories, "category", nil, "what is of `CATEGORY`")
@@ -59,6 +60,8 @@ func newGrant(a *app) *cobra.Command {
 // grants is the giving of a consent: its questions and its words.
 type grants struct {
 	*app
+	card                               *crypto.Card // who is meant, in place of a name
+	here                               bool         // the card says to be on the ledger that is used
 	to, role                           string
 	records, categories, with, without []string
 	all, whole, beyond, list           bool
@@ -100,8 +103,66 @@ func purposeHelp() string {
 	return b.String()
 }
 
-func (a *grants) grant(ctx context.Context, w *wallet.Wallet, _ []string) error {
-	r, err := a.request(ctx, w)
+// run finds out who is meant, and on which ledger that is.
+func (a *grants) run(cmd *cobra.Command, _ []string) error {
+	said, is, err := handing{a.app}.read(a.to, aCard)
+	switch {
+	case err != nil:
+		return err
+	case is == aCard:
+		return a.toCard(cmd, said)
+	case is != "":
+		return usage("--to takes a name or a card, and this is "+is.String(), "an address is kept under a name first: carekey contact add NAME ADDRESS")
+	}
+	return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return a.grant(ctx, w, nil) })
+}
+
+// toCard gives a consent to whoever handed over a card, on the ledger that it names, unless
+// another was named; a wallet that is not on that one is put there, after asking.
+func (a *grants) toCard(cmd *cobra.Command, said string) error {
+	card, inv, err := parseCard(said)
+	if err != nil {
+		return err
+	}
+	p, err := a.ownPlace()
+	if err != nil {
+		return err
+	}
+	which := alone
+	if inv != nil && !p.given {
+		if p, err = (cards{a.app}).join(cmd.Context(), p, card, inv); err != nil {
+			return err
+		}
+		if at, _ := p.settings.Ledger(inv.Ledger); at.ID != p.id {
+			which = func(p place) []place { return []place{p.on(at), p} }
+		}
+	}
+	a.card, a.to = &card, ""
+	return a.withLedgers(cmd, writes|keeps, which, func(ctx context.Context, s *session) error {
+		w := s.all[0].w
+		id, _ := w.Ledger()
+		a.here = inv != nil && inv.Ledger == id
+		switch {
+		case inv != nil && !a.here && !p.given:
+			return s.closed // the one that was meant cannot be opened
+		case len(s.all) == 1:
+			return a.grant(ctx, w, nil)
+		}
+		return a.grant(ctx, w, s.all[1].w)
+	})
+}
+
+// grant gives a consent on the ledger of w. Records that are on that of from alone are
+// entered there first, after asking; from may be nil.
+func (a *grants) grant(ctx context.Context, w, from *wallet.Wallet) error {
+	at := w
+	if from != nil {
+		at = from
+	}
+	r, err := a.request(ctx, at)
+	if err == nil && from != nil {
+		r, w, err = a.enter(ctx, w, from, r)
+	}
 	if err != nil {
 		return err
 	}
@@ -119,6 +180,11 @@ func (a *grants) grant(ctx context.Context, w *wallet.Wallet, _ []string) error 
 	if err := a.confirm(ctx, previewGrant(plan, &role.Role, groundOf(w)), "Give this consent?", "", sections(plan, nil, cli.Prose(a.err))); err != nil {
 		return err
 	}
+	if plan.New {
+		if _, _, err := w.Contacts().Add(ctx, plan.To.Name, plan.To.Address.String()); err != nil {
+			return err
+		}
+	}
 	c, code, err := w.Grants().Give(ctx, plan)
 	if err != nil && !errors.Is(err, wallet.ErrPending) {
 		return err
@@ -127,6 +193,50 @@ func (a *grants) grant(ctx context.Context, w *wallet.Wallet, _ []string) error 
 		return perr
 	}
 	return err // the code holds all the same
+}
+
+// enter enters records that are meant on the ledger of w, where they are on that of from
+// and not there, after asking. It returns the request and the wallet to give it with.
+func (a *grants) enter(ctx context.Context, w, from *wallet.Wallet, r wallet.GrantRequest) (wallet.GrantRequest, *wallet.Wallet, error) {
+	plan, err := from.Grants().Plan(ctx, r)
+	if errors.Is(err, wallet.ErrNotFound) || errors.Is(err, wallet.ErrEmpty) {
+		return r, w, nil // nothing that is meant is there
+	}
+	if err != nil {
+		return r, w, err
+	}
+	if a.list { // nothing is given, and nothing is entered
+		return r, from, nil
+	}
+	move, err := from.Moves().Plan(ctx, w)
+	if err != nil {
+		return r, w, err
+	}
+	ids := list(plan.Records, func(p wallet.RecordPlan) contract.ID { return p.ID })
+	missing := slices.DeleteFunc(move.Records, func(r wallet.Record) bool { return !slices.Contains(ids, r.ID) })
+	if len(missing) > 0 {
+		there := cli.Clean(w.LedgerName())
+		rows := cli.Rows{
+			{"from", cli.Clean(from.LedgerName())},
+			{"to", there + ", the ledger of " + cli.Clean(plan.To.Name)},
+			{"records", strings.Join(list(missing, func(r wallet.Record) string { return cli.Clean(r.Title) + "  " + short(r.ID) }), "\n")},
+		}
+		preview := "These records are not on the ledger where " + cli.Clean(plan.To.Name) + " can open them. They would be\nencrypted anew for you alone and entered there, and stay where they are too.\n\n" + rows.Text("  ")
+		if err := a.confirm(ctx, preview, "Enter them there?", ""); err != nil {
+			return r, w, err
+		}
+	}
+	there, err := from.Moves().Enter(ctx, w, ids, nil)
+	if err != nil {
+		return r, w, err
+	}
+	if len(r.Records) > 0 {
+		r.Records = nil
+		for _, id := range ids {
+			r.Records = append(r.Records, there[id].String())
+		}
+	}
+	return r, w, nil
 }
 
 // plan makes the plan of a request. A person is asked what is to become of what carekey
@@ -221,7 +331,17 @@ func (a *grants) request(ctx context.Context, w *wallet.Wallet) (wallet.GrantReq
 	if a.length != "" && a.until != "" {
 		return r, usage("--for and --until both say when it ends", "use one of them")
 	}
-	if r.To == "" {
+	if a.card != nil {
+		to, known, err := cards{a.app}.meant(w, *a.card, "")
+		if err != nil {
+			return r, err
+		}
+		if r.Here = a.here; known {
+			r.To = to.Name
+		} else {
+			r.New = &to
+		}
+	} else if r.To == "" {
 		if r.To, err = a.chooseContact(ctx, w); err != nil {
 			return r, err
 		}

@@ -123,7 +123,9 @@ func previewGrant(p *wallet.GrantPlan, role *health.Role, g ground) (text string
 func preview(p *wallet.GrantPlan, role *health.Role, g ground, records, lines int) string {
 	name := cli.Clean(p.To.Name)
 	verified := ", check words compared:"
-	if !p.To.Verified {
+	if p.New {
+		verified = ", by a card, becomes a contact; NOT VERIFIED, check words not compared:"
+	} else if !p.To.Verified {
 		verified = ", NOT VERIFIED, check words not compared yet:"
 	}
 	rows := cli.Rows{{"who", cli.Wrap(name+verified, 66) + "\n" + checkWords(p.To.Address)}}

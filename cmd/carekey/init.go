@@ -28,16 +28,19 @@ type initFlags struct {
 func newInit(a *app) *cobra.Command {
 	var f initFlags
 	c := &cobra.Command{
-		Use:   "init [--name NAME] [--ledger DIR [--new-ledger]] [--words-file FILE]",
+		Use:   "init [--name NAME] [--ledger (INVITATION | CARD | @FILE | DIR [--new-ledger])] [--words-file FILE]",
 		Short: "Make a wallet",
 		Long: `Make a wallet: a new key for your keyring, and the 24 words that bring it back.
 
 The words are shown once, on a screen of their own, or written to a new file that
 only you can read; never both. The wallet stays on the ledger that it is made with.
-Without --ledger that is the folder "ledger" in the home, made if it is not there. One
+--ledger takes the card of somebody who uses it, an invitation to its node, @FILE with
+either (a text, or a PNG of its QR code), or a folder. Without it you are asked, and
+where nobody can be it is the folder "ledger" in the home, made if it is not there. One
 whose order a program keeps is named with who keeps the rest, as in
 --ledger 'foo:anything DIR' or 'foo:anything INVITATION': see carekey ledger join.`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return making{a}.init(cmd.Context(), f) },
+		Example: "  carekey init --name Maria --ledger @card.png\n  carekey init --name Maria --ledger /srv/health --new-ledger --words-file words.txt",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return making{a}.init(cmd.Context(), f) },
 	}
 	f.add(c)
 	return c
@@ -80,6 +83,11 @@ func (a making) init(ctx context.Context, f initFlags) error {
 	}
 	if f.wordsFile == "" && !a.interactive() {
 		return errNeed.With("what", "where the 24 words go", "flag", "--words-file FILE")
+	}
+	if _, err := os.Lstat(p.at.dir); !p.given && !f.newLedger && a.interactive() && errors.Is(err, fs.ErrNotExist) {
+		if p.at, p.given, err = a.askLedger(ctx, p.at); err != nil {
+			return err
+		}
 	}
 	w, l, err := a.make(ctx, p, f, kind)
 	if err != nil {
@@ -168,6 +176,40 @@ func (a making) askName(ctx context.Context, name string) (string, error) {
 			return name, nil
 		}
 		a.say("%s.", sentence(explain(err).Message))
+	}
+}
+
+// askLedger asks where the ledger is; here is the folder on this computer. given reports
+// whether another one was named.
+func (a making) askLedger(ctx context.Context, here locator) (at locator, given bool, err error) {
+	places := []ui.Item{
+		{Label: "a ledger that others use too", Detail: "I have a card, or an invitation to it"},
+		{Label: "this computer", Detail: "a new one, in " + here.dir},
+	}
+	chosen, err := a.choose(ctx, "Where is the ledger that keeps your consents?", places, false, "which ledger", "--ledger LEDGER")
+	if err != nil || chosen[0] == 1 {
+		return here, false, err
+	}
+	for {
+		line, err := ui.Line(ctx, a.in, a.err, "The card or invitation, pasted, or its file as @FILE:")
+		if err != nil {
+			return here, false, err
+		}
+		said, is, err := handing{a.app}.read(line, aCard, anInvitation)
+		if err == nil && is != aCard && is != anInvitation {
+			err = usage("that is neither a card nor an invitation", "a card begins with carekey-card1, an invitation with carekey-node1, a file's name with @")
+		}
+		if err == nil {
+			said, err = handing{a.app}.ledger(said)
+		}
+		if err == nil {
+			at, err = named(said)
+		}
+		if err == nil {
+			return at, true, nil
+		}
+		f := explain(err)
+		a.say("%s.\n%s", sentence(f.Message), f.Hint)
 	}
 }
 

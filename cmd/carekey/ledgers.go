@@ -24,11 +24,12 @@ func (a ledgers) newJoin() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "join (INVITATION | CARD | @FILE | DIR | ORDER --store (INVITATION | DIR)) [--default]",
 		Short: "Put this wallet on another ledger, after showing what you would trust",
-		Long: `Put this wallet on another ledger: the one in a folder, or that of a node whose
-operator gave you an invitation, or which somebody's card says. @FILE reads either from
-a text or a PNG of its QR code, @- from standard input. Your key and address stay the same, and so do your
-contacts; records and consents are on one ledger each. To take them along: carekey
-ledger move. Joining again changes where the ledger is looked for.
+		Long: `Put this wallet on another ledger: the one in a folder, that of a node whose operator
+gave you an invitation, or the one that somebody's card names. @FILE reads a card or an
+invitation from a text or from a PNG of its QR code, @- from standard input. Your key and
+address stay the same, and so do your contacts; records and consents are on one ledger
+each. To take them along: carekey ledger move. Joining again changes where the ledger is
+looked for.
 
 A ledger's order may be kept by a program: for foo:anything by carekey-ledger-foo in
 PATH. Your wallet can use it directly, with --store for who keeps the rest: a node

@@ -56,6 +56,7 @@ func tools(bin string) func(cond string) (bool, error) {
 		"stock-age":     sync.OnceValue(func() error { return buildAge(bin) }),
 		"node-packages": nodePackages,
 		"small-disk":    sync.OnceValue(canMount),
+		"zbar":          func() error { _, err := exec.LookPath("zbarimg"); return err },
 		"python3":       func() error { _, err := exec.LookPath("python3"); return err },
 		"strace": func() error {
 			return exec.Command("strace", "-f", "-qq", "-o", os.DevNull, "-e", "trace=none", "true").Run()
