@@ -122,12 +122,16 @@ func previewGrant(p *wallet.GrantPlan, role *health.Role, g ground) (text string
 
 func preview(p *wallet.GrantPlan, role *health.Role, g ground, records, lines int) string {
 	name := cli.Clean(p.To.Name)
-	verified := ", check words compared:"
+	verified := ", check words compared"
 	if p.New {
-		verified = ", by a card, becomes a contact; NOT VERIFIED, check words not compared:"
+		verified = ", by a card, becomes a contact; NOT VERIFIED, check words not compared"
 	} else if !p.To.Verified {
-		verified = ", NOT VERIFIED, check words not compared yet:"
+		verified = ", NOT VERIFIED, check words not compared yet"
 	}
+	if slices.ContainsFunc(p.Warnings, func(w wallet.Warning) bool { return w.Kind == "unseen" }) {
+		verified += ", never seen on this ledger"
+	}
+	verified += ":"
 	rows := cli.Rows{{"who", cli.Wrap(name+verified, 66) + "\n" + checkWords(p.To.Address)}}
 	if role.Name != "" {
 		rows.Add("role", inLines(roleText(role, p), lines))

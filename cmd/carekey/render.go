@@ -332,8 +332,8 @@ func warningText(w wallet.Warning, name string) string {
 		return "compare the check words by voice first: carekey contact verify " + cli.Quote(name)
 	case "self":
 		return "this is your own address"
-	case "unseen":
-		return "nothing of " + name + " was ever seen on this ledger: can it be opened there?"
+	case "unseen": // is said of who it is
+		return ""
 	case "alike":
 		return "your contact " + cli.Quote(cli.Clean(w.Detail)) + " looks much like this name, and has another address"
 	case "long":
