@@ -14,13 +14,18 @@ import (
 func newContact(a *app) *cobra.Command {
 	c := contacts{app: a, ref: new(string)}
 	add := &cobra.Command{
-		Use:   "add NAME ADDRESS [--ref REF]",
-		Short: "Keep an address under a name",
-		Long: `Keep an address under a name, and with --ref a reference of your own, such as a number
+		Use:   "add ([NAME] (CARD | @FILE) | NAME ADDRESS) [--ref REF]",
+		Short: "Keep the address of a card, or one that you were told, under a name",
+		Long: `Keep the address of a card under the name on it, or another one; @FILE reads the card from
+a text or from a PNG of its QR code, @- from standard input. A ledger that it names, and
+that your wallet is not on, is shown, and joined if you trust it.
+
+Or keep an address under a name, and with --ref a reference of your own, such as a number
 in your files. It is shown wherever the contact is, and told to nobody. The same name and
 address again with another --ref changes it; of a contact that is there, its name alone
 will do. --ref '' forgets it.`,
-		Example: `  carekey contact add 'Dr Smith' carekey1...
+		Example: `  carekey contact add @card.png
+  carekey contact add 'Dr Smith' carekey1...
   carekey contact add Maria --ref MRN-123`,
 		Args: cli.Takes(1, -1),
 		RunE: c.add,
@@ -65,6 +70,20 @@ type contacts struct {
 
 func (a contacts) add(cmd *cobra.Command, args []string) error {
 	newRef := cmd.Flags().Changed("ref")
+	last := args[len(args)-1]
+	said, is, err := handing{a.app}.read(last, aCard, anAddress)
+	switch file := said != last; {
+	case err != nil:
+		return err
+	case is == aCard && len(args) <= 2:
+		return a.addCard(cmd, args[:len(args)-1], said)
+	case is == anAddress && len(args) == 1, file && len(args) != 2:
+		return usage("an address has no name", "give it one: carekey contact add NAME ADDRESS")
+	case is == anInvitation || is == aFetchCode:
+		return usage("this is "+is.String()+", and no card or address", "an invitation is for carekey ledger join, a fetch code for carekey fetch")
+	case file:
+		args[1] = said
+	}
 	if len(args) == 1 && !newRef {
 		return usage("an address is missing", "it goes: "+cmd.UseLine())
 	}
@@ -81,6 +100,38 @@ func (a contacts) add(cmd *cobra.Command, args []string) error {
 			}
 		}
 		return a.added(w, added)
+	})
+}
+
+// addCard keeps the address of a card, under a name if one is given.
+func (a contacts) addCard(cmd *cobra.Command, name []string, said string) error {
+	card, inv, err := parseCard(said)
+	if err != nil {
+		return err
+	}
+	return a.withWallet(cmd, keeps, func(ctx context.Context, w *wallet.Wallet) error {
+		to, _, err := cards{a.app}.meant(w, card, strings.Join(name, ""))
+		if err != nil {
+			return err
+		}
+		p, err := a.ownPlace()
+		if err != nil {
+			return err
+		}
+		if _, err := (cards{a.app}).join(ctx, p, card, inv); err != nil {
+			return err
+		}
+		var c wallet.AddedContact
+		if c.Contact, c.Lookalikes, err = w.Contacts().Add(ctx, to.Name, card.Address.String()); err != nil {
+			return err
+		}
+		if cmd.Flags().Changed("ref") {
+			if c.Contact, err = w.Contacts().SetRef(ctx, c.Name, *a.ref); err != nil {
+				return err
+			}
+		}
+		a.say("The check words of the card: %s", checkWords(card.Address))
+		return a.added(w, c)
 	})
 }
 

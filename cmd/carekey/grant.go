@@ -130,8 +130,16 @@ func (a *grants) toCard(cmd *cobra.Command, said string) error {
 	}
 	which := alone
 	if inv != nil && !p.given {
-		if p, err = (cards{a.app}).join(cmd.Context(), p, card, inv); err != nil {
-			return err
+		if _, ok := p.settings.Ledger(inv.Ledger); !ok {
+			err := a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) (err error) {
+				if _, _, err = (cards{a.app}).meant(w, card, ""); err == nil { // before a ledger is joined for nothing
+					p, err = cards{a.app}.join(ctx, p, card, inv)
+				}
+				return err
+			})
+			if err != nil {
+				return err
+			}
 		}
 		if at, _ := p.settings.Ledger(inv.Ledger); at.ID != p.id {
 			which = func(p place) []place { return []place{p.on(at), p} }

@@ -16,6 +16,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/node"
+	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // handedThings are one of each kind, and a second card.
@@ -191,4 +192,24 @@ func FuzzFindTokens(f *testing.F) {
 			}
 		}
 	})
+}
+
+// forgeCard: forgecard FILE OUT name VALUE (or place VALUE) changes a card without its owner;
+// forgecard FILE OUT sign URL is one that somebody else signs, for the same ledger at URL.
+func forgeCard(ts *testscript.TestScript, neg bool, args []string) {
+	said, _, err := handing{newApp()}.read("@"+ts.MkAbs(args[0]), aCard)
+	ts.Check(err)
+	c, inv, err := parseCard(said)
+	ts.Check(err)
+	switch args[2] {
+	case "name":
+		c.Name = args[3]
+	case "place":
+		c.Place = args[3]
+	default:
+		inv.URLs = []string{args[3]}
+		c, err = crypto.NewCard(crypto.NewEntropy().Root().Identity(), "Mallory", inv.Place())
+		ts.Check(err)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(c.String()+"\n"), 0o600))
 }
