@@ -16,7 +16,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newCard(a *app) *cobra.Command {
+// newShow is the command that hands out one's own.
+func (a cards) newShow() *cobra.Command {
 	var f cardFlags
 	c := &cobra.Command{
 		Use:   "card [-o FILE]",
@@ -35,7 +36,7 @@ with it a card is secret and the node can tell what comes by it: who joins witho
 can read and fetch, and asks the operator for a token. --with-token puts it in.`,
 		Example: "  carekey card -o card.png\n\n  what others do with it:\n  " + theirs + "init --ledger @card.png          a new wallet, on your ledger\n  " + theirs + "grant --to @card.png --all --for 30d\n  " + theirs + "contact add @card.png",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withLedgers(cmd, looks, alone, func(ctx context.Context, s *session) error { return cards{a}.show(s.all[0], f) })
+			return a.withLedgers(cmd, looks, alone, func(ctx context.Context, s *session) error { return a.show(s.all[0], f) })
 		},
 	}
 	c.Flags().StringVarP(&f.file, "output", "o", "", "write it to a new `FILE`: as text for paper, or as a picture if it ends in .png")

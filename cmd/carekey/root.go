@@ -66,7 +66,7 @@ func newRoot(a *app) *cobra.Command {
 	root.SetHelpCommand(help)
 	add("patient", newRecord(a), newContact(a), newRole(a), newGrant(a), newRevoke(a), newConsent(a), newBatch(a), newAudit(a), newView(a))
 	add("recipient", newInbox(a), newFetch(a))
-	add("wallet", newInit(a), newRestore(a), newStatus(a), newSync(a), newAddress(a), newCard(a), newKeyring(a), newWords(a),
+	add("wallet", newInit(a), newRestore(a), newStatus(a), newSync(a), newAddress(a), cards{a}.newShow(), newKeyring(a), newWords(a),
 		newBackup(a), newProfile(a), newLedger(a), newAge(a), newDoctor(a), newTry(a), help)
 	cli.Program(root, topicList()+"\n\n"+environment+"\n\n"+exitStatus, schemas)
 	root.SetCompletionCommandGroupID("wallet")
