@@ -73,11 +73,11 @@ func (a cards) show(o *opened, f cardFlags) error {
 	name := cli.Clean(card.Name)
 	switch {
 	case inv == nil:
-		a.say("The ledger of %s is in a folder, and the card says nothing of it: who gets the card\nmust be on that ledger already, or be told of the folder.", name)
+		a.say("The ledger of %s is in a folder, and the card says nothing of it: who gets the card must be on that ledger already, or be told of the folder.", name)
 	case secret:
-		a.say("This card is SECRET: the token of your ledger's node is in it. Who has it can enter\nthings there, and the node can tell what comes by it.")
+		a.say("This card is SECRET: the token of your ledger's node is in it. Who has it can enter things there, and the node can tell what comes by it.")
 	case inv.Token != "":
-		a.say("The token that you have for your ledger's node is not in the card: who joins with it can\nread and fetch, and needs a token from the operator to enter anything. To put yours in,\nwhich makes the card secret: --with-token")
+		a.say("The token that you have for your ledger's node is not in the card: who joins with it can read and fetch, and needs a token from the operator to enter anything. To put yours in, which makes the card secret: --with-token")
 	}
 	if f.file == "" {
 		err = a.print(card, o.w.LedgerName())

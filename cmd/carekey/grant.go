@@ -229,7 +229,7 @@ func (a *grants) enter(ctx context.Context, w, from *wallet.Wallet, r wallet.Gra
 			{"to", there + ", the ledger of " + cli.Clean(plan.To.Name)},
 			{"records", strings.Join(list(missing, func(r wallet.Record) string { return cli.Clean(r.Title) + "  " + short(r.ID) }), "\n")},
 		}
-		preview := "These records are not on the ledger where " + cli.Clean(plan.To.Name) + " can open them. They would be\nencrypted anew for you alone and entered there, and stay where they are too.\n\n" + rows.Text("  ")
+		preview := "These records are not on the ledger where " + cli.Clean(plan.To.Name) + " can open them. They would be encrypted anew for you alone and entered there, and stay where they are too.\n\n" + rows.Text("  ")
 		if err := a.confirm(ctx, preview, "Enter them there?", ""); err != nil {
 			return r, w, err
 		}

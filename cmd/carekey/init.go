@@ -209,7 +209,7 @@ func (a making) askLedger(ctx context.Context, here locator) (at locator, given 
 			return at, true, nil
 		}
 		f := explain(err)
-		a.say("%s.\n%s", sentence(f.Message), f.Hint)
+		a.say("error: %s\nhint:  %s", f.Message, f.Hint)
 	}
 }
 
