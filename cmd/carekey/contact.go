@@ -179,7 +179,7 @@ func (a contacts) list(ctx context.Context, w *wallet.Wallet, _ []string) error 
 	cs := w.Contacts().List()
 	if len(cs) == 0 {
 		a.say("You have no contacts.")
-		a.next("carekey contact add NAME ADDRESS")
+		a.next("carekey contact add @CARD, with the file of somebody's card")
 	}
 	t := &ui.Table{Columns: []ui.Column{ui.Title("name"), ui.Word("check words compared"), ui.Text("ref"), ui.Key("address")}}
 	for _, c := range cs {

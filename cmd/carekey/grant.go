@@ -380,7 +380,7 @@ func (a *grants) chooseContact(ctx context.Context, w *wallet.Wallet) (string, e
 		items = append(items, ui.Item{Label: c.Name, Detail: detail})
 	}
 	if len(items) == 0 {
-		return "", usage("you have no contacts yet", "add one: carekey contact add NAME ADDRESS")
+		return "", usage("you have no contacts yet", "add one: carekey contact add @CARD, with the file of a card; or name that file here: --to @CARD")
 	}
 	at, err := a.choose(ctx, "To whom?", items, false, "to whom", "--to NAME")
 	if err != nil {

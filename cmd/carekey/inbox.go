@@ -46,7 +46,7 @@ func (a inbox) list(ctx context.Context, onlyNew bool, asks check) error {
 	}
 	if len(rs) == 0 {
 		a.say("Nothing was granted to you that is shown here.")
-		a.next("give your address to who should: carekey address")
+		a.next("hand your card to who should: carekey card")
 	}
 	shown := a.table(rs)
 	if i := slices.IndexFunc(rs, unfetched); i >= 0 {

@@ -326,7 +326,7 @@ func (a making) welcome(w *wallet.Wallet, p place, f initFlags) error {
 		a.say("\nYour address, for those who want to grant you something:")
 	}
 	a.data(w.Address())
-	a.next("carekey record add FILE, or carekey contact add NAME ADDRESS")
+	a.next("carekey record add FILE, or carekey card for those who want to grant you something")
 	return a.result(madeJSON{w.Address(), id})
 }
 

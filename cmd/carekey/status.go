@@ -249,7 +249,7 @@ func (a *overview) text() error {
 	case a.Records == 0:
 		a.next("carekey record add FILE")
 	case a.Contacts == 0:
-		a.next("carekey contact add NAME ADDRESS")
+		a.next("carekey contact add @CARD, with the file of somebody's card")
 	case len(a.Consents) == 0:
 		a.next("carekey grant --to NAME --record ID --for 30d")
 	}
