@@ -23,8 +23,8 @@ import (
 )
 
 // The book is what a wallet knows that no ledger does: the owner's name, contacts,
-// where its ledgers are, when the words were checked, what she says of parts of her
-// records, and roles of her own. It is kept in a sealed file of
+// where its ledgers are, when the words were checked, what she says of her records and
+// of parts of them, and roles of her own. It is kept in a sealed file of
 // the profile's folder, and, so that 24 words and a ledger bring it back, in a
 // hidden record on the ledger: an own record whose metadata says so, which is
 // neither listed nor granted.
@@ -89,6 +89,7 @@ type bookFacts struct {
 	Ledgers  []ledgerFact  `json:"ledgers"`
 	Labels   []labelFact   `json:"labels,omitempty"`
 	Roles    []roleFact    `json:"roles,omitempty"`
+	Records  []recordFact  `json:"records,omitempty"`
 }
 
 // fact is a text and when it was last changed, in milliseconds since 1970.
@@ -151,6 +152,17 @@ type roleFact struct {
 	At    int64  `json:"at"`
 }
 
+// recordFact is how the owner describes a version of a record since, or, without a title,
+// that it is described as when it was added.
+type recordFact struct {
+	Record   contract.ID      `json:"record"`
+	Version  int              `json:"version"`
+	Title    string           `json:"title"`
+	Category payload.Category `json:"category"`
+	Date     string           `json:"date"`
+	At       int64            `json:"at"`
+}
+
 // bookPage is what one version of the hidden record holds.
 type bookPage struct {
 	V      int             `json:"v"`
@@ -166,12 +178,17 @@ func parsePage(b []byte) (*bookPage, error) {
 		return nil, err
 	}
 	if !slices.IsSortedFunc(p.Contacts, compareContacts) || !slices.IsSortedFunc(p.Ledgers, compareLedgers) ||
-		!ascending(p.Labels, compareLabels) || !ascending(p.Roles, compareRoles) {
+		!ascending(p.Labels, compareLabels) || !ascending(p.Roles, compareRoles) || !ascending(p.Records, compareRecords) {
 		return nil, fmt.Errorf("book is not in its order")
 	}
 	for i := range p.Labels {
 		if !p.Labels[i].valid() {
 			return nil, fmt.Errorf("what the book says of a part is none of its words")
+		}
+	}
+	for i := range p.Records {
+		if !p.Records[i].valid() {
+			return nil, fmt.Errorf("what the book says of a record describes none")
 		}
 	}
 	for _, r := range p.Roles {
@@ -217,6 +234,15 @@ func (l *labelFact) valid() bool {
 	return l.Category == "" || isWord(string(l.Category))
 }
 
+// valid reports whether it is a description, or none.
+func (r *recordFact) valid() bool {
+	if r.Title == "" {
+		return r.Version > 0 && r.Category == "" && r.Date == ""
+	}
+	_, err := time.Parse(time.DateOnly, r.Date)
+	return r.Version > 0 && payload.TitleFits(r.Title) && strings.TrimSpace(r.Title) == r.Title && isWord(string(r.Category)) && (r.Date == "" || err == nil)
+}
+
 // isWord reports whether a text can be a category or a sensitivity.
 func isWord(s string) bool {
 	return s != "" && len(s) <= payload.MaxWord && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz-") == ""
@@ -234,6 +260,10 @@ func compareLedgers(a, b ledgerFact) int { return bytes.Compare(a.ID[:], b.ID[:]
 func compareLabels(a, b labelFact) int { return bytes.Compare(a.Part[:], b.Part[:]) }
 
 func compareRoles(a, b roleFact) int { return strings.Compare(a.Name, b.Name) }
+
+func compareRecords(a, b recordFact) int {
+	return cmp.Or(bytes.Compare(a.Record[:], b.Record[:]), cmp.Compare(a.Version, b.Version))
+}
 
 // set makes facts of contacts, as of now, or as newer than what is said of each under
 // whichever of its names.
@@ -309,6 +339,38 @@ func (f *bookFacts) setRole(r roleFact, now time.Time) {
 	f.Roles[i] = r
 }
 
+// setRecord makes a fact of how a version is described, as of now.
+func (f *bookFacts) setRecord(r recordFact, now time.Time) {
+	r.At = now.UnixMilli()
+	i, known := slices.BinarySearchFunc(f.Records, r, compareRecords)
+	if !known {
+		f.Records = slices.Insert(f.Records, i, r)
+		return
+	}
+	r.At = max(r.At, f.Records[i].At+1)
+	f.Records[i] = r
+}
+
+// forgetRecord takes back what was said of a record's versions.
+func (f *bookFacts) forgetRecord(id contract.ID, now time.Time) (changed bool) {
+	for _, r := range slices.Clone(f.Records) {
+		if r.Record == id && r.Title != "" {
+			f.setRecord(recordFact{Record: id, Version: r.Version}, now)
+			changed = true
+		}
+	}
+	return changed
+}
+
+// described is how the owner describes a version since it was added, if she does.
+func (f *bookFacts) described(id contract.ID, version int) (recordFact, bool) {
+	i, ok := slices.BinarySearchFunc(f.Records, recordFact{Record: id, Version: version}, compareRecords)
+	if !ok || f.Records[i].Title == "" {
+		return recordFact{}, false
+	}
+	return f.Records[i], true
+}
+
 type contactKey struct {
 	name    string
 	address crypto.Address
@@ -340,6 +402,7 @@ func (f *bookFacts) merge(o *bookFacts) {
 	f.Ledgers = mergeSorted(f.Ledgers, o.Ledgers, compareLedgers, func(l ledgerFact) int64 { return l.Changed })
 	f.Labels = mergeSorted(f.Labels, o.Labels, compareLabels, func(l labelFact) int64 { return l.At })
 	f.Roles = mergeSorted(f.Roles, o.Roles, compareRoles, func(r roleFact) int64 { return r.At })
+	f.Records = mergeSorted(f.Records, o.Records, compareRecords, func(r recordFact) int64 { return r.At })
 }
 
 func mergeSorted[T any](a, b []T, compare func(T, T) int, at func(T) int64) []T {
@@ -481,7 +544,7 @@ func (f *bookFacts) sum() crypto.Hash { return crypto.TaggedHash(crypto.TagBook,
 // worth identifies what is worth a new version on the ledger: dates alone, and where
 // ledgers are, go with the next change.
 func (b *book) worth() crypto.Hash {
-	f := bookFacts{Name: b.Facts.Name, Contacts: b.Facts.Contacts, Labels: b.Facts.Labels, Roles: b.Facts.Roles}
+	f := bookFacts{Name: b.Facts.Name, Contacts: b.Facts.Contacts, Labels: b.Facts.Labels, Roles: b.Facts.Roles, Records: b.Facts.Records}
 	return f.sum()
 }
 

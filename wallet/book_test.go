@@ -14,6 +14,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/wallet/health"
+	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/payload"
 )
 
@@ -66,7 +67,7 @@ func TestBooksAreJoined(t *testing.T) {
 		for step := 0; step < 25; step++ {
 			clock = clock.Add(time.Duration(r.IntN(2)) * time.Millisecond)
 			b := &books[r.IntN(machines)]
-			switch r.IntN(7) {
+			switch r.IntN(8) {
 			case 5:
 				name := names[r.IntN(len(names))] + " renamed"
 				if _, taken := b.byName[name]; len(b.contacts) > 0 && !taken {
@@ -78,6 +79,8 @@ func TestBooksAreJoined(t *testing.T) {
 					c.Ref = []string{"", "MRN-1", "MRN-2"}[r.IntN(3)]
 					b.set(clock, factOf(c))
 				}
+			case 7:
+				b.Facts.setRecord(recordFact{Record: contract.ID{byte(r.IntN(2))}, Version: 1 + r.IntN(2), Title: names[r.IntN(len(names))], Category: "labs"}, clock)
 			case 0, 1:
 				c := Contact{Name: names[r.IntN(len(names))], Address: addresses[r.IntN(len(addresses))]}
 				taken := false
@@ -357,7 +360,7 @@ func TestBookHasOneEncoding(t *testing.T) {
 	b := payload.Marshal(&bookPage{V: payload.Version, Ledger: crypto.LedgerID{1, 2, 3}, Seen: 17, bookFacts: bookFacts{Name: fact{"Maria", 1}, Checked: 2,
 		Contacts: []contactFact{{Name: "Dr Smith", Address: addr, Verified: true, At: 3, Was: "Dr S", Ref: "MRN-1"}, {Name: "Zoë", Address: addr, Removed: true, At: 4}},
 		Ledgers:  []ledgerFact{{ID: crypto.LedgerID{1, 2, 3}, At: "ledger", Changed: 5}}}})
-	if p, err := parsePage(b); err != nil || !bytes.Equal(payload.Marshal(p), b) || bytes.Contains(b, []byte("labels")) || bytes.Contains(b, []byte("roles")) {
+	if p, err := parsePage(b); err != nil || !bytes.Equal(payload.Marshal(p), b) || bytes.Contains(b, []byte("labels")) || bytes.Contains(b, []byte("roles")) || bytes.Contains(b, []byte("records")) {
 		t.Fatalf("does not survive: %v", err)
 	}
 	page := func(labels, roles string) []byte {
@@ -368,6 +371,27 @@ func TestBookHasOneEncoding(t *testing.T) {
 	}
 	if p, err := parsePage(page(`,"labels":[`+label(1)+`,`+label(2)+`]`, `,"roles":[{"name":"dietician","value":"{}","at":7},{"name":"x","value":"","at":8}]`)); err != nil || len(p.Labels) != 2 || len(p.Roles) != 2 {
 		t.Errorf("labels and roles: %v", err)
+	}
+	record := func(id byte, version int, rest string) string {
+		return fmt.Sprintf(`{"record":"%064x","version":%d,%s,"at":9}`, id, version, rest)
+	}
+	const blood, none = `"title":"Blood","category":"labs","date":"2026-05-04"`, `"title":"","category":"","date":""`
+	if p, err := parsePage(page("", `,"records":[`+record(1, 1, none)+`,`+record(1, 2, blood)+`,`+record(2, 1, blood)+`]`)); err != nil || len(p.Records) != 3 {
+		t.Errorf("records: %v", err)
+	}
+	for name, bad := range map[string]string{
+		"records in disorder": record(2, 1, blood) + `,` + record(1, 1, blood),
+		"a version twice":     record(1, 1, blood) + `,` + record(1, 1, none),
+		"no version":          record(1, 0, blood),
+		"no title":            record(1, 1, strings.Replace(blood, "Blood", "", 1)),
+		"a long title":        record(1, 1, strings.Replace(blood, "Blood", strings.Repeat("b", 161), 1)),
+		"a title with spaces": record(1, 1, strings.Replace(blood, "Blood", " Blood", 1)),
+		"no category":         record(1, 1, strings.Replace(blood, "labs", "", 1)),
+		"no date":             record(1, 1, strings.Replace(blood, "-05-04", "-13-04", 1)),
+	} {
+		if _, err := parsePage(page("", `,"records":[`+bad+`]`)); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
 	}
 	for name, bad := range map[string][]byte{
 		"labels that say nothing": page(`,"labels":[]`, ""),

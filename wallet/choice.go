@@ -357,8 +357,8 @@ func (c *chooser) narrow() bool {
 
 // record judges one record.
 func (c *chooser) record(ctx context.Context, t *view.Thread) (RecordPlan, error) {
-	r := RecordPlan{Record: newestRecord(t)}
-	m, err := newest(t)
+	r := RecordPlan{Record: c.w.Records().newestRecord(t)}
+	m, err := c.w.Records().newest(t)
 	if err != nil {
 		if c.named[t.ID] || c.all { // a consent must say what it is for
 			return r, err

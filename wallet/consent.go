@@ -141,7 +141,7 @@ func (w *Wallet) withTitles(records []ConsentRecord) []ConsentRecord {
 		r := &records[i]
 		t := w.view.Thread(r.ID)
 		if r.Part && t != nil && t.Role == view.OwnRecord && r.Version >= 1 && r.Version <= len(t.Versions) && t.Versions[r.Version-1] != nil {
-			r.Title = t.Versions[r.Version-1].Title
+			r.Title = w.Records().said(t, r.Version-1).Title
 		}
 	}
 	return records

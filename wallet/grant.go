@@ -421,7 +421,7 @@ func (gs Grants) grantable(r Record) (*payload.Metadata, error) {
 	if r.Version < 1 || r.Version > len(t.Versions) || t.Versions[r.Version-1] == nil {
 		return nil, ErrMissing.With("part", "metadata", "id", t.ID)
 	}
-	return t.Versions[r.Version-1], nil
+	return gs.w.Records().said(t, r.Version-1), nil
 }
 
 // prepare builds and signs everything of a grant. All that the patient must

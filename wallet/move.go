@@ -248,13 +248,13 @@ func (mv Moves) begin(ctx context.Context, to *Wallet) (*move, error) {
 }
 
 func (m *move) addRecord(t *view.Thread) {
-	r := movingRecord{id: t.ID, newest: newestRecord(t)}
+	r := movingRecord{id: t.ID, newest: m.from.Records().newestRecord(t)}
 	for i, v := range t.Versions {
 		if v == nil {
-			m.stays = append(m.stays, Staying{What: StayUnreadable, ID: t.ID, Title: versionRecord(t, i).Title, Number: 1})
+			m.stays = append(m.stays, Staying{What: StayUnreadable, ID: t.ID, Title: m.from.Records().versionRecord(t, i).Title, Number: 1})
 			continue
 		}
-		r.versions = append(r.versions, v)
+		r.versions = append(r.versions, m.from.Records().said(t, i))
 	}
 	if len(r.versions) > 0 {
 		m.records = append(m.records, r)

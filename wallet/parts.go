@@ -395,7 +395,7 @@ func (rs Records) Parts(ctx context.Context, id string) (rec Record, parts []Par
 
 // holds says what is in the newest version of a record that has these parts.
 func (rs Records) holds(ctx context.Context, t *view.Thread, parts []PartInfo) (*Holding, error) {
-	m, err := newest(t)
+	m, err := rs.newest(t)
 	switch {
 	case err != nil:
 		return nil, err
@@ -422,7 +422,7 @@ func (rs Records) ownParts(ctx context.Context, id string) (*view.Thread, *recor
 	if err := rs.describe(ctx, t); err != nil {
 		return nil, nil, err
 	}
-	if _, err := newest(t); err != nil {
+	if _, err := rs.newest(t); err != nil {
 		return nil, nil, err
 	}
 	p, err := rs.partsOf(ctx, t, len(t.Versions))

@@ -108,7 +108,7 @@ func (rs Records) Add(ctx context.Context, src Source, d Describe, progress func
 			return err
 		}
 		if t := rs.withContent(sum); t != nil {
-			rec, existing = newestRecord(t), true
+			rec, existing = rs.newestRecord(t), true
 			return nil
 		}
 		in, err := rs.receive(ctx, src, nil, d, nil)
@@ -155,7 +155,7 @@ func (rs Records) Update(ctx context.Context, id string, src Source, d Describe,
 		if err := rs.w.view.Behind(); err != nil {
 			return err
 		}
-		old, err := newest(t)
+		old, err := rs.newest(t)
 		if err != nil {
 			return err
 		}
@@ -170,7 +170,7 @@ func (rs Records) Update(ctx context.Context, id string, src Source, d Describe,
 		}
 		same := sum == old.SHA256 && m.Title == old.Title && m.Category == old.Category && m.Date == old.Date
 		if same && lookedAt(old) {
-			rec, existing = newestRecord(t), true
+			rec, existing = rs.newestRecord(t), true
 			return nil
 		}
 		in, err := rs.receive(ctx, src, t, d, nil)
@@ -178,13 +178,52 @@ func (rs Records) Update(ctx context.Context, id string, src Source, d Describe,
 			return err
 		}
 		if same && in.cut == nil { // what was added before files were split gains nothing
-			rec, existing = newestRecord(t), true
+			rec, existing = rs.newestRecord(t), true
 			return nil
 		}
 		rec, existing, err = rs.put(ctx, t, in, m, nil, progress)
 		return err
 	})
 	return rec, existing, err
+}
+
+// Edit changes how the newest version of a record is described, and nothing else of it:
+// what d leaves empty stays, and noDate takes its date away. It stands in the book, as what
+// is said of parts does. What is granted from then on shows it; the terms of consents show
+// what they did. The next version takes it over. was is how it was described; it is the
+// same if nothing changed.
+func (rs Records) Edit(ctx context.Context, id string, d Describe, noDate bool) (was, is Record, err error) {
+	if err := d.check(); err != nil {
+		return was, is, err
+	}
+	err = rs.w.with(ctx, func() error {
+		t, err := rs.own(id)
+		if err != nil {
+			return err
+		}
+		if err := rs.describe(ctx, t); err != nil {
+			return err
+		}
+		old, err := rs.newest(t)
+		if err != nil {
+			return err
+		}
+		if d.Category != "" && old.Parts != nil {
+			return badInput("category", string(d.Category), "its parts have categories of their own: carekey record label")
+		}
+		was = rs.of(t)
+		f := recordFact{Record: t.ID, Version: len(t.Versions), Title: cmp.Or(d.Title, old.Title), Category: cmp.Or(d.Category, old.Category), Date: cmp.Or(d.Date, old.Date)}
+		if noDate {
+			f.Date = ""
+		}
+		if f.Title != old.Title || f.Category != old.Category || f.Date != old.Date {
+			rs.w.book.Facts.setRecord(f, rs.w.opt.Now())
+			rs.w.book.dirty = true
+		}
+		is = rs.of(t)
+		return nil
+	})
+	return was, is, err
 }
 
 // put encrypts, signs and enters one version; t is the record's thread, or
@@ -197,7 +236,7 @@ func (rs Records) put(ctx context.Context, t *view.Thread, in *incoming, m paylo
 	defer v.upload.Abort()
 	if t == nil {
 		if same := rs.withContent(v.said.SHA256); same != nil {
-			return newestRecord(same), true, nil
+			return rs.newestRecord(same), true, nil
 		}
 	}
 	if err := v.upload.Commit(v.content); err != nil {
@@ -411,7 +450,7 @@ func (rs Records) History(ctx context.Context, id string) (versions []Record, re
 			return err
 		}
 		for i := range t.Versions {
-			versions = append(versions, versionRecord(t, i))
+			versions = append(versions, rs.versionRecord(t, i))
 		}
 		removed = t.Status == contract.StatusClosed
 		return nil
@@ -433,8 +472,8 @@ func (rs Records) Open(ctx context.Context, id string, dst io.Writer, asAge bool
 		if err := rs.describe(ctx, t); err != nil {
 			return err
 		}
-		rec = newestRecord(t)
-		m, err = newest(t)
+		rec = rs.newestRecord(t)
+		m, err = rs.newest(t)
 		return err
 	})
 	if err != nil {
@@ -481,6 +520,9 @@ func (rs Records) Remove(ctx context.Context, id string) (rec Record, removed bo
 		err = rs.w.Changes().enter(ctx, c)
 		rec = rs.of(t)
 		removed = c.Err == nil && (err == nil || errors.Is(err, ErrPending))
+		if removed && rs.w.book.Facts.forgetRecord(t.ID, rs.w.opt.Now()) {
+			rs.w.book.dirty = true
+		}
 		return err
 	})
 	return rec, removed, err
@@ -498,10 +540,28 @@ func (rs Records) own(query string) (*view.Thread, error) {
 	return t, nil
 }
 
+// said is the description of the version at i, with what its owner says instead since;
+// nil if it is not known.
+func (rs Records) said(t *view.Thread, i int) *payload.Metadata {
+	m := t.Versions[i]
+	if m == nil {
+		return nil
+	}
+	f, ok := rs.w.book.Facts.described(t.ID, i+1)
+	if !ok {
+		return m
+	}
+	said := *m
+	if said.Title, said.Date = f.Title, f.Date; f.Category.Valid() { // else it is a newer carekey's
+		said.Category = f.Category
+	}
+	return &said
+}
+
 // newest is the description of the newest version: [ErrMissing] if the store
 // does not hold it.
-func newest(t *view.Thread) (*payload.Metadata, error) {
-	if m := t.Versions[len(t.Versions)-1]; m != nil {
+func (rs Records) newest(t *view.Thread) (*payload.Metadata, error) {
+	if m := rs.said(t, len(t.Versions)-1); m != nil {
 		return m, nil
 	}
 	if t.Damage() != nil {
@@ -510,17 +570,17 @@ func newest(t *view.Thread) (*payload.Metadata, error) {
 	return nil, ErrMissing.With("part", "metadata", "id", t.ID)
 }
 
-func newestRecord(t *view.Thread) Record { return versionRecord(t, len(t.Versions)-1) }
+func (rs Records) newestRecord(t *view.Thread) Record { return rs.versionRecord(t, len(t.Versions)-1) }
 
 // of is t.record with what waits.
 func (rs Records) of(t *view.Thread) Record {
-	r := newestRecord(t)
+	r := rs.newestRecord(t)
 	r.Pending, r.AsOf = rs.w.Changes().action(t.ID), rs.w.view.AsOf()
 	return r
 }
 
-func versionRecord(t *view.Thread, i int) Record {
-	m := t.Versions[i]
+func (rs Records) versionRecord(t *view.Thread, i int) Record {
+	m := rs.said(t, i)
 	if m == nil {
 		return Record{ID: t.ID, Version: i + 1, Category: payload.Other, Missing: true, Damaged: t.Damage()}
 	}

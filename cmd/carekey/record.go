@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -51,9 +52,22 @@ version they were given for; the new one needs a new grant.`,
 		Args: cli.Takes(2, 2),
 		RunE: r.put,
 	}
+	edit := &cobra.Command{
+		Use:   "edit ID (--title TITLE | --category CATEGORY | --date DATE)",
+		Short: "Change how a record is called, dated and sorted",
+		Long: `Change the title, the category or the date of a record's newest version. Its content and
+its versions stay. It is kept with your contacts, sealed, and comes back with your words:
+others see that you kept something, and not which record it is about.
+
+Consents that you gave show what they did when you gave them; the next one shows this.`,
+		Example: "  carekey record edit 1a2b3c4d --title 'Blood test' --date 2026-05-04",
+		Args:    cli.Takes(1, 1),
+		RunE:    a.onWallet(writes|keeps, r.edit),
+	}
 	for c, defaults := range map[*cobra.Command][3]string{
 		add:    {"the file's name", "other", "none"},
 		update: {"as before", "as before", "as before"},
+		edit:   {"as before", "as before", "as before; none is no date"},
 	} {
 		c.Flags().StringVar(&r.describe.Title, "title", "", "`TITLE`, for you and those who may open it (default: "+defaults[0]+")")
 		c.Flags().StringVar(&r.category, "category", "", "`CATEGORY`, one of: "+strings.Join(categoryNames(), ", ")+" (default: "+defaults[1]+")")
@@ -87,8 +101,8 @@ version they were given for; the new one needs a new grant.`,
 		RunE:  a.onWallet(writes|keeps, r.remove),
 	}
 	add.Flags().BoolVar(&r.each, "each", false, "make a record of each file of a folder, FHIR or not")
-	acceptClock(a, add, update, remove)
-	own := []*cobra.Command{add, ls, get, update, history, remove, newTables(a)}
+	acceptClock(a, add, update, edit, remove)
+	own := []*cobra.Command{add, ls, get, update, edit, history, remove, newTables(a)}
 	return group("record", "Your records", append(own, newParts(r)...)...)
 }
 
@@ -229,6 +243,55 @@ func (t *textOnly) Write(p []byte) (int, error) {
 		}
 	}
 	return t.w.Write(p)
+}
+
+// editedJSON is a record as it is described now.
+type editedJSON struct {
+	recordJSON
+	Changed  bool `json:"changed"`
+	Consents int  `json:"consents"` // in force, that show what they did before
+}
+
+func (a *records) edit(ctx context.Context, w *wallet.Wallet, args []string) (err error) {
+	d := a.describe
+	if a.category != "" {
+		if d.Category, err = wallet.ParseCategory(a.category); err != nil {
+			return err
+		}
+	}
+	noDate := strings.EqualFold(d.Date, "none")
+	if noDate {
+		d.Date = ""
+	}
+	if d == (wallet.Describe{}) && !noDate {
+		return usage("nothing is said of the record", "say it with --title, --category or --date; carekey record show says what is said now")
+	}
+	was, is, err := w.Records().Edit(ctx, args[0], d, noDate)
+	if err != nil {
+		return err
+	}
+	j := editedJSON{recordJSON: recordOf(is), Changed: was != is}
+	if !j.Changed {
+		a.say("Nothing changed: that is what is said of it.")
+		return a.result(j)
+	}
+	cs, err := w.Consents().List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range cs {
+		inForce := c.Status == wallet.StatusActive || c.Status == wallet.StatusUpcoming
+		if inForce && slices.ContainsFunc(c.Records, func(r wallet.ConsentRecord) bool {
+			return r.ID == is.ID && !r.Part && (r.Title != is.Title || r.Category != is.Category || r.Date != is.Date)
+		}) {
+			j.Consents++
+		}
+	}
+	a.say("%s", wrapped(fmt.Sprintf("%s is %s now (%s).", quoted(was.Title), quoted(is.Title), strings.Join(slices.DeleteFunc([]string{inShortOf(is), is.Date}, func(s string) bool { return s == "" }), ", ")), 80))
+	if j.Consents > 0 {
+		a.say("%s", wrapped(plural(j.Consents, "consent in force shows", "consents in force show")+" what was said when it was given, as long as it holds. What you grant from now on shows this.", 80))
+	}
+	return a.result(j)
 }
 
 func (a *records) remove(ctx context.Context, w *wallet.Wallet, args []string) error {

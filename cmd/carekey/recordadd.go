@@ -198,7 +198,7 @@ func (a *records) nextOf(r wallet.Record, existing, update bool) {
 		a.next("carekey grant --to NAME --record %s --for 30d", short(r.ID))
 	case existing && !update && was != would:
 		a.say("Its description stays as it was.")
-		a.next("to change it: carekey record update %s FILE --title ... --category ... --date ...", short(r.ID))
+		a.next("to change it: carekey record edit %s --title ... --category ... --date ...", short(r.ID))
 	}
 }
 
