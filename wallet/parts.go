@@ -466,7 +466,7 @@ func (rs Records) Correct(ctx context.Context, id string, numbers []int, c healt
 			return err
 		}
 		if p == nil {
-			return badInput("record", id, "it was not split into parts")
+			return badInput("record", id, "it has no parts, and is given as it is: its category changes with carekey record edit")
 		}
 		for _, n := range numbers {
 			if n < 1 || n > len(p.Parts) {

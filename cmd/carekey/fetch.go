@@ -48,6 +48,9 @@ text or the picture of a QR code; - is standard input.`,
 		Example: "  carekey fetch\n  carekey fetch 55aef0c0 --reason 'check-up on Monday' -o maria\n  carekey fetch carekey-fetch1ahf5mrsiydw76ex6jkypvylnu...",
 		Args:    cli.Takes(0, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.dir == "-" {
+				return usage("what is fetched are files of a folder, and no stream", "name the folder: -o DIR")
+			}
 			if len(args) > 0 && f.all {
 				return usage("either one is named, or everything is meant with --all", "what there is: carekey inbox")
 			}

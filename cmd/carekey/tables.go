@@ -62,7 +62,8 @@ type tableJSON struct {
 	Name    string         `json:"name"`
 	BuiltIn bool           `json:"builtIn"`
 	Lines   int            `json:"lines"`
-	Says    map[string]int `json:"says"` // lines, by the word that they say
+	Says    map[string]int `json:"says"`            // lines, by the word that they say
+	Pairs   int            `json:"pairs,omitempty"` // of medicines that carekey view looks for; such a table labels nothing
 }
 
 func tableOf(t *health.Table, builtIn bool) tableJSON {
@@ -84,6 +85,8 @@ func (a *tables) show(_ context.Context, w *wallet.Wallet, _ []string) error {
 	}
 	found := append(list(health.Own(), func(t *health.Table) tableJSON { return tableOf(t, true) }),
 		list(imported, func(t *health.Table) tableJSON { return tableOf(t, false) })...)
+	name, lines := health.InteractionTable()
+	found = append(found, tableJSON{Name: name, BuiltIn: true, Lines: lines, Says: map[string]int{}, Pairs: health.InteractionPairs})
 	t := &ui.Table{Columns: []ui.Column{ui.Key("table"), ui.Word("whose"), ui.Word("lines"), ui.Title("what they say")}}
 	for _, j := range found {
 		whose := "built in"
@@ -95,6 +98,9 @@ func (a *tables) show(_ context.Context, w *wallet.Wallet, _ []string) error {
 			if j.Says[word] > 0 {
 				says = append(says, word)
 			}
+		}
+		if j.Pairs > 0 {
+			says = []string{plural(j.Pairs, "pair", "pairs") + " of medicines, for carekey view"}
 		}
 		t.Add(j.Name, whose, thousands(j.Lines), strings.Join(says, ", "))
 	}

@@ -19,6 +19,17 @@ var interactionsTable string
 // InteractionPairs is how many pairs the paper has.
 const InteractionPairs = 15
 
+// InteractionTable is the name of that table, and how many lines say something in it. It
+// labels nothing: a [View] is compared with it.
+func InteractionTable() (name string, lines int) {
+	for line := range strings.Lines(interactionsTable) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			lines++
+		}
+	}
+	return "interactions.tsv", lines
+}
+
 // medicineTable is the table that is shipped.
 var medicineTable = mustInteractions(interactionsTable)
 
