@@ -13,8 +13,8 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/lane"
-	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/payload"
 )
 

@@ -14,6 +14,7 @@ import (
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/payload"
 	"github.com/spf13/cobra"
 )
 
@@ -80,8 +81,17 @@ Consents that you gave show what they did when you gave them; the next one shows
 	ls := &cobra.Command{
 		Use:   "list",
 		Short: "List your records",
-		RunE:  a.onWallet(looks, r.list),
+		Long: `List your records, oldest first. What is named here, all of it has to fit: the category
+of a record or, if it was split, of one of its parts; words of its title or its file's
+name, whatever their case and accents; its date, as DATES of carekey grant --help.`,
+		Example: "  carekey record list --search blood --dated 2025..",
+		RunE:    a.onWallet(looks, r.list),
 	}
+	ls.Flags().StringVar(&r.category, "category", "", "of this `CATEGORY`, or with parts of it")
+	ls.Flags().StringVar(&r.search, "search", "", "with these `WORDS` in the title or the file's name")
+	ls.Flags().StringVar(&r.dated, "dated", "", "about these `DATES`: 2024-03..2025, 2024.., ..2023-06-30 or 2024")
+	ls.RegisterFlagCompletionFunc("category", cobra.FixedCompletions(categoryNames(), cobra.ShellCompDirectiveNoFileComp))
+	limitFlag(ls, &r.limit)
 	get := &cobra.Command{
 		Use:   "get ID [-o FILE]",
 		Short: "Decrypt the newest version of a record",
@@ -100,9 +110,25 @@ Consents that you gave show what they did when you gave them; the next one shows
 		Short: "Withdraw a record for good and erase its content from the store",
 		RunE:  a.onWallet(writes|keeps, r.remove),
 	}
+	export := &cobra.Command{
+		Use:   "export DIR [--versions all]",
+		Short: "Decrypt all your records into a folder, to keep them or to leave",
+		Long: `Decrypt the newest version of every record into files of a folder, which is made. They
+are called by their titles; index.txt lists them, and manifest.json does for programs.
+They are NOT encrypted: whoever can read the folder reads all of it.
+
+Nothing is ever replaced. An export that was stopped goes on when it is run again. What
+cannot be had is named, the rest is written, and the exit code is 8. Records on another
+ledger are exported from there, with --ledger; what was granted to you is others', and
+is had with carekey fetch. The consents: carekey consent export.`,
+		Args: cli.Takes(1, 1),
+		RunE: a.onWallet(looks, r.export),
+	}
+	export.Flags().StringVar(&r.versions, "versions", "newest", "`WHICH` versions: newest or all")
+	export.RegisterFlagCompletionFunc("versions", cobra.FixedCompletions([]string{"newest", "all"}, cobra.ShellCompDirectiveNoFileComp))
 	add.Flags().BoolVar(&r.each, "each", false, "make a record of each file of a folder, FHIR or not")
 	acceptClock(a, add, update, edit, remove)
-	own := []*cobra.Command{add, ls, get, update, edit, history, remove, newTables(a)}
+	own := []*cobra.Command{add, ls, get, update, edit, history, remove, export, newTables(a)}
 	return group("record", "Your records", append(own, newParts(r)...)...)
 }
 
@@ -113,6 +139,10 @@ type records struct {
 	category   string
 	output     string
 	age, force bool
+
+	search, dated string // of list
+	limit         int
+	versions      string // of export
 
 	each       bool     // file of a folder is a record
 	all, reset bool     // of show and label
@@ -131,11 +161,24 @@ func categoryNames() []string {
 func quoted(s string) string { return `"` + cli.Clean(s) + `"` }
 
 func (a *records) list(ctx context.Context, w *wallet.Wallet, _ []string) error {
-	rs, err := w.Records().List(ctx)
+	since, until, err := wallet.ParseDates(a.dated)
+	if err == nil {
+		err = checkLimit(a.limit)
+	}
 	if err != nil {
 		return err
 	}
-	if len(rs) == 0 {
+	q := wallet.RecordQuery{Category: payload.Category(a.category), Search: a.search, Since: since, Until: until}
+	all, unknown, err := w.Records().Find(ctx, q)
+	if err != nil {
+		return err
+	}
+	rs := newestOf(all, a.limit)
+	switch {
+	case len(all) == 0 && q != (wallet.RecordQuery{}):
+		a.say("No record of yours is like that.")
+		a.next("carekey record list")
+	case len(all) == 0:
 		a.say("You have no records.")
 		a.next("carekey record add FILE")
 	}
@@ -148,7 +191,15 @@ func (a *records) list(ctx context.Context, w *wallet.Wallet, _ []string) error 
 		}
 		t.Add(short(r.ID), r.Title, inShortOf(r), fmt.Sprint(r.Version), when.iso(r.Date), bytesText(r.Size), addedText(r, when))
 	}
-	return errors.Join(a.table(t), a.result(list(rs, recordOf)))
+	err = errors.Join(a.table(t), a.result(list(rs, recordOf)))
+	if left := len(all) - len(rs); left > 0 {
+		a.say("%s before these: leave out --limit.", plural(left, "more", "more"))
+	}
+	if len(unknown) > 0 {
+		a.say("%s", "Of "+plural(len(unknown), "record", "records")+" it is not known whether this fits, since what they are cannot be had: "+
+			strings.Join(list(unknown, func(r wallet.Record) string { return short(r.ID) }), ", ")+".")
+	}
+	return err
 }
 
 func (a *records) history(ctx context.Context, w *wallet.Wallet, args []string) error {
@@ -287,9 +338,9 @@ func (a *records) edit(ctx context.Context, w *wallet.Wallet, args []string) (er
 			j.Consents++
 		}
 	}
-	a.say("%s", wrapped(fmt.Sprintf("%s is %s now (%s).", quoted(was.Title), quoted(is.Title), strings.Join(slices.DeleteFunc([]string{inShortOf(is), is.Date}, func(s string) bool { return s == "" }), ", ")), 80))
+	a.say("%s is %s now (%s).", quoted(was.Title), quoted(is.Title), strings.Join(slices.DeleteFunc([]string{inShortOf(is), is.Date}, func(s string) bool { return s == "" }), ", "))
 	if j.Consents > 0 {
-		a.say("%s", wrapped(plural(j.Consents, "consent in force shows", "consents in force show")+" what was said when it was given, as long as it holds. What you grant from now on shows this.", 80))
+		a.say("%s", plural(j.Consents, "consent in force shows", "consents in force show")+" what was said when it was given, as long as it holds. What you grant from now on shows this.")
 	}
 	return a.result(j)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/batch"
+	"github.com/spf13/cobra"
 )
 
 // JSON: one value on stdout, times in RFC 3339 UTC, ids in full, lists never null.
@@ -28,6 +29,26 @@ func list[A, B any](in []A, f func(A) B) []B {
 		out = append(out, f(x))
 	}
 	return out
+}
+
+// limitFlag lets a command list the newest alone.
+func limitFlag(c *cobra.Command, n *int) {
+	c.Flags().IntVar(n, "limit", 0, "at most `N`, the newest")
+}
+
+func checkLimit(n int) error {
+	if n < 0 {
+		return usage("--limit is how many are listed at most", "give it a number from 1 on")
+	}
+	return nil
+}
+
+// newestOf are the last n of a list, or all of it if n is 0.
+func newestOf[A any](all []A, n int) []A {
+	if n == 0 || n > len(all) {
+		return all
+	}
+	return all[len(all)-n:]
 }
 
 // same is for a list whose elements are as they should be.

@@ -25,6 +25,8 @@ var schemas = cli.Schemas{
 		"record list":          cli.JSON[[]recordJSON](),
 		"record get":           cli.JSON[[]recordJSON](), // with -o; otherwise the record alone is printed
 		"record history":       cli.JSON[[]recordJSON](),
+		"record edit":          cli.JSON[editedJSON](),
+		"record export":        cli.JSON[recordsOutJSON](),
 		"record remove":        cli.JSON[[]recordJSON](),
 		"record show":          cli.JSON[recordPartsJSON](),
 		"record label":         cli.JSON[[]wallet.PartInfo](),
