@@ -213,7 +213,7 @@ func (a *adding) begin(ctx context.Context, f *addingFile, src Source) error {
 			f.joins = joint
 			return joint.Join(v.content)
 		}
-		return nil
+		return v.upload.Commit(v.content) // a node has room for few at a time
 	}
 	if !small {
 		a.busy.Wait() // memory is for one such file
@@ -260,10 +260,6 @@ func (a *adding) enter(ctx context.Context) error {
 			continue
 		case f.joins != nil:
 			joined = append(joined, f.joins)
-		default:
-			if err := f.upload.Commit(f.content); err != nil {
-				return err
-			}
 		}
 		first[sum] = f
 		changes = append(changes, f.change)

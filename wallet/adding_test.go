@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -125,6 +126,24 @@ func TestAddAll(t *testing.T) {
 	appends.Store(0)
 	if _, err := w.Records().AddAll(ctx, smallFiles(30), wallet.Describe{}, nil); err != nil || appends.Load() != 0 {
 		t.Error(appends.Load(), err)
+	}
+}
+
+// A node has room for few uploads at a time: many files are added there as well.
+func TestAddAllAtNode(t *testing.T) {
+	ctx := context.Background()
+	w := newRemoteNode(t).person("Maria", crypto.NewEntropy())
+	files := append(smallFiles(40), textFile("again.txt", "The note of day 3\n"))
+	out, err := w.Records().AddAll(ctx, files, wallet.Describe{}, nil)
+	if err != nil || len(out) != len(files) {
+		t.Fatal(len(out), err)
+	}
+	if !out[40].Existing || out[40].Record.ID != out[3].Record.ID || len(must(w.Records().List(ctx))(t)) != 40 {
+		t.Errorf("%+v", out[40])
+	}
+	var got bytes.Buffer
+	if _, err := w.Records().Open(ctx, out[39].Record.ID.String(), &got, false, nil); err != nil || got.String() != "The note of day 39\n" {
+		t.Error(got.String(), err)
 	}
 }
 
