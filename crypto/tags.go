@@ -104,4 +104,5 @@ const (
 
 	TagAgeIdentity Tag = "carekey/v1/age-identity" // name of a wallet in an identity for age
 	TagFHIRPatient Tag = "carekey/v1/fhir-patient" // id of a person in an export
+	TagFHIREvent   Tag = "carekey/v1/fhir-event"   // id of what happened to a consent in an export
 )

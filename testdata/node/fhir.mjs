@@ -18,12 +18,12 @@ import { secp256k1 } from "@noble/curves/secp256k1.js";
 
 const require = createRequire(join(process.cwd(), "x.js"));
 const { Fhir } = require("fhir");
-const { createBundleSchema, createConsentSchema, createPatientSchema } = require("@solarahealth/fhir-r4"); // its ESM build is broken
+const { createAuditEventSchema, createBundleSchema, createConsentSchema, createPatientSchema } = require("@solarahealth/fhir-r4"); // its ESM build is broken
 
 indexStructureDefinitionBundle(readJson("fhir/r4/profiles-types.json"));
 indexStructureDefinitionBundle(readJson("fhir/r4/profiles-resources.json"));
 const fhir = new Fhir();
-const shapes = { Bundle: createBundleSchema(), Consent: createConsentSchema(), Patient: createPatientSchema() };
+const shapes = { AuditEvent: createAuditEventSchema(), Bundle: createBundleSchema(), Consent: createConsentSchema(), Patient: createPatientSchema() };
 
 // problems lists what any validator has against a resource.
 function problems(r) {
@@ -77,12 +77,71 @@ function consentProblems(c, bundle) {
   return found;
 }
 
+// auditProblems are the rules of IHE's Basic Audit Log Patterns for the two profiles that
+// are claimed, which are more than R4's.
+function auditProblems(e, bundle) {
+  const found = [];
+  const must = (ok, what) => ok || found.push("here: " + what);
+  const is = (coding, system, code) => coding?.system === system && coding?.code === code;
+  const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+  const terms = "http://terminology.hl7.org/CodeSystem/";
+  const dicom = "http://dicom.nema.org/resources/ontology/DCM";
+  const agents = (system, code) => e.agent?.filter((a) => a.type?.coding?.length === 1 && is(a.type.coding[0], system, code)) ?? [];
+  const one = (what, system, code, { network = false, requestor, bare = false } = {}) => {
+    const list = agents(system, code);
+    must(list.length === 1, list.length + " agents are the " + what);
+    const a = list[0] ?? {};
+    must(a.who && Object.keys(a.who).length > 0, what + ": nobody");
+    must(network === Object.keys(a.network ?? {}).length > 0, what + ": network");
+    must(requestor === undefined || a.requestor === requestor, what + ": requestor");
+    for (const k of ["role", "altId", "name", "location", "media"]) must(!bare || !a[k], what + ": says " + k);
+    return a;
+  };
+  const entities = (system, code) => e.entity?.filter((x) => is(x.type, system, code)) ?? [];
+  must(!e.modifierExtension, "a modifier");
+  must(/^\d{4}-\d\d-\d\dT\d\d:00:00Z$/.test(e.recorded), "a time that a ledger does not know");
+  must(e.period?.start === e.recorded && (!e.period.end || e.period.end === e.recorded.replace(":00:00Z", ":59:59Z")), "another hour");
+  const patients = entities(terms + "audit-entity-type", "1");
+  must(patients.length === 1 && is(patients[0].role, terms + "object-role", "1"), "no patient, or several");
+  const patient = bundle.entry.find((x) => x.fullUrl === patients[0]?.what?.reference)?.resource;
+  must(patient?.resourceType === "Patient", "the patient's reference does not resolve");
+  const consents = entities("http://hl7.org/fhir/resource-types", "Consent");
+  must(consents.length === 1 && consents[0].what?.identifier?.value, "no consent");
+  const profile = e.meta?.profile?.[0] ?? "";
+  if (profile.endsWith(".PrivacyDisclosure.Source")) {
+    must(is(e.type, dicom, "110106"), "no export");
+    must(e.subtype?.some((c) => is(c, terms + "iso-21089-lifecycle", "disclose")), "no disclosure");
+    must(e.action === "R" && e.outcome === "0", "action or outcome");
+    const source = one("source", dicom, "110153", { network: true });
+    must(same(source.who, e.source?.observer), "the source is not who says so");
+    one("recipient", dicom, "110152", { network: true, requestor: true });
+    one("authorizer", "http://snomed.info/sct", "429577009");
+    must(e.agent?.length === 3, "more agents");
+  } else if (profile.endsWith(".AuthZconsent")) {
+    must(is(e.type, dicom, "110113"), "no security alert");
+    must(e.subtype?.length === 1 && is(e.subtype[0], "https://profiles.ihe.net/ITI/BALP/CodeSystem/AuthZsubType", "AuthZ-Consent"), "no decision by consent");
+    must(e.action === "E" && e.outcome === "8" && e.outcomeDesc?.startsWith("refused: "), "it was not refused");
+    one("client", dicom, "110150", { network: true, bare: true });
+    one("user", terms + "v3-ParticipationType", "IRCP", { requestor: true });
+    one("organization", terms + "v3-RoleClass", "PROV", { requestor: false, bare: true });
+    const authorizer = one("authorizer", terms + "extra-security-role-type", "authserver", { requestor: false, bare: true });
+    must(same(authorizer.who, e.source?.observer), "the authorizer is not who says so");
+    must(e.entity?.length === 2, "more than patient and consent, which the profile closes");
+  } else {
+    found.push("here: no profile");
+  }
+  must(fhir.jsonToXml(JSON.stringify(e)).length > 0, "is no XML");
+  return found;
+}
+
+const rules = { Consent: consentProblems, AuditEvent: auditProblems };
+
 function bundleProblems(b) {
   const found = problems(b);
   const urls = b.entry.map((e) => e.fullUrl);
   if (new Set(urls).size !== urls.length) found.push("here: a fullUrl twice");
   for (const { fullUrl, resource } of b.entry) {
-    const more = problems(resource).concat(resource.resourceType === "Consent" ? consentProblems(resource, b) : []);
+    const more = problems(resource).concat(rules[resource.resourceType]?.(resource, b) ?? []);
     found.push(...more.map((p) => fullUrl + ": " + p));
   }
   return found;
@@ -130,6 +189,36 @@ const mutants = {
   "key with a typing mistake": (c) => (c.provision.actor[0].reference.identifier.value += "1"),
 };
 
+// auditMutants are for an opening, which is the first of a bundle.
+const auditMutants = {
+  "no type": (e) => delete e.type,
+  "no kind": (e) => delete e.subtype,
+  "action": (e) => (e.action = "X"),
+  "outcome": (e) => (e.outcome = "1"),
+  "a failure": (e) => (e.outcome = "8"),
+  "no time": (e) => delete e.recorded,
+  "date like a person's": (e) => (e.recorded = "21.11.2026"),
+  "minutes": (e) => (e.recorded = "2026-11-21T12:17:00Z"),
+  "no agent": (e) => delete e.agent,
+  "no recipient": (e) => e.agent.splice(0, 1),
+  "no source agent": (e) => e.agent.splice(1, 1),
+  "no requestor": (e) => delete e.agent[0].requestor,
+  "requestor is a word": (e) => (e.agent[0].requestor = "yes"),
+  "agents are one": (e) => (e.agent = e.agent[0]),
+  "network left out": (e) => delete e.agent[0].network,
+  "empty network": (e) => (e.agent[0].network = {}),
+  "no source": (e) => delete e.source,
+  "no observer": (e) => delete e.source.observer,
+  "another observer": (e) => (e.source.observer.display = "somebody"),
+  "no patient": (e) => e.entity.splice(0, 1),
+  "no consent": (e) => e.entity.splice(1, 1),
+  "patient not in the bundle": (e) => (e.entity[0].what.reference = "urn:uuid:00000000-0000-8000-8000-000000000000"),
+  "unknown element": (e) => (e.reason = []),
+  "unknown element below": (e) => (e.agent[0].whom = {}),
+  "id too long": (e) => (e.id = "x".repeat(65)),
+  "purpose is no list": (e) => (e.purposeOfEvent = { coding: [] }),
+};
+
 const [mode, ...files] = process.argv.slice(2);
 let bad = 0;
 const say = (text) => {
@@ -148,9 +237,11 @@ if (mode === "validate") {
 } else if (mode === "mutants") {
   for (const p of bundleProblems(bundlesOf(files[0])[0])) say("unspoiled: " + p);
   let others = 0; // caught by a validator that is not written here
-  for (const [name, spoil] of Object.entries(mutants)) {
+  const kind = bundlesOf(files[0])[0].entry[1].resource.resourceType;
+  const all = { Consent: mutants, AuditEvent: auditMutants }[kind];
+  for (const [name, spoil] of Object.entries(all)) {
     const b = bundlesOf(files[0])[0];
-    spoil(b.entry.find((e) => e.resource.resourceType === "Consent").resource);
+    spoil(b.entry.find((e) => e.resource.resourceType === kind).resource);
     let found;
     try {
       found = bundleProblems(b);
@@ -160,7 +251,7 @@ if (mode === "validate") {
     if (found.length === 0) say("not caught: " + name);
     if (found.some((p) => !p.includes("here: "))) others++;
   }
-  console.log(`${Object.keys(mutants).length} mutants, ${others} caught by others, ${bad} problems`);
+  console.log(`${Object.keys(all).length} mutants, ${others} caught by others, ${bad} problems`);
 } else {
   throw new Error("no such mode: " + mode);
 }

@@ -177,17 +177,23 @@ func NewConsent(g Giver, c *Given) (*Consent, error) {
 		return cannot("its window has no dates")
 	}
 	for _, r := range c.Records {
-		id := Identifier{RecordSystem, fmt.Sprintf("%s/%d", r.ID, r.Version)}
-		title := r.Title
 		if r.Part != "" {
 			out.Policy[0].URI = PartsPolicyURI
-			id = Identifier{PartSystem, c.ID.String() + "/" + id.Value}
-			title = partOf + r.Part
 		}
-		out.Provision.Data = append(out.Provision.Data, Data{"instance", Reference{Identifier: &id, Display: clean(title)}})
+		id, title := r.named(c.ID)
+		out.Provision.Data = append(out.Provision.Data, Data{"instance", Reference{Identifier: &id, Display: title}})
 	}
 	out.Text = narrative(g, c, purpose)
 	return out, nil
+}
+
+// named is what a record is called in what is written of a consent with that id.
+func (r *GivenRecord) named(consent crypto.Hash) (id Identifier, title string) {
+	id = Identifier{RecordSystem, fmt.Sprintf("%s/%d", r.ID, r.Version)}
+	if r.Part != "" {
+		return Identifier{PartSystem, consent.String() + "/" + id.Value}, clean(partOf + r.Part)
+	}
+	return id, clean(r.Title)
 }
 
 // partOf begins what is said of a record of which parts are given.

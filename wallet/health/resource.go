@@ -3,7 +3,7 @@ package health
 // The parts of FHIR R4 resources that are written, in the order of the
 // specification's tables.
 
-// Bundle is a collection: the patient first, then her consents.
+// Bundle is a collection: the patient first, then her consents, or what happened to them.
 type Bundle struct {
 	ResourceType string  `json:"resourceType"`
 	Type         string  `json:"type"`
@@ -13,7 +13,7 @@ type Bundle struct {
 // Entry is one resource of a bundle.
 type Entry struct {
 	FullURL  string `json:"fullUrl"`
-	Resource any    `json:"resource"` // *Patient or *Consent
+	Resource any    `json:"resource"` // *Patient, *Consent or *AuditEvent
 }
 
 // Patient is the person who gave the consents.
@@ -39,6 +39,57 @@ type Consent struct {
 	Performer    []Reference       `json:"performer"`
 	Policy       []Policy          `json:"policy"`
 	Provision    Provision         `json:"provision"`
+}
+
+// AuditEvent is an opening of a consent, or an attempt that was refused.
+type AuditEvent struct {
+	ResourceType   string            `json:"resourceType"`
+	ID             string            `json:"id"`
+	Meta           AuditMeta         `json:"meta"`
+	Type           Coding            `json:"type"`
+	Subtype        []Coding          `json:"subtype"`
+	Action         string            `json:"action"`
+	Period         Period            `json:"period"`
+	Recorded       string            `json:"recorded"`
+	Outcome        string            `json:"outcome"`
+	OutcomeDesc    string            `json:"outcomeDesc"`
+	PurposeOfEvent []CodeableConcept `json:"purposeOfEvent,omitempty"`
+	Agent          []AuditAgent      `json:"agent"`
+	Source         AuditSource       `json:"source"`
+	Entity         []AuditEntity     `json:"entity"`
+}
+
+// AuditMeta says by which profile an AuditEvent is written.
+type AuditMeta struct {
+	Profile  []string `json:"profile"`
+	Security []Coding `json:"security,omitempty"`
+}
+
+// AuditAgent is who took part.
+type AuditAgent struct {
+	Type         CodeableConcept   `json:"type"`
+	Who          Reference         `json:"who"`
+	Requestor    bool              `json:"requestor"`
+	Network      *Unknown          `json:"network,omitempty"`
+	PurposeOfUse []CodeableConcept `json:"purposeOfUse,omitempty"`
+}
+
+// Unknown is an element of which nothing is known.
+type Unknown struct {
+	Extension []Extension `json:"extension"`
+}
+
+// AuditSource is who says so.
+type AuditSource struct {
+	Observer Reference `json:"observer"`
+	Type     []Coding  `json:"type"`
+}
+
+// AuditEntity is what it is about.
+type AuditEntity struct {
+	What Reference `json:"what"`
+	Type Coding    `json:"type"`
+	Role *Coding   `json:"role,omitempty"`
 }
 
 // Policy names the text that says how a Consent is to be read.
@@ -80,7 +131,7 @@ type Narrative struct {
 	Div    string `json:"div"`
 }
 
-// Identifier, HumanName, CodeableConcept, Coding, Reference and Period are R4's
+// Identifier, HumanName, CodeableConcept, Coding, Reference, Period and Extension are R4's
 // data types of these names (http://hl7.org/fhir/R4/datatypes.html).
 type (
 	Identifier struct {
@@ -99,6 +150,7 @@ type (
 		Display string `json:"display,omitempty"`
 	}
 	Reference struct {
+		Extension  []Extension `json:"extension,omitempty"`
 		Reference  string      `json:"reference,omitempty"`
 		Type       string      `json:"type,omitempty"`
 		Identifier *Identifier `json:"identifier,omitempty"`
@@ -106,6 +158,10 @@ type (
 	}
 	Period struct {
 		Start string `json:"start,omitempty"`
-		End   string `json:"end"`
+		End   string `json:"end,omitempty"`
+	}
+	Extension struct {
+		URL       string `json:"url"`
+		ValueCode string `json:"valueCode"`
 	}
 )
