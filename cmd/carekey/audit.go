@@ -16,7 +16,7 @@ import (
 )
 
 func newAudit(a *app) *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:   "audit",
 		Short: "What happened to your consents, as the ledger and its keepers show it, newest last",
 		Long: `List what happened to your consents on every ledger of this wallet, newest last:
@@ -27,25 +27,40 @@ full hours.
 
 How far an opening leaves an entry that you see depends on the ledger:
 ` + inHelp(eachOpening),
+		Args: cli.NoVerb,
 		RunE: onEvery(a, looks, events.audit),
 	}
+	c.AddCommand(new(auditExport).command(a))
+	return c
 }
 
 // events is what happened to consents, on every ledger.
 type events struct{ *session }
 
+// happened is all of it, in the order of time, and why it is not: then it is what some of
+// the ledgers have, or nothing at all.
+func (a events) happened(ctx context.Context) (es []wallet.Event, n int, failed error) {
+	es, n, failed = collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Event, error) { return w.Audit().Events(ctx) })
+	slices.SortStableFunc(es, func(x, y wallet.Event) int { return cmp.Compare(x.Hour, y.Hour) })
+	return es, n, failed
+}
+
+// tamperedIn is that a reason is not the one that was given; nil if none is.
+func tamperedIn(es []wallet.Event) error {
+	for _, e := range es {
+		if e.Damaged {
+			return &ledgerclient.TamperedError{What: "reason of an access to consent " + e.Consent.String()}
+		}
+	}
+	return nil
+}
+
 func (a events) audit(ctx context.Context, _ []string) error {
-	es, n, failed := collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Event, error) { return w.Audit().Events(ctx) })
+	es, n, failed := a.happened(ctx)
 	if n == 0 {
 		return failed
 	}
-	slices.SortStableFunc(es, func(x, y wallet.Event) int { return cmp.Compare(x.Hour, y.Hour) })
-	for _, e := range es {
-		if e.Damaged {
-			failed = worse(failed, &ledgerclient.TamperedError{What: "reason of an access to consent " + e.Consent.String()})
-		}
-	}
-	failed = worse(failed, missingIn(a.all, es))
+	failed = worse(worse(failed, tamperedIn(es)), missingIn(a.all, es))
 	var err error
 	if a.flags.json {
 		err = a.result(list(es, eventOf))
@@ -126,6 +141,21 @@ func notAll(all []*opened, lacking map[string]int) error {
 	return code.Of(why, "lacks", text)
 }
 
+// reasonOf is what the recipient said with an opening, or why that is not there.
+func reasonOf(e wallet.Event) (said, quiet string) {
+	switch {
+	case slices.Contains(e.Missing, "store"):
+		return "", "out of reach"
+	case e.Damaged:
+		return "", "TAMPERED WITH in the store"
+	case !e.HasReason:
+		return "", "cannot be read"
+	case e.Reason == "":
+		return "", "none was given"
+	}
+	return e.Reason, ""
+}
+
 func (a events) table(es []wallet.Event) error {
 	t := a.onLedgers(ui.Word("time"), ui.Word("what"), ui.Text("who"), ui.Text("records"), ui.Word("for"), ui.Text("reason"), ui.Key("consent"))
 	when := datesOn(a.out, a.now)
@@ -133,15 +163,9 @@ func (a events) table(es []wallet.Event) error {
 		what, reason, name := string(e.What), "", person(e.Who, e.Address)
 		switch e.What {
 		case wallet.Opened:
-			reason = "(none was given)"
-			if slices.Contains(e.Missing, "store") {
-				reason = "(out of reach)"
-			} else if e.Damaged {
-				reason = "(TAMPERED WITH in the store)"
-			} else if !e.HasReason {
-				reason = "(cannot be read)"
-			} else if e.Reason != "" {
-				reason = e.Reason
+			said, quiet := reasonOf(e)
+			if reason = said; quiet != "" {
+				reason = "(" + quiet + ")"
 			}
 		case wallet.Refused:
 			what, reason = "tried, refused", "because: "+e.Code.String()

@@ -52,6 +52,7 @@ var schemas = cli.Schemas{
 		"consent explain": cli.JSON[[]explanationJSON](),
 		"consent export":  cli.JSON[exportedJSON](cli.JSON[*health.Bundle]()), // the latter without -o
 		"audit":           cli.JSON[[]eventJSON](),
+		"audit export":    cli.JSON[exportedEvents](cli.JSON[*health.Bundle](), cli.JSON[[]disclosureJSON]()), // the latter two without -o
 		"view":            cli.JSON[*health.View](),
 		"inbox":           cli.JSON[[]receivedJSON](),
 		"fetch":           cli.JSON[[]fetchedJSON](cli.JSON[fetchedViewJSON]()), // the latter with --view
