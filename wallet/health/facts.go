@@ -61,6 +61,16 @@ type met struct {
 	ref   int32 // its number among the references; -1 if it is none
 }
 
+// codeOf is a code of a system, and whether a name stands beside it.
+type codeOf struct {
+	*system
+	code  string
+	named bool
+}
+
+// maxPlain bounds how many codes with nothing to say are remembered: most stand in many parts.
+const maxPlain = 4096
+
 // reader finds the facts of the parts of one file, one after the other.
 type reader struct {
 	*Tables
@@ -68,6 +78,7 @@ type reader struct {
 	refs    []string // the strings that may be addresses, by their numbers
 	last    []int32  // the part in which each was last met
 	systems map[string]*system
+	plain   map[codeOf]bool // codes of which there is nothing to say, whatever stands around them
 
 	allFinds int // strings with words in them
 
@@ -541,6 +552,15 @@ func (r *reader) coding(address, code string, named bool) {
 		}
 		r.systems[address] = sys
 	}
+	this := codeOf{sys, code, named}
+	if r.plain[this] {
+		return
+	}
+	said := false
+	say := func(kind, table string) {
+		said = true
+		r.unclassified(kind, code+" in "+r.where(), table)
+	}
 	normal, known := normalCode(code), r.Tables.systems[sys.name] != nil
 	rows := r.codes[sys.name].find(normal)
 	if sys.form != nil && !sys.form.MatchString(normal) {
@@ -549,19 +569,23 @@ func (r *reader) coding(address, code string, named bool) {
 		}) {
 			rows = append(slices.Clip(rows), r.codes[sys.name].find(run)...)
 		}
-		r.unclassified("not a code of "+sys.name, code+" in "+r.where(), "systems.csv")
+		say("not a code of "+sys.name, "systems.csv")
 	}
 	for _, row := range rows {
+		said = said || row.Says != plain
 		r.row(row, sys.name+" "+code)
 	}
 	switch {
 	case len(rows) > 0:
 	case address == "":
-		r.unclassified("code without a system", code+" in "+r.where(), "")
+		say("code without a system", "")
 	case !known:
-		r.unclassified("code system "+address, code+" in "+r.where(), "")
+		say("code system "+address, "")
 	case sys.named && !named:
-		r.unclassified(sys.name+" code without a name", code+" in "+r.where(), "systems.csv")
+		say(sys.name+" code without a name", "systems.csv")
+	}
+	if !said && len(r.plain) < maxPlain {
+		r.plain[this] = true
 	}
 }
 

@@ -67,15 +67,18 @@ type member struct {
 // decode reads one object, which must be all that there is: maps, slices, strings,
 // bools, nil and json.Number. Keys are as they stand there. Its error is [ErrNotSplit],
 // also of an object with more than maxValues values in it, which [Split] takes.
-func decode(object []byte) (map[string]any, error) { return new(built).decode(object) }
-
-// decode is [decode], with the maps and lists of b, which nothing else may use any more.
-func (b *built) decode(object []byte) (map[string]any, error) {
-	s := scanner{in: object, build: b, keys: b.keys[:0]}
-	defer func() { b.keys = s.keys }()
+func decode(object []byte) (map[string]any, error) {
 	if !utf8.Valid(object) {
 		return nil, ErrNotSplit.With("why", "it is not UTF-8")
 	}
+	return new(built).decode(object)
+}
+
+// decode is [decode] of UTF-8, with the maps and lists of b, which nothing else may use any
+// more.
+func (b *built) decode(object []byte) (map[string]any, error) {
+	s := scanner{in: object, build: b, keys: b.keys[:0]}
+	defer func() { b.keys = s.keys }()
 	s.space()
 	v, ok := s.value()
 	if !ok || !s.end() {

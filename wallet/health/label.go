@@ -80,7 +80,7 @@ type Correction struct {
 // It takes about as long as encoding/json needs to read the file, and keeps one part in
 // memory at a time, with what was found in the others.
 func (t *Tables) Label(c *Cut, fix func(sum crypto.Hash) (Correction, bool)) []Label {
-	r := &reader{Tables: t, strings: make(map[string]met, 8*len(c.Parts)), systems: map[string]*system{}, ids: map[string]bool{}}
+	r := &reader{Tables: t, strings: make(map[string]met, 8*len(c.Parts)), systems: map[string]*system{}, plain: map[codeOf]bool{}, ids: map[string]bool{}}
 	w := &web{numbers: make(map[string]int32, 4*len(c.Parts))}
 	var b built
 	for i := range c.Parts {
