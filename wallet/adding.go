@@ -203,6 +203,7 @@ func (a *adding) begin(ctx context.Context, f *addingFile, src Source) error {
 		if small {
 			step = nil // others are at it too
 		}
+		defer in.spared()()
 		v, err := rs.seal(ctx, nil, in, m, nil, step)
 		if err != nil {
 			return err

@@ -100,16 +100,18 @@ func (in *incoming) end() {
 	}
 }
 
+// spareFrom is the size of a file from which memory is spared, in bytes.
+const spareFrom = 4 << 20
+
 // sparing keeps a process small while it has a file of that size in memory: what is made to
 // label 10,000 parts is ten times what is kept of them. Call what it returns when that is
 // over.
 func sparing(size int64) (end func()) {
 	const (
-		large = 4 << 20  // bytes
 		usual = 44 << 20 // of which the code of the program is no part
 		room  = 8 << 20  // beside what there is
 	)
-	if size < large {
+	if size < spareFrom {
 		return func() {}
 	}
 	spared.Lock()
@@ -126,6 +128,21 @@ func sparing(size int64) (end func()) {
 		if spared.files--; spared.files == 0 {
 			debug.SetMemoryLimit(spared.was)
 		}
+	}
+}
+
+// spared is [sparing] for as long as the parts of a file are made; then their labels are
+// made too.
+func (in *incoming) spared() (end func()) {
+	if in.cut == nil {
+		return func() {}
+	}
+	spare := sparing(in.size)
+	return func() {
+		if in.labels != nil {
+			in.labels()
+		}
+		spare()
 	}
 }
 

@@ -229,6 +229,7 @@ func (rs Records) Edit(ctx context.Context, id string, d Describe, noDate bool) 
 // put encrypts, signs and enters one version; t is the record's thread, or
 // nil for a new record, from is where it is moved from, if it is.
 func (rs Records) put(ctx context.Context, t *view.Thread, in *incoming, m payload.Metadata, from *origin, progress func(int64)) (Record, bool, error) {
+	defer in.spared()()
 	v, err := rs.seal(ctx, t, in, m, from, progress)
 	if err != nil {
 		return Record{}, false, err
@@ -308,16 +309,12 @@ func (rs Records) seal(ctx context.Context, t *view.Thread, in *incoming, m payl
 	var plan *partsPlan
 	var region func(io.Writer) error
 	if in.cut != nil {
-		defer sparing(in.size)()
 		keys := partsMaker(seed, &m, in.salts)
 		region = func(w io.Writer) error {
 			plan = planParts(keys, in.cut)
 			m.Parts = &payload.MetadataParts{Split: health.SplitVersion, Count: len(plan.parts), Slots: len(plan.frame.Leaves), Root: plan.frame.Root, Salts: in.salts}
 			return plan.writeTo(w)
 		}
-	}
-	if in.labels != nil {
-		defer in.labels()
 	}
 	if err := encryptContent(ctx, upload, in, region, keepKey{crypto.RecordRecipient(rs.w.keys.self.Public()), &kept}, &m, progress); err != nil {
 		return nil, err
