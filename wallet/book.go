@@ -317,26 +317,24 @@ func (f *bookFacts) setLedger(l ledgerFact, now time.Time) {
 
 // setLabel makes a fact of what the owner says of a part, as of now.
 func (f *bookFacts) setLabel(l labelFact, now time.Time) {
-	l.At = now.UnixMilli()
-	i, known := slices.BinarySearchFunc(f.Labels, l, compareLabels)
-	if !known {
-		f.Labels = slices.Insert(f.Labels, i, l)
-		return
-	}
-	l.At = max(l.At, f.Labels[i].At+1)
-	f.Labels[i] = l
+	f.Labels = setFact(f.Labels, l, compareLabels, func(l *labelFact) *int64 { return &l.At }, now)
 }
 
 // setRole makes a fact of a role, as of now.
 func (f *bookFacts) setRole(r roleFact, now time.Time) {
-	r.At = now.UnixMilli()
-	i, known := slices.BinarySearchFunc(f.Roles, r, compareRoles)
+	f.Roles = setFact(f.Roles, r, compareRoles, func(r *roleFact) *int64 { return &r.At }, now)
+}
+
+// setFact puts x into a sorted list, as of now and in any case later than what was there.
+func setFact[T any](list []T, x T, compare func(a, b T) int, at func(*T) *int64, now time.Time) []T {
+	*at(&x) = now.UnixMilli()
+	i, known := slices.BinarySearchFunc(list, x, compare)
 	if !known {
-		f.Roles = slices.Insert(f.Roles, i, r)
-		return
+		return slices.Insert(list, i, x)
 	}
-	r.At = max(r.At, f.Roles[i].At+1)
-	f.Roles[i] = r
+	*at(&x) = max(*at(&x), *at(&list[i])+1)
+	list[i] = x
+	return list
 }
 
 // setRecord makes a fact of how a version is described, as of now.

@@ -67,41 +67,6 @@ func (r *RecordPlan) resources() iter.Seq[*JudgedPart] {
 	}
 }
 
-// Gives counts the resources that go, by category.
-func (r *RecordPlan) Gives() []Count {
-	n := map[string]int{}
-	for p := range r.resources() {
-		if p.Stays == "" {
-			n[string(p.Category)]++
-		}
-	}
-	return counts(n)
-}
-
-// Keeps counts the resources that stay, by why.
-func (r *RecordPlan) Keeps() []Count {
-	n := map[string]int{}
-	for p := range r.resources() {
-		if p.Stays != "" {
-			n[p.Stays]++
-		}
-	}
-	return counts(n)
-}
-
-// Sensitive counts the sensitivities of the resources that go: one may have several.
-func (r *RecordPlan) Sensitive() []Count {
-	n := map[string]int{}
-	for p := range r.resources() {
-		for _, s := range p.Sensitive {
-			if p.Stays == "" {
-				n[string(s)]++
-			}
-		}
-	}
-	return counts(n)
-}
-
 // Narratives counts the narratives that go, and all.
 func (r *RecordPlan) Narratives() (given, all int) {
 	for i := range r.Judged {
@@ -251,8 +216,8 @@ func (c *chooser) choose(ctx context.Context, p *GrantPlan) error {
 	return c.tellNaming(ctx, p)
 }
 
-// judged are the resources of all records that were meant.
-func (p *GrantPlan) judged() iter.Seq[*JudgedPart] {
+// Entries are the entries of all records that were meant, without narratives.
+func (p *GrantPlan) Entries() iter.Seq[*JudgedPart] {
 	return func(yield func(*JudgedPart) bool) {
 		for _, rs := range [][]RecordPlan{p.Records, p.Left} {
 			for i := range rs {
@@ -268,14 +233,14 @@ func (p *GrantPlan) judged() iter.Seq[*JudgedPart] {
 
 func (c *chooser) tellUnknown(p *GrantPlan) {
 	n := map[string]int{}
-	for j := range p.judged() {
+	for j := range p.Entries() {
 		for _, k := range j.Unclassified {
 			if j.Stays == health.WhyUnclassified && !slices.Contains(c.kinds, k) {
 				n[k]++
 			}
 		}
 	}
-	p.Unknown = counts(n)
+	p.Unknown = Counts(n)
 }
 
 // care are the purposes of those who act on what they read.
@@ -294,10 +259,10 @@ func (c *chooser) tellMissed(p *GrantPlan) {
 	}
 	of := func(j *JudgedPart) what { return what{j.Category, cmp.Or(j.Says, j.Type)} }
 	given, seen := map[what]bool{}, map[what]bool{}
-	for j := range p.judged() {
+	for j := range p.Entries() {
 		given[of(j)] = given[of(j)] || j.Stays == ""
 	}
-	for j := range p.judged() {
+	for j := range p.Entries() {
 		x := of(j)
 		if given[x] || seen[x] || !slices.Contains(risky, j.Category) || j.Stays == health.WhyCategory {
 			continue // what was not asked for is not missed

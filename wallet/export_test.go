@@ -285,3 +285,38 @@ func (rs Records) AddUnseen(ctx context.Context, src Source) (r Record, err erro
 	})
 	return r, err
 }
+
+// Gives counts the resources that go, by category.
+func (r *RecordPlan) Gives() []Count {
+	n := map[string]int{}
+	for p := range r.resources() {
+		if p.Stays == "" {
+			n[string(p.Category)]++
+		}
+	}
+	return Counts(n)
+}
+
+// Keeps counts the resources that stay, by why.
+func (r *RecordPlan) Keeps() []Count {
+	n := map[string]int{}
+	for p := range r.resources() {
+		if p.Stays != "" {
+			n[p.Stays]++
+		}
+	}
+	return Counts(n)
+}
+
+// Sensitive counts the sensitivities of the resources that go: one may have several.
+func (r *RecordPlan) Sensitive() []Count {
+	n := map[string]int{}
+	for p := range r.resources() {
+		for _, s := range p.Sensitive {
+			if p.Stays == "" {
+				n[string(s)]++
+			}
+		}
+	}
+	return Counts(n)
+}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -187,11 +186,7 @@ func withinRole(r *health.Role, p *GrantPlan, now contract.Hour) error {
 	if r.Allows(p.Purpose, int(p.Until-max(now, p.NotBefore))) {
 		return nil
 	}
-	var words []string
-	for _, w := range r.Purposes {
-		words = append(words, w.Word())
-	}
-	return ErrBeyondRole.With("role", r.Name, "days", r.MaxDays, "purposes", strings.Join(words, ", "))
+	return ErrBeyondRole.With("role", r.Name, "days", r.MaxDays, "purposes", r.For())
 }
 
 // Has reports whether a plan gives something of a category.

@@ -205,15 +205,15 @@ func holding(at func(i int) (l *health.Label, text bool), n int) *Holding {
 			unknown[s]++
 		}
 	}
-	h.Categories, h.Kinds, h.Unknown = counts(categories), counts(kinds), counts(unknown)
+	h.Categories, h.Kinds, h.Unknown = Counts(categories), Counts(kinds), Counts(unknown)
 	return h
 }
 
-// counts are sorted by number, the largest first, then by word.
-func counts(of map[string]int) []Count {
+// Counts lists how often each word is there, the most frequent first, then by word.
+func Counts[S ~string](of map[S]int) []Count {
 	out := make([]Count, 0, len(of))
 	for word, n := range of {
-		out = append(out, Count{word, n})
+		out = append(out, Count{string(word), n})
 	}
 	slices.SortFunc(out, func(a, b Count) int { return cmp.Or(cmp.Compare(b.Number, a.Number), strings.Compare(a.Of, b.Of)) })
 	return out

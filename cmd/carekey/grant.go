@@ -290,7 +290,7 @@ func (a *grants) askUnknown(ctx context.Context, p *wallet.GrantPlan) (kinds []s
 			}
 			switch again = at[0] == 2; at[0] {
 			case 1:
-				for j := range entries(p) {
+				for j := range p.Entries() {
 					for _, k := range j.Unclassified {
 						if is(j) && unknownText(k) == c.Of && !slices.Contains(kinds, k) {
 							kinds = append(kinds, k)

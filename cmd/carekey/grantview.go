@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -19,37 +18,15 @@ import (
 
 // What a grant would give, and what it would not, for the person who is to sign it.
 
-// entries are the entries of all records that were meant, without narratives.
-func entries(p *wallet.GrantPlan) iter.Seq[*wallet.JudgedPart] {
-	return func(yield func(*wallet.JudgedPart) bool) {
-		for _, rs := range [][]wallet.RecordPlan{p.Records, p.Left} {
-			for i := range rs {
-				for k := range rs[i].Judged {
-					if j := &rs[i].Judged[k]; !j.Text && !yield(j) {
-						return
-					}
-				}
-			}
-		}
-	}
-}
-
 // tally counts entries by words, of which one may have several.
 func tally[S ~string](p *wallet.GrantPlan, words func(j *wallet.JudgedPart) []S) []wallet.Count {
 	n := map[S]int{}
-	for j := range entries(p) {
+	for j := range p.Entries() {
 		for _, w := range words(j) {
 			n[w]++
 		}
 	}
-	var out []wallet.Count
-	for w, number := range n {
-		out = append(out, wallet.Count{Of: string(w), Number: number})
-	}
-	slices.SortFunc(out, func(a, b wallet.Count) int {
-		return cmp.Or(cmp.Compare(b.Number, a.Number), strings.Compare(a.Of, b.Of))
-	})
-	return out
+	return wallet.Counts(n)
 }
 
 // goingBy are the words of entries that go, and stayingBy of those that stay for a reason.
@@ -187,8 +164,7 @@ func roleText(r *health.Role, p *wallet.GrantPlan) string {
 	} else if len(r.Sensitive) > 0 {
 		sensitive = "also " + joined(r.Sensitive)
 	}
-	purposes := list(r.Purposes, func(p payload.Purpose) string { return p.Word() })
-	limits := fmt.Sprintf("at most %s, for %s", plural(r.MaxDays, "day", "days"), strings.Join(purposes, ", "))
+	limits := fmt.Sprintf("at most %s, for %s", plural(r.MaxDays, "day", "days"), r.For())
 	if p.Scope != nil && p.Scope.Beyond {
 		return fmt.Sprintf("BEYOND its bounds (%s): %s: %s; %s", limits, r.Name, joined(r.Categories), sensitive)
 	}

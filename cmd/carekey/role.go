@@ -13,7 +13,6 @@ import (
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/health"
-	"github.com/carekey/carekey/wallet/payload"
 	"github.com/spf13/cobra"
 )
 
@@ -99,13 +98,12 @@ func (a roles) show(_ context.Context, w *wallet.Wallet, args []string) error {
 			not = append(not, s)
 		}
 	}
-	purposes := list(r.Purposes, func(p payload.Purpose) string { return p.Word() })
 	a.rows(cli.Rows{
 		{"role", r.Name},
 		{"gets", joined(r.Categories)},
 		{"sensitive", cmp.Or(joined(r.Sensitive), "none")},
 		{"not", cmp.Or(joined(not), "none is left out")},
-		{"for", strings.Join(purposes, ", ")},
+		{"for", r.For()},
 		{"at most", plural(r.MaxDays, "day", "days")},
 	})
 	return a.result(r.Role) // which role add takes

@@ -251,9 +251,5 @@ func (s *selection) bound(purpose wallet.Purpose, hours int) string {
 	if s.role == nil || s.role.Allows(purpose, hours) {
 		return ""
 	}
-	words := make([]string, len(s.role.Purposes))
-	for i, p := range s.role.Purposes {
-		words[i] = p.Word()
-	}
-	return fmt.Sprintf("the role is for %s at most, and for %s: give it for less, or for that", plural(s.role.MaxDays, "day", "days"), strings.Join(words, ", "))
+	return fmt.Sprintf("the role is for %s at most, and for %s: give it for less, or for that", plural(s.role.MaxDays, "day", "days"), s.role.For())
 }

@@ -61,6 +61,15 @@ func BuiltInRoles() []Role {
 // Holds reports whether a sensitivity is in the role.
 func (r *Role) Holds(s Sensitivity) bool { return slices.Contains(r.Sensitive, s) }
 
+// For names the purposes in words.
+func (r *Role) For() string {
+	words := make([]string, len(r.Purposes))
+	for i, p := range r.Purposes {
+		words[i] = p.Word()
+	}
+	return strings.Join(words, ", ")
+}
+
 // Allows reports whether the role is for that purpose, and for as many hours. Days end with
 // a day, and one of them may have 25 hours.
 func (r *Role) Allows(purpose payload.Purpose, hours int) bool {
