@@ -197,36 +197,14 @@ func duplicates(merged []*viewMerged, add addConflict) {
 			days[x.When[:10]] = append(days[x.When[:10]], m)
 		}
 	}
-	seen := map[string]bool{}
-	tell := func(kind string, of []*viewMerged, says func(m *viewMerged) string, end string) {
-		if len(of) < 2 {
-			return
-		}
-		var words []string
-		var sources []int
-		for _, m := range of {
-			words = append(words, says(m))
-			for _, x := range m.of {
-				sources = append(sources, x.from.number)
-			}
-		}
-		slices.Sort(words)
-		text := of[0].of[0].label() + " stands " + times(len(of)) + ": " + few(words, "; ") + end
-		if kind == ConflictSimilar {
-			text = strings.Join(words, "; ") + end
-		}
-		if key := kind + text; !seen[key] {
-			seen[key] = true
-			add(kind, of[0].of[0].section, text, sources)
-		}
-	}
+	t := teller{add, map[string]bool{}}
 	for _, of := range twice {
-		tell(ConflictDuplicate, of, func(m *viewMerged) string {
+		t.tell(ConflictDuplicate, of, func(m *viewMerged) string {
 			when := "no date"
 			if w := m.item().When; w != "" {
 				when = shownTime(w)
 			}
-			return when + " (" + sourcesText(m.numbers()) + ")"
+			return when
 		}, ". One or several is not said")
 	}
 	for _, of := range points {
@@ -237,24 +215,55 @@ func duplicates(merged []*viewMerged, add addConflict) {
 		if len(uniq(numbers)) < 2 || len(listed(valuesOf(of))) < 2 {
 			continue // one source may well measure twice
 		}
-		tell(ConflictValue, of, func(m *viewMerged) string {
-			return m.of[0].Value + " (" + sourcesText(m.numbers()) + ")"
-		}, ", all at "+shownTime(of[0].of[0].When))
+		t.tell(ConflictValue, of, func(m *viewMerged) string { return m.of[0].Value }, ", all at "+shownTime(of[0].of[0].When))
 	}
 	for day, of := range days {
-		if len(of) > 100 {
-			continue // no person has so many vaccines on one day
-		}
-		for i, a := range of {
-			for _, b := range of[:i] {
-				if shares(a.codes(), b.codes()) || slices.ContainsFunc(a.numbers(), func(n int) bool { return slices.Contains(b.numbers(), n) }) {
-					continue
-				}
-				tell(ConflictSimilar, []*viewMerged{b, a}, func(m *viewMerged) string {
-					return m.of[0].label() + " (" + sourcesText(m.numbers()) + ")"
-				}, ", both on "+shownTime(day)+" under codes that are not compared")
+		t.similar(day, of)
+	}
+}
+
+// similar tells which of the vaccines of a day may be one under two codes.
+func (t *teller) similar(day string, of []*viewMerged) {
+	if len(of) > 100 {
+		return // no person has so many vaccines on one day
+	}
+	for i, a := range of {
+		for _, b := range of[:i] {
+			if shares(a.codes(), b.codes()) || slices.ContainsFunc(a.numbers(), func(n int) bool { return slices.Contains(b.numbers(), n) }) {
+				continue
 			}
+			t.tell(ConflictSimilar, []*viewMerged{b, a}, func(m *viewMerged) string { return m.of[0].label() }, ", both on "+shownTime(day)+" under codes that are not compared")
 		}
+	}
+}
+
+// teller adds each conflict once.
+type teller struct {
+	add  addConflict
+	seen map[string]bool
+}
+
+// tell adds a conflict of two things or more; says is what of each, before its sources.
+func (t *teller) tell(kind string, of []*viewMerged, says func(m *viewMerged) string, end string) {
+	if len(of) < 2 {
+		return
+	}
+	var words []string
+	var sources []int
+	for _, m := range of {
+		words = append(words, says(m)+" ("+sourcesText(m.numbers())+")")
+		for _, x := range m.of {
+			sources = append(sources, x.from.number)
+		}
+	}
+	slices.Sort(words)
+	text := of[0].of[0].label() + " stands " + times(len(of)) + ": " + few(words, "; ") + end
+	if kind == ConflictSimilar {
+		text = strings.Join(words, "; ") + end
+	}
+	if key := kind + text; !t.seen[key] {
+		t.seen[key] = true
+		t.add(kind, of[0].of[0].section, text, sources)
 	}
 }
 

@@ -253,23 +253,60 @@ func contradictions(ws []*viewWho) (against string) {
 // nothing that speaks against it between any two of them. An identifier of two who are not
 // one, such as a family's, is nobody's. Name and birth date propose, and no more.
 func joinPersons(reads []*viewRead) ([]*viewGroup, []ViewPerhaps) {
+	groups, apart := groupsOf(reads)
+	of := map[*viewWho]*viewGroup{}
+	for _, g := range groups {
+		for _, w := range g.whos {
+			of[w] = g
+		}
+	}
+	for _, r := range reads {
+		r.handOut(of)
+	}
+	order := map[*viewGroup][]string{}
+	for _, g := range groups {
+		order[g] = g.order()
+	}
+	slices.SortFunc(groups, func(a, b *viewGroup) int { return slices.Compare(order[a], order[b]) })
+	number := map[*viewGroup]int{}
+	for i, g := range groups {
+		number[g] = i + 1
+	}
+	var out []ViewPerhaps
+	for _, x := range apart {
+		var persons []int
+		for _, w := range x.whos {
+			persons = append(persons, number[of[w]])
+		}
+		if persons = uniq(persons); len(persons) > 1 {
+			out = append(out, ViewPerhaps{persons, "An identifier in common, but " + x.against})
+		}
+	}
+	return groups, alike(groups, out)
+}
+
+// viewApart are some with an identifier in common who are not one, and why.
+type viewApart struct {
+	whos    []*viewWho
+	against string
+}
+
+// groupsOf puts together those who are one.
+func groupsOf(reads []*viewRead) (groups []*viewGroup, apart []viewApart) {
 	var all []*viewWho
+	byID := map[Identifier][]int{}
 	for _, r := range reads {
 		for _, w := range r.people {
-			if !w.other && (w.known || w.entries > 0) {
-				all = append(all, w)
+			if w.other || !w.known && w.entries == 0 {
+				continue
 			}
+			for _, id := range w.ids {
+				byID[id] = append(byID[id], len(all))
+			}
+			all = append(all, w)
 		}
 	}
-	var groups []*viewGroup
-	of := map[*viewWho]*viewGroup{}
-	byID := map[Identifier][]int{}
-	for i, w := range all {
-		for _, id := range w.ids {
-			byID[id] = append(byID[id], i)
-		}
-	}
-	up := make([]int, len(all))
+	up := make([]int, len(all)) // a tree for each group
 	for i := range up {
 		up[i] = i
 	}
@@ -280,24 +317,13 @@ func joinPersons(reads []*viewRead) ([]*viewGroup, []ViewPerhaps) {
 		}
 		return i
 	}
-	var perhaps []func(number map[*viewGroup]int) ViewPerhaps
-	apart := func(ws []*viewWho, against string) {
-		perhaps = append(perhaps, func(number map[*viewGroup]int) ViewPerhaps {
-			x := ViewPerhaps{Why: "An identifier in common, but " + against}
-			for _, w := range ws {
-				x.Persons = append(x.Persons, number[of[w]])
-			}
-			x.Persons = uniq(x.Persons)
-			return x
-		})
-	}
 	for _, same := range byID {
 		var ws []*viewWho
 		for _, i := range same {
 			ws = append(ws, all[i])
 		}
 		if against := contradictions(ws); against != "" { // it names no person
-			apart(ws, against)
+			apart = append(apart, viewApart{ws, against})
 			continue
 		}
 		for _, i := range same[1:] {
@@ -311,51 +337,38 @@ func joinPersons(reads []*viewRead) ([]*viewGroup, []ViewPerhaps) {
 	for _, ws := range parts {
 		against := contradictions(ws)
 		if against == "" {
-			g := &viewGroup{whos: ws}
-			for _, w := range ws {
-				of[w] = g
-			}
-			groups = append(groups, g)
+			groups = append(groups, &viewGroup{whos: ws})
 			continue
 		}
 		for _, w := range ws {
-			of[w] = &viewGroup{whos: []*viewWho{w}}
-			groups = append(groups, of[w])
+			groups = append(groups, &viewGroup{whos: []*viewWho{w}})
 		}
-		apart(ws, against)
+		apart = append(apart, viewApart{ws, against})
 	}
-	for _, r := range reads {
-		for _, it := range r.items {
-			of[it.who].items = append(of[it.who].items, it)
-		}
-		for _, s := range r.said {
-			if g := of[s.who]; g != nil {
-				g.said = append(g.said, s)
-			}
-		}
-		for _, o := range r.others {
-			if g := of[o.who]; g != nil {
-				g.other = append(g.other, o)
-			}
+	return groups, apart
+}
+
+// handOut gives each group what a file says of its persons.
+func (r *viewRead) handOut(of map[*viewWho]*viewGroup) {
+	for _, it := range r.items {
+		of[it.who].items = append(of[it.who].items, it)
+	}
+	for _, s := range r.said {
+		if g := of[s.who]; g != nil {
+			g.said = append(g.said, s)
 		}
 	}
-	order := map[*viewGroup][]string{}
-	for _, g := range groups {
-		order[g] = g.order()
-	}
-	slices.SortFunc(groups, func(a, b *viewGroup) int { return slices.Compare(order[a], order[b]) })
-	number := map[*viewGroup]int{}
-	for i, g := range groups {
-		number[g] = i + 1
-	}
-	var out []ViewPerhaps
-	for _, p := range perhaps {
-		if x := p(number); len(x.Persons) > 1 {
-			out = append(out, x)
+	for _, o := range r.others {
+		if g := of[o.who]; g != nil {
+			g.other = append(g.other, o)
 		}
 	}
+}
+
+// alike adds which groups may be one person.
+func alike(groups []*viewGroup, out []ViewPerhaps) []ViewPerhaps {
 	if len(groups) > maxAlike {
-		return groups, append(out, ViewPerhaps{Persons: []int{}, Why: "With so many persons it was not looked which of them may be one"})
+		return append(out, ViewPerhaps{Persons: []int{}, Why: "With so many persons it was not looked which of them may be one"})
 	}
 	for i, a := range groups {
 		for j, b := range groups[:i] {
@@ -367,8 +380,7 @@ func joinPersons(reads []*viewRead) ([]*viewGroup, []ViewPerhaps) {
 	slices.SortFunc(out, func(a, b ViewPerhaps) int {
 		return cmp.Or(slices.Compare(a.Persons, b.Persons), cmp.Compare(a.Why, b.Why))
 	})
-	out = slices.CompactFunc(out, func(a, b ViewPerhaps) bool { return slices.Equal(a.Persons, b.Persons) && a.Why == b.Why })
-	return groups, out
+	return slices.CompactFunc(out, func(a, b ViewPerhaps) bool { return slices.Equal(a.Persons, b.Persons) && a.Why == b.Why })
 }
 
 // order is what persons are sorted by: those who are known first, then by name.
