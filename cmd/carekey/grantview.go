@@ -329,7 +329,7 @@ func kept(p *wallet.GrantPlan, kinds int) (first, rest []string) {
 func cautions(p *wallet.GrantPlan, name string) []string {
 	var out []string
 	add := func(t string) {
-		out = append(out, strings.ReplaceAll(cli.Wrap(cli.CleanText(t), 80), "\n", "\n         "))
+		out = append(out, cli.Wrap(cli.CleanText(t), 80))
 	}
 	if len(p.Missed) > 0 {
 		add("warning: " + missedText(p.Missed) + "; " + name + missedCost(p.Missed))
