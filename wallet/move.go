@@ -65,7 +65,7 @@ type MovePlan struct {
 type MovedConsent struct {
 	Old     contract.ID      `json:"old"`
 	Consent Consent          `json:"-"`
-	Code    crypto.FetchCode `json:"code"` // must be sent to the recipient: the old one leads nowhere
+	Code    crypto.FetchCode `json:"code"` // leads the recipient there; the old one leads nowhere
 }
 
 // Moved is what a move did. Consents are also those that an interrupted move had

@@ -95,7 +95,8 @@ func (a batches) newApply() *cobra.Command {
 ends in .csv or .jsonl; everything else must be a plan that this wallet sealed, whatever
 is in it. All cores sign; a bar shows how far it is, or a line for every 1000 items where
 there is no terminal. --results writes one JSON object a line for every item, with the
-fetch code of each consent. If it is stopped, carekey batch resume goes on.`,
+fetch code of each consent, which need not be sent: recipients find consents with
+carekey inbox. If it is stopped, carekey batch resume goes on.`,
 		Args: cli.Takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in, err := a.open(cmd.Context(), args[0])

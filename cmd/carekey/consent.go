@@ -136,11 +136,7 @@ func (a consents) show(ctx context.Context, args []string) error {
 		{"opened", openedText(c.Openings, both(c.LastOpened))},
 	}...))
 	a.say("%s", groundOf(on.w).gateLine())
-	if c.Status == wallet.StatusActive || c.Status == wallet.StatusUpcoming {
-		a.say("Its fetch code, which is not secret. It need not be sent: carekey\u00a0inbox finds the consent without it.")
-	} else {
-		a.say("Its fetch code:")
-	}
+	a.say(optional)
 	a.data(code)
 	if c.Status == wallet.StatusActive || c.Status == wallet.StatusUpcoming {
 		a.next("to end it: carekey revoke %s", short(c.ID))

@@ -23,7 +23,7 @@ func newGrant(a *app) *cobra.Command {
 		Use:   "grant --to (NAME | CARD | @FILE) (--role ROLE | --category C... | --record ID... | --all) (--for 30d | --until DATE)",
 		Short: "Let somebody open records of yours, or parts of them, until a day that you choose",
 		Long: "Show what a consent would mean, ask, and give it. What is printed on stdout is the\nfetch code: it tells the recipient where to look, is not secret, and opens nothing by\n" +
-			"itself. What is given is what there is now.\n\n" +
+			"itself. It need not be sent, since carekey inbox finds the consent; who is not on the\nledger yet is led there by it. What is given is what there is now.\n\n" +
 			"--to takes a contact's name, or a card as somebody handed it to you (@FILE reads it from\na text or a PNG of its QR code): who has no name here yet becomes a contact, and the\nledger of the card is used, where your records are entered if they are not there; both\nis asked before.\n\n" + whatGoes +
 			"\nCATEGORIES\n" + categoryHelp() + "\nPURPOSES, and the codes that HL7 gives them, which will do too\n" + purposeHelp() +
 			"\nDATES\n  --for takes hours, days and weeks: 12h, 30d, 6w. --until D ends with that day, --from D\n  begins with it, in your own time zone; days and weeks end with a day too. Ends are full\n" +
@@ -446,16 +446,20 @@ func (a *grants) chooseEnd(ctx context.Context) (contract.Hour, error) {
 func (a *grants) show(plan *wallet.GrantPlan, c wallet.Consent, code crypto.FetchCode) error {
 	to := plan.To.Name // as it was called here; the address may have other names
 	if c.Pending != "" {
-		a.say("Signed: consent %s. It waits in your wallet. Its fetch code is good from when it is on the ledger;\nsend it to %s, it is not secret.", short(c.ID), to)
+		a.say("Signed: consent %s. It waits in your wallet. Its fetch code is good from when it is on the ledger.", short(c.ID))
 	} else {
-		a.say("Given: consent %s. Send the fetch code to %s; it is not secret.", short(c.ID), to)
+		a.say("Given: consent %s. %s finds it with "+theirs+"inbox.", short(c.ID), to)
 	}
+	a.say(optional)
 	a.data(code)
 	if c.Pending == "" {
-		a.next("%s runs "+theirs+"fetch CODE.\nYou see it with carekey audit, and end it with carekey revoke %s", to, short(c.ID))
+		a.next("you see it with carekey audit, and end it with carekey revoke %s", short(c.ID))
 	}
 	return a.result(grantedJSON{consentOf(c), to, code, plan.Gate, chosenOf(plan)})
 }
+
+// optional says what a fetch code is good for.
+const optional = "The fetch code leads to it too, is not secret, and need not be sent."
 
 type grantedJSON struct {
 	consentJSON

@@ -52,7 +52,7 @@ func TestCommandsAreFound(t *testing.T) {
 var printedCommand = regexp.MustCompile(`(?:^|[^-\w./])carekey ((?:--(?:profile|ledger) (?:'[^']*'|\S+) )*[a-z][^\n;,]*)`)
 
 // otherPeoples are commands that somebody else is to run.
-var otherPeoples = regexp.MustCompile(` runs carekey fetch CODE|its owner sees it with: carekey address`)
+var otherPeoples = regexp.MustCompile(` finds it with carekey inbox|its owner sees it with: carekey address`)
 
 // acts: acts COMMAND ARGS... runs a command, and then reads each command that it named on
 // its two outputs as a shell would: it must mean the wallet, and the ledger if one was
