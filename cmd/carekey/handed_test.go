@@ -213,3 +213,33 @@ func forgeCard(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(c.String()+"\n"), 0o600))
 }
+
+// Threat: anybody makes fetch codes. One that names a node of another ledger, or what is no
+// node, leads nowhere, and none has a token in it.
+func TestPlacesInFetchCodes(t *testing.T) {
+	inv := node.Invitation{Ledger: crypto.LedgerID{1}, Node: [32]byte{2}, Name: "City ledger", URLs: []string{"https://ledger.example.org"}, Token: "abcdefgh-12345678"}
+	code := crypto.FetchCode{Ledger: inv.Ledger, Place: inv.Place()}
+	at, err := placeIn(&code)
+	if err != nil || at.node.Token != "" || at.shown() != inv.URLs[0] {
+		t.Fatalf("%+v, %v", at.node, err)
+	}
+	for name, test := range map[string]struct {
+		change func(c *crypto.FetchCode)
+		code   string
+		exit   int
+	}{
+		"another ledger's node": {func(c *crypto.FetchCode) { c.Ledger[0]++ }, "foreign-ledger", cli.ExitTampered},
+		"a folder":              {func(c *crypto.FetchCode) { c.Place = "" }, "foreign-code", cli.ExitNotFound},
+		"a token":               {func(c *crypto.FetchCode) { c.Place = inv.Bytes() }, "code-malformed", cli.ExitUsage},
+		"no node":               {func(c *crypto.FetchCode) { c.Place = "\x01/etc/passwd" }, "code-malformed", cli.ExitUsage},
+		"more than a node":      {func(c *crypto.FetchCode) { c.Place += "x" }, "code-malformed", cli.ExitUsage},
+		"a later version":       {func(c *crypto.FetchCode) { c.Place = "\x02" + c.Place[1:] }, "code-version", cli.ExitUsage},
+	} {
+		c := code
+		test.change(&c)
+		_, err := placeIn(&c)
+		if f := explain(err); err == nil || f.Code != test.code || f.Exit != test.exit {
+			t.Errorf("%s: %+v, %v", name, f, err)
+		}
+	}
+}

@@ -281,17 +281,11 @@ func (a ledgers) follow(ctx context.Context, code *crypto.FetchCode) error {
 	if _, ok := p.settings.Ledger(code.Ledger); ok || a.flags.ledger != "" {
 		return nil
 	}
-	if code.Place == "" {
-		return errNoPlace.With("code", code.Ledger)
-	}
-	inv, err := node.ParsePlace(code.Place)
+	at, err := placeIn(code)
 	if err != nil {
 		return err
 	}
-	if inv.Ledger != code.Ledger {
-		return ledgerclient.ErrForeign.With("want", code.Ledger, "got", inv.Ledger)
-	}
-	at := locator{node: &inv}
+	inv := at.node
 	question := "Trust this ledger?"
 	if !a.interactive() {
 		question = "is the ledger " + quoted(inv.Name) + " at " + at.shown() + " to be trusted? Your wallet is not on it"
@@ -309,6 +303,21 @@ func (a ledgers) follow(ctx context.Context, code *crypto.FetchCode) error {
 	}
 	_, err = a.put(ctx, p, at, false, true)
 	return err
+}
+
+// placeIn is the node that a fetch code names.
+func placeIn(code *crypto.FetchCode) (locator, error) {
+	if code.Place == "" {
+		return locator{}, errNoPlace.With("code", code.Ledger)
+	}
+	inv, err := node.ParsePlace(code.Place)
+	if e, ok := fault.As(err, node.ErrInvitation); ok { // nobody has seen an invitation
+		err = crypto.ErrFetchCode.With("fault", e.Value("fault"))
+	}
+	if err == nil && inv.Ledger != code.Ledger {
+		err = ledgerclient.ErrForeign.With("want", code.Ledger, "got", inv.Ledger)
+	}
+	return locator{node: &inv}, err
 }
 
 const whoRuns = "Whoever runs it keeps the order\nof entries, the encrypted records and the shares of keys."

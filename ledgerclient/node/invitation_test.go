@@ -50,6 +50,29 @@ func TestInvitation(t *testing.T) {
 	}
 }
 
+// A place is what others may know of a node: the invitation without its token, and never
+// too large for a fetch code.
+func TestPlace(t *testing.T) {
+	i := invitation()
+	got, err := ParsePlace(i.Place())
+	if i.Token = ""; err != nil || !reflect.DeepEqual(got, i) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	i.Name, i.URLs = strings.Repeat("n", 64), nil
+	for n := range MaxURLs {
+		i.URLs = append(i.URLs, "https://ledger.example.org/"+strings.Repeat(string(rune('a'+n)), MaxURL-len("https://ledger.example.org/")))
+	}
+	if got, err := ParsePlace(i.Place()); err != nil || !reflect.DeepEqual(got, i) || len(i.Place()) > crypto.MaxPlace {
+		t.Errorf("the largest: %d bytes, %v", len(i.Place()), err)
+	}
+	i.Token = strings.Repeat("t", MaxToken)
+	for name, place := range map[string]string{"nothing": "", "a token": i.Bytes(), "cut": i.Place()[:40], "a byte behind": i.Place() + "\x00", "version 2": "\x02" + i.Place()[1:]} {
+		if got, err := ParsePlace(place); err == nil {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
 func TestInvitationHasOneForm(t *testing.T) {
 	for name, change := range map[string]func(*Invitation){
 		"no name":           func(i *Invitation) { i.Name = "" },
