@@ -61,10 +61,10 @@ func separatorLine(line []byte) (other string, ok bool) {
 
 // heading reads the first line with a cell that is not empty; h is nil if this is none.
 // A column whose heading is empty is one that no row may use.
-func (p *parser) heading(line []byte) (h csvHeading, good bool) {
+func (s *sheet) heading(line []byte) (h csvHeading, good bool) {
 	cells, bad, why := splitCSV(line)
 	if why != "" {
-		p.problem(line, bad, "", "", why)
+		s.problem(line, bad, "", "", why)
 		return nil, false
 	}
 	if blank(cells) {
@@ -73,7 +73,7 @@ func (p *parser) heading(line []byte) (h csvHeading, good bool) {
 	if len(cells) == 1 {
 		for sep, name := range separators {
 			if strings.Contains(cells[0].text, sep) {
-				p.problem(line, 0, "", "", separatedBy(name))
+				s.problem(line, 0, "", "", separatedBy(name))
 				return nil, false
 			}
 		}
@@ -83,15 +83,15 @@ func (p *parser) heading(line []byte) (h csvHeading, good bool) {
 		name := strings.TrimSpace(c.text)
 		switch {
 		case name == "":
-		case !slices.Contains(fieldNames, name):
-			why := "no such column; there are " + strings.Join(fieldNames, ", ")
-			if lower := strings.ToLower(name); slices.Contains(fieldNames, lower) {
+		case !slices.Contains(s.columns, name):
+			why := "no such column; there are " + strings.Join(s.columns, ", ")
+			if lower := strings.ToLower(name); slices.Contains(s.columns, lower) {
 				why = "no such column; it is written " + lower
 			}
-			p.problem(line, c.at, "", name, why)
+			s.problem(line, c.at, "", name, why)
 			good = false
 		case slices.Contains(h, name):
-			p.problem(line, c.at, name, "", "this column is there twice")
+			s.problem(line, c.at, name, "", "this column is there twice")
 			good = false
 		}
 		h = append(h, name)
@@ -106,11 +106,11 @@ func blank(cells []cell) bool {
 
 // csvRow turns a line into fields; ok is false if the line has none. Spreadsheets leave
 // out empty cells at the end of a row, or write some more: both are read.
-func (p *parser) csvRow(line []byte) (f fields, ok bool) {
-	h := p.head
+func (s *sheet) csvRow(line []byte) (f fields, ok bool) {
+	h := s.head
 	cells, bad, why := splitCSV(line)
 	if why != "" {
-		p.problem(line, bad, "", "", why)
+		s.problem(line, bad, "", "", why)
 		return nil, false
 	}
 	if blank(cells) {
@@ -119,22 +119,22 @@ func (p *parser) csvRow(line []byte) (f fields, ok bool) {
 	count := plural(len(cells), "cell", "cells") + " under " + plural(len(h), "column", "columns")
 	switch {
 	case len(cells) > len(h) && !blank(cells[len(h):]):
-		p.problem(line, cells[len(h)].at, "", "", count+": a cell with a comma in it is put into quotation marks")
+		s.problem(line, cells[len(h)].at, "", "", count+": a cell with a comma in it is put into quotation marks")
 		return nil, false
-	case len(cells) < len(h) && p.l.cut:
-		p.problem(line, len(line), "", "", count+" in the last line, which has no end: the file may have been cut off")
+	case len(cells) < len(h) && s.l.cut:
+		s.problem(line, len(line), "", "", count+" in the last line, which has no end: the file may have been cut off")
 		return nil, false
 	}
 	f = fields{}
 	for i, c := range cells[:min(len(cells), len(h))] {
 		if h[i] == "" {
 			if strings.TrimSpace(c.text) != "" {
-				p.problem(line, c.at, "", c.text, "stands in a column without a heading")
+				s.problem(line, c.at, "", c.text, "stands in a column without a heading")
 			}
 			continue
 		}
 		if isFormula(c.text) {
-			p.problem(line, c.at, h[i], c.text, formula)
+			s.problem(line, c.at, h[i], c.text, formula)
 			continue
 		}
 		text := strings.TrimSpace(c.text)
@@ -142,7 +142,7 @@ func (p *parser) csvRow(line []byte) (f fields, ok bool) {
 			continue
 		}
 		v := value{text: text, at: c.at}
-		if isList(h[i]) {
+		if s.isList(h[i]) {
 			v.list = strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || r == ',' || r == ';' })
 		}
 		f[h[i]] = v

@@ -11,7 +11,7 @@ import (
 
 // jsonRow turns a line into fields; ok is false if there is nothing more to say
 // of it.
-func (p *parser) jsonRow(line []byte) (f fields, ok bool) {
+func (s *sheet) jsonRow(line []byte) (f fields, ok bool) {
 	if len(bytes.TrimSpace(line)) == 0 {
 		return nil, false
 	}
@@ -24,7 +24,7 @@ func (p *parser) jsonRow(line []byte) (f fields, ok bool) {
 		} else if err != nil {
 			at, why = len(line), "the line ends before its JSON does"
 		}
-		p.problem(line, at, "", "", why)
+		s.problem(line, at, "", "", why)
 		return nil, false
 	}
 	if t, err := d.token(); err != nil || t != json.Delim('{') {
@@ -38,12 +38,12 @@ func (p *parser) jsonRow(line []byte) (f fields, ok bool) {
 			return fail(err, "not JSON")
 		}
 		keyAt := d.at
-		if !slices.Contains(fieldNames, name) {
-			p.problem(line, keyAt, "", name, "no such field; there are "+strings.Join(fieldNames, ", "))
+		if !slices.Contains(s.columns, name) {
+			s.problem(line, keyAt, "", name, "no such field; there are "+strings.Join(s.columns, ", "))
 		}
 		_, twice := f[name]
 		if twice {
-			p.problem(line, keyAt, name, "", "this field is there twice")
+			s.problem(line, keyAt, name, "", "this field is there twice")
 		}
 		t, err = d.token()
 		if err != nil {
@@ -52,18 +52,18 @@ func (p *parser) jsonRow(line []byte) (f fields, ok bool) {
 		v := value{at: d.at}
 		switch t := t.(type) {
 		case string:
-			if isList(name) {
+			if s.isList(name) {
 				return fail(nil, "must be a list, like [\"labs\"]")
 			}
 			v.text = t
-			p.checkText(line, v.at, name, t)
+			s.checkText(line, v.at, name, t)
 		case bool:
-			if name != "whole" {
+			if !slices.Contains(s.flags, name) {
 				return fail(nil, "must be text")
 			}
 			v.text = map[bool]string{true: "yes", false: "no"}[t]
 		case json.Delim:
-			if t != '[' || !isList(name) {
+			if t != '[' || !s.isList(name) {
 				return fail(nil, "must be text")
 			}
 			for d.dec.More() {
@@ -72,7 +72,7 @@ func (p *parser) jsonRow(line []byte) (f fields, ok bool) {
 				if err != nil || !isText {
 					return fail(err, "must be a list of texts")
 				}
-				p.checkText(line, d.at, name, item)
+				s.checkText(line, d.at, name, item)
 				v.list = append(v.list, item)
 			}
 			if _, err := d.token(); err != nil {
@@ -96,12 +96,12 @@ func (p *parser) jsonRow(line []byte) (f fields, ok bool) {
 }
 
 // checkText reports a text of JSON that no cell could be.
-func (p *parser) checkText(line []byte, at int, name, text string) {
+func (s *sheet) checkText(line []byte, at int, name, text string) {
 	switch {
 	case isFormula(text):
-		p.problem(line, at, name, text, formula)
+		s.problem(line, at, name, text, formula)
 	case strings.ContainsRune(text, '\ufffd'):
-		p.problem(line, at, name, text, "has a character that is none")
+		s.problem(line, at, name, text, "has a character that is none")
 	}
 }
 

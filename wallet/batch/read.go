@@ -1,14 +1,12 @@
 package batch
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -50,11 +48,8 @@ func Read(r io.Reader, opt Options, take func(Row) []Problem) (Report, error) {
 	if p.report.Rows == 0 && len(p.report.Elsewhere) == 0 && p.bad.Total == 0 {
 		p.bad.Add(Problem{Line: max(1, p.l.n), Column: 1, Why: "there is no row in it"})
 	}
-	if p.bad.Total > 0 {
-		slices.SortStableFunc(p.bad.Problems, func(a, b Problem) int {
-			return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-		})
-		return Report{}, &p.bad
+	if err := p.bad.inOrder(); err != nil {
+		return Report{}, err
 	}
 	p.report.SHA256 = crypto.Hash(h.Sum(nil))
 	return p.report, nil
@@ -68,138 +63,21 @@ var (
 	choosing = []string{"records", "categories", "role", "with", "without", "dated", "whole"}
 )
 
-func isList(field string) bool { return slices.Contains(lists, field) }
-
-type value struct {
-	text string   // of a list: its items with spaces between them
-	list []string // of a list
-	at   int      // byte in the line
-}
-
-type fields map[string]value
-
 type parser struct {
+	*sheet
 	opt    Options
 	take   func(Row) []Problem
-	l      *lines
-	bad    LinesError
 	report Report
-	rows   int // good and bad
-
-	begun     bool       // the heading, or the first row, was read
-	head      csvHeading // nil: JSON Lines
-	separated bool       // a line sep= was read
-	first     bool       // no row was checked yet
+	first  bool // no row was checked yet
 
 	seen map[[16]byte]int32 // line of each row, by hash
 }
 
 func newParser(r io.Reader, opt Options, take func(Row) []Problem) *parser {
-	return &parser{opt: opt, take: take, l: newLines(text.NewReader(r)), first: true, seen: map[[16]byte]int32{}}
-}
-
-func (p *parser) problem(line []byte, at int, field, value, why string) {
-	p.bad.Add(Problem{Line: p.l.n, Column: column(line, at), Field: field, Value: shorten(value), Why: why})
-}
-
-// shorten keeps a value readable in a list of errors.
-func shorten(s string) string {
-	const most = 60
-	if r := []rune(s); len(r) > most {
-		return string(r[:most]) + "…"
-	}
-	return s
-}
-
-func (p *parser) read() error {
-	for {
-		line, long, err := p.l.next()
-		if bad, ok := fault.As(err, text.ErrEncoding); ok {
-			p.l.n++
-			p.problem(nil, 0, "", "", fault.Get[string](bad, "why"))
-			return nil
-		}
-		if err == io.EOF || err == nil && !p.line(line, long) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// line takes one line, of which long is only the beginning, and reports whether what is
-// behind it means anything.
-func (p *parser) line(line []byte, long bool) bool {
-	if !p.begun && p.l.n == 1 && (bytes.HasPrefix(line, []byte("PK\x03\x04")) || bytes.HasPrefix(line, []byte("\xd0\xcf\x11\xe0"))) {
-		p.problem(line, 0, "", "", "this is no text but a file of a spreadsheet or an archive: save it as CSV, in UTF-8")
-		return false
-	}
-	at, why := len(line), fmt.Sprintf("the line is longer than %d bytes", MaxLine)
-	if !long {
-		at, why = badByte(line)
-	}
-	if at >= 0 {
-		p.problem(line, at, "", "", why)
-		p.rows++
-		return p.begun
-	}
-	if !p.begun {
-		more, row := p.begin(line)
-		if !row {
-			return more
-		}
-	}
-	before := p.bad.Total
-	read := p.jsonRow
-	if p.head != nil {
-		read = p.csvRow
-	}
-	f, ok := read(line)
-	if ok || p.bad.Total > before {
-		p.rows++
-	}
-	if ok && p.rows > MaxRows {
-		p.problem(line, 0, "", "", fmt.Sprintf("more than %d rows", MaxRows))
-		return false
-	}
-	if ok && p.bad.Total == before {
-		p.row(line, f)
-	}
-	return true
-}
-
-// begin takes a line before the first row. more reports whether what is behind it means
-// anything, row that it is the first row itself.
-func (p *parser) begin(line []byte) (more, row bool) {
-	trimmed := bytes.TrimSpace(line)
-	if len(trimmed) == 0 {
-		return true, false
-	}
-	if other, ok := separatorLine(line); ok && !p.separated {
-		if p.separated = true; other != "" {
-			name, known := separators[other]
-			if !known {
-				name = strconv.Quote(other)
-			}
-			p.problem(line, 0, "", "", separatedBy(name))
-		}
-		return other == "", false
-	}
-	switch {
-	case trimmed[0] == '[':
-		p.problem(line, bytes.IndexByte(line, '['), "", "", "a JSON list; a file is JSON Lines, one object on a line, or CSV")
-		return false, false
-	case string(trimmed) == "{":
-		p.problem(line, bytes.IndexByte(line, '{'), "", "", "an object over several lines; a file is JSON Lines, one object on a line, or CSV. Of a plan carekey batch apply shows what it would do, and asks")
-		return false, false
-	case trimmed[0] == '{':
-		p.begun = true
-		return true, true
-	}
-	p.head, more = p.heading(line)
-	p.begun = p.head != nil
-	return more, false
+	p := &parser{opt: opt, take: take, first: true, seen: map[[16]byte]int32{}}
+	p.sheet = &sheet{columns: fieldNames, lists: lists, flags: []string{"whole"}, l: newLines(text.NewReader(r)), row: p.row,
+		object: ". Of a plan carekey batch apply shows what it would do, and asks"}
+	return p
 }
 
 // row checks one row and hands it on.

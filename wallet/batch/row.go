@@ -1,7 +1,9 @@
 package batch
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -90,6 +92,7 @@ const MaxProblems = 100
 type LinesError struct {
 	Problems []Problem // the first MaxProblems, in the order of the file
 	Total    int
+	Contacts bool // the file is one of contacts
 }
 
 // Add notes a problem.
@@ -97,6 +100,17 @@ func (e *LinesError) Add(p Problem) {
 	if e.Total++; len(e.Problems) < MaxProblems {
 		e.Problems = append(e.Problems, p)
 	}
+}
+
+// inOrder sorts what is wrong by where it stands; nil if nothing is.
+func (e *LinesError) inOrder() error {
+	if e.Total == 0 {
+		return nil
+	}
+	slices.SortStableFunc(e.Problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return e
 }
 
 func (e *LinesError) Error() string {
@@ -108,7 +122,10 @@ func (e *LinesError) Error() string {
 
 // ErrLines is that of a [LinesError]. problems, how many of them; file; first, those that
 // were kept
-const ErrLines fault.Code = "bad-file"
+const (
+	ErrLines        fault.Code = "bad-file"
+	ErrContactLines fault.Code = "bad-file/contacts" // the file is one of contacts
+)
 
 // Coded is the error as a code: see package fault.
 func (e *LinesError) Coded() error {
@@ -116,5 +133,9 @@ func (e *LinesError) Coded() error {
 	if len(e.Problems) > 0 {
 		file = e.Problems[0].File
 	}
-	return ErrLines.With("problems", e.Total, "file", file, "first", e.Problems)
+	code := ErrLines
+	if e.Contacts {
+		code = ErrContactLines
+	}
+	return code.With("problems", e.Total, "file", file, "first", e.Problems)
 }
