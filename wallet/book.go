@@ -202,7 +202,7 @@ func parsePage(b []byte) (*bookPage, error) {
 				return nil, fmt.Errorf("name in the book is none")
 			}
 		}
-		if checked, err := checkRef(c.Ref); err != nil || checked != c.Ref {
+		if checked, err := CheckRef(c.Ref); err != nil || checked != c.Ref {
 			return nil, fmt.Errorf("reference in the book is none")
 		}
 		if _, err := crypto.ParseAddress(c.Address.String()); err != nil {
@@ -694,9 +694,9 @@ type Contact struct {
 // MaxRef is the most bytes of a reference of one's own to a contact.
 const MaxRef = 64
 
-// checkRef returns a reference as it is kept: like a name, but at most MaxRef bytes, and
+// CheckRef returns a reference as it is kept: like a name, but at most MaxRef bytes, and
 // it may be empty.
-func checkRef(ref string) (string, error) {
+func CheckRef(ref string) (string, error) {
 	if text.Name(ref) == "" {
 		return "", nil
 	}

@@ -23,6 +23,7 @@ func (w *Wallet) Contacts() Contacts { return Contacts{w} }
 // AddedContact is one that was added, or was there already.
 type AddedContact struct {
 	Contact
+	New        bool     `json:"-"`                    // it was not there before
 	Lookalikes []string `json:"lookalikes,omitempty"` // names that could be taken for this one, or have its address
 }
 
@@ -52,7 +53,7 @@ func (cs Contacts) Import(ctx context.Context, people []Contact) (added []AddedC
 	for i := range people {
 		c := &people[i]
 		if c.Name, err = CheckName("name", c.Name); err == nil {
-			c.Ref, err = checkRef(c.Ref)
+			c.Ref, err = CheckRef(c.Ref)
 		}
 		if err != nil {
 			return nil, nil, err
@@ -88,7 +89,7 @@ func (cs Contacts) Import(ctx context.Context, people []Contact) (added []AddedC
 			} else {
 				key := contactKey{c.Name, c.Address}
 				out.Ref = cmp.Or(c.Ref, facts[key].Ref)
-				if !ok {
+				if out.New = !ok; out.New {
 					for _, others := range [][]string{like[Skeleton(c.Name)], of[c.Address]} {
 						for _, other := range others {
 							if !slices.Contains(out.Lookalikes, other) {
@@ -160,7 +161,7 @@ func (cs Contacts) Rename(ctx context.Context, name, to string) (renamed AddedCo
 // SetRef keeps the owner's own reference to a contact, at most [MaxRef] bytes; "" forgets
 // it. It is in the book and is told to nobody.
 func (cs Contacts) SetRef(ctx context.Context, name, ref string) (changed Contact, err error) {
-	if ref, err = checkRef(ref); err != nil {
+	if ref, err = CheckRef(ref); err != nil {
 		return Contact{}, err
 	}
 	err = cs.change(ctx, name, func(c Contact) error {

@@ -60,6 +60,22 @@ func (in Inbox) Find(ctx context.Context, id string) (found contract.ID, err err
 	return found, err
 }
 
+// Sender returns a consent of the inbox, with who gave it: [ErrMissing], or what is wrong
+// with them, if its terms cannot be read.
+func (in Inbox) Sender(ctx context.Context, id string) (r Received, err error) {
+	err = in.w.Look(ctx, func() error {
+		t, err := in.w.find(view.Received, id, "consent")
+		if err == nil {
+			err = in.terms(ctx, t)
+		}
+		if err == nil {
+			r = in.of(t)
+		}
+		return err
+	})
+	return r, err
+}
+
 // maxUnread is how many consents given to this wallet are tried in vain at a time.
 // Terms that cannot be had or read are not kept: who gave thousands of such would make
 // every look ask the store for each.

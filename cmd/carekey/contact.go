@@ -12,9 +12,9 @@ import (
 )
 
 func newContact(a *app) *cobra.Command {
-	c := contacts{app: a, ref: new(string)}
+	c := contacts{app: a, ref: new(string), from: new(string)}
 	add := &cobra.Command{
-		Use:   "add ([NAME] (CARD | @FILE) | NAME ADDRESS) [--ref REF]",
+		Use:   "add ([NAME] (CARD | @FILE) | NAME ADDRESS | NAME --from CONSENT) [--ref REF]",
 		Short: "Keep the address of a card, or one that you were told, under a name",
 		Long: `Keep the address of a card under the name on it, or another one; @FILE reads the card from
 a text or from a PNG of its QR code, @- from standard input. A ledger that it names, and
@@ -23,14 +23,17 @@ that your wallet is not on, is shown, and joined if you trust it.
 Or keep an address under a name, and with --ref a reference of your own, such as a number
 in your files. It is shown wherever the contact is, and told to nobody. The same name and
 address again with another --ref changes it; of a contact that is there, its name alone
-will do. --ref '' forgets it.`,
+will do. --ref '' forgets it. With --from it is the address of whoever gave you a consent:
+the check words tell whether that is who you think.`,
 		Example: `  carekey contact add @card.png
   carekey contact add 'Dr Smith' carekey1...
+  carekey contact add Maria --from 55aef0c0
   carekey contact add Maria --ref MRN-123`,
 		Args: cli.Takes(1, -1),
 		RunE: c.add,
 	}
 	add.Flags().StringVar(c.ref, "ref", "", "your own reference to the contact, at most 64 bytes: `REF` is never sent")
+	add.Flags().StringVar(c.from, "from", "", "who gave you the consent `CONSENT`")
 	rename := &cobra.Command{
 		Use:   "rename NAME NEW",
 		Short: "Give a contact another name",
@@ -59,23 +62,26 @@ same, nobody has put another address in between.`,
 		RunE:  a.onWallet(keeps, c.remove),
 	}
 	acceptClock(a, add, rename, verify, remove)
-	return group("contact", "People you know by their addresses", add, ls, rename, verify, remove)
+	return group("contact", "People you know by their addresses", add, c.newImport(), ls, c.newShow(), rename, verify, remove)
 }
 
 // contacts is what is done with people whose addresses are known.
 type contacts struct {
 	*app
-	ref *string // flag of add
+	ref, from *string // flags of add
 }
 
 func (a contacts) add(cmd *cobra.Command, args []string) error {
-	newRef := cmd.Flags().Changed("ref")
+	newRef, from := cmd.Flags().Changed("ref"), *a.from != ""
+	if from && len(args) > 1 {
+		return usage("name one address, or with --from the consent of its owner", "it goes: "+cmd.UseLine())
+	}
 	last := args[len(args)-1]
 	said, is, err := handing{a.app}.read(last, aCard, anAddress)
 	switch file := said != last; {
 	case err != nil:
 		return err
-	case is == aCard && len(args) <= 2:
+	case is == aCard && len(args) <= 2 && !from:
 		return a.addCard(cmd, args[:len(args)-1], said)
 	case is == anAddress && len(args) == 1, file && len(args) != 2:
 		return usage("an address has no name", "give it one: carekey contact add NAME ADDRESS")
@@ -84,13 +90,28 @@ func (a contacts) add(cmd *cobra.Command, args []string) error {
 	case file:
 		args[1] = said
 	}
-	if len(args) == 1 && !newRef {
+	if len(args) == 1 && !newRef && !from {
 		return usage("an address is missing", "it goes: "+cmd.UseLine())
 	}
-	return a.withWallet(cmd, keeps, func(ctx context.Context, w *wallet.Wallet) (err error) {
+	which := alone
+	if from {
+		which = everywhere
+	}
+	return a.withLedgers(cmd, keeps, which, func(ctx context.Context, s *session) (err error) {
+		w, address := s.all[0].w, strings.Join(args[1:], "")
+		if from {
+			r, _, err := find(ctx, s, *a.from, func(o *opened) (wallet.Received, string, error) {
+				r, err := o.w.Inbox().Sender(ctx, *a.from)
+				return r, r.Consent.String(), err
+			})
+			if err != nil {
+				return err
+			}
+			address = r.Address.String()
+		}
 		added := wallet.AddedContact{Contact: wallet.Contact{Name: args[0]}}
-		if len(args) > 1 {
-			if added.Contact, added.Lookalikes, err = w.Contacts().Add(ctx, args[0], strings.Join(args[1:], "")); err != nil {
+		if address != "" {
+			if added.Contact, added.Lookalikes, err = w.Contacts().Add(ctx, args[0], address); err != nil {
 				return err
 			}
 		}
@@ -98,6 +119,9 @@ func (a contacts) add(cmd *cobra.Command, args []string) error {
 			if added.Contact, err = w.Contacts().SetRef(ctx, added.Name, *a.ref); err != nil {
 				return err
 			}
+		}
+		if from {
+			a.say("The check words of who gave you that consent: %s", checkWords(added.Address))
 		}
 		return a.added(w, added)
 	})

@@ -32,7 +32,7 @@ const (
 // explanations has what people are told of every error: a new error is a code in the
 // package that returns it, and a row here. The exit codes are those of EXIT STATUS.
 var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Error, f, cause cli.Failure) cli.Failure{
-	batch.ErrLines: lines, errOnLedger: onLedger, wallet.ErrPending: pending, ledgerclient.ErrUnreachable: outOfReach,
+	batch.ErrLines: lines, batch.ErrContactLines: lines, errOnLedger: onLedger, wallet.ErrPending: pending, ledgerclient.ErrUnreachable: outOfReach,
 }, Exits: map[int]cli.Words{
 	0: {
 		errBatchStopped:             "{err}; {done} of {items|item|items} are done | {hint}\n[only their results could not be written: carekey batch resume --results {results|quote}]{left|go on where it stopped: carekey batch resume}",
@@ -70,6 +70,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		batch.ErrPruneAll:                          "prune: no row is for this wallet: everything that it gave would end | look whether this is the right file and wallet; to end everything: carekey revoke --all",
 		batch.ErrPruneChanges:                      "prune: a list of changes names no state that everything else could be measured by | leave out --prune; what a file of changes is: carekey batch --help",
 		batch.ErrLines:                             "{problems|problem|problems} in {file}\n{first} | nothing was signed; the fields are in: carekey batch --help",
+		batch.ErrContactLines:                      "{problems|problem|problems} in {file}\n{first} | no contact was added; what a file says: carekey contact import --help",
 		crypto.ErrAddress:                          "the address {fault} | its owner sees it with: " + theirs + "address",
 		crypto.ErrFetchCode:                        "the fetch code {fault} | copy it alone and whole, or look for the consent yourself: carekey inbox",
 		crypto.ErrCard:                             "the card {fault} | ask its owner for it again: there it is made by " + theirs + "card",

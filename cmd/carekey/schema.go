@@ -37,6 +37,8 @@ var schemas = cli.Schemas{
 
 		"contact add":    cli.JSON[[]wallet.AddedContact](),
 		"contact rename": cli.JSON[[]wallet.AddedContact](),
+		"contact import": cli.JSON[[]wallet.AddedContact](),
+		"contact show":   cli.JSON[[]contactJSON](),
 		"contact list":   cli.JSON[[]wallet.Contact](),
 		"contact verify": cli.JSON[[]wallet.Contact](),
 		"contact remove": cli.JSON[[]wallet.Contact](),
