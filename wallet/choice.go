@@ -102,7 +102,7 @@ type chooser struct {
 	kinds []string         // see GrantRequest
 }
 
-func (gs Grants) chooser(r GrantRequest, role *health.Role) (*chooser, error) {
+func (gs Grants) chooser(ctx context.Context, r GrantRequest, role *health.Role) (*chooser, error) {
 	c := &chooser{w: gs.w, named: map[contract.ID]bool{}, sel: r.Select, kinds: r.Kinds}
 	if err := checkSelection(&r.Select); err != nil {
 		return nil, err
@@ -115,7 +115,7 @@ func (gs Grants) chooser(r GrantRequest, role *health.Role) (*chooser, error) {
 		}
 	}
 	for _, q := range r.Records {
-		t, err := gs.w.Records().own(q)
+		t, err := gs.w.Records().own(ctx, q)
 		if err != nil {
 			return nil, err
 		}

@@ -205,11 +205,15 @@ func (cs Consents) threads(ctx context.Context) ([]*view.Thread, error) {
 // with its fetch code.
 func (cs Consents) Show(ctx context.Context, id string) (c Consent, code crypto.FetchCode, err error) {
 	err = cs.w.Look(ctx, func() error {
+		id, err := cs.w.meant(ctx, view.OwnGrant, id, "consent")
+		if err != nil {
+			return err
+		}
 		if p := cs.w.Changes().find(Granting, id); p != nil {
 			c, code = cs.pendingOf(p), cs.codeOf(p.ID)
 			return nil
 		}
-		t, err := cs.w.find(view.OwnGrant, id, "consent")
+		t, err := cs.w.find(ctx, view.OwnGrant, id, "consent")
 		if err != nil {
 			return err
 		}
@@ -236,7 +240,7 @@ func (cs Consents) Proven(ctx context.Context, id string) (out []Consent, err er
 		ts, err := cs.threads(ctx)
 		if err == nil && id != "" {
 			ts = make([]*view.Thread, 1)
-			ts[0], err = cs.w.find(view.OwnGrant, id, "consent")
+			ts[0], err = cs.w.find(ctx, view.OwnGrant, id, "consent")
 		}
 		if err == nil {
 			err = cs.prove(ctx, ts)
@@ -378,7 +382,7 @@ func (cs Consents) Explain(ctx context.Context, id string) (x Explanation, err e
 		if err := cs.w.view.Behind(); err != nil {
 			return err
 		}
-		t, err := cs.w.find(view.OwnGrant, id, "consent")
+		t, err := cs.w.find(ctx, view.OwnGrant, id, "consent")
 		if err != nil {
 			return err
 		}
@@ -403,7 +407,7 @@ func (cs Consents) ExplainAccess(ctx context.Context, to, record string) (x Expl
 		if err != nil {
 			return err
 		}
-		rec, err := cs.w.find(view.OwnRecord, record, "record")
+		rec, err := cs.w.find(ctx, view.OwnRecord, record, "record")
 		if err != nil {
 			return err
 		}

@@ -119,7 +119,7 @@ func (in Inbox) OpenByCode(ctx context.Context, code crypto.FetchCode, reason st
 func (in Inbox) OpenByID(ctx context.Context, id, reason string) (*Opening, error) {
 	var o *Opening
 	err := in.w.with(ctx, func() error {
-		t, err := in.w.find(view.Received, id, "consent")
+		t, err := in.w.find(ctx, view.Received, id, "consent")
 		if err != nil {
 			return err
 		}

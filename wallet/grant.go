@@ -171,7 +171,7 @@ func (gs Grants) Choose(ctx context.Context, r GrantRequest) (*GrantPlan, error)
 
 // choose fills in what goes and what stays.
 func (gs Grants) choose(ctx context.Context, r GrantRequest, role *health.Role, p *GrantPlan) error {
-	c, err := gs.chooser(r, role)
+	c, err := gs.chooser(ctx, r, role)
 	if err != nil {
 		return err
 	}

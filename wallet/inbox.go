@@ -51,7 +51,7 @@ func (in Inbox) List(ctx context.Context) (out []Received, err error) {
 // Find finds a consent of the inbox by the beginning of its id.
 func (in Inbox) Find(ctx context.Context, id string) (found contract.ID, err error) {
 	err = in.w.with(ctx, func() error {
-		t, err := in.w.find(view.Received, id, "consent")
+		t, err := in.w.find(ctx, view.Received, id, "consent")
 		if err == nil {
 			found = t.ID
 		}
@@ -64,7 +64,7 @@ func (in Inbox) Find(ctx context.Context, id string) (found contract.ID, err err
 // with them, if its terms cannot be read.
 func (in Inbox) Sender(ctx context.Context, id string) (r Received, err error) {
 	err = in.w.Look(ctx, func() error {
-		t, err := in.w.find(view.Received, id, "consent")
+		t, err := in.w.find(ctx, view.Received, id, "consent")
 		if err == nil {
 			err = in.terms(ctx, t)
 		}

@@ -423,7 +423,7 @@ func (rs Records) holds(ctx context.Context, t *view.Thread, parts []PartInfo) (
 
 // ownParts returns a record that was not removed with its parts.
 func (rs Records) ownParts(ctx context.Context, id string) (*view.Thread, *recordParts, error) {
-	t, err := rs.own(id)
+	t, err := rs.own(ctx, id)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -148,7 +148,7 @@ func (rs Records) Update(ctx context.Context, id string, src Source, d Describe,
 		return Record{}, false, err
 	}
 	err = rs.w.with(ctx, func() error {
-		t, err := rs.own(id)
+		t, err := rs.own(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -197,7 +197,7 @@ func (rs Records) Edit(ctx context.Context, id string, d Describe, noDate bool) 
 		return was, is, err
 	}
 	err = rs.w.with(ctx, func() error {
-		t, err := rs.own(id)
+		t, err := rs.own(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -439,7 +439,7 @@ func (rs Records) describeAll(ctx context.Context) error {
 // History returns every version of a record, oldest first, also of a removed one.
 func (rs Records) History(ctx context.Context, id string) (versions []Record, removed bool, err error) {
 	err = rs.w.Look(ctx, func() error {
-		t, err := rs.w.find(view.OwnRecord, id, "record")
+		t, err := rs.w.find(ctx, view.OwnRecord, id, "record")
 		if err != nil {
 			return err
 		}
@@ -462,7 +462,7 @@ func (rs Records) History(ctx context.Context, id string) (versions []Record, re
 func (rs Records) Open(ctx context.Context, id string, dst io.Writer, asAge bool, progress func(int64)) (rec Record, err error) {
 	var m *payload.Metadata
 	err = rs.w.Look(ctx, func() error {
-		t, err := rs.own(id)
+		t, err := rs.own(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -493,7 +493,7 @@ func (rs Records) Open(ctx context.Context, id string, dst io.Writer, asAge bool
 // Removing it again is not an error: false is returned.
 func (rs Records) Remove(ctx context.Context, id string) (rec Record, removed bool, err error) {
 	err = rs.w.with(ctx, func() error {
-		t, err := rs.w.find(view.OwnRecord, id, "record")
+		t, err := rs.w.find(ctx, view.OwnRecord, id, "record")
 		if err != nil {
 			return err
 		}
@@ -526,8 +526,8 @@ func (rs Records) Remove(ctx context.Context, id string) (rec Record, removed bo
 }
 
 // own finds a record that was not removed.
-func (rs Records) own(query string) (*view.Thread, error) {
-	t, err := rs.w.find(view.OwnRecord, query, "record")
+func (rs Records) own(ctx context.Context, query string) (*view.Thread, error) {
+	t, err := rs.w.find(ctx, view.OwnRecord, query, "record")
 	if err != nil {
 		return nil, err
 	}

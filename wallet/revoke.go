@@ -63,11 +63,15 @@ func (cs Consents) choose(ctx context.Context, r RevokeRequest) ([]Consent, erro
 	}
 	chosen := map[contract.ID]bool{}
 	for _, q := range r.Consents {
+		q, err := cs.w.meant(ctx, view.OwnGrant, q, "consent")
+		if err != nil {
+			return nil, err
+		}
 		if p := cs.w.Changes().find(Granting, q); p != nil {
 			chosen[p.ID] = true
 			continue
 		}
-		t, err := cs.w.find(view.OwnGrant, q, "consent")
+		t, err := cs.w.find(ctx, view.OwnGrant, q, "consent")
 		if err != nil {
 			return nil, err
 		}

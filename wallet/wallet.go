@@ -337,8 +337,13 @@ func connect(ctx context.Context, dir string, s Settings, services ledgerclient.
 	return client, nil
 }
 
-// find returns the thread of that role whose id begins with query.
-func (w *Wallet) find(r view.Role, query, what string) (*view.Thread, error) {
+// find returns the thread of that role whose id begins with query, or that it names
+// otherwise: see meant.
+func (w *Wallet) find(ctx context.Context, r view.Role, query, what string) (*view.Thread, error) {
+	query, err := w.meant(ctx, r, query, what)
+	if err != nil {
+		return nil, err
+	}
 	q := strings.ToLower(text.Code(query))
 	if len(q) < minPrefix || len(q) > 64 || strings.Trim(q, "0123456789abcdef") != "" {
 		return nil, ErrInput.With("field", what, "value", query, "why", "an id is at least 6 characters of 0-9 and a-f")
@@ -372,11 +377,11 @@ func (w *Wallet) find(r view.Role, query, what string) (*view.Thread, error) {
 	case 1:
 		return hits[0], nil
 	}
-	var ids []string
-	for _, t := range hits[:min(len(hits), 10)] {
-		ids = append(ids, t.ID.String())
+	var ids []contract.ID
+	for _, t := range hits {
+		ids = append(ids, t.ID)
 	}
-	return nil, ErrAmbiguous.With("query", query, "matches", ids)
+	return nil, ambiguous(query, ids)
 }
 
 // minPrefix is how many characters of an id must be given at least.

@@ -56,7 +56,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		errNeed:                                    "an answer is needed, and there is no terminal to ask on: {what} | answer with {flag}",
 		errOtherLedger:                             "this wallet is on ledger {want}, and the one you named is {got} | leave out --ledger and " + envLedger + ", or join that ledger too: carekey ledger join (INVITATION | DIR)",
 		errNoLedger:                                "there is no ledger in {dir} | to make a new one there, add --new-ledger",
-		wallet.ErrAmbiguous:                        "{query} is the beginning of several ids | give more of it: {matches}",
+		wallet.ErrAmbiguous:                        "{query|quote} can mean several | name one by its id, or by more of it: {matches}",
 		wallet.ErrInput:                            wrong + " | what it takes: the same command with --help",
 		"bad-record bad-consent bad-part":          wrong + " | what is there: carekey record list, carekey consent list, carekey inbox",
 		"bad-title":                                wrong + " | say it with --title, in 1 to 160 bytes",

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
@@ -40,8 +41,8 @@ The key is not kept: the next fetch asks again. What was fetched is named on std
 file a line; with --view that is said beside, and what they say follows in one picture,
 as carekey view shows it.
 
-A CONSENT is named by the beginning of its id, as carekey inbox lists it; without any
-you are asked which. The fetch code that its giver may have sent says the same, and
+A CONSENT is named by the beginning of its id, as carekey inbox lists it, or by the
+contact whose it is, if it is the only one in force; without any you are asked which. The fetch code that its giver may have sent says the same, and
 where the ledger is: of one that this wallet is not on it is shown what you would
 trust, and asked, as in carekey ledger join. @FILE is a file with a fetch code in it,
 text or the picture of a QR code; - is standard input.`,
@@ -88,8 +89,8 @@ text or the picture of a QR code; - is standard input.`,
 	return c
 }
 
-// toFetch reads what somebody names: a fetch code, or the id of a consent, and then
-// there is no code.
+// toFetch reads what somebody names: a fetch code, or a consent by its id or whose it is,
+// and then there is no code.
 func (a handing) toFetch(named string) (id string, code *crypto.FetchCode, err error) {
 	if named == "-" {
 		named = "@-"
@@ -101,12 +102,11 @@ func (a handing) toFetch(named string) (id string, code *crypto.FetchCode, err e
 	if is != "" && is != aFetchCode {
 		return "", nil, usage("this is "+is.String()+", and no fetch code", "a fetch code begins with carekey-fetch1; without one: carekey inbox")
 	}
-	id = text.Code(said)
-	if notID := strings.Trim(strings.ToLower(id), "0123456789abcdef") != ""; is == aFetchCode || len(id) > 64 || len(id) >= 20 && notID {
-		c, err := crypto.ParseFetchCode(id)
-		return id, &c, err
+	if is == aFetchCode || utf8.RuneCountInString(text.Code(said)) > 64 { // longer than an id, and than a name
+		c, err := crypto.ParseFetchCode(said)
+		return said, &c, err
 	}
-	return id, nil, nil
+	return said, nil, nil
 }
 
 type fetchedJSON struct {

@@ -95,7 +95,10 @@ name, whatever their case and accents; its date, as DATES of carekey grant --hel
 	get := &cobra.Command{
 		Use:   "get ID [-o FILE]",
 		Short: "Decrypt the newest version of a record",
-		RunE:  r.get,
+		Long: `Decrypt the newest version of a record. ID, here and in every command that asks for a
+record's, is the beginning of its id, or its title, if no other record has it.`,
+		Example: "  carekey record get 'Blood test' -o blood.json",
+		RunE:    r.get,
 	}
 	get.Flags().StringVarP(&r.output, "output", "o", "", "write to `FILE`; - is stdout (the default)")
 	get.Flags().BoolVar(&r.age, "age", false, "keep it encrypted: an age file, which age opens with carekey age identity")

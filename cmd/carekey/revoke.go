@@ -24,7 +24,8 @@ to destroy their shares, and the revocation goes onto the ledger; the report sho
 they signed. What was opened before stays known: the report names it. Consents named
 one by one are revoked without a question, so that nothing is in the way; with --to and
 --all a person at a terminal is shown the list first. What one ledger fails with keeps
-no other from being told.
+no other from being told. CONSENT is the beginning of an id, or a contact of whose
+consents only one is in force.
 
 Nothing is needed but the key and the ledger: a full disk, a damaged file of this
 wallet and a wrong clock are no reason to wait, and are told.`,

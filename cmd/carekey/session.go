@@ -224,15 +224,18 @@ func worse(a, b error) error {
 // opened is not concerned.
 func find[T any](ctx context.Context, s *session, query string, f func(o *opened) (T, string, error)) (found T, on *opened, err error) {
 	var matches []string
+	several := false
 	_, worst := s.each(ctx, func(o *opened) error {
 		x, id, err := f(o)
 		if err == nil {
 			found, on, matches = x, o, append(matches, id)
+		} else if many, ok := fault.As(err, wallet.ErrAmbiguous); ok {
+			several, matches = true, append(matches, fault.Get[[]string](many, "matches")...)
 		}
 		return err
 	})
 	switch {
-	case len(matches) > 1:
+	case several || len(matches) > 1:
 		return found, nil, wallet.ErrAmbiguous.With("query", query, "matches", matches)
 	case len(matches) == 1:
 		s.closed = nil

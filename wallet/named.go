@@ -1,0 +1,118 @@
+package wallet
+
+import (
+	"context"
+	"strings"
+
+	"github.com/carekey/carekey/crypto/text"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/view"
+)
+
+// People name a record by its title, and a consent by the contact that it was given to or
+// came from, where an id is asked for. That holds where only one is meant: of a contact's
+// consents one in force, or else one at all.
+
+// meant returns the id of what a query names among the records, or the consents, of a role.
+// What may be the beginning of an id stays as it is, unless only a name fits it: what none
+// fits is an [ErrNotFound], what several fit an [ErrAmbiguous].
+func (w *Wallet) meant(ctx context.Context, r view.Role, query, what string) (string, error) {
+	q := strings.ToLower(text.Code(query))
+	id := strings.Trim(q, "0123456789abcdef") == "" && len(q) <= 64
+	if id && (len(q) == 64 || len(q) >= minPrefix && w.begins(q)) || text.Name(query) == "" {
+		return query, nil
+	}
+	named := w.recordsNamed
+	if r != view.OwnRecord {
+		named = w.consentsNamed
+	}
+	ids, names, err := named(ctx, r, query)
+	switch {
+	case err != nil:
+		return "", err
+	case len(ids) == 1:
+		return ids[0].String(), nil
+	case len(ids) == 0 && id:
+		return query, nil
+	case len(ids) == 0:
+		if w.view.Behind() != nil {
+			return "", w.view.Behind() // it may be there by now
+		}
+		return "", ErrNotFound.With("noun", what, "query", query, "like", Like(query, names))
+	}
+	return "", ambiguous(query, ids)
+}
+
+// ambiguous says that several are meant, of which it names ten at most.
+func ambiguous(query string, ids []contract.ID) error {
+	var matches []string
+	for _, id := range ids[:min(len(ids), 10)] {
+		matches = append(matches, id.String())
+	}
+	return ErrAmbiguous.With("query", query, "matches", matches)
+}
+
+// begins reports whether an id of anything that is there begins so.
+func (w *Wallet) begins(q string) bool {
+	for _, t := range w.view.Threads() {
+		if strings.HasPrefix(t.ID.String(), q) {
+			return true
+		}
+	}
+	return w.Changes().find(AddingRecord, q) != nil || w.Changes().find(Granting, q) != nil
+}
+
+// recordsNamed are the records of a title that were not removed; names are all titles.
+func (w *Wallet) recordsNamed(ctx context.Context, _ view.Role, query string) (ids []contract.ID, names []string, err error) {
+	all, err := w.Records().List(ctx)
+	for i := range all {
+		if !all[i].Missing {
+			names = append(names, all[i].Title)
+		}
+		if !all[i].Missing && sameName(all[i].Title, query) {
+			ids = append(ids, all[i].ID)
+		}
+	}
+	return ids, names, err
+}
+
+// consentsNamed are the consents with a contact of a name: those in force, or else all;
+// names are those of all contacts.
+func (w *Wallet) consentsNamed(ctx context.Context, r view.Role, query string) (ids []contract.ID, names []string, err error) {
+	names = w.Contacts().names()
+	c, none := w.Contacts().Named(query)
+	if none != nil {
+		return nil, names, nil
+	}
+	var ended []contract.ID
+	note := func(s *Seen, id contract.ID) {
+		switch {
+		case s.Address != c.Address:
+		case s.Status == StatusExpired || s.Status == StatusRevoked:
+			ended = append(ended, id)
+		default:
+			ids = append(ids, id)
+		}
+	}
+	if r == view.OwnGrant {
+		all, err := w.Consents().List(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		for i := range all {
+			note(&all[i].Seen, all[i].ID)
+		}
+	} else {
+		all, err := w.Inbox().List(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		for i := range all {
+			note(&all[i].Seen, all[i].Consent)
+		}
+	}
+	if len(ids) == 0 {
+		ids = ended
+	}
+	return ids, names, nil
+}
