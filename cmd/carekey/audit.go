@@ -16,8 +16,9 @@ import (
 )
 
 func newAudit(a *app) *cobra.Command {
+	var f filter
 	c := &cobra.Command{
-		Use:   "audit",
+		Use:   "audit [--to NAME] [--record ID] [--after DATE] [--limit N]",
 		Short: "What happened to your consents, as the ledger and its keepers show it, newest last",
 		Long: `List what happened to your consents on every ledger of this wallet, newest last:
 given, opened, refused, revoked. Every line was verified, and an entry of these
@@ -27,9 +28,13 @@ full hours.
 
 How far an opening leaves an entry that you see depends on the ledger:
 ` + inHelp(eachOpening),
-		Args: cli.NoVerb,
-		RunE: onEvery(a, looks, events.audit),
+		Example: "  carekey audit --to 'Dr Smith' --after 2026-11-01",
+		Args:    cli.NoVerb,
+		RunE:    onEvery(a, looks, func(a events, ctx context.Context, _ []string) error { return a.audit(ctx, f) }),
 	}
+	f.whoFlag(c, "to", "only what concerns the contact `NAME`, or an address")
+	c.Flags().StringVar(&f.record, "record", "", "only consents to the record `ID`, or of that title")
+	c.Flags().StringVar(&f.after, "after", "", "only what happened on the day `DATE` or later: 2026-11-21")
 	c.AddCommand(new(auditExport).command(a))
 	return c
 }
@@ -55,13 +60,23 @@ func tamperedIn(es []wallet.Event) error {
 	return nil
 }
 
-func (a events) audit(ctx context.Context, _ []string) error {
-	es, n, failed := a.happened(ctx)
+func (a events) audit(ctx context.Context, f filter) error {
+	x, err := f.look(ctx, a.session)
+	if err != nil {
+		return err
+	}
+	all, n, failed := a.happened(ctx)
 	if n == 0 {
 		return failed
 	}
+	es := pick(a.session, all, func(e wallet.Event) (yes, unknown bool) {
+		if e.Hour < x.begin {
+			return false, false
+		}
+		return x.has(e.Address, e.Records)
+	})
 	failed = worse(worse(failed, tamperedIn(es)), missingIn(a.all, es))
-	var err error
+	es = newest(a.session, &x, es)
 	if a.flags.json {
 		err = a.result(list(es, eventOf))
 	} else {
@@ -73,11 +88,19 @@ func (a events) audit(ctx context.Context, _ []string) error {
 	if failed != nil {
 		return failed
 	}
+	if len(es) == 0 && len(all) > 0 {
+		a.say("Nothing like that has happened.")
+		return nil
+	}
 	if len(es) == 0 {
 		a.say("Nothing has happened: you gave no consents.")
 		return nil
 	}
-	a.say("Verified: %s: %s.\n%s", plural(len(es), "event", "events"), leastOf(a.all).says(allShown), limits(a.all))
+	events := plural(len(es), "event", "events")
+	if len(es) < len(all) {
+		events += " of " + thousands(len(all))
+	}
+	a.say("Verified: %s: %s.\n%s", events, leastOf(a.all).says(allShown), limits(a.all))
 	return nil
 }
 

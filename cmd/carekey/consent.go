@@ -19,15 +19,23 @@ import (
 type consents struct{ *session }
 
 func newConsent(a *app) *cobra.Command {
+	var f filter
 	ls := &cobra.Command{
-		Use:   "list",
-		Short: "List every consent that you gave, on every ledger of this wallet",
-		RunE:  onEvery(a, looks, consents.list),
+		Use:     "list [--to NAME] [--active | --ended] [--limit N]",
+		Short:   "List every consent that you gave, on every ledger of this wallet",
+		Example: "  carekey consent list --to 'Dr Smith' --active",
+		RunE:    onEvery(a, looks, func(a consents, ctx context.Context, _ []string) error { return a.list(ctx, f) }),
 	}
+	f.whoFlag(ls, "to", "only what you gave to the contact `NAME`, or to an address")
+	ls.Flags().BoolVar(&f.active, "active", false, "only what can be opened now, or later")
+	ls.Flags().BoolVar(&f.ended, "ended", false, "only what has expired or was revoked")
 	show := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show one consent and its fetch code",
-		RunE:  onEvery(a, looks, consents.show),
+		Long: `Show one consent. ID, here and in every command that asks for a consent's, is the
+beginning of its id, or the contact whom it was given to, if only one of theirs is in
+force.`,
+		RunE: onEvery(a, looks, consents.show),
 	}
 	var to, record string
 	why := &cobra.Command{
@@ -51,14 +59,31 @@ func newConsent(a *app) *cobra.Command {
 	return group("consent", "The consents that you gave", ls, show, why, newConsentExport(a))
 }
 
-func (a consents) list(ctx context.Context, _ []string) error {
-	cs, n, failed := collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Consent, error) { return w.Consents().List(ctx) })
+func (a consents) list(ctx context.Context, f filter) error {
+	x, err := f.look(ctx, a.session)
+	if err != nil {
+		return err
+	}
+	all, n, failed := collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Consent, error) { return w.Consents().List(ctx) })
+	cs := pick(a.session, all, func(c wallet.Consent) (yes, unknown bool) {
+		if !x.status(c.Status) {
+			return false, false
+		}
+		return x.has(c.Address, c.Records)
+	})
+	if x.limit > 0 {
+		byTime(cs, func(c wallet.Consent) wallet.Hour { return c.Granted })
+		cs = newest(a.session, &x, cs)
+	}
 	switch {
 	case n == 0:
 	case a.flags.json:
 		failed = errors.Join(a.result(list(cs, consentOf)), failed)
 	case len(cs) > 0:
 		failed = errors.Join(a.table(cs), failed)
+	case failed == nil && len(all) > 0:
+		a.say("No consent that you gave is like that.")
+		a.next("carekey consent list")
 	case failed == nil:
 		a.say("You gave no consents.")
 		a.next("carekey grant --to NAME --record ID --for 30d")

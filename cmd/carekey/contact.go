@@ -12,7 +12,7 @@ import (
 )
 
 func newContact(a *app) *cobra.Command {
-	c := contacts{app: a, ref: new(string), from: new(string)}
+	c := contacts{app: a, ref: new(string), from: new(string), limit: new(int)}
 	add := &cobra.Command{
 		Use:   "add ([NAME] (CARD | @FILE) | NAME ADDRESS | NAME --from CONSENT) [--ref REF]",
 		Short: "Keep the address of a card, or one that you were told, under a name",
@@ -44,10 +44,11 @@ words it is renamed as soon as they look at the ledger.`,
 		RunE:    a.onWallet(keeps, c.rename),
 	}
 	ls := &cobra.Command{
-		Use:   "list",
-		Short: "List your contacts",
+		Use:   "list [--limit N]",
+		Short: "List your contacts, by name",
 		RunE:  a.onWallet(looks, c.list),
 	}
+	ls.Flags().IntVar(c.limit, "limit", 0, "at most `N`, the first by name")
 	verify := &cobra.Command{
 		Use:   "verify NAME",
 		Short: "Compare a contact's check words by voice",
@@ -69,6 +70,7 @@ same, nobody has put another address in between.`,
 type contacts struct {
 	*app
 	ref, from *string // flags of add
+	limit     *int    // of list
 }
 
 func (a contacts) add(cmd *cobra.Command, args []string) error {
@@ -200,7 +202,14 @@ func (a contacts) list(ctx context.Context, w *wallet.Wallet, _ []string) error 
 	if _, _, _, err := w.Log().Head(ctx); err != nil { // another machine may have added some
 		return err
 	}
+	if err := checkLimit(*a.limit); err != nil {
+		return err
+	}
 	cs := w.Contacts().List()
+	if left := len(cs) - *a.limit; *a.limit > 0 && left > 0 {
+		cs = cs[:*a.limit]
+		a.say("%s after these: leave out --limit.", plural(left, "more", "more"))
+	}
 	if len(cs) == 0 {
 		a.say("You have no contacts.")
 		a.next("carekey contact add @CARD, with the file of somebody's card")

@@ -13,11 +13,14 @@ import (
 func newInbox(a *app) *cobra.Command {
 	var onlyNew bool
 	var asks check
+	var f filter
 	c := &cobra.Command{
-		Use:   "inbox [--new] [--check]",
-		Short: "List what was granted to you, on every ledger of this wallet",
-		RunE:  onEvery(a, looks, func(a inbox, ctx context.Context, _ []string) error { return a.list(ctx, onlyNew, asks) }),
+		Use:     "inbox [--new] [--from NAME] [--limit N] [--check]",
+		Short:   "List what was granted to you, on every ledger of this wallet",
+		Example: "  carekey inbox --new --from Maria",
+		RunE:    onEvery(a, looks, func(a inbox, ctx context.Context, _ []string) error { return a.list(ctx, onlyNew, f, asks) }),
 	}
+	f.whoFlag(c, "from", "only what the contact `NAME`, or who has an address, gave you")
 	c.Flags().BoolVar(&onlyNew, "new", false, "only what can be fetched and never was")
 	asks.flag(c, "something can be fetched and never was")
 	return c
@@ -26,20 +29,31 @@ func newInbox(a *app) *cobra.Command {
 // inbox is what was granted to the wallet's owner, on every ledger.
 type inbox struct{ *session }
 
-func (a inbox) list(ctx context.Context, onlyNew bool, asks check) error {
+func (a inbox) list(ctx context.Context, onlyNew bool, f filter, asks check) error {
+	x, err := f.look(ctx, a.session)
+	if err != nil {
+		return err
+	}
 	rs, n, failed := collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Received, error) { return w.Inbox().List(ctx) })
 	if n == 0 {
 		return failed
 	}
-	if onlyNew {
-		rs = slices.DeleteFunc(rs, func(r wallet.Received) bool { return !unfetched(r) })
-	}
+	rs = pick(a.session, rs, func(r wallet.Received) (yes, unknown bool) {
+		if onlyNew && !unfetched(r) {
+			return false, false
+		}
+		return x.has(r.Address, r.Records)
+	})
 	if failed == nil {
 		var fresh []string
 		if slices.ContainsFunc(rs, unfetched) {
 			fresh = []string{toDoTexts["inbox"]}
 		}
 		failed = asks.answer(list(a.all, walletOf), fresh...)
+	}
+	if x.limit > 0 {
+		byTime(rs, func(r wallet.Received) wallet.Hour { return r.Granted })
+		rs = newest(a.session, &x, rs)
 	}
 	if a.flags.json {
 		return errors.Join(a.result(list(rs, receivedOf)), failed)
