@@ -19,19 +19,20 @@ func (a contacts) newImport() *cobra.Command {
 		Long: `Add many contacts from a file, all of them or, if anything in it is wrong, none: every
 mistake is named with its line and column. FILE is - for standard input.
 
-CSV and JSON Lines have name and address, and, if you like, ref, your own reference. An
-address may be a card, also in a column card; without a name it gives the name in it.
+CSV and JSON Lines have name and address, and, if you like, ref, your own reference:
+
+  name,address,ref
+  Maria,carekey1...,MRN-123
+
+An address may be a card, also in a column card; without a name it gives the name in it.
 Of vCards (version 3.0 or 4.0) FN is the name; the address stands in X-CAREKEY-ADDRESS,
 or between other words in NOTE, URL or IMPP; X-CAREKEY-REF is your reference. vCards
 without an address are passed over, and counted.
 
 The same name and address again changes nothing but the reference. Check words are
 compared one by one: carekey contact verify NAME.`,
-		Example: `  name,address,ref
-  Maria,carekey1...,MRN-123
-
-  carekey contact import patients.csv`,
-		RunE: func(cmd *cobra.Command, args []string) error { return a.importFile(cmd, args[0]) },
+		Example: "  carekey contact import patients.csv",
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.importFile(cmd, args[0]) },
 	}
 	acceptClock(a.app, c)
 	return c
