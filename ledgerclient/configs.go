@@ -127,11 +127,17 @@ func Unverified(msg []byte) (Head, error) {
 
 // NewVerifier verifies the checkpoints that a key signs under a name.
 func NewVerifier(origin string, key [32]byte) (note.Verifier, error) {
-	text, err := note.NewEd25519VerifierKey(origin, ed25519.PublicKey(key[:]))
+	text, err := VerifierKey(origin, key)
 	if err != nil {
 		return nil, err
 	}
 	return note.NewVerifier(text)
+}
+
+// VerifierKey is a key and its name as programs of others take them, a C2SP signed-note
+// verifier key: name+hash+base64.
+func VerifierKey(origin string, key [32]byte) (string, error) {
+	return note.NewEd25519VerifierKey(origin, ed25519.PublicKey(key[:]))
 }
 
 // known returns the configurations as they are known now.

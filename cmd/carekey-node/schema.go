@@ -11,6 +11,7 @@ var schemas = cli.Schemas{Results: map[string]cli.Prints{
 	"token list":   cli.JSON[[]tokenName](),
 	"token remove": cli.JSON[tokenRemovedJSON](),
 	"status":       cli.JSON[description](),
+	"vkey":         cli.JSON[vkeyJSON](),
 	"backup":       cli.JSON[backupJSON](),
 	"conform":      cli.JSON[[]ruleJSON](),
 	"unit":         cli.JSON[unitJSON](),

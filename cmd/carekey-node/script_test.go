@@ -21,6 +21,7 @@ import (
 	"github.com/carekey/carekey/cmd/cli/clitest"
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/mod/sumdb/note"
 )
 
 // The scripts in testdata/operator run the real program. Only the test's own main knows
@@ -74,7 +75,7 @@ func TestScripts(t *testing.T) {
 			return err == nil, nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exit": exitWith, "is": jsonIs, "json": jsonValue, "start": start, "end": end, "says": says, "get": get,
+			"exit": exitWith, "is": jsonIs, "json": jsonValue, "start": start, "end": end, "says": says, "get": get, "opens": opens,
 		},
 	})
 }
@@ -210,6 +211,15 @@ func says(ts *testscript.TestScript, neg bool, args []string) {
 		b, err := os.ReadFile(ts.MkAbs(args[0]))
 		return err == nil && bytes.Contains(b, []byte(args[1]))
 	})
+}
+
+// opens NOTE KEY: a signed note verifies with a verifier key, each in a file.
+func opens(ts *testscript.TestScript, neg bool, args []string) {
+	v, err := note.NewVerifier(strings.TrimSpace(ts.ReadFile(args[1])))
+	ts.Check(err)
+	if _, err = note.Open([]byte(ts.ReadFile(args[0])), note.VerifierList(v)); (err == nil) == neg {
+		ts.Fatalf("%s with %s: %v", args[0], args[1], err)
+	}
 }
 
 func await(ts *testscript.TestScript, what string, done func() bool) {
