@@ -34,7 +34,6 @@ var notRun = map[string]string{
 
 // endings are the exit codes of lines that do not end with 0.
 var endings = map[string]int{
-	"carekey doctor":                          1, // the test's passphrase is weak
 	"carekey status --check":                  cli.ExitToDo,
 	"carekey inbox --new --check":             cli.ExitToDo,
 	"carekey batch plan consents.csv --check": cli.ExitToDo,
@@ -61,18 +60,21 @@ met() { carekey contact add "$2" "$(cat "$W/$1.address")"; }
 // guideStories say what happened before lines that begin so: what a guide tells in words.
 var guideStories = map[string]map[string]string{
 	"patient": {
-		"carekey ledger join":    `cp "$W"/words.* "$W/words"`,
-		"carekey record add a":   `cp "$FHIR/parts.json" allergies.json; echo letter > a.pdf; echo more > b.pdf`,
-		"carekey contact add":    `somebody clinic "Dr Smith"; somebody ward "Ward 3"; somebody jung "Dr Jung"; met ward "Ward 3"; met jung "Dr Jung"`,
+		"carekey init":           `somebody clinic "Dr Smith"; as clinic card -o card.png`,
+		"carekey record add a":   `cp "$W"/words.* "$W/words"; cp "$FHIR/parts.json" allergies.json; echo letter > a.pdf; echo more > b.pdf`,
+		"carekey contact add":    `somebody ward "Ward 3"; somebody jung "Dr Jung"; met ward "Ward 3"`,
 		"carekey revoke CONSENT": `carekey grant --to "Dr Smith" --all --for 7d`,
 		"carekey restore --ledger /srv/": `mv "$W/words" "$W/me.words"; mkdir "$W/srv"; rm -r "$W/media"; as old init --name Maria --ledger "$W/srv/health" --new-ledger --words-file "$W/words"
 			as old record add "$FHIR/parts.json"; as old backup "$W/media/stick/carekey"; echo "CAREKEY_HOME=$W/new1" > "$W/env"`,
 		"carekey restore --ledger /media/":       `echo "CAREKEY_HOME=$W/new2" > "$W/env"`,
 		"carekey restore --ledger carekey-node1": `mv "$W/me.words" "$W/words"; echo "CAREKEY_HOME=$W/new3" > "$W/env"`,
+		"carekey ledger join":                    `echo "$INVITATION" > invitation`,
 		"carekey ledger move":                    `mkdir "$W/there"; cp -r "$W/srv/health" "$W/there/ledger"; carekey ledger join "$W/there/ledger"`,
 	},
 	"clinic": {
-		"carekey inbox": given,
+		"carekey init":        `echo "$INVITATION" > invitation`,
+		"carekey inbox":       given,
+		"carekey fetch @code": `cp "$W/code" code`,
 	},
 	"scripts": {
 		"carekey --no-input status": `carekey init --name "Dr Smith" --ledger "$INVITATION"; carekey address > "$W/me.address"` + "\n" + given + `
@@ -93,7 +95,7 @@ var guideStories = map[string]map[string]string{
 
 // given makes Maria, who knows the wallet and has given it a record.
 const given = `somebody maria Maria; as maria contact add "Dr Smith" "$(carekey address)"
-	as maria record add "$FHIR/parts.json" --title allergies; as maria grant --to "Dr Smith" --all --for 30d; met maria Maria`
+	as maria record add "$FHIR/parts.json" --title allergies; as maria grant --to "Dr Smith" --all --for 30d > "$W/code"`
 
 // shown is a guide that is being lived through.
 type shown struct {
@@ -193,7 +195,7 @@ func (s *shown) bind(line string) string {
 	places := strings.NewReplacer(
 		"https://city.example:8443", "https://"+s.url, ":8443", s.url, "127.0.0.1:9102", s.spare,
 		"--ledger DIR", "--ledger "+s.dir+"/there/ledger", "/srv/", s.dir+"/srv/", "/media/", s.dir+"/media/", "/backup/", s.dir+"/backup/", "~/bin", s.dir+"/bin",
-		"carekey-node1…", "$INVITATION", "carekey1…", `"$(cat "$W/clinic.address")"`,
+		"carekey-node1…", "$INVITATION", "carekey1…", `"$(cat "$W/jung.address")"`,
 	)
 	if line = places.Replace(line); strings.HasPrefix(line, "carekey-node ") {
 		line += " --yes"
@@ -233,7 +235,11 @@ func (s *shown) typed(before map[string]string, at, line string) {
 	if strings.HasPrefix(line, "export ") {
 		bound = "echo '" + bound + "' >> \"$W/env\""
 	}
-	if code, out := s.sh(bound); code != endings[line] {
+	code, out := s.sh(bound)
+	if line == "carekey doctor" && code == cli.ExitUnexpected { // there is something to be put right, and it goes on
+		code = 0
+	}
+	if code != endings[line] {
 		s.t.Errorf("%s: %s: exit %d, not %d\n%s", at, line, code, endings[line], out)
 	} else {
 		s.t.Logf("%s: %s\n%s", at, line, out)
