@@ -72,9 +72,10 @@ var guideStories = map[string]map[string]string{
 		"carekey ledger move":                    `mkdir "$W/there"; cp -r "$W/srv/health" "$W/there/ledger"; carekey ledger join "$W/there/ledger"`,
 	},
 	"clinic": {
-		"carekey init":        `echo "$INVITATION" > invitation`,
-		"carekey inbox":       given,
-		"carekey fetch @code": `cp "$W/code" code`,
+		"carekey init":           `echo "$INVITATION" > invitation`,
+		"carekey inbox":          given,
+		"carekey contact import": `somebody leo Leo; sed -n 's/^    \(name,address,ref\)/\1/p; s/^    Leo,carekey1…/Leo,'"$(cat "$W/leo.address")"'/p' "$GUIDES/clinic.md" > patients.csv`,
+		"carekey fetch @code":    `cp "$W/code" code`,
 	},
 	"scripts": {
 		"carekey --no-input status": `carekey init --name "Dr Smith" --ledger "$INVITATION"; carekey address > "$W/me.address"` + "\n" + given + `
