@@ -34,6 +34,7 @@ type Event struct {
 	// Reason is what the recipient said; HasReason is false where the store does
 	// not hold it or it cannot be read, which the contract cannot prevent.
 	Reason    string            `json:"reason"`
+	By        string            `json:"by,omitempty"` // who looked, in the recipient's words: as hostile as the reason
 	HasReason bool              `json:"-"`
 	Damaged   bool              `json:"damaged,omitempty"` // the store holds another reason than the one that was committed to
 	Code      ledgerclient.Code `json:"-"`                 // why a keeper refused
@@ -133,7 +134,10 @@ func (a Audit) events(ctx context.Context, t *view.Thread, ask bool) (_ []Event,
 			if err != nil {
 				return nil, nil, err
 			}
-			e.Reason, e.HasReason, err = a.readAccess(ctx, t, entry)
+			note, err := a.readAccess(ctx, t, entry)
+			if note != nil {
+				e.By, e.Reason, e.HasReason = note.By, note.Reason, true
+			}
 			if isTampered(err) {
 				e.Damaged = true // the access is certain; what was said with it is not
 			} else if a.w.view.DoWithout(err) {
@@ -163,26 +167,26 @@ func (a Audit) events(ctx context.Context, t *view.Thread, ask bool) (_ []Event,
 	return out, damaged, nil
 }
 
-// readAccess reads the reason that a recipient gave with an access. That he gave
-// none, or nonsense, is no error of the ledger: the access itself is shown.
-func (a Audit) readAccess(ctx context.Context, t *view.Thread, e *contract.Entry) (reason string, ok bool, err error) {
+// readAccess reads what a recipient said with an access; nil if he said nothing, or
+// nonsense, which is no error of the ledger: the access itself is shown.
+func (a Audit) readAccess(ctx context.Context, t *view.Thread, e *contract.Entry) (*payload.Access, error) {
 	if t.Terms == nil {
-		return "", false, nil
+		return nil, nil
 	}
 	_, key := a.w.view.Key(t)
 	offsets, err := crypto.NewOffsets(a.w.client.ID(), key, t.Terms.Peer)
 	if err != nil {
-		return "", false, err
+		return nil, err
 	}
 	blob, err := a.w.readBlob(ctx, offsets.Locator(e.ID(a.w.client.ID()), byte(ledgerclient.PartAccess)), payload.MaxAccessBlob, "reason", t.ID)
 	if isMissing(err) {
-		return "", false, nil
+		return nil, nil
 	}
 	if err != nil {
-		return "", false, err
+		return nil, err
 	}
 	if contract.AccessCommitment(crypto.BlobHash(blob)) != e.Commitment {
-		return "", false, tampered("reason of an access to consent", t.ID, errCommitment)
+		return nil, tampered("reason of an access to consent", t.ID, errCommitment)
 	}
 	var n *payload.Access
 	plain, err := crypto.OpenBlob(blob)
@@ -193,17 +197,17 @@ func (a Audit) readAccess(ctx context.Context, t *view.Thread, e *contract.Entry
 		n, err = payload.ParseAccess(plain)
 	}
 	if err != nil || n.Ledger != a.w.client.ID() || n.Grant != t.ID || n.Author != e.Author || n.From != t.Terms.Peer {
-		return "", false, nil
+		return nil, nil
 	}
 	// The recipient's head is gossip: a ledger that shows the two of them different
 	// histories is found out here. A head that the ledger never signed is only the
 	// recipient's nonsense.
 	if err := a.w.gossip(ctx, n.Checkpoint); isTampered(err) {
-		return "", false, nil
+		return nil, nil
 	} else if err != nil {
-		return "", false, fmt.Errorf("access to consent %s: %w", t.ID, err)
+		return nil, fmt.Errorf("access to consent %s: %w", t.ID, err)
 	}
-	return n.Reason, true, nil
+	return n, nil
 }
 
 // Summary is what an owner wants to know at a glance.

@@ -24,7 +24,7 @@ import (
 type Opening struct {
 	Consent Received
 	Records []OpenedRecord
-	Earlier bool // an access of this hour stood already: it was used, and keeps its own reason
+	Earlier bool // an access of this hour stood already: it was used, and keeps what was said with it
 
 	w *Wallet
 }
@@ -66,12 +66,12 @@ func (o *Opening) Read(ctx context.Context, i int, dst io.Writer, progress func(
 
 // checkReason refuses what would make an access larger than others. A control character
 // takes six bytes in a payload, so that not many go in.
-func checkReason(r string) error {
-	if !utf8.ValidString(r) || len(r) > payload.MaxReason {
-		return ErrInput.With("field", "reason", "why", fmt.Sprintf("must be at most %d bytes of UTF-8, and has %d: ASCII takes one for a letter, other scripts two to four", payload.MaxReason, len(r)))
+func checkReason(field, text string, most int, fits func(string) bool) error {
+	if !utf8.ValidString(text) || len(text) > most {
+		return ErrInput.With("field", field, "why", fmt.Sprintf("must be at most %d bytes of UTF-8, and has %d: ASCII takes one for a letter, other scripts two to four", most, len(text)))
 	}
-	if !payload.ReasonFits(r) {
-		return ErrInput.With("field", "reason", "why", "has too many control characters")
+	if !fits(text) {
+		return ErrInput.With("field", field, "why", "has too many control characters")
 	}
 	return nil
 }
@@ -140,8 +140,11 @@ func (in Inbox) open(ctx context.Context, t *view.Thread, reason string) (*Openi
 	if err := in.w.view.Behind(); err != nil {
 		return nil, err
 	}
-	reason = strings.TrimSpace(reason)
-	if err := checkReason(reason); err != nil {
+	reason, in.by = strings.TrimSpace(reason), strings.TrimSpace(in.by)
+	if err := checkReason("reason", reason, payload.MaxReason, payload.ReasonFits); err != nil {
+		return nil, err
+	}
+	if err := checkReason("by", in.by, payload.MaxBy, payload.ByFits); err != nil {
 		return nil, err
 	}
 	if err := in.terms(ctx, t); err != nil {
@@ -240,7 +243,7 @@ func (in Inbox) refusedByKeeper(t *view.Thread, code ledgerclient.Code) *Refused
 func (in Inbox) newAccess(t *view.Thread, author crypto.PubKey, keys *crypto.OneTimeKeys, reason string) (*outbox.Change, error) {
 	ledger := in.w.client.ID()
 	seed, tag := in.w.view.NewSeed()
-	note := payload.Access{V: payload.Version, Ledger: ledger, Grant: t.ID, Author: keys.Sig, From: in.w.Address(), Reason: reason, Checkpoint: string(in.w.view.Head().Note)}
+	note := payload.Access{V: payload.Version, Ledger: ledger, Grant: t.ID, Author: keys.Sig, From: in.w.Address(), By: in.by, Reason: reason, Checkpoint: string(in.w.view.Head().Note)}
 	sealed, err := crypto.SealPayload(in.w.sealContext(ledgerclient.PartAccess, keys.Sig), payload.Marshal(&note), payload.AccessRoom(len(in.w.client.Config().Nodes)), author, in.w.keys.self.Public())
 	if err != nil {
 		return nil, err

@@ -12,10 +12,21 @@ import (
 )
 
 // Inbox is what was granted to this wallet.
-type Inbox struct{ w *Wallet }
+type Inbox struct {
+	w  *Wallet
+	by string
+}
 
 // Inbox returns what was granted to this wallet, to be looked at and opened.
-func (w *Wallet) Inbox() Inbox { return Inbox{w} }
+func (w *Wallet) Inbox() Inbox { return Inbox{w: w} }
+
+// By is the inbox for somebody who opens with the wallet of a house, such as "Nurse Ada":
+// the patient's audit shows it as what the recipient says, at most [payload.MaxBy] bytes.
+// Nobody vouches for it.
+func (in Inbox) By(who string) Inbox {
+	in.by = who
+	return in
+}
 
 // Received is a consent that somebody gave to this wallet.
 type Received struct {

@@ -77,11 +77,11 @@ func TestSizesTellNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		reason := ""
+		reason, by := "", ""
 		if len(records) > 1 {
-			reason = strings.Repeat(`"`, payload.MaxReason)
+			reason, by = strings.Repeat(`"`, payload.MaxReason), strings.Repeat(`"`, payload.MaxBy)
 		}
-		if _, err := smith.Inbox().OpenByCode(ctx, code, reason); err != nil {
+		if _, err := smith.Inbox().By(by).OpenByCode(ctx, code, reason); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -45,6 +45,7 @@ const (
 	envPassphrase     = "CAREKEY_PASSPHRASE_FILE" // file whose first line is the passphrase of the key file
 	envKeyringTimeout = "CAREKEY_KEYRING_TIMEOUT" // how long the system's keyring may take to answer
 	envPromptTimeout  = "CAREKEY_PROMPT_TIMEOUT"  // how long a person may take to answer its prompt
+	envBy             = "CAREKEY_BY"              // who looks, as fetch --by
 	envXDGData        = "XDG_DATA_HOME"
 )
 

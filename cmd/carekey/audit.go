@@ -179,6 +179,15 @@ func reasonOf(e wallet.Event) (said, quiet string) {
 	return e.Reason, ""
 }
 
+// looked is who opened it: whom the consent names, and what is said of who that was.
+func looked(e wallet.Event) string {
+	name := person(e.Who, e.Address)
+	if e.By != "" {
+		name += " (says: " + e.By + ")"
+	}
+	return name
+}
+
 func (a events) table(es []wallet.Event) error {
 	t := a.onLedgers(ui.Word("time"), ui.Word("what"), ui.Text("who"), ui.Text("records"), ui.Word("for"), ui.Text("reason"), ui.Key("consent"))
 	when := datesOn(a.out, a.now)
@@ -186,6 +195,7 @@ func (a events) table(es []wallet.Event) error {
 		what, reason, name := string(e.What), "", person(e.Who, e.Address)
 		switch e.What {
 		case wallet.Opened:
+			name = looked(e)
 			said, quiet := reasonOf(e)
 			if reason = said; quiet != "" {
 				reason = "(" + quiet + ")"

@@ -78,7 +78,8 @@ type disclosureJSON struct {
 	Address string                 `json:"address"`
 	Records []wallet.ConsentRecord `json:"records"`
 	Purpose string                 `json:"purpose"`
-	Says    string                 `json:"says"` // why, in the recipient's own words
+	By      string                 `json:"by,omitempty"` // who looked, in the recipient's own words
+	Says    string                 `json:"says"`         // why, in the recipient's own words
 	Ledger  crypto.LedgerID        `json:"ledger"`
 	Consent crypto.Hash            `json:"consent"`
 	Missing []string               `json:"missing,omitempty"` // "terms": whom and what it is for is not known; "store": it gave no answer about the reason; "says": the reason cannot be read
@@ -160,6 +161,8 @@ func (a events) bundle(es []wallet.Event) *health.Bundle {
 			}
 		} else if h.Said, h.Quiet = reasonOf(e); h.Quiet != "" {
 			h.Quiet = "the recipient's reason: " + h.Quiet
+		} else if e.By != "" {
+			h.Said = strings.TrimSuffix("by "+cli.Quote(e.By)+": "+h.Said, ": ")
 		}
 		for _, r := range e.Records {
 			given := health.GivenRecord{ID: r.ID, Version: r.Version, Title: r.Title}
@@ -178,7 +181,7 @@ func (a events) bundle(es []wallet.Event) *health.Bundle {
 func disclosureOf(e wallet.Event) disclosureJSON {
 	says, _ := reasonOf(e)
 	d := disclosureJSON{Time: e.Hour, To: who(e.Who, e.Address), Address: addressText(e.Address), Records: list(e.Records, same),
-		Purpose: e.Purpose.Word(), Says: says, Ledger: e.Ledger, Consent: e.Consent}
+		Purpose: e.Purpose.Word(), By: e.By, Says: says, Ledger: e.Ledger, Consent: e.Consent}
 	if e.Address.IsZero() {
 		d.Missing = append(d.Missing, "terms")
 	}
@@ -200,7 +203,7 @@ func (a events) accounting(es []wallet.Event) error {
 		if quiet != "" {
 			quiet = "(" + quiet + ")"
 		}
-		cells := []string{when.hour(e.Hour), cmp.Or(person(e.Who, e.Address), "(not known)"), titles(e.Records), e.Purpose.Word(), cmp.Or(says, quiet), short(e.Consent)}
+		cells := []string{when.hour(e.Hour), looked(e), titles(e.Records), e.Purpose.Word(), cmp.Or(says, quiet), short(e.Consent)}
 		t.Add(a.withTitle(cells, a.titles[e.Ledger])...)
 	}
 	return a.session.table(t)
@@ -209,7 +212,7 @@ func (a events) accounting(es []wallet.Event) error {
 // accountingCSV writes it for a spreadsheet, with times of the person's own time zone.
 func accountingCSV(dst io.Writer, rows []disclosureJSON) error {
 	w := csv.NewWriter(dst)
-	w.Write([]string{"time", "to", "address", "records", "purpose", "says", "consent", "ledger", "missing"})
+	w.Write([]string{"time", "to", "address", "records", "purpose", "says", "consent", "ledger", "missing", "by"})
 	for _, d := range rows {
 		titles := list(d.Records, func(r wallet.ConsentRecord) string {
 			if r.Part {
@@ -218,7 +221,7 @@ func accountingCSV(dst io.Writer, rows []disclosureJSON) error {
 			return fmt.Sprintf("%s, version %d", r.Title, r.Version)
 		})
 		cells := []string{wallet.HourTime(d.Time).Local().Format(time.RFC3339), d.To, d.Address, strings.Join(titles, "; "), d.Purpose, d.Says,
-			d.Consent.String(), d.Ledger.String(), strings.Join(d.Missing, " ")}
+			d.Consent.String(), d.Ledger.String(), strings.Join(d.Missing, " "), d.By}
 		for i, c := range cells {
 			cells[i] = cell(c)
 		}

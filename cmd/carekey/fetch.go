@@ -20,13 +20,13 @@ import (
 
 type fetchFlags struct {
 	all, force, flat, view bool
-	dir, reason            string
+	dir, reason, by        string
 }
 
 func newFetch(a *app) *cobra.Command {
 	var f fetchFlags
 	c := &cobra.Command{
-		Use:   "fetch [CODE | @FILE | - | CONSENT | --all] [-o DIR] [--reason TEXT]",
+		Use:   "fetch [CODE | @FILE | - | CONSENT | --all] [-o DIR] [--reason TEXT] [--by TEXT]",
 		Short: "Open what was granted to you, and leave an entry that its owner sees",
 		Long: `Open what was granted to you. An entry with your reason goes onto the ledger first;
 then the keepers give the key, and the records are written below the folder, for you
@@ -41,14 +41,22 @@ The key is not kept: the next fetch asks again. What was fetched is named on std
 file a line; with --view that is said beside, and what they say follows in one picture,
 as carekey view shows it.
 
+Where several people look with one wallet, --by says who does: the patient reads it in
+carekey audit as what this wallet's owner says. Nothing proves it. CAREKEY_BY says it
+for every fetch.
+
 A CONSENT is named by the beginning of its id, as carekey inbox lists it, or by the
-contact whose it is, if it is the only one in force; without any you are asked which. The fetch code that its giver may have sent says the same, and
+contact whose it is, if it is the only one in force; without any you are asked which.
+The fetch code that its giver may have sent says the same, and
 where the ledger is: of one that this wallet is not on it is shown what you would
 trust, and asked, as in carekey ledger join. @FILE is a file with a fetch code in it,
 text or the picture of a QR code; - is standard input.`,
-		Example: "  carekey fetch\n  carekey fetch 55aef0c0 --reason 'check-up on Monday' -o maria\n  carekey fetch carekey-fetch1ahf5mrsiydw76ex6jkypvylnu...",
+		Example: "  carekey fetch\n  carekey fetch 55aef0c0 --reason 'check-up on Monday' -o maria\n  carekey fetch 55aef0c0 --by 'Nurse Ada' --reason 'check-up'\n  carekey fetch carekey-fetch1ahf5mrsiydw76ex6jkypvylnu...",
 		Args:    cli.Takes(0, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !cmd.Flags().Changed("by") {
+				f.by = a.env(envBy)
+			}
 			if f.dir == "-" {
 				return usage("what is fetched are files of a folder, and no stream", "name the folder: -o DIR")
 			}
@@ -82,6 +90,7 @@ text or the picture of a QR code; - is standard input.`,
 	c.Flags().BoolVar(&f.all, "all", false, "everything that can be opened now")
 	c.Flags().StringVarP(&f.dir, "output", "o", ".", "folder `DIR` for the files")
 	c.Flags().StringVar(&f.reason, "reason", "", "why you look: the patient reads `TEXT`")
+	c.Flags().StringVar(&f.by, "by", "", "who looks: the patient reads `TEXT` (default: CAREKEY_BY)")
 	c.Flags().BoolVar(&f.force, "force", false, "replace files of the same names")
 	c.Flags().BoolVar(&f.flat, "flat", false, "write the files into DIR itself, for scripts")
 	c.Flags().BoolVar(&f.view, "view", false, "show what they say in one picture, see carekey view")
@@ -125,7 +134,7 @@ type fetching struct {
 
 func (x *fetching) fetch(ctx context.Context, code *crypto.FetchCode, id string) error {
 	openID := func(w *wallet.Wallet, id string) error {
-		return x.open(ctx, w, func() (*wallet.Opening, error) { return w.Inbox().OpenByID(ctx, id, x.flags.reason) })
+		return x.open(ctx, w, func() (*wallet.Opening, error) { return w.Inbox().By(x.flags.by).OpenByID(ctx, id, x.flags.reason) })
 	}
 	w := x.all[0].w
 	switch {
@@ -153,7 +162,9 @@ func (x *fetching) fetch(ctx context.Context, code *crypto.FetchCode, id string)
 			}
 		}
 	case code != nil:
-		if err := x.open(ctx, w, func() (*wallet.Opening, error) { return w.Inbox().OpenByCode(ctx, *code, x.flags.reason) }); err != nil {
+		if err := x.open(ctx, w, func() (*wallet.Opening, error) {
+			return w.Inbox().By(x.flags.by).OpenByCode(ctx, *code, x.flags.reason)
+		}); err != nil {
 			return err
 		}
 	default:
@@ -223,8 +234,8 @@ func (x *fetching) open(ctx context.Context, w *wallet.Wallet, open func() (*wal
 	}
 	// What the sender wrote is kept within its line, so that it says nothing in our name.
 	x.say("%s", cli.Clean(fmt.Sprintf("From %s, for %s:", sender(o.Consent), o.Consent.Purpose.Word())))
-	if o.Earlier && strings.TrimSpace(x.flags.reason) != "" {
-		x.say("note: you opened it within this hour already. That entry stands, with the reason you gave then.")
+	if o.Earlier && strings.TrimSpace(x.flags.reason+x.flags.by) != "" {
+		x.say("note: you opened it within this hour already. That entry stands, with what was said then of who looked and why.")
 	}
 	for i, r := range o.Records {
 		step, end := x.progress("decrypting", r.Size)

@@ -16,6 +16,7 @@ const environment = `ENVIRONMENT
   CAREKEY_PROFILE          name of the wallet in it, as --profile
   CAREKEY_LEDGER           which ledger, as --ledger (default: the wallet's own,
                            for a new wallet the folder ledger in the home)
+  CAREKEY_BY               who looks, as carekey fetch --by
   CAREKEY_KEYRING          os or file: where init keeps the key (default: os)
   CAREKEY_KEYRING_TIMEOUT  how long the system's keyring may take to answer (5s)
   CAREKEY_PROMPT_TIMEOUT   how long you may take to answer its own prompt (60s)

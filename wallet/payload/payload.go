@@ -121,6 +121,7 @@ type Access struct {
 	Grant      contract.ID     `json:"grant"`
 	Author     crypto.PubKey   `json:"author"` // P_sig
 	From       crypto.Address  `json:"from"`
+	By         string          `json:"by,omitempty"` // who looked, in the recipient's words
 	Reason     string          `json:"reason"`
 	Checkpoint string          `json:"checkpoint"`
 }
@@ -230,6 +231,7 @@ const (
 	MaxWord       = 64   // characters of a category, a purpose or a date
 	MaxFile       = 255  // bytes of a file's name
 	MaxReason     = 1000 // bytes of UTF-8
+	MaxBy         = 200  // the same of who looked
 )
 
 // TermsRoom is how many bytes are reserved for terms, signature included, so that all
@@ -247,8 +249,13 @@ func TitleFits(t string) bool {
 
 // ReasonFits reports whether a reason has its room in an access: a control character
 // takes six bytes in JSON.
-func ReasonFits(r string) bool {
-	return utf8.ValidString(r) && len(r) <= MaxReason && len(Marshal(r)) <= 2*MaxReason+2
+func ReasonFits(r string) bool { return fits(r, MaxReason) }
+
+// ByFits is ReasonFits of who looked.
+func ByFits(by string) bool { return fits(by, MaxBy) }
+
+func fits(s string, most int) bool {
+	return utf8.ValidString(s) && len(s) <= most && len(Marshal(s)) <= 2*most+len(`""`)
 }
 
 // isWord reports whether a text can be a category, a purpose or a date, also one of a
@@ -321,7 +328,7 @@ func ParseEnvelope(b []byte) (*Envelope, error) {
 // ParseAccess reads what came with an access.
 func ParseAccess(b []byte) (*Access, error) {
 	n, err := Parse[Access](b)
-	if err == nil && len(n.Reason) > MaxReason {
+	if err == nil && (len(n.Reason) > MaxReason || len(n.By) > MaxBy) {
 		return nil, fmt.Errorf("access note out of range")
 	}
 	return n, err

@@ -41,6 +41,7 @@ var reencode = map[string]func([]byte) ([]byte, error){
 	"name":              func(b []byte) ([]byte, error) { v, err := ParseTerms(b); return marshalAny(v), err },
 	"envelope":          func(b []byte) ([]byte, error) { v, err := ParseEnvelope(b); return marshalAny(v), err },
 	"access":            func(b []byte) ([]byte, error) { v, err := ParseAccess(b); return marshalAny(v), err },
+	"by":                func(b []byte) ([]byte, error) { v, err := ParseAccess(b); return marshalAny(v), err },
 	"metadata of parts": func(b []byte) ([]byte, error) { v, err := ParseMetadata(b); return marshalAny(v), err },
 	"terms of parts":    func(b []byte) ([]byte, error) { v, err := ParseTerms(b); return marshalAny(v), err },
 	"envelope of parts": func(b []byte) ([]byte, error) { v, err := ParseEnvelope(b); return marshalAny(v), err },
@@ -62,8 +63,10 @@ func encoded(t testing.TB) map[string][]byte {
 	exact.Until = exact.NotAfter - 6
 	named := tr
 	named.Name = "Maria \U0001f9ea"
+	by := note
+	by.By = "Nurse \U0001f9ea"
 	pm, pt, pe := samplePartial(t)
-	return map[string][]byte{"metadata of parts": Marshal(&pm), "terms of parts": Marshal(&pt), "envelope of parts": Marshal(&pe), "metadata": Marshal(&m), "terms": Marshal(&tr), "exact end": Marshal(&exact), "name": Marshal(&named), "envelope": Marshal(&env), "access": Marshal(&note),
+	return map[string][]byte{"metadata of parts": Marshal(&pm), "terms of parts": Marshal(&pt), "envelope of parts": Marshal(&pe), "metadata": Marshal(&m), "terms": Marshal(&tr), "exact end": Marshal(&exact), "name": Marshal(&named), "envelope": Marshal(&env), "access": Marshal(&note), "by": Marshal(&by),
 		"hidden": Marshal(&hidden)}
 }
 
@@ -166,6 +169,11 @@ func TestPayloadsOfOthersAreBounded(t *testing.T) {
 		named.Name = long(MaxName/4, "😀") + long(n, "a")
 		if _, err := ParseTerms(Marshal(&named)); (err == nil) != (n == 0) {
 			t.Errorf("name: %v", err)
+		}
+		by := note
+		by.By = long(MaxBy/4, "😀") + long(n, "a")
+		if _, err := ParseAccess(Marshal(&by)); (err == nil) != (n == 0) {
+			t.Errorf("by: %v", err)
 		}
 		note.Reason = long(MaxReason/4, "😀") + long(n, "a")
 		if _, err := ParseAccess(Marshal(&note)); (err == nil) != (n == 0) {
@@ -296,6 +304,10 @@ func TestPayloadsAreOfOneSize(t *testing.T) {
 		big.Reason = strings.Repeat(c, MaxReason/len(c))
 		if c == "\x01" {
 			big.Reason = big.Reason[:333]
+		}
+		big.By = strings.Repeat(c, MaxBy/max(len(c), len(Marshal(c))/2-1))
+		if !ByFits(big.By) {
+			t.Errorf("by %q is refused", c)
 		}
 		if !ReasonFits(big.Reason) {
 			t.Errorf("a reason of %q is refused", c)
