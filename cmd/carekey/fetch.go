@@ -151,6 +151,9 @@ func (x *fetching) fetch(ctx context.Context, code *crypto.FetchCode, id string)
 				return err
 			}
 		}
+		if slices.ContainsFunc(rs, func(r wallet.Received) bool { return r.Address != rs[0].Address }) {
+			x.say("note: what is opened in one go is seen to belong together, by everybody who reads the ledger: that several people gave to one recipient. To keep them apart, fetch them one by one, hours apart.")
+		}
 		for _, o := range x.all {
 			for _, r := range rs {
 				if r.Ledger != o.id() {
