@@ -121,9 +121,9 @@ func (a cards) meant(w *wallet.Wallet, c crypto.Card, name string) (to wallet.Co
 // one that may be free
 const errNameOnCard fault.Code = "name-taken/card"
 
-// join puts the wallet in a place on the ledger of a card, if it is on it not yet, after the
-// question of ledger join, and returns the place with it. Where a ledger that it is on is
-// looked for, no card changes.
+// join puts the wallet in a place on the ledger of a card, if it is on it not yet, after
+// asking, and returns the place with it. Where a ledger that it is on is looked for, no card
+// changes.
 func (a cards) join(ctx context.Context, p place, c crypto.Card, inv *node.Invitation) (place, error) {
 	if inv == nil {
 		return p, nil
@@ -131,8 +131,9 @@ func (a cards) join(ctx context.Context, p place, c crypto.Card, inv *node.Invit
 	if _, ok := p.settings.Ledger(inv.Ledger); ok {
 		return p, nil
 	}
-	a.say("This is the card of %s, who uses a ledger that your wallet is not on.\nCheck words: %s", cli.Clean(c.Name), checkWords(c.Address))
-	if _, err := (ledgers{a.app}).put(ctx, p, locator{node: inv}, false, false); err != nil {
+	a.say("Check words of the card: %s", checkWords(c.Address))
+	leads := "This is the card of " + cli.Clean(c.Name) + ", who uses a ledger that your wallet is not on."
+	if err := (ledgers{a.app}).stranger(ctx, p, locator{node: inv}, leads, "a card says what its owner says"); err != nil {
 		return p, err
 	}
 	return a.ownPlace()

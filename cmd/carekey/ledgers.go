@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
@@ -39,7 +40,11 @@ follows from the order is worked out here and compared with the head that is sig
 		RunE: func(cmd *cobra.Command, args []string) error {
 			named := args[0]
 			if store != "" {
-				named += " " + store
+				said, err := (handing{a.app}).ledger(store)
+				if err != nil {
+					return err
+				}
+				named += " " + said
 			}
 			return a.join(cmd.Context(), named, asDefault)
 		},
@@ -198,6 +203,7 @@ func (a ledgers) join(ctx context.Context, text string, asDefault bool) error {
 // put puts the wallet in a place on a ledger, after asking whether that one is to be
 // trusted, unless somebody was asked, and says so.
 func (a ledgers) put(ctx context.Context, p place, at locator, asDefault, asked bool) (*joinedJSON, error) {
+	at = a.tokened(p, at)
 	l, err := a.opener(p).open(ctx, at)
 	if isNoLedger(err) {
 		return nil, usage("there is no ledger in "+at.dir, "carekey init --new-ledger makes one; join takes one that is there, or an invitation")
@@ -217,7 +223,7 @@ func (a ledgers) put(ctx context.Context, p place, at locator, asDefault, asked 
 	}
 	was, known := p.settings.Ledger(c.ID())
 	if !asked && (!known || was.At != at.kept(p.home)) {
-		if err := a.confirm(ctx, previewJoin(l, c, head), "Trust this ledger?", ""); err != nil {
+		if err := a.confirm(ctx, previewJoin(l, c, head, a.looked(p, was)), "Trust this ledger?", ""); err != nil {
 			l.close() // nothing stays of what was not wanted
 			return nil, errors.Join(err, at.forget(p.home))
 		}
@@ -256,6 +262,30 @@ func (a ledgers) put(ctx context.Context, p place, at locator, asDefault, asked 
 	}, nil
 }
 
+// tokened is a node where the wallet looks for a ledger already, with the token that it has
+// for it: a card or an invitation without one takes none away. Another place gets no token
+// of this one.
+func (a ledgers) tokened(p place, at locator) locator {
+	if at.node == nil || at.node.Token != "" {
+		return at
+	}
+	was, _ := p.settings.Ledger(at.node.Ledger)
+	old := stored(p.home, was.At)
+	if old.node != nil && old.order == at.order && old.node.Place() == at.node.Place() {
+		return old
+	}
+	return at
+}
+
+// looked is where the wallet looks for a ledger that it is on; no node and no folder for
+// one that it is not on.
+func (a ledgers) looked(p place, was wallet.Place) (at locator) {
+	if was.At != "" {
+		at = stored(p.home, was.At)
+	}
+	return at
+}
+
 type joinedJSON struct {
 	At      string            `json:"at"`
 	Default bool              `json:"default"`
@@ -285,15 +315,23 @@ func (a ledgers) follow(ctx context.Context, code *crypto.FetchCode) error {
 	if err != nil {
 		return err
 	}
+	return a.stranger(ctx, p, at, "The fetch code leads to a ledger that your wallet is not on.", "nobody signs a fetch code")
+}
+
+// stranger puts a wallet that is not on it on the ledger of a node which somebody names who
+// may be anybody, after asking. Until then nobody there hears of it. leads and but are what
+// is to be known of who names it.
+func (a ledgers) stranger(ctx context.Context, p place, at locator, leads, but string) error {
 	inv := at.node
 	question := "Trust this ledger?"
 	if !a.interactive() {
 		question = "is the ledger " + quoted(inv.Name) + " at " + at.shown() + " to be trusted? Your wallet is not on it"
 	}
 	rows := at.ledger(inv.Name, inv.Ledger, inv.Node)
-	preview := "The fetch code leads to a ledger that your wallet is not on. " + whoRuns + " Nobody was asked\nthere yet, and nobody signs a fetch code. Compare what is shown here with what the\nledger's operator says.\n\n" +
-		append(rows, at.trust("")...).Text("  ") + "\n" + ground{Properties: at.properties()}.says(eachOpening)
-	if err := a.confirm(ctx, preview, question, ""); err != nil {
+	text := leads + " " + strings.ReplaceAll(whoRuns, "\n", " ") + " Nobody was asked there yet, and " + but + ". Compare what is shown here with what the ledger's operator says."
+	preview := cli.Wrap(text, 80) + "\n\n" + append(rows, at.trust("")...).Text("  ") + "\n" + ground{Properties: at.properties()}.says(eachOpening)
+	err := a.confirm(ctx, preview, question, "")
+	if err != nil {
 		return err
 	}
 	if a.key == nil { // the keyring is asked once for all that follows
@@ -327,12 +365,21 @@ func (l locator) ledger(name string, id crypto.LedgerID, key [32]byte) cli.Rows 
 	return cli.Rows{{"name", cli.Clean(name)}, {"where", l.shown()}, {"ledger id", id.String()}, {"node key", hex.EncodeToString(key[:])}}
 }
 
-// previewJoin says what a person would trust with a ledger.
-func previewJoin(l *ledger, c *ledgerclient.Client, head ledgerclient.Head) string {
+// previewJoin says what a person would trust with a ledger; was is where it was looked for
+// by a wallet that is on it.
+func previewJoin(l *ledger, c *ledgerclient.Client, head ledgerclient.Head, was locator) string {
 	config := c.Config()
 	rows := l.at.ledger(config.Name, c.ID(), config.Nodes[0].Checkpoint)
 	rows.Add("entries", fmt.Sprint(head.Size))
-	return "You are about to put your wallet on another ledger. " + whoRuns + " Compare what is shown here\nwith what its operator says.\n\n" +
+	begins := "You are about to put your wallet on another ledger."
+	if was != (locator{}) {
+		begins = "Your wallet is on this ledger. Where it looks for it, or with which token, would change."
+		rows.Add("until now", was.shown())
+		if was.node != nil && was.node.Token != "" && (l.at.node == nil || l.at.node.Token == "") {
+			rows.Add("token", "the one that you have is given up, and none comes in its place")
+		}
+	}
+	return begins + " " + whoRuns + " Compare what is shown here\nwith what its operator says.\n\n" +
 		append(rows, l.at.trust(l.program)...).Text("  ") + "\n" + ground{Properties: l.Ledger.Properties()}.says(eachOpening)
 }
 
