@@ -253,6 +253,7 @@ func TestReport(t *testing.T) {
 func TestAnswersAreNoErrors(t *testing.T) {
 	for err, want := range map[error]string{
 		cli.ErrDeclined:                          "You said no: nothing was changed.\n",
+		errDeclinedRest:                          "You said no: nothing was given; what you said yes to before stays.\n",
 		errFindings.With("exit", cli.ExitLocked): "Something needs you: see above.\n",
 		errToDo.With("what", "1 to give"):        "There is something to do, or new: 1 to give.\n",
 		wallet.ErrBusy:                           "error: ",

@@ -85,6 +85,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		errFindings:              "something needs you: see above",
 		wallet.ErrWalletExists:   "there is a wallet here already | see it with: carekey status\nfor another one, choose a name: carekey --profile NAME init ...",
 		wallet.ErrNameTaken:      "that name already stands for another contact | choose another name, or remove the old one first: carekey contact remove NAME",
+		errDeclinedRest:          "you said no: nothing was given; what you said yes to before stays",
 		errNameOnCard:            "the name {name|quote} on the card already stands for another address | if they are two people, keep this one under another name: carekey contact add {other|quote} CARD, or @FILE",
 		wallet.ErrBuiltIn:        "{name|quote} is built in | that one stays; choose another name for one of your own",
 		wallet.ErrExists:         "there is already a {what} | choose another place, or move what is there out of the way",

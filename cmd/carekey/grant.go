@@ -10,6 +10,7 @@ import (
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
@@ -62,6 +63,7 @@ type grants struct {
 	*app
 	card                               *crypto.Card // who is meant, in place of a name
 	here                               bool         // the card says to be on the ledger that is used
+	agreed                             bool         // a ledger was joined, or records were entered, after a yes
 	to, role                           string
 	records, categories, with, without []string
 	all, whole, beyond, list           bool
@@ -134,6 +136,7 @@ func (a *grants) toCard(cmd *cobra.Command, said string) error {
 			err := a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) (err error) {
 				if _, _, err = (cards{a.app}).meant(w, card, ""); err == nil { // before a ledger is joined for nothing
 					p, err = cards{a.app}.join(ctx, p, card, inv)
+					a.agreed = err == nil
 				}
 				return err
 			})
@@ -146,7 +149,7 @@ func (a *grants) toCard(cmd *cobra.Command, said string) error {
 		}
 	}
 	a.card, a.to = &card, ""
-	return a.withLedgers(cmd, writes|keeps, which, func(ctx context.Context, s *session) error {
+	err = a.withLedgers(cmd, writes|keeps, which, func(ctx context.Context, s *session) error {
 		w := s.all[0].w
 		id, _ := w.Ledger()
 		a.here = inv != nil && inv.Ledger == id
@@ -158,7 +161,15 @@ func (a *grants) toCard(cmd *cobra.Command, said string) error {
 		}
 		return a.grant(ctx, w, s.all[1].w)
 	})
+	if a.agreed && errors.Is(err, cli.ErrDeclined) {
+		err = errDeclinedRest
+	}
+	return err
 }
+
+// errDeclinedRest: who gives to a card's owner said no after a yes, to joining a ledger or
+// to entering records.
+const errDeclinedRest fault.Code = "declined/rest"
 
 // grant gives a consent on the ledger of w. Records that are on that of from alone are
 // entered there first, after asking; from may be nil.
@@ -207,6 +218,9 @@ func (a *grants) grant(ctx context.Context, w, from *wallet.Wallet) error {
 // and not there, after asking. It returns the request and the wallet to give it with.
 func (a *grants) enter(ctx context.Context, w, from *wallet.Wallet, r wallet.GrantRequest) (wallet.GrantRequest, *wallet.Wallet, error) {
 	plan, err := from.Grants().Plan(ctx, r)
+	if errors.Is(err, wallet.ErrEmpty) && len(r.Records) > 0 {
+		return r, from, nil // the records are there, and nothing of them goes
+	}
 	if errors.Is(err, wallet.ErrNotFound) || errors.Is(err, wallet.ErrEmpty) {
 		return r, w, nil // nothing that is meant is there
 	}
@@ -235,6 +249,7 @@ func (a *grants) enter(ctx context.Context, w, from *wallet.Wallet, r wallet.Gra
 		}
 	}
 	there, err := from.Moves().Enter(ctx, w, ids, nil)
+	a.agreed = a.agreed || len(missing) > 0
 	if err != nil {
 		return r, w, err
 	}

@@ -338,7 +338,11 @@ func cautions(p *wallet.GrantPlan, name string) []string {
 		add("warning: " + namingText(n))
 	}
 	for _, w := range p.Warnings {
-		if t := warningText(w, cli.Clean(p.To.Name)); t != "" {
+		t := warningText(w, cli.Clean(p.To.Name))
+		if p.New && w.Kind == "unverified" { // no command finds who is no contact yet
+			t = "compare the check words by voice first"
+		}
+		if t != "" {
 			out = append(out, "warning: "+t)
 		}
 	}
