@@ -52,7 +52,7 @@ func (cs Contacts) Import(ctx context.Context, people []Contact) (added []AddedC
 	people = slices.Clone(people)
 	for i := range people {
 		c := &people[i]
-		if c.Name, err = CheckName("name", c.Name); err == nil {
+		if c.Name, err = checkContact(c.Name); err == nil {
 			c.Ref, err = CheckRef(c.Ref)
 		}
 		if err != nil {
@@ -131,10 +131,25 @@ func (cs Contacts) apart(facts map[contactKey]contactFact) map[contactKey]contac
 	return facts
 }
 
+// checkContact is [CheckName] for what a contact is to be called. What names a file, or is
+// one of the codes that people hand to each other, would not be found under its name.
+func checkContact(name string) (string, error) {
+	kept, err := CheckName("name", name)
+	switch {
+	case err != nil:
+		return "", err
+	case kept[0] == '@':
+		return "", badInput("name", kept, "begins with @, as files are named")
+	case crypto.IsAddress(kept), crypto.IsCard(kept), crypto.IsFetchCode(kept):
+		return "", badInput("name", kept, "is a code that people hand to each other")
+	}
+	return kept, nil
+}
+
 // Rename gives a contact another name. What was given to it and by it is shown under that
 // one. A name that another contact has is an [ErrNameTaken]; lookalikes are as in [AddedContact].
 func (cs Contacts) Rename(ctx context.Context, name, to string) (renamed AddedContact, err error) {
-	if to, err = CheckName("name", to); err != nil {
+	if to, err = checkContact(to); err != nil {
 		return AddedContact{}, err
 	}
 	err = cs.change(ctx, name, func(c Contact) error {

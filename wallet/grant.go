@@ -87,6 +87,9 @@ func (gs Grants) plan(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
 	var err error
 	if r.New != nil {
 		to = *r.New
+		if to.Name, err = checkContact(to.Name); err != nil {
+			return nil, err
+		}
 	} else if to, err = gs.w.Contacts().Named(r.To); err != nil {
 		return nil, err
 	}
