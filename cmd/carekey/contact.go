@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
 )
@@ -77,6 +79,10 @@ func (a contacts) add(cmd *cobra.Command, args []string) error {
 	newRef, from := cmd.Flags().Changed("ref"), *a.from != ""
 	if from && len(args) > 1 {
 		return usage("name one address, or with --from the consent of its owner", "it goes: "+cmd.UseLine())
+	}
+	// A card that was pasted in pieces is one.
+	if at := slices.IndexFunc(args, crypto.IsCard); at >= 0 && at <= 1 {
+		args = append(slices.Clone(args[:at]), strings.Join(args[at:], ""))
 	}
 	last := args[len(args)-1]
 	said, is, err := handing{a.app}.read(last, aCard, anAddress)

@@ -151,6 +151,9 @@ func theOne(shown string, found []handed, wanted []kind) (handed, error) {
 			good = append(good, t)
 		}
 	}
+	if forged := slices.IndexFunc(bad, func(t handed) bool { return errors.Is(t.err, crypto.ErrCardForged) }); forged >= 0 {
+		return handed{}, bad[forged].err // whatever else there is came with it
+	}
 	want := strings.Join(list(wanted, func(k kind) string { return string(k) }), " or ")
 	switch {
 	case len(good) == 1:

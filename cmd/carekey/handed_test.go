@@ -103,6 +103,7 @@ func TestHandedInFiles(t *testing.T) {
 		"cut":                    {card[:200], []kind{aCard}, "the card", 2},
 		"a typing mistake":       {wrong, []kind{aCard}, "typing mistake", 2},
 		"forged":                 {"so: " + folded(forged.String(), 50, "") + " yours", []kind{aCard}, "not what the owner", 6},
+		"forged, and a good one": {forged.String() + "\n" + other, []kind{aCard}, "not what the owner", 6},
 		"no text":                {"\x01\x02\x00" + card, []kind{aCard}, "NUL byte", 2},
 		"too long":               {strings.Repeat("x ", 33<<10) + card, []kind{aCard}, "longer than such a file", 2},
 		"no code in it":          {picture(strings.Repeat("a", 10))[:300], []kind{aCard}, "damaged", 2},
