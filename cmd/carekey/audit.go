@@ -107,6 +107,11 @@ func (a events) audit(ctx context.Context, f filter) error {
 // missingIn is what these events of the ledgers lack; nil if nothing.
 func missingIn(all []*opened, es []wallet.Event) error {
 	seen, lacking := map[string]bool{}, map[string]int{}
+	for _, o := range all { // of a consent that was given elsewhere since, nothing is known here
+		if groundOf(o.w).away && !slices.ContainsFunc(es, func(e wallet.Event) bool { return e.Ledger == o.id() }) {
+			lacking["ledger"] += 0
+		}
+	}
 	for i := range es {
 		for _, m := range es[i].Missing {
 			if key := m + es[i].Consent.String(); !seen[key] {
@@ -125,7 +130,7 @@ const (
 )
 
 // notAll is the error of what the ledgers show; lacking says by service of how many
-// consents it is not all.
+// consents it is not all, 0 if none of them is known.
 func notAll(all []*opened, lacking map[string]int) error {
 	var why error
 	var behind ground // of a ledger that is out of reach
@@ -146,7 +151,9 @@ func notAll(all []*opened, lacking map[string]int) error {
 		{"keeper", "refused attempts and the keeper's word, of 1 consent", "refused attempts and the keepers' word, of %d consents"},
 		{"store", "reasons of openings, of 1 consent", "reasons of openings, of %d consents"},
 	} {
-		switch n := lacking[of.service]; {
+		switch n, any := lacking[of.service]; {
+		case any && n == 0:
+			lacks = append(lacks, "what came since")
 		case n == 1:
 			lacks = append(lacks, of.one)
 		case n > 1:

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
@@ -115,6 +116,9 @@ func (a events) export(ctx context.Context, x auditExport) error {
 		return err
 	}
 	a.say("%s. Not encrypted, and not signed: keep it as you keep your records. What holds is on the ledger.\n%s", plural(len(es), "event", "events"), limits(a.all))
+	if others := len(a.all[0].w.Settings().Ledgers) - len(a.all); others > 0 {
+		a.say("What happened on your %s is not in it: leave out --ledger.", plural(others, "other ledger", "other ledgers"))
+	}
 	if incomplete == nil && len(lost) > 0 {
 		return wallet.ErrPartly.Of(wallet.ErrMissing.With("part", "terms", "id", lost[0].Consent), "done", len(es)-len(lost), "failed", len(lost))
 	}
@@ -231,11 +235,14 @@ func accountingCSV(dst io.Writer, rows []disclosureJSON) error {
 	return w.Error()
 }
 
-// cell is a text that no spreadsheet takes for a formula, however it came there.
+// cell is a text that no spreadsheet takes for a formula, however it came there: also not
+// one that ends a cell at each semicolon, as they do where the comma is in numbers.
 func cell(s string) string {
-	s = cli.Clean(s)
-	if strings.IndexAny(s, "=+-@") == 0 {
-		return "'" + s
+	pieces := strings.Split(cli.Clean(s), ";")
+	for i, p := range pieces {
+		if begin := strings.TrimLeftFunc(p, unicode.IsSpace); strings.IndexAny(begin, "=+-@＝＋－＠") == 0 {
+			pieces[i] = p[:len(p)-len(begin)] + "'" + begin
+		}
 	}
-	return s
+	return strings.Join(pieces, ";")
 }
