@@ -1,6 +1,7 @@
 package wallet
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"unicode"
@@ -47,6 +48,7 @@ func (rs Records) Find(ctx context.Context, q RecordQuery) (out, unknown []Recor
 			has, err := rs.hasCategory(ctx, r, q.Category)
 			switch {
 			case isMissing(err) || isTampered(err) || rs.w.view.DoWithout(err):
+				r.Damaged = cmp.Or(r.Damaged, err)
 				unknown = append(unknown, r)
 			case err != nil:
 				return err
@@ -66,7 +68,7 @@ func (rs Records) hasCategory(ctx context.Context, r Record, c payload.Category)
 	}
 	t := rs.w.view.Thread(r.ID)
 	if t == nil { // on its way: its parts are not looked at yet
-		return false, ErrMissing
+		return false, ErrMissing.With("part", "metadata", "id", r.ID)
 	}
 	p, err := rs.partsOf(ctx, t, len(t.Versions))
 	if err != nil || p == nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -195,6 +196,10 @@ func (a *records) list(ctx context.Context, w *wallet.Wallet, _ []string) error 
 		t.Add(short(r.ID), r.Title, inShortOf(r), fmt.Sprint(r.Version), when.iso(r.Date), bytesText(r.Size), addedText(r, when))
 	}
 	err = errors.Join(a.table(t), a.result(list(rs, recordOf)))
+	if len(unknown) > 0 { // a program would take what it gets for all
+		why := cmp.Or(unknown[0].Damaged, error(wallet.ErrMissing.With("part", "metadata", "id", unknown[0].ID)))
+		err = errors.Join(err, wallet.ErrPartly.Of(why, "done", len(all), "failed", len(unknown)))
+	}
 	if left := len(all) - len(rs); left > 0 {
 		a.say("%s before these: leave out --limit.", plural(left, "more", "more"))
 	}
