@@ -201,6 +201,9 @@ func (rs Records) Edit(ctx context.Context, id string, d Describe, noDate bool) 
 		if err != nil {
 			return err
 		}
+		if err := rs.w.view.Behind(); err != nil { // another machine may have made a newer version
+			return err
+		}
 		if err := rs.describe(ctx, t); err != nil {
 			return err
 		}
