@@ -79,6 +79,9 @@ func (a cards) show(o *opened, f cardFlags) error {
 	case inv.Token != "":
 		a.say("The token that you have for your ledger's node is not in the card: who joins with it can read and fetch, and needs a token from the operator to enter anything. To put yours in, which makes the card secret: --with-token")
 	}
+	if f.file == "-" { // as wherever -o is: stdout
+		f.file = ""
+	}
 	if f.file == "" {
 		err = a.print(card, o.w.LedgerName())
 	} else {

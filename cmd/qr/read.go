@@ -21,7 +21,7 @@ const ErrPicture fault.Code = "bad-picture"
 // Limits of a picture that is read: as a file, and once it is unpacked.
 const (
 	MaxFile   = 64 << 20   // bytes
-	MaxPixels = 20_000_000 // which take up to 180 MB
+	MaxPixels = 20_000_000 // which take up to 340 MB, of 16 bits a colour
 )
 
 // Limits of what looks like a code in a picture. A code has three corners. Finding which
