@@ -250,7 +250,7 @@ func (s Schemas) flag(root *cobra.Command) {
 	wrap = func(c *cobra.Command) {
 		if takes, run := c.Args, c.RunE; run != nil {
 			c.Args = func(cmd *cobra.Command, args []string) error {
-				if wanted {
+				if wanted && !cmd.HasSubCommands() { // else what stands there is no command
 					return nil
 				}
 				return takes(cmd, args)
