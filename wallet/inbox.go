@@ -59,12 +59,13 @@ func (in Inbox) List(ctx context.Context) (out []Received, err error) {
 	return out, err
 }
 
-// Find finds a consent of the inbox by the beginning of its id.
-func (in Inbox) Find(ctx context.Context, id string) (found contract.ID, err error) {
+// Find finds a consent of the inbox by the beginning of its id, or by whose it is. Its terms
+// are not asked for.
+func (in Inbox) Find(ctx context.Context, id string) (found Received, err error) {
 	err = in.w.with(ctx, func() error {
 		t, err := in.w.find(ctx, view.Received, id, "consent")
 		if err == nil {
-			found = t.ID
+			found = in.of(t)
 		}
 		return err
 	})

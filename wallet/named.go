@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/carekey/carekey/crypto/text"
@@ -15,11 +16,13 @@ import (
 
 // meant returns the id of what a query names among the records, or the consents, of a role.
 // What may be the beginning of an id stays as it is, unless only a name fits it: what none
-// fits is an [ErrNotFound], what several fit an [ErrAmbiguous].
+// fits is an [ErrNotFound], what several fit an [ErrAmbiguous]. A stranger can make a
+// consent whose id begins like the name of a contact.
 func (w *Wallet) meant(ctx context.Context, r view.Role, query, what string) (string, error) {
 	q := strings.ToLower(text.Code(query))
 	id := strings.Trim(q, "0123456789abcdef") == "" && len(q) <= 64
-	if id && (len(q) == 64 || len(q) >= minPrefix && w.begins(q)) || text.Name(query) == "" {
+	begins := id && len(q) >= minPrefix && w.begins(q)
+	if id && len(q) == 64 || begins && r == view.OwnRecord || text.Name(query) == "" {
 		return query, nil
 	}
 	named := w.recordsNamed
@@ -27,7 +30,16 @@ func (w *Wallet) meant(ctx context.Context, r view.Role, query, what string) (st
 		named = w.consentsNamed
 	}
 	ids, names, err := named(ctx, r, query)
+	if begins && len(ids) > 0 {
+		for t := range w.view.Of(r) {
+			if strings.HasPrefix(t.ID.String(), q) && !slices.Contains(ids, t.ID) {
+				ids = append(ids, t.ID)
+			}
+		}
+	}
 	switch {
+	case begins && len(ids) == 0: // whatever became of looking for names
+		return query, nil
 	case err != nil:
 		return "", err
 	case len(ids) == 1:
@@ -100,7 +112,11 @@ func (w *Wallet) consentsNamed(ctx context.Context, r view.Role, query string) (
 			return nil, nil, err
 		}
 		for i := range all {
-			note(&all[i].Seen, all[i].ID)
+			s := &all[i].Seen
+			if t := w.view.Thread(all[i].ID); s.Address.IsZero() && t != nil && w.Consents().isFor(t, c.Address) {
+				s.Address = c.Address // its terms cannot be had, and it is theirs all the same
+			}
+			note(s, all[i].ID)
 		}
 	} else {
 		all, err := w.Inbox().List(ctx)

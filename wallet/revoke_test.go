@@ -335,10 +335,42 @@ func TestRevocationOfWhatTheStoreLost(t *testing.T) {
 	if len(cs) != 1 || cs[0].ID != tn.consent.ID || !cs[0].Missing {
 		t.Fatalf("Dr Smith's: %+v", cs)
 	}
+	// A name alone means it too.
+	if cs = must(w.Consents().Select(ctx, wallet.RevokeRequest{Consents: []string{"Dr Smith"}}))(t); len(cs) != 1 || cs[0].ID != tn.consent.ID {
+		t.Fatalf("what Dr Smith means: %+v", cs)
+	}
 	tn.ended(w.Consents().Revoke(ctx, []contract.ID{cs[0].ID}))
 	left := must(w.Consents().Select(ctx, wallet.RevokeRequest{All: true}))(t)
 	if len(left) != 1 || slices.ContainsFunc(left, func(c wallet.Consent) bool { return c.ID == tn.consent.ID }) {
 		t.Errorf("left: %+v", left)
+	}
+}
+
+// Threat: a stranger makes consents until the id of one begins like the name of a contact:
+// that one is opened, and leaves an access to it.
+func TestNamedLikeAnID(t *testing.T) {
+	ctx := context.Background()
+	tn := newTown(t)
+	stranger, smith := tn.person("Mallory"), tn.person("Dr Smith")
+	must2(stranger.Contacts().Add(ctx, "Dr Smith", smith.Address().String()))(t)
+	add(t, stranger, "a", "a")
+	bad, _ := grant(t, stranger, "Dr Smith", tn.now)
+	name := bad.ID.String()[:8]
+	patient := tn.person("Maria")
+	must2(patient.Contacts().Add(ctx, "Dr Smith", smith.Address().String()))(t)
+	must2(smith.Contacts().Add(ctx, name, patient.Address().String()))(t)
+	if r, err := smith.Inbox().Find(ctx, name); err != nil || r.Consent != bad.ID {
+		t.Fatalf("before anything is of that contact: %v, %v", r.Consent, err)
+	}
+	add(t, patient, "b", "b")
+	good, _ := grant(t, patient, "Dr Smith", tn.now)
+	_, err := smith.Inbox().Find(ctx, name)
+	both, ok := fault.As(err, wallet.ErrAmbiguous)
+	if ids := fault.Get[[]string](both, "matches"); !ok || len(ids) != 2 || !slices.Contains(ids, bad.ID.String()) || !slices.Contains(ids, good.ID.String()) {
+		t.Errorf("%v, %v", err, ids)
+	}
+	if r, err := smith.Inbox().Find(ctx, bad.ID.String()); err != nil || r.Consent != bad.ID {
+		t.Errorf("the whole id: %v, %v", r.Consent, err)
 	}
 }
 

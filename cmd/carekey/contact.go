@@ -84,6 +84,9 @@ func (a contacts) add(cmd *cobra.Command, args []string) error {
 	if at := slices.IndexFunc(args, crypto.IsCard); at >= 0 && at <= 1 {
 		args = append(slices.Clone(args[:at]), strings.Join(args[at:], ""))
 	}
+	if _, err := wallet.CheckRef(*a.ref); err != nil { // before anything is kept
+		return err
+	}
 	last := args[len(args)-1]
 	said, is, err := handing{a.app}.read(last, aCard, anAddress)
 	switch file := said != last; {

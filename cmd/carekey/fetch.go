@@ -172,14 +172,14 @@ func (x *fetching) fetch(ctx context.Context, code *crypto.FetchCode, id string)
 		}
 	default:
 		if len(x.all) > 1 {
-			_, o, err := find(ctx, x.session, id, func(o *opened) (struct{}, string, error) {
-				found, err := o.w.Inbox().Find(ctx, id)
-				return struct{}{}, found.String(), err
+			r, o, err := find(ctx, x.session, id, func(o *opened) (wallet.Received, string, error) {
+				r, err := o.w.Inbox().Find(ctx, id)
+				return r, r.Consent.String(), err
 			})
 			if err != nil {
 				return err
 			}
-			w = o.w
+			w, id = o.w, r.Consent.String()
 		}
 		if err := openID(w, id); err != nil {
 			return err

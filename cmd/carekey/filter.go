@@ -91,8 +91,7 @@ func (x *chosen) has(a crypto.Address, records []wallet.ConsentRecord) (yes, unk
 
 // status reports whether a consent of that status is chosen.
 func (x *chosen) status(s wallet.Status) bool {
-	over := s == wallet.StatusExpired || s == wallet.StatusRevoked
-	return !(x.active && over || x.ended && !over)
+	return !(x.active && ended(s) || x.ended && !ended(s))
 }
 
 // pick are those elements of a list that f chooses. Of how many it is not known is said.

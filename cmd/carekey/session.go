@@ -220,14 +220,21 @@ func worse(a, b error) error {
 }
 
 // find looks for what is on one of the ledgers: what f finds on none is an error of that
-// kind, what it finds on several is ambiguous. If it is found, a ledger that cannot be
-// opened is not concerned.
+// kind, what it finds on several is ambiguous, but for consents that are over beside one
+// that is not. An id that is found is on no other ledger. What was found by a name may be
+// on one that failed as well: that is the error at the end.
 func find[T any](ctx context.Context, s *session, query string, f func(o *opened) (T, string, error)) (found T, on *opened, err error) {
 	var matches []string
-	several := false
+	several, ended := false, true
 	_, worst := s.each(ctx, func(o *opened) error {
 		x, id, err := f(o)
 		if err == nil {
+			switch over := isOver(x); {
+			case len(matches) > 0 && over && !ended: // the other one is meant
+				return nil
+			case ended && !over && !several:
+				matches, ended = nil, false
+			}
 			found, on, matches = x, o, append(matches, id)
 		} else if many, ok := fault.As(err, wallet.ErrAmbiguous); ok {
 			several, matches = true, append(matches, fault.Get[[]string](many, "matches")...)
@@ -237,12 +244,31 @@ func find[T any](ctx context.Context, s *session, query string, f func(o *opened
 	switch {
 	case several || len(matches) > 1:
 		return found, nil, wallet.ErrAmbiguous.With("query", query, "matches", matches)
-	case len(matches) == 1:
+	case len(matches) == 1 && strings.HasPrefix(matches[0], strings.ToLower(text.Code(query))):
 		s.closed = nil
+		return found, on, nil
+	case len(matches) == 1:
+		if worst != nil && explain(worst).Exit != cli.ExitNotFound {
+			s.closed = worst
+		}
 		return found, on, nil
 	}
 	return found, nil, worst
 }
+
+// isOver reports whether something is a consent that has ended.
+func isOver(x any) bool {
+	switch x := x.(type) {
+	case wallet.Consent:
+		return ended(x.Status)
+	case wallet.Received:
+		return ended(x.Status)
+	}
+	return false
+}
+
+// ended reports whether a consent of that status gives nothing any more.
+func ended(s wallet.Status) bool { return s == wallet.StatusExpired || s == wallet.StatusRevoked }
 
 // open opens the wallet with one of its ledgers.
 func (a *app) open(ctx context.Context, p place, key keyring.Store, want access) (*opened, error) {
