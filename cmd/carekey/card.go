@@ -136,7 +136,7 @@ func (a cards) join(ctx context.Context, p place, c crypto.Card, inv *node.Invit
 	}
 	a.say("Check words of the card: %s", checkWords(c.Address))
 	leads := "This is the card of " + cli.Clean(c.Name) + ", who uses a ledger that your wallet is not on."
-	if err := (ledgers{a.app}).stranger(ctx, p, locator{node: inv}, leads, "a card says what its owner says"); err != nil {
+	if err := ledgers(a).stranger(ctx, p, locator{node: inv}, leads, "a card says what its owner says"); err != nil {
 		return p, err
 	}
 	return a.ownPlace()

@@ -195,12 +195,12 @@ func (a making) askLedger(ctx context.Context, here locator) (at locator, given 
 		if err != nil {
 			return here, false, err
 		}
-		said, is, err := handing{a.app}.read(line, aCard, anInvitation)
+		said, is, err := handing(a).read(line, aCard, anInvitation)
 		if err == nil && is != aCard && is != anInvitation {
 			err = usage("that is neither a card nor an invitation", "a card begins with carekey-card1, an invitation with carekey-node1, a file's name with @")
 		}
 		if err == nil {
-			said, err = handing{a.app}.ledger(said)
+			said, err = handing(a).ledger(said)
 		}
 		if err == nil {
 			at, err = named(said)

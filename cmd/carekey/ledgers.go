@@ -40,7 +40,7 @@ follows from the order is worked out here and compared with the head that is sig
 		RunE: func(cmd *cobra.Command, args []string) error {
 			named := args[0]
 			if store != "" {
-				said, err := (handing{a.app}).ledger(store)
+				said, err := handing(a).ledger(store)
 				if err != nil {
 					return err
 				}
@@ -179,7 +179,7 @@ func (a ledgers) join(ctx context.Context, text string, asDefault bool) error {
 	if err != nil {
 		return err
 	}
-	if text, err = (handing{a.app}).ledger(text); err != nil {
+	if text, err = handing(a).ledger(text); err != nil {
 		return err
 	}
 	at, err := named(text)
