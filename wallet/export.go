@@ -2,8 +2,6 @@ package wallet
 
 import (
 	"context"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -138,20 +136,8 @@ func (rs Records) Export(ctx context.Context, dir string, all bool, progress fun
 
 // exportTo decrypts a version into a new file, and returns its name.
 func (rs Records) exportTo(ctx context.Context, dir, safe string, taken map[string]bool, f *ExportedFile, m *payload.Metadata, progress func(int64)) (string, error) {
-	stem, ext := splitExt(safe)
-	id := hex.EncodeToString(f.Record[:4])
-	for n := 0; ; n++ {
-		name := safe
-		switch {
-		case n == 1:
-			name = fmt.Sprintf("%s-%s%s", stem, id, ext)
-		case n > 1:
-			name = fmt.Sprintf("%s-%s-%d%s", stem, id, n, ext)
-		}
-		if taken[foldName(name)] {
-			continue
-		}
-		err := SaveFile(filepath.Join(dir, name), m.SHA256, false, func(dst io.Writer) error {
+	return saveBeside(safe, f.Record, taken, func(name string) error {
+		return SaveFile(filepath.Join(dir, name), m.SHA256, false, func(dst io.Writer) error {
 			c, err := rs.w.content(ctx, m, f.Record)
 			if err != nil {
 				return err
@@ -159,15 +145,7 @@ func (rs Records) exportTo(ctx context.Context, dir, safe string, taken map[stri
 			defer c.Close()
 			return c.decrypt(ctx, dst, crypto.RecordIdentity(rs.w.keys.self), crypto.Hash{}, progress)
 		})
-		if (errors.Is(err, ErrFileExists) || errors.Is(err, ErrSpecialFile)) && n < 1000 {
-			continue
-		}
-		if err != nil {
-			return "", err
-		}
-		taken[foldName(name)] = true
-		return name, nil
-	}
+	})
 }
 
 // exportName is what a version's file is called: by its title, with the extension that it

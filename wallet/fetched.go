@@ -215,28 +215,13 @@ func (f *Fetched) Save(ctx context.Context, o *Opening, i int, overwrite bool, p
 		}
 		write = func(dst io.Writer) error { return health.WriteSubset(dst, parts) }
 	}
-	safe := SafeName(r.File, r.ID)
-	stem, ext := splitExt(safe)
-	id := hex.EncodeToString(r.ID[:4])
-	for n := 0; ; n++ {
-		name := safe
-		switch {
-		case n == 1:
-			name = fmt.Sprintf("%s-%s%s", stem, id, ext)
-		case n > 1:
-			name = fmt.Sprintf("%s-%s-%d%s", stem, id, n, ext)
-		}
-		if f.taken[foldName(name)] {
-			continue
-		}
-		path = filepath.Join(f.Dir, name)
-		err := SaveFile(path, r.SHA256, overwrite, write)
-		if errors.Is(err, ErrFileExists) && n < 1000 {
-			continue
-		}
-		f.taken[foldName(name)] = true
-		return path, err
+	name, err := saveBeside(SafeName(r.File, r.ID), r.ID, f.taken, func(name string) error {
+		return SaveFile(filepath.Join(f.Dir, name), r.SHA256, overwrite, write)
+	})
+	if err != nil {
+		return "", err
 	}
+	return filepath.Join(f.Dir, name), nil
 }
 
 // foldName is what names have in common that some file systems take for one.

@@ -3,6 +3,7 @@ package wallet
 import (
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/text"
+	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/atomicfile"
 )
@@ -42,6 +44,34 @@ func SaveFile(path string, sum crypto.Hash, overwrite bool, write func(io.Writer
 		return ErrFileExists.With("path", path)
 	}
 	return err
+}
+
+// saveBeside lets save make a file of a name that is safe, or, where that one is taken or
+// what is there must stay, of one with the record's id behind it. It returns the name of
+// the file, "" if there is none, which is taken then.
+func saveBeside(safe string, record contract.ID, taken map[string]bool, save func(name string) error) (string, error) {
+	stem, ext := splitExt(safe)
+	for n := 0; ; n++ {
+		name := safe
+		switch {
+		case n == 1:
+			name = fmt.Sprintf("%s-%x%s", stem, record[:4], ext)
+		case n > 1:
+			name = fmt.Sprintf("%s-%x-%d%s", stem, record[:4], n, ext)
+		}
+		if taken[foldName(name)] {
+			continue
+		}
+		err := save(name)
+		if (errors.Is(err, ErrFileExists) || errors.Is(err, ErrSpecialFile)) && n < 1000 {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		taken[foldName(name)] = true
+		return name, nil
+	}
 }
 
 // inTheWay returns why what is at path must stay, if it must.
