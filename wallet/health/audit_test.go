@@ -2,7 +2,6 @@ package health
 
 import (
 	"bytes"
-	"encoding/json"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -92,31 +91,7 @@ func TestEveryEventExports(t *testing.T) {
 		if known := e.Agent[0].Who.Identifier != nil || e.Agent[1].Who.Identifier != nil && refused; known == h.Consent.Address.IsZero() {
 			t.Fatalf("%+v of %+v", e, h)
 		}
-		var walk func(v any)
-		walk = func(v any) {
-			switch v := v.(type) {
-			case map[string]any:
-				for _, x := range v {
-					walk(x)
-				}
-			case []any:
-				if len(v) == 0 {
-					t.Fatalf("an empty list: %+v", e)
-				}
-				for _, x := range v {
-					walk(x)
-				}
-			case string:
-				if !stringPattern.MatchString(v) || strings.TrimSpace(v) != v {
-					t.Fatalf("not a text of R4: %q", v)
-				}
-			}
-		}
-		var plain any
-		if err := json.Unmarshal(marshal(t, e, ""), &plain); err != nil {
-			t.Fatal(err)
-		}
-		walk(plain)
+		plainTexts(t, e)
 	}
 }
 

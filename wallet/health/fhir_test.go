@@ -262,33 +262,7 @@ func TestEveryConsentExports(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%+v: %v", c, err)
 		}
-		var walk func(v any)
-		walk = func(v any) {
-			switch v := v.(type) {
-			case map[string]any:
-				for _, x := range v {
-					walk(x)
-				}
-			case []any:
-				if len(v) == 0 {
-					t.Fatalf("an empty list: %+v", out)
-				}
-				for _, x := range v {
-					walk(x)
-				}
-			case string:
-				if !stringPattern.MatchString(v) || strings.TrimSpace(v) != v {
-					t.Fatalf("not a text of R4: %q", v)
-				}
-			default:
-				t.Fatalf("%T in %+v", v, out)
-			}
-		}
-		var plain any
-		if err := json.Unmarshal(marshal(t, out, ""), &plain); err != nil {
-			t.Fatal(err)
-		}
-		walk(plain)
+		plainTexts(t, out)
 		if !idPattern.MatchString(out.ID) || !timePattern.MatchString(out.DateTime) || !timePattern.MatchString(out.Provision.Period.End) || !timePattern.MatchString(out.Meta.LastUpdated) {
 			t.Fatalf("%+v", out)
 		}
@@ -402,4 +376,37 @@ func TestNarrativeSaysAsOf(t *testing.T) {
 	if err != nil || strings.Contains(now.Text.Div, "As of") || !strings.Contains(then.Text.Div, "As of 2026-11-21T12:30:00Z") {
 		t.Errorf("%v\n%s\n%s", err, now.Text.Div, then.Text.Div)
 	}
+}
+
+// plainTexts fails if what is exported has an empty list, or a text that R4 does not allow.
+func plainTexts(t *testing.T, out any) {
+	t.Helper()
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for _, x := range v {
+				walk(x)
+			}
+		case []any:
+			if len(v) == 0 {
+				t.Fatalf("an empty list: %+v", out)
+			}
+			for _, x := range v {
+				walk(x)
+			}
+		case string:
+			if !stringPattern.MatchString(v) || strings.TrimSpace(v) != v {
+				t.Fatalf("not a text of R4: %q", v)
+			}
+		case bool:
+		default:
+			t.Fatalf("%T in %+v", v, out)
+		}
+	}
+	var plain any
+	if err := json.Unmarshal(marshal(t, out, ""), &plain); err != nil {
+		t.Fatal(err)
+	}
+	walk(plain)
 }
