@@ -48,7 +48,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		cli.ErrInterrupted: "stopped" + cli.NothingChanged,
 		errEntered:         "stopped, after something was entered on the ledger; no file was left half-written | see what holds: carekey status, carekey inbox",
 	},
-	cli.ExitToDo: {errToDo: "there is something to do, or new: {what}"},
+	cli.ExitToDo: {errToDo: "there is something to do, or new: {what} | what comes next: the same command without --check"},
 	cli.ExitUsage: {
 		errBinary:                                  "the record is not text, and a terminal is no place for it | write it to a file with -o FILE, or pipe it to a program",
 		ui.ErrPlainTerminal:                        "this terminal cannot show the words and take them back | write them to a file with --words-file FILE",
