@@ -14,5 +14,6 @@ var schemas = cli.Schemas{Results: map[string]cli.Prints{
 	"vkey":         cli.JSON[vkeyJSON](),
 	"backup":       cli.JSON[backupJSON](),
 	"conform":      cli.JSON[[]ruleJSON](),
+	"version":      cli.JSON[cli.Build](),
 	"unit":         cli.JSON[unitJSON](),
 }}

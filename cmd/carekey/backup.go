@@ -265,7 +265,7 @@ func (a backups) show(w *wallet.Wallet, j backupJSON) error {
 	if j.Sheet == "" {
 		a.say("Copied the ledger (%s) and the wallet's sealed files, and checked the copy.\n%s new, %s.", plural(int(j.Entries), "entry", "entries"),
 			plural(j.Files, "file was", "files were"), bytesText(j.Bytes))
-		a.say("Not in it: your 24 words and the key, without which it opens for nobody, and the\nkeeper's shares, which a restore makes again.")
+		a.say("Not in it: your 24 words and the key, without which it opens for nobody, and the keeper's shares, which a restore makes again.")
 	} else {
 		a.say("The ledger is kept by its node. %s tells how to find it again: print it.", j.Sheet)
 		a.say("Not in it: your 24 words and the key.")

@@ -63,7 +63,7 @@ func batchPreview(p *batch.Plan, g ground) string {
 		b.WriteString("  " + line + "\n")
 	}
 	if slices.ContainsFunc(p.Items, func(x batch.Item) bool { return x.Do == batch.Grant && contract.Hour(x.Until)%24 != 0 }) {
-		b.WriteString("Each recipient's carekey keeps to these ends; whatever program is used, keepers\nend each at the first 00:00 UTC after it.\n")
+		b.WriteString("Each recipient's carekey keeps to these ends; whatever program is used, keepers end each at the first 00:00 UTC after it.\n")
 	}
 	if p.End > 0 {
 		b.WriteString("What was opened before stays known: ending a consent takes back nothing that was read.\n")

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
 )
@@ -44,7 +45,7 @@ const (
 	erased                   // what becomes of a record that is removed
 )
 
-// says is the sentence for a claim, in lines of at most 80 columns.
+// says is the sentence for a claim, in one line.
 func (g ground) says(c claim) string {
 	switch c {
 	case eachOpening:
@@ -58,7 +59,7 @@ func (g ground) says(c claim) string {
 			return "all that the ledger showed of these consents " + g.when()
 		}
 		if g.Freshness > 0 {
-			return "all that the ledger shows of these consents,\nin a head that was signed within " + roughly(g.Freshness)
+			return "all that the ledger shows of these consents, in a head that was signed within " + roughly(g.Freshness)
 		}
 		return "all that the ledger's files show of these consents"
 	case noneOpen:
@@ -74,9 +75,9 @@ func (g ground) says(c claim) string {
 		return "no entry"
 	case erased:
 		if g.Gate == ledgerclient.Advisory {
-			return "The store erases its content now, unless somebody copied it. Who fetched it\nkeeps what they have."
+			return "The store erases its content now, unless somebody copied it. Who fetched it keeps what they have."
 		}
-		return "The store is to erase its content, which its operator may do weeks later. Who\nfetched it keeps what they have."
+		return "The store is to erase its content, which its operator may do weeks later. Who fetched it keeps what they have."
 	}
 	return ""
 }
@@ -86,24 +87,19 @@ func (g ground) gate() (long, short string) {
 	n := max(1, g.Operators)
 	switch {
 	case g.Gate == ledgerclient.Advisory:
-		return "gate: advisory. The ledger is a folder: a recipient who can read its files can\n" +
-				"open what you granted without leaving an entry. That each opening leaves one is\n" +
-				"a rule of honest software here.",
+		return "gate: advisory. The ledger is a folder: a recipient who can read its files can open what you granted without leaving an entry. That each opening leaves one is a rule of honest software here.",
 			"advisory: who reads the ledger's files can open without leaving an entry"
 	case g.Gate != ledgerclient.Enforced:
 		return "gate: " + string(g.Gate) + ", which this carekey does not know: do not count on entries.",
 			string(g.Gate) + ": not known to this carekey, do not count on entries"
 	case n > 1:
-		return "gate: enforced, by several operators. " + number(n) + " of them and a recipient\n" +
-				"together could open what you granted without leaving an entry, and they could\nshow you a copy that lacks one.",
+		return "gate: enforced, by several operators. " + number(n) + " of them and a recipient together could open what you granted without leaving an entry, and they could show you a copy that lacks one.",
 			"enforced: " + strings.ToLower(number(n)) + " of its operators can let open without an entry, or hide one"
 	case g.Clock == "order":
-		return "gate: enforced, by one operator. It and a recipient together could open what you\n" +
-				"granted without leaving an entry. To hide one, it needs who keeps the order.",
+		return "gate: enforced, by one operator. It and a recipient together could open what you granted without leaving an entry. To hide one, it needs who keeps the order.",
 			"enforced: its operator can let open without an entry"
 	}
-	return "gate: enforced, by one operator. It and a recipient together could open what you\n" +
-			"granted without leaving an entry, and it could show you a copy that lacks one.",
+	return "gate: enforced, by one operator. It and a recipient together could open what you granted without leaving an entry, and it could show you a copy that lacks one.",
 		"enforced: its operator can let open without an entry, or hide one"
 }
 
@@ -127,7 +123,7 @@ func number(n int) string {
 func inHelp(c claim) string {
 	folder := ground{Properties: ledgerclient.Properties{Gate: ledgerclient.Advisory}}
 	node := ground{Properties: ledgerclient.Properties{Gate: ledgerclient.Enforced, Operators: 1}}
-	return folder.says(c) + "\n" + node.says(c)
+	return cli.Wrap(folder.says(c)+"\n"+node.says(c), 80)
 }
 
 // leastOf is the ground of the ledger of which the least can be said.

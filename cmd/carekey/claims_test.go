@@ -70,10 +70,8 @@ func TestClaimsRestOnTheirGround(t *testing.T) {
 					t.Errorf("%+v: %q", g, s)
 				}
 			}
-			for _, line := range strings.Split(s, "\n") {
-				if line == "" || utf8.RuneCountInString(line) > 80 {
-					t.Errorf("%+v: a line of %d columns: %q", g, utf8.RuneCountInString(line), line)
-				}
+			if s == "" || strings.Contains(s, "\n") || c == inShort && utf8.RuneCountInString(s) > 80 {
+				t.Errorf("%+v: %d columns: %q", g, utf8.RuneCountInString(s), s) // who prints it breaks it, where it has to be
 			}
 			if c != eachOpening && unfounded.MatchString(s) {
 				t.Errorf("%+v promises: %q", g, s)

@@ -127,7 +127,7 @@ func (a making) make(ctx context.Context, p place, f initFlags, kind string) (w 
 		}
 	}()
 	if m.Anew {
-		a.say("An init here was interrupted before there was a wallet. This one begins anew:\nthe 24 words of the other are void, wherever they are written down.\n")
+		a.say("An init here was interrupted before there was a wallet. This one begins anew: the 24 words of the other are void, wherever they are written down.\n")
 	}
 	if f.wordsFile != "" {
 		if _, err := os.Lstat(f.wordsFile); err == nil {
@@ -221,7 +221,7 @@ func (a making) ledger(ctx context.Context, p place, make bool, m *wallet.Making
 		if make {
 			return nil, nil, usage("an invitation names a ledger that is there", "leave out --new-ledger")
 		}
-		a.say("You take the word of who invited you for this: the ledger %s with the id\n%s is at %s,\nand its heads are signed by the key %x.\n", cli.Clean(inv.Name), inv.Ledger, p.at.shown(), inv.Node)
+		a.say("You take the word of who invited you for this: the ledger %s with the id %s is at %s, and its heads are signed by the key %x.\n", cli.Clean(inv.Name), inv.Ledger, p.at.shown(), inv.Node)
 	}
 	if !make || m.Began(p.at.kept(p.home)) {
 		l, err = a.openLedger(ctx, p)
@@ -319,7 +319,7 @@ func (a making) welcome(w *wallet.Wallet, p place, f initFlags) error {
 	a.flags.ledger = "" // from here on it is the default
 	a.say("The wallet of %s is ready. Its key is in %s.", w.Name(), keyringWords(w.Settings().Keyring))
 	if f.wordsFile != "" {
-		a.say("Your 24 words are in %s. Whoever has them has your wallet, and without\nthem nobody can bring it back: write them on paper, then delete the file.\nFind out whether you have them: carekey words check", f.wordsFile)
+		a.say("Your 24 words are in %s. Whoever has them has your wallet, and without them nobody can bring it back: write them on paper, then delete the file.\nFind out whether you have them: carekey words check", f.wordsFile)
 	}
 	a.say("\nledger %s in %s\n%s", short(id), p.at.shown(), groundOf(w).says(eachOpening))
 	if cli.Width(a.out) > 0 {

@@ -358,7 +358,7 @@ func placeIn(code *crypto.FetchCode) (locator, error) {
 	return locator{node: &inv}, err
 }
 
-const whoRuns = "Whoever runs it keeps the order\nof entries, the encrypted records and the shares of keys."
+const whoRuns = "Whoever runs it keeps the order of entries, the encrypted records and the shares of keys."
 
 // ledger says which ledger is there.
 func (l locator) ledger(name string, id crypto.LedgerID, key [32]byte) cli.Rows {
@@ -379,7 +379,7 @@ func previewJoin(l *ledger, c *ledgerclient.Client, head ledgerclient.Head, was 
 			rows.Add("token", "the one that you have is given up, and none comes in its place")
 		}
 	}
-	return begins + " " + whoRuns + " Compare what is shown here\nwith what its operator says.\n\n" +
+	return begins + " " + whoRuns + " Compare what is shown here with what its operator says.\n\n" +
 		append(rows, l.at.trust(l.program)...).Text("  ") + "\n" + ground{Properties: l.Ledger.Properties()}.says(eachOpening)
 }
 
@@ -391,7 +391,7 @@ func (a ledgers) leave(cmd *cobra.Command, named string) error {
 	words := ledgerWords(p.dir, at.ID)
 	a.flags.ledger = at.ID.String()
 	return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
-		preview := "Your wallet will forget " + words + " and what it verified there. Records and\nconsents stay on it, and consents go on until they end or you join it again."
+		preview := "Your wallet will forget " + words + " and what it verified there. Records and consents stay on it, and consents go on until they end or you join it again."
 		if err := a.confirm(ctx, preview, "Leave it?", ""); err != nil {
 			return err
 		}

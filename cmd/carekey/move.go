@@ -112,7 +112,7 @@ func previewMove(p wallet.MovePlan, from, to, gate string) string {
 	}
 	stays = append(stays, "the history of openings, and the records themselves")
 	rows.Add("stays", strings.Join(stays, "\n"))
-	return rows.Text("  ") + "\nThe consents are given anew on the other ledger, and then revoked on this one. Their\nrecipients must be on the other ledger too: the new fetch codes lead there.\n" + gate
+	return rows.Text("  ") + "\nThe consents are given anew on the other ledger, and then revoked on this one. Their recipients must be on the other ledger too: the new fetch codes lead there.\n" + gate
 }
 
 // stayText says what cannot be moved, and why.

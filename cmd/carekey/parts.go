@@ -281,7 +281,7 @@ func (a *records) label(ctx context.Context, w *wallet.Wallet, args []string) (e
 	if a.reset {
 		a.say("What you said of them is taken back: the tables say this.")
 	} else {
-		a.say("This holds for what you grant from now on, and for later versions too, where a\npart has the same bytes. To take it back: --reset.")
+		a.say("This holds for what you grant from now on, and for later versions too, where a part has the same bytes. To take it back: --reset.")
 	}
 	return a.result(list(parts, same))
 }

@@ -129,7 +129,7 @@ func (a *app) passphrase(ctx context.Context, confirm bool) ([]byte, error) {
 	case !a.interactive():
 		return nil, errNeed.With("what", "the passphrase of your key file", "flag", source.flag())
 	case confirm:
-		a.say("Choose a passphrase for your key file. Six words by chance are a strong\none, such as\n  %s", suggestion())
+		a.say("Choose a passphrase for your key file. Six words by chance are a strong one, such as\n  %s", suggestion())
 		p, err = ui.Passphrase(a.in, a.err, "New passphrase for your carekey wallet", true, func(p []byte) string {
 			return "That is " + strengthText(passphrase.Strength(p))
 		})

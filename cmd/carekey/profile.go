@@ -140,7 +140,7 @@ func (a profiles) remove(cmd *cobra.Command, profile string) error {
 		return err
 	}
 	done := func() error {
-		a.say("The wallet %s is no longer on this machine. What is on the ledger stays there;\nthe 24 words bring it back: carekey --profile %s restore --ledger ...", cli.Quote(profile), cli.Quote(profile))
+		a.say("The wallet %s is no longer on this machine. What is on the ledger stays there; the 24 words bring it back: carekey --profile %s restore --ledger ...", cli.Quote(profile), cli.Quote(profile))
 		return a.result(profileRemovedJSON{profile, true})
 	}
 	switch mark, _ := wallet.Unfinished(p.dir); {

@@ -279,7 +279,7 @@ func (a restores) sayDamaged(damaged []*folder.DamagedError) {
 		{"payload that is not what was signed", "payloads that are not what was signed",
 			"What it was cannot be opened; all else comes back.", (*folder.DamagedError).InStore},
 		{"key that is damaged", "keys that are damaged",
-			"It was left out; all else comes back. Without it the copy can be read, and not be\ngone on with: put the key back from another backup, if there is one.", below("keys/")},
+			"It was left out; all else comes back. Without it the copy can be read, and not be gone on with: put the key back from another backup, if there is one.", below("keys/")},
 		{"file of the keeper that is damaged", "files of the keeper that are damaged",
 			"What it filed there, such as its acknowledgements, is lost; all else comes back.", below("keeper/")},
 		{"file of the ledger that is damaged", "files of the ledger that are damaged",
@@ -346,12 +346,12 @@ func (a restores) show(w *wallet.Wallet, got wallet.Restored, damaged []*folder.
 	a.flags.ledger = "" // from here on it is the default
 	files := list(damaged, func(d *folder.DamagedError) string { return d.File })
 	for _, d := range got.Damaged {
-		what := "What you had last seen of the ledger is not known: an older copy of it would not\nbe noticed."
+		what := "What you had last seen of the ledger is not known: an older copy of it would not be noticed."
 		switch d.File {
 		case "state":
 			what = "Contacts and settings come back as far as the ledger holds them."
 		case "tables":
-			what = "What you had imported to hold parts of records back does not come back: import\nit again before you give anything: carekey record tables import FILE"
+			what = "What you had imported to hold parts of records back does not come back: import it again before you give anything: carekey record tables import FILE"
 		case "key-check":
 			what = "Nothing is lost by it."
 		}
@@ -369,13 +369,13 @@ func (a restores) show(w *wallet.Wallet, got wallet.Restored, damaged []*folder.
 		a.say("Revoked consent %s: it was interrupted, and the store does not hold what it needs.", short(id))
 	}
 	for _, id := range got.Waiting {
-		a.say("Consent %s was interrupted, and the store does not hold what it needs: its\nrevocation is signed and waits.", short(id))
+		a.say("Consent %s was interrupted, and the store does not hold what it needs: its revocation is signed and waits.", short(id))
 	}
 	for _, l := range got.Lost {
 		a.say("%s", lostText(l))
 	}
 	if got.NoKeeper != nil {
-		a.say("No keeper can be asked now whether it holds the shares of your open consents,\nwithout which they cannot be fetched: carekey sync asks again.")
+		a.say("No keeper can be asked now whether it holds the shares of your open consents, without which they cannot be fetched: carekey sync asks again.")
 	}
 	for _, l := range got.Ledgers {
 		a.say("The wallet was also on ledger %s, %s.", short(l.ID), l.At)
@@ -386,7 +386,7 @@ func (a restores) show(w *wallet.Wallet, got wallet.Restored, damaged []*folder.
 	a.say("\nledger %s, %s\n%s", short(id), props.Reach, groundOf(w).says(eachOpening))
 	a.data(w.Address())
 	if order != "" {
-		a.say("The order of this ledger is kept elsewhere, and this copy follows it: all can be\nread, and nothing can be entered before they are together again.")
+		a.say("The order of this ledger is kept elsewhere, and this copy follows it: all can be read, and nothing can be entered before they are together again.")
 		a.next("%s", a.ours(order))
 	} else {
 		a.next("carekey status")

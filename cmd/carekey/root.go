@@ -40,7 +40,7 @@ func newRoot(a *app) *cobra.Command {
 		Use:               "carekey",
 		Short:             "A wallet for health data",
 		Long:              about,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return a.overview() },
+		RunE:              a.bare,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.checkTimeouts() },
 	}
 	g := root.PersistentFlags()
@@ -68,17 +68,21 @@ func newRoot(a *app) *cobra.Command {
 	add("patient", newRecord(a), newContact(a), newRole(a), newGrant(a), newRevoke(a), newConsent(a), newBatch(a), newAudit(a), newView(a))
 	add("recipient", newInbox(a), newFetch(a))
 	add("wallet", newInit(a), newRestore(a), newStatus(a), newSync(a), newAddress(a), cards{a}.newShow(), newKeyring(a), newWords(a),
-		newBackup(a), newProfile(a), newLedger(a), newAge(a), newDoctor(a), newTry(a), help)
+		newBackup(a), newProfile(a), newLedger(a), newAge(a), newDoctor(a), newTry(a), cli.VersionCommand(), help)
 	cli.Program(root, topicList()+"\n\n"+environment+"\n\n"+exitStatus, schemas)
 	root.SetCompletionCommandGroupID("wallet")
 	return root
 }
 
-// overview is what carekey alone prints: it unlocks nothing and asks nothing.
-func (a *app) overview() error {
+// bare is carekey alone. Who has a wallet and sits at a terminal sees how it stands; for a
+// program it unlocks nothing and asks nothing.
+func (a *app) bare(cmd *cobra.Command, args []string) error {
 	p, err := a.place()
 	if err != nil {
 		return err
+	}
+	if p.settings != nil && a.interactive() && !a.flags.json && cli.Width(a.out) > 0 {
+		return newStatus(a).RunE(cmd, args)
 	}
 	var places []placeJSON
 	if p.settings != nil {

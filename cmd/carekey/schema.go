@@ -87,6 +87,7 @@ var schemas = cli.Schemas{
 		"age install":     cli.JSON[installedJSON](),
 		"doctor":          cli.JSON[examJSON](),
 		"try":             cli.JSON[triedJSON](),
+		"version":         cli.JSON[cli.Build](),
 
 		"ledger list":     cli.JSON[[]placeJSON](),
 		"ledger join":     cli.JSON[joinedJSON](),

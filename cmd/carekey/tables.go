@@ -107,7 +107,7 @@ func (a *tables) show(_ context.Context, w *wallet.Wallet, _ []string) error {
 	if err := a.table(t); err != nil {
 		return err
 	}
-	a.say("Version %s. They know some of what is sensitive, not all.\nA part with a code system that they do not know is unclassified. A code that\nthey lack, in a system that they know, passes for harmless.", all.Version())
+	a.say("Version %s. They know some of what is sensitive, not all. A part with a code system that they do not know is unclassified. A code that they lack, in a system that they know, passes for harmless.", all.Version())
 	return a.result(tablesJSON{all.Version(), found})
 }
 

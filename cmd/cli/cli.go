@@ -10,8 +10,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"runtime/debug"
-	"strings"
 
 	"github.com/carekey/carekey/cmd/hardening"
 	"github.com/spf13/cobra"
@@ -30,9 +28,10 @@ var (
 // schemas say what its commands print.
 func Program(root *cobra.Command, about string, schemas Schemas) {
 	root.Version, root.Args = Version(), NoVerb
+	root.SetHelpFunc(wrappedHelp(root.HelpFunc()))
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetUsageTemplate(root.UsageTemplate() + "{{if not .HasParent}}\n" + about + "\n{{end}}")
-	root.SetVersionTemplate(root.Name() + " {{.Version}}\n")
+	root.SetVersionTemplate(versionTemplate(root.Name()))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return Usage(err.Error(), "see: "+cmd.CommandPath()+" --help")
 	})
@@ -100,22 +99,4 @@ func Takes(least, most int) cobra.PositionalArgs {
 		}
 		return nil
 	}
-}
-
-// Version is what the build knows of itself.
-func Version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "(unknown)"
-	}
-	v := info.Main.Version
-	if v == "" || v == "(devel)" {
-		v = "(development)"
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && !strings.Contains(v, s.Value[:min(12, len(s.Value))]) {
-			v += " " + s.Value[:min(12, len(s.Value))]
-		}
-	}
-	return v + " " + info.GoVersion
 }

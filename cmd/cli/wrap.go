@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
 	"io"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/text/width"
 )
 
@@ -202,3 +204,42 @@ func wordLen(s string) int {
 func closes(rest string) bool {
 	return rest == "" || strings.ContainsRune(" .,;:)'\\", rune(rest[0]))
 }
+
+// wrappedHelp prints a help as wide as it reads well. What stands in lines of some 80 columns
+// becomes a paragraph again before.
+func wrappedHelp(help func(*cobra.Command, []string)) func(*cobra.Command, []string) {
+	return func(cmd *cobra.Command, args []string) {
+		out := cmd.OutOrStdout()
+		columns := Prose(out)
+		if columns == 0 {
+			help(cmd, args)
+			return
+		}
+		var text bytes.Buffer
+		cmd.SetOut(&text)
+		help(cmd, args)
+		cmd.SetOut(out)
+		io.WriteString(out, Wrap(paragraphs(text.String()), columns))
+	}
+}
+
+// paragraphs joins the lines of one.
+func paragraphs(text string) string {
+	var b strings.Builder
+	before := ""
+	for i, line := range strings.Split(text, "\n") {
+		switch {
+		case i == 0:
+		case len(before) >= 60 && begins(before) && begins(line):
+			b.WriteByte(' ')
+		default:
+			b.WriteByte('\n')
+		}
+		b.WriteString(line)
+		before = line
+	}
+	return b.String()
+}
+
+// begins reports whether a line is one of a paragraph.
+func begins(line string) bool { return line != "" && line[0] != ' ' && line[0] != '-' }
