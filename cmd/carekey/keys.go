@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
@@ -64,6 +66,18 @@ func (k keys) read(ctx context.Context) (keyring.Store, error) {
 		return nil, err
 	}
 	return keyring.Ahead(ctx, store, k.settings.Item), nil
+}
+
+// unasked is read for what offers something while a person types: nil if the key cannot be
+// had without a question. A keyring has a second to answer.
+func (k keys) unasked(ctx context.Context) keyring.Store {
+	store := k.quiet(k.settings.Keyring)
+	if system, ok := store.(*keyring.OS); ok {
+		system.Timeout = min(cmp.Or(system.Timeout, time.Second), time.Second)
+	} else if f, err := os.Stat(k.env(envPassphrase)); err != nil || !f.Mode().IsRegular() { // a pipe would be waited for
+		return nil
+	}
+	return keyring.Ahead(ctx, store, k.settings.Item)
 }
 
 // sight looks for the key in one of the places, without asking

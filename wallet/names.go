@@ -1,0 +1,60 @@
+package wallet
+
+import (
+	"context"
+	"errors"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/wallet/view"
+)
+
+// Names are what can be named of a wallet on one ledger, as it knew them last.
+type Names struct {
+	Contacts []Contact
+	Roles    []OwnRole
+	Records  []Record   // described ones that were not removed
+	Given    []Consent  // oldest first
+	Received []Received // oldest first
+}
+
+// ReadNames reads them from the wallet's folder alone, for who offers them while a command
+// is written: no service is asked, nothing is waited for or finished, and nothing is
+// written. What another process has begun may not be among them. opt.Ledger is one that
+// the wallet is on; opt.Services are not used.
+func ReadNames(ctx context.Context, opt Options) (Names, error) {
+	id := opt.Ledger
+	if id == (crypto.LedgerID{}) {
+		s, err := ReadSettings(opt.Dir)
+		if err != nil {
+			return Names{}, err
+		}
+		id = s.Default
+	}
+	var err error
+	opt.Services, err = OutOfReach(opt.Dir, id, ledgerclient.Properties{}, &ledgerclient.UnreachableError{Service: "ledger", Err: errNotAsked})
+	if err != nil {
+		return Names{}, err
+	}
+	w, err := Open(ctx, opt)
+	if err != nil {
+		return Names{}, err
+	}
+	defer w.Wipe()
+	n := Names{Contacts: w.Contacts().List()}
+	n.Roles, _ = w.Roles().List()
+	for t := range w.Records().threads() {
+		if r := newestRecord(t); !r.Missing {
+			n.Records = append(n.Records, r)
+		}
+	}
+	for t := range w.view.Of(view.OwnGrant) {
+		n.Given = append(n.Given, w.Consents().of(t))
+	}
+	for t := range w.view.Of(view.Received) {
+		n.Received = append(n.Received, w.Inbox().of(t))
+	}
+	return n, nil
+}
+
+var errNotAsked = errors.New("it is not asked")
