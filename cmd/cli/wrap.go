@@ -110,18 +110,18 @@ var (
 
 // hang is how far in a line goes on that is broken.
 func hang(line string, columns int) int {
-	indent := len(line) - len(strings.TrimLeft(line, " "))
+	in := indent(line)
 	head := ""
-	if strings.Contains(line[indent:], "  ") {
+	if strings.Contains(line[in:], "  ") {
 		head = gaps.FindString(line)
 	}
-	if i := strings.IndexByte(line[indent:], ' '); i > 0 && strings.IndexByte(":-.", line[indent+i-1]) >= 0 {
+	if i := strings.IndexByte(line[in:], ' '); i > 0 && strings.IndexByte(":-.", line[in+i-1]) >= 0 {
 		head = cmp.Or(labels.FindString(line), head)
 	}
 	if n := Columns(head); n > 0 && n <= columns*3/5 {
 		return n
 	}
-	return min(indent, columns/2)
+	return min(in, columns/2)
 }
 
 // chunk is what is not broken, and the spaces before it.
@@ -223,23 +223,32 @@ func wrappedHelp(help func(*cobra.Command, []string)) func(*cobra.Command, []str
 	}
 }
 
-// paragraphs joins the lines of one.
+// paragraphs joins the lines of one, which begin alike and of which the first is nearly as
+// wide as the source. Lines of two columns, and commands to be pasted, are none.
 func paragraphs(text string) string {
 	var b strings.Builder
 	before := ""
 	for i, line := range strings.Split(text, "\n") {
+		in := indent(line)
 		switch {
 		case i == 0:
-		case len(before) >= 60 && begins(before) && begins(line):
+		case len(before) >= 60 && in == indent(before) && prose(before[in:]) && prose(line[in:]):
 			b.WriteByte(' ')
+			line = line[in:]
 		default:
 			b.WriteByte('\n')
 		}
 		b.WriteString(line)
-		before = line
+		if before = line; in > 0 && !strings.HasPrefix(line, " ") {
+			before = strings.Repeat(" ", in) + line
+		}
 	}
 	return b.String()
 }
 
-// begins reports whether a line is one of a paragraph.
-func begins(line string) bool { return line != "" && line[0] != ' ' && line[0] != '-' }
+func indent(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
+
+// prose reports whether a line without its indent is one of a paragraph.
+func prose(line string) bool {
+	return line != "" && !strings.Contains(line, "  ") && !strings.HasPrefix(line, "carekey") && !strings.HasPrefix(line, "$ ")
+}

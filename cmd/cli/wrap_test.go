@@ -64,3 +64,21 @@ func TestColumns(t *testing.T) {
 		}
 	}
 }
+
+func TestParagraphs(t *testing.T) {
+	const long = "a line of the source that is as long as lines of a source are, here"
+	for text, want := range map[string]string{
+		long + "\nand more of it":             long + " and more of it",
+		"  " + long + "\n  --all, and more":   "  " + long + " --all, and more",
+		"  " + long + "\n  " + long + "\n  x": "  " + long + " " + long + " x",
+		long + "\n  indented":                 long + "\n  indented",
+		long + "\n\nanother":                  long + "\n\nanother",
+		"short\nand another":                  "short\nand another",
+		long + "\ncarekey audit":              long + "\ncarekey audit",
+		"  -q    " + long + "\n  --all   all": "  -q    " + long + "\n  --all   all",
+	} {
+		if got := paragraphs(text); got != want {
+			t.Errorf("%q became %q", text, got)
+		}
+	}
+}
