@@ -44,7 +44,7 @@ func ReadNames(ctx context.Context, opt Options) (Names, error) {
 	n := Names{Contacts: w.Contacts().List()}
 	n.Roles, _ = w.Roles().List()
 	for t := range w.Records().threads() {
-		if r := newestRecord(t); !r.Missing {
+		if r := w.Records().newestRecord(t); !r.Missing {
 			n.Records = append(n.Records, r)
 		}
 	}
