@@ -13,6 +13,7 @@ import (
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/cmd/hardening"
 	"github.com/carekey/carekey/crypto/crash"
+	"github.com/spf13/cobra"
 )
 
 func main() {
@@ -38,7 +39,11 @@ func (a *app) main(args []string) (exit int) {
 // run carries out one command line and returns the exit code.
 func (a *app) run(args []string) int {
 	defer a.passphrases.wipe()
-	return a.report(cli.Execute(newRoot(a), args, a.in, a.out, a.err), args)
+	root := newRoot(a)
+	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		offers{a}.install(root)
+	}
+	return a.report(cli.Execute(root, args, a.in, a.out, a.err), args)
 }
 
 // recoverCrash reports a panic of the goroutine that defers it; that of any other one

@@ -69,7 +69,6 @@ func newRoot(a *app) *cobra.Command {
 	add("recipient", newInbox(a), newFetch(a))
 	add("wallet", newInit(a), newRestore(a), newStatus(a), newSync(a), newAddress(a), cards{a}.newShow(), newKeyring(a), newWords(a),
 		newBackup(a), newProfile(a), newLedger(a), newAge(a), newDoctor(a), newTry(a), cli.VersionCommand(), help)
-	offers{a}.install(root)
 	cli.Program(root, topicList()+"\n\n"+environment+"\n\n"+exitStatus, schemas)
 	root.SetCompletionCommandGroupID("wallet")
 	return root
