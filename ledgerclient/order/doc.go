@@ -31,7 +31,8 @@
 //
 // Start starts the program carekey-ledger-foo from PATH for a URL like foo:anything and
 // speaks JSON lines with it over its standard input and output: PROTOCOL.md is the
-// specification, a program in plain Python is in ../ledgertest/testdata. It is given
+// specification, a program in plain Python is in ../ledgertest/testdata, and Serve is all
+// of one in Go but the Backend. It is given
 // entries, which are public, and no key, no payload and none of carekey's environment
 // variables. Every answer is bounded in size and time. A program that dies, says what
 // makes no sense or says nothing in time is ended; a call starts it again once, since

@@ -26,7 +26,7 @@ type hello struct {
 type welcome struct {
 	Protocol string  `json:"protocol"`
 	Name     string  `json:"name"`
-	Error    *denial `json:"error"`
+	Error    *denial `json:"error,omitzero"`
 }
 
 // question is one request. ID counts from 1 in each run of the program.
@@ -41,10 +41,10 @@ type question struct {
 // answer is what the program says to a question.
 type answer struct {
 	ID        uint64   `json:"id"`
-	Positions []uint64 `json:"positions"`
-	Items     []item   `json:"items"`
-	Head      *uint64  `json:"head"`
-	Error     *denial  `json:"error"`
+	Positions []uint64 `json:"positions,omitzero"`
+	Items     []item   `json:"items,omitzero"`
+	Head      *uint64  `json:"head,omitzero"`
+	Error     *denial  `json:"error,omitzero"`
 }
 
 type item struct {

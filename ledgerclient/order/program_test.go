@@ -48,6 +48,7 @@ func fake() int {
 		}
 	}
 	welcome := map[string]any{"protocol": hello.Protocol, "name": "fake", "later": true}
+	kept := order.Backend(&ledgertest.Memory{Clock: func() contract.Hour { return 490_000 }})
 	switch way {
 	case "mute":
 		io.Copy(io.Discard, in)
@@ -58,26 +59,26 @@ func fake() int {
 		welcome = map[string]any{"error": map[string]any{"code": "failed", "message": "no \x1b[31msuch order"}}
 	case "gone":
 		return 3
-	}
-	out.Encode(welcome)
-	if way == "talk" {
+	case "talk":
 		fmt.Fprintf(os.Stderr, "one\ntwo \x1b[2J\n%s\n", strings.Repeat("x", 10_000))
 		for range 40_000 {
 			fmt.Fprintln(os.Stderr, strings.Repeat("y", 100))
 		}
+		return serve(line, in, kept)
+	case "maybe":
+		return serve(line, in, unable{kept, order.ErrUnknown.Of(errors.New("the chain is silent"))})
+	case "failed":
+		return serve(line, in, unable{kept, errors.New("full")})
+	case "good":
+		return serve(line, in, kept)
 	}
-	m := ledgertest.Memory{Clock: func() contract.Hour { return 490_000 }}
+	out.Encode(welcome)
 	for {
 		line, err := in.ReadBytes('\n')
 		if err != nil {
 			return 0
 		}
-		var q struct {
-			ID      uint64
-			Do      string
-			Entries [][]byte
-			From    uint64
-		}
+		var q struct{ ID uint64 }
 		if json.Unmarshal(line, &q) != nil {
 			return 1
 		}
@@ -102,48 +103,36 @@ func fake() int {
 			}
 		case "garbage":
 			os.Stdout.WriteString("\x00{]\n")
-			continue
 		case "id":
-			a["id"] = q.ID + 1
-		case "maybe":
-			a["error"] = map[string]any{"code": "unknown", "message": "the chain is silent"}
-			out.Encode(a)
-			continue
-		case "failed":
-			a["error"] = map[string]any{"code": "failed", "message": "full"}
-			out.Encode(a)
-			continue
+			out.Encode(map[string]any{"id": q.ID + 1, "positions": []uint64{0, 1}, "items": []int{}, "head": 2})
 		case "short":
 			a["positions"], a["items"] = []uint64{}, []map[string]any{{"hour": 1, "entry": "AAAA"}}
 			out.Encode(a)
-			continue
 		case "number":
 			fmt.Printf(`{"id":%d,"head":-1,"positions":["x"],"items":[{"hour":4294967296}]}`+"\n", q.ID)
-			continue
 		}
-		switch q.Do {
-		case "append":
-			es := make([]contract.Entry, len(q.Entries))
-			for i, b := range q.Entries {
-				if es[i], err = contract.ParseEntry(b); err != nil {
-					return 1
-				}
-			}
-			a["positions"], _ = m.Append(context.Background(), es)
-		case "read":
-			items := []any{}
-			got, _ := m.Read(context.Background(), q.From)
-			for _, i := range got {
-				b := i.Entry.Marshal()
-				items = append(items, map[string]any{"hour": i.Hour, "entry": b[:]})
-			}
-			a["items"] = items
-		case "head":
-			a["head"], _ = m.Head(context.Background())
-		}
-		out.Encode(a)
 	}
 }
+
+// serve answers as a program should; the first line was read already.
+func serve(first []byte, in io.Reader, b order.Backend) int {
+	err := order.Serve(io.MultiReader(bytes.NewReader(first), in), os.Stdout, func(string) (order.Backend, error) { return b, nil })
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// unable is a backend that fails in one way.
+type unable struct {
+	order.Backend
+	err error
+}
+
+func (b unable) Append(context.Context, []contract.Entry) ([]uint64, error) { return nil, b.err }
+func (b unable) Read(context.Context, uint64) ([]order.Item, error)         { return nil, b.err }
+func (b unable) Head(context.Context) (uint64, error)                       { return 0, b.err }
 
 // install puts the fake into PATH.
 func install(t *testing.T) {
@@ -187,7 +176,7 @@ func TestGood(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	if b.Name() != "fake" {
+	if b.Name() != "memory" {
 		t.Error(b.Name())
 	}
 	at, err := b.Append(t.Context(), es)

@@ -1,0 +1,108 @@
+package order
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// Serve is the side of a program carekey-ledger-NAME, for authors in Go: it answers what
+// is asked on in until that ends, as PROTOCOL.md says, from the backend that open opens
+// for the URL in the first line.
+//
+//	func main() {
+//		if err := order.Serve(os.Stdin, os.Stdout, open); err != nil {
+//			fmt.Fprintln(os.Stderr, err)
+//			os.Exit(1)
+//		}
+//	}
+//
+// One request is answered after the other. An [ErrUnknown] of the backend is told as that;
+// any other error, and a request that is none of the protocol, as nothing having been
+// done. Requests are bounded at 1 MiB each.
+//
+// The backend is closed at the end. Errors: what open returned, which was told; a first
+// line or a line of JSON that is none; those of in and out.
+func Serve(in io.Reader, out io.Writer, open func(url string) (Backend, error)) (err error) {
+	lines := bufio.NewScanner(in)
+	lines.Buffer(make([]byte, 0, 64<<10), maxLine)
+	say := json.NewEncoder(out) // a line each
+	if !lines.Scan() {
+		return lines.Err()
+	}
+	var h hello
+	if err := decode(lines.Bytes(), &h); err != nil {
+		return err
+	}
+	if h.Protocol != version {
+		err := fmt.Errorf("it speaks %s only", version)
+		return errors.Join(err, say.Encode(welcome{Protocol: version, Error: denied(err)}))
+	}
+	b, err := open(h.URL)
+	if err != nil {
+		return errors.Join(err, say.Encode(welcome{Protocol: version, Error: denied(err)}))
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	if err := say.Encode(welcome{Protocol: version, Name: b.Name()}); err != nil {
+		return err
+	}
+	for lines.Scan() {
+		var q question
+		if err := decode(lines.Bytes(), &q); err != nil {
+			return err
+		}
+		a, err := q.answer(context.Background(), b)
+		if err != nil {
+			a = answer{Error: denied(err)}
+		}
+		a.ID = q.ID
+		if err := say.Encode(a); err != nil {
+			return err
+		}
+	}
+	return lines.Err()
+}
+
+// denied is an error as the other side is told it.
+func denied(err error) *denial {
+	d := &denial{Code: "failed", Message: printable(err.Error())}
+	if errors.Is(err, ErrUnknown) {
+		d.Code = "unknown"
+	}
+	return d
+}
+
+// answer asks the backend.
+func (q *question) answer(ctx context.Context, b Backend) (a answer, err error) {
+	switch {
+	case q.Do == "append" && len(q.Entries) > 0 && len(q.Entries) <= MaxAppend:
+		entries := make([]contract.Entry, len(q.Entries))
+		for i, text := range q.Entries {
+			if entries[i], err = decodeEntry(text); err != nil {
+				return a, fmt.Errorf("entry %d is not 222 bytes in base64", i)
+			}
+		}
+		a.Positions, err = b.Append(ctx, entries)
+	case q.Do == "read" && q.From != nil && q.Most >= 0:
+		items, err := b.Read(ctx, *q.From)
+		if err != nil {
+			return a, err
+		}
+		a.Items = []item{}
+		for _, i := range items[:min(len(items), q.Most, MaxRead)] {
+			a.Items = append(a.Items, item{Hour: uint32(i.Hour), Entry: encodeEntry(&i.Entry)})
+		}
+	case q.Do == "head":
+		var n uint64
+		n, err = b.Head(ctx)
+		a.Head = &n
+	default:
+		err = errors.New("no such request")
+	}
+	return a, err
+}

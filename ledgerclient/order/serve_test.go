@@ -1,0 +1,97 @@
+package order
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// two is an order of two items that takes every entry for the first.
+type two struct{ closed int }
+
+func (b *two) Name() string { return "two" }
+func (b *two) Append(_ context.Context, es []contract.Entry) ([]uint64, error) {
+	if es[0].Version == 9 {
+		return nil, errors.New("full \x1b[2J")
+	}
+	if es[0].Version == 8 {
+		return nil, ErrUnknown.Of(errors.New("silent"))
+	}
+	return make([]uint64, len(es)), nil
+}
+func (b *two) Read(_ context.Context, from uint64) ([]Item, error) {
+	items := []Item{{Hour: 5, Entry: contract.Entry{Version: 1}}, {Hour: 6, Entry: contract.Entry{Version: 2}}}
+	return items[min(from, 2):], nil
+}
+func (b *two) Head(context.Context) (uint64, error) { return 2, nil }
+func (b *two) Close() error                         { b.closed++; return nil }
+
+func entryText(version byte) string {
+	return base64.StdEncoding.EncodeToString(append([]byte{version}, make([]byte, contract.Size-1)...))
+}
+
+// What PROTOCOL.md shows is what is said, byte by byte, and a request that is none is
+// denied and disturbs no other.
+func TestServe(t *testing.T) {
+	many := `"` + strings.Repeat(entryText(1)+`","`, MaxAppend) + entryText(1) + `"`
+	for _, c := range []struct{ ask, said string }{
+		{`{"id":1,"do":"append","entries":["` + entryText(1) + `","` + entryText(2) + `"]}`, `{"id":1,"positions":[0,0]}`},
+		{`{"id":2,"do":"append","entries":["` + entryText(9) + `"]}`, `{"id":2,"error":{"code":"failed","message":"full �[2J"}}`},
+		{`{"id":3,"do":"append","entries":["` + entryText(8) + `"]}`, `{"id":3,"error":{"code":"unknown","message":"` + ErrUnknown.Of(errors.New("silent")).Error() + `"}}`},
+		{`{"id":4,"do":"append","entries":["AAAA"]}`, `{"id":4,"error":{"code":"failed","message":"entry 0 is not 222 bytes in base64"}}`},
+		{`{"id":5,"do":"append","entries":[]}`, `{"id":5,"error":{"code":"failed","message":"no such request"}}`},
+		{`{"id":6,"do":"append","entries":[` + many + `]}`, `{"id":6,"error":{"code":"failed","message":"no such request"}}`},
+		{`{"id":7,"do":"read","from":1,"most":1024}`, `{"id":7,"items":[{"hour":6,"entry":"` + entryText(2) + `"}]}`},
+		{`{"id":8,"do":"read","from":0,"most":1}`, `{"id":8,"items":[{"hour":5,"entry":"` + entryText(1) + `"}]}`},
+		{`{"id":9,"do":"read","from":2,"most":1024}`, `{"id":9,"items":[]}`},
+		{`{"id":10,"do":"read","most":1}`, `{"id":10,"error":{"code":"failed","message":"no such request"}}`},
+		{`{"id":11,"do":"read","from":0,"most":-1}`, `{"id":11,"error":{"code":"failed","message":"no such request"}}`},
+		{`{"id":12,"do":"head","later":{"x":1}}`, `{"id":12,"head":2}`},
+		{`{"id":13,"do":"drop"}`, `{"id":13,"error":{"code":"failed","message":"no such request"}}`},
+	} {
+		b := &two{}
+		var out bytes.Buffer
+		in := `{"protocol":"carekey-order/1","url":"two:x"}` + "\n" + c.ask + "\n" + `{"id":99,"do":"head"}` + "\n"
+		err := Serve(strings.NewReader(in), &out, func(url string) (Backend, error) {
+			if url != "two:x" {
+				t.Errorf("url %q", url)
+			}
+			return b, nil
+		})
+		want := `{"protocol":"carekey-order/1","name":"two"}` + "\n" + c.said + "\n" + `{"id":99,"head":2}` + "\n"
+		if err != nil || out.String() != want || b.closed != 1 {
+			t.Errorf("%.80s: %v, closed %d times\n got %s\nwant %s", c.ask, err, b.closed, out.String(), want)
+		}
+	}
+}
+
+// A beginning or a line that is none ends the program with an error.
+func TestServeEnds(t *testing.T) {
+	const hello = `{"protocol":"carekey-order/1","url":"two:x"}` + "\n"
+	open := func(url string) (Backend, error) {
+		if url != "two:x" {
+			return nil, errors.New("no such order")
+		}
+		return &two{}, nil
+	}
+	for _, c := range []struct{ in, said string }{
+		{"", ""},
+		{hello, `{"protocol":"carekey-order/1","name":"two"}` + "\n"},
+		{"nothing\n", ""},
+		{strings.Replace(hello, "/1", "/2", 1), `{"protocol":"carekey-order/1","name":"","error":{"code":"failed","message":"it speaks carekey-order/1 only"}}` + "\n"},
+		{strings.Replace(hello, "two:x", "two:y", 1), `{"protocol":"carekey-order/1","name":"","error":{"code":"failed","message":"no such order"}}` + "\n"},
+		{hello + "{]\n", `{"protocol":"carekey-order/1","name":"two"}` + "\n"},
+		{hello + `{"id":1,"do":"` + strings.Repeat("x", maxLine) + `"}` + "\n", `{"protocol":"carekey-order/1","name":"two"}` + "\n"},
+	} {
+		var out bytes.Buffer
+		err := Serve(strings.NewReader(c.in), &out, open)
+		if good := c.in == "" || c.in == hello; (err == nil) != good || out.String() != c.said {
+			t.Errorf("%.60q: %v, said %s", c.in, err, out.String())
+		}
+	}
+}
