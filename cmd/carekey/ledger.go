@@ -34,7 +34,7 @@ the signed head: what its store and its keeper give is checked whenever it is us
 With --ledger no wallet is needed.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return l.look(cmd, true) },
 	}
-	return group("ledger", "The ledgers that you use", l.newList(), l.newJoin(), l.newDefault(), newLedgerMove(a), l.newLeave(), info, verify, newEvidence(a))
+	return group("ledger", "The ledgers that you use", l.newList(), l.newJoin(), l.newDefault(), newLedgerMove(a), l.newLeave(), info, verify, l.newExport(), newEvidence(a))
 }
 
 type ledgerJSON struct {

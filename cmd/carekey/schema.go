@@ -96,6 +96,7 @@ var schemas = cli.Schemas{
 		"ledger leave":    cli.JSON[ledgerIDJSON](),
 		"ledger info":     cli.JSON[ledgerJSON](),
 		"ledger verify":   cli.JSON[ledgerJSON](),
+		"ledger export":   cli.JSON[ledgerOutJSON](),
 		"ledger evidence": cli.JSON[evidenceJSON](),
 	},
 	Texts: map[reflect.Type]cli.Schema{

@@ -171,7 +171,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"town": town, "exit": exitWith, "json": jsonValue, "is": jsonIs, "flip": flip, "glob": glob, "payload": findPayload, "lose": losePayload, "clock": clock, "nowhere": nowhere, "bytes": writeBytes, "mode": mode,
-			"secretservice": secretService, "acts": acts, "tail": skipTail, "node": nodeScript, "ledgernode": ledgerNode, "rows": writeRows, "forgecard": forgeCard,
+			"secretservice": secretService, "acts": acts, "tail": skipTail, "node": nodeScript, "ledgernode": ledgerNode, "rows": writeRows, "forgecard": forgeCard, "fsck": fsck,
 			"disk": mountDisk, "fill": fillDisk,
 		},
 		Condition: tools(bin),

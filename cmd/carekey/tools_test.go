@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"os"
 	"os/exec"
@@ -46,6 +47,44 @@ func nodePackages() error {
 	return nil
 }
 
+// envFsck is Tessera's program that checks a log in tlog-tiles, built from
+// github.com/transparency-dev/tessera/cmd/fsck.
+const envFsck = "CAREKEY_FSCK"
+
+// fsckBuilt tells whether it is there.
+func fsckBuilt() error {
+	if os.Getenv(envFsck) == "" {
+		return fmt.Errorf("%s is not set: go install github.com/transparency-dev/tessera/cmd/fsck@v1.0.4, and name it", envFsck)
+	}
+	_, err := exec.LookPath(os.Getenv(envFsck))
+	return err
+}
+
+// fsck DIR KEY checks the log in a folder with the verifier key in a file. The program
+// ends with 0 whatever it found, and may not end where it found something: what it says
+// counts.
+func fsck(ts *testscript.TestScript, neg bool, args []string) {
+	url := "file://" + filepath.ToSlash(ts.MkAbs(args[0])) + "/"
+	check := exec.Command(os.Getenv(envFsck), "--ui=false", "-v=1", "--storage_url="+url, "--public_key="+ts.MkAbs(args[1]))
+	said, err := check.StderrPipe()
+	ts.Check(err)
+	ts.Check(check.Start())
+	verdict := ""
+	for lines := bufio.NewScanner(said); verdict == "" && lines.Scan(); {
+		switch line := lines.Text(); {
+		case strings.Contains(line, "Successfully fsck'd"):
+			verdict = "good"
+		case strings.Contains(line, "fsck failed"), strings.Contains(line, ":Invalid"):
+			verdict = "bad"
+		}
+	}
+	check.Process.Kill()
+	check.Wait()
+	if want := map[bool]string{false: "good", true: "bad"}[neg]; verdict != want {
+		ts.Fatalf("the log is %q and not %s", verdict, want)
+	}
+}
+
 // envHuge is set to run scripts to their ends that take many minutes and gigabytes.
 const envHuge = "CAREKEY_HUGE"
 
@@ -55,6 +94,7 @@ func tools(bin string) func(cond string) (bool, error) {
 	needed := map[string]func() error{
 		"stock-age":     sync.OnceValue(func() error { return buildAge(bin) }),
 		"node-packages": nodePackages,
+		"tessera":       fsckBuilt,
 		"small-disk":    sync.OnceValue(canMount),
 		"zbar":          func() error { _, err := exec.LookPath("zbarimg"); return err },
 		"python3":       func() error { _, err := exec.LookPath("python3"); return err },
