@@ -47,18 +47,9 @@ func nodePackages() error {
 	return nil
 }
 
-// envFsck is Tessera's program that checks a log in tlog-tiles, built from
-// github.com/transparency-dev/tessera/cmd/fsck.
+// envFsck names Tessera's program that checks a log in tlog-tiles, as is built by
+// go install github.com/transparency-dev/tessera/cmd/fsck@v1.0.4, for a script to use it.
 const envFsck = "CAREKEY_FSCK"
-
-// fsckBuilt tells whether it is there.
-func fsckBuilt() error {
-	if os.Getenv(envFsck) == "" {
-		return fmt.Errorf("%s is not set: go install github.com/transparency-dev/tessera/cmd/fsck@v1.0.4, and name it", envFsck)
-	}
-	_, err := exec.LookPath(os.Getenv(envFsck))
-	return err
-}
 
 // fsck DIR KEY checks the log in a folder with the verifier key in a file. The program
 // ends with 0 whatever it found, and may not end where it found something: what it says
@@ -88,13 +79,12 @@ func fsck(ts *testscript.TestScript, neg bool, args []string) {
 // envHuge is set to run scripts to their ends that take many minutes and gigabytes.
 const envHuge = "CAREKEY_HUGE"
 
-// tools are the conditions of scripts, with [huge]. What is built for them is put into
+// tools are the conditions of scripts, with [huge] and [tessera]. What is built for them is put into
 // bin, which is on the scripts' PATH.
 func tools(bin string) func(cond string) (bool, error) {
 	needed := map[string]func() error{
 		"stock-age":     sync.OnceValue(func() error { return buildAge(bin) }),
 		"node-packages": nodePackages,
-		"tessera":       fsckBuilt,
 		"small-disk":    sync.OnceValue(canMount),
 		"zbar":          func() error { _, err := exec.LookPath("zbarimg"); return err },
 		"python3":       func() error { _, err := exec.LookPath("python3"); return err },
@@ -103,8 +93,10 @@ func tools(bin string) func(cond string) (bool, error) {
 		},
 	}
 	return func(cond string) (bool, error) {
-		if cond == "huge" {
-			return os.Getenv(envHuge) != "", nil
+		for name, env := range map[string]string{"huge": envHuge, "tessera": envFsck} {
+			if cond == name {
+				return os.Getenv(env) != "", nil
+			}
 		}
 		get, ok := needed[cond]
 		if !ok {
