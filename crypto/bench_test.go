@@ -1,7 +1,9 @@
 package crypto
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 	"github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
@@ -178,6 +180,51 @@ func BenchmarkStealth(b *testing.B) {
 			decompress(p)
 		}
 	})
+}
+
+// BenchmarkBudgetRecognize is what a consent of others costs every wallet that follows a
+// ledger. Beside it stands the blinded multiplication, most of that cost, against two of
+// decred's, in turns: medians, of which the ratio is about 0.6.
+func BenchmarkBudgetRecognize(b *testing.B) {
+	to := NewEntropy().Root().Identity()
+	a := GenerateKey().Public()
+	stranger := GenerateKey().Public()
+	q, _ := decompress(a)
+	k := randomScalar()
+	does := []func(){
+		func() { multiply(k, &q, true) },
+		func() {
+			var q1, q2, sum point
+			k1, k2 := split(k)
+			secp256k1.ScalarMultNonConst(k1, &q, &q1)
+			secp256k1.ScalarMultNonConst(k2, &q, &q2)
+			secp256k1.AddNonConst(&q1, &q2, &sum)
+		},
+		func() {
+			if _, ok, _ := to.Recognize(LedgerID{}, a, stranger); ok {
+				b.Fatal("recognised")
+			}
+		},
+	}
+	took := make([][]time.Duration, len(does))
+	for b.Loop() {
+		for range 200 {
+			for i, do := range does {
+				start := time.Now()
+				do()
+				took[i] = append(took[i], time.Since(start))
+			}
+		}
+	}
+	median := func(i int) float64 {
+		slices.Sort(took[i])
+		return took[i][len(took[i])/2].Seconds() * 1e6
+	}
+	b.ReportMetric(median(0)/median(1), "ratio")
+	b.ReportMetric(median(0), "µs/blinded")
+	b.ReportMetric(median(1), "µs/decred")
+	b.ReportMetric(median(2), "µs/recognition")
+	b.ReportMetric(0, "ns/op")
 }
 
 func BenchmarkSelfTag(b *testing.B) {

@@ -99,22 +99,58 @@ func affine(p, q *point) {
 	}
 }
 
+// affinePoint is a point that is not infinity.
+type affinePoint struct{ x, y field }
+
+// allAffine makes points affine with one inversion. None is infinity.
+func allAffine(all []point, to []affinePoint) {
+	// On the way to[i].x is the product of all Z before i.
+	var product field
+	product.SetInt(1)
+	for i := range all {
+		to[i].x.Set(&product)
+		product.Mul(&all[i].Z)
+	}
+	product.Inverse()
+	for i := len(all) - 1; i >= 0; i-- {
+		var inverse, square field
+		inverse.Mul2(&product, &to[i].x)
+		product.Mul(&all[i].Z)
+		square.SquareVal(&inverse)
+		to[i].x.Mul2(&all[i].X, &square).Normalize()
+		to[i].y.Mul2(&all[i].Y, square.Mul(&inverse)).Normalize()
+	}
+}
+
 func isInfinity(q *point) bool {
 	return (q.X.IsZero() && q.Y.IsZero()) || q.Z.IsZero()
 }
 
-// multiply returns k·q. The time it takes depends on the scalar it is given, so
-// for keys used again and again it is blinded: (k−r)·q + r·q with a random r.
+// multiply returns k·q. The time it takes and the memory it reads depend on the scalar
+// that it is given, so for keys used again and again it is blinded: (k−r)·q + r·q with a
+// fresh random r modulo n.
+//
+// What that claims: each of the two shares alone is uniform whatever k is, so that what
+// is learned of one of them, over any number of calls, says nothing of k. What it does not
+// claim: constant time. Both shares are multiplied in one call, and a trace that shows
+// both of them as a whole, digit by digit, shows k. That both go through one chain of
+// doublings changes neither. The halves of which multiplySum makes sums are those of the
+// shares, never of k: halves of k, blinded by numbers as short as they are, would show
+// their signs and highest bits in the long run.
 func multiply(k *scalar, q *point, blind bool) (sum point) {
 	if !blind {
 		times(k, q, &sum)
 		return sum
 	}
 	k1, k2 := split(k)
-	var q1, q2 point
-	times(k1, q, &q1)
-	times(k2, q, &q2)
-	secp256k1.AddNonConst(&q1, &q2, &sum)
+	if q != nil {
+		multiplySum(k1, k2, q, &sum)
+	} else {
+		var q1, q2 point
+		times(k1, nil, &q1)
+		times(k2, nil, &q2)
+		secp256k1.AddNonConst(&q1, &q2, &sum)
+	}
 	k1.Zero()
 	k2.Zero()
 	return sum

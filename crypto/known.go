@@ -64,7 +64,7 @@ func (p *knownPoint) multiply(k *scalar, sum *point) {
 
 // multiples are b·256ⁱ·q for every byte b but 0 and every i, affine: row i is at
 // [255i, 255(i+1)).
-type multiples [32 * 255]struct{ x, y field }
+type multiples [32 * 255]affinePoint
 
 func newMultiples(q *point) *multiples {
 	all := make([]point, len(multiples{}))
@@ -79,24 +79,8 @@ func newMultiples(q *point) *multiples {
 		next.ToAffine()
 		row = next
 	}
-	// One inversion for all: t[i].x is, on the way, the product of all Z before i.
-	// No Z is zero, since q is of prime order and 255·256³¹ is below it.
-	t := new(multiples)
-	var product field
-	product.SetInt(1)
-	for i := range all {
-		t[i].x.Set(&product)
-		product.Mul(&all[i].Z)
-	}
-	product.Inverse()
-	for i := len(all) - 1; i >= 0; i-- {
-		var inverse, square field
-		inverse.Mul2(&product, &t[i].x)
-		product.Mul(&all[i].Z)
-		square.SquareVal(&inverse)
-		t[i].x.Mul2(&all[i].X, &square).Normalize()
-		t[i].y.Mul2(&all[i].Y, square.Mul(&inverse)).Normalize()
-	}
+	t := new(multiples) // no point is infinity, since q is of prime order and 255·256³¹ is below it
+	allAffine(all, t[:])
 	return t
 }
 
