@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -29,11 +30,12 @@ import (
 type Recovery struct {
 	w        *Wallet
 	progress func(step RestoreStep, done, total uint64)
+	expect   func(entries uint64, most time.Duration)
 }
 
 // Recovery returns what brings back what a lost machine had.
 func (w *Wallet) Recovery() Recovery {
-	return Recovery{w, func(RestoreStep, uint64, uint64) {}}
+	return Recovery{w, func(RestoreStep, uint64, uint64) {}, nil}
 }
 
 // RestoreRequest says what is to be brought back.
@@ -47,6 +49,10 @@ type RestoreRequest struct {
 	Saved string
 	// Progress is told how far a step is; nil is nobody.
 	Progress func(step RestoreStep, done, total uint64)
+	// Expect is told, before the ledger is read, how many entries are left to read and how
+	// long they take at most: if each is a consent that others gave to others, at the pace
+	// of some that this computer has just tried. The network is not in it. nil is nobody.
+	Expect func(entries uint64, most time.Duration)
 }
 
 // RestoreStep is a part of a restore.
@@ -127,6 +133,7 @@ func Restore(ctx context.Context, opt Options, r RestoreRequest) (*Wallet, Resto
 	if r.Progress != nil {
 		rc.progress = r.Progress
 	}
+	rc.expect = r.Expect
 	out := Restored{Damaged: had.damaged}
 	if out.Was, err = rc.take(had); err == nil {
 		err = rc.restore(ctx, r.Name, &out)
@@ -204,6 +211,9 @@ func (rc Recovery) restore(ctx context.Context, name string, out *Restored) erro
 	head, err := rc.w.client.Head(ctx)
 	if err != nil {
 		return err
+	}
+	if from := rc.w.view.Pin().Size; rc.expect != nil && head.Size > from {
+		rc.expect(head.Size-from, time.Duration(head.Size-from)*rc.w.view.Pace())
 	}
 	rc.w.view.Watch = func(done uint64) { rc.progress(ReadingLedger, done, max(done, head.Size)) }
 	err = rc.w.view.Follow(ctx, nil)

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
@@ -189,8 +190,13 @@ func TestRestore(t *testing.T) {
 	grant(t, clinic, "Maria", tn.now) // into the patient's inbox
 
 	steps := map[wallet.RestoreStep]uint64{}
+	var expected []uint64
 	opt := tn.options("new laptop")
-	back, got, err := wallet.Restore(ctx, opt, wallet.RestoreRequest{Entropy: seed, At: tn.ledgerDir(), Progress: func(step wallet.RestoreStep, done, total uint64) {
+	back, got, err := wallet.Restore(ctx, opt, wallet.RestoreRequest{Entropy: seed, At: tn.ledgerDir(), Expect: func(entries uint64, most time.Duration) {
+		if expected = append(expected, entries); most < time.Duration(entries)*time.Microsecond || len(steps) > 0 {
+			t.Errorf("%d entries are to take %v, after %d steps", entries, most, len(steps))
+		}
+	}, Progress: func(step wallet.RestoreStep, done, total uint64) {
 		if done > total || done < steps[step] {
 			t.Errorf("%s: %d of %d after %d", step, done, total, steps[step])
 		}
@@ -225,6 +231,9 @@ func TestRestore(t *testing.T) {
 		if _, err := back.Records().Open(ctx, r.ID.String(), &out, false, nil); err != nil || !strings.HasPrefix(out.String(), "text of ") {
 			t.Errorf("record %d: %q %v", i, out.String(), err)
 		}
+	}
+	if len(expected) != 1 || expected[0] != got.Entries {
+		t.Errorf("%d entries were expected, %d read", expected, got.Entries)
 	}
 	// What was unfinished can be opened now.
 	if len(got.Finished) > 0 {
@@ -323,7 +332,9 @@ func TestRestoreInterrupted(t *testing.T) {
 		}
 	}
 	request.Progress = nil
+	request.Expect = func(n uint64, _ time.Duration) { t.Errorf("%d entries are read again", n) }
 	_, _, err := wallet.Restore(ctx, tn.options("new"), request)
+	request.Expect = nil
 	if input, _ := fault.As(err, wallet.ErrInput); input.Value("field") != "name" {
 		t.Fatalf("without a name: %v", err)
 	}

@@ -350,3 +350,31 @@ func TestStrangersSayTheirNames(t *testing.T) {
 		}
 	}
 }
+
+// What a restore says beforehand is rounded up, fits 80 columns, and leaves out what is
+// over before it is read.
+func TestReadingText(t *testing.T) {
+	for _, test := range []struct {
+		entries uint64
+		most    time.Duration
+		remote  bool
+		want    string
+	}{
+		{1, time.Millisecond, false, ""},
+		{6000, 1999 * time.Millisecond, true, ""},
+		{60_800, 8100 * time.Millisecond, false, "The ledger has 60,800 entries to read: up to 9 seconds on this computer."},
+		{1_000_000, 2 * time.Minute, false, "The ledger has 1,000,000 entries to read: up to 2 minutes on this computer."},
+		{1_000_000, 2*time.Minute + 1, true, "The ledger has 1,000,000 entries to read: up to 3 minutes on this computer,\nand the time that the network takes to bring them."},
+		{100_000_000, 4*time.Hour + 1, false, "The ledger has 100,000,000 entries to read: up to 5 hours on this computer."},
+	} {
+		got := readingText(test.entries, test.most, test.remote)
+		if got != test.want {
+			t.Errorf("%d entries in %v: %q", test.entries, test.most, got)
+		}
+		for line := range strings.Lines(got) {
+			if len(line) > 80 {
+				t.Errorf("%d columns: %s", len(line), line)
+			}
+		}
+	}
+}

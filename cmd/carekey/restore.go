@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
@@ -35,11 +36,12 @@ func newRestore(a *app) *cobra.Command {
 invitation to its node (@FILE reads it from a file or a picture), or a folder that
 carekey backup wrote: then the ledger in it is copied into the home first.
 
-Every entry of the ledger is read once. Your records, the consents you gave and their
-audit, your inbox and your contacts come back; consents whose sending was interrupted
-are finished, and those that can never be opened, because the store does not hold
-them, are revoked. What the store no longer has is named. A restore that is
-interrupted goes on when it is begun again.
+Every entry of the ledger is read once: where that takes long, it is said beforehand
+how long at most. Your records, the consents you gave and their audit, your inbox and
+your contacts come back; consents whose sending was interrupted are finished, and
+those that can never be opened, because the store does not hold them, are revoked.
+What the store no longer has is named. A restore that is interrupted goes on when it
+is begun again.
 
 If nothing on the ledger belongs to the words, no wallet is made and the exit code
 is 7.`,
@@ -119,7 +121,12 @@ func (a restores) restore(ctx context.Context, f restoreFlags) error {
 		Now:      a.now,
 		Profile:  a.profile(),
 	},
-		wallet.RestoreRequest{Entropy: entropy, At: p.at.kept(p.home), Name: f.name, Saved: from.saved, Progress: progress})
+		wallet.RestoreRequest{Entropy: entropy, At: p.at.kept(p.home), Name: f.name, Saved: from.saved, Progress: progress,
+			Expect: func(entries uint64, most time.Duration) {
+				if text := readingText(entries, most, l.Ledger.Properties().Remote); text != "" {
+					a.say("%s", text)
+				}
+			}})
 	end()
 	if errors.Is(err, wallet.ErrNothing) {
 		os.Remove(filepath.Join(p.dir, "lock"))
@@ -314,6 +321,25 @@ func badBackup(dir string, err error) error {
 		return err
 	}
 	return errBadBackup.Of(err, "dir", dir)
+}
+
+// readingText says how long a ledger takes to read, where that is worth saying.
+func readingText(entries uint64, most time.Duration, remote bool) string {
+	if most < 2*time.Second {
+		return ""
+	}
+	unit := time.Second // rounded up: at most is at most
+	if most >= 2*time.Minute {
+		unit = time.Minute
+	}
+	if most >= 2*time.Hour {
+		unit = time.Hour
+	}
+	text := fmt.Sprintf("The ledger has %s to read: up to %s on this computer", plural(int(entries), "entry", "entries"), roughly((most + unit - 1).Truncate(unit)))
+	if remote {
+		text += ",\nand the time that the network takes to bring them"
+	}
+	return text + "."
 }
 
 // progress shows the steps of a restore.

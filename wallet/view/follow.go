@@ -2,6 +2,7 @@ package view
 
 import (
 	"context"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -190,6 +191,24 @@ func (v *View) roleOf(e *contract.Entry, own map[contract.Entry]bool) (Role, err
 		return Received, nil
 	}
 	return 0, nil
+}
+
+// Pace is what a consent of others adds to the time in which Follow reads a ledger, on all
+// cores: that of some which are tried now.
+func (v *View) Pace() time.Duration {
+	var keys [16]crypto.PubKey
+	for i := range keys {
+		keys[i] = crypto.GenerateKey().Public()
+	}
+	const some = 8 * len(keys)
+	var start time.Time
+	for range 2 { // the first time what is kept of the curve is made
+		start = time.Now()
+		ledgerclient.Parallel(some, func(i int) {
+			v.Identity().Recognize(v.Client.ID(), keys[i%len(keys)], keys[(i+1)%len(keys)])
+		})
+	}
+	return time.Since(start) / time.Duration(some)
 }
 
 // NewSeed makes the seed of a new entry, with the tag by which it is found again.
