@@ -36,6 +36,12 @@
 // ledger was made, see spare.go. A keeper that cannot take a stop down acknowledges
 // nothing, and releases nothing before it can.
 //
+// A payload is durable when the store says so, which is before its entry is submitted. All
+// that comes in one call, and at a node all that comes at the same time, is written as
+// records behind the last and synced once. A large one is a file: that is synced first,
+// then its record, then it is renamed to its place and the folder is synced, these two once
+// for all that come together. What it replaces is ended last.
+//
 // So killing a process at any instruction, a failing write, a full disk and a power
 // failure leave a ledger that opens and verifies, with each batch in it as a whole or not
 // at all: the tests do each of these at every file operation. Whoever finds a checkpoint

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
@@ -379,18 +380,18 @@ func TestSyncsOfAGrant(t *testing.T) {
 	f = reopenWith(t, f, ops)
 	p.addGrant(f, p.grantUntil(testHour+77))
 	// Payloads; leaves, checkpoint and its name; the file of an hour, its name, the share.
-	if ops.n > 1+4+3 {
-		t.Errorf("%d syncs", ops.n)
+	if n := ops.n.Load(); n > 1+4+3 {
+		t.Errorf("%d syncs", n)
 	}
 }
 
 // countedSyncs are the real file operations, with a count of what is synced.
 type countedSyncs struct {
 	systemFiles
-	n int
+	n atomic.Int32
 }
 
-func (x *countedSyncs) syncDir(path string) error { x.n++; return x.systemFiles.syncDir(path) }
+func (x *countedSyncs) syncDir(path string) error { x.n.Add(1); return x.systemFiles.syncDir(path) }
 
 func (x *countedSyncs) open(path string, flag int, perm fs.FileMode) (file, error) {
 	f, err := x.systemFiles.open(path, flag, perm)
@@ -405,7 +406,7 @@ type countedFile struct {
 	x *countedSyncs
 }
 
-func (f countedFile) Sync() error { f.x.n++; return f.file.Sync() }
+func (f countedFile) Sync() error { f.x.n.Add(1); return f.file.Sync() }
 
 // The power goes at each operation of the store. What it said it holds it holds on every
 // disk that may be left, what it said is erased does not come back, all verifies, and a

@@ -3,6 +3,7 @@ package folder
 import (
 	"context"
 
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
@@ -16,6 +17,20 @@ func (f *Folder) FileWhile(room func() (free func(), ok bool)) { f.ground().unke
 // DoubtClock makes Append not believe the clock while doubt says so. It is called before
 // the folder is used.
 func (f *Folder) DoubtClock(doubt func() bool) { f.doubt = doubt }
+
+// Putting is what one of several puts: payloads, or a content that was uploaded.
+type Putting struct {
+	Puts []ledgerclient.Put
+	// Content is the upload that ends with the one put, see its Commit; nil: there is none.
+	Content ledgerclient.Upload
+}
+
+// PutAll is for each what PutBlobs or Commit is, with errors of its own: as a whole or not
+// at all, and durable when it returns. The disk is waited for once for all payloads, however
+// many put some: it is what a node does with those that come at the same time.
+func (f *Folder) PutAll(ctx context.Context, all []Putting) (errs []error) {
+	return store{f.ground()}.putAll(ctx, all)
+}
 
 // Sweeper does what a folder that nobody puts anything into would leave undone.
 // The zero value with its Folder is ready. It is for one goroutine.

@@ -2,6 +2,7 @@ package folder
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -142,31 +143,52 @@ func (b blob) Close() error { return b.f.Close() }
 // signature of the entry, the package against the entry's commitment, the
 // payload's hash against the package.
 func (s store) PutBlobs(ctx context.Context, puts []ledgerclient.Put) error {
-	if len(puts) == 0 {
-		return nil
+	return s.putAll(ctx, []Putting{{Puts: puts}})[0]
+}
+
+// putAll is PutBlobs, and Commit of uploads, for several.
+func (s store) putAll(ctx context.Context, all []Putting) (errs []error) {
+	groups, errs := make([]*group, len(all)), make([]error, len(all))
+	ledgerclient.Parallel(len(all), func(i int) { groups[i] = s.group(&all[i]) })
+	s.place(ctx, groups)
+	for i, g := range groups {
+		errs[i] = g.err
+		for _, path := range g.made { // it is gone if it was placed
+			s.removeOne(path)
+		}
 	}
-	all, err := s.checkPuts(puts)
-	if err == nil {
-		err = ctx.Err()
+	return errs
+}
+
+// group checks what is to be put, and makes durable what does not go into a segment.
+func (s store) group(p *Putting) *group {
+	g := &group{}
+	if p.Content != nil {
+		if u, ok := p.Content.(*upload); !ok || u.s.ground != s.ground || len(p.Puts) != 1 {
+			g.err = errNotJoined
+		} else if g.err = u.Join(p.Puts[0]); g.err == nil {
+			g.all = []placing{u.joined}
+		}
+		return g
 	}
-	if err != nil {
-		return err
+	if g.all, g.err = s.checkPuts(p.Puts); g.err != nil {
+		return g
 	}
-	for i := range all {
-		if p := &all[i]; len(p.Blob) > maxInline {
-			if p.file, err = s.uploadPath(); err != nil {
-				return err
+	for i := range g.all {
+		if p := &g.all[i]; len(p.Blob) > maxInline {
+			if p.file, g.err = s.uploadPath(); g.err != nil {
+				return g
 			}
-			defer s.removeOne(p.file)
-			if err := writeFile(s.ops, p.file, p.Blob, s.modes.file); err != nil {
-				return err
+			g.made = append(g.made, p.file)
+			if g.err = writeFile(s.ops, p.file, p.Blob, s.modes.file); g.err != nil {
+				return g
 			}
-			if err := disk.Chtimes(p.file, s.fullHour()); err != nil {
-				return err
+			if g.err = disk.Chtimes(p.file, s.fullHour()); g.err != nil {
+				return g
 			}
 		}
 	}
-	return s.place(ctx, all)
+	return g
 }
 
 // placing is a payload on its way.
@@ -175,6 +197,32 @@ type placing struct {
 	id    contract.ID
 	names []crypto.Hash
 	file  string // in uploads, whole and durable; "": the payload goes into a segment
+	moved bool   // from there to its place
+}
+
+// group are payloads that are put as a whole or not at all.
+type group struct {
+	all  []placing
+	made []string // files in uploads
+	err  error
+}
+
+// names are what the group's payloads are compared with others by.
+func (g *group) names() (all []partName) {
+	for i := range g.all {
+		p := &g.all[i]
+		all = append(all, partName{crypto.Hash(p.id), p.Part})
+		for _, name := range p.names {
+			all = append(all, partName{name, 0})
+		}
+	}
+	return all
+}
+
+// partName is a part of an entry, or a locator's name.
+type partName struct {
+	crypto.Hash
+	ledgerclient.Part // 0: a locator's
 }
 
 func placingOf(p *ledgerclient.Put, id contract.ID) placing {
@@ -185,63 +233,147 @@ func placingOf(p *ledgerclient.Put, id contract.ID) placing {
 	return to
 }
 
-// place puts payloads where they belong.
-func (s store) place(ctx context.Context, all []placing) error {
-	return s.lock.write(ctx, func(snap snapshot) error {
-		if err := s.payloads.settle(); err != nil {
-			return err
-		}
-		size := 0
-		for i := range all {
-			size += maxHead + len(all[i].Package) + len(all[i].Blob) + segmentHeader
-		}
-		records := make([]byte, 0, size)
-		var ends []found
-		for i := range all {
-			p := &all[i]
-			there, old, err := s.compare(snap, p)
-			if err != nil {
-				return err
-			}
-			ends = append(ends, old...)
-			if there {
-				continue
-			}
-			kind, rest := byte(p.Part), p.Blob
-			if p.file != "" {
-				kind, rest = kind|ofItsOwn, nil
-			}
-			records = appendRecord(records, s.hour(), kind, append([]crypto.Hash{crypto.Hash(p.id)}, p.names...), p.pkg(), rest)
-		}
-		if err := s.payloads.add(records, false); err != nil {
-			return err
-		}
-		named := false
-		for i := range all {
-			if p := &all[i]; p.file != "" {
-				if err := s.mkdirs("contents"); err != nil {
-					return err
+// placeOne puts payloads where they belong.
+func (s store) placeOne(ctx context.Context, all []placing) error {
+	g := &group{all: all}
+	s.place(ctx, []*group{g})
+	return g.err
+}
+
+// place puts groups of payloads where they belong, and waits for the disk once for all of
+// them: what is wrong with one, which its err says, keeps no other from it.
+//
+// In this order, so that what is found is whole: the records, synced; then files get their
+// names, and their folder is synced; then what they replace is ended. When place returns a
+// group without an error, all of this has happened.
+func (s store) place(ctx context.Context, groups []*group) {
+	groups = slices.DeleteFunc(slices.Clone(groups), func(g *group) bool { return g.err != nil || len(g.all) == 0 })
+	if len(groups) == 0 {
+		return
+	}
+	err := s.lock.write(ctx, func(snap snapshot) error {
+		for left := groups; len(left) > 0; {
+			var now, later []*group
+			taken := map[partName]bool{}
+			for _, g := range left { // each is compared with what is there, and so not with its like
+				names := g.names()
+				if slices.ContainsFunc(names, func(n partName) bool { return taken[n] }) {
+					later = append(later, g)
+				} else {
+					now = append(now, g)
 				}
-				if err := s.ops.rename(p.file, s.contentFile(p.id, p.Part)); err != nil {
-					return err
+				for _, n := range names {
+					taken[n] = true
 				}
-				named = true
 			}
-		}
-		if named {
-			if err := s.ops.syncDir(s.path("contents")); err != nil {
-				return err
-			}
-		}
-		if err := s.payloads.endAll(ends); err != nil {
-			return err
+			s.placeApart(snap, now)
+			left = later
 		}
 		if err := s.dropUploads(); err != nil {
 			return err
 		}
-		_, err := s.drop(snap, 16+2*len(all))
+		count := 0
+		for _, g := range groups {
+			count += len(g.all)
+		}
+		_, err := s.drop(snap, 16+2*count)
 		return err
 	})
+	for _, g := range groups {
+		g.err = cmp.Or(g.err, err)
+	}
+}
+
+// placeApart places groups that have nothing in common.
+func (s store) placeApart(snap snapshot, groups []*group) {
+	var records []byte
+	var ends []found
+	var in []*group
+	err := s.payloads.settle()
+	for _, g := range groups {
+		var more []byte
+		var old []found
+		if g.err = err; err == nil {
+			more, old, g.err = s.recordsOf(snap, g)
+		}
+		if g.err != nil {
+			continue
+		}
+		if in, ends = append(in, g), append(ends, old...); records == nil {
+			records = more // they may be 64 MiB
+		} else {
+			records = append(records, more...)
+		}
+	}
+	if err == nil {
+		err = s.payloads.add(records, false)
+	}
+	if err == nil {
+		err = s.moveFiles(in)
+	}
+	if err == nil {
+		err = s.payloads.endAll(ends)
+	}
+	for _, g := range in {
+		if err != nil && len(in) > 1 { // there may be room for one, and not for all
+			s.placeApart(snap, []*group{g})
+		} else {
+			g.err = err
+		}
+	}
+}
+
+// recordsOf are the records of a group's payloads that are not there, and those that they
+// replace.
+func (s store) recordsOf(snap snapshot, g *group) (records []byte, ends []found, err error) {
+	size := 0
+	for i := range g.all {
+		size += maxHead + len(g.all[i].Package) + len(g.all[i].Blob) + segmentHeader
+	}
+	records = make([]byte, 0, size)
+	for i := range g.all {
+		p := &g.all[i]
+		there, old, err := s.compare(snap, p)
+		if err != nil {
+			return nil, nil, err
+		}
+		if ends = append(ends, old...); there {
+			continue
+		}
+		kind, rest := byte(p.Part), p.Blob
+		if p.file != "" {
+			kind, rest = kind|ofItsOwn, nil
+		}
+		records = appendRecord(records, s.hour(), kind, append([]crypto.Hash{crypto.Hash(p.id)}, p.names...), p.pkg(), rest)
+	}
+	return records, ends, nil
+}
+
+// moveFiles gives payloads that are files their names.
+func (s store) moveFiles(groups []*group) error {
+	named := false
+	for _, g := range groups {
+		for i := range g.all {
+			p := &g.all[i]
+			if p.file == "" {
+				continue
+			}
+			if named = true; p.moved {
+				continue
+			}
+			if err := s.mkdirs("contents"); err != nil {
+				return err
+			}
+			if err := s.ops.rename(p.file, s.contentFile(p.id, p.Part)); err != nil {
+				return err
+			}
+			p.moved = true
+		}
+	}
+	if !named {
+		return nil
+	}
+	return s.ops.syncDir(s.path("contents"))
 }
 
 // pkg is the package that is kept with the payload: an access has none.

@@ -113,7 +113,7 @@ func (u *upload) Commit(put ledgerclient.Put) error {
 	if err := u.Join(put); err != nil {
 		return err
 	}
-	return u.s.place(u.ctx, []placing{u.joined})
+	return u.s.placeOne(u.ctx, []placing{u.joined})
 }
 
 // Join checks what was written and makes it durable where it is.
@@ -158,7 +158,7 @@ func (u *upload) JoinAll(ctx context.Context, joined []ledgerclient.Joint) error
 		}
 		all[i] = one.joined
 	}
-	return u.s.place(ctx, all)
+	return u.s.placeOne(ctx, all)
 }
 
 // Abort drops what was written, unless it was committed.
