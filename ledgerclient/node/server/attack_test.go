@@ -420,7 +420,7 @@ func TestRevocationsGoTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var steps [][]int // how many entries of whom
 		hold := make(chan struct{})
-		o := &orderer[byte]{desk: &desk{most: 1}, most: stopsAtOnce, do: func(_ context.Context, es []contract.Entry) ([]byte, error) {
+		o := &orderer[contract.Entry, byte]{desk: &desk{most: 1}, most: stopsAtOnce, do: func(_ context.Context, es []contract.Entry) ([]byte, error) {
 			<-hold
 			out, step := make([]byte, len(es)), make([]int, 4)
 			for i, e := range es {

@@ -3,6 +3,7 @@ package server
 import (
 	"crypto/rand"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"path/filepath"
 	"runtime"
@@ -79,6 +80,60 @@ func BenchmarkSubmit(b *testing.B) {
 			n := float64(b.N * test.entries * test.people)
 			b.ReportMetric(folder.Seconds()/through.Seconds(), "ratio")
 			b.ReportMetric(float64(through.Microseconds())/n, "µs/entry")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// BenchmarkBudgetUploads lets a hundred clients at once bring what is stored and, in turns, submit
+// entries; all is durable when it is answered. ratio is how many of the first there are in a
+// second for each of the second. A content takes three requests, a payload one.
+func BenchmarkBudgetUploads(b *testing.B) {
+	const people, each = 100, 5
+	for _, kind := range []string{"payloads", "contents"} {
+		b.Run(kind, func(b *testing.B) {
+			none := Rate{-1, 0}
+			w := newWorld(b, func(o *Options) {
+				o.Limits = Limits{Rate: none, Order: none, Bytes: none, Checks: none, PerAddress: 256, Uploads: 4 * people}
+			})
+			w.server.uploads.places.perClient = 4 * people
+			w.http.Client().Transport.(*http.Transport).MaxIdleConnsPerHost = people
+			crowd := func(do func(v *version)) time.Duration {
+				all := make([]*version, people*each)
+				for i := range all {
+					all[i] = w.record(1000)
+				}
+				runtime.GC()
+				start := time.Now()
+				var wg sync.WaitGroup
+				for some := range slices.Chunk(all, each) {
+					wg.Go(func() {
+						for _, v := range some {
+							do(v)
+						}
+					})
+				}
+				wg.Wait()
+				return time.Since(start)
+			}
+			bring := func(v *version) {
+				w.ok(w.post(node.PathBlobs, node.PutsForm.Marshal([]ledgerclient.Put{v.put})))
+			}
+			if kind == "contents" {
+				bring = func(v *version) {
+					c := node.UploadCommit{Upload: w.send(v.content, node.MaxPart), Put: v.upload}
+					w.ok(w.post(node.PathUploadCommit, node.UploadCommitForm.Marshal(c)))
+				}
+			}
+			var stored, ordered time.Duration
+			for b.Loop() {
+				stored += crowd(bring)
+				ordered += crowd(func(v *version) { w.submit(v.entry) })
+			}
+			n := float64(b.N * people * each)
+			b.ReportMetric(ordered.Seconds()/stored.Seconds(), "ratio")
+			b.ReportMetric(n/stored.Seconds(), "stored/s")
+			b.ReportMetric(n/ordered.Seconds(), "entries/s")
 			b.ReportMetric(0, "ns/op")
 		})
 	}

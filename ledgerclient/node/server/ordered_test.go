@@ -91,11 +91,11 @@ func (tight) Append(_ context.Context, es []contract.Entry) ([]ledgerclient.Outc
 // On a full disk a revocation is ordered although others submit what there is no room
 // for at the same time.
 func TestRevocationsDoNotShareARefusal(t *testing.T) {
-	o := &orderer[ledgerclient.Outcome]{do: tight{}.Append}
+	o := &orderer[contract.Entry, ledgerclient.Outcome]{do: tight{}.Append}
 	grant, revoke := []contract.Entry{{Kind: contract.KindGrant}}, []contract.Entry{{Kind: contract.KindRevoke}}
-	var subs []*submission[ledgerclient.Outcome]
+	var subs []*submission[contract.Entry, ledgerclient.Outcome]
 	for _, entries := range [][]contract.Entry{grant, revoke, grant} {
-		subs = append(subs, &submission[ledgerclient.Outcome]{entries: entries, done: make(chan struct{}), over: func() {}})
+		subs = append(subs, &submission[contract.Entry, ledgerclient.Outcome]{items: entries, done: make(chan struct{}), over: func() {}})
 	}
 	o.order(subs)
 	for i, want := range []error{syscall.ENOSPC, nil, syscall.ENOSPC} {

@@ -11,32 +11,34 @@ import (
 )
 
 // orderer puts what several people submit at the same time into one step, of the
-// log or of the keeper: the disk is waited for once, and signatures are checked on
+// log, the keeper or the store: the disk is waited for once, and signatures are checked on
 // all cores. Each submission is in one step as a whole. Whose turn it is at the desk
 // takes along those who wait for theirs.
-type orderer[O any] struct {
+type orderer[I, O any] struct {
 	desk *desk
-	most int // with as many entries a step is full
-	// do returns an O for each entry.
-	do func(context.Context, []contract.Entry) ([]O, error)
+	most int         // a step of that weight is full
+	size func(I) int // its weight; nil: 1
+	// do returns an O for each item.
+	do func(context.Context, []I) ([]O, error)
 
 	mu     sync.Mutex
-	queue  []*submission[O]
+	queue  []*submission[I, O]
 	closed bool
 	under  sync.WaitGroup // submissions that came before it was closed
 }
 
-type submission[O any] struct {
+type submission[I, O any] struct {
 	from     client
 	begin    func() bool // false if it was given up meanwhile
-	entries  []contract.Entry
+	items    []I
+	size     int
 	outcomes []O
 	err      error
 	done     chan struct{}
 	over     context.CancelFunc // ends the waiting for a turn
 }
 
-func (sub *submission[O]) end(outcomes []O, err error) {
+func (sub *submission[I, O]) end(outcomes []O, err error) {
 	sub.outcomes, sub.err = outcomes, err
 	close(sub.done)
 	sub.over()
@@ -50,8 +52,8 @@ const appendTime = time.Minute
 const stopsAtOnce = 64
 
 // revoking is the orderer of revocations, for which a desk leaves room.
-func revoking[O any](d *desk, do func(context.Context, []contract.Entry) ([]O, error)) *orderer[O] {
-	return &orderer[O]{desk: &desk{most: 1}, most: stopsAtOnce, do: func(ctx context.Context, revocations []contract.Entry) (out []O, err error) {
+func revoking[O any](d *desk, do func(context.Context, []contract.Entry) ([]O, error)) *orderer[contract.Entry, O] {
+	return &orderer[contract.Entry, O]{desk: &desk{most: 1}, most: stopsAtOnce, do: func(ctx context.Context, revocations []contract.Entry) (out []O, err error) {
 		err = d.revoke(func() error {
 			out, err = do(ctx, revocations)
 			return err
@@ -60,21 +62,28 @@ func revoking[O any](d *desk, do func(context.Context, []contract.Entry) ([]O, e
 	}}
 }
 
-// queued submits a request's entries.
-func queued[O any](q *request, o *orderer[O], entries []contract.Entry) (out []O, err error) {
+// queued submits what a request brings. An error is that of one that has not begun, or of
+// its whole step.
+func queued[I, O any](q *request, o *orderer[I, O], items []I) (out []O, err error) {
 	err = q.place.queue(q.Context(), func(ctx context.Context) error {
-		out, err = o.submit(ctx, q.address, entries, func() bool { return q.place.is(busy) })
+		out, err = o.submit(ctx, q.address, items, func() bool { return q.place.is(busy) })
 		return err
 	})
 	return out, err
 }
 
-// submit waits until the entries are ordered. What is given up before that has begun
+// submit waits until the items are ordered. What is given up before that has begun
 // is not ordered, and leaves nothing behind.
-func (o *orderer[O]) submit(ctx context.Context, from client, entries []contract.Entry, begin func() bool) ([]O, error) {
+func (o *orderer[I, O]) submit(ctx context.Context, from client, items []I, begin func() bool) ([]O, error) {
 	turn, over := context.WithCancel(ctx)
 	defer over()
-	sub := &submission[O]{from: from, begin: begin, entries: entries, done: make(chan struct{}), over: over}
+	sub := &submission[I, O]{from: from, begin: begin, items: items, size: len(items), done: make(chan struct{}), over: over}
+	if o.size != nil {
+		sub.size = 0
+		for _, item := range items {
+			sub.size += o.size(item)
+		}
+	}
 	o.mu.Lock()
 	if o.closed {
 		o.mu.Unlock()
@@ -96,41 +105,41 @@ func (o *orderer[O]) submit(ctx context.Context, from client, entries []contract
 }
 
 // drop takes a submission from the queue, false if it has begun.
-func (o *orderer[O]) drop(sub *submission[O]) bool {
+func (o *orderer[I, O]) drop(sub *submission[I, O]) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := len(o.queue)
-	o.queue = slices.DeleteFunc(o.queue, func(s *submission[O]) bool { return s == sub })
+	o.queue = slices.DeleteFunc(o.queue, func(s *submission[I, O]) bool { return s == sub })
 	return len(o.queue) < n
 }
 
 // step orders a submission and what else goes into one step: first of each client what
 // it asked for first, so that whoever has asked for little does not wait for who has
 // asked for much.
-func (o *orderer[O]) step(turn *submission[O]) {
+func (o *orderer[I, O]) step(turn *submission[I, O]) {
 	o.mu.Lock()
 	if !slices.Contains(o.queue, turn) { // it was taken along
 		o.mu.Unlock()
 		return
 	}
 	of := map[client]int{}
-	after := map[*submission[O]]int{} // how many entries its client has up to it
+	after := map[*submission[I, O]]int{} // what its client has up to it
 	for _, sub := range o.queue {
-		of[sub.from] += len(sub.entries)
+		of[sub.from] += sub.size
 		after[sub] = of[sub.from]
 	}
-	fair := slices.SortedStableFunc(slices.Values(o.queue), func(a, b *submission[O]) int { return after[a] - after[b] })
-	var subs []*submission[O]
-	entries := 0
+	fair := slices.SortedStableFunc(slices.Values(o.queue), func(a, b *submission[I, O]) int { return after[a] - after[b] })
+	var subs []*submission[I, O]
+	size := 0
 	for _, sub := range fair {
-		if entries < o.most || sub == turn {
+		if size < o.most || sub == turn {
 			subs = append(subs, sub)
-			entries += len(sub.entries)
+			size += sub.size
 		}
 	}
-	o.queue = slices.DeleteFunc(o.queue, func(s *submission[O]) bool { return slices.Contains(subs, s) })
+	o.queue = slices.DeleteFunc(o.queue, func(s *submission[I, O]) bool { return slices.Contains(subs, s) })
 	o.mu.Unlock()
-	subs = slices.DeleteFunc(subs, func(sub *submission[O]) bool {
+	subs = slices.DeleteFunc(subs, func(sub *submission[I, O]) bool {
 		if sub.begin() {
 			return false
 		}
@@ -142,21 +151,21 @@ func (o *orderer[O]) step(turn *submission[O]) {
 	}
 }
 
-func (o *orderer[O]) order(subs []*submission[O]) {
-	entries := subs[0].entries
+func (o *orderer[I, O]) order(subs []*submission[I, O]) {
+	items := subs[0].items
 	if len(subs) > 1 {
-		entries = nil
+		items = nil
 		for _, sub := range subs {
-			entries = append(entries, sub.entries...)
+			items = append(items, sub.items...)
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), appendTime)
 	defer cancel()
-	outcomes, err := o.do(ctx, entries)
+	outcomes, err := o.do(ctx, items)
 	if err != nil && len(subs) > 1 && ctx.Err() == nil {
 		// What is wrong with one must not keep the others from it. Again is a no-op.
 		for _, sub := range subs {
-			o.order([]*submission[O]{sub})
+			o.order([]*submission[I, O]{sub})
 		}
 		return
 	}
@@ -165,13 +174,13 @@ func (o *orderer[O]) order(subs []*submission[O]) {
 			sub.end(nil, err)
 			continue
 		}
-		sub.end(outcomes[:len(sub.entries)], nil)
-		outcomes = outcomes[len(sub.entries):]
+		sub.end(outcomes[:len(sub.items)], nil)
+		outcomes = outcomes[len(sub.items):]
 	}
 }
 
 // close takes nothing any more, and waits until what came before is ordered.
-func (o *orderer[O]) close() {
+func (o *orderer[I, O]) close() {
 	o.mu.Lock()
 	o.closed = true
 	o.mu.Unlock()

@@ -160,12 +160,13 @@ type Server struct {
 	disk      ledgerDisk
 	desk      desk // at the folder
 	follow    desk // at an order that is kept elsewhere
-	orders    *orderer[ledgerclient.Outcome]
+	orders    *orderer[contract.Entry, ledgerclient.Outcome]
+	puts      *orderer[folder.Putting, error]
 	// Room for revocations that nothing else can fill: on their way in, to the log and
 	// to the keeper.
 	stopGate gate
-	stops    *orderer[ledgerclient.Outcome]
-	stopper  *orderer[stopped]
+	stops    *orderer[contract.Entry, ledgerclient.Outcome]
+	stopper  *orderer[contract.Entry, stopped]
 	uploads  *uploads
 	sweeper  folder.Sweeper
 	metrics  *metrics
@@ -231,7 +232,10 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 	if opt.Ledger != nil { // what is waited for there holds nobody up here
 		order, at = opt.Ledger.Append, new(desk)
 	}
-	s.orders = &orderer[ledgerclient.Outcome]{desk: at, most: node.MaxEntries, do: order}
+	s.orders = &orderer[contract.Entry, ledgerclient.Outcome]{desk: at, most: node.MaxEntries, do: order}
+	s.puts = &orderer[folder.Putting, error]{desk: &s.desk, most: putsAtOnce, size: sizeOf, do: func(ctx context.Context, all []folder.Putting) ([]error, error) {
+		return f.PutAll(ctx, all), nil
+	}}
 	s.stops = revoking(&s.desk, order)
 	s.stopper = revoking(&s.desk, s.stop)
 	s.every(run, sweepEvery, func() { s.Sweep(run) })
@@ -311,6 +315,7 @@ func (s *Server) Close() {
 		return
 	}
 	s.uploads.close()
+	s.puts.close()
 	s.orders.close() // what was submitted before is ordered and answered
 	s.stops.close()
 	s.stopper.close()

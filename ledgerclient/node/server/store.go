@@ -10,6 +10,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
 
@@ -23,9 +24,32 @@ func signed(puts []ledgerclient.Put) (n int) {
 	return n
 }
 
+// putsAtOnce is how many payloads go in one step, of 16 KiB each: who revokes meanwhile
+// waits for little more than for one request.
+const putsAtOnce = 256
+
+// sizeOf is how much of a step a request takes.
+func sizeOf(p folder.Putting) (size int) {
+	for i := range p.Puts {
+		size += 1 + len(p.Puts[i].Blob)>>14
+	}
+	return size
+}
+
+// put puts what a request brings, with what others bring at the same time. begun is false
+// if it was given up before.
+func (s *Server) put(q *request, p folder.Putting) (begun bool, err error) {
+	errs, err := queued(q, s.puts, []folder.Putting{p})
+	if err != nil {
+		return false, err
+	}
+	return true, errs[0]
+}
+
 func (s *Server) putBlobs(q *request, puts []ledgerclient.Put) error {
 	return s.storing(q, spaceOf(puts), func() error {
-		return q.done(q.at(&s.desk, func() error { return s.store.PutBlobs(q.Context(), puts) }))
+		_, err := s.put(q, folder.Putting{Puts: puts})
+		return q.done(err)
 	})
 }
 

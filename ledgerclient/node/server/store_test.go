@@ -5,15 +5,19 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
 
@@ -222,11 +226,12 @@ func TestUploadsMakeRoom(t *testing.T) {
 	u := newUploads(ctx, noUploads{}, Limits{Uploads: 4}.withDefaults(), clock.uptime)
 	u.places.perClient = 3
 	put := ledgerclient.Put{Locators: []crypto.Locator{{1}}}
+	alone := func(p folder.Putting) (begun bool, err error) { return true, p.Content.Commit(p.Puts[0]) }
 	name := func(s string) client { return clientOf('a', s) }
 	add := func(who string) (id node.UploadID, err error) {
 		if id, err = u.begin(name(who)); err == nil {
 			p := node.UploadPart{Upload: id, Data: []byte{1}}
-			err = errors.Join(u.write(&p), u.commit(&node.UploadCommit{Upload: id, Put: put}))
+			err = errors.Join(u.write(&p), u.commit(&node.UploadCommit{Upload: id, Put: put}, alone))
 		}
 		clock.pass(time.Millisecond)
 		return id, err
@@ -243,7 +248,7 @@ func TestUploadsMakeRoom(t *testing.T) {
 	if len(u.all) > 4 {
 		t.Errorf("%d are kept", len(u.all))
 	}
-	if err := u.commit(&node.UploadCommit{Upload: mine, Put: put}); err != nil {
+	if err := u.commit(&node.UploadCommit{Upload: mine, Put: put}, alone); err != nil {
 		t.Errorf("an answer that was lost cannot be had again: %v", err)
 	}
 	if _, err := add("honest"); err != nil {
@@ -286,6 +291,93 @@ func TestUploadsMakeRoom(t *testing.T) {
 	if _, ok := begin("fourth"); !ok || !there(other) || !there(more) || !there(third) || u.places.load() != 4 {
 		t.Error("who waits longest did not make room")
 	}
+}
+
+// Whoever hangs up before the end of an upload had its turn comes back to it as it was.
+func TestCommitGivenUp(t *testing.T) {
+	u := newUploads(ctx, noUploads{}, Limits{}.withDefaults(), (&testClock{}).uptime)
+	id, err := u.begin(clientOf('a', "somebody"))
+	if err == nil {
+		err = u.write(&node.UploadPart{Upload: id, Data: []byte{1}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := &node.UploadCommit{Upload: id, Put: ledgerclient.Put{Locators: []crypto.Locator{{1}}}}
+	for _, test := range []struct {
+		begun bool
+		err   error
+		open  bool // afterwards
+	}{
+		{false, context.Canceled, true},
+		{true, &ledgerclient.StoreError{Reason: ledgerclient.BadPackage}, true},
+		{true, nil, false},
+	} {
+		err := u.commit(end, func(folder.Putting) (bool, error) { return test.begun, test.err })
+		if err != test.err || (u.find(id) != nil) != test.open {
+			t.Errorf("%+v: %v", test, err)
+		}
+	}
+}
+
+// However many bring payloads at the same time, the disk is waited for once for all of
+// them, and each is told what became of its own.
+func TestPutsGoTogether(t *testing.T) {
+	besiege(t, Limits{}, func(b *besieged) {
+		k := blocking{b.server.keeper, make(chan struct{}, atDesk), make(chan struct{})}
+		b.server.keeper = k
+		w := &world{t: t, ledger: b.folder.ID(), root: crypto.NewEntropy().Root()}
+		key := crypto.GenerateKey()
+		request := ledgerclient.Request{Ledger: w.ledger, Keeper: k.Key(), Response: key.Public(), Access: w.sign(contract.Entry{Kind: contract.KindAccess, Subject: contract.ID{1}}, key)}
+		for range atDesk { // so that all others are in the queue
+			b.others.Go(func() { b.ask("198.51.100.200", "POST", node.PathRelease, ledgerclient.Marshal(&request)) })
+		}
+		synctest.Wait()
+		if n := len(k.asked); n != atDesk {
+			t.Fatalf("%d are at work", n)
+		}
+		var mu sync.Mutex
+		var steps []int
+		put := b.server.puts.do
+		b.server.puts.do = func(ctx context.Context, all []folder.Putting) ([]error, error) {
+			mu.Lock()
+			steps = append(steps, len(all))
+			mu.Unlock()
+			return put(ctx, all)
+		}
+		const people = 100
+		var good []*version
+		var asking sync.WaitGroup
+		for i := range people {
+			v := w.record(10)
+			want := http.StatusNoContent
+			if i%10 == 3 {
+				v.put.Entry.Signature[7] ^= 1
+				want = http.StatusUnprocessableEntity
+			} else {
+				good = append(good, v)
+			}
+			body := node.PutsForm.Marshal([]ledgerclient.Put{v.put})
+			asking.Go(func() {
+				if status, answer := b.ask(fmt.Sprintf("198.51.100.%d", i), "POST", node.PathBlobs, body); status != want {
+					t.Errorf("%d: %d %s", i, status, answer)
+				}
+			})
+		}
+		synctest.Wait()
+		close(k.done)
+		asking.Wait()
+		if !slices.Equal(steps, []int{people}) {
+			t.Errorf("%d payloads were put in steps of %d", people, steps)
+		}
+		for _, v := range good {
+			blob, err := b.folder.Services().Store.Blob(ctx, v.put.Locators[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			blob.Close()
+		}
+	})
 }
 
 // Parts, the end and an abort of one upload at the same time: no race, and either

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
 
@@ -130,16 +131,16 @@ func (u *uploads) write(p *node.UploadPart) error {
 	})
 }
 
-// commit ends an upload. After a refusal by the store it can be tried again; after
-// any other error the upload is gone. Where its content is stored already the answer
-// to the first commit was lost.
-func (u *uploads) commit(c *node.UploadCommit) error {
+// commit ends an upload, by put. After a refusal by the store, and if it has not begun, it
+// can be tried again; after any other error the upload is gone. Where its content is stored
+// already the answer to the first commit was lost.
+func (u *uploads) commit(c *node.UploadCommit, put func(folder.Putting) (begun bool, err error)) error {
 	err := u.with(c.Upload, func(up *upload) error {
 		if up.size == 0 {
 			return refuse(node.KindMalformed)
 		}
-		err := up.to.Commit(c.Put)
-		if _, refused := errors.AsType[*ledgerclient.StoreError](err); refused {
+		begun, err := put(folder.Putting{Puts: []ledgerclient.Put{c.Put}, Content: up.to})
+		if _, refused := errors.AsType[*ledgerclient.StoreError](err); refused || !begun {
 			return err
 		}
 		u.forget(c.Upload)
@@ -207,7 +208,7 @@ func (s *Server) uploadPart(q *request, p node.UploadPart) error {
 
 func (s *Server) commitUpload(q *request, c node.UploadCommit) error {
 	return s.storing(q, spaceOf([]ledgerclient.Put{c.Put}), func() error {
-		return q.done(q.at(&s.desk, func() error { return s.uploads.commit(&c) }))
+		return q.done(s.uploads.commit(&c, func(p folder.Putting) (bool, error) { return s.put(q, p) }))
 	})
 }
 
