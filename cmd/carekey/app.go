@@ -23,7 +23,7 @@ type app struct {
 	// ask asks for a passphrase where there is no terminal to ask on; nil: nobody can.
 	ask func(prompt string) ([]byte, error)
 
-	passphrases passphrases
+	passphrases *passphrases
 	key         keyring.Store // has read the wallet's key already; nil if nobody did
 }
 
@@ -33,7 +33,7 @@ func newApp() *app {
 		out:   os.Stdout,
 		err:   os.Stderr,
 		flags: flags{passphraseFD: -1},
-	}, lookup: os.LookupEnv, now: time.Now}
+	}, lookup: os.LookupEnv, now: time.Now, passphrases: new(passphrases)}
 }
 
 // The environment of the program. Nothing else of it is read here.

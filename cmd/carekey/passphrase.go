@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
@@ -25,7 +26,9 @@ type passphraseSource struct {
 	name string // for people, such as --passphrase-fd
 	file string // "" if none
 	fd   int    // -1 if none
-	read []byte // a descriptor can be read once; wiped at the end
+
+	mu   sync.Mutex // held while it is read
+	read []byte     // a descriptor can be read once; wiped at the end
 }
 
 // errPassphraseFile: the file or descriptor with the passphrase cannot be read. name, what
@@ -35,13 +38,15 @@ const errPassphraseFile fault.Code = "passphrase-file"
 // maxPassphrase is how long a first line may be, in bytes.
 const maxPassphrase = 4096
 
-func (s *passphraseSource) given() bool { return s.file != "" || s.fd >= 0 || s.read != nil }
+func (s *passphraseSource) given() bool { return s.file != "" || s.fd >= 0 }
 
 // take returns a copy of the first line, which may end in CR LF. One that is no text is
 // not taken: typed elsewhere it would be another passphrase. Of an old key file it may
 // be what some editor made of letters, without UTF-8; chosen says that a new one is
 // chosen, which may not.
 func (s *passphraseSource) take(chosen bool) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.read == nil {
 		f, err := s.open()
 		if err != nil {
@@ -78,27 +83,36 @@ func (s *passphraseSource) open() (*os.File, error) {
 	return f, nil
 }
 
-// passphrases are those of one run.
+// passphrases are those of one run, which may end while the key is still being read ahead.
 type passphrases struct {
+	mu     sync.Mutex        // held while one is asked for
 	held   *passphraseSource // of the key file as it is; nil before it was asked for
 	fresh  *passphraseSource // of the key file as it will be, where that is not the same
 	chosen []byte            // by the person in this run: it is not asked for again
 	warned bool              // that the one given is weak
 }
 
-// wipe overwrites what was read.
+// wipe overwrites what was read. It waits for nobody who still reads: what that one has
+// ends with the process.
 func (p *passphrases) wipe() {
+	if !p.mu.TryLock() {
+		return
+	}
+	defer p.mu.Unlock()
 	clear(p.chosen)
 	for _, s := range []*passphraseSource{p.held, p.fresh} {
-		if s != nil {
+		if s != nil && s.mu.TryLock() {
 			clear(s.read)
+			s.mu.Unlock()
 		}
 	}
 }
 
 // passphrase is that of the key file; confirm says that it is being chosen.
 func (a *app) passphrase(ctx context.Context, confirm bool) ([]byte, error) {
-	ps := &a.passphrases
+	ps := a.passphrases
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
 	if ps.chosen != nil {
 		return bytes.Clone(ps.chosen), nil
 	}
