@@ -56,6 +56,7 @@ func (systemFiles) mkdir(path string, perm fs.FileMode) error { return disk.Mkdi
 func (systemFiles) rename(from, to string) error              { return os.Rename(from, to) }
 func (systemFiles) remove(path string) error                  { return os.Remove(path) }
 func (systemFiles) syncDir(path string) error                 { return disk.SyncDir(path) }
+func (systemFiles) networkFS(dir string) (string, error)      { return disk.NetworkFS(dir) }
 
 // modes are the permissions of what is made inside a ledger's folder. They
 // follow the folder's own, so that the users of one group can share a ledger:

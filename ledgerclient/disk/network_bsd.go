@@ -1,6 +1,6 @@
 //go:build darwin || freebsd
 
-package folder
+package disk
 
 import (
 	"os"
@@ -8,8 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// networkFS goes by what the kernel says to be local.
-func (systemFiles) networkFS(dir string) (string, error) {
+// NetworkFS names the network file system that a folder is on; "" if it is on none. It
+// goes by what the kernel says to be local.
+func NetworkFS(dir string) (string, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
 		return "", &os.PathError{Op: "statfs", Path: dir, Err: err}

@@ -1,4 +1,4 @@
-package folder
+package disk
 
 import (
 	"os"
@@ -29,7 +29,9 @@ var networkMagic = map[int64]string{
 	0x013111a8:            "ibrix",
 }
 
-func (systemFiles) networkFS(dir string) (string, error) {
+// NetworkFS names the network file system that a folder is on; "" if it is on none, or
+// on one that is not known.
+func NetworkFS(dir string) (string, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
 		return "", &os.PathError{Op: "statfs", Path: dir, Err: err}

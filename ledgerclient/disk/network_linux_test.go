@@ -1,4 +1,4 @@
-package folder
+package disk
 
 import (
 	"testing"
@@ -18,10 +18,10 @@ func TestNetworkFS(t *testing.T) {
 			t.Errorf("%s is %q", name, got)
 		}
 	}
-	if got, err := (systemFiles{}).networkFS("/proc"); got != "" || err != nil {
+	if got, err := NetworkFS("/proc"); got != "" || err != nil {
 		t.Errorf("/proc is %q, %v", got, err)
 	}
-	if _, err := (systemFiles{}).networkFS("/no/such/folder"); err == nil {
+	if _, err := NetworkFS("/no/such/folder"); err == nil {
 		t.Error("no error for a folder that is not there")
 	}
 }
