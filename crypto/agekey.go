@@ -36,13 +36,16 @@ func (r *stanzaRecipient) Wrap(fileKey []byte) ([]*age.Stanza, error) {
 	return []*age.Stanza{{Type: stanzaType, Args: []string{stanzaText.EncodeToString(enc[:])}, Body: body}}, nil
 }
 
-// stanzaIdentity unwraps a file key from the first of our stanzas that the key
-// opens.
+// stanzaIdentity unwraps a file key from the first of our stanzas that open opens.
 type stanzaIdentity struct {
 	redacted
-	key  *PrivateKey
-	info []byte
+	open func(enc, body []byte) (fileKey []byte, err error)
 	only bool // refuse files with other kinds of stanzas
+}
+
+// opensWith unwraps with a key in this process.
+func opensWith(k *PrivateKey, info []byte) func(enc, body []byte) ([]byte, error) {
+	return func(enc, body []byte) ([]byte, error) { return hpkeOpen(k, info, enc, body) }
 }
 
 // Unwrap implements [age.Identity]. A stanza of our type with another layout is
@@ -68,8 +71,8 @@ func (i *stanzaIdentity) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 		if err != nil || len(enc) != hpkeEncSize {
 			return nil, ErrDamaged.With("what", "stanza")
 		}
-		if fileKey, err := hpkeOpen(i.key, i.info, enc, s.Body); err == nil {
-			return fileKey, nil
+		if fileKey, err := i.open(enc, s.Body); err == nil || errors.Is(err, ErrKeyLocked) {
+			return fileKey, err
 		}
 	}
 	return nil, fmt.Errorf("%w: none of %d stanzas", age.ErrIncorrectIdentity, ours)
@@ -84,12 +87,6 @@ func HasStanza(stanzas []*age.Stanza) bool {
 // [Root.SelfKey]. The stanza is bound to no entry, so that the stock age program
 // can open a record through a plugin.
 func RecordRecipient(p PubKey) age.Recipient { return &stanzaRecipient{p, info(TagRecord)} }
-
-// RecordIdentity returns the identity that opens what was encrypted to
-// [RecordRecipient].
-func RecordIdentity(k *PrivateKey) age.Identity {
-	return &stanzaIdentity{key: k, info: info(TagRecord)}
-}
 
 // FileKey is the key of one age file, 16 bytes. Who has it can read that file,
 // and forge parts of it for others who have it.
@@ -133,10 +130,10 @@ func (i fileKeyIdentity) Unwrap([]*age.Stanza) ([]byte, error) {
 	return k[:], nil
 }
 
-// RecordFileKey returns the file key of a record whose age file begins at header.
-// It may read further than the header ends. Its errors are [ErrNotForKey],
-// [ErrDamaged] and those of the reader.
-func RecordFileKey(header io.Reader, k *PrivateKey) (FileKey, error) {
+// RecordFileKey returns the file key of a record whose age file begins at header and
+// opens with id, see [Keys.RecordIdentity]. It may read further than the header ends. Its
+// errors are [ErrNotForKey], [ErrDamaged], [ErrKeyLocked] and those of the reader.
+func RecordFileKey(header io.Reader, id age.Identity) (FileKey, error) {
 	r := &errorReader{r: header}
 	b, err := age.ExtractHeader(r)
 	if r.err != nil {
@@ -145,7 +142,7 @@ func RecordFileKey(header io.Reader, k *PrivateKey) (FileKey, error) {
 	if err != nil {
 		return FileKey{}, ErrDamaged.With("what", "record header")
 	}
-	key, err := age.DecryptHeader(b, RecordIdentity(k))
+	key, err := age.DecryptHeader(b, id)
 	if err != nil {
 		return FileKey{}, openError(err, "record header")
 	}
@@ -155,6 +152,9 @@ func RecordFileKey(header io.Reader, k *PrivateKey) (FileKey, error) {
 
 // openError turns an error of age into one of ours. Those of age quote lines.
 func openError(err error, what string) error {
+	if errors.Is(err, ErrKeyLocked) {
+		return err
+	}
 	var none *age.NoIdentityMatchError
 	if errors.As(err, &none) {
 		return ErrNotForKey.With("stanzas", len(none.StanzaTypes))

@@ -23,14 +23,15 @@ type Card struct {
 	Signature Signature
 }
 
-// NewCard makes the card of an identity: [ErrCard] if the name or the place is none.
-func NewCard(id *Identity, name, place string) (Card, error) {
-	c := Card{Name: name, Address: id.Address(), Place: place}
+// NewCard makes the card of whose keys these are: [ErrCard] if the name or the place is
+// none.
+func NewCard(k *Keys, name, place string) (c Card, err error) {
+	c = Card{Name: name, Address: k.Address(), Place: place}
 	if !c.valid() {
 		return Card{}, ErrCard.With("fault", FaultMalformed)
 	}
-	c.Signature = id.Sign(c.digest())
-	return c, nil
+	c.Signature, err = k.Sign(c.digest())
+	return c, err
 }
 
 // valid reports whether a card can be written and read again.

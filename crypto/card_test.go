@@ -13,14 +13,14 @@ import (
 // card, or puts one together, has no card of that address.
 func TestCardForged(t *testing.T) {
 	id, other := fixedEntropy(1).Root().Identity(), fixedEntropy(2).Root().Identity()
-	c, err := NewCard(id, "Dr Smith", "\x01 a place")
+	c, err := NewCard(fixedEntropy(1).Root().Keys(LedgerID{}), "Dr Smith", "\x01 a place")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if back, err := ParseCard(c.String()); err != nil || back != c {
 		t.Fatalf("%+v, %v", back, err)
 	}
-	theirs, err := NewCard(other, "Dr Smith", "\x01 a place")
+	theirs, err := NewCard(fixedEntropy(2).Root().Keys(LedgerID{}), "Dr Smith", "\x01 a place")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestCardHasOneForm(t *testing.T) {
 		"two lines": {Name: "a\nb"}, "a flag": {Name: "-y"}, "turns round": {Name: "a\u202eb"}, "65 characters": {Name: strings.Repeat("x", 65)},
 		"256 bytes": {Name: strings.Repeat("\U0001f600", 64)}, "not UTF-8": {Name: "a\xff"}, "too large a place": {Name: "x", Place: strings.Repeat("p", MaxCardPlace+1)},
 	} {
-		if _, err := NewCard(id, c.Name, c.Place); !errors.Is(err, ErrCard) {
+		if _, err := NewCard(fixedEntropy(1).Root().Keys(LedgerID{}), c.Name, c.Place); !errors.Is(err, ErrCard) {
 			t.Errorf("%s: %v", name, err)
 		}
 		c.Address = id.Address()
@@ -68,7 +68,7 @@ func TestCardHasOneForm(t *testing.T) {
 			t.Errorf("%s is read: %+v, %v", name, got, err)
 		}
 	}
-	longest, err := NewCard(id, strings.Repeat("é", 64), strings.Repeat("p", MaxCardPlace))
+	longest, err := NewCard(fixedEntropy(1).Root().Keys(LedgerID{}), strings.Repeat("é", 64), strings.Repeat("p", MaxCardPlace))
 	if err != nil || len(longest.String()) > 2700 {
 		t.Errorf("%d characters, %v", len(longest.String()), err)
 	}

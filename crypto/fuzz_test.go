@@ -117,9 +117,9 @@ func FuzzParseFetchCode(f *testing.F) {
 }
 
 func FuzzParseCard(f *testing.F) {
-	id := fixedEntropy(1).Root().Identity()
+	keys := fixedEntropy(1).Root().Keys(LedgerID{})
 	for _, place := range []string{"", "\x01 a place", strings.Repeat("p", MaxCardPlace)} {
-		c, err := NewCard(id, "Dr Smith, Müller", place)
+		c, err := NewCard(keys, "Dr Smith, Müller", place)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -258,7 +258,7 @@ func FuzzRecordFileKey(f *testing.F) {
 	key, want := goldenRoot().SelfKey(), g.bytes("record file key")
 	header := bytes.Index(record, []byte("\n--- ")) + 5 + 43 + 1
 	f.Fuzz(func(t *testing.T, b []byte) {
-		k, err := RecordFileKey(bytes.NewReader(b), key)
+		k, err := RecordFileKey(bytes.NewReader(b), recordIdentity(key))
 		if err != nil {
 			return
 		}

@@ -233,13 +233,13 @@ func TestGolden(t *testing.T) {
 	g.check("blob hash", blobHash[:])
 
 	record := g.bytes("record content")
-	fileKey, err := RecordFileKey(bytes.NewReader(record), root.SelfKey())
+	fileKey, err := RecordFileKey(bytes.NewReader(record), recordIdentity(root.SelfKey()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	exposed := fileKey.ExposeSecret()
 	g.check("record file key", exposed[:])
-	r, err := age.Decrypt(bytes.NewReader(record), RecordIdentity(root.SelfKey()))
+	r, err := age.Decrypt(bytes.NewReader(record), recordIdentity(root.SelfKey()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +267,7 @@ func TestGolden(t *testing.T) {
 		if err != nil || card.Name != want.name || card.Address != root.Identity().Address() || card.Place != want.place {
 			t.Errorf("%+v, %v", card, err)
 		}
-		made, err := NewCard(root.Identity(), want.name, want.place)
+		made, err := NewCard(root.Keys(LedgerID{}), want.name, want.place)
 		if err != nil {
 			t.Error(err)
 		}

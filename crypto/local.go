@@ -20,6 +20,10 @@ type localKey struct{ aead cipher.AEAD }
 func (r Root) LocalKey() *LocalKey {
 	key := derive(r.bytes(), TagLocalKey)
 	defer clear(key)
+	return localKeyOf(key)
+}
+
+func localKeyOf(key []byte) *LocalKey {
 	aead, err := chacha20poly1305.NewX(key)
 	if err != nil {
 		panic("crypto: " + err.Error()) // can't happen: 32 bytes

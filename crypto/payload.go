@@ -71,12 +71,17 @@ func SealPayload(ctx SealContext, plaintext []byte, room int, to ...PubKey) ([]b
 // OpenPayload opens what [SealPayload] sealed in the same context. Its errors are
 // [ErrNotForKey], also when the context is another, and [ErrDamaged].
 func OpenPayload(ctx SealContext, key *PrivateKey, sealed []byte) ([]byte, error) {
+	return openPayload(sealed, opensWith(key, ctx.info(key.Public())))
+}
+
+// openPayload opens a payload with what unwraps its file key.
+func openPayload(sealed []byte, open func(enc, body []byte) ([]byte, error)) ([]byte, error) {
 	const what = "sealed payload"
 	if len(sealed) > maxSealed {
 		return nil, ErrDamaged.With("what", what)
 	}
 	r, err := age.Decrypt(bytes.NewReader(sealed),
-		&stanzaIdentity{key: key, info: ctx.info(key.Public()), only: true})
+		&stanzaIdentity{open: open, only: true})
 	if err != nil {
 		return nil, openError(err, what)
 	}

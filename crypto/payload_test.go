@@ -84,7 +84,7 @@ func TestPayloadForOthers(t *testing.T) {
 		}
 	}
 	// A record's stanza is none of a payload's, and the other way round.
-	if _, err := age.Decrypt(bytes.NewReader(sealed), RecordIdentity(k)); err == nil {
+	if _, err := age.Decrypt(bytes.NewReader(sealed), recordIdentity(k)); err == nil {
 		t.Error("a payload was opened as a record")
 	}
 }
@@ -243,7 +243,7 @@ func TestManyStanzas(t *testing.T) {
 		if ok != (err == nil) || !ok && !errors.Is(err, ErrDamaged) {
 			t.Errorf("payload with %d: %v", n, err)
 		}
-		_, err = RecordFileKey(bytes.NewReader(record), k)
+		_, err = RecordFileKey(bytes.NewReader(record), recordIdentity(k))
 		if ok != (err == nil) || !ok && !errors.Is(err, ErrDamaged) {
 			t.Errorf("record with %d: %v", n, err)
 		}
@@ -258,7 +258,7 @@ func TestManyStanzas(t *testing.T) {
 		if _, err := OpenPayload(ctx, k, b); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%.30q: %v", b, err)
 		}
-		if _, err := RecordFileKey(bytes.NewReader(b), k); !errors.Is(err, ErrDamaged) {
+		if _, err := RecordFileKey(bytes.NewReader(b), recordIdentity(k)); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%.30q: %v", b, err)
 		}
 	}
@@ -297,7 +297,7 @@ func TestForeignStanzas(t *testing.T) {
 		if _, err := OpenPayload(ctx, k, file(ctx.info(k.Public()))); !errors.Is(err, ErrDamaged) {
 			t.Errorf("payload with %s: %v", c.name, err)
 		}
-		_, err := RecordFileKey(bytes.NewReader(file(info(TagRecord))), k)
+		_, err := RecordFileKey(bytes.NewReader(file(info(TagRecord))), recordIdentity(k))
 		if c.fatal != (err != nil) {
 			t.Errorf("record with %s: %v", c.name, err)
 		}
@@ -310,7 +310,7 @@ func TestForeignStanzas(t *testing.T) {
 	}
 	io.WriteString(w, "content")
 	w.Close()
-	for _, i := range []age.Identity{x, RecordIdentity(k)} {
+	for _, i := range []age.Identity{x, recordIdentity(k)} {
 		r, err := age.Decrypt(bytes.NewReader(buf.Bytes()), i)
 		if err != nil {
 			t.Fatal(err)
@@ -354,7 +354,7 @@ func TestRecord(t *testing.T) {
 	rand.Read(content)
 	w.Write(content)
 	w.Close()
-	key, err := RecordFileKey(bytes.NewReader(file.Bytes()), k)
+	key, err := RecordFileKey(bytes.NewReader(file.Bytes()), recordIdentity(k))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -363,7 +363,7 @@ func TestRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, i := range map[string]age.Identity{"owner": RecordIdentity(k), "file key": key.Identity(), "parsed": same.Identity()} {
+	for name, i := range map[string]age.Identity{"owner": recordIdentity(k), "file key": key.Identity(), "parsed": same.Identity()} {
 		r, size, err := age.DecryptReaderAt(bytes.NewReader(file.Bytes()), int64(file.Len()), i)
 		if err != nil || size != int64(len(content)) {
 			t.Fatal(name, size, err)
@@ -377,12 +377,12 @@ func TestRecord(t *testing.T) {
 	if _, err := age.Decrypt(bytes.NewReader(file.Bytes()), wrong.Identity()); err == nil {
 		t.Error("opened with another file key")
 	}
-	_, err = RecordFileKey(bytes.NewReader(file.Bytes()), GenerateKey())
+	_, err = RecordFileKey(bytes.NewReader(file.Bytes()), recordIdentity(GenerateKey()))
 	if e, _ := fault.As(err, ErrNotForKey); fault.Get[int](e, "stanzas") != 1 {
 		t.Error(err)
 	}
 	broken := errors.New("disk")
-	if _, err := RecordFileKey(io.MultiReader(bytes.NewReader(file.Bytes()[:40]), iotest.ErrReader(broken)), k); err != broken {
+	if _, err := RecordFileKey(io.MultiReader(bytes.NewReader(file.Bytes()[:40]), iotest.ErrReader(broken)), recordIdentity(k)); err != broken {
 		t.Errorf("the reader's error became %v", err)
 	}
 	for _, n := range []int{0, 15, 17, 32} {
@@ -433,4 +433,9 @@ func TestPadLength(t *testing.T) {
 		}
 		last = p
 	}
+}
+
+// recordIdentity opens what was encrypted to [RecordRecipient] of a key.
+func recordIdentity(k *PrivateKey) age.Identity {
+	return &stanzaIdentity{open: opensWith(k, info(TagRecord))}
 }

@@ -74,7 +74,9 @@ func secretValues(t *testing.T) map[string]secretValue {
 		"OneTimeKeys":    {one, p[:]},
 		"Tagger":         {root.Tagger(LedgerID{1}), derive(root.bytes(), TagSelfTag, make([]byte, 0), (&LedgerID{1})[:])},
 		"LocalKey":       {root.LocalKey(), derive(root.bytes(), TagLocalKey)},
-		"RecordIdentity": {RecordIdentity(root.SelfKey()), self[:]},
+		"RecordIdentity": {recordIdentity(root.SelfKey()), self[:]},
+		"Keys":           {root.Keys(LedgerID{1}), root.bytes()},
+		"HeldKeys":       {HoldKeys(root.p()), root.bytes()},
 		"file identity":  {fileKey.Identity(), fk[:]},
 	}
 }
@@ -176,6 +178,8 @@ var holders = map[string]func(any) any{
 	"Tagger":         func(v any) any { return struct{ s Tagger }{*v.(*Tagger)} },
 	"LocalKey":       func(v any) any { return struct{ s LocalKey }{*v.(*LocalKey)} },
 	"RecordIdentity": func(v any) any { return struct{ s stanzaIdentity }{*v.(*stanzaIdentity)} },
+	"Keys":           func(v any) any { return struct{ s Keys }{*v.(*Keys)} },
+	"HeldKeys":       func(v any) any { return struct{ s HeldKeys }{*v.(*HeldKeys)} },
 	"file identity":  func(v any) any { return struct{ s fileKeyIdentity }{v.(fileKeyIdentity)} },
 }
 

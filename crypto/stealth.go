@@ -120,6 +120,13 @@ type OneTimeKeys struct {
 	sign, seal *PrivateKey
 }
 
+// wipe overwrites the keys and the secret of the locators.
+func (k *OneTimeKeys) wipe() {
+	k.sign.Wipe()
+	k.seal.Wipe()
+	k.loc.Wipe()
+}
+
 // Sign signs with p_sig.
 func (k *OneTimeKeys) Sign(digest Hash) Signature { return k.sign.Sign(digest) }
 

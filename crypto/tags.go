@@ -102,6 +102,7 @@ const (
 	TagProfile   Tag = "carekey/v1/profile"    // name of a profile on this machine
 	TagPlanScope Tag = "carekey/v1/plan-scope" // what a batch plan was made on
 
+	TagHeldKey     Tag = "carekey/v1/held-key"     // name of an unlocked key file on this machine
 	TagAgeIdentity Tag = "carekey/v1/age-identity" // name of a wallet in an identity for age
 	TagFHIRPatient Tag = "carekey/v1/fhir-patient" // id of a person in an export
 	TagFHIREvent   Tag = "carekey/v1/fhir-event"   // id of what happened to a consent in an export

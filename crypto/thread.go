@@ -19,6 +19,13 @@ func (e Entropy) Root() Root {
 	return Root{newSecret32(b)}
 }
 
+// HandTo writes the 32 bytes to another process of the same person, for [HoldKeys]. They do
+// not lead back to the entropy, and so not to the words.
+func (r Root) HandTo(w io.Writer) error {
+	_, err := w.Write(r.bytes())
+	return err
+}
+
 // Identity returns the keys behind the person's address.
 func (r Root) Identity() *Identity {
 	k := extract(r.bytes())
@@ -62,6 +69,10 @@ type tagger struct {
 func (r Root) Tagger(l LedgerID) *Tagger {
 	key := derive(r.bytes(), TagSelfTag, l[:])
 	defer clear(key)
+	return taggerOf(key)
+}
+
+func taggerOf(key []byte) *Tagger {
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		panic("crypto: " + err.Error()) // can't happen: 32 bytes

@@ -10,7 +10,6 @@ import (
 	"filippo.io/age"
 	"filippo.io/age/plugin"
 	"github.com/carekey/carekey/crypto"
-	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/keyring"
 )
 
@@ -90,21 +89,15 @@ func ParseAgeRecipient(text string) (age.Recipient, error) {
 
 // AgeKey is the part of a wallet that opens records without their ledger, and
 // nothing else that is sealed: terms, envelopes and descriptions are bound to more.
-type AgeKey struct{ self *crypto.PrivateKey }
+type AgeKey struct{ keys *crypto.Keys }
 
 // OpenAgeKey unlocks the wallet in dir for age; no ledger is looked at.
 func OpenAgeKey(ctx context.Context, dir string, k keyring.Store) (*AgeKey, error) {
-	entropy, err := Entropy(ctx, Options{Dir: dir, Keyring: k})
+	keys, err := provenKeys(ctx, dir, k)
 	if err != nil {
 		return nil, err
 	}
-	defer entropy.Wipe()
-	root := entropy.Root()
-	defer root.Wipe()
-	if err := home.CheckKey(dir, root.LocalKey()); err != nil {
-		return nil, err
-	}
-	return &AgeKey{root.SelfKey()}, nil
+	return &AgeKey{keys}, nil
 }
 
 // At returns the identity that points to this wallet, which must be the one of that
@@ -125,7 +118,7 @@ func (k *AgeKey) Check(p AgePointer) error {
 
 // walletID names a wallet by its words: the same on every ledger.
 func (k *AgeKey) walletID() [16]byte {
-	self := k.self.Public()
+	self := k.keys.Self()
 	h := crypto.TaggedHash(crypto.TagAgeIdentity, self[:])
 	return [16]byte(h[:16])
 }
@@ -133,18 +126,18 @@ func (k *AgeKey) walletID() [16]byte {
 // RecipientText is the recipient for age -r. It is not secret, it stands on no
 // ledger, and what was encrypted with it proves no sender.
 func (k *AgeKey) RecipientText() string {
-	p := k.self.Public()
+	p := k.keys.Self()
 	return plugin.EncodeRecipient(AgePlugin, p[:])
 }
 
 // Identity opens records.
-func (k *AgeKey) Identity() age.Identity { return crypto.RecordIdentity(k.self) }
+func (k *AgeKey) Identity() age.Identity { return k.keys.RecordIdentity() }
 
 // Recipient encrypts what Identity opens.
-func (k *AgeKey) Recipient() age.Recipient { return crypto.RecordRecipient(k.self.Public()) }
+func (k *AgeKey) Recipient() age.Recipient { return crypto.RecordRecipient(k.keys.Self()) }
 
 // Wipe overwrites the key, which is not to be used afterwards.
-func (k *AgeKey) Wipe() { k.self.Wipe() }
+func (k *AgeKey) Wipe() { k.keys.Wipe() }
 
 // ForAgeKey tells whether an [AgeKey] could be for one of a file's stanzas, so that
 // nothing is unlocked for others.

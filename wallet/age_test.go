@@ -61,7 +61,7 @@ func FuzzAgePointer(f *testing.F) {
 }
 
 func FuzzAgeRecipient(f *testing.F) {
-	k := AgeKey{crypto.GenerateKey()}
+	k := AgeKey{crypto.NewEntropy().Root().Keys(crypto.LedgerID{})}
 	f.Add(k.RecipientText())
 	f.Add("age1carekey1")
 	f.Fuzz(func(t *testing.T, text string) {
@@ -75,7 +75,7 @@ func FuzzAgeRecipient(f *testing.F) {
 // The key that age is lent opens what was encrypted to its recipient, and nothing
 // that the wallet seals: metadata, terms and envelopes are bound to their entries.
 func TestAgeKeyOpensOnlyRecords(t *testing.T) {
-	k := AgeKey{crypto.GenerateKey()}
+	k := AgeKey{crypto.NewEntropy().Root().Keys(crypto.LedgerID{})}
 	r, err := ParseAgeRecipient(k.RecipientText())
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func TestAgeKeyOpensOnlyRecords(t *testing.T) {
 		t.Errorf("%q, %v", b, err)
 	}
 	for part := range byte(6) {
-		sealed, err := crypto.SealPayload(crypto.SealContext{Part: part, Author: k.self.Public()}, []byte("terms"), 0, k.self.Public())
+		sealed, err := crypto.SealPayload(crypto.SealContext{Part: part, Author: k.keys.Self()}, []byte("terms"), 0, k.keys.Self())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +106,7 @@ func TestAgeKeyOpensOnlyRecords(t *testing.T) {
 	if p.Dir("home") != ProfileDir("home", "default") || k.Check(p) != nil {
 		t.Errorf("points to %s", p.Dir("home"))
 	}
-	if err := (&AgeKey{crypto.GenerateKey()}).Check(p); !errors.Is(err, ErrOtherWallet) {
+	if err := (&AgeKey{crypto.NewEntropy().Root().Keys(crypto.LedgerID{})}).Check(p); !errors.Is(err, ErrOtherWallet) {
 		t.Error(err)
 	}
 	if filepath.Base(p.Dir("")) == "default" {

@@ -173,7 +173,10 @@ func (a Audit) readAccess(ctx context.Context, t *view.Thread, e *contract.Entry
 	if t.Terms == nil {
 		return nil, nil
 	}
-	_, key := a.w.view.Key(t)
+	_, key, err := a.w.view.Key(t)
+	if err != nil {
+		return nil, err
+	}
 	offsets, err := crypto.NewOffsets(a.w.client.ID(), key, t.Terms.Peer)
 	if err != nil {
 		return nil, err

@@ -221,7 +221,7 @@ func (bk Book) readPage(ctx context.Context, t *view.Thread, m *payload.Metadata
 		return nil, c.tampered("too long for a book")
 	}
 	var body bytes.Buffer
-	if err := c.decrypt(ctx, &body, crypto.RecordIdentity(bk.w.keys.self), m.SHA256, nil); err != nil {
+	if err := c.decrypt(ctx, &body, bk.w.keys.RecordIdentity(), m.SHA256, nil); err != nil {
 		return nil, err
 	}
 	page, err := parsePage(body.Bytes())

@@ -60,7 +60,10 @@ func (ch Changes) prepare(a Action, e contract.Entry, pkg []byte, effect any, pu
 // prepareEnd makes a change of what ends a thread of one's own for good and has no payload.
 // opening is the self-tag of the thread's opening entry.
 func (ch Changes) prepareEnd(a Action, e contract.Entry, opening crypto.SelfTag) (*outbox.Change, error) {
-	seed, _ := ch.w.view.Seed(opening) // it is one's own
+	seed, err := ch.w.view.Seed(opening)
+	if err != nil {
+		return nil, err
+	}
 	key := seed.Key()
 	e.Version, e.Author, e.SelfTag = contract.Version, key.Public(), ch.w.view.NewTag()
 	rand.Read(e.Commitment[:])
@@ -204,11 +207,14 @@ func (ch Changes) Sync(ctx context.Context) (Synced, error) {
 type owner struct{ w *Wallet }
 
 // Seed is outbox.Owner's.
-func (o owner) Seed(tag crypto.SelfTag) (crypto.Seed, bool) { return o.w.view.Seed(tag) }
+func (o owner) Seed(tag crypto.SelfTag) (crypto.Seed, error) { return o.w.view.Seed(tag) }
 
 // Resign is outbox.Owner's.
 func (o owner) Resign(e *contract.Entry) error {
-	_, key := o.w.view.Key(o.w.view.Thread(e.Subject))
+	_, key, err := o.w.view.Key(o.w.view.Thread(e.Subject))
+	if err != nil {
+		return err
+	}
 	e.SelfTag = o.w.view.NewTag()
 	return e.Sign(o.w.client.ID(), key)
 }

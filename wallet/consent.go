@@ -305,7 +305,10 @@ func (cs Consents) given(ctx context.Context, t *view.Thread) (map[versionOf][]i
 	if err != nil {
 		return nil, err
 	}
-	seed, _ := cs.w.view.Key(t)
+	seed, _, err := cs.w.view.Key(t)
+	if err != nil {
+		return nil, err
+	}
 	blob, err := cs.w.readBlob(ctx, seed.Locator(t.ID, byte(ledgerclient.PartEnvelope)), maxSmall, "envelope", t.ID)
 	if err != nil {
 		return nil, err
@@ -318,7 +321,7 @@ func (cs Consents) given(ctx context.Context, t *view.Thread) (map[versionOf][]i
 		sealed, err = seed.LockKey().Unlock(cs.w.client.ID(), tr.Author, sealed)
 	}
 	if err == nil {
-		sealed, err = crypto.OpenPayload(cs.w.sealContext(ledgerclient.PartEnvelope, tr.Author), cs.w.keys.self, sealed)
+		sealed, err = cs.w.keys.Open(cs.w.sealContext(ledgerclient.PartEnvelope, tr.Author), sealed)
 	}
 	if err != nil {
 		return fail(err)

@@ -79,9 +79,12 @@ func (rs Records) describe(ctx context.Context, t *view.Thread) error {
 		if err != nil {
 			return err
 		}
-		seed, ok := rs.w.view.Seed(e.SelfTag)
-		if !ok {
+		seed, err := rs.w.view.Seed(e.SelfTag)
+		if errors.Is(err, view.ErrNotOwn) {
 			continue
+		}
+		if err != nil {
+			return err
 		}
 		id := e.ID(rs.w.client.ID())
 		raw, err := rs.w.readBlob(ctx, seed.Locator(id, byte(ledgerclient.PartMetadata)), maxSmall, "metadata", id)
@@ -125,7 +128,7 @@ func (rs Records) openMetadata(e *contract.Entry, blob []byte) (*payload.Metadat
 	if err != nil {
 		return nil, err
 	}
-	plain, err := crypto.OpenPayload(rs.w.sealContext(ledgerclient.PartMetadata, e.Author), rs.w.keys.self, body)
+	plain, err := rs.w.keys.Open(rs.w.sealContext(ledgerclient.PartMetadata, e.Author), body)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package wallet
 import (
 	"errors"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -102,6 +103,9 @@ func badInput(field, value, why string) error {
 
 // tampered says why something of a record or a consent does not verify.
 func tampered(what string, id contract.ID, why error) error {
+	if errors.Is(why, crypto.ErrKeyLocked) {
+		return why // nothing was looked at
+	}
 	return &ledgerclient.TamperedError{What: what + " " + id.String(), Err: why}
 }
 

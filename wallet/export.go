@@ -143,7 +143,7 @@ func (rs Records) exportTo(ctx context.Context, dir, safe string, taken map[stri
 				return err
 			}
 			defer c.Close()
-			return c.decrypt(ctx, dst, crypto.RecordIdentity(rs.w.keys.self), crypto.Hash{}, progress)
+			return c.decrypt(ctx, dst, rs.w.keys.RecordIdentity(), crypto.Hash{}, progress)
 		})
 	})
 }

@@ -89,7 +89,7 @@ func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (i
 			return err
 		}
 		seal := func(part ledgerclient.Part, plain []byte) []byte {
-			sealed, serr := crypto.SealPayload(w.sealContext(part, author), plain, 0, offsets.Seal, w.keys.self.Public())
+			sealed, serr := crypto.SealPayload(w.sealContext(part, author), plain, 0, offsets.Seal, w.keys.Self())
 			err = errors.Join(err, serr)
 			return sealed
 		}
@@ -125,7 +125,7 @@ func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (i
 			if err := errors.Join(oerr, uerr); err != nil {
 				return err
 			}
-			plain, oerr = crypto.OpenPayload(w.sealContext(ledgerclient.PartEnvelope, author), w.keys.self, plain)
+			plain, oerr = w.keys.Open(w.sealContext(ledgerclient.PartEnvelope, author), plain)
 			env, perr := payload.ParseEnvelope(plain)
 			if err := errors.Join(oerr, perr); err != nil {
 				return err
@@ -150,7 +150,8 @@ func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (i
 			tr.Checkpoint = twist.Head
 		}
 		body := payload.Marshal(tr)
-		sig := w.keys.identity().Sign(payload.TermsDigest(ledger, body))
+		sig, serr := w.keys.Sign(payload.TermsDigest(ledger, body))
+		err = errors.Join(err, serr)
 		if twist.Unsigned {
 			sig = crypto.GenerateKey().Sign(payload.TermsDigest(ledger, body))
 		}
@@ -261,7 +262,7 @@ func (rs Records) ContentBlob(ctx context.Context, m *payload.Metadata) ([]byte,
 }
 
 // AgeIdentity opens the wallet's records with age.
-func (w *Wallet) AgeIdentity() age.Identity { return crypto.RecordIdentity(w.keys.self) }
+func (w *Wallet) AgeIdentity() age.Identity { return w.keys.RecordIdentity() }
 
 // AddSalted adds a file whose parts have salts that an issuer gave.
 func (rs Records) AddSalted(ctx context.Context, src Source, salts payload.Salts) (r Record, err error) {

@@ -189,7 +189,7 @@ func (in Inbox) open(ctx context.Context, t *view.Thread, reason string) (*Openi
 // ended a consent that is active here, by a revocation that the ledger has not got yet or
 // withholds, none is put onto the ledger: the patient's audit is to show an attempt and no
 // opening.
-func (in Inbox) attempt(ctx context.Context, t *view.Thread, tr *payload.Terms, keys *crypto.OneTimeKeys, reason string) (*contract.Entry, *RefusedError, error) {
+func (in Inbox) attempt(ctx context.Context, t *view.Thread, tr *payload.Terms, keys *crypto.Counterparty, reason string) (*contract.Entry, *RefusedError, error) {
 	ended := false
 	if in.w.Consents().statusOf(t) == StatusActive {
 		var err error
@@ -240,11 +240,14 @@ func (in Inbox) refusedByKeeper(t *view.Thread, code ledgerclient.Code) *Refused
 }
 
 // newAccess signs an access and seals its note.
-func (in Inbox) newAccess(t *view.Thread, author crypto.PubKey, keys *crypto.OneTimeKeys, reason string) (*outbox.Change, error) {
+func (in Inbox) newAccess(t *view.Thread, author crypto.PubKey, keys *crypto.Counterparty, reason string) (*outbox.Change, error) {
 	ledger := in.w.client.ID()
-	seed, tag := in.w.view.NewSeed()
+	seed, tag, err := in.w.view.NewSeed()
+	if err != nil {
+		return nil, err
+	}
 	note := payload.Access{V: payload.Version, Ledger: ledger, Grant: t.ID, Author: keys.Sig, From: in.w.Address(), By: in.by, Reason: reason, Checkpoint: string(in.w.view.Head().Note)}
-	sealed, err := crypto.SealPayload(in.w.sealContext(ledgerclient.PartAccess, keys.Sig), payload.Marshal(&note), payload.AccessRoom(len(in.w.client.Config().Nodes)), author, in.w.keys.self.Public())
+	sealed, err := crypto.SealPayload(in.w.sealContext(ledgerclient.PartAccess, keys.Sig), payload.Marshal(&note), payload.AccessRoom(len(in.w.client.Config().Nodes)), author, in.w.keys.Self())
 	if err != nil {
 		return nil, err
 	}
@@ -252,7 +255,9 @@ func (in Inbox) newAccess(t *view.Thread, author crypto.PubKey, keys *crypto.One
 	e := contract.Entry{Version: contract.Version, Kind: contract.KindAccess, Author: keys.Sig, Subject: t.ID, SelfTag: tag,
 		Commitment: contract.AccessCommitment(crypto.BlobHash(blob))}
 	e.NotBefore, e.NotAfter = contract.Acceptance(in.w.view.Hour())
-	e.Signature = keys.Sign(e.ID(ledger))
+	if e.Signature, err = keys.Sign(e.ID(ledger)); err != nil {
+		return nil, err
+	}
 	id := e.ID(ledger)
 	part := byte(ledgerclient.PartAccess)
 	return in.w.Changes().prepare(Accessing, e, nil, nil, outbox.Put{Part: ledgerclient.PartAccess, Blob: blob,
@@ -261,7 +266,7 @@ func (in Inbox) newAccess(t *view.Thread, author crypto.PubKey, keys *crypto.One
 
 // askKeepers sends the access to every keeper until k shares are there, and gives
 // the lock key back. refused is what the ledger said to the access, or nil.
-func (in Inbox) askKeepers(ctx context.Context, t *view.Thread, tr *payload.Terms, keys *crypto.OneTimeKeys, access *contract.Entry, refused *RefusedError) (crypto.LockKey, error) {
+func (in Inbox) askKeepers(ctx context.Context, t *view.Thread, tr *payload.Terms, keys *crypto.Counterparty, access *contract.Entry, refused *RefusedError) (crypto.LockKey, error) {
 	ledger := in.w.client.ID()
 	author := tr.Author
 	var shares []crypto.Share
@@ -269,7 +274,10 @@ func (in Inbox) askKeepers(ctx context.Context, t *view.Thread, tr *payload.Term
 	for i, k := range in.w.client.Keepers {
 		response := crypto.GenerateKey()
 		req := ledgerclient.Request{Ledger: ledger, Keeper: k.Key(), Access: *access, Response: response.Public()}
-		ledgerclient.Sign(&req, keys)
+		by := signer{Counterparty: keys}
+		if ledgerclient.Sign(&req, &by); by.err != nil {
+			return crypto.LockKey{}, by.err
+		}
 		answer, err := k.Release(ctx, req)
 		if err != nil {
 			if first == nil {
@@ -314,7 +322,7 @@ func (in Inbox) askKeepers(ctx context.Context, t *view.Thread, tr *payload.Term
 	return lock, nil
 }
 
-func (in Inbox) openEnvelope(ctx context.Context, t *view.Thread, tr *payload.Terms, keys *crypto.OneTimeKeys, lock crypto.LockKey) (*Opening, error) {
+func (in Inbox) openEnvelope(ctx context.Context, t *view.Thread, tr *payload.Terms, keys *crypto.Counterparty, lock crypto.LockKey) (*Opening, error) {
 	ledger := in.w.client.ID()
 	author := tr.Author
 	fail := func(err error) (*Opening, error) {

@@ -429,14 +429,17 @@ func (gs Grants) prepare(p *GrantPlan, g *grantGround) (*outbox.Change, error) {
 		return nil, gs.w.view.Behind()
 	}
 	ledger := gs.w.client.ID()
-	seed, tag := gs.w.view.NewSeed()
+	seed, tag, err := gs.w.view.NewSeed()
+	if err != nil {
+		return nil, err
+	}
 	key := seed.Key()
 	author := key.Public()
 	offsets, err := crypto.NewOffsets(ledger, key, p.To.Address)
 	if err != nil {
 		return nil, err
 	}
-	both := []crypto.PubKey{offsets.Seal, gs.w.keys.self.Public()}
+	both := []crypto.PubKey{offsets.Seal, gs.w.keys.Self()}
 
 	env := payload.Envelope{V: payload.Version, Ledger: ledger, Author: author}
 	tr := payload.Terms{V: payload.Version, Ledger: ledger, Author: author, Recipient: offsets.Sig, From: gs.w.Address(), Name: gs.w.Name(), To: p.To.Address,
@@ -480,7 +483,10 @@ func (gs Grants) prepare(p *GrantPlan, g *grantGround) (*outbox.Change, error) {
 	if payload.EscapedSize(body) > payload.MaxTerms {
 		return nil, badInput("records", strconv.Itoa(len(tr.Records)), "too many for one consent: divide them among several")
 	}
-	sig := gs.w.keys.identity().Sign(payload.TermsDigest(ledger, body))
+	sig, err := gs.w.keys.Sign(payload.TermsDigest(ledger, body))
+	if err != nil {
+		return nil, err
+	}
 	sealedTerms, err := crypto.SealPayload(gs.w.sealContext(ledgerclient.PartTerms, author), append(sig[:], body...), payload.TermsRoom(len(config.Nodes), tr.N), both...)
 	if err != nil {
 		return nil, err
@@ -535,7 +541,7 @@ func (rs Records) fileKey(ctx context.Context, id contract.ID, m *payload.Metada
 	if err != nil {
 		return payload.FileKey{}, err
 	}
-	k, err := crypto.RecordFileKey(r, rs.w.keys.self)
+	k, err := crypto.RecordFileKey(r, rs.w.keys.RecordIdentity())
 	if err != nil {
 		return payload.FileKey{}, c.explain(err)
 	}
@@ -605,10 +611,11 @@ func (cs Consents) ownTerms(ctx context.Context, t *view.Thread) error {
 		return nil
 	}
 	t.SetDamage(nil)
-	seed, _ := cs.w.view.Key(t)
-	tr, err := cs.w.readTerms(ctx, t, seed.Locator(t.ID, byte(ledgerclient.PartTerms)), func(sc crypto.SealContext, sealed []byte) ([]byte, error) {
-		return crypto.OpenPayload(sc, cs.w.keys.self, sealed)
-	})
+	seed, _, err := cs.w.view.Key(t)
+	if err != nil {
+		return err
+	}
+	tr, err := cs.w.readTerms(ctx, t, seed.Locator(t.ID, byte(ledgerclient.PartTerms)), cs.w.keys.Open)
 	if err != nil {
 		return cs.w.spare(t, err) // the consent itself is on the ledger and can be ended all the same
 	}

@@ -145,12 +145,12 @@ func (in Inbox) of(t *view.Thread) Received {
 }
 
 // oneTimeKeys makes the one-time keys of a consent that was given to this wallet.
-func (in Inbox) oneTimeKeys(t *view.Thread) (*crypto.OneTimeKeys, error) {
+func (in Inbox) oneTimeKeys(t *view.Thread) (*crypto.Counterparty, error) {
 	e, err := in.w.view.Opening(t)
 	if err != nil {
 		return nil, err
 	}
-	keys, mine, err := in.w.keys.identity().Recognize(in.w.client.ID(), e.Author, e.Counterparty)
+	keys, mine, err := in.w.keys.Recognize(e.Author, e.Counterparty)
 	if err != nil {
 		return nil, err
 	}

@@ -15,21 +15,30 @@ import (
 // many hold theirs, how many have stopped or destroyed it, and the first error. A keeper
 // that does not see the grant on the ledger yet has none.
 func (w *Wallet) shares(ctx context.Context, t *view.Thread) (held, ended int, err error) {
-	var sign func(*ledgerclient.Inquiry)
+	var sign func(*ledgerclient.Inquiry) error
 	if t.Role == view.Received {
 		keys, err := w.Inbox().oneTimeKeys(t)
 		if err != nil {
 			return 0, 0, err
 		}
-		sign = func(q *ledgerclient.Inquiry) { q.SignState(keys) }
+		sign = func(q *ledgerclient.Inquiry) error {
+			by := signer{Counterparty: keys}
+			q.SignState(&by)
+			return by.err
+		}
 	} else {
-		_, key := w.view.Key(t)
-		sign = func(q *ledgerclient.Inquiry) { q.SignState(key) }
+		_, key, err := w.view.Key(t)
+		if err != nil {
+			return 0, 0, err
+		}
+		sign = func(q *ledgerclient.Inquiry) error { q.SignState(key); return nil }
 	}
 	for _, k := range w.client.Keepers {
 		q := ledgerclient.Inquiry{Ledger: w.client.ID(), Keeper: k.Key(), Grant: t.ID}
 		rand.Read(q.Nonce[:])
-		sign(&q)
+		if err := sign(&q); err != nil {
+			return 0, 0, err
+		}
 		s, serr := k.State(ctx, q)
 		e, refused := errors.AsType[*ledgerclient.KeeperError](serr)
 		switch {
@@ -69,7 +78,10 @@ func (cs Consents) inquire(ctx context.Context, t *view.Thread) ([]ledgerclient.
 	if err := cs.w.view.Silent("keeper"); err != nil {
 		return nil, err
 	}
-	_, key := cs.w.view.Key(t)
+	_, key, err := cs.w.view.Key(t)
+	if err != nil {
+		return nil, err
+	}
 	opening, err := cs.w.view.Opening(t)
 	if err != nil {
 		return nil, err

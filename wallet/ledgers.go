@@ -33,7 +33,7 @@ func Join(ctx context.Context, opt Options, at string) (w *Wallet, joined bool, 
 	if err != nil {
 		return nil, false, err
 	}
-	entropy, err := readKey(ctx, opt, s)
+	keys, err := openKeys(ctx, opt.Keyring, s.Item, client.ID())
 	if err != nil {
 		return nil, false, err
 	}
@@ -46,7 +46,7 @@ func Join(ctx context.Context, opt Options, at string) (w *Wallet, joined bool, 
 	if !s.valid() { // two ids that begin alike: nobody meets that by chance
 		return nil, false, &ledgerclient.TamperedError{What: "configuration document"}
 	}
-	w = assemble(opt, s, client, newKeys(entropy))
+	w = assemble(opt, s, client, keys)
 	if known {
 		if err := w.readState(); err != nil {
 			return nil, false, err

@@ -115,7 +115,7 @@ func newLinkWorld(t *testing.T, seed uint64, patients int) *linkWorld {
 	world := &linkWorld{}
 	event := 0
 	for p := range patients {
-		w := assemble(Options{Dir: "nowhere"}, Settings{}, client, newKeys(crypto.NewEntropy()))
+		w := assemble(Options{Dir: "nowhere"}, Settings{}, client, crypto.NewEntropy().Root().Keys(client.ID()))
 		rec := Record{ID: contract.ID{1}, Version: 1}
 		rand.Read(rec.ID[:])
 		described := &payload.Metadata{V: payload.Version, Version: 1, Title: fmt.Sprint("record of ", p), Category: payload.Other}

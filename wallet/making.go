@@ -92,7 +92,7 @@ func (m *Making) Create(ctx context.Context, services ledgerclient.Services, ent
 		}
 		return nil, err
 	}
-	w := assemble(m.opt, s, client, newKeys(entropy))
+	w := assemble(m.opt, s, client, entropy.Root().Keys(client.ID()))
 	if err = w.writeNew(name); err == nil {
 		err = handOver()
 	}

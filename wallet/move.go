@@ -306,7 +306,7 @@ func (m *move) version(ctx context.Context, r movingRecord, v *payload.Metadata,
 	go func() {
 		defer crash.Report()
 		defer close(read)
-		fill.CloseWithError(c.decrypt(ctx, fill, crypto.RecordIdentity(m.from.keys.self), v.SHA256, nil))
+		fill.CloseWithError(c.decrypt(ctx, fill, m.from.keys.RecordIdentity(), v.SHA256, nil))
 	}()
 	defer func() { plain.CloseWithError(io.ErrClosedPipe); stop(); <-read }()
 	from := &origin{m.ledger, r.id, v.Version}

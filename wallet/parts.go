@@ -94,11 +94,11 @@ func (rs Records) versionSeed(t *view.Thread, version int) (crypto.Seed, error) 
 	if err != nil {
 		return crypto.Seed{}, err
 	}
-	seed, ok := rs.w.view.Seed(e.SelfTag)
-	if !ok {
-		return crypto.Seed{}, tampered("record", t.ID, errors.New("its entry is not one's own"))
+	seed, err := rs.w.view.Seed(e.SelfTag)
+	if errors.Is(err, view.ErrNotOwn) {
+		err = tampered("record", t.ID, err)
 	}
-	return seed, nil
+	return seed, err
 }
 
 // file reads a version's file into memory: it was small enough to be split.
@@ -112,7 +112,7 @@ func (rs Records) file(ctx context.Context, id contract.ID, m *payload.Metadata)
 		return nil, c.tampered("too long for a file that was split")
 	}
 	out := bytes.NewBuffer(make([]byte, 0, m.Size))
-	if err := c.decrypt(ctx, out, crypto.RecordIdentity(rs.w.keys.self), crypto.Hash{}, nil); err != nil {
+	if err := c.decrypt(ctx, out, rs.w.keys.RecordIdentity(), crypto.Hash{}, nil); err != nil {
 		return nil, err
 	}
 	return out.Bytes(), nil

@@ -58,11 +58,12 @@ func Profiles(home string) ([]Profile, error) {
 // owner calls the profile, "" if that was never said, and herself. opt.Services may
 // be empty: no ledger is asked.
 func ReadProfile(ctx context.Context, opt Options) (profile, owner string, err error) {
-	entropy, err := Entropy(ctx, opt)
+	keys, err := provenKeys(ctx, opt.Dir, opt.Keyring)
 	if err != nil {
 		return "", "", err
 	}
-	w := &Wallet{home: home.Folder{Dir: opt.Dir, Key: entropy.Root().LocalKey()}}
+	defer keys.Wipe()
+	w := &Wallet{home: home.Folder{Dir: opt.Dir, Key: keys.LocalKey()}}
 	if err := w.Book().read(); err != nil {
 		return "", "", err
 	}

@@ -282,14 +282,19 @@ type sealed struct {
 // new records can be sealed at the same time.
 func (rs Records) seal(ctx context.Context, t *view.Thread, in *incoming, m payload.Metadata, from *origin, progress func(int64)) (v *sealed, err error) {
 	ledger := rs.w.client.ID()
-	seed, tag := rs.w.view.NewSeed()
+	seed, tag, err := rs.w.view.NewSeed()
+	if err != nil {
+		return nil, err
+	}
 	e := contract.Entry{Version: contract.Version, Kind: contract.KindRecord, SelfTag: tag}
 	key, action := seed.Key(), AddingRecord
 	if m.Hidden != "" {
 		action = KeepingBook
 	}
 	if t != nil {
-		_, key = rs.w.view.Key(t)
+		if _, key, err = rs.w.view.Key(t); err != nil {
+			return nil, err
+		}
 		if m.Hidden == "" {
 			action = UpdatingRecord
 		}
@@ -319,7 +324,7 @@ func (rs Records) seal(ctx context.Context, t *view.Thread, in *incoming, m payl
 			return plan.writeTo(w)
 		}
 	}
-	if err := encryptContent(ctx, upload, in, region, keepKey{crypto.RecordRecipient(rs.w.keys.self.Public()), &kept}, &m, progress); err != nil {
+	if err := encryptContent(ctx, upload, in, region, keepKey{crypto.RecordRecipient(rs.w.keys.Self()), &kept}, &m, progress); err != nil {
 		return nil, err
 	}
 	in.end()
@@ -327,7 +332,7 @@ func (rs Records) seal(ctx context.Context, t *view.Thread, in *incoming, m payl
 	m.V, m.Added = payload.Version, rs.w.view.Hour()
 	m.Content = payload.Locator(seed.ContentLocator())
 
-	metadata, err := crypto.SealPayload(rs.w.sealContext(ledgerclient.PartMetadata, e.Author), payload.Marshal(&m), 0, rs.w.keys.self.Public())
+	metadata, err := crypto.SealPayload(rs.w.sealContext(ledgerclient.PartMetadata, e.Author), payload.Marshal(&m), 0, rs.w.keys.Self())
 	if err != nil {
 		return nil, err
 	}
@@ -489,7 +494,7 @@ func (rs Records) Open(ctx context.Context, id string, dst io.Writer, asAge bool
 	}
 	// The hash of the file is not computed again: description and content are both
 	// under one commitment of the owner's own.
-	return rec, c.decrypt(ctx, dst, crypto.RecordIdentity(rs.w.keys.self), crypto.Hash{}, progress)
+	return rec, c.decrypt(ctx, dst, rs.w.keys.RecordIdentity(), crypto.Hash{}, progress)
 }
 
 // Remove withdraws a record for good and has the store erase its content.

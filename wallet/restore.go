@@ -116,10 +116,10 @@ func Restore(ctx context.Context, opt Options, r RestoreRequest) (*Wallet, Resto
 	if err != nil {
 		return nil, Restored{}, err
 	}
-	k := newKeys(r.Entropy)
+	k := r.Entropy.Root().Keys(client.ID())
 	var had saved
 	if r.Saved != "" {
-		if had, err = readSaved(r.Saved, k.local, client.ID()); err != nil {
+		if had, err = readSaved(r.Saved, k.LocalKey(), client.ID()); err != nil {
 			return nil, Restored{}, err
 		}
 	}
@@ -153,7 +153,7 @@ func Restore(ctx context.Context, opt Options, r RestoreRequest) (*Wallet, Resto
 
 // beginRestore takes up what an interrupted restore of the same words left, or
 // begins anew.
-func beginRestore(opt Options, client *ledgerclient.Client, k *keys, at string) (*Wallet, error) {
+func beginRestore(opt Options, client *ledgerclient.Client, k *crypto.Keys, at string) (*Wallet, error) {
 	if m, s := Unfinished(opt.Dir); m == BeingRestored && s.Keyring == opt.Keyring.Kind() && s.Default == client.ID() {
 		w := assemble(opt, s, client, k)
 		if w.readState() == nil {
@@ -494,7 +494,10 @@ func (rc Recovery) grantAgain(ctx context.Context, t *view.Thread) (*outbox.Chan
 	if err != nil {
 		return nil, err
 	}
-	seed, _ := rc.w.view.Key(t)
+	seed, _, err := rc.w.view.Key(t)
+	if err != nil {
+		return nil, err
+	}
 	read := func(part ledgerclient.Part, what string) (crypto.Hash, error) {
 		blob, err := rc.w.readBlob(ctx, seed.Locator(t.ID, byte(part)), maxSmall, what, t.ID)
 		if err != nil {

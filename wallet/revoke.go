@@ -107,7 +107,10 @@ func (cs Consents) isFor(t *view.Thread, to crypto.Address) bool {
 	if t.Terms != nil {
 		return t.Terms.Peer == to
 	}
-	_, key := cs.w.view.Key(t)
+	_, key, err := cs.w.view.Key(t)
+	if err != nil {
+		return false
+	}
 	offsets, err := crypto.NewOffsets(cs.w.client.ID(), key, to)
 	if err != nil {
 		return false

@@ -278,5 +278,21 @@ func Entropy(ctx context.Context, opt Options) (crypto.Entropy, error) {
 	if err != nil {
 		return crypto.Entropy{}, err
 	}
-	return readKey(ctx, opt, s)
+	return readKey(ctx, opt.Keyring, s.Item)
+}
+
+// Root returns the root of the wallet in opt.Dir, for who holds it unlocked. It opens the
+// wallet's files.
+func Root(ctx context.Context, opt Options) (crypto.Root, error) {
+	entropy, err := Entropy(ctx, opt)
+	if err != nil {
+		return crypto.Root{}, err
+	}
+	defer entropy.Wipe()
+	root := entropy.Root()
+	if err := home.CheckKey(opt.Dir, root.LocalKey()); err != nil {
+		root.Wipe()
+		return crypto.Root{}, err
+	}
+	return root, nil
 }

@@ -54,7 +54,7 @@ type Wallet struct {
 	home     home.Folder
 	settings Settings
 	client   *ledgerclient.Client
-	keys     *keys
+	keys     *crypto.Keys
 
 	view  *view.View
 	notes *notes                              // of the ledger, kept with its state
@@ -86,33 +86,19 @@ func Open(ctx context.Context, opt Options) (*Wallet, error) {
 	if err != nil {
 		return nil, err
 	}
-	entropy, err := readKey(ctx, opt, s)
+	keys, err := openKeys(ctx, opt.Keyring, s.Item, client.ID())
 	if err != nil {
 		return nil, err
 	}
-	defer entropy.Wipe()
-	w := assemble(opt, s, client, newKeys(entropy))
+	w := assemble(opt, s, client, keys)
 	if err := w.readState(); err != nil {
 		return nil, err
 	}
 	return w, nil
 }
 
-// readKey takes the wallet's key out of the keyring.
-func readKey(ctx context.Context, opt Options, s Settings) (crypto.Entropy, error) {
-	secret, err := opt.Keyring.Get(ctx, s.Item)
-	if err != nil {
-		return crypto.Entropy{}, err
-	}
-	entropy, err := crypto.DecodeEntropy(secret)
-	if err != nil {
-		return crypto.Entropy{}, ErrWrongKey
-	}
-	return entropy, nil
-}
-
 // assemble makes a wallet of which nothing is read yet.
-func assemble(opt Options, s Settings, client *ledgerclient.Client, k *keys) *Wallet {
+func assemble(opt Options, s Settings, client *ledgerclient.Client, k *crypto.Keys) *Wallet {
 	if opt.Now != nil {
 		client.Now = opt.Now
 	} else {
@@ -121,8 +107,8 @@ func assemble(opt Options, s Settings, client *ledgerclient.Client, k *keys) *Wa
 	client.AnyAge = opt.Revoking
 	w := &Wallet{opt: opt, settings: s, client: client, keys: k, notes: &notes{}, shown: map[*view.RecordSet][]ConsentRecord{}}
 	w.opt.Wait = cmp.Or(opt.Wait, patience)
-	w.home = home.Folder{Dir: opt.Dir, Ledger: home.LedgerFolder(client.ID()), Key: k.local}
-	w.view = view.New(view.Options{Home: w.home, Client: client, Root: k.root, Identity: k.identity, Now: opt.Now, AcceptClock: opt.AcceptClock, Revoking: opt.Revoking, Notes: w.notes})
+	w.home = home.Folder{Dir: opt.Dir, Ledger: home.LedgerFolder(client.ID()), Key: k.LocalKey()}
+	w.view = view.New(view.Options{Home: w.home, Client: client, Keys: k, Now: opt.Now, AcceptClock: opt.AcceptClock, Revoking: opt.Revoking, Notes: w.notes})
 	w.outbox = &outbox.Outbox{Client: client, Log: w.view, Owner: owner{w}, Home: w.home, Now: opt.Now}
 	return w
 }
@@ -139,7 +125,7 @@ func (o Options) lock(ctx context.Context) (unlock func(), err error) {
 func (w *Wallet) Name() string { return w.book.Facts.Name.Value }
 
 // Address is the wallet's own address.
-func (w *Wallet) Address() crypto.Address { return w.keys.identity().Address() }
+func (w *Wallet) Address() crypto.Address { return w.keys.Address() }
 
 // Card is what the owner hands to others. place says where the ledger is, see
 // [crypto.Card]. An [ErrInput] says that the name does not fit.
@@ -151,7 +137,7 @@ func (w *Wallet) Card(place string) (crypto.Card, error) {
 	if len(name) > math.MaxUint8 {
 		return crypto.Card{}, badInput("name", name, "is longer than the 255 bytes that fit on a card")
 	}
-	return crypto.NewCard(w.keys.identity(), name, place)
+	return crypto.NewCard(w.keys, name, place)
 }
 
 // Ledger tells which of its ledgers the wallet was opened with and what its
@@ -173,7 +159,13 @@ func (w *Wallet) Unwritten() []error { return w.view.Unwritten() }
 // its head, or is behind if the ledger is out of reach. State that f changed is
 // written before the lock is given up.
 func (w *Wallet) with(ctx context.Context, f func() error) error {
-	return w.locked(ctx, false, func() error { return errors.Join(f(), w.save()) })
+	return w.locked(ctx, false, func() error {
+		err := f()
+		if lost := w.keys.Lost(); lost != nil {
+			return lost
+		}
+		return errors.Join(err, w.save())
+	})
 }
 
 // Look runs f as Together does, for what changes nothing but what can be learned again: it
@@ -181,6 +173,9 @@ func (w *Wallet) with(ctx context.Context, f func() error) error {
 func (w *Wallet) Look(ctx context.Context, f func() error) error {
 	return w.locked(ctx, true, func() error {
 		err := f()
+		if lost := w.keys.Lost(); lost != nil {
+			return lost
+		}
 		w.trySave()
 		return err
 	})
@@ -304,13 +299,7 @@ func (w *Wallet) keepEvidence(err error) error {
 // What it cannot reach: the text of the key that the keyring handed out, which is a
 // Go string, the schedules of ciphers, and copies that arithmetic left on the stack
 // and the heap (crypto/FORMAT.md says which).
-func (w *Wallet) Wipe() {
-	w.keys.root.Wipe()
-	w.keys.self.Wipe()
-	if w.keys.made != nil {
-		w.keys.made.Wipe()
-	}
-}
+func (w *Wallet) Wipe() { w.keys.Wipe() }
 
 // connect reads the configuration of one of the wallet's ledgers, from the wallet's
 // own folder if the ledger itself cannot be reached. id is the ledger that is meant;

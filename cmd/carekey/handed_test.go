@@ -22,7 +22,7 @@ import (
 // handedThings are one of each kind, and a second card.
 func handedThings(t testing.TB) (address, card, other, invitation, code string) {
 	t.Helper()
-	id := crypto.NewEntropy().Root().Identity()
+	id := crypto.NewEntropy().Root().Keys(crypto.LedgerID{})
 	inv := node.Invitation{Ledger: crypto.LedgerID{1}, Node: [32]byte{2}, Name: "City ledger", URLs: []string{"https://ledger.example.org"}, Token: "abcdefgh-12345678"}
 	c, err := crypto.NewCard(id, "Dr Smith", inv.Place())
 	if err != nil {
@@ -162,7 +162,7 @@ func TestLedgerOfACard(t *testing.T) {
 		t.Error(err)
 	}
 	// A place that is none makes no ledger, whoever signed it.
-	bad, err := crypto.NewCard(crypto.NewEntropy().Root().Identity(), "Mallory", "\x01 no place")
+	bad, err := crypto.NewCard(crypto.NewEntropy().Root().Keys(crypto.LedgerID{}), "Mallory", "\x01 no place")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +209,7 @@ func forgeCard(ts *testscript.TestScript, neg bool, args []string) {
 		c.Place = args[3]
 	default:
 		inv.URLs = []string{args[3]}
-		c, err = crypto.NewCard(crypto.NewEntropy().Root().Identity(), "Mallory", inv.Place())
+		c, err = crypto.NewCard(crypto.NewEntropy().Root().Keys(crypto.LedgerID{}), "Mallory", inv.Place())
 		ts.Check(err)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(c.String()+"\n"), 0o600))

@@ -10,7 +10,7 @@ import (
 )
 
 func TestReadContacts(t *testing.T) {
-	id := crypto.NewEntropy().Root().Identity()
+	id := crypto.NewEntropy().Root().Keys(crypto.LedgerID{})
 	made, err := crypto.NewCard(id, "Zoë", "")
 	if err != nil {
 		t.Fatal(err)

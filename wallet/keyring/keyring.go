@@ -28,6 +28,7 @@ import (
 	"context"
 	"crypto/rand"
 	"strings"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 )
@@ -52,6 +53,14 @@ type Store interface {
 
 	// Kind is "os" or "file".
 	Kind() string
+}
+
+// Unlocked is a Store whose key another process holds: its uses are to be had without the
+// key itself. The Store's own methods are as before.
+type Unlocked struct {
+	Store
+	Until time.Time                                     // when that process ends by itself
+	Keys  func(l crypto.LedgerID) (*crypto.Keys, error) // its error is a crypto.ErrKeyLocked
 }
 
 // The values of Store.Kind.

@@ -90,9 +90,9 @@ func (o *Outbox) Deposit(ctx context.Context, grants []*Change) error {
 			if err != nil {
 				return err
 			}
-			seed, ok := o.Owner.Seed(c.Entry.SelfTag)
-			if !ok {
-				return fmt.Errorf("grant %s is not of this key", c.ID)
+			seed, err := o.Owner.Seed(c.Entry.SelfTag)
+			if err != nil {
+				return fmt.Errorf("grant %s: %w", c.ID, err)
 			}
 			shares, err := seed.Shares(int(pkg.K), int(pkg.N))
 			if err != nil {

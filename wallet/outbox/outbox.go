@@ -137,8 +137,9 @@ type Log interface {
 
 // Owner is who makes the changes.
 type Owner interface {
-	// Seed is the seed of an entry of one's own; false if the tag is none of one's own.
-	Seed(crypto.SelfTag) (crypto.Seed, bool)
+	// Seed is the seed of an entry of one's own; an error if the tag is none of one's own,
+	// or the key cannot be used.
+	Seed(crypto.SelfTag) (crypto.Seed, error)
 	// Resign signs a follow-up of a thread of one's own once more, under a fresh tag: with
 	// the same one the signature, and so all bytes, would be the same again.
 	Resign(*contract.Entry) error

@@ -258,9 +258,12 @@ func (w *world) Holds(opening, entry contract.ID) bool {
 func (w *world) State(opening contract.ID) (contract.State, error) { return w.states[opening], nil }
 
 // Seed is Owner's.
-func (w *world) Seed(tag crypto.SelfTag) (crypto.Seed, bool) {
+func (w *world) Seed(tag crypto.SelfTag) (crypto.Seed, error) {
 	nonce, ok := w.root.Tagger(w.client.ID()).Open(tag)
-	return w.root.Seed(w.client.ID(), nonce), ok
+	if !ok {
+		return crypto.Seed{}, errors.New("not of this key")
+	}
+	return w.root.Seed(w.client.ID(), nonce), nil
 }
 
 func (w *world) seedOf(opening contract.ID) crypto.Seed {

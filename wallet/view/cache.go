@@ -556,7 +556,7 @@ func (v *View) Terms(t *Thread) (*payload.Terms, error) {
 	if err != nil {
 		return nil, err
 	}
-	tr := &payload.Terms{V: payload.Version, Ledger: v.Client.ID(), Author: e.Author, Recipient: e.Counterparty, From: v.Identity().Address(), To: t.Terms.Peer,
+	tr := &payload.Terms{V: payload.Version, Ledger: v.Client.ID(), Author: e.Author, Recipient: e.Counterparty, From: v.Keys.Address(), To: t.Terms.Peer,
 		NotBefore: e.NotBefore, NotAfter: e.NotAfter, Purpose: t.Terms.Purpose, Scope: t.Terms.Set.Scope, Records: t.Terms.Set.Records,
 		K: int(f.k), N: len(f.shares), Envelope: f.envelope, Lock: f.lock, Shares: f.shares}
 	if t.end < e.NotAfter {

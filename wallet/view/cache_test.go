@@ -44,10 +44,9 @@ func TestCacheComesBack(t *testing.T) {
 	}
 	entropy := crypto.NewEntropy()
 	open := func(e crypto.Entropy) *View {
-		root := e.Root()
-		identity := root.Identity()
-		v := New(Options{Home: home.Folder{Dir: dir, Ledger: home.LedgerFolder(client.ID()), Key: root.LocalKey()},
-			Client: client, Root: root, Identity: func() *crypto.Identity { return identity }, Now: time.Now})
+		keys := e.Root().Keys(client.ID())
+		v := New(Options{Home: home.Folder{Dir: dir, Ledger: home.LedgerFolder(client.ID()), Key: keys.LocalKey()},
+			Client: client, Keys: keys, Now: time.Now})
 		v.state.CacheID = "test"
 		return v
 	}
@@ -139,7 +138,7 @@ func TestCacheComesBack(t *testing.T) {
 			v.NoteKey(th, 1, *k.key)
 		} else {
 			tr := &payload.Terms{V: payload.Version, Ledger: client.ID(), Author: k.opening.Entry.Author, Recipient: k.opening.Entry.Counterparty,
-				From: v.Identity().Address(), To: people[rng.IntN(2)], NotBefore: k.opening.Entry.NotBefore, NotAfter: k.opening.Entry.NotAfter, Purpose: payload.Treatment,
+				From: v.Keys.Address(), To: people[rng.IntN(2)], NotBefore: k.opening.Entry.NotBefore, NotAfter: k.opening.Entry.NotAfter, Purpose: payload.Treatment,
 				K: 2, N: 3, Envelope: crypto.Hash{1}, Lock: crypto.Hash{2}, Shares: []crypto.Hash{{3}, {4}, {byte(rng.IntN(256))}}}
 			if tr.NotAfter > tr.NotBefore+2 && rng.IntN(2) == 0 {
 				tr.Until = tr.NotAfter - 1

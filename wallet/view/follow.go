@@ -2,6 +2,7 @@ package view
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -170,9 +171,13 @@ func (v *View) roleOf(e *contract.Entry, own map[contract.Entry]bool) (Role, err
 		}
 		return OwnGrant, nil
 	}
-	if nonce, ok := v.tagger.Open(e.SelfTag); ok {
+	if nonce, ok := v.Keys.Tagger().Open(e.SelfTag); ok {
+		seed, err := v.Keys.Seed(nonce)
+		if err != nil {
+			return 0, err
+		}
 		// A tag can be copied by anybody; the author key cannot be guessed.
-		if v.Root.Seed(v.Client.ID(), nonce).Key().Public() == e.Author {
+		if seed.Key().Public() == e.Author {
 			if e.Kind == contract.KindRecord {
 				return OwnRecord, nil
 			}
@@ -182,7 +187,10 @@ func (v *View) roleOf(e *contract.Entry, own map[contract.Entry]bool) (Role, err
 	if e.Kind != contract.KindGrant {
 		return 0, nil
 	}
-	_, mine, err := v.Identity().Recognize(v.Client.ID(), e.Author, e.Counterparty)
+	_, mine, err := v.Keys.Recognize(e.Author, e.Counterparty)
+	if errors.Is(err, crypto.ErrKeyLocked) {
+		return 0, err
+	}
 	if err != nil {
 		// The author key is not a point: no contract would have accepted it.
 		return 0, &ledgerclient.TamperedError{What: "author key of a grant", Err: err}
@@ -205,33 +213,39 @@ func (v *View) Pace() time.Duration {
 	for range 2 { // the first time what is kept of the curve is made
 		start = time.Now()
 		ledgerclient.Parallel(some, func(i int) {
-			v.Identity().Recognize(v.Client.ID(), keys[i%len(keys)], keys[(i+1)%len(keys)])
+			v.Keys.Recognize(keys[i%len(keys)], keys[(i+1)%len(keys)])
 		})
 	}
 	return time.Since(start) / time.Duration(some)
 }
 
 // NewSeed makes the seed of a new entry, with the tag by which it is found again.
-func (v *View) NewSeed() (crypto.Seed, crypto.SelfTag) {
+func (v *View) NewSeed() (crypto.Seed, crypto.SelfTag, error) {
 	nonce := crypto.NewNonce()
-	return v.Root.Seed(v.Client.ID(), nonce), v.tagger.Tag(nonce)
+	seed, err := v.Keys.Seed(nonce)
+	return seed, v.Keys.Tagger().Tag(nonce), err
 }
 
 // NewTag makes a fresh tag for a follow-up of a thread of one's own.
-func (v *View) NewTag() crypto.SelfTag { return v.tagger.Tag(crypto.NewNonce()) }
+func (v *View) NewTag() crypto.SelfTag { return v.Keys.Tagger().Tag(crypto.NewNonce()) }
 
-// Seed is the seed of an entry of one's own; false if its self-tag is not one of
-// this wallet's.
-func (v *View) Seed(tag crypto.SelfTag) (crypto.Seed, bool) {
-	nonce, ok := v.tagger.Open(tag)
+// ErrNotOwn: a self-tag is not one of this wallet's.
+var ErrNotOwn = errors.New("not an entry of this wallet")
+
+// Seed is the seed of an entry of one's own; [ErrNotOwn] for any other.
+func (v *View) Seed(tag crypto.SelfTag) (crypto.Seed, error) {
+	nonce, ok := v.Keys.Tagger().Open(tag)
 	if !ok {
-		return crypto.Seed{}, false
+		return crypto.Seed{}, ErrNotOwn
 	}
-	return v.Root.Seed(v.Client.ID(), nonce), true
+	return v.Keys.Seed(nonce)
 }
 
 // Key is the thread key of a thread of one's own.
-func (v *View) Key(t *Thread) (crypto.Seed, *crypto.PrivateKey) {
-	seed, _ := v.Seed(t.Tag) // roleOf has opened it before
-	return seed, seed.Key()
+func (v *View) Key(t *Thread) (crypto.Seed, *crypto.PrivateKey, error) {
+	seed, err := v.Seed(t.Tag) // roleOf has opened it before
+	if err != nil {
+		return seed, nil, err
+	}
+	return seed, seed.Key(), nil
 }

@@ -35,11 +35,10 @@ import (
 
 // Options say of which wallet and ledger a View is.
 type Options struct {
-	Home     home.Folder
-	Client   *ledgerclient.Client
-	Root     crypto.Root
-	Identity func() *crypto.Identity
-	Now      func() time.Time
+	Home   home.Folder
+	Client *ledgerclient.Client
+	Keys   *crypto.Keys // on the ledger of Client
+	Now    func() time.Time
 	// AcceptClock: a person says that the clock is right, however long the ledger was
 	// idle.
 	AcceptClock bool
@@ -54,7 +53,6 @@ type Options struct {
 // time, and by one process at a time that writes: see package home.
 type View struct {
 	Options
-	tagger *crypto.Tagger
 
 	state   state
 	written []byte // what the state's file holds, as JSON; nil if that is not known
@@ -98,7 +96,7 @@ const fileVersion = 2
 
 // New returns a view of nothing: see Load, Create.
 func New(o Options) *View {
-	return &View{Options: o, tagger: o.Root.Tagger(o.Client.ID()), threads: newThreads()}
+	return &View{Options: o, threads: newThreads()}
 }
 
 // Pin is the head that was verified last.
