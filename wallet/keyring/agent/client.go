@@ -1,0 +1,211 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/codec"
+)
+
+// patience is how long an agent may take to answer.
+const patience = 5 * time.Second
+
+// Client asks one agent. It is safe for concurrent use.
+type Client struct {
+	Until time.Time // when the agent ends by itself
+
+	place Place
+	idle  chan *net.UnixConn // nil: one that is not open yet, or no more
+	lines atomic.Int32       // how many there are, idle or not
+}
+
+// lines are how many connections a client opens at most, as it needs them.
+const lines = 4
+
+// Dial finds the agent that holds the key of a place. Its errors are cases of
+// [ErrNotUnlocked].
+func Dial(ctx context.Context, p Place) (*Client, error) {
+	c := &Client{place: p, idle: make(chan *net.UnixConn, lines)}
+	conn, until, err := p.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.Until = until
+	c.lines.Store(lines)
+	c.idle <- conn
+	for range lines - 1 {
+		c.idle <- nil
+	}
+	return c, nil
+}
+
+// dial opens one connection.
+func (p Place) dial(ctx context.Context) (*net.UnixConn, time.Time, error) {
+	fail := func(err error) (*net.UnixConn, time.Time, error) { return nil, time.Time{}, err }
+	path, err := p.socket(false)
+	if err != nil {
+		return fail(err)
+	}
+	switch i, err := os.Lstat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return fail(ErrNotUnlocked)
+	case err != nil:
+		return fail(ErrPlace.Of(err, "why", err.Error()))
+	case owner(i) != os.Getuid():
+		return fail(ErrForeign)
+	case i.Mode().Type() != fs.ModeSocket:
+		return fail(ErrPlace.With("why", path+" is no socket"))
+	}
+	wallet, err := p.wallet()
+	if err != nil {
+		return fail(err)
+	}
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	plain, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
+		return fail(ErrNotUnlocked) // what an agent left that was killed
+	case errors.Is(err, syscall.EAGAIN):
+		return fail(ErrFull)
+	case err != nil:
+		return fail(ErrSilent.Of(err))
+	}
+	conn := plain.(*net.UnixConn)
+	until, err := begin(ctx, conn, wallet)
+	if err != nil {
+		conn.Close()
+		return fail(err)
+	}
+	return conn, until, nil
+}
+
+// begin is the client's part of the beginning of a connection.
+func begin(ctx context.Context, conn *net.UnixConn, wallet [32]byte) (until time.Time, err error) {
+	if uid, err := peer(conn); err != nil || uid != os.Getuid() {
+		return until, ErrForeign.Of(err)
+	}
+	deadline, _ := ctx.Deadline()
+	conn.SetDeadline(deadline)
+	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	o := opening{version, wallet}
+	if _, err := conn.Write(codec.Append(nil, o.fields)); err != nil && !errors.Is(err, syscall.EPIPE) { // one that is full has said so and hung up
+		return until, ErrSilent.Of(err)
+	}
+	var g greeting
+	b := make([]byte, greetingSize)
+	if _, err := io.ReadFull(conn, b); err != nil {
+		return until, ErrSilent.Of(err)
+	}
+	if err := codec.Parse(b, g.fields); err != nil {
+		return until, ErrSilent.Of(err)
+	}
+	switch {
+	case g.version != version:
+		return until, ErrVersion
+	case g.state == otherWallet:
+		return until, ErrOther
+	case g.state == full:
+		return until, ErrFull
+	case g.state == ended:
+		return until, ErrNotUnlocked
+	case g.state != welcome:
+		return until, ErrSilent
+	}
+	return time.Unix(int64(g.until), 0), conn.SetDeadline(time.Time{})
+}
+
+// Keys are the keys on a ledger.
+func (c *Client) Keys(l crypto.LedgerID) (*crypto.Keys, error) { return crypto.AskKeys(l, c.ask) }
+
+// ask brings one request to the agent. If it has ended, another one may have taken its
+// place meanwhile: the first time of two.
+func (c *Client) ask(request []byte) ([]byte, error) {
+	conn := <-c.idle
+	if conn != nil {
+		answer, err := exchange(conn, request)
+		if err == nil {
+			c.idle <- conn
+			return answer, nil
+		}
+		conn.Close()
+	}
+	conn, _, err := c.place.dial(context.Background())
+	if errors.Is(err, ErrFull) && c.lines.Add(-1) > 0 {
+		return c.ask(request) // with one line less
+	}
+	var answer []byte
+	if err == nil {
+		if answer, err = exchange(conn, request); err != nil {
+			conn.Close()
+			conn = nil
+		}
+	}
+	c.idle <- conn
+	return answer, err
+}
+
+// exchange sends a request and reads its answer.
+func exchange(conn *net.UnixConn, request []byte) ([]byte, error) {
+	conn.SetDeadline(time.Now().Add(patience))
+	if _, err := conn.Write(append([]byte{byte(len(request))}, request...)); err != nil {
+		return nil, ErrNotUnlocked.Of(err)
+	}
+	var b [slot]byte
+	defer clear(b[:])
+	if _, err := io.ReadFull(conn, b[:1]); err != nil {
+		return nil, ErrNotUnlocked.Of(err)
+	}
+	answer := b[1 : 1+int(b[0])]
+	if len(answer) == 0 {
+		return nil, ErrNotUnlocked
+	}
+	if _, err := io.ReadFull(conn, answer); err != nil {
+		return nil, ErrNotUnlocked.Of(err)
+	}
+	return append(make([]byte, 0, slot), answer...), nil
+}
+
+// End ends the agent of a place, if there is one: was tells. It is asked to; one that
+// gives no answer finds its socket gone within a second, unless it is stopped: that is an
+// [ErrLeft].
+func End(ctx context.Context, p Place) (was bool, err error) {
+	path, err := p.socket(false)
+	if err != nil {
+		if errors.Is(err, ErrNotUnlocked) && !errors.Is(err, ErrPlace) && !errors.Is(err, ErrSystem) {
+			err = nil
+		}
+		return false, err
+	}
+	i, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil || owner(i) != os.Getuid() {
+		return false, ErrForeign.Of(err)
+	}
+	conn, _, err := p.dial(ctx)
+	if err == nil {
+		_, err = exchange(conn, []byte{askEnd})
+		conn.Close()
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			err = nil // it has hung up
+		}
+	}
+	os.Remove(path)
+	if err == error(ErrNotUnlocked) {
+		return false, nil // nobody listened any more
+	}
+	if err != nil {
+		err = ErrLeft.Of(err)
+	}
+	return true, err
+}

@@ -1,0 +1,56 @@
+package agent
+
+import (
+	"net"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/carekey/carekey/ledgerclient/disk"
+	"golang.org/x/sys/unix"
+)
+
+// peer is the uid of who is at the other end.
+func peer(c *net.UnixConn) (int, error) {
+	var cred *unix.Ucred
+	err := withDescriptor(c, func(fd int) (err error) {
+		cred, err = unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return int(cred.Uid), nil
+}
+
+// clocks reads the clocks.
+func clocks() (now instant, err error) {
+	now.wall = time.Now().Round(0) // without Go's own clock, which stands still while the machine sleeps
+	if now.boot, err = clock(unix.CLOCK_BOOTTIME); err == nil {
+		now.awake, err = clock(unix.CLOCK_MONOTONIC)
+	}
+	return now, err
+}
+
+// shed gives back what starting took. Of the program's own file that is most of what was
+// ever looked at in it: it is read again where it is needed.
+func shed() {
+	debug.FreeOSMemory()
+	maps, _ := disk.ReadFile("/proc/self/maps", 1<<20) // without it the process is larger
+	for line := range strings.Lines(string(maps)) {
+		f := strings.Fields(line) // addresses, permissions, offset, device, inode, path
+		if len(f) < 6 || strings.Contains(f[1], "w") || f[4] == "0" {
+			continue
+		}
+		from, to, _ := strings.Cut(f[0], "-")
+		begin, berr := strconv.ParseUint(from, 16, 64)
+		end, eerr := strconv.ParseUint(to, 16, 64)
+		if berr == nil && eerr == nil && begin < end {
+			unix.Syscall(unix.SYS_MADVISE, uintptr(begin), uintptr(end-begin), unix.MADV_DONTNEED)
+		}
+	}
+}
+
+// undumped keeps a page out of core files.
+func undumped(page []byte) error { return unix.Madvise(page, unix.MADV_DONTDUMP) }
