@@ -67,7 +67,7 @@ func (a agePlugin) withKey(cmd *cobra.Command, f func(a agePlugin, p place, k *w
 	if err != nil {
 		return err
 	}
-	store, err := a.keys(p).own()
+	store, err := a.keys(p).own(cmd.Context())
 	if err != nil {
 		return err
 	}

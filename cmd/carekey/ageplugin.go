@@ -118,7 +118,12 @@ func (a agePlugin) openKey(ctx context.Context, at wallet.AgePointer) (*wallet.A
 	if err != nil {
 		return nil, err
 	}
-	key, err := wallet.OpenAgeKey(ctx, dir, a.keys(place{dir: dir}).of(s.Keyring))
+	k := a.keys(place{dir: dir, settings: &s})
+	store := k.of(s.Keyring)
+	if u, ok := k.held(ctx, store); ok {
+		store = u
+	}
+	key, err := wallet.OpenAgeKey(ctx, dir, store)
 	if err != nil {
 		return nil, err
 	}

@@ -47,6 +47,7 @@ const (
 	envPromptTimeout  = "CAREKEY_PROMPT_TIMEOUT"  // how long a person may take to answer its prompt
 	envBy             = "CAREKEY_BY"              // who looks, as fetch --by
 	envXDGData        = "XDG_DATA_HOME"
+	envXDGRuntime     = "XDG_RUNTIME_DIR"
 )
 
 func (a *app) env(name string) string {

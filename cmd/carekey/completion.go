@@ -44,15 +44,18 @@ var (
 		"to": offers.contacts, "inbox from": offers.contacts, "contact add from": offers.received,
 		"record": offers.records, "role": offers.roles,
 		"profile": offers.profiles, "ledger": offers.ledgers, "ledger move to": offers.ledgers,
-		"category": func(offers, context.Context) []string { return categoryNames() },
-		"with":     func(offers, context.Context) []string { return sensitivityNames() },
-		"add":      func(offers, context.Context) []string { return sensitivityNames() },
-		"drop":     func(offers, context.Context) []string { return sensitivityNames() },
-		"without":  func(offers, context.Context) []string { return slices.Concat(categoryNames(), sensitivityNames()) },
-		"purpose":  func(offers, context.Context) []string { return wallet.Purposes() },
-		"for":      func(offers, context.Context) []string { return []string{"12h", "1d", "7d", "30d", "6w", "90d", "365d"} },
+		"category":   func(offers, context.Context) []string { return categoryNames() },
+		"with":       func(offers, context.Context) []string { return sensitivityNames() },
+		"add":        func(offers, context.Context) []string { return sensitivityNames() },
+		"drop":       func(offers, context.Context) []string { return sensitivityNames() },
+		"without":    func(offers, context.Context) []string { return slices.Concat(categoryNames(), sensitivityNames()) },
+		"purpose":    func(offers, context.Context) []string { return wallet.Purposes() },
+		"unlock for": unlockTimes, "keyring unlock for": unlockTimes,
+		"for": func(offers, context.Context) []string { return []string{"12h", "1d", "7d", "30d", "6w", "90d", "365d"} },
 	}
 )
+
+func unlockTimes(offers, context.Context) []string { return []string{"15m", "1h", "8h"} }
 
 // install tells all commands below c.
 func (o offers) install(c *cobra.Command) {

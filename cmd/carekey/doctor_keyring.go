@@ -16,14 +16,18 @@ func (e *exam) examineKeyring(ctx context.Context) {
 	if err == nil {
 		e.key, err = e.keys(e.place).read(ctx)
 	}
-	if err == nil {
+	if err == nil && !unlocked(e.key) {
 		_, err = e.key.Get(ctx, s.Item)
 	}
 	if err != nil {
 		e.key = nil
 		e.failed("keyring", err)
 	} else {
-		e.good("keyring", "the key of this wallet is in "+keyringWords(s.Keyring))
+		where := "the key of this wallet is in " + keyringWords(s.Keyring)
+		if c.UnlockedUntil != "" {
+			where += ", and unlocked until " + clockTime(c.until, e.now())
+		}
+		e.good("keyring", where)
 	}
 	if c.LeftCopy {
 		e.advise("key copy", "key-left", "a copy of the key is also in "+keyringWords(otherKind(c.Kind))+", as an interrupted move leaves it", "carekey keyring move "+c.Kind)

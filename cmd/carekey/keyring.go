@@ -3,10 +3,17 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
 
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/cmd/hardening"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
+	"github.com/carekey/carekey/wallet/keyring/agent"
 	"github.com/spf13/cobra"
 )
 
@@ -54,7 +61,40 @@ Words of another wallet change nothing.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return keyrings{a}.restore(cmd.Context(), file) },
 	}
 	restore.Flags().StringVar(&file, "words-file", "", "read the 24 words from `FILE`")
-	return group("keyring", "Where your key is kept", status, move, passwd, restore)
+	return group("keyring", "Where your key is kept, and whether it is locked", status, keyrings{a}.newUnlock(), keyrings{a}.newLock(), move, passwd, restore)
+}
+
+func (a keyrings) newUnlock() *cobra.Command {
+	var held time.Duration
+	c := &cobra.Command{
+		Use:   "unlock [--for TIME]",
+		Short: "Unlock the key file for a time, so that commands ask for no passphrase",
+		Long: `Unlock the key file for a time: its passphrase is asked for once, and commands that
+follow ask for none. Every program that runs as you can use your key meanwhile, as with
+an unlocked keyring: the passphrase no longer closes the file. None gets the key itself:
+the 24 words, another passphrase and another place for the key ask for it as before.
+
+A process of this program, carekey-agent, holds the key in memory that is not swapped.
+It ends when the time is over, also while the computer sleeps; with carekey lock; when you
+log out; when the computer slept; and when the key file changes. Unlocking again begins
+the time anew. Hibernation and snapshots of a virtual machine write memory all the same.
+
+On Linux and macOS; on Windows keep the key in the system's keyring.`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.unlock(cmd.Context(), held) },
+	}
+	c.Flags().DurationVar(&held, "for", 15*time.Minute, "how long, `TIME`: 90s, 15m or 8h; a day at most")
+	c.Flags().Lookup("for").DefValue = "15m"
+	return c
+}
+
+func (a keyrings) newLock() *cobra.Command {
+	return &cobra.Command{
+		Use: "lock", Short: "Lock the key file again before its time",
+		Long: `Lock the key file that was unlocked, before its time: what holds its key ends at once, and
+the next command asks for the passphrase. A command that runs meanwhile fails, and nothing
+of it is left half-done. What a program has read while the key was unlocked it keeps.`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.lock(cmd.Context()) },
+	}
 }
 
 // keyrings is what is done with the place of a wallet's key.
@@ -76,6 +116,9 @@ type custody struct {
 	why      error    // the same
 	LeftCopy bool     `json:"leftCopy"` // there is one in the other place too, as after an interrupted move
 	File     string   `json:"file"`     // the key file, if that is where the key is
+
+	UnlockedUntil string    `json:"unlockedUntil,omitempty"` // of a key file
+	until         time.Time // the same
 }
 
 // custody looks at both places.
@@ -88,6 +131,9 @@ func (k keys) custody(ctx context.Context) custody {
 	}
 	if c.Kind == keyring.KindFile {
 		c.File = k.file()
+		if u, ok := k.held(ctx, k.of(c.Kind)); ok {
+			c.Locked, c.until, c.UnlockedUntil = false, u.Until, instant(u.Until)
+		}
 	}
 	left, _ := k.sight(ctx, otherKind(c.Kind))
 	c.LeftCopy = left.Found // whatever is wrong with it
@@ -128,10 +174,69 @@ func (a keyrings) show(c custody) {
 		}
 		rows.Add("keyring", locked)
 	}
+	if c.Kind == keyring.KindFile && c.Problem == nil {
+		locked := "locked: its passphrase is asked for each time"
+		if !c.until.IsZero() {
+			locked = "unlocked until " + clockTime(c.until, a.now()) + ", for every program that runs as you\nto lock it before: carekey lock"
+		}
+		rows.Add("key file", locked)
+	}
 	if c.LeftCopy {
 		rows.Add("also in", keyringWords(otherKind(c.Kind))+", as an interrupted move leaves it\nto remove that copy: carekey keyring move "+c.Kind)
 	}
 	a.rows(rows)
+}
+
+// clockTime is a time of today, or of another day.
+func clockTime(t, now time.Time) string {
+	if t, now := t.Local(), now.Local(); t.Year() == now.Year() && t.YearDay() == now.YearDay() {
+		return t.Format("15:04")
+	}
+	return t.Local().Format(dayLayout)
+}
+
+func (a keyrings) unlock(ctx context.Context, held time.Duration) error {
+	p, err := a.ownPlace()
+	if err != nil {
+		return err
+	}
+	if p.settings.Keyring != keyring.KindFile {
+		return usage("the key of this wallet is in "+keyringWords(p.settings.Keyring)+", which has its own lock", "to keep it in a file under a passphrase: carekey keyring move file")
+	}
+	until, err := a.keys(p).unlock(ctx, held)
+	if err != nil {
+		return err
+	}
+	a.say("%s", a.asProfile(fmt.Sprintf("Until %s every program that runs as you can use your key, as with an unlocked keyring:\nthe passphrase of its file no longer closes it. To lock it before: carekey lock", clockTime(until, a.now()))))
+	return a.result(unlockedJSON{instant(until)})
+}
+
+type unlockedJSON struct {
+	UnlockedUntil string `json:"unlockedUntil"`
+}
+
+func (a keyrings) lock(ctx context.Context) error {
+	p, err := a.ownPlace()
+	if err != nil {
+		return err
+	}
+	was, err := a.keys(p).lock(ctx)
+	if err != nil {
+		return err
+	}
+	switch {
+	case was:
+		a.say("%s", a.asProfile("Your key is locked. The next command asks for its passphrase."))
+	case p.settings.Keyring == keyring.KindFile:
+		a.say("%s", a.asProfile("Your key was not unlocked."))
+	default:
+		a.say("The key of this wallet is in %s, which has its own lock.", keyringWords(p.settings.Keyring))
+	}
+	return a.result(lockedJSON{was})
+}
+
+type lockedJSON struct {
+	Was bool `json:"wasUnlocked"`
 }
 
 func (a keyrings) move(ctx context.Context, kind string) error {
@@ -213,4 +318,20 @@ func (a keyrings) restore(ctx context.Context, file string) error {
 
 type keyBackJSON struct {
 	Kind string `json:"kind"`
+}
+
+// hold is a run of the program as an agent.
+func (a keyrings) hold() int {
+	if err := hardening.Process(); err != nil {
+		return cli.ExitUnexpected
+	}
+	debug.SetGCPercent(10) // it waits: what a use leaves is given back soon
+	ctx, stop := hardening.Signals()
+	defer stop()
+	ctx, stop = signal.NotifyContext(ctx, syscall.SIGHUP)
+	defer stop()
+	if err := agent.Serve(ctx, a.in, a.out); err != nil {
+		return cli.ExitUnexpected // who has started it was told
+	}
+	return 0
 }

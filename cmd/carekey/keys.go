@@ -9,8 +9,10 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
+	"github.com/carekey/carekey/wallet/keyring/agent"
 )
 
 // keys is where the key of the wallet in a place is or will be.
@@ -37,9 +39,12 @@ func (k keys) of(kind string) keyring.Store {
 	return system
 }
 
-// quiet is of for what asks nobody for a keyring's password.
-func (k keys) quiet(kind string) keyring.Store {
-	store := k.of(kind)
+// quiet is the wallet's own store, for what asks nobody for a keyring's password.
+func (k keys) quiet(ctx context.Context) keyring.Store {
+	store := k.of(k.settings.Keyring)
+	if u, ok := k.held(ctx, store); ok {
+		return u
+	}
 	if system, ok := store.(*keyring.OS); ok {
 		system.NoPrompt = true
 	}
@@ -55,23 +60,81 @@ func (k keys) early(ctx context.Context) (keyring.Store, error) {
 	if k.settings.Keyring == keyring.KindOS {
 		return k.read(ctx)
 	}
-	return k.own()
+	return k.own(ctx)
 }
 
 // read begins to read the wallet's key and returns a store that has it: what
 // else a command needs it for, the keyring is asked once.
 func (k keys) read(ctx context.Context) (keyring.Store, error) {
-	store, err := k.own()
+	store, err := k.own(ctx)
+	if err != nil || unlocked(store) {
+		return store, err
+	}
+	return keyring.Ahead(ctx, store, k.settings.Item), nil
+}
+
+// itself is read for what needs the key itself, which nobody has who holds it unlocked.
+func (k keys) itself(ctx context.Context) (keyring.Store, error) {
+	store, err := k.kept()
 	if err != nil {
 		return nil, err
 	}
 	return keyring.Ahead(ctx, store, k.settings.Item), nil
 }
 
+// unlocked reports whether a store's key is held unlocked: it is not to be read.
+func unlocked(s keyring.Store) bool {
+	_, ok := s.(keyring.Unlocked)
+	return ok
+}
+
+// agent is where the agent of the key file is to be found.
+func (k keys) agent() agent.Place {
+	home := filepath.Dir(filepath.Dir(k.dir)) // see wallet.ProfileDir
+	return agent.Place{Runtime: k.env(envXDGRuntime), Home: home, KeyFile: k.file(), Item: k.settings.Item}
+}
+
+// held is the store with what holds its key unlocked; false if nothing does, or if it
+// cannot be used.
+func (k keys) held(ctx context.Context, store keyring.Store) (u keyring.Unlocked, ok bool) {
+	if store.Kind() != keyring.KindFile {
+		return u, false
+	}
+	c, err := agent.Dial(ctx, k.agent())
+	if err != nil {
+		if e, _ := fault.As(err, agent.ErrNotUnlocked); e.Code != agent.ErrNotUnlocked && e.Code != agent.ErrSystem {
+			k.say("Your key may be unlocked, and that cannot be used: %s.", explain(err).Message)
+		}
+		return u, false
+	}
+	return keyring.Unlocked{Store: store, Until: c.Until, Keys: c.Keys}, true
+}
+
+// unlock opens the key file and starts what holds its key.
+func (k keys) unlock(ctx context.Context, held time.Duration) (until time.Time, err error) {
+	if err := agent.Prepare(k.agent(), held); err != nil {
+		return until, err
+	}
+	root, err := wallet.Root(ctx, wallet.Options{Dir: k.dir, Keyring: k.of(keyring.KindFile)})
+	if err != nil {
+		return until, err
+	}
+	defer root.Wipe()
+	return agent.Start(ctx, k.agent(), held, root)
+}
+
+// lock ends what holds the key unlocked; was reports whether anything did.
+func (k keys) lock(ctx context.Context) (was bool, err error) { return agent.End(ctx, k.agent()) }
+
 // unasked is read for what offers something while a person types: nil if the key cannot be
 // had without a question. A keyring has a second to answer.
 func (k keys) unasked(ctx context.Context) keyring.Store {
-	store := k.quiet(k.settings.Keyring)
+	soon, stop := context.WithTimeout(ctx, time.Second)
+	defer stop()
+	store := k.quiet(soon)
+	if unlocked(store) {
+		return store
+	}
 	if system, ok := store.(*keyring.OS); ok {
 		system.Timeout = min(cmp.Or(system.Timeout, time.Second), time.Second)
 	} else if f, err := os.Stat(k.env(envPassphrase)); err != nil || !f.Mode().IsRegular() { // a pipe would be waited for
@@ -126,9 +189,21 @@ func (k keys) probe(ctx context.Context, kind string) error {
 	return err
 }
 
-// own is the store that holds the key of the wallet, unless the environment
+// own is the store that holds the key of the wallet, with what holds it unlocked.
+func (k keys) own(ctx context.Context) (keyring.Store, error) {
+	store, err := k.kept()
+	if err != nil {
+		return nil, err
+	}
+	if u, ok := k.held(ctx, store); ok {
+		return u, nil
+	}
+	return store, nil
+}
+
+// kept is the store that holds the key of the wallet, unless the environment
 // asks for another one.
-func (k keys) own() (keyring.Store, error) {
+func (k keys) kept() (keyring.Store, error) {
 	kind, err := k.keyringKind()
 	if err != nil {
 		return nil, err

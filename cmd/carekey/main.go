@@ -13,6 +13,7 @@ import (
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/cmd/hardening"
 	"github.com/carekey/carekey/crypto/crash"
+	"github.com/carekey/carekey/wallet/keyring/agent"
 	"github.com/spf13/cobra"
 )
 
@@ -30,8 +31,11 @@ func (a *app) main(args []string) (exit int) {
 	if len(args) == 0 {
 		return a.run(nil)
 	}
-	if name := strings.ToLower(filepath.Base(args[0])); name == pluginName || name == pluginName+".exe" {
+	switch strings.TrimSuffix(strings.ToLower(filepath.Base(args[0])), ".exe") {
+	case pluginName:
 		return agePlugin{a}.run(args[1:])
+	case agent.Name:
+		return keyrings{a}.hold()
 	}
 	return a.run(args[1:])
 }

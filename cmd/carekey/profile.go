@@ -91,9 +91,11 @@ func (a profiles) list(ctx context.Context) error {
 		case p.Err != nil:
 			a.say("%s: %s.", p.Dir, explain(p.Err).Message)
 			j.Damaged = true
-		case p.Settings.Keyring == keyring.KindFile && a.env(envPassphrase) == "": // nobody is asked for one passphrase after the other
 		default:
-			key := a.keys(place{dir: p.Dir}).quiet(p.Settings.Keyring)
+			key := a.keys(place{dir: p.Dir, settings: &p.Settings}).quiet(ctx)
+			if key.Kind() == keyring.KindFile && a.env(envPassphrase) == "" && !unlocked(key) { // nobody is asked for one passphrase after the other
+				break
+			}
 			profile, owner, err := wallet.ReadProfile(ctx, wallet.Options{Dir: p.Dir, Keyring: key})
 			j.Owner, j.Locked = owner, err != nil
 			j.Profile = cmp.Or(profile, j.Profile)

@@ -20,7 +20,8 @@ const environment = `ENVIRONMENT
   CAREKEY_KEYRING          os or file: where init keeps the key (default: os)
   CAREKEY_KEYRING_TIMEOUT  how long the system's keyring may take to answer (5s)
   CAREKEY_PROMPT_TIMEOUT   how long you may take to answer its own prompt (60s)
-  CAREKEY_PASSPHRASE_FILE  file with the key file's passphrase in its first line`
+  CAREKEY_PASSPHRASE_FILE  file with the key file's passphrase in its first line
+  XDG_RUNTIME_DIR          where carekey unlock is found (default: in the home)`
 
 const exitStatus = `EXIT STATUS
   0    done, or nothing to do
@@ -67,7 +68,7 @@ func newRoot(a *app) *cobra.Command {
 	root.SetHelpCommand(help)
 	add("patient", newRecord(a), newContact(a), newRole(a), newGrant(a), newRevoke(a), newConsent(a), newBatch(a), newAudit(a), newView(a))
 	add("recipient", newInbox(a), newFetch(a))
-	add("wallet", newInit(a), newRestore(a), newStatus(a), newSync(a), newAddress(a), cards{a}.newShow(), newKeyring(a), newWords(a),
+	add("wallet", newInit(a), newRestore(a), newStatus(a), newSync(a), newAddress(a), cards{a}.newShow(), newKeyring(a), keyrings{a}.newUnlock(), keyrings{a}.newLock(), newWords(a),
 		newBackup(a), newProfile(a), newLedger(a), newAge(a), newDoctor(a), newTry(a), cli.VersionCommand(), help)
 	cli.Program(root, topicList()+"\n\n"+environment+"\n\n"+exitStatus, schemas)
 	root.SetCompletionCommandGroupID("wallet")

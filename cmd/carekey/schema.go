@@ -76,6 +76,10 @@ var schemas = cli.Schemas{
 		"keyring move":    cli.JSON[keyMovedJSON](),
 		"keyring passwd":  cli.JSON[keyChangedJSON](),
 		"keyring restore": cli.JSON[keyBackJSON](),
+		"keyring unlock":  cli.JSON[unlockedJSON](),
+		"keyring lock":    cli.JSON[lockedJSON](),
+		"unlock":          cli.JSON[unlockedJSON](),
+		"lock":            cli.JSON[lockedJSON](),
 		"words show":      nil, // on a terminal alone
 		"words check":     cli.JSON[wordsCheckedJSON](),
 		"backup":          cli.JSON[backupJSON](),

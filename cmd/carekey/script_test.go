@@ -21,6 +21,7 @@ import (
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/folder/foldertest"
+	"github.com/carekey/carekey/wallet/keyring/agent"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -63,6 +64,7 @@ func TestMain(m *testing.M) {
 	for _, who := range actors {
 		commands[who] = program(actorEnv(who), own)
 	}
+	commands[agent.Name] = program(nil, own)
 	commands[pluginName] = program(nil, func() []string { return append([]string{pluginName}, os.Args[1:]...) })
 	testscript.Main(tidy{m}, commands)
 }
@@ -172,7 +174,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"town": town, "exit": exitWith, "json": jsonValue, "is": jsonIs, "flip": flip, "glob": glob, "payload": findPayload, "lose": losePayload, "clock": clock, "nowhere": nowhere, "bytes": writeBytes, "mode": mode,
 			"secretservice": secretService, "acts": acts, "tail": skipTail, "node": nodeScript, "ledgernode": ledgerNode, "rows": writeRows, "forgecard": forgeCard, "fsck": fsck,
-			"disk": mountDisk, "fill": fillDisk,
+			"disk": mountDisk, "fill": fillDisk, "agent": agentScript,
 		},
 		Condition: tools(bin),
 	})

@@ -94,6 +94,7 @@ type session struct {
 	all    []*opened                  // those that could be opened, at least one
 	closed error                      // why another one could not
 	titles map[crypto.LedgerID]string // of the ledgers, if there are several
+	held   keyring.Store              // that the wallets were opened with
 }
 
 // withLedgers unlocks the wallet once, with each of some of its ledgers, for f. One that
@@ -111,7 +112,7 @@ func (a *app) withLedgers(cmd *cobra.Command, want access, which func(place) []p
 			if a.key, err = a.keys(p).read(ctx); err != nil { // the keyring is asked once
 				return err
 			}
-			if p.settings.Keyring == keyring.KindFile { // nothing else may ask on the terminal meanwhile
+			if p.settings.Keyring == keyring.KindFile && !unlocked(a.key) { // nothing else may ask on the terminal meanwhile
 				if _, err := a.key.Get(ctx, p.settings.Item); err != nil {
 					return err
 				}
@@ -123,6 +124,7 @@ func (a *app) withLedgers(cmd *cobra.Command, want access, which func(place) []p
 	if err != nil {
 		return err
 	}
+	s.held = key
 	defer func() {
 		for _, o := range s.all {
 			o.w.Wipe()

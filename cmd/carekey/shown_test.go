@@ -89,6 +89,9 @@ var guideStories = map[string]map[string]string{
 	"operator": {
 		"carekey ledger join": `carekey init --name Maria; echo "INVITATION=$(carekey-node invite "$W/srv/ledger")" > "$W/env"`,
 	},
+	"security": {
+		"carekey unlock": `carekey init --name "Maria"`,
+	},
 	"json": {
 		"carekey status": `carekey init --name "Maria"`,
 	},

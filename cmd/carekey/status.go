@@ -9,6 +9,7 @@ import (
 
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/keyring"
 	"github.com/spf13/cobra"
 )
 
@@ -68,6 +69,13 @@ func (a *overview) toDo() []string {
 		out = append(out, "ending")
 	}
 	return append(out, due(a.seen[0].w, a.now())...)
+}
+
+// unlockedUntil is when what holds the key unlocked ends; zero if nothing did for this
+// command.
+func (a *overview) unlockedUntil() time.Time {
+	u, _ := a.held.(keyring.Unlocked)
+	return u.Until
 }
 
 func codeOf(err error) string { return explain(err).Code }
@@ -167,7 +175,7 @@ func (a *overview) json() error {
 	}
 	a.Missing = list(a.Missing, same)
 	return a.result(statusJSON{a.Summary, list(a.Consents, consentOf), list(a.Accesses, eventOf), list(a.pending, same), list(a.Inbox, receivedOf),
-		list(due(a.seen[0].w, a.now()), same), list(a.places, same), instant(clock), list(unwritten, codeOf), list(passed, codeOf), a.toDo()})
+		list(due(a.seen[0].w, a.now()), same), list(a.places, same), instant(clock), list(unwritten, codeOf), list(passed, codeOf), a.toDo(), instant(a.unlockedUntil())})
 }
 
 type statusJSON struct {
@@ -184,6 +192,8 @@ type statusJSON struct {
 	Unwritten  []string `json:"unwritten,omitempty"`
 	PassedOver []string `json:"passedOver,omitempty"`
 	ToDo       []string `json:"toDo"` // what --check asks for
+
+	UnlockedUntil string `json:"unlockedUntil,omitempty"` // of a key file, as carekey unlock says
 }
 
 func (a *overview) text() error {
@@ -240,6 +250,9 @@ func (a *overview) text() error {
 	}
 	for _, d := range due(w, a.now()) {
 		a.say("\n%s", a.ours(dueText[d]))
+	}
+	if until := a.unlockedUntil(); !until.IsZero() {
+		a.say("\nYour key is unlocked until %s for every program that runs as you: carekey lock ends that.", clockTime(until, a.now()))
 	}
 	switch {
 	case len(a.Accesses) > 0:

@@ -63,7 +63,7 @@ func (a words) show(ctx context.Context) error {
 // entropy reads the wallet's key. What else the command needs it for, the keyring
 // is not asked again.
 func (a words) entropy(ctx context.Context, p place) (crypto.Entropy, error) {
-	k, err := a.keys(p).read(ctx)
+	k, err := a.keys(p).itself(ctx)
 	if err != nil {
 		return crypto.Entropy{}, err
 	}
