@@ -89,6 +89,8 @@ const (
 	ErrKeyMayLeft fault.Code = "key-left/maybe"  // nothing was moved this time: whether a copy is there is not known. kind
 	ErrLeftBehind fault.Code = "key-left-behind" // a keyring failed to take a key, and may hold it all the same
 
+	ErrWatched fault.Code = "wallet-busy/watch" // another process fetches by itself with this wallet
+
 	ErrBusy     = home.ErrBusy
 	ErrVersion  = home.ErrVersion
 	ErrDamaged  = home.ErrDamaged

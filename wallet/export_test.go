@@ -321,3 +321,13 @@ func (r *RecordPlan) Sensitive() []Count {
 	}
 	return Counts(n)
 }
+
+// SetMaxPlanned sets how many consents a watch has times for.
+func SetMaxPlanned(n int) (undo func()) {
+	was := maxPlanned
+	maxPlanned = n
+	return func() { maxPlanned = was }
+}
+
+// ByChance is what a watch adds to the time at which it finds a consent.
+func ByChance(most time.Duration) time.Duration { return byChance(most) }

@@ -197,6 +197,11 @@ func (in Inbox) attempt(ctx context.Context, t *view.Thread, tr *payload.Terms, 
 			return nil, nil, err
 		}
 	}
+	if in.begins != nil && !ended {
+		if err := in.begins(); err != nil {
+			return nil, nil, err
+		}
+	}
 	if f := accessOf(t, in.w.view.Hour()); f != nil && !ended && t.Status == contract.StatusOpen {
 		have, err := in.w.view.FollowUp(f)
 		return have, nil, err

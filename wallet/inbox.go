@@ -13,8 +13,9 @@ import (
 
 // Inbox is what was granted to this wallet.
 type Inbox struct {
-	w  *Wallet
-	by string
+	w      *Wallet
+	by     string
+	begins func() error // called when nothing is in the way of an opening, before it is entered; nil: nobody
 }
 
 // Inbox returns what was granted to this wallet, to be looked at and opened.

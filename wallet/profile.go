@@ -130,7 +130,7 @@ func finishRemoval(ctx context.Context, opt Options) error {
 // removeEmpty removes the folder of a profile with its lock, unless somebody keeps
 // something in it.
 func removeEmpty(dir string) {
-	for _, name := range []string{home.NextFile, home.LockFile, "."} {
+	for _, name := range []string{home.NextFile, home.WatchFile, home.LockFile, "."} {
 		os.Remove(filepath.Join(dir, name))
 	}
 }

@@ -387,6 +387,8 @@ type notes struct {
 	BookRead uint64         `json:"bookRead"`          // log size up to which the book's versions were merged
 	BackedUp backedUp       `json:"backedUp,omitzero"` // the last backup of this ledger
 
+	Planned map[contract.ID]planned `json:"planned,omitempty"` // what a watch is to open; see Watch
+
 	// Moved is what a move made of record versions and consents of other ledgers; see
 	// origin.
 	Moved map[string]movedTo `json:"moved,omitempty"`
@@ -396,6 +398,13 @@ type notes struct {
 type backedUp struct {
 	At   int64  `json:"at"`   // seconds since 1970
 	Size uint64 `json:"size"` // entries of the log
+}
+
+// planned is what a watch notes of a consent, which it found unfetched.
+type planned struct {
+	At    int64 `json:"at"`              // when it is opened, seconds since 1970; 0: it was given up
+	Tries int   `json:"tries,omitempty"` // openings that got as far as the ledger
+	Begun bool  `json:"begun,omitempty"` // the last of them did not end: the program did
 }
 
 // readState reads the book and what is kept of the ledger. To end consents, what cannot

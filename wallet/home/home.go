@@ -29,6 +29,7 @@ const (
 	LedgersDir   = "ledgers"
 	LockFile     = "lock"
 	NextFile     = "lock.next" // locked by who waits for the lock; made when somebody does
+	WatchFile    = "watch"     // locked by who fetches by itself; made when somebody does
 )
 
 // Names in the folder of a ledger.
