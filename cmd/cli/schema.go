@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"encoding"
 	"encoding/json"
 	"fmt"
@@ -15,11 +16,22 @@ import (
 
 // A Prints is what a command prints with --json: a value of one of these types; none is a
 // command that prints no JSON.
-type Prints []reflect.Type
+type Prints []printed
 
-// JSON says that a command prints values of type T.
+type printed struct {
+	reflect.Type
+	comment string
+}
+
+// JSON says that a command prints a value of type T.
 func JSON[T any](or ...Prints) Prints {
-	return append(Prints{reflect.TypeFor[T]()}, slices.Concat(or...)...)
+	return append(Prints{{reflect.TypeFor[T](), ""}}, slices.Concat(or...)...)
+}
+
+// Lines says that a command which goes on until it is told to end, with a flag, prints any
+// number of values of type T, each on a line of its own.
+func Lines[T any](flag string) Prints {
+	return Prints{{reflect.TypeFor[T](), "with " + flag + " any number of these, each on a line of its own"}}
 }
 
 // Schemas are the JSON Schemas of a program: what its commands print, by their paths without
@@ -101,10 +113,12 @@ func (s Schemas) Of(cmd *cobra.Command) (*Schema, bool) {
 	}
 	out := &Schema{}
 	if len(prints) == 1 {
-		out = s.of(prints[0])
+		out = s.of(prints[0].Type)
 	} else {
-		for _, t := range prints {
-			out.AnyOf = append(out.AnyOf, s.of(t))
+		for _, p := range prints {
+			one := s.of(p.Type)
+			one.Comment = cmp.Or(p.comment, one.Comment)
+			out.AnyOf = append(out.AnyOf, one)
 		}
 	}
 	failed := s.of(reflect.TypeFor[reported]())

@@ -22,8 +22,9 @@ const UnlikeSchema = 99
 
 // Checked runs a program as it is, and compares what it prints with --json with what it
 // prints with --json-schema: one value that has the fields of the schema and no other, and
-// on stderr, if it fails, an error last, which without logs is all. run begins anew with
-// each call. A difference is said on stderr and ends with [UnlikeSchema].
+// on stderr, if it fails, an error last, which without logs is all. With --watch it is any
+// number of lines with a value each, and so is stderr with errors. run begins anew with each
+// call. A difference is said on stderr and ends with [UnlikeSchema].
 func Checked(args []string, logs bool, run func(args []string, out, err *os.File) int) (exit int) {
 	flags := args
 	if i := slices.Index(args, "--"); i >= 0 {
@@ -78,6 +79,19 @@ func unlike(args []string, exit int, printed, failed []byte, logs bool, run func
 	schema, reported, err := schemasOf(args, run)
 	if schema == nil || err != nil {
 		return err
+	}
+	if slices.Contains(args, "--watch") && !slices.Contains(args, "--unit") {
+		for line := range bytes.Lines(printed) {
+			if err := valid(schema, line); err != nil {
+				return fmt.Errorf("stdout: %w", err)
+			}
+		}
+		for line := range bytes.Lines(failed) {
+			if err := valid(reported, line); err != nil {
+				return fmt.Errorf("stderr: %w", err)
+			}
+		}
+		return nil
 	}
 	if len(printed) > 0 || exit == 0 {
 		if err := valid(schema, printed); err != nil {
