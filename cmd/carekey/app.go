@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -17,8 +18,9 @@ type app struct {
 	console
 	lookup     func(name string) (string, bool) // the environment
 	now        func() time.Time
-	workFactor int           // scrypt's, of new passphrase files; 0 is the default
-	patience   time.Duration // how long a node may take to begin an answer; 0 is the default
+	wait       func(ctx context.Context, d time.Duration) error // lets time pass; the error of ctx, if that ends first
+	workFactor int                                              // scrypt's, of new passphrase files; 0 is the default
+	patience   time.Duration                                    // how long a node may take to begin an answer; 0 is the default
 
 	// ask asks for a passphrase where there is no terminal to ask on; nil: nobody can.
 	ask func(prompt string) ([]byte, error)
@@ -33,7 +35,7 @@ func newApp() *app {
 		out:   os.Stdout,
 		err:   os.Stderr,
 		flags: flags{passphraseFD: -1},
-	}, lookup: os.LookupEnv, now: time.Now, passphrases: new(passphrases)}
+	}, lookup: os.LookupEnv, now: time.Now, wait: sleep, passphrases: new(passphrases)}
 }
 
 // The environment of the program. Nothing else of it is read here.
@@ -146,4 +148,16 @@ var usage = cli.Usage
 func is[E error](err error) bool {
 	_, ok := errors.AsType[E](err)
 	return ok
+}
+
+// sleep waits; ctx's error if that is done first.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
 }

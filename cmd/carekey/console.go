@@ -24,6 +24,7 @@ const (
 type console struct {
 	in, out, err *os.File
 	flags        flags
+	heard        map[string]bool // what was said already, and is not said again; nil: everything is
 }
 
 // interactive reports whether a person can be asked.
@@ -34,9 +35,17 @@ func (c *console) talks() bool { return !c.flags.quiet && !c.flags.json }
 
 // say talks on stderr.
 func (c *console) say(format string, args ...any) {
-	if c.talks() {
-		fmt.Fprintln(c.err, prose(c.err, c.oursFormat(format), args...))
+	if !c.talks() {
+		return
 	}
+	text := prose(c.err, c.oursFormat(format), args...)
+	if c.heard[text] {
+		return
+	}
+	if c.heard != nil {
+		c.heard[text] = true
+	}
+	fmt.Fprintln(c.err, text)
 }
 
 // prose are lines for people, as wide as they read well on a file.

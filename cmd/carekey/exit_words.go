@@ -37,6 +37,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 }, Exits: map[int]cli.Words{
 	0: {
 		errBatchStopped:             "{err}; {done} of {items|item|items} are done | {hint}\n[only their results could not be written: carekey batch resume --results {results|quote}]{left|go on where it stopped: carekey batch resume}",
+		errUnopened:                 "consent {consent}[, from {who}]: {err} | {hint}\n{then}",
 		errKept:                     "{err} | {hint}\nA change that was signed waits in your wallet; every carekey command tries again to finish it.",
 		errInFile:                   "{file}: {err} | {hint}",
 		errSyncLater:                "{err} | what waits goes out by itself with any later command that reaches the ledger",
@@ -123,6 +124,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		"node-too-large":         "that is more than the ledger's node takes ({limit} bytes) | ask its operator for a higher limit, or go in smaller parts",
 	},
 	cli.ExitUnexpected: {
+		errBroken:             "the program ended three times while it opened it | fetched by hand it shows why",
 		errTry:                "{why}: {line} | run that line by itself to see more",
 		wallet.ErrVersion:     "{what} was written by a newer carekey (version {version}) | use that carekey",
 		"older-version":       "{what} was written by a carekey from before the first release (version {version}), which this one cannot read | see with that one what is in it, then make a new wallet: carekey --profile NAME init ...",
@@ -193,6 +195,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		wallet.ErrUnread:     "the terms of consent {consent} were not read yet: those of too many others cannot be | look again, or open it if you expect it: carekey fetch {consent}",
 	},
 	cli.ExitUnreachable: {
+		wallet.ErrWatched:                    "another carekey watches with this wallet | end that one first, or leave it to it",
 		wallet.ErrPending:                    "signed, but it waits in your wallet: {err} | it goes out by itself, once, with the next command that reaches the ledger; to try now: carekey sync",
 		wallet.ErrBusy:                       "another carekey is using this wallet (waited {waited}) | try again when it is done",
 		folder.ErrNoLedger:                   "there is no ledger in {dir} | was the folder moved? name its new place with --ledger DIR",

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
@@ -21,12 +22,45 @@ import (
 type fetchFlags struct {
 	all, force, flat, view bool
 	dir, reason, by        string
+
+	watch  string // the folder for what comes; "" is no watch
+	spread time.Duration
+	unit   bool
+}
+
+// check is what is wrong with flags that say each other's contrary.
+func (f *fetchFlags) check(cmd *cobra.Command, args []string) error {
+	given := cmd.Flags().Changed
+	if !given("watch") {
+		if given("spread") || f.unit {
+			return usage("--spread and --unit are for a watch", "add --watch DIR")
+		}
+		if f.dir == "-" {
+			return usage("what is fetched are files of a folder, and no stream", "name the folder: -o DIR")
+		}
+		if len(args) > 0 && f.all {
+			return usage("either one is named, or everything is meant with --all", "what there is: carekey inbox")
+		}
+		return nil
+	}
+	switch {
+	case !f.all || len(args) > 0:
+		return usage("a watch fetches everything that comes, and nothing by name", "it goes: carekey fetch --all --watch DIR")
+	case given("output") || f.watch == "" || f.watch == "-":
+		return usage("a watch has its folder from --watch", "it goes: carekey fetch --all --watch DIR")
+	case f.view:
+		return usage("a watch shows nothing", "look at what came: carekey view DIR")
+	case f.spread < leastSpread || f.spread > mostSpread:
+		return usage(fmt.Sprintf("--spread %s: openings are spread over %s to %s", f.spread, roughly(leastSpread), roughly(mostSpread)), "write it like 30m or 24h")
+	}
+	f.dir = f.watch
+	return nil
 }
 
 func newFetch(a *app) *cobra.Command {
 	var f fetchFlags
 	c := &cobra.Command{
-		Use:   "fetch [CODE | @FILE | - | CONSENT | --all] [-o DIR] [--reason TEXT] [--by TEXT]",
+		Use:   "fetch [CODE | @FILE | - | CONSENT | --all] [-o DIR | --watch DIR [--spread TIME] [--unit]] [--reason TEXT] [--by TEXT]",
 		Short: "Open what was granted to you, and leave an entry that its owner sees",
 		Long: `Open what was granted to you. An entry with your reason goes onto the ledger first;
 then the keepers give the key, and the records are written below the folder, for you
@@ -50,18 +84,27 @@ contact whose it is, if it is the only one in force; without any you are asked w
 The fetch code that its giver may have sent says the same, and
 where the ledger is: of one that this wallet is not on it is shown what you would
 trust, and asked, as in carekey ledger join. @FILE is a file with a fetch code in it,
-text or the picture of a QR code; - is standard input.`,
-		Example: "  carekey fetch\n  carekey fetch 55aef0c0 --reason 'check-up on Monday' -o maria\n  carekey fetch 55aef0c0 --by 'Nurse Ada' --reason 'check-up'\n  carekey fetch carekey-fetch1ahf5mrsiydw76ex6jkypvylnu...",
+text or the picture of a QR code; - is standard input.
+
+--watch DIR goes on until it is told to end: it looks about every 5 minutes, and opens
+what it finds, and was never fetched, into DIR. What is opened in one go is seen to
+belong together by everybody who reads the ledger; so each consent waits a time by
+chance, up to --spread, and is opened by itself. The times are kept: killed or put to
+sleep it goes on, and does not open at once what it missed. What cannot be reached is
+tried again, up to an hour later; what fails otherwise is said and left to you. With
+--json each file is one value on a line of its own, and so is each failure on stderr.
+--unit prints a unit for systemd that does the same, and does nothing.`,
+		Example: "  carekey fetch\n  carekey fetch 55aef0c0 --reason 'check-up on Monday' -o maria\n  carekey fetch --all --watch records --reason 'treatment'\n  carekey fetch 55aef0c0 --by 'Nurse Ada' --reason 'check-up'\n  carekey fetch carekey-fetch1ahf5mrsiydw76ex6jkypvylnu...",
 		Args:    cli.Takes(0, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !cmd.Flags().Changed("by") {
 				f.by = a.env(envBy)
 			}
-			if f.dir == "-" {
-				return usage("what is fetched are files of a folder, and no stream", "name the folder: -o DIR")
+			if err := f.check(cmd, args); err != nil {
+				return err
 			}
-			if len(args) > 0 && f.all {
-				return usage("either one is named, or everything is meant with --all", "what there is: carekey inbox")
+			if f.watch != "" {
+				return (&fetchWatch{&watching{app: a}, f}).run(cmd)
 			}
 			if len(args) == 0 && !f.all && !a.interactive() {
 				return usage("name a fetch code or a consent, or everything with --all", "what there is: carekey inbox")
@@ -93,6 +136,10 @@ text or the picture of a QR code; - is standard input.`,
 	c.Flags().StringVar(&f.by, "by", "", "who looks: the patient reads `TEXT` (default: CAREKEY_BY)")
 	c.Flags().BoolVar(&f.force, "force", false, "replace files of the same names")
 	c.Flags().BoolVar(&f.flat, "flat", false, "write the files into DIR itself, for scripts")
+	c.Flags().StringVar(&f.watch, "watch", "", "with --all: go on, and open what comes into folder `DIR`")
+	c.Flags().DurationVar(&f.spread, "spread", time.Hour, "with --watch: within what `TIME` each is opened, by chance")
+	c.Flags().Lookup("spread").DefValue = "1h"
+	c.Flags().BoolVar(&f.unit, "unit", false, "with --watch: print a systemd unit that does it")
 	c.Flags().BoolVar(&f.view, "view", false, "show what they say in one picture, see carekey view")
 	acceptClock(a, c)
 	return c
@@ -152,7 +199,7 @@ func (x *fetching) fetch(ctx context.Context, code *crypto.FetchCode, id string)
 			}
 		}
 		if slices.ContainsFunc(rs, func(r wallet.Received) bool { return r.Address != rs[0].Address }) {
-			x.say("note: what is opened in one go is seen to belong together, by everybody who reads the ledger: that several people gave to one recipient. To keep them apart, fetch them one by one, hours apart.")
+			x.say("note: what is opened in one go is seen to belong together, by everybody who reads the ledger: that several people gave to one recipient. To keep them apart, leave it to carekey fetch --all --watch DIR, which opens each at a time by chance.")
 		}
 		for _, o := range x.all {
 			for _, r := range rs {
@@ -191,15 +238,11 @@ func (x *fetching) fetch(ctx context.Context, code *crypto.FetchCode, id string)
 // choose asks which consents of the inbox are meant.
 func (x *fetching) choose(ctx context.Context, rs []wallet.Received) (chosen []wallet.Received, err error) {
 	at, err := x.session.choose(ctx, "What do you want to open? Its owner sees that you did.", list(rs, func(r wallet.Received) ui.Item {
-		what := titles(r.Records)
-		if r.Missing {
-			what = lost(r.Damaged)
-		}
 		seen := "never fetched"
 		if r.Fetched > 0 {
 			seen = "fetched " + day(r.LastFetched)
 		}
-		return ui.Item{Label: sender(r) + ": " + what, Detail: strings.Join([]string{r.Purpose.Word(), "until " + day(r.Until), seen}, ", ")}
+		return ui.Item{Label: sender(r) + ": " + contents(r), Detail: strings.Join([]string{r.Purpose.Word(), "until " + day(r.Until), seen}, ", ")}
 	}), true, "what to open", "a fetch code, a consent of carekey inbox, or --all")
 	for _, i := range at {
 		chosen = append(chosen, rs[i])

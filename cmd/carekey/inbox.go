@@ -11,16 +11,32 @@ import (
 )
 
 func newInbox(a *app) *cobra.Command {
-	var onlyNew bool
+	var onlyNew, watches bool
 	var asks check
 	var f filter
+	list := onEvery(a, looks, func(a inbox, ctx context.Context, _ []string) error { return a.list(ctx, onlyNew, f, asks) })
 	c := &cobra.Command{
-		Use:     "inbox [--new] [--from NAME] [--limit N] [--check]",
-		Short:   "List what was granted to you, on every ledger of this wallet",
-		Example: "  carekey inbox --new --from Maria",
-		RunE:    onEvery(a, looks, func(a inbox, ctx context.Context, _ []string) error { return a.list(ctx, onlyNew, f, asks) }),
+		Use:   "inbox [--new] [--from NAME] [--limit N] [--check] [--watch]",
+		Short: "List what was granted to you, on every ledger of this wallet",
+		Long: `List what was granted to you, on every ledger of this wallet.
+
+With --watch it goes on until it is told to end: it looks about every 5 minutes, and
+prints what comes. Each consent is one line then; with --json a value of its own, with
+the fields that the list has. It begins with what is there, so that nothing is missed
+between two runs: --new leaves out what was fetched.`,
+		Example: "  carekey inbox --new --from Maria\n  carekey inbox --new --watch --json",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !watches {
+				return list(cmd, args)
+			}
+			if bool(asks) || cmd.Flags().Changed("limit") {
+				return usage("a watch has no end: --check and --limit are for a list", "leave out --watch, or them")
+			}
+			return (&inboxWatch{watching: &watching{app: a}, onlyNew: onlyNew, filter: f}).run(cmd)
+		},
 	}
 	f.whoFlag(c, "from", "only what the contact `NAME`, or who has an address, gave you")
+	c.Flags().BoolVar(&watches, "watch", false, "go on, and print what comes")
 	c.Flags().BoolVar(&onlyNew, "new", false, "only what can be fetched and never was")
 	asks.flag(c, "something can be fetched and never was")
 	return c
@@ -80,12 +96,8 @@ func (a inbox) table(rs []wallet.Received) error {
 		if r.Fetched > 0 {
 			fetched = when.hour(r.LastFetched)
 		}
-		records := titles(r.Records)
-		if r.Missing {
-			records = lost(r.Damaged)
-		}
 		from, status := sender(r), string(r.Status)
-		cells := []string{short(r.Consent), from, records, r.Purpose.Word(), when.near(r.Until), status, fetched}
+		cells := []string{short(r.Consent), from, contents(r), r.Purpose.Word(), when.near(r.Until), status, fetched}
 		t.Add(a.withTitle(cells, a.titles[r.Ledger])...)
 	}
 	return a.session.table(t)

@@ -50,6 +50,7 @@ type distantTown struct {
 	proxy *proxy
 
 	patience string // of wallets with the node; "" is the program's own
+	sleeper  string // whom wallets ask that wait; "" is nobody
 
 	node    *exec.Cmd
 	ended   chan struct{} // closed when node has
@@ -185,6 +186,9 @@ func (d *distantTown) run(who string, args ...string) (code int, stdout, stderr 
 	c.Env = append(c.Env, d.clock(), "TZ=UTC", envHome+"="+filepath.Join(d.dir, who), envKeyring+"=file", envPassphrase+"="+filepath.Join(d.dir, who+".passphrase"))
 	if d.patience != "" {
 		c.Env = append(c.Env, testPatience+"="+d.patience)
+	}
+	if d.sleeper != "" {
+		c.Env = append(c.Env, testSleeper+"="+d.sleeper)
 	}
 	d.must(c.Start())
 	d.wallets.Lock()

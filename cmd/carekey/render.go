@@ -260,6 +260,14 @@ func titles(rs []wallet.ConsentRecord) string {
 	return strings.Join(out, ", ")
 }
 
+// contents are what a consent is over.
+func contents(r wallet.Received) string {
+	if r.Missing {
+		return lost(r.Damaged)
+	}
+	return titles(r.Records)
+}
+
 // titleOf names a record version. Of parts their recipient knows no title.
 func titleOf(r wallet.ConsentRecord) string {
 	title := r.Title

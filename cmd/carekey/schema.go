@@ -56,8 +56,8 @@ var schemas = cli.Schemas{
 		"audit":           cli.JSON[[]eventJSON](),
 		"audit export":    cli.JSON[exportedEvents](cli.JSON[*health.Bundle](), cli.JSON[[]disclosureJSON]()), // the latter two without -o
 		"view":            cli.JSON[*health.View](),
-		"inbox":           cli.JSON[[]receivedJSON](),
-		"fetch":           cli.JSON[[]fetchedJSON](cli.JSON[fetchedViewJSON]()), // the latter with --view
+		"inbox":           cli.JSON[[]receivedJSON](cli.Lines[receivedJSON]("--watch")),
+		"fetch":           cli.JSON[[]fetchedJSON](cli.JSON[fetchedViewJSON](), cli.Lines[fetchedJSON]("--watch"), cli.JSON[unitJSON]()), // the second with --view, the last with --unit
 
 		"batch plan":   cli.JSON[*batch.Plan](),
 		"batch apply":  cli.JSON[batchJSON](),

@@ -41,7 +41,8 @@ func TestSchemaWords(t *testing.T) {
 // No result is of a type that says nothing of what is in it.
 func TestSchemaTypes(t *testing.T) {
 	for path, prints := range schemas.Results {
-		for _, typ := range prints {
+		for _, p := range prints {
+			typ := p.Type
 			for typ.Kind() == reflect.Pointer || typ.Kind() == reflect.Slice {
 				typ = typ.Elem()
 			}

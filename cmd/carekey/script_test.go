@@ -108,6 +108,9 @@ func testApp(defaults map[string]string) *app {
 			}
 		}
 	}
+	if at := os.Getenv(testSleeper); at != "" {
+		askSleeper(a, at)
+	}
 	if d := os.Getenv(testPatience); d != "" {
 		var err error
 		if a.patience, err = time.ParseDuration(d); err != nil {
@@ -152,6 +155,7 @@ func TestScripts(t *testing.T) {
 			// testscript's is one folder for all, in which root can make a wallet.
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "no-home"))
 			env.Values[serviceKey{}] = &serviceOf{}
+			env.Values[sleeperKey{}] = &sleeperOf{}
 			orders, err := filepath.Abs(filepath.Join(top(), "ledgerclient", "ledgertest", "testdata"))
 			if err != nil {
 				return err
@@ -174,7 +178,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"town": town, "exit": exitWith, "json": jsonValue, "is": jsonIs, "flip": flip, "glob": glob, "payload": findPayload, "lose": losePayload, "clock": clock, "nowhere": nowhere, "bytes": writeBytes, "mode": mode,
 			"secretservice": secretService, "acts": acts, "tail": skipTail, "node": nodeScript, "ledgernode": ledgerNode, "rows": writeRows, "forgecard": forgeCard, "fsck": fsck,
-			"disk": mountDisk, "fill": fillDisk, "agent": agentScript,
+			"disk": mountDisk, "fill": fillDisk, "agent": agentScript, "sleeping": sleeping,
 		},
 		Condition: tools(bin),
 	})

@@ -24,12 +24,15 @@ import (
 
 // notRun are the lines that are not run here, and why.
 var notRun = map[string]string{
-	"go run ./cmd/carekey try":                                "testdata/script/try.txtar runs it, and so does .ci/run",
-	"go test ./...":                                           "it is what runs this",
-	"go install ./cmd/carekey ./cmd/carekey-node":             "it is built for these tests",
-	"carekey keyring move file":                               "it needs a keyring that is open: testdata/script/keyring-move.txtar",
-	"carekey-node conform foo:test --yes":                     "testdata/operator/conform.txtar runs it, with 3,000 entries",
-	"carekey ledger join foo:anything --store carekey-node1…": "testdata/script/direct.txtar runs it, with an order of its own",
+	"go run ./cmd/carekey try":                                     "testdata/script/try.txtar runs it, and so does .ci/run",
+	"go test ./...":                                                "it is what runs this",
+	"go install ./cmd/carekey ./cmd/carekey-node":                  "it is built for these tests",
+	"carekey keyring move file":                                    "it needs a keyring that is open: testdata/script/keyring-move.txtar",
+	"carekey inbox --new --watch --json":                           "it does not end: testdata/script/watch-inbox.txtar",
+	`carekey fetch --all --reason "treatment" --watch records`:     "it does not end: testdata/script/watch-fetch.txtar",
+	`carekey fetch --all --reason "import" --watch records --json`: "the same",
+	"carekey-node conform foo:test --yes":                          "testdata/operator/conform.txtar runs it, with 3,000 entries",
+	"carekey ledger join foo:anything --store carekey-node1…":      "testdata/script/direct.txtar runs it, with an order of its own",
 }
 
 // endings are the exit codes of lines that do not end with 0.
