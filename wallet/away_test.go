@@ -22,8 +22,9 @@ type line struct {
 	swallow               bool // entries reach the ledger and its answer is lost
 	stall                 bool // entries do not reach the ledger, and all else does
 	sent                  []contract.ID
-	told                  int // revocations that a keeper took
-	leaves                int // that the ledger was asked for
+	told                  int    // revocations that a keeper took
+	leaves                int    // that the ledger was asked for
+	sending               func() // entries are on their way; nil: nobody is told
 }
 
 var errCut = errors.New("cut")
@@ -76,6 +77,9 @@ func (x lineLedger) Append(ctx context.Context, es []contract.Entry) ([]ledgercl
 		return nil, cut("ledger")
 	}
 	id := contract.ID{}
+	if x.l.sending != nil {
+		x.l.sending()
+	}
 	out, err := x.Ledger.Append(ctx, es)
 	for _, o := range out {
 		id = o.ID

@@ -3,6 +3,9 @@ package wallet_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 	"testing/cryptotest"
 	"time"
@@ -225,17 +228,59 @@ func TestWatchBegins(t *testing.T) {
 	opens(t, wa, p)
 }
 
-// shutKeeper gives no share while it is shut, and says that it would.
-type shutKeeper struct {
+// askedKeeper says that it would give its share, and when it is asked for it, after the
+// access was entered, something happens first.
+type askedKeeper struct {
 	ledgerclient.Keeper
-	shut *bool
+	first func() error
 }
 
-func (k shutKeeper) Release(ctx context.Context, r ledgerclient.Request) (ledgerclient.Answer, error) {
-	if *k.shut {
-		return ledgerclient.Answer{}, cut("keeper")
+func (k askedKeeper) Release(ctx context.Context, r ledgerclient.Request) (ledgerclient.Answer, error) {
+	if err := k.first(); err != nil {
+		return ledgerclient.Answer{}, err
 	}
 	return k.Keeper.Release(ctx, r)
+}
+
+func asked(s ledgerclient.Services, first func() error) ledgerclient.Services {
+	s.Keepers = slices.Clone(s.Keepers)
+	for i, k := range s.Keepers {
+		s.Keepers[i] = askedKeeper{k, first}
+	}
+	return s
+}
+
+// Promise 8: killed while the access is entered, the consent is what the next program begins
+// with.
+func TestWatchKilledWhileItOpens(t *testing.T) {
+	ctx := context.Background()
+	tn, _, given := watchTown(t, 3)
+	o := tn.options("Dr Smith")
+	left := o
+	left.Dir = filepath.Join(tn.dir, "left")
+	o.Services = (&line{sending: func() {
+		if err := os.CopyFS(left.Dir, os.DirFS(o.Dir)); err != nil {
+			t.Error(err)
+		}
+	}}).over(o.Services)
+	wa := must(wallet.Open(ctx, o))(t).Inbox().Watch(time.Hour)
+	p := next(t, tn, wa, len(given))
+	tn.now = p.At.Add(time.Second)
+	if _, err := wa.Open(ctx, p.Consent, ""); err != nil {
+		t.Fatal(err)
+	}
+	wa = must(wallet.Open(ctx, left))(t).Inbox().Watch(time.Hour)
+	if again := next(t, tn, wa, 0); again == nil || again.Consent != p.Consent || again.At.After(tn.now) {
+		t.Fatalf("%+v was begun, and then comes %+v", p, again)
+	}
+	opens(t, wa, p)
+	sum := 0
+	for _, n := range openings(t, tn, given) {
+		sum += n
+	}
+	if sum != 1 {
+		t.Errorf("%d openings", sum)
+	}
 }
 
 // Openings that left an entry and no files end after the third, and stay ended.
@@ -245,9 +290,12 @@ func TestWatchTriesThrice(t *testing.T) {
 	o := tn.options("Dr Smith")
 	o.Services = l.over(o.Services)
 	shut := false
-	for i, k := range o.Services.Keepers {
-		o.Services.Keepers[i] = shutKeeper{k, &shut}
-	}
+	o.Services = asked(o.Services, func() error {
+		if shut {
+			return cut("keeper")
+		}
+		return nil
+	})
 	clinic := must(wallet.Open(ctx, o))(t)
 	wa := clinic.Inbox().Watch(time.Hour)
 	p := next(t, tn, wa, 1)
