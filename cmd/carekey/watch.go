@@ -40,7 +40,7 @@ const (
 
 // watching does a round with the wallet again and again, until the program is told to end.
 // Each opens the wallet anew, so that a key in a keyring is in memory only while one runs,
-// and a keyring that is locked meanwhile ends that.
+// and a keyring that is locked meanwhile ends that. So does carekey lock.
 type watching struct {
 	*app
 	round func(ctx context.Context, s *session) error
@@ -59,12 +59,14 @@ func (w *watching) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	inFile := p.settings.Keyring == keyring.KindFile
-	if inFile { // its passphrase is asked for once
-		if w.key, err = w.keys(p).read(ctx); err != nil {
-			return err
+	keeps := false
+	if p.settings.Keyring == keyring.KindFile { // unless it is held unlocked, its passphrase is asked for once
+		key, err := w.keys(p).read(ctx)
+		if err == nil && !unlocked(key) {
+			w.key, keeps = key, true
+			_, err = key.Get(ctx, p.settings.Item)
 		}
-		if _, err := w.key.Get(ctx, p.settings.Item); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -74,7 +76,7 @@ func (w *watching) run(cmd *cobra.Command) error {
 			w.heard = map[string]bool{}
 		}
 		err := w.withLedgers(cmd, want, everywhere, w.round)
-		if !inFile {
+		if !keeps {
 			w.key = nil
 		}
 		switch {
@@ -108,11 +110,11 @@ func (w *watching) pause() time.Duration {
 }
 
 // passes reports whether a round may go better later: a service or the wallet is out of
-// reach, or the keyring is locked, which at the beginning is for a person to put right.
+// reach, or the key is locked, which at the beginning is for a person to put right.
 func passes(err error, first bool) bool {
 	f := explain(err)
 	return f.Exit == cli.ExitUnreachable || errors.Is(err, ledgerclient.ErrStale) ||
-		!first && (f.Exit == cli.ExitLocked || f.Code == string(cli.ErrDiskFull))
+		!first && (f.Exit == cli.ExitLocked || errors.Is(err, errNeed) || f.Code == string(cli.ErrDiskFull))
 }
 
 // tell says what is wrong since this round, and when it is not any more.
