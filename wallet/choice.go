@@ -135,12 +135,12 @@ func checkSelection(s *health.Selection) error {
 	sensitive := append(health.Sensitivities(), health.Unclassified)
 	for _, w := range s.With {
 		if w != string(health.Documents) && !slices.Contains(sensitive, health.Sensitivity(w)) {
-			return badInput("with", w, "not one of "+join(append(sensitive, health.Sensitivity(health.Documents))))
+			return badInput("with", w, "not one of "+payload.Listed(append(sensitive, health.Sensitivity(health.Documents))))
 		}
 	}
 	for _, w := range s.Without {
 		if !payload.Category(w).Valid() && !slices.Contains(sensitive, health.Sensitivity(w)) {
-			return badInput("without", w, "not one of "+join(Categories())+", "+join(sensitive))
+			return badInput("without", w, "not one of "+payload.Listed(Categories())+", "+payload.Listed(sensitive))
 		}
 	}
 	for _, d := range []string{s.Since, s.Until} {
@@ -170,18 +170,6 @@ func ParseDates(text string) (since, until string, err error) {
 		err = badInput("dated", text, "has neither a beginning nor an end")
 	}
 	return since, until, err
-}
-
-// join lists words.
-func join[T ~string](words []T) string {
-	var b strings.Builder
-	for i, w := range words {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(string(w))
-	}
-	return b.String()
 }
 
 // choose fills in what goes and what stays.

@@ -465,7 +465,7 @@ func (rs Records) Correct(ctx context.Context, id string, numbers []int, c healt
 	}
 	for _, s := range slices.Concat(c.Add, c.Drop) {
 		if !s.Valid() && s != health.Unclassified {
-			return nil, badInput("sensitivity", string(s), fmt.Sprintf("not one of %s, %s", join(health.Sensitivities()), health.Unclassified))
+			return nil, badInput("sensitivity", string(s), fmt.Sprintf("not one of %s, %s", payload.Listed(health.Sensitivities()), health.Unclassified))
 		}
 	}
 	err = rs.w.with(ctx, func() error {

@@ -91,7 +91,7 @@ func (in *incoming) split(file []byte) {
 	}
 }
 
-const tooLarge = "it is larger than 32 MiB, or begins with much white space"
+var tooLarge = health.TooLarge + ", or begins with much white space"
 
 // end says what only the end of a large file tells.
 func (in *incoming) end() {

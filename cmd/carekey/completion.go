@@ -10,6 +10,7 @@ import (
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/health"
+	"github.com/carekey/carekey/wallet/payload"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -220,9 +221,9 @@ func (o offers) received(ctx context.Context) (out []string) {
 // roles are one's own where the key is there, and those that everybody has.
 func (o offers) roles(ctx context.Context) []string {
 	for _, n := range o.names(ctx) {
-		return offered(n.Roles, func(r wallet.OwnRole) (string, string) { return r.Name, joined(r.Categories) })
+		return offered(n.Roles, func(r wallet.OwnRole) (string, string) { return r.Name, payload.Listed(r.Categories) })
 	}
-	return offered(health.BuiltInRoles(), func(r health.Role) (string, string) { return r.Name, joined(r.Categories) })
+	return offered(health.BuiltInRoles(), func(r health.Role) (string, string) { return r.Name, payload.Listed(r.Categories) })
 }
 
 // ledgers lie in clear.

@@ -162,13 +162,13 @@ func roleText(r *health.Role, p *wallet.GrantPlan) string {
 	if len(r.Sensitive) == len(health.Sensitivities()) {
 		sensitive = "all that is sensitive"
 	} else if len(r.Sensitive) > 0 {
-		sensitive = "also " + joined(r.Sensitive)
+		sensitive = "also " + payload.Listed(r.Sensitive)
 	}
 	limits := fmt.Sprintf("at most %s, for %s", plural(r.MaxDays, "day", "days"), r.For())
 	if p.Scope != nil && p.Scope.Beyond {
-		return fmt.Sprintf("BEYOND its bounds (%s): %s: %s; %s", limits, r.Name, joined(r.Categories), sensitive)
+		return fmt.Sprintf("BEYOND its bounds (%s): %s: %s; %s", limits, r.Name, payload.Listed(r.Categories), sensitive)
 	}
-	return fmt.Sprintf("%s: %s; %s; %s", r.Name, joined(r.Categories), sensitive, limits)
+	return fmt.Sprintf("%s: %s; %s; %s", r.Name, payload.Listed(r.Categories), sensitive, limits)
 }
 
 // givenText names the records that something goes of, the first ones of many, and counts
@@ -395,7 +395,7 @@ func goesText(j *wallet.JudgedPart) string {
 	case "":
 		return "yes"
 	case health.WhySensitive:
-		return cmp.Or(joined(j.Sensitive), "sensitive") // a narrative stays since its resource does
+		return cmp.Or(payload.Listed(j.Sensitive), "sensitive") // a narrative stays since its resource does
 	case health.WhyUnclassified:
 		return strings.TrimSuffix("unclassified: "+strings.Join(j.Unclassified, ", "), ": ")
 	case health.WhyCategory:

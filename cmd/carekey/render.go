@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/batch"
+	"github.com/carekey/carekey/wallet/payload"
 	"github.com/spf13/cobra"
 )
 
@@ -283,13 +283,8 @@ func titleOf(r wallet.ConsentRecord) string {
 	return title
 }
 
-// plural counts things in words.
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return thousands(n) + " " + many
-}
+// Numbers in words are those of all packages.
+var plural, thousands = payload.Counted, payload.Thousands
 
 // bytesText is a size for people.
 func bytesText(n int64) string {
@@ -378,15 +373,6 @@ func warningText(w wallet.Warning, name string) string {
 func checkWords(a crypto.Address) string {
 	w := a.Words()
 	return strings.Join(w[:], " ")
-}
-
-// thousands writes a number with commas.
-func thousands(n int) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }
 
 // roughly is a duration as people say it.

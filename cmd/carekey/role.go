@@ -7,12 +7,12 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/health"
+	"github.com/carekey/carekey/wallet/payload"
 	"github.com/spf13/cobra"
 )
 
@@ -70,7 +70,7 @@ func (a roles) list(_ context.Context, w *wallet.Wallet, _ []string) error {
 		if n := len(r.Sensitive); n > 0 {
 			sensitive = fmt.Sprintf("%d of %d", n, len(health.Sensitivities()))
 		}
-		t.Add(r.Name, joined(r.Categories), sensitive, plural(r.MaxDays, "day", "days"), whose)
+		t.Add(r.Name, payload.Listed(r.Categories), sensitive, plural(r.MaxDays, "day", "days"), whose)
 	}
 	if err := a.table(t); err != nil {
 		return err
@@ -80,11 +80,6 @@ func (a roles) list(_ context.Context, w *wallet.Wallet, _ []string) error {
 	}
 	a.next("carekey role show ROLE")
 	return a.result(list(all, same))
-}
-
-// joined are words in a line.
-func joined[S ~string](words []S) string {
-	return strings.Join(list(words, func(s S) string { return string(s) }), ", ")
 }
 
 func (a roles) show(_ context.Context, w *wallet.Wallet, args []string) error {
@@ -100,9 +95,9 @@ func (a roles) show(_ context.Context, w *wallet.Wallet, args []string) error {
 	}
 	a.rows(cli.Rows{
 		{"role", r.Name},
-		{"gets", joined(r.Categories)},
-		{"sensitive", cmp.Or(joined(r.Sensitive), "none")},
-		{"not", cmp.Or(joined(not), "none is left out")},
+		{"gets", payload.Listed(r.Categories)},
+		{"sensitive", cmp.Or(payload.Listed(r.Sensitive), "none")},
+		{"not", cmp.Or(payload.Listed(not), "none is left out")},
 		{"for", r.For()},
 		{"at most", plural(r.MaxDays, "day", "days")},
 	})

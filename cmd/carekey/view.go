@@ -195,7 +195,7 @@ func (v *viewing) record(ctx context.Context, w *wallet.Wallet, r wallet.Record,
 		return nil
 	}
 	if r.Size > health.MaxSplit {
-		seen.AddUnread(src, tooLarge)
+		seen.AddUnread(src, health.TooLarge)
 		return nil
 	}
 	var file bytes.Buffer
@@ -208,8 +208,6 @@ func (v *viewing) record(ctx context.Context, w *wallet.Wallet, r wallet.Record,
 	seen.Add(src, file.Bytes())
 	return nil
 }
-
-var tooLarge = "larger than " + bytesText(health.MaxSplit)
 
 // files looks at files and folders.
 func (v *viewing) files(ctx context.Context, seen *health.Viewing) error {
@@ -268,7 +266,7 @@ func (v *viewing) file(ctx context.Context, path string, m manifests, seen *heal
 	}
 	src := health.Source{Name: filepath.ToSlash(path)}
 	if info.Size() > health.MaxSplit {
-		seen.AddUnread(src, tooLarge)
+		seen.AddUnread(src, health.TooLarge)
 		return nil
 	}
 	b, err := io.ReadAll(io.LimitReader(f, health.MaxSplit+1))

@@ -41,10 +41,12 @@ func scopeName(s *payload.Scope) string {
 	switch {
 	case s.Role != "":
 		return s.Role
+	case len(categories) == 0:
+		return string(health.Demographics)
 	case len(categories) == 1:
 		return string(categories[0])
 	}
-	return plural(len(categories), "category", "categories")
+	return payload.Counted(len(categories), "category", "categories")
 }
 
 // opens is how long a person can open a record, or what was chosen of it, and in which

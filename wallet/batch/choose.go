@@ -251,5 +251,5 @@ func (s *selection) bound(purpose wallet.Purpose, hours int) string {
 	if s.role == nil || s.role.Allows(purpose, hours) {
 		return ""
 	}
-	return fmt.Sprintf("the role is for %s at most, and for %s: give it for less, or for that", plural(s.role.MaxDays, "day", "days"), s.role.For())
+	return fmt.Sprintf("the role is for %s at most, and for %s: give it for less, or for that", payload.Counted(s.role.MaxDays, "day", "days"), s.role.For())
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // cell is one cell of a CSV line.
@@ -116,7 +118,7 @@ func (s *sheet) csvRow(line []byte) (f fields, ok bool) {
 	if blank(cells) {
 		return nil, false
 	}
-	count := plural(len(cells), "cell", "cells") + " under " + plural(len(h), "column", "columns")
+	count := payload.Counted(len(cells), "cell", "cells") + " under " + payload.Counted(len(h), "column", "columns")
 	switch {
 	case len(cells) > len(h) && !blank(cells[len(h):]):
 		s.problem(line, cells[len(h)].at, "", "", count+": a cell with a comma in it is put into quotation marks")

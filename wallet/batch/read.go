@@ -264,10 +264,3 @@ func keyOf(w *Row) [16]byte {
 
 // set is a list sorted, and without what is there twice.
 func set[T cmp.Ordered](list []T) []T { return slices.Compact(slices.Sorted(slices.Values(list))) }
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}

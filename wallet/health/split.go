@@ -14,6 +14,9 @@ import (
 // cut"). Other cuts make other leaves, so other rules get another number.
 const SplitVersion = 1
 
+// TooLarge is why a file of more than [MaxSplit] bytes is not split, nor read.
+var TooLarge = fmt.Sprintf("it is larger than %d MiB", MaxSplit>>20)
+
 // Bounds of what is split.
 const (
 	MaxSplit = 32 << 20 // bytes of a file: it is held in memory
@@ -113,7 +116,7 @@ func Split(file []byte) (*Cut, error) {
 	case !IsFHIR("", file):
 		return nil, ErrNotFHIR.With("why", notFHIR(file))
 	case len(file) > MaxSplit:
-		return nil, ErrNotSplit.With("why", fmt.Sprintf("it is larger than %d MiB", MaxSplit>>20))
+		return nil, ErrNotSplit.With("why", TooLarge)
 	case bytes.HasPrefix(file, []byte("\xef\xbb\xbf")):
 		return nil, ErrNotSplit.With("why", "it begins with a byte order mark")
 	case !utf8.Valid(file):

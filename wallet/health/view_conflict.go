@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // ViewConflict is where sources say different things of the same, or what may be one thing
@@ -278,7 +280,7 @@ func times(n int) string {
 	if n == 2 {
 		return "twice"
 	}
-	return counted(n, "time", "times")
+	return payload.Counted(n, "time", "times")
 }
 
 func (m *viewMerged) codes() []string {

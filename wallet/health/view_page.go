@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // ViewLine is one line of a view in words. Screens and pages only lay them out.
@@ -66,16 +68,16 @@ func (v *View) about() string {
 		read += boolInt(s.Read)
 		parts += boolInt(s.Read && s.Part)
 	}
-	says := "As of " + shownTime(v.AsOf) + ", from " + counted(read, "source", "sources")
+	says := "As of " + shownTime(v.AsOf) + ", from " + payload.Counted(read, "source", "sources")
 	if parts > 0 {
-		says += "; " + counted(parts, "of them is", "of them are")
+		says += "; " + payload.Counted(parts, "of them is", "of them are")
 		if read == 1 {
 			says = strings.TrimSuffix(says, "; 1 of them is") + ", which is"
 		}
 		says += " PART of a record: other entries may exist"
 	}
 	if n := len(v.Sources) - read; n > 0 {
-		says += "; " + counted(n, "file", "files") + " not read"
+		says += "; " + payload.Counted(n, "file", "files") + " not read"
 	}
 	if n := len(v.Persons); n > 1 {
 		says += ". " + strconv.Itoa(n) + " persons: each has a heading of their own"
@@ -150,7 +152,7 @@ func (p *pageMaker) person(x *ViewPerson) {
 	p.section("Reports", &x.Reports, p.plain)
 	p.section("Documents", &x.Documents, p.plain)
 	if len(x.Withdrawn) > 0 {
-		p.add(ViewLine{Kind: LineSection, Name: "Withdrawn", Text: counted(len(x.Withdrawn), "entry", "entries") + " that their sources withdrew, refuted, or say was not done"})
+		p.add(ViewLine{Kind: LineSection, Name: "Withdrawn", Text: payload.Counted(len(x.Withdrawn), "entry", "entries") + " that their sources withdrew, refuted, or say was not done"})
 		p.plain(x.Withdrawn)
 	}
 	p.conflicts(x)
@@ -185,11 +187,11 @@ func othersText(list []ViewCount) string {
 func stateText(s *ViewSection) string {
 	switch s.State {
 	case StateListed:
-		return counted(len(s.Items), "entry", "entries") + " listed"
+		return payload.Counted(len(s.Items), "entry", "entries") + " listed"
 	case StateNone:
-		return counted(len(s.None), "source states none", "sources state none")
+		return payload.Counted(len(s.None), "source states none", "sources state none")
 	case StateNoInfo:
-		return counted(len(s.NoInfo), "source", "sources") + " had no information"
+		return payload.Counted(len(s.NoInfo), "source", "sources") + " had no information"
 	}
 	return "no information in what you have"
 }
@@ -325,7 +327,7 @@ func (p *pageMaker) medicines(items []ViewItem) {
 		if in := g[0].Ingredients; len(in) == 1 {
 			name = in[0]
 		}
-		p.item(name, counted(len(g), "entry", "entries"), sourcesOf(g...))
+		p.item(name, payload.Counted(len(g), "entry", "entries"), sourcesOf(g...))
 		for _, it := range g {
 			p.more(itemName(it)+": "+itemText(it), copied(it))
 		}
@@ -441,7 +443,7 @@ func (p *pageMaker) interactions(x *ViewPerson) {
 		says = strconv.Itoa(n) + " of the " + strconv.Itoa(in.Pairs) + " pairs found"
 	}
 	if n := len(in.NotChecked); n > 0 {
-		says += "; " + counted(n, "medicine", "medicines") + " could not be checked"
+		says += "; " + payload.Counted(n, "medicine", "medicines") + " could not be checked"
 	}
 	p.add(ViewLine{Kind: LineSection, Name: "Interactions", Text: says + "; other interactions were not looked for"})
 	for _, f := range in.Found {
@@ -458,7 +460,7 @@ func (p *pageMaker) interactions(x *ViewPerson) {
 		p.more("not checked: "+strings.Join(in.NotChecked, ", "), nil)
 	}
 	if in.Ended > 0 {
-		p.more(counted(in.Ended, "entry", "entries")+" that ended: not looked at", nil)
+		p.more(payload.Counted(in.Ended, "entry", "entries")+" that ended: not looked at", nil)
 	}
 	if x.Part {
 		p.more(partOnly, nil)
@@ -484,10 +486,10 @@ func (p *pageMaker) conflicts(x *ViewPerson) {
 	}
 	var says []string
 	if n := len(x.Conflicts) - perhaps; n > 0 {
-		says = append(says, counted(n, "contradiction", "contradictions"))
+		says = append(says, payload.Counted(n, "contradiction", "contradictions"))
 	}
 	if perhaps > 0 {
-		says = append(says, counted(perhaps, "thing", "things")+" that may stand twice")
+		says = append(says, payload.Counted(perhaps, "thing", "things")+" that may stand twice")
 	}
 	p.add(ViewLine{Kind: LineSection, Name: "Where sources differ", Text: strings.Join(says, ", ")})
 	if !p.words.Conflicts {
@@ -502,7 +504,7 @@ func (p *pageMaker) conflicts(x *ViewPerson) {
 func (p *pageMaker) files() {
 	unread := slices.ContainsFunc(p.view.Sources, func(s ViewSource) bool { return !s.Read })
 	if p.words.Sources {
-		p.add(ViewLine{Kind: LineSection, Name: "Sources", Text: counted(len(p.view.Sources), "file", "files")})
+		p.add(ViewLine{Kind: LineSection, Name: "Sources", Text: payload.Counted(len(p.view.Sources), "file", "files")})
 	} else if unread {
 		p.add(ViewLine{Kind: LineSection, Name: "Not read", Text: "what is in these is not in this view"})
 	}
@@ -518,7 +520,7 @@ func (p *pageMaker) files() {
 			says = append(says, "PART of a record")
 		}
 		if s.Read {
-			says = append(says, counted(s.Resources, "entry", "entries"))
+			says = append(says, payload.Counted(s.Resources, "entry", "entries"))
 			if len(s.Others) > 0 {
 				says = append(says, "not shown: "+othersText(s.Others))
 			}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // reading is a resource that is made an item.
@@ -405,17 +407,17 @@ func (v reading) report() {
 	}
 	switch {
 	case away > 0 && here == 0:
-		v.detail(counted(away, "value", "values") + ", not here")
+		v.detail(payload.Counted(away, "value", "values") + ", not here")
 	case away > 0:
-		v.detail(counted(here, "value", "values") + " here, " + strconv.Itoa(away) + " not here")
+		v.detail(payload.Counted(here, "value", "values") + " here, " + strconv.Itoa(away) + " not here")
 	case here > 0:
-		v.detail(counted(here, "value", "values") + " here")
+		v.detail(payload.Counted(here, "value", "values") + " here")
 	}
 	if s := v.str("conclusion"); s != "" {
 		v.detail("conclusion: " + s)
 	}
 	if n := len(v.objs("presentedForm")); n > 0 {
-		v.detail(counted(n, "document", "documents") + " attached, not shown")
+		v.detail(payload.Counted(n, "document", "documents") + " attached, not shown")
 	}
 	v.by("performer", "resultsInterpreter")
 }
@@ -485,12 +487,4 @@ func (v reading) composition() {
 		}
 	}
 	walk(v.objs("section"), 0)
-}
-
-// counted is a number of things in words.
-func counted(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return strconv.Itoa(n) + " " + many
 }

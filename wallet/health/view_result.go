@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // result reads an Observation.
@@ -61,7 +63,7 @@ func (v reading) result() {
 		case v.concept("dataAbsentReason").name != "":
 			it.Value = "no value: " + v.concept("dataAbsentReason").name
 		case n > 0:
-			it.Value = counted(n, "value", "values") + " of its own"
+			it.Value = payload.Counted(n, "value", "values") + " of its own"
 		default:
 			it.Value = "value not here"
 		}

@@ -83,14 +83,9 @@ func (s *Scope) Words() string {
 	if len(s.Categories) == 0 {
 		b.WriteString("nothing")
 	}
-	for i, c := range s.Categories {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(string(c))
-	}
+	b.WriteString(Listed(s.Categories))
 	if len(s.Sensitive) > 0 {
-		b.WriteString("; with " + strings.Join(s.Sensitive, ", "))
+		b.WriteString("; with " + Listed(s.Sensitive))
 	}
 	switch {
 	case s.Since != "" && s.Until != "":
