@@ -125,12 +125,39 @@ func (rs Records) keepNew(in *incoming, plan *partsPlan, m *payload.Metadata) *H
 	}
 	labels := in.labels()
 	h := holding(func(i int) (*health.Label, bool) { return &labels[i], in.cut.Parts[i].Text }, len(labels))
-	h.Form = in.cut.Form
+	h.Form, h.Lapsed = in.cut.Form, lapsed(in.before, plan.parts)
 	p := &recordParts{Metadata: m, Parts: plan.parts, Persons: in.persons}
 	p.setLabels(labels)
 	in.Reader, in.cut, plan.cut = nil, nil, nil // the file: it is not needed any more
 	rs.keepParts(p, in.tables, in.said)
 	return h
+}
+
+// corrected returns the parts of a record's newest version of which the owner said
+// something; none if nobody can say which these are.
+func (rs Records) corrected(ctx context.Context, t *view.Thread) ([]recordPart, error) {
+	if len(rs.w.book.Facts.Labels) == 0 {
+		return nil, nil
+	}
+	p, err := rs.partsOf(ctx, t, len(t.Versions))
+	if p == nil || isMissing(err) || isTampered(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(p.Parts, func(x recordPart) bool { _, said := rs.w.book.Facts.correction(x.Sum); return !said }), nil
+}
+
+// lapsed names the parts whose bytes are not among those that follow.
+func lapsed(before, now []recordPart) (names []string) {
+	for i := range before {
+		x := &before[i]
+		if !slices.ContainsFunc(now, func(y recordPart) bool { return y.Sum == x.Sum }) {
+			names = append(names, cmp.Or(x.Label.Says, x.Label.Type))
+		}
+	}
+	return names
 }
 
 func (p *recordParts) setLabels(labels []health.Label) {

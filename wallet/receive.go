@@ -32,6 +32,7 @@ type incoming struct {
 	tables      *health.Tables        // nil otherwise
 	said        *bookFacts            // what she says of parts, in Labels
 	labels      func() []health.Label // of the parts; waits until they are made; nil if it was not split
+	before      []recordPart          // of the version that it follows: those of which she said something
 	persons     []health.Person
 	title, date string // what FHIR says of itself; "" if it does not
 }
@@ -167,6 +168,10 @@ type Holding struct {
 	Kinds        []Count `json:"kinds"`     // by sensitivity
 	Unclassified int     `json:"unclassified"`
 	Unknown      []Count `json:"unknown"` // by why they are unclassified
+
+	// Of an update: what was said of these parts of the version before, and does not hold
+	// any more, since no part of this one has their bytes.
+	Lapsed []string `json:"lapsed,omitempty"`
 }
 
 // Count is how many there are of something.

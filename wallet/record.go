@@ -181,6 +181,9 @@ func (rs Records) Update(ctx context.Context, id string, src Source, d Describe,
 			rec, existing = rs.newestRecord(t), true
 			return nil
 		}
+		if in.before, err = rs.corrected(ctx, t); err != nil {
+			return err
+		}
 		rec, existing, err = rs.put(ctx, t, in, m, nil, progress)
 		return err
 	})

@@ -125,6 +125,13 @@ func (a *records) sayHolding(r wallet.Record, ownTitle bool) {
 		if named := byName(h); named != "" {
 			a.say("%s", "Of these, "+named+": left out where a grant does not name them.")
 		}
+		if n := len(h.Lapsed); n > 0 {
+			said := cli.Clean(payload.Listed(h.Lapsed[:min(n, 5)]))
+			if n > 5 {
+				said += " and others"
+			}
+			a.say("%s", "What you said of "+plural(n, "part", "parts")+" holds no more, since this version has other bytes there: "+said+". Say it again: carekey record label.")
+		}
 		if ownTitle {
 			a.say("The title is the file's own; whoever may open the record as a whole sees it.")
 		}
