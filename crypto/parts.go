@@ -51,6 +51,16 @@ func IsPartSize(n int) bool {
 	return class >= partHeadSize && class <= PartClass(MaxPart) && PartClass(class-partHeadSize) == class
 }
 
+// PartsStart returns where the region of a record's parts begins in its content, behind n
+// bytes of salt and age file: [PadLength] of the next multiple of 16 KiB. Who has all parts
+// but one knows all of the file but one length. [PadLength] alone has steps of 256 bytes for
+// 5 kB and of 2 KiB for 100 kB: with them the class of a part would be the lesser part of
+// what its place tells of its length.
+func PartsStart(n int64) int64 {
+	const step = 16 << 10
+	return PadLength((n + step - 1) &^ (step - 1))
+}
+
 // Slots returns how many leaves stand for count parts, 0 ≤ count ≤ [MaxParts]: the least
 // 16·4ᵐ that holds them. For larger numbers it is the most that there can be: so n is a
 // number of slots if, and only if, it is its own.

@@ -54,7 +54,11 @@ func encryptContent(ctx context.Context, upload ledgerclient.Upload, src *incomi
 	if err := enc.Close(); err != nil {
 		return err
 	}
-	end, err := pad(upload, saltSize+cipher.n)
+	length := crypto.PadLength
+	if parts != nil {
+		length = crypto.PartsStart
+	}
+	end, err := pad(upload, saltSize+cipher.n, length)
 	if err != nil {
 		return err
 	}
@@ -64,7 +68,7 @@ func encryptContent(ctx context.Context, upload ledgerclient.Upload, src *incomi
 			return err
 		}
 		m.Parts.Start = end
-		if m.Parts.End, err = pad(upload, end+out.n); err != nil {
+		if m.Parts.End, err = pad(upload, end+out.n, crypto.PadLength); err != nil {
 			return err
 		}
 	}
@@ -73,12 +77,12 @@ func encryptContent(ctx context.Context, upload ledgerclient.Upload, src *incomi
 	return err
 }
 
-// pad writes random bytes behind n others, up to the length that is stored, and returns it.
-// Zeros would show where what is encrypted ends.
-func pad(w io.Writer, n int64) (int64, error) {
-	length := crypto.PadLength(n)
-	_, err := io.CopyN(w, rand.Reader, length-n)
-	return length, err
+// pad writes random bytes behind n others, up to the length that is for so many, and returns
+// it. Zeros would show where what is encrypted ends.
+func pad(w io.Writer, n int64, length func(int64) int64) (int64, error) {
+	end := length(n)
+	_, err := io.CopyN(w, rand.Reader, end-n)
+	return end, err
 }
 
 // keepKey keeps the file key of what is encrypted, so that a grant needs no look at

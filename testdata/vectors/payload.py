@@ -54,7 +54,7 @@ SLOTS = 256
 FRAME = 24 + 32 * SLOTS + 16
 # Five granted parts: a small resource, its narrative, one whose resource is not given, a larger and the largest.
 ITEMS = ((0, 0, 100), (3, 0, 988), (4, 4, 989), (200, 200, 5000), (255, 255, 16 << 20))
-START = padme(32 + 300000)
+START = padme(-(-(32 + 300000) // (16 << 10)) * (16 << 10))
 END = padme(START + FRAME + sum(part_size(size) for _, _, size in ITEMS) + 225 * 1040)
 
 

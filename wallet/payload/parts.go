@@ -27,7 +27,7 @@ type MetadataParts struct {
 	Count int         `json:"count"`          // of parts
 	Slots int         `json:"slots"`          // of leaves, those of no part included
 	Root  crypto.Hash `json:"root"`           // of the tree over the leaves
-	Start int64       `json:"start"`          // of the parts' region in the content blob
+	Start int64       `json:"start"`          // of the parts' region in the content blob: [crypto.PartsStart]; of those made earlier [crypto.PadLength]
 	End   int64       `json:"end"`            // of the region with its padding: of the blob
 	Salts *Salts      `json:"salts,omitzero"` // if an issuer gave them
 }
@@ -37,8 +37,9 @@ func (m *Metadata) partsInRange() bool {
 	if p == nil {
 		return m.Whole == "" || m.Hidden == "" && (m.Whole == WholeFHIR || m.Whole == WholeFile)
 	}
+	behind := int64(len(crypto.Salt{})) + m.AgeSize
 	return m.Whole == "" && m.Hidden == "" && p.Split >= 1 && p.Count >= 1 && p.Count <= crypto.MaxParts && p.Slots == crypto.Slots(p.Count) &&
-		m.AgeSize < 1<<40 && p.Start == crypto.PadLength(int64(len(crypto.Salt{}))+m.AgeSize) && p.End == m.ContentSize && regionInRange(p.Slots, p.Start, p.End)
+		m.AgeSize < 1<<40 && (p.Start == crypto.PartsStart(behind) || p.Start == crypto.PadLength(behind)) && p.End == m.ContentSize && regionInRange(p.Slots, p.Start, p.End)
 }
 
 // regionInRange reports whether a frame has its place between start and end, and both

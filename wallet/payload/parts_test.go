@@ -16,7 +16,7 @@ import (
 // one, a narrative and its resource, and a large one.
 func samplePart() EnvelopePart {
 	const slots, age = 256, 300_000
-	start := crypto.PadLength(32 + age)
+	start := crypto.PartsStart(32 + age)
 	frame := crypto.FrameSize(slots)
 	return EnvelopePart{Record: crypto.Hash{7}, Author: crypto.PubKey{2}, Version: 2, Content: Locator{12}, ContentSize: 1 << 23, Head: crypto.Hash{13}, Start: start, End: 1 << 23, Slots: slots,
 		Root: crypto.Hash{15}, FrameKey: FrameKey{16}, Items: Items{
@@ -65,7 +65,8 @@ func TestPartsInRange(t *testing.T) {
 		"whole, not split":      func(m *Metadata, p *MetadataParts) { m.Parts, m.Whole = nil, WholeFHIR },
 		"whole, no FHIR":        func(m *Metadata, p *MetadataParts) { m.Parts, m.Whole = nil, WholeFile },
 		"looked at by nobody":   func(m *Metadata, p *MetadataParts) { m.Parts = nil },
-		"of a smaller age file": func(m *Metadata, p *MetadataParts) { m.AgeSize, p.Start = 1, 4096 },
+		"of a smaller age file": func(m *Metadata, p *MetadataParts) { m.AgeSize, p.Start = 1, 16<<10 },
+		"made earlier":          func(m *Metadata, p *MetadataParts) { m.AgeSize, p.Start = 1, 4096 },
 	} {
 		check(what, true, metadata(change))
 	}
