@@ -70,6 +70,7 @@ const (
 	ErrWithdrawn     fault.Code = "record-removed"        // record
 	ErrMissing       fault.Code = "{part}-missing"        // the store no longer, or never, held a payload. part ("terms", "envelope", "content", "metadata"), id
 	ErrOtherPerson   fault.Code = "other-person"          // a file is about another person than the owner's records, so far as can be told. person, born: of the file; known, theirs (born): of what it was compared with
+	ErrPersons       fault.Code = "other-person/several"  // a file is about more than one; the same, of two of them
 	ErrPartly        fault.Code = "partly-done"           // done, failed; the first failure is the cause
 
 	ErrGivenLate      fault.Code = "expired/giving"     // a consent of one's own did not come to the ledger in time

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/health"
@@ -338,7 +339,7 @@ func (rs Records) samePerson(ctx context.Context, persons []health.Person, t *vi
 	}
 	for i := range persons {
 		if others(persons[:1], persons[i:i+1]) {
-			return otherPerson(persons[i], persons[0])
+			return otherPerson(ErrPersons, persons[i], persons[0])
 		}
 	}
 	var known []health.Person
@@ -373,7 +374,7 @@ func (rs Records) samePerson(ctx context.Context, persons []health.Person, t *vi
 				known = of
 			}
 			if other == t {
-				return otherPerson(persons[0], known[0])
+				return otherPerson(ErrOtherPerson, persons[0], known[0])
 			}
 		case knows(of, persons):
 			return nil
@@ -382,11 +383,11 @@ func (rs Records) samePerson(ctx context.Context, persons []health.Person, t *vi
 	if known == nil {
 		return nil
 	}
-	return otherPerson(persons[0], known[0])
+	return otherPerson(ErrOtherPerson, persons[0], known[0])
 }
 
-func otherPerson(p, known health.Person) error {
-	return ErrOtherPerson.With("person", p.Name, "born", p.Born, "known", known.Name, "theirs", known.Born)
+func otherPerson(code fault.Code, p, known health.Person) error {
+	return code.With("person", p.Name, "born", p.Born, "known", known.Name, "theirs", known.Born)
 }
 
 // others reports whether it is known of one of b that it is none of a.

@@ -68,6 +68,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		"bad-role bad-table":                   "the file cannot be used[, line {line}][, {member}]: {why} | nothing was changed: correct it, and try again",
 		"bad-category bad-purpose bad-with":    wrong + " | the list: carekey grant --help",
 		"bad-from bad-until bad-for bad-dated": wrong + " | how days and times are written: carekey grant --help, under DATES",
+		wallet.ErrPersons:                      "the file is about more than one person[: {known}][ (born {theirs})][ and {person}][ (born {born})] | if they belong into one wallet all the same, add --other-person\na wallet of their own in the same home: carekey profile create NAME",
 		wallet.ErrOtherPerson:                  "the file is about another person[, {person}][, born {born}]; what is there is about[ {known}][, born {theirs}] | if it belongs into this wallet all the same, add --other-person\na wallet of their own in the same home: carekey profile create NAME",
 		wallet.ErrFileExists:                   "the file exists: {path} | to overwrite it, add --force",
 		wallet.ErrSpecialFile:                  "{path} is there, and is no ordinary file | name a new file; a folder's name goes before it, as in DIR/FILE",
