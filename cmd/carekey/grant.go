@@ -294,8 +294,9 @@ func (a *grants) askUnknown(ctx context.Context, p *wallet.GrantPlan) (kinds []s
 	for _, c := range tally(p, stayingBy(health.WhyUnclassified, unknownOf)) {
 		title := fmt.Sprintf("%s %s", plural(c.Number, "entry", "entries"), c.Of)
 		for again := true; again; {
-			at, err := a.choose(ctx, title+": what of them?", []ui.Item{
-				{Label: "keep back"}, {Label: "give", Detail: "carekey cannot tell whether anything in them is sensitive"}, {Label: "list", Detail: "what they are"},
+			// What is typed filters: whoever types no must not find herself at what gives.
+			at, err := a.choose(ctx, title+": give them?", []ui.Item{
+				{Label: "no, keep back"}, {Label: "yes, give", Detail: "carekey cannot tell whether anything in them is sensitive"}, {Label: "list", Detail: "what they are"},
 			}, false, "what of the unclassified", "--with unclassified")
 			if err != nil {
 				return nil, err
