@@ -113,11 +113,12 @@ func (p *pageMaker) more(text string, sources []int) {
 
 func (p *pageMaker) person(x *ViewPerson) {
 	name, says := "Somebody whom no source names", []string{}
-	if len(x.Names) > 0 {
+	switch {
+	case len(x.Names) == 0:
+	case x.Known:
 		name = x.Names[0]
-	}
-	if !x.Known && len(x.Names) > 0 {
-		says = append(says, "who that is is not in what you have")
+	default:
+		says = append(says, "referred to as "+x.Names[0])
 	}
 	if len(x.Born) > 0 {
 		says = append(says, "born "+strings.Join(shownTimes(x.Born), " or "))
