@@ -228,6 +228,7 @@ func listOfParts(parts []wallet.PartInfo, all bool, width int) string {
 // all that are known.
 func reasons(p wallet.PartInfo, all bool, width int) string {
 	said := map[string]bool{}
+	as := false // it is what its resource is
 	var b strings.Builder
 	for _, why := range p.Why {
 		word := why.Of
@@ -238,6 +239,10 @@ func reasons(p wallet.PartInfo, all bool, width int) string {
 			continue
 		}
 		said[word] = true
+		if p.Of != 0 && why.Because == "its resource" {
+			as = true
+			continue
+		}
 		line := word + ": " + why.Because
 		switch why.Table {
 		case "":
@@ -247,6 +252,9 @@ func reasons(p wallet.PartInfo, all bool, width int) string {
 			line += " (" + why.Table + ")"
 		}
 		b.WriteString(cli.Wrap("      "+cli.Clean(line), width) + "\n")
+	}
+	if as {
+		fmt.Fprintf(&b, "      as part %d\n", p.Of)
 	}
 	return b.String()
 }
