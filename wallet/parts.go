@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -315,17 +314,13 @@ func (rs Records) receive(ctx context.Context, src Source, t *view.Thread, d Des
 		}
 	}
 	// What they are is said when the version is on the ledger, so that it can be found out
-	// beside all that is done until then; of a large file before, since memory is bounded.
-	cut := in.cut
+	// beside all that is done until then.
+	cut, end := in.cut, sparing(in.size)
 	in.said = &bookFacts{Labels: slices.Clone(rs.w.book.Facts.Labels)}
-	label := func() []health.Label { return tables.Label(cut, in.said.corrections()) }
-	if in.size < spareFrom {
-		in.labels = beside(label)
-		return in, nil
-	}
-	defer sparing(in.size)()
-	in.labels = sync.OnceValue(label)
-	in.labels()
+	in.labels = beside(func() []health.Label {
+		defer end()
+		return tables.Label(cut, in.said.corrections())
+	})
 	return in, nil
 }
 

@@ -73,8 +73,8 @@ const maxPlain = 4096
 type reader struct {
 	*Tables
 	strings map[string]met
-	refs    []string // the strings that may be addresses, by their numbers
-	last    []int32  // the part in which each was last met
+	refs    refs    // the strings that may be addresses, by their numbers
+	last    []int32 // the part in which each was last met
 	systems map[string]*system
 	plain   map[codeOf]bool // codes of which there is nothing to say, whatever stands around them
 
@@ -96,10 +96,7 @@ type around struct {
 	texts bool   // in a resource in which a concept without a code is a name
 }
 
-func (r *reader) begin(part int, typ string) *facts {
-	r.part, r.facts, r.path = int32(part), &facts{typ: typ}, r.path[:0]
-	return r.facts
-}
+func (r *reader) begin(part int, f *facts) { r.part, r.facts, r.path = int32(part), f, r.path[:0] }
 
 // because notes why the label has a word. Which reasons are kept does not depend on the
 // order in which they come.
@@ -153,9 +150,9 @@ func (r *reader) lookAt(s string) met {
 	if m, ok := r.strings[s]; ok {
 		return m
 	}
-	m := met{r.machine.find(s), int32(len(r.refs))}
+	m := met{r.machine.find(s), r.refs.add(s)}
 	r.strings[s] = m
-	r.refs, r.last = append(r.refs, s), append(r.last, -1)
+	r.last = append(r.last, -1)
 	return m
 }
 
@@ -170,9 +167,9 @@ const (
 func (r *reader) number(s string) int32 {
 	m, ok := r.strings[s]
 	if !ok {
-		m = met{0, int32(len(r.refs))}
+		m = met{0, r.refs.add(s)}
 		r.strings[s] = m
-		r.refs, r.last = append(r.refs, s), append(r.last, -1)
+		r.last = append(r.last, -1)
 	}
 	return m.ref
 }

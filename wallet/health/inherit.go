@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,57 +11,82 @@ import (
 // it points to stands the address by which it does, so that a file in which everything has
 // one address and points to it makes no more work than another.
 type web struct {
-	all []*facts
-
-	numbers map[string]int32 // of addresses, in the form in which they are compared
-	places  []place          // by these numbers
-	leads   [][]int32        // the addresses that each reference can mean
+	all    []facts
+	names  []name  // of all parts; in the end sorted, each once
+	places []place // the names to which something points
+	leads  []int32 // the places that references can mean, in the order of the references
+	ends   []int32 // of those of each reference, in leads
 
 	held []uint16 // the sensitivities of each part in the end
 }
 
-// place is an address.
-type place struct {
-	parts []int32      // what is called so
-	from  []int32      // who points to it
-	gives uint16       // what they take over from it
-	first *[8][2]int32 // of each sensitivity, the first two parts that give it; one more than their number, 0 for none; nil if nothing gives any
-	kinds []string     // what is not understood of a medicine that is called so; nil if that was not asked
+// name is an address of a part, by which others can point to it.
+type name struct {
+	of   addressHash
+	part int32
 }
 
-// called notes the addresses of a part.
-func (w *web) called(part int, names []string) {
-	for _, name := range names {
-		n, ok := w.numbers[name]
-		if !ok {
-			n = int32(len(w.places))
-			w.numbers[name] = n
-			w.places = append(w.places, place{})
-		}
-		if at := &w.places[n]; len(at.parts) == 0 || at.parts[len(at.parts)-1] != int32(part) {
-			at.parts = append(at.parts, int32(part))
-		}
+func compareNames(a, b name) int {
+	return cmp.Or(cmp.Compare(a.of, b.of), cmp.Compare(a.part, b.part))
+}
+
+// place is an address that something points to.
+type place struct {
+	begin, end int32        // what is called so, in names
+	from       []int32      // who points to it
+	gives      uint16       // what they take over from it
+	first      *[8][2]int32 // of each sensitivity, the first two parts that give it; one more than their number, 0 for none; nil if nothing gives any
+	kinds      []string     // what is not understood of a medicine that is called so; nil if that was not asked
+}
+
+// called are the names of what has an address.
+func (w *web) called(p *place) []name { return w.names[p.begin:p.end] }
+
+// means are the places that a reference can mean.
+func (w *web) means(ref int32) []int32 {
+	if ref == 0 {
+		return w.leads[:w.ends[0]]
 	}
+	return w.leads[w.ends[ref-1]:w.ends[ref]]
 }
 
 // lead finds what the references mean, and what of them leads nowhere.
-func (w *web) lead(refs []string) {
-	w.leads = make([][]int32, len(refs))
-	for i, ref := range refs {
-		for _, address := range addresses(ref) {
-			if n, ok := w.numbers[address]; ok && !slices.Contains(w.leads[i], n) {
-				w.leads[i] = append(w.leads[i], n)
+func (w *web) lead(refs *refs) {
+	slices.SortFunc(w.names, compareNames)
+	w.names = slices.Compact(w.names)
+	places := make([]int32, len(w.names)) // of the first of each name: one more than their number
+	w.places = make([]place, 0, len(refs.ends))
+	w.ends = make([]int32, len(refs.ends))
+	for ref := range w.ends {
+		begin := len(w.leads)
+		for _, a := range refs.addresses(ref) {
+			at, ok := slices.BinarySearchFunc(w.names, name{of: a}, compareNames)
+			if !ok && (at == len(w.names) || w.names[at].of != a) {
+				continue
+			}
+			if places[at] == 0 {
+				end := at + 1
+				for end < len(w.names) && w.names[end].of == a {
+					end++
+				}
+				w.places = append(w.places, place{begin: int32(at), end: int32(end)})
+				places[at] = int32(len(w.places))
+			}
+			if n := places[at] - 1; !slices.Contains(w.leads[begin:], n) {
+				w.leads = append(w.leads, n)
 			}
 		}
+		w.ends[ref] = int32(len(w.leads))
 	}
-	for i, f := range w.all {
+	for i := range w.all {
+		f := &w.all[i]
 		for _, ref := range f.points {
-			for _, n := range w.leads[ref] {
+			for _, n := range w.means(ref) {
 				w.places[n].from = append(w.places[n].from, int32(i))
 			}
 		}
 		for _, h := range f.hopes {
-			if h.ref < 0 || len(w.leads[h.ref]) == 0 {
+			if h.ref < 0 || len(w.means(h.ref)) == 0 {
 				f.unclassified(h.kind, h.path, "")
 			}
 		}
@@ -69,7 +95,7 @@ func (w *web) lead(refs []string) {
 
 // gives returns what of a part is taken over by those that point to it.
 func (w *web) gives(part int32) uint16 {
-	switch f := w.all[part]; f.how {
+	switch f := &w.all[part]; f.how {
 	case pointedAll:
 		return w.held[part]
 	case pointedOwn:
@@ -85,12 +111,13 @@ func (w *web) inherit() {
 	w.held = make([]uint16, len(w.all))
 	at := make([][]int32, len(w.all)) // the addresses of each part
 	for n := range w.places {
-		for _, part := range w.places[n].parts {
-			at[part] = append(at[part], int32(n))
+		for _, x := range w.called(&w.places[n]) {
+			at[x.part] = append(at[x.part], int32(n))
 		}
 	}
 	var queue []int32
-	for i, f := range w.all {
+	for i := range w.all {
+		f := &w.all[i]
 		if w.held[i] = f.own; f.own != 0 {
 			queue = append(queue, int32(i))
 		}
@@ -114,7 +141,8 @@ func (w *web) inherit() {
 	}
 	for n := range w.places {
 		p := &w.places[n]
-		for _, part := range p.parts {
+		for _, x := range w.called(p) {
+			part := x.part
 			gives := w.gives(part)
 			if gives != 0 && p.first == nil {
 				p.first = new([8][2]int32)
@@ -137,7 +165,7 @@ func (w *web) inherit() {
 // sensitivity over; 0 if it does not.
 func (w *web) source(part, s int) (first int32) {
 	for _, ref := range w.all[part].points {
-		for _, n := range w.leads[ref] {
+		for _, n := range w.means(ref) {
 			if w.places[n].first == nil {
 				continue
 			}
@@ -154,7 +182,7 @@ func (w *web) source(part, s int) (first int32) {
 // kinds returns what is not understood of a part: of itself and of the medicine that it
 // is about.
 func (w *web) kinds(part int) map[string]bool {
-	f := w.all[part]
+	f := &w.all[part]
 	if f.drop&bit(Unclassified) != 0 {
 		return nil
 	}
@@ -166,7 +194,7 @@ func (w *web) kinds(part int) map[string]bool {
 		if h.ref < 0 || !h.medicine {
 			continue
 		}
-		for _, n := range w.leads[h.ref] {
+		for _, n := range w.means(h.ref) {
 			for _, kind := range w.medicine(n) {
 				if kinds[kind] = true; f.kinds[kind] {
 					continue
@@ -183,8 +211,8 @@ func (w *web) medicine(n int32) []string {
 	p := &w.places[n]
 	if p.kinds == nil {
 		all := map[string]bool{}
-		for _, part := range p.parts {
-			if f := w.all[part]; f.drop&bit(Unclassified) == 0 {
+		for _, x := range w.called(p) {
+			if f := &w.all[x.part]; f.drop&bit(Unclassified) == 0 {
 				maps.Copy(all, f.kinds)
 			}
 		}
@@ -198,7 +226,7 @@ func (w *web) medicine(n int32) []string {
 // label puts together what is known of a part. A narrative has all labels of its resource,
 // which is the part before it.
 func (w *web) label(i int, text bool) Label {
-	f := w.all[i]
+	f := &w.all[i]
 	l := Label{Type: f.typ, Says: f.says, Category: f.category, Date: f.date}
 	held, kinds := w.held[i], w.kinds(i)
 	if text = text && i > 0; text {

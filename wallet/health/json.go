@@ -166,7 +166,7 @@ func (s *scanner) value() (v any, ok bool) {
 			return nil, s.fail(s.at, "a value is missing")
 		}
 		if ok = s.number(); ok && s.build != nil {
-			v = json.Number(s.in[from:s.at])
+			v = s.build.number(s.in[from:s.at])
 		}
 		return v, ok
 	}
@@ -533,6 +533,18 @@ func (b *built) list(from int) []any {
 	clear(b.open[from:])
 	b.open = b.open[:from]
 	return b.lists[at : at+n : at+n]
+}
+
+// number is a number, made anew only if it has not just been.
+func (b *built) number(raw []byte) any {
+	if b.strings == nil || len(raw) > keptString {
+		return json.Number(raw)
+	}
+	at := &b.strings[maphash.Bytes(stringSeed, raw)%keptStrings]
+	if n, ok := (*at).(json.Number); !ok || string(n) != string(raw) {
+		*at = json.Number(raw)
+	}
+	return *at
 }
 
 // text is a string, made anew only if it has not just been.

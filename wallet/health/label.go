@@ -80,25 +80,23 @@ type Correction struct {
 // It takes about as long as encoding/json needs to read the file, and keeps one part in
 // memory at a time, with what was found in the others.
 func (t *Tables) Label(c *Cut, fix func(sum crypto.Hash) (Correction, bool)) []Label {
-	r := &reader{Tables: t, strings: make(map[string]met, 8*len(c.Parts)), systems: map[string]*system{}, plain: map[codeOf]bool{}, ids: map[string]bool{}}
-	w := &web{numbers: make(map[string]int32, 4*len(c.Parts))}
+	r := &reader{Tables: t, strings: make(map[string]met, 2*len(c.Parts)), systems: map[string]*system{}, plain: map[codeOf]bool{}, ids: map[string]bool{}}
+	w := &web{all: make([]facts, len(c.Parts)), names: make([]name, 0, 4*len(c.Parts))}
 	var b built
 	for i := range c.Parts {
 		p := &c.Parts[i]
 		b.reuse()
-		f := r.begin(i, p.Type)
-		w.all = append(w.all, f)
-		var called []string
-		if p.Text {
+		f := &w.all[i]
+		f.typ = p.Type
+		if r.begin(i, f); p.Text {
 			r.narrative(p)
 		} else if entry, resource, err := p.decodeWith(&b); err != nil || resource == nil {
 			f.unread()
 		} else {
 			r.entry(p, entry, resource)
 			f.how = t.types[p.Type].pointed
-			called = names(entry, resource)
+			w.name(i, entry, resource)
 		}
-		w.called(i, called)
 		if fix != nil {
 			if correction, ok := fix(p.Sum()); ok {
 				f.correct(correction)
@@ -106,7 +104,7 @@ func (t *Tables) Label(c *Cut, fix func(sum crypto.Hash) (Correction, bool)) []L
 		}
 	}
 	r.strings = nil // the largest of what was found, and not needed any more
-	w.lead(r.refs)
+	w.lead(&r.refs)
 	w.inherit()
 	labels := make([]Label, len(w.all))
 	for i := range labels {

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"hash/maphash"
 	"strings"
 )
 
@@ -74,31 +75,63 @@ func lastTwo(address string) string {
 	return address[strings.LastIndexByte(address[:i], '/')+1:]
 }
 
-// addresses are the keys by which a reference is compared with what resources are called.
-func addresses(ref string) (keys []string) {
-	ref = lowered(ref)
-	if keys = append(keys, ref); strings.HasPrefix(ref, idAlone) || strings.HasPrefix(ref, asANumber) {
-		return keys
-	}
-	for _, scheme := range []string{"urn:uuid:", "urn:oid:"} {
-		if id, ok := strings.CutPrefix(ref, scheme); ok {
-			keys = append(keys, idAlone+id)
+// addressHash is of what a reference or a resource is called, as it is compared: A to Z are
+// small. A file has many, and of none is more needed than whether two are the same. The seed
+// keeps it from whoever writes the file which have one hash.
+type addressHash uint64
+
+var addressSeed = maphash.MakeSeed()
+
+// addressOf is the address that these make together.
+func addressOf(pieces ...string) addressHash {
+	b := make([]byte, 0, 256) // no garbage
+	for _, s := range pieces {
+		for i := range len(s) {
+			b = append(b, lower(s[i]))
 		}
 	}
-	if base, _, ok := strings.Cut(ref, "#"); ok {
-		keys = append(keys, base)
-	}
-	if _, query, ok := strings.Cut(ref, "?"); ok {
-		for pair := range strings.SplitSeq(query, "&") {
-			if id, ok := strings.CutPrefix(pair, "identifier="); ok {
-				keys = append(keys, lowered(asANumber+unescaped(id)))
+	return addressHash(maphash.Bytes(addressSeed, b))
+}
+
+// refs are references, by their numbers.
+type refs struct {
+	all  []addressHash // by which each is compared with what resources are called
+	ends []int32       // of those of each reference
+}
+
+// add gives a reference a number.
+func (r *refs) add(ref string) int32 {
+	ref = lowered(ref)
+	if r.all = append(r.all, addressOf(ref)); !strings.HasPrefix(ref, idAlone) && !strings.HasPrefix(ref, asANumber) {
+		for _, scheme := range []string{"urn:uuid:", "urn:oid:"} {
+			if id, ok := strings.CutPrefix(ref, scheme); ok {
+				r.all = append(r.all, addressOf(idAlone, id))
 			}
 		}
+		if base, _, ok := strings.Cut(ref, "#"); ok {
+			r.all = append(r.all, addressOf(base))
+		}
+		if _, query, ok := strings.Cut(ref, "?"); ok {
+			for pair := range strings.SplitSeq(query, "&") {
+				if id, ok := strings.CutPrefix(pair, "identifier="); ok {
+					r.all = append(r.all, addressOf(asANumber, unescaped(id)))
+				}
+			}
+		}
+		if two := lastTwo(ref); two != "" {
+			r.all = append(r.all, addressOf(two))
+		}
 	}
-	if two := lastTwo(ref); two != "" {
-		keys = append(keys, two)
+	r.ends = append(r.ends, int32(len(r.all)))
+	return int32(len(r.ends) - 1)
+}
+
+// addresses are those of one reference.
+func (r *refs) addresses(ref int) []addressHash {
+	if ref == 0 {
+		return r.all[:r.ends[0]]
 	}
-	return keys
+	return r.all[r.ends[ref-1]:r.ends[ref]]
 }
 
 // unescaped decodes the %XX of an address (RFC 3986, section 2.1).
@@ -117,24 +150,22 @@ func unescaped(s string) string {
 	return string(out)
 }
 
-// names are the addresses of a resource: by each of them another part can point to it.
-func names(entry, resource map[string]any) (keys []string) {
+// name notes the addresses of a part's resource: by each of them another part can point to it.
+func (w *web) name(part int, entry, resource map[string]any) {
+	is := func(a addressHash) { w.names = append(w.names, name{a, int32(part)}) }
 	if s := str(entry, "fullUrl"); s != "" {
-		keys = append(keys, s)
+		is(addressOf(s))
 		if two := lastTwo(s); two != "" {
-			keys = append(keys, two)
+			is(addressOf(two))
 		}
 	}
 	if id := str(resource, "id"); id != "" {
-		keys = append(keys, str(resource, "resourceType")+"/"+id, idAlone+id)
+		is(addressOf(str(resource, "resourceType"), "/", id))
+		is(addressOf(idAlone, id))
 	}
 	for id := range objects(resource["identifier"]) {
-		if str(id, "value") != "" {
-			keys = append(keys, identifierKey(id))
+		if value := str(id, "value"); value != "" {
+			is(addressOf(asANumber, str(id, "system"), "|", value))
 		}
 	}
-	for i, k := range keys {
-		keys[i] = lowered(k)
-	}
-	return keys
 }
