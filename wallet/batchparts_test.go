@@ -225,3 +225,35 @@ func isDamaged(err error) bool {
 	_, ok := errors.AsType[*home.DamagedError](err)
 	return ok
 }
+
+// Threat: a clinic delivers FHIR that cannot be split, one key of it twice, under a harmless
+// category, so that rows by role or category give all of it. It goes by its own name only.
+func TestBatchLeavesWhatIsNotSplit(t *testing.T) {
+	tn, w := batchTown(t)
+	file := []byte(`{"resourceType": "Observation", "status": "final", "status": "amended"}`)
+	twice, _, err := w.Records().Add(context.Background(), fileOf("twice.json", file), wallet.Describe{Category: "vitals"}, nil)
+	if err != nil || twice.Parts != 0 {
+		t.Fatal(twice.Parts, err)
+	}
+	for row, want := range map[string]bool{
+		"to,role,until\nAnn,nurse,2026-12-01\n":                                          false,
+		"to,categories,until\nAnn,vitals,2026-12-01\n":                                   false,
+		"to,categories,until\nAnn,all,2026-12-01\n":                                      false,
+		"to,records,categories,until\nAnn," + twice.ID.String() + ",vitals,2026-12-01\n": false,
+		"to,records,until\nAnn," + twice.ID.String() + ",2026-12-01\n":                   true,
+		"to,categories,whole,until\nAnn,all,yes,2026-12-01\n":                            true,
+	} {
+		p, err := planFrom(w, row, false, tn.now)
+		if err != nil {
+			t.Errorf("%q: %v", row, err)
+			continue
+		}
+		got := false
+		for i := range p.Items {
+			got = got || slices.ContainsFunc(p.Items[i].Records, func(r wallet.ConsentRecord) bool { return r.ID == twice.ID })
+		}
+		if got != want {
+			t.Errorf("%q gives it: %t", row, got)
+		}
+	}
+}
