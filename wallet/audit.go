@@ -359,20 +359,6 @@ func (a Audit) lookAt(ctx context.Context, ts []*view.Thread, s *Summary, rememb
 	return nil
 }
 
-// Verified returns up to which head all signatures of the ledger were
-// checked before; the zero size if never.
-func (lg Log) Verified() (size uint64, root crypto.Hash) {
-	return lg.w.view.Verified()
-}
-
-// SetVerified remembers a head up to which all signatures were checked. It
-// must be of the history that the wallet follows.
-func (lg Log) SetVerified(ctx context.Context, size uint64, root crypto.Hash) error {
-	return lg.w.Look(ctx, func() error {
-		return lg.w.view.SetVerified(ctx, size, root)
-	})
-}
-
 // Head follows the ledger and returns the newest verified head: the log's size in entries,
 // its root and the ledger hour. If the ledger is out of reach, which OutOfReach tells, it is
 // the head that was verified last.

@@ -45,15 +45,32 @@ func (lg Log) Behind() (since time.Time, behind bool) {
 	return lg.w.view.AsOf(), lg.w.view.Behind() != nil
 }
 
-// Verify checks all of the open ledger's log, not only what concerns this wallet:
-// see [View]. It returns the head, and how many signatures were checked; what was
-// checked before is not checked again.
-func (lg Log) Verify(ctx context.Context, progress func(done, total uint64)) (size uint64, root crypto.Hash, signatures uint64, err error) {
+// Checked is a head up to which all was found in order.
+type Checked = view.Checked
+
+// Mark returns up to which head the open ledger was found in order before, and of one in a
+// folder what else was there; zero if nothing was, or nobody can read what it was, which is
+// the error.
+func (lg Log) Mark() (c Checked, folder []byte, err error) {
+	m, err := lg.w.view.Mark()
+	return m.Checked, m.Folder, err
+}
+
+// SetMark remembers what was found in order; folder is of a ledger in a folder what else
+// was found in order there. The head must be of the history that the wallet follows.
+func (lg Log) SetMark(ctx context.Context, c Checked, folder []byte) error {
+	return lg.w.Look(ctx, func() error { return lg.w.view.SetMark(ctx, c, folder) })
+}
+
+// Verify checks all of the open ledger's log, not only what concerns this wallet. It
+// returns the head, and how many signatures were checked; of the entries up to known only
+// the hashes are made again.
+func (lg Log) Verify(ctx context.Context, known Checked, progress func(done, total uint64)) (c Checked, signatures uint64, err error) {
 	err = lg.w.Look(ctx, func() (err error) {
-		size, root, signatures, err = lg.w.view.VerifyAll(ctx, progress)
+		c, signatures, err = lg.w.view.VerifyAll(ctx, known, progress)
 		return err
 	})
-	return size, root, signatures, err
+	return c, signatures, err
 }
 
 // Genesis returns the configuration document of a ledger that the wallet in dir is on:

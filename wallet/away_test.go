@@ -497,15 +497,22 @@ func TestVerifyLedger(t *testing.T) {
 	verify := func(want, signatures uint64) {
 		t.Helper()
 		l.leaves = 0
-		size, root, n, err := patient.Log().Verify(ctx, nil)
-		if err != nil || size != want || n != signatures || root.IsZero() {
-			t.Errorf("%d leaves, %d signatures, %v; want %d and %d", size, n, err, want, signatures)
+		known, folder, err := patient.Log().Mark()
+		if err != nil || folder != nil {
+			t.Error(folder, err)
+		}
+		c, n, err := patient.Log().Verify(ctx, known, nil)
+		if err != nil || c.Size != want || n != signatures || c.Root.IsZero() || !c.Time().Equal(noon) {
+			t.Errorf("%+v, %d signatures, %v; want %d and %d", c, n, err, want, signatures)
 		}
 		if l.leaves != int(want) {
 			t.Errorf("%d leaves were read", l.leaves)
 		}
-		if s, r := patient.Log().Verified(); s != want || r != root {
-			t.Error(s, r)
+		if err := patient.Log().SetMark(ctx, c, nil); err != nil {
+			t.Error(err)
+		}
+		if again, _, err := patient.Log().Mark(); again != c || err != nil {
+			t.Error(again, err)
 		}
 	}
 	must(patient.Consents().List(ctx))(t)
@@ -514,7 +521,7 @@ func TestVerifyLedger(t *testing.T) {
 	add(t, patient, "b.txt", "b")
 	verify(4, 1)
 	l.ledger = true
-	if _, _, _, err := patient.Log().Verify(ctx, nil); !errors.Is(err, errCut) {
+	if _, _, err := patient.Log().Verify(ctx, wallet.Checked{}, nil); !errors.Is(err, errCut) {
 		t.Error(err)
 	}
 }

@@ -155,7 +155,7 @@ func TestTwoHomesOfOneSeed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := f.Verify(ctx, folder.Verified{}, nil); err != nil {
+	if _, err := f.Verify(ctx, nil, nil); err != nil {
 		t.Error(err)
 	}
 }

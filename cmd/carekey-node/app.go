@@ -101,7 +101,7 @@ func (a *app) verify(ctx context.Context, dir string, c *config) (root string, e
 		return "", err
 	}
 	defer f.Close()
-	r, err := f.Verify(ctx, folder.Verified{}, nil)
+	r, err := f.Verify(ctx, nil, nil)
 	return r.Root.String(), err
 }
 

@@ -158,13 +158,13 @@ func (a backups) copyFolder(ctx context.Context, l *ledger, dst string, j *backu
 	}
 	defer there.close()
 	step, end = a.steps("verifying")
-	size, _, _, err := there.verify(ctx, 0, crypto.Hash{}, step)
+	v, err := there.verify(ctx, nil, true, step)
 	end()
 	if err != nil {
 		return err
 	}
-	if size != c.Size {
-		return &ledgerclient.RollbackError{Pinned: c.Size, Head: size}
+	if v.Size != c.Size {
+		return &ledgerclient.RollbackError{Pinned: c.Size, Head: v.Size}
 	}
 	j.Entries, j.Files, j.Bytes = c.Size, c.Files, c.Bytes
 	return nil

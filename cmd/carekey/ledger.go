@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
@@ -19,21 +20,30 @@ func newLedger(a *app) *cobra.Command {
 		Short: "Show which ledger this is, how long it is, and what its gate is worth",
 		Long: `Show which ledger this is, how long it is, and whether an opening can happen without
 leaving an entry (its gate). With --ledger no wallet is needed.`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return l.look(cmd, false) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return l.look(cmd, false, false) },
 	}
+	var all bool
 	verify := &cobra.Command{
-		Use:   "verify",
+		Use:   "verify [--all]",
 		Short: "Check every byte of the ledger, the store and the keeper that anybody would use",
 		Long: `Check all of a ledger: the configuration, the keys, every entry's signature and its
 place under the rules, the signed head, the store and the keeper's files. The first
 thing that is wrong is named, and the exit code is 6. With a wallet, its own memory
-of the ledger is checked too, and signatures that it checked before are not checked
-again. Of a ledger at a node it is every entry, the state that follows from them, and
-the signed head: what its store and its keeper give is checked whenever it is used.
+of the ledger is checked too. Of a ledger at a node it is every entry, the state that
+follows from them, and the signed head: what its store and its keeper give is checked
+whenever it is used.
 
-With --ledger no wallet is needed.`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return l.look(cmd, true) },
+A wallet marks what it found in order, in its own folder and sealed. The next time all
+entries are hashed again; if they are the same bytes, their signatures and the rules are
+not checked again. So are the keeper's files read, and what is the same there is not
+checked again. Payloads are read again if their file was changed since, by all that the
+system says of it, and a thirtieth of them in any case. What was taken from the mark is
+told. --all takes nothing from it.
+
+With --ledger no wallet is needed: then all is checked.`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return l.look(cmd, true, all) },
 	}
+	verify.Flags().BoolVar(&all, "all", false, "check all of it again, also what was found in order before")
 	return group("ledger", "The ledgers that you use", l.newList(), l.newJoin(), l.newDefault(), newLedgerMove(a), l.newLeave(), info, verify, l.newExport(), newEvidence(a))
 }
 
@@ -46,18 +56,46 @@ type ledgerJSON struct {
 	OK         bool              `json:"ok"`
 	Name       string            `json:"name"`
 	Updated    wallet.Hour       `json:"updated"`              // of the last entry
-	Signatures uint64            `json:"signatures,omitempty"` // checked this time
 	AsOf       string            `json:"asOf,omitempty"`       // out of reach: when it was followed last
+	Signatures uint64            `json:"signatures,omitempty"` // verify: of entries, that were checked this time
+	checkedJSON
 }
 
-func (a ledgers) look(cmd *cobra.Command, verify bool) error {
+// checkedJSON says of verify what was checked this time, and what was not.
+type checkedJSON struct {
+	Keeper   uint64        `json:"keeper,omitempty"`   // records of the keeper's that were checked this time
+	Payloads *payloadsJSON `json:"payloads,omitempty"` // of a ledger in a folder
+	Before   *beforeJSON   `json:"before,omitempty"`   // what was taken from the wallet's mark; none: all was checked
+	Unread   bool          `json:"unread,omitempty"`   // there is a mark that could not be read
+}
+
+type payloadsJSON struct {
+	Bytes int64  `json:"bytes"`
+	Read  int64  `json:"read"`            // of these, this time
+	Whole string `json:"whole,omitempty"` // since when each was read once
+}
+
+type beforeJSON struct {
+	Entries uint64 `json:"entries"` // whose signatures and rules were checked before
+	Time    string `json:"time"`    // of the check
+}
+
+// verifyJSON is what verify found in order.
+type verifyJSON struct {
+	Size       uint64
+	Root       crypto.Hash
+	Signatures uint64
+	checkedJSON
+}
+
+func (a ledgers) look(cmd *cobra.Command, verify, all bool) error {
 	p, err := a.place()
 	if err != nil {
 		return err
 	}
 	if p.settings != nil {
 		return a.withLedgers(cmd, looks, alone, func(ctx context.Context, s *session) error {
-			return a.lookAt(ctx, s.all[0].l, p, s.all[0].w, verify)
+			return a.lookAt(ctx, s.all[0].l, p, s.all[0].w, verify, all)
 		})
 	}
 	l, err := a.openLedger(cmd.Context(), p)
@@ -65,11 +103,11 @@ func (a ledgers) look(cmd *cobra.Command, verify bool) error {
 		return err
 	}
 	defer l.close()
-	return a.lookAt(cmd.Context(), l, p, nil, verify)
+	return a.lookAt(cmd.Context(), l, p, nil, verify, all)
 }
 
 // lookAt shows a ledger; w is nil where there is no wallet.
-func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Wallet, verify bool) error {
+func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Wallet, verify, all bool) error {
 	g := ground{Properties: l.Ledger.Properties()}
 	j := ledgerJSON{Gate: g.Gate, Reach: g.Reach, OK: true}
 	var hour contract.Hour
@@ -103,23 +141,27 @@ func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Walle
 	}
 	j.Updated = wallet.Hour(hour)
 	if verify {
-		if err := a.verify(ctx, l, w, &j); err != nil {
+		step, end := a.steps("verifying")
+		v, err := l.verify(ctx, w, all, step)
+		end()
+		if err != nil {
 			return err
 		}
+		j.Size, j.Root, j.Signatures, j.checkedJSON = v.Size, v.Root, v.Signatures, v.checkedJSON
 	}
 	state := "its head is signed by its node"
 	switch {
 	case away != nil:
 		state = "out of reach: this is what was verified last"
 	case verify && g.Gate == ledgerclient.Enforced: // its store and keeper are where nobody else can look
-		state = "all that a node shows verifies: %s, the rules, the state roots and the signed head\n(%s checked this time)"
+		state = "all that a node shows verifies: %s, the rules, the state roots and the signed head\n(%s)"
 	case verify:
-		state = "everything verifies: %s, the store and the keeper's files\n(%s checked this time)"
+		state = "everything verifies: %s, the store and the keeper's files\n(%s)"
 	case w != nil:
 		state += ", and continues what this wallet has seen"
 	}
 	if verify {
-		state = fmt.Sprintf(state, plural(int(j.Size), "entry", "entries"), plural(int(j.Signatures), "signature", "signatures"))
+		state = fmt.Sprintf(state, plural(int(j.Size), "entry", "entries"), j.now())
 	}
 	a.rows(cli.Rows{
 		{"ledger", j.ID.String()},
@@ -137,23 +179,30 @@ func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Walle
 	return a.result(j)
 }
 
-// verify checks everything up to the head that is then shown. What a wallet has checked
-// before is not checked again.
-func (a ledgers) verify(ctx context.Context, l *ledger, w *wallet.Wallet, j *ledgerJSON) (err error) {
-	step, end := a.steps("verifying")
-	defer end()
-	if w != nil && l.Ledger.Properties().Remote { // the wallet knows whose signatures it has checked
-		j.Size, j.Root, j.Signatures, err = w.Log().Verify(ctx, step)
-	} else {
-		var size uint64
-		var root crypto.Hash
-		if w != nil {
-			size, root = w.Log().Verified()
-		}
-		j.Size, j.Root, j.Signatures, err = l.verify(ctx, size, root, step)
+// now says what was checked this time, and what was not.
+func (j *ledgerJSON) now() string {
+	text := plural(int(j.Signatures), "signature", "signatures")
+	if j.Keeper > 0 {
+		text += ", " + plural(int(j.Keeper), "record of the keeper's", "records of the keeper's")
 	}
-	if err == nil && w != nil {
-		err = w.Log().SetVerified(ctx, j.Size, j.Root)
+	text += " checked this time"
+	if b := j.Before; b != nil {
+		text += ";\n" + plural(int(b.Entries), "entry is the same", "entries are the same") + " as when all was found in order: " + local(b.Time)
 	}
-	return err
+	if p := j.Payloads; p != nil && p.Read < p.Bytes {
+		text += fmt.Sprintf(";\nof the payloads %d %% read again, the others are as they were: last whole check on %s", (100*p.Read+p.Bytes-1)/p.Bytes, local(p.Whole))
+	}
+	if j.Unread {
+		text += ";\nthe mark of what was checked before cannot be read"
+	}
+	return text
+}
+
+// local is a time of JSON in the reader's own zone.
+func local(instant string) string {
+	t, err := time.Parse(time.RFC3339, instant)
+	if err != nil {
+		return instant
+	}
+	return t.Local().Format(dayLayout)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
@@ -57,18 +58,70 @@ func (l *ledger) outOfReach(dir string, id crypto.LedgerID, why error) error {
 	return nil
 }
 
-// verify checks everything; what was checked up to the given head before is not checked
-// again. It returns the head and how many signatures it checked.
-func (l *ledger) verify(ctx context.Context, size uint64, root crypto.Hash, progress func(done, total uint64)) (uint64, crypto.Hash, uint64, error) {
-	if l.folder != nil {
-		r, err := l.folder.Verify(ctx, folder.Verified{Size: size, Root: root}, progress)
-		return r.Size, r.Root, r.Signatures, err
+// verify checks everything and remembers it, if there is a wallet. What the wallet found in
+// order before is taken from its mark, unless all is to be checked.
+func (l *ledger) verify(ctx context.Context, w *wallet.Wallet, all bool, progress func(done, total uint64)) (*verifyJSON, error) {
+	var v verifyJSON
+	var known wallet.Checked
+	var mark []byte
+	var err error
+	if w != nil && !all {
+		if known, mark, err = w.Log().Mark(); err != nil {
+			v.Unread = true
+		}
+	}
+	switch {
+	case l.folder != nil && (w == nil || !l.Ledger.Properties().Remote):
+		return &v, l.verifyFolder(ctx, w, mark, &v, progress)
+	case w != nil:
+		c, signatures, err := w.Log().Verify(ctx, known, progress)
+		if err == nil {
+			err = w.Log().SetMark(ctx, c, nil)
+		}
+		v.Size, v.Root, v.Signatures = c.Size, c.Root, signatures
+		if n := c.Size - signatures; err == nil && n > 0 {
+			v.Before = &beforeJSON{n, instant(known.Time())}
+		}
+		return &v, err
 	}
 	c, err := ledgerclient.Connect(ctx, l.Services, l.at.node.Ledger)
-	if err != nil {
-		return 0, crypto.Hash{}, 0, err
+	if err == nil {
+		v.Size, v.Root, v.Signatures, err = c.VerifyAll(ctx, 0, crypto.Hash{}, progress)
 	}
-	return c.VerifyAll(ctx, size, root, progress)
+	return &v, err
+}
+
+// wholeCheck is since when all payloads of a folder were read once, by its mark.
+func wholeCheck(mark []byte) (since time.Time, err error) {
+	m, err := folder.ParseMark(mark)
+	if err != nil {
+		return since, err
+	}
+	return m.Whole(), nil
+}
+
+// verifyFolder is verify of a ledger in a folder.
+func (l *ledger) verifyFolder(ctx context.Context, w *wallet.Wallet, mark []byte, v *verifyJSON, progress func(done, total uint64)) error {
+	var known *folder.Mark
+	var err error
+	if len(mark) > 0 {
+		if known, err = folder.ParseMark(mark); err != nil {
+			known, v.Unread = nil, true
+		}
+	}
+	r, err := l.folder.Verify(ctx, known, progress)
+	if err != nil {
+		return err
+	}
+	v.Size, v.Root, v.Signatures, v.Keeper = r.Size, r.Root, r.Signatures, r.Held
+	v.Payloads = &payloadsJSON{r.Bytes, r.Read, instant(r.Whole())}
+	if r.From > 0 {
+		v.Before = &beforeJSON{r.From, instant(known.At())}
+	}
+	if w == nil {
+		return nil
+	}
+	return w.Log().SetMark(ctx, wallet.Checked{At: r.At().Unix(), Size: r.Size, Root: r.Root}, r.Marshal())
 }
 
 // follows reports whether the ledger is a folder that only follows an order, which nobody

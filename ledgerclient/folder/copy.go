@@ -56,7 +56,7 @@ func (f *Folder) Copy(ctx context.Context, dst string, progress func(done, total
 // stops, are left out, and a payload is copied up to the size that its
 // entry commits to, for whoever asks for it to judge.
 func (f *Folder) Salvage(ctx context.Context, dst string, verifying, copying func(done, total uint64)) (c Copied, damaged []*DamagedError, err error) {
-	_, damaged, err = f.verify(ctx, Verified{}, verifying)
+	_, damaged, err = f.verify(ctx, nil, verifying)
 	if err != nil {
 		return c, nil, err
 	}

@@ -272,7 +272,7 @@ func TestOlderCopyIsKept(t *testing.T) {
 		_, err := f.Copy(ctx, dst, nil)
 		g, oerr := Open(dst, Options{Clock: clock.now})
 		p.must(oerr)
-		if _, err := g.Verify(ctx, Verified{}, nil); err != nil {
+		if _, err := g.Verify(ctx, nil, nil); err != nil {
 			t.Errorf("operation %d: %v", n, err)
 		}
 		if rec, err := (vault{g.ground()}).Read(ctx, keeper.Grant{ID: grants[0].id, NotAfter: grants[0].entry.NotAfter}); err != nil || !rec.Stopped || len(rec.Acks) != 1 {

@@ -351,7 +351,7 @@ func (s *faultScript) checkAfter(t *testing.T, dir string, known int) {
 		t.Fatal(err)
 	}
 	defer g.Close()
-	if _, err := g.Verify(ctx, report.Verified, nil); err != nil {
+	if _, err := g.Verify(ctx, report.Mark, nil); err != nil {
 		t.Fatal(err)
 	}
 	modelOf(t, g).check(t, g)
@@ -380,7 +380,7 @@ type faultScript struct {
 	origin   string
 	clock    *testClock
 	batches  [][]entry
-	verified Verified
+	verified *Mark
 }
 
 func newFaultScript(t *testing.T) *faultScript {
@@ -388,7 +388,7 @@ func newFaultScript(t *testing.T) *faultScript {
 	w := newWriter(t, f, 4)
 	// More than one page in each file, for most of them.
 	mustAppend(t, f, w.batch(150))
-	s := &faultScript{origin: f.dir, clock: clock, verified: mustVerify(t, f).Verified}
+	s := &faultScript{origin: f.dir, clock: clock, verified: mustVerify(t, f).Mark}
 	f.Close()
 	for _, n := range []int{1, 3, 6, 1, 8, 5, 5} {
 		s.batches = append(s.batches, w.batch(n))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"slices"
 	"sync"
 	"time"
 
@@ -136,17 +135,19 @@ func (f *Folder) Properties() ledgerclient.Properties {
 
 // Verify checks every byte in the folder that any reader uses: the configuration
 // and the keys, the checkpoint's signature, each leaf (shape, signature, rules,
-// state root, the log's root); then the store and the keeper's files. Signatures of the
-// prefix that known describes are not checked again if the log still has it; all else
-// is. What was derived from the leaves before is derived anew.
+// state root, the log's root); then the store and the keeper's files. Of what an earlier
+// one found in order, see [Mark], only so much is done again that it is known to be the
+// same: known is the mark that it made, nil if there is none. One that is not of this
+// ledger, or not of its history, is passed over.
 //
-// The first finding is a *DamagedError that names the entry or the file.
+// The first finding is a *DamagedError that names the entry or the file: then there is no
+// new mark.
 // progress, if not nil, is called from one goroutine at a time with how many
-// signatures are done.
+// signatures of entries are done.
 //
 // The lock is held, shared, while the leaves are read, which takes some microseconds an
 // entry, and not for the signatures.
-func (f *Folder) Verify(ctx context.Context, known Verified, progress func(done, total uint64)) (Report, error) {
+func (f *Folder) Verify(ctx context.Context, known *Mark, progress func(done, total uint64)) (Report, error) {
 	report, damaged, err := f.verify(ctx, known, progress)
 	if err == nil && len(damaged) > 0 {
 		err = damaged[0]
@@ -159,14 +160,26 @@ func (f *Folder) Verify(ctx context.Context, known Verified, progress func(done,
 
 // verify is Verify that goes on behind damage of the keys, the store and the keeper's
 // files, and returns all of it.
-func (f *Folder) verify(ctx context.Context, known Verified, progress func(done, total uint64)) (Report, []*DamagedError, error) {
-	report, keys, err := f.log.verify(ctx, known, progress)
-	var inStore, inKeeper findings
-	if err == nil {
-		err = verifyStore(ctx, f, &inStore)
+func (f *Folder) verify(ctx context.Context, known *Mark, progress func(done, total uint64)) (Report, []*DamagedError, error) {
+	if known != nil && known.ledger != f.id {
+		known = nil
 	}
-	if err == nil {
-		err = verifyKeeper(ctx, f, &inKeeper)
+	var before Verified
+	if known != nil {
+		before = known.Verified
 	}
-	return report, slices.Concat(keys, inStore.all, inKeeper.all), err
+	log, from, damaged, err := f.log.verify(ctx, before, progress)
+	if err != nil {
+		return Report{}, damaged, err
+	}
+	if from == 0 {
+		known = nil
+	}
+	x, err := f.examine(ctx, known)
+	if err != nil {
+		return Report{}, damaged, err
+	}
+	r := x.found
+	r.Mark, r.From, r.Signatures = x.mark(log), from, log.Size-from
+	return r, append(damaged, x.damaged()...), nil
 }

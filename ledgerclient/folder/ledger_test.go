@@ -173,7 +173,7 @@ func mustAppend(t testing.TB, f *Folder, es []contract.Entry) []ledgerclient.Out
 
 func mustVerify(t testing.TB, f *Folder) Report {
 	t.Helper()
-	r, err := f.Verify(ctx, Verified{}, nil)
+	r, err := f.Verify(ctx, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

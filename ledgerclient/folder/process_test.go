@@ -274,7 +274,7 @@ func TestKillProcess(t *testing.T) {
 	dir := f.dir
 	r := rand.New(rand.NewPCG(5, 5))
 	w := newWriterNow(t, f)
-	var verified Verified
+	var verified *Mark
 	const kills = 60
 	acknowledged, unknown, promised := 0, 0, 0
 	span := batchTime(t, dir, w)
@@ -313,7 +313,7 @@ func TestKillProcess(t *testing.T) {
 		if err != nil {
 			t.Fatalf("kill %d: %v", kill, err)
 		}
-		verified = report.Verified
+		verified = report.Mark
 		m := modelOf(t, g)
 		if kill%10 == 9 {
 			m.check(t, g)

@@ -17,7 +17,7 @@ func (l *log) follow(ctx context.Context) error {
 	if err != nil {
 		l.forget()
 		if errors.As(err, new(*DamagedError)) {
-			if _, worse := l.examine(ctx, l.head, 0, nil); worse != nil {
+			if _, worse := l.rederive(ctx, l.head, 0, nil); worse != nil {
 				return worse
 			}
 		}
@@ -62,11 +62,12 @@ const chunk = 4096
 
 const notSigned = "not what the checkpoint was signed for"
 
-// examine derives all tables of a head anew from the leaves, and checks these one by one;
-// of the first known ones not the signatures. The first finding is a *DamagedError.
+// rederive derives all tables of a head anew from the leaves, and checks these one by one,
+// but for the first known ones, whose bytes were checked before. The first finding is a
+// *DamagedError.
 //
 // It needs no lock: what counts in the log never changes.
-func (l *log) examine(ctx context.Context, h head, known uint64, progress func(done, total uint64)) (*tables, error) {
+func (l *log) rederive(ctx context.Context, h head, known uint64, progress func(done, total uint64)) (*tables, error) {
 	t := newTables(l.id, l.config, l.leaves, h.size)
 	if err := l.examineLeaves(ctx, t, h.size, known, progress); err != nil {
 		return nil, err
@@ -86,6 +87,18 @@ func (l *log) examineLeaves(ctx context.Context, t *tables, size, known uint64, 
 		leaves, err := l.leaves.parsed(from, min(from+block, size))
 		if err != nil {
 			return err
+		}
+		if from+uint64(len(leaves)) <= known {
+			for i := range leaves {
+				if err := t.replay(&leaves[i]); err != nil {
+					return err
+				}
+			}
+			hour = leaves[len(leaves)-1].Hour
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			continue
 		}
 		wrong := make([]error, len(leaves))
 		var replayed error

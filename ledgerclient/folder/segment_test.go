@@ -171,7 +171,7 @@ func TestUnreadableShareIsGone(t *testing.T) {
 	p.must(os.WriteFile(path, bad, 0o600))
 	f = reopen(t, f)
 	var damaged *DamagedError
-	if _, err := f.Verify(ctx, Verified{}, nil); !errors.As(err, &damaged) || damaged.File != f.ground().relative(path) {
+	if _, err := f.Verify(ctx, nil, nil); !errors.As(err, &damaged) || damaged.File != f.ground().relative(path) {
 		t.Errorf("%v", err)
 	}
 	e := p.revocation(grants[0])
@@ -507,7 +507,7 @@ func TestHugeSegment(t *testing.T) {
 	}
 	f = reopen(t, f)
 	var damaged *DamagedError
-	if _, err := f.Verify(ctx, Verified{}, nil); !errors.As(err, &damaged) || damaged.File != "payloads/0000000001" {
+	if _, err := f.Verify(ctx, nil, nil); !errors.As(err, &damaged) || damaged.File != "payloads/0000000001" {
 		t.Errorf("%v", err)
 	}
 	p.mustFetch(f, g.puts[0].Locators[0], g.puts[0].Blob)

@@ -97,7 +97,7 @@ func (s *serviceScript) check(t *testing.T, f *Folder, done int, at int) {
 		t.Helper()
 		t.Fatalf("operation %d, %d steps done: %s: %v", at, done, what, err)
 	}
-	if _, err := f.Verify(ctx, Verified{}, nil); err != nil {
+	if _, err := f.Verify(ctx, nil, nil); err != nil {
 		fail("verify", err)
 	}
 	if done >= 2 {
@@ -278,7 +278,7 @@ func TestVerifyServices(t *testing.T) {
 				err = os.WriteFile(path, bad, 0o600)
 			}
 			p.must(err)
-			_, err = f.Verify(ctx, Verified{}, nil)
+			_, err = f.Verify(ctx, nil, nil)
 			var damaged *DamagedError
 			if !errors.As(err, &damaged) {
 				t.Errorf("%s, %s: %v", name, what, err)
@@ -326,7 +326,7 @@ func TestVerifyServices(t *testing.T) {
 	to := f.ground().shares.path(g.entry.NotAfter + 1)
 	p.must(os.Rename(at.File, to))
 	var damaged *DamagedError
-	if _, err := f.Verify(ctx, Verified{}, nil); !errors.As(err, &damaged) {
+	if _, err := f.Verify(ctx, nil, nil); !errors.As(err, &damaged) {
 		t.Errorf("share moved to %s: %v", to, err)
 	}
 	p.must(os.Rename(to, at.File))
@@ -334,7 +334,7 @@ func TestVerifyServices(t *testing.T) {
 	p.must(err)
 	for range 2 {
 		p.must(foldertest.Exchange(at, of))
-		if _, err := f.Verify(ctx, Verified{}, nil); (err != nil) != (damaged != nil) {
+		if _, err := f.Verify(ctx, nil, nil); (err != nil) != (damaged != nil) {
 			t.Errorf("shares exchanged: %v", err)
 		}
 		damaged = nil

@@ -482,7 +482,7 @@ func TestStoreHeals(t *testing.T) {
 		p.must(os.WriteFile(at.File, bad(bytes.Clone(good)), 0o600))
 		f := reopen(t, f)
 		var damaged *DamagedError
-		if _, err := f.Verify(ctx, Verified{}, nil); !errors.As(err, &damaged) || damaged.File != f.ground().relative(at.File) {
+		if _, err := f.Verify(ctx, nil, nil); !errors.As(err, &damaged) || damaged.File != f.ground().relative(at.File) {
 			t.Errorf("%s: %v", what, err)
 		}
 		p.mustFetch(f, before.puts[1].Locators[0], before.puts[1].Blob)

@@ -30,7 +30,7 @@ func TestEveryByte(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	verified := mustVerify(t, g).Verified
+	verified := mustVerify(t, g).Mark
 	g.Close()
 
 	files := snapshotDir(t, dir)
@@ -102,7 +102,7 @@ func restore(t testing.TB, path, content string) {
 	}
 }
 
-func openAndVerify(dir string, clock *testClock, known Verified) error {
+func openAndVerify(dir string, clock *testClock, known *Mark) error {
 	f, err := open(dir, Options{Clock: clock.now}, unsyncedFiles{})
 	if err != nil {
 		return err
@@ -166,7 +166,7 @@ func TestRearrangedFiles(t *testing.T) {
 				restore(t, path, content)
 			}
 		}
-		err := openAndVerify(dir, clock, Verified{})
+		err := openAndVerify(dir, clock, nil)
 		var damaged *DamagedError
 		if !errors.As(err, &damaged) || damaged.File != c.file || damaged.Entry != c.entry {
 			t.Errorf("%s: %v", c.name, err)
@@ -286,13 +286,13 @@ func TestDishonestOperator(t *testing.T) {
 		{"a shape that is refused", 2, func(x []contract.Leaf) []contract.Leaf { x[2].Entry.Hours = 1; return x }},
 		{"another entry 0", 0, func(x []contract.Leaf) []contract.Leaf { x[0].Entry.Commitment[0] ^= 1; return x }},
 	} {
-		err := openAndVerify(dishonest(t, f, c.edit), clock, Verified{})
+		err := openAndVerify(dishonest(t, f, c.edit), clock, nil)
 		var damaged *DamagedError
 		if !errors.As(err, &damaged) || damaged.File != leavesFile || damaged.Entry != c.entry {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
-	if err := openAndVerify(dishonest(t, f, func(x []contract.Leaf) []contract.Leaf { return x }), clock, Verified{}); err != nil {
+	if err := openAndVerify(dishonest(t, f, func(x []contract.Leaf) []contract.Leaf { return x }), clock, nil); err != nil {
 		t.Errorf("the same leaves: %v", err)
 	}
 }
@@ -329,11 +329,11 @@ func TestChangedLeafIsNotSigned(t *testing.T) {
 			}
 			change()
 			mustAppend(t, f, w.batch(more))
-			if err := openAndVerify(f.dir, clock, Verified{}); !errors.As(err, new(*DamagedError)) {
+			if err := openAndVerify(f.dir, clock, nil); !errors.As(err, new(*DamagedError)) {
 				t.Errorf("byte %d changed, %d entries later: %v", at, more, err)
 			}
 			change()
-			check(t, openAndVerify(f.dir, clock, Verified{}))
+			check(t, openAndVerify(f.dir, clock, nil))
 		}
 	}
 }
@@ -344,7 +344,7 @@ func TestVerifyAgain(t *testing.T) {
 	w := newWriter(t, f, 2)
 	mustAppend(t, f, w.batch(700))
 	var calls, last uint64
-	first, err := f.Verify(ctx, Verified{}, func(done, total uint64) {
+	first, err := f.Verify(ctx, nil, func(done, total uint64) {
 		if done < last || total != 701 {
 			t.Errorf("progress %d of %d after %d", done, total, last)
 		}
@@ -353,17 +353,17 @@ func TestVerifyAgain(t *testing.T) {
 	if err != nil || first.Signatures != 701 || last != 701 || calls < 2 {
 		t.Fatalf("%+v %v, %d calls up to %d", first, err, calls, last)
 	}
-	again, err := f.Verify(ctx, first.Verified, nil)
+	again, err := f.Verify(ctx, first.Mark, nil)
 	if err != nil || again.Signatures != 0 {
 		t.Errorf("%+v %v", again, err)
 	}
 	mustAppend(t, f, w.batch(5))
-	again, err = f.Verify(ctx, first.Verified, nil)
+	again, err = f.Verify(ctx, first.Mark, nil)
 	if err != nil || again.Signatures != 5 || again.Size != 706 {
 		t.Errorf("%+v %v", again, err)
 	}
 	for _, other := range []Verified{{Size: 701, Root: crypto.Hash{1}}, {Size: 1, Root: first.Root}, {Size: 9999, Root: first.Root}} {
-		again, err = f.Verify(ctx, other, nil)
+		again, err = f.Verify(ctx, &Mark{Verified: other, ledger: f.id}, nil)
 		if err != nil || again.Signatures != 706 {
 			t.Errorf("%v: %+v %v", other, again, err)
 		}

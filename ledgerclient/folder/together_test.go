@@ -232,7 +232,7 @@ func TestPutAllPowerFailure(t *testing.T) {
 						t.Fatalf("operation %d, %v: %s of %s is gone", at, once, put.Puts[0].Part, put.Puts[0].Entry.ID(p.ledger))
 					}
 				}
-				if _, err := g.Verify(ctx, Verified{}, nil); err != nil {
+				if _, err := g.Verify(ctx, nil, nil); err != nil {
 					t.Fatalf("operation %d, %v, killed %v: %v", at, once, after == dir, err)
 				}
 				for i, all := range calls(g) {

@@ -2,51 +2,67 @@ package folder
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
 )
 
-// Verified is a log that was verified before. The zero value is none.
+// Verified is a log that was verified.
 type Verified struct {
 	Size uint64
 	Root crypto.Hash
 }
 
-// Report says what Verify found in order.
-type Report struct {
-	Verified          // the log as it was verified; may be given to the next Verify
-	Signatures uint64 // how many entries' signatures were checked this time
-}
-
 // verify checks what never changes and the log. It goes on behind damage of the keys, and
-// returns all of that.
-func (l *log) verify(ctx context.Context, known Verified, progress func(done, total uint64)) (Report, []*DamagedError, error) {
-	keys, err := l.verifyFixed()
+// returns all of that. known is a log that was verified before, and from how many entries of
+// it were not checked again: 0 if their bytes are not the same.
+func (l *log) verify(ctx context.Context, known Verified, progress func(done, total uint64)) (log Verified, from uint64, damaged []*DamagedError, err error) {
+	damaged, err = l.verifyFixed()
 	if err != nil {
-		return Report{}, nil, err
+		return log, 0, nil, err
 	}
 	h, err := l.durableHead(ctx)
 	if err != nil {
-		return Report{}, keys, err
+		return log, 0, damaged, err
 	}
-	if known.Size > h.size {
-		known = Verified{}
+	log = Verified{h.size, h.root}
+	if known.Size > 0 && known.Size <= h.size {
+		root, err := l.hashAgain(known.Size)
+		if err != nil {
+			return log, 0, damaged, err
+		}
+		if root == known.Root {
+			from = known.Size
+		}
 	}
-	t, err := l.examine(ctx, h.head, known.Size, progress)
-	if known.Size > 0 && ctx.Err() == nil && (err != nil || !t.has(known)) {
-		known = Verified{}
-		_, err = l.examine(ctx, h.head, 0, progress)
+	if from > 0 && from == h.size && known.Root == h.root {
+		return log, from, damaged, nil
 	}
-	return Report{Verified{h.size, h.root}, h.size - known.Size}, keys, err
+	t, err := l.rederive(ctx, h.head, from, progress)
+	if from > 0 && ctx.Err() == nil && (err != nil || !t.has(known)) {
+		from = 0
+		_, err = l.rederive(ctx, h.head, 0, progress)
+	}
+	return log, from, damaged, err
 }
 
-// earlier reports whether a is damage of an entry before that of b.
-func earlier(a, b error) bool {
-	var x, y *DamagedError
-	return errors.As(a, &x) && errors.As(b, &y) && x.Entry != NoEntry && (y.Entry == NoEntry || x.Entry < y.Entry)
+// hashAgain is the root of the first leaves as they are in the file now.
+func (l *log) hashAgain(size uint64) (crypto.Hash, error) {
+	t := tree{level: logLevel, leaves: l.leaves.hashes}
+	for range size {
+		t.add()
+	}
+	whole := int(size >> logLevel)
+	errs := make([]error, whole)
+	ledgerclient.Parallel(whole, func(i int) { _, errs[i] = t.hash(0, uint64(i)) })
+	if err := cmp.Or(errs...); err != nil {
+		return crypto.Hash{}, err
+	}
+	return t.root(size)
 }
 
 // verifyFixed checks what never changes: the configuration and the keys.

@@ -2,6 +2,7 @@ package folder
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -9,42 +10,53 @@ import (
 	"github.com/carekey/carekey/ledgerclient/keeper"
 )
 
-// verifyKeeper checks all that the keeper uses or shows: shares against the
-// packages of their grants, revocations, acknowledgements and answers with their
-// signatures. Damage goes into found.
-func verifyKeeper(ctx context.Context, f *Folder, found *findings) error {
-	v := vault{f.ground()}
-	hours, err := v.shares.hours()
-	if err = found.addError(err); err != nil {
-		return err
-	}
-	public := f.config.Keepers[0]
-	for _, end := range hours {
-		err := found.verifySegment(ctx, f, v.shares.path(end), func(_ *segRecord, e entryAt, body []byte) (what string, _ error) {
-			d, err := ledgerclient.Parse[ledgerclient.Deposit](body)
-			if err != nil || !e.isGrant() || e.NotAfter != end || d.Keeper != public || !keeper.CheckShare(&d, f.id, e.Entry) {
-				what = "not a share that a grant's author deposited"
-			}
-			d.Share.Wipe()
-			return what, nil
-		})
-		if err != nil {
-			return err
+// sharesUntil checks the shares of the grants whose windows end in an hour against the
+// packages of their grants.
+func (x *examination) sharesUntil(ctx context.Context, v vault, end contract.Hour) error {
+	public := x.f.config.Keepers[0]
+	return x.keeperRecords(ctx, v.shares.path(end), "shares/"+strconv.FormatUint(uint64(end), 10), func(_ *segRecord, e entryAt, body []byte) (what string, _ error) {
+		d, err := ledgerclient.Parse[ledgerclient.Deposit](body)
+		if err != nil || !e.isGrant() || e.NotAfter != end || d.Keeper != public || !keeper.CheckShare(&d, x.f.id, e.Entry) {
+			what = "not a share that a grant's author deposited"
 		}
-	}
-	filings, err := v.filings.list()
-	if err = found.addError(err); err != nil {
-		return err
-	}
-	for _, n := range filings {
-		err := found.verifySegment(ctx, f, v.filings.path(n), func(r *segRecord, e entryAt, body []byte) (string, error) {
-			return filingDamage(ctx, f, r, e, body)
-		})
-		if err != nil {
-			return err
+		d.Share.Wipe()
+		return what, nil
+	})
+}
+
+// filingsIn checks the revocations, acknowledgements and answers in a segment, with their
+// signatures.
+func (x *examination) filingsIn(ctx context.Context, n uint64) error {
+	return x.keeperRecords(ctx, x.filings.path(n), "filings", func(r *segRecord, e entryAt, body []byte) (string, error) {
+		return filingDamage(ctx, x.f, r, e, body)
+	})
+}
+
+// keeperRecords checks the records in a segment of the keeper's, but for those that the mark
+// knows byte by byte.
+func (x *examination) keeperRecords(ctx context.Context, path, in string, check func(r *segRecord, e entryAt, body []byte) (what string, err error)) error {
+	known := func(r *segRecord, body []byte) bool {
+		d := x.next.digest(in, r, body)
+		if !x.held[d] {
+			return false
 		}
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.next.held = append(x.next.held, d)
+		return true
 	}
-	return nil
+	_, err := x.segment(ctx, path, known, func(r *segRecord, e entryAt, body []byte) (what string, err error) {
+		if what, err = check(r, e, body); what != "" || err != nil {
+			return what, err
+		}
+		d := x.next.digest(in, r, body)
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.next.held = append(x.next.held, d)
+		x.found.Held++
+		return "", nil
+	})
+	return err
 }
 
 // filingDamage says what is wrong with a filing.

@@ -4,204 +4,57 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"sync"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/keeper"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// findings is damage, that of the lowest entry first.
-type findings struct {
-	mu  sync.Mutex
-	all []*DamagedError
-}
-
-func (d *findings) add(file string, entry int64, what string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	e := &DamagedError{File: file, Entry: entry, What: what}
-	d.all = append(d.all, e)
-	if earlier(e, d.all[0]) {
-		d.all[0], d.all[len(d.all)-1] = e, d.all[0]
-	}
-}
-
-// addError adds what is damage, and passes on any other error.
-func (d *findings) addError(err error) error {
-	if e := (*DamagedError)(nil); errors.As(err, &e) {
-		d.add(e.File, e.Entry, e.What)
-		return nil
-	}
-	return err
-}
-
-// verifySegment reads a segment whole and calls held on all cores with each record that
-// has not ended, the entry in the log that its first key names, and its body: nil for one
-// that is not what was written. What held says is wrong, and what is no record, goes into d.
-func (d *findings) verifySegment(ctx context.Context, f *Folder, path string, held func(r *segRecord, e entryAt, body []byte) (what string, err error)) error {
-	g := f.ground()
-	s, err := g.openSegment(path, false)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return d.addError(err)
-	}
-	defer s.Close()
-	bad := func(what string) { d.add(g.relative(path), NoEntry, what) }
-	if s.bad {
-		bad("header: " + notWritten)
-	}
-	if s.size > maxSegment {
-		bad(fmt.Sprintf("it is %d bytes long", s.size))
-	}
-	var records []segRecord
-	var ids []contract.ID
-	for r, err := range s.records(0) {
-		if err != nil {
-			return err
-		}
-		if r.isGap() {
-			bad(fmt.Sprintf("%d bytes from %d on: %s", r.length, r.at, notWritten))
-		} else if r.mark == markHeld {
-			records, ids = append(records, r), append(ids, contract.ID(r.keys[0]))
-		}
-	}
-	entries, err := f.entries(ctx, ids...)
-	if err != nil {
-		return err
-	}
-	errs := make([]error, len(records))
-	ledgerclient.Parallel(len(records), func(i int) {
-		r := &records[i]
-		body, ok, err := r.body(s)
-		defer clear(body)
-		if err == nil && !ok {
-			// It may have ended since.
-			if again, there, rerr := readHead(s, r.at); rerr != nil || there && again.mark != markHeld {
-				errs[i] = rerr
-				return
-			}
-			body = nil
-		}
-		what := ""
-		if err == nil {
-			what, err = held(r, entries[i], body)
-		}
-		if errs[i] = err; what != "" {
-			bad(what)
-		}
-	})
-	return errors.Join(errs...)
-}
-
-// entryAt is an entry in the log; nil if it is not there.
-type entryAt struct {
-	at uint64
-	*contract.Entry
-	gone bool // it belongs to a record that was withdrawn
-}
-
-// isGrant reports whether it is a grant.
-func (e entryAt) isGrant() bool { return e.Entry != nil && e.Kind == contract.KindGrant }
-
-// entries looks entries up in the log.
-func (f *Folder) entries(ctx context.Context, ids ...contract.ID) (all []entryAt, err error) {
-	all = make([]entryAt, len(ids))
-	err = f.View(ctx, func(view keeper.View) error {
-		for i, id := range ids {
-			at, ok, err := view.Find(id)
-			if err != nil {
-				return err
-			}
-			if !ok {
-				continue
-			}
-			leaf, err := view.Leaf(at)
-			if err != nil {
-				return err
-			}
-			all[i] = entryAt{at: at, Entry: &leaf.Entry}
-			if all[i].gone, err = isWithdrawn(view, &leaf.Entry, id); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return all, err
-}
-
-// verifyStore checks every byte that a reader of a payload would use: packages against
-// commitments, payloads against packages, contents piece by piece. Damage goes into found.
+// payloadsIn checks every byte in a segment that a reader of a payload would use: packages
+// against commitments, payloads against packages, contents piece by piece.
 //
 // It holds no lock while it reads: leaves and payloads do not change once they are there.
 // Payloads whose entries are not in the log are nobody's yet: of them only the sums are
 // checked. Of an entry of which nothing is here the store was given nothing.
-func verifyStore(ctx context.Context, f *Folder, found *findings) error {
-	v := &storeVerifier{store: store{f.ground()}, f: f, found: found, seen: map[uint64]*seenParts{}}
-	all, err := v.payloads.list()
-	if err = found.addError(err); err != nil {
-		return err
+func (x *examination) payloadsIn(ctx context.Context, n uint64) error {
+	path := x.payloads.path(n)
+	name := x.relative(path)
+	if x.takeSegment(name) {
+		return nil
 	}
-	for _, n := range all {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := v.segment(ctx, n); err != nil {
-			return err
-		}
-	}
-	return v.missing(ctx)
-}
-
-type storeVerifier struct {
-	store
-	f     *Folder
-	found *findings
-
-	mu   sync.Mutex
-	seen map[uint64]*seenParts // by the position of the entry
-}
-
-// seenParts are the parts of an entry that are held.
-type seenParts struct {
-	parts uint8  // a bit for each
-	file  string // where one of them is
-}
-
-// segment checks the payloads in a segment.
-func (v *storeVerifier) segment(ctx context.Context, n uint64) error {
-	path := v.payloads.path(n)
-	file := v.relative(path)
-	return v.found.verifySegment(ctx, v.f, path, func(r *segRecord, e entryAt, body []byte) (_ string, err error) {
+	seen := map[uint64]*seenParts{} // by the position of the entry
+	var contents []string
+	waiting := false // a payload, for its entry
+	info, err := x.segment(ctx, path, nil, func(r *segRecord, e entryAt, body []byte) (_ string, err error) {
 		p := found{*r, n}
 		if e.gone {
 			return "", nil
 		}
-		if e.Entry != nil {
-			v.mu.Lock()
-			if v.seen[e.at] == nil {
-				v.seen[e.at] = &seenParts{file: file}
+		file, what := name, ""
+		x.mu.Lock()
+		if e.Entry == nil {
+			waiting = true
+		} else {
+			if seen[e.at] == nil {
+				seen[e.at] = &seenParts{file: name, all: partsIn(e.Entry)}
 			}
-			v.seen[e.at].parts |= 1 << p.part()
-			v.mu.Unlock()
+			seen[e.at].parts |= 1 << p.part()
+			if p.isFile() {
+				file = x.relative(x.contentFile(p.id(), p.part()))
+				contents = append(contents, file)
+			}
 		}
-		file, what := file, ""
+		x.mu.Unlock()
 		switch {
 		case body == nil:
 			what = notWritten
 		case e.Entry == nil:
 		case p.isFile():
-			path := v.contentFile(p.id(), p.part())
-			file = v.relative(path)
-			if what, err = v.contentDamage(path, e.Entry, body, p.part()); err != nil {
+			if what, err = x.content(file, x.contentFile(p.id(), p.part()), e.Entry, body, p.part()); err != nil {
 				return "", err
 			}
 		case committed(e.Entry, body[:r.pkg], p.part(), crypto.BlobHash(body[r.pkg:])) != "":
@@ -210,20 +63,73 @@ func (v *storeVerifier) segment(ctx context.Context, n uint64) error {
 		if what == "" {
 			return "", nil
 		}
-		now, err := v.f.entries(ctx, p.id())
+		now, err := x.f.entries(ctx, p.id())
 		if err == nil && !now[0].gone {
-			v.report(file, now[0], p.part(), what)
+			x.report(file, now[0], p.part(), what)
 		}
 		return "", err
 	})
+	if err != nil || info == nil {
+		return err
+	}
+	row := x.next.ofFile(name, path, info, x.now)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for at, s := range seen {
+		if s.parts&s.all == s.all {
+			continue
+		}
+		x.have(at, *s)
+		if row != nil {
+			row.alone = append(row.alone, half{at, s.parts})
+		}
+	}
+	if row != nil {
+		row.contents = contents
+	}
+	if waiting {
+		row = nil
+	}
+	x.readFile(row, info.Size())
+	return nil
 }
 
-func (v *storeVerifier) report(file string, e entryAt, part ledgerclient.Part, what string) {
+// content is contentDamage, unless that was read before.
+func (x *examination) content(name, path string, e *contract.Entry, pkg []byte, part ledgerclient.Part) (what string, err error) {
+	if x.takeFile(name) {
+		return "", nil
+	}
+	info, _ := os.Lstat(path) // what is wrong with it is told below
+	if what, err = x.contentDamage(path, e, pkg, part); what == "" && err == nil && info != nil {
+		row := x.next.ofFile(name, path, info, x.now)
+		x.mu.Lock()
+		x.readFile(row, info.Size())
+		x.mu.Unlock()
+	}
+	return what, err
+}
+
+// seenParts are the parts of an entry that are held.
+type seenParts struct {
+	parts uint8  // a bit for each
+	all   uint8  // that it has; 0 if that was not looked at
+	file  string // where one of them is
+}
+
+// partsIn are the parts of an entry, a bit for each.
+func partsIn(e *contract.Entry) (all uint8) {
+	for _, part := range partsOf(e) {
+		all |= 1 << part
+	}
+	return all
+}
+
+func (x *examination) report(file string, e entryAt, part ledgerclient.Part, what string) {
 	at := int64(NoEntry)
 	if e.Entry != nil {
 		at = int64(e.at)
 	}
-	v.found.add(file, at, part.String()+": "+what)
+	x.inStore.add(file, at, part.String()+": "+what)
 }
 
 const (
@@ -232,9 +138,12 @@ const (
 )
 
 // missing looks for entries of which the store has one payload and not the other.
-func (v *storeVerifier) missing(ctx context.Context) error {
-	for at, seen := range v.seen {
-		leaves, err := v.f.Leaves(ctx, at, at+1)
+func (x *examination) missing(ctx context.Context) error {
+	for at, seen := range x.seen {
+		if seen.all != 0 && seen.parts&seen.all == seen.all {
+			continue
+		}
+		leaves, err := x.f.Leaves(ctx, at, at+1)
 		if err != nil {
 			return err
 		}
@@ -242,12 +151,12 @@ func (v *storeVerifier) missing(ctx context.Context) error {
 			if seen.parts&(1<<part) != 0 {
 				continue
 			}
-			now, err := v.f.entries(ctx, leaves[0].Entry.ID(v.ledger))
+			now, err := x.f.entries(ctx, leaves[0].Entry.ID(x.ledger))
 			if err != nil {
 				return err
 			}
 			if !now[0].gone {
-				v.report(seen.file, now[0], part, missing)
+				x.report(seen.file, now[0], part, missing)
 			}
 		}
 	}
@@ -256,8 +165,8 @@ func (v *storeVerifier) missing(ctx context.Context) error {
 
 // contentDamage checks a payload that is a file of its own. Of a content its length, its
 // list of piece hashes against the head, each piece against the list.
-func (v *storeVerifier) contentDamage(path string, e *contract.Entry, pkg []byte, part ledgerclient.Part) (what string, err error) {
-	f, err := v.open(path)
+func (x *examination) contentDamage(path string, e *contract.Entry, pkg []byte, part ledgerclient.Part) (what string, err error) {
+	f, err := x.open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return missing, nil
 	}

@@ -148,7 +148,7 @@ func TestDirect(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := f.Verify(ctx, folder.Verified{}, nil); err != nil {
+	if _, err := f.Verify(ctx, nil, nil); err != nil {
 		t.Errorf("replica: %v", err)
 	}
 	c, err := ledgerclient.Connect(ctx, f.Services(), b.id)

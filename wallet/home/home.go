@@ -36,6 +36,7 @@ const (
 const (
 	StateFile  = "state"   // sealed: what is remembered of the ledger
 	JournalDir = "journal" // sealed: changes on their way
+	MarkFile   = "mark"    // sealed: what of the ledger was found in order; can be found out again
 	PartsDir   = "parts"   // sealed: what is known of the parts of records; can be derived again
 )
 

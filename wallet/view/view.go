@@ -19,7 +19,6 @@ package view
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"iter"
@@ -70,11 +69,10 @@ type View struct {
 
 // state is what is remembered of a ledger, sealed.
 type state struct {
-	V        int              `json:"v"`
-	Pin      ledgerclient.Pin `json:"pin"`
-	Seen     int64            `json:"seen"`           // Unix time of when Pin was the newest head, to ten minutes
-	Verified verified         `json:"verified"`       // the part of the log whose signatures were all checked
-	News     bool             `json:"news,omitempty"` // records came that may be the book's
+	V    int              `json:"v"`
+	Pin  ledgerclient.Pin `json:"pin"`
+	Seen int64            `json:"seen"`           // Unix time of when Pin was the newest head, to ten minutes
+	News bool             `json:"news,omitempty"` // records came that may be the book's
 
 	// The cache file belongs to this state if its blocks were sealed under CacheID
 	// and its first CacheSize bytes are there; what follows them was never
@@ -84,11 +82,6 @@ type state struct {
 	CacheSize int64  `json:"cacheSize"`        // bytes
 
 	Notes any `json:"notes"` // see Options
-}
-
-type verified struct {
-	Size uint64      `json:"size"`
-	Root crypto.Hash `json:"root"`
 }
 
 // stateVersion is 2 since what others note has its own place in it.
@@ -128,22 +121,6 @@ func (v *View) News() bool { return v.state.News }
 
 // SetNews sets what News reports.
 func (v *View) SetNews(news bool) { v.state.News = news }
-
-// Verified returns up to which head the signatures of all entries were checked; zero if
-// never.
-func (v *View) Verified() (size uint64, root crypto.Hash) {
-	return v.state.Verified.Size, v.state.Verified.Root
-}
-
-// SetVerified remembers a head up to which all signatures were checked. It must be of the
-// history that is followed.
-func (v *View) SetVerified(ctx context.Context, size uint64, root crypto.Hash) error {
-	if err := v.Client.CheckPrefix(ctx, size, root, v.head); err != nil {
-		return err
-	}
-	v.state.Verified = verified{Size: size, Root: root}
-	return nil
-}
 
 // Unwritten is why what changes is not written into the folder; empty if it is.
 func (v *View) Unwritten() []error { return v.unwritten }
