@@ -32,7 +32,7 @@ func (w *Wallet) meant(ctx context.Context, r view.Role, query, what string) (st
 	ids, names, err := named(ctx, r, query)
 	if begins && len(ids) > 0 {
 		for t := range w.view.Of(r) {
-			if strings.HasPrefix(t.ID.String(), q) && !slices.Contains(ids, t.ID) {
+			if beginsWith(t.ID, q) && !slices.Contains(ids, t.ID) {
 				ids = append(ids, t.ID)
 			}
 		}
@@ -67,7 +67,7 @@ func ambiguous(query string, ids []contract.ID) error {
 // begins reports whether an id of anything that is there begins so.
 func (w *Wallet) begins(q string) bool {
 	for _, t := range w.view.Threads() {
-		if strings.HasPrefix(t.ID.String(), q) {
+		if beginsWith(t.ID, q) {
 			return true
 		}
 	}

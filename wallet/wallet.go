@@ -341,7 +341,7 @@ func (w *Wallet) find(ctx context.Context, r view.Role, query, what string) (*vi
 	var other *view.Thread // where this wallet is on the other side of the consent than r says
 	for _, t := range w.view.Threads() {
 		switch {
-		case !strings.HasPrefix(t.ID.String(), q):
+		case !beginsWith(t.ID, q):
 		case t.Role == r:
 			hits = append(hits, t)
 		case r != view.OwnRecord && (t.Role == view.OwnGrant || t.Role == view.Received):
@@ -371,6 +371,17 @@ func (w *Wallet) find(ctx context.Context, r view.Role, query, what string) (*vi
 		ids = append(ids, t.ID)
 	}
 	return nil, ambiguous(query, ids)
+}
+
+// beginsWith reports whether an id in hexadecimal begins with some of those digits. All ids
+// that there are may be compared.
+func beginsWith(id contract.ID, q string) bool {
+	for i := range min(len(q), 2*len(id)) {
+		if digits := id[i/2] >> (4 * (1 - i%2)); "0123456789abcdef"[digits&15] != q[i] {
+			return false
+		}
+	}
+	return len(q) <= 2*len(id)
 }
 
 // minPrefix is how many characters of an id must be given at least.

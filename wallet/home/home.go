@@ -112,6 +112,11 @@ func (f Folder) WriteDerived(name string, v any) error {
 	if err != nil {
 		return err
 	}
+	return f.WriteDerivedBytes(name, plain)
+}
+
+// WriteDerivedBytes is WriteDerived of bytes as they are.
+func (f Folder) WriteDerivedBytes(name string, plain []byte) error {
 	if err := os.MkdirAll(filepath.Dir(f.Path(name)), 0o700); err != nil {
 		return err
 	}

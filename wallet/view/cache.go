@@ -184,9 +184,7 @@ func (f *summary) fields(c *codec.Codec) {
 func (f *summary) take(v *View, _ place) bool {
 	set, ok := v.threads.set(f.records)
 	if ok {
-		s := Summary{f.peer, set, f.purpose, f.says}
-		v.threads.summaryAt[s] = uint32(len(v.threads.summaries))
-		v.threads.summaries = append(v.threads.summaries, &s)
+		v.threads.addSummary(&Summary{f.peer, set, f.purpose, f.says})
 	}
 	return ok
 }
@@ -261,6 +259,9 @@ type cache struct {
 	tail  []block // not in the file, at its end; frames are added to the last one
 	saved int64   // end of what is in the file, the state's CacheSize
 	last  block   // that was read: what is looked up together was noted together
+
+	indexed int64 // end of the part that the index in the folder is of; 0: there is none
+	read    int   // frames that were read for want of an index
 }
 
 // end is where the next block will begin.
@@ -284,7 +285,7 @@ var errCache = errors.New("cache does not fit the state")
 func (v *View) readCache() error {
 	v.cache = cache{saved: v.state.CacheSize}
 	v.threads = newThreads()
-	err := v.loadCache()
+	err := v.loadCache(v.readIndex())
 	var path *fs.PathError
 	if errors.As(err, &path) && !errors.Is(err, fs.ErrNotExist) {
 		// Cannot be read now: no reason to throw it away.
@@ -307,8 +308,8 @@ func (v *View) resetCache() {
 	v.cache = cache{}
 }
 
-func (v *View) loadCache() error {
-	if v.state.CacheSize == 0 {
+func (v *View) loadCache(from int64) error {
+	if v.cache.indexed = from; v.state.CacheSize == from {
 		return nil
 	}
 	f, err := v.Home.Open(v.Home.In(cacheFile), os.O_RDONLY)
@@ -317,7 +318,7 @@ func (v *View) loadCache() error {
 	}
 	defer f.Close()
 	var sealed []byte
-	for at := int64(0); at < v.state.CacheSize; {
+	for at := from; at < v.state.CacheSize; {
 		var plain []byte
 		if plain, sealed, err = v.readBlock(f, at, sealed); err != nil {
 			return err
@@ -328,6 +329,7 @@ func (v *View) loadCache() error {
 			if rest, err = codec.Read(rest, x.fields); err != nil || !x.take(v, placeOf(at, pos)) {
 				return errCache
 			}
+			v.cache.read++
 		}
 		at += int64(len(sealed)) + 4
 	}
@@ -394,7 +396,8 @@ func (v *View) blockAt(at int64) ([]byte, error) {
 	defer f.Close()
 	plain, _, err := v.readBlock(f, at, nil)
 	if err == errCache {
-		// Somebody changed it under this process. The next one makes it anew.
+		// Somebody changed it. The next process reads all of it, and makes it anew.
+		v.dropIndex()
 		err = &home.DamagedError{File: v.Home.In(cacheFile), Err: err}
 	}
 	if err != nil {
@@ -490,11 +493,7 @@ func (v *View) NoteKey(t *Thread, number int, k payload.FileKey) {
 
 // NoteTerms takes up the terms of a grant, which were verified.
 func (v *View) NoteTerms(t *Thread, tr *payload.Terms) error {
-	said := any(tr.Records)
-	if tr.Scope != nil {
-		said = scoped{tr.Records, tr.Scope}
-	}
-	text, err := json.Marshal(said)
+	text, err := (&RecordSet{tr.Records, tr.Scope}).marshal()
 	if err != nil {
 		return err
 	}

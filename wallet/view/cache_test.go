@@ -1,8 +1,10 @@
 package view
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	mrand "math/rand/v2"
 	"os"
@@ -14,6 +16,7 @@ import (
 	"unsafe"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/codec"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
@@ -187,6 +190,98 @@ func TestCacheComesBack(t *testing.T) {
 		return o
 	}
 	check(again(entropy))
+	// From the index come the same threads, and of the cache is read only what it lacks.
+	v.threads.loaded = true
+	v.writeIndex()
+	info, err := os.Stat(filepath.Join(dir, v.indexName()))
+	if err != nil || info.Size() > int64(len(all))*220 {
+		t.Errorf("an index of %d bytes for %d threads: %v", info.Size(), len(all), err)
+	}
+	o := again(entropy)
+	if check(o); o.cache.read != 0 || o.cache.indexed != v.state.CacheSize {
+		t.Errorf("%d frames were read beside the index", o.cache.read)
+	}
+	whole := again(entropy)
+	whole.threads = newThreads()
+	if err := whole.loadCache(0); err != nil || whole.cache.read < 2*len(all) {
+		t.Errorf("%d frames, %v", whole.cache.read, err)
+	}
+	if !reflect.DeepEqual(o.threads.list, whole.threads.list) || !reflect.DeepEqual(o.threads.summaries, whole.threads.summaries) ||
+		!reflect.DeepEqual(o.threads.sets, whole.threads.sets) || len(o.threads.summaryAt) != len(whole.threads.summaryAt) {
+		t.Error("the index does not say what the cache says")
+	}
+	for range 7 {
+		add()
+	}
+	if err := v.appendCache(); err != nil {
+		t.Fatal(err)
+	}
+	o = again(entropy)
+	if check(o); o.cache.read == 0 || o.cache.read > 7*6 {
+		t.Errorf("%d frames were read for 7 threads behind the index", o.cache.read)
+	}
+	// It is not written anew for a few.
+	v.writeIndex()
+	if later, err := os.Stat(filepath.Join(dir, v.indexName())); err != nil || later.Size() != info.Size() || v.cache.indexed == v.state.CacheSize {
+		t.Error("the index was written anew", err)
+	}
+	// One that does not fit is passed over: cut short, changed, of another cache, or of a
+	// cache that ended otherwise.
+	sealed, err := os.ReadFile(filepath.Join(dir, v.indexName()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range [][]byte{sealed[:len(sealed)-1], sealed[:40], nil, append([]byte{sealed[0] ^ 1}, sealed[1:]...)} {
+		if err := os.WriteFile(filepath.Join(dir, v.indexName()), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o := again(entropy)
+		if o.cache.read < 2*len(all) || len(o.threads.list) != len(all) {
+			t.Errorf("%d frames were read, with an index of %d bytes", o.cache.read, len(b))
+		}
+	}
+	for _, change := range []func(x *index){func(x *index) { x.id = "other" }, func(x *index) { x.seal[3] ^= 1 }, func(x *index) { x.end++ }, func(x *index) { x.of[1] = 1 << 30 }} {
+		plain, err := v.Home.Key.Open(filepath.ToSlash(v.indexName()), sealed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var x index
+		if err := codec.Parse(plain, x.fields); err != nil || !bytes.Equal(codec.Append(nil, x.fields), plain) {
+			t.Fatal("the index does not come back", err)
+		}
+		change(&x)
+		if err := v.Home.WriteDerivedBytes(v.indexName(), codec.Append(nil, x.fields)); err != nil {
+			t.Fatal(err)
+		}
+		o := again(entropy)
+		if o.cache.read < 2*len(all) || len(o.threads.list) != len(all) {
+			t.Errorf("%d frames were read, with an index of another cache", o.cache.read)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, v.indexName()), sealed, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// Damage in the part of the cache that the index is of is found when it is looked up,
+	// and the next process reads all and makes it anew.
+	healthy, err := os.ReadFile(v.cachePath())
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := append([]byte(nil), healthy...)
+	broken[100] ^= 1
+	if err := os.WriteFile(v.cachePath(), broken, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o = again(entropy)
+	if _, err := o.Opening(o.threads.list[0]); !errors.As(err, new(*home.DamagedError)) {
+		t.Errorf("damage passed: %v", err)
+	}
+	if o := again(entropy); len(o.threads.list) > 0 || !o.state.Rescan {
+		t.Error("damage stays")
+	}
+	if err := os.WriteFile(v.cachePath(), healthy, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if n := len(v.threads.sets) + len(v.threads.summaries); n > 3+2*3*3 { // peers, sets, names
 		t.Errorf("%d sets and summaries", n)
 	}

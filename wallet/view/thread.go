@@ -89,6 +89,14 @@ type scoped struct {
 	Scope   *payload.Scope        `json:"scope"`
 }
 
+// marshal is a set as JSON, of which there is one for each set.
+func (s *RecordSet) marshal() ([]byte, error) {
+	if s.Scope == nil {
+		return json.Marshal(s.Records)
+	}
+	return json.Marshal(scoped{s.Records, s.Scope})
+}
+
 // FollowUps returns the follow-ups, oldest first.
 func (t *Thread) FollowUps() []FollowUp {
 	if t.details == nil {
@@ -164,6 +172,12 @@ func (ts *threads) at(number uint32) *Thread {
 func (ts *threads) add(t Thread) {
 	t.number = uint32(len(ts.list))
 	ts.list, ts.byID[t.ID] = append(ts.list, &t), &t
+}
+
+// addSummary adds a summary, behind the others.
+func (ts *threads) addSummary(s *Summary) {
+	ts.summaryAt[*s] = uint32(len(ts.summaries))
+	ts.summaries = append(ts.summaries, s)
 }
 
 // set is the set of which text is the JSON; ok is false if it is none.

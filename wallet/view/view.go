@@ -207,13 +207,15 @@ func (v *View) Save() error {
 		}
 	}
 	b, err := json.Marshal(v.state)
-	if err != nil || bytes.Equal(b, v.written) {
+	if err == nil && !bytes.Equal(b, v.written) {
+		if err = v.Home.WriteSealed(v.Home.In(home.StateFile), v.state); err == nil {
+			v.written = b
+		}
+	}
+	if err != nil {
 		return err
 	}
-	if err := v.Home.WriteSealed(v.Home.In(home.StateFile), v.state); err != nil {
-		return err
-	}
-	v.written = b
+	v.writeIndex()
 	return nil
 }
 
