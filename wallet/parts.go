@@ -146,7 +146,7 @@ func (rs Records) corrected(ctx context.Context, t *view.Thread) ([]recordPart, 
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(p.Parts, func(x recordPart) bool { _, said := rs.w.book.Facts.correction(x.Sum); return !said }), nil
+	return slices.Clone(slices.DeleteFunc(p.Parts, func(x recordPart) bool { _, said := rs.w.book.Facts.correction(x.Sum); return !said })), nil
 }
 
 // lapsed names the parts whose bytes are not among those that follow.

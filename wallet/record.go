@@ -173,6 +173,10 @@ func (rs Records) Update(ctx context.Context, id string, src Source, d Describe,
 			rec, existing = rs.newestRecord(t), true
 			return nil
 		}
+		before, err := rs.corrected(ctx, t) // now: there is no room for two large files
+		if err != nil {
+			return err
+		}
 		in, err := rs.receive(ctx, src, t, d, nil)
 		if err != nil {
 			return err
@@ -181,9 +185,7 @@ func (rs Records) Update(ctx context.Context, id string, src Source, d Describe,
 			rec, existing = rs.newestRecord(t), true
 			return nil
 		}
-		if in.before, err = rs.corrected(ctx, t); err != nil {
-			return err
-		}
+		in.before = before
 		rec, existing, err = rs.put(ctx, t, in, m, nil, progress)
 		return err
 	})
