@@ -397,7 +397,7 @@ func goesText(j *wallet.JudgedPart) string {
 	case health.WhySensitive:
 		return cmp.Or(payload.Listed(j.Sensitive), "sensitive") // a narrative stays since its resource does
 	case health.WhyUnclassified:
-		return strings.TrimSuffix("unclassified: "+strings.Join(j.Unclassified, ", "), ": ")
+		return strings.TrimSuffix("unclassified: "+payload.Listed(unknownOf(j)), ": ")
 	case health.WhyCategory:
 		return "other category"
 	case health.WhyDate:
