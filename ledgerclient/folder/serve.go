@@ -25,6 +25,12 @@ type Putting struct {
 	Content ledgerclient.Upload
 }
 
+// SmallContent is how long a content may be, with the hashes of its pieces, that PutAll makes
+// a record, in bytes. Then the disk is waited for once for it too, and not three times, twice
+// of them with others. Whoever opens a store reads over all records, so that long ones are
+// files.
+const SmallContent = 16 << 10
+
 // PutAll is for each what PutBlobs or Commit is, with errors of its own: as a whole or not
 // at all, and durable when it returns. The disk is waited for once for all payloads, however
 // many put some: it is what a node does with those that come at the same time.

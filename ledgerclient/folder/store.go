@@ -26,8 +26,9 @@ import (
 // The body of a record in payloads is what the entry commits to (nothing of an access)
 // and the payload; its kind is the part. It is found by the entry's id and the names of
 // the payload's locators, which are tagged hashes of these: the folder does not hold the
-// secrets that payloads are asked for with. A content, and what is longer than maxInline,
-// is a file of its own, and the record has only the package.
+// secrets that payloads are asked for with. What is longer than maxInline is a file of its
+// own, and the record has only the package. So is a content, but for a small one that comes
+// to a node, see PutAll: its record has it with the hashes of its pieces, as the file would.
 //
 // What is put is made durable and then there, all of one call with one sync. Its record
 // may be there before its file. What is damaged can be put again.
@@ -166,8 +167,8 @@ func (s store) group(p *Putting) *group {
 	if p.Content != nil {
 		if u, ok := p.Content.(*upload); !ok || u.s.ground != s.ground || len(p.Puts) != 1 {
 			g.err = errNotJoined
-		} else if g.err = u.Join(p.Puts[0]); g.err == nil {
-			g.all = []placing{u.joined}
+		} else if g.err = u.join(p.Puts[0], SmallContent); g.err == nil {
+			g.all, g.made = []placing{u.joined}, []string{u.path}
 		}
 		return g
 	}

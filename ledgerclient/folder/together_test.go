@@ -13,6 +13,8 @@ import (
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/folder/foldertest"
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // sent is a content on its way, all of it written.
@@ -143,7 +145,7 @@ func TestPutAllSyncs(t *testing.T) {
 	}
 	contents := func(n int) (all []Putting) {
 		for range n {
-			all = append(all, p.sent(f.store, p.record(2000, nil)))
+			all = append(all, p.sent(f.store, p.record(SmallContent, nil)))
 		}
 		return all
 	}
@@ -154,10 +156,77 @@ func TestPutAllSyncs(t *testing.T) {
 	syncs("some of them, and others", 1, slices.Concat(hundred[:50], small(50))...)
 	twice := small(30)
 	syncs("thirty, and the same", 1, slices.Concat(twice, twice)...)
+	syncs("a small content", 1, p.sent(f.store, p.record(3000, nil)))
+	syncs("two small ones and a payload", 1, append(small(1), p.sent(f.store, p.record(10, nil)), p.sent(f.store, p.record(11, nil)))...)
 	syncs("a content", 3, contents(1)...)
 	syncs("twenty contents", 20+2, contents(20)...)
 	syncs("a payload in a file", 3, Putting{Puts: []ledgerclient.Put{p.big()}})
 	syncs("all together", 10+1+2, slices.Concat(small(40), contents(10), []Putting{{Puts: []ledgerclient.Put{p.big()}}})...)
+}
+
+// A small content that comes with others is a record, and for whoever reads, verifies, copies
+// or erases it what it is as a file.
+func TestSmallContents(t *testing.T) {
+	f, _ := newLedger(t)
+	p := newPeople(t, f.id)
+	const most = SmallContent - 32 // behind it is the hash of its piece
+	var all []*version
+	for _, size := range []int{1, 3000, most, most + 1} {
+		v := p.record(size, nil)
+		all = append(all, v)
+		for range 2 { // the second time is a no-op, or replaces a file by its like
+			for i, err := range f.PutAll(ctx, []Putting{p.sent(f.store, v), {Puts: []ledgerclient.Put{v.put}}}) {
+				if err != nil {
+					t.Fatalf("%d bytes, %d: %v", size, i, err)
+				}
+			}
+		}
+		mustAppend(t, f, []contract.Entry{v.entry})
+	}
+	if files := listed(t, f.dir, "contents"); len(files) != 1 || len(listed(t, f.dir, "uploads")) != 0 {
+		t.Errorf("contents in files: %v", files)
+	}
+	mustVerify(t, f)
+	f = reopen(t, f)
+	for _, v := range all {
+		hash := crypto.Hash(tlog.RecordHash(v.content))
+		p.mustFetch(f, v.upload.Locators[0], append(bytes.Clone(v.content), hash[:]...))
+	}
+	copied := filepath.Join(t.TempDir(), "copy")
+	copyDir(t, f.dir, copied)
+	place, err := foldertest.Payload(copied, hexName(all[1].id), ledgerclient.PartContent)
+	p.must(err)
+	for _, at := range []int64{0, 2999, 3000, 3031} { // of the content, and of the hash behind it
+		b, err := place.Read()
+		p.must(err)
+		b[at] ^= 4
+		p.must(place.Write(b))
+		g, err := Open(copied, Options{Clock: f.clock})
+		p.must(err)
+		var damaged *DamagedError
+		if _, err := g.Verify(ctx, nil, nil); !errors.As(err, &damaged) {
+			t.Errorf("byte %d is another: %v", at, err)
+		}
+		g.Close()
+		b[at] ^= 4
+		p.must(place.Write(b))
+	}
+	for _, size := range []uint64{0, 1<<64 - 32, 1<<64 - 1, 1 << 63, 1 << 60} { // packages of whoever can write the folder
+		pkg := contract.RecordPackage{ContentSize: size}
+		for _, length := range []int64{0, 1, 32} {
+			e := &contract.Entry{Commitment: pkg.Commitment()}
+			if what, err := piecesDamage(bytes.NewReader(make([]byte, length)), length, e, pkg.Marshal()); what == "" && err == nil {
+				t.Errorf("%d bytes are a content of %d", length, size)
+			}
+		}
+	}
+	w := p.withdrawal(all[1])
+	mustAppend(t, f, []contract.Entry{w})
+	p.must(f.store.Erase(ctx, w))
+	if found := filesWith(t, f.dir, all[1].content[:40]); len(found) > 0 {
+		t.Errorf("erased, and still in %v", found)
+	}
+	mustVerify(t, f)
 }
 
 // Threat: the node is killed, or its power fails, while it puts for several at once. What it

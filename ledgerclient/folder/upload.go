@@ -117,7 +117,11 @@ func (u *upload) Commit(put ledgerclient.Put) error {
 }
 
 // Join checks what was written and makes it durable where it is.
-func (u *upload) Join(put ledgerclient.Put) error {
+func (u *upload) Join(put ledgerclient.Put) error { return u.join(put, 0) }
+
+// join is Join, but a content of at most that many bytes, with its hashes, is not made
+// durable yet: it becomes a record.
+func (u *upload) join(put ledgerclient.Put, inline int64) error {
 	size, head, err := u.Sum()
 	if err != nil {
 		return err
@@ -139,6 +143,14 @@ func (u *upload) Join(put ledgerclient.Put) error {
 	var hashes []byte
 	for _, h := range u.pieces {
 		hashes = append(hashes, h[:]...)
+	}
+	if end := size + int64(len(hashes)); end <= inline {
+		put.Blob = make([]byte, size, end)
+		_, err := u.f.ReadAt(put.Blob, 0)
+		put.Blob = append(put.Blob, hashes...)
+		p.file = ""
+		u.joined, u.piece = p, nil
+		return errors.Join(err, u.f.Close())
 	}
 	if _, err := u.f.WriteAt(hashes, size); err != nil {
 		u.f.Close()

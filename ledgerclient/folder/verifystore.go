@@ -57,6 +57,10 @@ func (x *examination) payloadsIn(ctx context.Context, n uint64) error {
 			if what, err = x.content(file, x.contentFile(p.id(), p.part()), e.Entry, body, p.part()); err != nil {
 				return "", err
 			}
+		case p.part() == ledgerclient.PartContent:
+			if what, err = piecesDamage(bytes.NewReader(body[r.pkg:]), int64(len(body))-r.pkg, e.Entry, body[:r.pkg]); err != nil {
+				return "", err
+			}
 		case committed(e.Entry, body[:r.pkg], p.part(), crypto.BlobHash(body[r.pkg:])) != "":
 			what = otherThanCommitted
 		}
@@ -191,25 +195,25 @@ func (x *examination) contentDamage(path string, e *contract.Entry, pkg []byte, 
 		}
 		return "", nil
 	}
+	return piecesDamage(f, info.Size(), e, pkg)
+}
+
+func piecesDamage(f io.ReaderAt, length int64, e *contract.Entry, pkg []byte) (what string, err error) {
 	p, err := contract.ParseRecordPackage(pkg)
 	if err != nil || p.Commitment() != e.Commitment {
 		return otherThanCommitted, nil
 	}
-	return piecesDamage(f, info.Size(), &p)
-}
-
-func piecesDamage(f *os.File, length int64, p *contract.RecordPackage) (what string, err error) {
 	size := int64(p.ContentSize)
 	n := size / contract.PieceSize
 	if size%contract.PieceSize != 0 {
 		n++
 	}
-	if length-size != n*tlog.HashSize {
+	if size < 0 || length-size != n*tlog.HashSize {
 		return "not of the length that the entry commits to", nil
 	}
 	var pieces []crypto.Hash
 	var list []byte
-	buf := make([]byte, contract.PieceSize)
+	buf := make([]byte, min(contract.PieceSize, size))
 	for at := int64(0); at < size; at += contract.PieceSize {
 		piece := buf[:min(contract.PieceSize, size-at)]
 		if _, err := f.ReadAt(piece, at); err != nil && err != io.EOF {

@@ -207,7 +207,9 @@ func (s *Server) uploadPart(q *request, p node.UploadPart) error {
 }
 
 func (s *Server) commitUpload(q *request, c node.UploadCommit) error {
-	return s.storing(q, spaceOf([]ledgerclient.Put{c.Put}), func() error {
+	need := spaceOf([]ledgerclient.Put{c.Put})
+	need.bytes += folder.SmallContent // it may be there twice for a moment
+	return s.storing(q, need, func() error {
 		return q.done(s.uploads.commit(&c, func(p folder.Putting) (bool, error) { return s.put(q, p) }))
 	})
 }
