@@ -1,6 +1,7 @@
 package wallet_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/keyring"
 )
 
 // mishap makes the n-th call of any service fail.
@@ -166,7 +168,14 @@ func TestEveryCallFailsOnce(t *testing.T) {
 				for _, unknown := range []bool{false, true} {
 					t.Run(fmt.Sprintf("%s after=%t unknown=%t", step, after, unknown), func(t *testing.T) {
 						t.Parallel()
-						c := failEveryCall(t, step, after, unknown)
+						broken := errors.New("it broke")
+						if unknown {
+							broken = &ledgerclient.UnreachableError{Service: "all", Err: broken}
+						}
+						c := failEveryCall(t, step, lane.Pick(1, 3, 5), after, broken, func(opt wallet.Options, x *mishap) wallet.Options {
+							opt.Services = faultyServices(opt.Services, x)
+							return opt
+						})
 						mu.Lock()
 						defer mu.Unlock()
 						for k, n := range c {
@@ -182,11 +191,11 @@ func TestEveryCallFailsOnce(t *testing.T) {
 	}
 }
 
-func failEveryCall(t *testing.T, step string, after, unknown bool) map[string]int {
+// failEveryCall does a step again and again, each time with another call that fails, by
+// that stride: through says what is called.
+func failEveryCall(t *testing.T, step string, stride int, after bool, broken error, through func(wallet.Options, *mishap) wallet.Options) map[string]int {
 	ctx := context.Background()
 	counts := map[string]int{}
-	broken := errors.New("it broke")
-	stride := lane.Pick(1, 3, 5)
 	var d district
 	for n := 1; ; n += stride {
 		if n == 1 || n%20 == 0 {
@@ -201,21 +210,17 @@ func failEveryCall(t *testing.T, step string, after, unknown bool) map[string]in
 			calmly(t, d, "add", 100*n)
 		}
 		x := &mishap{n: int64(n), after: after, err: broken}
-		if unknown {
-			x.err = &ledgerclient.UnreachableError{Service: "all", Err: broken}
-		}
 		key, err := func() (key string, err error) {
 			f, err := d.folder()
 			if err != nil {
 				return "", err
 			}
 			defer f.Close()
-			s := faultyServices(f.Services(), x)
-			patient, err := wallet.Open(ctx, d.options(patientHome, s))
+			patient, err := wallet.Open(ctx, through(d.options(patientHome, f.Services()), x))
 			if err != nil {
 				return "", err
 			}
-			clinic, err := wallet.Open(ctx, d.options(clinicHome, s))
+			clinic, err := wallet.Open(ctx, through(d.options(clinicHome, f.Services()), x))
 			if err != nil {
 				return "", err
 			}
@@ -233,6 +238,9 @@ func failEveryCall(t *testing.T, step string, after, unknown bool) map[string]in
 			return counts
 		}
 		name := fmt.Sprintf("call %d, %s", n, hit)
+		if hit == keyUse && !errors.Is(err, crypto.ErrKeyLocked) {
+			t.Errorf("%s: the key was locked, and what is said is %v", name, err)
+		}
 		begun := len(d.journal(t)) > 0
 		a := inspect(t, d, false)
 		for _, f := range a.finished {
@@ -281,6 +289,47 @@ func failEveryCall(t *testing.T, step string, after, unknown bool) map[string]in
 		if t.Failed() {
 			t.Fatalf("%s: %v", name, err)
 		}
+	}
+}
+
+// keyUse is the call of a key that another process holds.
+const keyUse = "a use of the key"
+
+// held opens a wallet with a key that another process holds.
+func held(t testing.TB, opt wallet.Options, x *mishap) wallet.Options {
+	t.Helper()
+	root, err := wallet.Root(context.Background(), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := root.HandTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	var memory [crypto.HeldMemory]byte
+	copy(memory[:], b.Bytes())
+	keys := crypto.HoldKeys(&memory)
+	ask := func(request []byte) (answer []byte, err error) {
+		err = x.call(keyUse, func() error {
+			answer, _ = keys.Answer(nil, request)
+			return nil
+		})
+		return answer, err
+	}
+	opt.Keyring = keyring.Unlocked{Store: opt.Keyring, Keys: func(l crypto.LedgerID) (*crypto.Keys, error) { return crypto.AskKeys(l, ask) }}
+	return opt
+}
+
+// A key that is locked in the middle of a command: whichever use it was that was not
+// performed, that is what is said; nothing is lost, doubled, half-done or taken for
+// damaged, and the next run finishes what was begun.
+func TestLockedAtEveryUse(t *testing.T) {
+	for _, step := range append([]string{"remove", "split"}, steps...) {
+		t.Run(step, func(t *testing.T) {
+			t.Parallel()
+			c := failEveryCall(t, step, lane.Pick(1, 1, 5), false, errors.New("its time is over"), func(opt wallet.Options, x *mishap) wallet.Options { return held(t, opt, x) })
+			t.Log(countsOf(c))
+		})
 	}
 }
 
