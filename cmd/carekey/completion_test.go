@@ -143,3 +143,8 @@ echo "1: "(complete -C "carekey grant --to Dr")`,
 		t.Errorf("to offer something changed files:\n%s\nbefore:\n%s", after, before)
 	}
 }
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}

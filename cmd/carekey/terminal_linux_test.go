@@ -334,11 +334,6 @@ func TestPersonAtTerminal(t *testing.T) {
 	}
 }
 
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
-}
-
 // An interruption while a record is read ends with 130 and leaves nothing behind.
 func TestInterrupt(t *testing.T) {
 	work := t.TempDir()
