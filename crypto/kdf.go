@@ -30,9 +30,19 @@ func (k prk) expand(tag Tag, context ...[]byte) (out []byte) {
 	return out
 }
 
-// scalar is expand with a counter byte 0, 1, … at the end of the
-// context, until the value is in [1, n-1]. Nothing is reduced.
+// scalar is expandScalar.
 func (k prk) scalar(tag Tag, context ...[]byte) *secp256k1.ModNScalar {
+	return expandScalar(k, tag, context...)
+}
+
+// expander is a pseudo-random key, wherever it is.
+type expander interface {
+	expand(tag Tag, context ...[]byte) []byte
+}
+
+// expandScalar is expand with a counter byte 0, 1, … at the end of the
+// context, until the value is in [1, n-1]. Nothing is reduced.
+func expandScalar(k expander, tag Tag, context ...[]byte) *secp256k1.ModNScalar {
 	context = append(context[:len(context):len(context)], nil)
 	for counter := byte(0); ; counter++ {
 		context[len(context)-1] = []byte{counter}

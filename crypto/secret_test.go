@@ -76,7 +76,7 @@ func secretValues(t *testing.T) map[string]secretValue {
 		"LocalKey":       {root.LocalKey(), derive(root.bytes(), TagLocalKey)},
 		"RecordIdentity": {recordIdentity(root.SelfKey()), self[:]},
 		"Keys":           {root.Keys(LedgerID{1}), root.bytes()},
-		"HeldKeys":       {HoldKeys(root.p()), root.bytes()},
+		"HeldKeys":       {HoldKeys(held(root)), root.bytes()},
 		"file identity":  {fileKey.Identity(), fk[:]},
 	}
 }

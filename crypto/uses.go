@@ -1,7 +1,10 @@
 package crypto
 
 import (
+	"crypto/sha256"
+	"encoding"
 	"errors"
+	"hash"
 	"sync"
 	"sync/atomic"
 
@@ -72,13 +75,14 @@ func (r Root) Keys(l LedgerID) *Keys {
 	self := r.SelfKey()
 	var made atomic.Pointer[Identity] // when it is first needed: most commands only look
 	return &Keys{ledger: l, local: r.LocalKey(), tagger: r.Tagger(l), uses: &kept{
-		root: r,
+		seedOf: r.Seed,
 		identity: sync.OnceValue(func() *Identity {
 			made.Store(r.Identity())
 			return made.Load()
 		}),
 		self: func() *PrivateKey { return self },
 		wiped: func() {
+			r.Wipe()
 			self.Wipe()
 			if id := made.Load(); id != nil {
 				id.Wipe()
@@ -159,7 +163,7 @@ func (c *Counterparty) Open(ctx SealContext, sealed []byte) ([]byte, error) {
 // kept are keys in this process.
 type kept struct {
 	redacted
-	root     Root
+	seedOf   func(LedgerID, Nonce) Seed
 	identity func() *Identity
 	self     func() *PrivateKey
 	done     func(wipe func()) // with a key that identity or self made; nil keeps it
@@ -184,7 +188,7 @@ func (k *kept) after(wipe func()) {
 	}
 }
 
-func (k *kept) seed(l LedgerID, n Nonce) (Seed, error) { return k.root.Seed(l, n), nil }
+func (k *kept) seed(l LedgerID, n Nonce) (Seed, error) { return k.seedOf(l, n), nil }
 
 func (k *kept) sign(digest Hash) (Signature, error) {
 	id := k.identity()
@@ -233,10 +237,7 @@ func (k *kept) unwrap(w wrapped) (fileKey []byte, err error) {
 func (k *kept) Lost() error { return nil }
 
 // Wipe overwrites the keys in this process; they cannot be used afterwards.
-func (k *kept) Wipe() {
-	k.root.Wipe()
-	k.wiped()
-}
+func (k *kept) Wipe() { k.wiped() }
 
 // errNotForKey is returned by who unwraps for what does not open. It tells nothing more.
 var errNotForKey = errors.New("not for this key")
@@ -347,35 +348,128 @@ func (a *keyAnswer) wipe() {
 // HeldKeys answer what [AskKeys] asks. They are safe for concurrent use.
 type HeldKeys struct {
 	redacted
+	root *heldRoot
 	kept *kept
 }
 
-// HoldKeys holds the keys of the root in the memory that it is given, and nowhere else:
-// what follows from it is derived for each use and overwritten after it.
-func HoldKeys(root *[32]byte) *HeldKeys {
-	r := Root{secret32{p: hide(root)}}
-	id := r.Identity()
+// HeldMemory is how many bytes HoldKeys takes.
+const HeldMemory = 512
+
+// HoldKeys holds the keys of a root in the memory that it is given, of which the first 32
+// bytes are the root, and nowhere else. What follows from it is derived for each use and
+// overwritten after it; the root itself is not needed any more and overwritten at once.
+func HoldKeys(memory *[HeldMemory]byte) *HeldKeys {
+	root := newHeldRoot(memory)
+	sign, view := newPrivateKey(expandScalar(root, TagSignKey), true), newPrivateKey(expandScalar(root, TagViewKey), true)
+	id := newIdentity(sign, view)
 	address, point := id.Address(), id.p().signPoint
 	id.Wipe()
-	self := r.SelfKey()
+	selfKey := func() *PrivateKey { return newPrivateKey(expandScalar(root, TagSelfKey), true) }
+	self := selfKey()
 	public := self.public()
 	self.Wipe()
-	return &HeldKeys{kept: &kept{
-		root: r,
+	return &HeldKeys{root: root, kept: &kept{
+		seedOf: func(l LedgerID, n Nonce) Seed {
+			b := root.expand(TagSeed, l[:], n[:])
+			defer clear(b)
+			return Seed{newSecret32(b)}
+		},
 		identity: func() *Identity {
-			k := extract(r.bytes())
-			defer clear(k)
-			p := &identity{sign: newPrivateKey(k.scalar(TagSignKey), true), view: newPrivateKey(k.scalar(TagViewKey), true), address: address, signPoint: point}
+			p := &identity{sign: newPrivateKey(expandScalar(root, TagSignKey), true), view: newPrivateKey(expandScalar(root, TagViewKey), true), address: address, signPoint: point}
 			return &Identity{p: hide(p)}
 		},
 		self: func() *PrivateKey {
-			k := r.SelfKey()
+			k := selfKey()
 			k.p().public.Store(public)
 			return k
 		},
 		done:  func(wipe func()) { wipe() },
-		wiped: func() {},
+		wiped: func() { clear(memory[:]) },
 	}}
+}
+
+// heldRoot is the pseudo-random key that HKDF extracts from a root, as the two states of
+// SHA-256 from which HMAC begins: crypto/hkdf and crypto/hmac leave the root, or what it
+// follows from, on the heap each time they are called. The one hash is overwritten after
+// each use.
+type heldRoot struct {
+	mu     sync.Mutex
+	states *[HeldMemory]byte
+	hash   hash.Hash
+}
+
+const (
+	hashState = 108 // bytes of a state of SHA-256, as it is written
+	hashBlock = sha256.BlockSize
+)
+
+func newHeldRoot(memory *[HeldMemory]byte) *heldRoot {
+	r := &heldRoot{states: memory, hash: sha256.New()}
+	// The second time what the first one left on the stack is overwritten.
+	for _, m := range []*[HeldMemory]byte{memory, new([HeldMemory]byte)} {
+		r.begin(m)
+	}
+	r.forget()
+	return r
+}
+
+// begin makes the states of the root in m.
+func (r *heldRoot) begin(m *[HeldMemory]byte) {
+	states, rest := m[:2*hashState], m[2*hashState:]
+	block, inner, prk := rest[:hashBlock], rest[hashBlock:hashBlock:hashBlock+32], rest[hashBlock+32:hashBlock+32:hashBlock+64]
+	pads := [2]byte{0x36, 0x5c} // of HMAC
+	under := func(key []byte, pad byte, message []byte) {
+		clear(block)
+		copy(block, key)
+		for i := range block {
+			block[i] ^= pad
+		}
+		r.hash.Reset()
+		r.hash.Write(block)
+		r.hash.Write(message)
+	}
+	under(nil, pads[0], m[:32]) // HKDF-Extract without salt
+	inner = r.hash.Sum(inner)
+	under(nil, pads[1], inner)
+	prk = r.hash.Sum(prk)
+	clear(states)
+	for i, pad := range pads {
+		under(prk, pad, nil)
+		if _, err := r.hash.(encoding.BinaryAppender).AppendBinary(states[i*hashState : i*hashState : (i+1)*hashState]); err != nil {
+			panic("crypto: " + err.Error()) // can't happen: it is one of SHA-256
+		}
+	}
+	clear(rest)
+}
+
+// expand is prk.expand.
+func (r *heldRoot) expand(tag Tag, context ...[]byte) (out []byte) {
+	message := append(info(tag, context...), 1)
+	out = make([]byte, 0, 32)
+	Scrub(func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		out = r.from(0, message, out)
+		out = r.from(1, out, out[:0])
+		r.from(1, make([]byte, 32), make([]byte, 0, 32)) // over what that left on the stack
+		r.forget()
+	})
+	return out
+}
+
+// from is one of the two hashes of HMAC.
+func (r *heldRoot) from(state int, message, out []byte) []byte {
+	if err := r.hash.(encoding.BinaryUnmarshaler).UnmarshalBinary(r.states[state*hashState : (state+1)*hashState]); err != nil {
+		panic("crypto: a root that was wiped is used")
+	}
+	r.hash.Write(message)
+	return r.hash.Sum(out)
+}
+
+// forget overwrites what is in the hash.
+func (r *heldRoot) forget() {
+	r.hash.Reset()
+	r.hash.Write(make([]byte, hashBlock-1))
 }
 
 // Wipe overwrites the root. Nothing may be asked afterwards, or at the same time.
@@ -390,7 +484,7 @@ func (h *HeldKeys) Answer(b, request []byte) (answer []byte, ok bool) {
 	}
 	var a keyAnswer
 	defer a.wipe()
-	switch err := a.answer(h.kept, &r); {
+	switch err := a.answer(h, &r); {
 	case errors.Is(err, ErrPubKey):
 		a.state = answerNoKey
 	case err != nil:
@@ -399,21 +493,22 @@ func (h *HeldKeys) Answer(b, request []byte) (answer []byte, ok bool) {
 	return codec.Append(b, a.fields(r.use)), true
 }
 
-func (a *keyAnswer) answer(k *kept, r *keyRequest) (err error) {
+func (a *keyAnswer) answer(h *HeldKeys, r *keyRequest) (err error) {
+	k := h.kept
 	w := wrapped{stanza: r.stanza, body: r.body}
 	switch r.use {
 	case useBegin:
 		address := k.Address()
 		copy(a.address[:], address.signed())
 		a.self = k.Self()
-		local, tags := derive(k.root.bytes(), TagLocalKey), derive(k.root.bytes(), TagSelfTag, r.thread.ledger[:])
+		local, tags := h.root.expand(TagLocalKey), h.root.expand(TagSelfTag, r.thread.ledger[:])
 		copy(a.secret[:], local)
 		copy(a.tags[:], tags)
 		clear(local)
 		clear(tags)
 		return nil
 	case useSeed:
-		s := k.root.Seed(r.thread.ledger, r.nonce)
+		s := k.seedOf(r.thread.ledger, r.nonce)
 		copy(a.secret[:], s.bytes())
 		s.Wipe()
 		return nil

@@ -11,19 +11,20 @@ import (
 	"github.com/carekey/carekey/crypto/codec"
 )
 
-// heldRoot copies a root to where HoldKeys holds it.
-func heldRoot(r Root) *[32]byte {
-	b := *r.p()
-	return &b
+// held copies a root to where HoldKeys holds it.
+func held(r Root) *[HeldMemory]byte {
+	m := new([HeldMemory]byte)
+	copy(m[:], r.bytes())
+	return m
 }
 
 // asked are the keys of r as another process holds them. said is told of each request and
 // its answer.
 func asked(t testing.TB, r Root, l LedgerID, said func(request, answer []byte)) *Keys {
 	t.Helper()
-	held := HoldKeys(heldRoot(r))
+	holder := HoldKeys(held(r))
 	k, err := AskKeys(l, func(request []byte) ([]byte, error) {
-		answer, ok := held.Answer(nil, request)
+		answer, ok := holder.Answer(nil, request)
 		if !ok {
 			return nil, errors.New("no request")
 		}
@@ -194,14 +195,23 @@ func TestHeldKeysStayThere(t *testing.T) {
 // What the holder derives for a use is gone after it, and after Wipe nothing follows from
 // the root any more.
 func TestHeldKeysWipe(t *testing.T) {
-	memory := heldRoot(fixedEntropy(1).Root())
-	held := HoldKeys(memory)
-	if _, ok := held.Answer(nil, codec.Append(nil, (&keyRequest{use: useBegin}).fields)); !ok {
+	memory := held(fixedEntropy(1).Root())
+	holder := HoldKeys(memory)
+	if _, ok := holder.Answer(nil, codec.Append(nil, (&keyRequest{use: useBegin}).fields)); !ok {
 		t.Fatal("no answer")
 	}
-	if held.Wipe(); *memory != [32]byte{} {
-		t.Error("the root is still there")
+	if root := fixedEntropy(1).Root(); bytes.Contains(memory[:], root.bytes()) || bytes.Contains(memory[:], extract(root.bytes())) {
+		t.Error("the root is still there, which is not needed")
 	}
+	if holder.Wipe(); *memory != [HeldMemory]byte{} {
+		t.Error("something is left")
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("what was wiped still answers")
+		}
+	}()
+	holder.Answer(nil, codec.Append(nil, (&keyRequest{use: useBegin}).fields))
 }
 
 // A use that was not performed is no verdict: neither damage nor somebody else's. From
@@ -243,10 +253,10 @@ func TestKeysLost(t *testing.T) {
 		"no state":  func(good []byte) ([]byte, error) { return append([]byte{answers}, good[1:]...), nil },
 	} {
 		for name, use := range uses {
-			held := HoldKeys(heldRoot(root))
+			holder := HoldKeys(held(root))
 			n := 0
 			k, err := AskKeys(l, func(request []byte) ([]byte, error) {
-				good, _ := held.Answer(nil, request)
+				good, _ := holder.Answer(nil, request)
 				if n++; n == 1 {
 					return good, nil
 				}
@@ -275,9 +285,9 @@ func FuzzKeyRequest(f *testing.F) {
 	use(f, asked(f, root, l, func(request, _ []byte) { f.Add(request) }), fixedEntropy(2).Root(), l)
 	f.Add([]byte{})
 	f.Add(bytes.Repeat([]byte{useSign}, 300))
-	held := HoldKeys(heldRoot(root))
+	holder := HoldKeys(held(root))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		answer, ok := held.Answer([]byte("x"), b)
+		answer, ok := holder.Answer([]byte("x"), b)
 		var r keyRequest
 		if parses := codec.Parse(b, r.fields) == nil; parses != ok || !bytes.HasPrefix(answer, []byte("x")) {
 			t.Fatalf("answered %v, parses %v", ok, parses)

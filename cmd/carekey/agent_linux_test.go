@@ -1,6 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding"
 	"errors"
 	"fmt"
 	"net"
@@ -14,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 )
@@ -79,6 +85,91 @@ func residentOf(pid int) (rss, locked int) {
 		fmt.Sscanf(line, "VmLck: %d kB", &locked)
 	}
 	return rss, locked
+}
+
+// Threat: the process that holds a key for a time, and may be hibernated or snapshot with
+// the machine, has more than it needs. What the keys follow from is in its memory once,
+// where that is locked; the entropy, the words and the passphrase never were.
+func TestAgentHoldsOneCopy(t *testing.T) {
+	lane.OneGoroutine(t)
+	h := newHousehold(t)
+	h.more = []string{envKeyring + "=file", envXDGRuntime + "="}
+	h.run("patient", "init", "--name", "Maria", "--new-ledger", "--words-file", "patient.words")
+	h.run("patient", "unlock", "--for", "1h")
+	sockets, err := filepath.Glob(h.path("patient/agent/*"))
+	if err != nil || len(sockets) != 1 {
+		t.Fatal(sockets, err)
+	}
+	pid, err := peer(sockets[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.write("letter.txt", "Penicillin: anaphylaxis, 2009")
+	for _, args := range [][]string{{"record", "add", "letter.txt"}, {"status"}, {"card"}, {"backup", "saved"}} {
+		h.run(append([]string{"patient"}, args...)...)
+	}
+	ts := traces(t, h.path("patient.words"), "correct horse of patient")
+	b, err := os.ReadFile(h.path("patient.words"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	entropy, err := crypto.EntropyFromWords(strings.Fields(string(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var root bytes.Buffer
+	if err := entropy.Root().HandTo(&root); err != nil {
+		t.Fatal(err)
+	}
+	extracted, err := hkdf.Extract(sha256.New, root.Bytes(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ts = append(ts, trace{"root", root.Bytes()}, trace{"extracted", extracted})
+	const where = "state of HMAC"
+	for i, name := range []string{where, "outer " + where} {
+		block := make([]byte, 64)
+		copy(block, extracted)
+		for k := range block {
+			block[k] ^= []byte{0x36, 0x5c}[i]
+		}
+		h := sha256.New()
+		h.Write(block)
+		state, err := h.(encoding.BinaryMarshaler).MarshalBinary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		state = state[4:36]
+		ts = append(ts, trace{"key of HMAC", block[:32]}, trace{name, state})
+		words := bytes.Clone(state) // as they are calculated with
+		for w := range slices.Chunk(words, 4) {
+			slices.Reverse(w)
+		}
+		ts = append(ts, trace{name + ", in use", words})
+	}
+	for _, file := range []string{"cmdline", "environ"} {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
+		if err != nil {
+			t.Skipf("the process cannot be looked into here: %v", err)
+		}
+		if f := found(ts, b); len(f) > 0 {
+			t.Errorf("%s holds %v", file, f)
+		}
+	}
+	for name, n := range copies(t, ts, pid) {
+		want := 0
+		switch {
+		case strings.HasSuffix(name, where):
+			want = 1
+		case strings.HasPrefix(name, "self key"): // what a stack still holds of one use is for the runtime to say
+			t.Logf("%s: %d", name, n)
+			continue
+		}
+		if n != want {
+			t.Errorf("%s is in its memory %d times, want %d", name, n, want)
+		}
+	}
+	h.run("patient", "lock")
 }
 
 // BenchmarkBudgetUnlocked prints what a command takes whose key is held unlocked, against

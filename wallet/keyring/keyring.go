@@ -21,7 +21,8 @@
 // On Linux a secret crosses the session bus in the clear, and on macOS the item
 // is written by the system's security program, so that in both cases any program
 // running as the same user can ask for it while the keyring is unlocked. The
-// passphrase file does not have this weakness, and asks each time.
+// passphrase file does not have this weakness, and asks each time, unless its key is held
+// unlocked: see package agent.
 package keyring
 
 import (

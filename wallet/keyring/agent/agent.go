@@ -30,10 +30,11 @@
 //
 // # Memory
 //
-// The root, and what is about to be handed out, lie in one page that is locked against
-// swapping, or the agent does not start, and on Linux is in no core file. What follows from
-// the root is derived for each use and overwritten after it. Hibernation and snapshots of a
-// virtual machine write all memory: that is not kept from them.
+// The root comes into one page that is locked against swapping, or the agent does not start,
+// and on Linux is in no core file. There it becomes what HKDF begins with, and is
+// overwritten; what is about to be handed out lies there too. What follows from it is
+// derived for each use and overwritten after it. Hibernation and snapshots of a virtual
+// machine write all memory: that is not kept from them.
 //
 // # The protocol
 //
@@ -83,8 +84,9 @@ const (
 	askEnd = 0xff // the request that asks it to end
 
 	// clients are how many can be connected at once: each has a place in the one page.
-	clients = 15
+	clients = 14
 	slot    = 1 + crypto.MaxKeyMessage
+	memory  = crypto.HeldMemory + clients*slot // the page
 
 	maxSocket = 100  // bytes of a path that every system takes
 	maxKey    = 4096 // bytes of a key file

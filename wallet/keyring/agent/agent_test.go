@@ -88,7 +88,7 @@ func begun(t testing.TB, p Place) *running {
 		t.Fatal(err)
 	}
 	r := &running{place: p, clock: &testClock{now: instant{wall: time.Unix(1_800_000_000, 0), boot: 9 * time.Hour, awake: time.Hour}}, root: e.Root(), done: make(chan error, 1)}
-	page, err := lockedPage(slot * (clients + 1))
+	page, err := lockedPage(memory)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -99,7 +100,7 @@ func Serve(ctx context.Context, in io.Reader, out io.WriteCloser) error {
 
 // receive makes an agent of what comes through the pipe.
 func receive(in io.Reader) (*agent, error) {
-	page, err := lockedPage(slot * (clients + 1))
+	page, err := lockedPage(memory)
 	if err != nil {
 		return nil, ErrMemory.Of(err, "why", err.Error())
 	}
@@ -127,14 +128,14 @@ func receive(in io.Reader) (*agent, error) {
 
 func newAgent(h holding, page []byte, clock func() (instant, error)) (*agent, error) {
 	a := &agent{holding: h, page: page, clock: clock, slots: make(chan []byte, clients), ending: make(chan struct{})}
-	for i := range clients {
-		a.slots <- page[slot*(i+1) : slot*(i+2) : slot*(i+2)]
+	for b := range slices.Chunk(page[crypto.HeldMemory:memory], slot) {
+		a.slots <- b
 	}
 	var err error
 	if a.begin, err = clock(); err != nil {
 		return nil, ErrStart.Of(err, "why", err.Error())
 	}
-	a.keys = crypto.HoldKeys((*[32]byte)(page[:32]))
+	a.keys = crypto.HoldKeys((*[crypto.HeldMemory]byte)(page))
 	if a.keyFileIs, err = os.Lstat(h.keyFile); err != nil {
 		return nil, ErrStart.Of(err, "why", err.Error())
 	}
