@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ type broken struct {
 	read   func(from uint64, items []order.Item) []order.Item
 	head   func(uint64) uint64
 	opened func(b *broken)
+	each   func(b *broken) order.Backend // what is opened each time, in place of b
 }
 
 func (b *broken) Append(ctx context.Context, es []contract.Entry) ([]uint64, error) {
@@ -53,6 +55,39 @@ func (b *broken) Head(ctx context.Context) (uint64, error) {
 		n = b.head(n)
 	}
 	return n, err
+}
+
+// stale is a program that reads the order when it is started, and from then on knows only
+// what it appends itself. Alone it keeps every rule.
+type stale struct {
+	ledgertest.Memory // what it knows
+	mu                sync.Mutex
+	kept              *broken // what lies on the disk
+}
+
+func startStale(kept *broken) order.Backend {
+	s := &stale{kept: kept}
+	for at := uint64(0); ; {
+		items, _ := kept.Memory.Read(context.Background(), at)
+		for _, i := range items {
+			s.Clock = func() contract.Hour { return i.Hour }
+			s.Memory.Append(context.Background(), []contract.Entry{i.Entry})
+		}
+		if at += uint64(len(items)); len(items) == 0 {
+			break
+		}
+	}
+	s.Clock = kept.Clock
+	return s
+}
+
+func (s *stale) Append(ctx context.Context, es []contract.Entry) ([]uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p, err := s.kept.Memory.Append(ctx, es); err != nil {
+		return p, err
+	}
+	return s.Memory.Append(ctx, es)
 }
 
 // Each of these backends breaks one rule. The suite must say so in the case that
@@ -154,6 +189,7 @@ func TestBrokenBackendsAreCaught(t *testing.T) {
 			}
 			return es
 		}}},
+		{"together", &broken{each: startStale}},
 	}
 	harness := func(b *broken, only string) ledgertest.Harness {
 		return ledgertest.Harness{
@@ -164,6 +200,9 @@ func TestBrokenBackendsAreCaught(t *testing.T) {
 			Order: func(context.Context) (order.Backend, error) {
 				if b.opened != nil {
 					b.opened(b)
+				}
+				if b.each != nil {
+					return b.each(b), nil
 				}
 				return b, nil
 			},
@@ -176,9 +215,15 @@ func TestBrokenBackendsAreCaught(t *testing.T) {
 		if b.Clock == nil {
 			b.Clock = now
 		}
-		caught := false
-		err := ledgertest.Check(t.Context(), harness(b, x.rule), func(r ledgertest.Result) {
+		caught, only := false, x.rule
+		if b.each != nil { // no other case finds it
+			only = ""
+		}
+		err := ledgertest.Check(t.Context(), harness(b, only), func(r ledgertest.Result) {
 			if r.Err != nil {
+				if r.Name != x.rule {
+					t.Errorf("backend %d, which breaks the rule of %s, breaks that of %s: %v", i, x.rule, r.Name, r.Err)
+				}
 				caught = true
 				t.Logf("%s: %v", r.Name, r.Err)
 			}

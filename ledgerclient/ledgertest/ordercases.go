@@ -33,6 +33,8 @@ var allCases = []Case{
 		Rule: "Leaves, positions, and the proofs of consistency and of every thread verify under the signed checkpoint."},
 	{Name: "stopped", ledger: stoppedShare,
 		Rule: "From a revocation on the keeper gives no share of that grant, and no receipt for one."},
+	{Name: "together", order: together,
+		Rule: "Two programs for one URL keep one order: what one has answered is what both answer from then on, appends to both at the same time get positions of their own, and when one ends the other goes on."},
 }
 
 // anyEntry is one of any bytes.
@@ -223,26 +225,71 @@ func clockMoves(r *run) {
 
 func concurrent(r *run) {
 	head := r.open()
-	const workers, each = 8, 6
-	es := r.junk(workers*each + 1)
+	r.atOnce(head, r.junk(workers*each+1), r.b)
+}
+
+// Who appends at the same time, and how many entries of his own each has.
+const workers, each = 8, 6
+
+// atOnce appends workers*each+1 new entries at the same time, through each of the backends
+// in turn, and reads what came of it through each of them.
+func (r *run) atOnce(head uint64, es []contract.Entry, through ...order.Backend) {
 	shared := es[workers*each]
 	own := make([][]contract.Entry, workers)
 	got := make([][]uint64, workers)
 	errs := make([]error, workers)
 	var group sync.WaitGroup
 	for w := range workers {
+		b := through[w%len(through)]
 		own[w] = append([]contract.Entry{shared}, es[w*each:(w+1)*each]...)
-		group.Go(func() { got[w], errs[w] = r.b.Append(r.ctx, own[w]) })
+		group.Go(func() { got[w], errs[w] = b.Append(r.ctx, own[w]) })
 	}
 	group.Wait()
 	r.must(errors.Join(errs...))
-	items := r.readAll(head)
-	r.check(len(items) == len(es), "%d new items, not %d", len(items), len(es))
-	for w := range workers {
-		r.check(len(got[w]) == len(own[w]), "%d positions for %d entries", len(got[w]), len(own[w]))
-		for i, p := range got[w] {
-			r.check(p >= head && p-head < uint64(len(items)) && items[p-head].Entry == own[w][i],
-				"position %d was answered for an entry that is not there", p)
+	for _, r.b = range through {
+		items := r.readAll(head)
+		r.check(len(items) == len(es), "%d new items, not %d", len(items), len(es))
+		for w := range workers {
+			r.check(len(got[w]) == len(own[w]), "%d positions for %d entries", len(got[w]), len(own[w]))
+			for i, p := range got[w] {
+				r.check(p >= head && p-head < uint64(len(items)) && items[p-head].Entry == own[w][i],
+					"position %d was answered for an entry that is not there", p)
+			}
 		}
 	}
+}
+
+// together opens the order twice, as a node and a wallet do that use it at one time.
+func together(r *run) {
+	head := r.open()
+	first := r.b
+	other, err := r.Order(r.ctx)
+	r.must(err)
+	r.opened = append(r.opened, other)
+	es := r.junk(7 + workers*each + 1)
+	turns := []order.Backend{first, other, other, first, first, other}
+	for i := range turns { // by the one that is up, and then as the other one sees it
+		r.b = turns[i]
+		at := r.append(es[i])[0]
+		r.check(at == head+uint64(i), "position %d for a new entry, not %d, beside a second program", at, head+uint64(i))
+		for _, r.b = range []order.Backend{first, other} {
+			r.check(r.head() == at+1, "head %d, not %d, beside a second program", r.head(), at+1)
+			r.expect(head, es[:i+1]...)
+		}
+	}
+	want := []uint64{head, head + 1}
+	for _, r.b = range []order.Backend{first, other} {
+		p := r.append(es[:2]...)
+		r.check(slices.Equal(p, want), "positions %d, not %d, for what two programs have appended", p, want)
+	}
+	r.b = first
+	items := r.readAll(0)
+	r.b = other
+	r.check(slices.Equal(r.readAll(0), items), "two programs show two orders")
+	r.atOnce(head+uint64(len(turns)), es[7:], first, other)
+	r.opened, r.b = r.opened[:1], first
+	r.must(other.Close())
+	end := r.head()
+	at := r.append(es[6])[0]
+	r.check(at == end, "position %d for a new entry, not %d, after a second program ended", at, end)
 }

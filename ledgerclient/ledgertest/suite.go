@@ -18,8 +18,8 @@ import (
 
 // Harness is what the suite needs of a backend. One of Order and Ledger is set.
 type Harness struct {
-	// Order opens the order under test. It is called many times, each time after
-	// the one before was closed, and must always show the same order.
+	// Order opens the order under test. It is called many times, and must always show
+	// the same order: after the one before was closed, and in one case while it is open.
 	Order func(ctx context.Context) (order.Backend, error)
 	// Ledger opens a ledger that is not derived from an order here: a folder, a node.
 	Ledger func(ctx context.Context) (ledgerclient.Ledger, error)
