@@ -296,10 +296,14 @@ func (f *bookFacts) forgetRecord(id contract.ID, now time.Time) (changed bool) {
 	return changed
 }
 
-// described is how the owner describes a version since it was added, if she does.
+// described is how the owner describes a version, or else the last one before it of which
+// she says anything, since it was added.
 func (f *bookFacts) described(id contract.ID, version int) (recordFact, bool) {
 	i, ok := slices.BinarySearchFunc(f.Records, recordFact{Record: id, Version: version}, compareRecords)
-	if !ok || f.Records[i].Title == "" {
+	if !ok {
+		i--
+	}
+	if i < 0 || f.Records[i].Record != id || f.Records[i].Title == "" {
 		return recordFact{}, false
 	}
 	return f.Records[i], true

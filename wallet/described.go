@@ -12,7 +12,8 @@ import (
 )
 
 // said is the description of the version at i, with what its owner says instead since;
-// nil if it is not known.
+// nil if it is not known. What she says of a version before it holds of this one too, where
+// it was taken over from that one: by a machine that had not heard of it.
 func (rs Records) said(t *view.Thread, i int) *payload.Metadata {
 	m := t.Versions[i]
 	if m == nil {
@@ -22,8 +23,17 @@ func (rs Records) said(t *view.Thread, i int) *payload.Metadata {
 	if !ok {
 		return m
 	}
-	said := *m
-	if said.Title, said.Date = f.Title, f.Date; f.Category.Valid() { // else it is a newer carekey's
+	said, was := *m, t.Versions[f.Version-1]
+	if was == nil { // nobody knows what was taken over
+		return m
+	}
+	if m.Title == was.Title {
+		said.Title = f.Title
+	}
+	if m.Date == was.Date {
+		said.Date = f.Date
+	}
+	if m.Category == was.Category && f.Category.Valid() { // else it is a newer carekey's
 		said.Category = f.Category
 	}
 	return &said

@@ -3,6 +3,7 @@ package wallet_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -86,5 +87,63 @@ func TestEdit(t *testing.T) {
 	}
 	if _, _, err := w.Records().Edit(ctx, id.String(), wallet.Describe{Title: "x"}, false); !errors.Is(err, wallet.ErrWithdrawn) {
 		t.Error(err)
+	}
+}
+
+// Threat: what was said of a record is lost to a machine that had not heard of it and made
+// the next version, which takes over what was said before. What that one says of its own
+// accord stands, and so does what is said later.
+func TestEditBesideANewVersion(t *testing.T) {
+	ctx := context.Background()
+	tn := newTown(t)
+	words := crypto.NewEntropy()
+	laptop := tn.device("Maria's laptop", words)
+	id := add(t, laptop, "scan0017.txt", "haemoglobin 13.2").ID.String()
+	must(laptop.Book().Keep(ctx))(t)
+	phone := tn.device("Maria's phone", words)
+	must(phone.Changes().Sync(ctx))(t)
+	said := func(w *wallet.Wallet) string {
+		t.Helper()
+		must(w.Changes().Sync(ctx))(t)
+		r := must(w.Records().List(ctx))(t)[0]
+		return fmt.Sprint(r.Version, " ", r.Title, " ", r.Category, " ", r.Date)
+	}
+	update := func(w *wallet.Wallet, text string, d wallet.Describe) {
+		t.Helper()
+		if _, _, err := w.Records().Update(ctx, id, wallet.Source{Reader: strings.NewReader(text), Name: "next.txt", Size: int64(len(text))}, d, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	edit := func(w *wallet.Wallet, d wallet.Describe) {
+		t.Helper()
+		if _, _, err := w.Records().Edit(ctx, id, d, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	edit(laptop, wallet.Describe{Title: "Blood test", Date: "2026-05-04"})
+	update(phone, "two", wallet.Describe{Date: "2026-06-01"})
+	if got := said(laptop); got != "2 Blood test other 2026-06-01" {
+		t.Error(got)
+	}
+	must(laptop.Book().Keep(ctx))(t)
+	if got := said(phone); got != "2 Blood test other 2026-06-01" {
+		t.Error(got)
+	}
+	// It goes on with the next version, also where its maker calls it as it was called first.
+	update(phone, "three", wallet.Describe{})
+	if got := said(phone); got != "3 Blood test other 2026-06-01" {
+		t.Error(got)
+	}
+	update(phone, "four", wallet.Describe{Title: "scan0017"})
+	if got := said(phone); got != "4 scan0017 other 2026-06-01" {
+		t.Error(got)
+	}
+	must(phone.Book().Keep(ctx))(t)
+	if got := said(laptop); got != "4 scan0017 other 2026-06-01" {
+		t.Error(got)
+	}
+	edit(laptop, wallet.Describe{Title: "Five"})
+	if got := said(laptop); got != "4 Five other 2026-06-01" {
+		t.Error(got)
 	}
 }

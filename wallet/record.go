@@ -186,10 +186,20 @@ func (rs Records) Update(ctx context.Context, id string, src Source, d Describe,
 			return nil
 		}
 		in.before = before
-		rec, existing, err = rs.put(ctx, t, in, m, nil, progress)
+		if rec, existing, err = rs.put(ctx, t, in, m, nil, progress); err == nil && (rec.Title != m.Title || rec.Category != m.Category || rec.Date != m.Date) {
+			// It is called as that version was that she described anew, and she means it.
+			rs.describeAs(t, m)
+			rec.Title, rec.Category, rec.Date = m.Title, m.Category, m.Date
+		}
 		return err
 	})
 	return rec, existing, err
+}
+
+// describeAs notes that the owner describes the newest version of a record so.
+func (rs Records) describeAs(t *view.Thread, m payload.Metadata) {
+	rs.w.book.Facts.setRecord(recordFact{Record: t.ID, Version: len(t.Versions), Title: m.Title, Category: m.Category, Date: m.Date}, rs.w.opt.Now())
+	rs.w.book.dirty = true
 }
 
 // Edit changes how the newest version of a record is described, and nothing else of it:
@@ -220,13 +230,12 @@ func (rs Records) Edit(ctx context.Context, id string, d Describe, noDate bool) 
 			return badInput("category", string(d.Category), "its parts have categories of their own: carekey record label")
 		}
 		was = rs.of(t)
-		f := recordFact{Record: t.ID, Version: len(t.Versions), Title: cmp.Or(d.Title, old.Title), Category: cmp.Or(d.Category, old.Category), Date: cmp.Or(d.Date, old.Date)}
+		m := payload.Metadata{Title: cmp.Or(d.Title, old.Title), Category: cmp.Or(d.Category, old.Category), Date: cmp.Or(d.Date, old.Date)}
 		if noDate {
-			f.Date = ""
+			m.Date = ""
 		}
-		if f.Title != old.Title || f.Category != old.Category || f.Date != old.Date {
-			rs.w.book.Facts.setRecord(f, rs.w.opt.Now())
-			rs.w.book.dirty = true
+		if m.Title != old.Title || m.Category != old.Category || m.Date != old.Date {
+			rs.describeAs(t, m)
 		}
 		is = rs.of(t)
 		return nil
