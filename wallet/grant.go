@@ -27,7 +27,6 @@ func (w *Wallet) Grants() Grants { return Grants{w} }
 type GrantRequest struct {
 	To      string           // a contact's name
 	New     *Contact         // who is meant where To is empty: by a card, and nobody of the contacts
-	Here    bool             // who is meant says to be on this ledger
 	Records []string         // ids or their beginnings
 	All     bool             // every record there is now
 	Select  health.Selection // what of these; without Records and All, of every record there is now
@@ -130,7 +129,7 @@ func (gs Grants) plan(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
 		p.Scope.Beyond = beyond
 	}
 	p.Warnings = gs.warnings(p, now)
-	if !r.Here && !gs.seen(to.Address) {
+	if !gs.seen(to.Address) {
 		p.Warnings = append(p.Warnings, Warning{Kind: "unseen"})
 	}
 	for _, k := range r.Select.Categories {

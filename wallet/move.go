@@ -126,8 +126,7 @@ func (mv Moves) Run(ctx context.Context, to *Wallet, progress func(done, total i
 					progress(done+n, total)
 				}
 			})
-			if isMissing(err) || isTampered(err) {
-				m.stays = append(m.stays, Staying{What: StayUnreadable, ID: r.id, Title: v.Title, Number: 1})
+			if err != nil && m.unreadable(r, v, err) {
 				continue
 			}
 			if err != nil {
@@ -153,20 +152,23 @@ func (mv Moves) Run(ctx context.Context, to *Wallet, progress func(done, total i
 
 // Enter enters the records with these ids on the ledger of to as a move does, with what
 // versions are not there yet, and returns what they are called there. Nothing else moves.
-// progress is told how many bytes of a version were encrypted anew; nil is nobody.
-func (mv Moves) Enter(ctx context.Context, to *Wallet, ids []contract.ID, progress func(done int64)) (map[contract.ID]contract.ID, error) {
+// progress is told how many bytes of a version were encrypted anew; nil is nobody. An old
+// version that cannot be read stays, and is told; a newest one that cannot is an error,
+// since the one before it would be taken for the record.
+func (mv Moves) Enter(ctx context.Context, to *Wallet, ids []contract.ID, progress func(done int64)) (there map[contract.ID]contract.ID, stays []Staying, err error) {
 	m, err := mv.begin(ctx, to)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	there := map[contract.ID]contract.ID{}
+	there = map[contract.ID]contract.ID{}
 	for _, r := range m.records {
 		if !slices.Contains(ids, r.id) {
 			continue
 		}
 		for _, v := range m.todo(r) {
-			if err := m.version(ctx, r, v, progress); err != nil {
-				return there, err
+			err := m.version(ctx, r, v, progress)
+			if err != nil && !(v.Version < r.newest.Version && m.unreadable(r, v, err)) {
+				return there, nil, err
 			}
 		}
 		for _, v := range r.versions {
@@ -175,7 +177,22 @@ func (mv Moves) Enter(ctx context.Context, to *Wallet, ids []contract.ID, progre
 			}
 		}
 	}
-	return there, nil
+	for _, s := range m.stays {
+		if slices.Contains(ids, s.ID) {
+			stays = append(stays, s)
+		}
+	}
+	return there, stays, nil
+}
+
+// unreadable reports whether a version cannot be had for what the store holds or lacks of
+// it, and takes note that it stays.
+func (m *move) unreadable(r movingRecord, v *payload.Metadata, err error) bool {
+	if !isMissing(err) && !isTampered(err) {
+		return false
+	}
+	m.stays = append(m.stays, Staying{What: StayUnreadable, ID: r.id, Title: v.Title, Number: 1})
+	return true
 }
 
 // move is one move under way.

@@ -242,6 +242,48 @@ func TestMoveLeavesWhatCannotBeRead(t *testing.T) {
 	}
 }
 
+// Where records are entered for a grant, an old version that cannot be read stays, and is
+// told; a newest one is an error, since the one before it is not what is meant.
+func TestEnterLeavesWhatCannotBeRead(t *testing.T) {
+	ctx := context.Background()
+	for _, newest := range []bool{false, true} {
+		j := newJourney(t)
+		from, to, err := j.open(t, func(s ledgerclient.Services) ledgerclient.Services { return s })
+		if err != nil {
+			t.Fatal(err)
+		}
+		records := must(from.Records().List(ctx))(t)
+		a, old := records[0].ID, foldertest.Content(j.from.ledgerDir(), records[0].ID.String())
+		other := foldertest.Content(j.from.ledgerDir(), records[1].ID.String())
+		for _, path := range must(filepath.Glob(filepath.Join(filepath.Dir(old), "*")))(t) {
+			if path != other && (path != old) == newest {
+				raw := must(os.ReadFile(path))(t)
+				raw[len(raw)/2] ^= 1
+				if err := os.WriteFile(path, raw, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		there, stays, err := from.Moves().Enter(ctx, to, []contract.ID{a}, nil)
+		if newest {
+			if tampered := (*ledgerclient.TamperedError)(nil); !errors.As(err, &tampered) {
+				t.Errorf("the newest version: %v", err)
+			}
+			continue
+		}
+		if err != nil || len(there) != 1 || len(stays) != 1 || stays[0].ID != a || stays[0].What != wallet.StayUnreadable {
+			t.Fatalf("%v, %+v, %v", there, stays, err)
+		}
+		var got bytes.Buffer
+		if r, err := to.Records().Open(ctx, there[a].String(), &got, false, nil); err != nil || got.String() != textOf("a", 2) || r.Title != "a" {
+			t.Errorf("%+v %q, %v", r, got.String(), err)
+		}
+		if _, again, err := from.Moves().Enter(ctx, to, []contract.ID{a}, nil); err != nil || len(again) != 0 || len(must(to.Records().List(ctx))(t)) != 1 {
+			t.Errorf("again: %+v, %v", again, err)
+		}
+	}
+}
+
 // moveAll carries out the move of a district whose second ledger is beside the first.
 func moveAll(d district, tell bool) error {
 	ctx := context.Background()

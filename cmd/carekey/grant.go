@@ -62,7 +62,6 @@ func newGrant(a *app) *cobra.Command {
 type grants struct {
 	*app
 	card                               *crypto.Card // who is meant, in place of a name
-	here                               bool         // the card says to be on the ledger that is used
 	agreed                             bool         // a ledger was joined, or records were entered, after a yes
 	to, role                           string
 	records, categories, with, without []string
@@ -116,7 +115,15 @@ func (a *grants) run(cmd *cobra.Command, _ []string) error {
 	case is != "":
 		return usage("--to takes a name or a card, and this is "+is.String(), "an address is kept under a name first: carekey contact add NAME ADDRESS")
 	}
-	return a.withWallet(cmd, writes, func(ctx context.Context, w *wallet.Wallet) error { return a.grant(ctx, w, nil) })
+	return a.withWallet(cmd, a.access(), func(ctx context.Context, w *wallet.Wallet) error { return a.grant(ctx, w, nil) })
+}
+
+// access is what a grant does with the wallet: a list changes nothing.
+func (a *grants) access() access {
+	if a.list {
+		return looks
+	}
+	return writes | keeps
 }
 
 // toCard gives a consent to whoever handed over a card, on the ledger that it names, unless
@@ -132,7 +139,12 @@ func (a *grants) toCard(cmd *cobra.Command, said string) error {
 	}
 	which := alone
 	if inv != nil && !p.given {
-		if _, ok := p.settings.Ledger(inv.Ledger); !ok {
+		_, joined := p.settings.Ledger(inv.Ledger)
+		switch {
+		case joined:
+		case a.list:
+			a.say("The card names a ledger that your wallet is not on: %s. To give this consent would ask whether to join it. What follows is of your own ledger.", quoted(inv.Name))
+		default:
 			err := a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) (err error) {
 				if _, _, err = (cards{a.app}).meant(w, card, ""); err == nil { // before a ledger is joined for nothing
 					p, err = cards{a.app}.join(ctx, p, card, inv)
@@ -144,18 +156,17 @@ func (a *grants) toCard(cmd *cobra.Command, said string) error {
 				return err
 			}
 		}
-		if at, _ := p.settings.Ledger(inv.Ledger); at.ID != p.id {
+		if at, ok := p.settings.Ledger(inv.Ledger); ok && at.ID != p.id {
 			which = func(p place) []place { return []place{p.on(at), p} }
 		}
 	}
 	a.card, a.to = &card, ""
-	err = a.withLedgers(cmd, writes|keeps, which, func(ctx context.Context, s *session) error {
+	err = a.withLedgers(cmd, a.access(), which, func(ctx context.Context, s *session) error {
 		w := s.all[0].w
 		id, _ := w.Ledger()
-		a.here = inv != nil && inv.Ledger == id
 		switch {
-		case inv != nil && !a.here && !p.given:
-			return s.closed // the one that was meant cannot be opened
+		case s.closed != nil && inv.Ledger != id: // which was meant
+			return s.closed
 		case len(s.all) == 1:
 			return a.grant(ctx, w, nil)
 		}
@@ -217,15 +228,25 @@ func (a *grants) grant(ctx context.Context, w, from *wallet.Wallet) error {
 // enter enters records that are meant on the ledger of w, where they are on that of from
 // and not there, after asking. It returns the request and the wallet to give it with.
 func (a *grants) enter(ctx context.Context, w, from *wallet.Wallet, r wallet.GrantRequest) (wallet.GrantRequest, *wallet.Wallet, error) {
-	plan, err := from.Grants().Plan(ctx, r)
-	if errors.Is(err, wallet.ErrEmpty) && len(r.Records) > 0 {
-		return r, from, nil // the records are there, and nothing of them goes
-	}
-	if errors.Is(err, wallet.ErrNotFound) || errors.Is(err, wallet.ErrEmpty) {
-		return r, w, nil // nothing that is meant is there
-	}
-	if err != nil {
+	here, elsewhere, err := recordsOn(ctx, w, r.Records)
+	if err != nil || len(r.Records) > 0 && len(elsewhere) == 0 {
 		return r, w, err
+	}
+	named := r.Records
+	r.Records = elsewhere
+	plan, err := from.Grants().Plan(ctx, r)
+	switch {
+	case errors.Is(err, wallet.ErrNotFound) && len(elsewhere) > 0: // on none of the two
+		return r, w, err
+	case errors.Is(err, wallet.ErrEmpty) && len(elsewhere) > 0:
+		return r, from, nil // the records are there, and nothing of them goes
+	case errors.Is(err, wallet.ErrNotFound), errors.Is(err, wallet.ErrEmpty): // nothing that is meant is there
+		r.Records = named
+		return r, w, nil
+	case err != nil:
+		return r, w, err
+	case a.list && len(here) > 0:
+		return r, w, usage("the records are on two of your ledgers", "list them for one ledger at a time, with --ledger")
 	}
 	if a.list { // nothing is given, and nothing is entered
 		return r, from, nil
@@ -248,18 +269,36 @@ func (a *grants) enter(ctx context.Context, w, from *wallet.Wallet, r wallet.Gra
 			return r, w, err
 		}
 	}
-	there, err := from.Moves().Enter(ctx, w, ids, nil)
+	there, stays, err := from.Moves().Enter(ctx, w, ids, nil)
 	a.agreed = a.agreed || len(missing) > 0
 	if err != nil {
 		return r, w, err
 	}
+	moving{a.app}.sayStays(stays)
 	if len(r.Records) > 0 {
-		r.Records = nil
+		r.Records = here
 		for _, id := range ids {
 			r.Records = append(r.Records, there[id].String())
 		}
 	}
 	return r, w, nil
+}
+
+// recordsOn divides records that somebody names into those that are on the ledger of w, by
+// their ids there, and the rest.
+func recordsOn(ctx context.Context, w *wallet.Wallet, named []string) (here, elsewhere []string, err error) {
+	for _, query := range named {
+		versions, _, err := w.Records().History(ctx, query)
+		switch {
+		case err == nil:
+			here = append(here, versions[0].ID.String())
+		case errors.Is(err, wallet.ErrNotFound):
+			elsewhere = append(elsewhere, query)
+		default:
+			return nil, nil, err
+		}
+	}
+	return here, elsewhere, nil
 }
 
 // plan makes the plan of a request. A person is asked what is to become of what carekey
@@ -360,7 +399,7 @@ func (a *grants) request(ctx context.Context, w *wallet.Wallet) (wallet.GrantReq
 		if err != nil {
 			return r, err
 		}
-		if r.Here = a.here; known {
+		if known {
 			r.To = to.Name
 		} else {
 			r.New = &to
