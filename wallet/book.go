@@ -83,6 +83,22 @@ func (bk Book) setLedgers() {
 	}
 }
 
+// Elsewhere are the ledgers that the owner used and this wallet is not on here: those that
+// another machine of hers is on, and those that she left. What happened there is in nothing
+// that this wallet shows.
+func (bk Book) Elsewhere() (others, left []Place) {
+	for _, l := range bk.w.book.Facts.Ledgers {
+		switch _, here := bk.w.settings.Ledger(l.ID); {
+		case here:
+		case l.Removed:
+			left = append(left, Place{ID: l.ID, At: l.At})
+		default:
+			others = append(others, Place{ID: l.ID, At: l.At})
+		}
+	}
+	return others, left
+}
+
 // setName makes a fact of what the owner calls herself; "" is not known.
 func (bk Book) setName(name string) {
 	if name != "" {

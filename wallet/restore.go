@@ -343,11 +343,7 @@ func (rc Recovery) takeStock(ctx context.Context, out *Restored) error {
 		}
 	}
 	out.Contacts = len(rc.w.book.contacts)
-	for _, l := range rc.w.book.Facts.Ledgers {
-		if _, ok := rc.w.settings.Ledger(l.ID); !ok && !l.Removed {
-			out.Ledgers = append(out.Ledgers, Place{ID: l.ID, At: l.At})
-		}
-	}
+	out.Ledgers, _ = rc.w.Book().Elsewhere()
 	return nil
 }
 

@@ -119,10 +119,33 @@ func (a events) export(ctx context.Context, x auditExport) error {
 	if others := len(a.all[0].w.Settings().Ledgers) - len(a.all); others > 0 {
 		a.say("What happened on your %s is not in it: leave out --ledger.", plural(others, "other ledger", "other ledgers"))
 	}
+	if err := a.sayElsewhere(); err != nil {
+		return err
+	}
 	if incomplete == nil && len(lost) > 0 {
 		return wallet.ErrPartly.Of(wallet.ErrMissing.With("part", "terms", "id", lost[0].Consent), "done", len(es)-len(lost), "failed", len(lost))
 	}
 	return incomplete
+}
+
+// sayElsewhere says what an export lacks since this wallet is not on the ledgers where it
+// happened, or no longer.
+func (a events) sayElsewhere() error {
+	home, err := a.home()
+	if err != nil {
+		return err
+	}
+	where := func(ps []wallet.Place) string {
+		return strings.Join(list(ps, func(p wallet.Place) string { return stored(home, p.At).shown() }), ", ")
+	}
+	others, left := a.all[0].w.Book().Elsewhere()
+	if n := len(others); n > 0 {
+		a.say("What happened on %s that another computer of yours uses is not in it: %s", plural(n, "ledger", "ledgers"), where(others))
+	}
+	if n := len(left); n > 0 {
+		a.say("What happened on %s that you left, also before you left, is not in it: %s. To have it, join again: carekey ledger join", plural(n, "ledger", "ledgers"), where(left))
+	}
+	return nil
 }
 
 func (a events) write(es []wallet.Event, x auditExport) error {

@@ -95,8 +95,9 @@ func (a ledgers) newLeave() *cobra.Command {
 		Use:   "leave LEDGER",
 		Short: "Forget a ledger; what is on it stays there",
 		Long: `Forget a ledger and what this wallet remembers of it. Records and consents stay on
-it as they are, and joining it again finds them. Not while something that you signed
-for it waits, and not the default ledger.`,
+it as they are, and joining it again finds them. Until then what is opened there, and
+was, is in no status, audit or accounting of yours. Not while something that you
+signed for it waits, and not the default ledger.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.leave(cmd, args[0]) },
 	}
 }
@@ -391,7 +392,7 @@ func (a ledgers) leave(cmd *cobra.Command, named string) error {
 	words := ledgerWords(p.dir, at.ID)
 	a.flags.ledger = at.ID.String()
 	return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
-		preview := "Your wallet will forget " + words + " and what it verified there. Records and consents stay on it, and consents go on until they end or you join it again."
+		preview := "Your wallet will forget " + words + " and what it verified there. Records and consents stay on it, and consents go on until they end. Until you join it again, what is opened and was opened there is in no status, audit or accounting."
 		if err := a.confirm(ctx, preview, "Leave it?", ""); err != nil {
 			return err
 		}
@@ -401,7 +402,7 @@ func (a ledgers) leave(cmd *cobra.Command, named string) error {
 		if err := stored(p.home, at.At).forget(p.home); err != nil {
 			return err
 		}
-		a.say("This wallet has left %s.", words)
+		a.say("This wallet has left %s. Joined again, it shows all that happened there.", words)
 		return a.result(ledgerIDJSON{at.ID})
 	})
 }
