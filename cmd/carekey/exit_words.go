@@ -205,6 +205,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 	},
 	cli.ExitNotFound: {
 		wallet.ErrNoWallet:       "there is no wallet yet (looked in {dir}) | make one with: carekey init --name NAME",
+		errNotNamed:              "there is no wallet {profile|quote} (looked in {dir}) | which there are: carekey profile list\nto make it: carekey init --name NAME",
 		errNoProfile:             "there is no wallet {profile|quote} | which there are: carekey profile list",
 		errRestoring:             "there is no wallet yet: a restore into {dir} was interrupted | to go on with it, the same again: carekey restore --ledger ...",
 		errRemoving:              "this wallet is being removed: the removal of {dir} was interrupted | to end it, the same again: carekey profile remove PROFILE",

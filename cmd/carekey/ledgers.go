@@ -113,8 +113,7 @@ func (a ledgers) find(named string) (place, wallet.Place, error) {
 	}
 	at, ok, err := p.joined(named)
 	if err == nil && !ok {
-		names := list(p.settings.Ledgers, func(at wallet.Place) string { return ledgerName(p.dir, at.ID) })
-		err = wallet.ErrNotFound.With("noun", "ledger", "query", named, "like", wallet.Like(named, names))
+		err = wallet.ErrNotFound.With("noun", "ledger", "query", named, "like", wallet.Like(named, p.names()))
 	}
 	return p, at, err
 }

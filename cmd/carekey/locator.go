@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -250,7 +251,9 @@ func (a *app) place() (place, error) {
 		if err == nil && ok {
 			p.at, p.id = stored(p.home, joined.At), joined.ID
 		} else if err == nil {
-			p.at, err = named(text)
+			if p.at, err = named(text); err == nil {
+				err = p.mistyped(text)
+			}
 		}
 		return p, err
 	case p.settings == nil:
@@ -262,17 +265,41 @@ func (a *app) place() (place, error) {
 	return p, nil
 }
 
+// mistyped is that a text which is no folder may have been meant for the name of a ledger of
+// the wallet.
+func (p *place) mistyped(text string) error {
+	if p.settings == nil || p.at.node != nil || p.at.order != "" {
+		return nil
+	}
+	if _, err := os.Lstat(p.at.dir); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if like := wallet.Like(text, p.names()); like != "" {
+		return wallet.ErrNotFound.With("noun", "ledger", "query", text, "like", like)
+	}
+	return nil
+}
+
+// names are those of the wallet's ledgers.
+func (p *place) names() []string {
+	return list(p.settings.Ledgers, func(at wallet.Place) string { return ledgerName(p.dir, at.ID) })
+}
+
 // ownPlace is the place of a wallet that is there.
 func (a *app) ownPlace() (place, error) {
 	p, err := a.place()
 	if err == nil && p.settings == nil {
 		err = noWallet(p.dir)
+		if mark, _ := wallet.Unfinished(p.dir); mark == "" && a.flags.profile+a.env(envProfile) != "" {
+			err = errNotNamed.With("profile", a.profile(), "dir", p.dir, "like", profiles{a}.like())
+		}
 	}
 	return p, err
 }
 
 // Why there is no wallet, where that is known.
 const (
+	errNotNamed   fault.Code = "no-wallet/named"
 	errRestoring  fault.Code = "no-wallet/restoring"
 	errRemoving   fault.Code = "no-wallet/removing"
 	errUnfinished fault.Code = "no-wallet/unfinished"

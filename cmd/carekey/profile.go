@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
@@ -125,7 +126,16 @@ func (a profiles) list(ctx context.Context) error {
 	return errors.Join(a.table(t), a.result(list(out, same)))
 }
 
-// errNoProfile: there is nothing to remove. profile
+// like is a profile whose name may be meant by that of one that is not there. It asks
+// nobody, so that not all names can be had.
+func (a profiles) like() string {
+	ctx, stop := context.WithTimeout(context.Background(), offerTime)
+	defer stop()
+	names, _ := cli.UnlessDone(ctx, func() ([]string, error) { return offers(a).silent().profiles(ctx), nil })
+	return wallet.Like(a.profile(), list(names, func(line string) string { name, _, _ := strings.Cut(line, "\t"); return name }))
+}
+
+// errNoProfile: there is nothing to remove. profile, like
 const errNoProfile fault.Code = "no-wallet/profile"
 
 type profileRemovedJSON struct {
@@ -153,10 +163,11 @@ func (a profiles) remove(cmd *cobra.Command, profile string) error {
 		return done()
 	case p.settings == nil && mark == "":
 		a.flags.profile = was
-		return errNoProfile.With("profile", profile)
+		return errNoProfile.With("profile", profile, "like", like)
 	}
 	var owner string
 	err = a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
+		like := a.like()
 		owner = w.Name()
 		return w.Backup().MayBeRemoved(ctx)
 	})
