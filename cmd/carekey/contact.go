@@ -50,7 +50,7 @@ words it is renamed as soon as they look at the ledger.`,
 		Short: "List your contacts, by name",
 		RunE:  a.onWallet(looks, c.list),
 	}
-	ls.Flags().IntVar(c.limit, "limit", 0, "at most `N`, the first by name")
+	firstFlag(ls, c.limit)
 	verify := &cobra.Command{
 		Use:   "verify NAME",
 		Short: "Compare a contact's check words by voice",
@@ -211,13 +211,9 @@ func (a contacts) list(ctx context.Context, w *wallet.Wallet, _ []string) error 
 	if _, _, _, err := w.Log().Head(ctx); err != nil { // another machine may have added some
 		return err
 	}
-	if err := checkLimit(*a.limit); err != nil {
+	cs, err := firstOf(&a.console, w.Contacts().List(), *a.limit)
+	if err != nil {
 		return err
-	}
-	cs := w.Contacts().List()
-	if left := len(cs) - *a.limit; *a.limit > 0 && left > 0 {
-		cs = cs[:*a.limit]
-		a.say("%s after these: leave out --limit.", plural(left, "more", "more"))
 	}
 	if len(cs) == 0 {
 		a.say("You have no contacts.")

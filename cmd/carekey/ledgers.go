@@ -55,17 +55,20 @@ follows from the order is worked out here and compared with the head that is sig
 }
 
 func (a ledgers) newList() *cobra.Command {
-	return &cobra.Command{
-		Use:   "list",
+	limit := 0
+	c := &cobra.Command{
+		Use:   "list [--limit N]",
 		Short: "List the ledgers that this wallet is on; nothing is unlocked and nobody asked",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := a.ownPlace()
 			if err != nil {
 				return err
 			}
-			return a.list(p)
+			return a.list(p, limit)
 		},
 	}
+	firstFlag(c, &limit)
+	return c
 }
 
 func (a ledgers) newDefault() *cobra.Command {
@@ -82,7 +85,7 @@ func (a ledgers) newDefault() *cobra.Command {
 			}
 			if a.flags.json {
 				p.settings.Default = at.ID
-				return a.list(p)
+				return a.list(p, 0)
 			}
 			a.say("From now on %s is meant when no ledger is named.", ledgerWords(p.dir, at.ID))
 			return nil
@@ -151,8 +154,11 @@ func (a ledgers) places(p place) ([]placeJSON, error) {
 	return out, nil
 }
 
-func (a ledgers) list(p place) error {
+func (a ledgers) list(p place, limit int) error {
 	places, err := a.places(p)
+	if err == nil {
+		places, err = firstOf(&a.console, places, limit)
+	}
 	if err != nil {
 		return err
 	}

@@ -16,13 +16,15 @@ import (
 )
 
 func newProfile(a *app) *cobra.Command {
+	limit := 0
 	ls := &cobra.Command{
-		Use:   "list",
+		Use:   "list [--limit N]",
 		Short: "List the wallets of this home",
 		Long: `List the wallets of this home. Their names are sealed with them: a wallet whose key
 cannot be had without asking is shown by its folder.`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return profiles{a}.list(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return profiles{a}.list(cmd.Context(), limit) },
 	}
+	firstFlag(ls, &limit)
 	var f initFlags
 	create := &cobra.Command{
 		Use:     "create PROFILE --name NAME [--ledger DIR [--new-ledger]] [--words-file FILE]",
@@ -66,13 +68,16 @@ type profileJSON struct {
 	Damaged  bool `json:"damaged"` // its settings cannot be read
 }
 
-func (a profiles) list(ctx context.Context) error {
+func (a profiles) list(ctx context.Context, limit int) error {
 	home, err := a.home()
 	if err != nil {
 		return err
 	}
 	found, err := wallet.Profiles(home)
 	if err != nil {
+		return err
+	}
+	if found, err = firstOf(&a.console, found, limit); err != nil { // no key of the others is asked for
 		return err
 	}
 	var out []profileJSON
@@ -162,12 +167,12 @@ func (a profiles) remove(cmd *cobra.Command, profile string) error {
 		}
 		return done()
 	case p.settings == nil && mark == "":
+		like := a.like()
 		a.flags.profile = was
 		return errNoProfile.With("profile", profile, "like", like)
 	}
 	var owner string
 	err = a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
-		like := a.like()
 		owner = w.Name()
 		return w.Backup().MayBeRemoved(ctx)
 	})

@@ -105,10 +105,11 @@ record's, is the beginning of its id, or its title, if no other record has it.`,
 	get.Flags().BoolVar(&r.age, "age", false, "keep it encrypted: an age file, which age opens with carekey age identity")
 	get.Flags().BoolVar(&r.force, "force", false, "overwrite FILE")
 	history := &cobra.Command{
-		Use:   "history ID",
+		Use:   "history ID [--limit N]",
 		Short: "List every version of a record",
 		RunE:  a.onWallet(looks, r.history),
 	}
+	limitFlag(history, &r.limit)
 	remove := &cobra.Command{
 		Use:   "remove ID",
 		Short: "Withdraw a record for good and erase its content from the store",
@@ -211,9 +212,16 @@ func (a *records) list(ctx context.Context, w *wallet.Wallet, _ []string) error 
 }
 
 func (a *records) history(ctx context.Context, w *wallet.Wallet, args []string) error {
-	rs, removed, err := w.Records().History(ctx, args[0])
+	if err := checkLimit(a.limit); err != nil {
+		return err
+	}
+	all, removed, err := w.Records().History(ctx, args[0])
 	if err != nil {
 		return err
+	}
+	rs := newestOf(all, a.limit)
+	if left := len(all) - len(rs); left > 0 {
+		a.say("%s before these: leave out --limit.", plural(left, "more", "more"))
 	}
 	t := &ui.Table{Columns: []ui.Column{ui.Key("version"), ui.Title("title"), ui.Word("category"), ui.Word("date"), ui.Word("size"), ui.Word("added"), ui.Key("sha-256")}}
 	when := datesOn(a.out, a.now)
@@ -230,11 +238,11 @@ func (a *records) history(ctx context.Context, w *wallet.Wallet, args []string) 
 	if removed {
 		a.say("The record was removed: nothing of it can be opened any more.")
 	}
-	all := list(rs, recordOf)
-	for i := range all {
-		all[i].Removed = removed
+	out := list(rs, recordOf)
+	for i := range out {
+		out[i].Removed = removed
 	}
-	return a.result(all)
+	return a.result(out)
 }
 
 func (a *records) get(cmd *cobra.Command, args []string) error {

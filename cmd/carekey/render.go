@@ -51,6 +51,20 @@ func newestOf[A any](all []A, n int) []A {
 	return all[len(all)-n:]
 }
 
+// firstFlag lets a command list the first alone, where none is the newest.
+func firstFlag(c *cobra.Command, n *int) {
+	c.Flags().IntVar(n, "limit", 0, "at most `N`, the first")
+}
+
+// firstOf are the first n of a list, or all of it if n is 0. How many it leaves out is said.
+func firstOf[A any](c *console, all []A, n int) ([]A, error) {
+	if err := checkLimit(n); err != nil || n == 0 || n >= len(all) {
+		return all, err
+	}
+	c.say("%s after these: leave out --limit.", plural(len(all)-n, "more", "more"))
+	return all[:n], nil
+}
+
 // same is for a list whose elements are as they should be.
 func same[A any](x A) A { return x }
 

@@ -18,11 +18,13 @@ import (
 
 func newRole(a *app) *cobra.Command {
 	r := roles{a}
+	limit := 0
 	ls := &cobra.Command{
-		Use:   "list",
+		Use:   "list [--limit N]",
 		Short: "List the roles",
-		RunE:  a.onWallet(looks, r.list),
+		RunE:  a.onWallet(looks, func(_ context.Context, w *wallet.Wallet, _ []string) error { return r.list(w, limit) }),
 	}
+	firstFlag(ls, &limit)
 	show := &cobra.Command{
 		Use:               "show ROLE",
 		Short:             "Say what is in a role",
@@ -58,8 +60,12 @@ func builtInRoles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDi
 	return list(health.BuiltInRoles(), func(r health.Role) string { return r.Name }), cobra.ShellCompDirectiveNoFileComp
 }
 
-func (a roles) list(_ context.Context, w *wallet.Wallet, _ []string) error {
+func (a roles) list(w *wallet.Wallet, limit int) error {
 	all, unreadable := w.Roles().List()
+	all, err := firstOf(&a.console, all, limit)
+	if err != nil {
+		return err
+	}
 	t := &ui.Table{Columns: []ui.Column{ui.Key("role"), ui.Title("gets"), ui.Word("sensitive"), ui.Word("at most"), ui.Word("whose")}}
 	for _, r := range all {
 		whose := "yours"

@@ -14,7 +14,7 @@ import (
 func newTables(a *app) *cobra.Command {
 	t := &tables{app: a}
 	show := &cobra.Command{
-		Use:   "show",
+		Use:   "show [--limit N]",
 		Short: "List the tables, and what they say of how many codes",
 		RunE:  a.onWallet(looks, t.show),
 	}
@@ -48,13 +48,16 @@ no part of the ledger: only a carekey backup brings it back.`,
 	remove.Flags().BoolVar(&t.all, "all", false, "all that you imported, also if they do not open any more")
 	c := group("tables", "What parts of records are labelled by", show, add, remove)
 	c.RunE = show.RunE
+	firstFlag(show, &t.limit)
+	firstFlag(c, &t.limit)
 	return c
 }
 
 // tables is what is done with the tables of codes.
 type tables struct {
 	*app
-	all bool
+	all   bool
+	limit int
 }
 
 // tableJSON is a table, counted.
@@ -87,6 +90,9 @@ func (a *tables) show(_ context.Context, w *wallet.Wallet, _ []string) error {
 		list(imported, func(t *health.Table) tableJSON { return tableOf(t, false) })...)
 	name, lines := health.InteractionTable()
 	found = append(found, tableJSON{Name: name, BuiltIn: true, Lines: lines, Says: map[string]int{}, Pairs: health.InteractionPairs})
+	if found, err = firstOf(&a.console, found, a.limit); err != nil {
+		return err
+	}
 	t := &ui.Table{Columns: []ui.Column{ui.Key("table"), ui.Word("whose"), ui.Word("lines"), ui.Title("what they say")}}
 	for _, j := range found {
 		whose := "built in"
