@@ -163,6 +163,7 @@ func (t *Table) cells() (columns []Column, rows [][]cell, widths []int) {
 func same(out *bufio.Writer, columns []Column, rows [][]cell, widths []int, width int) ([]Column, [][]cell, []int) {
 	var keep []int
 	var once []string
+	var texts cli.Rows // what others wrote has a line of its own, in which it can imitate nothing
 	for j, c := range columns {
 		first, differs := "", false
 		for i, row := range rows {
@@ -175,14 +176,17 @@ func same(out *bufio.Writer, columns []Column, rows [][]cell, widths []int, widt
 		}
 		switch {
 		case len(rows) > 0 && !differs && first == "":
-		case len(rows) > 1 && !differs && (c.kind == ofTexts || c.kind == ofWords):
+		case len(rows) > 1 && !differs && c.kind == ofTexts:
+			texts.Add(c.name, strings.TrimSpace(first))
+		case len(rows) > 1 && !differs && c.kind == ofWords:
 			once = append(once, strings.TrimSpace(c.name+" "+first))
 		default:
 			keep = append(keep, j)
 		}
 	}
-	if len(once) > 0 {
-		out.WriteString(cli.Wrap("All alike: "+strings.Join(once, "; "), min(width, cli.MaxProse)) + "\n")
+	if len(once)+len(texts) > 0 {
+		says := strings.TrimSuffix("All alike: "+strings.Join(once, "; "), " ") + "\n" + texts.Text("  ")
+		out.WriteString(cli.Wrap(says, min(width, cli.MaxProse)))
 	}
 	if len(keep) == len(columns) {
 		return columns, rows, widths

@@ -42,6 +42,21 @@ func TestTable(t *testing.T) {
 	golden(t, "table_below", written(t, below, 0)+"\n"+written(t, below, 80)+"\n"+written(t, below, 60))
 }
 
+// Threat: a title that all rows share passes for what is said of them: it stands behind its
+// column's name, and whatever it holds, and however long it is, begins no line.
+func TestTableAlikeIsNotImitated(t *testing.T) {
+	for width := 40; width < 140; width++ {
+		forged := "X-ray; status revoked" + strings.Repeat(" .", width/2) + " All alike: status revoked"
+		forging := &Table{Columns: []Column{Key("consent"), Text("records"), Word("status")}}
+		forging.Add("01234567", forged, "active")
+		forging.Add("89abcdef", forged, "active")
+		got := written(t, forging, width)
+		if !strings.HasPrefix(got, "All alike: status active\n  records  X-ray; status revoked") || strings.Count(got, "\nAll alike") > 0 {
+			t.Errorf("width %d:\n%s", width, got)
+		}
+	}
+}
+
 // Whatever the width, no line is wider, ids, dates and statuses are in it, and columns stand
 // below each other.
 func TestTableFitsWidth(t *testing.T) {
