@@ -58,7 +58,7 @@ const (
 	ErrExists        fault.Code = "exists"                // what should be made: "folder", for instance. what
 	ErrNoWallet      fault.Code = "no-wallet"             // in dir
 	ErrNotFound      fault.Code = "{noun}-not-found"      // noun; query, what the user typed; like, what may have been meant, see Like
-	ErrAmbiguous     fault.Code = "ambiguous-id"          // the beginning of an id, or a name, fits several. query; matches, full ids, at most ten
+	ErrAmbiguous     fault.Code = "ambiguous-id"          // the beginning of an id, or a name, fits several. query; matches, full ids, at most ten; over, bool: all are consents that have ended
 	ErrInput         fault.Code = "bad-{field}"           // a value that the user gave. field ("purpose", "until", "name" …), value, why
 	ErrEmpty         fault.Code = "nothing-selected/{of}" // a selection holds nothing. of: "record", or "part" if nothing of those that are meant may go
 	ErrBeyondRole    fault.Code = "beyond-role"           // a consent is for longer, or for something else, than its role. role; days, its longest; purposes, their words

@@ -52,16 +52,21 @@ func (w *Wallet) meant(ctx context.Context, r view.Role, query, what string) (st
 		}
 		return "", ErrNotFound.With("noun", what, "query", query, "like", Like(query, names))
 	}
-	return "", ambiguous(query, ids)
+	over := r != view.OwnRecord && !slices.ContainsFunc(ids, func(id contract.ID) bool {
+		t := w.view.Thread(id)
+		return t == nil || w.Consents().statusOf(t) != StatusExpired && w.Consents().statusOf(t) != StatusRevoked
+	})
+	return "", ambiguous(query, ids, over)
 }
 
-// ambiguous says that several are meant, of which it names ten at most.
-func ambiguous(query string, ids []contract.ID) error {
+// ambiguous says that several are meant, of which it names ten at most; over, that all of
+// them are consents that have ended.
+func ambiguous(query string, ids []contract.ID, over bool) error {
 	var matches []string
 	for _, id := range ids[:min(len(ids), 10)] {
 		matches = append(matches, id.String())
 	}
-	return ErrAmbiguous.With("query", query, "matches", matches)
+	return ErrAmbiguous.With("query", query, "matches", matches, "over", over)
 }
 
 // begins reports whether an id of anything that is there begins so.

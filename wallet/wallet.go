@@ -370,7 +370,7 @@ func (w *Wallet) find(ctx context.Context, r view.Role, query, what string) (*vi
 	for _, t := range hits {
 		ids = append(ids, t.ID)
 	}
-	return nil, ambiguous(query, ids)
+	return nil, ambiguous(query, ids, false)
 }
 
 // beginsWith reports whether an id in hexadecimal begins with some of those digits. All ids

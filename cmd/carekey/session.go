@@ -226,45 +226,57 @@ func worse(a, b error) error {
 // that is not. An id that is found is on no other ledger. What was found by a name may be
 // on one that failed as well: that is the error at the end.
 func find[T any](ctx context.Context, s *session, query string, f func(o *opened) (T, string, error)) (found T, on *opened, err error) {
-	var matches []string
-	several, ended := false, true
+	type match struct {
+		id string
+		x  T
+		on *opened // nil: the id is all that is known
+	}
+	var matches, over []match
 	_, worst := s.each(ctx, func(o *opened) error {
 		x, id, err := f(o)
-		if err == nil {
-			switch over := isOver(x); {
-			case len(matches) > 0 && over && !ended: // the other one is meant
-				return nil
-			case ended && !over && !several:
-				matches, ended = nil, false
+		into := &matches
+		many, several := fault.As(err, wallet.ErrAmbiguous)
+		if several && fault.Get[bool](many, "over") || err == nil && isOver(x) {
+			into = &over
+		}
+		switch {
+		case several:
+			for _, id := range fault.Get[[]string](many, "matches") {
+				*into = append(*into, match{id: id})
 			}
-			found, on, matches = x, o, append(matches, id)
-		} else if many, ok := fault.As(err, wallet.ErrAmbiguous); ok {
-			several, matches = true, append(matches, fault.Get[[]string](many, "matches")...)
+			return nil // another one may be meant
+		case err == nil:
+			*into = append(*into, match{id, x, o})
 		}
 		return err
 	})
+	if len(matches) == 0 {
+		matches = over
+	}
 	switch {
-	case several || len(matches) > 1:
-		return found, nil, wallet.ErrAmbiguous.With("query", query, "matches", matches)
-	case len(matches) == 1 && strings.HasPrefix(matches[0], strings.ToLower(text.Code(query))):
+	case len(matches) > 1:
+		return found, nil, wallet.ErrAmbiguous.With("query", query, "matches", list(matches, func(m match) string { return m.id }))
+	case len(matches) == 1 && strings.HasPrefix(matches[0].id, strings.ToLower(text.Code(query))):
 		s.closed = nil
-		return found, on, nil
+		return matches[0].x, matches[0].on, nil
 	case len(matches) == 1:
 		if worst != nil && explain(worst).Exit != cli.ExitNotFound {
 			s.closed = worst
 		}
-		return found, on, nil
+		return matches[0].x, matches[0].on, nil
 	}
 	return found, nil, worst
 }
 
-// isOver reports whether something is a consent that has ended.
+// isOver reports whether something is a consent that has ended, or is about one.
 func isOver(x any) bool {
 	switch x := x.(type) {
 	case wallet.Consent:
 		return ended(x.Status)
 	case wallet.Received:
 		return ended(x.Status)
+	case wallet.Explanation:
+		return x.Consent == nil || ended(x.Consent.Status) // nothing concerns it here
 	}
 	return false
 }
