@@ -45,6 +45,7 @@ func TestReadContacts(t *testing.T) {
 		"a formula":            {"name,address\n=1+1," + address + "\n", "2:1 " + formula},
 		"no name in a vCard":   {vcard("NOTE:" + address), "1:1 this vCard has no name"},
 		"vCard 2.1":            {strings.Replace(vcard("FN:Maria", "NOTE:"+address), "4.0", "2.1", 1), "2:9 not a vCard of version 3.0 or 4.0: export it as one of these"},
+		"no version":           {strings.Replace(vcard("FN:Maria", "NOTE:"+address), "VERSION:4.0\n", "", 1), "1:1 this vCard does not say of which version it is: export it as one of 3.0 or 4.0"},
 		"quoted-printable":     {vcard("FN;ENCODING=QUOTED-PRINTABLE:Mar=C3=ADa", "NOTE:"+address), "3:30 its characters are encoded in another way (quoted-printable): export it as a vCard of version 4.0, or of 3.0 in UTF-8"},
 		"other characters":     {vcard("FN:Mar\xeda", "NOTE:"+address), "3:7 not UTF-8: save the file as UTF-8"},
 		"a long note":          {vcard("FN:Maria", "NOTE:"+strings.Repeat("A", MaxLine)), fmt.Sprintf("4:6 longer than %d bytes", MaxLine)},

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/text"
@@ -23,7 +24,7 @@ const cardBegin = "BEGIN:VCARD"
 var addressHolders = []string{"X-CAREKEY-ADDRESS", "NOTE", "URL", "IMPP"}
 
 // handedWord is an address or a card between other words.
-var handedWord = regexp.MustCompile(`(?i)\bcarekey(-card)?1[a-z2-7]{8,}`)
+var handedWord = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)\bcarekey(-card)?1[a-z2-7]{8,}`) })
 
 // property is one line of a vCard, unfolded.
 type property struct {
@@ -38,6 +39,7 @@ type vCard struct {
 	row       ContactRow
 	begun     int // its first line
 	named     bool
+	versioned bool     // it says which version it is of, one that is read here
 	bad       bool     // something in it cannot be read, and was said
 	addresses []string // different ones
 }
@@ -78,8 +80,11 @@ func (c *contactReader) cards() error {
 // take notes what a property says.
 func (card *vCard) take(p property) {
 	value := strings.TrimSpace(p.value)
-	found := handedWord.FindAllString(value, -1)
+	found := handedWord().FindAllString(value, -1)
 	switch {
+	case p.name == "VERSION":
+		card.versioned = true
+		return
 	case p.name == "FN":
 		if !card.named { // of several the first is the preferred one
 			card.named, card.row.Name, card.row.Line, card.row.Column = true, value, p.at.line, p.at.column
@@ -102,6 +107,8 @@ func (card *vCard) take(p property) {
 func (c *contactReader) end(card *vCard) {
 	switch r := &card.row; {
 	case card.bad:
+	case !card.versioned: // how it is to be read is not known
+		c.bad.Add(Problem{Line: card.begun, Column: 1, Field: "version", Why: "this vCard does not say of which version it is: export it as one of 3.0 or 4.0"})
 	case len(card.addresses) == 0:
 		c.file.Passed++
 	case len(card.addresses) > 1:
