@@ -70,6 +70,11 @@ func (a cards) show(o *opened, f cardFlags) error {
 	if err != nil {
 		return err
 	}
+	p, err := a.ownPlace()
+	if err != nil {
+		return err
+	}
+	ledger := ledgerTitles(p)[o.id()]
 	name := cli.Clean(card.Name)
 	switch {
 	case inv == nil:
@@ -83,9 +88,9 @@ func (a cards) show(o *opened, f cardFlags) error {
 		f.file = ""
 	}
 	if f.file == "" {
-		err = a.print(card, o.w.LedgerName())
+		err = a.print(card, ledger)
 	} else {
-		err = a.write(card, o.w.LedgerName(), f)
+		err = a.write(card, ledger, f)
 	}
 	if err != nil {
 		return err
@@ -156,7 +161,7 @@ func (a cards) print(c crypto.Card, ledger string) error {
 	text := c.String()
 	a.say("%s\ncheck words: %s", cli.Clean(c.Name), checkWords(c.Address))
 	if c.Place != "" {
-		a.say("ledger: %s", cli.Clean(ledger))
+		a.say("ledger: %s", ledger)
 	}
 	if width, height := cli.Size(a.err); width > 0 && cli.Width(a.out) > 0 && a.talks() {
 		code, w, h, err := qr.Text(text)
@@ -201,7 +206,7 @@ func cardText(c crypto.Card, ledger string) string {
 	rows := cli.Rows{{"name", cli.Clean(c.Name)}, {"check words", strings.Join(words[:4], " ") + "\n" + strings.Join(words[4:], " ")}}
 	first := ""
 	if c.Place != "" {
-		rows.Add("ledger", cli.Clean(ledger))
+		rows.Add("ledger", ledger)
 		first = "  make a wallet on the ledger of its owner   carekey init --ledger @FILE\n"
 	}
 	return fmt.Sprintf(`CAREKEY CARD

@@ -61,8 +61,9 @@ func newGrant(a *app) *cobra.Command {
 // grants is the giving of a consent: its questions and its words.
 type grants struct {
 	*app
-	card                               *crypto.Card // who is meant, in place of a name
-	agreed                             bool         // a ledger was joined, or records were entered, after a yes
+	card                               *crypto.Card               // who is meant, in place of a name
+	titles                             map[crypto.LedgerID]string // of the ledgers, if there are several
+	agreed                             bool                       // a ledger was joined, or records were entered, after a yes
 	to, role                           string
 	records, categories, with, without []string
 	all, whole, beyond, list           bool
@@ -164,6 +165,7 @@ func (a *grants) toCard(cmd *cobra.Command, said string) error {
 	err = a.withLedgers(cmd, a.access(), which, func(ctx context.Context, s *session) error {
 		w := s.all[0].w
 		id, _ := w.Ledger()
+		a.titles = s.titles
 		switch {
 		case s.closed != nil && inv.Ledger != id: // which was meant
 			return s.closed
@@ -258,10 +260,11 @@ func (a *grants) enter(ctx context.Context, w, from *wallet.Wallet, r wallet.Gra
 	ids := list(plan.Records, func(p wallet.RecordPlan) contract.ID { return p.ID })
 	missing := slices.DeleteFunc(move.Records, func(r wallet.Record) bool { return !slices.Contains(ids, r.ID) })
 	if len(missing) > 0 {
-		there := cli.Clean(w.LedgerName())
+		source, _ := from.Ledger()
+		target, _ := w.Ledger()
 		rows := cli.Rows{
-			{"from", cli.Clean(from.LedgerName())},
-			{"to", there + ", the ledger of " + cli.Clean(plan.To.Name)},
+			{"from", a.titles[source]},
+			{"to", a.titles[target] + ", the ledger of " + cli.Clean(plan.To.Name)},
 			{"records", strings.Join(list(missing, func(r wallet.Record) string { return cli.Clean(r.Title) + "  " + short(r.ID) }), "\n")},
 		}
 		preview := "These records are not on the ledger where " + cli.Clean(plan.To.Name) + " can open them. They would be encrypted anew for you alone and entered there, and stay where they are too.\n\n" + rows.Text("  ")

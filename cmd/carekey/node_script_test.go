@@ -56,7 +56,7 @@ func (s *scriptNode) clock() time.Time {
 // ledgerNode: a node that can lie.
 //
 //	ledgernode start           a new ledger, served on loopback; it is the one that all actors use
-//	ledgernode start beside    the same, but only $INVITATION is set
+//	ledgernode start beside    the same, but only $INVITATION is set; with a DIR behind it, in another folder
 //	ledgernode restart         the same ledger, at the same address, with the clock of the script
 //	ledgernode token TOKEN     takes entries only with it from now on; $INVITATION has it
 //	ledgernode requests MOST   since the last time it was asked no more than so many came; without MOST it is only asked
@@ -79,10 +79,14 @@ func ledgerNode(ts *testscript.TestScript, neg bool, args []string) {
 	switch args[0] {
 	case "start":
 		tell()
-		var err error
-		s.n, err = nodetest.Start(ts.MkAbs("node"), "City ledger", s.clock)
+		dir := "node"
+		if len(args) > 2 {
+			dir = args[2]
+		}
+		n, err := nodetest.Start(ts.MkAbs(dir), "City ledger", s.clock)
 		ts.Check(err)
-		ts.Defer(func() { s.n.Close() })
+		ts.Defer(func() { n.Close() })
+		s.n = n
 		inv, err := s.n.Invitation()
 		ts.Check(err)
 		if len(args) == 1 {
