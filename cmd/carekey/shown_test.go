@@ -24,15 +24,16 @@ import (
 
 // notRun are the lines that are not run here, and why.
 var notRun = map[string]string{
-	"go run ./cmd/carekey try":                                     "testdata/script/try.txtar runs it, and so does .ci/run",
-	"go test ./...":                                                "it is what runs this",
-	"go install ./cmd/carekey ./cmd/carekey-node":                  "it is built for these tests",
-	"carekey keyring move file":                                    "it needs a keyring that is open: testdata/script/keyring-move.txtar",
-	"carekey inbox --new --watch --json":                           "it does not end: testdata/script/watch-inbox.txtar",
-	`carekey fetch --all --reason "treatment" --watch records`:     "it does not end: testdata/script/watch-fetch.txtar",
-	`carekey fetch --all --reason "import" --watch records --json`: "the same",
-	"carekey-node conform foo:test --yes":                          "testdata/operator/conform.txtar runs it, with 3,000 entries",
-	"carekey ledger join foo:anything --store carekey-node1…":      "testdata/script/direct.txtar runs it, with an order of its own",
+	"go run ./cmd/carekey try":                                                  "testdata/script/try.txtar runs it, and so does .ci/run",
+	"go test ./...":                                                             "it is what runs this",
+	"go install ./cmd/carekey ./cmd/carekey-node":                               "it is built for these tests",
+	"carekey keyring move file":                                                 "it needs a keyring that is open: testdata/script/keyring-move.txtar",
+	"carekey inbox --new --watch --json":                                        "it does not end: testdata/script/watch-inbox.txtar",
+	`carekey fetch --all --reason "treatment" --watch records`:                  "it does not end: testdata/script/watch-fetch.txtar",
+	`carekey fetch --all --reason "import" --watch records --json`:              "the same",
+	"carekey-node conform foo:test --yes":                                       "testdata/operator/order.txtar runs it, with an order of its own",
+	"carekey ledger join foo:anything --store carekey-node1…":                   "testdata/script/direct.txtar runs it, with an order of its own",
+	"fsck --ui=false --storage_url=file:///srv/tiles/ --public_key=ledger.vkey": "it is not ours: testdata/script/ledger-export.txtar runs it where it is",
 }
 
 // endings are the exit codes of lines that do not end with 0.
@@ -84,6 +85,7 @@ var guideStories = map[string]map[string]string{
 		"carekey --no-input status": `carekey init --name "Dr Smith" --ledger "$INVITATION"; carekey address > "$W/me.address"` + "\n" + given + `
 			carekey contact add "Dr Smith" "$(cat "$W/maria.address")"; carekey record add "$FHIR/parts.json"; carekey grant --to "Dr Smith" --all --for 7d
 			somebody hospital "City hospital"; met hospital "City hospital"`,
+		"carekey completion": `mkdir -p ~/.config/fish/completions`,
 		"carekey record add": `mkdir reports; echo one > reports/1.pdf; echo two > reports/2.pdf`,
 		"export ":            `echo secret word of the night > secret`,
 		"carekey init":       `echo "CAREKEY_HOME=$W/night" >> "$W/env"`,
@@ -239,6 +241,9 @@ func (s *shown) typed(before map[string]string, at, line string) {
 			missing(s.t, "age", err)
 		}
 	}
+	if strings.HasPrefix(line, "source ") { // which sh has not
+		bound = "bash -c '" + bound + "'"
+	}
 	if strings.HasPrefix(line, "export ") {
 		bound = "echo '" + bound + "' >> \"$W/env\""
 	}
@@ -267,7 +272,7 @@ func (s *shown) serveLine(at, line string) {
 }
 
 // aCommand begins a line that is to be typed.
-var aCommand = regexp.MustCompile(`^((carekey|carekey-node|age|curl|export|go) )`)
+var aCommand = regexp.MustCompile(`^((carekey|carekey-node|age|curl|export|go|source|fsck) )`)
 
 func TestShownCommandsRun(t *testing.T) {
 	lane.OneGoroutine(t)
