@@ -209,7 +209,7 @@ func (a *grants) grant(ctx context.Context, w, from *wallet.Wallet) error {
 	if err != nil && a.role != "" {
 		return err
 	}
-	if err := a.confirm(ctx, previewGrant(plan, &role.Role, groundOf(w)), "Give this consent?", "", sections(plan, nil, cli.Prose(a.err))); err != nil {
+	if err := a.confirm(ctx, previewGrant(plan, &role.Role, groundOf(w), columnsOf(cli.Width(a.err))), "Give this consent?", "", sections(plan, nil, cli.Prose(a.err))); err != nil {
 		return err
 	}
 	if plan.New {
@@ -533,7 +533,7 @@ func (a *grants) showPlan(p *wallet.GrantPlan) error {
 	if kept := keptText(p); kept != "" {
 		a.say("%s", "Kept back: "+kept+".")
 	}
-	for _, w := range cautions(p, cli.Clean(p.To.Name)) {
+	for _, w := range cautions(p, cli.Clean(p.To.Name), columnsOf(cli.Width(a.err))) {
 		a.say("%s", w)
 	}
 	a.say("Nothing was given: this was a list.")

@@ -86,18 +86,26 @@ func inWords(cs []wallet.Count) string {
 const fitsPreview = 20
 
 // previewGrant is a plan in plain language, for the person who is to sign it. The longer
-// it is, the fewer records are named one by one: what is left out is listed on demand.
-func previewGrant(p *wallet.GrantPlan, role *health.Role, g ground) (text string) {
+// it is, the fewer records are named one by one: what is left out is listed on demand. It
+// has so many columns.
+func previewGrant(p *wallet.GrantPlan, role *health.Role, g ground, columns int) (text string) {
 	for _, most := range []struct{ records, lines int }{{6, 4}, {3, 3}, {2, 2}, {1, 2}, {1, 1}} {
-		text = preview(p, role, g, most.records, most.lines)
-		if strings.Count(text, "\n") < fitsPreview {
+		text = space{columns, most.records, most.lines}.preview(p, role, g)
+		if strings.Count(cli.Wrap(text, columns), "\n") < fitsPreview {
 			break
 		}
 	}
 	return text
 }
 
-func preview(p *wallet.GrantPlan, role *health.Role, g ground, records, lines int) string {
+// space is what a preview may take: columns, records that are named one by one, and lines
+// of what may be long.
+type space struct{ columns, records, lines int }
+
+// beside is how wide what stands beside the names of a preview's rows is.
+func (s space) beside() int { return s.columns - 14 }
+
+func (s space) preview(p *wallet.GrantPlan, role *health.Role, g ground) string {
 	name := cli.Clean(p.To.Name)
 	verified := ", check words compared"
 	if p.New {
@@ -109,49 +117,53 @@ func preview(p *wallet.GrantPlan, role *health.Role, g ground, records, lines in
 		verified += ", never seen on this ledger"
 	}
 	verified += ":"
-	rows := cli.Rows{{"who", cli.Wrap(name+verified, 66) + "\n" + checkWords(p.To.Address)}}
+	rows := cli.Rows{{"who", cli.Wrap(name+verified, s.beside()) + "\n" + cli.Wrap(checkWords(p.To.Address), s.columns-12)}}
 	if role.Name != "" {
-		rows.Add("role", inLines(roleText(role, p), lines))
+		rows.Add("role", s.inLines(roleText(role, p), s.lines))
 	}
-	rows.Add("may open", givenText(p, records, lines))
-	if stays := keptIn(p, lines); stays != "" {
+	rows.Add("may open", s.given(p))
+	if stays := s.kept(p); stays != "" {
 		rows.Add("stays", stays)
 	}
 	why := p.Purpose.Word()
 	if p.NotBefore != 0 {
 		why += ", from " + both(p.NotBefore)
 	}
-	rows.Add("for", cli.Wrap(why, 66))
+	rows.Add("for", cli.Wrap(why, s.beside()))
 	called := name
 	if utf8.RuneCountInString(name) > 24 {
 		called = "the recipient"
 	}
-	rows.Add("until", untilText(p.Until, p.NotAfter, called+"'s carekey keeps to it"))
+	until := untilText(p.Until, p.NotAfter, called+"'s carekey keeps to it")
+	if s.columns < 80 {
+		until = strings.Replace(until, ",\n", ", ", 1) // it is broken elsewhere
+	}
+	rows.Add("until", cli.Wrap(until, s.beside()))
 	what := plural(len(p.Records), "record", "records")
 	if n := len(slices.DeleteFunc(slices.Clone(p.Records), func(r wallet.RecordPlan) bool { return r.Whole })); n == len(p.Records) {
 		what = "parts of " + what
 	} else if n > 0 {
 		what += ", of " + thousands(n) + " to parts only"
 	}
-	text := cli.Wrap("You are about to give "+called+" access to "+what+".", 80) + "\n\n" + rows.Text("  ") + "\nYou can revoke it at any time. That takes back nothing that was read until then."
-	if lines > 3 {
-		text += "\nLater versions of a record need a new grant."
+	after := "You can revoke it at any time. That takes back nothing that was read until then."
+	if s.lines > 3 {
+		after += "\nLater versions of a record need a new grant."
 	}
-	text += "\n" + g.gateLine()
-	for _, w := range cautions(p, called) {
+	text := cli.Wrap("You are about to give "+called+" access to "+what+".", s.columns) + "\n\n" + rows.Text("  ") + "\n" + cli.Wrap(after+"\n"+g.gateLine(), s.columns)
+	for _, w := range cautions(p, called, s.columns) {
 		text += "\n" + w
 	}
 	return text
 }
 
 // inLines is a text in at most so many lines of a row.
-func inLines(text string, lines int) string {
+func (s space) inLines(text string, lines int) string {
 	text = strings.Join(list(strings.Split(text, "\u00a0"), cli.Clean), "\u00a0") // which it would take for a space
-	all := strings.Split(cli.Wrap(text, 66), "\n")
+	all := strings.Split(cli.Wrap(text, s.beside()), "\n")
 	if len(all) > lines {
 		all = all[:lines]
 		last := []rune(all[lines-1])
-		all[lines-1] = string(last[:min(len(last), 62)]) + " ..."
+		all[lines-1] = string(last[:min(len(last), s.beside()-4)]) + " ..."
 	}
 	return strings.Join(all, "\n")
 }
@@ -171,27 +183,27 @@ func roleText(r *health.Role, p *wallet.GrantPlan) string {
 	return fmt.Sprintf("%s: %s; %s; %s", r.Name, payload.Listed(r.Categories), sensitive, limits)
 }
 
-// givenText names the records that something goes of, the first ones of many, and counts
-// what that is.
-func givenText(p *wallet.GrantPlan, records, lines int) string {
+// given names the records that something goes of, the first ones of many, and counts what
+// that is.
+func (s space) given(p *wallet.GrantPlan) string {
 	var out []string
 	for i := range p.Records {
-		out = append(out, recordText(&p.Records[i]))
+		out = append(out, cli.Wrap(recordText(&p.Records[i]), s.beside()))
 	}
-	if n := len(out); n > records {
-		out = append(out[:records-1], plural(n-records+1, "more record", "more records"))
-		if records == 1 {
+	if n := len(out); n > s.records {
+		out = append(out[:s.records-1], plural(n-s.records+1, "more record", "more records"))
+		if s.records == 1 {
 			out[0] = plural(n, "record", "records")
 		}
 	}
 	if categories := tally(p, goingBy(categoryOf)); len(categories) > 0 {
-		out = append(out, inLines("in it "+counted(categories)+textsText(p, true), lines))
+		out = append(out, s.inLines("in it "+counted(categories)+textsText(p, true), s.lines))
 	}
-	if s := tally(p, goingBy(sensitiveOf)); len(s) > 0 {
-		out = append(out, inLines("SENSITIVE: "+inWords(s), max(lines, 3))) // which is room for all
+	if c := tally(p, goingBy(sensitiveOf)); len(c) > 0 {
+		out = append(out, s.inLines("SENSITIVE: "+inWords(c), len(health.Sensitivities()))) // all of it
 	}
 	if n := tally(p, goingBy(unknownOf)); len(n) > 0 {
-		out = append(out, inLines("NOT UNDERSTOOD: "+inWords(n), lines))
+		out = append(out, s.inLines("NOT UNDERSTOOD: "+inWords(n), s.lines))
 	}
 	return strings.Join(out, "\n")
 }
@@ -250,14 +262,14 @@ func textsText(p *wallet.GrantPlan, goes bool) string {
 	return plural(n, "text", "texts") + " in words (documents)"
 }
 
-// keptIn is what keptText says in at most so many lines. That a record stays is said
+// kept is what keptText says in the lines that there are. That a record stays is said
 // before what each of several entries is.
-func keptIn(p *wallet.GrantPlan, lines int) string {
+func (s space) kept(p *wallet.GrantPlan) string {
 	first, rest := kept(p, 2)
-	for kinds := 1; kinds >= 0 && strings.Count(cli.Wrap(strings.Join(first, "; "), 66), "\n") >= lines; kinds-- {
+	for kinds := 1; kinds >= 0 && strings.Count(cli.Wrap(strings.Join(first, "; "), s.beside()), "\n") >= s.lines; kinds-- {
 		first, rest = kept(p, kinds)
 	}
-	return inLines(strings.Join(append(first, rest...), "; "), lines)
+	return s.inLines(strings.Join(append(first, rest...), "; "), s.lines)
 }
 
 // keptText counts what was meant and stays, by why; "" if nothing does.
@@ -325,11 +337,12 @@ func kept(p *wallet.GrantPlan, kinds int) (first, rest []string) {
 	return first, out
 }
 
-// cautions are what a person should think of before she signs, each in lines of its own.
-func cautions(p *wallet.GrantPlan, name string) []string {
+// cautions are what a person should think of before she signs, each in lines of its own, of
+// so many columns.
+func cautions(p *wallet.GrantPlan, name string, columns int) []string {
 	var out []string
 	add := func(t string) {
-		out = append(out, cli.Wrap(cli.CleanText(t), 80))
+		out = append(out, cli.Wrap(cli.CleanText(t), columns))
 	}
 	if len(p.Missed) > 0 {
 		add("warning: " + missedText(p.Missed) + "; " + name + missedCost(p.Missed))

@@ -335,7 +335,7 @@ func (a ledgers) stranger(ctx context.Context, p place, at locator, leads, but s
 	}
 	rows := at.ledger(inv.Name, inv.Ledger, inv.Node)
 	text := leads + " " + strings.ReplaceAll(whoRuns, "\n", " ") + " Nobody was asked there yet, and " + but + ". Compare what is shown here with what the ledger's operator says."
-	preview := cli.Wrap(text, 80) + "\n\n" + append(rows, at.trust("")...).Text("  ") + "\n" + ground{Properties: at.properties()}.says(eachOpening)
+	preview := cli.Wrap(text, columnsOf(cli.Width(a.err))) + "\n\n" + append(rows, at.trust("")...).Text("  ") + "\n" + ground{Properties: at.properties()}.says(eachOpening)
 	err := a.confirm(ctx, preview, question, "")
 	if err != nil {
 		return err
