@@ -3,6 +3,7 @@ package wallet
 import (
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/carekey/carekey/ledgerclient/disk"
 )
@@ -23,15 +24,17 @@ var (
 	profileFolder = layout(`{id}`)
 )
 
-func layout(paths ...string) *regexp.Regexp {
-	return regexp.MustCompile(`^(` + strings.ReplaceAll(strings.Join(paths, "|"), `{id}`, `[0-9a-f]{16}`) + `)$`)
+func layout(paths ...string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^(` + strings.ReplaceAll(strings.Join(paths, "|"), `{id}`, `[0-9a-f]{16}`) + `)$`)
+	})
 }
 
 // Strangers looks through the wallet's folder dir without opening a file. strange are
 // the paths in it, with slashes, that carekey never writes. damaged are those that it
 // writes, but not as what they are: a link, a pipe, a folder in the place of a file.
 func Strangers(dir string) (strange []string, damaged []*DamagedError, err error) {
-	strange, others, err := disk.Strangers(dir, layoutFiles, layoutFolders)
+	strange, others, err := disk.Strangers(dir, layoutFiles(), layoutFolders())
 	for _, o := range others {
 		damaged = append(damaged, &DamagedError{File: o.Path, Err: o})
 	}

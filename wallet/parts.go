@@ -270,7 +270,7 @@ func (rs Records) forgetParts() {
 	entries, _ := disk.ReadDir(rs.w.home.Path(dir))
 	for _, e := range entries {
 		name := filepath.Join(dir, e.Name())
-		if layoutFiles.MatchString(filepath.ToSlash(name)) && !known[strings.TrimSuffix(e.Name(), personsEnd)] { // no stranger's
+		if layoutFiles().MatchString(filepath.ToSlash(name)) && !known[strings.TrimSuffix(e.Name(), personsEnd)] { // no stranger's
 			os.Remove(rs.w.home.Path(name))
 		}
 	}

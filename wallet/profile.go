@@ -38,7 +38,7 @@ func Profiles(home string) ([]Profile, error) {
 	var out []Profile
 	for _, e := range entries {
 		p := Profile{Dir: filepath.Join(home, walletsDir, e.Name())}
-		if !profileFolder.MatchString(e.Name()) || !e.IsDir() {
+		if !profileFolder().MatchString(e.Name()) || !e.IsDir() {
 			continue // such as what the desktop writes into every folder
 		}
 		mark, s := Unfinished(p.Dir)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
@@ -69,7 +68,7 @@ func (c *console) ours(text string) string {
 	}
 	var b strings.Builder
 	done := 0
-	at := commandNamed.FindAllStringSubmatchIndex(text, -1)
+	at := commandNamed().FindAllStringSubmatchIndex(text, -1)
 	for i, m := range at {
 		end := len(text)
 		if i+1 < len(at) {
@@ -100,7 +99,7 @@ func (c *console) oursFormat(format string) string {
 
 // commandNamed finds commands of this program in a text, without a profile of their own.
 // A test compares the verbs with those that there are.
-var commandNamed = regexp.MustCompile(`(?:^|[^-\w./])(carekey)(?: --ledger \S+)? (?:\.\.\.|(?:COMMAND|address|age|audit|backup|batch|card|consent|contact|doctor|fetch|grant|inbox|init|keyring|ledger|lock|profile|record|restore|revoke|role|status|sync|try|unlock|version|view|words)\b)`)
+var commandNamed = cli.Pattern(`(?:^|[^-\w./])(carekey)(?: --ledger \S+)? (?:\.\.\.|(?:COMMAND|address|age|audit|backup|batch|card|consent|contact|doctor|fetch|grant|inbox|init|keyring|ledger|lock|profile|record|restore|revoke|role|status|sync|try|unlock|version|view|words)\b)`)
 
 // next names the command that is likely to come next.
 func (c *console) next(format string, args ...any) { c.say("Next: "+format, args...) }

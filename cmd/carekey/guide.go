@@ -154,7 +154,7 @@ func plainBlock(block string, columns int) string {
 		}
 	}
 	for line := range strings.SplitSeq(block, "\n") {
-		if m := guideItem.FindString(line); m != "" {
+		if m := guideItem().FindString(line); m != "" {
 			flush()
 			mark, item, line = m, "", line[len(m):]
 		}
@@ -176,15 +176,15 @@ func plainTable(block string, columns int) string {
 }
 
 var (
-	guideLink = regexp.MustCompile(`\[([^\]]*)\]\((https?:[^)]*)?[^)]*\)`)
-	guideItem = regexp.MustCompile(`^(- |\d+\. )`)
+	guideLink = cli.Pattern(`\[([^\]]*)\]\((https?:[^)]*)?[^)]*\)`)
+	guideItem = cli.Pattern(`^(- |\d+\. )`)
 	guideMark = strings.NewReplacer("**", "", "`", "")
 )
 
 // plainWords leaves out what is for a page only: marks, and links to other files.
 func plainWords(s string) string {
-	s = guideLink.ReplaceAllStringFunc(s, func(link string) string {
-		m := guideLink.FindStringSubmatch(link)
+	s = guideLink().ReplaceAllStringFunc(s, func(link string) string {
+		m := guideLink().FindStringSubmatch(link)
 		if m[2] == "" {
 			return m[1]
 		}

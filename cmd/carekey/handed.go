@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -227,9 +226,9 @@ func findHanded(r io.Reader) (found []handed, err error) {
 
 var (
 	// hyphenBroken is where a mail program broke a line within a beginning.
-	hyphenBroken = regexp.MustCompile(`(?i)(carekey-)[\s>|]+`)
-	beginning    = regexp.MustCompile(`(?i)carekey(?:-card|-node|-fetch)?1`)
-	noBase32     = regexp.MustCompile(`(?i)[^a-z2-7]`)
+	hyphenBroken = cli.Pattern(`(?i)(carekey-)[\s>|]+`)
+	beginning    = cli.Pattern(`(?i)carekey(?:-card|-node|-fetch)?1`)
+	noBase32     = cli.Pattern(`(?i)[^a-z2-7]`)
 )
 
 // maxTokens is how many beginnings of a text are looked at, and maxPieces into how many
@@ -242,7 +241,7 @@ const (
 // findTokens finds what was handed over among other words. Where one ends is not to be
 // seen: it may have been broken into lines, and words may follow. Its checksum tells.
 func findTokens(t string) (found []handed) {
-	t = beginning.ReplaceAllString(hyphenBroken.ReplaceAllString(t, "$1"), " $0")
+	t = beginning().ReplaceAllString(hyphenBroken().ReplaceAllString(t, "$1"), " $0")
 	words := strings.Fields(t)
 	for i := 0; i < len(words) && len(found) < maxTokens; i++ {
 		so := text.Code(words[i])
@@ -252,7 +251,7 @@ func findTokens(t string) (found []handed) {
 		}
 		t := handed{kind: k, text: so, err: k.parse(so)}
 		whole := func(err error) bool { return err == nil || errors.Is(err, crypto.ErrCardForged) }
-		for j := i + 1; !whole(t.err) && j < min(len(words), i+maxPieces) && !noBase32.MatchString(text.Code(words[j])); j++ {
+		for j := i + 1; !whole(t.err) && j < min(len(words), i+maxPieces) && !noBase32().MatchString(text.Code(words[j])); j++ {
 			so += text.Code(words[j])
 			if err := k.parse(so); whole(err) {
 				t.text, t.err, i = so, err, j

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -194,7 +193,7 @@ func (p *play) run(ctx context.Context, line string) error {
 			cmd.Stdout = &stdout
 		}
 		err = cmd.Run()
-		p.printf("%s", lineBegin.ReplaceAllString(cli.CleanText(out.String()), "    $0"))
+		p.printf("%s", lineBegin().ReplaceAllString(cli.CleanText(out.String()), "    $0"))
 		if want := cmp.Or(exit, "0"); is[*exec.ExitError](err) || err == nil {
 			err = nil
 			if code := strconv.Itoa(cmd.ProcessState.ExitCode()); code != want {
@@ -217,14 +216,14 @@ func (p *play) run(ctx context.Context, line string) error {
 }
 
 var (
-	lineBegin = regexp.MustCompile("(?m)^.")
-	shellWord = regexp.MustCompile(`'([^']*)'|"\$\(cat ([a-z.]+)\)"|\S+`)
+	lineBegin = cli.Pattern("(?m)^.")
+	shellWord = cli.Pattern(`'([^']*)'|"\$\(cat ([a-z.]+)\)"|\S+`)
 )
 
 // words are those of a line, with the content of a file in the place of $(cat NAME), as a
 // shell would have it.
 func (p *play) words(line string) (words []string, err error) {
-	for _, m := range shellWord.FindAllStringSubmatch(line, -1) {
+	for _, m := range shellWord().FindAllStringSubmatch(line, -1) {
 		word := m[0]
 		switch {
 		case m[1] != "":

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"sync"
 
 	"github.com/carekey/carekey/cmd/hardening"
 	"github.com/spf13/cobra"
@@ -18,11 +19,17 @@ import (
 // What usage lines are made of: flags with a value, what need not be there or has
 // alternatives, words that stand for arguments, and those of them that are files.
 var (
-	flagWords  = regexp.MustCompile(`--?[a-z-]+ [A-Z]+`)
-	groupWords = regexp.MustCompile(`\[[^\]]*\]+|\([^)]*\)+`)
-	argWords   = regexp.MustCompile(`\b[A-Z]+\b`)
-	fileWords  = regexp.MustCompile(`\b(FILE|DIR|PLAN|LEDGER|TARGET)\b`)
+	flagWords  = Pattern(`--?[a-z-]+ [A-Z]+`)
+	groupWords = Pattern(`\[[^\]]*\]+|\([^)]*\)+`)
+	argWords   = Pattern(`\b[A-Z]+\b`)
+	fileWords  = Pattern(`\b(FILE|DIR|PLAN|LEDGER|TARGET)\b`)
 )
+
+// Pattern is a regular expression that is compiled when it is used first: most runs of a
+// program use few of them.
+func Pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
 
 // Program makes a command the root of a program. about stands at the end of its help;
 // schemas say what its commands print.
@@ -56,13 +63,20 @@ func Execute(root *cobra.Command, args []string, in io.Reader, out, err io.Write
 // shells offer files only where it says that one of them is a file.
 func plainUsage(c *cobra.Command) {
 	c.DisableFlagsInUseLine = true
-	line := flagWords.ReplaceAllString(c.Use, "")
+	line := func() string { return flagWords().ReplaceAllString(c.Use, "") } // of the one command that is carried out
 	if c.Args == nil {
-		n := len(argWords.FindAllString(groupWords.ReplaceAllString(line, ""), -1))
-		c.Args = Takes(n, n)
+		c.Args = func(cmd *cobra.Command, args []string) error {
+			n := len(argWords().FindAllString(groupWords().ReplaceAllString(line(), ""), -1))
+			return Takes(n, n)(cmd, args)
+		}
 	}
-	if c.ValidArgs == nil && c.ValidArgsFunction == nil && !fileWords.MatchString(line) {
-		c.ValidArgsFunction = cobra.NoFileCompletions
+	if c.ValidArgs == nil && c.ValidArgsFunction == nil {
+		c.ValidArgsFunction = func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			if fileWords().MatchString(line()) {
+				return nil, cobra.ShellCompDirectiveDefault
+			}
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
 	}
 	for _, sub := range c.Commands() {
 		plainUsage(sub)

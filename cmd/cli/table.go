@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -208,27 +207,29 @@ func base(code string) string {
 	return code
 }
 
+const oneValue = `\{([a-z]+)(?:\|([^|}]*)(?:\|([^}]*))?)?\}`
+
 // pieces are what may be left out of a text, and values; values are those alone.
 var (
-	values = regexp.MustCompile(`\{([a-z]+)(?:\|([^|}]*)(?:\|([^}]*))?)?\}`)
-	pieces = regexp.MustCompile(`\[[^]]*\]|` + values.String())
+	values = Pattern(oneValue)
+	pieces = Pattern(`\[[^]]*\]|` + oneValue)
 )
 
 // text fills a text in. What a value holds is never read as a text itself.
 func (t *Table) text(template string, e *fault.Error, cause Failure) string {
 	whole := true
 	value := func(piece string) string {
-		m := values.FindStringSubmatch(piece)
+		m := values().FindStringSubmatch(piece)
 		s := t.value(e, cause, m[1], m[2], m[3])
 		whole = whole && s != "" && s != "''"
 		return s
 	}
-	return pieces.ReplaceAllStringFunc(template, func(piece string) string {
+	return pieces().ReplaceAllStringFunc(template, func(piece string) string {
 		if piece[0] == '{' {
 			return value(piece)
 		}
 		whole = true
-		if text := values.ReplaceAllStringFunc(piece[1:len(piece)-1], value); whole {
+		if text := values().ReplaceAllStringFunc(piece[1:len(piece)-1], value); whole {
 			return text
 		}
 		return ""

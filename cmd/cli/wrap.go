@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"io"
 	"os"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -104,8 +103,8 @@ func wrapLine(b *strings.Builder, line string, columns int) {
 // labels begin a line whose text goes on behind them; gaps are two columns or more between
 // a name and what is said of it.
 var (
-	labels = regexp.MustCompile(`^ *(?:error:|hint:|warning:|Next:|-|\d+\.) +`)
-	gaps   = regexp.MustCompile(`^ *\S+(?: \S+)* {2,}`)
+	labels = Pattern(`^ *(?:error:|hint:|warning:|Next:|-|\d+\.) +`)
+	gaps   = Pattern(`^ *\S+(?: \S+)* {2,}`)
 )
 
 // hang is how far in a line goes on that is broken.
@@ -113,10 +112,10 @@ func hang(line string, columns int) int {
 	in := indent(line)
 	head := ""
 	if strings.Contains(line[in:], "  ") {
-		head = gaps.FindString(line)
+		head = gaps().FindString(line)
 	}
 	if i := strings.IndexByte(line[in:], ' '); i > 0 && strings.IndexByte(":-.", line[in+i-1]) >= 0 {
-		head = cmp.Or(labels.FindString(line), head)
+		head = cmp.Or(labels().FindString(line), head)
 	}
 	if n := Columns(head); n > 0 && n <= columns*3/5 {
 		return n
@@ -153,7 +152,7 @@ func chunkLen(s string) int {
 }
 
 // argument is a word that is one of a command's, and of no sentence.
-var argument = regexp.MustCompile(`^(?:[A-Z]{2}|'|\S*[0-9@/=])`)
+var argument = Pattern(`^(?:[A-Z]{2}|'|\S*[0-9@/=])`)
 
 // commandLen is chunkLen of a command, whose name has n bytes. Its verbs are the first words,
 // and then come flags and values; a stop too late does no harm. A line that says how a
@@ -168,7 +167,7 @@ func commandLen(s string, n int) int {
 			return name
 		case strings.HasPrefix(word, "-"):
 			verbs, value = 2, true
-		case value || argument.MatchString(word):
+		case value || argument().MatchString(word):
 			verbs, value = 2, false
 		default:
 			if verbs++; verbs > 2 {

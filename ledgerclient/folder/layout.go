@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/carekey/carekey/ledgerclient/disk"
 )
@@ -32,18 +33,20 @@ var (
 	)
 )
 
-func layout(paths ...string) *regexp.Regexp {
-	return regexp.MustCompile(`^(` + strings.NewReplacer(
-		`{id}`, `[0-9a-f]{64}`, // of an entry
-		`{random}`, `[0-9a-f]{24}`,
-		`{number}`, `[0-9]{10}`,
-		`{end}`, `(0|[1-9][0-9]{0,9})`, // of a window, in hours
-		`{part}`, `(metadata|content|terms|envelope|access)`,
-	).Replace(strings.Join(paths, "|")) + `)$`)
+func layout(paths ...string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^(` + strings.NewReplacer(
+			`{id}`, `[0-9a-f]{64}`, // of an entry
+			`{random}`, `[0-9a-f]{24}`,
+			`{number}`, `[0-9]{10}`,
+			`{end}`, `(0|[1-9][0-9]{0,9})`, // of a window, in hours
+			`{part}`, `(metadata|content|terms|envelope|access)`,
+		).Replace(strings.Join(paths, "|")) + `)$`)
+	})
 }
 
 func ofLayout(rel string) bool {
-	return layoutFiles.MatchString(rel) || layoutFolders.MatchString(rel)
+	return layoutFiles().MatchString(rel) || layoutFolders().MatchString(rel)
 }
 
 // relativeTo is a path inside the ledger's folder, with slashes.
@@ -126,7 +129,7 @@ func damagedKind(top string, err error) error {
 // looks below them. damaged are those that carekey writes, but not as what they are:
 // a link, a pipe, a folder in the place of a file.
 func (l *log) Strangers() (strange []string, damaged []*DamagedError, err error) {
-	strange, others, err := disk.Strangers(l.dir, layoutFiles, layoutFolders)
+	strange, others, err := disk.Strangers(l.dir, layoutFiles(), layoutFolders())
 	for _, o := range others {
 		damaged = append(damaged, damagedFile(o.Path, "it is "+o.Is))
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"sync"
 
 	"github.com/carekey/carekey/ledgerclient/disk"
 )
@@ -33,11 +34,11 @@ func Write(path string, data []byte, perm fs.FileMode) error {
 // that is killed leaves them.
 const TempPrefix = ".new-"
 
-var tempName = regexp.MustCompile(`^` + regexp.QuoteMeta(TempPrefix) + `[0-9a-f]{12}$`)
+var tempName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^` + regexp.QuoteMeta(TempPrefix) + `[0-9a-f]{12}$`) })
 
 // IsTemp reports whether a file was left by a process that was killed before it
 // committed it. A name that only begins like one is somebody else's.
-func IsTemp(e fs.DirEntry) bool { return tempName.MatchString(e.Name()) && e.Type().IsRegular() }
+func IsTemp(e fs.DirEntry) bool { return tempName().MatchString(e.Name()) && e.Type().IsRegular() }
 
 // File is a file that appears under its name only when it is committed.
 type File struct {

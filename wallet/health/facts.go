@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/carekey/carekey/wallet/payload"
 )
@@ -351,13 +352,13 @@ var dates = []string{"effectiveDateTime", "effectivePeriod", "effectiveInstant",
 	"dateAsserted", "issued", "createdDateTime", "date", "created", "recorded", "authored", "sent"}
 
 // datesAt are the places of these names.
-var datesAt = func() map[string]int {
+var datesAt = sync.OnceValue(func() map[string]int {
 	at := map[string]int{}
 	for i, name := range dates {
 		at[name] = i
 	}
 	return at
-}()
+})
 
 // date returns the clinical date of a part that is no narrative, YYYY[-MM[-DD]] as it is
 // written; "" if it has none, as a Patient has.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 )
 
@@ -30,8 +31,8 @@ func InteractionTable() (name string, lines int) {
 	return "interactions.tsv", lines
 }
 
-// medicineTable is the table that is shipped.
-var medicineTable = mustInteractions(interactionsTable)
+// medicineTable is the table that is shipped. Few runs of a program need it.
+var medicineTable = sync.OnceValue(func() *interactionTable { return mustInteractions(interactionsTable) })
 
 // interactionTable knows ingredients, and which pairs of them to look for.
 type interactionTable struct {

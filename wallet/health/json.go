@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -452,7 +453,7 @@ func unescape(raw []byte, escaped bool) string {
 }
 
 // usual are the names of most members, so that each stands in memory once.
-var usual = func() map[string]string {
+var usual = sync.OnceValue(func() map[string]string {
 	names := map[string]string{}
 	for name := range strings.FieldsSeq(`address amount asserter author birthDate category city class clinicalStatus code coding component
 		contained context country created criticality date display dosage effectiveDateTime encounter end entry extension family fullUrl
@@ -464,7 +465,7 @@ var usual = func() map[string]string {
 		names[name] = name
 	}
 	return names
-}()
+})
 
 // built is what an object was made of. Whoever reads many objects, and needs each only
 // until the next, makes all of them of one: most of what they are is the same.
@@ -563,7 +564,7 @@ var stringSeed = maphash.MakeSeed()
 
 // name returns a member's name as a string.
 func (b *built) name(name []byte) string {
-	if s, ok := usual[string(name)]; ok {
+	if s, ok := usual()[string(name)]; ok {
 		return s
 	}
 	return b.text(name, false).(string)

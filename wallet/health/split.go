@@ -322,7 +322,7 @@ func (s *scanner) resource(other func(m member, kind []byte) (taken, ok bool)) (
 				return r.kind != nil || s.fail(from, "resourceType is no name of a resource")
 			}
 		default:
-			if at, is := datesAt[string(m.name)]; is && at < dated {
+			if at, is := datesAt()[string(m.name)]; is && at < dated {
 				dated, r.dated = at, s.in[from:s.at]
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // What several sources say is one thing if it is of one type, they share a code (names are
@@ -194,7 +195,7 @@ func (x mergeIndex) fitting(it *viewItem) *viewMerged {
 const maxCandidates = 100
 
 // worst says which words of a list come first.
-var worst = func() map[string]int {
+var worst = sync.OnceValue(func() map[string]int {
 	rank := map[string]int{}
 	for _, list := range [][]string{
 		{"active", "recurrence", "relapse", "in-progress", "on-hold", "intended", "draft", "unknown", "preliminary", "registered", "remission", "inactive", "resolved", "completed", "stopped", "final"},
@@ -206,11 +207,11 @@ var worst = func() map[string]int {
 		}
 	}
 	return rank
-}()
+})
 
 func worstFirst(list []string) []string {
 	list = uniq(list)
-	slices.SortStableFunc(list, func(a, b string) int { return cmp.Compare(worst[a], worst[b]) })
+	slices.SortStableFunc(list, func(a, b string) int { return cmp.Compare(worst()[a], worst()[b]) })
 	return list
 }
 
@@ -346,18 +347,18 @@ func (g *viewGroup) fill(p *ViewPerson, today string) {
 	sortItems(p)
 	p.Others = countsOf(g.other)
 	p.Conflicts = conflictsOf(p, merged)
-	p.Interactions = medicineTable.check(p)
+	p.Interactions = medicineTable().check(p)
 }
 
 // medicine says of a medicine what the table knows of it, and whether it holds. One that its
 // source calls active holds, whatever end it has: a prescription ends before the last box.
 func (it *viewItem) medicine(today string) {
-	it.Ingredients = medicineTable.ingredients(it.Name, it.Codes)
+	it.Ingredients = medicineTable().ingredients(it.Name, it.Codes)
 	for _, c := range it.contains {
-		it.Ingredients = append(it.Ingredients, medicineTable.ingredients(c.name, c.codes)...)
+		it.Ingredients = append(it.Ingredients, medicineTable().ingredients(c.name, c.codes)...)
 	}
 	it.Ingredients = uniq(it.Ingredients)
-	it.whole = medicineTable.whole(it.Name, it.Codes, it.contains)
+	it.whole = medicineTable().whole(it.Name, it.Codes, it.contains)
 	it.Group = groupOf(it.Name, it.Codes)
 	if len(it.Ingredients) == 1 {
 		if slices.ContainsFunc(it.Codes, func(c ViewCode) bool { return c.Code == it.Name }) {
@@ -393,10 +394,10 @@ func sortItems(p *ViewPerson) {
 	}
 	newest := func(a, b ViewItem) int { return cmp.Compare(sortTime(b.When), sortTime(a.When)) }
 	holds := func(a, b ViewItem) int {
-		return cmp.Compare(worst[first(a.Status)], worst[first(b.Status)])
+		return cmp.Compare(worst()[first(a.Status)], worst()[first(b.Status)])
 	}
 	slices.SortFunc(p.Allergies.Items, func(a, b ViewItem) int {
-		return cmp.Or(holds(a, b), cmp.Compare(worst[first(a.Criticality)], worst[first(b.Criticality)]), last(a, b))
+		return cmp.Or(holds(a, b), cmp.Compare(worst()[first(a.Criticality)], worst()[first(b.Criticality)]), last(a, b))
 	})
 	slices.SortFunc(p.Problems.Items, func(a, b ViewItem) int { return cmp.Or(holds(a, b), newest(a, b), last(a, b)) })
 	for _, s := range []*ViewSection{&p.Immunizations, &p.Procedures, &p.Reports, &p.Documents} {

@@ -369,7 +369,7 @@ func standsAlone(t *testing.T, page string) {
 
 // Every pair of the paper is found, by name and by code; nothing else is.
 func TestInteractions(t *testing.T) {
-	table := medicineTable
+	table := medicineTable()
 	if len(table.pairs) != InteractionPairs {
 		t.Fatalf("%d pairs", len(table.pairs))
 	}
@@ -453,7 +453,7 @@ func TestAllergic(t *testing.T) {
 		{item("Simvastatin"), item("Lovastatin"), ""},
 		{item("Grass"), item("Amoxicillin"), ""},
 	} {
-		if got := medicineTable.allergic(c.allergy, c.medicine); got != c.want {
+		if got := medicineTable().allergic(c.allergy, c.medicine); got != c.want {
 			t.Errorf("%s and %s: %q", c.allergy.Name, c.medicine.Name, got)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -119,11 +120,13 @@ func namesOf(cs []codeable) (out []string) {
 }
 
 // fhirDate is a date, dateTime or instant: http://hl7.org/fhir/R4/datatypes.html#dateTime.
-var fhirDate = regexp.MustCompile(`^\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?)?)?$`)
+var fhirDate = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?)?)?$`)
+})
 
 // date is a member that should hold one; "" if it does not.
 func (t tree) date(key string) string {
-	if s := t.str(key); fhirDate.MatchString(s) {
+	if s := t.str(key); fhirDate().MatchString(s) {
 		return s
 	}
 	return ""

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"sync"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/codec"
@@ -119,10 +120,10 @@ func (o *Outbox) newName() string {
 	return fmt.Sprintf("%016x-%x", max(uint64(o.Now().UnixNano()), last+1), r)
 }
 
-var fileName = regexp.MustCompile(`^[0-9a-f]{16}-[0-9a-f]{16}$`)
+var fileName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{16}-[0-9a-f]{16}$`) })
 
 // IsFile reports whether a name is one that a batch's file has.
-func IsFile(name string) bool { return fileName.MatchString(name) }
+func IsFile(name string) bool { return fileName().MatchString(name) }
 
 // names returns the names of the files, oldest first. The folder is made if it is missing.
 func (o *Outbox) names() ([]string, error) {
