@@ -116,15 +116,15 @@ func (a *grants) run(cmd *cobra.Command, _ []string) error {
 	case is != "":
 		return usage("--to takes a name or a card, and this is "+is.String(), "an address is kept under a name first: carekey contact add NAME ADDRESS")
 	}
-	return a.withWallet(cmd, a.access(), func(ctx context.Context, w *wallet.Wallet) error { return a.grant(ctx, w, nil) })
+	return a.withWallet(cmd, a.access(writes), func(ctx context.Context, w *wallet.Wallet) error { return a.grant(ctx, w, nil) })
 }
 
-// access is what a grant does with the wallet: a list changes nothing.
-func (a *grants) access() access {
+// access is what a grant that wants so much does with the wallet: a list changes nothing.
+func (a *grants) access(want access) access {
 	if a.list {
 		return looks
 	}
-	return writes | keeps
+	return want
 }
 
 // toCard gives a consent to whoever handed over a card, on the ledger that it names, unless
@@ -162,7 +162,7 @@ func (a *grants) toCard(cmd *cobra.Command, said string) error {
 		}
 	}
 	a.card, a.to = &card, ""
-	err = a.withLedgers(cmd, a.access(), which, func(ctx context.Context, s *session) error {
+	err = a.withLedgers(cmd, a.access(writes|keeps), which, func(ctx context.Context, s *session) error {
 		w := s.all[0].w
 		id, _ := w.Ledger()
 		a.titles = s.titles
