@@ -14,7 +14,11 @@ import (
 // What the README and the guides say to type, and what errors say to do next, exists.
 func TestWrittenCommandsExist(t *testing.T) {
 	lane.OneGoroutine(t)
-	root := func() *cobra.Command { return newRoot(newApp()) }
+	root := func() *cobra.Command {
+		r := newRoot(newApp())
+		r.InitDefaultCompletionCmd()
+		return r
+	}
 	found := 0
 	for _, file := range clitest.Documents(t) {
 		found += clitest.Document(t, file, root)
