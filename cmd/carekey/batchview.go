@@ -62,6 +62,9 @@ func batchPreview(p *batch.Plan, g ground) string {
 	for _, line := range peopleOf(p) {
 		b.WriteString("  " + line + "\n")
 	}
+	if len(p.People) > 0 {
+		b.WriteString("\n")
+	}
 	if slices.ContainsFunc(p.Items, func(x batch.Item) bool { return x.Do == batch.Grant && contract.Hour(x.Until)%24 != 0 }) {
 		b.WriteString("Each recipient's carekey keeps to these ends; whatever program is used, keepers end each at the first 00:00 UTC after it.\n")
 	}
@@ -90,9 +93,9 @@ func peopleOf(p *batch.Plan) []string {
 			out = append(out, fmt.Sprintf("and %s more", plural(len(p.People)-n, "person", "people")))
 			break
 		}
-		var parts []string
+		var rows cli.Rows // what a title says stands behind its row's name, and imitates none
 		for i := range q.Access {
-			parts = append(parts, accessText(&q.Access[i], q.Give > 0 && len(q.Access) == 1))
+			rows.Add(accessRow(&q.Access[i], q.Give > 0 && len(q.Access) == 1))
 		}
 		var consents []string
 		if q.Give > 0 {
@@ -104,17 +107,17 @@ func peopleOf(p *batch.Plan) []string {
 		if q.Stay > 0 {
 			consents = append(consents, thousands(q.Stay)+" stay")
 		}
-		parts = append(parts, "consents: "+strings.Join(consents, ", "))
-		out = append(out, cli.Clean(batchPerson(q.Who))+" "+strings.Join(parts, "; "))
+		rows.Add("consents", strings.Join(consents, ", "))
+		out = append(out, cli.Clean(batchPerson(q.Who))+"\n"+strings.TrimSuffix(rows.Text("    "), "\n"))
 	}
 	return out
 }
 
-// accessText says how what somebody can open changes; alone that nothing else does.
-func accessText(c *batch.Access, alone bool) string {
+// accessRow says how what somebody can open changes; alone that nothing else does.
+func accessRow(c *batch.Access, alone bool) (word, says string) {
 	what := plural(c.Records, "record", "records")
 	if c.Records == len(c.Titles) {
-		what = strings.Join(c.Titles, ", ")
+		what = cli.Clean(strings.Join(c.Titles, ", "))
 	}
 	until := "until " + day(contract.Hour(c.Last))
 	if c.First != c.Last {
@@ -122,20 +125,20 @@ func accessText(c *batch.Access, alone bool) string {
 	}
 	switch c.Change {
 	case batch.Loses:
-		return "LOSES " + what
+		return "LOSES", what
 	case batch.Sooner:
-		return "can open " + what + " ONLY " + until
+		return "can open", "ONLY " + until + ": " + what
 	case batch.Gains:
-		return "gains " + what + ", " + until
+		return "gains", until + ": " + what
 	case batch.Newer:
-		return "gains the newest version of " + what + ", " + until
+		return "gains", "the newest version, " + until + ": " + what
 	case batch.Longer:
-		return "can open " + what + " for longer, " + until
+		return "can open", "for longer, " + until + ": " + what
 	}
 	if alone {
-		return "gains nothing: can open " + what + " already, " + until
+		return "gains", "nothing: can open it already, " + until + ": " + what
 	}
-	return "keeps " + what + ", " + until
+	return "keeps", until + ": " + what
 }
 
 // batchPerson is how a plan's table names somebody: strangers by the beginning of their
@@ -155,7 +158,7 @@ func batchWarning(w *batch.Warning) string {
 	who := cli.Clean(w.Who)
 	switch w.Kind {
 	case "unverified":
-		return who + " is not verified (" + at + "): compare the check words by voice first: carekey contact verify " + cli.Quote(who)
+		return who + " is not verified (" + at + "): compare the check words by voice: carekey contact verify " + cli.Quote(who)
 	case "self":
 		return who + " is your own address (" + at + ")"
 	case "long":

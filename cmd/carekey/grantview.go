@@ -117,7 +117,12 @@ func (s space) preview(p *wallet.GrantPlan, role *health.Role, g ground) string 
 		verified += ", never seen on this ledger"
 	}
 	verified += ":"
-	rows := cli.Rows{{"who", cli.Wrap(name+verified, s.beside()) + "\n" + cli.Wrap(checkWords(p.To.Address), s.columns-12)}}
+	words := checkWords(p.To.Address)
+	if len(words) > s.columns-12 { // four and four, as on a card
+		half := p.To.Address.Words()
+		words = strings.Join(half[:4], " ") + "\n" + strings.Join(half[4:], " ")
+	}
+	rows := cli.Rows{{"who", cli.Wrap(name+verified, s.beside()) + "\n" + words}}
 	if role.Name != "" {
 		rows.Add("role", s.inLines(roleText(role, p), s.lines))
 	}
@@ -162,8 +167,12 @@ func (s space) inLines(text string, lines int) string {
 	all := strings.Split(cli.Wrap(text, s.beside()), "\n")
 	if len(all) > lines {
 		all = all[:lines]
-		last := []rune(all[lines-1])
-		all[lines-1] = string(last[:min(len(last), s.beside()-4)]) + " ..."
+		last := all[lines-1]
+		for i := strings.LastIndexByte(last, ' '); cli.Columns(last) > s.beside()-4 && i > 0; i = strings.LastIndexByte(last, ' ') {
+			last = last[:i] // no word is cut that fits into a line
+		}
+		cut := []rune(last)
+		all[lines-1] = strings.TrimRight(string(cut[:min(len(cut), s.beside()-4)]), " ,;:(") + " ..."
 	}
 	return strings.Join(all, "\n")
 }

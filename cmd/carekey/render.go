@@ -367,7 +367,7 @@ func (s *session) withTitle(cells []string, title string) []string {
 func warningText(w wallet.Warning, name string) string {
 	switch w.Kind {
 	case "unverified":
-		return "compare the check words by voice first: carekey contact verify " + cli.Quote(name)
+		return "compare the check words by voice: carekey contact verify " + cli.Quote(name)
 	case "self":
 		return "this is your own address"
 	case "unseen": // is said of who it is
