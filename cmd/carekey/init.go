@@ -13,6 +13,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/atomicfile"
@@ -196,8 +197,8 @@ func (a making) askLedger(ctx context.Context, here locator) (at locator, given 
 			return here, false, err
 		}
 		said, is, err := handing(a).read(line, aCard, anInvitation)
-		if err == nil && is != aCard && is != anInvitation {
-			err = usage("that is neither a card nor an invitation", "a card begins with carekey-card1, an invitation with carekey-node1, a file's name with @")
+		if err == nil && is != aCard && is != anInvitation && disk.IsDir(said) != nil { // a folder is what a card can lead to
+			err = usage("that is neither a card nor an invitation", "a card begins with carekey-card1, an invitation with carekey-node1, a file's name with @; the folder of a ledger on this computer will do too")
 		}
 		if err == nil {
 			said, err = handing(a).ledger(said)
