@@ -12,6 +12,7 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/text"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/payload"
@@ -141,9 +142,11 @@ func parsePage(b []byte) (*bookPage, error) {
 		if checked, err := CheckRef(c.Ref); err != nil || checked != c.Ref {
 			return nil, fmt.Errorf("reference in the book is none")
 		}
-		if _, err := crypto.ParseAddress(c.Address.String()); err != nil {
-			return nil, err
-		}
+	}
+	wrong := make([]error, len(p.Contacts)) // a signature each
+	ledgerclient.Parallel(len(wrong), func(i int) { _, wrong[i] = crypto.ParseAddress(p.Contacts[i].Address.String()) })
+	if err := cmp.Or(wrong...); err != nil {
+		return nil, err
 	}
 	return p, nil
 }

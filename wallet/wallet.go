@@ -447,6 +447,7 @@ func (w *Wallet) save() error {
 			return err
 		}
 		w.book.dirty = false
+		w.book.read, _ = w.home.Read(home.BookFile) // what is known need not be parsed again: without it, it is
 	}
 	return w.view.Save()
 }
