@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,15 +26,41 @@ type Client struct {
 	passed  passed
 }
 
-// passed are the roots of the log at the sizes that the last Advance went through to its
-// head, so that who has read the leaves asks for no proof of them.
+// passed are the last leaves that Advance went through to its head: who has read them asks
+// for no proof of a head in between, which others saw and put into terms and accesses.
 type passed struct {
-	head  crypto.Hash
-	roots map[uint64]crypto.Hash
+	head   crypto.Hash     // the root there
+	from   uint64          // position of the first of the leaves
+	leaves []crypto.Hash   // their record hashes
+	edges  [][]crypto.Hash // of the log before each passedStep of them
 }
 
-// maxPassed bounds the sizes in a passed.
-const maxPassed = 512
+const (
+	maxPassed  = 1 << 16 // leaves in a passed: 2 MiB
+	passedStep = 256
+)
+
+// take notes the leaf that is added to the log of an edge.
+func (p *passed) take(edge []crypto.Hash, leaf crypto.Hash) {
+	if len(p.leaves)%passedStep == 0 {
+		p.edges = append(p.edges, slices.Clone(edge))
+	}
+	p.leaves = append(p.leaves, leaf)
+}
+
+// root is that of the log at a size; false if the leaves up to there are not known.
+func (p *passed) root(size uint64) (crypto.Hash, bool) {
+	n := size - p.from
+	if size < p.from || n > uint64(len(p.leaves)) || size == 0 || len(p.leaves) == 0 {
+		return crypto.Hash{}, false
+	}
+	step := min(n/passedStep, uint64(len(p.edges)-1))
+	edge := slices.Clone(p.edges[step])
+	for i := step * passedStep; i < n; i++ {
+		edge = add(edge, p.from+i, p.leaves[i])
+	}
+	return edgeRoot(edge), true
+}
 
 // Head is a verified signed head of the log.
 type Head struct {
@@ -183,7 +210,7 @@ func (c *Client) Advance(ctx context.Context, pin, known Pin, visit func(index u
 		return pin, head, nil
 	}
 	next := Pin{Ledger: c.id, Size: pin.Size, Hour: pin.Hour, Edge: append([]crypto.Hash(nil), pin.Edge...), Configs: pin.Configs}
-	roots := map[uint64]crypto.Hash{pin.Size: pin.Root}
+	way := passed{head: head.Root}
 	err = c.eachLeaf(ctx, pin.Size, head.Size, func(index uint64, leaf *contract.Leaf) error {
 		if leaf.Hour < next.Hour {
 			return &TamperedError{What: fmt.Sprintf("entry %d", index), Err: fmt.Errorf("ledger time goes backwards")}
@@ -197,15 +224,19 @@ func (c *Client) Advance(ctx context.Context, pin, known Pin, visit func(index u
 			}
 		}
 		raw := leaf.Marshal()
-		next.Edge = add(next.Edge, index, crypto.Hash(tlog.RecordHash(raw[:])))
+		hash := crypto.Hash(tlog.RecordHash(raw[:]))
+		if head.Size-index <= maxPassed {
+			if len(way.leaves) == 0 {
+				way.from = index
+			}
+			way.take(next.Edge, hash)
+		}
+		next.Edge = add(next.Edge, index, hash)
 		next.Hour = leaf.Hour
 		if err := visit(index, leaf); err != nil {
 			return err
 		}
 		next.Size++
-		if head.Size-next.Size < maxPassed {
-			roots[next.Size] = edgeRoot(next.Edge)
-		}
 		if next.Size == known.Size && edgeRoot(next.Edge) != known.Root {
 			return c.historyError(ctx, known.head(), head)
 		}
@@ -222,7 +253,7 @@ func (c *Client) Advance(ctx context.Context, pin, known Pin, visit func(index u
 		return Pin{}, Head{}, &TamperedError{What: "configuration documents", Err: fmt.Errorf("%d shown, %d on the ledger", n, next.Configs)}
 	}
 	c.mu.Lock()
-	c.passed = passed{head.Root, roots}
+	c.passed = way
 	c.mu.Unlock()
 	return next, head, nil
 }
@@ -284,7 +315,7 @@ func (c *Client) CheckHead(ctx context.Context, older, head Head) error {
 		return nil
 	}
 	c.mu.Lock()
-	root, known := c.passed.roots[older.Size]
+	root, known := c.passed.root(older.Size)
 	known = known && c.passed.head == head.Root && root == older.Root
 	c.mu.Unlock()
 	if known {

@@ -33,6 +33,7 @@ type Node struct {
 	mu    sync.Mutex
 	heads []seen // newest last: the heads that the node showed, as many as matter
 	ahead ahead
+	tiles kept
 }
 
 // Dial prepares to speak with the node of an invitation and checks that what it

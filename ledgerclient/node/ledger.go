@@ -266,7 +266,12 @@ func (l ledger) ProveConsistency(ctx context.Context, old, new uint64) ([]crypto
 	if !known || old < 1 || old > new {
 		return nil, &ledgerclient.RangeError{From: old, To: new, Size: newest}
 	}
-	tiles := &tileReader{ctx: ctx, l: l}
+	l.n.mu.Lock()
+	if l.n.tiles.root != root {
+		l.n.tiles = kept{root, map[tlog.Tile][]byte{}}
+	}
+	l.n.mu.Unlock()
+	tiles := &tileReader{ctx: ctx, l: l, root: root}
 	proof, err := tlog.ProveTree(int64(new), int64(old), tlog.TileHashReader(tlog.Tree{N: int64(new), Hash: root}, tiles))
 	if tiles.err != nil {
 		return nil, tiles.err
@@ -279,23 +284,58 @@ func (l ledger) ProveConsistency(ctx context.Context, old, new uint64) ([]crypto
 
 // tileReader reads hash tiles for package tlog, which checks them.
 type tileReader struct {
-	ctx context.Context
-	l   ledger
-	err error // of the network
+	ctx  context.Context
+	l    ledger
+	root tlog.Hash
+	err  error // of the network
 }
 
 func (r *tileReader) Height() int { return tileHeight }
 
 func (r *tileReader) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 	out := make([][]byte, len(tiles))
-	r.err = r.l.n.parallel(len(tiles), func(i int) (err error) {
-		out[i], err = r.l.tile(r.ctx, tiles[i], len(tlog.Hash{}))
+	var missing []int
+	n := r.l.n
+	n.mu.Lock()
+	for i, t := range tiles {
+		if n.tiles.root == r.root {
+			out[i] = n.tiles.data[t]
+		}
+		if out[i] == nil {
+			missing = append(missing, i)
+		}
+	}
+	n.mu.Unlock()
+	r.err = n.parallel(len(missing), func(i int) (err error) {
+		out[missing[i]], err = r.l.tile(r.ctx, tiles[missing[i]], len(tlog.Hash{}))
 		return err
 	})
 	return out, r.err
 }
 
-// SaveTiles does nothing: no tile is needed twice in one proof.
-func (r *tileReader) SaveTiles([]tlog.Tile, [][]byte) {}
+// kept are tiles that were verified under a root; not to be changed.
+type kept struct {
+	root tlog.Hash
+	data map[tlog.Tile][]byte
+}
+
+// maxTiles bounds the tiles that are kept: 2 MiB.
+const maxTiles = 256
+
+// SaveTiles keeps tiles that were verified: a hundred heads are proven from the same few.
+func (r *tileReader) SaveTiles(tiles []tlog.Tile, data [][]byte) {
+	n := r.l.n
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.tiles.root != r.root {
+		return
+	}
+	if len(n.tiles.data)+len(tiles) > maxTiles {
+		clear(n.tiles.data)
+	}
+	for i, t := range tiles {
+		n.tiles.data[t] = data[i]
+	}
+}
 
 func number(n int64) string { return strconv.FormatInt(n, 10) }

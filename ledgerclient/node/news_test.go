@@ -123,6 +123,67 @@ func TestNewsAreAskedForOnce(t *testing.T) {
 	}
 }
 
+// A hundred heads that others saw, in their terms and accesses, are checked without a
+// question by who went through them, and with a few by who did before.
+func TestHeadsOfOthers(t *testing.T) {
+	g, inv, doc := behindGatekeeper(t)
+	connect := func() *ledgerclient.Client {
+		c, err := ledgerclient.Connect(ctx, dial(t, inv, node.Options{Genesis: doc}), inv.Ledger)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	advance := func(c *ledgerclient.Client, from ledgerclient.Pin) (ledgerclient.Pin, ledgerclient.Head) {
+		t.Helper()
+		pin, head, err := c.Advance(ctx, from, ledgerclient.Pin{}, func(uint64, *contract.Leaf) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pin, head
+	}
+	others := connect()
+	pin, head := advance(others, ledgerclient.Pin{})
+	seen := []ledgerclient.Head{head}
+	for n := 0; head.Size < 1000; n++ {
+		if _, err := others.Submit(ctx, records(t, inv.Ledger, 1+n%37)); err != nil {
+			t.Fatal(err)
+		}
+		pin, head = advance(others, pin)
+		seen = append(seen, head)
+	}
+	early := pin
+	through, _ := advance(connect(), ledgerclient.Pin{})
+	c := connect()
+	if pin, head = advance(c, ledgerclient.Pin{}); pin.Root != through.Root {
+		t.Fatal("another root")
+	}
+	check := func(c *ledgerclient.Client, most int) {
+		t.Helper()
+		g.since()
+		for _, h := range seen {
+			if err := c.CheckHead(ctx, h, head); err != nil {
+				t.Errorf("size %d: %v", h.Size, err)
+			}
+		}
+		if asked := g.since(); len(asked) > most {
+			t.Errorf("asked for %d heads: %q", len(seen), asked)
+		}
+		for _, h := range seen {
+			h.Root[3] ^= 1
+			if err := c.CheckHead(ctx, h, head); err == nil {
+				t.Errorf("size %d: another root is taken for what was seen", h.Size)
+			}
+		}
+	}
+	check(c, 0)
+	later := connect()
+	if _, again := advance(later, early); again.Root != head.Root {
+		t.Fatal("another head")
+	}
+	check(later, 8)
+}
+
 // A node that does not show its head is asked for nothing else before it does: nobody
 // waits for it again and again. A revocation is tried all the same.
 func TestAwayIsAskedOnce(t *testing.T) {
