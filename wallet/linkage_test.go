@@ -52,11 +52,44 @@ import (
 // what a consent of an unusual hour adds to the linked pairs of one half it would
 // add to the unlinked ones of the other, and all areas came out below 0.5.
 
+// What a node puts into its log in one step came from several at once: recipients who open
+// all that is theirs, and patients who end all that they gave to somebody. Within a step
+// nothing tells which entries are one wallet's, though all are of one hour: pairs of one
+// are shown to the same classifier beside pairs of two wallets.
+
 type linkWorld struct {
+	ledger  crypto.LedgerID
 	threads []*linkThread
 	polls   []*linkEntry // accesses that came in bursts
+	steps   []*linkStep
 
 	open func(th *linkThread, hour contract.Hour, second int) *linkEntry // once more
+}
+
+// linkStep is what a node ordered together.
+type linkStep struct {
+	came [2][][]*linkEntry // of each kind, by who sent it: accesses, and revocations
+}
+
+// order gives each entry of a step its place, as a node does or, if told is set, as it came.
+func (s *linkStep) order(ledger crypto.LedgerID, told bool) {
+	var all []*linkEntry
+	var entries []contract.Entry
+	for _, kind := range s.came {
+		for _, sent := range kind {
+			all = append(all, sent...)
+		}
+	}
+	for _, e := range all {
+		entry, _ := contract.ParseEntry(e.raw[:])
+		entries = append(entries, entry)
+	}
+	for place, i := range ledgerclient.Mixed(ledger, entries) {
+		if told {
+			i = place
+		}
+		all[i].index = place
+	}
 }
 
 type linkThread struct {
@@ -64,6 +97,9 @@ type linkThread struct {
 	event           int // what was given in one batch
 	grant, access   linkEntry
 	keys            *crypto.OneTimeKeys
+	id              contract.ID // of the grant
+	tag             crypto.SelfTag
+	patients        *Wallet
 }
 
 type linkEntry struct {
@@ -80,6 +116,9 @@ const (
 	linkClinicians = 140
 	linkEach       = 26 // consents of a patient
 	linkHours      = 360 * 24
+	linkSteps      = 60 // that a node makes
+	linkSenders    = 12 // in a step, of each kind
+	linkSent       = 4  // entries of each
 )
 
 // watches reports whether a clinician has a watch open what is granted: one in four, in both
@@ -123,7 +162,7 @@ func newLinkWorld(t *testing.T, seed uint64, patients int) *linkWorld {
 	hourAt := func() contract.Hour {
 		return contract.Hour(begin.Unix()/3600) + contract.Hour(rng.IntN(linkHours/24)*24+(7+rng.IntN(7)+rng.IntN(7))%24)
 	}
-	world := &linkWorld{}
+	world := &linkWorld{ledger: client.ID()}
 	world.open = func(th *linkThread, hour contract.Hour, second int) *linkEntry {
 		grant, err := contract.ParseEntry(th.grant.raw[:])
 		if err != nil {
@@ -152,7 +191,7 @@ func newLinkWorld(t *testing.T, seed uint64, patients int) *linkWorld {
 			if err != nil {
 				t.Fatal(err)
 			}
-			th := &linkThread{patient: p, clinic: clinic, event: event}
+			th := &linkThread{patient: p, clinic: clinic, event: event, id: ch.ID, tag: ch.Entry.SelfTag, patients: w}
 			th.grant = linkEntry{thread: th, hour: hour, second: second, raw: ch.Entry.Marshal()}
 			k, ok, err := clinics[clinic].Recognize(client.ID(), ch.Entry.Author, ch.Entry.Counterparty)
 			if err != nil || !ok {
@@ -197,7 +236,57 @@ func newLinkWorld(t *testing.T, seed uint64, patients int) *linkWorld {
 		}
 	}
 	world.order(rng)
+	for range linkSteps {
+		world.steps = append(world.steps, world.newStep(t, rng, hourAt()))
+	}
 	return world
+}
+
+// newStep makes what comes together.
+func (w *linkWorld) newStep(t *testing.T, rng *mathrand.Rand, hour contract.Hour) *linkStep {
+	byClinic, byPatient := map[int][]*linkThread{}, map[int][]*linkThread{}
+	for _, i := range rng.Perm(len(w.threads)) {
+		th := w.threads[i]
+		byClinic[th.clinic] = append(byClinic[th.clinic], th)
+		byPatient[th.patient] = append(byPatient[th.patient], th)
+	}
+	s := &linkStep{}
+	send := func(kind int, of []*linkThread, make func(*linkThread) *linkEntry) {
+		var sent []*linkEntry
+		for _, th := range of[:min(len(of), linkSent)] {
+			sent = append(sent, make(th))
+		}
+		s.came[kind] = append(s.came[kind], sent)
+	}
+	for _, c := range rng.Perm(len(byClinic))[:linkSenders] {
+		send(0, byClinic[c], func(th *linkThread) *linkEntry { return w.open(th, hour, 0) })
+	}
+	for _, p := range rng.Perm(len(byPatient))[:linkSenders] {
+		send(1, byPatient[p], func(th *linkThread) *linkEntry {
+			ch, err := th.patients.Consents().prepareRevocation(th.tag, th.id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return &linkEntry{thread: th, hour: hour, raw: ch.Entry.Marshal()}
+		})
+	}
+	return s
+}
+
+// stepPairs pairs what one sent in a step, and as much that two sent.
+func (w *linkWorld) stepPairs(kind int) (halves [2][]linkPair) {
+	for i, s := range w.steps {
+		came := s.came[kind]
+		for k, sent := range came {
+			next := came[(k+1)%len(came)]
+			for j := 0; j+1 < min(len(sent), len(next)); j += 2 {
+				halves[i%2] = append(halves[i%2],
+					linkPair{sent[j : j+1], sent[j+1 : j+2], true},
+					linkPair{sent[j : j+1], next[j+1 : j+2], false})
+			}
+		}
+	}
+	return halves
 }
 
 // openAt makes an access as the wallet does, some seconds after an hour began.
@@ -525,6 +614,23 @@ func TestNothingLinksConsents(t *testing.T) {
 			for i, th := range world.threads {
 				th.grant.raw, th.access.raw = keep[i][0], keep[i][1]
 			}
+		}
+	}
+
+	for kind, name := range []string{"accesses of one bulk fetch, in one step of a node", "revocations of one patient, in one step of a node"} {
+		judge := func(told bool) (n int, auc, low, high float64) {
+			for _, s := range world.steps {
+				s.order(world.ledger, told)
+			}
+			return judgePairs(mathrand.New(mathrand.NewPCG(9, 9)), world.stepPairs(kind))
+		}
+		n, auc, low, high := judge(false)
+		t.Logf("%s: AUC %.3f [%.3f, %.3f] from %d pairs", name, auc, low, high, n)
+		if math.Abs(auc-0.5) > 5/1.96*(high-low)/2 {
+			t.Errorf("%s can be told: AUC %.3f [%.3f, %.3f]", name, auc, low, high)
+		}
+		if n, auc, low, high := judge(true); auc < 0.9 {
+			t.Errorf("the classifier does not find that %s stand as they came: AUC %.3f [%.3f, %.3f] from %d pairs", name, auc, low, high, n)
 		}
 	}
 

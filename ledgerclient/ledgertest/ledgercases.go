@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/carekey/carekey/crypto"
@@ -102,7 +103,7 @@ func (r *run) verify(c *ledgerclient.Client, m *model) (ledgerclient.Head, []cry
 }
 
 // submit hands entries in and compares each answer with the model's, which judges at
-// the same hour.
+// the same hour and in the same order: at a node by the entries' ids.
 func (r *run) submit(l ledgerclient.Ledger, m *model, es ...contract.Entry) []ledgerclient.Outcome {
 	out, err := l.Append(r.ctx, es)
 	r.must(err)
@@ -116,7 +117,12 @@ func (r *run) submit(l ledgerclient.Ledger, m *model, es ...contract.Entry) []le
 		}
 		return fmt.Sprintf("entry %d", o.Index)
 	}
-	for i, got := range out {
+	judged := ledgerclient.Mixed(m.ledger, es)
+	if l.Properties().Clock != "node" {
+		slices.Sort(judged) // as they are handed in
+	}
+	for _, i := range judged {
+		got := out[i]
 		last := m.leaves[len(m.leaves)-1].Hour
 		r.check(got.Hour >= last || got.Duplicate, "judged at hour %d, before that of the last leaf, %d", got.Hour, last)
 		want := m.submit(es[i], got.Hour)

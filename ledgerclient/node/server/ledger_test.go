@@ -237,8 +237,8 @@ func TestSubmit(t *testing.T) {
 	}
 }
 
-// Many submit at the same time: everything is in the log once, each batch in its
-// order and in one piece.
+// Many submit at the same time: everything is in the log once, and answered to whoever sent
+// it. What comes in one step stands there by its ids, as all of these batches are sent.
 func TestSubmitters(t *testing.T) {
 	w := newWorld(t, nil)
 	const people, rounds, each = 8, 4, 5
@@ -257,7 +257,7 @@ func TestSubmitters(t *testing.T) {
 				}
 				out := answer.Outcomes
 				for j, o := range out {
-					if o.Refusal != nil || o.Duplicate || o.ID != b[j].ID(w.ledger) || j > 0 && o.Index != out[j-1].Index+1 {
+					if o.Refusal != nil || o.Duplicate || o.ID != b[j].ID(w.ledger) || j > 0 && o.Index <= out[j-1].Index {
 						t.Errorf("%+v", o)
 					}
 				}

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
@@ -176,6 +178,27 @@ func (o *orderer[I, O]) order(subs []*submission[I, O]) {
 		}
 		sub.end(outcomes[:len(sub.items)], nil)
 		outcomes = outcomes[len(sub.items):]
+	}
+}
+
+// mixed does what do does in an order in which neighbours are not one person's: whoever
+// reads the log learns from it no more than that they came together.
+func mixed[O any](l crypto.LedgerID, do func(context.Context, []contract.Entry) ([]O, error)) func(context.Context, []contract.Entry) ([]O, error) {
+	return func(ctx context.Context, entries []contract.Entry) ([]O, error) {
+		order := ledgerclient.Mixed(l, entries)
+		all := make([]contract.Entry, len(order))
+		for at, i := range order {
+			all[at] = entries[i]
+		}
+		said, err := do(ctx, all)
+		if err != nil {
+			return nil, err
+		}
+		out := make([]O, len(entries))
+		for at, i := range order {
+			out[i] = said[at]
+		}
+		return out, nil
 	}
 }
 

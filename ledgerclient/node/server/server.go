@@ -232,12 +232,13 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 	if opt.Ledger != nil { // what is waited for there holds nobody up here
 		order, at = opt.Ledger.Append, new(desk)
 	}
+	order = mixed(f.ID(), order)
 	s.orders = &orderer[contract.Entry, ledgerclient.Outcome]{desk: at, most: node.MaxEntries, do: order}
 	s.puts = &orderer[folder.Putting, error]{desk: &s.desk, most: putsAtOnce, size: sizeOf, do: func(ctx context.Context, all []folder.Putting) ([]error, error) {
 		return f.PutAll(ctx, all), nil
 	}}
 	s.stops = revoking(&s.desk, order)
-	s.stopper = revoking(&s.desk, s.stop)
+	s.stopper = revoking(&s.desk, mixed(f.ID(), s.stop))
 	s.every(run, sweepEvery, func() { s.Sweep(run) })
 	s.every(run, lookEvery, func() {
 		if err := s.look(run); err != nil && run.Err() == nil {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -206,13 +207,18 @@ func (w *world) sign(e contract.Entry, key *crypto.PrivateKey) contract.Entry {
 	return e
 }
 
-// records makes n records that say nothing, for the log's sake.
+// records makes n records that say nothing, for the log's sake, in the order in which a node
+// puts them there.
 func (w *world) records(n int) []contract.Entry {
 	key := crypto.GenerateKey()
 	entries := make([]contract.Entry, n)
 	for i := range entries {
 		entries[i] = w.sign(contract.Entry{Kind: contract.KindRecord}, key)
 	}
+	slices.SortFunc(entries, func(a, b contract.Entry) int {
+		x, y := a.ID(w.ledger), b.ID(w.ledger)
+		return bytes.Compare(x[:], y[:])
+	})
 	return entries
 }
 
