@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -34,6 +35,8 @@ type Node struct {
 	heads []seen // newest last: the heads that the node showed, as many as matter
 	ahead ahead
 	tiles kept
+
+	alone atomic.Bool // the node knows no bulk requests
 }
 
 // Dial prepares to speak with the node of an invitation and checks that what it

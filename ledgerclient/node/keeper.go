@@ -72,10 +72,18 @@ func (k keeper) Revoke(ctx context.Context, revocations []contract.Entry) ([]led
 }
 
 func (k keeper) State(ctx context.Context, q ledgerclient.Inquiry) (ledgerclient.KeeperState, error) {
-	raw, err := k.ask(ctx, PathState, ledgerclient.Marshal(&q), 64, true)
+	raw, err := k.ask(ctx, PathState, ledgerclient.Marshal(&q), maxState, true)
 	if err != nil {
 		return ledgerclient.KeeperState{}, err
 	}
+	return stateOf(&q, raw)
+}
+
+// maxState is the most bytes that the state of a share has.
+const maxState = 64
+
+// stateOf is the state of a share that an answer tells, of the grant that was asked about.
+func stateOf(q *ledgerclient.Inquiry, raw []byte) (ledgerclient.KeeperState, error) {
 	s, err := KeeperStateForm.Parse(raw)
 	if err == nil && s.Grant != q.Grant {
 		err = &ledgerclient.TamperedError{What: "answer of a keeper"}
@@ -97,4 +105,34 @@ func (k keeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) (ledgerclie
 		return ledgerclient.InquiryAnswer{}, err
 	}
 	return ledgerclient.Parse[ledgerclient.InquiryAnswer](raw)
+}
+
+var _ ledgerclient.BulkKeeper = keeper{}
+
+func (k keeper) States(ctx context.Context, qs []ledgerclient.Inquiry, take func(int, ledgerclient.KeeperState, error) error) error {
+	return bulk(ctx, k.n, bulkOf[ledgerclient.KeeperState]{service: ofKeeper, asked: AskState,
+		message: func(i int) []byte { return ledgerclient.Marshal(&qs[i]) },
+		parse:   func(i int, raw []byte) (ledgerclient.KeeperState, error) { return stateOf(&qs[i], raw) },
+		alone:   func(i int) (ledgerclient.KeeperState, error) { return k.State(ctx, qs[i]) },
+		take:    take}, len(qs))
+}
+
+func (k keeper) Releases(ctx context.Context, rs []ledgerclient.Request, take func(int, ledgerclient.Answer, error) error) error {
+	return bulk(ctx, k.n, bulkOf[ledgerclient.Answer]{service: ofKeeper, asked: AskRelease,
+		message: func(i int) []byte { return ledgerclient.Marshal(&rs[i]) },
+		parse: func(_ int, raw []byte) (ledgerclient.Answer, error) {
+			return ledgerclient.Parse[ledgerclient.Answer](raw)
+		},
+		alone: func(i int) (ledgerclient.Answer, error) { return k.Release(ctx, rs[i]) },
+		take:  take}, len(rs))
+}
+
+func (k keeper) Inquiries(ctx context.Context, qs []ledgerclient.Inquiry, take func(int, ledgerclient.InquiryAnswer, error) error) error {
+	return bulk(ctx, k.n, bulkOf[ledgerclient.InquiryAnswer]{service: ofKeeper, asked: AskInquiry,
+		message: func(i int) []byte { return ledgerclient.Marshal(&qs[i]) },
+		parse: func(_ int, raw []byte) (ledgerclient.InquiryAnswer, error) {
+			return ledgerclient.Parse[ledgerclient.InquiryAnswer](raw)
+		},
+		alone: func(i int) (ledgerclient.InquiryAnswer, error) { return k.Inquire(ctx, qs[i]) },
+		take:  take}, len(qs))
 }

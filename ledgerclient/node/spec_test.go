@@ -36,6 +36,7 @@ func TestSpecification(t *testing.T) {
 	has("path", "`POST blobs`")
 	has("path", "`GET blobs`")
 	has("path", "`POST erase`")
+	has("path", "`POST bulk`")
 	for k, p := range problems {
 		has("problem", fmt.Sprintf("| `%s` | %d |", k, p.status))
 		// What cannot have been done is told apart from what may have been.
@@ -61,4 +62,9 @@ func TestSpecification(t *testing.T) {
 	has("limit", fmt.Sprintf("one small payload | %d MiB |", MaxBlob>>20))
 	has("limit", fmt.Sprintf("| %d MiB / %d MiB / %d MiB + 40 |", MaxPutsSize>>20, MaxDeposits>>20, MaxPart>>20))
 	has("limit", fmt.Sprintf("one content | %d TiB", MaxContent>>40))
+	has("limit", fmt.Sprintf("what is said to them | %d / %d MiB", ledgerclient.MaxBulk, MaxBulk>>20))
+	has("limit", fmt.Sprintf("the first %d,%03d", ledgerclient.FirstBytes/1000, ledgerclient.FirstBytes%1000))
+	for what, row := range map[Asked]string{AskPayload: "locator", AskState: "state inquiry", AskRelease: "request", AskInquiry: "inquiry"} {
+		has("question", fmt.Sprintf("| %d | %s %d |", what, row, what.size()))
+	}
 }

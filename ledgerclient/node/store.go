@@ -47,28 +47,40 @@ func (s store) Erase(ctx context.Context, withdrawal contract.Entry) error {
 	return err
 }
 
-const (
-	// firstBytes is how much of a payload is read when it is opened: most are
-	// smaller.
-	firstBytes = 64 << 10
-	// maxStored is the most bytes that a store can hold under one locator: a content
-	// and the hashes of its pieces.
-	maxStored = MaxContent + MaxContent/contract.PieceSize*32
-)
+// maxStored is the most bytes that a store can hold under one locator: a content and the
+// hashes of its pieces.
+const maxStored = MaxContent + MaxContent/contract.PieceSize*32
 
 // Blob opens a payload: its beginning is read at once.
 func (s store) Blob(ctx context.Context, loc crypto.Locator) (ledgerclient.Blob, error) {
 	b := &blob{ctx: ctx, n: s.n, locator: hex.EncodeToString(loc[:]), size: -1}
-	a, err := b.open(0, firstBytes-1)
+	a, err := b.open(0, ledgerclient.FirstBytes-1)
 	if err != nil {
 		return nil, err
 	}
 	defer a.end()
-	b.begin = make([]byte, min(firstBytes, b.size))
+	b.begin = make([]byte, min(ledgerclient.FirstBytes, b.size))
 	if _, err := io.ReadFull(a.watch.reader(a.Body), b.begin); err != nil {
 		return nil, a.err(err)
 	}
 	return b, nil
+}
+
+var _ ledgerclient.BulkStore = store{}
+
+// Blobs opens payloads, as Blob does each.
+func (s store) Blobs(ctx context.Context, locs []crypto.Locator, take func(int, ledgerclient.Blob, error) error) error {
+	return bulk(ctx, s.n, bulkOf[ledgerclient.Blob]{service: ofStore, asked: AskPayload,
+		message: func(i int) []byte { return locs[i][:] },
+		parse: func(i int, raw []byte) (ledgerclient.Blob, error) {
+			said, err := BeginningForm.Parse(raw)
+			if err != nil {
+				return nil, &ledgerclient.UnreachableError{Service: ofStore, Err: err}
+			}
+			return &blob{ctx: ctx, n: s.n, locator: hex.EncodeToString(locs[i][:]), size: int64(said.Size), begin: said.Bytes}, nil
+		},
+		alone: func(i int) (ledgerclient.Blob, error) { return s.Blob(ctx, locs[i]) },
+		take:  take}, len(locs))
 }
 
 // blob is a payload of which parts are read when they are needed. Reads that follow

@@ -47,6 +47,8 @@ const (
 	PathRelease = Prefix + "keeper/release" // POST: ledgerclient.Request → ledgerclient.Answer
 	PathRevoke  = Prefix + "keeper/revoke"  // POST: entries → acknowledgements
 	PathInquire = Prefix + "keeper/inquire" // POST: ledgerclient.Inquiry → ledgerclient.InquiryAnswer
+
+	PathBulk = Prefix + "bulk" // POST: questions → what is said to each, see Question
 )
 
 // Headers and media types.
@@ -83,6 +85,7 @@ const (
 	MaxToken    = 64       // characters of a submit token
 	BundleWidth = 256      // entries in a full entry bundle, hashes in a full tile
 	MaxDeposits = 16 << 20 // bytes of a request with deposits
+	MaxBulk     = 16 << 20 // bytes of an answer to ledgerclient.MaxBulk questions
 )
 
 // HeadAge is how old the time in a checkpoint may be, and how far in the future,

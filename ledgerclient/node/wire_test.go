@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -93,6 +94,9 @@ func codecs() []sample {
 		of("acknowledgements", AcknowledgementsForm, []Reply[ledgerclient.Acknowledgement]{
 			{Code: ledgerclient.WrongKey}, {Said: ledgerclient.Acknowledgement{Grant: contract.ID{1}, End: ledgerclient.Stopped}},
 		}),
+		of("bulk request", BulkForm, []Question{{AskPayload, make([]byte, 32)}, {AskState, make([]byte, 193)}, {AskRelease, make([]byte, 384)}, {AskInquiry, make([]byte, 193)}}),
+		of("answer to a bulk request", SaidForm(3), []Said{{SaidAnswer, []byte("answer")}, {SaidAgain, nil}, {SaidProblem, []byte("problem")}}),
+		of("beginning of a payload", BeginningForm, Beginning{Size: 14, Bytes: []byte("salt and body?")}),
 		of("keeper state", KeeperStateForm, ledgerclient.KeeperState{Grant: contract.ID{1}, Held: true, Ended: ledgerclient.Stopped}),
 	}
 }
@@ -156,6 +160,16 @@ func TestWireLimits(t *testing.T) {
 		"no width":         second(ParseEntryBundle(nil, 0)),
 		"too wide":         second(ParseEntryBundle(make([]byte, 257*260), 257)),
 		"upload":           second(UploadIDForm.Parse(make([]byte, 31))),
+		"no questions":     second(BulkForm.Parse(nil)),
+		"too many of them": second(BulkForm.Parse(BulkForm.Marshal(slices.Repeat([]Question{{AskPayload, make([]byte, 32)}}, ledgerclient.MaxBulk+1)))),
+		"unknown question": second(BulkForm.Parse(BulkForm.Marshal([]Question{{5, make([]byte, 32)}}))),
+		"short question":   second(BulkForm.Parse(BulkForm.Marshal([]Question{{AskRelease, make([]byte, 383)}}))),
+		"answer too few":   second(SaidForm(2).Parse(SaidForm(1).Marshal([]Said{{SaidAnswer, []byte("one")}}))),
+		"answer too many":  second(SaidForm(1).Parse(SaidForm(2).Marshal([]Said{{SaidAgain, nil}, {SaidAgain, nil}}))),
+		"empty answer":     second(SaidForm(1).Parse(SaidForm(1).Marshal([]Said{{SaidAnswer, nil}}))),
+		"answer too long":  second(SaidForm(1).Parse(SaidForm(1).Marshal([]Said{{SaidAnswer, make([]byte, MaxInquiry+1)}}))),
+		"payload too long": second(BeginningForm.Parse(BeginningForm.Marshal(Beginning{1 << 20, make([]byte, ledgerclient.FirstBytes+1)}))),
+		"payload cut off":  second(BeginningForm.Parse(BeginningForm.Marshal(Beginning{1 << 20, make([]byte, ledgerclient.FirstBytes-1)}))),
 		"commit of terms":  second(UploadCommitForm.Parse(UploadCommitForm.Marshal(UploadCommit{Put: samplePut(ledgerclient.PartTerms, 1)}))),
 	} {
 		if !errors.Is(err, ledgerclient.ErrMessage) {
@@ -341,6 +355,9 @@ func FuzzDeposits(f *testing.F)         { fuzzWire(f, "deposits") }
 func FuzzReceipts(f *testing.F)         { fuzzWire(f, "receipts") }
 func FuzzAcknowledgements(f *testing.F) { fuzzWire(f, "acknowledgements") }
 func FuzzKeeperState(f *testing.F)      { fuzzWire(f, "keeper state") }
+func FuzzBulk(f *testing.F)             { fuzzWire(f, "bulk request") }
+func FuzzSaid(f *testing.F)             { fuzzWire(f, "answer to a bulk request") }
+func FuzzBeginning(f *testing.F)        { fuzzWire(f, "beginning of a payload") }
 
 func FuzzTilePath(f *testing.F) {
 	f.Add("0/x001/x234/067.p/1")

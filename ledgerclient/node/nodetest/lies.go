@@ -59,6 +59,9 @@ var lies = map[string]lie{
 		if strings.HasPrefix(r.URL.Path, node.Prefix+"keeper/") {
 			return false
 		}
+		if r.URL.Path == node.PathBulk {
+			return false // keeper and store are those of both
+		}
 		if r.URL.Path == node.PathBlobs && r.Method == http.MethodGet {
 			if rec := n.honest(r); rec.Code < 300 {
 				send(w, rec.Header(), rec.Code, rec.Body.Bytes())
@@ -68,36 +71,26 @@ var lies = map[string]lie{
 		return elsewhere(n, w, r)
 	},
 	// The keeper gives another share than it was given, signed as it should be.
-	"wrong-share": at(http.MethodPost, node.PathRelease, func(n *Node, w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			panic(http.ErrAbortHandler)
-		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
+	"wrong-share": either(at(http.MethodPost, node.PathRelease, func(n *Node, w http.ResponseWriter, r *http.Request) {
+		body := bodyOf(r)
 		rec := n.honest(r)
-		answer, err := n.otherShare(body, rec.Body.Bytes())
-		if err != nil {
-			answer = []byte(err.Error())
-		}
-		send(w, rec.Header(), rec.Code, answer)
-	}),
+		send(w, rec.Header(), rec.Code, n.otherShare(body, rec.Body.Bytes()))
+	}), inBulk(node.AskRelease, (*Node).otherShare)),
 	// One bit of a payload is another one.
-	"changed-blob": changed(node.PathBlobs, func(n *Node, b []byte) []byte { return flip(b, len(b)/2) }),
+	"changed-blob": either(changed(node.PathBlobs, func(n *Node, b []byte) []byte { return flip(b, len(b)/2) }),
+		inBulk(node.AskPayload, func(_ *Node, _, b []byte) []byte { return flip(b, len(b)/2) })),
 	// Where one payload is asked for, another one is given.
-	"swapped-blob": at(http.MethodGet, node.PathBlobs, func(n *Node, w http.ResponseWriter, r *http.Request) {
+	"swapped-blob": either(at(http.MethodGet, node.PathBlobs, func(n *Node, w http.ResponseWriter, r *http.Request) {
 		rec := n.honest(r)
 		rec.Header().Del("Content-Range")
 		send(w, rec.Header(), http.StatusOK, n.anotherPayload(rec.Body.Bytes()))
-	}),
+	}), inBulk(node.AskPayload, func(n *Node, _, b []byte) []byte {
+		other := n.anotherPayload(b[8:])
+		return node.BeginningForm.Marshal(node.Beginning{Size: uint64(len(other)), Bytes: other[:min(len(other), ledgerclient.FirstBytes)]})
+	})),
 	// The recipient's refused attempts are left out of the keeper's answer.
-	"hidden-refusal": changed(node.PathInquire, func(n *Node, b []byte) []byte {
-		a, err := ledgerclient.Parse[ledgerclient.InquiryAnswer](b)
-		if err != nil {
-			return b
-		}
-		a.Refused = nil
-		return ledgerclient.Marshal(&a)
-	}),
+	"hidden-refusal": either(changed(node.PathInquire, func(_ *Node, b []byte) []byte { return unrefused(b) }),
+		inBulk(node.AskInquiry, func(_ *Node, _, b []byte) []byte { return unrefused(b) })),
 	// The entries come, are never ordered, and no answer is given.
 	"withheld-entries": at(http.MethodPost, node.PathEntries, func(*Node, http.ResponseWriter, *http.Request) {
 		panic(http.ErrAbortHandler)
@@ -151,6 +144,45 @@ func about(tell http.HandlerFunc) lie {
 		}
 		return told
 	}
+}
+
+// inBulk is the lie that changes what is said to questions of a kind that come together.
+func inBulk(asked node.Asked, change func(n *Node, message, answer []byte) []byte) lie {
+	return at(http.MethodPost, node.PathBulk, func(n *Node, w http.ResponseWriter, r *http.Request) {
+		questions, _ := node.BulkForm.Parse(bodyOf(r))
+		rec := n.honest(r)
+		said, err := node.SaidForm(len(questions)).Parse(rec.Body.Bytes())
+		if err != nil {
+			send(w, rec.Header(), rec.Code, rec.Body.Bytes())
+			return
+		}
+		for i, q := range questions {
+			if q.Asked == asked && said[i].How == node.SaidAnswer {
+				said[i].Answer = change(n, q.Message, bytes.Clone(said[i].Answer))
+			}
+		}
+		send(w, rec.Header(), rec.Code, node.SaidForm(len(said)).Marshal(said))
+	})
+}
+
+// bodyOf is a request's body, which can be read once more.
+func bodyOf(r *http.Request) []byte {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return body
+}
+
+// unrefused is an answer to an inquiry without the refused attempts.
+func unrefused(b []byte) []byte {
+	a, err := ledgerclient.Parse[ledgerclient.InquiryAnswer](b)
+	if err != nil {
+		return b
+	}
+	a.Refused = nil
+	return ledgerclient.Marshal(&a)
 }
 
 func elsewhere(n *Node, w http.ResponseWriter, r *http.Request) bool {
@@ -297,8 +329,16 @@ func (n *Node) before() []byte {
 	return raw
 }
 
-// otherShare seals and signs another share than the one in a keeper's answer.
-func (n *Node) otherShare(body, answer []byte) ([]byte, error) {
+// otherShare seals and signs another share than the one in a keeper's answer to a request.
+func (n *Node) otherShare(body, answer []byte) []byte {
+	other, err := n.resealed(body, answer)
+	if err != nil {
+		return []byte(err.Error())
+	}
+	return other
+}
+
+func (n *Node) resealed(body, answer []byte) ([]byte, error) {
 	req, err := ledgerclient.Parse[ledgerclient.Request](body)
 	if err != nil {
 		return nil, err

@@ -34,25 +34,65 @@ func (s *Server) deposit(q *request, deposits []ledgerclient.Deposit) error {
 	return q.answer(node.TypeBinary, node.ReceiptsForm.Marshal(replies))
 }
 
-// asked is what a route does whose body is one question. It costs so many checks, and is
-// answered at the folder.
-func asked[Q, A any](s *Server, parse func([]byte) (Q, error), checks int, do func(context.Context, Q) (A, error), marshal func(A) []byte) func(*request) error {
-	return takes(parse, always[Q](checks), func(q *request, question Q) error {
-		// A revocation may stand in the order that the folder has not read yet.
-		if q.route.name == "release" && s.opt.Ledger != nil {
+// question is what the node says to one question, which is a message. It costs so many
+// checks, and is answered at the folder.
+type question func(q *request, message []byte) ([]byte, error)
+
+func asked[Q, A any](s *Server, parse func([]byte) (Q, error), checks int, do func(context.Context, Q) (A, error), marshal func(A) []byte) question {
+	return func(q *request, message []byte) (raw []byte, err error) {
+		asked, err := parse(message)
+		if err == nil {
+			err = q.charge(checks)
+		}
+		if err != nil {
+			return nil, err
+		}
+		err = q.at(&s.desk, func() error {
+			answer, err := do(q.Context(), asked)
+			if err == nil {
+				raw = marshal(answer)
+			}
+			return err
+		})
+		return raw, err
+	}
+}
+
+// releasing is a question whose answer cannot be taken back: the clock must be right, and
+// a revocation may stand in the order that the folder has not read yet.
+func (s *Server) releasing(ask question) question {
+	return func(q *request, message []byte) ([]byte, error) {
+		if s.clock.off() != nil {
+			return nil, refuse(node.KindClock)
+		}
+		if s.opt.Ledger != nil {
 			if err := q.at(&s.follow, func() error { return s.opt.Ledger.Follow(q.Context()) }); err != nil {
-				return err
+				return nil, err
 			}
 		}
-		var answer A
-		if err := q.at(&s.desk, func() (err error) {
-			answer, err = do(q.Context(), question)
-			return err
-		}); err != nil {
+		return ask(q, message)
+	}
+}
+
+// newQuestions are those that a request may hold many of.
+func (s *Server) newQuestions() map[node.Asked]question {
+	return map[node.Asked]question{
+		node.AskPayload: s.beginning,
+		node.AskState:   asked(s, ledgerclient.Parse[ledgerclient.Inquiry], 1, s.keeper.State, node.KeeperStateForm.Marshal),
+		node.AskRelease: s.releasing(asked(s, ledgerclient.Parse[ledgerclient.Request], 2, s.release, func(a ledgerclient.Answer) []byte { return ledgerclient.Marshal(&a) })),
+		node.AskInquiry: asked(s, ledgerclient.Parse[ledgerclient.Inquiry], 1, s.keeper.Inquire, func(a ledgerclient.InquiryAnswer) []byte { return ledgerclient.Marshal(&a) }),
+	}
+}
+
+// alone is what a route does whose body is one question.
+func (s *Server) alone(what node.Asked) func(*request) error {
+	return func(q *request) error {
+		raw, err := s.questions[what](q, q.body)
+		if err != nil {
 			return err
 		}
-		return q.answer(node.TypeBinary, marshal(answer))
-	})
+		return q.answer(node.TypeBinary, raw)
+	}
 }
 
 func (s *Server) release(ctx context.Context, r ledgerclient.Request) (ledgerclient.Answer, error) {

@@ -45,10 +45,11 @@ func (s *Server) newRoutes() map[string]map[string]route {
 		node.PathErase: post(route{name: "erase", max: contract.Size, clock: true, do: takes(node.EntriesForm.Parse, each, s.erase)}),
 
 		node.PathDeposit: post(route{name: "deposit", max: node.MaxDeposits, do: takes(node.DepositsForm.Parse, each, s.deposit)}),
-		node.PathState:   post(route{name: "state", max: 1024, do: asked(s, ledgerclient.Parse[ledgerclient.Inquiry], 1, s.keeper.State, node.KeeperStateForm.Marshal)}),
-		node.PathRelease: post(route{name: "release", max: 1024, clock: true, do: asked(s, ledgerclient.Parse[ledgerclient.Request], 2, s.release, func(a ledgerclient.Answer) []byte { return ledgerclient.Marshal(&a) })}),
+		node.PathState:   post(route{name: "state", max: 1024, do: s.alone(node.AskState)}),
+		node.PathRelease: post(route{name: "release", max: 1024, do: s.alone(node.AskRelease)}),
 		node.PathRevoke:  post(route{name: "revoke", max: batch, stops: true, do: takes(node.EntriesForm.Parse, each, s.revoke)}),
-		node.PathInquire: post(route{name: "inquire", max: 1024, do: asked(s, ledgerclient.Parse[ledgerclient.Inquiry], 1, s.keeper.Inquire, func(a ledgerclient.InquiryAnswer) []byte { return ledgerclient.Marshal(&a) })}),
+		node.PathInquire: post(route{name: "inquire", max: 1024, do: s.alone(node.AskInquiry)}),
+		node.PathBulk:    post(route{name: "bulk", max: ledgerclient.MaxBulk * 512, do: s.bulk}),
 	}
 }
 

@@ -292,8 +292,9 @@ func TestEveryRouteCharges(t *testing.T) {
 		"upload-part": node.UploadPartForm.Marshal(part), "upload-commit": node.UploadCommitForm.Marshal(commit), "upload-abort": make([]byte, 32), "erase": erase[:],
 		"deposit": node.DepositsForm.Marshal([]ledgerclient.Deposit{w.deposit(g)}), "state": ledgerclient.Marshal(&state), "release": ledgerclient.Marshal(&request),
 		"revoke": node.EntriesForm.Marshal([]contract.Entry{w.revocation(g)}), "inquire": ledgerclient.Marshal(&inquiry),
+		"bulk": node.BulkForm.Marshal([]node.Question{{Asked: node.AskState, Message: ledgerclient.Marshal(&state)}, {Asked: node.AskRelease, Message: ledgerclient.Marshal(&request)}}),
 	}
-	checks := map[string]float64{"entries": 2, "blobs": 1, "upload-commit": 1, "erase": 1, "deposit": 1, "state": 1, "release": 2, "revoke": 1, "inquire": 1}
+	checks := map[string]float64{"entries": 2, "blobs": 1, "upload-commit": 1, "erase": 1, "deposit": 1, "state": 1, "release": 2, "revoke": 1, "inquire": 1, "bulk": 1 + 2}
 	rest := map[string]func() string{
 		"tile": func() string { return "0/000.p/1" },
 	}

@@ -346,13 +346,11 @@ const statusGone = 499
 // answer: the connection is to be cut off.
 func (s *Server) fail(q *request, err error) (kind node.Kind, abort bool) {
 	p := problemOf(err)
-	switch {
-	case errors.Is(err, errGone), q.Context().Err() != nil && p.Kind == node.KindFailed:
+	if errors.Is(err, errGone) || q.Context().Err() != nil && p.Kind == node.KindFailed {
 		q.w.status = statusGone
 		return "", true
-	case p.Kind == node.KindFailed, p.Kind == node.KindDamaged, p.Kind == node.KindFull, p.Kind == node.KindReadOnly:
-		s.log.Error("request", "route", q.route.name, "kind", string(p.Kind), "cause", cause(err))
 	}
+	s.complain(q, p.Kind, err)
 	if q.w.status != 0 {
 		return p.Kind, true // the answer has begun
 	}
@@ -380,6 +378,14 @@ func (s *Server) fail(q *request, err error) (kind node.Kind, abort bool) {
 	q.w.WriteHeader(p.Status)
 	q.w.Write(body) // nothing of it goes out to HEAD
 	return p.Kind, false
+}
+
+// complain tells the operator what is for her to mend.
+func (s *Server) complain(q *request, kind node.Kind, err error) {
+	switch kind {
+	case node.KindFailed, node.KindDamaged, node.KindFull, node.KindReadOnly:
+		s.log.Error("request", "route", q.route.name, "kind", string(kind), "cause", cause(err))
+	}
 }
 
 // problemOf is the problem for an error of the server or of the folder.

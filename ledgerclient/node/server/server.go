@@ -92,7 +92,7 @@ type Limits struct {
 	Reserve int64 `json:"reserve,omitempty"`
 	Clients int   `json:"clients,omitempty"` // addresses and tokens of which the node keeps count; 65,536
 
-	Rate  Rate `json:"request_rate,omitzero"` // requests of one address, and connections; 200 a second, 4,000 at once
+	Rate  Rate `json:"request_rate,omitzero"` // requests of one address, each question of many in one, and connections; 200 a second, 4,000 at once
 	Order Rate `json:"entry_rate,omitzero"`   // entries with one token or, without tokens, from one address; 100 a second, 20,000 at once
 	Bytes Rate `json:"byte_rate,omitzero"`    // stored with one token or from one address; 1 MiB a second, 64 GiB at once
 	// Checks are signatures that are checked for one token or address; 1,000 a second,
@@ -142,18 +142,19 @@ func (l Limits) withDefaults() Limits {
 
 // Server is one running node. It is an http.Handler.
 type Server struct {
-	folder  *folder.Folder
-	store   ledgerclient.Store
-	keeper  ledgerclient.Keeper
-	limits  Limits
-	opt     Options
-	log     *slog.Logger
-	routes  map[string]map[string]route // by path and method; of tiles by the beginning of their path
-	clock   *clockGuard
-	tokens  atomic.Pointer[[]crypto.Hash] // hashes; none: nobody needs one
-	buckets *buckets
-	gate    gate
-	conns   room
+	folder    *folder.Folder
+	store     ledgerclient.Store
+	keeper    ledgerclient.Keeper
+	limits    Limits
+	opt       Options
+	log       *slog.Logger
+	routes    map[string]map[string]route // by path and method; of tiles by the beginning of their path
+	questions map[node.Asked]question
+	clock     *clockGuard
+	tokens    atomic.Pointer[[]crypto.Hash] // hashes; none: nobody needs one
+	buckets   *buckets
+	gate      gate
+	conns     room
 	// connected are the holders of conns by their net.Conn.
 	connected sync.Map
 	keys      []error // why it cannot sign something
@@ -217,7 +218,7 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 	s.conns = newRoom(int64(s.limits.Connections), int64(s.limits.ConnectionsPerAddress), 0, uptime)
 	s.metrics = newMetrics()
 	s.SetTokens(opt.Tokens)
-	s.routes = s.newRoutes()
+	s.routes, s.questions = s.newRoutes(), s.newQuestions()
 	if err := s.look(ctx); err != nil {
 		return nil, err
 	}
