@@ -79,12 +79,11 @@ func (a Audit) Events(ctx context.Context) (out []Event, err error) {
 		if err := a.w.Consents().prove(ctx, ts); err != nil {
 			return err
 		}
-		for _, t := range ts {
-			events, _, err := a.events(ctx, t, true)
-			if err != nil {
-				return err
-			}
+		all := func(*view.Thread) bool { return true }
+		if err := a.each(ctx, ts, all, 0, func(_ *view.Thread, events []Event, _ error) {
 			out = append(out, events...)
+		}); err != nil {
+			return err
 		}
 		slices.SortStableFunc(out, func(a, b Event) int { return cmp.Or(cmp.Compare(a.Hour, b.Hour), cmp.Compare(a.index, b.index)) })
 		return nil
@@ -92,15 +91,47 @@ func (a Audit) Events(ctx context.Context) (out []Event, err error) {
 	return out, err
 }
 
-// events are those of one consent: what the ledger shows of it and, if ask is set, what
-// the keepers filed. damaged is why they cannot say that, if something they hold of it is
-// damaged.
-func (a Audit) events(ctx context.Context, t *view.Thread, ask bool) (_ []Event, damaged, err error) {
+// each gives the events of consents to take, in their order, some at a time: what the
+// ledger shows of them and, of those that ask names, what the keepers filed. damaged is why
+// they cannot say that, if something they hold of one is damaged. Of openings before the
+// position since, what was said with them is not read.
+func (a Audit) each(ctx context.Context, ts []*view.Thread, ask func(*view.Thread) bool, since uint64, take func(t *view.Thread, events []Event, damaged error)) error {
+	for some := range slices.Chunk(ts, ledgerclient.MaxBulk) {
+		asked := slices.DeleteFunc(slices.Clone(some), func(t *view.Thread) bool { return !ask(t) })
+		answers := a.w.Consents().inquire(ctx, asked...)
+		told := map[*view.Thread]*inquired{}
+		for i, t := range asked {
+			told[t] = &answers[i]
+		}
+		said, err := a.readAccesses(ctx, some, since)
+		if err != nil {
+			return err
+		}
+		for _, t := range some {
+			events, damaged, err := a.events(t, told[t], said)
+			if err != nil {
+				return err
+			}
+			take(t, events, damaged)
+		}
+	}
+	return nil
+}
+
+// said is what a recipient said with an access; err is why that cannot be read.
+type said struct {
+	note *payload.Access // nil: nothing, or nonsense
+	err  error
+}
+
+// events are those of one consent: what the ledger shows of it and, if told is not nil, what
+// the keepers filed. with is what was said with its accesses.
+func (a Audit) events(t *view.Thread, told *inquired, with map[contract.ID]said) (_ []Event, damaged, err error) {
 	c := a.w.Consents().of(t)
 	base := Event{Ledger: c.Ledger, AsOf: c.AsOf, Consent: t.ID, Who: c.To, Address: c.Address, Records: c.Records, Purpose: c.Purpose, Verified: true, Clock: c.Clock}
 	var answers []ledgerclient.InquiryAnswer
-	if ask {
-		answers, err = a.w.Consents().inquire(ctx, t)
+	if told != nil {
+		answers, err = told.answers, told.err
 		if err != nil && !a.w.view.DoWithout(err) {
 			return nil, nil, err
 		}
@@ -123,27 +154,23 @@ func (a Audit) events(ctx context.Context, t *view.Thread, ask bool) (_ []Event,
 		return e
 	}
 	add(t.Hour, Granted, 0)
-	for i, f := range t.FollowUps() {
+	for _, f := range t.FollowUps() {
 		last = f.Index
 		switch f.Kind {
 		case contract.KindRevoke:
 			add(f.Hour, Revoked, 0)
 		case contract.KindAccess:
 			e := add(f.Hour, Opened, 0)
-			entry, err := a.w.view.FollowUp(&t.FollowUps()[i])
-			if err != nil {
-				return nil, nil, err
+			s := with[f.ID]
+			if s.note != nil {
+				e.By, e.Reason, e.HasReason = s.note.By, s.note.Reason, true
 			}
-			note, err := a.readAccess(ctx, t, entry)
-			if note != nil {
-				e.By, e.Reason, e.HasReason = note.By, note.Reason, true
-			}
-			if isTampered(err) {
+			if isTampered(s.err) {
 				e.Damaged = true // the access is certain; what was said with it is not
-			} else if a.w.view.DoWithout(err) {
+			} else if a.w.view.DoWithout(s.err) {
 				e.Missing = append(slices.Clone(e.Missing), "store")
-			} else if err != nil {
-				return nil, nil, err
+			} else if s.err != nil {
+				return nil, nil, s.err
 			}
 		}
 	}
@@ -167,24 +194,56 @@ func (a Audit) events(ctx context.Context, t *view.Thread, ask bool) (_ []Event,
 	return out, damaged, nil
 }
 
-// readAccess reads what a recipient said with an access; nil if he said nothing, or
+// readAccesses reads what recipients said with the accesses that came from a position on, by
+// the access.
+func (a Audit) readAccesses(ctx context.Context, ts []*view.Thread, since uint64) (map[contract.ID]said, error) {
+	type access struct {
+		t *view.Thread
+		f *view.FollowUp
+	}
+	var of []access
+	var all []wanted
+	for _, t := range ts {
+		var offsets *crypto.Offsets // made once, if something was said
+		for i := range t.FollowUps() {
+			f := &t.FollowUps()[i]
+			if f.Kind != contract.KindAccess || f.Index < since || t.Terms == nil {
+				continue
+			}
+			if offsets == nil {
+				_, key, err := a.w.view.Key(t)
+				if err != nil {
+					return nil, err
+				}
+				if offsets, err = crypto.NewOffsets(a.w.client.ID(), key, t.Terms.Peer); err != nil {
+					return nil, err
+				}
+			}
+			of = append(of, access{t, f})
+			all = append(all, wanted{offsets.Locator(f.ID, byte(ledgerclient.PartAccess)), payload.MaxAccessBlob, "reason", t.ID})
+		}
+	}
+	out := map[contract.ID]said{}
+	return out, a.w.readBlobs(ctx, all, func(i int, blob []byte, err error) error {
+		var s said
+		if s.err = err; err == nil {
+			e, err := a.w.view.FollowUp(of[i].f)
+			if err != nil {
+				return err
+			}
+			s.note, s.err = a.openAccess(ctx, of[i].t, e, blob)
+		}
+		if !isMissing(s.err) {
+			out[of[i].f.ID] = s
+		}
+		return nil
+	})
+}
+
+// openAccess opens what a recipient said with an access; nil if he said nothing, or
 // nonsense, which is no error of the ledger: the access itself is shown.
-func (a Audit) readAccess(ctx context.Context, t *view.Thread, e *contract.Entry) (*payload.Access, error) {
-	if t.Terms == nil {
-		return nil, nil
-	}
+func (a Audit) openAccess(ctx context.Context, t *view.Thread, e *contract.Entry, blob []byte) (*payload.Access, error) {
 	_, key, err := a.w.view.Key(t)
-	if err != nil {
-		return nil, err
-	}
-	offsets, err := crypto.NewOffsets(a.w.client.ID(), key, t.Terms.Peer)
-	if err != nil {
-		return nil, err
-	}
-	blob, err := a.w.readBlob(ctx, offsets.Locator(e.ID(a.w.client.ID()), byte(ledgerclient.PartAccess)), payload.MaxAccessBlob, "reason", t.ID)
-	if isMissing(err) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -327,11 +386,7 @@ func (a Audit) lookAt(ctx context.Context, ts []*view.Thread, s *Summary, rememb
 	if err := a.w.Consents().prove(ctx, ts); err != nil {
 		return err
 	}
-	for _, t := range ts {
-		events, damaged, err := a.events(ctx, t, ask[t])
-		if err != nil {
-			return err
-		}
+	return a.each(ctx, ts, func(t *view.Thread) bool { return ask[t] }, a.w.notes.Looked, func(t *view.Thread, events []Event, damaged error) {
 		if i := slices.IndexFunc(s.Consents, func(c Consent) bool { return c.ID == t.ID }); i >= 0 && s.Consents[i].Damaged == nil {
 			s.Consents[i].Damaged = damaged
 		}
@@ -355,8 +410,7 @@ func (a Audit) lookAt(ctx context.Context, ts []*view.Thread, s *Summary, rememb
 			}
 			a.w.notes.Refused[t.ID.String()] = refused
 		}
-	}
-	return nil
+	})
 }
 
 // Head follows the ledger and returns the newest verified head: the log's size in entries,

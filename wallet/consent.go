@@ -191,12 +191,9 @@ func (cs Consents) threads(ctx context.Context) ([]*view.Thread, error) {
 	if err := cs.w.view.NeedThreads(); err != nil {
 		return nil, err
 	}
-	var out []*view.Thread
-	for t := range cs.w.view.Of(view.OwnGrant) {
-		if err := cs.ownTerms(ctx, t); err != nil {
-			return nil, err
-		}
-		out = append(out, t)
+	out := slices.Collect(cs.w.view.Of(view.OwnGrant))
+	if err := cs.ownTerms(ctx, out...); err != nil {
+		return nil, err
 	}
 	return out, nil
 }
@@ -465,11 +462,14 @@ func (cs Consents) explain(ctx context.Context, t *view.Thread) (Explanation, er
 		{Name: "begun", OK: now >= c.NotBefore, Hour: c.NotBefore},
 		{Name: "ended", OK: now < c.Until, Hour: c.Until},
 	}}
-	held, _, err := cs.w.shares(ctx, t)
+	shares, err := cs.w.shares(ctx, []*view.Thread{t})
+	if err == nil {
+		err = shares[0].err
+	}
 	if err != nil {
 		return Explanation{}, err
 	}
-	x.Checks = append(x.Checks, Check{Name: "share", OK: held >= int(cs.w.client.Config().Release)})
+	x.Checks = append(x.Checks, Check{Name: "share", OK: shares[0].held >= int(cs.w.client.Config().Release)})
 	x.Allowed = true
 	for _, k := range x.Checks {
 		x.Allowed = x.Allowed && k.OK

@@ -1,6 +1,7 @@
 package wallet
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 
 	"filippo.io/age"
 	"github.com/carekey/carekey/crypto"
@@ -109,6 +111,46 @@ type content struct {
 func (w *Wallet) content(ctx context.Context, m *payload.Metadata, record contract.ID) (*content, error) {
 	b, err := w.blob(ctx, crypto.Locator(m.Content), "content", record)
 	return &content{b, m, record}, err
+}
+
+// contents opens contents that are read one after the other: small ones, which come whole
+// when they are opened, together.
+type contents struct {
+	w    *Wallet
+	next []crypto.Locator // small ones, in the order in which they are read
+	here map[crypto.Locator]ledgerclient.Blob
+}
+
+// add says what will be read next.
+func (cs *contents) add(rs []OpenedRecord) {
+	_, far := cs.w.client.Store.(ledgerclient.BulkStore)
+	for i := range rs {
+		at := crypto.Locator(rs[i].Content)
+		if far && rs[i].ContentSize <= ledgerclient.FirstBytes-32 && !slices.Contains(cs.next, at) { // with the hash of its one piece
+			cs.next = append(cs.next, at)
+		}
+	}
+}
+
+// open opens a content; close it.
+func (cs *contents) open(ctx context.Context, m *payload.Metadata, record contract.ID) (*content, error) {
+	at := crypto.Locator(m.Content)
+	if i := slices.Index(cs.next, at); i >= 0 {
+		some := cs.next[i:min(len(cs.next), i+ledgerclient.MaxBulk)]
+		cs.next = cs.next[i+len(some):]
+		cs.here = map[crypto.Locator]ledgerclient.Blob{}
+		// What cannot be had is asked for once more when it is read, and says so then.
+		ledgerclient.Blobs(ctx, cs.w.client.Store, some, func(i int, b ledgerclient.Blob, err error) error {
+			if err == nil {
+				cs.here[some[i]] = b
+			}
+			return nil
+		})
+	}
+	if b := cs.here[at]; b != nil {
+		return &content{b, m, record}, nil
+	}
+	return cs.w.content(ctx, m, record)
 }
 
 func (c *content) tampered(why string) error {
@@ -241,24 +283,67 @@ func (w *Wallet) blob(ctx context.Context, loc crypto.Locator, what string, id c
 		return nil, err
 	}
 	b, err := w.client.Store.Blob(ctx, loc)
+	return b, missing(err, what, id)
+}
+
+// missing is the error of a payload that was asked for: [ErrMissing] if the store does not
+// hold it.
+func missing(err error, what string, id contract.ID) error {
 	if is[*ledgerclient.NotFoundError](err) {
-		return nil, ErrMissing.With("part", what, "id", id)
+		return ErrMissing.With("part", what, "id", id)
 	}
-	return b, err
+	return err
 }
 
 // maxSmall bounds a small payload: 64 MiB of plaintext and its sealing.
 const maxSmall = 65 << 20
 
+// wanted is a small payload that is read whole.
+type wanted struct {
+	at   crypto.Locator
+	most int64 // bytes
+	what string
+	id   contract.ID // of what it belongs to, for errors
+}
+
 // readBlob reads a small payload of at most that many bytes whole.
-func (w *Wallet) readBlob(ctx context.Context, loc crypto.Locator, most int64, what string, id contract.ID) ([]byte, error) {
-	b, err := w.blob(ctx, loc, what, id)
+func (w *Wallet) readBlob(ctx context.Context, loc crypto.Locator, most int64, what string, id contract.ID) (b []byte, err error) {
+	stop := w.readBlobs(ctx, []wanted{{loc, most, what, id}}, func(_ int, whole []byte, why error) error {
+		b, err = whole, why
+		return nil
+	})
+	return b, cmp.Or(stop, err)
+}
+
+// readBlobs reads small payloads whole, and gives each to take, or why it cannot be had:
+// as they come, in no order. With an error of take it is over.
+func (w *Wallet) readBlobs(ctx context.Context, all []wanted, take func(i int, b []byte, err error) error) error {
+	if err := w.view.Silent("store"); err != nil {
+		for i := range all {
+			if err := take(i, nil, err); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	locs := make([]crypto.Locator, len(all))
+	for i := range all {
+		locs[i] = all[i].at
+	}
+	return ledgerclient.Blobs(ctx, w.client.Store, locs, func(i int, b ledgerclient.Blob, err error) error {
+		whole, err := all[i].read(b, err)
+		return take(i, whole, err)
+	})
+}
+
+// read reads a payload that was opened, or was not.
+func (x *wanted) read(b ledgerclient.Blob, err error) ([]byte, error) {
 	if err != nil {
-		return nil, err
+		return nil, missing(err, x.what, x.id)
 	}
 	defer b.Close()
-	if b.Size() > most {
-		return nil, tampered(what+" of", id, fmt.Errorf("%d bytes", b.Size()))
+	if b.Size() > x.most {
+		return nil, tampered(x.what+" of", x.id, fmt.Errorf("%d bytes", b.Size()))
 	}
 	out := make([]byte, b.Size())
 	if _, err := b.ReadAt(out, 0); err != nil && err != io.EOF {

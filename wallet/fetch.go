@@ -1,11 +1,14 @@
 package wallet
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -26,7 +29,8 @@ type Opening struct {
 	Records []OpenedRecord
 	Earlier bool // an access of this hour stood already: it was used, and keeps what was said with it
 
-	w *Wallet
+	w        *Wallet
+	contents *contents
 }
 
 // OpenedRecord is one record version that can be read now.
@@ -56,7 +60,7 @@ func (o *Opening) Read(ctx context.Context, i int, dst io.Writer, progress func(
 		}
 		return err
 	}
-	c, err := o.w.content(ctx, &r.Metadata, r.ID)
+	c, err := o.contents.open(ctx, &r.Metadata, r.ID)
 	if err != nil {
 		return err
 	}
@@ -129,105 +133,197 @@ func (in Inbox) OpenByID(ctx context.Context, id, reason string) (*Opening, erro
 	return o, err
 }
 
-// open writes an access onto the ledger, asks the keepers for the key and opens
-// the envelope. When the ledger refuses the access the keepers are asked all the
-// same, so that the patient's audit shows the attempt.
+// OpenAtOnce is how many consents are best opened together: as many keys are in memory.
+const OpenAtOnce = ledgerclient.MaxBulk
+
+// OpenAll opens consents of the inbox as OpenByID does each, in few requests, and
+// says what became of each, in their order. The accesses are seen to have come together.
+func (in Inbox) OpenAll(ctx context.Context, ids []contract.ID, reason string) (opened []*Opening, errs []error, err error) {
+	opened, errs = make([]*Opening, len(ids)), make([]error, len(ids))
+	err = in.w.with(ctx, func() error {
+		var ts []*view.Thread
+		var of []int // by thread
+		for i, id := range ids {
+			if t := in.w.view.Thread(id); t != nil {
+				ts, of = append(ts, t), append(of, i)
+			} else {
+				errs[i] = ErrNotFound.With("noun", "consent", "query", id.String())
+			}
+		}
+		as, err := in.openAll(ctx, ts, reason)
+		for k := range as {
+			opened[of[k]], errs[of[k]] = as[k].opening, as[k].err
+		}
+		return err
+	})
+	return opened, errs, err
+}
+
 func (in Inbox) open(ctx context.Context, t *view.Thread, reason string) (*Opening, error) {
-	if t.Role != view.Received {
-		return nil, ErrNotYours.With("consent", t.ID)
+	as, err := in.openAll(ctx, []*view.Thread{t}, reason)
+	if err != nil {
+		return nil, err
 	}
+	return as[0].opening, as[0].err
+}
+
+// attempt is a consent on its way to be opened.
+type attempt struct {
+	t       *view.Thread
+	tr      *payload.Terms
+	keys    *crypto.Counterparty
+	earlier bool            // an access of this hour stood already
+	ended   bool            // the keepers have ended it
+	change  *outbox.Change  // an access that is new; nil if it needs none
+	access  *contract.Entry // to ask the keepers with
+	refused *RefusedError   // what the ledger said to it
+	lock    crypto.LockKey
+	opening *Opening
+	err     error // why it comes to nothing
+}
+
+// openAll writes accesses onto the ledger, asks the keepers for the keys and opens
+// the envelopes. When the ledger refuses an access the keepers are asked all the
+// same, so that the patient's audit shows the attempt. What is wrong with one is no
+// reason for another.
+func (in Inbox) openAll(ctx context.Context, ts []*view.Thread, reason string) ([]*attempt, error) {
 	// An access that waited would show the patient an opening that never was.
 	if err := in.w.view.Behind(); err != nil {
 		return nil, err
 	}
-	reason, in.by = strings.TrimSpace(reason), strings.TrimSpace(in.by)
-	if err := checkReason("reason", reason, payload.MaxReason, payload.ReasonFits); err != nil {
+	in.reason, in.by = strings.TrimSpace(reason), strings.TrimSpace(in.by)
+	if err := checkReason("reason", in.reason, payload.MaxReason, payload.ReasonFits); err != nil {
 		return nil, err
 	}
 	if err := checkReason("by", in.by, payload.MaxBy, payload.ByFits); err != nil {
 		return nil, err
 	}
-	if err := in.terms(ctx, t); err != nil {
+	all := make([]*attempt, len(ts))
+	of := map[*view.Thread]*attempt{}
+	for i, t := range ts {
+		all[i] = &attempt{t: t}
+		of[t] = all[i]
+		if t.Role != view.Received {
+			all[i].err = ErrNotYours.With("consent", t.ID)
+		}
+	}
+	if err := in.eachTerms(ctx, threadsOf(going(all)), func(t *view.Thread, err error) error {
+		of[t].err = err
+		return nil
+	}); err != nil {
 		return nil, err
 	}
-	tr, err := in.w.view.Terms(t)
-	if err != nil {
-		return nil, err
+	for _, a := range going(all) {
+		a.err = in.begin(a)
+	}
+	for _, step := range []func(context.Context, []*attempt) error{in.enter, in.askKeepers, in.openEnvelopes} {
+		if err := step(ctx, going(all)); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// going are those of which nothing says that they come to nothing.
+func going(all []*attempt) []*attempt {
+	return slices.DeleteFunc(slices.Clone(all), func(a *attempt) bool { return a.err != nil })
+}
+
+func threadsOf(all []*attempt) []*view.Thread {
+	ts := make([]*view.Thread, len(all))
+	for i, a := range all {
+		ts[i] = a.t
+	}
+	return ts
+}
+
+// begin is what comes before anything can be seen of an attempt.
+func (in Inbox) begin(a *attempt) (err error) {
+	t := a.t
+	if a.tr, err = in.w.view.Terms(t); err != nil {
+		return err
 	}
 	// Between the two ends ledger and keepers would still let it be opened: this wallet
 	// does not, and puts no access onto the ledger.
 	if now := in.w.view.Hour(); now >= t.Until() && now < t.NotAfter {
-		return nil, &RefusedError{By: "wallet", Rule: contract.RuleExpired, Consent: t.ID, Hour: now, Window: [2]contract.Hour{t.NotBefore, t.Until()}}
+		return &RefusedError{By: "wallet", Rule: contract.RuleExpired, Consent: t.ID, Hour: now, Window: [2]contract.Hour{t.NotBefore, t.Until()}}
 	}
-	keys, err := in.oneTimeKeys(t)
-	if err != nil {
-		return nil, err
+	if a.keys, err = in.oneTimeKeys(t); err != nil {
+		return err
 	}
-	earlier := accessOf(t, in.w.view.Hour()) != nil
+	a.earlier = accessOf(t, in.w.view.Hour()) != nil
 	if in.w.BeforeOpening != nil {
-		if err := in.w.BeforeOpening(in.of(t)); err != nil {
-			return nil, err
-		}
+		return in.w.BeforeOpening(in.of(t))
 	}
-	access, refused, err := in.attempt(ctx, t, tr, keys, reason)
-	if err != nil {
-		return nil, err
-	}
-	lock, err := in.askKeepers(ctx, t, tr, keys, access, refused)
-	if err != nil {
-		return nil, err
-	}
-	o, err := in.openEnvelope(ctx, t, tr, keys, lock)
-	if err == nil {
-		o.Earlier = earlier
-	}
-	return o, err
+	return nil
 }
 
-// attempt returns the access to ask the keepers with: the one of the present hour, which
-// is put onto the ledger if none is there, or one that was refused. Where the keepers have
+// enter finds the accesses to ask the keepers with: those of the present hour, which are
+// put onto the ledger if none are there, or that were refused. Where the keepers have
 // ended a consent that is active here, by a revocation that the ledger has not got yet or
 // withholds, none is put onto the ledger: the patient's audit is to show an attempt and no
 // opening.
-func (in Inbox) attempt(ctx context.Context, t *view.Thread, tr *payload.Terms, keys *crypto.Counterparty, reason string) (*contract.Entry, *RefusedError, error) {
-	ended := false
-	if in.w.Consents().statusOf(t) == StatusActive {
-		var err error
-		if ended, err = in.mayOpen(ctx, t, tr.K); err != nil {
-			return nil, nil, err
+func (in Inbox) enter(ctx context.Context, all []*attempt) error {
+	var active []*attempt
+	for _, a := range all {
+		if in.w.Consents().statusOf(a.t) == StatusActive {
+			active = append(active, a)
 		}
 	}
-	if in.begins != nil && !ended {
-		if err := in.begins(); err != nil {
-			return nil, nil, err
-		}
-	}
-	if f := accessOf(t, in.w.view.Hour()); f != nil && !ended && t.Status == contract.StatusOpen {
-		have, err := in.w.view.FollowUp(f)
-		return have, nil, err
-	}
-	c, err := in.newAccess(t, tr.Author, keys, reason)
+	shares, err := in.w.shares(ctx, threadsOf(active))
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	if ended {
-		return &c.Entry, in.refusedByKeeper(t, ledgerclient.Revoked), nil
+	for i, a := range active {
+		a.ended, a.err = in.mayOpen(a.t, shares[i], a.tr.K)
 	}
-	if err := in.w.Changes().do(ctx, c); err != nil {
-		return nil, nil, err
+	var changes []*outbox.Change
+	for _, a := range going(all) {
+		if in.begins != nil && !a.ended {
+			if a.err = in.begins(); a.err != nil {
+				continue
+			}
+		}
+		if f := accessOf(a.t, in.w.view.Hour()); f != nil && !a.ended && a.t.Status == contract.StatusOpen {
+			a.access, a.err = in.w.view.FollowUp(f)
+			continue
+		}
+		if a.change, a.err = in.newAccess(a.t, a.tr.Author, a.keys); a.err != nil {
+			continue
+		}
+		a.access = &a.change.Entry
+		if a.ended {
+			a.refused = in.refusedByKeeper(a.t, ledgerclient.Revoked)
+			continue
+		}
+		changes = append(changes, a.change)
 	}
-	failed := failure(c)
+	rand.Shuffle(len(changes), func(i, j int) { changes[i], changes[j] = changes[j], changes[i] })
+	failed := in.w.Changes().do(ctx, changes...)
+	for _, a := range going(all) {
+		if slices.Contains(changes, a.change) {
+			a.err = cmp.Or(failed, in.entered(a))
+		}
+	}
+	return nil
+}
+
+// entered takes up what the ledger said to a new access.
+func (in Inbox) entered(a *attempt) error {
+	failed := failure(a.change)
 	refused, ok := errors.AsType[*RefusedError](failed)
 	if !ok {
-		return &c.Entry, nil, failed
+		return failed
 	}
-	if f := accessOf(t, refused.Hour); f != nil && refused.Rule == contract.RuleOncePerHour {
+	if f := accessOf(a.t, refused.Hour); f != nil && refused.Rule == contract.RuleOncePerHour {
 		// Another machine of the same owner was faster: its access is as good.
 		have, err := in.w.view.FollowUp(f)
-		return have, nil, err
+		a.access = have
+		return err
 	}
-	refused.Window = [2]contract.Hour{t.NotBefore, t.NotAfter}
-	return &c.Entry, refused, nil
+	refused.Window = [2]contract.Hour{a.t.NotBefore, a.t.NotAfter}
+	a.refused = refused
+	return nil
 }
 
 // accessOf is the access of an hour, if it is what the ledger shows last of a consent.
@@ -245,13 +341,13 @@ func (in Inbox) refusedByKeeper(t *view.Thread, code ledgerclient.Code) *Refused
 }
 
 // newAccess signs an access and seals its note.
-func (in Inbox) newAccess(t *view.Thread, author crypto.PubKey, keys *crypto.Counterparty, reason string) (*outbox.Change, error) {
+func (in Inbox) newAccess(t *view.Thread, author crypto.PubKey, keys *crypto.Counterparty) (*outbox.Change, error) {
 	ledger := in.w.client.ID()
 	seed, tag, err := in.w.view.NewSeed()
 	if err != nil {
 		return nil, err
 	}
-	note := payload.Access{V: payload.Version, Ledger: ledger, Grant: t.ID, Author: keys.Sig, From: in.w.Address(), By: in.by, Reason: reason, Checkpoint: string(in.w.view.Head().Note)}
+	note := payload.Access{V: payload.Version, Ledger: ledger, Grant: t.ID, Author: keys.Sig, From: in.w.Address(), By: in.by, Reason: in.reason, Checkpoint: string(in.w.view.Head().Note)}
 	sealed, err := crypto.SealPayload(in.w.sealContext(ledgerclient.PartAccess, keys.Sig), payload.Marshal(&note), payload.AccessRoom(len(in.w.client.Config().Nodes)), author, in.w.keys.Self())
 	if err != nil {
 		return nil, err
@@ -269,73 +365,111 @@ func (in Inbox) newAccess(t *view.Thread, author crypto.PubKey, keys *crypto.Cou
 		Locators: []crypto.Locator{seed.Locator(id, part), keys.Locator(id, part)}})
 }
 
-// askKeepers sends the access to every keeper until k shares are there, and gives
-// the lock key back. refused is what the ledger said to the access, or nil.
-func (in Inbox) askKeepers(ctx context.Context, t *view.Thread, tr *payload.Terms, keys *crypto.Counterparty, access *contract.Entry, refused *RefusedError) (crypto.LockKey, error) {
+// askKeepers sends the accesses to every keeper and puts the shares together that they
+// give.
+func (in Inbox) askKeepers(ctx context.Context, all []*attempt) error {
 	ledger := in.w.client.ID()
-	author := tr.Author
-	var shares []crypto.Share
-	var first error
-	for i, k := range in.w.client.Keepers {
-		response := crypto.GenerateKey()
-		req := ledgerclient.Request{Ledger: ledger, Keeper: k.Key(), Access: *access, Response: response.Public()}
-		by := signer{Counterparty: keys}
-		if ledgerclient.Sign(&req, &by); by.err != nil {
-			return crypto.LockKey{}, by.err
-		}
-		answer, err := k.Release(ctx, req)
-		if err != nil {
-			if first == nil {
-				first = err
-			}
-			continue
-		}
-		if err := answer.Verify(&req, k.Key()); err != nil {
-			return crypto.LockKey{}, &ledgerclient.TamperedError{What: fmt.Sprintf("answer of keeper %d", i+1), Err: err}
-		}
-		if err := in.w.view.SameLog(ctx, k.Key(), answer.Size, answer.Root); err != nil && !in.w.view.DoWithout(err) {
-			return crypto.LockKey{}, err
-		}
-		if answer.Code != ledgerclient.Released {
-			if refused != nil {
-				if refused.Filed = true; refused.Rule == "" {
-					refused.Code = answer.Code
+	shares := make([][]crypto.Share, len(all))
+	first := make([]error, len(all)) // why one is missing
+	for n, k := range in.w.client.Keepers {
+		var of []int // by question
+		var reqs []ledgerclient.Request
+		var responses []*crypto.PrivateKey
+		for i, a := range all {
+			if a.err == nil {
+				response := crypto.GenerateKey()
+				req := ledgerclient.Request{Ledger: ledger, Keeper: k.Key(), Access: *a.access, Response: response.Public()}
+				by := signer{Counterparty: a.keys}
+				if ledgerclient.Sign(&req, &by); by.err != nil {
+					a.err = by.err
+					continue
 				}
-			} else if first == nil {
-				filed := in.refusedByKeeper(t, answer.Code)
-				filed.Hour, filed.Filed = answer.Hour, true
-				first = filed
+				of, reqs, responses = append(of, i), append(reqs, req), append(responses, response)
 			}
-			continue
 		}
-		share, err := crypto.OpenShare(crypto.ShareContext{Ledger: ledger, Grant: t.ID, Keeper: k.Key(), Access: access.ID(ledger)}, response, answer.Sealed)
-		if err != nil || int(share.Index) != i+1 || share.Hash(ledger, author) != tr.Shares[i] {
-			return crypto.LockKey{}, &ledgerclient.TamperedError{What: fmt.Sprintf("share of keeper %d", i+1), Err: err}
+		ledgerclient.Releases(ctx, k, reqs, func(j int, answer ledgerclient.Answer, err error) error {
+			i := of[j]
+			if err == nil {
+				var share *crypto.Share
+				if share, err, all[i].err = in.released(ctx, all[i], n, &reqs[j], responses[j], &answer); share != nil {
+					shares[i] = append(shares[i], *share)
+				}
+			}
+			first[i] = cmp.Or(first[i], err)
+			return nil
+		})
+	}
+	for i, a := range all {
+		switch {
+		case a.err != nil:
+		case a.refused != nil:
+			a.err = a.refused
+		case len(shares[i]) < a.tr.K:
+			a.err = first[i]
+		default:
+			var err error
+			if a.lock, err = crypto.CombineShares(shares[i], a.tr.K); err != nil || a.lock.Hash(ledger, a.tr.Author) != a.tr.Lock {
+				a.err = tampered("lock key of consent", a.t.ID, err)
+			}
 		}
-		shares = append(shares, share)
 	}
-	if refused != nil {
-		return crypto.LockKey{}, refused
-	}
-	if len(shares) < tr.K {
-		return crypto.LockKey{}, first
-	}
-	lock, err := crypto.CombineShares(shares, tr.K)
-	if err != nil || lock.Hash(ledger, author) != tr.Lock {
-		return crypto.LockKey{}, tampered("lock key of consent", t.ID, err)
-	}
-	return lock, nil
+	return nil
 }
 
-func (in Inbox) openEnvelope(ctx context.Context, t *view.Thread, tr *payload.Terms, keys *crypto.Counterparty, lock crypto.LockKey) (*Opening, error) {
-	ledger := in.w.client.ID()
-	author := tr.Author
+// released takes up the answer of the n-th keeper: its share, or why it gives none; or why
+// it is not to be believed.
+func (in Inbox) released(ctx context.Context, a *attempt, n int, req *ledgerclient.Request, response *crypto.PrivateKey, answer *ledgerclient.Answer) (_ *crypto.Share, none, err error) {
+	if err := answer.Verify(req, req.Keeper); err != nil {
+		return nil, nil, &ledgerclient.TamperedError{What: fmt.Sprintf("answer of keeper %d", n+1), Err: err}
+	}
+	if err := in.w.view.SameLog(ctx, req.Keeper, answer.Size, answer.Root); err != nil && !in.w.view.DoWithout(err) {
+		return nil, nil, err
+	}
+	switch {
+	case answer.Code == ledgerclient.Released:
+	case a.refused != nil:
+		if a.refused.Filed = true; a.refused.Rule == "" {
+			a.refused.Code = answer.Code
+		}
+		return nil, nil, nil
+	default:
+		filed := in.refusedByKeeper(a.t, answer.Code)
+		filed.Hour, filed.Filed = answer.Hour, true
+		return nil, filed, nil
+	}
+	share, err := crypto.OpenShare(crypto.ShareContext{Ledger: req.Ledger, Grant: a.t.ID, Keeper: req.Keeper, Access: a.access.ID(req.Ledger)}, response, answer.Sealed)
+	if err != nil || int(share.Index) != n+1 || share.Hash(req.Ledger, a.tr.Author) != a.tr.Shares[n] {
+		return nil, nil, &ledgerclient.TamperedError{What: fmt.Sprintf("share of keeper %d", n+1), Err: err}
+	}
+	return &share, nil, nil
+}
+
+// openEnvelopes opens what the shares unlock.
+func (in Inbox) openEnvelopes(ctx context.Context, all []*attempt) error {
+	envelopes := make([]wanted, len(all))
+	for i, a := range all {
+		envelopes[i] = wanted{a.keys.Locator(a.t.ID, byte(ledgerclient.PartEnvelope)), maxSmall, "envelope", a.t.ID}
+	}
+	shelf := &contents{w: in.w}
+	if err := in.w.readBlobs(ctx, envelopes, func(i int, blob []byte, err error) error {
+		if err == nil {
+			all[i].opening, err = in.openEnvelope(all[i], blob, shelf)
+		}
+		all[i].err = err
+		return nil
+	}); err != nil {
+		return err
+	}
+	for _, a := range going(all) {
+		shelf.add(a.opening.Records)
+	}
+	return nil
+}
+
+func (in Inbox) openEnvelope(a *attempt, blob []byte, shelf *contents) (*Opening, error) {
+	ledger, t, tr, author := in.w.client.ID(), a.t, a.tr, a.tr.Author
 	fail := func(err error) (*Opening, error) {
 		return nil, tampered("envelope of consent", t.ID, err)
-	}
-	blob, err := in.w.readBlob(ctx, keys.Locator(t.ID, byte(ledgerclient.PartEnvelope)), maxSmall, "envelope", t.ID)
-	if err != nil {
-		return nil, err
 	}
 	if crypto.BlobHash(blob) != tr.Envelope {
 		return fail(errCommitment)
@@ -344,11 +478,11 @@ func (in Inbox) openEnvelope(ctx context.Context, t *view.Thread, tr *payload.Te
 	if err != nil {
 		return fail(err)
 	}
-	sealed, err := lock.Unlock(ledger, author, locked)
+	sealed, err := a.lock.Unlock(ledger, author, locked)
 	if err != nil {
 		return fail(err)
 	}
-	plain, err := keys.Open(in.w.sealContext(ledgerclient.PartEnvelope, author), sealed)
+	plain, err := a.keys.Open(in.w.sealContext(ledgerclient.PartEnvelope, author), sealed)
 	if err != nil {
 		return fail(err)
 	}
@@ -360,7 +494,7 @@ func (in Inbox) openEnvelope(ctx context.Context, t *view.Thread, tr *payload.Te
 		return fail(errors.New("it belongs to another consent"))
 	}
 	other := errors.New("it holds other records than the terms show")
-	o := &Opening{Consent: in.of(t), w: in.w}
+	o := &Opening{Consent: in.of(t), Earlier: a.earlier, w: in.w, contents: shelf}
 	whole, parts := env.Records, env.Parts
 	for _, shown := range tr.Records {
 		if !shown.Root.IsZero() {

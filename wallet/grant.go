@@ -547,15 +547,35 @@ func (rs Records) fileKey(ctx context.Context, id contract.ID, m *payload.Metada
 	return payload.FileKey(k.ExposeSecret()), nil
 }
 
-// readTerms reads, opens and verifies the terms of a grant: open decrypts for
-// this side. Terms that are not what the entry commits to, or not signed by who
-// they say they are from, are a *ledgerclient.TamperedError.
-func (w *Wallet) readTerms(ctx context.Context, t *view.Thread, loc crypto.Locator, open func(sc crypto.SealContext, sealed []byte) ([]byte, error)) (*payload.Terms, error) {
-	e, err := w.view.Opening(t)
-	if err != nil {
-		return nil, err
+// readTerms reads, opens and verifies the terms of grants, and gives those of each to
+// take. Terms that are not what the entry commits to, or not signed by who they say they
+// are from, are a *ledgerclient.TamperedError.
+func (w *Wallet) readTerms(ctx context.Context, unread []unread, take func(t *view.Thread, tr *payload.Terms, err error) error) error {
+	all := make([]wanted, len(unread))
+	for i, u := range unread {
+		all[i] = wanted{u.at, payload.MaxTermsBlob, "terms", u.t.ID}
 	}
-	blob, err := w.readBlob(ctx, loc, payload.MaxTermsBlob, "terms", t.ID)
+	return w.readBlobs(ctx, all, func(i int, blob []byte, err error) error {
+		var tr *payload.Terms
+		if err == nil {
+			tr, err = w.openTerms(&unread[i], blob)
+		}
+		return take(unread[i].t, tr, err)
+	})
+}
+
+// unread are terms that are not known yet.
+type unread struct {
+	t  *view.Thread
+	at crypto.Locator
+	// open decrypts for this side.
+	open func(sc crypto.SealContext, sealed []byte) ([]byte, error)
+}
+
+// openTerms verifies terms.
+func (w *Wallet) openTerms(u *unread, blob []byte) (*payload.Terms, error) {
+	t := u.t
+	e, err := w.view.Opening(t)
 	if err != nil {
 		return nil, err
 	}
@@ -566,7 +586,7 @@ func (w *Wallet) readTerms(ctx context.Context, t *view.Thread, loc crypto.Locat
 	if err != nil {
 		return fail(err)
 	}
-	plain, err := open(w.sealContext(ledgerclient.PartTerms, e.Author), body)
+	plain, err := u.open(w.sealContext(ledgerclient.PartTerms, e.Author), body)
 	if err != nil {
 		return fail(err)
 	}
@@ -602,21 +622,38 @@ func (w *Wallet) gossip(ctx context.Context, note string) error {
 	return w.client.CheckHead(ctx, head, w.view.Head())
 }
 
-// ownTerms makes the terms of a grant of one's own known, from the store if another
+// ownTerms makes the terms of grants of one's own known, from the store if another
 // machine wrote them. They stay unknown if the store does not hold them, or holds
 // others (see thread.damage).
-func (cs Consents) ownTerms(ctx context.Context, t *view.Thread) error {
-	if t.Terms != nil {
+func (cs Consents) ownTerms(ctx context.Context, ts ...*view.Thread) error {
+	return cs.eachTerms(ctx, ts, func(_ *view.Thread, err error) error { return err })
+}
+
+// eachTerms does what ownTerms does. failed is told of what hinders one of them, and is no
+// matter of the store; with its error it is over.
+func (cs Consents) eachTerms(ctx context.Context, ts []*view.Thread, failed func(*view.Thread, error) error) error {
+	var all []unread
+	for _, t := range ts {
+		if t.Terms != nil {
+			continue
+		}
+		t.SetDamage(nil)
+		seed, _, err := cs.w.view.Key(t)
+		if err == nil {
+			all = append(all, unread{t, seed.Locator(t.ID, byte(ledgerclient.PartTerms)), cs.w.keys.Open})
+		} else if err = failed(t, err); err != nil {
+			return err
+		}
+	}
+	return cs.w.readTerms(ctx, all, func(t *view.Thread, tr *payload.Terms, err error) error {
+		if err == nil {
+			err = cs.w.view.NoteTerms(t, tr)
+		} else {
+			err = cs.w.spare(t, err) // the consent itself is on the ledger and can be ended all the same
+		}
+		if err != nil {
+			return failed(t, err)
+		}
 		return nil
-	}
-	t.SetDamage(nil)
-	seed, _, err := cs.w.view.Key(t)
-	if err != nil {
-		return err
-	}
-	tr, err := cs.w.readTerms(ctx, t, seed.Locator(t.ID, byte(ledgerclient.PartTerms)), cs.w.keys.Open)
-	if err != nil {
-		return cs.w.spare(t, err) // the consent itself is on the ledger and can be ended all the same
-	}
-	return cs.w.view.NoteTerms(t, tr)
+	})
 }

@@ -8,14 +8,15 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet/payload"
 	"github.com/carekey/carekey/wallet/view"
 )
 
 // Inbox is what was granted to this wallet.
 type Inbox struct {
-	w      *Wallet
-	by     string
-	begins func() error // called when nothing is in the way of an opening, before it is entered; nil: nobody
+	w          *Wallet
+	by, reason string
+	begins     func() error // called when nothing is in the way of an opening, before it is entered; nil: nobody
 }
 
 // Inbox returns what was granted to this wallet, to be looked at and opened.
@@ -107,27 +108,34 @@ func (in Inbox) readTerms(ctx context.Context, ts []*view.Thread) error {
 	if len(unread) > maxUnread {
 		rand.Shuffle(len(unread), func(i, j int) { unread[i], unread[j] = unread[j], unread[i] })
 	}
-	failed := 0
-	for _, t := range unread {
-		if failed >= maxUnread {
-			t.SetDamage(ErrUnread.With("consent", t.ID))
-			continue
+	for failed := 0; len(unread) > 0; {
+		some := unread[:min(len(unread), ledgerclient.MaxBulk, maxUnread-failed)]
+		if len(some) == 0 {
+			for _, t := range unread {
+				t.SetDamage(ErrUnread.With("consent", t.ID))
+			}
+			break
 		}
-		if err := in.tryTerms(ctx, t); err != nil {
+		if err := in.tryTerms(ctx, some...); err != nil {
 			return err
 		}
-		if t.Terms == nil {
-			failed++
+		for _, t := range some {
+			if t.Terms == nil {
+				failed++
+			}
 		}
+		unread = unread[len(some):]
 	}
 	return nil
 }
 
-// tryTerms reads the terms of a consent given to this wallet, if they can be had.
+// tryTerms reads the terms of consents given to this wallet, if they can be had.
 // A stranger's terms that do not verify are no reason to hide everybody else's.
-func (in Inbox) tryTerms(ctx context.Context, t *view.Thread) error {
-	t.SetDamage(nil)
-	return in.w.spare(t, in.terms(ctx, t))
+func (in Inbox) tryTerms(ctx context.Context, ts ...*view.Thread) error {
+	for _, t := range ts {
+		t.SetDamage(nil)
+	}
+	return in.eachTerms(ctx, ts, in.w.spare)
 }
 
 func (in Inbox) of(t *view.Thread) Received {
@@ -164,22 +172,36 @@ func (in Inbox) oneTimeKeys(t *view.Thread) (*crypto.Counterparty, error) {
 // terms makes the terms of a consent given to this wallet known; they are
 // verified.
 func (in Inbox) terms(ctx context.Context, t *view.Thread) error {
-	if t.Terms != nil {
-		return nil
+	return in.eachTerms(ctx, []*view.Thread{t}, func(_ *view.Thread, err error) error { return err })
+}
+
+// eachTerms does what terms does. failed is told why those of one are not known; with its
+// error it is over.
+func (in Inbox) eachTerms(ctx context.Context, ts []*view.Thread, failed func(*view.Thread, error) error) error {
+	var all []unread
+	for _, t := range ts {
+		if t.Terms != nil {
+			continue
+		}
+		keys, err := in.oneTimeKeys(t)
+		if err != nil {
+			if err := failed(t, err); err != nil {
+				return err
+			}
+			continue
+		}
+		all = append(all, unread{t, keys.Locator(t.ID, byte(ledgerclient.PartTerms)), keys.Open})
 	}
-	keys, err := in.oneTimeKeys(t)
-	if err != nil {
-		return err
-	}
-	tr, err := in.w.readTerms(ctx, t, keys.Locator(t.ID, byte(ledgerclient.PartTerms)), keys.Open)
-	if err != nil {
-		return err
-	}
-	if tr.To != in.w.Address() {
-		return tampered("terms of consent", t.ID, nil)
-	}
-	if err := in.w.gossip(ctx, tr.Checkpoint); err != nil {
-		return err
-	}
-	return in.w.view.NoteTerms(t, tr)
+	return in.w.readTerms(ctx, all, func(t *view.Thread, tr *payload.Terms, err error) error {
+		if err == nil && tr.To != in.w.Address() {
+			err = tampered("terms of consent", t.ID, nil)
+		}
+		if err == nil {
+			err = in.w.gossip(ctx, tr.Checkpoint)
+		}
+		if err != nil {
+			return failed(t, err)
+		}
+		return in.w.view.NoteTerms(t, tr)
+	})
 }

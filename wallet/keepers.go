@@ -7,101 +7,140 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet/view"
 )
 
-// shares asks all keepers about their shares of a grant, of one's own or received: how
-// many hold theirs, how many have stopped or destroyed it, and the first error. A keeper
-// that does not see the grant on the ledger yet has none.
-func (w *Wallet) shares(ctx context.Context, t *view.Thread) (held, ended int, err error) {
-	var sign func(*ledgerclient.Inquiry) error
-	if t.Role == view.Received {
+// held is what the keepers say of their shares of a grant, of one's own or received.
+type held struct {
+	held, ended int   // how many hold theirs, how many have stopped or destroyed it
+	err         error // the first
+}
+
+// shares asks all keepers about their shares of grants. A keeper that does not see a grant
+// on the ledger yet has none.
+func (w *Wallet) shares(ctx context.Context, ts []*view.Thread) ([]held, error) {
+	out := make([]held, len(ts))
+	sign := make([]func(*ledgerclient.Inquiry) error, len(ts))
+	for i, t := range ts {
+		if t.Role != view.Received {
+			_, key, err := w.view.Key(t)
+			if err != nil {
+				return nil, err
+			}
+			sign[i] = func(q *ledgerclient.Inquiry) error { q.SignState(key); return nil }
+			continue
+		}
 		keys, err := w.Inbox().oneTimeKeys(t)
 		if err != nil {
-			return 0, 0, err
+			return nil, err
 		}
-		sign = func(q *ledgerclient.Inquiry) error {
+		sign[i] = func(q *ledgerclient.Inquiry) error {
 			by := signer{Counterparty: keys}
 			q.SignState(&by)
 			return by.err
 		}
-	} else {
-		_, key, err := w.view.Key(t)
-		if err != nil {
-			return 0, 0, err
-		}
-		sign = func(q *ledgerclient.Inquiry) error { q.SignState(key); return nil }
 	}
 	for _, k := range w.client.Keepers {
-		q := ledgerclient.Inquiry{Ledger: w.client.ID(), Keeper: k.Key(), Grant: t.ID}
-		rand.Read(q.Nonce[:])
-		if err := sign(&q); err != nil {
-			return 0, 0, err
+		qs := make([]ledgerclient.Inquiry, len(ts))
+		for i, t := range ts {
+			qs[i] = w.inquiry(k, t)
+			if err := sign[i](&qs[i]); err != nil {
+				return nil, err
+			}
 		}
-		s, serr := k.State(ctx, q)
-		e, refused := errors.AsType[*ledgerclient.KeeperError](serr)
-		switch {
-		case refused && e.Code == ledgerclient.UnknownGrant:
-		case serr != nil:
-			err = cmp.Or(err, serr)
-		case s.Ended != 0:
-			ended++
-		case s.Held:
-			held++
-		}
+		ledgerclient.States(ctx, k, qs, func(i int, s ledgerclient.KeeperState, err error) error {
+			e, refused := errors.AsType[*ledgerclient.KeeperError](err)
+			switch {
+			case refused && e.Code == ledgerclient.UnknownGrant:
+			case err != nil:
+				out[i].err = cmp.Or(out[i].err, err)
+			case s.Ended != 0:
+				out[i].ended++
+			case s.Held:
+				out[i].held++
+			}
+			return nil
+		})
 	}
-	return held, ended, err
+	return out, nil
 }
 
-// mayOpen asks the keepers whether enough of them hold their shares of a grant that
-// was received: *RefusedError if not. An access without a release would tell the
-// patient of an opening that never was. over reports that a keeper has stopped, or
+// inquiry is a fresh question to a keeper about a grant; it is not signed yet.
+func (w *Wallet) inquiry(k ledgerclient.Keeper, t *view.Thread) ledgerclient.Inquiry {
+	q := ledgerclient.Inquiry{Ledger: w.client.ID(), Keeper: k.Key(), Grant: t.ID}
+	rand.Read(q.Nonce[:])
+	return q
+}
+
+// mayOpen judges what the keepers say of a grant that was received, of which k shares open
+// it: *RefusedError if not enough of them hold theirs. An access without a release would
+// tell the patient of an opening that never was. over reports that a keeper has stopped, or
 // destroyed its share.
-func (in Inbox) mayOpen(ctx context.Context, t *view.Thread, k int) (over bool, err error) {
-	held, ended, err := in.w.shares(ctx, t)
-	if held >= k {
+func (in Inbox) mayOpen(t *view.Thread, h held, k int) (over bool, err error) {
+	if h.held >= k {
 		return false, nil
 	}
-	if ended == 0 {
-		err = cmp.Or(err, error(in.refusedByKeeper(t, ledgerclient.NoShare)))
-		return false, err
+	if h.ended == 0 {
+		return false, cmp.Or(h.err, error(in.refusedByKeeper(t, ledgerclient.NoShare)))
 	}
 	return true, nil
 }
 
-// inquire asks every keeper, in their order, what it filed about a grant of one's
-// own. Each answer
-// is signed over a fresh question and all that it holds, so that an attempt that
-// was filed cannot be left out on the way.
-func (cs Consents) inquire(ctx context.Context, t *view.Thread) ([]ledgerclient.InquiryAnswer, error) {
-	if err := cs.w.view.Silent("keeper"); err != nil {
-		return nil, err
-	}
-	_, key, err := cs.w.view.Key(t)
-	if err != nil {
-		return nil, err
-	}
-	opening, err := cs.w.view.Opening(t)
-	if err != nil {
-		return nil, err
-	}
-	answers := make([]ledgerclient.InquiryAnswer, 0, len(cs.w.client.Keepers))
-	for i, k := range cs.w.client.Keepers {
-		q := ledgerclient.Inquiry{Ledger: cs.w.client.ID(), Keeper: k.Key(), Grant: t.ID}
-		rand.Read(q.Nonce[:])
-		ledgerclient.Sign(&q, key)
-		a, err := k.Inquire(ctx, q)
-		if err != nil {
-			return nil, err
+// inquired is what the keepers filed about a grant, in their order; err is why that is not
+// known.
+type inquired struct {
+	answers []ledgerclient.InquiryAnswer
+	err     error
+}
+
+// inquire asks every keeper what it filed about grants of one's own. Each answer is signed
+// over a fresh question and all that it holds, so that an attempt that was filed cannot be
+// left out on the way.
+func (cs Consents) inquire(ctx context.Context, ts ...*view.Thread) []inquired {
+	out := make([]inquired, len(ts))
+	counterparty := make([]crypto.PubKey, len(ts))
+	for i, t := range ts {
+		opening, err := cs.w.view.Opening(t)
+		if err == nil {
+			counterparty[i] = opening.Counterparty
 		}
-		if err := a.Verify(&q, opening.Counterparty); err != nil {
-			return nil, &ledgerclient.TamperedError{What: fmt.Sprintf("refusal filed by keeper %d", i+1), Err: err}
-		}
-		if err := cs.w.view.SameLog(ctx, k.Key(), a.Size, a.Root); err != nil {
-			return nil, err
-		}
-		answers = append(answers, a)
+		out[i].err = cmp.Or(cs.w.view.Silent("keeper"), err)
 	}
-	return answers, nil
+	for n, k := range cs.w.client.Keepers {
+		var of []int // by question
+		var qs []ledgerclient.Inquiry
+		for i, t := range ts {
+			if out[i].err != nil {
+				continue
+			}
+			_, key, err := cs.w.view.Key(t)
+			if err != nil {
+				out[i].err = err
+				continue
+			}
+			q := cs.w.inquiry(k, t)
+			ledgerclient.Sign(&q, key)
+			of, qs = append(of, i), append(qs, q)
+		}
+		ledgerclient.Inquiries(ctx, k, qs, func(j int, a ledgerclient.InquiryAnswer, err error) error {
+			i := of[j]
+			if err == nil {
+				if err = a.Verify(&qs[j], counterparty[i]); err != nil {
+					err = &ledgerclient.TamperedError{What: fmt.Sprintf("refusal filed by keeper %d", n+1), Err: err}
+				}
+			}
+			if err == nil {
+				err = cs.w.view.SameLog(ctx, k.Key(), a.Size, a.Root)
+			}
+			if err != nil {
+				out[i] = inquired{err: err}
+				return nil
+			}
+			out[i].answers = append(out[i].answers, a)
+			return nil
+		})
+	}
+	return out
 }

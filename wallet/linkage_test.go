@@ -281,8 +281,8 @@ func (w *linkWorld) stepPairs(kind int) (halves [2][]linkPair) {
 			next := came[(k+1)%len(came)]
 			for j := 0; j+1 < min(len(sent), len(next)); j += 2 {
 				halves[i%2] = append(halves[i%2],
-					linkPair{sent[j : j+1], sent[j+1 : j+2], true},
-					linkPair{sent[j : j+1], next[j+1 : j+2], false})
+					linkPair{x: sent[j : j+1], y: sent[j+1 : j+2], linked: true},
+					linkPair{x: sent[j : j+1], y: next[j+1 : j+2]})
 			}
 		}
 	}

@@ -131,7 +131,7 @@ func (c *counted) Read(p []byte) (int, error) {
 
 // granted reads the granted parts of a record, and says in r what the file of them is.
 func (o *Opening) granted(ctx context.Context, r *OpenedRecord, progress func(int64)) ([]health.Granted, error) {
-	c, err := o.w.content(ctx, &r.Metadata, r.ID)
+	c, err := o.contents.open(ctx, &r.Metadata, r.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -42,6 +42,8 @@ func TestMain(m *testing.M) {
 		err = scenario(d)
 	case "node":
 		err = serveNode(d)
+	case "opening":
+		err = openMany(d, os.Getenv(argVariable))
 	case "batch":
 		err = workBatch(d)
 	case "move":

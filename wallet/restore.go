@@ -271,27 +271,29 @@ const saveEvery = 256
 // kept already is not read again.
 func (rc Recovery) readAll(ctx context.Context) error {
 	total := uint64(len(rc.w.view.Threads()))
-	for i, t := range rc.w.view.Threads() {
-		if err := ctx.Err(); err != nil {
+	done := uint64(0)
+	for some := range slices.Chunk(rc.w.view.Threads(), ledgerclient.MaxBulk) {
+		var own, received []*view.Thread
+		for i, t := range some {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			rc.progress(ReadingRecords, done+uint64(i), total)
+			switch {
+			case t.Role == view.OwnGrant:
+				own = append(own, t)
+			case t.Role == view.Received:
+				received = append(received, t)
+			case t.Status == contract.StatusOpen:
+				if err := cmp.Or(rc.w.Records().describe(ctx, t), rc.w.view.Away()); err != nil {
+					return err // what cannot be reached now is not lost
+				}
+			}
+		}
+		if err := cmp.Or(rc.w.Consents().ownTerms(ctx, own...), rc.w.Inbox().tryTerms(ctx, received...), rc.w.view.Away()); err != nil {
 			return err
 		}
-		rc.progress(ReadingRecords, uint64(i), total)
-		var err error
-		switch {
-		case t.Role == view.OwnGrant:
-			err = rc.w.Consents().ownTerms(ctx, t)
-		case t.Role == view.Received:
-			err = rc.w.Inbox().tryTerms(ctx, t)
-		case t.Status == contract.StatusOpen:
-			err = rc.w.Records().describe(ctx, t)
-		}
-		if err == nil {
-			err = rc.w.view.Away() // what cannot be reached now is not lost
-		}
-		if err != nil {
-			return err
-		}
-		if i%saveEvery == saveEvery-1 {
+		if done += uint64(len(some)); done%saveEvery == 0 {
 			rc.w.trySave()
 		}
 	}
@@ -455,14 +457,20 @@ func (rc Recovery) Stock(ctx context.Context) (lost []Lost, noShare int, asked b
 
 // unheld are the grants of which a keeper neither holds its share nor has ended it.
 func (rc Recovery) unheld(ctx context.Context, ts []*view.Thread) (out []*view.Thread, err error) {
-	for i, t := range ts {
+	for i := 0; i < len(ts); i += ledgerclient.MaxBulk {
 		rc.progress(AskingKeepers, uint64(i), uint64(len(ts)))
-		held, ended, err := rc.w.shares(ctx, t)
+		some := ts[i:min(i+ledgerclient.MaxBulk, len(ts))]
+		shares, err := rc.w.shares(ctx, some)
 		if err = cmp.Or(ctx.Err(), err); err != nil {
 			return nil, err
 		}
-		if held+ended < len(rc.w.client.Keepers) {
-			out = append(out, t)
+		for k, s := range shares {
+			if s.err != nil {
+				return nil, s.err
+			}
+			if s.held+s.ended < len(rc.w.client.Keepers) {
+				out = append(out, some[k])
+			}
 		}
 	}
 	rc.progress(AskingKeepers, uint64(len(ts)), uint64(len(ts)))

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"math/rand/v2"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -80,15 +81,16 @@ func (cs Consents) choose(ctx context.Context, r RevokeRequest) ([]Consent, erro
 	if err := cs.w.view.NeedThreads(); err != nil && len(r.Consents) == 0 {
 		return nil, err
 	}
-	var out []Consent
+	var ts []*view.Thread
 	for t := range cs.w.view.Of(view.OwnGrant) {
 		open := (t.Status == contract.StatusOpen || cs.w.view.Disbelieved()) && t.NotAfter > cs.w.view.Pin().Hour && cs.w.Changes().action(t.ID) != Revoking
-		if !chosen[t.ID] && !(open && (r.All || r.To != "")) {
-			continue
+		if chosen[t.ID] || open && (r.All || r.To != "") {
+			ts = append(ts, t)
 		}
-		if err := cs.ownTerms(ctx, t); err != nil {
-			t.SetDamage(err) // it can be ended all the same
-		}
+	}
+	cs.tryTerms(ctx, ts...)
+	var out []Consent
+	for _, t := range ts {
 		if chosen[t.ID] || r.All || cs.isFor(t, to) {
 			out = append(out, cs.of(t))
 		}
@@ -99,6 +101,14 @@ func (cs Consents) choose(ctx context.Context, r RevokeRequest) ([]Consent, erro
 		}
 	}
 	return out, nil
+}
+
+// tryTerms is ownTerms for what ends consents: it can be done without their terms.
+func (cs Consents) tryTerms(ctx context.Context, ts ...*view.Thread) {
+	cs.eachTerms(ctx, ts, func(t *view.Thread, err error) error {
+		t.SetDamage(err)
+		return nil
+	})
 }
 
 // isFor tells whether a consent of one's own is for an address, also where its terms
@@ -152,8 +162,11 @@ func (cs Consents) Revoke(ctx context.Context, ids []contract.ID) (out []Revocat
 				unseen = append(unseen, c)
 			}
 		}
+		// By the order in which they come nobody is to know them again.
+		rand.Shuffle(len(shown), func(i, j int) { shown[i], shown[j] = shown[j], shown[i] })
 		// What is on the ledger does not wait for what is not.
 		waits := cmp.Or(cs.w.Changes().do(ctx, shown...), cs.w.Changes().do(ctx, unseen...))
+		told := cs.acknowledgements(ctx, ids, sent)
 		var first error
 		failed := 0
 		for _, id := range ids {
@@ -166,7 +179,7 @@ func (cs Consents) Revoke(ctx context.Context, ids []contract.ID) (out []Revocat
 					failed, first = failed+1, cmp.Or(first, failure(c))
 				}
 			}
-			r, err := cs.revoked(ctx, id, c)
+			r, err := cs.revoked(id, c, told[id])
 			if r != nil {
 				r.Already = already
 				out = append(out, *r)
@@ -181,37 +194,56 @@ func (cs Consents) Revoke(ctx context.Context, ids []contract.ID) (out []Revocat
 	return out, err
 }
 
+// acknowledgements asks the keepers what they acknowledged of those consents that this
+// process has no answer about, and reads the terms of all that may not have been kept when
+// they were chosen.
+func (cs Consents) acknowledgements(ctx context.Context, ids []contract.ID, sent map[contract.ID]*outbox.Change) map[contract.ID]*inquired {
+	var ended, silent []*view.Thread
+	for _, id := range ids {
+		t, c := cs.w.view.Thread(id), sent[id]
+		told := c != nil && len(c.Acks) > 0
+		if t == nil || t.Status != contract.StatusClosed && !told && cs.w.Changes().action(id) != Revoking {
+			continue
+		}
+		if ended = append(ended, t); !told {
+			silent = append(silent, t)
+		}
+	}
+	cs.tryTerms(ctx, ended...)
+	answers := cs.inquire(ctx, silent...)
+	out := map[contract.ID]*inquired{}
+	for i := range answers {
+		out[silent[i].ID] = &answers[i]
+	}
+	return out
+}
+
 // revoked returns what became of a revocation; nil if it failed. sent is the change, if it
-// was signed just now. The error is that of a keeper which does not say what it
-// acknowledged, and is not only out of reach.
-func (cs Consents) revoked(ctx context.Context, id contract.ID, sent *outbox.Change) (*Revocation, error) {
+// was signed just now, and told what acknowledgements found. The error is that of a keeper
+// which does not say what it acknowledged, and is not only out of reach.
+func (cs Consents) revoked(id contract.ID, sent *outbox.Change, told *inquired) (*Revocation, error) {
 	var acks []ledgerclient.Acknowledgement
 	if sent != nil {
 		acks = sent.Acks
 	}
-	waits := cs.w.Changes().action(id) == Revoking
 	t := cs.w.view.Thread(id)
 	if t == nil {
 		p := cs.w.Changes().find(Granting, id.String())
-		if p == nil || !waits {
+		if p == nil || cs.w.Changes().action(id) != Revoking {
 			return nil, nil
 		}
 		return &Revocation{Consent: cs.pendingOf(p), Acks: cs.acknowledged(acks)}, nil
 	}
-	if t.Status != contract.StatusClosed && !waits && len(acks) == 0 {
+	if told == nil && len(acks) == 0 {
 		return nil, nil
-	}
-	if err := cs.ownTerms(ctx, t); err != nil { // what was read of it to choose it may not have been kept
-		t.SetDamage(err)
 	}
 	r := &Revocation{Consent: cs.of(t)}
 	var err error
-	if len(acks) == 0 {
-		var answers []ledgerclient.InquiryAnswer
-		answers, err = cs.inquire(ctx, t)
-		for i := range answers {
-			acks = append(acks, answers[i].Acks...)
+	if told != nil {
+		for i := range told.answers {
+			acks = append(acks, told.answers[i].Acks...)
 		}
+		err = told.err
 		if r.Unasked = err != nil; cs.w.view.DoWithout(err) && !ledgerclient.Unreachable(err).Damaged {
 			err = nil
 		}

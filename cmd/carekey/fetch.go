@@ -14,6 +14,7 @@ import (
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/text"
+	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/health"
 	"github.com/spf13/cobra"
@@ -180,9 +181,6 @@ type fetching struct {
 }
 
 func (x *fetching) fetch(ctx context.Context, code *crypto.FetchCode, id string) error {
-	openID := func(w *wallet.Wallet, id string) error {
-		return x.open(ctx, w, func() (*wallet.Opening, error) { return w.Inbox().By(x.flags.by).OpenByID(ctx, id, x.flags.reason) })
-	}
 	w := x.all[0].w
 	switch {
 	case x.flags.all, id == "":
@@ -202,19 +200,24 @@ func (x *fetching) fetch(ctx context.Context, code *crypto.FetchCode, id string)
 			x.say("note: what is opened in one go is seen to belong together, by everybody who reads the ledger: that several people gave to one recipient. To keep them apart, leave it to carekey fetch --all --watch DIR, which opens each at a time by chance.")
 		}
 		for _, o := range x.all {
+			var ids []contract.ID
 			for _, r := range rs {
-				if r.Ledger != o.id() {
-					continue
+				if r.Ledger == o.id() {
+					ids = append(ids, r.Consent)
 				}
-				if err := openID(o.w, r.Consent.String()); err != nil {
+			}
+			for some := range slices.Chunk(ids, wallet.OpenAtOnce) {
+				if err := x.open(ctx, o.w, func() ([]*wallet.Opening, []error, error) {
+					return o.w.Inbox().By(x.flags.by).OpenAll(ctx, some, x.flags.reason)
+				}); err != nil {
 					return err
 				}
 			}
 		}
 	case code != nil:
-		if err := x.open(ctx, w, func() (*wallet.Opening, error) {
+		if err := x.open(ctx, w, single(func() (*wallet.Opening, error) {
 			return w.Inbox().By(x.flags.by).OpenByCode(ctx, *code, x.flags.reason)
-		}); err != nil {
+		})); err != nil {
 			return err
 		}
 	default:
@@ -228,7 +231,9 @@ func (x *fetching) fetch(ctx context.Context, code *crypto.FetchCode, id string)
 			}
 			w, id = o.w, r.Consent.String()
 		}
-		if err := openID(w, id); err != nil {
+		if err := x.open(ctx, w, single(func() (*wallet.Opening, error) {
+			return w.Inbox().By(x.flags.by).OpenByID(ctx, id, x.flags.reason)
+		})); err != nil {
 			return err
 		}
 	}
@@ -250,21 +255,54 @@ func (x *fetching) choose(ctx context.Context, rs []wallet.Received) (chosen []w
 	return chosen, err
 }
 
-// open opens one consent and saves its records. Only an interruption is returned;
-// other failures are counted, and the rest is fetched.
-func (x *fetching) open(ctx context.Context, w *wallet.Wallet, open func() (*wallet.Opening, error)) (failed error) {
-	var to *wallet.Fetched
-	w.BeforeOpening = func(r wallet.Received) (err error) {
-		to, err = wallet.PrepareFetch(x.flags.dir, r, x.flags.flat)
+// single is what opens one consent, for open.
+func single(open func() (*wallet.Opening, error)) func() ([]*wallet.Opening, []error, error) {
+	return func() ([]*wallet.Opening, []error, error) {
+		o, err := open()
+		return []*wallet.Opening{o}, []error{err}, nil
+	}
+}
+
+// open opens consents and saves their records. Only an interruption is returned; other
+// failures are counted, and the rest is fetched.
+func (x *fetching) open(ctx context.Context, w *wallet.Wallet, open func() ([]*wallet.Opening, []error, error)) error {
+	var prepared []*wallet.Fetched
+	to := map[contract.ID]*wallet.Fetched{}
+	w.BeforeOpening = func(r wallet.Received) error {
+		f, err := wallet.PrepareFetch(x.flags.dir, r, x.flags.flat)
+		if err == nil {
+			prepared, to[r.Consent] = append(prepared, f), f
+		}
 		return err
 	}
-	o, err := open()
-	if err != nil {
-		if to != nil {
-			to.Discard()
+	all, errs, err := open()
+	for i, o := range all {
+		if err == nil && errs[i] == nil {
+			prepared = slices.DeleteFunc(prepared, func(f *wallet.Fetched) bool { return f == to[o.Consent.Consent] })
 		}
+	}
+	for _, f := range slices.Backward(prepared) { // a sender's folder was made with the first
+		f.Discard()
+	}
+	if err != nil { // of all of them
+		x.failed += len(all) - 1
 		return x.fail(ctx, err)
 	}
+	for i, o := range all {
+		if errs[i] != nil {
+			err = x.fail(ctx, errs[i])
+		} else {
+			err = x.save(ctx, o, to[o.Consent.Consent])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// save saves the records of a consent that was opened. Only an interruption is returned.
+func (x *fetching) save(ctx context.Context, o *wallet.Opening, to *wallet.Fetched) (failed error) {
 	saved := make([]string, len(o.Records))
 	defer func() {
 		// Also of what is there of an opening that was interrupted.

@@ -278,7 +278,7 @@ func (x *fetchWatch) tellRound(r *wallet.Round) {
 func (x *fetchWatch) open(ctx context.Context, s *session, o *opened, r wallet.Received) error {
 	w := o.w.Inbox().By(x.flags.by).Watch(x.flags.spread)
 	f := &fetching{session: s, flags: x.flags}
-	err := f.open(ctx, o.w, func() (*wallet.Opening, error) { return w.Open(ctx, r.Consent, x.flags.reason) })
+	err := f.open(ctx, o.w, single(func() (*wallet.Opening, error) { return w.Open(ctx, r.Consent, x.flags.reason) }))
 	if err != nil {
 		return err
 	}
