@@ -28,6 +28,7 @@ type Keys struct {
 	local  *LocalKey
 	tagger *Tagger
 	uses
+	taggerOn func(LedgerID) *Tagger // nil: another process holds the keys
 }
 
 // uses are what is done where the keys are. The error of each is [ErrKeyLocked], or what
@@ -74,7 +75,7 @@ const ErrKeyLocked fault.Code = "key-locked"
 func (r Root) Keys(l LedgerID) *Keys {
 	self := r.SelfKey()
 	var made atomic.Pointer[Identity] // when it is first needed: most commands only look
-	return &Keys{ledger: l, local: r.LocalKey(), tagger: r.Tagger(l), uses: &kept{
+	return &Keys{ledger: l, local: r.LocalKey(), tagger: r.Tagger(l), taggerOn: r.Tagger, uses: &kept{
 		seedOf: r.Seed,
 		identity: sync.OnceValue(func() *Identity {
 			made.Store(r.Identity())
@@ -89,6 +90,18 @@ func (r Root) Keys(l LedgerID) *Keys {
 			}
 		},
 	}}
+}
+
+// On returns the same keys on another ledger; Wipe of either overwrites both. It is false
+// where another process holds them: that one has to be asked, since it hands out what
+// belongs to one ledger.
+func (k *Keys) On(l LedgerID) (*Keys, bool) {
+	if k.taggerOn == nil {
+		return nil, false
+	}
+	on := *k
+	on.ledger, on.tagger = l, k.taggerOn(l)
+	return &on, true
 }
 
 // LocalKey is the key that seals the wallet's own files.

@@ -322,3 +322,28 @@ func FuzzKeyAnswer(f *testing.F) {
 		}
 	})
 }
+
+// Keys on another ledger find and make there what the root makes there, and nothing of the
+// ledger that they were on before. Those that another process holds are asked for anew.
+func TestKeysOnAnotherLedger(t *testing.T) {
+	root := fixedEntropy(3).Root()
+	one, two := LedgerID{1}, LedgerID{2}
+	k, here := root.Keys(one).On(two)
+	if !here {
+		t.Fatal("keys of this process are not here")
+	}
+	tag := k.Tagger().Tag(Nonce{5})
+	if n, ok := root.Tagger(two).Open(tag); !ok || n != (Nonce{5}) {
+		t.Error("an entry of theirs is not found again")
+	}
+	if _, ok := root.Tagger(one).Open(tag); ok {
+		t.Error("an entry is found on the other ledger")
+	}
+	seed, err := k.Seed(Nonce{5})
+	if want := root.Seed(two, Nonce{5}); err != nil || !bytes.Equal(seed.bytes(), want.bytes()) {
+		t.Errorf("the seed is not that ledger's: %v", err)
+	}
+	if _, here := asked(t, root, one, nil).On(two); here {
+		t.Error("held by another process, and here")
+	}
+}

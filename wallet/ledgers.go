@@ -148,7 +148,13 @@ func (w *Wallet) On(ctx context.Context, services ledgerclient.Services, id cryp
 	if err != nil {
 		return nil, err
 	}
-	o := assemble(w.opt, s, client, w.keys)
+	keys, here := w.keys.On(client.ID())
+	if !here {
+		if keys, err = openKeys(ctx, w.opt.Keyring, s.Item, client.ID()); err != nil {
+			return nil, err
+		}
+	}
+	o := assemble(w.opt, s, client, keys)
 	return o, o.readState()
 }
 
