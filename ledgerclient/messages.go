@@ -290,19 +290,25 @@ func (a *InquiryAnswer) Verify(q *Inquiry, counterparty crypto.PubKey) error {
 	if err := verify(a, q.Keeper); err != nil {
 		return err
 	}
+	return a.VerifyFiled(q.Ledger, q.Keeper, q.Grant, counterparty)
+}
+
+// VerifyFiled checks that each refused request and each acknowledgement in an answer is of
+// that grant and verifies. Whether others were filed too only a signature under all says.
+func (a *InquiryAnswer) VerifyFiled(ledger crypto.LedgerID, keeper crypto.PubKey, grant contract.ID, counterparty crypto.PubKey) error {
 	for i := range a.Refused {
 		// The recipient signed the request and the keeper the answer: neither can
 		// invent an attempt.
 		r := &a.Refused[i]
-		if r.Request.Access.Subject != q.Grant || r.Request.Access.Author != counterparty {
+		if r.Request.Access.Subject != grant || r.Request.Access.Author != counterparty {
 			return ErrMessage.Of(errOther, "message", "refused request")
 		}
-		if err := r.Verify(q.Ledger, q.Keeper); err != nil {
+		if err := r.Verify(ledger, keeper); err != nil {
 			return err
 		}
 	}
 	for i := range a.Acks {
-		if err := a.Acks[i].Verify(q.Ledger, q.Grant, q.Keeper); err != nil {
+		if err := a.Acks[i].Verify(ledger, grant, keeper); err != nil {
 			return err
 		}
 	}

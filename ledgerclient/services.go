@@ -324,6 +324,18 @@ type InquiryAnswer struct {
 	Signature crypto.Signature // by the keeper
 }
 
+// NearKeeper is a Keeper at hand: who asks it could read, and write, all that it holds, so
+// that a signature under a question or under an answer would prove nothing. What it filed
+// is signed all the same, each by itself: see InquiryAnswer.VerifyFiled. Asking about a
+// grant costs no more than looking it up.
+type NearKeeper interface {
+	Keeper
+	// FiledAll returns for each grant what Inquire would, without a signature, or why not.
+	FiledAll(ctx context.Context, grants []contract.ID) ([]InquiryAnswer, []error, error)
+	// StateAll returns for each grant what State would, or why not.
+	StateAll(ctx context.Context, grants []contract.ID) ([]KeeperState, []error, error)
+}
+
 // Keeper holds a share of the key to each envelope and releases it only against
 // a valid access entry, judged on its own replica.
 type Keeper interface {

@@ -76,7 +76,7 @@ func (a Audit) Events(ctx context.Context) (out []Event, err error) {
 		if err != nil {
 			return err
 		}
-		if err := a.w.Consents().prove(ctx, ts); err != nil {
+		if err := a.w.Consents().proveNews(ctx, ts, true); err != nil {
 			return err
 		}
 		all := func(*view.Thread) bool { return true }
@@ -383,7 +383,7 @@ func (a Audit) lookAt(ctx context.Context, ts []*view.Thread, s *Summary, rememb
 			return !ask[t] && (len(fs) == 0 || fs[len(fs)-1].Index < a.w.notes.Looked)
 		})
 	}
-	if err := a.w.Consents().prove(ctx, ts); err != nil {
+	if err := a.w.Consents().proveNews(ctx, ts, false); err != nil {
 		return err
 	}
 	return a.each(ctx, ts, func(t *view.Thread) bool { return ask[t] }, a.w.notes.Looked, func(t *view.Thread, events []Event, damaged error) {

@@ -290,6 +290,19 @@ func (cs Consents) prove(ctx context.Context, ts []*view.Thread) error {
 	return nil
 }
 
+// proveNews is prove of threads of which there may be news since all consents were proven
+// before; all says that these are all of them.
+func (cs Consents) proveNews(ctx context.Context, ts []*view.Thread, all bool) error {
+	at := cs.w.view.Head().Size
+	if err := cs.prove(ctx, cs.w.view.Unproven(ts)); err != nil {
+		return err
+	}
+	if all && cs.w.view.Away() == nil && !cs.w.client.Ledger.Properties().Remote {
+		cs.w.view.SetProven(at)
+	}
+	return nil
+}
+
 // given are the parts that a consent of one's own gives of each record of which it does
 // not give the whole: from 0, in the order of the file, ascending. Labels may have changed
 // since: only the envelope tells.

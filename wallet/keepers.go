@@ -5,9 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 
-	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet/view"
 )
@@ -24,6 +22,9 @@ func (w *Wallet) shares(ctx context.Context, ts []*view.Thread) ([]held, error) 
 	out := make([]held, len(ts))
 	sign := make([]func(*ledgerclient.Inquiry) error, len(ts))
 	for i, t := range ts {
+		if allNear(w.client.Keepers) {
+			break // nobody is to sign
+		}
 		if t.Role != view.Received {
 			_, key, err := w.view.Key(t)
 			if err != nil {
@@ -43,14 +44,7 @@ func (w *Wallet) shares(ctx context.Context, ts []*view.Thread) ([]held, error) 
 		}
 	}
 	for _, k := range w.client.Keepers {
-		qs := make([]ledgerclient.Inquiry, len(ts))
-		for i, t := range ts {
-			qs[i] = w.inquiry(k, t)
-			if err := sign[i](&qs[i]); err != nil {
-				return nil, err
-			}
-		}
-		ledgerclient.States(ctx, k, qs, func(i int, s ledgerclient.KeeperState, err error) error {
+		take := func(i int, s ledgerclient.KeeperState, err error) error {
 			e, refused := errors.AsType[*ledgerclient.KeeperError](err)
 			switch {
 			case refused && e.Code == ledgerclient.UnknownGrant:
@@ -62,7 +56,26 @@ func (w *Wallet) shares(ctx context.Context, ts []*view.Thread) ([]held, error) 
 				out[i].held++
 			}
 			return nil
-		})
+		}
+		if near, ok := k.(ledgerclient.NearKeeper); ok {
+			states, errs, err := near.StateAll(ctx, idsOf(ts))
+			for i := range ts {
+				if err == nil {
+					take(i, states[i], errs[i])
+				} else {
+					take(i, ledgerclient.KeeperState{}, err)
+				}
+			}
+			continue
+		}
+		qs := make([]ledgerclient.Inquiry, len(ts))
+		for i, t := range ts {
+			qs[i] = w.inquiry(k, t)
+			if err := sign[i](&qs[i]); err != nil {
+				return nil, err
+			}
+		}
+		ledgerclient.States(ctx, k, qs, take)
 	}
 	return out, nil
 }
@@ -100,15 +113,21 @@ type inquired struct {
 // left out on the way.
 func (cs Consents) inquire(ctx context.Context, ts ...*view.Thread) []inquired {
 	out := make([]inquired, len(ts))
-	counterparty := make([]crypto.PubKey, len(ts))
-	for i, t := range ts {
-		opening, err := cs.w.view.Opening(t)
-		if err == nil {
-			counterparty[i] = opening.Counterparty
-		}
-		out[i].err = cmp.Or(cs.w.view.Silent("keeper"), err)
+	for i := range ts {
+		out[i].err = cs.w.view.Silent("keeper")
 	}
 	for n, k := range cs.w.client.Keepers {
+		take := func(i int, a ledgerclient.InquiryAnswer, err error) {
+			if err != nil {
+				out[i] = inquired{err: err}
+			} else if out[i].err == nil {
+				out[i].answers = append(out[i].answers, a)
+			}
+		}
+		if near, ok := k.(ledgerclient.NearKeeper); ok && cs.w.view.Silent("keeper") == nil {
+			cs.readFiled(ctx, n+1, near, ts, take)
+			continue
+		}
 		var of []int // by question
 		var qs []ledgerclient.Inquiry
 		for i, t := range ts {
@@ -127,18 +146,12 @@ func (cs Consents) inquire(ctx context.Context, ts ...*view.Thread) []inquired {
 		ledgerclient.Inquiries(ctx, k, qs, func(j int, a ledgerclient.InquiryAnswer, err error) error {
 			i := of[j]
 			if err == nil {
-				if err = a.Verify(&qs[j], counterparty[i]); err != nil {
-					err = &ledgerclient.TamperedError{What: fmt.Sprintf("refusal filed by keeper %d", n+1), Err: err}
-				}
+				err = cs.verifyAnswer(n+1, ts[i], &qs[j], &a)
 			}
 			if err == nil {
 				err = cs.w.view.SameLog(ctx, k.Key(), a.Size, a.Root)
 			}
-			if err != nil {
-				out[i] = inquired{err: err}
-				return nil
-			}
-			out[i].answers = append(out[i].answers, a)
+			take(i, a, err)
 			return nil
 		})
 	}

@@ -70,3 +70,33 @@ func BenchmarkBudgetGrantAmongMany(b *testing.B) {
 	pairs(b, 11, 3, give("Maria"), give("Otto"))
 	b.ReportMetric(float64(n), "consents")
 }
+
+// BenchmarkBudgetAuditAgain shows what happened to thousands of consents when nothing has
+// since it was shown last, as a new process does.
+func BenchmarkBudgetAuditAgain(b *testing.B) {
+	n := many(b)
+	tn := crowd(b, n)
+	look := func() time.Duration {
+		opt := tn.options("Maria")
+		settle(b, tn.dir)
+		start := time.Now()
+		w, err := wallet.Open(context.Background(), opt)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if es, err := w.Audit().Events(context.Background()); err != nil || len(es) != n {
+			b.Fatalf("%d events, %v", len(es), err)
+		}
+		return time.Since(start)
+	}
+	first := look()
+	var again time.Duration
+	const rounds = 7
+	for range rounds * b.N {
+		again += look()
+	}
+	b.ReportMetric(float64(first.Microseconds())/float64(n), "µs/consent")
+	b.ReportMetric(float64(again.Microseconds())/float64(n*rounds*b.N), "µs/consent-again")
+	b.ReportMetric(25, "budget-max")
+	b.ReportMetric(0, "ns/op")
+}

@@ -45,7 +45,7 @@ type folderKeeper struct {
 	open func() (*keeper.Keeper, error)
 }
 
-var _ ledgerclient.Keeper = (*folderKeeper)(nil)
+var _ ledgerclient.NearKeeper = (*folderKeeper)(nil)
 
 func (k *folderKeeper) Key() crypto.PubKey { return k.f.config.Keepers[0] }
 
@@ -96,6 +96,104 @@ func (k *folderKeeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) (led
 	}
 	a, err := rules.Inquire(ctx, q)
 	return a, k.unanswered(err)
+}
+
+// FiledAll is Inquire of many grants: who can use a folder can read what its keeper filed,
+// and could sign for it.
+func (k *folderKeeper) FiledAll(ctx context.Context, grants []contract.ID) ([]ledgerclient.InquiryAnswer, []error, error) {
+	out := make([]ledgerclient.InquiryAnswer, len(grants))
+	errs, err := k.near(ctx, grants, func(i int, head keeper.Head, _ *contract.State, rec *keeper.Record) (err error) {
+		a := ledgerclient.InquiryAnswer{Size: head.Size, Root: head.Root}
+		a.Acks = rec.Acks
+		if a.Refused, a.More, err = k.v.requests(grants[i]); err == nil {
+			out[i] = a
+		}
+		return err
+	})
+	return out, errs, err
+}
+
+// StateAll is State of many grants.
+func (k *folderKeeper) StateAll(ctx context.Context, grants []contract.ID) ([]ledgerclient.KeeperState, []error, error) {
+	out := make([]ledgerclient.KeeperState, len(grants))
+	errs, err := k.near(ctx, grants, func(i int, _ keeper.Head, s *contract.State, rec *keeper.Record) error {
+		out[i] = keeper.StateOf(grants[i], s, rec)
+		return nil
+	})
+	return out, errs, err
+}
+
+// near calls fn with each grant that is on the ledger, and what is held about it as of now,
+// under the lock. Errors are those of each grant by itself.
+func (k *folderKeeper) near(ctx context.Context, grants []contract.ID, fn func(i int, head keeper.Head, s *contract.State, rec *keeper.Record) error) ([]error, error) {
+	if _, err := k.open(); err != nil { // where the keeper has no key it is not at work
+		return nil, err
+	}
+	errs := make([]error, len(grants))
+	err := k.f.read(ctx, func(snap snapshot) error {
+		if err := k.v.filings.look(); err != nil {
+			return err
+		}
+		var in nearShares
+		defer in.close()
+		for i, id := range grants {
+			var rec keeper.Record
+			s, ok, err := stateOf(snap, id)
+			if err == nil && !ok {
+				err = &ledgerclient.KeeperError{Grant: id, Code: ledgerclient.UnknownGrant}
+			}
+			if err == nil {
+				err = k.v.stopsAndAcks(id, &rec)
+			}
+			if err == nil {
+				rec.Share, err = in.share(k.v, keeper.Grant{ID: id, NotAfter: s.NotAfter})
+			}
+			if err == nil {
+				err = fn(i, snap.Head(), &s, &rec)
+			}
+			if rec.Share != nil {
+				rec.Share.Share.Wipe()
+			}
+			errs[i] = k.unanswered(err)
+		}
+		return nil
+	})
+	return errs, k.unanswered(err)
+}
+
+// nearShares reads shares, and keeps the file of the last one open: many end in one hour.
+type nearShares struct {
+	end  contract.Hour
+	f    *segment
+	seen *shareFile
+}
+
+func (n *nearShares) share(v vault, g keeper.Grant) (d *ledgerclient.Deposit, err error) {
+	if n.f == nil || n.end != g.NotAfter {
+		n.close()
+		if n.f, n.seen, err = v.shares.open(g.NotAfter, false); err != nil || n.f == nil {
+			n.f = nil
+			return nil, err
+		}
+		n.end = g.NotAfter
+	}
+	return v.shareIn(n.f, n.seen, g)
+}
+
+func (n *nearShares) close() {
+	if n.f != nil {
+		n.f.Close()
+	}
+}
+
+// stateOf is the state of a grant; false if there is none with that id.
+func stateOf(snap snapshot, id contract.ID) (contract.State, bool, error) {
+	at, ok, err := snap.Find(id)
+	if err != nil || !ok {
+		return contract.State{}, false, err
+	}
+	s, err := snap.State(at)
+	return s, s.Kind == contract.KindGrant && s.Status != contract.StatusNone, err
 }
 
 // unanswered is the error of a question about some grants of which something is damaged

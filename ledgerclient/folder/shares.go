@@ -174,6 +174,11 @@ func (v vault) share(g keeper.Grant) (*ledgerclient.Deposit, error) {
 		return nil, err
 	}
 	defer f.Close()
+	return v.shareIn(f, seen, g)
+}
+
+// shareIn is share in the file of its hour.
+func (v vault) shareIn(f *segment, seen *shareFile, g keeper.Grant) (*ledgerclient.Deposit, error) {
 	records, err := seen.records(f, g.ID)
 	if err != nil {
 		return nil, err

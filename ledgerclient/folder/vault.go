@@ -69,8 +69,19 @@ func (v vault) Read(ctx context.Context, g keeper.Grant) (rec keeper.Record, err
 }
 
 func (v vault) record(g keeper.Grant) (rec keeper.Record, err error) {
-	_, rec.Stopped = v.unkept.stops.Load(g.ID)
-	err = v.filed(crypto.Hash(g.ID), func(r *found, body []byte) bool {
+	if err = v.filings.look(); err == nil {
+		err = v.stopsAndAcks(g.ID, &rec)
+	}
+	if err == nil {
+		rec.Share, err = v.share(g)
+	}
+	return rec, err
+}
+
+// stopsAndAcks fills in what was filed of a grant's end, as of the last look.
+func (v vault) stopsAndAcks(id contract.ID, rec *keeper.Record) error {
+	_, rec.Stopped = v.unkept.stops.Load(id)
+	return v.seen(crypto.Hash(id), func(r *found, body []byte) bool {
 		if r.kind == filedStop { // one that is damaged stops still
 			rec.Stopped = true
 			return true
@@ -79,12 +90,8 @@ func (v vault) record(g keeper.Grant) (rec keeper.Record, err error) {
 		if !hasEnd(rec.Acks, a.End) {
 			rec.Acks = append(rec.Acks, a)
 		}
-		return err == nil && a.Grant == g.ID
+		return err == nil && a.Grant == id
 	})
-	if err == nil {
-		rec.Share, err = v.share(g)
-	}
-	return rec, err
 }
 
 // filed calls fn with the filings that are found by a key, in the order in which they came;
@@ -93,6 +100,11 @@ func (v vault) filed(key crypto.Hash, fn func(r *found, body []byte) bool) error
 	if err := v.filings.look(); err != nil {
 		return err
 	}
+	return v.seen(key, fn)
+}
+
+// seen is filed as of the last look.
+func (v vault) seen(key crypto.Hash, fn func(r *found, body []byte) bool) error {
 	all, damaged, err := v.filings.find(key)
 	if err != nil {
 		return err
@@ -323,19 +335,28 @@ func parseCount(body []byte) (n uint32) {
 // Filed returns the refused requests of a grant.
 func (v vault) Filed(ctx context.Context, grant contract.ID) (filed []ledgerclient.Refused, more uint32, err error) {
 	err = v.lock.read(ctx, func(snapshot) error {
-		err := v.filed(underRequests(filedRefused, grant), func(_ *found, body []byte) bool {
-			r, rest, err := ledgerclient.ParseRefused(body)
-			filed = append(filed, r)
-			return err == nil && len(rest) == 0 && r.Answer.Grant == grant
-		})
-		if err != nil {
+		if err := v.filings.look(); err != nil {
 			return err
 		}
-		return v.filed(underRequests(filedCount, grant), func(_ *found, body []byte) bool {
+		filed, more, err = v.requests(grant)
+		return err
+	})
+	return filed, more, err
+}
+
+// requests is Filed as of the last look.
+func (v vault) requests(grant contract.ID) (filed []ledgerclient.Refused, more uint32, err error) {
+	err = v.seen(underRequests(filedRefused, grant), func(_ *found, body []byte) bool {
+		r, rest, err := ledgerclient.ParseRefused(body)
+		filed = append(filed, r)
+		return err == nil && len(rest) == 0 && r.Answer.Grant == grant
+	})
+	if err == nil {
+		err = v.seen(underRequests(filedCount, grant), func(_ *found, body []byte) bool {
 			more = parseCount(body)
 			return more > 0
 		})
-	})
+	}
 	if n, ok := v.unkept.refused.Load(grant); ok {
 		more += n.(*atomic.Uint32).Load()
 	}

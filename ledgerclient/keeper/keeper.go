@@ -204,14 +204,22 @@ func (k *Keeper) State(ctx context.Context, q ledgerclient.Inquiry) (ledgerclien
 		return ledgerclient.KeeperState{}, err
 	}
 	rec, err := k.vault.Read(ctx, g.Grant)
-	s := ledgerclient.KeeperState{Grant: q.Grant, Held: rec.Share != nil}
+	return StateOf(q.Grant, &g.state, &rec), err
+}
+
+// StateOf is what is told of the state of a grant's share, which it wipes.
+func StateOf(id contract.ID, state *contract.State, rec *Record) ledgerclient.KeeperState {
+	s := ledgerclient.KeeperState{Grant: id, Held: rec.Share != nil}
+	if s.Held {
+		rec.Share.Share.Wipe()
+	}
 	switch {
 	case rec.ack(ledgerclient.DestroyedShare) != nil && !s.Held:
 		s.Ended = ledgerclient.DestroyedShare
-	case rec.Stopped || g.state.Status == contract.StatusClosed:
+	case rec.Stopped || state.Status == contract.StatusClosed:
 		s.Ended = ledgerclient.Stopped
 	}
-	return s, err
+	return s
 }
 
 // Inquire answers the grant's author. Whoever else asks, or asks for a grant

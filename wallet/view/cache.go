@@ -52,6 +52,7 @@ const (
 	kindSummary
 	kindTerms
 	kindNamed
+	kindFiled
 )
 
 var frames = []func() frame{
@@ -61,6 +62,7 @@ var frames = []func() frame{
 	kindSummary: func() frame { return new(summary) },
 	kindTerms:   func() frame { return new(terms) },
 	kindNamed:   func() frame { return new(named) },
+	kindFiled:   func() frame { return new(filed) },
 }
 
 func (f *framed) fields(c *codec.Codec) {
@@ -225,6 +227,29 @@ func (f *terms) take(v *View, at place) bool {
 	return true
 }
 
+// filed is what the keepers filed about a grant and was found in order.
+type filed struct {
+	thread uint32
+	sum    crypto.Hash
+}
+
+func (f *filed) fields(c *codec.Codec) {
+	codec.Int(c, &f.thread)
+	c.Bytes(f.sum[:])
+}
+
+func (f *filed) take(v *View, _ place) bool {
+	t := v.threads.at(f.thread)
+	if t == nil {
+		return false
+	}
+	if t.details == nil {
+		t.details = &details{}
+	}
+	t.filed = f.sum
+	return true
+}
+
 func placed(c *codec.Codec, p *ledgerclient.Placed) {
 	codec.Int(c, &p.Index)
 	codec.Int(c, &p.Hour)
@@ -304,7 +329,7 @@ func (v *View) readCache() error {
 
 // resetCache forgets the cache but not the head the wallet saw.
 func (v *View) resetCache() {
-	v.state.CacheID, v.state.CacheSize, v.state.Rescan = newCacheID(), 0, true
+	v.state.CacheID, v.state.CacheSize, v.state.Rescan, v.state.Proven = newCacheID(), 0, true, 0
 	v.cache = cache{}
 }
 
@@ -483,6 +508,9 @@ func (v *View) NoteDescription(t *Thread, number int, m *payload.Metadata) error
 	}
 	return err
 }
+
+// NoteFiled keeps the sum of what the keepers filed about a thread, which was found in order.
+func (v *View) NoteFiled(t *Thread, sum crypto.Hash) { v.note(kindFiled, &filed{t.number, sum}) }
 
 // NoteKey takes up the file key of a record's version, which its owner could read
 // from the content as well: with it a consent can be given when the store is out of

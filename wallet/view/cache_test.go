@@ -213,11 +213,12 @@ func TestCacheComesBack(t *testing.T) {
 	for range 7 {
 		add()
 	}
+	v.NoteFiled(v.threads.list[0], crypto.Hash{7})
 	if err := v.appendCache(); err != nil {
 		t.Fatal(err)
 	}
 	o = again(entropy)
-	if check(o); o.cache.read == 0 || o.cache.read > 7*6 {
+	if check(o); o.cache.read == 0 || o.cache.read > 7*6 || o.threads.list[0].Filed() != (crypto.Hash{7}) {
 		t.Errorf("%d frames were read for 7 threads behind the index", o.cache.read)
 	}
 	// It is not written anew for a few.

@@ -139,7 +139,7 @@ func (t *Thread) fields(c *codec.Codec) {
 	if c.Reading() {
 		t.details = &details{}
 	}
-	c.Bytes(t.chain[:])
+	c.Bytes(t.chain[:], t.filed[:])
 	codec.Counted[uint32](c, &t.follows, 1<<32-1, func(c *codec.Codec, f *FollowUp) {
 		c.Bytes(f.ID[:])
 		codec.Int(c, &f.Index)

@@ -51,6 +51,7 @@ type Thread struct {
 type details struct {
 	follows []FollowUp  // the follow-ups, oldest first
 	chain   crypto.Hash // of them, see contract.NextChain
+	filed   crypto.Hash // see NoteFiled
 	unread  error       // why terms or a description that the store holds cannot be read; not cached
 
 	// Of a record.
@@ -103,6 +104,14 @@ func (t *Thread) FollowUps() []FollowUp {
 		return nil
 	}
 	return t.follows
+}
+
+// Filed is the sum that NoteFiled kept last; zero if there is none.
+func (t *Thread) Filed() crypto.Hash {
+	if t.details == nil {
+		return crypto.Hash{}
+	}
+	return t.filed
 }
 
 // Until is the exact end of a grant; the ledger's while its terms are not known.

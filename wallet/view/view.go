@@ -74,6 +74,10 @@ type state struct {
 	Seen int64            `json:"seen"`           // Unix time of when Pin was the newest head, to ten minutes
 	News bool             `json:"news,omitempty"` // records came that may be the book's
 
+	// Proven is the size of the log at which all consents of one's own were proven complete:
+	// see SetProven.
+	Proven uint64 `json:"proven,omitempty"`
+
 	// The cache file belongs to this state if its blocks were sealed under CacheID
 	// and its first CacheSize bytes are there; what follows them was never
 	// committed.
@@ -121,6 +125,24 @@ func (v *View) News() bool { return v.state.News }
 
 // SetNews sets what News reports.
 func (v *View) SetNews(news bool) { v.state.News = news }
+
+// Unproven are those of some threads that were not proven complete at a head before, or of
+// which there is news since. Nothing is lost by passing over the others: to be proven and
+// without news says all up to that head, and who has followed the log from there has read
+// every leaf behind it.
+func (v *View) Unproven(ts []*Thread) []*Thread {
+	return slices.DeleteFunc(slices.Clone(ts), func(t *Thread) bool {
+		last := t.Index
+		if fs := t.FollowUps(); len(fs) > 0 {
+			last = fs[len(fs)-1].Index
+		}
+		return last < v.state.Proven
+	})
+}
+
+// SetProven remembers that all consents of one's own were proven complete at a head of that
+// size or later.
+func (v *View) SetProven(size uint64) { v.state.Proven = size }
 
 // Unwritten is why what changes is not written into the folder; empty if it is.
 func (v *View) Unwritten() []error { return v.unwritten }
