@@ -101,6 +101,13 @@ func (f *front) requests() (n int, what string) {
 	return n, what
 }
 
+// of is how many requests came of a kind.
+func (f *front) of(request string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asked[request]
+}
+
 // says lets the front change what is said to questions of a kind that come together.
 func (f *front) says(asked node.Asked, change func(questions []node.Question, said []node.Said) []node.Said) {
 	f.mu.Lock()
@@ -429,7 +436,7 @@ func TestAskAgain(t *testing.T) {
 		}
 		_, what := tn.requests()
 		t.Logf("%s: %s", name, what)
-		if alone := tn.asked["POST keeper/release"]; alone > n || alone < 1 {
+		if alone := tn.of("POST keeper/release"); alone > n || alone < 1 {
 			t.Errorf("%s: %s", name, what)
 		}
 	}
@@ -589,12 +596,15 @@ func TestManyAndKilled(t *testing.T) {
 		}
 		err = child.Wait()
 		tn.reset()
+		tn.mu.Lock()
+		came := count
+		tn.mu.Unlock()
 		if got, failed := openAll(tn.again(clinicHome), ids); got != n {
 			t.Errorf("killed at %d, after %t: %d opened: %v", at/2+1, after, got, errors.Join(failed...))
 		}
 		if err == nil { // it came to its end
 			if at < 10 {
-				t.Errorf("it has %d requests", count)
+				t.Errorf("it has %d requests", came)
 			}
 			break
 		}
@@ -620,6 +630,8 @@ func TestManyQuestionsHaveNothingInCommon(t *testing.T) {
 	}
 	must(tn.patient.Audit().Events(ctx))(t)
 	ledger, _ := tn.patient.Ledger()
+	tn.mu.Lock()
+	defer tn.mu.Unlock()
 	asked := map[node.Asked][]contract.ID{}
 	pieces := map[[8]byte]string{}
 	for _, body := range tn.bodies["bulk"] {

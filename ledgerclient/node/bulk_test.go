@@ -44,6 +44,16 @@ func TestManyPayloads(t *testing.T) {
 	front.Config.ErrorLog = quiet
 	defer front.Close()
 	inv.URLs = []string{front.URL}
+	says := func(why func(r *http.Request) error) {
+		mu.Lock()
+		defer mu.Unlock()
+		no = why
+	}
+	of := func(request string) int {
+		mu.Lock()
+		defer mu.Unlock()
+		return asked[request]
+	}
 	s := dial(t, inv, node.Options{})
 
 	key := crypto.GenerateKey()
@@ -110,41 +120,41 @@ func TestManyPayloads(t *testing.T) {
 	expect("one is not there", s, all, 2, 1)
 	locs = locs[:all]
 
-	no = func(r *http.Request) error {
+	says(func(r *http.Request) error {
 		if r.URL.Path == node.PathBulk && r.ContentLength > 20*33 {
 			return &node.RefusedError{Kind: node.KindBusy, RetryAfter: 1}
 		}
 		return nil
-	}
+	})
 	expect("a busy node", s, all, 7, 1) // 64, 32, 16 … of 70 in five
-	no = func(r *http.Request) error {
+	says(func(r *http.Request) error {
 		if r.URL.Path == node.PathBulk {
 			return &node.RefusedError{Kind: node.KindTooMany, RetryAfter: 1}
 		}
 		return nil
-	}
+	})
 	expect("a node that was asked too much", s, 0, 1, 0)
-	no = func(r *http.Request) error { return http.ErrAbortHandler }
-	if got, errs := read(s); got != 0 || len(errs) != all || ledgerclient.Unreachable(errs[0]) == nil || asked["GET "+node.PathBlobs] > 0 {
-		t.Errorf("a node that is away: %d payloads, %d errors: %v", got, len(errs), asked)
+	says(func(*http.Request) error { return http.ErrAbortHandler })
+	if got, errs := read(s); got != 0 || len(errs) != all || ledgerclient.Unreachable(errs[0]) == nil || of("GET "+node.PathBlobs) > 0 {
+		t.Errorf("a node that is away: %d payloads, %d errors", got, len(errs))
 	}
-	no = func(r *http.Request) error {
+	says(func(r *http.Request) error {
 		if r.URL.Path == node.PathBulk {
 			return &ledgerclient.NotFoundError{What: "page"}
 		}
 		return nil
-	}
+	})
 	expect("an older node", s, all, 1, all+1)
 	expect("an older node once more", s, all, 0, all+1)
 	// An older one that goes away meanwhile is not waited for once for each.
 	older := dial(t, inv, node.Options{})
-	no = func(r *http.Request) error {
+	says(func(r *http.Request) error {
 		if r.URL.Path == node.PathBulk {
 			return &ledgerclient.NotFoundError{What: "page"}
 		}
 		return http.ErrAbortHandler
-	}
-	if got, errs := read(older); got != 0 || len(errs) != all || asked["GET "+node.PathBlobs] > 2 {
-		t.Errorf("%d payloads, %d errors: %v", got, len(errs), asked)
+	})
+	if got, errs := read(older); got != 0 || len(errs) != all || of("GET "+node.PathBlobs) > 2 {
+		t.Errorf("%d payloads, %d errors", got, len(errs))
 	}
 }
