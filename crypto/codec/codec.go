@@ -195,8 +195,12 @@ func Counted[N integer, T any](c *Codec, items *[]T, most int, item func(*Codec,
 	List(c, items, int(n), item)
 }
 
+// maxGuess is for how many bytes room is made before they are there.
+const maxGuess = 4 << 20
+
 // List are n items, which are written as if all were about as long as the first: a batch
-// of some MB would else be copied each time it grows.
+// of some MB would else be copied each time it grows. Where the first is long, the others
+// may be short: the room for them is bounded.
 func List[T any](c *Codec, items *[]T, n int, item func(*Codec, *T)) {
 	if c.reading {
 		*items = nil
@@ -204,7 +208,7 @@ func List[T any](c *Codec, items *[]T, n int, item func(*Codec, *T)) {
 	begin := len(c.b)
 	for i := range n {
 		if i == 1 && !c.reading {
-			c.b = slices.Grow(c.b, n*(len(c.b)-begin))
+			c.b = slices.Grow(c.b, min(n*(len(c.b)-begin), maxGuess))
 		}
 		if c.err != nil {
 			return

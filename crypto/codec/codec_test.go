@@ -76,6 +76,18 @@ func TestLayout(t *testing.T) {
 	}
 }
 
+// One long item before short ones takes no multiple of its memory.
+func TestLongFirst(t *testing.T) {
+	items := make([][]byte, 64)
+	items[0] = make([]byte, 2<<20)
+	b := codec.Append(nil, func(c *codec.Codec) {
+		codec.List(c, &items, len(items), func(c *codec.Codec, b *[]byte) { codec.Sized[uint32](c, b, 2<<20) })
+	})
+	if len(b) != 2<<20+64*4 || cap(b) > 8<<20 {
+		t.Errorf("%d bytes in room for %d", len(b), cap(b))
+	}
+}
+
 func TestRefused(t *testing.T) {
 	whole := []byte(before + signed + between + rest)
 	for n := range whole[:len(whole)-len(rest)+1] {
