@@ -74,8 +74,9 @@ func oneByOne[Q, A any](ctx context.Context, qs []Q, ask func(context.Context, Q
 	return OneByOne(all, func(i int) (A, error) { return ask(ctx, qs[i]) }, take)
 }
 
-// OneByOne asks the questions of those numbers, and gives each answer to take. Who gives
-// none to one is not asked the others: it is waited for once.
+// OneByOne asks the questions of those numbers, and gives each answer to take. Who is
+// silent at one is not asked the others: it is waited for once. Who says that it cannot
+// answer one is.
 func OneByOne[A any](numbers []int, ask func(i int) (A, error), take func(i int, a A, err error) error) error {
 	var none A
 	var silence error
@@ -84,7 +85,7 @@ func OneByOne[A any](numbers []int, ask func(i int) (A, error), take func(i int,
 		if silence == nil {
 			a, err = ask(i)
 		}
-		if u := Unreachable(err); u != nil && !u.Damaged {
+		if u := Unreachable(err); u != nil && !u.Damaged && !u.Answered {
 			silence = err
 		}
 		if err := take(i, a, err); err != nil {
