@@ -275,15 +275,13 @@ func (x *fetching) open(ctx context.Context, w *wallet.Wallet, open func() ([]*w
 		}
 		return err
 	}
-	all, errs, err := open()
-	for i, o := range all {
-		if err == nil && errs[i] == nil {
-			prepared = slices.DeleteFunc(prepared, func(f *wallet.Fetched) bool { return f == to[o.Consent.Consent] })
+	// Once all is written: with one folder for all, what is refused made it for the others.
+	defer func() {
+		for _, f := range slices.Backward(prepared) { // a sender's folder was made with the first
+			f.Discard()
 		}
-	}
-	for _, f := range slices.Backward(prepared) { // a sender's folder was made with the first
-		f.Discard()
-	}
+	}()
+	all, errs, err := open()
 	if err != nil { // of all of them
 		x.failed += len(all) - 1
 		return x.fail(ctx, err)
