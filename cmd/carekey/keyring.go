@@ -228,7 +228,7 @@ func (a keyrings) lock(ctx context.Context) error {
 	case was:
 		a.say("%s", a.asProfile("Your key is locked. The next command asks for its passphrase."))
 	case p.settings.Keyring == keyring.KindFile:
-		a.say("%s", a.asProfile("Your key was not unlocked."))
+		a.say("%s", a.asProfile("Your key was not unlocked here. If it was in another session, that has ended too."))
 	default:
 		a.say("The key of this wallet is in %s, which has its own lock.", keyringWords(p.settings.Keyring))
 	}

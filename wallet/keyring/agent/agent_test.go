@@ -521,6 +521,30 @@ func TestAgentInTheHome(t *testing.T) {
 	wants(t, "a runtime folder that is not there", Prepare(p, time.Minute), ErrPlace)
 }
 
+// One that was started in a session with another folder is not found, and ends all the same.
+func TestEndElsewhere(t *testing.T) {
+	p := newPlace(t)
+	there := p
+	there.Runtime = ""
+	r := begun(t, there)
+	c := dial(t, there)
+	if err := seed(c); err != nil {
+		t.Fatal(err)
+	}
+	if was, err := End(t.Context(), p); was || err != nil {
+		t.Errorf("%v, %v: none is to be found here", was, err)
+	}
+	wants(t, "a use after that", seed(c), ErrNotUnlocked)
+	r.ends(t)
+
+	r = begun(t, there)
+	p.Runtime = filepath.Join(p.Home, "gone")
+	if was, err := End(t.Context(), p); was || err != nil {
+		t.Errorf("%v, %v: none can be here", was, err)
+	}
+	r.ends(t)
+}
+
 // One that gives no answer can be asked no more once it was to end.
 func TestEndUnanswered(t *testing.T) {
 	p := newPlace(t)

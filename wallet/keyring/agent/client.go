@@ -176,8 +176,18 @@ func exchange(conn *net.UnixConn, request []byte) ([]byte, error) {
 
 // End ends the agent of a place, if there is one: was tells. It is asked to; one that
 // gives no answer finds its socket gone within a second, unless it is stopped: that is an
-// [ErrLeft].
+// [ErrLeft]. One that was started for the same key file in a session with another folder is
+// not found; the key file gets a new time, with which every agent ends before it answers.
 func End(ctx context.Context, p Place) (was bool, err error) {
+	was, err = p.end(ctx)
+	terr := os.Chtimes(p.KeyFile, time.Time{}, time.Now())
+	if err == nil && !was && terr != nil && !errors.Is(terr, fs.ErrNotExist) {
+		err = ErrPlace.Of(terr, "why", terr.Error())
+	}
+	return was, err
+}
+
+func (p Place) end(ctx context.Context) (was bool, err error) {
 	path, err := p.socket(false)
 	if err != nil {
 		if errors.Is(err, ErrNotUnlocked) && !errors.Is(err, ErrPlace) && !errors.Is(err, ErrSystem) {
