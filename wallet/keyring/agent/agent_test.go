@@ -350,7 +350,7 @@ func TestAgentFull(t *testing.T) {
 	if s := greeted(connect(nil)); s != full {
 		t.Errorf("state %d", s)
 	}
-	_, err = Dial(t.Context(), r.place)
+	_, _, err = r.place.dial(t.Context())
 	wants(t, "one too many", err, ErrFull)
 	var wg sync.WaitGroup
 	for range 8 {
@@ -376,6 +376,36 @@ func TestAgentFull(t *testing.T) {
 			}
 			c.Close()
 		}
+	}
+}
+
+// Who comes while others have all places gets one when it is free: a script of many commands
+// at once is asked for no passphrase.
+func TestAgentWaitedFor(t *testing.T) {
+	p := newPlace(t)
+	socket, err := p.socket(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for _, state := range []uint8{full, full, welcome} {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer c.Close()
+			io.ReadFull(c, make([]byte, openingSize))
+			g := greeting{version, state, 1}
+			c.Write(codec.Append(nil, g.fields))
+		}
+	}()
+	if c := dial(t, p); c.Until.Unix() != 1 {
+		t.Errorf("until %v", c.Until)
 	}
 }
 

@@ -30,11 +30,19 @@ type Client struct {
 // lines are how many connections a client opens at most, as it needs them.
 const lines = 4
 
-// Dial finds the agent that holds the key of a place. Its errors are cases of
-// [ErrNotUnlocked].
+// Dial finds the agent that holds the key of a place. One that serves as many as it can is
+// waited for, 5 seconds at most. Its errors are cases of [ErrNotUnlocked].
 func Dial(ctx context.Context, p Place) (*Client, error) {
 	c := &Client{place: p, idle: make(chan *net.UnixConn, lines)}
 	conn, until, err := p.dial(ctx)
+	for end := time.Now().Add(patience); errors.Is(err, ErrFull) && time.Now().Before(end); {
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(20 * time.Millisecond): // most commands are short
+		}
+		conn, until, err = p.dial(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
