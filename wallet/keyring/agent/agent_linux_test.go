@@ -86,3 +86,30 @@ func TestNoLockedMemory(t *testing.T) {
 		wants(t, "no locked memory", err, ErrMemory)
 	})
 }
+
+// A program that was built to run at any address has pages of its file that the loader wrote
+// to and then made read-only: they cannot be read again.
+func TestShedLeavesWhatWasWritten(t *testing.T) {
+	f, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	size := os.Getpagesize()
+	if err := f.Truncate(int64(size)); err != nil {
+		t.Fatal(err)
+	}
+	page, err := unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(page)
+	page[0] = 7
+	if err := unix.Mprotect(page, unix.PROT_READ); err != nil {
+		t.Fatal(err)
+	}
+	shed()
+	if page[0] != 7 {
+		t.Error("what was written is gone")
+	}
+}

@@ -37,16 +37,20 @@ func clocks() (now instant, err error) {
 // ever looked at in it: it is read again where it is needed.
 func shed() {
 	debug.FreeOSMemory()
-	maps, _ := disk.ReadFile("/proc/self/maps", 1<<20) // without it the process is larger
+	maps, _ := disk.ReadFile("/proc/self/smaps", 1<<20) // without it the process is larger
+	var begin, end uint64
 	for line := range strings.Lines(string(maps)) {
-		f := strings.Fields(line) // addresses, permissions, offset, device, inode, path
-		if len(f) < 6 || strings.Contains(f[1], "w") || f[4] == "0" {
-			continue
+		f := strings.Fields(line) // addresses, permissions, offset, device, inode, path; or a name and a value
+		if len(f) >= 5 && strings.Contains(f[0], "-") {
+			begin, end = 0, 0
+			if from, to, _ := strings.Cut(f[0], "-"); len(f) >= 6 && !strings.Contains(f[1], "w") && f[4] != "0" {
+				begin, _ = strconv.ParseUint(from, 16, 64)
+				end, _ = strconv.ParseUint(to, 16, 64)
+			}
 		}
-		from, to, _ := strings.Cut(f[0], "-")
-		begin, berr := strconv.ParseUint(from, 16, 64)
-		end, eerr := strconv.ParseUint(to, 16, 64)
-		if berr == nil && eerr == nil && begin < end {
+		// Pages that were written to before they became read-only, as the loader does where
+		// addresses are by chance, are in no file.
+		if len(f) == 3 && f[0] == "Anonymous:" && f[1] == "0" && begin < end {
 			unix.Syscall(unix.SYS_MADVISE, uintptr(begin), uintptr(end-begin), unix.MADV_DONTNEED)
 		}
 	}
