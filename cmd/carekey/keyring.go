@@ -187,12 +187,14 @@ func (a keyrings) show(c custody) {
 	a.rows(rows)
 }
 
-// clockTime is a time of today, or of another day.
+// clockTime is the time until when something holds, today or on another day: never before
+// it, so that a minute that has begun is taken whole.
 func clockTime(t, now time.Time) string {
-	if t, now := t.Local(), now.Local(); t.Year() == now.Year() && t.YearDay() == now.YearDay() {
+	t, now = t.Add(time.Minute-1).Truncate(time.Minute).Local(), now.Local()
+	if t.Year() == now.Year() && t.YearDay() == now.YearDay() {
 		return t.Format("15:04")
 	}
-	return t.Local().Format(dayLayout)
+	return t.Format(dayLayout)
 }
 
 func (a keyrings) unlock(ctx context.Context, held time.Duration) error {
