@@ -19,8 +19,9 @@ func newAge(a *app) *cobra.Command {
 		Use:   "identity",
 		Short: "Print the identity that points age to this wallet",
 		Long: `Print an identity for age -d -i. It holds no key: it says which wallet is to be
-unlocked, by its keyring or by your passphrase, each time. It opens the content of your
-own records and what was encrypted for carekey age recipient, and nothing else.
+unlocked, by its keyring or by your passphrase, each time or for a time with carekey
+unlock. It opens the content of your own records and what was encrypted for carekey age
+recipient, and nothing else.
 
   carekey age identity > carekey.identity
   carekey record get ID --age -o record.age
