@@ -52,6 +52,21 @@ func newPlace(t testing.TB) Place {
 	return p
 }
 
+// listener listens where an agent of that place would.
+func listener(t testing.TB, p Place) net.Listener {
+	t.Helper()
+	socket, err := p.socket(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
 // testClock is what an agent believes of the time.
 type testClock struct {
 	mu  sync.Mutex
@@ -383,15 +398,7 @@ func TestAgentFull(t *testing.T) {
 // at once is asked for no passphrase.
 func TestAgentWaitedFor(t *testing.T) {
 	p := newPlace(t)
-	socket, err := p.socket(true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	l := listener(t, p)
 	go func() {
 		for _, state := range []uint8{full, full, welcome} {
 			c, err := l.Accept()
@@ -411,18 +418,10 @@ func TestAgentWaitedFor(t *testing.T) {
 
 // Nothing in the place of an agent is believed.
 func TestNoAgent(t *testing.T) {
-	// listener puts somebody else there.
-	listener := func(t *testing.T, p Place, answer func(c net.Conn)) {
+	// other puts somebody else there.
+	other := func(t *testing.T, p Place, answer func(c net.Conn)) {
 		t.Helper()
-		socket, err := p.socket(true)
-		if err != nil {
-			t.Fatal(err)
-		}
-		l, err := net.Listen("unix", socket)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { l.Close() })
+		l := listener(t, p)
 		go func() {
 			for {
 				c, err := l.Accept()
@@ -464,12 +463,12 @@ func TestNoAgent(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, ErrNotUnlocked},
-		"another version":         {func(t *testing.T, p *Place) { listener(t, *p, greets(greeting{version: version + 1})) }, ErrVersion},
-		"a state of another kind": {func(t *testing.T, p *Place) { listener(t, *p, greets(greeting{version: version, state: 9})) }, ErrSilent},
+		"another version":         {func(t *testing.T, p *Place) { other(t, *p, greets(greeting{version: version + 1})) }, ErrVersion},
+		"a state of another kind": {func(t *testing.T, p *Place) { other(t, *p, greets(greeting{version: version, state: 9})) }, ErrSilent},
 		"nonsense": {func(t *testing.T, p *Place) {
-			listener(t, *p, func(c net.Conn) { c.Write(bytes.Repeat([]byte("x"), 100)) })
+			other(t, *p, func(c net.Conn) { c.Write(bytes.Repeat([]byte("x"), 100)) })
 		}, ErrSilent},
-		"hangs up": {func(t *testing.T, p *Place) { listener(t, *p, func(net.Conn) {}) }, ErrSilent},
+		"hangs up": {func(t *testing.T, p *Place) { other(t, *p, func(net.Conn) {}) }, ErrSilent},
 		"a file": {func(t *testing.T, p *Place) {
 			socket, _ := p.socket(true)
 			if err := os.WriteFile(socket, nil, 0o600); err != nil {
@@ -578,15 +577,7 @@ func TestEndElsewhere(t *testing.T) {
 // One that gives no answer can be asked no more once it was to end.
 func TestEndUnanswered(t *testing.T) {
 	p := newPlace(t)
-	socket, err := p.socket(true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	l := listener(t, p)
 	go func() {
 		c, err := l.Accept()
 		if err == nil {
@@ -597,7 +588,7 @@ func TestEndUnanswered(t *testing.T) {
 	if wants(t, "end", err, ErrLeft); !was {
 		t.Error("it was there")
 	}
-	if _, err := os.Lstat(socket); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Lstat(l.Addr().String()); !errors.Is(err, os.ErrNotExist) {
 		t.Error("its socket is still there:", err)
 	}
 }
