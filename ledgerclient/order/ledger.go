@@ -3,6 +3,8 @@ package order
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/carekey/carekey/crypto/fault"
@@ -26,12 +28,40 @@ type Replica interface {
 }
 
 // Ledger is a ledger whose order a backend keeps. It is safe for concurrent use.
+//
+// A backend takes as long as it likes to order something. Meanwhile the order is
+// followed and the log is read as ever, and what needs no order is answered.
 type Ledger struct {
 	Replica
-	backend Backend
-	clock   func() time.Time
-	turn    chan struct{} // full while somebody has it; who waits gets it in order
+	backend  Backend
+	clock    func() time.Time
+	reading  turn // of who takes in what the order has
+	ordering turn // of who has the backend order something
+
+	mu    sync.Mutex
+	under map[contract.Entry]*came // what is being ordered; nil: nothing is
 }
+
+// came is what came of an entry that was being ordered, whoever took it in.
+type came struct {
+	at      []uint64 // the positions where it stands
+	outcome ledgerclient.Outcome
+}
+
+// turn is one goroutine's at a time: full while somebody has it. Who waits gets it in
+// order.
+type turn chan struct{}
+
+func (t turn) enter(ctx context.Context) error {
+	select {
+	case t <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t turn) leave() { <-t }
 
 var _ ledgerclient.Ledger = (*Ledger)(nil)
 
@@ -43,37 +73,22 @@ const maxAhead = 1
 // machine's: an order whose time is more than an hour ahead of it is not
 // followed, since ledger time never goes back.
 func NewLedger(b Backend, r Replica, clock func() time.Time) *Ledger {
-	return &Ledger{Replica: r, backend: b, clock: clock, turn: make(chan struct{}, 1)}
+	return &Ledger{Replica: r, backend: b, clock: clock, reading: make(turn, 1), ordering: make(turn, 1)}
 }
-
-// enter waits for the turn, which leave gives on.
-func (l *Ledger) enter(ctx context.Context) error {
-	select {
-	case l.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (l *Ledger) leave() { <-l.turn }
 
 func (l *Ledger) hour() contract.Hour { return contract.Hour(max(0, l.clock().Unix()/3600)) }
 
 // Follow consumes what the order has and the replica has not. Errors:
 // [ErrBroken], *ledgerclient.UnreachableError, and those of the replica.
-func (l *Ledger) Follow(ctx context.Context) error {
-	if err := l.enter(ctx); err != nil {
+func (l *Ledger) Follow(ctx context.Context) error { return l.follow(ctx, nil) }
+
+// follow consumes to the head. The entries at must be the items at those positions: what
+// is not the same is not taken in.
+func (l *Ledger) follow(ctx context.Context, at map[uint64]*contract.Entry) error {
+	if err := l.reading.enter(ctx); err != nil {
 		return err
 	}
-	defer l.leave()
-	return l.follow(ctx, nil, nil)
-}
-
-// follow consumes to the head and calls each with what came of every item that it
-// consumed itself. The entries at must be the items at those positions: what is not
-// the same is not taken in.
-func (l *Ledger) follow(ctx context.Context, at map[uint64]*contract.Entry, each func(*Item, ledgerclient.Outcome)) error {
+	defer l.reading.leave()
 	least := uint64(0)
 	for position := range at {
 		least = max(least, position)
@@ -123,14 +138,29 @@ func (l *Ledger) follow(ctx context.Context, at map[uint64]*contract.Entry, each
 		if err != nil {
 			return err
 		}
-		for i := range out {
-			if each != nil {
-				each(&items[i], out[i])
-			}
-		}
+		l.note(next, items, out)
 		next += uint64(len(items))
 	}
 	return nil
+}
+
+// note keeps what came of items that were taken in from that position on, for who has
+// ordered them.
+func (l *Ledger) note(position uint64, items []Item, out []ledgerclient.Outcome) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range out {
+		c := l.under[items[i].Entry]
+		if c == nil {
+			continue
+		}
+		// What stands in the log is not called refused, though an order that breaks its
+		// rules has it twice.
+		if len(c.at) == 0 || c.outcome.Refusal != nil {
+			c.outcome = out[i]
+		}
+		c.at = append(c.at, position+uint64(i))
+	}
 }
 
 // Append orders what the contract would accept now and answers with what came of
@@ -141,11 +171,7 @@ func (l *Ledger) Append(ctx context.Context, entries []contract.Entry) ([]ledger
 	if len(entries) == 0 {
 		return nil, nil
 	}
-	if err := l.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer l.leave()
-	if err := l.follow(ctx, nil, nil); err != nil {
+	if err := l.Follow(ctx); err != nil {
 		return nil, err
 	}
 	out, err := l.Judge(ctx, entries, l.hour())
@@ -160,18 +186,19 @@ func (l *Ledger) Append(ctx context.Context, entries []contract.Entry) ([]ledger
 	}
 	// What Judge calls a duplicate may be one of an entry of this batch, which can
 	// still be refused. All of them are looked at again behind the order.
-	for first := true; len(fresh) > 0; first = false {
-		if !first { // whoever asked meanwhile, to revoke perhaps, waits for one step of the backend
-			l.leave()
-			l.turn <- struct{}{}
+	//
+	// Who asks meanwhile, to revoke perhaps, waits for one step of the backend.
+	for some := range slices.Chunk(fresh, MaxAppend) {
+		if err := l.ordering.enter(ctx); err != nil {
+			return nil, unreachable(err)
 		}
-		n := min(len(fresh), MaxAppend)
-		if err := l.order(ctx, entries, fresh[:n], out); err != nil {
+		err := l.order(ctx, entries, some, out)
+		l.ordering.leave()
+		if err != nil {
 			return nil, err
 		}
-		fresh = fresh[n:]
 	}
-	settle(out)
+	settle(out, fresh)
 	return out, nil
 }
 
@@ -184,11 +211,12 @@ func (l *Ledger) order(ctx context.Context, entries []contract.Entry, which []in
 		return err
 	}
 	batch := make([]contract.Entry, len(which))
-	numbers := make(map[contract.Entry]int, len(which))
+	under := make(map[contract.Entry]*came, len(which))
 	for i, n := range which {
-		batch[i] = entries[n]
-		numbers[entries[n]] = n
+		batch[i], under[entries[n]] = entries[n], &came{}
 	}
+	l.expect(under)
+	defer l.expect(nil)
 	positions, err := l.backend.Append(ctx, batch)
 	unknown, lost := fault.As(err, ErrUnknown)
 	if err != nil && !lost {
@@ -204,28 +232,32 @@ func (l *Ledger) order(ctx context.Context, entries []contract.Entry, which []in
 		}
 		at[position] = &batch[i]
 	}
-	found := map[int]bool{}
-	err = l.follow(ctx, at, func(item *Item, o ledgerclient.Outcome) {
-		// What stands in the log is not called refused, though an order that breaks its
-		// rules has it twice.
-		if n, ok := numbers[item.Entry]; ok && (!found[n] || out[n].Refusal != nil) {
-			out[n], found[n] = o, true
-		}
-	})
-	if lost && (err != nil || len(found) < len(which)) {
+	err = l.follow(ctx, at)
+	l.expect(nil) // nobody writes into them any more
+	if lost && (err != nil || slices.ContainsFunc(batch, func(e contract.Entry) bool { return len(under[e].at) == 0 })) {
 		return &ledgerclient.UnreachableError{Service: "ledger", Err: unknown}
 	}
 	if err != nil {
 		return err
 	}
 	for i, n := range which {
-		if !found[n] {
-			if out[n], err = l.before(ctx, positions[i], &entries[n]); err != nil {
+		switch c := under[batch[i]]; {
+		case lost || slices.Contains(c.at, positions[i]):
+			out[n] = c.outcome
+		default:
+			if out[n], err = l.before(ctx, positions[i], &batch[i]); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// expect makes what is being ordered known to who takes in items; nil: nothing is.
+func (l *Ledger) expect(under map[contract.Entry]*came) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.under = under
 }
 
 // before answers for an entry that was ordered and judged some time ago: it
@@ -284,11 +316,15 @@ func (l *Ledger) before(ctx context.Context, position uint64, e *contract.Entry)
 
 // settle answers for what was a duplicate of another entry of the same batch,
 // now that it is known what came of that: of the one before it that was not a
-// duplicate. (An entry may have been refused still earlier in the batch.)
-func settle(out []ledgerclient.Outcome) {
+// duplicate, or was ordered. (An entry may have been refused still earlier in the batch.)
+func settle(out []ledgerclient.Outcome, ordered []int) {
 	judged := map[contract.ID]int{}
 	for i := range out {
-		if !out[i].Duplicate {
+		was := len(ordered) > 0 && ordered[0] == i // by this call, and perhaps by another one before
+		if was {
+			ordered = ordered[1:]
+		}
+		if was || !out[i].Duplicate {
 			judged[out[i].ID] = i
 			continue
 		}

@@ -165,16 +165,104 @@ func TestOneStepIsWaitedFor(t *testing.T) {
 			synctest.Wait()
 		}
 		hurry, cancel := context.WithCancel(ctx)
+		asking.Go(func() {
+			if _, err := w.Append(hurry, []contract.Entry{w.record()}); !errors.Is(err, context.Canceled) {
+				t.Errorf("%v", err)
+			}
+		})
+		synctest.Wait()
 		cancel()
-		if err := w.Follow(hurry); err != context.Canceled {
-			t.Errorf("%v", err)
-		}
+		synctest.Wait()
 		close(next)
 		asking.Wait()
 		if want := []int{order.MaxAppend, 1, order.MaxAppend, 1}; !slices.Equal(steps, want) {
 			t.Errorf("steps of %v entries, not %v", steps, want)
 		}
 	})
+}
+
+// Threat: a backend hangs, with what it was given in the order already. Whoever reads does
+// not notice: the order is followed, the checkpoint and the keeper tell of a revocation
+// that another node ordered meanwhile, and what needs no order is answered. Who submitted
+// is told in the end what came of it, though others have taken it in.
+func TestReadsDoNotWaitForASubmit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		open, ended := w.grant(), w.grant()
+		if _, err := w.Append(ctx, []contract.Entry{open, ended}); err != nil {
+			t.Fatal(err)
+		}
+		let := make(chan struct{})
+		w.b.append = func(es []contract.Entry) ([]uint64, error) {
+			w.b.Memory.Append(ctx, []contract.Entry{w.access(open)}) // by another node
+			at, err := w.b.Memory.Append(ctx, es)
+			<-let
+			return at, err
+		}
+		accepted, second := w.record(), w.access(open)
+		var out []ledgerclient.Outcome
+		var asking sync.WaitGroup
+		asking.Go(func() {
+			var err error
+			if out, err = w.Append(ctx, []contract.Entry{accepted, second}); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		revocation := w.sign(contract.Entry{Kind: contract.KindRevoke, Subject: ended.ID(w.id), NotAfter: contract.Forever})
+		w.b.Memory.Append(ctx, []contract.Entry{revocation})
+		if err := w.Follow(ctx); err != nil {
+			t.Error(err)
+		}
+		note, err := w.Checkpoint(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if head, err := ledgerclient.Unverified(note); err != nil || head.Size != 6 {
+			t.Errorf("a checkpoint of %d entries, %v", head.Size, err)
+		}
+		keeper := w.Replica.(*folder.Folder).Services().Keepers[0]
+		q := ledgerclient.Inquiry{Ledger: w.id, Keeper: keeper.Key(), Grant: ended.ID(w.id)}
+		q.SignState(w.key)
+		if s, err := keeper.State(ctx, q); err != nil || s.Ended != ledgerclient.Stopped {
+			t.Errorf("the keeper: %+v, %v", s, err)
+		}
+		again, err := w.Append(ctx, []contract.Entry{open, w.access(ended)})
+		if err != nil || !again[0].Duplicate || again[1].Refusal == nil || again[1].Refusal.Rule != contract.RuleRevoked {
+			t.Errorf("what needs no order: %+v, %v", again, err)
+		}
+		close(let)
+		asking.Wait()
+		if o := out[0]; o.Refusal != nil || o.Duplicate || o.Index != 4 {
+			t.Errorf("accepted, and taken in by another: %+v", o)
+		}
+		if o := out[1]; o.Refusal == nil || o.Refusal.Rule != contract.RuleOncePerHour {
+			t.Errorf("refused, and taken in by another: %+v", o)
+		}
+	})
+}
+
+// Another process with the same folder takes in what was ordered, behind an entry that
+// nobody here knew of: each is told where its entry stands, also who handed it in twice.
+func TestTakenInByAnotherProcess(t *testing.T) {
+	w := newWorld(t)
+	clock := func() time.Time { return time.Unix(int64(w.hour)*3600, 0) }
+	f, err := folder.Open(w.Properties().Reach, folder.Options{Clock: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	other := order.NewLedger(w.b, f, clock)
+	w.b.append = func(es []contract.Entry) ([]uint64, error) {
+		w.b.Memory.Append(ctx, []contract.Entry{w.record()})
+		at, _ := w.b.Memory.Append(ctx, es)
+		return at, other.Follow(ctx)
+	}
+	e := w.record()
+	out, err := w.Append(ctx, []contract.Entry{e, e})
+	if err != nil || out[0].Index != 2 || out[1].Index != 2 || out[0].Refusal != nil || !out[1].Duplicate {
+		t.Errorf("%+v, %v", out, err)
+	}
 }
 
 // What the contract refuses is not ordered. What became wrong between judging and
