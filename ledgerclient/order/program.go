@@ -29,11 +29,18 @@ type ProgramOptions struct {
 type Program struct {
 	url, path, name string
 	opt             ProgramOptions
+	says            string // its own name
 
+	// first is asked whatever it is free for; second, which is started only then, reads
+	// while the first has not answered.
+	first, second process
+}
+
+// process is one that the program runs in, which is asked one question at a time.
+type process struct {
 	mu     sync.Mutex // held for a call
 	run    *run       // nil: not running
 	closed bool
-	says   string // its own name
 }
 
 var _ Backend = (*Program)(nil)
@@ -64,9 +71,8 @@ func Start(ctx context.Context, url string, opt ProgramOptions) (*Program, error
 		opt.Timeout = 30 * time.Second
 	}
 	b := &Program{url: url, path: path, name: name, opt: opt}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if err := b.start(ctx); err != nil {
+	b.first.run, b.says, err = b.start(ctx)
+	if err != nil {
 		return nil, err
 	}
 	return b, nil
@@ -77,15 +83,14 @@ func (b *Program) fault(f Fault, said string) error {
 	return &ProgramError{Program: b.name, Fault: f, Text: printable(said)}
 }
 
-// start runs the program and shakes hands.
-func (b *Program) start(ctx context.Context) error {
-	r, err := startRun(b.path, b.name, b.opt)
-	if err != nil {
-		return err
-	}
+// start runs the program and shakes hands. says is its own name.
+func (b *Program) start(ctx context.Context) (r *run, says string, err error) {
 	first, err := json.Marshal(hello{Protocol: version, URL: b.url})
 	if err != nil {
-		return err
+		return nil, "", err
+	}
+	if r, err = startRun(b.path, b.name, b.opt); err != nil {
+		return nil, "", err
 	}
 	line, err := r.exchange(ctx, first, b.opt.Timeout)
 	if err == nil {
@@ -96,26 +101,31 @@ func (b *Program) start(ctx context.Context) error {
 		case w.Error != nil:
 			err = b.fault(SaysNo, w.Error.Message)
 		}
-		b.says = printable(w.Name)
+		says = printable(w.Name)
 	}
 	if err != nil {
 		r.end(0)
-		return err
+		return nil, "", err
 	}
-	b.run = r
-	return nil
+	return r, says, nil
 }
 
 // ask sends one question and returns the answer. A run that fails is ended; the
-// question goes to a second one once.
+// question goes to another one once. What is read never waits for an append.
 func (b *Program) ask(ctx context.Context, q question) (answer, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closed {
+	p := &b.first
+	if q.Do == "append" {
+		p.mu.Lock()
+	} else if !p.mu.TryLock() {
+		p = &b.second
+		p.mu.Lock()
+	}
+	defer p.mu.Unlock()
+	if p.closed {
 		return answer{}, b.fault(Died, "")
 	}
 	for again := false; ; again = true {
-		a, err := b.askOnce(ctx, &q)
+		a, err := b.askOnce(ctx, p, &q)
 		var fault *ProgramError
 		if err == nil || again || ctx.Err() != nil || !errors.As(err, &fault) || fault.Fault == SaysNo || fault.Fault == SaysMaybe {
 			return a, err
@@ -123,19 +133,19 @@ func (b *Program) ask(ctx context.Context, q question) (answer, error) {
 	}
 }
 
-func (b *Program) askOnce(ctx context.Context, q *question) (answer, error) {
-	if b.run == nil {
-		if err := b.start(ctx); err != nil {
+func (b *Program) askOnce(ctx context.Context, p *process, q *question) (_ answer, err error) {
+	if p.run == nil {
+		if p.run, _, err = b.start(ctx); err != nil {
 			return answer{}, err
 		}
 	}
-	b.run.asked++
-	q.ID = b.run.asked
+	p.run.asked++
+	q.ID = p.run.asked
 	text, err := json.Marshal(q)
 	if err != nil {
 		return answer{}, err
 	}
-	line, err := b.run.exchange(ctx, text, b.opt.Timeout)
+	line, err := p.run.exchange(ctx, text, b.opt.Timeout)
 	var a answer
 	if err == nil {
 		if a, err = parseAnswer(line, q); err != nil {
@@ -143,8 +153,8 @@ func (b *Program) askOnce(ctx context.Context, q *question) (answer, error) {
 		}
 	}
 	if err != nil {
-		b.run.end(0)
-		b.run = nil
+		p.run.end(0)
+		p.run = nil
 		return answer{}, err
 	}
 	if a.Error != nil {
@@ -158,11 +168,7 @@ func (b *Program) askOnce(ctx context.Context, q *question) (answer, error) {
 }
 
 // Name is what the program calls itself.
-func (b *Program) Name() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.says
-}
+func (b *Program) Name() string { return b.says }
 
 // Append orders entries. The errors are [ErrUnknown] and, if the program
 // says that nothing was ordered, *ProgramError.
@@ -208,12 +214,14 @@ func (b *Program) Head(ctx context.Context) (uint64, error) {
 
 // Close ends the program: it sees the end of its input and has two seconds.
 func (b *Program) Close() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.run != nil {
-		b.run.end(2 * time.Second)
+	for _, p := range []*process{&b.first, &b.second} {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.run != nil {
+			p.run.end(2 * time.Second)
+		}
+		p.run, p.closed = nil, true
 	}
-	b.run, b.closed = nil, true
 	return nil
 }
 

@@ -69,6 +69,8 @@ func fake() int {
 		return serve(line, in, unable{kept, order.ErrUnknown.Of(errors.New("the chain is silent"))})
 	case "failed":
 		return serve(line, in, unable{kept, errors.New("full")})
+	case "hangs":
+		return serve(line, in, hanging{kept})
 	case "good":
 		return serve(line, in, kept)
 	}
@@ -133,6 +135,27 @@ type unable struct {
 func (b unable) Append(context.Context, []contract.Entry) ([]uint64, error) { return nil, b.err }
 func (b unable) Read(context.Context, uint64) ([]order.Item, error)         { return nil, b.err }
 func (b unable) Head(context.Context) (uint64, error)                       { return 0, b.err }
+
+// hanging is a backend whose appends never end.
+type hanging struct{ order.Backend }
+
+func (b hanging) Append(context.Context, []contract.Entry) ([]uint64, error) {
+	fmt.Fprintln(os.Stderr, "asked to append")
+	io.Copy(io.Discard, os.Stdin)
+	os.Exit(0)
+	return nil, nil
+}
+
+// heard is closed when a program says something.
+type heard struct {
+	once sync.Once
+	c    chan struct{}
+}
+
+func (h *heard) Write(p []byte) (int, error) {
+	h.once.Do(func() { close(h.c) })
+	return len(p), nil
+}
 
 // install puts the fake into PATH.
 func install(t *testing.T) {
@@ -284,6 +307,42 @@ func TestRestart(t *testing.T) {
 			t.Errorf("%s: %v, %v", way, at, err)
 		}
 		b.Close()
+	}
+}
+
+// While a program does not answer an append, another process of it reads.
+func TestReadsBesideAnAppend(t *testing.T) {
+	install(t)
+	asked := &heard{c: make(chan struct{})}
+	b, err := order.Start(t.Context(), "fake:hangs", order.ProgramOptions{Stderr: asked, Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	call, giveUp := context.WithCancel(t.Context())
+	appended := make(chan error, 1)
+	go func() {
+		_, err := b.Append(call, es)
+		appended <- err
+	}()
+	<-asked.c
+	if n, err := b.Head(t.Context()); err != nil || n != 0 {
+		t.Errorf("head %d, %v", n, err)
+	}
+	if items, err := b.Read(t.Context(), 0); err != nil || len(items) != 0 {
+		t.Errorf("%d items, %v", len(items), err)
+	}
+	if b.Name() != "memory" {
+		t.Error(b.Name())
+	}
+	select {
+	case err := <-appended:
+		t.Errorf("the append has ended: %v", err)
+	default:
+	}
+	giveUp()
+	if err := <-appended; !errors.Is(err, order.ErrUnknown) || faultOf(err) != order.Late {
+		t.Errorf("append: %v", err)
 	}
 }
 
