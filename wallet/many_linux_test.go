@@ -43,7 +43,7 @@ func TestGrantReadsLittleOfOthers(t *testing.T) {
 	give("Maria") // the index is written when the wallet is used next
 	give("Otto")
 	more := give("Maria") - give("Otto")
-	if cache, err := os.Stat(tn.cacheOf("Maria")); err != nil || cache.Size() < int64(n)*3*row {
+	if cache, err := os.Stat(tn.cacheOf("Maria")); err != nil || cache.Size() < int64(n)*5/2*row {
 		t.Fatalf("the cache is small: %v, %v", cache, err)
 	}
 	// With a few frames behind the index, in each of the three times that the wallet is read.
