@@ -51,13 +51,17 @@ func IsPartSize(n int) bool {
 	return class >= partHeadSize && class <= PartClass(MaxPart) && PartClass(class-partHeadSize) == class
 }
 
-// PartsStart returns where the region of a record's parts begins in its content, behind n
-// bytes of salt and age file: [PadLength] of the next multiple of 16 KiB. Who has all parts
-// but one knows all of the file but one length. [PadLength] alone has steps of 256 bytes for
-// 5 kB and of 2 KiB for 100 kB: with them the class of a part would be the lesser part of
-// what its place tells of its length.
-func PartsStart(n int64) int64 {
-	const step = 16 << 10
+// PartsStart returns where the region of a record's parts begins in its content, behind a
+// salt and an age file of ageSize bytes that encrypts size bytes; spare is by how much the
+// classes of all parts together are larger than their bodies. It is [PadLength] of the next
+// multiple of 16 KiB behind the age file that there would be if each body were as long as
+// its class. Who has all parts but one knows all of the file but one length, and the class
+// of that one: the place then tells no more. The multiple is for what else of a file can
+// vary; [PadLength] alone has steps of 256 bytes for 5 kB and of 2 KiB for 100 kB.
+func PartsStart(size, ageSize, spare int64) int64 {
+	const step, chunk, tag = 16 << 10, 64 << 10, 16 // of the parts' place; of age's stream
+	chunks := func(n int64) int64 { return (n + chunk - 1) / chunk }
+	n := int64(len(Salt{})) + ageSize + spare + tag*(chunks(size+spare)-chunks(size))
 	return PadLength((n + step - 1) &^ (step - 1))
 }
 

@@ -56,12 +56,11 @@ func encryptContent(ctx context.Context, upload ledgerclient.Upload, src *incomi
 	if err := enc.Close(); err != nil {
 		return err
 	}
-	length := crypto.PadLength
+	end := crypto.PadLength(saltSize + cipher.n)
 	if parts != nil {
-		length = crypto.PartsStart
+		end = crypto.PartsStart(plain.n, cipher.n, spare(src.cut))
 	}
-	end, err := pad(upload, saltSize+cipher.n, length)
-	if err != nil {
+	if err := pad(upload, saltSize+cipher.n, end); err != nil {
 		return err
 	}
 	if parts != nil {
@@ -70,7 +69,8 @@ func encryptContent(ctx context.Context, upload ledgerclient.Upload, src *incomi
 			return err
 		}
 		m.Parts.Start = end
-		if m.Parts.End, err = pad(upload, end+out.n, crypto.PadLength); err != nil {
+		m.Parts.End = crypto.PadLength(end + out.n)
+		if err := pad(upload, end+out.n, m.Parts.End); err != nil {
 			return err
 		}
 	}
@@ -79,12 +79,11 @@ func encryptContent(ctx context.Context, upload ledgerclient.Upload, src *incomi
 	return err
 }
 
-// pad writes random bytes behind n others, up to the length that is for so many, and returns
-// it. Zeros would show where what is encrypted ends.
-func pad(w io.Writer, n int64, length func(int64) int64) (int64, error) {
-	end := length(n)
+// pad writes random bytes behind n others, up to end. Zeros would show where what is
+// encrypted ends.
+func pad(w io.Writer, n, end int64) error {
 	_, err := io.CopyN(w, rand.Reader, end-n)
-	return end, err
+	return err
 }
 
 // keepKey keeps the file key of what is encrypted, so that a grant needs no look at

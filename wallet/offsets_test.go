@@ -70,11 +70,12 @@ func TestOffsetsLeaveCandidates(t *testing.T) {
 			places := func(body string) [2]int64 {
 				changed := slices.Clone(bodies)
 				changed[withheld] = body
-				start := crypto.PartsStart(32 + added + int64(len(fileOfBodies(changed))))
-				size := int64(crypto.FrameSize(e.Slots))
+				file, size, spare := int64(len(fileOfBodies(changed))), int64(crypto.FrameSize(e.Slots)), int64(0)
 				for _, b := range changed {
 					size += int64(crypto.PartClass(len(b)) + crypto.PartOverhead)
+					spare += int64(crypto.PartClass(len(b)) - len(b))
 				}
+				start := crypto.PartsStart(file, added+file, spare)
 				return [2]int64{start, crypto.PadLength(start + size)}
 			}
 			if seen := [2]int64{e.Start, e.End}; places(bodies[withheld]) != seen || e.ContentSize != e.End {

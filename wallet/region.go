@@ -34,6 +34,15 @@ func partsMaker(seed crypto.Seed, m *payload.Metadata, salts *payload.Salts) *cr
 	return seed.Parts(m.Ledger, m.Author, &s)
 }
 
+// spare is by how much the classes of a cut's parts are larger than their bodies, in bytes.
+func spare(cut *health.Cut) (n int64) {
+	for i := range cut.Parts {
+		size := cut.Parts[i].Len()
+		n += int64(crypto.PartClass(size) - size)
+	}
+	return n
+}
+
 // partsPlan is where each part of a cut goes.
 type partsPlan struct {
 	cut   *health.Cut

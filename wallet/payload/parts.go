@@ -39,7 +39,8 @@ func (m *Metadata) partsInRange() bool {
 	}
 	behind := int64(len(crypto.Salt{})) + m.AgeSize
 	return m.Whole == "" && m.Hidden == "" && p.Split >= 1 && p.Count >= 1 && p.Count <= crypto.MaxParts && p.Slots == crypto.Slots(p.Count) &&
-		m.AgeSize < 1<<40 && (p.Start == crypto.PartsStart(behind) || p.Start == crypto.PadLength(behind)) && p.End == m.ContentSize && regionInRange(p.Slots, p.Start, p.End)
+		m.Size < 1<<40 && m.AgeSize < 1<<40 && p.End == m.ContentSize && regionInRange(p.Slots, p.Start, p.End) &&
+		p.Start >= behind && p.Start <= crypto.PartsStart(m.Size, m.AgeSize, p.End-p.Start) // classes are no larger than the region
 }
 
 // regionInRange reports whether a frame has its place between start and end, and both

@@ -16,7 +16,7 @@ import (
 // one, a narrative and its resource, and a large one.
 func samplePart() EnvelopePart {
 	const slots, age = 256, 300_000
-	start := crypto.PartsStart(32 + age)
+	start := crypto.PartsStart(age-300, age, 0)
 	frame := crypto.FrameSize(slots)
 	return EnvelopePart{Record: crypto.Hash{7}, Author: crypto.PubKey{2}, Version: 2, Content: Locator{12}, ContentSize: 1 << 23, Head: crypto.Hash{13}, Start: start, End: 1 << 23, Slots: slots,
 		Root: crypto.Hash{15}, FrameKey: FrameKey{16}, Items: Items{
@@ -71,25 +71,26 @@ func TestPartsInRange(t *testing.T) {
 		check(what, true, metadata(change))
 	}
 	for what, change := range map[string]func(m *Metadata, p *MetadataParts){
-		"no cut":                     func(m *Metadata, p *MetadataParts) { p.Split = 0 },
-		"no part":                    func(m *Metadata, p *MetadataParts) { p.Count, p.Slots = 0, 16 },
-		"fewer parts than none":      func(m *Metadata, p *MetadataParts) { p.Count, p.Slots = -1, 16 },
-		"more parts than can be":     func(m *Metadata, p *MetadataParts) { p.Count, p.Slots = 65_001, 65_536 },
-		"more than a number":         func(m *Metadata, p *MetadataParts) { p.Count, p.Slots = 1<<63-1, 16 },
-		"another class of slots":     func(m *Metadata, p *MetadataParts) { p.Slots = 1024 },
-		"fewer slots than parts":     func(m *Metadata, p *MetadataParts) { p.Slots = 64 },
-		"no class of slots":          func(m *Metadata, p *MetadataParts) { p.Slots = 230 },
-		"a start inside the file":    func(m *Metadata, p *MetadataParts) { p.Start = 4096 },
-		"a start behind its padding": func(m *Metadata, p *MetadataParts) { p.Start = crypto.PadLength(p.Start + 1) },
-		"a negative start":           func(m *Metadata, p *MetadataParts) { p.Start = -4096 },
-		"an end before the blob's":   func(m *Metadata, p *MetadataParts) { p.End = 1 << 22 },
-		"an end behind the blob's":   func(m *Metadata, p *MetadataParts) { p.End = 1 << 24 },
-		"an end without padding":     func(m *Metadata, p *MetadataParts) { p.End++; m.ContentSize++ },
+		"no cut":                  func(m *Metadata, p *MetadataParts) { p.Split = 0 },
+		"no part":                 func(m *Metadata, p *MetadataParts) { p.Count, p.Slots = 0, 16 },
+		"fewer parts than none":   func(m *Metadata, p *MetadataParts) { p.Count, p.Slots = -1, 16 },
+		"more parts than can be":  func(m *Metadata, p *MetadataParts) { p.Count, p.Slots = 65_001, 65_536 },
+		"more than a number":      func(m *Metadata, p *MetadataParts) { p.Count, p.Slots = 1<<63-1, 16 },
+		"another class of slots":  func(m *Metadata, p *MetadataParts) { p.Slots = 1024 },
+		"fewer slots than parts":  func(m *Metadata, p *MetadataParts) { p.Slots = 64 },
+		"no class of slots":       func(m *Metadata, p *MetadataParts) { p.Slots = 230 },
+		"a start inside the file": func(m *Metadata, p *MetadataParts) { p.Start = 4096 },
+		"a start behind more than the classes of its parts": func(m *Metadata, p *MetadataParts) { p.Start = 6 << 20 },
+		"a negative start":         func(m *Metadata, p *MetadataParts) { p.Start = -4096 },
+		"an end before the blob's": func(m *Metadata, p *MetadataParts) { p.End = 1 << 22 },
+		"an end behind the blob's": func(m *Metadata, p *MetadataParts) { p.End = 1 << 24 },
+		"an end without padding":   func(m *Metadata, p *MetadataParts) { p.End++; m.ContentSize++ },
 		"no room for a frame": func(m *Metadata, p *MetadataParts) {
 			p.End = crypto.PadLength(p.Start + 1)
 			m.ContentSize, p.Count, p.Slots = p.End, 1000, 1024
 		},
 		"a region too large": func(m *Metadata, p *MetadataParts) { p.End, m.ContentSize = 1<<28, 1<<28 },
+		"a file too large":   func(m *Metadata, p *MetadataParts) { m.Size = 1<<63 - 1 },
 		"an age file too large": func(m *Metadata, p *MetadataParts) {
 			m.AgeSize, p.Start, p.End, m.ContentSize = 1<<62, 1<<62, 1<<62, 1<<62
 		},
