@@ -237,10 +237,9 @@ func chooseLine(ctx context.Context, in io.Reader, out io.Writer, title string, 
 	for i, item := range items {
 		t.Add(fmt.Sprintf("%3d", i+1), item.Label, item.Detail)
 	}
-	if _, err := fmt.Fprintln(out, cli.Clean(title)); err != nil {
-		return nil, err
-	}
-	if err := t.Write(out, 0); err != nil {
+	var list strings.Builder
+	t.Write(&list, 0) // a builder takes all
+	if _, err := io.WriteString(out, cli.Wrap(cli.Clean(title)+"\n"+list.String(), cli.Prose(out))); err != nil {
 		return nil, err
 	}
 	question := "number (nothing: stop): "

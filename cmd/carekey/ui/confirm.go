@@ -124,7 +124,7 @@ func confirmLine(ctx context.Context, in io.Reader, out io.Writer, question, wor
 		hint = "(type " + cli.Clean(word) + " if you are sure)"
 	}
 	for {
-		if _, err := fmt.Fprintf(out, "%s %s ", cli.Clean(question), hint); err != nil {
+		if _, err := io.WriteString(out, cli.Wrap(cli.Clean(question)+" "+hint, cli.Prose(out))+" "); err != nil {
 			return m, err
 		}
 		line, err := readLine(ctx, in)

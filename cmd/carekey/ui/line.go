@@ -3,7 +3,6 @@ package ui
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -21,7 +20,7 @@ func Line(ctx context.Context, in, out *os.File, question string) (string, error
 		return "", ErrNoTerminal
 	}
 	dropTypedAhead(in)
-	if _, err := fmt.Fprintf(out, "%s ", cli.CleanText(question)); err != nil {
+	if _, err := io.WriteString(out, cli.Wrap(cli.CleanText(question), cli.Prose(out))+" "); err != nil {
 		return "", err
 	}
 	return readLine(ctx, in)

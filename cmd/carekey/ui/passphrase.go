@@ -69,7 +69,8 @@ func Passphrase(in, out *os.File, prompt string, confirm bool, judge func([]byte
 			continue
 		}
 		if judge != nil {
-			io.WriteString(out, strings.ReplaceAll(cli.CleanText(judge(first)), "\n", "\r\n")+"\r\n")
+			says := cli.Wrap(cli.CleanText(judge(first)), cli.Prose(out))
+			io.WriteString(out, strings.ReplaceAll(says, "\n", "\r\n")+"\r\n")
 		}
 		second, err := hidden(ctx, in, out, prompt+", once more: ")
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/carekey/carekey/cmd/cli"
 	tea "github.com/charmbracelet/bubbletea"
 	"golang.org/x/sys/unix"
 )
@@ -221,6 +222,51 @@ func TestConfirmAndChooseOnTerminal(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What is asked on a plain terminal is broken between words too, which nothing else
+// does there.
+func TestPlainTerminalIsWrapped(t *testing.T) {
+	t.Setenv("TERM", "dumb")
+	person, terminal := pseudoTerminal(t)
+	s := &screen{t: t, person: person}
+	long := strings.TrimSpace(strings.Repeat("granulocytes ", 9)) // 116 columns
+	items := []Item{{"X-ray", long}, {long, "images, 2026-05-04"}, {"short", "labs"}}
+	for _, c := range []struct {
+		ask           func() error
+		until, answer string
+	}{
+		{func() error { _, err := Choose(t.Context(), terminal, terminal, long, items, false); return err }, "stop): ", "1"},
+		{func() error { _, err := Choose(t.Context(), terminal, terminal, long, items, true); return err }, "stop): ", "1"},
+		{func() error { _, err := Confirm(t.Context(), terminal, terminal, "", "rest", long, ""); return err }, "of it] ", "n"},
+		{func() error { _, err := Line(t.Context(), terminal, terminal, long); return err }, "granulocytes ", "1"},
+		{func() error {
+			_, err := Passphrase(terminal, terminal, "Passphrase", true, func([]byte) string { return "That is " + long })
+			return err
+		}, "Passphrase: ", "1"},
+	} {
+		done := make(chan error, 1)
+		go func() { done <- c.ask() }()
+		s.until(c.until)
+		s.press(c.answer + "\r")
+		if c.until == "Passphrase: " {
+			s.until("once more: ")
+			s.press(c.answer + "\r")
+		}
+		if err := <-done; err != nil && !errors.Is(err, ErrCanceled) {
+			t.Error(err)
+		}
+	}
+	words := 0
+	for line := range strings.Lines(string(s.sent)) {
+		if n := cli.Columns(strings.TrimRight(line, " \r\n")); n > 80 {
+			t.Errorf("%d columns: %q", n, line)
+		}
+		words += strings.Count(line, "granulocytes")
+	}
+	if want := 9 * (3 + 3 + 1 + 1 + 1); words != want { // a title, a detail and a label of each list
+		t.Errorf("%d of %d words are whole:\n%s", words, want, s.sent)
 	}
 }
 
