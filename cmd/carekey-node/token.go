@@ -36,16 +36,20 @@ func newToken(a *app) *cobra.Command {
 		Args:  cli.NoVerb,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.AddCommand(&cobra.Command{
-		Use:   "list DIR",
-		Short: "List the names of the tokens",
+	limit := 0
+	list := &cobra.Command{
+		Use:   "list DIR [--limit N]",
+		Short: "List the names of the tokens, the newest last",
 		RunE: func(_ *cobra.Command, args []string) error {
+			if err := cli.CheckLimit(limit); err != nil {
+				return err
+			}
 			c, err := readConfig(args[0])
 			if err != nil {
 				return err
 			}
 			all := []tokenName{}
-			for _, t := range c.Tokens {
+			for _, t := range cli.Newest(c.Tokens, limit) {
 				all = append(all, t.tokenName)
 			}
 			if len(all) == 0 {
@@ -54,9 +58,14 @@ func newToken(a *app) *cobra.Command {
 			for _, t := range all {
 				a.print("%-20s  %s", t.Name, t.Created)
 			}
+			if left := len(c.Tokens) - len(all); left > 0 {
+				a.say("%d more before these: leave out --limit.", left)
+			}
 			return a.result(all)
 		},
-	}, &cobra.Command{
+	}
+	cli.LimitFlag(list, &limit)
+	c.AddCommand(list, &cobra.Command{
 		Use:   "remove DIR NAME",
 		Short: "Take a token back",
 		RunE: func(_ *cobra.Command, args []string) error {

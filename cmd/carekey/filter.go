@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -24,7 +25,7 @@ type filter struct {
 // whoFlag is that of a list with people in it.
 func (f *filter) whoFlag(c *cobra.Command, flag, usage string) {
 	c.Flags().StringVar(&f.who, flag, "", usage)
-	limitFlag(c, &f.limit)
+	cli.LimitFlag(c, &f.limit)
 }
 
 // chosen is a filter whose names are looked up.
@@ -38,7 +39,7 @@ type chosen struct {
 // look looks up what a filter names.
 func (f *filter) look(ctx context.Context, s *session) (x chosen, err error) {
 	x.filter = *f
-	if err = checkLimit(f.limit); err == nil && f.active && f.ended {
+	if err = cli.CheckLimit(f.limit); err == nil && f.active && f.ended {
 		err = usage("a consent is in force or has ended: --active or --ended", "leave both out for all of them")
 	}
 	if err != nil {
@@ -114,7 +115,7 @@ func pick[A any](s *session, all []A, f func(A) (yes, unknown bool)) (out []A) {
 
 // newest is the end of a list as far as there is a limit. How many it leaves out is said.
 func newest[A any](s *session, x *chosen, all []A) []A {
-	shown := newestOf(all, x.limit)
+	shown := cli.Newest(all, x.limit)
 	if left := len(all) - len(shown); left > 0 {
 		s.say("%s before these: leave out --limit.", plural(left, "more", "more"))
 	}

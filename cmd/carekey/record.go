@@ -92,7 +92,7 @@ name, whatever their case and accents; its date, as DATES of carekey grant --hel
 	ls.Flags().StringVar(&r.search, "search", "", "with these `WORDS` in the title or the file's name")
 	ls.Flags().StringVar(&r.dated, "dated", "", "about these `DATES`: 2024-03..2025, 2024.., ..2023-06-30 or 2024")
 	ls.RegisterFlagCompletionFunc("category", cobra.FixedCompletions(categoryNames(), cobra.ShellCompDirectiveNoFileComp))
-	limitFlag(ls, &r.limit)
+	cli.LimitFlag(ls, &r.limit)
 	get := &cobra.Command{
 		Use:   "get ID [-o FILE]",
 		Short: "Decrypt the newest version of a record",
@@ -109,7 +109,7 @@ record's, is the beginning of its id, or its title, if no other record has it.`,
 		Short: "List every version of a record",
 		RunE:  a.onWallet(looks, r.history),
 	}
-	limitFlag(history, &r.limit)
+	cli.LimitFlag(history, &r.limit)
 	remove := &cobra.Command{
 		Use:   "remove ID",
 		Short: "Withdraw a record for good and erase its content from the store",
@@ -168,7 +168,7 @@ func quoted(s string) string { return `"` + cli.Clean(s) + `"` }
 func (a *records) list(ctx context.Context, w *wallet.Wallet, _ []string) error {
 	since, until, err := wallet.ParseDates(a.dated)
 	if err == nil {
-		err = checkLimit(a.limit)
+		err = cli.CheckLimit(a.limit)
 	}
 	if err != nil {
 		return err
@@ -178,7 +178,7 @@ func (a *records) list(ctx context.Context, w *wallet.Wallet, _ []string) error 
 	if err != nil {
 		return err
 	}
-	rs := newestOf(all, a.limit)
+	rs := cli.Newest(all, a.limit)
 	switch {
 	case len(all) == 0 && q != (wallet.RecordQuery{}):
 		a.say("No record of yours is like that.")
@@ -212,14 +212,14 @@ func (a *records) list(ctx context.Context, w *wallet.Wallet, _ []string) error 
 }
 
 func (a *records) history(ctx context.Context, w *wallet.Wallet, args []string) error {
-	if err := checkLimit(a.limit); err != nil {
+	if err := cli.CheckLimit(a.limit); err != nil {
 		return err
 	}
 	all, removed, err := w.Records().History(ctx, args[0])
 	if err != nil {
 		return err
 	}
-	rs := newestOf(all, a.limit)
+	rs := cli.Newest(all, a.limit)
 	if left := len(all) - len(rs); left > 0 {
 		a.say("%s before these: leave out --limit.", plural(left, "more", "more"))
 	}

@@ -31,26 +31,6 @@ func list[A, B any](in []A, f func(A) B) []B {
 	return out
 }
 
-// limitFlag lets a command list the newest alone.
-func limitFlag(c *cobra.Command, n *int) {
-	c.Flags().IntVar(n, "limit", 0, "at most `N`, the newest")
-}
-
-func checkLimit(n int) error {
-	if n < 0 {
-		return usage("--limit is how many are listed at most", "give it a number from 1 on")
-	}
-	return nil
-}
-
-// newestOf are the last n of a list, or all of it if n is 0.
-func newestOf[A any](all []A, n int) []A {
-	if n == 0 || n > len(all) {
-		return all
-	}
-	return all[len(all)-n:]
-}
-
 // firstFlag lets a command list the first alone, where none is the newest.
 func firstFlag(c *cobra.Command, n *int) {
 	c.Flags().IntVar(n, "limit", 0, "at most `N`, the first")
@@ -58,7 +38,7 @@ func firstFlag(c *cobra.Command, n *int) {
 
 // firstOf are the first n of a list, or all of it if n is 0. How many it leaves out is said.
 func firstOf[A any](c *console, all []A, n int) ([]A, error) {
-	if err := checkLimit(n); err != nil || n == 0 || n >= len(all) {
+	if err := cli.CheckLimit(n); err != nil || n == 0 || n >= len(all) {
 		return all, err
 	}
 	c.say("%s after these: leave out --limit.", plural(len(all)-n, "more", "more"))

@@ -114,3 +114,24 @@ func Takes(least, most int) cobra.PositionalArgs {
 		return nil
 	}
 }
+
+// LimitFlag lets a command list the newest alone, which [Newest] takes.
+func LimitFlag(c *cobra.Command, n *int) {
+	c.Flags().IntVar(n, "limit", 0, "at most `N`, the newest")
+}
+
+// CheckLimit checks a number that such a flag was given; 0 is none.
+func CheckLimit(n int) error {
+	if n < 0 {
+		return Usage("--limit is how many are listed at most", "give it a number from 1 on")
+	}
+	return nil
+}
+
+// Newest are the last n of a list, or all of it if n is 0.
+func Newest[A any](all []A, n int) []A {
+	if n == 0 || n > len(all) {
+		return all
+	}
+	return all[len(all)-n:]
+}
