@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto/crash"
-	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/spf13/cobra"
 )
 
@@ -113,7 +113,7 @@ func unlike(args []string, exit int, printed, failed []byte, logs bool, run func
 
 // schemasOf are what the program says of this command's result and of its errors; nil if
 // it prints no JSON.
-func schemasOf(args []string, run func(args []string, out, err *os.File) int) (result, reported *jsonschema.Schema, err error) {
+func schemasOf(args []string, run func(args []string, out, err *os.File) int) (result, reported *jsonschema.Resolved, err error) {
 	f, err := os.CreateTemp("", "schema")
 	if err != nil {
 		return nil, nil, err
@@ -128,44 +128,59 @@ func schemasOf(args []string, run func(args []string, out, err *os.File) int) (r
 	return compiled(b)
 }
 
-// compiled are a command's schemas, which refuse what they do not name.
-func compiled(text []byte) (result, reported *jsonschema.Schema, err error) {
-	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-	if err != nil {
+// compiled are a command's schemas, which refuse what they do not name. The validator is
+// one that does nothing before it is used: it is linked into each of the many processes
+// that stories start.
+func compiled(text []byte) (result, reported *jsonschema.Resolved, err error) {
+	var v any
+	if err := json.Unmarshal(text, &v); err != nil {
 		return nil, nil, err
 	}
-	closeObjects(v)
-	c := jsonschema.NewCompiler()
-	c.AssertFormat()
-	if err := c.AddResource("program:result", v); err != nil {
+	strict(v)
+	if text, err = json.Marshal(v); err != nil {
 		return nil, nil, err
 	}
-	result, err1 := c.Compile("program:result")
-	reported, err2 := c.Compile("program:result#/$defs/error")
+	var schema jsonschema.Schema
+	if err := json.Unmarshal(text, &schema); err != nil {
+		return nil, nil, err
+	}
+	failed := schema.Defs["error"]
+	if failed == nil {
+		return nil, nil, errors.New("no error is defined")
+	}
+	result, err1 := schema.Resolve(nil)
+	reported, err2 := failed.Resolve(nil)
 	return result, reported, errors.Join(err1, err2)
 }
 
-// closeObjects makes a schema refuse fields that it does not name.
-func closeObjects(v any) {
+// strict makes a schema refuse fields that it does not name, and texts that are not the
+// times that it says they are, which for others is a remark.
+func strict(v any) {
 	switch v := v.(type) {
 	case map[string]any:
 		_, fields := v["properties"]
 		if _, open := v["additionalProperties"]; fields && !open && v["type"] == "object" {
 			v["additionalProperties"] = false
 		}
+		if v["format"] == "date-time" {
+			v["pattern"] = dateTime
+		}
 		for _, x := range v {
-			closeObjects(x)
+			strict(x)
 		}
 	case []any:
 		for _, x := range v {
-			closeObjects(x)
+			strict(x)
 		}
 	}
 }
 
-func valid(schema *jsonschema.Schema, text []byte) error {
-	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(text)) // one value, and nothing after it
-	if err != nil {
+// dateTime is a time of RFC 3339.
+const dateTime = `^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`
+
+func valid(schema *jsonschema.Resolved, text []byte) error {
+	var v any
+	if err := json.Unmarshal(text, &v); err != nil { // one value, and nothing after it
 		return err
 	}
 	return schema.Validate(v)
