@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"go/types"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,6 +36,7 @@ var bounds = []struct {
 // field, a variable, a constant. Counted are those that run back in an order in which the
 // fewest names are used backwards; tests are left out.
 func TestLayeringArrows(t *testing.T) {
+	t.Parallel()
 	for _, wall := range bounds {
 		pkg, uses := typed(t, filepath.Join(top(), filepath.FromSlash(wall.dir)))
 		order := bestOrder(uses)
@@ -69,6 +71,7 @@ var logFiles = []string{
 }
 
 func TestLayeringFolder(t *testing.T) {
+	t.Parallel()
 	_, uses := typed(t, filepath.Join(top(), "ledgerclient", "folder"))
 	system := regexp.MustCompile(`^(lock|fs|exchange)_[a-z]+\.go$`)
 	isLog := func(file string) bool { return slices.Contains(logFiles, file) || system.MatchString(file) }
@@ -171,14 +174,20 @@ func typed(t *testing.T, dir string) (*types.Package, map[string]map[string][]st
 // bestOrder moves one file at a time to where the fewest names are used backwards,
 // until that makes nothing better, from several beginnings.
 func bestOrder(uses map[string]map[string][]string) (best []string) {
-	var files []string
-	for f := range uses {
-		files = append(files, f)
+	files := slices.Sorted(maps.Keys(uses))
+	names := make([][]int, len(files)) // how many each uses of each
+	for i, from := range files {
+		names[i] = make([]int, len(files))
+		for j, to := range files {
+			names[i][j] = len(uses[from][to])
+		}
 	}
-	slices.Sort(files)
 	least := -1
 	for turn := range files {
-		order := slices.Concat(files[turn:], files[:turn])
+		order := make([]int, len(files))
+		for i := range order {
+			order[i] = (turn + i) % len(files)
+		}
 		for moved := true; moved; {
 			moved = false
 			for _, f := range slices.Clone(order) {
@@ -187,7 +196,7 @@ func bestOrder(uses map[string]map[string][]string) (best []string) {
 				for _, step := range []int{-1, 1} {
 					gain := 0
 					for j := i + step; j >= 0 && j < len(order); j += step {
-						if gain -= step * (len(uses[f][order[j]]) - len(uses[order[j]][f])); gain > most {
+						if gain -= step * (names[f][order[j]] - names[order[j]][f]); gain > most {
 							to, most = j, gain
 						}
 					}
@@ -200,11 +209,14 @@ func bestOrder(uses map[string]map[string][]string) (best []string) {
 		back := 0
 		for i, from := range order {
 			for _, to := range order[:i] {
-				back += len(uses[from][to])
+				back += names[from][to]
 			}
 		}
 		if least < 0 || back < least {
-			best, least = order, back
+			best, least = nil, back
+			for _, f := range order {
+				best = append(best, files[f])
+			}
 		}
 	}
 	return best

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -39,11 +40,10 @@ const (
 	liar        = module + "/ledgerclient/node/nodetest"
 )
 
-// sourceFile is a Go file of the project, for whatever system it is.
+// sourceFile is a Go file of the project, for whatever system it is, but no test.
 type sourceFile struct {
 	path    string // from the top of the checkout, with slashes
 	pkg     string // import path
-	test    bool
 	file    *ast.File
 	set     *token.FileSet
 	imports []string
@@ -51,11 +51,22 @@ type sourceFile struct {
 
 func top() string { return filepath.Join("..", "..") }
 
-// sources reads every Go file of the checkout.
+// sources are the Go files of the checkout, which nobody changes.
 func sources(t *testing.T) []sourceFile {
 	t.Helper()
-	var all []sourceFile
-	err := filepath.WalkDir(top(), func(path string, d fs.DirEntry, err error) error {
+	all, err := readSources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 100 {
+		t.Fatalf("only %d files found", len(all))
+	}
+	return all
+}
+
+// readSources reads them once.
+var readSources = sync.OnceValues(func() (all []sourceFile, err error) {
+	err = filepath.WalkDir(top(), func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -66,7 +77,7 @@ func sources(t *testing.T) []sourceFile {
 			}
 			return nil
 		}
-		if !strings.HasSuffix(path, ".go") {
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return nil
 		}
 		set := token.NewFileSet()
@@ -80,7 +91,7 @@ func sources(t *testing.T) []sourceFile {
 		}
 		rel = filepath.ToSlash(rel)
 		dir := rel[:max(0, strings.LastIndexByte(rel, '/'))]
-		f := sourceFile{path: rel, pkg: module + "/" + dir, test: strings.HasSuffix(rel, "_test.go"), file: file, set: set}
+		f := sourceFile{path: rel, pkg: module + "/" + dir, file: file, set: set}
 		for _, i := range file.Imports {
 			p, err := strconv.Unquote(i.Path.Value)
 			if err != nil {
@@ -91,14 +102,8 @@ func sources(t *testing.T) []sourceFile {
 		all = append(all, f)
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(all) < 100 {
-		t.Fatalf("only %d files found", len(all))
-	}
-	return all
-}
+	return all, err
+})
 
 // within tells whether an import path is a package or lies below it.
 func within(path, pkg string) bool { return path == pkg || strings.HasPrefix(path, pkg+"/") }
@@ -167,9 +172,6 @@ var chains = []string{
 // Arrows point only from cmd by way of wallet and ledgerclient to crypto.
 func TestLayeringImports(t *testing.T) {
 	for _, f := range sources(t) {
-		if f.test {
-			continue
-		}
 		own := layer(f.pkg)
 		if own < 0 {
 			t.Errorf("%s lies outside the layers", f.path)
@@ -201,7 +203,7 @@ func TestLayeringImports(t *testing.T) {
 // report.
 func TestLayeringCrash(t *testing.T) {
 	for _, f := range sources(t) {
-		if f.test || f.pkg == conformance || f.pkg == fakeKeyring || within(f.pkg, liar) {
+		if f.pkg == conformance || f.pkg == fakeKeyring || within(f.pkg, liar) {
 			continue
 		}
 		ast.Inspect(f.file, func(n ast.Node) bool {
@@ -241,7 +243,7 @@ var openers = []string{"cmd/carekey/open.go", "cmd/carekey/keys.go", "cmd/careke
 
 func TestLayeringOpeners(t *testing.T) {
 	for _, f := range sources(t) {
-		if f.test || !within(f.pkg, module+"/cmd") || slices.Contains(openers, f.path) {
+		if !within(f.pkg, module+"/cmd") || slices.Contains(openers, f.path) {
 			continue
 		}
 		local := map[string]bool{} // names of the two packages in this file
@@ -327,6 +329,7 @@ func missing(t *testing.T, what string, err error) {
 //
 //	go test ./cmd/carekey -run TestLayeringModules -update-modules
 func TestLayeringModules(t *testing.T) {
+	t.Parallel()
 	systems := []string{"darwin", "linux", "windows"}
 	linked := map[string][]string{}
 	for _, goos := range systems {
@@ -387,9 +390,6 @@ func TestLayeringModules(t *testing.T) {
 func TestLayeringPackageComments(t *testing.T) {
 	doc := map[string]bool{}
 	for _, f := range sources(t) {
-		if f.test {
-			continue
-		}
 		text := ""
 		if f.file.Doc != nil {
 			text = f.file.Doc.Text()
@@ -417,9 +417,6 @@ func TestLayeringPackageComments(t *testing.T) {
 // print nothing and read no environment.
 func TestLayeringProgram(t *testing.T) {
 	for _, f := range sources(t) {
-		if f.test {
-			continue
-		}
 		at := func(n ast.Node) string {
 			return fmt.Sprintf("%s:%d", f.path, f.set.Position(n.Pos()).Line)
 		}
@@ -466,7 +463,7 @@ func TestLayeringProgram(t *testing.T) {
 func TestLayeringFiles(t *testing.T) {
 	calls := 0
 	for _, f := range sources(t) {
-		if f.test || f.pkg == diskPkg || f.pkg == fakeKeyring || f.pkg == liar {
+		if f.pkg == diskPkg || f.pkg == fakeKeyring || f.pkg == liar {
 			continue
 		}
 		if layer(f.pkg) == topLayer && !strings.HasSuffix(f.path, "/backup.go") {
