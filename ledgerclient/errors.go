@@ -121,10 +121,16 @@ func (e *BatchError) Unwrap() []error {
 }
 
 const (
-	ErrForeign  fault.Code = "foreign-ledger"    // a ledger is not the one it should be. want, got
-	ErrStale    fault.Code = "head-stale"        // the newest head a ledger shows is too old, or of a time that is yet to come: somebody keeps newer ones back, or a clock is wrong. age, by the wallet's clock; negative for a time that is yet to come
-	ErrEvidence fault.Code = "evidence-invalid"  // bytes are no evidence, or prove nothing. what
-	ErrMessage  fault.Code = "malformed/message" // bytes are not the message they should be. message: "deposit", "receipt", "request", "answer", "acknowledgement", "inquiry", "answer to an inquiry"
+	ErrForeign fault.Code = "foreign-ledger" // a ledger is not the one it should be. want, got
+	ErrStale   fault.Code = "head-stale"     // the newest head a ledger shows is too old, or of a time that is yet to come: somebody keeps newer ones back, or a clock is wrong. age, by the wallet's clock; negative for a time that is yet to come
+	// ErrTooFew: a checkpoint is signed by fewer nodes than make a head. That is the fault
+	// of who gave it, and says nothing against the ledger: another may have the rest. have, need
+	ErrTooFew fault.Code = "head-undersigned"
+	// ErrThreshold: a configuration lets so few nodes sign a head that as many liars as it
+	// has nodes to spare could sign two histories. nodes, threshold
+	ErrThreshold fault.Code = "threshold-low"
+	ErrEvidence  fault.Code = "evidence-invalid"  // bytes are no evidence, or prove nothing. what
+	ErrMessage   fault.Code = "malformed/message" // bytes are not the message they should be. message: "deposit", "receipt", "request", "answer", "acknowledgement", "inquiry", "answer to an inquiry"
 	// ErrSpent: a ledger's order holds an entry and its log does not, and no rule
 	// refused it there: something else was taken in at its place. The same bytes never
 	// come into the log any more; the same statement, signed anew, does. entry

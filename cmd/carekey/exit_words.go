@@ -178,6 +178,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		ledgerclient.ErrForeign:                   "in the place of your ledger {want} there is another one, {got} | " + doNotRely,
 		ledgerclient.ErrRollback:                  "the ledger shows {head} entries, and there were {pinned} already: it was put back to an older state, or the newer ones are kept from you | if the ledger is yours, restore its newest copy; otherwise ask whoever keeps it" + untilThen,
 		ledgerclient.ErrStale:                     "the newest head that the ledger shows is {age|old}: newer entries are kept back, or a clock is wrong | check your clock; if it is right, ask whoever keeps the ledger" + untilThen,
+		ledgerclient.ErrTooFew:                    "the head that the ledger's node shows is signed by {have} of the {need} nodes that it takes | nothing else is wrong with the ledger: ask whoever keeps the node" + untilThen,
 		ledgerclient.ErrEvidence:                  "the file proves nothing: {what}[: {why}] | ask whoever sent it for the whole file",
 		ledgerclient.ErrForked:                    "the ledger shows another history than your wallet has seen (up to entry {size}) | " + doNotRely,
 		ledgerclient.ErrTampered:                  "{what} does not verify[: {why}] | " + doNotRely,

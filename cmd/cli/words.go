@@ -19,8 +19,9 @@ var Common = map[int]Words{
 		order.ErrNoURL: "that is not the URL of an order | for foo:anything the program " + order.ProgramPrefix + "foo is started",
 	},
 	ExitTampered: {
-		contract.ErrConfig: "configuration document, line {line}: want {want} | do not rely on this ledger until you know why",
-		order.ErrBroken:    "the order of the ledger cannot be followed: at position {position} {what} | do not rely on it until you know why; ask whoever keeps the order",
+		contract.ErrConfig:        "configuration document, line {line}: want {want} | do not rely on this ledger until you know why",
+		ledgerclient.ErrThreshold: "in this configuration {threshold} of {nodes} nodes make a head, and two histories could have as many: it takes more than two thirds of them | do not use a ledger with it; who founds one names a higher threshold",
+		order.ErrBroken:           "the order of the ledger cannot be followed: at position {position} {what} | do not rely on it until you know why; ask whoever keeps the order",
 	},
 	ExitRefused: {
 		ErrDeclined:           "you said no: nothing was changed",
