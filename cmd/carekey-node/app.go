@@ -86,12 +86,21 @@ func (a *app) createFolder(ctx context.Context, dir, name, url string) (*folder.
 	if url == "" {
 		return folder.Create(dir, name, a.now)
 	}
+	fd, err := folder.NewFounding(name)
+	if err != nil {
+		return nil, err
+	}
+	return a.createIn(ctx, dir, fd, url)
+}
+
+// createIn makes the folder of a ledger whose entries come from the order at url.
+func (a *app) createIn(ctx context.Context, dir string, fd folder.Founding, url string) (*folder.Folder, error) {
 	b, err := a.openOrder(ctx, url)
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
-	return folder.CreateIn(ctx, dir, name, b, a.now)
+	return folder.CreateIn(ctx, dir, fd, b, a.now)
 }
 
 // verify checks every byte of a ledger's folder and returns the root of its log.

@@ -159,6 +159,7 @@ func (a *app) invitation(ctx context.Context, dir string, cfg *config, f *folder
 		return node.Invitation{}, err
 	}
 	i, err := node.InvitationTo(doc, cfg.URLs)
+	i.Node = f.Node().Checkpoint
 	if err == nil && cfg.TLS.Pin {
 		certs, err := openCertificate(dir, cfg)
 		if err != nil {

@@ -315,12 +315,16 @@ func (o opener) begin(ctx context.Context, at locator, name string) error {
 		l.close()
 		return folder.ErrLedgerExists.With("dir", at.dir)
 	}
+	fd, err := folder.NewFounding(name)
+	if err != nil {
+		return err
+	}
 	b, err := o.start(ctx, at.order)
 	if err != nil {
 		return err
 	}
 	defer b.Close()
-	f, err := folder.CreateIn(ctx, at.dir, name, b, o.now)
+	f, err := folder.CreateIn(ctx, at.dir, fd, b, o.now)
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ var Common = map[int]Words{
 		order.ErrBroken:           "the order of the ledger cannot be followed: at position {position} {what} | do not rely on it until you know why; ask whoever keeps the order",
 	},
 	ExitRefused: {
+		"keys-not-named":      "the configuration does not name the keys of this folder, or each in a line of another | take the draft that your own line is in",
 		ErrDeclined:           "you said no: nothing was changed",
 		"clock-doubtful":      "the clock says {now}, and the ledger's last entry is of {last} | if it is right, add --accept-clock",
 		"folder-not-empty":    "the folder {dir} is not empty, and holds something else | choose a new folder",

@@ -1,6 +1,7 @@
 package folder
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"io/fs"
 	"os"
@@ -24,23 +25,9 @@ type founded struct {
 
 // createLog makes the files of a new ledger, those of its services with them.
 func createLog(dir string, fd Founding, at Ordered, opt Options, ops fileOps, services func(modes) []founded) error {
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(filepath.Dir(filepath.Clean(dir)), 0o700); err != nil {
-			return err
-		}
-		if err := ops.mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		if err := ops.syncDir(filepath.Dir(filepath.Clean(dir))); err != nil {
-			return err
-		}
-	}
-	info, err := os.Stat(dir)
+	info, err := makeDir(ops, dir)
 	if err != nil {
 		return err
-	}
-	if !info.IsDir() {
-		return ErrNotEmpty.With("dir", dir)
 	}
 	l, err := newLog(dir, info, opt, ops)
 	if err != nil {
@@ -48,7 +35,11 @@ func createLog(dir string, fd Founding, at Ordered, opt Options, ops fileOps, se
 	}
 	first, files, err := l.founded(fd, at)
 	if err == nil {
-		err = l.found(first, append(files, services(l.modes)...))
+		var beside []string
+		if fd.keys.in == filepath.Clean(dir) {
+			beside = besideKeys
+		}
+		err = l.found(first, append(files, services(l.modes)...), beside)
 	}
 	if errors.Is(err, fs.ErrPermission) || readOnly(err) {
 		err = ErrReadOnly.Of(err, "dir", dir)
@@ -56,9 +47,39 @@ func createLog(dir string, fd Founding, at Ordered, opt Options, ops fileOps, se
 	return err
 }
 
-// found makes the files of a new ledger, under its lock.
-func (l *log) found(first head, files []founded) error {
-	lock, err := prepare(l.ops, l.dir, l.modes.file, l.wait, func(names map[string]bool) error { return l.mayFound(names, files) })
+// makeDir makes a ledger's folder, if it is not there.
+func makeDir(ops fileOps, dir string) (fs.FileInfo, error) {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(filepath.Dir(filepath.Clean(dir)), 0o700); err != nil {
+			return nil, err
+		}
+		if err := ops.mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		if err := ops.syncDir(filepath.Dir(filepath.Clean(dir))); err != nil {
+			return nil, err
+		}
+	}
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		err = ErrNotEmpty.With("dir", dir)
+	}
+	return info, err
+}
+
+// found makes the files of a new ledger, under its lock, where there is nothing but what
+// may be beside them.
+func (l *log) found(first head, files []founded, beside []string) error {
+	known := slices.Clone(beside)
+	for _, f := range files {
+		known = append(known, f.name)
+	}
+	lock, err := prepare(l.ops, l.dir, l.modes.file, l.wait, func(names map[string]bool) error {
+		if names[unfinishedFile] {
+			return mayFound(l.dir, names, append(known, unfinishedFile, checkpointFile+".new")...)
+		}
+		return mayFound(l.dir, names, beside...)
+	})
 	if err != nil {
 		return err
 	}
@@ -161,22 +182,15 @@ func (l *log) writeFounded(files []founded) (err error) {
 	return nil
 }
 
-// mayFound reports whether a folder with these names in it may become a ledger: it
-// is empty, or Create was interrupted in it.
-func (l *log) mayFound(names map[string]bool, files []founded) error {
+// mayFound reports whether a folder with these names in it may become a ledger: it has
+// none, and nothing that is not known.
+func mayFound(dir string, names map[string]bool, known ...string) error {
 	if names[checkpointFile] || names[leavesFile] && !names[unfinishedFile] {
-		return ErrLedgerExists.With("dir", l.dir)
-	}
-	known := map[string]bool{lockFile: true}
-	if names[unfinishedFile] {
-		known[unfinishedFile], known[checkpointFile+".new"] = true, true
-		for _, f := range files {
-			known[f.name] = true
-		}
+		return ErrLedgerExists.With("dir", dir)
 	}
 	for n := range names {
-		if !known[n] {
-			return ErrNotEmpty.With("dir", l.dir)
+		if n != lockFile && !slices.Contains(known, n) {
+			return ErrNotEmpty.With("dir", dir)
 		}
 	}
 	return nil
@@ -205,6 +219,18 @@ func (l *log) founded(fd Founding, at Ordered) (first head, files []founded, err
 		return head{}, nil, err
 	}
 	id := c.LedgerID()
+	if err = contract.CheckShape(&fd.Entry); err == nil {
+		err = contract.CheckSignature(id, &fd.Entry)
+	}
+	if err == nil {
+		_, err = contract.CheckGenesis(fd.Genesis, &fd.Entry)
+	}
+	if err == nil && len(c.Nodes) > 1 && at.Next == 0 {
+		err = ErrReplica.With("dir", l.dir) // two folders would keep two orders
+	}
+	if err != nil {
+		return head{}, nil, err
+	}
 	hour := l.hour()
 	if at.Next > 0 {
 		hour = at.Hour
@@ -220,32 +246,35 @@ func (l *log) founded(fd Founding, at Ordered) (first head, files []founded, err
 		return head{}, nil, err
 	}
 	raw := leaf.Marshal()
-	key, err := newCheckpointKey(ledgerclient.Origin(id), c.Nodes[0].Checkpoint)
+	sign := fd.keys.checkpoint
+	key, err := newCheckpointKey(ledgerclient.Origin(id), [32]byte(sign.Public().(ed25519.PublicKey)))
 	if fd.follows() {
-		key, err = newReplicaKey(id, fd.checkpoint)
+		key, err = newReplicaKey(id, sign)
 	}
 	if err != nil {
 		return head{}, nil, err
 	}
-	first, err = checkpointSigner{key, fd.checkpoint}.checkpoint(1, crypto.Hash(tlog.RecordHash(raw[:])))
+	first, err = checkpointSigner{key, sign}.checkpoint(1, crypto.Hash(tlog.RecordHash(raw[:])))
 	if err != nil {
 		return head{}, nil, err
 	}
 	first.next = at.Next
 	files = []founded{
-		{"keys", nil, l.modes.keyDir},
 		{formatFile, []byte(format), l.modes.file},
 		{genesisFile, fd.Genesis, l.modes.file},
 		{leavesFile, append(raw[:], make([]byte, leavesRoom)...), l.modes.file},
 		{checkpointRoom, first.file(), l.modes.file},
 	}
-	seed := marshalKey([32]byte(fd.checkpoint.Seed()))
-	if fd.follows() {
-		files = append(files, founded{replicaKeyFile, seed, l.modes.key})
-	} else {
-		files = append(files, founded{nodeKeyFile, seed, l.modes.key},
-			founded{entryKeyFile, marshalKey(fd.entry.ExposeSecret()), l.modes.key},
-			founded{keeperKeyFile, marshalKey(fd.keeper.ExposeSecret()), l.modes.key})
+	if fd.keys.in == filepath.Clean(l.dir) { // they are there
+		return first, files, nil
+	}
+	keys := []founded{{name: replicaKeyFile, data: marshalKey([32]byte(sign.Seed()))}}
+	if !fd.follows() {
+		keys = fd.keys.files()
+	}
+	files = append([]founded{{"keys", nil, l.modes.keyDir}}, files...)
+	for _, f := range keys {
+		files = append(files, founded{f.name, f.data, l.modes.key})
 	}
 	return first, files, nil
 }

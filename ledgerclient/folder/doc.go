@@ -12,12 +12,17 @@
 //	checkpoint   signed head of the log; replaced by rename
 //	*.room       room of its own for a file, see spare.go
 //	lock         empty; locked exclusively by writers, shared by readers of what is not the log
-//	keys/        node.ed25519 (checkpoints), node.k256 (entry 0), keeper.k256;
+//	keys/        node.ed25519 (checkpoints), node.k256 (entries that change the
+//	             configuration), keeper.k256: those of one of its nodes and keepers;
 //	             only replica.ed25519 in a replica without the ledger's keys
 //	payloads/    ciphertext, see store.go
 //	contents/    that of large payloads, a file each
 //	uploads/     payloads that are being written
 //	keeper/      shares and what became of them, see vault.go
+//
+// A ledger of several nodes has such a folder at each, whose entries come from an order
+// that they keep together. Which node a folder is of says the key that signed its
+// checkpoint, and which keeper the key in it.
 //
 // Whoever may read the folder can read the keeper's shares: the gate is
 // advisory, and Properties says so. Files have the folder's own permissions, for

@@ -100,4 +100,7 @@ const (
 	ErrDamaged  fault.Code = "{damaged}"        // of a [DamagedError]. where, what
 	ErrReplica  fault.Code = "ledger-replica"   // dir takes entries only from its order
 	ErrOwnOrder fault.Code = "ledger-own-order" // dir keeps its own order, and follows no other
+	// ErrNotNamed: a configuration document has no line with these keys, or has them in
+	// different lines
+	ErrNotNamed fault.Code = "keys-not-named"
 )

@@ -60,26 +60,34 @@ func Create(dir, name string, clock func() time.Time) (*Folder, error) {
 }
 
 // CreateFrom is Create with the keys and the configuration of f. The zero Ordered
-// makes a folder that keeps its own order; otherwise it becomes a replica of an
-// order in which f.Entry stands, see Ordered.
+// makes a folder that keeps its own order, which only one node can; otherwise it becomes a
+// replica of an order in which f.Entry stands, see Ordered.
 //
-// Errors: those of Create, and *contract.Refusal for an hour at which entry 0 is
-// not accepted.
+// Errors: those of Create; *contract.Refusal for an entry 0 that is none, or not at that
+// hour; ErrReplica for a ledger of several nodes without an order.
 func CreateFrom(dir string, f Founding, at Ordered, opt Options) (*Folder, error) {
 	return createFrom(dir, f, at, opt, systemFiles{})
 }
 
-// CreateIn is Create of a ledger whose order b keeps: see package order.
-func CreateIn(ctx context.Context, dir, name string, b order.Backend, clock func() time.Time) (*Folder, error) {
-	fd, err := NewFounding(name)
-	if err != nil {
-		return nil, err
+// CreateIn is CreateFrom of a ledger whose order b keeps: see package order. The first node
+// puts entry 0 there, and all others look for it.
+//
+// Errors: those of CreateFrom, [order.Begin] and [order.Beginning].
+func CreateIn(ctx context.Context, dir string, fd Founding, b order.Backend, clock func() time.Time) (f *Folder, err error) {
+	opt := Options{Clock: clock}
+	if fd.begins() {
+		first, next, err := order.Begin(ctx, b, fd.Entry)
+		if err != nil {
+			return nil, err
+		}
+		return CreateFrom(dir, fd, Ordered{Next: next, Hour: first.Hour}, opt)
 	}
-	first, next, err := order.Begin(ctx, b, fd.Entry)
-	if err != nil {
-		return nil, err
-	}
-	return CreateFrom(dir, fd, Ordered{Next: next, Hour: first.Hour}, Options{Clock: clock})
+	err = order.Beginning(ctx, b, fd.Genesis, func(item order.Item, next uint64) (err error) {
+		fd.Entry = item.Entry
+		f, err = CreateFrom(dir, fd, Ordered{Next: next, Hour: item.Hour}, opt)
+		return err
+	})
+	return f, err
 }
 
 func create(dir, name string, opt Options, ops fileOps) (*Folder, error) {
@@ -110,16 +118,9 @@ func createFrom(dir string, fd Founding, at Ordered, opt Options, ops fileOps) (
 // signs its checkpoints with a key of its own that nobody else believes. Otherwise
 // it is like a folder of CreateFrom, and has the same errors.
 func CreateReplica(dir string, genesis []byte, first contract.Entry, at Ordered, opt Options) (*Folder, error) {
-	err := contract.CheckShape(&first)
-	if err == nil {
-		err = contract.CheckSignature(contract.LedgerID(genesis), &first)
-	}
-	if err != nil {
-		return nil, err
-	}
 	var seed [ed25519.SeedSize]byte
 	rand.Read(seed[:])
-	return CreateFrom(dir, Founding{Genesis: genesis, Entry: first, checkpoint: ed25519.NewKeyFromSeed(seed[:])}, at, opt)
+	return CreateFrom(dir, Founding{Genesis: genesis, Entry: first, keys: Keys{checkpoint: ed25519.NewKeyFromSeed(seed[:])}}, at, opt)
 }
 
 // Services returns all that a wallet needs.

@@ -18,7 +18,7 @@ func (f *Folder) startServices() {
 }
 
 func (f *Folder) openKeeper() (*keeper.Keeper, error) {
-	key, err := f.readCurveKey(keeperKeyFile, f.config.Keepers[0])
+	key, err := f.readCurveKey(keeperKeyFile, f.config.Keepers...)
 	if err != nil {
 		// The ledger can be read and verified without its keeper.
 		return nil, &ledgerclient.UnreachableError{Service: "keeper", Err: err}
@@ -47,7 +47,18 @@ type folderKeeper struct {
 
 var _ ledgerclient.NearKeeper = (*folderKeeper)(nil)
 
-func (k *folderKeeper) Key() crypto.PubKey { return k.f.config.Keepers[0] }
+// Key is the key of the keeper here: of several that the one whose private half is here,
+// or zero if that cannot be read.
+func (k *folderKeeper) Key() crypto.PubKey {
+	if of := k.f.config.Keepers; len(of) == 1 {
+		return of[0]
+	}
+	rules, err := k.open()
+	if err != nil {
+		return crypto.PubKey{}
+	}
+	return rules.Key()
+}
 
 func (k *folderKeeper) Deposit(ctx context.Context, deposits []ledgerclient.Deposit) ([]ledgerclient.Receipt, error) {
 	rules, err := k.open()

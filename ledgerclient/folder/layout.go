@@ -24,7 +24,7 @@ var (
 	)
 	layoutFiles = layout(
 		`format|genesis|leaves|lock|unfinished|checkpoint(\.room)?(\.new)?`,
-		`keys/(node|replica)\.ed25519|keys/(node|keeper)\.k256`,
+		`keys/(node|replica)\.ed25519(\.new)?|keys/(node|keeper)\.k256(\.new)?`,
 		`(payloads|keeper/filings)/{number}(\.new)?`,
 		`contents/{id}\.{part}`,
 		`uploads/{random}`,

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -70,7 +71,9 @@ type log struct {
 
 	config contract.Config
 	id     crypto.LedgerID
-	key    checkpointKey
+	// key signs the folder's checkpoints: of the nodes' keys the one under the checkpoint
+	// that is here.
+	key checkpointKey
 	// follows: others keep this ledger, and the folder signs for itself (CreateReplica).
 	follows bool
 
@@ -256,8 +259,8 @@ func (l *log) readGenesis() error {
 		}
 		return damagedFile(genesisFile, err.Error())
 	}
-	if len(c.Nodes) != 1 || len(c.Keepers) != 1 || c.Previous != (crypto.Hash{}) {
-		return damagedFile(genesisFile, "not the configuration of a folder")
+	if c.Previous != (crypto.Hash{}) {
+		return damagedFile(genesisFile, "not the first configuration of a ledger")
 	}
 	l.genesis, l.config, l.id = doc, c, c.LedgerID()
 	if l.follows, err = exists(l.path(replicaKeyFile)); err != nil {
@@ -273,6 +276,40 @@ func (l *log) readGenesis() error {
 	}
 	l.key, err = newCheckpointKey(ledgerclient.Origin(l.id), c.Nodes[0].Checkpoint)
 	return err
+}
+
+// parseHead reads the file `checkpoint`. Which of the nodes the folder is of it says
+// itself, when it is first read.
+func (l *log) parseHead(raw []byte) (head, error) {
+	h, err := l.key.parseFile(raw)
+	if err == nil || l.follows || l.head.size > 0 {
+		return h, err
+	}
+	for _, n := range l.config.Nodes[1:] {
+		k, kerr := newCheckpointKey(l.key.Name(), n.Checkpoint)
+		if kerr != nil {
+			return h, kerr
+		}
+		if h, kerr := k.parseFile(raw); kerr == nil {
+			l.key = k
+			return h, nil
+		}
+	}
+	return h, err
+}
+
+// Node is the line of the configuration that the folder's node has; the zero Node of a
+// replica without the ledger's keys, which has none.
+func (l *log) Node() contract.Node { return nodeOf(l.config, l.key.public) }
+
+// nodeOf is the node with that key of checkpoints.
+func nodeOf(c contract.Config, checkpoint []byte) contract.Node {
+	for _, n := range c.Nodes {
+		if bytes.Equal(n.Checkpoint[:], checkpoint) {
+			return n
+		}
+	}
+	return contract.Node{}
 }
 
 // entry0CommitsTo reports whether a configuration document is the one that the
@@ -421,7 +458,7 @@ func (l *log) refresh(ctx context.Context) error {
 // readHead makes a checkpoint the current head. The log only grows: a checkpoint
 // that is older than one seen before, or of another history, is damage.
 func (l *log) readHead(raw []byte) error {
-	h, err := l.key.parseFile(raw)
+	h, err := l.parseHead(raw)
 	if err != nil {
 		if !l.entry0CommitsTo(l.genesis) {
 			return damagedFile(genesisFile, "not the document that entry 0 commits to")
@@ -431,7 +468,7 @@ func (l *log) readHead(raw []byte) error {
 	switch {
 	case h.size < l.head.size || h.next < l.head.next:
 		return damagedFile(checkpointFile, "older than one seen before")
-	case l.follows && h.next == 0:
+	case (l.follows || len(l.config.Nodes) > 1) && h.next == 0:
 		return damagedFile(checkpointFile, "without the position in the order")
 	case h.size == l.head.size && h.root != l.head.root:
 		return damagedFile(checkpointFile, "of another history than one seen before")
@@ -533,14 +570,17 @@ func (l *log) CheckKeys() (errs []error) {
 	if l.follows {
 		return errs // its keeper is elsewhere
 	}
-	if _, err := l.readCurveKey(keeperKeyFile, l.config.Keepers[0]); err != nil {
+	if _, err := l.readCurveKey(keeperKeyFile, l.config.Keepers...); err != nil {
 		errs = append(errs, err)
 	}
 	return errs
 }
 
-func (l *log) readKey(name string) ([32]byte, error) {
-	text, err := readIn(l.dir, l.path(name), 128)
+func (l *log) readKey(name string) ([32]byte, error) { return readKey(l.dir, name) }
+
+// readKey reads a key of the ledger in dir.
+func readKey(dir, name string) ([32]byte, error) {
+	text, err := readIn(dir, filepath.Join(dir, filepath.FromSlash(name)), 128)
 	if errors.Is(err, fs.ErrNotExist) {
 		return [32]byte{}, damagedFile(name, "missing")
 	}
@@ -554,18 +594,23 @@ func (l *log) readKey(name string) ([32]byte, error) {
 	return b, nil
 }
 
-// readCurveKey reads a secp256k1 key and compares it with the configuration.
-func (l *log) readCurveKey(name string, public crypto.PubKey) (*crypto.PrivateKey, error) {
-	b, err := l.readKey(name)
+// readCurveKey reads a secp256k1 key, which must be one of those in the configuration.
+func (l *log) readCurveKey(name string, public ...crypto.PubKey) (*crypto.PrivateKey, error) {
+	k, err := readCurveKey(l.dir, name)
+	if err == nil && !slices.Contains(public, k.Public()) {
+		return nil, damagedFile(name, "not the key in the configuration")
+	}
+	return k, err
+}
+
+func readCurveKey(dir, name string) (*crypto.PrivateKey, error) {
+	b, err := readKey(dir, name)
 	if err != nil {
 		return nil, err
 	}
 	k, err := crypto.ParsePrivateKey(b[:])
 	if err != nil {
 		return nil, damagedFile(name, "not a key")
-	}
-	if k.Public() != public {
-		return nil, damagedFile(name, "not the key in the configuration")
 	}
 	return k, nil
 }

@@ -79,7 +79,7 @@ func (l *log) verifyFixed() (damaged []*DamagedError, err error) {
 	l.signing.Unlock()
 	errs := l.CheckKeys()
 	if !l.follows {
-		_, err := l.readCurveKey(entryKeyFile, l.config.Nodes[0].Key)
+		_, err := l.readCurveKey(entryKeyFile, l.Node().Key)
 		errs = append(errs, err)
 	}
 	for _, err := range errs {

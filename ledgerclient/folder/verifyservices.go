@@ -2,6 +2,7 @@ package folder
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"github.com/carekey/carekey/crypto"
@@ -13,10 +14,9 @@ import (
 // sharesUntil checks the shares of the grants whose windows end in an hour against the
 // packages of their grants.
 func (x *examination) sharesUntil(ctx context.Context, v vault, end contract.Hour) error {
-	public := x.f.config.Keepers[0]
 	return x.keeperRecords(ctx, v.shares.path(end), "shares/"+strconv.FormatUint(uint64(end), 10), func(_ *segRecord, e entryAt, body []byte) (what string, _ error) {
 		d, err := ledgerclient.Parse[ledgerclient.Deposit](body)
-		if err != nil || !e.isGrant() || e.NotAfter != end || d.Keeper != public || !keeper.CheckShare(&d, x.f.id, e.Entry) {
+		if err != nil || !e.isGrant() || e.NotAfter != end || !slices.Contains(x.f.config.Keepers, d.Keeper) || !keeper.CheckShare(&d, x.f.id, e.Entry) {
 			what = "not a share that a grant's author deposited"
 		}
 		d.Share.Wipe()
@@ -61,7 +61,10 @@ func (x *examination) keeperRecords(ctx context.Context, path, in string, check 
 
 // filingDamage says what is wrong with a filing.
 func filingDamage(ctx context.Context, f *Folder, r *segRecord, e entryAt, body []byte) (what string, err error) {
-	public := f.config.Keepers[0]
+	// The keeper's own key may be damaged: that it is one of the ledger's is enough.
+	bySome := func(verify func(crypto.PubKey) error) bool {
+		return slices.ContainsFunc(f.config.Keepers, func(k crypto.PubKey) bool { return verify(k) == nil })
+	}
 	switch r.kind {
 	case filedStop:
 		stop, err := contract.ParseEntry(body)
@@ -71,12 +74,12 @@ func filingDamage(ctx context.Context, f *Folder, r *segRecord, e entryAt, body 
 		}
 	case filedAck:
 		a, err := ledgerclient.Parse[ledgerclient.Acknowledgement](body)
-		if err != nil || !e.isGrant() || a.Verify(f.id, contract.ID(r.keys[0]), public) != nil {
+		if err != nil || !e.isGrant() || !bySome(func(k crypto.PubKey) error { return a.Verify(f.id, contract.ID(r.keys[0]), k) }) {
 			return "not an acknowledgement that was signed", nil
 		}
 	case filedRefused:
 		refused, rest, err := ledgerclient.ParseRefused(body)
-		if err != nil || len(rest) > 0 || r.keys[0] != underRequests(filedRefused, refused.Answer.Grant) || refused.Verify(f.id, public) != nil {
+		if err != nil || len(rest) > 0 || r.keys[0] != underRequests(filedRefused, refused.Answer.Grant) || !bySome(func(k crypto.PubKey) error { return refused.Verify(f.id, k) }) {
 			return "not a refused request that was signed", nil
 		}
 		of, err := f.entries(ctx, refused.Answer.Grant)

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,7 +63,7 @@ func Dial(ctx context.Context, inv Invitation, opt Options) (*Node, error) {
 	if got := contract.LedgerID(n.genesis); got != inv.Ledger {
 		return nil, ledgerclient.ErrForeign.With("want", inv.Ledger, "got", got)
 	}
-	if config.Nodes[0].Checkpoint != inv.Node || config.Name != inv.Name {
+	if !slices.ContainsFunc(config.Nodes, func(n contract.Node) bool { return n.Checkpoint == inv.Node }) || config.Name != inv.Name {
 		return nil, &ledgerclient.TamperedError{What: "configuration document", Err: fmt.Errorf("its name or its key is not that of the invitation")}
 	}
 	n.keepers = config.Keepers

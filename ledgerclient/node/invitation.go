@@ -28,15 +28,15 @@ import (
 //	checksum 4: the first bytes of the tagged hash of what precedes
 type Invitation struct {
 	Ledger      crypto.LedgerID // its id
-	Node        [32]byte        // Ed25519 key that signs the ledger's checkpoints
+	Node        [32]byte        // Ed25519 key of the node, which signs the ledger's checkpoints
 	Name        string          // of the ledger, as its configuration has it
 	URLs        []string        // 1 to MaxURLs, in the order in which they are tried
 	Fingerprint crypto.Hash     // of the key in the node's TLS certificate; zero: the system's authorities vouch for it
 	Token       string          // submit token; "" for none
 }
 
-// InvitationTo is an invitation, without fingerprint and token, to a node of the ledger
-// with that configuration document.
+// InvitationTo is an invitation, without fingerprint and token, to the first node of the
+// ledger with that configuration document.
 func InvitationTo(genesis []byte, urls []string) (Invitation, error) {
 	c, err := contract.ParseConfig(genesis)
 	if err != nil {

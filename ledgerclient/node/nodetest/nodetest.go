@@ -64,8 +64,10 @@ func StartOrdered(dir, name string, now func() time.Time, b order.Backend) (*Nod
 	var f *folder.Folder
 	if b == nil {
 		f, err = folder.Create(dir, name, now)
+	} else if fd, ferr := folder.NewFounding(name); ferr != nil {
+		err = ferr
 	} else {
-		f, err = folder.CreateIn(context.Background(), dir, name, b, now)
+		f, err = folder.CreateIn(context.Background(), dir, fd, b, now)
 	}
 	if err != nil {
 		return nil, err
@@ -144,7 +146,9 @@ func (n *Node) Invitation() (node.Invitation, error) {
 	if err != nil {
 		return node.Invitation{}, err
 	}
-	return node.InvitationTo(doc, []string{n.URL})
+	i, err := node.InvitationTo(doc, []string{n.URL})
+	i.Node = n.folder.Node().Checkpoint
+	return i, err
 }
 
 // Lies are the names of the lies.
