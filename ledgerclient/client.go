@@ -20,10 +20,10 @@ type Client struct {
 	// AnyAge takes heads of any time: what is done does not depend on how new they are.
 	AnyAge bool
 
-	id      crypto.LedgerID
-	mu      sync.Mutex        // guards the slice, not what is in it
-	configs []contract.Config // in the order in which they came into force
-	passed  passed
+	id     crypto.LedgerID
+	mu     sync.Mutex // guards the slice, not what is in it
+	terms  []term     // in the order in which they came into force
+	passed passed
 }
 
 // passed are the last leaves that Advance went through to its head: who has read them asks
@@ -66,9 +66,9 @@ func (p *passed) root(size uint64) (crypto.Hash, bool) {
 type Head struct {
 	Size uint64      `json:"size"` // entries
 	Root crypto.Hash `json:"root"`
-	Note []byte      `json:"-"` // the signed note it was read from
-	// Time is when a node last signed that there is no larger head; zero if the note
-	// does not tell.
+	Note []byte      `json:"-"` // the signed note it was read from, with the nodes' signatures
+	// Time is when the nodes last signed that there is no larger head: the newest time that
+	// as many of them as make a head have signed. Zero if the note does not tell.
 	Time time.Time `json:"time,omitzero"`
 }
 
@@ -85,15 +85,15 @@ func Connect(ctx context.Context, s Services, want crypto.LedgerID) (*Client, er
 		}
 		s.Known = [][]byte{doc}
 	}
-	configs, err := readConfigs(s.Known)
+	terms, err := readTerms(s.Known)
 	if err != nil {
 		return nil, err
 	}
-	id := configs[0].LedgerID()
+	id := terms[0].LedgerID()
 	if want != (crypto.LedgerID{}) && id != want {
 		return nil, ErrForeign.With("want", want, "got", id)
 	}
-	c := &Client{Services: s, id: id, configs: configs}
+	c := &Client{Services: s, id: id, terms: terms}
 	keepers := c.Config().Keepers
 	if len(s.Keepers) != len(keepers) {
 		return nil, &TamperedError{What: "keepers", Err: fmt.Errorf("%d reachable, %d in the configuration", len(s.Keepers), len(keepers))}
@@ -112,18 +112,19 @@ func (c *Client) ID() crypto.LedgerID { return c.id }
 // Genesis is the first configuration document itself; it must not be changed.
 func (c *Client) Genesis() []byte { return c.Services.Known[0] }
 
-// Documents are the configuration documents known now, the genesis document first.
+// Documents are the configurations known now as they are shown: the genesis document, and
+// a [Succession] of each later one. They must not be changed.
 func (c *Client) Documents() (docs [][]byte) {
-	for _, config := range c.known() {
-		docs = append(docs, config.Marshal())
+	for _, t := range c.known() {
+		docs = append(docs, t.shown)
 	}
 	return docs
 }
 
 // Config is the ledger's newest configuration.
 func (c *Client) Config() contract.Config {
-	configs := c.known()
-	return configs[len(configs)-1]
+	terms := c.known()
+	return terms[len(terms)-1].Config
 }
 
 // Origin is the first line of the ledger's checkpoints and the name of the key
@@ -132,40 +133,47 @@ func Origin(id crypto.LedgerID) string { return originPrefix + hex.EncodeToStrin
 
 const originPrefix = "carekey/v1/"
 
-// Head fetches the newest checkpoint and verifies its signature, which must be of a
-// node of the newest configuration, and its time where the ledger's heads carry
-// one: a [ErrStale] if it is too far from the clock's.
+// Head fetches the newest checkpoint and verifies that enough nodes of the newest
+// configuration have signed it, and its time where the ledger's heads carry one: a
+// [ErrStale] if it is too far from the clock's. An [ErrTooFew] says nothing against the
+// ledger, only against who gave this head.
 func (c *Client) Head(ctx context.Context) (Head, error) {
-	msg, err := c.Ledger.Checkpoint(ctx)
-	if err != nil {
-		return Head{}, err
+	head, _, err := c.shown(ctx)
+	return head, err
+}
+
+// shown is Head, with all that the checkpoint has.
+func (c *Client) shown(ctx context.Context) (head Head, msg []byte, err error) {
+	if msg, err = c.Ledger.Checkpoint(ctx); err != nil {
+		return Head{}, nil, err
 	}
-	configs := c.known()
-	head, by, err := openHead(c.id, configs, msg)
-	if err != nil || by != len(configs)-1 {
+	head, err = c.newest(msg)
+	if err != nil {
 		// The nodes may have changed since the configuration was read.
 		more, rerr := c.refresh(ctx)
 		if rerr != nil {
-			return Head{}, rerr
+			return Head{}, nil, rerr
 		}
-		if configs = c.known(); more {
-			head, by, err = openHead(c.id, configs, msg)
+		if more {
+			head, err = c.newest(msg)
 		}
 	}
 	if err != nil {
-		return Head{}, err
+		return Head{}, nil, err
 	}
-	if by != len(configs)-1 {
-		return Head{}, &TamperedError{What: "checkpoint", Err: fmt.Errorf("signed by a node that is no longer one")}
-	}
-	return head, c.fresh(head, c.Ledger.Properties().Freshness)
+	return head, msg, c.fresh(head, c.Ledger.Properties().Freshness)
 }
 
 // ReadHead verifies a checkpoint that came by another way, for example inside
-// the terms of a grant. It may be of any age.
+// the terms of a grant, by the configuration that was in force at its last entry. It may
+// be of any age.
 func (c *Client) ReadHead(msg []byte) (Head, error) {
-	head, _, err := openHead(c.id, c.known(), msg)
-	return head, err
+	terms := c.known()
+	s, err := OpenNote(c.id, allNodes(terms), msg)
+	if err != nil {
+		return Head{}, err
+	}
+	return s.Under(at(terms, s.Head.Size).Config)
 }
 
 // chunk is how many leaves are asked for at a time: about 1 MiB.
@@ -192,25 +200,36 @@ func (c *Client) Advance(ctx context.Context, pin, known Pin, visit func(index u
 			return Pin{}, Head{}, err
 		}
 	}
+	switch terms := c.known(); {
+	case pin.Configs >= len(terms):
+		return Pin{}, Head{}, errFewerDocuments
+	case pin.Configs > 0 && terms[pin.Configs].Commitment() != pin.Config:
+		return Pin{}, Head{}, c.conflict(ctx, pin.head(), terms[pin.Configs].handover)
+	}
 	if f, ok := c.Ledger.(Follower); ok {
 		f.From(pin.Size)
 	}
-	head, err := c.Head(ctx)
+	head, msg, err := c.shown(ctx)
 	if err != nil {
 		return Pin{}, Head{}, err
 	}
-	if pinned := max(pin.Size, known.Size); head.Size < pinned {
+	terms := c.known()
+	if pinned := max(pin.Size, known.Size, terms[len(terms)-1].handover.Size); head.Size < pinned {
 		return Pin{}, Head{}, &RollbackError{Pinned: pinned, Head: head.Size}
 	}
 	if head.Size == pin.Size {
 		if head.Root != pin.Root {
 			return Pin{}, Head{}, c.historyError(ctx, pin.head(), head)
 		}
+		if err := c.came(ctx, terms, pin.Configs, nil, head); err != nil {
+			return Pin{}, Head{}, err
+		}
 		pin.Note = head.Note
 		return pin, head, nil
 	}
 	next := Pin{Ledger: c.id, Size: pin.Size, Hour: pin.Hour, Edge: append([]crypto.Hash(nil), pin.Edge...), Configs: pin.Configs}
 	way := passed{head: head.Root}
+	var changes []Head // of the log behind each configuration entry
 	err = c.eachLeaf(ctx, pin.Size, head.Size, func(index uint64, leaf *contract.Leaf) error {
 		if leaf.Hour < next.Hour {
 			return &TamperedError{What: fmt.Sprintf("entry %d", index), Err: fmt.Errorf("ledger time goes backwards")}
@@ -237,6 +256,9 @@ func (c *Client) Advance(ctx context.Context, pin, known Pin, visit func(index u
 			return err
 		}
 		next.Size++
+		if len(changes) < next.Configs-pin.Configs {
+			changes = append(changes, Head{Size: next.Size, Root: edgeRoot(next.Edge)})
+		}
 		if next.Size == known.Size && edgeRoot(next.Edge) != known.Root {
 			return c.historyError(ctx, known.head(), head)
 		}
@@ -245,17 +267,47 @@ func (c *Client) Advance(ctx context.Context, pin, known Pin, visit func(index u
 	if err != nil {
 		return Pin{}, Head{}, err
 	}
-	next.Root, next.Note = edgeRoot(next.Edge), head.Note
+	next.Root = edgeRoot(next.Edge)
 	if next.Root != head.Root {
 		return Pin{}, Head{}, c.blame(ctx, pin, head)
 	}
-	if n := len(c.known()) - 1; next.Configs != n {
-		return Pin{}, Head{}, &TamperedError{What: "configuration documents", Err: fmt.Errorf("%d shown, %d on the ledger", n, next.Configs)}
+	if err := c.came(ctx, terms, pin.Configs, changes, head); err != nil {
+		return Pin{}, Head{}, err
+	}
+	if now := c.known(); len(now) > len(terms) { // the head was judged by one that is no longer in force
+		if head, err = c.ReadHead(msg); err == nil {
+			err = c.fresh(head, c.Ledger.Properties().Freshness)
+		}
+		if err != nil {
+			return Pin{}, Head{}, err
+		}
+	}
+	next.Note = head.Note
+	if next.Configs > 0 {
+		next.Config = c.known()[next.Configs].Commitment()
 	}
 	c.mu.Lock()
 	c.passed = way
 	c.mu.Unlock()
 	return next, head, nil
+}
+
+// came compares the configurations that are shown with those that came into force under a
+// head since a pin: changes are the heads of its log behind the entries of those. A
+// handover is a head that enough nodes have signed, so that one of another history makes a
+// *ForkError. terms are the configurations that were known when the head was asked for;
+// what followed since may lie behind it.
+func (c *Client) came(ctx context.Context, terms []term, pinned int, changes []Head, head Head) error {
+	for i, t := range c.known()[1+pinned:] {
+		switch shown := t.handover; {
+		case i < len(changes) && shown.Size == changes[i].Size && shown.Root == changes[i].Root:
+		case shown.Size <= head.Size:
+			return c.historyError(ctx, shown, head)
+		case 1+pinned+i < len(terms):
+			return &RollbackError{Pinned: shown.Size, Head: head.Size}
+		}
+	}
+	return nil
 }
 
 // eachLeaf reads the leaves [from, to) in order.

@@ -43,7 +43,6 @@ type memory struct {
 
 	signed *time.Time    // time of the checkpoint's second signature
 	fresh  time.Duration // Properties.Freshness
-	later  [][]byte      // follow-up configurations
 	remote bool          // Properties.Remote; then Find fails the test
 
 	consistency func([]crypto.Hash) // changes consistency proofs
@@ -163,7 +162,6 @@ func (m *memory) head() uint64 {
 func (m *memory) Properties() ledgerclient.Properties {
 	return ledgerclient.Properties{Gate: ledgerclient.Enforced, Freshness: m.fresh, Remote: m.remote}
 }
-func (m *memory) Configs(context.Context) ([][]byte, error) { return m.later, nil }
 func (m *memory) Genesis(context.Context) ([]byte, error) {
 	if m.genesis != nil {
 		return m.genesis, nil

@@ -3,14 +3,12 @@ package ledgerclient
 import (
 	"crypto/ed25519"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"math"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
-	"golang.org/x/mod/sumdb/note"
 )
 
 // A node signs each checkpoint twice with its checkpoint key: once as an ordinary
@@ -21,7 +19,8 @@ import (
 // first line.
 
 const (
-	cosignatureType = 4             // C2SP signed-note: Ed25519 cosignature/v1
+	plainType       = 1             // C2SP signed-note: Ed25519
+	cosignatureType = 4             // the same: Ed25519 cosignature/v1
 	cosignatureSize = 4 + 8 + 64    // key id, seconds since 1970, signature
 	maxTimestamp    = math.MaxInt64 // C2SP tlog-cosignature
 )
@@ -38,8 +37,13 @@ type TimeVerifier struct {
 
 // NewTimeVerifier returns the verifier of the key of that name.
 func NewTimeVerifier(name string, key [32]byte) TimeVerifier {
-	sum := sha256.Sum256(append([]byte(name+"\n\x04"), key[:]...))
-	return TimeVerifier{name: name, hash: binary.BigEndian.Uint32(sum[:]), key: key}
+	return TimeVerifier{name: name, hash: keyID(name, cosignatureType, key), key: key}
+}
+
+// keyID is the 32-bit id of a key that makes signatures of a type (C2SP signed-note).
+func keyID(name string, kind byte, key [32]byte) uint32 {
+	sum := sha256.Sum256(append(append([]byte(name), '\n', kind), key[:]...))
+	return binary.BigEndian.Uint32(sum[:])
 }
 
 // Name is the key's name.
@@ -55,21 +59,6 @@ func (v TimeVerifier) Verify(text, sig []byte) bool {
 	}
 	seconds := binary.BigEndian.Uint64(sig)
 	return seconds <= maxTimestamp && ed25519.Verify(v.key[:], timedText(seconds, text), sig[8:])
-}
-
-// time finds the key's signature among those that note.Open verified.
-func (v TimeVerifier) time(n *note.Note) (time.Time, bool) {
-	for _, s := range n.Sigs {
-		if s.Name != v.name || s.Hash != v.hash {
-			continue
-		}
-		raw, err := base64.StdEncoding.DecodeString(s.Base64)
-		if err != nil || len(raw) != cosignatureSize {
-			continue
-		}
-		return time.Unix(int64(binary.BigEndian.Uint64(raw[4:])), 0).UTC(), true
-	}
-	return time.Time{}, false
 }
 
 // TimeSigner makes timestamped signatures; a note.Signer.

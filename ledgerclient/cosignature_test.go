@@ -13,7 +13,6 @@ import (
 
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
-	"github.com/carekey/carekey/ledgerclient/contract"
 	"golang.org/x/mod/sumdb/note"
 )
 
@@ -136,67 +135,6 @@ func TestPinTakesItsNote(t *testing.T) {
 		t.Errorf("%v %q", err, pin.Note)
 	}
 }
-
-// The configuration may change: each document is approved by the nodes before it
-// and stands on the ledger, and heads are signed by the nodes of the newest.
-func TestConfigurationChanges(t *testing.T) {
-	ctx := context.Background()
-	var tampered *ledgerclient.TamperedError
-	m := newMemory(t, "first")
-	c := m.connect()
-	pin, _, err := c.Advance(ctx, ledgerclient.Pin{}, ledgerclient.Pin{}, ignore)
-	if err != nil {
-		t.Fatal(err)
-	}
-	older := pin.Note
-	// Another node takes over.
-	before := testKey("node first")
-	next := m.config
-	next.Previous = m.config.Commitment()
-	seed := sha("second node")
-	second := ed25519.NewKeyFromSeed(seed[:])
-	next.Nodes = []contract.Node{{Checkpoint: [32]byte(second.Public().(ed25519.PublicKey)), Key: testKey("node second").Public()}}
-	unapproved := next.Marshal()
-	next.Approve(before)
-	m.add(contract.Entry{Kind: contract.KindConfig, Subject: m.idAt(0), NotBefore: 100, NotAfter: 110, Commitment: next.Commitment()}, before, 101)
-	m.node = second
-
-	if _, _, err := c.Advance(ctx, pin, ledgerclient.Pin{}, ignore); !errors.As(err, &tampered) {
-		t.Errorf("a new node's head without its document: %v", err)
-	}
-	m.later = [][]byte{unapproved}
-	if _, _, err := c.Advance(ctx, pin, ledgerclient.Pin{}, ignore); !errors.As(err, &tampered) {
-		t.Errorf("a document that nobody approved: %v", err)
-	}
-	m.later = [][]byte{next.Marshal()}
-	after, _, err := c.Advance(ctx, pin, ledgerclient.Pin{}, ignore)
-	if err != nil || after.Configs != 1 || c.Config().Nodes[0].Key != testKey("node second").Public() {
-		t.Fatalf("%v %+v", err, after)
-	}
-	if _, err := c.ReadHead(older); err != nil {
-		t.Errorf("the old node's old head: %v", err)
-	}
-	// The old node, whose key somebody may have by now, cannot sign new heads.
-	m.node = ed25519.NewKeyFromSeed(func() []byte { s := sha("node first"); return s[:] }())
-	if _, err := c.Head(ctx); !errors.As(err, &tampered) {
-		t.Errorf("a head by the old node: %v", err)
-	}
-	m.node = second
-	// A document that never came into force.
-	third := next
-	third.Previous, third.Approvals = next.Commitment(), nil
-	third.Approve(testKey("node second"))
-	m.later = append(m.later, third.Marshal())
-	if _, _, err := m.connect().Advance(ctx, ledgerclient.Pin{}, ledgerclient.Pin{}, ignore); !errors.As(err, &tampered) {
-		t.Errorf("a document that is not on the ledger: %v", err)
-	}
-	m.later = nil
-	if _, err := c.Head(ctx); err != nil {
-		t.Errorf("documents that were verified are not needed again: %v", err)
-	}
-}
-
-func (m *memory) idAt(i int) contract.ID { return m.leaves[i].Entry.ID(m.id) }
 
 // sign makes the lines of a checkpoint.
 func (m *memory) sign(text string, key ed25519.PrivateKey) []byte {

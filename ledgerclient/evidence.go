@@ -3,6 +3,7 @@ package ledgerclient
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -14,7 +15,8 @@ import (
 
 // Evidence proves to anybody that the nodes of a ledger signed two histories, of
 // which neither is the beginning of the other. It needs nobody's word: only the
-// ledger's configuration documents and two heads with the nodes' signatures.
+// ledger's configurations and two heads with the nodes' signatures. It names the nodes
+// that signed both.
 //
 // If both heads are of one size, their roots differ. Otherwise Root is that of the
 // newer head's first entries, as many as the older head has; Proof shows that
@@ -23,7 +25,7 @@ import (
 // The text form is made to be read by people too:
 //
 //	carekey evidence 1
-//	document SIZE          one for each document
+//	document SIZE          the genesis document; the Succession of each later one
 //	…                      SIZE bytes, the last one a newline
 //	older SIZE
 //	…                      a signed note
@@ -32,7 +34,7 @@ import (
 //	root BASE64            only if the sizes of the heads differ
 //	proof BASE64           one for each hash
 type Evidence struct {
-	Documents    [][]byte // configuration documents, the genesis document first
+	Documents    [][]byte // configurations as Client.Documents shows them, the genesis document first
 	Older, Newer []byte   // signed notes; Older has as many entries as Newer, or fewer
 	Root         tlog.Hash
 	Proof        tlog.TreeProof
@@ -45,13 +47,25 @@ type Finding struct {
 	Older  Head            `json:"older"`
 	Newer  Head            `json:"newer"`
 	Root   crypto.Hash     `json:"root"` // of the newer head's history at the older head's size: not Older.Root
+	// Both are the checkpoint keys that signed both histories, in the order of the
+	// configurations: whoever holds them lied. Where a head takes more than two thirds of
+	// the nodes there is one at least, unless a configuration's nodes gave their keys away
+	// after they had left.
+	Both []Key `json:"both"`
 }
+
+// Key is a node's Ed25519 checkpoint key.
+type Key [32]byte
+
+func (k Key) String() string { return hex.EncodeToString(k[:]) }
+
+// MarshalText returns the key in lower-case hexadecimal.
+func (k Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
 const (
 	evidenceHead = "carekey evidence 1\n"
 	// MaxEvidence is the most bytes that an evidence file has.
 	MaxEvidence = 1 << 20
-	maxProof    = 128 // hashes of a consistency proof: at most two for each bit of a size
 )
 
 // Marshal returns the text form.
@@ -135,16 +149,29 @@ func (e *Evidence) Check() (Finding, error) {
 	if len(e.Documents) == 0 {
 		return nothing("no configuration document", nil)
 	}
-	configs, err := readConfigs(e.Documents)
+	terms, err := readTerms(e.Documents)
 	if err != nil {
 		return nothing("configuration", err)
 	}
-	f := Finding{Ledger: contract.LedgerID(e.Documents[0]), Name: configs[0].Name}
-	if f.Older, _, err = openHead(f.Ledger, configs, e.Older); err != nil {
-		return nothing("older head", err)
+	f := Finding{Ledger: contract.LedgerID(e.Documents[0]), Name: terms[0].Name, Both: []Key{}}
+	nodes := allNodes(terms)
+	var signed [2]Signatures
+	for i, h := range []struct {
+		what string
+		note []byte
+		to   *Head
+	}{{"older head", e.Older, &f.Older}, {"newer head", e.Newer, &f.Newer}} {
+		if signed[i], err = OpenNote(f.Ledger, nodes, h.note); err == nil {
+			*h.to, err = signed[i].underAny(terms)
+		}
+		if err != nil {
+			return nothing(h.what, err)
+		}
 	}
-	if f.Newer, _, err = openHead(f.Ledger, configs, e.Newer); err != nil {
-		return nothing("newer head", err)
+	for i, n := range nodes {
+		if signed[0].By[i] != (Signed{}) && signed[1].By[i] != (Signed{}) {
+			f.Both = append(f.Both, Key(n.Checkpoint))
+		}
 	}
 	n, m := f.Older.Size, f.Newer.Size
 	switch {
@@ -165,6 +192,17 @@ func (e *Evidence) Check() (Finding, error) {
 		return nothing("the two heads are of one history", nil)
 	}
 	return f, nil
+}
+
+// underAny judges a checkpoint by that of the configurations, the newest first, of which
+// enough nodes have signed it: who has left may sign no other history either.
+func (s *Signatures) underAny(terms []term) (head Head, err error) {
+	for i := len(terms) - 1; i >= 0; i-- {
+		if head, err = s.Under(terms[i].Config); err == nil {
+			break
+		}
+	}
+	return head, err
 }
 
 // historyError says what is wrong when older seems not to be the beginning of

@@ -2,6 +2,7 @@ package ledgerclient
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -34,7 +35,7 @@ type Signed struct {
 
 // Signatures are a checkpoint whose signatures were verified.
 type Signatures struct {
-	Head Head // without a time: that depends on who counts
+	Head Head // without a time, which depends on who counts; its note is what was read
 	// By has an element for each of the nodes that were asked about, in their order.
 	By []Signed
 
@@ -94,33 +95,32 @@ func OpenNote(id crypto.LedgerID, nodes []contract.Node, msg []byte) (Signatures
 }
 
 // take verifies a line that has the name of the nodes' signatures, and reports whether it
-// is of one of the nodes: two keys may have the same 32-bit id.
+// is of one of the nodes.
 func (s *Signatures) take(line note.Signature, timed bool) (known bool, err error) {
-	raw, err := base64.StdEncoding.DecodeString(line.Base64)
+	raw, err := base64.StdEncoding.Strict().DecodeString(line.Base64)
 	if err != nil {
-		return false, err // package note has read it
+		return false, err
 	}
 	for i := range s.nodes {
 		key := s.nodes[i].Checkpoint
-		var v note.Verifier = NewTimeVerifier(line.Name, key)
-		if !timed {
-			if v, err = NewVerifier(line.Name, key); err != nil {
-				return false, err
-			}
+		kind := byte(plainType)
+		if timed {
+			kind = cosignatureType
 		}
-		if v.KeyHash() != line.Hash {
+		if keyID(line.Name, kind, key) != line.Hash {
 			continue
 		}
 		known = true
-		if !v.Verify([]byte(s.text), raw[4:]) {
-			continue
-		}
-		if !timed {
+		switch { // what does not verify may be of another key with this id
+		case !timed && ed25519.Verify(key[:], []byte(s.text), raw[4:]):
 			s.By[i].Plain, s.lines[i][0] = true, line
-		} else if t := time.Unix(int64(binary.BigEndian.Uint64(raw[4:])), 0).UTC(); t.After(s.By[i].Time) {
-			s.By[i].Time, s.lines[i][1] = t, line
+			return true, nil
+		case timed && NewTimeVerifier(line.Name, key).Verify([]byte(s.text), raw[4:]):
+			if t := time.Unix(int64(binary.BigEndian.Uint64(raw[4:])), 0).UTC(); t.After(s.By[i].Time) {
+				s.By[i].Time, s.lines[i][1] = t, line
+			}
+			return true, nil
 		}
-		return true, nil
 	}
 	if known {
 		return true, errors.New("a node's signature does not verify")
@@ -130,7 +130,9 @@ func (s *Signatures) take(line note.Signature, timed bool) (known bool, err erro
 
 // Under judges the checkpoint by a configuration whose nodes were asked about: it is a
 // head if as many of them as its threshold have signed it, each counted once; its time is
-// the newest that as many of them have signed, so that those who may lie move nothing.
+// the newest that as many of them have signed, so that those who may lie move nothing. Its
+// note has the lines of the nodes that were asked about and no others, so that it has room
+// in what travels (FORMAT.md, "Room").
 //
 // Errors: [ErrTooFew]; *TamperedError if none of them has signed.
 func (s *Signatures) Under(c contract.Config) (Head, error) {
@@ -148,7 +150,7 @@ func (s *Signatures) Under(c contract.Config) (Head, error) {
 	}
 	slices.SortFunc(times, func(a, b time.Time) int { return b.Compare(a) })
 	head := s.Head
-	head.Time = times[c.Threshold-1]
+	head.Note, head.Time = s.marshal(false), times[c.Threshold-1]
 	return head, nil
 }
 
@@ -182,11 +184,11 @@ func JoinNotes(id crypto.LedgerID, nodes []contract.Node, first []byte, more ...
 		}
 		all.foreign = append(all.foreign, s.foreign...)
 	}
-	return all.marshal(), nil
+	return all.marshal(true), nil
 }
 
-// marshal is the note with the lines that count.
-func (s *Signatures) marshal() []byte {
+// marshal is the note with the lines of the nodes that were asked about, and of others.
+func (s *Signatures) marshal(others bool) []byte {
 	b := []byte(s.text + "\n")
 	count := 0
 	add := func(line note.Signature) {
@@ -202,6 +204,9 @@ func (s *Signatures) marshal() []byte {
 				add(line)
 			}
 		}
+	}
+	if !others {
+		return b
 	}
 	// Of one key the first counts: who joins them puts before others what it trusts.
 	type name struct {

@@ -8,14 +8,13 @@ import (
 )
 
 // OutOfReach returns the services of a ledger that cannot be reached. docs are its
-// configuration documents as they were verified before, the genesis document
-// first. They are all that these services know: every other question is answered
+// configurations as they were verified before, see Client.Documents. They are all that these services know: every other question is answered
 // with an *UnreachableError around why. Connect works with them, so that a wallet
 // can show what it verified last and sign what is to go out later.
 func OutOfReach(docs [][]byte, p Properties, why error) (Services, error) {
-	config, err := contract.ParseConfig(docs[len(docs)-1])
+	terms, err := readTerms(docs)
 	if err != nil {
-		return Services{}, &TamperedError{What: "configuration document", Err: err}
+		return Services{}, err
 	}
 	if u, ok := why.(*UnreachableError); ok {
 		why = u.Err
@@ -24,7 +23,7 @@ func OutOfReach(docs [][]byte, p Properties, why error) (Services, error) {
 		return away{p, key, &UnreachableError{Service: service, Err: why}}
 	}
 	s := Services{Known: docs, Ledger: of("ledger", crypto.PubKey{}), Store: of("store", crypto.PubKey{})}
-	for _, key := range config.Keepers {
+	for _, key := range terms[len(terms)-1].Keepers {
 		s.Keepers = append(s.Keepers, of("keeper", key))
 	}
 	return s, nil

@@ -23,6 +23,9 @@ type Pin struct {
 	Note []byte `json:"note,omitempty"`
 	// Configs is how many follow-up configurations stand among the Size entries.
 	Configs int `json:"configs,omitempty"`
+	// Config is the commitment of the last of them, so that no other can be shown in its
+	// place. Without one it is the ledger's id that says which configuration it is.
+	Config crypto.Hash `json:"config,omitzero"`
 }
 
 // valid reports whether the parts of the pin fit each other. A pin is read from a

@@ -16,8 +16,8 @@ type Services struct {
 	Ledger  Ledger
 	Store   Store
 	Keepers []Keeper // in the order of the configuration document's keeper lines
-	// Known are the ledger's configuration documents, the genesis document first, if
-	// they are known from an earlier time: then Connect asks for none, and the ledger
+	// Known are the ledger's configurations, see Client.Documents, if they are known from
+	// an earlier time: then Connect asks for none, and the ledger
 	// need not be within reach. nil: they are not.
 	Known [][]byte
 	// Place is where others find the ledger, as it travels in a [crypto.FetchCode]: bytes
@@ -57,8 +57,9 @@ const MaxIdle = 31 * 24
 // Configured is a Ledger whose configuration may have changed since the genesis
 // document. A Ledger without it has only that one.
 type Configured interface {
-	// Configs returns the configuration documents after the first, in the order of
-	// their entries. They are believed only after the checks of Client.
+	// Configs returns a [Succession], as it is written, for each configuration document
+	// after the first, in the order of their entries. They are believed only after the
+	// checks of Client.
 	Configs(ctx context.Context) ([][]byte, error)
 }
 

@@ -82,7 +82,7 @@ func (v *verification) judge(index uint64, leaf *contract.Leaf) error {
 	if j == nil {
 		return fail(fmt.Errorf("no entry opened its thread"))
 	}
-	next, err := contract.Apply(v.c.known()[v.config], j.state, &e, id, index, leaf.Hour)
+	next, err := contract.Apply(v.c.known()[v.config].Config, j.state, &e, id, index, leaf.Hour)
 	if err != nil {
 		return fail(err)
 	}

@@ -52,14 +52,20 @@ func evidence(ctx context.Context, a *app, path string) error {
 		return s
 	}
 	a.print("The nodes of this ledger signed two histories. Neither is the beginning of the other.")
-	a.rows(cli.Rows{
+	rows := cli.Rows{
 		{"ledger", found.Ledger.String()},
 		{"name", cli.Clean(found.Name)},
 		{"one head", signed(found.Older)},
 		{"", "root " + found.Older.Root.String()},
 		{"other head", signed(found.Newer)},
 		{"", fmt.Sprintf("root %s of its first %d", found.Root, found.Older.Size)},
-	})
+	}
+	name := "signed both"
+	for _, key := range found.Both {
+		rows.Add(name, "node "+key.String())
+		name = ""
+	}
+	a.rows(rows)
 	a.say("This holds whoever gave you the file. Compare the ledger's id with one you trust.")
 	return a.result(evidenceJSON{"fork", found})
 }

@@ -105,6 +105,7 @@ var schemas = cli.Schemas{
 	},
 	Texts: map[reflect.Type]cli.Schema{
 		reflect.TypeFor[crypto.Hash]():        {Type: "string", Pattern: "^[0-9a-f]{64}$"},
+		reflect.TypeFor[ledgerclient.Key]():   {Type: "string", Pattern: "^[0-9a-f]{64}$"},
 		reflect.TypeFor[crypto.LedgerID]():    {Type: "string", Pattern: "^[0-9a-f]{64}$"},
 		reflect.TypeFor[crypto.PubKey]():      {Type: "string", Pattern: "^0[23][0-9a-f]{64}$"},
 		reflect.TypeFor[crypto.Address]():     {Type: "string", Pattern: "^carekey1[a-z2-7]+$"},

@@ -37,7 +37,7 @@ type Config struct {
 	Name      string          // of the ledger, for people; 1 … MaxName bytes
 	Contract  uint8           // version of the rules
 	Nodes     []Node          // 1 … MaxNodes; no key twice. The first signs entry 0
-	Threshold uint8           // how many nodes approve the next configuration; 1 … nodes
+	Threshold uint8           // how many nodes sign a head, and approve the next configuration; 1 … nodes
 	Keepers   []crypto.PubKey // 1 … MaxKeepers; no key twice
 	Release   uint8           // how many keepers' shares open an envelope; 1 … keepers
 	Random    [16]byte        // makes two ledgers differ that are the same otherwise

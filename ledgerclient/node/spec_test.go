@@ -61,6 +61,7 @@ func TestSpecification(t *testing.T) {
 	has("limit", fmt.Sprintf("entries, deposits or revocations in one request | %d,%03d |", MaxEntries/1000, MaxEntries%1000))
 	has("limit", fmt.Sprintf("one small payload | %d MiB |", MaxBlob>>20))
 	has("limit", fmt.Sprintf("| %d MiB / %d MiB / %d MiB + 40 |", MaxPutsSize>>20, MaxDeposits>>20, MaxPart>>20))
+	has("limit", fmt.Sprintf("| checkpoint / configuration document / problem | %d KiB / %d MiB / %d KiB |", MaxNote>>10, MaxDocument>>20, MaxProblem>>10))
 	has("limit", fmt.Sprintf("one content | %d TiB", MaxContent>>40))
 	has("limit", fmt.Sprintf("what is said to them | %d / %d MiB", ledgerclient.MaxBulk, MaxBulk>>20))
 	has("limit", fmt.Sprintf("the first %d,%03d", ledgerclient.FirstBytes/1000, ledgerclient.FirstBytes%1000))

@@ -69,23 +69,23 @@ const (
 
 // Limits of the protocol.
 const (
-	MaxEntries  = 4096     // entries, deposits or revocations in one request
-	MaxPuts     = 4096     // payloads in one request
-	MaxBlob     = 65 << 20 // bytes of one small payload
-	MaxPackage  = 8258     // bytes of the package behind a commitment: a grant with 255 shares
-	MaxPutsSize = 66 << 20 // bytes of a request with payloads
-	MaxPart     = 4 << 20  // bytes of content in one part of an upload
-	MaxContent  = 1 << 40  // bytes of one content
-	MaxDocument = 1 << 20  // bytes of a configuration document
-	MaxConfigs  = 1024     // documents in a configuration list
-	MaxNote     = 4096     // bytes of a checkpoint with all its signatures
-	MaxNews     = 512      // leaves in News
-	MaxProblem  = 64 << 10 // bytes of a problem document
-	MaxInquiry  = 2 << 20  // bytes of an answer to an inquiry: 1,000 refused requests have about 600 kB
-	MaxToken    = 64       // characters of a submit token
-	BundleWidth = 256      // entries in a full entry bundle, hashes in a full tile
-	MaxDeposits = 16 << 20 // bytes of a request with deposits
-	MaxBulk     = 16 << 20 // bytes of an answer to ledgerclient.MaxBulk questions
+	MaxEntries  = 4096                 // entries, deposits or revocations in one request
+	MaxPuts     = 4096                 // payloads in one request
+	MaxBlob     = 65 << 20             // bytes of one small payload
+	MaxPackage  = 8258                 // bytes of the package behind a commitment: a grant with 255 shares
+	MaxPutsSize = 66 << 20             // bytes of a request with payloads
+	MaxPart     = 4 << 20              // bytes of content in one part of an upload
+	MaxContent  = 1 << 40              // bytes of one content
+	MaxDocument = 1 << 20              // bytes of a configuration document
+	MaxConfigs  = 1024                 // documents in a configuration list
+	MaxNote     = ledgerclient.MaxNote // bytes of a checkpoint with all its signatures
+	MaxNews     = 512                  // leaves in News
+	MaxProblem  = 64 << 10             // bytes of a problem document
+	MaxInquiry  = 2 << 20              // bytes of an answer to an inquiry: 1,000 refused requests have about 600 kB
+	MaxToken    = 64                   // characters of a submit token
+	BundleWidth = 256                  // entries in a full entry bundle, hashes in a full tile
+	MaxDeposits = 16 << 20             // bytes of a request with deposits
+	MaxBulk     = 16 << 20             // bytes of an answer to ledgerclient.MaxBulk questions
 )
 
 // HeadAge is how old the time in a checkpoint may be, and how far in the future,

@@ -344,8 +344,9 @@ func TestPayloadsAreOfOneSize(t *testing.T) {
 	}
 }
 
-// maxCheckpoint is more than a checkpoint has in a
-const maxCheckpoint = 2 * 4096
+// maxCheckpoint is more than a checkpoint has in a payload: what is longer than
+// ledgerclient.MaxNote is refused, and each end of a line takes two bytes there.
+const maxCheckpoint = 2 * 16 << 10
 
 // Terms have one form for each end: the exact one stands in them only where it is not the
 // ledger's, and never outside the window. Terms without it end with the ledger's.
