@@ -65,11 +65,13 @@ const (
 	TagCardChecksum       Tag = "carekey/v1/card-checksum"       // last 4 bytes of a card
 	TagFetchCodeChecksum  Tag = "carekey/v1/fetch-code-checksum" // last 4 bytes of a fetch code
 	TagInvitationChecksum Tag = "carekey/v1/invitation-checksum" // last 4 bytes of an invitation to a node
+	TagMemberChecksum     Tag = "carekey/v1/member-checksum"     // last 4 bytes of a member's line
 )
 
 // Tags of the contract: entries, their chains and what they commit to.
 const (
 	TagLedger        Tag = "carekey/v1/ledger"         // genesis configuration document → ledger id
+	TagDraft         Tag = "carekey/v1/draft"          // draft of a ledger → random bytes of its genesis document
 	TagEntry         Tag = "carekey/v1/entry"          // id of an entry, and the digest that is signed
 	TagChain         Tag = "carekey/v1/chain"          // chain over a thread's follow-ups
 	TagConfig        Tag = "carekey/v1/config"         // commitment to a configuration document

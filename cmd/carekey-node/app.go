@@ -80,12 +80,8 @@ func (a *app) openFolder(dir string, c *config, acceptClock bool) (*folder.Folde
 	return folder.Open(dir, folder.Options{Clock: a.now, AcceptClock: acceptClock, EraseAfter: contract.Hour(c.EraseAfterHours)})
 }
 
-// createFolder makes a ledger that keeps its own order or, if url is not "", one
-// whose entries come from the order there.
+// createFolder makes a new ledger with one node.
 func (a *app) createFolder(ctx context.Context, dir, name, url string) (*folder.Folder, error) {
-	if url == "" {
-		return folder.Create(dir, name, a.now)
-	}
 	fd, err := folder.NewFounding(name)
 	if err != nil {
 		return nil, err
@@ -93,8 +89,12 @@ func (a *app) createFolder(ctx context.Context, dir, name, url string) (*folder.
 	return a.createIn(ctx, dir, fd, url)
 }
 
-// createIn makes the folder of a ledger whose entries come from the order at url.
+// createIn makes the folder of a ledger that keeps its own order or, if url is not "", one
+// whose entries come from the order there.
 func (a *app) createIn(ctx context.Context, dir string, fd folder.Founding, url string) (*folder.Folder, error) {
+	if url == "" {
+		return folder.CreateFrom(dir, fd, folder.Ordered{}, folder.Options{Clock: a.now})
+	}
 	b, err := a.openOrder(ctx, url)
 	if err != nil {
 		return nil, err

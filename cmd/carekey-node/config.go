@@ -34,6 +34,8 @@ const (
 type config struct {
 	Version int      `json:"version"` // 1
 	URLs    []string `json:"urls"`    // where wallets find the node, 1 to 4
+	// Name is that of the institution, where several keep the ledger.
+	Name string `json:"name,omitempty"`
 
 	TLS struct {
 		Certificate string `json:"certificate"` // path; relative ones are in the folder
@@ -43,6 +45,8 @@ type config struct {
 
 	// Order is the URL of the program that keeps the order; "": the folder itself.
 	Order string `json:"order,omitempty"`
+	// Peers are the other nodes of the ledger, which sign its heads together with this one.
+	Peers []peerSetting `json:"peers,omitempty"`
 	// EraseAfterHours is how long a withdrawn record is kept, in hours.
 	EraseAfterHours uint32 `json:"erase_after_hours"`
 	// Proxies are the addresses of proxies between the wallets and this node, such as
@@ -55,6 +59,14 @@ type config struct {
 
 	Limits server.Limits `json:"limits"`
 	Tokens []submitToken `json:"tokens"`
+}
+
+// peerSetting is how another node is reached.
+type peerSetting struct {
+	Name string   `json:"name,omitempty"` // what status calls it
+	URLs []string `json:"urls"`           // 1 to 4
+	// Fingerprint is that of its TLS key. Left out: the system's authorities vouch for it.
+	Fingerprint crypto.Hash `json:"fingerprint,omitzero"`
 }
 
 // submitToken is one token: its name and what is kept of it.

@@ -49,8 +49,11 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		errNoToken:         "no token is named {name} | see: carekey-node token list DIR",
 		folder.ErrNoLedger: "there is no ledger in {dir} | make one: carekey-node init DIR --name NAME",
 	},
-	cli.ExitUnexpected: {errListen: "cannot listen at {address}: {why} | name a free address with --listen"},
+	cli.ExitUnexpected:  {errListen: "cannot listen at {address}: {why} | name a free address with --listen"},
+	cli.ExitUnreachable: {errNotBegun: "this ledger has not begun yet in that order: {by} does it | try again when that node is made"},
 	cli.ExitTampered: {
+		errDraftID:              "this draft is of ledger {got}, and {want} was compared | compare the id with all members again: carekey-node found show DRAFT DIR",
+		errOwnLine:              "the draft has another line for the keys in {dir} than this folder prints | do not go on: have the draft made anew from what carekey-node found line {dir} prints",
 		errConform:              "{failed} of {all} rules do not hold | the rules that do not hold are above; each names what it wants",
 		ledgerclient.ErrForeign: "the node serves ledger {got}, not {want} as the invitation says | ask its operator for a new invitation",
 		node.ErrCertificate:     "who answers there is not the node of the invitation[: {why}][: its key is {got}, not {want}] | do not go on until its operator says that the key was changed, and sends a new invitation",

@@ -19,8 +19,8 @@ const defaultPort = "8443"
 
 func newInit(a *app) *cobra.Command {
 	var o struct {
-		name, cert, key, order string
-		urls                   []string
+		settingsFlags
+		name, order string
 	}
 	c := &cobra.Command{
 		Use:   "init DIR --name NAME [--url URL]...",
@@ -37,46 +37,22 @@ this computer's name is taken. It can be changed in node.json.
 With --order the order of entries is kept by a program: for foo:anything by
 carekey-ledger-foo from PATH. The folder is then a verified copy of that order.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if (o.cert == "") != (o.key == "") {
-				return usage("a certificate and its key go together", "give both --tls-cert FILE and --tls-key FILE")
-			}
 			dir := args[0]
 			guessed := len(o.urls) == 0
 			if guessed {
 				o.urls = []string{"https://" + hostName() + ":" + defaultPort}
 			}
-			cfg := &config{Version: 1, Order: o.order, EraseAfterHours: server.EraseHours, Tokens: []submitToken{}}
-			for _, u := range o.urls {
-				cfg.URLs = append(cfg.URLs, strings.TrimSuffix(u, "/"))
+			cfg, err := o.settings(dir)
+			if err != nil {
+				return err
 			}
-			if o.cert != "" {
-				var err error
-				if cfg.TLS.Certificate, err = filepath.Abs(o.cert); err != nil {
-					return err
-				}
-				if cfg.TLS.Key, err = filepath.Abs(o.key); err != nil {
-					return err
-				}
-				if _, err := openCertificate(dir, cfg); err != nil {
-					return err
-				}
-			} else {
-				cfg.TLS.Certificate, cfg.TLS.Key, cfg.TLS.Pin = certificate, privateKey, true
-			}
-			if what := cfg.wrong(); what != "" {
-				return usage(what, "say it with --url, 1 to 4 times")
-			}
+			cfg.Order = o.order
 			f, adopted, err := a.ledgerFor(cmd.Context(), dir, o.name, o.order)
 			if err != nil {
 				return err
 			}
 			defer f.Close()
-			if cfg.TLS.Pin {
-				if err := makeCertificate(dir, cfg.URLs, a.now()); err != nil {
-					return err
-				}
-			}
-			if err := cfg.write(dir); err != nil {
+			if err := a.keep(dir, cfg); err != nil {
 				return err
 			}
 			n, err := a.describe(cmd.Context(), f, dir, cfg)
@@ -96,11 +72,67 @@ carekey-ledger-foo from PATH. The folder is then a verified copy of that order.`
 	}
 	f := c.Flags()
 	f.StringVar(&o.name, "name", "", "`NAME` of the ledger, for people")
+	o.add(c)
+	f.StringVar(&o.order, "order", "", "`URL` of a backend that keeps the order")
+	return c
+}
+
+// settingsFlags are what the first settings of a node are made of.
+type settingsFlags struct {
+	cert, key string
+	urls      []string
+}
+
+func (o *settingsFlags) add(c *cobra.Command) {
+	f := c.Flags()
 	f.StringArrayVar(&o.urls, "url", nil, "`URL` at which wallets find the node; up to 4")
 	f.StringVar(&o.cert, "tls-cert", "", "`FILE` with a certificate chain (PEM); stays where it is")
 	f.StringVar(&o.key, "tls-key", "", "`FILE` with its key (PEM)")
-	f.StringVar(&o.order, "order", "", "`URL` of a backend that keeps the order")
-	return c
+}
+
+// settings are those of a node that is going to be in dir. Nothing is written.
+func (o *settingsFlags) settings(dir string) (*config, error) {
+	if (o.cert == "") != (o.key == "") {
+		return nil, usage("a certificate and its key go together", "give both --tls-cert FILE and --tls-key FILE")
+	}
+	cfg := &config{Version: 1, URLs: trimmed(o.urls), EraseAfterHours: server.EraseHours, Tokens: []submitToken{}}
+	cfg.TLS.Certificate, cfg.TLS.Key, cfg.TLS.Pin = certificate, privateKey, true
+	if o.cert != "" {
+		var err error
+		if cfg.TLS.Certificate, err = filepath.Abs(o.cert); err != nil {
+			return nil, err
+		}
+		if cfg.TLS.Key, err = filepath.Abs(o.key); err != nil {
+			return nil, err
+		}
+		cfg.TLS.Pin = false
+		if _, err := openCertificate(dir, cfg); err != nil {
+			return nil, err
+		}
+	}
+	if what := cfg.wrong(); what != "" {
+		return nil, usage(what, "say it with --url, 1 to 4 times")
+	}
+	return cfg, nil
+}
+
+// trimmed are URLs as they stand in settings.
+func trimmed(urls []string) (all []string) {
+	for _, u := range urls {
+		all = append(all, strings.TrimSuffix(u, "/"))
+	}
+	return all
+}
+
+// keep writes the first settings of a node, with the key and the certificate that they
+// name if it makes them itself.
+func (a *app) keep(dir string, cfg *config) error {
+	if cfg.TLS.Pin {
+		if err := makeCertificate(dir, cfg.URLs, a.now()); err != nil {
+			return err
+		}
+	}
+	return cfg.write(dir)
 }
 
 const (

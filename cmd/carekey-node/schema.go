@@ -6,6 +6,11 @@ import "github.com/carekey/carekey/cmd/cli"
 var schemas = cli.Schemas{Results: map[string]cli.Prints{
 	"":             nil, // its help
 	"init":         cli.JSON[description](),
+	"found":        nil, // its help
+	"found line":   cli.JSON[lineJSON](),
+	"found draft":  cli.JSON[draftJSON](),
+	"found show":   cli.JSON[draftJSON](),
+	"found node":   cli.JSON[description](),
 	"serve":        cli.JSON[servingJSON](), // once, when it listens
 	"invite":       cli.JSON[invitationJSON](),
 	"token list":   cli.JSON[[]tokenName](),

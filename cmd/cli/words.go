@@ -15,8 +15,10 @@ const NothingChanged = " before anything was changed"
 // of a folder stand here as they are shown.
 var Common = map[int]Words{
 	ExitUsage: {
-		ErrUsage:       "{message} | {hint}",
-		order.ErrNoURL: "that is not the URL of an order | for foo:anything the program " + order.ProgramPrefix + "foo is started",
+		ErrUsage:         "{message} | {hint}",
+		"member-{fault}": "[{path}: ][line {line}: ]that is not a whole line of a member: {fault} | ask for it again, and put each on a line of its own",
+		"draft":          "the draft, line {line}: want {want} | take the draft as it was made, or make it anew: carekey-node found draft",
+		order.ErrNoURL:   "that is not the URL of an order | for foo:anything the program " + order.ProgramPrefix + "foo is started",
 	},
 	ExitTampered: {
 		contract.ErrConfig:        "configuration document, line {line}: want {want} | do not rely on this ledger until you know why",
@@ -24,6 +26,8 @@ var Common = map[int]Words{
 		order.ErrBroken:           "the order of the ledger cannot be followed: at position {position} {what} | do not rely on it until you know why; ask whoever keeps the order",
 	},
 	ExitRefused: {
+		"draft-key-twice":     "{first|quote} and {second|quote} have a key in common, and each member makes its own | ask both for the line that their folder prints: carekey-node found line DIR",
+		"draft-members-alike": "{first|quote} and {second|quote} have one name, or one URL, and cannot be told apart | let one of them make another line, in a new folder",
 		"keys-not-named":      "the configuration does not name the keys of this folder, or each in a line of another | take the draft that your own line is in",
 		ErrDeclined:           "you said no: nothing was changed",
 		"clock-doubtful":      "the clock says {now}, and the ledger's last entry is of {last} | if it is right, add --accept-clock",
