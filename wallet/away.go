@@ -45,6 +45,26 @@ func (lg Log) Behind() (since time.Time, behind bool) {
 	return lg.w.view.AsOf(), lg.w.view.Behind() != nil
 }
 
+// Unconfirmed returns the commitment of the ledger's newest configuration, and whether it
+// is to be compared with a second source before anything is granted: see
+// [view.View.Unconfirmed].
+func (lg Log) Unconfirmed() (config crypto.Hash, unconfirmed bool) {
+	c := lg.w.client.Config()
+	return c.Commitment(), lg.w.view.Unconfirmed()
+}
+
+// Confirm takes the word of whoever compared a configuration with a second source that it
+// is the ledger's newest: [ErrInput] if another one is. Once more: a no-op.
+func (lg Log) Confirm(ctx context.Context, config crypto.Hash) error {
+	return lg.w.with(ctx, func() error {
+		if now, _ := lg.Unconfirmed(); now != config {
+			return badInput("configuration", config.String(), "is not the newest one that the ledger shows")
+		}
+		lg.w.view.Confirm()
+		return nil
+	})
+}
+
 // Checked is a head up to which all was found in order.
 type Checked = view.Checked
 

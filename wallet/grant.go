@@ -83,7 +83,10 @@ func (gs Grants) Plan(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
 
 func (gs Grants) plan(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
 	var to Contact
-	var err error
+	err := gs.confirmed()
+	if err != nil {
+		return nil, err
+	}
 	if r.New != nil {
 		to = *r.New
 		if to.Name, err = checkContact(to.Name); err != nil {
@@ -421,11 +424,22 @@ func (gs Grants) grantable(r Record) (*payload.Metadata, error) {
 	return gs.w.Records().said(t, r.Version-1), nil
 }
 
+// confirmed is the error for a ledger on which nothing is granted yet.
+func (gs Grants) confirmed() error {
+	if config, no := gs.w.Log().Unconfirmed(); no {
+		return ErrUnconfirmed.With("ledger", gs.w.client.ID(), "configuration", config)
+	}
+	return nil
+}
+
 // prepare builds and signs everything of a grant. All that the patient must
 // be able to make again comes from the thread's seed.
 func (gs Grants) prepare(p *GrantPlan, g *grantGround) (*outbox.Change, error) {
 	if g.checkpoint == "" { // terms carry a head, and this wallet has never seen one
 		return nil, gs.w.view.Behind()
+	}
+	if err := gs.confirmed(); err != nil {
+		return nil, err
 	}
 	ledger := gs.w.client.ID()
 	seed, tag, err := gs.w.view.NewSeed()

@@ -97,6 +97,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		wallet.ErrDefaultLedger:  "ledger {ledger} is the one that is meant when none is named | choose another one first: carekey ledger default LEDGER",
 		wallet.ErrChangesWait:    "{changes|change|changes} that you signed for ledger {ledger} still wait | send them first: carekey sync",
 		wallet.ErrSomethingWaits: "something that you began on ledger {ledger} waits | see what: carekey sync, carekey batch status",
+		wallet.ErrUnconfirmed:    "the nodes of ledger {ledger} were changed while this wallet did not look at it for more than 30 days: nodes that have left could have signed that, too | ask somebody who uses the ledger, or who keeps one of its nodes, for its configuration (carekey ledger info). If it is\n{configuration}, say so: carekey ledger confirm {configuration}",
 		wallet.ErrForeignBackup:  "the backup in {dir} is of another wallet | choose another folder, or the words of that wallet",
 		wallet.ErrUnsafe:         "removing this wallet could lose something for good{waiting|; changes that were signed with it wait to be sent}{words|; its words were not checked within a year}{backup|; a ledger of it was not backed up within 30 days} | first: {waiting|carekey sync\n}{words|carekey words check\n}{backup|carekey backup DIR}",
 		wallet.ErrBeyondRole:     "the role {role} is for {days|day|days} at most, and for {purposes} | give it for less, or for that; how to mean more: carekey grant --help",

@@ -44,21 +44,63 @@ With --ledger no wallet is needed: then all is checked.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return l.look(cmd, true, all) },
 	}
 	verify.Flags().BoolVar(&all, "all", false, "check all of it again, also what was found in order before")
-	return group("ledger", "The ledgers that you use", l.newList(), l.newJoin(), l.newDefault(), newLedgerMove(a), l.newLeave(), info, verify, l.newExport(), newEvidence(a))
+	return group("ledger", "The ledgers that you use", l.newList(), l.newJoin(), l.newDefault(), newLedgerMove(a), l.newLeave(), info, l.newConfirm(), verify, l.newExport(), newEvidence(a))
 }
 
 type ledgerJSON struct {
-	ID         crypto.LedgerID   `json:"id"`
-	Size       uint64            `json:"size"` // entries
-	Root       crypto.Hash       `json:"root"`
-	Gate       ledgerclient.Gate `json:"gate"`
-	Reach      string            `json:"reach"`
-	OK         bool              `json:"ok"`
-	Name       string            `json:"name"`
-	Updated    wallet.Hour       `json:"updated"`              // of the last entry
-	AsOf       string            `json:"asOf,omitempty"`       // out of reach: when it was followed last
-	Signatures uint64            `json:"signatures,omitempty"` // verify: of entries, that were checked this time
+	ID      crypto.LedgerID   `json:"id"`
+	Size    uint64            `json:"size"` // entries
+	Root    crypto.Hash       `json:"root"`
+	Gate    ledgerclient.Gate `json:"gate"`
+	Reach   string            `json:"reach"`
+	OK      bool              `json:"ok"`
+	Name    string            `json:"name"`
+	Updated wallet.Hour       `json:"updated"`        // of the last entry
+	AsOf    string            `json:"asOf,omitempty"` // out of reach: when it was followed last
+	// Configuration is the commitment of the newest document, by which two people see whether
+	// they know the same nodes; Unconfirmed is that nothing is granted before it was compared.
+	Configuration crypto.Hash `json:"configuration"`
+	Unconfirmed   bool        `json:"unconfirmed,omitempty"`
+	Nodes         []nodeJSON  `json:"nodes,omitempty"`      // of the newest document; none if out of reach
+	Threshold     int         `json:"threshold"`            // how many of them must sign a head
+	Signatures    uint64      `json:"signatures,omitempty"` // verify: of entries, that were checked this time
 	checkedJSON
+}
+
+// nodeJSON is one of a ledger's nodes, and what it put under the head.
+type nodeJSON struct {
+	Key    string `json:"key"` // signs heads; 64 hexadecimal digits
+	Signed bool   `json:"signed"`
+	Time   string `json:"time,omitempty"` // when it said that there is no larger head
+}
+
+// signers are the nodes of a ledger's newest configuration.
+func signers(c *ledgerclient.Client, head ledgerclient.Head) (nodes []nodeJSON, err error) {
+	config := c.Config()
+	note, err := ledgerclient.OpenNote(c.ID(), config.Nodes, head.Note)
+	for i, by := range note.By {
+		n := nodeJSON{Key: ledgerclient.Key(config.Nodes[i].Checkpoint).String(), Signed: by.Plain}
+		if !by.Time.IsZero() {
+			n.Time = instant(by.Time)
+		}
+		nodes = append(nodes, n)
+	}
+	return nodes, err
+}
+
+// signed says who signed the head.
+func (j *ledgerJSON) signed() string {
+	n := len(j.Nodes)
+	if n == 1 {
+		return "its head is signed by its node"
+	}
+	have := 0
+	for _, node := range j.Nodes {
+		if node.Signed {
+			have++
+		}
+	}
+	return fmt.Sprintf("its head is signed by %d of its %d nodes; %d must sign, so that %d may be missing", have, n, j.Threshold, n-j.Threshold)
 }
 
 // checkedJSON says of verify what was checked this time, and what was not.
@@ -106,6 +148,33 @@ func (a ledgers) look(cmd *cobra.Command, verify, all bool) error {
 	return a.lookAt(cmd.Context(), l, p, nil, verify, all)
 }
 
+func (a ledgers) newConfirm() *cobra.Command {
+	return &cobra.Command{
+		Use:   "confirm CONFIGURATION",
+		Short: "Say that the ledger's nodes are those that others know, after you compared them",
+		Long: `Say that the ledger's newest configuration, which says who signs its heads, is the one
+that others know. Needed only after the nodes were changed while this wallet did not look
+at the ledger for more than 30 days: whoever has the keys of nodes that left could show a
+ledger of its own then. Until it is confirmed nothing is granted. CONFIGURATION is what
+carekey ledger info shows to somebody else who uses the ledger, or keeps one of its nodes.`,
+		Args: cli.Takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var config crypto.Hash
+			if err := config.UnmarshalText([]byte(args[0])); err != nil {
+				return usage("a configuration is 64 hexadecimal digits", "ask for them: carekey ledger info shows them")
+			}
+			return a.withWallet(cmd, looks, func(ctx context.Context, w *wallet.Wallet) error {
+				if err := w.Log().Confirm(ctx, config); err != nil {
+					return err
+				}
+				a.say("Confirmed: what you grant goes to this ledger again.")
+				id, _ := w.Ledger()
+				return a.result(ledgerIDJSON{id})
+			})
+		},
+	}
+}
+
 // lookAt shows a ledger; w is nil where there is no wallet.
 func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Wallet, verify, all bool) error {
 	g := ground{Properties: l.Ledger.Properties()}
@@ -124,6 +193,7 @@ func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Walle
 	if away != nil {
 		g, j.Name = groundOf(w), w.LedgerName()
 		j.ID, _ = w.Ledger()
+		j.Configuration, _ = w.Log().Unconfirmed()
 		j.AsOf = instant(g.since)
 	} else {
 		c, err := ledgerclient.Connect(ctx, l.Services, p.id)
@@ -137,7 +207,15 @@ func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Walle
 		if hour, err = lastHour(ctx, l.Services); err != nil {
 			return err
 		}
-		j.ID, j.Name, j.Size, j.Root = c.ID(), c.Config().Name, head.Size, head.Root
+		config := c.Config()
+		j.ID, j.Name, j.Size, j.Root = c.ID(), config.Name, head.Size, head.Root
+		j.Configuration, j.Threshold = config.Commitment(), int(config.Threshold)
+		if j.Nodes, err = signers(c, head); err != nil {
+			return err
+		}
+	}
+	if w != nil {
+		_, j.Unconfirmed = w.Log().Unconfirmed()
 	}
 	j.Updated = wallet.Hour(hour)
 	if verify {
@@ -149,7 +227,7 @@ func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Walle
 		}
 		j.Size, j.Root, j.Signatures, j.checkedJSON = v.Size, v.Root, v.Signatures, v.checkedJSON
 	}
-	state := "its head is signed by its node"
+	state := j.signed()
 	switch {
 	case away != nil:
 		state = "out of reach: this is what was verified last"
@@ -163,15 +241,21 @@ func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Walle
 	if verify {
 		state = fmt.Sprintf(state, plural(int(j.Size), "entry", "entries"), j.now())
 	}
-	a.rows(cli.Rows{
+	rows := cli.Rows{
 		{"ledger", j.ID.String()},
 		{"name", cli.Clean(j.Name)},
 		{"entries", fmt.Sprint(j.Size)},
 		{"root", j.Root.String()},
 		{"last entry", wallet.HourTime(hour).Format("2006-01-02 15:04 UTC")},
 		{"reach", j.Reach},
-		{"state", state},
-	})
+	}
+	if j.Unconfirmed {
+		rows.Add("configuration", j.Configuration.String()+" (to be confirmed: carekey ledger confirm)")
+	} else if len(j.Nodes) > 1 {
+		rows.Add("configuration", j.Configuration.String())
+	}
+	rows.Add("state", state)
+	a.rows(rows)
 	a.print("%s", g.says(eachOpening))
 	if !verify && away == nil {
 		a.next("carekey ledger verify checks every byte of it")

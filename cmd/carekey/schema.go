@@ -96,6 +96,7 @@ var schemas = cli.Schemas{
 		"ledger list":     cli.JSON[[]placeJSON](),
 		"ledger join":     cli.JSON[joinedJSON](),
 		"ledger default":  cli.JSON[[]placeJSON](),
+		"ledger confirm":  cli.JSON[ledgerIDJSON](),
 		"ledger move":     cli.JSON[moveJSON](),
 		"ledger leave":    cli.JSON[ledgerIDJSON](),
 		"ledger info":     cli.JSON[ledgerJSON](),

@@ -54,6 +54,9 @@ func (v *View) Follow(ctx context.Context, own map[contract.Entry]bool) error {
 	if err := v.keepDocuments(1 + v.state.Pin.Configs); err != nil {
 		v.unwritten = append(v.unwritten, err) // so that the pin, which counts them, is not written either
 	}
+	if was := v.state.Pin; was.Size > 0 && pin.Configs > was.Configs && v.Now().Sub(time.Unix(v.state.Seen, 0)) > trusted {
+		v.state.Unconfirmed = true
+	}
 	v.state.Pin, v.state.Rescan = pin, false
 	return nil
 }

@@ -73,6 +73,9 @@ type state struct {
 	Pin  ledgerclient.Pin `json:"pin"`
 	Seen int64            `json:"seen"`           // Unix time of when Pin was the newest head, to ten minutes
 	News bool             `json:"news,omitempty"` // records came that may be the book's
+	// Unconfirmed: who signs heads was changed while the wallet was away for so long that
+	// those who did before may have given their keys away, see Confirm.
+	Unconfirmed bool `json:"unconfirmed,omitempty"`
 
 	// Proven is the size of the log at which all consents of one's own were proven complete:
 	// see SetProven.
@@ -101,6 +104,18 @@ func (v *View) Pin() ledgerclient.Pin { return v.state.Pin }
 
 // Head is the newest head; Pin if the ledger is out of reach.
 func (v *View) Head() ledgerclient.Head { return v.head }
+
+// trusted is how long the keys of nodes are believed without a look at the ledger: whoever
+// leaves destroys them, or sells a disk with them in the end.
+const trusted = 30 * 24 * time.Hour
+
+// Unconfirmed reports whether the ledger's nodes were changed after the wallet had last
+// followed it, which was more than 30 days ago, and nobody has confirmed it since. Enough
+// nodes that had left by then could have signed that, and all after it.
+func (v *View) Unconfirmed() bool { return v.state.Unconfirmed }
+
+// Confirm says that the ledger's newest configuration was compared with a second source.
+func (v *View) Confirm() { v.state.Unconfirmed = false }
 
 // Threads are all threads that concern the wallet, in the ledger's order; not to be
 // changed.
