@@ -16,10 +16,20 @@ import (
 )
 
 // Audit is what happened to the consents that this wallet gave.
-type Audit struct{ w *Wallet }
+type Audit struct {
+	w     *Wallet
+	again bool
+}
 
 // Audit returns what happened to the consents that this wallet gave.
-func (w *Wallet) Audit() Audit { return Audit{w} }
+func (w *Wallet) Audit() Audit { return Audit{w: w} }
+
+// Again is the audit that asks the keepers and the store for everything, also for what is
+// kept of their answers.
+func (a Audit) Again() Audit {
+	a.again = true
+	return a
+}
 
 // Event is one thing that happened to a consent of this wallet.
 type Event struct {
@@ -51,6 +61,10 @@ type Event struct {
 	// AsOf, what its keepers filed with "keeper", this reason with "store".
 	Missing []string  `json:"missing,omitempty"`
 	AsOf    time.Time `json:"asOf,omitzero"` // when the ledger was followed last, if it is out of reach; otherwise zero
+	// KeepersAsOf is the ledger hour in which the keepers were asked about the consent, if
+	// they were not now: it has ended, and their answer is kept. What they filed since then
+	// is not among the events. 0 if they were asked.
+	KeepersAsOf Hour `json:"keepersAsOf,omitzero"`
 
 	index uint64 // in the log; orders events of one hour
 }
@@ -69,18 +83,35 @@ const (
 
 // Events returns everything that happened to the consents of this wallet, newest
 // last. Every thread is proven complete first: an access that the ledger hides is
-// an error, not a gap. A part that the stores no longer hold is left empty.
+// an error, not a gap. A part that the stores no longer hold is left empty. What keepers
+// said of a consent that has ended is kept and not asked for again, see
+// Event.KeepersAsOf, and so is what was said with an opening, which does not change.
 func (a Audit) Events(ctx context.Context) (out []Event, err error) {
 	err = a.w.Look(ctx, func() error {
-		ts, err := a.w.Consents().threads(ctx)
+		cs := a.w.Consents()
+		ts, err := cs.threads(ctx)
 		if err != nil {
 			return err
 		}
-		if err := a.w.Consents().proveNews(ctx, ts, true); err != nil {
+		if err := cs.proveNews(ctx, ts, true); err != nil {
 			return err
 		}
-		all := func(*view.Thread) bool { return true }
-		if err := a.each(ctx, ts, all, 0, func(_ *view.Thread, events []Event, _ error) {
+		known := cs.kept
+		if a.again {
+			known = func(*view.Thread) *inquired { return nil }
+		}
+		keep := func(t *view.Thread, q *inquired) { cs.keep(t, q, false) }
+		// Those that are kept first, so that how many they are does not count for how often
+		// is asked about the others.
+		var first, later []*view.Thread
+		for _, t := range ts {
+			if cs.isKept(t) {
+				first = append(first, t)
+			} else {
+				later = append(later, t)
+			}
+		}
+		if err := a.each(ctx, append(first, later...), known, keep, 0, func(_ *view.Thread, events []Event, _ error) {
 			out = append(out, events...)
 		}); err != nil {
 			return err
@@ -92,16 +123,28 @@ func (a Audit) Events(ctx context.Context) (out []Event, err error) {
 }
 
 // each gives the events of consents to take, in their order, some at a time: what the
-// ledger shows of them and, of those that ask names, what the keepers filed. damaged is why
-// they cannot say that, if something they hold of one is damaged. Of openings before the
-// position since, what was said with them is not read.
-func (a Audit) each(ctx context.Context, ts []*view.Thread, ask func(*view.Thread) bool, since uint64, take func(t *view.Thread, events []Event, damaged error)) error {
+// ledger shows of them, and what the keepers filed. Of that they are asked where known knows
+// nothing, and keep gets what they say; damaged is why they cannot say it, if something they
+// hold of one is damaged. Of openings before the position since, what was said with them is
+// not read.
+func (a Audit) each(ctx context.Context, ts []*view.Thread, known func(*view.Thread) *inquired, keep func(*view.Thread, *inquired), since uint64, take func(t *view.Thread, events []Event, damaged error)) error {
 	for some := range slices.Chunk(ts, ledgerclient.MaxBulk) {
-		asked := slices.DeleteFunc(slices.Clone(some), func(t *view.Thread) bool { return !ask(t) })
-		answers := a.w.Consents().inquire(ctx, asked...)
 		told := map[*view.Thread]*inquired{}
+		var asked []*view.Thread
+		for _, t := range some {
+			if told[t] = known(t); told[t] == nil {
+				asked = append(asked, t)
+			}
+		}
+		answers := a.w.Consents().inquire(ctx, asked...)
 		for i, t := range asked {
 			told[t] = &answers[i]
+			if answers[i].err == nil {
+				keep(t, told[t])
+			} else if before := a.w.Consents().kept(t); before != nil {
+				before.err = answers[i].err
+				told[t] = before
+			}
 		}
 		said, err := a.readAccesses(ctx, some, since)
 		if err != nil {
@@ -120,29 +163,25 @@ func (a Audit) each(ctx context.Context, ts []*view.Thread, ask func(*view.Threa
 
 // said is what a recipient said with an access; err is why that cannot be read.
 type said struct {
-	note *payload.Access // nil: nothing, or nonsense
-	err  error
+	view.Said
+	err error
 }
 
-// events are those of one consent: what the ledger shows of it and, if told is not nil, what
-// the keepers filed. with is what was said with its accesses.
+// events are those of one consent: what the ledger shows of it, and what the keepers filed.
+// with is what was said with its accesses.
 func (a Audit) events(t *view.Thread, told *inquired, with map[contract.ID]said) (_ []Event, damaged, err error) {
 	c := a.w.Consents().of(t)
-	base := Event{Ledger: c.Ledger, AsOf: c.AsOf, Consent: t.ID, Who: c.To, Address: c.Address, Records: c.Records, Purpose: c.Purpose, Verified: true, Clock: c.Clock}
-	var answers []ledgerclient.InquiryAnswer
-	if told != nil {
-		answers, err = told.answers, told.err
-		if err != nil && !a.w.view.DoWithout(err) {
-			return nil, nil, err
-		}
-		if a.w.view.Behind() != nil || a.w.view.Silent("ledger") != nil {
-			base.Missing = append(base.Missing, "ledger")
-		}
-		if err != nil {
-			base.Missing = append(base.Missing, "keeper")
-			if ledgerclient.Unreachable(err).Damaged {
-				damaged = err
-			}
+	base := Event{Ledger: c.Ledger, AsOf: c.AsOf, Consent: t.ID, Who: c.To, Address: c.Address, Records: c.Records, Purpose: c.Purpose, Verified: true, Clock: c.Clock, KeepersAsOf: Hour(told.asOf)}
+	if told.err != nil && !a.w.view.DoWithout(told.err) {
+		return nil, nil, told.err
+	}
+	if a.w.view.Behind() != nil || a.w.view.Silent("ledger") != nil {
+		base.Missing = append(base.Missing, "ledger")
+	}
+	if told.err != nil {
+		base.Missing = append(base.Missing, "keeper")
+		if ledgerclient.Unreachable(told.err).Damaged {
+			damaged = told.err
 		}
 	}
 	var out []Event
@@ -162,9 +201,7 @@ func (a Audit) events(t *view.Thread, told *inquired, with map[contract.ID]said)
 		case contract.KindAccess:
 			e := add(f.Hour, Opened, 0)
 			s := with[f.ID]
-			if s.note != nil {
-				e.By, e.Reason, e.HasReason = s.note.By, s.note.Reason, true
-			}
+			e.By, e.Reason, e.HasReason = s.By, s.Reason, s.Any
 			if isTampered(s.err) {
 				e.Damaged = true // the access is certain; what was said with it is not
 			} else if a.w.view.DoWithout(s.err) {
@@ -174,7 +211,7 @@ func (a Audit) events(t *view.Thread, told *inquired, with map[contract.ID]said)
 			}
 		}
 	}
-	for i, told := range answers {
+	for i, told := range told.answers {
 		at := t.Hour
 		for _, r := range told.Refused {
 			at = r.Answer.Hour
@@ -195,19 +232,24 @@ func (a Audit) events(t *view.Thread, told *inquired, with map[contract.ID]said)
 }
 
 // readAccesses reads what recipients said with the accesses that came from a position on, by
-// the access.
+// the access. What an entry commits to does not change: it is read once, and kept.
 func (a Audit) readAccesses(ctx context.Context, ts []*view.Thread, since uint64) (map[contract.ID]said, error) {
 	type access struct {
-		t *view.Thread
-		f *view.FollowUp
+		t      *view.Thread
+		number int // of the follow-up
 	}
 	var of []access
 	var all []wanted
+	out := map[contract.ID]said{}
 	for _, t := range ts {
 		var offsets *crypto.Offsets // made once, if something was said
 		for i := range t.FollowUps() {
 			f := &t.FollowUps()[i]
 			if f.Kind != contract.KindAccess || f.Index < since || t.Terms == nil {
+				continue
+			}
+			if kept, ok := a.w.view.Said(f); ok && !a.again {
+				out[f.ID] = said{Said: kept}
 				continue
 			}
 			if offsets == nil {
@@ -219,36 +261,39 @@ func (a Audit) readAccesses(ctx context.Context, ts []*view.Thread, since uint64
 					return nil, err
 				}
 			}
-			of = append(of, access{t, f})
+			of = append(of, access{t, i})
 			all = append(all, wanted{offsets.Locator(f.ID, byte(ledgerclient.PartAccess)), payload.MaxAccessBlob, "reason", t.ID})
 		}
 	}
-	out := map[contract.ID]said{}
 	return out, a.w.readBlobs(ctx, all, func(i int, blob []byte, err error) error {
-		var s said
-		if s.err = err; err == nil {
-			e, err := a.w.view.FollowUp(of[i].f)
+		t, number := of[i].t, of[i].number
+		f := &t.FollowUps()[number]
+		s := said{err: err}
+		if err == nil {
+			e, err := a.w.view.FollowUp(f)
 			if err != nil {
 				return err
 			}
-			s.note, s.err = a.openAccess(ctx, of[i].t, e, blob)
+			if s.Said, s.err = a.openAccess(ctx, t, e, blob); s.err == nil {
+				a.w.view.NoteSaid(t, number, s.Said)
+			}
 		}
 		if !isMissing(s.err) {
-			out[of[i].f.ID] = s
+			out[f.ID] = s
 		}
 		return nil
 	})
 }
 
-// openAccess opens what a recipient said with an access; nil if he said nothing, or
+// openAccess opens what a recipient said with an access; nothing if he said nothing, or
 // nonsense, which is no error of the ledger: the access itself is shown.
-func (a Audit) openAccess(ctx context.Context, t *view.Thread, e *contract.Entry, blob []byte) (*payload.Access, error) {
+func (a Audit) openAccess(ctx context.Context, t *view.Thread, e *contract.Entry, blob []byte) (s view.Said, err error) {
 	_, key, err := a.w.view.Key(t)
 	if err != nil {
-		return nil, err
+		return s, err
 	}
 	if contract.AccessCommitment(crypto.BlobHash(blob)) != e.Commitment {
-		return nil, tampered("reason of an access to consent", t.ID, errCommitment)
+		return s, tampered("reason of an access to consent", t.ID, errCommitment)
 	}
 	var n *payload.Access
 	plain, err := crypto.OpenBlob(blob)
@@ -259,17 +304,17 @@ func (a Audit) openAccess(ctx context.Context, t *view.Thread, e *contract.Entry
 		n, err = payload.ParseAccess(plain)
 	}
 	if err != nil || n.Ledger != a.w.client.ID() || n.Grant != t.ID || n.Author != e.Author || n.From != t.Terms.Peer {
-		return nil, nil
+		return s, nil
 	}
 	// The recipient's head is gossip: a ledger that shows the two of them different
 	// histories is found out here. A head that the ledger never signed is only the
 	// recipient's nonsense.
 	if err := a.w.gossip(ctx, n.Checkpoint); isTampered(err) {
-		return nil, nil
+		return s, nil
 	} else if err != nil {
-		return nil, fmt.Errorf("access to consent %s: %w", t.ID, err)
+		return s, fmt.Errorf("access to consent %s: %w", t.ID, err)
 	}
-	return n, nil
+	return view.Said{By: n.By, Reason: n.Reason, Any: true}, nil
 }
 
 // Summary is what an owner wants to know at a glance.
@@ -282,7 +327,7 @@ type Summary struct {
 	Inbox    []Received `json:"-"`                      // active and never fetched
 	Pending  []Pending  `json:"-"`                      // changes that are not finished
 	Contacts int        `json:"contacts"`
-	Unasked  int        `json:"unasked"` // consents that no keeper was asked about this time: refused attempts at them are not among Accesses
+	Unasked  int        `json:"unasked"` // consents that no keeper was asked about this time: what they refused lately is not among Accesses
 	Missing  []string   `json:"missing"` // services that gave no answer, as in Event
 }
 
@@ -386,7 +431,19 @@ func (a Audit) lookAt(ctx context.Context, ts []*view.Thread, s *Summary, rememb
 	if err := a.w.Consents().proveNews(ctx, ts, false); err != nil {
 		return err
 	}
-	return a.each(ctx, ts, func(t *view.Thread) bool { return ask[t] }, a.w.notes.Looked, func(t *view.Thread, events []Event, damaged error) {
+	cs := a.w.Consents()
+	known := func(t *view.Thread) *inquired {
+		if ask[t] {
+			return nil
+		}
+		return cmp.Or(cs.kept(t), &inquired{})
+	}
+	keep := func(t *view.Thread, q *inquired) { // so that no audit shows less than was shown here
+		if t.Asked() != 0 {
+			cs.keep(t, q, true)
+		}
+	}
+	return a.each(ctx, ts, known, keep, a.w.notes.Looked, func(t *view.Thread, events []Event, damaged error) {
 		if i := slices.IndexFunc(s.Consents, func(c Consent) bool { return c.ID == t.ID }); i >= 0 && s.Consents[i].Damaged == nil {
 			s.Consents[i].Damaged = damaged
 		}

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,6 +33,7 @@ type front struct {
 	inv node.Invitation
 
 	away time.Duration // how much later each request arrives
+	late atomic.Int64  // how much later than noon it is, in hours
 
 	mu     sync.Mutex
 	asked  map[string]int
@@ -43,12 +45,13 @@ type front struct {
 
 func newFront(t testing.TB) *front {
 	t.Helper()
-	n, err := nodetest.Start(filepath.Join(t.TempDir(), "node"), "City ledger", district{}.clock)
+	f := &front{}
+	n, err := nodetest.Start(filepath.Join(t.TempDir(), "node"), "City ledger", f.clock)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(n.Close)
-	f := &front{n: n}
+	f.n = n
 	f.reset()
 	s := httptest.NewUnstartedServer(f)
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -59,6 +62,18 @@ func newFront(t testing.TB) *front {
 	}
 	f.inv.URLs = []string{s.URL}
 	return f
+}
+
+// clock is that of the node and of the wallets.
+func (f *front) clock() time.Time { return noon.Add(time.Duration(f.late.Load()) * time.Hour) }
+
+// pass lets an hour pass, and the node begin again.
+func (f *front) pass(t testing.TB) {
+	t.Helper()
+	f.late.Add(1)
+	if err := f.n.Restart(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // reset forgets what was asked, and is honest from now on.
@@ -183,7 +198,7 @@ func newFarTown(t testing.TB, n int) *farTown {
 // person makes a wallet that other processes can open.
 func (tn *farTown) person(home, name string) *wallet.Wallet {
 	tn.r.t.Helper()
-	w, err := wallet.Create(context.Background(), tn.r.d.options(home, tn.r.services()), crypto.NewEntropy(), name, tn.inv.String())
+	w, err := wallet.Create(context.Background(), tn.options(home), crypto.NewEntropy(), name, tn.inv.String())
 	if err != nil {
 		tn.r.t.Fatal(err)
 	}
@@ -193,7 +208,13 @@ func (tn *farTown) person(home, name string) *wallet.Wallet {
 // again opens a wallet as a new process would.
 func (tn *farTown) again(home string) *wallet.Wallet {
 	tn.r.t.Helper()
-	return must(wallet.Open(context.Background(), tn.r.d.options(home, tn.r.services())))(tn.r.t)
+	return must(wallet.Open(context.Background(), tn.options(home)))(tn.r.t)
+}
+
+func (tn *farTown) options(home string) wallet.Options {
+	o := tn.r.d.options(home, tn.r.services())
+	o.Now = tn.clock
+	return o
 }
 
 // openAll opens consents as carekey fetch --all does, and returns how many could be, with

@@ -47,7 +47,7 @@ func TestAttemptsCannotBeHidden(t *testing.T) {
 		t.Helper()
 		o := tn.options("Maria")
 		o.Services.Keepers = []ledgerclient.Keeper{courier{o.Services.Keepers[0], change}}
-		events, err := must(wallet.Open(ctx, o))(t).Audit().Events(ctx)
+		events, err := must(wallet.Open(ctx, o))(t).Audit().Again().Events(ctx)
 		for _, e := range events {
 			if e.What == wallet.Refused {
 				refused++

@@ -5,8 +5,10 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 
 	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/view"
 )
 
@@ -105,7 +107,55 @@ func (in Inbox) mayOpen(t *view.Thread, h held, k int) (over bool, err error) {
 // known.
 type inquired struct {
 	answers []ledgerclient.InquiryAnswer
+	asOf    contract.Hour // of an answer that was kept: when they were asked; else 0
 	err     error
+}
+
+// Open consents are asked about each time. What the keepers said of one that has ended, and
+// whose shares they destroyed, is kept: they can refuse attempts after that too, and no answer
+// says that they will not, so that it is shown with its hour.
+
+// isKept reports whether what the keepers said of a consent is kept.
+func (cs Consents) isKept(t *view.Thread) bool {
+	return t.Asked() != 0 && cs.isOver(t) && !allNear(cs.w.client.Keepers)
+}
+
+func (cs Consents) isOver(t *view.Thread) bool {
+	s := cs.statusOf(t)
+	return s == StatusRevoked || s == StatusExpired
+}
+
+// kept is what is kept of the keepers' answers about a consent; nil if nothing is, it cannot
+// be read, or others are the keepers now.
+func (cs Consents) kept(t *view.Thread) *inquired {
+	if !cs.isKept(t) {
+		return nil
+	}
+	filed, err := cs.w.view.Told(t)
+	if err != nil || !slices.EqualFunc(filed, cs.w.client.Keepers, func(f view.Filed, k ledgerclient.Keeper) bool { return f.Keeper == k.Key() }) {
+		return nil
+	}
+	q := &inquired{asOf: t.Asked()}
+	for i := range filed {
+		q.answers = append(q.answers, ledgerclient.InquiryAnswer{Refused: filed[i].Refused, More: filed[i].More, Acks: filed[i].Acks})
+	}
+	return q
+}
+
+// keep keeps what the keepers said of a consent just now, if it is over for all of them; with
+// onlyNew not that they say the same as before.
+func (cs Consents) keep(t *view.Thread, q *inquired, onlyNew bool) {
+	if !cs.isOver(t) || allNear(cs.w.client.Keepers) {
+		return
+	}
+	filed := make([]view.Filed, len(q.answers))
+	for i, a := range q.answers {
+		if !slices.ContainsFunc(a.Acks, func(a ledgerclient.Acknowledgement) bool { return a.End == ledgerclient.DestroyedShare }) {
+			return
+		}
+		filed[i] = view.Filed{Keeper: cs.w.client.Keepers[i].Key(), Refused: a.Refused, More: a.More, Acks: a.Acks}
+	}
+	cs.w.view.NoteTold(t, cs.w.view.OpenHour(), filed, onlyNew)
 }
 
 // inquire asks every keeper what it filed about grants of one's own. Each answer is signed

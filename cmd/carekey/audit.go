@@ -9,6 +9,7 @@ import (
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
@@ -17,8 +18,9 @@ import (
 
 func newAudit(a *app) *cobra.Command {
 	var f filter
+	var again bool
 	c := &cobra.Command{
-		Use:   "audit [--to NAME] [--record ID] [--after DATE] [--limit N]",
+		Use:   "audit [--all] [--to NAME] [--record ID] [--after DATE] [--limit N]",
 		Short: "What happened to your consents, as the ledger and its keepers show it, newest last",
 		Long: `List what happened to your consents on every ledger of this wallet, newest last:
 given, opened, refused, revoked. Every line was verified, and an entry of these
@@ -26,15 +28,21 @@ consents that the ledger's signed head covers and does not show is an error here
 a gap. What gave no answer is named, and ends with exit 8. Times are the ledger's, in
 full hours.
 
+The keepers are asked about open consents each time. Of one that has ended, and whose
+share they destroyed, what they filed is kept in your wallet and shown as of the hour in
+which they were asked; attempts that they refused since are not in it. With --all they
+are asked again, and the store for what was said with each opening.
+
 How far an opening leaves an entry that you see depends on the ledger:
 ` + inHelp(eachOpening),
 		Example: "  carekey audit --to 'Dr Smith' --after 2026-11-01",
 		Args:    cli.NoVerb,
-		RunE:    onEvery(a, looks, func(a events, ctx context.Context, _ []string) error { return a.audit(ctx, f) }),
+		RunE:    onEvery(a, looks, func(a events, ctx context.Context, _ []string) error { return a.audit(ctx, f, again) }),
 	}
 	f.whoFlag(c, "to", "only what concerns the contact `NAME`, or an address")
 	c.Flags().StringVar(&f.record, "record", "", "only consents to the record `ID`, or of that title")
 	c.Flags().StringVar(&f.after, "after", "", "only what happened on the day `DATE` or later: 2026-11-21")
+	c.Flags().BoolVar(&again, "all", false, "ask again about consents that have ended too")
 	c.AddCommand(new(auditExport).command(a))
 	return c
 }
@@ -43,9 +51,15 @@ How far an opening leaves an entry that you see depends on the ledger:
 type events struct{ *session }
 
 // happened is all of it, in the order of time, and why it is not: then it is what some of
-// the ledgers have, or nothing at all.
-func (a events) happened(ctx context.Context) (es []wallet.Event, n int, failed error) {
-	es, n, failed = collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Event, error) { return w.Audit().Events(ctx) })
+// the ledgers have, or nothing at all. With again nothing is taken from what was kept.
+func (a events) happened(ctx context.Context, again bool) (es []wallet.Event, n int, failed error) {
+	es, n, failed = collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Event, error) {
+		audit := w.Audit()
+		if again {
+			audit = audit.Again()
+		}
+		return audit.Events(ctx)
+	})
 	slices.SortStableFunc(es, func(x, y wallet.Event) int { return cmp.Compare(x.Hour, y.Hour) })
 	return es, n, failed
 }
@@ -60,12 +74,12 @@ func tamperedIn(es []wallet.Event) error {
 	return nil
 }
 
-func (a events) audit(ctx context.Context, f filter) error {
+func (a events) audit(ctx context.Context, f filter, again bool) error {
 	x, err := f.look(ctx, a.session)
 	if err != nil {
 		return err
 	}
-	all, n, failed := a.happened(ctx)
+	all, n, failed := a.happened(ctx, again)
 	if n == 0 {
 		return failed
 	}
@@ -85,6 +99,9 @@ func (a events) audit(ctx context.Context, f filter) error {
 	if err != nil {
 		return err
 	}
+	if kept := keptIn(es); kept != "" {
+		a.say("%s", kept)
+	}
 	if failed != nil {
 		return failed
 	}
@@ -102,6 +119,28 @@ func (a events) audit(ctx context.Context, f filter) error {
 	}
 	a.say("Verified: %s: %s.\n%s", events, leastOf(a.all).says(allShown), limits(a.all))
 	return nil
+}
+
+// keptIn says of which consents the keepers were not asked now; "" if they were of all.
+func keptIn(es []wallet.Event) string {
+	of := map[crypto.Hash]bool{}
+	var oldest wallet.Hour
+	for i := range es {
+		if h := es[i].KeepersAsOf; h != 0 {
+			of[es[i].Consent] = true
+			if oldest == 0 || h < oldest {
+				oldest = h
+			}
+		}
+	}
+	if len(of) == 0 {
+		return ""
+	}
+	text := "Of %s, refused attempts and the keepers' word are as of %s."
+	if len(of) > 1 {
+		text = "Of %s, refused attempts and the keepers' word are as of %s or later."
+	}
+	return fmt.Sprintf(text+"\nTo ask about them again: carekey audit --all", plural(len(of), "consent that has ended", "consents that have ended"), day(oldest))
 }
 
 // missingIn is what these events of the ledgers lack; nil if nothing.

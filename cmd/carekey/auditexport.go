@@ -36,8 +36,9 @@ you, who opened what, and the titles of your records.
 
 --fhir writes a FHIR R4 bundle of AuditEvents by the Basic Audit Log Patterns of IHE: each
 opening as a disclosure, each refused attempt as a decision against it. Time is the
-ledger's hour; network addresses, programs and organizations are said to be unknown. What
-you gave and revoked is in carekey consent export --fhir.
+ledger's hour; network addresses, programs and organizations are said to be unknown. The
+keepers are asked about ended consents too, as with carekey audit --all. What you gave and
+revoked is in carekey consent export --fhir.
 
 --accounting lists the year's openings as an accounting of disclosures does (as in 45 CFR
 164.528): when, to whom, what, and for which purpose, treatment too. The reason is what
@@ -87,8 +88,8 @@ type disclosureJSON struct {
 }
 
 func (a events) export(ctx context.Context, x auditExport) error {
-	es, _, failed := a.happened(ctx)
-	if failed != nil { // who reads the file would take it for all
+	es, _, failed := a.happened(ctx, x.fhir) // an accounting has what the ledger has
+	if failed != nil {                       // who reads the file would take it for all
 		return failed
 	}
 	counts := func(e wallet.Event) bool { return e.What == wallet.Opened || e.What == wallet.Refused }

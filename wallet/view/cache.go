@@ -53,6 +53,9 @@ const (
 	kindTerms
 	kindNamed
 	kindFiled
+	kindTold
+	kindAsked
+	kindSaid
 )
 
 var frames = []func() frame{
@@ -63,6 +66,9 @@ var frames = []func() frame{
 	kindTerms:   func() frame { return new(terms) },
 	kindNamed:   func() frame { return new(named) },
 	kindFiled:   func() frame { return new(filed) },
+	kindTold:    func() frame { return new(told) },
+	kindAsked:   func() frame { return new(asked) },
+	kindSaid:    func() frame { return new(said) },
 }
 
 func (f *framed) fields(c *codec.Codec) {
@@ -114,12 +120,9 @@ func (f *follow) fields(c *codec.Codec) {
 }
 
 func (f *follow) take(v *View, at place) bool {
-	t := v.threads.at(f.thread)
+	t := v.threads.detailed(f.thread)
 	if t == nil {
 		return false
-	}
-	if t.details == nil {
-		t.details = &details{}
 	}
 	update := f.Entry.Kind == contract.KindRecord && f.Entry.Flags&contract.FlagWithdrawn == 0
 	t.follows = append(t.follows, FollowUp{ID: f.Entry.ID(v.Client.ID()), Index: f.Index, at: at, Hour: f.Hour, Kind: f.Entry.Kind, update: update})
@@ -239,12 +242,9 @@ func (f *filed) fields(c *codec.Codec) {
 }
 
 func (f *filed) take(v *View, _ place) bool {
-	t := v.threads.at(f.thread)
+	t := v.threads.detailed(f.thread)
 	if t == nil {
 		return false
-	}
-	if t.details == nil {
-		t.details = &details{}
 	}
 	t.filed = f.sum
 	return true

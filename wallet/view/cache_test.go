@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -181,6 +182,41 @@ func TestCacheComesBack(t *testing.T) {
 		}
 	}
 	check(v)
+	// What was answered and said about one, more than once, the last of it at hour 9.
+	asked := slices.IndexFunc(v.threads.list, func(t *Thread) bool { return len(t.FollowUps()) > 1 })
+	filed := []Filed{{Keeper: author, More: 3, Acks: []ledgerclient.Acknowledgement{{Grant: contract.ID{1}, Keeper: author, End: ledgerclient.DestroyedShare, Hour: 4}}}, {Keeper: author}}
+	words := Said{By: "Nurse Ada", Reason: "check-up", Any: true}
+	tell := func(v *View) {
+		th := v.threads.list[asked]
+		v.NoteTold(th, 7, filed[:1], true)
+		v.NoteTold(th, 8, filed, true)
+		v.NoteTold(th, 9, filed, false)
+		end := v.cache.end()
+		v.NoteTold(th, 10, filed, true)
+		v.NoteTold(th, 9, filed, false)
+		if v.cache.end() != end {
+			t.Error("what is kept already is kept again")
+		}
+		v.NoteSaid(th, 1, words)
+		if err := v.appendCache(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told := func(v *View) {
+		t.Helper()
+		th := v.threads.list[asked]
+		if got, err := v.Told(th); err != nil || th.Asked() != 9 || !reflect.DeepEqual(got, filed) {
+			t.Errorf("%+v at %d, %v", got, th.Asked(), err)
+		}
+		if got, ok := v.Said(&th.FollowUps()[1]); !ok || got != words {
+			t.Errorf("%+v, %t", got, ok)
+		}
+		if got, ok := v.Said(&th.FollowUps()[0]); ok || v.threads.list[0].Asked() != 0 {
+			t.Errorf("%+v of what nobody said", got)
+		}
+	}
+	tell(v)
+	told(v)
 	again := func(e crypto.Entropy) *View {
 		o := open(e)
 		o.state.CacheSize = v.state.CacheSize
@@ -189,7 +225,9 @@ func TestCacheComesBack(t *testing.T) {
 		}
 		return o
 	}
-	check(again(entropy))
+	o := again(entropy)
+	check(o)
+	told(o)
 	// From the index come the same threads, and of the cache is read only what it lacks.
 	v.threads.loaded = true
 	v.writeIndex()
@@ -197,7 +235,8 @@ func TestCacheComesBack(t *testing.T) {
 	if err != nil || info.Size() > int64(len(all))*220 {
 		t.Errorf("an index of %d bytes for %d threads: %v", info.Size(), len(all), err)
 	}
-	o := again(entropy)
+	o = again(entropy)
+	told(o)
 	if check(o); o.cache.read != 0 || o.cache.indexed != v.state.CacheSize {
 		t.Errorf("%d frames were read beside the index", o.cache.read)
 	}

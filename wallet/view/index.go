@@ -18,7 +18,7 @@ import (
 const indexFile = "index"
 
 // indexVersion is that of the index's layout.
-const indexVersion = 1
+const indexVersion = 2
 
 // The index is written anew when the cache has grown by so many bytes, or by that part of
 // what the index is of: so that a command reads few frames, and few commands write it.
@@ -140,10 +140,13 @@ func (t *Thread) fields(c *codec.Codec) {
 		t.details = &details{}
 	}
 	c.Bytes(t.chain[:], t.filed[:])
+	codec.Int(c, &t.told)
+	codec.Int(c, &t.asked)
 	codec.Counted[uint32](c, &t.follows, 1<<32-1, func(c *codec.Codec, f *FollowUp) {
 		c.Bytes(f.ID[:])
 		codec.Int(c, &f.Index)
 		codec.Int(c, &f.at)
+		codec.Int(c, &f.said)
 		codec.Int(c, &f.Hour)
 		codec.Int(c, &f.Kind)
 		codec.Bool(c, &f.update)

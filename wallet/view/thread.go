@@ -24,7 +24,7 @@ const (
 
 // Thread is what is held in memory of one thread of the ledger that concerns this
 // wallet. There may be a hundred thousand, so that it is small: 120 bytes, 80 to find it, and some
-// 190 more for a consent that ended or was opened once. Entries and terms stay in the
+// 210 more for a consent that ended or was opened once. Entries and terms stay in the
 // cache; see View.Opening, View.FollowUp and View.Terms.
 type Thread struct {
 	ID       contract.ID    // of the opening entry
@@ -52,7 +52,9 @@ type details struct {
 	follows []FollowUp  // the follow-ups, oldest first
 	chain   crypto.Hash // of them, see contract.NextChain
 	filed   crypto.Hash // see NoteFiled
+	told    place       // of the answers that are kept, in the cache; see NoteTold
 	unread  error       // why terms or a description that the store holds cannot be read; not cached
+	asked   contract.Hour
 
 	// Of a record.
 	Versions []*payload.Metadata // oldest first; nil where the payload is missing
@@ -64,6 +66,7 @@ type FollowUp struct {
 	ID    contract.ID
 	Index uint64
 	at    place // in the cache
+	said  place // of what was said with an access, in the cache; 0 if it is not kept: see NoteSaid
 	Hour  contract.Hour
 	Kind  contract.Kind
 	// update: it entered a version of a record.
@@ -112,6 +115,14 @@ func (t *Thread) Filed() crypto.Hash {
 		return crypto.Hash{}
 	}
 	return t.filed
+}
+
+// Asked is the ledger hour of the answers that NoteTold kept last; 0 if there are none.
+func (t *Thread) Asked() contract.Hour {
+	if t.details == nil {
+		return 0
+	}
+	return t.asked
 }
 
 // Until is the exact end of a grant; the ledger's while its terms are not known.
@@ -176,6 +187,15 @@ func (ts *threads) at(number uint32) *Thread {
 		return nil
 	}
 	return ts.list[number]
+}
+
+// detailed is at, with room for what few consents have.
+func (ts *threads) detailed(number uint32) *Thread {
+	t := ts.at(number)
+	if t != nil && t.details == nil {
+		t.details = &details{}
+	}
+	return t
 }
 
 func (ts *threads) add(t Thread) {

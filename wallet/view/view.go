@@ -7,7 +7,8 @@
 // and sealed: in the folder of the ledger,
 //
 //	state     the last verified head and, beside it, what the wallet notes of this ledger
-//	cache     threads, and what the store holds of them: see cache.go
+//	cache     threads, what the store holds of them, and what keepers and recipients said:
+//	          see cache.go and told.go
 //	genesis, config-N
 //	          the ledger's configuration, public: opens the wallet where the ledger is out
 //	          of reach
