@@ -25,6 +25,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/node/nodetest"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/payload"
 )
 
 // front stands between wallets and a node, counts the requests, and may answer itself.
@@ -221,7 +222,10 @@ func (tn *farTown) options(home string) wallet.Options {
 // what each says, and why others could not.
 func openAll(w *wallet.Wallet, ids []contract.ID) (n int, failed []error) {
 	ctx := context.Background()
-	for some := range slices.Chunk(ids, wallet.OpenAtOnce) {
+	var pace wallet.Pace
+	for len(ids) > 0 {
+		some := ids[:pace.Next(len(ids))]
+		ids = ids[len(some):]
 		opened, errs, err := w.Inbox().OpenAll(ctx, some, "check-up")
 		if err != nil {
 			failed = append(failed, err)
@@ -231,6 +235,7 @@ func openAll(w *wallet.Wallet, ids []contract.ID) (n int, failed []error) {
 			var text bytes.Buffer
 			err := errs[i]
 			if err == nil {
+				pace.Add(o)
 				err = o.Read(ctx, 0, &text, nil)
 			}
 			if err == nil && (o.Consent.Consent != some[i] || "text "+strings.TrimSuffix(o.Records[0].File, ".txt") != text.String()) {
@@ -695,8 +700,42 @@ func TestManyQuestionsHaveNothingInCommon(t *testing.T) {
 			t.Errorf("%d: %d were asked about, in the order of the ledger: %t", what, len(ids), slices.Equal(ids, kept))
 		}
 	}
-	if entries := must(node.EntriesForm.Parse(tn.bodies["entries"][len(tn.bodies["entries"])-1]))(t); len(entries) != n ||
-		slices.EqualFunc(entries, kept, func(e contract.Entry, id contract.ID) bool { return e.Subject == id }) {
+	var entries []contract.Entry
+	for _, body := range tn.bodies["entries"] {
+		entries = append(entries, must(node.EntriesForm.Parse(body))(t)...)
+	}
+	if len(entries) != n || slices.EqualFunc(entries, kept, func(e contract.Entry, id contract.ID) bool { return e.Subject == id }) {
 		t.Error("the accesses are sent in the order of the ledger")
+	}
+}
+
+// How many are opened together: few at first, and then the fewer the larger those are that
+// were opened.
+func TestPace(t *testing.T) {
+	for _, c := range []struct {
+		consents int
+		size     int64 // of each
+		want     []int
+	}{
+		{100, 1 << 10, []int{16, 64, 20}},
+		{100, 0, []int{16, 64, 20}},
+		{3, 1 << 10, []int{3}},
+		{200, 1 << 20, []int{16, 64, 64, 56}},
+		{52, 8 << 20, []int{16, 8, 8, 8, 8, 4}},
+		{18, 1 << 30, []int{16, 1, 1}},
+	} {
+		var p wallet.Pace
+		var got []int
+		for left := c.consents; left > 0; {
+			n := p.Next(left)
+			left -= n
+			got = append(got, n)
+			for range n {
+				p.Add(&wallet.Opening{Records: []wallet.OpenedRecord{{Metadata: payload.Metadata{Size: c.size}}}})
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%d of %d bytes: %v, want %v", c.consents, c.size, got, c.want)
+		}
 	}
 }

@@ -133,11 +133,39 @@ func (in Inbox) OpenByID(ctx context.Context, id, reason string) (*Opening, erro
 	return o, err
 }
 
-// OpenAtOnce is how many consents are best opened together: as many keys are in memory.
-const OpenAtOnce = ledgerclient.MaxBulk
+// Pace says how many consents are best opened together. What is in them only those tell that
+// were opened: the first are few, then as many as hold 64 MiB, which is what somebody leaves
+// unread who opens them, reads them and is interrupted.
+type Pace struct {
+	opened int
+	bytes  int64 // in them
+}
+
+const (
+	firstAtOnce = 16
+	inFlight    = 64 << 20 // bytes
+)
+
+// Add notes what was opened.
+func (p *Pace) Add(o *Opening) {
+	p.opened++
+	for i := range o.Records {
+		p.bytes += o.Records[i].Size
+	}
+}
+
+// Next is how many of those that are left to open next, at least one.
+func (p *Pace) Next(left int) int {
+	fit := int64(firstAtOnce)
+	if p.opened > 0 {
+		fit = inFlight / max(1, p.bytes/int64(p.opened))
+	}
+	return int(max(1, min(fit, int64(left), ledgerclient.MaxBulk)))
+}
 
 // OpenAll opens consents of the inbox as OpenByID does each, in few requests, and
-// says what became of each, in their order. The accesses are seen to have come together.
+// says what became of each, in their order. The accesses are seen to have come together. How
+// many are best opened at a time says [Pace].
 func (in Inbox) OpenAll(ctx context.Context, ids []contract.ID, reason string) (opened []*Opening, errs []error, err error) {
 	opened, errs = make([]*Opening, len(ids)), make([]error, len(ids))
 	err = in.w.with(ctx, func() error {

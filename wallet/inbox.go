@@ -153,6 +153,19 @@ func (in Inbox) of(t *view.Thread) Received {
 	return r
 }
 
+// Entered reports whether an opening of a consent was entered on the ledger since it was
+// like r, or waits to be, after a method that did not come to its end; last is the hour of
+// the last opening that is known.
+func (in Inbox) Entered(r Received) (last Hour, ok bool) {
+	t := in.w.view.Thread(r.Consent)
+	if t == nil {
+		return 0, false
+	}
+	now := in.of(t)
+	waits := in.w.outbox.For(r.Consent)
+	return now.LastFetched, now.Fetched > r.Fetched || waits != nil && waits.Label == string(Accessing)
+}
+
 // oneTimeKeys makes the one-time keys of a consent that was given to this wallet.
 func (in Inbox) oneTimeKeys(t *view.Thread) (*crypto.Counterparty, error) {
 	e, err := in.w.view.Opening(t)

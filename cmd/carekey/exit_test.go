@@ -199,6 +199,8 @@ var explained = []struct {
 	{&fs.PathError{Op: "open", Path: "f", Err: syscall.ENOENT}, "file-not-found", 7},
 	{&os.LinkError{Op: "rename", Old: "a", New: "b", Err: syscall.ENOSPC}, "disk-full", 1},
 	{context.Canceled, "interrupted", 130},
+	{errUnwritten.Of(context.Canceled, "consents", 2, "which", "55aef0c0, 7d1b2c3e", "until", "21 Nov 2026 13:00"), "interrupted", 130},
+	{errUnwritten.Of(context.Canceled, "consents", 1, "which", "55aef0c0", "until", ""), "interrupted", 130},
 	{fmt.Errorf("%w: %w", ui.ErrCanceled, context.Canceled), "interrupted", 130},
 	{cli.ErrDeclined, "declined", 3},
 	{errFindings.With("exit", 4), "findings", 4},

@@ -48,7 +48,8 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 	},
 	cli.ExitInterrupted: {
 		cli.ErrInterrupted: "stopped" + cli.NothingChanged,
-		errEntered:         "stopped, after something was entered on the ledger; no file was left half-written | see what holds: carekey status, carekey inbox",
+		errEntered:         "stopped, after something was entered on the ledger; no file was left half-written | see what holds: carekey status, carekey record list, carekey consent list, carekey inbox",
+		errUnwritten:       "stopped; of {consents|consent|consents} the opening is entered on the ledger, or on its way there, and the files are not all written: {which}. None was left half-written | fetch again[ before {until}, the ledger's time]: in the same hour that enters no opening anew",
 	},
 	cli.ExitToDo: {errToDo: "there is something to do, or new: {what} | what comes next: the same command without --check"},
 	cli.ExitUsage: {

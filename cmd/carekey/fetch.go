@@ -13,6 +13,7 @@ import (
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
@@ -72,7 +73,9 @@ alone, apart by who gave them:
 Two patients' files never meet: the fingerprint, 8 digits of the SHA-256 of the sender's
 address, finds the folder again when the name changes. manifest.json in it says what each
 file is. What is there is left alone: a file that is another one gets a name of its own.
-The key is not kept: the next fetch asks again. What was fetched is named on stdout, one
+The key is not kept: the next fetch asks again. Interrupted, it says which openings were
+entered and not written: fetched again in the same hour of the ledger they are not entered
+anew. What was fetched is named on stdout, one
 file a line; with --view that is said beside, and what they say follows in one picture,
 as carekey view shows it.
 
@@ -127,7 +130,8 @@ tried again, up to an hour later; what fails otherwise is said and left to you. 
 				}
 			}
 			return a.withLedgers(cmd, writes, which, func(ctx context.Context, s *session) error {
-				return (&fetching{session: s, flags: f}).fetch(ctx, code, named)
+				x := &fetching{session: s, flags: f}
+				return x.interrupted(x.fetch(ctx, code, named))
 			})
 		},
 	}
@@ -178,6 +182,27 @@ type fetching struct {
 	files  []fetchedJSON
 	failed int
 	first  error
+
+	// Of an interruption: consents whose opening was entered, and that were not saved.
+	left []contract.ID
+	last wallet.Hour // of their openings; 0 if none is known
+	pace wallet.Pace
+}
+
+// errUnwritten: fetch was interrupted, and what it had opened is not all written. consents,
+// which, until
+const errUnwritten fault.Code = "interrupted/unwritten"
+
+// interrupted is why a fetch ended, with what it leaves if somebody interrupted it.
+func (x *fetching) interrupted(err error) error {
+	if err == nil || len(x.left) == 0 {
+		return err
+	}
+	until := ""
+	if x.last != 0 {
+		until = day(x.last + 1)
+	}
+	return errUnwritten.Of(err, "consents", len(x.left), "which", strings.Join(list(x.left, short[contract.ID]), ", "), "until", until)
 }
 
 func (x *fetching) fetch(ctx context.Context, code *crypto.FetchCode, id string) error {
@@ -206,7 +231,9 @@ func (x *fetching) fetch(ctx context.Context, code *crypto.FetchCode, id string)
 					ids = append(ids, r.Consent)
 				}
 			}
-			for some := range slices.Chunk(ids, wallet.OpenAtOnce) {
+			for len(ids) > 0 {
+				some := ids[:x.pace.Next(len(ids))]
+				ids = ids[len(some):]
 				if err := x.open(ctx, o.w, func() ([]*wallet.Opening, []error, error) {
 					return o.w.Inbox().By(x.flags.by).OpenAll(ctx, some, x.flags.reason)
 				}); err != nil {
@@ -263,15 +290,16 @@ func single(open func() (*wallet.Opening, error)) func() ([]*wallet.Opening, []e
 	}
 }
 
-// open opens consents and saves their records. Only an interruption is returned; other
-// failures are counted, and the rest is fetched.
-func (x *fetching) open(ctx context.Context, w *wallet.Wallet, open func() ([]*wallet.Opening, []error, error)) error {
+// open opens consents and saves their records. Only an interruption is returned, and what it
+// leaves is noted; other failures are counted, and the rest is fetched.
+func (x *fetching) open(ctx context.Context, w *wallet.Wallet, open func() ([]*wallet.Opening, []error, error)) (interrupted error) {
 	var prepared []*wallet.Fetched
+	var begun []wallet.Received
 	to := map[contract.ID]*wallet.Fetched{}
 	w.BeforeOpening = func(r wallet.Received) error {
 		f, err := wallet.PrepareFetch(x.flags.dir, r, x.flags.flat)
 		if err == nil {
-			prepared, to[r.Consent] = append(prepared, f), f
+			prepared, begun, to[r.Consent] = append(prepared, f), append(begun, r), f
 		}
 		return err
 	}
@@ -282,6 +310,23 @@ func (x *fetching) open(ctx context.Context, w *wallet.Wallet, open func() ([]*w
 		}
 	}()
 	all, errs, err := open()
+	opened, saved := map[contract.ID]bool{}, map[contract.ID]bool{}
+	for i, o := range all {
+		if o != nil && errs[i] == nil {
+			opened[o.Consent.Consent] = true
+			x.pace.Add(o)
+		}
+	}
+	defer func() {
+		if interrupted == nil {
+			return
+		}
+		for _, r := range begun {
+			if last, entered := w.Inbox().Entered(r); !saved[r.Consent] && (opened[r.Consent] || entered) {
+				x.left, x.last = append(x.left, r.Consent), max(x.last, last)
+			}
+		}
+	}()
 	if err != nil { // of all of them
 		x.failed += len(all) - 1
 		return x.fail(ctx, err)
@@ -289,8 +334,8 @@ func (x *fetching) open(ctx context.Context, w *wallet.Wallet, open func() ([]*w
 	for i, o := range all {
 		if errs[i] != nil {
 			err = x.fail(ctx, errs[i])
-		} else {
-			err = x.save(ctx, o, to[o.Consent.Consent])
+		} else if err = x.save(ctx, o, to[o.Consent.Consent]); err == nil {
+			saved[o.Consent.Consent] = true
 		}
 		if err != nil {
 			return err

@@ -341,7 +341,7 @@ func (s *session) end(o *opened, err error) error {
 	if since, away := w.Log().OutOfReach(); away != nil && shown {
 		s.tellAway(s.titles[o.id()], since, away)
 	}
-	if o.sent.Load() && errors.Is(err, context.Canceled) {
+	if o.sent.Load() && errors.Is(err, context.Canceled) && !errors.Is(err, errUnwritten) {
 		err = errEntered.Of(err)
 	}
 	if stuck := w.Changes().Stuck(); stuck != nil && !errors.Is(err, errSync) {

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/carekey/carekey/crypto/lane"
+)
+
+// Threat: a fetch of several is interrupted, and the patient sees openings of files that
+// nobody has, about which nobody is told. At whichever request it is: it is said of which
+// consents that is so, and fetched again in the same hour they are not entered anew.
+func TestFetchInterrupted(t *testing.T) {
+	lane.OneGoroutine(t)
+	d := newDistantTown(t, false)
+	d.must(os.WriteFile(filepath.Join(d.dir, "blood.txt"), []byte("A+\n"), 0o600))
+	d.mustRun("patient", "record", "add", "blood.txt")
+	var records []string
+	for _, r := range d.list("patient", "record", "list") {
+		records = append(records, r["id"].(string))
+	}
+	give := func() (consents []string) {
+		for _, id := range records {
+			d.mustRun("patient", "grant", "--to", "Dr Smith", "--record", id, "--for", "30d", "--yes")
+		}
+		for _, c := range d.list("patient", "consent", "list") {
+			if c["status"] == "active" {
+				consents = append(consents, c["consent"].(string))
+			}
+		}
+		if len(consents) != len(records) {
+			t.Fatalf("%d consents are open", len(consents))
+		}
+		d.mustRun("clinic", "inbox")
+		return consents
+	}
+	files := func(dir, consent string) int {
+		found, err := filepath.Glob(filepath.Join(d.dir, dir, "*", consent[:8], "*.txt"))
+		d.must(err)
+		return len(found)
+	}
+	opened := func() map[string]int {
+		n := map[string]int{}
+		for _, e := range d.list("patient", "audit") {
+			if e["what"] == "opened" {
+				n[e["consent"].(string)]++
+			}
+		}
+		return n
+	}
+
+	give()
+	d.proxy.arm(faultNone, 0, nil)
+	d.mustRun("clinic", "fetch", "--all", "-o", "undisturbed")
+	requests := d.proxy.counted()
+	d.mustRun("patient", "revoke", "--all", "--yes")
+
+	said := 0
+	for at := requests; at > 0; at -= lane.Pick(1, 2, (requests+2)/3) {
+		consents := give()
+		dir := fmt.Sprint("got", at)
+		ended := make(chan struct{})
+		d.proxy.arm(faultBefore, at, func() {
+			d.wallets.Lock()
+			d.wallets.running.Process.Signal(os.Interrupt)
+			d.wallets.Unlock()
+			<-ended // and gets no answer before
+		})
+		code, _, talk := d.run("clinic", "fetch", "--all", "-o", dir)
+		close(ended)
+		d.proxy.arm(faultNone, 0, nil)
+		entered := opened()
+		for _, c := range consents {
+			named := strings.Contains(talk, "files are not all written") && strings.Contains(talk, c[:8])
+			if lacks := entered[c] > 0 && files(dir, c) == 0; lacks && !named || named && files(dir, c) > 0 {
+				t.Errorf("request %d: %s has %d openings and %d files: exit %d\n%s", at, c, entered[c], files(dir, c), code, talk)
+			}
+			if named {
+				said++
+			}
+		}
+		if code != 130 {
+			t.Errorf("request %d: exit %d\n%s", at, code, talk)
+		}
+		d.mustRun("clinic", "fetch", "--all", "-o", dir)
+		entered = opened()
+		for _, c := range consents {
+			if entered[c] != 1 || files(dir, c) != 1 {
+				t.Errorf("request %d: %s has %d openings and %d files", at, c, entered[c], files(dir, c))
+			}
+		}
+		d.mustRun("patient", "revoke", "--all", "--yes")
+	}
+	if said == 0 {
+		t.Error("no interruption left an opening without its file")
+	}
+}
