@@ -130,3 +130,7 @@ func (a *app) dial(ctx context.Context, i node.Invitation) (ledgerclient.Service
 
 // claim makes this process the only one that serves a folder, or changes its settings.
 var claim = folder.Claim
+
+// makeKeys and keysIn make and read the keys of an institution that founds a ledger with
+// others.
+var makeKeys, keysIn = folder.MakeKeys, folder.KeysIn

@@ -101,7 +101,7 @@ again.`,
 					return err
 				}
 				cfg.Name = as
-				if _, err = folder.MakeKeys(dir); err != nil {
+				if _, err = makeKeys(dir); err != nil {
 					return err
 				}
 				if err = a.keep(dir, cfg); err != nil {
@@ -133,7 +133,7 @@ again.`,
 
 // ownMember is what the institution of a folder tells the others, with its keys.
 func ownMember(dir string, cfg *config) (node.Member, folder.Keys, error) {
-	k, err := folder.KeysIn(dir)
+	k, err := keysIn(dir)
 	if err != nil {
 		return node.Member{}, k, err
 	}
@@ -339,20 +339,19 @@ func (a *app) showDraft(d *node.Draft, j *draftJSON) {
 
 // ownLine finds the line of a folder's keys in a draft, and compares it with what the
 // folder prints. Errors: [folder.ErrNotNamed], errOwnLine.
-func ownLine(dir string, cfg *config, d *node.Draft, genesis []byte) (int, folder.Founding, error) {
+func ownLine(dir string, cfg *config, d *node.Draft, genesis []byte) (i int, fd folder.Founding, err error) {
 	m, keys, err := ownMember(dir, cfg)
-	if err != nil {
-		return 0, folder.Founding{}, err
-	}
-	fd, err := keys.Founding(genesis)
 	if err != nil {
 		return 0, fd, err
 	}
-	i := slices.IndexFunc(d.Members, func(other node.Member) bool { return other.Node == m.Node })
-	if !reflect.DeepEqual(d.Members[i], m) {
-		return 0, fd, errOwnLine.With("dir", dir)
+	if fd, err = keys.Founding(genesis); err != nil {
+		return 0, fd, err
 	}
-	return i, fd, nil
+	i = slices.IndexFunc(d.Members, func(other node.Member) bool { return other.Node == m.Node })
+	if !reflect.DeepEqual(d.Members[i], m) {
+		err = errOwnLine.With("dir", dir)
+	}
+	return i, fd, err
 }
 
 func newFoundNode(a *app) *cobra.Command {
