@@ -31,6 +31,9 @@ func localKeyOf(key []byte) *LocalKey {
 	return &LocalKey{p: hide(&localKey{aead})}
 }
 
+// Wipe overwrites the key. It can't be used afterwards, or at the same time.
+func (k *LocalKey) Wipe() { overwrite(&k.p().aead) }
+
 // Seal returns nonce24 ‖ ciphertext, 40 bytes more than the plaintext. What was
 // sealed under one name does not open under another.
 func (k *LocalKey) Seal(name string, plaintext []byte) []byte {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 )
 
 // ErrSecret is returned by every attempt to marshal a secret.
@@ -37,6 +38,16 @@ func (redacted) GobEncode() ([]byte, error) { return nil, ErrSecret }
 type hidden[T any] func() *T
 
 func hide[T any](v *T) hidden[T] { return func() *T { return v } }
+
+// overwrite zeroes what a cipher made of its key, for which the interfaces of ciphers have
+// no method, and takes it away: a use that follows panics, since nothing must ever be
+// sealed with zeros.
+func overwrite[T any](cipher *T) {
+	if v := reflect.ValueOf(*cipher); v.IsValid() {
+		v.Elem().SetZero() // they are pointers to all that they hold; a test looks
+	}
+	*cipher = *new(T)
+}
 
 // secret32 is 32 secret bytes.
 type secret32 struct {

@@ -67,10 +67,12 @@ type tagger struct {
 
 // Tagger returns the maker of self-tags for a ledger.
 func (r Root) Tagger(l LedgerID) *Tagger {
-	key := derive(r.bytes(), TagSelfTag, l[:])
+	key := r.tagKey(l)
 	defer clear(key)
 	return taggerOf(key)
 }
+
+func (r Root) tagKey(l LedgerID) []byte { return derive(r.bytes(), TagSelfTag, l[:]) }
 
 func taggerOf(key []byte) *Tagger {
 	block, err := aes.NewCipher(key)
@@ -79,6 +81,9 @@ func taggerOf(key []byte) *Tagger {
 	}
 	return &Tagger{p: hide(&tagger{block: block, bufs: sync.Pool{New: func() any { return new([16]byte) }}})}
 }
+
+// wipe overwrites the key. It can't be used afterwards, or at the same time.
+func (t *Tagger) wipe() { overwrite(&t.p().block) }
 
 // Tag returns the self-tag of a nonce: one AES-256 block of nonce ‖ 0⁴.
 func (t *Tagger) Tag(n Nonce) (tag SelfTag) {

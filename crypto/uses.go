@@ -1,6 +1,7 @@
 package crypto
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding"
 	"errors"
@@ -25,10 +26,36 @@ import (
 type Keys struct {
 	redacted
 	ledger LedgerID
-	local  *LocalKey
 	tagger *Tagger
 	uses
-	taggerOn func(LedgerID) *Tagger // nil: another process holds the keys
+	here *ciphers
+}
+
+// ciphers are what is in this process of a person's keys on any ledger, wherever the other
+// keys are.
+type ciphers struct {
+	local  *LocalKey
+	tagsOn func(LedgerID) (key []byte, err error) // of the self-tags
+
+	mu      sync.Mutex
+	taggers []*Tagger
+}
+
+// tagger makes the one of a key, which is overwritten.
+func (c *ciphers) tagger(key []byte) *Tagger {
+	t := taggerOf(key)
+	clear(key)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.taggers = append(c.taggers, t)
+	return t
+}
+
+func (c *ciphers) wipe() {
+	c.local.Wipe()
+	for _, t := range c.taggers {
+		t.wipe()
+	}
 }
 
 // uses are what is done where the keys are. The error of each is [ErrKeyLocked], or what
@@ -75,7 +102,8 @@ const ErrKeyLocked fault.Code = "key-locked"
 func (r Root) Keys(l LedgerID) *Keys {
 	self := r.SelfKey()
 	var made atomic.Pointer[Identity] // when it is first needed: most commands only look
-	return &Keys{ledger: l, local: r.LocalKey(), tagger: r.Tagger(l), taggerOn: r.Tagger, uses: &kept{
+	here := &ciphers{local: r.LocalKey(), tagsOn: func(l LedgerID) ([]byte, error) { return r.tagKey(l), nil }}
+	return &Keys{ledger: l, tagger: here.tagger(r.tagKey(l)), here: here, uses: &kept{
 		seedOf: r.Seed,
 		identity: sync.OnceValue(func() *Identity {
 			made.Store(r.Identity())
@@ -92,20 +120,25 @@ func (r Root) Keys(l LedgerID) *Keys {
 	}}
 }
 
-// On returns the same keys on another ledger; Wipe of either overwrites both. It is false
-// where another process holds them: that one has to be asked, since it hands out what
-// belongs to one ledger.
-func (k *Keys) On(l LedgerID) (*Keys, bool) {
-	if k.taggerOn == nil {
-		return nil, false
+// On returns the same keys on another ledger; Wipe of either overwrites both. Who holds
+// them is asked, if that is another process: it hands out what belongs to one ledger. The
+// error is an [ErrKeyLocked].
+func (k *Keys) On(l LedgerID) (*Keys, error) {
+	key, err := k.here.tagsOn(l)
+	if err != nil {
+		return nil, err
 	}
-	on := *k
-	on.ledger, on.tagger = l, k.taggerOn(l)
-	return &on, true
+	return &Keys{ledger: l, tagger: k.here.tagger(key), here: k.here, uses: k.uses}, nil
+}
+
+// Wipe overwrites what of the keys is in this process; they cannot be used afterwards.
+func (k *Keys) Wipe() {
+	k.uses.Wipe()
+	k.here.wipe()
 }
 
 // LocalKey is the key that seals the wallet's own files.
-func (k *Keys) LocalKey() *LocalKey { return k.local }
+func (k *Keys) LocalKey() *LocalKey { return k.here.local }
 
 // Tagger makes and opens self-tags.
 func (k *Keys) Tagger() *Tagger { return k.tagger }
@@ -562,7 +595,12 @@ func AskKeys(l LedgerID, ask func(request []byte) (answer []byte, err error)) (*
 		return nil, ErrKeyLocked.Of(errAnswer)
 	}
 	r.address, r.self = address, a.self
-	return &Keys{ledger: l, local: localKeyOf(a.secret[:]), tagger: taggerOf(a.tags[:]), uses: r}, nil
+	here := &ciphers{local: localKeyOf(a.secret[:]), tagsOn: func(l LedgerID) ([]byte, error) {
+		a, err := r.do(&keyRequest{use: useBegin, thread: thread{ledger: l}})
+		defer a.wipe()
+		return bytes.Clone(a.tags[:]), err
+	}}
+	return &Keys{ledger: l, tagger: here.tagger(a.tags[:]), here: here, uses: r}, nil
 }
 
 // errAnswer: a process that holds keys has answered nonsense.
@@ -661,5 +699,5 @@ func (r *remote) Lost() error {
 	return nil
 }
 
-// Wipe does nothing: the keys are not here.
+// Wipe does nothing: these keys are not here.
 func (r *remote) Wipe() {}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"reflect"
 	"testing"
 
 	"filippo.io/age"
@@ -324,26 +325,106 @@ func FuzzKeyAnswer(f *testing.F) {
 }
 
 // Keys on another ledger find and make there what the root makes there, and nothing of the
-// ledger that they were on before. Those that another process holds are asked for anew.
+// ledger that they were on before, wherever they are.
 func TestKeysOnAnotherLedger(t *testing.T) {
 	root := fixedEntropy(3).Root()
 	one, two := LedgerID{1}, LedgerID{2}
-	k, here := root.Keys(one).On(two)
-	if !here {
-		t.Fatal("keys of this process are not here")
+	for where, before := range map[string]*Keys{"here": root.Keys(one), "held": asked(t, root, one, nil)} {
+		k, err := before.On(two)
+		if err != nil {
+			t.Fatal(where, err)
+		}
+		tag := k.Tagger().Tag(Nonce{5})
+		if n, ok := root.Tagger(two).Open(tag); !ok || n != (Nonce{5}) {
+			t.Error(where, "an entry of theirs is not found again")
+		}
+		if _, ok := root.Tagger(one).Open(tag); ok {
+			t.Error(where, "an entry is found on the other ledger")
+		}
+		seed, err := k.Seed(Nonce{5})
+		if want := root.Seed(two, Nonce{5}); err != nil || !bytes.Equal(seed.bytes(), want.bytes()) {
+			t.Errorf("%s: the seed is not that ledger's: %v", where, err)
+		}
+		if k.Address() != before.Address() {
+			t.Error(where, "another address")
+		}
 	}
-	tag := k.Tagger().Tag(Nonce{5})
-	if n, ok := root.Tagger(two).Open(tag); !ok || n != (Nonce{5}) {
-		t.Error("an entry of theirs is not found again")
+	gone := errors.New("it has hung up")
+	holder := HoldKeys(held(root))
+	there := true
+	k, err := AskKeys(one, func(request []byte) ([]byte, error) {
+		if !there {
+			return nil, gone
+		}
+		answer, _ := holder.Answer(nil, request)
+		return answer, nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, ok := root.Tagger(one).Open(tag); ok {
-		t.Error("an entry is found on the other ledger")
+	there = false
+	if _, err := k.On(two); !errors.Is(err, ErrKeyLocked) || !errors.Is(err, gone) || k.Lost() == nil {
+		t.Errorf("nobody holds them any more: %v, lost %v", err, k.Lost())
 	}
-	seed, err := k.Seed(Nonce{5})
-	if want := root.Seed(two, Nonce{5}); err != nil || !bytes.Equal(seed.bytes(), want.bytes()) {
-		t.Errorf("the seed is not that ledger's: %v", err)
+}
+
+// Threat: a watch waits for hours, and its memory holds what opens the wallet's files and
+// finds its entries. Wipe overwrites the keys of ciphers too, on each ledger and wherever the
+// other keys are, and nothing is sealed or tagged with what is left.
+func TestKeysWipeCiphers(t *testing.T) {
+	root := fixedEntropy(3).Root()
+	other := asked(t, root, LedgerID{1}, nil)
+	for where, k := range map[string]*Keys{"here": fixedEntropy(3).Root().Keys(LedgerID{1}), "held": other} {
+		on, err := k.On(LedgerID{2})
+		if err != nil {
+			t.Fatal(where, err)
+		}
+		ciphers := []any{k.LocalKey().p().aead, k.Tagger().p().block, on.Tagger().p().block}
+		for _, c := range ciphers {
+			v := reflect.ValueOf(c).Elem()
+			if v.IsZero() || !whole(v.Type()) {
+				t.Fatalf("%s: %T does not hold its key in itself", where, c)
+			}
+		}
+		k.Wipe()
+		for _, c := range ciphers {
+			if !reflect.ValueOf(c).Elem().IsZero() {
+				t.Errorf("%s: %T is left", where, c)
+			}
+		}
+		k.Wipe() // a second time it is no use
+		for name, use := range map[string]func(){
+			"tag":        func() { k.Tagger().Tag(Nonce{}) },
+			"tag there":  func() { on.Tagger().Tag(Nonce{}) },
+			"find":       func() { k.Tagger().Open(SelfTag{}) },
+			"seal":       func() { k.LocalKey().Seal("state", nil) },
+			"open state": func() { on.LocalKey().Open("state", make([]byte, 100)) },
+		} {
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Errorf("%s: what was wiped is used: %s", where, name)
+					}
+				}()
+				use()
+			}()
+		}
 	}
-	if _, here := asked(t, root, one, nil).On(two); here {
-		t.Error("held by another process, and here")
+}
+
+// whole reports whether values of a type hold all that they are made of: nothing that they
+// point to is left when they are overwritten.
+func whole(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Struct:
+		for f := range t.Fields() {
+			if !whole(f.Type) {
+				return false
+			}
+		}
+		return true
+	case reflect.Array:
+		return whole(t.Elem())
 	}
+	return t.Kind() <= reflect.Complex128
 }

@@ -79,7 +79,9 @@ func keyOpens(dir, secret string) error {
 	defer entropy.Wipe()
 	root := entropy.Root()
 	defer root.Wipe()
-	return home.CheckKey(dir, root.LocalKey())
+	local := root.LocalKey()
+	defer local.Wipe()
+	return home.CheckKey(dir, local)
 }
 
 // PutKeyBack gives a wallet whose keyring lost its key, or holds something else in

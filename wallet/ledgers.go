@@ -138,7 +138,7 @@ func Waiting(dir string, id crypto.LedgerID) (int, error) {
 }
 
 // On returns the same unlocked wallet with another of its ledgers open. The two must
-// not be used at the same time.
+// not be used at the same time, and Wipe of either overwrites the keys of both.
 func (w *Wallet) On(ctx context.Context, services ledgerclient.Services, id crypto.LedgerID) (*Wallet, error) {
 	s, err := ReadSettings(w.home.Dir)
 	if err != nil {
@@ -148,11 +148,9 @@ func (w *Wallet) On(ctx context.Context, services ledgerclient.Services, id cryp
 	if err != nil {
 		return nil, err
 	}
-	keys, here := w.keys.On(client.ID())
-	if !here {
-		if keys, err = openKeys(ctx, w.opt.Keyring, s.Item, client.ID()); err != nil {
-			return nil, err
-		}
+	keys, err := w.keys.On(client.ID())
+	if err != nil {
+		return nil, err
 	}
 	o := assemble(w.opt, s, client, keys)
 	return o, o.readState()

@@ -160,7 +160,9 @@ func readSaved(dir string, key *crypto.LocalKey, ledger crypto.LedgerID) (s save
 func CheckSaved(dir string, entropy crypto.Entropy) error {
 	root := entropy.Root()
 	defer root.Wipe()
-	_, err := readSaved(dir, root.LocalKey(), crypto.LedgerID{})
+	local := root.LocalKey()
+	defer local.Wipe()
+	_, err := readSaved(dir, local, crypto.LedgerID{})
 	return err
 }
 
@@ -290,7 +292,9 @@ func Root(ctx context.Context, opt Options) (crypto.Root, error) {
 	}
 	defer entropy.Wipe()
 	root := entropy.Root()
-	if err := home.CheckKey(opt.Dir, root.LocalKey()); err != nil {
+	local := root.LocalKey()
+	defer local.Wipe()
+	if err := home.CheckKey(opt.Dir, local); err != nil {
 		root.Wipe()
 		return crypto.Root{}, err
 	}
