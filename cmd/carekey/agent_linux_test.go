@@ -7,6 +7,7 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -29,6 +30,7 @@ import (
 //	agent pid NAME FOLDER  sets a variable to its process
 //	agent kill PID SIGNAL  sends it a signal
 //	agent ended PID        waits for its end
+//	agent over FOLDER      the same of one that may have ended already
 //	agent within PID MIB   sees that it takes no more memory
 func agentScript(ts *testscript.TestScript, _ bool, args []string) {
 	if args[0] == "pid" {
@@ -41,6 +43,19 @@ func agentScript(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 		ts.Setenv(args[1], strconv.Itoa(pid))
 		return
+	}
+	if args[0] == "over" {
+		found, err := filepath.Glob(filepath.Join(ts.MkAbs(args[1]), "*"))
+		ts.Check(err)
+		if len(found) == 0 {
+			return
+		}
+		pid, err := peer(found[0])
+		if errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) {
+			return
+		}
+		ts.Check(err)
+		args = []string{"ended", strconv.Itoa(pid)}
 	}
 	pid, err := strconv.Atoi(args[1])
 	ts.Check(err)

@@ -22,6 +22,8 @@ type app struct {
 	workFactor int                                              // scrypt's, of new passphrase files; 0 is the default
 	patience   time.Duration                                    // how long a node may take to begin an answer; 0 is the default
 
+	holderPatience time.Duration // the same of what holds a key unlocked
+
 	// ask asks for a passphrase where there is no terminal to ask on; nil: nobody can.
 	ask func(prompt string) ([]byte, error)
 

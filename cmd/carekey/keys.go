@@ -91,7 +91,7 @@ func unlocked(s keyring.Store) bool {
 // agent is where the agent of the key file is to be found.
 func (k keys) agent() agent.Place {
 	home := filepath.Dir(filepath.Dir(k.dir)) // see wallet.ProfileDir
-	return agent.Place{Runtime: k.env(envXDGRuntime), Home: home, KeyFile: k.file(), Item: k.settings.Item}
+	return agent.Place{Runtime: k.env(envXDGRuntime), Home: home, KeyFile: k.file(), Item: k.settings.Item, Patience: k.holderPatience}
 }
 
 // held is the store with what holds its key unlocked; false if nothing does, or if it
@@ -107,7 +107,7 @@ func (k keys) held(ctx context.Context, store keyring.Store) (u keyring.Unlocked
 		}
 		return u, false
 	}
-	return keyring.Unlocked{Store: store, Until: c.Until, Keys: c.Keys}, true
+	return keyring.Unlocked{Store: store, Until: c.Until, Keys: c.Keys, Close: c.Close}, true
 }
 
 // unlock opens the key file and starts what holds its key.

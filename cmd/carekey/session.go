@@ -130,6 +130,9 @@ func (a *app) withLedgers(cmd *cobra.Command, want access, which func(place) []p
 			o.w.Wipe()
 			o.l.close()
 		}
+		if u, ok := key.(keyring.Unlocked); ok {
+			u.Close() // a watch waits long, and others want to ask too
+		}
 	}()
 	for _, q := range places {
 		o, err := a.open(ctx, q, key, want)

@@ -62,6 +62,7 @@ type Unlocked struct {
 	Store
 	Until time.Time                                     // when that process ends by itself
 	Keys  func(l crypto.LedgerID) (*crypto.Keys, error) // its error is a crypto.ErrKeyLocked
+	Close func()                                        // leaves it to others until the next use
 }
 
 // The values of Store.Kind.

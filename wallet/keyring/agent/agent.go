@@ -46,6 +46,7 @@ package agent
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -98,7 +99,13 @@ type Place struct {
 	Home    string // of the program
 	KeyFile string
 	Item    string // name of the key in the keyring
+
+	// Patience is how long an agent may take to answer, and waits for who asks; 0 is 5
+	// seconds.
+	Patience time.Duration
 }
+
+func (p Place) patience() time.Duration { return cmp.Or(p.Patience, 5*time.Second) }
 
 // wallet names the key file as it is.
 func (p Place) wallet() (w [32]byte, err error) {

@@ -43,7 +43,7 @@ func newPlace(t testing.TB) Place {
 	if dir, err = filepath.EvalSymlinks(dir); err != nil {
 		t.Fatal(err)
 	}
-	p := Place{Runtime: filepath.Join(dir, "run"), Home: filepath.Join(dir, "home"), KeyFile: filepath.Join(dir, "key.age"), Item: "item"}
+	p := Place{Runtime: filepath.Join(dir, "run"), Home: filepath.Join(dir, "home"), KeyFile: filepath.Join(dir, "key.age"), Item: "item", Patience: time.Hour}
 	for _, err := range []error{os.Mkdir(p.Runtime, 0o700), os.Mkdir(p.Home, 0o700), os.WriteFile(p.KeyFile, []byte("sealed"), 0o600)} {
 		if err != nil {
 			t.Fatal(err)
@@ -120,7 +120,7 @@ func begun(t testing.TB, p Place) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.agent, err = newAgent(holding{version: version, wallet: wallet, time: uint64(15 * time.Minute), socket: socket, keyFile: p.KeyFile}, page, r.clock.read)
+	r.agent, err = newAgent(holding{version: version, wallet: wallet, time: uint64(15 * time.Minute), wait: uint64(p.Patience), socket: socket, keyFile: p.KeyFile}, page, r.clock.read)
 	if err == nil {
 		err = r.listen()
 	}
@@ -394,6 +394,45 @@ func TestAgentFull(t *testing.T) {
 	}
 }
 
+// Threat: a program that goes on for days, such as a watch, holds what others need. Who has
+// closed its connections leaves the place to them, and can still ask.
+func TestClientClose(t *testing.T) {
+	r := begun(t, newPlace(t))
+	var held []*Client
+	for range 2 * clients {
+		c := dial(t, r.place)
+		var wg sync.WaitGroup
+		for range lines {
+			wg.Go(func() {
+				if err := seed(c); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		c.Close()
+		held = append(held, c) // or it might be hung up with the garbage
+	}
+	for _, c := range held {
+		if err := seed(c); err != nil {
+			t.Error("after Close:", err)
+		}
+		c.Close()
+	}
+}
+
+// One that is full can be locked: it has answered.
+func TestEndFull(t *testing.T) {
+	r := begun(t, newPlace(t))
+	for range clients {
+		dial(t, r.place)
+	}
+	if was, err := End(t.Context(), r.place); !was || err != nil {
+		t.Error(was, err)
+	}
+	r.ends(t)
+}
+
 // Who comes while others have all places gets one when it is free: a script of many commands
 // at once is asked for no passphrase.
 func TestAgentWaitedFor(t *testing.T) {
@@ -639,7 +678,7 @@ func TestServeRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := holding{version: version, time: uint64(time.Minute), socket: socket, keyFile: p.KeyFile}
+	h := holding{version: version, time: uint64(time.Minute), wait: uint64(time.Minute), socket: socket, keyFile: p.KeyFile}
 	whole := func(change func(h *holding)) []byte {
 		h := h
 		change(&h)
@@ -722,7 +761,7 @@ func FuzzConverse(f *testing.F) {
 
 // What is parsed of a connection's beginning has one form.
 func FuzzBeginning(f *testing.F) {
-	o, g, h := opening{version: 7}, greeting{version: 7, until: 9}, holding{version: version, time: 1, socket: "s", keyFile: "k"}
+	o, g, h := opening{version: 7}, greeting{version: 7, until: 9}, holding{version: version, time: 1, wait: 1, socket: "s", keyFile: "k"}
 	f.Add(codec.Append(nil, o.fields))
 	f.Add(codec.Append(nil, g.fields))
 	f.Add(codec.Append(nil, h.fields))

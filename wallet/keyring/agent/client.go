@@ -15,9 +15,6 @@ import (
 	"github.com/carekey/carekey/crypto/codec"
 )
 
-// patience is how long an agent may take to answer.
-const patience = 5 * time.Second
-
 // Client asks one agent. It is safe for concurrent use.
 type Client struct {
 	Until time.Time // when the agent ends by itself
@@ -31,28 +28,33 @@ type Client struct {
 const lines = 4
 
 // Dial finds the agent that holds the key of a place. One that serves as many as it can is
-// waited for, 5 seconds at most. Its errors are cases of [ErrNotUnlocked].
+// waited for, as long as the place has patience. Its errors are cases of [ErrNotUnlocked].
 func Dial(ctx context.Context, p Place) (*Client, error) {
-	c := &Client{place: p, idle: make(chan *net.UnixConn, lines)}
-	conn, until, err := p.dial(ctx)
-	for end := time.Now().Add(patience); errors.Is(err, ErrFull) && time.Now().Before(end); {
-		select {
-		case <-ctx.Done():
-			return nil, err
-		case <-time.After(20 * time.Millisecond): // most commands are short
-		}
-		conn, until, err = p.dial(ctx)
-	}
+	conn, until, err := p.waited(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c.Until = until
+	c := &Client{Until: until, place: p, idle: make(chan *net.UnixConn, lines)}
 	c.lines.Store(lines)
 	c.idle <- conn
 	for range lines - 1 {
 		c.idle <- nil
 	}
 	return c, nil
+}
+
+// waited opens one connection. An agent that is full is waited for.
+func (p Place) waited(ctx context.Context) (*net.UnixConn, time.Time, error) {
+	conn, until, err := p.dial(ctx)
+	for end := time.Now().Add(p.patience()); errors.Is(err, ErrFull) && time.Now().Before(end); {
+		select {
+		case <-ctx.Done():
+			return nil, until, err
+		case <-time.After(20 * time.Millisecond): // most commands are short
+		}
+		conn, until, err = p.dial(ctx)
+	}
+	return conn, until, err
 }
 
 // dial opens one connection.
@@ -76,7 +78,7 @@ func (p Place) dial(ctx context.Context) (*net.UnixConn, time.Time, error) {
 	if err != nil {
 		return fail(err)
 	}
-	ctx, stop := context.WithTimeout(ctx, patience)
+	ctx, stop := context.WithTimeout(ctx, p.patience())
 	defer stop()
 	plain, err := new(net.Dialer).DialContext(ctx, "unix", path)
 	switch {
@@ -131,6 +133,17 @@ func begin(ctx context.Context, conn *net.UnixConn, wallet [32]byte) (until time
 	return time.Unix(int64(g.until), 0), conn.SetDeadline(time.Time{})
 }
 
+// Close hangs up: an agent serves only so many connections at once. What is asked after it
+// opens one anew.
+func (c *Client) Close() {
+	for range c.lines.Load() {
+		if conn := <-c.idle; conn != nil {
+			conn.Close()
+		}
+		c.idle <- nil
+	}
+}
+
 // Keys are the keys on a ledger.
 func (c *Client) Keys(l crypto.LedgerID) (*crypto.Keys, error) { return crypto.AskKeys(l, c.ask) }
 
@@ -139,7 +152,7 @@ func (c *Client) Keys(l crypto.LedgerID) (*crypto.Keys, error) { return crypto.A
 func (c *Client) ask(request []byte) ([]byte, error) {
 	conn := <-c.idle
 	if conn != nil {
-		answer, err := exchange(conn, request)
+		answer, err := c.place.exchange(conn, request)
 		if err == nil {
 			c.idle <- conn
 			return answer, nil
@@ -147,12 +160,16 @@ func (c *Client) ask(request []byte) ([]byte, error) {
 		conn.Close()
 	}
 	conn, _, err := c.place.dial(context.Background())
-	if errors.Is(err, ErrFull) && c.lines.Add(-1) > 0 {
-		return c.ask(request) // with one line less
+	if errors.Is(err, ErrFull) {
+		if c.lines.Add(-1) > 0 {
+			return c.ask(request) // with one line less
+		}
+		c.lines.Add(1)
+		conn, _, err = c.place.waited(context.Background())
 	}
 	var answer []byte
 	if err == nil {
-		if answer, err = exchange(conn, request); err != nil {
+		if answer, err = c.place.exchange(conn, request); err != nil {
 			conn.Close()
 			conn = nil
 		}
@@ -162,22 +179,28 @@ func (c *Client) ask(request []byte) ([]byte, error) {
 }
 
 // exchange sends a request and reads its answer.
-func exchange(conn *net.UnixConn, request []byte) ([]byte, error) {
-	conn.SetDeadline(time.Now().Add(patience))
-	if _, err := conn.Write(append([]byte{byte(len(request))}, request...)); err != nil {
+func (p Place) exchange(conn *net.UnixConn, request []byte) ([]byte, error) {
+	fail := func(err error) ([]byte, error) {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, ErrSilent.Of(err)
+		}
 		return nil, ErrNotUnlocked.Of(err)
+	}
+	conn.SetDeadline(time.Now().Add(p.patience()))
+	if _, err := conn.Write(append([]byte{byte(len(request))}, request...)); err != nil {
+		return fail(err)
 	}
 	var b [slot]byte
 	defer clear(b[:])
 	if _, err := io.ReadFull(conn, b[:1]); err != nil {
-		return nil, ErrNotUnlocked.Of(err)
+		return fail(err)
 	}
 	answer := b[1 : 1+int(b[0])]
 	if len(answer) == 0 {
 		return nil, ErrNotUnlocked
 	}
 	if _, err := io.ReadFull(conn, answer); err != nil {
-		return nil, ErrNotUnlocked.Of(err)
+		return fail(err)
 	}
 	return append(make([]byte, 0, slot), answer...), nil
 }
@@ -212,11 +235,14 @@ func (p Place) end(ctx context.Context) (was bool, err error) {
 	}
 	conn, _, err := p.dial(ctx)
 	if err == nil {
-		_, err = exchange(conn, []byte{askEnd})
+		_, err = p.exchange(conn, []byte{askEnd})
 		conn.Close()
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			err = nil // it has hung up
 		}
+	}
+	if errors.Is(err, ErrFull) {
+		err = nil // it looks for its socket
 	}
 	os.Remove(path)
 	if err == error(ErrNotUnlocked) {

@@ -21,6 +21,7 @@ type holding struct {
 	version uint8
 	wallet  [32]byte
 	time    uint64 // nanoseconds
+	wait    uint64 // the same: Patience of its place
 	socket  string
 	keyFile string
 }
@@ -31,11 +32,13 @@ func (h *holding) fields(c *codec.Codec) {
 	c.Bytes(h.wallet[:])
 	codec.Int(c, &h.time)
 	c.Check(0 < h.time && h.time <= uint64(MaxFor))
+	codec.Int(c, &h.wait)
+	c.Check(0 < h.wait && h.wait <= uint64(MaxFor))
 	codec.Sized[uint16](c, &h.socket, maxSocket)
 	codec.Sized[uint16](c, &h.keyFile, 4096)
 }
 
-const maxHolding = 1 + 32 + 8 + 2 + maxSocket + 2 + 4096
+const maxHolding = 1 + 32 + 8 + 8 + 2 + maxSocket + 2 + 4096
 
 // report is what it answers when it listens, or why it does not.
 type report struct {
@@ -142,6 +145,8 @@ func newAgent(h holding, page []byte, clock func() (instant, error)) (*agent, er
 	return a, nil
 }
 
+func (a *agent) patience() time.Duration { return time.Duration(a.wait) }
+
 // until is when it ends by the clock of the day.
 func (a *agent) until() time.Time { return a.begin.wall.Add(time.Duration(a.time)) }
 
@@ -247,7 +252,7 @@ func (a *agent) serve(ctx context.Context) error {
 				a.slots <- place
 			}()
 		default:
-			conn.SetDeadline(time.Now().Add(patience))
+			conn.SetDeadline(time.Now().Add(a.patience()))
 			a.greet(conn, full)
 			conn.Close()
 		}
@@ -262,7 +267,7 @@ func (a *agent) greet(conn net.Conn, state uint8) error {
 
 // converse serves one client. b is its part of the page.
 func (a *agent) converse(conn net.Conn, b []byte) {
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(a.patience()))
 	var o opening
 	begun := make([]byte, openingSize)
 	if _, err := io.ReadFull(conn, begun); err != nil || codec.Parse(begun, o.fields) != nil {
@@ -285,7 +290,7 @@ func (a *agent) converse(conn net.Conn, b []byte) {
 		if _, err := io.ReadFull(conn, request[:1]); err != nil {
 			return
 		}
-		conn.SetDeadline(time.Now().Add(patience))
+		conn.SetDeadline(time.Now().Add(a.patience()))
 		asked := request[1 : 1+int(request[0])]
 		if _, err := io.ReadFull(conn, asked); err != nil {
 			return
@@ -313,8 +318,8 @@ func (a *agent) answer(conn net.Conn, b, request []byte) (goes bool) {
 		return false
 	}
 	b[0] = byte(len(answer))
-	conn.SetWriteDeadline(time.Now().Add(time.Second)) // end waits for it
-	_, err := conn.Write(b[:1+len(answer)])            // write(2) straight from the page
+	conn.SetWriteDeadline(time.Now().Add(a.patience() / 5)) // end waits for it
+	_, err := conn.Write(b[:1+len(answer)])                 // write(2) straight from the page
 	clear(b)
 	return err == nil
 }

@@ -44,7 +44,7 @@ func Start(ctx context.Context, p Place, held time.Duration, root crypto.Root) (
 	if err != nil {
 		return fail(err)
 	}
-	h := holding{version: version, wallet: wallet, time: uint64(held), socket: path, keyFile: p.KeyFile}
+	h := holding{version: version, wallet: wallet, time: uint64(held), wait: uint64(p.patience()), socket: path, keyFile: p.KeyFile}
 	told := codec.Append(nil, h.fields)
 	told = append([]byte{byte(len(told) >> 8), byte(len(told))}, told...)
 
@@ -84,7 +84,7 @@ func Start(ctx context.Context, p Place, held time.Duration, root crypto.Root) (
 		b, rerr := io.ReadAll(io.LimitReader(out, maxReport+1))
 		answers <- answer{b, errors.Join(err, rerr)}
 	}()
-	ctx, stop := context.WithTimeout(ctx, 30*time.Second)
+	ctx, stop := context.WithTimeout(ctx, 6*p.patience())
 	defer stop()
 	var r report
 	select {
