@@ -145,6 +145,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		agent.ErrOther:                           "another key is unlocked there, or the key file has changed since | unlock it again: carekey unlock",
 		agent.ErrMemory:                          "the system gives no memory that is kept from being swapped: {why} | allow this user a page of locked memory: ulimit -l",
 		agent.ErrStart:                           "what holds the key could not be started: {why} | try again; without it every command asks for the passphrase",
+		agent.ErrElsewhere:                       "nothing holds your key here; what may hold it in another session could not be ended: {why} | lock it in that session: carekey lock",
 		agent.ErrLeft:                            "what held your key gave no answer; nobody can ask it any more, and it ends by itself within a second | unless it was stopped: then end the process carekey-agent",
 		errPassphraseFile:                        "the passphrase file cannot be read: {why} | check {name}",
 		wallet.ErrOtherWallet:                    "the identity is of another wallet than the one in its place | print it again: carekey age identity",

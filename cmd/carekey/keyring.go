@@ -77,7 +77,8 @@ the 24 words, another passphrase and another place for the key ask for it as bef
 A process of this program, carekey-agent, holds the key in memory that is not swapped.
 It ends when the time is over, also while the computer sleeps; with carekey lock; when you
 log out; when the computer slept; and when the key file changes. Unlocking again begins
-the time anew. Hibernation and snapshots of a virtual machine write memory all the same.
+the time anew, in whichever session, and ends what was unlocked in another one. Hibernation
+and snapshots of a virtual machine write memory all the same.
 
 On Linux and macOS; on Windows keep the key in the system's keyring.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.unlock(cmd.Context(), held) },

@@ -25,7 +25,9 @@
 // It looks before each answer, and each second: at its end, by the clock of the day and by
 // the one that runs while the machine sleeps; whether the machine slept; whether its socket
 // is still the one that it made, which a logout removes and another agent replaces; whether
-// the key file is still the one that was opened. It ends also when it is asked to, and with
+// the key file is still the one that was opened, and has the time that it had. Who locks the
+// file, or unlocks it anew, gives it another time: the agent of a session with another
+// folder, which is not to be found, ends so too. It ends also when it is asked to, and with
 // SIGHUP, SIGTERM and SIGINT.
 //
 // # Memory
@@ -61,18 +63,19 @@ import (
 
 // ErrNotUnlocked: no agent can be used, or could be started.
 const (
-	ErrNotUnlocked fault.Code = "not-unlocked"          // there is none
-	ErrPlace       fault.Code = "not-unlocked/place"    // the place of its socket cannot be used. why
-	ErrForeign     fault.Code = "not-unlocked/foreign"  // another user listens there
-	ErrSilent      fault.Code = "not-unlocked/silent"   // it gives no answer, or none that can be read
-	ErrFull        fault.Code = "not-unlocked/full"     // it serves as many as it can
-	ErrVersion     fault.Code = "not-unlocked/version"  // it is of another version of this program
-	ErrOther       fault.Code = "not-unlocked/other"    // it holds another key, or the file was changed
-	ErrMemory      fault.Code = "not-unlocked/memory"   // the system does not lock memory. why
-	ErrSystem      fault.Code = "not-unlocked/system"   // there is none on this system
-	ErrStart       fault.Code = "not-unlocked/start"    // it could not be started. why
-	ErrFor         fault.Code = "not-unlocked/too-long" // or too short. most
-	ErrLeft        fault.Code = "not-unlocked/left"     // it was to end and gave no answer; nobody finds it any more
+	ErrNotUnlocked fault.Code = "not-unlocked"               // there is none
+	ErrPlace       fault.Code = "not-unlocked/place"         // the place of its socket cannot be used. why; runtime or home, which of Place it is in; open, the folder if it is open to others
+	ErrForeign     fault.Code = "not-unlocked/foreign"       // another user listens there
+	ErrSilent      fault.Code = "not-unlocked/silent"        // it gives no answer, or none that can be read
+	ErrFull        fault.Code = "not-unlocked/full"          // it serves as many as it can
+	ErrVersion     fault.Code = "not-unlocked/version"       // it is of another version of this program
+	ErrOther       fault.Code = "not-unlocked/other"         // it holds another key, or the file was changed
+	ErrMemory      fault.Code = "not-unlocked/memory"        // the system does not lock memory. why
+	ErrSystem      fault.Code = "not-unlocked/system"        // there is none on this system
+	ErrStart       fault.Code = "not-unlocked/start"         // it could not be started. why
+	ErrFor         fault.Code = "not-unlocked/too-long"      // or too short. most
+	ErrLeft        fault.Code = "not-unlocked/left"          // it was to end and gave no answer; nobody finds it any more
+	ErrElsewhere   fault.Code = "not-unlocked/other-session" // there is none here; one of another session may go on, since the key file takes no other time. why
 )
 
 // MaxFor is how long a key can be held at most.
@@ -114,6 +117,26 @@ func (p Place) wallet() (w [32]byte, err error) {
 		return w, ErrPlace.Of(err, "why", err.Error())
 	}
 	return crypto.TaggedHash(crypto.TagHeldKey, []byte(p.Item), []byte{0}, b), nil
+}
+
+// touch gives a key file a time that it did not have: every agent that holds its key ends
+// before it answers again.
+func touch(keyFile string) error {
+	was, err := os.Lstat(keyFile)
+	if err != nil {
+		return err
+	}
+	at := time.Now()
+	const coarse = 2 * time.Second // some file systems keep times so
+	if at.Sub(was.ModTime()).Abs() < coarse {
+		at = was.ModTime().Add(coarse)
+	}
+	return os.Chtimes(keyFile, time.Time{}, at)
+}
+
+// unfit says why there can be no socket.
+func (p Place) unfit(why string) error {
+	return ErrPlace.With("why", why, "runtime", p.Runtime != "", "home", p.Runtime == "")
 }
 
 // socket is the path of the socket, in a folder that is fit for it.

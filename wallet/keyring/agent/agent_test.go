@@ -613,6 +613,51 @@ func TestEndElsewhere(t *testing.T) {
 	r.ends(t)
 }
 
+// Threat: what was said of how long the key is held is not true, since an agent that is not
+// found holds it longer. Who unlocks it in another session ends that of the first one, also
+// where the file system keeps times coarsely.
+func TestStartEndsElsewhere(t *testing.T) {
+	p := newPlace(t)
+	there := p
+	there.Runtime = ""
+	first := begun(t, there)
+	c := dial(t, there)
+	if err := seed(c); err != nil {
+		t.Fatal(err)
+	}
+	second := begun(t, p)
+	wants(t, "the first one is asked", seed(c), ErrNotUnlocked)
+	first.ends(t)
+	if err := seed(dial(t, p)); err != nil {
+		t.Error("the second one:", err)
+	}
+	begun(t, there)
+	second.ends(t)
+	if was, err := End(t.Context(), p); was || err != nil {
+		t.Error(was, err)
+	}
+
+	const coarse = 2 * time.Second
+	was := time.Now().Truncate(coarse)
+	for range 3 {
+		if err := errors.Join(os.Chtimes(p.KeyFile, was, was), touch(p.KeyFile)); err != nil {
+			t.Fatal(err)
+		}
+		i, err := os.Stat(p.KeyFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		is := i.ModTime().Truncate(coarse)
+		if is.Equal(was) {
+			t.Errorf("%v after %v", i.ModTime(), was)
+		}
+		was = is
+	}
+	p.KeyFile += "/x" // in no folder
+	_, err := End(t.Context(), p)
+	wants(t, "a file that takes no time", err, ErrElsewhere)
+}
+
 // One that gives no answer can be asked no more once it was to end.
 func TestEndUnanswered(t *testing.T) {
 	p := newPlace(t)

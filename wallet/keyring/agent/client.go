@@ -205,15 +205,15 @@ func (p Place) exchange(conn *net.UnixConn, request []byte) ([]byte, error) {
 	return append(make([]byte, 0, slot), answer...), nil
 }
 
-// End ends the agent of a place, if there is one: was tells. It is asked to; one that
-// gives no answer finds its socket gone within a second, unless it is stopped: that is an
-// [ErrLeft]. One that was started for the same key file in a session with another folder is
-// not found; the key file gets a new time, with which every agent ends before it answers.
+// End ends the agent of a place, if there is one: was tells. It is asked to; one that is full
+// finds its socket gone within a second, and so does one that gives no answer, unless it is
+// stopped: that is an [ErrLeft]. One that was started for the same key file in a session with another folder is
+// not found, and ends all the same, or that is an [ErrElsewhere].
 func End(ctx context.Context, p Place) (was bool, err error) {
 	was, err = p.end(ctx)
-	terr := os.Chtimes(p.KeyFile, time.Time{}, time.Now())
-	if err == nil && !was && terr != nil && !errors.Is(terr, fs.ErrNotExist) {
-		err = ErrPlace.Of(terr, "why", terr.Error())
+	terr := touch(p.KeyFile)
+	if err == nil && terr != nil && !errors.Is(terr, fs.ErrNotExist) {
+		err = ErrElsewhere.Of(terr, "why", terr.Error())
 	}
 	return was, err
 }

@@ -139,9 +139,6 @@ func newAgent(h holding, page []byte, clock func() (instant, error)) (*agent, er
 		return nil, ErrStart.Of(err, "why", err.Error())
 	}
 	a.keys = crypto.HoldKeys((*[crypto.HeldMemory]byte)(page))
-	if a.keyFileIs, err = os.Lstat(h.keyFile); err != nil {
-		return nil, ErrStart.Of(err, "why", err.Error())
-	}
 	return a, nil
 }
 
@@ -151,7 +148,8 @@ func (a *agent) patience() time.Duration { return time.Duration(a.wait) }
 func (a *agent) until() time.Time { return a.begin.wall.Add(time.Duration(a.time)) }
 
 // listen makes the socket, in the place of one that may be there: the agent behind that
-// ends when it sees that its own is gone.
+// ends when it sees that its own is gone. Those that hold the key for other sessions end
+// too: how long it is held is what was said last.
 func (a *agent) listen() error {
 	fail := func(err error) error { return ErrStart.Of(err, "why", err.Error()) }
 	fresh := a.socket + ".new"
@@ -169,6 +167,12 @@ func (a *agent) listen() error {
 	}
 	if err != nil {
 		os.Remove(fresh)
+		return fail(err)
+	}
+	if err := touch(a.keyFile); err != nil {
+		return ErrElsewhere.Of(err, "why", err.Error())
+	}
+	if a.keyFileIs, err = os.Lstat(a.keyFile); err != nil {
 		return fail(err)
 	}
 	return nil

@@ -29,7 +29,8 @@ func Prepare(p Place, held time.Duration) error {
 }
 
 // Start starts an agent for that time, in the place of one that may be there, and hands it
-// the root. It returns when the agent listens; until is when that ends by itself.
+// the root. It returns when the agent listens; until is when that ends by itself. Those of
+// the same key file in other sessions end, or that is an [ErrElsewhere].
 func Start(ctx context.Context, p Place, held time.Duration, root crypto.Root) (until time.Time, err error) {
 	fail := func(err error) (time.Time, error) { return until, ErrStart.Of(err, "why", err.Error()) }
 	path, err := p.socket(true)
@@ -112,7 +113,7 @@ func codeOf(err error) (code, why string) {
 
 // err is the error that a report tells of.
 func (r *report) err() error {
-	for _, code := range []fault.Code{ErrMemory, ErrPlace} {
+	for _, code := range []fault.Code{ErrMemory, ErrElsewhere} {
 		if r.code == string(code) {
 			return code.With("why", r.why)
 		}
