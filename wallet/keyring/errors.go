@@ -23,13 +23,15 @@ const (
 	ErrTimeout       fault.Code = "keyring-timeout"
 	ErrPromptTimeout fault.Code = "keyring-prompt-unanswered" // the keyring's prompt was up, and nobody answered it
 
-	ErrItemNotFound fault.Code = "key-missing/{kind}" // nothing is kept under the id. kind of the store
-	ErrItemChanged  fault.Code = "key-changed"        // an item is no secret of ours: another program wrote it
-	ErrItemExists   fault.Code = "key-exists"         // something else is kept under the id already, and was not overwritten; an ErrItemChanged is its cause
-	ErrNotStored    fault.Code = "key-not-stored"     // the keyring accepted the secret and then did not give it back, as after a prompt that was dismissed
-	ErrNotDeleted   fault.Code = "key-not-deleted"    // the keyring agreed to delete the item and still has it (no cause), or could not be asked
-	ErrTooLarge     fault.Code = "key-too-large"      // the system's keyring takes no item of this size
-	ErrFailed       fault.Code = "keyring-failed"     // of no kind above. op
+	ErrItemNotFound  fault.Code = "key-missing/{kind}"   // nothing is kept under the id. kind of the store
+	ErrItemChanged   fault.Code = "key-changed"          // an item is no secret of ours: another program wrote it
+	ErrItemExists    fault.Code = "key-exists"           // something else is kept under the id already, and was not overwritten; an ErrItemChanged is its cause
+	ErrNotStored     fault.Code = "key-not-stored"       // the keyring accepted the secret and then did not give it back, as after a prompt that was dismissed
+	ErrFileNotStored fault.Code = "key-not-stored/file"  // of a key file
+	ErrNotDeleted    fault.Code = "key-not-deleted"      // the keyring agreed to delete the item and still has it (no cause), or could not be asked
+	ErrFileLeft      fault.Code = "key-not-deleted/file" // of a key file, which the system did not remove
+	ErrTooLarge      fault.Code = "key-too-large"        // the system's keyring takes no item of this size
+	ErrFailed        fault.Code = "keyring-failed"       // of no kind above. op
 
 	ErrWrongPassphrase fault.Code = "wrong-passphrase" // does not open the key file; one damaged within its passphrase stanza looks the same
 	ErrEmptyPassphrase fault.Code = "empty-passphrase"

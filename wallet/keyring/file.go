@@ -115,7 +115,7 @@ func (f *File) Delete(_ context.Context, id string) error {
 		err = disk.SyncDir(filepath.Dir(f.Path))
 	}
 	if err != nil {
-		return ErrNotDeleted.Of(err)
+		return ErrFileLeft.Of(err)
 	}
 	return nil
 }
@@ -163,14 +163,14 @@ func (f *File) write(ctx context.Context, id, secret string, replaces bool) erro
 	}
 	if replaces {
 		if heldID, held, err := unseal(sealed, passphrase); err != nil || heldID != id || held != secret {
-			return ErrNotStored.Of(err)
+			return ErrFileNotStored.Of(err)
 		}
 	}
 	if err := atomicfile.Write(f.Path, sealed, 0o600); err != nil {
 		return fmt.Errorf("keyring: write key file: %w", err)
 	}
 	if back, err := readFile(f.Path); err != nil || !bytes.Equal(back, sealed) {
-		return ErrNotStored.Of(err)
+		return ErrFileNotStored.Of(err)
 	}
 	return nil
 }

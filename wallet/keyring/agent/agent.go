@@ -114,7 +114,7 @@ func (p Place) patience() time.Duration { return cmp.Or(p.Patience, 5*time.Secon
 func (p Place) wallet() (w [32]byte, err error) {
 	b, err := disk.ReadFile(p.KeyFile, maxKey)
 	if err != nil {
-		return w, ErrPlace.Of(err, "why", err.Error())
+		return w, err
 	}
 	return crypto.TaggedHash(crypto.TagHeldKey, []byte(p.Item), []byte{0}, b), nil
 }
@@ -134,9 +134,9 @@ func touch(keyFile string) error {
 	return os.Chtimes(keyFile, time.Time{}, at)
 }
 
-// unfit says why there can be no socket.
-func (p Place) unfit(why string) error {
-	return ErrPlace.With("why", why, "runtime", p.Runtime != "", "home", p.Runtime == "")
+// unfit says why there can be no socket; open is a folder that is open to others.
+func (p Place) unfit(why, open string) error {
+	return ErrPlace.With("why", why, "runtime", p.Runtime != "", "home", p.Runtime == "", "open", open)
 }
 
 // socket is the path of the socket, in a folder that is fit for it.
@@ -148,7 +148,7 @@ func (p Place) socket(prepare bool) (string, error) {
 	if base == "" {
 		base, name = p.Home, "agent"
 	}
-	unfit := func(why string) error { return ErrPlace.With("why", why) }
+	unfit := func(why string) error { return p.unfit(why, "") }
 	base, err := filepath.EvalSymlinks(base)
 	if err == nil && !filepath.IsAbs(base) {
 		return "", unfit(base + " is not the whole path of a folder")
@@ -175,7 +175,7 @@ func (p Place) socket(prepare bool) (string, error) {
 	case owner(i) != os.Getuid():
 		return "", unfit(dir + " belongs to another user")
 	case i.Mode().Perm() != 0o700:
-		return "", unfit(dir + " is open to others")
+		return "", p.unfit(dir+" is open to others", dir)
 	}
 	if kind, err := disk.NetworkFS(dir); err != nil {
 		return "", unfit(err.Error())

@@ -552,7 +552,7 @@ func TestNoAgent(t *testing.T) {
 		"too long a path":       {func(t *testing.T, p *Place) { p.Runtime = longer(t, p.Runtime) }, ErrPlace},
 		"not a whole path":      {func(t *testing.T, p *Place) { p.Runtime = "." }, ErrPlace},
 		"no runtime folder":     {func(t *testing.T, p *Place) { p.Runtime += "/gone" }, ErrNotUnlocked},
-		"no key file":           {func(t *testing.T, p *Place) { begun(t, *p); p.KeyFile += "x" }, ErrPlace},
+		"no key file":           {func(t *testing.T, p *Place) { begun(t, *p); p.KeyFile += "x" }, ErrNotUnlocked},
 		"none, in the home too": {func(t *testing.T, p *Place) { p.Runtime = "" }, ErrNotUnlocked},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -68,15 +68,15 @@ func (p Place) dial(ctx context.Context) (*net.UnixConn, time.Time, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return fail(ErrNotUnlocked)
 	case err != nil:
-		return fail(ErrPlace.Of(err, "why", err.Error()))
+		return fail(p.unfit(err.Error(), ""))
 	case owner(i) != os.Getuid():
 		return fail(ErrForeign)
 	case i.Mode().Type() != fs.ModeSocket:
-		return fail(ErrPlace.With("why", path+" is no socket"))
+		return fail(p.unfit(path+" is there, and is no socket", ""))
 	}
 	wallet, err := p.wallet()
 	if err != nil {
-		return fail(err)
+		return fail(ErrNotUnlocked.Of(err)) // who opens the file says it
 	}
 	ctx, stop := context.WithTimeout(ctx, p.patience())
 	defer stop()

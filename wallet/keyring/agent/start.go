@@ -39,7 +39,7 @@ func Start(ctx context.Context, p Place, held time.Duration, root crypto.Root) (
 	}
 	wallet, err := p.wallet()
 	if err != nil {
-		return until, err
+		return fail(err)
 	}
 	program, err := os.Executable()
 	if err != nil {
