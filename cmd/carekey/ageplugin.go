@@ -119,11 +119,7 @@ func (a agePlugin) openKey(ctx context.Context, at wallet.AgePointer) (*wallet.A
 		return nil, err
 	}
 	k := a.keys(place{dir: dir, settings: &s})
-	store := k.of(s.Keyring)
-	if u, ok := k.held(ctx, store); ok {
-		store = u
-	}
-	key, err := wallet.OpenAgeKey(ctx, dir, store)
+	key, err := wallet.OpenAgeKey(ctx, dir, k.usable(ctx, k.of(s.Keyring)))
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,9 @@ func (e *exam) examineKeyring(ctx context.Context) {
 		}
 		e.good("keyring", where)
 	}
+	if c.Unusable != nil {
+		e.advise("unlocked key", c.Unusable.Code, "your key may be unlocked, and that cannot be used: "+c.Unusable.Message, c.Unusable.Hint)
+	}
 	if c.LeftCopy {
 		e.advise("key copy", "key-left", "a copy of the key is also in "+keyringWords(otherKind(c.Kind))+", as an interrupted move leaves it", "carekey keyring move "+c.Kind)
 	}

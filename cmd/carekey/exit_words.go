@@ -39,6 +39,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		errBatchStopped:             "{err}; {done} of {items|item|items} are done | {hint}\n[only their results could not be written: carekey batch resume --results {results|quote}]{left|go on where it stopped: carekey batch resume}",
 		errUnopened:                 "consent {consent}[, from {who}]: {err} | {hint}\n{then}",
 		errKept:                     "{err} | {hint}\nA change that was signed waits in your wallet; every carekey command tries again to finish it.",
+		errNotHeld:                  "{err}; your key may be unlocked, and that cannot be used: {held} | {hint}\n{then}",
 		errInFile:                   "{file}: {err} | {hint}",
 		errSyncLater:                "{err} | what waits goes out by itself with any later command that reaches the ledger",
 		errDoubtful:                 "this is not all: {err}.\nMissing: {lacks} | {hint}\n--json says it of each consent, in the field missing",

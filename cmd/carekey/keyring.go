@@ -120,6 +120,7 @@ type custody struct {
 
 	UnlockedUntil string    `json:"unlockedUntil,omitempty"` // of a key file
 	until         time.Time // the same
+	Unusable      *failure  `json:"unusable,omitempty"` // why what may hold a key file unlocked cannot be used
 }
 
 // custody looks at both places.
@@ -132,8 +133,14 @@ func (k keys) custody(ctx context.Context) custody {
 	}
 	if c.Kind == keyring.KindFile {
 		c.File = k.file()
-		if u, ok := k.held(ctx, k.of(c.Kind)); ok {
+		store, err := k.held(ctx, k.of(c.Kind))
+		if u, ok := store.(keyring.Unlocked); ok {
 			c.Locked, c.until, c.UnlockedUntil = false, u.Until, instant(u.Until)
+			u.Close()
+		}
+		if err != nil {
+			f := explain(err)
+			c.Unusable = &f
 		}
 	}
 	left, _ := k.sight(ctx, otherKind(c.Kind))
@@ -181,6 +188,9 @@ func (a keyrings) show(c custody) {
 			locked = "unlocked until " + clockTime(c.until, a.now()) + ", for every program that runs as you\nto lock it before: carekey lock"
 		}
 		rows.Add("key file", locked)
+		if c.Unusable != nil {
+			rows.Add("unlocked", "it may be, and that cannot be used: "+c.Unusable.Message+"\nto use it: "+c.Unusable.Hint)
+		}
 	}
 	if c.LeftCopy {
 		rows.Add("also in", keyringWords(otherKind(c.Kind))+", as an interrupted move leaves it\nto remove that copy: carekey keyring move "+c.Kind)

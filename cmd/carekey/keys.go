@@ -15,6 +15,10 @@ import (
 	"github.com/carekey/carekey/wallet/keyring/agent"
 )
 
+// errNotHeld: a key file was not opened, and what may hold its key unlocked cannot be used.
+// held, why not; then, what to do about that
+const errNotHeld fault.Code = "not-held"
+
 // keys is where the key of the wallet in a place is or will be.
 type keys struct {
 	*app
@@ -41,10 +45,7 @@ func (k keys) of(kind string) keyring.Store {
 
 // quiet is the wallet's own store, for what asks nobody for a keyring's password.
 func (k keys) quiet(ctx context.Context) keyring.Store {
-	store := k.of(k.settings.Keyring)
-	if u, ok := k.held(ctx, store); ok {
-		return u
-	}
+	store := k.usable(ctx, k.of(k.settings.Keyring))
 	if system, ok := store.(*keyring.OS); ok {
 		system.NoPrompt = true
 	}
@@ -94,20 +95,49 @@ func (k keys) agent() agent.Place {
 	return agent.Place{Runtime: k.env(envXDGRuntime), Home: home, KeyFile: k.file(), Item: k.settings.Item, Patience: k.holderPatience}
 }
 
-// held is the store with what holds its key unlocked; false if nothing does, or if it
-// cannot be used.
-func (k keys) held(ctx context.Context, store keyring.Store) (u keyring.Unlocked, ok bool) {
+// held is a store with what holds its key unlocked, or the store itself if nothing does;
+// why, if something may and cannot be used.
+func (k keys) held(ctx context.Context, store keyring.Store) (out keyring.Store, why error) {
 	if store.Kind() != keyring.KindFile {
-		return u, false
+		return store, nil
 	}
 	c, err := agent.Dial(ctx, k.agent())
-	if err != nil {
-		if e, _ := fault.As(err, agent.ErrNotUnlocked); e.Code != agent.ErrNotUnlocked && e.Code != agent.ErrSystem {
-			k.say("Your key may be unlocked, and that cannot be used: %s.", explain(err).Message)
-		}
-		return u, false
+	if err == nil {
+		return keyring.Unlocked{Store: store, Until: c.Until, Keys: c.Keys, Close: c.Close}, nil
 	}
-	return keyring.Unlocked{Store: store, Until: c.Until, Keys: c.Keys, Close: c.Close}, true
+	if e, _ := fault.As(err, agent.ErrNotUnlocked); e.Code == agent.ErrNotUnlocked || e.Code == agent.ErrSystem {
+		err = nil
+	}
+	return store, err
+}
+
+// usable is held for what then asks for the passphrase. Why that has to be is said before,
+// or where nobody is talked to with the error, if there is no passphrase either.
+func (k keys) usable(ctx context.Context, store keyring.Store) keyring.Store {
+	store, why := k.held(ctx, store)
+	if why == nil {
+		return store
+	}
+	f := explain(why)
+	if k.talks() && k.ask == nil {
+		k.say("Your key may be unlocked, and that cannot be used: %s.\nTo use it: %s", f.Message, f.Hint)
+		return store
+	}
+	return notHeld{store, f}
+}
+
+// notHeld is a key file whose errors say why it has to be opened.
+type notHeld struct {
+	keyring.Store
+	why failure
+}
+
+func (s notHeld) Get(ctx context.Context, id string) (string, error) {
+	secret, err := s.Store.Get(ctx, id)
+	if err != nil {
+		err = errNotHeld.Of(err, "held", s.why.Message, "then", s.why.Hint)
+	}
+	return secret, err
 }
 
 // unlock opens the key file and starts what holds its key.
@@ -195,10 +225,7 @@ func (k keys) own(ctx context.Context) (keyring.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if u, ok := k.held(ctx, store); ok {
-		return u, nil
-	}
-	return store, nil
+	return k.usable(ctx, store), nil
 }
 
 // kept is the store that holds the key of the wallet, unless the environment
