@@ -40,7 +40,8 @@ const (
 
 // watching does a round with the wallet again and again, until the program is told to end.
 // Each opens the wallet anew, so that a key in a keyring is in memory only while one runs,
-// and a keyring that is locked meanwhile ends that. So does carekey lock.
+// and a keyring that is locked meanwhile ends that. So does carekey lock, unless the
+// passphrase is to be had without a question, which is said.
 type watching struct {
 	*app
 	round func(ctx context.Context, s *session) error
@@ -50,6 +51,7 @@ type watching struct {
 	opening  bool      // what an interruption would leave undone
 	silent   int       // rounds since a ledger answered
 	failed   string    // what was wrong in the last round
+	held     bool      // its key was held unlocked, in the last round that could be done
 }
 
 // run returns nil if the program is told to end while it waits or looks.
@@ -75,7 +77,10 @@ func (w *watching) run(cmd *cobra.Command) error {
 		if len(w.heard) > 1000 || w.heard == nil {
 			w.heard = map[string]bool{}
 		}
-		err := w.withLedgers(cmd, want, everywhere, w.round)
+		err := w.withLedgers(cmd, want, everywhere, func(ctx context.Context, s *session) error {
+			w.tellKey(unlocked(s.held))
+			return w.round(ctx, s)
+		})
 		if !keeps {
 			w.key = nil
 		}
@@ -131,6 +136,17 @@ func (w *watching) tell(err error) {
 	w.failed = f.Message
 	f.Hint = strings.TrimSpace(w.ours(f.Hint) + "\nit is tried again by itself")
 	f.Report(w.err, w.flags.json)
+}
+
+// tellKey says that the key is held unlocked no more and opened with a passphrase that is
+// at hand: who has locked it would think that the watch had ended.
+func (w *watching) tellKey(held bool) {
+	if w.held && !held {
+		w.unheard(func() {
+			w.say("Your key is not unlocked any more, and the watch goes on: with the passphrase of %s, in each round. To end it: Ctrl-C.", w.passphrases.held.name)
+		})
+	}
+	w.held = held
 }
 
 // unheard lets f say again what was said before.
