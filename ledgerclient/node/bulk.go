@@ -57,10 +57,11 @@ func bulk[A any](ctx context.Context, n *Node, b bulkOf[A], count int) error {
 			return stop
 		}
 		rest := append(again, left[done:]...)
-		if failed != nil && !n.alone.Load() {
+		full := isBusy(failed) || failed == nil && done > 0 && len(again) == done
+		if failed != nil && !full && !n.alone.Load() {
 			return ledgerclient.OneByOne(rest, func(int) (A, error) { return none, failed }, b.take)
 		}
-		if left = rest; failed == nil && done > 0 && len(again) == done {
+		if left = rest; full {
 			break // it has room for none of them together
 		}
 	}

@@ -127,6 +127,15 @@ func TestManyPayloads(t *testing.T) {
 		return nil
 	})
 	expect("a busy node", s, all, 7, 1) // 64, 32, 16 … of 70 in five
+	first := true
+	says(func(r *http.Request) error {
+		if r.URL.Path == node.PathBulk && !first {
+			return &node.RefusedError{Kind: node.KindBusy, RetryAfter: 1}
+		}
+		first = false
+		return nil
+	})
+	expect("a node that is busy after the first 64", s, all, 4, 1+6) // 6, 3 and 1 together, then one by one
 	says(func(r *http.Request) error {
 		if r.URL.Path == node.PathBulk {
 			return &node.RefusedError{Kind: node.KindTooMany, RetryAfter: 1}

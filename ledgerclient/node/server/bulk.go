@@ -25,19 +25,25 @@ func (s *Server) bulk(q *request) error {
 	said := make([]node.Said, len(questions))
 	begun := s.clock.uptime()
 	size := 5 * len(questions) // how each was answered, and how long that is
+	full := false              // it was busy
 	for i, asked := range questions {
 		most := size + asked.Asked.Most()
-		late := s.clock.uptime()-begun > bulkTime
-		if most > node.MaxBulk || (late || !q.place.reserve(int64(len(q.body)+most))) && i > 0 {
+		if i == 0 {
+			q.place.count(int64(len(q.body) + most)) // as alone, it is answered at all events
+		} else if full || most > node.MaxBulk || s.clock.uptime()-begun > bulkTime || !q.place.reserve(int64(len(q.body)+most)) {
 			said[i].How = node.SaidAgain
 			continue
 		}
 		raw, err := s.counted(q, i, asked)
+		if full = err != nil && node.ProblemOf(err).Kind == node.KindBusy; full && i > 0 {
+			said[i].How = node.SaidAgain // nothing was done
+			continue
+		}
 		switch {
 		case q.Context().Err() != nil:
 			return errGone
-		case err != nil && i == 0 && node.ProblemOf(err).Kind == node.KindBusy:
-			return err // nothing was done
+		case full:
+			return err
 		case err != nil:
 			said[i].How = node.SaidProblem
 			raw = s.problem(q, err)

@@ -170,6 +170,53 @@ func TestBulkWithoutRoom(t *testing.T) {
 	}
 }
 
+// What the first answer may take is counted, although it is made at all events: others get
+// no memory that is used already.
+func TestBulkCountsTheFirst(t *testing.T) {
+	w := newWorld(t, nil)
+	var during int64
+	w.server.questions[node.AskInquiry] = func(*request, []byte) ([]byte, error) {
+		_, during = w.server.gate.load()
+		return []byte("answer"), nil
+	}
+	other := w.server.gate.place(client{1})
+	other.memory.doing = busy
+	all := w.server.limits.Memory
+	w.server.gate.memory.takeWith(&other.memory, all, 0, true)
+	q := w.asking(w.grant())
+	said := w.bulk(node.Question{Asked: node.AskInquiry, Message: ledgerclient.Marshal(&q)})
+	if most := int64(node.AskInquiry.Most()); said[0].How != node.SaidAnswer || during < all+most-uncounted || during > all+most+1<<10 {
+		t.Errorf("said %d; %d bytes were counted beside %d", said[0].How, during-all, all)
+	}
+	other.leave()
+	if _, left := w.server.gate.load(); left != 0 {
+		t.Errorf("%d bytes are counted afterwards", left)
+	}
+}
+
+// A node that gets busy at a question, of which it then did nothing, says of that one and of
+// the rest that they are to be asked again. If it is the first one, the request has failed.
+func TestBulkGetsBusy(t *testing.T) {
+	w := newWorld(t, nil)
+	begun, busyFrom := 0, 2
+	w.server.questions[node.AskState] = func(*request, []byte) ([]byte, error) {
+		if begun++; begun > busyFrom {
+			return nil, refuseFor(node.KindBusy, time.Second)
+		}
+		return []byte("answer"), nil
+	}
+	questions := slices.Repeat([]node.Question{{Asked: node.AskState, Message: make([]byte, 193)}}, 5)
+	for i, s := range w.bulk(questions...) {
+		if want := map[bool]node.How{true: node.SaidAnswer, false: node.SaidAgain}[i < busyFrom]; s.How != want {
+			t.Errorf("question %d: %d", i, s.How)
+		}
+	}
+	if begun != busyFrom+1 {
+		t.Errorf("%d questions were begun", begun)
+	}
+	w.refused("busy at the first", w.post(node.PathBulk, node.BulkForm.Marshal(questions)), node.KindBusy)
+}
+
 // A node that works long at some of the questions answers these, and not all of them too
 // late.
 func TestBulkTakesLong(t *testing.T) {

@@ -66,6 +66,12 @@ func (p *place) reserve(n int64) bool {
 	return p.is(busy) && p.gate.memory.take(&p.memory, max(0, n-uncounted))
 }
 
+// count is reserve for what is in memory at all events: others make room for it, or get
+// none.
+func (p *place) count(n int64) {
+	p.gate.memory.takeWith(&p.memory, max(0, n-uncounted), patience, true)
+}
+
 // answers leaves the place among the requests to another: what is left to do is that
 // the other side reads n bytes. It is done at all events, since the work is over.
 func (p *place) answers(n int64) {
