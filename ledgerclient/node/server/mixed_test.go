@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"math"
 	"slices"
 	"testing"
@@ -48,6 +49,51 @@ func TestStepIsMixed(t *testing.T) {
 			t.Error("not by their ids")
 		}
 		least = id
+	}
+}
+
+// handed is an order elsewhere that keeps what it was given.
+type handed struct {
+	elsewhere
+	got []contract.Entry
+}
+
+func (h *handed) Append(ctx context.Context, es []contract.Entry) ([]ledgerclient.Outcome, error) {
+	h.got = append(h.got, es...)
+	return h.elsewhere.Append(ctx, es)
+}
+
+// What a node hands to an order that is kept elsewhere is mixed in the same way, and who
+// submitted it is told of each where it stands.
+func TestHandedOverMixed(t *testing.T) {
+	order := &handed{}
+	w := newWorld(t, func(o *Options) { o.Ledger = order })
+	order.w = w
+	g := w.grant()
+	access, _ := w.access(g)
+	entries := w.records(40)
+	slices.SortFunc(entries, func(a, b contract.Entry) int { // as no chance would have them
+		x, y := a.ID(w.ledger), b.ID(w.ledger)
+		return bytes.Compare(y[:], x[:])
+	})
+	entries = append(slices.Insert(entries, 3, g.entry), access)
+	outcomes := w.submit(entries...)
+	if len(order.got) != len(entries) {
+		t.Fatalf("%d entries of %d were handed over", len(order.got), len(entries))
+	}
+	for at, i := range ledgerclient.Mixed(w.ledger, entries) {
+		if order.got[at] != entries[i] {
+			t.Errorf("entry %d was handed over in another order", at)
+		}
+		if outcomes[i].Refusal != nil || outcomes[i].Index != uint64(at)+1 {
+			t.Errorf("of entry %d, which stands at %d, is said: %+v", i, at+1, outcomes[i])
+		}
+	}
+	// Mixed once more nothing moves, so that a backend may do it too.
+	for at, i := range ledgerclient.Mixed(w.ledger, order.got) {
+		if at != i {
+			t.Errorf("mixed again, entry %d stands at %d", i, at)
+		}
 	}
 }
 
