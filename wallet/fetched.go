@@ -89,8 +89,8 @@ const (
 )
 
 // PrepareFetch makes the folder for what a consent opens, below dir, and finds out that a
-// file of the longest name can be made in it: that is for before the access, which cannot
-// be taken back. With flat the files go into dir itself.
+// file of the longest name can be made in it and be noted: that is for before the access,
+// which cannot be taken back. With flat the files go into dir itself.
 func PrepareFetch(dir string, r Received, flat bool) (*Fetched, error) {
 	f := &Fetched{Dir: dir, taken: map[string]bool{}}
 	if !flat {
@@ -106,9 +106,19 @@ func PrepareFetch(dir string, r Received, flat bool) (*Fetched, error) {
 		}
 		f.made = append(f.made, at)
 	}
+	longest := strings.Repeat("n", maxSaveName)
 	err := os.MkdirAll(f.Dir, 0o700)
 	if err == nil {
-		err = MaySave(filepath.Join(f.Dir, strings.Repeat("n", maxSaveName)), true)
+		err = MaySave(filepath.Join(f.Dir, longest), true)
+	}
+	if err == nil && f.sender != "" { // of another user, perhaps, who shares it
+		var lock *os.File
+		if lock, err = disk.Open(filepath.Join(f.sender, manifestLock), os.O_RDWR, 0); err == nil {
+			lock.Close()
+		}
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			err = MaySave(filepath.Join(f.sender, longest), true)
+		}
 	}
 	if err != nil {
 		f.Discard()

@@ -89,6 +89,24 @@ func TestFetchFoldersAreSafe(t *testing.T) {
 	}
 }
 
+// So is it where the files could be written and the manifest beside them could not.
+func TestFetchFolderIsNoted(t *testing.T) {
+	dir, r := t.TempDir(), Received{From: "Maria", Seen: Seen{Address: someAddress()}, Consent: contract.ID{1}}
+	f, err := PrepareFetch(dir, r, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(f.sender, manifestLock), 0o700); err != nil { // which nobody can write
+		t.Fatal(err)
+	}
+	if _, err := PrepareFetch(dir, r, false); err == nil {
+		t.Error("a fetch was prepared that cannot be noted")
+	}
+	if _, err := PrepareFetch(f.sender, r, true); err != nil {
+		t.Error("with no manifest:", err)
+	}
+}
+
 // Fetches that end at the same time lose no line of each other's in the manifest.
 func TestManifestOfFetchesAtOnce(t *testing.T) {
 	dir, a := t.TempDir(), someAddress()

@@ -90,8 +90,8 @@ func inTheWay(path string, overwrite bool) error {
 	return nil
 }
 
-// MaySave returns why SaveFile could not make a file at path now, nil if it could;
-// nothing stays of the attempt.
+// MaySave returns why SaveFile could not make a file at path now, if it is a small one; nil
+// if it could. Nothing stays of the attempt.
 func MaySave(path string, overwrite bool) error {
 	if err := inTheWay(path, overwrite); err != nil {
 		return err
@@ -100,8 +100,9 @@ func MaySave(path string, overwrite bool) error {
 	if err != nil {
 		return err
 	}
-	f.Abort()
-	return nil
+	defer f.Abort()
+	_, err = f.Write(make([]byte, 4096)) // a full disk has room for names
+	return err
 }
 
 func sameFile(path string, sum crypto.Hash) bool {
