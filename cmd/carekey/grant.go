@@ -209,7 +209,8 @@ func (a *grants) grant(ctx context.Context, w, from *wallet.Wallet) error {
 	if err != nil && a.role != "" {
 		return err
 	}
-	if err := a.confirm(ctx, previewGrant(plan, &role.Role, groundOf(w), columnsOf(cli.Width(a.err))), "Give this consent?", "", sections(plan, nil, cli.Prose(a.err))); err != nil {
+	preview, all := a.asked(plan, &role.Role, groundOf(w), columnsOf(cli.Width(a.err)))
+	if err := a.confirm(ctx, preview, "Give this consent?", "", all); err != nil {
 		return err
 	}
 	if plan.New {

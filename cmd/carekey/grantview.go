@@ -85,6 +85,18 @@ func inWords(cs []wallet.Count) string {
 // question below it.
 const fitsPreview = 20
 
+// asked is what a person reads before she signs a plan, and what she can ask for besides.
+// Where a screen does not hold it with the question, what matters most stands once more
+// right above that.
+func (a *grants) asked(p *wallet.GrantPlan, role *health.Role, g ground, columns int) (preview, all string) {
+	preview, all = previewGrant(p, role, g, columns), sections(p, nil, cli.Prose(a.err))
+	again := "\n\nIn short:\n" + space{columns, 1, 1}.inShort(p).Text("  ")
+	if !a.flags.yes && strings.Count(cli.Wrap(a.asProfile(preview), columns), "\n") >= fitsPreview {
+		preview += again
+	}
+	return preview, all + again
+}
+
 // previewGrant is a plan in plain language, for the person who is to sign it. The longer
 // it is, the fewer records are named one by one: what is left out is listed on demand. It
 // has so many columns.
@@ -104,6 +116,15 @@ type space struct{ columns, records, lines int }
 
 // beside is how wide what stands beside the names of a preview's rows is.
 func (s space) beside() int { return s.columns - 14 }
+
+// inShort is to whom, what, what of that is sensitive, and until when.
+func (s space) inShort(p *wallet.GrantPlan) cli.Rows {
+	who := cli.Clean(p.To.Name)
+	if p.New || !p.To.Verified {
+		who += ", NOT VERIFIED"
+	}
+	return cli.Rows{{"who", cli.Wrap(who, s.beside())}, {"may open", s.given(p)}, {"until", cli.Wrap(both(p.Until), s.beside())}}
+}
 
 func (s space) preview(p *wallet.GrantPlan, role *health.Role, g ground) string {
 	name := cli.Clean(p.To.Name)
