@@ -74,7 +74,7 @@ func (b *bulkOf[A]) ask(ctx context.Context, n *Node, some []int) ([]Said, error
 	for k, i := range some {
 		questions[k] = Question{b.asked, b.message(i)}
 	}
-	raw, err := n.wire.ask(ctx, question{service: b.service, path: PathBulk, body: BulkForm.Marshal(questions),
+	raw, err := n.wire.ask(ctx, question{service: b.service, path: PathBulk, header: n.seen(), body: BulkForm.Marshal(questions),
 		reads: b.asked != AskRelease, limit: min(MaxBulk, int64(len(some))*(1+4+int64(max(b.asked.Most(), MaxProblem))))})
 	if missing, ok := errors.AsType[*ledgerclient.NotFoundError](err); ok && missing.What == "page" {
 		n.alone.Store(true) // it is older

@@ -19,7 +19,7 @@ type keeper struct {
 func (k keeper) Key() crypto.PubKey { return k.key }
 
 func (k keeper) ask(ctx context.Context, path string, body []byte, limit int64, reads bool) ([]byte, error) {
-	return k.n.wire.ask(ctx, question{service: ofKeeper, path: path, body: body, limit: limit, reads: reads, urgent: path == PathRevoke})
+	return k.n.wire.ask(ctx, question{service: ofKeeper, path: path, header: k.n.seen(), body: body, limit: limit, reads: reads, urgent: path == PathRevoke})
 }
 
 // maxAnswer is the most bytes that an answer to a request has.

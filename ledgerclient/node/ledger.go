@@ -87,6 +87,18 @@ func fromHeader(from uint64) http.Header {
 	return http.Header{HeaderFrom: {strconv.FormatUint(from, 10)}}
 }
 
+// seen tells the keeper how much of the log is known here, if that is more than the node has
+// shown: it was ordered through another one.
+func (n *Node) seen() http.Header {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	have := n.ahead.have
+	if !n.ahead.told || slices.ContainsFunc(n.heads, func(h seen) bool { return h.size >= have }) {
+		return nil
+	}
+	return fromHeader(have)
+}
+
 // take keeps news.
 func (n *Node) take(from uint64, news News, unread time.Time) {
 	if len(news.Note) == 0 {

@@ -226,3 +226,26 @@ func TestAwayIsAskedOnce(t *testing.T) {
 		t.Errorf("the node is there again: %v", err)
 	}
 }
+
+// The keeper is told how much of the log was seen, where another node has shown it: of what
+// the node itself has shown, the number would only tell which wallet asks.
+func TestKeeperIsToldWhatOthersShowed(t *testing.T) {
+	g, inv, doc := behindGatekeeper(t)
+	s := dial(t, inv, node.Options{Genesis: doc})
+	if _, err := s.Ledger.Checkpoint(ctx); err != nil {
+		t.Fatal(err)
+	}
+	log := s.Ledger.(interface{ From(uint64) })
+	for _, c := range []struct {
+		seen uint64
+		want string
+	}{{0, ""}, {1, ""}, {300, " 300"}} {
+		log.From(c.seen)
+		g.since()
+		s.Keepers[0].State(ctx, ledgerclient.Inquiry{})
+		s.Keepers[0].Revoke(ctx, records(t, inv.Ledger, 1))
+		if got := g.since(); !slices.Equal(got, []string{"keeper/state" + c.want, "keeper/revoke" + c.want}) {
+			t.Errorf("%d seen: %q", c.seen, got)
+		}
+	}
+}

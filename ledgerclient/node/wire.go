@@ -59,7 +59,8 @@ const (
 	// HeaderLocator of a GET of PathBlobs is the secret locator, 64 hexadecimal
 	// digits in lower case. It is in no URL, since URLs get logged.
 	HeaderLocator = "Carekey-Locator"
-	// HeaderFrom is the position of the first leaf in the News that are asked for.
+	// HeaderFrom is the position of the first leaf in the News that are asked for, and in
+	// questions to the keeper how many leaves who asks has seen.
 	HeaderFrom = "Carekey-From"
 
 	TypeBinary  = "application/octet-stream"

@@ -22,6 +22,9 @@ func (s *Server) bulk(q *request) error {
 	if err != nil {
 		return err
 	}
+	if err := s.seen(q); err != nil {
+		return err
+	}
 	said := make([]node.Said, len(questions))
 	begun := s.clock.uptime()
 	size := 5 * len(questions) // how each was answered, and how long that is

@@ -12,8 +12,35 @@ import (
 // The keeper of the folder judges on the folder's own log, under its lock, so that
 // its head is as fresh as it can be; the clock is the server's to judge.
 
+// seen lets the folder read on in an order that is kept elsewhere if who asks has seen more
+// of the log than it has: what was ordered through another node is not unknown here. The
+// order is read up to its head once, and not waited for: anybody can name any size.
+func (s *Server) seen(q *request) error {
+	named := q.Header.Get(node.HeaderFrom)
+	if s.opt.Ledger == nil || named == "" {
+		return nil
+	}
+	size, err := node.ParseFrom(named)
+	if err != nil {
+		return err
+	}
+	head, err := s.folder.Head(q.Context())
+	if err != nil || size <= head.Size {
+		return err
+	}
+	return q.at(&s.follow, func() error { return s.opt.Ledger.Follow(q.Context()) })
+}
+
 func (s *Server) deposit(q *request, deposits []ledgerclient.Deposit) error {
 	clear(q.body) // the shares
+	defer func() {
+		for i := range deposits {
+			deposits[i].Share.Wipe()
+		}
+	}()
+	if err := s.seen(q); err != nil {
+		return err
+	}
 	free, ok := s.disk.take(spaceOfDeposits(deposits))
 	if !ok {
 		return refuse(node.KindFull)
@@ -24,9 +51,6 @@ func (s *Server) deposit(q *request, deposits []ledgerclient.Deposit) error {
 		receipts, err = s.keeper.Deposit(q.Context(), deposits)
 		return err
 	})
-	for i := range deposits {
-		deposits[i].Share.Wipe()
-	}
 	replies, err := node.Replies(receipts, err)
 	if err != nil {
 		return err
@@ -87,6 +111,9 @@ func (s *Server) newQuestions() map[node.Asked]question {
 // alone is what a route does whose body is one question.
 func (s *Server) alone(what node.Asked) func(*request) error {
 	return func(q *request) error {
+		if err := s.seen(q); err != nil {
+			return err
+		}
 		raw, err := s.questions[what](q, q.body)
 		if err != nil {
 			return err
@@ -112,6 +139,10 @@ func (s *Server) stop(ctx context.Context, revocations []contract.Entry) ([]stop
 }
 
 func (s *Server) revoke(q *request, revocations []contract.Entry) error {
+	if err := s.seen(q); err != nil {
+		// A stop of what is known here does not depend on the order.
+		s.log.Warn("order", "cause", cause(err))
+	}
 	var replies []stopped
 	// Who has many lets in between who has few.
 	for some := range slices.Chunk(revocations, stopsAtOnce) {

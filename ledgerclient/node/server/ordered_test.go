@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -73,6 +75,87 @@ func TestOrderOutOfReach(t *testing.T) {
 	}
 	if a := w.release(&r); a.Code != ledgerclient.Released {
 		t.Errorf("released: %s", a.Code)
+	}
+}
+
+// behind is an order in which others have put what the folder has not read yet.
+type behind struct {
+	elsewhere
+	mu    sync.Mutex
+	later []contract.Entry
+}
+
+func (b *behind) Follow(ctx context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.elsewhere.Follow(ctx); err != nil || len(b.later) == 0 {
+		return err
+	}
+	_, err := b.w.folder.Append(ctx, b.later)
+	b.later = nil
+	return err
+}
+
+func (b *behind) order(entries ...contract.Entry) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.later = append(b.later, entries...)
+}
+
+// Whoever has seen more of the log than the keeper has, since it was ordered through
+// another node, is answered by what stands in the order now. Who names more than there is
+// holds nobody up, and an order that cannot be read no revocation.
+func TestKeeperFollowsToWhatWasSeen(t *testing.T) {
+	order := &behind{}
+	w := newWorld(t, func(o *Options) { o.Ledger = order })
+	order.w = w
+	size := 1
+	from := func(ordered ...contract.Entry) string {
+		order.order(ordered...)
+		size += len(ordered)
+		return strconv.Itoa(size)
+	}
+	g := w.grant()
+	d := w.deposit(g)
+	if _, codes, err := said(node.ReceiptsForm.Parse(w.ok(w.post(node.PathDeposit, node.DepositsForm.Marshal([]ledgerclient.Deposit{d}), node.HeaderFrom, from(g.entry))))); err != nil || codes[0] != ledgerclient.Released {
+		t.Errorf("a deposit: %v, %v", codes, err)
+	}
+	q := w.inquiry(g)
+	state := func(from string) ledgerclient.KeeperState {
+		t.Helper()
+		s, err := node.KeeperStateForm.Parse(w.ok(w.post(node.PathState, ledgerclient.Marshal(&q), node.HeaderFrom, from)))
+		w.must(err)
+		return s
+	}
+	if s := state("1152921504606846976"); !s.Held || s.Ended != 0 {
+		t.Errorf("with more than there is: %+v", s)
+	}
+	ask := ledgerclient.Inquiry{Ledger: w.ledger, Keeper: w.keeper, Grant: g.id}
+	ledgerclient.Sign(&ask, g.key)
+	if a, err := ledgerclient.Parse[ledgerclient.InquiryAnswer](w.ok(w.post(node.PathInquire, ledgerclient.Marshal(&ask), node.HeaderFrom, from(w.records(1)...)))); err != nil || a.Size != uint64(size) {
+		t.Errorf("an inquiry: under %d of %d entries, %v", a.Size, size, err)
+	}
+	h := w.grant()
+	acks := func(g *given, from string) (ledgerclient.Acknowledgement, ledgerclient.Code) {
+		t.Helper()
+		acks, codes, err := said(node.AcknowledgementsForm.Parse(w.ok(w.post(node.PathRevoke, node.EntriesForm.Marshal([]contract.Entry{w.revocation(g)}), node.HeaderFrom, from))))
+		w.must(err)
+		return acks[0], codes[0]
+	}
+	if ack, code := acks(h, from(h.entry)); code != ledgerclient.Released || ack.End != ledgerclient.Stopped {
+		t.Errorf("a revocation: %s, %s", code, ack.End)
+	}
+	bulk, err := node.SaidForm(1).Parse(w.ok(w.post(node.PathBulk, node.BulkForm.Marshal([]node.Question{{Asked: node.AskState, Message: ledgerclient.Marshal(&q)}}), node.HeaderFrom, from(w.revocation(g)))))
+	w.must(err)
+	if s, err := node.KeeperStateForm.Parse(bulk[0].Answer); err != nil || s.Ended != ledgerclient.Stopped {
+		t.Errorf("many questions: %+v, %v", s, err)
+	}
+	w.refused("no size", w.post(node.PathState, ledgerclient.Marshal(&q), node.HeaderFrom, "many"), node.KindMalformed)
+
+	order.away.Store(true)
+	w.refused("a state", w.post(node.PathState, ledgerclient.Marshal(&q), node.HeaderFrom, strconv.Itoa(size+1)), node.KindFailed)
+	if _, code := acks(h, strconv.Itoa(size+1)); code != ledgerclient.Released {
+		t.Errorf("a revocation without the order: %s", code)
 	}
 }
 
