@@ -9,12 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -57,7 +59,7 @@ func StartOrdered(dir, name string, now func() time.Time, b order.Backend) (*Nod
 		now = time.Now
 	}
 	n := &Node{Dir: dir, now: now, order: b}
-	err := n.serve("127.0.0.1:0")
+	err := n.serve("")
 	if !errors.Is(err, folder.ErrNoLedger) {
 		return n, err
 	}
@@ -75,7 +77,7 @@ func StartOrdered(dir, name string, now func() time.Time, b order.Backend) (*Nod
 	if err := f.Close(); err != nil {
 		return nil, err
 	}
-	return n, n.serve("127.0.0.1:0")
+	return n, n.serve("")
 }
 
 // serve opens the ledger and begins to listen.
@@ -92,7 +94,7 @@ func (n *Node) serve(address string) (err error) {
 		n.folder.Close()
 		return err
 	}
-	l, err := net.Listen("tcp", address)
+	l, err := listen(address)
 	if err != nil {
 		n.server.Close()
 		n.folder.Close()
@@ -103,6 +105,20 @@ func (n *Node) serve(address string) (err error) {
 	n.URL = "http://" + l.Addr().String()
 	go n.http.Serve(l)
 	return nil
+}
+
+// listen listens at an address or, without one, at a free port that no connection of this
+// machine gets while the node is stopped: systems give them ports above 32,767.
+func listen(address string) (net.Listener, error) {
+	if address != "" {
+		return net.Listen("tcp", address)
+	}
+	for try := 0; ; try++ {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(10_000+rand.IntN(22_000))))
+		if err == nil || try == 100 {
+			return l, err
+		}
+	}
 }
 
 // Metrics are what the node's operator would read, in the Prometheus text format.
