@@ -20,8 +20,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const aboutFounding = `Several institutions keep one ledger together: none of them can change, hide or stop
-anything alone. They found it in four steps:
+const aboutFounding = `Several institutions found a ledger together, so that none of them can change, hide or
+stop anything alone. The nodes of this version do not collect each other's signatures
+yet, and wallets take no head that too few signed: such a ledger can be founded, and is
+not usable before they do. The four steps:
 
 1. Each makes its keys, and sends the line that is printed to one of them:
      carekey-node found line /srv/ledger --as 'City hospital' --url https://city.example:8443
