@@ -154,16 +154,18 @@ func (in Inbox) of(t *view.Thread) Received {
 }
 
 // Entered reports whether an opening of a consent was entered on the ledger since it was
-// like r, or waits to be, after a method that did not come to its end; last is the hour of
-// the last opening that is known.
-func (in Inbox) Entered(r Received) (last Hour, ok bool) {
+// like r, or waits to be, after a method that did not come to its end; hour is the opening's,
+// 0 if it is not known.
+func (in Inbox) Entered(r Received) (hour Hour, ok bool) {
 	t := in.w.view.Thread(r.Consent)
 	if t == nil {
 		return 0, false
 	}
-	now := in.of(t)
+	if now := in.of(t); now.Fetched > r.Fetched {
+		return now.LastFetched, true
+	}
 	waits := in.w.outbox.For(r.Consent)
-	return now.LastFetched, now.Fetched > r.Fetched || waits != nil && waits.Label == string(Accessing)
+	return 0, waits != nil && waits.Label == string(Accessing)
 }
 
 // oneTimeKeys makes the one-time keys of a consent that was given to this wallet.

@@ -62,14 +62,44 @@ func TestAuditAsksAboutOpenConsents(t *testing.T) {
 		if es := must(tn.again(patientHome).Audit().Again().Events(ctx))(t); !reflect.DeepEqual(first, es) {
 			t.Errorf("%d events, and %d that are others when all is asked again", len(first), len(es))
 		}
-		if asked, _ := tn.requests(); asked <= n {
-			t.Errorf("all is asked again in %d requests", asked)
+		of := map[node.Asked]int{}
+		for _, body := range tn.bodies["bulk"] {
+			for _, q := range must(node.BulkForm.Parse(body))(t) {
+				of[q.Asked]++
+			}
+		}
+		if of[node.AskInquiry] != ended+open || of[node.AskPayload] != ended+open {
+			t.Errorf("all is asked again: %v", of)
 		}
 		return n
 	}
 	few, many := requests(8), requests(lane.Pick(8*ledgerclient.MaxBulk, ledgerclient.MaxBulk+16, 24))
 	if many != few {
 		t.Errorf("%d requests, and %d where more have ended", few, many)
+	}
+}
+
+// Threat: a keeper signs that it destroyed the share of a consent that is open, so that it is
+// not asked about that any more.
+func TestOpenConsentsAreAskedAbout(t *testing.T) {
+	ctx := context.Background()
+	tn := newTown(t)
+	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
+	add(t, patient, "a.txt", "a")
+	must2(patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String()))(t)
+	grant(t, patient, "Dr Smith", tn.now)
+	for range 2 {
+		o := tn.options("Maria")
+		o.Services.Keepers = []ledgerclient.Keeper{lyingKeeper{Keeper: o.Services.Keepers[0], key: keeperKey(t, tn), over: true}}
+		es := must(must(wallet.Open(ctx, o))(t).Audit().Events(ctx))(t)
+		if !slices.ContainsFunc(es, func(e wallet.Event) bool { return e.What == wallet.Destroyed }) {
+			t.Errorf("the lie is not shown: %+v", es)
+		}
+		for _, e := range es {
+			if e.KeepersAsOf != 0 {
+				t.Errorf("%s: as of %d", e.What, e.KeepersAsOf)
+			}
+		}
 	}
 }
 
@@ -210,5 +240,47 @@ func TestKeptAnswersHaveTheirHour(t *testing.T) {
 	}
 	if c, _, err := w.Consents().Show(ctx, open.String()); err != nil || c.Status != wallet.StatusExpired {
 		t.Errorf("%s, %v", c.Status, err)
+	}
+}
+
+// An opening is of the hour in which it was entered; of one that only waits to be entered no
+// hour is known, also where there is one of before.
+func TestHourOfAnOpening(t *testing.T) {
+	ctx := context.Background()
+	tn := newFarTown(t, 1)
+	look := func() (*wallet.Wallet, wallet.Received) {
+		t.Helper()
+		w := tn.again(clinicHome)
+		rs := must(w.Inbox().List(ctx))(t)
+		if len(rs) != 1 {
+			t.Fatalf("%d consents", len(rs))
+		}
+		return w, rs[0]
+	}
+	w, r := look()
+	if hour, ok := w.Inbox().Entered(r); ok || hour != 0 {
+		t.Errorf("not opened: %d, %v", hour, ok)
+	}
+	if n, failed := openAll(w, tn.consents); n != 1 {
+		t.Fatal(failed)
+	}
+	if hour, ok := w.Inbox().Entered(r); !ok || hour != wallet.Hour(noon.Unix()/3600) {
+		t.Errorf("opened: %d, %v", hour, ok)
+	}
+	tn.pass(t)
+	w, r = look()
+	tn.mu.Lock()
+	tn.answer = func(_ http.ResponseWriter, r *http.Request, _ func() *httptest.ResponseRecorder) bool {
+		if r.URL.Path == node.PathEntries {
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	}
+	tn.mu.Unlock()
+	if n, _ := openAll(w, tn.consents); n != 0 {
+		t.Fatal("opened without an entry")
+	}
+	if hour, ok := w.Inbox().Entered(r); !ok || hour != 0 {
+		t.Errorf("it waits: %d, %v", hour, ok)
 	}
 }

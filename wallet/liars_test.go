@@ -64,6 +64,18 @@ type lyingKeeper struct {
 	share   bool // releases another share than was deposited
 	receipt bool // signs receipts for another share
 	ack     bool // acknowledges another grant
+	over    bool // says that it destroyed the share
+}
+
+func (k lyingKeeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) (ledgerclient.InquiryAnswer, error) {
+	a, err := k.Keeper.Inquire(ctx, q)
+	if k.over && err == nil {
+		ack := ledgerclient.Acknowledgement{Ledger: q.Ledger, Grant: q.Grant, Keeper: q.Keeper, End: ledgerclient.DestroyedShare}
+		ledgerclient.Sign(&ack, k.key)
+		a.Acks = append(a.Acks, ack)
+		ledgerclient.Sign(&a, k.key)
+	}
+	return a, err
 }
 
 func (k lyingKeeper) Deposit(ctx context.Context, ds []ledgerclient.Deposit) ([]ledgerclient.Receipt, error) {

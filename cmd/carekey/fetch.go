@@ -185,7 +185,7 @@ type fetching struct {
 
 	// Of an interruption: consents whose opening was entered, and that were not saved.
 	left []contract.ID
-	last wallet.Hour // of their openings; 0 if none is known
+	hour wallet.Hour // of the first of these openings; 0 if none is known
 	pace wallet.Pace
 }
 
@@ -193,14 +193,21 @@ type fetching struct {
 // which, until
 const errUnwritten fault.Code = "interrupted/unwritten"
 
+// leave notes a consent whose opening was entered in that hour, or 0.
+func (x *fetching) leave(id contract.ID, hour wallet.Hour) {
+	if x.left = append(x.left, id); hour != 0 && (x.hour == 0 || hour < x.hour) {
+		x.hour = hour
+	}
+}
+
 // interrupted is why a fetch ended, with what it leaves if somebody interrupted it.
 func (x *fetching) interrupted(err error) error {
 	if err == nil || len(x.left) == 0 {
 		return err
 	}
 	until := ""
-	if x.last != 0 {
-		until = day(x.last + 1)
+	if x.hour != 0 {
+		until = day(x.hour + 1)
 	}
 	return errUnwritten.Of(err, "consents", len(x.left), "which", strings.Join(list(x.left, short[contract.ID]), ", "), "until", until)
 }
@@ -322,8 +329,12 @@ func (x *fetching) open(ctx context.Context, w *wallet.Wallet, open func() ([]*w
 			return
 		}
 		for _, r := range begun {
-			if last, entered := w.Inbox().Entered(r); !saved[r.Consent] && (opened[r.Consent] || entered) {
-				x.left, x.last = append(x.left, r.Consent), max(x.last, last)
+			hour, entered := w.Inbox().Entered(r)
+			if opened[r.Consent] {
+				hour = max(hour, r.LastFetched) // with an opening of before, in this hour
+			}
+			if !saved[r.Consent] && (opened[r.Consent] || entered) {
+				x.leave(r.Consent, hour)
 			}
 		}
 	}()

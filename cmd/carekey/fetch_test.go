@@ -1,14 +1,40 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/lane"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/wallet"
 )
+
+// Promise: the hour until which fetching again enters nothing anew is that of the opening that
+// was entered first.
+func TestUntilWhenNothingIsEnteredAnew(t *testing.T) {
+	for _, tt := range []struct {
+		hours []wallet.Hour
+		until string
+	}{
+		{[]wallet.Hour{0}, ""}, // it waits
+		{[]wallet.Hour{498684, 498685, 0}, day(wallet.Hour(498685))},
+		{[]wallet.Hour{0, 498685, 498684}, day(wallet.Hour(498685))},
+	} {
+		var x fetching
+		for i, hour := range tt.hours {
+			x.leave(contract.ID{byte(i)}, hour)
+		}
+		e, ok := fault.As(x.interrupted(context.Canceled), errUnwritten)
+		if !ok || fault.Get[string](e, "until") != tt.until || fault.Get[int](e, "consents") != len(tt.hours) {
+			t.Errorf("%d: %v", tt.hours, e)
+		}
+	}
+}
 
 // Threat: a fetch of several is interrupted, and the patient sees openings of files that
 // nobody has, about which nobody is told. At whichever request it is: it is said of which
