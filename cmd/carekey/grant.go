@@ -296,7 +296,7 @@ func recordsOn(ctx context.Context, w *wallet.Wallet, named []string) (here, els
 		switch {
 		case err == nil:
 			here = append(here, versions[0].ID.String())
-		case errors.Is(err, wallet.ErrNotFound):
+		case errors.Is(err, wallet.ErrNotFound), errors.Is(err, wallet.ErrInput): // a title can be too short for an id
 			elsewhere = append(elsewhere, query)
 		default:
 			return nil, nil, err
