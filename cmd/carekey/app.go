@@ -20,7 +20,7 @@ type app struct {
 	now        func() time.Time
 	wait       func(ctx context.Context, d time.Duration) error // lets time pass; the error of ctx, if that ends first
 	workFactor int                                              // scrypt's, of new passphrase files; 0 is the default
-	patience   time.Duration                                    // how long a node may take to begin an answer; 0 is the default
+	patience   time.Duration                                    // with a node, an order's program, a folder in use; 0 is the default of each
 
 	holderPatience time.Duration // the same of what holds a key unlocked
 

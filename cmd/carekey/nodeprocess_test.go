@@ -49,7 +49,7 @@ type distantTown struct {
 	start time.Time
 	proxy *proxy
 
-	patience string // of wallets with the node; "" is the program's own
+	patience string // of wallets with the node; "" is an hour
 	sleeper  string // whom wallets ask that wait; "" is nobody
 
 	node    *exec.Cmd

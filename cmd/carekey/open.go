@@ -193,7 +193,7 @@ func (o opener) open(ctx context.Context, at locator) (_ *ledger, err error) {
 
 // options open a folder.
 func (o opener) options() folder.Options {
-	return folder.Options{Clock: o.now, AcceptClock: o.flags.acceptClock}
+	return folder.Options{Clock: o.now, AcceptClock: o.flags.acceptClock, Wait: o.patience}
 }
 
 // use makes a folder that was opened the ledger.
@@ -237,7 +237,9 @@ func (o opener) follow(ctx context.Context, l *ledger) error {
 		}
 		l.closers = append(l.closers, replica.Close)
 	}
-	l.Ledger = order.NewDirect(l.at.order, order.NewLedger(b, replica, o.now), signer)
+	direct := order.NewDirect(l.at.order, order.NewLedger(b, replica, o.now), signer)
+	direct.Wait = o.patience
+	l.Ledger = direct
 	return nil
 }
 
@@ -248,7 +250,7 @@ func (o opener) start(ctx context.Context, url string) (order.Backend, error) {
 	if o.talks() {
 		talk = o.err
 	}
-	b, err := order.Start(ctx, url, order.ProgramOptions{Stderr: talk})
+	b, err := order.Start(ctx, url, order.ProgramOptions{Stderr: talk, Timeout: o.patience})
 	if e, ok := errors.AsType[*order.ProgramError](err); ok && e.Fault != order.BadURL && e.Fault != order.Missing {
 		return nil, &ledgerclient.UnreachableError{Service: "ledger", Err: err}
 	}

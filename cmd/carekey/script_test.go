@@ -40,7 +40,8 @@ const (
 	testApart = "CAREKEY_TEST_CRASH_APART" // in a goroutine of its own, if it is set
 )
 
-// testPatience is the variable with how long they wait for a node, and for what holds a key.
+// testPatience is the variable with how long they wait for a node, which is an hour without
+// it, and for what holds a key.
 const testPatience = "CAREKEY_TEST_PATIENCE"
 
 func TestMain(m *testing.M) {
@@ -112,6 +113,7 @@ func testApp(defaults map[string]string) *app {
 	if at := os.Getenv(testSleeper); at != "" {
 		askSleeper(a, at)
 	}
+	a.patience = time.Hour // on a machine that has much to do nothing is late
 	if d := os.Getenv(testPatience); d != "" {
 		var err error
 		if a.patience, err = time.ParseDuration(d); err != nil {
