@@ -11,11 +11,13 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/crypto/lane"
 )
 
 // Promise 4: a consent is ended from a home that cannot be written, what only shows
 // works there, and both say so. Once it can be written again all is found on the ledger.
 func TestRevokeFromAHomeThatCannotBeWritten(t *testing.T) {
+	lane.OneGoroutine(t)
 	t.Run("permissions", func(t *testing.T) {
 		h := newHomestead(t)
 		home := h.path("patient")

@@ -205,7 +205,9 @@ func TestRevokeWithADamagedHome(t *testing.T) {
 	n := 0
 	for _, name := range files {
 		for _, how := range slices.Sorted(maps.Keys(mutations)) {
-			n++
+			if n++; n%lane.Pick(1, 1, 9) != 0 { // processes share no memory
+				continue
+			}
 			for i, way := range ways {
 				if (i+n)%len(ways) >= lane.Pick(len(ways), 1, 1) {
 					continue
