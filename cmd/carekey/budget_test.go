@@ -16,7 +16,7 @@ import (
 func BenchmarkBudgetStart(b *testing.B) {
 	const rounds = 41
 	dir := b.TempDir()
-	if err := buildAge(dir); err != nil {
+	if err := buildAge(); err != nil {
 		b.Skip(err)
 	}
 	program := filepath.Join(dir, "carekey")
@@ -48,7 +48,7 @@ func BenchmarkBudgetStart(b *testing.B) {
 			if i%2 == 0 {
 				ours = run(b, program, args...)
 			}
-			theirs = run(b, filepath.Join(dir, "age"), "--version")
+			theirs = run(b, filepath.Join(ageDir(), "age"), "--version")
 			if i%2 == 1 {
 				ours = run(b, program, args...)
 			}

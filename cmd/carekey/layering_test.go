@@ -49,7 +49,7 @@ type sourceFile struct {
 	imports []string
 }
 
-func top() string { return filepath.Join("..", "..") }
+func top() string { return filepath.Join(here, "..", "..") }
 
 // sources are the Go files of the checkout, which nobody changes.
 func sources(t *testing.T) []sourceFile {

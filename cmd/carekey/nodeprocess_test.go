@@ -23,19 +23,12 @@ import (
 // cmd/carekey-node under the name carekey-node, whose clock can be set. The wallets
 // are processes too.
 
-// builtNode is the folder that buildNode made, for whoever ends the tests to remove.
-var builtNode string
-
 // buildNode builds the node's program once.
 var buildNode = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "carekey-node-")
-	if err != nil {
-		return "", err
-	}
-	builtNode = dir
-	path := filepath.Join(dir, "carekey-node"+exeSuffix())
-	out, err := exec.Command("go", "test", "-c", "-o", path, "../carekey-node").CombinedOutput()
-	if err != nil {
+	path := filepath.Join(builtDir, "carekey-node"+exeSuffix())
+	build := exec.Command("go", "test", "-c", "-o", path, "./cmd/carekey-node")
+	build.Dir = top()
+	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
 	return path, nil
@@ -75,8 +68,7 @@ func newDistantTown(t *testing.T, order bool) *distantTown {
 	d.proxy = newProxy(t)
 	made := []string{"init", "ledger", "--name", "City ledger", "--url", d.proxy.URL}
 	if order {
-		example, err := filepath.Abs(filepath.Join(top(), "ledgerclient", "ledgertest", "testdata"))
-		d.must(err)
+		example := filepath.Join(top(), "ledgerclient", "ledgertest", "testdata")
 		clock := filepath.Join(d.dir, "clock")
 		d.must(os.WriteFile(clock, strconv.AppendInt(nil, townClock.Unix()/3600, 10), 0o600))
 		t.Setenv("PATH", example+string(filepath.ListSeparator)+os.Getenv("PATH"))

@@ -70,11 +70,22 @@ func TestMain(m *testing.M) {
 	testscript.Main(tidy{m}, commands)
 }
 
-// tidy removes at the end what all tests share.
+var (
+	here     string // the folder of these tests, in which a story may not be for a moment, see acts
+	builtDir string // of the programs that tests build, each of them once
+)
+
+// tidy makes what all tests share, and removes it at the end.
 type tidy struct{ *testing.M }
 
 func (m tidy) Run() int {
-	defer func() { os.RemoveAll(builtNode) }() // "" is no folder
+	var err1, err2 error
+	here, err1 = os.Getwd()
+	builtDir, err2 = os.MkdirTemp("", "carekey-built-")
+	if err := errors.Join(err1, err2); err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(builtDir)
 	return m.M.Run()
 }
 
@@ -144,7 +155,6 @@ func actorEnv(who string) map[string]string {
 }
 
 func TestScripts(t *testing.T) {
-	bin := t.TempDir()
 	// Each command in them is a process, which the race detector makes slow to start.
 	files, err := filepath.Glob(filepath.Join(top(), "testdata", "script", lane.Pick("*", "*", "*main-job")+".txtar"))
 	if err != nil || len(files) < 2 {
@@ -160,16 +170,9 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "no-home"))
 			env.Values[serviceKey{}] = &serviceOf{}
 			env.Values[sleeperKey{}] = &sleeperOf{}
-			orders, err := filepath.Abs(filepath.Join(top(), "ledgerclient", "ledgertest", "testdata"))
-			if err != nil {
-				return err
-			}
-			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH")+string(os.PathListSeparator)+orders)
-			fixtures, err := filepath.Abs(filepath.Join(top(), "testdata", "fhir"))
-			if err != nil {
-				return err
-			}
-			env.Setenv("FHIR", fixtures)
+			orders := filepath.Join(top(), "ledgerclient", "ledgertest", "testdata")
+			env.Setenv("PATH", ageDir()+string(os.PathListSeparator)+env.Getenv("PATH")+string(os.PathListSeparator)+orders)
+			env.Setenv("FHIR", filepath.Join(top(), "testdata", "fhir"))
 			env.Setenv(envNode, os.Getenv(envNode))
 			env.Setenv(testClock, "2026-11-21T12:30:00Z")
 			for _, who := range actors {
@@ -184,7 +187,7 @@ func TestScripts(t *testing.T) {
 			"secretservice": secretService, "acts": acts, "tail": skipTail, "node": nodeScript, "ledgernode": ledgerNode, "rows": writeRows, "forgecard": forgeCard, "fsck": fsck,
 			"disk": mountDisk, "fill": fillDisk, "agent": agentScript, "sleeping": sleeping,
 		},
-		Condition: tools(bin),
+		Condition: isThere,
 	})
 }
 

@@ -128,18 +128,14 @@ func newShown(t *testing.T) *shown {
 	t.Cleanup(s.end)
 	s.invitation = strings.TrimSpace(string(d.operator("invite", "ledger", "--url", url)))
 	s.url, s.spare = freeAddress(t), freeAddress(t)
-	fixtures, err := filepath.Abs(filepath.Join(top(), "testdata", "fhir"))
-	d.must(err)
-	guides, err := filepath.Abs("guides")
-	d.must(err)
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "CAREKEY_") {
 			s.env = append(s.env, v)
 		}
 	}
-	s.env = append(s.env, "TZ=UTC", "HOME="+d.dir, "W="+d.dir, "FHIR="+fixtures, "GUIDES="+guides, "INVITATION="+s.invitation, envHome+"="+filepath.Join(d.dir, "me"),
+	s.env = append(s.env, "TZ=UTC", "HOME="+d.dir, "W="+d.dir, "FHIR="+filepath.Join(top(), "testdata", "fhir"), "GUIDES="+filepath.Join(here, "guides"), "INVITATION="+s.invitation, envHome+"="+filepath.Join(d.dir, "me"),
 		envKeyring+"=file", envPassphrase+"="+filepath.Join(d.dir, "patient.passphrase"),
-		"PATH="+filepath.Join(d.dir, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
+		"PATH="+filepath.Join(d.dir, "bin")+string(os.PathListSeparator)+ageDir()+string(os.PathListSeparator)+os.Getenv("PATH"))
 	return s
 }
 
@@ -172,10 +168,8 @@ func (s *shown) sh(script string) (code int, out string) {
 // paste runs lines of a shell in a checkout, and returns what they print.
 func (s *shown) paste(script string) string {
 	s.t.Helper()
-	checkout, err := filepath.Abs(top())
-	s.must(err)
 	c := exec.Command("sh", "-c", script)
-	c.Dir, c.Env = checkout, append(slices.Clone(s.env), s.clock(), "TMPDIR="+s.dir)
+	c.Dir, c.Env = top(), append(slices.Clone(s.env), s.clock(), "TMPDIR="+s.dir)
 	out, err := c.CombinedOutput()
 	if err != nil {
 		s.t.Errorf("%v\n%s", err, out)
@@ -237,7 +231,7 @@ func (s *shown) typed(before map[string]string, at, line string) {
 		s.serveLine(at, bound)
 		return
 	case strings.HasPrefix(line, "age "):
-		if err := buildAge(filepath.Join(s.dir, "bin")); err != nil {
+		if err := buildAge(); err != nil {
 			missing(s.t, "age", err)
 		}
 	}

@@ -15,19 +15,24 @@ import (
 // Programs of others that the tests compare this one with. A test that needs one
 // skips itself where it cannot be had, unless CAREKEY_NO_SKIP is set.
 
-// buildAge builds the stock age program of the version in go.mod into dir.
-func buildAge(dir string) error {
-	version, err := exec.Command("go", "list", "-m", "-f", "{{.Version}}", "filippo.io/age").Output()
+// ageDir is the folder in which buildAge puts the stock age program, and nothing else is.
+func ageDir() string { return filepath.Join(builtDir, "age") }
+
+// buildAge builds it once, of the version in go.mod.
+var buildAge = sync.OnceValue(func() error {
+	list := exec.Command("go", "list", "-m", "-f", "{{.Version}}", "filippo.io/age")
+	list.Dir = here
+	version, err := list.Output()
 	if err != nil {
 		return fmt.Errorf("go list: %w", err)
 	}
 	install := exec.Command("go", "install", "filippo.io/age/cmd/age@"+strings.TrimSpace(string(version)))
-	install.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=", "GOOS=", "GOARCH=")
+	install.Env = append(os.Environ(), "GOBIN="+ageDir(), "GOFLAGS=", "GOOS=", "GOARCH=")
 	if out, err := install.CombinedOutput(); err != nil {
 		return fmt.Errorf("age cannot be built: %w\n%s", err, out)
 	}
 	return nil
-}
+})
 
 // envNode is the folder in which npm ci was run over testdata/node.
 const envNode = "CAREKEY_NODE"
@@ -79,44 +84,41 @@ func fsck(ts *testscript.TestScript, neg bool, args []string) {
 // envHuge is set to run scripts to their ends that take many minutes and gigabytes.
 const envHuge = "CAREKEY_HUGE"
 
-// tools are the conditions of scripts, with [huge] and [tessera]. What is built for them is put into
-// bin, which is on the scripts' PATH.
-func tools(bin string) func(cond string) (bool, error) {
-	needed := map[string]func() error{
-		"stock-age":     sync.OnceValue(func() error { return buildAge(bin) }),
-		"node-packages": nodePackages,
-		"small-disk":    sync.OnceValue(canMount),
-		"zbar":          func() error { _, err := exec.LookPath("zbarimg"); return err },
-		"python3":       func() error { _, err := exec.LookPath("python3"); return err },
-		"strace": func() error {
-			return exec.Command("strace", "-f", "-qq", "-o", os.DevNull, "-e", "trace=none", "true").Run()
-		},
+// tools are what scripts can ask for, beside huge and tessera.
+var tools = map[string]func() error{
+	"stock-age":     buildAge, // its folder is on the scripts' PATH
+	"node-packages": nodePackages,
+	"small-disk":    sync.OnceValue(canMount),
+	"zbar":          func() error { _, err := exec.LookPath("zbarimg"); return err },
+	"python3":       func() error { _, err := exec.LookPath("python3"); return err },
+	"strace": func() error {
+		return exec.Command("strace", "-f", "-qq", "-o", os.DevNull, "-e", "trace=none", "true").Run()
+	},
+}
+
+// isThere is the condition of a script: a tool.
+func isThere(cond string) (bool, error) {
+	for name, env := range map[string]string{"huge": envHuge, "tessera": envFsck} {
+		if cond == name {
+			return os.Getenv(env) != "", nil
+		}
 	}
-	return func(cond string) (bool, error) {
-		for name, env := range map[string]string{"huge": envHuge, "tessera": envFsck} {
-			if cond == name {
-				return os.Getenv(env) != "", nil
-			}
-		}
-		get, ok := needed[cond]
-		if !ok {
-			return false, fmt.Errorf("unknown condition %q", cond)
-		}
-		err := get()
-		if err != nil && os.Getenv("CAREKEY_NO_SKIP") == "" {
-			return false, nil
-		}
-		return err == nil, err
+	get, ok := tools[cond]
+	if !ok {
+		return false, fmt.Errorf("unknown condition %q", cond)
 	}
+	err := get()
+	if err != nil && os.Getenv("CAREKEY_NO_SKIP") == "" {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // nodeScript: node SCRIPT ARGS... runs a script of testdata/node where it finds its
 // packages; files among the arguments need their whole paths.
 func nodeScript(ts *testscript.TestScript, neg bool, args []string) {
-	source, err := filepath.Abs(filepath.Join(top(), "testdata", "node", args[0]))
-	ts.Check(err)
-	ts.Setenv("NODE_SCRIPT", source)
-	err = ts.Exec("sh", append([]string{"-c", `cd "$CAREKEY_NODE" && exec node --input-type=module - "$@" <"$NODE_SCRIPT"`}, args...)...)
+	ts.Setenv("NODE_SCRIPT", filepath.Join(top(), "testdata", "node", args[0]))
+	err := ts.Exec("sh", append([]string{"-c", `cd "$CAREKEY_NODE" && exec node --input-type=module - "$@" <"$NODE_SCRIPT"`}, args...)...)
 	if (err == nil) == neg {
 		ts.Fatalf("node %v: %v", args, err)
 	}
