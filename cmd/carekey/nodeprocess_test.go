@@ -224,7 +224,7 @@ func TestLaptopToServer(t *testing.T) {
 	clinic := strings.TrimSpace(d.mustRun("clinic", "init", "--name", "Dr Smith", "--new-ledger", "--words-file", filepath.Join(d.dir, "c.words")))
 
 	d.operator("init", "ledger", "--name", "City ledger")
-	url := d.serve()
+	url := d.serve("--listen", freeAddress(t))
 	t.Cleanup(d.kill)
 	invitation := strings.TrimSpace(string(d.operator("invite", "ledger", "--url", url, "--token", "town", "--yes")))
 	for _, who := range []string{"patient", "clinic"} {

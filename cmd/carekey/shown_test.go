@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/cmd/cli/clitest"
 	"github.com/carekey/carekey/crypto/lane"
+	"github.com/carekey/carekey/ledgerclient/node/nodetest"
 )
 
 // Every command line that the README and the guides show is run, from the top of each to
@@ -139,9 +139,10 @@ func newShown(t *testing.T) *shown {
 	return s
 }
 
-// freeAddress is one on loopback that nobody listens at.
+// freeAddress is one on loopback that nobody listens at, and that no system gives to who
+// asks for any.
 func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := nodetest.Listen("")
 	if err != nil {
 		t.Fatal(err)
 	}

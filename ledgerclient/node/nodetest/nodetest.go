@@ -94,7 +94,7 @@ func (n *Node) serve(address string) (err error) {
 		n.folder.Close()
 		return err
 	}
-	l, err := listen(address)
+	l, err := Listen(address)
 	if err != nil {
 		n.server.Close()
 		n.folder.Close()
@@ -107,9 +107,9 @@ func (n *Node) serve(address string) (err error) {
 	return nil
 }
 
-// listen listens at an address or, without one, at a free port that no connection of this
+// Listen listens at an address or, without one, at a free port that no connection of this
 // machine gets while the node is stopped: systems give them ports above 32,767.
-func listen(address string) (net.Listener, error) {
+func Listen(address string) (net.Listener, error) {
 	if address != "" {
 		return net.Listen("tcp", address)
 	}
