@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"go/ast"
 	"go/importer"
@@ -112,40 +113,43 @@ func methodsOf(pkg *types.Package, name string) int {
 	return n
 }
 
-// typed checks a package, and tells which names each file uses of each other one.
+// typed checks a package, and tells which names each file uses of each other one. What it
+// imports is built for other tests too; it itself, without tests, is not, and need not be.
 func typed(t *testing.T, dir string) (*types.Package, map[string]map[string][]string) {
 	t.Helper()
-	list := exec.Command("go", "list", "-export", "-deps", "-json=ImportPath,Export,GoFiles,DepOnly", ".")
-	list.Dir, list.Stderr = dir, os.Stderr
-	list.Env = append(os.Environ(), "GOPROXY=off")
-	out, err := list.Output()
-	if err != nil {
-		t.Fatalf("go list: %v", err)
+	list := func(args ...string) *json.Decoder {
+		t.Helper()
+		list := exec.Command("go", append([]string{"list"}, args...)...)
+		list.Dir, list.Stderr = dir, os.Stderr
+		list.Env = append(os.Environ(), "GOPROXY=off")
+		out, err := list.Output()
+		if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		return json.NewDecoder(bytes.NewReader(out))
+	}
+	var own struct{ GoFiles, Imports []string }
+	if err := list("-json=GoFiles,Imports", ".").Decode(&own); err != nil {
+		t.Fatal(err)
 	}
 	exports := map[string]string{}
-	var files []*ast.File
-	set := token.NewFileSet()
-	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
-		var p struct {
-			ImportPath, Export string
-			GoFiles            []string
-			DepOnly            bool
-		}
+	for d := list(append([]string{"-export", "-deps", "-json=ImportPath,Export"}, own.Imports...)...); ; {
+		var p struct{ ImportPath, Export string }
 		if err := d.Decode(&p); err == io.EOF {
 			break
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		if exports[p.ImportPath] = p.Export; p.DepOnly {
-			continue
+		exports[p.ImportPath] = p.Export
+	}
+	var files []*ast.File
+	set := token.NewFileSet()
+	for _, name := range own.GoFiles {
+		f, err := parser.ParseFile(set, filepath.Join(dir, name), nil, 0)
+		if err != nil {
+			t.Fatal(err)
 		}
-		for _, name := range p.GoFiles {
-			f, err := parser.ParseFile(set, filepath.Join(dir, name), nil, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			files = append(files, f)
-		}
+		files = append(files, f)
 	}
 	open := func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) }
 	config := types.Config{Importer: importer.ForCompiler(set, "gc", open)}
