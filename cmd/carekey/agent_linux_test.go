@@ -107,6 +107,7 @@ func residentOf(pid int) (rss, locked int) {
 // where that is locked; the entropy, the words and the passphrase never were.
 func TestAgentHoldsOneCopy(t *testing.T) {
 	lane.OneGoroutine(t)
+	t.Parallel()
 	h := newHousehold(t)
 	h.more = []string{envKeyring + "=file", envXDGRuntime + "="}
 	h.run("patient", "init", "--name", "Maria", "--new-ledger", "--words-file", "patient.words")

@@ -47,6 +47,7 @@ func TestLocators(t *testing.T) {
 // the order is found by each of them.
 func TestDirectBesideANode(t *testing.T) {
 	lane.OneGoroutine(t)
+	t.Parallel()
 	if _, err := exec.LookPath("python3"); err != nil {
 		missing(t, "python3 is not installed", err)
 	}

@@ -94,6 +94,7 @@ func (h *household) keyFiles() int {
 // ends with the key in one place.
 func TestKeyringMoveKilled(t *testing.T) {
 	lane.OneGoroutine(t)
+	t.Parallel()
 	needs(t, "strace", "-qq", "-o", os.DevNull, "-e", "trace=none", "true")
 	h := newHousehold(t)
 	h.more = []string{envKeyring + "=os"}
@@ -139,6 +140,7 @@ func TestKeyringMoveKilled(t *testing.T) {
 // A change of passphrase that is killed leaves a file that opens with one of the two.
 func TestKeyringPasswdKilled(t *testing.T) {
 	lane.OneGoroutine(t)
+	t.Parallel()
 	needs(t, "strace", "-qq", "-o", os.DevNull, "-e", "trace=none", "true")
 	h := newHousehold(t)
 	h.more = []string{envKeyring + "=file"}

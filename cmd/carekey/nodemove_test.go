@@ -16,6 +16,7 @@ import (
 // Promise 8: run again it does the rest, and every consent is on the node once.
 func TestMoveInterruptedAtANode(t *testing.T) {
 	lane.OneGoroutine(t)
+	t.Parallel()
 	all := []interrupted{{faultBefore, "wallet"}, {faultAfter, "wallet"}, {faultAfter, "node"}, {faultPartition, ""}}
 	d := newDistantTown(t, false)
 	invitation := strings.TrimSpace(string(d.operator("invite", "ledger")))

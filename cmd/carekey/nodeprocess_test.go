@@ -42,8 +42,9 @@ type distantTown struct {
 	start time.Time
 	proxy *proxy
 
-	patience string // of wallets with the node; "" is an hour
-	sleeper  string // whom wallets ask that wait; "" is nobody
+	patience string   // of wallets with the node; "" is an hour
+	sleeper  string   // whom wallets ask that wait; "" is nobody
+	order    []string // variables with which all programs find an order's program and its clock
 
 	node    *exec.Cmd
 	ended   chan struct{} // closed when node has
@@ -71,8 +72,7 @@ func newDistantTown(t *testing.T, order bool) *distantTown {
 		example := filepath.Join(top(), "ledgerclient", "ledgertest", "testdata")
 		clock := filepath.Join(d.dir, "clock")
 		d.must(os.WriteFile(clock, strconv.AppendInt(nil, townClock.Unix()/3600, 10), 0o600))
-		t.Setenv("PATH", example+string(filepath.ListSeparator)+os.Getenv("PATH"))
-		t.Setenv("EXAMPLE_CLOCK", clock)
+		d.order = []string{"PATH=" + example + string(filepath.ListSeparator) + os.Getenv("PATH"), "EXAMPLE_CLOCK=" + clock}
 		made = append(made, "--order", "example:"+filepath.Join(d.dir, "order"))
 	}
 	d.operator(made...)
@@ -127,7 +127,7 @@ func (d *distantTown) operator(args ...string) []byte {
 	d.t.Helper()
 	c := exec.Command(d.bin, args...)
 	var stderr bytes.Buffer
-	c.Dir, c.Stderr, c.Env = d.dir, &stderr, append(os.Environ(), d.clock())
+	c.Dir, c.Stderr, c.Env = d.dir, &stderr, append(append(os.Environ(), d.clock()), d.order...)
 	out, err := c.Output()
 	if err != nil {
 		d.t.Fatalf("carekey-node %s: %v: %s", args[0], err, stderr.Bytes())
@@ -140,7 +140,7 @@ func (d *distantTown) serve(args ...string) string {
 	d.t.Helper()
 	c := exec.Command(d.bin, append([]string{"serve", "ledger", "--listen", "127.0.0.1:0"}, args...)...)
 	var log bytes.Buffer
-	c.Dir, c.Stderr, c.Env = d.dir, &log, append(os.Environ(), d.clock())
+	c.Dir, c.Stderr, c.Env = d.dir, &log, append(append(os.Environ(), d.clock()), d.order...)
 	out, err := c.StdoutPipe()
 	d.must(err)
 	d.must(c.Start())
@@ -176,6 +176,7 @@ func (d *distantTown) run(who string, args ...string) (code int, stdout, stderr 
 		}
 	}
 	c.Env = append(c.Env, d.clock(), "TZ=UTC", envHome+"="+filepath.Join(d.dir, who), envKeyring+"=file", envPassphrase+"="+filepath.Join(d.dir, who+".passphrase"))
+	c.Env = append(c.Env, d.order...)
 	if d.patience != "" {
 		c.Env = append(c.Env, testPatience+"="+d.patience)
 	}
@@ -219,6 +220,7 @@ func (d *distantTown) list(who string, args ...string) []map[string]any {
 // from home to home, the connection is pinned, and the gate is enforced.
 func TestLaptopToServer(t *testing.T) {
 	lane.OneGoroutine(t)
+	t.Parallel()
 	d := newDistance(t)
 	patient := strings.TrimSpace(d.mustRun("patient", "init", "--name", "Maria", "--new-ledger", "--words-file", filepath.Join(d.dir, "p.words")))
 	clinic := strings.TrimSpace(d.mustRun("clinic", "init", "--name", "Dr Smith", "--new-ledger", "--words-file", filepath.Join(d.dir, "c.words")))
@@ -335,9 +337,14 @@ func (d *distantTown) under(i interrupted, at int, who string, args ...string) (
 // wallets. Afterwards every change is there once. Rounds beyond the table are random.
 func TestInterruptedAtANode(t *testing.T) {
 	lane.OneGoroutine(t)
+	t.Parallel()
 	rounds := lane.Pick(60, len(interruptions), len(interruptions))
-	t.Run("folder", func(t *testing.T) { playInterruptions(t, newDistantTown(t, false), rounds, 4) })
+	t.Run("folder", func(t *testing.T) {
+		t.Parallel()
+		playInterruptions(t, newDistantTown(t, false), rounds, 4)
+	})
 	t.Run("order", func(t *testing.T) {
+		t.Parallel()
 		if _, err := exec.LookPath("python3"); err != nil {
 			missing(t, "python3 is not installed", err)
 		}

@@ -26,6 +26,7 @@ carekey audit --quiet`
 // The picture in the README is what a terminal of 80 columns shows in a real run.
 func TestReadmePicture(t *testing.T) {
 	lane.OneGoroutine(t)
+	t.Parallel()
 	s := newShown(t)
 	if code, out := s.sh(picturedBefore); code != 0 {
 		t.Fatalf("exit %d\n%s", code, out)

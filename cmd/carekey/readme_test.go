@@ -72,6 +72,7 @@ func (s *shown) settled(out string) string {
 // The first consent of the README, pasted into a shell, prints what stands below it.
 func TestReadmeFirstConsent(t *testing.T) {
 	lane.OneGoroutine(t)
+	t.Parallel()
 	path, text := readme(t)
 	fences := regexp.MustCompile("(?s)\n```(sh|text)\n(.*?)```\n").FindAllStringSubmatchIndex(text, -1)
 	if len(fences) < 2 || text[fences[0][2]:fences[0][3]] != "sh" || text[fences[1][2]:fences[1][3]] != "text" {

@@ -13,6 +13,7 @@ import (
 // A person is asked about a file that is about somebody else, and a no keeps nothing.
 func TestOtherPersonIsAsked(t *testing.T) {
 	lane.OneGoroutine(t)
+	t.Parallel()
 	work := t.TempDir()
 	if err := os.WriteFile(filepath.Join(work, "patient.passphrase"), []byte("p\n"), 0o600); err != nil {
 		t.Fatal(err)

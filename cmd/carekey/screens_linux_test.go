@@ -27,6 +27,7 @@ type screens struct {
 // newScreens makes a patient's wallet.
 func newScreens(t *testing.T) *screens {
 	lane.OneGoroutine(t)
+	t.Parallel()
 	work := t.TempDir()
 	s := &screens{t, work, []string{"WORK=" + work, "TERM=dumb", "LANG=C.UTF-8", testClock + "=2026-11-21T12:30:00Z", "TZ=UTC", "HOME=" + work}}
 	for _, who := range []string{"patient", "clinic"} {

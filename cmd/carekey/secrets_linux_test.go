@@ -170,6 +170,7 @@ var lifeOfAWallet = [][]string{
 // memory at the end of each command is counted and reported, and judged by nobody.
 func TestSecretsStayInside(t *testing.T) {
 	lane.OneGoroutine(t)
+	t.Parallel()
 	h := newHousehold(t)
 	h.write("letter.txt", "Penicillin: anaphylaxis, 2009")
 	h.write("new.passphrase", "another horse entirely\n")

@@ -271,6 +271,7 @@ var aCommand = regexp.MustCompile(`^((carekey|carekey-node|age|curl|export|go|so
 
 func TestShownCommandsRun(t *testing.T) {
 	lane.OneGoroutine(t)
+	t.Parallel()
 	if len(notRun) > 10 {
 		t.Errorf("%d lines are not run", len(notRun))
 	}
@@ -285,6 +286,7 @@ func TestShownCommandsRun(t *testing.T) {
 		}
 		name := strings.TrimSuffix(filepath.Base(file), ".md")
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := newShown(t)
 			before := maps.Clone(guideStories[name])
 			for _, shown := range lines {

@@ -123,6 +123,7 @@ func (s *seat) end() int {
 // recipient, the records, the length and the consent at grant.
 func TestPersonAtTerminal(t *testing.T) {
 	lane.OneGoroutine(t)
+	t.Parallel()
 	work := t.TempDir()
 	env := []string{"WORK=" + work, "TERM=xterm-256color", testClock + "=2026-11-21T12:30:00Z", "TZ=UTC", envPassphrase + "="}
 	run := func(args ...string) string {
@@ -336,6 +337,7 @@ func TestPersonAtTerminal(t *testing.T) {
 
 // An interruption while a record is read ends with 130 and leaves nothing behind.
 func TestInterrupt(t *testing.T) {
+	t.Parallel()
 	work := t.TempDir()
 	if err := os.WriteFile(filepath.Join(work, "patient.passphrase"), []byte("p\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -22,6 +22,7 @@ type watchEnd struct {
 // begun; the consent is opened once, and its file is there.
 func TestWatchInterruptedAtANode(t *testing.T) {
 	lane.OneGoroutine(t)
+	t.Parallel()
 	d := newDistantTown(t, false)
 	s, err := newSleeper()
 	d.must(err)

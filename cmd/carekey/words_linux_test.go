@@ -21,11 +21,9 @@ import (
 // for, typed in on a new machine, and a wallet goes only if its name is typed.
 func TestWordsAtTerminal(t *testing.T) {
 	lane.OneGoroutine(t)
+	t.Parallel()
 	work := t.TempDir()
-	t.Setenv("WORK", work)
-	t.Setenv(testClock, "2026-11-21T12:30:00Z")
-	t.Setenv("TZ", "UTC")
-	env := []string{"TERM=xterm-256color"}
+	env := []string{"WORK=" + work, "TERM=xterm-256color", testClock + "=2026-11-21T12:30:00Z", "TZ=UTC"}
 	if err := os.WriteFile(filepath.Join(work, "patient.passphrase"), []byte("p\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
