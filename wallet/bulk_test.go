@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/node"
@@ -310,7 +311,7 @@ func (tn *farTown) rows(measure func(name string, most int, do func())) {
 // Looking at a hundred consents at a node, opening and ending them takes few requests. A
 // node that is older is asked one by one, and the same is seen.
 func TestFewRequests(t *testing.T) {
-	tn := newFarTown(t, 100)
+	tn := newFarTown(t, lane.Pick(100, 100, 20))
 	tn.rows(func(name string, most int, do func()) {
 		tn.reset()
 		do()
@@ -320,7 +321,7 @@ func TestFewRequests(t *testing.T) {
 			t.Errorf("%s: %d requests, and %d are enough: %s", name, all, most, what)
 		}
 	})
-	tn = newFarTown(t, ledgerclient.MaxBulk+2)
+	tn = newFarTown(t, lane.Pick(ledgerclient.MaxBulk+2, ledgerclient.MaxBulk+2, 8))
 	tn.rows(func(name string, _ int, do func()) {
 		tn.reset()
 		tn.old()

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/carekey/carekey/crypto/lane"
 )
 
 // sourceOf is a Bundle of resources.
@@ -157,6 +159,7 @@ func TestAllergicByDisplay(t *testing.T) {
 // Files that are made to take very long, or that lead back to themselves, take about as
 // long as others of their size: each of these took minutes, or ended the program.
 func TestViewHostile(t *testing.T) {
+	lane.OneGoroutine(t)
 	text := strings.Repeat("x", 1<<20)
 	allergies := many(10_000, func(i int) string {
 		return fmt.Sprintf(`{"resourceType":"AllergyIntolerance","code":{"text":"penicillin %d"}}`, i)
