@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/lane"
@@ -93,7 +95,10 @@ func TestFetchInterrupted(t *testing.T) {
 			d.wallets.Lock()
 			d.wallets.running.Process.Signal(os.Interrupt)
 			d.wallets.Unlock()
-			<-ended // and gets no answer before
+			select {
+			case <-ended: // it gets no answer before
+			case <-time.After(time.Second): // what it enters goes on
+			}
 		})
 		code, _, talk := d.run("clinic", "fetch", "--all", "-o", dir)
 		close(ended)
@@ -108,7 +113,7 @@ func TestFetchInterrupted(t *testing.T) {
 				said++
 			}
 		}
-		if code != 130 {
+		if code != 130 && (code != 0 || slices.ContainsFunc(consents, func(c string) bool { return files(dir, c) == 0 })) {
 			t.Errorf("request %d: exit %d\n%s", at, code, talk)
 		}
 		d.mustRun("clinic", "fetch", "--all", "-o", dir)
