@@ -62,9 +62,9 @@ func (c initCase) kill(t *testing.T, i int) (killed, anew int) {
 	}
 	init := append([]string{"carekey", "init", "--name", "Maria", "--words-file", "words"}, c.args...)
 	for j, call := range []string{"renameat", "fsync", "linkat", "unlinkat", "mkdirat", "write"} {
-		step := lane.Pick(1, 13, 13)
+		step := lane.Pick(1, 19, 19)
 		if call == "write" { // many of them are calls of the bus
-			step = lane.Pick(3, 37, 37)
+			step = lane.Pick(3, 53, 53)
 		}
 		for n := 1 + (2*i+j)%step; ; n += step {
 			inject := fmt.Sprintf("inject=%s:signal=KILL:when=%d", call, n)

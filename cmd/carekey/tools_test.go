@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/carekey/carekey/crypto/lane"
 )
 
 // Programs of others that the tests compare this one with. A test that needs one
@@ -84,7 +86,7 @@ func fsck(ts *testscript.TestScript, neg bool, args []string) {
 // envHuge is set to run scripts to their ends that take many minutes and gigabytes.
 const envHuge = "CAREKEY_HUGE"
 
-// tools are what scripts can ask for, beside huge and tessera.
+// tools are what scripts can ask for, beside huge, long and tessera.
 var tools = map[string]func() error{
 	"stock-age":     buildAge, // its folder is on the scripts' PATH
 	"node-packages": nodePackages,
@@ -98,10 +100,13 @@ var tools = map[string]func() error{
 
 // isThere is the condition of a script: a tool.
 func isThere(cond string) (bool, error) {
-	for name, env := range map[string]string{"huge": envHuge, "tessera": envFsck} {
-		if cond == name {
-			return os.Getenv(env) != "", nil
-		}
+	switch cond {
+	case "huge":
+		return os.Getenv(envHuge) != "", nil
+	case "tessera":
+		return os.Getenv(envFsck) != "", nil
+	case "long":
+		return lane.Long(), nil
 	}
 	get, ok := tools[cond]
 	if !ok {
