@@ -92,8 +92,9 @@ const (
 	slot    = 1 + crypto.MaxKeyMessage
 	memory  = crypto.HeldMemory + clients*slot // the page
 
-	maxSocket = 100  // bytes of a path that every system takes
-	maxKey    = 4096 // bytes of a key file
+	beside    = ".new"            // what the socket is called before it has its place
+	maxSocket = 103 - len(beside) // bytes of a path that every system takes
+	maxKey    = 4096              // bytes of a key file
 )
 
 // A Place says where the agent of a key file is to be found.

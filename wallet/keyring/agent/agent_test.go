@@ -19,6 +19,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/codec"
 	"github.com/carekey/carekey/crypto/fault"
+	"github.com/carekey/carekey/ledgerclient/disk"
 )
 
 // As [Name] the tests are an agent.
@@ -97,6 +98,20 @@ type running struct {
 
 func begun(t testing.TB, p Place) *running {
 	t.Helper()
+	r := newAgentOf(t, p)
+	if err := r.listen(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	r.stop = stop
+	go func() { r.done <- r.serve(ctx) }()
+	t.Cleanup(stop)
+	return r
+}
+
+// newAgentOf is one that does not listen yet.
+func newAgentOf(t testing.TB, p Place) *running {
+	t.Helper()
 	entropy := base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{5}, 32))
 	e, err := crypto.DecodeEntropy(entropy)
 	if err != nil {
@@ -121,16 +136,10 @@ func begun(t testing.TB, p Place) *running {
 		t.Fatal(err)
 	}
 	r.agent, err = newAgent(holding{version: version, wallet: wallet, time: uint64(15 * time.Minute), wait: uint64(p.Patience), socket: socket, keyFile: p.KeyFile}, page, r.clock.read)
-	if err == nil {
-		err = r.listen()
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	r.stop = stop
-	go func() { r.done <- r.serve(ctx) }()
-	t.Cleanup(func() { stop(); r.end() })
+	t.Cleanup(r.end)
 	return r
 }
 
@@ -284,6 +293,55 @@ func TestAgentReplaced(t *testing.T) {
 		t.Error("the first one took the socket of the second along:", err)
 	}
 	if err := seed(dial(t, first.place)); err != nil {
+		t.Error(err)
+	}
+}
+
+// Threat: several that unlock a key file at once, as the shells of a terminal that is
+// restored, take each other's socket, so that none is found or several hold the key. One
+// after the other takes the place of the one before, and the last one stays.
+func TestAgentsAtOnce(t *testing.T) {
+	p := newPlace(t)
+	all := make([]*running, 8)
+	for i := range all {
+		all[i] = newAgentOf(t, p)
+	}
+	var wg sync.WaitGroup
+	for _, r := range all {
+		wg.Go(func() {
+			if err := r.listen(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	left := 0
+	for _, r := range all {
+		if !r.over() {
+			left++
+			go r.serve(t.Context())
+		}
+	}
+	if left != 1 {
+		t.Fatalf("%d hold the key", left)
+	}
+	if err := seed(dial(t, p)); err != nil {
+		t.Error(err)
+	}
+
+	// One that is not alone in time leaves the other one its place.
+	f, err := os.Open(p.KeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if ok, err := disk.TryLock(f, true); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	hasty := p
+	hasty.Patience = time.Millisecond
+	wants(t, "while another one begins", newAgentOf(t, hasty).listen(), ErrStart)
+	if err := seed(dial(t, p)); err != nil {
 		t.Error(err)
 	}
 }

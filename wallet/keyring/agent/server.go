@@ -14,6 +14,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/codec"
 	"github.com/carekey/carekey/crypto/crash"
+	"github.com/carekey/carekey/ledgerclient/disk"
 )
 
 // holding is what an agent is told by the pipe, before the root.
@@ -149,10 +150,20 @@ func (a *agent) until() time.Time { return a.begin.wall.Add(time.Duration(a.time
 
 // listen makes the socket, in the place of one that may be there: the agent behind that
 // ends when it sees that its own is gone. Those that hold the key for other sessions end
-// too: how long it is held is what was said last.
+// too: how long it is held is what was said last. One that begins at the same time waits: else
+// each would take the other's socket, and see that the key file has another time.
 func (a *agent) listen() error {
 	fail := func(err error) error { return ErrStart.Of(err, "why", err.Error()) }
-	fresh := a.socket + ".new"
+	keyFile, err := disk.Open(a.keyFile, os.O_RDONLY, 0)
+	if err != nil {
+		return fail(err)
+	}
+	defer keyFile.Close()
+	// Where the file system knows no locks nobody waits.
+	if alone, err := disk.WaitLock(context.Background(), keyFile, true, a.patience()); !alone && err == nil {
+		return ErrStart.With("why", "another one begins, and does not end that")
+	}
+	fresh := a.socket + beside
 	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fail(err)
 	}
