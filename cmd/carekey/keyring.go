@@ -75,10 +75,11 @@ an unlocked keyring: the passphrase no longer closes the file. None gets the key
 the 24 words, another passphrase and another place for the key ask for it as before.
 
 A process of this program, carekey-agent, holds the key in memory that is not swapped.
-It ends when the time is over, also while the computer sleeps; with carekey lock; when you
-log out; when the computer slept; and when the key file changes. Unlocking again begins
-the time anew, in whichever session, and ends what was unlocked in another one. Hibernation
-and snapshots of a virtual machine write memory all the same.
+It ends when the time is over, also while the computer sleeps; with carekey lock; when the
+computer slept; when the key file changes; and when you log out, if the system then removes
+the folder that XDG_RUNTIME_DIR names: where it names none that is said. Unlocking again
+begins the time anew, in whichever session, and ends what was unlocked in another one.
+Hibernation and snapshots of a virtual machine write memory all the same.
 
 On Linux and macOS; on Windows keep the key in the system's keyring.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.unlock(cmd.Context(), held) },
@@ -221,6 +222,9 @@ func (a keyrings) unlock(ctx context.Context, held time.Duration) error {
 		return err
 	}
 	a.say("%s", a.asProfile(fmt.Sprintf("Until %s every program that runs as you can use your key, as with an unlocked keyring:\nthe passphrase of its file no longer closes it. To lock it before: carekey lock", clockTime(until, a.now()))))
+	if a.env(envXDGRuntime) == "" {
+		a.say("That you log out does not lock it: " + envXDGRuntime + " names no folder that the system removes then.")
+	}
 	return a.result(unlockedJSON{instant(until)})
 }
 
