@@ -716,6 +716,30 @@ func TestStartEndsElsewhere(t *testing.T) {
 	wants(t, "a file that takes no time", err, ErrElsewhere)
 }
 
+// Threat: what is said to help does not. One of another version, or with another key, that is
+// to end has said that it is there, and sees that its socket is gone: nothing has failed.
+func TestEndOfAnother(t *testing.T) {
+	for name, g := range map[string]greeting{"another version": {version: version + 1}, "another key": {version: version, state: otherWallet}} {
+		p := newPlace(t)
+		l := listener(t, p)
+		go func() {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer c.Close()
+			io.ReadFull(c, make([]byte, openingSize))
+			c.Write(codec.Append(nil, g.fields))
+		}()
+		if was, err := End(t.Context(), p); !was || err != nil {
+			t.Errorf("%s: %v, %v", name, was, err)
+		}
+		if _, err := os.Lstat(l.Addr().String()); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: its socket is still there: %v", name, err)
+		}
+	}
+}
+
 // One that gives no answer can be asked no more once it was to end.
 func TestEndUnanswered(t *testing.T) {
 	p := newPlace(t)

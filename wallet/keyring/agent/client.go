@@ -205,10 +205,11 @@ func (p Place) exchange(conn *net.UnixConn, request []byte) ([]byte, error) {
 	return append(make([]byte, 0, slot), answer...), nil
 }
 
-// End ends the agent of a place, if there is one: was tells. It is asked to; one that is full
-// finds its socket gone within a second, and so does one that gives no answer, unless it is
-// stopped: that is an [ErrLeft]. One that was started for the same key file in a session with another folder is
-// not found, and ends all the same, or that is an [ErrElsewhere].
+// End ends the agent of a place, if there is one: was tells. It is asked to; one that is full,
+// of another version or with another key finds its socket gone within a second, and so does one
+// that gives no answer, unless it is stopped: that is an [ErrLeft]. One that was started for the
+// same key file in a session with another folder is not found, and ends all the same, or that is
+// an [ErrElsewhere].
 func End(ctx context.Context, p Place) (was bool, err error) {
 	was, err = p.end(ctx)
 	terr := touch(p.KeyFile)
@@ -241,7 +242,7 @@ func (p Place) end(ctx context.Context) (was bool, err error) {
 			err = nil // it has hung up
 		}
 	}
-	if errors.Is(err, ErrFull) {
+	if errors.Is(err, ErrFull) || errors.Is(err, ErrVersion) || errors.Is(err, ErrOther) {
 		err = nil // it looks for its socket
 	}
 	os.Remove(path)
