@@ -2,6 +2,7 @@ package wallet_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/wallet"
 )
@@ -240,6 +242,47 @@ func TestKeptAnswersHaveTheirHour(t *testing.T) {
 	}
 	if c, _, err := w.Consents().Show(ctx, open.String()); err != nil || c.Status != wallet.StatusExpired {
 		t.Errorf("%s, %v", c.Status, err)
+	}
+}
+
+// Threat: what is kept of a consent that ended by its time alone hides what keepers say when it
+// is revoked after that, as somebody does who wants to be sure. They are asked anew.
+func TestKeptAnswersAreOfTheEnd(t *testing.T) {
+	ctx := context.Background()
+	tn := newFarTown(t, 2)
+	id := tn.consents[1]
+	tn.late.Add(10 * 24)
+	tn.pass(t)
+	add(t, tn.again(patientHome), "letter.txt", "it is later on the ledger")
+	tn.n.Stop()
+	f := must(folder.Open(tn.n.Dir, folder.Options{Clock: tn.clock}))(t)
+	sweeper := folder.Sweeper{Folder: f}
+	if err := errors.Join(sweeper.Sweep(ctx), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	tn.pass(t)
+	kinds := func() (kinds []wallet.What, asOf wallet.Hour) {
+		t.Helper()
+		for _, e := range must(tn.again(patientHome).Audit().Events(ctx))(t) {
+			if e.Consent == id {
+				kinds, asOf = append(kinds, e.What), e.KeepersAsOf
+			}
+		}
+		slices.Sort(kinds)
+		return kinds, asOf
+	}
+	kinds()
+	if is, asOf := kinds(); !slices.Equal(is, []wallet.What{wallet.Destroyed, wallet.Granted}) || asOf == 0 {
+		t.Fatalf("over: %v as of %d", is, asOf)
+	}
+	done := must(tn.again(patientHome).Consents().Revoke(ctx, []contract.ID{id}))(t)
+	if len(done) != 1 || !slices.ContainsFunc(done[0].Acks, func(a wallet.Acknowledged) bool { return a.End == ledgerclient.Stopped }) {
+		t.Fatalf("%+v", done)
+	}
+	for kept := range 2 {
+		if is, asOf := kinds(); !slices.Equal(is, []wallet.What{wallet.Destroyed, wallet.Granted, wallet.Revoked, wallet.Stopped}) || (asOf != 0) != (kept == 1) {
+			t.Errorf("revoked: %v as of %d", is, asOf)
+		}
 	}
 }
 

@@ -125,6 +125,7 @@ func (f *follow) take(v *View, at place) bool {
 		return false
 	}
 	update := f.Entry.Kind == contract.KindRecord && f.Entry.Flags&contract.FlagWithdrawn == 0
+	t.told, t.asked = 0, 0 // keepers are asked anew
 	t.follows = append(t.follows, FollowUp{ID: f.Entry.ID(v.Client.ID()), Index: f.Index, at: at, Hour: f.Hour, Kind: f.Entry.Kind, update: update})
 	if update {
 		t.Versions, t.Keys = append(t.Versions, nil), append(t.Keys, nil)
