@@ -3,8 +3,11 @@ package wallet_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -329,6 +332,99 @@ func TestLockedAtEveryUse(t *testing.T) {
 			t.Parallel()
 			c := failEveryCall(t, step, lane.Pick(1, 1, 5), false, errors.New("its time is over"), func(opt wallet.Options, x *mishap) wallet.Options { return held(t, opt, x) })
 			t.Log(countsOf(c))
+		})
+	}
+}
+
+// A key that is locked in the middle of what only looks: that is what is said, and nothing is
+// taken for less than it is, whether the wallet knows of it or reads all of it anew.
+func TestLockedAtEveryLook(t *testing.T) {
+	ctx := context.Background()
+	d := newDistrict(t, t.TempDir())
+	prefill(t, d)
+	for n, step := range []string{"fetch", "revoke"} {
+		calmly(t, d, step, n)
+	}
+	looks := map[string]struct {
+		home string
+		look func(w *wallet.Wallet) (any, error)
+	}{
+		"inbox":    {clinicHome, func(w *wallet.Wallet) (any, error) { return w.Inbox().List(ctx) }},
+		"received": {clinicHome, func(w *wallet.Wallet) (any, error) { return w.Audit().Peek(ctx) }},
+		"status":   {patientHome, func(w *wallet.Wallet) (any, error) { return w.Audit().Peek(ctx) }},
+		"audit":    {patientHome, func(w *wallet.Wallet) (any, error) { return w.Audit().Events(ctx) }},
+		"consents": {patientHome, func(w *wallet.Wallet) (any, error) { return w.Consents().List(ctx) }},
+		"proven":   {patientHome, func(w *wallet.Wallet) (any, error) { return w.Consents().Proven(ctx, "") }},
+		"records":  {patientHome, func(w *wallet.Wallet) (any, error) { return w.Records().List(ctx) }},
+		"export": {patientHome, func(w *wallet.Wallet) (any, error) {
+			e, err := w.Records().Export(ctx, filepath.Join(t.TempDir(), "out"), true, nil)
+			return e, err
+		}},
+		"content": {patientHome, func(w *wallet.Wallet) (any, error) {
+			var b bytes.Buffer
+			rs, err := w.Records().List(ctx)
+			if err == nil {
+				_, err = w.Records().Open(ctx, rs[0].ID.String(), &b, false, nil)
+			}
+			return b.String(), err
+		}},
+		"choose": {patientHome, func(w *wallet.Wallet) (any, error) {
+			return w.Consents().Select(ctx, wallet.RevokeRequest{All: true})
+		}},
+		"card": {patientHome, func(w *wallet.Wallet) (any, error) { return w.Card("") }},
+	}
+	for name, l := range looks {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run := func(fresh bool, x *mishap) (string, error) {
+				f, err := d.folder()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+				opt := d.options(l.home, f.Services())
+				if opt.Dir = filepath.Join(t.TempDir(), "home"); os.CopyFS(opt.Dir, os.DirFS(d.home(l.home))) != nil {
+					t.Fatal("not copied")
+				}
+				opt.Keyring = &keyring.File{Path: filepath.Join(opt.Dir, keyring.FileName), Passphrase: d.keys(l.home).Passphrase, WorkFactor: 1}
+				if fresh {
+					for _, cache := range must(filepath.Glob(filepath.Join(opt.Dir, "ledgers", "*", "cache")))(t) {
+						os.Remove(cache)
+					}
+				}
+				w, err := wallet.Open(ctx, held(t, opt, x))
+				if err != nil {
+					return "", err
+				}
+				is, err := l.look(w)
+				if err != nil {
+					return "", err
+				}
+				b, err := json.Marshal(is)
+				return string(b), err
+			}
+			for _, fresh := range []bool{false, true} {
+				want, err := run(fresh, &mishap{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				uses := 0
+				for n := int64(1); ; n++ {
+					x := &mishap{n: n, err: errors.New("its time is over")}
+					is, err := run(fresh, x)
+					if x.hit.Load() == nil {
+						if err != nil || is != want {
+							t.Errorf("use %d, fresh %t: %v\n%s\n%s", n, fresh, err, is, want)
+						}
+						break
+					}
+					uses++
+					if !errors.Is(err, crypto.ErrKeyLocked) {
+						t.Errorf("use %d, fresh %t: the key was locked, and what is said is %v, %s", n, fresh, err, is)
+					}
+				}
+				t.Logf("fresh %t: %d uses", fresh, uses)
+			}
 		})
 	}
 }
