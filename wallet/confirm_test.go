@@ -92,3 +92,31 @@ func TestNodesThatChangedWhileAwayAreConfirmed(t *testing.T) {
 		}
 	}
 }
+
+// Threat: a stranger's consent, or what was said with an opening, comes with a head that one
+// of several nodes has signed, as each shows it: to end that the inbox and the audit open at
+// all. It is the stranger's fault, as of any note that is no head.
+func TestHeadOfTooFewIsTheStrangers(t *testing.T) {
+	ctx := context.Background()
+	tn := newTown(t)
+	tn.person("Maria")
+	members := ledgertest.Institutions("handed on", 4)
+	n := ledgertest.NewNetwork(3, members...)
+	n.Now, n.Fresh = tn.clock, 10*time.Minute
+	o := tn.options("Maria")
+	o.Services = n.Services()
+	if _, _, err := wallet.Join(ctx, o, "there"); err != nil {
+		t.Fatal(err)
+	}
+	n.Grow(5)
+	w := must(tn.again("Maria").On(ctx, n.Services(), n.ID()))(t)
+	if _, _, _, err := w.Log().Head(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for have := 1; have <= len(members); have++ {
+		err := w.Handed(ctx, string(n.Note(4, members[:have]...)))
+		if have >= 3 && err != nil || have < 3 && isTampered(err) == nil {
+			t.Errorf("signed by %d: %v", have, err)
+		}
+	}
+}

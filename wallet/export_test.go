@@ -22,6 +22,9 @@ func Wholes(records ...Record) (out []RecordPlan) {
 	return out
 }
 
+// Handed says what is wrong with a head that somebody handed on.
+func (w *Wallet) Handed(ctx context.Context, note string) error { return w.gossip(ctx, note) }
+
 // GrantAll gives consents as one batch, if all can be signed.
 func (w *Wallet) GrantAll(ctx context.Context, plans []*GrantPlan) error {
 	return w.with(ctx, func() error {

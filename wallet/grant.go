@@ -629,11 +629,22 @@ func (w *Wallet) openTerms(u *unread, blob []byte) (*payload.Terms, error) {
 // gossip checks the head that somebody else saw against the one this wallet sees:
 // the two must be of one history.
 func (w *Wallet) gossip(ctx context.Context, note string) error {
-	head, err := w.client.ReadHead([]byte(note))
+	head, err := w.handed(note)
 	if err != nil {
 		return err
 	}
 	return w.client.CheckHead(ctx, head, w.view.Head())
+}
+
+// handed is the head that somebody else saw and handed on. What is none is a
+// *TamperedError, also what fewer nodes have signed than make a head: that is the fault of
+// who handed it on, and nothing that the ledger shows.
+func (w *Wallet) handed(note string) (ledgerclient.Head, error) {
+	head, err := w.client.ReadHead([]byte(note))
+	if errors.Is(err, ledgerclient.ErrTooFew) {
+		err = &ledgerclient.TamperedError{What: "checkpoint", Err: errors.New("signed by too few nodes")}
+	}
+	return head, err
 }
 
 // ownTerms makes the terms of grants of one's own known, from the store if another
