@@ -274,8 +274,12 @@ func (a Audit) readAccesses(ctx context.Context, ts []*view.Thread, since uint64
 			if err != nil {
 				return err
 			}
-			if s.Said, s.err = a.openAccess(ctx, t, e, blob); s.err == nil {
+			if contract.AccessCommitment(crypto.BlobHash(blob)) != e.Commitment {
+				s.err = tampered("reason of an access to consent", t.ID, errCommitment)
+			} else if s.Said, err = a.openAccess(ctx, t, e, blob); err == nil {
 				a.w.view.NoteSaid(t, number, s.Said)
+			} else if s.err = err; !a.w.view.DoWithout(err) {
+				return err
 			}
 		}
 		if !isMissing(s.err) {
@@ -292,9 +296,6 @@ func (a Audit) openAccess(ctx context.Context, t *view.Thread, e *contract.Entry
 	if err != nil {
 		return s, err
 	}
-	if contract.AccessCommitment(crypto.BlobHash(blob)) != e.Commitment {
-		return s, tampered("reason of an access to consent", t.ID, errCommitment)
-	}
 	var n *payload.Access
 	plain, err := crypto.OpenBlob(blob)
 	if err == nil {
@@ -307,11 +308,13 @@ func (a Audit) openAccess(ctx context.Context, t *view.Thread, e *contract.Entry
 		return s, nil
 	}
 	// The recipient's head is gossip: a ledger that shows the two of them different
-	// histories is found out here. A head that the ledger never signed is only the
-	// recipient's nonsense.
-	if err := a.w.gossip(ctx, n.Checkpoint); isTampered(err) {
+	// histories, or lies about them, is found out here. A head that the ledger never signed
+	// is only the recipient's nonsense.
+	head, err := a.w.handed(n.Checkpoint)
+	if err != nil {
 		return s, nil
-	} else if err != nil {
+	}
+	if err := a.w.client.CheckHead(ctx, head, a.w.view.Head()); err != nil {
 		return s, fmt.Errorf("access to consent %s: %w", t.ID, err)
 	}
 	return view.Said{By: n.By, Reason: n.Reason, Any: true}, nil

@@ -3,12 +3,15 @@ package wallet_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/carekey/carekey/crypto/lane"
@@ -283,6 +286,50 @@ func TestKeptAnswersAreOfTheEnd(t *testing.T) {
 		if is, asOf := kinds(); !slices.Equal(is, []wallet.What{wallet.Destroyed, wallet.Granted, wallet.Revoked, wallet.Stopped}) || (asOf != 0) != (kept == 1) {
 			t.Errorf("revoked: %v as of %d", is, asOf)
 		}
+	}
+}
+
+// Threat: a node that lies once about the history that a recipient saw makes what he said go
+// away, for good where that is kept. The lie is named, and nothing of it stays.
+func TestLieAboutAHandedHeadIsNamed(t *testing.T) {
+	ctx := context.Background()
+	tn := newFarTown(t, 3)
+	if n, failed := openAll(tn.clinic, tn.consents); n != len(tn.consents) {
+		t.Fatal(failed)
+	}
+	for i := range 5 { // so that the head that the clinic saw has to be proven
+		add(t, tn.again(patientHome), fmt.Sprint(i, ".txt"), fmt.Sprint("more ", i))
+	}
+	tn.mu.Lock()
+	tn.answer = func(w http.ResponseWriter, r *http.Request, honest func() *httptest.ResponseRecorder) bool {
+		if !strings.HasPrefix(r.URL.Path, node.PathTile) {
+			return false
+		}
+		rec := honest()
+		body := rec.Body.Bytes()
+		for i := range body {
+			body[i] ^= 1
+		}
+		maps.Copy(w.Header(), rec.Header())
+		w.Write(body)
+		return true
+	}
+	tn.mu.Unlock()
+	if es, err := tn.again(patientHome).Audit().Events(ctx); isTampered(err) == nil {
+		t.Errorf("%d events, %v", len(es), err)
+	}
+	tn.reset()
+	opened := 0
+	for _, e := range must(tn.again(patientHome).Audit().Events(ctx))(t) {
+		if e.What != wallet.Opened {
+			continue
+		}
+		if opened++; e.Reason != "check-up" {
+			t.Errorf("%s: %q, %v", e.Consent, e.Reason, e.Missing)
+		}
+	}
+	if opened != len(tn.consents) {
+		t.Errorf("%d openings", opened)
 	}
 }
 
