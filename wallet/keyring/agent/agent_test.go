@@ -25,12 +25,26 @@ import (
 // As [Name] the tests are an agent.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == Name {
-		if Serve(context.Background(), os.Stdin, os.Stdout) != nil {
+		if Serve(context.Background(), meanwhile(os.Stdin), os.Stdout) != nil {
 			os.Exit(1)
 		}
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
+}
+
+// meanwhile lets a key file be replaced while an agent begins, if there is another one
+// beside it.
+func meanwhile(in io.Reader) io.Reader {
+	size := make([]byte, 2)
+	io.ReadFull(in, size)
+	told := make([]byte, int(size[0])<<8+int(size[1]))
+	io.ReadFull(in, told)
+	var h holding
+	if codec.Parse(told, h.fields) == nil {
+		os.Rename(h.keyFile+".meanwhile", h.keyFile)
+	}
+	return io.MultiReader(bytes.NewReader(append(size, told...)), in)
 }
 
 // newPlace is a place with a key file.
@@ -796,6 +810,19 @@ func TestStart(t *testing.T) {
 	if _, err = Start(t.Context(), p, time.Hour, e.Root()); err == nil {
 		t.Error("started for a file that is not there")
 	}
+}
+
+// Threat: a key stays unlocked with a passphrase that was given up. A key file that is changed
+// while its agent begins is not unlocked.
+func TestStartOfAChangedFile(t *testing.T) {
+	p := newPlace(t)
+	if err := errors.Join(Prepare(p, time.Hour), os.WriteFile(p.KeyFile+".meanwhile", []byte("another passphrase"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Start(t.Context(), p, time.Hour, crypto.NewEntropy().Root())
+	wants(t, "start", err, ErrStart)
+	_, err = Dial(t.Context(), p)
+	wants(t, "dial", err, ErrNotUnlocked)
 }
 
 // What an agent is told is checked, and the root of one that cannot begin is gone.

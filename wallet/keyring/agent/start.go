@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -98,6 +99,10 @@ func Start(ctx context.Context, p Place, held time.Duration, root crypto.Root) (
 	}
 	if r.until == 0 {
 		return until, r.err()
+	}
+	// What changes it from here on the agent sees.
+	if is, err := p.wallet(); err != nil || is != wallet {
+		return fail(cmp.Or(err, errors.New("the key file has changed meanwhile")))
 	}
 	return time.Unix(int64(r.until), 0), nil
 }
