@@ -249,7 +249,11 @@ func (a *grants) enter(ctx context.Context, w, from *wallet.Wallet, r wallet.Gra
 	case err != nil:
 		return r, w, err
 	case a.list && len(here) > 0:
-		return r, w, usage("the records are on two of your ledgers", "list them for one ledger at a time, with --ledger")
+		on := func(w *wallet.Wallet, ids []string) string {
+			ledger, _ := w.Ledger()
+			return strings.Join(list(ids, func(id string) string { return id[:min(8, len(id))] }), ", ") + " on " + cli.Clean(a.titles[ledger])
+		}
+		return r, w, usage("the records are on two of your ledgers: "+on(w, here)+"; "+on(from, elsewhere), "a list is of one: name it with --ledger, and its records with --record")
 	}
 	if a.list { // nothing is given, and nothing is entered
 		return r, from, nil
