@@ -166,25 +166,43 @@ func JoinNotes(id crypto.LedgerID, nodes []contract.Node, first []byte, more ...
 	if err != nil {
 		return nil, err
 	}
-	for _, msg := range more {
-		s, err := OpenNote(id, nodes, msg)
-		if err != nil {
+	others := make([]Signatures, len(more))
+	for i, msg := range more {
+		if others[i], err = OpenNote(id, nodes, msg); err != nil {
 			return nil, err
 		}
-		if s.text != all.text {
-			return nil, &TamperedError{What: "checkpoint", Err: errors.New("not over the text of the first")}
+	}
+	all, err = all.With(others...)
+	return all.Head.Note, err
+}
+
+// OfNodes is the checkpoint without the lines of others than the nodes.
+func (s Signatures) OfNodes() Signatures {
+	s.foreign = nil
+	s.Head.Note = s.marshal(false)
+	return s
+}
+
+// With is what JoinNotes is for notes that were verified, for the same nodes.
+func (s Signatures) With(more ...Signatures) (Signatures, error) {
+	all := s
+	all.By, all.lines, all.foreign = slices.Clone(s.By), slices.Clone(s.lines), slices.Clone(s.foreign)
+	for _, m := range more {
+		if m.text != all.text {
+			return Signatures{}, &TamperedError{What: "checkpoint", Err: errors.New("not over the text of the first")}
 		}
-		for n, by := range s.By {
+		for n, by := range m.By {
 			if by.Plain && !all.By[n].Plain {
-				all.By[n].Plain, all.lines[n][0] = true, s.lines[n][0]
+				all.By[n].Plain, all.lines[n][0] = true, m.lines[n][0]
 			}
 			if by.Time.After(all.By[n].Time) {
-				all.By[n].Time, all.lines[n][1] = by.Time, s.lines[n][1]
+				all.By[n].Time, all.lines[n][1] = by.Time, m.lines[n][1]
 			}
 		}
-		all.foreign = append(all.foreign, s.foreign...)
+		all.foreign = append(all.foreign, m.foreign...)
 	}
-	return all.marshal(true), nil
+	all.Head.Note = all.marshal(true)
+	return all, nil
 }
 
 // marshal is the note with the lines of the nodes that were asked about, and of others.
