@@ -65,7 +65,8 @@ type log struct {
 	modes   modes
 	clock   func() time.Time
 	accept  bool
-	doubt   func() bool // see DoubtClock
+	doubt   func() bool   // see DoubtClock
+	sure    func() uint64 // see SureOf
 	wait    time.Duration
 	genesis []byte
 
@@ -512,7 +513,12 @@ func (l *log) write(ctx context.Context, fn func(snapshot) error) error {
 type view struct{ l *log }
 
 func (v view) Head() keeper.Head {
-	return keeper.Head{Size: v.l.head.size, Root: v.l.head.root, Hour: v.l.last.Hour, Fresh: true}
+	size := v.l.head.size
+	h := keeper.Head{Size: size, Root: v.l.head.root, Hour: v.l.last.Hour, Sure: size}
+	if v.l.sure != nil {
+		h.Sure = min(size, v.l.sure())
+	}
+	return h
 }
 
 func (v view) Find(id contract.ID) (uint64, bool, error) {

@@ -3,6 +3,7 @@ package keeper
 import (
 	"context"
 	"crypto/rand"
+	"math"
 	"reflect"
 	"sync"
 	"testing"
@@ -18,14 +19,14 @@ var ctx = context.Background()
 type log struct {
 	id     crypto.LedgerID
 	hour   contract.Hour
-	fresh  bool
+	sure   uint64 // of its leaves, if there are as many
 	leaves []contract.Leaf
 	at     map[contract.ID]uint64
 	states map[uint64]contract.State
 }
 
 func newLog() *log {
-	l := &log{hour: start, fresh: true, at: map[contract.ID]uint64{}, states: map[uint64]contract.State{}}
+	l := &log{hour: start, sure: math.MaxUint64, at: map[contract.ID]uint64{}, states: map[uint64]contract.State{}}
 	rand.Read(l.id[:])
 	l.leaves = append(l.leaves, contract.Leaf{Hour: start}) // stands for the configuration
 	return l
@@ -63,7 +64,7 @@ func (l *log) append(e contract.Entry) contract.Rule {
 func (l *log) View(_ context.Context, f func(View) error) error { return f(l) }
 
 func (l *log) Head() Head {
-	return Head{Size: uint64(len(l.leaves)), Root: crypto.Hash{1, 2}, Hour: l.hour, Fresh: l.fresh}
+	return Head{Size: uint64(len(l.leaves)), Root: crypto.Hash{1, 2}, Hour: l.hour, Sure: min(l.sure, uint64(len(l.leaves)))}
 }
 
 func (l *log) Find(id contract.ID) (uint64, bool, error) {

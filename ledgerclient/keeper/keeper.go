@@ -15,7 +15,9 @@
 //   - the ledger hour and the keeper's own clock are both inside the grant's
 //     window: one alone would keep a window open on a ledger that stands still,
 //     or open it for who can set a clock;
-//   - the replica's head is fresh;
+//   - the access is under a head that as many nodes have signed as the ledger asks for, not
+//     long ago: of an older one nobody knows what followed it, and behind it the replica may
+//     be one node's word;
 //   - the access is on the replica, which accepts none outside the window or
 //     after a revocation, and is younger than 24 hours by both clocks, so that
 //     the time in the patient's audit is the time of the release;
@@ -49,10 +51,13 @@ const (
 
 // Head is the newest final head of a keeper's own replica.
 type Head struct {
-	Size  uint64
-	Root  crypto.Hash
-	Hour  contract.Hour // of the last leaf
-	Fresh bool          // recent enough to be judged on; a folder's always is, under its lock
+	Size uint64
+	Root crypto.Hash
+	Hour contract.Hour // of the last leaf
+	// Sure is how many of its leaves are under a head that enough nodes have signed, recently
+	// enough to release by it; 0: there is none. Of a ledger with one node it is Size, under the
+	// lock of its folder.
+	Sure uint64
 }
 
 // View is a replica at one head: all its answers are of that head.

@@ -222,13 +222,17 @@ func TestReleaseCodes(t *testing.T) {
 
 		{"head not fresh", ledgerclient.StaleHead, true, func(s *scene) ledgerclient.Request {
 			r := ordered(s)
-			s.log.fresh = false
+			s.log.sure = 0
 			return r
+		}},
+		{"access behind the head that enough have signed", ledgerclient.StaleHead, true, func(s *scene) ledgerclient.Request {
+			s.log.sure = uint64(len(s.log.leaves))
+			return ordered(s)
 		}},
 		{"head not fresh, but revoked for ever", ledgerclient.Revoked, true, func(s *scene) ledgerclient.Request {
 			r := ordered(s)
 			s.order(s.revocation())
-			s.log.fresh = false
+			s.log.sure = 0
 			return r
 		}},
 

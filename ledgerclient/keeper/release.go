@@ -19,6 +19,7 @@ func (k *Keeper) Release(ctx context.Context, r ledgerclient.Request) (ledgercli
 	a := ledgerclient.Answer{Request: r.Hash(), Grant: r.Access.Subject}
 	var g grant
 	var access *contract.Leaf // nil: not on the ledger
+	var index uint64          // of access
 	id := r.Access.ID(k.ledger)
 	var head Head
 	err := k.replica.View(ctx, func(v View) (err error) {
@@ -26,15 +27,15 @@ func (k *Keeper) Release(ctx context.Context, r ledgerclient.Request) (ledgercli
 		if g, err = lookup(v, r.Access.Subject); err != nil || !g.ok {
 			return err
 		}
-		index, ok, err := v.Find(id)
+		at, ok, err := v.Find(id)
 		if err != nil || !ok {
 			return err
 		}
-		leaf, err := v.Leaf(index)
+		leaf, err := v.Leaf(at)
 		if err != nil {
 			return err
 		}
-		access = &leaf
+		access, index = &leaf, at
 		return nil
 	})
 	if err != nil {
@@ -49,7 +50,7 @@ func (k *Keeper) Release(ctx context.Context, r ledgerclient.Request) (ledgercli
 		if err != nil {
 			return ledgerclient.Answer{}, err
 		}
-		a.Code = k.judgeRelease(g, access, &rec, head)
+		a.Code = k.judgeRelease(g, access, index, &rec, head)
 		if a.Code == ledgerclient.Released {
 			if !CheckShare(rec.Share, k.ledger, &g.opening) {
 				return ledgerclient.Answer{}, &ledgerclient.TamperedError{What: "share of " + g.ID.String()}
@@ -96,7 +97,7 @@ func (k *Keeper) judgeRequest(r *ledgerclient.Request, g grant) (code ledgerclie
 }
 
 // judgeRelease judges an authentic request by time, ledger and vault.
-func (k *Keeper) judgeRelease(g grant, access *contract.Leaf, rec *Record, head Head) ledgerclient.Code {
+func (k *Keeper) judgeRelease(g grant, access *contract.Leaf, index uint64, rec *Record, head Head) ledgerclient.Code {
 	own := k.clock()
 	early, late := min(head.Hour, own), max(head.Hour, own)
 	switch {
@@ -104,7 +105,7 @@ func (k *Keeper) judgeRelease(g grant, access *contract.Leaf, rec *Record, head 
 		return ledgerclient.Revoked
 	case late >= g.state.NotAfter:
 		return ledgerclient.Expired
-	case !head.Fresh:
+	case head.Sure == 0 || access != nil && index >= head.Sure:
 		return ledgerclient.StaleHead
 	case early < g.state.NotBefore:
 		return ledgerclient.NotYet
